@@ -1,0 +1,327 @@
+//! What failed, where, and which number the shell gets for it.
+//!
+//! A [`Failure`] is born where a system call or a peer disappoints us, with its
+//! [`Stage`] and the endpoint's name, and travels unflattened to `main`, which turns it
+//! into one line and one [`Code`]. The numbers are curl's wherever curl has the stage.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+/// The step of a run at which something failed; the first word of every error line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// Turning a name into addresses, or an address into names.
+    Resolve,
+    /// Turning a service name into a port number, or reading a port number.
+    Port,
+    /// `socket(2)`, and the options that precede bind or connect.
+    Socket,
+    /// `bind(2)`.
+    Bind,
+    /// `listen(2)`, and waiting for a caller under `--accept-timeout`.
+    Listen,
+    /// `connect(2)`, one address or all of them.
+    Connect,
+    /// The conversation with a SOCKS or HTTP proxy.
+    Proxy,
+    /// The TLS handshake and the judgement of certificates.
+    Tls,
+    /// Moving our bytes to the peer.
+    Send,
+    /// The half-close: `shutdown(2)`, or TLS `close_notify`.
+    Shutdown,
+    /// Moving the peer's bytes to us, and reading sense into them.
+    Receive,
+    /// Reading our own standard input.
+    Stdin,
+    /// Writing our own standard output.
+    Stdout,
+    /// Any other local file: `--input`, `--output`, `--ca-file`, `@FILE`, a program to run.
+    File,
+}
+
+impl Stage {
+    /// Every stage, in the order of a connection's life.
+    pub const ALL: [Stage; 14] = [
+        Stage::Resolve,
+        Stage::Port,
+        Stage::Socket,
+        Stage::Bind,
+        Stage::Listen,
+        Stage::Connect,
+        Stage::Proxy,
+        Stage::Tls,
+        Stage::Send,
+        Stage::Shutdown,
+        Stage::Receive,
+        Stage::Stdin,
+        Stage::Stdout,
+        Stage::File,
+    ];
+
+    /// The word that error lines and JSON events use.
+    pub fn word(self) -> &'static str {
+        match self {
+            Stage::Resolve => "resolve",
+            Stage::Port => "port",
+            Stage::Socket => "socket",
+            Stage::Bind => "bind",
+            Stage::Listen => "listen",
+            Stage::Connect => "connect",
+            Stage::Proxy => "proxy",
+            Stage::Tls => "tls",
+            Stage::Send => "send",
+            Stage::Shutdown => "shutdown",
+            Stage::Receive => "receive",
+            Stage::Stdin => "stdin",
+            Stage::Stdout => "stdout",
+            Stage::File => "file",
+        }
+    }
+
+    /// The exit code of a failure at this stage when nothing more is known about it.
+    pub fn code(self) -> Code {
+        match self {
+            Stage::Resolve | Stage::Port => Code::Resolve,
+            Stage::Socket | Stage::Connect | Stage::Proxy => Code::Connect,
+            Stage::Bind | Stage::Listen => Code::Bind,
+            Stage::Tls => Code::Tls,
+            Stage::Send | Stage::Shutdown => Code::Send,
+            Stage::Receive => Code::Receive,
+            Stage::Stdin | Stage::File => Code::Read,
+            Stage::Stdout => Code::Write,
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// A number that comes back to the shell. One table for every command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Code {
+    /// Done.
+    Done = 0,
+    /// A negative answer, or something unforeseen.
+    Negative = 1,
+    /// Usage, or a malformed address, URL or rule.
+    Usage = 2,
+    /// A name or service does not resolve.
+    Resolve = 6,
+    /// Could not connect.
+    Connect = 7,
+    /// The answer breaks its protocol.
+    Protocol = 8,
+    /// The transfer ended early.
+    Partial = 18,
+    /// HTTP status 400 or above.
+    Status = 22,
+    /// Could not write locally.
+    Write = 23,
+    /// Could not read locally.
+    Read = 26,
+    /// A time limit passed.
+    Timeout = 28,
+    /// TLS handshake failed.
+    Tls = 35,
+    /// Could not bind or listen.
+    Bind = 45,
+    /// Redirects.
+    Redirect = 47,
+    /// The peer closed without a byte of answer.
+    Empty = 52,
+    /// Sending failed.
+    Send = 55,
+    /// Receiving failed.
+    Receive = 56,
+    /// The peer's certificate was not accepted.
+    Certificate = 60,
+    /// Content coding is broken.
+    Coding = 61,
+    /// A limit of ours was reached.
+    Limit = 63,
+    /// The resolver itself is failing.
+    TryAgain = 75,
+    /// The proxy refused.
+    Proxy = 97,
+    /// Ended by SIGINT.
+    Interrupted = 130,
+    /// Ended by SIGTERM.
+    Terminated = 143,
+}
+
+impl Code {
+    /// Every code in numeric order, with the meaning that help, man pages and README print.
+    pub const ALL: [(Code, &'static str); 24] = [
+        (Code::Done, "done; also when the reader of our stdout went away early"),
+        (
+            Code::Negative,
+            "a negative answer (--verify mismatch, --expect not met, ping without a reply), or something unforeseen",
+        ),
+        (Code::Usage, "usage, a malformed address, URL or rule"),
+        (Code::Resolve, "the name or service does not resolve, an address has no name"),
+        (Code::Connect, "could not connect (refused, unreachable; the proxy itself too)"),
+        (Code::Protocol, "the answer breaks its protocol (HTTP, SOCKS, CONNECT, DNS)"),
+        (
+            Code::Partial,
+            "the transfer ended early: truncated, reset after data came or while ours was undelivered",
+        ),
+        (Code::Status, "HTTP status 400 or above (the body is still delivered)"),
+        (Code::Write, "could not write locally (disk full)"),
+        (Code::Read, "could not read locally (a missing --input, --file, --ca-file, @FILE)"),
+        (Code::Timeout, "a time limit passed; the message names the phase"),
+        (Code::Tls, "TLS handshake failed, or our client certificate was refused"),
+        (
+            Code::Bind,
+            "could not bind or listen (in use, no permission, no such address, path occupied or too long)",
+        ),
+        (Code::Redirect, "redirects: too many, or one that must not be followed"),
+        (Code::Empty, "the peer closed without a byte of answer (http-get)"),
+        (Code::Send, "sending failed when nothing had come and nothing was undelivered"),
+        (Code::Receive, "receiving failed when nothing had come and nothing was undelivered"),
+        (Code::Certificate, "the peer's certificate was not accepted"),
+        (Code::Coding, "content coding is broken"),
+        (Code::Limit, "a limit of ours was reached (header size, decoded size, message size)"),
+        (
+            Code::TryAgain,
+            "the resolver itself is failing (SERVFAIL, REFUSED, EAI_AGAIN): try again",
+        ),
+        (Code::Proxy, "the proxy refused (authentication, rule, CONNECT status)"),
+        (Code::Interrupted, "ended by SIGINT"),
+        (Code::Terminated, "ended by SIGTERM (a server that drained completely: 0)"),
+    ];
+
+    /// The number itself.
+    pub fn number(self) -> u8 {
+        self as u8
+    }
+}
+
+/// One step that failed: which, towards whom, what the system or the peer said.
+#[derive(Debug)]
+pub struct Failure {
+    /// The step.
+    pub stage: Stage,
+    /// Towards whom, as the user named it; may hold peer-made text, escaped when printed.
+    pub endpoint: String,
+    /// What the shell gets.
+    pub code: Code,
+    /// One line of advice, printed after `hint:`.
+    pub hint: Option<String>,
+    source: Box<dyn Error + Send + Sync>,
+}
+
+impl Failure {
+    /// A failure with its stage's own exit code.
+    pub fn new(
+        stage: Stage,
+        endpoint: impl fmt::Display,
+        source: impl Into<Box<dyn Error + Send + Sync>>,
+    ) -> Failure {
+        Failure {
+            stage,
+            endpoint: endpoint.to_string(),
+            code: stage.code(),
+            hint: None,
+            source: source.into(),
+        }
+    }
+
+    /// A malformed address, URL or rule: exit code 2.
+    pub fn usage(
+        stage: Stage,
+        endpoint: impl fmt::Display,
+        why: impl Into<Box<dyn Error + Send + Sync>>,
+    ) -> Failure {
+        Failure::new(stage, endpoint, why).with_code(Code::Usage)
+    }
+
+    /// A time limit that passed at `stage`: exit code 28.
+    pub fn late(stage: Stage, endpoint: impl fmt::Display, limit: std::time::Duration) -> Failure {
+        let why = format!("timed out after {}", humantime::format_duration(limit));
+        Failure::new(stage, endpoint, why).with_code(Code::Timeout)
+    }
+
+    /// The same failure with another exit code.
+    pub fn with_code(mut self, code: Code) -> Failure {
+        self.code = code;
+        self
+    }
+
+    /// The same failure with a line of advice.
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Failure {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Whether a time limit was the cause; the stage says of what.
+    pub fn timed_out(&self) -> bool {
+        self.code == Code::Timeout
+    }
+
+    /// The system's error number, where the cause has one.
+    pub fn errno(&self) -> Option<i32> {
+        self.source.downcast_ref::<io::Error>()?.raw_os_error()
+    }
+
+    /// The cause in the system's own words, without Rust's `(os error N)`.
+    pub fn cause(&self) -> String {
+        words(self.source.as_ref())
+    }
+}
+
+/// An error's text without Rust's ` (os error N)`.
+pub fn words(error: &(dyn Error + 'static)) -> String {
+    let text = error.to_string();
+    match text.rfind(" (os error ") {
+        Some(at) if text.ends_with(')') => text[..at].to_string(),
+        _ => text,
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.endpoint.as_str() {
+            "" => write!(f, "{}: {}", self.stage, self.cause()),
+            endpoint => write!(f, "{} {}: {}", self.stage, endpoint, self.cause()),
+        }
+    }
+}
+
+impl Error for Failure {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(self.source.as_ref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_reads_as_step_target_cause() {
+        let refused = io::Error::from_raw_os_error(libc::ECONNREFUSED);
+        let failure = Failure::new(Stage::Connect, "db:5432", refused);
+        assert_eq!(failure.to_string(), "connect db:5432: Connection refused");
+        assert_eq!(failure.code, Code::Connect);
+        assert_eq!(failure.errno(), Some(libc::ECONNREFUSED));
+    }
+
+    #[test]
+    fn a_limit_keeps_its_stage() {
+        let late = Failure::late(Stage::Resolve, "db", std::time::Duration::from_secs(2));
+        assert!(late.timed_out());
+        assert_eq!(late.to_string(), "resolve db: timed out after 2s");
+    }
+
+    #[test]
+    fn the_code_table_is_in_numeric_order() {
+        assert!(Code::ALL.windows(2).all(|two| two[0].0.number() < two[1].0.number()));
+        assert!(Stage::ALL.iter().all(|s| Code::ALL.iter().any(|(c, _)| *c == s.code())));
+    }
+}

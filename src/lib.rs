@@ -1,0 +1,19 @@
+//! sockit: a socket toolkit for the command line.
+//!
+//! This library exists for the binary, the tests and the benches; it promises no stable API.
+//! The house is built in the order of a connection's life, and imports point down only:
+//!
+//! - [`command`] – what the user asks for: one file per subcommand, with its flags and its run;
+//! - [`flags`] – flag groups that several commands share;
+//! - [`service`] – what a server does with one accepted peer;
+//! - [`report`] – telling people: one event enum behind text and JSON;
+//! - [`http`] – the HTTP/1.1 that http-get needs: bytes in, facts out, no socket inside;
+//! - [`pump`] – moving bytes between two ends, by whichever call suits both;
+//! - [`net`] – sockets in the order of their life: endpoint, resolve, socket, dial, listen,
+//!   accept, stream, and the layers on a stream;
+//! - [`failure`] and [`stop`] – what went wrong and with which exit code; why a run ends early;
+//! - [`log`] – tracing to stderr, for whoever debugs sockit itself.
+
+pub mod failure;
+pub mod net;
+pub mod stop;

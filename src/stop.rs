@@ -1,0 +1,227 @@
+//! One cord for everything that ends a run early: ^C, SIGTERM, the whole-run limit.
+//!
+//! A [`Stop`] is a reason and a descriptor that becomes readable when somebody pulls, so a
+//! wait for a socket and a wait for the end are one `poll(2)`. Signal handlers only store a
+//! number and write a byte; everything else happens on ordinary threads.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+/// Why a run ends before its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// SIGINT: ^C on the terminal.
+    Interrupt,
+    /// SIGTERM.
+    Terminate,
+    /// The whole-run limit (`--timeout`) passed.
+    Deadline,
+}
+
+/// What ended a wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wake {
+    /// The descriptor is ready; the flags say for what (or that it hung up).
+    Ready(PollFlags),
+    /// The wait's own time passed.
+    Late,
+    /// Somebody pulled the cord.
+    Stopped(Reason),
+}
+
+/// A cheap handle; all clones pull and see the same cord.
+#[derive(Debug, Clone)]
+pub struct Stop(Arc<Cord>);
+
+#[derive(Debug)]
+struct Cord {
+    /// 0, or the number of a [`Reason`]; an `Arc` of its own because handlers hold it.
+    reason: Arc<AtomicUsize>,
+    bell: OwnedFd,
+    rope: OwnedFd,
+    deadline: Option<Instant>,
+}
+
+impl Stop {
+    /// A cord nobody has pulled, which pulls itself at `deadline`.
+    ///
+    /// Fails when no pipe can be had (descriptors exhausted).
+    pub fn new(deadline: Option<Instant>) -> io::Result<Stop> {
+        let (bell, rope) = bell()?;
+        let reason = Arc::new(AtomicUsize::new(0));
+        Ok(Stop(Arc::new(Cord { reason, bell, rope, deadline })))
+    }
+
+    /// Lets SIGINT and SIGTERM pull this cord; a second signal ends the process at once
+    /// with 130 or 143.
+    pub fn watch_signals(&self) -> io::Result<()> {
+        let armed = Arc::new(AtomicBool::new(false));
+        for (signal, reason, code) in
+            [(SIGINT, Reason::Interrupt, 130), (SIGTERM, Reason::Terminate, 143)]
+        {
+            // The order matters: actions run as registered, so the first signal finds
+            // `armed` still false, and the bell rings only when the reason is stored.
+            signal_hook::flag::register_conditional_shutdown(signal, code, armed.clone())?;
+            signal_hook::flag::register(signal, armed.clone())?;
+            signal_hook::flag::register_usize(signal, self.0.reason.clone(), number(reason))?;
+            signal_hook::low_level::pipe::register(signal, self.0.rope.try_clone()?)?;
+        }
+        Ok(())
+    }
+
+    /// Pulls the cord; the first reason stays.
+    pub fn pull(&self, reason: Reason) {
+        let first =
+            self.0.reason.compare_exchange(0, number(reason), Ordering::SeqCst, Ordering::SeqCst);
+        if first.is_ok() {
+            ring(&self.0.rope);
+        }
+    }
+
+    /// Why the run is to end, if it is.
+    pub fn reason(&self) -> Option<Reason> {
+        match self.0.reason.load(Ordering::SeqCst) {
+            1 => Some(Reason::Interrupt),
+            2 => Some(Reason::Terminate),
+            3 => Some(Reason::Deadline),
+            _ if self.0.deadline.is_some_and(|at| at <= Instant::now()) => Some(Reason::Deadline),
+            _ => None,
+        }
+    }
+
+    /// When the whole run must be over.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.0.deadline
+    }
+
+    /// Readable as soon as the cord is pulled (not when the deadline passes).
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.0.bell.as_fd()
+    }
+
+    /// Waits until `fd` is ready for `what`, `until` passes or the cord is pulled.
+    pub fn wait(
+        &self,
+        fd: BorrowedFd<'_>,
+        what: PollFlags,
+        until: Option<Instant>,
+    ) -> io::Result<Wake> {
+        let mut fds = [PollFd::new(&fd, what)];
+        Ok(match self.wait_any(&mut fds, until)? {
+            Wake::Ready(_) => Wake::Ready(fds[0].revents()),
+            other => other,
+        })
+    }
+
+    /// As [`Stop::wait`], for several descriptors; their `revents` are set.
+    pub fn wait_any(&self, fds: &mut [PollFd<'_>], until: Option<Instant>) -> io::Result<Wake> {
+        let bell = self.fd();
+        let mut all = Vec::with_capacity(fds.len() + 1);
+        all.push(PollFd::from_borrowed_fd(bell, PollFlags::IN));
+        all.extend(fds.iter().cloned());
+        loop {
+            if let Some(reason) = self.reason() {
+                return Ok(Wake::Stopped(reason));
+            }
+            poll_until(&mut all, earliest(until, self.0.deadline))?;
+            let ready = all[1..].iter().fold(PollFlags::empty(), |sum, fd| sum | fd.revents());
+            if !ready.is_empty() {
+                fds.clone_from_slice(&all[1..]);
+                return Ok(Wake::Ready(ready));
+            }
+            if until.is_some_and(|at| at <= Instant::now()) && self.reason().is_none() {
+                return Ok(Wake::Late);
+            }
+        }
+    }
+
+    /// Sleeps for `time` unless the cord is pulled first.
+    pub fn sleep(&self, time: Duration) -> Result<(), Reason> {
+        let until = Instant::now().checked_add(time);
+        match self.wait_any(&mut [], until) {
+            Ok(Wake::Stopped(reason)) => Err(reason),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn number(reason: Reason) -> usize {
+    match reason {
+        Reason::Interrupt => 1,
+        Reason::Terminate => 2,
+        Reason::Deadline => 3,
+    }
+}
+
+/// The earlier of two optional moments.
+pub fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+/// `poll(2)` until something is ready or the moment passes; a signal only starts it again.
+pub fn poll_until(fds: &mut [PollFd<'_>], until: Option<Instant>) -> io::Result<usize> {
+    loop {
+        let left = until.map(|at| at.saturating_duration_since(Instant::now()));
+        let left = left.map(|left| Timespec {
+            tv_sec: left.as_secs().min(i32::MAX as u64) as i64,
+            tv_nsec: left.subsec_nanos() as _,
+        });
+        match poll(fds, left.as_ref()) {
+            Err(rustix::io::Errno::INTR) => continue,
+            done => return Ok(done?),
+        }
+    }
+}
+
+/// A pipe used as a bell: its read end becomes readable when the other is rung.
+pub fn bell() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (bell, rope) = io::pipe()?;
+    rustix::io::ioctl_fionbio(&bell, true)?;
+    rustix::io::ioctl_fionbio(&rope, true)?;
+    Ok((bell.into(), rope.into()))
+}
+
+/// Rings a bell; a bell that is full already rings.
+pub fn ring(rope: impl AsFd) {
+    let _ = rustix::io::write(rope, b"!");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pulled_cord_wakes_every_wait_and_keeps_its_first_reason() {
+        let stop = Stop::new(None).unwrap();
+        let waiter = std::thread::spawn({
+            let stop = stop.clone();
+            move || stop.sleep(Duration::from_secs(20))
+        });
+        stop.pull(Reason::Terminate);
+        stop.pull(Reason::Interrupt);
+        assert_eq!(waiter.join().unwrap(), Err(Reason::Terminate));
+        assert_eq!(stop.reason(), Some(Reason::Terminate));
+    }
+
+    #[test]
+    fn the_deadline_pulls_by_itself() {
+        let soon = Instant::now() + Duration::from_millis(20);
+        let stop = Stop::new(Some(soon)).unwrap();
+        assert_eq!(stop.sleep(Duration::from_secs(20)), Err(Reason::Deadline));
+    }
+
+    #[test]
+    fn a_short_sleep_ends_by_itself() {
+        let stop = Stop::new(None).unwrap();
+        assert_eq!(stop.sleep(Duration::from_millis(5)), Ok(()));
+    }
+}
