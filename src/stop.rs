@@ -106,13 +106,13 @@ impl Stop {
     }
 
     /// Waits until `fd` is ready for `what`, `until` passes or the cord is pulled.
-    pub fn wait(
-        &self,
-        fd: BorrowedFd<'_>,
+    pub fn wait<'a>(
+        &'a self,
+        fd: BorrowedFd<'a>,
         what: PollFlags,
         until: Option<Instant>,
     ) -> io::Result<Wake> {
-        let mut fds = [PollFd::new(&fd, what)];
+        let mut fds = [PollFd::from_borrowed_fd(fd, what)];
         Ok(match self.wait_any(&mut fds, until)? {
             Wake::Ready(_) => Wake::Ready(fds[0].revents()),
             other => other,
@@ -120,7 +120,11 @@ impl Stop {
     }
 
     /// As [`Stop::wait`], for several descriptors; their `revents` are set.
-    pub fn wait_any(&self, fds: &mut [PollFd<'_>], until: Option<Instant>) -> io::Result<Wake> {
+    pub fn wait_any<'a>(
+        &'a self,
+        fds: &mut [PollFd<'a>],
+        until: Option<Instant>,
+    ) -> io::Result<Wake> {
         let bell = self.fd();
         let mut all = Vec::with_capacity(fds.len() + 1);
         all.push(PollFd::from_borrowed_fd(bell, PollFlags::IN));
