@@ -1,0 +1,108 @@
+//! Ports and the names of their services, both ways.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use dns_lookup::AddrInfoHints;
+
+use crate::failure::{Failure, Stage, words};
+
+/// The port a word means for `proto` (`tcp` or `udp`): a number from 0 to 65535, or a service
+/// of services(5).
+///
+/// A number beyond the range, a sign, an empty word and an unknown protocol are usage (2);
+/// a service the system does not know is 6. All fail at [`Stage::Port`].
+pub fn port(word: &str, proto: &str) -> Result<u16, Failure> {
+    if !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit()) {
+        return number(word);
+    }
+    if !could_be_service(word) {
+        return Err(usage(word, "a port is a number from 0 to 65535 or the name of a service"));
+    }
+    let (socktype, protocol) = transport(word, proto)?;
+    let hints = AddrInfoHints { flags: 0, address: libc::AF_INET, socktype, protocol };
+    let found = dns_lookup::getaddrinfo(None, Some(word), Some(hints))
+        .map_err(std::io::Error::from)
+        .and_then(|mut found| found.next().transpose())
+        .map_err(|error| unknown(word, proto, &words(&error)))?;
+    found
+        .map(|tuple| tuple.sockaddr.port())
+        .ok_or_else(|| unknown(word, proto, "the system gave no port"))
+}
+
+/// The service the system knows on `port` for `proto` (`tcp` or `udp`).
+pub fn service(port: u16, proto: &str) -> Option<String> {
+    let flags = match proto {
+        "tcp" => libc::NI_NUMERICHOST,
+        "udp" => libc::NI_NUMERICHOST | libc::NI_DGRAM,
+        _ => return None,
+    };
+    let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+    let (_, service) = dns_lookup::getnameinfo(&address, flags).ok()?;
+    // A port without a service comes back as its own number.
+    (service != port.to_string()).then_some(service)
+}
+
+fn number(word: &str) -> Result<u16, Failure> {
+    let significant = word.trim_start_matches('0');
+    match significant {
+        "" => Ok(0),
+        _ => significant.parse().map_err(|_| usage(word, "ports end at 65535")),
+    }
+}
+
+/// The C library would read ` 80`, `+80` and `-1` as numbers, and wrap them.
+fn could_be_service(word: &str) -> bool {
+    !word.is_empty()
+        && !word.starts_with(['+', '-'])
+        && !word.chars().any(|c| c.is_whitespace() || c.is_control())
+}
+
+fn transport(word: &str, proto: &str) -> Result<(i32, i32), Failure> {
+    match proto {
+        "tcp" => Ok((libc::SOCK_STREAM, libc::IPPROTO_TCP)),
+        "udp" => Ok((libc::SOCK_DGRAM, libc::IPPROTO_UDP)),
+        _ => Err(usage(&format!("{word}/{proto}"), "the protocol is tcp or udp")),
+    }
+}
+
+fn usage(word: &str, why: &'static str) -> Failure {
+    Failure::usage(Stage::Port, word, why)
+}
+
+fn unknown(word: &str, proto: &str, cause: &str) -> Failure {
+    let cause = cause.rsplit(": ").next().unwrap_or(cause);
+    Failure::new(Stage::Port, format!("{word}/{proto}"), cause.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::Code;
+
+    #[test]
+    fn numbers_are_checked_never_wrapped() {
+        assert_eq!(port("0", "tcp").unwrap(), 0);
+        assert_eq!(port("65535", "udp").unwrap(), 65535);
+        assert_eq!(port("00080", "tcp").unwrap(), 80);
+        for word in ["65536", "70000", "99999999999999999999", "", "+80", "-1", " 80", "8\0"] {
+            let refused = port(word, "tcp").unwrap_err();
+            assert_eq!((refused.stage, refused.code), (Stage::Port, Code::Usage), "{word:?}");
+        }
+    }
+
+    #[test]
+    fn services_are_known_both_ways() {
+        assert_eq!(port("http", "tcp").unwrap(), 80);
+        assert_eq!(port("domain", "udp").unwrap(), 53);
+        assert_eq!(service(80, "tcp").as_deref(), Some("http"));
+        assert_eq!(service(1, "nosuch"), None);
+    }
+
+    #[test]
+    fn an_unknown_service_is_six() {
+        for word in ["nosuchservice", "0x50", "80x"] {
+            let absent = port(word, "tcp").unwrap_err();
+            assert_eq!((absent.stage, absent.code), (Stage::Port, Code::Resolve), "{word}");
+        }
+    }
+}
