@@ -76,7 +76,7 @@ pub fn ascii(host: &str) -> Result<String, Failure> {
 }
 
 /// `host` itself, unless it can be neither name nor address.
-fn well_formed(host: &str) -> Result<&str, Failure> {
+pub fn well_formed(host: &str) -> Result<&str, Failure> {
     if host.is_empty() {
         return Err(malformed(host, "the name is empty"));
     }

@@ -1,0 +1,130 @@
+//! A question from end to end: datagram, second try, stream, and what a disappointment means.
+
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::lie::Lie;
+use super::question::Question;
+use super::reply::{Found, Reply};
+use super::{tcp, udp};
+use crate::failure::{Code, Failure, Stage, words};
+
+/// Whom to ask, how, and for how long.
+#[derive(Debug, Clone, Copy)]
+pub struct Asking {
+    /// The server.
+    pub server: SocketAddr,
+    /// TCP from the start.
+    pub tcp: bool,
+    /// When to give up; `None` waits for as long as it takes.
+    pub until: Option<Instant>,
+    /// What `until` was made from, for the message.
+    pub limit: Duration,
+}
+
+/// Asks one server.
+///
+/// No such name and no such record are answers ([`Found`]). Failures are at
+/// [`Stage::Resolve`]: a lie is 8, a server that fails, refuses or is not there 75, a passed
+/// deadline 28.
+pub fn ask(question: &Question, asking: &Asking) -> Result<Reply, Failure> {
+    let reply = exchange(question, asking).map_err(|trouble| trouble.told(question, asking))?;
+    match &reply.found {
+        Found::Failing(code) => {
+            let why = format!("server {} answered {code}", asking.server);
+            Err(failing(question, why))
+        }
+        _ => Ok(reply),
+    }
+}
+
+/// Asks one server after another until one gives an answer, sharing the time among them; the
+/// last one's failure stays.
+pub fn ask_any(
+    question: &Question,
+    servers: &[SocketAddr],
+    until: Option<Instant>,
+    limit: Duration,
+) -> Result<Reply, Failure> {
+    let mut last = failing(question, "no name server is configured".into());
+    for (nth, &server) in servers.iter().enumerate() {
+        let share = until.map(|until| {
+            let now = Instant::now();
+            now + until.saturating_duration_since(now) / (servers.len() - nth) as u32
+        });
+        match ask(question, &Asking { server, tcp: false, until: share, limit }) {
+            Ok(reply) => return Ok(reply),
+            Err(failure) => last = failure,
+        }
+    }
+    Err(last)
+}
+
+fn exchange(question: &Question, asking: &Asking) -> Result<Reply, Trouble> {
+    if asking.tcp {
+        return over_tcp(question, asking, true);
+    }
+    let query = question.query(true)?;
+    let reply = udp::exchange(question, &query, asking.server, asking.until)?;
+    match &reply.found {
+        Found::Truncated => over_tcp(question, asking, true),
+        // Servers from before EDNS answer so (RFC 6891 §7); they get the plain question.
+        Found::Failing(code) if code == "FORMERR" || code == "NOTIMP" => {
+            let plain = question.query(false)?;
+            let reply = udp::exchange(question, &plain, asking.server, asking.until)?;
+            match reply.found {
+                Found::Truncated => over_tcp(question, asking, false),
+                _ => Ok(reply),
+            }
+        }
+        _ => Ok(reply),
+    }
+}
+
+fn over_tcp(question: &Question, asking: &Asking, edns: bool) -> Result<Reply, Trouble> {
+    tcp::exchange(question, &question.query(edns)?, asking.server, asking.until)
+}
+
+/// What can come between a question and its reply.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    Lie(Lie),
+    Late,
+    System(io::Error),
+}
+
+impl Trouble {
+    fn told(self, question: &Question, asking: &Asking) -> Failure {
+        let server = asking.server;
+        match self {
+            Trouble::Lie(lie) => {
+                let why = format!("server {server}: {lie}");
+                Failure::new(Stage::Resolve, &question.name, why).with_code(Code::Protocol)
+            }
+            Trouble::Late => Failure::late(Stage::Resolve, &question.name, asking.limit),
+            Trouble::System(error) => {
+                failing(question, format!("server {server}: {}", words(&error)))
+            }
+        }
+    }
+}
+
+impl From<Lie> for Trouble {
+    fn from(lie: Lie) -> Trouble {
+        Trouble::Lie(lie)
+    }
+}
+
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Trouble {
+        match error.kind() {
+            ErrorKind::TimedOut | ErrorKind::WouldBlock => Trouble::Late,
+            _ => Trouble::System(error),
+        }
+    }
+}
+
+fn failing(question: &Question, why: String) -> Failure {
+    Failure::new(Stage::Resolve, &question.name, why).with_code(Code::TryAgain)
+}

@@ -1,0 +1,157 @@
+//! Every way a reply can be wrong, each with words of its own.
+
+use std::error::Error;
+use std::fmt;
+
+use super::Kind;
+
+/// A section of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The question repeated.
+    Question,
+    /// The records asked for.
+    Answer,
+    /// The servers in charge.
+    Authority,
+    /// What may help further.
+    Additional,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Part::Question => "question",
+            Part::Answer => "answer",
+            Part::Authority => "authority",
+            Part::Additional => "additional",
+        })
+    }
+}
+
+/// A reply to something we did not ask: over UDP a forger's guess, passed over while time is
+/// left; over TCP a lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stray {
+    /// The id is another.
+    Id,
+    /// The question is another.
+    Question,
+    /// It came from an address or a port we did not ask.
+    Source,
+}
+
+impl fmt::Display for Stray {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Stray::Id => "a wrong id",
+            Stray::Question => "another question",
+            Stray::Source => "a wrong source address",
+        })
+    }
+}
+
+/// Why a reply is not believed; every one is exit code 8.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lie {
+    /// Fewer bytes than a DNS header has.
+    Short(usize),
+    /// The bit that marks a reply is clear: our question came back, or somebody else's.
+    NotAReply,
+    /// Not the reply to a standard query.
+    Opcode(u8),
+    /// More than one question where one was asked.
+    Questions(u16),
+    /// A reply to something else.
+    Stray(Stray),
+    /// Names that point at themselves, or forward.
+    Loop(Part),
+    /// The message ends before the records the header counts.
+    Count {
+        /// Where.
+        part: Part,
+        /// How many the header counts.
+        promised: u16,
+        /// How many are there.
+        held: u16,
+    },
+    /// Bytes after the last record.
+    Trailing(usize),
+    /// A record that cannot be read.
+    Broken {
+        /// Where.
+        part: Part,
+        /// Which, from 1.
+        nth: u16,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// No record belongs to the name that was asked.
+    Unrelated(Kind),
+    /// Aliases that lead in a circle, or on and on.
+    Aliases,
+    /// NXDOMAIN beside records of the very name.
+    Contradiction,
+    /// Cut short over TCP, where everything fits.
+    Truncated,
+    /// The connection ended before the reply did.
+    Closed {
+        /// Bytes that came, the two of the length included.
+        got: usize,
+        /// Bytes promised, if the length came.
+        of: Option<usize>,
+    },
+    /// Only strays came until the time was up.
+    Strays(Vec<(Stray, u32)>),
+}
+
+impl fmt::Display for Lie {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Lie::Short(n) => {
+                write!(f, "the reply is too short for a DNS message: {n} of at least 12 bytes")
+            }
+            Lie::NotAReply => f.write_str("the reply is a question itself (QR clear)"),
+            Lie::Opcode(n) => write!(f, "the reply is to another kind of request (opcode {n})"),
+            Lie::Questions(n) => write!(f, "the reply repeats {n} questions, and one was asked"),
+            Lie::Stray(stray) => write!(f, "the reply has {stray}"),
+            Lie::Loop(part) => write!(
+                f,
+                "compression loop: a name in the {part} section points at itself or forward"
+            ),
+            Lie::Count { part, promised, held } => {
+                write!(f, "wrong count: the {part} section promises {promised} and holds {held}")
+            }
+            Lie::Trailing(n) => write!(f, "{n} bytes follow the last record the reply counts"),
+            Lie::Broken { part, nth, why } => {
+                write!(f, "malformed record {nth} in the {part} section: {why}")
+            }
+            Lie::Unrelated(kind) => {
+                write!(f, "the answer holds no {kind} record of the name that was asked")
+            }
+            Lie::Aliases => f.write_str("the aliases (CNAME) of the answer never end"),
+            Lie::Contradiction => {
+                f.write_str("the reply says NXDOMAIN and has records of the name")
+            }
+            Lie::Truncated => f.write_str("the reply is truncated (TC) over TCP"),
+            Lie::Closed { got, of: None } => {
+                write!(f, "the server closed the connection after {got} of 2 bytes of length")
+            }
+            Lie::Closed { got, of: Some(of) } => {
+                write!(f, "the server closed the connection after {got} of {of} bytes")
+            }
+            Lie::Strays(seen) => strays(f, seen),
+        }
+    }
+}
+
+fn strays(f: &mut fmt::Formatter<'_>, seen: &[(Stray, u32)]) -> fmt::Result {
+    f.write_str("timed out without a true reply; ignored")?;
+    for (nth, (stray, count)) in seen.iter().enumerate() {
+        let comma = if nth == 0 { "" } else { "," };
+        write!(f, "{comma} {count} with {stray}")?;
+    }
+    Ok(())
+}
+
+impl Error for Lie {}

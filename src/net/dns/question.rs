@@ -1,0 +1,147 @@
+//! What is asked: a name, a type, and the bytes they make.
+
+use std::fmt;
+use std::io;
+use std::net::IpAddr;
+
+use domain::base::iana::Rtype;
+use domain::base::{MessageBuilder, name};
+
+use crate::failure::{Failure, Stage};
+use crate::net::resolve::system;
+
+/// A whole domain name, in wire form; its text has no last dot, and escapes whatever is not
+/// plain ASCII.
+pub type Name = name::Name<Vec<u8>>;
+
+/// How many bytes of reply we offer to take over UDP: what fits any path unfragmented (the
+/// DNS flag day of 2020).
+const OFFER: u16 = 1232;
+
+/// The types a question can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Kind(pub(super) Rtype);
+
+impl Kind {
+    /// An IPv4 address.
+    pub const A: Kind = Kind(Rtype::A);
+    /// An IPv6 address.
+    pub const AAAA: Kind = Kind(Rtype::AAAA);
+    /// The name of an address.
+    pub const PTR: Kind = Kind(Rtype::PTR);
+    /// The words `--type` takes.
+    pub const WORDS: [&'static str; 12] =
+        ["A", "AAAA", "PTR", "CNAME", "MX", "NS", "SOA", "TXT", "SRV", "CAA", "HTTPS", "ANY"];
+
+    /// The type a word of [`Kind::WORDS`] names, in any case.
+    pub fn from_word(word: &str) -> Option<Kind> {
+        let word = word.to_ascii_uppercase();
+        let known = Kind::WORDS.contains(&word.as_str());
+        known.then(|| word.parse().ok().map(Kind)).flatten()
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A name and the type of record wanted of it; the class is always IN.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    /// Whose records.
+    pub name: Name,
+    /// Which records.
+    pub kind: Kind,
+}
+
+impl Question {
+    /// The records of `kind` that `host` has; a name beyond ASCII is asked in its `xn--` form.
+    ///
+    /// Fails as usage (2) when `host` cannot be a domain name.
+    pub fn of(host: &str, kind: Kind) -> Result<Question, Failure> {
+        let ascii = system::ascii(system::well_formed(host)?)?;
+        let name = Name::vec_from_str(&ascii)
+            .map_err(|error| Failure::usage(Stage::Resolve, host, error.to_string()))?;
+        Ok(Question { name, kind })
+    }
+
+    /// The names of an address: PTR under `in-addr.arpa` or `ip6.arpa` (RFC 1035 §3.5,
+    /// RFC 3596 §2.5); a v4-mapped address is asked as IPv4.
+    pub fn reverse(address: IpAddr) -> Result<Question, Failure> {
+        let name = Name::reverse_from_addr(address.to_canonical())
+            .map_err(|error| Failure::new(Stage::Resolve, address, error.to_string()))?;
+        Ok(Question { name, kind: Kind::PTR })
+    }
+
+    /// The query as it goes out, with a fresh random id; `edns` offers room for long replies.
+    pub(super) fn query(&self, edns: bool) -> io::Result<Query> {
+        let full = |_| io::Error::other("the question does not fit a message");
+        let mut message = MessageBuilder::new_vec();
+        message.header_mut().set_random_id();
+        message.header_mut().set_rd(true);
+        let id = message.header().id();
+        let mut questions = message.question();
+        questions.push((&self.name, self.kind.0)).map_err(full)?;
+        let mut additional = questions.additional();
+        if edns {
+            let offer = |opt: &mut domain::base::message_builder::OptBuilder<_>| {
+                opt.set_udp_payload_size(OFFER);
+                Ok(())
+            };
+            additional.opt(offer).map_err(full)?;
+        }
+        Ok(Query { id, bytes: additional.finish() })
+    }
+}
+
+impl fmt::Display for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.name, self.kind)
+    }
+}
+
+/// A question on its way: its bytes and the id its reply must carry.
+#[derive(Debug)]
+pub(super) struct Query {
+    pub id: u16,
+    pub bytes: Vec<u8>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::Code;
+
+    #[test]
+    fn addresses_are_asked_backwards() {
+        let v4 = Question::reverse("192.0.2.7".parse().unwrap()).unwrap();
+        assert_eq!(v4.to_string(), "7.2.0.192.in-addr.arpa PTR");
+        let mapped = Question::reverse("::ffff:192.0.2.7".parse().unwrap()).unwrap();
+        assert_eq!(mapped, v4);
+        let v6 = Question::reverse("2001:db8::1".parse().unwrap()).unwrap();
+        assert!(v6.to_string().starts_with("1.0.0.0.") && v6.to_string().ends_with("ip6.arpa PTR"));
+    }
+
+    #[test]
+    fn a_query_is_one_question_with_room_offered() {
+        let query = Question::of("a.test", Kind::A).unwrap().query(true).unwrap();
+        assert_eq!(&query.bytes[..2], query.id.to_be_bytes());
+        assert_eq!(&query.bytes[2..12], [1, 0, 0, 1, 0, 0, 0, 0, 0, 1]);
+        assert_eq!(&query.bytes[24..28], [0, 0, 41, 4]);
+    }
+
+    #[test]
+    fn types_are_words_in_any_case() {
+        assert_eq!(Kind::from_word("aaaa"), Some(Kind::AAAA));
+        assert!(Kind::WORDS.iter().all(|word| Kind::from_word(word).is_some()));
+        assert_eq!(Kind::from_word("AXFR"), None);
+    }
+
+    #[test]
+    fn labels_that_are_too_long_are_usage() {
+        let refused = Question::of(&"a".repeat(64), Kind::A).unwrap_err();
+        assert_eq!(refused.code, Code::Usage);
+    }
+}

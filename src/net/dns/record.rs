@@ -1,0 +1,93 @@
+//! One record: whose it is, and its content in words.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use domain::base::iana::{Class, Rtype};
+use domain::base::name::ToName;
+use domain::base::wire::ParseError;
+use domain::base::{ParsedName, ParsedRecord};
+use domain::rdata::AllRecordData;
+
+use super::question::{Kind, Name};
+
+/// One record of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Whose.
+    pub owner: Name,
+    /// Which type.
+    pub kind: Kind,
+    /// Seconds it may be kept.
+    pub ttl: u32,
+    /// Its content.
+    pub datum: Datum,
+}
+
+/// The content of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Datum {
+    /// A, AAAA.
+    Address(IpAddr),
+    /// PTR, CNAME, NS.
+    Name(Name),
+    /// Anything else, as a zone file writes it (RFC 1035 §5.1), peer-made bytes escaped.
+    Text(String),
+}
+
+impl fmt::Display for Datum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Datum::Address(address) => address.fmt(f),
+            Datum::Name(name) => name.fmt(f),
+            Datum::Text(text) => f.write_str(text),
+        }
+    }
+}
+
+/// A record in full; `None` for one that is not of the Internet's class (as EDNS's own).
+pub(super) fn read_record(record: ParsedRecord<'_, [u8]>) -> Result<Option<Record>, ParseError> {
+    if record.class() != Class::IN || record.rtype() == Rtype::OPT {
+        return Ok(None);
+    }
+    let (kind, ttl) = (Kind(record.rtype()), record.ttl().as_secs());
+    let record = record.into_any_record::<AllRecordData<_, ParsedName<_>>>()?;
+    let owner = record.owner().to_vec();
+    Ok(Some(Record { owner, kind, ttl, datum: datum(record.data()) }))
+}
+
+/// Names are written without their last dot, everywhere.
+fn datum(data: &AllRecordData<&[u8], ParsedName<&[u8]>>) -> Datum {
+    match data {
+        AllRecordData::A(a) => Datum::Address(a.addr().into()),
+        AllRecordData::Aaaa(a) => Datum::Address(a.addr().into()),
+        AllRecordData::Ptr(ptr) => Datum::Name(ptr.ptrdname().to_vec()),
+        AllRecordData::Cname(cname) => Datum::Name(cname.cname().to_vec()),
+        AllRecordData::Ns(ns) => Datum::Name(ns.nsdname().to_vec()),
+        AllRecordData::Mx(mx) => {
+            Datum::Text(format!("{} {}", mx.preference(), mx.exchange().to_vec()))
+        }
+        AllRecordData::Srv(srv) => Datum::Text(format!(
+            "{} {} {} {}",
+            srv.priority(),
+            srv.weight(),
+            srv.port(),
+            srv.target().to_vec()
+        )),
+        AllRecordData::Soa(soa) => Datum::Text(format!(
+            "{} {} {} {} {} {} {}",
+            soa.mname().to_vec(),
+            soa.rname().to_vec(),
+            soa.serial(),
+            soa.refresh().as_secs(),
+            soa.retry().as_secs(),
+            soa.expire().as_secs(),
+            soa.minimum().as_secs()
+        )),
+        AllRecordData::Https(https) => {
+            let (target, params) = (https.target().to_vec(), https.params().to_string());
+            Datum::Text(format!("{} {target} {params}", https.priority()).trim_end().to_string())
+        }
+        other => Datum::Text(other.to_string()),
+    }
+}
