@@ -1,12 +1,23 @@
 //! Whole runs of sockit, against peers of our own and against the real ones on PATH.
 //!
 //! A file per subcommand or matter; `sockit` starts the sockit under test, `running` holds it
-//! while it lives, `peer` plays the other end. No test sleeps for luck: each waits, with a
+//! while it lives, `peer` plays the other end, `namespace` gives a run a small machine of its own. No test sleeps for luck: each waits, with a
 //! deadline, for the event it needs.
 
+mod namespace;
 mod peer;
 mod running;
 mod sockit;
 
+mod crowds;
+mod endings;
+mod exit_codes;
+mod help;
+mod injected;
+mod interop;
+mod prompt;
+mod services;
 mod tcp_client;
 mod tcp_server;
+mod tutorials;
+mod voices;

@@ -150,14 +150,25 @@ impl Script for TcpStream {
     }
 }
 
-/// Answers once it has seen our FIN, after a while; tells what it heard and when the FIN came.
-pub fn answers_after_fin(wait: Duration, answer: &'static str) -> Peer<(Vec<u8>, Instant)> {
+/// What a peer saw of one connection.
+pub struct Seen {
+    /// All that sockit sent.
+    pub heard: Vec<u8>,
+    /// When sockit's FIN came.
+    pub fin: Instant,
+    /// When the peer closed.
+    pub closed: Instant,
+}
+
+/// Answers `wait` after it has seen our FIN, and closes.
+pub fn answers_after_fin(wait: Duration, answer: impl AsRef<[u8]> + Send + 'static) -> Peer<Seen> {
     peer(move |mut stream| {
         let heard = stream.hear_all();
         let fin = Instant::now();
         thread::sleep(wait);
         stream.say(answer);
-        (heard, fin)
+        drop(stream);
+        Seen { heard, fin, closed: Instant::now() }
     })
 }
 

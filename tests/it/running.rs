@@ -154,6 +154,14 @@ impl Running {
         assert!(seen.is_some(), "stdout never has {}\n{}", text.escape_ascii(), self.told());
     }
 
+    /// Waits until stdout holds this many bytes.
+    #[track_caller]
+    pub fn wait_to_have(&self, size: usize) {
+        let seen = self.stdout.wait(self.limit, |bytes| (bytes.len() >= size).then_some(()));
+        let came = self.stdout.bytes().len();
+        assert!(seen.is_some(), "{came} of {size} bytes came\n{}", lossy(&self.stderr.bytes()));
+    }
+
     /// Sends a signal by its number (`libc::SIGTERM`).
     pub fn signal(&self, signal: i32) {
         let pid = rustix::process::Pid::from_raw(self.pid() as i32).expect("a process id");
@@ -220,13 +228,27 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Waits for `listening` on stderr, as text or as JSON, or for the port on stdout.
+    /// Waits for `listening` on stderr, as text or as JSON.
     #[track_caller]
     pub fn wait_for_listening(running: Running) -> Daemon {
-        let local =
-            running.stderr.wait(running.limit, |bytes| lossy(bytes).lines().find_map(local));
+        let told = running.stderr.wait(running.limit, |bytes| lossy(bytes).lines().find_map(local));
+        Daemon::that_told(told, running)
+    }
+
+    /// Waits for the port on stdout, where stderr is out of our hands.
+    #[track_caller]
+    pub fn wait_for_port(running: Running) -> Daemon {
+        let told = running.stdout.wait(running.limit, |bytes| {
+            let (port, _) = std::str::from_utf8(bytes).ok()?.split_once('\n')?;
+            Some(format!("127.0.0.1:{port}"))
+        });
+        Daemon::that_told(told, running)
+    }
+
+    #[track_caller]
+    fn that_told(local: Option<String>, running: Running) -> Daemon {
         let Some(local) = local else {
-            panic!("it never said that it listens\n{}", running.told());
+            panic!("it never said where it listens\n{}", running.told());
         };
         Daemon { running, local }
     }

@@ -157,14 +157,19 @@ impl Sockit {
     }
 
     /// Starts a server and waits until it says that it listens. Adds `--port 0` to a server
-    /// on a port that does not say which.
+    /// on a port that does not say which, and reads that port from stdout where
+    /// `--print-port` is asked for.
     pub fn serve(mut self) -> Daemon {
-        let says = |word: &str| self.args.iter().any(|a| a == word);
+        let args = self.args.clone();
+        let says = |word: &str| args.iter().any(|a| a == word);
         let on_a_port = says("tcp-server") || says("udp-server") || says("udp-echo");
         if on_a_port && !says("--port") {
             self = self.and("--port 0");
         }
-        Daemon::wait_for_listening(self.start())
+        match says("--print-port") {
+            true => Daemon::wait_for_port(self.start()),
+            false => Daemon::wait_for_listening(self.start()),
+        }
     }
 
     /// The whole thing as a [`Command`] whose standard streams are still to be chosen, for a

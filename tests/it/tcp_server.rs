@@ -1,8 +1,8 @@
 //! `sockit tcp-server`: what it says, whom it takes, and how it stops.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::peer::{self, Script, call};
+use crate::peer::{Script, call};
 use crate::sockit::sockit;
 
 #[test]
@@ -41,52 +41,70 @@ fn once_serves_one_caller_and_leaves() {
 }
 
 #[test]
-fn a_client_that_dies_costs_only_itself() {
-    let mut server = sockit("tcp-server --service echo").serve();
-    for _ in 0..500 {
-        call(server.addr()).reset();
+fn a_second_server_on_the_port_is_told_who_is_there() {
+    let first = sockit("tcp-server").serve();
+    let run = sockit(&format!("tcp-server --port {}", first.port())).run();
+    run.exits(45).fails_at("bind").says("Address already in use").says("hint:");
+}
+
+#[test]
+fn a_port_is_free_again_at_once() {
+    let first = sockit("tcp-server").serve();
+    let port = first.port();
+    let mut caller = call(first.addr());
+    caller.hear("Welcome!");
+    first.stop();
+    // The connection is now in TIME_WAIT on the server's side.
+    assert_eq!(caller.hear_all(), b"");
+    let second = sockit(&format!("tcp-server --port {port}")).serve();
+    call(second.addr()).hear("Welcome!");
+}
+
+#[test]
+fn every_interface_means_both_families() {
+    for host in ["''", "'*'", "::"] {
+        let server = sockit(&format!("tcp-server --host {host}")).serve();
+        call(server.addr()).hear("Welcome!");
+        if std::net::TcpListener::bind("[::1]:0").is_ok() {
+            call(([0, 0, 0, 0, 0, 0, 0, 1], server.port()).into()).hear("Welcome!");
+        }
     }
+}
+
+#[test]
+fn one_family_alone_when_asked_for() {
+    let server = sockit("tcp-server -4 --host ''").serve();
+    call(server.addr()).hear("Welcome!");
+    let six = std::net::TcpStream::connect((std::net::Ipv6Addr::LOCALHOST, server.port()));
+    assert!(six.is_err(), "-4 listens on IPv4 alone");
+}
+
+#[test]
+fn nobody_calls_in_time() {
+    let began = Instant::now();
+    let run = sockit("tcp-server --port 0 --accept-timeout 300ms").run();
+    run.exits(28).fails_at("listen");
+    assert!(began.elapsed() >= Duration::from_millis(300));
+}
+
+#[test]
+fn the_accept_limit_starts_anew_with_each_caller() {
+    let server = sockit("tcp-server --accept-timeout 700ms").serve();
+    for _ in 0..3 {
+        let mut caller = call(server.addr());
+        caller.hear("Welcome!");
+    }
+    server.wait().exits(28);
+}
+
+#[test]
+fn a_closed_connection_is_told_with_its_bytes() {
+    let server = sockit("tcp-server --service echo --once").serve();
     let mut caller = call(server.addr());
-    caller.say("still here?");
-    caller.hear("still here?");
-    assert!(server.is_alive());
-    drop(caller);
-    server.stop().exits(0);
-}
-
-#[test]
-fn a_full_house_makes_callers_wait() {
-    let server = sockit("tcp-server --max-conns 2").serve();
-    let mut first = call(server.addr());
-    let mut second = call(server.addr());
-    first.hear("Welcome!");
-    second.hear("Welcome!");
-    let mut third = call(server.addr());
-    third.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
-    let kept_waiting = std::io::Read::read(&mut third, &mut [0; 8]);
-    assert!(kept_waiting.is_err(), "nobody greets the third yet: {kept_waiting:?}");
-    third.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    drop(first);
-    third.hear("Welcome!");
-}
-
-#[test]
-fn nc_reads_our_greeting() {
-    let Some(mut nc) = peer::program("nc.openbsd") else { return };
-    let server = sockit("tcp-server").serve();
-    nc.arg("-N").arg("127.0.0.1").arg(server.port().to_string());
-    nc.stdin(std::process::Stdio::null());
-    assert_eq!(nc.output().unwrap().stdout, b"Welcome!");
-}
-
-#[test]
-fn ncat_is_a_peer_too() {
-    let Some(mut ncat) = peer::program("ncat") else { return };
-    let port = peer::free_port();
-    let mut ncat =
-        ncat.args(["-l", "127.0.0.1", &port.to_string(), "-e", "/bin/cat"]).spawn().unwrap();
-    peer::wait_for_listener(port);
-    let client = sockit(&format!("tcp-client 127.0.0.1 {port}")).stdin("echo").run();
-    client.exits(0).prints("echo");
-    ncat.wait().unwrap();
+    caller.say("1234567");
+    caller.finish();
+    assert_eq!(caller.hear_all(), b"1234567");
+    let run = server.wait();
+    let line = run.stderr.lines().find(|l| l.contains(" closed.")).expect("a closing line");
+    assert!(line.matches('7').count() >= 2, "bytes in and out: {line}");
 }

@@ -1,0 +1,11 @@
+# 004-a: tells each step of a connection as it is made, then both of its ends.
+import socket, sys
+
+print('Creating socket...', end=' ')
+s = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+print('done.')
+print('Connecting to remote host on port %s...' % sys.argv[1], end=' ')
+s.connect(('127.0.0.1', int(sys.argv[1])))
+print('done.')
+print('Connected from', s.getsockname())
+print('Connected to', s.getpeername())

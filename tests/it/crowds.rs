@@ -1,0 +1,196 @@
+//! Many callers at once, and fewer descriptors than callers.
+
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use crate::peer::{self, Script, call};
+use crate::running::Daemon;
+use crate::sockit::sockit;
+
+#[test]
+fn two_hundred_at_once_are_all_served() {
+    let server = sockit("tcp-server").serve();
+    let mut callers: Vec<_> = (0..200).map(|_| call(server.addr())).collect();
+    for (n, caller) in callers.iter_mut().enumerate() {
+        caller.hear("Welcome!");
+        caller.say(format!("caller {n}"));
+    }
+    for (n, caller) in callers.iter_mut().enumerate() {
+        caller.hear(format!("Hello, caller {n}!"));
+        caller.say("exit");
+    }
+    for caller in &mut callers {
+        assert_eq!(caller.hear_all(), b"");
+    }
+    server.stop().exits(0);
+}
+
+#[test]
+fn threads_and_descriptors_come_back() {
+    let server = sockit("tcp-server").serve();
+    call(server.addr()).hear("Welcome!");
+    wait_until("the first caller is gone", || threads(&server) <= before_any_caller());
+    let (threads_before, fds_before) = (threads(&server), fds(&server));
+    let mut callers: Vec<_> = (0..300).map(|_| call(server.addr())).collect();
+    callers.iter_mut().for_each(|caller| caller.hear("Welcome!"));
+    let each = (resident(&server)) / callers.len() as u64;
+    // The whole process shared among its callers; a debug build is no measure of the rest.
+    assert!(each <= 96, "{each} KiB per caller");
+    drop(callers);
+    wait_until("threads are back", || threads(&server) <= threads_before);
+    wait_until("descriptors are back", || fds(&server) <= fds_before);
+}
+
+/// The accepting thread, the log's writer and a little more.
+fn before_any_caller() -> usize {
+    6
+}
+
+#[test]
+fn five_hundred_resets_at_once_leave_it_alive() {
+    let mut server = sockit("tcp-server").serve();
+    for _ in 0..500 {
+        call(server.addr()).reset();
+    }
+    call(server.addr()).hear("Welcome!");
+    assert!(server.is_alive());
+    server.stop().exits(0).never_says("panicked");
+}
+
+#[test]
+fn forty_descriptors_and_eighty_callers() {
+    let Some(_) = peer::program("prlimit") else { return };
+    let server = sockit("tcp-server").under(["prlimit", "--nofile=40"]).serve();
+    let callers: Vec<_> = (0..80).map(|_| call(server.addr())).collect();
+    let mut server = server;
+    greeted(&callers[0]);
+    let (began, busy) = (Instant::now(), cpu_time(&server));
+    // A second of standing at the limit is what is measured.
+    std::thread::sleep(Duration::from_secs(1));
+    let share = (cpu_time(&server) - busy).as_secs_f64() / began.elapsed().as_secs_f64();
+    assert!(share < 0.3, "{:.0} % of a core while out of descriptors", share * 100.0);
+    assert!(server.is_alive());
+    drop(callers);
+    call(server.addr()).hear("Welcome!");
+    let run = server.stop();
+    run.exits(0).never_says("panicked");
+}
+
+fn greeted(caller: &TcpStream) {
+    let mut caller = caller.try_clone().unwrap();
+    caller.hear("Welcome!");
+}
+
+#[test]
+fn a_full_house_makes_callers_wait() {
+    let server = sockit("tcp-server --max-conns 2").serve();
+    let mut first = call(server.addr());
+    let mut second = call(server.addr());
+    first.hear("Welcome!");
+    second.hear("Welcome!");
+    let mut third = call(server.addr());
+    third.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+    let kept_waiting = std::io::Read::read(&mut third, &mut [0; 8]);
+    assert!(kept_waiting.is_err(), "nobody greets the third yet: {kept_waiting:?}");
+    third.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    drop(first);
+    third.hear("Welcome!");
+}
+
+#[test]
+fn one_address_has_its_own_limit() {
+    let server = sockit("tcp-server --max-conns-per-ip 2").serve();
+    let mut first = call(server.addr());
+    let mut second = call(server.addr());
+    first.hear("Welcome!");
+    second.hear("Welcome!");
+    let closed = std::io::Read::read(&mut call(server.addr()), &mut [0; 8]);
+    assert!(matches!(closed, Ok(0) | Err(_)), "the third is closed at once: {closed:?}");
+    let mut elsewhere = call_from("127.0.0.2:0", server.addr());
+    elsewhere.hear("Welcome!");
+    drop(first);
+    wait_until("the place is free again", || {
+        let mut again = call(server.addr());
+        std::io::Read::read(&mut again, &mut [0; 8]).is_ok_and(|n| n > 0)
+    });
+}
+
+fn call_from(source: &str, to: SocketAddr) -> TcpStream {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&source.parse::<SocketAddr>().unwrap().into()).unwrap();
+    socket.connect(&to.into()).unwrap();
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream
+}
+
+#[test]
+fn rules_let_in_and_keep_out() {
+    let greets = |rules: &str| {
+        let server = sockit("tcp-server").and(rules).serve();
+        let answer = std::io::Read::read(&mut call(server.addr()), &mut [0; 8]);
+        answer.is_ok_and(|n| n > 0)
+    };
+    assert!(greets("--allow 127.0.0.0/8"));
+    assert!(greets("--allow 127.0.0.1"));
+    assert!(greets("--allow 127.0.0.1 --deny 127.0.0.0/8"), "allow wins");
+    assert!(greets("--deny 10.0.0.0/8"));
+    assert!(!greets("--deny 127.0.0.1"));
+    assert!(!greets("--deny 127.0.0.0/8"));
+    assert!(!greets("--allow 10.0.0.0/8"), "with any --allow the rest is denied");
+    assert!(greets("--host '' --allow 127.0.0.0/8"), "v4-mapped is v4");
+    assert!(!greets("--host '' --deny 127.0.0.0/8"), "v4-mapped is v4");
+
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("rules");
+    std::fs::write(&file, "# who may\n127.0.0.1\n\n10.0.0.0/8\n").unwrap();
+    assert!(greets(&format!("--allow @{}", file.display())));
+    assert!(!greets(&format!("--deny @{}", file.display())));
+}
+
+#[test]
+fn max_accepts_counts_callers() {
+    let server = sockit("tcp-server --max-accepts 3").serve();
+    for _ in 0..3 {
+        let mut caller = call(server.addr());
+        caller.hear("Welcome!");
+        caller.say("exit");
+        assert_eq!(caller.hear_all(), b"");
+    }
+    server.wait().exits(0);
+}
+
+fn wait_until(what: &str, done: impl Fn() -> bool) {
+    let until = Instant::now() + Duration::from_secs(20);
+    while !done() {
+        assert!(Instant::now() < until, "not within 20 s: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn threads(server: &Daemon) -> usize {
+    entries(server, "task")
+}
+
+fn fds(server: &Daemon) -> usize {
+    entries(server, "fd")
+}
+
+fn entries(server: &Daemon, kind: &str) -> usize {
+    std::fs::read_dir(format!("/proc/{}/{kind}", server.pid())).map_or(0, Iterator::count)
+}
+
+/// Resident memory in KiB (proc(5), VmRSS).
+fn resident(server: &Daemon) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or("0");
+    line.split_whitespace().next().and_then(|n| n.parse().ok()).unwrap_or(0)
+}
+
+/// Processor time used so far (proc(5): fields 14 and 15 of stat, in hundredths of a second).
+fn cpu_time(server: &Daemon) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", server.pid())).unwrap();
+    let after_name = stat.rsplit(") ").next().unwrap_or_default();
+    let ticks = after_name.split(' ').skip(11).take(2).filter_map(|n| n.parse::<u64>().ok());
+    Duration::from_millis(ticks.sum::<u64>() * 10)
+}

@@ -1,0 +1,413 @@
+//! How conversations end: in every order, by every hand, and nothing owed is lost.
+
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::net::TcpStream;
+use std::os::unix::fs::MetadataExt;
+use std::time::{Duration, Instant};
+
+use crate::peer::{self, Script, call, peer};
+use crate::sockit::sockit;
+
+/// What "at once" means: INTERFACE.md's judges allow 100 ms, a busy test machine more.
+const AT_ONCE: Duration = Duration::from_millis(400);
+
+#[test]
+fn end_of_stdin_is_a_fin_at_once_and_the_answer_is_whole() {
+    let began = Instant::now();
+    let slow = peer::answers_after_fin(Duration::from_secs(1), "the whole answer\n");
+    let run = sockit("tcp-client").to(slow.addr()).stdin("hi\n").run();
+    run.exits(0).prints("the whole answer\n").is_silent();
+    let seen = slow.outcome();
+    assert_eq!(seen.heard, b"hi\n");
+    assert!(seen.fin - began < AT_ONCE, "FIN after {:?}", seen.fin - began);
+    let lingered = run.ended.saturating_duration_since(seen.closed);
+    assert!(lingered < AT_ONCE, "left {lingered:?} after the peer's FIN");
+}
+
+#[test]
+fn no_half_close_keeps_our_side_open() {
+    let listener = peer(|mut stream| {
+        stream.hear("hi");
+        stream.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+        let next = stream.read(&mut [0; 8]);
+        stream.say("ok");
+        next.map_err(|why| why.kind())
+    });
+    sockit("tcp-client --no-half-close").to(listener.addr()).stdin("hi").run().prints("ok");
+    assert_eq!(listener.outcome(), Err(std::io::ErrorKind::WouldBlock));
+}
+
+#[test]
+fn hang_up_leaves_at_once() {
+    let silent = peer(|mut stream| {
+        let heard = stream.hear_all();
+        stream.outlive();
+        heard
+    });
+    let run = sockit("tcp-client --hang-up").to(silent.addr()).stdin("bye").run();
+    run.exits(0);
+    assert!(run.took < Duration::from_secs(2), "{:?}", run.took);
+    assert_eq!(silent.outcome(), b"bye");
+}
+
+#[test]
+fn a_peer_that_half_closes_first_still_gets_everything() {
+    let reader = peer::half_closes_first("mine first\n");
+    let mut client = sockit("tcp-client").to(reader.addr()).stdin_open().start();
+    client.wait_to_print("mine first\n");
+    client.type_in("then ");
+    client.type_in("yours");
+    client.end_stdin();
+    client.wait().exits(0).prints("mine first\n");
+    assert_eq!(reader.outcome(), b"then yours");
+}
+
+#[test]
+fn eight_orders_of_fin_and_last_data_lose_nothing() {
+    // Who finishes first, whether the other's last words follow that FIN, and how much.
+    for peer_first in [false, true] {
+        for last_words_follow in [false, true] {
+            for size in [10, 600_000] {
+                an_order(peer_first, last_words_follow, size);
+            }
+        }
+    }
+}
+
+fn an_order(peer_first: bool, last_words_follow: bool, size: usize) {
+    let (ours, theirs) = (noise(size, 1), noise(size, 2));
+    let say = theirs.clone();
+    let other = peer(move |mut stream| {
+        let mut talker = stream.try_clone().unwrap();
+        let (head, tail) = say.split_at(say.len() / 2);
+        let (head, tail) = (head.to_vec(), tail.to_vec());
+        if peer_first {
+            let talking = std::thread::spawn(move || {
+                talker.say([head, tail].concat());
+                talker.finish();
+            });
+            let heard = stream.hear_all();
+            talking.join().unwrap();
+            return heard;
+        }
+        let early = if last_words_follow { head.clone() } else { say.clone() };
+        let talking = std::thread::spawn(move || talker.say(early));
+        let heard = stream.hear_all();
+        talking.join().unwrap();
+        if last_words_follow {
+            stream.say(tail);
+        }
+        heard
+    });
+    let mut client = sockit("tcp-client").to(other.addr()).stdin_open().start();
+    let (head, tail) = ours.split_at(size / 2);
+    client.type_in(head);
+    if peer_first && last_words_follow {
+        // Our last words leave only when all of the peer's, and so its FIN, are behind us.
+        client.wait_to_print(&theirs[size - 8..]);
+    }
+    client.type_in(tail);
+    client.end_stdin();
+    let run = client.wait();
+    run.exits(0);
+    let order = format!("peer first {peer_first}, late {last_words_follow}, {size} bytes");
+    assert!(run.stdout == theirs, "{order}: {} of {size} came", run.stdout.len());
+    let heard = other.outcome();
+    assert!(heard == ours, "{order}: {} of {size} arrived", heard.len());
+}
+
+#[test]
+fn thirty_two_mebibytes_cross_both_ways_within_little_memory() {
+    const SIZE: usize = 32 << 20;
+    let server = sockit("tcp-server --service echo").serve();
+    let bytes = noise(SIZE, 3);
+    let mut client = sockit("tcp-client --no-half-close")
+        .to(server.addr())
+        .stdin_open()
+        .limit(Duration::from_secs(60))
+        .start();
+    client.type_in(&bytes);
+    client.wait_to_have(SIZE);
+    let (ours, theirs) = (peak_memory(client.pid()), peak_memory(server.pid()));
+    client.signal(libc::SIGINT);
+    let run = client.wait();
+    assert!(run.stdout == bytes, "what came back is not what went");
+    assert!(ours < 16 << 10, "the client's peak was {ours} KiB");
+    assert!(theirs < 24 << 10, "the server's peak was {theirs} KiB");
+}
+
+#[test]
+fn a_reset_after_data_is_eighteen_and_the_data_is_kept() {
+    let rude = peer::says_and_resets("half a senten");
+    let run = sockit("tcp-client").to(rude.addr()).stdin_open().run();
+    run.exits(18).prints("half a senten").fails_at("receive").says("reset");
+}
+
+#[test]
+fn a_reset_at_once_is_fifty_six() {
+    let rude = peer(|stream| stream.reset());
+    let run = sockit("tcp-client").to(rude.addr()).stdin_open().run();
+    run.exits(56).prints("").fails_at("receive").says("reset");
+}
+
+#[test]
+fn input_that_nobody_took_is_eighteen() {
+    let deaf = peer(|mut stream| {
+        let mut some = [0; 1000];
+        stream.read_exact(&mut some).unwrap();
+        // Closing with unread bytes is a reset: what sockit sent is lost.
+    });
+    let run = sockit("tcp-client").to(deaf.addr()).stdin(noise(4 << 20, 4)).run();
+    run.exits(18);
+    deaf.outcome();
+}
+
+#[test]
+fn a_full_disk_is_twenty_three() {
+    let talker = peer(|mut stream| {
+        stream.say("more than nothing");
+        stream.finish();
+        stream.hear_all()
+    });
+    let run = sockit("tcp-client").to(talker.addr()).redirect(">/dev/full").run();
+    run.exits(23).fails_at("stdout").says("No space left on device");
+}
+
+#[test]
+fn a_reader_that_went_away_is_noticed_without_data_and_is_no_error() {
+    let silent = peer(|mut stream| {
+        stream.say("one line\n");
+        stream.outlive()
+    });
+    let (reader, writer) = std::io::pipe().unwrap();
+    let client = sockit("tcp-client").to(silent.addr()).stdin_open().stdout_to(writer).start();
+    let mut line = [0; 9];
+    (&reader).read_exact(&mut line).unwrap();
+    assert_eq!(&line, b"one line\n");
+    drop(reader);
+    let gone = Instant::now();
+    let run = client.wait();
+    run.exits(0).is_silent();
+    assert!(run.ended - gone < Duration::from_secs(2), "noticed after {:?}", run.ended - gone);
+    assert!(silent.outcome(), "the peer sees us leave");
+}
+
+#[test]
+fn closed_standard_streams_are_normal() {
+    for how in ["<&-", "</dev/null", "<&- 2>&-"] {
+        let talker = peer(|mut stream| {
+            stream.say("to nobody's surprise");
+            stream.finish();
+            stream.hear_all()
+        });
+        let run = sockit("tcp-client").to(talker.addr()).redirect(how).run();
+        run.exits(0).prints("to nobody's surprise");
+        assert_eq!(talker.outcome(), b"", "{how}: nothing is echoed back");
+    }
+    for how in [">&-", "<&- >&-", "<&- >&- 2>&-", ">/dev/null"] {
+        let talker = peer(|mut stream| {
+            stream.say("dropped");
+            stream.finish();
+            stream.hear_all()
+        });
+        sockit("tcp-client").to(talker.addr()).redirect(how).run().exits(0).prints("");
+        assert_eq!(talker.outcome(), b"", "{how}: nothing is echoed back");
+    }
+}
+
+#[test]
+fn a_slow_reader_of_our_stdout_gets_all_of_it() {
+    let bytes = noise(1 << 20, 5);
+    let answer = bytes.clone();
+    let talker = peer::answers_after_fin(Duration::ZERO, answer);
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let client = sockit("tcp-client").to(talker.addr()).stdout_to(writer).start();
+    let mut got = Vec::new();
+    let mut piece = [0; 20_000];
+    loop {
+        // A reader that is slow on purpose: this is its nature, not a wait for something.
+        std::thread::sleep(Duration::from_millis(2));
+        match reader.read(&mut piece).unwrap() {
+            0 => break,
+            n => got.extend_from_slice(&piece[..n]),
+        }
+    }
+    client.wait().exits(0);
+    assert!(got == bytes, "{} of {} came", got.len(), bytes.len());
+}
+
+#[test]
+fn a_finished_exchange_is_never_idle() {
+    let slow = peer::answers_after_fin(Duration::from_millis(50), "done");
+    let run = sockit("tcp-client --idle-timeout 2s").to(slow.addr()).stdin("x").run();
+    run.exits(0).prints("done");
+    assert!(run.took < Duration::from_secs(1), "{:?}", run.took);
+}
+
+#[test]
+fn a_pipe_server_answers_a_client_that_has_finished() {
+    let mut server = sockit("tcp-server --service pipe --once").stdin_open().serve();
+    let mut caller = call(server.addr());
+    caller.say("question");
+    caller.finish();
+    server.wait_to_print("question");
+    server.type_in("the answer");
+    server.end_stdin();
+    assert_eq!(caller.hear_all(), b"the answer");
+    server.wait().exits(0).prints("question");
+}
+
+#[test]
+fn a_pipe_server_half_closes_at_the_end_of_its_stdin() {
+    let server = sockit("tcp-server --service pipe --once").stdin("a file's bytes").serve();
+    let mut caller = call(server.addr());
+    assert_eq!(caller.hear_all(), b"a file's bytes");
+    caller.say("thanks");
+    caller.finish();
+    server.wait().exits(0).prints("thanks");
+}
+
+#[test]
+fn a_terminated_server_lets_an_owed_answer_finish() {
+    let server = sockit("tcp-server --delay 300ms --grace 5s").serve();
+    let mut caller = call(server.addr());
+    caller.hear("Welcome!");
+    caller.say("Michael");
+    server.wait_to_say("Accept new connection");
+    let answer = std::thread::spawn(move || {
+        caller.hear("Hello, Michael!");
+        caller.hear_all()
+    });
+    // The message must be in the server's hands before the signal is.
+    std::thread::sleep(Duration::from_millis(100));
+    server.stop().exits(0);
+    assert_eq!(answer.join().unwrap(), b"");
+}
+
+#[test]
+fn a_terminated_server_closes_idle_connections_and_leaves_with_zero() {
+    for signal in [libc::SIGTERM, libc::SIGINT] {
+        let server = sockit("tcp-server --grace 5s").serve();
+        let mut caller = call(server.addr());
+        caller.hear("Welcome!");
+        let asked = Instant::now();
+        server.signal(signal);
+        assert_eq!(caller.hear_all(), b"", "an orderly end");
+        let run = server.wait();
+        let code = if signal == libc::SIGTERM { 0 } else { run.code };
+        run.exits(code);
+        assert!(run.ended - asked < Duration::from_secs(2), "{:?}", run.ended - asked);
+    }
+}
+
+#[test]
+fn a_transfer_that_is_cut_ends_in_a_reset_never_in_a_clean_fin() {
+    let server = sockit("tcp-server --service chargen --grace 200ms").serve();
+    let mut caller = call(server.addr());
+    let mut piece = [0; 1000];
+    caller.read_exact(&mut piece).unwrap();
+    server.signal(libc::SIGTERM);
+    let end = read_to_the_end(&mut caller);
+    assert_eq!(end.map_err(|why| why.kind()), Err(std::io::ErrorKind::ConnectionReset));
+    server.wait().exits(143);
+}
+
+#[test]
+fn a_second_signal_ends_a_server_at_once() {
+    let server = sockit("tcp-server --service chargen --grace 30s").serve();
+    let mut caller = call(server.addr());
+    caller.read_exact(&mut [0; 100]).unwrap();
+    server.signal(libc::SIGTERM);
+    // The first signal has been taken once nobody is accepted any more.
+    let until = Instant::now() + Duration::from_secs(10);
+    while TcpStream::connect_timeout(&server.addr(), Duration::from_secs(1)).is_ok() {
+        assert!(Instant::now() < until, "still accepting after SIGTERM");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    server.signal(libc::SIGTERM);
+    let run = server.wait();
+    run.exits(143);
+    assert!(run.took < Duration::from_secs(15), "{:?}", run.took);
+}
+
+#[test]
+fn an_idle_caller_loses_its_place_and_the_server_goes_on() {
+    let server = sockit("tcp-server --json --idle-timeout 200ms").serve();
+    let mut idle = call(server.addr());
+    idle.hear("Welcome!");
+    server.wait_to_say("\"ended_by\":\"timeout\"");
+    let mut next = call(server.addr());
+    next.hear("Welcome!");
+}
+
+#[test]
+fn ended_by_tells_whose_hand_it_was() {
+    let server = sockit("tcp-server --service echo --json").serve();
+    call(server.addr()).finish();
+    server.wait_to_say_times("\"event\":\"closed\"", 1);
+    let mut rude = call(server.addr());
+    rude.say("x");
+    rude.hear("x");
+    rude.reset();
+    server.wait_to_say_times("\"event\":\"closed\"", 2);
+    let run = server.stop();
+    let closed = run.events_named("closed");
+    assert_eq!(closed[0]["ended_by"], "peer", "{}", closed[0]);
+    assert_eq!(closed[1]["ended_by"], "reset", "{}", closed[1]);
+    assert_eq!(closed[1]["bytes_in"], 1, "{}", closed[1]);
+    assert_eq!(closed[1]["bytes_out"], 1, "{}", closed[1]);
+}
+
+#[test]
+fn a_file_as_stdin_goes_out_from_where_it_stands() {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(b"skipped sent").unwrap();
+    file.seek(SeekFrom::Start(8)).unwrap();
+    let listener = peer(|mut stream| stream.hear_all());
+    sockit("tcp-client").to(listener.addr()).stdin_from(file).run().exits(0);
+    assert_eq!(listener.outcome(), b"sent");
+}
+
+#[test]
+fn a_peer_that_closes_at_once_is_done_at_once() {
+    let brief = peer::closes_at_once();
+    let run = sockit("tcp-client").to(brief.addr()).run();
+    run.exits(0).prints("").is_silent();
+    assert!(run.took < Duration::from_secs(2), "{:?}", run.took);
+}
+
+#[test]
+fn nothing_is_left_on_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let before = dir.path().metadata().unwrap().mtime_nsec();
+    let echo = peer::echoes();
+    let run = sockit("tcp-client").env("HOME", dir.path().to_str().unwrap()).to(echo.addr());
+    run.stdin("x").run().exits(0);
+    assert_eq!(dir.path().metadata().unwrap().mtime_nsec(), before, "HOME stays untouched");
+}
+
+/// Reads until the end, whatever it is.
+fn read_to_the_end(stream: &mut TcpStream) -> std::io::Result<u64> {
+    std::io::copy(stream, &mut std::io::sink())
+}
+
+/// Bytes that no two pieces of which are alike (xorshift64*).
+fn noise(size: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut next = || {
+        state ^= state >> 12;
+        state ^= state << 25;
+        state ^= state >> 27;
+        state.wrapping_mul(0x2545_F491_4F6C_DD1D).to_le_bytes()
+    };
+    let mut bytes: Vec<u8> = (0..size.div_ceil(8)).flat_map(|_| next()).collect();
+    bytes.truncate(size);
+    bytes
+}
+
+/// The most resident memory a living process ever had, in KiB (proc(5), VmHWM).
+fn peak_memory(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}

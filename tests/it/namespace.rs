@@ -1,0 +1,80 @@
+//! A small machine of its own for a run: network, resolver and mounts that no other test sees.
+//!
+//! Made by unshare(1), as root or as a user; where the machine does not let us, the test is
+//! skipped with a message.
+
+use std::fs;
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+use crate::peer;
+use crate::sockit::{Run, sockit};
+
+/// What differs from the machine around it.
+pub struct Namespace {
+    dir: TempDir,
+    mounts: String,
+    before: String,
+}
+
+impl Namespace {
+    /// Loopback is up, and nothing else differs yet.
+    pub fn new() -> Namespace {
+        let dir = tempfile::tempdir().expect("a folder for the namespace's files");
+        Namespace { dir, mounts: String::new(), before: String::new() }
+    }
+
+    /// Where names are looked up: `hosts: files dns`.
+    pub fn nsswitch(self, text: &str) -> Namespace {
+        self.etc("nsswitch.conf", text)
+    }
+
+    /// The name servers: `nameserver 127.0.0.1`.
+    pub fn resolv(self, text: &str) -> Namespace {
+        self.etc("resolv.conf", text)
+    }
+
+    /// Another file of /etc.
+    pub fn etc(mut self, name: &str, text: &str) -> Namespace {
+        let file = self.dir.path().join(name);
+        fs::write(&file, format!("{text}\n")).expect("a file for the namespace");
+        self.mounts += &format!("mount --bind '{}' /etc/{name} || exit 99\n", file.display());
+        self
+    }
+
+    /// Shell commands that run inside before sockit does; what they leave in the background
+    /// ends with it.
+    pub fn before(mut self, script: &str) -> Namespace {
+        self.before = format!("{script}\n");
+        self
+    }
+
+    /// Runs this command line inside; None where the machine lets nobody make namespaces.
+    #[track_caller]
+    pub fn run(&self, line: &str) -> Option<Run> {
+        if !possible() {
+            return None;
+        }
+        let Namespace { mounts, before, .. } = self;
+        let script = format!("ip link set lo up\n{mounts}{before}exec \"$0\" \"$@\"");
+        let run = sockit(line).under(["sh", "-c", &script]).under(UNSHARE).run();
+        Some(run)
+    }
+}
+
+const UNSHARE: [&str; 7] = ["unshare", "-r", "-m", "-n", "-p", "-f", "--kill-child"];
+
+fn possible() -> bool {
+    if peer::program("ip").is_none() || peer::program(UNSHARE[0]).is_none() {
+        return false;
+    }
+    let mut unshare = Command::new(UNSHARE[0]);
+    unshare.args(&UNSHARE[1..]).args(["ip", "link", "set", "lo", "up"]);
+    let done = unshare.stdin(Stdio::null()).stderr(Stdio::null()).status();
+    let possible = done.is_ok_and(|status| status.success());
+    if !possible {
+        eprintln!("skipped: this machine lets us make no namespaces");
+    }
+    possible
+}

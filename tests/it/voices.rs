@@ -1,0 +1,201 @@
+//! stdout is data, stderr is talk: text and JSON, quiet and loud, escaped, coloured, or stuck.
+
+use std::fs;
+use std::time::Duration;
+
+use crate::peer::{self, Script, call, peer};
+use crate::sockit::sockit;
+
+#[test]
+fn json_is_one_object_a_line_and_nothing_else() {
+    let server = sockit("tcp-server --service echo --json").serve();
+    let mut caller = call(server.addr());
+    let us = caller.local_addr().unwrap().to_string();
+    caller.say("12345");
+    caller.finish();
+    assert_eq!(caller.hear_all(), b"12345");
+    server.wait_to_say("\"event\":\"closed\"");
+    let local = server.local().to_string();
+    let run = server.stop();
+    run.prints("");
+    let events = run.events();
+    assert_eq!(events.len(), run.stderr.lines().count(), "all talk is JSON\n{}", run.stderr);
+    for event in &events {
+        let time = event["time"].as_str().expect("a time in every event");
+        assert!(chrono::DateTime::parse_from_rfc3339(time).is_ok(), "{time} is not RFC 3339");
+    }
+    let names: Vec<_> = events.iter().map(|e| e["event"].as_str().unwrap()).collect();
+    let of_ours: Vec<_> = names.iter().filter(|n| **n != "half_closed").collect();
+    assert_eq!(of_ours[..3], [&"listening", &"accepted", &"closed"], "{}", run.stderr);
+    assert_eq!(events[0]["local"], local.as_str());
+    assert_eq!(events[1]["peer"], us.as_str());
+    assert_eq!(events[1]["local"], local.as_str());
+    let closed = &run.events_named("closed")[0];
+    assert_eq!(closed["conn"], events[1]["conn"]);
+    assert_eq!((closed["bytes_in"].as_u64(), closed["bytes_out"].as_u64()), (Some(5), Some(5)));
+    assert!(closed["seconds"].is_number(), "{closed}");
+    assert_eq!((closed["peer"].as_str(), closed["local"].as_str()), (Some(&*us), Some(&*local)));
+}
+
+#[test]
+fn a_clients_events_tell_the_life_of_its_connection() {
+    let echo = peer::echoes();
+    let addr = echo.addr().to_string();
+    let run = sockit("tcp-client --json").to(echo.addr()).stdin("abc").run();
+    run.exits(0).prints("abc");
+    let names: Vec<_> = run.events().iter().map(|e| e["event"].to_string()).collect();
+    assert_eq!(names.first().map(String::as_str), Some("\"connected\""), "{}", run.stderr);
+    assert_eq!(names.last().map(String::as_str), Some("\"closed\""), "{}", run.stderr);
+    assert_eq!(run.events_named("connected")[0]["peer"], addr.as_str());
+    assert_eq!(run.events_named("half_closed")[0]["by"], "us");
+    let closed = &run.events_named("closed")[0];
+    assert_eq!((closed["bytes_in"].as_u64(), closed["bytes_out"].as_u64()), (Some(3), Some(3)));
+}
+
+#[test]
+fn an_error_is_an_event_with_its_phase_and_code() {
+    let nobody = peer::Refusing::new();
+    let run = sockit("tcp-client --json").to(nobody.addr()).run();
+    run.exits(7);
+    let error = &run.events_named("error")[0];
+    assert_eq!(error["phase"], "connect");
+    assert_eq!(error["code"], 7);
+    assert_eq!(error["target"], nobody.addr().to_string().as_str());
+    assert_eq!(error["cause"], "Connection refused");
+    run.never_says("sockit: ");
+}
+
+#[test]
+fn usage_errors_are_json_too_when_json_is_asked_for() {
+    let run = sockit("tcp-client --json 127.0.0.1 70000").run();
+    run.exits(2).prints("");
+    assert_eq!(run.events_named("error")[0]["code"], 2, "{}", run.stderr);
+}
+
+#[test]
+fn events_go_to_a_file_of_their_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("events");
+    let echo = peer::echoes();
+    let run = sockit("tcp-client --events").arg(&file).to(echo.addr()).stdin("x").run();
+    run.exits(0).prints("x").is_silent();
+    let told = fs::read_to_string(&file).unwrap();
+    assert!(told.lines().all(|l| serde_json::from_str::<serde_json::Value>(l).is_ok()), "{told}");
+    assert!(told.contains("\"connected\"") && told.contains("\"closed\""), "{told}");
+}
+
+#[test]
+fn quiet_is_errors_only() {
+    let server = sockit("tcp-server -q --print-port --once").serve();
+    let mut caller = call(server.addr());
+    caller.hear("Welcome!");
+    drop(caller);
+    let run = server.wait();
+    run.exits(0).is_silent();
+    let nobody = peer::Refusing::new();
+    sockit("tcp-client -q").to(nobody.addr()).run().exits(7).fails_at("connect");
+}
+
+#[test]
+fn a_client_says_nothing_unless_asked() {
+    let echo = peer::echoes();
+    sockit("tcp-client").to(echo.addr()).stdin("x").run().exits(0).is_silent();
+}
+
+#[test]
+fn tracing_goes_to_stderr_and_only_when_asked() {
+    for (flags, variable) in [("-vvv", ""), ("", "trace"), ("", "sockit=debug")] {
+        let echo = peer::echoes();
+        let client = sockit("tcp-client").and(flags).env("SOCKIT_LOG", variable);
+        let run = client.to(echo.addr()).stdin("x").run();
+        run.exits(0).prints("x");
+        assert!(!run.stderr.is_empty(), "{flags} SOCKIT_LOG={variable}: nothing is traced");
+        assert!(!run.stderr.contains('\x1b'), "no colour in a pipe: {:?}", run.stderr);
+    }
+}
+
+#[test]
+fn colour_follows_the_terminal_and_those_who_know_better() {
+    let nobody = peer::Refusing::new();
+    let fails = |flags: &str, name: &str| {
+        let client = sockit("tcp-client").and(flags).to(nobody.addr());
+        let client = if name.is_empty() { client } else { client.env(name, "1") };
+        client.run().exits(7).stderr.contains('\x1b')
+    };
+    assert!(!fails("", ""), "a pipe has no colour");
+    assert!(fails("--color always", ""), "always is always");
+    assert!(!fails("--color never", "CLICOLOR_FORCE"), "never is never");
+    assert!(fails("", "CLICOLOR_FORCE"), "CLICOLOR_FORCE colours a pipe");
+    assert!(!fails("--color auto", "NO_COLOR"), "NO_COLOR takes colour away");
+    assert!(sockit("tcp-client --color sometimes").run().code == 2);
+}
+
+#[test]
+fn what_a_peer_says_is_escaped_in_talk_and_untouched_in_data() {
+    let nasty = "\x1b[31mred\x07\u{9b}1m\u{202e}\x7f";
+    let rude = peer(move |mut stream| {
+        stream.say(nasty);
+        stream.outlive();
+    });
+    let run = sockit("tcp-client --expect never --timeout 300ms").to(rude.addr()).run();
+    run.exits(1);
+    assert!(run.text().starts_with(nasty), "{:?}", run.text());
+    for raw in ['\x1b', '\x07', '\u{9b}', '\u{202e}', '\x7f'] {
+        assert!(!run.stderr.contains(raw), "{raw:?} is raw in {:?}", run.stderr);
+    }
+    run.says("red");
+}
+
+#[test]
+fn errors_stay_on_one_line_whatever_they_name() {
+    let run = sockit("tcp-client").arg("ba\nd\x1b[2J").arg("80").run();
+    assert_ne!(run.code, 0);
+    assert!(!run.stderr.contains('\x1b'), "{:?}", run.stderr);
+    assert_eq!(run.stderr.lines().filter(|l| l.starts_with("sockit: ")).count(), 1);
+    assert!(run.stderr.lines().count() <= 2, "{:?}", run.stderr);
+}
+
+#[test]
+fn a_dead_or_full_stderr_stops_no_server() {
+    for how in ["2>&-", "2>/dev/full", "2>/dev/null"] {
+        for flags in ["", "--json", "-vvv"] {
+            let server = sockit("tcp-server --print-port").and(flags).redirect(how).serve();
+            for _ in 0..3 {
+                let mut caller = call(server.addr());
+                caller.hear("Welcome!");
+                caller.say("exit");
+                assert_eq!(caller.hear_all(), b"", "{how} {flags}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_stderr_that_nobody_reads_stops_no_server() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    rustix::pipe::fcntl_setpipe_size(&writer, 4096).unwrap();
+    let mut server = sockit("tcp-server --print-port -vvv").stderr_to(writer).serve();
+    for n in 0..300 {
+        let mut caller = call(server.addr());
+        caller.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        caller.hear("Welcome!");
+        caller.say("exit");
+        assert_eq!(caller.hear_all(), b"", "caller {n}");
+    }
+    assert!(server.is_alive());
+    server.signal(libc::SIGTERM);
+    let run = server.wait();
+    run.exits(0);
+    drop(reader);
+}
+
+#[test]
+fn a_reader_of_our_stderr_that_goes_away_stops_no_server() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    let server = sockit("tcp-server --print-port").stderr_to(writer).serve();
+    drop(reader);
+    for _ in 0..3 {
+        call(server.addr()).hear("Welcome!");
+    }
+    server.stop().exits(0);
+}
