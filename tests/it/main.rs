@@ -16,6 +16,7 @@ mod help;
 mod injected;
 mod interop;
 mod prompt;
+mod readme;
 mod services;
 mod tcp_client;
 mod tcp_server;

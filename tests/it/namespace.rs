@@ -50,16 +50,18 @@ impl Namespace {
         self
     }
 
-    /// Runs this command line inside; None where the machine lets nobody make namespaces.
-    #[track_caller]
+    /// Runs this sockit command line inside; None where the machine lets nobody make
+    /// namespaces.
     pub fn run(&self, line: &str) -> Option<Run> {
-        if !possible() {
-            return None;
-        }
+        Some(sockit(line).under(self.words()?).run())
+    }
+
+    /// The words that start a program inside, to be followed by the program's own.
+    pub fn words(&self) -> Option<Vec<String>> {
         let Namespace { mounts, before, .. } = self;
         let script = format!("ip link set lo up\n{mounts}{before}exec \"$0\" \"$@\"");
-        let run = sockit(line).under(["sh", "-c", &script]).under(UNSHARE).run();
-        Some(run)
+        let inside = ["sh", "-c", &script];
+        possible().then(|| UNSHARE.iter().chain(&inside).map(|word| word.to_string()).collect())
     }
 }
 

@@ -1,0 +1,149 @@
+//! README.md is believed only as far as it runs: each of its console blocks is pasted into a
+//! shell, and what comes out is compared with what it shows.
+//!
+//! In what is shown, `[..]` stands for anything within a line, and a line `...` for any lines.
+//! The blocks use fixed ports as a person would, so they run in a network of their own
+//! wherever the machine gives them one.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use ::sockit::failure::{Code, Stage};
+
+use crate::namespace::Namespace;
+use crate::running::Running;
+use crate::sockit::scratch;
+
+fn readme() -> String {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    std::fs::read_to_string(file).expect("README.md")
+}
+
+/// One command of a block, and what the block shows beneath it.
+struct Shown {
+    command: String,
+    output: String,
+}
+
+/// The console blocks, each with its commands in order.
+fn blocks(text: &str) -> Vec<Vec<Shown>> {
+    let mut blocks = Vec::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if line == "```console" {
+            let inside: Vec<_> = lines.by_ref().take_while(|line| *line != "```").collect();
+            blocks.push(commands(&inside));
+        }
+    }
+    blocks
+}
+
+fn commands(lines: &[&str]) -> Vec<Shown> {
+    let mut shown: Vec<Shown> = Vec::new();
+    for line in lines {
+        let last = shown.last_mut();
+        if let Some(command) = line.strip_prefix("$ ") {
+            shown.push(Shown { command: command.to_string(), output: String::new() });
+        } else if let (Some(rest), Some(last)) = (line.strip_prefix("> "), last) {
+            last.command += &format!("\n{rest}");
+        } else if let Some(last) = shown.last_mut() {
+            last.output += &format!("{line}\n");
+        }
+    }
+    shown
+}
+
+/// Between the outputs of two commands; no command prints it.
+const MARK: &str = "--- next command of this block ---";
+
+/// Runs a whole block in one shell, so that its jobs and variables live on from one command
+/// to the next; gives the output of each.
+fn outputs(block: &[Shown]) -> Vec<String> {
+    let mut script = "exec 2>&1\n".to_string();
+    for shown in block {
+        // The sockit under test stands in for the one that would be installed.
+        let command = shown.command.replace("cargo install --path . --locked", "true");
+        script += &format!("{command}\necho '{MARK}'\n");
+    }
+    let bin = Path::new(env!("CARGO_BIN_EXE_sockit")).parent().expect("a folder").to_owned();
+    let path = std::env::var("PATH").unwrap_or_default();
+    let words = Namespace::new().words().unwrap_or_else(|| vec!["env".to_string()]);
+    let folder = tempfile::tempdir_in(scratch()).expect("a folder to run in");
+    let mut shell = Command::new(&words[0]);
+    shell.args(&words[1..]).args(["bash", "-c", &script]).current_dir(folder.path());
+    shell.env("PATH", format!("{}:{path}", bin.display())).env("HOME", folder.path());
+    shell.env_remove("CARGO_HOME").env("LC_ALL", "C.UTF-8").env("TZ", "UTC");
+    shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let run = Running::start(shell, Some(Vec::new()), Duration::from_secs(60)).wait();
+    let text = run.text();
+    text.split(&format!("{MARK}\n")).map(str::to_string).collect()
+}
+
+/// Whether `got` is what `shown` says, line by line.
+fn matches(shown: &[&str], got: &[&str]) -> bool {
+    match (shown.split_first(), got.split_first()) {
+        (None, None) => true,
+        (Some((&"...", rest)), _) => (0..=got.len()).any(|n| matches(rest, &got[n..])),
+        (Some((want, rest)), Some((line, more))) => line_matches(want, line) && matches(rest, more),
+        _ => false,
+    }
+}
+
+fn line_matches(want: &str, line: &str) -> bool {
+    let mut pieces = want.split("[..]");
+    let Some(mut rest) = pieces.next().and_then(|first| line.strip_prefix(first)) else {
+        return false;
+    };
+    let mut open = false;
+    for piece in pieces {
+        let Some(at) = rest.find(piece) else { return false };
+        rest = &rest[at + piece.len()..];
+        open = piece.is_empty();
+    }
+    rest.is_empty() || open
+}
+
+#[test]
+fn every_console_block_does_what_it_shows() {
+    let mut wrong = String::new();
+    for block in blocks(&readme()) {
+        // The line that runs the tests is running at this moment.
+        if block.iter().any(|shown| shown.command.starts_with("cargo test")) {
+            continue;
+        }
+        for (shown, got) in block.iter().zip(outputs(&block)) {
+            let want: Vec<_> = shown.output.lines().collect();
+            if !matches(&want, &got.lines().collect::<Vec<_>>()) {
+                wrong += &format!("$ {}\n{}--- but it is\n{got}\n", shown.command, shown.output);
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "README.md shows what is not so:\n{wrong}");
+}
+
+#[test]
+fn the_table_of_exit_codes_is_the_programs_own() {
+    let text = readme();
+    let rows: Vec<_> = text.lines().filter_map(code_row).collect();
+    let own: Vec<_> = Code::ALL.iter().map(|(code, _)| code.number()).collect();
+    let listed: Vec<_> = rows.iter().map(|(number, _)| *number).collect();
+    assert_eq!(listed, own, "README.md's rows are failure::Code::ALL in order");
+    for ((number, meaning), (_, own)) in rows.iter().zip(Code::ALL) {
+        assert_eq!(meaning.replace('`', ""), own, "the meaning of {number}");
+    }
+}
+
+/// `| 7 | could not connect |` as its number and meaning.
+fn code_row(line: &str) -> Option<(u8, &str)> {
+    let (number, meaning) = line.strip_prefix("| ")?.strip_suffix(" |")?.split_once(" | ")?;
+    Some((number.parse().ok()?, meaning))
+}
+
+#[test]
+fn every_phase_is_named() {
+    let text = readme();
+    for stage in Stage::ALL {
+        assert!(text.contains(&format!("`{stage}`")), "README.md does not name phase {stage}");
+    }
+}
