@@ -8,6 +8,8 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
+use crate::stop::Reason;
+
 /// The step of a run at which something failed; the first word of every error line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Stage {
@@ -245,6 +247,16 @@ impl Failure {
     pub fn late(stage: Stage, endpoint: impl fmt::Display, limit: std::time::Duration) -> Failure {
         let why = format!("timed out after {}", humantime::format_duration(limit));
         Failure::new(stage, endpoint, why).with_code(Code::Timeout)
+    }
+
+    /// The cord was pulled at `stage`: 130, 143, or 28 for the whole-run limit.
+    pub fn stopped(stage: Stage, endpoint: impl fmt::Display, reason: Reason) -> Failure {
+        let (code, why) = match reason {
+            Reason::Interrupt => (Code::Interrupted, "interrupted"),
+            Reason::Terminate => (Code::Terminated, "terminated"),
+            Reason::Deadline => (Code::Timeout, "the time limit of the whole run passed"),
+        };
+        Failure::new(stage, endpoint, why).with_code(code)
     }
 
     /// The same failure with another exit code.

@@ -14,6 +14,12 @@
 //! - [`failure`] and [`stop`] – what went wrong and with which exit code; why a run ends early;
 //! - [`log`] – tracing to stderr, for whoever debugs sockit itself.
 
+pub mod command;
 pub mod failure;
+pub mod flags;
+pub mod log;
 pub mod net;
+pub mod pump;
+pub mod report;
+pub mod service;
 pub mod stop;

@@ -1,1 +1,61 @@
-fn main() {}
+//! The door: parse, start the log, run one command, turn its outcome into an exit code.
+
+use std::panic::PanicHookInfo;
+use std::process::ExitCode;
+
+use clap::Parser;
+use sockit::command::Cli;
+use sockit::failure::{Code, Failure};
+use sockit::report::Report;
+
+fn main() -> ExitCode {
+    let code = match Cli::try_parse() {
+        Ok(cli) => run(cli),
+        Err(error) => sockit::command::usage::told(&error),
+    };
+    ExitCode::from(code.number())
+}
+
+fn run(cli: Cli) -> Code {
+    sockit::log::start(cli.output.verbose);
+    let report = match cli.output.report() {
+        Ok(report) => report,
+        Err(failure) => {
+            let plain = Report::plain();
+            return told(&plain, &failure.into());
+        }
+    };
+    let voice = report.clone();
+    std::panic::set_hook(Box::new(move |info| tell_panic(&voice, info)));
+    let command = std::panic::AssertUnwindSafe(|| cli.command.run(&report));
+    match std::panic::catch_unwind(command) {
+        Ok(Ok(code)) => code,
+        Ok(Err(error)) => told(&report, &error),
+        Err(_) => Code::Negative,
+    }
+}
+
+/// The one place where a failure becomes a line and a number.
+fn told(report: &Report, error: &anyhow::Error) -> Code {
+    let Some(failure) = error.chain().find_map(|cause| cause.downcast_ref::<Failure>()) else {
+        report.warn(None, format!("{error:#}"));
+        return Code::Negative;
+    };
+    // Whoever sent the signal knows; the number says it to scripts.
+    if !matches!(failure.code, Code::Interrupted | Code::Terminated) {
+        report.failure(None, failure);
+    }
+    failure.code
+}
+
+/// One line instead of Rust's own panic text: a mistake of ours, told like any other trouble.
+fn tell_panic(report: &Report, info: &PanicHookInfo<'_>) {
+    let payload = info.payload();
+    let text = match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
+        (Some(text), _) => text,
+        (_, Some(text)) => text.as_str(),
+        _ => "no reason given",
+    };
+    let place = info.location().map(|at| format!(" at {at}")).unwrap_or_default();
+    report.warn(None, format!("internal error{place}: {text}"));
+}

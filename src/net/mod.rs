@@ -1,7 +1,22 @@
 //! Sockets, in the order of their life.
 //!
 //! A name becomes an address, an address becomes a stream, and a stream is two halves with
-//! one owner each. Nothing here knows of flags, JSON or services.
+//! one owner each. Nothing here knows of flags, JSON or services; whoever wants to hear of the
+//! steps passes a listener for [`step::Step`].
 
+pub mod accept;
+pub mod address;
+pub mod admit;
+pub mod dial;
 pub mod dns;
+pub mod endpoint;
+mod kernel;
+pub mod listen;
+pub mod live;
+pub mod pool;
+mod race;
 pub mod resolve;
+pub mod socket;
+pub mod step;
+pub mod stream;
+pub mod table;

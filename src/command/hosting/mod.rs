@@ -1,0 +1,171 @@
+//! What every server of streams does: choose a service, receive callers, tell what became of
+//! each, and leave with the right number. tcp-server and unix-server differ only in where they
+//! listen.
+
+pub mod choice;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use crate::failure::{Code, Failure};
+use crate::net::accept::{Caller, End, Host, Limits, Reception};
+use crate::net::listen::Listener;
+use crate::net::live::Drained;
+use crate::net::stream::{Ending, Facts, Stream};
+use crate::report::Report;
+use crate::report::event::{Closed, Ends, Event, Role};
+use crate::service::{Ended, Guest, Service};
+use crate::stop::{Reason, Stop};
+
+/// What wraps an accepted connection before the service sees it (TLS).
+pub type Layer = Box<dyn Fn(Stream) -> Result<Stream, Failure> + Send + Sync>;
+
+/// Everything a run of a server needs, decided.
+pub struct Plan {
+    /// Where callers come in.
+    pub listener: Listener,
+    /// How many, whom, how long.
+    pub limits: Limits,
+    /// What is done with each.
+    pub service: Box<dyn Service>,
+    /// What is wrapped around each first.
+    pub layer: Option<Layer>,
+    /// Bytes of stack that the layer needs on top of the service's.
+    pub layer_stack: usize,
+}
+
+/// Serves until the limits, a signal or a failure of the listener end it.
+///
+/// Fails as [`Reception::run`] does. With one accepted connection only, its failure is the run's.
+pub fn serve(plan: Plan, report: &Report, stop: &Stop) -> Result<Code, Failure> {
+    let single = plan.limits.accepts == Some(1);
+    let stack = plan.service.stack() + plan.layer_stack;
+    let rooms = Arc::new(Rooms {
+        service: plan.service,
+        layer: plan.layer,
+        report: report.clone(),
+        stop: stop.clone(),
+        failure: Mutex::new(None),
+    });
+    let local = plan.listener.local.to_string();
+    report.tell(&Event::Listening { local, what: "connection" });
+    let reception = Reception::new(plan.listener, plan.limits, stack, rooms.clone())?;
+    match reception.run(stop)? {
+        End::Served if single => rooms.outcome(),
+        End::Served => Ok(Code::Done),
+        End::Stopped(reason, drained) => Ok(stopped(reason, drained, report)),
+    }
+}
+
+fn stopped(reason: Reason, drained: Drained, report: &Report) -> Code {
+    if let Drained::Cut(n) = drained {
+        report.warn(None, format!("{n} connections had to be reset"));
+    }
+    match (reason, drained) {
+        (Reason::Interrupt, _) => Code::Interrupted,
+        (Reason::Terminate, Drained::Completely) => Code::Done,
+        (Reason::Terminate, Drained::Cut(_)) => Code::Terminated,
+        (Reason::Deadline, _) => Code::Timeout,
+    }
+}
+
+/// Where connections are served: what all of them share.
+struct Rooms {
+    service: Box<dyn Service>,
+    layer: Option<Layer>,
+    report: Report,
+    stop: Stop,
+    /// The failure of the latest connection that failed.
+    failure: Mutex<Option<Failure>>,
+}
+
+/// Tells that a connection is over when dropped, so that a panic tells it too.
+struct Farewell<'a> {
+    report: &'a Report,
+    facts: Facts,
+    conn: u64,
+    bytes_in: u64,
+    bytes_out: u64,
+    ended: Ended,
+    began: Instant,
+}
+
+impl Drop for Farewell<'_> {
+    fn drop(&mut self) {
+        self.report.tell(&Event::Closed(Closed {
+            conn: self.conn,
+            bytes_in: self.bytes_in,
+            bytes_out: self.bytes_out,
+            seconds: self.began.elapsed().as_secs_f64(),
+            local: self.facts.local.to_string(),
+            peer: self.facts.peer.to_string(),
+            ended_by: self.ended.by,
+            exit_status: self.ended.exit_status,
+            role: Role::Server,
+        }));
+    }
+}
+
+impl Host for Rooms {
+    fn serve(&self, caller: Caller) {
+        let (conn, stream, leave) = caller.split();
+        self.report.tell(&Event::Accepted(Ends::new(conn, &stream.facts)));
+        let mut farewell = Farewell {
+            report: &self.report,
+            facts: stream.facts.clone(),
+            conn,
+            bytes_in: 0,
+            bytes_out: 0,
+            ended: Ending::Us.into(),
+            began: stream.facts.began,
+        };
+        let layered = match &self.layer {
+            Some(layer) => layer(stream),
+            None => Ok(stream),
+        };
+        let outcome = layered.and_then(|stream| {
+            let mood = leave.entered.mood.clone();
+            let mut guest = Guest::new(conn, stream, mood, self.stop.clone());
+            let outcome = self.service.serve(&mut guest);
+            farewell.bytes_in = guest.bytes_in;
+            farewell.bytes_out = guest.bytes_out;
+            outcome
+        });
+        farewell.ended = outcome.unwrap_or_else(|failure| self.failed(conn, failure));
+        drop(farewell);
+        drop(leave);
+    }
+
+    fn lost(&self, failure: Failure) {
+        self.report.failure(None, &failure);
+    }
+
+    fn trouble(&self, message: String) {
+        self.report.warn(None, message);
+    }
+}
+
+impl Rooms {
+    /// How a failure ended its connection. A peer that went away is told by the `closed` event
+    /// alone; whatever else went wrong gets its line.
+    fn failed(&self, conn: u64, failure: Failure) -> Ended {
+        let by = match (failure.code, failure.errno()) {
+            (Code::Timeout, _) => Ending::Timeout,
+            (_, Some(libc::ECONNRESET | libc::EPIPE | libc::ETIMEDOUT)) => Ending::Reset,
+            (Code::Partial | Code::Send | Code::Receive, _) => Ending::Reset,
+            _ => Ending::Us,
+        };
+        if by == Ending::Us {
+            self.report.failure(Some(conn), &failure);
+        }
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
+        by.into()
+    }
+
+    fn outcome(&self) -> Result<Code, Failure> {
+        match self.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(failure) => Err(failure),
+            None => Ok(Code::Done),
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! What the user asks for: one file per subcommand, and the only `match` over them.
+
+pub mod hosting;
+pub mod tcp_client;
+pub mod tcp_server;
+pub mod usage;
+
+use clap::{Parser, Subcommand};
+
+use crate::failure::Code;
+use crate::flags::output::Output;
+use crate::report::Report;
+
+/// A socket toolkit: right endings, honest exit codes
+#[derive(Debug, Parser)]
+#[command(name = "sockit", version, propagate_version = true, max_term_width = 100)]
+#[command(after_long_help = usage::exit_codes(), disable_help_subcommand = true)]
+pub struct Cli {
+    /// How the run talks
+    #[command(flatten)]
+    pub output: Output,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Talk to a TCP server: pipe, prompt or script
+    TcpClient(Box<tcp_client::Args>),
+    /// Serve TCP: greet, echo, answer, pipe
+    TcpServer(Box<tcp_server::Args>),
+}
+
+impl Command {
+    /// Runs the command to its end.
+    pub fn run(self, report: &Report) -> anyhow::Result<Code> {
+        match self {
+            Command::TcpClient(args) => args.run(report),
+            Command::TcpServer(args) => args.run(report),
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! Where to wait.
+
+use clap::Args;
+
+use super::dial::Families;
+use super::socket::Socket;
+use crate::net::listen::Bind;
+
+/// Flags of every server on an internet address.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Listening")]
+pub struct Binding {
+    /// Address or name to listen on; '', * and :: are every interface
+    #[arg(long, value_name = "HOST", default_value = "127.0.0.1")]
+    pub host: String,
+    /// Port or service name; 0 = the kernel picks one
+    #[arg(short, long, value_name = "PORT", default_value = "9999")]
+    pub port: String,
+    /// Only this family
+    #[command(flatten)]
+    pub families: Families,
+    /// Write the bound port on stdout first
+    #[arg(long)]
+    pub print_port: bool,
+    /// Options on the socket
+    #[command(flatten)]
+    pub socket: Socket,
+}
+
+impl Binding {
+    /// Where these flags ask to wait.
+    pub fn bind(&self) -> Bind {
+        Bind {
+            host: self.host.clone(),
+            port: self.port.clone(),
+            family: self.families.family(),
+            options: self.socket.options(),
+        }
+    }
+}

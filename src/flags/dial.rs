@@ -1,0 +1,131 @@
+//! Whom to call, and how patiently.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use clap::Args;
+
+use super::socket::Socket;
+use super::values::{self, Limit};
+use crate::failure::{Failure, Stage};
+use crate::net::dial::{Dial, Retry};
+use crate::net::endpoint::Endpoint;
+use crate::net::resolve::Family;
+
+/// Host and port, as two words or one.
+#[derive(Debug, Args)]
+pub struct Target {
+    /// A name, an IPv4 or IPv6 address; HOST:PORT and [V6]:PORT too [default: 127.0.0.1]
+    #[arg(value_name = "HOST", value_hint = clap::ValueHint::Hostname)]
+    pub host: Option<String>,
+    /// A number or a service name such as http [default: 9999]
+    #[arg(value_name = "PORT")]
+    pub port: Option<String>,
+}
+
+impl Target {
+    /// The endpoint these words name; fails with code 2 on a malformed one.
+    pub fn endpoint(&self) -> Result<Endpoint, Failure> {
+        Endpoint::read(self.host.as_deref(), self.port.as_deref(), ("127.0.0.1", "9999"))
+    }
+}
+
+/// Only one address family.
+#[derive(Debug, Args)]
+pub struct Families {
+    /// IPv4 only
+    #[arg(short = '4', long = "ipv4", conflicts_with = "ipv6")]
+    pub ipv4: bool,
+    /// IPv6 only
+    #[arg(short = '6', long = "ipv6")]
+    pub ipv6: bool,
+}
+
+impl Families {
+    /// The family these flags ask for.
+    pub fn family(&self) -> Family {
+        match (self.ipv4, self.ipv6) {
+            (true, _) => Family::V4,
+            (_, true) => Family::V6,
+            _ => Family::Any,
+        }
+    }
+}
+
+/// How to connect.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Connecting")]
+pub struct Dialling {
+    /// Only this family
+    #[command(flatten)]
+    pub families: Families,
+    /// Limit for the connection to stand: name, TCP, proxy and TLS together; 0 = none
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = values::limit)]
+    pub connect_timeout: Limit,
+    /// Come from this address (and port)
+    #[arg(long, value_name = "ADDR[:PORT]", value_parser = source)]
+    pub source: Option<SocketAddr>,
+    /// Try again this often when nobody answers
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub retry: u32,
+    /// Wait this long before trying again
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = values::duration)]
+    pub retry_delay: Duration,
+    /// Options on the socket
+    #[command(flatten)]
+    pub socket: Socket,
+}
+
+impl Dialling {
+    /// The call these flags ask for, to `endpoint`.
+    pub fn dial(&self, endpoint: Endpoint) -> Dial {
+        Dial {
+            endpoint,
+            family: self.families.family(),
+            options: self.socket.options(),
+            source: self.source,
+            timeout: self.connect_timeout.0,
+            retry: Retry { times: self.retry, delay: self.retry_delay },
+        }
+    }
+}
+
+/// Reads `ADDR`, `ADDR:PORT` or `[V6]:PORT`; port 0 lets the kernel choose.
+fn source(word: &str) -> Result<SocketAddr, String> {
+    let bare = word.strip_prefix('[').and_then(|word| word.strip_suffix(']')).unwrap_or(word);
+    word.parse()
+        .or_else(|_| bare.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 0)))
+        .or_else(|_| zoned(bare).map_err(|failure| failure.cause()))
+        .map_err(|_| format!("'{word}' is not an address, or an address and a port"))
+}
+
+/// `fe80::1%eth0`, which std does not read: the system resolves zones.
+fn zoned(word: &str) -> Result<SocketAddr, Failure> {
+    let none = || Failure::usage(Stage::Resolve, word, "not an address");
+    if !word.contains('%') {
+        return Err(none());
+    }
+    let found = crate::net::resolve::addresses(word, 0, Family::V6, None)?;
+    found.first().copied().ok_or_else(none)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_is_an_address_with_or_without_a_port() {
+        for (word, shown) in [
+            ("127.0.0.2", "127.0.0.2:0"),
+            ("127.0.0.2:5000", "127.0.0.2:5000"),
+            ("::1", "[::1]:0"),
+            ("[::1]", "[::1]:0"),
+            ("[::1]:5000", "[::1]:5000"),
+        ] {
+            assert_eq!(source(word).unwrap().to_string(), shown);
+        }
+        for word in ["", "localhost", "127.0.0.1:70000", "1.2.3", ":80"] {
+            assert!(source(word).is_err(), "{word}");
+        }
+    }
+}

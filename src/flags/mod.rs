@@ -1,0 +1,9 @@
+//! Flag groups that several commands share, each with its help in one place.
+
+pub mod bind;
+pub mod dial;
+pub mod output;
+pub mod run;
+pub mod serve;
+pub mod socket;
+pub mod values;

@@ -1,0 +1,59 @@
+//! How a run talks: flags that every command takes.
+
+use std::fs::OpenOptions;
+use std::path::{Path, PathBuf};
+
+use clap::{ArgAction, Args};
+
+use crate::failure::{Code, Failure, Stage};
+use crate::report::{Colour, Manner, Report, Verbosity};
+
+/// Flags of every command.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Talk (on stderr)")]
+pub struct Output {
+    /// Tell errors only
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Tell each step; -vv and -vvv add tracing
+    #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
+    pub verbose: u8,
+    /// Tell events as JSON Lines
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Write all events to FILE, as JSON Lines
+    #[arg(long, global = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub events: Option<PathBuf>,
+    /// Colour: auto, always or never
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_default_value = true
+    )]
+    pub color: Colour,
+}
+
+impl Output {
+    /// The voice these flags ask for.
+    ///
+    /// Fails at [`Stage::File`] with code 23 when the events file cannot be made.
+    pub fn report(&self) -> Result<Report, Failure> {
+        let verbosity = match (self.quiet, self.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (false, 0) => Verbosity::Usual,
+            (false, _) => Verbosity::Steps,
+        };
+        let events = self.events.as_deref().map(open_events).transpose()?;
+        Ok(Report::new(Manner { verbosity, json: self.json, colour: self.color, events }))
+    }
+}
+
+fn open_events(path: &Path) -> Result<std::fs::File, Failure> {
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(path)
+        .map_err(|e| Failure::new(Stage::File, path.display(), e).with_code(Code::Write))
+}

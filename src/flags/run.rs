@@ -1,0 +1,17 @@
+//! The limit over a whole run, and the cord it pulls.
+
+use std::time::{Duration, Instant};
+
+use crate::failure::{Code, Failure, Stage};
+use crate::stop::Stop;
+
+/// The run's cord: pulled by SIGINT, SIGTERM and, if there is a `limit`, by the clock.
+///
+/// Fails when no pipe can be had for it.
+pub fn stop(limit: Option<Duration>) -> Result<Stop, Failure> {
+    let failed = |e| Failure::new(Stage::Socket, "", e).with_code(Code::Negative);
+    let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
+    let stop = Stop::new(deadline).map_err(failed)?;
+    stop.watch_signals().map_err(failed)?;
+    Ok(stop)
+}

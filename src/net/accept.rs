@@ -1,0 +1,297 @@
+//! Taking callers in: one thread each, as many as the limits allow, for as long as the run lasts.
+//!
+//! Nothing that one caller does, and no shortage of descriptors or threads, ends the loop: it is
+//! told once, the caller concerned suffers, and the loop goes on.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::event::PollFlags;
+use socket2::{SockAddr, Socket};
+
+use super::address::Address;
+use super::admit::{PerAddress, Place, Rules};
+use super::listen::Listener;
+use super::live::{Drained, Entered, Live};
+use super::pool::Pool;
+use super::stream::Stream;
+use crate::failure::{Code, Failure, Stage};
+use crate::stop::{Reason, Stop, Wake};
+
+/// The first pause after a failed accept, doubled up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+/// Short enough that service resumes promptly, long enough to cost nothing.
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+/// Failures in a row, none of them a shortage, after which the listener itself must be broken.
+const MOST_FAILURES: u32 = 64;
+
+/// Whom to let in, how many and how long.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Connections of the whole run; then leave.
+    pub accepts: Option<u32>,
+    /// Connections at once.
+    pub at_once: u32,
+    /// Connections at once from one address.
+    pub per_ip: Option<u32>,
+    /// Leave when nobody has called for this long.
+    pub quiet: Option<Duration>,
+    /// A connection without a byte for this long is ended.
+    pub idle: Option<Duration>,
+    /// Time to finish when the run is ended.
+    pub grace: Duration,
+    /// Bytes of stack of a connection's thread; `None` is what the service needs.
+    pub stack: Option<usize>,
+    /// Addresses that are welcome.
+    pub rules: Rules,
+}
+
+/// One accepted connection, on its own thread.
+pub struct Caller {
+    /// Counts connections of this run from 1.
+    pub conn: u64,
+    /// The bare connection.
+    pub stream: Stream,
+    /// Its place on the list of the living.
+    pub entered: Entered,
+    place: Option<Place>,
+}
+
+/// Who receives callers.
+pub trait Host: Send + Sync + 'static {
+    /// Serves one caller to its end, on the caller's own thread.
+    fn serve(&self, caller: Caller);
+    /// Hears of a caller that was turned away, or lost to a shortage.
+    fn lost(&self, failure: Failure);
+    /// Hears of something that concerns the accepting itself, once per spell of trouble.
+    fn trouble(&self, message: String);
+}
+
+/// How accepting came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// As many were served as were asked for.
+    Served,
+    /// The cord was pulled; all connections have been seen out.
+    Stopped(Reason, Drained),
+}
+
+/// A listener and everything that its callers share.
+pub struct Reception {
+    listener: Listener,
+    limits: Limits,
+    live: Live,
+    pool: Pool,
+    per_ip: Option<PerAddress>,
+    host: Arc<dyn Host>,
+    conn: u64,
+}
+
+impl Reception {
+    /// A reception that has not yet let anybody in. `stack` is what a thread of this service
+    /// needs at least, in bytes.
+    ///
+    /// Fails when no pipe can be had.
+    pub fn new(
+        listener: Listener,
+        limits: Limits,
+        stack: usize,
+        host: Arc<dyn Host>,
+    ) -> Result<Reception, Failure> {
+        let live = Live::new().map_err(|e| Failure::new(Stage::Socket, &listener.local, e))?;
+        let per_ip = limits.per_ip.map(PerAddress::new);
+        let pool = Pool::new(limits.stack.unwrap_or(stack));
+        Ok(Reception { listener, limits, live, pool, per_ip, host, conn: 0 })
+    }
+
+    /// Lets callers in until the limits or the cord end it, then sees everyone out.
+    ///
+    /// Fails at [`Stage::Listen`]: with 28 when nobody called for `limits.quiet`, with 45 when the
+    /// listener itself is broken.
+    pub fn run(mut self, stop: &Stop) -> Result<End, Failure> {
+        let ended = self.accept_all(stop);
+        let Reception { listener, limits, live, host: _host, .. } = self;
+        // From here on further callers are refused, not left waiting.
+        drop(listener);
+        match ended? {
+            Some(reason) => Ok(drained(&live, reason, &limits, stop)),
+            None => match live.wait_until_empty(stop) {
+                Ok(()) => Ok(End::Served),
+                Err(reason) => Ok(drained(&live, reason, &limits, stop)),
+            },
+        }
+    }
+
+    /// `None` when enough were accepted, else why the cord was pulled.
+    fn accept_all(&mut self, stop: &Stop) -> Result<Option<Reason>, Failure> {
+        let mut trouble = Trouble::default();
+        let mut quiet_since = Instant::now();
+        while self.limits.accepts.is_none_or(|most| self.conn < u64::from(most)) {
+            if let Some(reason) = stop.reason().or(self.wait_for_place(stop)) {
+                return Ok(Some(reason));
+            }
+            match self.listener.socket.accept() {
+                Ok((socket, peer)) => {
+                    trouble = Trouble::default();
+                    quiet_since = Instant::now();
+                    self.receive(socket, &peer);
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    if let Some(reason) = self.wait_for_caller(stop, quiet_since)? {
+                        return Ok(Some(reason));
+                    }
+                }
+                Err(e) => {
+                    let pause = trouble.pause(&e, &self.listener.local, self.host.as_ref())?;
+                    if let Err(reason) = stop.sleep(pause) {
+                        return Ok(Some(reason));
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// While all places are taken, callers wait in the backlog.
+    fn wait_for_place(&self, stop: &Stop) -> Option<Reason> {
+        loop {
+            if self.live.count() < self.limits.at_once as usize {
+                return None;
+            }
+            self.live.hush();
+            if self.live.count() < self.limits.at_once as usize {
+                return None;
+            }
+            if let Ok(Wake::Stopped(reason)) = stop.wait(self.live.bell(), PollFlags::IN, None) {
+                return Some(reason);
+            }
+        }
+    }
+
+    fn wait_for_caller(&self, stop: &Stop, since: Instant) -> Result<Option<Reason>, Failure> {
+        use std::os::fd::AsFd;
+        let until = self.limits.quiet.and_then(|quiet| since.checked_add(quiet));
+        let local = &self.listener.local;
+        match stop.wait(self.listener.socket.as_fd(), PollFlags::IN, until) {
+            Ok(Wake::Stopped(reason)) => Ok(Some(reason)),
+            Ok(Wake::Ready(_)) => Ok(None),
+            Ok(Wake::Late) => {
+                let limit = self.limits.quiet.unwrap_or_default();
+                Err(Failure::late(Stage::Listen, local, limit))
+            }
+            Err(e) => Err(Failure::new(Stage::Listen, local, e)),
+        }
+    }
+
+    /// Gives a fresh connection its thread, unless it is not welcome.
+    fn receive(&mut self, socket: Socket, peer: &SockAddr) {
+        let peer = Address::from(peer);
+        let place = match self.admit(&peer) {
+            Ok(place) => place,
+            Err(failure) => return self.host.lost(failure),
+        };
+        self.conn += 1;
+        let conn = self.conn;
+        let stream = match self.prepare(socket, peer.clone()) {
+            Ok(stream) => stream,
+            Err(e) => return self.host.lost(Failure::new(Stage::Socket, &peer, e)),
+        };
+        let entered = self.live.enter(conn, stream.hangup.clone());
+        let caller = Caller { conn, stream, entered, place };
+        let host = self.host.clone();
+        if let Err(e) = self.pool.run(move || host.serve(caller)) {
+            self.host.lost(Failure::new(Stage::Socket, &peer, e).with_code(Code::Negative));
+        }
+    }
+
+    fn admit(&self, peer: &Address) -> Result<Option<Place>, Failure> {
+        let Some(ip) = peer.ip() else { return Ok(None) };
+        if !self.limits.rules.admit(ip) {
+            return Err(Failure::new(Stage::Listen, peer, "denied by rule").with_code(Code::Proxy));
+        }
+        match &self.per_ip {
+            Some(per_ip) => per_ip.take(ip).map(Some).ok_or_else(|| per_ip.full(peer)),
+            None => Ok(None),
+        }
+    }
+
+    fn prepare(&self, socket: Socket, peer: Address) -> io::Result<Stream> {
+        // Some systems hand the listener's non-blocking mode on (accept(2), BSD).
+        #[cfg(not(target_os = "linux"))]
+        socket.set_nonblocking(false)?;
+        let stream = Stream::with_peer(socket, peer)?;
+        if self.limits.idle.is_some() {
+            stream.hangup.limit_waits(self.limits.idle)?;
+        }
+        Ok(stream)
+    }
+}
+
+impl Caller {
+    /// The parts that the service uses, and the guard that gives the places back when dropped.
+    pub fn split(self) -> (u64, Stream, Leave) {
+        (self.conn, self.stream, Leave { entered: self.entered, _place: self.place })
+    }
+}
+
+/// What is given back when a connection is over.
+#[derive(Debug)]
+pub struct Leave {
+    /// The place on the list of the living.
+    pub entered: Entered,
+    _place: Option<Place>,
+}
+
+fn drained(live: &Live, reason: Reason, limits: &Limits, stop: &Stop) -> End {
+    let grace = if reason == Reason::Deadline { Duration::ZERO } else { limits.grace };
+    let late = || stop.deadline().is_some_and(|at| at <= Instant::now());
+    End::Stopped(reason, live.drain(grace, &late))
+}
+
+/// A spell of failed accepts.
+#[derive(Default)]
+struct Trouble {
+    failures: u32,
+    others: u32,
+    pause: Duration,
+}
+
+impl Trouble {
+    /// How long to pause after this failure; an error when pausing is no use any more.
+    fn pause(
+        &mut self,
+        e: &io::Error,
+        local: &Address,
+        host: &dyn Host,
+    ) -> Result<Duration, Failure> {
+        match e.raw_os_error() {
+            // The caller gave up, or its network did, between its SYN and our accept: accept(2)
+            // tells of such errors and asks that they be treated like EAGAIN.
+            Some(
+                libc::EINTR
+                | libc::ECONNABORTED
+                | libc::EPROTO
+                | libc::ENETDOWN
+                | libc::ENOPROTOOPT
+                | libc::EHOSTDOWN
+                | libc::EHOSTUNREACH
+                | libc::EOPNOTSUPP
+                | libc::ENETUNREACH
+                | libc::EPERM,
+            ) => {}
+            Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => {}
+            _ => self.others += 1,
+        }
+        if self.others >= MOST_FAILURES {
+            return Err(Failure::new(Stage::Listen, local, io::Error::from(e.kind())));
+        }
+        if self.failures == 0 {
+            let why = crate::failure::words(e);
+            host.trouble(format!("accepting on {local}: {why}; callers wait"));
+        }
+        self.failures += 1;
+        self.pause = (self.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+        Ok(self.pause)
+    }
+}

@@ -1,0 +1,95 @@
+//! What an endpoint resolved to: one end of a stream, as the kernel names it.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use socket2::SockAddr;
+
+/// One end of a connection or the source of a datagram.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Address {
+    /// IPv4 or IPv6; a v4-mapped address is kept as the IPv4 address it stands for.
+    Inet(SocketAddr),
+    /// A Unix socket bound to a path.
+    Unix(PathBuf),
+    /// A Unix socket with a name in Linux's abstract namespace, shown with a leading `@`.
+    Abstract(Vec<u8>),
+    /// A Unix socket without a name (most clients).
+    Unnamed,
+}
+
+impl Address {
+    /// The IP address, where there is one.
+    pub fn ip(&self) -> Option<IpAddr> {
+        self.inet().map(|address| address.ip())
+    }
+
+    /// The socket address, where it is an internet one.
+    pub fn inet(&self) -> Option<SocketAddr> {
+        match self {
+            Address::Inet(address) => Some(*address),
+            _ => None,
+        }
+    }
+}
+
+impl From<SocketAddr> for Address {
+    fn from(address: SocketAddr) -> Address {
+        Address::Inet(unmapped(address))
+    }
+}
+
+impl From<&SockAddr> for Address {
+    fn from(address: &SockAddr) -> Address {
+        if let Some(inet) = address.as_socket() {
+            return inet.into();
+        }
+        if let Some(path) = address.as_pathname() {
+            return Address::Unix(path.to_path_buf());
+        }
+        abstract_name(address).map_or(Address::Unnamed, Address::Abstract)
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn abstract_name(address: &SockAddr) -> Option<Vec<u8>> {
+    address.as_abstract_namespace().map(<[u8]>::to_vec)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn abstract_name(_: &SockAddr) -> Option<Vec<u8>> {
+    None
+}
+
+/// `::ffff:a.b.c.d` as `a.b.c.d` (RFC 4291 §2.5.5.2), anything else as it is.
+pub fn unmapped(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        IpAddr::V4(ip) => SocketAddr::from((ip, address.port())),
+        IpAddr::V6(_) => address,
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Inet(address) => address.fmt(f),
+            Address::Unix(path) => path.display().fmt(f),
+            Address::Abstract(name) => write!(f, "@{}", String::from_utf8_lossy(name)),
+            Address::Unnamed => f.write_str("(unnamed)"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mapped_address_is_shown_as_the_ipv4_address_it_stands_for() {
+        let mapped: SocketAddr = "[::ffff:192.0.2.7]:80".parse().unwrap();
+        assert_eq!(Address::from(mapped).to_string(), "192.0.2.7:80");
+        let plain: SocketAddr = "[2001:db8::1]:80".parse().unwrap();
+        assert_eq!(Address::from(plain).to_string(), "[2001:db8::1]:80");
+    }
+}

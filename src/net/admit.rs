@@ -1,0 +1,194 @@
+//! Who may come in: rules for addresses, and how many at once from each.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ipnet::IpNet;
+
+use super::resolve::{self, Family};
+use crate::failure::{Code, Failure, Stage};
+
+/// The most rules that are read; past it something else was meant.
+const MOST_RULES: usize = 100_000;
+
+/// `--allow` and `--deny`: allow wins, and with any allow the rest is denied.
+#[derive(Debug, Clone, Default)]
+pub struct Rules {
+    allow: Vec<IpNet>,
+    deny: Vec<IpNet>,
+}
+
+impl Rules {
+    /// Reads rules: a CIDR block, an address, a name (looked up now, once) or `@FILE` with one
+    /// rule a line and `#` comments.
+    ///
+    /// Fails with 2 on a malformed rule, 6 or 75 on a name, 26 on a file that cannot be read.
+    pub fn read(allow: &[String], deny: &[String]) -> Result<Rules, Failure> {
+        Ok(Rules { allow: nets(allow)?, deny: nets(deny)? })
+    }
+
+    /// Whether a caller from `ip` may come in. v4-mapped addresses are compared as IPv4.
+    pub fn admit(&self, ip: IpAddr) -> bool {
+        let ip = ip.to_canonical();
+        let within = |nets: &[IpNet]| nets.iter().any(|net| net.contains(&ip));
+        within(&self.allow) || (self.allow.is_empty() && !within(&self.deny))
+    }
+}
+
+fn nets(words: &[String]) -> Result<Vec<IpNet>, Failure> {
+    let mut nets = Vec::new();
+    for word in words {
+        match word.strip_prefix('@') {
+            Some(path) => read_file(path, &mut nets)?,
+            None => nets.extend(rule(word)?),
+        }
+    }
+    match nets.len() > MOST_RULES {
+        true => Err(Failure::usage(Stage::File, "", format!("more than {MOST_RULES} rules"))),
+        false => Ok(nets),
+    }
+}
+
+fn read_file(path: &str, nets: &mut Vec<IpNet>) -> Result<(), Failure> {
+    let text = std::fs::read_to_string(path).map_err(|e| Failure::new(Stage::File, path, e))?;
+    for line in text.lines() {
+        let word = line.split('#').next().unwrap_or("").trim();
+        if !word.is_empty() && nets.len() <= MOST_RULES {
+            nets.extend(rule(word)?);
+        }
+    }
+    Ok(())
+}
+
+/// One rule as networks: a name has as many as it has addresses.
+fn rule(word: &str) -> Result<Vec<IpNet>, Failure> {
+    if let Ok(net) = word.parse::<IpNet>() {
+        return Ok(vec![canonical(net)]);
+    }
+    if let Ok(ip) = word.parse::<IpAddr>() {
+        return Ok(vec![IpNet::from(ip.to_canonical())]);
+    }
+    let like_address = word.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    if word.is_empty() || like_address || word.contains(['/', ':', '@', ' ']) {
+        let why = "not a CIDR block, an address, a name or @FILE";
+        return Err(Failure::usage(Stage::Resolve, word, why));
+    }
+    let found = resolve::addresses(word, 0, Family::Any, None)?;
+    Ok(found.into_iter().map(|address| IpNet::from(address.ip().to_canonical())).collect())
+}
+
+/// `::ffff:10.0.0.0/104` as `10.0.0.0/8`, anything else as it is.
+fn canonical(net: IpNet) -> IpNet {
+    let narrowed = match (net.addr().to_canonical(), net.prefix_len()) {
+        (IpAddr::V4(ip), length) if matches!(net, IpNet::V6(_)) && length >= 96 => {
+            IpNet::new(ip.into(), length - 96).ok()
+        }
+        _ => None,
+    };
+    narrowed.unwrap_or(net)
+}
+
+/// Counts the connections of each address.
+#[derive(Debug, Clone)]
+pub struct PerAddress {
+    most: u32,
+    counts: Arc<Mutex<HashMap<IpAddr, u32>>>,
+}
+
+/// One connection's place in its address's count; dropping it gives the place back.
+#[derive(Debug)]
+pub struct Place {
+    ip: IpAddr,
+    counts: Arc<Mutex<HashMap<IpAddr, u32>>>,
+}
+
+impl PerAddress {
+    /// At most `most` places for each address.
+    pub fn new(most: u32) -> PerAddress {
+        PerAddress { most, counts: Arc::default() }
+    }
+
+    /// A place for one more connection from `ip`, if it has one left.
+    pub fn take(&self, ip: IpAddr) -> Option<Place> {
+        let ip = ip.to_canonical();
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(ip).or_insert(0);
+        if *count >= self.most {
+            return None;
+        }
+        *count += 1;
+        Some(Place { ip, counts: self.counts.clone() })
+    }
+
+    /// The failure that a caller without a place is told of.
+    pub fn full(&self, peer: &dyn std::fmt::Display) -> Failure {
+        let why = format!("{} connections from this address already", self.most);
+        Failure::new(Stage::Listen, peer, why).with_code(Code::Limit)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        match counts.get_mut(&self.ip) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(counts.remove(&self.ip)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules(allow: &[&str], deny: &[&str]) -> Rules {
+        let owned = |words: &[&str]| words.iter().map(|w| w.to_string()).collect::<Vec<_>>();
+        Rules::read(&owned(allow), &owned(deny)).unwrap()
+    }
+
+    fn admits(rules: &Rules, ip: &str) -> bool {
+        rules.admit(ip.parse().unwrap())
+    }
+
+    #[test]
+    fn without_rules_everybody_is_welcome() {
+        assert!(admits(&rules(&[], &[]), "192.0.2.1"));
+    }
+
+    #[test]
+    fn allow_wins_and_shuts_out_the_rest() {
+        let rules = rules(&["10.1.0.0/16", "::1"], &["10.0.0.0/8"]);
+        assert!(admits(&rules, "10.1.2.3"));
+        assert!(admits(&rules, "::ffff:10.1.2.3"));
+        assert!(admits(&rules, "::1"));
+        assert!(!admits(&rules, "10.2.0.1"));
+        assert!(!admits(&rules, "192.0.2.1"));
+    }
+
+    #[test]
+    fn deny_alone_shuts_out_only_what_it_names() {
+        let rules = rules(&[], &["::ffff:127.0.0.0/104"]);
+        assert!(!admits(&rules, "127.0.0.2"));
+        assert!(admits(&rules, "192.0.2.1"));
+    }
+
+    #[test]
+    fn malformed_rules_and_missing_files_are_told_apart() {
+        let read = |word: &str| Rules::read(&[word.to_string()], &[]).unwrap_err().code;
+        for word in ["", "10.0.0.0/33", "1.2.3", "::1/129", "a/8", "300.1.1.1"] {
+            assert_eq!(read(word), Code::Usage, "{word}");
+        }
+        assert_eq!(read("@/no/such/file"), Code::Read);
+    }
+
+    #[test]
+    fn a_place_comes_back() {
+        let places = PerAddress::new(1);
+        let ip = "127.0.0.1".parse().unwrap();
+        let first = places.take(ip).unwrap();
+        assert!(places.take("::ffff:127.0.0.1".parse().unwrap()).is_none());
+        drop(first);
+        assert!(places.take(ip).is_some());
+    }
+}

@@ -1,0 +1,211 @@
+//! The beginning of every connection: what the user named, before anything is looked up.
+
+use std::fmt;
+use std::net::Ipv6Addr;
+
+use crate::failure::{Failure, Stage};
+
+/// A host and a port as the user wrote them, checked for form and nothing else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// A name or an address, never empty, without brackets, perhaps with a `%zone`.
+    pub host: String,
+    /// A number or a service name, never empty.
+    pub port: String,
+}
+
+impl Endpoint {
+    /// Reads `HOST PORT`, `HOST:PORT`, `[V6]:PORT`, `HOST` or nothing at all; what is not said
+    /// is taken from `default`.
+    ///
+    /// Fails with exit code 2 at [`Stage::Resolve`] or [`Stage::Port`] on a malformed word.
+    pub fn read(
+        first: Option<&str>,
+        second: Option<&str>,
+        default: (&str, &str),
+    ) -> Result<Endpoint, Failure> {
+        let Some(first) = first else {
+            return Ok(Endpoint { host: default.0.into(), port: default.1.into() });
+        };
+        if second.is_none() && !first.is_empty() && first.bytes().all(|b| b.is_ascii_digit()) {
+            let why = "a number alone is not a host";
+            let hint = format!("for port {first} of this machine, write 127.0.0.1:{first}");
+            return Err(Failure::usage(Stage::Resolve, first, why).with_hint(hint));
+        }
+        let (host, own) = split(first)?;
+        let port = match (own, second) {
+            (Some(_), Some(_)) => {
+                let why = "the port is given twice";
+                return Err(Failure::usage(Stage::Port, first, why));
+            }
+            (one, other) => one.or(other).unwrap_or(default.1),
+        };
+        check_host(host, first)?;
+        check_port(port, first)?;
+        Ok(Endpoint { host: host.to_string(), port: port.to_string() })
+    }
+
+    /// Reads one word that must carry both, such as a proxy's `H:P`.
+    pub fn read_whole(word: &str) -> Result<Endpoint, Failure> {
+        let (host, port) = split(word)?;
+        let port = port.ok_or_else(|| Failure::usage(Stage::Port, word, "the port is missing"))?;
+        check_host(host, word)?;
+        check_port(port, word)?;
+        Ok(Endpoint { host: host.to_string(), port: port.to_string() })
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host.contains(':') {
+            true => write!(f, "[{}]:{}", self.host, self.port),
+            false => write!(f, "{}:{}", self.host, self.port),
+        }
+    }
+}
+
+/// Takes a word apart at the colon that separates host and port, if it has one.
+fn split(word: &str) -> Result<(&str, Option<&str>), Failure> {
+    if let Some(inside) = word.strip_prefix('[') {
+        return split_bracketed(word, inside);
+    }
+    if is_v6(word) {
+        return Ok((word, None));
+    }
+    match word.matches(':').count() {
+        0 => Ok((word, None)),
+        1 => Ok(word.split_once(':').map_or((word, None), |(host, port)| (host, Some(port)))),
+        _ => Err(Failure::usage(Stage::Resolve, word, "not an IPv6 address")
+            .with_hint("an IPv6 address with a port is written [ADDRESS]:PORT")),
+    }
+}
+
+fn split_bracketed<'a>(
+    word: &'a str,
+    inside: &'a str,
+) -> Result<(&'a str, Option<&'a str>), Failure> {
+    let bad = |why: &'static str| Failure::usage(Stage::Resolve, word, why);
+    let (host, rest) = inside.split_once(']').ok_or_else(|| bad("the closing ] is missing"))?;
+    if !is_v6(host) {
+        return Err(bad("what stands in brackets is not an IPv6 address"));
+    }
+    match rest.strip_prefix(':') {
+        Some(port) => Ok((host, Some(port))),
+        None if rest.is_empty() => Ok((host, None)),
+        None => Err(bad("after ] comes a colon and the port, or nothing")),
+    }
+}
+
+/// Whether `text` is an IPv6 address, zone allowed (RFC 4007 §11).
+fn is_v6(text: &str) -> bool {
+    let (address, zone) = match text.split_once('%') {
+        Some((address, zone)) => (address, Some(zone)),
+        None => (text, None),
+    };
+    address.parse::<Ipv6Addr>().is_ok() && zone != Some("")
+}
+
+fn check_host(host: &str, word: &str) -> Result<(), Failure> {
+    let bad = |why: &'static str| Err(Failure::usage(Stage::Resolve, word, why));
+    match host {
+        "" => bad("the host is empty"),
+        _ if host.chars().any(|c| c.is_whitespace() || c.is_control()) => {
+            bad("a host has no spaces or control characters")
+        }
+        _ if host.contains(['[', ']', '/', '@', '?', '#']) => bad("not a host name or address"),
+        _ => Ok(()),
+    }
+}
+
+fn check_port(port: &str, word: &str) -> Result<(), Failure> {
+    let bad = |why: &'static str| Err(Failure::usage(Stage::Port, word, why));
+    match port {
+        "" => bad("the port is empty"),
+        "0" => bad("port 0 cannot be connected to"),
+        _ if port.bytes().all(|b| b.is_ascii_digit()) => match port.parse::<u16>() {
+            Ok(_) => Ok(()),
+            Err(_) => bad("a port is at most 65535"),
+        },
+        // RFC 6335 §5.1 allows letters, digits and hyphens; the services file has more.
+        _ if !port.starts_with(|c: char| c.is_ascii_alphanumeric()) => bad("not a port"),
+        _ if port.chars().any(|c| c.is_whitespace() || c.is_control()) => bad("not a port"),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::Code;
+    use proptest::prelude::*;
+
+    fn read(first: Option<&str>, second: Option<&str>) -> Result<String, Code> {
+        Endpoint::read(first, second, ("127.0.0.1", "9999"))
+            .map(|e| e.to_string())
+            .map_err(|failure| failure.code)
+    }
+
+    #[test]
+    fn every_good_form_is_read() {
+        for (first, second, shown) in [
+            (None, None, "127.0.0.1:9999"),
+            (Some("db"), None, "db:9999"),
+            (Some("db"), Some("http"), "db:http"),
+            (Some("db:80"), None, "db:80"),
+            (Some("127.0.0.1:80"), None, "127.0.0.1:80"),
+            (Some("::1"), None, "[::1]:9999"),
+            (Some("::1"), Some("80"), "[::1]:80"),
+            (Some("[::1]"), Some("80"), "[::1]:80"),
+            (Some("[::1]:80"), None, "[::1]:80"),
+            (Some("[fe80::1%eth0]:80"), None, "[fe80::1%eth0]:80"),
+            (Some("fe80::1%eth0"), Some("65535"), "[fe80::1%eth0]:65535"),
+            (Some("2130706433"), Some("80"), "2130706433:80"),
+        ] {
+            assert_eq!(read(first, second).as_deref(), Ok(shown), "{first:?} {second:?}");
+        }
+    }
+
+    #[test]
+    fn every_malformed_form_is_a_usage_error() {
+        for (first, second) in [
+            (Some(""), None),
+            (Some(":80"), None),
+            (Some("db:"), None),
+            (Some("db"), Some("")),
+            (Some("db"), Some("65536")),
+            (Some("db"), Some("70000")),
+            (Some("db"), Some("99999999999999999999")),
+            (Some("db"), Some("-1")),
+            (Some("db"), Some("+80")),
+            (Some("db"), Some(" 80")),
+            (Some("db"), Some("0")),
+            (Some("db:80"), Some("80")),
+            (Some("[::1]:80"), Some("80")),
+            (Some("[::1"), None),
+            (Some("[::1]80"), None),
+            (Some("[db]:80"), None),
+            (Some("[]:80"), None),
+            (Some("1:2:3"), None),
+            (Some("fe80::1%"), None),
+            (Some("a b"), Some("80")),
+            (Some("a\nb"), Some("80")),
+            (Some("http://db/"), None),
+            (Some("9999"), None),
+        ] {
+            assert_eq!(read(first, second), Err(Code::Usage), "{first:?} {second:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_words_bring_it_down(first in ".*", second in proptest::option::of(".*")) {
+            let _ = read(Some(&first), second.as_deref());
+        }
+
+        #[test]
+        fn what_is_shown_is_read_the_same(host in "[a-z][a-z0-9.-]{0,20}", port in 1u16..) {
+            let whole = format!("{host}:{port}");
+            prop_assert_eq!(read(Some(&whole), None), Ok(whole));
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Questions to the kernel that no crate asks for us. The only unsafe code for streams.
+#![allow(unsafe_code)] // ioctl(2) and getsockopt(2) with plain out-parameters
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use socket2::Socket;
+
+use super::stream::Credentials;
+
+/// Bytes written to the socket and not yet acknowledged by the peer's kernel (tcp(7), `SIOCOUTQ`).
+#[cfg(target_os = "linux")]
+pub fn unsent(socket: BorrowedFd<'_>) -> io::Result<usize> {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: SIOCOUTQ (the same number as TIOCOUTQ) writes one c_int to the pointer it is given.
+    let done = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &mut bytes) };
+    match done {
+        0 => Ok(bytes.max(0) as usize),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Who is at the other end of a Unix socket; `None` for any other kind of socket.
+#[cfg(target_os = "linux")]
+pub fn credentials(socket: &Socket) -> Option<Credentials> {
+    if socket.domain().ok()? != socket2::Domain::UNIX {
+        return None;
+    }
+    let found = rustix::net::sockopt::socket_peercred(socket).ok()?;
+    Some(Credentials {
+        pid: found.pid.as_raw_nonzero().get(),
+        uid: found.uid.as_raw(),
+        gid: found.gid.as_raw(),
+    })
+}
+
+/// Who is at the other end of a Unix socket; not known on this system.
+#[cfg(not(target_os = "linux"))]
+pub fn credentials(_: &Socket) -> Option<Credentials> {
+    None
+}

@@ -1,0 +1,176 @@
+//! Opening in: an address of ours becomes a place where callers can be heard.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use socket2::Socket;
+
+use super::address::Address;
+use super::resolve::{self, Family};
+use super::socket::Options;
+use crate::failure::{Code, Failure, Stage};
+
+/// Where to wait for callers.
+#[derive(Debug, Clone)]
+pub struct Bind {
+    /// An address or name; empty, `*` and `::` are every interface of both families.
+    pub host: String,
+    /// A number, 0 included, or a service name.
+    pub port: String,
+    /// Only this family.
+    pub family: Family,
+    /// Options on the socket.
+    pub options: Options,
+}
+
+/// A socket that listens, and its bound address.
+#[derive(Debug)]
+pub struct Listener {
+    /// Non-blocking, so that accepting and waiting are two things.
+    pub socket: Socket,
+    /// The bound address, its port the real one.
+    pub local: Address,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Proto {
+    Tcp,
+    Udp,
+}
+
+impl Bind {
+    /// A TCP socket that listens, with up to `backlog` callers waiting (listen(2)).
+    ///
+    /// Fails at [`Stage::Resolve`], [`Stage::Port`], [`Stage::Socket`], [`Stage::Bind`] or
+    /// [`Stage::Listen`]; the last three with code 45.
+    pub fn listen(&self, backlog: i32) -> Result<Listener, Failure> {
+        let socket = self.first(Proto::Tcp)?;
+        let failed = |e| Failure::new(Stage::Listen, self, e);
+        socket.listen(backlog).map_err(|e| self.with_hints(failed(e)))?;
+        socket.set_nonblocking(true).map_err(failed)?;
+        let local = socket.local_addr().map_err(failed)?;
+        Ok(Listener { socket, local: Address::from(&local) })
+    }
+
+    /// A bound UDP socket, blocking; fails as [`Bind::listen`] does.
+    pub fn datagram(&self) -> Result<Socket, Failure> {
+        self.first(Proto::Udp)
+    }
+
+    /// Binds the first of our addresses that lets itself be bound.
+    fn first(&self, proto: Proto) -> Result<Socket, Failure> {
+        let mut first_failure = None;
+        for address in self.addresses(proto)? {
+            match self.bind(proto, &address) {
+                Ok(socket) => return Ok(socket),
+                Err(failure) => first_failure = first_failure.or(Some(failure)),
+            }
+        }
+        Err(first_failure
+            .unwrap_or_else(|| Failure::new(Stage::Bind, self, "no address to bind to")))
+    }
+
+    fn addresses(&self, proto: Proto) -> Result<Vec<SocketAddr>, Failure> {
+        let port = resolve::port(&self.port, if proto == Proto::Tcp { "tcp" } else { "udp" })?;
+        let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+        let v6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
+        match (self.is_everywhere(), self.family) {
+            (true, Family::Any) => Ok(vec![v6, v4]),
+            (true, Family::V4) => Ok(vec![v4]),
+            (true, Family::V6) => Ok(vec![v6]),
+            (false, family) => resolve::addresses(self.bare_host(), port, family, None),
+        }
+    }
+
+    fn is_everywhere(&self) -> bool {
+        matches!(self.host.as_str(), "" | "*" | "::" | "[::]")
+    }
+
+    fn bare_host(&self) -> &str {
+        let inside = self.host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        inside.unwrap_or(&self.host)
+    }
+
+    fn bind(&self, proto: Proto, address: &SocketAddr) -> Result<Socket, Failure> {
+        let opened = match proto {
+            Proto::Tcp => self.options.tcp_socket(address),
+            Proto::Udp => self.options.udp_socket(address),
+        };
+        let socket = opened.map_err(|failure| failure.with_code(Code::Bind))?;
+        self.prepare(&socket, proto, address)
+            .and_then(|()| socket.bind(&(*address).into()))
+            .map_err(|e| self.with_hints(Failure::new(Stage::Bind, address, e)))?;
+        Ok(socket)
+    }
+
+    fn prepare(&self, socket: &Socket, proto: Proto, address: &SocketAddr) -> io::Result<()> {
+        if proto == Proto::Tcp {
+            // Connections of an earlier run in TIME_WAIT must not keep us from our port.
+            socket.set_reuse_address(true)?;
+        }
+        if address.is_ipv6() {
+            let both = self.is_everywhere() && self.family == Family::Any;
+            socket.set_only_v6(!both)?;
+        }
+        Ok(())
+    }
+
+    fn with_hints(&self, failure: Failure) -> Failure {
+        match failure.errno() {
+            Some(libc::EACCES) => failure.with_hint("a port below 1024 needs privilege"),
+            Some(libc::EADDRINUSE) => match super::table::owner_of_port(&self.port) {
+                Some(owner) => failure.with_hint(format!("the port is in use by {owner}")),
+                None => failure.with_hint("the port is in use; --port 0 takes a free one"),
+            },
+            _ => failure,
+        }
+    }
+}
+
+impl std::fmt::Display for Bind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.bare_host().contains(':') {
+            true => write!(f, "[{}]:{}", self.bare_host(), self.port),
+            false => write!(f, "{}:{}", self.host, self.port),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bind(host: &str, port: &str, family: Family) -> Bind {
+        Bind { host: host.into(), port: port.into(), family, options: Options::default() }
+    }
+
+    #[test]
+    fn port_0_becomes_a_number() {
+        let listener = bind("127.0.0.1", "0", Family::Any).listen(5).unwrap();
+        assert_ne!(listener.local.inet().unwrap().port(), 0);
+    }
+
+    #[test]
+    fn everywhere_hears_ipv4_callers_too() {
+        for host in ["", "*", "::"] {
+            let listener = bind(host, "0", Family::Any).listen(5).unwrap();
+            let port = listener.local.inet().unwrap().port();
+            assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_ok(), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_port_in_use_names_its_owner() {
+        let first = bind("127.0.0.1", "0", Family::Any).listen(5).unwrap();
+        let port = first.local.inet().unwrap().port().to_string();
+        let failure = bind("127.0.0.1", &port, Family::Any).listen(5).unwrap_err();
+        assert_eq!(failure.code, Code::Bind);
+        assert!(failure.hint.is_some_and(|hint| hint.contains("in use")));
+    }
+
+    #[test]
+    fn an_address_that_is_not_ours_cannot_be_bound() {
+        let failure = bind("192.0.2.1", "0", Family::Any).listen(5).unwrap_err();
+        assert_eq!((failure.stage, failure.code), (Stage::Bind, Code::Bind));
+    }
+}

@@ -1,0 +1,169 @@
+//! The connections that live just now: counted, so that callers can be made to wait, and known,
+//! so that a server that is asked to end can see each of them out properly.
+
+use std::collections::HashMap;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use std::os::fd::AsFd;
+
+use super::stream::Hangup;
+use crate::stop::{Stop, bell, ring};
+
+/// How often a drain looks whether a connection has become idle.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// All live connections of a server.
+#[derive(Debug, Clone)]
+pub struct Live(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    entries: Mutex<HashMap<u64, Entry>>,
+    bell: OwnedFd,
+    rope: OwnedFd,
+}
+
+#[derive(Debug)]
+struct Entry {
+    hangup: Hangup,
+    mood: Mood,
+    dismissed: bool,
+}
+
+/// Whether a connection waits for its peer with nothing owed. Shared by the thread that serves it
+/// and the drain that would like to end it.
+#[derive(Debug, Clone, Default)]
+pub struct Mood(Arc<AtomicBool>);
+
+impl Mood {
+    /// Runs a read that may block: while it does, nothing is owed to the peer.
+    pub fn while_waiting<T>(&self, read: impl FnOnce() -> T) -> T {
+        self.0.store(true, Ordering::SeqCst);
+        let done = read();
+        self.0.store(false, Ordering::SeqCst);
+        done
+    }
+
+    fn is_waiting(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// A live connection's entry; dropping it takes the connection off the list.
+#[derive(Debug)]
+pub struct Entered {
+    live: Live,
+    conn: u64,
+    /// What the thread that serves the connection tells about itself.
+    pub mood: Mood,
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.live.lock().remove(&self.conn);
+        ring(&self.live.0.rope);
+    }
+}
+
+/// What a drain had to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Drained {
+    /// Every connection came to its own end.
+    Completely,
+    /// So many had to be reset.
+    Cut(usize),
+}
+
+impl Live {
+    /// An empty list. Fails when no pipe can be had.
+    pub fn new() -> std::io::Result<Live> {
+        let (bell, rope) = bell()?;
+        Ok(Live(Arc::new(Shared { entries: Mutex::default(), bell, rope })))
+    }
+
+    /// Puts connection `conn` on the list.
+    pub fn enter(&self, conn: u64, hangup: Hangup) -> Entered {
+        let mood = Mood::default();
+        let entry = Entry { hangup, mood: mood.clone(), dismissed: false };
+        self.lock().insert(conn, entry);
+        Entered { live: self.clone(), conn, mood }
+    }
+
+    /// How many live.
+    pub fn count(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Readable when a connection has ended since [`Live::hush`].
+    pub fn bell(&self) -> BorrowedFd<'_> {
+        self.0.bell.as_fd()
+    }
+
+    /// Silences the bell. Look at [`Live::count`] afterwards, not before.
+    pub fn hush(&self) {
+        let mut bytes = [0; 256];
+        while rustix::io::read(&self.0.bell, &mut bytes).is_ok_and(|n| n == bytes.len()) {}
+    }
+
+    /// Sees every connection out: idle ones are told at once that no more is heard, busy ones as
+    /// soon as they have answered, and what is left after `grace` is reset.
+    ///
+    /// `urgent` gives up the rest of the grace when it says so.
+    pub fn drain(&self, grace: Duration, urgent: &dyn Fn() -> bool) -> Drained {
+        let until = Instant::now().checked_add(grace);
+        while self.count() > 0 {
+            if urgent() || until.is_some_and(|at| at <= Instant::now()) {
+                return self.cut();
+            }
+            self.dismiss_idle();
+            self.hush();
+            if self.count() > 0 {
+                let mut fds = [rustix::event::PollFd::from_borrowed_fd(
+                    self.bell(),
+                    rustix::event::PollFlags::IN,
+                )];
+                let _ = crate::stop::poll_until(&mut fds, Some(Instant::now() + LOOK));
+            }
+        }
+        Drained::Completely
+    }
+
+    /// Waits until the last connection has ended by itself, or the cord is pulled.
+    pub fn wait_until_empty(&self, stop: &Stop) -> Result<(), crate::stop::Reason> {
+        loop {
+            self.hush();
+            if self.count() == 0 {
+                return Ok(());
+            }
+            let woken = stop.wait(self.bell(), rustix::event::PollFlags::IN, None);
+            if let Ok(crate::stop::Wake::Stopped(reason)) = woken {
+                return Err(reason);
+            }
+        }
+    }
+
+    fn dismiss_idle(&self) {
+        for entry in self.lock().values_mut() {
+            if !entry.dismissed && entry.mood.is_waiting() && entry.hangup.is_settled() {
+                entry.hangup.stop_reading();
+                entry.dismissed = true;
+            }
+        }
+    }
+
+    fn cut(&self) -> Drained {
+        let entries = self.lock();
+        entries.values().for_each(|entry| entry.hangup.reset());
+        match entries.len() {
+            0 => Drained::Completely,
+            n => Drained::Cut(n),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Entry>> {
+        self.0.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,142 @@
+//! Options on a socket, set before it connects or binds: what must precede cannot follow.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+
+use crate::failure::{Failure, Stage};
+
+/// What the user wants set on every socket of a run. Everything off is the kernel's own choice.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// `TCP_NODELAY`: small writes leave at once.
+    pub nodelay: bool,
+    /// Keepalive probes after this much silence, repeated at the same interval.
+    pub keepalive: Option<Duration>,
+    /// `IP_TTL` and `IPV6_UNICAST_HOPS`.
+    pub ttl: Option<u8>,
+    /// `IP_TOS` and `IPV6_TCLASS`.
+    pub tos: Option<u8>,
+    /// `SO_SNDBUF` in bytes, which the kernel doubles (socket(7)).
+    pub send_buffer: Option<usize>,
+    /// `SO_RCVBUF` in bytes, likewise.
+    pub recv_buffer: Option<usize>,
+    /// `SO_MARK` (Linux; needs `CAP_NET_ADMIN`).
+    pub mark: Option<u32>,
+    /// `SO_REUSEPORT`: several processes may bind the same port.
+    pub reuse_port: bool,
+    /// `SO_BINDTODEVICE` (Linux): only this network interface.
+    pub interface: Option<String>,
+}
+
+impl Options {
+    /// A TCP socket for `address` with these options set, not yet bound or connected.
+    ///
+    /// Fails at [`Stage::Socket`], naming the option that the kernel refused.
+    pub fn tcp_socket(&self, address: &SocketAddr) -> Result<Socket, Failure> {
+        let domain = Domain::for_address(*address);
+        self.open(domain, Type::STREAM, Some(Protocol::TCP), address)
+    }
+
+    /// A UDP socket for `address` with these options set, not yet bound or connected.
+    pub fn udp_socket(&self, address: &SocketAddr) -> Result<Socket, Failure> {
+        let domain = Domain::for_address(*address);
+        self.open(domain, Type::DGRAM, Some(Protocol::UDP), address)
+    }
+
+    fn open(
+        &self,
+        domain: Domain,
+        kind: Type,
+        protocol: Option<Protocol>,
+        address: &SocketAddr,
+    ) -> Result<Socket, Failure> {
+        let socket = Socket::new(domain, kind, protocol)
+            .map_err(|e| Failure::new(Stage::Socket, address, e))?;
+        self.set(&socket, kind, address.is_ipv6())
+            .map_err(|(option, e)| Failure::new(Stage::Socket, option, e))?;
+        Ok(socket)
+    }
+
+    fn set(&self, s: &Socket, kind: Type, v6: bool) -> Result<(), (&'static str, io::Error)> {
+        if kind == Type::STREAM {
+            self.set_stream(s)?;
+        }
+        if let Some(ttl) = self.ttl {
+            let ttl = u32::from(ttl);
+            let done = if v6 { s.set_unicast_hops_v6(ttl) } else { s.set_ttl_v4(ttl) };
+            done.map_err(|e| ("--ttl", e))?;
+        }
+        if let Some(tos) = self.tos {
+            let tos = u32::from(tos);
+            let done = if v6 { s.set_tclass_v6(tos) } else { s.set_tos_v4(tos) };
+            done.map_err(|e| ("--tos", e))?;
+        }
+        if let Some(bytes) = self.send_buffer {
+            s.set_send_buffer_size(bytes).map_err(|e| ("--send-buffer", e))?;
+        }
+        if let Some(bytes) = self.recv_buffer {
+            s.set_recv_buffer_size(bytes).map_err(|e| ("--recv-buffer", e))?;
+        }
+        if self.reuse_port {
+            s.set_reuse_port(true).map_err(|e| ("--reuse-port", e))?;
+        }
+        self.set_linux(s)
+    }
+
+    fn set_stream(&self, s: &Socket) -> Result<(), (&'static str, io::Error)> {
+        if self.nodelay {
+            s.set_tcp_nodelay(true).map_err(|e| ("--nodelay", e))?;
+        }
+        if let Some(time) = self.keepalive {
+            let probes = TcpKeepalive::new().with_time(time).with_interval(time);
+            s.set_tcp_keepalive(&probes).map_err(|e| ("--keepalive", e))?;
+        }
+        Ok(())
+    }
+
+    #[cfg(target_os = "linux")]
+    fn set_linux(&self, s: &Socket) -> Result<(), (&'static str, io::Error)> {
+        if let Some(mark) = self.mark {
+            s.set_mark(mark).map_err(|e| ("--mark", e))?;
+        }
+        if let Some(name) = &self.interface {
+            s.bind_device(Some(name.as_bytes())).map_err(|e| ("--interface", e))?;
+        }
+        Ok(())
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn set_linux(&self, _: &Socket) -> Result<(), (&'static str, io::Error)> {
+        let unknown = || io::Error::from(io::ErrorKind::Unsupported);
+        match (self.mark, &self.interface) {
+            (Some(_), _) => Err(("--mark", unknown())),
+            (_, Some(_)) => Err(("--interface", unknown())),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_on_the_socket_before_it_connects() {
+        let options =
+            Options { nodelay: true, ttl: Some(9), tos: Some(0x10), ..Options::default() };
+        let socket = options.tcp_socket(&"127.0.0.1:1".parse().unwrap()).unwrap();
+        assert!(socket.tcp_nodelay().unwrap());
+        assert_eq!(socket.ttl_v4().unwrap(), 9);
+        assert_eq!(socket.tos_v4().unwrap(), 0x10);
+    }
+
+    #[test]
+    fn an_option_the_kernel_refuses_is_named() {
+        let options = Options { interface: Some("no-such-if".into()), ..Options::default() };
+        let failure = options.tcp_socket(&"127.0.0.1:1".parse().unwrap()).unwrap_err();
+        assert!(failure.to_string().starts_with("socket --interface: "), "{failure}");
+    }
+}

@@ -1,0 +1,249 @@
+//! The middle of a connection's life: a byte pipe with two ends, each half with one owner.
+//!
+//! A thread per direction owns one half, and the types say who may touch what. A layer (TLS, a
+//! proxy) takes a [`Stream`] and returns a [`Stream`]; nothing above can tell.
+
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use socket2::Socket;
+
+use super::address::Address;
+
+/// The half that brings the peer's bytes.
+pub trait Reader: Read + Send {
+    /// The bare descriptor, when the bytes on it are the user's bytes and nothing is held back
+    /// in a buffer: then, and only then, the kernel may move them (`splice(2)`).
+    fn raw(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+}
+
+/// The half that takes our bytes.
+pub trait Writer: Write + Send {
+    /// The half-close: no more from us, and the peer is told (TLS `close_notify`, then
+    /// `shutdown(2)` with `SHUT_WR`). Reading goes on.
+    fn finish(&mut self) -> io::Result<()>;
+
+    /// As [`Reader::raw`], for the other direction.
+    fn raw(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+}
+
+/// A connected byte pipe, in parts so that each has one owner.
+pub struct Stream {
+    /// Where the peer's bytes come from.
+    pub reader: Box<dyn Reader>,
+    /// Where ours go.
+    pub writer: Box<dyn Writer>,
+    /// Ends both ways from any thread.
+    pub hangup: Hangup,
+    /// What is known about the connection.
+    pub facts: Facts,
+}
+
+/// What is known about a connection once it stands.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// Our end.
+    pub local: Address,
+    /// The other end; for a connection through a proxy, the proxy's.
+    pub peer: Address,
+    /// When it was connected or accepted.
+    pub began: Instant,
+    /// The name in the peer's verified TLS certificate, where there is one.
+    pub peer_name: Option<String>,
+    /// Who the peer is on this machine (Unix sockets, `SO_PEERCRED`).
+    pub credentials: Option<Credentials>,
+}
+
+/// The process at the other end of a Unix socket when it connected (unix(7), `SO_PEERCRED`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Credentials {
+    /// Process id.
+    pub pid: i32,
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+}
+
+/// Who or what ended a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// The peer closed first.
+    Peer,
+    /// We closed first.
+    Us,
+    /// A reset, or another failure of the connection.
+    Reset,
+    /// A time limit of ours.
+    Timeout,
+    /// A signal to us.
+    Signal,
+}
+
+impl Ending {
+    /// The word that events use.
+    pub fn word(self) -> &'static str {
+        match self {
+            Ending::Peer => "peer",
+            Ending::Us => "us",
+            Ending::Reset => "reset",
+            Ending::Timeout => "timeout",
+            Ending::Signal => "signal",
+        }
+    }
+}
+
+/// Ends a connection from any thread and wakes whoever is blocked on it. Clones are the same cord.
+#[derive(Debug, Clone)]
+pub struct Hangup {
+    socket: Arc<Socket>,
+    pulled: Arc<AtomicBool>,
+}
+
+impl Hangup {
+    /// A hangup for the connection on `socket`.
+    pub fn new(socket: Arc<Socket>) -> Hangup {
+        Hangup { socket, pulled: Arc::new(AtomicBool::new(false)) }
+    }
+
+    /// No more in either direction. What the kernel still holds of ours is delivered, then a FIN.
+    pub fn hang_up(&self) {
+        self.pulled.store(true, Ordering::SeqCst);
+        let _ = self.socket.shutdown(Shutdown::Both);
+    }
+
+    /// Both ways, now, and so that the peer sees it: the close that follows is a reset, never an
+    /// end that looks whole. Whoever is blocked wakes.
+    pub fn reset(&self) {
+        self.pulled.store(true, Ordering::SeqCst);
+        let _ = self.socket.set_linger(Some(Duration::ZERO));
+        // A blocked reader needs SHUT_RD, which the peer does not see. A blocked writer needs
+        // SHUT_WR, whose FIN queues behind the bytes that block it and is lost with them.
+        let way = if undelivered(&self.socket) > 0 { Shutdown::Both } else { Shutdown::Read };
+        let _ = self.socket.shutdown(way);
+    }
+
+    /// No more is heard: a blocked reader wakes and sees the end of the stream, the peer sees
+    /// nothing of it, and whatever is still owed can be sent.
+    pub fn stop_reading(&self) {
+        self.pulled.store(true, Ordering::SeqCst);
+        let _ = self.socket.shutdown(Shutdown::Read);
+    }
+
+    /// Whether nothing is under way: all of ours acknowledged, all of the peer's read.
+    pub fn is_settled(&self) -> bool {
+        let unread = rustix::io::ioctl_fionread(self.socket.as_ref()).unwrap_or(0);
+        unread == 0 && self.undelivered() == 0
+    }
+
+    /// Whether we ended it ourselves: an end of stream seen afterwards is not the peer's.
+    pub fn was_pulled(&self) -> bool {
+        self.pulled.load(Ordering::SeqCst)
+    }
+
+    /// Limits how long one blocking read or write may go without a byte (`SO_RCVTIMEO`,
+    /// `SO_SNDTIMEO`); past it the call fails with `WouldBlock`. `None` lifts the limit.
+    pub fn limit_waits(&self, limit: Option<Duration>) -> io::Result<()> {
+        self.socket.set_read_timeout(limit)?;
+        self.socket.set_write_timeout(limit)
+    }
+
+    /// Bytes of ours that the kernel has not yet seen acknowledged (tcp(7), `SIOCOUTQ`).
+    pub fn undelivered(&self) -> usize {
+        undelivered(&self.socket)
+    }
+
+    /// The socket under all layers, for `poll(2)` and for questions, not for bytes.
+    pub fn socket(&self) -> &Socket {
+        &self.socket
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn undelivered(socket: &Socket) -> usize {
+    super::kernel::unsent(socket.as_fd()).unwrap_or(0)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn undelivered(_: &Socket) -> usize {
+    0
+}
+
+/// The bare halves of a connected socket.
+struct Half(Arc<Socket>);
+
+impl Read for Half {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.as_ref().read(buffer)
+    }
+}
+
+impl Write for Half {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.send(bytes)
+    }
+
+    fn write_vectored(&mut self, pieces: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        self.0.send_vectored(pieces)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Reader for Half {
+    fn raw(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.0.as_fd())
+    }
+}
+
+impl Writer for Half {
+    fn finish(&mut self) -> io::Result<()> {
+        match self.0.shutdown(Shutdown::Write) {
+            // The peer is gone already: whoever reads will learn how.
+            Err(e) if e.kind() == io::ErrorKind::NotConnected => Ok(()),
+            done => done,
+        }
+    }
+
+    fn raw(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.0.as_fd())
+    }
+}
+
+impl Stream {
+    /// A connected, blocking socket as a stream, with the addresses the kernel knows.
+    ///
+    /// Fails when the peer is gone already (`getpeername(2)`), which is the peer's doing.
+    pub fn from_socket(socket: Socket) -> io::Result<Stream> {
+        let peer = Address::from(&socket.peer_addr()?);
+        Stream::with_peer(socket, peer)
+    }
+
+    /// As [`Stream::from_socket`], where `accept(2)` has already told the peer's address.
+    pub fn with_peer(socket: Socket, peer: Address) -> io::Result<Stream> {
+        let facts = Facts {
+            local: Address::from(&socket.local_addr()?),
+            peer,
+            began: Instant::now(),
+            peer_name: None,
+            credentials: super::kernel::credentials(&socket),
+        };
+        let socket = Arc::new(socket);
+        Ok(Stream {
+            reader: Box::new(Half(socket.clone())),
+            writer: Box::new(Half(socket.clone())),
+            hangup: Hangup::new(socket),
+            facts,
+        })
+    }
+}

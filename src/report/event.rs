@@ -1,0 +1,196 @@
+//! What can be told. One enum feeds the text and the JSON, so they cannot drift.
+
+use serde::Serialize;
+
+use crate::failure::Failure;
+use crate::net::stream::{Credentials, Ending, Facts};
+
+/// Something that happened. Its fields are a promise (README, "JSON events").
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// A server is ready; the port is the one the kernel gave.
+    Listening {
+        /// The bound address.
+        local: String,
+        /// What is waited for, `connection` or `datagrams`: the text's word, not in JSON.
+        #[serde(skip)]
+        what: &'static str,
+    },
+    /// A server took a connection in.
+    Accepted(Ends),
+    /// A client's connection stands, all layers included.
+    Connected(Ends),
+    /// One side will send no more.
+    HalfClosed {
+        /// The connection.
+        conn: u64,
+        /// Who.
+        by: Side,
+    },
+    /// A connection is over.
+    Closed(Closed),
+    /// Something the user should know; the run goes on.
+    Warning {
+        /// The connection, if it concerns one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        conn: Option<u64>,
+        /// In one line.
+        message: String,
+    },
+    /// Something failed: a connection of a server, or the run.
+    Error(Trouble),
+    /// A step on the way, for `-v`.
+    Step {
+        /// In one line.
+        message: String,
+    },
+}
+
+/// A failure, as it is told.
+#[derive(Debug, Clone, Serialize)]
+pub struct Trouble {
+    /// The connection, if it concerns one of several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conn: Option<u64>,
+    /// The [`crate::failure::Stage`]'s word.
+    pub phase: &'static str,
+    /// Towards whom.
+    pub target: String,
+    /// In the system's own words.
+    pub cause: String,
+    /// The exit code it has, or would have had if it had ended the run.
+    pub code: u8,
+    /// Advice, where there is some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// Both ends of a connection.
+#[derive(Debug, Clone, Serialize)]
+pub struct Ends {
+    /// Counts connections of this run from 1.
+    pub conn: u64,
+    /// Our end.
+    pub local: String,
+    /// The other end.
+    pub peer: String,
+    /// The peer's process (Unix sockets).
+    #[serde(skip_serializing_if = "Option::is_none", flatten)]
+    pub credentials: Option<Credentials>,
+    /// The name in the peer's verified certificate (TLS).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer_name: Option<String>,
+}
+
+impl Ends {
+    /// The ends of connection `conn`.
+    pub fn new(conn: u64, facts: &Facts) -> Ends {
+        Ends {
+            conn,
+            local: facts.local.to_string(),
+            peer: facts.peer.to_string(),
+            credentials: facts.credentials,
+            peer_name: facts.peer_name.clone(),
+        }
+    }
+}
+
+/// How a connection ended and what it carried.
+#[derive(Debug, Clone, Serialize)]
+pub struct Closed {
+    /// The connection.
+    pub conn: u64,
+    /// Bytes the user received; under TLS the plain ones.
+    pub bytes_in: u64,
+    /// Bytes the user sent, likewise.
+    pub bytes_out: u64,
+    /// From connected or accepted to now.
+    pub seconds: f64,
+    /// Our end.
+    pub local: String,
+    /// The other end.
+    pub peer: String,
+    /// Who or what ended it.
+    pub ended_by: Ending,
+    /// A service's child: its exit status, 128 + N for signal N.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exit_status: Option<i32>,
+    /// Whether a server tells it (by default) or a client (under `-v`); not in JSON.
+    #[serde(skip)]
+    pub role: Role,
+}
+
+/// On whose behalf an event is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// We connected.
+    Client,
+    /// We accepted.
+    Server,
+}
+
+/// One side of a connection, seen from us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Side {
+    /// The other end.
+    Peer,
+    /// We.
+    Us,
+}
+
+impl Serialize for Ending {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.word())
+    }
+}
+
+impl Serialize for Credentials {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeStruct;
+        let mut fields = serializer.serialize_struct("credentials", 3)?;
+        fields.serialize_field("pid", &self.pid)?;
+        fields.serialize_field("uid", &self.uid)?;
+        fields.serialize_field("gid", &self.gid)?;
+        fields.end()
+    }
+}
+
+impl Event {
+    /// The event of a failure, of connection `conn` or of the run.
+    pub fn failure(conn: Option<u64>, failure: &Failure) -> Event {
+        Event::Error(Trouble {
+            conn,
+            phase: failure.stage.word(),
+            target: failure.endpoint.clone(),
+            cause: failure.cause(),
+            code: failure.code.number(),
+            hint: failure.hint.clone(),
+        })
+    }
+
+    /// From which verbosity on it is told.
+    pub fn level(&self) -> Level {
+        match self {
+            Event::Error(_) => Level::Error,
+            Event::Warning { .. } | Event::Listening { .. } | Event::Accepted(_) => Level::Usual,
+            Event::Closed(closed) if closed.role == Role::Server => Level::Usual,
+            Event::Connected(_) | Event::Closed(_) | Event::HalfClosed { .. } => Level::Fact,
+            Event::Step { .. } => Level::Step,
+        }
+    }
+}
+
+/// How much somebody must want to hear to be told an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Always, even under `-q`.
+    Error,
+    /// Unless `-q`.
+    Usual,
+    /// In JSON unless `-q`; in text under `-v`.
+    Fact,
+    /// Under `-v`.
+    Step,
+}

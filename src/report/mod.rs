@@ -1,0 +1,184 @@
+//! Telling people: stderr is talk, and talk is events.
+//!
+//! Everything that is told goes through [`Report::tell`] as an [`event::Event`]; text and JSON
+//! are two renderings of it. stdout is data and not written from here, except where the facts
+//! are the product.
+
+pub mod escape;
+pub mod event;
+pub mod json;
+pub mod talk;
+pub mod text;
+
+use std::fs::File;
+use std::io::IsTerminal;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::failure::Failure;
+use event::{Event, Level};
+use talk::Talk;
+use text::Palette;
+
+/// How much is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verbosity {
+    /// `-q`: errors only.
+    Quiet,
+    /// Warnings, and for servers a line per connection.
+    Usual,
+    /// `-v`: each step.
+    Steps,
+}
+
+/// When lines carry colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Colour {
+    /// On a terminal, unless NO_COLOR; anywhere with CLICOLOR_FORCE.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// How this run talks.
+#[derive(Debug)]
+pub struct Manner {
+    /// How much.
+    pub verbosity: Verbosity,
+    /// JSON Lines instead of text.
+    pub json: bool,
+    /// Colour in text.
+    pub colour: Colour,
+    /// A file that gets every event as JSON Lines.
+    pub events: Option<File>,
+}
+
+type Above = Box<dyn FnMut(String) + Send>;
+
+/// A cheap handle to the run's voice.
+#[derive(Clone)]
+pub struct Report(Arc<Voice>);
+
+struct Voice {
+    verbosity: Verbosity,
+    json: bool,
+    palette: Palette,
+    talk: Mutex<Talk>,
+    events: Option<Mutex<Talk>>,
+    above: Mutex<Option<Above>>,
+}
+
+impl Report {
+    /// A voice of this manner.
+    pub fn new(manner: Manner) -> Report {
+        Report(Arc::new(Voice {
+            verbosity: manner.verbosity,
+            json: manner.json,
+            palette: palette(manner.colour),
+            talk: Mutex::new(Talk::stderr()),
+            events: manner.events.map(|file| Mutex::new(Talk::file(file))),
+            above: Mutex::new(None),
+        }))
+    }
+
+    /// The voice of a run whose own flags could not be obeyed.
+    pub fn plain() -> Report {
+        let (verbosity, colour) = (Verbosity::Usual, Colour::Never);
+        Report::new(Manner { verbosity, json: false, colour, events: None })
+    }
+
+    /// Tells an event to everyone who wants to hear it.
+    pub fn tell(&self, event: &Event) {
+        if let Some(events) = &self.0.events
+            && (event.level() < Level::Step || self.wants_steps())
+        {
+            lock(events).line(&json::line(event));
+        }
+        if self.hears(event.level()) {
+            self.line(match self.0.json {
+                true => json::line(event),
+                false => text::line(event, self.0.palette),
+            });
+        }
+    }
+
+    /// Tells a failure: of connection `conn` of a server, or of the run.
+    pub fn failure(&self, conn: Option<u64>, failure: &Failure) {
+        self.tell(&Event::failure(conn, failure));
+    }
+
+    /// Tells something the user should know.
+    pub fn warn(&self, conn: Option<u64>, message: impl Into<String>) {
+        self.tell(&Event::Warning { conn, message: message.into() });
+    }
+
+    /// Tells a step, under `-v`; `message` is only made if somebody hears it.
+    pub fn step<M: Into<String>>(&self, message: impl FnOnce() -> M) {
+        if self.wants_steps() {
+            self.tell(&Event::Step { message: message().into() });
+        }
+    }
+
+    /// Whether `-v` was given.
+    pub fn wants_steps(&self) -> bool {
+        self.0.verbosity >= Verbosity::Steps
+    }
+
+    /// Whether `-q` was given.
+    pub fn is_quiet(&self) -> bool {
+        self.0.verbosity == Verbosity::Quiet
+    }
+
+    /// Whether talk is JSON.
+    pub fn is_json(&self) -> bool {
+        self.0.json
+    }
+
+    /// Whether talk may draw: text on a terminal, and not told to be quiet.
+    pub fn may_draw(&self) -> bool {
+        !self.0.json && !self.is_quiet() && std::io::stderr().is_terminal()
+    }
+
+    /// While a prompt owns the terminal, lines go through `above`, which prints them above it.
+    pub fn speak_through(&self, above: Option<Above>) {
+        *lock(&self.0.above) = above;
+    }
+
+    fn hears(&self, level: Level) -> bool {
+        let needed = match level {
+            Level::Error => Verbosity::Quiet,
+            Level::Usual => Verbosity::Usual,
+            Level::Fact if self.0.json => Verbosity::Usual,
+            Level::Fact | Level::Step => Verbosity::Steps,
+        };
+        self.0.verbosity >= needed
+    }
+
+    fn line(&self, line: String) {
+        match lock(&self.0.above).as_mut() {
+            Some(above) => above(line + "\n"),
+            None => lock(&self.0.talk).line(&line),
+        }
+    }
+}
+
+/// A lock that a panicking connection left behind is as good as new: lines are written whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn palette(colour: Colour) -> Palette {
+    let value = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    let coloured = match colour {
+        Colour::Always => true,
+        Colour::Never => false,
+        Colour::Auto if value("NO_COLOR").is_some() => false,
+        Colour::Auto => match value("CLICOLOR_FORCE") {
+            Some(force) => force != "0",
+            None => std::io::stderr().is_terminal() && value("TERM").is_none_or(|t| t != "dumb"),
+        },
+    };
+    if coloured { Palette::Coloured } else { Palette::Plain }
+}

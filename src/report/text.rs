@@ -1,0 +1,87 @@
+//! Events as lines for people.
+
+use super::escape::escape;
+use super::event::{Closed, Ends, Event, Role, Side, Trouble};
+
+/// Whether lines carry colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Palette {
+    /// No escape sequences at all.
+    Plain,
+    /// Errors red, warnings yellow.
+    Coloured,
+}
+
+impl Palette {
+    fn paint(self, sgr: &str, text: &str) -> String {
+        match self {
+            Palette::Plain => text.to_string(),
+            Palette::Coloured => format!("\x1b[{sgr}m{text}\x1b[0m"),
+        }
+    }
+}
+
+/// The event as text: one line mostly, without its final line end. Whatever a peer may have
+/// chosen is escaped here and nowhere else.
+pub fn line(event: &Event, palette: Palette) -> String {
+    match event {
+        Event::Listening { local, what } => format!("Waiting for {what} on {}...", escape(local)),
+        Event::Accepted(ends) => format!("Accept new connection from {}...", escape(&ends.peer)),
+        Event::Connected(ends) => connected(ends),
+        Event::HalfClosed { by: Side::Us, .. } => "Half-closed: we send no more.".to_string(),
+        Event::HalfClosed { by: Side::Peer, .. } => {
+            "Half-closed: the peer sends no more.".to_string()
+        }
+        Event::Closed(ending) => closed(ending),
+        Event::Warning { message, .. } => {
+            format!("sockit: {} {}", palette.paint("33", "warning:"), escape(message))
+        }
+        Event::Error(trouble) => error(trouble, palette),
+        Event::Step { message } => escape(message).into_owned(),
+    }
+}
+
+fn connected(ends: &Ends) -> String {
+    format!("Connected from {}\nConnected to {}", escape(&ends.local), escape(&ends.peer))
+}
+
+fn closed(c: &Closed) -> String {
+    let whom = match c.role {
+        Role::Server => format!("Connection from {} closed.", escape(&c.peer)),
+        Role::Client => format!("Connection to {} closed.", escape(&c.peer)),
+    };
+    let carried = format!("{} bytes in, {} bytes out, {:.3} s", c.bytes_in, c.bytes_out, c.seconds);
+    let status = c.exit_status.map(|s| format!(", exit status {s}")).unwrap_or_default();
+    format!("{whom} {carried}, ended by {}{status}", c.ended_by.word())
+}
+
+fn error(trouble: &Trouble, palette: Palette) -> String {
+    let name = palette.paint("31", "sockit:");
+    let step = match trouble.target.as_str() {
+        "" => trouble.phase.to_string(),
+        target => format!("{} {}", trouble.phase, escape(target)),
+    };
+    let hint = trouble.hint.as_ref().map(|hint| format!("\nhint: {}", escape(hint)));
+    format!("{name} {step}: {}{}", escape(&trouble.cause), hint.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::{Failure, Stage};
+
+    #[test]
+    fn an_error_is_one_line_and_at_most_one_hint() {
+        let failure =
+            Failure::new(Stage::Bind, "127.0.0.1:80", "Permission denied\n").with_hint("as root");
+        let line = line(&Event::failure(None, &failure), Palette::Plain);
+        assert_eq!(line, "sockit: bind 127.0.0.1:80: Permission denied\\n\nhint: as root");
+    }
+
+    #[test]
+    fn colour_is_only_where_it_was_asked_for() {
+        let event = Event::Warning { conn: None, message: "m".into() };
+        assert_eq!(line(&event, Palette::Plain), "sockit: warning: m");
+        assert!(line(&event, Palette::Coloured).contains("\x1b[33m"));
+    }
+}

@@ -1,0 +1,134 @@
+//! One accepted peer, as a service sees it.
+
+use std::io::{self, Read, Write};
+use std::time::{Duration, Instant};
+
+use crate::failure::{Code, Failure, Stage};
+use crate::net::live::Mood;
+use crate::net::stream::{Ending, Facts, Stream};
+use crate::stop::Stop;
+
+/// How much a peer may still send while we wait for it to close, and for how long: enough for what
+/// was under way, not enough to keep us.
+const LAST_WORDS: usize = 1 << 20;
+const LAST_WAIT: Duration = Duration::from_secs(2);
+
+/// A connected peer: receives, sends, counts, and takes leave so that nothing sent is lost.
+pub struct Guest {
+    /// Counts connections of this run from 1.
+    pub conn: u64,
+    /// Both halves, for services that need them apart.
+    pub stream: Stream,
+    /// Bytes received so far.
+    pub bytes_in: u64,
+    /// Bytes sent so far.
+    pub bytes_out: u64,
+    /// The run's cord.
+    pub stop: Stop,
+    /// Whether we wait with nothing owed.
+    pub mood: Mood,
+}
+
+impl Guest {
+    /// The peer of connection `conn`, not yet spoken to.
+    pub fn new(conn: u64, stream: Stream, mood: Mood, stop: Stop) -> Guest {
+        Guest { conn, stream, bytes_in: 0, bytes_out: 0, stop, mood }
+    }
+
+    /// What is known about the connection.
+    pub fn facts(&self) -> &Facts {
+        &self.stream.facts
+    }
+
+    /// Waits for bytes; 0 is the end of what the peer has to say.
+    pub fn receive(&mut self, buffer: &mut [u8]) -> Result<usize, Failure> {
+        let reader = &mut self.stream.reader;
+        let read = self.mood.while_waiting(|| {
+            loop {
+                match reader.read(buffer) {
+                    Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                    done => return done,
+                }
+            }
+        });
+        match read {
+            Ok(n) => {
+                self.bytes_in += n as u64;
+                Ok(n)
+            }
+            Err(e) => Err(self.receive_failed(e)),
+        }
+    }
+
+    /// Sends all of `bytes`.
+    pub fn send(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        match self.stream.writer.write_all(bytes).and_then(|()| self.stream.writer.flush()) {
+            Ok(()) => {
+                self.bytes_out += bytes.len() as u64;
+                Ok(())
+            }
+            Err(e) => Err(self.send_failed(e)),
+        }
+    }
+
+    /// Says that we send no more, then hears the peer out for a moment: closing a socket with
+    /// unread data resets it and can destroy what the peer has not yet read.
+    pub fn take_leave(&mut self) -> Result<(), Failure> {
+        self.stream
+            .writer
+            .finish()
+            .map_err(|e| Failure::new(Stage::Shutdown, &self.stream.facts.peer, e))?;
+        self.hear_out();
+        Ok(())
+    }
+
+    fn hear_out(&mut self) {
+        let until = Instant::now() + LAST_WAIT;
+        let _ = self.stream.hangup.limit_waits(Some(LAST_WAIT));
+        let mut buffer = [0; 4096];
+        let mut heard = 0;
+        while heard < LAST_WORDS && Instant::now() < until {
+            let reader = &mut self.stream.reader;
+            match self.mood.while_waiting(|| reader.read(&mut buffer)) {
+                Ok(0) | Err(_) => return,
+                Ok(n) => heard += n,
+            }
+        }
+    }
+
+    /// Who ended it, when the peer's stream has ended.
+    pub fn ended_by(&self) -> Ending {
+        match self.stream.hangup.was_pulled() {
+            true => Ending::Signal,
+            false => Ending::Peer,
+        }
+    }
+
+    /// What a failed receive means: code 28 for the idle limit, 18 once bytes had come.
+    pub fn receive_failed(&self, error: io::Error) -> Failure {
+        let peer = &self.stream.facts.peer;
+        match error.kind() {
+            io::ErrorKind::WouldBlock => idle(Stage::Receive, peer),
+            _ if self.bytes_in > 0 => {
+                let why =
+                    format!("{} after {} bytes", crate::failure::words(&error), self.bytes_in);
+                Failure::new(Stage::Receive, peer, why).with_code(Code::Partial)
+            }
+            _ => Failure::new(Stage::Receive, peer, error),
+        }
+    }
+
+    /// What a failed send means: what we owed is undelivered, which is 18.
+    pub fn send_failed(&self, error: io::Error) -> Failure {
+        let peer = &self.stream.facts.peer;
+        match error.kind() {
+            io::ErrorKind::WouldBlock => idle(Stage::Send, peer),
+            _ => Failure::new(Stage::Send, peer, error).with_code(Code::Partial),
+        }
+    }
+}
+
+fn idle(stage: Stage, peer: &dyn std::fmt::Display) -> Failure {
+    let why = "nothing moved for the idle limit";
+    Failure::new(stage, peer, why).with_code(Code::Timeout)
+}

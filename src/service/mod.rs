@@ -1,0 +1,39 @@
+//! What a server does with one accepted peer. A service cannot tell TLS from TCP from a Unix
+//! socket: it has a [`Guest`], which receives, sends and takes leave.
+
+pub mod echo;
+pub mod guest;
+pub mod sink;
+
+use crate::failure::Failure;
+pub use guest::Guest;
+
+use crate::net::stream::Ending;
+
+/// How a service's conversation came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended {
+    /// Who or what ended it.
+    pub by: Ending,
+    /// The exit status of the program that served (exec).
+    pub exit_status: Option<i32>,
+}
+
+impl From<Ending> for Ended {
+    fn from(by: Ending) -> Ended {
+        Ended { by, exit_status: None }
+    }
+}
+
+/// One kind of service, shared by all connections of a server.
+pub trait Service: Send + Sync + 'static {
+    /// Serves one guest until either side has had enough.
+    ///
+    /// Fails at the stage where the conversation broke; the server goes on.
+    fn serve(&self, guest: &mut Guest) -> Result<Ended, Failure>;
+
+    /// Bytes of stack that a thread of this service needs.
+    fn stack(&self) -> usize {
+        64 << 10
+    }
+}
