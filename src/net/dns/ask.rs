@@ -44,6 +44,7 @@ pub fn ask(question: &Question, asking: &Asking) -> Result<Reply, Failure> {
 pub fn ask_any(
     question: &Question,
     servers: &[SocketAddr],
+    tcp: bool,
     until: Option<Instant>,
     limit: Duration,
 ) -> Result<Reply, Failure> {
@@ -53,7 +54,7 @@ pub fn ask_any(
             let now = Instant::now();
             now + until.saturating_duration_since(now) / (servers.len() - nth) as u32
         });
-        match ask(question, &Asking { server, tcp: false, until: share, limit }) {
+        match ask(question, &Asking { server, tcp, until: share, limit }) {
             Ok(reply) => return Ok(reply),
             Err(failure) => last = failure,
         }

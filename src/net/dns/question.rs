@@ -29,6 +29,8 @@ impl Kind {
     pub const AAAA: Kind = Kind(Rtype::AAAA);
     /// The name of an address.
     pub const PTR: Kind = Kind(Rtype::PTR);
+    /// Whatever the server has.
+    pub const ANY: Kind = Kind(Rtype::ANY);
     /// The words `--type` takes.
     pub const WORDS: [&'static str; 12] =
         ["A", "AAAA", "PTR", "CNAME", "MX", "NS", "SOA", "TXT", "SRV", "CAA", "HTTPS", "ANY"];

@@ -6,12 +6,14 @@
 //! of its own, which is left behind at the deadline.
 
 mod aside;
+pub mod files;
 mod service;
 pub mod system;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
+pub use aside::STACK;
 pub use service::{port, service};
 
 use crate::failure::{Failure, Stage};
