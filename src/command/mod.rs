@@ -1,6 +1,7 @@
 //! What the user asks for: one file per subcommand, and the only `match` over them.
 
 pub mod hosting;
+pub mod resolve;
 pub mod tcp_client;
 pub mod tcp_server;
 pub mod usage;
@@ -27,6 +28,8 @@ pub struct Cli {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Look up names, addresses and services, and verify them
+    Resolve(Box<resolve::Args>),
     /// Talk to a TCP server: pipe, prompt or script
     TcpClient(Box<tcp_client::Args>),
     /// Serve TCP: greet, echo, answer, pipe
@@ -37,6 +40,7 @@ impl Command {
     /// Runs the command to its end.
     pub fn run(self, report: &Report) -> anyhow::Result<Code> {
         match self {
+            Command::Resolve(args) => args.run(report),
             Command::TcpClient(args) => args.run(report),
             Command::TcpServer(args) => args.run(report),
         }

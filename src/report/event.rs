@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::resolved::Resolved;
 use crate::failure::Failure;
 use crate::net::stream::{Credentials, Ending, Facts};
 
@@ -40,6 +41,8 @@ pub enum Event {
     },
     /// Something failed: a connection of a server, or the run.
     Error(Trouble),
+    /// The answer to one question of `resolve`; the product, and so told on stdout.
+    Resolved(Box<Resolved>),
     /// A step on the way, for `-v`.
     Step {
         /// In one line.
@@ -176,7 +179,10 @@ impl Event {
             Event::Error(_) => Level::Error,
             Event::Warning { .. } | Event::Listening { .. } | Event::Accepted(_) => Level::Usual,
             Event::Closed(closed) if closed.role == Role::Server => Level::Usual,
-            Event::Connected(_) | Event::Closed(_) | Event::HalfClosed { .. } => Level::Fact,
+            Event::Connected(_)
+            | Event::Closed(_)
+            | Event::HalfClosed { .. }
+            | Event::Resolved(_) => Level::Fact,
             Event::Step { .. } => Level::Step,
         }
     }

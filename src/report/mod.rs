@@ -7,6 +7,7 @@
 pub mod escape;
 pub mod event;
 pub mod json;
+pub mod resolved;
 pub mod talk;
 pub mod text;
 
@@ -91,16 +92,21 @@ impl Report {
 
     /// Tells an event to everyone who wants to hear it.
     pub fn tell(&self, event: &Event) {
-        if let Some(events) = &self.0.events
-            && (event.level() < Level::Step || self.wants_steps())
-        {
-            lock(events).line(&json::line(event));
-        }
+        self.keep(event);
         if self.hears(event.level()) {
             self.line(match self.0.json {
                 true => json::line(event),
                 false => text::line(event, self.0.palette),
             });
+        }
+    }
+
+    /// Writes an event to the events file alone: one that is told on stdout, being the product.
+    pub fn keep(&self, event: &Event) {
+        if let Some(events) = &self.0.events
+            && (event.level() < Level::Step || self.wants_steps())
+        {
+            lock(events).line(&json::line(event));
         }
     }
 

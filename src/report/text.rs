@@ -2,6 +2,7 @@
 
 use super::escape::escape;
 use super::event::{Closed, Ends, Event, Role, Side, Trouble};
+use super::resolved::Resolved;
 
 /// Whether lines carry colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,8 +38,14 @@ pub fn line(event: &Event, palette: Palette) -> String {
             format!("sockit: {} {}", palette.paint("33", "warning:"), escape(message))
         }
         Event::Error(trouble) => error(trouble, palette),
+        Event::Resolved(answer) => rows(answer),
         Event::Step { message } => escape(message).into_owned(),
     }
+}
+
+fn rows(answer: &Resolved) -> String {
+    let rows = answer.rows().into_iter().map(|row| row.join("\t"));
+    rows.collect::<Vec<_>>().join("\n")
 }
 
 fn connected(ends: &Ends) -> String {

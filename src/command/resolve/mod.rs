@@ -1,0 +1,168 @@
+//! `sockit resolve`: names both ways, services both ways, and the truth about them.
+
+mod answer;
+mod both;
+mod crew;
+mod list;
+mod plan;
+mod print;
+mod question;
+mod records;
+mod services;
+mod verify;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
+use crate::failure::{Code, Failure, Stage};
+use crate::flags::dial::Families;
+use crate::flags::run;
+use crate::flags::values::{self, Limit};
+use crate::net::dns::{self, Kind};
+use crate::report::Report;
+use crew::{Crew, Next, Source};
+use plan::{Plan, Via};
+use print::Printer;
+
+/// The flags of `resolve`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Several questions: each line ends with its question, and the worst outcome decides."
+)]
+pub struct Args {
+    /// A name (NAME:PORT too), an address, or a service: :http, http/tcp, 80/udp
+    #[arg(value_name = "NAME|ADDRESS|:SERVICE", required_unless_present = "file")]
+    pub questions: Vec<String>,
+    /// Every tuple of getaddrinfo(3); of a name server, whole records
+    #[arg(long, conflicts_with = "verify")]
+    pub all: bool,
+    /// Whether an address is what its name claims: reverse, forward, compare
+    #[arg(long)]
+    pub verify: bool,
+    /// With --verify: an address without a name is a negative answer (1)
+    #[arg(long, requires = "verify")]
+    pub strict: bool,
+    /// Ask this name server, and nobody else
+    #[arg(long, value_name = "ADDR[:PORT]", value_hint = clap::ValueHint::Hostname)]
+    pub server: Option<String>,
+    /// Records of this type
+    #[arg(
+        long = "type",
+        value_name = "TYPE",
+        ignore_case = true,
+        conflicts_with = "verify",
+        value_parser = PossibleValuesParser::new(Kind::WORDS)
+            .try_map(|word| Kind::from_word(&word).ok_or("not a type"))
+    )]
+    pub kind: Option<Kind>,
+    /// Ask the name server over TCP from the start
+    #[arg(long)]
+    pub tcp: bool,
+    /// Whose word to take; both shows where hosts file and DNS disagree
+    #[arg(long, value_name = "WHO", value_enum)]
+    pub via: Option<Via>,
+    /// Questions from FILE, one per line (- is stdin)
+    #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub file: Option<PathBuf>,
+    /// Questions under way at once
+    #[arg(long, value_name = "N", default_value_t = 32,
+          value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub jobs: u16,
+    /// Limit for each question; 0 = none
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = values::limit)]
+    pub timeout: Limit,
+    /// Only one family
+    #[command(flatten)]
+    pub families: Families,
+}
+
+impl Args {
+    /// Answers all questions; the highest code of all is the run's.
+    pub fn run(self, report: &Report) -> anyhow::Result<Code> {
+        let plan = self.plan(report)?;
+        let many = self.file.is_some() || self.questions.len() > 1;
+        let jobs = match self.file {
+            Some(_) => usize::from(self.jobs),
+            None => usize::from(self.jobs).min(self.questions.len()),
+        };
+        let listed = self.file.clone();
+        let source = self.source()?;
+        let limit = plan.limit;
+        let work = Box::new(move |word: &str, until| plan.answer(word, until));
+        let crew = Crew::start(source, work, jobs, limit).map_err(no_thread)?;
+        let stop = run::stop(None)?;
+        let mut printer = Printer::new(report, many);
+        loop {
+            let next = match crew.ready() {
+                Some(next) => next,
+                None => {
+                    printer.flush()?;
+                    crew.next(&stop).map_err(no_thread)?
+                }
+            };
+            match next {
+                Next::Answer(ticket) => ticket.answer().map_or(Ok(()), |a| printer.tell(a))?,
+                Next::Stopped(reason) => return Ok(printer.stopped(reason)),
+                Next::Unreadable(error) => return Err(list::unreadable(listed.as_deref(), error))?,
+                Next::End => return Ok(printer.end()?),
+            }
+            if printer.is_unheard() {
+                return Ok(Code::Done);
+            }
+        }
+    }
+
+    fn plan(&self, report: &Report) -> Result<Plan, Failure> {
+        let asks_dns = self.server.is_some() || self.kind.is_some() || self.tcp;
+        let via = self.via.unwrap_or(if asks_dns { Via::Dns } else { Via::System });
+        self.check(via, asks_dns)?;
+        let thorough = report.is_json() || report.wants_steps();
+        Ok(Plan {
+            family: self.families.family(),
+            via,
+            servers: self.servers()?,
+            kind: self.kind,
+            tcp: self.tcp,
+            all: self.all,
+            verify: self.verify.then_some(verify::Rigour { strict: self.strict, thorough }),
+            limit: self.timeout.0,
+        })
+    }
+
+    /// What clap cannot say.
+    fn check(&self, via: Via, asks_dns: bool) -> Result<(), Failure> {
+        let clash = |why| Err(Failure::usage(Stage::Resolve, "", why));
+        match via {
+            Via::System if asks_dns => {
+                clash("--via system asks no name server: --server, --type and --tcp do")
+            }
+            Via::Both if self.all || self.verify || self.kind.is_some() => {
+                clash("--via both compares plain answers: not with --all, --verify or --type")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn servers(&self) -> Result<Vec<SocketAddr>, Failure> {
+        let until = self.timeout.0.and_then(|limit| Instant::now().checked_add(limit));
+        match &self.server {
+            Some(word) => Ok(vec![dns::server(word, until)?]),
+            None => Ok(dns::configured()),
+        }
+    }
+
+    fn source(self) -> Result<Source, Failure> {
+        let named = self.questions.into_iter().map(Ok);
+        match self.file {
+            Some(path) => Ok(Box::new(named.chain(list::open(&path)?))),
+            None => Ok(Box::new(named)),
+        }
+    }
+}
+
+fn no_thread(error: std::io::Error) -> Failure {
+    Failure::new(Stage::Resolve, "", error).with_code(Code::TryAgain)
+}

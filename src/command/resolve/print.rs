@@ -1,0 +1,131 @@
+//! Answers on stdout: lines for people and pipes, or one JSON object per question.
+
+use std::io::{self, BufWriter, ErrorKind, IsTerminal, Stdout, Write};
+
+use super::answer::Answer;
+use crate::failure::{Code, Failure, Stage};
+use crate::report::Report;
+use crate::report::event::Event;
+use crate::report::resolved::{Resolved, shown};
+use crate::stop::Reason;
+
+/// Where answers go, and what they come to.
+pub struct Printer<'a> {
+    report: &'a Report,
+    out: BufWriter<Stdout>,
+    table: bool,
+    many: bool,
+    unheard: bool,
+    worst: u8,
+}
+
+impl Printer<'_> {
+    /// For one question, or for `many`, whose lines name their question.
+    pub fn new(report: &Report, many: bool) -> Printer<'_> {
+        let stdout = io::stdout();
+        let table = stdout.is_terminal();
+        let out = BufWriter::with_capacity(64 * 1024, stdout);
+        Printer { report, out, table, many, unheard: false, worst: 0 }
+    }
+
+    /// Tells one answer; a failure is talk, whether or not there are facts beside it.
+    ///
+    /// Fails at [`Stage::Stdout`] with 23; a reader that went away is no failure.
+    pub fn tell(&mut self, answer: &Answer) -> Result<(), Failure> {
+        self.worst = self.worst.max(answer.facts.code);
+        answer.steps.iter().for_each(|step| self.report.step(|| step));
+        let event = Event::Resolved(Box::new(answer.facts.clone()));
+        self.report.keep(&event);
+        let text = match self.report.is_json() {
+            true => crate::report::json::line(&event) + "\n",
+            false => self.lines(&answer.facts),
+        };
+        let written = self.out.write_all(text.as_bytes());
+        self.heard(written)?;
+        if let Some(failure) = &answer.failure {
+            self.flush()?;
+            self.report.failure(None, failure);
+        }
+        Ok(())
+    }
+
+    /// Hands everything told so far to the reader.
+    pub fn flush(&mut self) -> Result<(), Failure> {
+        let flushed = self.out.flush();
+        self.heard(flushed)
+    }
+
+    /// The end of all answers: the run's code.
+    pub fn end(mut self) -> Result<Code, Failure> {
+        self.flush()?;
+        let worst = Code::ALL.iter().find(|(code, _)| code.number() == self.worst);
+        Ok(worst.map_or(Code::Negative, |(code, _)| *code))
+    }
+
+    /// The code of a run that was ended early.
+    pub fn stopped(mut self, reason: Reason) -> Code {
+        // The answers so far are worth having; what else happens to them no longer matters.
+        let _ = self.flush();
+        match reason {
+            Reason::Interrupt => Code::Interrupted,
+            Reason::Terminate => Code::Terminated,
+            Reason::Deadline => Code::Timeout,
+        }
+    }
+
+    /// Whether the reader has gone.
+    pub fn is_unheard(&self) -> bool {
+        self.unheard
+    }
+
+    fn lines(&self, facts: &Resolved) -> String {
+        let mut rows = facts.rows();
+        if self.many && facts.verdict.is_none() {
+            let question = shown(&facts.name);
+            rows.iter_mut().for_each(|row| row.push(question.clone()));
+        }
+        if self.table { aligned(&rows) } else { tabbed(&rows) }
+    }
+
+    fn heard(&mut self, written: io::Result<()>) -> Result<(), Failure> {
+        match written {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => {
+                self.unheard = true;
+                Ok(())
+            }
+            Err(error) => Err(Failure::new(Stage::Stdout, "", error)),
+            Ok(()) => Ok(()),
+        }
+    }
+}
+
+/// For programs: cells with a tab between.
+fn tabbed(rows: &[Vec<String>]) -> String {
+    rows.iter().map(|row| row.join("\t") + "\n").collect()
+}
+
+/// For people: cells under each other.
+fn aligned(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
+    let cell = |row: &Vec<String>, at: usize| row.get(at).map_or(0, |cell| cell.chars().count());
+    let widths: Vec<usize> =
+        (0..columns).map(|at| rows.iter().map(|row| cell(row, at)).max().unwrap_or(0)).collect();
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_string() + "\n"
+    };
+    rows.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_are_tabbed_for_programs_and_aligned_for_people() {
+        let rows = [vec!["a".to_string(), "long".into()], vec!["bcd".into(), "x".into()]];
+        assert_eq!(tabbed(&rows), "a\tlong\nbcd\tx\n");
+        assert_eq!(aligned(&rows), "a    long\nbcd  x\n");
+        assert_eq!(aligned(&[]), "");
+    }
+}

@@ -1,0 +1,115 @@
+//! What a word on the command line, or a line of a list, asks for.
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::failure::Failure;
+use crate::net::resolve::{Family, system};
+
+/// A question, read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asked {
+    /// A name, or a numeric form in no usual spelling (`127.1`): its addresses are wanted.
+    Host {
+        /// The name.
+        name: String,
+        /// The port or service that came with it: `NAME:PORT`.
+        port: Option<String>,
+    },
+    /// An address: its names are wanted.
+    Address(SocketAddr),
+    /// A service or a port number: the other one is wanted.
+    Service {
+        /// `http`, `80`.
+        word: String,
+        /// `tcp` or `udp`; both where none is named.
+        proto: Option<String>,
+    },
+}
+
+impl Asked {
+    /// Reads a word: `:http`, `:80`, `http/tcp`, `80/udp` are services; what reads as an IP
+    /// address is one, with a zone or in brackets too; `NAME:PORT` has a port; all else is a
+    /// name.
+    pub fn read(word: &str) -> Result<Asked, Failure> {
+        if let Some(rest) = word.strip_prefix(':')
+            && !rest.starts_with(':')
+        {
+            return Ok(service(rest));
+        }
+        if word.contains('/') {
+            return Ok(service(word));
+        }
+        if let Some(address) = address(word)? {
+            return Ok(Asked::Address(address));
+        }
+        let (name, port) = split(word);
+        Ok(Asked::Host { name: name.to_string(), port: port.map(str::to_string) })
+    }
+}
+
+fn service(word: &str) -> Asked {
+    let (word, proto) = match word.split_once('/') {
+        Some((word, proto)) => (word, Some(proto.to_string())),
+        None => (word, None),
+    };
+    Asked::Service { word: word.to_string(), proto }
+}
+
+/// An address in a usual spelling. Only a zone needs the system, which knows its interfaces.
+fn address(word: &str) -> Result<Option<SocketAddr>, Failure> {
+    let bare = word.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(word);
+    if let Ok(ip) = bare.parse::<IpAddr>() {
+        return Ok(Some((ip, 0).into()));
+    }
+    match bare.split_once('%') {
+        Some((ip, _)) if ip.parse::<IpAddr>().is_ok() => {
+            let found = system::numeric(bare, Family::Any)?;
+            Ok(found.and_then(|found| found.first().copied()))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// `NAME:PORT` and `[V6]:PORT`; a word with more colons is left whole.
+fn split(word: &str) -> (&str, Option<&str>) {
+    if let Some((host, port)) = word.strip_prefix('[').and_then(|rest| rest.split_once("]:")) {
+        return (host, Some(port));
+    }
+    match word.split_once(':') {
+        Some((name, port)) if !port.contains(':') => (name, Some(port)),
+        _ => (word, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(name: &str, port: Option<&str>) -> Asked {
+        Asked::Host { name: name.into(), port: port.map(str::to_string) }
+    }
+
+    fn service(word: &str, proto: Option<&str>) -> Asked {
+        Asked::Service { word: word.into(), proto: proto.map(str::to_string) }
+    }
+
+    #[test]
+    fn each_form_is_told_from_the_others() {
+        let cases = [
+            ("localhost", host("localhost", None)),
+            ("localhost:http", host("localhost", Some("http"))),
+            ("[::1]:80", host("::1", Some("80"))),
+            ("127.1", host("127.1", None)),
+            ("::1", Asked::Address("[::1]:0".parse().unwrap())),
+            ("[::1]", Asked::Address("[::1]:0".parse().unwrap())),
+            ("fe80::1%1", Asked::Address("[fe80::1%1]:0".parse().unwrap())),
+            ("::ffff:127.0.0.1", Asked::Address("[::ffff:127.0.0.1]:0".parse().unwrap())),
+            (":http", service("http", None)),
+            (":http/udp", service("http", Some("udp"))),
+            ("80/tcp", service("80", Some("tcp"))),
+        ];
+        for (word, asked) in cases {
+            assert_eq!(Asked::read(word).unwrap(), asked, "{word}");
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! Whether an address is what its name claims: reverse, forward, and is it in the list.
+//!
+//! Each outcome stays apart from the others; above all, a resolver that fails is never taken
+//! for an address without a name.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::answer::{Answer, same, texts};
+use super::plan::{Absence, Answers, Plan, Via};
+use super::question::Asked;
+use crate::failure::{Code, Failure, Stage};
+use crate::net::resolve::{self, Family, files, system};
+use crate::report::resolved::{Check, Resolved, shown};
+
+/// The most a further name may take once one has confirmed the address.
+const AFTERTHOUGHT: Duration = Duration::from_secs(1);
+
+/// How strictly, and how far.
+#[derive(Debug, Clone, Copy)]
+pub struct Rigour {
+    /// No name at all is a negative answer.
+    pub strict: bool,
+    /// Every name is tried, even when one has confirmed the address.
+    pub thorough: bool,
+}
+
+/// Verifies an address, or each address of a name; the worst outcome decides.
+pub fn answer(plan: &Plan, word: &str, asked: &Asked, until: Option<Instant>) -> Answer {
+    let addresses = match asked {
+        Asked::Address(address) => Ok(vec![*address]),
+        Asked::Host { name, .. } => plan.addresses(name, until),
+        Asked::Service { .. } => Ok(Vec::new()),
+    };
+    match addresses {
+        Ok(addresses) => together(
+            addresses.iter().map(|address| judge(plan, word, asked, *address, until)).collect(),
+        ),
+        Err(absence) => absence.answer().wanting(false),
+    }
+}
+
+/// What became of one address.
+struct Verdict {
+    status: &'static str,
+    code: Code,
+    sentence: Option<String>,
+    names: Vec<String>,
+    checks: Vec<Check>,
+    failure: Option<Failure>,
+}
+
+fn judge(
+    plan: &Plan,
+    word: &str,
+    asked: &Asked,
+    address: SocketAddr,
+    until: Option<Instant>,
+) -> Verdict {
+    let original = match asked {
+        Asked::Address(_) => word.to_string(),
+        _ => texts(&[address], false).concat(),
+    };
+    let names = match plan.names(&original, address, until) {
+        Ok(names) => names,
+        Err(absence) if absence.is_certain() => Vec::new(),
+        Err(absence) => return failed(absence.failure, Vec::new()),
+    };
+    let mut checks = check(plan, &names, address, until);
+    if !confirmed(&checks) && unasked(plan, address) {
+        let more = plan.dns_names(address, halfway(until)).unwrap_or_default();
+        let more: Vec<String> = more.into_iter().filter(|name| !names.contains(name)).collect();
+        checks.extend(check(plan, &more, address, until));
+    }
+    conclude(plan, &original, checks)
+}
+
+/// Whether DNS may know names that the hosts file kept the system from asking for.
+fn unasked(plan: &Plan, address: SocketAddr) -> bool {
+    plan.via == Via::System && files::lists(address.ip()) && files::ask_dns()
+}
+
+fn halfway(until: Option<Instant>) -> Option<Instant> {
+    let now = Instant::now();
+    until.map(|until| now + until.saturating_duration_since(now) / 2)
+}
+
+/// A name tried, and the failure where the resolver could not tell.
+struct Tried {
+    check: Check,
+    failure: Option<Failure>,
+}
+
+fn confirmed(tried: &[Tried]) -> bool {
+    tried.iter().any(|tried| tried.check.outcome == "confirmed")
+}
+
+/// Looks each name up again. They share the time, so that one silent server does not keep
+/// the others from being asked.
+fn check(plan: &Plan, names: &[String], address: SocketAddr, until: Option<Instant>) -> Vec<Tried> {
+    let mut tried: Vec<Tried> = Vec::new();
+    for (nth, name) in names.iter().enumerate() {
+        let sure = confirmed(&tried);
+        if sure && !plan.verify.is_some_and(|rigour| rigour.thorough) {
+            break;
+        }
+        let now = Instant::now();
+        let share = until.map(|until| {
+            let left = until.saturating_duration_since(now) / (names.len() - nth) as u32;
+            now + if sure { left.min(AFTERTHOUGHT) } else { left }
+        });
+        tried.push(check_one(plan, name, address, share));
+    }
+    tried
+}
+
+fn check_one(plan: &Plan, name: &str, address: SocketAddr, until: Option<Instant>) -> Tried {
+    let check = |outcome, addresses: &[SocketAddr], cause: Option<String>| Check {
+        address: texts(&[address], false).concat(),
+        name: name.to_string(),
+        outcome,
+        addresses: texts(addresses, false),
+        cause,
+    };
+    if !matches!(system::numeric(name, Family::Any), Ok(None)) {
+        let why = "a name that is itself an address proves nothing";
+        return Tried { check: check("refused", &[], Some(why.into())), failure: None };
+    }
+    match forward(plan, name, until) {
+        Ok(list) if list.iter().any(|listed| same(listed, &address)) => {
+            Tried { check: check("confirmed", &list, None), failure: None }
+        }
+        Ok(list) => Tried { check: check("elsewhere", &list, None), failure: None },
+        Err(absence) => {
+            let cause = Some(absence.failure.cause());
+            let (outcome, failure) = match absence.failure.code {
+                Code::Resolve | Code::Usage => ("unresolved", None),
+                Code::Timeout => ("timeout", Some(absence.failure)),
+                Code::Protocol => ("lie", Some(absence.failure)),
+                _ => ("failing", Some(absence.failure)),
+            };
+            Tried { check: check(outcome, &[], cause), failure }
+        }
+    }
+}
+
+fn forward(plan: &Plan, name: &str, until: Option<Instant>) -> Answers<SocketAddr> {
+    match plan.via {
+        Via::Dns => plan.dns_addresses(name, until),
+        _ => resolve::addresses(name, 0, Family::Any, until).map_err(Absence::from),
+    }
+}
+
+/// One confirmation is enough; without it an unknown leaves all open; else the first name
+/// that disappointed is told.
+fn conclude(plan: &Plan, original: &str, mut tried: Vec<Tried>) -> Verdict {
+    let address = shown(original);
+    let validated = tried.iter().find(|tried| tried.check.outcome == "confirmed");
+    let told = |status, code, sentence| (status, code, Some(sentence));
+    let (status, code, sentence) = if let Some(Tried { check, .. }) = validated {
+        told("validated", Code::Done, format!("Validated hostname: {}", shown(&check.name)))
+    } else if let Some(failure) = tried.iter_mut().find_map(|tried| tried.failure.take()) {
+        let checks = tried.into_iter().map(|tried| tried.check).collect();
+        return failed(in_all(plan, original, failure), checks);
+    } else if let Some(Tried { check, .. }) = tried.first() {
+        disappointed(check, &address)
+    } else {
+        let strict = plan.verify.is_some_and(|rigour| rigour.strict);
+        let code = if strict { Code::Negative } else { Code::Done };
+        told("none", code, format!("No host names available for {address}; this may be normal."))
+    };
+    let checks: Vec<Check> = tried.into_iter().map(|tried| tried.check).collect();
+    let names = checks.iter().map(|check| check.name.clone()).collect();
+    Verdict { status, code, sentence, names, checks, failure: None }
+}
+
+fn disappointed(check: &Check, address: &str) -> (&'static str, Code, Option<String>) {
+    let name = shown(&check.name);
+    let (status, what) = match check.outcome {
+        "elsewhere" => (
+            "mismatch",
+            format!("on forward lookup, original IP {address} did not appear in IP address list."),
+        ),
+        _ => {
+            let cause = check.cause.as_deref().map(shown).unwrap_or_default();
+            ("forward-failed", format!("it could not be forward-resolved: {cause}"))
+        }
+    };
+    (status, Code::Negative, Some(format!("Got hostname {name}, but {what}")))
+}
+
+/// A share of the time that ran out is told as the whole limit it was taken from.
+fn in_all(plan: &Plan, original: &str, failure: Failure) -> Failure {
+    match plan.limit {
+        Some(limit) if failure.timed_out() => Failure::late(Stage::Resolve, original, limit),
+        _ => failure,
+    }
+}
+
+fn failed(failure: Failure, checks: Vec<Check>) -> Verdict {
+    let names = checks.iter().map(|check| check.name.clone()).collect();
+    let Answer { facts, failure, .. } = Answer::failed(failure);
+    let code = failure.as_ref().map_or(Code::TryAgain, |failure| failure.code);
+    Verdict { status: facts.status, code, sentence: None, names, checks, failure }
+}
+
+/// The verdicts on all addresses of one question; the worst one names the status.
+fn together(verdicts: Vec<Verdict>) -> Answer {
+    let mut answer = Answer::ok(Resolved { names: Some(Vec::new()), ..Resolved::default() });
+    let (mut sentences, mut checks, mut names) = (Vec::new(), Vec::new(), Vec::new());
+    for verdict in verdicts {
+        let code = verdict.code.number();
+        if answer.facts.status == "ok" || code > answer.facts.code {
+            answer.facts.status = verdict.status;
+            answer.facts.code = code;
+            answer.facts.cause = verdict.failure.as_ref().map(Failure::cause);
+            answer.failure = verdict.failure;
+        }
+        answer.steps.extend(verdict.checks.iter().map(step));
+        sentences.extend(verdict.sentence);
+        names.extend(verdict.names);
+        checks.extend(verdict.checks);
+    }
+    let verdict = (!sentences.is_empty()).then(|| sentences.join("\n"));
+    answer.facts = Resolved { names: Some(names), checks: Some(checks), verdict, ..answer.facts };
+    answer
+}
+
+fn step(check: &Check) -> String {
+    let list = check.addresses.join(", ");
+    match (&check.cause, check.outcome) {
+        (Some(cause), outcome) => format!("{}: {outcome}: {cause}", check.name),
+        (None, outcome) => format!("{}: {outcome}: {list}", check.name),
+    }
+}
