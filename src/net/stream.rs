@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::Socket;
 
 use super::address::Address;
@@ -20,6 +21,14 @@ pub trait Reader: Read + Send {
     /// in a buffer: then, and only then, the kernel may move them (`splice(2)`).
     fn raw(&self) -> Option<BorrowedFd<'_>> {
         None
+    }
+
+    /// Whether a read would bring more at once. A layer that cannot tell says no.
+    fn is_ready(&self) -> bool {
+        self.raw().is_some_and(|fd| {
+            let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::IN)];
+            poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|n| n > 0)
+        })
     }
 }
 

@@ -2,8 +2,11 @@
 //! socket: it has a [`Guest`], which receives, sends and takes leave.
 
 pub mod echo;
+pub mod framing;
 pub mod guest;
+pub mod reply;
 pub mod sink;
+pub mod template;
 
 use crate::failure::Failure;
 pub use guest::Guest;

@@ -2,16 +2,26 @@
 
 use clap::{Args, ValueEnum};
 
-use crate::failure::Failure;
+use super::wording::Wording;
+use crate::failure::{Failure, Stage};
 use crate::service::Service;
 use crate::service::echo::Echo;
+use crate::service::reply::Script;
 use crate::service::sink::{Chargen, Discard};
 
 /// The services of a server of streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Name {
+    /// Welcome!, then Hello, <message>! until exit
+    Hello,
     /// Every byte back (RFC 862)
     Echo,
+    /// [Tue Feb 17 10:00:18 2026] <message>
+    Time,
+    /// One message, acknowledged
+    Ack,
+    /// What --greeting and --reply say
+    Reply,
     /// Takes everything, answers nothing (RFC 863)
     Discard,
     /// Printable characters without end (RFC 864)
@@ -22,18 +32,55 @@ pub enum Name {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Service")]
 pub struct Choice {
-    /// What is done with each connection
+    /// What is done with each connection [hello]
     #[arg(short, long, value_name = "NAME")]
     pub service: Option<Name>,
+    /// What is said
+    #[command(flatten)]
+    pub wording: Wording,
 }
 
 impl Choice {
     /// The service these flags ask for.
+    ///
+    /// Fails with code 2 on flags that do not go together.
     pub fn service(&self) -> Result<Box<dyn Service>, Failure> {
-        Ok(match self.service.unwrap_or(Name::Echo) {
-            Name::Echo => Box::new(Echo),
-            Name::Discard => Box::new(Discard),
-            Name::Chargen => Box::new(Chargen::default()),
+        let words = &self.wording;
+        Ok(match self.name() {
+            Name::Hello => Box::new(words.service(Script::hello())?),
+            Name::Time => Box::new(words.service(Script::time())?),
+            Name::Ack => Box::new(words.service(Script::ack())?),
+            Name::Reply => Box::new(words.service(self.bare_reply())?),
+            wordless => {
+                refuse_words(wordless, words)?;
+                match wordless {
+                    Name::Discard => Box::new(Discard),
+                    Name::Chargen => Box::new(Chargen::default()),
+                    _ => Box::new(Echo),
+                }
+            }
         })
     }
+
+    /// The service that is named, or implied by the flag that only it has.
+    fn name(&self) -> Name {
+        let implied = self.wording.greeting.is_some() || self.wording.reply.is_some();
+        self.service.unwrap_or(if implied { Name::Reply } else { Name::Hello })
+    }
+
+    /// `--service reply` and not a word about what to say.
+    fn bare_reply(&self) -> Script {
+        match (&self.wording.greeting, &self.wording.reply) {
+            (None, None) => Script::mirror(),
+            _ => Script::default(),
+        }
+    }
+}
+
+/// A flag that would have no effect is a mistake worth telling.
+fn refuse_words(name: Name, words: &Wording) -> Result<(), Failure> {
+    let Some(flag) = words.first_given() else { return Ok(()) };
+    let name = name.to_possible_value().map(|value| value.get_name().to_string());
+    let why = format!("means nothing to the service {}", name.unwrap_or_default());
+    Err(Failure::usage(Stage::Send, flag, why))
 }

@@ -3,6 +3,7 @@
 //! listen.
 
 pub mod choice;
+pub mod wording;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;

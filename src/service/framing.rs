@@ -1,0 +1,331 @@
+//! Where one message ends and the next begins, in a stream that knows nothing of messages.
+
+use std::num::NonZeroUsize;
+use std::ops::Range;
+use std::str::FromStr;
+
+/// How a stream is cut into messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Framing {
+    /// A line, or what came at once: works for peers that never send a line end.
+    #[default]
+    Chunk,
+    /// A line, however many reads it takes.
+    Line,
+    /// So many characters, whatever they are.
+    Characters(NonZeroUsize),
+}
+
+impl FromStr for Framing {
+    type Err = String;
+
+    /// Reads `chunk`, `line` or `bytes:N`.
+    fn from_str(word: &str) -> Result<Framing, String> {
+        match (word, word.strip_prefix("bytes:")) {
+            ("chunk", _) => Ok(Framing::Chunk),
+            ("line", _) => Ok(Framing::Line),
+            (_, Some(number)) => number
+                .parse()
+                .map(Framing::Characters)
+                .map_err(|_| format!("'{number}' is not a number of characters from 1")),
+            _ => Err(format!("'{word}' is not a framing: chunk, line or bytes:N")),
+        }
+    }
+}
+
+/// One message, and the line end that was taken off it: `\n`, `\r\n` or nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Message<'a> {
+    /// What the peer said.
+    pub text: &'a [u8],
+    /// How it ended the line.
+    pub line_end: &'a [u8],
+}
+
+impl<'a> Message<'a> {
+    /// Takes a line end off the end of `bytes`, if there is one.
+    pub fn of(bytes: &'a [u8]) -> Message<'a> {
+        let length = match bytes {
+            [.., b'\r', b'\n'] => bytes.len() - 2,
+            [.., b'\n'] => bytes.len() - 1,
+            _ => bytes.len(),
+        };
+        let (text, line_end) = bytes.split_at(length);
+        Message { text, line_end }
+    }
+}
+
+/// What is known about the bytes that are still to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    /// More are there already.
+    More,
+    /// Nothing more is there just now.
+    Lull,
+    /// There will be no more.
+    Ended,
+}
+
+/// A message of more bytes than the limit allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooLong;
+
+/// What a connection costs that says little; grown for those that say more.
+const FIRST: usize = 2 << 10;
+
+/// Cuts messages off the front of a stream, and holds what is not yet one.
+#[derive(Debug)]
+pub struct Cutter {
+    framing: Framing,
+    /// Bytes of the longest message.
+    most: usize,
+    bytes: Vec<u8>,
+    /// What is held lies here.
+    held: Range<usize>,
+    /// How much of it was searched in vain.
+    searched: usize,
+    /// How many characters that were.
+    characters: usize,
+}
+
+impl Cutter {
+    /// A cutter for messages of at most `most` bytes.
+    pub fn new(framing: Framing, most: usize) -> Cutter {
+        let bytes = vec![0; FIRST];
+        Cutter { framing, most, bytes, held: 0..0, searched: 0, characters: 0 }
+    }
+
+    /// Where the next read goes; never empty while [`Cutter::next`] is asked between reads.
+    pub fn space(&mut self) -> &mut [u8] {
+        if self.held.is_empty() {
+            self.held = 0..0;
+        } else if self.held.end == self.bytes.len() {
+            self.bytes.copy_within(self.held.clone(), 0);
+            self.held = 0..self.held.len();
+        }
+        if self.held.end == self.bytes.len() {
+            self.grow();
+        }
+        &mut self.bytes[self.held.end..]
+    }
+
+    /// The last read brought `n` bytes; true if it filled the space, so that more may be there.
+    pub fn filled(&mut self, n: usize) -> bool {
+        self.held.end += n;
+        let full = self.held.end == self.bytes.len();
+        if full && self.held.start == 0 {
+            self.grow();
+        }
+        full
+    }
+
+    fn grow(&mut self) {
+        let enough = self.most.saturating_add(FIRST);
+        let length = self.bytes.len().saturating_mul(4).min(enough).max(self.bytes.len());
+        self.bytes.resize(length, 0);
+    }
+
+    /// The next whole message; `None` when it takes more bytes to tell.
+    ///
+    /// Fails when the message is longer than the limit; the stream is of no more use then.
+    pub fn next(&mut self, flow: Flow) -> Result<Option<Message<'_>>, TooLong> {
+        let Some(length) = self.whole(flow) else {
+            let held = &self.bytes[self.held.clone()];
+            // A line end may be half here.
+            let text = held.strip_suffix(b"\r").unwrap_or(held);
+            return if text.len() > self.most { Err(TooLong) } else { Ok(None) };
+        };
+        let start = self.held.start;
+        self.held.start += length;
+        (self.searched, self.characters) = (0, 0);
+        let bytes = &self.bytes[start..start + length];
+        let message = match self.framing {
+            Framing::Characters(_) => Message { text: bytes, line_end: b"" },
+            Framing::Chunk | Framing::Line => Message::of(bytes),
+        };
+        if message.text.len() > self.most { Err(TooLong) } else { Ok(Some(message)) }
+    }
+
+    /// The length of the message at the front, line end included, if it is whole.
+    fn whole(&mut self, flow: Flow) -> Option<usize> {
+        let found = match self.framing {
+            Framing::Chunk | Framing::Line => self.line(),
+            Framing::Characters(most) => self.counted(most.get()),
+        };
+        let held = &self.bytes[self.held.clone()];
+        let rest = match flow {
+            Flow::Ended => !held.is_empty(),
+            Flow::Lull => {
+                self.framing == Framing::Chunk && !held.is_empty() && !ends_inside_character(held)
+            }
+            Flow::More => false,
+        };
+        found.or(rest.then_some(held.len()))
+    }
+
+    fn line(&mut self) -> Option<usize> {
+        let held = &self.bytes[self.held.clone()];
+        let end = held[self.searched..].iter().position(|byte| *byte == b'\n');
+        let length = end.map(|at| self.searched + at + 1);
+        self.searched = held.len();
+        length
+    }
+
+    fn counted(&mut self, most: usize) -> Option<usize> {
+        let held = &self.bytes[self.held.clone()];
+        while self.characters < most {
+            let length = character(&held[self.searched..])?;
+            self.searched += length;
+            self.characters += 1;
+        }
+        Some(self.searched)
+    }
+}
+
+/// Bytes of the UTF-8 character at the front; `None` when it is not all there. A byte that
+/// belongs to no character counts as one.
+fn character(bytes: &[u8]) -> Option<usize> {
+    let length = match bytes.first()? {
+        0xc2..=0xdf => 2,
+        0xe0..=0xef => 3,
+        0xf0..=0xf4 => 4,
+        _ => return Some(1),
+    };
+    let rest = &bytes[1..length.min(bytes.len())];
+    if rest.iter().any(|byte| byte & 0xc0 != 0x80) {
+        return Some(1);
+    }
+    (bytes.len() >= length).then_some(length)
+}
+
+/// Whether this is UTF-8 whose last character is not all there. What is no UTF-8 at all has no
+/// characters to split.
+fn ends_inside_character(bytes: &[u8]) -> bool {
+    std::str::from_utf8(bytes).is_err_and(|error| error.error_len().is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// What comes out when these reads go in, a lull after each, and the stream then ends.
+    fn cut(framing: &str, most: usize, reads: &[&[u8]]) -> Result<Vec<String>, TooLong> {
+        let mut cutter = Cutter::new(framing.parse().unwrap(), most);
+        let mut messages = Vec::new();
+        for read in reads {
+            let mut read = *read;
+            while !read.is_empty() {
+                let space = cutter.space();
+                let n = space.len().min(read.len());
+                space[..n].copy_from_slice(&read[..n]);
+                read = &read[n..];
+                cutter.filled(n);
+                let flow = if read.is_empty() { Flow::Lull } else { Flow::More };
+                drain(&mut cutter, flow, &mut messages)?;
+            }
+        }
+        drain(&mut cutter, Flow::Ended, &mut messages)?;
+        Ok(messages)
+    }
+
+    fn drain(cutter: &mut Cutter, flow: Flow, into: &mut Vec<String>) -> Result<(), TooLong> {
+        while let Some(message) = cutter.next(flow)? {
+            let text = String::from_utf8_lossy(message.text);
+            into.push(format!("{text}|{}", message.line_end.escape_ascii()));
+        }
+        Ok(())
+    }
+
+    fn check(framing: &str, reads: &[&str], expected: &[&str]) {
+        let reads: Vec<&[u8]> = reads.iter().map(|read| read.as_bytes()).collect();
+        let expected = expected.iter().map(|word| word.to_string()).collect();
+        assert_eq!(cut(framing, 65536, &reads), Ok(expected), "{framing} {reads:?}");
+    }
+
+    #[test]
+    fn a_chunk_is_a_line_or_what_came_at_once() {
+        check("chunk", &["Michael"], &["Michael|"]);
+        check("chunk", &["a\nb\r\n", "c"], &[r"a|\n", r"b|\r\n", "c|"]);
+        check("chunk", &["one\ntw", "o\n"], &[r"one|\n", "tw|", r"o|\n"]);
+        check("chunk", &["\n", "\n\nx"], &[r"|\n", r"|\n", r"|\n", "x|"]);
+    }
+
+    #[test]
+    fn a_chunk_is_never_cut_inside_a_character() {
+        let word = "é已😀".as_bytes();
+        for at in 1..word.len() {
+            let cut = cut("chunk", 100, &[&word[..at], &word[at..]]).unwrap().join("");
+            assert_eq!(cut.replace('|', ""), "é已😀", "cut at {at}");
+        }
+        assert_eq!(cut("chunk", 100, &[b"\xff\xe5", b"x"]).unwrap().len(), 2);
+        assert_eq!(cut("chunk", 100, &[b"caf\xc3"]).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_chunk_that_fills_the_space_is_still_one() {
+        let long = "x".repeat(50_000);
+        check("chunk", &[&long], &[&format!("{long}|")]);
+        let lines = "a line\n".repeat(10_000);
+        assert!(cut("chunk", 100, &[lines.as_bytes()]).unwrap().iter().all(|m| m == r"a line|\n"));
+    }
+
+    #[test]
+    fn a_line_takes_as_many_reads_as_it_takes() {
+        check("line", &["ha", "lf\ntwo\nre", "st"], &[r"half|\n", r"two|\n", "rest|"]);
+        check("line", &["a\r", "\nb"], &[r"a|\r\n", "b|"]);
+    }
+
+    #[test]
+    fn characters_are_counted_and_line_ends_with_them() {
+        check("bytes:3", &["abcde", "f已接收到"], &["abc|", "def|", "已接收|", "到|"]);
+        check("bytes:2", &["a\nb"], &["a\n|", "b|"]);
+        assert_eq!(cut("bytes:2", 9, &[b"\xe5\xb7", b"\xb2\xffz"]).unwrap(), ["已\u{fffd}|", "z|"]);
+    }
+
+    #[test]
+    fn a_message_past_the_limit_is_an_error_and_one_at_it_is_not() {
+        for framing in ["chunk", "line"] {
+            assert!(cut(framing, 8, &[b"12345678\r\n12345678\n12345678"]).is_ok());
+            assert!(cut("line", 8, &[b"12345678\r", b"\n", b"12345678", b"\n"]).is_ok());
+            for reads in [[b"123456789".as_slice()], [b"123456789\n"], [b"1\n123456789"]] {
+                assert_eq!(cut(framing, 8, &reads), Err(TooLong));
+            }
+        }
+        assert_eq!(cut("bytes:9", 8, &[b"123456789"]), Err(TooLong));
+    }
+
+    #[test]
+    fn framings_are_read() {
+        assert_eq!("bytes:10".parse(), Ok(Framing::Characters(NonZeroUsize::new(10).unwrap())));
+        for word in ["", "bytes", "bytes:", "bytes:0", "bytes:-1", "bytes:x", "Line", "lines"] {
+            assert!(word.parse::<Framing>().is_err(), "{word}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_lost_and_nothing_added(
+            reads in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..3000), 0..6),
+            framing in prop::sample::select(vec!["chunk", "line", "bytes:7"]),
+        ) {
+            let mut cutter = Cutter::new(framing.parse().unwrap(), 1 << 20);
+            let mut out = Vec::new();
+            for mut read in reads.iter().map(Vec::as_slice) {
+                while !read.is_empty() {
+                    let n = read.len().min(cutter.space().len());
+                    cutter.space()[..n].copy_from_slice(&read[..n]);
+                    read = &read[n..];
+                    cutter.filled(n);
+                    while let Ok(Some(message)) = cutter.next(Flow::Lull) {
+                        out.extend_from_slice(&[message.text, message.line_end].concat());
+                    }
+                }
+            }
+            while let Ok(Some(message)) = cutter.next(Flow::Ended) {
+                out.extend_from_slice(&[message.text, message.line_end].concat());
+            }
+            prop_assert_eq!(out, reads.concat());
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! `reply`: a greeting, and an answer to each message. `hello`, `time` and `ack` are it, with
+//! their words filled in.
+
+use std::time::Duration;
+
+use super::framing::{Cutter, Flow, Framing, Message, TooLong};
+use super::template::{Filling, Template};
+use super::{Ended, Guest, Service};
+use crate::failure::{Code, Failure, Stage};
+use crate::net::stream::Ending;
+
+/// What is said, and how long the talk lasts.
+#[derive(Debug, Clone, Default)]
+pub struct Script {
+    /// Said first.
+    pub greeting: Option<Template>,
+    /// Said to each message.
+    pub answer: Option<Template>,
+    /// The message that ends the talk, unanswered.
+    pub until: Option<Vec<u8>>,
+    /// The number of messages after which we end the talk.
+    pub messages: Option<u64>,
+}
+
+impl Script {
+    /// `Welcome!`, then `Hello, <message>!` until `exit`.
+    pub fn hello() -> Script {
+        Script {
+            greeting: Some(Template::plain("Welcome!")),
+            answer: Some(Template::around_message("Hello, ", "!")),
+            until: Some(b"exit".to_vec()),
+            messages: None,
+        }
+    }
+
+    /// `[Tue Feb 17 10:00:18 2026] <message>`.
+    pub fn time() -> Script {
+        Script { answer: Some(Template::dated_message()), ..Script::default() }
+    }
+
+    /// One message, acknowledged.
+    pub fn ack() -> Script {
+        let answer = Template::around_message("已接收到数据 ", "");
+        Script { answer: Some(answer), messages: Some(1), ..Script::default() }
+    }
+
+    /// `Your msg=<message>`.
+    pub fn mirror() -> Script {
+        let answer = Template::around_message("Your msg=", "");
+        Script { answer: Some(answer), ..Script::default() }
+    }
+}
+
+/// Talks to each guest by a script.
+#[derive(Debug)]
+pub struct Reply {
+    /// What is said.
+    pub script: Script,
+    /// What a message is.
+    pub framing: Framing,
+    /// Bytes of the longest message.
+    pub max_message: usize,
+    /// The time before each answer.
+    pub delay: Duration,
+}
+
+/// Answers to one read are sent together, up to this many bytes at a time.
+const TOGETHER: usize = 64 << 10;
+
+/// Whether the talk goes on.
+#[derive(PartialEq, Eq)]
+enum Talk {
+    GoesOn,
+    IsOver,
+}
+
+/// One guest's talk.
+struct Conversation<'a> {
+    reply: &'a Reply,
+    guest: &'a mut Guest,
+    heard: u64,
+    answers: Vec<u8>,
+}
+
+impl Service for Reply {
+    fn serve(&self, guest: &mut Guest) -> Result<Ended, Failure> {
+        let mut talk = Conversation { reply: self, guest, heard: 0, answers: Vec::new() };
+        talk.greet()?;
+        let mut cutter = Cutter::new(self.framing, self.max_message);
+        loop {
+            let n = talk.guest.receive(cutter.space())?;
+            let full = cutter.filled(n);
+            let flow = match n {
+                0 => Flow::Ended,
+                _ if full && talk.guest.stream.reader.is_ready() => Flow::More,
+                _ => Flow::Lull,
+            };
+            if talk.answer_all(&mut cutter, flow)? == Talk::IsOver {
+                talk.guest.take_leave()?;
+                return Ok(Ending::Us.into());
+            }
+            if flow == Flow::Ended {
+                let by = talk.guest.ended_by();
+                talk.guest.take_leave()?;
+                return Ok(by.into());
+            }
+        }
+    }
+}
+
+impl Conversation<'_> {
+    fn greet(&mut self) -> Result<(), Failure> {
+        let Some(greeting) = &self.reply.script.greeting else { return Ok(()) };
+        let facts = &self.guest.stream.facts;
+        let filling = Filling {
+            message: b"",
+            // There is no message yet: a greeting counts the connections.
+            n: self.guest.conn,
+            peer: &facts.peer,
+            local: &facts.local,
+            peer_name: facts.peer_name.as_deref(),
+        };
+        greeting.fill(&filling, &mut self.answers);
+        self.send()
+    }
+
+    /// Answers every message that is whole.
+    fn answer_all(&mut self, cutter: &mut Cutter, flow: Flow) -> Result<Talk, Failure> {
+        let talk = loop {
+            match cutter.next(flow) {
+                Ok(Some(message)) => {
+                    if self.answer(message)? == Talk::IsOver {
+                        break Talk::IsOver;
+                    }
+                }
+                Ok(None) => break Talk::GoesOn,
+                Err(TooLong) => return self.refuse(),
+            }
+        };
+        self.send()?;
+        Ok(talk)
+    }
+
+    fn answer(&mut self, message: Message<'_>) -> Result<Talk, Failure> {
+        let script = &self.reply.script;
+        if script.until.as_deref() == Some(message.text) {
+            return Ok(Talk::IsOver);
+        }
+        self.heard += 1;
+        if let Some(answer) = &script.answer {
+            if !self.reply.delay.is_zero() {
+                self.send()?;
+                // Whoever wants the run to end is not kept waiting: the answer comes at once.
+                let _ = self.guest.stop.sleep(self.reply.delay);
+            }
+            let facts = &self.guest.stream.facts;
+            let filling = Filling {
+                message: message.text,
+                n: self.heard,
+                peer: &facts.peer,
+                local: &facts.local,
+                peer_name: facts.peer_name.as_deref(),
+            };
+            answer.fill(&filling, &mut self.answers);
+            self.answers.extend_from_slice(message.line_end);
+        }
+        if self.answers.len() >= TOGETHER || !self.reply.delay.is_zero() {
+            self.send()?;
+        }
+        let enough = script.messages.is_some_and(|most| self.heard >= most);
+        Ok(if enough { Talk::IsOver } else { Talk::GoesOn })
+    }
+
+    /// Sends what has been answered so far.
+    fn send(&mut self) -> Result<(), Failure> {
+        if !self.answers.is_empty() {
+            self.guest.send(&self.answers)?;
+            self.answers.clear();
+        }
+        Ok(())
+    }
+
+    /// What was answered before the message that is too long is still delivered.
+    fn refuse(&mut self) -> Result<Talk, Failure> {
+        self.send()?;
+        self.guest.take_leave()?;
+        let why = format!("a message of more than {} bytes", self.reply.max_message);
+        let peer = &self.guest.stream.facts.peer;
+        Err(Failure::new(Stage::Receive, peer, why)
+            .with_code(Code::Limit)
+            .with_hint("--max-message allows longer ones"))
+    }
+}
