@@ -1,12 +1,13 @@
 //! What a worker brings back for one question, before it is told.
 
-use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use dns_lookup::AddrInfo;
 
 use crate::failure::{Code, Failure};
 use crate::net::dns::{self, Kind};
+use crate::net::resolve::system;
 use crate::report::resolved::{Record, Resolved, Sockaddr, Tuple};
 
 /// One question answered, or not.
@@ -66,22 +67,12 @@ impl Answer {
 
 /// Addresses as they are printed: with the port only where one was asked for.
 pub fn texts(addresses: &[SocketAddr], port: bool) -> Vec<String> {
-    let bare = |address: &SocketAddr| match address {
-        SocketAddr::V6(v6) => numeric(v6),
-        SocketAddr::V4(v4) => v4.ip().to_string(),
+    let text = |address: &SocketAddr| match (system::figures(address), port) {
+        (figures, false) => figures,
+        (figures, true) if address.is_ipv6() => format!("[{figures}]:{}", address.port()),
+        (figures, true) => format!("{figures}:{}", address.port()),
     };
-    let whole = |address: &SocketAddr| match address {
-        SocketAddr::V6(v6) => format!("[{}]:{}", numeric(v6), v6.port()),
-        SocketAddr::V4(v4) => v4.to_string(),
-    };
-    addresses.iter().map(|address| if port { whole(address) } else { bare(address) }).collect()
-}
-
-fn numeric(v6: &SocketAddrV6) -> String {
-    match v6.scope_id() {
-        0 => v6.ip().to_string(),
-        scope => format!("{}%{scope}", v6.ip()),
-    }
+    addresses.iter().map(text).collect()
 }
 
 /// Addresses are equal as values: v4-mapped is IPv4, and a zone counts only where both have
@@ -114,7 +105,9 @@ pub fn tuple(info: AddrInfo) -> Tuple {
     };
     let sockaddr = match info.sockaddr {
         SocketAddr::V4(v4) => Sockaddr::V4(v4.ip().to_string(), v4.port()),
-        SocketAddr::V6(v6) => Sockaddr::V6(numeric(&v6), v6.port(), v6.flowinfo(), v6.scope_id()),
+        SocketAddr::V6(v6) => {
+            Sockaddr::V6(v6.ip().to_string(), v6.port(), v6.flowinfo(), v6.scope_id())
+        }
     };
     let canonname = info.canonname.unwrap_or_default();
     Tuple { family, socktype, proto: info.protocol, canonname, sockaddr }
@@ -148,8 +141,8 @@ mod tests {
 
     #[test]
     fn ports_are_told_where_they_were_asked() {
-        let both = ["127.0.0.1:80".parse().unwrap(), "[fe80::1%2]:80".parse().unwrap()];
-        assert_eq!(texts(&both, false), ["127.0.0.1", "fe80::1%2"]);
-        assert_eq!(texts(&both, true), ["127.0.0.1:80", "[fe80::1%2]:80"]);
+        let both = ["127.0.0.1:80".parse().unwrap(), "[fe80::1%1]:80".parse().unwrap()];
+        assert_eq!(texts(&both, false), ["127.0.0.1", "fe80::1%lo"]);
+        assert_eq!(texts(&both, true), ["127.0.0.1:80", "[fe80::1%lo]:80"]);
     }
 }

@@ -63,6 +63,18 @@ pub fn name(address: SocketAddr) -> Result<Option<String>, Failure> {
     }
 }
 
+/// An address in figures, its zone by the interface's name where there is one.
+pub fn figures(address: &SocketAddr) -> String {
+    let flags = libc::NI_NUMERICHOST | libc::NI_NUMERICSERV;
+    match address {
+        SocketAddr::V6(v6) if v6.scope_id() != 0 => match dns_lookup::getnameinfo(address, flags) {
+            Ok((figures, _)) => figures,
+            Err(_) => format!("{}%{}", v6.ip(), v6.scope_id()),
+        },
+        _ => address.ip().to_string(),
+    }
+}
+
 /// A host in the form the resolver wants: names beyond ASCII in their `xn--` form
 /// (UTS 46, RFC 5891), all else as it is.
 pub fn ascii(host: &str) -> Result<String, Failure> {
