@@ -17,6 +17,7 @@ use std::time::Instant;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
+use super::usage;
 use crate::failure::{Code, Failure, Stage};
 use crate::flags::dial::Families;
 use crate::flags::run;
@@ -27,11 +28,12 @@ use crew::{Crew, Next, Source};
 use plan::{Plan, Via};
 use print::Printer;
 
+const MANY: &str =
+    "With several questions each line ends with its question, and the worst outcome decides.";
+
 /// The flags of `resolve`.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Several questions: each line ends with its question, and the worst outcome decides."
-)]
+#[command(after_help = MANY, after_long_help = format!("{MANY}\n\n{}", usage::exit_codes()))]
 pub struct Args {
     /// A name (NAME:PORT too), an address, or a service: :http, http/tcp, 80/udp
     #[arg(value_name = "NAME|ADDRESS|:SERVICE", required_unless_present = "file")]
@@ -82,6 +84,7 @@ pub struct Args {
 impl Args {
     /// Answers all questions; the highest code of all is the run's.
     pub fn run(self, report: &Report) -> anyhow::Result<Code> {
+        let stop = run::stop(None)?;
         let plan = self.plan(report)?;
         let many = self.file.is_some() || self.questions.len() > 1;
         let jobs = match self.file {
@@ -93,7 +96,6 @@ impl Args {
         let limit = plan.limit;
         let work = Box::new(move |word: &str, until| plan.answer(word, until));
         let crew = Crew::start(source, work, jobs, limit).map_err(no_thread)?;
-        let stop = run::stop(None)?;
         let mut printer = Printer::new(report, many);
         loop {
             let next = match crew.ready() {

@@ -160,8 +160,9 @@ impl Plan {
         }
     }
 
-    /// The names of an address. The C library gives one at most, and takes a server's refusal
-    /// for an absence; so where the hosts file has no say, DNS is asked for all of them.
+    /// The names of an address. The C library gives one at most, and takes some failures of a
+    /// server (FORMERR) for an absence; so where the hosts file has no say, DNS is asked for
+    /// all of them.
     pub fn names(
         &self,
         word: &str,
