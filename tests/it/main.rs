@@ -4,6 +4,7 @@
 //! while it lives, `peer` plays the other end, `namespace` gives a run a small machine of its own. No test sleeps for luck: each waits, with a
 //! deadline, for the event it needs.
 
+mod nameserver;
 mod namespace;
 mod peer;
 mod running;
@@ -17,6 +18,9 @@ mod injected;
 mod interop;
 mod prompt;
 mod readme;
+mod resolve;
+mod resolve_server;
+mod resolve_verify;
 mod services;
 mod tcp_client;
 mod tcp_server;

@@ -1,0 +1,320 @@
+//! `resolve --server`: one name server asked directly, and every way it can lie.
+
+use std::net::SocketAddr;
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::nameserver::{
+    A, AAAA, Act, CNAME, PTR, Query, Reply, TXT, name_server, silent_server, wire,
+};
+use crate::peer::{free_port, program};
+use crate::sockit::{Run, sockit};
+
+fn ask(server: SocketAddr, line: &str) -> Run {
+    sockit("resolve --timeout 1").and(&format!("--server {server}")).and(line).run()
+}
+
+fn json(run: &Run) -> serde_json::Value {
+    serde_json::from_slice(&run.stdout).expect("one object on stdout")
+}
+
+fn answering(reply: impl Fn(Reply) -> Reply + Send + Sync + 'static) -> SocketAddr {
+    name_server(move |query: &Query| reply(query.reply()).into())
+}
+
+#[test]
+fn addresses_of_both_families_come_from_the_server() {
+    let server = name_server(|query| match query.kind() {
+        A => query.reply().a([192, 0, 2, 1]).a([192, 0, 2, 2]).into(),
+        AAAA => {
+            query.reply().has(AAAA, &[0x20, 1, 13, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]).into()
+        }
+        _ => Act::Nothing,
+    });
+    ask(server, "a.test").exits(0).prints("192.0.2.1\n192.0.2.2\n2001:db8::1\n").is_silent();
+    ask(server, "-4 a.test").exits(0).prints("192.0.2.1\n192.0.2.2\n");
+    ask(server, "--type aaaa a.test").exits(0).prints("2001:db8::1\n");
+    let told = json(&ask(server, "--json a.test"));
+    assert_eq!(told["name"], "a.test");
+    assert_eq!(told["status"], "ok");
+    assert_eq!(told["addresses"].as_array().map(Vec::len), Some(3));
+    assert!(told["milliseconds"].is_number());
+}
+
+#[test]
+fn names_and_aliases_are_followed() {
+    let server = name_server(|query| match query.kind() {
+        PTR => query.reply().has(PTR, &wire("b.test")).has(PTR, &wire("c.test")).into(),
+        A => {
+            query.reply().has(CNAME, &wire("b.test")).of(&wire("b.test"), A, &[192, 0, 2, 9]).into()
+        }
+        _ => query.reply().into(),
+    });
+    ask(server, "192.0.2.9").exits(0).prints("b.test\nc.test\n");
+    ask(server, "--type PTR 192.0.2.9").exits(0).prints("b.test\nc.test\n");
+    ask(server, "a.test").exits(0).prints("192.0.2.9\n");
+    ask(server, "--type A --all a.test")
+        .exits(0)
+        .prints("a.test\t60\tCNAME\tb.test\nb.test\t60\tA\t192.0.2.9\n");
+}
+
+#[test]
+fn absent_names_and_absent_records_are_told_apart() {
+    let no_name = answering(|reply| reply.code(3));
+    ask(no_name, "--type A a.test").exits(6).prints("").fails_at("resolve").says("NXDOMAIN");
+    assert_eq!(json(&ask(no_name, "--json a.test"))["status"], "nxdomain");
+    let no_data = answering(|reply| reply);
+    ask(no_data, "--type A a.test").exits(6).prints("").fails_at("resolve").says("NODATA");
+    assert_eq!(json(&ask(no_data, "--json a.test"))["status"], "nodata");
+}
+
+#[test]
+fn a_server_that_fails_or_refuses_is_75() {
+    for (code, word) in [(2, "SERVFAIL"), (5, "REFUSED"), (9, "NOTAUTH")] {
+        let server = answering(move |reply| reply.code(code));
+        ask(server, "a.test").exits(75).prints("").fails_at("resolve").says(word);
+        assert_eq!(json(&ask(server, "--json a.test"))["status"], "failing");
+    }
+    let nobody: SocketAddr = ([127, 0, 0, 1], free_port()).into();
+    ask(nobody, "a.test").exits(75).fails_at("resolve").says("Connection refused");
+    ask(nobody, "--tcp a.test").exits(75).fails_at("resolve").says("Connection refused");
+}
+
+#[test]
+fn a_silent_server_costs_the_limit_and_no_more() {
+    let run = sockit(&format!("resolve --timeout 2 --server {} a.test", silent_server())).run();
+    run.exits(28).prints("").fails_at("resolve").says("timed out after 2s");
+    assert!(run.took >= Duration::from_secs(2), "{:?}", run.took);
+    assert!(run.took < Duration::from_millis(2600), "{:?}", run.took);
+}
+
+#[test]
+fn a_lost_datagram_is_sent_again() {
+    let seen = Arc::new(AtomicUsize::new(0));
+    let count = seen.clone();
+    let server = name_server(move |query| match count.fetch_add(1, Ordering::SeqCst) {
+        0 => Act::Nothing,
+        _ => query.reply().a([192, 0, 2, 1]).into(),
+    });
+    sockit(&format!("resolve --type A --server {server} a.test"))
+        .run()
+        .exits(0)
+        .prints("192.0.2.1\n");
+    assert_eq!(seen.load(Ordering::SeqCst), 2);
+}
+
+#[test]
+fn ids_and_ports_are_never_the_same_twice() {
+    let ids = Arc::new(Mutex::new(Vec::new()));
+    let seen = ids.clone();
+    let server = name_server(move |query| {
+        seen.lock().unwrap().push(query.id());
+        query.reply().a([192, 0, 2, 1]).into()
+    });
+    let names: Vec<String> = (0..8).map(|n| format!("n{n}.test")).collect();
+    ask(server, &format!("--type A {}", names.join(" "))).exits(0);
+    let mut ids = ids.lock().unwrap().clone();
+    ids.sort_unstable();
+    ids.dedup();
+    assert!(ids.len() >= 7, "{ids:?}");
+}
+
+#[test]
+fn a_truncated_reply_is_asked_again_over_tcp() {
+    let server = name_server(|query| match query.tcp {
+        false => query.reply().code(0x200).into(),
+        true => (1..=200).fold(query.reply(), |reply, n| reply.a([192, 0, 2, n])).into(),
+    });
+    let run = ask(server, "--type A a.test");
+    run.exits(0);
+    assert_eq!(run.text().lines().count(), 200);
+    let direct = name_server(|query| match query.tcp {
+        false => Act::Nothing,
+        true => query.reply().a([192, 0, 2, 1]).into(),
+    });
+    ask(direct, "--tcp --type A a.test").exits(0).prints("192.0.2.1\n");
+}
+
+#[test]
+fn a_server_from_before_edns_gets_the_plain_question() {
+    let server = name_server(|query| match query.has_edns() {
+        true => query.reply().code(1).into(),
+        false => query.reply().a([192, 0, 2, 1]).into(),
+    });
+    ask(server, "--type A a.test").exits(0).prints("192.0.2.1\n");
+}
+
+/// Asks a liar for an address: it must say nothing on stdout and this much on stderr.
+fn caught(server: SocketAddr, words: &str) {
+    ask(server, "--type A a.test").exits(8).prints("").fails_at("resolve").says(words);
+    assert_eq!(json(&ask(server, "--type A --json a.test"))["status"], "lie");
+}
+
+#[test]
+fn lies_about_the_message_have_each_their_own_words() {
+    let good = |reply: Reply| reply.a([192, 0, 2, 66]);
+    caught(name_server(|query| Act::Say(vec![query.bytes[..7].to_vec()])), "too short");
+    caught(name_server(|_| Act::Say(vec![Vec::new()])), "0 of at least 12 bytes");
+    caught(answering(move |r| Reply { flags: 0x0100, ..good(r) }), "QR clear");
+    caught(answering(move |r| Reply { flags: 0xa180, ..good(r) }), "opcode 4");
+    caught(answering(move |r| Reply { counts: [2, 1, 0, 0], ..good(r) }), "2 questions");
+    caught(answering(move |r| good(r).code(3)), "NXDOMAIN and has records");
+}
+
+#[test]
+fn lies_about_the_records_have_each_their_own_words() {
+    let good = |reply: Reply| reply.a([192, 0, 2, 66]);
+    caught(answering(|r| r.of(b"\xc0\x18", A, &[1, 2, 3, 4])), "compression loop");
+    caught(answering(|r| r.of(b"\xc1\x00", A, &[1, 2, 3, 4])), "compression loop");
+    caught(answering(|r| r.of(b"\x80", A, &[1, 2, 3, 4])), "label");
+    caught(answering(move |r| Reply { counts: [1, 5, 0, 0], ..good(r) }), "promises 5 and holds 1");
+    caught(
+        answering(move |r| Reply { counts: [1, 1, 3, 0], ..good(r) }),
+        "authority section promises 3",
+    );
+    caught(answering(move |r| Reply { counts: [1, 0, 0, 0], ..good(r) }), "follow the last record");
+    caught(
+        answering(move |r| good(r).a([1, 2, 3, 4]).has(A, &[1, 2, 3])),
+        "record 3 in the answer",
+    );
+    caught(
+        answering(move |r| {
+            let mut reply = good(r);
+            let cut = reply.records.len() - 2;
+            reply.records.truncate(cut);
+            reply
+        }),
+        "runs beyond its end",
+    );
+    caught(answering(|r| r.of(&wire("b.test"), A, &[1, 2, 3, 4])), "no A record of the name");
+    caught(
+        answering(|r| r.has(CNAME, &wire("b.test")).of(&wire("b.test"), CNAME, b"\xc0\x0c")),
+        "aliases (CNAME) of the answer never end",
+    );
+}
+
+#[test]
+fn strays_are_ignored_until_the_truth_comes() {
+    let server = name_server(|query| {
+        let forged = query.reply().a([192, 0, 2, 66]);
+        let wrong_id = Reply { id: query.id() ^ 1, ..forged.clone() };
+        let wrong_name =
+            Reply { question: [&wire("b.test")[..], &[0, 1, 0, 1]].concat(), ..forged.clone() };
+        let honest = query.reply().a([192, 0, 2, 1]);
+        let then = vec![wrong_id.bytes(), wrong_name.bytes(), honest.bytes()];
+        Act::FromElsewhere(forged.bytes(), then)
+    });
+    ask(server, "--type A a.test").exits(0).prints("192.0.2.1\n");
+}
+
+#[test]
+fn strays_alone_are_told_at_the_deadline() {
+    let forged = |query: &Query| query.reply().a([192, 0, 2, 66]);
+    let wrong_id = name_server(move |query| Reply { id: !query.id(), ..forged(query) }.into());
+    caught(wrong_id, "with a wrong id");
+    let wrong_name = name_server(move |query| {
+        Reply { question: [&wire("b.test")[..], &[0, 1, 0, 1]].concat(), ..forged(query) }.into()
+    });
+    caught(wrong_name, "with another question");
+    let wrong_source =
+        name_server(move |query| Act::FromElsewhere(forged(query).bytes(), Vec::new()));
+    caught(wrong_source, "with a wrong source address");
+}
+
+#[test]
+fn lies_over_tcp_are_told_at_once() {
+    let over_tcp = |server, words: &str| {
+        let run = ask(server, "--tcp --type A a.test");
+        run.exits(8).prints("").fails_at("resolve").says(words);
+    };
+    over_tcp(name_server(|_| Act::Nothing), "after 0 of 2 bytes");
+    over_tcp(name_server(|_| Act::Raw(vec![0, 40, 1, 2, 3])), "after 3 of 40 bytes");
+    over_tcp(name_server(|_| Act::Raw(vec![0, 3, 1, 2, 3])), "too short");
+    over_tcp(answering(|r| r.code(0x200)), "truncated (TC) over TCP");
+    over_tcp(answering(|r| Reply { id: !r.id, ..r }), "wrong id");
+    over_tcp(answering(|r| Reply { question: vec![0, 0, 1, 0, 1], ..r }), "another question");
+}
+
+#[test]
+fn names_made_by_a_peer_cannot_move_the_cursor() {
+    let server = name_server(|query| match query.kind() {
+        PTR => query.reply().has(PTR, b"\x07\x1b[31m\n\x07\x04test\x00").into(),
+        TXT => query.reply().has(TXT, b"\x04a\x1b\xff\"").into(),
+        _ => query.reply().code(3).into(),
+    });
+    let run = ask(server, "192.0.2.1");
+    run.exits(0).prints("\\027[31m\\010\\007.test\n");
+    ask(server, "--type TXT a.test").exits(0).prints("\"a\\027\\255\\\"\"\n");
+    let verdict = ask(server, "--verify 192.0.2.1");
+    verdict.exits(1);
+    assert!(
+        verdict.text().starts_with("Got hostname \\027[31m\\010\\007.test, but it could not be")
+    );
+    assert!(!ask(server, "--json 192.0.2.1").text().contains('\x1b'));
+}
+
+#[test]
+fn every_type_is_told_as_dig_tells_it() {
+    let (Some(dnsmasq), Some(_)) = (program("dnsmasq"), program("dig")) else { return };
+    let Some(server) = Dnsmasq::start(dnsmasq) else { return };
+    for question in ["A", "AAAA", "MX", "TXT", "CAA", "SRV", "CNAME", "PTR"] {
+        let name = match question {
+            "SRV" => "_sip._tcp.test",
+            "CNAME" => "alias.test",
+            "PTR" => "1.1.1.10.in-addr.arpa",
+            _ => "good.test",
+        };
+        let run = ask(server.addr, &format!("--type {question} {name}"));
+        let dig = program("dig").expect("dig is here").args(server.dig(question, name)).output();
+        let dig = String::from_utf8_lossy(&dig.expect("dig runs").stdout).into_owned();
+        let plain = |text: &str| {
+            let mut lines: Vec<String> =
+                text.lines().map(|line| line.trim_end_matches('.').to_string()).collect();
+            lines.sort();
+            lines
+        };
+        run.exits(0);
+        assert_eq!(plain(&run.text()), plain(&dig), "{question}");
+    }
+}
+
+/// A real name server on a high port, for as long as this value lives.
+struct Dnsmasq {
+    child: std::process::Child,
+    addr: SocketAddr,
+}
+
+impl Dnsmasq {
+    fn start(mut command: Command) -> Option<Dnsmasq> {
+        let port = free_port();
+        command.args(["--no-daemon", "--no-resolv", "--no-hosts", "--bind-interfaces"]);
+        command.args(["--conf-file=/dev/null", "--pid-file=", "--listen-address=127.0.0.1"]);
+        command.args(["--local=/test/", "--local=/in-addr.arpa/"]);
+        command
+            .args(["--host-record=good.test,10.1.1.1,2001:db8::1", "--cname=alias.test,good.test"]);
+        command.args(["--mx-host=good.test,mail.test,10", "--txt-record=good.test,two words,more"]);
+        command.args([
+            "--srv-host=_sip._tcp.test,good.test,5060",
+            "--caa-record=good.test,0,issue,ca",
+        ]);
+        command.arg(format!("--port={port}"));
+        command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+        let child = command.spawn().ok()?;
+        crate::peer::wait_for_listener(port);
+        Some(Dnsmasq { child, addr: ([127, 0, 0, 1], port).into() })
+    }
+
+    fn dig(&self, kind: &str, name: &str) -> Vec<String> {
+        let port = self.addr.port().to_string();
+        ["+short", "-p", &port, "@127.0.0.1", name, kind].map(str::to_string).to_vec()
+    }
+}
+
+impl Drop for Dnsmasq {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

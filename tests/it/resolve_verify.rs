@@ -1,0 +1,282 @@
+//! `resolve` by the system's own resolver, on a small machine where it can be made to agree,
+//! to disagree, to fail and to fall silent.
+
+use std::time::Duration;
+
+use crate::namespace::Namespace;
+use crate::peer::program;
+use crate::sockit::{Run, sockit};
+
+/// The names and addresses that dnsmasq knows.
+const ZONE: &[&str] = &[
+    "--host-record=good.test,10.1.1.1",
+    "--host-record=six.test,2001:db8::1",
+    "--ptr-record=2.1.1.10.in-addr.arpa,lost.test",
+    "--ptr-record=3.1.1.10.in-addr.arpa,good.test",
+    "--ptr-record=6.1.1.10.in-addr.arpa,10.1.1.6",
+    "--address=/five.test/10.1.1.5",
+    "--address=/hosts.test/10.1.1.8",
+    "--cname=alias.test,good.test",
+    "--host-record=xn--bcher-kva.test,10.1.1.4",
+];
+
+const HOSTS: &str = "127.0.0.1 localhost\n::1 localhost\n10.1.1.7 stale.test\n10.2.2.7 stale.test\n\
+                     10.1.1.9 hosts.test\n";
+
+/// The address with five names, of which only the one at `place` leads back to it.
+fn five(place: usize) -> String {
+    let name = |n| if n == place { "five.test".to_string() } else { format!("p{n}.test") };
+    let ptr = |n| format!("--ptr-record=5.1.1.10.in-addr.arpa,{}", name(n));
+    (0..5).map(ptr).collect::<Vec<_>>().join(" ")
+}
+
+/// A machine whose resolver asks dnsmasq, which knows the zone and whatever `more` says.
+///
+/// Undaemonised, because a namespace made by a user does not let it change its groups; so the
+/// script waits until port 53 is taken.
+fn machine(more: &str) -> Option<Namespace> {
+    program("dnsmasq")?;
+    let how = "--no-daemon --conf-file=/dev/null --pid-file= --no-resolv --no-hosts";
+    let zone = ZONE.join(" ");
+    Some(bare().before(&format!(
+        "mount -t proc proc /proc || exit 97
+        dnsmasq {how} --local=/test/ --local=/ip6.arpa/ {zone} {more} >/dev/null 2>&1 &
+        server=$!
+        until grep -q :0035 /proc/net/udp; do kill -0 $server || exit 98; sleep 0.01; done"
+    )))
+}
+
+/// A machine with this hosts file and nobody who serves names.
+fn bare() -> Namespace {
+    Namespace::new()
+        .etc("hosts", HOSTS)
+        .nsswitch("hosts: files dns\nservices: files")
+        .resolv("nameserver 127.0.0.1")
+}
+
+const REVERSE: &str = "--local=/in-addr.arpa/";
+
+struct Row {
+    asked: &'static str,
+    text: &'static str,
+    code: i32,
+    status: &'static str,
+}
+
+const fn row(asked: &'static str, text: &'static str, code: i32, status: &'static str) -> Row {
+    Row { asked, text, code, status }
+}
+
+const VERDICTS: &[Row] = &[
+    row("10.1.1.1", "Validated hostname: good.test\n", 0, "validated"),
+    row("::ffff:10.1.1.1", "Validated hostname: good.test\n", 0, "validated"),
+    row("2001:db8::1", "Validated hostname: six.test\n", 0, "validated"),
+    row("2001:DB8:0:0::1", "Validated hostname: six.test\n", 0, "validated"),
+    row(
+        "2001:0db8:0000:0000:0000:0000:0000:0001",
+        "Validated hostname: six.test\n",
+        0,
+        "validated",
+    ),
+    row("127.0.0.1", "Validated hostname: localhost\n", 0, "validated"),
+    row("10.1.1.7", "Validated hostname: stale.test\n", 0, "validated"),
+    row("10.1.1.5", "Validated hostname: five.test\n", 0, "validated"),
+    row(
+        "10.1.1.2",
+        "Got hostname lost.test, but it could not be forward-resolved: Name or service not known\n",
+        1,
+        "forward-failed",
+    ),
+    row(
+        "10.1.1.3",
+        "Got hostname good.test, but on forward lookup, original IP 10.1.1.3 did not appear in IP \
+         address list.\n",
+        1,
+        "mismatch",
+    ),
+    row(
+        "10.1.1.6",
+        "Got hostname 10.1.1.6, but it could not be forward-resolved: a name that is itself an \
+         address proves nothing\n",
+        1,
+        "forward-failed",
+    ),
+    row("10.9.9.9", "No host names available for 10.9.9.9; this may be normal.\n", 0, "none"),
+    row(
+        "2001:db8::99",
+        "No host names available for 2001:db8::99; this may be normal.\n",
+        0,
+        "none",
+    ),
+];
+
+fn verdict(run: &Run) -> serde_json::Value {
+    serde_json::from_slice(&run.stdout).expect("one object on stdout")
+}
+
+#[test]
+fn every_verdict_has_its_text_its_code_and_its_json() {
+    let Some(machine) = machine(&format!("{REVERSE} {}", five(2))) else { return };
+    for row in VERDICTS {
+        let Some(run) = machine.run(&format!("resolve --verify {}", row.asked)) else { return };
+        run.exits(row.code).prints(row.text).is_silent();
+        let Some(run) = machine.run(&format!("resolve --verify --json {}", row.asked)) else {
+            return;
+        };
+        run.exits(row.code);
+        let told = verdict(&run);
+        assert_eq!((&told["name"], &told["status"]), (&row.asked.into(), &row.status.into()));
+        assert_eq!(told["verdict"], row.text.trim_end());
+    }
+}
+
+#[test]
+fn one_of_five_names_is_enough_wherever_it_stands() {
+    for place in [0, 4] {
+        let Some(machine) = machine(&format!("{REVERSE} {}", five(place))) else { return };
+        let Some(run) = machine.run("resolve --verify -v 10.1.1.5") else { return };
+        run.exits(0).prints("Validated hostname: five.test\n").says("five.test: confirmed");
+        for n in (0..5).filter(|&n| n != place) {
+            run.says(&format!("p{n}.test: unresolved"));
+        }
+    }
+}
+
+#[test]
+fn no_name_is_a_negative_answer_only_when_strict() {
+    let Some(machine) = machine(REVERSE) else { return };
+    let Some(run) = machine.run("resolve --verify --strict 10.9.9.9") else { return };
+    run.exits(1).prints("No host names available for 10.9.9.9; this may be normal.\n");
+    let Some(run) = machine.run("resolve --verify --strict 10.1.1.1") else { return };
+    run.exits(0);
+    let Some(run) = machine.run("resolve 10.9.9.9") else { return };
+    run.exits(6).prints("").fails_at("resolve");
+}
+
+#[test]
+fn the_worst_of_several_decides_and_each_has_its_line() {
+    let Some(machine) = machine(REVERSE) else { return };
+    let Some(run) = machine.run("resolve --verify 10.1.1.1 10.1.1.2 10.9.9.9") else { return };
+    run.exits(1);
+    let text = run.text();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 3, "{text}");
+    assert!(lines[0].starts_with("Validated") && lines[1].starts_with("Got hostname lost.test"));
+    assert!(lines[2].starts_with("No host names"));
+}
+
+#[test]
+fn an_outage_is_never_taken_for_an_answer() {
+    let Some(run) = bare().run("resolve --verify 10.1.1.1") else { return };
+    run.exits(75).prints("").fails_at("resolve");
+    let Some(run) = bare().run("resolve --verify --json 10.1.1.1") else { return };
+    assert_eq!(verdict(&run)["status"], "failing");
+    let Some(run) = bare().run("resolve good.test") else { return };
+    run.exits(75).prints("").says("Temporary failure in name resolution");
+}
+
+#[test]
+fn a_server_that_refuses_is_no_absence() {
+    // Without a zone for in-addr.arpa and anybody to ask, dnsmasq refuses.
+    let Some(machine) = machine("") else { return };
+    let Some(run) = machine.run("resolve --verify 10.9.9.9") else { return };
+    run.exits(75).prints("").fails_at("resolve");
+    let Some(run) = machine.run("resolve 10.9.9.9") else { return };
+    run.exits(75).prints("").fails_at("resolve");
+}
+
+#[test]
+fn a_silent_server_costs_the_limit() {
+    let Some(machine) = machine(REVERSE) else { return };
+    let stopped = |line: &str| {
+        let silent = "kill -STOP $server";
+        let words = machine.words()?;
+        let words =
+            words.iter().map(|word| word.replace("exec \"$0\"", &format!("{silent}\nexec \"$0\"")));
+        Some(sockit(line).under(words).run())
+    };
+    for line in ["resolve --timeout 2 good.test", "resolve --timeout 2 --verify 10.1.1.1"] {
+        let Some(run) = stopped(line) else { return };
+        run.exits(28).prints("").fails_at("resolve").says("timed out after 2s");
+        assert!(run.took >= Duration::from_secs(2), "{:?}", run.took);
+        assert!(run.took < Duration::from_secs(4), "{:?}", run.took);
+    }
+}
+
+#[test]
+fn the_hosts_file_and_dns_are_compared() {
+    let Some(machine) = machine(REVERSE) else { return };
+    let Some(run) = machine.run("resolve --via both hosts.test") else { return };
+    run.exits(1).prints("system\t10.1.1.9\ndns\t10.1.1.8\n");
+    let Some(run) = machine.run("resolve --via both --json hosts.test") else { return };
+    assert_eq!(verdict(&run)["status"], "differs");
+    let Some(run) = machine.run("resolve --via both good.test") else { return };
+    run.exits(0).prints("both\t10.1.1.1\n");
+    let Some(run) = machine.run("resolve --via both stale.test") else { return };
+    run.exits(1).prints("system\t10.1.1.7\nsystem\t10.2.2.7\n");
+    let Some(run) = machine.run("resolve --via both nosuch.test") else { return };
+    run.exits(6).prints("");
+    let Some(run) = machine.run("resolve --via dns hosts.test") else { return };
+    run.exits(0).prints("10.1.1.8\n");
+    let Some(run) = machine.run("resolve hosts.test") else { return };
+    run.exits(0).prints("10.1.1.9\n");
+}
+
+#[test]
+fn without_dns_in_nsswitch_nobody_is_asked() {
+    let alone = bare().nsswitch("hosts: files");
+    let Some(run) = alone.run("resolve --verify 10.9.9.9") else { return };
+    run.exits(0).prints("No host names available for 10.9.9.9; this may be normal.\n");
+    let Some(run) = alone.run("resolve nosuch.test") else { return };
+    run.exits(6);
+}
+
+#[test]
+fn an_international_name_is_found_in_both_its_forms() {
+    let Some(machine) = machine(REVERSE) else { return };
+    for form in ["bücher.test", "BÜCHER.test", "xn--bcher-kva.test"] {
+        let Some(run) = machine.run(&format!("resolve {form}")) else { return };
+        run.exits(0).prints("10.1.1.4\n");
+    }
+    let Some(run) = machine.run("resolve --via dns bücher.test") else { return };
+    run.exits(0).prints("10.1.1.4\n");
+}
+
+#[test]
+fn tuples_and_order_are_those_of_python() {
+    if program("python3").is_none() {
+        return;
+    }
+    let Some(machine) = machine(REVERSE) else { return };
+    let names = "localhost good.test six.test alias.test stale.test hosts.test 127.0.0.1 ::1 127.1 \
+                 0x7f.1 2001:db8::1 fe80::1%lo";
+    let python = "import socket,sys\nfor n in sys.argv[1:]:\n for f,t,p,c,a in \
+                  socket.getaddrinfo(n,0,flags=socket.AI_CANONNAME):\n  \
+                  print(f.name,t.name,p,c,a,n,sep='\\t')";
+    let Some(words) = machine.words() else { return };
+    let mut other = std::process::Command::new(&words[0]);
+    other.args(&words[1..]).args(["python3", "-c", python]).args(names.split_whitespace());
+    let other = other.output().expect("python runs");
+    assert!(other.status.success(), "{}", String::from_utf8_lossy(&other.stderr));
+    let Some(run) = machine.run(&format!("resolve --all {names}")) else { return };
+    run.exits(0).prints(&other.stdout);
+}
+
+#[test]
+fn a_thousand_names_in_one_run_beat_a_thousand_runs() {
+    let Some(machine) = machine("--address=/many.test/10.3.3.3") else { return };
+    let Some(words) = machine.words() else { return };
+    let list: String = (0..1000).map(|n| format!("n{n}.many.test\n")).collect();
+    let run = sockit("resolve -f -").under(&words).stdin(&list).run();
+    run.exits(0);
+    let text = run.text();
+    let order = text.lines().map(|line| line.split('\t').nth(1).unwrap_or_default());
+    assert!(order.eq(list.lines()), "{text}");
+    let loops = "for n in $(seq 0 999); do getent ahosts n$n.many.test >/dev/null; done";
+    let began = std::time::Instant::now();
+    let mut other = std::process::Command::new(&words[0]);
+    let done = other.args(&words[1..]).args(["sh", "-c", loops]).output().expect("getent runs");
+    assert!(done.status.success(), "{done:?}");
+    let theirs = began.elapsed();
+    assert!(run.took * 5 < theirs, "ours {:?}, a thousand getents {theirs:?}", run.took);
+}
