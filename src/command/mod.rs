@@ -1,5 +1,6 @@
 //! What the user asks for: one file per subcommand, and the only `match` over them.
 
+pub mod conversation;
 pub mod hosting;
 pub mod resolve;
 pub mod tcp_client;

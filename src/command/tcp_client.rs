@@ -1,11 +1,10 @@
 //! `tcp-client`: connects by TCP and talks: pipe, prompt or script.
 
-use super::usage;
+use super::{conversation, usage};
 use crate::failure::Code;
 use crate::flags::dial::{Dialling, Target};
-use crate::flags::run;
+use crate::flags::talk::Talk;
 use crate::report::Report;
-use crate::report::event::{Ends, Event};
 
 /// What the user asks of tcp-client.
 #[derive(Debug, clap::Args)]
@@ -14,7 +13,10 @@ pub struct Args {
     /// Whom
     #[command(flatten)]
     pub target: Target,
-    /// How
+    /// What to say
+    #[command(flatten)]
+    pub talk: Talk,
+    /// How to connect
     #[command(flatten)]
     pub dialling: Dialling,
 }
@@ -22,11 +24,8 @@ pub struct Args {
 impl Args {
     /// Connects and talks to the end.
     pub fn run(self, report: &Report) -> anyhow::Result<Code> {
-        let endpoint = self.target.endpoint()?;
-        let stop = run::stop(None)?;
-        let dial = self.dialling.dial(endpoint);
-        let stream = dial.call(&stop, &|step| report.step(|| step.to_string()))?;
-        report.tell(&Event::Connected(Ends::new(1, &stream.facts)));
-        Ok(Code::Done)
+        let dial = self.dialling.dial(self.target.endpoint()?);
+        let tell = |step: crate::net::step::Step| report.step(|| step.to_string());
+        Ok(conversation::hold(&self.talk, report, |stop| dial.call(stop, &tell))?)
     }
 }

@@ -4,6 +4,8 @@ pub mod bind;
 pub mod dial;
 pub mod output;
 pub mod run;
+pub mod script;
 pub mod serve;
 pub mod socket;
+pub mod talk;
 pub mod values;

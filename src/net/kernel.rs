@@ -20,6 +20,39 @@ pub fn unsent(socket: BorrowedFd<'_>) -> io::Result<usize> {
     }
 }
 
+/// Bytes of ours that the peer's kernel has acknowledged, also after the connection has broken
+/// (tcp(7), `TCP_INFO`; the field came with Linux 4.1). `None` for other sockets.
+#[cfg(target_os = "linux")]
+pub fn acknowledged(socket: BorrowedFd<'_>) -> Option<u64> {
+    /// Where `tcpi_bytes_acked` begins in `struct tcp_info`, which only ever grows at its end.
+    const BYTES_ACKED: usize = 120;
+    let mut info = [0u8; 256];
+    let mut length = info.len() as libc::socklen_t;
+    // SAFETY: the kernel writes at most `length` bytes to `info` and the number it wrote to
+    // `length`; both outlive the call.
+    let done = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            info.as_mut_ptr().cast(),
+            &mut length,
+        )
+    };
+    if done != 0 || (length as usize) < BYTES_ACKED + 8 {
+        return None;
+    }
+    let field = info[BYTES_ACKED..BYTES_ACKED + 8].try_into().ok()?;
+    // The SYN counts as one byte.
+    Some(u64::from_ne_bytes(field).saturating_sub(1))
+}
+
+/// Not known on this system.
+#[cfg(not(target_os = "linux"))]
+pub fn acknowledged(_: BorrowedFd<'_>) -> Option<u64> {
+    None
+}
+
 /// Who is at the other end of a Unix socket; `None` for any other kind of socket.
 #[cfg(target_os = "linux")]
 pub fn credentials(socket: &Socket) -> Option<Credentials> {

@@ -17,6 +17,7 @@ pub mod pool;
 mod race;
 pub mod resolve;
 pub mod socket;
+pub mod stdio;
 pub mod step;
 pub mod stream;
 pub mod table;

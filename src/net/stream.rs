@@ -170,6 +170,13 @@ impl Hangup {
         undelivered(&self.socket)
     }
 
+    /// Whether the peer's kernel is known not to have acknowledged all of `sent` bytes; asked of a
+    /// connection that has broken. Under a layer `sent` counts fewer bytes than the wire carried,
+    /// so the answer errs on the side of «all».
+    pub fn unacknowledged(&self, sent: u64) -> bool {
+        super::kernel::acknowledged(self.socket.as_fd()).is_some_and(|acked| acked < sent)
+    }
+
     /// The socket under all layers, for `poll(2)` and for questions, not for bytes.
     pub fn socket(&self) -> &Socket {
         &self.socket

@@ -1,4 +1,136 @@
 //! Moving bytes between two ends, by whichever call suits both.
+//!
+//! [`pump`] asks what the ends are and chooses: sendfile from a file to a socket, splice wherever
+//! a pipe is at one end or can be put between, and a large buffer otherwise. Whoever wants to see
+//! or change the bytes (a tap, a filter, a rate) gets the buffer. Each faster way falls back on
+//! the buffer when the kernel refuses it, with nothing lost.
 
 pub mod buffer;
+mod copy;
+pub mod duplex;
+mod ends;
+pub mod filter;
+pub mod pace;
+mod referee;
+#[cfg(target_os = "linux")]
+mod sendfile;
+#[cfg(target_os = "linux")]
+mod splice;
 pub mod stdout;
+pub mod tap;
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::event::{PollFd, PollFlags};
+
+use crate::net::stream::{Reader, Writer};
+use crate::stop::poll_until;
+
+/// Bytes moved so far, readable from any thread.
+#[derive(Debug, Clone, Default)]
+pub struct Meter(Arc<AtomicU64>);
+
+impl Meter {
+    /// Counts `bytes` more.
+    pub fn add(&self, bytes: usize) {
+        self.0.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Bytes so far.
+    pub fn total(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What happens to bytes on their way.
+#[derive(Default)]
+pub struct Flow {
+    /// Counts what has arrived.
+    pub meter: Meter,
+    /// Holds the flow back to a rate.
+    pub pace: Option<pace::Pace>,
+    /// Changes the bytes.
+    pub filter: Option<filter::Crlf>,
+    /// Sees the bytes as they leave or arrive.
+    pub tap: Option<tap::Tap>,
+    /// Ends the flow, as if the source had ended, once this hangs up: for a source that must be
+    /// let go of while it is silent.
+    pub cancel: Option<OwnedFd>,
+}
+
+impl Flow {
+    /// Waits until `from` has something; `false` once the flow is cancelled. Without a cancel there
+    /// is nothing to choose between, and reading itself waits.
+    fn awaits(&self, from: Option<BorrowedFd<'_>>) -> io::Result<bool> {
+        let (Some(cancel), Some(from)) = (&self.cancel, from) else { return Ok(true) };
+        let mut fds = [
+            PollFd::from_borrowed_fd(cancel.as_fd(), PollFlags::IN),
+            PollFd::from_borrowed_fd(from, PollFlags::IN),
+        ];
+        poll_until(&mut fds, None)?;
+        Ok(fds[0].revents().is_empty())
+    }
+
+    /// Whether nobody needs to see the bytes, so that they may stay in the kernel.
+    fn is_blind(&self) -> bool {
+        self.pace.is_none() && self.filter.is_none() && self.tap.is_none()
+    }
+}
+
+/// On which side a flow broke.
+#[derive(Debug)]
+pub enum Break {
+    /// The source failed.
+    Read(io::Error),
+    /// The destination failed; what was read last is not all delivered.
+    Write(io::Error),
+}
+
+impl Break {
+    /// The system's own error.
+    pub fn error(&self) -> &io::Error {
+        match self {
+            Break::Read(e) | Break::Write(e) => e,
+        }
+    }
+}
+
+/// Moves everything from `from` to `to`, until `from` has no more.
+pub fn pump(from: &mut dyn Reader, to: &mut dyn Writer, flow: &mut Flow) -> Result<(), Break> {
+    #[cfg(target_os = "linux")]
+    if flow.is_blind()
+        && let Some(way) = ends::way(from.raw(), to.raw())
+    {
+        tracing::debug!(?way, "pump");
+        let done = match way {
+            ends::Way::Sendfile(file, socket) => sendfile::run(file, socket, &flow.meter),
+            ends::Way::Splice(one, other) => splice::direct(one, other, flow),
+            ends::Way::Through(one, other) => splice::through(one, other, &flow.meter),
+        };
+        match done {
+            Err(Refused::Kernel) => {}
+            Err(Refused::Broken(broken)) => return Err(broken),
+            Ok(()) => return Ok(()),
+        }
+    }
+    copy::run(from, to, flow)
+}
+
+/// Why a faster way did not come to its end.
+#[cfg(target_os = "linux")]
+enum Refused {
+    /// The kernel does not do this for these two; everything it took has been delivered.
+    Kernel,
+    /// One end failed.
+    Broken(Break),
+}
+
+/// Errors by which the kernel says «not for these two» (splice(2), sendfile(2)).
+#[cfg(target_os = "linux")]
+fn is_refusal(error: rustix::io::Errno) -> bool {
+    use rustix::io::Errno;
+    matches!(error, Errno::INVAL | Errno::NOSYS | Errno::PERM | Errno::OPNOTSUPP)
+}

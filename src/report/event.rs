@@ -31,6 +31,8 @@ pub enum Event {
     },
     /// A connection is over.
     Closed(Closed),
+    /// What a client's connection came to (`--stats`).
+    Stats(Stats),
     /// Something the user should know; the run goes on.
     Warning {
         /// The connection, if it concerns one.
@@ -124,6 +126,27 @@ pub struct Closed {
     pub role: Role,
 }
 
+/// What a connection came to, in figures.
+#[derive(Debug, Clone, Serialize)]
+pub struct Stats {
+    /// The connection.
+    pub conn: u64,
+    /// Bytes the user received.
+    pub bytes_in: u64,
+    /// Bytes the user sent.
+    pub bytes_out: u64,
+    /// From connected to the end.
+    pub seconds: f64,
+    /// Bytes a second received, on the average.
+    pub rate_in: f64,
+    /// Bytes a second sent, on the average.
+    pub rate_out: f64,
+    /// From the start of the run until the connection stood: name, TCP, layers.
+    pub connect_milliseconds: f64,
+    /// Who or what ended it.
+    pub ended_by: Ending,
+}
+
 /// On whose behalf an event is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
@@ -178,6 +201,7 @@ impl Event {
         match self {
             Event::Error(_) => Level::Error,
             Event::Warning { .. } | Event::Listening { .. } | Event::Accepted(_) => Level::Usual,
+            Event::Stats(_) => Level::Usual,
             Event::Closed(closed) if closed.role == Role::Server => Level::Usual,
             Event::Connected(_)
             | Event::Closed(_)

@@ -6,7 +6,9 @@
 
 pub mod escape;
 pub mod event;
+pub mod hex;
 pub mod json;
+pub mod progress;
 pub mod resolved;
 pub mod talk;
 pub mod text;

@@ -1,7 +1,7 @@
 //! Events as lines for people.
 
 use super::escape::escape;
-use super::event::{Closed, Ends, Event, Role, Side, Trouble};
+use super::event::{Closed, Ends, Event, Role, Side, Stats, Trouble};
 use super::resolved::Resolved;
 
 /// Whether lines carry colour.
@@ -37,6 +37,7 @@ pub fn line(event: &Event, palette: Palette) -> String {
         Event::Warning { message, .. } => {
             format!("sockit: {} {}", palette.paint("33", "warning:"), escape(message))
         }
+        Event::Stats(figures) => stats(figures),
         Event::Error(trouble) => error(trouble, palette),
         Event::Resolved(answer) => rows(answer),
         Event::Step { message } => escape(message).into_owned(),
@@ -60,6 +61,21 @@ fn closed(c: &Closed) -> String {
     let carried = format!("{} bytes in, {} bytes out, {:.3} s", c.bytes_in, c.bytes_out, c.seconds);
     let status = c.exit_status.map(|s| format!(", exit status {s}")).unwrap_or_default();
     format!("{whom} {carried}, ended by {}{status}", c.ended_by.word())
+}
+
+fn stats(s: &Stats) -> String {
+    let rate = |rate: f64| bytesize::ByteSize(rate as u64).display().iec().to_string();
+    format!(
+        "received {} bytes ({}/s), sent {} bytes ({}/s), in {:.3} s; connected in {:.1} ms; \
+         ended by {}",
+        s.bytes_in,
+        rate(s.rate_in),
+        s.bytes_out,
+        rate(s.rate_out),
+        s.seconds,
+        s.connect_milliseconds,
+        s.ended_by.word()
+    )
 }
 
 fn error(trouble: &Trouble, palette: Palette) -> String {

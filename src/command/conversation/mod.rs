@@ -1,0 +1,89 @@
+//! What a client does with a stream that stands: pipe, prompt or script. tcp-client and
+//! unix-client differ only in how they connect.
+
+mod inbox;
+mod lines;
+mod pipe;
+mod prompt;
+mod script;
+mod stats;
+
+use std::io::IsTerminal;
+use std::time::Instant;
+
+use crate::failure::{Code, Failure};
+use crate::flags::run;
+use crate::flags::talk::Talk;
+use crate::net::stream::{Ending, Facts, Stream};
+use crate::report::Report;
+use crate::report::event::{Closed, Ends, Event, Role};
+use crate::stop::Stop;
+
+/// The number of a client's only connection.
+const CONN: u64 = 1;
+
+/// How a conversation ended, whatever its manner.
+struct Talked {
+    bytes_in: u64,
+    bytes_out: u64,
+    by: Ending,
+    outcome: Result<Code, Failure>,
+}
+
+/// Connects by `dial`, talks as `talk` says, and tells how it went.
+///
+/// Fails at whichever stage the conversation broke; what had been learnt is told before.
+pub fn hold(
+    talk: &Talk,
+    report: &Report,
+    dial: impl FnOnce(&Stop) -> Result<Stream, Failure>,
+) -> Result<Code, Failure> {
+    let stop = run::stop(talk.limit())?;
+    let files = pipe::Files::open(talk)?;
+    let began = Instant::now();
+    let stream = dial(&stop)?;
+    let connected = began.elapsed();
+    let facts = stream.facts.clone();
+    report.tell(&Event::Connected(Ends::new(CONN, &facts)));
+
+    let talked = match manner(talk) {
+        Manner::Script => script::run(stream, talk, files, report, &stop),
+        Manner::Prompt => prompt::run(stream, talk, files, report, &stop),
+        Manner::Pipe => pipe::run(stream, talk, files, report, &stop),
+    };
+    report.tell(&closed(&talked, &facts));
+    if talk.stats {
+        report.tell(&stats::event(&talked, &facts, connected));
+    }
+    talked.outcome
+}
+
+enum Manner {
+    Script,
+    Prompt,
+    Pipe,
+}
+
+fn manner(talk: &Talk) -> Manner {
+    let by_terminal = std::io::stdin().is_terminal() && !talk.no_prompt;
+    let wants_bytes = talk.input.is_some() || talk.recv_only;
+    match (talk.is_script(), talk.prompt || by_terminal) {
+        (true, _) => Manner::Script,
+        (_, true) if !wants_bytes => Manner::Prompt,
+        _ => Manner::Pipe,
+    }
+}
+
+fn closed(talked: &Talked, facts: &Facts) -> Event {
+    Event::Closed(Closed {
+        conn: CONN,
+        bytes_in: talked.bytes_in,
+        bytes_out: talked.bytes_out,
+        seconds: facts.began.elapsed().as_secs_f64(),
+        local: facts.local.to_string(),
+        peer: facts.peer.to_string(),
+        ended_by: talked.by,
+        exit_status: None,
+        role: Role::Client,
+    })
+}

@@ -1,0 +1,193 @@
+//! Bytes both ways, untouched.
+
+use std::fs::{File, OpenOptions};
+use std::io::{IsTerminal, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::time::Instant;
+
+use super::{CONN, Talked};
+use crate::failure::{Code, Failure, Stage};
+use crate::flags::talk::Talk;
+use crate::net::stdio::{Local, Part};
+use crate::net::stream::{Reader, Stream, Writer};
+use crate::pump::duplex::{Near, OnEnd, Terms, Witness, duplex};
+use crate::pump::pace::Pace;
+use crate::pump::tap::Tap;
+use crate::pump::{Flow, Meter, filter};
+use crate::report::Report;
+use crate::report::event::{Event, Side};
+use crate::report::hex::Dump;
+use crate::report::progress::Progress;
+use crate::stop::Stop;
+
+/// The files of a conversation, opened before anybody is called: a missing one costs no connection.
+pub struct Files {
+    input: Option<File>,
+    output: Option<File>,
+    hex: Option<Dump>,
+}
+
+impl Files {
+    /// Opens what `talk` names.
+    ///
+    /// Fails at [`Stage::File`] with 26 for what is read and 23 for what is written.
+    pub fn open(talk: &Talk) -> Result<Files, Failure> {
+        let input = talk.input.as_deref().map(|path| open_input(path, talk.offset)).transpose()?;
+        let output = talk.output.as_deref().map(create).transpose()?;
+        let hex = match talk.hex.as_deref() {
+            Some(path) if path == Path::new("-") => Some(Dump::to_stderr()),
+            Some(path) => Some(Dump::to_file(create(path)?)),
+            None => None,
+        };
+        Ok(Files { input, output, hex })
+    }
+
+    /// Both directions' taps, if a dump was asked for.
+    pub fn taps(&mut self) -> (Option<Tap>, Option<Tap>) {
+        match self.hex.take().map(Tap::pair) {
+            Some((sent, received)) => (Some(sent), Some(received)),
+            None => (None, None),
+        }
+    }
+}
+
+fn open_input(path: &Path, offset: Option<u64>) -> Result<File, Failure> {
+    let failed = |e| Failure::new(Stage::File, path.display(), e);
+    let mut file = File::open(path).map_err(failed)?;
+    if file.metadata().is_ok_and(|meta| meta.is_dir()) {
+        return Err(failed(std::io::ErrorKind::IsADirectory.into()));
+    }
+    if let Some(offset) = offset {
+        file.seek(SeekFrom::Start(offset)).map_err(failed)?;
+    }
+    Ok(file)
+}
+
+fn create(path: &Path) -> Result<File, Failure> {
+    let opened = OpenOptions::new().write(true).create(true).truncate(true).open(path);
+    opened.map_err(|e| Failure::new(Stage::File, path.display(), e).with_code(Code::Write))
+}
+
+/// Runs the conversation until both sides have ended, or one cannot go on.
+pub fn run(stream: Stream, talk: &Talk, mut files: Files, report: &Report, stop: &Stop) -> Talked {
+    let (sent_tap, received_tap) = files.taps();
+    let pace = || talk.rate.map(Pace::new);
+    let up = Flow {
+        pace: pace(),
+        filter: talk.crlf.then(filter::Crlf::default),
+        tap: sent_tap,
+        ..Flow::default()
+    };
+    let down = Flow { pace: pace(), tap: received_tap, ..Flow::default() };
+    let (sent, received) = (up.meter.clone(), down.meter.clone());
+    let observer = Observer::new(talk, &files, report, &sent, &received);
+    let terms = Terms {
+        on_end: talk.on_end(),
+        idle: talk.idle_timeout.0,
+        delay: talk.delay,
+        shared_input: false,
+    };
+    let over = duplex(stream, near(talk, files), (up, down), terms, &observer, stop);
+    observer.end();
+    Talked {
+        bytes_in: received.total(),
+        bytes_out: sent.total(),
+        by: over.by,
+        outcome: over.outcome.map(|()| Code::Done),
+    }
+}
+
+fn near(talk: &Talk, files: Files) -> Near {
+    let endless = talk.input.is_none() && std::io::stdin().is_terminal();
+    let input = match &talk.input {
+        Some(path) => (Stage::File, path.display().to_string()),
+        None => (Stage::Stdin, String::new()),
+    };
+    let output = match &talk.output {
+        Some(path) => (Stage::File, path.display().to_string()),
+        None => (Stage::Stdout, String::new()),
+    };
+    let reader: Box<dyn Reader> = match (files.input, talk.count) {
+        (Some(file), Some(count)) => Box::new(Part::new(file, count)),
+        (Some(file), None) => Box::new(Local(file)),
+        (None, _) => Box::new(Local::stdin()),
+    };
+    let writer: Box<dyn Writer> = match files.output {
+        _ if talk.on_end() == OnEnd::SendOnly => Box::new(Dropped),
+        Some(file) => Box::new(Local(file)),
+        None => Box::new(Local::stdout()),
+    };
+    Near { reader: (!talk.recv_only).then_some(reader), writer, input, output, endless }
+}
+
+/// Where `--send-only` puts what comes.
+struct Dropped;
+
+impl Write for Dropped {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Writer for Dropped {
+    fn finish(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Tells half-closes and draws progress.
+struct Observer<'a> {
+    report: &'a Report,
+    progress: Option<Progress>,
+    meters: [Meter; 2],
+    began: Instant,
+}
+
+impl<'a> Observer<'a> {
+    fn new(talk: &Talk, files: &Files, report: &'a Report, sent: &Meter, received: &Meter) -> Self {
+        let moves_files = files.input.is_some() || files.output.is_some();
+        let shown = (talk.progress || moves_files) && report.may_draw();
+        let size = files.input.as_ref().and_then(|file| file.metadata().ok()).map(|meta| {
+            let left = meta.len().saturating_sub(talk.offset.unwrap_or(0));
+            left.min(talk.count.unwrap_or(u64::MAX))
+        });
+        Observer {
+            report,
+            progress: shown.then(|| Progress::new(size.filter(|size| *size > 0))),
+            meters: [sent.clone(), received.clone()],
+            began: Instant::now(),
+        }
+    }
+
+    fn end(&self) {
+        if let Some(progress) = &self.progress {
+            self.tick();
+            progress.end();
+        }
+        tracing::debug!(elapsed = ?self.began.elapsed(), "conversation over");
+    }
+}
+
+impl Witness for Observer<'_> {
+    fn we_half_closed(&self) {
+        self.report.tell(&Event::HalfClosed { conn: CONN, by: Side::Us });
+    }
+
+    fn peer_half_closed(&self) {
+        self.report.tell(&Event::HalfClosed { conn: CONN, by: Side::Peer });
+    }
+
+    fn tick(&self) {
+        if let Some(progress) = &self.progress {
+            progress.at(self.meters.iter().map(Meter::total).sum());
+        }
+    }
+
+    fn wants_ticks(&self) -> bool {
+        self.progress.is_some()
+    }
+}

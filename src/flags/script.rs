@@ -1,0 +1,123 @@
+//! `--send` and `--expect`, which keep the order they were given in.
+
+use clap::{Arg, ArgAction, ArgMatches, Args, Command};
+use regex_lite::Regex;
+
+use super::values;
+
+/// One step of a scripted talk.
+#[derive(Debug, Clone)]
+pub enum Step {
+    /// Say these bytes and wait for the reply.
+    Send(Vec<u8>),
+    /// Wait until what has arrived matches.
+    Expect(Regex),
+}
+
+/// The steps, in order; none for a talk that is not scripted.
+#[derive(Debug, Clone, Default)]
+pub struct Script {
+    /// What to do, one after the other.
+    pub steps: Vec<Step>,
+}
+
+/// Flags that a script cannot be combined with.
+const OTHERS: [&str; 7] =
+    ["input", "prompt", "recv_only", "send_only", "hang_up", "no_half_close", "output"];
+
+impl clap::FromArgMatches for Script {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Script, clap::Error> {
+        let mut script = Script::default();
+        script.update_from_arg_matches(matches)?;
+        Ok(script)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        let mut steps: Vec<(usize, Step)> = Vec::new();
+        if let (Some(words), Some(places)) =
+            (matches.get_many::<Vec<u8>>("send"), matches.indices_of("send"))
+        {
+            steps.extend(places.zip(words.cloned().map(Step::Send)));
+        }
+        if let (Some(words), Some(places)) =
+            (matches.get_many::<Regex>("expect"), matches.indices_of("expect"))
+        {
+            steps.extend(places.zip(words.cloned().map(Step::Expect)));
+        }
+        steps.sort_by_key(|(place, _)| *place);
+        self.steps = steps.into_iter().map(|(_, step)| step).collect();
+        Ok(())
+    }
+}
+
+impl Args for Script {
+    fn augment_args(command: Command) -> Command {
+        let arg = |name: &'static str, value: &'static str, help: &'static str| {
+            Arg::new(name)
+                .long(name)
+                .value_name(value)
+                .help(help)
+                .help_heading("Talking")
+                .action(ArgAction::Append)
+                .allow_hyphen_values(true)
+                .conflicts_with_all(OTHERS)
+        };
+        command
+            .arg(
+                arg(
+                    "send",
+                    "TEXT",
+                    "Say TEXT and wait for the reply; repeatable, with C escapes (\\n)",
+                )
+                .value_parser(values::unescape),
+            )
+            .arg(
+                arg(
+                    "expect",
+                    "REGEX",
+                    "Wait until what has arrived matches; repeatable, in order with --send",
+                )
+                .value_parser(pattern),
+            )
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Script::augment_args(command)
+    }
+}
+
+fn pattern(word: &str) -> Result<Regex, String> {
+    Regex::new(word).map_err(|e| format!("'{word}' is not a regular expression: {e}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::FromArgMatches;
+
+    #[test]
+    fn steps_keep_the_order_they_were_given_in() {
+        let command = Script::augment_args(Command::new("t")).mut_args(|arg| {
+            let name = arg.get_id().to_string();
+            Arg::new(name.clone()).long(name).action(ArgAction::Append).value_parser(
+                if arg.get_id() == "send" {
+                    clap::builder::ValueParser::new(values::unescape)
+                } else {
+                    clap::builder::ValueParser::new(pattern)
+                },
+            )
+        });
+        let words = ["t", "--expect", "a", "--send", "b", "--send", "c", "--expect", "d"];
+        let matches = command.try_get_matches_from(words).unwrap();
+        let script = Script::from_arg_matches(&matches).unwrap();
+        let shown: Vec<String> = script
+            .steps
+            .iter()
+            .map(|step| match step {
+                Step::Send(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+                Step::Expect(regex) => regex.as_str().to_uppercase(),
+            })
+            .collect();
+        assert_eq!(shown, ["A", "b", "c", "D"]);
+    }
+}

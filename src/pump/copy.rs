@@ -1,0 +1,63 @@
+//! The plain way: a large buffer between two ends, with everything that wants to see or change
+//! the bytes on their way.
+
+use std::io::ErrorKind;
+
+use super::buffer::Buffer;
+use super::{Break, Flow};
+use crate::net::stream::{Reader, Writer};
+
+/// Copies until `from` has no more.
+pub(super) fn run(
+    from: &mut dyn Reader,
+    to: &mut dyn Writer,
+    flow: &mut Flow,
+) -> Result<(), Break> {
+    let mut buffer = Buffer::large();
+    loop {
+        let room = match &flow.pace {
+            Some(pace) => pace.piece().min(buffer.space().len()),
+            None => buffer.space().len(),
+        };
+        if !flow.awaits(from.raw()).map_err(Break::Read)? {
+            return to.flush().map_err(Break::Write);
+        }
+        let n = match from.read(&mut buffer.space()[..room]) {
+            Ok(0) => return to.flush().map_err(Break::Write),
+            Ok(n) => n,
+            Err(e) if e.kind() == ErrorKind::Interrupted => continue,
+            Err(e) => return Err(Break::Read(e)),
+        };
+        deliver(buffer.filled(n), to, flow)?;
+    }
+}
+
+fn deliver(bytes: &[u8], to: &mut dyn Writer, flow: &mut Flow) -> Result<(), Break> {
+    let changed = flow.filter.as_mut().map(|filter| filter.apply(bytes));
+    let bytes = changed.as_deref().unwrap_or(bytes);
+    if let Some(pace) = &mut flow.pace {
+        pace.wait_for(bytes.len());
+    }
+    write_counted(bytes, to, flow)?;
+    to.flush().map_err(Break::Write)?;
+    if let Some(tap) = &mut flow.tap {
+        tap.see(bytes);
+    }
+    Ok(())
+}
+
+/// As `write_all`, but a failure leaves the meter at what was really taken.
+fn write_counted(mut bytes: &[u8], to: &mut dyn Writer, flow: &Flow) -> Result<(), Break> {
+    while !bytes.is_empty() {
+        match to.write(bytes) {
+            Ok(0) => return Err(Break::Write(ErrorKind::WriteZero.into())),
+            Ok(n) => {
+                flow.meter.add(n);
+                bytes = &bytes[n..];
+            }
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Err(e) => return Err(Break::Write(e)),
+        }
+    }
+    Ok(())
+}

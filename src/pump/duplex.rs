@@ -1,0 +1,221 @@
+//! A conversation: two flows at once, one thread each, and a referee who knows how it may end.
+//!
+//! ```text
+//!   near reader ──up──► stream writer      near end of input: half-close, stay for the peer
+//!   near writer ◄─down─ stream reader      peer's end: leave when ours is done, or nobody is there
+//! ```
+//!
+//! Nothing owed in either direction is dropped: what came is written before we leave, and what
+//! could not be delivered is a failure.
+
+use std::io::{self, ErrorKind};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+use super::referee::Referee;
+use super::{Break, Flow, pump};
+use crate::failure::{Code, Failure, Stage};
+use crate::net::stream::{Ending, Reader, Stream, Writer};
+use crate::stop::{Stop, bell, ring};
+
+/// Stack of a flow's thread: a pump needs little, TLS under it some.
+const STACK: usize = 256 << 10;
+
+/// What we do when our own input has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnEnd {
+    /// Half-close, and stay until the peer ends.
+    HalfClose,
+    /// Say nothing, and stay until the peer ends.
+    KeepOpen,
+    /// Leave at once.
+    HangUp,
+    /// Half-close, and leave when all is sent and what the peer sent meanwhile is drained.
+    SendOnly,
+}
+
+/// The near end of a conversation.
+pub struct Near {
+    /// Where our bytes come from; `None` says nothing and keeps our direction open.
+    pub reader: Option<Box<dyn Reader>>,
+    /// Where the peer's bytes go.
+    pub writer: Box<dyn Writer>,
+    /// What the reader is called in an error, with its stage.
+    pub input: (Stage, String),
+    /// What the writer is called in an error, with its stage.
+    pub output: (Stage, String),
+    /// A terminal: it never ends by itself, so we leave when the peer does.
+    pub endless: bool,
+}
+
+/// How a conversation is to be held.
+pub struct Terms {
+    /// What we do when our own input has ended.
+    pub on_end: OnEnd,
+    /// End when nothing has moved either way for this long.
+    pub idle: Option<Duration>,
+    /// Pause before the first byte of ours.
+    pub delay: Duration,
+    /// Whether the near reader outlives this conversation and must be let go of at its end.
+    pub shared_input: bool,
+}
+
+/// What is heard of a conversation while it lasts.
+pub trait Witness: Send + Sync {
+    /// We will send no more.
+    fn we_half_closed(&self) {}
+    /// The peer will send no more.
+    fn peer_half_closed(&self) {}
+    /// Time passes; called several times a second when `wants_ticks`.
+    fn tick(&self) {}
+    /// Whether [`Witness::tick`] is of use.
+    fn wants_ticks(&self) -> bool {
+        false
+    }
+}
+
+/// How a conversation came to its end.
+#[derive(Debug)]
+pub struct Over {
+    /// Who or what ended it.
+    pub by: Ending,
+    /// Whether everything owed was delivered.
+    pub outcome: Result<(), Failure>,
+}
+
+/// What a flow's thread tells the referee.
+pub(super) enum Note {
+    /// All of our input is sent; `true` when it was half-closed too.
+    UpDone,
+    /// Our flow broke.
+    UpBroke(Break),
+    /// All is sent, but the half-close failed.
+    FinishFailed(io::Error),
+    /// The peer's stream has ended, all of it delivered.
+    DownDone,
+    /// The peer's flow broke.
+    DownBroke(Break),
+}
+
+/// A flow's way of telling the referee.
+struct Messenger {
+    notes: Sender<Note>,
+    rope: Arc<OwnedFd>,
+}
+
+impl Messenger {
+    fn tell(&self, note: Note) {
+        // A referee that has left wants no more notes.
+        let _ = self.notes.send(note);
+        ring(&self.rope);
+    }
+}
+
+/// The referee's end of the two flows.
+pub(super) struct Notes {
+    pub(super) notes: Receiver<Note>,
+    pub(super) bell: OwnedFd,
+}
+
+/// Holds the conversation of `stream` with `near` to its end.
+pub fn duplex(
+    stream: Stream,
+    near: Near,
+    flows: (Flow, Flow),
+    terms: Terms,
+    witness: &dyn Witness,
+    stop: &Stop,
+) -> Over {
+    match begin(stream, near, flows, &terms, stop) {
+        Ok((referee, up)) => {
+            let (over, release) = referee.run(&terms, witness, stop);
+            if terms.shared_input {
+                drop(release);
+                up.map(thread::JoinHandle::join);
+            }
+            over
+        }
+        Err(failure) => Over { by: Ending::Us, outcome: Err(failure) },
+    }
+}
+
+type Started = (Referee, Option<thread::JoinHandle<()>>);
+
+fn begin(
+    stream: Stream,
+    near: Near,
+    (mut up, mut down): (Flow, Flow),
+    terms: &Terms,
+    stop: &Stop,
+) -> Result<Started, Failure> {
+    let Stream { mut reader, mut writer, hangup, facts } = stream;
+    let Near { reader: input, writer: mut output, input: from, output: to, endless } = near;
+    let short = |e| Failure::new(Stage::Socket, &facts.peer, e).with_code(Code::Negative);
+    let (bell, rope) = bell().map_err(short)?;
+    let (sender, notes) = channel();
+    let rope = Arc::new(rope);
+    let messenger = || Messenger { notes: sender.clone(), rope: rope.clone() };
+    let (held, release) = io::pipe().map_err(short)?;
+    if terms.shared_input {
+        up.cancel = Some(held.into());
+    }
+
+    let mut referee = Referee {
+        notes: Notes { notes, bell },
+        sent: up.meter.clone(),
+        received: down.meter.clone(),
+        input: from,
+        output: to,
+        endless,
+        hangup,
+        facts: facts.clone(),
+        release,
+        has_input: input.is_some(),
+        unused: None,
+    };
+    let below = messenger();
+    spawn("down", move || {
+        below.tell(match pump(reader.as_mut(), output.as_mut(), &mut down) {
+            Ok(()) => Note::DownDone,
+            Err(broken) => Note::DownBroke(broken),
+        });
+    })
+    .map_err(short)?;
+
+    let Some(mut input) = input else {
+        referee.unused = Some(writer);
+        return Ok((referee, None));
+    };
+    let above = messenger();
+    let (delay, stop) = (terms.delay, stop.clone());
+    let half_closes = terms.on_end != OnEnd::KeepOpen;
+    let up_thread = spawn("up", move || {
+        if !delay.is_zero() && stop.sleep(delay).is_err() {
+            return;
+        }
+        let moved = pump(input.as_mut(), writer.as_mut(), &mut up);
+        above.tell(match moved {
+            Err(broken) => Note::UpBroke(broken),
+            Ok(()) if half_closes => match writer.finish() {
+                Ok(()) => Note::UpDone,
+                Err(e) if is_gone(&e) => Note::UpDone,
+                Err(e) => Note::FinishFailed(e),
+            },
+            Ok(()) => Note::UpDone,
+        });
+    })
+    .map_err(short)?;
+    Ok((referee, Some(up_thread)))
+}
+
+fn spawn(name: &str, flow: impl FnOnce() + Send + 'static) -> io::Result<thread::JoinHandle<()>> {
+    thread::Builder::new().name(name.into()).stack_size(STACK).spawn(flow)
+}
+
+/// The peer is gone altogether: a half-close has nobody to tell, and the other flow learns why.
+fn is_gone(e: &io::Error) -> bool {
+    matches!(e.kind(), ErrorKind::NotConnected | ErrorKind::BrokenPipe | ErrorKind::ConnectionReset)
+}

@@ -1,0 +1,65 @@
+//! Holding a flow back to a rate.
+
+use std::time::{Duration, Instant};
+
+/// `--rate`: so many bytes a second, on the average since the beginning, in pieces small enough
+/// that the flow looks even.
+#[derive(Debug)]
+pub struct Pace {
+    bytes_per_second: u64,
+    began: Option<Instant>,
+    moved: u64,
+}
+
+/// Pieces a second.
+const PIECES: u64 = 20;
+/// After a stall of the far end the lost time is not made up for beyond this much.
+const MEMORY: Duration = Duration::from_millis(200);
+
+impl Pace {
+    /// At most `bytes_per_second`, which is not 0.
+    pub fn new(bytes_per_second: u64) -> Pace {
+        Pace { bytes_per_second, began: None, moved: 0 }
+    }
+
+    /// The largest piece that keeps the flow even, in bytes.
+    pub fn piece(&self) -> usize {
+        usize::try_from(self.bytes_per_second / PIECES).unwrap_or(usize::MAX).max(1)
+    }
+
+    /// Sleeps until `bytes` more may go.
+    pub fn wait_for(&mut self, bytes: usize) {
+        let now = Instant::now();
+        let began = *self.began.get_or_insert(now);
+        let due = began + self.time_for(self.moved);
+        match due.checked_duration_since(now) {
+            Some(early) => std::thread::sleep(early),
+            None if now - due > MEMORY => {
+                self.began = Some(now);
+                self.moved = 0;
+            }
+            None => {}
+        }
+        self.moved += bytes as u64;
+    }
+
+    fn time_for(&self, bytes: u64) -> Duration {
+        Duration::from_secs_f64(bytes as f64 / self.bytes_per_second as f64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_bytes_take_so_long() {
+        let mut pace = Pace::new(1_000_000);
+        let began = Instant::now();
+        for _ in 0..5 {
+            pace.wait_for(pace.piece());
+        }
+        // The first piece goes at once, the other four wait a twentieth of a second each.
+        assert!(began.elapsed() >= Duration::from_millis(200));
+    }
+}

@@ -1,0 +1,309 @@
+//! Who decides when a conversation is over, and how it ended.
+
+use std::io::{ErrorKind, PipeWriter};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags};
+
+use super::duplex::{Note, Notes, OnEnd, Over, Terms, Witness};
+use super::{Break, Meter};
+use crate::failure::{Code, Failure, Stage, words};
+use crate::net::stdio::is_abandoned;
+use crate::net::stream::{Ending, Facts, Hangup, Writer};
+use crate::net::table::peer_is_gone;
+use crate::stop::{Reason, Stop};
+
+/// How often time itself is looked at: idle limits, progress, whether a peer is still there.
+const TICK: Duration = Duration::from_millis(20);
+/// After our sending broke, how long the peer's last words may take to arrive.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// What the referee knows from the beginning.
+pub(super) struct Referee {
+    pub(super) notes: Notes,
+    pub(super) sent: Meter,
+    pub(super) received: Meter,
+    pub(super) input: (Stage, String),
+    pub(super) output: (Stage, String),
+    pub(super) endless: bool,
+    pub(super) hangup: Hangup,
+    pub(super) facts: Facts,
+    /// Closed at the end: whoever still waits for shared input lets go of it.
+    pub(super) release: PipeWriter,
+    pub(super) has_input: bool,
+    /// The writer of a conversation without input: dropping a layer's writer might end the stream.
+    pub(super) unused: Option<Box<dyn Writer>>,
+}
+
+/// How far one direction has come.
+#[derive(Debug, Default)]
+enum Flowing {
+    #[default]
+    Running,
+    Done,
+    Broke(Break),
+    /// All sent, but the half-close failed.
+    Unfinished(std::io::Error),
+}
+
+/// What the referee learns as time goes by.
+struct State {
+    up: Flowing,
+    down: Flowing,
+    /// Who said first that there is no more.
+    first: Option<Ending>,
+    moved: u64,
+    moved_at: Instant,
+    broke_at: Option<Instant>,
+}
+
+impl Referee {
+    /// Watches the two flows until the conversation is over. What is returned beside the verdict
+    /// releases shared input when dropped.
+    pub(super) fn run(
+        self,
+        terms: &Terms,
+        witness: &dyn Witness,
+        stop: &Stop,
+    ) -> (Over, PipeWriter) {
+        let mut state = State {
+            up: if self.has_input { Flowing::Running } else { Flowing::Done },
+            down: Flowing::Running,
+            first: None,
+            moved: 0,
+            moved_at: Instant::now(),
+            broke_at: None,
+        };
+        loop {
+            self.hear(&mut state, terms, witness);
+            witness.tick();
+            if let Some(over) = self.verdict(&mut state, terms, stop) {
+                if over.outcome.is_err() || over.by == Ending::Signal {
+                    self.part_badly(&state, &over);
+                } else if terms.shared_input {
+                    self.hangup.hang_up();
+                }
+                return (over, self.release);
+            }
+            if let Err(e) = self.wait(&state, terms, witness, stop) {
+                let failure = Failure::new(Stage::Receive, &self.facts.peer, e);
+                return (Over { by: Ending::Us, outcome: Err(failure) }, self.release);
+            }
+        }
+    }
+
+    /// Reads the notes of the two flows.
+    fn hear(&self, state: &mut State, terms: &Terms, witness: &dyn Witness) {
+        let mut rings = [0; 64];
+        let _ = rustix::io::read(&self.notes.bell, &mut rings);
+        while let Ok(note) = self.notes.notes.try_recv() {
+            match note {
+                Note::UpDone => {
+                    state.up = Flowing::Done;
+                    state.first.get_or_insert(Ending::Us);
+                    if terms.on_end != OnEnd::KeepOpen {
+                        witness.we_half_closed();
+                    }
+                }
+                Note::UpBroke(broken) => {
+                    state.up = Flowing::Broke(broken);
+                    state.broke_at = Some(Instant::now());
+                }
+                Note::FinishFailed(e) => state.up = Flowing::Unfinished(e),
+                Note::DownDone => {
+                    state.down = Flowing::Done;
+                    state.first.get_or_insert(Ending::Peer);
+                    witness.peer_half_closed();
+                }
+                Note::DownBroke(broken) => state.down = Flowing::Broke(broken),
+            }
+        }
+    }
+
+    fn verdict(&self, state: &mut State, terms: &Terms, stop: &Stop) -> Option<Over> {
+        if let Some(reason) = stop.reason() {
+            return Some(self.stopped(state, reason));
+        }
+        if self.output.0 == Stage::Stdout && is_abandoned(rustix::stdio::stdout()) {
+            return Some(well(Ending::Us));
+        }
+        match (&state.up, &state.down) {
+            (_, Flowing::Broke(Break::Write(e))) => Some(self.output_broke(e)),
+            (Flowing::Broke(Break::Read(e)), _) => Some(self.input_broke(e)),
+            (Flowing::Broke(Break::Write(e)), Flowing::Running) => {
+                let waited = state.broke_at.is_some_and(|at| at.elapsed() >= LAST_WORDS);
+                waited.then(|| self.send_broke(e))
+            }
+            (Flowing::Broke(Break::Write(e)), _) => Some(self.send_broke(e)),
+            (up, Flowing::Broke(Break::Read(e))) => Some(self.receive_broke(up, e)),
+            (Flowing::Unfinished(e), _) => Some(self.finish_broke(e)),
+            (Flowing::Done, Flowing::Done) => self.both_done(state),
+            (Flowing::Done, _) if self.may_leave(terms) => Some(well(Ending::Us)),
+            (Flowing::Running, Flowing::Done) if self.is_alone() => Some(well(Ending::Peer)),
+            _ => self.idle_too_long(state, terms),
+        }
+    }
+
+    /// Waits for a note, for our reader to leave, for the end, or for time to pass.
+    fn wait(
+        &self,
+        state: &State,
+        terms: &Terms,
+        witness: &dyn Witness,
+        stop: &Stop,
+    ) -> std::io::Result<()> {
+        let mut fds = vec![PollFd::from_borrowed_fd(self.notes.bell.as_fd(), PollFlags::IN)];
+        if self.output.0 == Stage::Stdout {
+            // Nothing to wait for but its reader's leaving, which poll(2) always tells.
+            let stdout = rustix::stdio::stdout();
+            fds.push(PollFd::from_borrowed_fd(stdout, PollFlags::empty()));
+        }
+        let ticking = witness.wants_ticks()
+            || terms.idle.is_some()
+            || state.broke_at.is_some()
+            || matches!((&state.up, &state.down), (_, Flowing::Done))
+            || (matches!(state.up, Flowing::Done) && terms.on_end != OnEnd::HalfClose);
+        let until = ticking.then(|| Instant::now() + TICK);
+        stop.wait_any(&mut fds, until).map(drop)
+    }
+
+    fn both_done(&self, state: &State) -> Option<Over> {
+        if let Ok(Some(e)) = self.hangup.socket().take_error()
+            && self.sent.total() > 0
+        {
+            return Some(self.send_broke(&e));
+        }
+        // What the kernel still holds of ours is delivered while we wait, or refused.
+        let settled = self.hangup.undelivered() == 0 || self.peer_has_left();
+        settled.then(|| match self.hangup.undelivered() {
+            0 => well(state.first.unwrap_or(Ending::Peer)),
+            n => badly(Ending::Reset, self.undelivered(n)),
+        })
+    }
+
+    /// After the end of our input: whether this kind of conversation is over.
+    fn may_leave(&self, terms: &Terms) -> bool {
+        match terms.on_end {
+            OnEnd::HangUp => self.hangup.undelivered() == 0,
+            OnEnd::SendOnly => self.hangup.is_settled(),
+            OnEnd::HalfClose | OnEnd::KeepOpen => false,
+        }
+    }
+
+    /// After the peer's end: whether nobody is left to send to, and nothing is waiting to be sent.
+    fn is_alone(&self) -> bool {
+        if self.endless {
+            return true;
+        }
+        let waiting = rustix::io::ioctl_fionread(rustix::stdio::stdin()).unwrap_or(0);
+        let reads_stdin = self.input.0 == Stage::Stdin;
+        self.hangup.undelivered() == 0 && (!reads_stdin || waiting == 0) && self.peer_has_left()
+    }
+
+    fn peer_has_left(&self) -> bool {
+        match (self.facts.local.inet(), self.facts.peer.inet()) {
+            (Some(local), Some(peer)) => peer_is_gone(local, peer) == Some(true),
+            // A Unix socket whose peer is closed hangs up (poll(2), POLLHUP); a half-close does not.
+            _ => is_abandoned(self.hangup.socket().as_fd()),
+        }
+    }
+
+    fn idle_too_long(&self, state: &mut State, terms: &Terms) -> Option<Over> {
+        let now = Instant::now();
+        let moved = self.sent.total() + self.received.total();
+        if moved != state.moved {
+            state.moved = moved;
+            state.moved_at = now;
+        }
+        let limit = terms.idle?;
+        let late = now.duration_since(state.moved_at) >= limit;
+        late.then(|| {
+            let stage = if self.hangup.undelivered() > 0 { Stage::Send } else { Stage::Receive };
+            badly(Ending::Timeout, Failure::late(stage, &self.facts.peer, limit))
+        })
+    }
+
+    fn stopped(&self, state: &State, reason: Reason) -> Over {
+        let by = if reason == Reason::Deadline { Ending::Timeout } else { Ending::Signal };
+        let stage = match (&state.up, self.hangup.undelivered()) {
+            (Flowing::Running, 1..) => Stage::Send,
+            _ => Stage::Receive,
+        };
+        badly(by, Failure::stopped(stage, &self.facts.peer, reason))
+    }
+
+    fn output_broke(&self, e: &std::io::Error) -> Over {
+        if e.kind() == ErrorKind::BrokenPipe {
+            return well(Ending::Us);
+        }
+        let (stage, name) = &self.output;
+        badly(Ending::Us, Failure::new(*stage, name, copy(e)).with_code(Code::Write))
+    }
+
+    fn input_broke(&self, e: &std::io::Error) -> Over {
+        let (stage, name) = &self.input;
+        badly(Ending::Us, Failure::new(*stage, name, copy(e)).with_code(Code::Read))
+    }
+
+    fn finish_broke(&self, e: &std::io::Error) -> Over {
+        badly(Ending::Us, Failure::new(Stage::Shutdown, &self.facts.peer, copy(e)))
+    }
+
+    /// Our sending broke: by the peer, what it did not take is undelivered; by something nearer,
+    /// it counts as undelivered once a conversation had begun.
+    fn send_broke(&self, e: &std::io::Error) -> Over {
+        let by_peer = matches!(e.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset);
+        let begun = self.received.total() > 0 || self.sent.total() > 0;
+        let code = if by_peer || begun { Code::Partial } else { Code::Send };
+        let why = match begun {
+            true => format!("{} after {} bytes", words(e), self.sent.total()),
+            false => words(e),
+        };
+        badly(Ending::Reset, Failure::new(Stage::Send, &self.facts.peer, why).with_code(code))
+    }
+
+    fn receive_broke(&self, up: &Flowing, e: &std::io::Error) -> Over {
+        let came = self.received.total();
+        let owed = matches!(up, Flowing::Running) && self.sent.total() > 0
+            || self.hangup.unacknowledged(self.sent.total());
+        let cut = e.kind() == ErrorKind::UnexpectedEof;
+        let code = if came > 0 || owed || cut { Code::Partial } else { Code::Receive };
+        let why = match came {
+            0 => words(e),
+            n => format!("{} after {n} bytes", words(e)),
+        };
+        badly(Ending::Reset, Failure::new(Stage::Receive, &self.facts.peer, why).with_code(code))
+    }
+
+    fn undelivered(&self, n: usize) -> Failure {
+        let why = format!("the peer left with {n} bytes of ours undelivered");
+        Failure::new(Stage::Send, &self.facts.peer, why).with_code(Code::Partial)
+    }
+
+    /// An end in the middle must not look like the end: unless we had said everything, the peer
+    /// gets a reset.
+    fn part_badly(&self, state: &State, over: &Over) {
+        let said_all = matches!(state.up, Flowing::Done) && self.has_input;
+        match over.by != Ending::Us && (said_all || self.endless) {
+            true => self.hangup.hang_up(),
+            false => self.hangup.reset(),
+        }
+    }
+}
+
+/// The same system error once more.
+fn copy(e: &std::io::Error) -> std::io::Error {
+    match e.raw_os_error() {
+        Some(number) => std::io::Error::from_raw_os_error(number),
+        None => std::io::Error::new(e.kind(), e.to_string()),
+    }
+}
+
+fn well(by: Ending) -> Over {
+    Over { by, outcome: Ok(()) }
+}
+
+fn badly(by: Ending, failure: Failure) -> Over {
+    Over { by, outcome: Err(failure) }
+}

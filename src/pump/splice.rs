@@ -1,0 +1,130 @@
+//! Between a socket and a pipe without a copy: splice(2), straight where one end is a pipe,
+//! through a pipe of our own where neither is.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno;
+use rustix::pipe::{SpliceFlags, fcntl_setpipe_size, splice};
+
+use super::{Break, Flow, Meter, Refused, is_refusal};
+use crate::stop::poll_until;
+
+/// The largest pipe an ordinary user may have (pipe(7), pipe-max-size): twice as fast as 64 KiB.
+const PIPE: usize = 1 << 20;
+
+/// Moves everything between two ends of which one is a pipe.
+pub(super) fn direct(from: BorrowedFd<'_>, to: BorrowedFd<'_>, flow: &Flow) -> Result<(), Refused> {
+    // Whichever of the two is the pipe; the other refuses, and a small pipe works too.
+    let _ = fcntl_setpipe_size(from, PIPE);
+    let _ = fcntl_setpipe_size(to, PIPE);
+    while flow.awaits(Some(from)).map_err(read_broke)? {
+        match splice(from, None, to, None, PIPE, SpliceFlags::MOVE) {
+            Ok(0) => return Ok(()),
+            Ok(n) => flow.meter.add(n),
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => wait_for_both(from, to).map_err(read_broke)?,
+            Err(e) if is_refusal(e) => return Err(Refused::Kernel),
+            Err(e) => return Err(blame(from, e)),
+        }
+    }
+    Ok(())
+}
+
+/// An inherited descriptor can be non-blocking: wait until both ends have something to do.
+fn wait_for_both(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<()> {
+    poll_until(&mut [PollFd::from_borrowed_fd(from, PollFlags::IN)], None)?;
+    poll_until(&mut [PollFd::from_borrowed_fd(to, PollFlags::OUT)], None)?;
+    Ok(())
+}
+
+/// Which end a failed splice is about: a socket that is read fails with its own errors, everything
+/// else is the destination's.
+fn blame(from: BorrowedFd<'_>, e: Errno) -> Refused {
+    let reads_socket = rustix::net::sockopt::socket_type(from).is_ok();
+    let of_the_peer = matches!(
+        e,
+        Errno::CONNRESET
+            | Errno::TIMEDOUT
+            | Errno::HOSTUNREACH
+            | Errno::NETUNREACH
+            | Errno::CONNABORTED
+            | Errno::NETDOWN
+            | Errno::CONNREFUSED
+            | Errno::NOTCONN
+    );
+    Refused::Broken(match reads_socket && of_the_peer {
+        true => Break::Read(e.into()),
+        false => Break::Write(e.into()),
+    })
+}
+
+fn read_broke(e: io::Error) -> Refused {
+    Refused::Broken(Break::Read(e))
+}
+
+/// Moves everything from a socket to a file or a device through a pipe of our own.
+pub(super) fn through(
+    from: BorrowedFd<'_>,
+    to: BorrowedFd<'_>,
+    meter: &Meter,
+) -> Result<(), Refused> {
+    let Ok((mut outlet, inlet)) = io::pipe() else { return Err(Refused::Kernel) };
+    let _ = fcntl_setpipe_size(inlet.as_fd(), PIPE);
+    loop {
+        let held = match splice(from, None, inlet.as_fd(), None, PIPE, SpliceFlags::MOVE) {
+            Ok(0) => return Ok(()),
+            Ok(n) => n,
+            Err(Errno::INTR) => continue,
+            Err(e) if is_refusal(e) => return Err(Refused::Kernel),
+            Err(e) => return Err(read_broke(e.into())),
+        };
+        empty(&mut outlet, to, held, meter)?;
+    }
+}
+
+/// Empties `held` bytes of our pipe into the destination.
+fn empty(
+    outlet: &mut io::PipeReader,
+    to: BorrowedFd<'_>,
+    mut held: usize,
+    meter: &Meter,
+) -> Result<(), Refused> {
+    while held > 0 {
+        match splice(outlet.as_fd(), None, to, None, held, SpliceFlags::MOVE) {
+            Ok(0) => return Err(write_broke(io::ErrorKind::WriteZero.into())),
+            Ok(n) => {
+                meter.add(n);
+                held -= n;
+            }
+            Err(Errno::INTR) => {}
+            Err(e) if is_refusal(e) => {
+                // A file opened for appending, say: what the pipe holds goes the plain way, and
+                // so does everything after it.
+                copy_out(outlet, to, held, meter)?;
+                return Err(Refused::Kernel);
+            }
+            Err(e) => return Err(write_broke(e.into())),
+        }
+    }
+    Ok(())
+}
+
+fn write_broke(e: io::Error) -> Refused {
+    Refused::Broken(Break::Write(e))
+}
+
+fn copy_out(
+    outlet: &mut io::PipeReader,
+    to: BorrowedFd<'_>,
+    held: usize,
+    meter: &Meter,
+) -> Result<(), Refused> {
+    use std::io::{Read, Write};
+    let mut bytes = vec![0; held];
+    outlet.read_exact(&mut bytes).map_err(read_broke)?;
+    crate::net::stdio::Local(to).write_all(&bytes).map_err(write_broke)?;
+    meter.add(held);
+    Ok(())
+}
