@@ -17,6 +17,8 @@
 pub mod command;
 pub mod failure;
 pub mod flags;
+#[cfg(feature = "http")]
+pub mod http;
 pub mod log;
 pub mod net;
 pub mod pump;

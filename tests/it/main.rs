@@ -14,6 +14,8 @@ mod crowds;
 mod endings;
 mod exit_codes;
 mod help;
+#[cfg(feature = "http")]
+mod http_fuzz;
 mod injected;
 mod interop;
 mod prompt;

@@ -1,0 +1,60 @@
+//! What is fuzzed, apart from the fuzzer, so that the ordinary tests can run it too.
+
+use sockit::http::{Answer, Ending, Fact, Kind, Rules};
+
+/// Reads `bytes` as an answer, once whole and once split, and compares the outcomes.
+///
+/// The first byte chooses the rules, the second the size of the pieces. Panics where a promise
+/// is broken: different facts from different splits, a body over its limit, an answer that does
+/// not come to an end.
+pub fn answer(bytes: &[u8]) {
+    let [choice, step, text @ ..] = bytes else { return };
+    let whole = read(*choice, &[text]);
+    let step = usize::from(*step).max(1);
+    let pieces: Vec<&[u8]> = text.chunks(step).collect();
+    assert_eq!(whole, read(*choice, &pieces));
+}
+
+const MAX_DECODED: u64 = 1 << 16;
+
+fn rules(choice: u8) -> Rules {
+    Rules {
+        head_request: choice & 1 != 0,
+        max_header: if choice & 2 != 0 { 64 } else { 4096 },
+        max_decoded: (choice & 4 != 0).then_some(MAX_DECODED),
+        decode: choice & 8 == 0,
+        lenient: choice & 16 != 0,
+        http09: choice & 32 != 0,
+    }
+}
+
+/// The verdict and the body.
+type Outcome = (Result<(), Kind>, Vec<u8>);
+
+fn read(choice: u8, pieces: &[&[u8]]) -> Outcome {
+    let mut answer = Answer::new(rules(choice));
+    let mut body = Vec::new();
+    for piece in pieces {
+        let mut piece = *piece;
+        if let Some(verdict) = facts(&mut answer, &mut piece, &mut body) {
+            return (verdict, body);
+        }
+        assert!(piece.is_empty(), "more was wanted while there was more");
+    }
+    answer.end(if choice & 64 == 0 { Ending::Clean } else { Ending::Cut });
+    let verdict = facts(&mut answer, &mut &[][..], &mut body).expect("an end");
+    (verdict, body)
+}
+
+fn facts(answer: &mut Answer, piece: &mut &[u8], body: &mut Vec<u8>) -> Option<Result<(), Kind>> {
+    loop {
+        match answer.next(piece) {
+            Ok(Fact::More) => return None,
+            Ok(Fact::Done) => return Some(Ok(())),
+            Ok(Fact::Body(bytes)) => body.extend_from_slice(bytes),
+            Ok(Fact::Interim(_) | Fact::Head | Fact::Note(_)) => {}
+            Err(error) => return Some(Err(error.kind)),
+        }
+        assert!(body.len() < 80 << 20, "a bomb went off");
+    }
+}

@@ -1,0 +1,392 @@
+//! One answer: bytes in, in pieces of any size, facts out, until it is whole or refused.
+//!
+//! The chart is in [`super`]. The same bytes give the same facts however they are split.
+
+use std::collections::VecDeque;
+
+use super::chunked::Chunks;
+use super::coding::{self, Chain};
+use super::error::{Error, Kind};
+use super::framing::{Framing, framing};
+use super::gather::{Gathered, Gatherer};
+use super::head::Head;
+
+/// Interim answers (1xx) that may precede the one we want.
+const INTERIMS: usize = 20;
+/// Header lines in one head.
+const FIELDS: usize = 1000;
+
+/// What is expected of an answer, and what is put up with.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// The request was HEAD: no body follows, whatever the header says.
+    pub head_request: bool,
+    /// The most bytes of header, interim answers and trailers, each.
+    pub max_header: usize,
+    /// The most decoded bytes; none means that only bombs are stopped.
+    pub max_decoded: Option<u64>,
+    /// Whether content codings are undone.
+    pub decode: bool,
+    /// Puts up with malformed but harmless syntax; never with a lie about the framing.
+    pub lenient: bool,
+    /// Takes what is no HTTP/1 for the body of HTTP/0.9.
+    pub http09: bool,
+}
+
+impl Default for Rules {
+    fn default() -> Rules {
+        Rules {
+            head_request: false,
+            max_header: 256 * 1024,
+            max_decoded: None,
+            decode: true,
+            lenient: false,
+            http09: false,
+        }
+    }
+}
+
+/// What the next bytes mean.
+#[derive(Debug)]
+pub enum Fact<'a> {
+    /// The input is used up.
+    More,
+    /// An interim answer; the real one follows.
+    Interim(Head),
+    /// The head of the answer; [`Answer::head`] keeps it. None is HTTP/0.9, which has no head.
+    Head,
+    /// Bytes of the body, decoded.
+    Body(&'a [u8]),
+    /// Something odd but tolerable, in words.
+    Note(String),
+    /// The answer is complete.
+    Done,
+}
+
+/// How the stream ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Properly: FIN, and under TLS close_notify before it.
+    Clean,
+    /// Without the goodbye its layer asks for: TLS without close_notify.
+    Cut,
+}
+
+/// How far a body has come, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Body bytes as they came, without chunk framing, before decoding.
+    pub came: u64,
+    /// How many of them the header promised.
+    pub promised: Option<u64>,
+    /// Body bytes handed out.
+    pub decoded: u64,
+}
+
+#[derive(Debug)]
+enum State {
+    Head,
+    Length(u64),
+    Chunked(Box<Chunks>),
+    Close,
+    /// All of the body came, or as much as ever will; the codings have the last word.
+    Tail(Result<(), Error>),
+    Done,
+}
+
+/// The reader of one answer.
+#[derive(Debug)]
+pub struct Answer {
+    rules: Rules,
+    state: State,
+    gatherer: Gatherer,
+    head: Option<Head>,
+    interims: usize,
+    interim_bytes: usize,
+    /// HTTP/0.9: bytes that were first taken for a head.
+    spilled: Vec<u8>,
+    held: Vec<u8>,
+    /// Whether the body ends where its framing says, not where the stream does.
+    framed: bool,
+    chain: Chain,
+    notes: VecDeque<String>,
+    tally: Tally,
+    over: Option<Error>,
+}
+
+impl Answer {
+    /// A reader that stands before the first byte.
+    pub fn new(rules: Rules) -> Answer {
+        let gatherer = Gatherer::new(rules.max_header, FIELDS, rules.lenient);
+        Answer {
+            rules,
+            state: State::Head,
+            gatherer,
+            head: None,
+            interims: 0,
+            interim_bytes: 0,
+            spilled: Vec::new(),
+            held: Vec::new(),
+            framed: false,
+            chain: Chain::default(),
+            notes: VecDeque::new(),
+            tally: Tally::default(),
+            over: None,
+        }
+    }
+
+    /// The head, once its fact was told.
+    pub fn head(&self) -> Option<&Head> {
+        self.head.as_ref()
+    }
+
+    /// How far the body has come.
+    pub fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    /// The next fact about `input`, which shrinks by what was understood. Ask again until
+    /// [`Fact::More`] or [`Fact::Done`]; after an error there are no more facts.
+    pub fn next<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Result<Fact<'a>, Error> {
+        if let Some(note) = self.notes.pop_front() {
+            return Ok(Fact::Note(note));
+        }
+        if let Some(error) = self.over.take() {
+            return Err(error);
+        }
+        match self.state {
+            State::Head => self.next_head(input),
+            State::Done => Ok(Fact::Done),
+            _ if !self.spilled.is_empty() => Ok(self.next_spilled()),
+            _ if self.chain.is_plain() => self.next_plain(input),
+            _ => self.next_coded(input),
+        }
+    }
+
+    /// Tells that the stream ended; further calls of [`Answer::next`] with nothing end in
+    /// [`Fact::Done`] or the error that says what is missing.
+    pub fn end(&mut self, ending: Ending) {
+        let verdict = match &self.state {
+            State::Head => return self.end_in_head(),
+            State::Close if ending == Ending::Clean => Ok(()),
+            State::Close => Err(Error::truncated("the TLS stream ended without close_notify")),
+            State::Length(_) => Err(Error::truncated("the connection ended before the body did")),
+            State::Chunked(chunks) => {
+                Err(Error::truncated(format!("the connection ended {}", chunks.place())))
+            }
+            State::Tail(_) | State::Done => return,
+        };
+        self.tail(verdict);
+    }
+
+    /// Bytes of body that come next with nothing to undo and no framing between them: they may
+    /// take another way than through [`Answer::next`], if [`Answer::pass`] is told.
+    pub fn ahead(&self) -> u64 {
+        let quiet = self.notes.is_empty() && self.spilled.is_empty();
+        if quiet && self.chain.is_plain() { self.framed_ahead() } else { 0 }
+    }
+
+    /// Counts `count` bytes of body that went another way; at most [`Answer::ahead`].
+    pub fn pass(&mut self, count: u64) {
+        self.tally.decoded += count;
+        self.advance(count);
+    }
+
+    /// Body bytes, coded or not, that come next with no framing between them.
+    fn framed_ahead(&self) -> u64 {
+        match &self.state {
+            State::Length(left) => *left,
+            State::Chunked(chunks) => chunks.ahead(),
+            State::Close => u64::MAX,
+            _ => 0,
+        }
+    }
+
+    fn advance(&mut self, count: u64) {
+        self.tally.came += count;
+        match &mut self.state {
+            State::Length(left) => {
+                *left = left.saturating_sub(count);
+                if *left == 0 {
+                    self.tail(Ok(()));
+                }
+            }
+            State::Chunked(chunks) => chunks.pass(count),
+            _ => {}
+        }
+    }
+
+    fn next_head<'a>(&mut self, input: &mut &[u8]) -> Result<Fact<'a>, Error> {
+        match self.gatherer.take(input)? {
+            Gathered::More => return Ok(Fact::More),
+            Gathered::Alien => return self.alien(),
+            Gathered::Whole => {}
+        }
+        self.interim_bytes += self.gatherer.len();
+        let mut head = self.gatherer.finish()?;
+        self.notes.extend(head.notes.drain(..));
+        if head.status == 101 {
+            return Err(Error::protocol("101 Switching Protocols, which nobody asked for"));
+        }
+        if head.status < 200 {
+            self.interims += 1;
+            if self.interims > INTERIMS || self.interim_bytes > self.rules.max_header {
+                return Err(Error::limit(format!("more than {INTERIMS} interim answers")));
+            }
+            return Ok(Fact::Interim(head));
+        }
+        self.begin_body(head)?;
+        Ok(Fact::Head)
+    }
+
+    fn begin_body(&mut self, head: Head) -> Result<(), Error> {
+        let mut notes = Vec::new();
+        let framing = framing(&head, self.rules.head_request, &mut notes)?;
+        if framing != Framing::None && self.rules.decode {
+            self.chain = Chain::new(&head, &mut notes)?;
+        }
+        self.framed = framing != Framing::Close;
+        self.state = match framing {
+            Framing::None | Framing::Length(0) => State::Tail(Ok(())),
+            Framing::Length(length) => State::Length(length),
+            Framing::Chunked => {
+                State::Chunked(Box::new(Chunks::new(self.rules.max_header, self.rules.lenient)))
+            }
+            Framing::Close => State::Close,
+        };
+        if let Framing::Length(length) = framing {
+            self.tally.promised = Some(length);
+        }
+        self.notes.extend(notes);
+        self.head = Some(head);
+        Ok(())
+    }
+
+    /// What came is no head: HTTP/0.9, if that is allowed, or another protocol.
+    fn alien<'a>(&mut self) -> Result<Fact<'a>, Error> {
+        let raw = self.gatherer.into_raw();
+        if !self.rules.http09 || self.rules.head_request || self.interims > 0 {
+            let start = super::syntax::quote(&raw);
+            return Err(Error::protocol(format!("not an HTTP/1 answer: it begins {start}")));
+        }
+        self.spilled = raw;
+        self.state = State::Close;
+        Ok(Fact::Head)
+    }
+
+    fn end_in_head(&mut self) {
+        let error = if self.gatherer.is_empty() {
+            Error::new(Kind::Empty, "the peer closed without an answer")
+        } else if self.rules.http09 && !self.rules.head_request && !self.gatherer.is_known() {
+            self.spilled = self.gatherer.into_raw();
+            return self.tail(Ok(()));
+        } else {
+            Error::truncated("the connection ended in the header")
+        };
+        self.over = Some(error);
+    }
+
+    fn tail(&mut self, verdict: Result<(), Error>) {
+        if verdict.is_err() {
+            self.chain.cut();
+        }
+        self.state = State::Tail(verdict);
+    }
+
+    /// Hands out what was first taken for a head.
+    fn next_spilled(&mut self) -> Fact<'_> {
+        self.held = std::mem::take(&mut self.spilled);
+        self.pass(self.held.len() as u64);
+        Fact::Body(&self.held)
+    }
+
+    fn next_plain<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Result<Fact<'a>, Error> {
+        loop {
+            let count = at_hand(self.framed_ahead(), input);
+            if count > 0 {
+                let (data, rest) = input.split_at(count);
+                *input = rest;
+                self.pass(count as u64);
+                return Ok(Fact::Body(data));
+            }
+            if let Some(fact) = self.unframe(input)? {
+                return Ok(fact);
+            }
+        }
+    }
+
+    fn next_coded<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Result<Fact<'a>, Error> {
+        loop {
+            let count = at_hand(self.framed_ahead(), input);
+            let mut data = &input[..count];
+            let made = self.chain.step(&mut data)?;
+            let taken = count - data.len();
+            *input = &input[taken..];
+            if taken > 0 {
+                self.advance(taken as u64);
+            }
+            if made {
+                return self.hand_out();
+            }
+            if taken == 0
+                && let Some(fact) = self.unframe(input)?
+            {
+                return Ok(fact);
+            }
+        }
+    }
+
+    /// The piece the chain has made, as far as the limits let it out.
+    fn hand_out(&mut self) -> Result<Fact<'_>, Error> {
+        let (length, taken) = (self.chain.piece().len() as u64, self.chain.taken());
+        let most = self.rules.max_decoded.unwrap_or(coding::bomb_size(taken));
+        let room = most.saturating_sub(self.tally.decoded);
+        let out = length.min(room);
+        if out < length {
+            self.over = Some(match self.rules.max_decoded {
+                Some(most) => Error::limit(format!("more than --max-decoded {most} bytes")),
+                None => coding::bomb(most, taken),
+            });
+        }
+        self.tally.decoded += out;
+        match usize::try_from(out) {
+            Ok(out) if out > 0 => Ok(Fact::Body(&self.chain.piece()[..out])),
+            _ => self.over.take().map_or(Ok(Fact::More), Err),
+        }
+    }
+
+    /// Takes framing from `input`. None when body bytes may be at hand now; a broken framing
+    /// waits in the tail until what came before it is out.
+    fn unframe<'a>(&mut self, input: &mut &[u8]) -> Result<Option<Fact<'a>>, Error> {
+        match &mut self.state {
+            State::Tail(_) => return self.verdict().map(Some),
+            State::Chunked(chunks) => match chunks.frame(input) {
+                Ok(true) => self.tail(Ok(())),
+                Ok(false) if input.is_empty() => return Ok(Some(Fact::More)),
+                Ok(false) => {}
+                Err(error) => self.tail(Err(error)),
+            },
+            _ => return Ok(Some(Fact::More)),
+        }
+        Ok(None)
+    }
+
+    /// Everything that came is out: is it all?
+    fn verdict<'a>(&mut self) -> Result<Fact<'a>, Error> {
+        if let State::Tail(verdict) = std::mem::replace(&mut self.state, State::Done) {
+            verdict?;
+            let mut notes = Vec::new();
+            self.chain.finish(self.framed, &mut notes)?;
+            self.notes.extend(notes);
+        }
+        Ok(self.notes.pop_front().map_or(Fact::Done, Fact::Note))
+    }
+}
+
+/// How much of `input` is within the `ahead` bytes.
+fn at_hand(ahead: u64, input: &[u8]) -> usize {
+    input.len().min(usize::try_from(ahead).unwrap_or(usize::MAX))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,339 @@
+use proptest::prelude::*;
+
+use super::*;
+
+/// What one answer came to, whatever pieces it came in.
+#[derive(Debug, PartialEq, Eq, Clone)]
+struct Outcome {
+    head: Option<Head>,
+    interims: usize,
+    body: Vec<u8>,
+    notes: Vec<String>,
+    verdict: Result<(), Error>,
+    tally: Tally,
+}
+
+impl Outcome {
+    fn kind(&self) -> Option<Kind> {
+        self.verdict.as_ref().err().map(|error| error.kind)
+    }
+}
+
+/// Reads `pieces` as one stream.
+fn read<'a>(rules: Rules, pieces: impl IntoIterator<Item = &'a [u8]>, ending: Ending) -> Outcome {
+    let mut answer = Answer::new(rules);
+    let mut outcome = Outcome {
+        head: None,
+        interims: 0,
+        body: Vec::new(),
+        notes: Vec::new(),
+        verdict: Ok(()),
+        tally: Tally::default(),
+    };
+    let mut over = false;
+    for mut piece in pieces {
+        while !over && step(&mut answer, &mut piece, &mut outcome, &mut over) {}
+    }
+    if !over {
+        answer.end(ending);
+        while !over && step(&mut answer, &mut &[][..], &mut outcome, &mut over) {}
+        assert!(over, "an ended answer must come to an end");
+    }
+    outcome.head = answer.head().cloned();
+    // Where in a piece a decoder noticed is its own affair.
+    if outcome.kind() != Some(Kind::Coding) {
+        outcome.tally = answer.tally();
+    }
+    outcome
+}
+
+/// One fact; false when more input is needed or the answer is over.
+fn step(answer: &mut Answer, piece: &mut &[u8], outcome: &mut Outcome, over: &mut bool) -> bool {
+    match answer.next(piece) {
+        Ok(Fact::More) => {
+            assert!(piece.is_empty(), "More with input left");
+            return false;
+        }
+        Ok(Fact::Interim(_)) => outcome.interims += 1,
+        Ok(Fact::Head) => {}
+        Ok(Fact::Body(bytes)) => {
+            assert!(!bytes.is_empty(), "an empty piece of body");
+            outcome.body.extend_from_slice(bytes);
+        }
+        Ok(Fact::Note(note)) => outcome.notes.push(note),
+        Ok(Fact::Done) => *over = true,
+        Err(mut error) => {
+            // How much of an alien's greeting can be quoted depends on how much had come.
+            error.text.truncate(error.text.find("it begins").unwrap_or(error.text.len()));
+            (outcome.verdict, *over) = (Err(error), true);
+        }
+    }
+    !*over
+}
+
+fn whole(text: &[u8]) -> Outcome {
+    read(Rules::default(), [text], Ending::Clean)
+}
+
+#[test]
+fn each_framing_gives_its_body() {
+    for (text, body) in [
+        ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", "hello"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 5, 5\r\n\r\nhello", "hello"),
+        ("HTTP/1.1 200 OK\r\nContent-Length:\t5\t\r\n\r\nhello", "hello"),
+        ("HTTP/1.1 200 OK\r\n\r\nhello", "hello"),
+        ("HTTP/1.0 200 OK\nConnection: keep-alive\n\nHTTP/1.0 200 OK", "HTTP/1.0 200 OK"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", "hello"),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: identity, chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+            "hello",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\nContent-Length: 5\r\n\r\nhello",
+            "hello",
+        ),
+        ("HTTP/1.1 204 No\r\nContent-Length: 5\r\n\r\n", ""),
+        ("HTTP/1.1 304 No\r\nTransfer-Encoding: chunked\r\n\r\n", ""),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nContent-Encoding: gzip\r\n\r\n", ""),
+        (
+            "HTTP/1.1 100 Go on\r\n\r\nHTTP/1.1 103 Hint\r\nA: b\r\n\r\nHTTP/1.1 200 OK\r\n\r\nx",
+            "x",
+        ),
+    ] {
+        let outcome = whole(text.as_bytes());
+        assert_eq!(outcome.verdict, Ok(()), "{text}");
+        assert_eq!(outcome.body, body.as_bytes(), "{text}");
+    }
+}
+
+#[test]
+fn odd_but_clear_is_taken_and_noted() {
+    for text in [
+        "HTTP/1.1 200 OK\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
+        "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Encoding: foo\r\n\r\nx",
+    ] {
+        let outcome = whole(text.as_bytes());
+        assert_eq!((outcome.verdict, outcome.body), (Ok(()), b"x".to_vec()), "{text}");
+        assert_eq!(outcome.notes.len(), 1, "{text}");
+    }
+}
+
+#[test]
+fn lies_about_the_framing_are_refused() {
+    for fields in [
+        "Content-Length: 5\r\nContent-Length: 6",
+        "Content-Length: 5, 6",
+        "Content-Length: +5",
+        "Content-Length: -5",
+        "Content-Length: 0x5",
+        "Content-Length: 5abc",
+        "Content-Length: 5 5",
+        "Content-Length:",
+        "Content-Length: 5,",
+        "Content-Length: 00000000000000000005",
+        "Content-Length: 99999999999999999999",
+        "Content-Length: 5.0",
+        "Transfer-Encoding: gzip, chunked",
+        "Transfer-Encoding: chunked, gzip",
+        "Transfer-Encoding: chunked, identity",
+        "Transfer-Encoding: chunkedchunked",
+        "Transfer-Encoding: identityx",
+        "Transfer-Encoding: \"chunked\"",
+        "Transfer-Encoding: chunked;q=1",
+        "Transfer-Encoding:",
+        "Transfer-Encoding: chunked\r\n abc",
+        "Transfer-Encoding: \x0bchunked",
+        "Transfer-Encoding: chunked\r\nContent-Length: 5abc",
+    ] {
+        let text = format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\nhello");
+        assert_eq!(whole(text.as_bytes()).kind(), Some(Kind::Protocol), "{fields}");
+    }
+}
+
+#[test]
+fn every_cut_is_told_and_what_came_is_delivered() {
+    for (text, kind, came) in [
+        ("", Kind::Empty, ""),
+        ("H", Kind::Truncated, ""),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n", Kind::Truncated, ""),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel", Kind::Truncated, "hel"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", Kind::Truncated, ""),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+            Kind::Truncated,
+            "hello",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n",
+            Kind::Truncated,
+            "hello",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nx\r\n",
+            Kind::Protocol,
+            "hello",
+        ),
+        ("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n", Kind::Truncated, ""),
+        ("HTTP/1.1 100 Go on\r\n\r\n", Kind::Empty, ""),
+        ("SSH-2.0-OpenSSH\r\n", Kind::Protocol, ""),
+        ("HTTP/1.1 101 Switching\r\n\r\n", Kind::Protocol, ""),
+    ] {
+        let outcome = whole(text.as_bytes());
+        assert_eq!((outcome.kind(), outcome.body), (Some(kind), came.into()), "{text:?}");
+    }
+    let text: &[u8] = b"HTTP/1.1 200 OK\r\n\r\nhello";
+    let cut = read(Rules::default(), [text], Ending::Cut);
+    assert_eq!((cut.kind(), cut.body), (Some(Kind::Truncated), b"hello".to_vec()));
+    let text: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+    assert_eq!(read(Rules::default(), [text], Ending::Cut).verdict, Ok(()));
+}
+
+#[test]
+fn endless_answers_are_given_up() {
+    for text in [
+        format!("HTTP/1.1 200 OK\r\nA: {}", "x".repeat(300_000)),
+        format!("HTTP/1.1 200 OK\r\n{}", "A: b\r\n".repeat(2_000)),
+        "HTTP/1.1 100 Go on\r\n\r\n".repeat(50),
+        format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;{}", "x".repeat(300_000)),
+        format!(
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n{}",
+            "A: b\r\n".repeat(2_000)
+        ),
+    ] {
+        assert_eq!(whole(text.as_bytes()).kind(), Some(Kind::Limit), "{}", &text[..60]);
+    }
+}
+
+#[test]
+fn http09_is_taken_when_allowed() {
+    let rules = || Rules { http09: true, ..Rules::default() };
+    for text in ["<html>", "H", "HTTPr\n", "\r\nHTT"] {
+        let pieces: Vec<&[u8]> = text.as_bytes().chunks(1).collect();
+        let outcome = read(rules(), pieces, Ending::Clean);
+        assert_eq!((outcome.verdict, outcome.body), (Ok(()), text.into()), "{text:?}");
+    }
+    let head = Rules { head_request: true, ..rules() };
+    assert_eq!(read(head, [&b"<html>"[..]], Ending::Clean).kind(), Some(Kind::Protocol));
+    assert_eq!(read(rules(), [], Ending::Clean).kind(), Some(Kind::Empty));
+}
+
+#[test]
+fn lenient_puts_up_with_syntax_but_not_with_lies() {
+    let rules = || Rules { lenient: true, ..Rules::default() };
+    for text in [
+        "HTTP/1.1  200 OK\r\nContent-Length: 1\r\n\r\nx",
+        "HTTP/1.1 200 OK\r\nContent-Length : 1\r\n\r\nx",
+        "HTTP/1.1 200 OK\r\nno colon\r\nContent-Length: 1\r\n\r\nx",
+        "HTTP/1.1 200 OK\r\n Folded: at once\r\nContent-Length: 1\r\n\r\nx",
+        "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n1 \nx\n0\n\n",
+    ] {
+        let outcome = read(rules(), [text.as_bytes()], Ending::Clean);
+        assert_eq!((outcome.verdict, outcome.body), (Ok(()), b"x".to_vec()), "{text}");
+    }
+    let lie: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx";
+    assert_eq!(read(rules(), [lie], Ending::Clean).kind(), Some(Kind::Protocol));
+}
+
+fn gzipped(size: usize) -> Vec<u8> {
+    use std::io::Write;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let piece = vec![0; 1 << 20];
+    for _ in 0..size >> 20 {
+        encoder.write_all(&piece).unwrap();
+    }
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn a_bomb_is_stopped_and_a_large_body_is_not() {
+    let answer = |size| {
+        [b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n".to_vec(), gzipped(size)].concat()
+    };
+    let bomb = answer(100 << 20);
+    let outcome = whole(&bomb);
+    assert_eq!(outcome.kind(), Some(Kind::Limit));
+    assert_eq!(outcome.tally.decoded, 64 << 20);
+    assert_eq!(whole(&answer(60 << 20)).verdict, Ok(()));
+    let capped = |most| Rules { max_decoded: Some(most), ..Rules::default() };
+    assert_eq!(read(capped(100 << 20), [&bomb[..]], Ending::Clean).verdict, Ok(()));
+    let short = read(capped(1000), [&bomb[..]], Ending::Clean);
+    assert_eq!((short.kind(), short.body.len()), (Some(Kind::Limit), 1000));
+}
+
+#[test]
+fn bytes_may_take_another_way() {
+    let mut answer = Answer::new(Rules::default());
+    let mut input: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n";
+    assert!(matches!(answer.next(&mut input), Ok(Fact::Head)));
+    assert_eq!(answer.ahead(), 100);
+    answer.pass(60);
+    assert_eq!((answer.ahead(), answer.tally().came), (40, 60));
+    answer.pass(40);
+    assert!(matches!(answer.next(&mut input), Ok(Fact::Done)));
+}
+
+/// Answers that are nearly right: parts of real ones, put together, then bent a little.
+fn answers() -> impl Strategy<Value = Vec<u8>> {
+    let part = prop::sample::select(vec![
+        "HTTP/1.1 200 OK\r\n",
+        "HTTP/1.0 404\n",
+        "HTTP/1.1 100 Go on\r\n\r\n",
+        "\r\n",
+        "\n",
+        "Content-Length: 5\r\n",
+        "Content-Length: 12\r\n",
+        "Transfer-Encoding: chunked\r\n",
+        "Content-Encoding: gzip\r\n",
+        "Content-Encoding: br\r\n",
+        "Content-Encoding: deflate\r\n",
+        "Content-Encoding: zstd\r\n",
+        "A: b\r\n",
+        " fold\r\n",
+        "\r\n\r\n",
+        "hello",
+        "5\r\nhello\r\n",
+        "0\r\n\r\n",
+        "5;a=b\r\n",
+        "\r",
+        "\0",
+        ":",
+        " ",
+        "T: r\r\n",
+        "\x1f\u{8b}\x08",
+    ]);
+    let parts = prop::collection::vec(part, 0..12);
+    let noise = prop::collection::vec(any::<u8>(), 0..4);
+    let begin = prop::sample::select(vec!["HTTP/1.1 200 OK\r\n", ""]);
+    (begin, parts, noise).prop_map(|(begin, parts, noise)| {
+        [begin.as_bytes(), parts.concat().as_bytes(), &noise].concat()
+    })
+}
+
+proptest! {
+    #[test]
+    fn any_split_gives_the_same_facts(
+        text in answers(),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
+        lenient: bool,
+        http09: bool,
+    ) {
+        let rules = || Rules { lenient, http09, max_header: 100, ..Rules::default() };
+        let at_once = read(rules(), [&text[..]], Ending::Clean);
+        let mut places: Vec<usize> = cuts.iter().map(|cut| cut.index(text.len() + 1)).collect();
+        places.extend([0, text.len()]);
+        places.sort_unstable();
+        let pieces = places.windows(2).map(|pair| &text[pair[0]..pair[1]]);
+        prop_assert_eq!(&read(rules(), pieces, Ending::Clean), &at_once);
+        prop_assert_eq!(&read(rules(), text.chunks(1), Ending::Clean), &at_once);
+    }
+
+    #[test]
+    fn no_bytes_bring_it_down(bytes in prop::collection::vec(any::<u8>(), 0..300), coding in 0..5_usize) {
+        let coding = ["gzip", "deflate", "br", "zstd", "zstd, gzip"][coding];
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Encoding: {coding}\r\n\r\n");
+        read(Rules::default(), [head.as_bytes(), &bytes[..]], Ending::Clean);
+        read(Rules::default(), [&bytes[..]], Ending::Clean);
+    }
+}

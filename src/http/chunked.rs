@@ -1,0 +1,310 @@
+//! Chunks (RFC 9112 §7.1): sizes, extensions, data, trailers; each with its limit.
+//!
+//! Sizes are read here and not by httparse, whose reader takes an empty size for 0.
+
+use super::error::Error;
+use super::fields::check_trailer;
+use super::line::Lines;
+use super::syntax::{is_tchar, quote, trim};
+
+/// The longest size line with its extensions, in bytes.
+const LINE: usize = 16 * 1024;
+/// Extension bytes that may come for nothing; beyond them no more than one per byte of data.
+const EXTENSIONS: u64 = 64 * 1024;
+/// The most trailer fields.
+const TRAILERS: usize = 200;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Size,
+    Data,
+    DataEnd,
+    Trailers,
+    End,
+}
+
+/// The reader of one chunked body.
+#[derive(Debug)]
+pub struct Chunks {
+    state: State,
+    lines: Lines,
+    /// Size of the current chunk, and what of it is still to come.
+    size: u64,
+    left: u64,
+    data: u64,
+    extensions: u64,
+    trailer_bytes: usize,
+    trailers: usize,
+    max_trailer: usize,
+    lenient: bool,
+}
+
+impl Chunks {
+    /// A reader that stands before the first chunk; trailers may have `max_trailer` bytes.
+    pub fn new(max_trailer: usize, lenient: bool) -> Chunks {
+        Chunks {
+            state: State::Size,
+            lines: Lines::default(),
+            size: 0,
+            left: 0,
+            data: 0,
+            extensions: 0,
+            trailer_bytes: 0,
+            trailers: 0,
+            max_trailer,
+            lenient,
+        }
+    }
+
+    /// Takes framing from `input` until data is ahead, the body is over (true) or the input is
+    /// used up.
+    pub fn frame(&mut self, input: &mut &[u8]) -> Result<bool, Error> {
+        while !input.is_empty() && self.ahead() == 0 && self.state != State::End {
+            match self.state {
+                State::Size => self.size_line(input)?,
+                State::DataEnd => self.data_end(input)?,
+                State::Trailers => self.trailer(input)?,
+                State::Data | State::End => {}
+            }
+        }
+        Ok(self.state == State::End)
+    }
+
+    /// Bytes of data that come next without any framing between them.
+    pub fn ahead(&self) -> u64 {
+        if self.state == State::Data { self.left } else { 0 }
+    }
+
+    /// Counts `count` bytes of data as taken; at most [`Chunks::ahead`].
+    pub fn pass(&mut self, count: u64) {
+        self.data += count;
+        self.left = self.left.saturating_sub(count);
+        if self.left == 0 {
+            self.state = State::DataEnd;
+        }
+    }
+
+    /// Where the stream ended, if it ends now, in words.
+    pub fn place(&self) -> String {
+        match self.state {
+            State::Size if self.lines.is_empty() && self.data == 0 => {
+                "before the first chunk".into()
+            }
+            State::Size if self.lines.is_empty() => "before the last chunk".into(),
+            State::Size => "in a chunk's size".into(),
+            State::Data => {
+                format!("in a chunk, {} of its {} bytes", self.size - self.left, self.size)
+            }
+            State::DataEnd => "at the end of a chunk".into(),
+            State::Trailers | State::End => "in the trailer".into(),
+        }
+    }
+
+    fn size_line(&mut self, input: &mut &[u8]) -> Result<(), Error> {
+        if !self.lines.take(input, LINE, "chunk size line")? {
+            return Ok(());
+        }
+        let line = self.lines.text(!self.lenient)?;
+        let (size, digits) = size(line)?;
+        let extension = &line[digits..];
+        check_extension(extension, self.lenient)?;
+        self.extensions += extension.len() as u64;
+        if self.extensions > EXTENSIONS + self.data {
+            return Err(Error::limit("more chunk extensions than body"));
+        }
+        self.lines.clear();
+        (self.size, self.left) = (size, size);
+        self.state = if size == 0 { State::Trailers } else { State::Data };
+        Ok(())
+    }
+
+    /// The CR LF behind a chunk's data; anything else is data beyond the size.
+    fn data_end(&mut self, input: &mut &[u8]) -> Result<(), Error> {
+        let held = self.lines.bytes().first().copied();
+        match (held, input.first()) {
+            (None, Some(b'\r')) => {
+                let mut cr = &input[..1];
+                self.lines.take(&mut cr, 2, "chunk end")?;
+            }
+            (Some(_), Some(b'\n')) => {
+                self.lines.clear();
+                self.state = State::Size;
+            }
+            (None, Some(b'\n')) if self.lenient => self.state = State::Size,
+            (None, Some(b'\n')) => return Err(Error::protocol("bare LF in chunk framing")),
+            _ => return Err(Error::protocol("data beyond its chunk's size")),
+        }
+        *input = &input[1..];
+        Ok(())
+    }
+
+    fn trailer(&mut self, input: &mut &[u8]) -> Result<(), Error> {
+        let room = self.max_trailer - self.trailer_bytes;
+        if !self.lines.take(input, room, "trailer")? {
+            return Ok(());
+        }
+        let line = self.lines.text(!self.lenient)?;
+        if line.is_empty() {
+            self.state = State::End;
+        } else if self.trailers == 0 || !matches!(line[0], b' ' | b'\t') {
+            check_trailer(line)?;
+        }
+        self.trailers += 1;
+        if self.trailers > TRAILERS {
+            return Err(Error::limit(format!("more than {TRAILERS} trailer lines")));
+        }
+        self.trailer_bytes += self.lines.len();
+        self.lines.clear();
+        Ok(())
+    }
+}
+
+/// The size at the start of a size line, and how many digits it has: 1 to 15.
+fn size(line: &[u8]) -> Result<(u64, usize), Error> {
+    let bad = || Error::protocol(format!("malformed chunk size {}", quote(line)));
+    let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+    if !(1..=15).contains(&digits) {
+        return Err(bad());
+    }
+    let text = std::str::from_utf8(&line[..digits]).map_err(|_| bad())?;
+    Ok((u64::from_str_radix(text, 16).map_err(|_| bad())?, digits))
+}
+
+/// Checks `;name=value` in any number (RFC 9112 §7.1.1); what they say is ignored.
+fn check_extension(text: &[u8], lenient: bool) -> Result<(), Error> {
+    let control = text.iter().any(|byte| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f);
+    let sound =
+        if lenient { trim(text).is_empty() || trim(text)[0] == b';' } else { extensions(text) };
+    if control || !sound {
+        return Err(Error::protocol(format!("malformed chunk extension {}", quote(text))));
+    }
+    Ok(())
+}
+
+fn extensions(mut text: &[u8]) -> bool {
+    while !text.is_empty() {
+        let Some(rest) = skip_space(text).strip_prefix(b";") else {
+            return false;
+        };
+        let Some(rest) = skip_token(skip_space(rest)) else {
+            return false;
+        };
+        text = rest;
+        if let Some(value) = skip_space(rest).strip_prefix(b"=") {
+            match skip_value(skip_space(value)) {
+                Some(rest) => text = rest,
+                None => return false,
+            }
+        }
+    }
+    true
+}
+
+fn skip_space(text: &[u8]) -> &[u8] {
+    let count = text.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    &text[count..]
+}
+
+fn skip_token(text: &[u8]) -> Option<&[u8]> {
+    let count = text.iter().take_while(|byte| is_tchar(**byte)).count();
+    (count > 0).then(|| &text[count..])
+}
+
+/// Behind a token or a quoted string, whose backslash quotes the next byte.
+fn skip_value(text: &[u8]) -> Option<&[u8]> {
+    let Some(mut rest) = text.strip_prefix(b"\"") else {
+        return skip_token(text);
+    };
+    loop {
+        rest = match rest {
+            [b'"', rest @ ..] => return Some(rest),
+            [b'\\', _, rest @ ..] | [_, rest @ ..] => rest,
+            [] => return None,
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::Kind;
+
+    fn body(mut input: &[u8]) -> Result<Vec<u8>, Error> {
+        let mut chunks = Chunks::new(1000, false);
+        let mut all = Vec::new();
+        loop {
+            if chunks.frame(&mut input)? {
+                return Ok(all);
+            }
+            let count = input.len().min(chunks.ahead() as usize);
+            if count == 0 {
+                return Err(Error::truncated(chunks.place()));
+            }
+            all.extend_from_slice(&input[..count]);
+            chunks.pass(count as u64);
+            input = &input[count..];
+        }
+    }
+
+    #[test]
+    fn chunks_extensions_and_trailers_are_read() {
+        let text =
+            b"5;a;b=c\r\nhello\r\n06 ; q=\"x; \\\"y\"\r\n world\r\n0;z\r\nT: r\r\n more\r\n\r\n";
+        assert_eq!(body(text).unwrap(), b"hello world");
+    }
+
+    #[test]
+    fn lies_are_refused() {
+        for lie in [
+            "\r\n",
+            "+5\r\n",
+            "-5\r\n",
+            "0x5\r\n",
+            "g\r\n",
+            " 5\r\n",
+            "5 \r\nhello\r\n0\r\n\r\n",
+            "1000000000000000\r\n",
+            "0000000000000005\r\nhello\r\n0\r\n\r\n",
+            "5\nhello\r\n0\r\n\r\n",
+            "5\r\nhello\n0\r\n\r\n",
+            "5\r\nhelloo\r\n0\r\n\r\n",
+            "5\r\nhello0\r\n\r\n",
+            "5\rhello",
+            "5 x\r\nhello\r\n0\r\n\r\n",
+            "5;\r\nhello\r\n0\r\n\r\n",
+            "5;a=\"b\r\nhello\r\n0\r\n\r\n",
+            "0\r\nno trailer\r\n\r\n",
+            "0\r\n\n",
+            "0\n\r\n",
+            "5\r\nhello\r\r\n0\r\n\r\n",
+        ] {
+            let got = body(lie.as_bytes());
+            let kind = if lie == "5\rhello" { Kind::Truncated } else { Kind::Protocol };
+            assert_eq!(got.map_err(|error| error.kind), Err(kind), "{lie:?}");
+        }
+    }
+
+    #[test]
+    fn a_cut_is_placed() {
+        for (cut, place) in [
+            ("", "before the first chunk"),
+            ("5", "in a chunk's size"),
+            ("5\r\nhel", "in a chunk, 3 of its 5 bytes"),
+            ("5\r\nhello", "at the end of a chunk"),
+            ("5\r\nhello\r\n", "before the last chunk"),
+            ("0\r\n", "in the trailer"),
+        ] {
+            assert_eq!(body(cut.as_bytes()).unwrap_err().text, place);
+        }
+    }
+
+    #[test]
+    fn endless_lines_are_given_up() {
+        let endless = format!("5;{}", "x".repeat(20_000));
+        assert_eq!(body(endless.as_bytes()).unwrap_err().kind, Kind::Limit);
+        let endless = format!("0\r\n{}", "a: b\r\n".repeat(1000));
+        assert_eq!(body(endless.as_bytes()).unwrap_err().kind, Kind::Limit);
+        let padding = format!("1;{}\r\nx\r\n", "x".repeat(10_000)).repeat(10);
+        assert_eq!(body(padding.as_bytes()).unwrap_err().kind, Kind::Limit);
+    }
+}

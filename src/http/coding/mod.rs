@@ -1,0 +1,234 @@
+//! Content codings (RFC 9110 §8.4): what a body passes through on its way out.
+//!
+//! A [`Chain`] undoes the codings in the reverse of the order the peer applied them. Each stage
+//! holds one piece of output and nothing else grows: windows are capped before they are
+//! allocated, and a stage that makes too much of too little stops the whole (a bomb).
+
+mod brotli;
+mod deflate;
+mod gzip;
+mod zstd;
+
+use super::error::Error;
+use super::head::Head;
+use super::syntax::quote;
+
+/// The most codings one answer may stack.
+const DEEPEST: usize = 5;
+/// Output of one stage at a time, in bytes.
+const PIECE: usize = 64 * 1024;
+/// Memory for the windows of all stages together, in bytes: brotli's largest (RFC 7932 §9.1).
+const WINDOWS: usize = 16 << 20;
+/// Below this many decoded bytes nothing is called a bomb.
+pub const BOMB_BYTES: u64 = 64 << 20;
+/// Beyond [`BOMB_BYTES`] and so many times the bytes on the wire, everything is.
+pub const BOMB_RATIO: u64 = 100;
+
+/// One coding being undone.
+trait Decoder: Send {
+    /// The coding's name.
+    fn name(&self) -> &'static str;
+
+    /// Takes from `input` and fills `out`; answers how much of `out` is filled. Nothing taken
+    /// and nothing filled means that more input is needed. Bytes behind the coding's end are
+    /// taken and dropped, and counted by [`Decoder::junk`].
+    fn decode(&mut self, input: &mut &[u8], out: &mut [u8]) -> Result<usize, Error>;
+
+    /// Whether the coding has reached an end of its own.
+    fn whole(&self) -> bool;
+
+    /// Bytes that came behind the end.
+    fn junk(&self) -> u64;
+
+    /// No more input will come although the end was not reached: hands out what is held back.
+    fn cut(&mut self) {}
+}
+
+/// A stage: a decoder and the piece it has made.
+struct Stage {
+    decoder: Box<dyn Decoder>,
+    piece: Box<[u8]>,
+    at: usize,
+    end: usize,
+    made: u64,
+    fed: bool,
+    /// An error behind the last bytes of `piece`.
+    broken: Option<Error>,
+}
+
+impl Stage {
+    fn new(decoder: Box<dyn Decoder>) -> Stage {
+        let piece = vec![0; PIECE].into_boxed_slice();
+        Stage { decoder, piece, at: 0, end: 0, made: 0, fed: false, broken: None }
+    }
+
+    /// Makes the next piece if the last one is used up; whether anything moved.
+    fn run(&mut self, input: &mut &[u8]) -> Result<bool, Error> {
+        if self.at < self.end {
+            return Ok(false);
+        }
+        if let Some(error) = self.broken.take() {
+            return Err(error);
+        }
+        self.fed |= !input.is_empty();
+        let before = input.len();
+        (self.at, self.end) = (0, 0);
+        match self.decoder.decode(input, &mut self.piece) {
+            Ok(filled) => self.end = filled,
+            Err(error) => return Err(error),
+        }
+        self.made += self.end as u64;
+        Ok(self.end > 0 || input.len() < before)
+    }
+}
+
+/// The codings of one answer, outermost first; empty for most answers.
+#[derive(Default)]
+pub struct Chain {
+    stages: Vec<Stage>,
+    taken: u64,
+}
+
+impl Chain {
+    /// The chain for `head`; what we cannot undo is noted and delivered as it is.
+    ///
+    /// Fails (61) when more than five codings are stacked.
+    pub fn new(head: &Head, notes: &mut Vec<String>) -> Result<Chain, Error> {
+        let mut names = head.tokens("content-encoding");
+        names.retain(|name| name != "identity" && name != "none");
+        if names.len() > DEEPEST {
+            return Err(Error::coding(format!("more than {DEEPEST} stacked content codings")));
+        }
+        let heavy = names.iter().filter(|name| *name == "br" || *name == "zstd").count();
+        let window = WINDOWS / heavy.max(1);
+        let mut chain = Chain::default();
+        for name in names.iter().rev() {
+            let Some(decoder) = decoder(name, window) else {
+                let name = quote(name.as_bytes());
+                notes.push(format!("unknown content coding {name}: the body stays as it is"));
+                break;
+            };
+            chain.stages.push(Stage::new(decoder));
+        }
+        Ok(chain)
+    }
+
+    /// Whether bytes pass through unchanged.
+    pub fn is_plain(&self) -> bool {
+        self.stages.is_empty()
+    }
+
+    /// Decodes from `input` until a piece is made, which [`Chain::piece`] then is, or the input is
+    /// used up (false). A piece must be taken before the next step.
+    pub fn step(&mut self, input: &mut &[u8]) -> Result<bool, Error> {
+        if let Some(last) = self.stages.last_mut() {
+            last.at = last.end;
+        }
+        loop {
+            let mut moved = false;
+            for k in 0..self.stages.len() {
+                moved |= self.run(k, input)?;
+            }
+            if self.stages.last().is_some_and(|last| last.end > 0) {
+                return Ok(true);
+            }
+            if !moved {
+                return Ok(false);
+            }
+        }
+    }
+
+    fn run(&mut self, k: usize, input: &mut &[u8]) -> Result<bool, Error> {
+        let (before, rest) = self.stages.split_at_mut(k);
+        let moved = match before.last_mut() {
+            None => {
+                let had = input.len();
+                let moved = rest[0].run(input)?;
+                self.taken += (had - input.len()) as u64;
+                moved
+            }
+            Some(feeder) => {
+                let mut piece = &feeder.piece[feeder.at..feeder.end];
+                let moved = rest[0].run(&mut piece)?;
+                feeder.at = feeder.end - piece.len();
+                moved
+            }
+        };
+        if k + 1 < self.stages.len() && self.stages[k].made > bomb_size(self.taken) {
+            return Err(bomb(self.stages[k].made, self.taken));
+        }
+        Ok(moved)
+    }
+
+    /// The piece the last step made.
+    pub fn piece(&self) -> &[u8] {
+        self.stages.last().map(|last| &last.piece[..last.end]).unwrap_or_default()
+    }
+
+    /// Encoded bytes taken so far.
+    pub fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// No more input will come: what decoders hold back is handed out by further steps.
+    pub fn cut(&mut self) {
+        for stage in &mut self.stages {
+            if stage.fed && !stage.decoder.whole() {
+                stage.decoder.cut();
+            }
+        }
+    }
+
+    /// Judges the codings at the end of a body: whole, or cut short (18).
+    ///
+    /// A coded body without a single byte is an empty body where the framing itself says that it
+    /// is complete; many servers label those too.
+    pub fn finish(&self, framed: bool, notes: &mut Vec<String>) -> Result<(), Error> {
+        if framed && self.stages.first().is_none_or(|first| !first.fed) {
+            return Ok(());
+        }
+        for stage in &self.stages {
+            let name = stage.decoder.name();
+            if !stage.decoder.whole() {
+                return Err(Error::truncated(format!("the {name} coding is cut short")));
+            }
+            if stage.decoder.junk() > 0 {
+                let junk = stage.decoder.junk();
+                notes.push(format!("{junk} bytes of junk behind the end of the {name} coding"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Chain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.stages.iter().map(|stage| stage.decoder.name())).finish()
+    }
+}
+
+/// How many decoded bytes `wire` bytes may become before they are a bomb.
+pub fn bomb_size(wire: u64) -> u64 {
+    BOMB_BYTES.max(wire.saturating_mul(BOMB_RATIO))
+}
+
+/// The error for a bomb (63).
+pub fn bomb(decoded: u64, wire: u64) -> Error {
+    Error::limit(format!(
+        "{wire} bytes decode to more than {decoded}: taken for a bomb (--max-decoded allows it)"
+    ))
+}
+
+/// The decoder for a coding's name in lower case; windows may have `window` bytes.
+fn decoder(name: &str, window: usize) -> Option<Box<dyn Decoder>> {
+    Some(match name {
+        "gzip" | "x-gzip" => Box::new(gzip::Gzip::new()),
+        "deflate" => Box::new(deflate::Deflate::new()),
+        "br" => Box::new(brotli::Brotli::new(window)),
+        "zstd" => Box::new(zstd::Zstd::new(window)),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests;

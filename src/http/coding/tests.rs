@@ -1,0 +1,183 @@
+use std::io::Write;
+
+use super::*;
+use crate::http::{Field, Kind};
+
+fn head(codings: &str) -> Head {
+    let fields = vec![Field { name: "Content-Encoding".into(), value: codings.into() }];
+    Head { minor: 1, status: 200, reason: Vec::new(), fields, raw: Vec::new(), notes: Vec::new() }
+}
+
+/// The body and its notes, or what came of it and why no more.
+type Decoded = Result<(Vec<u8>, Vec<String>), (Vec<u8>, Error)>;
+
+/// Decodes `input` in pieces of `step` bytes to its end.
+fn decode(codings: &str, mut input: &[u8], step: usize) -> Decoded {
+    let mut notes = Vec::new();
+    let mut chain = Chain::new(&head(codings), &mut notes).map_err(|e| (Vec::new(), e))?;
+    let mut all = Vec::new();
+    loop {
+        let (mut piece, rest) = input.split_at(step.min(input.len()));
+        loop {
+            match chain.step(&mut piece) {
+                Ok(true) => all.extend_from_slice(chain.piece()),
+                Ok(false) => break,
+                Err(error) => return Err((all, error)),
+            }
+        }
+        assert!(piece.is_empty());
+        input = rest;
+        if input.is_empty() {
+            return match chain.finish(true, &mut notes) {
+                Ok(()) => Ok((all, notes)),
+                Err(error) => Err((all, error)),
+            };
+        }
+    }
+}
+
+fn gzip(data: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(data).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn zlib(data: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(data).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn raw(data: &[u8]) -> Vec<u8> {
+    let mut encoder =
+        flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(data).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn zstd(data: &[u8]) -> Vec<u8> {
+    ruzstd::encoding::compress_to_vec(data, ruzstd::encoding::CompressionLevel::Fastest)
+}
+
+/// "Hello, brotli! " 20 times, as brotli's reference encoder writes it.
+const BROTLI: &[u8] = include_bytes!("../../../tests/data/http/hello.br");
+
+fn text() -> Vec<u8> {
+    (0..20_000).flat_map(|n| format!("line {n} of some text\n").into_bytes()).collect()
+}
+
+#[test]
+fn every_coding_comes_out_whole_however_it_is_split() {
+    let text = text();
+    let gz = gzip(&text);
+    for (codings, body) in [
+        ("gzip", gz.clone()),
+        ("x-gzip", [gzip(&text[..1000]), gzip(b""), gzip(&text[1000..])].concat()),
+        ("deflate", zlib(&text)),
+        ("Deflate", raw(&text)),
+        ("zstd", zstd(&text)),
+        (
+            "zstd",
+            [
+                zstd(&text[..1000]),
+                vec![0x5a, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3],
+                zstd(&text[1000..]),
+            ]
+            .concat(),
+        ),
+        ("deflate, identity, gzip, none", gzip(&zlib(&text))),
+        ("gzip, gzip, gzip, gzip, gzip", gzip(&gzip(&gzip(&gzip(&gz))))),
+    ] {
+        for step in [1, 7, 4096, usize::MAX] {
+            let (all, notes) = decode(codings, &body, step).unwrap();
+            assert!(all == text && notes.is_empty(), "{codings} by {step}: {notes:?}");
+        }
+    }
+}
+
+#[test]
+fn brotli_comes_out_whole() {
+    for step in [1, usize::MAX] {
+        let (all, _) = decode("br", BROTLI, step).unwrap();
+        assert_eq!(all, b"Hello, brotli! ".repeat(20));
+    }
+    let (all, error) = decode("br", &BROTLI[..BROTLI.len() - 2], 1).unwrap_err();
+    assert_eq!(error.kind, Kind::Truncated);
+    assert!(b"Hello, brotli! ".repeat(20).starts_with(&all));
+}
+
+#[test]
+fn a_cut_is_told_wherever_it_is() {
+    let text = &text()[..2000];
+    for (codings, body) in [
+        ("gzip", gzip(text)),
+        ("deflate", zlib(text)),
+        ("deflate", raw(text)),
+        ("zstd", zstd(text)),
+    ] {
+        for cut in 1..body.len() {
+            let (_, error) = decode(codings, &body[..cut], usize::MAX).unwrap_err();
+            assert_eq!(error.kind, Kind::Truncated, "{codings} at {cut}: {error}");
+        }
+    }
+}
+
+#[test]
+fn a_wrong_byte_is_told() {
+    let text = &text()[..2000];
+    for (codings, body) in [("gzip", gzip(text)), ("deflate", zlib(text)), ("zstd", zstd(text))] {
+        for at in 0..body.len() {
+            let mut broken = body.clone();
+            broken[at] ^= 0x55;
+            let got = decode(codings, &broken, usize::MAX);
+            assert!(!matches!(&got, Ok((all, _)) if all != text), "{codings} at {at}");
+        }
+    }
+}
+
+#[test]
+fn junk_behind_the_end_is_noted() {
+    for (codings, body) in [
+        ("gzip", gzip(b"x")),
+        ("deflate", zlib(b"x")),
+        ("zstd", zstd(b"x")),
+        ("br", BROTLI.to_vec()),
+    ] {
+        for junk in [&b"\x1f"[..], b"junk", b"\0\0\0\0\0\0\0\0\0\0\0\0"] {
+            let (_, notes) = decode(codings, &[&body, junk].concat(), 1).unwrap();
+            assert!(notes[0].contains(&format!("{} bytes of junk", junk.len())), "{notes:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_not_the_coding_it_claims_is_refused() {
+    for codings in ["gzip", "deflate", "br", "zstd"] {
+        let (_, error) =
+            decode(codings, b"\xff\xff\xff\xff plain text, nothing coded", 1).unwrap_err();
+        assert_eq!(error.kind, Kind::Coding, "{codings}");
+    }
+    let (_, error) = decode("gzip, gzip, gzip, gzip, gzip, gzip", b"", 1).unwrap_err();
+    assert_eq!(error.kind, Kind::Coding);
+}
+
+#[test]
+fn an_unknown_coding_stays_as_it_is() {
+    let mut notes = Vec::new();
+    assert!(Chain::new(&head("compress"), &mut notes).unwrap().is_plain());
+    assert_eq!(notes.len(), 1);
+    let (all, notes) = decode("foo, gzip", &gzip(b"inner"), 1).unwrap();
+    assert_eq!((all.as_slice(), notes.len()), (&b"inner"[..], 1));
+}
+
+#[test]
+fn windows_are_capped_before_they_are_made() {
+    let window_16_mib_zstd = [0x28, 0xb5, 0x2f, 0xfd, 0, 14 << 3, 1, 0, 0];
+    let (_, error) = decode("zstd", &window_16_mib_zstd, 1).unwrap_err();
+    assert_eq!(error.kind, Kind::Limit, "{error}");
+    let window_16_mib_br = [0x0f, 0, 0, 0];
+    let (_, error) = decode("br, br", &window_16_mib_br, 1).unwrap_err();
+    assert_eq!(error.kind, Kind::Limit, "{error}");
+    let large_window_br = [0x11, 0x19, 0, 0];
+    assert_eq!(decode("br", &large_window_br, 1).unwrap_err().1.kind, Kind::Coding);
+}

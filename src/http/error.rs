@@ -1,0 +1,93 @@
+//! What can be wrong with an answer, a URL or a redirect, and the exit code of each.
+
+use std::fmt;
+
+use crate::failure::Code;
+
+/// The class of an [`Error`]; decides the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// What the user gave is malformed.
+    Usage,
+    /// The answer breaks HTTP or lies about its framing.
+    Protocol,
+    /// The stream ended before the answer did.
+    Truncated,
+    /// A redirect that must not be followed, or one too many.
+    Redirect,
+    /// The stream ended before it began.
+    Empty,
+    /// A content coding is broken.
+    Coding,
+    /// A limit of ours was reached.
+    Limit,
+}
+
+impl Kind {
+    /// The number the shell gets.
+    pub fn code(self) -> Code {
+        match self {
+            Kind::Usage => Code::Usage,
+            Kind::Protocol => Code::Protocol,
+            Kind::Truncated => Code::Partial,
+            Kind::Redirect => Code::Redirect,
+            Kind::Empty => Code::Empty,
+            Kind::Coding => Code::Coding,
+            Kind::Limit => Code::Limit,
+        }
+    }
+}
+
+/// One reason why an answer is not taken. The text is ours; what it quotes of the peer is escaped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error {
+    /// The class.
+    pub kind: Kind,
+    /// The reason in words.
+    pub text: String,
+}
+
+impl Error {
+    /// An error of `kind`.
+    pub fn new(kind: Kind, text: impl Into<String>) -> Error {
+        Error { kind, text: text.into() }
+    }
+
+    /// Something the user gave is malformed (2).
+    pub fn usage(text: impl Into<String>) -> Error {
+        Error::new(Kind::Usage, text)
+    }
+
+    /// The answer breaks its protocol (8).
+    pub fn protocol(text: impl Into<String>) -> Error {
+        Error::new(Kind::Protocol, text)
+    }
+
+    /// The answer ended early (18).
+    pub fn truncated(text: impl Into<String>) -> Error {
+        Error::new(Kind::Truncated, text)
+    }
+
+    /// A redirect not to be followed (47).
+    pub fn redirect(text: impl Into<String>) -> Error {
+        Error::new(Kind::Redirect, text)
+    }
+
+    /// A broken content coding (61).
+    pub fn coding(text: impl Into<String>) -> Error {
+        Error::new(Kind::Coding, text)
+    }
+
+    /// A limit of ours (63).
+    pub fn limit(text: impl Into<String>) -> Error {
+        Error::new(Kind::Limit, text)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,86 @@
+//! Where the body of an answer ends (RFC 9112 §6.3), read so that nobody can read it otherwise.
+
+use super::error::Error;
+use super::head::Head;
+use super::syntax::{decimal, list, quote};
+
+/// How the end of a body is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    /// There is no body: HEAD, 204, 304.
+    None,
+    /// So many bytes.
+    Length(u64),
+    /// Chunks, the last one empty.
+    Chunked,
+    /// By the end of the stream.
+    Close,
+}
+
+/// Decides the framing of the body under `head`; notes are pushed for what is odd but clear.
+///
+/// Refuses (8) lengths that differ or are not plain numbers, and transfer codings that we did not
+/// ask for, which is each but `chunked`.
+pub fn framing(head: &Head, head_request: bool, notes: &mut Vec<String>) -> Result<Framing, Error> {
+    if head_request || head.status == 204 || head.status == 304 {
+        return Ok(Framing::None);
+    }
+    let length = content_length(head)?;
+    let chunked = transfer_coding(head, notes)?;
+    match (chunked, length) {
+        (true, Some(_)) => {
+            notes.push("both Transfer-Encoding and Content-Length: the chunks count".to_string());
+            Ok(Framing::Chunked)
+        }
+        (true, None) => Ok(Framing::Chunked),
+        (false, Some(length)) => Ok(Framing::Length(length)),
+        (false, None) => Ok(Framing::Close),
+    }
+}
+
+/// The length all Content-Length fields agree on; `6, 6` is what some proxies make of two.
+fn content_length(head: &Head) -> Result<Option<u64>, Error> {
+    let mut agreed = None;
+    for value in head.values("content-length") {
+        for element in list(value) {
+            let length = decimal(element).ok_or_else(|| {
+                Error::protocol(format!("malformed Content-Length {}", quote(value)))
+            })?;
+            if agreed.is_some_and(|other| other != length) {
+                return Err(Error::protocol("Content-Length given twice with different values"));
+            }
+            agreed = Some(length);
+        }
+    }
+    Ok(agreed)
+}
+
+/// Whether the body is chunked.
+///
+/// `identity` says nothing and was once allowed; `chunked` twice comes from proxies that each
+/// add theirs, and nobody has ever chunked twice.
+fn transfer_coding(head: &Head, notes: &mut Vec<String>) -> Result<bool, Error> {
+    let mut chunked = 0;
+    for value in head.values("transfer-encoding") {
+        for coding in list(value).filter(|coding| !coding.is_empty()) {
+            if coding.eq_ignore_ascii_case(b"chunked") {
+                chunked += 1;
+            } else if chunked > 0 {
+                return Err(Error::protocol("chunked is not the last transfer coding"));
+            } else if !coding.eq_ignore_ascii_case(b"identity") {
+                return Err(Error::protocol(format!("unknown transfer coding {}", quote(coding))));
+            }
+        }
+    }
+    let named = head.first("transfer-encoding").is_some();
+    if named && chunked == 0 && head.tokens("transfer-encoding").is_empty() {
+        return Err(Error::protocol("empty Transfer-Encoding"));
+    }
+    if chunked > 1 {
+        notes.push("Transfer-Encoding names chunked more than once".to_string());
+    }
+    if chunked > 0 && head.minor == 0 {
+        notes.push("chunks in an HTTP/1.0 answer".to_string());
+    }
+    Ok(chunked > 0)
+}

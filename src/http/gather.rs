@@ -1,0 +1,230 @@
+//! Gathers a head from pieces of any size, up to its blank line.
+//!
+//! Whatever is wrong with a line is told when the line is whole, and another protocol at its
+//! first wrong byte, so that nobody waits for the end of what is no head.
+
+use super::error::Error;
+use super::fields::{parse, status_line};
+use super::head::Head;
+use super::line::plain;
+
+/// Empty lines that may precede a status line; some servers end a former body with one too many.
+const BLANKS: usize = 4;
+/// What every answer of HTTP/1 begins with.
+const PREFIX: &[u8] = b"HTTP/";
+
+/// What came of one look at the bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gathered {
+    /// The head goes on.
+    More,
+    /// The blank line came.
+    Whole,
+    /// What came is no status line of HTTP.
+    Alien,
+}
+
+/// Gathers a head from pieces of any size.
+#[derive(Debug)]
+pub struct Gatherer {
+    raw: Vec<u8>,
+    /// Where the status line begins, behind empty lines.
+    start: usize,
+    /// Where the unfinished line begins.
+    line: usize,
+    blanks: usize,
+    lines: usize,
+    max_bytes: usize,
+    max_fields: usize,
+    lenient: bool,
+}
+
+impl Gatherer {
+    /// A gatherer that holds at most `max_bytes` and `max_fields`.
+    pub fn new(max_bytes: usize, max_fields: usize, lenient: bool) -> Gatherer {
+        let raw = Vec::new();
+        Gatherer { raw, start: 0, line: 0, blanks: 0, lines: 0, max_bytes, max_fields, lenient }
+    }
+
+    /// Whether not one byte has come.
+    pub fn is_empty(&self) -> bool {
+        self.raw.is_empty()
+    }
+
+    /// Whether what came is enough to know it for HTTP.
+    pub fn is_known(&self) -> bool {
+        self.raw.len() - self.start >= PREFIX.len()
+    }
+
+    /// How many bytes of this head have come.
+    pub fn len(&self) -> usize {
+        self.raw.len()
+    }
+
+    /// Takes what `input` has up to the blank line.
+    ///
+    /// Refuses a NUL or a stray CR (8) as soon as its line is whole, a wrong status line too, and
+    /// a head over its limits (63).
+    pub fn take(&mut self, input: &mut &[u8]) -> Result<Gathered, Error> {
+        while !input.is_empty() {
+            let end = input.iter().position(|byte| *byte == b'\n').map(|at| at + 1);
+            let room = self.max_bytes - self.raw.len();
+            let piece = end.unwrap_or(input.len()).min(room);
+            self.raw.extend_from_slice(&input[..piece]);
+            let over = end.unwrap_or(input.len()) > room;
+            *input = &input[piece..];
+            if self.is_alien() {
+                return Ok(Gathered::Alien);
+            }
+            if over {
+                let limit = self.max_bytes;
+                return Err(Error::limit(format!("header larger than the limit of {limit} bytes")));
+            }
+            if end.is_some() && self.line_ended()? {
+                return Ok(Gathered::Whole);
+            }
+        }
+        Ok(Gathered::More)
+    }
+
+    /// Whether what came cannot become `HTTP/`.
+    fn is_alien(&self) -> bool {
+        let mut came = &self.raw[self.start..];
+        if came.starts_with(b"\r") {
+            came = &came[1..];
+            return !(came.is_empty() || came.starts_with(b"\n"));
+        }
+        if came.starts_with(b"\n") {
+            return false;
+        }
+        let both = came.len().min(PREFIX.len());
+        came[..both] != PREFIX[..both]
+    }
+
+    /// Looks at the line that has just become whole; true if it ends the head.
+    fn line_ended(&mut self) -> Result<bool, Error> {
+        let text = plain(&self.raw[self.line..], false)?;
+        if text.is_empty() && self.lines == 0 {
+            self.blanks += 1;
+            if self.blanks > BLANKS {
+                return Err(Error::protocol("empty lines instead of a status line"));
+            }
+            self.start = self.raw.len();
+        } else if text.is_empty() {
+            return Ok(true);
+        } else {
+            if self.lines == 0 {
+                status_line(text, self.lenient)?;
+            }
+            self.lines += 1;
+            if self.lines > self.max_fields + 1 {
+                let limit = self.max_fields;
+                return Err(Error::limit(format!("more than {limit} header lines")));
+            }
+        }
+        self.line = self.raw.len();
+        Ok(false)
+    }
+
+    /// The whole head, taken out; the gatherer is then ready for the next one.
+    pub fn finish(&mut self) -> Result<Head, Error> {
+        let mut raw = std::mem::take(&mut self.raw);
+        raw.drain(..self.start);
+        (self.start, self.line, self.blanks, self.lines) = (0, 0, 0, 0);
+        parse(raw, self.lenient)
+    }
+
+    /// The bytes themselves, when they turned out to be no head.
+    pub fn into_raw(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.raw)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::syntax::quote;
+
+    fn head(text: &[u8]) -> Result<Head, Error> {
+        let mut gatherer = Gatherer::new(1000, 10, false);
+        let mut input = text;
+        match gatherer.take(&mut input)? {
+            Gathered::Whole => gatherer.finish(),
+            other => Err(Error::truncated(format!("{other:?}"))),
+        }
+    }
+
+    #[test]
+    fn a_plain_head_is_split() {
+        let head = head(b"HTTP/1.1 200 OK\r\nServer: a b \r\nX:\t\r\nx: 2\r\n\r\n").unwrap();
+        assert_eq!((head.minor, head.status, head.reason.as_slice()), (1, 200, &b"OK"[..]));
+        assert_eq!(head.first("server"), Some(&b"a b"[..]));
+        assert_eq!(head.values("X").collect::<Vec<_>>(), [&b""[..], b"2"]);
+    }
+
+    #[test]
+    fn old_and_sloppy_but_honest_heads_are_taken() {
+        for text in [
+            &b"HTTP/1.1 200\r\n\r\n"[..],
+            b"HTTP/1.1 200 \r\n\r\n",
+            b"HTTP/1.1 200  two spaces\r\n\r\n",
+            b"HTTP/1.0 200 OK\nA: b\n\n",
+            b"HTTP/1.7 999 Ori\xebn\r\n\r\n",
+            b"\r\nHTTP/1.1 200 OK\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nA: \x1b[31m\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nA:\r\n\tb\r\n  c\r\n\r\n",
+        ] {
+            head(text).unwrap();
+        }
+        let folded = head(b"HTTP/1.1 200 OK\r\nA:\r\n\tb\r\n  c\r\n\r\n").unwrap();
+        assert_eq!(folded.first("a"), Some(&b"b c"[..]));
+        let escape = head(b"HTTP/1.1 200 OK\r\nA: \x1b[31m\r\n\r\n").unwrap();
+        assert_eq!(escape.first("a"), Some(&b"\x1b[31m"[..]));
+    }
+
+    #[test]
+    fn what_two_readers_could_read_two_ways_is_refused() {
+        for text in [
+            &b"HTTP/1.1\t200 OK\r\n\r\n"[..],
+            b"HTTP/1.1  200 OK\r\n\r\n",
+            b"HTTP/1.1 20 OK\r\n\r\n",
+            b"HTTP/1.1 2000 OK\r\n\r\n",
+            b"HTTP/1.1 099 OK\r\n\r\n",
+            b"HTTP/1.1 -12 OK\r\n\r\n",
+            b"HTTP/2 200 OK\r\n\r\n",
+            b"HTTP/0.9 200 OK\r\n\r\n",
+            b"HTTP/1.01 200 OK\r\n\r\n",
+            b"HTTP/01.1 200 OK\r\n\r\n",
+            b"HTTP/1.1 200 OK\rA: b\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\r\nA: b\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nA: b\0\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nA : b\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\n A: b\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nen-US A: b\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\n: b\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nA\xe9: b\r\n\r\n",
+        ] {
+            let error = head(text).unwrap_err();
+            assert_eq!(error.kind, crate::http::Kind::Protocol, "{}: {error}", quote(text));
+        }
+    }
+
+    #[test]
+    fn another_protocol_is_seen_at_its_first_wrong_byte() {
+        for alien in
+            [&b"SSH-2.0"[..], b"ICY 200", b"HTTPS", b"\rHTTP/1.1 200", b"<html>", b"http/1.1"]
+        {
+            let mut gatherer = Gatherer::new(1000, 10, false);
+            assert_eq!(gatherer.take(&mut { alien }).unwrap(), Gathered::Alien);
+        }
+    }
+
+    #[test]
+    fn limits_hold() {
+        let long = [b"HTTP/1.1 200 OK\r\nA: ".to_vec(), vec![b'x'; 2000]].concat();
+        assert_eq!(head(&long).unwrap_err().kind, crate::http::Kind::Limit);
+        let many = [b"HTTP/1.1 200 OK\r\n".to_vec(), b"A: b\r\n".repeat(11)].concat();
+        assert_eq!(head(&many).unwrap_err().kind, crate::http::Kind::Limit);
+    }
+}

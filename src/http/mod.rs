@@ -1,0 +1,49 @@
+//! The HTTP/1.1 that http-get needs: bytes in, facts out, no socket inside.
+//!
+//! Before a connection: [`link`] reads what the user called a URL, [`request`] turns it into
+//! the bytes of one GET. While it lives: [`answer`] takes the peer's bytes, in pieces of any
+//! size, and says what they mean. Afterwards: [`redirect`] decides where to go next, and
+//! [`range`] whether a piece is the piece that was asked for.
+//!
+//! An answer passes these states; every arrow into `Refused` is an [`Error`] with its kind:
+//!
+//! ```text
+//!            ┌──────── 1xx (counted) ───────┐
+//!            ▼                              │
+//!  start ─► Head ──── blank line ───────────┴─► framing ──┬─ none ─────────────────────────┐
+//!    │       │                                            ├─ length ─► Length(left) ─ 0 ───┤
+//!    │       └─ not HTTP, --http0.9 ─► Close ◄─ to end ───┤                                │
+//!    │                                  │                 └─ chunked ─► Size ◄──────┐      │
+//!    │                                  │                                │          │      │
+//!    │ end of stream                    │ end of stream     last chunk ──┤── size ─►│      │
+//!    ▼                                  │                                ▼        Data     │
+//!  Empty (52)                           │                            Trailers       │      │
+//!                                       │                                │        CR LF    │
+//!                                       ▼                                ▼                 ▼
+//!                                    the end ────────────────────────► codings whole? ─► Done
+//! ```
+//!
+//! Body bytes pass through the codings ([`coding`]) on their way out. The end of the stream in
+//! any state but Close is a truncation (18), and so it is in Close when a coding or the layer
+//! below says that more was to come. What HTTP means is RFC 9110, how it is framed RFC 9112.
+
+pub mod answer;
+pub mod basic;
+pub mod chunked;
+pub mod coding;
+pub mod error;
+pub mod fields;
+pub mod framing;
+pub mod gather;
+pub mod head;
+pub mod line;
+pub mod link;
+pub mod range;
+pub mod redirect;
+pub mod request;
+pub mod syntax;
+
+pub use answer::{Answer, Ending, Fact, Rules};
+pub use error::{Error, Kind};
+pub use head::{Field, Head};
+pub use link::Link;

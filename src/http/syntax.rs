@@ -1,0 +1,67 @@
+//! The small grammar everything in HTTP is made of: tokens, white space, lists (RFC 9110 §5.6).
+
+/// Whether `byte` may stand in a token: a method, a field name, a coding's name.
+pub fn is_tchar(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// Whether `text` is a token.
+pub fn is_token(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().copied().all(is_tchar)
+}
+
+/// Without the spaces and tabs around it.
+pub fn trim(mut text: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = text {
+        text = rest;
+    }
+    while let [rest @ .., b' ' | b'\t'] = text {
+        text = rest;
+    }
+    text
+}
+
+/// The elements of a comma list, trimmed, empty ones included.
+pub fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|byte| *byte == b',').map(trim)
+}
+
+/// A decimal number of plain digits, at most [`i64::MAX`]: no sign, no prefix, nothing around.
+pub fn decimal(text: &[u8]) -> Option<u64> {
+    let plain = (1..=19).contains(&text.len()) && text.iter().all(u8::is_ascii_digit);
+    let number: u64 = std::str::from_utf8(text).ok().filter(|_| plain)?.parse().ok()?;
+    (number <= i64::MAX as u64).then_some(number)
+}
+
+/// Peer-made bytes as they may appear in a message: escaped, and no longer than a line.
+pub fn quote(bytes: &[u8]) -> String {
+    const LONGEST: usize = 60;
+    let shown = &bytes[..bytes.len().min(LONGEST)];
+    let mut text: String = shown.escape_ascii().to_string();
+    if bytes.len() > LONGEST {
+        text.push_str("...");
+    }
+    format!("\"{text}\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_digits_and_nothing_else() {
+        assert_eq!(decimal(b"6"), Some(6));
+        assert_eq!(decimal(b"9223372036854775807"), Some(i64::MAX as u64));
+        for bad in
+            ["", "+6", "-6", "0x6", "6abc", "6 ", "9223372036854775808", "00000000000000000006"]
+        {
+            assert_eq!(decimal(bad.as_bytes()), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn quoted_bytes_stay_on_one_line() {
+        assert_eq!(quote(b"a\x1b\n"), r#""a\x1b\n""#);
+        assert!(quote(&[b'x'; 500]).len() < 70);
+    }
+}
