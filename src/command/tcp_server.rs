@@ -30,8 +30,8 @@ impl Args {
     /// Serves until asked to end.
     pub fn run(self, report: &Report) -> anyhow::Result<Code> {
         let stop = run::stop(self.serving.timeout.0)?;
-        let service = self.choice.service()?;
-        let limits = self.serving.limits()?;
+        let mut limits = self.serving.limits()?;
+        let service = self.choice.service(&mut limits)?;
         let listener = self.binding.bind().listen(self.serving.backlog)?;
         if self.binding.print_port {
             print_port(&listener.local)?;

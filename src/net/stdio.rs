@@ -118,7 +118,7 @@ impl Read for Part {
 
 impl Reader for Part {}
 
-/// Nothing to read, at once.
+/// An end that is not there: nothing to read, and nobody who takes anything.
 #[derive(Debug)]
 pub struct Nothing;
 
@@ -129,6 +129,22 @@ impl Read for Nothing {
 }
 
 impl Reader for Nothing {}
+
+impl Write for Nothing {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::NotConnected.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Writer for Nothing {
+    fn finish(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 /// Whoever reads `fd` has gone: a pipe's POLLERR, a socket's or terminal's POLLHUP (poll(2)).
 pub fn is_abandoned(fd: BorrowedFd<'_>) -> bool {

@@ -61,6 +61,9 @@ pub struct Terms {
     pub delay: Duration,
     /// Whether the near reader outlives this conversation and must be let go of at its end.
     pub shared_input: bool,
+    /// Whether a pulled cord lets what is under way finish: a server's drain resets what takes too
+    /// long. Otherwise the conversation ends at once.
+    pub finishes: bool,
 }
 
 /// What is heard of a conversation while it lasts.

@@ -16,6 +16,8 @@ use crate::stop::{Reason, Stop};
 
 /// How often time itself is looked at: idle limits, progress, whether a peer is still there.
 const TICK: Duration = Duration::from_millis(20);
+/// When the run is to end: how long nothing may move before a conversation counts as idle.
+const QUIET: Duration = Duration::from_millis(100);
 /// After our sending broke, how long the peer's last words may take to arrive.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
@@ -122,7 +124,9 @@ impl Referee {
     }
 
     fn verdict(&self, state: &mut State, terms: &Terms, stop: &Stop) -> Option<Over> {
-        if let Some(reason) = stop.reason() {
+        if let Some(reason) = stop.reason()
+            && (!terms.finishes || self.is_quiet(state))
+        {
             return Some(self.stopped(state, reason));
         }
         if self.output.0 == Stage::Stdout && is_abandoned(rustix::stdio::stdout()) {
@@ -164,8 +168,12 @@ impl Referee {
             || state.broke_at.is_some()
             || matches!((&state.up, &state.down), (_, Flowing::Done))
             || (matches!(state.up, Flowing::Done) && terms.on_end != OnEnd::HalfClose);
-        let until = ticking.then(|| Instant::now() + TICK);
-        stop.wait_any(&mut fds, until).map(drop)
+        let until = (ticking || stop.reason().is_some()).then(|| Instant::now() + TICK);
+        match terms.finishes && stop.reason().is_some() {
+            // The cord hangs down already: only the conversation itself is waited for.
+            true => crate::stop::poll_until(&mut fds, until).map(drop),
+            false => stop.wait_any(&mut fds, until).map(drop),
+        }
     }
 
     fn both_done(&self, state: &State) -> Option<Over> {
@@ -210,18 +218,27 @@ impl Referee {
     }
 
     fn idle_too_long(&self, state: &mut State, terms: &Terms) -> Option<Over> {
-        let now = Instant::now();
-        let moved = self.sent.total() + self.received.total();
-        if moved != state.moved {
-            state.moved = moved;
-            state.moved_at = now;
-        }
+        self.note_movement(state);
         let limit = terms.idle?;
-        let late = now.duration_since(state.moved_at) >= limit;
+        let late = state.moved_at.elapsed() >= limit;
         late.then(|| {
             let stage = if self.hangup.undelivered() > 0 { Stage::Send } else { Stage::Receive };
             badly(Ending::Timeout, Failure::late(stage, &self.facts.peer, limit))
         })
+    }
+
+    /// Whether nothing is under way, as far as can be seen.
+    fn is_quiet(&self, state: &mut State) -> bool {
+        self.note_movement(state);
+        state.moved_at.elapsed() >= QUIET && self.hangup.is_settled()
+    }
+
+    fn note_movement(&self, state: &mut State) {
+        let moved = self.sent.total() + self.received.total();
+        if moved != state.moved {
+            state.moved = moved;
+            state.moved_at = Instant::now();
+        }
     }
 
     fn stopped(&self, state: &State, reason: Reason) -> Over {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::failure::{Code, Failure, Stage};
 use crate::net::live::Mood;
+use crate::net::stdio::Nothing;
 use crate::net::stream::{Ending, Facts, Stream};
 use crate::stop::Stop;
 
@@ -27,12 +28,14 @@ pub struct Guest {
     pub stop: Stop,
     /// Whether we wait with nothing owed.
     pub mood: Mood,
+    /// Whether the peer has said that it will send no more.
+    heard_all: bool,
 }
 
 impl Guest {
     /// The peer of connection `conn`, not yet spoken to.
     pub fn new(conn: u64, stream: Stream, mood: Mood, stop: Stop) -> Guest {
-        Guest { conn, stream, bytes_in: 0, bytes_out: 0, stop, mood }
+        Guest { conn, stream, bytes_in: 0, bytes_out: 0, stop, mood, heard_all: false }
     }
 
     /// What is known about the connection.
@@ -43,6 +46,7 @@ impl Guest {
     /// Waits for bytes; 0 is the end of what the peer has to say.
     pub fn receive(&mut self, buffer: &mut [u8]) -> Result<usize, Failure> {
         let reader = &mut self.stream.reader;
+        let buffer_is_empty = buffer.is_empty();
         let read = self.mood.while_waiting(|| {
             loop {
                 match reader.read(buffer) {
@@ -54,6 +58,7 @@ impl Guest {
         match read {
             Ok(n) => {
                 self.bytes_in += n as u64;
+                self.heard_all |= n == 0 && !buffer_is_empty;
                 Ok(n)
             }
             Err(e) => Err(self.receive_failed(e)),
@@ -78,8 +83,21 @@ impl Guest {
             .writer
             .finish()
             .map_err(|e| Failure::new(Stage::Shutdown, &self.stream.facts.peer, e))?;
-        self.hear_out();
+        if !self.heard_all {
+            self.hear_out();
+        }
         Ok(())
+    }
+
+    /// Both halves, for a service that gives each to a thread of its own. The guest keeps the
+    /// facts and the hangup, and can neither receive nor send any more.
+    pub fn hand_over(&mut self) -> Stream {
+        Stream {
+            reader: std::mem::replace(&mut self.stream.reader, Box::new(Nothing)),
+            writer: std::mem::replace(&mut self.stream.writer, Box::new(Nothing)),
+            hangup: self.stream.hangup.clone(),
+            facts: self.stream.facts.clone(),
+        }
     }
 
     fn hear_out(&mut self) {

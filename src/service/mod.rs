@@ -4,6 +4,7 @@
 pub mod echo;
 pub mod framing;
 pub mod guest;
+pub mod pipe;
 pub mod reply;
 pub mod sink;
 pub mod template;

@@ -86,6 +86,7 @@ pub fn run(stream: Stream, talk: &Talk, mut files: Files, report: &Report, stop:
         idle: talk.idle_timeout.0,
         delay: talk.delay,
         shared_input: false,
+        finishes: false,
     };
     let over = duplex(stream, near(talk, files), (up, down), terms, &observer, stop);
     observer.end();

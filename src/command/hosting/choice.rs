@@ -4,8 +4,10 @@ use clap::{Args, ValueEnum};
 
 use super::wording::Wording;
 use crate::failure::{Failure, Stage};
+use crate::net::accept::Limits;
 use crate::service::Service;
 use crate::service::echo::Echo;
+use crate::service::pipe::Pipe;
 use crate::service::reply::Script;
 use crate::service::sink::{Chargen, Discard};
 
@@ -22,6 +24,8 @@ pub enum Name {
     Ack,
     /// What --greeting and --reply say
     Reply,
+    /// Joined to our stdin and stdout, one at a time (nc -l)
+    Pipe,
     /// Takes everything, answers nothing (RFC 863)
     Discard,
     /// Printable characters without end (RFC 864)
@@ -41,10 +45,10 @@ pub struct Choice {
 }
 
 impl Choice {
-    /// The service these flags ask for.
+    /// The service these flags ask for; one that needs other limits changes them.
     ///
     /// Fails with code 2 on flags that do not go together.
-    pub fn service(&self) -> Result<Box<dyn Service>, Failure> {
+    pub fn service(&self, limits: &mut Limits) -> Result<Box<dyn Service>, Failure> {
         let words = &self.wording;
         Ok(match self.name() {
             Name::Hello => Box::new(words.service(Script::hello())?),
@@ -54,6 +58,11 @@ impl Choice {
             wordless => {
                 refuse_words(wordless, words)?;
                 match wordless {
+                    Name::Pipe => {
+                        // Our stdin and stdout are one pair: the next caller waits.
+                        limits.at_once = 1;
+                        Box::new(Pipe::new(limits.idle.take()))
+                    }
                     Name::Discard => Box::new(Discard),
                     Name::Chargen => Box::new(Chargen::default()),
                     _ => Box::new(Echo),

@@ -152,6 +152,7 @@ impl Rooms {
     fn failed(&self, conn: u64, failure: Failure) -> Ended {
         let by = match (failure.code, failure.errno()) {
             (Code::Timeout, _) => Ending::Timeout,
+            (Code::Interrupted | Code::Terminated, _) => Ending::Signal,
             (_, Some(libc::ECONNRESET | libc::EPIPE | libc::ETIMEDOUT)) => Ending::Reset,
             (Code::Partial | Code::Send | Code::Receive, _) => Ending::Reset,
             _ => Ending::Us,

@@ -1,0 +1,57 @@
+//! `pipe`: joins the connection to our stdin and stdout, as `nc -l` does.
+
+use std::io::IsTerminal;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use super::{Ended, Guest, Service};
+use crate::failure::{Failure, Stage};
+use crate::net::stdio::Local;
+use crate::pump::Flow;
+use crate::pump::duplex::{Near, OnEnd, Terms, Witness, duplex};
+
+/// One connection at a time has our stdin and stdout.
+#[derive(Default)]
+pub struct Pipe {
+    /// Ends a connection on which nothing moves for this long.
+    pub idle: Option<Duration>,
+    turn: Mutex<()>,
+}
+
+impl Pipe {
+    /// A pipe whose connections end after `idle` without a byte.
+    pub fn new(idle: Option<Duration>) -> Pipe {
+        Pipe { idle, turn: Mutex::new(()) }
+    }
+}
+
+/// A pipe's half-closes are nobody's news.
+struct Silent;
+
+impl Witness for Silent {}
+
+impl Service for Pipe {
+    fn serve(&self, guest: &mut Guest) -> Result<Ended, Failure> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let near = Near {
+            reader: Some(Box::new(Local::stdin())),
+            writer: Box::new(Local::stdout()),
+            input: (Stage::Stdin, String::new()),
+            output: (Stage::Stdout, String::new()),
+            endless: std::io::stdin().is_terminal(),
+        };
+        let terms = Terms {
+            on_end: OnEnd::HalfClose,
+            idle: self.idle,
+            delay: Duration::ZERO,
+            shared_input: true,
+            finishes: true,
+        };
+        let flows = (Flow::default(), Flow::default());
+        let (sent, received) = (flows.0.meter.clone(), flows.1.meter.clone());
+        let over = duplex(guest.hand_over(), near, flows, terms, &Silent, &guest.stop);
+        guest.bytes_in = received.total();
+        guest.bytes_out = sent.total();
+        over.outcome.map(|()| over.by.into())
+    }
+}
