@@ -218,20 +218,45 @@ pub struct Failure {
     source: Box<dyn Error + Send + Sync>,
 }
 
+/// What went wrong inside a layer (TLS), on its way out through an [`io::Error`]: whoever only
+/// reads or writes cannot know that it was a certificate or a missing goodbye.
+#[derive(Debug)]
+pub struct Inner {
+    /// The step that really failed.
+    pub stage: Stage,
+    /// What the shell gets for it.
+    pub code: Code,
+    /// In one line.
+    pub why: String,
+}
+
+impl fmt::Display for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.why)
+    }
+}
+
+impl Error for Inner {}
+
+impl Inner {
+    /// Finds it behind an [`io::Error`], if it is there.
+    pub fn of(error: &io::Error) -> Option<&Inner> {
+        error.get_ref()?.downcast_ref()
+    }
+}
+
 impl Failure {
-    /// A failure with its stage's own exit code.
+    /// A failure with its stage's own exit code, or with the stage and code that a layer below
+    /// put into the error ([`Inner`]).
     pub fn new(
         stage: Stage,
         endpoint: impl fmt::Display,
         source: impl Into<Box<dyn Error + Send + Sync>>,
     ) -> Failure {
-        Failure {
-            stage,
-            endpoint: endpoint.to_string(),
-            code: stage.code(),
-            hint: None,
-            source: source.into(),
-        }
+        let source = source.into();
+        let inner = source.downcast_ref::<io::Error>().and_then(Inner::of);
+        let (stage, code) = inner.map_or((stage, stage.code()), |i| (i.stage, i.code));
+        Failure { stage, endpoint: endpoint.to_string(), code, hint: None, source }
     }
 
     /// A malformed address, URL or rule: exit code 2.
@@ -268,6 +293,12 @@ impl Failure {
     /// The same failure with a line of advice.
     pub fn with_hint(mut self, hint: impl Into<String>) -> Failure {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same failure with the step of a longer exchange before its cause.
+    pub fn during(mut self, step: &str) -> Failure {
+        self.source = format!("{step}: {}", self.cause()).into();
         self
     }
 
@@ -329,6 +360,17 @@ mod tests {
         let late = Failure::late(Stage::Resolve, "db", std::time::Duration::from_secs(2));
         assert!(late.timed_out());
         assert_eq!(late.to_string(), "resolve db: timed out after 2s");
+    }
+
+    #[test]
+    fn what_a_layer_knows_outranks_what_a_reader_guesses() {
+        let inner = Inner { stage: Stage::Tls, code: Code::Partial, why: "cut".into() };
+        let cut = io::Error::new(io::ErrorKind::UnexpectedEof, inner);
+        let failure = Failure::new(Stage::Receive, "db:5432", cut);
+        assert_eq!(
+            (failure.code, failure.to_string().as_str()),
+            (Code::Partial, "tls db:5432: cut")
+        );
     }
 
     #[test]

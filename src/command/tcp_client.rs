@@ -4,6 +4,7 @@ use super::{conversation, usage};
 use crate::failure::Code;
 use crate::flags::dial::{Dialling, Target};
 use crate::flags::talk::Talk;
+use crate::net::dial::Dial;
 use crate::report::Report;
 
 /// What the user asks of tcp-client.
@@ -24,7 +25,9 @@ pub struct Args {
 impl Args {
     /// Connects and talks to the end.
     pub fn run(self, report: &Report) -> anyhow::Result<Code> {
-        let dial = self.dialling.dial(self.target.endpoint()?);
+        let endpoint = self.target.endpoint()?;
+        let route = self.dialling.route("tcp", &endpoint)?;
+        let dial = Dial { route, ..self.dialling.dial(endpoint) };
         let tell = |step: crate::net::step::Step| report.step(|| step.to_string());
         Ok(conversation::hold(&self.talk, report, |stop| dial.call(stop, &tell))?)
     }

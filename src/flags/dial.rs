@@ -10,6 +10,7 @@ use super::values::{self, Limit};
 use crate::failure::{Failure, Stage};
 use crate::net::dial::{Dial, Retry};
 use crate::net::endpoint::Endpoint;
+use crate::net::proxy::{Proxy, Route, environment};
 use crate::net::resolve::Family;
 
 /// Host and port, as two words or one.
@@ -71,6 +72,10 @@ pub struct Dialling {
     /// Wait this long before trying again
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = values::duration)]
     pub retry_delay: Duration,
+    /// Go by way of a proxy: socks5://, socks5h:// (it looks the name up) or http://, with
+    /// user:password@ if it wants them; '' = none, whatever the environment says
+    #[arg(long, value_name = "URL")]
+    pub proxy: Option<String>,
     /// Options on the socket
     #[command(flatten)]
     pub socket: Socket,
@@ -86,7 +91,26 @@ impl Dialling {
             source: self.source,
             timeout: self.connect_timeout.0,
             retry: Retry { times: self.retry, delay: self.retry_delay },
+            route: Route::Direct,
+            layer: None,
         }
+    }
+
+    /// The way to `endpoint` under `scheme` (`http`, `https`, `tcp`): `--proxy`, or what the
+    /// environment says. Requests for http URLs go to an HTTP proxy itself.
+    ///
+    /// Fails with code 2 on a word that is no proxy.
+    pub fn route(&self, scheme: &str, endpoint: &Endpoint) -> Result<Route, Failure> {
+        let proxy = match self.proxy.as_deref() {
+            Some("") => None,
+            Some(word) => Some(Proxy::read(word)?),
+            None => environment::proxy(scheme, &endpoint.host)?,
+        };
+        Ok(match proxy {
+            None => Route::Direct,
+            Some(proxy) if scheme == "http" && proxy.speaks_http() => Route::To(proxy),
+            Some(proxy) => Route::Through(proxy),
+        })
     }
 }
 

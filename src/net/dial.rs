@@ -1,15 +1,18 @@
 //! Opening out: an endpoint becomes a stream.
 //!
-//! The name is looked up, all its addresses are raced, layers wrap the winner. One limit covers
-//! everything up to the moment the user's first byte could leave.
+//! The name is looked up, all its addresses are raced, layers wrap the winner: a proxy first,
+//! then TLS. One limit covers everything up to the moment the user's first byte could leave.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use socket2::Socket;
 
 use super::address::Address;
 use super::endpoint::Endpoint;
+use super::layer::{Handshake, Layer};
+use super::proxy::{Proxy, Route, Target};
 use super::race::race;
 use super::resolve::{self, Family};
 use super::socket::Options;
@@ -33,7 +36,14 @@ pub struct Dial {
     pub timeout: Option<Duration>,
     /// What to do when nobody answers.
     pub retry: Retry,
+    /// Straight, or by way of a proxy.
+    pub route: Route,
+    /// What is wrapped around the connection to the target (TLS).
+    pub layer: Option<Arc<dyn Layer>>,
 }
+
+/// Addresses of the target that a proxy is asked for, one after another.
+const MOST_TARGETS: usize = 8;
 
 /// Further rounds after a failed one.
 #[derive(Debug, Clone, Copy, Default)]
@@ -68,30 +78,79 @@ impl Dial {
     fn round(&self, stop: &Stop, tell: Listener<'_>) -> Result<Stream, Failure> {
         let limit = self.timeout.and_then(|limit| Instant::now().checked_add(limit));
         let until = earliest(limit, stop.deadline());
-        let addresses = self.addresses(until, tell)?;
-        let (socket, peer) = race(self, addresses, until, stop, tell)?;
-        self.stream(socket, peer)
+        let round = Round { until: limit, reach: until, stop, tell };
+        let stream = match &self.route {
+            Route::Direct => self.connect(&round)?,
+            Route::To(proxy) => return self.connect_to(proxy, &round),
+            Route::Through(proxy) => self.join(proxy, &round)?,
+        };
+        match &self.layer {
+            Some(layer) => layer.wrap(stream, &self.handshake(&self.endpoint, &round)),
+            None => Ok(stream),
+        }
     }
 
-    fn addresses(
-        &self,
-        until: Option<Instant>,
-        tell: Listener<'_>,
-    ) -> Result<Vec<SocketAddr>, Failure> {
-        let Endpoint { host, port: word } = &self.endpoint;
-        tell(Step::LookingUpPort(word.clone()));
-        let port = resolve::port(word, "tcp")?;
-        tell(Step::FoundPort(word.clone(), port));
-        tell(Step::Resolving(host.clone()));
-        let mut found = resolve::addresses(host, port, self.family, until)?;
-        tell(Step::Resolved(host.clone(), found.clone()));
+    /// A bare connection to the endpoint.
+    fn connect(&self, round: &Round<'_>) -> Result<Stream, Failure> {
+        let port = port(&self.endpoint, round)?;
+        let mut addresses = self.addresses(port, round)?;
         if let Some(source) = self.source {
-            found.retain(|address| address.is_ipv4() == source.is_ipv4());
-            if found.is_empty() {
+            addresses.retain(|address| address.is_ipv4() == source.is_ipv4());
+            if addresses.is_empty() {
+                let host = &self.endpoint.host;
                 let why = format!("{host} has no address of the family of {source}");
                 return Err(Failure::new(Stage::Bind, source, why));
             }
         }
+        let (socket, peer) = race(self, addresses, round.reach, round.stop, round.tell)?;
+        self.stream(socket, peer)
+    }
+
+    /// A bare connection to a proxy.
+    fn connect_to(&self, proxy: &Proxy, round: &Round<'_>) -> Result<Stream, Failure> {
+        let there = Dial { endpoint: proxy.endpoint.clone(), ..self.clone() };
+        there.connect(round).map_err(|failure| proxy.unreachable(failure))
+    }
+
+    /// A connection to the endpoint by way of a proxy. Where the addresses are ours to find, the
+    /// proxy is asked for one after another, as long as it is the target that does not answer.
+    fn join(&self, proxy: &Proxy, round: &Round<'_>) -> Result<Stream, Failure> {
+        let port = port(&self.endpoint, round)?;
+        let targets = match proxy.resolves() {
+            true => vec![Target::new(&self.endpoint.host, port)],
+            false => self.addresses(port, round)?.into_iter().map(Target::Address).collect(),
+        };
+        let mut first = None;
+        for target in targets.iter().take(MOST_TARGETS) {
+            let stream = self.connect_to(proxy, round)?;
+            match proxy.join(stream, target, &self.handshake(proxy, round)) {
+                Err(failure) if failure.code == Code::Connect => {
+                    round.tell(failure.to_string());
+                    first.get_or_insert(failure);
+                }
+                done => return done,
+            }
+        }
+        let none = || self.failed(std::io::ErrorKind::AddrNotAvailable.into());
+        Err(first.unwrap_or_else(none))
+    }
+
+    fn handshake<'a>(&self, whom: impl std::fmt::Display, round: &Round<'a>) -> Handshake<'a> {
+        Handshake {
+            whom: whom.to_string(),
+            until: round.until,
+            limit: self.timeout.unwrap_or_default(),
+            stop: Some(round.stop),
+            mood: None,
+            tell: round.tell,
+        }
+    }
+
+    fn addresses(&self, port: u16, round: &Round<'_>) -> Result<Vec<SocketAddr>, Failure> {
+        let host = &self.endpoint.host;
+        (round.tell)(Step::Resolving(host.clone()));
+        let found = resolve::addresses(host, port, self.family, round.reach)?;
+        (round.tell)(Step::Resolved(host.clone(), found.clone()));
         Ok(found)
     }
 
@@ -126,6 +185,30 @@ impl Dial {
         let limit = self.timeout.unwrap_or_else(|| began.elapsed());
         Failure::late(Stage::Connect, &self.endpoint, limit)
     }
+}
+
+/// One attempt at everything.
+struct Round<'a> {
+    /// When this round's own limit passes.
+    until: Option<Instant>,
+    /// That, or the end of the whole run if it comes first.
+    reach: Option<Instant>,
+    stop: &'a Stop,
+    tell: Listener<'a>,
+}
+
+impl Round<'_> {
+    fn tell(&self, story: String) {
+        (self.tell)(Step::Layer(story));
+    }
+}
+
+fn port(endpoint: &Endpoint, round: &Round<'_>) -> Result<u16, Failure> {
+    let word = &endpoint.port;
+    (round.tell)(Step::LookingUpPort(word.clone()));
+    let port = resolve::port(word, "tcp")?;
+    (round.tell)(Step::FoundPort(word.clone(), port));
+    Ok(port)
 }
 
 fn is_passing(failure: &Failure) -> bool {

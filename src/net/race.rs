@@ -224,6 +224,8 @@ mod tests {
             source: None,
             timeout: Some(Duration::from_secs(5)),
             retry: Retry::default(),
+            route: Default::default(),
+            layer: None,
         }
     }
 
