@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::lie::Lie;
+use super::lie::{Lie, Strays};
 use super::question::Question;
 use super::reply::{Found, Reply};
 use super::{tcp, udp};
@@ -23,19 +23,32 @@ pub struct Asking {
     pub limit: Duration,
 }
 
+/// What a server told, and how it came to us.
+#[derive(Debug)]
+pub struct Told {
+    /// The reply that is believed.
+    pub reply: Reply,
+    /// Who told it.
+    pub server: SocketAddr,
+    /// Whether it took TCP.
+    pub tcp: bool,
+    /// What was passed over meanwhile.
+    pub strays: Strays,
+}
+
 /// Asks one server.
 ///
 /// No such name and no such record are answers ([`Found`]). Failures are at
 /// [`Stage::Resolve`]: a lie is 8, a server that fails, refuses or is not there 75, a passed
 /// deadline 28.
-pub fn ask(question: &Question, asking: &Asking) -> Result<Reply, Failure> {
-    let reply = exchange(question, asking).map_err(|trouble| trouble.told(question, asking))?;
-    match &reply.found {
+pub fn ask(question: &Question, asking: &Asking) -> Result<Told, Failure> {
+    let told = exchange(question, asking).map_err(|trouble| trouble.told(question, asking))?;
+    match &told.reply.found {
         Found::Failing(code) => {
             let why = format!("server {} answered {code}", asking.server);
             Err(failing(question, why))
         }
-        _ => Ok(reply),
+        _ => Ok(told),
     }
 }
 
@@ -47,7 +60,7 @@ pub fn ask_any(
     tcp: bool,
     until: Option<Instant>,
     limit: Duration,
-) -> Result<Reply, Failure> {
+) -> Result<Told, Failure> {
     let mut last = failing(question, "no name server is configured".into());
     for (nth, &server) in servers.iter().enumerate() {
         let share = until.map(|until| {
@@ -55,36 +68,45 @@ pub fn ask_any(
             now + until.saturating_duration_since(now) / (servers.len() - nth) as u32
         });
         match ask(question, &Asking { server, tcp, until: share, limit }) {
-            Ok(reply) => return Ok(reply),
+            Ok(told) => return Ok(told),
             Err(failure) => last = failure,
         }
     }
     Err(last)
 }
 
-fn exchange(question: &Question, asking: &Asking) -> Result<Reply, Trouble> {
+fn exchange(question: &Question, asking: &Asking) -> Result<Told, Trouble> {
     if asking.tcp {
-        return over_tcp(question, asking, true);
+        return over_tcp(question, asking, true, Strays::default());
     }
-    let query = question.query(true)?;
-    let reply = udp::exchange(question, &query, asking.server, asking.until)?;
-    match &reply.found {
-        Found::Truncated => over_tcp(question, asking, true),
-        // Servers from before EDNS answer so (RFC 6891 §7); they get the plain question.
-        Found::Failing(code) if code == "FORMERR" || code == "NOTIMP" => {
-            let plain = question.query(false)?;
-            let reply = udp::exchange(question, &plain, asking.server, asking.until)?;
-            match reply.found {
-                Found::Truncated => over_tcp(question, asking, false),
-                _ => Ok(reply),
-            }
-        }
-        _ => Ok(reply),
+    let mut told = over_udp(question, asking, true)?;
+    let mut edns = true;
+    // Servers from before EDNS answer so (RFC 6891 §7); they get the plain question.
+    if matches!(&told.reply.found, Found::Failing(code) if code == "FORMERR" || code == "NOTIMP") {
+        edns = false;
+        told = over_udp(question, asking, edns)?;
+    }
+    match told.reply.found {
+        Found::Truncated => over_tcp(question, asking, edns, told.strays),
+        _ => Ok(told),
     }
 }
 
-fn over_tcp(question: &Question, asking: &Asking, edns: bool) -> Result<Reply, Trouble> {
-    tcp::exchange(question, &question.query(edns)?, asking.server, asking.until)
+fn over_udp(question: &Question, asking: &Asking, edns: bool) -> Result<Told, Trouble> {
+    let (server, query) = (asking.server, question.query(edns)?);
+    let (reply, strays) = udp::exchange(question, &query, server, asking.until)?;
+    Ok(Told { reply, server, tcp: false, strays })
+}
+
+fn over_tcp(
+    question: &Question,
+    asking: &Asking,
+    edns: bool,
+    strays: Strays,
+) -> Result<Told, Trouble> {
+    let (server, query) = (asking.server, question.query(edns)?);
+    let reply = tcp::exchange(question, &query, server, asking.until)?;
+    Ok(Told { reply, server, tcp: true, strays })
 }
 
 /// What can come between a question and its reply.

@@ -51,6 +51,35 @@ impl fmt::Display for Stray {
     }
 }
 
+/// How many strays of each kind came.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Strays(Vec<(Stray, u32)>);
+
+impl Strays {
+    /// One more.
+    pub fn count(&mut self, stray: Stray) {
+        match self.0.iter_mut().find(|(seen, _)| *seen == stray) {
+            Some((_, count)) => *count = count.saturating_add(1),
+            None => self.0.push((stray, 1)),
+        }
+    }
+
+    /// Whether none came.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Display for Strays {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (nth, (stray, count)) in self.0.iter().enumerate() {
+            let comma = if nth == 0 { "" } else { ", " };
+            write!(f, "{comma}{count} with {stray}")?;
+        }
+        Ok(())
+    }
+}
+
 /// Why a reply is not believed; every one is exit code 8.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Lie {
@@ -102,7 +131,7 @@ pub enum Lie {
         of: Option<usize>,
     },
     /// Only strays came until the time was up.
-    Strays(Vec<(Stray, u32)>),
+    Strays(Strays),
 }
 
 impl fmt::Display for Lie {
@@ -140,18 +169,9 @@ impl fmt::Display for Lie {
             Lie::Closed { got, of: Some(of) } => {
                 write!(f, "the server closed the connection after {got} of {of} bytes")
             }
-            Lie::Strays(seen) => strays(f, seen),
+            Lie::Strays(strays) => write!(f, "timed out without a true reply; ignored {strays}"),
         }
     }
-}
-
-fn strays(f: &mut fmt::Formatter<'_>, seen: &[(Stray, u32)]) -> fmt::Result {
-    f.write_str("timed out without a true reply; ignored")?;
-    for (nth, (stray, count)) in seen.iter().enumerate() {
-        let comma = if nth == 0 { "" } else { "," };
-        write!(f, "{comma} {count} with {stray}")?;
-    }
-    Ok(())
 }
 
 impl Error for Lie {}

@@ -16,8 +16,8 @@ mod servers;
 mod tcp;
 mod udp;
 
-pub use ask::{Asking, ask, ask_any};
-pub use lie::{Lie, Part, Stray};
+pub use ask::{Asking, Told, ask, ask_any};
+pub use lie::{Lie, Part, Stray, Strays};
 pub use question::{Kind, Name, Question};
 pub use record::{Datum, Record};
 pub use reply::{Found, Reply, read};

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use super::ask::Trouble;
-use super::lie::{Lie, Stray};
+use super::lie::{Lie, Stray, Strays};
 use super::question::{Query, Question};
 use super::reply::{Reply, read};
 
@@ -23,9 +23,9 @@ pub(super) fn exchange(
     query: &Query,
     server: SocketAddr,
     until: Option<Instant>,
-) -> Result<Reply, Trouble> {
+) -> Result<(Reply, Strays), Trouble> {
     let socket = open(server)?;
-    let mut strays = Vec::new();
+    let mut strays = Strays::default();
     let mut pause = FIRST_PAUSE;
     let mut buffer = vec![0; LARGEST];
     loop {
@@ -34,8 +34,8 @@ pub(super) fn exchange(
         let step = until.map_or(again, |until| until.min(again));
         while let Some((len, source)) = receive(&socket, &mut buffer, step)? {
             match judge(&buffer[..len], source, server, question, query.id) {
-                Err(Lie::Stray(stray)) => note(&mut strays, stray),
-                verdict => return verdict.map_err(Trouble::Lie),
+                Err(Lie::Stray(stray)) => strays.count(stray),
+                verdict => return verdict.map(|reply| (reply, strays)).map_err(Trouble::Lie),
             }
         }
         if until.is_some_and(|until| until <= Instant::now()) {
@@ -103,12 +103,4 @@ fn judge(
         return Err(Lie::Stray(Stray::Source));
     }
     read(bytes, question, id)
-}
-
-fn note(strays: &mut Vec<(Stray, u32)>, stray: Stray) {
-    tracing::debug!(%stray, "ignored a reply");
-    match strays.iter_mut().find(|(seen, _)| *seen == stray) {
-        Some((_, count)) => *count = count.saturating_add(1),
-        None => strays.push((stray, 1)),
-    }
 }
