@@ -169,6 +169,14 @@ fn a_reader_that_leaves_is_no_error() {
 }
 
 #[test]
+fn a_reader_that_leaves_is_noticed_while_nothing_comes() {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    let running = sockit("resolve -f -").stdin_open().stdout_to(writer).start();
+    drop(reader);
+    running.wait().exits(0);
+}
+
+#[test]
 fn an_interrupt_ends_a_wait_at_once() {
     let server = silent_server();
     let line = format!("resolve --timeout 15 --type A --server {server} a.test");

@@ -206,7 +206,10 @@ fn strays_are_ignored_until_the_truth_comes() {
         let then = vec![wrong_id.bytes(), wrong_name.bytes(), honest.bytes()];
         Act::FromElsewhere(forged.bytes(), then)
     });
-    ask(server, "--type A a.test").exits(0).prints("192.0.2.1\n");
+    let run = ask(server, "--type A -v a.test");
+    run.exits(0).prints("192.0.2.1\n");
+    run.says("ignored 1 with a wrong source address, 1 with a wrong id, 1 with another question");
+    run.says("over UDP: a.test A: 1 records");
 }
 
 #[test]

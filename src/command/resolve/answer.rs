@@ -17,15 +17,24 @@ pub struct Answer {
     pub facts: Resolved,
     /// Why there are none.
     pub failure: Option<Failure>,
-    /// What happened on the way, for `-v`.
-    pub steps: Vec<String>,
+    /// What happened on the way.
+    pub notes: Vec<Note>,
+}
+
+/// Something that happened on the way to an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Note {
+    /// For `-v`.
+    Step(String),
+    /// For everybody.
+    Warning(String),
 }
 
 impl Answer {
     /// An answer with these facts; its status is `ok` unless they say otherwise.
     pub fn ok(facts: Resolved) -> Answer {
         let status = if facts.status.is_empty() { "ok" } else { facts.status };
-        Answer { facts: Resolved { status, ..facts }, failure: None, steps: Vec::new() }
+        Answer { facts: Resolved { status, ..facts }, failure: None, notes: Vec::new() }
     }
 
     /// No answer; the status says why in a word.
@@ -45,7 +54,7 @@ impl Answer {
     pub fn failed_as(status: &'static str, failure: Failure) -> Answer {
         let (code, cause) = (failure.code.number(), Some(failure.cause()));
         let facts = Resolved { status, code, cause, ..Resolved::default() };
-        Answer { facts, failure: Some(failure), steps: Vec::new() }
+        Answer { facts, failure: Some(failure), notes: Vec::new() }
     }
 
     /// The same answer with an empty list where the question wanted addresses or names.

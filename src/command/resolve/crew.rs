@@ -7,13 +7,13 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::event::PollFlags;
+use rustix::event::{PollFd, PollFlags};
 
 use super::answer::Answer;
 use crate::failure::{Code, Failure, Stage};
@@ -23,13 +23,10 @@ use crate::stop::{self, Reason, Stop, Wake};
 /// How many answers may wait behind one that is not there yet.
 const AHEAD: usize = 4096;
 /// How many distinct questions are remembered, so that one asked again costs nothing.
-const REMEMBERED: usize = 65_536;
+const REMEMBERED: usize = 16_384;
 /// How many workers may be left behind at once; past that their places stay empty until the
 /// C library lets one of them go.
 const LEFT_BEHIND: usize = 1024;
-/// What a worker gets beyond its time to bring the answer that it ran out.
-const GRACE: Duration = Duration::from_millis(60);
-
 /// Where questions come from; an error ends the list.
 pub type Source = Box<dyn Iterator<Item = io::Result<String>> + Send>;
 /// How one is answered, until a moment.
@@ -45,6 +42,8 @@ pub enum Next {
     Unreadable(io::Error),
     /// The run is to end.
     Stopped(Reason),
+    /// Nobody reads the answers any more.
+    Unheard,
 }
 
 /// A question on its way.
@@ -61,6 +60,15 @@ impl Ticket {
     }
 }
 
+/// How much time a question has.
+#[derive(Debug, Clone, Copy)]
+pub struct Time {
+    /// Until its answer is to be there; `None` for as long as it takes.
+    pub limit: Option<Duration>,
+    /// What a worker that keeps to its time gets beyond it, to say what it knows.
+    pub grace: Duration,
+}
+
 /// The workers and what they share.
 pub struct Crew {
     desk: Arc<Desk>,
@@ -74,7 +82,7 @@ struct Desk {
     waiting: AtomicBool,
     rope: OwnedFd,
     work: Work,
-    limit: Option<Duration>,
+    time: Time,
     jobs: usize,
     hired: AtomicUsize,
     behind: AtomicUsize,
@@ -89,15 +97,10 @@ struct Line {
 
 impl Crew {
     /// Starts on `source` with one worker; each that finds work brings the next, up to
-    /// `jobs`. Every question has `limit`.
+    /// `jobs`. Every question has the same `time`.
     ///
     /// Fails when no thread or pipe can be had.
-    pub fn start(
-        source: Source,
-        work: Work,
-        jobs: usize,
-        limit: Option<Duration>,
-    ) -> io::Result<Crew> {
+    pub fn start(source: Source, work: Work, jobs: usize, time: Time) -> io::Result<Crew> {
         let (bell, rope) = stop::bell()?;
         let desk = Arc::new(Desk {
             source: Mutex::new((source, HashMap::new())),
@@ -106,7 +109,7 @@ impl Crew {
             waiting: AtomicBool::new(false),
             rope,
             work,
-            limit,
+            time,
             jobs: jobs.max(1),
             hired: AtomicUsize::new(0),
             behind: AtomicUsize::new(0),
@@ -137,10 +140,10 @@ impl Crew {
         }
     }
 
-    /// Waits for the next answer.
+    /// Waits for the next answer, or until nobody reads from `out` any more.
     ///
     /// Fails when the wait itself does.
-    pub fn next(&self, stop: &Stop) -> io::Result<Next> {
+    pub fn next(&self, stop: &Stop, out: BorrowedFd<'_>) -> io::Result<Next> {
         loop {
             // Said before looking, so that an answer that comes in between rings the bell.
             self.desk.waiting.store(true, Ordering::SeqCst);
@@ -149,8 +152,15 @@ impl Crew {
                 return Ok(next);
             }
             let due = lock(&self.desk.line).tickets.front().and_then(|first| self.due(first));
-            match stop.wait(self.bell.as_fd(), PollFlags::IN, due)? {
+            let mut fds = [
+                PollFd::new(&self.bell, PollFlags::IN),
+                PollFd::from_borrowed_fd(out, PollFlags::empty()),
+            ];
+            match stop.wait_any(&mut fds, due)? {
                 Wake::Stopped(reason) => return Ok(Next::Stopped(reason)),
+                Wake::Ready(_) if !fds[1].revents().is_empty() => {
+                    return Ok(Next::Unheard);
+                }
                 Wake::Ready(_) => drain(&self.bell),
                 Wake::Late => (),
             }
@@ -158,12 +168,13 @@ impl Crew {
     }
 
     fn due(&self, ticket: &Ticket) -> Option<Instant> {
-        self.desk.limit.and_then(|limit| ticket.begun.checked_add(limit + GRACE))
+        let Time { limit, grace } = self.desk.time;
+        limit.and_then(|limit| ticket.begun.checked_add(limit + grace))
     }
 
     /// Answers for a worker that did not come back, and fills its place.
     fn give_up(&self, ticket: Arc<Ticket>) -> Arc<Ticket> {
-        let limit = self.desk.limit.unwrap_or_default();
+        let limit = self.desk.time.limit.unwrap_or_default();
         let late = Failure::late(Stage::Resolve, &ticket.word, limit);
         let late = Answer::failed(late).to(&ticket.word, limit);
         if ticket.answer.set(late).is_ok() {
@@ -196,7 +207,7 @@ impl Desk {
         while let Some(ticket) = self.take() {
             // One worker is enough to go on; a second that cannot be had is no failure.
             let _ = self.hire();
-            let until = self.limit.and_then(|limit| ticket.begun.checked_add(limit));
+            let until = self.time.limit.and_then(|limit| ticket.begun.checked_add(limit));
             let answer = self.answer(&ticket.word, until);
             let answer = answer.to(&ticket.word, ticket.begun.elapsed());
             let late = ticket.answer.set(answer).is_err();
@@ -291,16 +302,18 @@ fn drain(bell: &OwnedFd) {
 mod tests {
     use super::*;
     use crate::report::resolved::Resolved;
+    use std::os::fd::AsFd;
 
     fn crew(words: &[&str], jobs: usize, limit: Duration, work: Work) -> Crew {
         let words: Vec<_> = words.iter().map(|word| Ok(word.to_string())).collect();
-        Crew::start(Box::new(words.into_iter()), work, jobs, Some(limit)).unwrap()
+        let time = Time { limit: Some(limit), grace: Duration::from_millis(20) };
+        Crew::start(Box::new(words.into_iter()), work, jobs, time).unwrap()
     }
 
     fn told(crew: &Crew) -> Vec<(String, &'static str)> {
         let stop = Stop::new(Some(Instant::now() + Duration::from_secs(20))).unwrap();
         let mut told = Vec::new();
-        while let Next::Answer(ticket) = crew.next(&stop).unwrap() {
+        while let Next::Answer(ticket) = crew.next(&stop, io::stdout().as_fd()).unwrap() {
             let facts = &ticket.answer().unwrap().facts;
             told.push((facts.name.clone(), facts.status));
         }

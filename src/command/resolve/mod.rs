@@ -11,8 +11,10 @@ mod records;
 mod services;
 mod verify;
 
+use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -24,7 +26,8 @@ use crate::flags::run;
 use crate::flags::values::{self, Limit};
 use crate::net::dns::{self, Kind};
 use crate::report::Report;
-use crew::{Crew, Next, Source};
+use crate::stop::Stop;
+use crew::{Crew, Next, Source, Time};
 use plan::{Plan, Via};
 use print::Printer;
 
@@ -93,28 +96,10 @@ impl Args {
         };
         let listed = self.file.clone();
         let source = self.source()?;
-        let limit = plan.limit;
+        let time = Time { limit: plan.limit, grace: plan.grace() };
         let work = Box::new(move |word: &str, until| plan.answer(word, until));
-        let crew = Crew::start(source, work, jobs, limit).map_err(no_thread)?;
-        let mut printer = Printer::new(report, many);
-        loop {
-            let next = match crew.ready() {
-                Some(next) => next,
-                None => {
-                    printer.flush()?;
-                    crew.next(&stop).map_err(no_thread)?
-                }
-            };
-            match next {
-                Next::Answer(ticket) => ticket.answer().map_or(Ok(()), |a| printer.tell(a))?,
-                Next::Stopped(reason) => return Ok(printer.stopped(reason)),
-                Next::Unreadable(error) => return Err(list::unreadable(listed.as_deref(), error))?,
-                Next::End => return Ok(printer.end()?),
-            }
-            if printer.is_unheard() {
-                return Ok(Code::Done);
-            }
-        }
+        let crew = Crew::start(source, work, jobs, time).map_err(no_thread)?;
+        Ok(tell_all(&crew, &stop, Printer::new(report, many), listed.as_deref())?)
     }
 
     fn plan(&self, report: &Report) -> Result<Plan, Failure> {
@@ -165,6 +150,35 @@ impl Args {
     }
 }
 
-fn no_thread(error: std::io::Error) -> Failure {
+/// Tells each answer as soon as its turn has come.
+fn tell_all(
+    crew: &Crew,
+    stop: &Stop,
+    mut printer: Printer<'_>,
+    list: Option<&Path>,
+) -> Result<Code, Failure> {
+    loop {
+        let ready = stop.reason().map(Next::Stopped).or_else(|| crew.ready());
+        let next = match ready {
+            Some(next) => next,
+            None => {
+                printer.flush()?;
+                crew.next(stop, io::stdout().as_fd()).map_err(no_thread)?
+            }
+        };
+        match next {
+            Next::Answer(ticket) => ticket.answer().map_or(Ok(()), |a| printer.tell(a))?,
+            Next::Stopped(reason) => return Ok(printer.stopped(reason)),
+            Next::Unreadable(error) => return Err(list::unreadable(list, error)),
+            Next::Unheard => return Ok(Code::Done),
+            Next::End => return printer.end(),
+        }
+        if printer.is_unheard() {
+            return Ok(Code::Done);
+        }
+    }
+}
+
+fn no_thread(error: io::Error) -> Failure {
     Failure::new(Stage::Resolve, "", error).with_code(Code::TryAgain)
 }

@@ -1,9 +1,11 @@
-//! How one question is answered: by the system, by DNS, or by both.
+//! What was asked for, and how one question of it is answered: by the system, by DNS, or by
+//! both.
 
+use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::answer::{Answer, same, texts, tuple};
+use super::answer::{Answer, Note, same, texts, tuple};
 use super::both::both;
 use super::question::Asked;
 use super::services::services;
@@ -79,32 +81,70 @@ impl Absence {
 }
 
 impl Plan {
-    /// Answers `word`, as far as it can be known until `until`.
-    pub fn answer(&self, word: &str, until: Option<Instant>) -> Answer {
-        let asked = match Asked::read(word) {
-            Ok(asked) => asked,
-            Err(failure) => return Answer::failed(failure),
-        };
-        match asked {
-            Asked::Service { word, proto } => services(&word, proto.as_deref()),
-            asked if self.verify.is_some() => verify::answer(self, word, &asked, until),
-            asked if self.kind.is_some() => self.typed(word, &asked, until),
-            Asked::Address(address) if self.all && self.via == Via::System => {
-                self.tuples(&texts(&[address], false).concat(), 0).wanting(true)
-            }
-            Asked::Address(address) => self.reverse(word, address, until).wanting(false),
-            Asked::Host { name, port } => self.forward(&name, port.as_deref(), until).wanting(true),
+    /// What a worker may take beyond the limit: one that asks name servers itself keeps to its
+    /// time and then has more to say than that it passed; the C library does not.
+    pub fn grace(&self) -> Duration {
+        match self.via {
+            Via::System => Duration::from_millis(20),
+            Via::Dns | Via::Both => Duration::from_millis(250),
         }
     }
 
-    fn forward(&self, name: &str, port: Option<&str>, until: Option<Instant>) -> Answer {
+    /// Answers `word`, as far as it can be known until `until`.
+    pub fn answer(&self, word: &str, until: Option<Instant>) -> Answer {
+        let notes = RefCell::default();
+        let inquiry = Inquiry { plan: self, until, notes: &notes };
+        let answer = match Asked::read(word) {
+            Ok(asked) => inquiry.answer(word, asked),
+            Err(failure) => Answer::failed(failure),
+        };
+        Answer { notes: notes.into_inner(), ..answer }
+    }
+}
+
+/// One question under way.
+#[derive(Clone, Copy)]
+pub struct Inquiry<'a> {
+    /// How it is to be answered.
+    pub plan: &'a Plan,
+    /// Its deadline.
+    pub until: Option<Instant>,
+    notes: &'a RefCell<Vec<Note>>,
+}
+
+impl Inquiry<'_> {
+    /// Notes what happened on the way.
+    pub fn note(&self, note: Note) {
+        self.notes.borrow_mut().push(note);
+    }
+
+    /// The same question with another deadline.
+    pub fn within(&self, until: Option<Instant>) -> Self {
+        Inquiry { until, ..*self }
+    }
+
+    fn answer(&self, word: &str, asked: Asked) -> Answer {
+        let plan = self.plan;
+        match asked {
+            Asked::Service { word, proto } => services(&word, proto.as_deref()),
+            asked if plan.verify.is_some() => verify::answer(self, word, &asked),
+            asked if plan.kind.is_some() => self.typed(word, &asked),
+            Asked::Address(address) if plan.all && plan.via == Via::System => {
+                self.tuples(&system::figures(&address), 0).wanting(true)
+            }
+            Asked::Address(address) => self.reverse(word, address).wanting(false),
+            Asked::Host { name, port } => self.forward(&name, port.as_deref()).wanting(true),
+        }
+    }
+
+    fn forward(&self, name: &str, port: Option<&str>) -> Answer {
         let number = match port.map_or(Ok(0), |port| resolve::port(port, "tcp")) {
             Ok(number) => number,
             Err(failure) => return Answer::failed(failure),
         };
-        if self.all {
-            return match self.via {
-                Via::Dns => self.records_of_host(name, until),
+        if self.plan.all {
+            return match self.plan.via {
+                Via::Dns => self.records_of_host(name),
                 _ => self.tuples(name, number),
             };
         }
@@ -112,11 +152,11 @@ impl Plan {
             let found: Vec<_> = found.into_iter().map(|address| at(address, number)).collect();
             texts(&found, port.is_some())
         };
-        if self.via == Via::Both {
-            let views = (self.system_addresses(name), self.dns_addresses(name, until));
+        if self.plan.via == Via::Both {
+            let views = (self.system_addresses(name), self.dns_addresses(name));
             return both(name, views, same, told).into_addresses();
         }
-        match self.addresses(name, until) {
+        match self.addresses(name) {
             Ok(found) => {
                 Answer::ok(Resolved { addresses: Some(told(found)), ..Resolved::default() })
             }
@@ -125,19 +165,21 @@ impl Plan {
     }
 
     /// The addresses of a name by whoever is asked.
-    pub fn addresses(&self, name: &str, until: Option<Instant>) -> Answers<SocketAddr> {
-        match self.via {
-            Via::Dns => self.dns_addresses(name, until),
+    pub fn addresses(&self, name: &str) -> Answers<SocketAddr> {
+        match self.plan.via {
+            Via::Dns => self.dns_addresses(name),
             _ => self.system_addresses(name),
         }
     }
 
     fn system_addresses(&self, name: &str) -> Answers<SocketAddr> {
-        Ok(system::addresses(name, self.family)?)
+        let found = system::addresses(name, self.plan.family)?;
+        self.note(Note::Step(format!("the system gives {name} {} addresses", found.len())));
+        Ok(found)
     }
 
     fn tuples(&self, name: &str, port: u16) -> Answer {
-        let found = match system::tuples(name, Some(&port.to_string()), self.family) {
+        let found = match system::tuples(name, Some(&port.to_string()), self.plan.family) {
             Ok(found) => found,
             Err(failure) => return Answer::failed(failure),
         };
@@ -148,13 +190,13 @@ impl Plan {
         Answer::ok(Resolved { addresses: Some(addresses), tuples, ..Resolved::default() })
     }
 
-    fn reverse(&self, word: &str, address: SocketAddr, until: Option<Instant>) -> Answer {
-        if self.via == Via::Both {
-            let views = (system_names(word, address), self.dns_names(address, until));
+    fn reverse(&self, word: &str, address: SocketAddr) -> Answer {
+        if self.plan.via == Via::Both {
+            let views = (self.system_names(word, address), self.dns_names(address));
             let same = |a: &String, b: &String| a.eq_ignore_ascii_case(b);
             return both(word, views, same, |names| names).into_names();
         }
-        match self.names(word, address, until) {
+        match self.names(word, address) {
             Ok(names) => Answer::ok(Resolved { names: Some(names), ..Resolved::default() }),
             Err(absence) => absence.answer(),
         }
@@ -163,26 +205,39 @@ impl Plan {
     /// The names of an address. The C library gives one at most, and takes some failures of a
     /// server (FORMERR) for an absence; so where the hosts file has no say, DNS is asked for
     /// all of them.
-    pub fn names(
-        &self,
-        word: &str,
-        address: SocketAddr,
-        until: Option<Instant>,
-    ) -> Answers<String> {
-        if self.via == Via::Dns {
-            return self.dns_names(address, until);
+    pub fn names(&self, word: &str, address: SocketAddr) -> Answers<String> {
+        if self.plan.via == Via::Dns {
+            return self.dns_names(address);
         }
-        let first = system_names(word, address);
+        let first = self.system_names(word, address);
         if files::lists(address.ip()) || !files::ask_dns() {
             return first;
         }
         match first {
-            Err(absence) if absence.is_certain() => match self.dns_names(address, until) {
+            Err(absence) if absence.is_certain() => match self.dns_names(address) {
                 Err(unknown) if unknown.is_certain() => Err(absence),
                 told => told,
             },
-            Ok(names) => Ok(merged(names, self.dns_names(address, until).unwrap_or_default())),
+            Ok(names) => Ok(merged(names, self.further_names(address))),
             failing => failing,
+        }
+    }
+
+    /// The names DNS adds to one that is known already; that it cannot tell is no failure.
+    pub fn further_names(&self, address: SocketAddr) -> Vec<String> {
+        self.dns_names(address).unwrap_or_else(|absence| {
+            self.note(Note::Step(format!("no further names: {}", absence.failure)));
+            Vec::new()
+        })
+    }
+
+    fn system_names(&self, word: &str, address: SocketAddr) -> Answers<String> {
+        match system::name(address)? {
+            Some(name) => {
+                self.note(Note::Step(format!("the system names {word} {name}")));
+                Ok(vec![name])
+            }
+            None => Err(Failure::new(Stage::Resolve, word, "the address has no name").into()),
         }
     }
 }
@@ -190,13 +245,6 @@ impl Plan {
 fn at(mut address: SocketAddr, port: u16) -> SocketAddr {
     address.set_port(port);
     address
-}
-
-fn system_names(word: &str, address: SocketAddr) -> Answers<String> {
-    match system::name(address)? {
-        Some(name) => Ok(vec![name]),
-        None => Err(Failure::new(Stage::Resolve, word, "the address has no name").into()),
-    }
 }
 
 /// `names` and what `more` adds to them; names are equal in any case of letters.

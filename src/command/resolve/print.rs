@@ -2,7 +2,7 @@
 
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Stdout, Write};
 
-use super::answer::Answer;
+use super::answer::{Answer, Note};
 use crate::failure::{Code, Failure, Stage};
 use crate::report::Report;
 use crate::report::event::Event;
@@ -33,7 +33,12 @@ impl Printer<'_> {
     /// Fails at [`Stage::Stdout`] with 23; a reader that went away is no failure.
     pub fn tell(&mut self, answer: &Answer) -> Result<(), Failure> {
         self.worst = self.worst.max(answer.facts.code);
-        answer.steps.iter().for_each(|step| self.report.step(|| step));
+        for note in &answer.notes {
+            match note {
+                Note::Step(step) => self.report.step(|| step),
+                Note::Warning(warning) => self.report.warn(None, warning),
+            }
+        }
         let event = Event::Resolved(Box::new(answer.facts.clone()));
         self.report.keep(&event);
         let text = match self.report.is_json() {

@@ -1,23 +1,22 @@
-//! The part of a plan that asks name servers: addresses, names, and records of any type.
+//! The part of an inquiry that asks name servers: addresses, names, and records of any type.
 
 use std::net::SocketAddr;
-use std::time::Instant;
 
-use super::answer::{Answer, record};
-use super::plan::{Absence, Answers, Plan, merged};
+use super::answer::{Answer, Note, record};
+use super::plan::{Absence, Answers, Inquiry, Plan, merged};
 use super::question::Asked;
 use crate::failure::{Failure, Stage};
-use crate::net::dns::{self, Datum, Found, Kind, Question, Record};
+use crate::net::dns::{self, Datum, Found, Kind, Question, Record, Told};
 use crate::net::resolve::{Family, system};
 use crate::report::resolved::Resolved;
 
-impl Plan {
+impl Inquiry<'_> {
     /// The addresses DNS has for a name.
-    pub fn dns_addresses(&self, name: &str, until: Option<Instant>) -> Answers<SocketAddr> {
-        if let Some(found) = system::numeric(name, self.family)? {
+    pub fn dns_addresses(&self, name: &str) -> Answers<SocketAddr> {
+        if let Some(found) = system::numeric(name, self.plan.family)? {
             return Ok(found);
         }
-        let records = self.host_records(name, until)?;
+        let records = self.host_records(name)?;
         let addresses = records.iter().filter_map(|record| match record.datum {
             Datum::Address(ip) => Some(SocketAddr::new(ip, 0)),
             _ => None,
@@ -26,44 +25,44 @@ impl Plan {
     }
 
     /// The names DNS has for an address, as the servers tell them.
-    pub fn dns_names(&self, address: SocketAddr, until: Option<Instant>) -> Answers<String> {
-        let records = self.records(&Question::reverse(address.ip())?, until)?;
+    pub fn dns_names(&self, address: SocketAddr) -> Answers<String> {
+        let records = self.records(&Question::reverse(address.ip())?)?;
         let names = records.iter().filter(|record| record.kind == Kind::PTR);
         Ok(merged(Vec::new(), names.map(|record| record.datum.to_string()).collect()))
     }
 
     /// Everything DNS tells about the addresses of a name.
-    pub fn records_of_host(&self, name: &str, until: Option<Instant>) -> Answer {
-        match self.host_records(name, until) {
+    pub fn records_of_host(&self, name: &str) -> Answer {
+        match self.host_records(name) {
             Ok(records) => Answer::ok(facts(&records, Kind::ANY, true)),
             Err(absence) => absence.answer(),
         }
     }
 
     /// The records of the type the user named.
-    pub fn typed(&self, word: &str, asked: &Asked, until: Option<Instant>) -> Answer {
-        let kind = self.kind.unwrap_or(Kind::A);
+    pub fn typed(&self, word: &str, asked: &Asked) -> Answer {
+        let kind = self.plan.kind.unwrap_or(Kind::A);
         let question = match asked {
             Asked::Address(address) if kind == Kind::PTR => Question::reverse(address.ip()),
             Asked::Host { name, port: None } => Question::of(name, kind),
             _ => Question::of(word, kind),
         };
-        match question.map_err(Absence::from).and_then(|q| self.records(&q, until)) {
-            Ok(records) => Answer::ok(facts(&records, kind, self.all || kind == Kind::ANY)),
+        match question.map_err(Absence::from).and_then(|q| self.records(&q)) {
+            Ok(records) => Answer::ok(facts(&records, kind, self.plan.all || kind == Kind::ANY)),
             Err(absence) => absence.answer(),
         }
     }
 
     /// A and AAAA, as the families want it; nothing is found only if neither is there.
-    fn host_records(&self, name: &str, until: Option<Instant>) -> Answers<Record> {
-        let kinds = match self.family {
+    fn host_records(&self, name: &str) -> Answers<Record> {
+        let kinds = match self.plan.family {
             Family::Any => &[Kind::A, Kind::AAAA][..],
             Family::V4 => &[Kind::A],
             Family::V6 => &[Kind::AAAA],
         };
         let (mut found, mut absent) = (Vec::new(), None);
         for &kind in kinds {
-            match self.records(&Question::of(name, kind)?, until) {
+            match self.records(&Question::of(name, kind)?) {
                 Ok(records) => found.extend(records),
                 Err(absence) if absence.is_certain() => absent = Some(absence),
                 Err(absence) => return Err(absence),
@@ -76,9 +75,15 @@ impl Plan {
     }
 
     /// The records of a question; an absence says whether the name exists.
-    fn records(&self, question: &Question, until: Option<Instant>) -> Answers<Record> {
-        let limit = self.limit.unwrap_or_default();
-        let reply = dns::ask_any(question, &self.servers, self.tcp, until, limit)?;
+    fn records(&self, question: &Question) -> Answers<Record> {
+        let Plan { servers, tcp, limit, .. } = self.plan;
+        let told = dns::ask_any(question, servers, *tcp, self.until, limit.unwrap_or_default())?;
+        self.note(Note::Step(step(question, &told)));
+        if !told.strays.is_empty() {
+            let from = format!("{question}: while {} was asked", told.server);
+            self.note(Note::Warning(format!("{from}, ignored {}", told.strays)));
+        }
+        let reply = told.reply;
         let absent = |status, why: String| Absence {
             status: Some(status),
             failure: Failure::new(Stage::Resolve, &question.name, why),
@@ -92,6 +97,17 @@ impl Plan {
             _ => Ok(reply.records),
         }
     }
+}
+
+fn step(question: &Question, told: &Told) -> String {
+    let over = if told.tcp { "TCP" } else { "UDP" };
+    let found = match told.reply.found {
+        Found::NoName => "NXDOMAIN".to_string(),
+        Found::NoData => "NODATA".to_string(),
+        _ => format!("{} records", told.reply.records.len()),
+    };
+    let charge = if told.reply.authoritative { ", authoritative" } else { "" };
+    format!("{} over {over}: {question}: {found}{charge}", told.server)
 }
 
 fn facts(records: &[Record], kind: Kind, whole: bool) -> Resolved {

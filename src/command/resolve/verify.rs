@@ -6,8 +6,8 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::answer::{Answer, same, texts};
-use super::plan::{Absence, Answers, Plan, Via};
+use super::answer::{Answer, Note, same, texts};
+use super::plan::{Absence, Answers, Inquiry, Plan, Via};
 use super::question::Asked;
 use crate::failure::{Code, Failure, Stage};
 use crate::net::resolve::{self, Family, files, system};
@@ -26,16 +26,17 @@ pub struct Rigour {
 }
 
 /// Verifies an address, or each address of a name; the worst outcome decides.
-pub fn answer(plan: &Plan, word: &str, asked: &Asked, until: Option<Instant>) -> Answer {
+pub fn answer(inquiry: &Inquiry<'_>, word: &str, asked: &Asked) -> Answer {
     let addresses = match asked {
         Asked::Address(address) => Ok(vec![*address]),
-        Asked::Host { name, .. } => plan.addresses(name, until),
+        Asked::Host { name, .. } => inquiry.addresses(name),
         Asked::Service { .. } => Ok(Vec::new()),
     };
     match addresses {
-        Ok(addresses) => together(
-            addresses.iter().map(|address| judge(plan, word, asked, *address, until)).collect(),
-        ),
+        Ok(addresses) => {
+            let verdicts = addresses.iter().map(|address| judge(inquiry, word, asked, *address));
+            together(verdicts.collect())
+        }
         Err(absence) => absence.answer().wanting(false),
     }
 }
@@ -50,29 +51,26 @@ struct Verdict {
     failure: Option<Failure>,
 }
 
-fn judge(
-    plan: &Plan,
-    word: &str,
-    asked: &Asked,
-    address: SocketAddr,
-    until: Option<Instant>,
-) -> Verdict {
+fn judge(inquiry: &Inquiry<'_>, word: &str, asked: &Asked, address: SocketAddr) -> Verdict {
     let original = match asked {
         Asked::Address(_) => word.to_string(),
-        _ => texts(&[address], false).concat(),
+        _ => system::figures(&address),
     };
-    let names = match plan.names(&original, address, until) {
+    let names = match inquiry.names(&original, address) {
         Ok(names) => names,
         Err(absence) if absence.is_certain() => Vec::new(),
         Err(absence) => return failed(absence.failure, Vec::new()),
     };
-    let mut checks = check(plan, &names, address, until);
-    if !confirmed(&checks) && unasked(plan, address) {
-        let more = plan.dns_names(address, halfway(until)).unwrap_or_default();
-        let more: Vec<String> = more.into_iter().filter(|name| !names.contains(name)).collect();
-        checks.extend(check(plan, &more, address, until));
+    let mut tried = check(inquiry, &names, address);
+    if !confirmed(&tried) && unasked(inquiry.plan, address) {
+        let mut more = inquiry.within(halfway(inquiry.until)).further_names(address);
+        more.retain(|name| !names.contains(name));
+        tried.extend(check(inquiry, &more, address));
     }
-    conclude(plan, &original, checks)
+    for Tried { check, .. } in &tried {
+        inquiry.note(Note::Step(step(check)));
+    }
+    conclude(inquiry.plan, &original, tried)
 }
 
 /// Whether DNS may know names that the hosts file kept the system from asking for.
@@ -97,24 +95,24 @@ fn confirmed(tried: &[Tried]) -> bool {
 
 /// Looks each name up again. They share the time, so that one silent server does not keep
 /// the others from being asked.
-fn check(plan: &Plan, names: &[String], address: SocketAddr, until: Option<Instant>) -> Vec<Tried> {
+fn check(inquiry: &Inquiry<'_>, names: &[String], address: SocketAddr) -> Vec<Tried> {
     let mut tried: Vec<Tried> = Vec::new();
     for (nth, name) in names.iter().enumerate() {
         let sure = confirmed(&tried);
-        if sure && !plan.verify.is_some_and(|rigour| rigour.thorough) {
+        if sure && !inquiry.plan.verify.is_some_and(|rigour| rigour.thorough) {
             break;
         }
         let now = Instant::now();
-        let share = until.map(|until| {
+        let share = inquiry.until.map(|until| {
             let left = until.saturating_duration_since(now) / (names.len() - nth) as u32;
             now + if sure { left.min(AFTERTHOUGHT) } else { left }
         });
-        tried.push(check_one(plan, name, address, share));
+        tried.push(check_one(&inquiry.within(share), name, address));
     }
     tried
 }
 
-fn check_one(plan: &Plan, name: &str, address: SocketAddr, until: Option<Instant>) -> Tried {
+fn check_one(inquiry: &Inquiry<'_>, name: &str, address: SocketAddr) -> Tried {
     let check = |outcome, addresses: &[SocketAddr], cause: Option<String>| Check {
         address: texts(&[address], false).concat(),
         name: name.to_string(),
@@ -126,7 +124,7 @@ fn check_one(plan: &Plan, name: &str, address: SocketAddr, until: Option<Instant
         let why = "a name that is itself an address proves nothing";
         return Tried { check: check("refused", &[], Some(why.into())), failure: None };
     }
-    match forward(plan, name, until) {
+    match forward(inquiry, name) {
         Ok(list) if list.iter().any(|listed| same(listed, &address)) => {
             Tried { check: check("confirmed", &list, None), failure: None }
         }
@@ -144,10 +142,10 @@ fn check_one(plan: &Plan, name: &str, address: SocketAddr, until: Option<Instant
     }
 }
 
-fn forward(plan: &Plan, name: &str, until: Option<Instant>) -> Answers<SocketAddr> {
-    match plan.via {
-        Via::Dns => plan.dns_addresses(name, until),
-        _ => resolve::addresses(name, 0, Family::Any, until).map_err(Absence::from),
+fn forward(inquiry: &Inquiry<'_>, name: &str) -> Answers<SocketAddr> {
+    match inquiry.plan.via {
+        Via::Dns => inquiry.dns_addresses(name),
+        _ => resolve::addresses(name, 0, Family::Any, inquiry.until).map_err(Absence::from),
     }
 }
 
@@ -216,7 +214,6 @@ fn together(verdicts: Vec<Verdict>) -> Answer {
             answer.facts.cause = verdict.failure.as_ref().map(Failure::cause);
             answer.failure = verdict.failure;
         }
-        answer.steps.extend(verdict.checks.iter().map(step));
         sentences.extend(verdict.sentence);
         names.extend(verdict.names);
         checks.extend(verdict.checks);
