@@ -5,6 +5,8 @@ pub mod hosting;
 pub mod resolve;
 pub mod tcp_client;
 pub mod tcp_server;
+pub mod unix_client;
+pub mod unix_server;
 pub mod usage;
 
 use clap::{Parser, Subcommand};
@@ -35,6 +37,10 @@ pub enum Command {
     TcpClient(Box<tcp_client::Args>),
     /// Serve TCP: greet, echo, answer, pipe
     TcpServer(Box<tcp_server::Args>),
+    /// Talk to a Unix socket
+    UnixClient(Box<unix_client::Args>),
+    /// Serve on a Unix socket
+    UnixServer(Box<unix_server::Args>),
 }
 
 impl Command {
@@ -44,6 +50,8 @@ impl Command {
             Command::Resolve(args) => args.run(report),
             Command::TcpClient(args) => args.run(report),
             Command::TcpServer(args) => args.run(report),
+            Command::UnixClient(args) => args.run(report),
+            Command::UnixServer(args) => args.run(report),
         }
     }
 }

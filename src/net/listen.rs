@@ -8,6 +8,7 @@ use socket2::Socket;
 use super::address::Address;
 use super::resolve::{self, Family};
 use super::socket::Options;
+use super::unix::Claim;
 use crate::failure::{Code, Failure, Stage};
 
 /// Where to wait for callers.
@@ -30,6 +31,8 @@ pub struct Listener {
     pub socket: Socket,
     /// The bound address, its port the real one.
     pub local: Address,
+    /// The file of a Unix socket, removed when the listener goes.
+    pub claim: Option<Claim>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -49,7 +52,7 @@ impl Bind {
         socket.listen(backlog).map_err(|e| self.with_hints(failed(e)))?;
         socket.set_nonblocking(true).map_err(failed)?;
         let local = socket.local_addr().map_err(failed)?;
-        Ok(Listener { socket, local: Address::from(&local) })
+        Ok(Listener { socket, local: Address::from(&local), claim: None })
     }
 
     /// A bound UDP socket, blocking; fails as [`Bind::listen`] does.

@@ -23,3 +23,4 @@ pub mod stdio;
 pub mod step;
 pub mod stream;
 pub mod table;
+pub mod unix;

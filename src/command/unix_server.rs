@@ -1,0 +1,49 @@
+//! `unix-server`: listens on a Unix socket and serves each caller as tcp-server does.
+
+use std::ffi::OsString;
+
+use super::hosting::choice::Choice;
+use super::hosting::{self, Plan};
+use super::usage;
+use crate::failure::Code;
+use crate::flags::run;
+use crate::flags::serve::Serving;
+use crate::net::unix::{Name, listen};
+use crate::report::Report;
+
+/// What the user asks of unix-server.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = usage::exit_codes())]
+pub struct Args {
+    /// Path of the socket; a leading @ is the abstract namespace
+    #[arg(value_name = "PATH", value_hint = clap::ValueHint::AnyPath)]
+    pub path: OsString,
+    /// Permissions of the socket file, in octal
+    #[arg(long, value_name = "MODE", default_value = "0600", value_parser = mode)]
+    pub mode: u32,
+    /// Which service
+    #[command(flatten)]
+    pub choice: Choice,
+    /// For whom
+    #[command(flatten)]
+    pub serving: Serving,
+}
+
+impl Args {
+    /// Serves until asked to end.
+    pub fn run(self, report: &Report) -> anyhow::Result<Code> {
+        let stop = run::stop(self.serving.timeout.0)?;
+        let mut limits = self.serving.limits()?;
+        let service = self.choice.service(&mut limits)?;
+        let listener = listen(&Name::read(&self.path), self.mode, self.serving.backlog)?;
+        let plan = Plan { listener, limits, service, layer: None, layer_stack: 0 };
+        Ok(hosting::serve(plan, report, &stop)?)
+    }
+}
+
+fn mode(word: &str) -> Result<u32, String> {
+    match u32::from_str_radix(word, 8) {
+        Ok(mode) if mode <= 0o777 => Ok(mode),
+        _ => Err(format!("'{word}' is not a mode such as 0600 or 660")),
+    }
+}

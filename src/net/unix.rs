@@ -1,0 +1,279 @@
+//! Unix stream sockets: a path, or a name in Linux's abstract namespace (unix(7)).
+//!
+//! A path is taken only from nobody: a stale socket file, on which no one answers, is replaced; a
+//! live one and any other kind of file are left alone. What we made we remove at the end, unless
+//! somebody has put something else in its place.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, Mode, flock};
+use socket2::{Domain, SockAddr, Socket, Type};
+
+use super::address::Address;
+use super::listen::Listener;
+use super::stream::Stream;
+use crate::failure::{Code, Failure, Stage};
+use crate::stop::{Stop, earliest};
+
+/// The longest path that a socket address holds (unix(7), `sun_path` less its final NUL).
+const LONGEST: usize = 107;
+/// How often a full backlog is tried again: for Unix sockets there is nothing to poll.
+const AGAIN: Duration = Duration::from_millis(10);
+/// How long another sockit may take to bind in the same directory.
+const TURN: Duration = Duration::from_secs(5);
+
+/// Where a Unix socket is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Name {
+    /// A path in the file system.
+    Path(PathBuf),
+    /// A name in the abstract namespace, without its leading NUL.
+    Abstract(Vec<u8>),
+}
+
+impl Name {
+    /// Reads a path, or with a leading `@` an abstract name.
+    pub fn read(word: &OsStr) -> Name {
+        match word.as_bytes().strip_prefix(b"@") {
+            Some(name) => Name::Abstract(name.to_vec()),
+            None => Name::Path(PathBuf::from(word)),
+        }
+    }
+
+    /// The socket address of this name.
+    ///
+    /// Fails when it is too long, or has a NUL inside.
+    pub fn address(&self) -> io::Result<SockAddr> {
+        let invalid = |why| io::Error::new(ErrorKind::InvalidInput, why);
+        let bytes = match self {
+            Name::Path(path) => path.as_os_str().as_bytes().to_vec(),
+            Name::Abstract(name) => [b"\0", name.as_slice()].concat(),
+        };
+        match bytes.len() {
+            0 => return Err(invalid("the path is empty")),
+            1.. if bytes[1..].contains(&0) => return Err(invalid("a NUL inside the name")),
+            n if n > LONGEST => return Err(invalid("the path is too long for a socket")),
+            _ => {}
+        }
+        SockAddr::unix(OsStr::from_bytes(&bytes))
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Name::Path(path) => path.display().fmt(f),
+            Name::Abstract(name) => write!(f, "@{}", String::from_utf8_lossy(name)),
+        }
+    }
+}
+
+/// A socket file of ours; dropping it removes the file if it is still the one we made.
+#[derive(Debug)]
+pub struct Claim {
+    path: PathBuf,
+    made: (u64, u64),
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if identity(&self.path).is_some_and(|(found, _)| found == self.made) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Binds a socket of `kind` to `name`, its file born with exactly `mode`.
+///
+/// Fails at [`Stage::Bind`] with 45: the path is occupied, too long, or its directory not ours to
+/// write in.
+pub fn bind(name: &Name, kind: Type, mode: u32) -> Result<(Socket, Option<Claim>), Failure> {
+    let failed = |e: io::Error| Failure::new(Stage::Bind, name, e);
+    let address = name.address().map_err(failed)?;
+    let socket = Socket::new(Domain::UNIX, kind, None)
+        .map_err(|e| Failure::new(Stage::Socket, name, e).with_code(Code::Bind))?;
+    match name {
+        Name::Abstract(_) => {
+            socket.bind(&address).map_err(failed)?;
+            Ok((socket, None))
+        }
+        Name::Path(path) => {
+            let claim = claim(path, &socket, &address, mode).map_err(failed)?;
+            Ok((socket, Some(claim)))
+        }
+    }
+}
+
+/// A listening stream socket at `name`; fails as [`bind`] does, or at [`Stage::Listen`].
+pub fn listen(name: &Name, mode: u32, backlog: i32) -> Result<Listener, Failure> {
+    let _turn = match name {
+        Name::Path(path) => Some(turn(path).map_err(|e| Failure::new(Stage::Bind, name, e))?),
+        Name::Abstract(_) => None,
+    };
+    let (socket, claim) = bind(name, Type::STREAM, mode)?;
+    let failed = |e| Failure::new(Stage::Listen, name, e);
+    socket.listen(backlog).map_err(failed)?;
+    socket.set_nonblocking(true).map_err(failed)?;
+    let local = socket.local_addr().map_err(failed)?;
+    Ok(Listener { local: Address::from(&local), socket, claim })
+}
+
+/// Takes turns with other sockits in the same directory: between bind and listen a live socket
+/// looks stale. The lock goes with the returned file.
+fn turn(path: &Path) -> io::Result<File> {
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let directory = File::open(directory)?;
+    let until = Instant::now() + TURN;
+    loop {
+        match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(directory),
+            Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < until => {
+                std::thread::sleep(AGAIN);
+            }
+            // A file system without locks: then there are no turns to take.
+            Err(_) => return Ok(directory),
+        }
+    }
+}
+
+fn claim(path: &Path, socket: &Socket, address: &SockAddr, mode: u32) -> io::Result<Claim> {
+    clear_stale(path)?;
+    // The file is born with its mode: no moment at which others could connect.
+    let before = rustix::process::umask(Mode::from_raw_mode(!mode & 0o777));
+    let bound = socket.bind(address);
+    rustix::process::umask(before);
+    bound?;
+    let (made, _) = identity(path).ok_or_else(|| io::Error::from(ErrorKind::NotFound))?;
+    Ok(Claim { path: path.to_path_buf(), made })
+}
+
+/// Removes a socket file on which nobody answers; refuses everything else that is there.
+fn clear_stale(path: &Path) -> io::Result<()> {
+    let Some((found, is_socket)) = identity(path) else { return Ok(()) };
+    let occupied = |why| Err(io::Error::new(ErrorKind::AddrInUse, why));
+    if !is_socket {
+        return occupied("the path is occupied by something that is not a socket");
+    }
+    if answers(path)? {
+        return occupied("a live server has this path");
+    }
+    match identity(path) {
+        Some((still, true)) if still == found => fs::remove_file(path),
+        _ => occupied("the path changed hands just now"),
+    }
+}
+
+/// Whether anybody holds the socket at `path`, of whichever type.
+fn answers(path: &Path) -> io::Result<bool> {
+    let address = SockAddr::unix(path)?;
+    for kind in [Type::STREAM, Type::DGRAM, Type::SEQPACKET] {
+        let probe = Socket::new(Domain::UNIX, kind, None)?;
+        probe.set_nonblocking(true)?;
+        match probe.connect(&address) {
+            Ok(()) => return Ok(true),
+            Err(e) if e.kind() == ErrorKind::ConnectionRefused => return Ok(false),
+            Err(e) if e.raw_os_error() == Some(libc::EPROTOTYPE) => {}
+            Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(true),
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(true)
+}
+
+/// Device, inode and whether it is a socket; a symbolic link is itself, not what it points to.
+fn identity(path: &Path) -> Option<((u64, u64), bool)> {
+    let meta = fs::symlink_metadata(path).ok()?;
+    Some(((meta.dev(), meta.ino()), meta.file_type().is_socket()))
+}
+
+/// Connects to the stream socket at `name`.
+///
+/// Fails at [`Stage::Connect`]: with 7, or 28 when the server's backlog stays full for `limit`.
+pub fn dial(name: &Name, limit: Option<Duration>, stop: &Stop) -> Result<Stream, Failure> {
+    let failed = |e: io::Error| Failure::new(Stage::Connect, name, e);
+    let address = name.address().map_err(failed)?;
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)
+        .map_err(|e| Failure::new(Stage::Socket, name, e))?;
+    socket.set_nonblocking(true).map_err(failed)?;
+    let ours = limit.and_then(|limit| Instant::now().checked_add(limit));
+    let until = earliest(ours, stop.deadline());
+    while let Err(e) = socket.connect(&address) {
+        match e.kind() {
+            ErrorKind::WouldBlock => {}
+            ErrorKind::Interrupted => continue,
+            _ => return Err(failed(e)),
+        }
+        stop.sleep(AGAIN).map_err(|reason| Failure::stopped(Stage::Connect, name, reason))?;
+        if until.is_some_and(|at| at <= Instant::now()) {
+            return Err(Failure::late(Stage::Connect, name, limit.unwrap_or_default()));
+        }
+    }
+    socket.set_nonblocking(false).map_err(failed)?;
+    Stream::from_socket(socket).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::net::UnixListener;
+
+    fn name(directory: &tempfile::TempDir) -> (PathBuf, Name) {
+        let path = directory.path().join("s");
+        (path.clone(), Name::Path(path))
+    }
+
+    #[test]
+    fn a_stale_socket_is_replaced_and_ours_is_removed_at_the_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, name) = name(&directory);
+        drop(UnixListener::bind(&path).unwrap());
+        let listener = listen(&name, 0o600, 5).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        drop(listener);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_live_socket_and_any_other_file_are_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, name) = name(&directory);
+        let live = UnixListener::bind(&path).unwrap();
+        assert_eq!(listen(&name, 0o600, 5).unwrap_err().code, Code::Bind);
+        assert!(path.exists());
+        drop(live);
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "precious").unwrap();
+        assert_eq!(listen(&name, 0o600, 5).unwrap_err().code, Code::Bind);
+        assert_eq!(fs::read(&path).unwrap(), b"precious");
+    }
+
+    #[test]
+    fn what_somebody_put_in_our_place_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, name) = name(&directory);
+        let listener = listen(&name, 0o666, 5).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o666);
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "theirs").unwrap();
+        drop(listener);
+        assert_eq!(fs::read(&path).unwrap(), b"theirs");
+    }
+
+    #[test]
+    fn names_that_no_socket_can_have_are_refused() {
+        for word in ["", &"x".repeat(108)] {
+            assert!(Name::read(OsStr::new(word)).address().is_err(), "{word}");
+        }
+    }
+}
