@@ -7,6 +7,7 @@
 pub mod accept;
 pub mod address;
 pub mod admit;
+pub mod datagram;
 pub mod dial;
 pub mod dns;
 pub mod endpoint;

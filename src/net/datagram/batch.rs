@@ -1,0 +1,156 @@
+//! Room for what one system call brings, used again and again.
+
+use super::envelope::Envelope;
+use super::{LONGEST, MOST};
+
+/// Room for one UDP datagram, or for several that the kernel hands over as one (`UDP_GRO`).
+const UDP_ROOM: usize = 64 << 10;
+/// Room for one Unix datagram: the default send buffer (`net.core.wmem_default`) lets a sender make
+/// one of 212,960 bytes.
+const UNIX_ROOM: usize = 256 << 10;
+/// So many Unix datagrams wait at one socket anyway (`net.unix.max_dgram_qlen`).
+const UNIX_SLOTS: usize = 8;
+
+/// Slots for up to [`MOST`] datagrams, and what is in them since the last receive.
+///
+/// The memory is the kernel's zero page until a datagram touches it.
+#[derive(Debug)]
+pub struct Batch {
+    bytes: Vec<u8>,
+    room: usize,
+    facts: Vec<Facts>,
+}
+
+/// What is known of one filled slot.
+#[derive(Debug)]
+pub(super) struct Facts {
+    pub envelope: Envelope,
+    pub length: usize,
+    pub segment: usize,
+}
+
+/// One slot's content: a datagram, or several of equal length that came from one sender.
+#[derive(Debug, Clone, Copy)]
+pub struct Bundle<'a> {
+    /// From whom and how.
+    pub envelope: &'a Envelope,
+    /// The payload, or several end to end.
+    pub bytes: &'a [u8],
+    /// Length of each payload, the last of which may be shorter; 0 = it is one.
+    pub segment: usize,
+}
+
+impl Batch {
+    /// Room for UDP datagrams of every size.
+    pub fn udp() -> Batch {
+        Batch::new(MOST, UDP_ROOM)
+    }
+
+    /// Room for Unix datagrams of the usual sizes; a longer one is seen to be cut.
+    pub fn unix() -> Batch {
+        Batch::new(UNIX_SLOTS, UNIX_ROOM)
+    }
+
+    /// Room for `slots` datagrams (at most [`MOST`]) of up to `room` bytes.
+    pub fn new(slots: usize, room: usize) -> Batch {
+        let slots = slots.clamp(1, MOST);
+        Batch { bytes: vec![0; slots * room], room, facts: Vec::with_capacity(slots) }
+    }
+
+    /// What the last receive brought, in the order it came.
+    pub fn bundles(&self) -> impl Iterator<Item = Bundle<'_>> {
+        self.facts.iter().zip(self.bytes.chunks(self.room)).map(|(facts, slot)| Bundle {
+            envelope: &facts.envelope,
+            bytes: &slot[..facts.length],
+            segment: facts.segment,
+        })
+    }
+
+    /// Forgets what the last receive brought.
+    pub(super) fn clear(&mut self) {
+        self.facts.clear();
+    }
+
+    /// A socket shut down for reading brings datagrams of nothing from nobody, without end. Drops
+    /// them, which can only come last, and tells how many others there are.
+    pub(super) fn drop_hollow(&mut self) -> usize {
+        let hollow = |facts: &Facts| facts.length == 0 && facts.envelope.peer.len() == 0;
+        let real = self.facts.iter().position(hollow).unwrap_or(self.facts.len());
+        self.facts.truncate(real);
+        real
+    }
+
+    /// The empty slots, and where what is known of them goes, in the same order.
+    pub(super) fn refill(&mut self) -> (std::slice::ChunksMut<'_, u8>, &mut Vec<Facts>) {
+        self.facts.clear();
+        (self.bytes.chunks_mut(self.room), &mut self.facts)
+    }
+}
+
+impl<'a> Bundle<'a> {
+    /// How many datagrams it holds; an empty one counts.
+    pub fn count(&self) -> u32 {
+        match self.step() {
+            0 => 1,
+            step => self.bytes.len().div_ceil(step).max(1) as u32,
+        }
+    }
+
+    /// Each payload.
+    pub fn datagrams(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let (bytes, step) = (self.bytes, self.step());
+        (0..self.count() as usize).map(move |n| match step {
+            0 => bytes,
+            step => &bytes[n * step..bytes.len().min((n + 1) * step)],
+        })
+    }
+
+    /// The first `count` payloads.
+    pub fn first(&self, count: u32) -> Bundle<'a> {
+        match self.step() {
+            0 => *self,
+            step => {
+                let end = self.bytes.len().min(step * count as usize);
+                Bundle { bytes: &self.bytes[..end], ..*self }
+            }
+        }
+    }
+
+    /// The length of each, or 0 for a single one.
+    fn step(&self) -> usize {
+        if self.segment < self.bytes.len() { self.segment } else { 0 }
+    }
+}
+
+const _: () = assert!(UDP_ROOM > LONGEST);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::datagram::Origin;
+
+    fn envelope() -> Envelope {
+        let peer = std::net::SocketAddr::from(([127, 0, 0, 1], 9)).into();
+        Envelope { peer, origin: Origin::default(), cut: false }
+    }
+
+    #[test]
+    fn merged_datagrams_come_apart_where_they_were_joined() {
+        let envelope = envelope();
+        let bundle = Bundle { envelope: &envelope, bytes: b"aabbc", segment: 2 };
+        assert_eq!(bundle.count(), 3);
+        assert_eq!(bundle.datagrams().collect::<Vec<_>>(), [&b"aa"[..], b"bb", b"c"]);
+        assert_eq!(bundle.first(2).bytes, b"aabb");
+        assert_eq!(bundle.first(9).bytes, b"aabbc");
+    }
+
+    #[test]
+    fn an_empty_datagram_is_one_datagram() {
+        let envelope = envelope();
+        for segment in [0, 100] {
+            let bundle = Bundle { envelope: &envelope, bytes: b"", segment };
+            assert_eq!(bundle.count(), 1);
+            assert_eq!(bundle.datagrams().collect::<Vec<_>>(), [b""]);
+        }
+    }
+}

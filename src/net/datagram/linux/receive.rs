@@ -1,0 +1,83 @@
+//! Several datagrams by one call: recvmmsg(2).
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::ptr;
+
+use libc::{iovec, mmsghdr, sockaddr_storage};
+use socket2::{SockAddr, SockAddrStorage};
+
+use super::super::MOST;
+use super::super::batch::{Batch, Facts};
+use super::super::envelope::Envelope;
+use super::control::{self, Room};
+
+/// Fills `batch` with what is there. With `wait` it waits for the first datagram, and takes what
+/// else has come by then; without, an empty queue is `WouldBlock`.
+pub fn receive(fd: BorrowedFd<'_>, batch: &mut Batch, wait: bool) -> io::Result<usize> {
+    let mut names = [const { MaybeUninit::<sockaddr_storage>::uninit() }; MOST];
+    let mut controls = [const { MaybeUninit::<Room>::uninit() }; MOST];
+    let mut pieces = [const { iovec { iov_base: ptr::null_mut(), iov_len: 0 } }; MOST];
+    // SAFETY: an mmsghdr of zeroes is one without pointers.
+    let mut headers: [mmsghdr; MOST] = unsafe { std::mem::zeroed() };
+
+    let (slots, facts) = batch.refill();
+    let mut rooms = 0;
+    for (n, slot) in slots.take(MOST).enumerate() {
+        pieces[n] = iovec { iov_base: slot.as_mut_ptr().cast(), iov_len: slot.len() };
+        let header = &mut headers[n].msg_hdr;
+        header.msg_name = names[n].as_mut_ptr().cast();
+        header.msg_namelen = size_of::<sockaddr_storage>() as libc::socklen_t;
+        header.msg_iov = &mut pieces[n];
+        header.msg_iovlen = 1;
+        header.msg_control = controls[n].as_mut_ptr().cast();
+        header.msg_controllen = size_of::<Room>() as _;
+        rooms = n + 1;
+    }
+    let flags = if wait { libc::MSG_WAITFORONE } else { libc::MSG_DONTWAIT };
+    // SAFETY: the first `rooms` headers point into `names`, `pieces`, `controls` and the batch's
+    // slots, all of which outlive the call and are borrowed by nobody else.
+    let came = unsafe {
+        let timeout = ptr::null_mut();
+        libc::recvmmsg(fd.as_raw_fd(), headers.as_mut_ptr(), rooms as u32, flags as _, timeout)
+    };
+    if came < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel filled that many headers, and what they point to is still alive.
+    facts.extend(headers[..came as usize].iter().map(|header| unsafe { read(header) }));
+    Ok(came as usize)
+}
+
+/// # Safety
+///
+/// `header` must be one that recvmmsg(2) filled, what it points to still alive.
+unsafe fn read(header: &mmsghdr) -> Facts {
+    let message = &header.msg_hdr;
+    // SAFETY: as the caller promises.
+    let (peer, told) = unsafe { (name(message), control::read(message)) };
+    let cut = message.msg_flags & libc::MSG_TRUNC != 0;
+    Facts {
+        envelope: Envelope { peer, origin: told.origin, cut },
+        length: header.msg_len as usize,
+        segment: told.segment,
+    }
+}
+
+/// The address in a filled header; one of no family where the sender has none.
+///
+/// # Safety
+///
+/// As for [`read`].
+pub unsafe fn name(message: &libc::msghdr) -> SockAddr {
+    let mut storage = SockAddrStorage::zeroed();
+    let length = message.msg_namelen.min(storage.size_of());
+    // SAFETY: the kernel wrote `length` bytes of an address at `msg_name`, no more than the storage
+    // holds; the rest of the storage is zero.
+    unsafe {
+        let target: *mut u8 = ptr::from_mut(&mut storage).cast();
+        ptr::copy_nonoverlapping(message.msg_name.cast::<u8>(), target, length as usize);
+        SockAddr::new(storage, length)
+    }
+}

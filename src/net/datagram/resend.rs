@@ -1,0 +1,67 @@
+//! When a datagram does not go out at the first try: which errors pass, and which are not its own.
+
+use std::io;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::Mailbox;
+use super::envelope::{Origin, Outgoing};
+
+/// How long one datagram may hold up the others while buffers are full.
+const PATIENCE: Duration = Duration::from_millis(50);
+/// The first pause for a device queue that is full (`ENOBUFS`); each further one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_micros(500);
+/// How many errors of other datagrams one datagram takes in its stride.
+const STRANGERS: u32 = 8;
+
+/// Tries `letter` again after `error`, by every way that `error` leaves open.
+///
+/// Fails with the last error when the letter is lost, or when part of it is.
+pub(super) fn try_again(
+    mailbox: &mut Mailbox,
+    letter: &Outgoing<'_>,
+    error: io::Error,
+) -> io::Result<()> {
+    let until = Instant::now() + PATIENCE;
+    let (mut error, mut pause, mut strangers) = (error, FIRST_PAUSE, 0);
+    let mut letter = letter.clone();
+    loop {
+        match error.raw_os_error() {
+            Some(libc::EAGAIN | libc::ENOBUFS | libc::ENOMEM) if until <= Instant::now() => {
+                return Err(error);
+            }
+            Some(libc::EINTR) => {}
+            Some(libc::EAGAIN) => mailbox.wait_for_room(until),
+            Some(libc::ENOBUFS | libc::ENOMEM) => {
+                // poll(2) sees the socket's buffer, not the device's queue.
+                thread::sleep(pause);
+                pause *= 2;
+            }
+            _ if strangers < STRANGERS && mailbox.is_refusal(&error) => strangers += 1,
+            _ if letter.count() > 1 => return one_by_one(mailbox, &letter),
+            Some(libc::EINVAL | libc::EADDRNOTAVAIL) if letter.origin != Origin::default() => {
+                // The address we were asked on is no longer ours, or never was one to send from.
+                letter.origin = Origin::default();
+            }
+            _ => return Err(error),
+        }
+        match mailbox.put(std::slice::from_ref(&letter)) {
+            Ok(_) => return Ok(()),
+            Err(e) => error = e,
+        }
+    }
+}
+
+/// Where the kernel does not take several as one (no `UDP_SEGMENT`, or a device too narrow for it).
+fn one_by_one(mailbox: &mut Mailbox, letter: &Outgoing<'_>) -> io::Result<()> {
+    let mut outcome = Ok(());
+    for datagram in letter.bytes.chunks(letter.segment) {
+        let single = Outgoing { bytes: datagram.into(), segment: 0, ..*letter };
+        let done = match mailbox.put(std::slice::from_ref(&single)) {
+            Err(e) => try_again(mailbox, &single, e),
+            Ok(_) => Ok(()),
+        };
+        outcome = outcome.and(done);
+    }
+    outcome
+}
