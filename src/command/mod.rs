@@ -1,10 +1,13 @@
 //! What the user asks for: one file per subcommand, and the only `match` over them.
 
 pub mod conversation;
+pub mod datagrams;
 pub mod hosting;
 pub mod resolve;
 pub mod tcp_client;
 pub mod tcp_server;
+pub mod udp_echo;
+pub mod udp_server;
 pub mod unix_client;
 pub mod unix_server;
 pub mod usage;
@@ -41,6 +44,10 @@ pub enum Command {
     UnixClient(Box<unix_client::Args>),
     /// Serve on a Unix socket
     UnixServer(Box<unix_server::Args>),
+    /// Send every UDP datagram back
+    UdpEcho(Box<udp_echo::Args>),
+    /// Serve UDP: print, echo, answer
+    UdpServer(Box<udp_server::Args>),
 }
 
 impl Command {
@@ -52,6 +59,8 @@ impl Command {
             Command::TcpServer(args) => args.run(report),
             Command::UnixClient(args) => args.run(report),
             Command::UnixServer(args) => args.run(report),
+            Command::UdpEcho(args) => args.run(report),
+            Command::UdpServer(args) => args.run(report),
         }
     }
 }

@@ -42,7 +42,7 @@ impl Args {
 }
 
 /// `--print-port`: the bound port alone on stdout's first line, for scripts.
-fn print_port(local: &Address) -> Result<(), crate::failure::Failure> {
+pub(super) fn print_port(local: &Address) -> Result<(), crate::failure::Failure> {
     let port = local.inet().map_or(0, |address| address.port());
     stdout::write_all(format!("{port}\n").as_bytes())
 }

@@ -1,5 +1,6 @@
 //! Flag groups that several commands share, each with its help in one place.
 
+pub mod answering;
 pub mod bind;
 pub mod dial;
 pub mod output;

@@ -85,7 +85,8 @@ impl Bind {
         }
     }
 
-    fn is_everywhere(&self) -> bool {
+    /// Whether every interface is meant.
+    pub fn is_everywhere(&self) -> bool {
         matches!(self.host.as_str(), "" | "*" | "::" | "[::]")
     }
 
@@ -107,8 +108,9 @@ impl Bind {
     }
 
     fn prepare(&self, socket: &Socket, proto: Proto, address: &SocketAddr) -> io::Result<()> {
-        if proto == Proto::Tcp {
-            // Connections of an earlier run in TIME_WAIT must not keep us from our port.
+        if proto == Proto::Tcp || address.ip().is_multicast() {
+            // Connections of an earlier run in TIME_WAIT must not keep us from our port, nor
+            // another member of a group from hearing what it is sent.
             socket.set_reuse_address(true)?;
         }
         if address.is_ipv6() {

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::datagrams::{Ping, Totals};
 use super::resolved::Resolved;
 use crate::failure::Failure;
 use crate::net::stream::{Credentials, Ending, Facts};
@@ -33,6 +34,19 @@ pub enum Event {
     Closed(Closed),
     /// What a client's connection came to (`--stats`).
     Stats(Stats),
+    /// A server of datagrams took one in.
+    Datagram {
+        /// The address of ours it was sent to.
+        local: String,
+        /// From whom.
+        peer: String,
+        /// Its payload.
+        bytes: usize,
+    },
+    /// A server of datagrams is done.
+    Totals(Totals),
+    /// What a ping found out; the product, and so told on stdout.
+    Ping(Ping),
     /// Something the user should know; the run goes on.
     Warning {
         /// The connection, if it concerns one.
@@ -203,11 +217,13 @@ impl Event {
             Event::Warning { .. } | Event::Listening { .. } | Event::Accepted(_) => Level::Usual,
             Event::Stats(_) => Level::Usual,
             Event::Closed(closed) if closed.role == Role::Server => Level::Usual,
+            Event::Totals(_) => Level::Usual,
             Event::Connected(_)
             | Event::Closed(_)
             | Event::HalfClosed { .. }
-            | Event::Resolved(_) => Level::Fact,
-            Event::Step { .. } => Level::Step,
+            | Event::Resolved(_)
+            | Event::Ping(_) => Level::Fact,
+            Event::Datagram { .. } | Event::Step { .. } => Level::Step,
         }
     }
 }

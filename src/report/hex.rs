@@ -43,6 +43,12 @@ impl Watcher for Dump {
     }
 }
 
+/// The lines of one datagram that came, with offsets of its own.
+pub fn received(datagram: &[u8]) -> String {
+    let pieces = (0..).step_by(WIDTH).zip(datagram.chunks(WIDTH));
+    pieces.map(|(offset, piece)| line('<', offset, piece)).collect()
+}
+
 fn line(sign: char, offset: u64, bytes: &[u8]) -> String {
     let hex: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     let plain: String = bytes

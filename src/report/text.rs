@@ -34,6 +34,11 @@ pub fn line(event: &Event, palette: Palette) -> String {
             "Half-closed: the peer sends no more.".to_string()
         }
         Event::Closed(ending) => closed(ending),
+        Event::Datagram { peer, bytes, .. } => {
+            format!("Got data from {} ({bytes} bytes)", escape(peer))
+        }
+        Event::Totals(totals) => totals.line(),
+        Event::Ping(ping) => ping.lines(),
         Event::Warning { message, .. } => {
             format!("sockit: {} {}", palette.paint("33", "warning:"), escape(message))
         }

@@ -195,9 +195,7 @@ impl Mailbox {
             Way::Singly => plain::send(&self.socket, letters),
         };
         match done {
-            Err(e) if is_unsupported(&e) && self.fall_back() => {
-                plain::send(&self.socket, letters)
-            }
+            Err(e) if is_unsupported(&e) && self.fall_back() => plain::send(&self.socket, letters),
             done => done,
         }
     }

@@ -3,7 +3,8 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use socket2::Socket;
+use rustix::net::netdevice::name_to_index;
+use socket2::{InterfaceIndexOrAddress, Socket};
 
 use crate::failure::{Failure, Stage};
 
@@ -12,38 +13,59 @@ use crate::failure::{Failure, Stage};
 pub struct Group {
     /// The group's address; an IPv6 one may carry its interface as scope.
     pub address: SocketAddr,
+    /// This interface only, by name.
+    pub interface: Option<String>,
     /// The interface that has this address, besides the one that the kernel's routes name.
     pub beside: Option<IpAddr>,
 }
+
+/// The loopback's interface, everywhere.
+const LOOPBACK: u32 = 1;
 
 impl Group {
     /// Makes `socket` a member. One interface that lets us in is enough.
     ///
     /// Fails at [`Stage::Bind`] with what the first interface said.
     pub fn join(&self, socket: &Socket) -> Result<(), Failure> {
-        let tries = match (self.address, self.beside) {
-            (SocketAddr::V4(group), beside) => {
-                let join = |on: Ipv4Addr| socket.join_multicast_v4(group.ip(), &on);
-                let beside = match beside {
-                    Some(IpAddr::V4(ip)) if !ip.is_unspecified() => Some(join(ip)),
-                    _ => None,
-                };
-                [Some(join(Ipv4Addr::UNSPECIFIED)), beside]
+        self.try_all(socket).map_err(|e| Failure::new(Stage::Bind, self.address.ip(), e))
+    }
+
+    fn try_all(&self, socket: &Socket) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        {
+            // Linux also hands on what other sockets have joined, unless told not to (ip(7)).
+            let _ = match self.address {
+                SocketAddr::V4(_) => socket.set_multicast_all_v4(false),
+                SocketAddr::V6(_) => socket.set_multicast_all_v6(false),
+            };
+        }
+        if let Some(name) = &self.interface {
+            return self.on_index(socket, name_to_index(socket, name)?);
+        }
+        match (self.address, self.beside) {
+            (SocketAddr::V4(group), Some(IpAddr::V4(ip))) => one_is_enough([
+                socket.join_multicast_v4(group.ip(), &Ipv4Addr::UNSPECIFIED),
+                socket.join_multicast_v4(group.ip(), &ip),
+            ]),
+            (SocketAddr::V6(group), Some(ip)) if ip.is_loopback() && group.scope_id() == 0 => {
+                one_is_enough([self.on_index(socket, 0), self.on_index(socket, LOOPBACK)])
             }
-            (SocketAddr::V6(group), beside) => {
-                let join = |on| socket.join_multicast_v6(group.ip(), on);
-                // Interface 1 is the loopback's, everywhere.
-                let on_loopback = beside.is_some_and(|ip| ip.is_loopback());
-                let beside = (on_loopback && group.scope_id() == 0).then(|| join(1));
-                [Some(join(group.scope_id())), beside]
+            (SocketAddr::V6(group), _) => self.on_index(socket, group.scope_id()),
+            _ => self.on_index(socket, 0),
+        }
+    }
+
+    fn on_index(&self, socket: &Socket, index: u32) -> io::Result<()> {
+        match self.address {
+            SocketAddr::V4(group) => {
+                socket.join_multicast_v4_n(group.ip(), &InterfaceIndexOrAddress::Index(index))
             }
-        };
-        one_is_enough(tries).map_err(|e| Failure::new(Stage::Bind, self.address.ip(), e))
+            SocketAddr::V6(group) => socket.join_multicast_v6(group.ip(), index),
+        }
     }
 }
 
-fn one_is_enough(tries: [Option<io::Result<()>>; 2]) -> io::Result<()> {
-    let [first, second] = tries.map(|done| done.unwrap_or(Err(io::ErrorKind::NotFound.into())));
+fn one_is_enough([first, second]: [io::Result<()>; 2]) -> io::Result<()> {
     first.or_else(|e| second.map_err(|_| e))
 }
 

@@ -5,7 +5,9 @@ use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt;
 
-use rustix::net::{RecvAncillaryBuffer, RecvFlags, ReturnFlags, SocketAddrAny, SocketAddrUnix, recvmsg};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvFlags, ReturnFlags, SocketAddrAny, SocketAddrUnix, recvmsg,
+};
 use socket2::{SockAddr, Socket};
 
 use super::batch::{Batch, Facts};

@@ -39,9 +39,8 @@ pub fn send(fd: BorrowedFd<'_>, letters: &[Outgoing<'_>]) -> io::Result<usize> {
     let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
     // SAFETY: the first `count` headers point into `pieces`, `controls` and the letters, all of
     // which outlive the call; the kernel writes only the headers' own lengths.
-    let sent = unsafe {
-        libc::sendmmsg(fd.as_raw_fd(), headers.as_mut_ptr(), count as u32, flags as _)
-    };
+    let sent =
+        unsafe { libc::sendmmsg(fd.as_raw_fd(), headers.as_mut_ptr(), count as u32, flags as _) };
     match sent {
         ..0 => Err(io::Error::last_os_error()),
         sent => Ok(sent as usize),

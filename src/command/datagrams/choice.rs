@@ -1,0 +1,107 @@
+//! Which service a server of datagrams runs, by the flags that name it or imply it.
+
+use clap::{Args, ValueEnum};
+
+use super::Duty;
+use super::print::Look;
+use crate::failure::{Failure, Stage};
+use crate::flags::values;
+use crate::service::reply::Script;
+use crate::service::template::Template;
+
+/// The services of a server of datagrams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Name {
+    /// Each payload to stdout
+    Print,
+    /// Every datagram back (RFC 862)
+    Echo,
+    /// Hello, <message>!
+    Hello,
+    /// [Tue Feb 17 10:00:18 2026] <message>
+    Time,
+    /// Each message, acknowledged
+    Ack,
+    /// What --reply says
+    Reply,
+    /// Takes everything, answers nothing (RFC 863)
+    Discard,
+}
+
+/// What stands between payloads on stdout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Framing {
+    /// Nothing
+    Chunk,
+    /// A line end behind each
+    Line,
+}
+
+/// Flags that choose a service and shape it.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Service")]
+pub struct Choice {
+    /// What is done with each datagram [print]
+    #[arg(short, long, value_name = "NAME")]
+    pub service: Option<Name>,
+    /// Answer each datagram with this: {message} {time} {peer} {local} {n}; alone, it is the service
+    #[arg(long, value_name = "TEXT", value_parser = template)]
+    pub reply: Option<Template>,
+    /// What print puts between payloads
+    #[arg(long, value_name = "HOW", default_value = "chunk", hide_default_value = true)]
+    pub framing: Framing,
+    /// Print payloads as a hex dump
+    #[arg(long, conflicts_with = "framing")]
+    pub hex: bool,
+}
+
+fn template(word: &str) -> Result<Template, String> {
+    Template::read(&values::unescape(word)?)
+}
+
+impl Choice {
+    /// The service these flags ask for.
+    ///
+    /// Fails with code 2 on flags that do not go together.
+    pub fn duty(&self) -> Result<Duty, Failure> {
+        let implied = if self.reply.is_some() { Name::Reply } else { Name::Print };
+        let name = self.service.unwrap_or(implied);
+        self.refuse_what_means_nothing(name)?;
+        Ok(match name {
+            Name::Print => Duty::print(self.look()),
+            Name::Echo => Duty::Echo,
+            Name::Discard => Duty::Discard,
+            Name::Hello => Duty::by_script(self.script(Script::hello())),
+            Name::Time => Duty::by_script(self.script(Script::time())),
+            Name::Ack => Duty::by_script(self.script(Script::ack())),
+            Name::Reply => Duty::by_script(self.script(Script::mirror())),
+        })
+    }
+
+    fn script(&self, base: Script) -> Script {
+        Script { answer: self.reply.clone().or(base.answer), ..base }
+    }
+
+    fn look(&self) -> Look {
+        match (self.hex, self.framing) {
+            (true, _) => Look::Hex,
+            (_, Framing::Line) => Look::Lines,
+            (_, Framing::Chunk) => Look::Bare,
+        }
+    }
+
+    /// A flag that would have no effect is a mistake worth telling.
+    fn refuse_what_means_nothing(&self, name: Name) -> Result<(), Failure> {
+        let wordless = matches!(name, Name::Print | Name::Echo | Name::Discard);
+        let flag = match name {
+            _ if wordless && self.reply.is_some() => "--reply",
+            Name::Print => return Ok(()),
+            _ if self.hex => "--hex",
+            _ if self.framing == Framing::Line => "--framing",
+            _ => return Ok(()),
+        };
+        let name = name.to_possible_value().map(|value| value.get_name().to_string());
+        let why = format!("means nothing to the service {}", name.unwrap_or_default());
+        Err(Failure::usage(Stage::Send, flag, why))
+    }
+}

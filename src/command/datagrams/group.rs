@@ -1,0 +1,30 @@
+//! `--join`: serving a multicast group.
+
+use std::net::IpAddr;
+
+use socket2::Socket;
+
+use crate::failure::{Failure, Stage};
+use crate::net::datagram::Group;
+use crate::net::listen::Bind;
+use crate::net::resolve;
+
+/// A socket bound for the members of group `word`.
+///
+/// Where `bind` names every interface, it hears what else comes to the port too. Where it names one
+/// address, only what is sent to the group is heard, also on the interface of that address.
+/// Fails with code 2 when `word` is no group, else as [`Bind::datagram`] and [`Group::join`] do.
+pub fn bind(mut bind: Bind, word: &str) -> Result<Socket, Failure> {
+    let found = resolve::addresses(word, 0, bind.family, None)?;
+    let address = found.first().copied().filter(|address| address.ip().is_multicast());
+    let not_one = || Failure::usage(Stage::Resolve, word, "not a multicast group");
+    let address = address.ok_or_else(not_one)?;
+    let interface = bind.options.interface.clone();
+    let beside = bind.host.trim_matches(['[', ']']).parse::<IpAddr>().ok();
+    if !bind.is_everywhere() {
+        bind.host = word.to_string();
+    }
+    let socket = bind.datagram()?;
+    Group { address, interface, beside }.join(&socket)?;
+    Ok(socket)
+}

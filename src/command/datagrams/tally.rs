@@ -1,0 +1,115 @@
+//! Counting what a server of datagrams did.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
+use std::time::Instant;
+
+use crate::net::address::Address;
+use crate::net::datagram::guard::Silence;
+use crate::report::datagrams::{Dropped, Totals};
+
+/// Peers told apart; with more of them the total says no more than that.
+const MOST_PEERS: usize = 1 << 16;
+
+/// The sums so far.
+#[derive(Debug)]
+pub struct Tally {
+    began: Instant,
+    datagrams_in: u64,
+    bytes_in: u64,
+    datagrams_out: u64,
+    bytes_out: u64,
+    peers: HashSet<u64>,
+    last_peer: u64,
+    seed: RandomState,
+    /// What was not answered, or not even taken, and why.
+    pub dropped: Dropped,
+}
+
+impl Tally {
+    /// Nothing yet.
+    pub fn new() -> Tally {
+        Tally {
+            began: Instant::now(),
+            datagrams_in: 0,
+            bytes_in: 0,
+            datagrams_out: 0,
+            bytes_out: 0,
+            peers: HashSet::new(),
+            last_peer: 0,
+            seed: RandomState::new(),
+            dropped: Dropped::default(),
+        }
+    }
+
+    /// `count` datagrams of `bytes` together came from `peer`.
+    pub fn came(&mut self, peer: &Address, count: u32, bytes: usize) {
+        self.datagrams_in += u64::from(count);
+        self.bytes_in += bytes as u64;
+        let peer = self.seed.hash_one(peer);
+        if peer != self.last_peer && self.peers.len() < MOST_PEERS {
+            self.peers.insert(peer);
+        }
+        self.last_peer = peer;
+    }
+
+    /// So many went out.
+    pub fn went(&mut self, count: u32, bytes: usize) {
+        self.datagrams_out += u64::from(count);
+        self.bytes_out += bytes as u64;
+    }
+
+    /// So many were thought to have gone out and did not.
+    pub fn unsent(&mut self, count: u32, bytes: usize) {
+        self.datagrams_out -= u64::from(count);
+        self.bytes_out -= bytes as u64;
+        self.dropped.unsent += u64::from(count);
+    }
+
+    /// So many were not answered.
+    pub fn silent(&mut self, silence: Silence, count: u32) {
+        let counter = match silence {
+            Silence::Port => &mut self.dropped.port,
+            Silence::Itself => &mut self.dropped.itself,
+            Silence::Rate => &mut self.dropped.rate,
+            Silence::Nowhere => &mut self.dropped.nowhere,
+        };
+        *counter += u64::from(count);
+    }
+
+    /// How many came.
+    pub fn datagrams_in(&self) -> u64 {
+        self.datagrams_in
+    }
+
+    /// The sums, to be told.
+    pub fn totals(&self, local: &Address) -> Totals {
+        Totals {
+            local: local.to_string(),
+            datagrams_in: self.datagrams_in,
+            bytes_in: self.bytes_in,
+            datagrams_out: self.datagrams_out,
+            bytes_out: self.bytes_out,
+            peers: self.peers.len() as u64,
+            dropped: self.dropped,
+            seconds: self.began.elapsed().as_secs_f64(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::SocketAddr;
+
+    #[test]
+    fn peers_are_counted_once_however_they_interleave() {
+        let mut tally = Tally::new();
+        let peer = |port| Address::from(SocketAddr::from(([127, 0, 0, 1], port)));
+        for port in [1, 2, 1, 2, 2, 3] {
+            tally.came(&peer(port), 1, 10);
+        }
+        let totals = tally.totals(&peer(9));
+        assert_eq!((totals.peers, totals.datagrams_in, totals.bytes_in), (3, 6, 60));
+    }
+}

@@ -1,0 +1,41 @@
+//! `udp-echo`: sends every datagram back to its sender, from the address it was sent to.
+
+use super::datagrams::{self, Duty, Plan};
+use super::tcp_server::print_port;
+use super::usage;
+use crate::failure::Code;
+use crate::flags::answering::Answering;
+use crate::flags::bind::Binding;
+use crate::flags::run;
+use crate::report::Report;
+
+/// What the user asks of udp-echo.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = usage::exit_codes())]
+pub struct Args {
+    /// How often
+    #[command(flatten)]
+    pub answering: Answering,
+    /// Where
+    #[command(flatten)]
+    pub binding: Binding,
+}
+
+impl Args {
+    /// Echoes until asked to end.
+    pub fn run(self, report: &Report) -> anyhow::Result<Code> {
+        let stop = run::stop(self.answering.timeout.0)?;
+        let socket = self.binding.bind().datagram()?;
+        if self.binding.print_port {
+            print_port(&datagrams::local(&socket)?)?;
+        }
+        let plan = Plan {
+            socket,
+            narrow: self.binding.socket.recv_buffer.is_some(),
+            duty: Duty::Echo,
+            max_rate: self.answering.max_rate,
+            most: self.answering.most(),
+        };
+        Ok(datagrams::serve(plan, report, &stop)?)
+    }
+}

@@ -1,0 +1,56 @@
+//! `udp-server`: prints datagrams, or answers each by a service.
+
+use super::datagrams::choice::Choice;
+use super::datagrams::{self, Plan, group};
+use super::tcp_server::print_port;
+use super::usage;
+use crate::failure::Code;
+use crate::flags::answering::Answering;
+use crate::flags::bind::Binding;
+use crate::flags::run;
+use crate::report::Report;
+
+/// What the user asks of udp-server.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = usage::exit_codes())]
+pub struct Args {
+    /// Which service
+    #[command(flatten)]
+    pub choice: Choice,
+    /// How often
+    #[command(flatten)]
+    pub answering: Answering,
+    /// Hear what is sent to this multicast group
+    ///
+    /// With --host '' what else comes to the port is heard too; otherwise only what is sent to the
+    /// group, on the interface of the host and on the one that the routes name (or --interface).
+    #[arg(long, value_name = "GROUP", help_heading = "Listening")]
+    pub join: Option<String>,
+    /// Where
+    #[command(flatten)]
+    pub binding: Binding,
+}
+
+impl Args {
+    /// Serves until asked to end.
+    pub fn run(self, report: &Report) -> anyhow::Result<Code> {
+        let stop = run::stop(self.answering.timeout.0)?;
+        let duty = self.choice.duty()?;
+        let bind = self.binding.bind();
+        let socket = match &self.join {
+            Some(group) => group::bind(bind, group)?,
+            None => bind.datagram()?,
+        };
+        if self.binding.print_port {
+            print_port(&datagrams::local(&socket)?)?;
+        }
+        let plan = Plan {
+            socket,
+            narrow: self.binding.socket.recv_buffer.is_some(),
+            duty,
+            max_rate: self.answering.max_rate,
+            most: self.answering.most(),
+        };
+        Ok(datagrams::serve(plan, report, &stop)?)
+    }
+}
