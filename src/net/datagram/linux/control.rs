@@ -65,7 +65,7 @@ fn from_v6(info: in6_pktinfo) -> Origin {
     let local_only = ip.is_unicast_link_local() || ip.is_multicast();
     Origin {
         address: usable.then_some(IpAddr::V6(ip)),
-        interface: if local_only { info.ipi6_ifindex as u32 } else { 0 },
+        interface: if local_only { info.ipi6_ifindex } else { 0 },
     }
 }
 
