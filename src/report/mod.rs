@@ -113,6 +113,11 @@ impl Report {
         }
     }
 
+    /// Whether there is an events file.
+    pub fn keeps_events(&self) -> bool {
+        self.0.events.is_some()
+    }
+
     /// Tells a failure: of connection `conn` of a server, or of the run.
     pub fn failure(&self, conn: Option<u64>, failure: &Failure) {
         self.tell(&Event::failure(conn, failure));

@@ -1,6 +1,9 @@
 //! A progress bar on a terminal, where there is one.
 
-/// A bar over bytes; without the feature `progress`, or without a terminal, nothing at all.
+/// Takes lines and shows them above whatever owns the terminal's last one.
+type Above = Box<dyn FnMut(String) + Send>;
+
+/// A bar over bytes or answers; without the feature `progress`, or without a terminal, nothing at all.
 pub struct Progress {
     #[cfg(feature = "progress")]
     bar: indicatif::ProgressBar,
@@ -28,9 +31,35 @@ impl Progress {
         Progress { bar }
     }
 
-    /// So many bytes so far.
-    pub fn at(&self, bytes: u64) {
-        self.bar.set_position(bytes);
+    /// A bar towards `total` answers, or a counter when the end is not known. Draws on stderr.
+    pub fn of_answers(total: Option<u64>) -> Progress {
+        use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+        let target = ProgressDrawTarget::stderr_with_hz(10);
+        let shape = match total {
+            Some(_) => "{wide_bar} {pos}/{len} {per_sec} {eta}",
+            None => "{spinner} {pos} answers {per_sec} {elapsed}",
+        };
+        let bar = ProgressBar::with_draw_target(total, target);
+        if let Ok(style) = ProgressStyle::with_template(shape) {
+            bar.set_style(style);
+        }
+        Progress { bar }
+    }
+
+    /// So many bytes, or answers, so far.
+    pub fn at(&self, position: u64) {
+        self.bar.set_position(position);
+    }
+
+    /// A way for lines past the bar.
+    pub fn above(&self) -> Above {
+        let bar = self.bar.clone();
+        Box::new(move |line| bar.println(line.trim_end_matches('\n')))
+    }
+
+    /// Takes the bar off the terminal.
+    pub fn clear(&self) {
+        self.bar.finish_and_clear();
     }
 
     /// Leaves the bar as it stands.
@@ -47,7 +76,23 @@ impl Progress {
     }
 
     /// Nothing.
+    pub fn of_answers(_: Option<u64>) -> Progress {
+        Progress {}
+    }
+
+    /// Nothing.
     pub fn at(&self, _: u64) {}
+
+    /// Lines go to stderr as they are.
+    pub fn above(&self) -> Above {
+        Box::new(|line| {
+            // stderr that cannot be written leaves nobody to tell.
+            let _ = std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes());
+        })
+    }
+
+    /// Nothing.
+    pub fn clear(&self) {}
 
     /// Nothing.
     pub fn end(&self) {}

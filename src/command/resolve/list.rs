@@ -26,6 +26,12 @@ pub fn open(path: &Path) -> Result<Lines<BufReader<File>>, Failure> {
     }
 }
 
+/// How many questions a list holds, if it is a file that stays as it is.
+pub fn count(path: &Path) -> Option<u64> {
+    let file = File::open(path).ok().filter(|file| file.metadata().is_ok_and(|m| m.is_file()))?;
+    Some(Lines(BufReader::new(file)).map_while(Result::ok).count() as u64)
+}
+
 /// A list that cannot be read: at its own stage, 26.
 pub fn unreadable(path: Option<&Path>, error: io::Error) -> Failure {
     match path {

@@ -87,8 +87,13 @@ pub struct Args {
 impl Args {
     /// Answers all questions; the highest code of all is the run's.
     pub fn run(self, report: &Report) -> anyhow::Result<Code> {
-        let stop = run::stop(None)?;
         let plan = self.plan(report)?;
+        if let ([word], None) = (&self.questions[..], &self.file)
+            && plan.is_at_hand(word)
+        {
+            return Ok(at_once(&plan, word, Printer::new(report, false))?);
+        }
+        let stop = run::stop(None)?;
         let many = self.file.is_some() || self.questions.len() > 1;
         let jobs = match self.file {
             Some(_) => usize::from(self.jobs),
@@ -99,7 +104,11 @@ impl Args {
         let time = Time { limit: plan.limit, grace: plan.grace() };
         let work = Box::new(move |word: &str, until| plan.answer(word, until));
         let crew = Crew::start(source, work, jobs, time).map_err(no_thread)?;
-        Ok(tell_all(&crew, &stop, Printer::new(report, many), listed.as_deref())?)
+        let mut printer = Printer::new(report, many);
+        if let Some(list) = &listed {
+            printer.show_progress(|| list::count(list));
+        }
+        Ok(tell_all(&crew, &stop, printer, listed.as_deref())?)
     }
 
     fn plan(&self, report: &Report) -> Result<Plan, Failure> {
@@ -110,7 +119,7 @@ impl Args {
         Ok(Plan {
             family: self.families.family(),
             via,
-            servers: self.servers()?,
+            server: self.server()?,
             kind: self.kind,
             tcp: self.tcp,
             all: self.all,
@@ -133,12 +142,9 @@ impl Args {
         }
     }
 
-    fn servers(&self) -> Result<Vec<SocketAddr>, Failure> {
+    fn server(&self) -> Result<Option<SocketAddr>, Failure> {
         let until = self.timeout.0.and_then(|limit| Instant::now().checked_add(limit));
-        match &self.server {
-            Some(word) => Ok(vec![dns::server(word, until)?]),
-            None => Ok(dns::configured()),
-        }
+        self.server.as_deref().map(|word| dns::server(word, until)).transpose()
     }
 
     fn source(self) -> Result<Source, Failure> {
@@ -148,6 +154,14 @@ impl Args {
             None => Ok(Box::new(named)),
         }
     }
+}
+
+/// One answer that takes no worker, no clock and no cord.
+fn at_once(plan: &Plan, word: &str, mut printer: Printer<'_>) -> Result<Code, Failure> {
+    let begun = Instant::now();
+    let answer = plan.answer(word, None);
+    printer.tell(&answer.to(word, begun.elapsed()))?;
+    printer.end()
 }
 
 /// Tells each answer as soon as its turn has come.

@@ -27,14 +27,14 @@ pub enum Via {
 }
 
 /// Everything a question needs besides itself; shared by all workers.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Plan {
     /// Which families.
     pub family: Family,
     /// Whose word.
     pub via: Via,
-    /// The servers to ask, one after another.
-    pub servers: Vec<SocketAddr>,
+    /// The server to ask, if not those of resolv.conf.
+    pub server: Option<SocketAddr>,
     /// A record type instead of addresses or names.
     pub kind: Option<Kind>,
     /// TCP from the start.
@@ -87,6 +87,18 @@ impl Plan {
         match self.via {
             Via::System => Duration::from_millis(20),
             Via::Dns | Via::Both => Duration::from_millis(250),
+        }
+    }
+
+    /// Whether `word` can be answered from this machine's own files, and so at once.
+    pub fn is_at_hand(&self, word: &str) -> bool {
+        if self.via != Via::System || self.verify.is_some() {
+            return false;
+        }
+        match Asked::read(word) {
+            Ok(Asked::Service { .. }) | Err(_) => true,
+            Ok(Asked::Address(address)) => self.all || files::lists(address.ip()),
+            Ok(Asked::Host { name, .. }) => resolve::is_at_hand(&name, self.family),
         }
     }
 

@@ -6,6 +6,7 @@ use super::answer::{Answer, Note};
 use crate::failure::{Code, Failure, Stage};
 use crate::report::Report;
 use crate::report::event::Event;
+use crate::report::progress::Progress;
 use crate::report::resolved::{Resolved, shown};
 use crate::stop::Reason;
 
@@ -17,6 +18,8 @@ pub struct Printer<'a> {
     many: bool,
     unheard: bool,
     worst: u8,
+    answers: u64,
+    progress: Option<Progress>,
 }
 
 impl Printer<'_> {
@@ -25,7 +28,18 @@ impl Printer<'_> {
         let stdout = io::stdout();
         let table = stdout.is_terminal();
         let out = BufWriter::with_capacity(64 * 1024, stdout);
-        Printer { report, out, table, many, unheard: false, worst: 0 }
+        let (unheard, worst, answers, progress) = (false, 0, 0, None);
+        Printer { report, out, table, many, unheard, worst, answers, progress }
+    }
+
+    /// Shows how far a list is, if stderr is a terminal and the answers go elsewhere.
+    pub fn show_progress(&mut self, total: impl FnOnce() -> Option<u64>) {
+        if self.table || !self.report.may_draw() {
+            return;
+        }
+        let progress = Progress::of_answers(total());
+        self.report.speak_through(Some(progress.above()));
+        self.progress = Some(progress);
     }
 
     /// Tells one answer; a failure is talk, whether or not there are facts beside it.
@@ -33,16 +47,18 @@ impl Printer<'_> {
     /// Fails at [`Stage::Stdout`] with 23; a reader that went away is no failure.
     pub fn tell(&mut self, answer: &Answer) -> Result<(), Failure> {
         self.worst = self.worst.max(answer.facts.code);
+        self.answers += 1;
+        if let Some(progress) = &self.progress {
+            progress.at(self.answers);
+        }
         for note in &answer.notes {
             match note {
                 Note::Step(step) => self.report.step(|| step),
                 Note::Warning(warning) => self.report.warn(None, warning),
             }
         }
-        let event = Event::Resolved(Box::new(answer.facts.clone()));
-        self.report.keep(&event);
-        let text = match self.report.is_json() {
-            true => crate::report::json::line(&event) + "\n",
+        let text = match self.report.is_json() || self.report.keeps_events() {
+            true => self.event(&answer.facts),
             false => self.lines(&answer.facts),
         };
         let written = self.out.write_all(text.as_bytes());
@@ -83,6 +99,15 @@ impl Printer<'_> {
         self.unheard
     }
 
+    fn event(&self, facts: &Resolved) -> String {
+        let event = Event::Resolved(Box::new(facts.clone()));
+        self.report.keep(&event);
+        match self.report.is_json() {
+            true => crate::report::json::line(&event) + "\n",
+            false => self.lines(facts),
+        }
+    }
+
     fn lines(&self, facts: &Resolved) -> String {
         let mut rows = facts.rows();
         if self.many && facts.verdict.is_none() {
@@ -100,6 +125,15 @@ impl Printer<'_> {
             }
             Err(error) => Err(Failure::new(Stage::Stdout, "", error)),
             Ok(()) => Ok(()),
+        }
+    }
+}
+
+impl Drop for Printer<'_> {
+    fn drop(&mut self) {
+        if let Some(progress) = &self.progress {
+            progress.clear();
+            self.report.speak_through(None);
         }
     }
 }

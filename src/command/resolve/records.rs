@@ -76,8 +76,9 @@ impl Inquiry<'_> {
 
     /// The records of a question; an absence says whether the name exists.
     fn records(&self, question: &Question) -> Answers<Record> {
-        let Plan { servers, tcp, limit, .. } = self.plan;
-        let told = dns::ask_any(question, servers, *tcp, self.until, limit.unwrap_or_default())?;
+        let Plan { server, tcp, limit, .. } = self.plan;
+        let servers = server.map_or_else(dns::configured, |server| vec![server]);
+        let told = dns::ask_any(question, &servers, *tcp, self.until, limit.unwrap_or_default())?;
         self.note(Note::Step(step(question, &told)));
         if !told.strays.is_empty() {
             let from = format!("{question}: while {} was asked", told.server);

@@ -43,8 +43,8 @@ impl Family {
 
 /// The addresses of `host` with `port` filled in, in RFC 6724 order, none twice.
 ///
-/// Numeric forms (`127.1`, `0x7f.1`, `fe80::1%eth0`) are read on the calling thread and never
-/// wait. A name that is not there fails at [`Stage::Resolve`] with code 6, a failing resolver
+/// Numeric forms (`127.1`, `0x7f.1`, `fe80::1%eth0`) and names of the hosts file are read on the
+/// calling thread and never wait. A name that is not there fails at [`Stage::Resolve`] with code 6, a failing resolver
 /// with 75, a passed `until` with 28, a word that can be no name with 2.
 pub fn addresses(
     host: &str,
@@ -54,6 +54,9 @@ pub fn addresses(
 ) -> Result<Vec<SocketAddr>, Failure> {
     let found = match system::numeric(host, family)? {
         Some(found) => found,
+        None if until.is_none_or(|until| until > Instant::now()) && is_at_hand(host, family) => {
+            system::addresses(host, family)?
+        }
         None => {
             let name = host.to_string();
             aside::run(host, until, move || system::addresses(&name, family))??
@@ -67,6 +70,11 @@ pub fn addresses(
 /// A failing resolver is code 75, a passed `until` 28, both at [`Stage::Resolve`].
 pub fn name(address: SocketAddr, until: Option<Instant>) -> Result<Option<String>, Failure> {
     aside::run(&address.ip().to_string(), until, move || system::name(address))?
+}
+
+/// Whether the addresses of `host` come from the hosts file alone, and so at once.
+pub fn is_at_hand(host: &str, family: Family) -> bool {
+    files::names(host, family) && files::come_first()
 }
 
 fn with_port(mut address: SocketAddr, port: u16) -> SocketAddr {
