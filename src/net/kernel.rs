@@ -20,10 +20,30 @@ pub fn unsent(socket: BorrowedFd<'_>) -> io::Result<usize> {
     }
 }
 
-/// Bytes of ours that the peer's kernel has acknowledged, also after the connection has broken
-/// (tcp(7), `TCP_INFO`; the field came with Linux 4.1). `None` for other sockets.
+/// Bytes of ours that the peer's kernel has acknowledged, also after the connection has broken.
+/// `None` for other sockets.
 #[cfg(target_os = "linux")]
 pub fn acknowledged(socket: BorrowedFd<'_>) -> Option<u64> {
+    // The SYN counts as one byte.
+    bytes_acked(socket).map(|bytes| bytes.saturating_sub(1))
+}
+
+/// Whether the handshake of an attempt has ever been completed, even if a reset came right after.
+/// Asking `SO_ERROR` instead would swallow that reset.
+#[cfg(target_os = "linux")]
+pub fn was_established(socket: BorrowedFd<'_>) -> bool {
+    bytes_acked(socket).is_some_and(|bytes| bytes > 0)
+}
+
+/// Not known on this system.
+#[cfg(not(target_os = "linux"))]
+pub fn was_established(_: BorrowedFd<'_>) -> bool {
+    false
+}
+
+/// What tcp(7)'s `TCP_INFO` says was acknowledged; the field came with Linux 4.1.
+#[cfg(target_os = "linux")]
+fn bytes_acked(socket: BorrowedFd<'_>) -> Option<u64> {
     /// Where `tcpi_bytes_acked` begins in `struct tcp_info`, which only ever grows at its end.
     const BYTES_ACKED: usize = 120;
     let mut info = [0u8; 256];
@@ -43,8 +63,7 @@ pub fn acknowledged(socket: BorrowedFd<'_>) -> Option<u64> {
         return None;
     }
     let field = info[BYTES_ACKED..BYTES_ACKED + 8].try_into().ok()?;
-    // The SYN counts as one byte.
-    Some(u64::from_ne_bytes(field).saturating_sub(1))
+    Some(u64::from_ne_bytes(field))
 }
 
 /// Not known on this system.

@@ -186,6 +186,9 @@ fn is_under_way(error: &std::io::Error) -> bool {
 
 /// What became of an attempt, if something has.
 fn outcome(socket: &Socket) -> Option<std::io::Result<()>> {
+    if super::kernel::was_established(socket.as_fd()) {
+        return Some(Ok(()));
+    }
     match socket.take_error() {
         Ok(Some(error)) | Err(error) => Some(Err(error)),
         Ok(None) => match socket.peer_addr() {

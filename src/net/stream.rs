@@ -134,10 +134,12 @@ impl Hangup {
     pub fn reset(&self) {
         self.pulled.store(true, Ordering::SeqCst);
         let _ = self.socket.set_linger(Some(Duration::ZERO));
-        // A blocked reader needs SHUT_RD, which the peer does not see. A blocked writer needs
-        // SHUT_WR, whose FIN queues behind the bytes that block it and is lost with them.
-        let way = if undelivered(&self.socket) > 0 { Shutdown::Both } else { Shutdown::Read };
-        let _ = self.socket.shutdown(way);
+        // Dissolving the association sends the reset and wakes everybody (connect(2), AF_UNSPEC;
+        // tcp(7)). Kernels that refuse it while somebody waits, and Unix sockets, get a shutdown
+        // of the reading side, which the peer does not see; the close does the rest.
+        if rustix::net::connect_unspec(self.socket.as_ref()).is_err() {
+            let _ = self.socket.shutdown(Shutdown::Read);
+        }
     }
 
     /// No more is heard: a blocked reader wakes and sees the end of the stream, the peer sees
@@ -224,11 +226,7 @@ impl Reader for Half {
 
 impl Writer for Half {
     fn finish(&mut self) -> io::Result<()> {
-        match self.0.shutdown(Shutdown::Write) {
-            // The peer is gone already: whoever reads will learn how.
-            Err(e) if e.kind() == io::ErrorKind::NotConnected => Ok(()),
-            done => done,
-        }
+        self.0.shutdown(Shutdown::Write)
     }
 
     fn raw(&self) -> Option<BorrowedFd<'_>> {

@@ -8,7 +8,7 @@
 //! Nothing owed in either direction is dropped: what came is written before we leave, and what
 //! could not be delivered is a failure.
 
-use std::io::{self, ErrorKind};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -204,7 +204,6 @@ fn begin(
             Err(broken) => Note::UpBroke(broken),
             Ok(()) if half_closes => match writer.finish() {
                 Ok(()) => Note::UpDone,
-                Err(e) if is_gone(&e) => Note::UpDone,
                 Err(e) => Note::FinishFailed(e),
             },
             Ok(()) => Note::UpDone,
@@ -216,9 +215,4 @@ fn begin(
 
 fn spawn(name: &str, flow: impl FnOnce() + Send + 'static) -> io::Result<thread::JoinHandle<()>> {
     thread::Builder::new().name(name.into()).stack_size(STACK).spawn(flow)
-}
-
-/// The peer is gone altogether: a half-close has nobody to tell, and the other flow learns why.
-fn is_gone(e: &io::Error) -> bool {
-    matches!(e.kind(), ErrorKind::NotConnected | ErrorKind::BrokenPipe | ErrorKind::ConnectionReset)
 }

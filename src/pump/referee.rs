@@ -16,6 +16,8 @@ use crate::stop::{Reason, Stop};
 
 /// How often time itself is looked at: idle limits, progress, whether a peer is still there.
 const TICK: Duration = Duration::from_millis(20);
+/// After the peer's reset, how long our own flow may take to notice.
+const NEWS: Duration = Duration::from_millis(60);
 /// When the run is to end: how long nothing may move before a conversation counts as idle.
 const QUIET: Duration = Duration::from_millis(100);
 /// After our sending broke, how long the peer's last words may take to arrive.
@@ -60,6 +62,18 @@ struct State {
     broke_at: Option<Instant>,
 }
 
+impl State {
+    /// Whether so much time has passed since the first thing went wrong.
+    fn has_waited(&self, time: Duration) -> bool {
+        self.broke_at.is_some_and(|at| at.elapsed() >= time)
+    }
+}
+
+/// An error by which the kernel says that there is no connection any more.
+fn is_gone(e: &std::io::Error) -> bool {
+    matches!(e.kind(), ErrorKind::NotConnected | ErrorKind::BrokenPipe | ErrorKind::ConnectionReset)
+}
+
 impl Referee {
     /// Watches the two flows until the conversation is over. What is returned beside the verdict
     /// releases shared input when dropped.
@@ -81,11 +95,7 @@ impl Referee {
             self.hear(&mut state, terms, witness);
             witness.tick();
             if let Some(over) = self.verdict(&mut state, terms, stop) {
-                if over.outcome.is_err() || over.by == Ending::Signal {
-                    self.part_badly(&state, &over);
-                } else if terms.shared_input {
-                    self.hangup.hang_up();
-                }
+                self.part(&state, &over, terms);
                 return (over, self.release);
             }
             if let Err(e) = self.wait(&state, terms, witness, stop) {
@@ -110,15 +120,21 @@ impl Referee {
                 }
                 Note::UpBroke(broken) => {
                     state.up = Flowing::Broke(broken);
-                    state.broke_at = Some(Instant::now());
+                    state.broke_at.get_or_insert_with(Instant::now);
                 }
-                Note::FinishFailed(e) => state.up = Flowing::Unfinished(e),
+                Note::FinishFailed(e) => {
+                    state.up = Flowing::Unfinished(e);
+                    state.broke_at.get_or_insert_with(Instant::now);
+                }
                 Note::DownDone => {
                     state.down = Flowing::Done;
                     state.first.get_or_insert(Ending::Peer);
                     witness.peer_half_closed();
                 }
-                Note::DownBroke(broken) => state.down = Flowing::Broke(broken),
+                Note::DownBroke(broken) => {
+                    state.down = Flowing::Broke(broken);
+                    state.broke_at.get_or_insert_with(Instant::now);
+                }
             }
         }
     }
@@ -136,11 +152,17 @@ impl Referee {
             (_, Flowing::Broke(Break::Write(e))) => Some(self.output_broke(e)),
             (Flowing::Broke(Break::Read(e)), _) => Some(self.input_broke(e)),
             (Flowing::Broke(Break::Write(e)), Flowing::Running) => {
-                let waited = state.broke_at.is_some_and(|at| at.elapsed() >= LAST_WORDS);
-                waited.then(|| self.send_broke(e))
+                state.has_waited(LAST_WORDS).then(|| self.send_broke(e))
             }
             (Flowing::Broke(Break::Write(e)), _) => Some(self.send_broke(e)),
-            (up, Flowing::Broke(Break::Read(e))) => Some(self.receive_broke(up, e)),
+            (up, Flowing::Broke(Break::Read(e))) => {
+                // If our flow has something in hand, it learns in a moment that it cannot send it.
+                let known = !matches!(up, Flowing::Running) || state.has_waited(NEWS);
+                known.then(|| self.receive_broke(up, e))
+            }
+            // A peer that is gone altogether needs no half-close, and its end arrives in a moment.
+            (Flowing::Unfinished(e), Flowing::Done) if is_gone(e) => self.both_done(state),
+            (Flowing::Unfinished(e), _) if is_gone(e) && !state.has_waited(NEWS) => None,
             (Flowing::Unfinished(e), _) => Some(self.finish_broke(e)),
             (Flowing::Done, Flowing::Done) => self.both_done(state),
             (Flowing::Done, _) if self.may_leave(terms) => Some(well(Ending::Us)),
@@ -204,9 +226,13 @@ impl Referee {
         if self.endless {
             return true;
         }
+        self.hangup.undelivered() == 0 && !self.input_waits() && self.peer_has_left()
+    }
+
+    /// Whether our input holds something that has not been taken yet.
+    fn input_waits(&self) -> bool {
         let waiting = rustix::io::ioctl_fionread(rustix::stdio::stdin()).unwrap_or(0);
-        let reads_stdin = self.input.0 == Stage::Stdin;
-        self.hangup.undelivered() == 0 && (!reads_stdin || waiting == 0) && self.peer_has_left()
+        self.input.0 == Stage::Stdin && waiting > 0
     }
 
     fn peer_has_left(&self) -> bool {
@@ -282,8 +308,8 @@ impl Referee {
 
     fn receive_broke(&self, up: &Flowing, e: &std::io::Error) -> Over {
         let came = self.received.total();
-        let owed = matches!(up, Flowing::Running) && self.sent.total() > 0
-            || self.hangup.unacknowledged(self.sent.total());
+        let pending = matches!(up, Flowing::Running) && self.input_waits();
+        let owed = pending || self.hangup.unacknowledged(self.sent.total());
         let cut = e.kind() == ErrorKind::UnexpectedEof;
         let code = if came > 0 || owed || cut { Code::Partial } else { Code::Receive };
         let why = match came {
@@ -298,13 +324,21 @@ impl Referee {
         Failure::new(Stage::Send, &self.facts.peer, why).with_code(Code::Partial)
     }
 
-    /// An end in the middle must not look like the end: unless we had said everything, the peer
-    /// gets a reset.
-    fn part_badly(&self, state: &State, over: &Over) {
+    /// An end in the middle must not look like the end: unless we had said everything, or talk
+    /// from a terminal was broken off, the peer gets a reset.
+    fn part(&self, state: &State, over: &Over, terms: &Terms) {
         let said_all = matches!(state.up, Flowing::Done) && self.has_input;
-        match over.by != Ending::Us && (said_all || self.endless) {
-            true => self.hangup.hang_up(),
-            false => self.hangup.reset(),
+        let heard_all = matches!(state.down, Flowing::Done);
+        match &over.outcome {
+            Ok(()) if said_all || heard_all || self.endless => {
+                if terms.shared_input {
+                    self.hangup.hang_up();
+                }
+            }
+            Err(failure) if failure.stage == Stage::Receive && (said_all || self.endless) => {
+                self.hangup.hang_up();
+            }
+            _ => self.hangup.reset(),
         }
     }
 }

@@ -19,14 +19,21 @@ pub(super) fn direct(from: BorrowedFd<'_>, to: BorrowedFd<'_>, flow: &Flow) -> R
     // Whichever of the two is the pipe; the other refuses, and a small pipe works too.
     let _ = fcntl_setpipe_size(from, PIPE);
     let _ = fcntl_setpipe_size(to, PIPE);
+    // A splice that waits for a socket holds the pipe's lock meanwhile, and whoever reads the pipe
+    // waits with it, though it be full of data: so it is called only once there is something.
+    let from_socket = rustix::net::sockopt::socket_type(from).is_ok();
     while flow.awaits(Some(from)).map_err(read_broke)? {
+        if from_socket {
+            let mut fds = [PollFd::from_borrowed_fd(from, PollFlags::IN)];
+            poll_until(&mut fds, None).map_err(read_broke)?;
+        }
         match splice(from, None, to, None, PIPE, SpliceFlags::MOVE) {
             Ok(0) => return Ok(()),
             Ok(n) => flow.meter.add(n),
             Err(Errno::INTR) => {}
             Err(Errno::AGAIN) => wait_for_both(from, to).map_err(read_broke)?,
             Err(e) if is_refusal(e) => return Err(Refused::Kernel),
-            Err(e) => return Err(blame(from, e)),
+            Err(e) => return Err(blame(from_socket, e)),
         }
     }
     Ok(())
@@ -41,8 +48,7 @@ fn wait_for_both(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<()> {
 
 /// Which end a failed splice is about: a socket that is read fails with its own errors, everything
 /// else is the destination's.
-fn blame(from: BorrowedFd<'_>, e: Errno) -> Refused {
-    let reads_socket = rustix::net::sockopt::socket_type(from).is_ok();
+fn blame(reads_socket: bool, e: Errno) -> Refused {
     let of_the_peer = matches!(
         e,
         Errno::CONNRESET

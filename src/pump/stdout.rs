@@ -9,7 +9,7 @@ use crate::failure::{Failure, Stage};
 /// Fails at [`Stage::Stdout`] with code 23, also when the reader is gone (EPIPE): whether that is
 /// an error is the caller's to say.
 pub fn write_all(bytes: &[u8]) -> Result<(), Failure> {
-    put_all(bytes).map_err(|e| Failure::new(Stage::Stdout, "", e))
+    put_all(bytes).map_err(|e| Failure::new(Stage::Stdout, "-", e))
 }
 
 fn put_all(mut bytes: &[u8]) -> io::Result<()> {

@@ -79,10 +79,12 @@ impl Guest {
     /// Says that we send no more, then hears the peer out for a moment: closing a socket with
     /// unread data resets it and can destroy what the peer has not yet read.
     pub fn take_leave(&mut self) -> Result<(), Failure> {
-        self.stream
-            .writer
-            .finish()
-            .map_err(|e| Failure::new(Stage::Shutdown, &self.stream.facts.peer, e))?;
+        match self.stream.writer.finish() {
+            // The peer is gone altogether: there is nobody to tell.
+            Err(e) if e.kind() == io::ErrorKind::NotConnected => return Ok(()),
+            Err(e) => return Err(Failure::new(Stage::Shutdown, &self.stream.facts.peer, e)),
+            Ok(()) => {}
+        }
         if !self.heard_all {
             self.hear_out();
         }

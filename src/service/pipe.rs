@@ -36,8 +36,8 @@ impl Service for Pipe {
         let near = Near {
             reader: Some(Box::new(Local::stdin())),
             writer: Box::new(Local::stdout()),
-            input: (Stage::Stdin, String::new()),
-            output: (Stage::Stdout, String::new()),
+            input: (Stage::Stdin, "-".to_string()),
+            output: (Stage::Stdout, "-".to_string()),
             endless: std::io::stdin().is_terminal(),
         };
         let terms = Terms {

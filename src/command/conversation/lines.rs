@@ -5,7 +5,7 @@ use std::io::{BufRead, IsTerminal};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread;
 
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use super::prompt::plain_prompt;
 use crate::failure::{Code, Failure, Stage};
@@ -41,6 +41,9 @@ impl Lines {
         let saved = tcgetattr(rustix::stdio::stdin()).ok();
         let (sender, lines) = sync_channel(1);
         let edited = std::io::stdin().is_terminal() && cfg!(feature = "prompt");
+        if let (true, Some(saved)) = (edited, &saved) {
+            keep_keys(saved);
+        }
         let above = if edited { edit(sender, report)? } else { read(sender)? };
         Ok(Lines { lines, plain: above.is_none(), above, saved })
     }
@@ -80,12 +83,21 @@ impl Lines {
             let _ = tcsetattr(rustix::stdio::stdin(), OptionalActions::Drain, saved);
             let _ = rustix::io::write(rustix::stdio::stderr(), b"\r\x1b[K");
         }
+        self.above = None;
     }
+}
+
+/// Between two edited lines the terminal would take keys line by line, and swallow a ^D typed then:
+/// it hands out single keys as long as the prompt lives.
+fn keep_keys(saved: &Termios) {
+    let mut keys = saved.clone();
+    keys.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO);
+    let _ = tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &keys);
 }
 
 fn spawn(reads: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
     let spawned = thread::Builder::new().name("lines".into()).spawn(reads);
-    spawned.map(drop).map_err(|e| Failure::new(Stage::Stdin, "", e).with_code(Code::Negative))
+    spawned.map(drop).map_err(|e| Failure::new(Stage::Stdin, "-", e).with_code(Code::Negative))
 }
 
 /// Plain lines, with a plain prompt before each.
@@ -113,7 +125,7 @@ fn edit(sender: SyncSender<Line>, report: &Report) -> Result<Option<Above>, Fail
     use rustyline::{Behavior, Config, ExternalPrinter, history::MemHistory};
 
     let failed =
-        |e: ReadlineError| Failure::new(Stage::Stdin, "", e.to_string()).with_code(Code::Negative);
+        |e: ReadlineError| Failure::new(Stage::Stdin, "-", e.to_string()).with_code(Code::Negative);
     // The terminal itself, so that a redirected stdout gets replies and nothing else.
     let config = Config::builder().behavior(Behavior::PreferTerm).auto_add_history(true).build();
     let mut editor = rustyline::Editor::<(), MemHistory>::with_history(config, MemHistory::new())

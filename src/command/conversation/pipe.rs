@@ -102,11 +102,11 @@ fn near(talk: &Talk, files: Files) -> Near {
     let endless = talk.input.is_none() && std::io::stdin().is_terminal();
     let input = match &talk.input {
         Some(path) => (Stage::File, path.display().to_string()),
-        None => (Stage::Stdin, String::new()),
+        None => (Stage::Stdin, "-".to_string()),
     };
     let output = match &talk.output {
         Some(path) => (Stage::File, path.display().to_string()),
-        None => (Stage::Stdout, String::new()),
+        None => (Stage::Stdout, "-".to_string()),
     };
     let reader: Box<dyn Reader> = match (files.input, talk.count) {
         (Some(file), Some(count)) => Box::new(Part::new(file, count)),

@@ -17,6 +17,8 @@ use crate::stop::{Reason, Stop};
 
 /// How often the two sources, the user and the peer, are looked at in turn.
 const LOOK: Duration = Duration::from_millis(15);
+/// Pieces that arrive together are shown together, up to this many bytes.
+const REPLY: usize = 64 << 10;
 /// After the last message, how long the peer may take to end.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 
@@ -32,7 +34,7 @@ pub fn run(stream: Stream, talk: &Talk, mut files: Files, report: &Report, stop:
             return Talked { bytes_in: 0, bytes_out: 0, by: Ending::Us, outcome: Err(failure) };
         }
     };
-    let mut chat = Chat { inbox, lines, writer, tap: sent_tap, facts, stop, sent: 0 };
+    let mut chat = Chat { inbox, lines, writer, tap: sent_tap, facts, stop, report, sent: 0 };
     let outcome = stop
         .sleep(talk.delay)
         .map_err(|reason| chat.stopped(reason))
@@ -57,6 +59,7 @@ struct Chat<'a> {
     tap: Option<Tap>,
     facts: Facts,
     stop: &'a Stop,
+    report: &'a Report,
     sent: u64,
 }
 
@@ -64,7 +67,7 @@ impl Chat<'_> {
     fn talk(&mut self, talk: &Talk) -> Result<(), Failure> {
         loop {
             match self.inbox.next(Some(Instant::now() + LOOK), self.stop)? {
-                Waited::Piece(bytes) => self.show(&bytes)?,
+                Waited::Piece(bytes) => self.show_with_what_follows(bytes)?,
                 Waited::End => return Ok(()),
                 Waited::Stopped(reason) => return Err(self.stopped(reason)),
                 Waited::Late => {}
@@ -77,6 +80,25 @@ impl Chat<'_> {
                 Some(Line::End) => return self.leave(),
                 Some(Line::Interrupted) => return Err(self.stopped(Reason::Interrupt)),
                 None => {}
+            }
+        }
+    }
+
+    /// Shows a reply. If it is the last, the prompt makes way for it first: nobody would be left to
+    /// draw it above.
+    fn show_with_what_follows(&mut self, mut reply: Vec<u8>) -> Result<(), Failure> {
+        loop {
+            match self.inbox.next(Some(Instant::now() + LOOK), self.stop)? {
+                Waited::Piece(more) if reply.len() < REPLY => reply.extend(more),
+                Waited::Piece(more) => {
+                    self.show(&reply)?;
+                    reply = more;
+                }
+                Waited::End => {
+                    self.lines.close(self.report);
+                    return self.show(&reply);
+                }
+                Waited::Late | Waited::Stopped(_) => return self.show(&reply),
             }
         }
     }
@@ -98,6 +120,7 @@ impl Chat<'_> {
     fn leave(&mut self) -> Result<(), Failure> {
         let finished = self.writer.finish();
         finished.map_err(|e| Failure::new(Stage::Shutdown, &self.facts.peer, e))?;
+        self.lines.close(self.report);
         let until = Instant::now() + LAST_WORDS;
         while let Waited::Piece(bytes) = self.inbox.next(Some(until), self.stop)? {
             self.show(&bytes)?;

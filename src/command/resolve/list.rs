@@ -36,7 +36,7 @@ pub fn count(path: &Path) -> Option<u64> {
 pub fn unreadable(path: Option<&Path>, error: io::Error) -> Failure {
     match path {
         Some(path) if path != Path::new("-") => Failure::new(Stage::File, path.display(), error),
-        _ => Failure::new(Stage::Stdin, "", error),
+        _ => Failure::new(Stage::Stdin, "-", error),
     }
 }
 

@@ -123,7 +123,7 @@ impl Printer<'_> {
                 self.unheard = true;
                 Ok(())
             }
-            Err(error) => Err(Failure::new(Stage::Stdout, "", error)),
+            Err(error) => Err(Failure::new(Stage::Stdout, "-", error)),
             Ok(()) => Ok(()),
         }
     }
