@@ -1,10 +1,15 @@
 //! `tcp-client`: connects by TCP and talks: pipe, prompt or script.
 
+use std::sync::Arc;
+
 use super::{conversation, usage};
-use crate::failure::Code;
+use crate::failure::{Code, Failure, Stage};
 use crate::flags::dial::{Dialling, Target};
 use crate::flags::talk::Talk;
+use crate::flags::tls::ClientTls;
 use crate::net::dial::Dial;
+use crate::net::endpoint::Endpoint;
+use crate::net::layer::Layer;
 use crate::report::Report;
 
 /// What the user asks of tcp-client.
@@ -20,15 +25,31 @@ pub struct Args {
     /// How to connect
     #[command(flatten)]
     pub dialling: Dialling,
+    /// Speak TLS
+    #[arg(long, help_heading = "TLS")]
+    pub tls: bool,
+    /// Whom to believe
+    #[command(flatten)]
+    pub trust: ClientTls,
 }
 
 impl Args {
     /// Connects and talks to the end.
     pub fn run(self, report: &Report) -> anyhow::Result<Code> {
         let endpoint = self.target.endpoint()?;
-        let route = self.dialling.route("tcp", &endpoint)?;
-        let dial = Dial { route, ..self.dialling.dial(endpoint) };
-        let tell = |step: crate::net::step::Step| report.step(|| step.to_string());
+        let scheme = if self.tls { "https" } else { "tcp" };
+        let route = self.dialling.route(scheme, &endpoint)?;
+        let layer = self.layer(&endpoint)?;
+        let dial = Dial { route, layer, ..self.dialling.dial(endpoint) };
+        let tell = |step| report.heard(step);
         Ok(conversation::hold(&self.talk, report, |stop| dial.call(stop, &tell))?)
+    }
+
+    fn layer(&self, endpoint: &Endpoint) -> Result<Option<Arc<dyn Layer>>, Failure> {
+        match (self.tls, self.trust.given()) {
+            (true, _) => self.trust.layer(&endpoint.host).map(Some),
+            (false, None) => Ok(None),
+            (false, Some(flag)) => Err(Failure::usage(Stage::Tls, flag, "needs --tls beside it")),
+        }
     }
 }

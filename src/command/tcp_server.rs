@@ -7,9 +7,11 @@ use crate::failure::Code;
 use crate::flags::bind::Binding;
 use crate::flags::run;
 use crate::flags::serve::Serving;
+use crate::flags::tls::{self, ServerTls};
 use crate::net::address::Address;
 use crate::pump::stdout;
 use crate::report::Report;
+use crate::report::event::Event;
 
 /// What the user asks of tcp-server.
 #[derive(Debug, clap::Args)]
@@ -24,6 +26,9 @@ pub struct Args {
     /// For whom
     #[command(flatten)]
     pub serving: Serving,
+    /// Behind what
+    #[command(flatten)]
+    pub tls: ServerTls,
 }
 
 impl Args {
@@ -31,13 +36,29 @@ impl Args {
     pub fn run(self, report: &Report) -> anyhow::Result<Code> {
         let stop = run::stop(self.serving.timeout.0)?;
         let mut limits = self.serving.limits()?;
+        let tls = self.tls.serving(&self.binding.host)?;
         let service = self.choice.service(&mut limits)?;
         let listener = self.binding.bind().listen(self.serving.backlog)?;
         if self.binding.print_port {
             print_port(&listener.local)?;
         }
-        let plan = Plan { listener, limits, service, layer: None, layer_stack: 0 };
+        let (layer, layer_stack) = match tls {
+            Some(tls) => {
+                tell_certificate(&tls, report);
+                (Some(tls.layer), tls.stack)
+            }
+            None => (None, 0),
+        };
+        let plan = Plan { listener, limits, service, layer, layer_stack };
         Ok(hosting::serve(plan, report, &stop)?)
+    }
+}
+
+/// What callers need to know a certificate by that nobody has signed.
+fn tell_certificate(tls: &tls::Serving, report: &Report) {
+    match tls.throw_away {
+        true => report.tell(&Event::Certificate { sha256: tls.sha256.clone() }),
+        false => report.step(|| format!("TLS: our certificate's SHA-256 is {}", tls.sha256)),
     }
 }
 

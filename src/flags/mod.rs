@@ -9,4 +9,5 @@ pub mod script;
 pub mod serve;
 pub mod socket;
 pub mod talk;
+pub mod tls;
 pub mod values;

@@ -24,4 +24,6 @@ pub mod stdio;
 pub mod step;
 pub mod stream;
 pub mod table;
+#[cfg(feature = "tls")]
+pub mod tls;
 pub mod unix;

@@ -26,6 +26,10 @@ pub enum Step {
     Retrying(u32, std::time::Duration),
     /// A layer tells its own story (proxy, TLS).
     Layer(String),
+    /// TLS stands, with whom.
+    Secured(String),
+    /// Something the user should know even without `-v`.
+    Warning(String),
 }
 
 /// Whoever listens to steps.
@@ -54,7 +58,8 @@ impl fmt::Display for Step {
                 let delay = humantime::format_duration(*delay);
                 write!(f, "Trying again in {delay} (retry {round})...")
             }
-            Step::Layer(story) => f.write_str(story),
+            Step::Layer(story) | Step::Warning(story) => f.write_str(story),
+            Step::Secured(whom) => write!(f, "TLS: secured the connection to {whom}."),
         }
     }
 }

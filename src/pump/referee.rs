@@ -8,7 +8,7 @@ use rustix::event::{PollFd, PollFlags};
 
 use super::duplex::{Note, Notes, OnEnd, Over, Terms, Witness};
 use super::{Break, Meter};
-use crate::failure::{Code, Failure, Stage, words};
+use crate::failure::{Code, Failure, Inner, Stage, words};
 use crate::net::stdio::is_abandoned;
 use crate::net::stream::{Ending, Facts, Hangup, Writer};
 use crate::net::table::peer_is_gone;
@@ -308,6 +308,9 @@ impl Referee {
 
     fn receive_broke(&self, up: &Flowing, e: &std::io::Error) -> Over {
         let came = self.received.total();
+        if let Some(inner) = Inner::of(e) {
+            return badly(Ending::Reset, self.inner(inner, came));
+        }
         let pending = matches!(up, Flowing::Running) && self.input_waits();
         let owed = pending || self.hangup.unacknowledged(self.sent.total());
         let cut = e.kind() == ErrorKind::UnexpectedEof;
@@ -317,6 +320,15 @@ impl Referee {
             n => format!("{} after {n} bytes", words(e)),
         };
         badly(Ending::Reset, Failure::new(Stage::Receive, &self.facts.peer, why).with_code(code))
+    }
+
+    /// What a layer found wrong, with what had come before it.
+    fn inner(&self, inner: &Inner, came: u64) -> Failure {
+        let why = match came {
+            0 => inner.why.clone(),
+            n => format!("{} after {n} bytes", inner.why),
+        };
+        Failure::new(inner.stage, &self.facts.peer, why).with_code(inner.code)
     }
 
     fn undelivered(&self, n: usize) -> Failure {

@@ -19,6 +19,11 @@ pub enum Event {
         #[serde(skip)]
         what: &'static str,
     },
+    /// A server made itself a throw-away certificate.
+    Certificate {
+        /// SHA-256 of its DER, in hexadecimal: what `--pin` takes.
+        sha256: String,
+    },
     /// A server took a connection in.
     Accepted(Ends),
     /// A client's connection stands, all layers included.
@@ -215,6 +220,7 @@ impl Event {
         match self {
             Event::Error(_) => Level::Error,
             Event::Warning { .. } | Event::Listening { .. } | Event::Accepted(_) => Level::Usual,
+            Event::Certificate { .. } => Level::Usual,
             Event::Stats(_) => Level::Usual,
             Event::Closed(closed) if closed.role == Role::Server => Level::Usual,
             Event::Totals(_) => Level::Usual,

@@ -19,6 +19,7 @@ use std::io::IsTerminal;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::failure::Failure;
+use crate::net::step::Step;
 use event::{Event, Level};
 use talk::Talk;
 use text::Palette;
@@ -132,6 +133,14 @@ impl Report {
     pub fn step<M: Into<String>>(&self, message: impl FnOnce() -> M) {
         if self.wants_steps() {
             self.tell(&Event::Step { message: message().into() });
+        }
+    }
+
+    /// Tells a step on the way to a connection, as loudly as it deserves.
+    pub fn heard(&self, step: Step) {
+        match step {
+            Step::Warning(why) => self.warn(None, why),
+            step => self.step(|| step.to_string()),
         }
     }
 

@@ -27,6 +27,7 @@ impl Palette {
 pub fn line(event: &Event, palette: Palette) -> String {
     match event {
         Event::Listening { local, what } => format!("Waiting for {what} on {}...", escape(local)),
+        Event::Certificate { sha256 } => format!("Certificate's SHA-256: {sha256}"),
         Event::Accepted(ends) => format!("Accept new connection from {}...", escape(&ends.peer)),
         Event::Connected(ends) => connected(ends),
         Event::HalfClosed { by: Side::Us, .. } => "Half-closed: we send no more.".to_string(),

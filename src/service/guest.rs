@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
-use crate::failure::{Code, Failure, Stage};
+use crate::failure::{Code, Failure, Inner, Stage};
 use crate::net::live::Mood;
 use crate::net::stdio::Nothing;
 use crate::net::stream::{Ending, Facts, Stream};
@@ -30,12 +30,23 @@ pub struct Guest {
     pub mood: Mood,
     /// Whether the peer has said that it will send no more.
     heard_all: bool,
+    /// Whether the first bytes look like the opening of a TLS handshake (RFC 8446 §5.1).
+    pub greets_in_tls: bool,
 }
 
 impl Guest {
     /// The peer of connection `conn`, not yet spoken to.
     pub fn new(conn: u64, stream: Stream, mood: Mood, stop: Stop) -> Guest {
-        Guest { conn, stream, bytes_in: 0, bytes_out: 0, stop, mood, heard_all: false }
+        Guest {
+            conn,
+            stream,
+            bytes_in: 0,
+            bytes_out: 0,
+            stop,
+            mood,
+            heard_all: false,
+            greets_in_tls: false,
+        }
     }
 
     /// What is known about the connection.
@@ -57,6 +68,7 @@ impl Guest {
         });
         match read {
             Ok(n) => {
+                self.greets_in_tls |= self.bytes_in == 0 && buffer.starts_with(&[0x16, 3]) && n > 4;
                 self.bytes_in += n as u64;
                 self.heard_all |= n == 0 && !buffer_is_empty;
                 Ok(n)
@@ -129,6 +141,7 @@ impl Guest {
         let peer = &self.stream.facts.peer;
         match error.kind() {
             io::ErrorKind::WouldBlock => idle(Stage::Receive, peer),
+            _ if Inner::of(&error).is_some() => Failure::new(Stage::Receive, peer, error),
             _ if self.bytes_in > 0 => {
                 let why =
                     format!("{} after {} bytes", crate::failure::words(&error), self.bytes_in);

@@ -6,20 +6,19 @@ pub mod choice;
 pub mod wording;
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::failure::{Code, Failure};
+use crate::failure::{Code, Failure, Stage};
 use crate::net::accept::{Caller, End, Host, Limits, Reception};
+use crate::net::layer::{Handshake, Layer};
 use crate::net::listen::Listener;
-use crate::net::live::Drained;
+use crate::net::live::{Drained, Mood};
+use crate::net::step::Step;
 use crate::net::stream::{Ending, Facts, Stream};
 use crate::report::Report;
 use crate::report::event::{Closed, Ends, Event, Role};
 use crate::service::{Ended, Guest, Service};
 use crate::stop::{Reason, Stop};
-
-/// What wraps an accepted connection before the service sees it (TLS).
-pub type Layer = Box<dyn Fn(Stream) -> Result<Stream, Failure> + Send + Sync>;
 
 /// Everything a run of a server needs, decided.
 pub struct Plan {
@@ -30,7 +29,7 @@ pub struct Plan {
     /// What is done with each.
     pub service: Box<dyn Service>,
     /// What is wrapped around each first.
-    pub layer: Option<Layer>,
+    pub layer: Option<Arc<dyn Layer>>,
     /// Bytes of stack that the layer needs on top of the service's.
     pub layer_stack: usize,
 }
@@ -38,7 +37,9 @@ pub struct Plan {
 /// Serves until the limits, a signal or a failure of the listener end it.
 ///
 /// Fails as [`Reception::run`] does. With one accepted connection only, its failure is the run's.
-pub fn serve(plan: Plan, report: &Report, stop: &Stop) -> Result<Code, Failure> {
+pub fn serve(mut plan: Plan, report: &Report, stop: &Stop) -> Result<Code, Failure> {
+    // What the user asks for is the service's; the layer below it takes its own.
+    plan.limits.stack = plan.limits.stack.map(|own| own + plan.layer_stack);
     let single = plan.limits.accepts == Some(1);
     let stack = plan.service.stack() + plan.layer_stack;
     let rooms = Arc::new(Rooms {
@@ -73,7 +74,7 @@ fn stopped(reason: Reason, drained: Drained, report: &Report) -> Code {
 /// Where connections are served: what all of them share.
 struct Rooms {
     service: Box<dyn Service>,
-    layer: Option<Layer>,
+    layer: Option<Arc<dyn Layer>>,
     report: Report,
     stop: Stop,
     /// The failure of the latest connection that failed.
@@ -120,14 +121,14 @@ impl Host for Rooms {
             ended: Ending::Us.into(),
             began: stream.facts.began,
         };
-        let layered = match &self.layer {
-            Some(layer) => layer(stream),
-            None => Ok(stream),
-        };
+        let layered = self.layered(stream, &leave.entered.mood, conn);
         let outcome = layered.and_then(|stream| {
             let mood = leave.entered.mood.clone();
             let mut guest = Guest::new(conn, stream, mood, self.stop.clone());
             let outcome = self.service.serve(&mut guest);
+            if guest.greets_in_tls && self.layer.is_none() {
+                self.report.warn(Some(conn), "the caller speaks TLS to a plain port (--tls)");
+            }
             farewell.bytes_in = guest.bytes_in;
             farewell.bytes_out = guest.bytes_out;
             outcome
@@ -147,6 +148,28 @@ impl Host for Rooms {
 }
 
 impl Rooms {
+    /// The stream as the service is to see it: behind its handshake, if there is one. A caller
+    /// who does not come to the end of it is owed nothing.
+    fn layered(&self, stream: Stream, mood: &Mood, conn: u64) -> Result<Stream, Failure> {
+        let Some(layer) = &self.layer else { return Ok(stream) };
+        let whom = stream.facts.peer.to_string();
+        let tell = |step: Step| match step {
+            Step::Warning(why) => self.report.warn(Some(conn), why),
+            step => self.report.step(|| format!("{}: {step}", whom)),
+        };
+        layer.wrap(
+            stream,
+            &Handshake {
+                whom: whom.clone(),
+                until: None,
+                limit: Duration::ZERO,
+                stop: None,
+                mood: Some(mood),
+                tell: &tell,
+            },
+        )
+    }
+
     /// How a failure ended its connection. A peer that went away is told by the `closed` event
     /// alone; whatever else went wrong gets its line.
     fn failed(&self, conn: u64, failure: Failure) -> Ended {
@@ -157,7 +180,7 @@ impl Rooms {
             (Code::Partial | Code::Send | Code::Receive, _) => Ending::Reset,
             _ => Ending::Us,
         };
-        if by == Ending::Us {
+        if by == Ending::Us || failure.stage == Stage::Tls {
             self.report.failure(Some(conn), &failure);
         }
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);

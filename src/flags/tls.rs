@@ -1,0 +1,206 @@
+//! TLS: whom to believe, what to show, what to speak.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+
+use crate::net::layer::Layer;
+
+/// Flags of every client that speaks TLS.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "TLS")]
+pub struct ClientTls {
+    /// Believe the certificates in FILE (PEM) instead of the system's
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub ca_file: Option<PathBuf>,
+    /// Believe anybody; what would have failed is still told
+    #[arg(long)]
+    pub insecure: bool,
+    /// The name that the server's certificate must have [default: the host]
+    #[arg(long, value_name = "NAME")]
+    pub server_name: Option<String>,
+    /// Protocols to offer, in order of preference
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub alpn: Vec<String>,
+    /// Our own certificate, and those that lead to its root (PEM)
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub cert: Option<PathBuf>,
+    /// Its key (PEM), if it is not in the same file
+    #[arg(long, value_name = "FILE", requires = "cert", value_hint = clap::ValueHint::FilePath)]
+    pub key: Option<PathBuf>,
+    /// SHA-256 of the server's certificate: nobody else is believed; enough without a CA
+    #[arg(long, value_name = "SHA256")]
+    pub pin: Vec<String>,
+}
+
+/// Whether callers must show a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum ClientAuth {
+    /// They must
+    #[default]
+    Required,
+    /// They may
+    Optional,
+}
+
+/// Flags of every server that speaks TLS.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "TLS")]
+pub struct ServerTls {
+    /// Speak TLS
+    #[arg(long)]
+    pub tls: bool,
+    /// Our certificate, and those that lead to its root (PEM) [default: a throw-away one]
+    #[arg(long, value_name = "FILE", requires = "tls", value_hint = clap::ValueHint::FilePath)]
+    pub cert: Option<PathBuf>,
+    /// Its key (PEM), if it is not in the same file
+    #[arg(long, value_name = "FILE", requires = "cert", value_hint = clap::ValueHint::FilePath)]
+    pub key: Option<PathBuf>,
+    /// Protocols we speak
+    #[arg(long, value_name = "NAME", requires = "tls", value_delimiter = ',')]
+    pub alpn: Vec<String>,
+    /// Callers must show a certificate that leads to one in FILE (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls", value_hint = clap::ValueHint::FilePath)]
+    pub client_ca: Option<PathBuf>,
+    /// Whether they really must
+    #[arg(long, value_name = "WHEN", requires = "client_ca", value_enum, default_value_t)]
+    pub client_auth: ClientAuth,
+}
+
+/// What a server needs for TLS.
+pub struct Serving {
+    /// What is wrapped around each caller.
+    pub layer: Arc<dyn Layer>,
+    /// Bytes of stack that it needs.
+    pub stack: usize,
+    /// SHA-256 of our certificate, in hexadecimal.
+    pub sha256: String,
+    /// Whether that certificate was made just now.
+    pub throw_away: bool,
+}
+
+impl ClientTls {
+    /// The first of these flags that was given: each needs TLS.
+    pub fn given(&self) -> Option<&'static str> {
+        let flags = [
+            (self.ca_file.is_some(), "--ca-file"),
+            (self.insecure, "--insecure"),
+            (self.server_name.is_some(), "--server-name"),
+            (!self.alpn.is_empty(), "--alpn"),
+            (self.cert.is_some(), "--cert"),
+            (!self.pin.is_empty(), "--pin"),
+        ];
+        flags.into_iter().find_map(|(given, name)| given.then_some(name))
+    }
+}
+
+#[cfg(not(feature = "tls"))]
+mod absent {
+    use std::sync::Arc;
+
+    use super::{ClientTls, ServerTls, Serving};
+    use crate::failure::{Failure, Stage};
+    use crate::net::layer::Layer;
+
+    fn missing() -> Failure {
+        Failure::usage(Stage::Tls, "--tls", "built without feature tls")
+    }
+
+    impl ClientTls {
+        /// Says that this build has no TLS: code 2.
+        pub fn layer(&self, _: &str) -> Result<Arc<dyn Layer>, Failure> {
+            Err(missing())
+        }
+    }
+
+    impl ServerTls {
+        /// Says that this build has no TLS, if it was asked for: code 2.
+        pub fn serving(&self, _: &str) -> Result<Option<Serving>, Failure> {
+            if self.tls { Err(missing()) } else { Ok(None) }
+        }
+    }
+}
+
+#[cfg(feature = "tls")]
+mod present {
+    use std::sync::Arc;
+
+    use super::{ClientAuth, ClientTls, ServerTls, Serving};
+    use crate::failure::{Failure, Stage};
+    use crate::net::layer::Layer;
+    use crate::net::tls::certificate::{Identity, Sha256};
+    use crate::net::tls::{STACK, client, server};
+
+    impl ClientTls {
+        /// TLS towards `host`, as these flags want it.
+        ///
+        /// Fails with 26 on a file that cannot be read, with 2 on a word that makes no sense.
+        pub fn layer(&self, host: &str) -> Result<Arc<dyn Layer>, Failure> {
+            let identity =
+                self.cert.as_deref().map(|cert| Identity::read(cert, self.key.as_deref()));
+            let plan = client::Plan {
+                server_name: self.server_name.clone().unwrap_or_else(|| host.to_string()),
+                ca_file: self.ca_file.clone(),
+                insecure: self.insecure,
+                pins: self.pin.iter().map(|word| pin(word)).collect::<Result<_, _>>()?,
+                alpn: protocols(&self.alpn)?,
+                identity: identity.transpose()?,
+            };
+            Ok(Arc::new(client::Client::new(plan)?))
+        }
+    }
+
+    impl ServerTls {
+        /// TLS towards callers of `host`, if these flags want it.
+        ///
+        /// Fails with 26 on a file that cannot be read, with 2 on a word that makes no sense.
+        pub fn serving(&self, host: &str) -> Result<Option<Serving>, Failure> {
+            if !self.tls {
+                return Ok(None);
+            }
+            let identity = match &self.cert {
+                Some(cert) => Identity::read(cert, self.key.as_deref())?,
+                None => Identity::throw_away(&names(host))?,
+            };
+            let plan = server::Plan {
+                identity,
+                alpn: protocols(&self.alpn)?,
+                client_ca: self.client_ca.clone(),
+                client_optional: self.client_auth == ClientAuth::Optional,
+            };
+            let server = server::Server::new(plan)?;
+            Ok(Some(Serving {
+                sha256: server.sha256.to_string(),
+                layer: Arc::new(server),
+                stack: STACK,
+                throw_away: self.cert.is_none(),
+            }))
+        }
+    }
+
+    /// What callers may have named us by.
+    fn names(host: &str) -> Vec<String> {
+        let mut names = ["localhost", "127.0.0.1", "::1"].map(str::to_string).to_vec();
+        let own = host.split_once('%').map_or(host, |(address, _)| address);
+        let is_name = own.is_ascii() && !matches!(own, "" | "*" | "::" | "0.0.0.0");
+        if is_name && !names.iter().any(|name| name == own) {
+            names.push(own.to_string());
+        }
+        names
+    }
+
+    fn pin(word: &str) -> Result<Sha256, Failure> {
+        let why = "not the SHA-256 of a certificate: 64 hexadecimal digits, colons optional";
+        Sha256::read(word).ok_or_else(|| Failure::usage(Stage::Tls, word, why))
+    }
+
+    /// RFC 7301 §3.1: a name has 1 to 255 bytes.
+    fn protocols(words: &[String]) -> Result<Vec<Vec<u8>>, Failure> {
+        let named = |word: &String| match word.len() {
+            1..=255 => Ok(word.clone().into_bytes()),
+            _ => Err(Failure::usage(Stage::Tls, "--alpn", "a protocol's name has 1 to 255 bytes")),
+        };
+        words.iter().map(named).collect()
+    }
+}

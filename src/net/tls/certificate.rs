@@ -1,0 +1,220 @@
+//! Certificates before and beside a handshake: read from files, made on the spot, named by
+//! their fingerprint, and told in words.
+
+use std::net::IpAddr;
+use std::path::Path;
+
+use chrono::Datelike;
+use rustls::crypto::ring::cipher_suite;
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+
+use crate::failure::{Code, Failure, Stage};
+
+/// A certificate, what it hangs on, and its key.
+#[derive(Debug)]
+pub struct Identity {
+    /// The certificate itself, then those that lead to a root.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// Its key.
+    pub key: PrivateKeyDer<'static>,
+}
+
+impl Identity {
+    /// Reads PEM files; without a key file the key stands beside the certificate.
+    ///
+    /// Fails at [`Stage::File`] with code 26, also when what is wanted is not in the file.
+    pub fn read(chain: &Path, key: Option<&Path>) -> Result<Identity, Failure> {
+        let at = key.unwrap_or(chain);
+        let key = PrivateKeyDer::from_pem_file(at).map_err(|e| match e {
+            pem::Error::NoItemsFound => unreadable(at, "no private key in it (PEM)"),
+            other => not_pem(at, other),
+        })?;
+        Ok(Identity { chain: read(chain)?, key })
+    }
+
+    /// A self-signed certificate for these names, good for a year and for nobody who has not
+    /// been told its fingerprint.
+    pub fn throw_away(names: &[String]) -> Result<Identity, Failure> {
+        let failed = |e: rcgen::Error| Failure::new(Stage::Tls, "", e);
+        let key = rcgen::KeyPair::generate().map_err(failed)?;
+        let mut params = rcgen::CertificateParams::new(names).map_err(failed)?;
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(rcgen::DnType::CommonName, "sockit throw-away");
+        // From yesterday, for clocks that are a little behind.
+        let (from, to) = (day(-1), day(365));
+        params.not_before = rcgen::date_time_ymd(from.year(), from.month() as u8, from.day() as u8);
+        params.not_after = rcgen::date_time_ymd(to.year(), to.month() as u8, to.day() as u8);
+        let certificate = params.self_signed(&key).map_err(failed)?;
+        let key = PrivatePkcs8KeyDer::from(key.serialize_der());
+        Ok(Identity { chain: vec![certificate.der().clone()], key: key.into() })
+    }
+
+    /// SHA-256 of the certificate itself.
+    pub fn sha256(&self) -> Sha256 {
+        self.chain.first().map(|own| sha256(own)).unwrap_or(Sha256([0; 32]))
+    }
+}
+
+/// The day that lies so many days from now.
+fn day(from_now: i64) -> chrono::NaiveDate {
+    let today = chrono::Utc::now().date_naive();
+    today.checked_add_signed(chrono::TimeDelta::days(from_now)).unwrap_or(today)
+}
+
+/// The certificates in a PEM file, at least one.
+///
+/// Fails at [`Stage::File`] with code 26.
+pub fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
+    let found = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|e| not_pem(path, e))?;
+    match found.is_empty() {
+        true => Err(unreadable(path, "no certificate in it (PEM)")),
+        false => Ok(found),
+    }
+}
+
+fn not_pem(path: &Path, error: pem::Error) -> Failure {
+    match error {
+        pem::Error::Io(e) => Failure::new(Stage::File, path.display(), e),
+        other => unreadable(path, &format!("not a PEM file: {other}")),
+    }
+}
+
+pub(super) fn unreadable(path: &Path, why: &str) -> Failure {
+    Failure::new(Stage::File, path.display(), why).with_code(Code::Read)
+}
+
+/// SHA-256 of a certificate's DER, by which it can be pinned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sha256(pub [u8; 32]);
+
+impl Sha256 {
+    /// Reads 64 hexadecimal digits, colons between them optional.
+    pub fn read(word: &str) -> Option<Sha256> {
+        let digits: Vec<u8> = word.bytes().filter(|byte| *byte != b':').collect();
+        let mut bytes = [0; 32];
+        if digits.len() != 64 {
+            return None;
+        }
+        for (byte, two) in bytes.iter_mut().zip(digits.chunks(2)) {
+            let high = char::from(two[0]).to_digit(16)?;
+            let low = char::from(two[1]).to_digit(16)?;
+            *byte = (high << 4 | low) as u8;
+        }
+        Some(Sha256(bytes))
+    }
+}
+
+impl std::fmt::Display for Sha256 {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// The fingerprint of a certificate.
+pub fn sha256(der: &[u8]) -> Sha256 {
+    let mut bytes = [0; 32];
+    let hash = match cipher_suite::TLS13_AES_128_GCM_SHA256.tls13() {
+        Some(suite) => suite.common.hash_provider.hash(der),
+        None => return Sha256(bytes),
+    };
+    bytes.copy_from_slice(hash.as_ref());
+    Sha256(bytes)
+}
+
+/// What a certificate says about itself. All of it may be a peer's invention.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    /// Its subject, `CN=…`.
+    pub subject: String,
+    /// Who signed it.
+    pub issuer: String,
+    /// The names and addresses it is for.
+    pub names: Vec<String>,
+    /// The common name in the subject.
+    pub common_name: Option<String>,
+    /// Valid from, in words.
+    pub from: String,
+    /// Valid to, in words.
+    pub to: String,
+    /// The same, seconds since 1970.
+    pub window: (i64, i64),
+}
+
+impl Description {
+    /// Reads a certificate; `None` if it is not one.
+    pub fn of(der: &[u8]) -> Option<Description> {
+        let (_, certificate) = X509Certificate::from_der(der).ok()?;
+        let alternative = certificate.subject_alternative_name().ok().flatten();
+        let names = alternative.map_or(&[][..], |found| &found.value.general_names);
+        let common_name = certificate.subject().iter_common_name().next();
+        let validity = certificate.validity();
+        Some(Description {
+            subject: certificate.subject().to_string(),
+            issuer: certificate.issuer().to_string(),
+            names: names.iter().filter_map(name).collect(),
+            common_name: common_name.and_then(|name| name.as_str().ok()).map(str::to_string),
+            from: validity.not_before.to_string(),
+            to: validity.not_after.to_string(),
+            window: (validity.not_before.timestamp(), validity.not_after.timestamp()),
+        })
+    }
+
+    /// The one name to call its owner by.
+    pub fn name(&self) -> Option<String> {
+        self.names.first().or(self.common_name.as_ref()).cloned()
+    }
+
+    /// Whether it signed itself.
+    pub fn is_self_signed(&self) -> bool {
+        self.subject == self.issuer
+    }
+}
+
+fn name(name: &GeneralName<'_>) -> Option<String> {
+    match name {
+        GeneralName::DNSName(name) | GeneralName::RFC822Name(name) | GeneralName::URI(name) => {
+            Some(name.to_string())
+        }
+        GeneralName::IPAddress(bytes) => address(bytes).map(|ip| ip.to_string()),
+        _ => None,
+    }
+}
+
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    match bytes.len() {
+        4 => <[u8; 4]>::try_from(bytes).ok().map(IpAddr::from),
+        16 => <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pin_is_hexadecimal_with_or_without_colons() {
+        let plain = "ab".repeat(32);
+        let colons = vec!["AB"; 32].join(":");
+        assert_eq!(Sha256::read(&plain), Sha256::read(&colons));
+        assert_eq!(Sha256::read(&plain).unwrap().to_string(), plain);
+        for word in ["", "ab", &plain[1..], &plain.replace('a', "x"), &"é".repeat(32)] {
+            assert_eq!(Sha256::read(word), None, "{word}");
+        }
+    }
+
+    #[test]
+    fn a_throw_away_certificate_tells_its_names() {
+        let names = ["localhost".to_string(), "127.0.0.1".to_string()];
+        let identity = Identity::throw_away(&names).unwrap();
+        let told = Description::of(&identity.chain[0]).unwrap();
+        assert_eq!(told.names, names);
+        assert!(told.is_self_signed());
+        assert!(told.window.0 < told.window.1);
+        assert_eq!(sha256(b"").to_string()[..16], *"e3b0c44298fc1c14");
+    }
+}

@@ -1,0 +1,314 @@
+//! The two halves of a TLS stream, for two threads at once.
+//!
+//! ```text
+//!   reader: recv ──► intake ──┐ lock ┌── plain text out
+//!                             ▼      │
+//!                        TLS state (one lock, never held while waiting)
+//!                             ▲      │
+//!   writer: plain text in ────┘ lock └──► send without waiting; full: unlock, poll, again
+//! ```
+//!
+//! Records leave in the order in which the state made them, because they are only ever taken from
+//! it and given to the kernel under the one lock, and the kernel is only offered what it takes at
+//! once. So a reader that waits never blocks the writer, nor the other way round, and an alert or
+//! a key update that the reader provokes queues behind what the writer has begun.
+
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use rustix::event::{PollFd, PollFlags};
+use rustls::{Connection, Error};
+use socket2::Socket;
+
+use super::story;
+use crate::failure::{Code, Inner, Stage};
+use crate::net::stream::{Hangup, Reader, Stream, Writer};
+use crate::stop::poll_until;
+
+/// Plain text that is encrypted and sent in one go: more is slower, and less is too.
+const PIECE: usize = 256 << 10;
+/// What a reader asks of the kernel, growing for peers who fill it.
+const STEPS: [usize; 3] = [8 << 10, 64 << 10, 256 << 10];
+
+/// Cipher text on its way in: from the kernel, not yet understood.
+pub(super) struct Intake {
+    bytes: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+impl Intake {
+    pub(super) fn new() -> Intake {
+        Intake { bytes: vec![0; STEPS[0]], start: 0, end: 0 }
+    }
+
+    /// What has come and is not yet understood.
+    pub(super) fn waiting(&self) -> &[u8] {
+        &self.bytes[self.start..self.end]
+    }
+
+    /// Where the next read goes. Only asked for when nothing is waiting.
+    pub(super) fn space(&mut self) -> &mut [u8] {
+        self.start = 0;
+        self.end = 0;
+        &mut self.bytes
+    }
+
+    /// After a read of `n` bytes; the next space is larger if this one was filled.
+    pub(super) fn filled(&mut self, n: usize) {
+        self.end = n;
+    }
+
+    /// As [`Intake::space`], larger if the last read filled it.
+    fn next_space(&mut self) -> &mut [u8] {
+        let full = self.end == self.bytes.len();
+        let next = STEPS.into_iter().find(|step| *step > self.bytes.len());
+        if let Some(next) = next.filter(|_| full) {
+            self.bytes = vec![0; next];
+        }
+        self.space()
+    }
+
+    /// Gives the state one bite of what is waiting.
+    fn feed(&mut self, connection: &mut Connection) -> Result<(), Error> {
+        let mut rest = &self.bytes[self.start..self.end];
+        let taken = connection.read_tls(&mut rest).map_err(|e| Error::General(e.to_string()))?;
+        self.start += taken;
+        connection.process_new_packets().map(drop)
+    }
+
+    /// Feeds until nothing waits or the handshake is done: what follows is the user's.
+    pub(super) fn feed_handshake(&mut self, connection: &mut Connection) -> Result<(), Error> {
+        let handshaking = connection.is_handshaking();
+        while self.start < self.end && connection.is_handshaking() == handshaking {
+            if !handshaking && !connection.wants_read() {
+                break;
+            }
+            self.feed(connection)?;
+        }
+        Ok(())
+    }
+}
+
+/// Offers the kernel what the state has to send; whether all of it was taken.
+pub(super) fn send_some(connection: &mut Connection, socket: &Socket) -> io::Result<bool> {
+    while connection.wants_write() {
+        match connection.write_tls(&mut Eager(socket)) {
+            Ok(_) => {}
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(true)
+}
+
+/// Writes to a socket without ever waiting for room in it (send(2), `MSG_DONTWAIT`).
+struct Eager<'a>(&'a Socket);
+
+const EAGERLY: i32 = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+
+impl Write for Eager<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.send_with_flags(bytes, EAGERLY)
+    }
+
+    fn write_vectored(&mut self, pieces: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        self.0.send_vectored_with_flags(pieces, EAGERLY)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+struct Shared {
+    connection: Mutex<Connection>,
+    hangup: Hangup,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Connection> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends everything the state has to say, letting go of it while the kernel is full.
+    fn send_all<'a>(&'a self, mut connection: MutexGuard<'a, Connection>) -> io::Result<()> {
+        while !send_some(&mut connection, self.hangup.socket())? {
+            drop(connection);
+            self.wait_for_room()?;
+            connection = self.lock();
+        }
+        Ok(())
+    }
+
+    /// Waits for room in the kernel, at most as long as a plain socket's write would.
+    fn wait_for_room(&self) -> io::Result<()> {
+        let socket = self.hangup.socket();
+        let limit = socket.write_timeout()?;
+        let until = limit.and_then(|limit| Instant::now().checked_add(limit));
+        let mut fds = [PollFd::from_borrowed_fd(socket.as_fd(), PollFlags::OUT)];
+        match poll_until(&mut fds, until)? {
+            0 => Err(io::ErrorKind::WouldBlock.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The half that decrypts.
+struct TlsReader {
+    shared: Arc<Shared>,
+    under: Box<dyn Reader>,
+    intake: Intake,
+    /// What went wrong behind the last plain text, kept for the next read.
+    trouble: Option<io::Error>,
+}
+
+/// How far one look at the state has come.
+enum Look {
+    /// So many bytes of plain text.
+    Plain(usize),
+    /// The peer has said goodbye.
+    Over,
+    /// More cipher text is needed.
+    Hungry,
+}
+
+impl TlsReader {
+    fn look(&mut self, plain: &mut [u8]) -> io::Result<Look> {
+        let shared = self.shared.clone();
+        let mut connection = shared.lock();
+        let mut filled = 0;
+        loop {
+            match connection.reader().read(&mut plain[filled..]) {
+                Ok(0) if filled == 0 => return Ok(Look::Over),
+                Ok(0) => return Ok(Look::Plain(filled)),
+                Ok(n) => filled += n,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                Err(e) => return Err(e),
+            }
+            if filled == plain.len() || self.intake.waiting().is_empty() {
+                break;
+            }
+            if let Err(error) = self.intake.feed(&mut connection) {
+                // The alert that says so leaves if the kernel has room for it.
+                let _ = send_some(&mut connection, shared.hangup.socket());
+                // What came before the trouble is the user's.
+                self.trouble = Some(broken(&error));
+                break;
+            }
+            if connection.wants_write() {
+                send_some(&mut connection, shared.hangup.socket())?;
+            }
+        }
+        match self.trouble.take() {
+            Some(trouble) if filled == 0 => Err(trouble),
+            trouble => {
+                self.trouble = trouble;
+                Ok(if filled > 0 { Look::Plain(filled) } else { Look::Hungry })
+            }
+        }
+    }
+}
+
+impl Read for TlsReader {
+    fn read(&mut self, plain: &mut [u8]) -> io::Result<usize> {
+        if plain.is_empty() {
+            return Ok(0);
+        }
+        loop {
+            match self.look(plain)? {
+                Look::Plain(n) => return Ok(n),
+                Look::Over => return Ok(0),
+                Look::Hungry => {}
+            }
+            let n = self.under.read(self.intake.next_space())?;
+            if n == 0 {
+                return self.end();
+            }
+            self.intake.filled(n);
+        }
+    }
+}
+
+impl TlsReader {
+    /// The stream has ended without a goodbye: by us, or cut.
+    fn end(&self) -> io::Result<usize> {
+        if self.shared.hangup.was_pulled() {
+            return Ok(0);
+        }
+        let why = "the peer ended without close_notify (truncated)".to_string();
+        let cut = Inner { stage: Stage::Receive, code: Code::Partial, why };
+        Err(io::Error::new(io::ErrorKind::UnexpectedEof, cut))
+    }
+}
+
+impl Reader for TlsReader {}
+
+fn broken(error: &Error) -> io::Error {
+    let why = match error {
+        Error::AlertReceived(alert) => story::refused(*alert),
+        other => other.to_string(),
+    };
+    let inner = Inner { stage: Stage::Tls, code: Code::Tls, why };
+    io::Error::new(io::ErrorKind::InvalidData, inner)
+}
+
+/// The half that encrypts.
+struct TlsWriter {
+    shared: Arc<Shared>,
+    under: Box<dyn Writer>,
+}
+
+impl Write for TlsWriter {
+    fn write(&mut self, plain: &[u8]) -> io::Result<usize> {
+        let piece = &plain[..plain.len().min(PIECE)];
+        let mut connection = self.shared.lock();
+        let taken = connection.writer().write(piece)?;
+        self.shared.send_all(connection)?;
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let connection = self.shared.lock();
+        match connection.wants_write() {
+            true => self.shared.send_all(connection),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Writer for TlsWriter {
+    /// `close_notify` (RFC 8446 §6.1), then the half-close of what is under us.
+    fn finish(&mut self) -> io::Result<()> {
+        let mut connection = self.shared.lock();
+        connection.send_close_notify();
+        match self.shared.send_all(connection) {
+            // The peer has said goodbye and left: nobody is there to hear ours.
+            Err(e) if matches!(e.kind(), io::ErrorKind::BrokenPipe) => Ok(()),
+            Err(e) => Err(e),
+            Ok(()) => self.under.finish(),
+        }
+    }
+}
+
+/// The stream behind a completed handshake; `intake` holds what came behind the peer's part of it.
+pub(super) fn split(stream: Stream, mut connection: Connection, intake: Intake) -> Stream {
+    // What a write takes is sent before it returns, so there is no more than one piece in here.
+    connection.set_buffer_limit(None);
+    let connection = Mutex::new(connection);
+    let shared = Arc::new(Shared { connection, hangup: stream.hangup.clone() });
+    Stream {
+        reader: Box::new(TlsReader {
+            shared: shared.clone(),
+            under: stream.reader,
+            intake,
+            trouble: None,
+        }),
+        writer: Box::new(TlsWriter { shared, under: stream.writer }),
+        hangup: stream.hangup,
+        facts: stream.facts,
+    }
+}

@@ -1,0 +1,136 @@
+//! The handshake itself, on the connection's own thread and within its own time.
+
+use std::io::Read;
+
+use rustix::event::PollFlags;
+use rustls::{Connection, Error};
+
+use super::halves::{self, Intake};
+use super::story;
+use crate::failure::{Failure, Stage};
+use crate::net::layer::Handshake;
+use crate::net::stream::Stream;
+
+/// Where a handshake begins and its bytes go.
+pub(super) struct Opening<'a, 'b> {
+    pub(super) stream: &'a mut Stream,
+    pub(super) talk: &'a Handshake<'b>,
+    pub(super) intake: Intake,
+    /// What is said to somebody who speaks plain text to us.
+    pub(super) plain_hint: &'static str,
+}
+
+/// What broke a handshake off.
+pub(super) enum Broken {
+    /// The connection, or the time.
+    Off(Failure),
+    /// TLS itself; the peer has been told if it could be.
+    Tls(Error),
+}
+
+impl From<Failure> for Broken {
+    fn from(failure: Failure) -> Broken {
+        Broken::Off(failure)
+    }
+}
+
+impl Opening<'_, '_> {
+    /// Goes on until both sides have said everything.
+    pub(super) fn complete(&mut self, connection: &mut Connection) -> Result<(), Broken> {
+        // Our answer to the peer's last flight must not wait for its acknowledgement (Nagle).
+        let _ = self.stream.hangup.socket().set_tcp_nodelay(true);
+        self.flush(connection)?;
+        let mut first = true;
+        while connection.is_handshaking() {
+            self.receive()?;
+            let is_tls = if std::mem::take(&mut first) { self.check_greeting() } else { Ok(()) };
+            let fed = self.intake.feed_handshake(connection);
+            // Trouble has made an alert, which is what the peer needs to understand us, even a
+            // peer who speaks plain text.
+            let flushed = self.flush(connection);
+            is_tls?;
+            fed.map_err(Broken::Tls)?;
+            flushed?;
+        }
+        Ok(())
+    }
+
+    /// Hears whether the peer takes the certificate we have shown. In TLS 1.3 it says so only
+    /// after our side of the handshake is done; its tickets, if it sends any, say yes.
+    pub(super) fn hear_verdict(&mut self, connection: &mut Connection) -> Result<(), Broken> {
+        self.receive()?;
+        self.intake.feed_handshake(connection).map_err(Broken::Tls)
+    }
+
+    fn receive(&mut self) -> Result<(), Failure> {
+        loop {
+            let socket = self.stream.hangup.socket();
+            self.talk.wait(Stage::Tls, socket, PollFlags::IN)?;
+            match self.stream.reader.read(self.intake.space()) {
+                Ok(0) => return Err(self.ended()),
+                Ok(n) => {
+                    self.intake.filled(n);
+                    return Ok(());
+                }
+                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(Failure::new(Stage::Tls, &self.talk.whom, e)),
+            }
+        }
+    }
+
+    fn ended(&self) -> Failure {
+        let why = "the peer ended the connection during the handshake";
+        Failure::new(Stage::Tls, &self.talk.whom, why)
+    }
+
+    /// Somebody who does not speak TLS is told apart by the first byte (RFC 8446 §5.1).
+    fn check_greeting(&self) -> Result<(), Failure> {
+        let came = self.intake.waiting();
+        match came {
+            [0x14..=0x17, 0x03, ..] | [0x14..=0x17] | [] => Ok(()),
+            _ => {
+                let begin = String::from_utf8_lossy(&came[..came.len().min(24)]);
+                let why = format!("the peer does not speak TLS: it says '{begin}'");
+                Err(Failure::new(Stage::Tls, &self.talk.whom, why).with_hint(self.plain_hint))
+            }
+        }
+    }
+
+    /// Sends what TLS has to say, waiting for room no longer than the handshake may take.
+    fn flush(&mut self, connection: &mut Connection) -> Result<(), Failure> {
+        let socket = self.stream.hangup.socket();
+        loop {
+            match halves::send_some(connection, socket) {
+                Ok(true) => return Ok(()),
+                Ok(false) => self.talk.wait(Stage::Tls, socket, PollFlags::OUT)?,
+                Err(e) => return Err(Failure::new(Stage::Tls, &self.talk.whom, e)),
+            }
+        }
+    }
+}
+
+/// Leaves a connection whose handshake failed so that our alert is not destroyed by a reset: what
+/// the peer still sends is read for a moment.
+pub(super) fn part(mut stream: Stream) {
+    use std::time::{Duration, Instant};
+    let _ = stream.writer.finish();
+    let until = Instant::now() + Duration::from_millis(500);
+    let _ = stream.hangup.limit_waits(Some(Duration::from_millis(500)));
+    let mut rest = [0; 4096];
+    for _ in 0..16 {
+        match stream.reader.read(&mut rest) {
+            Ok(1..) if Instant::now() < until => {}
+            _ => return,
+        }
+    }
+}
+
+impl Broken {
+    /// As the failure it is; `finding` is what the judge of certificates has to say.
+    pub(super) fn failure(self, whom: &str, finding: Option<String>) -> Failure {
+        match self {
+            Broken::Off(failure) => failure,
+            Broken::Tls(error) => story::failure(&error, whom, finding),
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! Is this peer the one that was meant? Every verdict about a certificate is made here, with its
+//! reason in words a person can act on.
+//!
+//! The path to a root, dates and names are checked by webpki. One thing is more lenient: a
+//! certificate that stands itself in the file of trusted ones needs no further signature, even
+//! if it calls itself an authority, as those that `openssl req -x509` makes do.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore,
+    SignatureScheme,
+};
+
+use super::certificate::{Description, Sha256, sha256};
+
+/// Whom a client believes.
+#[derive(Debug, Clone)]
+pub(super) enum Trust {
+    /// The roots of the system; `None` where it has none.
+    System(Option<Arc<rustls_platform_verifier::Verifier>>),
+    /// The certificates of a file.
+    File(Anchors<dyn ServerCertVerifier>),
+    /// Nobody but the pinned.
+    PinsOnly,
+}
+
+/// The certificates of a file, and what checks the way to one of them.
+#[derive(Debug)]
+pub(super) struct Anchors<V: ?Sized> {
+    certificates: Arc<[CertificateDer<'static>]>,
+    path: Arc<V>,
+}
+
+impl<V: ?Sized> Clone for Anchors<V> {
+    fn clone(&self) -> Self {
+        Anchors { certificates: self.certificates.clone(), path: self.path.clone() }
+    }
+}
+
+impl Anchors<dyn ServerCertVerifier> {
+    /// Trust in these certificates, as a client.
+    pub(super) fn of_servers(
+        certificates: Vec<CertificateDer<'static>>,
+        provider: Arc<CryptoProvider>,
+    ) -> Result<Self, String> {
+        let roots = roots(&certificates)?;
+        let path = WebPkiServerVerifier::builder_with_provider(roots, provider).build();
+        let path = path.map_err(|e| e.to_string())?;
+        Ok(Anchors { certificates: certificates.into(), path })
+    }
+}
+
+impl Anchors<dyn ClientCertVerifier> {
+    /// Trust in these certificates, as a server; a client without one is welcome if `optional`.
+    pub(super) fn of_clients(
+        certificates: Vec<CertificateDer<'static>>,
+        optional: bool,
+        provider: Arc<CryptoProvider>,
+    ) -> Result<Self, String> {
+        let roots = roots(&certificates)?;
+        let builder = rustls::server::WebPkiClientVerifier::builder_with_provider(roots, provider);
+        let builder = if optional { builder.allow_unauthenticated() } else { builder };
+        let path = builder.build().map_err(|e| e.to_string())?;
+        Ok(Anchors { certificates: certificates.into(), path })
+    }
+}
+
+impl<V: ?Sized> Anchors<V> {
+    fn holds(&self, certificate: &CertificateDer<'_>) -> bool {
+        self.certificates.iter().any(|anchor| anchor == certificate)
+    }
+}
+
+fn roots(certificates: &[CertificateDer<'static>]) -> Result<Arc<RootCertStore>, String> {
+    let mut roots = RootCertStore::empty();
+    match roots.add_parsable_certificates(certificates.iter().cloned()) {
+        (0, _) => Err("no usable certificate in it".to_string()),
+        _ => Ok(Arc::new(roots)),
+    }
+}
+
+/// A client's judge of one server.
+#[derive(Debug)]
+pub(super) struct Judge {
+    pub(super) trust: Trust,
+    pub(super) pins: Vec<Sha256>,
+    /// Lets everything but a wrong pin pass, and remembers what would have failed.
+    pub(super) insecure: bool,
+    pub(super) provider: Arc<CryptoProvider>,
+    pub(super) finding: Mutex<Option<String>>,
+}
+
+impl Judge {
+    /// What was wrong, or would have been.
+    pub(super) fn finding(&self) -> Option<String> {
+        self.finding.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn found(&self, why: String) {
+        *self.finding.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+    }
+
+    fn path(
+        &self,
+        own: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        let unknown = || Err(Error::InvalidCertificate(CertificateError::UnknownIssuer));
+        match &self.trust {
+            Trust::PinsOnly => Ok(()),
+            Trust::System(None) => unknown(),
+            Trust::System(Some(system)) => {
+                system.verify_server_cert(own, others, name, ocsp, now).map(drop)
+            }
+            Trust::File(anchors) if anchors.holds(own) => {
+                dates(own, now)?;
+                verify_server_name(&ParsedCertificate::try_from(own)?, name)
+            }
+            Trust::File(anchors) => {
+                anchors.path.verify_server_cert(own, others, name, ocsp, now).map(drop)
+            }
+        }
+    }
+
+    fn pinned(&self, own: &CertificateDer<'_>) -> Result<(), Error> {
+        let print = sha256(own);
+        if self.pins.is_empty() || self.pins.contains(&print) {
+            return Ok(());
+        }
+        self.found(format!("the certificate is not the pinned one: its SHA-256 is {print}"));
+        Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
+    }
+}
+
+impl ServerCertVerifier for Judge {
+    fn verify_server_cert(
+        &self,
+        own: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        self.pinned(own)?;
+        match self.path(own, others, name, ocsp, now) {
+            Ok(()) => Ok(ServerCertVerified::assertion()),
+            Err(error) => {
+                self.found(why(&error, own, Some(name), matches!(self.trust, Trust::System(None))));
+                if self.insecure { Ok(ServerCertVerified::assertion()) } else { Err(error) }
+            }
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let known = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signed, known)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let known = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signed, known)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// A server's judge of its clients.
+#[derive(Debug)]
+pub(super) struct Doorkeeper(pub(super) Anchors<dyn ClientCertVerifier>);
+
+impl ClientCertVerifier for Doorkeeper {
+    fn client_auth_mandatory(&self) -> bool {
+        self.0.path.client_auth_mandatory()
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.0.path.root_hint_subjects()
+    }
+
+    fn verify_client_cert(
+        &self,
+        own: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        match self.0.holds(own) {
+            true => dates(own, now).map(|()| ClientCertVerified::assertion()),
+            false => self.0.path.verify_client_cert(own, others, now),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.0.path.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.0.path.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.path.supported_verify_schemes()
+    }
+}
+
+/// Whether now is within a certificate's own dates.
+fn dates(own: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
+    let bad = |error| Err(Error::InvalidCertificate(error));
+    let Some(told) = Description::of(own) else { return bad(CertificateError::BadEncoding) };
+    let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+    match told.window {
+        (from, _) if now < from => bad(CertificateError::NotValidYet),
+        (_, to) if now > to => bad(CertificateError::Expired),
+        _ => Ok(()),
+    }
+}
+
+/// Why a certificate is not accepted.
+pub(super) fn why(
+    error: &Error,
+    own: &CertificateDer<'_>,
+    name: Option<&ServerName<'_>>,
+    rootless: bool,
+) -> String {
+    let Error::InvalidCertificate(error) = error else { return error.to_string() };
+    let Some(told) = Description::of(own) else { return "not a certificate".to_string() };
+    use CertificateError as Bad;
+    match error {
+        Bad::Expired | Bad::ExpiredContext { .. } => {
+            format!("the certificate has expired: it was valid until {}", told.to)
+        }
+        Bad::NotValidYet | Bad::NotValidYetContext { .. } => {
+            format!("the certificate is not yet valid: it will be from {}", told.from)
+        }
+        Bad::NotValidForName | Bad::NotValidForNameContext { .. } => wrong_name(&told, name),
+        Bad::UnknownIssuer if told.is_self_signed() => {
+            format!("self-signed certificate ({}), which we have no reason to trust", told.subject)
+        }
+        Bad::UnknownIssuer if rootless => {
+            format!("unknown issuer ({}): this system has no trusted certificates", told.issuer)
+        }
+        Bad::UnknownIssuer => {
+            format!("unknown issuer: the certificate is signed by {}", told.issuer)
+        }
+        other if told.is_self_signed() => {
+            format!("self-signed certificate ({}): {other}", told.subject)
+        }
+        other => format!("the certificate is not accepted: {other}"),
+    }
+}
+
+fn wrong_name(told: &Description, name: Option<&ServerName<'_>>) -> String {
+    let wanted = name.map(|name| name.to_str()).unwrap_or_default();
+    let names = match (told.names.as_slice(), &told.common_name) {
+        ([], Some(name)) => format!("{name} (as a common name only, which no longer counts)"),
+        ([], None) => "no name at all".to_string(),
+        (names, _) => names.join(", "),
+    };
+    format!("wrong name: the certificate is for {names}, not for {wanted}")
+}

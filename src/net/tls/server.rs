@@ -1,0 +1,108 @@
+//! TLS towards callers.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::server::NoServerSessionStorage;
+use rustls::{Connection, KeyLogFile, ServerConfig, ServerConnection};
+
+use super::certificate::{self, Description, Identity, Sha256};
+use super::halves::{Intake, split};
+use super::handshake::{Opening, part};
+use super::judge::{Anchors, Doorkeeper};
+use super::{provider, story};
+use crate::failure::{Code, Failure, Stage};
+use crate::net::layer::{Handshake, Layer};
+use crate::net::stream::Stream;
+use crate::stop::earliest;
+
+/// How long a caller may take for its handshake, counted from its connection.
+const LIMIT: Duration = Duration::from_secs(10);
+
+const PLAIN_HINT: &str = "the caller must speak TLS on this port (sockit: --tls)";
+
+/// What a server wants.
+#[derive(Debug)]
+pub struct Plan {
+    /// Our certificate.
+    pub identity: Identity,
+    /// Protocols we speak.
+    pub alpn: Vec<Vec<u8>>,
+    /// Whose certificates callers must show.
+    pub client_ca: Option<PathBuf>,
+    /// Callers without a certificate are welcome nevertheless.
+    pub client_optional: bool,
+}
+
+/// TLS as a server.
+#[derive(Debug)]
+pub struct Server {
+    config: Arc<ServerConfig>,
+    /// SHA-256 of our certificate.
+    pub sha256: Sha256,
+}
+
+impl Server {
+    /// Makes everything ready that needs no caller.
+    ///
+    /// Fails at [`Stage::File`] with 26 for what cannot be read or does not go together.
+    pub fn new(plan: Plan) -> Result<Server, Failure> {
+        let provider = provider();
+        let sha256 = plan.identity.sha256();
+        let knows_callers = plan.client_ca.is_some();
+        let builder = ServerConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .map_err(|e| Failure::new(Stage::Tls, "", e))?;
+        let builder = match &plan.client_ca {
+            None => builder.with_no_client_auth(),
+            Some(path) => {
+                let found = certificate::read(path)?;
+                let anchors = Anchors::of_clients(found, plan.client_optional, provider)
+                    .map_err(|why| certificate::unreadable(path, &why))?;
+                builder.with_client_cert_verifier(Arc::new(Doorkeeper(anchors)))
+            }
+        };
+        let Identity { chain, key } = plan.identity;
+        let mut config = builder.with_single_cert(chain, key).map_err(|e| {
+            let why = format!("certificate and key do not go together: {e}");
+            Failure::new(Stage::File, "--cert", why)
+        })?;
+        config.alpn_protocols = plan.alpn;
+        config.key_log = Arc::new(KeyLogFile::new());
+        config.ignore_client_order = true;
+        // Nobody resumes a session here. A ticket that its receiver never reads would turn that
+        // receiver's close into a reset (tcp(7)), which can destroy its last words. Who has shown
+        // a certificate gets one all the same: it is the sign that the certificate was accepted.
+        config.send_tls13_tickets = usize::from(knows_callers);
+        if !knows_callers {
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+        }
+        Ok(Server { config: Arc::new(config), sha256 })
+    }
+}
+
+impl Layer for Server {
+    fn wrap(&self, mut stream: Stream, talk: &Handshake<'_>) -> Result<Stream, Failure> {
+        let until = earliest(talk.until, stream.facts.began.checked_add(LIMIT));
+        let talk = &Handshake { whom: talk.whom.clone(), until, limit: LIMIT, ..*talk };
+        let connection = ServerConnection::new(self.config.clone())
+            .map_err(|e| Failure::new(Stage::Tls, &talk.whom, e))?;
+        let mut connection = Connection::Server(connection);
+        let mut opening =
+            Opening { stream: &mut stream, talk, intake: Intake::new(), plain_hint: PLAIN_HINT };
+        let held = opening.complete(&mut connection);
+        let intake = opening.intake;
+        if let Err(broken) = held {
+            let failure = broken.failure(&talk.whom, None);
+            if failure.code != Code::Timeout {
+                part(stream);
+            }
+            return Err(failure);
+        }
+        story::tell(&connection, talk);
+        let caller = connection.peer_certificates().and_then(|chain| chain.first());
+        stream.facts.peer_name = caller.and_then(|own| Description::of(own)?.name());
+        Ok(split(stream, connection, intake))
+    }
+}
