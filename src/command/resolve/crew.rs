@@ -5,32 +5,22 @@
 //! always the first to run out: only that one is watched. Its worker is then left behind, and
 //! another takes its place.
 
-use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags};
 
 use super::answer::Answer;
-use crate::failure::{Code, Failure, Stage};
-use crate::net::resolve::STACK;
+use super::desk::{Desk, Source, Ticket, Time, Work};
+use crate::failure::{Failure, Stage};
 use crate::stop::{self, Reason, Stop, Wake};
 
-/// How many answers may wait behind one that is not there yet.
-const AHEAD: usize = 4096;
-/// How many distinct questions are remembered, so that one asked again costs nothing.
-const REMEMBERED: usize = 16_384;
 /// How many workers may be left behind at once; past that their places stay empty until the
 /// C library lets one of them go.
 const LEFT_BEHIND: usize = 1024;
-/// Where questions come from; an error ends the list.
-pub type Source = Box<dyn Iterator<Item = io::Result<String>> + Send>;
-/// How one is answered, until a moment.
-pub type Work = Box<dyn Fn(&str, Option<Instant>) -> Answer + Send + Sync>;
 
 /// What comes out next.
 pub enum Next {
@@ -46,53 +36,10 @@ pub enum Next {
     Unheard,
 }
 
-/// A question on its way.
-pub struct Ticket {
-    word: String,
-    begun: Instant,
-    answer: OnceLock<Answer>,
-}
-
-impl Ticket {
-    /// Its answer, once it has come out.
-    pub fn answer(&self) -> Option<&Answer> {
-        self.answer.get()
-    }
-}
-
-/// How much time a question has.
-#[derive(Debug, Clone, Copy)]
-pub struct Time {
-    /// Until its answer is to be there; `None` for as long as it takes.
-    pub limit: Option<Duration>,
-    /// What a worker that keeps to its time gets beyond it, to say what it knows.
-    pub grace: Duration,
-}
-
 /// The workers and what they share.
 pub struct Crew {
     desk: Arc<Desk>,
     bell: OwnedFd,
-}
-
-struct Desk {
-    source: Mutex<(Source, HashMap<String, Arc<Ticket>>)>,
-    line: Mutex<Line>,
-    room: Condvar,
-    waiting: AtomicBool,
-    rope: OwnedFd,
-    work: Work,
-    time: Time,
-    jobs: usize,
-    hired: AtomicUsize,
-    behind: AtomicUsize,
-}
-
-#[derive(Default)]
-struct Line {
-    tickets: VecDeque<Arc<Ticket>>,
-    ended: bool,
-    unreadable: Option<io::Error>,
 }
 
 impl Crew {
@@ -102,25 +49,14 @@ impl Crew {
     /// Fails when no thread or pipe can be had.
     pub fn start(source: Source, work: Work, jobs: usize, time: Time) -> io::Result<Crew> {
         let (bell, rope) = stop::bell()?;
-        let desk = Arc::new(Desk {
-            source: Mutex::new((source, HashMap::new())),
-            line: Mutex::default(),
-            room: Condvar::new(),
-            waiting: AtomicBool::new(false),
-            rope,
-            work,
-            time,
-            jobs: jobs.max(1),
-            hired: AtomicUsize::new(0),
-            behind: AtomicUsize::new(0),
-        });
+        let desk = Arc::new(Desk::new(source, work, jobs, time, rope));
         desk.hire()?;
         Ok(Crew { desk, bell })
     }
 
     /// The next answer if it is there already.
     pub fn ready(&self) -> Option<Next> {
-        let mut line = lock(&self.desk.line);
+        let mut line = self.desk.line();
         match line.tickets.front() {
             Some(first) if first.answer.get().is_some() => {
                 let first = line.tickets.pop_front()?;
@@ -151,16 +87,14 @@ impl Crew {
                 self.desk.waiting.store(false, Ordering::SeqCst);
                 return Ok(next);
             }
-            let due = lock(&self.desk.line).tickets.front().and_then(|first| self.due(first));
+            let due = self.desk.line().tickets.front().and_then(|first| self.due(first));
             let mut fds = [
                 PollFd::new(&self.bell, PollFlags::IN),
                 PollFd::from_borrowed_fd(out, PollFlags::empty()),
             ];
             match stop.wait_any(&mut fds, due)? {
                 Wake::Stopped(reason) => return Ok(Next::Stopped(reason)),
-                Wake::Ready(_) if !fds[1].revents().is_empty() => {
-                    return Ok(Next::Unheard);
-                }
+                Wake::Ready(_) if !fds[1].revents().is_empty() => return Ok(Next::Unheard),
                 Wake::Ready(_) => drain(&self.bell),
                 Wake::Late => (),
             }
@@ -189,110 +123,6 @@ impl Crew {
     }
 }
 
-impl Desk {
-    /// One more worker, if there is a place for it.
-    fn hire(self: &Arc<Desk>) -> io::Result<()> {
-        let place = |hired| (hired < self.jobs).then_some(hired + 1);
-        if self.hired.fetch_update(Ordering::SeqCst, Ordering::SeqCst, place).is_err() {
-            return Ok(());
-        }
-        let desk = self.clone();
-        let hired = thread::Builder::new().name("resolve".into()).stack_size(STACK);
-        hired.spawn(move || desk.serve()).map(drop).inspect_err(|_| {
-            self.hired.fetch_sub(1, Ordering::SeqCst);
-        })
-    }
-
-    fn serve(self: Arc<Desk>) {
-        while let Some(ticket) = self.take() {
-            // One worker is enough to go on; a second that cannot be had is no failure.
-            let _ = self.hire();
-            let until = self.time.limit.and_then(|limit| ticket.begun.checked_add(limit));
-            let answer = self.answer(&ticket.word, until);
-            let answer = answer.to(&ticket.word, ticket.begun.elapsed());
-            let late = ticket.answer.set(answer).is_err();
-            self.ring();
-            if late && !self.comes_back() {
-                return;
-            }
-        }
-        self.hired.fetch_sub(1, Ordering::SeqCst);
-    }
-
-    /// A panic costs its own question only.
-    fn answer(&self, word: &str, until: Option<Instant>) -> Answer {
-        let work = std::panic::AssertUnwindSafe(|| (self.work)(word, until));
-        std::panic::catch_unwind(work).unwrap_or_else(|_| {
-            let why = "the resolver's thread broke down";
-            Answer::failed(Failure::new(Stage::Resolve, word, why).with_code(Code::TryAgain))
-        })
-    }
-
-    /// Whether there is still a place for a worker that was left behind.
-    fn comes_back(&self) -> bool {
-        self.behind.fetch_sub(1, Ordering::SeqCst);
-        let place = |hired| (hired < self.jobs).then_some(hired + 1);
-        self.hired.fetch_update(Ordering::SeqCst, Ordering::SeqCst, place).is_ok()
-    }
-
-    /// The next question nobody has asked yet; repeated ones share the first one's answer.
-    fn take(&self) -> Option<Arc<Ticket>> {
-        let mut source = lock(&self.source);
-        loop {
-            let mut line = lock(&self.line);
-            while line.tickets.len() >= AHEAD {
-                line = self.room.wait(line).unwrap_or_else(PoisonError::into_inner);
-            }
-            if line.ended {
-                return None;
-            }
-            drop(line);
-            let (words, known) = &mut *source;
-            let word = match words.next() {
-                Some(Ok(word)) => word,
-                Some(Err(error)) => return self.end(Some(error)),
-                None => return self.end(None),
-            };
-            if let Some(known) = known.get(&word) {
-                self.enlist(known.clone());
-                continue;
-            }
-            let ticket = Ticket { word, begun: Instant::now(), answer: OnceLock::new() };
-            let ticket = Arc::new(ticket);
-            if known.len() < REMEMBERED {
-                known.insert(ticket.word.clone(), ticket.clone());
-            }
-            self.enlist(ticket.clone());
-            return Some(ticket);
-        }
-    }
-
-    fn enlist(&self, ticket: Arc<Ticket>) {
-        lock(&self.line).tickets.push_back(ticket);
-        self.ring();
-    }
-
-    fn end(&self, unreadable: Option<io::Error>) -> Option<Arc<Ticket>> {
-        let mut line = lock(&self.line);
-        line.ended = true;
-        line.unreadable = unreadable;
-        drop(line);
-        self.ring();
-        None
-    }
-
-    /// Wakes whoever waits for answers; nobody waits while answers are plenty.
-    fn ring(&self) {
-        if self.waiting.swap(false, Ordering::SeqCst) {
-            stop::ring(&self.rope);
-        }
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 fn drain(bell: &OwnedFd) {
     let mut rings = [0; 64];
     while matches!(rustix::io::read(bell, &mut rings), Ok(n) if n == rings.len()) {}
@@ -303,6 +133,9 @@ mod tests {
     use super::*;
     use crate::report::resolved::Resolved;
     use std::os::fd::AsFd;
+    use std::sync::atomic::AtomicUsize;
+    use std::thread;
+    use std::time::Duration;
 
     fn crew(words: &[&str], jobs: usize, limit: Duration, work: Work) -> Crew {
         let words: Vec<_> = words.iter().map(|word| Ok(word.to_string())).collect();
@@ -314,7 +147,7 @@ mod tests {
         let stop = Stop::new(Some(Instant::now() + Duration::from_secs(20))).unwrap();
         let mut told = Vec::new();
         while let Next::Answer(ticket) = crew.next(&stop, io::stdout().as_fd()).unwrap() {
-            let facts = &ticket.answer().unwrap().facts;
+            let facts = &ticket.answer.get().unwrap().facts;
             told.push((facts.name.clone(), facts.status));
         }
         told

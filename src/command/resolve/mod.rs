@@ -2,7 +2,10 @@
 
 mod answer;
 mod both;
+mod check;
 mod crew;
+mod desk;
+mod inquiry;
 mod list;
 mod plan;
 mod print;
@@ -27,7 +30,8 @@ use crate::flags::values::{self, Limit};
 use crate::net::dns::{self, Kind};
 use crate::report::Report;
 use crate::stop::Stop;
-use crew::{Crew, Next, Source, Time};
+use crew::{Crew, Next};
+use desk::{Source, Time};
 use plan::{Plan, Via};
 use print::Printer;
 
@@ -181,7 +185,7 @@ fn tell_all(
             }
         };
         match next {
-            Next::Answer(ticket) => ticket.answer().map_or(Ok(()), |a| printer.tell(a))?,
+            Next::Answer(ticket) => ticket.answer.get().map_or(Ok(()), |a| printer.tell(a))?,
             Next::Stopped(reason) => return Ok(printer.stopped(reason)),
             Next::Unreadable(error) => return Err(list::unreadable(list, error)),
             Next::Unheard => return Ok(Code::Done),

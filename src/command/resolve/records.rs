@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 
 use super::answer::{Answer, Note, record};
-use super::plan::{Absence, Answers, Inquiry, Plan, merged};
+use super::inquiry::{Inquiry, merged};
+use super::plan::{Absence, Answers, Plan};
 use super::question::Asked;
 use crate::failure::{Failure, Stage};
 use crate::net::dns::{self, Datum, Found, Kind, Question, Record, Told};

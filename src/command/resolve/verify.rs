@@ -4,17 +4,16 @@
 //! for an address without a name.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::answer::{Answer, Note, same, texts};
-use super::plan::{Absence, Answers, Inquiry, Plan, Via};
+use super::answer::Answer;
+use super::check::{Tried, check, confirmed};
+use super::inquiry::Inquiry;
+use super::plan::{Plan, Via};
 use super::question::Asked;
 use crate::failure::{Code, Failure, Stage};
-use crate::net::resolve::{self, Family, files, system};
+use crate::net::resolve::{files, system};
 use crate::report::resolved::{Check, Resolved, shown};
-
-/// The most a further name may take once one has confirmed the address.
-const AFTERTHOUGHT: Duration = Duration::from_secs(1);
 
 /// How strictly, and how far.
 #[derive(Debug, Clone, Copy)]
@@ -67,9 +66,6 @@ fn judge(inquiry: &Inquiry<'_>, word: &str, asked: &Asked, address: SocketAddr) 
         more.retain(|name| !names.contains(name));
         tried.extend(check(inquiry, &more, address));
     }
-    for Tried { check, .. } in &tried {
-        inquiry.note(Note::Step(step(check)));
-    }
     conclude(inquiry.plan, &original, tried)
 }
 
@@ -81,72 +77,6 @@ fn unasked(plan: &Plan, address: SocketAddr) -> bool {
 fn halfway(until: Option<Instant>) -> Option<Instant> {
     let now = Instant::now();
     until.map(|until| now + until.saturating_duration_since(now) / 2)
-}
-
-/// A name tried, and the failure where the resolver could not tell.
-struct Tried {
-    check: Check,
-    failure: Option<Failure>,
-}
-
-fn confirmed(tried: &[Tried]) -> bool {
-    tried.iter().any(|tried| tried.check.outcome == "confirmed")
-}
-
-/// Looks each name up again. They share the time, so that one silent server does not keep
-/// the others from being asked.
-fn check(inquiry: &Inquiry<'_>, names: &[String], address: SocketAddr) -> Vec<Tried> {
-    let mut tried: Vec<Tried> = Vec::new();
-    for (nth, name) in names.iter().enumerate() {
-        let sure = confirmed(&tried);
-        if sure && !inquiry.plan.verify.is_some_and(|rigour| rigour.thorough) {
-            break;
-        }
-        let now = Instant::now();
-        let share = inquiry.until.map(|until| {
-            let left = until.saturating_duration_since(now) / (names.len() - nth) as u32;
-            now + if sure { left.min(AFTERTHOUGHT) } else { left }
-        });
-        tried.push(check_one(&inquiry.within(share), name, address));
-    }
-    tried
-}
-
-fn check_one(inquiry: &Inquiry<'_>, name: &str, address: SocketAddr) -> Tried {
-    let check = |outcome, addresses: &[SocketAddr], cause: Option<String>| Check {
-        address: texts(&[address], false).concat(),
-        name: name.to_string(),
-        outcome,
-        addresses: texts(addresses, false),
-        cause,
-    };
-    if !matches!(system::numeric(name, Family::Any), Ok(None)) {
-        let why = "a name that is itself an address proves nothing";
-        return Tried { check: check("refused", &[], Some(why.into())), failure: None };
-    }
-    match forward(inquiry, name) {
-        Ok(list) if list.iter().any(|listed| same(listed, &address)) => {
-            Tried { check: check("confirmed", &list, None), failure: None }
-        }
-        Ok(list) => Tried { check: check("elsewhere", &list, None), failure: None },
-        Err(absence) => {
-            let cause = Some(absence.failure.cause());
-            let (outcome, failure) = match absence.failure.code {
-                Code::Resolve | Code::Usage => ("unresolved", None),
-                Code::Timeout => ("timeout", Some(absence.failure)),
-                Code::Protocol => ("lie", Some(absence.failure)),
-                _ => ("failing", Some(absence.failure)),
-            };
-            Tried { check: check(outcome, &[], cause), failure }
-        }
-    }
-}
-
-fn forward(inquiry: &Inquiry<'_>, name: &str) -> Answers<SocketAddr> {
-    match inquiry.plan.via {
-        Via::Dns => inquiry.dns_addresses(name),
-        _ => resolve::addresses(name, 0, Family::Any, inquiry.until).map_err(Absence::from),
-    }
 }
 
 /// One confirmation is enough; without it an unknown leaves all open; else the first name
@@ -221,12 +151,4 @@ fn together(verdicts: Vec<Verdict>) -> Answer {
     let verdict = (!sentences.is_empty()).then(|| sentences.join("\n"));
     answer.facts = Resolved { names: Some(names), checks: Some(checks), verdict, ..answer.facts };
     answer
-}
-
-fn step(check: &Check) -> String {
-    let list = check.addresses.join(", ");
-    match (&check.cause, check.outcome) {
-        (Some(cause), outcome) => format!("{}: {outcome}: {cause}", check.name),
-        (None, outcome) => format!("{}: {outcome}: {list}", check.name),
-    }
 }

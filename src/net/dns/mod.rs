@@ -6,6 +6,7 @@
 //! every way it can be wrong. No cache, no recursion of our own.
 
 mod ask;
+mod chain;
 mod lie;
 mod question;
 mod record;

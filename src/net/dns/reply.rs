@@ -1,17 +1,14 @@
 //! Bytes in, facts out: a reply is read whole or not at all, with no socket near.
 
 use domain::base::Message;
-use domain::base::iana::{Class, Opcode, OptRcode, Rcode, Rtype};
+use domain::base::iana::{Class, Opcode, Rcode};
 use domain::base::message::RecordSection;
 use domain::base::wire::ParseError;
 
+use super::chain::{related, sense};
 use super::lie::{Lie, Part, Stray};
-use super::question::{Kind, Question};
-use super::record::{Datum, Record, read_record};
-
-/// The most aliases followed from the name that was asked to the one that answers; resolvers
-/// commonly stop between 8 and 16.
-const MOST_ALIASES: usize = 16;
+use super::question::Question;
+use super::record::{Record, read_record};
 
 /// What a server told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,44 +132,6 @@ fn walk(
     Ok(())
 }
 
-/// The records that answer: the aliases from the name that was asked, in their order, then
-/// what the last of them has. What belongs to other names is no answer.
-fn related(all: Vec<Record>, question: &Question) -> Result<Vec<Record>, Lie> {
-    let cname = Kind(Rtype::CNAME);
-    let wanted = |record: &Record| match question.kind.0 {
-        Rtype::ANY => true,
-        _ => record.kind == question.kind,
-    };
-    let mut at = question.name.clone();
-    let mut records: Vec<Record> = Vec::new();
-    while !all.iter().any(|record| record.owner == at && wanted(record)) {
-        let alias = all.iter().find(|record| record.owner == at && record.kind == cname);
-        let Some(Record { datum: Datum::Name(next), .. }) = alias else { break };
-        if records.len() >= MOST_ALIASES || records.iter().any(|seen| seen.owner == at) {
-            return Err(Lie::Aliases);
-        }
-        records.extend(alias.cloned());
-        at = next.clone();
-    }
-    let none_ours = !all.is_empty() && all.iter().all(|record| record.owner != question.name);
-    records.extend(all.into_iter().filter(|record| record.owner == at && wanted(record)));
-    if none_ours {
-        return Err(Lie::Unrelated(question.kind));
-    }
-    Ok(records)
-}
-
-fn sense(code: OptRcode, records: &[Record], kind: Kind) -> Result<Found, Lie> {
-    let answered = records.iter().any(|record| kind.0 == Rtype::ANY || record.kind == kind);
-    match code {
-        OptRcode::NOERROR if answered => Ok(Found::Records),
-        OptRcode::NOERROR => Ok(Found::NoData),
-        OptRcode::NXDOMAIN if answered => Err(Lie::Contradiction),
-        OptRcode::NXDOMAIN => Ok(Found::NoName),
-        other => Ok(Found::Failing(other.to_string())),
-    }
-}
-
 fn broken(part: Part, nth: u16, error: ParseError) -> Lie {
     match error.to_string() {
         // The parser's word for a pointer that does not lead backwards.
@@ -187,6 +146,7 @@ fn broken(part: Part, nth: u16, error: ParseError) -> Lie {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::dns::Kind;
     use proptest::prelude::*;
 
     const ID: u16 = 0x1234;

@@ -1,0 +1,93 @@
+//! The names of an address looked up again: where does each one lead?
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::answer::{Note, same, texts};
+use super::inquiry::Inquiry;
+use super::plan::{Absence, Answers, Via};
+use crate::failure::{Code, Failure};
+use crate::net::resolve::{self, Family, system};
+use crate::report::resolved::Check;
+
+/// The most a further name may take once one has confirmed the address.
+const AFTERTHOUGHT: Duration = Duration::from_secs(1);
+
+/// A name tried, and the failure where the resolver could not tell.
+pub struct Tried {
+    /// What came of it.
+    pub check: Check,
+    /// Why that is not known.
+    pub failure: Option<Failure>,
+}
+
+/// Whether one of them leads back to the address.
+pub fn confirmed(tried: &[Tried]) -> bool {
+    tried.iter().any(|tried| tried.check.outcome == "confirmed")
+}
+
+/// Looks each name up again. They share the time, so that one silent server does not keep
+/// the others from being asked.
+pub fn check(inquiry: &Inquiry<'_>, names: &[String], address: SocketAddr) -> Vec<Tried> {
+    let mut tried: Vec<Tried> = Vec::new();
+    for (nth, name) in names.iter().enumerate() {
+        let sure = confirmed(&tried);
+        if sure && !inquiry.plan.verify.is_some_and(|rigour| rigour.thorough) {
+            break;
+        }
+        let now = Instant::now();
+        let share = inquiry.until.map(|until| {
+            let left = until.saturating_duration_since(now) / (names.len() - nth) as u32;
+            now + if sure { left.min(AFTERTHOUGHT) } else { left }
+        });
+        let one = check_one(&inquiry.within(share), name, address);
+        inquiry.note(Note::Step(step(&one.check)));
+        tried.push(one);
+    }
+    tried
+}
+
+fn check_one(inquiry: &Inquiry<'_>, name: &str, address: SocketAddr) -> Tried {
+    let check = |outcome, addresses: &[SocketAddr], cause: Option<String>| Check {
+        address: texts(&[address], false).concat(),
+        name: name.to_string(),
+        outcome,
+        addresses: texts(addresses, false),
+        cause,
+    };
+    if !matches!(system::numeric(name, Family::Any), Ok(None)) {
+        let why = "a name that is itself an address proves nothing";
+        return Tried { check: check("refused", &[], Some(why.into())), failure: None };
+    }
+    match forward(inquiry, name) {
+        Ok(list) if list.iter().any(|listed| same(listed, &address)) => {
+            Tried { check: check("confirmed", &list, None), failure: None }
+        }
+        Ok(list) => Tried { check: check("elsewhere", &list, None), failure: None },
+        Err(absence) => {
+            let cause = Some(absence.failure.cause());
+            let (outcome, failure) = match absence.failure.code {
+                Code::Resolve | Code::Usage => ("unresolved", None),
+                Code::Timeout => ("timeout", Some(absence.failure)),
+                Code::Protocol => ("lie", Some(absence.failure)),
+                _ => ("failing", Some(absence.failure)),
+            };
+            Tried { check: check(outcome, &[], cause), failure }
+        }
+    }
+}
+
+fn forward(inquiry: &Inquiry<'_>, name: &str) -> Answers<SocketAddr> {
+    match inquiry.plan.via {
+        Via::Dns => inquiry.dns_addresses(name),
+        _ => resolve::addresses(name, 0, Family::Any, inquiry.until).map_err(Absence::from),
+    }
+}
+
+fn step(check: &Check) -> String {
+    let list = check.addresses.join(", ");
+    match (&check.cause, check.outcome) {
+        (Some(cause), outcome) => format!("{}: {outcome}: {cause}", check.name),
+        (None, outcome) => format!("{}: {outcome}: {list}", check.name),
+    }
+}

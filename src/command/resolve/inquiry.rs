@@ -1,0 +1,172 @@
+//! One question under way: answered by the system, by DNS, or by both.
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use super::answer::{Answer, Note, same, texts, tuple};
+use super::both::both;
+use super::plan::{Answers, Plan, Via};
+use super::question::Asked;
+use super::services::services;
+use super::verify;
+use crate::failure::{Failure, Stage};
+use crate::net::resolve::{self, files, system};
+use crate::report::resolved::Resolved;
+
+/// One question under way.
+#[derive(Clone, Copy)]
+pub struct Inquiry<'a> {
+    /// How it is to be answered.
+    pub plan: &'a Plan,
+    /// Its deadline.
+    pub until: Option<Instant>,
+    /// What happened on the way.
+    pub notes: &'a RefCell<Vec<Note>>,
+}
+
+impl Inquiry<'_> {
+    /// Notes what happened on the way.
+    pub fn note(&self, note: Note) {
+        self.notes.borrow_mut().push(note);
+    }
+
+    /// The same question with another deadline.
+    pub fn within(&self, until: Option<Instant>) -> Self {
+        Inquiry { until, ..*self }
+    }
+
+    /// Its answer.
+    pub fn answer(&self, word: &str, asked: Asked) -> Answer {
+        let plan = self.plan;
+        match asked {
+            Asked::Service { word, proto } => services(&word, proto.as_deref()),
+            asked if plan.verify.is_some() => verify::answer(self, word, &asked),
+            asked if plan.kind.is_some() => self.typed(word, &asked),
+            Asked::Address(address) if plan.all && plan.via == Via::System => {
+                self.tuples(&system::figures(&address), 0).wanting(true)
+            }
+            Asked::Address(address) => self.reverse(word, address).wanting(false),
+            Asked::Host { name, port } => self.forward(&name, port.as_deref()).wanting(true),
+        }
+    }
+
+    fn forward(&self, name: &str, port: Option<&str>) -> Answer {
+        let number = match port.map_or(Ok(0), |port| resolve::port(port, "tcp")) {
+            Ok(number) => number,
+            Err(failure) => return Answer::failed(failure),
+        };
+        if self.plan.all {
+            return match self.plan.via {
+                Via::Dns => self.records_of_host(name),
+                _ => self.tuples(name, number),
+            };
+        }
+        let told = |found: Vec<SocketAddr>| {
+            let found: Vec<_> = found.into_iter().map(|address| at(address, number)).collect();
+            texts(&found, port.is_some())
+        };
+        if self.plan.via == Via::Both {
+            let views = (self.system_addresses(name), self.dns_addresses(name));
+            return both(name, views, same, told).into_addresses();
+        }
+        match self.addresses(name) {
+            Ok(found) => {
+                Answer::ok(Resolved { addresses: Some(told(found)), ..Resolved::default() })
+            }
+            Err(absence) => absence.answer(),
+        }
+    }
+
+    /// The addresses of a name by whoever is asked.
+    pub fn addresses(&self, name: &str) -> Answers<SocketAddr> {
+        match self.plan.via {
+            Via::Dns => self.dns_addresses(name),
+            _ => self.system_addresses(name),
+        }
+    }
+
+    fn system_addresses(&self, name: &str) -> Answers<SocketAddr> {
+        let found = system::addresses(name, self.plan.family)?;
+        self.note(Note::Step(format!("the system gives {name} {} addresses", found.len())));
+        Ok(found)
+    }
+
+    fn tuples(&self, name: &str, port: u16) -> Answer {
+        let found = match system::tuples(name, Some(&port.to_string()), self.plan.family) {
+            Ok(found) => found,
+            Err(failure) => return Answer::failed(failure),
+        };
+        let addresses: Vec<SocketAddr> = found.iter().map(|info| info.sockaddr).collect();
+        let mut addresses = texts(&addresses, false);
+        addresses.dedup();
+        let tuples = Some(found.into_iter().map(tuple).collect());
+        Answer::ok(Resolved { addresses: Some(addresses), tuples, ..Resolved::default() })
+    }
+
+    fn reverse(&self, word: &str, address: SocketAddr) -> Answer {
+        if self.plan.via == Via::Both {
+            let views = (self.system_names(word, address), self.dns_names(address));
+            let same = |a: &String, b: &String| a.eq_ignore_ascii_case(b);
+            return both(word, views, same, |names| names).into_names();
+        }
+        match self.names(word, address) {
+            Ok(names) => Answer::ok(Resolved { names: Some(names), ..Resolved::default() }),
+            Err(absence) => absence.answer(),
+        }
+    }
+
+    /// The names of an address. The C library gives one at most, and takes some failures of a
+    /// server (FORMERR) for an absence; so where the hosts file has no say, DNS is asked for
+    /// all of them.
+    pub fn names(&self, word: &str, address: SocketAddr) -> Answers<String> {
+        if self.plan.via == Via::Dns {
+            return self.dns_names(address);
+        }
+        let first = self.system_names(word, address);
+        if files::lists(address.ip()) || !files::ask_dns() {
+            return first;
+        }
+        match first {
+            Err(absence) if absence.is_certain() => match self.dns_names(address) {
+                Err(unknown) if unknown.is_certain() => Err(absence),
+                told => told,
+            },
+            Ok(names) => Ok(merged(names, self.further_names(address))),
+            failing => failing,
+        }
+    }
+
+    /// The names DNS adds to one that is known already; that it cannot tell is no failure.
+    pub fn further_names(&self, address: SocketAddr) -> Vec<String> {
+        self.dns_names(address).unwrap_or_else(|absence| {
+            self.note(Note::Step(format!("no further names: {}", absence.failure)));
+            Vec::new()
+        })
+    }
+
+    fn system_names(&self, word: &str, address: SocketAddr) -> Answers<String> {
+        match system::name(address)? {
+            Some(name) => {
+                self.note(Note::Step(format!("the system names {word} {name}")));
+                Ok(vec![name])
+            }
+            None => Err(Failure::new(Stage::Resolve, word, "the address has no name").into()),
+        }
+    }
+}
+
+fn at(mut address: SocketAddr, port: u16) -> SocketAddr {
+    address.set_port(port);
+    address
+}
+
+/// `names` and what `more` adds to them; names are equal in any case of letters.
+pub fn merged(mut names: Vec<String>, more: Vec<String>) -> Vec<String> {
+    for name in more {
+        if !names.iter().any(|known| known.eq_ignore_ascii_case(&name)) {
+            names.push(name);
+        }
+    }
+    names
+}

@@ -1,0 +1,51 @@
+//! Which records of a reply answer the question, and what that means.
+
+use domain::base::iana::{OptRcode, Rtype};
+
+use super::lie::Lie;
+use super::question::{Kind, Question};
+use super::record::{Datum, Record};
+use super::reply::Found;
+
+/// The most aliases followed from the name that was asked to the one that answers; resolvers
+/// commonly stop between 8 and 16.
+const MOST_ALIASES: usize = 16;
+
+/// The records that answer: the aliases from the name that was asked, in their order, then
+/// what the last of them has. What belongs to other names is no answer.
+pub(super) fn related(all: Vec<Record>, question: &Question) -> Result<Vec<Record>, Lie> {
+    let cname = Kind(Rtype::CNAME);
+    let wanted = |record: &Record| match question.kind.0 {
+        Rtype::ANY => true,
+        _ => record.kind == question.kind,
+    };
+    let mut at = question.name.clone();
+    let mut records: Vec<Record> = Vec::new();
+    while !all.iter().any(|record| record.owner == at && wanted(record)) {
+        let alias = all.iter().find(|record| record.owner == at && record.kind == cname);
+        let Some(Record { datum: Datum::Name(next), .. }) = alias else { break };
+        if records.len() >= MOST_ALIASES || records.iter().any(|seen| seen.owner == at) {
+            return Err(Lie::Aliases);
+        }
+        records.extend(alias.cloned());
+        at = next.clone();
+    }
+    let none_ours = !all.is_empty() && all.iter().all(|record| record.owner != question.name);
+    records.extend(all.into_iter().filter(|record| record.owner == at && wanted(record)));
+    if none_ours {
+        return Err(Lie::Unrelated(question.kind));
+    }
+    Ok(records)
+}
+
+/// What a response code and the records that answer mean together.
+pub(super) fn sense(code: OptRcode, records: &[Record], kind: Kind) -> Result<Found, Lie> {
+    let answered = records.iter().any(|record| kind.0 == Rtype::ANY || record.kind == kind);
+    match code {
+        OptRcode::NOERROR if answered => Ok(Found::Records),
+        OptRcode::NOERROR => Ok(Found::NoData),
+        OptRcode::NXDOMAIN if answered => Err(Lie::Contradiction),
+        OptRcode::NXDOMAIN => Ok(Found::NoName),
+        other => Ok(Found::Failing(other.to_string())),
+    }
+}
