@@ -4,7 +4,9 @@ use clap::Args;
 
 use super::dial::Families;
 use super::socket::Socket;
-use crate::net::listen::Bind;
+use crate::failure::Failure;
+use crate::net::inherit::{Wanted, passed_socket};
+use crate::net::listen::{Bind, Listener};
 
 /// Flags of every server on an internet address.
 #[derive(Debug, Args)]
@@ -28,6 +30,17 @@ pub struct Binding {
 }
 
 impl Binding {
+    /// The socket that a service manager passed to us, or one bound as these flags ask, with up
+    /// to `backlog` callers waiting.
+    ///
+    /// Fails as [`Bind::listen`] and [`passed_socket`] do.
+    pub fn listener(&self, backlog: i32) -> Result<Listener, Failure> {
+        match passed_socket(Wanted { name: "tcp-server", inet: true, stream: true })? {
+            Some(socket) => Listener::passed(socket),
+            None => self.bind().listen(backlog),
+        }
+    }
+
     /// Where these flags ask to wait.
     pub fn bind(&self) -> Bind {
         Bind {

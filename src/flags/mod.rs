@@ -3,6 +3,7 @@
 pub mod answering;
 pub mod bind;
 pub mod dial;
+pub mod identity;
 pub mod output;
 pub mod run;
 pub mod script;

@@ -66,6 +66,8 @@ pub trait Host: Send + Sync + 'static {
     fn lost(&self, failure: Failure);
     /// Hears of something that concerns the accepting itself, once per spell of trouble.
     fn trouble(&self, message: String);
+    /// Hears that no more callers are let in, before those who are in are seen out.
+    fn stopping(&self) {}
 }
 
 /// How accepting came to its end.
@@ -111,6 +113,9 @@ impl Reception {
     /// listener itself is broken.
     pub fn run(mut self, stop: &Stop) -> Result<End, Failure> {
         let ended = self.accept_all(stop);
+        if matches!(ended, Ok(Some(_))) {
+            self.host.stopping();
+        }
         let Reception { listener, limits, live, host: _host, .. } = self;
         // From here on further callers are refused, not left waiting.
         drop(listener);

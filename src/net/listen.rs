@@ -35,6 +35,17 @@ pub struct Listener {
     pub claim: Option<Claim>,
 }
 
+impl Listener {
+    /// A listening socket that was passed to us.
+    ///
+    /// Fails at [`Stage::Listen`] when it has no address.
+    pub fn passed(socket: Socket) -> Result<Listener, Failure> {
+        let local = socket.local_addr();
+        let local = local.map_err(|e| Failure::new(Stage::Listen, "LISTEN_FDS", e))?;
+        Ok(Listener { local: Address::from(&local), socket, claim: None })
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Proto {
     Tcp,

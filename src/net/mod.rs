@@ -7,10 +7,13 @@
 pub mod accept;
 pub mod address;
 pub mod admit;
+pub mod child;
 pub mod datagram;
 pub mod dial;
 pub mod dns;
 pub mod endpoint;
+pub mod identity;
+pub mod inherit;
 mod kernel;
 pub mod layer;
 pub mod listen;

@@ -1,0 +1,27 @@
+//! Whose process a server is once it listens.
+
+use clap::Args;
+
+use crate::failure::Failure;
+use crate::net::identity;
+
+/// Flags of servers that are started as root for their port.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Identity")]
+pub struct Identity {
+    /// Become this user once the port is ours (name or number)
+    #[arg(long, value_name = "USER", value_hint = clap::ValueHint::Username)]
+    pub user: Option<String>,
+    /// Become this group (name or number) [the user's own]
+    #[arg(long, value_name = "GROUP")]
+    pub group: Option<String>,
+}
+
+impl Identity {
+    /// Becomes who these flags say.
+    ///
+    /// Fails as [`identity::assume`] does.
+    pub fn assume(&self) -> Result<(), Failure> {
+        identity::assume(self.user.as_deref(), self.group.as_deref())
+    }
+}

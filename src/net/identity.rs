@@ -1,0 +1,155 @@
+//! Whose process this is, once the port is ours: a server that had to be root for its port need
+//! not stay root.
+#![allow(unsafe_code)] // the C library keeps the user database, and changes all threads at once
+
+use std::ffi::{CStr, CString};
+use std::io;
+use std::mem::MaybeUninit;
+use std::ptr;
+
+use crate::failure::{Failure, Stage};
+
+/// Room for an entry of the user or group database; larger ones get more, up to the second.
+const ROOM: (usize, usize) = (4 << 10, 1 << 20);
+
+/// Becomes `user` and `group`, each a name or a number, for good. A user alone brings its own
+/// groups; a group alone, or with a user's number, is the only one.
+///
+/// Fails at [`Stage::Bind`]: with code 2 for a name that is not known, with 45 when we may not.
+pub fn assume(user: Option<&str>, group: Option<&str>) -> Result<(), Failure> {
+    let user = user.map(|name| find_user(name).map_err(|e| unknown("--user", name, e)));
+    let user = user.transpose()?;
+    let group = group.map(|name| find_group(name).map_err(|e| unknown("--group", name, e)));
+    let gid = group.transpose()?.or(user.as_ref().and_then(|user| user.gid));
+    if is_us(user.as_ref().map(|user| user.uid), gid) {
+        return Ok(());
+    }
+    let refused = |flag| move |e| Failure::new(Stage::Bind, flag, e);
+    set_groups(user.as_ref(), gid).map_err(refused("--group"))?;
+    match user {
+        Some(user) => set_user(user.uid).map_err(refused("--user")),
+        None => Ok(()),
+    }
+}
+
+struct User {
+    uid: libc::uid_t,
+    /// Its own group, where the database knows it.
+    gid: Option<libc::gid_t>,
+    name: Option<CString>,
+}
+
+fn unknown(flag: &str, name: &str, e: io::Error) -> Failure {
+    let why = match e.kind() {
+        io::ErrorKind::NotFound => "not known".to_string(),
+        _ => crate::failure::words(&e),
+    };
+    Failure::usage(Stage::Bind, format!("{flag} {name}"), why)
+}
+
+fn is_us(uid: Option<libc::uid_t>, gid: Option<libc::gid_t>) -> bool {
+    let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    uid.is_none_or(|uid| uid == user) && gid.is_none_or(|gid| gid == group)
+}
+
+fn find_user(word: &str) -> io::Result<User> {
+    if let Ok(uid) = word.parse() {
+        return Ok(User { uid, gid: None, name: None });
+    }
+    let name = CString::new(word)?;
+    let (uid, gid) = look_up(|room| {
+        let mut entry = MaybeUninit::<libc::passwd>::uninit();
+        let mut found = ptr::null_mut();
+        // SAFETY: all pointers are to live memory of the sizes given; `entry` is only read where
+        // the call says that it has filled it.
+        unsafe {
+            let (room, size) = (room.as_mut_ptr().cast(), room.len());
+            match libc::getpwnam_r(name.as_ptr(), entry.as_mut_ptr(), room, size, &mut found) {
+                0 if found.is_null() => Err(libc::ENOENT),
+                0 => Ok((entry.assume_init_ref().pw_uid, entry.assume_init_ref().pw_gid)),
+                error => Err(error),
+            }
+        }
+    })?;
+    Ok(User { uid, gid: Some(gid), name: Some(name) })
+}
+
+fn find_group(word: &str) -> io::Result<libc::gid_t> {
+    if let Ok(gid) = word.parse() {
+        return Ok(gid);
+    }
+    let name = CString::new(word)?;
+    look_up(|room| {
+        let mut entry = MaybeUninit::<libc::group>::uninit();
+        let mut found = ptr::null_mut();
+        // SAFETY: as in `find_user`.
+        unsafe {
+            let (room, size) = (room.as_mut_ptr().cast(), room.len());
+            match libc::getgrnam_r(name.as_ptr(), entry.as_mut_ptr(), room, size, &mut found) {
+                0 if found.is_null() => Err(libc::ENOENT),
+                0 => Ok(entry.assume_init_ref().gr_gid),
+                error => Err(error),
+            }
+        }
+    })
+}
+
+/// Asks the database, with more room as long as it wants more.
+fn look_up<T>(ask: impl Fn(&mut [u8]) -> Result<T, i32>) -> io::Result<T> {
+    let mut size = ROOM.0;
+    loop {
+        match ask(&mut vec![0; size]) {
+            Err(libc::ERANGE) if size < ROOM.1 => size *= 4,
+            done => return done.map_err(io::Error::from_raw_os_error),
+        }
+    }
+}
+
+fn set_groups(user: Option<&User>, gid: Option<libc::gid_t>) -> io::Result<()> {
+    let Some(gid) = gid else { return Ok(()) };
+    let name: Option<&CStr> = user.and_then(|user| user.name.as_deref());
+    // SAFETY: the name is a C string and the list has the one element that is counted.
+    unsafe {
+        done(match name {
+            Some(name) => libc::initgroups(name.as_ptr(), gid as _),
+            None => libc::setgroups(1, &gid),
+        })?;
+        done(libc::setgid(gid))
+    }
+}
+
+fn set_user(uid: libc::uid_t) -> io::Result<()> {
+    // SAFETY: a plain call; for root it sets the real, effective and saved user (setuid(2)).
+    unsafe { done(libc::setuid(uid)) }
+}
+
+fn done(status: libc::c_int) -> io::Result<()> {
+    if status == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::Code;
+
+    #[test]
+    fn names_and_numbers_are_found() {
+        assert_eq!(find_user("root").unwrap().uid, 0);
+        assert_eq!(find_user("12345").unwrap().uid, 12345);
+        assert_eq!(find_group("root").unwrap(), 0);
+    }
+
+    #[test]
+    fn an_unknown_name_is_a_usage_error() {
+        for (user, group) in [(Some("no-such-user"), None), (None, Some("no-such-group"))] {
+            assert_eq!(assume(user, group).unwrap_err().code, Code::Usage);
+        }
+    }
+
+    #[test]
+    fn to_stay_who_we_are_is_always_allowed() {
+        let uid = rustix::process::geteuid().as_raw().to_string();
+        assert!(assume(Some(&uid), None).is_ok());
+        assert!(assume(None, None).is_ok());
+    }
+}
