@@ -5,6 +5,7 @@ use super::hosting::{self, Plan};
 use super::usage;
 use crate::failure::Code;
 use crate::flags::bind::Binding;
+use crate::flags::identity::Identity;
 use crate::flags::run;
 use crate::flags::serve::Serving;
 use crate::flags::tls::{self, ServerTls};
@@ -29,6 +30,9 @@ pub struct Args {
     /// Behind what
     #[command(flatten)]
     pub tls: ServerTls,
+    /// As whom
+    #[command(flatten)]
+    pub identity: Identity,
 }
 
 impl Args {
@@ -38,7 +42,8 @@ impl Args {
         let mut limits = self.serving.limits()?;
         let tls = self.tls.serving(&self.binding.host)?;
         let service = self.choice.service(&mut limits)?;
-        let listener = self.binding.bind().listen(self.serving.backlog)?;
+        let listener = self.binding.listener(self.serving.backlog)?;
+        self.identity.assume()?;
         if self.binding.print_port {
             print_port(&listener.local)?;
         }

@@ -5,9 +5,12 @@ use std::ffi::OsString;
 use super::hosting::choice::Choice;
 use super::hosting::{self, Plan};
 use super::usage;
-use crate::failure::Code;
+use crate::failure::{Code, Failure};
+use crate::flags::identity::Identity;
 use crate::flags::run;
 use crate::flags::serve::Serving;
+use crate::net::inherit::{Wanted, passed_socket};
+use crate::net::listen::Listener;
 use crate::net::unix::{Name, listen};
 use crate::report::Report;
 
@@ -27,6 +30,9 @@ pub struct Args {
     /// For whom
     #[command(flatten)]
     pub serving: Serving,
+    /// As whom
+    #[command(flatten)]
+    pub identity: Identity,
 }
 
 impl Args {
@@ -35,9 +41,18 @@ impl Args {
         let stop = run::stop(self.serving.timeout.0)?;
         let mut limits = self.serving.limits()?;
         let service = self.choice.service(&mut limits)?;
-        let listener = listen(&Name::read(&self.path), self.mode, self.serving.backlog)?;
+        let listener = self.listener()?;
+        self.identity.assume()?;
         let plan = Plan { listener, limits, service, layer: None, layer_stack: 0 };
         Ok(hosting::serve(plan, report, &stop)?)
+    }
+
+    /// The socket that a service manager passed to us, or one at the path.
+    fn listener(&self) -> Result<Listener, Failure> {
+        match passed_socket(Wanted { name: "unix-server", inet: false, stream: true })? {
+            Some(socket) => Listener::passed(socket),
+            None => listen(&Name::read(&self.path), self.mode, self.serving.backlog),
+        }
     }
 }
 

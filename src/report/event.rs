@@ -140,6 +140,9 @@ pub struct Closed {
     /// A service's child: its exit status, 128 + N for signal N.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exit_status: Option<i32>,
+    /// The file that what came was saved in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub saved: Option<String>,
     /// Whether a server tells it (by default) or a client (under `-v`); not in JSON.
     #[serde(skip)]
     pub role: Role,

@@ -66,7 +66,9 @@ fn closed(c: &Closed) -> String {
     };
     let carried = format!("{} bytes in, {} bytes out, {:.3} s", c.bytes_in, c.bytes_out, c.seconds);
     let status = c.exit_status.map(|s| format!(", exit status {s}")).unwrap_or_default();
-    format!("{whom} {carried}, ended by {}{status}", c.ended_by.word())
+    let saved = c.saved.as_ref().map(|path| format!(", saved as {}", escape(path)));
+    let saved = saved.unwrap_or_default();
+    format!("{whom} {carried}, ended by {}{status}{saved}", c.ended_by.word())
 }
 
 fn stats(s: &Stats) -> String {

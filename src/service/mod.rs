@@ -2,6 +2,8 @@
 //! socket: it has a [`Guest`], which receives, sends and takes leave.
 
 pub mod echo;
+pub mod exec;
+pub mod file;
 pub mod framing;
 pub mod guest;
 pub mod pipe;
@@ -15,17 +17,19 @@ pub use guest::Guest;
 use crate::net::stream::Ending;
 
 /// How a service's conversation came to its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ended {
     /// Who or what ended it.
     pub by: Ending,
     /// The exit status of the program that served (exec).
     pub exit_status: Option<i32>,
+    /// The file that what came was saved in (file).
+    pub saved: Option<String>,
 }
 
 impl From<Ending> for Ended {
     fn from(by: Ending) -> Ended {
-        Ended { by, exit_status: None }
+        Ended { by, exit_status: None, saved: None }
     }
 }
 
@@ -40,4 +44,7 @@ pub trait Service: Send + Sync + 'static {
     fn stack(&self) -> usize {
         64 << 10
     }
+
+    /// The run is over: lets go of whatever outlives its connections.
+    fn close(&self) {}
 }

@@ -10,9 +10,12 @@ mod peer;
 mod running;
 mod sockit;
 
+mod activation;
 mod crowds;
 mod endings;
+mod exec;
 mod exit_codes;
+mod files;
 mod help;
 #[cfg(feature = "http")]
 mod http_fuzz;

@@ -84,6 +84,7 @@ fn closed(talked: &Talked, facts: &Facts) -> Event {
         peer: facts.peer.to_string(),
         ended_by: talked.by,
         exit_status: None,
+        saved: None,
         role: Role::Client,
     })
 }

@@ -2,6 +2,8 @@
 
 use clap::{Args, ValueEnum};
 
+use super::files::Files;
+use super::running::Running;
 use super::wording::Wording;
 use crate::failure::{Failure, Stage};
 use crate::net::accept::Limits;
@@ -26,6 +28,10 @@ pub enum Name {
     Reply,
     /// Joined to our stdin and stdout, one at a time (nc -l)
     Pipe,
+    /// A file to each (--file), or from each (--save)
+    File,
+    /// A program for each (--exec, --sh)
+    Exec,
     /// Takes everything, answers nothing (RFC 863)
     Discard,
     /// Printable characters without end (RFC 864)
@@ -39,6 +45,12 @@ pub struct Choice {
     /// What is done with each connection [hello]
     #[arg(short, long, value_name = "NAME")]
     pub service: Option<Name>,
+    /// Which file
+    #[command(flatten)]
+    pub files: Files,
+    /// Which program
+    #[command(flatten)]
+    pub running: Running,
     /// What is said
     #[command(flatten)]
     pub wording: Wording,
@@ -47,34 +59,39 @@ pub struct Choice {
 impl Choice {
     /// The service these flags ask for; one that needs other limits changes them.
     ///
-    /// Fails with code 2 on flags that do not go together.
+    /// Fails with code 2 on flags that do not go together, with 26 or 23 when a program or file
+    /// that is named cannot be used.
     pub fn service(&self, limits: &mut Limits) -> Result<Box<dyn Service>, Failure> {
+        let name = self.name();
+        self.refuse_foreign(name)?;
         let words = &self.wording;
-        Ok(match self.name() {
+        Ok(match name {
             Name::Hello => Box::new(words.service(Script::hello())?),
             Name::Time => Box::new(words.service(Script::time())?),
             Name::Ack => Box::new(words.service(Script::ack())?),
             Name::Reply => Box::new(words.service(self.bare_reply())?),
-            wordless => {
-                refuse_words(wordless, words)?;
-                match wordless {
-                    Name::Pipe => {
-                        // Our stdin and stdout are one pair: the next caller waits.
-                        limits.at_once = 1;
-                        Box::new(Pipe::new(limits.idle.take()))
-                    }
-                    Name::Discard => Box::new(Discard),
-                    Name::Chargen => Box::new(Chargen::default()),
-                    _ => Box::new(Echo),
-                }
+            Name::Echo => Box::new(Echo),
+            Name::Discard => Box::new(Discard),
+            Name::Chargen => Box::new(Chargen::default()),
+            Name::File => self.files.service()?,
+            Name::Exec => Box::new(self.running.service(limits.grace)?),
+            Name::Pipe => {
+                // Our stdin and stdout are one pair: the next caller waits.
+                limits.at_once = 1;
+                Box::new(Pipe::new(limits.idle.take()))
             }
         })
     }
 
     /// The service that is named, or implied by the flag that only it has.
     fn name(&self) -> Name {
-        let implied = self.wording.greeting.is_some() || self.wording.reply.is_some();
-        self.service.unwrap_or(if implied { Name::Reply } else { Name::Hello })
+        let talks = self.wording.greeting.is_some() || self.wording.reply.is_some();
+        self.service.unwrap_or(match () {
+            () if self.files.first_given().is_some() => Name::File,
+            () if self.running.first_given().is_some() => Name::Exec,
+            () if talks => Name::Reply,
+            () => Name::Hello,
+        })
     }
 
     /// `--service reply` and not a word about what to say.
@@ -84,12 +101,18 @@ impl Choice {
             _ => Script::default(),
         }
     }
-}
 
-/// A flag that would have no effect is a mistake worth telling.
-fn refuse_words(name: Name, words: &Wording) -> Result<(), Failure> {
-    let Some(flag) = words.first_given() else { return Ok(()) };
-    let name = name.to_possible_value().map(|value| value.get_name().to_string());
-    let why = format!("means nothing to the service {}", name.unwrap_or_default());
-    Err(Failure::usage(Stage::Send, flag, why))
+    /// A flag that would have no effect is a mistake worth telling.
+    fn refuse_foreign(&self, name: Name) -> Result<(), Failure> {
+        let talks = matches!(name, Name::Hello | Name::Time | Name::Ack | Name::Reply);
+        let foreign = [
+            self.wording.first_given().filter(|_| !talks),
+            self.files.first_given().filter(|_| name != Name::File),
+            self.running.first_given().filter(|_| name != Name::Exec),
+        ];
+        let Some(flag) = foreign.into_iter().flatten().next() else { return Ok(()) };
+        let name = name.to_possible_value().map(|value| value.get_name().to_string());
+        let why = format!("means nothing to the service {}", name.unwrap_or_default());
+        Err(Failure::usage(Stage::File, flag, why))
+    }
 }

@@ -3,6 +3,8 @@
 //! listen.
 
 pub mod choice;
+pub mod files;
+pub mod running;
 pub mod wording;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::failure::{Code, Failure, Stage};
 use crate::net::accept::{Caller, End, Host, Limits, Reception};
+use crate::net::inherit;
 use crate::net::layer::{Handshake, Layer};
 use crate::net::listen::Listener;
 use crate::net::live::{Drained, Mood};
@@ -52,7 +55,10 @@ pub fn serve(mut plan: Plan, report: &Report, stop: &Stop) -> Result<Code, Failu
     let local = plan.listener.local.to_string();
     report.tell(&Event::Listening { local, what: "connection" });
     let reception = Reception::new(plan.listener, plan.limits, stack, rooms.clone())?;
-    match reception.run(stop)? {
+    inherit::tell_ready();
+    let ended = reception.run(stop);
+    rooms.service.close();
+    match ended? {
         End::Served if single => rooms.outcome(),
         End::Served => Ok(Code::Done),
         End::Stopped(reason, drained) => Ok(stopped(reason, drained, report)),
@@ -103,6 +109,7 @@ impl Drop for Farewell<'_> {
             peer: self.facts.peer.to_string(),
             ended_by: self.ended.by,
             exit_status: self.ended.exit_status,
+            saved: self.ended.saved.take(),
             role: Role::Server,
         }));
     }
@@ -144,6 +151,10 @@ impl Host for Rooms {
 
     fn trouble(&self, message: String) {
         self.report.warn(None, message);
+    }
+
+    fn stopping(&self) {
+        inherit::tell_stopping();
     }
 }
 

@@ -1,0 +1,68 @@
+//! The flags that name a program to run.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::failure::{Failure, Stage};
+use crate::net::child::Program;
+use crate::service::exec::Exec;
+
+/// Flags of the service exec.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Programs (exec)")]
+pub struct Running {
+    /// Run this for each connection, without a shell; alone, it is the service
+    ///
+    /// Words are split as a shell would, and nothing else is done to them. The connection is the
+    /// program's stdin and stdout, our stderr is its stderr; PROTO, TCPREMOTEIP, TCPREMOTEPORT,
+    /// TCPLOCALIP, TCPLOCALPORT and TCPLOCALHOST tell it who calls (for Unix sockets UNIXREMOTEPID,
+    /// UNIXREMOTEUID, UNIXREMOTEGID; under TLS TLSREMOTENAME).
+    #[arg(long, value_name = "COMMAND", conflicts_with = "sh", value_hint = clap::ValueHint::CommandString)]
+    pub exec: Option<String>,
+    /// Run this for each connection in /bin/sh; alone, it is the service
+    #[arg(long, value_name = "COMMAND", value_hint = clap::ValueHint::CommandString)]
+    pub sh: Option<String>,
+    /// Let programs gain privileges (setuid bits are ignored otherwise)
+    #[arg(long)]
+    pub allow_new_privileges: bool,
+}
+
+impl Running {
+    /// The first of these flags that was given.
+    pub fn first_given(&self) -> Option<&'static str> {
+        let exec = self.exec.as_ref().map(|_| "--exec");
+        exec.or(self.sh.as_ref().map(|_| "--sh"))
+    }
+
+    /// The program that is named.
+    ///
+    /// Fails with code 2 when there is none or its quotes are unbalanced, with 26 when it does not
+    /// exist.
+    pub fn program(&self) -> Result<Program, Failure> {
+        match (&self.exec, &self.sh) {
+            (Some(command), _) => Program::find(split(command)?),
+            (None, Some(command)) => Program::shell(command),
+            (None, None) => {
+                let why = "which program? --exec COMMAND or --sh COMMAND says it";
+                Err(Failure::usage(Stage::File, "--service exec", why))
+            }
+        }
+    }
+
+    /// The service that runs it.
+    ///
+    /// Fails as [`Running::program`] does.
+    pub fn service(&self, grace: Duration) -> Result<Exec, Failure> {
+        Exec::new(self.program()?, grace, self.allow_new_privileges)
+    }
+}
+
+fn split(command: &str) -> Result<Vec<String>, Failure> {
+    let words = shlex::split(command)
+        .ok_or_else(|| Failure::usage(Stage::File, "--exec", "the quotes are unbalanced"))?;
+    match words.is_empty() {
+        true => Err(Failure::usage(Stage::File, "--exec", "the command is empty")),
+        false => Ok(words),
+    }
+}

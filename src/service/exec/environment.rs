@@ -1,0 +1,133 @@
+//! What a program is told about its connection: the environment of UCSPI (ucspi-tcp,
+//! ucspi-unix), by which the programs written for tcpserver know who calls.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+
+use crate::net::address::Address;
+use crate::net::child::Environment;
+use crate::net::stream::Facts;
+
+/// Variables that describe a connection or a service manager's hand-over: whatever was there
+/// before us is not about this one.
+const STALE: [&str; 18] = [
+    "PROTO",
+    "TCPLOCALIP",
+    "TCPLOCALPORT",
+    "TCPLOCALHOST",
+    "TCPREMOTEIP",
+    "TCPREMOTEPORT",
+    "TCPREMOTEHOST",
+    "TCPREMOTEINFO",
+    "UNIXLOCALPATH",
+    "UNIXREMOTEPATH",
+    "UNIXREMOTEPID",
+    "UNIXREMOTEUID",
+    "UNIXREMOTEGID",
+    "TLSREMOTENAME",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "LISTEN_FDNAMES",
+    "NOTIFY_SOCKET",
+];
+
+/// The environment of the program that serves this connection. `host` is this machine's name.
+pub fn of(facts: &Facts, host: &str) -> Environment {
+    let mut all: Environment = STALE.iter().map(|name| (*name, None)).collect();
+    let mut set = |name, value: OsString| all.push((name, Some(value)));
+    match (&facts.local, &facts.peer) {
+        (Address::Inet(local), Address::Inet(peer)) => {
+            set("PROTO", "TCP".into());
+            set("TCPLOCALIP", ip(local));
+            set("TCPLOCALPORT", local.port().to_string().into());
+            set("TCPLOCALHOST", local_host(local, host));
+            set("TCPREMOTEIP", ip(peer));
+            set("TCPREMOTEPORT", peer.port().to_string().into());
+        }
+        (local, peer) => {
+            set("PROTO", "UNIX".into());
+            path(local).map(|path| set("UNIXLOCALPATH", path));
+            path(peer).map(|path| set("UNIXREMOTEPATH", path));
+        }
+    }
+    if let Some(who) = facts.credentials {
+        set("UNIXREMOTEPID", who.pid.to_string().into());
+        set("UNIXREMOTEUID", who.uid.to_string().into());
+        set("UNIXREMOTEGID", who.gid.to_string().into());
+    }
+    if let Some(name) = &facts.peer_name {
+        set("TLSREMOTENAME", name.into());
+    }
+    all
+}
+
+fn ip(address: &SocketAddr) -> OsString {
+    address.ip().to_string().into()
+}
+
+fn local_host(local: &SocketAddr, host: &str) -> OsString {
+    if local.ip().is_loopback() { "localhost".into() } else { host.into() }
+}
+
+fn path(address: &Address) -> Option<OsString> {
+    match address {
+        Address::Unix(path) => Some(path.into()),
+        Address::Abstract(_) => Some(address.to_string().into()),
+        Address::Inet(_) | Address::Unnamed => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::stream::Credentials;
+    use std::time::Instant;
+
+    fn lookup(local: Address, peer: Address, name: &str) -> Option<String> {
+        let facts = Facts {
+            local,
+            peer,
+            began: Instant::now(),
+            peer_name: Some("client.example".into()),
+            credentials: Some(Credentials { pid: 1, uid: 2, gid: 3 }),
+        };
+        let environment = of(&facts, "box");
+        let last = environment.into_iter().rev().find(|(known, _)| *known == name)?;
+        last.1.map(|value| value.to_string_lossy().into_owned())
+    }
+
+    #[test]
+    fn both_ends_of_tcp_are_told() {
+        let (local, peer) = ("192.0.2.1:80".parse::<SocketAddr>(), "[2001:db8::1]:5".parse());
+        let (local, peer) = (Address::from(local.unwrap()), Address::Inet(peer.unwrap()));
+        for (name, value) in [
+            ("PROTO", Some("TCP")),
+            ("TCPLOCALIP", Some("192.0.2.1")),
+            ("TCPLOCALPORT", Some("80")),
+            ("TCPLOCALHOST", Some("box")),
+            ("TCPREMOTEIP", Some("2001:db8::1")),
+            ("TCPREMOTEPORT", Some("5")),
+            ("TCPREMOTEHOST", None),
+            ("TLSREMOTENAME", Some("client.example")),
+        ] {
+            let told = lookup(local.clone(), peer.clone(), name);
+            assert_eq!(told.as_deref(), value, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_unix_peer_is_told_by_its_credentials() {
+        for (name, value) in [
+            ("PROTO", Some("UNIX")),
+            ("UNIXLOCALPATH", Some("/run/s")),
+            ("UNIXREMOTEPATH", None),
+            ("UNIXREMOTEPID", Some("1")),
+            ("UNIXREMOTEUID", Some("2")),
+            ("UNIXREMOTEGID", Some("3")),
+            ("TCPREMOTEIP", None),
+        ] {
+            let told = lookup(Address::Unix("/run/s".into()), Address::Unnamed, name);
+            assert_eq!(told.as_deref(), value, "{name}");
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! `exec`: a program per connection, on its standard input and output.
+//!
+//! ```text
+//!   peer ──inward──► child's stdin      the peer's end is the child's end of input
+//!   peer ◄─answer─── child's stdout     the child's end of output is our half-close
+//! ```
+//!
+//! The child has pipes, not the socket: so bytes are counted, limits hold, TLS works, and a child
+//! that dies cannot tear down what is still under way. Whatever the order of endings, the child
+//! and its process group are gone at most a grace after the connection.
+
+mod environment;
+mod traffic;
+
+use std::io::{self, Read};
+use std::process::ChildStdout;
+use std::sync::atomic::Ordering;
+use std::thread::{self, ScopedJoinHandle};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags};
+
+use super::{Ended, Guest, Service};
+use crate::failure::{Code, Failure, Stage};
+use crate::net::child::{Child, Program};
+use crate::net::stream::{Ending, Facts, Hangup, Writer};
+use crate::net::table::peer_is_gone;
+use crate::pump::buffer::Buffer;
+use crate::stop::{earliest, poll_until};
+use traffic::Traffic;
+
+/// The stack of the inward thread: TLS under it needs most of it.
+const STACK: usize = 256 << 10;
+/// How long a peer that has its whole answer may take to close.
+const LAST_WAIT: Duration = Duration::from_secs(2);
+/// How often we look whether a peer that half-closed is still there, at first and at last.
+const LOOKS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3));
+
+/// The poll flag for «the peer sends no more»; elsewhere we look from time to time.
+#[cfg(target_os = "linux")]
+const PEER_DONE: PollFlags = PollFlags::RDHUP;
+#[cfg(not(target_os = "linux"))]
+const PEER_DONE: PollFlags = PollFlags::empty();
+
+/// A program for each guest.
+#[derive(Debug)]
+pub struct Exec {
+    program: Program,
+    grace: Duration,
+    host: String,
+}
+
+/// How the child's answer came to its end.
+enum Answer {
+    /// The child closed its output, and all of it is sent.
+    Whole,
+    /// The peer went away before.
+    Unheard,
+    /// The connection broke while there was something to send.
+    Broken(io::Error),
+}
+
+impl Exec {
+    /// Serves each guest by `program`, which has `grace` to end once its connection is over.
+    ///
+    /// From here on this process and its children cannot gain privileges, unless `privileged`.
+    pub fn new(program: Program, grace: Duration, privileged: bool) -> Result<Exec, Failure> {
+        if !privileged {
+            give_up_privileges(&program)?;
+        }
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        Ok(Exec { program, grace, host })
+    }
+}
+
+/// Must happen before any thread of a connection is made: they inherit it (prctl(2),
+/// `PR_SET_NO_NEW_PRIVS`).
+#[cfg(target_os = "linux")]
+fn give_up_privileges(program: &Program) -> Result<(), Failure> {
+    rustix::thread::set_no_new_privs(true).map_err(|e| {
+        Failure::new(Stage::File, program, io::Error::from(e)).with_code(Code::Negative)
+    })
+}
+
+#[cfg(not(target_os = "linux"))]
+fn give_up_privileges(_: &Program) -> Result<(), Failure> {
+    Ok(())
+}
+
+impl Service for Exec {
+    fn serve(&self, guest: &mut Guest) -> Result<Ended, Failure> {
+        let environment = environment::of(guest.facts(), &self.host);
+        let child = self.program.start(&environment).map_err(|e| {
+            guest.stream.hangup.reset();
+            Failure::new(Stage::File, &self.program, e)
+        })?;
+        let traffic = Traffic::default();
+        let served = self.accompany(guest, child, &traffic);
+        guest.bytes_in = traffic.bytes_in.load(Ordering::Relaxed);
+        served
+    }
+
+    fn close(&self) {
+        self.program.end_all();
+    }
+}
+
+impl Exec {
+    /// Moves bytes both ways until the connection and the child are both over.
+    fn accompany(
+        &self,
+        guest: &mut Guest,
+        mut child: Child,
+        traffic: &Traffic,
+    ) -> Result<Ended, Failure> {
+        let stream = &mut guest.stream;
+        let (reader, mood, input) = (&mut stream.reader, &guest.mood, child.input.take());
+        let (hangup, facts) = (&stream.hangup, &stream.facts);
+        thread::scope(|scope| {
+            let inward = || {
+                let heard = traffic.inward(reader.as_mut(), input, mood);
+                if heard.is_err() && !traffic.answered.load(Ordering::SeqCst) {
+                    traffic.broken.store(true, Ordering::SeqCst);
+                    hangup.reset();
+                }
+                heard
+            };
+            let inward =
+                thread::Builder::new().stack_size(STACK).spawn_scoped(scope, inward).map_err(
+                    |e| Failure::new(Stage::Socket, &facts.peer, e).with_code(Code::Negative),
+                )?;
+            let mut answering = Answering {
+                hangup,
+                facts,
+                traffic,
+                writer: stream.writer.as_mut(),
+                bytes_out: &mut guest.bytes_out,
+            };
+            let answer = match child.output.take() {
+                Some(output) => answering.run(output),
+                None => Answer::Whole,
+            };
+            let ended = self.part(answer, answering, child, inward);
+            ended.map_err(|(e, sending)| failure(facts, traffic, e, sending))
+        })
+    }
+
+    /// The answer is over, one way or another: ends the connection, then the child.
+    fn part(
+        &self,
+        answer: Answer,
+        answering: Answering<'_>,
+        child: Child,
+        inward: ScopedJoinHandle<'_, io::Result<()>>,
+    ) -> Result<Ended, (io::Error, bool)> {
+        let Answering { hangup, traffic, writer, .. } = answering;
+        let broken = traffic.broken.load(Ordering::SeqCst);
+        let peer_first = traffic.peer_done.load(Ordering::SeqCst);
+        let by = match &answer {
+            _ if hangup.was_pulled() => Ending::Signal,
+            Answer::Whole if !peer_first => Ending::Us,
+            _ => Ending::Peer,
+        };
+        let whole = matches!(answer, Answer::Whole) && !broken;
+        if whole {
+            traffic.answered.store(true, Ordering::SeqCst);
+            // A peer that is gone has its answer or will not have it; there is no more to do.
+            let _ = writer.finish();
+            wait_for_either(&child, hangup);
+        } else {
+            hangup.reset();
+        }
+        let status = child.see_out(self.grace, !whole);
+        if !inward.is_finished() {
+            hangup.hang_up();
+        }
+        let heard = inward.join().unwrap_or(Ok(()));
+        match (answer, heard) {
+            (Answer::Broken(e), _) => Err((e, true)),
+            (Answer::Unheard, Err(e)) => Err((e, false)),
+            (_, Err(e)) if broken => Err((e, false)),
+            _ => Ok(Ended { by, exit_status: Some(status), saved: None }),
+        }
+    }
+}
+
+/// Sends the child's output to the peer.
+struct Answering<'a> {
+    hangup: &'a Hangup,
+    facts: &'a Facts,
+    traffic: &'a Traffic,
+    writer: &'a mut dyn Writer,
+    bytes_out: &'a mut u64,
+}
+
+impl Answering<'_> {
+    fn run(&mut self, mut output: ChildStdout) -> Answer {
+        let mut buffer = Buffer::small();
+        let mut look = Look::default();
+        loop {
+            match self.wait(&output, &mut look) {
+                Ok(true) => {}
+                Ok(false) => return Answer::Unheard,
+                Err(e) => return Answer::Broken(e),
+            }
+            let n = match output.read(buffer.space()) {
+                Ok(0) => return Answer::Whole,
+                Ok(n) => n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                Err(e) => return Answer::Broken(e),
+            };
+            let (sent, done) = self.traffic.outward(self.writer, buffer.filled(n));
+            *self.bytes_out += sent;
+            if let Err(e) = done {
+                return Answer::Broken(e);
+            }
+            buffer.grow_if_full(n);
+        }
+    }
+
+    /// True when the child has said something (or has no more to say), false when nobody is there
+    /// any more to hear it.
+    fn wait(&self, output: &ChildStdout, look: &mut Look) -> io::Result<bool> {
+        loop {
+            let mut fds = [
+                PollFd::new(output, PollFlags::IN),
+                PollFd::new(self.hangup.socket(), look.flags()),
+            ];
+            poll_until(&mut fds, look.at())?;
+            if !fds[0].revents().is_empty() {
+                return Ok(true);
+            }
+            let gone = fds[1].revents().intersects(PollFlags::HUP | PollFlags::ERR);
+            if gone || self.traffic.broken.load(Ordering::SeqCst) || self.left(look) {
+                return Ok(false);
+            }
+            look.again();
+        }
+    }
+
+    /// Whether a peer that sends no more does not hear us either. The kernel tells us only when
+    /// we send something; of peers on this machine it knows more.
+    fn left(&self, look: &Look) -> bool {
+        let ends = (self.facts.local.inet(), self.facts.peer.inet());
+        match ends {
+            (Some(local), Some(peer)) if look.peer_done => peer_is_gone(local, peer) == Some(true),
+            _ => false,
+        }
+    }
+}
+
+/// When to look next whether the peer is still there: not before it has sent its last.
+struct Look {
+    peer_done: bool,
+    pause: Duration,
+}
+
+impl Default for Look {
+    fn default() -> Look {
+        Look { peer_done: PEER_DONE.is_empty(), pause: LOOKS.0 }
+    }
+}
+
+impl Look {
+    fn flags(&self) -> PollFlags {
+        if self.peer_done { PollFlags::empty() } else { PEER_DONE }
+    }
+
+    fn at(&self) -> Option<Instant> {
+        self.peer_done.then(|| Instant::now() + self.pause)
+    }
+
+    fn again(&mut self) {
+        match self.peer_done {
+            true => self.pause = (self.pause * 2).min(LOOKS.1),
+            false => self.peer_done = true,
+        }
+    }
+}
+
+/// The answer is sent: waits until the peer has closed, or, for a moment only, once the child has
+/// ended too.
+fn wait_for_either(child: &Child, hangup: &Hangup) {
+    let mut deadline = None;
+    let over = PEER_DONE | PollFlags::HUP | PollFlags::ERR;
+    loop {
+        let tick = PEER_DONE.is_empty().then(|| Instant::now() + LOOKS.0);
+        let mut fds = [PollFd::new(hangup.socket(), PEER_DONE)];
+        let ended = match deadline {
+            None => child.wait(&mut fds, tick).unwrap_or(true),
+            Some(_) => poll_until(&mut fds, earliest(deadline, tick)).is_err(),
+        };
+        if fds[0].revents().intersects(over) || deadline.is_some_and(|at| at <= Instant::now()) {
+            return;
+        }
+        if ended && deadline.is_none() {
+            deadline = Some(Instant::now() + LAST_WAIT);
+        }
+    }
+}
+
+/// What a broken connection means: 28 for the idle limit, 18 when an answer was not delivered.
+fn failure(facts: &Facts, traffic: &Traffic, e: io::Error, sending: bool) -> Failure {
+    let stage = if sending { Stage::Send } else { Stage::Receive };
+    let heard = traffic.bytes_in.load(Ordering::Relaxed) > 0;
+    match e.kind() {
+        io::ErrorKind::WouldBlock => {
+            let why = "nothing moved for the idle limit";
+            Failure::new(stage, &facts.peer, why).with_code(Code::Timeout)
+        }
+        _ if sending || heard => Failure::new(stage, &facts.peer, e).with_code(Code::Partial),
+        _ => Failure::new(stage, &facts.peer, e),
+    }
+}

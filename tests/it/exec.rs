@@ -1,0 +1,213 @@
+//! `--exec` and `--sh`: a program per connection, whatever the order of endings.
+
+use std::time::{Duration, Instant};
+
+use crate::peer::{Script, call};
+use crate::running::Daemon;
+use crate::sockit::{LIMIT, sockit};
+
+fn serve(line: &str) -> Daemon {
+    sockit("tcp-server --json").and(line).serve()
+}
+
+/// Waits until no process with this argument lives.
+#[track_caller]
+fn nobody_runs(argument: &str) {
+    let until = Instant::now() + LIMIT;
+    while runs(argument) > 0 {
+        assert!(Instant::now() < until, "{argument} still runs");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// How many processes have this word on their command line.
+fn runs(argument: &str) -> usize {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    processes
+        .filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok())
+        .filter(|line| line.split(|byte| *byte == 0).any(|word| word == argument.as_bytes()))
+        .count()
+}
+
+/// The children of this process, zombies included.
+fn children(pid: u32) -> usize {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
+    tasks
+        .filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok())
+        .map(|list| list.split_whitespace().count())
+        .sum()
+}
+
+fn descriptors(pid: u32) -> usize {
+    std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
+}
+
+#[test]
+fn the_peers_end_is_the_programs_end_of_input_and_the_answer_still_comes() {
+    let server = serve("--exec 'sort -r'");
+    for _ in 0..50 {
+        let mut caller = call(server.addr());
+        caller.say("a\nc\nb\n");
+        caller.finish();
+        assert_eq!(caller.hear_all(), b"c\nb\na\n");
+    }
+}
+
+#[test]
+fn a_large_answer_after_the_half_close_is_whole() {
+    let server = serve("--sh 'cat >/dev/null; head -c 5000000 /dev/zero'");
+    let mut caller = call(server.addr());
+    caller.say(vec![b'x'; 3_000_000]);
+    caller.finish();
+    assert_eq!(caller.hear_all().len(), 5_000_000);
+    server.wait_to_say("\"bytes_out\":5000000");
+    server.wait_to_say("\"bytes_in\":3000000");
+}
+
+#[test]
+fn the_environment_says_who_calls() {
+    let server = serve(
+        "--sh 'echo $PROTO $TCPREMOTEIP $TCPREMOTEPORT $TCPLOCALIP $TCPLOCALPORT $TCPLOCALHOST'",
+    );
+    let mut caller = call(server.addr());
+    let us = caller.local_addr().unwrap().port();
+    let all = String::from_utf8(caller.hear_all()).unwrap();
+    assert_eq!(all, format!("TCP 127.0.0.1 {us} 127.0.0.1 {} localhost\n", server.port()));
+}
+
+#[test]
+fn only_three_descriptors_are_inherited_and_no_privilege_gained() {
+    let server = sockit("tcp-server --sh 'ls /proc/self/fd; grep NoNewPrivs /proc/self/status'")
+        .redirect("5</dev/null")
+        .serve();
+    let all = String::from_utf8(call(server.addr()).hear_all()).unwrap();
+    // ls itself opens the folder it lists, as the next descriptor.
+    assert_eq!(all, "0\n1\n2\n3\nNoNewPrivs:\t1\n");
+    let server = serve("--allow-new-privileges --sh 'grep NoNewPrivs /proc/self/status'");
+    assert_eq!(call(server.addr()).hear_all(), b"NoNewPrivs:\t0\n");
+}
+
+#[test]
+fn the_exit_status_is_in_the_closed_event() {
+    for (script, status) in [("exit 7", 7), ("kill -9 $$", 137), ("true", 0)] {
+        let server = sockit("tcp-server --json --once --sh").arg(script).serve();
+        call(server.addr()).hear_all();
+        let run = server.wait();
+        run.exits(0);
+        let closed = run.events_named("closed");
+        assert_eq!(closed[0]["exit_status"], status, "{script}: {closed:?}");
+        assert_eq!(closed[0]["ended_by"], "us");
+    }
+}
+
+#[test]
+fn a_program_that_leaves_at_once_is_heard_however_much_we_say() {
+    let server = serve("--sh 'echo bye'");
+    let mut caller = call(server.addr());
+    caller.say(vec![b'x'; 300_000]);
+    caller.finish();
+    assert_eq!(caller.hear_all(), b"bye\n");
+}
+
+#[test]
+fn a_program_that_outlives_its_connection_is_ended_after_the_grace() {
+    let server = serve("--grace 300ms --sh 'trap \"\" TERM; sleep 98761 & sleep 98762'");
+    let caller = call(server.addr());
+    while runs("98761") + runs("98762") < 2 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    drop(caller);
+    nobody_runs("98761");
+    nobody_runs("98762");
+    server.wait_to_say("\"ended_by\":\"peer\"");
+}
+
+#[test]
+fn a_reset_ends_the_program_too() {
+    let server = serve("--grace 300ms --exec 'sleep 98763'");
+    let caller = call(server.addr());
+    while runs("98763") < 1 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    caller.reset();
+    nobody_runs("98763");
+    server.wait_to_say("\"ended_by\":\"reset\"");
+}
+
+#[test]
+fn a_peer_that_waits_half_closed_keeps_its_program() {
+    let server = serve("--grace 100ms --sh 'cat; sleep 1; echo late'");
+    let mut caller = call(server.addr());
+    caller.say("early ");
+    caller.finish();
+    assert_eq!(caller.hear_all(), b"early late\n");
+}
+
+#[test]
+fn sigterm_ends_the_input_and_hears_the_answer() {
+    let server = serve("--sh 'cat; echo bye'");
+    let mut caller = call(server.addr());
+    caller.say("hello ");
+    caller.hear("hello ");
+    server.signal(libc::SIGTERM);
+    assert_eq!(caller.hear_all(), b"bye\n");
+    server.wait().exits(0);
+}
+
+#[test]
+fn sigterm_leaves_no_program_behind() {
+    let server = serve("--grace 200ms --sh 'trap \"\" TERM; sleep 98764 & sleep 98765'");
+    let _caller = call(server.addr());
+    while runs("98764") + runs("98765") < 2 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    server.signal(libc::SIGTERM);
+    server.wait().exits(143);
+    nobody_runs("98764");
+    nobody_runs("98765");
+}
+
+#[test]
+fn an_idle_connection_ends_its_program() {
+    let server = serve("--idle-timeout 200ms --grace 100ms --exec cat");
+    let mut caller = call(server.addr());
+    caller.say("hi");
+    caller.hear("hi");
+    server.wait_to_say("\"ended_by\":\"timeout\"");
+}
+
+#[test]
+fn what_cannot_be_run_is_told_at_the_start() {
+    for (flags, code) in [
+        ("--exec no-such-program-anywhere", 26),
+        ("--exec /etc/passwd", 26),
+        ("--exec /", 26),
+        ("--exec ''", 2),
+        ("--exec 'a \"b'", 2),
+        ("--service exec", 2),
+        ("--exec cat --sh cat", 2),
+        ("--service echo --exec cat", 2),
+    ] {
+        let run = sockit("tcp-server --port 0").and(flags).run();
+        assert_eq!(run.code, code, "{flags}: {}", run.stderr);
+    }
+}
+
+#[test]
+fn a_thousand_runs_leave_no_zombie_and_no_descriptor() {
+    let server = sockit("tcp-server --exec true").serve();
+    let (pid, before) = (server.pid(), descriptors(server.pid()));
+    for n in 0..1000 {
+        let mut caller = call(server.addr());
+        if n % 3 == 0 {
+            caller.finish();
+        }
+        assert_eq!(caller.hear_all(), b"");
+    }
+    let until = Instant::now() + LIMIT;
+    while (children(pid), descriptors(pid)) != (0, before) {
+        let (children, now) = (children(pid), descriptors(pid));
+        assert!(Instant::now() < until, "{children} children, {now} descriptors of {before}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
