@@ -124,7 +124,7 @@ impl Inquiry<'_> {
             return self.dns_names(address);
         }
         let first = self.system_names(word, address);
-        if files::lists(address.ip()) || !files::ask_dns() {
+        if files::list(address.ip()) || !files::ask_dns() {
             return first;
         }
         match first {

@@ -134,13 +134,13 @@ impl Args {
 
     /// What clap cannot say.
     fn check(&self, via: Via, asks_dns: bool) -> Result<(), Failure> {
-        let clash = |why| Err(Failure::usage(Stage::Resolve, "", why));
+        let clash = |why| Err(Failure::usage(Stage::Resolve, "--via", why));
         match via {
             Via::System if asks_dns => {
-                clash("--via system asks no name server: --server, --type and --tcp do")
+                clash("system asks no name server: --server, --type and --tcp do")
             }
             Via::Both if self.all || self.verify || self.kind.is_some() => {
-                clash("--via both compares plain answers: not with --all, --verify or --type")
+                clash("both compares plain answers: not with --all, --verify or --type")
             }
             _ => Ok(()),
         }
@@ -198,5 +198,5 @@ fn tell_all(
 }
 
 fn no_thread(error: io::Error) -> Failure {
-    Failure::new(Stage::Resolve, "", error).with_code(Code::TryAgain)
+    Failure::new(Stage::Resolve, "-", error).with_code(Code::TryAgain)
 }

@@ -94,8 +94,11 @@ impl Plan {
         }
         match Asked::read(word) {
             Ok(Asked::Service { .. }) | Err(_) => true,
-            Ok(Asked::Address(address)) => self.all || files::lists(address.ip()),
-            Ok(Asked::Host { name, .. }) => resolve::is_at_hand(&name, self.family),
+            Ok(Asked::Address(address)) => self.all || files::list(address.ip()),
+            Ok(Asked::Host { name, .. }) => {
+                !matches!(resolve::system::numeric(&name, self.family), Ok(None))
+                    || resolve::is_at_hand(&name, self.family)
+            }
         }
     }
 

@@ -71,7 +71,7 @@ fn judge(inquiry: &Inquiry<'_>, word: &str, asked: &Asked, address: SocketAddr) 
 
 /// Whether DNS may know names that the hosts file kept the system from asking for.
 fn unasked(plan: &Plan, address: SocketAddr) -> bool {
-    plan.via == Via::System && files::lists(address.ip()) && files::ask_dns()
+    plan.via == Via::System && files::list(address.ip()) && files::ask_dns()
 }
 
 fn halfway(until: Option<Instant>) -> Option<Instant> {

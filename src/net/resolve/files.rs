@@ -8,21 +8,16 @@ use std::net::IpAddr;
 
 use super::Family;
 
-/// Whether the hosts file has a line for this address, so that the system never asks DNS for
-/// its name.
-pub fn lists(address: IpAddr) -> bool {
-    hosts().lines().filter_map(entry).any(|(ip, _)| ip.to_canonical() == address.to_canonical())
+/// Whether the hosts file is read first and has a line for this address, so that the system
+/// never asks DNS for its name.
+pub fn list(address: IpAddr) -> bool {
+    come_first() && has_address(&text("/etc/hosts"), address)
 }
 
-/// Whether the hosts file has this name in a family that is wanted, so that the system never
-/// asks DNS for its addresses.
-pub fn names(name: &str, family: Family) -> bool {
-    has_name(&hosts(), name, family)
-}
-
-/// Whether the hosts file is what the system reads first.
-pub fn come_first() -> bool {
-    sources().first().is_some_and(|first| first == "files")
+/// Whether the hosts file is read first and has this name in a family that is wanted, so that
+/// the system never asks DNS for its addresses.
+pub fn name(host: &str, family: Family) -> bool {
+    come_first() && has_name(&text("/etc/hosts"), host, family)
 }
 
 /// Whether host names come from DNS at all.
@@ -30,8 +25,8 @@ pub fn ask_dns() -> bool {
     sources().iter().any(|source| source == "dns" || source == "resolve")
 }
 
-fn hosts() -> String {
-    text("/etc/hosts")
+fn come_first() -> bool {
+    sources().first().is_some_and(|first| first == "files")
 }
 
 fn text(path: &str) -> String {
@@ -59,6 +54,10 @@ fn entry(line: &str) -> Option<(IpAddr, impl Iterator<Item = &str>)> {
     names.peek().is_some().then_some((ip, names))
 }
 
+fn has_address(hosts: &str, address: IpAddr) -> bool {
+    hosts.lines().filter_map(entry).any(|(ip, _)| ip.to_canonical() == address.to_canonical())
+}
+
 fn has_name(hosts: &str, name: &str, family: Family) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name);
     hosts.lines().filter_map(entry).any(|(ip, mut names)| {
@@ -79,6 +78,12 @@ mod tests {
             (ip, names.collect::<Vec<_>>()),
             ("2001:db8::1".parse().unwrap(), vec!["e", "f"])
         );
+    }
+
+    #[test]
+    fn addresses_are_listed_as_values() {
+        let lists = |ip: &str| has_address("192.0.2.3 c\n2001:DB8:0::1 e", ip.parse().unwrap());
+        assert!(lists("::ffff:192.0.2.3") && lists("2001:db8::1") && !lists("192.0.2.4"));
     }
 
     #[test]

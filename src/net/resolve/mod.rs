@@ -74,7 +74,7 @@ pub fn name(address: SocketAddr, until: Option<Instant>) -> Result<Option<String
 
 /// Whether the addresses of `host` come from the hosts file alone, and so at once.
 pub fn is_at_hand(host: &str, family: Family) -> bool {
-    files::names(host, family) && files::come_first()
+    files::name(host, family)
 }
 
 fn with_port(mut address: SocketAddr, port: u16) -> SocketAddr {

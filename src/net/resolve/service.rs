@@ -66,6 +66,7 @@ fn transport(word: &str, proto: &str) -> Result<(i32, i32), Failure> {
 }
 
 fn usage(word: &str, why: &'static str) -> Failure {
+    let word = if word.is_empty() { "''" } else { word };
     Failure::usage(Stage::Port, word, why)
 }
 

@@ -90,7 +90,7 @@ pub fn ascii(host: &str) -> Result<String, Failure> {
 /// `host` itself, unless it can be neither name nor address.
 pub fn well_formed(host: &str) -> Result<&str, Failure> {
     if host.is_empty() {
-        return Err(malformed(host, "the name is empty"));
+        return Err(malformed("''", "the name is empty"));
     }
     if host.bytes().any(|byte| byte == 0) {
         return Err(malformed(host, "the name holds a NUL byte"));
