@@ -6,6 +6,7 @@ pub mod hosting;
 pub mod resolve;
 pub mod tcp_client;
 pub mod tcp_server;
+pub mod udp_client;
 pub mod udp_echo;
 pub mod udp_server;
 pub mod unix_client;
@@ -44,6 +45,8 @@ pub enum Command {
     UnixClient(Box<unix_client::Args>),
     /// Serve on a Unix socket
     UnixServer(Box<unix_server::Args>),
+    /// Send UDP datagrams and print the answers, or ping
+    UdpClient(Box<udp_client::Args>),
     /// Send every UDP datagram back
     UdpEcho(Box<udp_echo::Args>),
     /// Serve UDP: print, echo, answer
@@ -59,6 +62,7 @@ impl Command {
             Command::TcpServer(args) => args.run(report),
             Command::UnixClient(args) => args.run(report),
             Command::UnixServer(args) => args.run(report),
+            Command::UdpClient(args) => args.run(report),
             Command::UdpEcho(args) => args.run(report),
             Command::UdpServer(args) => args.run(report),
         }

@@ -115,7 +115,7 @@ impl Dialling {
 }
 
 /// Reads `ADDR`, `ADDR:PORT` or `[V6]:PORT`; port 0 lets the kernel choose.
-fn source(word: &str) -> Result<SocketAddr, String> {
+pub fn source(word: &str) -> Result<SocketAddr, String> {
     let bare = word.strip_prefix('[').and_then(|word| word.strip_suffix(']')).unwrap_or(word);
     word.parse()
         .or_else(|_| bare.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 0)))

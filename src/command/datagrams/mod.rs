@@ -4,15 +4,24 @@
 //! udp-echo, udp-server, udp-client and the two Unix commands under `--datagram` differ only in how
 //! they come to their socket.
 
+pub mod asking;
+pub mod call;
 pub mod choice;
 pub mod duty;
+mod figures;
 pub mod group;
+mod ping;
 mod print;
 pub mod serve;
+pub mod source;
+mod talk;
 mod tally;
+mod window;
 
 pub use duty::Duty;
+pub use ping::ping;
 pub use serve::{Plan, serve};
+pub use talk::{Letters, talk};
 
 use socket2::Socket;
 

@@ -1,0 +1,204 @@
+//! Whom a client of datagrams writes to, and from which socket.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+#[cfg(target_os = "linux")]
+use socket2::Domain;
+use socket2::{SockAddr, Socket, Type};
+
+use super::asking::Calling;
+use crate::failure::{Code, Failure, Stage};
+use crate::net::address::Address;
+use crate::net::datagram::{Mailbox, Outgoing, set_hops};
+use crate::net::endpoint::Endpoint;
+use crate::net::resolve;
+use crate::net::unix;
+use crate::report::Report;
+use crate::stop::Stop;
+
+/// A socket, and whom it writes to.
+#[derive(Debug)]
+pub struct Line {
+    /// The socket.
+    pub mailbox: Mailbox,
+    /// The peer, where the socket is not connected: answers to a group or a whole network come
+    /// from other addresses than the one that was written to.
+    pub peer: Option<SockAddr>,
+    /// The peer, for people.
+    pub shown: Address,
+    _claim: Option<unix::Claim>,
+}
+
+/// Where lines come from: one after the other until somebody answers.
+pub struct Lines<'a> {
+    kind: Kind<'a>,
+    stop: &'a Stop,
+}
+
+enum Kind<'a> {
+    Udp { addresses: std::vec::IntoIter<SocketAddr>, calling: &'a Calling },
+    Unix { name: Option<&'a unix::Name> },
+}
+
+impl Line {
+    /// Sends one datagram. A datagram for which there is no room after a moment is `WouldBlock`.
+    pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut outcome = Ok(());
+        let letter = Outgoing::to(self.peer.as_ref(), bytes);
+        let mut lost = |_: &Outgoing<'_>, e: &io::Error| outcome = Err(again(e));
+        self.mailbox.send(std::slice::from_ref(&letter), &mut lost);
+        outcome
+    }
+
+    /// The failure of a datagram that could not be sent.
+    pub fn unsent(&self, error: io::Error) -> Failure {
+        let too_long = error.raw_os_error() == Some(libc::EMSGSIZE);
+        let failure = Failure::new(Stage::Send, &self.shown, error);
+        if too_long { failure.with_code(Code::Usage) } else { failure }
+    }
+
+    /// The failure of a datagram that nobody took, `heard` answers having come before.
+    pub fn refused(&self, errno: i32, heard: u64) -> Failure {
+        let error = io::Error::from_raw_os_error(errno);
+        match heard {
+            0 => Failure::new(Stage::Connect, &self.shown, error),
+            _ => Failure::new(Stage::Receive, &self.shown, error).with_code(Code::Partial),
+        }
+    }
+}
+
+fn again(error: &io::Error) -> io::Error {
+    error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
+}
+
+impl<'a> Lines<'a> {
+    /// To every address of `endpoint` in turn.
+    ///
+    /// Fails at [`Stage::Port`] or [`Stage::Resolve`].
+    pub fn udp(
+        endpoint: &Endpoint,
+        calling: &'a Calling,
+        report: &Report,
+        stop: &'a Stop,
+    ) -> Result<Lines<'a>, Failure> {
+        let Endpoint { host, port } = endpoint;
+        let port = resolve::port(port, "udp")?;
+        report.step(|| format!("Looking up {host}..."));
+        let until: Option<Instant> = stop.deadline();
+        let mut found = resolve::addresses(host, port, calling.families.family(), until)?;
+        if let Some(source) = calling.source {
+            found.retain(|address| address.is_ipv4() == source.is_ipv4());
+            if found.is_empty() {
+                let why = format!("{host} has no address of the family of {source}");
+                return Err(Failure::new(Stage::Bind, source, why));
+            }
+        }
+        Ok(Lines { kind: Kind::Udp { addresses: found.into_iter(), calling }, stop })
+    }
+
+    /// To the Unix datagram socket at `name`.
+    pub fn unix(name: &'a unix::Name, stop: &'a Stop) -> Lines<'a> {
+        Lines { kind: Kind::Unix { name: Some(name) }, stop }
+    }
+
+    /// The first line. Fails at [`Stage::Socket`], [`Stage::Bind`] or [`Stage::Connect`].
+    pub fn first(&mut self, report: &Report) -> Result<Line, Failure> {
+        let none = || Err(Failure::new(Stage::Connect, "", "no address to write to"));
+        self.next(report).unwrap_or_else(none)
+    }
+
+    /// The next line that can be opened; the first failure when none can, nothing when none is left.
+    pub fn next(&mut self, report: &Report) -> Option<Result<Line, Failure>> {
+        match &mut self.kind {
+            Kind::Unix { name } => name.take().map(|name| unix_line(name, self.stop)),
+            Kind::Udp { addresses, calling } => {
+                let mut first_failure = None;
+                for address in addresses {
+                    match udp_line(address, calling, self.stop) {
+                        Ok(line) => {
+                            report.step(|| format!("Writing to {}", line.shown));
+                            return Some(Ok(line));
+                        }
+                        Err(failure) => first_failure = first_failure.or(Some(Err(failure))),
+                    }
+                }
+                first_failure
+            }
+        }
+    }
+}
+
+fn udp_line(address: SocketAddr, calling: &Calling, stop: &Stop) -> Result<Line, Failure> {
+    let options = calling.socket.options();
+    let socket = options.udp_socket(&address)?;
+    let many = address.ip().is_multicast() || calling.broadcast;
+    if calling.broadcast {
+        set("--broadcast", socket.set_broadcast(true))?;
+    }
+    if let Some(hops) = calling.multicast_ttl {
+        set("--multicast-ttl", set_hops(&socket, address.is_ipv6(), hops))?;
+    }
+    if let (true, Some(IpAddr::V4(ip))) = (many, calling.source.map(|source| source.ip())) {
+        set("--source", socket.set_multicast_if_v4(&ip))?;
+    }
+    let unspecified = SocketAddr::new(unspecified(&address), 0);
+    let source = calling.source.unwrap_or(unspecified);
+    socket.bind(&source.into()).map_err(|e| Failure::new(Stage::Bind, source, e))?;
+    if !many {
+        socket.connect(&address.into()).map_err(|e| refused_by_kernel(address, e))?;
+    }
+    let mailbox = Mailbox::calling(socket, options.recv_buffer.is_some(), stop)
+        .map_err(|e| Failure::new(Stage::Socket, address, e))?;
+    let (peer, shown) = (many.then(|| address.into()), Address::from(address));
+    Ok(Line { mailbox, peer, shown, _claim: None })
+}
+
+fn unix_line(name: &unix::Name, stop: &Stop) -> Result<Line, Failure> {
+    let failed = |e: io::Error| Failure::new(Stage::Connect, name, e);
+    let address = name.address().map_err(failed)?;
+    let (socket, claim) = named_socket(name)?;
+    socket.connect(&address).map_err(failed)?;
+    let mailbox = Mailbox::calling(socket, false, stop).map_err(failed)?;
+    Ok(Line { mailbox, peer: None, shown: Address::from(&address), _claim: claim })
+}
+
+/// A socket with a name of its own, or nobody could answer: bound to no name, it is given an
+/// abstract one that nobody else has (unix(7), "autobind").
+#[cfg(target_os = "linux")]
+fn named_socket(peer: &unix::Name) -> Result<(Socket, Option<unix::Claim>), Failure> {
+    let socket = Socket::new(Domain::UNIX, Type::DGRAM, None)
+        .map_err(|e| Failure::new(Stage::Socket, peer, e))?;
+    SockAddr::unix("")
+        .and_then(|unnamed| socket.bind(&unnamed))
+        .map_err(|e| Failure::new(Stage::Bind, peer, e))?;
+    Ok((socket, None))
+}
+
+/// A socket with a name of its own, or nobody could answer: a file that goes with the run.
+#[cfg(not(target_os = "linux"))]
+fn named_socket(_: &unix::Name) -> Result<(Socket, Option<unix::Claim>), Failure> {
+    let file = format!("sockit-{}.sock", std::process::id());
+    unix::bind(&unix::Name::Path(std::env::temp_dir().join(file)), Type::DGRAM, 0o600)
+}
+
+fn set(option: &str, done: io::Result<()>) -> Result<(), Failure> {
+    done.map_err(|e| Failure::new(Stage::Socket, option, e))
+}
+
+fn unspecified(address: &SocketAddr) -> IpAddr {
+    match address {
+        SocketAddr::V4(_) => std::net::Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => std::net::Ipv6Addr::UNSPECIFIED.into(),
+    }
+}
+
+fn refused_by_kernel(address: SocketAddr, error: io::Error) -> Failure {
+    let denied = error.raw_os_error() == Some(libc::EACCES);
+    let failure = Failure::new(Stage::Connect, address, error);
+    match denied {
+        true => failure.with_hint("--broadcast allows writing to a whole network"),
+        false => failure,
+    }
+}

@@ -1,0 +1,218 @@
+//! Where a client's datagrams come from: words on the command line, a file in pieces, or stdin's
+//! lines.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags};
+
+use crate::failure::{Failure, Stage};
+use crate::net::datagram::LONGEST;
+use crate::stop::poll_until;
+
+/// How much of stdin is looked at before the first datagram is sent, and how long a writer may
+/// pause meanwhile.
+const AHEAD: usize = 1 << 20;
+const LULL: Duration = Duration::from_millis(2);
+
+/// What there is to send just now.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Next {
+    /// A datagram.
+    Datagram(Vec<u8>),
+    /// Nothing, until stdin has more.
+    Later,
+    /// Nothing any more.
+    End,
+}
+
+/// Datagrams to be sent, in order. None is longer than [`LONGEST`].
+#[derive(Debug)]
+pub enum Source {
+    /// Known from the beginning.
+    Known(VecDeque<Vec<u8>>),
+    /// Pieces of a file, of so many bytes each.
+    Pieces(File, usize),
+    /// Lines of stdin.
+    Lines(Lines),
+}
+
+impl Source {
+    /// These datagrams. Fails with code 2 when one is too long.
+    pub fn known(texts: &[Vec<u8>]) -> Result<Source, Failure> {
+        texts.iter().try_for_each(|text| check(text.len(), "--send"))?;
+        Ok(Source::Known(texts.iter().cloned().collect()))
+    }
+
+    /// The file in pieces of `size` bytes, the last of which may be shorter.
+    ///
+    /// Fails with code 2 when the size is too large, 26 when there is no such file.
+    pub fn pieces(path: &Path, size: usize) -> Result<Source, Failure> {
+        check(size, "--size")?;
+        let file = File::open(path).map_err(|e| Failure::new(Stage::File, path.display(), e))?;
+        Ok(Source::Pieces(file, size))
+    }
+
+    /// The lines of stdin, without their line ends.
+    pub fn lines() -> Source {
+        Source::Lines(Lines::default())
+    }
+
+    /// Whether more can only come when stdin is readable.
+    pub fn waits_for_stdin(&self) -> bool {
+        matches!(self, Source::Lines(_))
+    }
+
+    /// What is next, without waiting.
+    ///
+    /// Fails at [`Stage::Stdin`] or [`Stage::File`], and with code 2 on a line that is too long.
+    pub fn advance(&mut self) -> Result<Next, Failure> {
+        match self {
+            Source::Known(texts) => Ok(texts.pop_front().map_or(Next::End, Next::Datagram)),
+            Source::Pieces(file, size) => {
+                let mut piece = Vec::with_capacity(*size);
+                let read = file.take(*size as u64).read_to_end(&mut piece);
+                read.map_err(|e| Failure::new(Stage::File, "", e))?;
+                Ok(if piece.is_empty() { Next::End } else { Next::Datagram(piece) })
+            }
+            Source::Lines(lines) => lines.advance(),
+        }
+    }
+}
+
+fn check(length: usize, what: &str) -> Result<(), Failure> {
+    if length <= LONGEST {
+        return Ok(());
+    }
+    let why = format!("{length} bytes; a datagram carries at most {LONGEST}");
+    Err(Failure::usage(Stage::Send, what, why))
+}
+
+/// stdin, cut into lines.
+#[derive(Debug, Default)]
+pub struct Lines {
+    held: VecDeque<u8>,
+    /// How much of it is known to have no line end.
+    searched: usize,
+    looked_ahead: bool,
+    ended: bool,
+}
+
+impl Lines {
+    fn advance(&mut self) -> Result<Next, Failure> {
+        if !self.looked_ahead {
+            self.look_ahead()?;
+        }
+        if let Some(line) = self.cut()? {
+            return Ok(Next::Datagram(line));
+        }
+        if !self.ended && is_readable(Duration::ZERO) {
+            self.read()?;
+            if let Some(line) = self.cut()? {
+                return Ok(Next::Datagram(line));
+            }
+        }
+        match (self.ended, self.held.is_empty()) {
+            (false, _) => Ok(Next::Later),
+            (true, true) => Ok(Next::End),
+            (true, false) => {
+                self.searched = 0;
+                Ok(Next::Datagram(self.held.drain(..).collect()))
+            }
+        }
+    }
+
+    /// What is there already is read before anything is sent, so that a line that is too long is
+    /// refused and not preceded by half a conversation.
+    fn look_ahead(&mut self) -> Result<(), Failure> {
+        self.looked_ahead = true;
+        while !self.ended && self.held.len() < AHEAD && is_readable(LULL) {
+            self.read()?;
+        }
+        let lines = self.held.make_contiguous();
+        let longest = lines.split(|byte| *byte == b'\n').map(|line| bare(line).len()).max();
+        check(longest.unwrap_or(0), "stdin")
+    }
+
+    fn read(&mut self) -> Result<(), Failure> {
+        let mut buffer = [0; 64 << 10];
+        match rustix::io::read(rustix::stdio::stdin(), &mut buffer) {
+            Ok(0) => self.ended = true,
+            Ok(n) => self.held.extend(&buffer[..n]),
+            Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
+            Err(e) => return Err(Failure::new(Stage::Stdin, "", io::Error::from(e))),
+        }
+        Ok(())
+    }
+
+    /// The first line that is whole.
+    fn cut(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        let end = self.held.iter().skip(self.searched).position(|byte| *byte == b'\n');
+        let Some(end) = end.map(|end| end + self.searched) else {
+            self.searched = self.held.len();
+            // One more for a CR whose LF is still to come.
+            return check(self.held.len().saturating_sub(1), "stdin").map(|()| None);
+        };
+        self.searched = 0;
+        let line: Vec<u8> = self.held.drain(..=end).collect();
+        let line = bare(&line[..end]);
+        check(line.len(), "stdin")?;
+        Ok(Some(line.to_vec()))
+    }
+}
+
+/// A line without the CR of its CR LF.
+fn bare(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+fn is_readable(patience: Duration) -> bool {
+    let mut fds = [PollFd::from_borrowed_fd(rustix::stdio::stdin(), PollFlags::IN)];
+    matches!(poll_until(&mut fds, Some(Instant::now() + patience)), Ok(1..))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::Code;
+
+    fn lines(text: &[u8]) -> Vec<Next> {
+        let held = text.iter().copied().collect();
+        let mut lines = Lines { held, looked_ahead: true, ended: true, ..Lines::default() };
+        let mut all = Vec::new();
+        while let Ok(next) = lines.advance() {
+            if next == Next::End {
+                break;
+            }
+            all.push(next);
+        }
+        all
+    }
+
+    #[test]
+    fn lines_lose_their_ends_and_empty_ones_count() {
+        let expected = ["a", "", "b\r", "c"].map(|line| Next::Datagram(line.into()));
+        assert_eq!(lines(b"a\r\n\nb\r\r\nc"), expected);
+        assert_eq!(lines(b""), []);
+        assert_eq!(lines(b"\n"), [Next::Datagram(Vec::new())]);
+    }
+
+    #[test]
+    fn a_line_that_no_datagram_carries_is_refused() {
+        let line = [vec![b'a'; LONGEST], b"\r\n".to_vec()].concat();
+        assert_eq!(lines(&line).len(), 1);
+        assert_eq!(lines(&[b"a".to_vec(), line].concat()), []);
+    }
+
+    #[test]
+    fn what_cannot_be_sent_is_known_before_the_first() {
+        let too_long = Source::known(&[b"fine".to_vec(), vec![0; LONGEST + 1]]);
+        assert_eq!(too_long.unwrap_err().code, Code::Usage);
+        assert!(Source::known(&[vec![0; LONGEST]]).is_ok());
+        let missing = Source::pieces(Path::new("/no/such/file"), 100);
+        assert_eq!(missing.unwrap_err().code, Code::Read);
+    }
+}

@@ -1,0 +1,231 @@
+//! Writing datagrams and printing what comes back, until each has its answer or patience ends.
+
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags};
+
+use super::call::{Line, Lines};
+use super::source::{Next, Source};
+use super::window::Window;
+use crate::failure::{Code, Failure, Stage, words};
+use crate::net::datagram::Batch;
+use crate::pump::stdout;
+use crate::pump::tap::{Direction, Watcher};
+use crate::report::Report;
+use crate::report::hex::Dump;
+use crate::stop::{Stop, Wake};
+
+/// What is sent, and what is done with the answers.
+pub struct Letters {
+    /// The datagrams.
+    pub source: Source,
+    /// How long answers to the last one are awaited; nothing = without limit.
+    pub wait: Option<Duration>,
+    /// Answers are printed as they come, without line ends.
+    pub raw: bool,
+    /// Where both directions are dumped.
+    pub dump: Option<Dump>,
+}
+
+/// Datagrams kept to be sent again to another address of the peer's, while none has answered.
+const KEPT: usize = 64;
+
+/// Sends the letters and prints the answers. No answer at all is no failure.
+///
+/// Fails with 7 when the peer's machine says that nobody is there, 18 if it had answered before,
+/// and at [`Stage::Send`], [`Stage::Stdin`] or [`Stage::Stdout`].
+pub fn talk(
+    mut lines: Lines<'_>,
+    letters: Letters,
+    report: &Report,
+    stop: &Stop,
+) -> Result<Code, Failure> {
+    let line = lines.first(report)?;
+    let batch = line.mailbox.batch();
+    let mut talk = Talk {
+        line,
+        lines,
+        letters,
+        window: Window::default(),
+        kept: Vec::new(),
+        sent: 0,
+        heard: 0,
+        refused: None,
+        report,
+        stop,
+    };
+    let outcome = talk.run(batch);
+    report.step(|| format!("{} datagrams sent, {} came back", talk.sent, talk.heard));
+    match outcome {
+        Err(failure) if stdout::reader_is_gone(&failure) => Ok(Code::Done),
+        Err(failure) => Err(failure),
+        Ok(()) => Ok(Code::Done),
+    }
+}
+
+struct Talk<'a> {
+    line: Line,
+    lines: Lines<'a>,
+    letters: Letters,
+    window: Window,
+    kept: Vec<Vec<u8>>,
+    sent: u64,
+    heard: u64,
+    /// The latest refusal, unless something was heard since.
+    refused: Option<i32>,
+    report: &'a Report,
+    stop: &'a Stop,
+}
+
+/// Whom a wait is for.
+#[derive(PartialEq, Eq)]
+enum For {
+    Answers,
+    AnswersOrStdin,
+}
+
+impl Talk<'_> {
+    fn run(&mut self, mut batch: Batch) -> Result<(), Failure> {
+        loop {
+            self.hear(&mut batch)?;
+            self.face_refusals()?;
+            if let Some(until) = self.window.closed_until(Instant::now()) {
+                self.wait(Some(until), For::Answers)?;
+                continue;
+            }
+            match self.letters.source.advance()? {
+                Next::Datagram(bytes) => self.send(bytes, &mut batch)?,
+                Next::Later => drop(self.wait(None, For::AnswersOrStdin)?),
+                Next::End => break,
+            }
+        }
+        let until = self.letters.wait.and_then(|wait| Instant::now().checked_add(wait));
+        while self.heard < self.sent {
+            if let (Some(errno), false) = (self.refused, self.try_another_address()?) {
+                return Err(self.line.refused(errno, self.heard));
+            }
+            if self.wait(until, For::Answers)? == Wake::Late {
+                break;
+            }
+            self.hear(&mut batch)?;
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, bytes: Vec<u8>, batch: &mut Batch) -> Result<(), Failure> {
+        loop {
+            match self.line.send(&bytes) {
+                Ok(()) => break,
+                // A peer that reads slowly is waited for, and heard meanwhile.
+                Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => self.hear(batch)?,
+                Err(e) => return Err(self.line.unsent(e)),
+            }
+            self.check_stop()?;
+        }
+        if let Some(dump) = &mut self.letters.dump {
+            dump.see(Direction::Sent, &bytes);
+        }
+        self.report.step(|| format!("Sent {} bytes to {}", bytes.len(), self.line.shown));
+        self.sent += 1;
+        self.window.sent();
+        if self.heard == 0 && self.kept.len() < KEPT {
+            self.kept.push(bytes);
+        }
+        self.check_stop()
+    }
+
+    /// Takes what is there.
+    fn hear(&mut self, batch: &mut Batch) -> Result<(), Failure> {
+        loop {
+            let came = self.line.mailbox.receive_now(batch);
+            let came = came.map_err(|e| Failure::new(Stage::Receive, &self.line.shown, e))?;
+            if let Some(refused) = self.line.mailbox.refusals().last() {
+                self.refused = Some(refused.errno);
+            } else if came == 0 {
+                return Ok(());
+            }
+            for bundle in batch.bundles().take(came) {
+                for payload in bundle.datagrams() {
+                    let peer = || bundle.envelope.address();
+                    self.report.step(|| format!("Got {} bytes from {}", payload.len(), peer()));
+                    if bundle.envelope.cut {
+                        self.report.warn(None, format!("an answer from {} is cut short", peer()));
+                    }
+                    self.heard += 1;
+                    self.window.heard();
+                    (self.refused, self.kept) = (None, Vec::new());
+                    show(&mut self.letters, payload)?;
+                }
+            }
+        }
+    }
+
+    /// While there is more to send a refusal is only told: whoever refuses now may be there for
+    /// the next.
+    fn face_refusals(&mut self) -> Result<(), Failure> {
+        let Some(errno) = self.refused else { return Ok(()) };
+        if !self.try_another_address()? && self.letters.source.waits_for_stdin() {
+            let why = words(&std::io::Error::from_raw_os_error(errno));
+            self.report.step(|| format!("{}: {why}", self.line.shown));
+        }
+        Ok(())
+    }
+
+    /// Sends what nobody has taken to the next address of the peer's; false when there is none.
+    fn try_another_address(&mut self) -> Result<bool, Failure> {
+        if self.refused.is_none() {
+            return Ok(true);
+        }
+        if self.heard > 0 || self.sent > self.kept.len() as u64 {
+            return Ok(false);
+        }
+        let Some(Ok(line)) = self.lines.next(self.report) else { return Ok(false) };
+        (self.line, self.refused) = (line, None);
+        for bytes in &self.kept {
+            self.line.send(bytes).map_err(|e| self.line.unsent(e))?;
+        }
+        Ok(true)
+    }
+
+    fn wait(&self, until: Option<Instant>, whom: For) -> Result<Wake, Failure> {
+        let stdin = rustix::stdio::stdin();
+        let out = rustix::stdio::stdout();
+        let mut fds = vec![
+            PollFd::from_borrowed_fd(self.line.mailbox.socket().as_fd(), PollFlags::IN),
+            PollFd::from_borrowed_fd(out.as_fd(), PollFlags::empty()),
+        ];
+        if whom == For::AnswersOrStdin {
+            fds.push(PollFd::from_borrowed_fd(stdin.as_fd(), PollFlags::IN));
+        }
+        let failed = |e| Failure::new(Stage::Receive, &self.line.shown, e);
+        let wake = self.stop.wait_any(&mut fds, until).map_err(failed)?;
+        if let Wake::Stopped(reason) = wake {
+            return Err(Failure::stopped(Stage::Receive, &self.line.shown, reason));
+        }
+        if fds[1].revents().contains(PollFlags::ERR) {
+            // Nobody reads what we print any more.
+            let gone = std::io::Error::from_raw_os_error(libc::EPIPE);
+            return Err(Failure::new(Stage::Stdout, "", gone));
+        }
+        Ok(wake)
+    }
+
+    fn check_stop(&self) -> Result<(), Failure> {
+        match self.stop.reason() {
+            Some(reason) => Err(Failure::stopped(Stage::Send, &self.line.shown, reason)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// An answer on a line of its own, or as it came.
+fn show(letters: &mut Letters, payload: &[u8]) -> Result<(), Failure> {
+    if let Some(dump) = &mut letters.dump {
+        dump.see(Direction::Received, payload);
+    }
+    match letters.raw || payload.ends_with(b"\n") {
+        true => stdout::write_all(payload),
+        false => stdout::write_all(&[payload, b"\n"].concat()),
+    }
+}

@@ -1,0 +1,41 @@
+//! `udp-client`: sends datagrams and prints what comes back, or pings.
+
+use super::datagrams::asking::{Asking, Calling};
+use super::datagrams::call::Lines;
+use super::datagrams::{ping, talk};
+use super::usage;
+use crate::failure::Code;
+use crate::flags::dial::Target;
+use crate::flags::run;
+use crate::report::Report;
+
+/// What the user asks of udp-client.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = usage::exit_codes())]
+pub struct Args {
+    /// Whom
+    #[command(flatten)]
+    pub target: Target,
+    /// What
+    #[command(flatten)]
+    pub asking: Asking,
+    /// How
+    #[command(flatten)]
+    pub calling: Calling,
+}
+
+impl Args {
+    /// Sends, listens, and leaves.
+    pub fn run(self, report: &Report) -> anyhow::Result<Code> {
+        let endpoint = self.target.endpoint()?;
+        let stop = run::stop(self.asking.timeout.0)?;
+        let lines = || Lines::udp(&endpoint, &self.calling, report, &stop);
+        Ok(match self.asking.ping()? {
+            Some(plan) => ping(lines()?, plan, report, &stop)?,
+            None => {
+                let letters = self.asking.letters()?;
+                talk(lines()?, letters, report, &stop)?
+            }
+        })
+    }
+}
