@@ -6,6 +6,7 @@ use super::usage;
 use crate::failure::Code;
 use crate::flags::answering::Answering;
 use crate::flags::bind::Binding;
+use crate::flags::identity::Identity;
 use crate::flags::run;
 use crate::report::Report;
 
@@ -19,13 +20,17 @@ pub struct Args {
     /// Where
     #[command(flatten)]
     pub binding: Binding,
+    /// As whom
+    #[command(flatten)]
+    pub identity: Identity,
 }
 
 impl Args {
     /// Echoes until asked to end.
     pub fn run(self, report: &Report) -> anyhow::Result<Code> {
         let stop = run::stop(self.answering.timeout.0)?;
-        let socket = self.binding.bind().datagram()?;
+        let socket = datagrams::socket("udp-echo", || self.binding.bind().datagram())?;
+        self.identity.assume()?;
         if self.binding.print_port {
             print_port(&datagrams::local(&socket)?)?;
         }

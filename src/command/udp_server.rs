@@ -7,6 +7,7 @@ use super::usage;
 use crate::failure::Code;
 use crate::flags::answering::Answering;
 use crate::flags::bind::Binding;
+use crate::flags::identity::Identity;
 use crate::flags::run;
 use crate::report::Report;
 
@@ -29,6 +30,9 @@ pub struct Args {
     /// Where
     #[command(flatten)]
     pub binding: Binding,
+    /// As whom
+    #[command(flatten)]
+    pub identity: Identity,
 }
 
 impl Args {
@@ -37,10 +41,11 @@ impl Args {
         let stop = run::stop(self.answering.timeout.0)?;
         let duty = self.choice.duty()?;
         let bind = self.binding.bind();
-        let socket = match &self.join {
-            Some(group) => group::bind(bind, group)?,
-            None => bind.datagram()?,
-        };
+        let socket = datagrams::socket("udp-server", || match &self.join {
+            Some(group) => group::bind(bind, group),
+            None => bind.datagram(),
+        })?;
+        self.identity.assume()?;
         if self.binding.print_port {
             print_port(&datagrams::local(&socket)?)?;
         }

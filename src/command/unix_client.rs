@@ -2,8 +2,14 @@
 
 use std::ffi::OsString;
 
+use super::datagrams::asking::open_dump;
+use super::datagrams::call::Lines;
+use super::datagrams::source::Source;
+use super::datagrams::{self, Letters};
 use super::{conversation, usage};
-use crate::failure::Code;
+use crate::failure::{Code, Failure, Stage};
+use crate::flags::run;
+use crate::flags::script::Step;
 use crate::flags::talk::Talk;
 use crate::flags::values::{self, Limit};
 use crate::net::unix::{Name, dial};
@@ -16,6 +22,16 @@ pub struct Args {
     /// Path of the socket; a leading @ is the abstract namespace
     #[arg(value_name = "PATH", value_hint = clap::ValueHint::AnyPath)]
     pub path: OsString,
+    /// Send datagrams: each --send, each piece of --input, or each line of stdin
+    #[arg(long, conflicts_with_all = ["no_half_close", "hang_up", "recv_only", "send_only",
+          "offset", "count", "output", "rate", "crlf", "stats", "progress", "prompt", "eol"])]
+    pub datagram: bool,
+    /// Wait this long for answers to the last datagram; 0 = without limit
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = values::limit)]
+    pub wait: Limit,
+    /// Bytes of a datagram, with --datagram --input
+    #[arg(long, value_name = "N", default_value = "1400", value_parser = values::buffer_size)]
+    pub size: usize,
     /// What to say
     #[command(flatten)]
     pub talk: Talk,
@@ -28,11 +44,42 @@ impl Args {
     /// Connects and talks to the end.
     pub fn run(self, report: &Report) -> anyhow::Result<Code> {
         let name = Name::read(&self.path);
+        if self.datagram {
+            return self.send_datagrams(&name, report);
+        }
         let limit = self.connect_timeout.0;
         let connect = |stop: &crate::stop::Stop| {
             report.step(|| format!("Connecting to {name}..."));
             dial(&name, limit, stop)
         };
         Ok(conversation::hold(&self.talk, report, connect)?)
+    }
+
+    fn send_datagrams(&self, name: &Name, report: &Report) -> anyhow::Result<Code> {
+        let stop = run::stop(self.talk.timeout.and_then(|limit| limit.0))?;
+        let letters = self.letters()?;
+        Ok(datagrams::talk(Lines::unix(name, &stop), letters, report, &stop)?)
+    }
+
+    fn letters(&self) -> Result<Letters, Failure> {
+        let texts: Option<Vec<Vec<u8>>> = self.talk.script.steps.iter().map(text).collect();
+        let no_stream = || Failure::usage(Stage::Receive, "--expect", "means nothing to datagrams");
+        let texts = texts.ok_or_else(no_stream)?;
+        let source = match (&self.talk.input, texts.as_slice()) {
+            (Some(path), _) => Source::pieces(path, self.size)?,
+            (None, []) => Source::lines(),
+            (None, texts) => Source::known(texts)?,
+        };
+        let raw = self.talk.input.is_some();
+        let dump = self.talk.hex.as_deref().map(open_dump).transpose()?;
+        Ok(Letters { source, wait: self.wait.0, raw, dump })
+    }
+}
+
+/// What a step of a script says, if it only says something.
+fn text(step: &Step) -> Option<Vec<u8>> {
+    match step {
+        Step::Send(text) => Some(text.clone()),
+        Step::Expect(_) => None,
     }
 }

@@ -2,6 +2,9 @@
 
 use std::ffi::OsString;
 
+use socket2::{Socket, Type};
+
+use super::datagrams;
 use super::hosting::choice::Choice;
 use super::hosting::{self, Plan};
 use super::usage;
@@ -11,8 +14,9 @@ use crate::flags::run;
 use crate::flags::serve::Serving;
 use crate::net::inherit::{Wanted, passed_socket};
 use crate::net::listen::Listener;
-use crate::net::unix::{Name, listen};
+use crate::net::unix::{self, Claim, Name, listen};
 use crate::report::Report;
+use crate::stop::Stop;
 
 /// What the user asks of unix-server.
 #[derive(Debug, clap::Args)]
@@ -24,6 +28,9 @@ pub struct Args {
     /// Permissions of the socket file, in octal
     #[arg(long, value_name = "MODE", default_value = "0600", value_parser = mode)]
     pub mode: u32,
+    /// Serve datagrams instead of connections; pipe prints them
+    #[arg(long)]
+    pub datagram: bool,
     /// Which service
     #[command(flatten)]
     pub choice: Choice,
@@ -39,6 +46,9 @@ impl Args {
     /// Serves until asked to end.
     pub fn run(self, report: &Report) -> anyhow::Result<Code> {
         let stop = run::stop(self.serving.timeout.0)?;
+        if self.datagram {
+            return self.serve_datagrams(report, &stop);
+        }
         let mut limits = self.serving.limits()?;
         let service = self.choice.service(&mut limits)?;
         let listener = self.listener()?;
@@ -52,6 +62,30 @@ impl Args {
         match passed_socket(Wanted { name: "unix-server", inet: false, stream: true })? {
             Some(socket) => Listener::passed(socket),
             None => listen(&Name::read(&self.path), self.mode, self.serving.backlog),
+        }
+    }
+
+    fn serve_datagrams(&self, report: &Report, stop: &Stop) -> anyhow::Result<Code> {
+        let limits = self.serving.limits()?;
+        let duty = self.choice.duty()?;
+        let (socket, _claim) = self.datagram_socket()?;
+        self.identity.assume()?;
+        let plan = datagrams::Plan {
+            socket,
+            narrow: true,
+            duty,
+            // Nobody can forge the name of a Unix socket.
+            max_rate: 0,
+            most: limits.accepts.map(u64::from),
+        };
+        Ok(datagrams::serve(plan, report, stop)?)
+    }
+
+    /// As [`Args::listener`], for datagrams.
+    fn datagram_socket(&self) -> Result<(Socket, Option<Claim>), Failure> {
+        match passed_socket(Wanted { name: "unix-server", inet: false, stream: false })? {
+            Some(socket) => Ok((socket, None)),
+            None => unix::bind(&Name::read(&self.path), Type::DGRAM, self.mode),
         }
     }
 }

@@ -76,7 +76,8 @@ impl Asking {
     }
 }
 
-fn open_dump(path: &std::path::Path) -> Result<Dump, Failure> {
+/// Opens the file of a hex dump. Fails at [`Stage::File`] with code 23.
+pub fn open_dump(path: &std::path::Path) -> Result<Dump, Failure> {
     if path.as_os_str() == "-" {
         return Ok(Dump::to_stderr());
     }

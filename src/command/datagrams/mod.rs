@@ -20,6 +20,7 @@ mod window;
 
 pub use duty::Duty;
 pub use ping::ping;
+pub use print::Look;
 pub use serve::{Plan, serve};
 pub use talk::{Letters, talk};
 
@@ -27,6 +28,18 @@ use socket2::Socket;
 
 use crate::failure::{Failure, Stage};
 use crate::net::address::Address;
+use crate::net::inherit::{Wanted, passed_socket};
+
+/// The socket that a service manager passed to us under this name, or one that `bind` makes.
+pub fn socket(
+    name: &'static str,
+    bind: impl FnOnce() -> Result<Socket, Failure>,
+) -> Result<Socket, Failure> {
+    match passed_socket(Wanted { name, inet: true, stream: false })? {
+        Some(socket) => Ok(socket),
+        None => bind(),
+    }
+}
 
 /// Where a socket is bound. Fails at [`Stage::Bind`] when it is not.
 pub fn local(socket: &Socket) -> Result<Address, Failure> {

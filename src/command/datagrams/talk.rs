@@ -1,5 +1,6 @@
 //! Writing datagrams and printing what comes back, until each has its answer or patience ends.
 
+use std::io::ErrorKind;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -118,7 +119,11 @@ impl Talk<'_> {
             match self.line.send(&bytes) {
                 Ok(()) => break,
                 // A peer that reads slowly is waited for, and heard meanwhile.
-                Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => self.hear(batch)?,
+                Err(e) if e.kind() == ErrorKind::WouldBlock => self.hear(batch)?,
+                Err(e) if e.kind() == ErrorKind::ConnectionRefused => {
+                    let errno = e.raw_os_error().unwrap_or(libc::ECONNREFUSED);
+                    return Err(self.line.refused(errno, self.heard));
+                }
                 Err(e) => return Err(self.line.unsent(e)),
             }
             self.check_stop()?;

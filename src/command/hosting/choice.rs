@@ -5,6 +5,7 @@ use clap::{Args, ValueEnum};
 use super::files::Files;
 use super::running::Running;
 use super::wording::Wording;
+use crate::command::datagrams::{Duty, Look};
 use crate::failure::{Failure, Stage};
 use crate::net::accept::Limits;
 use crate::service::Service;
@@ -81,6 +82,33 @@ impl Choice {
                 Box::new(Pipe::new(limits.idle.take()))
             }
         })
+    }
+
+    /// The same service for datagrams, each of which is a message and the whole conversation.
+    ///
+    /// Fails with code 2 on a service or a flag that only a stream has.
+    pub fn duty(&self) -> Result<Duty, Failure> {
+        let name = self.name();
+        let words = &self.wording;
+        if let Some(flag) = words.first_given_for_streams() {
+            return Err(Failure::usage(Stage::Send, flag, "means nothing to datagrams"));
+        }
+        let script = match name {
+            Name::Hello => Script::hello(),
+            Name::Time => Script::time(),
+            Name::Ack => Script::ack(),
+            Name::Reply => self.bare_reply(),
+            wordless => {
+                refuse_words(wordless, words)?;
+                return match wordless {
+                    Name::Echo => Ok(Duty::Echo),
+                    Name::Discard => Ok(Duty::Discard),
+                    Name::Pipe => Ok(Duty::print(Look::Bare)),
+                    _ => Err(Failure::usage(Stage::Send, "--service", "needs a stream")),
+                };
+            }
+        };
+        Ok(Duty::by_script(words.script(script)))
     }
 
     /// The service that is named, or implied by the flag that only it has.

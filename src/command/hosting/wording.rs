@@ -86,6 +86,15 @@ impl Wording {
 
     /// The first flag that was given among those that only make sense for messages.
     pub fn first_given(&self) -> Option<&'static str> {
+        self.given().next()
+    }
+
+    /// The first flag that was given among those that only make sense for a stream of messages.
+    pub fn first_given_for_streams(&self) -> Option<&'static str> {
+        self.given().find(|flag| *flag != "--reply")
+    }
+
+    fn given(&self) -> impl Iterator<Item = &'static str> {
         [
             ("--greeting", self.greeting.is_some()),
             ("--reply", self.reply.is_some()),
@@ -96,6 +105,6 @@ impl Wording {
             ("--delay", self.delay.is_some()),
         ]
         .into_iter()
-        .find_map(|(flag, given)| given.then_some(flag))
+        .filter_map(|(flag, given)| given.then_some(flag))
     }
 }
