@@ -89,26 +89,23 @@ impl Choice {
     /// Fails with code 2 on a service or a flag that only a stream has.
     pub fn duty(&self) -> Result<Duty, Failure> {
         let name = self.name();
-        let words = &self.wording;
-        if let Some(flag) = words.first_given_for_streams() {
-            return Err(Failure::usage(Stage::Send, flag, "means nothing to datagrams"));
+        self.refuse_foreign(name)?;
+        if let Some(flag) = self.wording.first_given_for_streams() {
+            return Err(Failure::usage(Stage::File, flag, "means nothing to datagrams"));
         }
-        let script = match name {
-            Name::Hello => Script::hello(),
-            Name::Time => Script::time(),
-            Name::Ack => Script::ack(),
-            Name::Reply => self.bare_reply(),
-            wordless => {
-                refuse_words(wordless, words)?;
-                return match wordless {
-                    Name::Echo => Ok(Duty::Echo),
-                    Name::Discard => Ok(Duty::Discard),
-                    Name::Pipe => Ok(Duty::print(Look::Bare)),
-                    _ => Err(Failure::usage(Stage::Send, "--service", "needs a stream")),
-                };
+        let by = |script| Ok(Duty::by_script(self.wording.script(script)));
+        match name {
+            Name::Hello => by(Script::hello()),
+            Name::Time => by(Script::time()),
+            Name::Ack => by(Script::ack()),
+            Name::Reply => by(self.bare_reply()),
+            Name::Echo => Ok(Duty::Echo),
+            Name::Discard => Ok(Duty::Discard),
+            Name::Pipe => Ok(Duty::print(Look::Bare)),
+            Name::File | Name::Exec | Name::Chargen => {
+                Err(Failure::usage(Stage::File, "--service", "needs a stream"))
             }
-        };
-        Ok(Duty::by_script(words.script(script)))
+        }
     }
 
     /// The service that is named, or implied by the flag that only it has.
