@@ -1,11 +1,17 @@
 //! `echo`: every byte back (RFC 862).
 
+use std::time::Duration;
+
 use super::{Ended, Guest, Service};
 use crate::failure::Failure;
 use crate::pump::buffer::Buffer;
 
 /// Every byte back, in the order it came, until the peer has no more.
-pub struct Echo;
+#[derive(Debug, Default)]
+pub struct Echo {
+    /// The time before what one read brought goes back.
+    pub delay: Duration,
+}
 
 impl Service for Echo {
     fn serve(&self, guest: &mut Guest) -> Result<Ended, Failure> {
@@ -16,6 +22,10 @@ impl Service for Echo {
                 let by = guest.ended_by();
                 guest.take_leave()?;
                 return Ok(by.into());
+            }
+            if !self.delay.is_zero() {
+                // Whoever wants the run to end is not kept waiting: the answer comes at once.
+                let _ = guest.stop.sleep(self.delay);
             }
             guest.send(buffer.filled(n))?;
             buffer.grow_if_full(n);

@@ -1,6 +1,7 @@
 //! What a server does with one accepted peer. A service cannot tell TLS from TCP from a Unix
 //! socket: it has a [`Guest`], which receives, sends and takes leave.
 
+pub mod chat;
 pub mod echo;
 pub mod exec;
 pub mod file;

@@ -11,6 +11,7 @@ mod running;
 mod sockit;
 
 mod activation;
+mod chat;
 mod crowds;
 mod endings;
 mod exec;

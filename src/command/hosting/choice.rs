@@ -1,5 +1,7 @@
 //! Which service, by the flags that name it or imply it.
 
+use std::io::IsTerminal;
+
 use clap::{Args, ValueEnum};
 
 use super::files::Files;
@@ -8,7 +10,10 @@ use super::wording::Wording;
 use crate::command::datagrams::{Duty, Look};
 use crate::failure::{Failure, Stage};
 use crate::net::accept::Limits;
+use crate::pump::stdout;
+use crate::report::escape::escape;
 use crate::service::Service;
+use crate::service::chat::Chat;
 use crate::service::echo::Echo;
 use crate::service::pipe::Pipe;
 use crate::service::reply::Script;
@@ -33,6 +38,8 @@ pub enum Name {
     File,
     /// A program for each (--exec, --sh)
     Exec,
+    /// Each line to all the others, and to our terminal
+    Chat,
     /// Takes everything, answers nothing (RFC 863)
     Discard,
     /// Printable characters without end (RFC 864)
@@ -71,9 +78,10 @@ impl Choice {
             Name::Time => Box::new(words.service(Script::time())?),
             Name::Ack => Box::new(words.service(Script::ack())?),
             Name::Reply => Box::new(words.service(self.bare_reply())?),
-            Name::Echo => Box::new(Echo),
+            Name::Echo => Box::new(Echo { delay: words.delay.unwrap_or_default() }),
             Name::Discard => Box::new(Discard),
             Name::Chargen => Box::new(Chargen::default()),
+            Name::Chat => Box::new(self.chat()?),
             Name::File => self.files.service()?,
             Name::Exec => Box::new(self.running.service(limits.grace)?),
             Name::Pipe => {
@@ -90,7 +98,7 @@ impl Choice {
     pub fn duty(&self) -> Result<Duty, Failure> {
         let name = self.name();
         self.refuse_foreign(name)?;
-        if let Some(flag) = self.wording.first_given_for_streams() {
+        if let Some(flag) = self.wording.first_given_but(&["--reply"]) {
             return Err(Failure::usage(Stage::File, flag, "means nothing to datagrams"));
         }
         let by = |script| Ok(Duty::by_script(self.wording.script(script)));
@@ -102,7 +110,7 @@ impl Choice {
             Name::Echo => Ok(Duty::Echo),
             Name::Discard => Ok(Duty::Discard),
             Name::Pipe => Ok(Duty::print(Look::Bare)),
-            Name::File | Name::Exec | Name::Chargen => {
+            Name::File | Name::Exec | Name::Chat | Name::Chargen => {
                 Err(Failure::usage(Stage::File, "--service", "needs a stream"))
             }
         }
@@ -127,11 +135,28 @@ impl Choice {
         }
     }
 
+    /// The service chat, whose lines go to our stdout, escaped where that is a terminal.
+    fn chat(&self) -> Result<Chat, Failure> {
+        let shown = std::io::stdout().is_terminal();
+        Chat::new(self.wording.framing(), self.wording.max_message(), move |line| {
+            if !shown {
+                return stdout::write_all(line);
+            }
+            let text = String::from_utf8_lossy(line);
+            let text = escape(text.trim_end_matches(['\r', '\n']));
+            stdout::write_all(format!("{text}\n").as_bytes())
+        })
+    }
+
     /// A flag that would have no effect is a mistake worth telling.
     fn refuse_foreign(&self, name: Name) -> Result<(), Failure> {
-        let talks = matches!(name, Name::Hello | Name::Time | Name::Ack | Name::Reply);
         let foreign = [
-            self.wording.first_given().filter(|_| !talks),
+            match name {
+                Name::Hello | Name::Time | Name::Ack | Name::Reply => None,
+                Name::Echo => self.wording.first_given_but(&["--delay"]),
+                Name::Chat => self.wording.first_given_but(&["--framing", "--max-message"]),
+                _ => self.wording.first_given_but(&[]),
+            },
             self.files.first_given().filter(|_| name != Name::File),
             self.running.first_given().filter(|_| name != Name::Exec),
         ];

@@ -70,8 +70,7 @@ impl Wording {
     ///
     /// Fails with code 2 when each message of the framing would pass the limit.
     pub fn service(&self, base: Script) -> Result<Reply, Failure> {
-        let framing = self.framing.unwrap_or_default();
-        let max_message = self.max_message.unwrap_or(MAX_MESSAGE);
+        let (framing, max_message) = (self.framing(), self.max_message());
         if let Framing::Characters(n) = framing
             && n.get() > max_message
         {
@@ -84,17 +83,18 @@ impl Wording {
         Ok(Reply { script: self.script(base), framing, max_message, delay })
     }
 
-    /// The first flag that was given among those that only make sense for messages.
-    pub fn first_given(&self) -> Option<&'static str> {
-        self.given().next()
+    /// What a message is.
+    pub fn framing(&self) -> Framing {
+        self.framing.unwrap_or_default()
     }
 
-    /// The first flag that was given among those that only make sense for a stream of messages.
-    pub fn first_given_for_streams(&self) -> Option<&'static str> {
-        self.given().find(|flag| *flag != "--reply")
+    /// Bytes of the longest message.
+    pub fn max_message(&self) -> usize {
+        self.max_message.unwrap_or(MAX_MESSAGE)
     }
 
-    fn given(&self) -> impl Iterator<Item = &'static str> {
+    /// The first of these flags that was given and is not `allowed`.
+    pub fn first_given_but(&self, allowed: &[&str]) -> Option<&'static str> {
         [
             ("--greeting", self.greeting.is_some()),
             ("--reply", self.reply.is_some()),
@@ -105,6 +105,6 @@ impl Wording {
             ("--delay", self.delay.is_some()),
         ]
         .into_iter()
-        .filter_map(|(flag, given)| given.then_some(flag))
+        .find_map(|(flag, given)| (given && !allowed.contains(&flag)).then_some(flag))
     }
 }

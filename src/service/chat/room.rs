@@ -1,0 +1,93 @@
+//! Who is in the room, and under which name.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::queue::{Line, Queue};
+use crate::net::stream::Hangup;
+
+/// Characters of the longest name.
+const LONGEST_NAME: usize = 32;
+
+/// The members, by connection.
+#[derive(Debug, Default)]
+pub struct Room(Mutex<HashMap<u64, Member>>);
+
+#[derive(Debug)]
+struct Member {
+    name: String,
+    queue: Arc<Queue>,
+    hangup: Hangup,
+}
+
+impl Room {
+    /// Connection `conn` comes in; what the others say goes to `queue`, and `hangup` shows it out.
+    pub fn enter(&self, conn: u64, name: String, queue: Arc<Queue>, hangup: Hangup) {
+        self.lock().insert(conn, Member { name, queue, hangup });
+    }
+
+    /// It goes.
+    pub fn leave(&self, conn: u64) {
+        self.lock().remove(&conn);
+    }
+
+    /// What `conn` says goes to all the others, with its name before it; returns the line. Whoever
+    /// has no room for it loses its place.
+    pub fn say(&self, conn: u64, text: &[u8], line_end: &[u8]) -> Line {
+        let mut members = self.lock();
+        let name = members.get(&conn).map(|member| member.name.as_bytes()).unwrap_or_default();
+        let line_end = if line_end.is_empty() { b"\n" } else { line_end };
+        let line = Line::from([name, b": ", text, line_end].concat());
+        members.retain(|other, member| {
+            let stays = *other == conn || member.queue.push(&line);
+            if !stays {
+                member.hangup.reset();
+            }
+            stays
+        });
+        line
+    }
+
+    /// `conn` wants another name; says why not.
+    pub fn rename(&self, conn: u64, name: &str) -> Result<(), &'static str> {
+        check(name)?;
+        let mut members = self.lock();
+        if members.iter().any(|(other, member)| *other != conn && member.name == name) {
+            return Err("that name is taken");
+        }
+        if let Some(member) = members.get_mut(&conn) {
+            member.name = name.to_string();
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Member>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A name must not look like an address, a blank or an instruction to a terminal.
+fn check(name: &str) -> Result<(), &'static str> {
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_');
+    match name.chars().count() {
+        0 => Err("which name? /nick NAME"),
+        1..=LONGEST_NAME if name.chars().all(plain) => Ok(()),
+        1..=LONGEST_NAME => Err("a name has letters, digits, - and _"),
+        _ => Err("a name has at most 32 characters"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_plain() {
+        for name in ["a", "Zoë", "小明", "a-b_c1"] {
+            assert_eq!(check(name), Ok(()), "{name}");
+        }
+        for name in ["", "a b", "a:b", "127.0.0.1", "\x1b[2J", "a\u{202e}b", &"x".repeat(33)] {
+            assert!(check(name).is_err(), "{name:?}");
+        }
+    }
+}

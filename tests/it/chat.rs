@@ -1,0 +1,108 @@
+//! `--service chat`: each line to all the others, and nobody waits for anybody.
+
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use crate::peer::{Script, call};
+use crate::running::Daemon;
+use crate::sockit::sockit;
+
+fn serve(line: &str) -> Daemon {
+    sockit("tcp-server --service chat --json").and(line).serve()
+}
+
+/// A member who is in the room under this name.
+fn member(server: &Daemon, name: &str) -> TcpStream {
+    let mut caller = call(server.addr());
+    // The answer to a bad name shows that the room has heard us, so the good one holds too.
+    caller.say(format!("/nick {name}\n/nick a b\n"));
+    caller.hear("* a name has letters, digits, - and _\n");
+    caller
+}
+
+#[test]
+fn a_line_goes_to_all_the_others_and_to_our_stdout() {
+    let server = serve("");
+    let mut ann = member(&server, "ann");
+    let mut bob = member(&server, "bob");
+    let mut zoe = member(&server, "Zoë");
+    ann.say("hello\n");
+    bob.hear("ann: hello\n");
+    zoe.hear("ann: hello\n");
+    zoe.say("two\r\nlines\n");
+    ann.hear("Zoë: two\r\nZoë: lines\n");
+    bob.hear("Zoë: two\r\nZoë: lines\n");
+    server.wait_to_print("ann: hello\nZoë: two\r\nZoë: lines\n");
+    bob.finish();
+    assert_eq!(bob.hear_all(), b"");
+    server.wait_to_say("\"bytes_out\":");
+    server.stop().exits(0);
+}
+
+#[test]
+fn without_a_name_one_is_known_by_the_address() {
+    let server = serve("");
+    let mut ann = member(&server, "ann");
+    let mut caller = call(server.addr());
+    let us = caller.local_addr().unwrap();
+    caller.say("no line end either");
+    ann.hear(format!("{us}: no line end either\n"));
+}
+
+#[test]
+fn a_name_belongs_to_one() {
+    let server = serve("");
+    let _ann = member(&server, "ann");
+    let mut other = call(server.addr());
+    other.say("/nick ann\n");
+    other.hear("* that name is taken\n");
+    other.say("/nick\n");
+    other.hear("* which name? /nick NAME\n");
+}
+
+#[test]
+fn fifty_members_of_whom_one_never_reads() {
+    let server = serve("");
+    let mut ann = member(&server, "ann");
+    let mut others: Vec<_> = (0..48).map(|n| member(&server, &format!("m{n}"))).collect();
+    let _deaf = member(&server, "deaf");
+    for round in 0..20 {
+        let said = Instant::now();
+        ann.say(format!("line {round}\n"));
+        for other in &mut others {
+            other.hear(format!("ann: line {round}\n"));
+        }
+        assert!(said.elapsed() < Duration::from_millis(1000), "{:?}", said.elapsed());
+    }
+}
+
+#[test]
+fn who_never_reads_loses_the_place_and_is_told() {
+    let server = serve("");
+    let mut ann = member(&server, "ann");
+    let mut bob = member(&server, "bob");
+    let deaf = member(&server, "deaf");
+    let line = "x".repeat(60_000);
+    // More than the queue and both kernels' buffers hold; bob gets all of it.
+    for _ in 0..400 {
+        ann.say(format!("{line}\n"));
+        bob.hear(format!("ann: {line}\n"));
+    }
+    server.wait_to_say("lost its place");
+    drop(deaf);
+    ann.say("still here\n");
+    bob.hear("ann: still here\n");
+}
+
+#[test]
+fn a_line_past_the_limit_ends_its_member_only() {
+    let server = serve("--max-message 100");
+    let mut ann = member(&server, "ann");
+    let mut bob = member(&server, "bob");
+    bob.say("y".repeat(101));
+    server.wait_to_say("\"code\":63");
+    ann.say("hm\n");
+    let mut next = member(&server, "bob");
+    ann.say("again\n");
+    next.hear("ann: again\n");
+}
