@@ -279,7 +279,7 @@ impl Failure {
         let (code, why) = match reason {
             Reason::Interrupt => (Code::Interrupted, "interrupted"),
             Reason::Terminate => (Code::Terminated, "terminated"),
-            Reason::Deadline => (Code::Timeout, "the time limit of the whole run passed"),
+            Reason::Deadline => (Code::Timeout, "timed out: the limit of the whole run passed"),
         };
         Failure::new(stage, endpoint, why).with_code(code)
     }

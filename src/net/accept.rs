@@ -62,7 +62,9 @@ pub struct Caller {
 pub trait Host: Send + Sync + 'static {
     /// Serves one caller to its end, on the caller's own thread.
     fn serve(&self, caller: Caller);
-    /// Hears of a caller that was turned away, or lost to a shortage.
+    /// Hears of a caller that was turned away by a rule.
+    fn turned_away(&self, peer: &Address, why: &str);
+    /// Hears of a caller that was lost to a shortage.
     fn lost(&self, failure: Failure);
     /// Hears of something that concerns the accepting itself, once per spell of trouble.
     fn trouble(&self, message: String);
@@ -194,7 +196,7 @@ impl Reception {
         let peer = Address::from(peer);
         let place = match self.admit(&peer) {
             Ok(place) => place,
-            Err(failure) => return self.host.lost(failure),
+            Err(why) => return self.host.turned_away(&peer, &why),
         };
         self.conn += 1;
         let conn = self.conn;
@@ -210,13 +212,13 @@ impl Reception {
         }
     }
 
-    fn admit(&self, peer: &Address) -> Result<Option<Place>, Failure> {
+    fn admit(&self, peer: &Address) -> Result<Option<Place>, String> {
         let Some(ip) = peer.ip() else { return Ok(None) };
         if !self.limits.rules.admit(ip) {
-            return Err(Failure::new(Stage::Listen, peer, "denied by rule").with_code(Code::Proxy));
+            return Err("denied by rule".to_string());
         }
         match &self.per_ip {
-            Some(per_ip) => per_ip.take(ip).map(Some).ok_or_else(|| per_ip.full(peer)),
+            Some(per_ip) => per_ip.take(ip).map(Some).ok_or_else(|| per_ip.full()),
             None => Ok(None),
         }
     }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ipnet::IpNet;
 
 use super::resolve::{self, Family};
-use crate::failure::{Code, Failure, Stage};
+use crate::failure::{Failure, Stage};
 
 /// The most rules that are read; past it something else was meant.
 const MOST_RULES: usize = 100_000;
@@ -121,10 +121,9 @@ impl PerAddress {
         Some(Place { ip, counts: self.counts.clone() })
     }
 
-    /// The failure that a caller without a place is told of.
-    pub fn full(&self, peer: &dyn std::fmt::Display) -> Failure {
-        let why = format!("{} connections from this address already", self.most);
-        Failure::new(Stage::Listen, peer, why).with_code(Code::Limit)
+    /// Why a caller without a place is turned away.
+    pub fn full(&self) -> String {
+        format!("its address has {} connections already", self.most)
     }
 }
 
@@ -141,6 +140,7 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failure::Code;
 
     fn rules(allow: &[&str], deny: &[&str]) -> Rules {
         let owned = |words: &[&str]| words.iter().map(|w| w.to_string()).collect::<Vec<_>>();

@@ -120,7 +120,7 @@ mod tests {
         let (done, results) = channel();
         for n in 0..2000 {
             let done = done.clone();
-            pool.run(move || drop(done.send(n))).unwrap();
+            pool.run(move || done.send(n).unwrap_or_default()).unwrap();
             if n % 7 == 0 {
                 thread::yield_now();
             }
@@ -136,7 +136,7 @@ mod tests {
         let pool = Pool::new(256 << 10);
         pool.run(|| std::panic::resume_unwind(Box::new("boom"))).unwrap();
         let (done, results) = channel();
-        pool.run(move || drop(done.send(1))).unwrap();
+        pool.run(move || done.send(1).unwrap_or_default()).unwrap();
         assert_eq!(results.recv_timeout(PATIENCE), Ok(1));
     }
 }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::failure::{Code, Failure, Stage};
 use crate::net::accept::{Caller, End, Host, Limits, Reception};
+use crate::net::address::Address;
 use crate::net::inherit;
 use crate::net::layer::{Handshake, Layer};
 use crate::net::listen::Listener;
@@ -53,7 +54,7 @@ pub fn serve(mut plan: Plan, report: &Report, stop: &Stop) -> Result<Code, Failu
         failure: Mutex::new(None),
     });
     let local = plan.listener.local.to_string();
-    report.tell(&Event::Listening { local, what: "connection" });
+    report.tell(&Event::Listening { local: local.clone(), what: "connection" });
     let reception = Reception::new(plan.listener, plan.limits, stack, rooms.clone())?;
     inherit::tell_ready();
     let ended = reception.run(stop);
@@ -61,6 +62,9 @@ pub fn serve(mut plan: Plan, report: &Report, stop: &Stop) -> Result<Code, Failu
     match ended? {
         End::Served if single => rooms.outcome(),
         End::Served => Ok(Code::Done),
+        End::Stopped(Reason::Deadline, _) => {
+            Err(Failure::stopped(Stage::Listen, local, Reason::Deadline))
+        }
         End::Stopped(reason, drained) => Ok(stopped(reason, drained, report)),
     }
 }
@@ -71,9 +75,8 @@ fn stopped(reason: Reason, drained: Drained, report: &Report) -> Code {
     }
     match (reason, drained) {
         (Reason::Interrupt, _) => Code::Interrupted,
-        (Reason::Terminate, Drained::Completely) => Code::Done,
-        (Reason::Terminate, Drained::Cut(_)) => Code::Terminated,
-        (Reason::Deadline, _) => Code::Timeout,
+        (_, Drained::Completely) => Code::Done,
+        (_, Drained::Cut(_)) => Code::Terminated,
     }
 }
 
@@ -143,6 +146,10 @@ impl Host for Rooms {
         farewell.ended = outcome.unwrap_or_else(|failure| self.failed(conn, failure));
         drop(farewell);
         drop(leave);
+    }
+
+    fn turned_away(&self, peer: &Address, why: &str) {
+        self.report.warn(None, format!("turned away {peer}: {why}"));
     }
 
     fn lost(&self, failure: Failure) {
