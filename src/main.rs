@@ -3,16 +3,13 @@
 use std::panic::PanicHookInfo;
 use std::process::ExitCode;
 
-use clap::Parser;
 use sockit::command::Cli;
 use sockit::failure::{Code, Failure};
 use sockit::report::Report;
 
 fn main() -> ExitCode {
-    let code = match Cli::try_parse() {
-        Ok(cli) => run(cli),
-        Err(error) => sockit::command::usage::told(&error),
-    };
+    let words = std::env::args_os().collect();
+    let code = sockit::command::parse(words).map_or_else(|told| told, run);
     ExitCode::from(code.number())
 }
 

@@ -1,8 +1,11 @@
 //! What the user asks for: one file per subcommand, and the only `match` over them.
 
+pub mod completions;
 pub mod conversation;
 pub mod datagrams;
+pub mod help;
 pub mod hosting;
+pub mod man;
 pub mod resolve;
 pub mod tcp_client;
 pub mod tcp_server;
@@ -13,20 +16,27 @@ pub mod unix_client;
 pub mod unix_server;
 pub mod usage;
 
-use clap::{Parser, Subcommand};
+use clap::{ArgAction, Parser, Subcommand};
 
 use crate::failure::Code;
 use crate::flags::output::Output;
 use crate::report::Report;
+pub use usage::parse;
 
 /// A socket toolkit: right endings, honest exit codes
 #[derive(Debug, Parser)]
 #[command(name = "sockit", version, propagate_version = true, max_term_width = 100)]
-#[command(after_long_help = usage::exit_codes(), disable_help_subcommand = true)]
+#[command(disable_help_subcommand = true, disable_help_flag = true, disable_version_flag = true)]
 pub struct Cli {
     /// How the run talks
     #[command(flatten)]
     pub output: Output,
+    /// Print help: -h the usual, --help all of it
+    #[arg(short, long, global = true, action = ArgAction::Help, help_heading = "Talk (on stderr)")]
+    pub help: Option<bool>,
+    /// Print version
+    #[arg(short = 'V', long, global = true, action = ArgAction::Version, help_heading = "Talk (on stderr)")]
+    pub version: Option<bool>,
     /// What to do
     #[command(subcommand)]
     pub command: Command,
@@ -35,6 +45,10 @@ pub struct Cli {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Print what a shell needs to complete commands, flags and files
+    Completions(completions::Args),
+    /// Print the manual, a page per command
+    Man(man::Args),
     /// Look up names, addresses and services, and verify them
     Resolve(Box<resolve::Args>),
     /// Talk to a TCP server: pipe, prompt or script
@@ -57,6 +71,8 @@ impl Command {
     /// Runs the command to its end.
     pub fn run(self, report: &Report) -> anyhow::Result<Code> {
         match self {
+            Command::Completions(args) => args.run(report),
+            Command::Man(args) => args.run(report),
             Command::Resolve(args) => args.run(report),
             Command::TcpClient(args) => args.run(report),
             Command::TcpServer(args) => args.run(report),

@@ -28,3 +28,12 @@ fn put_all(mut bytes: &[u8]) -> io::Result<()> {
 pub fn reader_is_gone(failure: &Failure) -> bool {
     failure.stage == Stage::Stdout && failure.errno() == Some(libc::EPIPE)
 }
+
+/// Writes a product of ours (a man page, a script for a shell), as [`write_all`]; a reader that
+/// leaves early is content with what it has.
+pub fn product(bytes: &[u8]) -> Result<(), Failure> {
+    write_all(bytes).or_else(|failure| match reader_is_gone(&failure) {
+        true => Ok(()),
+        false => Err(failure),
+    })
+}

@@ -12,6 +12,7 @@ mod sockit;
 
 mod activation;
 mod chat;
+mod completions;
 mod crowds;
 mod endings;
 mod exec;
@@ -31,4 +32,5 @@ mod services;
 mod tcp_client;
 mod tcp_server;
 mod tutorials;
+mod usage;
 mod voices;

@@ -1,0 +1,157 @@
+//! `man`: a manual page per command, from the same flags, examples and tables as `--help`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Command;
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, bold, roman};
+
+use super::help::{self, ENVIRONMENT};
+use crate::failure::{Code, Failure, Stage};
+use crate::pump::stdout;
+use crate::report::Report;
+
+/// What the user asks of man.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Only the page of this command
+    #[arg(value_name = "COMMAND")]
+    pub command: Option<String>,
+    /// Write each page to a file of its own in DIR, which is made if need be
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    pub out_dir: Option<PathBuf>,
+}
+
+impl Args {
+    /// Writes the pages.
+    ///
+    /// Fails with code 2 on a command that does not exist, with 23 where a page cannot be written.
+    pub fn run(self, _: &Report) -> anyhow::Result<Code> {
+        let wanted = |name: &str| match self.command.as_deref() {
+            Some("sockit") => name.is_empty(),
+            Some(command) => command == name,
+            None => true,
+        };
+        let pages: Vec<Page> = pages().into_iter().filter(|page| wanted(&page.command)).collect();
+        if pages.is_empty() {
+            let word = self.command.unwrap_or_default();
+            Err(Failure::usage(Stage::File, word, "there is no page of this name")
+                .with_hint("sockit -h lists the commands"))?;
+        }
+        match &self.out_dir {
+            Some(dir) => put_all(&pages, dir)?,
+            None => {
+                stdout::product(&pages.into_iter().flat_map(|page| page.text).collect::<Vec<_>>())?
+            }
+        }
+        Ok(Code::Done)
+    }
+}
+
+fn put_all(pages: &[Page], dir: &Path) -> Result<(), Failure> {
+    let failed =
+        |path: &Path, e| Failure::new(Stage::File, path.display(), e).with_code(Code::Write);
+    fs::create_dir_all(dir).map_err(|e| failed(dir, e))?;
+    for page in pages {
+        let path = dir.join(&page.file);
+        fs::write(&path, &page.text).map_err(|e| failed(&path, e))?;
+    }
+    Ok(())
+}
+
+/// One page.
+struct Page {
+    /// The command; the empty word is sockit itself.
+    command: String,
+    /// The name of its file.
+    file: String,
+    /// The page in roff.
+    text: Vec<u8>,
+}
+
+fn pages() -> Vec<Page> {
+    let mut whole = help::whole();
+    whole.build();
+    let names: Vec<String> =
+        whole.get_subcommands().map(|c| format!("sockit-{}", c.get_name())).collect();
+    let mut pages = vec![page("", "sockit", &whole, &names)];
+    for command in whole.get_subcommands() {
+        let title = format!("sockit-{}", command.get_name());
+        pages.push(page(command.get_name(), &title, command, &["sockit".to_string()]));
+    }
+    pages
+}
+
+fn page(name: &str, title: &str, command: &Command, related: &[String]) -> Page {
+    let man = Man::new(command.clone())
+        .title(title.to_uppercase())
+        .source(concat!("sockit ", env!("CARGO_PKG_VERSION")))
+        .manual("sockit manual");
+    let mut text = Vec::new();
+    // Writing to memory cannot fail.
+    let _ = man
+        .render_title(&mut text)
+        .and_then(|()| man.render_name_section(&mut text))
+        .and_then(|()| man.render_synopsis_section(&mut text))
+        .and_then(|()| man.render_description_section(&mut text))
+        .and_then(|()| man.render_options_section(&mut text))
+        .and_then(|()| match command.has_subcommands() {
+            true => man.render_subcommands_section(&mut text),
+            false => Ok(()),
+        })
+        .and_then(|()| sections(name, related).to_writer(&mut text));
+    Page { command: name.to_string(), file: format!("{title}.1"), text }
+}
+
+/// What the flags alone do not tell.
+fn sections(name: &str, related: &[String]) -> Roff {
+    let mut roff = Roff::new();
+    roff.control("SH", ["EXIT STATUS"]);
+    for (code, meaning) in Code::ALL {
+        entry(&mut roff, &code.number().to_string(), meaning);
+    }
+    roff.control("SH", ["ENVIRONMENT"]);
+    for (variables, what) in ENVIRONMENT {
+        entry(&mut roff, variables, what);
+    }
+    roff.control("SH", ["EXAMPLES"]);
+    for (line, what) in help::page(name).map(|page| page.examples).into_iter().flatten() {
+        entry(&mut roff, line, what);
+    }
+    roff.control("SH", ["SEE ALSO"]);
+    let related: Vec<String> = related.iter().map(|page| format!("{page}(1)")).collect();
+    roff.text([roman(related.join(", "))]);
+    roff
+}
+
+fn entry(roff: &mut Roff, term: &str, what: &str) {
+    roff.control("TP", []);
+    roff.text([bold(term)]);
+    roff.text([roman(what)]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_has_a_page_with_every_flag_and_section() {
+        let mut whole = help::whole();
+        whole.build();
+        let pages = pages();
+        assert_eq!(pages.len(), 1 + whole.get_subcommands().count());
+        for page in pages {
+            let text = String::from_utf8(page.text).unwrap();
+            for section in ["NAME", "SYNOPSIS", "EXIT STATUS", "ENVIRONMENT", "EXAMPLES"] {
+                let heading = format!(".SH {section}").replace("EXIT STATUS", "\"EXIT STATUS\"");
+                assert!(text.contains(&heading), "{} lacks {section}", page.file);
+            }
+            let Some(command) = whole.find_subcommand(&page.command) else { continue };
+            for flag in command.get_arguments().filter_map(clap::Arg::get_long) {
+                let flag = format!("\\-\\-{}", flag.replace('-', "\\-"));
+                assert!(text.contains(&flag), "{} lacks {flag}", page.file);
+            }
+        }
+    }
+}

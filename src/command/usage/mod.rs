@@ -1,0 +1,145 @@
+//! Words on the command line: taken, or met with what was probably meant.
+//!
+//! A command line that makes no sense is told like any failure: one line, at most one hint, code
+//! 2. The hint is the sockit line for a habit from netcat, or the nearest word that exists.
+
+mod habits;
+mod letters;
+mod parts;
+mod spaced;
+
+use std::ffi::OsString;
+use std::io::Write;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use super::{Cli, help};
+use crate::failure::Code;
+use crate::report::event::{Event, Trouble};
+use crate::report::{Colour, Manner, Report, Verbosity};
+
+pub use help::exit_codes;
+
+/// Reads a command line, its first word being the program's name.
+///
+/// What cannot be read has been told when this returns: the number is 2; 0 for help and version
+/// (23 when stdout cannot take them).
+pub fn parse(words: Vec<OsString>) -> Result<Cli, Code> {
+    let words = spaced::joined(words);
+    let error = match Cli::try_parse_from(&words) {
+        Ok(cli) => return Ok(cli),
+        Err(error) => error,
+    };
+    if let Some(again) = spaced::joined_bare(&words)
+        && let Ok(cli) = Cli::try_parse_from(again)
+    {
+        return Ok(cli);
+    }
+    Err(told(error, &words))
+}
+
+fn told(error: clap::Error, words: &[OsString]) -> Code {
+    match error.kind() {
+        ErrorKind::DisplayHelp => asked_for(&dressed(error, words)),
+        ErrorKind::DisplayVersion => asked_for(&error),
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = dressed(error, words).print();
+            Code::Usage
+        }
+        _ => {
+            let json = words.iter().any(|word| word == "--json");
+            let (verbosity, colour) = (Verbosity::Usual, Colour::Auto);
+            let report = Report::new(Manner { verbosity, json, colour, events: None });
+            report.tell(&Event::Error(trouble(&error, words)));
+            Code::Usage
+        }
+    }
+}
+
+/// The help that was asked for, with its examples and tables.
+fn dressed(plain: clap::Error, words: &[OsString]) -> clap::Error {
+    help::whole().try_get_matches_from(words).err().unwrap_or(plain)
+}
+
+fn asked_for(error: &clap::Error) -> Code {
+    let printed = error.print().and_then(|()| std::io::stdout().flush());
+    match printed {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Code::Write,
+        _ => Code::Done,
+    }
+}
+
+fn trouble(error: &clap::Error, words: &[OsString]) -> Trouble {
+    let text = error.render().to_string();
+    let words: Vec<String> = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    let unknown = matches!(error.kind(), ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand);
+    let missing = unknown.then(|| parts::missing(&words)).flatten();
+    let (cause, hint) = match missing {
+        Some((word, feature)) => (format!("'{word}': built without feature {feature}"), None),
+        None if unknown => (cause(&text), Some(hint(error.kind(), &text, &words))),
+        None => (cause(&text), tip(&text).or_else(|| usage(&text))),
+    };
+    let code = Code::Usage.number();
+    Trouble { conn: None, phase: "usage", target: String::new(), cause, code, hint }
+}
+
+/// What clap says was wrong, in one line.
+fn cause(text: &str) -> String {
+    let first = text.split("\n\n").next().unwrap_or(text);
+    let lines = first.strip_prefix("error: ").unwrap_or(first).lines();
+    lines.map(str::trim).collect::<Vec<_>>().join(" ")
+}
+
+/// What clap thinks was meant. Its advice on passing an unknown flag as a value helps nobody here.
+fn tip(text: &str) -> Option<String> {
+    let tips = text.lines().filter_map(|line| line.trim().strip_prefix("tip: "));
+    tips.filter(|tip| !tip.starts_with("to pass")).map(str::to_string).next()
+}
+
+/// The command's words in their order, as clap shows them beneath an error.
+fn usage(text: &str) -> Option<String> {
+    text.lines().find(|line| line.starts_with("Usage: ")).map(str::to_string)
+}
+
+/// A habit is recognised before a mere likeness, but a mistyped command before a host's name.
+fn hint(kind: ErrorKind, text: &str, words: &[String]) -> String {
+    let habit = || habits::line(words).map(|line| format!("try: {line}"));
+    let found = match kind {
+        ErrorKind::InvalidSubcommand => tip(text).or_else(habit),
+        _ => habit().or_else(|| tip(text)),
+    };
+    found.unwrap_or_else(|| match words.get(1).filter(|word| !word.starts_with('-')) {
+        Some(command) if help::page(command).is_some() => {
+            format!("sockit {command} --help tells all its flags")
+        }
+        _ => "sockit -h tells the commands".to_string(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trouble_of(line: &str) -> Trouble {
+        let words: Vec<OsString> = line.split(' ').map(Into::into).collect();
+        trouble(&Cli::try_parse_from(&words).unwrap_err(), &words)
+    }
+
+    #[test]
+    fn what_is_wrong_is_one_line_with_the_likely_word() {
+        let typo = trouble_of("sockit tcp-clinet localhost 80");
+        assert_eq!(typo.cause, "unrecognized subcommand 'tcp-clinet'");
+        assert!(typo.hint.unwrap().contains("'tcp-client'"));
+        let flag = trouble_of("sockit tcp-client --exepct x");
+        assert_eq!(flag.cause, "unexpected argument '--exepct' found");
+        assert!(flag.hint.unwrap().contains("'--expect'"));
+    }
+
+    #[test]
+    fn a_value_that_is_refused_tells_why_in_the_same_line() {
+        let value = trouble_of("sockit tcp-client --timeout soon");
+        assert!(value.cause.contains("'soon' is not a duration"), "{}", value.cause);
+        assert!(!value.cause.contains('\n'));
+    }
+}

@@ -1,0 +1,53 @@
+//! Command lines that make no sense, and what they are met with.
+
+use crate::sockit::sockit;
+
+#[test]
+fn a_netcat_habit_is_met_with_our_line() {
+    for (typed, ours) in [
+        ("-l 9999", "sockit tcp-server --port 9999 --service pipe"),
+        ("-u localhost 53", "sockit udp-client localhost 53"),
+        ("-z localhost 22", "sockit tcp-client localhost 22 --hang-up < /dev/null"),
+        ("-l -e /bin/cat 9999", "sockit tcp-server --port 9999 --exec /bin/cat"),
+        ("localhost 80", "sockit tcp-client localhost 80"),
+        ("tcp-client -w 3 localhost 80", "sockit tcp-client localhost 80 --idle-timeout 3"),
+    ] {
+        let run = sockit(typed).run();
+        run.exits(2).prints("").says(&format!("hint: try: {ours}\n"));
+        assert_eq!(run.stderr.lines().count(), 2, "one line and one hint\n{}", run.stderr);
+    }
+}
+
+#[test]
+fn in_json_a_usage_error_is_an_event_like_any_other() {
+    let run = sockit("tcp-client --json --exepct x").run();
+    run.exits(2).prints("");
+    let [error] = run.events().try_into().expect("one event and nothing else");
+    assert_eq!((&error["event"], &error["code"]), (&"error".into(), &2.into()));
+}
+
+#[test]
+fn control_bytes_of_the_command_line_are_escaped() {
+    sockit("").arg("\u{1b}[31mred").run().exits(2).never_says("\u{1b}");
+}
+
+#[test]
+fn keepalive_takes_its_time_as_a_word_of_its_own_too() {
+    for words in
+        ["--keepalive 30s 127.0.0.1 1", "--keepalive=30s 127.0.0.1 1", "127.0.0.1 1 --keepalive"]
+    {
+        sockit("tcp-client --hang-up").and(words).run().exits(7).says("127.0.0.1:1");
+    }
+}
+
+#[cfg(not(feature = "http"))]
+#[test]
+fn a_command_that_is_not_in_this_build_says_so() {
+    sockit("http-get localhost").run().exits(2).says("built without feature http");
+}
+
+#[cfg(not(feature = "tls"))]
+#[test]
+fn a_flag_that_is_not_in_this_build_says_so() {
+    sockit("tcp-client --tls localhost 1").run().exits(2).says("built without feature tls");
+}
