@@ -88,6 +88,22 @@ fn a_silent_server_costs_the_limit_and_no_more() {
     run.exits(28).prints("").fails_at("resolve").says("timed out after 2s");
     assert!(run.took >= Duration::from_secs(2), "{:?}", run.took);
     assert!(run.took < Duration::from_millis(2600), "{:?}", run.took);
+    let told = json(&ask(silent_server(), "--json a.test"));
+    assert_eq!(told["status"], "timeout");
+    assert_eq!(told["addresses"], serde_json::json!([]));
+}
+
+#[test]
+fn thousands_of_addresses_are_told() {
+    let server = name_server(|query| match query.tcp {
+        false => query.reply().code(0x200).into(),
+        true => (0..4000)
+            .fold(query.reply(), |r, n| r.a([10, 9, (n / 250) as u8, (n % 250) as u8]))
+            .into(),
+    });
+    let run = ask(server, "--type A a.test");
+    run.exits(0);
+    assert_eq!(run.text().lines().count(), 4000);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use dns_lookup::AddrInfo;
 
+use super::question::Asked;
 use crate::failure::{Code, Failure};
 use crate::net::dns::{self, Kind};
 use crate::net::resolve::system;
@@ -57,18 +58,23 @@ impl Answer {
         Answer { facts, failure: Some(failure), notes: Vec::new() }
     }
 
-    /// The same answer with an empty list where the question wanted addresses or names.
-    pub fn wanting(mut self, addresses: bool) -> Answer {
-        match addresses {
-            true => self.facts.addresses.get_or_insert_default(),
-            false => self.facts.names.get_or_insert_default(),
-        };
-        self
-    }
-
     /// The same answer, to this question, after this time.
+    ///
+    /// Where there is nothing, the list of addresses or names that was wanted is there and
+    /// empty.
     pub fn to(mut self, name: &str, took: Duration) -> Answer {
         self.facts.name = name.to_string();
+        match Asked::read(name) {
+            _ if self.facts.records.is_some() => (),
+            Ok(Asked::Service { .. }) => (),
+            Ok(Asked::Address(_)) if self.facts.addresses.is_none() => {
+                self.facts.names.get_or_insert_default();
+            }
+            _ if self.facts.names.is_none() => {
+                self.facts.addresses.get_or_insert_default();
+            }
+            _ => (),
+        }
         self.facts.milliseconds = (took.as_secs_f64() * 1e6).round() / 1e3;
         self
     }

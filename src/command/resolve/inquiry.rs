@@ -44,10 +44,10 @@ impl Inquiry<'_> {
             asked if plan.verify.is_some() => verify::answer(self, word, &asked),
             asked if plan.kind.is_some() => self.typed(word, &asked),
             Asked::Address(address) if plan.all && plan.via == Via::System => {
-                self.tuples(&system::figures(&address), 0).wanting(true)
+                self.tuples(&system::figures(&address), 0)
             }
-            Asked::Address(address) => self.reverse(word, address).wanting(false),
-            Asked::Host { name, port } => self.forward(&name, port.as_deref()).wanting(true),
+            Asked::Address(address) => self.reverse(word, address),
+            Asked::Host { name, port } => self.forward(&name, port.as_deref()),
         }
     }
 

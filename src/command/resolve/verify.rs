@@ -36,7 +36,7 @@ pub fn answer(inquiry: &Inquiry<'_>, word: &str, asked: &Asked) -> Answer {
             let verdicts = addresses.iter().map(|address| judge(inquiry, word, asked, *address));
             together(verdicts.collect())
         }
-        Err(absence) => absence.answer().wanting(false),
+        Err(absence) => absence.answer(),
     }
 }
 
