@@ -228,6 +228,8 @@ pub struct Inner {
     pub code: Code,
     /// In one line.
     pub why: String,
+    /// Advice, where there is some.
+    pub hint: Option<&'static str>,
 }
 
 impl fmt::Display for Inner {
@@ -256,7 +258,8 @@ impl Failure {
         let source = source.into();
         let inner = source.downcast_ref::<io::Error>().and_then(Inner::of);
         let (stage, code) = inner.map_or((stage, stage.code()), |i| (i.stage, i.code));
-        Failure { stage, endpoint: endpoint.to_string(), code, hint: None, source }
+        let hint = inner.and_then(|inner| inner.hint).map(str::to_string);
+        Failure { stage, endpoint: endpoint.to_string(), code, hint, source }
     }
 
     /// A malformed address, URL or rule: exit code 2.
@@ -364,7 +367,7 @@ mod tests {
 
     #[test]
     fn what_a_layer_knows_outranks_what_a_reader_guesses() {
-        let inner = Inner { stage: Stage::Tls, code: Code::Partial, why: "cut".into() };
+        let inner = Inner { stage: Stage::Tls, code: Code::Partial, why: "cut".into(), hint: None };
         let cut = io::Error::new(io::ErrorKind::UnexpectedEof, inner);
         let failure = Failure::new(Stage::Receive, "db:5432", cut);
         assert_eq!(

@@ -18,6 +18,7 @@ mod kernel;
 pub mod layer;
 pub mod listen;
 pub mod live;
+pub mod misfit;
 pub mod pool;
 pub mod proxy;
 mod race;

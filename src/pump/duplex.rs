@@ -18,6 +18,7 @@ use std::time::Duration;
 use super::referee::Referee;
 use super::{Break, Flow, pump};
 use crate::failure::{Code, Failure, Stage};
+use crate::net::misfit;
 use crate::net::stream::{Ending, Reader, Stream, Writer};
 use crate::stop::{Stop, bell, ring};
 
@@ -180,8 +181,16 @@ fn begin(
         unused: None,
     };
     let below = messenger();
+    let may_meet_tls = !terms.shared_input;
     spawn("down", move || {
-        below.tell(match pump(reader.as_mut(), output.as_mut(), &mut down) {
+        let alerted = may_meet_tls && misfit::begins_with_alert(reader.as_ref());
+        let moved = pump(reader.as_mut(), output.as_mut(), &mut down);
+        below.tell(match moved {
+            Ok(()) | Err(Break::Read(_))
+                if alerted && down.meter.total() == misfit::ALERT as u64 =>
+            {
+                Note::DownBroke(Break::Read(misfit::met_tls()))
+            }
             Ok(()) => Note::DownDone,
             Err(broken) => Note::DownBroke(broken),
         });

@@ -325,10 +325,12 @@ impl Referee {
     /// What a layer found wrong, with what had come before it.
     fn inner(&self, inner: &Inner, came: u64) -> Failure {
         let why = match came {
-            0 => inner.why.clone(),
-            n => format!("{} after {n} bytes", inner.why),
+            n if n > 0 && inner.code == Code::Partial => format!("{} after {n} bytes", inner.why),
+            _ => inner.why.clone(),
         };
-        Failure::new(inner.stage, &self.facts.peer, why).with_code(inner.code)
+        let mut failure = Failure::new(inner.stage, &self.facts.peer, why).with_code(inner.code);
+        failure.hint = inner.hint.map(str::to_string);
+        failure
     }
 
     fn undelivered(&self, n: usize) -> Failure {

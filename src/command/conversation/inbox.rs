@@ -5,7 +5,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::failure::{Code, Failure, Stage};
+use crate::failure::{Code, Failure, Inner, Stage};
+use crate::net::misfit;
 use crate::net::stream::{Facts, Reader};
 use crate::pump::tap::Tap;
 use crate::stop::{Reason, Stop};
@@ -105,6 +106,9 @@ impl Inbox {
     }
 
     fn broken(&self, e: std::io::Error) -> Failure {
+        if Inner::of(&e).is_some() {
+            return Failure::new(Stage::Receive, &self.facts.peer, e);
+        }
         let cut = e.kind() == ErrorKind::UnexpectedEof;
         let failure = Failure::new(Stage::Receive, &self.facts.peer, e);
         match self.received > 0 || cut {
@@ -116,10 +120,13 @@ impl Inbox {
 
 fn bring(mut reader: Box<dyn Reader>, mut tap: Option<Tap>, sender: &SyncSender<Arrival>) {
     let mut buffer = vec![0; PIECE];
+    let mut alerted = None;
     loop {
         let arrival = match reader.read(&mut buffer) {
+            Ok(0) if alerted == Some(true) => Arrival::Broken(misfit::met_tls()),
             Ok(0) => Arrival::End,
             Ok(n) => {
+                alerted = Some(alerted.is_none() && misfit::is_alert(&buffer[..n]));
                 if let Some(tap) = &mut tap {
                     tap.see(&buffer[..n]);
                 }

@@ -240,7 +240,7 @@ impl TlsReader {
             return Ok(0);
         }
         let why = "the peer ended without close_notify (truncated)".to_string();
-        let cut = Inner { stage: Stage::Receive, code: Code::Partial, why };
+        let cut = Inner { stage: Stage::Receive, code: Code::Partial, why, hint: None };
         Err(io::Error::new(io::ErrorKind::UnexpectedEof, cut))
     }
 }
@@ -252,7 +252,7 @@ fn broken(error: &Error) -> io::Error {
         Error::AlertReceived(alert) => story::refused(*alert),
         other => other.to_string(),
     };
-    let inner = Inner { stage: Stage::Tls, code: Code::Tls, why };
+    let inner = Inner { stage: Stage::Tls, code: Code::Tls, why, hint: None };
     io::Error::new(io::ErrorKind::InvalidData, inner)
 }
 
