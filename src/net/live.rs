@@ -24,6 +24,8 @@ struct Shared {
     entries: Mutex<HashMap<u64, Entry>>,
     bell: OwnedFd,
     rope: OwnedFd,
+    /// Whether anybody waits for a connection to end: else its end costs no system call.
+    awaited: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -64,7 +66,9 @@ pub struct Entered {
 impl Drop for Entered {
     fn drop(&mut self) {
         self.live.lock().remove(&self.conn);
-        ring(&self.live.0.rope);
+        if self.live.0.awaited.load(Ordering::SeqCst) {
+            ring(&self.live.0.rope);
+        }
     }
 }
 
@@ -81,7 +85,8 @@ impl Live {
     /// An empty list. Fails when no pipe can be had.
     pub fn new() -> std::io::Result<Live> {
         let (bell, rope) = bell()?;
-        Ok(Live(Arc::new(Shared { entries: Mutex::default(), bell, rope })))
+        let (entries, awaited) = (Mutex::default(), AtomicBool::new(false));
+        Ok(Live(Arc::new(Shared { entries, bell, rope, awaited })))
     }
 
     /// Puts connection `conn` on the list.
@@ -102,8 +107,9 @@ impl Live {
         self.0.bell.as_fd()
     }
 
-    /// Silences the bell. Look at [`Live::count`] afterwards, not before.
+    /// Silences the bell, which rings from now on. Look at [`Live::count`] afterwards, not before.
     pub fn hush(&self) {
+        self.0.awaited.store(true, Ordering::SeqCst);
         let mut bytes = [0; 256];
         while rustix::io::read(&self.0.bell, &mut bytes).is_ok_and(|n| n == bytes.len()) {}
     }

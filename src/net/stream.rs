@@ -247,10 +247,13 @@ impl Stream {
     pub fn with_peer(socket: Socket, peer: Address) -> io::Result<Stream> {
         let facts = Facts {
             local: Address::from(&socket.local_addr()?),
+            credentials: match peer {
+                Address::Inet(_) => None,
+                _ => super::kernel::credentials(&socket),
+            },
             peer,
             began: Instant::now(),
             peer_name: None,
-            credentials: super::kernel::credentials(&socket),
         };
         let socket = Arc::new(socket);
         Ok(Stream {

@@ -119,6 +119,11 @@ impl Report {
         self.0.events.is_some()
     }
 
+    /// Whether anybody hears events of this level, so that nobody need make them in vain.
+    pub fn wants(&self, level: Level) -> bool {
+        self.0.events.is_some() || self.hears(level)
+    }
+
     /// Tells a failure: of connection `conn` of a server, or of the run.
     pub fn failure(&self, conn: Option<u64>, failure: &Failure) {
         self.tell(&Event::failure(conn, failure));

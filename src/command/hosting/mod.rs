@@ -20,7 +20,7 @@ use crate::net::live::{Drained, Mood};
 use crate::net::step::Step;
 use crate::net::stream::{Ending, Facts, Stream};
 use crate::report::Report;
-use crate::report::event::{Closed, Ends, Event, Role};
+use crate::report::event::{Closed, Ends, Event, Level, Role};
 use crate::service::{Ended, Guest, Service};
 use crate::stop::{Reason, Stop};
 
@@ -103,6 +103,9 @@ struct Farewell<'a> {
 
 impl Drop for Farewell<'_> {
     fn drop(&mut self) {
+        if !self.report.wants(Level::Usual) {
+            return;
+        }
         self.report.tell(&Event::Closed(Closed {
             conn: self.conn,
             bytes_in: self.bytes_in,
@@ -121,7 +124,9 @@ impl Drop for Farewell<'_> {
 impl Host for Rooms {
     fn serve(&self, caller: Caller) {
         let (conn, stream, leave) = caller.split();
-        self.report.tell(&Event::Accepted(Ends::new(conn, &stream.facts)));
+        if self.report.wants(Level::Usual) {
+            self.report.tell(&Event::Accepted(Ends::new(conn, &stream.facts)));
+        }
         let mut farewell = Farewell {
             report: &self.report,
             facts: stream.facts.clone(),
