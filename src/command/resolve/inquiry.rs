@@ -88,7 +88,7 @@ impl Inquiry<'_> {
 
     fn system_addresses(&self, name: &str) -> Answers<SocketAddr> {
         let found = system::addresses(name, self.plan.family)?;
-        self.note(Note::Step(format!("the system gives {name} {} addresses", found.len())));
+        self.note(Note::Step(format!("the system: {name}: {}", texts(&found, false).join(", "))));
         Ok(found)
     }
 
@@ -148,7 +148,7 @@ impl Inquiry<'_> {
     fn system_names(&self, word: &str, address: SocketAddr) -> Answers<String> {
         match system::name(address)? {
             Some(name) => {
-                self.note(Note::Step(format!("the system names {word} {name}")));
+                self.note(Note::Step(format!("the system: {word}: {name}")));
                 Ok(vec![name])
             }
             None => Err(Failure::new(Stage::Resolve, word, "the address has no name").into()),

@@ -83,7 +83,8 @@ impl Plan {
     pub fn grace(&self) -> Duration {
         match self.via {
             Via::System => Duration::from_millis(20),
-            Via::Dns | Via::Both => Duration::from_millis(250),
+            Via::Both => Duration::from_millis(200),
+            Via::Dns => Duration::from_secs(1),
         }
     }
 
