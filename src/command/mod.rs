@@ -5,6 +5,8 @@ pub mod conversation;
 pub mod datagrams;
 pub mod help;
 pub mod hosting;
+#[cfg(feature = "http")]
+pub mod http_get;
 pub mod man;
 pub mod resolve;
 pub mod tcp_client;
@@ -47,6 +49,9 @@ pub struct Cli {
 pub enum Command {
     /// Print what a shell needs to complete commands, flags and files
     Completions(completions::Args),
+    /// Get an http or https URL, whole or told
+    #[cfg(feature = "http")]
+    HttpGet(Box<http_get::Args>),
     /// Print the manual, a page per command
     Man(man::Args),
     /// Look up names, addresses and services, and verify them
@@ -72,6 +77,8 @@ impl Command {
     pub fn run(self, report: &Report) -> anyhow::Result<Code> {
         match self {
             Command::Completions(args) => args.run(report),
+            #[cfg(feature = "http")]
+            Command::HttpGet(args) => args.run(report),
             Command::Man(args) => args.run(report),
             Command::Resolve(args) => args.run(report),
             Command::TcpClient(args) => args.run(report),

@@ -23,6 +23,13 @@ pub fn read(text: &str) -> Result<String, Error> {
     Ok(format!("bytes={}", pieces.join(",")))
 }
 
+/// Where the one piece begins that a value of [`read`] asks for; none if it asks for several, or
+/// for the end of something whose size it does not know.
+pub fn first(value: &str) -> Option<u64> {
+    let piece = value.strip_prefix("bytes=").filter(|rest| !rest.contains(','))?;
+    decimal(piece.split('-').next()?.as_bytes())
+}
+
 /// What a Content-Range says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ContentRange {

@@ -70,7 +70,7 @@ pub struct Request<'a> {
     /// Credentials for the forward proxy.
     pub proxy_user: Option<&'a (String, String)>,
     /// The value of Range.
-    pub range: Option<&'a str>,
+    pub range: Option<String>,
     /// The value of If-Range.
     pub if_range: Option<&'a str>,
     /// Whether a coded body is welcome.
@@ -120,7 +120,7 @@ impl Request<'_> {
         fields
             .extend(self.user.filter(|_| self.at_home).map(|user| ("Authorization", basic(user))));
         fields.extend(self.proxy_user.map(|user| ("Proxy-Authorization", basic(user))));
-        fields.extend(self.range.map(|range| ("Range", range.to_string())));
+        fields.extend(self.range.iter().map(|range| ("Range", range.clone())));
         fields.extend(self.if_range.map(|validator| ("If-Range", validator.to_string())));
         fields.push(("Connection", "close".to_string()));
         fields.into_iter().map(|(name, value)| (name.to_string(), value)).collect()

@@ -11,6 +11,8 @@ pub mod duplex;
 mod ends;
 pub mod filter;
 pub mod pace;
+#[cfg(target_os = "linux")]
+pub mod portion;
 mod referee;
 #[cfg(target_os = "linux")]
 mod sendfile;

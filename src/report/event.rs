@@ -52,6 +52,11 @@ pub enum Event {
     Totals(Totals),
     /// What a ping found out; the product, and so told on stdout.
     Ping(Ping),
+    /// The head of an HTTP answer.
+    Answer(Heading),
+    /// Where the time of an HTTP exchange went (`--stats`).
+    #[serde(rename = "stats")]
+    Timings(Timings),
     /// Something the user should know; the run goes on.
     Warning {
         /// The connection, if it concerns one.
@@ -169,6 +174,40 @@ pub struct Stats {
     pub ended_by: Ending,
 }
 
+/// The head of an HTTP answer, as it is told. All of it is the peer's choice.
+#[derive(Debug, Clone, Serialize)]
+pub struct Heading {
+    /// The connection.
+    pub conn: u64,
+    /// Where it came from, without credentials.
+    pub url: String,
+    /// `HTTP/1.0` or `HTTP/1.1`.
+    pub version: String,
+    /// 100 to 999.
+    pub status: u16,
+    /// The reason phrase, often empty.
+    pub reason: String,
+    /// Names and values, in the order they came.
+    pub fields: Vec<(String, String)>,
+}
+
+/// The phases of an HTTP exchange over all its redirects, in milliseconds.
+#[derive(Debug, Clone, Serialize)]
+pub struct Timings {
+    /// Looking up names.
+    pub dns: f64,
+    /// Connecting by TCP.
+    pub connect: f64,
+    /// Proxy and TLS; 0 without them.
+    pub tls: f64,
+    /// From the start of the run to the first byte of the last answer.
+    pub first_byte: Option<f64>,
+    /// From the start of the run to its end.
+    pub total: f64,
+    /// Bytes that came, headers included.
+    pub bytes: u64,
+}
+
 /// On whose behalf an event is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
@@ -224,7 +263,7 @@ impl Event {
             Event::Error(_) => Level::Error,
             Event::Warning { .. } | Event::Listening { .. } | Event::Accepted(_) => Level::Usual,
             Event::Certificate { .. } => Level::Usual,
-            Event::Stats(_) => Level::Usual,
+            Event::Stats(_) | Event::Timings(_) | Event::Answer(_) => Level::Usual,
             Event::Closed(closed) if closed.role == Role::Server => Level::Usual,
             Event::Totals(_) => Level::Usual,
             Event::Connected(_)

@@ -1,7 +1,7 @@
 //! Events as lines for people.
 
 use super::escape::escape;
-use super::event::{Closed, Ends, Event, Role, Side, Stats, Trouble};
+use super::event::{Closed, Ends, Event, Heading, Role, Side, Stats, Timings, Trouble};
 use super::resolved::Resolved;
 
 /// Whether lines carry colour.
@@ -44,10 +44,26 @@ pub fn line(event: &Event, palette: Palette) -> String {
             format!("sockit: {} {}", palette.paint("33", "warning:"), escape(message))
         }
         Event::Stats(figures) => stats(figures),
+        Event::Answer(head) => heading(head),
+        Event::Timings(times) => timings(times),
         Event::Error(trouble) => error(trouble, palette),
         Event::Resolved(answer) => rows(answer),
         Event::Step { message } => escape(message).into_owned(),
     }
+}
+
+fn heading(head: &Heading) -> String {
+    let first = format!("{} {} {}", head.version, head.status, escape(&head.reason));
+    let fields = head.fields.iter().map(|(name, value)| format!("{name}: {}\n", escape(value)));
+    format!("{}\n{}", first.trim_end(), fields.collect::<String>())
+}
+
+fn timings(t: &Timings) -> String {
+    let first = t.first_byte.map_or("none".to_string(), |ms| format!("{ms:.3} ms"));
+    format!(
+        "dns {:.3} ms, connect {:.3} ms, tls {:.3} ms, first byte {first}, total {:.3} ms, {} bytes",
+        t.dns, t.connect, t.tls, t.total, t.bytes
+    )
 }
 
 fn rows(answer: &Resolved) -> String {

@@ -1,0 +1,67 @@
+//! `--retry`: which failures pass by themselves, and how long to wait for that.
+
+use std::time::{Duration, SystemTime};
+
+use crate::failure::{Code, Failure};
+use crate::http::Head;
+use crate::http::syntax::decimal;
+
+/// Statuses that another try may change (RFC 9110 §15.5.9, §15.6, RFC 6585 §4).
+const PASSING: [u16; 6] = [408, 429, 500, 502, 503, 504];
+/// No peer makes us wait longer than this.
+const LONGEST: Duration = Duration::from_secs(3600);
+
+/// Whether this answer asks to be asked again.
+pub fn is_passing_status(status: u16) -> bool {
+    PASSING.contains(&status)
+}
+
+/// Whether this failure may not happen again.
+pub fn is_passing(failure: &Failure) -> bool {
+    matches!(
+        failure.code,
+        Code::Connect
+            | Code::Timeout
+            | Code::TryAgain
+            | Code::Empty
+            | Code::Receive
+            | Code::Send
+            | Code::Partial
+    )
+}
+
+/// How long the answer asks to wait (RFC 9110 §10.2.3): seconds, or a date.
+pub fn retry_after(head: &Head) -> Option<Duration> {
+    let value = head.first("retry-after")?;
+    let wait = match decimal(value) {
+        Some(seconds) => Duration::from_secs(seconds),
+        None => {
+            let text = std::str::from_utf8(value).ok()?;
+            let date = chrono::DateTime::parse_from_rfc2822(text).ok()?;
+            SystemTime::from(date).duration_since(SystemTime::now()).unwrap_or_default()
+        }
+    };
+    Some(wait.min(LONGEST))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::Field;
+
+    fn wait(value: &str) -> Option<Duration> {
+        let fields = vec![Field { name: "Retry-After".into(), value: value.into() }];
+        let head =
+            Head { minor: 1, status: 503, reason: vec![], fields, raw: vec![], notes: vec![] };
+        retry_after(&head)
+    }
+
+    #[test]
+    fn the_peer_may_ask_for_patience_but_not_for_ever() {
+        assert_eq!(wait("7"), Some(Duration::from_secs(7)));
+        assert_eq!(wait("99999999"), Some(LONGEST));
+        assert_eq!(wait("Tue, 15 Nov 1994 08:12:31 GMT"), Some(Duration::ZERO));
+        assert_eq!(wait("Wed, 15 Nov 2119 08:12:31 GMT"), Some(LONGEST));
+        assert_eq!(wait("soon"), None);
+    }
+}

@@ -1,0 +1,245 @@
+//! One answer on a wire that stands: bytes become facts, facts find their audience, and the end
+//! is judged.
+
+use std::io;
+
+use super::wire::{Received, Wire};
+use crate::failure::{Code, Failure, Stage};
+use crate::http::{Answer, Ending, Error, Fact, Head, Kind, Link, Rules};
+
+/// One read: large enough that the price of a system call is lost in it.
+const BUFFER: usize = 256 << 10;
+
+/// Who hears what an answer says.
+pub trait Audience {
+    /// Bytes as they came, before they are understood; only when `--raw` asks for them.
+    fn raw(&mut self, bytes: &[u8]) -> Result<(), Failure>;
+    /// An interim answer.
+    fn interim(&mut self, head: &Head) -> Result<(), Failure>;
+    /// The head, or none for HTTP/0.9, and how many bytes of body it promises. False: the body is
+    /// of no interest.
+    fn head(&mut self, head: Option<&Head>, promised: Option<u64>) -> Result<bool, Failure>;
+    /// Bytes of the body.
+    fn body(&mut self, bytes: &[u8]) -> Result<(), Failure>;
+    /// Something odd.
+    fn note(&mut self, note: String);
+    /// Lets the kernel move up to `most` bytes from the wire to where the body goes; none if it
+    /// cannot.
+    fn pass(&mut self, wire: &mut Wire<'_>, most: u64) -> Result<Option<Passed>, Failure>;
+}
+
+/// What the kernel moved by itself.
+#[derive(Debug)]
+pub enum Passed {
+    /// So many bytes.
+    Bytes(u64),
+    /// Nothing: the peer's stream has ended.
+    End,
+    /// Nothing: the connection broke.
+    Broken(io::Error),
+}
+
+/// How an exchange ended well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Over {
+    /// The answer is whole.
+    Whole,
+    /// Its head was all that was wanted.
+    Enough,
+}
+
+/// The reading side of one exchange.
+pub struct Exchange<'a, 'w> {
+    wire: &'a mut Wire<'w>,
+    link: &'a Link,
+    answer: Answer,
+    raw: bool,
+    /// `--raw`, and the answer cannot be understood: bytes are only carried.
+    blind: bool,
+    begins: [u8; 2],
+}
+
+impl<'a, 'w> Exchange<'a, 'w> {
+    /// The exchange whose request went to `link` over `wire`.
+    pub fn new(
+        wire: &'a mut Wire<'w>,
+        link: &'a Link,
+        rules: Rules,
+        raw: bool,
+    ) -> Exchange<'a, 'w> {
+        Exchange { wire, link, answer: Answer::new(rules), raw, blind: false, begins: [0; 2] }
+    }
+
+    /// Reads the answer to its end.
+    ///
+    /// Fails at [`Stage::Receive`], with the code of what was wrong with the answer and with
+    /// «got N of M» where a body had begun, or as the audience does.
+    pub fn read(&mut self, audience: &mut dyn Audience) -> Result<Over, Failure> {
+        let mut buffer = Vec::new();
+        loop {
+            let received = match self.pass(audience)? {
+                Some(received) => {
+                    self.wire.count(&received);
+                    received
+                }
+                None => {
+                    if buffer.is_empty() {
+                        // Fresh pages of the kernel's, which cost nothing before they are filled.
+                        buffer = vec![0; BUFFER];
+                    }
+                    self.wire.receive(&mut buffer).map_err(|failure| self.counted(failure))?
+                }
+            };
+            let over = match received {
+                Received::Bytes(n) => self.heard(&buffer[..n], audience)?,
+                Received::End => self.ended(Ending::Clean, audience)?,
+                Received::Cut => self.ended(Ending::Cut, audience)?,
+                Received::Broken(e) => return Err(self.broken(e, audience)),
+            };
+            if let Some(over) = over {
+                return Ok(over);
+            }
+        }
+    }
+
+    /// Lets the kernel move what it can. None when bytes must be read.
+    fn pass(&mut self, audience: &mut dyn Audience) -> Result<Option<Received>, Failure> {
+        loop {
+            let ahead = self.answer.ahead();
+            if ahead < BUFFER as u64 || self.raw || self.wire.raw().is_none() {
+                return Ok(None);
+            }
+            let passed = audience.pass(self.wire, ahead);
+            match passed.map_err(|failure| self.counted(failure))? {
+                None => return Ok(None),
+                Some(Passed::End) => return Ok(Some(Received::End)),
+                Some(Passed::Broken(e)) => return Ok(Some(Received::Broken(e))),
+                Some(Passed::Bytes(n)) => {
+                    self.wire.count_passed(n);
+                    self.answer.pass(n);
+                    if n == ahead {
+                        return Ok(Some(Received::Bytes(0)));
+                    }
+                }
+            }
+        }
+    }
+
+    fn heard(
+        &mut self,
+        bytes: &[u8],
+        audience: &mut dyn Audience,
+    ) -> Result<Option<Over>, Failure> {
+        if self.raw {
+            audience.raw(bytes)?;
+        }
+        if self.wire.bytes_in == bytes.len() as u64 {
+            let known = bytes.len().min(2);
+            self.begins[..known].copy_from_slice(&bytes[..known]);
+        }
+        self.understand(bytes, audience)
+    }
+
+    fn ended(
+        &mut self,
+        ending: Ending,
+        audience: &mut dyn Audience,
+    ) -> Result<Option<Over>, Failure> {
+        if self.blind {
+            return Ok(Some(Over::Whole));
+        }
+        self.answer.end(ending);
+        if let Some(e) = self.wire.send_error()
+            && self.wire.bytes_in == 0
+        {
+            return Err(Failure::new(Stage::Receive, self.link, e));
+        }
+        self.understand(&[], audience)
+    }
+
+    fn understand(
+        &mut self,
+        mut input: &[u8],
+        audience: &mut dyn Audience,
+    ) -> Result<Option<Over>, Failure> {
+        while !self.blind {
+            let fact = match self.answer.next(&mut input) {
+                Ok(fact) => fact,
+                Err(error) if self.raw && matches!(error.kind, Kind::Protocol | Kind::Limit) => {
+                    audience.note(format!("{error}; the rest is carried without a look at it"));
+                    self.blind = true;
+                    return Ok(None);
+                }
+                Err(error) => return Err(self.refused(&error)),
+            };
+            match fact {
+                Fact::More => return Ok(None),
+                Fact::Interim(head) => audience.interim(&head)?,
+                Fact::Note(note) => audience.note(note),
+                Fact::Body(_) if self.raw => {}
+                Fact::Body(bytes) => audience.body(bytes)?,
+                Fact::Head => {
+                    let promised = self.answer.tally().promised;
+                    if !audience.head(self.answer.head(), promised)? {
+                        return Ok(Some(Over::Enough));
+                    }
+                }
+                Fact::Done => {
+                    if !input.is_empty() && !self.raw {
+                        let n = input.len();
+                        audience.note(format!("{n} bytes behind the end of the answer"));
+                    }
+                    return Ok(Some(Over::Whole));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The connection broke: what decoders hold comes out, then the system's own word.
+    fn broken(&mut self, e: io::Error, audience: &mut dyn Audience) -> Failure {
+        self.answer.end(Ending::Cut);
+        if let Err(failure) = self.understand(&[], audience)
+            && failure.stage != Stage::Receive
+        {
+            return failure;
+        }
+        let failure = Failure::new(Stage::Receive, self.link, e);
+        match self.wire.bytes_in {
+            0 => failure,
+            _ => self.counted(failure.with_code(Code::Partial)),
+        }
+    }
+
+    /// A refusal of [`Answer`] as the failure of this run.
+    fn refused(&self, error: &Error) -> Failure {
+        let failure = Failure::new(Stage::Receive, self.link, error.to_string());
+        let failure = failure.with_code(error.kind.code());
+        let failure = match (self.begins, self.link.is_tls(), error.kind) {
+            ([0x15 | 0x16, 3], false, Kind::Protocol) => {
+                failure.with_hint("it speaks TLS: https://")
+            }
+            _ => failure,
+        };
+        self.counted(failure)
+    }
+
+    /// The same failure with «got N of M», where a body had begun.
+    fn counted(&self, failure: Failure) -> Failure {
+        if self.answer.head().is_none() || failure.stage != Stage::Receive {
+            return failure;
+        }
+        let tally = self.answer.tally();
+        let promised = match tally.promised {
+            Some(bytes) => format!("{bytes} bytes"),
+            None => "an unknown number of bytes".to_string(),
+        };
+        let text = format!("{}; got {} of {promised}", failure.cause(), tally.came);
+        let counted = Failure::new(failure.stage, &failure.endpoint, text);
+        let counted = counted.with_code(failure.code);
+        match failure.hint {
+            Some(hint) => counted.with_hint(hint),
+            None => counted,
+        }
+    }
+}

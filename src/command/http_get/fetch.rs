@@ -1,0 +1,252 @@
+//! One URL to its end: redirects, further tries, and what the answer's status means for us.
+
+use std::time::Duration;
+
+use super::again;
+use super::exchange::Exchange;
+use super::hearer::Hearer;
+use super::output::{Output, Place};
+use super::part::Standing;
+use super::timing::Timing;
+use super::wire::Wire;
+use super::{Args, Pinned};
+use crate::failure::{Code, Failure, Stage};
+use crate::http::Link;
+use crate::http::request::Request;
+use crate::net::dial::{Dial, Retry};
+use crate::net::endpoint::Endpoint;
+use crate::net::step::Step;
+use crate::net::stream::Stream;
+use crate::pump::stdout;
+use crate::report::Report;
+use crate::report::event::{Closed, Ends, Event, Role};
+use crate::stop::Stop;
+
+/// What is to be done about an answer, decided at its head.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Its body is what was asked for.
+    Take,
+    /// It leads elsewhere.
+    Follow(Link),
+    /// It may be better later, after this long if it said so.
+    Again(Option<Duration>),
+    /// What stands of the file is of no use: ask for all of it.
+    Anew,
+    /// What stands of the file is all of it.
+    Already,
+}
+
+/// How one try ended.
+enum Tried {
+    Done(Code),
+    Again(Option<Duration>),
+}
+
+/// The fetching of one URL.
+pub struct Fetch<'a> {
+    args: &'a Args,
+    home: Link,
+    report: &'a Report,
+    stop: &'a Stop,
+    timing: Timing,
+    conn: u64,
+    bytes: u64,
+    layered: bool,
+}
+
+impl<'a> Fetch<'a> {
+    /// The fetching of `home` as `args` say.
+    pub fn new(args: &'a Args, home: Link, report: &'a Report, stop: &'a Stop) -> Fetch<'a> {
+        let timing = Timing::start();
+        Fetch { args, home, report, stop, timing, conn: 0, bytes: 0, layered: false }
+    }
+
+    /// Gets it to `place`, trying again where that may help.
+    ///
+    /// Fails at whichever stage it broke; with 22 for a status of 400 or above.
+    pub fn get(mut self, place: Place) -> Result<Code, Failure> {
+        let mut output = Output::new(place, self.report);
+        let outcome = self.tries(&mut output);
+        if self.args.saving.stats {
+            self.report.tell(&self.timing.event(self.layered, self.bytes));
+        }
+        match outcome {
+            Err(failure) if stdout::reader_is_gone(&failure) => Ok(Code::Done),
+            outcome => outcome,
+        }
+    }
+
+    fn tries(&mut self, output: &mut Output) -> Result<Code, Failure> {
+        let retry =
+            Retry { times: self.args.dialling.retry, delay: self.args.dialling.retry_delay };
+        let mut round = 0;
+        loop {
+            let last = round >= retry.times;
+            let asked = match self.attempt(output, last) {
+                Ok(Tried::Done(code)) => return Ok(code),
+                Ok(Tried::Again(asked)) => asked,
+                Err(failure) => {
+                    let hopeless = last || output.spoken || self.stop.reason().is_some();
+                    if hopeless || !again::is_passing(&failure) {
+                        return Err(failure);
+                    }
+                    self.report.warn(None, failure.to_string());
+                    None
+                }
+            };
+            round += 1;
+            let wait = asked.unwrap_or_default().max(retry.delay);
+            self.report.step(|| Step::Retrying(round, wait).to_string());
+            let stopped = |reason| Failure::stopped(Stage::Receive, &self.home, reason);
+            self.stop.sleep(wait).map_err(stopped)?;
+        }
+    }
+
+    /// One try, over all redirects.
+    fn attempt(&mut self, output: &mut Output, last: bool) -> Result<Tried, Failure> {
+        let mut link = self.home.clone();
+        let mut hops = 0;
+        let mut standing = match output.file() {
+            Some(path) if self.args.saving.resume => Standing::find(path),
+            _ => None,
+        };
+        loop {
+            let hop = self.hop(&link, output, standing.as_ref(), last)?;
+            match hop {
+                (Verdict::Follow(next), _) => {
+                    hops += 1;
+                    if hops > self.args.asking.max_redirects {
+                        let why = format!("more than {} redirects", hops - 1);
+                        let failure = Failure::new(Stage::Receive, &link, why);
+                        return Err(failure.with_code(Code::Redirect));
+                    }
+                    link = next;
+                }
+                (Verdict::Anew, _) => standing = None,
+                (Verdict::Again(asked), _) => return Ok(Tried::Again(asked)),
+                (Verdict::Already, _) => {
+                    if let (Some(standing), Some(path)) = (&standing, output.file()) {
+                        standing.finish(path)?;
+                    }
+                    return Ok(Tried::Done(Code::Done));
+                }
+                (Verdict::Take, status) => return self.judge(&link, status),
+            }
+        }
+    }
+
+    /// What the status of a whole answer means.
+    fn judge(&self, link: &Link, status: Option<u16>) -> Result<Tried, Failure> {
+        match status {
+            Some(status) if status >= 400 && !self.args.judging.any_status => {
+                let failure = Failure::new(Stage::Receive, link, format!("HTTP status {status}"));
+                Err(failure.with_code(Code::Status))
+            }
+            _ => Ok(Tried::Done(Code::Done)),
+        }
+    }
+
+    /// One exchange with one server.
+    fn hop(
+        &mut self,
+        link: &Link,
+        output: &mut Output,
+        standing: Option<&Standing>,
+        last: bool,
+    ) -> Result<(Verdict, Option<u16>), Failure> {
+        let (stream, request) = self.call(link, standing)?;
+        self.report.tell(&Event::Connected(Ends::new(self.conn, &stream.facts)));
+        let idle = self.args.judging.idle_timeout.0;
+        let mut wire = Wire::new(stream, link.to_string(), idle, self.stop, output.watched())?;
+        let mut hearer =
+            Hearer::new(self.args, self.report, link, self.conn, output, standing, last);
+        let read = self.ask(&mut wire, &request).and_then(|()| {
+            let mut exchange =
+                Exchange::new(&mut wire, link, self.args.rules(), self.args.saving.raw);
+            exchange.read(&mut hearer)
+        });
+        let outcome = hearer.end(read);
+        self.timing.first_byte(wire.first_byte);
+        self.bytes += wire.bytes_in;
+        self.report.tell(&self.closed(&wire));
+        outcome
+    }
+
+    fn ask(&self, wire: &mut Wire<'_>, request: &[u8]) -> Result<(), Failure> {
+        let delay = self.args.asking.delay;
+        if !delay.is_zero() {
+            let stopped = |reason| Failure::stopped(Stage::Send, &self.home, reason);
+            self.stop.sleep(delay).map_err(stopped)?;
+        }
+        wire.send(request, self.args.asking.half_close)
+    }
+
+    /// Connects towards `link`, and says what is to be sent there.
+    fn call(
+        &mut self,
+        link: &Link,
+        standing: Option<&Standing>,
+    ) -> Result<(Stream, Vec<u8>), Failure> {
+        let dial = self.dial(link)?;
+        let request = self.request(link, standing).bytes();
+        self.conn += 1;
+        let stream = dial.call(self.stop, &|step| {
+            self.timing.step(&step);
+            self.report.step(|| step.to_string());
+        })?;
+        self.timing.stands();
+        Ok((stream, request))
+    }
+
+    fn dial(&mut self, link: &Link) -> Result<Dial, Failure> {
+        if link.is_tls() {
+            return Err(Failure::usage(Stage::Tls, link, "built without feature tls"));
+        }
+        let (host, port) = (link.host(), link.port());
+        let named = |pin: &&Pinned| pin.host == host.to_ascii_lowercase() && pin.port == port;
+        let pinned = self.args.asking.resolve.iter().find(named);
+        let host = pinned.map_or(host, |pin| pin.address.to_string());
+        let dial = self.args.dialling.dial(Endpoint { host, port: port.to_string() });
+        Ok(Dial { retry: Retry::default(), ..dial })
+    }
+
+    fn request<'r>(&'r self, link: &'r Link, standing: Option<&'r Standing>) -> Request<'r> {
+        let asking = &self.args.asking;
+        let plain = self.args.judging.no_decode
+            || self.args.saving.raw
+            || self.args.saving.resume
+            || asking.range.is_some();
+        Request {
+            link,
+            head: asking.head,
+            http10: asking.http10,
+            absolute: false,
+            at_home: link.origin() == self.home.origin(),
+            own: &asking.headers,
+            user: asking.user.as_ref().or(self.home.user()),
+            proxy_user: None,
+            range: asking
+                .range
+                .clone()
+                .or(standing.map(|there| format!("bytes={}-", there.length))),
+            if_range: standing.map(|there| there.validator.as_str()),
+            codings: !plain,
+        }
+    }
+
+    fn closed(&self, wire: &Wire<'_>) -> Event {
+        let facts = wire.facts();
+        Event::Closed(Closed {
+            conn: self.conn,
+            bytes_in: wire.bytes_in,
+            bytes_out: wire.bytes_out,
+            seconds: facts.began.elapsed().as_secs_f64(),
+            local: facts.local.to_string(),
+            peer: facts.peer.to_string(),
+            ended_by: wire.ended_by,
+            exit_status: None,
+            role: Role::Client,
+        })
+    }
+}

@@ -1,0 +1,191 @@
+//! Where a body goes: stdout, a terminal, or a file by way of its part.
+
+use std::io::IsTerminal;
+use std::os::fd::BorrowedFd;
+use std::path::PathBuf;
+
+use rustix::fs::{FileType, fstat};
+
+#[cfg(target_os = "linux")]
+use super::exchange::Passed;
+use super::part::Part;
+use super::safe::{Shown, is_binary};
+#[cfg(target_os = "linux")]
+use super::wire::Wire;
+use crate::failure::{Failure, Stage};
+use crate::pump::stdout;
+use crate::report::Report;
+use crate::report::progress::Progress;
+
+/// Where the user wants a body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// On stdout.
+    Stdout,
+    /// In this file.
+    File(PathBuf),
+}
+
+/// The way of one URL's answer out of here.
+pub struct Output {
+    place: Place,
+    part: Option<Part>,
+    /// Set when stdout is a terminal.
+    shown: Option<Shown>,
+    begun: bool,
+    /// Nothing of the body has been looked at yet.
+    fresh: bool,
+    /// Whether anything is on stdout already, which cannot be taken back.
+    pub spoken: bool,
+    bar: Option<Progress>,
+    draws: bool,
+    written: u64,
+    #[cfg(target_os = "linux")]
+    shortcut: super::shortcut::Shortcut,
+}
+
+impl Output {
+    /// The way to `place`.
+    pub fn new(place: Place, report: &Report) -> Output {
+        let terminal = std::io::stdout().is_terminal();
+        Output {
+            draws: report.may_draw() && place != Place::Stdout,
+            place,
+            part: None,
+            shown: terminal.then(Shown::default),
+            begun: false,
+            fresh: true,
+            spoken: false,
+            bar: None,
+            written: 0,
+            #[cfg(target_os = "linux")]
+            shortcut: super::shortcut::Shortcut::default(),
+        }
+    }
+
+    /// The file, if it is one.
+    pub fn file(&self) -> Option<&PathBuf> {
+        match &self.place {
+            Place::Stdout => None,
+            Place::File(path) => Some(path),
+        }
+    }
+
+    /// Stdout, where its reader may leave while we wait for the peer.
+    pub fn watched(&self) -> Option<BorrowedFd<'static>> {
+        let stdout = rustix::stdio::stdout();
+        let pipe = |fd| {
+            fstat(fd).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo)
+        };
+        (self.place == Place::Stdout && pipe(stdout)).then_some(stdout)
+    }
+
+    /// A body begins, at byte `start` of the file, towards `total` bytes if that is known.
+    pub fn begin(&mut self, start: u64, total: Option<u64>) -> Result<(), Failure> {
+        (self.begun, self.fresh, self.written) = (true, true, start);
+        if let Place::File(path) = &self.place {
+            self.part = Some(Part::open(path, start)?);
+        }
+        if self.draws {
+            self.bar = Some(Progress::new(total.map(|total| start + total)));
+            self.draw();
+        }
+        Ok(())
+    }
+
+    /// Whether a body has begun.
+    pub fn has_begun(&self) -> bool {
+        self.begun
+    }
+
+    /// Header lines for `-i`, or an answer as it came for `--raw`.
+    pub fn verbatim(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.spoken = true;
+        match &mut self.shown {
+            Some(shown) => {
+                let mut text = shown.piece(bytes);
+                text.extend(shown.rest());
+                stdout::write_all(&text)
+            }
+            None => stdout::write_all(bytes),
+        }
+    }
+
+    /// The next bytes of the body.
+    ///
+    /// Fails at [`Stage::File`] or [`Stage::Stdout`] with code 23, there also for a binary body
+    /// on a terminal.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.written += bytes.len() as u64;
+        if let Some(part) = &mut self.part {
+            part.write(bytes)?;
+            self.draw();
+            return Ok(());
+        }
+        if std::mem::take(&mut self.fresh) && self.shown.is_some() && is_binary(bytes) {
+            let why = "the body is binary, and stdout a terminal";
+            return Err(Failure::new(Stage::Stdout, "-", why).with_hint("-o FILE saves it"));
+        }
+        self.spoken = true;
+        match &mut self.shown {
+            Some(shown) => stdout::write_all(&shown.piece(bytes)),
+            None => stdout::write_all(bytes),
+        }
+    }
+
+    /// Lets the kernel move at most `most` bytes of body from the wire to where they go; none if
+    /// it cannot.
+    #[cfg(target_os = "linux")]
+    pub fn pass(&mut self, wire: &mut Wire<'_>, most: u64) -> Result<Option<Passed>, Failure> {
+        let to = match (&self.place, &self.part) {
+            (Place::File(_), Some(part)) => part.fd(),
+            (Place::Stdout, None) if self.shown.is_none() => rustix::stdio::stdout(),
+            _ => return Ok(None),
+        };
+        let passed = self.shortcut.pass(wire, to, most, |e| match &self.part {
+            Some(part) => part.failed(e),
+            None => Failure::new(Stage::Stdout, "-", e),
+        });
+        if let Ok(Some(Passed::Bytes(n))) = &passed {
+            self.written += n;
+            self.spoken |= self.part.is_none();
+            self.draw();
+        }
+        passed
+    }
+
+    fn draw(&self) {
+        if let Some(bar) = &self.bar {
+            bar.at(self.written);
+        }
+    }
+
+    fn end_bar(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.end();
+        }
+    }
+
+    /// The body is whole.
+    pub fn finish(&mut self) -> Result<(), Failure> {
+        self.end_bar();
+        if let (Place::Stdout, Some(shown)) = (&self.place, &mut self.shown) {
+            stdout::write_all(&shown.rest())?;
+        }
+        self.part.take().map_or(Ok(()), Part::finish)
+    }
+
+    /// The body broke off: a part stays, under its own name or, `as_target`, under the file's.
+    /// `validator` says what it is part of. Answers where it is.
+    pub fn keep(
+        &mut self,
+        validator: Option<&str>,
+        as_target: bool,
+    ) -> Result<Option<PathBuf>, Failure> {
+        self.end_bar();
+        let Some(part) = self.part.take() else { return Ok(None) };
+        let path = if as_target { self.file().cloned() } else { Some(part.path().to_path_buf()) };
+        part.keep(validator, as_target)?;
+        Ok(path)
+    }
+}

@@ -1,0 +1,129 @@
+//! Ends waits that cannot be polled for.
+//!
+//! Under TLS a read may wait inside the layer, where only the end of the connection reaches it.
+//! A thread waits beside it for whatever ends the wait early, notes why, and hangs up.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags};
+
+use crate::failure::{Code, Failure, Stage};
+use crate::net::stream::Hangup;
+use crate::stop::{Reason, Stop, Wake};
+
+/// Why a wait was ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// Nothing came for too long.
+    Idle,
+    /// The cord was pulled.
+    Stopped(Reason),
+    /// The reader of our output has left.
+    ReaderGone,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// Since when a read waits, if one does.
+    since: Option<Instant>,
+    cause: Option<Cause>,
+}
+
+/// The thread beside the reads; it ends with this.
+#[derive(Debug)]
+pub struct Watch {
+    shared: Arc<Mutex<Shared>>,
+    _leash: io::PipeWriter,
+}
+
+impl Watch {
+    /// Begins to watch.
+    ///
+    /// Fails when no thread or no pipe can be had.
+    pub fn start(
+        hangup: Hangup,
+        idle: Option<Duration>,
+        stop: &Stop,
+        output: Option<BorrowedFd<'static>>,
+        whom: &str,
+    ) -> Result<Watch, Failure> {
+        let short = |e| Failure::new(Stage::Socket, whom, e).with_code(Code::Negative);
+        let (held, leash) = io::pipe().map_err(short)?;
+        let shared = Arc::new(Mutex::new(Shared::default()));
+        let watcher = Watcher { shared: shared.clone(), held: held.into(), idle, output };
+        let stop = stop.clone();
+        thread::Builder::new()
+            .name("watch".into())
+            .stack_size(128 << 10)
+            .spawn(move || watcher.run(&hangup, &stop))
+            .map_err(short)?;
+        Ok(Watch { shared, _leash: leash })
+    }
+
+    /// A read begins to wait.
+    pub fn begin(&self) {
+        self.lock().since = Some(Instant::now());
+    }
+
+    /// The read is over; why, if we ended it.
+    pub fn end(&self) -> Option<Cause> {
+        let mut shared = self.lock();
+        shared.since = None;
+        shared.cause
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Watcher {
+    shared: Arc<Mutex<Shared>>,
+    /// Hangs up when the watch is over.
+    held: OwnedFd,
+    idle: Option<Duration>,
+    output: Option<BorrowedFd<'static>>,
+}
+
+impl Watcher {
+    fn run(self, hangup: &Hangup, stop: &Stop) {
+        if let Some(cause) = self.wait(stop) {
+            self.shared.lock().unwrap_or_else(PoisonError::into_inner).cause = Some(cause);
+            hangup.hang_up();
+        }
+    }
+
+    fn wait(&self, stop: &Stop) -> Option<Cause> {
+        loop {
+            let mut fds = vec![PollFd::from_borrowed_fd(self.held.as_fd(), PollFlags::IN)];
+            fds.extend(self.output.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::empty())));
+            match stop.wait_any(&mut fds, self.due()) {
+                Ok(Wake::Stopped(reason)) => return Some(Cause::Stopped(reason)),
+                Ok(Wake::Late) if self.is_idle() => return Some(Cause::Idle),
+                Ok(Wake::Late) => {}
+                Ok(Wake::Ready(_)) if fds[0].revents().is_empty() => {
+                    return Some(Cause::ReaderGone);
+                }
+                Ok(Wake::Ready(_)) | Err(_) => return None,
+            }
+        }
+    }
+
+    fn since(&self) -> Option<Instant> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner).since
+    }
+
+    /// When to look again: the moment the read that waits now will have waited too long.
+    fn due(&self) -> Option<Instant> {
+        self.since().unwrap_or_else(Instant::now).checked_add(self.idle?)
+    }
+
+    fn is_idle(&self) -> bool {
+        let since = self.since();
+        self.idle.zip(since).is_some_and(|(idle, since)| since.elapsed() >= idle)
+    }
+}

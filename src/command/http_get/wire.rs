@@ -1,0 +1,221 @@
+//! A stream that stands, used with limits: no wait outlasts the idle limit, the run's cord, or
+//! the reader of our own output.
+
+use std::io::{self, ErrorKind};
+use std::os::fd::BorrowedFd;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags};
+
+use super::watch::{Cause, Watch};
+use crate::failure::{Code, Failure, Stage};
+use crate::net::stream::{Ending, Facts, Stream};
+use crate::stop::{Stop, Wake};
+
+/// A socket that reports room takes at least this much without blocking.
+const PIECE: usize = 4096;
+
+/// What one wait for bytes came to.
+#[derive(Debug)]
+pub enum Received {
+    /// So many bytes.
+    Bytes(usize),
+    /// The peer's stream has ended properly.
+    End,
+    /// It ended without the goodbye of its layer.
+    Cut,
+    /// The connection broke.
+    Broken(io::Error),
+}
+
+/// The connection of one exchange.
+pub struct Wire<'a> {
+    stream: Stream,
+    whom: String,
+    idle: Option<Duration>,
+    stop: &'a Stop,
+    /// Our output, watched for a reader that leaves while nothing comes.
+    output: Option<BorrowedFd<'static>>,
+    /// For streams whose bytes do not come straight from the socket.
+    watch: Option<Watch>,
+    /// The peer did not take the request.
+    refused: Option<io::Error>,
+    /// Bytes of the user's that came.
+    pub bytes_in: u64,
+    /// Likewise, sent.
+    pub bytes_out: u64,
+    /// When the first byte came.
+    pub first_byte: Option<Instant>,
+    /// Who or what ended it.
+    pub ended_by: Ending,
+}
+
+impl<'a> Wire<'a> {
+    /// The wire over `stream`, called `whom` in errors.
+    pub fn new(
+        stream: Stream,
+        whom: String,
+        idle: Option<Duration>,
+        stop: &'a Stop,
+        output: Option<BorrowedFd<'static>>,
+    ) -> Result<Wire<'a>, Failure> {
+        let watch = match stream.reader.raw() {
+            Some(_) => None,
+            None => Some(Watch::start(stream.hangup.clone(), idle, stop, output, &whom)?),
+        };
+        Ok(Wire {
+            stream,
+            whom,
+            idle,
+            stop,
+            output,
+            watch,
+            refused: None,
+            bytes_in: 0,
+            bytes_out: 0,
+            first_byte: None,
+            ended_by: Ending::Us,
+        })
+    }
+
+    /// What is known about the connection.
+    pub fn facts(&self) -> &Facts {
+        &self.stream.facts
+    }
+
+    /// The bare socket, if bytes may be taken from it past us.
+    pub fn raw(&self) -> Option<BorrowedFd<'_>> {
+        self.stream.reader.raw()
+    }
+
+    /// Sends the request; `finish` half-closes behind it.
+    ///
+    /// A peer that has said no already does not listen: if it takes nothing more, what it said
+    /// tells why, so only waiting can fail here, at [`Stage::Send`].
+    pub fn send(&mut self, bytes: &[u8], finish: bool) -> Result<(), Failure> {
+        for piece in bytes.chunks(PIECE) {
+            self.await_room()?;
+            if let Err(e) = self.stream.writer.write_all(piece) {
+                self.refused = Some(e);
+                return Ok(());
+            }
+            self.bytes_out += piece.len() as u64;
+        }
+        if self.stream.writer.flush().is_ok() && finish {
+            let _ = self.stream.writer.finish();
+        }
+        Ok(())
+    }
+
+    /// Why the request was not taken, if it was not.
+    pub fn send_error(&mut self) -> Option<io::Error> {
+        self.refused.take()
+    }
+
+    fn await_room(&mut self) -> Result<(), Failure> {
+        let until = self.idle.and_then(|idle| Instant::now().checked_add(idle));
+        let socket = self.stream.hangup.socket();
+        let fd = std::os::fd::AsFd::as_fd(socket);
+        match self.stop.wait(fd, PollFlags::OUT, until) {
+            Ok(Wake::Ready(_)) => Ok(()),
+            Ok(Wake::Late) => Err(self.late(Stage::Send)),
+            Ok(Wake::Stopped(reason)) => Err(Failure::stopped(Stage::Send, &self.whom, reason)),
+            Err(e) => Err(Failure::new(Stage::Send, &self.whom, e)),
+        }
+    }
+
+    /// The next bytes of the peer.
+    ///
+    /// Fails at [`Stage::Receive`] when a limit passes or the cord is pulled, at
+    /// [`Stage::Stdout`] when the reader of our output has left.
+    pub fn receive(&mut self, buffer: &mut [u8]) -> Result<Received, Failure> {
+        loop {
+            self.await_bytes()?;
+            let read = self.stream.reader.read(buffer);
+            self.end_watch()?;
+            let received = match read {
+                Ok(0) => Received::End,
+                Ok(n) => Received::Bytes(n),
+                Err(e) if e.kind() == ErrorKind::Interrupted => continue,
+                Err(e) if e.kind() == ErrorKind::UnexpectedEof => Received::Cut,
+                Err(e) => Received::Broken(e),
+            };
+            self.count(&received);
+            return Ok(received);
+        }
+    }
+
+    /// Counts bytes that were taken from the socket past us.
+    pub fn count_passed(&mut self, bytes: u64) {
+        self.bytes_in += bytes;
+    }
+
+    /// Counts what was received, and notes how the connection ended.
+    pub fn count(&mut self, received: &Received) {
+        match received {
+            Received::Bytes(n) => {
+                self.bytes_in += *n as u64;
+                self.first_byte.get_or_insert_with(Instant::now);
+            }
+            Received::End | Received::Cut => self.ended_by = Ending::Peer,
+            Received::Broken(_) => self.ended_by = Ending::Reset,
+        }
+    }
+
+    /// Waits until the peer has something to say, or has ended.
+    pub fn await_bytes(&mut self) -> Result<(), Failure> {
+        if let Some(watch) = &self.watch {
+            watch.begin();
+            return Ok(());
+        }
+        let Some(socket) = self.stream.reader.raw() else { return Ok(()) };
+        let until = self.idle.and_then(|idle| Instant::now().checked_add(idle));
+        let mut fds = vec![PollFd::from_borrowed_fd(socket, PollFlags::IN)];
+        fds.extend(self.output.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::empty())));
+        let woken = self.stop.wait_any(&mut fds, until);
+        let reader_left = fds.get(1).is_some_and(|fd| fd.revents().contains(PollFlags::ERR));
+        match woken {
+            Ok(Wake::Ready(_)) if reader_left => Err(reader_gone()),
+            Ok(Wake::Ready(_)) => Ok(()),
+            Ok(Wake::Late) => Err(self.late(Stage::Receive)),
+            Ok(Wake::Stopped(reason)) => Err(self.stopped(reason)),
+            Err(e) => Err(Failure::new(Stage::Receive, &self.whom, e)),
+        }
+    }
+
+    /// Waits until `output`, a pipe that is full, has room again; its reader may take its time.
+    pub fn await_reader(&mut self, output: BorrowedFd<'_>) -> Result<(), Failure> {
+        match self.stop.wait(output, PollFlags::OUT, None) {
+            Ok(Wake::Ready(found)) if found.contains(PollFlags::ERR) => Err(reader_gone()),
+            Ok(Wake::Stopped(reason)) => Err(self.stopped(reason)),
+            Ok(_) => Ok(()),
+            Err(e) => Err(Failure::new(Stage::Stdout, "-", e)),
+        }
+    }
+
+    fn end_watch(&mut self) -> Result<(), Failure> {
+        match self.watch.as_ref().and_then(Watch::end) {
+            None => Ok(()),
+            Some(Cause::Idle) => Err(self.late(Stage::Receive)),
+            Some(Cause::Stopped(reason)) => Err(self.stopped(reason)),
+            Some(Cause::ReaderGone) => Err(reader_gone()),
+        }
+    }
+
+    fn late(&mut self, stage: Stage) -> Failure {
+        self.ended_by = Ending::Timeout;
+        Failure::late(stage, &self.whom, self.idle.unwrap_or_default())
+    }
+
+    fn stopped(&mut self, reason: crate::stop::Reason) -> Failure {
+        let failure = Failure::stopped(Stage::Receive, &self.whom, reason);
+        let timed_out = failure.code == Code::Timeout;
+        self.ended_by = if timed_out { Ending::Timeout } else { Ending::Signal };
+        failure
+    }
+}
+
+/// As if we had written and learnt that nobody reads.
+fn reader_gone() -> Failure {
+    Failure::new(Stage::Stdout, "-", io::Error::from_raw_os_error(libc::EPIPE))
+}
