@@ -38,7 +38,7 @@ impl Kind {
     }
 }
 
-/// One reason why an answer is not taken. The text is ours; what it quotes of the peer is escaped.
+/// One reason why an answer is not taken. The text may quote the peer: escape it to show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
     /// The class.

@@ -28,7 +28,6 @@
 //! below says that more was to come. What HTTP means is RFC 9110, how it is framed RFC 9112.
 
 pub mod answer;
-pub mod basic;
 pub mod chunked;
 pub mod coding;
 pub mod error;

@@ -1,10 +1,10 @@
 //! One GET (or HEAD) as bytes (RFC 9112 §3).
 
-use super::basic;
 use super::error::Error;
 use super::link::Link;
 use super::redirect::may_cross;
 use super::syntax::is_token;
+use crate::net::proxy::basic::authorization;
 
 /// A field the user gave with `-H`, in curl's three forms.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,8 +67,8 @@ pub struct Request<'a> {
     pub own: &'a [Own],
     /// Credentials for the server.
     pub user: Option<&'a (String, String)>,
-    /// Credentials for the forward proxy.
-    pub proxy_user: Option<&'a (String, String)>,
+    /// The value of Proxy-Authorization, for the forward proxy.
+    pub proxy_login: Option<String>,
     /// The value of Range.
     pub range: Option<String>,
     /// The value of If-Range.
@@ -116,10 +116,12 @@ impl Request<'_> {
         if self.codings {
             fields.push(("Accept-Encoding", "gzip, deflate, br, zstd".to_string()));
         }
-        let basic = |(user, password): &(String, String)| basic::credentials(user, password);
-        fields
-            .extend(self.user.filter(|_| self.at_home).map(|user| ("Authorization", basic(user))));
-        fields.extend(self.proxy_user.map(|user| ("Proxy-Authorization", basic(user))));
+        let user = self.user.filter(|_| self.at_home);
+        let basic = |(user, password): &(String, String)| {
+            authorization(user.as_bytes(), password.as_bytes())
+        };
+        fields.extend(user.map(|user| ("Authorization", basic(user))));
+        fields.extend(self.proxy_login.iter().map(|login| ("Proxy-Authorization", login.clone())));
         fields.extend(self.range.iter().map(|range| ("Range", range.clone())));
         fields.extend(self.if_range.map(|validator| ("If-Range", validator.to_string())));
         fields.push(("Connection", "close".to_string()));
@@ -144,7 +146,7 @@ mod tests {
             at_home: true,
             own,
             user: None,
-            proxy_user: None,
+            proxy_login: None,
             range: None,
             if_range: None,
             codings: false,

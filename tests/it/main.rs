@@ -21,6 +21,8 @@ mod files;
 mod help;
 #[cfg(feature = "http")]
 mod http_fuzz;
+#[cfg(feature = "http")]
+mod http_get;
 mod injected;
 mod interop;
 mod prompt;

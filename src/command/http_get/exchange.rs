@@ -206,8 +206,11 @@ impl<'a, 'w> Exchange<'a, 'w> {
         }
         let failure = Failure::new(Stage::Receive, self.link, e);
         match self.wire.bytes_in {
-            0 => failure,
-            _ => self.counted(failure.with_code(Code::Partial)),
+            // What a layer says of itself stays.
+            n if n > 0 && failure.stage == Stage::Receive => {
+                self.counted(failure.with_code(Code::Partial))
+            }
+            _ => failure,
         }
     }
 

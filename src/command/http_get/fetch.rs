@@ -15,6 +15,7 @@ use crate::http::Link;
 use crate::http::request::Request;
 use crate::net::dial::{Dial, Retry};
 use crate::net::endpoint::Endpoint;
+use crate::net::proxy::{Proxy, Route};
 use crate::net::step::Step;
 use crate::net::stream::Stream;
 use crate::pump::stdout;
@@ -167,6 +168,7 @@ impl<'a> Fetch<'a> {
             exchange.read(&mut hearer)
         });
         let outcome = hearer.end(read);
+        wire.close();
         self.timing.first_byte(wire.first_byte);
         self.bytes += wire.bytes_in;
         self.report.tell(&self.closed(&wire));
@@ -188,30 +190,44 @@ impl<'a> Fetch<'a> {
         link: &Link,
         standing: Option<&Standing>,
     ) -> Result<(Stream, Vec<u8>), Failure> {
-        let dial = self.dial(link)?;
-        let request = self.request(link, standing).bytes();
+        let (dial, forward) = self.dial(link)?;
+        let request = self.request(link, standing, forward.as_ref()).bytes();
         self.conn += 1;
         let stream = dial.call(self.stop, &|step| {
             self.timing.step(&step);
-            self.report.step(|| step.to_string());
+            self.report.heard(step);
         })?;
         self.timing.stands();
         Ok((stream, request))
     }
 
-    fn dial(&mut self, link: &Link) -> Result<Dial, Failure> {
-        if link.is_tls() {
-            return Err(Failure::usage(Stage::Tls, link, "built without feature tls"));
-        }
+    /// The call to `link`, and the login for a proxy that gets the request itself.
+    fn dial(&mut self, link: &Link) -> Result<(Dial, Option<Proxy>), Failure> {
         let (host, port) = (link.host(), link.port());
         let named = |pin: &&Pinned| pin.host == host.to_ascii_lowercase() && pin.port == port;
         let pinned = self.args.asking.resolve.iter().find(named);
-        let host = pinned.map_or(host, |pin| pin.address.to_string());
-        let dial = self.args.dialling.dial(Endpoint { host, port: port.to_string() });
-        Ok(Dial { retry: Retry::default(), ..dial })
+        let address = pinned.map(|pin| pin.address.to_string());
+        let named = Endpoint { host: host.clone(), port: port.to_string() };
+        let scheme = if link.is_tls() { "https" } else { "http" };
+        let route = self.args.dialling.route(scheme, &named)?;
+        let bare = host.split_once('%').map_or(host.as_str(), |(address, _)| address);
+        let layer = link.is_tls().then(|| self.args.trust.layer(bare)).transpose()?;
+        self.layered = layer.is_some() || route != Route::Direct;
+        let forward = match &route {
+            Route::To(proxy) => Some(proxy.clone()),
+            _ => None,
+        };
+        let endpoint = Endpoint { host: address.unwrap_or(host), ..named };
+        let dial = self.args.dialling.dial(endpoint);
+        Ok((Dial { retry: Retry::default(), route, layer, ..dial }, forward))
     }
 
-    fn request<'r>(&'r self, link: &'r Link, standing: Option<&'r Standing>) -> Request<'r> {
+    fn request<'r>(
+        &'r self,
+        link: &'r Link,
+        standing: Option<&'r Standing>,
+        forward: Option<&Proxy>,
+    ) -> Request<'r> {
         let asking = &self.args.asking;
         let plain = self.args.judging.no_decode
             || self.args.saving.raw
@@ -221,11 +237,11 @@ impl<'a> Fetch<'a> {
             link,
             head: asking.head,
             http10: asking.http10,
-            absolute: false,
+            absolute: forward.is_some(),
             at_home: link.origin() == self.home.origin(),
             own: &asking.headers,
             user: asking.user.as_ref().or(self.home.user()),
-            proxy_user: None,
+            proxy_login: forward.and_then(Proxy::authorization),
             range: asking
                 .range
                 .clone()

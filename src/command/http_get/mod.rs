@@ -24,6 +24,7 @@ use super::usage;
 use crate::failure::{Code, Failure, Stage};
 use crate::flags::dial::Dialling;
 use crate::flags::run;
+use crate::flags::tls::ClientTls;
 use crate::flags::values::{self, Limit};
 use crate::http::link::Link;
 use crate::http::request::{self, Own};
@@ -52,6 +53,9 @@ pub struct Args {
     /// How to connect
     #[command(flatten)]
     pub dialling: Dialling,
+    /// Whom to believe
+    #[command(flatten)]
+    pub trust: ClientTls,
 }
 
 /// Where the answer goes.

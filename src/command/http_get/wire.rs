@@ -15,6 +15,9 @@ use crate::stop::{Stop, Wake};
 /// A socket that reports room takes at least this much without blocking.
 const PIECE: usize = 4096;
 
+/// How long a goodbye may wait for room.
+const GOODBYE: Duration = Duration::from_millis(200);
+
 /// What one wait for bytes came to.
 #[derive(Debug)]
 pub enum Received {
@@ -121,6 +124,14 @@ impl<'a> Wire<'a> {
             Ok(Wake::Late) => Err(self.late(Stage::Send)),
             Ok(Wake::Stopped(reason)) => Err(Failure::stopped(Stage::Send, &self.whom, reason)),
             Err(e) => Err(Failure::new(Stage::Send, &self.whom, e)),
+        }
+    }
+
+    /// Nothing more is wanted of the peer: a layer that has a goodbye says it.
+    pub fn close(&mut self) {
+        if self.watch.take().is_some() {
+            let _ = self.stream.hangup.limit_waits(Some(GOODBYE));
+            let _ = self.stream.writer.finish();
         }
     }
 

@@ -1,0 +1,9 @@
+//! http-get: whole or told. A scripted server tells it truths and lies, real servers the rest.
+
+mod endings;
+mod files;
+mod lies;
+mod origin;
+mod real;
+mod redirects;
+mod requests;

@@ -1,0 +1,129 @@
+//! What is asked, and what never reaches the wire.
+
+use super::origin::{ok, origin};
+use crate::sockit::sockit;
+
+#[test]
+fn a_request_says_what_it_must() {
+    let server = origin([ok("")]);
+    server.get("").run().exits(0);
+    let request = &server.heard()[0];
+    assert!(request.starts_with("GET /x HTTP/1.1\r\n"), "{request}");
+    assert!(request.contains(&format!("\r\nHost: {}\r\n", server.addr())), "{request}");
+    assert!(request.contains("\r\nConnection: close\r\n"), "{request}");
+}
+
+#[test]
+fn own_headers_credentials_and_ranges_are_sent() {
+    let server = origin([ok("")]);
+    server.get("-H 'X-Own: a b' -H accept: -H 'User-Agent: me' --range 5-9").run().exits(0);
+    server.get("--user Aladdin:'open sesame'").run().exits(0);
+    sockit("http-get").arg(server.url("/").replace("//", "//us%65r:p%3aw@")).run().exits(0);
+    let heard = server.heard();
+    assert!(heard[0].contains("X-Own: a b\r\n") && heard[0].contains("User-Agent: me\r\n"));
+    assert!(
+        heard[0].contains("Range: bytes=5-9\r\n") && !heard[0].contains("Accept"),
+        "{}",
+        heard[0]
+    );
+    assert!(heard[1].contains("Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==\r\n"));
+    assert!(heard[2].contains("Authorization: Basic dXNlcjpwOnc=\r\n"), "{}", heard[2]);
+}
+
+#[test]
+fn nothing_is_injected() {
+    let server = origin([ok("")]);
+    let url = server.url("/");
+    for words in [
+        vec!["http-get", "-H", "X: a\r\nY: b", &url],
+        vec!["http-get", "-H", "X: a\nY: b", &url],
+        vec!["http-get", "-H", "X Y: a", &url],
+        vec!["http-get", "-H", "X\tY: a", &url],
+        vec!["http-get", "--user", "a:b\r\nX: y", &url],
+        vec!["http-get", "--range", "0-1\r\nX: y", &url],
+        vec!["http-get", &format!("{url}a\r\nX: y")],
+        vec!["http-get", &format!("{url}a\tb")],
+        vec!["http-get", &url.replace("127", "127\r\n")],
+    ] {
+        let run = words[1..].iter().fold(sockit(words[0]), |run, word| run.arg(word)).run();
+        run.exits(2).prints("");
+    }
+    assert!(server.heard().is_empty(), "{:?}", server.heard());
+    sockit("http-get").arg(format!("{url}a b?c d")).run().exits(0);
+    assert!(server.heard()[0].starts_with("GET /a%20b?c%20d HTTP/1.1\r\n"));
+}
+
+#[test]
+fn malformed_words_are_usage_errors() {
+    for line in [
+        "http-get",
+        "http-get ftp://h/",
+        "http-get http://h:70000/",
+        "http-get http://",
+        "http-get http://[::1/",
+        "http-get --range 9-5 http://h/",
+        "http-get --continue http://h/",
+        "http-get --resolve h:80 http://h/",
+        "http-get -O http://h/",
+        "http-get -o a -o b http://h/",
+        "http-get --user 'a:b' --max-header 0 http://h/",
+    ] {
+        sockit(line).run().exits(2).prints("");
+    }
+}
+
+#[test]
+fn an_address_of_the_users_own_is_dialled_under_the_urls_name() {
+    let server = origin([ok("hello")]);
+    let port = server.addr().port();
+    let pin = format!("--resolve no.such.name:{port}:127.0.0.1");
+    let run = sockit("http-get -q").and(&pin).arg(format!("http://no.such.name:{port}/")).run();
+    run.exits(0).prints("hello");
+    assert!(server.heard()[0].contains(&format!("Host: no.such.name:{port}\r\n")));
+}
+
+#[test]
+fn several_urls_are_got_in_turn() {
+    let server = origin([ok("one "), ok("two")]);
+    let run = sockit("http-get -q").arg(server.url("/1")).arg(server.url("/2")).run();
+    run.exits(0).prints("one two");
+}
+
+#[test]
+fn a_forward_proxy_gets_the_whole_url() {
+    let proxy = origin([ok("by way of the proxy")]);
+    let flag = format!("--proxy http://me:pw@{}", proxy.addr());
+    sockit("http-get -q").and(&flag).arg("http://far.away/x?y").run().exits(0);
+    let request = &proxy.heard()[0];
+    assert!(
+        request.starts_with("GET http://far.away/x?y HTTP/1.1\r\nHost: far.away\r\n"),
+        "{request}"
+    );
+    assert!(request.contains("Proxy-Authorization: Basic bWU6cHc=\r\n"), "{request}");
+}
+
+#[test]
+fn a_range_is_checked_when_it_comes() {
+    let part = |range: &str| {
+        format!("HTTP/1.1 206 Part\r\nContent-Range: {range}\r\nContent-Length: 3\r\n\r\nllo")
+    };
+    origin([part("bytes 2-4/5")]).get("-q --range 2-4").run().exits(0).prints("llo");
+    origin([part("bytes 1-3/5")]).get("-q --range 2-4").run().exits(8).prints("");
+    origin([part("bytes 2-9/5")]).get("-q --range 2-4").run().exits(8).prints("");
+    let run = origin([ok("hello")]).get("--range 2-4").run();
+    run.exits(0).prints("hello").says("warning");
+}
+
+#[test]
+fn another_try_waits_as_long_as_it_is_asked_to() {
+    let busy = b"HTTP/1.1 503 Busy\r\nRetry-After: 1\r\nContent-Length: 4\r\n\r\nbusy".to_vec();
+    let server = origin([busy.clone(), ok("hello")]);
+    let run = server.get("-q --retry 3 --retry-delay 10ms").run();
+    run.exits(0).prints("hello");
+    assert!(run.took.as_millis() >= 1000, "{:?}", run.took);
+    let server = origin([b"".to_vec(), ok("hello")]);
+    server.get("-q --retry 1 --retry-delay 10ms").run().exits(0).prints("hello");
+    let server = origin([busy]);
+    server.get("-q --retry 1 --retry-delay 10ms").run().exits(22).prints("busy");
+    assert_eq!(server.heard().len(), 2);
+}
