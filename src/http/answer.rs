@@ -264,7 +264,7 @@ impl Answer {
 
     /// What came is no head: HTTP/0.9, if that is allowed, or another protocol.
     fn alien<'a>(&mut self) -> Result<Fact<'a>, Error> {
-        let raw = self.gatherer.into_raw();
+        let raw = self.gatherer.take_raw();
         if !self.rules.http09 || self.rules.head_request || self.interims > 0 {
             let start = super::syntax::quote(&raw);
             return Err(Error::protocol(format!("not an HTTP/1 answer: it begins {start}")));
@@ -278,7 +278,7 @@ impl Answer {
         let error = if self.gatherer.is_empty() {
             Error::new(Kind::Empty, "the peer closed without an answer")
         } else if self.rules.http09 && !self.rules.head_request && !self.gatherer.is_known() {
-            self.spilled = self.gatherer.into_raw();
+            self.spilled = self.gatherer.take_raw();
             return self.tail(Ok(()));
         } else {
             Error::truncated("the connection ended in the header")

@@ -135,7 +135,7 @@ impl Gatherer {
     }
 
     /// The bytes themselves, when they turned out to be no head.
-    pub fn into_raw(&mut self) -> Vec<u8> {
+    pub fn take_raw(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.raw)
     }
 }

@@ -262,6 +262,7 @@ impl<'a> Fetch<'a> {
             peer: facts.peer.to_string(),
             ended_by: wire.ended_by,
             exit_status: None,
+            saved: None,
             role: Role::Client,
         })
     }

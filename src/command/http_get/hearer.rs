@@ -155,7 +155,7 @@ impl<'a> Hearer<'a> {
         let mut start = 0;
         if let (Some(standing), Some(path), 206) = (self.standing, self.output.file(), head.status)
         {
-            standing.into_part(path)?;
+            standing.prepare(path)?;
             start = standing.length;
         }
         let coded = !self.args.judging.no_decode && !head.tokens("content-encoding").is_empty();

@@ -143,7 +143,7 @@ impl Standing {
     /// Makes sure that the part holds what stands, so that it can be gone on with.
     ///
     /// Fails at [`Stage::File`] with code 23.
-    pub fn into_part(&self, target: &Path) -> Result<(), Failure> {
+    pub fn prepare(&self, target: &Path) -> Result<(), Failure> {
         let target = through_links(target);
         let path = part_of(&target);
         if self.is_target {
