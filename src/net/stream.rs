@@ -23,6 +23,12 @@ pub trait Reader: Read + Send {
         None
     }
 
+    /// As `read`, for bytes that nobody wants to see: `unseen` says how many at most, and what is
+    /// in it afterwards means nothing.
+    fn skip(&mut self, unseen: &mut [u8]) -> io::Result<usize> {
+        self.read(unseen)
+    }
+
     /// Whether a read would bring more at once. A layer that cannot tell says no.
     fn is_ready(&self) -> bool {
         self.raw().is_some_and(|fd| {
@@ -219,6 +225,13 @@ impl Write for Half {
 }
 
 impl Reader for Half {
+    /// TCP throws the bytes away without copying them (tcp(7), `MSG_TRUNC`).
+    #[cfg(target_os = "linux")]
+    fn skip(&mut self, unseen: &mut [u8]) -> io::Result<usize> {
+        let (_, n) = rustix::net::recv(self.0.as_fd(), unseen, rustix::net::RecvFlags::TRUNC)?;
+        Ok(n)
+    }
+
     fn raw(&self) -> Option<BorrowedFd<'_>> {
         Some(self.0.as_fd())
     }

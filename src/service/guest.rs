@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::failure::{Code, Failure, Inner, Stage};
 use crate::net::live::Mood;
 use crate::net::stdio::Nothing;
-use crate::net::stream::{Ending, Facts, Stream};
+use crate::net::stream::{Ending, Facts, Reader, Stream};
 use crate::stop::Stop;
 
 /// How much a peer may still send while we wait for it to close, and for how long: enough for what
@@ -56,21 +56,35 @@ impl Guest {
 
     /// Waits for bytes; 0 is the end of what the peer has to say.
     pub fn receive(&mut self, buffer: &mut [u8]) -> Result<usize, Failure> {
-        let reader = &mut self.stream.reader;
-        let buffer_is_empty = buffer.is_empty();
-        let read = self.mood.while_waiting(|| {
+        let first = self.bytes_in == 0;
+        let n = self.receive_by(buffer, |reader, buffer| reader.read(buffer))?;
+        self.greets_in_tls |= first && buffer.starts_with(&[0x16, 3]) && n > 4;
+        Ok(n)
+    }
+
+    /// As [`Guest::receive`], for bytes that nobody wants to see; `unseen` says how many at most.
+    pub fn skip(&mut self, unseen: &mut [u8]) -> Result<usize, Failure> {
+        self.receive_by(unseen, |reader, unseen| reader.skip(unseen))
+    }
+
+    fn receive_by(
+        &mut self,
+        buffer: &mut [u8],
+        read: impl Fn(&mut dyn Reader, &mut [u8]) -> io::Result<usize>,
+    ) -> Result<usize, Failure> {
+        let reader = self.stream.reader.as_mut();
+        let received = self.mood.while_waiting(|| {
             loop {
-                match reader.read(buffer) {
+                match read(reader, buffer) {
                     Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                     done => return done,
                 }
             }
         });
-        match read {
+        match received {
             Ok(n) => {
-                self.greets_in_tls |= self.bytes_in == 0 && buffer.starts_with(&[0x16, 3]) && n > 4;
                 self.bytes_in += n as u64;
-                self.heard_all |= n == 0 && !buffer_is_empty;
+                self.heard_all |= n == 0 && !buffer.is_empty();
                 Ok(n)
             }
             Err(e) => Err(self.receive_failed(e)),
@@ -114,6 +128,9 @@ impl Guest {
         }
     }
 
+    /// Never inlined: its buffer would lie in the frame of every service that waits for its peer,
+    /// one more page of stack for each connection.
+    #[inline(never)]
     fn hear_out(&mut self) {
         let until = Instant::now() + LAST_WAIT;
         let _ = self.stream.hangup.limit_waits(Some(LAST_WAIT));

@@ -245,7 +245,15 @@ impl TlsReader {
     }
 }
 
-impl Reader for TlsReader {}
+impl Reader for TlsReader {
+    fn is_ready(&self) -> bool {
+        let understood = || {
+            let state = self.shared.lock().process_new_packets();
+            state.is_ok_and(|state| state.plaintext_bytes_to_read() > 0)
+        };
+        !self.intake.waiting().is_empty() || understood() || self.under.is_ready()
+    }
+}
 
 fn broken(error: &Error) -> io::Error {
     let why = match error {
