@@ -8,13 +8,13 @@ use crate::running::Running;
 use crate::sockit::{Sockit, sockit};
 
 /// A run whose `call` fails with `errno` at these occasions (`1`, `1..3`).
-fn injected(run: Sockit, call: &str, errno: &str, when: &str) -> Sockit {
+pub fn injected(run: Sockit, call: &str, errno: &str, when: &str) -> Sockit {
     let inject = format!("inject={call}:error={errno}:when={when}");
     run.under(["strace", "-f", "-qqq", "-o", "/dev/null", "-e", &inject])
 }
 
 /// Whether strace is here and may trace.
-fn can_inject() -> bool {
+pub fn can_inject() -> bool {
     let Some(mut strace) = peer::program("strace") else { return false };
     strace.args(["-qqq", "-o", "/dev/null", "true"]);
     strace.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::piped());

@@ -4,6 +4,7 @@
 //! while it lives, `peer` plays the other end, `namespace` gives a run a small machine of its own. No test sleeps for luck: each waits, with a
 //! deadline, for the event it needs.
 
+mod datagrams;
 mod nameserver;
 mod namespace;
 mod peer;
@@ -34,5 +35,9 @@ mod services;
 mod tcp_client;
 mod tcp_server;
 mod tutorials;
+mod udp_client;
+mod udp_echo;
+mod udp_server;
+mod unix_datagram;
 mod usage;
 mod voices;

@@ -1,0 +1,194 @@
+//! `sockit udp-server`: payloads on stdout, or an answer to each datagram.
+
+use std::net::SocketAddr;
+use std::process::Stdio;
+
+use crate::datagrams::{ask, caller, hear, local};
+use crate::peer;
+use crate::running::Running;
+use crate::sockit::{LIMIT, sockit};
+
+#[test]
+fn payloads_are_printed_untouched() {
+    let server = sockit("udp-server -v").serve();
+    let caller = caller();
+    for payload in [&b"one\n"[..], b"", b"\x00\xff\x1b[2J", b"two"] {
+        caller.send_to(payload, server.addr()).unwrap();
+    }
+    server.wait_to_print("two");
+    server.wait_to_say_times(&format!("Got data from {}", local(&caller)), 4);
+    server.stop().exits(0).prints(b"one\n\x00\xff\x1b[2Jtwo");
+}
+
+#[test]
+fn a_line_for_each_payload_when_asked_for() {
+    let server = sockit("udp-server --framing line").serve();
+    let caller = caller();
+    for payload in ["one", "", "two\n"] {
+        caller.send_to(payload.as_bytes(), server.addr()).unwrap();
+    }
+    server.wait_to_print("one\n\ntwo\n\n");
+    server.stop().exits(0);
+}
+
+#[test]
+fn a_hex_dump_when_asked_for() {
+    let server = sockit("udp-server --hex --max-datagrams 2").serve();
+    let caller = caller();
+    caller.send_to(b"hello", server.addr()).unwrap();
+    caller.send_to(&[7; 17], server.addr()).unwrap();
+    let run = server.wait();
+    run.exits(0);
+    let text = run.text();
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[0].starts_with("< 00000000  68 65 6c 6c 6f "), "{text}");
+    assert!(lines[0].ends_with("|hello|"), "{text}");
+    assert!(lines[2].starts_with("< 00000010  07 "), "{text}");
+}
+
+#[test]
+fn each_service_answers_in_its_words() {
+    let answers = [
+        ("hello", "Hello, Michael!"),
+        ("ack", "已接收到数据 Michael"),
+        ("echo", "Michael"),
+        ("reply", "Your msg=Michael"),
+    ];
+    for (service, answer) in answers {
+        let server = sockit(&format!("udp-server --service {service}")).serve();
+        let caller = caller();
+        assert_eq!(ask(&caller, server.addr(), "Michael"), answer.as_bytes(), "{service}");
+        let with_end = ask(&caller, server.addr(), "Michael\r\n");
+        assert_eq!(with_end, format!("{answer}\r\n").as_bytes(), "{service}");
+        server.stop().exits(0);
+    }
+    let server = sockit("udp-server --service time").serve();
+    let dated = String::from_utf8(ask(&caller(), server.addr(), "x")).unwrap();
+    assert!(dated.starts_with('[') && dated.ends_with("] x") && dated.len() == 28, "{dated}");
+}
+
+#[test]
+fn a_reply_is_filled_in() {
+    let server = sockit("udp-server --reply '{n}:{message}:{peer}:{local}'").serve();
+    let caller = caller();
+    let (us, them) = (local(&caller), server.addr());
+    for n in 1..3 {
+        let answer = ask(&caller, them, "m");
+        assert_eq!(String::from_utf8_lossy(&answer), format!("{n}:m:{us}:{them}"));
+    }
+}
+
+#[test]
+fn discard_takes_everything_and_says_nothing() {
+    let server = sockit("udp-server --service discard --json").serve();
+    let caller = caller();
+    for _ in 0..10 {
+        caller.send_to(b"12345", server.addr()).unwrap();
+    }
+    let run = server.stop();
+    let totals = &run.exits(0).prints("").events_named("totals")[0];
+    assert_eq!(totals["datagrams_out"], 0);
+    caller.set_nonblocking(true).unwrap();
+    assert!(caller.recv(&mut [0; 10]).is_err());
+}
+
+#[test]
+fn answers_are_limited_for_each_source() {
+    let server = sockit("udp-server --service hello --max-rate 5 --json").serve();
+    let caller = caller();
+    for n in 0..30 {
+        caller.send_to(format!("{n}").as_bytes(), server.addr()).unwrap();
+    }
+    for n in 0..5 {
+        assert_eq!(hear(&caller).0, format!("Hello, {n}!").as_bytes());
+    }
+    let run = server.stop();
+    let totals = &run.exits(0).says("at most 5 times a second").events_named("totals")[0];
+    assert!(totals["dropped"]["rate"].as_u64().unwrap() > 15, "{totals}");
+}
+
+#[test]
+fn on_every_interface_it_warns_of_forged_sources() {
+    let server = sockit("udp-server --service hello --host ''").serve();
+    server.wait_to_say("forged");
+    server.stop().exits(0);
+    for line in ["udp-server --service hello", "udp-server --host ''"] {
+        sockit(line).serve().stop().exits(0).never_says("forged");
+    }
+}
+
+#[test]
+fn once_is_one_datagram_and_the_port_can_be_printed() {
+    let server = sockit("udp-server --service echo --once --print-port").serve();
+    server.wait_to_say("Waiting for datagrams on");
+    assert_eq!(ask(&caller(), server.addr(), "only"), b"only");
+    server.wait().exits(0);
+}
+
+#[test]
+fn a_reader_that_left_ends_it_and_a_full_disk_is_told() {
+    let server = sockit("udp-server").redirect("| true");
+    let server = server.serve();
+    let caller = caller();
+    let at = server.addr();
+    let nudge = std::thread::spawn(move || {
+        for _ in 0..500 {
+            let _ = caller.send_to(b"more", at);
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+    });
+    server.wait().exits(0);
+    drop(nudge);
+
+    let full = sockit("udp-server").redirect("> /dev/full").serve();
+    crate::datagrams::caller().send_to(b"x", full.addr()).unwrap();
+    full.wait().exits(23).fails_at("stdout");
+}
+
+#[test]
+fn flags_that_mean_nothing_are_refused() {
+    for line in [
+        "udp-server --service nosuch",
+        "udp-server --service echo --reply x",
+        "udp-server --service echo --hex",
+        "udp-server --service hello --framing line",
+        "udp-server --reply '{nosuch}'",
+        "udp-server --join 127.0.0.1",
+        "udp-server --max-rate -1",
+    ] {
+        sockit(line).and("--port 0").run().exits(2).prints("");
+    }
+}
+
+#[test]
+fn a_group_is_heard_by_its_members() {
+    let group = "239.255.77.1";
+    let server = sockit(&format!("udp-server --service echo --join {group}")).serve();
+    let caller = socket2::Socket::from(caller());
+    caller.set_multicast_if_v4(&std::net::Ipv4Addr::LOCALHOST).unwrap();
+    let caller = std::net::UdpSocket::from(caller);
+    let at: SocketAddr = server.local().parse().unwrap();
+    assert_eq!(at.ip().to_string(), group);
+    assert_eq!(ask(&caller, at, "all of you"), b"all of you");
+    server.stop().exits(0);
+}
+
+#[test]
+fn their_clients_are_answered() {
+    let clients: [(&str, &[&str]); 3] = [
+        ("nc.openbsd", &["-u", "-w1", "127.0.0.1", "PORT"]),
+        ("ncat", &["-u", "-i1", "127.0.0.1", "PORT"]),
+        ("socat", &["-t1", "STDIO", "UDP4:127.0.0.1:PORT"]),
+    ];
+    for (name, args) in clients {
+        let Some(mut client) = peer::program(name) else { continue };
+        let server = sockit("udp-server --service hello").serve();
+        let port = server.port().to_string();
+        client.args(args.iter().map(|arg| arg.replace("PORT", &port)));
+        client.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let client = Running::start(client, None, LIMIT);
+        let mut client = client;
+        client.type_in("you\n");
+        client.wait_to_print("Hello, you!\n");
+    }
+}
