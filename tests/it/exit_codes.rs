@@ -142,18 +142,8 @@ fn signals_have_their_own_numbers() {
 
 #[test]
 fn a_connect_that_never_ends_is_twenty_eight() {
-    // A listener whose backlog is full leaves further calls without an answer.
-    let listener =
-        socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    let any: std::net::SocketAddr = ([127, 0, 0, 1], 0).into();
-    listener.bind(&any.into()).unwrap();
-    listener.listen(0).unwrap();
-    let addr = listener.local_addr().unwrap().as_socket().unwrap();
-    let fillers: Vec<_> = (0..4)
-        .map(|_| std::net::TcpStream::connect_timeout(&addr, Duration::from_millis(100)))
-        .collect();
-    let run = sockit("tcp-client --connect-timeout 300ms").to(addr).run();
-    drop(fillers);
+    let silent = peer::Unanswering::on(([127, 0, 0, 1], 0).into());
+    let run = sockit("tcp-client --connect-timeout 300ms").to(silent.addr()).run();
     run.exits(28).fails_at("connect");
     assert!(run.took < Duration::from_secs(3), "{:?}", run.took);
 }

@@ -15,6 +15,7 @@ mod activation;
 mod chat;
 mod completions;
 mod crowds;
+mod dialling;
 mod endings;
 mod exec;
 mod exit_codes;

@@ -13,6 +13,7 @@ use crate::sockit::{Run, sockit};
 
 /// What differs from the machine around it.
 pub struct Namespace {
+    unshare: Vec<&'static str>,
     dir: TempDir,
     mounts: String,
     before: String,
@@ -22,7 +23,14 @@ impl Namespace {
     /// Loopback is up, and nothing else differs yet.
     pub fn new() -> Namespace {
         let dir = tempfile::tempdir().expect("a folder for the namespace's files");
-        Namespace { dir, mounts: String::new(), before: String::new() }
+        let unshare = ["unshare", "-r", "-m", "-n", "-p", "-f", "--kill-child"].to_vec();
+        Namespace { unshare, dir, mounts: String::new(), before: String::new() }
+    }
+
+    /// The network is the test's own after all, so that its peers can be reached.
+    pub fn on_our_network(mut self) -> Namespace {
+        self.unshare.retain(|word| *word != "-n");
+        self
     }
 
     /// Where names are looked up: `hosts: files dns`.
@@ -58,23 +66,23 @@ impl Namespace {
 
     /// The words that start a program inside, to be followed by the program's own.
     pub fn words(&self) -> Option<Vec<String>> {
-        let Namespace { mounts, before, .. } = self;
-        let script = format!("ip link set lo up\n{mounts}{before}exec \"$0\" \"$@\"");
+        let Namespace { unshare, mounts, before, .. } = self;
+        let lo = if unshare.contains(&"-n") { "ip link set lo up\n" } else { "" };
+        let script = format!("{lo}{mounts}{before}exec \"$0\" \"$@\"");
         let inside = ["sh", "-c", &script];
-        possible().then(|| UNSHARE.iter().chain(&inside).map(|word| word.to_string()).collect())
+        let words = unshare.iter().chain(&inside).map(|word| word.to_string()).collect();
+        possible(unshare).then_some(words)
     }
 }
 
-const UNSHARE: [&str; 7] = ["unshare", "-r", "-m", "-n", "-p", "-f", "--kill-child"];
-
-fn possible() -> bool {
-    if peer::program("ip").is_none() || peer::program(UNSHARE[0]).is_none() {
+fn possible(unshare: &[&str]) -> bool {
+    if peer::program("ip").is_none() || peer::program(unshare[0]).is_none() {
         return false;
     }
-    let mut unshare = Command::new(UNSHARE[0]);
-    unshare.args(&UNSHARE[1..]).args(["ip", "link", "set", "lo", "up"]);
-    let done = unshare.stdin(Stdio::null()).stderr(Stdio::null()).status();
-    let possible = done.is_ok_and(|status| status.success());
+    let mut command = Command::new(unshare[0]);
+    command.args(&unshare[1..]).args(["ip", "link", "show", "lo"]);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let possible = command.status().is_ok_and(|status| status.success());
     if !possible {
         eprintln!("skipped: this machine lets us make no namespaces");
     }

@@ -223,6 +223,40 @@ impl Refusing {
     }
 }
 
+/// A port whose calls are neither taken nor refused: its backlog is full, so the kernel leaves
+/// every further call without an answer.
+pub struct Unanswering {
+    listener: socket2::Socket,
+    _fillers: Vec<socket2::Socket>,
+}
+
+impl Unanswering {
+    /// Listens on this address, and has callers enough already.
+    pub fn on(addr: SocketAddr) -> Unanswering {
+        let socket = || {
+            let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+            socket.expect("a socket")
+        };
+        let listener = socket();
+        listener.bind(&addr.into()).expect("a port that never answers");
+        listener.listen(0).expect("the shortest backlog");
+        let addr = listener.local_addr().expect("a bound address");
+        let call = || {
+            let filler = socket();
+            // The first fills the place, the later ones show that it is full.
+            let _ = filler.connect_timeout(&addr, Duration::from_millis(100));
+            filler
+        };
+        let _fillers = (0..3).map(|_| call()).collect();
+        Unanswering { listener, _fillers }
+    }
+
+    /// Where nobody answers.
+    pub fn addr(&self) -> SocketAddr {
+        self.listener.local_addr().ok().and_then(|a| a.as_socket()).expect("a bound address")
+    }
+}
+
 /// A real peer by its name, if PATH has it. One that is missing skips the test with a
 /// message, or fails it when SOCKIT_REQUIRE_PEERS=1.
 pub fn program(name: &str) -> Option<Command> {
