@@ -20,8 +20,7 @@ fn a_silent_address_is_overtaken_by_the_next() {
         .on_our_network()
         .nsswitch("hosts: files")
         .etc("hosts", "127.0.0.5 two\n127.0.0.6 two");
-    let Some(run) = world.run(&format!("tcp-client -v two {port} --send hi"))
-    else {
+    let Some(run) = world.run(&format!("tcp-client -v two {port} --send hi")) else {
         return;
     };
     run.exits(0).prints("hi\n").says(&format!("Connected to {}", echo.addr()));
