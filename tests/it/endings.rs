@@ -177,7 +177,7 @@ fn a_full_disk_is_twenty_three() {
 fn a_reader_that_went_away_is_noticed_without_data_and_is_no_error() {
     let silent = peer(|mut stream| {
         stream.say("one line\n");
-        stream.outlive()
+        stream.see_leave()
     });
     let (reader, writer) = std::io::pipe().unwrap();
     let client = sockit("tcp-client").to(silent.addr()).stdin_open().stdout_to(writer).start();

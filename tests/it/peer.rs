@@ -93,6 +93,8 @@ pub trait Script {
     fn drip(&mut self, bytes: impl AsRef<[u8]>, apart: Duration);
     /// Waits, reading nothing, until the other end is gone altogether; false at the limit.
     fn outlive(&mut self) -> bool;
+    /// Waits, reading nothing, until the other end has finished or is gone; false at the limit.
+    fn see_leave(&mut self) -> bool;
 }
 
 impl Script for TcpStream {
@@ -144,10 +146,19 @@ impl Script for TcpStream {
     }
 
     fn outlive(&mut self) -> bool {
-        let limit = Timespec { tv_sec: LIMIT.as_secs() as i64, tv_nsec: 0 };
-        let mut fds = [PollFd::new(self, PollFlags::empty())];
-        matches!(poll(&mut fds, Some(&limit)), Ok(1))
+        wait_for(self, PollFlags::empty())
     }
+
+    fn see_leave(&mut self) -> bool {
+        wait_for(self, PollFlags::RDHUP)
+    }
+}
+
+/// Waits for one of these, or for a hang-up, which poll(2) always tells.
+fn wait_for(stream: &TcpStream, what: PollFlags) -> bool {
+    let limit = Timespec { tv_sec: LIMIT.as_secs() as i64, tv_nsec: 0 };
+    let mut fds = [PollFd::new(stream, what)];
+    matches!(poll(&mut fds, Some(&limit)), Ok(1))
 }
 
 /// What a peer saw of one connection.
