@@ -4,6 +4,7 @@
 use std::io;
 
 use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 
 use super::stream::Reader;
@@ -20,14 +21,18 @@ pub fn is_alert(bytes: &[u8]) -> bool {
 
 /// Waits for the first bytes of a bare socket, and looks whether they are an alert; they stay
 /// where they are.
-pub fn begins_with_alert(reader: &dyn Reader) -> bool {
-    let Some(socket) = reader.raw() else { return false };
+///
+/// Fails with what befell the connection meanwhile: the kernel tells a reset once, and would
+/// then have an end that looks whole for whoever reads next.
+pub fn begins_with_alert(reader: &dyn Reader) -> io::Result<bool> {
+    let Some(socket) = reader.raw() else { return Ok(false) };
     let mut fds = [PollFd::from_borrowed_fd(socket, PollFlags::IN)];
     let mut first = [0; ALERT];
-    match poll_until(&mut fds, None) {
-        Ok(_) => recv(socket, &mut first, RecvFlags::PEEK | RecvFlags::DONTWAIT)
-            .is_ok_and(|(_, n)| is_alert(&first[..n])),
-        Err(_) => false,
+    poll_until(&mut fds, None)?;
+    match recv(socket, &mut first, RecvFlags::PEEK | RecvFlags::DONTWAIT) {
+        Ok((_, n)) => Ok(is_alert(&first[..n])),
+        Err(Errno::AGAIN | Errno::INTR | Errno::NOTSOCK) => Ok(false),
+        Err(e) => Err(e.into()),
     }
 }
 

@@ -183,14 +183,11 @@ fn begin(
     let below = messenger();
     let may_meet_tls = !terms.shared_input;
     spawn("down", move || {
-        let alerted = may_meet_tls && misfit::begins_with_alert(reader.as_ref());
-        let moved = pump(reader.as_mut(), output.as_mut(), &mut down);
+        let moved = match may_meet_tls {
+            true => pump_unless_alert(reader.as_mut(), output.as_mut(), &mut down),
+            false => pump(reader.as_mut(), output.as_mut(), &mut down),
+        };
         below.tell(match moved {
-            Ok(()) | Err(Break::Read(_))
-                if alerted && down.meter.total() == misfit::ALERT as u64 =>
-            {
-                Note::DownBroke(Break::Read(misfit::met_tls()))
-            }
             Ok(()) => Note::DownDone,
             Err(broken) => Note::DownBroke(broken),
         });
@@ -220,6 +217,21 @@ fn begin(
     })
     .map_err(short)?;
     Ok((referee, Some(up_thread)))
+}
+
+/// As [`pump`], from a peer that may answer plain text with a TLS alert and nothing else.
+fn pump_unless_alert(
+    from: &mut dyn Reader,
+    to: &mut dyn Writer,
+    flow: &mut Flow,
+) -> Result<(), Break> {
+    let alerted = misfit::begins_with_alert(from).map_err(Break::Read)?;
+    match pump(from, to, flow) {
+        Ok(()) | Err(Break::Read(_)) if alerted && flow.meter.total() == misfit::ALERT as u64 => {
+            Err(Break::Read(misfit::met_tls()))
+        }
+        done => done,
+    }
 }
 
 fn spawn(name: &str, flow: impl FnOnce() + Send + 'static) -> io::Result<thread::JoinHandle<()>> {

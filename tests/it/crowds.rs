@@ -54,7 +54,7 @@ fn five_hundred_resets_at_once_leave_it_alive() {
     }
     call(server.addr()).hear("Welcome!");
     assert!(server.is_alive());
-    server.stop().exits(0).never_says("panicked");
+    server.stop().exits(0).never_says("internal error");
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn forty_descriptors_and_eighty_callers() {
     drop(callers);
     call(server.addr()).hear("Welcome!");
     let run = server.stop();
-    run.exits(0).never_says("panicked");
+    run.exits(0).never_says("internal error");
 }
 
 fn greeted(caller: &TcpStream) {

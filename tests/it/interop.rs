@@ -13,11 +13,11 @@ struct Tool {
     args: &'static [&'static str],
 }
 
-/// nc.openbsd leaves as soon as its peer has finished, whatever it still has to say; against
-/// it, ours must not finish first.
+/// nc.openbsd and ncat leave as soon as their caller has finished, whatever they still have to
+/// say; against them, ours must not finish first.
 fn ours(tool: &Tool) -> &'static str {
     match tool.program {
-        "nc.openbsd" => "tcp-client --no-half-close",
+        "nc.openbsd" | "ncat" => "tcp-client --no-half-close",
         _ => "tcp-client",
     }
 }

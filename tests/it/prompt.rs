@@ -137,9 +137,9 @@ fn the_prompt_may_be_forced_onto_a_pipe() {
 #[test]
 fn no_prompt_makes_a_terminal_a_pipe() {
     let listener = peer(|mut stream| stream.hear_all());
-    let mut screen = prompt_to(listener.addr(), "--no-prompt");
+    let mut screen = prompt_to(listener.addr(), "--no-prompt -v");
+    screen.exp_string("Connected to").unwrap();
     screen.send_line("raw").unwrap();
-    screen.exp_string("raw").unwrap();
     screen.send_control('d').unwrap();
     let shown = screen.exp_eof().unwrap();
     assert!(!shown.contains("> "), "{shown:?}");
