@@ -11,6 +11,7 @@ pub mod man;
 pub mod resolve;
 pub mod tcp_client;
 pub mod tcp_server;
+pub mod tour;
 pub mod udp_client;
 pub mod udp_echo;
 pub mod udp_server;
@@ -60,6 +61,8 @@ pub enum Command {
     TcpClient(Box<tcp_client::Args>),
     /// Serve TCP: greet, echo, answer, pipe
     TcpServer(Box<tcp_server::Args>),
+    /// See the five tutorials at work, live on loopback
+    Tour(tour::Args),
     /// Talk to a Unix socket
     UnixClient(Box<unix_client::Args>),
     /// Serve on a Unix socket
@@ -83,6 +86,7 @@ impl Command {
             Command::Resolve(args) => args.run(report),
             Command::TcpClient(args) => args.run(report),
             Command::TcpServer(args) => args.run(report),
+            Command::Tour(args) => args.run(report),
             Command::UnixClient(args) => args.run(report),
             Command::UnixServer(args) => args.run(report),
             Command::UdpClient(args) => args.run(report),

@@ -72,8 +72,9 @@ pub struct Dialling {
     /// Wait this long before trying again
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = values::duration)]
     pub retry_delay: Duration,
-    /// Go by way of a proxy: socks5://, socks5h:// (it looks the name up) or http://, with
-    /// user:password@ if it wants them; '' = none, whatever the environment says
+    /// Go by way of a proxy: socks5://, socks5h:// or http://[USER:PASSWORD@]HOST:PORT
+    ///
+    /// With socks5h and http the proxy looks the name up. '' = none, whatever the environment says.
     #[arg(long, value_name = "URL")]
     pub proxy: Option<String>,
     /// Options on the socket

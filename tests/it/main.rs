@@ -35,6 +35,7 @@ mod resolve_verify;
 mod services;
 mod tcp_client;
 mod tcp_server;
+mod tour;
 mod tutorials;
 mod udp_client;
 mod udp_echo;

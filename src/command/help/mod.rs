@@ -90,11 +90,9 @@ fn literal(text: &StyledStr) -> StyledStr {
 
 /// Each with what it does behind it, or beneath it where both do not fit a line.
 fn examples(page: &Page) -> String {
-    let widest = page.examples.map(|(line, _)| line.len()).into_iter().max().unwrap_or(0);
-    let fits = page.examples.iter().all(|(_, what)| widest + what.len() + 6 <= WIDTH);
-    let shown = page.examples.map(|(line, what)| match fits {
-        true => format!("\n  {line:widest$}  # {what}"),
-        false => format!("\n  {line}\n      {what}"),
+    let shown = page.examples.map(|(line, what)| match line.len() + what.len() + 6 <= WIDTH {
+        true => format!("\n  {line}  # {what}"),
+        false => format!("\n  {line}\n      # {what}"),
     });
     format!("Examples:{}", shown.concat())
 }

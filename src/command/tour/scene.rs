@@ -1,0 +1,229 @@
+//! One chapter on stage: its servers, its folder, and what has gone wrong so far.
+
+use clap::CommandFactory;
+use std::net::{Ipv6Addr, TcpListener};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use super::actor::Actor;
+use super::chapters::{Act, Need, Step};
+use crate::command::Cli;
+use crate::failure::{Code, Failure, Stage};
+use crate::pump::stdout;
+use crate::report::Report;
+use crate::report::escape::escape;
+use crate::stop::Stop;
+
+/// How long any step may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A chapter's stage.
+pub struct Scene<'a> {
+    /// The cord of the run.
+    pub stop: &'a Stop,
+    /// Steps that did not do what they say.
+    pub failed: usize,
+    report: &'a Report,
+    servers: Vec<Actor>,
+    /// Host and port of the last server.
+    server: (String, String),
+    /// A port where nobody listens, held so that nobody comes.
+    closed: TcpListener,
+    dir: PathBuf,
+}
+
+impl<'a> Scene<'a> {
+    /// A stage with a folder of its own and nobody on it.
+    ///
+    /// Fails when the machine has no room for the folder (23) or no IPv4 loopback.
+    pub fn new(stop: &'a Stop, report: &'a Report) -> Result<Scene<'a>, Failure> {
+        let dir = std::env::temp_dir().join(format!("sockit-tour-{}", std::process::id()));
+        let failed = |e| Failure::new(Stage::File, dir.display(), e).with_code(Code::Write);
+        make_private(&dir).map_err(failed)?;
+        std::fs::write(dir.join("tour.txt"), "Start of the file\n").map_err(failed)?;
+        let closed = unanswered().map_err(|e| Failure::new(Stage::Socket, "127.0.0.1:0", e))?;
+        let server = (String::new(), String::new());
+        Ok(Scene { stop, failed: 0, report, servers: Vec::new(), server, closed, dir })
+    }
+
+    /// Plays one step, tells it on stdout, and keeps count of what went wrong.
+    ///
+    /// Fails when stdout cannot take it.
+    pub fn play(&mut self, step: &Step) -> Result<(), Failure> {
+        write_lines(3, step.shows)?;
+        if let Some(lack) = step.needs.and_then(lack) {
+            return write_lines(5, &format!("(left out: {lack})\n\n"));
+        }
+        let (said, code) = self.act(&step.act)?;
+        write_lines(5, &said.lines().map(heard).collect::<Vec<_>>().join("\n"))?;
+        if let Some(why) = wrong(step, &said, code) {
+            self.failed += 1;
+            self.report.warn(None, format!("this step did not do what it says: {why}"));
+        }
+        stdout::write_all(b"\n")
+    }
+
+    /// Does it; what was said, and the exit code of what ended.
+    fn act(&mut self, act: &Act) -> Result<(String, Option<i32>), Failure> {
+        match act {
+            Act::Serve(line) => self.serve(line),
+            Act::Run(line) => self.run(line, None),
+            Act::Feed(input, line) => self.run(line, Some(input)),
+            // Where a caller failed, a server would wait for it in vain.
+            Act::End => Ok(self.last(self.failed > 0)),
+            Act::Stop => Ok(self.last(true)),
+        }
+    }
+
+    fn serve(&mut self, line: &str) -> Result<(String, Option<i32>), Failure> {
+        let mut server = self.start(line, None)?;
+        let found = match line.contains("--print-port") {
+            true => server.line_with("", self.stop).map(|port| format!("127.0.0.1:{port}")),
+            false => server.line_with("Waiting for ", self.stop).as_deref().and_then(address),
+        };
+        let Some(address) = found else {
+            server.ask_to_end();
+            return Ok((server.said(), Some(server.ends(self.stop).unwrap_or(-1))));
+        };
+        let (host, port) = address.rsplit_once(':').unwrap_or((&address, ""));
+        self.server = (host.to_string(), port.to_string());
+        let said = server.said();
+        self.servers.push(server);
+        Ok((said, None))
+    }
+
+    fn run(&mut self, line: &str, input: Option<&str>) -> Result<(String, Option<i32>), Failure> {
+        let mut run = self.start(line, input)?;
+        let code = run.ends(self.stop);
+        Ok((run.said(), Some(code.unwrap_or(-1))))
+    }
+
+    /// The last server's end, by itself or because it was asked.
+    fn last(&mut self, asked: bool) -> (String, Option<i32>) {
+        let Some(mut server) = self.servers.pop() else { return (String::new(), Some(-1)) };
+        server.has_until(Instant::now() + PATIENCE);
+        if asked {
+            server.ask_to_end();
+        }
+        let code = server.ends(self.stop).unwrap_or(-1);
+        (server.said(), Some(code))
+    }
+
+    /// Shows a command line and starts it.
+    fn start(&self, line: &str, input: Option<&str>) -> Result<Actor, Failure> {
+        let line = self.filled(line);
+        let fed = input.map(|text| format!("printf '{}' | ", text.replace('\n', "\\n")));
+        write_lines(3, &format!("$ {}{line}", fed.unwrap_or_default()))?;
+        let words = shlex::split(&line).unwrap_or_default();
+        let words = words.get(1..).unwrap_or_default();
+        Actor::start(words, input, Instant::now() + PATIENCE)
+            .map_err(|e| Failure::new(Stage::File, "sockit", e).with_code(Code::Negative))
+    }
+
+    fn filled(&self, line: &str) -> String {
+        let (host, port) = &self.server;
+        let closed = self.closed.local_addr().map(|address| address.port()).unwrap_or(1);
+        let dir = self.dir.to_string_lossy();
+        line.replace("{server}", &format!("{host} {port}"))
+            .replace("{port}", port)
+            .replace("{closed}", &closed.to_string())
+            .replace("{dir}", &shlex::try_quote(&dir).unwrap_or_default())
+    }
+}
+
+impl Drop for Scene<'_> {
+    fn drop(&mut self) {
+        self.servers.clear();
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// A folder that nobody but us can look into; an old one of ours gives way.
+fn make_private(dir: &std::path::Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    let _ = std::fs::remove_dir_all(dir);
+    std::fs::DirBuilder::new().mode(0o700).create(dir)
+}
+
+/// A port that is bound and never listens: a connection to it is refused.
+fn unanswered() -> std::io::Result<TcpListener> {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
+    let any: std::net::SocketAddr = ([127, 0, 0, 1], 0).into();
+    socket.bind(&any.into())?;
+    Ok(socket.into())
+}
+
+/// `Waiting for connection on ADDRESS...`
+fn address(line: &str) -> Option<String> {
+    Some(line.split_once(" on ")?.1.strip_suffix("...")?.to_string())
+}
+
+/// Why a step cannot be shown here.
+fn lack(need: Need) -> Option<&'static str> {
+    let there = match need {
+        Need::Ipv6 => TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok(),
+        Need::Services => crate::net::resolve::service(80, "tcp").is_some(),
+        Need::Http => Cli::command().find_subcommand("http-get").is_some(),
+    };
+    let lack = match need {
+        Need::Ipv6 => "this machine has no IPv6 loopback",
+        Need::Services => "this machine has no list of services",
+        Need::Http => "built without feature http",
+    };
+    (!there).then_some(lack)
+}
+
+/// What is not as the step says, if anything.
+fn wrong(step: &Step, said: &str, code: Option<i32>) -> Option<String> {
+    let stays = matches!(step.act, Act::Serve(_));
+    match code {
+        Some(-1) => return Some(format!("no end in {} seconds", PATIENCE.as_secs())),
+        Some(code) if stays => return Some(format!("the server left, with code {code}")),
+        Some(code) if code != i32::from(step.code) => {
+            return Some(format!("the exit code is {code} instead of {}", step.code));
+        }
+        _ => {}
+    }
+    let mut rest = said;
+    for want in step.says {
+        match rest.split_once(want) {
+            Some((_, after)) => rest = after,
+            None => return Some(format!("'{want}' is missing")),
+        }
+    }
+    None
+}
+
+/// A line that a program said, fit for a terminal; its columns stay apart.
+fn heard(line: &str) -> String {
+    line.split('\t').map(escape).collect::<Vec<_>>().join("\t")
+}
+
+/// Lines on stdout, `indent` spaces in.
+fn write_lines(indent: usize, text: &str) -> Result<(), Failure> {
+    let lines = text.lines().map(|line| format!("{:indent$}{line}\n", ""));
+    stdout::write_all(lines.collect::<String>().as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STEP: Step =
+        Step { shows: "", act: Act::Run("sockit"), code: 7, says: &["one", "two"], needs: None };
+
+    #[test]
+    fn a_step_must_say_all_it_promises_in_order_and_leave_with_its_code() {
+        assert_eq!(wrong(&STEP, "one and two", Some(7)), None);
+        assert!(wrong(&STEP, "two and one", Some(7)).is_some());
+        assert!(wrong(&STEP, "one and two", Some(0)).is_some());
+        assert!(wrong(&STEP, "one and two", Some(-1)).is_some());
+    }
+
+    #[test]
+    fn the_address_is_read_from_what_a_server_says() {
+        let line = "Waiting for connection on [::1]:45129...";
+        assert_eq!(address(line).as_deref(), Some("[::1]:45129"));
+        assert_eq!(address("sockit: bind"), None);
+    }
+}
