@@ -14,6 +14,7 @@ use crate::failure::{Code, Failure, Stage, words};
 use crate::net::address::Address;
 use crate::net::datagram::guard::{Guard, Silence};
 use crate::net::datagram::{Batch, Bundle, Envelope, Mailbox, Outgoing};
+use crate::net::inherit;
 use crate::pump::stdout;
 use crate::report::Report;
 use crate::report::event::Event;
@@ -64,7 +65,9 @@ pub fn serve(plan: Plan, report: &Report, stop: &Stop) -> Result<Code, Failure> 
         stop,
         rate_told: false,
     };
+    inherit::tell_ready();
     let outcome = office.serve();
+    inherit::tell_stopping();
     report.tell(&Event::Totals(office.tally.totals(&office.local)));
     match outcome {
         Err(failure) if stdout::reader_is_gone(&failure) => Ok(Code::Done),
