@@ -7,6 +7,8 @@
 mod datagrams;
 mod nameserver;
 mod namespace;
+#[cfg(feature = "tls")]
+mod papers;
 mod peer;
 mod running;
 mod sockit;
@@ -28,6 +30,7 @@ mod http_get;
 mod injected;
 mod interop;
 mod prompt;
+mod proxy;
 mod readme;
 mod resolve;
 mod resolve_server;
@@ -36,6 +39,10 @@ mod services;
 mod tcp_client;
 mod tcp_server;
 mod tour;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(feature = "tls")]
+mod tls_interop;
 mod tutorials;
 mod udp_client;
 mod udp_echo;

@@ -264,7 +264,7 @@ pub(super) fn why(
             format!("the certificate is not yet valid: it will be from {}", told.from)
         }
         Bad::NotValidForName | Bad::NotValidForNameContext { .. } => wrong_name(&told, name),
-        Bad::UnknownIssuer if told.is_self_signed() => {
+        Bad::UnknownIssuer | Bad::BadSignature if told.is_self_signed() => {
             format!("self-signed certificate ({}), which we have no reason to trust", told.subject)
         }
         Bad::UnknownIssuer if rootless => {
@@ -272,6 +272,9 @@ pub(super) fn why(
         }
         Bad::UnknownIssuer => {
             format!("unknown issuer: the certificate is signed by {}", told.issuer)
+        }
+        Bad::BadSignature => {
+            format!("unknown issuer: {} is known, but with another key", told.issuer)
         }
         other if told.is_self_signed() => {
             format!("self-signed certificate ({}): {other}", told.subject)
