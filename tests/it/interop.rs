@@ -35,7 +35,7 @@ const SERVERS: [Tool; 4] = [
     Tool { program: "nc.openbsd", args: &["-N", "-l", "127.0.0.1", "PORT"] },
     Tool { program: "ncat", args: &["-l", "127.0.0.1", "PORT"] },
     Tool { program: "socat", args: &["-t10", "STDIO", "TCP4-LISTEN:PORT,bind=127.0.0.1"] },
-    Tool { program: "busybox", args: &["nc", "-l", "-s", "127.0.0.1", "-p", "PORT"] },
+    Tool { program: "busybox", args: &["nc", "-l", "-p", "PORT", "127.0.0.1"] },
 ];
 
 impl Tool {
