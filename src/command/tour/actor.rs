@@ -102,7 +102,8 @@ impl Actor {
 
     /// What was said since the last time, both voices in the order they were heard.
     pub fn said(&mut self) -> String {
-        (self.out.heard.clear(), self.err.heard.clear());
+        self.out.heard.clear();
+        self.err.heard.clear();
         String::from_utf8_lossy(&std::mem::take(&mut self.said)).into_owned()
     }
 

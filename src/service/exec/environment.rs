@@ -46,8 +46,12 @@ pub fn of(facts: &Facts, host: &str) -> Environment {
         }
         (local, peer) => {
             set("PROTO", "UNIX".into());
-            path(local).map(|path| set("UNIXLOCALPATH", path));
-            path(peer).map(|path| set("UNIXREMOTEPATH", path));
+            if let Some(path) = path(local) {
+                set("UNIXLOCALPATH", path);
+            }
+            if let Some(path) = path(peer) {
+                set("UNIXREMOTEPATH", path);
+            }
         }
     }
     if let Some(who) = facts.credentials {
