@@ -7,6 +7,7 @@ pub mod help;
 pub mod hosting;
 #[cfg(feature = "http")]
 pub mod http_get;
+pub mod later;
 pub mod man;
 pub mod resolve;
 pub mod tcp_client;
@@ -24,6 +25,7 @@ use clap::{ArgAction, Parser, Subcommand};
 use crate::failure::Code;
 use crate::flags::output::Output;
 use crate::report::Report;
+use later::Later;
 pub use usage::parse;
 
 /// A socket toolkit: right endings, honest exit codes
@@ -48,50 +50,50 @@ pub struct Cli {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Print what a shell needs to complete commands, flags and files
-    Completions(completions::Args),
+    /// Talk to a TCP server: pipe, prompt or script
+    TcpClient(Later<tcp_client::Args>),
+    /// Serve TCP: greet, echo, answer, pipe
+    TcpServer(Later<tcp_server::Args>),
+    /// Talk to a Unix socket
+    UnixClient(Later<unix_client::Args>),
+    /// Serve on a Unix socket
+    UnixServer(Later<unix_server::Args>),
+    /// Send UDP datagrams and print the answers, or ping
+    UdpClient(Later<udp_client::Args>),
+    /// Send every UDP datagram back
+    UdpEcho(Later<udp_echo::Args>),
+    /// Serve UDP: print, echo, answer
+    UdpServer(Later<udp_server::Args>),
     /// Get an http or https URL, whole or told
     #[cfg(feature = "http")]
-    HttpGet(Box<http_get::Args>),
-    /// Print the manual, a page per command
-    Man(man::Args),
+    HttpGet(Later<http_get::Args>),
     /// Look up names, addresses and services, and verify them
-    Resolve(Box<resolve::Args>),
-    /// Talk to a TCP server: pipe, prompt or script
-    TcpClient(Box<tcp_client::Args>),
-    /// Serve TCP: greet, echo, answer, pipe
-    TcpServer(Box<tcp_server::Args>),
+    Resolve(Later<resolve::Args>),
     /// See the five tutorials at work, live on loopback
-    Tour(tour::Args),
-    /// Talk to a Unix socket
-    UnixClient(Box<unix_client::Args>),
-    /// Serve on a Unix socket
-    UnixServer(Box<unix_server::Args>),
-    /// Send UDP datagrams and print the answers, or ping
-    UdpClient(Box<udp_client::Args>),
-    /// Send every UDP datagram back
-    UdpEcho(Box<udp_echo::Args>),
-    /// Serve UDP: print, echo, answer
-    UdpServer(Box<udp_server::Args>),
+    Tour(Later<tour::Args>),
+    /// Print what a shell needs to complete commands, flags and files
+    Completions(Later<completions::Args>),
+    /// Print the manual, a page per command
+    Man(Later<man::Args>),
 }
 
 impl Command {
     /// Runs the command to its end.
     pub fn run(self, report: &Report) -> anyhow::Result<Code> {
         match self {
-            Command::Completions(args) => args.run(report),
+            Command::TcpClient(args) => args.0.run(report),
+            Command::TcpServer(args) => args.0.run(report),
+            Command::UnixClient(args) => args.0.run(report),
+            Command::UnixServer(args) => args.0.run(report),
+            Command::UdpClient(args) => args.0.run(report),
+            Command::UdpEcho(args) => args.0.run(report),
+            Command::UdpServer(args) => args.0.run(report),
             #[cfg(feature = "http")]
-            Command::HttpGet(args) => args.run(report),
-            Command::Man(args) => args.run(report),
-            Command::Resolve(args) => args.run(report),
-            Command::TcpClient(args) => args.run(report),
-            Command::TcpServer(args) => args.run(report),
-            Command::Tour(args) => args.run(report),
-            Command::UnixClient(args) => args.run(report),
-            Command::UnixServer(args) => args.run(report),
-            Command::UdpClient(args) => args.run(report),
-            Command::UdpEcho(args) => args.run(report),
-            Command::UdpServer(args) => args.run(report),
+            Command::HttpGet(args) => args.0.run(report),
+            Command::Resolve(args) => args.0.run(report),
+            Command::Tour(args) => args.0.run(report),
+            Command::Completions(args) => args.0.run(report),
+            Command::Man(args) => args.0.run(report),
         }
     }
 }

@@ -1,0 +1,63 @@
+//! Flags of a command that nobody asked for are never built: for a short run, start-up is most of
+//! the cost, and most of start-up was describing other commands.
+
+use std::sync::OnceLock;
+
+use clap::{ArgMatches, Args, Command, FromArgMatches};
+
+/// A command's flags, described only once the command is known to be meant.
+#[derive(Debug)]
+pub struct Later<T>(pub Box<T>);
+
+impl<T: Args> Args for Later<T> {
+    fn augment_args(command: Command) -> Command {
+        match is_described() {
+            true => T::augment_args(command),
+            false => command.defer(describe::<T>),
+        }
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Later::<T>::augment_args(command)
+    }
+}
+
+/// Whether this run describes commands: what is added later stands after the flags of all commands,
+/// and in a description they come last.
+fn is_described() -> bool {
+    static DESCRIBED: OnceLock<bool> = OnceLock::new();
+    let words = ["-h", "--help", "help", "man", "completions"];
+    *DESCRIBED.get_or_init(|| std::env::args_os().any(|arg| words.iter().any(|word| arg == *word)))
+}
+
+/// Adds the flags. What has been said of the command where the commands are listed stands.
+fn describe<T: Args>(said: Command) -> Command {
+    let about = said.get_about().cloned();
+    let long_about = said.get_long_about().cloned();
+    let after = said.get_after_help().cloned();
+    let long_after = said.get_after_long_help().cloned();
+    let mut command = T::augment_args(said).long_about(None::<&'static str>);
+    if let Some(about) = about {
+        command = command.about(about);
+    }
+    if let Some(long_about) = long_about {
+        command = command.long_about(long_about);
+    }
+    if let Some(after) = after {
+        command = command.after_help(after);
+    }
+    if let Some(long_after) = long_after {
+        command = command.after_long_help(long_after);
+    }
+    command
+}
+
+impl<T: FromArgMatches> FromArgMatches for Later<T> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Later<T>, clap::Error> {
+        T::from_arg_matches(matches).map(Box::new).map(Later)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        self.0.update_from_arg_matches(matches)
+    }
+}
