@@ -67,7 +67,7 @@ impl<'a> Fetch<'a> {
     ///
     /// Fails at whichever stage it broke; with 22 for a status of 400 or above.
     pub fn get(mut self, place: Place) -> Result<Code, Failure> {
-        let mut output = Output::new(place, self.report);
+        let mut output = Output::new(place, self.report, self.stop);
         let outcome = self.tries(&mut output);
         if self.args.saving.stats {
             self.report.tell(&self.timing.event(self.layered, self.bytes));

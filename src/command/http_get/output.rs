@@ -16,6 +16,7 @@ use crate::failure::{Failure, Stage};
 use crate::pump::stdout;
 use crate::report::Report;
 use crate::report::progress::Progress;
+use crate::stop::Stop;
 
 /// Where the user wants a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +30,7 @@ pub enum Place {
 /// The way of one URL's answer out of here.
 pub struct Output {
     place: Place,
+    stop: Stop,
     part: Option<Part>,
     /// Set when stdout is a terminal.
     shown: Option<Shown>,
@@ -46,11 +48,12 @@ pub struct Output {
 
 impl Output {
     /// The way to `place`.
-    pub fn new(place: Place, report: &Report) -> Output {
+    pub fn new(place: Place, report: &Report, stop: &Stop) -> Output {
         let terminal = std::io::stdout().is_terminal();
         Output {
             draws: report.may_draw() && place != Place::Stdout,
             place,
+            stop: stop.clone(),
             part: None,
             shown: terminal.then(Shown::default),
             begun: false,
@@ -105,9 +108,9 @@ impl Output {
             Some(shown) => {
                 let mut text = shown.piece(bytes);
                 text.extend(shown.rest());
-                stdout::write_all(&text)
+                stdout::write_all_unless(&text, &self.stop)
             }
-            None => stdout::write_all(bytes),
+            None => stdout::write_all_unless(bytes, &self.stop),
         }
     }
 
@@ -128,8 +131,8 @@ impl Output {
         }
         self.spoken = true;
         match &mut self.shown {
-            Some(shown) => stdout::write_all(&shown.piece(bytes)),
-            None => stdout::write_all(bytes),
+            Some(shown) => stdout::write_all_unless(&shown.piece(bytes), &self.stop),
+            None => stdout::write_all_unless(bytes, &self.stop),
         }
     }
 
@@ -170,7 +173,7 @@ impl Output {
     pub fn finish(&mut self) -> Result<(), Failure> {
         self.end_bar();
         if let (Place::Stdout, Some(shown)) = (&self.place, &mut self.shown) {
-            stdout::write_all(&shown.rest())?;
+            stdout::write_all_unless(&shown.rest(), &self.stop)?;
         }
         self.part.take().map_or(Ok(()), Part::finish)
     }

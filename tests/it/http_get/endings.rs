@@ -185,3 +185,19 @@ fn half_closing_and_waiting_are_for_old_servers() {
     let request = String::from_utf8(old.outcome()).unwrap();
     assert!(request.starts_with("GET /old HTTP/1.0\r\n"), "{request}");
 }
+
+#[test]
+fn a_reader_that_takes_its_time_holds_up_neither_the_limit_nor_a_signal() {
+    use std::io::Write;
+    let mut coder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    coder.write_all(&vec![b'x'; 3 << 20]).unwrap();
+    let coded =
+        [b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n".to_vec(), coder.finish().unwrap()];
+    for answer in [coded.concat(), ok(&"x".repeat(3 << 20))] {
+        let server = origin([answer]);
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        let run = server.get("-q --timeout 500ms").stdout_to(writer).run();
+        run.exits(28);
+        drop(reader);
+    }
+}
