@@ -18,7 +18,8 @@ pub enum Line {
     Message(String),
     /// ^D, or the end of stdin.
     End,
-    /// ^C.
+    /// ^C, where the prompt itself reads the keys; elsewhere it is SIGINT.
+    #[cfg(feature = "prompt")]
     Interrupted,
 }
 

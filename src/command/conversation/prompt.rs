@@ -78,6 +78,7 @@ impl Chat<'_> {
                 }
                 Some(Line::Message(text)) => self.say(text, talk)?,
                 Some(Line::End) => return self.leave(),
+                #[cfg(feature = "prompt")]
                 Some(Line::Interrupted) => return Err(self.stopped(Reason::Interrupt)),
                 None => {}
             }
