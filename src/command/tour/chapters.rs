@@ -21,7 +21,7 @@ pub struct Step {
     pub act: Act,
     /// The exit code that comes of it; of a server that stays, nothing yet.
     pub code: u8,
-    /// What its output holds, in this order.
+    /// What its output holds.
     pub says: &'static [&'static str],
     /// What the machine or the build must have for it.
     pub needs: Option<Need>,
