@@ -13,11 +13,11 @@ struct Tool {
     args: &'static [&'static str],
 }
 
-/// nc.openbsd and ncat leave as soon as their caller has finished, whatever they still have to
+/// nc.openbsd, ncat and busybox leave as soon as their caller has finished, whatever they still have to
 /// say; against them, ours must not finish first.
 fn ours(tool: &Tool) -> &'static str {
     match tool.program {
-        "nc.openbsd" | "ncat" => "tcp-client --no-half-close",
+        "nc.openbsd" | "ncat" | "busybox" => "tcp-client --no-half-close",
         _ => "tcp-client",
     }
 }

@@ -38,11 +38,11 @@ mod resolve_verify;
 mod services;
 mod tcp_client;
 mod tcp_server;
-mod tour;
 #[cfg(feature = "tls")]
 mod tls;
 #[cfg(feature = "tls")]
 mod tls_interop;
+mod tour;
 mod tutorials;
 mod udp_client;
 mod udp_echo;

@@ -71,7 +71,9 @@ fn an_http_proxy_joins_us_and_refuses_by_its_rules() {
     let Some((_proxy, port)) = tinyproxy(&dir, &rules) else { return };
     peer::wait_for_listener(port);
     let login = |login: &str| by(&format!("http://{login}127.0.0.1:{port}"));
-    login("ann:secret@").to(server.addr()).stdin("hello").run().exits(0).prints("hello");
+    // tinyproxy ends the whole relay at a half-close, so the script waits for its answer first.
+    let right = login("ann:secret@").to(server.addr()).and("--send hello").run();
+    right.exits(0).prints("hello\n");
     let wrong = login("ann:wrongsecret@").to(server.addr()).and("-vv").run();
     wrong.exits(97).says("sockit: proxy").never_says("wrongsecret");
     login("").to(server.addr()).run().exits(97).fails_at("proxy").says("hint:");

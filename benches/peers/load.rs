@@ -1,0 +1,222 @@
+//! The other end of each contender: sources, sinks and callers, with a limit on every wait.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::tools::Tool;
+
+/// The longest any one figure may take.
+const LIMIT: Duration = Duration::from_secs(20);
+const PIECE: usize = 256 << 10;
+
+/// A contender's process, ended when dropped.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Bytes and an order-sensitive sum of what passed.
+#[derive(Default, PartialEq, Eq)]
+struct Sum {
+    bytes: u64,
+    hash: u64,
+}
+
+impl Sum {
+    fn add(&mut self, piece: &[u8]) {
+        self.bytes += piece.len() as u64;
+        for chunk in piece.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.hash = self.hash.rotate_left(5) ^ u64::from_le_bytes(word);
+        }
+    }
+}
+
+/// A pseudo-random stream of `length` bytes.
+fn stream(length: u64) -> impl Iterator<Item = Vec<u8>> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut left = length;
+    std::iter::from_fn(move || {
+        let size = left.min(PIECE as u64) as usize;
+        left -= size as u64;
+        let mut piece = Vec::with_capacity(size + 8);
+        while piece.len() < size {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            piece.extend_from_slice(&state.to_le_bytes());
+        }
+        piece.truncate(size);
+        (size > 0).then_some(piece)
+    })
+}
+
+/// A file of `length` pseudo-random bytes.
+pub fn file(length: u64) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
+    stream(length).for_each(|piece| file.write_all(&piece).expect("room for the file"));
+    file
+}
+
+fn start(tool: &Tool, port: u16, stdin: Stdio, stdout: Stdio) -> Option<Process> {
+    let words = tool.words(port);
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]).stdin(stdin).stdout(stdout).stderr(Stdio::null());
+    command.spawn().ok().map(Process)
+}
+
+fn free_port() -> u16 {
+    let socket = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    socket.local_addr().expect("its number").port()
+}
+
+/// Connects as soon as somebody listens.
+fn call(port: u16) -> Option<TcpStream> {
+    let until = Instant::now() + Duration::from_secs(5);
+    loop {
+        match TcpStream::connect(("127.0.0.1", port)) {
+            Ok(stream) => {
+                stream.set_read_timeout(Some(LIMIT)).ok()?;
+                stream.set_write_timeout(Some(LIMIT)).ok()?;
+                return Some(stream);
+            }
+            Err(_) if Instant::now() < until => std::thread::yield_now(),
+            Err(_) => return None,
+        }
+    }
+}
+
+fn take_all(mut from: impl Read) -> Option<Sum> {
+    let mut sum = Sum::default();
+    let mut buffer = vec![0; PIECE];
+    loop {
+        match from.read(&mut buffer) {
+            Ok(0) => return Some(sum),
+            Ok(n) => sum.add(&buffer[..n]),
+            Err(_) => return None,
+        }
+    }
+}
+
+fn rate(sum: &Sum, began: Instant) -> f64 {
+    sum.bytes as f64 / (1 << 20) as f64 / began.elapsed().as_secs_f64()
+}
+
+/// stdin, a file → client → us.
+pub fn send(tool: &Tool, data: &tempfile::NamedTempFile) -> Option<f64> {
+    let wanted = take_all(data.reopen().ok()?)?;
+    let listener = TcpListener::bind("127.0.0.1:0").ok()?;
+    let port = listener.local_addr().ok()?.port();
+    let began = Instant::now();
+    let _client = start(tool, port, data.reopen().ok()?.into(), Stdio::null())?;
+    let (stream, _) = listener.accept().ok()?;
+    stream.set_read_timeout(Some(LIMIT)).ok()?;
+    let sum = take_all(&stream)?;
+    (sum == wanted).then(|| rate(&sum, began))
+}
+
+/// We → client → stdout, a pipe.
+pub fn receive(tool: &Tool, length: u64) -> Option<f64> {
+    let listener = TcpListener::bind("127.0.0.1:0").ok()?;
+    let port = listener.local_addr().ok()?.port();
+    let began = Instant::now();
+    let mut client = start(tool, port, Stdio::null(), Stdio::piped())?;
+    let (mut caller, _) = listener.accept().ok()?;
+    caller.set_write_timeout(Some(LIMIT)).ok()?;
+    let source = std::thread::spawn(move || {
+        let mut sent = Sum::default();
+        for piece in stream(length) {
+            caller.write_all(&piece).ok()?;
+            sent.add(&piece);
+        }
+        caller.shutdown(Shutdown::Write).ok()?;
+        Some(sent)
+    });
+    let sum = take_all(client.0.stdout.take()?)?;
+    (Some(&sum) == source.join().ok()?.as_ref()).then(|| rate(&sum, began))
+}
+
+/// stdin, a file → listener → us.
+pub fn serve(tool: &Tool, data: &tempfile::NamedTempFile) -> Option<f64> {
+    let wanted = take_all(data.reopen().ok()?)?;
+    let port = free_port();
+    let input: File = data.reopen().ok()?;
+    let _server = start(tool, port, input.into(), Stdio::null())?;
+    let stream = call(port)?;
+    let began = Instant::now();
+    let sum = take_all(&stream)?;
+    (sum == wanted).then(|| rate(&sum, began))
+}
+
+fn count_for(spell: Duration, mut once: impl FnMut() -> Option<()>) -> Option<f64> {
+    let began = Instant::now();
+    let mut times = 0;
+    while began.elapsed() < spell {
+        once()?;
+        times += 1;
+    }
+    Some(f64::from(times) / began.elapsed().as_secs_f64())
+}
+
+/// 64 bytes there and back over one connection.
+pub fn trips(tool: &Tool, spell: Duration) -> Option<f64> {
+    let port = free_port();
+    let _server = start(tool, port, Stdio::null(), Stdio::null())?;
+    let mut stream = call(port)?;
+    stream.set_nodelay(true).ok()?;
+    let mut back = [0; 64];
+    count_for(spell, || {
+        stream.write_all(&[7; 64]).ok()?;
+        stream.read_exact(&mut back).ok()?;
+        (back == [7; 64]).then_some(())
+    })
+}
+
+/// Connect, a byte there and back, half-close, read the end.
+pub fn connections(tool: &Tool, spell: Duration) -> Option<f64> {
+    let port = free_port();
+    let _server = start(tool, port, Stdio::null(), Stdio::null())?;
+    drop(call(port)?);
+    count_for(spell, || {
+        let mut stream = call(port)?;
+        stream.write_all(b"x").ok()?;
+        stream.shutdown(Shutdown::Write).ok()?;
+        let mut back = Vec::new();
+        stream.read_to_end(&mut back).ok()?;
+        (back == b"x").then_some(())
+    })
+}
+
+/// 64 bytes there and back by datagram; a lost one is wrong.
+pub fn datagrams(tool: &Tool, spell: Duration) -> Option<f64> {
+    let port = free_port();
+    let _server = start(tool, port, Stdio::null(), Stdio::null())?;
+    let socket = UdpSocket::bind("127.0.0.1:0").ok()?;
+    socket.connect(("127.0.0.1", port)).ok()?;
+    socket.set_read_timeout(Some(Duration::from_millis(100))).ok()?;
+    let mut back = [0; 100];
+    let mut trip = || {
+        socket.send(&[7; 64]).ok()?;
+        (socket.recv(&mut back).ok()? == 64).then_some(())
+    };
+    // Until it listens, nobody answers.
+    (0..50).find_map(|_| trip())?;
+    socket.set_read_timeout(Some(LIMIT)).ok()?;
+    count_for(spell, trip)
+}
+
+/// A whole process, from start to end.
+pub fn starts(tool: &Tool, spell: Duration) -> Option<f64> {
+    count_for(spell, || {
+        let mut process = start(tool, 0, Stdio::null(), Stdio::null())?;
+        process.0.wait().ok().map(drop)
+    })
+}

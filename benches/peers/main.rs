@@ -1,0 +1,51 @@
+//! sockit beside whichever netcats are installed, on loopback, in one run:
+//!
+//! ```console
+//! $ cargo bench --bench peers
+//! ```
+//!
+//! Every contender is a child process; rounds are interleaved (A B C A B C …) so that all share
+//! the machine's moods; what arrives is hashed; what counts is the ratio to sockit inside a round.
+//! A contender that loses a byte, hangs or fails has no figure.
+
+mod load;
+mod rounds;
+mod tools;
+
+use std::time::Duration;
+
+use rounds::Table;
+use tools::{CLIENTS, ECHO_SERVERS, LISTENERS, UDP_ECHO_SERVERS};
+
+/// Rounds of each scenario.
+const ROUNDS: usize = 3;
+/// Bytes of a bulk transfer; odd, so that nothing fits evenly.
+const BULK: u64 = (128 << 20) + 4321;
+/// How long a load runs.
+const SPELL: Duration = Duration::from_millis(700);
+
+fn main() {
+    // `cargo test` runs benches with `--test`; there is nothing to check that the tests do not.
+    if std::env::args().any(|arg| arg == "--test") {
+        return;
+    }
+    let data = load::file(BULK);
+    show("send a file", "MiB/s", CLIENTS, |tool| load::send(tool, &data));
+    show("receive into a pipe", "MiB/s", CLIENTS, |tool| load::receive(tool, BULK));
+    show("serve a file", "MiB/s", LISTENERS, |tool| load::serve(tool, &data));
+    show("echo, 64 bytes there and back", "trips/s", ECHO_SERVERS, |tool| load::trips(tool, SPELL));
+    show("connections", "conn/s", ECHO_SERVERS, |tool| load::connections(tool, SPELL));
+    show("UDP echo, 64 bytes", "trips/s", UDP_ECHO_SERVERS, |tool| load::datagrams(tool, SPELL));
+    show("start-up (help)", "runs/s", tools::STARTERS, |tool| load::starts(tool, SPELL));
+}
+
+fn show(name: &str, unit: &str, tools: &[tools::Tool], run: impl Fn(&tools::Tool) -> Option<f64>) {
+    let mut table = Table::new(name, unit);
+    for _ in 0..ROUNDS {
+        table.begin_round();
+        for tool in tools.iter().filter(|tool| tool.is_installed()) {
+            table.enter(tool.name, run(tool));
+        }
+    }
+    table.print();
+}

@@ -1,0 +1,72 @@
+//! Who takes part, and by which command line.
+
+/// One contender of one scenario. `{port}` and `{sockit}` in its words are filled in.
+pub struct Tool {
+    /// What the table calls it.
+    pub name: &'static str,
+    /// Its command line, words separated by spaces.
+    pub line: &'static str,
+}
+
+const fn tool(name: &'static str, line: &'static str) -> Tool {
+    Tool { name, line }
+}
+
+/// Clients between stdio and a TCP server.
+pub const CLIENTS: &[Tool] = &[
+    tool("sockit", "{sockit} tcp-client 127.0.0.1 {port}"),
+    tool("nc.openbsd", "nc.openbsd -N 127.0.0.1 {port}"),
+    tool("ncat", "ncat 127.0.0.1 {port}"),
+    tool("socat", "socat - TCP:127.0.0.1:{port}"),
+    tool("socat -b256k", "socat -b262144 - TCP:127.0.0.1:{port}"),
+];
+
+/// Servers that join one caller to their stdio.
+pub const LISTENERS: &[Tool] = &[
+    tool("sockit", "{sockit} tcp-server --port {port} --service pipe --once -q"),
+    tool("nc.openbsd", "nc.openbsd -N -l 127.0.0.1 {port}"),
+    tool("ncat", "ncat -l 127.0.0.1 {port}"),
+    tool("socat -b256k", "socat -b262144 - TCP-LISTEN:{port},bind=127.0.0.1,reuseaddr"),
+];
+
+/// Echo servers for many callers.
+pub const ECHO_SERVERS: &[Tool] = &[
+    tool("sockit", "{sockit} tcp-server --port {port} --service echo -q"),
+    tool("socat PIPE", "socat TCP-LISTEN:{port},bind=127.0.0.1,reuseaddr,fork,backlog=128 PIPE"),
+    tool("ncat -e cat", "ncat -l -k -e /bin/cat 127.0.0.1 {port}"),
+    tool("tcpserver cat", "tcpserver -q -H -R -l0 127.0.0.1 {port} cat"),
+];
+
+/// Echo servers for datagrams.
+pub const UDP_ECHO_SERVERS: &[Tool] = &[
+    tool("sockit", "{sockit} udp-echo --port {port} -q --max-rate 0"),
+    tool("socat PIPE", "socat UDP-RECVFROM:{port},bind=127.0.0.1,fork PIPE"),
+    tool("ncat -e cat", "ncat -u -l -k -e /bin/cat 127.0.0.1 {port}"),
+];
+
+/// Whatever a tool does fastest.
+pub const STARTERS: &[Tool] = &[
+    tool("sockit", "{sockit} --help"),
+    tool("nc.openbsd", "nc.openbsd -h"),
+    tool("ncat", "ncat --version"),
+    tool("socat", "socat -V"),
+    tool("curl", "curl --version"),
+];
+
+impl Tool {
+    /// The words of its command line.
+    pub fn words(&self, port: u16) -> Vec<String> {
+        let sockit = env!("CARGO_BIN_EXE_sockit");
+        let fill =
+            |word: &str| word.replace("{port}", &port.to_string()).replace("{sockit}", sockit);
+        self.line.split(' ').map(fill).collect()
+    }
+
+    /// Whether this machine has it.
+    pub fn is_installed(&self) -> bool {
+        let program = self.words(0).swap_remove(0);
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::path::Path::new(&program).is_absolute()
+            || std::env::split_paths(&path).any(|folder| folder.join(&program).is_file())
+    }
+}
