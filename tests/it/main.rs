@@ -31,6 +31,7 @@ mod injected;
 mod interop;
 mod prompt;
 mod proxy;
+mod proxy_fuzz;
 mod readme;
 mod resolve;
 mod resolve_server;
@@ -50,3 +51,5 @@ mod udp_server;
 mod unix_datagram;
 mod usage;
 mod voices;
+#[cfg(not(feature = "tls"))]
+mod without_tls;
