@@ -172,6 +172,9 @@ pub struct Stats {
     pub connect_milliseconds: f64,
     /// Who or what ended it.
     pub ended_by: Ending,
+    /// How fast it went all the while, drawn; for people only.
+    #[serde(skip)]
+    pub picture: Option<String>,
 }
 
 /// The head of an HTTP answer, as it is told. All of it is the peer's choice.

@@ -4,6 +4,7 @@
 //! are two renderings of it. stdout is data and not written from here, except where the facts
 //! are the product.
 
+pub mod course;
 pub mod datagrams;
 pub mod escape;
 pub mod event;

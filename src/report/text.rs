@@ -89,9 +89,10 @@ fn closed(c: &Closed) -> String {
 
 fn stats(s: &Stats) -> String {
     let rate = |rate: f64| bytesize::ByteSize(rate as u64).display().iec().to_string();
+    let picture = s.picture.as_ref().map(|line| format!("\n{line}")).unwrap_or_default();
     format!(
         "received {} bytes ({}/s), sent {} bytes ({}/s), in {:.3} s; connected in {:.1} ms; \
-         ended by {}",
+         ended by {}{picture}",
         s.bytes_in,
         rate(s.rate_in),
         s.bytes_out,

@@ -28,6 +28,8 @@ struct Talked {
     bytes_out: u64,
     by: Ending,
     outcome: Result<Code, Failure>,
+    /// How fast it went all the while, drawn; where somebody looks.
+    picture: Option<String>,
 }
 
 /// Connects by `dial`, talks as `talk` says, and tells how it went.

@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{IsTerminal, Seek, SeekFrom, Write};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use super::{CONN, Talked};
@@ -15,6 +16,7 @@ use crate::pump::pace::Pace;
 use crate::pump::tap::Tap;
 use crate::pump::{Flow, Meter, filter};
 use crate::report::Report;
+use crate::report::course::Course;
 use crate::report::event::{Event, Side};
 use crate::report::hex::Dump;
 use crate::report::progress::Progress;
@@ -95,6 +97,7 @@ pub fn run(stream: Stream, talk: &Talk, mut files: Files, report: &Report, stop:
         bytes_out: sent.total(),
         by: over.by,
         outcome: over.outcome.map(|()| Code::Done),
+        picture: observer.picture(),
     }
 }
 
@@ -144,6 +147,7 @@ impl Writer for Dropped {
 struct Observer<'a> {
     report: &'a Report,
     progress: Option<Progress>,
+    course: Option<Mutex<Course>>,
     meters: [Meter; 2],
     began: Instant,
 }
@@ -159,17 +163,25 @@ impl<'a> Observer<'a> {
         Observer {
             report,
             progress: shown.then(|| Progress::new(size.filter(|size| *size > 0))),
+            course: (talk.stats && report.may_draw()).then(Mutex::default),
             meters: [sent.clone(), received.clone()],
             began: Instant::now(),
         }
     }
 
     fn end(&self) {
+        self.tick();
         if let Some(progress) = &self.progress {
-            self.tick();
             progress.end();
         }
         tracing::debug!(elapsed = ?self.began.elapsed(), "conversation over");
+    }
+}
+
+impl Observer<'_> {
+    fn picture(&self) -> Option<String> {
+        let course = self.course.as_ref()?;
+        course.lock().unwrap_or_else(PoisonError::into_inner).picture()
     }
 }
 
@@ -183,12 +195,17 @@ impl Witness for Observer<'_> {
     }
 
     fn tick(&self) {
+        let total = self.meters.iter().map(Meter::total).sum();
         if let Some(progress) = &self.progress {
-            progress.at(self.meters.iter().map(Meter::total).sum());
+            progress.at(total);
+        }
+        if let Some(course) = &self.course {
+            let mut course = course.lock().unwrap_or_else(PoisonError::into_inner);
+            course.at(self.began.elapsed(), total);
         }
     }
 
     fn wants_ticks(&self) -> bool {
-        self.progress.is_some()
+        self.progress.is_some() || self.course.is_some()
     }
 }

@@ -31,7 +31,13 @@ pub fn run(stream: Stream, talk: &Talk, mut files: Files, report: &Report, stop:
     let (inbox, lines) = match opened {
         Ok(both) => both,
         Err(failure) => {
-            return Talked { bytes_in: 0, bytes_out: 0, by: Ending::Us, outcome: Err(failure) };
+            return Talked {
+                bytes_in: 0,
+                bytes_out: 0,
+                by: Ending::Us,
+                outcome: Err(failure),
+                picture: None,
+            };
         }
     };
     let mut chat = Chat { inbox, lines, writer, tap: sent_tap, facts, stop, report, sent: 0 };
@@ -49,7 +55,7 @@ pub fn run(stream: Stream, talk: &Talk, mut files: Files, report: &Report, stop:
     };
     chat.lines.close(report);
     hangup.hang_up();
-    Talked { bytes_in: chat.inbox.received, bytes_out: chat.sent, by, outcome }
+    Talked { bytes_in: chat.inbox.received, bytes_out: chat.sent, by, outcome, picture: None }
 }
 
 struct Chat<'a> {

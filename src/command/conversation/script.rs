@@ -33,7 +33,13 @@ pub fn run(stream: Stream, talk: &Talk, mut files: Files, _report: &Report, stop
     let inbox = match Inbox::open(reader, &facts, received_tap) {
         Ok(inbox) => inbox,
         Err(failure) => {
-            return Talked { bytes_in: 0, bytes_out: 0, by: Ending::Us, outcome: Err(failure) };
+            return Talked {
+                bytes_in: 0,
+                bytes_out: 0,
+                by: Ending::Us,
+                outcome: Err(failure),
+                picture: None,
+            };
         }
     };
     let mut play = Play {
@@ -57,7 +63,7 @@ pub fn run(stream: Stream, talk: &Talk, mut files: Files, _report: &Report, stop
     if outcome.is_err() {
         hangup.reset();
     }
-    Talked { bytes_in: play.inbox.received, bytes_out: play.sent, by, outcome }
+    Talked { bytes_in: play.inbox.received, bytes_out: play.sent, by, outcome, picture: None }
 }
 
 struct Play<'a> {

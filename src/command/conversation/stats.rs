@@ -19,5 +19,6 @@ pub fn event(talked: &Talked, facts: &Facts, connected: Duration) -> Event {
         rate_out: rate(talked.bytes_out),
         connect_milliseconds: connected.as_secs_f64() * 1e3,
         ended_by: talked.by,
+        picture: talked.picture.clone(),
     })
 }
