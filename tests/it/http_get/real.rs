@@ -150,3 +150,29 @@ fn nginx_and_an_interruption_come_to_the_same_file() {
     sockit("http-get -q --continue -o").arg(&target).arg(server.url("/big")).run().exits(0);
     assert!(fs::read(&target).unwrap() == [body(1), body(3 << 20)].concat());
 }
+
+/// The tutorial's whole answer to its own GET, split at the blank line.
+fn tutorials(server: &Server, path: &str) -> Option<Vec<u8>> {
+    let mut python = program("python3")?;
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tutorials");
+    python.arg(folder.join("careful_client.py")).arg(server.port.to_string()).arg(path);
+    Some(body_of(&python.output().expect("their client runs").stdout))
+}
+
+fn body_of(answer: &[u8]) -> Vec<u8> {
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("a blank line");
+    answer[end + 4..].to_vec()
+}
+
+#[test]
+fn the_tutorials_get_and_ours_bring_the_same_bytes() {
+    for server in [python(), nginx()].into_iter().flatten() {
+        let Some(theirs) = tutorials(&server, "/big") else { return };
+        let raw = sockit("http-get --http1.0 --half-close --raw").arg(server.url("/big")).run();
+        raw.exits(0).is_silent();
+        assert!(body_of(&raw.stdout) == theirs);
+        let plain = sockit("http-get -q").arg(server.url("/big")).run();
+        plain.exits(0);
+        assert!(plain.stdout == theirs);
+    }
+}
