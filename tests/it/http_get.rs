@@ -7,3 +7,5 @@ mod origin;
 mod real;
 mod redirects;
 mod requests;
+#[cfg(feature = "tls")]
+mod secure;

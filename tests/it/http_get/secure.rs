@@ -1,0 +1,76 @@
+//! https: what TLS adds to the truth about endings.
+
+use super::origin::{ok, origin, to};
+use crate::peer::{Script, peer};
+use crate::running::Daemon;
+use crate::sockit::{Sockit, sockit};
+
+/// A server of ours that says `answer` under TLS, with its fingerprint.
+fn https(answer: &[u8], ends: bool) -> (Daemon, String) {
+    let mut server = sockit("tcp-server --tls --service pipe --once").stdin_open().serve();
+    server.wait_to_say("SHA-256: ");
+    let told = String::from_utf8(server.stderr.bytes()).expect("text");
+    let pin = told.lines().find_map(|line| line.split_once("SHA-256: ")).expect("a fingerprint");
+    let pin = pin.1.trim().to_string();
+    server.type_in(answer);
+    if ends {
+        server.end_stdin();
+    }
+    (server, pin)
+}
+
+fn get(server: &Daemon, pin: &str, flags: &str) -> Sockit {
+    let url = format!("https://127.0.0.1:{}/x", server.port());
+    sockit("http-get -q").and(flags).arg("--pin").arg(pin).arg(url)
+}
+
+#[test]
+fn a_body_that_the_stream_ends_needs_the_goodbye() {
+    let (server, pin) = https(b"HTTP/1.1 200 OK\r\n\r\nhello", true);
+    get(&server, &pin, "").run().exits(0).prints("hello");
+    let (server, pin) = https(b"HTTP/1.1 200 OK\r\n\r\nhello", false);
+    let run = get(&server, &pin, "").start();
+    run.wait_to_print("hello");
+    server.signal(9);
+    run.wait().exits(18).prints("hello").says("close_notify").fails_at("receive");
+}
+
+#[test]
+fn a_body_that_is_whole_needs_none() {
+    let (server, pin) = https(&ok("hello"), false);
+    get(&server, &pin, "").run().exits(0).prints("hello");
+}
+
+#[test]
+fn a_certificate_nobody_vouches_for_is_60() {
+    let (server, _) = https(&ok("hello"), true);
+    let url = format!("https://127.0.0.1:{}/x", server.port());
+    sockit("http-get").arg(url).run().exits(60).prints("").fails_at("tls");
+    let plain = peer(|mut stream| {
+        stream.say("HTTP/1.1 400 Bad Request\r\n\r\n");
+        stream.finish();
+        stream.hear_all()
+    });
+    sockit("http-get").arg(format!("https://{}/", plain.addr())).run().exits(35).fails_at("tls");
+}
+
+#[test]
+fn the_way_from_https_to_http_needs_permission() {
+    let plain = origin([ok("in the clear")]);
+    let (server, pin) = https(&to(&plain.url("/")), true);
+    get(&server, &pin, "").run().exits(47).prints("").says("--allow-downgrade");
+    let (server, pin) = https(&to(&plain.url("/")), true);
+    get(&server, &pin, "--allow-downgrade").run().exits(0).prints("in the clear");
+}
+
+#[test]
+fn limits_and_signals_reach_into_a_tls_stream() {
+    let cut = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello";
+    let (server, pin) = https(cut, false);
+    let run = get(&server, &pin, "--idle-timeout 300ms").run();
+    run.exits(28).prints("hello").says("got 5 of 9").fails_at("receive");
+    let (server, pin) = https(cut, false);
+    let run = get(&server, &pin, "--timeout 1").run();
+    run.exits(28).prints("hello").fails_at("receive");
+    assert!((0.9..1.6).contains(&run.took.as_secs_f64()), "{:?}", run.took);
+}
