@@ -32,6 +32,22 @@ pub fn assume(user: Option<&str>, group: Option<&str>) -> Result<(), Failure> {
     }
 }
 
+/// Gives up that programs started from here on can gain privileges (prctl(2),
+/// `PR_SET_NO_NEW_PRIVS`). Threads inherit it, so this comes before any other is made.
+///
+/// Fails at [`Stage::Socket`] on kernels before 3.5.
+#[cfg(target_os = "linux")]
+pub fn renounce_privileges() -> Result<(), Failure> {
+    let done = rustix::thread::set_no_new_privs(true);
+    done.map_err(|e| Failure::new(Stage::Socket, "PR_SET_NO_NEW_PRIVS", io::Error::from(e)))
+}
+
+/// There is no such thing on this system.
+#[cfg(not(target_os = "linux"))]
+pub fn renounce_privileges() -> Result<(), Failure> {
+    Ok(())
+}
+
 struct User {
     uid: libc::uid_t,
     /// Its own group, where the database knows it.

@@ -38,8 +38,10 @@ fn children(pid: u32) -> usize {
         .sum()
 }
 
-fn descriptors(pid: u32) -> usize {
-    std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
+/// What each descriptor of a process is.
+fn descriptors(pid: u32) -> Vec<std::path::PathBuf> {
+    let all = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
+    all.filter_map(|entry| std::fs::read_link(entry.path()).ok()).collect()
 }
 
 #[test]
@@ -196,6 +198,9 @@ fn what_cannot_be_run_is_told_at_the_start() {
 #[test]
 fn a_thousand_runs_leave_no_zombie_and_no_descriptor() {
     let server = sockit("tcp-server --exec true").serve();
+    // Some of its own are only made when it takes its first caller.
+    call(server.addr()).hear_all();
+    server.wait_to_say(" closed.");
     let (pid, before) = (server.pid(), descriptors(server.pid()));
     for n in 0..1000 {
         let mut caller = call(server.addr());
@@ -205,9 +210,44 @@ fn a_thousand_runs_leave_no_zombie_and_no_descriptor() {
         assert_eq!(caller.hear_all(), b"");
     }
     let until = Instant::now() + LIMIT;
-    while (children(pid), descriptors(pid)) != (0, before) {
+    while (children(pid), descriptors(pid).len()) != (0, before.len()) {
         let (children, now) = (children(pid), descriptors(pid));
-        assert!(Instant::now() < until, "{children} children, {now} descriptors of {before}");
+        assert!(Instant::now() < until, "{children} children, {now:?} and not {before:?}");
         std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn a_datagram_is_a_programs_input_and_its_output_the_answer() {
+    let server =
+        sockit("udp-server --sh 'cat; echo \" $PROTO $UDPREMOTEIP $UDPREMOTEPORT\"'").serve();
+    let caller = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    caller.set_read_timeout(Some(LIMIT)).unwrap();
+    let us = caller.local_addr().unwrap().port();
+    for word in ["one", "two", ""] {
+        caller.send_to(word.as_bytes(), server.addr()).unwrap();
+        let mut answer = [0; 100];
+        let n = caller.recv(&mut answer).unwrap();
+        let want = format!("{word} UDP 127.0.0.1 {us}\n");
+        assert_eq!(String::from_utf8_lossy(&answer[..n]), want);
+    }
+    let pid = server.pid();
+    let until = Instant::now() + LIMIT;
+    while children(pid) > 0 {
+        assert!(Instant::now() < until, "a child is left");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    server.stop().exits(0);
+}
+
+#[test]
+fn programs_for_datagrams_are_named_at_the_start() {
+    for (flags, code) in [
+        ("--exec no-such-program-anywhere", 26),
+        ("--service exec", 2),
+        ("--service print --exec cat", 2),
+    ] {
+        let run = sockit("udp-server --port 0").and(flags).run();
+        assert_eq!(run.code, code, "{flags}: {}", run.stderr);
     }
 }

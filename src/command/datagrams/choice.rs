@@ -2,6 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
+use super::super::hosting::running::Running;
 use super::Duty;
 use super::print::Look;
 use crate::failure::{Failure, Stage};
@@ -26,6 +27,8 @@ pub enum Name {
     Reply,
     /// Takes everything, answers nothing (RFC 863)
     Discard,
+    /// A program for each (--exec, --sh)
+    Exec,
 }
 
 /// What stands between payloads on stdout.
@@ -53,6 +56,9 @@ pub struct Choice {
     /// Print payloads as a hex dump
     #[arg(long, conflicts_with = "framing")]
     pub hex: bool,
+    /// Which program
+    #[command(flatten)]
+    pub running: Running,
 }
 
 fn template(word: &str) -> Result<Template, String> {
@@ -64,13 +70,18 @@ impl Choice {
     ///
     /// Fails with code 2 on flags that do not go together.
     pub fn duty(&self) -> Result<Duty, Failure> {
-        let implied = if self.reply.is_some() { Name::Reply } else { Name::Print };
+        let implied = match () {
+            () if self.running.first_given().is_some() => Name::Exec,
+            () if self.reply.is_some() => Name::Reply,
+            () => Name::Print,
+        };
         let name = self.service.unwrap_or(implied);
         self.refuse_what_means_nothing(name)?;
         Ok(match name {
             Name::Print => Duty::print(self.look()),
             Name::Echo => Duty::Echo,
             Name::Discard => Duty::Discard,
+            Name::Exec => Duty::exec(self.running.program()?),
             Name::Hello => Duty::by_script(self.script(Script::hello())),
             Name::Time => Duty::by_script(self.script(Script::time())),
             Name::Ack => Duty::by_script(self.script(Script::ack())),
@@ -92,8 +103,10 @@ impl Choice {
 
     /// A flag that would have no effect is a mistake worth telling.
     fn refuse_what_means_nothing(&self, name: Name) -> Result<(), Failure> {
-        let wordless = matches!(name, Name::Print | Name::Echo | Name::Discard);
+        let wordless = matches!(name, Name::Print | Name::Echo | Name::Discard | Name::Exec);
+        let program = self.running.first_given().filter(|_| name != Name::Exec);
         let flag = match name {
+            _ if program.is_some() => program.unwrap_or_default(),
             _ if wordless && self.reply.is_some() => "--reply",
             Name::Print => return Ok(()),
             _ if self.hex => "--hex",

@@ -1,8 +1,10 @@
 //! What a server does with each datagram.
 
 use super::print::{Look, Printer};
+use super::programs::Programs;
 use crate::failure::Failure;
 use crate::net::address::Address;
+use crate::net::child::Program;
 use crate::net::datagram::{Bundle, Outgoing};
 use crate::service::framing::Message;
 use crate::service::reply::Script;
@@ -20,6 +22,8 @@ pub enum Duty {
     Discard,
     /// An answer made by a template.
     Reply(Template),
+    /// An answer made by a program.
+    Exec(Programs),
 }
 
 impl Duty {
@@ -34,15 +38,20 @@ impl Duty {
         script.answer.map_or(Duty::Discard, Duty::Reply)
     }
 
+    /// The answers of a program.
+    pub fn exec(program: Program) -> Duty {
+        Duty::Exec(Programs::new(program))
+    }
+
     /// Whether datagrams are answered at all.
     pub fn answers(&self) -> bool {
-        matches!(self, Duty::Echo | Duty::Reply(_))
+        matches!(self, Duty::Echo | Duty::Reply(_) | Duty::Exec(_))
     }
 
     /// Whether an answer may be longer than its question, which is what makes forged sources worth
     /// while.
     pub fn amplifies(&self) -> bool {
-        matches!(self, Duty::Reply(_))
+        matches!(self, Duty::Reply(_) | Duty::Exec(_))
     }
 
     /// Takes datagrams that are not answered.
@@ -77,6 +86,7 @@ impl Duty {
                     outgoing.push(Outgoing::answer(bundle.envelope, answer));
                 }
             }
+            Duty::Exec(programs) => programs.start(bundle, local),
             Duty::Print(_) | Duty::Discard => {}
         }
     }

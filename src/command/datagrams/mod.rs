@@ -12,6 +12,7 @@ mod figures;
 pub mod group;
 mod ping;
 mod print;
+mod programs;
 pub mod serve;
 pub mod source;
 mod talk;

@@ -54,11 +54,15 @@ pub fn serve(plan: Plan, report: &Report, stop: &Stop) -> Result<Code, Failure> 
         let why = "answers can be sent to whoever a forged source names; --max-rate limits them";
         report.warn(None, why);
     }
+    let mut duty = plan.duty;
+    if let Duty::Exec(programs) = &mut duty {
+        programs.open(mailbox.sender(), report);
+    }
     let mut office = Office {
         guard: Guard::new(local.clone(), plan.max_rate),
         mailbox,
         local,
-        duty: plan.duty,
+        duty,
         tally: Tally::new(),
         left: plan.most.unwrap_or(u64::MAX),
         report,
@@ -68,6 +72,10 @@ pub fn serve(plan: Plan, report: &Report, stop: &Stop) -> Result<Code, Failure> 
     inherit::tell_ready();
     let outcome = office.serve();
     inherit::tell_stopping();
+    if let Duty::Exec(programs) = &office.duty {
+        let (count, bytes) = programs.close();
+        office.tally.went(count, bytes);
+    }
     report.tell(&Event::Totals(office.tally.totals(&office.local)));
     match outcome {
         Err(failure) if stdout::reader_is_gone(&failure) => Ok(Code::Done),

@@ -15,6 +15,7 @@ use crate::report::escape::escape;
 use crate::service::Service;
 use crate::service::chat::Chat;
 use crate::service::echo::Echo;
+use crate::service::exec::Exec;
 use crate::service::pipe::Pipe;
 use crate::service::reply::Script;
 use crate::service::sink::{Chargen, Discard};
@@ -83,7 +84,7 @@ impl Choice {
             Name::Chargen => Box::new(Chargen::default()),
             Name::Chat => Box::new(self.chat()?),
             Name::File => self.files.service()?,
-            Name::Exec => Box::new(self.running.service(limits.grace)?),
+            Name::Exec => Box::new(Exec::new(self.running.program()?, limits.grace)),
             Name::Pipe => {
                 // Our stdin and stdout are one pair: the next caller waits.
                 limits.at_once = 1;
@@ -110,7 +111,8 @@ impl Choice {
             Name::Echo => Ok(Duty::Echo),
             Name::Discard => Ok(Duty::Discard),
             Name::Pipe => Ok(Duty::print(Look::Bare)),
-            Name::File | Name::Exec | Name::Chat | Name::Chargen => {
+            Name::Exec => Ok(Duty::exec(self.running.program()?)),
+            Name::File | Name::Chat | Name::Chargen => {
                 Err(Failure::usage(Stage::File, "--service", "needs a stream"))
             }
         }

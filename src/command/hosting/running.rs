@@ -1,12 +1,10 @@
 //! The flags that name a program to run.
 
-use std::time::Duration;
-
 use clap::Args;
 
 use crate::failure::{Failure, Stage};
 use crate::net::child::Program;
-use crate::service::exec::Exec;
+use crate::net::identity::renounce_privileges;
 
 /// Flags of the service exec.
 #[derive(Debug, Args)]
@@ -35,11 +33,15 @@ impl Running {
         exec.or(self.sh.as_ref().map(|_| "--sh"))
     }
 
-    /// The program that is named.
+    /// The program that is named; from here on nothing we start can gain privileges, unless that
+    /// is allowed.
     ///
     /// Fails with code 2 when there is none or its quotes are unbalanced, with 26 when it does not
     /// exist.
     pub fn program(&self) -> Result<Program, Failure> {
+        if !self.allow_new_privileges {
+            renounce_privileges()?;
+        }
         match (&self.exec, &self.sh) {
             (Some(command), _) => Program::find(split(command)?),
             (None, Some(command)) => Program::shell(command),
@@ -48,13 +50,6 @@ impl Running {
                 Err(Failure::usage(Stage::File, "--service exec", why))
             }
         }
-    }
-
-    /// The service that runs it.
-    ///
-    /// Fails as [`Running::program`] does.
-    pub fn service(&self, grace: Duration) -> Result<Exec, Failure> {
-        Exec::new(self.program()?, grace, self.allow_new_privileges)
     }
 }
 

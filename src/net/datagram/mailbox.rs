@@ -4,14 +4,15 @@ use std::io::{self, ErrorKind};
 use std::mem;
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use rustix::event::PollFlags;
+use rustix::event::{PollFd, PollFlags};
 use socket2::{Domain, Socket};
 
 use super::super::address::Address;
 use super::envelope::{Outgoing, Refused};
 use super::{Batch, plain, resend};
-use crate::stop::Stop;
+use crate::stop::{Stop, poll_until};
 
 /// The kernel's own default holds 25 datagrams of 8 KiB, fewer than one burst.
 const RECEIVE_BUFFER: usize = 4 << 20;
@@ -38,7 +39,48 @@ enum Way {
     Singly,
 }
 
+/// Sends single answers from other threads than the mailbox's own.
+#[derive(Debug, Clone)]
+pub struct Sender {
+    socket: Arc<Socket>,
+    way: Way,
+}
+
+/// How long a full send buffer is waited for.
+const ROOM_WAIT: Duration = Duration::from_secs(1);
+
+impl Sender {
+    /// Sends one letter.
+    ///
+    /// Fails as sendmsg(2) does, with `WouldBlock` when the buffer stays full for a second.
+    pub fn send(&self, letter: &Outgoing<'_>) -> io::Result<()> {
+        match self.put(letter) {
+            Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                let mut fds = [PollFd::new(self.socket.as_ref(), PollFlags::OUT)];
+                poll_until(&mut fds, Some(Instant::now() + ROOM_WAIT))?;
+                self.put(letter)
+            }
+            done => done,
+        }
+    }
+
+    fn put(&self, letter: &Outgoing<'_>) -> io::Result<()> {
+        let letters = std::slice::from_ref(letter);
+        match self.way {
+            #[cfg(target_os = "linux")]
+            Way::Batches => super::linux::send(self.socket.as_fd(), letters),
+            Way::Singly => plain::send(&self.socket, letters),
+        }
+        .map(drop)
+    }
+}
+
 impl Mailbox {
+    /// Sends from other threads by the same socket.
+    pub fn sender(&self) -> Sender {
+        Sender { socket: self.socket.clone(), way: self.way }
+    }
+
     /// A server's: every datagram's own destination known, merged ones taken, a wide receive buffer
     /// unless `narrow` (the user has chosen its size).
     ///

@@ -18,7 +18,7 @@ mod resend;
 
 pub use batch::{Batch, Bundle};
 pub use envelope::{Envelope, Origin, Outgoing, Refused};
-pub use mailbox::Mailbox;
+pub use mailbox::{Mailbox, Sender};
 pub use multicast::{Group, set_hops};
 
 /// The longest payload of a UDP datagram over IPv4 (RFC 768: 65,535 less 8 and IP's 20).

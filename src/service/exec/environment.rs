@@ -10,7 +10,7 @@ use crate::net::stream::Facts;
 
 /// Variables that describe a connection or a service manager's hand-over: whatever was there
 /// before us is not about this one.
-const STALE: [&str; 18] = [
+const STALE: [&str; 23] = [
     "PROTO",
     "TCPLOCALIP",
     "TCPLOCALPORT",
@@ -19,6 +19,11 @@ const STALE: [&str; 18] = [
     "TCPREMOTEPORT",
     "TCPREMOTEHOST",
     "TCPREMOTEINFO",
+    "UDPLOCALIP",
+    "UDPLOCALPORT",
+    "UDPLOCALHOST",
+    "UDPREMOTEIP",
+    "UDPREMOTEPORT",
     "UNIXLOCALPATH",
     "UNIXREMOTEPATH",
     "UNIXREMOTEPID",
@@ -61,6 +66,28 @@ pub fn of(facts: &Facts, host: &str) -> Environment {
     }
     if let Some(name) = &facts.peer_name {
         set("TLSREMOTENAME", name.into());
+    }
+    all
+}
+
+/// The environment of the program that answers one datagram.
+pub fn of_datagram(local: &Address, peer: &Address, host: &str) -> Environment {
+    let mut all: Environment = STALE.iter().map(|name| (*name, None)).collect();
+    let mut set = |name, value: OsString| all.push((name, Some(value)));
+    match (local, peer) {
+        (Address::Inet(local), Address::Inet(peer)) => {
+            set("PROTO", "UDP".into());
+            set("UDPLOCALIP", ip(local));
+            set("UDPLOCALPORT", local.port().to_string().into());
+            set("UDPLOCALHOST", local_host(local, host));
+            set("UDPREMOTEIP", ip(peer));
+            set("UDPREMOTEPORT", peer.port().to_string().into());
+        }
+        (local, peer) => {
+            set("PROTO", "UNIX".into());
+            path(local).map(|path| set("UNIXLOCALPATH", path));
+            path(peer).map(|path| set("UNIXREMOTEPATH", path));
+        }
     }
     all
 }

@@ -9,8 +9,11 @@
 //! that dies cannot tear down what is still under way. Whatever the order of endings, the child
 //! and its process group are gone at most a grace after the connection.
 
+mod answerer;
 mod environment;
 mod traffic;
+
+pub use answerer::Answerer;
 
 use std::io::{self, Read};
 use std::process::ChildStdout;
@@ -62,29 +65,14 @@ enum Answer {
 
 impl Exec {
     /// Serves each guest by `program`, which has `grace` to end once its connection is over.
-    ///
-    /// From here on this process and its children cannot gain privileges, unless `privileged`.
-    pub fn new(program: Program, grace: Duration, privileged: bool) -> Result<Exec, Failure> {
-        if !privileged {
-            give_up_privileges(&program)?;
-        }
-        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        Ok(Exec { program, grace, host })
+    pub fn new(program: Program, grace: Duration) -> Exec {
+        Exec { program, grace, host: host() }
     }
 }
 
-/// Must happen before any thread of a connection is made: they inherit it (prctl(2),
-/// `PR_SET_NO_NEW_PRIVS`).
-#[cfg(target_os = "linux")]
-fn give_up_privileges(program: &Program) -> Result<(), Failure> {
-    rustix::thread::set_no_new_privs(true).map_err(|e| {
-        Failure::new(Stage::File, program, io::Error::from(e)).with_code(Code::Negative)
-    })
-}
-
-#[cfg(not(target_os = "linux"))]
-fn give_up_privileges(_: &Program) -> Result<(), Failure> {
-    Ok(())
+/// This machine's name.
+fn host() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 impl Service for Exec {
