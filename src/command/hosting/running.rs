@@ -10,15 +10,16 @@ use crate::net::identity::renounce_privileges;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Programs (exec)")]
 pub struct Running {
-    /// Run this for each connection, without a shell; alone, it is the service
+    /// Run this for each connection or datagram, without a shell; alone, it is the service
     ///
-    /// Words are split as a shell would, and nothing else is done to them. The connection is the
-    /// program's stdin and stdout, our stderr is its stderr; PROTO, TCPREMOTEIP, TCPREMOTEPORT,
-    /// TCPLOCALIP, TCPLOCALPORT and TCPLOCALHOST tell it who calls (for Unix sockets UNIXREMOTEPID,
-    /// UNIXREMOTEUID, UNIXREMOTEGID; under TLS TLSREMOTENAME).
+    /// Words are split as a shell would, and nothing else is done to them. What the peer sends is
+    /// the program's stdin, its stdout is the answer, our stderr is its stderr. PROTO, TCPREMOTEIP,
+    /// TCPREMOTEPORT, TCPLOCALIP, TCPLOCALPORT and TCPLOCALHOST tell it who calls: UDP… instead of
+    /// TCP… for datagrams, UNIXREMOTEPID, UNIXREMOTEUID and UNIXREMOTEGID for Unix sockets,
+    /// TLSREMOTENAME for a client's certificate.
     #[arg(long, value_name = "COMMAND", conflicts_with = "sh", value_hint = clap::ValueHint::CommandString)]
     pub exec: Option<String>,
-    /// Run this for each connection in /bin/sh; alone, it is the service
+    /// Run this for each connection or datagram in /bin/sh; alone, it is the service
     #[arg(long, value_name = "COMMAND", value_hint = clap::ValueHint::CommandString)]
     pub sh: Option<String>,
     /// Let programs gain privileges (setuid bits are ignored otherwise)
