@@ -273,8 +273,9 @@ impl Event {
             | Event::Closed(_)
             | Event::HalfClosed { .. }
             | Event::Resolved(_)
+            | Event::Datagram { .. }
             | Event::Ping(_) => Level::Fact,
-            Event::Datagram { .. } | Event::Step { .. } => Level::Step,
+            Event::Step { .. } => Level::Step,
         }
     }
 }

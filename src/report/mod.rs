@@ -155,6 +155,11 @@ impl Report {
         self.0.verbosity >= Verbosity::Steps
     }
 
+    /// Whether anybody hears facts: under `-v`, in JSON or in the events file.
+    pub fn wants_facts(&self) -> bool {
+        self.hears(Level::Fact) || self.0.events.is_some()
+    }
+
     /// Whether `-q` was given.
     pub fn is_quiet(&self) -> bool {
         self.0.verbosity == Verbosity::Quiet

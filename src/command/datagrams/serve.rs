@@ -155,7 +155,7 @@ impl Office<'_> {
         let (peer, count) = (bundle.envelope.address(), bundle.count());
         let heard = self.tally.datagrams_in();
         self.tally.came(&peer, count, bundle.bytes.len());
-        if self.report.wants_steps() {
+        if self.report.wants_facts() {
             self.tell(bundle, &peer);
         }
         if bundle.envelope.cut {
