@@ -9,15 +9,13 @@ use rustix::event::{PollFd, PollFlags};
 use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::pki_types::ServerName;
 use rustls::sign::CertifiedKey;
-use rustls::{
-    ClientConfig, ClientConnection, Connection, KeyLogFile, ProtocolVersion, SignatureScheme,
-};
+use rustls::{ClientConfig, ClientConnection, Connection, ProtocolVersion, SignatureScheme};
 
 use super::certificate::{self, Description, Identity, Sha256};
 use super::halves::{Intake, split};
 use super::handshake::{Broken, Opening, part};
 use super::judge::{Anchors, Judge, Trust};
-use super::{provider, story};
+use super::{key_log, provider, story};
 use crate::failure::{Failure, Stage};
 use crate::net::layer::{Handshake, Layer};
 use crate::net::step::Step;
@@ -77,7 +75,7 @@ impl Client {
             .with_client_cert_resolver(ours.clone());
         config.alpn_protocols = plan.alpn;
         config.resumption = Resumption::disabled();
-        config.key_log = Arc::new(KeyLogFile::new());
+        config.key_log = key_log();
         let Plan { pins, insecure, .. } = plan;
         Ok(Client { config: Arc::new(config), name, trust, pins, insecure, ours })
     }
@@ -117,8 +115,13 @@ impl Layer for Client {
             .map_err(|e| Failure::new(Stage::Tls, &talk.whom, e))?;
         let mut connection = Connection::Client(connection);
         talk.tell(format!("TLS: greeting {}...", self.name.to_str()));
-        let mut opening =
-            Opening { stream: &mut stream, talk, intake: Intake::new(), plain_hint: PLAIN_HINT };
+        let mut opening = Opening {
+            stream: &mut stream,
+            talk,
+            intake: Intake::new(),
+            plain_hint: PLAIN_HINT,
+            mute_hint: Some(PLAIN_HINT),
+        };
         let held = self.hold(&mut opening, &mut connection);
         let intake = opening.intake;
         if let Err(broken) = held {

@@ -18,6 +18,8 @@ pub(super) struct Opening<'a, 'b> {
     pub(super) intake: Intake,
     /// What is said to somebody who speaks plain text to us.
     pub(super) plain_hint: &'static str,
+    /// What is said when our greeting gets no answer at all.
+    pub(super) mute_hint: Option<&'static str>,
 }
 
 /// What broke a handshake off.
@@ -65,7 +67,8 @@ impl Opening<'_, '_> {
     fn receive(&mut self) -> Result<(), Failure> {
         loop {
             let socket = self.stream.hangup.socket();
-            self.talk.wait(Stage::Tls, socket, PollFlags::IN)?;
+            let ready = self.talk.wait(Stage::Tls, socket, PollFlags::IN);
+            ready.map_err(|late| if late.timed_out() { self.hinted(late) } else { late })?;
             match self.stream.reader.read(self.intake.space()) {
                 Ok(0) => return Err(self.ended()),
                 Ok(n) => {
@@ -73,14 +76,22 @@ impl Opening<'_, '_> {
                     return Ok(());
                 }
                 Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(Failure::new(Stage::Tls, &self.talk.whom, e)),
+                Err(e) => return Err(self.hinted(Failure::new(Stage::Tls, &self.talk.whom, e))),
             }
+        }
+    }
+
+    /// With a hint, if nothing has ever come.
+    fn hinted(&self, failure: Failure) -> Failure {
+        match self.mute_hint.filter(|_| self.intake.is_new()) {
+            Some(hint) => failure.with_hint(hint),
+            None => failure,
         }
     }
 
     fn ended(&self) -> Failure {
         let why = "the peer ended the connection during the handshake";
-        Failure::new(Stage::Tls, &self.talk.whom, why)
+        self.hinted(Failure::new(Stage::Tls, &self.talk.whom, why))
     }
 
     /// Somebody who does not speak TLS is told apart by the first byte (RFC 8446 §5.1).

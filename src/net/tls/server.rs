@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::server::NoServerSessionStorage;
-use rustls::{Connection, KeyLogFile, ServerConfig, ServerConnection};
+use rustls::{Connection, ServerConfig, ServerConnection};
 
 use super::certificate::{self, Description, Identity, Sha256};
 use super::halves::{Intake, split};
 use super::handshake::{Opening, part};
 use super::judge::{Anchors, Doorkeeper};
-use super::{provider, story};
+use super::{key_log, provider, story};
 use crate::failure::{Code, Failure, Stage};
 use crate::net::layer::{Handshake, Layer};
 use crate::net::stream::Stream;
@@ -69,7 +69,7 @@ impl Server {
             Failure::new(Stage::File, "--cert", why)
         })?;
         config.alpn_protocols = plan.alpn;
-        config.key_log = Arc::new(KeyLogFile::new());
+        config.key_log = key_log();
         config.ignore_client_order = true;
         // Nobody resumes a session here. A ticket that its receiver never reads would turn that
         // receiver's close into a reset (tcp(7)), which can destroy its last words. Who has shown
@@ -89,8 +89,13 @@ impl Layer for Server {
         let connection = ServerConnection::new(self.config.clone())
             .map_err(|e| Failure::new(Stage::Tls, &talk.whom, e))?;
         let mut connection = Connection::Server(connection);
-        let mut opening =
-            Opening { stream: &mut stream, talk, intake: Intake::new(), plain_hint: PLAIN_HINT };
+        let mut opening = Opening {
+            stream: &mut stream,
+            talk,
+            intake: Intake::new(),
+            plain_hint: PLAIN_HINT,
+            mute_hint: None,
+        };
         let held = opening.complete(&mut connection);
         let intake = opening.intake;
         if let Err(broken) = held {

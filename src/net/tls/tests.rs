@@ -15,7 +15,7 @@ use crate::net::layer::{Handshake, Layer};
 use crate::net::stream::Stream;
 
 /// Smaller than what servers get: if this overflows, the measured reserve is gone.
-const TIGHT: usize = 128 << 10;
+const TIGHT: usize = 96 << 10;
 
 fn names() -> Vec<String> {
     vec!["localhost".to_string(), "127.0.0.1".to_string()]
@@ -172,8 +172,9 @@ fn a_plain_server_is_told_apart_at_once() {
     assert_eq!(failure.code, Code::Tls);
     assert!(failure.to_string().contains("does not speak TLS: it says 'HTTP/1.1 400"), "{failure}");
     assert!(failure.hint.is_some());
-    assert_eq!(client_against(b"", false).code, Code::Tls);
-    assert_eq!(client_against(b"", true).code, Code::Timeout);
+    let mute = [client_against(b"", false), client_against(b"", true)];
+    assert_eq!(mute.each_ref().map(|failure| failure.code), [Code::Tls, Code::Timeout]);
+    assert!(mute.iter().all(|failure| failure.hint.is_some()));
     assert_eq!(client_against(b"\x16\x03\x03\xff\xffnonsense", true).code, Code::Tls);
 }
 
