@@ -249,3 +249,16 @@ fn a_message_shows_where_it_was_cut_by_the_clients_own_writes() {
     caller.say("no newline");
     assert_eq!(String::from_utf8(caller.hear_all()).unwrap(), "已接收到数据 no newline");
 }
+
+#[cfg(feature = "tls")]
+#[test]
+fn a_long_message_is_one_under_tls_too() {
+    let server = serve("--tls");
+    let run = sockit("tcp-client --tls --insecure -q --send")
+        .arg("y".repeat(40_000))
+        .and("--send exit")
+        .to(server.addr())
+        .run();
+    run.exits(0);
+    assert_eq!(run.text().matches("Hello, ").count(), 1, "{}", run.text().len());
+}

@@ -36,29 +36,38 @@ const STALE: [&str; 23] = [
     "NOTIFY_SOCKET",
 ];
 
+/// What the ends of an internet connection or datagram are called.
+struct Names {
+    proto: &'static str,
+    local_ip: &'static str,
+    local_port: &'static str,
+    local_host: &'static str,
+    remote_ip: &'static str,
+    remote_port: &'static str,
+}
+
+const TCP: Names = Names {
+    proto: "TCP",
+    local_ip: "TCPLOCALIP",
+    local_port: "TCPLOCALPORT",
+    local_host: "TCPLOCALHOST",
+    remote_ip: "TCPREMOTEIP",
+    remote_port: "TCPREMOTEPORT",
+};
+
+const UDP: Names = Names {
+    proto: "UDP",
+    local_ip: "UDPLOCALIP",
+    local_port: "UDPLOCALPORT",
+    local_host: "UDPLOCALHOST",
+    remote_ip: "UDPREMOTEIP",
+    remote_port: "UDPREMOTEPORT",
+};
+
 /// The environment of the program that serves this connection. `host` is this machine's name.
 pub fn of(facts: &Facts, host: &str) -> Environment {
-    let mut all: Environment = STALE.iter().map(|name| (*name, None)).collect();
+    let mut all = ends(&TCP, &facts.local, &facts.peer, host);
     let mut set = |name, value: OsString| all.push((name, Some(value)));
-    match (&facts.local, &facts.peer) {
-        (Address::Inet(local), Address::Inet(peer)) => {
-            set("PROTO", "TCP".into());
-            set("TCPLOCALIP", ip(local));
-            set("TCPLOCALPORT", local.port().to_string().into());
-            set("TCPLOCALHOST", local_host(local, host));
-            set("TCPREMOTEIP", ip(peer));
-            set("TCPREMOTEPORT", peer.port().to_string().into());
-        }
-        (local, peer) => {
-            set("PROTO", "UNIX".into());
-            if let Some(path) = path(local) {
-                set("UNIXLOCALPATH", path);
-            }
-            if let Some(path) = path(peer) {
-                set("UNIXREMOTEPATH", path);
-            }
-        }
-    }
     if let Some(who) = facts.credentials {
         set("UNIXREMOTEPID", who.pid.to_string().into());
         set("UNIXREMOTEUID", who.uid.to_string().into());
@@ -72,21 +81,28 @@ pub fn of(facts: &Facts, host: &str) -> Environment {
 
 /// The environment of the program that answers one datagram.
 pub fn of_datagram(local: &Address, peer: &Address, host: &str) -> Environment {
+    ends(&UDP, local, peer, host)
+}
+
+fn ends(names: &Names, local: &Address, peer: &Address, host: &str) -> Environment {
     let mut all: Environment = STALE.iter().map(|name| (*name, None)).collect();
     let mut set = |name, value: OsString| all.push((name, Some(value)));
     match (local, peer) {
         (Address::Inet(local), Address::Inet(peer)) => {
-            set("PROTO", "UDP".into());
-            set("UDPLOCALIP", ip(local));
-            set("UDPLOCALPORT", local.port().to_string().into());
-            set("UDPLOCALHOST", local_host(local, host));
-            set("UDPREMOTEIP", ip(peer));
-            set("UDPREMOTEPORT", peer.port().to_string().into());
+            set("PROTO", names.proto.into());
+            set(names.local_ip, ip(local));
+            set(names.local_port, local.port().to_string().into());
+            set(names.local_host, local_host(local, host));
+            set(names.remote_ip, ip(peer));
+            set(names.remote_port, peer.port().to_string().into());
         }
         (local, peer) => {
             set("PROTO", "UNIX".into());
-            path(local).map(|path| set("UNIXLOCALPATH", path));
-            path(peer).map(|path| set("UNIXREMOTEPATH", path));
+            for (name, end) in [("UNIXLOCALPATH", local), ("UNIXREMOTEPATH", peer)] {
+                if let Some(path) = path(end) {
+                    set(name, path);
+                }
+            }
         }
     }
     all
