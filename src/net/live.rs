@@ -2,18 +2,21 @@
 //! so that a server that is asked to end can see each of them out properly.
 
 use std::collections::HashMap;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use std::os::fd::AsFd;
+use rustix::event::{PollFd, PollFlags};
 
 use super::stream::Hangup;
 use crate::stop::{Stop, bell, ring};
 
 /// How often a drain looks whether a connection has become idle.
 const LOOK: Duration = Duration::from_millis(10);
+/// How long connections that were reset have to tell their end; a thread that waits for something
+/// else than its peer is not waited for any longer.
+const FAREWELL: Duration = Duration::from_millis(300);
 
 /// All live connections of a server.
 #[derive(Debug, Clone)]
@@ -125,16 +128,18 @@ impl Live {
                 return self.cut();
             }
             self.dismiss_idle();
-            self.hush();
-            if self.count() > 0 {
-                let mut fds = [rustix::event::PollFd::from_borrowed_fd(
-                    self.bell(),
-                    rustix::event::PollFlags::IN,
-                )];
-                let _ = crate::stop::poll_until(&mut fds, Some(Instant::now() + LOOK));
-            }
+            self.wait_for_an_end(Instant::now() + LOOK);
         }
         Drained::Completely
+    }
+
+    /// Waits until a connection has ended, `until` at the latest; not at all if none lives.
+    fn wait_for_an_end(&self, until: Instant) {
+        self.hush();
+        if self.count() > 0 {
+            let mut fds = [PollFd::from_borrowed_fd(self.bell(), PollFlags::IN)];
+            let _ = crate::stop::poll_until(&mut fds, Some(until));
+        }
     }
 
     /// Waits until the last connection has ended by itself, or the cord is pulled.
@@ -144,7 +149,7 @@ impl Live {
             if self.count() == 0 {
                 return Ok(());
             }
-            let woken = stop.wait(self.bell(), rustix::event::PollFlags::IN, None);
+            let woken = stop.wait(self.bell(), PollFlags::IN, None);
             if let Ok(crate::stop::Wake::Stopped(reason)) = woken {
                 return Err(reason);
             }
@@ -161,12 +166,21 @@ impl Live {
     }
 
     fn cut(&self) -> Drained {
-        let entries = self.lock();
-        entries.values().for_each(|entry| entry.hangup.reset());
-        match entries.len() {
+        let cut = self.reset_all();
+        let until = Instant::now() + FAREWELL;
+        while self.count() > 0 && Instant::now() < until {
+            self.wait_for_an_end(until);
+        }
+        match cut {
             0 => Drained::Completely,
             n => Drained::Cut(n),
         }
+    }
+
+    fn reset_all(&self) -> usize {
+        let entries = self.lock();
+        entries.values().for_each(|entry| entry.hangup.reset());
+        entries.len()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<u64, Entry>> {

@@ -309,7 +309,7 @@ fn a_transfer_that_is_cut_ends_in_a_reset_never_in_a_clean_fin() {
     server.signal(libc::SIGTERM);
     let end = read_to_the_end(&mut caller);
     assert_eq!(end.map_err(|why| why.kind()), Err(std::io::ErrorKind::ConnectionReset));
-    server.wait().exits(143);
+    server.wait().exits(143).says("ended by signal");
 }
 
 #[test]

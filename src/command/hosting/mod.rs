@@ -71,7 +71,8 @@ pub fn serve(mut plan: Plan, report: &Report, stop: &Stop) -> Result<Code, Failu
 
 fn stopped(reason: Reason, drained: Drained, report: &Report) -> Code {
     if let Drained::Cut(n) = drained {
-        report.warn(None, format!("{n} connections had to be reset"));
+        let connections = if n == 1 { "connection" } else { "connections" };
+        report.warn(None, format!("{n} {connections} had to be reset"));
     }
     match (reason, drained) {
         (Reason::Interrupt, _) => Code::Interrupted,
@@ -136,6 +137,7 @@ impl Host for Rooms {
             ended: Ending::Us.into(),
             began: stream.facts.began,
         };
+        let hangup = stream.hangup.clone();
         let layered = self.layered(stream, &leave.entered.mood, conn);
         let outcome = layered.and_then(|stream| {
             let mood = leave.entered.mood.clone();
@@ -149,6 +151,11 @@ impl Host for Rooms {
             outcome
         });
         farewell.ended = outcome.unwrap_or_else(|failure| self.failed(conn, failure));
+        // What broke because we cut it was ended by whoever stopped us.
+        if farewell.ended.by == Ending::Reset && self.stop.reason().is_some() && hangup.was_pulled()
+        {
+            farewell.ended.by = Ending::Signal;
+        }
         drop(farewell);
         drop(leave);
     }
