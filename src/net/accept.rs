@@ -121,12 +121,13 @@ impl Reception {
         let Reception { listener, limits, live, host: _host, .. } = self;
         // From here on further callers are refused, not left waiting.
         drop(listener);
-        match ended? {
-            Some(reason) => Ok(drained(&live, reason, &limits, stop)),
-            None => match live.wait_until_empty(stop) {
-                Ok(()) => Ok(End::Served),
-                Err(reason) => Ok(drained(&live, reason, &limits, stop)),
-            },
+        if let Ok(Some(reason)) = ended {
+            return Ok(drained(&live, reason, &limits, stop));
+        }
+        // Whoever is in already is served to the end, also where nobody else has come in time.
+        match live.wait_until_empty(stop) {
+            Ok(()) => ended.map(|_| End::Served),
+            Err(reason) => Ok(drained(&live, reason, &limits, stop)),
         }
     }
 

@@ -98,6 +98,17 @@ fn the_accept_limit_starts_anew_with_each_caller() {
 }
 
 #[test]
+fn whoever_is_in_is_served_though_nobody_else_calls_in_time() {
+    let server = sockit("tcp-server --delay 600ms --accept-timeout 200ms").serve();
+    let mut caller = call(server.addr());
+    caller.hear("Welcome!");
+    caller.say("late");
+    caller.hear("Hello, late!");
+    drop(caller);
+    server.wait().exits(28).fails_at("listen");
+}
+
+#[test]
 fn a_closed_connection_is_told_with_its_bytes() {
     let server = sockit("tcp-server --service echo --once").serve();
     let mut caller = call(server.addr());
