@@ -262,3 +262,14 @@ fn a_long_message_is_one_under_tls_too() {
     run.exits(0);
     assert_eq!(run.text().matches("Hello, ").count(), 1, "{}", run.text().len());
 }
+
+#[test]
+fn an_answer_that_the_idle_limit_cuts_ends_in_a_reset() {
+    let server = serve("--service echo --idle-timeout 300ms --json");
+    let mut caller = call(server.addr());
+    // Nobody reads what comes back, until the server has had enough.
+    let said = std::io::Write::write_all(&mut caller, &vec![b'x'; 64 << 20]);
+    server.wait_to_say("\"ended_by\":\"timeout\"");
+    let end = std::io::copy(&mut caller, &mut std::io::sink());
+    assert!(said.is_err() || end.is_err(), "{said:?} {end:?}");
+}
