@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{conversation, usage};
+use super::conversation;
 use crate::failure::{Code, Failure, Stage};
 use crate::flags::dial::{Dialling, Target};
 use crate::flags::talk::Talk;
@@ -14,7 +14,6 @@ use crate::report::Report;
 
 /// What the user asks of tcp-client.
 #[derive(Debug, clap::Args)]
-#[command(after_long_help = usage::exit_codes())]
 pub struct Args {
     /// Whom
     #[command(flatten)]

@@ -2,7 +2,6 @@
 
 use super::hosting::choice::Choice;
 use super::hosting::{self, Plan};
-use super::usage;
 use crate::failure::Code;
 use crate::flags::bind::Binding;
 use crate::flags::identity::Identity;
@@ -16,7 +15,6 @@ use crate::report::event::Event;
 
 /// What the user asks of tcp-server.
 #[derive(Debug, clap::Args)]
-#[command(after_long_help = usage::exit_codes())]
 pub struct Args {
     /// Which service
     #[command(flatten)]

@@ -3,7 +3,6 @@
 use super::datagrams::asking::{Asking, Calling};
 use super::datagrams::call::Lines;
 use super::datagrams::{ping, talk};
-use super::usage;
 use crate::failure::Code;
 use crate::flags::dial::Target;
 use crate::flags::run;
@@ -11,7 +10,6 @@ use crate::report::Report;
 
 /// What the user asks of udp-client.
 #[derive(Debug, clap::Args)]
-#[command(after_long_help = usage::exit_codes())]
 pub struct Args {
     /// Whom
     #[command(flatten)]

@@ -2,7 +2,6 @@
 
 use super::datagrams::{self, Duty, Plan};
 use super::tcp_server::print_port;
-use super::usage;
 use crate::failure::Code;
 use crate::flags::answering::Answering;
 use crate::flags::bind::Binding;
@@ -12,7 +11,6 @@ use crate::report::Report;
 
 /// What the user asks of udp-echo.
 #[derive(Debug, clap::Args)]
-#[command(after_long_help = usage::exit_codes())]
 pub struct Args {
     /// How often
     #[command(flatten)]

@@ -3,7 +3,6 @@
 use super::datagrams::choice::Choice;
 use super::datagrams::{self, Plan, group};
 use super::tcp_server::print_port;
-use super::usage;
 use crate::failure::Code;
 use crate::flags::answering::Answering;
 use crate::flags::bind::Binding;
@@ -13,7 +12,6 @@ use crate::report::Report;
 
 /// What the user asks of udp-server.
 #[derive(Debug, clap::Args)]
-#[command(after_long_help = usage::exit_codes())]
 pub struct Args {
     /// Which service
     #[command(flatten)]

@@ -2,11 +2,11 @@
 
 use std::ffi::OsString;
 
+use super::conversation;
 use super::datagrams::asking::open_dump;
 use super::datagrams::call::Lines;
 use super::datagrams::source::Source;
 use super::datagrams::{self, Letters};
-use super::{conversation, usage};
 use crate::failure::{Code, Failure, Stage};
 use crate::flags::run;
 use crate::flags::script::Step;
@@ -17,7 +17,6 @@ use crate::report::Report;
 
 /// What the user asks of unix-client.
 #[derive(Debug, clap::Args)]
-#[command(after_long_help = usage::exit_codes())]
 pub struct Args {
     /// Path of the socket; a leading @ is the abstract namespace
     #[arg(value_name = "PATH", value_hint = clap::ValueHint::AnyPath)]

@@ -7,7 +7,6 @@ use socket2::{Socket, Type};
 use super::datagrams;
 use super::hosting::choice::Choice;
 use super::hosting::{self, Plan};
-use super::usage;
 use crate::failure::{Code, Failure};
 use crate::flags::identity::Identity;
 use crate::flags::run;
@@ -20,7 +19,6 @@ use crate::stop::Stop;
 
 /// What the user asks of unix-server.
 #[derive(Debug, clap::Args)]
-#[command(after_long_help = usage::exit_codes())]
 pub struct Args {
     /// Path of the socket; a leading @ is the abstract namespace
     #[arg(value_name = "PATH", value_hint = clap::ValueHint::AnyPath)]

@@ -28,6 +28,8 @@ pub type Example = (&'static str, &'static str);
 
 /// How wide help is at most.
 const WIDTH: usize = 100;
+/// How wide its tables are: a terminal of the usual size breaks none of their lines.
+const NARROW: usize = 78;
 
 /// The flags of every command that `-h` shows.
 const ALWAYS: [&str; 4] = ["help", "quiet", "verbose", "json"];
@@ -98,15 +100,34 @@ fn examples(page: &Page) -> String {
 }
 
 fn environment() -> String {
-    let widest = ENVIRONMENT.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-    let rows = ENVIRONMENT.map(|(name, what)| format!("\n  {name:widest$}  {what}"));
+    let rows = ENVIRONMENT.map(|(names, what)| format!("\n  {names}{}", hanging(what, 6)));
     format!("Environment:{}", rows.concat())
 }
 
 /// The exit-code table, for the end of every command's `--help`.
-pub fn exit_codes() -> String {
-    let rows = Code::ALL.map(|(code, meaning)| format!("\n  {:>3}  {meaning}", code.number()));
+fn exit_codes() -> String {
+    let rows = Code::ALL.map(|(code, meaning)| {
+        let text = hanging(meaning, 7);
+        format!("\n  {:>3}  {}", code.number(), text.trim_start())
+    });
     format!("Exit codes:{}", rows.concat())
+}
+
+/// `text` on lines of its own, `indent` in, none over [`NARROW`].
+fn hanging(text: &str, indent: usize) -> String {
+    let mut lines = String::new();
+    let mut room = 0;
+    for word in text.split(' ') {
+        let length = word.chars().count();
+        if length + 1 > room {
+            lines += &format!("\n{:indent$}{word}", "");
+            room = NARROW - indent - length;
+        } else {
+            lines += &format!(" {word}");
+            room -= length + 1;
+        }
+    }
+    lines
 }
 
 #[cfg(test)]
@@ -117,6 +138,27 @@ mod tests {
     fn every_command_has_its_page() {
         for command in Cli::command().get_subcommands() {
             assert!(page(command.get_name()).is_some(), "{} has no page", command.get_name());
+        }
+    }
+
+    #[test]
+    fn no_line_of_a_table_is_broken_by_a_narrow_terminal() {
+        let tables = format!("{}\n{}", environment(), exit_codes());
+        assert!(tables.lines().all(|line| line.chars().count() <= NARROW), "{tables}");
+    }
+
+    #[test]
+    fn what_a_page_shows_often_is_there_in_a_whole_build() {
+        let whole = Cli::command();
+        for page in pages::ALL.iter().filter(|_| cfg!(all(feature = "tls", feature = "http"))) {
+            let Some(command) = whole.find_subcommand(page.name) else { continue };
+            let has = |name: &str| {
+                let mut arguments = command.get_arguments();
+                arguments.any(|arg| arg.get_long().unwrap_or(arg.get_id().as_str()) == name)
+            };
+            for often in page.often {
+                assert!(has(often), "{} has no {often}", page.name);
+            }
         }
     }
 

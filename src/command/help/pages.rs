@@ -28,7 +28,6 @@ pub const ALL: &[Page] = &[
     Page {
         name: "http-get",
         often: &[
-            "url",
             "urls",
             "output",
             "remote-name",
@@ -178,8 +177,8 @@ pub const ALL: &[Page] = &[
     Page {
         name: "udp-client",
         often: &[
-            "host", "port", "send", "input", "size", "wait", "count", "interval", "stats",
-            "timeout", "ipv4", "ipv6",
+            "host", "port", "send", "input", "size", "wait", "count", "interval", "timeout",
+            "ipv4", "ipv6",
         ],
         examples: [
             ("sockit udp-client localhost 9999 --send hello", "one datagram, and its reply"),
@@ -203,10 +202,7 @@ pub const ALL: &[Page] = &[
         name: "udp-server",
         often: &[
             "service",
-            "greeting",
             "reply",
-            "exec",
-            "sh",
             "host",
             "port",
             "print-port",
@@ -239,7 +235,6 @@ pub const ALL: &[Page] = &[
             "idle-timeout",
             "timeout",
             "connect-timeout",
-            "retry",
         ],
         examples: [
             (

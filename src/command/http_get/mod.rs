@@ -20,7 +20,6 @@ mod wire;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::usage;
 use crate::failure::{Code, Failure, Stage};
 use crate::flags::dial::Dialling;
 use crate::flags::run;
@@ -36,7 +35,6 @@ use output::Place;
 
 /// What the user asks of http-get.
 #[derive(Debug, clap::Args)]
-#[command(after_long_help = usage::exit_codes())]
 pub struct Args {
     /// What to get; http:// may be left out
     #[arg(value_name = "URL", required = true, value_hint = clap::ValueHint::Url)]

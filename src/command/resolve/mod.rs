@@ -22,7 +22,6 @@ use std::time::Instant;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-use super::usage;
 use crate::failure::{Code, Failure, Stage};
 use crate::flags::dial::Families;
 use crate::flags::run;
@@ -40,7 +39,7 @@ const MANY: &str =
 
 /// The flags of `resolve`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = MANY, after_long_help = format!("{MANY}\n\n{}", usage::exit_codes()))]
+#[command(after_help = MANY)]
 pub struct Args {
     /// A name (NAME:PORT too), an address, or a service: :http, http/tcp, 80/udp
     #[arg(value_name = "NAME|ADDRESS|:SERVICE", required_unless_present = "file")]

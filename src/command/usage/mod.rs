@@ -19,8 +19,6 @@ use crate::failure::Code;
 use crate::report::event::{Event, Trouble};
 use crate::report::{Colour, Manner, Report, Verbosity};
 
-pub use help::exit_codes;
-
 /// Reads a command line, its first word being the program's name.
 ///
 /// What cannot be read has been told when this returns: the number is 2; 0 for help and version
