@@ -101,7 +101,18 @@ fn page(name: &str, title: &str, command: &Command, related: &[String]) -> Page 
             false => Ok(()),
         })
         .and_then(|()| sections(name, related).to_writer(&mut text));
-    Page { command: name.to_string(), file: format!("{title}.1"), text }
+    Page { command: name.to_string(), file: format!("{title}.1"), text: plain(&text) }
+}
+
+/// The page in ASCII, which every formatter takes without being told a coding: other characters
+/// by their numbers (groff_char(7)).
+fn plain(text: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(text);
+    let plain = text.chars().map(|c| match c.is_ascii() {
+        true => c.to_string(),
+        false => format!("\\[u{:04X}]", u32::from(c)),
+    });
+    plain.collect::<String>().into_bytes()
 }
 
 /// What the flags alone do not tell.

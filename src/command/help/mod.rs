@@ -36,7 +36,7 @@ const ALWAYS: [&str; 4] = ["help", "quiet", "verbose", "json"];
 
 /// sockit with all its commands, dressed for people: for help, man pages and completions.
 pub fn whole() -> Command {
-    let plain = Cli::command();
+    let plain = built();
     let names: Vec<String> = plain.get_subcommands().map(|c| c.get_name().to_string()).collect();
     let dressed = names.iter().fold(plain, |command, name| match page(name) {
         Some(page) => command.mut_subcommand(name, |inner| dress(inner, page)),
@@ -46,6 +46,13 @@ pub fn whole() -> Command {
         Some(page) => dress(dressed, page),
         None => dressed,
     }
+}
+
+/// sockit with the flags of all its commands, which a run that asks for one of them leaves aside.
+pub fn built() -> Command {
+    let mut command = Cli::command();
+    command.build();
+    command
 }
 
 /// What help says of the command of this name.
@@ -149,7 +156,7 @@ mod tests {
 
     #[test]
     fn what_a_page_shows_often_is_there_in_a_whole_build() {
-        let whole = Cli::command();
+        let whole = built();
         for page in pages::ALL.iter().filter(|_| cfg!(all(feature = "tls", feature = "http"))) {
             let Some(command) = whole.find_subcommand(page.name) else { continue };
             let has = |name: &str| {

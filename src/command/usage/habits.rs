@@ -1,15 +1,15 @@
 //! netcat habits: the command line that sockit would have for what was typed.
 
-use clap::{Arg, CommandFactory};
+use clap::Arg;
 
 use super::letters::Wish;
-use crate::command::Cli;
+use crate::command::help;
 
 /// The sockit line for a netcat one (`-l 9999`, `-zv host 80`, `host 80`), or for a command of
 /// ours with netcat's letters (`tcp-client -z host 80`); `None` where there is no telling.
 pub fn line(words: &[String]) -> Option<String> {
     let typed = words.get(1..)?;
-    let whole = Cli::command();
+    let whole = help::built();
     let command = typed.first().and_then(|first| whole.find_subcommand(first));
     let mut wish = match command.map(clap::Command::get_name) {
         None => Wish::default(),
