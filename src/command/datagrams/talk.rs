@@ -47,8 +47,8 @@ pub fn talk(
     let mut talk = Talk {
         line,
         lines,
+        window: if letters.raw { Window::of_file() } else { Window::of_talk() },
         letters,
-        window: Window::default(),
         kept: Vec::new(),
         sent: 0,
         heard: 0,

@@ -1,22 +1,36 @@
-//! How far a client may run ahead of the answers: without this, a file sent to an echo would be
-//! lost in somebody's receive buffer.
+//! How far a client may run ahead of the answers. A file sent to an echo would be lost in somebody's
+//! receive buffer; and of two questions asked at once, a server with threads may answer the second
+//! first.
 
 use std::time::{Duration, Instant};
 
-/// Datagrams under way before we wait for an answer.
-const AHEAD: u64 = 32;
-/// How long an answer is waited for before those under way count as lost, or as not to be answered.
-const PATIENCE: Duration = Duration::from_millis(10);
-
 /// Counts what is under way. A peer that never answers is not waited for a second time.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Window {
+    /// Datagrams under way before an answer is waited for.
+    ahead: u64,
+    /// How long, before those under way count as lost, or as not to be answered.
+    patience: Duration,
     under_way: u64,
     full_since: Option<Instant>,
     silent: bool,
 }
 
 impl Window {
+    /// One question at a time, as in a talk.
+    pub fn of_talk() -> Window {
+        Window::new(1, Duration::from_millis(100))
+    }
+
+    /// Bulk: as much as a receive buffer holds without effort.
+    pub fn of_file() -> Window {
+        Window::new(32, Duration::from_millis(10))
+    }
+
+    fn new(ahead: u64, patience: Duration) -> Window {
+        Window { ahead, patience, under_way: 0, full_since: None, silent: false }
+    }
+
     /// One was sent.
     pub fn sent(&mut self) {
         self.under_way += 1;
@@ -31,14 +45,14 @@ impl Window {
 
     /// The moment until which an answer must be waited for; nothing when the next may be sent.
     pub fn closed_until(&mut self, now: Instant) -> Option<Instant> {
-        if self.silent || self.under_way < AHEAD {
+        if self.silent || self.under_way < self.ahead {
             return None;
         }
-        let until = *self.full_since.get_or_insert(now) + PATIENCE;
+        let until = *self.full_since.get_or_insert(now) + self.patience;
         if now < until {
             return Some(until);
         }
-        *self = Window { silent: true, ..Window::default() };
+        *self = Window { silent: true, ..Window::new(self.ahead, self.patience) };
         None
     }
 }
@@ -49,16 +63,17 @@ mod tests {
 
     #[test]
     fn answers_open_it_and_silence_is_waited_for_once() {
-        let mut window = Window::default();
+        let mut window = Window::of_file();
+        let (ahead, patience) = (window.ahead, window.patience);
         let now = Instant::now();
-        (0..AHEAD).for_each(|_| window.sent());
+        (0..ahead).for_each(|_| window.sent());
         assert!(window.closed_until(now).is_some());
         window.heard();
         assert_eq!(window.closed_until(now), None);
         window.sent();
         assert!(window.closed_until(now).is_some());
-        assert_eq!(window.closed_until(now + PATIENCE), None);
-        (0..AHEAD * 3).for_each(|_| window.sent());
+        assert_eq!(window.closed_until(now + patience), None);
+        (0..ahead * 3).for_each(|_| window.sent());
         assert_eq!(window.closed_until(now), None, "a silent peer is not waited for again");
         window.heard();
         assert!(window.closed_until(now).is_some(), "one that answers again is");
