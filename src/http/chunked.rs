@@ -5,7 +5,10 @@
 use super::error::Error;
 use super::fields::check_trailer;
 use super::line::Lines;
-use super::syntax::{is_tchar, quote, trim};
+use super::syntax::quote;
+use extension::check;
+
+mod extension;
 
 /// The longest size line with its extensions, in bytes.
 const LINE: usize = 16 * 1024;
@@ -107,7 +110,7 @@ impl Chunks {
         let line = self.lines.text(!self.lenient)?;
         let (size, digits) = size(line)?;
         let extension = &line[digits..];
-        check_extension(extension, self.lenient)?;
+        check(extension, self.lenient)?;
         self.extensions += extension.len() as u64;
         if self.extensions > EXTENSIONS + self.data {
             return Err(Error::limit("more chunk extensions than body"));
@@ -168,60 +171,6 @@ fn size(line: &[u8]) -> Result<(u64, usize), Error> {
     }
     let text = std::str::from_utf8(&line[..digits]).map_err(|_| bad())?;
     Ok((u64::from_str_radix(text, 16).map_err(|_| bad())?, digits))
-}
-
-/// Checks `;name=value` in any number (RFC 9112 §7.1.1); what they say is ignored.
-fn check_extension(text: &[u8], lenient: bool) -> Result<(), Error> {
-    let control = text.iter().any(|byte| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f);
-    let sound =
-        if lenient { trim(text).is_empty() || trim(text)[0] == b';' } else { extensions(text) };
-    if control || !sound {
-        return Err(Error::protocol(format!("malformed chunk extension {}", quote(text))));
-    }
-    Ok(())
-}
-
-fn extensions(mut text: &[u8]) -> bool {
-    while !text.is_empty() {
-        let Some(rest) = skip_space(text).strip_prefix(b";") else {
-            return false;
-        };
-        let Some(rest) = skip_token(skip_space(rest)) else {
-            return false;
-        };
-        text = rest;
-        if let Some(value) = skip_space(rest).strip_prefix(b"=") {
-            match skip_value(skip_space(value)) {
-                Some(rest) => text = rest,
-                None => return false,
-            }
-        }
-    }
-    true
-}
-
-fn skip_space(text: &[u8]) -> &[u8] {
-    let count = text.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
-    &text[count..]
-}
-
-fn skip_token(text: &[u8]) -> Option<&[u8]> {
-    let count = text.iter().take_while(|byte| is_tchar(**byte)).count();
-    (count > 0).then(|| &text[count..])
-}
-
-/// Behind a token or a quoted string, whose backslash quotes the next byte.
-fn skip_value(text: &[u8]) -> Option<&[u8]> {
-    let Some(mut rest) = text.strip_prefix(b"\"") else {
-        return skip_token(text);
-    };
-    loop {
-        rest = match rest {
-            [b'"', rest @ ..] => return Some(rest),
-            [b'\\', _, rest @ ..] | [_, rest @ ..] => rest,
-            [] => return None,
-        };
-    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use authority::{Authority, credentials, hide_credentials, split_scheme};
 use percent::{decoded, without_stray_bytes};
 use url::{Host, Url};
 
@@ -13,6 +14,7 @@ use super::error::Error;
 use super::syntax::quote;
 use crate::failure::{Failure, Stage};
 
+mod authority;
 mod percent;
 
 /// One http or https URL. Shown without its credentials.
@@ -185,104 +187,12 @@ impl fmt::Display for Link {
     }
 }
 
-/// A scheme and what follows its `://`; http where there is none.
-fn split_scheme(word: &str) -> Result<(&str, &str), &'static str> {
-    let Some((scheme, rest)) = word.split_once("://") else {
-        return Ok(("http", word));
-    };
-    // host:80/?u=http://x has its :// inside.
-    if scheme.contains(['/', '?', '#', '.', ':', '@']) {
-        return Ok(("http", word));
-    }
-    match scheme.to_ascii_lowercase().as_str() {
-        "http" => Ok(("http", rest)),
-        "https" => Ok(("https", rest)),
-        _ => Err("only http and https"),
-    }
-}
-
 /// The scheme a reference begins with, if it has one (RFC 3986 §3.1).
 fn scheme_of(text: &str) -> Option<(&str, &str)> {
     let (scheme, rest) = text.split_once(':')?;
     let letter = scheme.starts_with(|c: char| c.is_ascii_alphabetic());
     let plain = scheme.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'));
     (letter && plain).then_some((scheme, rest))
-}
-
-/// What stands between `://` and the path, taken apart, and the rest.
-struct Authority<'a> {
-    user: Option<&'a str>,
-    host: String,
-    zone: Option<&'a str>,
-    port: &'a str,
-    rest: &'a str,
-}
-
-impl<'a> Authority<'a> {
-    fn split(text: &'a str) -> Result<Authority<'a>, &'static str> {
-        let end = text.find(['/', '?', '#']).unwrap_or(text.len());
-        let (authority, rest) = text.split_at(end);
-        if authority.contains('\\') {
-            return Err("a host has no backslash");
-        }
-        let (user, place) = match authority.rsplit_once('@') {
-            Some((user, place)) => (Some(user), place),
-            None => (None, authority),
-        };
-        let (host, zone, port) = match place.strip_prefix('[') {
-            Some(inside) => bracketed(inside)?,
-            None => plain(place)?,
-        };
-        Ok(Authority { user, host, zone, port, rest })
-    }
-}
-
-type Place<'a> = (String, Option<&'a str>, &'a str);
-
-fn plain(place: &str) -> Result<Place<'_>, &'static str> {
-    let (host, port) = place.split_once(':').unwrap_or((place, ""));
-    if port.contains(':') {
-        return Err("an IPv6 address stands in brackets");
-    }
-    if host.is_empty() {
-        return Err("the host is missing");
-    }
-    Ok((host.to_string(), None, port))
-}
-
-/// `ADDRESS%25zone]:port`, the `25` optional as in curl.
-fn bracketed(inside: &str) -> Result<Place<'_>, &'static str> {
-    let (address, rest) = inside.split_once(']').ok_or("the closing ] is missing")?;
-    let port = match rest.strip_prefix(':') {
-        Some(port) => port,
-        None if rest.is_empty() => "",
-        None => return Err("after ] comes a colon and the port, or nothing"),
-    };
-    let Some((address, zone)) = address.split_once('%') else {
-        return Ok((format!("[{address}]"), None, port));
-    };
-    let zone = zone.strip_prefix("25").unwrap_or(zone);
-    let sound = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '~');
-    if zone.is_empty() || !zone.chars().all(sound) {
-        return Err("malformed zone");
-    }
-    Ok((format!("[{address}]"), Some(zone), port))
-}
-
-fn credentials(userinfo: &str) -> (String, String) {
-    let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
-    let text = |part: &str| String::from_utf8_lossy(&decoded(part)).into_owned();
-    (text(user), text(password))
-}
-
-/// The user's word as it may be shown: without what stands before the host.
-fn hide_credentials(word: &str) -> String {
-    let start = word.find("://").map_or(0, |at| at + 3);
-    let end = word[start..].find(['/', '?', '#']).map_or(word.len(), |at| start + at);
-    match word[start..end].rfind('@') {
-        Some(at) => format!("{}{}", &word[..start], &word[start + at + 1..]),
-        None => word.to_string(),
-    }
 }
 
 #[cfg(test)]

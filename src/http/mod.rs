@@ -31,6 +31,7 @@ pub mod answer;
 pub mod chunked;
 pub mod coding;
 pub mod error;
+pub mod fact;
 pub mod fields;
 pub mod framing;
 pub mod gather;
@@ -42,7 +43,8 @@ pub mod redirect;
 pub mod request;
 pub mod syntax;
 
-pub use answer::{Answer, Ending, Fact, Rules};
+pub use answer::Answer;
 pub use error::{Error, Kind};
+pub use fact::{Ending, Fact, Rules, Tally};
 pub use head::{Field, Head};
 pub use link::Link;

@@ -35,6 +35,8 @@ pub enum Moved {
 pub struct Portions {
     /// A pipe of our own, where the destination is none.
     between: Option<(io::PipeReader, io::PipeWriter)>,
+    /// The destination takes nothing out of a pipe: this is no shortcut.
+    refused: bool,
 }
 
 impl Portions {
@@ -43,12 +45,12 @@ impl Portions {
         match way(Some(from), Some(to))? {
             Way::Splice(..) => {
                 let _ = fcntl_setpipe_size(to, PIPE);
-                Some(Portions { between: None })
+                Some(Portions { between: None, refused: false })
             }
             Way::Through(..) => {
                 let pipe = io::pipe().ok()?;
                 let _ = fcntl_setpipe_size(&pipe.1, PIPE);
-                Some(Portions { between: Some(pipe) })
+                Some(Portions { between: Some(pipe), refused: false })
             }
             Way::Sendfile(..) => None,
         }
@@ -63,6 +65,9 @@ impl Portions {
         to: BorrowedFd<'_>,
         most: u64,
     ) -> Result<Moved, Break> {
+        if self.refused {
+            return Ok(Moved::Refused);
+        }
         let most = usize::try_from(most).unwrap_or(PIPE).min(PIPE);
         let into = self.between.as_ref().map_or(to, |(_, inlet)| inlet.as_fd());
         let held = loop {
@@ -78,24 +83,24 @@ impl Portions {
             }
         };
         if let Some((outlet, _)) = &mut self.between {
-            empty(outlet, to, held)?;
+            self.refused = !empty(outlet, to, held)?;
         }
         Ok(Moved::Bytes(held as u64))
     }
 }
 
-/// Empties `held` bytes of our pipe into the destination, by a copy if the kernel insists.
-fn empty(outlet: &mut io::PipeReader, to: BorrowedFd<'_>, mut held: usize) -> Result<(), Break> {
+/// Empties `held` bytes of our pipe into the destination; false if the kernel insisted on a copy.
+fn empty(outlet: &mut io::PipeReader, to: BorrowedFd<'_>, mut held: usize) -> Result<bool, Break> {
     while held > 0 {
         match splice(outlet.as_fd(), None, to, None, held, SpliceFlags::MOVE) {
             Ok(0) => return Err(Break::Write(io::ErrorKind::WriteZero.into())),
             Ok(n) => held -= n,
             Err(Errno::INTR) => {}
-            Err(e) if is_refusal(e) => return copy(outlet, to, held),
+            Err(e) if is_refusal(e) => return copy(outlet, to, held).map(|()| false),
             Err(e) => return Err(Break::Write(e.into())),
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 fn copy(outlet: &mut io::PipeReader, to: BorrowedFd<'_>, held: usize) -> Result<(), Break> {
@@ -141,14 +146,12 @@ mod tests {
             let (near, mut far) = UnixStream::pair().unwrap();
             far.write_all(&[7; 5000]).unwrap();
             let mut portions = Portions::between(near.as_fd(), file.as_fd()).unwrap();
-            let mut left = 5000;
-            while left > 0 {
-                match portions.move_some(near.as_fd(), file.as_fd(), left).unwrap() {
-                    Moved::Bytes(n) => left -= n,
-                    other => panic!("{other:?}"),
-                }
-            }
-            assert_eq!(std::fs::read(&path).unwrap(), [7; 5000]);
+            let moved = portions.move_some(near.as_fd(), file.as_fd(), 4000).unwrap();
+            assert!(matches!(moved, Moved::Bytes(4000)), "{moved:?}");
+            let moved = portions.move_some(near.as_fd(), file.as_fd(), 1000).unwrap();
+            assert_eq!(matches!(moved, Moved::Refused), append, "{moved:?}");
+            let written = if append { 4000 } else { 5000 };
+            assert_eq!(std::fs::read(&path).unwrap(), vec![7; written]);
         }
     }
 }

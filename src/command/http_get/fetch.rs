@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
+use super::Args;
 use super::again;
+use super::asking::Pinned;
 use super::exchange::Exchange;
 use super::hearer::Hearer;
 use super::output::{Output, Place};
 use super::part::Standing;
 use super::timing::Timing;
 use super::wire::Wire;
-use super::{Args, Pinned};
 use crate::failure::{Code, Failure, Stage};
 use crate::http::Link;
 use crate::http::request::Request;

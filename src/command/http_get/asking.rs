@@ -1,0 +1,172 @@
+//! The flags of http-get: where the answer goes, what is asked, what is taken for an answer.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::flags::values::{self, Limit};
+use crate::http::range;
+use crate::http::request::{self, Own};
+
+/// Where the answer goes.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Output")]
+pub struct Saving {
+    /// Save the body in FILE, by way of FILE.part; once per URL; - is stdout
+    #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub output: Vec<PathBuf>,
+    /// Save the body under the last segment of the URL
+    #[arg(short = 'O', long, conflicts_with = "output")]
+    pub remote_name: bool,
+    /// Put the header on stdout too
+    #[arg(short, long)]
+    pub include: bool,
+    /// When the transfer breaks, move FILE.part onto FILE all the same
+    #[arg(long)]
+    pub keep_partial: bool,
+    /// Go on where FILE.part ends, unless what it is part of has changed
+    #[arg(long = "continue", conflicts_with_all = ["range", "raw", "head"])]
+    pub resume: bool,
+    /// Put the whole answer on stdout as it came, header and framing included
+    #[arg(long)]
+    pub raw: bool,
+    /// Tell the times of name lookup, connecting, TLS, first byte and the whole
+    #[arg(long)]
+    pub stats: bool,
+}
+
+/// What is asked.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Request")]
+pub struct Asking {
+    /// HEAD instead of GET: only the header is wanted
+    #[arg(short = 'I', long)]
+    pub head: bool,
+    /// Another header 'Name: value'; 'Name:' takes one of ours out, 'Name;' sends it empty
+    #[arg(short = 'H', long = "header", value_name = "HEADER", value_parser = own)]
+    pub headers: Vec<Own>,
+    /// Basic authentication; stays with the URL's own origin
+    #[arg(long, value_name = "USER:PASSWORD", value_parser = user, hide_env_values = true)]
+    pub user: Option<(String, String)>,
+    /// Only these bytes: 0-99, 100- or -100
+    #[arg(long, value_name = "RANGE", value_parser = byte_range, allow_hyphen_values = true)]
+    pub range: Option<String>,
+    /// Ask in HTTP/1.0
+    #[arg(long = "http1.0")]
+    pub http10: bool,
+    /// Half-close the connection when the request is sent
+    #[arg(long)]
+    pub half_close: bool,
+    /// Wait between connecting and asking
+    #[arg(long, value_name = "DURATION", default_value = "0", hide_default_value = true,
+          value_parser = values::duration)]
+    pub delay: Duration,
+    /// Take ADDRESS for HOST when it is asked at PORT
+    #[arg(long, value_name = "HOST:PORT:ADDRESS", value_parser = pinned)]
+    pub resolve: Vec<Pinned>,
+    /// Follow at most N redirects; 0 = the redirect itself is the answer
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub max_redirects: u32,
+    /// Follow redirects from https to http too
+    #[arg(long)]
+    pub allow_downgrade: bool,
+}
+
+/// What is taken for an answer.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Answer")]
+pub struct Judging {
+    /// Deliver a gzip, deflate, br or zstd body as it is
+    #[arg(long)]
+    pub no_decode: bool,
+    /// The most bytes a coded body may decode to, in place of the rule against bombs
+    #[arg(long, value_name = "SIZE", value_parser = values::size)]
+    pub max_decoded: Option<u64>,
+    /// The most bytes of header
+    #[arg(long, value_name = "SIZE", default_value = "256Ki", value_parser = header_size)]
+    pub max_header: usize,
+    /// Put up with malformed headers and chunk lines, never with lies about length
+    #[arg(long)]
+    pub lenient: bool,
+    /// Take what is no HTTP/1 for the body of HTTP/0.9
+    #[arg(long = "http0.9")]
+    pub http09: bool,
+    /// 0 for every status, 400 and above too
+    #[arg(long)]
+    pub any_status: bool,
+    /// End when nothing has come for this long; 0 = never
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = values::limit)]
+    pub idle_timeout: Limit,
+    /// End the whole run after this time; 0 = never
+    #[arg(long, value_name = "DURATION", default_value = "0", hide_default_value = true,
+          value_parser = values::limit)]
+    pub timeout: Limit,
+}
+
+/// An address the user knows better than the resolver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pinned {
+    /// The host as URLs have it, in lower case.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// What the host is to resolve to there.
+    pub address: std::net::IpAddr,
+}
+
+fn own(word: &str) -> Result<Own, String> {
+    Own::read(word).map_err(|error| error.to_string())
+}
+
+fn user(word: &str) -> Result<(String, String), String> {
+    request::read_user(word).map_err(|error| error.to_string())
+}
+
+fn byte_range(word: &str) -> Result<String, String> {
+    range::read(word).map_err(|error| error.to_string())
+}
+
+fn header_size(word: &str) -> Result<usize, String> {
+    match values::size(word)? {
+        bytes @ 64..=0x4000_0000 => Ok(bytes as usize),
+        _ => Err(format!("'{word}' is not a header size from 64 bytes to 1Gi")),
+    }
+}
+
+/// Reads curl's `HOST:PORT:ADDRESS`, brackets around an IPv6 address optional.
+fn pinned(word: &str) -> Result<Pinned, String> {
+    let bad = || format!("'{word}' is not HOST:PORT:ADDRESS");
+    let (host, rest) = match word.strip_prefix('[') {
+        Some(inside) => inside.split_once("]:").ok_or_else(bad)?,
+        None => word.split_once(':').ok_or_else(bad)?,
+    };
+    let (port, address) = rest.split_once(':').ok_or_else(bad)?;
+    let address = address.strip_prefix('[').and_then(|a| a.strip_suffix(']')).unwrap_or(address);
+    match (port.parse(), address.parse()) {
+        (Ok(port), Ok(address)) if !host.is_empty() => {
+            Ok(Pinned { host: host.to_ascii_lowercase(), port, address })
+        }
+        _ => Err(bad()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pinned_address_is_read_as_curl_writes_it() {
+        for (word, host, port, address) in [
+            ("h:80:127.0.0.1", "h", 80, "127.0.0.1"),
+            ("H:443:[::1]", "h", 443, "::1"),
+            ("h:443:::1", "h", 443, "::1"),
+            ("[::2]:443:::1", "::2", 443, "::1"),
+        ] {
+            let read = pinned(word).unwrap();
+            assert_eq!((read.host.as_str(), read.port), (host, port));
+            assert_eq!(read.address.to_string(), address);
+        }
+        for word in ["", "h", "h:80", "h:80:", "h:80:name", "h:70000:127.0.0.1", ":80:127.0.0.1"] {
+            assert!(pinned(word).is_err(), "{word}");
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! What may follow a chunk's size on its line (RFC 9112 §7.1.1).
+
+use crate::http::error::Error;
+use crate::http::syntax::{is_tchar, quote, trim};
+
+/// Checks `;name=value` in any number (RFC 9112 §7.1.1); what they say is ignored.
+pub fn check(text: &[u8], lenient: bool) -> Result<(), Error> {
+    let control = text.iter().any(|byte| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f);
+    let sound =
+        if lenient { trim(text).is_empty() || trim(text)[0] == b';' } else { extensions(text) };
+    if control || !sound {
+        return Err(Error::protocol(format!("malformed chunk extension {}", quote(text))));
+    }
+    Ok(())
+}
+
+fn extensions(mut text: &[u8]) -> bool {
+    while !text.is_empty() {
+        let Some(rest) = skip_space(text).strip_prefix(b";") else {
+            return false;
+        };
+        let Some(rest) = skip_token(skip_space(rest)) else {
+            return false;
+        };
+        text = rest;
+        if let Some(value) = skip_space(rest).strip_prefix(b"=") {
+            match skip_value(skip_space(value)) {
+                Some(rest) => text = rest,
+                None => return false,
+            }
+        }
+    }
+    true
+}
+
+fn skip_space(text: &[u8]) -> &[u8] {
+    let count = text.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    &text[count..]
+}
+
+fn skip_token(text: &[u8]) -> Option<&[u8]> {
+    let count = text.iter().take_while(|byte| is_tchar(**byte)).count();
+    (count > 0).then(|| &text[count..])
+}
+
+/// Behind a token or a quoted string, whose backslash quotes the next byte.
+fn skip_value(text: &[u8]) -> Option<&[u8]> {
+    let Some(mut rest) = text.strip_prefix(b"\"") else {
+        return skip_token(text);
+    };
+    loop {
+        rest = match rest {
+            [b'"', rest @ ..] => return Some(rest),
+            [b'\\', _, rest @ ..] | [_, rest @ ..] => rest,
+            [] => return None,
+        };
+    }
+}

@@ -1,0 +1,70 @@
+//! What is asked of the reader of an answer, and what it tells.
+
+use super::head::Head;
+
+/// What is expected of an answer, and what is put up with.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// The request was HEAD: no body follows, whatever the header says.
+    pub head_request: bool,
+    /// The most bytes of header, interim answers and trailers, each.
+    pub max_header: usize,
+    /// The most decoded bytes; none means that only bombs are stopped.
+    pub max_decoded: Option<u64>,
+    /// Whether content codings are undone.
+    pub decode: bool,
+    /// Puts up with malformed but harmless syntax; never with a lie about the framing.
+    pub lenient: bool,
+    /// Takes what is no HTTP/1 for the body of HTTP/0.9.
+    pub http09: bool,
+}
+
+impl Default for Rules {
+    fn default() -> Rules {
+        Rules {
+            head_request: false,
+            max_header: 256 * 1024,
+            max_decoded: None,
+            decode: true,
+            lenient: false,
+            http09: false,
+        }
+    }
+}
+
+/// What the next bytes mean.
+#[derive(Debug)]
+pub enum Fact<'a> {
+    /// The input is used up.
+    More,
+    /// An interim answer; the real one follows.
+    Interim(Head),
+    /// The head of the answer; [`super::Answer::head`] keeps it. None is HTTP/0.9, which has no head.
+    Head,
+    /// Bytes of the body, decoded.
+    Body(&'a [u8]),
+    /// Something odd but tolerable, in words.
+    Note(String),
+    /// The answer is complete.
+    Done,
+}
+
+/// How the stream ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Properly: FIN, and under TLS close_notify before it.
+    Clean,
+    /// Without the goodbye its layer asks for: TLS without close_notify.
+    Cut,
+}
+
+/// How far a body has come, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Body bytes as they came, without chunk framing, before decoding.
+    pub came: u64,
+    /// How many of them the header promised.
+    pub promised: Option<u64>,
+    /// Body bytes handed out.
+    pub decoded: u64,
+}
