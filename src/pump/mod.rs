@@ -20,6 +20,7 @@ mod sendfile;
 mod splice;
 pub mod stdout;
 pub mod tap;
+mod verdict;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

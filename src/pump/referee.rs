@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags};
 
 use super::duplex::{Note, Notes, OnEnd, Over, Terms, Witness};
+use super::verdict::{badly, well};
 use super::{Break, Meter};
-use crate::failure::{Code, Failure, Inner, Stage, words};
+use crate::failure::{Failure, Stage};
 use crate::net::stdio::is_abandoned;
 use crate::net::stream::{Ending, Facts, Hangup, Writer};
 use crate::net::table::peer_is_gone;
-use crate::stop::{Reason, Stop};
+use crate::stop::Stop;
 
 /// How often time itself is looked at: idle limits, progress, whether a peer is still there.
 const TICK: Duration = Duration::from_millis(20);
@@ -42,7 +43,7 @@ pub(super) struct Referee {
 
 /// How far one direction has come.
 #[derive(Debug, Default)]
-enum Flowing {
+pub(super) enum Flowing {
     #[default]
     Running,
     Done,
@@ -52,8 +53,8 @@ enum Flowing {
 }
 
 /// What the referee learns as time goes by.
-struct State {
-    up: Flowing,
+pub(super) struct State {
+    pub(super) up: Flowing,
     down: Flowing,
     /// Who said first that there is no more.
     first: Option<Ending>,
@@ -230,7 +231,7 @@ impl Referee {
     }
 
     /// Whether our input holds something that has not been taken yet.
-    fn input_waits(&self) -> bool {
+    pub(super) fn input_waits(&self) -> bool {
         let waiting = rustix::io::ioctl_fionread(rustix::stdio::stdin()).unwrap_or(0);
         self.input.0 == Stage::Stdin && waiting > 0
     }
@@ -267,77 +268,6 @@ impl Referee {
         }
     }
 
-    fn stopped(&self, state: &State, reason: Reason) -> Over {
-        let by = if reason == Reason::Deadline { Ending::Timeout } else { Ending::Signal };
-        let stage = match (&state.up, self.hangup.undelivered()) {
-            (Flowing::Running, 1..) => Stage::Send,
-            _ => Stage::Receive,
-        };
-        badly(by, Failure::stopped(stage, &self.facts.peer, reason))
-    }
-
-    fn output_broke(&self, e: &std::io::Error) -> Over {
-        if e.kind() == ErrorKind::BrokenPipe {
-            return well(Ending::Us);
-        }
-        let (stage, name) = &self.output;
-        badly(Ending::Us, Failure::new(*stage, name, copy(e)).with_code(Code::Write))
-    }
-
-    fn input_broke(&self, e: &std::io::Error) -> Over {
-        let (stage, name) = &self.input;
-        badly(Ending::Us, Failure::new(*stage, name, copy(e)).with_code(Code::Read))
-    }
-
-    fn finish_broke(&self, e: &std::io::Error) -> Over {
-        badly(Ending::Us, Failure::new(Stage::Shutdown, &self.facts.peer, copy(e)))
-    }
-
-    /// Our sending broke: by the peer, what it did not take is undelivered; by something nearer,
-    /// it counts as undelivered once a conversation had begun.
-    fn send_broke(&self, e: &std::io::Error) -> Over {
-        let by_peer = matches!(e.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset);
-        let begun = self.received.total() > 0 || self.sent.total() > 0;
-        let code = if by_peer || begun { Code::Partial } else { Code::Send };
-        let why = match begun {
-            true => format!("{} after {} bytes", words(e), self.sent.total()),
-            false => words(e),
-        };
-        badly(Ending::Reset, Failure::new(Stage::Send, &self.facts.peer, why).with_code(code))
-    }
-
-    fn receive_broke(&self, up: &Flowing, e: &std::io::Error) -> Over {
-        let came = self.received.total();
-        if let Some(inner) = Inner::of(e) {
-            return badly(Ending::Reset, self.inner(inner, came));
-        }
-        let pending = matches!(up, Flowing::Running) && self.input_waits();
-        let owed = pending || self.hangup.unacknowledged(self.sent.total());
-        let cut = e.kind() == ErrorKind::UnexpectedEof;
-        let code = if came > 0 || owed || cut { Code::Partial } else { Code::Receive };
-        let why = match came {
-            0 => words(e),
-            n => format!("{} after {n} bytes", words(e)),
-        };
-        badly(Ending::Reset, Failure::new(Stage::Receive, &self.facts.peer, why).with_code(code))
-    }
-
-    /// What a layer found wrong, with what had come before it.
-    fn inner(&self, inner: &Inner, came: u64) -> Failure {
-        let why = match came {
-            n if n > 0 && inner.code == Code::Partial => format!("{} after {n} bytes", inner.why),
-            _ => inner.why.clone(),
-        };
-        let mut failure = Failure::new(inner.stage, &self.facts.peer, why).with_code(inner.code);
-        failure.hint = inner.hint.map(str::to_string);
-        failure
-    }
-
-    fn undelivered(&self, n: usize) -> Failure {
-        let why = format!("the peer left with {n} bytes of ours undelivered");
-        Failure::new(Stage::Send, &self.facts.peer, why).with_code(Code::Partial)
-    }
-
     /// An end in the middle must not look like the end: unless we had said everything, or talk
     /// from a terminal was broken off, the peer gets a reset.
     fn part(&self, state: &State, over: &Over, terms: &Terms) {
@@ -355,20 +285,4 @@ impl Referee {
             _ => self.hangup.reset(),
         }
     }
-}
-
-/// The same system error once more.
-fn copy(e: &std::io::Error) -> std::io::Error {
-    match e.raw_os_error() {
-        Some(number) => std::io::Error::from_raw_os_error(number),
-        None => std::io::Error::new(e.kind(), e.to_string()),
-    }
-}
-
-fn well(by: Ending) -> Over {
-    Over { by, outcome: Ok(()) }
-}
-
-fn badly(by: Ending, failure: Failure) -> Over {
-    Over { by, outcome: Err(failure) }
 }

@@ -1,0 +1,106 @@
+//! What each way of breaking comes to: who ended the conversation, and with which failure.
+
+use std::io::ErrorKind;
+
+use super::duplex::Over;
+use super::referee::{Flowing, Referee, State};
+use crate::failure::{Code, Failure, Inner, Stage, words};
+use crate::net::stream::Ending;
+use crate::stop::Reason;
+
+impl Referee {
+    /// The cord was pulled: 130, 143 or 28.
+    pub(super) fn stopped(&self, state: &State, reason: Reason) -> Over {
+        let by = if reason == Reason::Deadline { Ending::Timeout } else { Ending::Signal };
+        let stage = match (&state.up, self.hangup.undelivered()) {
+            (Flowing::Running, 1..) => Stage::Send,
+            _ => Stage::Receive,
+        };
+        badly(by, Failure::stopped(stage, &self.facts.peer, reason))
+    }
+
+    /// Our output failed; that its reader has gone is no failure.
+    pub(super) fn output_broke(&self, e: &std::io::Error) -> Over {
+        if e.kind() == ErrorKind::BrokenPipe {
+            return well(Ending::Us);
+        }
+        let (stage, name) = &self.output;
+        badly(Ending::Us, Failure::new(*stage, name, copy(e)).with_code(Code::Write))
+    }
+
+    /// Our input failed.
+    pub(super) fn input_broke(&self, e: &std::io::Error) -> Over {
+        let (stage, name) = &self.input;
+        badly(Ending::Us, Failure::new(*stage, name, copy(e)).with_code(Code::Read))
+    }
+
+    /// All was sent, but the half-close could not be.
+    pub(super) fn finish_broke(&self, e: &std::io::Error) -> Over {
+        badly(Ending::Us, Failure::new(Stage::Shutdown, &self.facts.peer, copy(e)))
+    }
+
+    /// Our sending broke: by the peer, what it did not take is undelivered; by something nearer,
+    /// it counts as undelivered once a conversation had begun.
+    pub(super) fn send_broke(&self, e: &std::io::Error) -> Over {
+        let by_peer = matches!(e.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset);
+        let begun = self.received.total() > 0 || self.sent.total() > 0;
+        let code = if by_peer || begun { Code::Partial } else { Code::Send };
+        let why = match begun {
+            true => format!("{} after {} bytes", words(e), self.sent.total()),
+            false => words(e),
+        };
+        badly(Ending::Reset, Failure::new(Stage::Send, &self.facts.peer, why).with_code(code))
+    }
+
+    /// The peer's stream broke: 18 once anything had come, or while something of ours was owed.
+    pub(super) fn receive_broke(&self, up: &Flowing, e: &std::io::Error) -> Over {
+        let came = self.received.total();
+        if let Some(inner) = Inner::of(e) {
+            return badly(Ending::Reset, self.inner(inner, came));
+        }
+        let pending = matches!(up, Flowing::Running) && self.input_waits();
+        let owed = pending || self.hangup.unacknowledged(self.sent.total());
+        let cut = e.kind() == ErrorKind::UnexpectedEof;
+        let code = if came > 0 || owed || cut { Code::Partial } else { Code::Receive };
+        let why = match came {
+            0 => words(e),
+            n => format!("{} after {n} bytes", words(e)),
+        };
+        badly(Ending::Reset, Failure::new(Stage::Receive, &self.facts.peer, why).with_code(code))
+    }
+
+    /// What a layer found wrong, with what had come before it.
+    fn inner(&self, inner: &Inner, came: u64) -> Failure {
+        let why = match came {
+            n if n > 0 && inner.code == Code::Partial => format!("{} after {n} bytes", inner.why),
+            _ => inner.why.clone(),
+        };
+        let mut failure = Failure::new(inner.stage, &self.facts.peer, why).with_code(inner.code);
+        failure.hint = inner.hint.map(str::to_string);
+        failure
+    }
+
+    /// The peer left while our kernel still held bytes for it.
+    pub(super) fn undelivered(&self, n: usize) -> Failure {
+        let why = format!("the peer left with {n} bytes of ours undelivered");
+        Failure::new(Stage::Send, &self.facts.peer, why).with_code(Code::Partial)
+    }
+}
+
+/// The same system error once more.
+fn copy(e: &std::io::Error) -> std::io::Error {
+    match e.raw_os_error() {
+        Some(number) => std::io::Error::from_raw_os_error(number),
+        None => std::io::Error::new(e.kind(), e.to_string()),
+    }
+}
+
+/// Everything owed was delivered.
+pub(super) fn well(by: Ending) -> Over {
+    Over { by, outcome: Ok(()) }
+}
+
+/// Something was not.
+pub(super) fn badly(by: Ending, failure: Failure) -> Over {
+    Over { by, outcome: Err(failure) }
+}
