@@ -12,15 +12,20 @@ use crate::failure::{Failure, Stage};
 /// Room for an entry of the user or group database; larger ones get more, up to the second.
 const ROOM: (usize, usize) = (4 << 10, 1 << 20);
 
-/// Becomes `user` and `group`, each a name or a number, for good. A user alone brings its own
-/// groups; a group alone, or with a user's number, is the only one.
+/// Becomes `user` and `group`, each a name or a number, for good. A user that is known brings its
+/// own groups; a group alone, or with a number that nobody has, is the only one.
 ///
-/// Fails at [`Stage::Bind`]: with code 2 for a name that is not known, with 45 when we may not.
+/// Fails at [`Stage::Bind`]: with code 2 for a name that is not known, or a number that has no
+/// group, with 45 when we may not.
 pub fn assume(user: Option<&str>, group: Option<&str>) -> Result<(), Failure> {
     let user = user.map(|name| find_user(name).map_err(|e| unknown("--user", name, e)));
     let user = user.transpose()?;
     let group = group.map(|name| find_group(name).map_err(|e| unknown("--group", name, e)));
     let gid = group.transpose()?.or(user.as_ref().and_then(|user| user.gid));
+    if let (Some(user), None) = (&user, gid) {
+        let why = "has no group of its own; --group says which";
+        return Err(Failure::usage(Stage::Bind, format!("--user {}", user.uid), why));
+    }
     if is_us(user.as_ref().map(|user| user.uid), gid) {
         return Ok(());
     }
@@ -70,24 +75,41 @@ fn is_us(uid: Option<libc::uid_t>, gid: Option<libc::gid_t>) -> bool {
 
 fn find_user(word: &str) -> io::Result<User> {
     if let Ok(uid) = word.parse() {
-        return Ok(User { uid, gid: None, name: None });
+        return match look_up(|room| user_entry(None, uid, room)) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                Ok(User { uid, gid: None, name: None })
+            }
+            found => found,
+        };
     }
     let name = CString::new(word)?;
-    let (uid, gid) = look_up(|room| {
-        let mut entry = MaybeUninit::<libc::passwd>::uninit();
-        let mut found = ptr::null_mut();
-        // SAFETY: all pointers are to live memory of the sizes given; `entry` is only read where
-        // the call says that it has filled it.
-        unsafe {
-            let (room, size) = (room.as_mut_ptr().cast(), room.len());
-            match libc::getpwnam_r(name.as_ptr(), entry.as_mut_ptr(), room, size, &mut found) {
-                0 if found.is_null() => Err(libc::ENOENT),
-                0 => Ok((entry.assume_init_ref().pw_uid, entry.assume_init_ref().pw_gid)),
-                error => Err(error),
+    look_up(|room| user_entry(Some(&name), 0, room))
+}
+
+/// The entry of a name, or without one of a number.
+fn user_entry(name: Option<&CStr>, uid: libc::uid_t, room: &mut [u8]) -> Result<User, i32> {
+    let mut entry = MaybeUninit::<libc::passwd>::uninit();
+    let mut found = ptr::null_mut();
+    let (space, size) = (room.as_mut_ptr().cast(), room.len());
+    // SAFETY: all pointers are to live memory of the sizes given; `entry` is only read where the
+    // call says that it has filled it, and its name lies in `room`.
+    unsafe {
+        let error = match name {
+            Some(name) => {
+                libc::getpwnam_r(name.as_ptr(), entry.as_mut_ptr(), space, size, &mut found)
             }
+            None => libc::getpwuid_r(uid, entry.as_mut_ptr(), space, size, &mut found),
+        };
+        match error {
+            0 if found.is_null() => Err(libc::ENOENT),
+            0 => {
+                let entry = entry.assume_init_ref();
+                let name = Some(CStr::from_ptr(entry.pw_name).to_owned());
+                Ok(User { uid: entry.pw_uid, gid: Some(entry.pw_gid), name })
+            }
+            error => Err(error),
         }
-    })?;
-    Ok(User { uid, gid: Some(gid), name: Some(name) })
+    }
 }
 
 fn find_group(word: &str) -> io::Result<libc::gid_t> {
@@ -151,13 +173,16 @@ mod tests {
     #[test]
     fn names_and_numbers_are_found() {
         assert_eq!(find_user("root").unwrap().uid, 0);
-        assert_eq!(find_user("12345").unwrap().uid, 12345);
+        assert_eq!(find_user("0").unwrap().gid, Some(0));
+        assert_eq!(find_user("3999999").unwrap().gid, None);
         assert_eq!(find_group("root").unwrap(), 0);
     }
 
     #[test]
     fn an_unknown_name_is_a_usage_error() {
-        for (user, group) in [(Some("no-such-user"), None), (None, Some("no-such-group"))] {
+        for (user, group) in
+            [(Some("no-such-user"), None), (None, Some("no-such-group")), (Some("3999999"), None)]
+        {
             assert_eq!(assume(user, group).unwrap_err().code, Code::Usage);
         }
     }
@@ -165,7 +190,8 @@ mod tests {
     #[test]
     fn to_stay_who_we_are_is_always_allowed() {
         let uid = rustix::process::geteuid().as_raw().to_string();
-        assert!(assume(Some(&uid), None).is_ok());
+        let gid = rustix::process::getegid().as_raw().to_string();
+        assert!(assume(Some(&uid), Some(&gid)).is_ok());
         assert!(assume(None, None).is_ok());
     }
 }
