@@ -155,3 +155,12 @@ fn every_phase_is_named() {
         assert!(text.contains(&format!("`{stage}`")), "README.md does not name phase {stage}");
     }
 }
+
+#[test]
+fn every_variable_of_the_environment_is_told_as_the_program_tells_it() {
+    let text = readme().replace('`', "");
+    for (names, what) in ::sockit::command::help::ENVIRONMENT {
+        let row = format!("| {names} | {what} |");
+        assert!(text.contains(&row), "README.md lacks the row\n{row}");
+    }
+}

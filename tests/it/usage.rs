@@ -40,6 +40,15 @@ fn keepalive_takes_its_time_as_a_word_of_its_own_too() {
     }
 }
 
+#[test]
+fn help_as_a_word_is_help() {
+    let by_word = sockit("help tcp-client").run();
+    let by_flag = sockit("tcp-client --help").run();
+    assert_eq!(by_word.exits(0).text(), by_flag.text());
+    sockit("help").run().exits(0).is_silent();
+    sockit("help tcp-clinet").run().exits(2).says("tcp-client");
+}
+
 #[cfg(not(feature = "http"))]
 #[test]
 fn a_command_that_is_not_in_this_build_says_so() {

@@ -203,6 +203,8 @@ pub const ALL: &[Page] = &[
         often: &[
             "service",
             "reply",
+            "exec",
+            "sh",
             "host",
             "port",
             "print-port",

@@ -12,7 +12,7 @@ use std::ops::RangeInclusive;
 use chapters::{CHAPTERS, Chapter};
 use scene::Scene;
 
-use crate::failure::{Code, Failure, Stage};
+use crate::failure::{Code, Failure};
 use crate::flags::run;
 use crate::pump::stdout;
 use crate::report::Report;
@@ -60,9 +60,6 @@ impl Args {
 fn play(scene: &mut Scene<'_>, number: usize, chapter: &Chapter) -> Result<(), Failure> {
     stdout::write_all(format!("{number}. {}\n\n", chapter.title).as_bytes())?;
     for step in chapter.steps {
-        if let Some(reason) = scene.stop.reason() {
-            return Err(Failure::stopped(Stage::Stdin, "tour", reason));
-        }
         scene.play(step)?;
     }
     stdout::write_all(format!("   Remember: {}\n\n", chapter.remember).as_bytes())

@@ -19,8 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A chapter's stage.
 pub struct Scene<'a> {
-    /// The cord of the run.
-    pub stop: &'a Stop,
+    stop: &'a Stop,
     /// Steps that did not do what they say.
     pub failed: usize,
     report: &'a Report,
@@ -48,7 +47,7 @@ impl<'a> Scene<'a> {
 
     /// Plays one step, tells it on stdout, and keeps count of what went wrong.
     ///
-    /// Fails when stdout cannot take it.
+    /// Fails when stdout cannot take it, and when the run is to end.
     pub fn play(&mut self, step: &Step) -> Result<(), Failure> {
         write_lines(3, step.shows)?;
         if let Some(lack) = step.needs.and_then(lack) {
@@ -56,6 +55,9 @@ impl<'a> Scene<'a> {
         }
         let (said, code) = self.act(&step.act)?;
         write_lines(5, &said.lines().map(heard).collect::<Vec<_>>().join("\n"))?;
+        if let Some(reason) = self.stop.reason() {
+            return Err(Failure::stopped(Stage::Stdin, "tour", reason));
+        }
         if let Some(why) = wrong(step, &said, code) {
             self.failed += 1;
             self.report.warn(None, format!("this step did not do what it says: {why}"));

@@ -5,10 +5,19 @@ use clap::Arg;
 use super::letters::Wish;
 use crate::command::help;
 
+/// What is typed before netcat's letters.
+const NETCATS: [&str; 3] = ["nc", "ncat", "netcat"];
+
+/// Whether netcat itself is named: `sockit nc -l 9999`.
+pub fn names_netcat(words: &[String]) -> bool {
+    words.get(1).is_some_and(|word| NETCATS.contains(&word.as_str()))
+}
+
 /// The sockit line for a netcat one (`-l 9999`, `-zv host 80`, `host 80`), or for a command of
 /// ours with netcat's letters (`tcp-client -z host 80`); `None` where there is no telling.
 pub fn line(words: &[String]) -> Option<String> {
     let typed = words.get(1..)?;
+    let typed = &typed[usize::from(names_netcat(words))..];
     let whole = help::built();
     let command = typed.first().and_then(|first| whole.find_subcommand(first));
     let mut wish = match command.map(clap::Command::get_name) {
@@ -193,6 +202,7 @@ mod tests {
             ("--ssl example.com 443", "tcp-client example.com 443 --tls"),
             ("-v localhost 80", "tcp-client localhost 80 -v"),
             ("localhost 80", "tcp-client localhost 80"),
+            ("nc -l 9999", "tcp-server --port 9999 --service pipe"),
             ("-p 5000 localhost 80", "tcp-client localhost 80 --source 0.0.0.0:5000"),
             ("http://example.com/", "http-get http://example.com/"),
             ("tcp-client -z localhost 22", "tcp-client localhost 22 --hang-up < /dev/null"),

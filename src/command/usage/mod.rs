@@ -24,7 +24,7 @@ use crate::report::{Colour, Manner, Report, Verbosity};
 /// What cannot be read has been told when this returns: the number is 2; 0 for help and version
 /// (23 when stdout cannot take them).
 pub fn parse(words: Vec<OsString>) -> Result<Cli, Code> {
-    let words = spaced::joined(words);
+    let words = spaced::joined(asked_by_word(words));
     let error = match Cli::try_parse_from(&words) {
         Ok(cli) => return Ok(cli),
         Err(error) => error,
@@ -35,6 +35,15 @@ pub fn parse(words: Vec<OsString>) -> Result<Cli, Code> {
         return Ok(cli);
     }
     Err(told(error, &words))
+}
+
+/// `sockit help COMMAND` is `sockit COMMAND --help`.
+fn asked_by_word(mut words: Vec<OsString>) -> Vec<OsString> {
+    if words.len() <= 3 && words.get(1).is_some_and(|word| word == "help") {
+        words.remove(1);
+        words.push("--help".into());
+    }
+    words
 }
 
 fn told(error: clap::Error, words: &[OsString]) -> Code {
@@ -104,7 +113,7 @@ fn usage(text: &str) -> Option<String> {
 fn hint(kind: ErrorKind, text: &str, words: &[String]) -> String {
     let habit = || habits::line(words).map(|line| format!("try: {line}"));
     let found = match kind {
-        ErrorKind::InvalidSubcommand => tip(text).or_else(habit),
+        ErrorKind::InvalidSubcommand if !habits::names_netcat(words) => tip(text).or_else(habit),
         _ => habit().or_else(|| tip(text)),
     };
     found.unwrap_or_else(|| match words.get(1).filter(|word| !word.starts_with('-')) {
