@@ -204,3 +204,55 @@ mod present {
         words.iter().map(named).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Client {
+        #[command(flatten)]
+        trust: ClientTls,
+    }
+
+    #[derive(Debug, Parser)]
+    struct Server {
+        #[command(flatten)]
+        tls: ServerTls,
+    }
+
+    fn client(line: &str) -> Result<ClientTls, clap::Error> {
+        Client::try_parse_from(line.split(' ')).map(|client| client.trust)
+    }
+
+    fn server(line: &str) -> Result<ServerTls, clap::Error> {
+        Server::try_parse_from(line.split(' ')).map(|server| server.tls)
+    }
+
+    #[test]
+    fn protocols_come_as_a_list_or_one_by_one() {
+        let trust = client("sockit --alpn h2,http/1.1 --alpn echo").unwrap();
+        assert_eq!(trust.alpn, ["h2", "http/1.1", "echo"]);
+        assert_eq!(trust.given(), Some("--alpn"));
+        assert_eq!(client("sockit").unwrap().given(), None);
+    }
+
+    #[test]
+    fn a_key_needs_its_certificate_and_a_servers_flags_need_tls() {
+        assert!(client("sockit --key k.pem").is_err());
+        assert!(server("sockit --cert c.pem").is_err());
+        assert!(server("sockit --tls --client-auth optional").is_err());
+        let tls = server("sockit --tls --client-ca ca.pem").unwrap();
+        assert_eq!(tls.client_auth, ClientAuth::Required);
+    }
+
+    #[cfg(feature = "tls")]
+    #[test]
+    fn a_pin_that_is_none_and_a_protocol_without_a_name_are_usage() {
+        for line in ["sockit --pin abc", "sockit --alpn a,,b"] {
+            let failure = client(line).unwrap().layer("localhost").unwrap_err();
+            assert_eq!(failure.code, crate::failure::Code::Usage, "{line}");
+        }
+    }
+}

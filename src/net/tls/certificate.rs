@@ -83,6 +83,19 @@ fn not_pem(path: &Path, error: pem::Error) -> Failure {
     }
 }
 
+/// A certificate of ours that cannot be shown: code 26.
+pub(super) fn unusable(error: &rustls::Error) -> Failure {
+    let why = match error {
+        rustls::Error::InconsistentKeys(_) => "the key does not belong to the certificate".into(),
+        other => format!("the certificate or its key cannot be used: {other}"),
+    };
+    let failure = Failure::new(Stage::File, "--cert", why);
+    match error.to_string().contains("UnsupportedCertVersion") {
+        true => failure.with_hint("it is of X.509 version 1; openssl makes 3 with -extfile"),
+        false => failure,
+    }
+}
+
 pub(super) fn unreadable(path: &Path, why: &str) -> Failure {
     Failure::new(Stage::File, path.display(), why).with_code(Code::Read)
 }

@@ -202,11 +202,8 @@ impl Ours {
 
 /// A certificate and key that belong together; 26 when they do not.
 fn certified(identity: Identity) -> Result<CertifiedKey, Failure> {
-    let failed = |e: rustls::Error| {
-        let why = format!("certificate and key do not go together: {e}");
-        Failure::new(Stage::File, "--cert", why)
-    };
-    CertifiedKey::from_der(identity.chain, identity.key, &provider()).map_err(failed)
+    let Identity { chain, key } = identity;
+    CertifiedKey::from_der(chain, key, &provider()).map_err(|e| certificate::unusable(&e))
 }
 
 impl ResolvesClientCert for Ours {

@@ -64,10 +64,8 @@ impl Server {
             }
         };
         let Identity { chain, key } = plan.identity;
-        let mut config = builder.with_single_cert(chain, key).map_err(|e| {
-            let why = format!("certificate and key do not go together: {e}");
-            Failure::new(Stage::File, "--cert", why)
-        })?;
+        let config = builder.with_single_cert(chain, key);
+        let mut config = config.map_err(|e| certificate::unusable(&e))?;
         config.alpn_protocols = plan.alpn;
         config.key_log = key_log();
         config.ignore_client_order = true;
