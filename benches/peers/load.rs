@@ -22,21 +22,40 @@ impl Drop for Process {
     }
 }
 
-/// Bytes and an order-sensitive sum of what passed.
+/// Bytes and an order-sensitive hash of what passed, however it was cut into pieces.
 #[derive(Default, PartialEq, Eq)]
 struct Sum {
     bytes: u64,
     hash: u64,
+    /// The beginning of a word that the next piece completes.
+    word: [u8; 8],
 }
 
 impl Sum {
-    fn add(&mut self, piece: &[u8]) {
-        self.bytes += piece.len() as u64;
-        for chunk in piece.chunks(8) {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            self.hash = self.hash.rotate_left(5) ^ u64::from_le_bytes(word);
+    fn add(&mut self, mut piece: &[u8]) {
+        while !piece.is_empty() && !self.bytes.is_multiple_of(8) {
+            self.push(piece[0]);
+            piece = &piece[1..];
         }
+        let (words, rest) = piece.as_chunks::<8>();
+        for word in words {
+            self.mix(*word);
+        }
+        self.bytes += words.len() as u64 * 8;
+        rest.iter().for_each(|byte| self.push(*byte));
+    }
+
+    fn push(&mut self, byte: u8) {
+        self.word[(self.bytes % 8) as usize] = byte;
+        self.bytes += 1;
+        if self.bytes.is_multiple_of(8) {
+            self.mix(self.word);
+        }
+    }
+
+    fn mix(&mut self, word: [u8; 8]) {
+        self.hash = self.hash.rotate_left(5) ^ u64::from_le_bytes(word);
+        self.hash = self.hash.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }
 }
 

@@ -36,7 +36,7 @@ fn main() {
     show("echo, 64 bytes there and back", "trips/s", ECHO_SERVERS, |tool| load::trips(tool, SPELL));
     show("connections", "conn/s", ECHO_SERVERS, |tool| load::connections(tool, SPELL));
     show("UDP echo, 64 bytes", "trips/s", UDP_ECHO_SERVERS, |tool| load::datagrams(tool, SPELL));
-    show("start-up (help)", "runs/s", tools::STARTERS, |tool| load::starts(tool, SPELL));
+    show("start-up (version or help)", "runs/s", tools::STARTERS, |tool| load::starts(tool, SPELL));
 }
 
 fn show(name: &str, unit: &str, tools: &[tools::Tool], run: impl Fn(&tools::Tool) -> Option<f64>) {

@@ -46,7 +46,7 @@ pub const UDP_ECHO_SERVERS: &[Tool] = &[
 
 /// Whatever a tool does fastest.
 pub const STARTERS: &[Tool] = &[
-    tool("sockit", "{sockit} --help"),
+    tool("sockit", "{sockit} --version"),
     tool("nc.openbsd", "nc.openbsd -h"),
     tool("ncat", "ncat --version"),
     tool("socat", "socat -V"),
