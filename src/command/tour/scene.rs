@@ -204,7 +204,10 @@ fn heard(line: &str) -> String {
 
 /// Lines on stdout, `indent` spaces in.
 fn write_lines(indent: usize, text: &str) -> Result<(), Failure> {
-    let lines = text.lines().map(|line| format!("{:indent$}{line}\n", ""));
+    let lines = text.lines().map(|line| match line {
+        "" => "\n".to_string(),
+        line => format!("{:indent$}{line}\n", ""),
+    });
     stdout::write_all(lines.collect::<String>().as_bytes())
 }
 
