@@ -92,7 +92,9 @@ pub struct Over {
 
 /// What a flow's thread tells the referee.
 pub(super) enum Note {
-    /// All of our input is sent; `true` when it was half-closed too.
+    /// All of our input is sent, and the half-close is about to begin.
+    UpEnding,
+    /// All of our input is sent, and half-closed if that was to be.
     UpDone,
     /// Our flow broke.
     UpBroke(Break),
@@ -208,10 +210,14 @@ fn begin(
         let moved = pump(input.as_mut(), writer.as_mut(), &mut up);
         above.tell(match moved {
             Err(broken) => Note::UpBroke(broken),
-            Ok(()) if half_closes => match writer.finish() {
-                Ok(()) => Note::UpDone,
-                Err(e) => Note::FinishFailed(e),
-            },
+            Ok(()) if half_closes => {
+                // Told before it is done, or a quick peer's end would seem to come first.
+                above.tell(Note::UpEnding);
+                match writer.finish() {
+                    Ok(()) => Note::UpDone,
+                    Err(e) => Note::FinishFailed(e),
+                }
+            }
             Ok(()) => Note::UpDone,
         });
     })

@@ -93,7 +93,7 @@ impl Referee {
             broke_at: None,
         };
         loop {
-            self.hear(&mut state, terms, witness);
+            self.hear(&mut state, witness);
             witness.tick();
             if let Some(over) = self.verdict(&mut state, terms, stop) {
                 self.part(&state, &over, terms);
@@ -107,17 +107,18 @@ impl Referee {
     }
 
     /// Reads the notes of the two flows.
-    fn hear(&self, state: &mut State, terms: &Terms, witness: &dyn Witness) {
+    fn hear(&self, state: &mut State, witness: &dyn Witness) {
         let mut rings = [0; 64];
         let _ = rustix::io::read(&self.notes.bell, &mut rings);
         while let Ok(note) = self.notes.notes.try_recv() {
             match note {
+                Note::UpEnding => {
+                    state.first.get_or_insert(Ending::Us);
+                    witness.we_half_closed();
+                }
                 Note::UpDone => {
                     state.up = Flowing::Done;
                     state.first.get_or_insert(Ending::Us);
-                    if terms.on_end != OnEnd::KeepOpen {
-                        witness.we_half_closed();
-                    }
                 }
                 Note::UpBroke(broken) => {
                     state.up = Flowing::Broke(broken);
@@ -167,7 +168,10 @@ impl Referee {
             (Flowing::Unfinished(e), _) => Some(self.finish_broke(e)),
             (Flowing::Done, Flowing::Done) => self.both_done(state),
             (Flowing::Done, _) if self.may_leave(terms) => Some(well(Ending::Us)),
-            (Flowing::Running, Flowing::Done) if self.is_alone() => Some(well(Ending::Peer)),
+            (Flowing::Running, Flowing::Done) if self.is_alone() => {
+                // Running, or on the point of half-closing: then we were first.
+                Some(well(state.first.unwrap_or(Ending::Peer)))
+            }
             _ => self.idle_too_long(state, terms),
         }
     }

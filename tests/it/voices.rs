@@ -39,17 +39,21 @@ fn json_is_one_object_a_line_and_nothing_else() {
 
 #[test]
 fn a_clients_events_tell_the_life_of_its_connection() {
-    let echo = peer::echoes();
-    let addr = echo.addr().to_string();
-    let run = sockit("tcp-client --json").to(echo.addr()).stdin("abc").run();
-    run.exits(0).prints("abc");
-    let names: Vec<_> = run.events().iter().map(|e| e["event"].to_string()).collect();
-    assert_eq!(names.first().map(String::as_str), Some("\"connected\""), "{}", run.stderr);
-    assert_eq!(names.last().map(String::as_str), Some("\"closed\""), "{}", run.stderr);
-    assert_eq!(run.events_named("connected")[0]["peer"], addr.as_str());
-    assert_eq!(run.events_named("half_closed")[0]["by"], "us");
-    let closed = &run.events_named("closed")[0];
-    assert_eq!((closed["bytes_in"].as_u64(), closed["bytes_out"].as_u64()), (Some(3), Some(3)));
+    for say in ["", "--send abc"] {
+        let echo = peer::echoes();
+        let addr = echo.addr().to_string();
+        let run = sockit("tcp-client --json").and(say).to(echo.addr()).stdin("abc").run();
+        run.exits(0);
+        let events = run.events();
+        let names: Vec<_> = events.iter().map(|e| e["event"].as_str().unwrap()).collect();
+        assert_eq!(names, ["connected", "half_closed", "half_closed", "closed"], "{say}");
+        assert_eq!(events[0]["peer"], addr.as_str());
+        // An echo ends when we have: we are the first, however quick it is.
+        assert_eq!((&events[1]["by"], &events[2]["by"]), (&"us".into(), &"peer".into()), "{say}");
+        let closed = &events[3];
+        assert_eq!((closed["bytes_in"].as_u64(), closed["bytes_out"].as_u64()), (Some(3), Some(3)));
+        assert_eq!(closed["ended_by"], "us", "{say}");
+    }
 }
 
 #[test]

@@ -5,10 +5,13 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::CONN;
 use crate::failure::{Code, Failure, Inner, Stage};
 use crate::net::misfit;
 use crate::net::stream::{Facts, Reader};
 use crate::pump::tap::Tap;
+use crate::report::Report;
+use crate::report::event::{Event, Side};
 use crate::stop::{Reason, Stop};
 
 /// Pieces that may wait to be looked at; the peer waits behind them.
@@ -33,6 +36,7 @@ pub struct Inbox {
     arrivals: Receiver<Arrival>,
     over: bool,
     facts: Facts,
+    report: Report,
     /// Bytes taken out so far.
     pub received: u64,
 }
@@ -57,6 +61,7 @@ impl Inbox {
         reader: Box<dyn Reader>,
         facts: &Facts,
         tap: Option<Tap>,
+        report: &Report,
     ) -> Result<Inbox, Failure> {
         let (sender, arrivals) = sync_channel(PIECES);
         thread::Builder::new()
@@ -64,7 +69,8 @@ impl Inbox {
             .stack_size(256 << 10)
             .spawn(move || bring(reader, tap, &sender))
             .map_err(|e| Failure::new(Stage::Socket, &facts.peer, e).with_code(Code::Negative))?;
-        Ok(Inbox { arrivals, over: false, facts: facts.clone(), received: 0 })
+        let (facts, report) = (facts.clone(), report.clone());
+        Ok(Inbox { arrivals, over: false, facts, report, received: 0 })
     }
 
     /// Waits for the next piece until `until`.
@@ -86,6 +92,7 @@ impl Inbox {
                 }
                 Ok(Arrival::End) | Err(RecvTimeoutError::Disconnected) => {
                     self.over = true;
+                    self.report.tell(&Event::HalfClosed { conn: CONN, by: Side::Peer });
                     return Ok(Waited::End);
                 }
                 Ok(Arrival::Broken(e)) => {

@@ -3,16 +3,17 @@
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use super::Talked;
 use super::inbox::{Inbox, Waited};
 use super::lines::{Line, Lines};
 use super::pipe::Files;
+use super::{CONN, Talked};
 use crate::failure::{Code, Failure, Stage};
 use crate::flags::talk::Talk;
 use crate::net::stream::{Ending, Facts, Stream, Writer};
 use crate::pump::stdout;
 use crate::pump::tap::Tap;
 use crate::report::Report;
+use crate::report::event::{Event, Side};
 use crate::stop::{Reason, Stop};
 
 /// How often the two sources, the user and the peer, are looked at in turn.
@@ -26,7 +27,7 @@ const LAST_WORDS: Duration = Duration::from_secs(3);
 pub fn run(stream: Stream, talk: &Talk, mut files: Files, report: &Report, stop: &Stop) -> Talked {
     let Stream { reader, writer, hangup, facts } = stream;
     let (sent_tap, received_tap) = files.taps();
-    let opened = Inbox::open(reader, &facts, received_tap)
+    let opened = Inbox::open(reader, &facts, received_tap, report)
         .and_then(|inbox| Lines::open(report).map(|lines| (inbox, lines)));
     let (inbox, lines) = match opened {
         Ok(both) => both,
@@ -40,7 +41,17 @@ pub fn run(stream: Stream, talk: &Talk, mut files: Files, report: &Report, stop:
             };
         }
     };
-    let mut chat = Chat { inbox, lines, writer, tap: sent_tap, facts, stop, report, sent: 0 };
+    let mut chat = Chat {
+        inbox,
+        lines,
+        writer,
+        tap: sent_tap,
+        facts,
+        stop,
+        report,
+        left_first: false,
+        sent: 0,
+    };
     let outcome = stop
         .sleep(talk.delay)
         .map_err(|reason| chat.stopped(reason))
@@ -50,7 +61,7 @@ pub fn run(stream: Stream, talk: &Talk, mut files: Files, report: &Report, stop:
         (_, _, Some(Reason::Interrupt | Reason::Terminate)) => Ending::Signal,
         (_, _, Some(Reason::Deadline)) => Ending::Timeout,
         (Err(_), ..) => Ending::Reset,
-        (_, true, _) => Ending::Peer,
+        (_, true, _) if !chat.left_first => Ending::Peer,
         _ => Ending::Us,
     };
     chat.lines.close(report);
@@ -66,6 +77,8 @@ struct Chat<'a> {
     facts: Facts,
     stop: &'a Stop,
     report: &'a Report,
+    /// Whether our half-close came before the peer's end.
+    left_first: bool,
     sent: u64,
 }
 
@@ -125,6 +138,8 @@ impl Chat<'_> {
 
     /// Half-closes and shows what still comes.
     fn leave(&mut self) -> Result<(), Failure> {
+        self.left_first = !self.inbox.is_over();
+        self.report.tell(&Event::HalfClosed { conn: CONN, by: Side::Us });
         let finished = self.writer.finish();
         finished.map_err(|e| Failure::new(Stage::Shutdown, &self.facts.peer, e))?;
         self.lines.close(self.report);

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use regex_lite::Regex;
 
-use super::Talked;
 use super::inbox::{Inbox, Waited};
 use super::pipe::Files;
+use super::{CONN, Talked};
 use crate::failure::{Code, Failure, Stage};
 use crate::flags::script::Step;
 use crate::flags::talk::Talk;
@@ -15,22 +15,23 @@ use crate::pump::stdout;
 use crate::pump::tap::Tap;
 use crate::report::Report;
 use crate::report::escape::escape;
+use crate::report::event::{Event, Side};
 use crate::stop::{Reason, Stop};
 
 /// How long a greeting may take to begin before we speak first.
 const GREETING: Duration = Duration::from_millis(300);
 /// A reply is over when nothing more has come for this long.
 const PAUSE: Duration = Duration::from_millis(40);
-/// After our half-close, how long the peer may take to end.
+/// After our half-close, how long the peer may be silent before it ends.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// What an `--expect` looks at: as much as came last.
 const MEMORY: usize = 1 << 20;
 
 /// Runs the steps, then half-closes and hears the peer out.
-pub fn run(stream: Stream, talk: &Talk, mut files: Files, _report: &Report, stop: &Stop) -> Talked {
+pub fn run(stream: Stream, talk: &Talk, mut files: Files, report: &Report, stop: &Stop) -> Talked {
     let Stream { reader, writer, hangup, facts } = stream;
     let (sent_tap, received_tap) = files.taps();
-    let inbox = match Inbox::open(reader, &facts, received_tap) {
+    let inbox = match Inbox::open(reader, &facts, received_tap, report) {
         Ok(inbox) => inbox,
         Err(failure) => {
             return Talked {
@@ -48,6 +49,8 @@ pub fn run(stream: Stream, talk: &Talk, mut files: Files, _report: &Report, stop
         tap: sent_tap,
         facts,
         stop,
+        report,
+        left_first: false,
         sent: 0,
         fresh: String::new(),
         at_line_start: true,
@@ -57,7 +60,7 @@ pub fn run(stream: Stream, talk: &Talk, mut files: Files, _report: &Report, stop
         (Err(failure), ..) if failure.timed_out() => Ending::Timeout,
         (_, _, Some(Reason::Interrupt | Reason::Terminate)) => Ending::Signal,
         (Err(failure), ..) if failure.code != Code::Negative => Ending::Reset,
-        (_, true, _) => Ending::Peer,
+        (_, true, _) if !play.left_first => Ending::Peer,
         _ => Ending::Us,
     };
     if outcome.is_err() {
@@ -72,6 +75,9 @@ struct Play<'a> {
     tap: Option<Tap>,
     facts: Facts,
     stop: &'a Stop,
+    report: &'a Report,
+    /// Whether our half-close came before the peer's end.
+    left_first: bool,
     sent: u64,
     /// What has arrived and no `--expect` has taken yet.
     fresh: String,
@@ -170,15 +176,20 @@ impl Play<'_> {
 
     /// Half-closes and shows what still comes.
     fn leave(&mut self) -> Result<(), Failure> {
+        self.left_first = !self.inbox.is_over();
+        if self.left_first {
+            self.report.tell(&Event::HalfClosed { conn: CONN, by: Side::Us });
+        }
         let finished = self.writer.finish();
-        if !self.inbox.is_over() {
+        if self.left_first {
             finished.map_err(|e| Failure::new(Stage::Shutdown, &self.facts.peer, e))?;
         }
-        let until = Instant::now() + LAST_WORDS;
-        while let Waited::Piece(bytes) = self.inbox.next(Some(until), self.stop)? {
-            self.show(&bytes)?;
+        loop {
+            match self.inbox.next(Some(Instant::now() + LAST_WORDS), self.stop)? {
+                Waited::Piece(bytes) => self.show(&bytes)?,
+                _ => return self.end_line(),
+            }
         }
-        self.end_line()
     }
 
     fn show(&mut self, bytes: &[u8]) -> Result<(), Failure> {
