@@ -101,7 +101,6 @@ fn a_line_past_the_limit_ends_its_member_only() {
     let mut bob = member(&server, "bob");
     bob.say("y".repeat(101));
     server.wait_to_say("\"code\":63");
-    ann.say("hm\n");
     let mut next = member(&server, "bob");
     ann.say("again\n");
     next.hear("ann: again\n");
