@@ -3,7 +3,8 @@
 //! Most callers want the bounded forms one floor up; a list of names brings threads of its
 //! own and calls these directly.
 
-use std::net::{IpAddr, SocketAddr};
+use std::borrow::Cow;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use dns_lookup::{AddrInfo, AddrInfoHints, LookupError};
 
@@ -20,11 +21,34 @@ const PREFIX: &str = "failed to lookup address information: ";
 pub fn numeric(host: &str, family: Family) -> Result<Option<Vec<SocketAddr>>, Failure> {
     let host = well_formed(host)?;
     let hints = hints(family, libc::SOCK_STREAM, libc::AI_NUMERICHOST);
-    match dns_lookup::getaddrinfo(Some(host), None, Some(hints)) {
+    match dns_lookup::getaddrinfo(Some(&indexed(host)), None, Some(hints)) {
         Ok(found) => Ok(Some(distinct(host, found)?)),
         Err(error) if error.error_num() == libc::EAI_NONAME => Ok(None),
         Err(error) => Err(refused(host, error)),
     }
+}
+
+/// `::1%lo` with the number of its zone in place of the name: the C library looks names of zones
+/// up for link-local addresses only, though every address may have one (RFC 4007 §11).
+fn indexed(host: &str) -> Cow<'_, str> {
+    let zoned = host.split_once('%').filter(|(address, _)| address.parse::<Ipv6Addr>().is_ok());
+    match zoned.and_then(|(address, zone)| Some((address, interface(zone)?))) {
+        Some((address, index)) => Cow::Owned(format!("{address}%{index}")),
+        None => Cow::Borrowed(host),
+    }
+}
+
+/// The number of the network interface with this name.
+#[cfg(target_os = "linux")]
+fn interface(name: &str) -> Option<u32> {
+    use rustix::net::{AddressFamily, SocketType, netdevice, socket};
+    let socket = socket(AddressFamily::INET, SocketType::DGRAM, None).ok()?;
+    netdevice::name_to_index(&socket, name).ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn interface(_: &str) -> Option<u32> {
+    None
 }
 
 /// The addresses of `host` in the order a program would try them, none twice, port 0.
@@ -153,6 +177,14 @@ fn meaning(number: i32) -> Code {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn every_address_may_have_a_zone_by_name() {
+        let found = numeric("::1%lo", Family::Any).unwrap().unwrap();
+        assert_eq!(found[0].ip(), IpAddr::V6(Ipv6Addr::LOCALHOST));
+        assert_eq!(numeric("::1%no-such-if", Family::Any).unwrap(), None);
+    }
 
     #[test]
     fn absent_and_failing_stay_apart() {

@@ -1,6 +1,7 @@
 //! What is asked, and what never reaches the wire.
 
 use super::origin::{ok, origin};
+use crate::peer::{Script, peer_on};
 use crate::sockit::sockit;
 
 #[test]
@@ -80,6 +81,37 @@ fn an_address_of_the_users_own_is_dialled_under_the_urls_name() {
     let run = sockit("http-get -q").and(&pin).arg(format!("http://no.such.name:{port}/")).run();
     run.exits(0).prints("hello");
     assert!(server.heard()[0].contains(&format!("Host: no.such.name:{port}\r\n")));
+}
+
+#[test]
+fn a_zone_is_for_us_and_not_for_the_peer() {
+    let Ok(listener) = std::net::TcpListener::bind("[::1]:0") else { return };
+    let port = listener.local_addr().unwrap().port();
+    let peer = peer_on(listener, |mut stream| {
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            std::io::Read::read_exact(&mut stream, &mut byte).expect("a request");
+            request.extend(byte);
+        }
+        stream.say(ok("hello"));
+        String::from_utf8(request).unwrap()
+    });
+    let run = sockit("http-get -q").arg(format!("http://[::1%25lo]:{port}/x")).run();
+    run.exits(0).prints("hello");
+    let request = peer.outcome();
+    assert!(request.contains(&format!("\r\nHost: [::1]:{port}\r\n")), "{request}");
+}
+
+#[test]
+fn a_proxy_of_the_environment_is_for_hosts_elsewhere() {
+    let proxy = origin([ok("by way of the proxy")]);
+    let url = format!("http://{}", proxy.addr());
+    let run = sockit("http-get -q http://far.away/x").env("http_proxy", &url).run();
+    run.exits(0).prints("by way of the proxy");
+    let run = sockit("http-get -q http://far.away/x").env("http_proxy", &url);
+    let direct = run.env("no_proxy", "away").and("--timeout 2").run();
+    assert_ne!(direct.code, 0);
 }
 
 #[test]
