@@ -62,10 +62,11 @@ fn python() -> Option<Server> {
 }
 
 fn nginx() -> Option<Server> {
-    let mut command = program("nginx").or_else(|| {
-        let there = Path::new("/usr/sbin/nginx").exists();
-        there.then(|| Command::new("/usr/sbin/nginx"))
-    })?;
+    // Debian keeps it where only root's PATH leads.
+    let mut command = match Path::new("/usr/sbin/nginx") {
+        there if there.exists() => Command::new(there),
+        _ => program("nginx")?,
+    };
     let (port, place) = (free_port(), tempfile::tempdir().unwrap());
     let home = place.path().display().to_string();
     fs::write(place.path().join("big"), body(3 << 20)).unwrap();
