@@ -77,7 +77,7 @@ fn a_drip_is_ended_by_the_limit_over_the_whole_run() {
     let server = origin([Answer::Drip(text, Duration::from_millis(50))]);
     let run = server.get("-q --timeout 1").run();
     run.exits(28).fails_at("receive");
-    assert!((0.9..1.6).contains(&run.took.as_secs_f64()), "{:?}", run.took);
+    assert!((0.9..5.0).contains(&run.took.as_secs_f64()), "{:?}", run.took);
 }
 
 #[test]

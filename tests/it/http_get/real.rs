@@ -139,14 +139,14 @@ fn nginx_and_an_interruption_come_to_the_same_file() {
     let get = |flags: &str| {
         sockit("http-get -q").and(flags).arg("-o").arg(&target).arg(server.url("/slow/big"))
     };
-    get("--timeout 1").run().exits(28);
+    get("--timeout 2").run().exits(28);
     let part = fs::metadata(server.file("copy.part")).unwrap().len();
     assert!((1..3 << 20).contains(&part), "{part}");
     let whole = sockit("http-get --continue -o").arg(&target).arg(server.url("/big")).run();
     whole.exits(0).says("206 Partial Content");
     assert!(fs::read(&target).unwrap() == body(3 << 20));
     // It has changed since, though not in size.
-    get("--timeout 1").run().exits(28);
+    get("--timeout 2").run().exits(28);
     fs::write(server.file("big"), [body(1), body(3 << 20)].concat()).unwrap();
     sockit("http-get -q --continue -o").arg(&target).arg(server.url("/big")).run().exits(0);
     assert!(fs::read(&target).unwrap() == [body(1), body(3 << 20)].concat());

@@ -72,5 +72,5 @@ fn limits_and_signals_reach_into_a_tls_stream() {
     let (server, pin) = https(cut, false);
     let run = get(&server, &pin, "--timeout 1").run();
     run.exits(28).prints("hello").fails_at("receive");
-    assert!((0.9..1.6).contains(&run.took.as_secs_f64()), "{:?}", run.took);
+    assert!((0.9..5.0).contains(&run.took.as_secs_f64()), "{:?}", run.took);
 }
