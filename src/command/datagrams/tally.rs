@@ -1,7 +1,7 @@
 //! Counting what a server of datagrams did.
 
 use std::collections::HashSet;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 use std::time::Instant;
 
 use crate::net::address::Address;
@@ -11,6 +11,24 @@ use crate::report::datagrams::{Dropped, Totals};
 /// Peers told apart; with more of them the total says no more than that.
 const MOST_PEERS: usize = 1 << 16;
 
+/// A hash of what is a hash already.
+#[derive(Debug, Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = bytes.iter().fold(self.0, |sum, byte| sum.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 /// The sums so far.
 #[derive(Debug)]
 pub struct Tally {
@@ -19,8 +37,8 @@ pub struct Tally {
     bytes_in: u64,
     datagrams_out: u64,
     bytes_out: u64,
-    peers: HashSet<u64>,
-    last_peer: u64,
+    peers: HashSet<u64, BuildHasherDefault<Hashed>>,
+    last_peer: Option<Address>,
     seed: RandomState,
     /// What was not answered, or not even taken, and why.
     pub dropped: Dropped,
@@ -35,8 +53,8 @@ impl Tally {
             bytes_in: 0,
             datagrams_out: 0,
             bytes_out: 0,
-            peers: HashSet::new(),
-            last_peer: 0,
+            peers: HashSet::default(),
+            last_peer: None,
             seed: RandomState::new(),
             dropped: Dropped::default(),
         }
@@ -46,11 +64,12 @@ impl Tally {
     pub fn came(&mut self, peer: &Address, count: u32, bytes: usize) {
         self.datagrams_in += u64::from(count);
         self.bytes_in += bytes as u64;
-        let peer = self.seed.hash_one(peer);
-        if peer != self.last_peer && self.peers.len() < MOST_PEERS {
-            self.peers.insert(peer);
+        if self.last_peer.as_ref() != Some(peer) {
+            if self.peers.len() < MOST_PEERS {
+                self.peers.insert(self.seed.hash_one(peer));
+            }
+            self.last_peer = Some(peer.clone());
         }
-        self.last_peer = peer;
     }
 
     /// So many went out.

@@ -1,5 +1,8 @@
 //! Room for what one system call brings, used again and again.
 
+use std::iter::Take;
+use std::slice::ChunksMut;
+
 use super::envelope::Envelope;
 use super::{LONGEST, MOST};
 
@@ -11,6 +14,9 @@ const UNIX_ROOM: usize = 256 << 10;
 /// So many Unix datagrams wait at one socket anyway (`net.unix.max_dgram_qlen`).
 const UNIX_SLOTS: usize = 8;
 
+/// The fewest slots that one call is offered.
+const FEWEST: usize = 4;
+
 /// Slots for up to [`MOST`] datagrams, and what is in them since the last receive.
 ///
 /// The memory is the kernel's zero page until a datagram touches it.
@@ -19,6 +25,7 @@ pub struct Batch {
     bytes: Vec<u8>,
     room: usize,
     facts: Vec<Facts>,
+    offered: usize,
 }
 
 /// What is known of one filled slot.
@@ -54,7 +61,18 @@ impl Batch {
     /// Room for `slots` datagrams (at most [`MOST`]) of up to `room` bytes.
     pub fn new(slots: usize, room: usize) -> Batch {
         let slots = slots.clamp(1, MOST);
-        Batch { bytes: vec![0; slots * room], room, facts: Vec::with_capacity(slots) }
+        let facts = Vec::with_capacity(slots);
+        Batch { bytes: vec![0; slots * room], room, facts, offered: FEWEST }
+    }
+
+    /// How many slots the last receive filled.
+    pub fn len(&self) -> usize {
+        self.facts.len()
+    }
+
+    /// Whether the last receive brought nothing.
+    pub fn is_empty(&self) -> bool {
+        self.facts.is_empty()
     }
 
     /// What the last receive brought, in the order it came.
@@ -80,10 +98,14 @@ impl Batch {
         real
     }
 
-    /// The empty slots, and where what is known of them goes, in the same order.
-    pub(super) fn refill(&mut self) -> (std::slice::ChunksMut<'_, u8>, &mut Vec<Facts>) {
+    /// Empty slots, and where what is known of them goes, in the same order. As many as there is
+    /// use for: preparing 32 for every single question costs more than a second call now and then.
+    pub(super) fn refill(&mut self) -> (Take<ChunksMut<'_, u8>>, &mut Vec<Facts>) {
+        let full = self.facts.len() >= self.offered;
+        self.offered = if full { self.offered * 4 } else { self.offered.div_ceil(2) };
+        self.offered = self.offered.clamp(FEWEST, MOST);
         self.facts.clear();
-        (self.bytes.chunks_mut(self.room), &mut self.facts)
+        (self.bytes.chunks_mut(self.room).take(self.offered), &mut self.facts)
     }
 }
 

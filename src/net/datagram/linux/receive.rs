@@ -18,18 +18,19 @@ use super::control::{self, Room};
 pub fn receive(fd: BorrowedFd<'_>, batch: &mut Batch, wait: bool) -> io::Result<usize> {
     let mut names = [const { MaybeUninit::<sockaddr_storage>::uninit() }; MOST];
     let mut controls = [const { MaybeUninit::<Room>::uninit() }; MOST];
-    let mut pieces = [const { iovec { iov_base: ptr::null_mut(), iov_len: 0 } }; MOST];
-    // SAFETY: an mmsghdr of zeroes is one without pointers.
-    let mut headers: [mmsghdr; MOST] = unsafe { std::mem::zeroed() };
+    let mut pieces = [const { MaybeUninit::<iovec>::uninit() }; MOST];
+    let mut headers = [const { MaybeUninit::<mmsghdr>::uninit() }; MOST];
 
     let (slots, facts) = batch.refill();
     let mut rooms = 0;
     for (n, slot) in slots.take(MOST).enumerate() {
-        pieces[n] = iovec { iov_base: slot.as_mut_ptr().cast(), iov_len: slot.len() };
-        let header = &mut headers[n].msg_hdr;
+        let piece = iovec { iov_base: slot.as_mut_ptr().cast(), iov_len: slot.len() };
+        // SAFETY: an mmsghdr of zeroes is one without pointers.
+        let header = headers[n].write(unsafe { std::mem::zeroed() });
+        let header = &mut header.msg_hdr;
         header.msg_name = names[n].as_mut_ptr().cast();
         header.msg_namelen = size_of::<sockaddr_storage>() as libc::socklen_t;
-        header.msg_iov = &mut pieces[n];
+        header.msg_iov = pieces[n].write(piece);
         header.msg_iovlen = 1;
         header.msg_control = controls[n].as_mut_ptr().cast();
         header.msg_controllen = size_of::<Room>() as _;
@@ -40,13 +41,16 @@ pub fn receive(fd: BorrowedFd<'_>, batch: &mut Batch, wait: bool) -> io::Result<
     // slots, all of which outlive the call and are borrowed by nobody else.
     let came = unsafe {
         let timeout = ptr::null_mut();
-        libc::recvmmsg(fd.as_raw_fd(), headers.as_mut_ptr(), rooms as u32, flags as _, timeout)
+        let headers = headers.as_mut_ptr().cast();
+        libc::recvmmsg(fd.as_raw_fd(), headers, rooms as u32, flags as _, timeout)
     };
     if came < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: the kernel filled that many headers, and what they point to is still alive.
-    facts.extend(headers[..came as usize].iter().map(|header| unsafe { read(header) }));
+    let filled = headers[..rooms.min(came as usize)].iter();
+    // SAFETY: the kernel filled that many of the headers we wrote, and what they point to is still
+    // alive.
+    facts.extend(filled.map(|header| unsafe { read(header.assume_init_ref()) }));
     Ok(came as usize)
 }
 
