@@ -10,7 +10,7 @@
 //! - [`http`] – the HTTP/1.1 that http-get needs: bytes in, facts out, no socket inside;
 //! - [`pump`] – moving bytes between two ends, by whichever call suits both;
 //! - [`net`] – sockets in the order of their life: endpoint, resolve, socket, dial, listen,
-//!   accept, stream, and the layers on a stream;
+//!   accept, stream, and the layers on a stream; `confine` gives up what a run needs no more;
 //! - [`failure`] and [`stop`] – what went wrong and with which exit code; why a run ends early;
 //! - [`log`] – tracing to stderr, for whoever debugs sockit itself.
 

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use sockit::command::Cli;
 use sockit::failure::{Code, Failure};
+use sockit::net::identity;
 use sockit::report::Report;
 
 fn main() -> ExitCode {
@@ -24,6 +25,10 @@ fn run(cli: Cli) -> Code {
     };
     let voice = report.clone();
     std::panic::set_hook(Box::new(move |info| tell_panic(&voice, info)));
+    if !cli.command.starts_programs() {
+        // A kernel that has never heard of it leaves things as they are.
+        let _ = identity::renounce_privileges();
+    }
     let command = std::panic::AssertUnwindSafe(|| cli.command.run(&report));
     match std::panic::catch_unwind(command) {
         Ok(Ok(code)) => code,

@@ -24,6 +24,7 @@ use clap::{ArgAction, Parser, Subcommand};
 
 use crate::failure::Code;
 use crate::flags::output::Output;
+use crate::net::confine::{self, Needs};
 use crate::report::Report;
 use later::Later;
 pub use usage::parse;
@@ -77,7 +78,24 @@ pub enum Command {
     Man(Later<man::Args>),
 }
 
+/// Gives up what the run needs no more of, and tells so under `-v`.
+fn confine(needs: &Needs, report: &Report) {
+    let confined = confine::confine(needs);
+    report.step(|| confined.to_string());
+}
+
 impl Command {
+    /// Whether the run starts programs, to which privileges may matter; it then decides itself.
+    pub fn starts_programs(&self) -> bool {
+        match self {
+            Command::TcpServer(args) => args.0.choice.starts_programs(),
+            Command::UnixServer(args) => args.0.choice.starts_programs(),
+            Command::UdpServer(args) => args.0.choice.starts_programs(),
+            Command::Tour(_) => true,
+            _ => false,
+        }
+    }
+
     /// Runs the command to its end.
     pub fn run(self, report: &Report) -> anyhow::Result<Code> {
         match self {

@@ -52,6 +52,9 @@ impl Args {
             }
             None => (None, 0),
         };
+        if let Some(needs) = self.choice.needs() {
+            super::confine(&needs, report);
+        }
         let plan = Plan { listener, limits, service, layer, layer_stack };
         Ok(hosting::serve(plan, report, &stop)?)
     }

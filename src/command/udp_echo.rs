@@ -7,6 +7,7 @@ use crate::flags::answering::Answering;
 use crate::flags::bind::Binding;
 use crate::flags::identity::Identity;
 use crate::flags::run;
+use crate::net::confine::Needs;
 use crate::report::Report;
 
 /// What the user asks of udp-echo.
@@ -32,6 +33,7 @@ impl Args {
         if self.binding.print_port {
             print_port(&datagrams::local(&socket)?)?;
         }
+        super::confine(&Needs::default(), report);
         let plan = Plan {
             socket,
             narrow: self.binding.socket.recv_buffer.is_some(),

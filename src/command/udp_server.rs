@@ -8,6 +8,7 @@ use crate::flags::answering::Answering;
 use crate::flags::bind::Binding;
 use crate::flags::identity::Identity;
 use crate::flags::run;
+use crate::net::confine::Needs;
 use crate::report::Report;
 
 /// What the user asks of udp-server.
@@ -46,6 +47,9 @@ impl Args {
         self.identity.assume()?;
         if self.binding.print_port {
             print_port(&datagrams::local(&socket)?)?;
+        }
+        if !self.choice.starts_programs() {
+            super::confine(&Needs::default(), report);
         }
         let plan = Plan {
             socket,

@@ -11,6 +11,7 @@ use crate::failure::{Code, Failure};
 use crate::flags::identity::Identity;
 use crate::flags::run;
 use crate::flags::serve::Serving;
+use crate::net::confine::Needs;
 use crate::net::inherit::{Wanted, passed_socket};
 use crate::net::listen::Listener;
 use crate::net::unix::{self, Claim, Name, listen};
@@ -51,8 +52,19 @@ impl Args {
         let service = self.choice.service(&mut limits)?;
         let listener = self.listener()?;
         self.identity.assume()?;
+        self.confine(self.choice.needs(), report);
         let plan = Plan { listener, limits, service, layer: None, layer_stack: 0 };
         Ok(hosting::serve(plan, report, &stop)?)
+    }
+
+    /// Gives up all but `needs`, and the right to remove our socket.
+    fn confine(&self, needs: Option<Needs>, report: &Report) {
+        let Some(needs) = needs else { return };
+        let removes = match Name::read(&self.path) {
+            Name::Path(path) => Some(unix::directory_of(&path).to_path_buf()),
+            Name::Abstract(_) => None,
+        };
+        super::confine(&Needs { removes, ..needs }, report);
     }
 
     /// The socket that a service manager passed to us, or one at the path.
@@ -68,6 +80,7 @@ impl Args {
         let duty = self.choice.duty()?;
         let (socket, _claim) = self.datagram_socket()?;
         self.identity.assume()?;
+        self.confine(self.choice.needs(), report);
         let plan = datagrams::Plan {
             socket,
             narrow: true,

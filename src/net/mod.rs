@@ -8,6 +8,7 @@ pub mod accept;
 pub mod address;
 pub mod admit;
 pub mod child;
+pub mod confine;
 pub mod datagram;
 pub mod dial;
 pub mod dns;

@@ -125,14 +125,18 @@ pub fn listen(name: &Name, mode: u32, backlog: i32) -> Result<Listener, Failure>
     Ok(Listener { local: Address::from(&local), socket, claim })
 }
 
+/// The directory that `path` is in.
+pub fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
 /// Takes turns with other sockits in the same directory: between bind and listen a live socket
 /// looks stale. The lock goes with the returned file.
 fn turn(path: &Path) -> io::Result<File> {
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let directory = File::open(directory)?;
+    let directory = File::open(directory_of(path))?;
     let until = Instant::now() + TURN;
     loop {
         match flock(&directory, FlockOperation::NonBlockingLockExclusive) {

@@ -16,6 +16,8 @@ mod sockit;
 mod activation;
 mod chat;
 mod completions;
+#[cfg(target_os = "linux")]
+mod confined;
 mod crowds;
 mod dialling;
 mod endings;

@@ -89,6 +89,11 @@ impl Choice {
         })
     }
 
+    /// Whether the service runs a program.
+    pub fn starts_programs(&self) -> bool {
+        self.service == Some(Name::Exec) || self.running.first_given().is_some()
+    }
+
     fn script(&self, base: Script) -> Script {
         Script { answer: self.reply.clone().or(base.answer), ..base }
     }

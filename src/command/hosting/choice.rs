@@ -10,6 +10,7 @@ use super::wording::Wording;
 use crate::command::datagrams::{Duty, Look};
 use crate::failure::{Failure, Stage};
 use crate::net::accept::Limits;
+use crate::net::confine::Needs;
 use crate::pump::stdout;
 use crate::report::escape::escape;
 use crate::service::Service;
@@ -115,6 +116,23 @@ impl Choice {
             Name::File | Name::Chat | Name::Chargen => {
                 Err(Failure::usage(Stage::File, "--service", "needs a stream"))
             }
+        }
+    }
+
+    /// Whether the service runs a program.
+    pub fn starts_programs(&self) -> bool {
+        self.name() == Name::Exec
+    }
+
+    /// What a server of this service needs once it listens; `None` where programs need what they
+    /// need, and for folders in which files are saved, which come and go.
+    pub fn needs(&self) -> Option<Needs> {
+        match self.name() {
+            Name::Exec => None,
+            Name::File if self.files.save.is_some() => None,
+            // It is opened for each guest anew.
+            Name::File => Some(Needs { reads: true, ..Needs::default() }),
+            _ => Some(Needs::default()),
         }
     }
 

@@ -18,12 +18,14 @@ mod timing;
 mod watch;
 mod wire;
 
+use super::confine;
 use crate::failure::{Code, Failure, Stage};
 use crate::flags::dial::Dialling;
 use crate::flags::run;
 use crate::flags::tls::ClientTls;
 use crate::http::Rules;
 use crate::http::link::Link;
+use crate::net::confine::Needs;
 use crate::net::resolve;
 use crate::report::Report;
 
@@ -58,6 +60,9 @@ impl Args {
     pub fn run(self, report: &Report) -> anyhow::Result<Code> {
         let links = self.links()?;
         let places = self.places(&links)?;
+        if let Some(needs) = self.needs(&places) {
+            confine(&needs, report);
+        }
         let stop = run::stop(self.judging.timeout.0)?;
         let mut first = Ok(Code::Done);
         for (link, place) in links.into_iter().zip(places) {
@@ -106,6 +111,25 @@ impl Args {
             places.push(place);
         }
         Ok(places)
+    }
+
+    /// What the run needs from here on; `None` where that is not certain: what is written to is
+    /// no plain file, or TLS is to leave its keys in a file of the user's.
+    fn needs(&self, places: &[Place]) -> Option<Needs> {
+        if std::env::var_os("SSLKEYLOGFILE").is_some() {
+            return None;
+        }
+        let mut writes = Vec::new();
+        for place in places {
+            if let Place::File(path) = place {
+                let folder = part::folder_of(path)?;
+                if !writes.contains(&folder) {
+                    writes.push(folder);
+                }
+            }
+        }
+        let binds = self.dialling.source.is_some();
+        Some(Needs { reads: true, writes, removes: None, connects: true, binds })
     }
 
     fn rules(&self) -> Rules {

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::failure::{Code, Failure, Stage};
+use crate::net::unix::directory_of;
 
 /// The extended attribute that holds the validator.
 const ATTRIBUTE: &str = "user.sockit.validator";
@@ -191,6 +192,16 @@ fn through_links(target: &Path) -> PathBuf {
     let linked = fs::symlink_metadata(target).is_ok_and(|found| found.is_symlink());
     let there = linked.then(|| fs::canonicalize(target).ok()).flatten();
     there.unwrap_or_else(|| target.to_path_buf())
+}
+
+/// The directory in which the part of `target` is made; `None` when what stands there is no plain
+/// file.
+pub fn folder_of(target: &Path) -> Option<PathBuf> {
+    let target = through_links(target);
+    if fs::metadata(&target).is_ok_and(|found| !found.is_file()) {
+        return None;
+    }
+    Some(directory_of(&target).to_path_buf())
 }
 
 fn failed(path: &Path, e: io::Error) -> Failure {

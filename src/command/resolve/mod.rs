@@ -22,10 +22,12 @@ use std::time::Instant;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
+use super::confine;
 use crate::failure::{Code, Failure, Stage};
 use crate::flags::dial::Families;
 use crate::flags::run;
 use crate::flags::values::{self, Limit};
+use crate::net::confine::Needs;
 use crate::net::dns::{self, Kind};
 use crate::report::Report;
 use crate::stop::Stop;
@@ -96,6 +98,7 @@ impl Args {
         {
             return Ok(at_once(&plan, word, Printer::new(report, false))?);
         }
+        confine(&Needs { reads: true, connects: true, ..Needs::default() }, report);
         let stop = run::stop(None)?;
         let many = self.file.is_some() || self.questions.len() > 1;
         let jobs = match self.file {

@@ -1,0 +1,251 @@
+//! What a run gives up once it is set up, so that a mistake of ours is of less use to a peer: by
+//! landlock(7) the files and TCP ports that it has no more need of.
+//!
+//! Best effort: an older kernel, or another system, confines less or nothing, and the run goes on.
+//! What is open stays usable. Landlock binds the calling thread and those it starts later.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// What a run still has to do after its set-up, besides using what is open.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Read any file: name services and roots of trust lie where the system likes. Otherwise only
+    /// what tells the local time, and the kernel's table of connections.
+    pub reads: bool,
+    /// Make, write, rename and remove files in these directories.
+    pub writes: Vec<PathBuf>,
+    /// Remove files in this directory.
+    pub removes: Option<PathBuf>,
+    /// Connect to TCP ports.
+    pub connects: bool,
+    /// Bind TCP ports.
+    pub binds: bool,
+}
+
+/// How far the kernel went along.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Confined {
+    /// Files and ports alike.
+    Fully,
+    /// As far as this kernel's Landlock goes.
+    Partly,
+    /// Not at all, and why.
+    Not(String),
+}
+
+impl fmt::Display for Confined {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Confined::Fully => write!(f, "Landlock confines this run's files and TCP ports"),
+            Confined::Partly => write!(f, "Landlock confines this run as far as this kernel knows"),
+            Confined::Not(why) => write!(f, "Landlock does not confine this run: {why}"),
+        }
+    }
+}
+
+/// Gives up everything but `needs`, for good.
+#[cfg(target_os = "linux")]
+pub fn confine(needs: &Needs) -> Confined {
+    linux::confine(needs).unwrap_or_else(|e| Confined::Not(e.to_string()))
+}
+
+/// There is no such thing on this system.
+#[cfg(not(target_os = "linux"))]
+pub fn confine(_: &Needs) -> Confined {
+    Confined::Not("this system has none".into())
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::path::{Path, PathBuf};
+
+    use landlock::{
+        ABI, Access, AccessFs, AccessNet, BitFlags, PathBeneath, PathFd, Ruleset, RulesetAttr,
+        RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus,
+    };
+
+    use super::{Confined, Needs};
+
+    /// What we ask about: files with truncation (3), and TCP (4). Newer kernels know more, none of
+    /// which has been tried against every way the C library has of finding a name.
+    const FILES: ABI = ABI::V3;
+    const PORTS: ABI = ABI::V4;
+
+    /// What the C library and chrono read to tell the local time, at each connection anew.
+    const TIME: [&str; 5] = [
+        "/etc/localtime",
+        "/etc/timezone",
+        "/usr/share/zoneinfo",
+        "/share/zoneinfo",
+        "/etc/zoneinfo",
+    ];
+    /// Where the kernel's table of connections is. Its own directory is made anew whenever
+    /// somebody looks, so that a rule for that alone would not last; of other processes Landlock
+    /// hides what matters (ptrace(2)).
+    const TABLES: &str = "/proc";
+
+    pub fn confine(needs: &Needs) -> Result<Confined, RulesetError> {
+        let mut rules = Ruleset::default().handle_access(files(needs))?;
+        let ports = ports(needs);
+        if !ports.is_empty() {
+            rules = rules.handle_access(ports)?;
+        }
+        let mut rules = rules.create()?;
+        for (path, access) in allowed(needs) {
+            rules = allow(rules, &path, access)?;
+        }
+        Ok(match rules.restrict_self()?.ruleset {
+            RulesetStatus::FullyEnforced => Confined::Fully,
+            RulesetStatus::PartiallyEnforced => Confined::Partly,
+            RulesetStatus::NotEnforced => Confined::Not("this kernel has none".into()),
+        })
+    }
+
+    /// What is forbidden wherever no rule allows it. Whoever reads anything may load a module of
+    /// the name service, which may start what it likes: that is confined as we are.
+    fn files(needs: &Needs) -> BitFlags<AccessFs> {
+        match needs.reads {
+            true => AccessFs::from_write(FILES),
+            false => AccessFs::from_all(FILES),
+        }
+    }
+
+    fn ports(needs: &Needs) -> BitFlags<AccessNet> {
+        let mut ports = AccessNet::from_all(PORTS);
+        if needs.connects {
+            ports.remove(AccessNet::ConnectTcp);
+        }
+        if needs.binds {
+            ports.remove(AccessNet::BindTcp);
+        }
+        ports
+    }
+
+    fn allowed(needs: &Needs) -> Vec<(PathBuf, BitFlags<AccessFs>)> {
+        let mut allowed = Vec::new();
+        if needs.reads {
+            let write = AccessFs::WriteFile | AccessFs::Truncate;
+            allowed.extend(["/dev/null", "/dev/tty"].map(|path| (path.into(), write)));
+        } else {
+            let zone = std::env::var("TZ").unwrap_or_default();
+            let zone = zone.strip_prefix(':').unwrap_or(&zone);
+            let zone = Some(zone).filter(|zone| zone.starts_with('/'));
+            let places = TIME.into_iter().chain([TABLES]).chain(zone);
+            allowed.extend(places.map(|path| (path.into(), AccessFs::ReadFile.into())));
+        }
+        for folder in &needs.writes {
+            allowed.push((folder.clone(), AccessFs::from_write(FILES)));
+        }
+        if let Some(folder) = &needs.removes {
+            allowed.push((folder.clone(), AccessFs::RemoveFile.into()));
+        }
+        allowed
+    }
+
+    /// A place that cannot be opened now is not there, or not for us: no rule is needed.
+    fn allow(
+        rules: RulesetCreated,
+        path: &Path,
+        access: BitFlags<AccessFs>,
+    ) -> Result<RulesetCreated, RulesetError> {
+        match PathFd::new(path) {
+            Ok(place) => rules.add_rule(PathBeneath::new(place, access)),
+            Err(_) => Ok(rules),
+        }
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use std::fs::{self, File};
+    use std::io::{ErrorKind, Write};
+    use std::net::{TcpListener, TcpStream};
+
+    /// Landlock binds one thread and its children: a thread of its own may give up everything.
+    fn confined<T: Send>(needs: Needs, then: impl FnOnce() -> T + Send) -> Option<T> {
+        std::thread::scope(|scope| {
+            let run = scope.spawn(|| (confine(&needs) == Confined::Fully).then(then));
+            run.join().expect("no panic")
+        })
+    }
+
+    fn refused<T>(tried: std::io::Result<T>) -> bool {
+        tried.is_err_and(|e| e.kind() == ErrorKind::PermissionDenied)
+    }
+
+    #[test]
+    fn a_server_reaches_no_file_and_no_port_and_keeps_what_it_has() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("f");
+        let mut open = File::create(&path).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let local = listener.local_addr().unwrap();
+        let caller = TcpStream::connect(local).unwrap();
+
+        confined(Needs::default(), || {
+            assert!(refused(File::open(&path)) && refused(File::open("/etc/passwd")));
+            assert!(refused(fs::read_dir("/")) && refused(fs::remove_file(&path)));
+            assert!(refused(File::create(place.path().join("g"))));
+            assert!(refused(fs::rename(&path, place.path().join("h"))));
+            assert!(refused(TcpListener::bind("127.0.0.1:0")));
+            assert!(refused(TcpStream::connect(local)));
+            assert!(refused(std::process::Command::new("/bin/true").spawn()));
+
+            open.write_all(b"still here").unwrap();
+            let (_, peer) = listener.accept().unwrap();
+            assert_eq!(peer, caller.local_addr().unwrap());
+            let known = crate::net::table::peer_is_gone(local, peer);
+            assert_eq!(known, Some(false), "the table of connections stays readable");
+        });
+    }
+
+    #[test]
+    fn the_local_time_stays_what_it_was() {
+        let before = chrono::Local::now().offset().to_string();
+        let after = confined(Needs::default(), || chrono::Local::now().offset().to_string());
+        assert!(after.is_none_or(|after| after == before));
+        let read = confined(Needs::default(), || fs::read("/etc/localtime"));
+        assert!(read.is_none_or(|read| !refused(read)));
+    }
+
+    #[test]
+    fn only_the_folder_that_was_named_can_be_written_to() {
+        let (ours, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let needs = Needs { reads: true, writes: vec![ours.path().into()], ..Needs::default() };
+        confined(needs, || {
+            let part = ours.path().join("f.part");
+            fs::write(&part, "body").unwrap();
+            fs::rename(&part, ours.path().join("f")).unwrap();
+            fs::write("/dev/null", "nothing").unwrap();
+            assert!(fs::read("/proc/self/stat").is_ok() && fs::read_dir("/").is_ok());
+            assert!(refused(fs::write(other.path().join("f"), "body")));
+            assert!(refused(fs::rename(ours.path().join("f"), other.path().join("f"))));
+        });
+    }
+
+    #[test]
+    fn who_removes_a_socket_makes_and_reads_nothing_beside_it() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("s");
+        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let needs = Needs { removes: Some(place.path().into()), ..Needs::default() };
+        confined(needs, || {
+            drop(listener);
+            fs::remove_file(&path).unwrap();
+            assert!(refused(fs::write(&path, "other")));
+        });
+    }
+
+    #[test]
+    fn who_connects_need_not_listen() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let local = listener.local_addr().unwrap();
+        let needs = Needs { reads: true, connects: true, ..Needs::default() };
+        confined(needs, || {
+            TcpStream::connect(local).unwrap();
+            assert!(refused(TcpListener::bind("127.0.0.1:0")));
+        });
+    }
+}
