@@ -24,6 +24,8 @@ mod endings;
 mod exec;
 mod exit_codes;
 mod files;
+#[cfg(feature = "http")]
+mod fuzzed;
 mod help;
 #[cfg(feature = "http")]
 mod http_fuzz;

@@ -1,0 +1,6 @@
+//! Feeds the cutter of messages whatever the fuzzer thinks of.
+#![no_main]
+
+mod framing_entry;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| framing_entry::framing(bytes));

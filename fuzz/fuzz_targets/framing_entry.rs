@@ -1,0 +1,52 @@
+//! What is fuzzed of message framing, apart from the fuzzer, so that the ordinary tests can run
+//! it too.
+
+use sockit::service::framing::{Cutter, Flow, Framing, TooLong};
+
+/// The longest message that is taken.
+const MOST: usize = 64;
+
+/// Cuts `bytes` into messages, once whole and once in pieces: the first byte chooses the framing,
+/// the second the size of the pieces.
+///
+/// Panics where a promise is broken: other messages from other pieces (where the framing does not
+/// go by pieces), bytes that are lost or made up, a message beyond the limit.
+pub fn framing(bytes: &[u8]) {
+    let [choice, step, text @ ..] = bytes else { return };
+    let word = ["line", "chunk", "bytes:1", "bytes:7"][usize::from(*choice) % 4];
+    let Ok(framing) = word.parse() else { panic!("{word} is a framing") };
+    let whole = cut(framing, text, text.len().max(1));
+    let pieces = cut(framing, text, usize::from(*step).max(1));
+    if framing != Framing::Chunk {
+        assert_eq!(whole, pieces);
+    }
+    for messages in [whole, pieces].into_iter().flatten() {
+        assert_eq!(messages.concat(), text);
+    }
+}
+
+/// The messages with their line ends, as they come when each read brings `step` bytes.
+fn cut(framing: Framing, text: &[u8], step: usize) -> Result<Vec<Vec<u8>>, TooLong> {
+    let mut cutter = Cutter::new(framing, MOST);
+    let mut messages = Vec::new();
+    for mut piece in text.chunks(step) {
+        while !piece.is_empty() {
+            let space = cutter.space();
+            let n = space.len().min(piece.len());
+            space[..n].copy_from_slice(&piece[..n]);
+            piece = &piece[n..];
+            cutter.filled(n);
+            drain(&mut cutter, Flow::Lull, &mut messages)?;
+        }
+    }
+    drain(&mut cutter, Flow::Ended, &mut messages)?;
+    Ok(messages)
+}
+
+fn drain(cutter: &mut Cutter, flow: Flow, to: &mut Vec<Vec<u8>>) -> Result<(), TooLong> {
+    while let Some(message) = cutter.next(flow)? {
+        assert!(message.text.len() <= MOST, "a message of {} bytes", message.text.len());
+        to.push([message.text, message.line_end].concat());
+    }
+    Ok(())
+}

@@ -1,0 +1,26 @@
+//! What is fuzzed of name servers, apart from the fuzzer, so that the ordinary tests can run it
+//! too.
+
+use sockit::net::dns::{self, Found, Kind, Question};
+
+const TYPES: [&str; 8] = ["A", "AAAA", "MX", "TXT", "PTR", "CNAME", "SRV", "SOA"];
+
+/// Reads `bytes` as the reply to a question of ours: the first byte chooses the type, the next
+/// two are the id that we expect.
+///
+/// Panics where a promise is broken: records of a reply that says there are none, an answer that
+/// was read from a cut one, other facts at a second reading.
+pub fn reply(bytes: &[u8]) {
+    let [choice, high, low, message @ ..] = bytes else { return };
+    let kind = TYPES[usize::from(*choice) % TYPES.len()];
+    let Some(kind) = Kind::from_word(kind) else { panic!("{kind} is a type") };
+    let Ok(question) = Question::of("a.example", kind) else { panic!("a name") };
+    let id = u16::from_be_bytes([*high, *low]);
+    let read = dns::read(message, &question, id);
+    if let Ok(reply) = &read {
+        assert_eq!(reply.found == Found::Records, !reply.records.is_empty());
+        let told: Vec<String> = reply.records.iter().map(|record| format!("{record:?}")).collect();
+        assert!(told.len() <= message.len());
+        assert_eq!(read, dns::read(message, &question, id));
+    }
+}

@@ -1,0 +1,101 @@
+//! What is fuzzed of the words that people, and peers in a Location, write: URLs, endpoints and
+//! rules of who may come in. Apart from the fuzzer, so that the ordinary tests can run it too.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use sockit::failure::{Code, Failure, Stage};
+use sockit::http::link::Link;
+use sockit::net::admit::Rules;
+use sockit::net::endpoint::Endpoint;
+
+/// Reads `bytes` as a URL, and as a Location of an answer from a known one.
+///
+/// Panics where a promise is broken: another code than 2 or 47, a URL that does not survive its
+/// own reading, a redirect that leads out of http, a file name that leads out of its directory.
+pub fn url(bytes: &[u8]) {
+    let none = |name: &str| Err(Failure::usage(Stage::Port, name.to_string(), "no such service"));
+    if let Ok(word) = std::str::from_utf8(bytes) {
+        match Link::read(word, &none) {
+            Ok(link) => sound(&link),
+            Err(failure) => assert_eq!(failure.code, Code::Usage, "{failure}"),
+        }
+    }
+    let Ok(from) = Link::read("https://user:secret@origin.example:8443/a/b?c", &none) else {
+        panic!("a plain URL is not read")
+    };
+    if let Ok(link) = from.follow(bytes) {
+        assert!(link.user().is_none(), "the peer chose credentials");
+        sound(&link);
+    }
+}
+
+/// What holds for every link, wherever it came from.
+fn sound(link: &Link) {
+    let whole = link.absolute();
+    assert!(whole.starts_with("http://") || whole.starts_with("https://"), "{whole}");
+    for text in [link.authority(), link.target(), whole.clone()] {
+        assert!(!text.contains(|c: char| c.is_control() || c == ' '), "{text:?} splits a request");
+    }
+    let none = |name: &str| Err(Failure::usage(Stage::Port, name.to_string(), "no such service"));
+    match Link::read(&whole, &none) {
+        Ok(again) => assert_eq!(again.absolute(), whole),
+        Err(failure) => panic!("{whole} is not read again: {failure}"),
+    }
+    if let Some(name) = link.file_name() {
+        assert!(!name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', '\0']));
+    }
+}
+
+/// Reads `bytes` as HOST and, behind a line end, PORT.
+///
+/// Panics where a promise is broken: another code than 2, an empty part, or a whole endpoint that
+/// reads otherwise in the form that we print.
+pub fn endpoint(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let (first, second) = match text.split_once('\n') {
+        Some((first, second)) => (first, Some(second)),
+        None => (text, None),
+    };
+    match Endpoint::read(Some(first), second, ("127.0.0.1", "9999")) {
+        Err(failure) => assert_eq!(failure.code, Code::Usage, "{failure}"),
+        Ok(endpoint) => {
+            assert!(!endpoint.host.is_empty() && !endpoint.port.is_empty());
+            let shown = endpoint.to_string();
+            if let Ok(again) = Endpoint::read_whole(&shown) {
+                assert_eq!(again, endpoint, "{shown}");
+            }
+        }
+    }
+}
+
+/// Reads each line of `bytes` as a rule: `+` and `-` before it allow and deny, names are left out
+/// because the network would answer for them.
+///
+/// Panics where a promise is broken: a malformed rule that is not usage, an allowed address that
+/// may not come in, a v4-mapped address that is judged otherwise than its IPv4 self.
+pub fn rules(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let numeric = |word: &str| word.contains(['/', ':']) || word.parse::<IpAddr>().is_ok();
+    let words = |mark: char| -> Vec<String> {
+        let marked = text.lines().filter_map(|line| line.strip_prefix(mark));
+        marked.filter(|word| numeric(word) && !word.starts_with('@')).map(String::from).collect()
+    };
+    let (allow, deny) = (words('+'), words('-'));
+    let rules = match Rules::read(&allow, &deny) {
+        Ok(rules) => rules,
+        Err(failure) => {
+            assert!(matches!(failure.code, Code::Usage | Code::Resolve), "{failure}");
+            return;
+        }
+    };
+    for ip in [Ipv4Addr::LOCALHOST, Ipv4Addr::new(10, 1, 2, 3), Ipv4Addr::BROADCAST] {
+        let mapped = IpAddr::V6(ip.to_ipv6_mapped());
+        assert_eq!(rules.admit(ip.into()), rules.admit(mapped));
+    }
+    for ip in allow.iter().filter_map(|word| word.parse::<IpAddr>().ok()) {
+        assert!(rules.admit(ip), "{ip} is allowed and may not come in");
+    }
+    if allow.is_empty() && deny.is_empty() {
+        assert!(rules.admit(Ipv6Addr::LOCALHOST.into()));
+    }
+}
