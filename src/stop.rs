@@ -216,6 +216,23 @@ mod tests {
         assert_eq!(stop.reason(), Some(Reason::Terminate));
     }
 
+    /// A pull at any moment of a wait, and before it: all waiters wake, and none twice for nothing.
+    #[test]
+    fn no_pull_is_lost_whenever_it_comes() {
+        for round in 0..300u64 {
+            let stop = Stop::new(None).unwrap();
+            std::thread::scope(|scope| {
+                let waiters: Vec<_> =
+                    (0..4).map(|_| scope.spawn(|| stop.sleep(Duration::from_secs(20)))).collect();
+                std::thread::sleep(Duration::from_micros(round % 37 * 5));
+                stop.pull(Reason::Interrupt);
+                for waiter in waiters {
+                    assert_eq!(waiter.join().unwrap(), Err(Reason::Interrupt), "round {round}");
+                }
+            });
+        }
+    }
+
     #[test]
     fn the_deadline_pulls_by_itself() {
         let soon = Instant::now() + Duration::from_millis(20);

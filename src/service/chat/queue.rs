@@ -137,6 +137,50 @@ mod tests {
         assert!(queue.has_moved() && !queue.has_moved());
     }
 
+    /// Many rooms' worth of speakers, a listener and a close, with pauses by a printed seed: a lost
+    /// wake-up would leave `close` waiting for its limit.
+    #[test]
+    fn no_wake_up_is_lost_however_speakers_and_the_end_fall_together() {
+        let seed = u64::from(std::process::id());
+        eprintln!("seed {seed}");
+        for round in 0..300 {
+            let queue = Arc::new(Queue::default());
+            std::thread::scope(|scope| {
+                let listener = scope.spawn(|| {
+                    let mut heard = 0;
+                    let done = queue.run(|line| {
+                        heard += line.len();
+                        Ok::<(), ()>(())
+                    });
+                    (done, heard)
+                });
+                let speakers: Vec<_> = (0..3)
+                    .map(|who| {
+                        let queue = &queue;
+                        scope.spawn(move || {
+                            for n in 0..5 {
+                                pause(seed ^ (round * 64 + who * 8 + n));
+                                assert!(queue.push(&Line::from(&b"line"[..])));
+                            }
+                        })
+                    })
+                    .collect();
+                speakers.into_iter().for_each(|speaker| speaker.join().unwrap());
+                assert!(queue.close(Duration::from_secs(20)), "round {round}");
+                assert_eq!(listener.join().unwrap(), (Ok(()), 60), "round {round}");
+            });
+        }
+    }
+
+    /// Up to a few dozen microseconds, or a turn for the others, as `number` has it.
+    fn pause(number: u64) {
+        match number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58 {
+            0..16 => {}
+            16..40 => std::thread::yield_now(),
+            micros => std::thread::sleep(Duration::from_micros(micros - 39)),
+        }
+    }
+
     #[test]
     fn who_falls_behind_loses_the_place_by_lines_and_by_bytes() {
         for (line, most) in [(1, MOST_LINES), (MOST_BYTES / 4, 4)] {
