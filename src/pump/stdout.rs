@@ -3,6 +3,8 @@
 use std::io;
 
 use rustix::event::PollFlags;
+#[cfg(target_os = "linux")]
+use rustix::event::{PollFd, Timespec};
 use rustix::io::Errno;
 
 use crate::failure::{Failure, Stage};
@@ -57,12 +59,26 @@ fn put_eagerly(bytes: &[u8]) -> rustix::io::Result<usize> {
     const HERE: u64 = u64::MAX;
     let stdout = rustix::stdio::stdout();
     match pwritev2(stdout, &[IoSlice::new(bytes)], HERE, ReadWriteFlags::NOWAIT) {
+        // A pipe that was spliced into no longer knows the flag.
+        Err(Errno::OPNOTSUPP) if is_pipe() => put_page(bytes),
         Err(Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS | Errno::SPIPE) => {
             rustix::io::write(stdout, bytes)
         }
         // A file whose pages are not at hand says so too, and is always ready.
         Err(Errno::AGAIN) if !is_pipe() => rustix::io::write(stdout, bytes),
         done => done,
+    }
+}
+
+/// Writes as much as fits into the one page that a pipe with room certainly has (pipe(7)).
+#[cfg(target_os = "linux")]
+fn put_page(bytes: &[u8]) -> rustix::io::Result<usize> {
+    const PAGE: usize = 4096;
+    let stdout = rustix::stdio::stdout();
+    let mut fds = [PollFd::from_borrowed_fd(stdout, PollFlags::OUT)];
+    match rustix::event::poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))? {
+        0 => Err(Errno::AGAIN),
+        _ => rustix::io::write(stdout, &bytes[..bytes.len().min(PAGE)]),
     }
 }
 

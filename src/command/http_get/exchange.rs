@@ -57,6 +57,8 @@ pub struct Exchange<'a, 'w> {
     /// `--raw`, and the answer cannot be understood: bytes are only carried.
     blind: bool,
     begins: [u8; 2],
+    /// Bytes have gone past us within the kernel.
+    passes: bool,
 }
 
 impl<'a, 'w> Exchange<'a, 'w> {
@@ -67,7 +69,8 @@ impl<'a, 'w> Exchange<'a, 'w> {
         rules: Rules,
         raw: bool,
     ) -> Exchange<'a, 'w> {
-        Exchange { wire, link, answer: Answer::new(rules), raw, blind: false, begins: [0; 2] }
+        let answer = Answer::new(rules);
+        Exchange { wire, link, answer, raw, blind: false, begins: [0; 2], passes: false }
     }
 
     /// Reads the answer to its end.
@@ -106,7 +109,10 @@ impl<'a, 'w> Exchange<'a, 'w> {
     fn pass(&mut self, audience: &mut dyn Audience) -> Result<Option<Received>, Failure> {
         loop {
             let ahead = self.answer.ahead();
-            if ahead < BUFFER as u64 || self.raw || self.wire.raw().is_none() {
+            // What was begun in the kernel is ended there, where the end is known.
+            let begun = self.passes && self.answer.tally().promised.is_some();
+            let least = if begun { 1 } else { BUFFER as u64 };
+            if ahead < least || self.raw || self.wire.raw().is_none() {
                 return Ok(None);
             }
             let passed = audience.pass(self.wire, ahead);
@@ -115,6 +121,7 @@ impl<'a, 'w> Exchange<'a, 'w> {
                 Some(Passed::End) => return Ok(Some(Received::End)),
                 Some(Passed::Broken(e)) => return Ok(Some(Received::Broken(e))),
                 Some(Passed::Bytes(n)) => {
+                    self.passes = true;
                     self.wire.count_passed(n);
                     self.answer.pass(n);
                     if n == ahead {

@@ -90,7 +90,7 @@ fn silence_is_ended_by_the_idle_limit() {
 
 #[test]
 fn the_reader_of_stdout_may_leave_at_any_time() {
-    let long = ok(&"x".repeat(3 << 20));
+    let long = ok(&"x".repeat(20 << 20));
     let run = origin([long]).get("-q").redirect("| head -c 10; test ${PIPESTATUS:-0} = 0").run();
     run.exits(0).prints("x".repeat(10)).is_silent();
     // It leaves while nothing comes.
@@ -193,7 +193,8 @@ fn a_reader_that_takes_its_time_holds_up_neither_the_limit_nor_a_signal() {
     coder.write_all(&vec![b'x'; 3 << 20]).unwrap();
     let coded =
         [b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n".to_vec(), coder.finish().unwrap()];
-    for answer in [coded.concat(), ok(&"x".repeat(3 << 20))] {
+    // A pipe of the largest size, spliced into, holds several times that size.
+    for answer in [coded.concat(), ok(&"x".repeat(40 << 20))] {
         let server = origin([answer]);
         let (reader, writer) = std::io::pipe().expect("a pipe");
         let run = server.get("-q --timeout 500ms").stdout_to(writer).run();
