@@ -14,7 +14,7 @@ use super::endpoint::Endpoint;
 use super::layer::{Handshake, Layer};
 use super::proxy::{Proxy, Route, Target};
 use super::race::race;
-use super::resolve::{self, Family};
+use super::resolve::{self, Family, Patience};
 use super::socket::Options;
 use super::step::{Listener, Step};
 use super::stream::Stream;
@@ -149,7 +149,7 @@ impl Dial {
     fn addresses(&self, port: u16, round: &Round<'_>) -> Result<Vec<SocketAddr>, Failure> {
         let host = &self.endpoint.host;
         (round.tell)(Step::Resolving(host.clone()));
-        let found = resolve::addresses(host, port, self.family, round.reach)?;
+        let found = resolve::addresses(host, port, self.family, round.patience())?;
         (round.tell)(Step::Resolved(host.clone(), found.clone()));
         Ok(found)
     }
@@ -198,6 +198,11 @@ struct Round<'a> {
 }
 
 impl Round<'_> {
+    /// For as long as a name may take.
+    fn patience(&self) -> Patience<'_> {
+        Patience::from(self.reach).or(self.stop)
+    }
+
     fn tell(&self, story: String) {
         (self.tell)(Step::Layer(story));
     }

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::time::Instant;
 
 #[cfg(target_os = "linux")]
 use socket2::Domain;
@@ -13,7 +12,7 @@ use crate::failure::{Code, Failure, Stage};
 use crate::net::address::Address;
 use crate::net::datagram::{Mailbox, Outgoing, set_hops};
 use crate::net::endpoint::Endpoint;
-use crate::net::resolve;
+use crate::net::resolve::{self, Patience};
 use crate::net::unix;
 use crate::report::Report;
 use crate::stop::Stop;
@@ -86,8 +85,8 @@ impl<'a> Lines<'a> {
         let Endpoint { host, port } = endpoint;
         let port = resolve::port(port, "udp")?;
         report.step(|| format!("Looking up {host}..."));
-        let until: Option<Instant> = stop.deadline();
-        let mut found = resolve::addresses(host, port, calling.families.family(), until)?;
+        let patience = Patience::from(stop.deadline()).or(stop);
+        let mut found = resolve::addresses(host, port, calling.families.family(), patience)?;
         if let Some(source) = calling.source {
             found.retain(|address| address.is_ipv4() == source.is_ipv4());
             if found.is_empty() {

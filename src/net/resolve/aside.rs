@@ -1,43 +1,94 @@
 //! A call that cannot be bounded, on a thread that can be left behind.
 
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags};
+
 use crate::failure::{Code, Failure, Stage};
+use crate::stop::{Reason, Stop, Wake, poll_until};
 
 /// The stack of a thread that calls the C library's resolver. glibc keeps its answers on the
 /// heap once they pass a quarter of the stack; plug-ins of nsswitch need the rest.
 pub const STACK: usize = 256 * 1024;
 
-/// Runs `job` on a thread of its own and waits for it until `until`, `None` for as long as
-/// it takes; a job that is late goes on by itself and its answer is dropped.
+/// How long a lookup is waited for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Patience<'a> {
+    until: Option<Instant>,
+    stop: Option<&'a Stop>,
+}
+
+impl From<Option<Instant>> for Patience<'_> {
+    /// Until a moment, `None` for as long as it takes.
+    fn from(until: Option<Instant>) -> Self {
+        Patience { until, stop: None }
+    }
+}
+
+impl<'a> Patience<'a> {
+    /// The same, unless this cord is pulled first.
+    pub fn or(self, stop: &'a Stop) -> Patience<'a> {
+        Patience { stop: Some(stop), ..self }
+    }
+
+    /// Whether no time is left.
+    pub fn is_over(&self) -> bool {
+        self.until.is_some_and(|until| until <= Instant::now())
+    }
+
+    fn wait(&self, end: BorrowedFd<'_>) -> io::Result<Wake> {
+        if let Some(stop) = self.stop {
+            return stop.wait(end, PollFlags::IN, self.until);
+        }
+        let mut fds = [PollFd::from_borrowed_fd(end, PollFlags::IN)];
+        poll_until(&mut fds, self.until)?;
+        Ok(match fds[0].revents() {
+            nothing if nothing.is_empty() => Wake::Late,
+            flags => Wake::Ready(flags),
+        })
+    }
+}
+
+/// Runs `job` on a thread of its own and waits for it as long as `patience` lasts; a job that is
+/// late goes on by itself and its answer is dropped.
 ///
-/// Fails at [`Stage::Resolve`]: 28 when late, 75 when no thread can be had.
+/// Fails at [`Stage::Resolve`]: 28 when late, 130 or 143 when stopped, 75 when no thread can be
+/// had.
 pub fn run<T: Send + 'static>(
     endpoint: &str,
-    until: Option<Instant>,
+    patience: Patience<'_>,
     job: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Failure> {
     let begun = Instant::now();
-    if until.is_some_and(|until| until <= begun) {
-        return Err(late(endpoint, begun, until));
+    if patience.is_over() {
+        return Err(late(endpoint, begun, patience.until));
     }
     let (answer, answers) = mpsc::sync_channel(1);
+    // Hangs up when the thread ends, so that one poll(2) sees the answer and the cord.
+    let (done, held) = io::pipe().map_err(|cause| failing(endpoint, cause))?;
     thread::Builder::new()
         .name("resolve".into())
         .stack_size(STACK)
         // The asker may have given up by now; then nobody wants the answer.
-        .spawn(move || drop(answer.send(job())))
+        .spawn(move || {
+            drop(answer.send(job()));
+            drop(held);
+        })
         .map_err(|cause| failing(endpoint, cause))?;
-    let outcome = match until {
-        Some(until) => answers.recv_timeout(until.saturating_duration_since(begun)),
-        None => answers.recv().map_err(RecvTimeoutError::from),
-    };
-    outcome.map_err(|end| match end {
-        RecvTimeoutError::Timeout => late(endpoint, begun, until),
-        RecvTimeoutError::Disconnected => failing(endpoint, "the resolver's thread broke down"),
-    })
+    match patience.wait(done.as_fd()) {
+        Ok(Wake::Ready(_)) => {
+            answers.recv().map_err(|_| failing(endpoint, "the resolver's thread broke down"))
+        }
+        Ok(Wake::Late | Wake::Stopped(Reason::Deadline)) => {
+            Err(late(endpoint, begun, patience.until))
+        }
+        Ok(Wake::Stopped(reason)) => Err(Failure::stopped(Stage::Resolve, endpoint, reason)),
+        Err(cause) => Err(failing(endpoint, cause)),
+    }
 }
 
 fn failing(endpoint: &str, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Failure {
@@ -60,7 +111,7 @@ mod tests {
         let begun = Instant::now();
         let until = begun + Duration::from_millis(50);
         let (hold, held) = mpsc::channel::<()>();
-        let late = run("silent", Some(until), move || held.recv().is_ok()).unwrap_err();
+        let late = run("silent", Some(until).into(), move || held.recv().is_ok()).unwrap_err();
         assert_eq!(late.code, Code::Timeout);
         assert_eq!(late.to_string(), "resolve silent: timed out after 50ms");
         assert!(begun.elapsed() < Duration::from_secs(5));
@@ -69,6 +120,28 @@ mod tests {
 
     #[test]
     fn an_answer_comes_back() {
-        assert_eq!(run("quick", None, || 7).unwrap(), 7);
+        assert_eq!(run("quick", None.into(), || 7).unwrap(), 7);
+    }
+
+    #[test]
+    fn a_pulled_cord_ends_the_wait_at_once() {
+        let stop = Stop::new(None).unwrap();
+        let (hold, held) = mpsc::channel::<()>();
+        let begun = Instant::now();
+        thread::scope(|scope| {
+            scope.spawn(|| stop.pull(Reason::Interrupt));
+            let patience = Patience::from(None).or(&stop);
+            let stopped = run("silent", patience, move || held.recv().is_ok()).unwrap_err();
+            assert_eq!(stopped.code, Code::Interrupted);
+            assert_eq!(stopped.to_string(), "resolve silent: interrupted");
+        });
+        assert!(begun.elapsed() < Duration::from_secs(5));
+        drop(hold);
+    }
+
+    #[test]
+    fn an_answer_comes_back_before_a_cord_nobody_pulls() {
+        let stop = Stop::new(None).unwrap();
+        assert_eq!(run("quick", Patience::from(None).or(&stop), || 7).unwrap(), 7);
     }
 }

@@ -13,7 +13,7 @@ pub mod system;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
-pub use aside::STACK;
+pub use aside::{Patience, STACK};
 pub use service::{port, service};
 
 use crate::failure::{Failure, Stage};
@@ -45,21 +45,20 @@ impl Family {
 ///
 /// Numeric forms (`127.1`, `0x7f.1`, `fe80::1%eth0`) and names of the hosts file are read on the
 /// calling thread and never wait. A name that is not there fails at [`Stage::Resolve`] with code 6, a failing resolver
-/// with 75, a passed `until` with 28, a word that can be no name with 2.
-pub fn addresses(
+/// with 75, patience that ran out with 28, a word that can be no name with 2.
+pub fn addresses<'a>(
     host: &str,
     port: u16,
     family: Family,
-    until: Option<Instant>,
+    patience: impl Into<Patience<'a>>,
 ) -> Result<Vec<SocketAddr>, Failure> {
+    let patience = patience.into();
     let found = match system::numeric(host, family)? {
         Some(found) => found,
-        None if until.is_none_or(|until| until > Instant::now()) && is_at_hand(host, family) => {
-            system::addresses(host, family)?
-        }
+        None if !patience.is_over() && is_at_hand(host, family) => system::addresses(host, family)?,
         None => {
             let name = host.to_string();
-            aside::run(host, until, move || system::addresses(&name, family))??
+            aside::run(host, patience, move || system::addresses(&name, family))??
         }
     };
     Ok(found.into_iter().map(|address| with_port(address, port)).collect())
@@ -69,7 +68,7 @@ pub fn addresses(
 ///
 /// A failing resolver is code 75, a passed `until` 28, both at [`Stage::Resolve`].
 pub fn name(address: SocketAddr, until: Option<Instant>) -> Result<Option<String>, Failure> {
-    aside::run(&address.ip().to_string(), until, move || system::name(address))?
+    aside::run(&address.ip().to_string(), until.into(), move || system::name(address))?
 }
 
 /// Whether the addresses of `host` come from the hosts file alone, and so at once.
