@@ -48,6 +48,9 @@ struct Cord {
     deadline: Option<Instant>,
 }
 
+/// How often a bell that does not ring is rung.
+const MOST_PULLS: usize = 8;
+
 impl Stop {
     /// A cord nobody has pulled, which pulls itself at `deadline`.
     ///
@@ -194,9 +197,15 @@ pub fn bell() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((bell.into(), rope.into()))
 }
 
-/// Rings a bell; a bell that is full already rings.
+/// Rings a bell; a bell that is full already rings. A write that fails otherwise is tried again
+/// a few times: whoever waits for this bell has nothing else to wake up by.
 pub fn ring(rope: impl AsFd) {
-    let _ = rustix::io::write(rope, b"!");
+    for _ in 0..MOST_PULLS {
+        match rustix::io::write(&rope, b"!") {
+            Ok(_) | Err(rustix::io::Errno::AGAIN) => return,
+            Err(_) => {}
+        }
+    }
 }
 
 #[cfg(test)]
