@@ -10,7 +10,8 @@ use crate::sockit::{Sockit, sockit};
 /// A run whose `call` fails with `errno` at these occasions (`1`, `1..3`).
 pub fn injected(run: Sockit, call: &str, errno: &str, when: &str) -> Sockit {
     let inject = format!("inject={call}:error={errno}:when={when}");
-    run.under(["strace", "-f", "-qqq", "-o", "/dev/null", "-e", &inject])
+    // With -D the child is sockit itself, and strace goes when it goes.
+    run.under(["strace", "-D", "-f", "-qqq", "-o", "/dev/null", "-e", &inject])
 }
 
 /// Whether strace is here and may trace.

@@ -6,7 +6,7 @@
 use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStdin, Command, ExitStatus};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
@@ -84,7 +84,7 @@ impl Capture {
     }
 }
 
-/// A child with its pipes; killed when dropped.
+/// A child with its pipes; killed when dropped, with whatever it started (strace, sh).
 pub struct Running {
     child: Child,
     stdin: Option<ChildStdin>,
@@ -99,7 +99,7 @@ impl Running {
     /// stays open where there is none.
     pub fn start(mut command: Command, input: Option<Vec<u8>>, limit: Duration) -> Running {
         let began = Instant::now();
-        let started = command.spawn();
+        let started = command.process_group(0).spawn();
         let mut child = started.unwrap_or_else(|why| panic!("{command:?} does not start: {why}"));
         let stdout = child.stdout.take().map_or_else(Capture::nothing, Capture::of);
         let stderr = child.stderr.take().map_or_else(Capture::nothing, Capture::of);
@@ -216,7 +216,12 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        // Once the child has been waited for, its number may be somebody else's.
+        if self.is_alive()
+            && let Some(group) = rustix::process::Pid::from_raw(self.pid() as i32)
+        {
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        }
         let _ = self.child.wait();
     }
 }
