@@ -18,6 +18,10 @@ const PIECE: usize = 4096;
 /// How long a goodbye may wait for room.
 const GOODBYE: Duration = Duration::from_millis(200);
 
+/// How long the answer of a peer that took no request is waited for: its reset brought the kernel
+/// all there will be.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// What one wait for bytes came to.
 #[derive(Debug)]
 pub enum Received {
@@ -94,11 +98,14 @@ impl<'a> Wire<'a> {
     /// Sends the request; `finish` half-closes behind it.
     ///
     /// A peer that has said no already does not listen: if it takes nothing more, what it said
-    /// tells why, so only waiting can fail here, at [`Stage::Send`].
+    /// tells why. Else fails at [`Stage::Send`], when waiting does or the system will not send.
     pub fn send(&mut self, bytes: &[u8], finish: bool) -> Result<(), Failure> {
         for piece in bytes.chunks(PIECE) {
             self.await_room()?;
             if let Err(e) = self.stream.writer.write_all(piece) {
+                if is_of_our_own(&e) {
+                    return Err(Failure::new(Stage::Send, &self.whom, e));
+                }
                 self.refused = Some(e);
                 return Ok(());
             }
@@ -180,7 +187,8 @@ impl<'a> Wire<'a> {
             return Ok(());
         }
         let Some(socket) = self.stream.reader.raw() else { return Ok(()) };
-        let until = self.idle.and_then(|idle| Instant::now().checked_add(idle));
+        let limit = if self.refused.is_some() { Some(LAST_WORDS) } else { self.idle };
+        let until = limit.and_then(|limit| Instant::now().checked_add(limit));
         let mut fds = vec![PollFd::from_borrowed_fd(socket, PollFlags::IN)];
         fds.extend(self.output.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::empty())));
         let woken = self.stop.wait_any(&mut fds, until);
@@ -214,6 +222,10 @@ impl<'a> Wire<'a> {
     }
 
     fn late(&mut self, stage: Stage) -> Failure {
+        if let Some(e) = self.refused.take() {
+            self.ended_by = Ending::Reset;
+            return Failure::new(Stage::Send, &self.whom, e);
+        }
         self.ended_by = Ending::Timeout;
         Failure::late(stage, &self.whom, self.idle.unwrap_or_default())
     }
@@ -229,4 +241,9 @@ impl<'a> Wire<'a> {
 /// As if we had written and learnt that nobody reads.
 fn reader_gone() -> Failure {
     Failure::new(Stage::Stdout, "-", io::Error::from_raw_os_error(libc::EPIPE))
+}
+
+/// Whether it was our own system that would not send, and not the peer that would not take.
+fn is_of_our_own(error: &io::Error) -> bool {
+    error.raw_os_error().is_some_and(|errno| errno != libc::EPIPE && errno != libc::ECONNRESET)
 }
