@@ -188,6 +188,8 @@ impl Reception {
                 let limit = self.limits.quiet.unwrap_or_default();
                 Err(Failure::late(Stage::Listen, local, limit))
             }
+            // poll(2) lacks memory: no reason to leave, and nothing that a pause does not mend.
+            Err(e) if e.raw_os_error() == Some(libc::ENOMEM) => Ok(stop.sleep(LONGEST_PAUSE).err()),
             Err(e) => Err(Failure::new(Stage::Listen, local, e)),
         }
     }
