@@ -202,3 +202,19 @@ fn a_reader_that_takes_its_time_holds_up_neither_the_limit_nor_a_signal() {
         drop(reader);
     }
 }
+
+#[test]
+fn a_large_body_that_is_cut_or_reset_is_told_as_a_small_one_is() {
+    let body = "y".repeat(3 << 20);
+    let text = format!("HTTP/1.1 200 OK\r\nContent-Length: 9000000\r\n\r\n{body}").into_bytes();
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("f");
+    for answer in [Answer::Bytes(text.clone()), Answer::ThenReset(text)] {
+        let server = origin([answer]);
+        let run = server.get("-q").run();
+        run.exits(18).says(&format!("got {} of 9000000 bytes", body.len())).fails_at("receive");
+        assert!(run.stdout == body.as_bytes());
+        server.get("-q").arg("-o").arg(&file).run().exits(18);
+        assert!(std::fs::read(place.path().join("f.part")).unwrap() == body.as_bytes());
+    }
+}
