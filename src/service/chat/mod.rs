@@ -161,8 +161,8 @@ impl Seat<'_> {
                 }
             }
             _ => {
-                let line = self.chat.room.say(self.conn, message.text, message.line_end);
-                self.chat.screen.offer(&line);
+                let Message { text, line_end, .. } = message;
+                self.chat.room.say(self.conn, text, line_end, &self.chat.screen);
             }
         }
     }

@@ -31,9 +31,9 @@ impl Room {
         self.lock().remove(&conn);
     }
 
-    /// What `conn` says goes to all the others, with its name before it; returns the line. Whoever
-    /// has no room for it loses its place.
-    pub fn say(&self, conn: u64, text: &[u8], line_end: &[u8]) -> Line {
+    /// What `conn` says goes to all the others and to our `screen`, with its name before it and in
+    /// the same order for everyone. Whoever has no room for it loses its place.
+    pub fn say(&self, conn: u64, text: &[u8], line_end: &[u8], screen: &Queue) {
         let mut members = self.lock();
         let name = members.get(&conn).map(|member| member.name.as_bytes()).unwrap_or_default();
         let line_end = if line_end.is_empty() { b"\n" } else { line_end };
@@ -45,7 +45,7 @@ impl Room {
             }
             stays
         });
-        line
+        screen.offer(&line);
     }
 
     /// `conn` wants another name; says why not.
