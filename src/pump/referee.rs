@@ -17,6 +17,9 @@ use crate::stop::Stop;
 
 /// How often time itself is looked at: idle limits, progress, whether a peer is still there.
 const TICK: Duration = Duration::from_millis(20);
+/// The same for a peer that has half-closed long ago: whether it has left altogether is a look
+/// through the machine's table of connections.
+const SLOW_TICK: Duration = Duration::from_millis(200);
 /// After the peer's reset, how long our own flow may take to notice.
 const NEWS: Duration = Duration::from_millis(60);
 /// When the run is to end: how long nothing may move before a conversation counts as idle.
@@ -195,7 +198,12 @@ impl Referee {
             || state.broke_at.is_some()
             || matches!((&state.up, &state.down), (_, Flowing::Done))
             || (matches!(state.up, Flowing::Done) && terms.on_end != OnEnd::HalfClose);
-        let until = (ticking || stop.reason().is_some()).then(|| Instant::now() + TICK);
+        let slow = state.broke_at.is_none()
+            && terms.idle.is_none()
+            && matches!((&state.up, &state.down), (Flowing::Running, Flowing::Done))
+            && state.moved_at.elapsed() >= Duration::from_secs(1);
+        let tick = if slow && stop.reason().is_none() { SLOW_TICK } else { TICK };
+        let until = (ticking || stop.reason().is_some()).then(|| Instant::now() + tick);
         match terms.finishes && stop.reason().is_some() {
             // The cord hangs down already: only the conversation itself is waited for.
             true => crate::stop::poll_until(&mut fds, until).map(drop),
