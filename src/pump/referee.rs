@@ -148,7 +148,11 @@ impl Referee {
         if let Some(reason) = stop.reason()
             && (!terms.finishes || self.is_quiet(state))
         {
-            return Some(self.stopped(state, reason));
+            let said_all = matches!(state.up, Flowing::Done) && self.has_input;
+            return Some(match terms.finishes && (said_all || self.endless) {
+                true => well(Ending::Signal),
+                false => self.stopped(state, reason),
+            });
         }
         if self.output.0 == Stage::Stdout && is_abandoned(rustix::stdio::stdout()) {
             return Some(well(Ending::Us));

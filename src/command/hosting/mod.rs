@@ -65,7 +65,11 @@ pub fn serve(mut plan: Plan, report: &Report, stop: &Stop) -> Result<Code, Failu
         End::Stopped(Reason::Deadline, _) => {
             Err(Failure::stopped(Stage::Listen, local, Reason::Deadline))
         }
-        End::Stopped(reason, drained) => Ok(stopped(reason, drained, report)),
+        End::Stopped(reason, drained) => {
+            let cut = rooms.outcome().is_err_and(|failure| failure.code == Code::Terminated);
+            let drained = if cut { Drained::Cut(1) } else { drained };
+            Ok(stopped(reason, drained, report))
+        }
     }
 }
 
