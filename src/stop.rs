@@ -183,6 +183,9 @@ pub fn poll_until(fds: &mut [PollFd<'_>], until: Option<Instant>) -> io::Result<
             tv_nsec: left.subsec_nanos() as _,
         });
         match poll(fds, left.as_ref()) {
+            Err(rustix::io::Errno::INTR) if until.is_some_and(|at| at <= Instant::now()) => {
+                return Ok(0);
+            }
             Err(rustix::io::Errno::INTR) => continue,
             done => return Ok(done?),
         }

@@ -136,6 +136,8 @@ impl Resolved {
             Resolved { verdict: Some(verdict), .. } => {
                 verdict.lines().map(|line| vec![line.to_string()]).collect()
             }
+            // Without a verdict the names that were tried are no answer.
+            Resolved { checks: Some(_), .. } => Vec::new(),
             Resolved { tuples: Some(tuples), .. } => tuples.iter().map(Tuple::row).collect(),
             Resolved { records: Some(records), .. } => {
                 records.iter().filter_map(Record::row).collect()

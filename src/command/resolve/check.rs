@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::answer::{Note, same, texts};
 use super::inquiry::Inquiry;
-use super::plan::{Absence, Answers, Via};
+use super::plan::{Answers, Via};
 use crate::failure::{Code, Failure};
 use crate::net::resolve::{self, Family, system};
 use crate::report::resolved::Check;
@@ -59,8 +59,8 @@ fn check_one(inquiry: &Inquiry<'_>, name: &str, address: SocketAddr) -> Tried {
         let why = "a name that is itself an address proves nothing";
         return Tried { check: check("refused", &[], Some(why.into())), failure: None };
     }
-    match forward(inquiry, name) {
-        Ok(list) if list.iter().any(|listed| same(listed, &address)) => {
+    match forward(inquiry, name, address) {
+        Ok(list) if leads_to(&list, &address) => {
             Tried { check: check("confirmed", &list, None), failure: None }
         }
         Ok(list) => Tried { check: check("elsewhere", &list, None), failure: None },
@@ -77,11 +77,26 @@ fn check_one(inquiry: &Inquiry<'_>, name: &str, address: SocketAddr) -> Tried {
     }
 }
 
-fn forward(inquiry: &Inquiry<'_>, name: &str) -> Answers<SocketAddr> {
-    match inquiry.plan.via {
-        Via::Dns => inquiry.dns_addresses(name),
-        _ => resolve::addresses(name, 0, Family::Any, inquiry.until).map_err(Absence::from),
+fn leads_to(list: &[SocketAddr], address: &SocketAddr) -> bool {
+    list.iter().any(|listed| same(listed, address))
+}
+
+/// Where a name leads. The system goes on without its hosts file where it cannot open it, and may
+/// then say what DNS knows: before that counts against `address`, the file has to be readable, and
+/// what it settles is asked for again.
+fn forward(inquiry: &Inquiry<'_>, name: &str, address: SocketAddr) -> Answers<SocketAddr> {
+    if inquiry.plan.via == Via::Dns {
+        return inquiry.dns_addresses(name);
     }
+    let ask = || {
+        let told = resolve::addresses(name, 0, Family::Any, inquiry.until);
+        inquiry.borne_out(name, told)
+    };
+    let list = ask()?;
+    if !leads_to(&list, &address) && resolve::hosts(name)?.settles_pair(name, address.ip()) {
+        return ask();
+    }
+    Ok(list)
 }
 
 fn step(check: &Check) -> String {

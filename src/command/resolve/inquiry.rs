@@ -6,11 +6,11 @@ use std::time::Instant;
 
 use super::answer::{Answer, Note, same, texts, tuple};
 use super::both::both;
-use super::plan::{Answers, Plan, Via};
+use super::plan::{Absence, Answers, Plan, Via};
 use super::question::Asked;
 use super::services::services;
 use super::verify;
-use crate::failure::{Failure, Stage};
+use crate::failure::{Code, Failure, Stage};
 use crate::net::resolve::{self, files, system};
 use crate::report::resolved::Resolved;
 
@@ -87,15 +87,30 @@ impl Inquiry<'_> {
     }
 
     fn system_addresses(&self, name: &str) -> Answers<SocketAddr> {
-        let found = system::addresses(name, self.plan.family)?;
+        let found = self.borne_out(name, system::addresses(name, self.plan.family))?;
         self.note(Note::Step(format!("the system: {name}: {}", texts(&found, false).join(", "))));
         Ok(found)
     }
 
+    /// What the system told of a name. It takes some failures of a server (FORMERR, NOTAUTH) for
+    /// an absence; so before one is believed, the server is asked whether it answers at all.
+    pub fn borne_out<T>(&self, name: &str, told: Result<T, Failure>) -> Result<T, Absence> {
+        match told {
+            Err(absence) if absence.code == Code::Resolve && files::ask_dns_itself() => {
+                match self.dns_failure(name) {
+                    Some(failure) => Err(failure.into()),
+                    None => Err(absence.into()),
+                }
+            }
+            told => Ok(told?),
+        }
+    }
+
     fn tuples(&self, name: &str, port: u16) -> Answer {
-        let found = match system::tuples(name, Some(&port.to_string()), self.plan.family) {
+        let told = system::tuples(name, Some(&port.to_string()), self.plan.family);
+        let found = match self.borne_out(name, told) {
             Ok(found) => found,
-            Err(failure) => return Answer::failed(failure),
+            Err(absence) => return absence.answer(),
         };
         let addresses: Vec<SocketAddr> = found.iter().map(|info| info.sockaddr).collect();
         let mut addresses = texts(&addresses, false);

@@ -1,9 +1,10 @@
 //! Which server: the ones of resolv.conf(5), or one the user names.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Instant;
 
-use crate::failure::{Failure, Stage};
+use crate::failure::{Code, Failure, Stage};
 use crate::net::resolve::{self, Family};
 
 /// Where name servers listen.
@@ -13,9 +14,28 @@ const MOST: usize = 3;
 
 /// The servers of the system's resolv.conf, in their order; the local one where it names
 /// none, as the C library does.
-pub fn configured() -> Vec<SocketAddr> {
-    let text = std::fs::read("/etc/resolv.conf").unwrap_or_default();
-    in_resolv_conf(&String::from_utf8_lossy(&text))
+///
+/// A file that is not there or not for us names none; one that cannot be read for another reason
+/// (no more descriptors) fails at [`Stage::Resolve`] with 75, since the local server would be the
+/// wrong one.
+pub fn configured() -> Result<Vec<SocketAddr>, Failure> {
+    let text = match std::fs::read("/etc/resolv.conf") {
+        Ok(text) => text,
+        Err(e) if is_lasting(&e) => Vec::new(),
+        Err(e) => {
+            return Err(
+                Failure::new(Stage::Resolve, "/etc/resolv.conf", e).with_code(Code::TryAgain)
+            );
+        }
+    };
+    Ok(in_resolv_conf(&String::from_utf8_lossy(&text)))
+}
+
+/// Whether an error lies in the file system itself, which is where glibc draws the line.
+fn is_lasting(error: &io::Error) -> bool {
+    let lasting =
+        [libc::ENOENT, libc::EACCES, libc::EPERM, libc::EISDIR, libc::ELOOP, libc::ENOTDIR];
+    error.raw_os_error().is_some_and(|errno| lasting.contains(&errno))
 }
 
 fn in_resolv_conf(text: &str) -> Vec<SocketAddr> {
@@ -76,7 +96,6 @@ fn split(word: &str) -> Result<(&str, Option<&str>), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::failure::Code;
 
     #[test]
     fn resolv_conf_is_read_as_the_c_library_reads_it() {

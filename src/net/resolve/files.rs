@@ -4,6 +4,7 @@
 //! themselves are the C library's.
 
 use std::fs;
+use std::io::{self, ErrorKind};
 use std::net::IpAddr;
 
 use super::Family;
@@ -20,9 +21,63 @@ pub fn name(host: &str, family: Family) -> bool {
     come_first() && has_name(&text("/etc/hosts"), host, family)
 }
 
+/// The hosts file, as far as the system has to look at it.
+#[derive(Debug, Default)]
+pub struct Hosts {
+    text: String,
+    /// Whether it is asked before everybody else.
+    first: bool,
+}
+
+/// The hosts file; empty where there is none, or where nsswitch does not name it.
+///
+/// Fails when one of the two files cannot be read: the C library then passes over it without a
+/// word, and what it does not find elsewhere may well be listed there.
+pub fn hosts() -> io::Result<Hosts> {
+    let sources = sources_in(&readable("/etc/nsswitch.conf")?);
+    match sources.iter().position(|source| source == "files") {
+        None => Ok(Hosts::default()),
+        Some(place) => Ok(Hosts { text: readable("/etc/hosts")?, first: place == 0 }),
+    }
+}
+
+impl Hosts {
+    /// Whether the system should find this name here.
+    pub fn settles_name(&self, host: &str, family: Family) -> bool {
+        self.first && has_name(&self.text, host, family)
+    }
+
+    /// Whether the system should find the names of this address here.
+    pub fn settles_address(&self, address: IpAddr) -> bool {
+        self.first && has_address(&self.text, address)
+    }
+
+    /// Whether the system should find that this name leads to this address.
+    pub fn settles_pair(&self, host: &str, address: IpAddr) -> bool {
+        let line = |line: &str| has_address(line, address) && has_name(line, host, Family::Any);
+        self.first && self.text.lines().any(line)
+    }
+
+    /// The names of an address, in the order of the lines.
+    pub fn names_of(&self, address: IpAddr) -> Vec<String> {
+        let lines = self.text.lines().filter_map(entry);
+        lines
+            .filter(|(ip, _)| ip.to_canonical() == address.to_canonical())
+            .flat_map(|(_, names)| names.map(str::to_string))
+            .collect()
+    }
+}
+
 /// Whether host names come from DNS at all.
 pub fn ask_dns() -> bool {
     sources().iter().any(|source| source == "dns" || source == "resolve")
+}
+
+/// Whether the C library itself asks the name servers of resolv.conf.
+pub fn ask_dns_itself() -> bool {
+    let sources = sources();
+    let asks = |source: &str| sources.iter().any(|named| named == source);
+    asks("dns") && !asks("resolve")
 }
 
 fn come_first() -> bool {
@@ -30,14 +85,26 @@ fn come_first() -> bool {
 }
 
 fn text(path: &str) -> String {
-    String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned()
+    readable(path).unwrap_or_default()
+}
+
+/// A file's text; one that is not there is empty.
+fn readable(path: &str) -> io::Result<String> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(String::new()),
+        Err(e) => Err(io::Error::new(e.kind(), format!("{path}: {e}"))),
+    }
 }
 
 /// The sources of host names in their order; without an nsswitch.conf, or without a line in
 /// it, the C library's own (nsswitch.conf(5)).
 fn sources() -> Vec<String> {
-    in_nsswitch(&text("/etc/nsswitch.conf"))
-        .unwrap_or_else(|| vec!["files".to_string(), "dns".to_string()])
+    sources_in(&text("/etc/nsswitch.conf"))
+}
+
+fn sources_in(nsswitch: &str) -> Vec<String> {
+    in_nsswitch(nsswitch).unwrap_or_else(|| vec!["files".to_string(), "dns".to_string()])
 }
 
 fn in_nsswitch(text: &str) -> Option<Vec<String>> {
@@ -58,8 +125,8 @@ fn has_address(hosts: &str, address: IpAddr) -> bool {
     hosts.lines().filter_map(entry).any(|(ip, _)| ip.to_canonical() == address.to_canonical())
 }
 
+/// As the C library sees it: a name with a last dot is another word.
 fn has_name(hosts: &str, name: &str, family: Family) -> bool {
-    let name = name.strip_suffix('.').unwrap_or(name);
     hosts.lines().filter_map(entry).any(|(ip, mut names)| {
         family.admits(ip) && names.any(|listed| listed.eq_ignore_ascii_case(name))
     })
@@ -90,9 +157,23 @@ mod tests {
     fn a_name_is_listed_in_the_families_of_its_addresses() {
         let hosts = "192.0.2.3 four\n2001:db8::1 six Both\n192.0.2.4 both\n";
         let listed = |name, family| has_name(hosts, name, family);
-        assert!(listed("four", Family::Any) && listed("FOUR.", Family::V4));
+        assert!(listed("four", Family::Any) && listed("FOUR", Family::V4));
+        assert!(!listed("four.", Family::V4));
         assert!(!listed("four", Family::V6) && !listed("five", Family::Any));
         assert!(listed("both", Family::V4) && listed("both", Family::V6));
+    }
+
+    #[test]
+    fn what_the_file_settles_it_settles_only_when_it_is_asked_first() {
+        let text = "192.0.2.3 a b\n192.0.2.4 a\n".to_string();
+        let (listed, other) = ("192.0.2.3".parse().unwrap(), "192.0.2.4".parse().unwrap());
+        let hosts = Hosts { text, first: true };
+        assert!(hosts.settles_pair("B", listed) && !hosts.settles_pair("b", other));
+        assert!(hosts.settles_name("a", Family::V4) && !hosts.settles_name("a", Family::V6));
+        assert!(hosts.settles_address(other));
+        assert_eq!(hosts.names_of(listed), ["a", "b"]);
+        let later = Hosts { first: false, ..hosts };
+        assert!(!later.settles_pair("b", listed) && !later.settles_address(listed));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use dns_lookup::{AddrInfo, AddrInfoHints, LookupError};
 
+use super::certainty::sure;
 use super::{Family, malformed};
 use crate::failure::{Code, Failure, Stage, words};
 
@@ -57,9 +58,8 @@ fn interface(_: &str) -> Option<u32> {
 pub fn addresses(host: &str, family: Family) -> Result<Vec<SocketAddr>, Failure> {
     let ascii = ascii(well_formed(host)?)?;
     let hints = hints(family, libc::SOCK_STREAM, 0);
-    let found = dns_lookup::getaddrinfo(Some(&ascii), None, Some(hints))
-        .map_err(|error| refused(host, error))?;
-    distinct(host, found)
+    let ask = || dns_lookup::getaddrinfo(Some(&ascii), None, Some(hints));
+    distinct(host, sure(host, ask, |hosts| hosts.settles_name(&ascii, family))?)
 }
 
 /// Every tuple `getaddrinfo(3)` gives for `host` and `service`, all socket types, with the
@@ -67,8 +67,8 @@ pub fn addresses(host: &str, family: Family) -> Result<Vec<SocketAddr>, Failure>
 pub fn tuples(host: &str, service: Option<&str>, family: Family) -> Result<Vec<AddrInfo>, Failure> {
     let ascii = ascii(well_formed(host)?)?;
     let hints = hints(family, 0, libc::AI_CANONNAME);
-    dns_lookup::getaddrinfo(Some(&ascii), service, Some(hints))
-        .map_err(|error| refused(host, error))?
+    let ask = || dns_lookup::getaddrinfo(Some(&ascii), service, Some(hints));
+    sure(host, ask, |hosts| hosts.settles_name(&ascii, family))?
         .collect::<Result<_, _>>()
         .map_err(|error| Failure::new(Stage::Resolve, host, error))
 }
@@ -80,10 +80,12 @@ pub fn name(address: SocketAddr) -> Result<Option<String>, Failure> {
         IpAddr::V6(_) => address,
     };
     let flags = libc::NI_NAMEREQD | libc::NI_NUMERICSERV;
-    match dns_lookup::getnameinfo(&plain, flags) {
+    let ask = || dns_lookup::getnameinfo(&plain, flags);
+    let shown = address.ip().to_string();
+    match sure(&shown, ask, |hosts| hosts.settles_address(plain.ip())) {
         Ok((name, _)) => Ok(Some(name)),
-        Err(error) if error.error_num() == libc::EAI_NONAME => Ok(None),
-        Err(error) => Err(refused(&address.ip().to_string(), error)),
+        Err(absence) if absence.code == Code::Resolve => Ok(None),
+        Err(failing) => Err(failing),
     }
 }
 
@@ -154,9 +156,14 @@ fn distinct(
 }
 
 /// What a `getaddrinfo(3)` error means to the shell, in the system's own words.
-fn refused(host: &str, error: LookupError) -> Failure {
+pub(super) fn refused(host: &str, error: LookupError) -> Failure {
     let code = meaning(error.error_num());
-    let text = words(&std::io::Error::from(error));
+    let error = std::io::Error::from(error);
+    // EAI_SYSTEM, and glibc has forgotten the number that goes with it.
+    if error.raw_os_error() == Some(0) {
+        return Failure::new(Stage::Resolve, host, "the system's resolver failed").with_code(code);
+    }
+    let text = words(&error);
     let text = text.strip_prefix(PREFIX).unwrap_or(&text).to_string();
     Failure::new(Stage::Resolve, host, text).with_code(code)
 }
@@ -165,7 +172,7 @@ fn refused(host: &str, error: LookupError) -> Failure {
 ///
 /// `EAI_ADDRFAMILY` (glibc: -9) and `EAI_NODATA` are absences too: the name is there, but
 /// not in this family.
-fn meaning(number: i32) -> Code {
+pub(super) fn meaning(number: i32) -> Code {
     const EAI_IDN_ENCODE: i32 = -105;
     match number {
         libc::EAI_AGAIN | libc::EAI_FAIL | libc::EAI_MEMORY | libc::EAI_SYSTEM => Code::TryAgain,
