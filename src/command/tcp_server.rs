@@ -7,6 +7,7 @@ use crate::flags::bind::Binding;
 use crate::flags::identity::Identity;
 use crate::flags::run;
 use crate::flags::serve::Serving;
+use crate::flags::socket::Streams;
 use crate::flags::tls::{self, ServerTls};
 use crate::net::address::Address;
 use crate::pump::stdout;
@@ -22,6 +23,9 @@ pub struct Args {
     /// Where
     #[command(flatten)]
     pub binding: Binding,
+    /// Options on each connection
+    #[command(flatten)]
+    pub streams: Streams,
     /// For whom
     #[command(flatten)]
     pub serving: Serving,
@@ -40,7 +44,7 @@ impl Args {
         let mut limits = self.serving.limits()?;
         let tls = self.tls.serving(&self.binding.host)?;
         let service = self.choice.service(&mut limits)?;
-        let listener = self.binding.listener(self.serving.backlog)?;
+        let listener = self.binding.listener(&self.streams, self.serving.backlog, &stop)?;
         self.identity.assume()?;
         if self.binding.print_port {
             print_port(&listener.local)?;

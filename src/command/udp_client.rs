@@ -27,7 +27,8 @@ impl Args {
     pub fn run(self, report: &Report) -> anyhow::Result<Code> {
         let endpoint = self.target.endpoint()?;
         let stop = run::stop(self.asking.timeout.0)?;
-        let lines = || Lines::udp(&endpoint, &self.calling, report, &stop);
+        let tell = |step| report.heard(step);
+        let lines = || Lines::udp(&endpoint, &self.calling, &stop, &tell);
         Ok(match self.asking.ping()? {
             Some(plan) => ping(lines()?, plan, report, &stop)?,
             None => {

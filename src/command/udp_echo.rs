@@ -1,5 +1,7 @@
 //! `udp-echo`: sends every datagram back to its sender, from the address it was sent to.
 
+use std::time::Duration;
+
 use super::datagrams::{self, Duty, Plan};
 use super::tcp_server::print_port;
 use crate::failure::Code;
@@ -28,7 +30,7 @@ impl Args {
     /// Echoes until asked to end.
     pub fn run(self, report: &Report) -> anyhow::Result<Code> {
         let stop = run::stop(self.answering.timeout.0)?;
-        let socket = datagrams::socket("udp-echo", || self.binding.bind().datagram())?;
+        let socket = datagrams::socket("udp-echo", || self.binding.bind(&stop).datagram())?;
         self.identity.assume()?;
         if self.binding.print_port {
             print_port(&datagrams::local(&socket)?)?;
@@ -40,6 +42,9 @@ impl Args {
             duty: Duty::Echo,
             max_rate: self.answering.max_rate,
             most: self.answering.most(),
+            quiet: self.answering.accept_timeout.0,
+            delay: Duration::ZERO,
+            grace: datagrams::GRACE,
         };
         Ok(datagrams::serve(plan, report, &stop)?)
     }

@@ -39,7 +39,7 @@ impl Args {
     pub fn run(self, report: &Report) -> anyhow::Result<Code> {
         let stop = run::stop(self.answering.timeout.0)?;
         let duty = self.choice.duty()?;
-        let bind = self.binding.bind();
+        let bind = self.binding.bind(&stop);
         let socket = datagrams::socket("udp-server", || match &self.join {
             Some(group) => group::bind(bind, group),
             None => bind.datagram(),
@@ -57,6 +57,9 @@ impl Args {
             duty,
             max_rate: self.answering.max_rate,
             most: self.answering.most(),
+            quiet: self.answering.accept_timeout.0,
+            delay: self.choice.delay(),
+            grace: datagrams::GRACE,
         };
         Ok(datagrams::serve(plan, report, &stop)?)
     }

@@ -8,6 +8,7 @@ use super::datagrams::call::Lines;
 use super::datagrams::source::Source;
 use super::datagrams::{self, Letters};
 use crate::failure::{Code, Failure, Stage};
+use crate::flags::retrying::Retrying;
 use crate::flags::run;
 use crate::flags::script::Step;
 use crate::flags::talk::Talk;
@@ -23,20 +24,27 @@ pub struct Args {
     pub path: OsString,
     /// Send datagrams: each --send, each piece of --input, or each line of stdin
     #[arg(long, conflicts_with_all = ["no_half_close", "hang_up", "recv_only", "send_only",
-          "offset", "count", "output", "rate", "crlf", "stats", "progress", "prompt", "eol"])]
+          "offset", "count", "output", "rate", "crlf", "stats", "progress", "prompt", "eol",
+          "keep_empty", "idle_timeout"])]
     pub datagram: bool,
     /// Wait this long for answers to the last datagram; 0 = without limit
-    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = values::limit)]
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = values::limit,
+          requires = "datagram")]
     pub wait: Limit,
     /// Bytes of a datagram, with --datagram --input
-    #[arg(long, value_name = "N", default_value = "1400", value_parser = values::buffer_size)]
+    #[arg(long, value_name = "N", default_value = "1400", value_parser = values::buffer_size,
+          requires_all = ["datagram", "input"])]
     pub size: usize,
     /// What to say
     #[command(flatten)]
     pub talk: Talk,
     /// Limit for the connection to stand; 0 = none
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = values::limit)]
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = values::limit,
+          help_heading = "Connecting")]
     pub connect_timeout: Limit,
+    /// What if nobody answers
+    #[command(flatten)]
+    pub retrying: Retrying,
 }
 
 impl Args {
@@ -47,9 +55,12 @@ impl Args {
             return self.send_datagrams(&name, report);
         }
         let limit = self.connect_timeout.0;
+        let retry = self.retrying.retry();
         let connect = |stop: &crate::stop::Stop| {
-            report.step(|| format!("Connecting to {name}..."));
-            dial(&name, limit, stop)
+            retry.call(stop, &|step| report.heard(step), || {
+                report.step(|| format!("Connecting to {name}..."));
+                dial(&name, limit, stop)
+            })
         };
         Ok(conversation::hold(&self.talk, report, connect)?)
     }
@@ -57,7 +68,9 @@ impl Args {
     fn send_datagrams(&self, name: &Name, report: &Report) -> anyhow::Result<Code> {
         let stop = run::stop(self.talk.timeout.and_then(|limit| limit.0))?;
         let letters = self.letters()?;
-        Ok(datagrams::talk(Lines::unix(name, &stop), letters, report, &stop)?)
+        let tell = |step| report.heard(step);
+        let lines = Lines::unix(name, self.retrying.retry(), &stop, &tell);
+        Ok(datagrams::talk(lines, letters, report, &stop)?)
     }
 
     fn letters(&self) -> Result<Letters, Failure> {
@@ -71,7 +84,7 @@ impl Args {
         };
         let raw = self.talk.input.is_some();
         let dump = self.talk.hex.as_deref().map(open_dump).transpose()?;
-        Ok(Letters { source, wait: self.wait.0, raw, dump })
+        Ok(Letters { source, delay: self.talk.delay, wait: self.wait.0, raw, dump })
     }
 }
 

@@ -28,7 +28,12 @@ pub struct Args {
     #[arg(long, value_name = "MODE", default_value = "0600", value_parser = mode)]
     pub mode: u32,
     /// Serve datagrams instead of connections; pipe prints them
-    #[arg(long)]
+    ///
+    /// What belongs to connections means nothing then, and is refused: --greeting, --until,
+    /// --messages, --framing, --max-message, the limits and rules for callers, --backlog,
+    /// --idle-timeout. --max-accepts counts datagrams.
+    #[arg(long, conflicts_with_all = ["max_conns", "max_conns_per_ip", "idle_timeout", "allow",
+          "deny", "backlog", "stack_size"])]
     pub datagram: bool,
     /// Which service
     #[command(flatten)]
@@ -88,6 +93,9 @@ impl Args {
             // Nobody can forge the name of a Unix socket.
             max_rate: 0,
             most: limits.accepts.map(u64::from),
+            quiet: limits.quiet,
+            delay: self.choice.wording.delay.unwrap_or_default(),
+            grace: limits.grace,
         };
         Ok(datagrams::serve(plan, report, stop)?)
     }

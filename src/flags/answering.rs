@@ -17,6 +17,9 @@ pub struct Answering {
     /// Take N datagrams, then leave
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub max_datagrams: Option<u64>,
+    /// Leave when nothing has come for this long; 0 = never
+    #[arg(long, value_name = "DURATION", default_value = "0", value_parser = values::limit, hide_default_value = true)]
+    pub accept_timeout: Limit,
     /// Limit for the whole run; 0 = none
     #[arg(long, value_name = "DURATION", default_value = "0", value_parser = values::limit, hide_default_value = true)]
     pub timeout: Limit,

@@ -3,10 +3,12 @@
 use clap::Args;
 
 use super::dial::Families;
-use super::socket::Socket;
+use super::socket::{Socket, Streams};
 use crate::failure::Failure;
 use crate::net::inherit::{Wanted, passed_socket};
 use crate::net::listen::{Bind, Listener};
+use crate::net::resolve::Patience;
+use crate::stop::Stop;
 
 /// Flags of every server on an internet address.
 #[derive(Debug, Args)]
@@ -34,20 +36,29 @@ impl Binding {
     /// to `backlog` callers waiting.
     ///
     /// Fails as [`Bind::listen`] and [`passed_socket`] do.
-    pub fn listener(&self, backlog: i32) -> Result<Listener, Failure> {
+    pub fn listener(
+        &self,
+        streams: &Streams,
+        backlog: i32,
+        stop: &Stop,
+    ) -> Result<Listener, Failure> {
         match passed_socket(Wanted { name: "tcp-server", inet: true, stream: true })? {
             Some(socket) => Listener::passed(socket),
-            None => self.bind().listen(backlog),
+            None => {
+                let bind = self.bind(stop);
+                Bind { options: streams.added_to(bind.options), ..bind }.listen(backlog)
+            }
         }
     }
 
-    /// Where these flags ask to wait.
-    pub fn bind(&self) -> Bind {
+    /// Where these flags ask to wait; a pulled cord ends the lookup of the host.
+    pub fn bind<'a>(&self, stop: &'a Stop) -> Bind<'a> {
         Bind {
             host: self.host.clone(),
             port: self.port.clone(),
             family: self.families.family(),
             options: self.socket.options(),
+            patience: Patience::from(stop.deadline()).or(stop),
         }
     }
 }

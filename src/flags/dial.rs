@@ -1,14 +1,14 @@
 //! Whom to call, and how patiently.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
 
 use clap::Args;
 
-use super::socket::Socket;
+use super::retrying::Retrying;
+use super::socket::{Socket, Streams};
 use super::values::{self, Limit};
 use crate::failure::{Failure, Stage};
-use crate::net::dial::{Dial, Retry};
+use crate::net::dial::Dial;
 use crate::net::endpoint::Endpoint;
 use crate::net::proxy::{Proxy, Route, environment};
 use crate::net::resolve::Family;
@@ -66,17 +66,17 @@ pub struct Dialling {
     /// Come from this address (and port)
     #[arg(long, value_name = "ADDR[:PORT]", value_parser = source)]
     pub source: Option<SocketAddr>,
-    /// Try again this often when nobody answers
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub retry: u32,
-    /// Wait this long before trying again
-    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = values::duration)]
-    pub retry_delay: Duration,
+    /// What if nobody answers
+    #[command(flatten)]
+    pub retrying: Retrying,
     /// Go by way of a proxy: socks5://, socks5h:// or http://[USER:PASSWORD@]HOST:PORT
     ///
     /// With socks5h and http the proxy looks the name up. '' = none, whatever the environment says.
     #[arg(long, value_name = "URL")]
     pub proxy: Option<String>,
+    /// Options on the connection
+    #[command(flatten)]
+    pub streams: Streams,
     /// Options on the socket
     #[command(flatten)]
     pub socket: Socket,
@@ -88,10 +88,10 @@ impl Dialling {
         Dial {
             endpoint,
             family: self.families.family(),
-            options: self.socket.options(),
+            options: self.streams.added_to(self.socket.options()),
             source: self.source,
             timeout: self.connect_timeout.0,
-            retry: Retry { times: self.retry, delay: self.retry_delay },
+            retry: self.retrying.retry(),
             route: Route::Direct,
             layer: None,
         }

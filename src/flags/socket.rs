@@ -7,10 +7,10 @@ use clap::Args;
 use super::values;
 use crate::net::socket::Options;
 
-/// Flags that become options on each socket (socket(7), ip(7), tcp(7)).
+/// Flags that become options on each connection (socket(7), tcp(7)).
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Socket")]
-pub struct Socket {
+pub struct Streams {
     /// Send small writes at once (TCP_NODELAY)
     #[arg(long)]
     pub nodelay: bool,
@@ -18,6 +18,12 @@ pub struct Socket {
     #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true,
           default_missing_value = "60s", value_parser = values::duration)]
     pub keepalive: Option<Duration>,
+}
+
+/// Flags that become options on each socket (socket(7), ip(7)).
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Socket")]
+pub struct Socket {
     /// Time to live, hop limit
     #[arg(long, value_name = "HOPS", value_parser = clap::value_parser!(u8).range(1..))]
     pub ttl: Option<u8>,
@@ -41,12 +47,18 @@ pub struct Socket {
     pub reuse_port: bool,
 }
 
+impl Streams {
+    /// `options` with what these flags ask for.
+    pub fn added_to(&self, options: Options) -> Options {
+        let keepalive = self.keepalive.filter(|time| !time.is_zero());
+        Options { nodelay: self.nodelay, keepalive, ..options }
+    }
+}
+
 impl Socket {
     /// The options these flags ask for.
     pub fn options(&self) -> Options {
         Options {
-            nodelay: self.nodelay,
-            keepalive: self.keepalive.filter(|time| !time.is_zero()),
             ttl: self.ttl,
             tos: self.tos,
             send_buffer: self.send_buffer,
@@ -54,6 +66,7 @@ impl Socket {
             mark: self.mark,
             reuse_port: self.reuse_port,
             interface: self.interface.clone(),
+            ..Options::default()
         }
     }
 }

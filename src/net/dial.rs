@@ -15,6 +15,7 @@ use super::layer::{Handshake, Layer};
 use super::proxy::{Proxy, Route, Target};
 use super::race::race;
 use super::resolve::{self, Family, Patience};
+use super::retry::Retry;
 use super::socket::Options;
 use super::step::{Listener, Step};
 use super::stream::Stream;
@@ -45,34 +46,13 @@ pub struct Dial {
 /// Addresses of the target that a proxy is asked for, one after another.
 const MOST_TARGETS: usize = 8;
 
-/// Further rounds after a failed one.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Retry {
-    /// How many.
-    pub times: u32,
-    /// Pause before each.
-    pub delay: Duration,
-}
-
 impl Dial {
     /// Calls, again if asked to, until a stream stands.
     ///
     /// Fails at [`Stage::Port`], [`Stage::Resolve`], [`Stage::Socket`], [`Stage::Bind`] (our own
-    /// address), [`Stage::Connect`] or a layer's stage. Only a connection that could not be made
-    /// is tried again: a name that does not exist will not exist a second later either.
+    /// address), [`Stage::Connect`] or a layer's stage.
     pub fn call(&self, stop: &Stop, tell: Listener<'_>) -> Result<Stream, Failure> {
-        let mut round = 0;
-        loop {
-            match self.round(stop, tell) {
-                Err(failure) if round < self.retry.times && is_passing(&failure) => {
-                    round += 1;
-                    tell(Step::Layer(failure.to_string()));
-                    tell(Step::Retrying(round, self.retry.delay));
-                    stop.sleep(self.retry.delay).map_err(|reason| self.stopped(reason))?;
-                }
-                done => return done,
-            }
-        }
+        self.retry.call(stop, tell, || self.round(stop, tell))
     }
 
     fn round(&self, stop: &Stop, tell: Listener<'_>) -> Result<Stream, Failure> {
@@ -214,9 +194,4 @@ fn port(endpoint: &Endpoint, round: &Round<'_>) -> Result<u16, Failure> {
     let port = resolve::port(word, "tcp")?;
     (round.tell)(Step::FoundPort(word.clone(), port));
     Ok(port)
-}
-
-fn is_passing(failure: &Failure) -> bool {
-    matches!(failure.code, Code::Connect | Code::Timeout | Code::TryAgain)
-        && failure.stage != Stage::Socket
 }

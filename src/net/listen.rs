@@ -6,14 +6,14 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use socket2::Socket;
 
 use super::address::Address;
-use super::resolve::{self, Family};
+use super::resolve::{self, Family, Patience};
 use super::socket::Options;
 use super::unix::Claim;
 use crate::failure::{Code, Failure, Stage};
 
 /// Where to wait for callers.
 #[derive(Debug, Clone)]
-pub struct Bind {
+pub struct Bind<'a> {
     /// An address or name; empty, `*` and `::` are every interface of both families.
     pub host: String,
     /// A number, 0 included, or a service name.
@@ -22,6 +22,8 @@ pub struct Bind {
     pub family: Family,
     /// Options on the socket.
     pub options: Options,
+    /// How long the host may take to be looked up.
+    pub patience: Patience<'a>,
 }
 
 /// A socket that listens, and its bound address.
@@ -52,7 +54,7 @@ enum Proto {
     Udp,
 }
 
-impl Bind {
+impl Bind<'_> {
     /// A TCP socket that listens, with up to `backlog` callers waiting (listen(2)).
     ///
     /// Fails at [`Stage::Resolve`], [`Stage::Port`], [`Stage::Socket`], [`Stage::Bind`] or
@@ -92,7 +94,7 @@ impl Bind {
             (true, Family::Any) => Ok(vec![v6, v4]),
             (true, Family::V4) => Ok(vec![v4]),
             (true, Family::V6) => Ok(vec![v6]),
-            (false, family) => resolve::addresses(self.bare_host(), port, family, None),
+            (false, family) => resolve::addresses(self.bare_host(), port, family, self.patience),
         }
     }
 
@@ -143,7 +145,7 @@ impl Bind {
     }
 }
 
-impl std::fmt::Display for Bind {
+impl std::fmt::Display for Bind<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.bare_host().contains(':') {
             true => write!(f, "[{}]:{}", self.bare_host(), self.port),
@@ -156,8 +158,9 @@ impl std::fmt::Display for Bind {
 mod tests {
     use super::*;
 
-    fn bind(host: &str, port: &str, family: Family) -> Bind {
-        Bind { host: host.into(), port: port.into(), family, options: Options::default() }
+    fn bind(host: &str, port: &str, family: Family) -> Bind<'static> {
+        let (options, patience) = (Options::default(), Patience::default());
+        Bind { host: host.into(), port: port.into(), family, options, patience }
     }
 
     #[test]

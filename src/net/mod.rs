@@ -24,6 +24,7 @@ pub mod pool;
 pub mod proxy;
 mod race;
 pub mod resolve;
+pub mod retry;
 pub mod socket;
 pub mod stdio;
 pub mod step;

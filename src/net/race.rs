@@ -215,8 +215,8 @@ fn interleaved(addresses: Vec<SocketAddr>) -> VecDeque<SocketAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::dial::Retry;
     use crate::net::endpoint::Endpoint;
+    use crate::net::retry::Retry;
     use std::net::TcpListener;
 
     fn dial() -> Dial {

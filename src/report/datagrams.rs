@@ -38,6 +38,8 @@ pub struct Dropped {
     pub nowhere: u64,
     /// Longer than our room for them.
     pub cut: u64,
+    /// Beyond what may wait, or run as programs, at once.
+    pub busy: u64,
     /// Answers that could not be sent.
     pub unsent: u64,
     /// Answers that were sent, and refused by ICMP.
@@ -45,13 +47,14 @@ pub struct Dropped {
 }
 
 impl Dropped {
-    fn rows(&self) -> [(u64, &'static str); 7] {
+    fn rows(&self) -> [(u64, &'static str); 8] {
         [
             (self.rate, "over the rate"),
             (self.port, "from ports that are never answered"),
             (self.itself, "from ourselves"),
             (self.nowhere, "from nowhere"),
             (self.cut, "too long"),
+            (self.busy, "too many at once"),
             (self.unsent, "not sent"),
             (self.refused, "refused"),
         ]

@@ -192,6 +192,27 @@ fn their_steps_server_meets_our_client() {
 }
 
 #[test]
+fn their_udp_echo_server_meets_our_client() {
+    let Some(server) = their_server("udp_echo_server.py") else { return };
+    let run = sockit("udp-client --wait 10s --send one --send '' --send 'two words'");
+    run.to(server.addr).run().exits(0).prints("one\n\ntwo words\n");
+    let longest = "x".repeat(8192);
+    let run = sockit("udp-client --wait 10s").to(server.addr).stdin(&longest).run();
+    run.exits(0).prints(longest + "\n");
+}
+
+#[test]
+fn their_udp_client_meets_our_echo() {
+    let server = sockit("udp-echo --host '' -v").serve();
+    let Some(mut client) = python("class_kinds_client.py") else { return };
+    client.args(["udp", &server.port().to_string(), "-", "one", "two"]);
+    client.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let run = Running::start(client, Some(Vec::new()), LIMIT).wait();
+    run.exits(0).prints("one\ntwo\n");
+    server.wait_to_say_times("Got data from 127.0.0.1:", 2);
+}
+
+#[test]
 fn our_server_takes_every_interface_as_theirs_does() {
     let server = sockit("tcp-server --host '' --backlog 5 --service echo").serve();
     let Some(run) = their_client("echo_client.py", &server, &[], "") else { return };

@@ -53,6 +53,23 @@ fn a_refusal_is_told() {
 }
 
 #[test]
+fn a_refusal_is_tried_again_when_asked_for() {
+    let place = caller();
+    let at = local(&place);
+    drop(place);
+    let client = sockit("udp-client -v --send you --wait 10s --retry 100 --retry-delay 50ms");
+    let client = client.to(at).start();
+    client.wait_to_say("Trying again in 50ms (retry 2)");
+    let server = sockit(&format!("udp-server --service hello --port {}", at.port())).serve();
+    client.wait().exits(0).prints("Hello, you!\n");
+    drop(server);
+    let run = sockit("udp-client --send x --retry 2 --retry-delay 20ms").to(at).run();
+    run.exits(7).fails_at("connect").says("Connection refused");
+    let stopped = sockit("udp-client --send x --retry 9 --retry-delay 1m --timeout 200ms").to(at);
+    stopped.run().exits(28);
+}
+
+#[test]
 fn the_next_address_is_tried_when_the_first_refuses() {
     // Where localhost has both addresses, the server on either is found.
     let server = sockit("udp-server --service hello").serve();
@@ -126,6 +143,9 @@ fn malformed_words_are_usage() {
         "udp-client --count 0",
         "udp-client --count 3 --size 10",
         "udp-client --count 3 --send x",
+        "udp-client --size 10 --send x",
+        "udp-client --interval 1s --send x",
+        "udp-client --keepalive --send x",
         "udp-client --wait never",
         "udp-client --send '\\q'",
     ] {

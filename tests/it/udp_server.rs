@@ -2,8 +2,10 @@
 
 use std::net::SocketAddr;
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use crate::datagrams::{ask, caller, hear, local};
+use crate::injected::{can_inject, injected};
 use crate::peer;
 use crate::running::Running;
 use crate::sockit::{LIMIT, sockit};
@@ -155,9 +157,123 @@ fn flags_that_mean_nothing_are_refused() {
         "udp-server --reply '{nosuch}'",
         "udp-server --join 127.0.0.1",
         "udp-server --max-rate -1",
+        "udp-server --delay 1s",
+        "udp-server --service discard --delay 1s",
+        "udp-server --exec cat --delay 1s",
+        "udp-server --service echo --delay soon",
+        "udp-server --nodelay",
     ] {
         sockit(line).and("--port 0").run().exits(2).prints("");
     }
+}
+
+#[test]
+fn what_only_a_conversation_has_is_refused_in_words() {
+    for (flag, word) in [
+        ("--greeting hi", "nobody calls before it"),
+        ("--until bye", "nothing to end"),
+        ("--messages 3", "--max-datagrams N"),
+    ] {
+        let run = sockit("udp-server --port 0 --reply x").and(flag).run();
+        run.exits(2).prints("").fails_at("receive").says(word);
+    }
+}
+
+#[test]
+fn an_answer_comes_after_its_delay_and_nobody_waits_for_anothers() {
+    let server = sockit("udp-server --service hello --delay 400ms --json").serve();
+    let callers: Vec<_> = (0..5).map(|_| caller()).collect();
+    let began = Instant::now();
+    for (n, caller) in callers.iter().enumerate() {
+        caller.send_to(format!("{n}").as_bytes(), server.addr()).unwrap();
+    }
+    for (n, caller) in callers.iter().enumerate() {
+        assert_eq!(hear(caller).0, format!("Hello, {n}!").as_bytes());
+    }
+    let took = began.elapsed();
+    assert!((Duration::from_millis(400)..Duration::from_millis(1900)).contains(&took), "{took:?}");
+    let run = server.stop();
+    assert_eq!(run.exits(0).events_named("totals")[0]["datagrams_out"], 5);
+}
+
+#[test]
+fn a_server_that_is_to_end_does_not_keep_answers_back() {
+    let server = sockit("udp-server --service echo --delay 1m --json").serve();
+    let caller = caller();
+    caller.send_to(b"soon", server.addr()).unwrap();
+    server.wait_to_say("\"datagram\"");
+    server.signal(libc::SIGTERM);
+    assert_eq!(hear(&caller).0, b"soon");
+    server.wait().exits(0);
+    // Enough came, and the answer still takes its time.
+    let server = sockit("udp-server --reply '{n}:{message}' --delay 200ms --once").serve();
+    let began = Instant::now();
+    assert_eq!(ask(&caller, server.addr(), "a"), b"1:a");
+    assert!(began.elapsed() >= Duration::from_millis(200));
+    server.wait().exits(0);
+}
+
+#[test]
+fn one_source_cannot_take_all_places_of_a_delay() {
+    let server = sockit("udp-server --service echo --delay 1m --max-rate 0 --json").serve();
+    let greedy = caller();
+    for n in 0..5000u32 {
+        greedy.send_to(&n.to_le_bytes(), server.addr()).unwrap();
+    }
+    server.wait_to_say("too many answers wait");
+    crate::datagrams::caller_at("127.0.0.9").send_to(b"mine", server.addr()).unwrap();
+    server.wait_to_say("\"peer\":\"127.0.0.9");
+    let run = server.stop();
+    let totals = &run.exits(0).events_named("totals")[0];
+    let (busy, out) = (totals["dropped"]["busy"].as_u64(), totals["datagrams_out"].as_u64());
+    assert!(busy.is_some_and(|busy| busy > 0) && out.is_some_and(|out| out > 4000), "{totals}");
+    assert_eq!(run.stderr.matches("too many answers wait").count(), 1);
+}
+
+#[test]
+fn silence_ends_it_when_asked_for() {
+    let server = sockit("udp-server --accept-timeout 300ms --service echo").serve();
+    for _ in 0..4 {
+        std::thread::sleep(Duration::from_millis(100));
+        assert_eq!(ask(&caller(), server.addr(), "x"), b"x");
+    }
+    let run = server.wait();
+    run.exits(28).fails_at("listen").says("timed out after 300ms");
+}
+
+#[test]
+fn programs_answer_by_the_same_post_as_everything_else() {
+    if !can_inject() {
+        return;
+    }
+    // What passes costs nothing; what does not is counted.
+    for (errno, when, lost) in [("ENOBUFS", "1..2", 0), ("ENOBUFS", "1+", 1), ("EPERM", "1+", 1)] {
+        let server = sockit("udp-server --exec cat --json");
+        let server = injected(server, "sendmmsg", errno, when).serve();
+        let caller = caller();
+        caller.send_to(b"x", server.addr()).unwrap();
+        match lost {
+            0 => assert_eq!(hear(&caller).0, b"x"),
+            _ => server.wait_to_say("\"datagram\""),
+        }
+        let run = server.stop();
+        let totals = &run.exits(0).events_named("totals")[0];
+        assert_eq!(totals["dropped"]["unsent"], lost, "{errno} {when}: {totals}");
+        assert_eq!(totals["datagrams_out"], 1 - lost, "{errno} {when}: {totals}");
+    }
+}
+
+#[test]
+fn programs_beyond_their_number_are_counted() {
+    let server = sockit("udp-server --sh 'sleep 1' --json --max-rate 0").serve();
+    let caller = caller();
+    for _ in 0..70 {
+        caller.send_to(b"x", server.addr()).unwrap();
+    }
+    server.wait_to_say("programs run at once");
+    let run = server.stop();
+    let totals = &run.exits(0).events_named("totals")[0];
+    assert_eq!(totals["dropped"]["busy"], 6, "{totals}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use tempfile::{TempDir, tempdir};
 
@@ -88,12 +89,63 @@ fn nobody_there_is_7() {
 #[test]
 fn what_needs_a_stream_is_refused() {
     let (_folder, path) = folder();
-    for flags in ["--service chargen", "--greeting hi", "--reply x --until y", "--delay 1s"] {
+    let flags = [
+        "--service chargen",
+        "--greeting hi",
+        "--reply x --until y",
+        "--messages 2",
+        "--framing line",
+        "--service pipe --delay 1s",
+        "--max-conns 3",
+        "--allow 127.0.0.1",
+        "--idle-timeout 1s",
+    ];
+    for flags in flags {
         let run = sockit("unix-server --datagram").and(flags).arg(&path).run();
         run.exits(2);
         assert!(!path.exists(), "{flags}");
     }
-    client(&path).and("--send a --expect b").run().exits(2);
+    for flags in ["--send a --expect b", "--idle-timeout 1s", "--keep-empty", "--size 9"] {
+        client(&path).and(flags).run().exits(2);
+    }
+    for flags in ["--wait 1s", "--size 10 --input /dev/null"] {
+        sockit("unix-client").and(flags).arg(&path).run().exits(2);
+    }
+}
+
+#[test]
+fn answers_and_questions_can_be_delayed() {
+    let (_folder, path) = folder();
+    let server = server("--delay 200ms", &path);
+    let run = client(&path).and("--send you --delay 200ms").run();
+    run.exits(0).prints("Hello, you!\n");
+    assert!(run.took >= Duration::from_millis(400), "{:?}", run.took);
+    server.stop().exits(0);
+}
+
+#[test]
+fn silence_ends_a_server_when_asked_for() {
+    let (_folder, path) = folder();
+    server("--accept-timeout 50ms", &path).wait().exits(28).fails_at("listen");
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_server_that_is_still_to_come_is_waited_for() {
+    for (ours, theirs, answer) in [
+        ("unix-client --datagram --wait 10s", "unix-server --datagram", "Hello, you!\n"),
+        ("unix-client", "unix-server", "Welcome!\nHello, you!\n"),
+    ] {
+        let (_folder, path) = folder();
+        let retry = "-v --send you --retry 100 --retry-delay 50ms";
+        let client = sockit(ours).and(retry).arg(&path).start();
+        client.wait_to_say("Trying again in 50ms (retry 2)");
+        let server = sockit(theirs).arg(&path).serve();
+        client.wait().exits(0).prints(answer);
+        server.stop().exits(0);
+        let gone = sockit(ours).and("--send you --retry 1 --retry-delay 20ms").arg(&path).run();
+        gone.exits(7).fails_at("connect");
+    }
 }
 
 fn python(program: &str, words: &[&str]) -> Option<Command> {

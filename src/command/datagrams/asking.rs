@@ -11,6 +11,7 @@ use super::source::Source;
 use super::talk::Letters;
 use crate::failure::{Code, Failure, Stage};
 use crate::flags::dial::{self, Families};
+use crate::flags::retrying::Retrying;
 use crate::flags::socket::Socket;
 use crate::flags::values::{self, Limit};
 use crate::report::hex::Dump;
@@ -33,7 +34,8 @@ pub struct Asking {
           conflicts_with_all = ["send", "input"])]
     pub count: Option<u32>,
     /// Time between the datagrams of a ping
-    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = values::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = values::duration,
+          requires = "count", conflicts_with_all = ["send", "input"])]
     pub interval: Duration,
     /// Wait this long for answers to the last datagram; 0 = without limit
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = values::limit)]
@@ -66,13 +68,18 @@ impl Asking {
     ///
     /// Fails with code 2 on a datagram that is too long, 26 on a file that cannot be read.
     pub fn letters(&self) -> Result<Letters, Failure> {
+        if self.size.is_some() && self.input.is_none() {
+            let why = "means nothing without --input or --count";
+            return Err(Failure::usage(Stage::Send, "--size", why));
+        }
         let source = match (&self.input, self.send.as_slice()) {
             (Some(path), _) => Source::pieces(path, self.size.unwrap_or(PIECE))?,
             (None, []) => Source::lines(),
             (None, texts) => Source::known(texts)?,
         };
         let dump = self.hex.as_deref().map(open_dump).transpose()?;
-        Ok(Letters { source, wait: self.wait.0, raw: self.input.is_some(), dump })
+        let delay = Duration::ZERO;
+        Ok(Letters { source, delay, wait: self.wait.0, raw: self.input.is_some(), dump })
     }
 }
 
@@ -95,6 +102,9 @@ pub struct Calling {
     /// Come from this address (and port)
     #[arg(long, value_name = "ADDR[:PORT]", value_parser = dial::source)]
     pub source: Option<SocketAddr>,
+    /// What if nobody is there
+    #[command(flatten)]
+    pub retrying: Retrying,
     /// Allow the address of a whole network, and take answers from anybody
     #[arg(long)]
     pub broadcast: bool,

@@ -13,6 +13,8 @@ use crate::net::address::Address;
 use crate::net::datagram::{Mailbox, Outgoing, set_hops};
 use crate::net::endpoint::Endpoint;
 use crate::net::resolve::{self, Patience};
+use crate::net::retry::{Retry, Rounds};
+use crate::net::step::{Listener, Step};
 use crate::net::unix;
 use crate::report::Report;
 use crate::stop::Stop;
@@ -30,15 +32,19 @@ pub struct Line {
     _claim: Option<unix::Claim>,
 }
 
-/// Where lines come from: one after the other until somebody answers.
+/// Where lines come from: one after the other until somebody answers, and from the first again
+/// where `--retry` asks for it.
 pub struct Lines<'a> {
     kind: Kind<'a>,
+    /// Lines that this round has tried.
+    tried: usize,
     stop: &'a Stop,
+    rounds: Rounds<'a>,
 }
 
 enum Kind<'a> {
-    Udp { addresses: std::vec::IntoIter<SocketAddr>, calling: &'a Calling },
-    Unix { name: Option<&'a unix::Name> },
+    Udp { addresses: Vec<SocketAddr>, calling: &'a Calling },
+    Unix { name: &'a unix::Name },
 }
 
 impl Line {
@@ -79,14 +85,17 @@ impl<'a> Lines<'a> {
     pub fn udp(
         endpoint: &Endpoint,
         calling: &'a Calling,
-        report: &Report,
         stop: &'a Stop,
+        tell: Listener<'a>,
     ) -> Result<Lines<'a>, Failure> {
         let Endpoint { host, port } = endpoint;
         let port = resolve::port(port, "udp")?;
-        report.step(|| format!("Looking up {host}..."));
-        let patience = Patience::from(stop.deadline()).or(stop);
-        let mut found = resolve::addresses(host, port, calling.families.family(), patience)?;
+        let retry = calling.retrying.retry();
+        let mut found = retry.call(stop, tell, || {
+            tell(Step::Resolving(host.clone()));
+            let patience = Patience::from(stop.deadline()).or(stop);
+            resolve::addresses(host, port, calling.families.family(), patience)
+        })?;
         if let Some(source) = calling.source {
             found.retain(|address| address.is_ipv4() == source.is_ipv4());
             if found.is_empty() {
@@ -94,36 +103,73 @@ impl<'a> Lines<'a> {
                 return Err(Failure::new(Stage::Bind, source, why));
             }
         }
-        Ok(Lines { kind: Kind::Udp { addresses: found.into_iter(), calling }, stop })
+        let kind = Kind::Udp { addresses: found, calling };
+        Ok(Lines { kind, tried: 0, stop, rounds: Rounds::new(retry, stop, tell) })
     }
 
     /// To the Unix datagram socket at `name`.
-    pub fn unix(name: &'a unix::Name, stop: &'a Stop) -> Lines<'a> {
-        Lines { kind: Kind::Unix { name: Some(name) }, stop }
+    pub fn unix(
+        name: &'a unix::Name,
+        retry: Retry,
+        stop: &'a Stop,
+        tell: Listener<'a>,
+    ) -> Lines<'a> {
+        let kind = Kind::Unix { name };
+        Lines { kind, tried: 0, stop, rounds: Rounds::new(retry, stop, tell) }
     }
 
-    /// The first line. Fails at [`Stage::Socket`], [`Stage::Bind`] or [`Stage::Connect`].
+    /// The first line that can be opened. Fails at [`Stage::Socket`], [`Stage::Bind`] or
+    /// [`Stage::Connect`].
     pub fn first(&mut self, report: &Report) -> Result<Line, Failure> {
-        let none = || Err(Failure::new(Stage::Connect, "", "no address to write to"));
-        self.next(report).unwrap_or_else(none)
+        loop {
+            let failure = match self.next(report) {
+                Some(Ok(line)) => return Ok(line),
+                Some(Err(failure)) => failure,
+                None => Failure::new(Stage::Connect, "", "no address to write to"),
+            };
+            self.rounds.follow(failure)?;
+            self.tried = 0;
+        }
     }
 
-    /// The next line that can be opened; the first failure when none can, nothing when none is left.
-    pub fn next(&mut self, report: &Report) -> Option<Result<Line, Failure>> {
-        match &mut self.kind {
-            Kind::Unix { name } => name.take().map(|name| unix_line(name, self.stop)),
-            Kind::Udp { addresses, calling } => {
-                let mut first_failure = None;
-                for address in addresses {
-                    match udp_line(address, calling, self.stop) {
-                        Ok(line) => {
-                            report.step(|| format!("Writing to {}", line.shown));
-                            return Some(Ok(line));
-                        }
-                        Err(failure) => first_failure = first_failure.or(Some(Err(failure))),
-                    }
+    /// The line to go on with after one on which nobody answered; nothing when none is left.
+    ///
+    /// Fails when the run is to end in a pause between rounds, or as [`Lines::first`].
+    pub fn after(&mut self, refused: Failure, report: &Report) -> Result<Option<Line>, Failure> {
+        if let Some(Ok(line)) = self.next(report) {
+            return Ok(Some(line));
+        }
+        if !self.rounds.may_follow(&refused) {
+            return Ok(None);
+        }
+        self.rounds.follow(refused)?;
+        self.tried = 0;
+        self.first(report).map(Some)
+    }
+
+    /// The next line of this round that can be opened; the first failure when none can, nothing
+    /// when none is left.
+    fn next(&mut self, report: &Report) -> Option<Result<Line, Failure>> {
+        let mut first_failure = None;
+        while let Some(opened) = self.open() {
+            match opened {
+                Ok(line) => {
+                    report.step(|| format!("Writing to {}", line.shown));
+                    return Some(Ok(line));
                 }
-                first_failure
+                Err(failure) => first_failure = first_failure.or(Some(Err(failure))),
+            }
+        }
+        first_failure
+    }
+
+    fn open(&mut self) -> Option<Result<Line, Failure>> {
+        let nth = self.tried;
+        self.tried += 1;
+        match &self.kind {
+            Kind::Unix { name } => (nth == 0).then(|| unix_line(name, self.stop)),
+            Kind::Udp { addresses, calling } => {
+                addresses.get(nth).map(|address| udp_line(*address, calling, self.stop))
             }
         }
     }

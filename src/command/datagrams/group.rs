@@ -14,8 +14,8 @@ use crate::net::resolve;
 /// Where `bind` names every interface, it hears what else comes to the port too. Where it names one
 /// address, only what is sent to the group is heard, also on the interface of that address.
 /// Fails with code 2 when `word` is no group, else as [`Bind::datagram`] and [`Group::join`] do.
-pub fn bind(mut bind: Bind, word: &str) -> Result<Socket, Failure> {
-    let found = resolve::addresses(word, 0, bind.family, None)?;
+pub fn bind(mut bind: Bind<'_>, word: &str) -> Result<Socket, Failure> {
+    let found = resolve::addresses(word, 0, bind.family, bind.patience)?;
     let address = found.first().copied().filter(|address| address.ip().is_multicast());
     let not_one = || Failure::usage(Stage::Resolve, word, "not a multicast group");
     let address = address.ok_or_else(not_one)?;

@@ -9,7 +9,9 @@ pub mod call;
 pub mod choice;
 pub mod duty;
 mod figures;
+pub mod foreign;
 pub mod group;
+mod held;
 mod ping;
 mod print;
 mod programs;
@@ -25,11 +27,16 @@ pub use print::Look;
 pub use serve::{Plan, serve};
 pub use talk::{Letters, talk};
 
+use std::time::Duration;
+
 use socket2::Socket;
 
 use crate::failure::{Failure, Stage};
 use crate::net::address::Address;
 use crate::net::inherit::{Wanted, passed_socket};
+
+/// How long programs may still take when a server that has no `--grace` ends.
+pub const GRACE: Duration = Duration::from_secs(3);
 
 /// The socket that a service manager passed to us under this name, or one that `bind` makes.
 pub fn socket(

@@ -1,6 +1,7 @@
 //! `exec` for datagrams: a program for each, so many at a time, and nobody waits for any of them.
 
 use std::fmt;
+use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -16,8 +17,6 @@ use crate::service::exec::Answerer;
 const MOST: u32 = 64;
 /// How long one may take.
 const LIMIT: Duration = Duration::from_secs(10);
-/// How long those that run may still take when the server ends.
-const LAST_CALL: Duration = Duration::from_secs(3);
 /// The stack of a thread that only waits for a program.
 const STACK: usize = 128 << 10;
 
@@ -37,9 +36,21 @@ struct Desk {
 #[derive(Debug, Default)]
 struct State {
     running: u32,
-    /// Answers that were sent, and their bytes together.
-    sent: (u32, usize),
+    sums: Sums,
     crowd_told: bool,
+}
+
+/// What became of the datagrams.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Sums {
+    /// Answers that were sent.
+    pub sent: u32,
+    /// Their bytes together.
+    pub bytes: usize,
+    /// Answers that could not be sent.
+    pub unsent: u32,
+    /// Datagrams for which no program was started.
+    pub busy: u32,
 }
 
 /// One datagram to be answered.
@@ -73,43 +84,54 @@ impl Programs {
         let Some((sender, report)) = &self.outlet else { return };
         for payload in bundle.datagrams() {
             if !self.desk.take_place(report) {
-                return;
+                continue;
             }
             let (envelope, local) = (bundle.envelope.clone(), local.clone());
             let job = Job { envelope, local, question: payload.to_vec() };
             let (desk, sender, told) = (self.desk.clone(), sender.clone(), report.clone());
             let run = move || desk.serve(&job, &sender, &told);
             if let Err(e) = thread::Builder::new().stack_size(STACK).spawn(run) {
-                self.desk.leave(None);
+                self.desk.leave(|sums| sums.busy += 1);
                 report.warn(None, format!("a datagram is not answered: {}", words(&e)));
             }
         }
     }
 
-    /// Waits for the programs that run, not for long, and ends the rest. Returns how many answers
-    /// were sent in all, and their bytes.
-    pub fn close(&self) -> (u32, usize) {
+    /// Waits for the programs that run, for `grace`, and ends the rest. Returns what became of all.
+    pub fn close(&self, grace: Duration) -> Sums {
         let state = self.desk.lock();
         let busy = |state: &mut State| state.running > 0;
-        let waited = self.desk.changed.wait_timeout_while(state, LAST_CALL, busy);
+        let waited = self.desk.changed.wait_timeout_while(state, grace, busy);
         self.desk.answerer.close();
-        waited.unwrap_or_else(PoisonError::into_inner).0.sent
+        waited.unwrap_or_else(PoisonError::into_inner).0.sums
     }
 }
 
 impl Desk {
     fn serve(&self, job: &Job, sender: &Sender, report: &Report) {
         let peer = job.envelope.address();
-        let answer = self.answerer.answer(&job.local, &peer, &job.question, LONGEST);
-        // Nothing said is no answer.
-        let sent = answer.and_then(|answer| match answer.len() {
-            0 => Ok(None),
-            bytes => sender.send(&Outgoing::answer(&job.envelope, answer)).map(|()| Some(bytes)),
-        });
-        if let Err(e) = &sent {
+        let failed = |e: &io::Error| {
             report.step(|| format!("Answering {peer} failed: {}", words(e)));
+        };
+        match self.answerer.answer(&job.local, &peer, &job.question, LONGEST) {
+            // Nothing said is no answer.
+            Ok(answer) if answer.is_empty() => self.leave(|_| {}),
+            Ok(answer) => {
+                let (bytes, mut unsent) = (answer.len(), 0);
+                sender.send(&[Outgoing::answer(&job.envelope, answer)], &mut |_, e| {
+                    unsent = 1;
+                    failed(e);
+                });
+                self.leave(|sums| match unsent {
+                    0 => (sums.sent, sums.bytes) = (sums.sent + 1, sums.bytes + bytes),
+                    _ => sums.unsent += 1,
+                });
+            }
+            Err(e) => {
+                failed(&e);
+                self.leave(|_| {});
+            }
         }
-        self.leave(sent.unwrap_or_default());
     }
 
     fn take_place(&self, report: &Report) -> bool {
@@ -118,6 +140,7 @@ impl Desk {
             state.running += 1;
             return true;
         }
+        state.sums.busy += 1;
         if !std::mem::replace(&mut state.crowd_told, true) {
             let why =
                 format!("{MOST} programs run at once; datagrams beyond that are not answered");
@@ -126,12 +149,10 @@ impl Desk {
         false
     }
 
-    fn leave(&self, sent: Option<usize>) {
+    fn leave(&self, count: impl FnOnce(&mut Sums)) {
         let mut state = self.lock();
         state.running -= 1;
-        if let Some(bytes) = sent {
-            state.sent = (state.sent.0 + 1, state.sent.1 + bytes);
-        }
+        count(&mut state.sums);
         self.changed.notify_all();
     }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use socket2::Socket;
 
 use super::Duty;
+use super::held::Held;
 use super::tally::Tally;
 use crate::failure::{Code, Failure, Stage, words};
 use crate::net::address::Address;
@@ -18,7 +19,7 @@ use crate::net::inherit;
 use crate::pump::stdout;
 use crate::report::Report;
 use crate::report::event::Event;
-use crate::stop::{Reason, Stop};
+use crate::stop::{Reason, Stop, earliest};
 
 /// Pauses between receives that fail in a row.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
@@ -39,12 +40,18 @@ pub struct Plan {
     pub max_rate: u32,
     /// Leave after so many datagrams.
     pub most: Option<u64>,
+    /// Leave when nothing has come for this long.
+    pub quiet: Option<Duration>,
+    /// Time before each answer.
+    pub delay: Duration,
+    /// How long programs may still take when the run is to end.
+    pub grace: Duration,
 }
 
 /// Serves until a signal, the limit or a failed stdout ends it, and tells the totals.
 ///
 /// Fails at [`Stage::Bind`] on a socket that is not bound, at [`Stage::Stdout`] when payloads
-/// cannot be printed.
+/// cannot be printed, at [`Stage::Listen`] with 28 when nothing has come for `plan.quiet`.
 pub fn serve(plan: Plan, report: &Report, stop: &Stop) -> Result<Code, Failure> {
     let mailbox = Mailbox::serving(plan.socket, plan.narrow, stop)
         .map_err(|e| Failure::new(Stage::Bind, "", e))?;
@@ -64,19 +71,25 @@ pub fn serve(plan: Plan, report: &Report, stop: &Stop) -> Result<Code, Failure> 
         local,
         duty,
         tally: Tally::new(),
+        held: (!plan.delay.is_zero()).then(|| Held::new(plan.delay)),
         left: plan.most.unwrap_or(u64::MAX),
+        quiet: plan.quiet,
         report,
         stop,
         rate_told: false,
+        busy_told: false,
         began: Instant::now(),
     };
     inherit::tell_ready();
     let outcome = office.serve();
     inherit::tell_stopping();
     if let Duty::Exec(programs) = &office.duty {
-        let (count, bytes) = programs.close();
-        office.tally.went(count, bytes);
+        let sums = programs.close(plan.grace);
+        office.tally.went(sums.sent, sums.bytes);
+        office.tally.dropped.unsent += u64::from(sums.unsent);
+        office.tally.dropped.busy += u64::from(sums.busy);
     }
+    office.tell_refusals();
     report.tell(&Event::Totals(office.tally.totals(&office.local)));
     match outcome {
         Err(failure) if stdout::reader_is_gone(&failure) => Ok(Code::Done),
@@ -94,11 +107,15 @@ struct Office<'a> {
     duty: Duty,
     guard: Guard,
     tally: Tally,
+    /// Where answers wait, if they do.
+    held: Option<Held>,
     /// Datagrams until we leave.
     left: u64,
+    quiet: Option<Duration>,
     report: &'a Report,
     stop: &'a Stop,
     rate_told: bool,
+    busy_told: bool,
     began: Instant,
 }
 
@@ -107,22 +124,57 @@ impl Office<'_> {
     fn serve(&mut self) -> Result<Option<Reason>, Failure> {
         let mut batch = self.mailbox.batch();
         let mut trouble = Trouble::default();
+        let mut heard = Instant::now();
         while self.left > 0 {
-            let received = self.mailbox.receive(&mut batch);
+            let silence = self.quiet.and_then(|quiet| heard.checked_add(quiet));
+            let received = match earliest(silence, self.held.as_ref().and_then(Held::due)) {
+                None => self.mailbox.receive(&mut batch),
+                until => self.mailbox.receive_until(&mut batch, until),
+            };
             self.tell_refusals();
             match received {
-                Ok(_) => {
+                Ok(came) => {
                     trouble = Trouble::default();
                     self.handle(&batch)?;
+                    if self.quiet.is_some() && came > 0 {
+                        heard = Instant::now();
+                    }
                 }
                 Err(e) => self.sit_out(&mut trouble, &e),
             }
+            self.answer_due(self.held.is_some().then(Instant::now));
             if let Some(reason) = self.stop.reason() {
                 self.last_call(&mut batch)?;
                 return Ok(Some(reason));
             }
+            if let Some(quiet) = self.quiet.filter(|quiet| heard.elapsed() >= *quiet) {
+                self.see_out();
+                return Err(Failure::late(Stage::Listen, &self.local, quiet));
+            }
         }
-        Ok(None)
+        Ok(self.see_out())
+    }
+
+    /// Sends the answers whose moment has come; with no `now` all of them.
+    fn answer_due(&mut self, now: Option<Instant>) {
+        while let Some(one) = self.held.as_mut().and_then(|held| held.next(now)) {
+            let mut outgoing = Vec::new();
+            self.duty.answer(&one.bundle(), one.heard, &one.local, &mut outgoing);
+            self.send(&outgoing);
+        }
+    }
+
+    /// Waits for the answers that are still to come. Whoever wants the run to end is not kept
+    /// waiting: then they come at once.
+    fn see_out(&mut self) -> Option<Reason> {
+        while let Some(due) = self.held.as_ref().and_then(Held::due) {
+            if let Err(reason) = self.stop.sleep(due.saturating_duration_since(Instant::now())) {
+                self.answer_due(None);
+                return Some(reason);
+            }
+            self.answer_due(Some(Instant::now()));
+        }
+        None
     }
 
     /// What the kernel already holds is still served, for a moment.
@@ -134,12 +186,14 @@ impl Office<'_> {
                 Ok(0) | Err(_) => break,
             }
         }
+        self.answer_due(None);
         Ok(())
     }
 
     fn handle(&mut self, batch: &Batch) -> Result<(), Failure> {
-        // Without a limit nobody asks what time it is.
-        let now = if self.guard.per_second().is_some() { Instant::now() } else { self.began };
+        // Without a limit and a delay nobody asks what time it is.
+        let timed = self.guard.per_second().is_some() || self.held.is_some();
+        let now = if timed { Instant::now() } else { self.began };
         let mut outgoing = Vec::with_capacity(batch.len());
         for bundle in batch.bundles() {
             let bundle = bundle.first(u32::try_from(self.left).unwrap_or(u32::MAX));
@@ -172,10 +226,25 @@ impl Office<'_> {
             }
             if admitted > 0 {
                 let local = asked(&self.local, bundle.envelope);
-                self.duty.answer(&bundle.first(admitted), heard, &local, outgoing);
+                let bundle = bundle.first(admitted);
+                match &mut self.held {
+                    None => self.duty.answer(&bundle, heard, &local, outgoing),
+                    Some(held) => {
+                        let refused = held.keep(&bundle, heard, local, now);
+                        self.turn_away(refused);
+                    }
+                }
             }
         } else {
             self.duty.take(bundle);
+        }
+    }
+
+    /// Told once in a run: the totals tell how many.
+    fn turn_away(&mut self, count: u32) {
+        self.tally.dropped.busy += u64::from(count);
+        if count > 0 && !std::mem::replace(&mut self.busy_told, true) {
+            self.report.warn(None, "too many answers wait for their --delay; others are not given");
         }
     }
 

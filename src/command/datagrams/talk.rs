@@ -21,6 +21,8 @@ use crate::stop::{Stop, Wake};
 pub struct Letters {
     /// The datagrams.
     pub source: Source,
+    /// How long before the first.
+    pub delay: Duration,
     /// How long answers to the last one are awaited; nothing = without limit.
     pub wait: Option<Duration>,
     /// Answers are printed as they come, without line ends.
@@ -88,6 +90,8 @@ enum For {
 
 impl Talk<'_> {
     fn run(&mut self, mut batch: Batch) -> Result<(), Failure> {
+        let stopped = |reason| Failure::stopped(Stage::Send, &self.line.shown, reason);
+        self.stop.sleep(self.letters.delay).map_err(stopped)?;
         loop {
             self.hear(&mut batch)?;
             self.face_refusals()?;
@@ -122,7 +126,10 @@ impl Talk<'_> {
                 Err(e) if e.kind() == ErrorKind::WouldBlock => self.hear(batch)?,
                 Err(e) if e.kind() == ErrorKind::ConnectionRefused => {
                     let errno = e.raw_os_error().unwrap_or(libc::ECONNREFUSED);
-                    return Err(self.line.refused(errno, self.heard));
+                    self.refused = Some(errno);
+                    if !self.try_another_address()? {
+                        return Err(self.line.refused(errno, self.heard));
+                    }
                 }
                 Err(e) => return Err(self.line.unsent(e)),
             }
@@ -145,7 +152,7 @@ impl Talk<'_> {
         loop {
             let came = self.line.mailbox.receive_now(batch);
             let came = came.map_err(|e| Failure::new(Stage::Receive, &self.line.shown, e))?;
-            if let Some(refused) = self.line.mailbox.refusals().last() {
+            if let Some(refused) = self.line.mailbox.refusals().back() {
                 self.refused = Some(refused.errno);
             } else if came == 0 {
                 return Ok(());
@@ -179,13 +186,12 @@ impl Talk<'_> {
 
     /// Sends what nobody has taken to the next address of the peer's; false when there is none.
     fn try_another_address(&mut self) -> Result<bool, Failure> {
-        if self.refused.is_none() {
-            return Ok(true);
-        }
+        let Some(errno) = self.refused else { return Ok(true) };
         if self.heard > 0 || self.sent > self.kept.len() as u64 {
             return Ok(false);
         }
-        let Some(Ok(line)) = self.lines.next(self.report) else { return Ok(false) };
+        let refused = self.line.refused(errno, 0);
+        let Some(line) = self.lines.after(refused, self.report)? else { return Ok(false) };
         (self.line, self.refused) = (line, None);
         for bytes in &self.kept {
             self.line.send(bytes).map_err(|e| self.line.unsent(e))?;

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use super::files::Files;
 use super::running::Running;
 use super::wording::Wording;
-use crate::command::datagrams::{Duty, Look};
+use crate::command::datagrams::{Duty, Look, foreign};
 use crate::failure::{Failure, Stage};
 use crate::net::accept::Limits;
 use crate::net::confine::Needs;
@@ -100,8 +100,8 @@ impl Choice {
     pub fn duty(&self) -> Result<Duty, Failure> {
         let name = self.name();
         self.refuse_foreign(name)?;
-        if let Some(flag) = self.wording.first_given_but(&["--reply"]) {
-            return Err(Failure::usage(Stage::File, flag, "means nothing to datagrams"));
+        if let Some(flag) = self.wording.first_given_but(&["--reply", "--delay"]) {
+            return Err(foreign::refused(flag, "--max-accepts"));
         }
         let by = |script| Ok(Duty::by_script(self.wording.script(script)));
         match name {

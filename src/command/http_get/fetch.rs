@@ -14,9 +14,10 @@ use super::wire::Wire;
 use crate::failure::{Code, Failure, Stage};
 use crate::http::Link;
 use crate::http::request::Request;
-use crate::net::dial::{Dial, Retry};
+use crate::net::dial::Dial;
 use crate::net::endpoint::Endpoint;
 use crate::net::proxy::{Proxy, Route};
+use crate::net::retry::Retry;
 use crate::net::step::Step;
 use crate::net::stream::Stream;
 use crate::pump::stdout;
@@ -80,8 +81,7 @@ impl<'a> Fetch<'a> {
     }
 
     fn tries(&mut self, output: &mut Output) -> Result<Code, Failure> {
-        let retry =
-            Retry { times: self.args.dialling.retry, delay: self.args.dialling.retry_delay };
+        let retry = self.args.dialling.retrying.retry();
         let mut round = 0;
         loop {
             let last = round >= retry.times;

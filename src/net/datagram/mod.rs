@@ -13,13 +13,15 @@ mod linux;
 mod mailbox;
 mod multicast;
 mod plain;
+mod post;
 pub mod rate;
 mod resend;
 
 pub use batch::{Batch, Bundle};
 pub use envelope::{Envelope, Origin, Outgoing, Refused};
-pub use mailbox::{Mailbox, Sender};
+pub use mailbox::Mailbox;
 pub use multicast::{Group, set_hops};
+pub use post::Sender;
 
 /// The longest payload of a UDP datagram over IPv4 (RFC 768: 65,535 less 8 and IP's 20).
 pub const LONGEST: usize = 65_507;

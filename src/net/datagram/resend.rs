@@ -4,8 +4,8 @@ use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::Mailbox;
 use super::envelope::{Origin, Outgoing};
+use super::post::Post;
 
 /// How long one datagram may hold up the others while buffers are full.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -17,11 +17,7 @@ const STRANGERS: u32 = 8;
 /// Tries `letter` again after `error`, by every way that `error` leaves open.
 ///
 /// Fails with the last error when the letter is lost, or when part of it is.
-pub(super) fn try_again(
-    mailbox: &mut Mailbox,
-    letter: &Outgoing<'_>,
-    error: io::Error,
-) -> io::Result<()> {
+pub(super) fn try_again(post: &Post, letter: &Outgoing<'_>, error: io::Error) -> io::Result<()> {
     let until = Instant::now() + PATIENCE;
     let (mut error, mut pause, mut strangers) = (error, FIRST_PAUSE, 0);
     let mut letter = letter.clone();
@@ -31,21 +27,21 @@ pub(super) fn try_again(
                 return Err(error);
             }
             Some(libc::EINTR) => {}
-            Some(libc::EAGAIN) => mailbox.wait_for_room(until),
+            Some(libc::EAGAIN) => post.wait_for_room(until),
             Some(libc::ENOBUFS | libc::ENOMEM) => {
                 // poll(2) sees the socket's buffer, not the device's queue.
                 thread::sleep(pause);
                 pause *= 2;
             }
-            _ if strangers < STRANGERS && mailbox.is_refusal(&error) => strangers += 1,
-            _ if letter.count() > 1 => return one_by_one(mailbox, &letter),
+            _ if strangers < STRANGERS && post.is_refusal(&error) => strangers += 1,
+            _ if letter.count() > 1 => return one_by_one(post, &letter),
             Some(libc::EINVAL | libc::EADDRNOTAVAIL) if letter.origin != Origin::default() => {
                 // The address we were asked on is no longer ours, or never was one to send from.
                 letter.origin = Origin::default();
             }
             _ => return Err(error),
         }
-        match mailbox.put(std::slice::from_ref(&letter)) {
+        match post.put(std::slice::from_ref(&letter)) {
             Ok(_) => return Ok(()),
             Err(e) => error = e,
         }
@@ -53,12 +49,12 @@ pub(super) fn try_again(
 }
 
 /// Where the kernel does not take several as one (no `UDP_SEGMENT`, or a device too narrow for it).
-fn one_by_one(mailbox: &mut Mailbox, letter: &Outgoing<'_>) -> io::Result<()> {
+fn one_by_one(post: &Post, letter: &Outgoing<'_>) -> io::Result<()> {
     let mut outcome = Ok(());
     for datagram in letter.bytes.chunks(letter.segment) {
         let single = Outgoing { bytes: datagram.into(), segment: 0, ..*letter };
-        let done = match mailbox.put(std::slice::from_ref(&single)) {
-            Err(e) => try_again(mailbox, &single, e),
+        let done = match post.put(std::slice::from_ref(&single)) {
+            Err(e) => try_again(post, &single, e),
             Ok(_) => Ok(()),
         };
         outcome = outcome.and(done);

@@ -6,7 +6,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::net::dial::{Dial, Retry};
+use crate::net::dial::Dial;
+use crate::net::retry::Retry;
 use crate::stop::Stop;
 
 const LIMIT: Duration = Duration::from_millis(400);

@@ -1,0 +1,159 @@
+//! The sending side of a datagram socket, and the errors that come back to it. As many threads as
+//! like share one.
+
+use std::collections::VecDeque;
+use std::io;
+use std::mem;
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use rustix::event::PollFlags;
+use socket2::Socket;
+
+use super::super::address::Address;
+use super::envelope::{Outgoing, Refused};
+use super::{plain, resend};
+use crate::stop::Stop;
+
+/// Errors kept until somebody asks; older ones are forgotten first.
+const MOST_REFUSALS: usize = 64;
+
+/// Sends by a mailbox's socket from any thread.
+#[derive(Debug, Clone)]
+pub struct Sender(pub(super) Arc<Post>);
+
+impl Sender {
+    /// Sends every letter, and tells `lost` of those that could not be sent and why.
+    ///
+    /// Full buffers are waited out for a moment each, and an error that belongs to an earlier
+    /// datagram costs a later one nothing.
+    pub fn send(&self, letters: &[Outgoing<'_>], lost: &mut dyn FnMut(&Outgoing<'_>, &io::Error)) {
+        self.0.send(letters, lost);
+    }
+}
+
+/// The socket and what is known of it.
+#[derive(Debug)]
+pub(super) struct Post {
+    pub socket: Socket,
+    pub stop: Stop,
+    /// Whether datagrams are moved one at a time: recvmmsg(2) and sendmmsg(2) are Linux's, and a
+    /// kernel may still refuse them.
+    singly: AtomicBool,
+    refusals: Mutex<VecDeque<Refused>>,
+}
+
+impl Post {
+    pub fn new(socket: Socket, stop: &Stop) -> Post {
+        let singly = AtomicBool::new(!cfg!(target_os = "linux"));
+        Post { socket, stop: stop.clone(), singly, refusals: Mutex::default() }
+    }
+
+    /// As [`Sender::send`].
+    pub fn send(&self, letters: &[Outgoing<'_>], lost: &mut dyn FnMut(&Outgoing<'_>, &io::Error)) {
+        let mut left = letters;
+        while let Some(first) = left.first() {
+            let sent = match self.put(left) {
+                Ok(n) => n.max(1),
+                Err(e) => {
+                    if let Err(e) = resend::try_again(self, first, e) {
+                        lost(first, &e);
+                    }
+                    1
+                }
+            };
+            left = &left[sent..];
+        }
+    }
+
+    /// One system call's worth from the front of `letters`.
+    pub fn put(&self, letters: &[Outgoing<'_>]) -> io::Result<usize> {
+        #[cfg(target_os = "linux")]
+        if !self.is_single() {
+            match super::linux::send(self.socket.as_fd(), letters) {
+                Err(e) if is_unsupported(&e) => self.fall_back(),
+                done => return done,
+            }
+        }
+        plain::send(&self.socket, letters)
+    }
+
+    /// Whether datagrams are moved one at a time.
+    pub fn is_single(&self) -> bool {
+        self.singly.load(Ordering::Relaxed)
+    }
+
+    /// Does without batches from now on.
+    pub fn fall_back(&self) {
+        self.singly.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits until there is room to send, at most until `until`, or until the run is to end.
+    pub fn wait_for_room(&self, until: Instant) {
+        let _ = self.stop.wait(self.socket.as_fd(), PollFlags::OUT, Some(until));
+    }
+
+    /// What came back since the last time this was asked: datagrams of ours that nobody wanted.
+    pub fn refusals(&self) -> VecDeque<Refused> {
+        mem::take(&mut self.kept())
+    }
+
+    /// Whether `error` only tells that an earlier datagram of ours was refused; then it is kept for
+    /// [`Post::refusals`].
+    pub fn is_refusal(&self, error: &io::Error) -> bool {
+        let collected = self.collect_refusals();
+        let Some(errno) = error.raw_os_error().filter(|errno| is_from_afar(*errno)) else {
+            return collected;
+        };
+        if !collected {
+            // Only a connected socket has such errors without a queue of them.
+            let Ok(peer) = self.socket.peer_addr() else { return false };
+            self.keep(Refused { peer: Address::from(&peer), errno });
+        }
+        true
+    }
+
+    #[cfg(target_os = "linux")]
+    fn collect_refusals(&self) -> bool {
+        let queue = || super::linux::refused(self.socket.as_fd());
+        let fresh = std::iter::from_fn(queue).take(MOST_REFUSALS);
+        fresh.map(|refused| self.keep(refused)).count() > 0
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn collect_refusals(&self) -> bool {
+        false
+    }
+
+    fn keep(&self, refused: Refused) {
+        let mut kept = self.kept();
+        if kept.len() >= MOST_REFUSALS {
+            kept.pop_front();
+        }
+        kept.push_back(refused);
+    }
+
+    fn kept(&self) -> MutexGuard<'_, VecDeque<Refused>> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether the kernel does not know a call.
+pub(super) fn is_unsupported(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::ENOSYS)
+}
+
+/// Errors that ICMP brings (icmp(7); RFC 1122 §4.1.3.3).
+fn is_from_afar(errno: i32) -> bool {
+    matches!(
+        errno,
+        libc::ECONNREFUSED
+            | libc::EHOSTUNREACH
+            | libc::ENETUNREACH
+            | libc::EHOSTDOWN
+            | libc::ENOPROTOOPT
+            | libc::EPROTO
+    )
+}

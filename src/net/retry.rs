@@ -1,0 +1,107 @@
+//! Trying again: how often, after which pause, and after which failures.
+
+use std::time::Duration;
+
+use super::step::{Listener, Step};
+use crate::failure::{Code, Failure, Stage};
+use crate::stop::Stop;
+
+/// Further rounds after a failed one.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Retry {
+    /// How many.
+    pub times: u32,
+    /// Pause before each.
+    pub delay: Duration,
+}
+
+/// The rounds of one run.
+pub struct Rounds<'a> {
+    retry: Retry,
+    done: u32,
+    stop: &'a Stop,
+    tell: Listener<'a>,
+}
+
+impl Retry {
+    /// Does `attempt`, again where its failure allows it, until it is done.
+    ///
+    /// Fails as the last attempt did, or as [`Rounds::follow`].
+    pub fn call<T>(
+        self,
+        stop: &Stop,
+        tell: Listener<'_>,
+        mut attempt: impl FnMut() -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let mut rounds = Rounds::new(self, stop, tell);
+        loop {
+            match attempt() {
+                Ok(done) => return Ok(done),
+                Err(failure) => rounds.follow(failure)?,
+            }
+        }
+    }
+}
+
+impl<'a> Rounds<'a> {
+    /// None of them used yet.
+    pub fn new(retry: Retry, stop: &'a Stop, tell: Listener<'a>) -> Rounds<'a> {
+        Rounds { retry, done: 0, stop, tell }
+    }
+
+    /// Whether a round is left that may follow this failure. A name that does not exist will not
+    /// exist a second later either: only a peer that could not be reached is tried again.
+    pub fn may_follow(&self, failure: &Failure) -> bool {
+        self.done < self.retry.times
+            && matches!(failure.code, Code::Connect | Code::Timeout | Code::TryAgain)
+            && failure.stage != Stage::Socket
+    }
+
+    /// Pauses before the next round.
+    ///
+    /// Fails with `failure` itself when no round may follow it, and at [`Stage::Connect`] when the
+    /// run is to end.
+    pub fn follow(&mut self, failure: Failure) -> Result<(), Failure> {
+        if !self.may_follow(&failure) {
+            return Err(failure);
+        }
+        self.done += 1;
+        (self.tell)(Step::Layer(failure.to_string()));
+        (self.tell)(Step::Retrying(self.done, self.retry.delay));
+        let stopped = |reason| Failure::stopped(Stage::Connect, &failure.endpoint, reason);
+        self.stop.sleep(self.retry.delay).map_err(stopped)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attempts(times: u32, code: Code) -> (u32, Failure) {
+        let (stop, mut attempts) = (Stop::new(None).unwrap(), 0);
+        let retry = Retry { times, delay: Duration::ZERO };
+        let failed = retry.call::<()>(&stop, &|_| {}, || {
+            attempts += 1;
+            Err(Failure::new(Stage::Connect, "db:1", "no").with_code(code))
+        });
+        (attempts, failed.unwrap_err())
+    }
+
+    #[test]
+    fn only_what_may_pass_is_tried_again() {
+        assert_eq!(attempts(3, Code::Connect).0, 4);
+        assert_eq!(attempts(0, Code::Connect).0, 1);
+        assert_eq!(attempts(3, Code::Resolve).0, 1);
+        assert_eq!(attempts(1, Code::TryAgain).1.to_string(), "connect db:1: no");
+    }
+
+    #[test]
+    fn the_end_of_the_run_ends_a_pause() {
+        let stop = Stop::new(None).unwrap();
+        stop.pull(crate::stop::Reason::Interrupt);
+        let retry = Retry { times: 1, delay: Duration::from_secs(20) };
+        let refused = || Err::<(), _>(Failure::new(Stage::Connect, "db:1", "no"));
+        let failed = retry.call(&stop, &|_| {}, refused).unwrap_err();
+        assert_eq!(failed.code, Code::Interrupted);
+    }
+}
