@@ -110,6 +110,7 @@ pub(super) enum Note {
 struct Messenger {
     notes: Sender<Note>,
     rope: Arc<OwnedFd>,
+    broke: fn(Break) -> Note,
 }
 
 impl Messenger {
@@ -120,10 +121,21 @@ impl Messenger {
     }
 }
 
+impl Drop for Messenger {
+    fn drop(&mut self) {
+        // A mistake of ours must not leave the referee waiting for a flow that is no more.
+        if thread::panicking() {
+            self.tell((self.broke)(Break::Read(io::Error::other("internal error"))));
+        }
+    }
+}
+
 /// The referee's end of the two flows.
 pub(super) struct Notes {
     pub(super) notes: Receiver<Note>,
     pub(super) bell: OwnedFd,
+    /// Held, or a bell whose last flow has ended would hang up, and wake the referee without end.
+    pub(super) _rope: Arc<OwnedFd>,
 }
 
 /// Holds the conversation of `stream` with `near` to its end.
@@ -163,14 +175,14 @@ fn begin(
     let (bell, rope) = bell().map_err(short)?;
     let (sender, notes) = channel();
     let rope = Arc::new(rope);
-    let messenger = || Messenger { notes: sender.clone(), rope: rope.clone() };
+    let messenger = |broke| Messenger { notes: sender.clone(), rope: rope.clone(), broke };
     let (held, release) = io::pipe().map_err(short)?;
     if terms.shared_input {
         up.cancel = Some(held.into());
     }
 
     let mut referee = Referee {
-        notes: Notes { notes, bell },
+        notes: Notes { notes, bell, _rope: rope.clone() },
         sent: up.meter.clone(),
         received: down.meter.clone(),
         input: from,
@@ -182,7 +194,7 @@ fn begin(
         has_input: input.is_some(),
         unused: None,
     };
-    let below = messenger();
+    let below = messenger(Note::DownBroke);
     let may_meet_tls = !terms.shared_input;
     spawn("down", move || {
         let moved = match may_meet_tls {
@@ -200,7 +212,7 @@ fn begin(
         referee.unused = Some(writer);
         return Ok((referee, None));
     };
-    let above = messenger();
+    let above = messenger(Note::UpBroke);
     let (delay, stop) = (terms.delay, stop.clone());
     let half_closes = terms.on_end != OnEnd::KeepOpen;
     let up_thread = spawn("up", move || {
@@ -221,6 +233,7 @@ fn begin(
             Ok(()) => Note::UpDone,
         });
     })
+    .inspect_err(|_| referee.hangup.reset()) // the other thread reads already
     .map_err(short)?;
     Ok((referee, Some(up_thread)))
 }

@@ -4,8 +4,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use crate::peer::{self, Script, call};
-use crate::running::Daemon;
 use crate::sockit::sockit;
+use crate::vitals::{cpu_time, descriptors, resident, threads};
 
 #[test]
 fn two_hundred_at_once_are_all_served() {
@@ -29,16 +29,16 @@ fn two_hundred_at_once_are_all_served() {
 fn threads_and_descriptors_come_back() {
     let server = sockit("tcp-server").serve();
     call(server.addr()).hear("Welcome!");
-    wait_until("the first caller is gone", || threads(&server) <= before_any_caller());
-    let (threads_before, fds_before) = (threads(&server), fds(&server));
+    wait_until("the first caller is gone", || threads(server.pid()) <= before_any_caller());
+    let (threads_before, fds_before) = (threads(server.pid()), descriptors(server.pid()));
     let mut callers: Vec<_> = (0..300).map(|_| call(server.addr())).collect();
     callers.iter_mut().for_each(|caller| caller.hear("Welcome!"));
-    let each = (resident(&server)) / callers.len() as u64;
+    let each = resident(server.pid()) / callers.len() as u64;
     // The whole process shared among its callers; a debug build is no measure of the rest.
     assert!(each <= 96, "{each} KiB per caller");
     drop(callers);
-    wait_until("threads are back", || threads(&server) <= threads_before);
-    wait_until("descriptors are back", || fds(&server) <= fds_before);
+    wait_until("threads are back", || threads(server.pid()) <= threads_before);
+    wait_until("descriptors are back", || descriptors(server.pid()) <= fds_before);
 }
 
 /// The accepting thread, the log's writer and a little more.
@@ -64,10 +64,10 @@ fn forty_descriptors_and_eighty_callers() {
     let callers: Vec<_> = (0..80).map(|_| call(server.addr())).collect();
     let mut server = server;
     greeted(&callers[0]);
-    let (began, busy) = (Instant::now(), cpu_time(&server));
+    let (began, busy) = (Instant::now(), cpu_time(server.pid()));
     // A second of standing at the limit is what is measured.
     std::thread::sleep(Duration::from_secs(1));
-    let share = (cpu_time(&server) - busy).as_secs_f64() / began.elapsed().as_secs_f64();
+    let share = (cpu_time(server.pid()) - busy).as_secs_f64() / began.elapsed().as_secs_f64();
     assert!(share < 0.3, "{:.0} % of a core while out of descriptors", share * 100.0);
     assert!(server.is_alive());
     drop(callers);
@@ -166,31 +166,4 @@ fn wait_until(what: &str, done: impl Fn() -> bool) {
         assert!(Instant::now() < until, "not within 20 s: {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
-}
-
-fn threads(server: &Daemon) -> usize {
-    entries(server, "task")
-}
-
-fn fds(server: &Daemon) -> usize {
-    entries(server, "fd")
-}
-
-fn entries(server: &Daemon, kind: &str) -> usize {
-    std::fs::read_dir(format!("/proc/{}/{kind}", server.pid())).map_or(0, Iterator::count)
-}
-
-/// Resident memory in KiB (proc(5), VmRSS).
-fn resident(server: &Daemon) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or("0");
-    line.split_whitespace().next().and_then(|n| n.parse().ok()).unwrap_or(0)
-}
-
-/// Processor time used so far (proc(5): fields 14 and 15 of stat, in hundredths of a second).
-fn cpu_time(server: &Daemon) -> Duration {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", server.pid())).unwrap();
-    let after_name = stat.rsplit(") ").next().unwrap_or_default();
-    let ticks = after_name.split(' ').skip(11).take(2).filter_map(|n| n.parse::<u64>().ok());
-    Duration::from_millis(ticks.sum::<u64>() * 10)
 }

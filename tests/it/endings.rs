@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::peer::{self, Script, call, peer};
 use crate::sockit::sockit;
+use crate::vitals::{cpu_time, peak_memory};
 
 /// What "at once" means: INTERFACE.md's judges allow 100 ms, a busy test machine more.
 const AT_ONCE: Duration = Duration::from_millis(400);
@@ -134,6 +135,25 @@ fn thirty_two_mebibytes_cross_both_ways_within_little_memory() {
     assert!(run.stdout == bytes, "what came back is not what went");
     assert!(ours < 16 << 10, "the client's peak was {ours} KiB");
     assert!(theirs < 24 << 10, "the server's peak was {theirs} KiB");
+}
+
+#[test]
+fn a_peer_that_finishes_and_never_reads_is_waited_for_in_peace() {
+    let deaf = peer(|mut stream| {
+        stream.finish();
+        stream.outlive()
+    });
+    // Less than the two kernels hold, more than the peer's takes: ours is said, and not delivered.
+    let client = sockit("tcp-client -v").to(deaf.addr()).stdin(noise(150_000, 5)).start();
+    client.wait_to_say("we send no more");
+    std::thread::sleep(Duration::from_millis(100));
+    let (began, busy) = (Instant::now(), cpu_time(client.pid()));
+    // What is measured is a second of waiting.
+    std::thread::sleep(Duration::from_secs(1));
+    let share = (cpu_time(client.pid()) - busy).as_secs_f64() / began.elapsed().as_secs_f64();
+    assert!(share < 0.3, "{:.0} % of a core while waiting", share * 100.0);
+    client.signal(libc::SIGTERM);
+    client.wait().exits(143);
 }
 
 #[test]
@@ -403,11 +423,4 @@ fn noise(size: usize, seed: u64) -> Vec<u8> {
     let mut bytes: Vec<u8> = (0..size.div_ceil(8)).flat_map(|_| next()).collect();
     bytes.truncate(size);
     bytes
-}
-
-/// The most resident memory a living process ever had, in KiB (proc(5), VmHWM).
-fn peak_memory(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }

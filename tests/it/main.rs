@@ -12,6 +12,7 @@ mod papers;
 mod peer;
 mod running;
 mod sockit;
+mod vitals;
 
 mod activation;
 mod chat;
