@@ -141,10 +141,13 @@ impl Hangup {
         self.pulled.store(true, Ordering::SeqCst);
         let _ = self.socket.set_linger(Some(Duration::ZERO));
         // Dissolving the association sends the reset and wakes everybody (connect(2), AF_UNSPEC;
-        // tcp(7)). Kernels that refuse it while somebody waits, and Unix sockets, get a shutdown
-        // of the reading side, which the peer does not see; the close does the rest.
+        // tcp(7)). Kernels that refuse it while somebody waits get a shutdown of the reading side,
+        // which the peer does not see; the close does the rest. A Unix socket knows no reset, its
+        // peer sees an end in any case, and only a shutdown both ways wakes a blocked writer.
         if rustix::net::connect_unspec(self.socket.as_ref()).is_err() {
-            let _ = self.socket.shutdown(Shutdown::Read);
+            let is_unix = self.socket.local_addr().is_ok_and(|local| local.is_unix());
+            let ways = if is_unix { Shutdown::Both } else { Shutdown::Read };
+            let _ = self.socket.shutdown(ways);
         }
     }
 

@@ -1,6 +1,8 @@
 //! `--service chat`: each line to all the others, and nobody waits for anybody.
 
+use std::io::{BufRead, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use crate::peer::{Script, call};
@@ -92,6 +94,55 @@ fn who_never_reads_loses_the_place_and_is_told() {
     drop(deaf);
     ann.say("still here\n");
     bob.hear("ann: still here\n");
+}
+
+#[test]
+fn a_flood_costs_no_listener_its_place() {
+    const LINES: usize = 20_000;
+    let server = serve("--framing line");
+    let mut bob = member(&server, "bob");
+    let floods: Vec<_> = ["ann", "eve", "zoe"].map(|name| (name, member(&server, name))).into();
+    let talkers = floods.into_iter().map(|(name, mut talker)| {
+        let mut deaf = talker.try_clone().unwrap();
+        std::thread::spawn(move || drain(&mut deaf));
+        std::thread::spawn(move || talker.say(format!("from {name}\n").repeat(LINES)))
+    });
+    let talkers: Vec<_> = talkers.collect();
+    let mut heard = 0;
+    let mut lines = std::io::BufReader::new(&mut bob).lines();
+    while heard < 3 * LINES {
+        let line = lines.next().expect("bob keeps the place").unwrap();
+        assert!(line.contains(": from "), "{line}");
+        heard += 1;
+    }
+    talkers.into_iter().for_each(|talker| talker.join().unwrap());
+}
+
+/// Reads, for someone who is not listening.
+fn drain(stream: &mut TcpStream) {
+    let mut buffer = [0; 65536];
+    while stream.read(&mut buffer).is_ok_and(|n| n > 0) {}
+}
+
+/// A Unix socket knows no reset, and whoever writes to it must let go all the same.
+#[test]
+fn who_never_reads_a_unix_socket_loses_the_place_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("room");
+    let server = sockit("unix-server --service chat").arg(&path).serve();
+    let mut ann = UnixStream::connect(&path).unwrap();
+    ann.set_read_timeout(Some(crate::sockit::LIMIT)).unwrap();
+    ann.set_write_timeout(Some(crate::sockit::LIMIT)).unwrap();
+    ann.write_all(b"/nick ann\n/nick a b\n").unwrap();
+    ann.read_exact(&mut [0; 38]).unwrap();
+    let mut deaf = UnixStream::connect(&path).unwrap();
+    deaf.write_all(b"/nick deaf\n").unwrap();
+    let line = "x".repeat(60_000) + "\n";
+    for _ in 0..60 {
+        ann.write_all(line.as_bytes()).unwrap();
+    }
+    server.wait_to_say("lost its place");
+    server.stop().exits(0);
 }
 
 #[test]

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Who says something waits for nobody: a member that does not read fills its own queue and then
-//! loses its place; a terminal that stands still misses lines.
+//! loses its place; a terminal that stands still misses lines. But who talks faster than the others
+//! can hear takes a breath with each line, so that only those who do not read at all fall behind.
 
 mod queue;
 mod room;
@@ -26,6 +27,10 @@ use room::Room;
 
 /// The stack of a thread that only writes: TLS under it needs most of it.
 const STACK: usize = 256 << 10;
+/// A pause between two lines while somebody has little room left for them: it keeps one who talks
+/// without end from costing the others their places, and one who never reads costs half a second
+/// of it.
+const BREATH: Duration = Duration::from_millis(1);
 /// How long lines that are still queued may take when their listener or the run ends.
 const LAST_WAIT: Duration = Duration::from_secs(2);
 
@@ -162,7 +167,9 @@ impl Seat<'_> {
             }
             _ => {
                 let Message { text, line_end, .. } = message;
-                self.chat.room.say(self.conn, text, line_end, &self.chat.screen);
+                if self.chat.room.say(self.conn, text, line_end, &self.chat.screen) {
+                    thread::sleep(BREATH);
+                }
             }
         }
     }

@@ -101,6 +101,12 @@ impl Queue {
         self.lock().overrun
     }
 
+    /// Whether more than half of the room is taken.
+    pub fn is_half_full(&self) -> bool {
+        let state = self.lock();
+        state.lines.len() * 2 > MOST_LINES || state.bytes * 2 > MOST_BYTES
+    }
+
     /// Whether something was delivered since this was last asked.
     pub fn has_moved(&self) -> bool {
         std::mem::take(&mut self.lock().moved)
@@ -190,6 +196,15 @@ mod tests {
             assert!(!queue.push(&line) && !queue.push(&line));
             assert!(queue.is_overrun());
         }
+    }
+
+    #[test]
+    fn half_of_the_room_is_told_before_the_rest_is_taken() {
+        let queue = Queue::default();
+        let line = Line::from(vec![0; 1]);
+        let half = (0..MOST_LINES).take_while(|_| !queue.is_half_full() && queue.push(&line));
+        assert_eq!(half.count(), MOST_LINES / 2 + 1);
+        assert!(!queue.is_overrun());
     }
 
     #[test]

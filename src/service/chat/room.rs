@@ -32,20 +32,24 @@ impl Room {
     }
 
     /// What `conn` says goes to all the others and to our `screen`, with its name before it and in
-    /// the same order for everyone. Whoever has no room for it loses its place.
-    pub fn say(&self, conn: u64, text: &[u8], line_end: &[u8], screen: &Queue) {
+    /// the same order for everyone. Whoever has no room for it loses its place; tells whether
+    /// somebody has little room left.
+    pub fn say(&self, conn: u64, text: &[u8], line_end: &[u8], screen: &Queue) -> bool {
         let mut members = self.lock();
         let name = members.get(&conn).map(|member| member.name.as_bytes()).unwrap_or_default();
         let line_end = if line_end.is_empty() { b"\n" } else { line_end };
         let line = Line::from([name, b": ", text, line_end].concat());
+        let mut crowded = false;
         members.retain(|other, member| {
             let stays = *other == conn || member.queue.push(&line);
             if !stays {
                 member.hangup.reset();
             }
+            crowded |= member.queue.is_half_full();
             stays
         });
         screen.offer(&line);
+        crowded
     }
 
     /// `conn` wants another name; says why not.
