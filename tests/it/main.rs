@@ -34,6 +34,7 @@ mod http_fuzz;
 mod http_get;
 mod injected;
 mod interop;
+mod limits;
 mod prompt;
 mod proxy;
 mod proxy_fuzz;
