@@ -9,10 +9,18 @@ use sockit::http::{Answer, Ending, Fact, Kind, Rules};
 /// not come to an end.
 pub fn answer(bytes: &[u8]) {
     let [choice, step, text @ ..] = bytes else { return };
-    let whole = read(*choice, &[text]);
+    let (verdict, body) = read(*choice, &[text]);
     let step = usize::from(*step).max(1);
     let pieces: Vec<&[u8]> = text.chunks(step).collect();
-    assert_eq!(whole, read(*choice, &pieces));
+    let (other_verdict, other_body) = read(*choice, &pieces);
+    assert_eq!(verdict, other_verdict);
+    // How much of what precedes a break in a coding comes out depends on how much of it the
+    // decoder had in hand when it met the break.
+    let common = match verdict {
+        Err(Kind::Coding) => body.len().min(other_body.len()),
+        _ => body.len().max(other_body.len()),
+    };
+    assert_eq!(body.get(..common), other_body.get(..common));
 }
 
 const MAX_DECODED: u64 = 1 << 16;
