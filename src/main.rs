@@ -30,11 +30,12 @@ fn run(cli: Cli) -> Code {
         let _ = identity::renounce_privileges();
     }
     let command = std::panic::AssertUnwindSafe(|| cli.command.run(&report));
-    match std::panic::catch_unwind(command) {
+    let code = match std::panic::catch_unwind(command) {
         Ok(Ok(code)) => code,
         Ok(Err(error)) => told(&report, &error),
         Err(_) => Code::Negative,
-    }
+    };
+    report.settle(code)
 }
 
 /// The one place where a failure becomes a line and a number.

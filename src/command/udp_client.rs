@@ -32,7 +32,7 @@ impl Args {
         Ok(match self.asking.ping()? {
             Some(plan) => ping(lines()?, plan, report, &stop)?,
             None => {
-                let letters = self.asking.letters()?;
+                let letters = self.asking.letters(report)?;
                 talk(lines()?, letters, report, &stop)?
             }
         })

@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 
 use super::conversation;
-use super::datagrams::asking::open_dump;
 use super::datagrams::call::Lines;
 use super::datagrams::source::Source;
 use super::datagrams::{self, Letters};
@@ -15,6 +14,7 @@ use crate::flags::talk::Talk;
 use crate::flags::values::{self, Limit};
 use crate::net::unix::{Name, dial};
 use crate::report::Report;
+use crate::report::hex::Dump;
 
 /// What the user asks of unix-client.
 #[derive(Debug, clap::Args)]
@@ -67,13 +67,13 @@ impl Args {
 
     fn send_datagrams(&self, name: &Name, report: &Report) -> anyhow::Result<Code> {
         let stop = run::stop(self.talk.timeout.and_then(|limit| limit.0))?;
-        let letters = self.letters()?;
+        let letters = self.letters(report)?;
         let tell = |step| report.heard(step);
         let lines = Lines::unix(name, self.retrying.retry(), &stop, &tell);
         Ok(datagrams::talk(lines, letters, report, &stop)?)
     }
 
-    fn letters(&self) -> Result<Letters, Failure> {
+    fn letters(&self, report: &Report) -> Result<Letters, Failure> {
         let texts: Option<Vec<Vec<u8>>> = self.talk.script.steps.iter().map(text).collect();
         let no_stream = || Failure::usage(Stage::Receive, "--expect", "means nothing to datagrams");
         let texts = texts.ok_or_else(no_stream)?;
@@ -83,7 +83,7 @@ impl Args {
             (None, texts) => Source::known(texts)?,
         };
         let raw = self.talk.input.is_some();
-        let dump = self.talk.hex.as_deref().map(open_dump).transpose()?;
+        let dump = self.talk.hex.as_deref().map(|path| Dump::open(path, report)).transpose()?;
         Ok(Letters { source, delay: self.talk.delay, wait: self.wait.0, raw, dump })
     }
 }

@@ -1,6 +1,6 @@
 //! How a run talks: flags that every command takes.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, Args};
@@ -50,10 +50,9 @@ impl Output {
     }
 }
 
-fn open_events(path: &Path) -> Result<std::fs::File, Failure> {
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(path)
-        .map_err(|e| Failure::new(Stage::File, path.display(), e).with_code(Code::Write))
+fn open_events(path: &Path) -> Result<(File, String), Failure> {
+    let opened = OpenOptions::new().append(true).create(true).open(path);
+    let file =
+        opened.map_err(|e| Failure::new(Stage::File, path.display(), e).with_code(Code::Write))?;
+    Ok((file, path.display().to_string()))
 }

@@ -1,8 +1,11 @@
 //! Bytes as a hex dump: `> 00000000  68 65 6c 6c 6f …  |hello…|`, with `<` for what came.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, Write};
+use std::path::Path;
 
+use super::Report;
+use crate::failure::{Code, Failure, Stage};
 use crate::pump::tap::{Direction, Watcher};
 
 /// Bytes on a line.
@@ -10,21 +13,48 @@ const WIDTH: usize = 16;
 
 /// Dumps both directions, each with its own offsets, to a file or stderr.
 pub struct Dump {
-    out: Box<dyn Write + Send>,
+    out: Out,
     sent: u64,
     received: u64,
 }
 
+enum Out {
+    Stderr,
+    /// A file, what the user calls it, and who is told when it can take no more.
+    File(File, String, Report),
+}
+
 impl Dump {
-    /// A dump into `file`.
-    pub fn to_file(file: File) -> Dump {
-        Dump { out: Box::new(file), sent: 0, received: 0 }
+    /// A dump into the file at `path`, `-` being stderr. What the file cannot take is told to
+    /// `report`; the conversation goes on.
+    ///
+    /// Fails at [`Stage::File`] with code 23.
+    pub fn open(path: &Path, report: &Report) -> Result<Dump, Failure> {
+        let out = match path.as_os_str() == "-" {
+            true => Out::Stderr,
+            false => {
+                let file = File::create(path).map_err(|e| unwritten(path.display(), e))?;
+                Out::File(file, path.display().to_string(), report.clone())
+            }
+        };
+        Ok(Dump { out, sent: 0, received: 0 })
     }
 
-    /// A dump on stderr.
-    pub fn to_stderr() -> Dump {
-        Dump { out: Box::new(std::io::stderr()), sent: 0, received: 0 }
+    fn put(&mut self, lines: &str) {
+        match &mut self.out {
+            // Talk: what cannot be told has nobody to be told to.
+            Out::Stderr => drop(io::stderr().write_all(lines.as_bytes())),
+            Out::File(file, name, report) => {
+                if let Err(e) = file.write_all(lines.as_bytes()) {
+                    report.lose(&unwritten(name, e));
+                }
+            }
+        }
     }
+}
+
+fn unwritten(name: impl ToString, e: io::Error) -> Failure {
+    Failure::new(Stage::File, name.to_string(), e).with_code(Code::Write)
 }
 
 impl Watcher for Dump {
@@ -38,8 +68,7 @@ impl Watcher for Dump {
             lines.push_str(&line(sign, *offset, piece));
             *offset += piece.len() as u64;
         }
-        // The dump is talk: what cannot be told does not stop the conversation.
-        let _ = self.out.write_all(lines.as_bytes());
+        self.put(&lines);
     }
 }
 

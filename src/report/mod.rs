@@ -17,9 +17,10 @@ pub mod text;
 
 use std::fs::File;
 use std::io::IsTerminal;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::failure::Failure;
+use crate::failure::{Code, Failure};
 use crate::net::step::Step;
 use event::{Event, Level};
 use talk::Talk;
@@ -57,8 +58,8 @@ pub struct Manner {
     pub json: bool,
     /// Colour in text.
     pub colour: Colour,
-    /// A file that gets every event as JSON Lines.
-    pub events: Option<File>,
+    /// A file that gets every event as JSON Lines, and its name.
+    pub events: Option<(File, String)>,
 }
 
 type Above = Box<dyn FnMut(String) + Send>;
@@ -73,6 +74,7 @@ struct Voice {
     palette: Palette,
     talk: Mutex<Talk>,
     events: Option<Mutex<Talk>>,
+    lost: AtomicBool,
     above: Mutex<Option<Above>>,
 }
 
@@ -84,7 +86,8 @@ impl Report {
             json: manner.json,
             palette: palette(manner.colour),
             talk: Mutex::new(Talk::stderr()),
-            events: manner.events.map(|file| Mutex::new(Talk::file(file))),
+            events: manner.events.map(|(file, name)| Mutex::new(Talk::file(file, name))),
+            lost: AtomicBool::new(false),
             above: Mutex::new(None),
         }))
     }
@@ -111,7 +114,32 @@ impl Report {
         if let Some(events) = &self.0.events
             && (event.level() < Level::Step || self.wants_steps())
         {
-            lock(events).line(&json::line(event));
+            let kept = lock(events).line(&json::line(event));
+            if let Err(failure) = kept {
+                self.lose(&failure);
+            }
+        }
+    }
+
+    /// Tells once what a file of talk (events, a dump) could not take. The run goes on, but it
+    /// will not have been [`Code::Done`].
+    pub fn lose(&self, failure: &Failure) {
+        if !self.0.lost.swap(true, Ordering::Relaxed) {
+            self.failure(None, failure);
+        }
+    }
+
+    /// The number of a run that by itself ended with `code`, once all has been told.
+    pub fn settle(&self, code: Code) -> Code {
+        if let Some(events) = &self.0.events {
+            let left = lock(events).end();
+            if let Err(failure) = left {
+                self.lose(&failure);
+            }
+        }
+        match code {
+            Code::Done if self.0.lost.load(Ordering::Relaxed) => Code::Write,
+            code => code,
         }
     }
 
@@ -193,7 +221,8 @@ impl Report {
     fn line(&self, line: String) {
         match lock(&self.0.above).as_mut() {
             Some(above) => above(line + "\n"),
-            None => lock(&self.0.talk).line(&line),
+            // stderr never fails: there would be nobody to tell.
+            None => drop(lock(&self.0.talk).line(&line)),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
+use crate::failure::{Code, Failure, Stage};
 use crate::stop::poll_until;
 
 /// How long one line waits for a full pipe before it is given up.
@@ -21,66 +22,104 @@ pub struct Talk {
     out: Out,
     stuck: bool,
     dropped: u64,
+    broken: bool,
 }
 
 #[derive(Debug)]
 enum Out {
     Stderr,
-    File(File),
+    /// A file, and what the user calls it.
+    File(File, String),
+}
+
+/// What became of a line.
+enum Put {
+    Whole,
+    Stuck,
+    Failed(io::Error),
 }
 
 impl Talk {
     /// Talk on stderr.
     pub fn stderr() -> Talk {
-        Talk { out: Out::Stderr, stuck: false, dropped: 0 }
+        Talk { out: Out::Stderr, stuck: false, dropped: 0, broken: false }
     }
 
-    /// Talk into a file (`--events`).
-    pub fn file(file: File) -> Talk {
-        Talk { out: Out::File(file), stuck: false, dropped: 0 }
+    /// Talk into the file called `name` (`--events`).
+    pub fn file(file: File, name: String) -> Talk {
+        Talk { out: Out::File(file, name), stuck: false, dropped: 0, broken: false }
     }
 
-    /// Writes `text` and a line end, or drops both. Errors are dropped too: there is nobody
-    /// left to tell them to.
-    pub fn line(&mut self, text: &str) {
+    /// Writes `text` and a line end, or drops both when the reader is stuck.
+    ///
+    /// Fails at [`Stage::File`] with 23, once, when a file cannot be written. On stderr that is
+    /// no failure: there is nobody left to tell it to.
+    pub fn line(&mut self, text: &str) -> Result<(), Failure> {
+        if self.broken {
+            return Ok(());
+        }
         if self.dropped > 0 && self.has_room() {
             let lost = format!("sockit: warning: {} lines were lost here\n", self.dropped);
             self.write(lost.as_bytes());
             self.dropped = 0;
         }
         let line = [text, "\n"].concat();
-        if !self.write(line.as_bytes()) {
-            self.dropped += 1;
+        match self.write(line.as_bytes()) {
+            Put::Whole => Ok(()),
+            Put::Stuck => {
+                self.dropped += 1;
+                Ok(())
+            }
+            Put::Failed(e) => self.fail(e),
         }
     }
 
-    fn write(&mut self, mut bytes: &[u8]) -> bool {
+    /// Whether all lines found a reader. Fails like [`Talk::line`] when the last ones did not.
+    pub fn end(&mut self) -> Result<(), Failure> {
+        let dropped = std::mem::take(&mut self.dropped);
+        match dropped {
+            0 => Ok(()),
+            _ => self.fail(io::Error::other(format!("{dropped} lines were not read in time"))),
+        }
+    }
+
+    fn fail(&mut self, e: io::Error) -> Result<(), Failure> {
+        let Out::File(_, name) = &self.out else { return Ok(()) };
+        self.broken = true;
+        // Whoever read the events has heard enough.
+        if e.kind() == io::ErrorKind::BrokenPipe {
+            return Ok(());
+        }
+        Err(Failure::new(Stage::File, name, e).with_code(Code::Write))
+    }
+
+    fn write(&mut self, mut bytes: &[u8]) -> Put {
         while !bytes.is_empty() {
             if !self.has_room() {
-                return false;
+                return Put::Stuck;
             }
             match self.put(&bytes[..bytes.len().min(PIECE)]) {
-                Ok(0) => return true,
+                Ok(0) => return Put::Failed(io::ErrorKind::WriteZero.into()),
                 Ok(n) => bytes = &bytes[n..],
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return true,
+                Err(e) => return Put::Failed(e),
             }
         }
-        true
+        Put::Whole
     }
 
     fn put(&mut self, piece: &[u8]) -> io::Result<usize> {
         match &mut self.out {
             // The bare descriptor: std's handle would hold a lock while it blocks.
             Out::Stderr => Ok(rustix::io::write(rustix::stdio::stderr(), piece)?),
-            Out::File(file) => file.write(piece),
+            Out::File(file, _) => file.write(piece),
         }
     }
 
     fn fd(&self) -> BorrowedFd<'_> {
         match &self.out {
             Out::Stderr => rustix::stdio::stderr(),
-            Out::File(file) => file.as_fd(),
+            Out::File(file, _) => file.as_fd(),
         }
     }
 
@@ -103,11 +142,11 @@ mod tests {
     #[test]
     fn a_pipe_nobody_reads_costs_lines_and_never_the_writer() {
         let (mut reader, writer) = io::pipe().unwrap();
-        let mut talk = Talk::file(File::from(OwnedFd::from(writer)));
+        let mut talk = Talk::file(File::from(OwnedFd::from(writer)), "pipe".to_string());
         let line = "x".repeat(1000);
         let began = Instant::now();
         for _ in 0..500 {
-            talk.line(&line);
+            talk.line(&line).unwrap();
         }
         assert!(began.elapsed() < Duration::from_secs(10));
         assert!(talk.dropped > 0);
@@ -115,10 +154,19 @@ mod tests {
         let mut heard = vec![0; 1 << 20];
         let read = reader.read(&mut heard).unwrap();
         heard.truncate(read);
-        talk.line("again");
+        talk.line("again").unwrap();
         drop(talk);
         reader.read_to_end(&mut heard).unwrap();
         let text = String::from_utf8(heard).unwrap();
         assert!(text.contains("lines were lost here") && text.ends_with("again\n"));
+    }
+
+    #[test]
+    fn a_full_disk_is_told_once() {
+        let full = File::options().append(true).open("/dev/full").unwrap();
+        let mut talk = Talk::file(full, "/dev/full".to_string());
+        let failure = talk.line("first").unwrap_err();
+        assert_eq!((failure.stage, failure.code), (Stage::File, Code::Write));
+        assert!(talk.line("second").is_ok() && talk.end().is_ok());
     }
 }

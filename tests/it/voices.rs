@@ -203,3 +203,25 @@ fn a_reader_of_our_stderr_that_goes_away_stops_no_server() {
     }
     server.stop().exits(0);
 }
+
+/// What a log or a dump cannot take is told once, and the run is not a success any more; but
+/// the conversation itself goes on to its end.
+#[test]
+fn a_full_disk_under_the_events_or_the_dump_is_told() {
+    for flag in ["--events", "--hex"] {
+        let echo = peer::echoes();
+        let client = sockit("tcp-client").arg(flag).arg("/dev/full");
+        let run = client.to(echo.addr()).stdin("every byte").run();
+        run.exits(23).prints("every byte").fails_at("file");
+        run.says("/dev/full: No space left on device");
+        assert_eq!(run.stderr.matches("No space").count(), 1, "{}", run.stderr);
+    }
+}
+
+#[test]
+fn help_that_cannot_be_printed_is_told() {
+    for line in ["--help", "--version", "tcp-client -h"] {
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        sockit(line).stdout_to(full).run().exits(23).fails_at("stdout");
+    }
+}

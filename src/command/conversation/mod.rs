@@ -41,7 +41,7 @@ pub fn hold(
     dial: impl FnOnce(&Stop) -> Result<Stream, Failure>,
 ) -> Result<Code, Failure> {
     let stop = run::stop(talk.limit())?;
-    let files = pipe::Files::open(talk)?;
+    let files = pipe::Files::open(talk, report)?;
     let began = Instant::now();
     let stream = dial(&stop)?;
     let connected = began.elapsed();

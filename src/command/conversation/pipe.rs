@@ -33,14 +33,10 @@ impl Files {
     /// Opens what `talk` names.
     ///
     /// Fails at [`Stage::File`] with 26 for what is read and 23 for what is written.
-    pub fn open(talk: &Talk) -> Result<Files, Failure> {
+    pub fn open(talk: &Talk, report: &Report) -> Result<Files, Failure> {
         let input = talk.input.as_deref().map(|path| open_input(path, talk.offset)).transpose()?;
         let output = talk.output.as_deref().map(create).transpose()?;
-        let hex = match talk.hex.as_deref() {
-            Some(path) if path == Path::new("-") => Some(Dump::to_stderr()),
-            Some(path) => Some(Dump::to_file(create(path)?)),
-            None => None,
-        };
+        let hex = talk.hex.as_deref().map(|path| Dump::open(path, report)).transpose()?;
         Ok(Files { input, output, hex })
     }
 

@@ -9,11 +9,12 @@ use clap::Args;
 use super::ping;
 use super::source::Source;
 use super::talk::Letters;
-use crate::failure::{Code, Failure, Stage};
+use crate::failure::{Failure, Stage};
 use crate::flags::dial::{self, Families};
 use crate::flags::retrying::Retrying;
 use crate::flags::socket::Socket;
 use crate::flags::values::{self, Limit};
+use crate::report::Report;
 use crate::report::hex::Dump;
 
 /// What is sent, and how long answers are awaited.
@@ -67,7 +68,7 @@ impl Asking {
     /// The letters these flags ask for.
     ///
     /// Fails with code 2 on a datagram that is too long, 26 on a file that cannot be read.
-    pub fn letters(&self) -> Result<Letters, Failure> {
+    pub fn letters(&self, report: &Report) -> Result<Letters, Failure> {
         if self.size.is_some() && self.input.is_none() {
             let why = "means nothing without --input or --count";
             return Err(Failure::usage(Stage::Send, "--size", why));
@@ -77,19 +78,10 @@ impl Asking {
             (None, []) => Source::lines(),
             (None, texts) => Source::known(texts)?,
         };
-        let dump = self.hex.as_deref().map(open_dump).transpose()?;
+        let dump = self.hex.as_deref().map(|path| Dump::open(path, report)).transpose()?;
         let delay = Duration::ZERO;
         Ok(Letters { source, delay, wait: self.wait.0, raw: self.input.is_some(), dump })
     }
-}
-
-/// Opens the file of a hex dump. Fails at [`Stage::File`] with code 23.
-pub fn open_dump(path: &std::path::Path) -> Result<Dump, Failure> {
-    if path.as_os_str() == "-" {
-        return Ok(Dump::to_stderr());
-    }
-    let failed = |e| Failure::new(Stage::File, path.display(), e).with_code(Code::Write);
-    std::fs::File::create(path).map(Dump::to_file).map_err(failed)
 }
 
 /// How the socket is opened.

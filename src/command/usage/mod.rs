@@ -15,7 +15,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 use super::{Cli, help};
-use crate::failure::Code;
+use crate::failure::{Code, Failure, Stage};
 use crate::report::event::{Event, Trouble};
 use crate::report::{Colour, Manner, Report, Verbosity};
 
@@ -72,7 +72,11 @@ fn dressed(plain: clap::Error, words: &[OsString]) -> clap::Error {
 fn asked_for(error: &clap::Error) -> Code {
     let printed = error.print().and_then(|()| std::io::stdout().flush());
     match printed {
-        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Code::Write,
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+            let failure = Failure::new(Stage::Stdout, "-", e);
+            Report::plain().failure(None, &failure);
+            failure.code
+        }
         _ => Code::Done,
     }
 }
