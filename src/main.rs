@@ -1,17 +1,21 @@
 //! The door: parse, start the log, run one command, turn its outcome into an exit code.
 
 use std::panic::PanicHookInfo;
-use std::process::ExitCode;
 
 use sockit::command::Cli;
+use sockit::command::usage::secrets;
 use sockit::failure::{Code, Failure};
-use sockit::net::identity;
+use sockit::net::{identity, title};
 use sockit::report::Report;
 
-fn main() -> ExitCode {
-    let words = std::env::args_os().collect();
-    let code = sockit::command::parse(words).map_or_else(|told| told, run);
-    ExitCode::from(code.number())
+fn main() -> std::process::ExitCode {
+    enter().number().into()
+}
+
+fn enter() -> Code {
+    let words: Vec<_> = std::env::args_os().collect();
+    title::blot(&words, &secrets::among(&words));
+    sockit::command::parse(words).map_or_else(|told| told, run)
 }
 
 fn run(cli: Cli) -> Code {

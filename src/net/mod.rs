@@ -30,6 +30,7 @@ pub mod stdio;
 pub mod step;
 pub mod stream;
 pub mod table;
+pub mod title;
 #[cfg(feature = "tls")]
 pub mod tls;
 pub mod unix;

@@ -225,3 +225,24 @@ fn help_that_cannot_be_printed_is_told() {
         sockit(line).stdout_to(full).run().exits(23).fails_at("stdout");
     }
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn passwords_leave_the_list_of_processes() {
+    for (command, flag, secret, url) in [
+        ("http-get", "--user", "me:secret", "http://PEER/"),
+        ("http-get", "--header", "X-Key: secret", "http://you:secret@PEER/"),
+        ("tcp-client", "--proxy", "http://me:secret@PEER", "127.0.0.1:9"),
+    ] {
+        let silent = peer::does_nothing();
+        let addr = silent.addr().to_string();
+        let here = |text: &str| text.replace("PEER", &addr);
+        let run = sockit(command).arg("-v").arg(flag).arg(here(secret)).arg(here(url)).start();
+        run.wait_to_say("Connect");
+        let shown = fs::read(format!("/proc/{}/cmdline", run.pid())).unwrap();
+        let shown = String::from_utf8(shown).unwrap();
+        assert!(shown.contains(flag) && !shown.contains("secret"), "{shown:?}");
+        run.signal(libc::SIGTERM);
+        run.wait().never_says("secret");
+    }
+}

@@ -6,6 +6,7 @@
 mod habits;
 mod letters;
 mod parts;
+pub mod secrets;
 mod spaced;
 
 use std::ffi::OsString;

@@ -1,0 +1,110 @@
+//! Passwords among the words of a command line, so that they need not stay in the process list.
+
+use std::ffi::OsString;
+use std::ops::Range;
+use std::os::unix::ffi::OsStrExt;
+
+/// Headers whose values anybody may read.
+const OPEN: [&str; 5] = ["accept", "user-agent", "range", "host", "content-type"];
+
+/// The secret parts of `words`: the number of a word, and which bytes of it.
+pub fn among(words: &[OsString]) -> Vec<(usize, Range<usize>)> {
+    let mut found = Vec::new();
+    let mut flag: &[u8] = b"";
+    for (number, word) in words.iter().enumerate().skip(1) {
+        let word = word.as_bytes();
+        let (name, value) = match word.iter().position(|byte| *byte == b'=') {
+            Some(at) if word.starts_with(b"--") => (&word[..at], at + 1),
+            _ if word.starts_with(b"-H") && word.len() > 2 => (&word[..2], 2),
+            _ => (flag, 0),
+        };
+        if let Some(part) = secret(name, &word[value..]) {
+            found.push((number, value + part.start..value + part.end));
+        }
+        flag = word;
+    }
+    found
+}
+
+/// Where the secret lies in what `flag` was given; in a word without a flag, too.
+fn secret(flag: &[u8], value: &[u8]) -> Option<Range<usize>> {
+    match flag {
+        b"--user" => after_colon(value),
+        b"-H" | b"--header" => field(value),
+        _ if value.starts_with(b"-") => None,
+        _ => password(value),
+    }
+}
+
+fn after_colon(value: &[u8]) -> Option<Range<usize>> {
+    let colon = value.iter().position(|byte| *byte == b':')?;
+    Some(colon + 1..value.len())
+}
+
+fn field(value: &[u8]) -> Option<Range<usize>> {
+    let range = after_colon(value)?;
+    let name = value[..range.start - 1].to_ascii_lowercase();
+    let open = OPEN.iter().any(|open| name.starts_with(open.as_bytes()));
+    (!open).then_some(range)
+}
+
+/// The password of `scheme://user:password@host` (RFC 3986 §3.2.1), with or without the scheme.
+fn password(value: &[u8]) -> Option<Range<usize>> {
+    let start = value.windows(3).position(|three| three == b"://").map_or(0, |at| at + 3);
+    let rest = &value[start..];
+    let authority = rest.split(|byte| b"/?#".contains(byte)).next()?;
+    let at = authority.iter().rposition(|byte| *byte == b'@')?;
+    let colon = authority[..at].iter().position(|byte| *byte == b':')?;
+    Some(start + colon + 1..start + at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The command line as others would see it.
+    fn seen(line: &str) -> String {
+        let mut words: Vec<String> = line.split(' ').map(str::to_string).collect();
+        let given: Vec<OsString> = words.iter().map(Into::into).collect();
+        for (number, part) in among(&given) {
+            let stars = "*".repeat(part.len());
+            words[number].replace_range(part, &stars);
+        }
+        words.join(" ")
+    }
+
+    #[test]
+    fn passwords_are_found_wherever_they_may_stand() {
+        for (line, shown) in [
+            ("sockit http-get http://u:pw@h/x:y@z", "sockit http-get http://u:**@h/x:y@z"),
+            ("sockit http-get u:p@w@h/", "sockit http-get u:***@h/"),
+            (
+                "sockit tcp-client --proxy socks5://u:pw@h:1",
+                "sockit tcp-client --proxy socks5://u:**@h:1",
+            ),
+            (
+                "sockit tcp-client --proxy=http://u:pw@h:1",
+                "sockit tcp-client --proxy=http://u:**@h:1",
+            ),
+            ("sockit http-get --user me:pw h", "sockit http-get --user me:** h"),
+            ("sockit http-get --user=me:pw h", "sockit http-get --user=me:** h"),
+            ("sockit http-get -H Cookie:pw h", "sockit http-get -H Cookie:** h"),
+            ("sockit http-get -HX-Key:pw h", "sockit http-get -HX-Key:** h"),
+            ("sockit http-get --header=X-Key:pw h", "sockit http-get --header=X-Key:** h"),
+        ] {
+            assert_eq!(seen(line), shown);
+        }
+    }
+
+    #[test]
+    fn the_rest_stays_readable() {
+        for line in [
+            "sockit http-get http://h:80/a:b@c",
+            "sockit http-get -H Accept:x http://user@h/",
+            "sockit tcp-server --user nobody --allow fe80::1",
+            "sockit tcp-client [::1]:9999 --source 127.0.0.1:80",
+        ] {
+            assert_eq!(seen(line), line);
+        }
+    }
+}
