@@ -1,9 +1,50 @@
-//! Flags of a command that nobody asked for are never built: for a short run, start-up is most of
-//! the cost, and most of start-up was describing other commands.
+//! Commands that nobody asked for are never described: for a short run, start-up is most of the
+//! cost, and most of start-up was describing other commands.
 
+use std::ffi::OsString;
 use std::sync::OnceLock;
 
-use clap::{ArgMatches, Args, Command, FromArgMatches};
+use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand};
+
+/// The commands, of which only the one that the first word names is there: clap hands the flags
+/// of all commands on to each.
+#[derive(Debug)]
+pub struct Named<T>(pub T);
+
+impl<T: Subcommand> Subcommand for Named<T> {
+    fn augment_subcommands(command: Command) -> Command {
+        if is_described() {
+            return T::augment_subcommands(command);
+        }
+        let words: Vec<OsString> = std::env::args_os().skip(1).take(2).collect();
+        let Some(first) = words.first() else { return T::augment_subcommands(command) };
+        if words.len() == 1 && (first == "--version" || first == "-V") {
+            return command;
+        }
+        match T::augment_subcommands(Command::new("all")).find_subcommand(first) {
+            Some(named) => command.subcommand(named.clone()),
+            None => T::augment_subcommands(command),
+        }
+    }
+
+    fn augment_subcommands_for_update(command: Command) -> Command {
+        Named::<T>::augment_subcommands(command)
+    }
+
+    fn has_subcommand(name: &str) -> bool {
+        T::has_subcommand(name)
+    }
+}
+
+impl<T: FromArgMatches> FromArgMatches for Named<T> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Named<T>, clap::Error> {
+        T::from_arg_matches(matches).map(Named)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        self.0.update_from_arg_matches(matches)
+    }
+}
 
 /// A command's flags, described only once the command is known to be meant.
 #[derive(Debug)]

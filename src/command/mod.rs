@@ -26,7 +26,7 @@ use crate::failure::Code;
 use crate::flags::output::Output;
 use crate::net::confine::{self, Needs};
 use crate::report::Report;
-use later::Later;
+use later::{Later, Named};
 pub use usage::parse;
 
 /// A socket toolkit: right endings, honest exit codes
@@ -45,7 +45,7 @@ pub struct Cli {
     pub version: Option<bool>,
     /// What to do
     #[command(subcommand)]
-    pub command: Command,
+    pub command: Named<Command>,
 }
 
 /// The subcommands.

@@ -1,13 +1,11 @@
 //! One chapter on stage: its servers, its folder, and what has gone wrong so far.
 
-use clap::CommandFactory;
 use std::net::{Ipv6Addr, TcpListener};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::actor::Actor;
 use super::chapters::{Act, Need, Step};
-use crate::command::Cli;
 use crate::failure::{Code, Failure, Stage};
 use crate::pump::stdout;
 use crate::report::Report;
@@ -171,7 +169,7 @@ fn lack(need: Need) -> Option<&'static str> {
     let there = match need {
         Need::Ipv6 => TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok(),
         Need::Services => crate::net::resolve::service(80, "tcp").is_some(),
-        Need::Http => Cli::command().find_subcommand("http-get").is_some(),
+        Need::Http => cfg!(feature = "http"),
     };
     let lack = match need {
         Need::Ipv6 => "this machine has no IPv6 loopback",
