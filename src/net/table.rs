@@ -23,9 +23,27 @@ pub fn peer_is_gone(local: SocketAddr, peer: SocketAddr) -> Option<bool> {
     if peer.ip() != local.ip() && !peer.ip().is_loopback() {
         return None;
     }
+    #[cfg(target_os = "linux")]
+    if let Some(gone) = is_known_gone(local, peer) {
+        return Some(gone);
+    }
     let rows = rows()?;
     let theirs = rows.iter().find(|row| row.local == peer && row.remote == local);
     Some(theirs.is_none_or(|row| row.inode == 0))
+}
+
+/// As [`peer_is_gone`], asked of the kernel without a look through its whole table. `None` where
+/// it does not answer: one without sock_diag(7) knows of no socket at all, not even of ours.
+#[cfg(target_os = "linux")]
+fn is_known_gone(local: SocketAddr, peer: SocketAddr) -> Option<bool> {
+    use super::diag::find;
+
+    let ours = find(local, peer).ok()??;
+    if ours.listens {
+        return None;
+    }
+    let theirs = find(peer, local).ok()?;
+    Some(theirs.is_none_or(|theirs| theirs.listens || theirs.inode == 0))
 }
 
 /// The process that listens on `port`, as `name (pid N)`, if we may know.
