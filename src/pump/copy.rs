@@ -28,7 +28,10 @@ pub(super) fn run(
             Err(e) if e.kind() == ErrorKind::Interrupted => continue,
             Err(e) => return Err(Break::Read(e)),
         };
-        deliver(buffer.filled(n), to, flow)?;
+        flow.meter.hold(true);
+        let delivered = deliver(buffer.filled(n), to, flow);
+        flow.meter.hold(false);
+        delivered?;
     }
 }
 

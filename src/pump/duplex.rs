@@ -185,6 +185,7 @@ fn begin(
         notes: Notes { notes, bell, _rope: rope.clone() },
         sent: up.meter.clone(),
         received: down.meter.clone(),
+        source: named_source(input.as_deref(), from.0),
         input: from,
         output: to,
         endless,
@@ -236,6 +237,12 @@ fn begin(
     .inspect_err(|_| referee.hangup.reset()) // the other thread reads already
     .map_err(short)?;
     Ok((referee, Some(up_thread)))
+}
+
+/// A second descriptor of an input that is not stdin, to ask whether it holds more.
+fn named_source(input: Option<&dyn Reader>, stage: Stage) -> Option<OwnedFd> {
+    let raw = input.filter(|_| stage == Stage::File)?.raw()?;
+    raw.try_clone_to_owned().ok()
 }
 
 /// As [`pump`], from a peer that may answer plain text with a TLS alert and nothing else.

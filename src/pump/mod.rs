@@ -25,7 +25,7 @@ mod verdict;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rustix::event::{PollFd, PollFlags};
 
@@ -34,17 +34,32 @@ use crate::stop::poll_until;
 
 /// Bytes moved so far, readable from any thread.
 #[derive(Debug, Clone, Default)]
-pub struct Meter(Arc<AtomicU64>);
+pub struct Meter(Arc<Count>);
+
+#[derive(Debug, Default)]
+struct Count {
+    moved: AtomicU64,
+    in_hand: AtomicBool,
+}
 
 impl Meter {
     /// Counts `bytes` more.
     pub fn add(&self, bytes: usize) {
-        self.0.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.0.moved.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     /// Bytes so far.
     pub fn total(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.0.moved.load(Ordering::Relaxed)
+    }
+
+    /// Whether the flow has taken bytes from its source that are not delivered yet.
+    pub fn holds(&self) -> bool {
+        self.0.in_hand.load(Ordering::Relaxed)
+    }
+
+    fn hold(&self, in_hand: bool) {
+        self.0.in_hand.store(in_hand, Ordering::Relaxed);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Who decides when a conversation is over, and how it ended.
 
 use std::io::{ErrorKind, PipeWriter};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
@@ -13,7 +13,7 @@ use crate::failure::{Failure, Stage};
 use crate::net::stdio::is_abandoned;
 use crate::net::stream::{Ending, Facts, Hangup, Writer};
 use crate::net::table::peer_is_gone;
-use crate::stop::Stop;
+use crate::stop::{Stop, poll_until};
 
 /// How often time itself is looked at: idle limits, progress, whether a peer is still there.
 const TICK: Duration = Duration::from_millis(20);
@@ -40,6 +40,8 @@ pub(super) struct Referee {
     /// Closed at the end: whoever still waits for shared input lets go of it.
     pub(super) release: PipeWriter,
     pub(super) has_input: bool,
+    /// Our input, if it is a file of its own.
+    pub(super) source: Option<OwnedFd>,
     /// The writer of a conversation without input: dropping a layer's writer might end the stream.
     pub(super) unused: Option<Box<dyn Writer>>,
 }
@@ -210,7 +212,7 @@ impl Referee {
         let until = (ticking || stop.reason().is_some()).then(|| Instant::now() + tick);
         match terms.finishes && stop.reason().is_some() {
             // The cord hangs down already: only the conversation itself is waited for.
-            true => crate::stop::poll_until(&mut fds, until).map(drop),
+            true => poll_until(&mut fds, until).map(drop),
             false => stop.wait_any(&mut fds, until).map(drop),
         }
     }
@@ -243,7 +245,20 @@ impl Referee {
         if self.endless {
             return true;
         }
-        self.hangup.undelivered() == 0 && !self.input_waits() && self.peer_has_left()
+        self.hangup.undelivered() == 0 && !self.has_more_to_say() && self.peer_has_left()
+    }
+
+    /// Whether our flow is about to send something, or to end: it has bytes in hand, or its source
+    /// has. It will learn by itself that nobody is there.
+    fn has_more_to_say(&self) -> bool {
+        let source = match (&self.source, &self.input.0) {
+            (Some(source), _) => source.as_fd(),
+            (None, Stage::Stdin) => rustix::stdio::stdin(),
+            (None, _) => return self.sent.holds(),
+        };
+        let mut fds = [PollFd::from_borrowed_fd(source, PollFlags::IN)];
+        let ready = poll_until(&mut fds, Some(Instant::now()));
+        self.sent.holds() || ready.is_ok_and(|ready| ready > 0)
     }
 
     /// Whether our input holds something that has not been taken yet.

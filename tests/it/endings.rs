@@ -1,5 +1,6 @@
 //! How conversations end: in every order, by every hand, and nothing owed is lost.
 
+use std::fs;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::MetadataExt;
@@ -180,6 +181,23 @@ fn input_that_nobody_took_is_eighteen() {
     let run = sockit("tcp-client").to(deaf.addr()).stdin(noise(4 << 20, 4)).run();
     run.exits(18);
     deaf.outcome();
+}
+
+/// A flow that is held back has bytes in hand that nobody will take any more.
+#[test]
+fn input_that_is_held_back_and_never_taken_is_eighteen() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("input");
+    fs::write(&file, [b'x'; 3000]).unwrap();
+    for from_file in [true, false] {
+        let brief = peer::closes_at_once();
+        let client = sockit("tcp-client --rate 2k/s").to(brief.addr());
+        let client = match from_file {
+            true => client.arg("--input").arg(&file),
+            false => client.stdin([b'x'; 3000]),
+        };
+        client.run().exits(18);
+    }
 }
 
 #[test]
