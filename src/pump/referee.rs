@@ -1,5 +1,6 @@
 //! Who decides when a conversation is over, and how it ended.
 
+use std::cell::Cell;
 use std::io::{ErrorKind, PipeWriter};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -20,6 +21,8 @@ const TICK: Duration = Duration::from_millis(20);
 /// The same for a peer that has half-closed long ago: whether it has left altogether is a look
 /// through the machine's table of connections.
 const SLOW_TICK: Duration = Duration::from_millis(200);
+/// How long after the last byte the quicker of the two is used.
+const YOUNG: Duration = Duration::from_secs(1);
 /// After the peer's reset, how long our own flow may take to notice.
 const NEWS: Duration = Duration::from_millis(60);
 /// When the run is to end: how long nothing may move before a conversation counts as idle.
@@ -66,9 +69,22 @@ pub(super) struct State {
     moved: u64,
     moved_at: Instant,
     broke_at: Option<Instant>,
+    /// When the table of connections was last looked through while both sides had said all.
+    looked_at: Cell<Option<Instant>>,
 }
 
 impl State {
+    /// Whether it is time for another look: nearly always at first, and then now and again.
+    fn may_look(&self) -> bool {
+        let young = self.moved_at.elapsed() < YOUNG;
+        let pause = if young { TICK } else { SLOW_TICK };
+        let may = self.looked_at.get().is_none_or(|at| at.elapsed() >= pause);
+        if may {
+            self.looked_at.set(Some(Instant::now()));
+        }
+        may
+    }
+
     /// Whether so much time has passed since the first thing went wrong.
     fn has_waited(&self, time: Duration) -> bool {
         self.broke_at.is_some_and(|at| at.elapsed() >= time)
@@ -96,6 +112,7 @@ impl Referee {
             moved: 0,
             moved_at: Instant::now(),
             broke_at: None,
+            looked_at: Cell::new(None),
         };
         loop {
             self.hear(&mut state, witness);
@@ -207,7 +224,7 @@ impl Referee {
         let slow = state.broke_at.is_none()
             && terms.idle.is_none()
             && matches!((&state.up, &state.down), (Flowing::Running, Flowing::Done))
-            && state.moved_at.elapsed() >= Duration::from_secs(1);
+            && state.moved_at.elapsed() >= YOUNG;
         let tick = if slow && stop.reason().is_none() { SLOW_TICK } else { TICK };
         let until = (ticking || stop.reason().is_some()).then(|| Instant::now() + tick);
         match terms.finishes && stop.reason().is_some() {
@@ -224,7 +241,7 @@ impl Referee {
             return Some(self.send_broke(&e));
         }
         // What the kernel still holds of ours is delivered while we wait, or refused.
-        let settled = self.hangup.undelivered() == 0 || self.peer_has_left();
+        let settled = self.hangup.undelivered() == 0 || (state.may_look() && self.peer_has_left());
         settled.then(|| match self.hangup.undelivered() {
             0 => well(state.first.unwrap_or(Ending::Peer)),
             n => badly(Ending::Reset, self.undelivered(n)),

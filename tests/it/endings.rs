@@ -147,7 +147,7 @@ fn a_peer_that_finishes_and_never_reads_is_waited_for_in_peace() {
     // Less than the two kernels hold, more than the peer's takes: ours is said, and not delivered.
     let client = sockit("tcp-client -v").to(deaf.addr()).stdin(noise(150_000, 5)).start();
     client.wait_to_say("we send no more");
-    std::thread::sleep(Duration::from_millis(100));
+    std::thread::sleep(Duration::from_millis(1100));
     let (began, busy) = (Instant::now(), cpu_time(client.pid()));
     // What is measured is a second of waiting.
     std::thread::sleep(Duration::from_secs(1));
