@@ -46,8 +46,12 @@ pub fn read(bytes: &[u8], question: &Question, id: u16) -> Result<Reply, Lie> {
         return Ok(Reply { found: Found::Truncated, records: Vec::new(), authoritative });
     }
     let all = read_sections(message)?;
-    let records = related(all, question)?;
+    let mut records = related(all, question)?;
     let found = sense(message.opt_rcode(), &records, question.kind)?;
+    if found != Found::Records {
+        // Aliases that lead nowhere, or that a failing server told before it failed.
+        records.clear();
+    }
     Ok(Reply { found, records, authoritative })
 }
 
@@ -198,7 +202,11 @@ mod tests {
         let reply_ = told(&reply(GOOD, [3, 0], &all)).unwrap();
         let text: Vec<String> = reply_.records.iter().map(|r| r.datum.to_string()).collect();
         assert_eq!(text, ["b.test", "192.0.2.9"]);
-        assert_eq!(told(&reply(GOOD, [1, 0], &alias)).unwrap().found, Found::NoData);
+        for (flags, found) in [(GOOD, Found::NoData), (GOOD | 2, Found::Failing("SERVFAIL".into()))]
+        {
+            let nowhere = told(&reply(flags, [1, 0], &alias)).unwrap();
+            assert_eq!((nowhere.found, nowhere.records), (found, Vec::new()));
+        }
         let circle = [alias, record(b"\x01b\x04test\0", 5, ASKED)].concat();
         assert_eq!(told(&reply(GOOD, [2, 0], &circle)), Err(Lie::Aliases));
     }
