@@ -48,6 +48,10 @@ struct Cord {
     deadline: Option<Instant>,
 }
 
+/// How often a wait for which the kernel has no memory just now is begun again, and after what
+/// pause: a second in all.
+const MOST_SHORTAGES: u32 = 100;
+const SHORTAGE: Duration = Duration::from_millis(10);
 /// How often a bell that does not ring is rung.
 const MOST_PULLS: usize = 8;
 
@@ -174,8 +178,10 @@ pub fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
     }
 }
 
-/// `poll(2)` until something is ready or the moment passes; a signal only starts it again.
+/// `poll(2)` until something is ready or the moment passes; a signal only starts it again, and so
+/// does a kernel that lacks memory for a moment: nothing that is waited for is lost meanwhile.
 pub fn poll_until(fds: &mut [PollFd<'_>], until: Option<Instant>) -> io::Result<usize> {
+    let mut shortages = 0;
     loop {
         let left = until.map(|at| at.saturating_duration_since(Instant::now()));
         let left = left.map(|left| Timespec {
@@ -186,7 +192,11 @@ pub fn poll_until(fds: &mut [PollFd<'_>], until: Option<Instant>) -> io::Result<
             Err(rustix::io::Errno::INTR) if until.is_some_and(|at| at <= Instant::now()) => {
                 return Ok(0);
             }
-            Err(rustix::io::Errno::INTR) => continue,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(rustix::io::Errno::NOMEM) if shortages < MOST_SHORTAGES => {
+                shortages += 1;
+                std::thread::sleep(SHORTAGE);
+            }
             done => return Ok(done?),
         }
     }
