@@ -72,6 +72,9 @@ pub(super) fn race(
                 if let Some(winner) = race.finish_ready() {
                     return Ok(winner);
                 }
+                if until.is_some_and(|at| at <= Instant::now()) {
+                    return Err(dial.late(began));
+                }
             }
         }
     }
@@ -104,7 +107,7 @@ impl Race<'_> {
         (self.tell)(Step::Socket(address));
         (self.tell)(Step::Connecting(address));
         self.next_start = Instant::now() + HEAD_START;
-        let begun = socket.set_nonblocking(true).and_then(|()| socket.connect(&address.into()));
+        let begun = socket.set_nonblocking(true).and_then(|()| begin(&socket, &address));
         match begun {
             Ok(()) => return Ok(self.won(socket, address)),
             Err(e) if is_under_way(&e) => self.running.push((socket, address)),
@@ -179,9 +182,18 @@ impl Race<'_> {
     }
 }
 
+/// Begins an attempt. One that a signal has interrupted may run or not (connect(2)): asked again,
+/// the kernel says which.
+fn begin(socket: &Socket, address: &SocketAddr) -> std::io::Result<()> {
+    let address = (*address).into();
+    match socket.connect(&address) {
+        Err(e) if e.kind() == std::io::ErrorKind::Interrupted => socket.connect(&address),
+        begun => begun,
+    }
+}
+
 fn is_under_way(error: &std::io::Error) -> bool {
-    // EINTR leaves the attempt running (connect(2)).
-    matches!(error.raw_os_error(), Some(libc::EINPROGRESS | libc::EINTR))
+    matches!(error.raw_os_error(), Some(libc::EINPROGRESS | libc::EALREADY))
 }
 
 /// What became of an attempt, if something has.
