@@ -19,12 +19,12 @@ impl Referee {
         badly(by, Failure::stopped(stage, &self.facts.peer, reason))
     }
 
-    /// Our output failed; that its reader has gone is no failure.
+    /// Our output failed; that the reader of our stdout has gone is no failure.
     pub(super) fn output_broke(&self, e: &std::io::Error) -> Over {
-        if e.kind() == ErrorKind::BrokenPipe {
+        let (stage, name) = &self.output;
+        if *stage == Stage::Stdout && e.kind() == ErrorKind::BrokenPipe {
             return well(Ending::Us);
         }
-        let (stage, name) = &self.output;
         badly(Ending::Us, Failure::new(*stage, name, copy(e)).with_code(Code::Write))
     }
 
