@@ -58,11 +58,13 @@ pub fn confine(_: &Needs) -> Confined {
 
 #[cfg(target_os = "linux")]
 mod linux {
+    use std::error::Error;
+    use std::io::ErrorKind;
     use std::path::{Path, PathBuf};
 
     use landlock::{
-        ABI, Access, AccessFs, AccessNet, BitFlags, PathBeneath, PathFd, Ruleset, RulesetAttr,
-        RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus,
+        ABI, Access, AccessFs, AccessNet, BitFlags, PathBeneath, PathFd, PathFdError, Ruleset,
+        RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetStatus,
     };
 
     use super::{Confined, Needs};
@@ -85,7 +87,7 @@ mod linux {
     /// hides what matters (ptrace(2)).
     const TABLES: &str = "/proc";
 
-    pub fn confine(needs: &Needs) -> Result<Confined, RulesetError> {
+    pub fn confine(needs: &Needs) -> Result<Confined, Box<dyn Error>> {
         let mut rules = Ruleset::default().handle_access(files(needs))?;
         let ports = ports(needs);
         if !ports.is_empty() {
@@ -143,16 +145,24 @@ mod linux {
         allowed
     }
 
-    /// A place that cannot be opened now is not there, or not for us: no rule is needed.
+    /// A place that is not there, or not for us, needs no rule. One that cannot be opened for any
+    /// other reason would be lost to us: then we had better not be confined.
     fn allow(
         rules: RulesetCreated,
         path: &Path,
         access: BitFlags<AccessFs>,
-    ) -> Result<RulesetCreated, RulesetError> {
+    ) -> Result<RulesetCreated, Box<dyn Error>> {
         match PathFd::new(path) {
-            Ok(place) => rules.add_rule(PathBeneath::new(place, access)),
-            Err(_) => Ok(rules),
+            Ok(place) => Ok(rules.add_rule(PathBeneath::new(place, access))?),
+            Err(error) if is_closed_to_us(&error) => Ok(rules),
+            Err(error) => Err(error.into()),
         }
+    }
+
+    fn is_closed_to_us(error: &PathFdError) -> bool {
+        let PathFdError::OpenCall { source, .. } = error else { return false };
+        use ErrorKind::{NotADirectory, NotFound, PermissionDenied};
+        matches!(source.kind(), NotFound | NotADirectory | PermissionDenied)
     }
 }
 
