@@ -3,6 +3,7 @@
 //! The header is looked at in the kernel's buffer before it is taken out, so that whatever the
 //! target says early stays where the next reader looks for it.
 
+use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 
 use super::{Line, Target};
@@ -80,12 +81,15 @@ fn hear_header(line: &mut Line<'_, '_>) -> Result<Vec<u8>, Failure> {
 fn peek(line: &mut Line<'_, '_>, seen: &mut Vec<u8>) -> Result<(), Failure> {
     let mut piece = [0; 4096];
     let socket = line.stream.hangup.socket();
-    match recv(socket, &mut piece, RecvFlags::PEEK) {
-        Ok((_, n)) => {
-            seen.extend_from_slice(&piece[..n]);
-            Ok(())
+    loop {
+        match recv(socket, &mut piece, RecvFlags::PEEK) {
+            Ok((_, n)) => {
+                seen.extend_from_slice(&piece[..n]);
+                return Ok(());
+            }
+            Err(Errno::INTR) => {}
+            Err(e) => return Err(line.broken(STEP, &e.into())),
         }
-        Err(e) => Err(line.broken(STEP, &e.into())),
     }
 }
 

@@ -261,9 +261,14 @@ impl Line<'_, '_> {
     }
 
     /// A reset and an early end are the same rudeness: which of them we see depends on whether
-    /// the proxy had read all of ours.
+    /// the proxy had read all of ours. Anything else keeps us from the proxy, code 7.
     fn broken(&self, step: &str, error: &std::io::Error) -> Failure {
-        self.garbled(step, &crate::failure::words(error))
+        use std::io::ErrorKind;
+        let why = crate::failure::words(error);
+        match error.kind() {
+            ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => self.garbled(step, &why),
+            _ => self.fails(step, &why),
+        }
     }
 }
 
