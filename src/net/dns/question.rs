@@ -1,6 +1,7 @@
 //! What is asked: a name, a type, and the bytes they make.
 
 use std::fmt;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::net::IpAddr;
 
@@ -49,6 +50,12 @@ impl fmt::Display for Kind {
     }
 }
 
+/// An id that nobody can foresee (RFC 5452 §4.4): the standard library's hasher is keyed by the
+/// kernel's random numbers, with ways of its own to them where getrandom(2) fails, and no panic.
+fn random_id() -> u16 {
+    RandomState::new().build_hasher().finish() as u16
+}
+
 /// A name and the type of record wanted of it; the class is always IN.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
@@ -81,9 +88,9 @@ impl Question {
     pub(super) fn query(&self, edns: bool) -> io::Result<Query> {
         let full = |_| io::Error::other("the question does not fit a message");
         let mut message = MessageBuilder::new_vec();
-        message.header_mut().set_random_id();
+        let id = random_id();
+        message.header_mut().set_id(id);
         message.header_mut().set_rd(true);
-        let id = message.header().id();
         let mut questions = message.question();
         questions.push((&self.name, self.kind.0)).map_err(full)?;
         let mut additional = questions.additional();
