@@ -96,14 +96,14 @@ impl Reception {
     /// A reception that has not yet let anybody in. `stack` is what a thread of this service
     /// needs at least, in bytes.
     ///
-    /// Fails when no pipe can be had.
+    /// Fails at [`Stage::Listen`] when no pipe can be had.
     pub fn new(
         listener: Listener,
         limits: Limits,
         stack: usize,
         host: Arc<dyn Host>,
     ) -> Result<Reception, Failure> {
-        let live = Live::new().map_err(|e| Failure::new(Stage::Socket, &listener.local, e))?;
+        let live = Live::new().map_err(|e| Failure::new(Stage::Listen, &listener.local, e))?;
         let per_ip = limits.per_ip.map(PerAddress::new);
         let pool = Pool::new(limits.stack.unwrap_or(stack));
         Ok(Reception { listener, limits, live, pool, per_ip, host, conn: 0 })

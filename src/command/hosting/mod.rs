@@ -54,8 +54,8 @@ pub fn serve(mut plan: Plan, report: &Report, stop: &Stop) -> Result<Code, Failu
         failure: Mutex::new(None),
     });
     let local = plan.listener.local.to_string();
-    report.tell(&Event::Listening { local: local.clone(), what: "connection" });
     let reception = Reception::new(plan.listener, plan.limits, stack, rooms.clone())?;
+    report.tell(&Event::Listening { local: local.clone(), what: "connection" });
     inherit::tell_ready();
     let ended = reception.run(stop);
     rooms.service.close();
