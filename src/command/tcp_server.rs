@@ -41,7 +41,7 @@ impl Args {
     /// Serves until asked to end.
     pub fn run(self, report: &Report) -> anyhow::Result<Code> {
         let stop = run::stop(self.serving.timeout.0)?;
-        let mut limits = self.serving.limits()?;
+        let mut limits = self.serving.limits(&stop)?;
         let tls = self.tls.serving(&self.binding.host)?;
         let service = self.choice.service(&mut limits)?;
         let listener = self.binding.listener(&self.streams, self.serving.backlog, &stop)?;

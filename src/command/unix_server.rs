@@ -53,7 +53,7 @@ impl Args {
         if self.datagram {
             return self.serve_datagrams(report, &stop);
         }
-        let mut limits = self.serving.limits()?;
+        let mut limits = self.serving.limits(&stop)?;
         let service = self.choice.service(&mut limits)?;
         let listener = self.listener()?;
         self.identity.assume()?;
@@ -81,7 +81,7 @@ impl Args {
     }
 
     fn serve_datagrams(&self, report: &Report, stop: &Stop) -> anyhow::Result<Code> {
-        let limits = self.serving.limits()?;
+        let limits = self.serving.limits(stop)?;
         let duty = self.choice.duty()?;
         let (socket, _claim) = self.datagram_socket()?;
         self.identity.assume()?;

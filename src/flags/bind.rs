@@ -58,7 +58,7 @@ impl Binding {
             port: self.port.clone(),
             family: self.families.family(),
             options: self.socket.options(),
-            patience: Patience::from(stop.deadline()).or(stop),
+            patience: stop.into(),
         }
     }
 }

@@ -9,6 +9,7 @@ use super::values::{self, Limit};
 use crate::failure::Failure;
 use crate::net::accept::Limits;
 use crate::net::admit::Rules;
+use crate::stop::Stop;
 
 /// Flags of every server that accepts connections.
 #[derive(Debug, Args)]
@@ -55,8 +56,8 @@ pub struct Serving {
 impl Serving {
     /// The limits these flags ask for.
     ///
-    /// Fails on a malformed rule (2) or a rule file that cannot be read (26).
-    pub fn limits(&self) -> Result<Limits, Failure> {
+    /// Fails as [`Rules::read`] does.
+    pub fn limits(&self, stop: &Stop) -> Result<Limits, Failure> {
         Ok(Limits {
             accepts: if self.once { Some(1) } else { self.max_accepts.map(NonZeroU32::get) },
             at_once: self.max_conns.get(),
@@ -65,7 +66,7 @@ impl Serving {
             idle: self.idle_timeout.0,
             grace: self.grace,
             stack: self.stack_size,
-            rules: Rules::read(&self.allow, &self.deny)?,
+            rules: Rules::read(&self.allow, &self.deny, stop)?,
         })
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ipnet::IpNet;
 
-use super::resolve::{self, Family};
+use super::resolve::{self, Family, Patience};
 use crate::failure::{Failure, Stage};
 
 /// The most rules that are read; past it something else was meant.
@@ -23,9 +23,15 @@ impl Rules {
     /// Reads rules: a CIDR block, an address, a name (looked up now, once) or `@FILE` with one
     /// rule a line and `#` comments.
     ///
-    /// Fails with 2 on a malformed rule, 6 or 75 on a name, 26 on a file that cannot be read.
-    pub fn read(allow: &[String], deny: &[String]) -> Result<Rules, Failure> {
-        Ok(Rules { allow: nets(allow)?, deny: nets(deny)? })
+    /// Fails with 2 on a malformed rule, 6 or 75 on a name, 28, 130 or 143 when
+    /// `patience` ends before a name is found, 26 on a file that cannot be read.
+    pub fn read<'a>(
+        allow: &[String],
+        deny: &[String],
+        patience: impl Into<Patience<'a>>,
+    ) -> Result<Rules, Failure> {
+        let patience = patience.into();
+        Ok(Rules { allow: nets(allow, patience)?, deny: nets(deny, patience)? })
     }
 
     /// Whether a caller from `ip` may come in. v4-mapped addresses are compared as IPv4.
@@ -36,12 +42,12 @@ impl Rules {
     }
 }
 
-fn nets(words: &[String]) -> Result<Vec<IpNet>, Failure> {
+fn nets(words: &[String], patience: Patience<'_>) -> Result<Vec<IpNet>, Failure> {
     let mut nets = Vec::new();
     for word in words {
         match word.strip_prefix('@') {
-            Some(path) => read_file(path, &mut nets)?,
-            None => nets.extend(rule(word)?),
+            Some(path) => read_file(path, &mut nets, patience)?,
+            None => nets.extend(rule(word, patience)?),
         }
     }
     match nets.len() > MOST_RULES {
@@ -50,19 +56,19 @@ fn nets(words: &[String]) -> Result<Vec<IpNet>, Failure> {
     }
 }
 
-fn read_file(path: &str, nets: &mut Vec<IpNet>) -> Result<(), Failure> {
+fn read_file(path: &str, nets: &mut Vec<IpNet>, patience: Patience<'_>) -> Result<(), Failure> {
     let text = std::fs::read_to_string(path).map_err(|e| Failure::new(Stage::File, path, e))?;
     for line in text.lines() {
         let word = line.split('#').next().unwrap_or("").trim();
         if !word.is_empty() && nets.len() <= MOST_RULES {
-            nets.extend(rule(word)?);
+            nets.extend(rule(word, patience)?);
         }
     }
     Ok(())
 }
 
 /// One rule as networks: a name has as many as it has addresses.
-fn rule(word: &str) -> Result<Vec<IpNet>, Failure> {
+fn rule(word: &str, patience: Patience<'_>) -> Result<Vec<IpNet>, Failure> {
     if let Ok(net) = word.parse::<IpNet>() {
         return Ok(vec![canonical(net)]);
     }
@@ -74,7 +80,7 @@ fn rule(word: &str) -> Result<Vec<IpNet>, Failure> {
         let why = "not a CIDR block, an address, a name or @FILE";
         return Err(Failure::usage(Stage::Resolve, word, why));
     }
-    let found = resolve::addresses(word, 0, Family::Any, None)?;
+    let found = resolve::addresses(word, 0, Family::Any, patience)?;
     Ok(found.into_iter().map(|address| IpNet::from(address.ip().to_canonical())).collect())
 }
 
@@ -144,7 +150,7 @@ mod tests {
 
     fn rules(allow: &[&str], deny: &[&str]) -> Rules {
         let owned = |words: &[&str]| words.iter().map(|w| w.to_string()).collect::<Vec<_>>();
-        Rules::read(&owned(allow), &owned(deny)).unwrap()
+        Rules::read(&owned(allow), &owned(deny), None).unwrap()
     }
 
     fn admits(rules: &Rules, ip: &str) -> bool {
@@ -175,7 +181,7 @@ mod tests {
 
     #[test]
     fn malformed_rules_and_missing_files_are_told_apart() {
-        let read = |word: &str| Rules::read(&[word.to_string()], &[]).unwrap_err().code;
+        let read = |word: &str| Rules::read(&[word.to_string()], &[], None).unwrap_err().code;
         for word in ["", "10.0.0.0/33", "1.2.3", "::1/129", "a/8", "300.1.1.1"] {
             assert_eq!(read(word), Code::Usage, "{word}");
         }

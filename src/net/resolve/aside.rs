@@ -29,6 +29,13 @@ impl From<Option<Instant>> for Patience<'_> {
     }
 }
 
+impl<'a> From<&'a Stop> for Patience<'a> {
+    /// Until this cord is pulled, or pulls itself.
+    fn from(stop: &'a Stop) -> Self {
+        Patience { until: stop.deadline(), stop: Some(stop) }
+    }
+}
+
 impl<'a> Patience<'a> {
     /// The same, unless this cord is pulled first.
     pub fn or(self, stop: &'a Stop) -> Patience<'a> {
