@@ -7,7 +7,6 @@ use super::socket::{Socket, Streams};
 use crate::failure::Failure;
 use crate::net::inherit::{Wanted, passed_socket};
 use crate::net::listen::{Bind, Listener};
-use crate::net::resolve::Patience;
 use crate::stop::Stop;
 
 /// Flags of every server on an internet address.

@@ -9,7 +9,7 @@ use crate::stop::Stop;
 ///
 /// Fails when no pipe can be had for it.
 pub fn stop(limit: Option<Duration>) -> Result<Stop, Failure> {
-    let failed = |e| Failure::new(Stage::Socket, "", e).with_code(Code::Negative);
+    let failed = |e| Failure::new(Stage::Socket, "signals", e).with_code(Code::Negative);
     let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
     let stop = Stop::new(deadline).map_err(failed)?;
     stop.watch_signals().map_err(failed)?;

@@ -12,7 +12,7 @@ use crate::failure::{Code, Failure, Stage};
 use crate::net::address::Address;
 use crate::net::datagram::{Mailbox, Outgoing, set_hops};
 use crate::net::endpoint::Endpoint;
-use crate::net::resolve::{self, Patience};
+use crate::net::resolve;
 use crate::net::retry::{Retry, Rounds};
 use crate::net::step::{Listener, Step};
 use crate::net::unix;
@@ -93,8 +93,7 @@ impl<'a> Lines<'a> {
         let retry = calling.retrying.retry();
         let mut found = retry.call(stop, tell, || {
             tell(Step::Resolving(host.clone()));
-            let patience = Patience::from(stop.deadline()).or(stop);
-            resolve::addresses(host, port, calling.families.family(), patience)
+            resolve::addresses(host, port, calling.families.family(), stop)
         })?;
         if let Some(source) = calling.source {
             found.retain(|address| address.is_ipv4() == source.is_ipv4());
@@ -125,7 +124,7 @@ impl<'a> Lines<'a> {
             let failure = match self.next(report) {
                 Some(Ok(line)) => return Ok(line),
                 Some(Err(failure)) => failure,
-                None => Failure::new(Stage::Connect, "", "no address to write to"),
+                None => Failure::new(Stage::Connect, "-", "no address to write to"),
             };
             self.rounds.follow(failure)?;
             self.tried = 0;

@@ -51,6 +51,6 @@ pub fn socket(
 
 /// Where a socket is bound. Fails at [`Stage::Bind`] when it is not.
 pub fn local(socket: &Socket) -> Result<Address, Failure> {
-    let local = socket.local_addr().map_err(|e| Failure::new(Stage::Bind, "", e))?;
+    let local = socket.local_addr().map_err(|e| Failure::new(Stage::Bind, "-", e))?;
     Ok(Address::from(&local))
 }

@@ -54,7 +54,7 @@ pub struct Plan {
 /// cannot be printed, at [`Stage::Listen`] with 28 when nothing has come for `plan.quiet`.
 pub fn serve(plan: Plan, report: &Report, stop: &Stop) -> Result<Code, Failure> {
     let mailbox = Mailbox::serving(plan.socket, plan.narrow, stop)
-        .map_err(|e| Failure::new(Stage::Bind, "", e))?;
+        .map_err(|e| Failure::new(Stage::Bind, "-", e))?;
     let local = mailbox.local().clone();
     report.tell(&Event::Listening { local: local.to_string(), what: "datagrams" });
     if plan.duty.amplifies() && local.ip().is_some_and(|ip| !ip.is_loopback()) {

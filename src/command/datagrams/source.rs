@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
@@ -35,7 +35,7 @@ pub enum Source {
     /// Known from the beginning.
     Known(VecDeque<Vec<u8>>),
     /// Pieces of a file, of so many bytes each.
-    Pieces(File, usize),
+    Pieces(File, PathBuf, usize),
     /// Lines of stdin.
     Lines(Lines),
 }
@@ -53,7 +53,7 @@ impl Source {
     pub fn pieces(path: &Path, size: usize) -> Result<Source, Failure> {
         check(size, "--size")?;
         let file = File::open(path).map_err(|e| Failure::new(Stage::File, path.display(), e))?;
-        Ok(Source::Pieces(file, size))
+        Ok(Source::Pieces(file, path.to_path_buf(), size))
     }
 
     /// The lines of stdin, without their line ends.
@@ -72,10 +72,10 @@ impl Source {
     pub fn advance(&mut self) -> Result<Next, Failure> {
         match self {
             Source::Known(texts) => Ok(texts.pop_front().map_or(Next::End, Next::Datagram)),
-            Source::Pieces(file, size) => {
+            Source::Pieces(file, path, size) => {
                 let mut piece = Vec::with_capacity(*size);
                 let read = file.take(*size as u64).read_to_end(&mut piece);
-                read.map_err(|e| Failure::new(Stage::File, "", e))?;
+                read.map_err(|e| Failure::new(Stage::File, path.display(), e))?;
                 Ok(if piece.is_empty() { Next::End } else { Next::Datagram(piece) })
             }
             Source::Lines(lines) => lines.advance(),
@@ -143,7 +143,7 @@ impl Lines {
             Ok(0) => self.ended = true,
             Ok(n) => self.held.extend(&buffer[..n]),
             Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
-            Err(e) => return Err(Failure::new(Stage::Stdin, "", io::Error::from(e))),
+            Err(e) => return Err(Failure::new(Stage::Stdin, "-", io::Error::from(e))),
         }
         Ok(())
     }

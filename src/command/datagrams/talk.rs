@@ -217,7 +217,7 @@ impl Talk<'_> {
         if fds[1].revents().contains(PollFlags::ERR) {
             // Nobody reads what we print any more.
             let gone = std::io::Error::from_raw_os_error(libc::EPIPE);
-            return Err(Failure::new(Stage::Stdout, "", gone));
+            return Err(Failure::new(Stage::Stdout, "-", gone));
         }
         Ok(wake)
     }

@@ -37,7 +37,7 @@ impl Identity {
     /// A self-signed certificate for these names, good for a year and for nobody who has not
     /// been told its fingerprint.
     pub fn throw_away(names: &[String]) -> Result<Identity, Failure> {
-        let failed = |e: rcgen::Error| Failure::new(Stage::Tls, "", e);
+        let failed = |e: rcgen::Error| Failure::new(Stage::Tls, "--tls", e);
         let key = rcgen::KeyPair::generate().map_err(failed)?;
         let mut params = rcgen::CertificateParams::new(names).map_err(failed)?;
         params.distinguished_name = rcgen::DistinguishedName::new();

@@ -69,7 +69,7 @@ impl Client {
         let judge = judge(&trust, &plan.pins, plan.insecure);
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .map_err(|e| Failure::new(Stage::Tls, "", e))?
+            .map_err(|e| Failure::new(Stage::Tls, &plan.server_name, e))?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(judge))
             .with_client_cert_resolver(ours.clone());

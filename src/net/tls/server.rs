@@ -53,7 +53,7 @@ impl Server {
         let knows_callers = plan.client_ca.is_some();
         let builder = ServerConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
-            .map_err(|e| Failure::new(Stage::Tls, "", e))?;
+            .map_err(|e| Failure::new(Stage::Tls, "--tls", e))?;
         let builder = match &plan.client_ca {
             None => builder.with_no_client_auth(),
             Some(path) => {

@@ -70,7 +70,7 @@ impl Chat {
             .name("screen".into())
             .stack_size(STACK)
             .spawn(move || ours.run(|line| screen(line)))
-            .map_err(|e| Failure::new(Stage::Stdout, "", e).with_code(Code::Negative))?;
+            .map_err(|e| Failure::new(Stage::Stdout, "-", e).with_code(Code::Negative))?;
         Ok(Chat { room: Room::default(), screen: lines, framing, max_message })
     }
 }
