@@ -8,10 +8,10 @@ mod prompt;
 mod script;
 mod stats;
 
-use std::io::IsTerminal;
+use std::io::{self, ErrorKind, IsTerminal};
 use std::time::Instant;
 
-use crate::failure::{Code, Failure};
+use crate::failure::{Code, Failure, Inner, Stage};
 use crate::flags::run;
 use crate::flags::talk::Talk;
 use crate::net::stream::{Ending, Facts, Stream};
@@ -58,6 +58,15 @@ pub fn hold(
         report.tell(&stats::event(&talked, &facts, connected));
     }
     talked.outcome
+}
+
+/// What could not be sent: undelivered (18), unless our own system would not send it before a
+/// conversation had `begun` (55).
+fn unsent(peer: &Facts, e: io::Error, begun: bool) -> Failure {
+    let by_peer = matches!(e.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset);
+    let undelivered = by_peer || begun || Inner::of(&e).is_some();
+    let failure = Failure::new(Stage::Send, &peer.peer, e);
+    if undelivered { failure.with_code(Code::Partial) } else { failure }
 }
 
 enum Manner {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::inbox::{Inbox, Waited};
 use super::lines::{Line, Lines};
 use super::pipe::Files;
-use super::{CONN, Talked};
+use super::{CONN, Talked, unsent};
 use crate::failure::{Code, Failure, Stage};
 use crate::flags::talk::Talk;
 use crate::net::stream::{Ending, Facts, Stream, Writer};
@@ -127,7 +127,8 @@ impl Chat<'_> {
         let mut message = text.into_bytes();
         message.extend_from_slice(talk.eol.map_or(b"", |eol| eol.bytes()));
         let said = self.writer.write_all(&message).and_then(|()| self.writer.flush());
-        said.map_err(|e| Failure::new(Stage::Send, &self.facts.peer, e).with_code(Code::Partial))?;
+        let begun = self.sent > 0 || self.inbox.received > 0;
+        said.map_err(|e| unsent(&self.facts, e, begun))?;
         self.sent += message.len() as u64;
         if let Some(tap) = &mut self.tap {
             tap.see(&message);

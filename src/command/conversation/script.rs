@@ -6,7 +6,7 @@ use regex_lite::Regex;
 
 use super::inbox::{Inbox, Waited};
 use super::pipe::Files;
-use super::{CONN, Talked};
+use super::{CONN, Talked, unsent};
 use crate::failure::{Code, Failure, Stage};
 use crate::flags::script::Step;
 use crate::flags::talk::Talk;
@@ -114,7 +114,8 @@ impl Play<'_> {
             return Err(failure.with_code(Code::Partial));
         }
         let said = self.writer.write_all(message).and_then(|()| self.writer.flush());
-        said.map_err(|e| Failure::new(Stage::Send, &self.facts.peer, e).with_code(Code::Partial))?;
+        let begun = self.sent > 0 || self.inbox.received > 0;
+        said.map_err(|e| unsent(&self.facts, e, begun))?;
         self.sent += message.len() as u64;
         if let Some(tap) = &mut self.tap {
             tap.see(message);
