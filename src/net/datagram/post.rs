@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use rustix::event::PollFlags;
-use socket2::Socket;
+use socket2::{Domain, Socket};
 
 use super::super::address::Address;
 use super::envelope::{Outgoing, Refused};
@@ -117,6 +117,10 @@ impl Post {
 
     #[cfg(target_os = "linux")]
     fn collect_refusals(&self) -> bool {
+        // A Unix socket has no queue of errors, and gives a datagram away to whoever asks for one.
+        if self.socket.domain().is_ok_and(|domain| domain == Domain::UNIX) {
+            return false;
+        }
         let queue = || super::linux::refused(self.socket.as_fd());
         let fresh = std::iter::from_fn(queue).take(MOST_REFUSALS);
         fresh.map(|refused| self.keep(refused)).count() > 0
