@@ -4,7 +4,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 
-use crate::injected::can_inject;
+use crate::faults::strace::can_inject;
 use crate::peer::call;
 use crate::running::Running;
 use crate::sockit::{Sockit, scratch, sockit};

@@ -24,6 +24,7 @@ mod dialling;
 mod endings;
 mod exec;
 mod exit_codes;
+mod faults;
 mod files;
 #[cfg(feature = "http")]
 mod fuzzed;
@@ -32,7 +33,6 @@ mod help;
 mod http_fuzz;
 #[cfg(feature = "http")]
 mod http_get;
-mod injected;
 mod interop;
 mod limits;
 mod prompt;

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use crate::datagrams::{ask, caller, hear, local};
-use crate::injected::{can_inject, injected};
+use crate::faults::strace::{can_inject, injected};
 use crate::peer;
 use crate::running::Running;
 use crate::sockit::{LIMIT, sockit};

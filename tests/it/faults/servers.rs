@@ -1,143 +1,169 @@
-//! Every system call the pair lives by, made to fail once by strace: no hang, no panic text,
-//! and never exit code 0 with bytes missing.
+//! Every system call that a server makes, refused: the callers it concerns may suffer, those who
+//! come later never notice, and nobody is told that something is whole which is not.
 
-use std::time::Duration;
+use std::io::{Read, Write};
+use std::path::Path;
 
-use crate::peer::{self, call};
-use crate::running::{Daemon, Running};
-use crate::sockit::{Sockit, sockit};
+use socket2::{Domain, SockAddr, Socket, Type};
 
-/// A run whose `call` fails with `errno` at these occasions (`1`, `1..3`).
-pub fn injected(run: Sockit, call: &str, errno: &str, when: &str) -> Sockit {
-    let inject = format!("inject={call}:error={errno}:when={when}");
-    // With -D the child is sockit itself, and strace goes when it goes.
-    run.under(["strace", "-D", "-f", "-qqq", "-o", "/dev/null", "-e", &inject])
+use super::each;
+use super::strace::{can_inject, injected};
+use crate::running::Daemon;
+use crate::sockit::{LIMIT, sockit};
+
+/// A server and what a caller does there.
+#[derive(Clone, Copy)]
+struct House {
+    line: &'static str,
+    /// Whether one is served as one should be.
+    visit: fn(&mut Socket) -> std::io::Result<bool>,
 }
 
-/// Whether strace is here and may trace.
-pub fn can_inject() -> bool {
-    let Some(mut strace) = peer::program("strace") else { return false };
-    strace.args(["-qqq", "-o", "/dev/null", "true"]);
-    strace.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::piped());
-    strace.stderr(std::process::Stdio::piped());
-    let run = Running::start(strace, Some(Vec::new()), Duration::from_secs(10)).wait();
-    if run.code != 0 {
-        eprintln!("skipped: strace may not trace here: {}", run.stderr);
-    }
-    run.code == 0
+const HELLO: House = House { line: "tcp-server", visit: says_exit };
+const TIME: House =
+    House { line: "tcp-server --service time --greeting hi", visit: says_exit_late };
+const ECHO: House = House { line: "tcp-server --service echo", visit: hears_itself };
+const IDLE: House =
+    House { line: "tcp-server --service echo --idle-timeout 20", visit: hears_itself };
+const FILE: House = House { line: "tcp-server --file FILE", visit: gets_the_file };
+const EXEC: House = House { line: "tcp-server --exec cat", visit: hears_itself };
+const CHAT: House = House { line: "tcp-server --service chat", visit: joins };
+const UNIX: House = House { line: "unix-server PATH", visit: says_exit };
+const UNIX_ECHO: House = House { line: "unix-server PATH --service echo", visit: hears_itself };
+const UNIX_EXEC: House = House { line: "unix-server PATH --exec cat", visit: hears_itself };
+
+/// What the file of [`FILE`] holds.
+const CONTENT: &[u8] = b"all that there is to get";
+
+fn says_exit(caller: &mut Socket) -> std::io::Result<bool> {
+    caller.write_all(b"exit")?;
+    Ok(rest(caller)? == b"Welcome!")
 }
 
-#[test]
-fn a_client_survives_the_failure_of_every_call() {
-    if !can_inject() {
-        return;
-    }
-    let calls = [
-        ("socket", "EMFILE"),
-        ("socket", "EACCES"),
-        ("connect", "ECONNREFUSED"),
-        ("connect", "EHOSTUNREACH"),
-        ("connect", "ENETUNREACH"),
-        ("connect", "EADDRNOTAVAIL"),
-        ("sendto", "EPIPE"),
-        ("sendto", "ECONNRESET"),
-        ("sendto", "ENOBUFS"),
-        ("recvfrom", "ECONNRESET"),
-        ("recvfrom", "ETIMEDOUT"),
-        ("recvfrom", "ENOMEM"),
-        ("shutdown", "ENOTCONN"),
-        ("shutdown", "ENOBUFS"),
-        ("splice", "EINVAL"),
-        ("splice", "ECONNRESET"),
-        ("clone3", "EAGAIN"),
-        ("poll,ppoll", "ENOMEM"),
-    ];
-    for (name, errno) in calls {
-        for when in ["1", "2"] {
-            let echo = peer::echoes();
-            let client = sockit("tcp-client").to(echo.addr()).stdin("every byte");
-            let run = injected(client, name, errno, when).run();
-            let what = format!("{name} {errno} at {when}: code {}\n{}", run.code, run.stderr);
-            assert!(!run.stderr.contains("internal error"), "{what}");
-            assert!(run.code < 128, "{what}");
-            assert!(run.code != 0 || run.stdout == b"every byte", "0 with bytes missing: {what}");
-            assert!(run.code == 0 || run.stderr.starts_with("sockit: "), "untold: {what}");
-        }
-    }
+fn says_exit_late(caller: &mut Socket) -> std::io::Result<bool> {
+    let mut greeting = [0; 2];
+    caller.read_exact(&mut greeting)?;
+    caller.write_all(b"now")?;
+    caller.shutdown(std::net::Shutdown::Write)?;
+    Ok(&greeting == b"hi" && rest(caller)?.ends_with(b"] now"))
 }
 
-#[test]
-fn a_server_survives_the_failure_of_every_call_of_its_own() {
-    if !can_inject() {
-        return;
-    }
-    let calls = [
-        ("accept4", "EMFILE", "1..3"),
-        ("accept4", "ENFILE", "1..3"),
-        ("accept4", "ECONNABORTED", "1..8"),
-        ("accept4", "EINTR", "1..8"),
-        ("accept4", "EPERM", "1..3"),
-        ("accept4", "ENOBUFS", "1..3"),
-        ("accept4", "ENOMEM", "1..3"),
-        ("accept4", "EPROTO", "1..8"),
-        ("clone3", "EAGAIN", "1..2"),
-        ("setsockopt", "EINVAL", "6"),
-    ];
-    for (name, errno, when) in calls {
-        let server = injected(sockit("tcp-server"), name, errno, when).serve();
-        // The first callers may bear the failure; the fourth must not notice it any more.
-        let served: Vec<_> = (0..4).map(|_| is_served(&server)).collect();
-        assert!(served[3], "{name} {errno}: {served:?}");
-        never_panicked(&server, name, errno);
-    }
+fn hears_itself(caller: &mut Socket) -> std::io::Result<bool> {
+    caller.write_all(b"is there anybody")?;
+    caller.shutdown(std::net::Shutdown::Write)?;
+    Ok(rest(caller)? == b"is there anybody")
 }
 
-#[test]
-fn a_server_survives_the_failure_of_every_call_of_its_connections() {
-    if !can_inject() {
-        return;
-    }
-    // strace counts these for each thread anew, so that every caller may meet one.
-    for (name, errno) in [
-        ("sendto", "ECONNRESET"),
-        ("sendto", "EPIPE"),
-        ("recvfrom", "ECONNRESET"),
-        ("recvfrom", "ENOMEM"),
-        ("shutdown", "ENOTCONN"),
-        ("getpeername", "ENOTCONN"),
-    ] {
-        let mut server = injected(sockit("tcp-server"), name, errno, "1").serve();
-        for _ in 0..4 {
-            is_served(&server);
-        }
-        assert!(server.is_alive(), "{name} {errno}");
-        never_panicked(&server, name, errno);
-    }
+fn gets_the_file(caller: &mut Socket) -> std::io::Result<bool> {
+    Ok(rest(caller)? == CONTENT)
 }
 
-/// Whether a caller is greeted and, having said exit, seen out.
-fn is_served(server: &Daemon) -> bool {
-    let mut caller = call(server.addr());
+fn joins(caller: &mut Socket) -> std::io::Result<bool> {
+    caller.write_all(b"anna\n")?;
+    caller.shutdown(std::net::Shutdown::Write)?;
+    rest(caller).map(|_| true)
+}
+
+fn rest(caller: &mut Socket) -> std::io::Result<Vec<u8>> {
     let mut text = Vec::new();
-    std::io::Write::write_all(&mut caller, b"exit").is_ok()
-        && std::io::Read::read_to_end(&mut caller, &mut text).is_ok()
-        && text == b"Welcome!"
+    caller.read_to_end(&mut text).map(|_| text)
 }
 
-fn never_panicked(server: &Daemon, name: &str, errno: &str) {
-    let told = String::from_utf8_lossy(&server.stderr.bytes()).into_owned();
-    assert!(!told.contains("internal error"), "{name} {errno}: {told}");
+fn visit(house: &House, server: &Daemon) -> bool {
+    let (domain, address) = match server.local().starts_with('/') {
+        true => (Domain::UNIX, SockAddr::unix(server.local()).expect("a path")),
+        false => (Domain::IPV4, server.addr().into()),
+    };
+    let mut caller = Socket::new(domain, Type::STREAM, None).expect("a socket");
+    caller.set_read_timeout(Some(LIMIT)).expect("a limit");
+    caller.set_write_timeout(Some(LIMIT)).expect("a limit");
+    caller.connect(&address).is_ok() && (house.visit)(&mut caller).unwrap_or(false)
 }
 
 #[test]
-fn a_server_that_cannot_listen_says_so() {
+fn callers_who_come_later_never_notice() {
     if !can_inject() {
         return;
     }
-    for (name, errno, code) in
-        [("bind", "EADDRINUSE", 45), ("listen", "EADDRINUSE", 45), ("bind", "EACCES", 45)]
-    {
-        let run = injected(sockit("tcp-server --port 0"), name, errno, "1+").run();
-        run.exits(code).fails_at(name);
+    let dir = tempfile::tempdir().expect("a folder");
+    std::fs::write(dir.path().join("file"), CONTENT).expect("a file to serve");
+    let mut rows = Vec::new();
+    for house in [HELLO, TIME, ECHO, IDLE, FILE, EXEC, CHAT, UNIX, UNIX_ECHO, UNIX_EXEC] {
+        rows.extend(OF_THE_LISTENER.map(|(call, errno, when)| (house, call, errno, when)));
+        // strace counts these for each thread anew: every caller may meet one.
+        rows.extend(OF_A_CONNECTION.map(|(call, errno)| (house, call, errno, "1")));
     }
+    // Its first thread is the one that writes to our screen.
+    rows.retain(|(house, call, ..)| (house.line, *call) != (CHAT.line, "clone3"));
+    rows.push((CHAT, "clone3", "EAGAIN", "2"));
+    rows.push((IDLE, "setsockopt", "ENOMEM", "2"));
+    for (house, more) in [(FILE, &OF_FILES[..]), (EXEC, &OF_PROGRAMS), (UNIX_EXEC, &OF_PROGRAMS)] {
+        rows.extend(more.iter().map(|(call, errno)| (house, *call, *errno, "1")));
+    }
+    each(&rows, |(house, call, errno, when)| {
+        let line = filled(house.line, dir.path(), &format!("{call}-{errno}-{when}"));
+        let server = injected(sockit(&line), call, errno, when);
+        let mut server = server.serve();
+        // The first may bear it. Of programs each new thread starts one, so that it takes some
+        // callers more until all have had their refusal.
+        let served = (0..12).map(|_| visit(house, &server)).skip(3).any(|served| served);
+        let told = String::from_utf8_lossy(&server.stderr.bytes()).into_owned();
+        let what = format!("{} / {call} {errno} {when}", house.line);
+        let spared = OF_THE_LISTENER.iter().any(|row| row == &(*call, *errno, *when));
+        if told.contains("internal error") || told.contains("panicked") {
+            return Err(format!("{what}: {told}"));
+        }
+        if !server.is_alive() || (spared && !served) {
+            return Err(format!("{what}: nobody is served any more: {told}"));
+        }
+        match server.stop().code {
+            0 => Ok(()),
+            code => Err(format!("{what}: left with {code}: {told}")),
+        }
+    });
+}
+
+/// Refused to the thread that takes callers in, so many times.
+const OF_THE_LISTENER: [(&str, &str, &str); 14] = [
+    ("accept4", "EMFILE", "1..3"),
+    ("accept4", "ENFILE", "1..3"),
+    ("accept4", "ECONNABORTED", "1..8"),
+    ("accept4", "EINTR", "1..8"),
+    ("accept4", "EPERM", "1..3"),
+    ("accept4", "ENOBUFS", "1..3"),
+    ("accept4", "ENOMEM", "1..3"),
+    ("accept4", "EPROTO", "1..8"),
+    ("accept4", "EOPNOTSUPP", "1..8"),
+    ("accept4", "ENETDOWN", "1..8"),
+    ("clone3", "EAGAIN", "1"),
+    ("ppoll", "ENOMEM", "1..3"),
+    ("ppoll", "EINTR", "1..3"),
+    ("getsockname", "ENOBUFS", "2"),
+];
+
+/// Refused to each thread once.
+const OF_A_CONNECTION: [(&str, &str); 10] = [
+    ("sendto", "ECONNRESET"),
+    ("sendto", "EPIPE"),
+    ("sendto", "ENOBUFS"),
+    ("recvfrom", "ECONNRESET"),
+    ("recvfrom", "ENOMEM"),
+    ("recvfrom", "EINTR"),
+    ("shutdown", "ENOTCONN"),
+    ("getpeername", "ENOTCONN"),
+    ("splice", "ENOMEM"),
+    ("splice", "EINVAL"),
+];
+
+const OF_FILES: [(&str, &str); 3] =
+    [("sendfile", "EIO"), ("sendfile", "EINVAL"), ("sendfile", "ECONNRESET")];
+
+const OF_PROGRAMS: [(&str, &str); 3] =
+    [("wait4", "ECHILD"), ("socketpair", "EMFILE"), ("vfork", "EAGAIN")];
+
+/// The line with its file, and with a socket that no other row has.
+fn filled(line: &str, dir: &Path, row: &str) -> String {
+    let here = dir.to_str().expect("a path");
+    let name = line.replace([' ', '-'], "");
+    line.replace("FILE", &format!("{here}/file")).replace("PATH", &format!("{here}/{name}-{row}"))
 }
