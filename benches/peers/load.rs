@@ -142,6 +142,68 @@ pub fn send(tool: &Tool, data: &tempfile::NamedTempFile) -> Option<f64> {
     (sum == wanted).then(|| rate(&sum, began))
 }
 
+/// As [`send`], to a sink behind TLS.
+#[cfg(feature = "tls")]
+pub fn send_secure(
+    tool: &Tool,
+    data: &tempfile::NamedTempFile,
+    sink: &crate::secure::Sink,
+) -> Option<f64> {
+    let wanted = take_all(data.reopen().ok()?)?;
+    let listener = TcpListener::bind("127.0.0.1:0").ok()?;
+    let port = listener.local_addr().ok()?.port();
+    let began = Instant::now();
+    let _client = start(tool, port, data.reopen().ok()?.into(), Stdio::null())?;
+    let (caller, _) = listener.accept().ok()?;
+    caller.set_read_timeout(Some(LIMIT)).ok()?;
+    let sum = take_all(sink.over(caller)?)?;
+    (sum == wanted).then(|| rate(&sum, began))
+}
+
+/// Answers one caller of HTTP with `length` bytes, and tells what they were.
+fn answer(listener: &TcpListener, length: u64) -> Option<Sum> {
+    let (mut caller, _) = listener.accept().ok()?;
+    caller.set_read_timeout(Some(LIMIT)).ok()?;
+    caller.set_write_timeout(Some(LIMIT)).ok()?;
+    let mut request = Vec::new();
+    while !request.ends_with(b"\r\n\r\n") {
+        let mut piece = [0; 4096];
+        let read = caller.read(&mut piece).ok().filter(|read| *read > 0)?;
+        request.extend_from_slice(&piece[..read]);
+    }
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+    caller.write_all(head.as_bytes()).ok()?;
+    let mut sent = Sum::default();
+    for piece in stream(length) {
+        caller.write_all(&piece).ok()?;
+        sent.add(&piece);
+    }
+    Some(sent)
+}
+
+/// One GET, its body into a pipe.
+pub fn get(tool: &Tool, length: u64) -> Option<f64> {
+    let listener = TcpListener::bind("127.0.0.1:0").ok()?;
+    let port = listener.local_addr().ok()?.port();
+    let began = Instant::now();
+    let mut client = start(tool, port, Stdio::null(), Stdio::piped())?;
+    let source = std::thread::spawn(move || answer(&listener, length));
+    let sum = take_all(client.0.stdout.take()?)?;
+    (Some(&sum) == source.join().ok()?.as_ref()).then(|| rate(&sum, began))
+}
+
+/// GETs of 1 KiB, a process each, from start to end.
+pub fn small_gets(tool: &Tool, spell: Duration) -> Option<f64> {
+    let listener = TcpListener::bind("127.0.0.1:0").ok()?;
+    let port = listener.local_addr().ok()?.port();
+    count_for(spell, || {
+        let mut client = start(tool, port, Stdio::null(), Stdio::piped())?;
+        let sent = answer(&listener, 1024)?;
+        let came = take_all(client.0.stdout.take()?)?;
+        (client.0.wait().ok()?.success() && came == sent).then_some(())
+    })
+}
+
 /// We → client → stdout, a pipe.
 pub fn receive(tool: &Tool, length: u64) -> Option<f64> {
     let listener = TcpListener::bind("127.0.0.1:0").ok()?;

@@ -10,6 +10,8 @@
 
 mod load;
 mod rounds;
+#[cfg(feature = "tls")]
+mod secure;
 mod tools;
 
 use std::time::Duration;
@@ -36,6 +38,14 @@ fn main() {
     show("echo, 64 bytes there and back", "trips/s", ECHO_SERVERS, |tool| load::trips(tool, SPELL));
     show("connections", "conn/s", ECHO_SERVERS, |tool| load::connections(tool, SPELL));
     show("UDP echo, 64 bytes", "trips/s", UDP_ECHO_SERVERS, |tool| load::datagrams(tool, SPELL));
+    show("GET of a large body into a pipe", "MiB/s", tools::GETTERS, |tool| load::get(tool, BULK));
+    show("GET of 1 KiB, whole run", "runs/s", tools::GETTERS, |tool| load::small_gets(tool, SPELL));
+    #[cfg(feature = "tls")]
+    {
+        let sink = secure::Sink::new();
+        let send = |tool: &tools::Tool| load::send_secure(tool, &data, &sink);
+        show("send a file over TLS", "MiB/s", tools::TLS_CLIENTS, send);
+    }
     show("start-up (version or help)", "runs/s", tools::STARTERS, |tool| load::starts(tool, SPELL));
 }
 

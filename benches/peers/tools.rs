@@ -44,6 +44,22 @@ pub const UDP_ECHO_SERVERS: &[Tool] = &[
     tool("ncat -e cat", "ncat -u -l -k -e /bin/cat 127.0.0.1 {port}"),
 ];
 
+/// Clients of HTTP, with the body on stdout.
+pub const GETTERS: &[Tool] = &[
+    tool("sockit", "{sockit} http-get -q http://127.0.0.1:{port}/"),
+    tool("curl", "curl -s http://127.0.0.1:{port}/"),
+    tool("wget", "wget -q -O - http://127.0.0.1:{port}/"),
+    tool("busybox wget", "busybox wget -q -O - http://127.0.0.1:{port}/"),
+];
+
+/// Clients between stdio and a TLS server.
+#[cfg(feature = "tls")]
+pub const TLS_CLIENTS: &[Tool] = &[
+    tool("sockit", "{sockit} tcp-client -q --tls --insecure 127.0.0.1 {port}"),
+    tool("ncat --ssl", "ncat --ssl 127.0.0.1 {port}"),
+    tool("socat -b256k", "socat -b262144 - OPENSSL:127.0.0.1:{port},verify=0"),
+];
+
 /// Whatever a tool does fastest.
 pub const STARTERS: &[Tool] = &[
     tool("sockit", "{sockit} --version"),
