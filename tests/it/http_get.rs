@@ -1,5 +1,6 @@
 //! http-get: whole or told. A scripted server tells it truths and lies, real servers the rest.
 
+mod apache;
 mod endings;
 mod files;
 mod lies;

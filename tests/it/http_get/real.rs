@@ -10,7 +10,7 @@ use crate::peer::{free_port, program, wait_for_listener};
 use crate::sockit::sockit;
 
 /// A server of somebody else's, killed with its test.
-struct Server {
+pub struct Server {
     child: Child,
     port: u16,
     place: TempDir,
@@ -24,24 +24,27 @@ impl Drop for Server {
 }
 
 impl Server {
-    fn start(mut command: Command, port: u16, place: TempDir) -> Server {
+    /// Starts it, and waits until it listens.
+    pub fn start(mut command: Command, port: u16, place: TempDir) -> Server {
         let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = quiet.spawn().expect("the server starts");
         wait_for_listener(port);
         Server { child, port, place }
     }
 
-    fn url(&self, path: &str) -> String {
+    /// Where it has this path.
+    pub fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
-    fn file(&self, name: &str) -> std::path::PathBuf {
+    /// A file in its folder.
+    pub fn file(&self, name: &str) -> std::path::PathBuf {
         self.place.path().join(name)
     }
 }
 
 /// A body that does not compress to nothing, and is the same every time.
-fn body(size: usize) -> Vec<u8> {
+pub fn body(size: usize) -> Vec<u8> {
     let mut state = 88172645463325252_u64;
     let mut byte = || {
         state ^= state << 13;
