@@ -7,7 +7,7 @@ use socket2::{Socket, Type};
 use super::datagrams;
 use super::hosting::choice::Choice;
 use super::hosting::{self, Plan};
-use crate::failure::{Code, Failure};
+use crate::failure::{Code, Failure, Stage};
 use crate::flags::identity::Identity;
 use crate::flags::run;
 use crate::flags::serve::Serving;
@@ -53,6 +53,7 @@ impl Args {
         if self.datagram {
             return self.serve_datagrams(report, &stop);
         }
+        self.refuse_rules()?;
         let mut limits = self.serving.limits(&stop)?;
         let service = self.choice.service(&mut limits)?;
         let listener = self.listener()?;
@@ -60,6 +61,21 @@ impl Args {
         self.confine(self.choice.needs(), report);
         let plan = Plan { listener, limits, service, layer: None, layer_stack: 0 };
         Ok(hosting::serve(plan, report, &stop)?)
+    }
+
+    /// Rules that could never hold are a mistake worth telling, above all where the user relies on
+    /// them.
+    fn refuse_rules(&self) -> Result<(), Failure> {
+        let Serving { allow, deny, max_conns_per_ip, .. } = &self.serving;
+        let flag = match (allow.is_empty(), deny.is_empty(), max_conns_per_ip) {
+            (false, _, _) => "--allow",
+            (_, false, _) => "--deny",
+            (_, _, Some(_)) => "--max-conns-per-ip",
+            _ => return Ok(()),
+        };
+        let why = "callers of a Unix socket have no address";
+        Err(Failure::usage(Stage::Listen, flag, why)
+            .with_hint("--mode and the directory say who may call"))
     }
 
     /// Gives up all but `needs`, and the right to remove our socket.

@@ -41,7 +41,7 @@ impl Endpoint {
             (one, other) => one.or(other).unwrap_or(default.1),
         };
         check_host(host, first)?;
-        check_port(port, first)?;
+        check_port(port, if own.is_some() { first } else { port })?;
         Ok(Endpoint { host: host.to_string(), port: port.to_string() })
     }
 

@@ -82,7 +82,11 @@ impl Referee {
 
     /// The peer left while our kernel still held bytes for it.
     pub(super) fn undelivered(&self, n: usize) -> Failure {
-        let why = format!("the peer left with {n} bytes of ours undelivered");
+        let why = match self.facts.peer.inet() {
+            Some(_) => format!("the peer left with {n} bytes of ours undelivered"),
+            // For a Unix socket the kernel counts its own buffers, not our bytes.
+            None => "the peer left without reading all of ours".to_string(),
+        };
         Failure::new(Stage::Send, &self.facts.peer, why).with_code(Code::Partial)
     }
 }

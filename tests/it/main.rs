@@ -55,6 +55,7 @@ mod udp_client;
 mod udp_echo;
 mod udp_server;
 mod unix_datagram;
+mod unix_stream;
 mod usage;
 mod voices;
 #[cfg(not(feature = "tls"))]

@@ -88,6 +88,14 @@ fn what_no_datagram_carries_is_refused_before_anything_is_sent() {
     texts.run().exits(2).says("65507");
     let pieces = sockit("udp-client --input /dev/null --size 65508").to(local(&server));
     pieces.run().exits(2).says("65507");
+    // Also when it comes in pieces, and when its end is the end of stdin.
+    let mut slow = sockit("udp-client").to(local(&server)).stdin_open().start();
+    slow.type_in("fine\n");
+    slow.type_in(&long[..40_000]);
+    thread::sleep(Duration::from_millis(20));
+    slow.type_in(&long[40_000..]);
+    slow.end_stdin();
+    slow.wait().exits(2).says("65507");
     server.set_nonblocking(true).unwrap();
     assert!(server.recv(&mut [0; 10]).is_err(), "something was sent");
 }
@@ -112,6 +120,7 @@ fn a_file_goes_out_in_pieces_and_comes_back_whole() {
     let run = server.stop();
     assert_eq!(run.events_named("totals")[0]["datagrams_in"], 301);
     sockit("udp-client --input /no/such/file").run().exits(26).fails_at("file");
+    sockit("udp-client --input /").run().exits(26).says("sockit: file /: ");
 }
 
 #[test]

@@ -239,6 +239,8 @@ fn silence_ends_it_when_asked_for() {
     }
     let run = server.wait();
     run.exits(28).fails_at("listen").says("timed out after 300ms");
+    let run = sockit("udp-echo --port 0 --timeout 50ms").run();
+    run.exits(28).fails_at("listen").says("0 datagrams in");
 }
 
 #[test]

@@ -75,11 +75,11 @@ impl Figures {
 /// The figures of sorted round trips.
 fn trips(sorted: &[Duration]) -> Option<Trips> {
     let (min, max) = (sorted.first()?, sorted.last()?);
-    let milliseconds = |trip: &Duration| trip.as_secs_f64() * 1e3;
+    let milliseconds = |trip: &Duration| trip.as_nanos() as f64 / 1e6;
     let p99 = sorted.get((sorted.len() * 99).div_ceil(100) - 1)?;
     Some(Trips {
         min_ms: milliseconds(min),
-        avg_ms: sorted.iter().map(milliseconds).sum::<f64>() / sorted.len() as f64,
+        avg_ms: milliseconds(&(sorted.iter().sum::<Duration>() / sorted.len() as u32)),
         max_ms: milliseconds(max),
         p99_ms: milliseconds(p99),
         histogram: histogram(sorted),

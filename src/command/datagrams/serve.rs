@@ -97,7 +97,9 @@ pub fn serve(plan: Plan, report: &Report, stop: &Stop) -> Result<Code, Failure> 
         Ok(None) => Ok(Code::Done),
         Ok(Some(Reason::Interrupt)) => Ok(Code::Interrupted),
         Ok(Some(Reason::Terminate)) => Ok(Code::Done),
-        Ok(Some(Reason::Deadline)) => Ok(Code::Timeout),
+        Ok(Some(Reason::Deadline)) => {
+            Err(Failure::stopped(Stage::Listen, &office.local, Reason::Deadline))
+        }
     }
 }
 

@@ -14,9 +14,10 @@ use crate::net::datagram::LONGEST;
 use crate::stop::poll_until;
 
 /// How much of stdin is looked at before the first datagram is sent, and how long a writer may
-/// pause meanwhile.
+/// pause meanwhile: between lines, and within one.
 const AHEAD: usize = 1 << 20;
-const LULL: Duration = Duration::from_millis(2);
+const LULL: Duration = Duration::from_millis(10);
+const LULL_INSIDE: Duration = Duration::from_millis(200);
 
 /// What there is to send just now.
 #[derive(Debug, PartialEq, Eq)]
@@ -103,7 +104,7 @@ pub struct Lines {
 
 impl Lines {
     fn advance(&mut self) -> Result<Next, Failure> {
-        if !self.looked_ahead {
+        if !self.looked_ahead && is_readable(Duration::ZERO) {
             self.look_ahead()?;
         }
         if let Some(line) = self.cut()? {
@@ -120,21 +121,29 @@ impl Lines {
             (true, true) => Ok(Next::End),
             (true, false) => {
                 self.searched = 0;
+                check(self.held.len(), "stdin")?;
                 Ok(Next::Datagram(self.held.drain(..).collect()))
             }
         }
     }
 
-    /// What is there already is read before anything is sent, so that a line that is too long is
-    /// refused and not preceded by half a conversation.
+    /// What comes first and without a pause is read before anything is sent, so that a line that is
+    /// too long is refused and not preceded by half a conversation.
     fn look_ahead(&mut self) -> Result<(), Failure> {
         self.looked_ahead = true;
-        while !self.ended && self.held.len() < AHEAD && is_readable(LULL) {
+        while !self.ended && self.held.len() < AHEAD && is_readable(self.lull()) {
             self.read()?;
         }
         let lines = self.held.make_contiguous();
         let longest = lines.split(|byte| *byte == b'\n').map(|line| bare(line).len()).max();
         check(longest.unwrap_or(0), "stdin")
+    }
+
+    fn lull(&self) -> Duration {
+        match self.held.back() {
+            Some(b'\n') | None => LULL,
+            Some(_) => LULL_INSIDE,
+        }
     }
 
     fn read(&mut self) -> Result<(), Failure> {

@@ -37,7 +37,11 @@ pub fn line(words: &[String]) -> Option<String> {
         let used = take(&mut wish, &own, word, more.first().map(String::as_str))?;
         rest = &more[usize::from(used && !more.is_empty())..];
     }
-    compose(wish)
+    let line = compose(wish)?;
+    Some(match command.map(clap::Command::get_name) {
+        Some("udp-echo") => line.replacen("udp-server", "udp-echo", 1),
+        _ => line,
+    })
 }
 
 /// Takes one word; whether the one behind it was its value.
@@ -209,6 +213,7 @@ mod tests {
             ("tcp-client --send hi -u localhost 53", "udp-client localhost 53 --send hi"),
             ("tcp-server -l --port 9999", "tcp-server --service pipe --port 9999"),
             ("tcp-server -k --port 9999 -s echo", "tcp-server --port 9999 -s echo"),
+            ("udp-echo 7", "udp-echo --port 7"),
         ] {
             assert_eq!(meant(typed), Some(format!("sockit {ours}")), "{typed}");
         }

@@ -116,7 +116,9 @@ fn usage(text: &str) -> Option<String> {
 
 /// A habit is recognised before a mere likeness, but a mistyped command before a host's name.
 fn hint(kind: ErrorKind, text: &str, words: &[String]) -> String {
-    let habit = || habits::line(words).map(|line| format!("try: {line}"));
+    // What was typed already is no advice.
+    let other = |line: &String| shlex::split(line).is_none_or(|line| line[1..] != words[1..]);
+    let habit = || habits::line(words).filter(other).map(|line| format!("try: {line}"));
     let found = match kind {
         ErrorKind::InvalidSubcommand if !habits::names_netcat(words) => tip(text).or_else(habit),
         _ => habit().or_else(|| tip(text)),
@@ -146,6 +148,12 @@ mod tests {
         let flag = trouble_of("sockit tcp-client --exepct x");
         assert_eq!(flag.cause, "unexpected argument '--exepct' found");
         assert!(flag.hint.unwrap().contains("'--expect'"));
+    }
+
+    #[test]
+    fn a_line_that_was_typed_already_is_no_hint() {
+        let minus = trouble_of("sockit udp-client localhost 9 --wait -1");
+        assert!(!minus.hint.unwrap().starts_with("try:"));
     }
 
     #[test]
