@@ -47,11 +47,13 @@ impl Pool {
     pub fn run(&self, job: impl FnOnce() + Send + 'static) -> io::Result<()> {
         let mut state = self.shared.lock();
         state.jobs.push_back(Box::new(job));
-        if state.parked >= state.jobs.len() {
+        let is_awaited = state.parked >= state.jobs.len();
+        // Not held while a thread is woken, or it would wake up only to wait for the lock.
+        drop(state);
+        if is_awaited {
             self.shared.arrival.notify_one();
             return Ok(());
         }
-        drop(state);
         let shared = self.shared.clone();
         let spawned = thread::Builder::new().stack_size(self.stack).spawn(move || shared.work());
         if let Err(e) = spawned {
