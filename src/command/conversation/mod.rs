@@ -32,6 +32,14 @@ struct Talked {
     picture: Option<String>,
 }
 
+impl Talked {
+    /// A conversation that could not begin.
+    fn unbegun(failure: Failure) -> Talked {
+        let outcome = Err(failure);
+        Talked { bytes_in: 0, bytes_out: 0, by: Ending::Us, outcome, picture: None }
+    }
+}
+
 /// Connects by `dial`, talks as `talk` says, and tells how it went.
 ///
 /// Fails at whichever stage the conversation broke; what had been learnt is told before.

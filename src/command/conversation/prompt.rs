@@ -31,15 +31,7 @@ pub fn run(stream: Stream, talk: &Talk, mut files: Files, report: &Report, stop:
         .and_then(|inbox| Lines::open(report).map(|lines| (inbox, lines)));
     let (inbox, lines) = match opened {
         Ok(both) => both,
-        Err(failure) => {
-            return Talked {
-                bytes_in: 0,
-                bytes_out: 0,
-                by: Ending::Us,
-                outcome: Err(failure),
-                picture: None,
-            };
-        }
+        Err(failure) => return Talked::unbegun(failure),
     };
     let mut chat = Chat {
         inbox,

@@ -33,15 +33,7 @@ pub fn run(stream: Stream, talk: &Talk, mut files: Files, report: &Report, stop:
     let (sent_tap, received_tap) = files.taps();
     let inbox = match Inbox::open(reader, &facts, received_tap, report) {
         Ok(inbox) => inbox,
-        Err(failure) => {
-            return Talked {
-                bytes_in: 0,
-                bytes_out: 0,
-                by: Ending::Us,
-                outcome: Err(failure),
-                picture: None,
-            };
-        }
+        Err(failure) => return Talked::unbegun(failure),
     };
     let mut play = Play {
         inbox,
