@@ -53,7 +53,8 @@ pub struct Plan {
 /// Fails at [`Stage::Bind`] on a socket that is not bound, at [`Stage::Stdout`] when payloads
 /// cannot be printed, at [`Stage::Listen`] with 28 when nothing has come for `plan.quiet`.
 pub fn serve(plan: Plan, report: &Report, stop: &Stop) -> Result<Code, Failure> {
-    let mailbox = Mailbox::serving(plan.socket, plan.narrow, stop)
+    let outlet = matches!(plan.duty, Duty::Print(_)).then(rustix::stdio::stdout);
+    let mailbox = Mailbox::serving(plan.socket, plan.narrow, stop, outlet)
         .map_err(|e| Failure::new(Stage::Bind, "-", e))?;
     let local = mailbox.local().clone();
     report.tell(&Event::Listening { local: local.to_string(), what: "datagrams" });
@@ -143,6 +144,9 @@ impl Office<'_> {
                     }
                 }
                 Err(e) => self.sit_out(&mut trouble, &e),
+            }
+            if self.mailbox.is_unheard() {
+                return Err(unheard());
             }
             self.answer_due(self.held.is_some().then(Instant::now));
             if let Some(reason) = self.stop.reason() {
@@ -312,6 +316,11 @@ impl Office<'_> {
         // Whoever pulls the cord ends the pause, and then the loop sees why.
         let _ = self.stop.sleep(trouble.pause);
     }
+}
+
+/// Nobody reads what we print any more.
+fn unheard() -> Failure {
+    Failure::new(Stage::Stdout, "", io::Error::from_raw_os_error(libc::EPIPE))
 }
 
 /// A spell of receives that failed.

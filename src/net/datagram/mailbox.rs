@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -34,11 +34,19 @@ impl Mailbox {
     /// A server's: every datagram's own destination known, merged ones taken, a wide receive buffer
     /// unless `narrow` (the user has chosen its size).
     ///
+    /// A pipe that what comes is written to may be given as `outlet`: once its reader has gone,
+    /// receiving brings nothing ([`Mailbox::is_unheard`]).
+    ///
     /// Fails when the socket is not bound. What the system cannot do is done without.
-    pub fn serving(socket: Socket, narrow: bool, stop: &Stop) -> io::Result<Mailbox> {
+    pub fn serving(
+        socket: Socket,
+        narrow: bool,
+        stop: &Stop,
+        outlet: Option<BorrowedFd<'static>>,
+    ) -> io::Result<Mailbox> {
         let mailbox = Mailbox::calling(socket, narrow, stop)?;
         mailbox.prepare();
-        mailbox.be_woken_by_stop();
+        mailbox.be_woken(outlet);
         Ok(mailbox)
     }
 
@@ -73,18 +81,21 @@ impl Mailbox {
     /// A receive that waits inside recvmmsg(2) is woken by shutting the socket down for reading,
     /// which is not said to work for sockets that are not connected (shutdown(2), `ENOTCONN`), and
     /// on Linux does.
-    fn be_woken_by_stop(&self) {
+    fn be_woken(&self, outlet: Option<BorrowedFd<'static>>) {
         let post = self.post.clone();
         let waker = std::thread::Builder::new().name("waker".into()).stack_size(64 << 10);
         let spawned = waker.spawn(move || {
-            while post.stop.reason().is_none() {
-                let _ = post.stop.wait_any(&mut [], None);
-            }
+            post.wait_for_the_end(outlet);
             let _ = post.socket.shutdown(std::net::Shutdown::Read);
         });
         if spawned.is_err() {
             self.post.fall_back();
         }
+    }
+
+    /// Whether the reader of the outlet has gone.
+    pub fn is_unheard(&self) -> bool {
+        self.post.is_unheard()
     }
 
     /// The bound address.
@@ -147,7 +158,9 @@ impl Mailbox {
 
     fn outcome(&mut self, done: io::Result<usize>, batch: &mut Batch) -> io::Result<usize> {
         let failed = match done {
-            Ok(_) if self.post.stop.reason().is_some() => return Ok(batch.drop_hollow()),
+            Ok(_) if self.post.stop.reason().is_some() || self.is_unheard() => {
+                return Ok(batch.drop_hollow());
+            }
             Ok(n) => return Ok(n),
             Err(e) => e,
         };
