@@ -14,6 +14,8 @@
 //! - [`failure`] and [`stop`] – what went wrong and with which exit code; why a run ends early;
 //! - [`log`] – tracing to stderr, for whoever debugs sockit itself.
 
+#[cfg(test)]
+mod chance;
 pub mod command;
 pub mod failure;
 pub mod flags;

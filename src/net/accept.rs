@@ -136,7 +136,9 @@ impl Reception {
         let mut trouble = Trouble::default();
         let mut quiet_since = Instant::now();
         while self.limits.accepts.is_none_or(|most| self.conn < u64::from(most)) {
-            if let Some(reason) = stop.reason().or(self.wait_for_place(stop)) {
+            // While all places are taken, callers wait in the backlog.
+            let place = self.live.wait_until_below(self.limits.at_once as usize, stop);
+            if let Some(reason) = stop.reason().or(place.err()) {
                 return Ok(Some(reason));
             }
             match self.listener.socket.accept() {
@@ -159,22 +161,6 @@ impl Reception {
             }
         }
         Ok(None)
-    }
-
-    /// While all places are taken, callers wait in the backlog.
-    fn wait_for_place(&self, stop: &Stop) -> Option<Reason> {
-        loop {
-            if self.live.count() < self.limits.at_once as usize {
-                return None;
-            }
-            self.live.hush();
-            if self.live.count() < self.limits.at_once as usize {
-                return None;
-            }
-            if let Ok(Wake::Stopped(reason)) = stop.wait(self.live.bell(), PollFlags::IN, None) {
-                return Some(reason);
-            }
-        }
     }
 
     fn wait_for_caller(&self, stop: &Stop, since: Instant) -> Result<Option<Reason>, Failure> {

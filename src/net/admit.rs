@@ -146,7 +146,9 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chance::Chance;
     use crate::failure::Code;
+    use std::sync::atomic::{AtomicU32, Ordering};
 
     fn rules(allow: &[&str], deny: &[&str]) -> Rules {
         let owned = |words: &[&str]| words.iter().map(|w| w.to_string()).collect::<Vec<_>>();
@@ -196,5 +198,28 @@ mod tests {
         assert!(places.take("::ffff:127.0.0.1".parse().unwrap()).is_none());
         drop(first);
         assert!(places.take(ip).is_some());
+    }
+
+    /// Callers come and go at once: never more than may be, and no trace of who has gone.
+    #[test]
+    fn places_are_never_too_many_and_all_come_back() {
+        const MOST: u32 = 3;
+        let mut chance = Chance::new();
+        let (places, inside) = (PerAddress::new(MOST), AtomicU32::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..6 {
+                let (places, inside, mut chance) = (&places, &inside, chance.split());
+                scope.spawn(move || {
+                    for _ in 0..1000 {
+                        let Some(place) = places.take([127, 0, 0, 1].into()) else { continue };
+                        assert!(inside.fetch_add(1, Ordering::SeqCst) < MOST);
+                        chance.pause();
+                        inside.fetch_sub(1, Ordering::SeqCst);
+                        drop(place);
+                    }
+                });
+            }
+        });
+        assert!(places.counts.lock().unwrap().is_empty());
     }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags};
 
 use super::stream::Hangup;
-use crate::stop::{Stop, bell, ring};
+use crate::stop::{Reason, Stop, Wake, bell, poll_until, ring};
 
 /// How often a drain looks whether a connection has become idle.
 const LOOK: Duration = Duration::from_millis(10);
@@ -106,12 +106,12 @@ impl Live {
     }
 
     /// Readable when a connection has ended since [`Live::hush`].
-    pub fn bell(&self) -> BorrowedFd<'_> {
+    fn bell(&self) -> BorrowedFd<'_> {
         self.0.bell.as_fd()
     }
 
     /// Silences the bell, which rings from now on. Look at [`Live::count`] afterwards, not before.
-    pub fn hush(&self) {
+    fn hush(&self) {
         self.0.awaited.store(true, Ordering::SeqCst);
         let mut bytes = [0; 256];
         while rustix::io::read(&self.0.bell, &mut bytes).is_ok_and(|n| n == bytes.len()) {}
@@ -138,22 +138,28 @@ impl Live {
         self.hush();
         if self.count() > 0 {
             let mut fds = [PollFd::from_borrowed_fd(self.bell(), PollFlags::IN)];
-            let _ = crate::stop::poll_until(&mut fds, Some(until));
+            let _ = poll_until(&mut fds, Some(until));
         }
     }
 
     /// Waits until the last connection has ended by itself, or the cord is pulled.
-    pub fn wait_until_empty(&self, stop: &Stop) -> Result<(), crate::stop::Reason> {
-        loop {
+    pub fn wait_until_empty(&self, stop: &Stop) -> Result<(), Reason> {
+        self.wait_until_below(1, stop)
+    }
+
+    /// Waits until fewer than `most` live, or the cord is pulled.
+    pub fn wait_until_below(&self, most: usize, stop: &Stop) -> Result<(), Reason> {
+        // An end costs no system call unless somebody has been waiting for one.
+        while self.count() >= most {
             self.hush();
-            if self.count() == 0 {
-                return Ok(());
+            if self.count() < most {
+                break;
             }
-            let woken = stop.wait(self.bell(), PollFlags::IN, None);
-            if let Ok(crate::stop::Wake::Stopped(reason)) = woken {
+            if let Ok(Wake::Stopped(reason)) = stop.wait(self.bell(), PollFlags::IN, None) {
                 return Err(reason);
             }
         }
+        Ok(())
     }
 
     fn dismiss_idle(&self) {
@@ -185,5 +191,96 @@ impl Live {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<u64, Entry>> {
         self.0.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chance::Chance;
+    use std::os::unix::net::UnixStream;
+    use std::sync::Arc;
+    use std::thread;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    fn hangup() -> (Hangup, UnixStream) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        (Hangup::new(Arc::new(ours.into())), theirs)
+    }
+
+    /// Connections end around the moment at which somebody begins to wait for that: a lost ring
+    /// would leave the waiter waiting for its deadline.
+    #[test]
+    fn no_end_is_missed_whenever_the_waiting_begins() {
+        let mut chance = Chance::new();
+        let stop = Stop::new(Some(Instant::now() + PATIENCE)).unwrap();
+        for round in 0..400 {
+            let live = Live::new().unwrap();
+            let ends = [0, 1, 2].map(|conn| (live.enter(conn, hangup().0), chance.split()));
+            thread::scope(|scope| {
+                for (entered, mut chance) in ends {
+                    scope.spawn(move || {
+                        chance.pause();
+                        drop(entered);
+                    });
+                }
+                chance.pause();
+                for most in [3, 1] {
+                    assert_eq!(live.wait_until_below(most, &stop), Ok(()), "round {round}");
+                }
+            });
+        }
+    }
+
+    /// Peers talk, fall silent and leave while the drain looks: whoever waits with nothing owed is
+    /// dismissed at once, nobody is cut, and what was read has been answered.
+    #[test]
+    fn a_drain_sees_everyone_out_whatever_they_are_doing() {
+        let mut chance = Chance::new();
+        for round in 0..100 {
+            let live = Live::new().unwrap();
+            thread::scope(|scope| {
+                for conn in 0..3 {
+                    let (hangup, theirs) = hangup();
+                    let entered = live.enter(conn, hangup.clone());
+                    let (mut ours, mut chance) = (chance.split(), chance.split());
+                    scope.spawn(move || echo(&hangup, &entered.mood, &mut ours));
+                    scope.spawn(move || talk(theirs, &mut chance));
+                }
+                chance.pause();
+                let drained = live.drain(PATIENCE, &|| false);
+                assert_eq!(drained, Drained::Completely, "round {round}");
+            });
+        }
+    }
+
+    fn echo(hangup: &Hangup, mood: &Mood, chance: &mut Chance) {
+        let mut socket = hangup.socket();
+        let mut buffer = [0; 16];
+        loop {
+            let n = mood.while_waiting(|| std::io::Read::read(&mut socket, &mut buffer));
+            chance.pause();
+            match n {
+                Ok(n) if n > 0 => socket.send(&buffer[..n]).map(drop).unwrap_or_default(),
+                _ => break,
+            }
+        }
+        let _ = socket.shutdown(std::net::Shutdown::Both);
+    }
+
+    /// Says something now and then until it is not answered any more.
+    fn talk(mut stream: UnixStream, chance: &mut Chance) {
+        use std::io::{Read, Write};
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        for _ in 0..chance.below(20) {
+            chance.pause();
+            let mut answer = [0];
+            if stream.write_all(b"x").is_err() || stream.read(&mut answer).is_ok_and(|n| n == 0) {
+                return;
+            }
+        }
+        // Silent from here on, until it is dismissed.
+        assert!(stream.read(&mut [0]).is_ok(), "dismissed in time");
     }
 }

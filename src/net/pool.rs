@@ -23,10 +23,10 @@ pub struct Pool {
     shared: Arc<Shared>,
 }
 
-#[derive(Default)]
 struct Shared {
     state: Mutex<State>,
     arrival: Condvar,
+    patience: Duration,
 }
 
 #[derive(Default)]
@@ -38,7 +38,12 @@ struct State {
 impl Pool {
     /// A pool whose threads have `stack` bytes of stack.
     pub fn new(stack: usize) -> Pool {
-        Pool { stack, shared: Arc::default() }
+        Pool::with_patience(stack, PARKED)
+    }
+
+    fn with_patience(stack: usize, patience: Duration) -> Pool {
+        let (state, arrival) = (Mutex::default(), Condvar::default());
+        Pool { stack, shared: Arc::new(Shared { state, arrival, patience }) }
     }
 
     /// Runs `job` on a parked thread, or on a new one.
@@ -88,7 +93,7 @@ impl Shared {
             return None;
         }
         state.parked += 1;
-        let waited = self.arrival.wait_timeout_while(state, PARKED, |s| s.jobs.is_empty());
+        let waited = self.arrival.wait_timeout_while(state, self.patience, |s| s.jobs.is_empty());
         let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         state.parked -= 1;
         state.jobs.pop_front()
@@ -98,6 +103,7 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chance::Chance;
     use std::sync::mpsc::channel;
 
     const PATIENCE: Duration = Duration::from_secs(20);
@@ -131,6 +137,34 @@ mod tests {
             (0..2000).map(|_| results.recv_timeout(PATIENCE).unwrap()).collect();
         seen.sort_unstable();
         assert!(seen.into_iter().eq(0..2000));
+    }
+
+    /// Jobs arrive just when parked threads lose their patience: one that was counted on and left
+    /// would leave its job lying there.
+    #[test]
+    fn no_job_is_left_when_patience_ends_as_it_comes() {
+        const JOBS: usize = 1500;
+        let mut chance = Chance::new();
+        let pool = Pool::with_patience(64 << 10, Duration::from_micros(60));
+        let (done, results) = channel();
+        let givers = [chance.split(), chance.split()].map(|mut chance| {
+            let (pool, done) = (pool.clone(), done.clone());
+            thread::spawn(move || {
+                for _ in 0..JOBS {
+                    let (done, mut own) = (done.clone(), chance.split());
+                    let job = move || {
+                        own.pause();
+                        done.send(()).unwrap_or_default();
+                    };
+                    pool.run(job).unwrap();
+                    chance.pause();
+                }
+            })
+        });
+        for n in 0..2 * JOBS {
+            assert_eq!(results.recv_timeout(PATIENCE), Ok(()), "job {n}");
+        }
+        givers.into_iter().for_each(|giver| giver.join().unwrap());
     }
 
     #[test]

@@ -263,3 +263,6 @@ fn pump_unless_alert(
 fn spawn(name: &str, flow: impl FnOnce() + Send + 'static) -> io::Result<thread::JoinHandle<()>> {
     thread::Builder::new().name(name.into()).stack_size(STACK).spawn(flow)
 }
+
+#[cfg(test)]
+mod tests;

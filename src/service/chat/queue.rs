@@ -120,6 +120,7 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chance::Chance;
 
     #[test]
     fn lines_come_out_as_they_went_in_and_all_of_them() {
@@ -143,12 +144,11 @@ mod tests {
         assert!(queue.has_moved() && !queue.has_moved());
     }
 
-    /// Many rooms' worth of speakers, a listener and a close, with pauses by a printed seed: a lost
-    /// wake-up would leave `close` waiting for its limit.
+    /// Many rooms' worth of speakers, a listener and a close, with random pauses: a lost wake-up
+    /// would leave `close` waiting for its limit.
     #[test]
     fn no_wake_up_is_lost_however_speakers_and_the_end_fall_together() {
-        let seed = u64::from(std::process::id());
-        eprintln!("seed {seed}");
+        let mut chance = Chance::new();
         for round in 0..300 {
             let queue = Arc::new(Queue::default());
             std::thread::scope(|scope| {
@@ -161,11 +161,11 @@ mod tests {
                     (done, heard)
                 });
                 let speakers: Vec<_> = (0..3)
-                    .map(|who| {
-                        let queue = &queue;
+                    .map(|_| {
+                        let (queue, mut chance) = (&queue, chance.split());
                         scope.spawn(move || {
-                            for n in 0..5 {
-                                pause(seed ^ (round * 64 + who * 8 + n));
+                            for _ in 0..5 {
+                                chance.pause();
                                 assert!(queue.push(&Line::from(&b"line"[..])));
                             }
                         })
@@ -175,15 +175,6 @@ mod tests {
                 assert!(queue.close(Duration::from_secs(20)), "round {round}");
                 assert_eq!(listener.join().unwrap(), (Ok(()), 60), "round {round}");
             });
-        }
-    }
-
-    /// Up to a few dozen microseconds, or a turn for the others, as `number` has it.
-    fn pause(number: u64) {
-        match number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58 {
-            0..16 => {}
-            16..40 => std::thread::yield_now(),
-            micros => std::thread::sleep(Duration::from_micros(micros - 39)),
         }
     }
 

@@ -1,0 +1,50 @@
+//! Random pauses for tests of what happens at once: by a seed, which is printed, so that a run
+//! that went wrong can be made again with `SOCKIT_SEED`.
+
+use std::thread;
+use std::time::Duration;
+
+/// Random numbers by a seed (splitmix64).
+#[derive(Debug, Clone)]
+pub struct Chance(u64);
+
+impl Chance {
+    /// By `SOCKIT_SEED`, or by the process's number; printed for whoever looks at a failed test.
+    pub fn new() -> Chance {
+        let given = std::env::var("SOCKIT_SEED").ok().and_then(|seed| seed.parse().ok());
+        let seed = given.unwrap_or(u64::from(std::process::id()));
+        eprintln!("SOCKIT_SEED={seed}");
+        Chance(seed)
+    }
+
+    /// Another chance, for another thread.
+    pub fn split(&mut self) -> Chance {
+        Chance(self.next())
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ mixed >> 31
+    }
+
+    /// One of 0..n.
+    pub fn below(&mut self, n: usize) -> usize {
+        (self.next() % n as u64) as usize
+    }
+
+    /// So many bytes without meaning.
+    pub fn bytes(&mut self, n: usize) -> Vec<u8> {
+        (0..n).map(|_| self.next() as u8).collect()
+    }
+
+    /// Nothing, a turn for the others, or up to a few dozen microseconds.
+    pub fn pause(&mut self) {
+        match self.below(64) {
+            0..24 => {}
+            24..44 => thread::yield_now(),
+            n => thread::sleep(Duration::from_micros(n as u64 - 43)),
+        }
+    }
+}

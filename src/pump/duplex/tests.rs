@@ -1,0 +1,141 @@
+//! Conversations in which everything may happen at any moment: who ends first, what is said after
+//! the other's end, when the cord is pulled. Nothing is lost, and each comes to its end.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc::channel;
+use std::time::Instant;
+
+use socket2::Socket;
+
+use super::*;
+use crate::chance::Chance;
+use crate::net::stdio::Local;
+use crate::stop::Reason;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+/// The most that one side says.
+const MOST: usize = 200_000;
+
+struct Quiet;
+impl Witness for Quiet {}
+
+/// A stream of ours and its other end, over TCP or a Unix socket.
+fn pair(chance: &mut Chance) -> (Stream, Socket) {
+    let (ours, theirs): (Socket, Socket) = match chance.below(2) {
+        0 => {
+            let (ours, theirs) = UnixStream::pair().unwrap();
+            (ours.into(), theirs.into())
+        }
+        _ => {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            (ours.into(), listener.accept().unwrap().0.into())
+        }
+    };
+    theirs.set_read_timeout(Some(PATIENCE)).unwrap();
+    theirs.set_write_timeout(Some(PATIENCE)).unwrap();
+    (Stream::from_socket(ours).unwrap(), theirs)
+}
+
+fn near(reader: impl Into<OwnedFd>, writer: impl Into<OwnedFd>) -> Near {
+    Near {
+        reader: Some(Box::new(Local(reader.into()))),
+        writer: Box::new(Local(writer.into())),
+        input: (Stage::File, "in".to_string()),
+        output: (Stage::File, "out".to_string()),
+        endless: false,
+    }
+}
+
+fn terms(shared_input: bool) -> Terms {
+    let on_end = OnEnd::HalfClose;
+    Terms { on_end, idle: None, delay: Duration::ZERO, shared_input, finishes: false }
+}
+
+/// Says all of it in pieces, with pauses.
+fn say(mut to: impl Write, bytes: &[u8], chance: &mut Chance) {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let n = (1 + chance.below(1 + MOST / 4)).min(rest.len());
+        to.write_all(&rest[..n]).unwrap();
+        rest = &rest[n..];
+        chance.pause();
+    }
+}
+
+fn hear(mut from: impl Read) -> Vec<u8> {
+    let mut all = Vec::new();
+    from.read_to_end(&mut all).unwrap();
+    all
+}
+
+#[test]
+fn nothing_is_lost_whoever_ends_first() {
+    let mut chance = Chance::new();
+    for round in 0..60 {
+        let (stream, theirs) = pair(&mut chance);
+        let (input, mut user) = io::pipe().unwrap();
+        let (mut screen, output) = io::pipe().unwrap();
+        let (up, down) = [chance.below(MOST), chance.below(MOST)].map(|n| chance.bytes(n)).into();
+        let shared = chance.below(2) == 0;
+        let [mut typing, mut talking] = [chance.split(), chance.split()];
+        let (done, over) = channel();
+        thread::spawn(move || {
+            let stop = Stop::new(None).unwrap();
+            let near = near(input, output);
+            done.send(duplex(stream, near, Default::default(), terms(shared), &Quiet, &stop))
+        });
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                say(&mut user, &up, &mut typing);
+                drop(user);
+            });
+            scope.spawn(|| {
+                say(&theirs, &down, &mut talking);
+                theirs.shutdown(Shutdown::Write).unwrap();
+            });
+            let seen = scope.spawn(|| hear(&mut screen));
+            assert!(hear(&theirs) == up, "round {round}: our words");
+            let over = over.recv_timeout(PATIENCE).expect("it comes to its end");
+            assert!(over.outcome.is_ok(), "round {round}: {over:?}");
+            assert!(seen.join().unwrap() == down, "round {round}: the peer's words");
+        });
+    }
+}
+
+#[test]
+fn a_pulled_cord_or_a_reset_ends_it_whenever_it_comes() {
+    let mut chance = Chance::new();
+    for round in 0..60 {
+        let (stream, theirs) = pair(&mut chance);
+        let (input, user) = io::pipe().unwrap();
+        let (screen, output) = io::pipe().unwrap();
+        let stop = Stop::new(None).unwrap();
+        let shared = chance.below(2) == 0;
+        let (done, over) = channel();
+        let cord = stop.clone();
+        thread::spawn(move || {
+            let near = near(input, output);
+            done.send(duplex(stream, near, Default::default(), terms(shared), &Quiet, &stop))
+        });
+        // Both sides are stuck, or soon will be: nobody reads.
+        theirs.set_nonblocking(true).unwrap();
+        let some = chance.below(MOST);
+        let _ = (&theirs).write(&chance.bytes(some));
+        chance.pause();
+        let pulls = chance.below(2) == 0;
+        let began = Instant::now();
+        match pulls {
+            true => cord.pull(Reason::Terminate),
+            false => theirs.set_linger(Some(Duration::ZERO)).unwrap(),
+        }
+        drop(theirs);
+        drop(screen);
+        let over = over.recv_timeout(PATIENCE).expect("it comes to its end");
+        assert!(began.elapsed() < PATIENCE / 2, "round {round}: {over:?}");
+        drop(user);
+    }
+}
