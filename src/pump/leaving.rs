@@ -15,15 +15,21 @@ use crate::net::table::peer_is_gone;
 use crate::stop::poll_until;
 
 impl Referee {
+    /// After both ends: what the kernel still holds of ours is delivered while we wait, or refused.
     pub(super) fn both_done(&self, state: &State) -> Option<Over> {
+        // In this order: a Unix socket's bytes vanish with its peer, which has told an error before.
+        let undelivered = self.hangup.undelivered();
         if let Ok(Some(e)) = self.hangup.socket().take_error()
             && self.sent.total() > 0
         {
             return Some(self.send_broke(&e));
         }
-        // What the kernel still holds of ours is delivered while we wait, or refused.
-        let settled = self.hangup.undelivered() == 0 || (state.may_look() && self.peer_has_left());
-        settled.then(|| match self.hangup.undelivered() {
+        if undelivered == 0 {
+            return Some(well(state.first.unwrap_or(Ending::Peer)));
+        }
+        // Half-closed both ways, a Unix socket looks the same whether its peer reads on or not.
+        let gone = self.facts.peer.inet().is_some() && state.may_look() && self.peer_has_left();
+        gone.then(|| match self.hangup.undelivered() {
             0 => well(state.first.unwrap_or(Ending::Peer)),
             n => badly(Ending::Reset, self.undelivered(n)),
         })
@@ -68,7 +74,7 @@ impl Referee {
     fn peer_has_left(&self) -> bool {
         match (self.facts.local.inet(), self.facts.peer.inet()) {
             (Some(local), Some(peer)) => peer_is_gone(local, peer) == Some(true),
-            // A Unix socket whose peer is closed hangs up (poll(2), POLLHUP); a half-close does not.
+            // A Unix socket whose peer is closed hangs up (poll(2), POLLHUP); one half-close does not.
             _ => is_abandoned(self.hangup.socket().as_fd()),
         }
     }

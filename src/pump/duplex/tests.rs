@@ -106,6 +106,48 @@ fn nothing_is_lost_whoever_ends_first() {
     }
 }
 
+/// Both half-closes make a Unix socket look hung up, though its peer reads on.
+#[test]
+fn a_unix_peer_that_has_said_all_may_take_its_time_to_read() {
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    theirs.shutdown(Shutdown::Write).unwrap();
+    let (input, mut user) = io::pipe().unwrap();
+    let (_screen, output) = io::pipe().unwrap();
+    user.write_all(&[7; 50_000]).unwrap();
+    drop(user);
+    let reading = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(300));
+        hear(&mut theirs)
+    });
+    let stop = Stop::new(Some(Instant::now() + PATIENCE)).unwrap();
+    let stream = Stream::from_socket(ours.into()).unwrap();
+    let flows = Default::default();
+    let over = duplex(stream, near(input, output), flows, terms(false), &Quiet, &stop);
+    assert!(over.outcome.is_ok(), "{over:?}");
+    assert_eq!(reading.join().unwrap().len(), 50_000);
+}
+
+/// A Unix peer that leaves without having read everything takes our bytes with it: 18.
+#[test]
+fn a_unix_peer_that_leaves_with_bytes_unread_is_told() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    theirs.shutdown(Shutdown::Write).unwrap();
+    let (input, mut user) = io::pipe().unwrap();
+    let (_screen, output) = io::pipe().unwrap();
+    user.write_all(&[7; 50_000]).unwrap();
+    drop(user);
+    let leaving = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(300));
+        drop(theirs);
+    });
+    let stop = Stop::new(Some(Instant::now() + PATIENCE)).unwrap();
+    let stream = Stream::from_socket(ours.into()).unwrap();
+    let flows = Default::default();
+    let over = duplex(stream, near(input, output), flows, terms(false), &Quiet, &stop);
+    assert_eq!(over.outcome.unwrap_err().code, Code::Partial);
+    leaving.join().unwrap();
+}
+
 #[test]
 fn a_pulled_cord_or_a_reset_ends_it_whenever_it_comes() {
     let mut chance = Chance::new();
