@@ -1,8 +1,9 @@
 //! Callers who behave, and look closely at what they get.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream, UdpSocket};
 use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::dice::Dice;
@@ -142,10 +143,17 @@ pub fn datagram(socket: &UdpSocket, sent: &[u8]) -> Outcome {
 pub fn chat(town: &Town, dice: &mut Dice) -> Outcome {
     let listener = connect(town.at("chat"))?;
     let mut speaker = connect(town.at("chat"))?;
-    let word = dice.word();
-    let mut lines = BufReader::new(listener);
+    // Who does not read what the others say, however much it is, loses the place.
+    let mut ear = speaker.try_clone().map_err(failed("a copy"))?;
+    thread::spawn(move || io::copy(&mut ear, &mut io::sink()));
+    let done = is_heard(&mut speaker, &mut BufReader::new(listener), &dice.word());
+    let _ = speaker.shutdown(Shutdown::Both);
+    done
+}
+
+/// Says `word`, again until the other is in the room and hears it.
+fn is_heard(speaker: &mut TcpStream, lines: &mut BufReader<TcpStream>, word: &str) -> Outcome {
     let until = Instant::now() + PATIENCE;
-    // A member is heard by whoever is in already: said again until the other is.
     lines
         .get_ref()
         .set_read_timeout(Some(Duration::from_millis(200)))
