@@ -9,8 +9,12 @@ use std::panic::PanicHookInfo;
 use sockit::command::Cli;
 use sockit::command::usage::secrets;
 use sockit::failure::{Code, Failure};
+use sockit::net::memory::Memory;
 use sockit::net::{identity, title};
 use sockit::report::Report;
+
+#[global_allocator]
+static MEMORY: Memory = Memory;
 
 #[cfg(all(target_os = "linux", target_env = "gnu", not(test)))]
 #[allow(unsafe_code)] // the name by which the C library finds it

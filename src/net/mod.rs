@@ -20,6 +20,7 @@ mod kernel;
 pub mod layer;
 pub mod listen;
 pub mod live;
+pub mod memory;
 pub mod misfit;
 pub mod pool;
 pub mod proxy;

@@ -1,5 +1,7 @@
 //! A buffer that costs what is used of it.
 
+use crate::net::memory::room;
+
 /// What a connection that says little needs: one page holds it.
 const SMALL: usize = 2 << 10;
 /// What a connection that says much gets, in two steps.
@@ -17,10 +19,9 @@ impl Buffer {
         Buffer { bytes: vec![0; SMALL] }
     }
 
-    /// A buffer for bulk from the beginning. The kernel hands out zeroed pages; none is touched
-    /// before a read fills it.
+    /// A buffer for bulk from the beginning, or what can be had of it.
     pub fn large() -> Buffer {
-        Buffer { bytes: vec![0; STEPS[1]] }
+        Buffer { bytes: room(STEPS[1], SMALL) }
     }
 
     /// Where the next read goes.
@@ -39,7 +40,7 @@ impl Buffer {
             return;
         }
         if let Some(next) = STEPS.into_iter().find(|step| *step > n) {
-            self.bytes = vec![0; next];
+            self.bytes = room(next, n);
         }
     }
 }

@@ -9,10 +9,13 @@ use rustix::io::Errno;
 use rustix::pipe::{SpliceFlags, fcntl_setpipe_size, splice};
 
 use super::{Break, Flow, Meter, Refused, is_refusal};
+use crate::net::memory::room;
 use crate::stop::poll_until;
 
 /// The largest pipe an ordinary user may have (pipe(7), pipe-max-size): twice as fast as 64 KiB.
 const PIPE: usize = 1 << 20;
+/// What is copied at once where memory is short.
+const LEAST: usize = 4 << 10;
 
 /// Moves everything between two ends of which one is a pipe.
 pub(super) fn direct(from: BorrowedFd<'_>, to: BorrowedFd<'_>, flow: &Flow) -> Result<(), Refused> {
@@ -128,9 +131,14 @@ fn copy_out(
     meter: &Meter,
 ) -> Result<(), Refused> {
     use std::io::{Read, Write};
-    let mut bytes = vec![0; held];
-    outlet.read_exact(&mut bytes).map_err(read_broke)?;
-    crate::net::stdio::Local(to).write_all(&bytes).map_err(write_broke)?;
-    meter.add(held);
+    let mut bytes = room(held, LEAST);
+    let mut left = held;
+    while left > 0 {
+        let piece = left.min(bytes.len());
+        outlet.read_exact(&mut bytes[..piece]).map_err(read_broke)?;
+        crate::net::stdio::Local(to).write_all(&bytes[..piece]).map_err(write_broke)?;
+        meter.add(piece);
+        left -= piece;
+    }
     Ok(())
 }

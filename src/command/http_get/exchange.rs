@@ -6,9 +6,12 @@ use std::io;
 use super::wire::{Received, Wire};
 use crate::failure::{Code, Failure, Stage};
 use crate::http::{Answer, Ending, Error, Fact, Head, Kind, Link, Rules};
+use crate::net::memory;
 
 /// One read: large enough that the price of a system call is lost in it.
 const BUFFER: usize = 256 << 10;
+/// And where memory is short.
+const LEAST: usize = 4 << 10;
 
 /// Who hears what an answer says.
 pub trait Audience {
@@ -87,8 +90,7 @@ impl<'a, 'w> Exchange<'a, 'w> {
                 }
                 None => {
                     if buffer.is_empty() {
-                        // Fresh pages of the kernel's, which cost nothing before they are filled.
-                        buffer = vec![0; BUFFER];
+                        buffer = memory::room(BUFFER, LEAST);
                     }
                     self.wire.receive(&mut buffer).map_err(|failure| self.counted(failure))?
                 }

@@ -3,6 +3,7 @@
 use std::iter::Take;
 use std::slice::ChunksMut;
 
+use super::super::memory;
 use super::envelope::Envelope;
 use super::{LONGEST, MOST};
 
@@ -58,11 +59,14 @@ impl Batch {
         Batch::new(UNIX_SLOTS, UNIX_ROOM)
     }
 
-    /// Room for `slots` datagrams (at most [`MOST`]) of up to `room` bytes.
+    /// Room for `slots` datagrams (at most [`MOST`]) of up to `room` bytes; for fewer where memory
+    /// is short.
     pub fn new(slots: usize, room: usize) -> Batch {
         let slots = slots.clamp(1, MOST);
         let facts = Vec::with_capacity(slots);
-        Batch { bytes: vec![0; slots * room], room, facts, offered: FEWEST }
+        let mut bytes = memory::room(slots * room, room);
+        bytes.truncate(bytes.len() / room * room);
+        Batch { bytes, room, facts, offered: FEWEST }
     }
 
     /// How many slots the last receive filled.

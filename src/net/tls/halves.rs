@@ -24,6 +24,7 @@ use socket2::Socket;
 
 use super::story;
 use crate::failure::{Code, Inner, Stage};
+use crate::net::memory;
 use crate::net::stream::{Hangup, Reader, Stream, Writer};
 use crate::stop::poll_until;
 
@@ -77,7 +78,7 @@ impl Intake {
         let full = self.end == self.bytes.len();
         let next = STEPS.into_iter().find(|step| *step > self.bytes.len());
         if let Some(next) = next.filter(|_| full) {
-            self.bytes = vec![0; next];
+            self.bytes = memory::room(next, self.bytes.len());
         }
         self.space()
     }
