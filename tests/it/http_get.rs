@@ -4,7 +4,7 @@ mod apache;
 mod endings;
 mod files;
 mod lies;
-mod origin;
+pub mod origin;
 mod real;
 mod redirects;
 mod requests;

@@ -33,6 +33,13 @@ impl Namespace {
         self
     }
 
+    /// Its processes are ours after all, so that sockit is the one that is started, and hears the
+    /// signals it is sent. What runs beside it must end by itself.
+    pub fn among_our_processes(mut self) -> Namespace {
+        self.unshare.retain(|word| !["-p", "-f", "--kill-child"].contains(word));
+        self
+    }
+
     /// Where names are looked up: `hosts: files dns`.
     pub fn nsswitch(self, text: &str) -> Namespace {
         self.etc("nsswitch.conf", text)

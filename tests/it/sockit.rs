@@ -23,6 +23,7 @@ pub const LIMIT: Duration = Duration::from_secs(20);
 pub fn sockit(line: &str) -> Sockit {
     Sockit {
         before: Vec::new(),
+        program: env!("CARGO_BIN_EXE_sockit").into(),
         args: words(line),
         env: Vec::new(),
         stdin: Input::Null,
@@ -43,6 +44,7 @@ enum Input {
 /// The builder: which sockit to start, and what surrounds it.
 pub struct Sockit {
     before: Vec<OsString>,
+    program: OsString,
     args: Vec<OsString>,
     env: Vec<(String, String)>,
     stdin: Input,
@@ -119,6 +121,12 @@ impl Sockit {
         self
     }
 
+    /// Another program in sockit's place: a copy that others may run.
+    pub fn instead(mut self, program: &std::path::Path) -> Sockit {
+        self.program = program.into();
+        self
+    }
+
     /// Another limit than [`LIMIT`].
     pub fn limit(mut self, limit: Duration) -> Sockit {
         self.limit = limit;
@@ -176,7 +184,7 @@ impl Sockit {
     /// test that drives it by other means (a terminal).
     pub fn command(&self) -> Command {
         let mut words = self.before.clone();
-        words.push(OsString::from(env!("CARGO_BIN_EXE_sockit")));
+        words.push(self.program.clone());
         words.extend(self.args.iter().cloned());
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]);

@@ -13,22 +13,6 @@ use crate::sockit::sockit;
 /// it is told to have failed at; 0 is a run that has lost nothing.
 type Row = (&'static str, &'static str, &'static str, i32, &'static str);
 
-/// Plays the scene of this name once for each row.
-fn refused(world: &World, scenes: &[Scene], name: &str, rows: &[Row]) -> Vec<String> {
-    let Some(scene) = scenes.iter().find(|scene| scene.name == name) else {
-        // A build without TLS, say, has no such scene.
-        return Vec::new();
-    };
-    let wrong = std::sync::Mutex::new(Vec::new());
-    each(rows, |row| {
-        if let Err(why) = refuse(world, scene, row) {
-            wrong.lock().expect("no judge panics").push(why);
-        }
-        Ok(())
-    });
-    wrong.into_inner().expect("no judge panics")
-}
-
 fn refuse(world: &World, scene: &Scene, row: &Row) -> Result<(), String> {
     let (call, errno, when, code, phase) = *row;
     let (run, out) = world.play(scene);
@@ -191,7 +175,7 @@ fn what_each_refusal_comes_to_is_in_the_table() {
     }
     let world = World::new();
     let scenes = world.scenes();
-    let mut wrong = Vec::new();
+    let mut all = Vec::new();
     for (names, rows) in [
         (&["pipe", "script", "get", "tls script", "get tls"][..], &ON_THE_WAY[..]),
         (&["socks", "connect", "get by socks", "tls by socks"], &TO_A_PROXY),
@@ -207,11 +191,11 @@ fn what_each_refusal_comes_to_is_in_the_table() {
         (&["get file"], &BY_GET_FILE),
         (&["ask", "ask tcp"], &BY_QUESTION),
     ] {
-        for name in names {
-            wrong.extend(refused(&world, &scenes, name, rows));
-        }
+        // A build without TLS, say, has fewer scenes.
+        let named = scenes.iter().filter(|scene| names.contains(&scene.name));
+        all.extend(named.flat_map(|scene| rows.iter().map(move |row| (scene, row))));
     }
-    assert!(wrong.is_empty(), "{}:\n{}", wrong.len(), wrong.join("\n"));
+    each(&all, |(scene, row)| refuse(&world, scene, row));
 }
 
 /// Calls that are not refused: they belong to the loader, to the C library or to the standard

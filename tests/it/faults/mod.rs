@@ -6,9 +6,14 @@
 //! the refusing, `world` is the company that a run keeps meanwhile.
 
 mod calls;
-
+mod exhaustion;
+#[cfg(target_os = "linux")]
+mod links;
+mod logs;
+mod names;
+mod peers;
 mod servers;
-
+mod signals;
 pub mod strace;
 mod world;
 
@@ -19,7 +24,7 @@ use std::thread;
 use crate::sockit::Run;
 
 /// Rows of a table that are tried at once: more than there are cores, because runs wait.
-const HANDS: usize = 4;
+const HANDS: usize = 8;
 
 /// Judges every row, a few at once, and fails with all that was found wrong.
 #[track_caller]

@@ -144,10 +144,15 @@ impl World {
         format!("resolve --type A --server {} {name}", self.names)
     }
 
+    /// The words of a download.
+    #[cfg(feature = "http")]
+    pub fn get(&self) -> String {
+        format!("http-get -q http://{}/x", self.web)
+    }
+
     #[cfg(feature = "http")]
     fn web_scenes(&self) -> Vec<Scene> {
-        let (web, socks, proxy) = (self.web, self.socks, self.proxy);
-        let get = format!("http-get -q http://{web}/x");
+        let (get, socks, proxy) = (self.get(), self.socks, self.proxy);
         let body = || Wants::Printed(body());
         vec![
             scene("get", get.clone(), b"", body()),
@@ -216,6 +221,11 @@ fn scene(name: &'static str, line: String, stdin: &'static [u8], wants: Wants) -
 }
 
 impl Scene {
+    /// Whether a run of it makes a file.
+    pub fn writes_a_file(&self) -> bool {
+        self.line.contains("OUT")
+    }
+
     /// A run that ends with 0 has brought everything; any run is orderly.
     pub fn judge(&self, run: &Run, out: &Path) -> Result<(), String> {
         super::is_orderly(run)?;

@@ -1,0 +1,260 @@
+//! Everything the machine lends us used up: descriptors, memory, threads, room on the disk.
+
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Instant;
+
+use super::world::{Scene, World};
+use super::{each, is_orderly, step};
+use crate::namespace::Namespace;
+use crate::peer::{self, Script, call};
+use crate::sockit::{Run, Sockit, sockit};
+
+/// The loader did not come to its end, or the kernel could not even grow the first stack: nobody
+/// of ours was there to say so.
+fn never_began(run: &Run) -> bool {
+    let told = run.stderr.lines().any(|line| line.starts_with("sockit: "));
+    [127, 139].contains(&run.code) && run.stdout.is_empty() && !told
+}
+
+fn within(limit: &str, scene: &Scene, world: &World) -> Result<Run, String> {
+    let (run, out) = world.play(scene);
+    let run = run.under(["prlimit", limit]).run();
+    if !never_began(&run) {
+        scene.judge(&run, &out).map_err(|why| format!("{} / {limit}: {why}", scene.name))?;
+    }
+    Ok(run)
+}
+
+#[test]
+fn a_client_with_few_descriptors_says_so_or_does_its_work() {
+    let Some(_) = peer::program("prlimit") else { return };
+    let world = World::new();
+    let scenes = world.scenes();
+    let rows: Vec<_> = scenes.iter().flat_map(|s| (3..=20).map(move |n| (s, n))).collect();
+    each(&rows, |(scene, n)| {
+        let run = within(&format!("--nofile={n}"), scene, &world)?;
+        match (run.code, n) {
+            (0, _) | (_, ..20) => Ok(()),
+            (code, n) => Err(format!("{} wants more than {n} descriptors: {code}", scene.name)),
+        }
+    });
+}
+
+#[test]
+fn a_server_with_few_descriptors_says_so_or_goes_on() {
+    let Some(_) = peer::program("prlimit") else { return };
+    let dir = tempfile::tempdir().expect("a folder");
+    let lines = [
+        "tcp-server --port 0",
+        "tcp-server --port 0 --service pipe",
+        "tcp-server --port 0 --service chat",
+        "tcp-server --port 0 --exec cat",
+        "unix-server DIR/NAME",
+        "unix-server DIR/NAME --datagram",
+        "udp-echo --port 0",
+        "udp-server --port 0 --exec cat",
+    ];
+    let rows: Vec<_> = lines.iter().flat_map(|line| (4..=16).map(move |n| (line, n))).collect();
+    each(&rows, |(line, n)| {
+        let name = line.len() * 100 + n;
+        let here = dir.path().to_str().expect("a path");
+        let line = line.replace("DIR", here).replace("NAME", &name.to_string());
+        let limited = sockit(&line).under(["prlimit", &format!("--nofile={n}")]);
+        goes_on(limited).map_err(|why| format!("{line} with {n} descriptors: {why}"))
+    });
+}
+
+/// Either it cannot begin and says so, or it stays, whoever calls, until it is told to end.
+fn goes_on(server: Sockit) -> Result<(), String> {
+    let mut server = server.start();
+    let listens = server.stderr.wait(crate::sockit::LIMIT, |told| {
+        let told = String::from_utf8_lossy(told).into_owned();
+        let (_, rest) = told.split_once("Waiting for ")?.1.split_once(" on ")?;
+        rest.split_once("...").map(|(local, _)| local.to_string())
+    });
+    let Some(local) = listens else {
+        let run = server.wait();
+        return if never_began(&run) { Ok(()) } else { is_orderly(&run) };
+    };
+    if let Ok(addr) = local.parse::<std::net::SocketAddr>() {
+        for _ in 0..3 {
+            // What it cannot take waits in the backlog, and what it takes it may have to drop.
+            let _ = std::net::TcpStream::connect_timeout(&addr, crate::sockit::LIMIT);
+        }
+    }
+    if !server.is_alive() {
+        return Err(format!("left: {}", String::from_utf8_lossy(&server.stderr.bytes())));
+    }
+    server.signal(libc::SIGTERM);
+    let run = server.wait();
+    match run.code {
+        0 | 143 if !run.stderr.contains("internal error") => Ok(()),
+        code => Err(format!("{code}: {}", run.stderr)),
+    }
+}
+
+#[test]
+fn a_client_with_little_memory_says_so_or_does_its_work() {
+    let Some(_) = peer::program("prlimit") else { return };
+    let world = World::new();
+    let least = least_memory();
+    let scenes = world.scenes();
+    let steps = (0..24).map(|n| least + n * (128 << 10));
+    let rows: Vec<_> = scenes.iter().flat_map(|s| steps.clone().map(move |n| (s, n))).collect();
+    each(&rows, |(scene, bytes)| within(&format!("--as={bytes}"), scene, &world).map(drop));
+    // And with four times as much as nothing at all wants, everything works.
+    each(&scenes, |scene| match within(&format!("--as={}", least * 4), scene, &world)? {
+        run if run.code == 0 => Ok(()),
+        run => Err(format!("{}: {}", scene.name, run.stderr)),
+    });
+}
+
+/// The address space in which the loader just comes to its end, in bytes.
+fn least_memory() -> u64 {
+    let begins = |mebibytes: &u64| {
+        let limit = format!("--as={}", mebibytes << 20);
+        !never_began(&sockit("--version").under(["prlimit", &limit]).run())
+    };
+    (4..200).find(begins).expect("an address space to begin in") << 20
+}
+
+#[test]
+fn without_threads_a_run_says_so() {
+    let (Some(_), Some(_)) = (peer::program("setpriv"), peer::program("prlimit")) else { return };
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root can become somebody with few processes");
+        return;
+    }
+    // Somebody else may not reach our target folder: the binary is handed over.
+    let dir = tempfile::tempdir_in("/tmp").expect("a folder");
+    std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o777)).expect("open to all");
+    let copy = dir.path().join("sockit");
+    std::fs::copy(env!("CARGO_BIN_EXE_sockit"), &copy).expect("a copy");
+    let world = World::new();
+    let scenes = world.scenes();
+    let rows: Vec<_> = scenes.iter().enumerate().flat_map(|s| [(s, 1), (s, 2)]).collect();
+    each(&rows, |((uid, scene), threads)| {
+        if scene.writes_a_file() {
+            return Ok(());
+        }
+        // A user of its own for each run, whose processes nobody else adds to.
+        let uid = format!("--reuid={}", 61_000 + uid * 4 + threads);
+        let limit = format!("--nproc={threads}");
+        let script = "exec \"$0\" \"$@\"";
+        let words = ["prlimit", &limit, "setpriv", &uid, "--clear-groups", "sh", "-c"];
+        let (run, out) = world.play(scene);
+        let run = run.instead(&copy).under(words.into_iter().chain([script])).run();
+        // The Unix peers are ours alone.
+        if run.stderr.contains("Permission denied") {
+            return Ok(());
+        }
+        scene.judge(&run, &out).map_err(|why| format!("{} / {threads}: {why}", scene.name))
+    });
+}
+
+#[test]
+fn a_server_without_threads_goes_on() {
+    let (Some(_), Some(_)) = (peer::program("setpriv"), peer::program("prlimit")) else { return };
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root can become somebody with few processes");
+        return;
+    }
+    let dir = tempfile::tempdir_in("/tmp").expect("a folder");
+    std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o777)).expect("open to all");
+    let copy = dir.path().join("sockit");
+    std::fs::copy(env!("CARGO_BIN_EXE_sockit"), &copy).expect("a copy");
+    let words = ["prlimit", "--nproc=2", "setpriv", "--reuid=61900", "--clear-groups"];
+    let server = sockit("tcp-server").instead(&copy).under(words).serve();
+    let mut first = call(server.addr());
+    first.hear("Welcome!");
+    // The second thread is taken: whoever calls now is told nothing and let go, and we hear of it.
+    assert_eq!(call(server.addr()).hear_all(), b"");
+    server.wait_to_say("Resource temporarily unavailable");
+    first.say("exit");
+    assert_eq!(first.hear_all(), b"");
+    // The thread that has finished waits for a next caller, as soon as it has.
+    let until = Instant::now() + crate::sockit::LIMIT;
+    while call(server.addr()).read(&mut [0; 8]).is_ok_and(|n| n < 8) {
+        assert!(Instant::now() < until, "nobody is served any more");
+    }
+    server.stop().exits(0);
+}
+
+/// A disk of 64 KiB at `place`, for this run alone.
+fn on_a_small_disk(place: &Path) -> Option<Vec<String>> {
+    let mount = format!("mount -t tmpfs -o size=64k none '{}' || exit 99", place.display());
+    Namespace::new().on_our_network().before(&mount).words()
+}
+
+/// Tells much, to whoever calls.
+fn talker() -> peer::Peer<bool> {
+    peer::peer(|mut stream| {
+        // Whoever cannot keep it leaves in the middle.
+        let _ = std::io::Write::write_all(&mut stream, &[b'x'; 300_000]);
+        let _ = stream.shutdown(std::net::Shutdown::Write);
+        stream.see_leave()
+    })
+}
+
+#[test]
+fn a_full_disk_is_told_by_whoever_writes() {
+    let place = tempfile::tempdir().expect("a folder");
+    let Some(disk) = on_a_small_disk(place.path()) else { return };
+    let here = place.path().display().to_string();
+    let client = |line: &str| {
+        let talker = talker();
+        let run = sockit(line).to(talker.addr()).under(&disk).run();
+        talker.outcome();
+        run
+    };
+    client(&format!("tcp-client --recv-only --output {here}/f")).exits(23).fails_at("file");
+    client(&format!("tcp-client --recv-only --rate 9M/s --output {here}/f")).exits(23);
+    sockit(&format!("man --out-dir {here}/man")).under(&disk).run().exits(23).fails_at("file");
+    let talker = talker();
+    let onto = ["sh", "-c", &format!("exec \"$0\" \"$@\" >{here}/f")].map(String::from);
+    let run = sockit("tcp-client --recv-only").to(talker.addr()).under(onto).under(&disk).run();
+    run.exits(23).fails_at("stdout");
+}
+
+#[cfg(feature = "http")]
+#[test]
+fn a_full_disk_ends_a_download() {
+    let world = World::new();
+    let place = tempfile::tempdir().expect("a folder");
+    let Some(disk) = on_a_small_disk(place.path()) else { return };
+    let here = place.path().display();
+    for way in [format!("-o {here}/f"), format!("-o {here}/f --keep-partial")] {
+        let run = sockit(&world.get()).and(&way).under(&disk).run();
+        run.exits(23).fails_at("file").says("No space left on device");
+    }
+    let there = ["sh", "-c", &format!("cd {here} && exec \"$0\" \"$@\"")].map(String::from);
+    let run = sockit(&world.get()).and("-O").under(there).under(&disk).run();
+    run.exits(23).fails_at("file");
+}
+
+#[test]
+fn a_server_whose_disk_is_full_tells_the_caller_by_a_reset_and_goes_on() {
+    let place = tempfile::tempdir().expect("a folder");
+    let Some(disk) = on_a_small_disk(place.path()) else { return };
+    let server = sockit("tcp-server --save").arg(place.path()).under(&disk).serve();
+    for _ in 0..2 {
+        let mut caller = call(server.addr());
+        let _ = std::io::Write::write_all(&mut caller, &[b'x'; 300_000]);
+        let _ = caller.shutdown(std::net::Shutdown::Write);
+        let end = caller.read(&mut [0; 8]);
+        assert!(end.is_err(), "a clean end looks as if all were saved: {end:?}");
+    }
+    server.wait_to_say_times("No space left on device", 2);
+}
+
+#[test]
+fn a_full_stdout_is_23_for_whatever_is_a_product() {
+    for line in ["--help", "tcp-server --help", "man", "completions zsh", "tour --list"] {
+        let run = sockit(line).redirect(">/dev/full").run();
+        run.exits(23).fails_at("stdout");
+        assert_eq!(step(run.stderr.lines().next().unwrap_or_default()), Some("stdout"));
+        sockit(line).redirect(">&-").run().exits(0).is_silent();
+    }
+}

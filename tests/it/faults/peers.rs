@@ -1,0 +1,279 @@
+//! Peers that never read, never write, drip, reset or lie, by every road there is to them.
+
+use std::io::{Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::time::Duration;
+
+use super::step;
+use crate::peer::{Script, does_nothing, peer};
+use crate::sockit::{LIMIT, Run, Sockit, sockit};
+
+/// More than all buffers between us hold.
+const MUCH: usize = 32 << 20;
+
+fn ends(run: &Run, what: &str, code: i32, phase: &str) {
+    let told = run.stderr.lines().find_map(step).unwrap_or_default();
+    assert_eq!((run.code, told), (code, phase), "{what}: {}", run.stderr);
+}
+
+/// Plays this to the first caller of a Unix socket.
+fn unix_peer(path: &std::path::Path, script: fn(UnixStream)) {
+    let listener = UnixListener::bind(path).expect("a socket");
+    std::thread::spawn(move || {
+        let (stream, _) = listener.accept().expect("a caller");
+        stream.set_read_timeout(Some(LIMIT)).expect("a limit");
+        script(stream);
+    });
+}
+
+/// Stays, and neither reads nor writes.
+fn stays(stream: UnixStream) {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let mut fds = [PollFd::new(&stream, PollFlags::empty())];
+    let limit = Timespec { tv_sec: LIMIT.as_secs() as i64, tv_nsec: 0 };
+    let _ = poll(&mut fds, Some(&limit));
+}
+
+#[test]
+fn peers_that_do_nothing_cost_the_limit() {
+    let dir = tempfile::tempdir().expect("a folder");
+    for (limit, more, said, phase) in [
+        ("--idle-timeout 300ms", "", 0, "receive"),
+        ("--idle-timeout 300ms", "", MUCH, "send"),
+        ("--idle-timeout 300ms", "--rate 1G/s", MUCH, "send"),
+        ("--timeout 500ms", "", MUCH, "send"),
+        ("--timeout 500ms", "--send hello", 0, "receive"),
+    ] {
+        let said = vec![b'x'; said];
+        let quiet = does_nothing();
+        let run = sockit("tcp-client").and(limit).and(more).to(quiet.addr()).stdin(&said).run();
+        ends(&run, &format!("tcp {limit} {more}"), 28, phase);
+        let path = dir.path().join(format!("{limit}{more}{phase}").replace(['/', ' '], "-"));
+        unix_peer(&path, stays);
+        let run = sockit("unix-client").and(limit).and(more).arg(&path).stdin(&said).run();
+        ends(&run, &format!("unix {limit} {more}"), 28, phase);
+    }
+}
+
+#[test]
+fn a_unix_peer_that_leaves_in_the_middle_is_told() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| dir.path().join(name);
+    // It took some of what we had to say, and left.
+    unix_peer(&path("deaf"), |mut stream| {
+        stream.read_exact(&mut [0; 100]).expect("some words");
+    });
+    let run = sockit("unix-client").arg(path("deaf")).stdin(vec![b'x'; MUCH]).run();
+    ends(&run, "left while we spoke", 18, "send");
+    // It said its part, and left without a look at ours.
+    unix_peer(&path("rude"), |mut stream| {
+        stream.write_all(b"and that is all").expect("some words");
+    });
+    let run = sockit("unix-client").arg(path("rude")).stdin_open().start();
+    run.wait_to_print("and that is all");
+    run.wait().exits(0);
+    // A drip is a stream like any other.
+    unix_peer(&path("drip"), |mut stream| {
+        for byte in b"drop by drop" {
+            stream.write_all(&[*byte]).expect("a byte");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    });
+    let run = sockit("unix-client --idle-timeout 5").arg(path("drip")).run();
+    run.exits(0).prints("drop by drop");
+}
+
+/// The words of a client that goes through a proxy which is played by `script`.
+fn through(scheme: &str, script: fn(std::net::TcpStream)) -> Run {
+    let proxy = peer(script);
+    let url = format!("{scheme}://{}", proxy.addr());
+    let client = sockit("tcp-client target.example 7 --connect-timeout 1500ms --proxy").arg(url);
+    client.stdin("hello").run()
+}
+
+#[test]
+fn proxies_that_misbehave_have_each_their_number() {
+    type Row = (&'static str, &'static str, fn(std::net::TcpStream), i32);
+    let rows: [Row; 12] = [
+        ("leaves at once", "socks5h", drop, 8),
+        ("resets at once", "socks5h", |s| s.reset(), 8),
+        ("says nothing", "socks5h", |mut s| assert!(s.outlive()), 28),
+        ("drips for ever", "http", |mut s| for_ever(&mut s, b"H", Duration::from_millis(100)), 8),
+        ("floods", "http", |mut s| flood(&mut s), 63),
+        ("speaks something else", "socks5h", |mut s| s.say("HTTP/1.1 200 OK\r\n\r\n"), 8),
+        (
+            "wants a login",
+            "socks5h",
+            |mut s| {
+                s.say([5, 0xff]);
+                s.outlive();
+            },
+            97,
+        ),
+        (
+            "cannot reach it",
+            "socks5h",
+            |mut s| {
+                s.say([5, 0, 5, 4, 0, 1, 0, 0, 0, 0, 0, 0]);
+                s.outlive();
+            },
+            7,
+        ),
+        (
+            "will not",
+            "socks5h",
+            |mut s| {
+                s.say([5, 0, 5, 2, 0, 1, 0, 0, 0, 0, 0, 0]);
+                s.outlive();
+            },
+            97,
+        ),
+        ("leaves in its answer", "socks5h", |mut s| s.say([5, 0, 5, 0]), 8),
+        ("speaks something else", "http", |mut s| s.say([5, 0]), 8),
+        (
+            "refuses",
+            "http",
+            |mut s| {
+                s.say("HTTP/1.1 403 No\r\n\r\n");
+                s.outlive();
+            },
+            97,
+        ),
+    ];
+    for (what, scheme, script, code) in rows {
+        ends(&through(scheme, script), what, code, "proxy");
+    }
+}
+
+/// The same again and again, until nobody listens.
+fn for_ever(stream: &mut std::net::TcpStream, bytes: &[u8], apart: Duration) {
+    while stream.write_all(bytes).is_ok() {
+        std::thread::sleep(apart);
+    }
+}
+
+fn flood(stream: &mut std::net::TcpStream) {
+    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n");
+    while stream.write_all(&[&b"X-Padding: "[..], &[b'x'; 4096], b"\r\n"].concat()).is_ok() {}
+}
+
+#[test]
+fn a_proxy_that_drips_its_answer_is_heard_out() {
+    let proxy = peer(|mut stream| {
+        stream.drip([5, 0], Duration::from_millis(10));
+        let mut asked = [0; 4 + 1 + 14 + 2 + 3];
+        stream.read_exact(&mut asked).expect("greeting and request");
+        stream.drip([5, 0, 0, 1, 0, 0, 0, 0, 0, 0], Duration::from_millis(10));
+        let heard = stream.hear_all();
+        stream.say(heard);
+    });
+    let url = format!("socks5h://{}", proxy.addr());
+    let run = sockit("tcp-client target.example 7 --proxy").arg(url).stdin("hello").run();
+    run.exits(0).prints("hello");
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn peers_that_misbehave_in_tls_have_each_their_number() {
+    type Row = (&'static str, fn(std::net::TcpStream), &'static [i32]);
+    let rows: [Row; 6] = [
+        ("leaves at once", drop, &[35]),
+        ("resets at once", |s| s.reset(), &[35]),
+        ("says nothing", |mut s| assert!(s.outlive()), &[28]),
+        (
+            "drips a record for ever",
+            |mut s| {
+                s.say([0x16, 3, 3, 0x3f, 0xff]);
+                for_ever(&mut s, &[2], Duration::from_millis(100));
+            },
+            &[28, 35],
+        ),
+        (
+            "sends an alert",
+            |mut s| {
+                s.say([0x15, 3, 3, 0, 2, 2, 40]);
+                s.outlive();
+            },
+            &[35],
+        ),
+        (
+            "speaks something else",
+            |mut s| {
+                s.say("220 mail.example ESMTP\r\n");
+                s.outlive();
+            },
+            &[35],
+        ),
+    ];
+    for (what, script, codes) in rows {
+        for line in ["tcp-client --tls --insecure", "http-get --insecure"] {
+            if line.starts_with("http") && cfg!(not(feature = "http")) {
+                continue;
+            }
+            let peer = peer(script);
+            let client = addressed(line, peer.addr()).and("--connect-timeout 1500ms").run();
+            let told = client.stderr.lines().find_map(step);
+            assert!(
+                codes.contains(&client.code),
+                "{line} {what}: {} {}",
+                client.code,
+                client.stderr
+            );
+            assert_eq!(told, Some("tls"), "{line} {what}: {}", client.stderr);
+        }
+    }
+}
+
+#[cfg(feature = "tls")]
+fn addressed(line: &str, peer: std::net::SocketAddr) -> Sockit {
+    match line.starts_with("http") {
+        true => sockit(line).arg(format!("https://{peer}/")),
+        false => sockit(line).to(peer).stdin("hello"),
+    }
+}
+
+#[test]
+fn a_server_outlives_callers_who_misbehave() {
+    let lines = [
+        "tcp-server --idle-timeout 300ms",
+        "tcp-server --idle-timeout 300ms --service echo",
+        "tcp-server --idle-timeout 300ms --service chargen",
+        "tcp-server --idle-timeout 300ms --service chat",
+        "tcp-server --idle-timeout 300ms --exec cat",
+        #[cfg(feature = "tls")]
+        "tcp-server --idle-timeout 300ms --tls --service echo",
+    ];
+    for line in lines {
+        let server = sockit(line).serve();
+        for misbehave in [deaf, mute, garbled, torn] {
+            misbehave(crate::peer::call(server.addr()));
+        }
+        server.wait_to_say_times("closed.", 4);
+        let run = server.stop();
+        run.exits(0).never_says("internal error");
+    }
+}
+
+/// Never reads, and says much.
+fn deaf(mut caller: std::net::TcpStream) {
+    caller.set_write_timeout(Some(Duration::from_millis(100))).expect("a limit");
+    let _ = caller.write_all(&vec![b'x'; 4 << 20]);
+    caller.see_leave();
+}
+
+/// Never says a word.
+fn mute(mut caller: std::net::TcpStream) {
+    caller.see_leave();
+}
+
+/// Says what nobody understands.
+fn garbled(mut caller: std::net::TcpStream) {
+    let _ = caller.write_all(&(0..=255).cycle().take(9000).collect::<Vec<u8>>());
+    caller.see_leave();
+}
+
+/// Is gone in the middle of a word.
+fn torn(mut caller: std::net::TcpStream) {
+    let _ = caller.write_all(b"hel");
+    caller.reset();
+}
