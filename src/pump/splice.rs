@@ -86,6 +86,11 @@ pub(super) fn through(
             Ok(0) => return Ok(()),
             Ok(n) => n,
             Err(Errno::INTR) => continue,
+            Err(Errno::AGAIN) => {
+                let mut fds = [PollFd::from_borrowed_fd(from, PollFlags::IN)];
+                poll_until(&mut fds, None).map_err(read_broke)?;
+                continue;
+            }
             Err(e) if is_refusal(e) => return Err(Refused::Kernel),
             Err(e) => return Err(read_broke(e.into())),
         };

@@ -12,6 +12,8 @@ mod links;
 mod logs;
 mod names;
 mod peers;
+mod pumps;
+
 mod servers;
 mod signals;
 pub mod strace;
