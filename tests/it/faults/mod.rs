@@ -13,7 +13,6 @@ mod logs;
 mod names;
 mod peers;
 mod pumps;
-
 mod servers;
 mod signals;
 pub mod strace;
