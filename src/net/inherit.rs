@@ -28,13 +28,6 @@ pub fn settle() {
     }
     // SAFETY: no handler is installed, the signal is only ignored; no other thread runs yet.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
-    // One heap for all threads: a heap of its own for each costs more than our threads, which
-    // move bytes and seldom allocate, could ever gain (mallopt(3)).
-    #[cfg(target_env = "gnu")]
-    // SAFETY: a setting of the allocator, made before any other thread runs.
-    unsafe {
-        libc::mallopt(libc::M_ARENA_MAX, 1);
-    }
 }
 
 /// Keeps every descriptor but 0, 1 and 2 from programs that we start: ours are closed on exec

@@ -56,6 +56,17 @@ fn give_up() -> ! {
     unsafe { libc::_exit(crate::failure::Code::Negative.number().into()) }
 }
 
+/// One heap for all threads. A heap of its own for each is a mapping of 128 MiB and two faults:
+/// worth it for a server of many, and more than the two threads of a client's talk ever use
+/// (mallopt(3), `M_ARENA_MAX`).
+pub fn share_one_heap() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: a setting of the allocator; it takes its own lock.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+    }
+}
+
 /// `most` zeroed bytes, or half as many and so on down to `least` where memory is short.
 ///
 /// They are the kernel's own fresh pages, none of which is touched before it is filled.

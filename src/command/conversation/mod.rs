@@ -14,6 +14,7 @@ use std::time::Instant;
 use crate::failure::{Code, Failure, Inner, Stage};
 use crate::flags::run;
 use crate::flags::talk::Talk;
+use crate::net::memory::share_one_heap;
 use crate::net::stream::{Ending, Facts, Stream};
 use crate::report::Report;
 use crate::report::event::{Closed, Ends, Event, Role};
@@ -48,6 +49,7 @@ pub fn hold(
     report: &Report,
     dial: impl FnOnce(&Stop) -> Result<Stream, Failure>,
 ) -> Result<Code, Failure> {
+    share_one_heap();
     let stop = run::stop(talk.limit())?;
     let files = pipe::Files::open(talk, report)?;
     let began = Instant::now();
