@@ -140,12 +140,13 @@ fn thirty_two_mebibytes_cross_both_ways_within_little_memory() {
 
 #[test]
 fn a_peer_that_finishes_and_never_reads_is_waited_for_in_peace() {
+    // Less than the two kernels hold, more than the peer's takes: ours is said, and not delivered.
+    let bytes = noise(150_000, 5);
     let deaf = peer(|mut stream| {
         stream.finish();
         stream.outlive()
     });
-    // Less than the two kernels hold, more than the peer's takes: ours is said, and not delivered.
-    let client = sockit("tcp-client -v").to(deaf.addr()).stdin(noise(150_000, 5)).start();
+    let client = sockit("tcp-client -v").to(deaf.addr()).stdin(bytes).start();
     client.wait_to_say("we send no more");
     std::thread::sleep(Duration::from_millis(1100));
     let (began, busy) = (Instant::now(), cpu_time(client.pid()));
@@ -173,12 +174,14 @@ fn a_reset_at_once_is_fifty_six() {
 
 #[test]
 fn input_that_nobody_took_is_eighteen() {
+    // Made first: the peer waits for its caller only so long.
+    let bytes = noise(4 << 20, 4);
     let deaf = peer(|mut stream| {
         let mut some = [0; 1000];
         stream.read_exact(&mut some).unwrap();
         // Closing with unread bytes is a reset: what sockit sent is lost.
     });
-    let run = sockit("tcp-client").to(deaf.addr()).stdin(noise(4 << 20, 4)).run();
+    let run = sockit("tcp-client").to(deaf.addr()).stdin(bytes).run();
     run.exits(18);
     deaf.outcome();
 }
@@ -438,7 +441,7 @@ fn noise(size: usize, seed: u64) -> Vec<u8> {
         state ^= state >> 27;
         state.wrapping_mul(0x2545_F491_4F6C_DD1D).to_le_bytes()
     };
-    let mut bytes: Vec<u8> = (0..size.div_ceil(8)).flat_map(|_| next()).collect();
-    bytes.truncate(size);
+    let mut bytes = vec![0; size];
+    bytes.chunks_mut(8).for_each(|piece| piece.copy_from_slice(&next()[..piece.len()]));
     bytes
 }
