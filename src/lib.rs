@@ -16,8 +16,11 @@
 
 #[cfg(test)]
 mod chance;
+// What stands above a flag is help for people first, where brackets are defaults.
+#[allow(rustdoc::broken_intra_doc_links, rustdoc::invalid_html_tags)]
 pub mod command;
 pub mod failure;
+#[allow(rustdoc::broken_intra_doc_links, rustdoc::invalid_html_tags)]
 pub mod flags;
 #[cfg(feature = "http")]
 pub mod http;

@@ -1,8 +1,8 @@
 //! TLS, all of it: the last layer between a connected socket and the user's bytes.
 //!
 //! [`client::Client`] and [`server::Server`] hold the handshake on the connection's own thread
-//! and return a stream whose two halves may be used from two threads ([`halves`]). The verdicts
-//! about certificates are in [`judge`], files and fingerprints in [`certificate`].
+//! and return a stream whose two halves may be used from two threads (`halves`). The verdicts
+//! about certificates are in `judge`, files and fingerprints in [`certificate`].
 
 pub mod certificate;
 pub mod client;
