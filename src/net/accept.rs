@@ -191,12 +191,18 @@ impl Reception {
         let conn = self.conn;
         let stream = match self.prepare(socket, peer.clone()) {
             Ok(stream) => stream,
-            Err(e) => return self.host.lost(Failure::new(Stage::Socket, &peer, e)),
+            Err(e) => {
+                let failure = Failure::new(Stage::Socket, &peer, e);
+                return self.host.lost(failure.with_code(Code::Negative));
+            }
         };
-        let entered = self.live.enter(conn, stream.hangup.clone());
+        let hangup = stream.hangup.clone();
+        let entered = self.live.enter(conn, hangup.clone());
         let caller = Caller { conn, stream, entered, place };
         let host = self.host.clone();
         if let Err(e) = self.pool.run(move || host.serve(caller)) {
+            // A clean end would say that this was all.
+            hangup.reset();
             self.host.lost(Failure::new(Stage::Socket, &peer, e).with_code(Code::Negative));
         }
     }
@@ -218,7 +224,8 @@ impl Reception {
         socket.set_nonblocking(false)?;
         let stream = Stream::with_peer(socket, peer)?;
         if self.limits.idle.is_some() {
-            stream.hangup.limit_waits(self.limits.idle)?;
+            let limited = stream.hangup.limit_waits(self.limits.idle);
+            limited.inspect_err(|_| stream.hangup.reset())?;
         }
         Ok(stream)
     }

@@ -260,9 +260,14 @@ impl Stream {
     }
 
     /// As [`Stream::from_socket`], where `accept(2)` has already told the peer's address.
+    ///
+    /// A connection that fails here is reset: a clean end would say that this was all.
     pub fn with_peer(socket: Socket, peer: Address) -> io::Result<Stream> {
+        let local = socket.local_addr().inspect_err(|_| {
+            let _ = socket.set_linger(Some(Duration::ZERO));
+        })?;
         let facts = Facts {
-            local: Address::from(&socket.local_addr()?),
+            local: Address::from(&local),
             credentials: match peer {
                 Address::Inet(_) => None,
                 _ => super::kernel::credentials(&socket),

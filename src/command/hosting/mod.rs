@@ -51,6 +51,7 @@ pub fn serve(mut plan: Plan, report: &Report, stop: &Stop) -> Result<Code, Failu
         layer: plan.layer,
         report: report.clone(),
         stop: stop.clone(),
+        single,
         failure: Mutex::new(None),
     });
     let local = plan.listener.local.to_string();
@@ -91,6 +92,8 @@ struct Rooms {
     layer: Option<Arc<dyn Layer>>,
     report: Report,
     stop: Stop,
+    /// There is one connection only: its failure is the run's, and told as such.
+    single: bool,
     /// The failure of the latest connection that failed.
     failure: Mutex<Option<Failure>>,
 }
@@ -169,7 +172,7 @@ impl Host for Rooms {
     }
 
     fn lost(&self, failure: Failure) {
-        self.report.failure(None, &failure);
+        self.keep(None, failure, true);
     }
 
     fn trouble(&self, message: String) {
@@ -214,11 +217,17 @@ impl Rooms {
             (Code::Partial | Code::Send | Code::Receive, _) => Ending::Reset,
             _ => Ending::Us,
         };
-        if by == Ending::Us || failure.stage == Stage::Tls {
-            self.report.failure(Some(conn), &failure);
+        let told = by == Ending::Us || failure.stage == Stage::Tls;
+        self.keep(Some(conn), failure, told);
+        by.into()
+    }
+
+    /// Remembers the failure; it is told here unless the run ends with it and tells it then.
+    fn keep(&self, conn: Option<u64>, failure: Failure, told: bool) {
+        if told && !self.single {
+            self.report.failure(conn, &failure);
         }
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
-        by.into()
     }
 
     fn outcome(&self) -> Result<Code, Failure> {
