@@ -70,9 +70,13 @@ fn rest(caller: &mut Socket) -> std::io::Result<Vec<u8>> {
 }
 
 fn visit(house: &House, server: &Daemon) -> bool {
-    let (domain, address) = match server.local().starts_with('/') {
-        true => (Domain::UNIX, SockAddr::unix(server.local()).expect("a path")),
-        false => (Domain::IPV4, server.addr().into()),
+    visit_at(house, server.local())
+}
+
+fn visit_at(house: &House, local: &str) -> bool {
+    let (domain, address) = match local.parse::<std::net::SocketAddr>() {
+        Ok(addr) => (Domain::IPV4, addr.into()),
+        Err(_) => (Domain::UNIX, SockAddr::unix(local).expect("a path")),
     };
     let mut caller = Socket::new(domain, Type::STREAM, None).expect("a socket");
     caller.set_read_timeout(Some(LIMIT)).expect("a limit");
@@ -166,4 +170,103 @@ fn filled(line: &str, dir: &Path, row: &str) -> String {
     let here = dir.to_str().expect("a path");
     let name = line.replace([' ', '-'], "");
     line.replace("FILE", &format!("{here}/file")).replace("PATH", &format!("{here}/{name}-{row}"))
+}
+
+/// What the one caller of a server sees of the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// Everything came, and then a clean end.
+    Whole,
+    /// A reset: nobody can take that for all there was.
+    Cut,
+}
+
+/// A server for one caller, what is refused, with which number it leaves and where it says that it
+/// failed, and what the caller sees.
+type Once = (House, &'static str, &'static str, &'static str, i32, &'static str, End);
+
+const PIPE: House = House { line: "tcp-server --service pipe", visit: talks_to_stdin };
+const UNIX_PIPE: House = House { line: "unix-server PATH --service pipe", visit: talks_to_stdin };
+const SAVE: House = House { line: "tcp-server --save HERE", visit: leaves_a_file };
+
+fn talks_to_stdin(caller: &mut Socket) -> std::io::Result<bool> {
+    caller.write_all(b"from the caller")?;
+    caller.shutdown(std::net::Shutdown::Write)?;
+    Ok(rest(caller)? == b"from our stdin")
+}
+
+fn leaves_a_file(caller: &mut Socket) -> std::io::Result<bool> {
+    caller.write_all(CONTENT)?;
+    caller.shutdown(std::net::Shutdown::Write)?;
+    Ok(rest(caller)? == b"")
+}
+
+const ONCE: [Once; 21] = [
+    (PIPE, "none", "EIO", "1", 0, "", End::Whole),
+    (PIPE, "clone3", "EAGAIN", "1", 1, "socket", End::Cut),
+    (PIPE, "clone3", "EAGAIN", "2", 1, "socket", End::Cut),
+    (PIPE, "getsockname", "ENOBUFS", "2", 1, "socket", End::Cut),
+    (PIPE, "splice", "ECONNRESET", "1", 18, "send", End::Cut),
+    (PIPE, "splice", "ENOSPC", "1", 23, "stdout", End::Cut),
+    (PIPE, "splice", "EINVAL", "1", 0, "", End::Whole),
+    (PIPE, "shutdown", "ENOBUFS", "1", 55, "shutdown", End::Cut),
+    (PIPE, "accept4", "EMFILE", "1", 0, "", End::Whole),
+    (PIPE, "pipe2", "EMFILE", "1", 1, "socket", End::Cut),
+    (PIPE, "pipe2", "EMFILE", "2", 45, "listen", End::Cut),
+    (UNIX_PIPE, "none", "EIO", "1", 0, "", End::Whole),
+    (UNIX_PIPE, "clone3", "EAGAIN", "1", 1, "socket", End::Cut),
+    (UNIX_PIPE, "splice", "ENOSPC", "1", 23, "stdout", End::Cut),
+    (SAVE, "none", "EIO", "1", 0, "", End::Whole),
+    (SAVE, "clone3", "EAGAIN", "1", 1, "socket", End::Cut),
+    (SAVE, "splice", "ENOSPC", "2", 23, "file", End::Cut),
+    (SAVE, "fsync", "EIO", "1", 23, "file", End::Cut),
+    (SAVE, "renameat2", "EACCES", "1", 23, "file", End::Cut),
+    (SAVE, "renameat2", "ENOSYS", "1", 0, "", End::Whole),
+    (FILE, "sendfile", "EIO", "1", 26, "file", End::Cut),
+];
+
+#[test]
+fn with_one_caller_only_its_failure_is_the_runs() {
+    if !can_inject() {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a folder");
+    std::fs::write(dir.path().join("file"), CONTENT).expect("a file to serve");
+    each(&ONCE, |row| {
+        let (house, call, errno, when, code, phase, end) = *row;
+        let saved = dir.path().join(format!("{call}-{errno}-{when}"));
+        let _ = std::fs::create_dir_all(&saved);
+        let line = filled(house.line, dir.path(), &format!("once-{call}-{errno}-{when}"));
+        let line = line.replace("HERE", saved.to_str().expect("a path"));
+        let server = sockit(&line).and("--once").stdin("from our stdin");
+        let server = match call {
+            "none" => server,
+            call => injected(server, call, errno, when),
+        };
+        let server = if line.starts_with("tcp") { server.and("--port 0") } else { server };
+        let server = server.start();
+        let seen = match local(&server) {
+            Some(local) if visit_at(&house, &local) => End::Whole,
+            _ => End::Cut,
+        };
+        let run = server.wait();
+        let told = run.stderr.lines().find_map(super::step).unwrap_or_default();
+        let lines = run.stderr.lines().filter(|line| super::step(line).is_some()).count();
+        match (run.code, told, seen) == (code, phase, end) && lines <= 1 {
+            true => Ok(()),
+            false => Err(format!(
+                "{line} / {call} {errno} {when}: {} and {seen:?}, wanted {code} {phase} {end:?}: {}",
+                run.code, run.stderr
+            )),
+        }
+    });
+}
+
+/// Where it listens; none if it ends before it does.
+pub fn local(server: &crate::running::Running) -> Option<String> {
+    server.stderr.wait(LIMIT, |told| {
+        let told = String::from_utf8_lossy(told).into_owned();
+        let (_, rest) = told.split_once("Waiting for ")?.1.split_once(" on ")?;
+        rest.split_once("...\n").map(|(local, _)| local.to_string())
+    })
 }
