@@ -210,12 +210,12 @@ pub fn bell() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((bell.into(), rope.into()))
 }
 
-/// Rings a bell; a bell that is full already rings. A write that fails otherwise is tried again
-/// a few times: whoever waits for this bell has nothing else to wake up by.
+/// Rings a bell. A write that fails is tried again a few times: the bell may be full, and then it
+/// rings already, but whoever waits for it has nothing else to wake up by.
 pub fn ring(rope: impl AsFd) {
     for _ in 0..MOST_PULLS {
         match rustix::io::write(&rope, b"!") {
-            Ok(_) | Err(rustix::io::Errno::AGAIN) => return,
+            Ok(_) => return,
             Err(_) => {}
         }
     }

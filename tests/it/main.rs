@@ -40,6 +40,7 @@ mod proxy;
 mod proxy_fuzz;
 mod readme;
 mod resolve;
+mod resolve_failing;
 mod resolve_server;
 mod resolve_verify;
 mod services;

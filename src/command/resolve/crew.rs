@@ -9,18 +9,20 @@ use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
 use super::answer::Answer;
 use super::desk::{Desk, Source, Ticket, Time, Work};
 use crate::failure::{Failure, Stage};
-use crate::stop::{self, Reason, Stop, Wake};
+use crate::stop::{self, Reason, Stop, Wake, earliest};
 
 /// How many workers may be left behind at once; past that their places stay empty until the
 /// C library lets one of them go.
 const LEFT_BEHIND: usize = 1024;
+/// How long an answer may lie there whose bell could not be rung.
+const UNRUNG: Duration = Duration::from_millis(250);
 
 /// What comes out next.
 pub enum Next {
@@ -88,6 +90,7 @@ impl Crew {
                 return Ok(next);
             }
             let due = self.desk.line().tickets.front().and_then(|first| self.due(first));
+            let due = earliest(due, Instant::now().checked_add(UNRUNG));
             let mut fds = [
                 PollFd::new(&self.bell, PollFlags::IN),
                 PollFd::from_borrowed_fd(out, PollFlags::empty()),
@@ -135,7 +138,6 @@ mod tests {
     use std::os::fd::AsFd;
     use std::sync::atomic::AtomicUsize;
     use std::thread;
-    use std::time::Duration;
 
     fn crew(words: &[&str], jobs: usize, limit: Duration, work: Work) -> Crew {
         let words: Vec<_> = words.iter().map(|word| Ok(word.to_string())).collect();

@@ -99,7 +99,8 @@ impl Args {
             return Ok(at_once(&plan, word, Printer::new(report, false))?);
         }
         confine(&Needs { reads: true, connects: true, ..Needs::default() }, report);
-        let stop = run::stop(None)?;
+        // 1 would be an answer.
+        let stop = run::stop(None).map_err(|failure| failure.with_code(Code::TryAgain))?;
         let many = self.file.is_some() || self.questions.len() > 1;
         let jobs = match self.file {
             Some(_) => usize::from(self.jobs),

@@ -23,6 +23,15 @@ pub struct Asking {
     pub limit: Duration,
 }
 
+/// How much before its moment a wait may end.
+const EARLY: Duration = Duration::from_millis(10);
+
+impl Asking {
+    fn is_over(&self) -> bool {
+        self.until.is_some_and(|until| until <= Instant::now() + EARLY)
+    }
+}
+
 /// What a server told, and how it came to us.
 #[derive(Debug)]
 pub struct Told {
@@ -126,6 +135,10 @@ impl Trouble {
                 Failure::new(Stage::Resolve, &question.name, why).with_code(Code::Protocol)
             }
             Trouble::Late => Failure::late(Stage::Resolve, &question.name, asking.limit),
+            // A limit on a socket ends a wait in these words; so does a system short of something.
+            Trouble::System(error) if is_limit(&error) && asking.is_over() => {
+                Failure::late(Stage::Resolve, &question.name, asking.limit)
+            }
             Trouble::System(error) => {
                 failing(question, format!("server {server}: {}", words(&error)))
             }
@@ -141,11 +154,12 @@ impl From<Lie> for Trouble {
 
 impl From<io::Error> for Trouble {
     fn from(error: io::Error) -> Trouble {
-        match error.kind() {
-            ErrorKind::TimedOut | ErrorKind::WouldBlock => Trouble::Late,
-            _ => Trouble::System(error),
-        }
+        Trouble::System(error)
     }
+}
+
+fn is_limit(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock)
 }
 
 fn failing(question: &Question, why: String) -> Failure {
