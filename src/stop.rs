@@ -214,9 +214,8 @@ pub fn bell() -> io::Result<(OwnedFd, OwnedFd)> {
 /// rings already, but whoever waits for it has nothing else to wake up by.
 pub fn ring(rope: impl AsFd) {
     for _ in 0..MOST_PULLS {
-        match rustix::io::write(&rope, b"!") {
-            Ok(_) => return,
-            Err(_) => {}
+        if rustix::io::write(&rope, b"!").is_ok() {
+            return;
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::injected::{can_inject, injected};
+use crate::faults::strace::{can_inject, injected};
 use crate::namespace::Namespace;
 use crate::peer::program;
 use crate::resolve_verify::{REVERSE, bare, machine};

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use crate::faults::strace::{can_inject, injected};
 use crate::namespace::Namespace;
 use crate::peer::program;
 use crate::sockit::{Run, sockit};
