@@ -1,7 +1,7 @@
 //! `unix-server` and `unix-client`: the TCP pair's services on a path, which is taken from nobody.
 
 use std::os::unix::fs::{MetadataExt, symlink};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -111,6 +111,11 @@ fn our_file_goes_unless_somebody_has_replaced_it() {
     first.stop().exits(0);
     assert!(path.exists(), "what is theirs stays");
     drop(other);
+    // Another test may be starting a program just now, which then holds a copy for a moment.
+    let until = std::time::Instant::now() + LIMIT;
+    while UnixStream::connect(&path).is_ok() && std::time::Instant::now() < until {
+        std::thread::yield_now();
+    }
     let killed = server("", &path);
     killed.signal(libc::SIGKILL);
     killed.wait();
