@@ -193,6 +193,7 @@ fn begin(
         facts: facts.clone(),
         release,
         has_input: input.is_some(),
+        says_goodbye: reader.raw().is_none(),
         unused: None,
     };
     let below = messenger(Note::DownBroke);

@@ -22,7 +22,13 @@ impl Referee {
         if let Ok(Some(e)) = self.hangup.socket().take_error()
             && self.sent.total() > 0
         {
-            return Some(self.send_broke(&e));
+            // After the peer's goodbye a reset is what our own gets from one who has closed by
+            // then, and everything before it has arrived.
+            let only_goodbye = self.says_goodbye && !self.hangup.unacknowledged(self.sent.total());
+            return Some(match only_goodbye {
+                true => well(state.first.unwrap_or(Ending::Peer)),
+                false => self.send_broke(&e),
+            });
         }
         if undelivered == 0 {
             return Some(well(state.first.unwrap_or(Ending::Peer)));

@@ -42,6 +42,8 @@ pub(super) struct Referee {
     /// Closed at the end: whoever still waits for shared input lets go of it.
     pub(super) release: PipeWriter,
     pub(super) has_input: bool,
+    /// Whether a layer tells the ends of both directions by itself (TLS).
+    pub(super) says_goodbye: bool,
     /// Our input, if it is a file of its own.
     pub(super) source: Option<OwnedFd>,
     /// The writer of a conversation without input: dropping a layer's writer might end the stream.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::papers::Authority;
 use crate::peer;
 use crate::running::Running;
-use crate::sockit::{LIMIT, sockit};
+use crate::sockit::{LIMIT, Run, sockit};
 
 /// A real peer's command line; `{port}`, `{ca}` and `{paper}` stand for what they say.
 struct Tool {
@@ -220,7 +220,7 @@ fn openssl_made_certificates_are_read() {
     server.wait().exits(0);
 }
 
-/// Sends half of it, then lets the connection go without a goodbye.
+/// Sends half of it, then lets the connection go without a goodbye, or right after it.
 const PYTHON_CUTS: &str = "
 import socket, ssl, sys, struct
 paper, how = sys.argv[1], sys.argv[2]
@@ -233,26 +233,44 @@ stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 stream = context.wrap_socket(stream, server_side=True)
 stream.sendall(b'half of it')
 while stream.recv(4): pass
+if how == 'goodbye':
+    stream.sendall(b' and the rest')
+    stream.unwrap()
 bare = socket.socket(fileno=stream.detach())
-if how == 'reset':
+if how != 'fin':
     bare.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
 bare.close()
 ";
 
-#[test]
-fn a_fin_or_reset_without_goodbye_is_18() {
+/// What our client makes of a Python server that leaves in this way.
+fn left(how: &str) -> Option<Run> {
     let authority = Authority::new();
     let (ca, paper) = (authority.ca(), authority.paper(&["localhost"]));
+    let mut python = peer::program("python3")?;
+    python.args(["-c", PYTHON_CUTS]).arg(&paper).arg(how);
+    python.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let server = Running::start(python, None, LIMIT);
+    server.wait_to_print("\n");
+    let port = String::from_utf8_lossy(&server.stdout.bytes()).trim().to_string();
+    let client = sockit("tcp-client --tls localhost").arg(port);
+    Some(client.and("--ca-file").arg(&ca).stdin("ping").run())
+}
+
+#[test]
+fn a_fin_or_reset_without_goodbye_is_18() {
     for how in ["fin", "reset"] {
-        let Some(mut python) = peer::program("python3") else { return };
-        python.args(["-c", PYTHON_CUTS]).arg(&paper).arg(how);
-        python.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let server = Running::start(python, None, LIMIT);
-        server.wait_to_print("\n");
-        let port = String::from_utf8_lossy(&server.stdout.bytes()).trim().to_string();
-        let client = sockit("tcp-client --tls localhost").arg(port);
-        let run = client.and("--ca-file").arg(&ca).stdin("ping").run();
+        let Some(run) = left(how) else { return };
         run.exits(18).prints("half of it").fails_at("receive");
         assert!(run.took < Duration::from_secs(10));
+    }
+}
+
+/// Both have said goodbye, and everything came: what the connection comes to afterwards is nobody's
+/// loss.
+#[test]
+fn a_reset_behind_both_goodbyes_is_none() {
+    for _ in 0..5 {
+        let Some(run) = left("goodbye") else { return };
+        run.exits(0).prints("half of it and the rest").is_silent();
     }
 }
