@@ -1,8 +1,13 @@
 //! Tracing to stderr, for whoever debugs sockit itself. Off unless asked for.
 
+use std::io::{self, Write};
+use std::sync::Mutex;
+
 use tracing_subscriber::Registry;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
+
+use crate::report::talk::Talk;
 
 /// Starts the log when `-vv` (debug) or `-vvv` (trace) or `SOCKIT_LOG` or `RUST_LOG` ask for it;
 /// the variables hold `target=level` lists and win over the flags.
@@ -11,11 +16,26 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 pub fn start(verbose: u8) {
     let Some(targets) = from_environment().or_else(|| from_flags(verbose)) else { return };
     let lines = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
+        .with_writer(Mutex::new(Lines(Talk::stderr())))
         .with_ansi(false)
         .with_filter(targets);
     // A second call finds the log already started, which is as good.
     let _ = tracing::subscriber::set_global_default(Registry::default().with(lines));
+}
+
+/// The log as talk: a pipe that nobody reads costs lines and never the run.
+struct Lines(Talk);
+
+impl Write for Lines {
+    /// Takes one event, which comes as one piece with its line end.
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let _ = self.0.line(String::from_utf8_lossy(event).trim_end_matches('\n'));
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 fn from_environment() -> Option<Targets> {

@@ -42,6 +42,21 @@ fn a_client_whose_talk_nobody_takes_loses_no_byte() {
     });
 }
 
+#[test]
+fn a_log_that_nobody_reads_stops_no_server() {
+    let (_reader, writer) = stuck();
+    let dir = tempfile::tempdir().expect("a folder");
+    let server = sockit("tcp-server --print-port -vvv --save").arg(dir.path());
+    let server = server.stderr_to(writer).serve();
+    for n in 0..150 {
+        let mut caller = call(server.addr());
+        caller.say("anybody?");
+        caller.finish();
+        assert_eq!(caller.hear_all(), b"", "caller {n}");
+    }
+    server.stop().exits(0);
+}
+
 /// A FIFO with somebody at its other end.
 fn fifo(dir: &tempfile::TempDir) -> (PathBuf, File) {
     let path = dir.path().join("events");
