@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use crate::tools::Tool;
@@ -60,29 +61,41 @@ impl Sum {
     }
 }
 
-/// A pseudo-random stream of `length` bytes.
-fn stream(length: u64) -> impl Iterator<Item = Vec<u8>> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut left = length;
-    std::iter::from_fn(move || {
-        let size = left.min(PIECE as u64) as usize;
-        left -= size as u64;
-        let mut piece = Vec::with_capacity(size + 8);
-        while piece.len() < size {
+/// Bytes after which the stream begins again: a prime, so that no piece, page or pipe fits it.
+const PERIOD: usize = 1_048_583;
+
+/// One period of the stream and the beginning of the next: making it must not be what is measured.
+fn period() -> &'static [u8] {
+    static PERIODS: OnceLock<Vec<u8>> = OnceLock::new();
+    PERIODS.get_or_init(|| {
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut byte = || {
             state ^= state << 13;
             state ^= state >> 7;
             state ^= state << 17;
-            piece.extend_from_slice(&state.to_le_bytes());
-        }
-        piece.truncate(size);
-        (size > 0).then_some(piece)
+            state as u8
+        };
+        let mut once: Vec<u8> = (0..PERIOD).map(|_| byte()).collect();
+        once.extend_from_within(..PIECE);
+        once
+    })
+}
+
+/// A pseudo-random stream of `length` bytes, in pieces.
+fn stream(length: u64) -> impl Iterator<Item = &'static [u8]> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let size = (length - at).min(PIECE as u64) as usize;
+        let start = (at % PERIOD as u64) as usize;
+        at += size as u64;
+        (size > 0).then(|| &period()[start..start + size])
     })
 }
 
 /// A file of `length` pseudo-random bytes.
 pub fn file(length: u64) -> tempfile::NamedTempFile {
     let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
-    stream(length).for_each(|piece| file.write_all(&piece).expect("room for the file"));
+    stream(length).for_each(|piece| file.write_all(piece).expect("room for the file"));
     file
 }
 
@@ -176,8 +189,8 @@ fn answer(listener: &TcpListener, length: u64) -> Option<Sum> {
     caller.write_all(head.as_bytes()).ok()?;
     let mut sent = Sum::default();
     for piece in stream(length) {
-        caller.write_all(&piece).ok()?;
-        sent.add(&piece);
+        caller.write_all(piece).ok()?;
+        sent.add(piece);
     }
     Some(sent)
 }
@@ -216,8 +229,8 @@ pub fn receive(tool: &Tool, length: u64) -> Option<f64> {
     let source = std::thread::spawn(move || {
         let mut sent = Sum::default();
         for piece in stream(length) {
-            caller.write_all(&piece).ok()?;
-            sent.add(&piece);
+            caller.write_all(piece).ok()?;
+            sent.add(piece);
         }
         caller.shutdown(Shutdown::Write).ok()?;
         Some(sent)

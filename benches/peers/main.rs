@@ -20,9 +20,9 @@ use rounds::Table;
 use tools::{CLIENTS, ECHO_SERVERS, LISTENERS, UDP_ECHO_SERVERS};
 
 /// Rounds of each scenario.
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 5;
 /// Bytes of a bulk transfer; odd, so that nothing fits evenly.
-const BULK: u64 = (128 << 20) + 4321;
+const BULK: u64 = (512 << 20) + 4321;
 /// How long a load runs.
 const SPELL: Duration = Duration::from_millis(700);
 
