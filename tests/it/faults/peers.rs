@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{each, step};
 use crate::peer::{Script, does_nothing, peer};
-use crate::sockit::{LIMIT, Run, Sockit, sockit};
+use crate::sockit::{LIMIT, Run, sockit};
 
 /// More than all buffers between us hold.
 const MUCH: usize = 32 << 20;
@@ -222,7 +222,7 @@ fn peers_that_misbehave_in_tls_have_each_their_number() {
 }
 
 #[cfg(feature = "tls")]
-fn addressed(line: &str, peer: std::net::SocketAddr) -> Sockit {
+fn addressed(line: &str, peer: std::net::SocketAddr) -> crate::sockit::Sockit {
     match line.starts_with("http") {
         true => sockit(line).arg(format!("https://{peer}/")),
         false => sockit(line).to(peer).stdin("hello"),
