@@ -4,6 +4,9 @@
 //! its own memory map, for a better word when a stack overflows) is a tenth of a short run.
 #![cfg_attr(all(target_os = "linux", target_env = "gnu", not(test)), no_main)]
 
+#[cfg(all(target_os = "linux", target_env = "gnu", not(target_feature = "crt-static")))]
+mod mathematics;
+
 use std::panic::PanicHookInfo;
 
 use sockit::command::Cli;
