@@ -41,6 +41,11 @@ impl<T: FromArgMatches> FromArgMatches for Named<T> {
         T::from_arg_matches(matches).map(Named)
     }
 
+    // Without this all that was found is copied to be taken apart.
+    fn from_arg_matches_mut(matches: &mut ArgMatches) -> Result<Named<T>, clap::Error> {
+        T::from_arg_matches_mut(matches).map(Named)
+    }
+
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
         self.0.update_from_arg_matches(matches)
     }
@@ -96,6 +101,10 @@ fn describe<T: Args>(said: Command) -> Command {
 impl<T: FromArgMatches> FromArgMatches for Later<T> {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Later<T>, clap::Error> {
         T::from_arg_matches(matches).map(Box::new).map(Later)
+    }
+
+    fn from_arg_matches_mut(matches: &mut ArgMatches) -> Result<Later<T>, clap::Error> {
+        T::from_arg_matches_mut(matches).map(Box::new).map(Later)
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
