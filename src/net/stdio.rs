@@ -146,9 +146,62 @@ impl Writer for Nothing {
     }
 }
 
+/// Whether `fd` is known, without reading, to have nothing more: /dev/null, or a pipe that is empty
+/// and that nobody writes to any more (poll(2), `POLLHUP` alone).
+#[cfg(target_os = "linux")]
+pub fn is_spent(fd: BorrowedFd<'_>) -> bool {
+    use rustix::fs::{FileType, fstat};
+
+    let Ok(stat) = fstat(fd) else { return false };
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::CharacterDevice => is_null(&stat),
+        FileType::Fifo => asked_now(fd, PollFlags::IN) == Some(PollFlags::HUP),
+        _ => false,
+    }
+}
+
+/// Whether `fd` is known, without reading, to have nothing more: here nothing is known.
+#[cfg(not(target_os = "linux"))]
+pub fn is_spent(_: BorrowedFd<'_>) -> bool {
+    false
+}
+
+/// Device 1:3 is /dev/null on every Linux (null(4)).
+#[cfg(target_os = "linux")]
+pub fn is_null(stat: &rustix::fs::Stat) -> bool {
+    stat.st_rdev == rustix::fs::makedev(1, 3)
+}
+
 /// Whoever reads `fd` has gone: a pipe's POLLERR, a socket's or terminal's POLLHUP (poll(2)).
 pub fn is_abandoned(fd: BorrowedFd<'_>) -> bool {
-    let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::empty())];
-    let asked = poll_until(&mut fds, Some(std::time::Instant::now() + Duration::ZERO));
-    asked.is_ok() && fds[0].revents().intersects(PollFlags::ERR | PollFlags::HUP)
+    asked_now(fd, PollFlags::empty())
+        .is_some_and(|said| said.intersects(PollFlags::ERR | PollFlags::HUP))
+}
+
+/// What poll(2) says of `fd` without waiting.
+fn asked_now(fd: BorrowedFd<'_>, what: PollFlags) -> Option<PollFlags> {
+    let mut fds = [PollFd::from_borrowed_fd(fd, what)];
+    poll_until(&mut fds, Some(std::time::Instant::now() + Duration::ZERO)).ok()?;
+    Some(fds[0].revents())
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_no_more_is_known_without_reading() {
+        let null = File::open("/dev/null").unwrap();
+        assert!(is_spent(null.as_fd()));
+        let zero = File::open("/dev/zero").unwrap();
+        assert!(!is_spent(zero.as_fd()));
+
+        let (mut reader, mut writer) = io::pipe().unwrap();
+        assert!(!is_spent(reader.as_fd()), "somebody may write");
+        writer.write_all(b"x").unwrap();
+        drop(writer);
+        assert!(!is_spent(reader.as_fd()), "a byte is left");
+        reader.read_exact(&mut [0]).unwrap();
+        assert!(is_spent(reader.as_fd()));
+    }
 }

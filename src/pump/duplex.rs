@@ -19,6 +19,7 @@ use super::referee::Referee;
 use super::{Break, Flow, pump};
 use crate::failure::{Code, Failure, Stage};
 use crate::net::misfit;
+use crate::net::stdio::is_spent;
 use crate::net::stream::{Ending, Reader, Stream, Writer};
 use crate::stop::{Stop, bell, ring};
 
@@ -169,7 +170,7 @@ fn begin(
     terms: &Terms,
     stop: &Stop,
 ) -> Result<Started, Failure> {
-    let Stream { mut reader, mut writer, hangup, facts } = stream;
+    let Stream { mut reader, writer, hangup, facts } = stream;
     let Near { reader: input, writer: mut output, input: from, output: to, endless } = near;
     let short = |e| Failure::new(Stage::Socket, &facts.peer, e).with_code(Code::Negative);
     let (bell, rope) = bell().map_err(short)?;
@@ -210,34 +211,64 @@ fn begin(
     })
     .map_err(short)?;
 
-    let Some(mut input) = input else {
+    let Some(input) = input else {
         referee.unused = Some(writer);
         return Ok((referee, None));
     };
-    let above = messenger(Note::UpBroke);
-    let (delay, stop) = (terms.delay, stop.clone());
-    let half_closes = terms.on_end != OnEnd::KeepOpen;
-    let up_thread = spawn("up", move || {
-        if !delay.is_zero() && stop.sleep(delay).is_err() {
+    // A layer has something to say at the end, which may take its time.
+    let spent = writer.raw().is_some() && input.raw().is_some_and(is_spent);
+    let rise = Rise {
+        input: (!spent).then_some(input),
+        writer,
+        flow: up,
+        delay: terms.delay,
+        half_closes: terms.on_end != OnEnd::KeepOpen,
+        above: messenger(Note::UpBroke),
+    };
+    if spent && terms.delay.is_zero() {
+        rise.run(stop);
+        return Ok((referee, None));
+    }
+    let stop = stop.clone();
+    let up = spawn("up", move || rise.run(&stop))
+        .inspect_err(|_| referee.hangup.reset()) // the other thread reads already
+        .map_err(short)?;
+    Ok((referee, Some(up)))
+}
+
+/// Our flow, and how it ends.
+struct Rise {
+    /// `None` has nothing more to say.
+    input: Option<Box<dyn Reader>>,
+    writer: Box<dyn Writer>,
+    flow: Flow,
+    delay: Duration,
+    half_closes: bool,
+    above: Messenger,
+}
+
+impl Rise {
+    fn run(mut self, stop: &Stop) {
+        if !self.delay.is_zero() && stop.sleep(self.delay).is_err() {
             return;
         }
-        let moved = pump(input.as_mut(), writer.as_mut(), &mut up);
-        above.tell(match moved {
+        let moved = match &mut self.input {
+            Some(input) => pump(input.as_mut(), self.writer.as_mut(), &mut self.flow),
+            None => Ok(()),
+        };
+        self.above.tell(match moved {
             Err(broken) => Note::UpBroke(broken),
-            Ok(()) if half_closes => {
+            Ok(()) if self.half_closes => {
                 // Told before it is done, or a quick peer's end would seem to come first.
-                above.tell(Note::UpEnding);
-                match writer.finish() {
+                self.above.tell(Note::UpEnding);
+                match self.writer.finish() {
                     Ok(()) => Note::UpDone,
                     Err(e) => Note::FinishFailed(e),
                 }
             }
             Ok(()) => Note::UpDone,
         });
-    })
-    .inspect_err(|_| referee.hangup.reset()) // the other thread reads already
-    .map_err(short)?;
-    Ok((referee, Some(up_thread)))
+    }
 }
 
 /// A second descriptor of an input that is not stdin, to ask whether it holds more.

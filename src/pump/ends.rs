@@ -5,6 +5,8 @@ use std::os::fd::BorrowedFd;
 
 use rustix::fs::{FileType, fstat};
 
+use crate::net::stdio::is_null;
+
 /// The call that suits two ends. Descriptors are borrowed from the ends.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Way<'a> {
@@ -42,8 +44,7 @@ fn kind(fd: BorrowedFd<'_>) -> Option<Kind> {
         FileType::RegularFile => Kind::File,
         FileType::Fifo => Kind::Pipe,
         FileType::Socket => Kind::Socket,
-        // Device 1:3 is /dev/null on every Linux (null(4)).
-        FileType::CharacterDevice if stat.st_rdev == rustix::fs::makedev(1, 3) => Kind::Null,
+        FileType::CharacterDevice if is_null(&stat) => Kind::Null,
         _ => Kind::Other,
     })
 }
