@@ -3,6 +3,7 @@
 mod apache;
 mod endings;
 mod files;
+mod httpbin;
 mod lies;
 pub mod origin;
 mod real;
