@@ -10,21 +10,15 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
+use super::Flow;
+use super::flows::{Fall, Line, Rise, spawn};
 use super::referee::Referee;
-use super::{Break, Flow, pump};
 use crate::failure::{Code, Failure, Stage};
-use crate::net::misfit;
-use crate::net::stdio::is_spent;
 use crate::net::stream::{Ending, Reader, Stream, Writer};
-use crate::stop::{Stop, bell, ring};
-
-/// Stack of a flow's thread: a pump needs little, TLS under it some.
-const STACK: usize = 256 << 10;
+use crate::stop::Stop;
 
 /// What we do when our own input has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,54 +85,6 @@ pub struct Over {
     pub outcome: Result<(), Failure>,
 }
 
-/// What a flow's thread tells the referee.
-pub(super) enum Note {
-    /// All of our input is sent, and the half-close is about to begin.
-    UpEnding,
-    /// All of our input is sent, and half-closed if that was to be.
-    UpDone,
-    /// Our flow broke.
-    UpBroke(Break),
-    /// All is sent, but the half-close failed.
-    FinishFailed(io::Error),
-    /// The peer's stream has ended, all of it delivered.
-    DownDone,
-    /// The peer's flow broke.
-    DownBroke(Break),
-}
-
-/// A flow's way of telling the referee.
-struct Messenger {
-    notes: Sender<Note>,
-    rope: Arc<OwnedFd>,
-    broke: fn(Break) -> Note,
-}
-
-impl Messenger {
-    fn tell(&self, note: Note) {
-        // A referee that has left wants no more notes.
-        let _ = self.notes.send(note);
-        ring(&self.rope);
-    }
-}
-
-impl Drop for Messenger {
-    fn drop(&mut self) {
-        // A mistake of ours must not leave the referee waiting for a flow that is no more.
-        if thread::panicking() {
-            self.tell((self.broke)(Break::Read(io::Error::other("internal error"))));
-        }
-    }
-}
-
-/// The referee's end of the two flows.
-pub(super) struct Notes {
-    pub(super) notes: Receiver<Note>,
-    pub(super) bell: OwnedFd,
-    /// Held, or a bell whose last flow has ended would hang up, and wake the referee without end.
-    pub(super) _rope: Arc<OwnedFd>,
-}
-
 /// Holds the conversation of `stream` with `near` to its end.
 pub fn duplex(
     stream: Stream,
@@ -166,24 +112,21 @@ type Started = (Referee, Option<thread::JoinHandle<()>>);
 fn begin(
     stream: Stream,
     near: Near,
-    (mut up, mut down): (Flow, Flow),
+    (mut up, down): (Flow, Flow),
     terms: &Terms,
     stop: &Stop,
 ) -> Result<Started, Failure> {
-    let Stream { mut reader, writer, hangup, facts } = stream;
-    let Near { reader: input, writer: mut output, input: from, output: to, endless } = near;
+    let Stream { reader, writer, hangup, facts } = stream;
+    let Near { reader: input, writer: taker, input: from, output: to, endless } = near;
     let short = |e| Failure::new(Stage::Socket, &facts.peer, e).with_code(Code::Negative);
-    let (bell, rope) = bell().map_err(short)?;
-    let (sender, notes) = channel();
-    let rope = Arc::new(rope);
-    let messenger = |broke| Messenger { notes: sender.clone(), rope: rope.clone(), broke };
+    let Line { up: above, down: below, notes } = Line::new().map_err(short)?;
     let (held, release) = io::pipe().map_err(short)?;
     if terms.shared_input {
         up.cancel = Some(held.into());
     }
 
     let mut referee = Referee {
-        notes: Notes { notes, bell, _rope: rope.clone() },
+        notes,
         sent: up.meter.clone(),
         received: down.meter.clone(),
         source: named_source(input.as_deref(), from.0),
@@ -197,103 +140,26 @@ fn begin(
         says_goodbye: reader.raw().is_none(),
         unused: None,
     };
-    let below = messenger(Note::DownBroke);
     let may_meet_tls = !terms.shared_input;
-    spawn("down", move || {
-        let moved = match may_meet_tls {
-            true => pump_unless_alert(reader.as_mut(), output.as_mut(), &mut down),
-            false => pump(reader.as_mut(), output.as_mut(), &mut down),
-        };
-        below.tell(match moved {
-            Ok(()) => Note::DownDone,
-            Err(broken) => Note::DownBroke(broken),
-        });
-    })
-    .map_err(short)?;
-
+    let fall = Fall { reader, taker, flow: down, may_meet_tls, line: below };
+    spawn("down", move || fall.run()).map_err(short)?;
     let Some(input) = input else {
         referee.unused = Some(writer);
         return Ok((referee, None));
     };
-    // A layer has something to say at the end, which may take its time.
-    let spent = writer.raw().is_some() && input.raw().is_some_and(is_spent);
-    let rise = Rise {
-        input: (!spent).then_some(input),
-        writer,
-        flow: up,
-        delay: terms.delay,
-        half_closes: terms.on_end != OnEnd::KeepOpen,
-        above: messenger(Note::UpBroke),
-    };
-    if spent && terms.delay.is_zero() {
-        rise.run(stop);
-        return Ok((referee, None));
-    }
-    let stop = stop.clone();
-    let up = spawn("up", move || rise.run(&stop))
+    let half_closes = terms.on_end != OnEnd::KeepOpen;
+    let rise = Rise::new(input, writer, up, half_closes, above);
+    let up = rise
+        .start(terms.delay, stop)
         .inspect_err(|_| referee.hangup.reset()) // the other thread reads already
         .map_err(short)?;
-    Ok((referee, Some(up)))
-}
-
-/// Our flow, and how it ends.
-struct Rise {
-    /// `None` has nothing more to say.
-    input: Option<Box<dyn Reader>>,
-    writer: Box<dyn Writer>,
-    flow: Flow,
-    delay: Duration,
-    half_closes: bool,
-    above: Messenger,
-}
-
-impl Rise {
-    fn run(mut self, stop: &Stop) {
-        if !self.delay.is_zero() && stop.sleep(self.delay).is_err() {
-            return;
-        }
-        let moved = match &mut self.input {
-            Some(input) => pump(input.as_mut(), self.writer.as_mut(), &mut self.flow),
-            None => Ok(()),
-        };
-        self.above.tell(match moved {
-            Err(broken) => Note::UpBroke(broken),
-            Ok(()) if self.half_closes => {
-                // Told before it is done, or a quick peer's end would seem to come first.
-                self.above.tell(Note::UpEnding);
-                match self.writer.finish() {
-                    Ok(()) => Note::UpDone,
-                    Err(e) => Note::FinishFailed(e),
-                }
-            }
-            Ok(()) => Note::UpDone,
-        });
-    }
+    Ok((referee, up))
 }
 
 /// A second descriptor of an input that is not stdin, to ask whether it holds more.
 fn named_source(input: Option<&dyn Reader>, stage: Stage) -> Option<OwnedFd> {
     let raw = input.filter(|_| stage == Stage::File)?.raw()?;
     raw.try_clone_to_owned().ok()
-}
-
-/// As [`pump`], from a peer that may answer plain text with a TLS alert and nothing else.
-fn pump_unless_alert(
-    from: &mut dyn Reader,
-    to: &mut dyn Writer,
-    flow: &mut Flow,
-) -> Result<(), Break> {
-    let alerted = misfit::begins_with_alert(from).map_err(Break::Read)?;
-    match pump(from, to, flow) {
-        Ok(()) | Err(Break::Read(_)) if alerted && flow.meter.total() == misfit::ALERT as u64 => {
-            Err(Break::Read(misfit::met_tls()))
-        }
-        done => done,
-    }
-}
-
-fn spawn(name: &str, flow: impl FnOnce() + Send + 'static) -> io::Result<thread::JoinHandle<()>> {
-    thread::Builder::new().name(name.into()).stack_size(STACK).spawn(flow)
 }
 
 #[cfg(test)]

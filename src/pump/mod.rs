@@ -10,6 +10,7 @@ mod copy;
 pub mod duplex;
 mod ends;
 pub mod filter;
+mod flows;
 mod leaving;
 pub mod pace;
 #[cfg(target_os = "linux")]

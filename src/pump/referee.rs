@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
-use super::duplex::{Note, Notes, OnEnd, Over, Terms, Witness};
+use super::duplex::{OnEnd, Over, Terms, Witness};
+use super::flows::{Note, Notes};
 use super::verdict::{badly, well};
 use super::{Break, Meter};
 use crate::failure::{Failure, Stage};
