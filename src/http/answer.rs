@@ -11,6 +11,7 @@ use super::fact::{Ending, Fact, Rules, Tally};
 use super::framing::{Framing, framing};
 use super::gather::{Gathered, Gatherer};
 use super::head::Head;
+use super::range::piece_length;
 
 /// Interim answers (1xx) that may precede the one we want.
 const INTERIMS: usize = 20;
@@ -42,6 +43,8 @@ pub struct Answer {
     held: Vec<u8>,
     /// Whether the body ends where its framing says, not where the stream does.
     framed: bool,
+    /// How many bytes its Content-Range announces.
+    piece: Option<u64>,
     chain: Chain,
     notes: VecDeque<String>,
     tally: Tally,
@@ -62,6 +65,7 @@ impl Answer {
             spilled: Vec::new(),
             held: Vec::new(),
             framed: false,
+            piece: None,
             chain: Chain::default(),
             notes: VecDeque::new(),
             tally: Tally::default(),
@@ -128,12 +132,27 @@ impl Answer {
 
     /// Body bytes, coded or not, that come next with no framing between them.
     fn framed_ahead(&self) -> u64 {
-        match &self.state {
+        let ahead = match &self.state {
             State::Length(left) => *left,
             State::Chunked(chunks) => chunks.ahead(),
             State::Close => u64::MAX,
             _ => 0,
-        }
+        };
+        ahead.min(self.piece_left())
+    }
+
+    /// How much of the announced piece is still to come.
+    fn piece_left(&self) -> u64 {
+        self.piece.map_or(u64::MAX, |piece| piece.saturating_sub(self.tally.came))
+    }
+
+    /// Whether `input` goes on with the body behind the end of the piece.
+    fn is_beyond_piece(&self, input: &[u8]) -> bool {
+        let goes_on = match &self.state {
+            State::Chunked(chunks) => chunks.ahead() > 0,
+            state => matches!(state, State::Close),
+        };
+        goes_on && !input.is_empty() && self.piece_left() == 0
     }
 
     fn advance(&mut self, count: u64) {
@@ -180,6 +199,7 @@ impl Answer {
             self.chain = Chain::new(&head, &mut notes)?;
         }
         self.framed = framing != Framing::Close;
+        self.piece = piece_length(&head).filter(|_| framing != Framing::None);
         self.state = match framing {
             Framing::None | Framing::Length(0) => State::Tail(Ok(())),
             Framing::Length(length) => State::Length(length),
@@ -188,9 +208,13 @@ impl Answer {
             }
             Framing::Close => State::Close,
         };
-        if let Framing::Length(length) = framing {
-            self.tally.promised = Some(length);
-        }
+        self.tally.promised = match (framing, self.piece) {
+            (Framing::Length(length), Some(piece)) if length != piece => {
+                return Err(Error::protocol("Content-Range and Content-Length differ"));
+            }
+            (Framing::Length(length), _) => Some(length),
+            (_, piece) => piece,
+        };
         self.notes.extend(notes);
         self.head = Some(head);
         Ok(())
@@ -221,6 +245,13 @@ impl Answer {
     }
 
     fn tail(&mut self, verdict: Result<(), Error>) {
+        let missing = self.piece.is_some() && self.piece_left() > 0;
+        let verdict = match verdict {
+            Ok(()) if missing => {
+                Err(Error::truncated("the body ended before its Content-Range does"))
+            }
+            verdict => verdict,
+        };
         if verdict.is_err() {
             self.chain.cut();
         }
@@ -292,6 +323,9 @@ impl Answer {
     /// Takes framing from `input`. None when body bytes may be at hand now; a broken framing
     /// waits in the tail until what came before it is out.
     fn unframe<'a>(&mut self, input: &mut &[u8]) -> Result<Option<Fact<'a>>, Error> {
+        if self.is_beyond_piece(input) {
+            self.tail(Err(Error::protocol("more bytes than the Content-Range announces")));
+        }
         match &mut self.state {
             State::Tail(_) => return self.verdict().map(Some),
             State::Chunked(chunks) => match chunks.frame(input) {

@@ -23,11 +23,30 @@ pub fn read(text: &str) -> Result<String, Error> {
     Ok(format!("bytes={}", pieces.join(",")))
 }
 
-/// Where the one piece begins that a value of [`read`] asks for; none if it asks for several, or
-/// for the end of something whose size it does not know.
-pub fn first(value: &str) -> Option<u64> {
-    let piece = value.strip_prefix("bytes=").filter(|rest| !rest.contains(','))?;
-    decimal(piece.split('-').next()?.as_bytes())
+/// Which bytes a request asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// From this byte to that one, or to the end.
+    From(u64, Option<u64>),
+    /// So many at the end.
+    Last(u64),
+    /// Several pieces, which come in one body with borders of their own.
+    Several,
+}
+
+impl Wanted {
+    /// What a value of [`read`] asks for.
+    pub fn of(value: &str) -> Wanted {
+        let pieces = value.strip_prefix("bytes=").unwrap_or(value);
+        let (first, last) = pieces.split_once('-').unwrap_or((pieces, ""));
+        let number = |text: &str| decimal(text.as_bytes());
+        match (first, number(first), number(last)) {
+            _ if pieces.contains(',') => Wanted::Several,
+            ("", _, Some(count)) => Wanted::Last(count),
+            (_, Some(first), last) => Wanted::From(first, last),
+            _ => Wanted::Several,
+        }
+    }
 }
 
 /// What a Content-Range says.
@@ -41,11 +60,15 @@ pub struct ContentRange {
 
 /// The Content-Range of an answer, if it has one.
 ///
-/// Refuses (8) one that is malformed or at odds with itself.
+/// Refuses (8) one that is malformed or at odds with itself, and two that differ.
 pub fn content_range(head: &Head) -> Result<Option<ContentRange>, Error> {
-    let Some(value) = head.first("content-range") else {
+    let mut values = head.values("content-range");
+    let Some(value) = values.next() else {
         return Ok(None);
     };
+    if values.any(|other| other != value) {
+        return Err(Error::protocol("two different Content-Ranges"));
+    }
     let bad = || Error::protocol(format!("malformed Content-Range {}", quote(value)));
     let rest = value.get(..5).filter(|unit| unit.eq_ignore_ascii_case(b"bytes"));
     let rest = trim(rest.map(|_| &value[5..]).ok_or_else(bad)?);
@@ -69,26 +92,57 @@ pub fn content_range(head: &Head) -> Result<Option<ContentRange>, Error> {
     Ok(Some(ContentRange { piece, whole }))
 }
 
-/// Judges a 206 that should begin at byte `first`: the piece it announces must begin there, and
-/// be as long as its Content-Length says (8).
-pub fn check_piece(head: &Head, first: Option<u64>) -> Result<Option<ContentRange>, Error> {
+/// How many bytes the body of a 206 must have: those of its one piece. None when it has several,
+/// which come as multipart/byteranges, or says nothing that can be understood.
+pub fn piece_length(head: &Head) -> Option<u64> {
+    let kind = head.first("content-type").unwrap_or_default();
+    let several =
+        kind.get(..20).is_some_and(|kind| kind.eq_ignore_ascii_case(b"multipart/byteranges"));
+    if head.status != 206 || several {
+        return None;
+    }
+    let (first, last) = content_range(head).ok()??.piece?;
+    Some(last - first + 1)
+}
+
+/// Whether a 206 has a piece that begins where the whole does.
+pub fn is_beginning(head: &Head) -> bool {
+    let told = content_range(head).ok().flatten();
+    matches!(told, Some(ContentRange { piece: Some((0, _)), .. }))
+}
+
+/// A piece that ends early, though the whole has more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Early {
+    /// How many bytes it has.
+    pub got: u64,
+    /// How many were asked for.
+    pub of: u64,
+}
+
+/// Judges a 206 to a request for `wanted`: its piece must begin there and not go further (8).
+pub fn check_piece(head: &Head, wanted: Wanted) -> Result<Option<Early>, Error> {
     let told = content_range(head)?;
-    let Some(ContentRange { piece: Some((from, to)), .. }) = told else {
-        // Several pieces come as multipart/byteranges, without a Content-Range of their own.
-        return match first {
-            Some(_) => Err(Error::protocol("206 without a Content-Range")),
-            None => Ok(told),
-        };
+    if wanted == Wanted::Several {
+        return Ok(None);
+    }
+    let Some(ContentRange { piece: Some((from, to)), whole }) = told else {
+        return Err(Error::protocol("206 without a Content-Range"));
     };
-    if first.is_some_and(|first| first != from) {
-        let first = first.unwrap_or_default();
+    let (first, last) = match wanted {
+        Wanted::From(first, last) => (first, last),
+        Wanted::Last(count) => (whole.unwrap_or(to + 1).saturating_sub(count), None),
+        Wanted::Several => (from, None),
+    };
+    if first != from {
         return Err(Error::protocol(format!("asked for bytes from {first}, got them from {from}")));
     }
-    let length = head.first("content-length").and_then(decimal);
-    if head.tokens("transfer-encoding").is_empty() && length.is_some_and(|n| n != to - from + 1) {
-        return Err(Error::protocol("Content-Range and Content-Length differ"));
+    if last.is_some_and(|last| to > last) {
+        return Err(Error::protocol(format!("got bytes up to {to}, which is more than was asked")));
     }
-    Ok(told)
+    // Where the size of the whole is not told, nobody knows whether there is more.
+    let end = whole.map(|whole| last.map_or(whole, |last| whole.min(last + 1)));
+    Ok(end.filter(|end| to + 1 < *end).map(|end| Early { got: to + 1 - first, of: end - first }))
 }
 
 #[cfg(test)]
@@ -120,18 +174,62 @@ mod tests {
         }
     }
 
+    fn piece(range: &str, asked: &str) -> Result<Option<Early>, Error> {
+        check_piece(&head(&[("Content-Range", range)]), Wanted::of(&read(asked).unwrap()))
+    }
+
     #[test]
     fn a_piece_must_be_the_piece_that_was_asked_for() {
-        let good = head(&[("Content-Range", "bytes 5-9/10"), ("Content-Length", "5")]);
-        let told = check_piece(&good, Some(5)).unwrap().unwrap();
-        assert_eq!(told, ContentRange { piece: Some((5, 9)), whole: Some(10) });
-        assert!(check_piece(&good, Some(4)).is_err());
-        for bad in ["bytes 9-5/10", "bytes 5-10/10", "bytes 5/10", "5-9/10", "bytes +5-9/10"] {
-            assert!(check_piece(&head(&[("Content-Range", bad)]), Some(5)).is_err(), "{bad}");
+        for (range, asked) in [
+            ("bytes 5-9/10", "5-"),
+            ("bytes 5-9/*", "5-"),
+            ("bytes 5-9/10", "5-99"),
+            ("bytes 0-4/10", "0-4"),
+            ("bytes 7-9/10", "-3"),
+            ("bytes 7-9/*", "-3"),
+            ("bytes 0-9/10", "-30"),
+            ("bytes 1-2/10", "5-6,1-2"),
+        ] {
+            assert_eq!(piece(range, asked).unwrap(), None, "{range} {asked}");
         }
-        let short = head(&[("Content-Range", "bytes 5-9/10"), ("Content-Length", "4")]);
-        assert!(check_piece(&short, Some(5)).is_err());
-        assert!(check_piece(&head(&[]), Some(5)).is_err());
-        assert!(check_piece(&head(&[]), None).unwrap().is_none());
+        for (range, asked) in [
+            ("bytes 5-9/10", "4-"),
+            ("bytes 0-9/10", "0-4"),
+            ("bytes 0-2/10", "-3"),
+            ("bytes 5-9/10", "-3"),
+            ("bytes 8-9/*", "-3"),
+            ("bytes */10", "5-"),
+            ("bytes 9-5/10", "9-"),
+            ("bytes 5-10/10", "5-"),
+            ("bytes 5/10", "5-"),
+            ("5-9/10", "5-"),
+            ("bytes +5-9/10", "5-"),
+        ] {
+            assert!(piece(range, asked).is_err(), "{range} {asked}");
+        }
+        assert!(check_piece(&head(&[]), Wanted::From(5, None)).is_err());
+        assert!(check_piece(&head(&[]), Wanted::Several).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_piece_that_ends_early_is_told_with_what_is_missing() {
+        for (range, asked, got, of) in [
+            ("bytes 5-7/10", "5-", 3, 5),
+            ("bytes 0-2/10", "0-4", 3, 5),
+            ("bytes 7-8/10", "-3", 2, 3),
+        ] {
+            assert_eq!(piece(range, asked).unwrap(), Some(Early { got, of }), "{range} {asked}");
+        }
+        assert_eq!(piece("bytes 5-7/*", "5-").unwrap(), None);
+    }
+
+    #[test]
+    fn two_ranges_that_differ_are_none() {
+        let range = |value| ("Content-Range", value);
+        assert!(content_range(&head(&[range("bytes 0-1/3"), range("bytes 1-2/3")])).is_err());
+        let same = head(&[range("bytes 0-1/3"), range("bytes 0-1/3")]);
+        assert_eq!(piece_length(&same), Some(2));
+        let kind = ("Content-Type", "multipart/byteranges; boundary=x");
+        assert_eq!(piece_length(&head(&[range("bytes 0-1/3"), kind])), None);
     }
 }

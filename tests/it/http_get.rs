@@ -6,6 +6,8 @@ mod files;
 mod httpbin;
 mod lies;
 pub mod origin;
+mod pieces;
+mod place;
 mod real;
 mod redirects;
 mod requests;

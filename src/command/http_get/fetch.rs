@@ -93,7 +93,8 @@ impl<'a> Fetch<'a> {
                     if hopeless || !again::is_passing(&failure) {
                         return Err(failure);
                     }
-                    self.report.warn(None, failure.to_string());
+                    let stood = matches!(failure.stage, Stage::Send | Stage::Receive);
+                    self.report.warn(stood.then_some(self.conn), failure.to_string());
                     None
                 }
             };

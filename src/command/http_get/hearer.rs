@@ -4,11 +4,11 @@
 use super::exchange::{Audience, Over, Passed};
 use super::fetch::Verdict;
 use super::output::Output;
-use super::part::Standing;
+use super::part::{Memory, Standing};
 use super::wire::Wire;
 use super::{Args, again, heading};
 use crate::failure::{Code, Failure, Stage};
-use crate::http::range::{self, ContentRange};
+use crate::http::range::{self, ContentRange, Early, Wanted};
 use crate::http::{Error, Head, Link, redirect};
 use crate::report::Report;
 
@@ -24,8 +24,8 @@ pub struct Hearer<'a> {
     last: bool,
     verdict: Verdict,
     status: Option<u16>,
-    /// What the body is part of, if it breaks off.
-    validator: Option<String>,
+    /// The piece that comes ends before what was asked for does.
+    early: Option<Early>,
 }
 
 impl<'a> Hearer<'a> {
@@ -39,30 +39,41 @@ impl<'a> Hearer<'a> {
         standing: Option<&'a Standing>,
         last: bool,
     ) -> Hearer<'a> {
-        let (verdict, status, validator) = (Verdict::Take, None, None);
-        Hearer { args, report, link, conn, output, standing, last, verdict, status, validator }
+        let (verdict, status, early) = (Verdict::Take, None, None);
+        Hearer { args, report, link, conn, output, standing, last, verdict, status, early }
     }
 
     /// The end of the exchange: the output is finished, or what came of it kept.
     pub fn end(self, read: Result<Over, Failure>) -> Result<(Verdict, Option<u16>), Failure> {
-        match read {
+        let whole = read.and_then(|over| self.all_of_it().map(|()| over));
+        match whole {
             Ok(Over::Enough) => Ok((self.verdict, self.status)),
             Ok(Over::Whole) => {
                 self.output.finish()?;
                 Ok((self.verdict, self.status))
             }
             Err(failure) => {
-                let as_target = self.args.saving.keep_partial;
-                let kept = self.output.keep(self.validator.as_deref(), as_target)?;
+                let kept = self.output.keep(self.args.saving.keep_partial)?;
                 Err(match (kept, failure.code, &failure.hint) {
-                    (Some(path), Code::Partial | Code::Timeout, None) => {
-                        let path = path.display();
-                        failure.with_hint(format!("{path} has what came; --continue goes on there"))
+                    (Some((path, goes_on)), Code::Partial | Code::Timeout, None) => {
+                        let more = if goes_on { "; --continue goes on there" } else { "" };
+                        failure.with_hint(format!("{} has what came{more}", path.display()))
                     }
                     _ => failure,
                 })
             }
         }
+    }
+
+    /// Whether a whole body is also all that was asked for.
+    fn all_of_it(&self) -> Result<(), Failure> {
+        let Some(Early { got, of }) = self.early.filter(|_| self.verdict == Verdict::Take) else {
+            return Ok(());
+        };
+        let stands = self.standing.map_or(0, |standing| standing.length);
+        let (got, of) = (stands + got, stands + of);
+        let why = format!("the piece ends before what was asked for; got {got} of {of} bytes");
+        Err(Failure::new(Stage::Receive, self.link, why).with_code(Code::Partial))
     }
 
     fn refused(&self, error: Error) -> Failure {
@@ -82,7 +93,7 @@ impl<'a> Hearer<'a> {
     }
 
     /// What this head means for us.
-    fn decide(&self, head: &Head) -> Result<Verdict, Failure> {
+    fn decide(&mut self, head: &Head) -> Result<Verdict, Failure> {
         if self.args.saving.raw {
             return Ok(Verdict::Take);
         }
@@ -103,15 +114,14 @@ impl<'a> Hearer<'a> {
     }
 
     /// Whether what stands of the file can be gone on with.
-    fn go_on(&self, head: &Head, standing: &Standing) -> Result<Verdict, Failure> {
+    fn go_on(&mut self, head: &Head, standing: &Standing) -> Result<Verdict, Failure> {
         match head.status {
             206 => {
-                let told = range::check_piece(head, Some(standing.length));
-                told.map_err(|error| self.refused(error))?;
-                let etag = head.first("etag");
-                let changed = standing.validator.starts_with('"')
-                    && etag.is_some_and(|etag| etag != standing.validator.as_bytes());
-                Ok(if changed { Verdict::Anew } else { Verdict::Take })
+                let wanted = Wanted::From(standing.length, None);
+                let judged = range::check_piece(head, wanted);
+                self.early = judged.map_err(|error| self.refused(error))?;
+                let differs = standing.differs(head.first("etag"), head.first("last-modified"));
+                Ok(if differs || is_coded(head) { Verdict::Anew } else { Verdict::Take })
             }
             416 => {
                 let told = range::content_range(head).map_err(|error| self.refused(error))?;
@@ -120,65 +130,81 @@ impl<'a> Hearer<'a> {
                 Ok(if all { Verdict::Already } else { Verdict::Anew })
             }
             200..=299 => {
-                let why = "it has changed, or cannot be continued: starting again";
-                self.report.warn(None, format!("{}: {why}", self.link));
+                self.warn("it has changed, or cannot be continued: starting again");
                 Ok(Verdict::Take)
             }
-            status => {
+            // What came so far is worth more than a page that tells of an error.
+            status if status >= 400 && !self.args.judging.any_status => {
                 let failure =
                     Failure::new(Stage::Receive, self.link, format!("HTTP status {status}"));
                 Err(failure.with_code(Code::Status))
             }
+            _ => Ok(Verdict::Take),
         }
     }
 
-    fn check_range(&self, head: &Head) -> Result<(), Failure> {
+    fn check_range(&mut self, head: &Head) -> Result<(), Failure> {
         match (&self.args.asking.range, head.status) {
             (Some(asked), 206) => {
-                let first = range::first(asked);
-                range::check_piece(head, first).map(drop).map_err(|error| self.refused(error))
+                let judged = range::check_piece(head, Wanted::of(asked));
+                self.early = judged.map_err(|error| self.refused(error))?;
             }
-            (Some(_), 200) => {
-                self.report.warn(None, format!("{}: all of it came, not the range", self.link));
-                Ok(())
-            }
-            (None, 206) => {
-                self.report.warn(None, format!("{}: a part came, though all was asked", self.link));
-                Ok(())
-            }
-            _ => Ok(()),
+            (Some(_), 200) => self.warn("all of it came, not the range"),
+            (None, 206) => self.warn("a part came, though all was asked"),
+            _ => {}
         }
+        Ok(())
+    }
+
+    fn warn(&self, what: &str) {
+        self.report.warn(Some(self.conn), format!("{}: {what}", self.link));
     }
 
     fn begin(&mut self, head: &Head, promised: Option<u64>) -> Result<(), Failure> {
-        self.validator = validator(head);
         let mut start = 0;
         if let (Some(standing), Some(path), 206) = (self.standing, self.output.file(), head.status)
         {
             standing.prepare(path)?;
             start = standing.length;
         }
-        let coded = !self.args.judging.no_decode && !head.tokens("content-encoding").is_empty();
-        self.output.begin(start, promised.filter(|_| !coded))
+        let decoded = !self.args.judging.no_decode && is_coded(head);
+        let memory = self.memory(head, decoded);
+        self.output.begin(start, promised.filter(|_| !decoded), memory)
+    }
+
+    /// What the file is to remember of its body.
+    fn memory(&self, head: &Head, decoded: bool) -> Memory {
+        let named = validator(head).map(Memory::Named);
+        match (head.status, self.standing) {
+            (206, Some(standing)) => named.unwrap_or_else(|| standing.memory()),
+            (200, _) if decoded => Memory::Decoded,
+            (200, _) if !is_coded(head) => named.unwrap_or_default(),
+            (206, None) if range::is_beginning(head) && !is_coded(head) => {
+                named.unwrap_or_default()
+            }
+            _ => Memory::Lone,
+        }
     }
 }
 
+fn is_coded(head: &Head) -> bool {
+    !head.tokens("content-encoding").is_empty()
+}
+
 /// What a later request can name this body by (RFC 9110 §13.1.5): a strong ETag, or the date of
-/// the last change; none for a coded body, whose bytes are not the ones we keep.
+/// the last change.
 fn validator(head: &Head) -> Option<String> {
-    if !head.tokens("content-encoding").is_empty() || !matches!(head.status, 200 | 206) {
-        return None;
-    }
     let strong = head.first("etag").filter(|tag| tag.starts_with(b"\"") && tag.len() > 2);
     let value = strong.or_else(|| head.first("last-modified"))?;
     let text = std::str::from_utf8(value).ok()?;
-    (text.len() <= 500 && !text.chars().any(char::is_control)).then(|| text.to_string())
+    let sound = !text.is_empty() && text.len() <= 500 && !text.chars().any(char::is_control);
+    sound.then(|| text.to_string())
 }
 
 impl Audience for Hearer<'_> {
     fn raw(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         if !self.output.has_begun() {
-            self.output.begin(0, None)?;
+            self.output.begin(0, None, Memory::Lone)?;
         }
         self.output.write(bytes)
     }
@@ -190,7 +216,7 @@ impl Audience for Hearer<'_> {
     fn head(&mut self, head: Option<&Head>, promised: Option<u64>) -> Result<bool, Failure> {
         let Some(head) = head else {
             if !self.args.saving.raw {
-                self.output.begin(0, None)?;
+                self.output.begin(0, None, Memory::Lone)?;
             }
             return Ok(true);
         };
@@ -212,7 +238,7 @@ impl Audience for Hearer<'_> {
     }
 
     fn note(&mut self, note: String) {
-        self.report.warn(None, format!("{}: {note}", self.link));
+        self.warn(&note);
     }
 
     #[cfg(target_os = "linux")]

@@ -8,7 +8,7 @@ use rustix::fs::{FileType, fstat};
 
 #[cfg(target_os = "linux")]
 use super::exchange::Passed;
-use super::part::Part;
+use super::part::{Memory, Part};
 use super::safe::{Shown, is_binary};
 #[cfg(target_os = "linux")]
 use super::wire::Wire;
@@ -83,11 +83,12 @@ impl Output {
         (self.place == Place::Stdout && pipe(stdout)).then_some(stdout)
     }
 
-    /// A body begins, at byte `start` of the file, towards `total` bytes if that is known.
-    pub fn begin(&mut self, start: u64, total: Option<u64>) -> Result<(), Failure> {
+    /// A body begins, at byte `start` of the file, towards `total` bytes if that is known; the
+    /// file remembers `memory`.
+    pub fn begin(&mut self, start: u64, total: Option<u64>, memory: Memory) -> Result<(), Failure> {
         (self.begun, self.fresh, self.written) = (true, true, start);
         if let Place::File(path) = &self.place {
-            self.part = Some(Part::open(path, start)?);
+            self.part = Some(Part::open(path, start, memory)?);
         }
         if self.draws {
             self.bar = Some(Progress::new(total.map(|total| start + total)));
@@ -179,16 +180,13 @@ impl Output {
     }
 
     /// The body broke off: a part stays, under its own name or, `as_target`, under the file's.
-    /// `validator` says what it is part of. Answers where it is.
-    pub fn keep(
-        &mut self,
-        validator: Option<&str>,
-        as_target: bool,
-    ) -> Result<Option<PathBuf>, Failure> {
+    /// Answers where it is, and whether a later run can go on there.
+    pub fn keep(&mut self, as_target: bool) -> Result<Option<(PathBuf, bool)>, Failure> {
         self.end_bar();
         let Some(part) = self.part.take() else { return Ok(None) };
         let path = if as_target { self.file().cloned() } else { Some(part.path().to_path_buf()) };
-        part.keep(validator, as_target)?;
-        Ok(path)
+        let goes_on = part.can_be_continued();
+        part.keep(as_target)?;
+        Ok(path.map(|path| (path, goes_on)))
     }
 }

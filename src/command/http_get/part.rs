@@ -2,6 +2,7 @@
 //!
 //! A part remembers what it is part of, so that a later run can go on where it ends: the
 //! validator (an ETag, or a date) in an extended attribute, the date in the file's own time too.
+//! What no run can go on with is marked there as well.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -16,6 +17,30 @@ use crate::net::unix::directory_of;
 
 /// The extended attribute that holds the validator.
 const ATTRIBUTE: &str = "user.sockit.validator";
+/// What it holds instead where nothing can be gone on with: no validator looks like this.
+const LONE: &str = "lone";
+
+/// What a file remembers of where its bytes are from.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Memory {
+    /// They are the beginning of what this validator names: an ETag in quotes, or a date.
+    Named(String),
+    /// They are the beginning of something that has no name but the time they came.
+    #[default]
+    Unnamed,
+    /// They are decoded: the whole is like any other, a part of it nothing to go on with.
+    Decoded,
+    /// They stand alone, whole or not: a piece from the middle, an answer as it came, a page that
+    /// tells of an error.
+    Lone,
+}
+
+impl Memory {
+    /// Whether a later run can go on where a part ends.
+    pub fn can_be_continued(&self) -> bool {
+        matches!(self, Memory::Named(_) | Memory::Unnamed)
+    }
+}
 
 /// A file being written.
 #[derive(Debug)]
@@ -24,13 +49,15 @@ pub struct Part {
     /// What is written to; the target itself where it cannot be replaced (a device, a pipe).
     path: PathBuf,
     target: Option<PathBuf>,
+    memory: Memory,
 }
 
 impl Part {
-    /// Opens the part of `target` and goes on at byte `start` of it, or begins anew at 0.
+    /// Opens the part of `target` and goes on at byte `start` of it, or begins anew at 0. The
+    /// part remembers `memory` from here on, whatever may end us.
     ///
     /// Fails at [`Stage::File`] with code 23.
-    pub fn open(target: &Path, start: u64) -> Result<Part, Failure> {
+    pub fn open(target: &Path, start: u64, memory: Memory) -> Result<Part, Failure> {
         let target = through_links(target);
         let found = fs::metadata(&target).ok();
         if found.as_ref().is_some_and(|found| !found.is_file()) {
@@ -39,6 +66,7 @@ impl Part {
                 file: file.map_err(|e| failed(&target, e))?,
                 path: target,
                 target: None,
+                memory,
             });
         }
         let path = part_of(&target);
@@ -46,7 +74,8 @@ impl Part {
         // Nobody else gets to choose what we write to by a link in our place.
         options.write(true).create(true).truncate(start == 0).custom_flags(libc::O_NOFOLLOW);
         let file = options.open(&path).map_err(|e| failed(&path, e))?;
-        let mut part = Part { file, path, target: Some(target) };
+        let mut part = Part { file, path, target: Some(target), memory };
+        part.remember();
         if let Some(found) = found {
             let _ = part.file.set_permissions(found.permissions());
         }
@@ -69,33 +98,65 @@ impl Part {
         &self.path
     }
 
+    /// Whether a later run can go on where this one ends.
+    pub fn can_be_continued(&self) -> bool {
+        self.memory.can_be_continued()
+    }
+
     /// Everything came: the part becomes the target.
     pub fn finish(mut self) -> Result<(), Failure> {
         self.file.flush().map_err(|e| self.failed(e))?;
-        if self.target.is_some() {
-            let _ = rustix::fs::fremovexattr(&self.file, ATTRIBUTE);
+        match self.memory {
+            Memory::Lone => self.date(),
+            _ => self.memory = Memory::Unnamed,
         }
+        self.remember();
         self.move_on()
     }
 
     /// The transfer broke: the part stays, with what it is part of, or becomes the target anyway.
-    pub fn keep(self, validator: Option<&str>, as_target: bool) -> Result<(), Failure> {
-        if self.target.is_some() {
-            self.remember(validator);
-        }
+    pub fn keep(self, as_target: bool) -> Result<(), Failure> {
+        self.date();
         if as_target { self.move_on() } else { Ok(()) }
     }
 
-    fn remember(&self, validator: Option<&str>) {
-        let Some(validator) = validator else {
-            let _ = rustix::fs::fremovexattr(&self.file, ATTRIBUTE);
+    /// Tells the extended attribute.
+    fn remember(&self) {
+        if self.target.is_none() {
             return;
+        }
+        let word = match &self.memory {
+            Memory::Named(validator) => validator,
+            Memory::Decoded | Memory::Lone => LONE,
+            Memory::Unnamed => {
+                let _ = rustix::fs::fremovexattr(&self.file, ATTRIBUTE);
+                return;
+            }
         };
         let flags = rustix::fs::XattrFlags::empty();
-        // A file system without attributes still keeps the file's time.
-        let _ = rustix::fs::fsetxattr(&self.file, ATTRIBUTE, validator.as_bytes(), flags);
-        if let Ok(date) = chrono::DateTime::parse_from_rfc2822(validator) {
-            let _ = self.file.set_modified(SystemTime::from(date));
+        let _ = rustix::fs::fsetxattr(&self.file, ATTRIBUTE, word.as_bytes(), flags);
+    }
+
+    /// Tells the file's time, for file systems without attributes and programs without a sense
+    /// for ours; the epoch is the date of nothing.
+    fn date(&self) {
+        if self.target.is_none() {
+            return;
+        }
+        match &self.memory {
+            Memory::Named(validator) => {
+                if let Ok(date) = chrono::DateTime::parse_from_rfc2822(validator) {
+                    let _ = self.file.set_modified(SystemTime::from(date));
+                }
+            }
+            Memory::Unnamed => {}
+            Memory::Decoded | Memory::Lone => {
+                if attribute_of(|value| rustix::fs::fgetxattr(&self.file, ATTRIBUTE, value))
+                    .is_none()
+                {
+                    let _ = self.file.set_modified(SystemTime::UNIX_EPOCH);
+                }
+            }
         }
     }
 
@@ -117,28 +178,54 @@ pub struct Standing {
     pub length: u64,
     /// What they are part of: an ETag in quotes, or a date.
     pub validator: String,
+    /// The server gave us the validator; else it is the file's own time.
+    named: bool,
     /// The file itself holds them, not its part.
     is_target: bool,
 }
 
 impl Standing {
-    /// What is there of `target`: its part, or what a run with `--keep-partial` left.
+    /// What is there of `target` to go on with: its part, or what a run with `--keep-partial`
+    /// left.
     pub fn find(target: &Path) -> Option<Standing> {
         let target = through_links(target);
-        let part = Standing::look(&part_of(&target), false);
-        part.or_else(|| Standing::look(&target, true))
+        let part = part_of(&target);
+        let stands = |path: &Path| {
+            fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.len() > 0)
+        };
+        match (stands(&part), stands(&target)) {
+            (true, _) => Standing::look(&part, false),
+            (false, true) => Standing::look(&target, true),
+            (false, false) => None,
+        }
     }
 
     fn look(path: &Path, is_target: bool) -> Option<Standing> {
         let found = fs::symlink_metadata(path).ok()?;
-        if !found.is_file() || found.len() == 0 {
-            return None;
-        }
-        let validator = match attribute(path) {
+        let (length, modified) = (found.len(), found.modified().ok()?);
+        let told = attribute_of(|value| rustix::fs::getxattr(path, ATTRIBUTE, value));
+        let named = told.is_some();
+        let validator = match told {
+            Some(word) if word == LONE => return None,
             Some(validator) => validator,
-            None => http_date(found.modified().ok()?),
+            None if modified == SystemTime::UNIX_EPOCH => return None,
+            None => http_date(modified),
         };
-        Some(Standing { length: found.len(), validator, is_target })
+        Some(Standing { length, validator, named, is_target })
+    }
+
+    /// What a part remembers that goes on with this.
+    pub fn memory(&self) -> Memory {
+        match self.named {
+            true => Memory::Named(self.validator.clone()),
+            false => Memory::Unnamed,
+        }
+    }
+
+    /// Whether `etag` or `changed`, a date, of an answer tell that it is of something else.
+    pub fn differs(&self, etag: Option<&[u8]>, changed: Option<&[u8]>) -> bool {
+        let told = if self.validator.starts_with('"') { etag } else { changed };
+        self.named && told.is_some_and(|told| told != self.validator.as_bytes())
     }
 
     /// Makes sure that the part holds what stands, so that it can be gone on with.
@@ -168,9 +255,10 @@ impl Standing {
     }
 }
 
-fn attribute(path: &Path) -> Option<String> {
+/// The attribute that `get` puts into its buffer, if there is one that makes sense.
+fn attribute_of(get: impl FnOnce(&mut [u8]) -> rustix::io::Result<usize>) -> Option<String> {
     let mut value = [0; 512];
-    let length = rustix::fs::getxattr(path, ATTRIBUTE, &mut value[..]).ok()?;
+    let length = get(&mut value).ok()?;
     let text = std::str::from_utf8(value.get(..length)?).ok()?;
     // Whatever put it there: it becomes part of a request.
     (!text.is_empty() && !text.chars().any(char::is_control)).then(|| text.to_string())
@@ -187,11 +275,19 @@ fn part_of(target: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// The file behind a symbolic link, which the user put there to be written through.
+/// The file behind symbolic links, which the user put there to be written through, even if it is
+/// not there yet.
 fn through_links(target: &Path) -> PathBuf {
-    let linked = fs::symlink_metadata(target).is_ok_and(|found| found.is_symlink());
-    let there = linked.then(|| fs::canonicalize(target).ok()).flatten();
-    there.unwrap_or_else(|| target.to_path_buf())
+    /// More than the kernel itself would follow.
+    const LINKS: usize = 40;
+    let mut path = target.to_path_buf();
+    for _ in 0..LINKS {
+        match fs::read_link(&path) {
+            Ok(next) => path = directory_of(&path).join(next),
+            Err(_) => return path,
+        }
+    }
+    target.to_path_buf()
 }
 
 /// The directory in which the part of `target` is made; `None` when what stands there is no plain
@@ -217,15 +313,16 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let target = place.path().join("f");
         fs::write(&target, "old").unwrap();
-        let mut part = Part::open(&target, 0).unwrap();
+        let date = "Tue, 15 Nov 1994 08:12:31 GMT";
+        let mut part = Part::open(&target, 0, Memory::Named(date.into())).unwrap();
         part.write(b"new").unwrap();
-        part.keep(Some("Tue, 15 Nov 1994 08:12:31 GMT"), false).unwrap();
+        part.keep(false).unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"old");
 
         let standing = Standing::find(&target).unwrap();
         assert_eq!(standing.length, 3);
-        assert_eq!(standing.validator, "Tue, 15 Nov 1994 08:12:31 GMT");
-        let mut part = Part::open(&target, 3).unwrap();
+        assert_eq!(standing.validator, date);
+        let mut part = Part::open(&target, 3, standing.memory()).unwrap();
         part.write(b"er").unwrap();
         part.finish().unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"newer");
@@ -233,8 +330,51 @@ mod tests {
     }
 
     #[test]
+    fn what_stands_alone_is_never_gone_on_with() {
+        let place = tempfile::tempdir().unwrap();
+        let target = place.path().join("f");
+        for (memory, part_stands, whole_stands) in [
+            (Memory::Unnamed, true, true),
+            (Memory::Decoded, false, true),
+            (Memory::Lone, false, false),
+        ] {
+            let write = || {
+                let mut part = Part::open(&target, 0, memory.clone()).unwrap();
+                part.write(b"new").unwrap();
+                part
+            };
+            write().keep(false).unwrap();
+            assert_eq!(Standing::find(&target).is_some(), part_stands, "{memory:?}");
+            write().finish().unwrap();
+            assert_eq!(Standing::find(&target).is_some(), whole_stands, "{memory:?}");
+        }
+        // As a file system without attributes keeps it.
+        let _ = rustix::fs::removexattr(&target, ATTRIBUTE);
+        fs::File::options()
+            .write(true)
+            .open(&target)
+            .unwrap()
+            .set_modified(SystemTime::UNIX_EPOCH)
+            .unwrap();
+        assert_eq!(Standing::find(&target), None);
+    }
+
+    #[test]
+    fn a_link_is_written_through_even_where_it_leads_to_nothing_yet() {
+        let place = tempfile::tempdir().unwrap();
+        let (link, behind) = (place.path().join("link"), place.path().join("behind"));
+        std::os::unix::fs::symlink("behind", &link).unwrap();
+        assert_eq!(folder_of(&link).unwrap(), place.path());
+        let mut part = Part::open(&link, 0, Memory::Unnamed).unwrap();
+        part.write(b"x").unwrap();
+        part.finish().unwrap();
+        assert_eq!(fs::read(&behind).unwrap(), b"x");
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    }
+
+    #[test]
     fn devices_are_written_to_directly() {
-        let mut part = Part::open(Path::new("/dev/null"), 0).unwrap();
+        let mut part = Part::open(Path::new("/dev/null"), 0, Memory::Lone).unwrap();
         part.write(b"x").unwrap();
         part.finish().unwrap();
         assert!(!Path::new("/dev/null.part").exists());
@@ -246,7 +386,7 @@ mod tests {
         let target = place.path().join("f");
         std::os::unix::fs::symlink(place.path().join("victim"), place.path().join("f.part"))
             .unwrap();
-        assert_eq!(Part::open(&target, 0).unwrap_err().code, Code::Write);
+        assert_eq!(Part::open(&target, 0, Memory::Unnamed).unwrap_err().code, Code::Write);
         assert!(!place.path().join("victim").exists());
     }
 }

@@ -1,42 +1,10 @@
 //! Files: untouched, whole, or a part that can be gone on with.
 
 use std::fs;
-use std::path::PathBuf;
 
-use tempfile::TempDir;
-
-use super::origin::{Answer, Origin, ok, origin};
-use crate::sockit::{Sockit, sockit};
-
-struct Place {
-    dir: TempDir,
-}
-
-impl Place {
-    fn new() -> Place {
-        Place { dir: tempfile::tempdir().unwrap() }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn read(&self, name: &str) -> Option<String> {
-        fs::read_to_string(self.path(name)).ok()
-    }
-
-    fn get(&self, server: &Origin, flags: &str) -> Sockit {
-        server.get(flags).arg("-o").arg(self.path("f"))
-    }
-
-    fn names(&self) -> Vec<String> {
-        let files = fs::read_dir(self.dir.path()).unwrap();
-        let mut names: Vec<_> =
-            files.map(|f| f.unwrap().file_name().into_string().unwrap()).collect();
-        names.sort();
-        names
-    }
-}
+use super::origin::{Answer, ok, origin};
+use super::place::Place;
+use crate::sockit::sockit;
 
 fn cut(etag: &str) -> Vec<u8> {
     format!("HTTP/1.1 200 OK\r\nETag: {etag}\r\nContent-Length: 10\r\n\r\nhello").into_bytes()
@@ -146,11 +114,7 @@ fn an_interrupted_transfer_can_be_finished() {
     let server = origin([Answer::ThenSilence(cut("\"1\"")), Answer::Bytes(rest("\"1\""))]);
     let run = place.get(&server, "").start();
     run.wait_to_say("200 OK");
-    let until = std::time::Instant::now() + crate::sockit::LIMIT;
-    while place.read("f.part").as_deref() != Some("hello") {
-        assert!(std::time::Instant::now() < until, "the part never grows");
-        std::thread::yield_now();
-    }
+    place.wait_to_hold("f.part", "hello");
     rustix::process::kill_process(
         rustix::process::Pid::from_raw(run.pid() as i32).unwrap(),
         rustix::process::Signal::INT,
@@ -168,8 +132,7 @@ fn the_url_names_the_file_and_the_server_never_does() {
     let answer = "HTTP/1.1 200 OK\r\nContent-Disposition: attachment; filename=evil\r\n\
                   Content-Length: 5\r\n\r\nhello";
     let server = origin([b"HTTP/1.1 302 Found\r\nLocation: /evil\r\n\r\n".to_vec(), answer.into()]);
-    let home = place.dir.path().to_str().unwrap();
-    let script = format!("cd {home} && exec \"$0\" \"$@\"");
+    let script = format!("cd {} && exec \"$0\" \"$@\"", place.path("").display());
     let run =
         sockit("http-get -q -O").arg(server.url("/a/%2e%2e%2fname?x")).under(["sh", "-c", &script]);
     run.run().exits(0);
