@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,8 @@ use crate::stop::{Reason, Stop, Wake, bell, poll_until, ring};
 
 /// How often a drain looks whether a connection has become idle.
 const LOOK: Duration = Duration::from_millis(10);
+/// How long somebody who streams must have been silent to count as idle.
+pub const SILENCE: Duration = Duration::from_millis(300);
 /// How long connections that were reset have to tell their end; a thread that waits for something
 /// else than its peer is not waited for any longer.
 const FAREWELL: Duration = Duration::from_millis(300);
@@ -35,25 +37,61 @@ struct Shared {
 struct Entry {
     hangup: Hangup,
     mood: Mood,
+    /// The wait that a drain saw last, and when it saw it first.
+    waiting: Option<(u64, Instant)>,
     dismissed: bool,
+}
+
+impl Entry {
+    /// Whether the peer has been waited for long enough, with nothing owed.
+    fn is_idle(&mut self) -> bool {
+        let Some(wait) = self.mood.wait() else {
+            self.waiting = None;
+            return false;
+        };
+        let since = match self.waiting {
+            Some((seen, since)) if seen == wait => since,
+            _ => self.waiting.insert((wait, Instant::now())).1,
+        };
+        since.elapsed() >= self.mood.patience() && self.hangup.is_settled()
+    }
 }
 
 /// Whether a connection waits for its peer with nothing owed. Shared by the thread that serves it
 /// and the drain that would like to end it.
 #[derive(Debug, Clone, Default)]
-pub struct Mood(Arc<AtomicBool>);
+pub struct Mood(Arc<Turns>);
+
+#[derive(Debug, Default)]
+struct Turns {
+    /// Goes up when a wait begins and when it ends: odd while one lasts.
+    count: AtomicU64,
+    /// The peer streams: that it says nothing at this moment does not mean that it has finished.
+    streams: AtomicBool,
+}
 
 impl Mood {
     /// Runs a read that may block: while it does, nothing is owed to the peer.
     pub fn while_waiting<T>(&self, read: impl FnOnce() -> T) -> T {
-        self.0.store(true, Ordering::SeqCst);
+        self.0.count.fetch_add(1, Ordering::SeqCst);
         let done = read();
-        self.0.store(false, Ordering::SeqCst);
+        self.0.count.fetch_add(1, Ordering::SeqCst);
         done
     }
 
-    fn is_waiting(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
+    /// The peer's bytes are one stream, not questions: it is idle only after a silence.
+    pub fn expect_stream(&self) {
+        self.0.streams.store(true, Ordering::SeqCst);
+    }
+
+    /// Which wait lasts just now, if one does.
+    fn wait(&self) -> Option<u64> {
+        Some(self.0.count.load(Ordering::SeqCst)).filter(|count| count % 2 == 1)
+    }
+
+    /// How long a wait must have lasted to mean that nothing is under way.
+    fn patience(&self) -> Duration {
+        if self.0.streams.load(Ordering::SeqCst) { SILENCE } else { Duration::ZERO }
     }
 }
 
@@ -95,7 +133,7 @@ impl Live {
     /// Puts connection `conn` on the list.
     pub fn enter(&self, conn: u64, hangup: Hangup) -> Entered {
         let mood = Mood::default();
-        let entry = Entry { hangup, mood: mood.clone(), dismissed: false };
+        let entry = Entry { hangup, mood: mood.clone(), waiting: None, dismissed: false };
         self.lock().insert(conn, entry);
         Entered { live: self.clone(), conn, mood }
     }
@@ -164,7 +202,7 @@ impl Live {
 
     fn dismiss_idle(&self) {
         for entry in self.lock().values_mut() {
-            if !entry.dismissed && entry.mood.is_waiting() && entry.hangup.is_settled() {
+            if !entry.dismissed && entry.is_idle() {
                 entry.hangup.stop_reading();
                 entry.dismissed = true;
             }

@@ -12,6 +12,7 @@ use super::flows::{Note, Notes};
 use super::verdict::{badly, well};
 use super::{Break, Meter};
 use crate::failure::{Failure, Stage};
+use crate::net::live::SILENCE;
 use crate::net::stdio::is_abandoned;
 use crate::net::stream::{Ending, Facts, Hangup, Writer};
 use crate::stop::{Stop, poll_until};
@@ -25,8 +26,6 @@ const SLOW_TICK: Duration = Duration::from_millis(200);
 const YOUNG: Duration = Duration::from_secs(1);
 /// After the peer's reset, how long our own flow may take to notice.
 const NEWS: Duration = Duration::from_millis(60);
-/// When the run is to end: how long nothing may move before a conversation counts as idle.
-const QUIET: Duration = Duration::from_millis(100);
 /// After our sending broke, how long the peer's last words may take to arrive.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
@@ -171,7 +170,7 @@ impl Referee {
         {
             let said_all = matches!(state.up, Flowing::Done) && self.has_input;
             return Some(match terms.finishes && (said_all || self.endless) {
-                true => well(Ending::Signal),
+                true => well(reason.into()),
                 false => self.stopped(state, reason),
             });
         }
@@ -249,7 +248,7 @@ impl Referee {
     /// Whether nothing is under way, as far as can be seen.
     fn is_quiet(&self, state: &mut State) -> bool {
         self.note_movement(state);
-        state.moved_at.elapsed() >= QUIET && self.hangup.is_settled()
+        state.moved_at.elapsed() >= SILENCE && self.hangup.is_settled()
     }
 
     fn note_movement(&self, state: &mut State) {

@@ -15,6 +15,7 @@ pub struct Echo {
 
 impl Service for Echo {
     fn serve(&self, guest: &mut Guest) -> Result<Ended, Failure> {
+        guest.mood.expect_stream();
         let mut buffer = Buffer::small();
         loop {
             let n = guest.receive(buffer.space())?;

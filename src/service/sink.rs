@@ -9,6 +9,7 @@ pub struct Discard;
 
 impl Service for Discard {
     fn serve(&self, guest: &mut Guest) -> Result<Ended, Failure> {
+        guest.mood.expect_stream();
         let mut buffer = Buffer::small();
         let mut bulk = false;
         loop {

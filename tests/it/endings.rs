@@ -445,3 +445,27 @@ fn noise(size: usize, seed: u64) -> Vec<u8> {
     bytes.chunks_mut(8).for_each(|piece| piece.copy_from_slice(&next()[..piece.len()]));
     bytes
 }
+
+/// The sink is told to end while the caller streams, with pauses in which nothing is under way.
+#[test]
+fn a_terminated_server_hears_a_stream_to_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("copy");
+    let program = format!("--sh 'cat > {}'", copy.display());
+    for service in ["--service discard", "--service echo", &program] {
+        let server = sockit("tcp-server --grace 20s").and(service).serve();
+        let mut caller = call(server.addr());
+        for piece in 0..20 {
+            caller.say([b'x'; 10_000]);
+            if piece == 2 {
+                server.wait_to_say("Accept new connection");
+                server.signal(libc::SIGTERM);
+            }
+            std::thread::sleep(Duration::from_millis(40));
+        }
+        caller.finish();
+        caller.hear_all();
+        server.wait().exits(0).says("200000 bytes in");
+    }
+    assert_eq!(std::fs::metadata(copy).unwrap().len(), 200_000);
+}
