@@ -15,7 +15,8 @@ const MOST_RULES: usize = 100_000;
 /// `--allow` and `--deny`: allow wins, and with any allow the rest is denied.
 #[derive(Debug, Clone, Default)]
 pub struct Rules {
-    allow: Vec<IpNet>,
+    /// `None` welcomes everybody; a list that was given and is empty, nobody.
+    allow: Option<Vec<IpNet>>,
     deny: Vec<IpNet>,
 }
 
@@ -31,14 +32,18 @@ impl Rules {
         patience: impl Into<Patience<'a>>,
     ) -> Result<Rules, Failure> {
         let patience = patience.into();
-        Ok(Rules { allow: nets(allow, patience)?, deny: nets(deny, patience)? })
+        let welcome = nets(allow, patience)?;
+        Ok(Rules { allow: (!allow.is_empty()).then_some(welcome), deny: nets(deny, patience)? })
     }
 
     /// Whether a caller from `ip` may come in. v4-mapped addresses are compared as IPv4.
     pub fn admit(&self, ip: IpAddr) -> bool {
         let ip = ip.to_canonical();
         let within = |nets: &[IpNet]| nets.iter().any(|net| net.contains(&ip));
-        within(&self.allow) || (self.allow.is_empty() && !within(&self.deny))
+        match &self.allow {
+            Some(welcome) => within(welcome),
+            None => !within(&self.deny),
+        }
     }
 }
 

@@ -138,6 +138,8 @@ fn rules_let_in_and_keep_out() {
     assert!(!greets("--deny 127.0.0.1"));
     assert!(!greets("--deny 127.0.0.0/8"));
     assert!(!greets("--allow 10.0.0.0/8"), "with any --allow the rest is denied");
+    assert!(!greets("--allow @/dev/null"), "nobody is on the list");
+    assert!(greets("--deny @/dev/null"));
     assert!(greets("--host '' --allow 127.0.0.0/8"), "v4-mapped is v4");
     assert!(!greets("--host '' --deny 127.0.0.0/8"), "v4-mapped is v4");
 
