@@ -7,7 +7,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::event::PollFlags;
+use rustix::event::{PollFd, PollFlags};
 use socket2::{SockAddr, Socket};
 
 use super::address::Address;
@@ -17,7 +17,7 @@ use super::live::{Drained, Entered, Live};
 use super::pool::Pool;
 use super::stream::Stream;
 use crate::failure::{Code, Failure, Stage};
-use crate::stop::{Reason, Stop, Wake};
+use crate::stop::{Reason, Stop, Wake, poll_until};
 
 /// The first pause after a failed accept, doubled up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
@@ -147,7 +147,8 @@ impl Reception {
                     quiet_since = Instant::now();
                     self.receive(socket, &peer);
                 }
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                // Without a descriptor accept(2) fails before it looks whether anybody calls.
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock || !self.is_called() => {
                     if let Some(reason) = self.wait_for_caller(stop, quiet_since)? {
                         return Ok(Some(reason));
                     }
@@ -161,6 +162,12 @@ impl Reception {
             }
         }
         Ok(None)
+    }
+
+    /// Whether somebody waits to be let in.
+    fn is_called(&self) -> bool {
+        let mut fds = [PollFd::new(&self.listener.socket, PollFlags::IN)];
+        poll_until(&mut fds, Some(Instant::now())).is_ok_and(|ready| ready > 0)
     }
 
     fn wait_for_caller(&self, stop: &Stop, since: Instant) -> Result<Option<Reason>, Failure> {

@@ -20,7 +20,7 @@ use super::socket::Options;
 use super::step::{Listener, Step};
 use super::stream::Stream;
 use crate::failure::{Code, Failure, Stage};
-use crate::stop::{Stop, earliest};
+use crate::stop::{Reason, Stop, earliest};
 
 /// Whom to call and how.
 #[derive(Debug, Clone)]
@@ -162,8 +162,13 @@ impl Dial {
     }
 
     pub(super) fn late(&self, began: Instant) -> Failure {
-        let limit = self.timeout.unwrap_or_else(|| began.elapsed());
-        Failure::late(Stage::Connect, &self.endpoint, limit)
+        match self.timeout {
+            Some(limit) if began.elapsed() >= limit => {
+                Failure::late(Stage::Connect, &self.endpoint, limit)
+            }
+            // The limit of the whole run passed first.
+            _ => self.stopped(Reason::Deadline),
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::Socket;
 
 use super::address::Address;
+use crate::stop::Reason;
 
 /// The half that brings the peer's bytes.
 pub trait Reader: Read + Send {
@@ -103,6 +104,15 @@ pub enum Ending {
     Signal,
 }
 
+impl From<Reason> for Ending {
+    fn from(reason: Reason) -> Ending {
+        match reason {
+            Reason::Interrupt | Reason::Terminate => Ending::Signal,
+            Reason::Deadline => Ending::Timeout,
+        }
+    }
+}
+
 impl Ending {
     /// The word that events use.
     pub fn word(self) -> &'static str {
@@ -142,11 +152,13 @@ impl Hangup {
         let _ = self.socket.set_linger(Some(Duration::ZERO));
         // Dissolving the association sends the reset and wakes everybody (connect(2), AF_UNSPEC;
         // tcp(7)). Kernels that refuse it while somebody waits get a shutdown of the reading side,
-        // which the peer does not see; the close does the rest. A Unix socket knows no reset, its
-        // peer sees an end in any case, and only a shutdown both ways wakes a blocked writer.
+        // which the peer does not see; the close does the rest. A Unix socket is reset only by a
+        // close with something unread (unix(7)), and only a shutdown both ways, which its peer
+        // sees as an end, wakes a writer that is blocked there.
         if rustix::net::connect_unspec(self.socket.as_ref()).is_err() {
             let is_unix = self.socket.local_addr().is_ok_and(|local| local.is_unix());
-            let ways = if is_unix { Shutdown::Both } else { Shutdown::Read };
+            let may_block = is_unix && self.undelivered() > 0;
+            let ways = if may_block { Shutdown::Both } else { Shutdown::Read };
             let _ = self.socket.shutdown(ways);
         }
     }

@@ -63,7 +63,7 @@ pub struct Terms {
 }
 
 /// What is heard of a conversation while it lasts.
-pub trait Witness: Send + Sync {
+pub trait Witness {
     /// We will send no more.
     fn we_half_closed(&self) {}
     /// The peer will send no more.

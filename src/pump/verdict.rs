@@ -11,7 +11,7 @@ use crate::stop::Reason;
 impl Referee {
     /// The cord was pulled: 130, 143 or 28.
     pub(super) fn stopped(&self, state: &State, reason: Reason) -> Over {
-        let by = if reason == Reason::Deadline { Ending::Timeout } else { Ending::Signal };
+        let by = reason.into();
         let stage = match (&state.up, self.hangup.undelivered()) {
             (Flowing::Running, 1..) => Stage::Send,
             _ => Stage::Receive,

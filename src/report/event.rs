@@ -34,6 +34,9 @@ pub enum Event {
         conn: u64,
         /// Who.
         by: Side,
+        /// Whose connection it is, where there are several: the text's word, not in JSON.
+        #[serde(skip)]
+        caller: Option<String>,
     },
     /// A connection is over.
     Closed(Closed),
@@ -57,6 +60,11 @@ pub enum Event {
     /// Where the time of an HTTP exchange went (`--stats`).
     #[serde(rename = "stats")]
     Timings(Timings),
+    /// A line of the log (`-vv`, `SOCKIT_LOG`), for whoever debugs sockit.
+    Log {
+        /// Level, place and what happened there.
+        message: String,
+    },
     /// Something the user should know; the run goes on.
     Warning {
         /// The connection, if it concerns one.
@@ -263,10 +271,11 @@ impl Event {
     /// From which verbosity on it is told.
     pub fn level(&self) -> Level {
         match self {
-            Event::Error(_) => Level::Error,
+            // Figures that were asked for are told to whoever wants nothing else.
+            Event::Error(_) | Event::Stats(_) | Event::Timings(_) => Level::Error,
             Event::Warning { .. } | Event::Listening { .. } | Event::Accepted(_) => Level::Usual,
-            Event::Certificate { .. } => Level::Usual,
-            Event::Stats(_) | Event::Timings(_) | Event::Answer(_) => Level::Usual,
+            Event::Certificate { .. } | Event::Log { .. } => Level::Usual,
+            Event::Answer(_) => Level::Usual,
             Event::Closed(closed) if closed.role == Role::Server => Level::Usual,
             Event::Totals(_) => Level::Usual,
             Event::Connected(_)

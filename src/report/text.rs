@@ -30,10 +30,7 @@ pub fn line(event: &Event, palette: Palette) -> String {
         Event::Certificate { sha256 } => format!("Certificate's SHA-256: {sha256}"),
         Event::Accepted(ends) => format!("Accept new connection from {}...", escape(&ends.peer)),
         Event::Connected(ends) => connected(ends),
-        Event::HalfClosed { by: Side::Us, .. } => "Half-closed: we send no more.".to_string(),
-        Event::HalfClosed { by: Side::Peer, .. } => {
-            "Half-closed: the peer sends no more.".to_string()
-        }
+        Event::HalfClosed { by, caller, .. } => half_closed(*by, caller.as_deref()),
         Event::Closed(ending) => closed(ending),
         Event::Datagram { peer, bytes, .. } => {
             format!("Got data from {} ({bytes} bytes)", escape(peer))
@@ -48,7 +45,7 @@ pub fn line(event: &Event, palette: Palette) -> String {
         Event::Timings(times) => timings(times),
         Event::Error(trouble) => error(trouble, palette),
         Event::Resolved(answer) => rows(answer),
-        Event::Step { message } => escape(message).into_owned(),
+        Event::Step { message } | Event::Log { message } => escape(message).into_owned(),
     }
 }
 
@@ -69,6 +66,15 @@ fn timings(t: &Timings) -> String {
 fn rows(answer: &Resolved) -> String {
     let rows = answer.rows().into_iter().map(|row| row.join("\t"));
     rows.collect::<Vec<_>>().join("\n")
+}
+
+fn half_closed(by: Side, caller: Option<&str>) -> String {
+    match (by, caller.map(escape)) {
+        (Side::Us, None) => "Half-closed: we send no more.".to_string(),
+        (Side::Us, Some(caller)) => format!("Half-closed: we send no more to {caller}."),
+        (Side::Peer, None) => "Half-closed: the peer sends no more.".to_string(),
+        (Side::Peer, Some(caller)) => format!("Half-closed: {caller} sends no more."),
+    }
 }
 
 fn connected(ends: &Ends) -> String {

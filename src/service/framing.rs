@@ -125,6 +125,11 @@ impl Cutter {
         self.bytes.resize(length, 0);
     }
 
+    /// Whether what is held does not end a line.
+    pub fn is_open(&self) -> bool {
+        self.bytes[self.held.clone()].last().is_some_and(|byte| *byte != b'\n')
+    }
+
     /// The next whole message; `None` when it takes more bytes to tell.
     ///
     /// Fails when the message is longer than the limit; the stream is of no more use then.

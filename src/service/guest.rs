@@ -6,13 +6,16 @@ use std::time::{Duration, Instant};
 use crate::failure::{Code, Failure, Inner, Stage};
 use crate::net::live::Mood;
 use crate::net::stdio::Nothing;
-use crate::net::stream::{Ending, Facts, Reader, Stream};
+use crate::net::stream::{Ending, Facts, Hangup, Reader, Stream};
 use crate::stop::Stop;
 
 /// How much a peer may still send while we wait for it to close, and for how long: enough for what
 /// was under way, not enough to keep us.
 const LAST_WORDS: usize = 1 << 20;
 const LAST_WAIT: Duration = Duration::from_secs(2);
+
+/// Who hears that a side, the peer or we, sends no more.
+pub type News = Box<dyn Fn(Ending) + Send + Sync>;
 
 /// A connected peer: receives, sends, counts, and takes leave so that nothing sent is lost.
 pub struct Guest {
@@ -28,6 +31,8 @@ pub struct Guest {
     pub stop: Stop,
     /// Whether we wait with nothing owed.
     pub mood: Mood,
+    /// Hears which side sends no more, each once.
+    pub news: Option<News>,
     /// Whether the peer has said that it will send no more.
     heard_all: bool,
     /// Whether the first bytes look like the opening of a TLS handshake (RFC 8446 §5.1).
@@ -44,9 +49,15 @@ impl Guest {
             bytes_out: 0,
             stop,
             mood,
+            news: None,
             heard_all: false,
             greets_in_tls: false,
         }
+    }
+
+    /// A side sends no more: told, unless the end is our own doing from outside.
+    pub fn half_closed(&self, by: Ending) {
+        half_closed(&self.news, &self.stream.hangup, by);
     }
 
     /// What is known about the connection.
@@ -84,7 +95,10 @@ impl Guest {
         match received {
             Ok(n) => {
                 self.bytes_in += n as u64;
-                self.heard_all |= n == 0 && !buffer.is_empty();
+                if n == 0 && !buffer.is_empty() && !self.heard_all {
+                    self.heard_all = true;
+                    self.half_closed(Ending::Peer);
+                }
                 Ok(n)
             }
             Err(e) => Err(self.receive_failed(e)),
@@ -118,6 +132,7 @@ impl Guest {
             Ok(()) => {}
         }
         if !self.heard_all {
+            self.half_closed(Ending::Us);
             self.hear_out();
         }
         Ok(())
@@ -165,6 +180,9 @@ impl Guest {
         match error.kind() {
             io::ErrorKind::WouldBlock => idle(Stage::Receive, peer),
             _ if Inner::of(&error).is_some() => Failure::new(Stage::Receive, peer, error),
+            io::ErrorKind::OutOfMemory => {
+                Failure::new(Stage::Receive, peer, error).with_code(Code::Partial)
+            }
             _ if self.bytes_in > 0 => {
                 let why =
                     format!("{} after {} bytes", crate::failure::words(&error), self.bytes_in);
@@ -181,6 +199,15 @@ impl Guest {
             io::ErrorKind::WouldBlock => idle(Stage::Send, peer),
             _ => Failure::new(Stage::Send, peer, error).with_code(Code::Partial),
         }
+    }
+}
+
+/// As [`Guest::half_closed`], where the guest's parts are in several hands.
+pub fn half_closed(news: &Option<News>, hangup: &Hangup, by: Ending) {
+    if let Some(news) = news
+        && (by == Ending::Us || !hangup.was_pulled())
+    {
+        news(by);
     }
 }
 

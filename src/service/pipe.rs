@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::{Ended, Guest, Service};
 use crate::failure::{Failure, Stage};
 use crate::net::stdio::Local;
+use crate::net::stream::Ending;
 use crate::pump::Flow;
 use crate::pump::duplex::{Near, OnEnd, Terms, Witness, duplex};
 
@@ -25,10 +26,15 @@ impl Pipe {
     }
 }
 
-/// A pipe's half-closes are nobody's news.
-struct Silent;
+impl Witness for Guest {
+    fn we_half_closed(&self) {
+        self.half_closed(Ending::Us);
+    }
 
-impl Witness for Silent {}
+    fn peer_half_closed(&self) {
+        self.half_closed(Ending::Peer);
+    }
+}
 
 impl Service for Pipe {
     fn serve(&self, guest: &mut Guest) -> Result<Ended, Failure> {
@@ -49,7 +55,8 @@ impl Service for Pipe {
         };
         let flows = (Flow::default(), Flow::default());
         let (sent, received) = (flows.0.meter.clone(), flows.1.meter.clone());
-        let over = duplex(guest.hand_over(), near, flows, terms, &Silent, &guest.stop);
+        let stream = guest.hand_over();
+        let over = duplex(stream, near, flows, terms, guest, &guest.stop);
         guest.bytes_in = received.total();
         guest.bytes_out = sent.total();
         over.outcome.map(|()| over.by.into())

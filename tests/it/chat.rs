@@ -42,6 +42,17 @@ fn a_line_goes_to_all_the_others_and_to_our_stdout() {
 }
 
 #[test]
+fn a_line_that_comes_in_parts_is_one() {
+    let server = serve("");
+    let mut ann = member(&server, "ann");
+    let mut bob = member(&server, "bob");
+    ann.set_nodelay(true).unwrap();
+    ann.say("par");
+    ann.say("tial\n");
+    bob.hear("ann: partial\n");
+}
+
+#[test]
 fn without_a_name_one_is_known_by_the_address() {
     let server = serve("");
     let mut ann = member(&server, "ann");

@@ -145,3 +145,15 @@ fn what_did_not_come_whole_stays_a_part() {
     assert_eq!(files.len(), 1);
     assert_eq!(files[0].extension().unwrap(), "part");
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_without_a_size_is_sent_whole() {
+    let path = Path::new("/proc/version");
+    let server = serve("--file", path, "");
+    assert_eq!(call(server.addr()).hear_all(), fs::read(path).unwrap());
+    let empty = tempfile::NamedTempFile::new().unwrap();
+    let server = serve("--file", empty.path(), "--once");
+    assert_eq!(call(server.addr()).hear_all(), b"");
+    server.wait().exits(0);
+}

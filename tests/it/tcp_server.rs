@@ -88,6 +88,22 @@ fn nobody_calls_in_time() {
 }
 
 #[test]
+fn nobody_calls_in_time_while_there_are_no_descriptors_either() {
+    // As few as it starts with.
+    let none_left = (6..20).any(|most| {
+        let limit = format!("--nofile={most}");
+        let server = sockit("tcp-server --port 0 --accept-timeout 200ms");
+        let run = server.under(["prlimit", &limit]).run();
+        let began = run.stderr.contains("Waiting for");
+        if began {
+            run.exits(28).fails_at("listen");
+        }
+        began
+    });
+    assert!(none_left, "it starts with some number of descriptors");
+}
+
+#[test]
 fn the_accept_limit_starts_anew_with_each_caller() {
     let server = sockit("tcp-server --accept-timeout 700ms").serve();
     for _ in 0..3 {

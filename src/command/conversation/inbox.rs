@@ -92,7 +92,11 @@ impl Inbox {
                 }
                 Ok(Arrival::End) | Err(RecvTimeoutError::Disconnected) => {
                     self.over = true;
-                    self.report.tell(&Event::HalfClosed { conn: CONN, by: Side::Peer });
+                    self.report.tell(&Event::HalfClosed {
+                        conn: CONN,
+                        by: Side::Peer,
+                        caller: None,
+                    });
                     return Ok(Waited::End);
                 }
                 Ok(Arrival::Broken(e)) => {

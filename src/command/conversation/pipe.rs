@@ -183,11 +183,11 @@ impl Observer<'_> {
 
 impl Witness for Observer<'_> {
     fn we_half_closed(&self) {
-        self.report.tell(&Event::HalfClosed { conn: CONN, by: Side::Us });
+        self.report.tell(&Event::HalfClosed { conn: CONN, by: Side::Us, caller: None });
     }
 
     fn peer_half_closed(&self) {
-        self.report.tell(&Event::HalfClosed { conn: CONN, by: Side::Peer });
+        self.report.tell(&Event::HalfClosed { conn: CONN, by: Side::Peer, caller: None });
     }
 
     fn tick(&self) {

@@ -132,7 +132,7 @@ impl Chat<'_> {
     /// Half-closes and shows what still comes.
     fn leave(&mut self) -> Result<(), Failure> {
         self.left_first = !self.inbox.is_over();
-        self.report.tell(&Event::HalfClosed { conn: CONN, by: Side::Us });
+        self.report.tell(&Event::HalfClosed { conn: CONN, by: Side::Us, caller: None });
         let finished = self.writer.finish();
         finished.map_err(|e| Failure::new(Stage::Shutdown, &self.facts.peer, e))?;
         self.lines.close(self.report);

@@ -171,7 +171,7 @@ impl Play<'_> {
     fn leave(&mut self) -> Result<(), Failure> {
         self.left_first = !self.inbox.is_over();
         if self.left_first {
-            self.report.tell(&Event::HalfClosed { conn: CONN, by: Side::Us });
+            self.report.tell(&Event::HalfClosed { conn: CONN, by: Side::Us, caller: None });
         }
         let finished = self.writer.finish();
         if self.left_first {

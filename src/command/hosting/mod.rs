@@ -20,7 +20,8 @@ use crate::net::live::{Drained, Mood};
 use crate::net::step::Step;
 use crate::net::stream::{Ending, Facts, Stream};
 use crate::report::Report;
-use crate::report::event::{Closed, Ends, Event, Level, Role};
+use crate::report::event::{Closed, Ends, Event, Level, Role, Side};
+use crate::service::guest::News;
 use crate::service::{Ended, Guest, Service};
 use crate::stop::{Reason, Stop};
 
@@ -86,6 +87,22 @@ fn stopped(reason: Reason, drained: Drained, report: &Report) -> Code {
     }
 }
 
+/// Errors by which the kernel tells what became of the peer, and not of us (tcp(7), ip(7)).
+fn is_of_the_peer(errno: i32) -> bool {
+    let peers = [
+        libc::ECONNRESET,
+        libc::EPIPE,
+        libc::ETIMEDOUT,
+        libc::ENOTCONN,
+        libc::ECONNABORTED,
+        libc::ECONNREFUSED,
+        libc::EHOSTUNREACH,
+        libc::ENETUNREACH,
+        libc::EPROTO,
+    ];
+    peers.contains(&errno)
+}
+
 /// Where connections are served: what all of them share.
 struct Rooms {
     service: Box<dyn Service>,
@@ -149,6 +166,9 @@ impl Host for Rooms {
         let outcome = layered.and_then(|stream| {
             let mood = leave.entered.mood.clone();
             let mut guest = Guest::new(conn, stream, mood, self.stop.clone());
+            if self.report.wants_facts() {
+                guest.news = Some(self.news(conn, guest.facts()));
+            }
             let outcome = self.service.serve(&mut guest);
             if guest.greets_in_tls && self.layer.is_none() {
                 self.report.warn(Some(conn), "the caller speaks TLS to a plain port (--tls)");
@@ -158,10 +178,12 @@ impl Host for Rooms {
             outcome
         });
         farewell.ended = outcome.unwrap_or_else(|failure| self.failed(conn, failure));
-        // What broke because we cut it was ended by whoever stopped us.
-        if farewell.ended.by == Ending::Reset && self.stop.reason().is_some() && hangup.was_pulled()
+        // What ended because we ended it was ended by whoever stopped us.
+        if let Some(reason) = self.stop.reason()
+            && hangup.was_pulled()
+            && matches!(farewell.ended.by, Ending::Reset | Ending::Signal)
         {
-            farewell.ended.by = Ending::Signal;
+            farewell.ended.by = reason.into();
         }
         drop(farewell);
         drop(leave);
@@ -207,14 +229,23 @@ impl Rooms {
         )
     }
 
+    /// Tells half-closes of connection `conn`.
+    fn news(&self, conn: u64, facts: &Facts) -> News {
+        let (report, peer) = (self.report.clone(), facts.peer.to_string());
+        Box::new(move |side| {
+            let by = if side == Ending::Us { Side::Us } else { Side::Peer };
+            report.tell(&Event::HalfClosed { conn, by, caller: Some(peer.clone()) });
+        })
+    }
+
     /// How a failure ended its connection. A peer that went away is told by the `closed` event
     /// alone; whatever else went wrong gets its line.
     fn failed(&self, conn: u64, failure: Failure) -> Ended {
         let by = match (failure.code, failure.errno()) {
             (Code::Timeout, _) => Ending::Timeout,
             (Code::Interrupted | Code::Terminated, _) => Ending::Signal,
-            (_, Some(libc::ECONNRESET | libc::EPIPE | libc::ETIMEDOUT)) => Ending::Reset,
-            (Code::Partial | Code::Send | Code::Receive, _) => Ending::Reset,
+            (_, Some(errno)) if is_of_the_peer(errno) => Ending::Reset,
+            (Code::Partial | Code::Send | Code::Receive, None) => Ending::Reset,
             _ => Ending::Us,
         };
         let told = by == Ending::Us || failure.stage == Stage::Tls;

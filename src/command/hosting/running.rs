@@ -45,6 +45,9 @@ impl Running {
         }
         match (&self.exec, &self.sh) {
             (Some(command), _) => Program::find(split(command)?),
+            (None, Some(command)) if command.trim().is_empty() => {
+                Err(Failure::usage(Stage::File, "--sh", "the command is empty"))
+            }
             (None, Some(command)) => Program::shell(command),
             (None, None) => {
                 let why = "which program? --exec COMMAND or --sh COMMAND says it";

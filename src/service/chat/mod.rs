@@ -15,13 +15,13 @@ mod room;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::framing::{Cutter, Flow, Framing, Message, TooLong};
 use super::{Ended, Guest, Service};
 use crate::failure::{Code, Failure, Stage};
 use crate::net::stdio::Nothing;
-use crate::net::stream::{Ending, Writer};
+use crate::net::stream::{Ending, Reader, Writer};
 use queue::{Line, Queue};
 use room::Room;
 
@@ -31,6 +31,8 @@ const STACK: usize = 256 << 10;
 /// without end from costing the others their places, and one who never reads costs half a second
 /// of it.
 const BREATH: Duration = Duration::from_millis(1);
+/// How long a line without an end is held for the rest of it.
+const REST: Duration = Duration::from_millis(50);
 /// How long lines that are still queued may take when their listener or the run ends.
 const LAST_WAIT: Duration = Duration::from_secs(2);
 
@@ -142,6 +144,7 @@ impl Seat<'_> {
             let flow = match n {
                 0 => Flow::Ended,
                 _ if full && guest.stream.reader.is_ready() => Flow::More,
+                _ if cutter.is_open() && more_comes(guest.stream.reader.as_ref()) => Flow::More,
                 _ => Flow::Lull,
             };
             loop {
@@ -180,6 +183,18 @@ impl Chat {
         let why = format!("a line of more than {} bytes", self.max_message);
         Failure::new(Stage::Receive, &guest.facts().peer, why).with_code(Code::Limit)
     }
+}
+
+/// Whether the rest of a line is on its way: what was sent in one piece may arrive in several.
+fn more_comes(reader: &dyn Reader) -> bool {
+    let until = Instant::now() + REST;
+    while !reader.is_ready() {
+        if Instant::now() >= until {
+            return false;
+        }
+        thread::sleep(BREATH);
+    }
+    true
 }
 
 /// As `write_all`; the idle limit does not count while the member still has room in its queue.

@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
+use super::guest::half_closed;
 use super::{Ended, Guest, Service};
 use crate::failure::{Code, Failure, Stage};
 use crate::net::child::{Child, Program};
@@ -82,6 +83,7 @@ impl Service for Exec {
             guest.stream.hangup.reset();
             Failure::new(Stage::File, &self.program, e)
         })?;
+        guest.mood.expect_stream();
         let traffic = Traffic::default();
         let served = self.accompany(guest, child, &traffic);
         guest.bytes_in = traffic.bytes_in.load(Ordering::Relaxed);
@@ -103,10 +105,14 @@ impl Exec {
     ) -> Result<Ended, Failure> {
         let stream = &mut guest.stream;
         let (reader, mood, input) = (&mut stream.reader, &guest.mood, child.input.take());
+        let news = &guest.news;
         let (hangup, facts) = (&stream.hangup, &stream.facts);
         thread::scope(|scope| {
             let inward = || {
                 let heard = traffic.inward(reader.as_mut(), input, mood);
+                if traffic.peer_done.load(Ordering::SeqCst) {
+                    half_closed(news, hangup, Ending::Peer);
+                }
                 if heard.is_err() && !traffic.answered.load(Ordering::SeqCst) {
                     traffic.broken.store(true, Ordering::SeqCst);
                     hangup.reset();

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::failure::{Code, Failure, Stage};
 use crate::net::address::Address;
 use crate::net::stdio::Local;
+use crate::net::stream::Ending;
 use crate::pump::{Break, Flow, pump};
 use crate::service::{Ended, Guest, Service};
 
@@ -76,7 +77,7 @@ impl Save {
         let moved = pump(guest.stream.reader.as_mut(), &mut file, &mut flow);
         guest.bytes_in = flow.meter.total();
         match moved {
-            Ok(()) => {}
+            Ok(()) => guest.half_closed(Ending::Peer),
             Err(Break::Read(e)) => return Err(guest.receive_failed(e)),
             Err(Break::Write(e)) => return Err(self.failure(&part, e)),
         }

@@ -28,6 +28,8 @@ struct Part {
     file: File,
     offset: u64,
     left: u64,
+    /// Its size says nothing (proc(5)): all of it is what comes until there is no more.
+    sizeless: bool,
 }
 
 impl Send {
@@ -58,7 +60,10 @@ impl Send {
         let rest = facts.len().checked_sub(self.offset).ok_or_else(|| {
             self.failure(format!("its {} bytes end before --offset", facts.len()))
         })?;
-        Ok(Part { file, offset: self.offset, left: self.count.unwrap_or(rest).min(rest) })
+        let sizeless = facts.len() == 0;
+        let most = if sizeless { u64::MAX } else { rest };
+        let left = self.count.unwrap_or(most).min(most);
+        Ok(Part { file, offset: self.offset, left, sizeless })
     }
 
     fn failure(
@@ -99,6 +104,9 @@ impl Send {
         let whole = part.left;
         while part.left > 0 {
             let n = self.step(guest, &part)?;
+            if n == 0 && part.sizeless {
+                break;
+            }
             if n == 0 {
                 let sent = whole - part.left;
                 let why = format!("the file became shorter: {sent} of {whole} bytes were sent");
