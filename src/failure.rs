@@ -215,6 +215,8 @@ pub struct Failure {
     pub code: Code,
     /// One line of advice, printed after `hint:`.
     pub hint: Option<String>,
+    /// The connection that it befell, counted from 1, where one stood.
+    pub conn: Option<u64>,
     source: Box<dyn Error + Send + Sync>,
 }
 
@@ -259,7 +261,7 @@ impl Failure {
         let inner = source.downcast_ref::<io::Error>().and_then(Inner::of);
         let (stage, code) = inner.map_or((stage, stage.code()), |i| (i.stage, i.code));
         let hint = inner.and_then(|inner| inner.hint).map(str::to_string);
-        Failure { stage, endpoint: endpoint.to_string(), code, hint, source }
+        Failure { stage, endpoint: endpoint.to_string(), code, hint, conn: None, source }
     }
 
     /// A malformed address, URL or rule: exit code 2.
@@ -296,6 +298,12 @@ impl Failure {
     /// The same failure with a line of advice.
     pub fn with_hint(mut self, hint: impl Into<String>) -> Failure {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same failure as one of connection `conn`.
+    pub fn of_conn(mut self, conn: u64) -> Failure {
+        self.conn = Some(conn);
         self
     }
 

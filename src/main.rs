@@ -11,7 +11,7 @@ use std::panic::PanicHookInfo;
 
 use sockit::command::Cli;
 use sockit::command::usage::secrets;
-use sockit::failure::{Code, Failure};
+use sockit::failure::{Code, Failure, Stage};
 use sockit::net::memory::Memory;
 use sockit::net::{identity, title};
 use sockit::report::Report;
@@ -41,7 +41,7 @@ fn enter() -> Code {
 }
 
 fn run(cli: Cli) -> Code {
-    sockit::log::start(cli.output.verbose);
+    sockit::log::start(cli.output.verbose, cli.output.json);
     let report = match cli.output.report() {
         Ok(report) => report,
         Err(failure) => {
@@ -72,7 +72,7 @@ fn told(report: &Report, error: &anyhow::Error) -> Code {
     };
     // Whoever sent the signal knows; the number says it to scripts.
     if !matches!(failure.code, Code::Interrupted | Code::Terminated) {
-        report.failure(None, failure);
+        report.failure(failure.conn, failure);
     }
     failure.code
 }
@@ -86,5 +86,6 @@ fn tell_panic(report: &Report, info: &PanicHookInfo<'_>) {
         _ => "no reason given",
     };
     let place = info.location().map(|at| format!(" at {at}")).unwrap_or_default();
-    report.warn(None, format!("internal error{place}: {text}"));
+    let why = format!("internal error{place}: {text}");
+    report.failure(None, &Failure::new(Stage::Socket, "-", why).with_code(Code::Negative));
 }

@@ -51,7 +51,10 @@ impl Output {
 }
 
 fn open_events(path: &Path) -> Result<(File, String), Failure> {
-    let opened = OpenOptions::new().append(true).create(true).open(path);
+    use std::os::unix::fs::FileTypeExt;
+    // A FIFO opened both ways waits for nobody (fifo(7)): its reader may come later, or never.
+    let fifo = std::fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo());
+    let opened = OpenOptions::new().append(true).create(true).read(fifo).open(path);
     let file =
         opened.map_err(|e| Failure::new(Stage::File, path.display(), e).with_code(Code::Write))?;
     Ok((file, path.display().to_string()))

@@ -246,3 +246,63 @@ fn passwords_leave_the_list_of_processes() {
         run.wait().never_says("secret");
     }
 }
+
+#[test]
+fn a_server_tells_who_sends_no_more() {
+    let server = sockit("tcp-server --service echo --json").serve();
+    let mut caller = call(server.addr());
+    caller.say("12345");
+    caller.finish();
+    caller.hear_all();
+    server.wait_to_say("\"closed\"");
+    let run = server.stop();
+    let names: Vec<_> = run.events().iter().map(|e| e["event"].to_string()).collect();
+    assert_eq!(names[1..4], ["\"accepted\"", "\"half_closed\"", "\"closed\""]);
+    let half = &run.events_named("half_closed")[0];
+    assert_eq!((&half["by"], &half["conn"]), (&"peer".into(), &1.into()));
+
+    let server = sockit("tcp-server --service ack -v").serve();
+    let mut caller = call(server.addr());
+    caller.say("x");
+    caller.hear_all();
+    let us = caller.local_addr().unwrap();
+    server.wait_to_say(&format!("Half-closed: we send no more to {us}."));
+    drop(caller);
+}
+
+#[test]
+fn what_the_limit_of_the_run_ends_was_ended_by_a_timeout() {
+    let server = sockit("tcp-server --timeout 500ms --json").serve();
+    let mut caller = call(server.addr());
+    caller.hear("Welcome!");
+    let run = server.wait();
+    run.exits(28);
+    assert_eq!(run.events_named("closed")[0]["ended_by"], "timeout", "{}", run.stderr);
+}
+
+#[test]
+fn in_json_the_log_is_json_too() {
+    let echo = peer::echoes();
+    let run = sockit("tcp-client --json -vv").to(echo.addr()).stdin("abc").run();
+    run.exits(0).prints("abc");
+    assert_eq!(run.events().len(), run.stderr.lines().count(), "{}", run.stderr);
+    let log = &run.events_named("log")[0];
+    assert!(log["message"].as_str().is_some_and(|text| text.contains("sockit::")), "{log}");
+}
+
+#[test]
+fn figures_that_were_asked_for_are_told_in_quiet_too() {
+    let echo = peer::echoes();
+    let run = sockit("tcp-client -q --stats").to(echo.addr()).stdin("abc").run();
+    run.exits(0).prints("abc").says("3 bytes");
+}
+
+#[test]
+fn events_into_a_fifo_wait_for_no_reader() {
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("events");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RWXU).unwrap();
+    let echo = peer::echoes();
+    let run = sockit("tcp-client --events").arg(&fifo).to(echo.addr()).stdin("abc").run();
+    run.exits(0).prints("abc");
+}
