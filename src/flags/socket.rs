@@ -16,7 +16,7 @@ pub struct Streams {
     pub nodelay: bool,
     /// Probe a silent peer after this time, and again each time [60s]
     #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true,
-          default_missing_value = "60s", value_parser = values::duration)]
+          default_missing_value = "60s", value_parser = probing)]
     pub keepalive: Option<Duration>,
 }
 
@@ -40,11 +40,20 @@ pub struct Socket {
     #[arg(long, value_name = "NUMBER", value_parser = number)]
     pub mark: Option<u32>,
     /// Use this network interface only
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub interface: Option<String>,
     /// Let several sockets share the address and port (SO_REUSEPORT)
     #[arg(long)]
     pub reuse_port: bool,
+}
+
+/// Whole seconds, as many as the kernel takes (tcp(7), `TCP_KEEPIDLE`); 0 is none.
+fn probing(word: &str) -> Result<Duration, String> {
+    let time = values::duration(word)?;
+    match time.subsec_nanos() == 0 && time.as_secs() <= 32_767 {
+        true => Ok(time),
+        false => Err(format!("'{word}' is not a number of seconds up to 32767")),
+    }
 }
 
 impl Streams {

@@ -55,6 +55,19 @@ impl Endpoint {
     }
 }
 
+/// Reads a host that stands alone, brackets allowed, as a server's `--host` does.
+///
+/// Fails with exit code 2 at [`Stage::Resolve`] on a malformed one, or one with a port behind it.
+pub fn lone_host(word: &str) -> Result<&str, Failure> {
+    let (host, port) = split(word)?;
+    check_host(host, word)?;
+    match port {
+        None => Ok(host),
+        Some(_) => Err(Failure::usage(Stage::Resolve, word, "a port stands behind the host")
+            .with_hint("--port says it")),
+    }
+}
+
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.host.contains(':') {

@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use socket2::Socket;
 
 use super::address::Address;
+use super::endpoint::lone_host;
 use super::resolve::{self, Family, Patience};
 use super::socket::Options;
 use super::unix::Claim;
@@ -94,18 +95,15 @@ impl Bind<'_> {
             (true, Family::Any) => Ok(vec![v6, v4]),
             (true, Family::V4) => Ok(vec![v4]),
             (true, Family::V6) => Ok(vec![v6]),
-            (false, family) => resolve::addresses(self.bare_host(), port, family, self.patience),
+            (false, family) => {
+                resolve::addresses(lone_host(&self.host)?, port, family, self.patience)
+            }
         }
     }
 
     /// Whether every interface is meant.
     pub fn is_everywhere(&self) -> bool {
         matches!(self.host.as_str(), "" | "*" | "::" | "[::]")
-    }
-
-    fn bare_host(&self) -> &str {
-        let inside = self.host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-        inside.unwrap_or(&self.host)
     }
 
     fn bind(&self, proto: Proto, address: &SocketAddr) -> Result<Socket, Failure> {
@@ -147,8 +145,9 @@ impl Bind<'_> {
 
 impl std::fmt::Display for Bind<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.bare_host().contains(':') {
-            true => write!(f, "[{}]:{}", self.bare_host(), self.port),
+        let host = self.host.trim_matches(['[', ']']);
+        match host.contains(':') {
+            true => write!(f, "[{host}]:{}", self.port),
             false => write!(f, "{}:{}", self.host, self.port),
         }
     }

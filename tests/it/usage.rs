@@ -60,3 +60,40 @@ fn a_command_that_is_not_in_this_build_says_so() {
 fn a_flag_that_is_not_in_this_build_says_so() {
     sockit("tcp-client --tls localhost 1").run().exits(2).says("built without feature tls");
 }
+
+#[test]
+fn values_that_make_no_sense_are_met_at_once() {
+    for words in [
+        "tcp-server --host 127.0.0.1:5000",
+        "tcp-server --host [::1]:80",
+        "tcp-server --host [::1",
+        "tcp-server --sh ''",
+        "tcp-server --exec ''",
+        "tcp-server --interface ''",
+        "tcp-client --keepalive=500ms",
+        "tcp-client --keepalive=1d",
+    ] {
+        sockit(words).run().exits(2).prints("");
+    }
+}
+
+#[test]
+fn advice_is_never_what_fails_the_same_way() {
+    let run = sockit("tcp-server --port -1").run();
+    run.exits(2).never_says("--port -1");
+}
+
+#[test]
+fn colour_in_help_is_as_the_flag_says() {
+    let coloured = |line: &str, force: Option<&str>| {
+        let mut run = sockit(line);
+        if let Some(force) = force {
+            run = run.env("CLICOLOR_FORCE", force);
+        }
+        run.run().exits(0).text().contains('\x1b')
+    };
+    assert!(coloured("--color always --help", None));
+    assert!(!coloured("--color never --help", Some("1")));
+    assert!(!coloured("--help", Some("0")));
+    assert!(coloured("--help", Some("1")));
+}

@@ -3,6 +3,7 @@
 //! A command line that makes no sense is told like any failure: one line, at most one hint, code
 //! 2. The hint is the sockit line for a habit from netcat, or the nearest word that exists.
 
+mod colour;
 mod habits;
 mod letters;
 mod parts;
@@ -42,7 +43,7 @@ pub fn parse(words: Vec<OsString>) -> Result<Cli, Code> {
 /// As clap's own `try_parse_from`, but what the flags are is never taken apart again: the end of
 /// the process does that at once, and piece by piece it is a tenth of a short run.
 fn read(words: &[OsString]) -> Result<Cli, clap::Error> {
-    let mut command = ManuallyDrop::new(Cli::command());
+    let mut command = ManuallyDrop::new(Cli::command().color(colour::asked(words)));
     let mut found = ManuallyDrop::new(command.try_get_matches_from_mut(words)?);
     Cli::from_arg_matches_mut(&mut found).map_err(|error| error.format(&mut command))
 }
@@ -76,7 +77,7 @@ fn told(error: clap::Error, words: &[OsString]) -> Code {
 
 /// The help that was asked for, with its examples and tables.
 fn dressed(plain: clap::Error, words: &[OsString]) -> clap::Error {
-    help::whole().try_get_matches_from(words).err().unwrap_or(plain)
+    help::whole().color(colour::asked(words)).try_get_matches_from(words).err().unwrap_or(plain)
 }
 
 fn asked_for(error: &clap::Error) -> Code {
@@ -127,7 +128,8 @@ fn usage(text: &str) -> Option<String> {
 fn hint(kind: ErrorKind, text: &str, words: &[String]) -> String {
     // What was typed already is no advice.
     let other = |line: &String| shlex::split(line).is_none_or(|line| line[1..] != words[1..]);
-    let habit = || habits::line(words).filter(other).map(|line| format!("try: {line}"));
+    let good = |line: &String| other(line) && makes_sense(line);
+    let habit = || habits::line(words).filter(good).map(|line| format!("try: {line}"));
     let found = match kind {
         ErrorKind::InvalidSubcommand if !habits::names_netcat(words) => tip(text).or_else(habit),
         _ => habit().or_else(|| tip(text)),
@@ -138,6 +140,14 @@ fn hint(kind: ErrorKind, text: &str, words: &[String]) -> String {
         }
         _ => "sockit -h tells the commands".to_string(),
     })
+}
+
+/// Whether a line that we would advise can be read.
+fn makes_sense(line: &str) -> bool {
+    let line = line.split(" < ").next().unwrap_or(line);
+    let words: Option<Vec<OsString>> =
+        shlex::split(line).map(|words| words.into_iter().map(OsString::from).collect());
+    words.is_some_and(|words| read(&words).is_ok())
 }
 
 #[cfg(test)]
