@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Instant;
 
@@ -9,7 +10,7 @@ use super::world::{Scene, World};
 use super::{each, is_orderly, step};
 use crate::namespace::Namespace;
 use crate::peer::{self, Script, call};
-use crate::sockit::{Run, Sockit, sockit};
+use crate::sockit::{LIMIT, Run, Sockit, sockit};
 
 /// The loader did not come to its end, or the kernel could not even grow the first stack: nobody
 /// of ours was there to say so.
@@ -243,6 +244,25 @@ fn a_server_whose_disk_is_full_tells_the_caller_by_a_reset_and_goes_on() {
         assert!(end.is_err(), "a clean end looks as if all were saved: {end:?}");
     }
     server.wait_to_say_times("No space left on device", 2);
+}
+
+#[test]
+fn a_full_disk_behind_a_unix_socket_ends_what_is_sent_to_it() {
+    let place = tempfile::tempdir().expect("a folder");
+    let Some(disk) = on_a_small_disk(place.path()) else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("s");
+    let server = sockit("unix-server --save").arg(place.path()).arg(&path).under(&disk).serve();
+    for _ in 0..5 {
+        let mut caller = UnixStream::connect(&path).expect("the server takes our call");
+        caller.set_read_timeout(Some(LIMIT)).expect("a limit");
+        // More than fits on the way: some of it is never taken.
+        let sent = std::io::Write::write_all(&mut caller, &vec![b'x'; 4 << 20]);
+        assert!(sent.is_err(), "what was not saved was not taken");
+        let _ = caller.shutdown(std::net::Shutdown::Write);
+        let _ = caller.read(&mut [0; 8]);
+    }
+    server.wait_to_say_times("No space left on device", 5);
 }
 
 #[test]
