@@ -258,6 +258,15 @@ fn a_stream_cut_without_goodbye_is_never_whole() {
 }
 
 #[test]
+fn a_silent_peer_costs_the_limit_and_no_more() {
+    let silent = peer::peer(|mut stream| stream.outlive());
+    let client = sockit("tcp-client --tls --connect-timeout 700ms").to(silent.addr());
+    let run = client.run();
+    run.exits(28).fails_at("tls").says("timed out after 700ms");
+    assert!(run.took < Duration::from_millis(1150), "{:?}", run.took);
+}
+
+#[test]
 fn stalled_handshakes_delay_nobody_and_end_with_the_server() {
     let server = sockit("tcp-server --service echo --tls").serve();
     let pin = pin(&server);

@@ -126,7 +126,9 @@ impl Layer for Client {
         let intake = opening.intake;
         if let Err(broken) = held {
             let failure = broken.failure(&talk.whom, judge.finding());
-            part(stream);
+            if !failure.timed_out() {
+                part(stream, talk);
+            }
             return Err(failure);
         }
         story::tell(&connection, talk);

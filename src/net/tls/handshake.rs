@@ -1,6 +1,7 @@
 //! The handshake itself, on the connection's own thread and within its own time.
 
 use std::io::Read;
+use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
 use rustls::{Connection, Error};
@@ -10,6 +11,7 @@ use super::story;
 use crate::failure::{Failure, Stage};
 use crate::net::layer::Handshake;
 use crate::net::stream::Stream;
+use crate::stop::earliest;
 
 /// Where a handshake begins and its bytes go.
 pub(super) struct Opening<'a, 'b> {
@@ -121,17 +123,17 @@ impl Opening<'_, '_> {
 }
 
 /// Leaves a connection whose handshake failed so that our alert is not destroyed by a reset: what
-/// the peer still sends is read for a moment.
-pub(super) fn part(mut stream: Stream) {
-    use std::time::{Duration, Instant};
+/// the peer still sends is read for a moment, if the handshake's own time has one left.
+pub(super) fn part(mut stream: Stream, talk: &Handshake<'_>) {
+    const MOMENT: Duration = Duration::from_millis(500);
     let _ = stream.writer.finish();
-    let until = Instant::now() + Duration::from_millis(500);
-    let _ = stream.hangup.limit_waits(Some(Duration::from_millis(500)));
+    let until = earliest(talk.until, Instant::now().checked_add(MOMENT));
+    let talk = Handshake { whom: talk.whom.clone(), until, ..*talk };
     let mut rest = [0; 4096];
     for _ in 0..16 {
-        match stream.reader.read(&mut rest) {
-            Ok(1..) if Instant::now() < until => {}
-            _ => return,
+        let ready = talk.wait(Stage::Tls, stream.hangup.socket(), PollFlags::IN);
+        if ready.is_err() || !matches!(stream.reader.read(&mut rest), Ok(1..)) {
+            return;
         }
     }
 }

@@ -12,7 +12,7 @@ use super::halves::{Intake, split};
 use super::handshake::{Opening, part};
 use super::judge::{Anchors, Doorkeeper};
 use super::{key_log, provider, story};
-use crate::failure::{Code, Failure, Stage};
+use crate::failure::{Failure, Stage};
 use crate::net::layer::{Handshake, Layer};
 use crate::net::stream::Stream;
 use crate::stop::earliest;
@@ -98,8 +98,8 @@ impl Layer for Server {
         let intake = opening.intake;
         if let Err(broken) = held {
             let failure = broken.failure(&talk.whom, None);
-            if failure.code != Code::Timeout {
-                part(stream);
+            if !failure.timed_out() {
+                part(stream, talk);
             }
             return Err(failure);
         }
