@@ -197,7 +197,13 @@ impl Hangup {
     /// connection that has broken. Under a layer `sent` counts fewer bytes than the wire carried,
     /// so the answer errs on the side of «all».
     pub fn unacknowledged(&self, sent: u64) -> bool {
-        super::kernel::acknowledged(self.socket.as_fd()).is_some_and(|acked| acked < sent)
+        self.acknowledged().is_some_and(|acked| acked < sent)
+    }
+
+    /// Bytes of ours that the peer's kernel has acknowledged, those of layers too, also after the
+    /// connection has broken; `None` where that is not known.
+    pub fn acknowledged(&self) -> Option<u64> {
+        super::kernel::acknowledged(self.socket.as_fd())
     }
 
     /// The socket under all layers, for `poll(2)` and for questions, not for bytes.

@@ -13,3 +13,4 @@ mod redirects;
 mod requests;
 #[cfg(feature = "tls")]
 mod secure;
+mod sending;

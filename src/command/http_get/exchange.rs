@@ -158,10 +158,8 @@ impl<'a, 'w> Exchange<'a, 'w> {
             return Ok(Some(Over::Whole));
         }
         self.answer.end(ending);
-        if let Some(e) = self.wire.send_error()
-            && self.wire.bytes_in == 0
-        {
-            return Err(Failure::new(Stage::Receive, self.link, e));
+        if let Some(failure) = self.wire.send_failure() {
+            return Err(failure);
         }
         self.understand(&[], audience)
     }
@@ -213,10 +211,14 @@ impl<'a, 'w> Exchange<'a, 'w> {
         {
             return failure;
         }
+        if let Some(failure) = self.wire.send_failure() {
+            return failure;
+        }
         let failure = Failure::new(Stage::Receive, self.link, e);
-        match self.wire.bytes_in {
+        let began = self.wire.bytes_in > 0 || self.wire.is_partly_delivered();
+        match began {
             // What a layer says of itself stays.
-            n if n > 0 && failure.stage == Stage::Receive => {
+            true if failure.stage == Stage::Receive => {
                 self.counted(failure.with_code(Code::Partial))
             }
             _ => failure,

@@ -2,13 +2,13 @@
 //! the reader of our own output.
 
 use std::io::{self, ErrorKind};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
 use super::watch::{Cause, Watch};
-use crate::failure::{Code, Failure, Stage};
+use crate::failure::{Code, Failure, Stage, words};
 use crate::net::stream::{Ending, Facts, Stream};
 use crate::stop::{Stop, Wake};
 
@@ -97,11 +97,14 @@ impl<'a> Wire<'a> {
 
     /// Sends the request; `finish` half-closes behind it.
     ///
-    /// A peer that has said no already does not listen: if it takes nothing more, what it said
-    /// tells why. Else fails at [`Stage::Send`], when waiting does or the system will not send.
+    /// A peer that has said no already does not listen: if it takes nothing more, or there is no
+    /// room while it speaks, what it said tells why. Else fails at [`Stage::Send`], when waiting
+    /// does or the system will not send.
     pub fn send(&mut self, bytes: &[u8], finish: bool) -> Result<(), Failure> {
         for piece in bytes.chunks(PIECE) {
-            self.await_room()?;
+            if !self.await_room()? {
+                return Ok(());
+            }
             if let Err(e) = self.stream.writer.write_all(piece) {
                 if is_of_our_own(&e) {
                     return Err(Failure::new(Stage::Send, &self.whom, e));
@@ -117,17 +120,37 @@ impl<'a> Wire<'a> {
         Ok(())
     }
 
-    /// Why the request was not taken, if it was not.
-    pub fn send_error(&mut self) -> Option<io::Error> {
-        self.refused.take()
+    /// Why there is no answer, if the peer did not take the request.
+    pub fn send_failure(&mut self) -> Option<Failure> {
+        let e = self.refused.take().filter(|_| self.bytes_in == 0)?;
+        Some(match self.bytes_out {
+            0 => Failure::new(Stage::Receive, &self.whom, e),
+            _ => self.broke_off(&e),
+        })
     }
 
-    fn await_room(&mut self) -> Result<(), Failure> {
+    /// The peer took a part of the request and not all of it (18).
+    fn broke_off(&self, e: &io::Error) -> Failure {
+        let why = format!("{} after {} bytes", words(e), self.bytes_out);
+        Failure::new(Stage::Send, &self.whom, why).with_code(Code::Partial)
+    }
+
+    /// Whether the peer's system took a part of the request and not all of it; asked of a
+    /// connection that has broken.
+    pub fn is_partly_delivered(&self) -> bool {
+        let taken = self.stream.hangup.acknowledged();
+        taken.is_some_and(|taken| (1..self.bytes_out).contains(&taken))
+    }
+
+    /// Waits for room, or for the peer to speak: false if it does while there is none. What a
+    /// layer says for itself cannot be told from an answer, so there only room counts.
+    fn await_room(&mut self) -> Result<bool, Failure> {
         let until = self.idle.and_then(|idle| Instant::now().checked_add(idle));
+        let speech = if self.watch.is_none() { PollFlags::IN } else { PollFlags::empty() };
         let socket = self.stream.hangup.socket();
-        let fd = std::os::fd::AsFd::as_fd(socket);
-        match self.stop.wait(fd, PollFlags::OUT, until) {
-            Ok(Wake::Ready(_)) => Ok(()),
+        match self.stop.wait(socket.as_fd(), PollFlags::OUT | speech, until) {
+            // An error is the write's to find.
+            Ok(Wake::Ready(found)) => Ok(found != PollFlags::IN),
             Ok(Wake::Late) => Err(self.late(Stage::Send)),
             Ok(Wake::Stopped(reason)) => Err(Failure::stopped(Stage::Send, &self.whom, reason)),
             Err(e) => Err(Failure::new(Stage::Send, &self.whom, e)),
@@ -175,8 +198,9 @@ impl<'a> Wire<'a> {
                 self.bytes_in += *n as u64;
                 self.first_byte.get_or_insert_with(Instant::now);
             }
-            Received::End | Received::Cut => self.ended_by = Ending::Peer,
-            Received::Broken(_) => self.ended_by = Ending::Reset,
+            // What did not take our words was no proper end.
+            Received::End | Received::Cut if self.refused.is_none() => self.ended_by = Ending::Peer,
+            _ => self.ended_by = Ending::Reset,
         }
     }
 
@@ -224,7 +248,10 @@ impl<'a> Wire<'a> {
     fn late(&mut self, stage: Stage) -> Failure {
         if let Some(e) = self.refused.take() {
             self.ended_by = Ending::Reset;
-            return Failure::new(Stage::Send, &self.whom, e);
+            return match self.bytes_out {
+                0 => Failure::new(Stage::Send, &self.whom, e),
+                _ => self.broke_off(&e),
+            };
         }
         self.ended_by = Ending::Timeout;
         Failure::late(stage, &self.whom, self.idle.unwrap_or_default())
