@@ -28,6 +28,8 @@ const IDLE: House =
 const FILE: House = House { line: "tcp-server --file FILE", visit: gets_the_file };
 const EXEC: House = House { line: "tcp-server --exec cat", visit: hears_itself };
 const CHAT: House = House { line: "tcp-server --service chat", visit: joins };
+#[cfg(feature = "tls")]
+const TLS: House = House { line: "tcp-server --tls --service echo", visit: speaks_tls };
 const UNIX: House = House { line: "unix-server PATH", visit: says_exit };
 const UNIX_ECHO: House = House { line: "unix-server PATH --service echo", visit: hears_itself };
 const UNIX_EXEC: House = House { line: "unix-server PATH --exec cat", visit: hears_itself };
@@ -56,6 +58,15 @@ fn hears_itself(caller: &mut Socket) -> std::io::Result<bool> {
 
 fn gets_the_file(caller: &mut Socket) -> std::io::Result<bool> {
     Ok(rest(caller)? == CONTENT)
+}
+
+/// After one who leaves before the handshake.
+#[cfg(feature = "tls")]
+fn speaks_tls(caller: &mut Socket) -> std::io::Result<bool> {
+    let addr = caller.peer_addr()?.as_socket().expect("an address");
+    caller.shutdown(std::net::Shutdown::Both)?;
+    let client = sockit("tcp-client -q --tls --insecure").to(addr).stdin("is there anybody");
+    Ok(client.run().stdout == b"is there anybody")
 }
 
 fn joins(caller: &mut Socket) -> std::io::Result<bool> {
@@ -96,6 +107,11 @@ fn callers_who_come_later_never_notice() {
         rows.extend(OF_THE_LISTENER.map(|(call, errno, when)| (house, call, errno, when)));
         // strace counts these for each thread anew: every caller may meet one.
         rows.extend(OF_A_CONNECTION.map(|(call, errno)| (house, call, errno, "1")));
+    }
+    #[cfg(feature = "tls")]
+    {
+        rows.extend(OF_TLS.map(|(call, errno, when)| (TLS, call, errno, when)));
+        rows.push((TLS, "clone3", "EAGAIN", "1"));
     }
     // Its first thread is the one that writes to our screen.
     rows.retain(|(house, call, ..)| (house.line, *call) != (CHAT.line, "clone3"));
@@ -157,6 +173,24 @@ const OF_A_CONNECTION: [(&str, &str); 10] = [
     ("getpeername", "ENOTCONN"),
     ("splice", "ENOMEM"),
     ("splice", "EINVAL"),
+];
+
+/// Refused to each thread in the handshake, and behind it.
+#[cfg(feature = "tls")]
+const OF_TLS: [(&str, &str, &str); 13] = [
+    ("recvfrom", "ECONNRESET", "1"),
+    ("recvfrom", "ENOMEM", "1"),
+    ("recvfrom", "EINTR", "1"),
+    ("recvfrom", "EAGAIN", "1"),
+    ("recvfrom", "ECONNRESET", "3"),
+    ("recvfrom", "ENOMEM", "3"),
+    ("sendto", "EPIPE", "1"),
+    ("sendto", "ENOBUFS", "1"),
+    ("sendmsg", "ECONNRESET", "1"),
+    ("sendmsg", "ENOMEM", "1"),
+    ("sendmsg", "ENOMEM", "2"),
+    ("ppoll", "ENOMEM", "1"),
+    ("shutdown", "ENOTCONN", "1"),
 ];
 
 const OF_FILES: [(&str, &str); 3] =
