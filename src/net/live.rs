@@ -37,45 +37,41 @@ struct Shared {
 struct Entry {
     hangup: Hangup,
     mood: Mood,
-    /// The wait that a drain saw last, and when it saw it first.
-    waiting: Option<(u64, Instant)>,
     dismissed: bool,
-}
-
-impl Entry {
-    /// Whether the peer has been waited for long enough, with nothing owed.
-    fn is_idle(&mut self) -> bool {
-        let Some(wait) = self.mood.wait() else {
-            self.waiting = None;
-            return false;
-        };
-        let since = match self.waiting {
-            Some((seen, since)) if seen == wait => since,
-            _ => self.waiting.insert((wait, Instant::now())).1,
-        };
-        since.elapsed() >= self.mood.patience() && self.hangup.is_settled()
-    }
 }
 
 /// Whether a connection waits for its peer with nothing owed. Shared by the thread that serves it
 /// and the drain that would like to end it.
-#[derive(Debug, Clone, Default)]
-pub struct Mood(Arc<Turns>);
+#[derive(Debug, Clone)]
+pub struct Mood(Arc<Waiting>);
 
-#[derive(Debug, Default)]
-struct Turns {
-    /// Goes up when a wait begins and when it ends: odd while one lasts.
-    count: AtomicU64,
+#[derive(Debug)]
+struct Waiting {
+    began: Instant,
+    /// Milliseconds from `began` to the beginning of the wait that lasts, or [`BUSY`].
+    since: AtomicU64,
     /// The peer streams: that it says nothing at this moment does not mean that it has finished.
     streams: AtomicBool,
+}
+
+/// Nobody waits.
+const BUSY: u64 = u64::MAX;
+
+impl Default for Mood {
+    fn default() -> Mood {
+        let (since, streams) = (AtomicU64::new(BUSY), AtomicBool::new(false));
+        Mood(Arc::new(Waiting { began: Instant::now(), since, streams }))
+    }
 }
 
 impl Mood {
     /// Runs a read that may block: while it does, nothing is owed to the peer.
     pub fn while_waiting<T>(&self, read: impl FnOnce() -> T) -> T {
-        self.0.count.fetch_add(1, Ordering::SeqCst);
+        // Of questions and answers nobody asks how long one has been waited for.
+        let now = if self.streams() { self.milliseconds() } else { 0 };
+        self.0.since.store(now, Ordering::SeqCst);
         let done = read();
-        self.0.count.fetch_add(1, Ordering::SeqCst);
+        self.0.since.store(BUSY, Ordering::SeqCst);
         done
     }
 
@@ -84,14 +80,21 @@ impl Mood {
         self.0.streams.store(true, Ordering::SeqCst);
     }
 
-    /// Which wait lasts just now, if one does.
-    fn wait(&self) -> Option<u64> {
-        Some(self.0.count.load(Ordering::SeqCst)).filter(|count| count % 2 == 1)
+    /// Whether the peer has been waited for long enough to mean that nothing is under way.
+    fn is_idle(&self) -> bool {
+        match self.0.since.load(Ordering::SeqCst) {
+            BUSY => false,
+            _ if !self.streams() => true,
+            since => self.milliseconds().saturating_sub(since) >= SILENCE.as_millis() as u64,
+        }
     }
 
-    /// How long a wait must have lasted to mean that nothing is under way.
-    fn patience(&self) -> Duration {
-        if self.0.streams.load(Ordering::SeqCst) { SILENCE } else { Duration::ZERO }
+    fn streams(&self) -> bool {
+        self.0.streams.load(Ordering::SeqCst)
+    }
+
+    fn milliseconds(&self) -> u64 {
+        self.0.began.elapsed().as_millis() as u64
     }
 }
 
@@ -133,7 +136,7 @@ impl Live {
     /// Puts connection `conn` on the list.
     pub fn enter(&self, conn: u64, hangup: Hangup) -> Entered {
         let mood = Mood::default();
-        let entry = Entry { hangup, mood: mood.clone(), waiting: None, dismissed: false };
+        let entry = Entry { hangup, mood: mood.clone(), dismissed: false };
         self.lock().insert(conn, entry);
         Entered { live: self.clone(), conn, mood }
     }
@@ -202,7 +205,7 @@ impl Live {
 
     fn dismiss_idle(&self) {
         for entry in self.lock().values_mut() {
-            if !entry.dismissed && entry.is_idle() {
+            if !entry.dismissed && entry.mood.is_idle() && entry.hangup.is_settled() {
                 entry.hangup.stop_reading();
                 entry.dismissed = true;
             }
