@@ -151,3 +151,10 @@ fn a_silent_proxy_costs_the_connect_timeout() {
         .run();
     run.exits(28).fails_at("proxy").says("greeting").says("timed out after 300ms");
 }
+
+#[test]
+fn a_proxy_of_two_lines_is_none() {
+    let broken = "http://127.0.0.1:1\r\nX: y";
+    sockit("tcp-client target.example 7").env("ALL_PROXY", broken).run().exits(2).says("ALL_PROXY");
+    by(broken).and("target.example 7").run().exits(2);
+}

@@ -21,23 +21,25 @@ fn base64(bytes: &[u8]) -> String {
     text
 }
 
-/// The bytes behind percent-encoded text (RFC 3986 §2.1); `None` for a stray `%`.
-pub fn percent_decoded(text: &str) -> Option<Vec<u8>> {
+/// The bytes behind percent-encoded text (RFC 3986 §2.1); a stray `%` stands for itself.
+pub fn percent_decoded(text: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&byte, tail)) = rest.split_first() {
-        rest = tail;
-        bytes.push(match byte {
-            b'%' => {
-                let digits = std::str::from_utf8(rest.get(..2)?).ok()?;
-                let plain = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
-                rest = &rest[2..];
-                u8::from_str_radix(digits, 16).ok().filter(|_| plain)?
-            }
-            byte => byte,
-        });
+        let (left, byte) = match (byte, encoded(tail)) {
+            (b'%', Some(byte)) => (&tail[2..], byte),
+            _ => (tail, byte),
+        };
+        rest = left;
+        bytes.push(byte);
     }
-    Some(bytes)
+    bytes
+}
+
+/// The byte that the first two characters of `text` are the digits of.
+fn encoded(text: &[u8]) -> Option<u8> {
+    let digits = text.get(..2).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))?;
+    u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }
 
 #[cfg(test)]
@@ -54,9 +56,10 @@ mod tests {
 
     #[test]
     fn a_percent_sign_needs_two_digits() {
-        assert_eq!(percent_decoded("p%40%3Aq"), Some(b"p@:q".to_vec()));
-        for word in ["%", "%4", "%zz", "%+1"] {
-            assert_eq!(percent_decoded(word), None, "{word}");
+        assert_eq!(percent_decoded("p%40%3Aq"), b"p@:q");
+        for word in ["%", "%4", "%zz", "%+1", "100%"] {
+            assert_eq!(percent_decoded(word), word.as_bytes(), "{word}");
         }
+        assert_eq!(percent_decoded("%%41"), b"%A");
     }
 }

@@ -53,7 +53,8 @@ fn address(host: &str) -> Option<IpAddr> {
 }
 
 fn is_excepted(host: &str, variables: Variables<'_>) -> bool {
-    let list = variables("no_proxy").or_else(|| variables("NO_PROXY")).unwrap_or_default();
+    let set = |name: &str| variables(name).filter(|list| !list.is_empty());
+    let list = set("no_proxy").or_else(|| set("NO_PROXY")).unwrap_or_default();
     if list.trim() == "*" {
         return true;
     }
@@ -117,6 +118,12 @@ mod tests {
         for (host, list) in [("notexample.com", "example.com"), ("10.1.2.3", "11.0.0.0/8")] {
             assert!(except(host, list).is_some(), "{host} {list}");
         }
+    }
+
+    #[test]
+    fn an_empty_list_of_exceptions_is_none() {
+        let set = [("ALL_PROXY", "p:1"), ("no_proxy", ""), ("NO_PROXY", "example.com")];
+        assert_eq!(chosen("x", "example.com", &set), None);
     }
 
     #[test]

@@ -116,18 +116,27 @@ pub fn read_header(header: &[u8]) -> Result<(u16, String), String> {
     if text.contains('\0') {
         return Err("the header has a NUL in it".to_string());
     }
+    if text.replace("\r\n", "\n").contains('\r') {
+        return Err("the header has a CR that ends no line".to_string());
+    }
     for line in lines.take_while(|line| !line.is_empty()) {
-        let named = line.split_once(':').is_some_and(|(name, _)| !name.trim().is_empty());
-        if !named && !line.starts_with([' ', '\t']) {
+        let name = line.split_once(':').map_or("", |(name, _)| name);
+        if !is_token(name) && !line.starts_with([' ', '\t']) {
             return Err(format!("a header line without a name: {line:?}"));
         }
     }
     status(status_line).ok_or_else(|| format!("not a status line: {status_line:?}"))
 }
 
+/// Whether `name` can be a field's: letters, digits and a few signs (RFC 9110 §5.6.2).
+fn is_token(name: &str) -> bool {
+    let sound = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    !name.is_empty() && name.chars().all(sound)
+}
+
 fn status(line: &str) -> Option<(u16, String)> {
     let rest = line.strip_prefix("HTTP/1.")?;
-    let rest = rest.strip_prefix(['0', '1'])?.strip_prefix(' ')?;
+    let rest = rest.strip_prefix(|minor: char| minor.is_ascii_digit())?.strip_prefix(' ')?;
     let (digits, reason) = rest.split_once(' ').unwrap_or((rest, ""));
     let plain = digits.len() == 3 && digits.bytes().all(|digit| digit.is_ascii_digit());
     let status = digits.parse().ok().filter(|status| plain && *status >= 100)?;
@@ -143,6 +152,7 @@ mod tests {
     fn status_lines_are_read_strictly() {
         assert_eq!(read_header(b"HTTP/1.1 200 OK\r\n\r\n"), Ok((200, "OK".into())));
         assert_eq!(read_header(b"HTTP/1.0 407\nA: b\n\n"), Ok((407, "".into())));
+        assert_eq!(read_header(b"HTTP/1.2 200\r\nA: b\r\n c\r\n\r\n"), Ok((200, "".into())));
         for bad in [
             "HTTP/1.1 20 OK\r\n\r\n",
             "HTTP/1.1 +20 OK\r\n\r\n",
@@ -152,6 +162,11 @@ mod tests {
             "HTTP/1.1 099 x\r\n\r\n",
             "HTTP/1.1 200 OK\r\nnonsense\r\n\r\n",
             "HTTP/1.1 200 O\0K\r\n\r\n",
+            "HTTP/1.1 200 OK\rA: b\r\n\r\n",
+            "HTTP/1.1 200 OK\r\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nA: b\rc\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nA : b\r\n\r\n",
+            "HTTP/1.x 200 OK\r\n\r\n",
         ] {
             assert!(read_header(bad.as_bytes()).is_err(), "{bad:?}");
         }

@@ -99,11 +99,17 @@ impl Proxy {
     ///
     /// Fails with exit code 2 at [`Stage::Proxy`]; the message never holds user or password.
     pub fn read(word: &str) -> Result<Proxy, Failure> {
+        if word.chars().any(char::is_control) {
+            let why = "a proxy has no control characters (write them %0A)";
+            return Err(Failure::usage(Stage::Proxy, "", why));
+        }
         let (scheme, rest) = word.split_once("://").unwrap_or(("http", word));
         let (login, place) = match rest.rsplit_once('@') {
-            Some((login, place)) => (Some(Login::read(login)?), place),
+            Some((login, place)) => (Some(Login::read(login)), place),
             None => (None, rest),
         };
+        // As for curl, what follows the port means nothing.
+        let place = place.split(['/', '?', '#']).next().unwrap_or(place);
         let kind = match scheme.to_ascii_lowercase().as_str() {
             "socks5" => Kind::Socks5,
             "socks5h" => Kind::Socks5h,
@@ -113,7 +119,6 @@ impl Proxy {
                     .with_hint("a proxy is socks5://, socks5h:// or http://"));
             }
         };
-        let place = place.strip_suffix('/').unwrap_or(place);
         let endpoint = Endpoint::read(Some(place), None, ("", PORT)).map_err(|mut failure| {
             failure.stage = Stage::Proxy;
             failure
@@ -197,12 +202,10 @@ impl fmt::Display for Proxy {
 
 impl Login {
     /// Reads `user[:password]`, percent-encoded where it must be.
-    fn read(text: &str) -> Result<Login, Failure> {
+    fn read(text: &str) -> Login {
         let (user, password) = text.split_once(':').unwrap_or((text, ""));
-        match (basic::percent_decoded(user), basic::percent_decoded(password)) {
-            (Some(user), Some(password)) => Ok(Login { user, password }),
-            _ => Err(Failure::usage(Stage::Proxy, "", "the login has a stray % (write it %25)")),
-        }
+        let [user, password] = [user, password].map(basic::percent_decoded);
+        Login { user, password }
     }
 }
 
@@ -287,18 +290,21 @@ mod tests {
             ("proxy:3128", "http://proxy:3128"),
             ("socks5://proxy", "socks5://proxy:1080"),
             ("http://u:p@with@h:1", "http://h:1"),
+            ("http://h:1/some/path?x", "http://h:1"),
         ] {
             assert_eq!(Proxy::read(word).unwrap().to_string(), shown, "{word}");
         }
         let login = Proxy::read("http://u:p%40ss@h:1").unwrap().authorization();
         assert_eq!(login.as_deref(), Some("Basic dTpwQHNz"));
+        let stray = Proxy::read("http://u:100%@h:1").unwrap().authorization();
+        assert_eq!(stray, Some(basic::authorization(b"u", b"100%")));
     }
 
     #[test]
     fn no_message_and_no_debug_text_tells_a_password() {
         let long = format!("socks5://u:{}@h:1", "secret".repeat(50));
         for word in
-            ["ftp://u:secret@h:1", "http://u:secret@h:99999", "http://u:secret%zz@h:1", &long]
+            ["ftp://u:secret@h:1", "http://u:secret@h:99999", "http://u:secret\r\n@h:1", &long]
         {
             let failure = Proxy::read(word).unwrap_err();
             assert_eq!(failure.code, Code::Usage, "{word}");
