@@ -54,6 +54,12 @@ impl Link {
                 let number: u16 = port.parse().map_err(|_| bad("a port is at most 65535"))?;
                 format!(":{number}")
             }
+            // An @ behind it: this is rather the beginning of a password, which nobody shall see.
+            name if parts.rest.contains('@') => {
+                let why = "what follows the colon is no port (in a password, write / as %2F)";
+                let number = lookup(name).map_err(|failure| bad(why).with_code(failure.code))?;
+                format!(":{number}")
+            }
             name => format!(":{}", lookup(name)?),
         };
         let text = format!("{scheme}://{}{port}{}", parts.host, parts.rest);

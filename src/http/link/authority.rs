@@ -95,8 +95,14 @@ pub fn credentials(userinfo: &str) -> (String, String) {
 pub fn hide_credentials(word: &str) -> String {
     let start = word.find("://").map_or(0, |at| at + 3);
     let end = word[start..].find(['/', '?', '#']).map_or(word.len(), |at| start + at);
-    match word[start..end].rfind('@') {
+    let authority = &word[start..end];
+    let place = authority.split_once(':').map_or(authority, |(host, _)| host);
+    match authority.rfind('@') {
         Some(at) => format!("{}{}", &word[..start], &word[start + at + 1..]),
+        // An @ further on: what follows the colon may be the beginning of a password.
+        None if word[end..].contains('@') && !authority.starts_with('[') => {
+            format!("{}{place}", &word[..start])
+        }
         None => word.to_string(),
     }
 }
