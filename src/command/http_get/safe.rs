@@ -5,14 +5,14 @@ use crate::report::escape::is_dangerous;
 /// How much of a body is looked at before it is called text.
 const SAMPLE: usize = 2000;
 
-/// Whether these first bytes are no text: a NUL, or more than one byte in eight that no text has.
+/// Whether these first bytes are no text: a NUL, or more than one byte in eight that no text has,
+/// in whatever character set.
 pub fn is_binary(body: &[u8]) -> bool {
     let sample = &body[..body.len().min(SAMPLE)];
     let control =
         |byte: &&u8| (**byte < b' ' && !b"\t\n\r\x0c\x1b\x08".contains(byte)) || **byte == 0x7f;
     let odd = sample.iter().filter(control).count();
-    let broken: usize = sample.utf8_chunks().map(|chunk| chunk.invalid().len()).sum();
-    sample.contains(&0) || (odd + broken) * 8 > sample.len()
+    sample.contains(&0) || odd * 8 > sample.len()
 }
 
 /// Shows text piece by piece; a character may be cut between two pieces.
@@ -82,6 +82,9 @@ mod tests {
     fn text_is_text_and_the_rest_is_not() {
         for text in ["", "hello\r\n", "\x1b[1mbold\x1b[0m", "grüße 已接收"] {
             assert!(!is_binary(text.as_bytes()), "{text}");
+        }
+        for text in [&b"gr\xfc\xdfe \xe9\xe8\xe0"[..], b"\xc3", b"\xe5\xb7"] {
+            assert!(!is_binary(text), "{text:?}");
         }
         for binary in [&b"a\0b"[..], b"\x89PNG\r\n\x1a\n\0\0", b"\x1f\x8b\x08\xff\xfe\xfd"] {
             assert!(is_binary(binary), "{binary:?}");
