@@ -183,8 +183,13 @@ impl Answer {
         }
         if head.status < 200 {
             self.interims += 1;
-            if self.interims > INTERIMS || self.interim_bytes > self.rules.max_header {
+            let most = self.rules.max_header;
+            if self.interims > INTERIMS {
                 return Err(Error::limit(format!("more than {INTERIMS} interim answers")));
+            }
+            if self.interim_bytes > most {
+                let text = format!("interim answers larger than the limit of {most} bytes");
+                return Err(Error::limit(text));
             }
             return Ok(Fact::Interim(head));
         }

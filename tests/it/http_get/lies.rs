@@ -215,3 +215,11 @@ fn what_the_peer_says_of_itself_is_shown_harmless() {
     run.exits(0).prints("hello").says(r"HTTP/1.1 200 O\x1b[31mK").says(r"X: \x1b]0;title\x07");
     assert!(!run.stderr.contains('\x1b'));
 }
+
+#[test]
+fn interim_answers_have_limits_of_their_own() {
+    let interim = |size: usize| format!("HTTP/1.1 103 Soon\r\nA: {}\r\n\r\n", "x".repeat(size));
+    let large = origin([interim(100_000).repeat(3)]).get("-q").run();
+    large.exits(63).says("interim answers larger than the limit of 262144 bytes");
+    origin([interim(1).repeat(21)]).get("-q").run().exits(63).says("more than 20 interim answers");
+}
