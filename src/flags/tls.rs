@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use crate::net::layer::Layer;
 
 /// Flags of every client that speaks TLS.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "TLS")]
 pub struct ClientTls {
     /// Believe the certificates in FILE (PEM) instead of the system's
@@ -18,10 +18,10 @@ pub struct ClientTls {
     #[arg(long)]
     pub insecure: bool,
     /// The name that the server's certificate must have [default: the host]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = server_name)]
     pub server_name: Option<String>,
     /// Protocols to offer, in order of preference
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = protocol)]
     pub alpn: Vec<String>,
     /// Our own certificate, and those that lead to its root (PEM)
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
@@ -30,7 +30,7 @@ pub struct ClientTls {
     #[arg(long, value_name = "FILE", requires = "cert", value_hint = clap::ValueHint::FilePath)]
     pub key: Option<PathBuf>,
     /// SHA-256 of the server's certificate: nobody else is believed; enough without a CA
-    #[arg(long, value_name = "SHA256")]
+    #[arg(long, value_name = "SHA256", value_parser = fingerprint)]
     pub pin: Vec<String>,
 }
 
@@ -58,7 +58,8 @@ pub struct ServerTls {
     #[arg(long, value_name = "FILE", requires = "cert", value_hint = clap::ValueHint::FilePath)]
     pub key: Option<PathBuf>,
     /// Protocols we speak
-    #[arg(long, value_name = "NAME", requires = "tls", value_delimiter = ',')]
+    #[arg(long, value_name = "NAME", requires = "tls", value_delimiter = ',',
+          value_parser = protocol)]
     pub alpn: Vec<String>,
     /// Callers must show a certificate that leads to one in FILE (PEM)
     #[arg(long, value_name = "FILE", requires = "tls", value_hint = clap::ValueHint::FilePath)]
@@ -92,6 +93,40 @@ impl ClientTls {
             (!self.pin.is_empty(), "--pin"),
         ];
         flags.into_iter().find_map(|(given, name)| given.then_some(name))
+    }
+
+    /// What of these flags is meant for other servers too than the one the user named.
+    pub fn elsewhere(&self) -> ClientTls {
+        ClientTls { server_name: None, cert: None, key: None, ..self.clone() }
+    }
+}
+
+/// A name that a certificate could have; a malformed one is told when it is used.
+fn server_name(word: &str) -> Result<String, String> {
+    match word.is_empty() || word.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        true => Err(format!("'{word}' is not a name that a certificate could have")),
+        false => Ok(word.to_string()),
+    }
+}
+
+/// RFC 7301 §3.1: a name has 1 to 255 bytes.
+fn protocol(word: &str) -> Result<String, String> {
+    match word.len() {
+        _ if word.chars().any(char::is_control) => {
+            Err("a protocol's name has no control characters".to_string())
+        }
+        1..=255 => Ok(word.to_string()),
+        _ => Err("a protocol's name has 1 to 255 bytes".to_string()),
+    }
+}
+
+fn fingerprint(word: &str) -> Result<String, String> {
+    let digits = word.bytes().filter(|byte| *byte != b':');
+    match digits.clone().count() == 64 && digits.clone().all(|byte| byte.is_ascii_hexdigit()) {
+        true => Ok(word.to_string()),
+        false => Err(format!(
+            "'{word}' is not the SHA-256 of a certificate: 64 hexadecimal digits, colons optional"
+        )),
     }
 }
 
@@ -144,7 +179,7 @@ mod present {
                 ca_file: self.ca_file.clone(),
                 insecure: self.insecure,
                 pins: self.pin.iter().map(|word| pin(word)).collect::<Result<_, _>>()?,
-                alpn: protocols(&self.alpn)?,
+                alpn: protocols(&self.alpn),
                 identity: identity.transpose()?,
             };
             Ok(Arc::new(client::Client::new(plan)?))
@@ -165,7 +200,7 @@ mod present {
             };
             let plan = server::Plan {
                 identity,
-                alpn: protocols(&self.alpn)?,
+                alpn: protocols(&self.alpn),
                 client_ca: self.client_ca.clone(),
                 client_optional: self.client_auth == ClientAuth::Optional,
             };
@@ -195,13 +230,8 @@ mod present {
         Sha256::read(word).ok_or_else(|| Failure::usage(Stage::Tls, word, why))
     }
 
-    /// RFC 7301 §3.1: a name has 1 to 255 bytes.
-    fn protocols(words: &[String]) -> Result<Vec<Vec<u8>>, Failure> {
-        let named = |word: &String| match word.len() {
-            1..=255 => Ok(word.clone().into_bytes()),
-            _ => Err(Failure::usage(Stage::Tls, "--alpn", "a protocol's name has 1 to 255 bytes")),
-        };
-        words.iter().map(named).collect()
+    fn protocols(words: &[String]) -> Vec<Vec<u8>> {
+        words.iter().map(|word| word.clone().into_bytes()).collect()
     }
 }
 
@@ -247,12 +277,26 @@ mod tests {
         assert_eq!(tls.client_auth, ClientAuth::Required);
     }
 
-    #[cfg(feature = "tls")]
     #[test]
-    fn a_pin_that_is_none_and_a_protocol_without_a_name_are_usage() {
-        for line in ["sockit --pin abc", "sockit --alpn a,,b"] {
-            let failure = client(line).unwrap().layer("localhost").unwrap_err();
-            assert_eq!(failure.code, crate::failure::Code::Usage, "{line}");
+    fn a_word_that_makes_no_sense_is_usage() {
+        for words in [
+            ["--pin", "abc"],
+            ["--alpn", "a,,b"],
+            ["--alpn", "h2\r\n"],
+            ["--server-name", ""],
+            ["--server-name", "a\r\nb"],
+        ] {
+            let words = ["sockit"].into_iter().chain(words);
+            assert!(Client::try_parse_from(words.clone()).is_err(), "{words:?}");
         }
+        assert!(client(&format!("sockit --pin {}", "AB:".repeat(32))).is_ok());
+    }
+
+    #[test]
+    fn names_and_certificates_are_for_one_server() {
+        let there = client("sockit --server-name n --cert c --key k --insecure --ca-file a");
+        let elsewhere = there.unwrap().elsewhere();
+        assert_eq!((elsewhere.server_name, elsewhere.cert, elsewhere.key), (None, None, None));
+        assert!(elsewhere.insecure && elsewhere.ca_file.is_some());
     }
 }

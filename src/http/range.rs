@@ -8,6 +8,9 @@ use super::syntax::{decimal, quote, trim};
 /// of Range.
 pub fn read(text: &str) -> Result<String, Error> {
     let bad = || Error::usage(format!("'{text}' is not a range such as 0-99, 100- or -100"));
+    if text.chars().any(char::is_control) {
+        return Err(bad());
+    }
     for piece in text.split(',') {
         let (first, last) = piece.trim().split_once('-').ok_or_else(bad)?;
         let number = |text: &str| decimal(text.as_bytes()).ok_or_else(bad);
@@ -169,7 +172,7 @@ mod tests {
     #[test]
     fn ranges_are_checked_before_they_are_sent() {
         assert_eq!(read("0-99, -5").unwrap(), "bytes=0-99,-5");
-        for bad in ["", "-", "5", "9-5", "a-b", "0-99\r\nX: y", "0-1,", "bytes=0-1"] {
+        for bad in ["", "-", "5", "9-5", "a-b", "0-99\r\nX: y", "0-99\r\n", "0-1,", "bytes=0-1"] {
             assert!(read(bad).is_err(), "{bad:?}");
         }
     }

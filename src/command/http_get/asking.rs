@@ -142,7 +142,7 @@ fn pinned(word: &str) -> Result<Pinned, String> {
     let (port, address) = rest.split_once(':').ok_or_else(bad)?;
     let address = address.strip_prefix('[').and_then(|a| a.strip_suffix(']')).unwrap_or(address);
     match (port.parse(), address.parse()) {
-        (Ok(port), Ok(address)) if !host.is_empty() => {
+        (Ok(port), Ok(address)) if !host.is_empty() && !host.chars().any(char::is_control) => {
             Ok(Pinned { host: host.to_ascii_lowercase(), port, address })
         }
         _ => Err(bad()),
@@ -165,7 +165,16 @@ mod tests {
             assert_eq!((read.host.as_str(), read.port), (host, port));
             assert_eq!(read.address.to_string(), address);
         }
-        for word in ["", "h", "h:80", "h:80:", "h:80:name", "h:70000:127.0.0.1", ":80:127.0.0.1"] {
+        for word in [
+            "",
+            "h",
+            "h:80",
+            "h:80:",
+            "h:80:name",
+            "h:70000:127.0.0.1",
+            ":80:127.0.0.1",
+            "h\r\n:80:127.0.0.1",
+        ] {
             assert!(pinned(word).is_err(), "{word}");
         }
     }

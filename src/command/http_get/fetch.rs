@@ -197,7 +197,10 @@ impl<'a> Fetch<'a> {
         self.conn += 1;
         let stream = dial.call(self.stop, &|step| {
             self.timing.step(&step);
-            self.report.heard(step);
+            match step {
+                Step::Warning(why) => self.report.warn(Some(self.conn), why),
+                step => self.report.heard(step),
+            }
         })?;
         self.timing.stands();
         Ok((stream, request))
@@ -213,7 +216,15 @@ impl<'a> Fetch<'a> {
         let scheme = if link.is_tls() { "https" } else { "http" };
         let route = self.args.dialling.route(scheme, &named)?;
         let bare = host.split_once('%').map_or(host.as_str(), |(address, _)| address);
-        let layer = link.is_tls().then(|| self.args.trust.layer(bare)).transpose()?;
+        let elsewhere;
+        let trust = match link.origin() == self.home.origin() {
+            true => &self.args.trust,
+            false => {
+                elsewhere = self.args.trust.elsewhere();
+                &elsewhere
+            }
+        };
+        let layer = link.is_tls().then(|| trust.layer(bare)).transpose()?;
         self.layered = layer.is_some() || route != Route::Direct;
         let forward = match &route {
             Route::To(proxy) => Some(proxy.clone()),

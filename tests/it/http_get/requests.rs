@@ -42,6 +42,12 @@ fn nothing_is_injected() {
         vec!["http-get", "-H", "X\tY: a", &url],
         vec!["http-get", "--user", "a:b\r\nX: y", &url],
         vec!["http-get", "--range", "0-1\r\nX: y", &url],
+        vec!["http-get", "--range", "0-1\r\n", &url],
+        vec!["http-get", "--resolve", "h\r\n:80:127.0.0.1", &url],
+        vec!["http-get", "--proxy", "http://127.0.0.1:1\r\n", &url],
+        vec!["http-get", "--proxy", "http://u:p\n@127.0.0.1:1", &url],
+        vec!["http-get", "--alpn", "h2\r\n", &url],
+        vec!["http-get", "--server-name", "h\r\n", &url],
         vec!["http-get", &format!("{url}a\r\nX: y")],
         vec!["http-get", &format!("{url}a\tb")],
         vec!["http-get", &url.replace("127", "127\r\n")],
@@ -63,6 +69,8 @@ fn malformed_words_are_usage_errors() {
         "http-get http://",
         "http-get http://[::1/",
         "http-get --range 9-5 http://h/",
+        "http-get --pin zz http://h/",
+        "http-get --server-name '' http://h/",
         "http-get --continue http://h/",
         "http-get --resolve h:80 http://h/",
         "http-get -O http://h/",
@@ -158,4 +166,22 @@ fn another_try_waits_as_long_as_it_is_asked_to() {
     let server = origin([busy]);
     server.get("-q --retry 1 --retry-delay 10ms").run().exits(22).prints("busy");
     assert_eq!(server.heard().len(), 2);
+}
+
+#[test]
+fn what_may_be_a_password_is_not_told() {
+    for url in ["http://bob:hunter2/x@127.0.0.1/", "bob:99hunter2?x@127.0.0.1/"] {
+        let run = sockit("http-get").arg(url).run();
+        run.prints("").never_says("hunter2").says("%2F");
+        assert_ne!(run.code, 0);
+    }
+    let run = sockit("http-get http://bob:99999999/x@127.0.0.1/").run();
+    run.exits(2).never_says("99999999");
+}
+
+#[test]
+fn a_warning_tells_which_connection_it_is_about() {
+    let run = origin([ok("hello")]).get("--json --range 2-4").run();
+    run.exits(0).prints("hello");
+    assert_eq!(run.events_named("warning")[0]["conn"], 1);
 }

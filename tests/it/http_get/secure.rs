@@ -1,6 +1,7 @@
 //! https: what TLS adds to the truth about endings.
 
 use super::origin::{ok, origin, to};
+use crate::papers::Authority;
 use crate::peer::{Script, peer};
 use crate::running::Daemon;
 use crate::sockit::{Sockit, sockit};
@@ -73,4 +74,24 @@ fn limits_and_signals_reach_into_a_tls_stream() {
     let run = get(&server, &pin, "--timeout 1").run();
     run.exits(28).prints("hello").fails_at("receive");
     assert!((0.9..5.0).contains(&run.took.as_secs_f64()), "{:?}", run.took);
+}
+
+#[test]
+fn a_name_and_a_certificate_are_for_the_first_origin_alone() {
+    let authority = Authority::new();
+    let (theirs, ours) = (authority.paper(&["a.example"]), authority.paper(&["me"]));
+    for (flags, code) in [("", 0), ("--client-ca", 35)] {
+        let mut other = sockit("tcp-server --tls --service pipe --cert");
+        other = other.arg(authority.paper(&["localhost"])).stdin(ok("elsewhere"));
+        if !flags.is_empty() {
+            other = other.arg(flags).arg(authority.ca());
+        }
+        let other = other.serve();
+        let home = sockit("tcp-server --tls --service pipe --once --cert").arg(&theirs);
+        let home = home.arg("--client-ca").arg(authority.ca());
+        let home = home.stdin(to(&format!("https://localhost:{}/", other.port()))).serve();
+        let run = sockit("http-get -q --server-name a.example --ca-file").arg(authority.ca());
+        let url = format!("https://127.0.0.1:{}/", home.port());
+        run.arg("--cert").arg(&ours).arg(url).run().exits(code);
+    }
 }
