@@ -2,29 +2,32 @@
 
 use std::io;
 
-use rustix::event::PollFlags;
+use std::time::{Duration, Instant};
+
 #[cfg(target_os = "linux")]
-use rustix::event::{PollFd, Timespec};
+use rustix::event::Timespec;
+use rustix::event::{PollFd, PollFlags};
+#[cfg(target_os = "linux")]
+use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use crate::failure::{Failure, Stage};
-use crate::stop::{Stop, Wake};
+use crate::stop::{Reason, Stop, Wake, poll_until};
 
-/// Writes all of `bytes` to stdout, unbuffered.
+/// Writes all of `bytes` to stdout, unbuffered, however long its reader takes.
 ///
 /// Fails at [`Stage::Stdout`] with code 23, also when the reader is gone (EPIPE): whether that is
 /// an error is the caller's to say.
-pub fn write_all(bytes: &[u8]) -> Result<(), Failure> {
-    put_all(bytes).map_err(failed)
-}
-
-fn put_all(mut bytes: &[u8]) -> io::Result<()> {
+pub fn write_all(mut bytes: &[u8]) -> Result<(), Failure> {
+    let stdout = rustix::stdio::stdout();
     while !bytes.is_empty() {
-        match rustix::io::write(rustix::stdio::stdout(), bytes) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+        match rustix::io::write(stdout, bytes) {
+            Ok(0) => return Err(failed(io::ErrorKind::WriteZero.into())),
             Ok(n) => bytes = &bytes[n..],
-            Err(rustix::io::Errno::INTR) => {}
-            Err(e) => return Err(e.into()),
+            Err(Errno::INTR) => {}
+            // Whoever shares our stdout may have made it one that does not wait (O_NONBLOCK).
+            Err(Errno::AGAIN) => drop(has_room(None).map_err(failed)?),
+            Err(e) => return Err(failed(e.into())),
         }
     }
     Ok(())
@@ -32,26 +35,69 @@ fn put_all(mut bytes: &[u8]) -> io::Result<()> {
 
 /// As [`write_all`], but a reader that takes its time holds up nobody who pulls the cord: then it
 /// fails as [`Failure::stopped`].
-pub fn write_all_unless(mut bytes: &[u8], stop: &Stop) -> Result<(), Failure> {
-    while !bytes.is_empty() {
-        match put_eagerly(bytes) {
+pub fn write_all_unless(bytes: &[u8], stop: &Stop) -> Result<(), Failure> {
+    let mut pulled = None;
+    put_while(bytes, || {
+        pulled = wait_for_room(stop)?;
+        Ok(pulled.is_none())
+    })?;
+    match pulled {
+        Some(reason) => Err(Failure::stopped(Stage::Stdout, "-", reason)),
+        None => Ok(()),
+    }
+}
+
+/// As [`write_all`] until the cord is pulled; then the reader has until `patience` after that,
+/// counted once for all calls that share `last`. Tells how many bytes it has not taken.
+pub fn write_before_the_end(
+    bytes: &[u8],
+    stop: &Stop,
+    patience: Duration,
+    last: &mut Option<Instant>,
+) -> Result<usize, Failure> {
+    let taken = put_while(bytes, || match wait_for_room(stop)? {
+        None => Ok(true),
+        Some(_) => has_room(Some(*last.get_or_insert_with(|| Instant::now() + patience))),
+    })?;
+    Ok(bytes.len() - taken)
+}
+
+/// Writes as long as `wait`, asked when there is no room, says that there is some again. Tells how
+/// much was written.
+fn put_while(bytes: &[u8], mut wait: impl FnMut() -> io::Result<bool>) -> Result<usize, Failure> {
+    let mut left = bytes;
+    while !left.is_empty() {
+        match put_eagerly(left) {
             Ok(0) => return Err(failed(io::ErrorKind::WriteZero.into())),
-            Ok(n) => bytes = &bytes[n..],
+            Ok(n) => left = &left[n..],
             Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) => match stop.wait(rustix::stdio::stdout(), PollFlags::OUT, None) {
-                Ok(Wake::Stopped(reason)) => {
-                    return Err(Failure::stopped(Stage::Stdout, "-", reason));
-                }
-                Ok(_) => {}
+            Err(Errno::AGAIN) => match wait() {
+                Ok(true) => {}
+                Ok(false) => break,
                 Err(e) => return Err(failed(e)),
             },
             Err(e) => return Err(failed(e.into())),
         }
     }
-    Ok(())
+    Ok(bytes.len() - left.len())
 }
 
-/// Writes what a pipe takes at once (`RWF_NOWAIT`); anything else is written to as usual.
+/// Waits for room in stdout; the reason when the cord is pulled first.
+fn wait_for_room(stop: &Stop) -> io::Result<Option<Reason>> {
+    Ok(match stop.wait(rustix::stdio::stdout(), PollFlags::OUT, None)? {
+        Wake::Stopped(reason) => Some(reason),
+        _ => None,
+    })
+}
+
+/// Waits for room in stdout; whether there is some by `until`.
+fn has_room(until: Option<Instant>) -> io::Result<bool> {
+    let mut fds = [PollFd::from_borrowed_fd(rustix::stdio::stdout(), PollFlags::OUT)];
+    Ok(poll_until(&mut fds, until)? > 0)
+}
+
+/// Writes what a pipe or a socket takes at once (`RWF_NOWAIT`); anything else is written to as
+/// usual.
 #[cfg(target_os = "linux")]
 fn put_eagerly(bytes: &[u8]) -> rustix::io::Result<usize> {
     use rustix::io::{IoSlice, ReadWriteFlags, pwritev2};
@@ -60,12 +106,12 @@ fn put_eagerly(bytes: &[u8]) -> rustix::io::Result<usize> {
     let stdout = rustix::stdio::stdout();
     match pwritev2(stdout, &[IoSlice::new(bytes)], HERE, ReadWriteFlags::NOWAIT) {
         // A pipe that was spliced into no longer knows the flag.
-        Err(Errno::OPNOTSUPP) if is_pipe() => put_page(bytes),
+        Err(Errno::OPNOTSUPP) if is_a(FileType::Fifo) => put_page(bytes),
         Err(Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS | Errno::SPIPE) => {
             rustix::io::write(stdout, bytes)
         }
         // A file whose pages are not at hand says so too, and is always ready.
-        Err(Errno::AGAIN) if !is_pipe() => rustix::io::write(stdout, bytes),
+        Err(Errno::AGAIN) if is_a(FileType::RegularFile) => rustix::io::write(stdout, bytes),
         done => done,
     }
 }
@@ -88,10 +134,9 @@ fn put_eagerly(bytes: &[u8]) -> rustix::io::Result<usize> {
 }
 
 #[cfg(target_os = "linux")]
-fn is_pipe() -> bool {
-    use rustix::fs::{FileType, fstat};
-    let kind = fstat(rustix::stdio::stdout()).map(|stat| FileType::from_raw_mode(stat.st_mode));
-    kind.is_ok_and(|kind| kind == FileType::Fifo)
+fn is_a(kind: FileType) -> bool {
+    let found = rustix::fs::fstat(rustix::stdio::stdout());
+    found.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == kind)
 }
 
 fn failed(e: io::Error) -> Failure {

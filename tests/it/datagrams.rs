@@ -39,3 +39,26 @@ pub fn ask(socket: &UdpSocket, to: SocketAddr, bytes: impl AsRef<[u8]>) -> Vec<u
 pub fn local(socket: &UdpSocket) -> SocketAddr {
     socket.local_addr().expect("a bound address")
 }
+
+/// A pipe that nobody reads, for a run's stdout: its reader, to be kept.
+#[track_caller]
+pub fn stuck() -> (std::io::PipeReader, std::io::PipeWriter) {
+    std::io::pipe().expect("a pipe")
+}
+
+/// A pipe whose writer does not wait (`O_NONBLOCK`), and whose reader takes a little at a time.
+/// What was read comes from the returned function once all writers are gone.
+#[track_caller]
+pub fn unwaiting() -> (std::io::PipeWriter, impl FnOnce() -> Vec<u8>) {
+    let (mut reader, writer) = std::io::pipe().expect("a pipe");
+    rustix::io::ioctl_fionbio(&writer, true).expect("a writer that does not wait");
+    let reads = std::thread::spawn(move || {
+        let (mut all, mut piece) = (Vec::new(), vec![0; 3000]);
+        while let Ok(n @ 1..) = std::io::Read::read(&mut reader, &mut piece) {
+            all.extend_from_slice(&piece[..n]);
+            std::thread::sleep(std::time::Duration::from_micros(300));
+        }
+        all
+    });
+    (writer, move || reads.join().expect("a reader"))
+}

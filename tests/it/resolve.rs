@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::nameserver::{Act, name_server, silent_server};
 use crate::peer::program;
-use crate::sockit::{Run, sockit};
+use crate::sockit::{LIMIT, Run, sockit};
 
 fn objects(run: &Run) -> Vec<serde_json::Value> {
     let text = run.text();
@@ -217,4 +217,33 @@ fn one_name_costs_about_what_getent_costs() {
     }));
     // The promise is 1.5 times for a release build; a debug build must only be near.
     assert!(ours < theirs * 10, "ours {ours:?}, getent's {theirs:?}");
+}
+
+/// A list whose answers no pipe holds.
+fn long_list() -> String {
+    (1..20_000).map(|n| format!("127.0.0.1:{n}\n")).collect()
+}
+
+#[test]
+fn a_stuck_reader_holds_up_no_end() {
+    for (signal, code) in [(libc::SIGTERM, 143), (libc::SIGINT, 130)] {
+        let (reader, writer) = crate::datagrams::stuck();
+        let run = sockit("resolve -f -").stdin(long_list()).stdout_to(writer).start();
+        let full = || rustix::io::ioctl_fionread(&reader).is_ok_and(|held| held >= 60_000);
+        let began = Instant::now();
+        while !full() && began.elapsed() < LIMIT {
+            std::thread::yield_now();
+        }
+        run.signal(signal);
+        run.wait().exits(code);
+    }
+}
+
+#[test]
+fn a_stdout_that_does_not_wait_gets_every_answer() {
+    let (writer, read) = crate::datagrams::unwaiting();
+    sockit("resolve -f -").stdin(long_list()).stdout_to(writer).run().exits(0).is_silent();
+    let told = String::from_utf8(read()).unwrap();
+    assert_eq!(told.lines().count(), 19_999);
+    assert!(told.ends_with("127.0.0.1:19999\t127.0.0.1:19999\n"), "{}", &told[told.len() - 99..]);
 }

@@ -303,3 +303,35 @@ fn their_servers_are_understood() {
         client.wait_to_print("answer\n");
     }
 }
+
+/// More lines than a pipe holds.
+fn lines() -> String {
+    format!("{}\n", "x".repeat(5000)).repeat(60)
+}
+
+#[test]
+fn a_stuck_reader_holds_up_no_end() {
+    let server = sockit("udp-echo --max-rate 0").serve();
+    let (_reader, writer) = crate::datagrams::stuck();
+    let run = sockit("udp-client --timeout 1s").to(server.addr()).stdin(lines());
+    let run = run.stdout_to(writer).run();
+    run.exits(28).fails_at("stdout");
+    assert!(run.took < Duration::from_secs(10), "{:?}", run.took);
+    for (signal, code) in [(libc::SIGTERM, 143), (libc::SIGINT, 130)] {
+        let (_reader, writer) = crate::datagrams::stuck();
+        let run = sockit("udp-client -v").to(server.addr()).stdin(lines());
+        let run = run.stdout_to(writer).start();
+        run.wait_to_say_times("Got 5000 bytes", 9);
+        run.signal(signal);
+        run.wait().exits(code);
+    }
+}
+
+#[test]
+fn a_stdout_that_does_not_wait_gets_every_answer() {
+    let server = sockit("udp-echo --max-rate 0").serve();
+    let (writer, read) = crate::datagrams::unwaiting();
+    let run = sockit("udp-client").to(server.addr()).stdin(lines()).stdout_to(writer).run();
+    run.exits(0).is_silent();
+    assert_eq!(read(), lines().as_bytes());
+}

@@ -67,7 +67,7 @@ pub fn ping(
     let outcome = pinger.run(batch);
     let found = pinger.figures.ping(pinger.line.shown.to_string());
     let answered = found.received > 0;
-    tell(found, report)?;
+    tell(found, report, stop)?;
     outcome?;
     Ok(if answered { Code::Done } else { Code::Negative })
 }
@@ -178,7 +178,7 @@ fn is_passing(error: &std::io::Error) -> bool {
 }
 
 /// The figures are the product, and so go to stdout.
-fn tell(found: Ping, report: &Report) -> Result<(), Failure> {
+fn tell(found: Ping, report: &Report, stop: &Stop) -> Result<(), Failure> {
     let histogram = found.trips.as_ref().map(|trips| trips.histogram.clone());
     let lines = found.lines();
     let event = Event::Ping(found);
@@ -194,7 +194,7 @@ fn tell(found: Ping, report: &Report) -> Result<(), Failure> {
         let _ = write!(text, "\n{histogram}");
     }
     text.push(b'\n');
-    match stdout::write_all(&text) {
+    match stdout::write_all_unless(&text, stop) {
         Err(failure) if stdout::reader_is_gone(&failure) => Ok(()),
         done => done,
     }

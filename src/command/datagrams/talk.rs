@@ -167,7 +167,7 @@ impl Talk<'_> {
                     self.heard += 1;
                     self.window.heard();
                     (self.refused, self.kept) = (None, Vec::new());
-                    show(&mut self.letters, payload)?;
+                    show(&mut self.letters, payload, self.stop)?;
                 }
             }
         }
@@ -231,12 +231,12 @@ impl Talk<'_> {
 }
 
 /// An answer on a line of its own, or as it came.
-fn show(letters: &mut Letters, payload: &[u8]) -> Result<(), Failure> {
+fn show(letters: &mut Letters, payload: &[u8], stop: &Stop) -> Result<(), Failure> {
     if let Some(dump) = &mut letters.dump {
         dump.see(Direction::Received, payload);
     }
     match letters.raw || payload.ends_with(b"\n") {
-        true => stdout::write_all(payload),
-        false => stdout::write_all(&[payload, b"\n"].concat()),
+        true => stdout::write_all_unless(payload, stop),
+        false => stdout::write_all_unless(&[payload, b"\n"].concat(), stop),
     }
 }

@@ -96,7 +96,7 @@ impl Args {
         if let ([word], None) = (&self.questions[..], &self.file)
             && plan.is_at_hand(word)
         {
-            return Ok(at_once(&plan, word, Printer::new(report, false))?);
+            return Ok(at_once(&plan, word, Printer::new(report, false, None))?);
         }
         confine(&Needs { reads: true, connects: true, ..Needs::default() }, report);
         // 1 would be an answer.
@@ -111,7 +111,7 @@ impl Args {
         let time = Time { limit: plan.limit, grace: plan.grace() };
         let work = Box::new(move |word: &str, until| plan.answer(word, until));
         let crew = Crew::start(source, work, jobs, time).map_err(no_thread)?;
-        let mut printer = Printer::new(report, many);
+        let mut printer = Printer::new(report, many, Some(&stop));
         if let Some(list) = &listed {
             printer.show_progress(|| list::count(list));
         }
@@ -190,7 +190,10 @@ fn tell_all(
         match next {
             Next::Answer(ticket) => ticket.answer.get().map_or(Ok(()), |a| printer.tell(a))?,
             Next::Stopped(reason) => return Ok(printer.stopped(reason)),
-            Next::Unreadable(error) => return Err(list::unreadable(list, error)),
+            Next::Unreadable(error) => {
+                printer.flush()?;
+                return Err(list::unreadable(list, error));
+            }
             Next::Unheard => return Ok(Code::Done),
             Next::End => return printer.end(),
         }

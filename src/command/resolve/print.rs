@@ -1,19 +1,25 @@
 //! Answers on stdout: lines for people and pipes, or one JSON object per question.
 
-use std::io::{self, BufWriter, ErrorKind, IsTerminal, Stdout, Write};
+use std::io::{self, IsTerminal};
 
 use super::answer::{Answer, Note};
-use crate::failure::{Code, Failure, Stage};
+use crate::failure::{Code, Failure};
+use crate::pump::stdout;
 use crate::report::Report;
 use crate::report::event::Event;
 use crate::report::progress::Progress;
 use crate::report::resolved::{Resolved, shown};
-use crate::stop::Reason;
+use crate::stop::{Reason, Stop};
+
+/// Past this much of them, answers are handed to the reader even while more are ready.
+const PLENTY: usize = 64 * 1024;
 
 /// Where answers go, and what they come to.
 pub struct Printer<'a> {
     report: &'a Report,
-    out: BufWriter<Stdout>,
+    /// What ends a wait for the reader; nothing where nobody listens for signals.
+    stop: Option<&'a Stop>,
+    out: Vec<u8>,
     table: bool,
     many: bool,
     unheard: bool,
@@ -22,14 +28,13 @@ pub struct Printer<'a> {
     progress: Option<Progress>,
 }
 
-impl Printer<'_> {
+impl<'a> Printer<'a> {
     /// For one question, or for `many`, whose lines name their question.
-    pub fn new(report: &Report, many: bool) -> Printer<'_> {
-        let stdout = io::stdout();
-        let table = stdout.is_terminal();
-        let out = BufWriter::with_capacity(64 * 1024, stdout);
+    pub fn new(report: &'a Report, many: bool, stop: Option<&'a Stop>) -> Printer<'a> {
+        let table = io::stdout().is_terminal();
+        let out = Vec::new();
         let (unheard, worst, answers, progress) = (false, 0, 0, None);
-        Printer { report, out, table, many, unheard, worst, answers, progress }
+        Printer { report, stop, out, table, many, unheard, worst, answers, progress }
     }
 
     /// Shows how far a list is, if stderr is a terminal and the answers go elsewhere.
@@ -44,7 +49,7 @@ impl Printer<'_> {
 
     /// Tells one answer; a failure is talk, whether or not there are facts beside it.
     ///
-    /// Fails at [`Stage::Stdout`] with 23; a reader that went away is no failure.
+    /// Fails as [`Printer::flush`] does.
     pub fn tell(&mut self, answer: &Answer) -> Result<(), Failure> {
         self.worst = self.worst.max(answer.facts.code);
         self.answers += 1;
@@ -61,8 +66,10 @@ impl Printer<'_> {
             true => self.event(&answer.facts),
             false => self.lines(&answer.facts),
         };
-        let written = self.out.write_all(text.as_bytes());
-        self.heard(written)?;
+        self.out.extend_from_slice(text.as_bytes());
+        if self.out.len() > PLENTY {
+            self.flush()?;
+        }
         if let Some(failure) = &answer.failure {
             self.flush()?;
             self.report.failure(None, failure);
@@ -71,9 +78,22 @@ impl Printer<'_> {
     }
 
     /// Hands everything told so far to the reader.
+    ///
+    /// Fails at [`crate::failure::Stage::Stdout`]: with 23, or when the run is to end before a slow
+    /// reader has taken all. One that went away is no failure.
     pub fn flush(&mut self) -> Result<(), Failure> {
-        let flushed = self.out.flush();
-        self.heard(flushed)
+        let text = std::mem::take(&mut self.out);
+        let written = match self.stop {
+            Some(stop) => stdout::write_all_unless(&text, stop),
+            None => stdout::write_all(&text),
+        };
+        match written {
+            Err(failure) if stdout::reader_is_gone(&failure) => {
+                self.unheard = true;
+                Ok(())
+            }
+            written => written,
+        }
     }
 
     /// The end of all answers: the run's code.
@@ -115,17 +135,6 @@ impl Printer<'_> {
             rows.iter_mut().for_each(|row| row.push(question.clone()));
         }
         if self.table { aligned(&rows) } else { tabbed(&rows) }
-    }
-
-    fn heard(&mut self, written: io::Result<()>) -> Result<(), Failure> {
-        match written {
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => {
-                self.unheard = true;
-                Ok(())
-            }
-            Err(error) => Err(Failure::new(Stage::Stdout, "-", error)),
-            Ok(()) => Ok(()),
-        }
     }
 }
 
