@@ -40,6 +40,8 @@ pub struct Dropped {
     pub cut: u64,
     /// Beyond what may wait, or run as programs, at once.
     pub busy: u64,
+    /// Whose program could not be started, took too long, said too much, or was cut at the end.
+    pub failed: u64,
     /// Answers that could not be sent.
     pub unsent: u64,
     /// Answers that were sent, and refused by ICMP.
@@ -47,7 +49,7 @@ pub struct Dropped {
 }
 
 impl Dropped {
-    fn rows(&self) -> [(u64, &'static str); 8] {
+    fn rows(&self) -> [(u64, &'static str); 9] {
         [
             (self.rate, "over the rate"),
             (self.port, "from ports that are never answered"),
@@ -55,6 +57,7 @@ impl Dropped {
             (self.nowhere, "from nowhere"),
             (self.cut, "too long"),
             (self.busy, "too many at once"),
+            (self.failed, "failed by their program"),
             (self.unsent, "not sent"),
             (self.refused, "refused"),
         ]

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::datagrams::{ask, caller, hear, local};
+use crate::datagrams::{ask, caller, hear, local, stuck, unwaiting};
 use crate::faults::strace::{can_inject, injected};
 use crate::peer;
 use crate::running::Running;
@@ -269,6 +269,98 @@ fn programs_beyond_their_number_are_counted() {
     let run = server.stop();
     let totals = &run.exits(0).events_named("totals")[0];
     assert_eq!(totals["dropped"]["busy"], 6, "{totals}");
+}
+
+#[test]
+fn a_natural_end_waits_for_the_programs() {
+    for how in ["--once", "--accept-timeout 200ms"] {
+        let server = sockit("udp-server --sh 'sleep 4; echo answer'").and(how).serve();
+        assert_eq!(ask(&caller(), server.addr(), "?"), b"answer\n");
+        let run = server.wait();
+        run.exits(if how == "--once" { 0 } else { 28 }).never_says("ended");
+    }
+}
+
+#[test]
+fn a_program_that_is_cut_is_told_and_what_it_said_is_no_answer() {
+    let server = sockit("udp-server --sh 'echo half; sleep 60' --json").serve();
+    let caller = caller();
+    caller.send_to(b"?", server.addr()).unwrap();
+    server.wait_to_say("\"datagram\"");
+    let run = server.stop();
+    run.exits(143).says("1 programs still ran and were ended");
+    let totals = &run.events_named("totals")[0];
+    assert_eq!((&totals["dropped"]["failed"], &totals["datagrams_out"]), (&1.into(), &0.into()));
+    caller.set_nonblocking(true).unwrap();
+    assert!(caller.recv(&mut [0; 10]).is_err());
+    // The signal may come while the end is waited for already.
+    let server = sockit("udp-server --once --sh 'sleep 60' --json").serve();
+    caller.send_to(b"?", server.addr()).unwrap();
+    server.wait_to_say("\"datagram\"");
+    server.stop().exits(143);
+}
+
+#[test]
+fn a_program_that_gives_no_answer_is_told_once_and_counted() {
+    let script = "case $(cat) in long) head -c 70000 /dev/zero;; late) sleep 60;; esac; echo well";
+    let server = sockit("udp-server --json --sh").arg(script).serve();
+    let caller = caller();
+    for question in ["long", "late", "long", "late", "else"] {
+        caller.send_to(question.as_bytes(), server.addr()).unwrap();
+    }
+    assert_eq!(hear(&caller).0, b"well\n");
+    server.wait_to_say("took more than 10 s");
+    let run = server.stop();
+    run.exits(0);
+    for why in ["took more than 10 s", "more than 65507 bytes"] {
+        assert_eq!(run.stderr.matches(why).count(), 1, "{}", run.stderr);
+    }
+    let totals = &run.events_named("totals")[0];
+    assert_eq!((&totals["dropped"]["failed"], &totals["datagrams_out"]), (&4.into(), &1.into()));
+}
+
+#[test]
+fn a_program_that_has_gone_is_told_once_and_counted() {
+    let place = tempfile::tempdir().unwrap();
+    let program = place.path().join("program");
+    std::fs::copy("/bin/cat", &program).unwrap();
+    let server = sockit("udp-server --json --exec").arg(&program).serve();
+    assert_eq!(ask(&caller(), server.addr(), "here"), b"here");
+    std::fs::remove_file(&program).unwrap();
+    for _ in 0..3 {
+        caller().send_to(b"gone", server.addr()).unwrap();
+    }
+    server.wait_to_say_times("\"datagram\"", 4);
+    let run = server.stop();
+    run.exits(0);
+    assert_eq!(run.stderr.matches("No such file").count(), 1, "{}", run.stderr);
+    assert_eq!(run.events_named("totals")[0]["dropped"]["failed"], 3);
+}
+
+#[test]
+fn what_a_stuck_reader_does_not_take_is_told_at_the_end() {
+    let (reader, writer) = stuck();
+    let server = sockit("udp-server --json").stdout_to(writer).serve();
+    for _ in 0..100 {
+        caller().send_to(&[b'x'; 1000], server.addr()).unwrap();
+    }
+    server.wait_to_say_times("\"datagram\"", 66);
+    let run = server.stop();
+    run.exits(143);
+    let came = run.events_named("totals")[0]["bytes_in"].as_u64().unwrap();
+    let printed = rustix::io::ioctl_fionread(&reader).unwrap();
+    run.says(&format!("{} bytes for stdout are lost", came - printed));
+}
+
+#[test]
+fn a_stdout_that_does_not_wait_gets_everything() {
+    let (writer, read) = unwaiting();
+    let server = sockit("udp-server --max-datagrams 200").stdout_to(writer).serve();
+    for _ in 0..200 {
+        caller().send_to(&[b'x'; 1000], server.addr()).unwrap();
+    }
+    server.wait().exits(0);
+    assert_eq!(read().len(), 200_000);
 }
 
 #[test]

@@ -91,6 +91,14 @@ impl Duty {
         }
     }
 
+    /// Bytes that came and could not be printed before the end.
+    pub fn unprinted(&self) -> usize {
+        match self {
+            Duty::Print(printer) => printer.lost(),
+            _ => 0,
+        }
+    }
+
     /// Finishes what was taken so far.
     pub fn flush(&mut self, stop: &Stop) -> Result<(), Failure> {
         match self {

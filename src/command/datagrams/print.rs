@@ -1,14 +1,11 @@
 //! `print`: what came, on stdout.
 
-use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
-
-use rustix::event::{PollFd, PollFlags};
 
 use crate::failure::Failure;
 use crate::pump::stdout;
 use crate::report::hex;
-use crate::stop::{Stop, Wake, poll_until};
+use crate::stop::Stop;
 
 /// How a payload is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -22,8 +19,6 @@ pub enum Look {
     Hex,
 }
 
-/// A pipe that has room takes this much without blocking (pipe(7), `PIPE_BUF`).
-const PIECE: usize = 4096;
 /// How long a reader that is slow may hold up our end.
 const PATIENCE: Duration = Duration::from_millis(200);
 
@@ -32,12 +27,15 @@ const PATIENCE: Duration = Duration::from_millis(200);
 pub struct Printer {
     look: Look,
     text: Vec<u8>,
+    /// When our end no longer waits for the reader.
+    last: Option<Instant>,
+    lost: usize,
 }
 
 impl Printer {
     /// Nothing to print yet.
     pub fn new(look: Look) -> Printer {
-        Printer { look, text: Vec::new() }
+        Printer { look, text: Vec::new(), last: None, lost: 0 }
     }
 
     /// Adds one payload.
@@ -56,25 +54,13 @@ impl Printer {
     ///
     /// Fails at [`crate::failure::Stage::Stdout`].
     pub fn flush(&mut self, stop: &Stop) -> Result<(), Failure> {
-        let text = std::mem::take(&mut self.text);
-        for piece in text.chunks(PIECE) {
-            if !has_room(stop) {
-                return Ok(());
-            }
-            stdout::write_all(piece)?;
-        }
-        self.text = text;
+        self.lost += stdout::write_before_the_end(&self.text, stop, PATIENCE, &mut self.last)?;
         self.text.clear();
         Ok(())
     }
-}
 
-fn has_room(stop: &Stop) -> bool {
-    let out = rustix::stdio::stdout();
-    match stop.wait(out.as_fd(), PollFlags::OUT, None) {
-        Ok(Wake::Stopped(_)) => {}
-        _ => return true,
+    /// How many bytes the reader has lost.
+    pub fn lost(&self) -> usize {
+        self.lost
     }
-    let mut fds = [PollFd::from_borrowed_fd(out, PollFlags::OUT)];
-    !matches!(poll_until(&mut fds, Some(Instant::now() + PATIENCE)), Ok(0))
 }

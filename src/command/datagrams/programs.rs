@@ -1,10 +1,10 @@
 //! `exec` for datagrams: a program for each, so many at a time, and nobody waits for any of them.
 
 use std::fmt;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::failure::words;
 use crate::net::address::Address;
@@ -12,11 +12,17 @@ use crate::net::child::Program;
 use crate::net::datagram::{Bundle, Envelope, LONGEST, Outgoing, Sender};
 use crate::report::Report;
 use crate::service::exec::Answerer;
+use crate::stop::{Reason, Stop};
 
 /// Programs that run at once; a datagram that comes meanwhile is not answered.
 const MOST: u32 = 64;
 /// How long one may take.
 const LIMIT: Duration = Duration::from_secs(10);
+/// How long the run waits for all of them where nobody is in a hurry: one that has answered may go
+/// on for as long again, and be slow to end.
+const LAST: Duration = Duration::from_secs(22);
+/// How often it is looked whether somebody is in a hurry after all.
+const LOOK: Duration = Duration::from_millis(20);
 /// The stack of a thread that only waits for a program.
 const STACK: usize = 128 << 10;
 
@@ -37,7 +43,33 @@ struct Desk {
 struct State {
     running: u32,
     sums: Sums,
-    crowd_told: bool,
+    /// What has been told: the totals tell how often it happened.
+    told: Vec<Trouble>,
+    /// Nobody waits any more; what comes of the programs now is not sent.
+    closed: bool,
+}
+
+/// The kinds of trouble with programs, each told once in a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trouble {
+    Crowd,
+    Start,
+    Late,
+    Long,
+}
+
+impl Trouble {
+    /// What an error of the [`Answerer`] is about, in words for everybody.
+    fn read(error: &io::Error) -> (Trouble, String) {
+        let (trouble, why) = match error.kind() {
+            ErrorKind::TimedOut => {
+                (Trouble::Late, format!("its program took more than {} s", LIMIT.as_secs()))
+            }
+            ErrorKind::InvalidData => (Trouble::Long, words(error)),
+            _ => (Trouble::Start, format!("no program: {}", words(error))),
+        };
+        (trouble, format!("a datagram is not answered: {why}"))
+    }
 }
 
 /// What became of the datagrams.
@@ -49,8 +81,21 @@ pub struct Sums {
     pub bytes: usize,
     /// Answers that could not be sent.
     pub unsent: u32,
-    /// Datagrams for which no program was started.
+    /// Datagrams that came while too many programs ran.
     pub busy: u32,
+    /// Datagrams whose program could not be started, took too long, said too much, or was cut.
+    pub failed: u32,
+}
+
+/// How the programs ended.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Closed {
+    /// What became of all datagrams.
+    pub sums: Sums,
+    /// How many programs still ran and were ended; they are among those that failed.
+    pub cut: u32,
+    /// What put an end to a wait that was to be for all of them.
+    pub hurried: Option<Reason>,
 }
 
 /// One datagram to be answered.
@@ -91,47 +136,70 @@ impl Programs {
             let (desk, sender, told) = (self.desk.clone(), sender.clone(), report.clone());
             let run = move || desk.serve(&job, &sender, &told);
             if let Err(e) = thread::Builder::new().stack_size(STACK).spawn(run) {
-                self.desk.leave(|sums| sums.busy += 1);
-                report.warn(None, format!("a datagram is not answered: {}", words(&e)));
+                self.desk.fail(&e, report);
             }
         }
     }
 
-    /// Waits for the programs that run, for `grace`, and ends the rest. Returns what became of all.
-    pub fn close(&self, grace: Duration) -> Sums {
-        let state = self.desk.lock();
-        let busy = |state: &mut State| state.running > 0;
-        let waited = self.desk.changed.wait_timeout_while(state, grace, busy);
+    /// Waits for the programs that run and ends the rest: for `grace` where the run was stopped,
+    /// and else for as long as they may take, or `grace` from when the cord is pulled.
+    pub fn close(&self, grace: Duration, stop: &Stop) -> Closed {
+        let mut hurried = None;
+        if stop.reason().is_none() {
+            self.wait(LAST, || {
+                hurried = stop.reason();
+                hurried.is_some()
+            });
+        }
+        if stop.reason().is_some() {
+            self.wait(grace, || false);
+        }
+        let mut state = self.desk.lock();
+        state.closed = true;
+        let cut = std::mem::take(&mut state.running);
+        state.sums.failed += cut;
         self.desk.answerer.close();
-        waited.unwrap_or_else(PoisonError::into_inner).0.sums
+        Closed { sums: state.sums, cut, hurried }
+    }
+
+    /// Waits until none runs, `time` has passed or somebody is in a `hurry`.
+    fn wait(&self, time: Duration, mut hurry: impl FnMut() -> bool) {
+        let until = Instant::now() + time;
+        let mut state = self.desk.lock();
+        while state.running > 0 && !hurry() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            let waited = self.desk.changed.wait_timeout(state, left.min(LOOK));
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
     }
 }
 
 impl Desk {
     fn serve(&self, job: &Job, sender: &Sender, report: &Report) {
         let peer = job.envelope.address();
-        let failed = |e: &io::Error| {
-            report.step(|| format!("Answering {peer} failed: {}", words(e)));
-        };
-        match self.answerer.answer(&job.local, &peer, &job.question, LONGEST) {
-            // Nothing said is no answer.
-            Ok(answer) if answer.is_empty() => self.leave(|_| {}),
-            Ok(answer) => {
-                let (bytes, mut unsent) = (answer.len(), 0);
-                sender.send(&[Outgoing::answer(&job.envelope, answer)], &mut |_, e| {
-                    unsent = 1;
-                    failed(e);
-                });
-                self.leave(|sums| match unsent {
-                    0 => (sums.sent, sums.bytes) = (sums.sent + 1, sums.bytes + bytes),
-                    _ => sums.unsent += 1,
-                });
-            }
+        let answer = match self.answerer.answer(&job.local, &peer, &job.question, LONGEST) {
+            Ok(answer) => answer,
             Err(e) => {
-                failed(&e);
-                self.leave(|_| {});
+                report.step(|| format!("Answering {peer} failed: {}", words(&e)));
+                return self.fail(&e, report);
             }
+        };
+        // Nothing said is no answer, and what one says that was ended is none either.
+        if answer.is_empty() || self.lock().closed {
+            return self.leave(|_| {});
         }
+        let (bytes, mut unsent) = (answer.len(), 0);
+        sender.send(&[Outgoing::answer(&job.envelope, answer)], &mut |_, e| {
+            unsent = 1;
+            report.step(|| format!("Answering {peer} failed: {}", words(e)));
+        });
+        self.leave(|sums| match unsent {
+            0 => (sums.sent, sums.bytes) = (sums.sent + 1, sums.bytes + bytes),
+            _ => sums.unsent += 1,
+        });
     }
 
     fn take_place(&self, report: &Report) -> bool {
@@ -141,18 +209,36 @@ impl Desk {
             return true;
         }
         state.sums.busy += 1;
-        if !std::mem::replace(&mut state.crowd_told, true) {
-            let why =
-                format!("{MOST} programs run at once; datagrams beyond that are not answered");
+        drop(state);
+        let why = format!("{MOST} programs run at once; datagrams beyond that are not answered");
+        self.tell(Trouble::Crowd, &why, report);
+        false
+    }
+
+    /// One leaves its place without an answer.
+    fn fail(&self, error: &io::Error, report: &Report) {
+        if !self.lock().closed {
+            let (trouble, why) = Trouble::read(error);
+            self.tell(trouble, &why, report);
+        }
+        self.leave(|sums| sums.failed += 1);
+    }
+
+    fn tell(&self, trouble: Trouble, why: &str, report: &Report) {
+        let mut state = self.lock();
+        if !state.told.contains(&trouble) {
+            state.told.push(trouble);
+            drop(state);
             report.warn(None, why);
         }
-        false
     }
 
     fn leave(&self, count: impl FnOnce(&mut Sums)) {
         let mut state = self.lock();
-        state.running -= 1;
-        count(&mut state.sums);
+        if !state.closed {
+            state.running -= 1;
+            count(&mut state.sums);
+        }
         self.changed.notify_all();
     }
 

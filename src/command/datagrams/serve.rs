@@ -84,24 +84,32 @@ pub fn serve(plan: Plan, report: &Report, stop: &Stop) -> Result<Code, Failure> 
     inherit::tell_ready();
     let outcome = office.serve();
     inherit::tell_stopping();
-    if let Duty::Exec(programs) = &office.duty {
-        let sums = programs.close(plan.grace);
-        office.tally.went(sums.sent, sums.bytes);
-        office.tally.dropped.unsent += u64::from(sums.unsent);
-        office.tally.dropped.busy += u64::from(sums.busy);
-    }
+    let closed = office.close(plan.grace);
     office.tell_refusals();
     report.tell(&Event::Totals(office.tally.totals(&office.local)));
-    match outcome {
-        Err(failure) if stdout::reader_is_gone(&failure) => Ok(Code::Done),
-        Err(failure) => Err(failure),
-        Ok(None) => Ok(Code::Done),
-        Ok(Some(Reason::Interrupt)) => Ok(Code::Interrupted),
-        Ok(Some(Reason::Terminate)) => Ok(Code::Done),
-        Ok(Some(Reason::Deadline)) => {
+    let reason = match outcome {
+        Err(failure) if stdout::reader_is_gone(&failure) => None,
+        Err(failure) => return Err(failure),
+        Ok(reason) => reason.or(closed.hurried),
+    };
+    match reason {
+        None => Ok(Code::Done),
+        Some(Reason::Interrupt) => Ok(Code::Interrupted),
+        Some(Reason::Terminate) if closed.cut => Ok(Code::Terminated),
+        Some(Reason::Terminate) => Ok(Code::Done),
+        Some(Reason::Deadline) => {
             Err(Failure::stopped(Stage::Listen, &office.local, Reason::Deadline))
         }
     }
+}
+
+/// How a run ended.
+#[derive(Default)]
+struct Closed {
+    /// Whether something was owed that nobody waited for.
+    cut: bool,
+    /// What put an end to the wait for it.
+    hurried: Option<Reason>,
 }
 
 struct Office<'a> {
@@ -194,6 +202,29 @@ impl Office<'_> {
         }
         self.answer_due(None);
         Ok(())
+    }
+
+    /// Waits for what is still owed, and tells what was not waited for.
+    fn close(&mut self, grace: Duration) -> Closed {
+        let unprinted = self.duty.unprinted();
+        if unprinted > 0 {
+            let why = format!("{unprinted} bytes for stdout are lost: its reader takes nothing");
+            self.report.warn(None, why);
+        }
+        let Duty::Exec(programs) = &self.duty else {
+            return Closed { cut: unprinted > 0, hurried: None };
+        };
+        let closed = programs.close(grace, self.stop);
+        if closed.cut > 0 {
+            let why = format!("{} programs still ran and were ended, unanswered", closed.cut);
+            self.report.warn(None, why);
+        }
+        let (sums, dropped) = (closed.sums, &mut self.tally.dropped);
+        dropped.unsent += u64::from(sums.unsent);
+        dropped.busy += u64::from(sums.busy);
+        dropped.failed += u64::from(sums.failed);
+        self.tally.went(sums.sent, sums.bytes);
+        Closed { cut: closed.cut > 0, hurried: closed.hurried }
     }
 
     fn handle(&mut self, batch: &Batch) -> Result<(), Failure> {
