@@ -55,6 +55,20 @@ fn an_answer_leaves_from_the_address_that_was_asked() {
 }
 
 #[test]
+fn what_a_whole_network_was_sent_is_answered_too() {
+    for flags in ["--host ''", "-4 --host ''"] {
+        let server = sockit("udp-echo").and(flags).serve();
+        let caller = caller();
+        caller.set_broadcast(true).unwrap();
+        let everybody = SocketAddr::from(([127, 255, 255, 255], server.port()));
+        caller.send_to(b"anybody?", everybody).unwrap();
+        let (answer, from) = hear(&caller);
+        assert_eq!((answer.as_slice(), from.ip()), (&b"anybody?"[..], [127, 0, 0, 1].into()));
+        server.stop().exits(0);
+    }
+}
+
+#[test]
 fn merged_datagrams_come_back_one_by_one() {
     let Some(mut python) = peer::program("python3") else { return };
     let server = sockit("udp-echo").serve();

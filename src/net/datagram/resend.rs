@@ -35,8 +35,11 @@ pub(super) fn try_again(post: &Post, letter: &Outgoing<'_>, error: io::Error) ->
             }
             _ if strangers < STRANGERS && post.is_refusal(&error) => strangers += 1,
             _ if letter.count() > 1 => return one_by_one(post, &letter),
-            Some(libc::EINVAL | libc::EADDRNOTAVAIL) if letter.origin != Origin::default() => {
-                // The address we were asked on is no longer ours, or never was one to send from.
+            Some(libc::EINVAL | libc::EADDRNOTAVAIL | libc::ENETUNREACH)
+                if letter.origin != Origin::default() =>
+            {
+                // The address we were asked on is no longer ours, or never was one to send from, as
+                // that of a whole network.
                 letter.origin = Origin::default();
             }
             _ => return Err(error),

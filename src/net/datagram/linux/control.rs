@@ -36,7 +36,8 @@ pub unsafe fn read(header: &msghdr) -> Told {
                 (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
                     told.origin = from_v4(ptr::read_unaligned(data.cast()));
                 }
-                (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
+                // Of an IPv4 datagram the other form says more, whichever comes first.
+                (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) if told.origin == Origin::default() => {
                     told.origin = from_v6(ptr::read_unaligned(data.cast()));
                 }
                 (libc::SOL_UDP, libc::UDP_GRO) => {

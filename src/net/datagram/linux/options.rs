@@ -3,12 +3,14 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-/// Asks for the address each datagram was sent to (ip(7), `IP_PKTINFO`; RFC 3542 §6).
+/// Asks for the address each datagram was sent to (ip(7), `IP_PKTINFO`; RFC 3542 §6). A socket of
+/// both families asks in both ways: of IPv4 only `IP_PKTINFO` tells which address of ours to answer
+/// from where a whole network was written to.
 pub fn tell_origin(fd: BorrowedFd<'_>, v6: bool) -> io::Result<()> {
-    match v6 {
-        true => set(fd, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1),
-        false => set(fd, libc::IPPROTO_IP, libc::IP_PKTINFO, 1),
+    if v6 {
+        set(fd, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)?;
     }
+    set(fd, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)
 }
 
 /// Asks that ICMP's errors are kept with the address they concern (ip(7), `IP_RECVERR`). A socket
