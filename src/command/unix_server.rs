@@ -7,14 +7,14 @@ use socket2::{Socket, Type};
 use super::datagrams;
 use super::hosting::choice::Choice;
 use super::hosting::{self, Plan};
-use crate::failure::{Code, Failure, Stage};
+use crate::failure::{Code, Failure, Stage, words};
 use crate::flags::identity::Identity;
 use crate::flags::run;
 use crate::flags::serve::Serving;
 use crate::net::confine::Needs;
 use crate::net::inherit::{Wanted, passed_socket};
 use crate::net::listen::Listener;
-use crate::net::unix::{self, Claim, Name, listen};
+use crate::net::unix::{self, Claim, Name, Trace, listen};
 use crate::report::Report;
 use crate::stop::Stop;
 
@@ -57,10 +57,13 @@ impl Args {
         let mut limits = self.serving.limits(&stop)?;
         let service = self.choice.service(&mut limits)?;
         let listener = self.listener()?;
+        let trace = listener.claim.as_ref().map(Claim::trace);
         self.identity.assume()?;
         self.confine(self.choice.needs(), report);
         let plan = Plan { listener, limits, service, layer: None, layer_stack: 0 };
-        Ok(hosting::serve(plan, report, &stop)?)
+        let outcome = hosting::serve(plan, report, &stop);
+        tell_what_stays(trace, report);
+        Ok(outcome?)
     }
 
     /// Rules that could never hold are a mistake worth telling, above all where the user relies on
@@ -99,7 +102,8 @@ impl Args {
     fn serve_datagrams(&self, report: &Report, stop: &Stop) -> anyhow::Result<Code> {
         let limits = self.serving.limits(stop)?;
         let duty = self.choice.duty()?;
-        let (socket, _claim) = self.datagram_socket()?;
+        let (socket, claim) = self.datagram_socket()?;
+        let trace = claim.as_ref().map(Claim::trace);
         self.identity.assume()?;
         self.confine(self.choice.needs(), report);
         let plan = datagrams::Plan {
@@ -113,7 +117,10 @@ impl Args {
             delay: self.choice.wording.delay.unwrap_or_default(),
             grace: limits.grace,
         };
-        Ok(datagrams::serve(plan, report, stop)?)
+        let outcome = datagrams::serve(plan, report, stop);
+        drop(claim);
+        tell_what_stays(trace, report);
+        Ok(outcome?)
     }
 
     /// As [`Args::listener`], for datagrams.
@@ -122,6 +129,16 @@ impl Args {
             Some(socket) => Ok((socket, None)),
             None => unix::bind(&Name::read(&self.path), Type::DGRAM, self.mode),
         }
+    }
+}
+
+/// A socket file that could not be removed at the end would be found by whoever comes next.
+fn tell_what_stays(trace: Option<Trace>, report: &Report) {
+    if let Some(trace) = trace
+        && let Err(e) = trace.remove()
+    {
+        let path = trace.path().display();
+        report.warn(None, format!("the socket {path} stays: {}", words(&e)));
     }
 }
 

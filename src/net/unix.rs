@@ -22,7 +22,8 @@ use super::stream::Stream;
 use crate::failure::{Code, Failure, Stage};
 use crate::stop::{Stop, earliest};
 
-/// The longest path that a socket address holds (unix(7), `sun_path` less its final NUL).
+/// The longest path, and the longest abstract name without its leading NUL, that a socket address
+/// holds (unix(7): `sun_path` less one NUL, at the end or the beginning).
 const LONGEST: usize = 107;
 /// How often a full backlog is tried again: for Unix sockets there is nothing to poll.
 const AGAIN: Duration = Duration::from_millis(10);
@@ -56,10 +57,15 @@ impl Name {
             Name::Path(path) => path.as_os_str().as_bytes().to_vec(),
             Name::Abstract(name) => [b"\0", name.as_slice()].concat(),
         };
+        let is_path = matches!(self, Name::Path(_));
+        let longest = if is_path { LONGEST } else { LONGEST + 1 };
         match bytes.len() {
             0 => return Err(invalid("the path is empty")),
             1.. if bytes[1..].contains(&0) => return Err(invalid("a NUL inside the name")),
-            n if n > LONGEST => return Err(invalid("the path is too long for a socket")),
+            n if n > longest && is_path => {
+                return Err(invalid("the path is too long for a socket"));
+            }
+            n if n > longest => return Err(invalid("the name is too long for a socket")),
             _ => {}
         }
         SockAddr::unix(OsStr::from_bytes(&bytes))
@@ -86,6 +92,38 @@ impl Drop for Claim {
     fn drop(&mut self) {
         if identity(&self.path).is_some_and(|(found, _)| found == self.made) {
             let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+impl Claim {
+    /// What can tell, once the claim has gone, whether its file went too.
+    pub fn trace(&self) -> Trace {
+        Trace { path: self.path.clone(), made: self.made }
+    }
+}
+
+/// What a claim may have left behind.
+#[derive(Debug)]
+pub struct Trace {
+    path: PathBuf,
+    made: (u64, u64),
+}
+
+impl Trace {
+    /// Where it was.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Removes the file if it is still there, and still ours.
+    ///
+    /// Fails when it cannot be, above all for somebody else than made it (`--user`).
+    pub fn remove(&self) -> io::Result<()> {
+        match fs::symlink_metadata(&self.path) {
+            Ok(meta) if (meta.dev(), meta.ino()) == self.made => fs::remove_file(&self.path),
+            Err(e) if e.kind() != ErrorKind::NotFound => Err(e),
+            _ => Ok(()),
         }
     }
 }
@@ -276,8 +314,11 @@ mod tests {
 
     #[test]
     fn names_that_no_socket_can_have_are_refused() {
-        for word in ["", &"x".repeat(108)] {
+        for word in ["", &"x".repeat(108), &format!("@{}", "x".repeat(108))] {
             assert!(Name::read(OsStr::new(word)).address().is_err(), "{word}");
+        }
+        for word in ["x".repeat(107), format!("@{}", "x".repeat(107))] {
+            assert!(Name::read(OsStr::new(&word)).address().is_ok(), "{word}");
         }
     }
 }
