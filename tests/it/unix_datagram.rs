@@ -1,5 +1,7 @@
 //! `unix-server --datagram` and `unix-client --datagram`.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -7,6 +9,7 @@ use std::time::Duration;
 
 use tempfile::{TempDir, tempdir};
 
+use crate::faults::strace::{can_inject, injected};
 use crate::peer;
 use crate::running::{Daemon, Running};
 use crate::sockit::{LIMIT, Sockit, sockit};
@@ -233,4 +236,43 @@ fn an_abstract_name_is_met_without_a_file() {
     let run = sockit("unix-client --datagram --send you").arg(&name).run();
     run.exits(0).prints("Hello, you!\n");
     server.stop().exits(0);
+}
+
+#[test]
+fn a_receiver_that_could_not_be_woken_is_woken_again() {
+    if !can_inject() {
+        return;
+    }
+    let (_folder, path) = folder();
+    let server = sockit("unix-server --datagram").arg(&path);
+    let server = injected(server, "shutdown", "ENOMEM", "1..3").serve();
+    let run = server.stop();
+    run.exits(0);
+    assert!(!path.exists());
+}
+
+#[test]
+fn an_abstract_name_may_fill_its_whole_room() {
+    let name = format!("@{}{}", std::process::id(), "n".repeat(107));
+    let name = Path::new(&name[..108]);
+    let server = server("--service echo", name);
+    client(name).and("--send you").run().exits(0).prints("you\n");
+    server.stop().exits(0);
+    let long = format!("@{}", "n".repeat(108));
+    sockit("unix-server --datagram").arg(&long).run().exits(45).says("the name is too long");
+}
+
+#[test]
+fn a_socket_that_cannot_be_removed_is_told() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root becomes somebody else");
+        return;
+    }
+    for (mode, flags) in [(0o755, ""), (0o755, "--datagram"), (0o700, "--datagram")] {
+        let (folder, path) = folder();
+        std::fs::set_permissions(folder.path(), Permissions::from_mode(mode)).unwrap();
+        let server = sockit("unix-server --user nobody").and(flags).arg(&path).serve();
+        server.stop().exits(0).says("stays: Permission denied");
+        assert!(path.exists());
+    }
 }

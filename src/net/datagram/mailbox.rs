@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
 use socket2::{Domain, Socket};
@@ -17,6 +17,9 @@ use crate::stop::{Stop, Wake};
 
 /// The kernel's own default holds 25 datagrams of 8 KiB, fewer than one burst.
 const RECEIVE_BUFFER: usize = 4 << 20;
+
+/// The pause before a receiver that could not be woken is woken again.
+const SHORTAGE: Duration = Duration::from_millis(10);
 
 /// A datagram socket and how it is best spoken to.
 #[derive(Debug)]
@@ -86,7 +89,9 @@ impl Mailbox {
         let waker = std::thread::Builder::new().name("waker".into()).stack_size(64 << 10);
         let spawned = waker.spawn(move || {
             post.wait_for_the_end(outlet);
-            let _ = post.socket.shutdown(std::net::Shutdown::Read);
+            while !shut(&post.socket) && Arc::strong_count(&post) > 1 {
+                std::thread::sleep(SHORTAGE);
+            }
         });
         if spawned.is_err() {
             self.post.fall_back();
@@ -188,6 +193,15 @@ impl Mailbox {
     /// What came back since the last time this was asked: datagrams of ours that nobody wanted.
     pub fn refusals(&mut self) -> VecDeque<Refused> {
         self.post.refusals()
+    }
+}
+
+/// Whether whoever waits for datagrams has been woken; a kernel that lacks memory for a moment has
+/// not done it.
+fn shut(socket: &Socket) -> bool {
+    match socket.shutdown(std::net::Shutdown::Read) {
+        Err(e) => e.kind() == ErrorKind::NotConnected,
+        Ok(()) => true,
     }
 }
 
