@@ -247,3 +247,13 @@ fn a_stdout_that_does_not_wait_gets_every_answer() {
     assert_eq!(told.lines().count(), 19_999);
     assert!(told.ends_with("127.0.0.1:19999\t127.0.0.1:19999\n"), "{}", &told[told.len() - 99..]);
 }
+
+#[test]
+fn what_can_be_neither_name_nor_address_is_usage() {
+    for word in ["[::1", "::1]", "[localhost]", "localhost:80:90"] {
+        sockit("resolve").arg(word).run().exits(2).fails_at("resolve").says(word);
+    }
+    sockit("resolve --server 127.0.0.1:9 ok.test:80:90").run().exits(2).fails_at("resolve");
+    sockit("resolve [::1]:http").run().exits(0).prints("[::1]:80\n");
+    sockit("resolve --all ::1%lo [::1]").run().exits(0);
+}
