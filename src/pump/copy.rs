@@ -41,12 +41,12 @@ fn deliver(bytes: &[u8], to: &mut dyn Writer, flow: &mut Flow) -> Result<(), Bre
     if let Some(pace) = &mut flow.pace {
         pace.wait_for(bytes.len());
     }
-    write_counted(bytes, to, flow)?;
-    to.flush().map_err(Break::Write)?;
+    // Before it is sent, or a quick answer would seem to come first.
     if let Some(tap) = &mut flow.tap {
         tap.see(bytes);
     }
-    Ok(())
+    write_counted(bytes, to, flow)?;
+    to.flush().map_err(Break::Write)
 }
 
 /// As `write_all`, but a failure leaves the meter at what was really taken.
