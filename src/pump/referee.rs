@@ -69,6 +69,8 @@ pub(super) struct State {
     pub(super) first: Option<Ending>,
     moved: u64,
     moved_at: Instant,
+    /// Until when our own `--delay` lasts, which is no idleness of the peer's.
+    begins_at: Instant,
     broke_at: Option<Instant>,
     /// When the table of connections was last looked through while both sides had said all.
     looked_at: Cell<Option<Instant>>,
@@ -112,6 +114,7 @@ impl Referee {
             first: None,
             moved: 0,
             moved_at: Instant::now(),
+            begins_at: Instant::now() + terms.delay,
             broke_at: None,
             looked_at: Cell::new(None),
         };
@@ -238,7 +241,7 @@ impl Referee {
     fn idle_too_long(&self, state: &mut State, terms: &Terms) -> Option<Over> {
         self.note_movement(state);
         let limit = terms.idle?;
-        let late = state.moved_at.elapsed() >= limit;
+        let late = state.moved_at.max(state.begins_at).elapsed() >= limit;
         late.then(|| {
             let stage = if self.hangup.undelivered() > 0 { Stage::Send } else { Stage::Receive };
             badly(Ending::Timeout, Failure::late(stage, &self.facts.peer, limit))
