@@ -13,6 +13,21 @@ pub fn escape(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// As [`escape`], but a backslash stays single: for words of the user's, who knows what was typed,
+/// where an escape that the peer spelt out does no harm.
+pub fn tame(text: &str) -> Cow<'_, str> {
+    match text.chars().any(|c| c != '\\' && is_dangerous(c)) {
+        false => Cow::Borrowed(text),
+        true => Cow::Owned(text.chars().fold(String::new(), |mut shown, c| match c {
+            '\\' => {
+                shown.push(c);
+                shown
+            }
+            c => push_escaped(shown, c),
+        })),
+    }
+}
+
 /// As [`escape`], for bytes that need not be UTF-8; a stray byte is shown as `\xNN`.
 pub fn escape_bytes(bytes: &[u8]) -> String {
     let mut shown = String::new();
@@ -59,6 +74,12 @@ mod tests {
     fn controls_separators_and_bidi_are_shown() {
         assert_eq!(escape("a\x1b[2J\r\n\u{9b}\u{202e}\\"), r"a\x1b[2J\r\n\x9b\u{202e}\\");
         assert_eq!(escape_bytes(b"a\xff\x00b"), r"a\xff\x00b");
+    }
+
+    #[test]
+    fn what_the_user_typed_is_shown_as_typed() {
+        assert_eq!(tame(r"/\d+\x1b/"), r"/\d+\x1b/");
+        assert_eq!(tame("/\\d\x1b\n/"), r"/\d\x1b\n/");
     }
 
     proptest! {

@@ -1,6 +1,6 @@
 //! Events as lines for people.
 
-use super::escape::escape;
+use super::escape::{escape, tame};
 use super::event::{Closed, Ends, Event, Heading, Role, Side, Stats, Timings, Trouble};
 use super::resolved::Resolved;
 
@@ -113,10 +113,10 @@ fn error(trouble: &Trouble, palette: Palette) -> String {
     let name = palette.paint("31", "sockit:");
     let step = match trouble.target.as_str() {
         "" => trouble.phase.to_string(),
-        target => format!("{} {}", trouble.phase, escape(target)),
+        target => format!("{} {}", trouble.phase, tame(target)),
     };
-    let hint = trouble.hint.as_ref().map(|hint| format!("\nhint: {}", escape(hint)));
-    format!("{name} {step}: {}{}", escape(&trouble.cause), hint.unwrap_or_default())
+    let hint = trouble.hint.as_ref().map(|hint| format!("\nhint: {}", tame(hint)));
+    format!("{name} {step}: {}{}", tame(&trouble.cause), hint.unwrap_or_default())
 }
 
 #[cfg(test)]
