@@ -12,7 +12,7 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use crate::failure::{Failure, Stage};
-use crate::stop::{Reason, Stop, Wake, poll_until};
+use crate::stop::{Stop, Wake, poll_until};
 
 /// Writes all of `bytes` to stdout, unbuffered, however long its reader takes.
 ///
@@ -36,15 +36,24 @@ pub fn write_all(mut bytes: &[u8]) -> Result<(), Failure> {
 /// As [`write_all`], but a reader that takes its time holds up nobody who pulls the cord: then it
 /// fails as [`Failure::stopped`].
 pub fn write_all_unless(bytes: &[u8], stop: &Stop) -> Result<(), Failure> {
-    let mut pulled = None;
+    write_all_within(bytes, None, stop)
+}
+
+/// As [`write_all_unless`], but a reader that takes nothing for as long as `idle` is given up on:
+/// then it fails as [`Failure::late`].
+pub fn write_all_within(bytes: &[u8], idle: Option<Duration>, stop: &Stop) -> Result<(), Failure> {
+    let stdout = rustix::stdio::stdout();
+    let mut ended = None;
     put_while(bytes, || {
-        pulled = wait_for_room(stop)?;
-        Ok(pulled.is_none())
+        let until = idle.and_then(|idle| Instant::now().checked_add(idle));
+        ended = match stop.wait(stdout, PollFlags::OUT, until)? {
+            Wake::Ready(_) => None,
+            Wake::Stopped(reason) => Some(Failure::stopped(Stage::Stdout, "-", reason)),
+            Wake::Late => Some(Failure::late(Stage::Stdout, "-", idle.unwrap_or_default())),
+        };
+        Ok(ended.is_none())
     })?;
-    match pulled {
-        Some(reason) => Err(Failure::stopped(Stage::Stdout, "-", reason)),
-        None => Ok(()),
-    }
+    ended.map_or(Ok(()), Err)
 }
 
 /// As [`write_all`] until the cord is pulled; then the reader has until `patience` after that,
@@ -55,9 +64,10 @@ pub fn write_before_the_end(
     patience: Duration,
     last: &mut Option<Instant>,
 ) -> Result<usize, Failure> {
-    let taken = put_while(bytes, || match wait_for_room(stop)? {
-        None => Ok(true),
-        Some(_) => has_room(Some(*last.get_or_insert_with(|| Instant::now() + patience))),
+    let stdout = rustix::stdio::stdout();
+    let taken = put_while(bytes, || match stop.wait(stdout, PollFlags::OUT, None)? {
+        Wake::Ready(_) | Wake::Late => Ok(true),
+        Wake::Stopped(_) => has_room(Some(*last.get_or_insert_with(|| Instant::now() + patience))),
     })?;
     Ok(bytes.len() - taken)
 }
@@ -80,14 +90,6 @@ fn put_while(bytes: &[u8], mut wait: impl FnMut() -> io::Result<bool>) -> Result
         }
     }
     Ok(bytes.len() - left.len())
-}
-
-/// Waits for room in stdout; the reason when the cord is pulled first.
-fn wait_for_room(stop: &Stop) -> io::Result<Option<Reason>> {
-    Ok(match stop.wait(rustix::stdio::stdout(), PollFlags::OUT, None)? {
-        Wake::Stopped(reason) => Some(reason),
-        _ => None,
-    })
 }
 
 /// Waits for room in stdout; whether there is some by `until`.
