@@ -21,9 +21,9 @@ pub struct Script {
     pub steps: Vec<Step>,
 }
 
-/// Flags that a script cannot be combined with.
-const OTHERS: [&str; 7] =
-    ["input", "prompt", "recv_only", "send_only", "hang_up", "no_half_close", "output"];
+/// Flags that mean nothing to a script. `offset` and `count` are named though they need `input`:
+/// clap does not insist on what a flag requires where that is in conflict with another.
+const OTHERS: [&str; 6] = ["input", "offset", "count", "prompt", "recv_only", "send_only"];
 
 impl clap::FromArgMatches for Script {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Script, clap::Error> {

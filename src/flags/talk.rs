@@ -1,6 +1,6 @@
 //! What a client says, what it does with the answer, and when it leaves.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -19,7 +19,7 @@ pub struct Talk {
     /// A scripted talk
     #[command(flatten)]
     pub script: Script,
-    /// Send FILE instead of stdin
+    /// Send FILE instead of stdin (- is stdin)
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub input: Option<PathBuf>,
     /// Begin N bytes into the file
@@ -28,7 +28,7 @@ pub struct Talk {
     /// Send at most N bytes of the file
     #[arg(long, value_name = "SIZE", value_parser = values::size, requires = "input")]
     pub count: Option<u64>,
-    /// Write what comes to FILE instead of stdout
+    /// Write what comes to FILE instead of stdout (- is stdout)
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub output: Option<PathBuf>,
     /// Stay connected, without a half-close, when stdin ends
@@ -38,7 +38,7 @@ pub struct Talk {
     #[arg(long, group = "leaving")]
     pub hang_up: bool,
     /// Ignore stdin
-    #[arg(long, group = "leaving")]
+    #[arg(long, group = "leaving", conflicts_with = "input")]
     pub recv_only: bool,
     /// Leave when all is sent; drop what comes
     #[arg(long, group = "leaving")]
@@ -63,7 +63,7 @@ pub struct Talk {
     #[arg(long)]
     pub progress: bool,
     /// Prompt for messages, even when stdin is not a terminal
-    #[arg(long, overrides_with = "no_prompt")]
+    #[arg(long, overrides_with = "no_prompt", conflicts_with_all = ["input", "recv_only"])]
     pub prompt: bool,
     /// Take stdin as bytes, even from a terminal
     #[arg(long, overrides_with = "prompt")]
@@ -111,6 +111,16 @@ impl Talk {
             (_, _, true) => OnEnd::SendOnly,
             _ => OnEnd::HalfClose,
         }
+    }
+
+    /// The file that is sent instead of stdin; `-` is stdin itself.
+    pub fn input_file(&self) -> Option<&Path> {
+        self.input.as_deref().filter(|path| path.as_os_str() != "-")
+    }
+
+    /// The file that is written instead of stdout; `-` is stdout itself.
+    pub fn output_file(&self) -> Option<&Path> {
+        self.output.as_deref().filter(|path| path.as_os_str() != "-")
     }
 
     /// Whether this is a scripted talk.

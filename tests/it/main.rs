@@ -43,7 +43,9 @@ mod resolve;
 mod resolve_failing;
 mod resolve_server;
 mod resolve_verify;
+mod script;
 mod services;
+mod talk_files;
 mod tcp_client;
 mod tcp_server;
 #[cfg(feature = "tls")]

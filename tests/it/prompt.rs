@@ -155,3 +155,143 @@ fn control_c_is_one_hundred_and_thirty() {
     screen.exp_eof().unwrap();
     assert_eq!(code(&mut screen), 130);
 }
+
+/// A shell on a terminal that starts the prompt, and tells afterwards how it left the terminal.
+fn and_then_the_terminal(line: &str, addr: SocketAddr, env: (&str, &str)) -> PtySession {
+    let shell = format!("stty echo; {line}; echo code=$?; stty -a; echo over");
+    let mut command = sockit("tcp-client").to(addr).under(["sh", "-c", &shell]).command();
+    command.env("TERM", "xterm").env(env.0, env.1);
+    spawn_command(command, Some(PATIENCE)).expect("a terminal with a shell on it")
+}
+
+/// The terminal is as any shell wants it.
+#[track_caller]
+fn left_sane(screen: &mut PtySession, code: i32) {
+    screen.exp_string(&format!("code={code}")).unwrap();
+    let told = screen.exp_string("over").unwrap();
+    for mode in ["icanon", "echo", "isig"] {
+        assert!(told.split_whitespace().any(|word| word == mode), "no {mode}: {told}");
+    }
+}
+
+#[test]
+fn a_simple_terminal_gets_plain_lines() {
+    for term in ["dumb", "emacs", "cons25"] {
+        let server = sockit("tcp-server").serve();
+        let mut screen = and_then_the_terminal("\"$0\" \"$@\"", server.addr(), ("TERM", term));
+        screen.exp_string("> ").unwrap();
+        screen.exp_string("Welcome!").unwrap();
+        screen.exp_string("> ").unwrap();
+        screen.send_line("Michael").unwrap();
+        screen.exp_string("Hello, Michael!").unwrap();
+        screen.send_line("").unwrap();
+        left_sane(&mut screen, 0);
+    }
+}
+
+#[test]
+fn a_terminal_that_is_not_ours_gets_plain_lines() {
+    if peer::program("setsid").is_none() {
+        return;
+    }
+    let server = sockit("tcp-server").serve();
+    let piped = "setsid -w sh -c '\"$0\" \"$@\" | cat' \"$0\" \"$@\"";
+    let mut screen = and_then_the_terminal(piped, server.addr(), ("LC_ALL", "C.UTF-8"));
+    screen.exp_string("Welcome!").unwrap();
+    screen.send_line("Michael").unwrap();
+    screen.exp_string("Hello, Michael!").unwrap();
+    screen.send_line("").unwrap();
+    left_sane(&mut screen, 0);
+}
+
+#[test]
+fn a_redirected_stderr_gets_the_prompt() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    let server = sockit("tcp-server").serve();
+    let line = format!("\"$0\" \"$@\" 2>{}", log.display());
+    let mut screen = and_then_the_terminal(&line, server.addr(), ("LC_ALL", "C.UTF-8"));
+    screen.exp_string("Welcome!").unwrap();
+    screen.send_line("Michael").unwrap();
+    screen.exp_string("Hello, Michael!").unwrap();
+    screen.send_line("").unwrap();
+    left_sane(&mut screen, 0);
+    assert_eq!(std::fs::read_to_string(&log).unwrap(), "> > ");
+}
+
+#[test]
+fn the_terminal_is_given_back_however_it_ends() {
+    let resets = peer(|mut stream| {
+        stream.say("hi");
+        stream.hear("x");
+        stream.reset();
+    });
+    let mut screen = and_then_the_terminal("\"$0\" \"$@\"", resets.addr(), ("LC_ALL", "C.UTF-8"));
+    screen.exp_string("hi").unwrap();
+    screen.send_line("x").unwrap();
+    left_sane(&mut screen, 18);
+
+    for (signal, code) in [("TERM", 143), ("INT", 130), ("HUP", 129)] {
+        let holder = peer(|mut stream| {
+            stream.say("hi");
+            stream.outlive()
+        });
+        let line = "sh -c 'echo $$ >\"$PID_FILE\"; exec \"$0\" \"$@\"' \"$0\" \"$@\"";
+        let dir = tempfile::tempdir().unwrap();
+        let pid = dir.path().join("pid");
+        let env = ("PID_FILE", pid.to_str().unwrap());
+        let mut screen = and_then_the_terminal(line, holder.addr(), env);
+        screen.exp_string("> ").unwrap();
+        screen.exp_string("hi").unwrap();
+        let pid = std::fs::read_to_string(&pid).unwrap();
+        let mut kill = std::process::Command::new("kill");
+        assert!(kill.arg(format!("-{signal}")).arg(pid.trim()).status().unwrap().success());
+        left_sane(&mut screen, code);
+    }
+}
+
+#[test]
+fn talk_shares_no_line_with_a_plain_prompt() {
+    let silent = peer::does_nothing();
+    let prompt = sockit("tcp-client --prompt -v --timeout 300ms").to(silent.addr());
+    prompt.stdin_open().run().exits(28).fails_at("receive").says("\n> \n");
+
+    let silent = peer::does_nothing();
+    let prompt = sockit("tcp-client --prompt --json --timeout 300ms").to(silent.addr());
+    let run = prompt.stdin_open().run();
+    assert_eq!(run.events().len(), run.stderr.lines().count(), "JSON alone: {}", run.stderr);
+}
+
+#[test]
+fn replies_of_a_prompt_may_go_to_a_file_or_nowhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("replies");
+    let server = sockit("tcp-server").serve();
+    let prompt = sockit("tcp-client --prompt --output").arg(&file).to(server.addr());
+    prompt.stdin("Ann\n").run().exits(0).prints("");
+    let replies = std::fs::read_to_string(&file).unwrap();
+    assert!(replies.contains("Hello, Ann!"), "{replies:?}");
+
+    let prompt = sockit("tcp-client --prompt --send-only").to(server.addr());
+    prompt.stdin("Ann\n").run().exits(0).prints("");
+}
+
+#[test]
+fn a_forced_prompt_hears_a_slow_peer_out() {
+    let slow = peer(|mut stream| {
+        stream.hear_all();
+        std::thread::sleep(std::time::Duration::from_millis(3500));
+        stream.say("late");
+    });
+    let run = sockit("tcp-client --prompt").to(slow.addr()).stdin("x\n").run();
+    run.exits(0).prints("late\n");
+}
+
+#[test]
+fn hanging_up_ends_a_prompt_at_once() {
+    let holder = peer(|mut stream| stream.hear_all());
+    let run = sockit("tcp-client --prompt --hang-up").to(holder.addr()).stdin("x\n").run();
+    run.exits(0);
+    assert_eq!(holder.outcome(), b"x");
+    assert!(run.took < std::time::Duration::from_secs(2), "{:?}", run.took);
+}

@@ -210,7 +210,7 @@ const LIMITS_OF_OURS: [(&str, &str, &str, &str); 27] = [
     ("| 16,384 and 32 MiB,", "src/command/datagrams/held.rs", "MOST_BYTES", "32 << 20"),
     ("| 64 at once, 10 s each |", "src/command/datagrams/programs.rs", "MOST", "64"),
     ("| 65,507 bytes |", "src/net/datagram/mod.rs", "LONGEST", "65_507"),
-    ("| the last 1 MiB |", "src/command/conversation/script.rs", "MEMORY", "1 << 20"),
+    ("| the last 1 MiB |", "src/command/conversation/heard.rs", "MEMORY", "1 << 20"),
     ("| 256 KiB, 1000 fields |", "src/http/answer.rs", "FIELDS", "1000"),
     ("| 20, 200 |", "src/http/answer.rs", "INTERIMS", "20"),
     ("| 20, 200 |", "src/http/chunked.rs", "TRAILERS", "200"),

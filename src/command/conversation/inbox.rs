@@ -6,9 +6,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::CONN;
-use crate::failure::{Code, Failure, Inner, Stage};
+use super::taker::Taker;
+use crate::failure::{Code, Failure, Inner, Stage, words};
+use crate::flags::talk::Talk;
 use crate::net::misfit;
 use crate::net::stream::{Facts, Reader};
+use crate::pump::pace::Pace;
 use crate::pump::tap::Tap;
 use crate::report::Report;
 use crate::report::event::{Event, Side};
@@ -37,6 +40,10 @@ pub struct Inbox {
     over: bool,
     facts: Facts,
     report: Report,
+    /// When something last went either way.
+    moved_at: Instant,
+    /// `--idle-timeout`: how long nothing may go either way while somebody waits here.
+    pub idle: Option<Duration>,
     /// Bytes taken out so far.
     pub received: u64,
 }
@@ -54,29 +61,49 @@ pub enum Waited {
 }
 
 impl Inbox {
-    /// Starts to read.
+    /// Starts to read, as `talk` says.
     ///
     /// Fails when no thread can be had.
     pub fn open(
         reader: Box<dyn Reader>,
         facts: &Facts,
         tap: Option<Tap>,
+        talk: &Talk,
         report: &Report,
     ) -> Result<Inbox, Failure> {
         let (sender, arrivals) = sync_channel(PIECES);
+        let bringer = Bringer { reader, tap, pace: talk.rate.map(Pace::new) };
         thread::Builder::new()
             .name("inbox".into())
             .stack_size(256 << 10)
-            .spawn(move || bring(reader, tap, &sender))
+            .spawn(move || bringer.run(&sender))
             .map_err(|e| Failure::new(Stage::Socket, &facts.peer, e).with_code(Code::Negative))?;
-        let (facts, report) = (facts.clone(), report.clone());
-        Ok(Inbox { arrivals, over: false, facts, report, received: 0 })
+        Ok(Inbox {
+            arrivals,
+            over: false,
+            facts: facts.clone(),
+            report: report.clone(),
+            moved_at: Instant::now(),
+            idle: talk.idle_timeout.0,
+            received: 0,
+        })
     }
 
-    /// Waits for the next piece until `until`.
+    /// Something of ours went out, or our own pause ended: nobody is idle.
+    pub fn moved(&mut self) {
+        self.moved_at = Instant::now();
+    }
+
+    /// Waits for the next piece until `until`, and looks all the while whether `taker` is there.
     ///
-    /// Fails at [`Stage::Receive`] when the connection broke: 18 once bytes had come, else 56.
-    pub fn next(&mut self, until: Option<Instant>, stop: &Stop) -> Result<Waited, Failure> {
+    /// Fails at [`Stage::Receive`] when the connection broke, 18 once bytes had come, else 56; and
+    /// with 28 when nothing moved for too long.
+    pub fn next(
+        &mut self,
+        until: Option<Instant>,
+        taker: &Taker,
+        stop: &Stop,
+    ) -> Result<Waited, Failure> {
         if self.over {
             return Ok(Waited::End);
         }
@@ -88,6 +115,7 @@ impl Inbox {
             match self.arrivals.recv_timeout(left.min(LOOK)) {
                 Ok(Arrival::Piece(bytes)) => {
                     self.received += bytes.len() as u64;
+                    self.moved();
                     return Ok(Waited::Piece(bytes));
                 }
                 Ok(Arrival::End) | Err(RecvTimeoutError::Disconnected) => {
@@ -105,9 +133,20 @@ impl Inbox {
                 }
                 Err(RecvTimeoutError::Timeout) => {}
             }
+            taker.check()?;
+            self.check_idle()?;
             if until.is_some_and(|at| at <= Instant::now()) {
                 return Ok(Waited::Late);
             }
+        }
+    }
+
+    fn check_idle(&self) -> Result<(), Failure> {
+        match self.idle {
+            Some(limit) if self.moved_at.elapsed() >= limit => {
+                Err(Failure::late(Stage::Receive, &self.facts.peer, limit))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -121,34 +160,52 @@ impl Inbox {
             return Failure::new(Stage::Receive, &self.facts.peer, e);
         }
         let cut = e.kind() == ErrorKind::UnexpectedEof;
-        let failure = Failure::new(Stage::Receive, &self.facts.peer, e);
-        match self.received > 0 || cut {
-            true => failure.with_code(Code::Partial),
-            false => failure,
-        }
+        let code = if self.received > 0 || cut { Code::Partial } else { Code::Receive };
+        let why = match self.received {
+            0 => words(&e),
+            n => format!("{} after {n} bytes", words(&e)),
+        };
+        Failure::new(Stage::Receive, &self.facts.peer, why).with_code(code)
     }
 }
 
-fn bring(mut reader: Box<dyn Reader>, mut tap: Option<Tap>, sender: &SyncSender<Arrival>) {
-    let mut buffer = vec![0; PIECE];
-    let mut alerted = None;
-    loop {
-        let arrival = match reader.read(&mut buffer) {
-            Ok(0) if alerted == Some(true) => Arrival::Broken(misfit::met_tls()),
-            Ok(0) => Arrival::End,
-            Ok(n) => {
-                alerted = Some(alerted.is_none() && misfit::is_alert(&buffer[..n]));
-                if let Some(tap) = &mut tap {
-                    tap.see(&buffer[..n]);
+/// The thread that reads.
+struct Bringer {
+    reader: Box<dyn Reader>,
+    tap: Option<Tap>,
+    pace: Option<Pace>,
+}
+
+impl Bringer {
+    fn run(mut self, sender: &SyncSender<Arrival>) {
+        let most = self.pace.as_ref().map_or(PIECE, |pace| pace.piece().min(PIECE));
+        let mut buffer = vec![0; most];
+        let mut alerted = None;
+        loop {
+            let arrival = match self.reader.read(&mut buffer) {
+                Ok(0) if alerted == Some(true) => Arrival::Broken(misfit::met_tls()),
+                Ok(0) => Arrival::End,
+                Ok(n) => {
+                    alerted = Some(alerted.is_none() && misfit::is_alert(&buffer[..n]));
+                    self.piece(&buffer[..n])
                 }
-                Arrival::Piece(buffer[..n].to_vec())
+                Err(e) if e.kind() == ErrorKind::Interrupted => continue,
+                Err(e) => Arrival::Broken(e),
+            };
+            let last = !matches!(arrival, Arrival::Piece(_));
+            if sender.send(arrival).is_err() || last {
+                return;
             }
-            Err(e) if e.kind() == ErrorKind::Interrupted => continue,
-            Err(e) => Arrival::Broken(e),
-        };
-        let last = !matches!(arrival, Arrival::Piece(_));
-        if sender.send(arrival).is_err() || last {
-            return;
         }
+    }
+
+    fn piece(&mut self, bytes: &[u8]) -> Arrival {
+        if let Some(pace) = &mut self.pace {
+            pace.wait_for(bytes.len());
+        }
+        if let Some(tap) = &mut self.tap {
+            tap.see(bytes);
+        }
+        Arrival::Piece(bytes.to_vec())
     }
 }

@@ -1,15 +1,15 @@
-//! Where a prompt's messages come from: an edited line with history on a terminal, plain lines
-//! otherwise. Reading happens on a thread of its own, so that the peer's end can end the prompt.
+//! Where a prompt's messages come from: an edited line with history where that can be done, plain
+//! lines otherwise. Reading happens on a thread of its own, so that the peer's end can end the
+//! prompt.
 
 use std::io::{BufRead, IsTerminal};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread;
 
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
-
-use super::prompt::plain_prompt;
+use super::screen::Plain;
+#[cfg(feature = "prompt")]
+use super::screen::Saved;
 use crate::failure::{Code, Failure, Stage};
-use crate::pump::stdout;
 use crate::report::Report;
 
 /// Something the user did.
@@ -24,29 +24,44 @@ pub enum Line {
 }
 
 /// Prints whole lines above the prompt.
+#[cfg(feature = "prompt")]
 type Above = Box<dyn FnMut(String) + Send>;
 
 /// The user's lines.
 pub struct Lines {
     lines: Receiver<Line>,
-    above: Option<Above>,
-    plain: bool,
-    saved: Option<Termios>,
+    manner: Manner,
+}
+
+/// How the prompt stands on the screen.
+enum Manner {
+    /// With an editor, which draws replies above the line in the making.
+    #[cfg(feature = "prompt")]
+    Edited(Above, Saved, Report),
+    /// Plain.
+    Plain(Plain),
+    /// Not any more.
+    Closed,
 }
 
 impl Lines {
-    /// Starts to read lines; on a terminal, talk goes above the prompt from now on.
+    /// Starts to read lines; where they are edited, talk goes above the prompt from now on.
+    /// `beside_replies` says that those appear on a terminal.
     ///
-    /// Fails when no thread or no line editor can be had.
-    pub fn open(report: &Report) -> Result<Lines, Failure> {
-        let saved = tcgetattr(rustix::stdio::stdin()).ok();
+    /// Fails when no thread can be had.
+    pub fn open(beside_replies: bool, report: &Report) -> Result<Lines, Failure> {
         let (sender, lines) = sync_channel(1);
-        let edited = std::io::stdin().is_terminal() && cfg!(feature = "prompt");
-        if let (true, Some(saved)) = (edited, &saved) {
-            keep_keys(saved);
-        }
-        let above = if edited { edit(sender, report)? } else { read(sender)? };
-        Ok(Lines { lines, plain: above.is_none(), above, saved })
+        let manner = match editor(report) {
+            Some((manner, reads)) => {
+                spawn(move || reads(sender))?;
+                manner
+            }
+            None => {
+                spawn(move || read(&sender))?;
+                Manner::Plain(plain(beside_replies, report))
+            }
+        };
+        Ok(Lines { lines, manner })
     }
 
     /// The next thing the user did, if anything.
@@ -60,40 +75,71 @@ impl Lines {
 
     /// The last message is on its way: prompt for the next.
     pub fn ready(&self) {
-        if self.plain {
-            plain_prompt();
+        if let Manner::Plain(prompt) = &self.manner {
+            prompt.ask();
         }
     }
 
-    /// Shows a reply above the prompt. A terminal gets the peer's text as it is: it was asked for
-    /// as data.
-    pub fn above(&mut self, reply: Vec<u8>) -> Result<(), Failure> {
-        match &mut self.above {
-            Some(above) => {
+    /// Whether somebody sits there and types.
+    pub fn are_typed(&self) -> bool {
+        std::io::stdin().is_terminal()
+    }
+
+    /// Shows a reply on the terminal, above the prompt, or where there is no editor by `show`. A
+    /// terminal gets the peer's text as it is: it was asked for as data.
+    pub fn above(
+        &mut self,
+        reply: Vec<u8>,
+        show: impl FnOnce(&[u8]) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        match &mut self.manner {
+            #[cfg(feature = "prompt")]
+            Manner::Edited(above, ..) => {
                 above(String::from_utf8_lossy(&reply).into_owned());
                 Ok(())
             }
-            None => stdout::write_all(&reply),
+            Manner::Plain(prompt) if prompt.beside_replies => {
+                prompt.step_aside();
+                show(&reply)?;
+                prompt.ask();
+                Ok(())
+            }
+            Manner::Plain(_) | Manner::Closed => show(&reply),
         }
     }
 
-    /// Gives the terminal back as it was, though a thread still reads from it.
-    pub fn close(&mut self, report: &Report) {
-        report.speak_through(None);
-        if let (Some(saved), Some(_)) = (&self.saved, &self.above) {
-            let _ = tcsetattr(rustix::stdio::stdin(), OptionalActions::Drain, saved);
-            let _ = rustix::io::write(rustix::stdio::stderr(), b"\r\x1b[K");
+    /// Takes the prompt away and gives the terminal back as it was, though a thread still reads
+    /// from it.
+    pub fn close(&mut self) {
+        match std::mem::replace(&mut self.manner, Manner::Closed) {
+            #[cfg(feature = "prompt")]
+            Manner::Edited(_, saved, report) => {
+                report.speak_through(None);
+                saved.restore();
+            }
+            Manner::Plain(prompt) if prompt.beside_replies => prompt.step_aside(),
+            Manner::Plain(_) | Manner::Closed => {}
         }
-        self.above = None;
     }
 }
 
-/// Between two edited lines the terminal would take keys line by line, and swallow a ^D typed then:
-/// it hands out single keys as long as the prompt lives.
-fn keep_keys(saved: &Termios) {
-    let mut keys = saved.clone();
-    keys.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO);
-    let _ = tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &keys);
+impl Drop for Lines {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// A plain prompt, which talk does not share a line with from now on. Talk that is JSON is nothing
+/// else: then there is none.
+fn plain(beside_replies: bool, report: &Report) -> Plain {
+    let beside = beside_replies && std::io::stderr().is_terminal();
+    let prompt = Plain::new(beside, !report.is_json());
+    if prompt.is_shown {
+        let aside = prompt.clone();
+        report.speak_through(Some(Box::new(move |line| aside.tell(&line))));
+    }
+    prompt.ask();
+    prompt
 }
 
 fn spawn(reads: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
@@ -101,56 +147,54 @@ fn spawn(reads: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
     spawned.map(drop).map_err(|e| Failure::new(Stage::Stdin, "-", e).with_code(Code::Negative))
 }
 
-/// Plain lines, with a plain prompt before each.
-fn read(sender: SyncSender<Line>) -> Result<Option<Above>, Failure> {
-    plain_prompt();
-    spawn(move || {
-        for line in std::io::stdin().lock().split(b'\n') {
-            let Ok(mut line) = line else { break };
-            if line.ends_with(b"\r") {
-                line.pop();
-            }
-            let text = String::from_utf8_lossy(&line).into_owned();
-            if sender.send(Line::Message(text)).is_err() {
-                return;
-            }
+/// Plain lines.
+fn read(sender: &SyncSender<Line>) {
+    for line in std::io::stdin().lock().split(b'\n') {
+        let Ok(mut line) = line else { break };
+        if line.ends_with(b"\r") {
+            line.pop();
         }
-        let _ = sender.send(Line::End);
-    })?;
-    Ok(None)
+        let text = String::from_utf8_lossy(&line).into_owned();
+        if sender.send(Line::Message(text)).is_err() {
+            return;
+        }
+    }
+    let _ = sender.send(Line::End);
 }
 
-#[cfg(feature = "prompt")]
-fn edit(sender: SyncSender<Line>, report: &Report) -> Result<Option<Above>, Failure> {
-    use rustyline::error::ReadlineError;
-    use rustyline::{Behavior, Config, ExternalPrinter, history::MemHistory};
+/// What reads lines on its thread.
+type Reads = Box<dyn FnOnce(SyncSender<Line>) + Send>;
 
-    let failed =
-        |e: ReadlineError| Failure::new(Stage::Stdin, "-", e.to_string()).with_code(Code::Negative);
-    // The terminal itself, so that a redirected stdout gets replies and nothing else.
-    let config = Config::builder().behavior(Behavior::PreferTerm).auto_add_history(true).build();
-    let mut editor = rustyline::Editor::<(), MemHistory>::with_history(config, MemHistory::new())
-        .map_err(failed)?;
-    let mut talk = editor.create_external_printer().map_err(failed)?;
-    let mut replies = editor.create_external_printer().map_err(failed)?;
+/// An editor, where the terminals allow one.
+#[cfg(feature = "prompt")]
+fn editor(report: &Report) -> Option<(Manner, Reads)> {
+    use rustyline::error::ReadlineError;
+    use rustyline::{Config, ExternalPrinter, history::MemHistory};
+
+    let behavior = super::screen::editable()?;
+    let config = Config::builder().behavior(behavior).auto_add_history(true).build();
+    let history = MemHistory::new();
+    let mut editor = rustyline::Editor::<(), MemHistory>::with_history(config, history).ok()?;
+    let mut talk = editor.create_external_printer().ok()?;
+    let mut replies = editor.create_external_printer().ok()?;
+    let saved = Saved::keep_keys()?;
     report.speak_through(Some(Box::new(move |line| drop(talk.print(line)))));
-    spawn(move || {
-        loop {
-            let line = match editor.readline("> ") {
-                Ok(text) => Line::Message(text),
-                Err(ReadlineError::Interrupted) => Line::Interrupted,
-                Err(_) => Line::End,
-            };
-            let last = !matches!(line, Line::Message(_));
-            if sender.send(line).is_err() || last {
-                return;
-            }
+    let reads = move |sender: SyncSender<Line>| loop {
+        let line = match editor.readline("> ") {
+            Ok(text) => Line::Message(text),
+            Err(ReadlineError::Interrupted) => Line::Interrupted,
+            Err(_) => Line::End,
+        };
+        let last = !matches!(line, Line::Message(_));
+        if sender.send(line).is_err() || last {
+            return;
         }
-    })?;
-    Ok(Some(Box::new(move |reply| drop(replies.print(reply)))))
+    };
+    let above = Box::new(move |reply| drop(replies.print(reply)));
+    Some((Manner::Edited(above, saved, report.clone()), Box::new(reads)))
 }
 
 #[cfg(not(feature = "prompt"))]
-fn edit(sender: SyncSender<Line>, _: &Report) -> Result<Option<Above>, Failure> {
-    read(sender)
+fn editor(_: &Report) -> Option<(Manner, Reads)> {
+    None
 }

@@ -1,17 +1,22 @@
 //! What a client does with a stream that stands: pipe, prompt or script. tcp-client and
 //! unix-client differ only in how they connect.
 
+mod files;
+mod heard;
 mod inbox;
 mod lines;
+mod outbox;
 mod pipe;
 mod prompt;
+mod screen;
 mod script;
 mod stats;
+mod taker;
 
-use std::io::{self, ErrorKind, IsTerminal};
+use std::io::IsTerminal;
 use std::time::Instant;
 
-use crate::failure::{Code, Failure, Inner, Stage};
+use crate::failure::{Code, Failure};
 use crate::flags::run;
 use crate::flags::talk::Talk;
 use crate::net::memory::share_one_heap;
@@ -51,10 +56,11 @@ pub fn hold(
 ) -> Result<Code, Failure> {
     share_one_heap();
     let stop = run::stop(talk.limit())?;
-    let files = pipe::Files::open(talk, report)?;
+    let mut files = files::Files::open(talk, report)?;
     let began = Instant::now();
     let stream = dial(&stop)?;
     let connected = began.elapsed();
+    files.connected();
     let facts = stream.facts.clone();
     report.tell(&Event::Connected(Ends::new(CONN, &facts)));
 
@@ -68,15 +74,6 @@ pub fn hold(
         report.tell(&stats::event(&talked, &facts, connected));
     }
     talked.outcome
-}
-
-/// What could not be sent: undelivered (18), unless our own system would not send it before a
-/// conversation had `begun` (55).
-fn unsent(peer: &Facts, e: io::Error, begun: bool) -> Failure {
-    let by_peer = matches!(e.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset);
-    let undelivered = by_peer || begun || Inner::of(&e).is_some();
-    let failure = Failure::new(Stage::Send, &peer.peer, e);
-    if undelivered { failure.with_code(Code::Partial) } else { failure }
 }
 
 enum Manner {

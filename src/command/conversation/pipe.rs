@@ -1,70 +1,23 @@
 //! Bytes both ways, untouched.
 
-use std::fs::{File, OpenOptions};
-use std::io::{IsTerminal, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use super::files::Files;
 use super::{CONN, Talked};
-use crate::failure::{Code, Failure, Stage};
+use crate::failure::{Code, Stage};
 use crate::flags::talk::Talk;
 use crate::net::stdio::{Local, Part};
 use crate::net::stream::{Reader, Stream, Writer};
 use crate::pump::duplex::{Near, OnEnd, Terms, Witness, duplex};
 use crate::pump::pace::Pace;
-use crate::pump::tap::Tap;
 use crate::pump::{Flow, Meter, filter};
 use crate::report::Report;
 use crate::report::course::Course;
 use crate::report::event::{Event, Side};
-use crate::report::hex::Dump;
 use crate::report::progress::Progress;
 use crate::stop::Stop;
-
-/// The files of a conversation, opened before anybody is called: a missing one costs no connection.
-pub struct Files {
-    input: Option<File>,
-    output: Option<File>,
-    hex: Option<Dump>,
-}
-
-impl Files {
-    /// Opens what `talk` names.
-    ///
-    /// Fails at [`Stage::File`] with 26 for what is read and 23 for what is written.
-    pub fn open(talk: &Talk, report: &Report) -> Result<Files, Failure> {
-        let input = talk.input.as_deref().map(|path| open_input(path, talk.offset)).transpose()?;
-        let output = talk.output.as_deref().map(create).transpose()?;
-        let hex = talk.hex.as_deref().map(|path| Dump::open(path, report)).transpose()?;
-        Ok(Files { input, output, hex })
-    }
-
-    /// Both directions' taps, if a dump was asked for.
-    pub fn taps(&mut self) -> (Option<Tap>, Option<Tap>) {
-        match self.hex.take().map(Tap::pair) {
-            Some((sent, received)) => (Some(sent), Some(received)),
-            None => (None, None),
-        }
-    }
-}
-
-fn open_input(path: &Path, offset: Option<u64>) -> Result<File, Failure> {
-    let failed = |e| Failure::new(Stage::File, path.display(), e);
-    let mut file = File::open(path).map_err(failed)?;
-    if file.metadata().is_ok_and(|meta| meta.is_dir()) {
-        return Err(failed(std::io::ErrorKind::IsADirectory.into()));
-    }
-    if let Some(offset) = offset {
-        file.seek(SeekFrom::Start(offset)).map_err(failed)?;
-    }
-    Ok(file)
-}
-
-fn create(path: &Path) -> Result<File, Failure> {
-    let opened = OpenOptions::new().write(true).create(true).truncate(true).open(path);
-    opened.map_err(|e| Failure::new(Stage::File, path.display(), e).with_code(Code::Write))
-}
 
 /// Runs the conversation until both sides have ended, or one cannot go on.
 pub fn run(stream: Stream, talk: &Talk, mut files: Files, report: &Report, stop: &Stop) -> Talked {
@@ -98,12 +51,12 @@ pub fn run(stream: Stream, talk: &Talk, mut files: Files, report: &Report, stop:
 }
 
 fn near(talk: &Talk, files: Files) -> Near {
-    let endless = talk.input.is_none() && std::io::stdin().is_terminal();
-    let input = match &talk.input {
+    let endless = talk.input_file().is_none() && std::io::stdin().is_terminal();
+    let input = match talk.input_file() {
         Some(path) => (Stage::File, path.display().to_string()),
         None => (Stage::Stdin, "-".to_string()),
     };
-    let output = match &talk.output {
+    let output = match talk.output_file() {
         Some(path) => (Stage::File, path.display().to_string()),
         None => (Stage::Stdout, "-".to_string()),
     };
@@ -114,7 +67,7 @@ fn near(talk: &Talk, files: Files) -> Near {
     };
     let writer: Box<dyn Writer> = match files.output {
         _ if talk.on_end() == OnEnd::SendOnly => Box::new(Dropped),
-        Some(file) => Box::new(Local(file)),
+        Some(file) => Box::new(file),
         None => Box::new(Local::stdout()),
     };
     Near { reader: (!talk.recv_only).then_some(reader), writer, input, output, endless }

@@ -1,34 +1,35 @@
 //! A prompt: one message per line, replies above it as they come.
 
-use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
+use super::Talked;
+use super::files::Files;
 use super::inbox::{Inbox, Waited};
 use super::lines::{Line, Lines};
-use super::pipe::Files;
-use super::{CONN, Talked, unsent};
+use super::outbox::Outbox;
+use super::taker::Taker;
 use crate::failure::{Code, Failure, Stage};
 use crate::flags::talk::Talk;
-use crate::net::stream::{Ending, Facts, Stream, Writer};
+use crate::net::stream::{Ending, Facts, Stream};
+use crate::pump::duplex::OnEnd;
 use crate::pump::stdout;
-use crate::pump::tap::Tap;
 use crate::report::Report;
-use crate::report::event::{Event, Side};
 use crate::stop::{Reason, Stop};
 
 /// How often the two sources, the user and the peer, are looked at in turn.
 const LOOK: Duration = Duration::from_millis(15);
 /// Pieces that arrive together are shown together, up to this many bytes.
 const REPLY: usize = 64 << 10;
-/// After the last message, how long the peer may take to end.
+/// After a person's last message, how long the peer may be silent before it ends.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 
 /// Talks until the user or the peer has had enough.
 pub fn run(stream: Stream, talk: &Talk, mut files: Files, report: &Report, stop: &Stop) -> Talked {
     let Stream { reader, writer, hangup, facts } = stream;
     let (sent_tap, received_tap) = files.taps();
-    let opened = Inbox::open(reader, &facts, received_tap, report)
-        .and_then(|inbox| Lines::open(report).map(|lines| (inbox, lines)));
+    let taker = Taker::new(talk, &mut files);
+    let opened = Inbox::open(reader, &facts, received_tap, talk, report)
+        .and_then(|inbox| Lines::open(taker.is_terminal(), report).map(|lines| (inbox, lines)));
     let (inbox, lines) = match opened {
         Ok(both) => both,
         Err(failure) => return Talked::unbegun(failure),
@@ -36,48 +37,48 @@ pub fn run(stream: Stream, talk: &Talk, mut files: Files, report: &Report, stop:
     let mut chat = Chat {
         inbox,
         lines,
-        writer,
-        tap: sent_tap,
+        outbox: Outbox::new(writer, &hangup, &facts, sent_tap, talk),
+        taker,
         facts,
         stop,
         report,
         left_first: false,
-        sent: 0,
     };
-    let outcome = stop
-        .sleep(talk.delay)
-        .map_err(|reason| chat.stopped(reason))
-        .and_then(|()| chat.talk(talk))
-        .map(|()| Code::Done);
-    let by = match (&outcome, chat.inbox.is_over(), stop.reason()) {
-        (_, _, Some(Reason::Interrupt | Reason::Terminate)) => Ending::Signal,
-        (_, _, Some(Reason::Deadline)) => Ending::Timeout,
-        (Err(_), ..) => Ending::Reset,
-        (_, true, _) if !chat.left_first => Ending::Peer,
-        _ => Ending::Us,
-    };
-    chat.lines.close(report);
+    let outcome = chat.talk(talk).map(|()| Code::Done);
+    let by = chat.ended_by(&outcome);
+    chat.lines.close();
     hangup.hang_up();
-    Talked { bytes_in: chat.inbox.received, bytes_out: chat.sent, by, outcome, picture: None }
+    let outcome = outcome.or_else(|failure| match stdout::reader_is_gone(&failure) {
+        true => Ok(Code::Done),
+        false => Err(failure),
+    });
+    let (bytes_in, bytes_out) = (chat.inbox.received, chat.outbox.sent);
+    Talked { bytes_in, bytes_out, by, outcome, picture: None }
 }
 
 struct Chat<'a> {
     inbox: Inbox,
     lines: Lines,
-    writer: Box<dyn Writer>,
-    tap: Option<Tap>,
+    outbox: Outbox,
+    taker: Taker,
     facts: Facts,
     stop: &'a Stop,
     report: &'a Report,
     /// Whether our half-close came before the peer's end.
     left_first: bool,
-    sent: u64,
 }
 
 impl Chat<'_> {
     fn talk(&mut self, talk: &Talk) -> Result<(), Failure> {
+        self.stop.sleep(talk.delay).map_err(|reason| self.stopped(reason))?;
+        self.inbox.moved();
+        self.take_turns(talk)?;
+        self.taker.end()
+    }
+
+    fn take_turns(&mut self, talk: &Talk) -> Result<(), Failure> {
         loop {
-            match self.inbox.next(Some(Instant::now() + LOOK), self.stop)? {
+            match self.next(LOOK)? {
                 Waited::Piece(bytes) => self.show_with_what_follows(bytes)?,
                 Waited::End => return Ok(()),
                 Waited::Stopped(reason) => return Err(self.stopped(reason)),
@@ -85,10 +86,10 @@ impl Chat<'_> {
             }
             match self.lines.next() {
                 Some(Line::Message(text)) if text.is_empty() && !talk.keep_empty => {
-                    return self.leave();
+                    return self.leave(talk);
                 }
                 Some(Line::Message(text)) => self.say(text, talk)?,
-                Some(Line::End) => return self.leave(),
+                Some(Line::End) => return self.leave(talk),
                 #[cfg(feature = "prompt")]
                 Some(Line::Interrupted) => return Err(self.stopped(Reason::Interrupt)),
                 None => {}
@@ -96,18 +97,22 @@ impl Chat<'_> {
         }
     }
 
+    fn next(&mut self, patience: Duration) -> Result<Waited, Failure> {
+        self.inbox.next(Some(Instant::now() + patience), &self.taker, self.stop)
+    }
+
     /// Shows a reply. If it is the last, the prompt makes way for it first: nobody would be left to
     /// draw it above.
     fn show_with_what_follows(&mut self, mut reply: Vec<u8>) -> Result<(), Failure> {
         loop {
-            match self.inbox.next(Some(Instant::now() + LOOK), self.stop)? {
+            match self.next(LOOK)? {
                 Waited::Piece(more) if reply.len() < REPLY => reply.extend(more),
                 Waited::Piece(more) => {
                     self.show(&reply)?;
                     reply = more;
                 }
                 Waited::End => {
-                    self.lines.close(self.report);
+                    self.lines.close();
                     return self.show(&reply);
                 }
                 Waited::Late | Waited::Stopped(_) => return self.show(&reply),
@@ -118,29 +123,34 @@ impl Chat<'_> {
     fn say(&mut self, text: String, talk: &Talk) -> Result<(), Failure> {
         let mut message = text.into_bytes();
         message.extend_from_slice(talk.eol.map_or(b"", |eol| eol.bytes()));
-        let said = self.writer.write_all(&message).and_then(|()| self.writer.flush());
-        let begun = self.sent > 0 || self.inbox.received > 0;
-        said.map_err(|e| unsent(&self.facts, e, begun))?;
-        self.sent += message.len() as u64;
-        if let Some(tap) = &mut self.tap {
-            tap.see(&message);
-        }
+        self.outbox.say(&message, self.inbox.received, self.stop)?;
+        self.inbox.moved();
         self.lines.ready();
         Ok(())
     }
 
     /// Half-closes and shows what still comes.
-    fn leave(&mut self) -> Result<(), Failure> {
+    fn leave(&mut self, talk: &Talk) -> Result<(), Failure> {
         self.left_first = !self.inbox.is_over();
-        self.report.tell(&Event::HalfClosed { conn: CONN, by: Side::Us, caller: None });
-        let finished = self.writer.finish();
-        finished.map_err(|e| Failure::new(Stage::Shutdown, &self.facts.peer, e))?;
-        self.lines.close(self.report);
-        let until = Instant::now() + LAST_WORDS;
-        while let Waited::Piece(bytes) = self.inbox.next(Some(until), self.stop)? {
-            self.show(&bytes)?;
+        self.lines.close();
+        match talk.on_end() {
+            OnEnd::HangUp => return self.outbox.deliver(self.inbox.received, self.stop),
+            OnEnd::KeepOpen => return self.hear_out(None),
+            OnEnd::HalfClose | OnEnd::SendOnly => self.outbox.finish(self.report)?,
         }
-        Ok(())
+        self.hear_out(self.lines.are_typed().then_some(LAST_WORDS))
+    }
+
+    /// Shows what still comes until the peer ends, or has been silent for as long as `patience`.
+    fn hear_out(&mut self, patience: Option<Duration>) -> Result<(), Failure> {
+        loop {
+            let until = patience.map(|patience| Instant::now() + patience);
+            match self.inbox.next(until, &self.taker, self.stop)? {
+                Waited::Piece(bytes) => self.show(&bytes)?,
+                Waited::Stopped(reason) => return Err(self.stopped(reason)),
+                Waited::End | Waited::Late => return Ok(()),
+            }
+        }
     }
 
     /// A reply stands on a line of its own, above the prompt where stdout is the terminal.
@@ -149,18 +159,27 @@ impl Chat<'_> {
         if !reply.ends_with(b"\n") {
             reply.push(b'\n');
         }
-        match std::io::stdout().is_terminal() {
-            true => self.lines.above(reply),
-            false => stdout::write_all(&reply),
+        let (taker, idle, stop) = (&mut self.taker, self.inbox.idle, self.stop);
+        match taker.is_terminal() {
+            true => self.lines.above(reply, |reply| taker.take(reply, idle, stop)),
+            false => taker.take(&reply, idle, stop),
+        }
+    }
+
+    fn ended_by(&self, outcome: &Result<Code, Failure>) -> Ending {
+        match (outcome, self.stop.reason()) {
+            (Err(failure), _) if failure.timed_out() => Ending::Timeout,
+            (_, Some(Reason::Interrupt | Reason::Terminate)) => Ending::Signal,
+            (_, Some(Reason::Deadline)) => Ending::Timeout,
+            (Err(failure), _) if !matches!(failure.stage, Stage::Stdout | Stage::File) => {
+                Ending::Reset
+            }
+            _ if self.inbox.is_over() && !self.left_first => Ending::Peer,
+            _ => Ending::Us,
         }
     }
 
     fn stopped(&self, reason: Reason) -> Failure {
         Failure::stopped(Stage::Receive, &self.facts.peer, reason)
     }
-}
-
-/// The prompt itself, on stderr, for input that is not edited.
-pub fn plain_prompt() {
-    let _ = std::io::stderr().write_all(b"> ");
 }

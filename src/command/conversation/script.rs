@@ -4,87 +4,83 @@ use std::time::{Duration, Instant};
 
 use regex_lite::Regex;
 
+use super::Talked;
+use super::files::Files;
+use super::heard::Heard;
 use super::inbox::{Inbox, Waited};
-use super::pipe::Files;
-use super::{CONN, Talked, unsent};
+use super::outbox::Outbox;
+use super::taker::Taker;
 use crate::failure::{Code, Failure, Stage};
 use crate::flags::script::Step;
 use crate::flags::talk::Talk;
-use crate::net::stream::{Ending, Facts, Stream, Writer};
+use crate::net::stream::{Ending, Facts, Stream};
 use crate::pump::stdout;
-use crate::pump::tap::Tap;
 use crate::report::Report;
-use crate::report::escape::escape;
-use crate::report::event::{Event, Side};
 use crate::stop::{Reason, Stop};
 
 /// How long a greeting may take to begin before we speak first.
 const GREETING: Duration = Duration::from_millis(300);
 /// A reply is over when nothing more has come for this long.
 const PAUSE: Duration = Duration::from_millis(40);
-/// After our half-close, how long the peer may be silent before it ends.
-const LAST_WORDS: Duration = Duration::from_secs(1);
-/// What an `--expect` looks at: as much as came last.
-const MEMORY: usize = 1 << 20;
 
 /// Runs the steps, then half-closes and hears the peer out.
 pub fn run(stream: Stream, talk: &Talk, mut files: Files, report: &Report, stop: &Stop) -> Talked {
     let Stream { reader, writer, hangup, facts } = stream;
     let (sent_tap, received_tap) = files.taps();
-    let inbox = match Inbox::open(reader, &facts, received_tap, report) {
+    let inbox = match Inbox::open(reader, &facts, received_tap, talk, report) {
         Ok(inbox) => inbox,
         Err(failure) => return Talked::unbegun(failure),
     };
     let mut play = Play {
         inbox,
-        writer,
-        tap: sent_tap,
+        outbox: Outbox::new(writer, &hangup, &facts, sent_tap, talk),
+        taker: Taker::new(talk, &mut files),
         facts,
         stop,
         report,
         left_first: false,
-        sent: 0,
-        fresh: String::new(),
+        fresh: Heard::default(),
         at_line_start: true,
     };
-    let outcome = play.perform(&talk.script.steps, talk.delay);
-    let by = match (&outcome, play.inbox.is_over(), stop.reason()) {
-        (Err(failure), ..) if failure.timed_out() => Ending::Timeout,
-        (_, _, Some(Reason::Interrupt | Reason::Terminate)) => Ending::Signal,
-        (Err(failure), ..) if failure.code != Code::Negative => Ending::Reset,
-        (_, true, _) if !play.left_first => Ending::Peer,
-        _ => Ending::Us,
-    };
+    let outcome = play.perform(talk);
+    let by = play.ended_by(&outcome);
     if outcome.is_err() {
         hangup.reset();
     }
-    Talked { bytes_in: play.inbox.received, bytes_out: play.sent, by, outcome, picture: None }
+    let outcome = outcome.or_else(|failure| match stdout::reader_is_gone(&failure) {
+        true => Ok(Code::Done),
+        false => Err(failure),
+    });
+    let (bytes_in, bytes_out) = (play.inbox.received, play.outbox.sent);
+    Talked { bytes_in, bytes_out, by, outcome, picture: None }
 }
 
 struct Play<'a> {
     inbox: Inbox,
-    writer: Box<dyn Writer>,
-    tap: Option<Tap>,
+    outbox: Outbox,
+    taker: Taker,
     facts: Facts,
     stop: &'a Stop,
     report: &'a Report,
     /// Whether our half-close came before the peer's end.
     left_first: bool,
-    sent: u64,
     /// What has arrived and no `--expect` has taken yet.
-    fresh: String,
+    fresh: Heard,
     at_line_start: bool,
 }
 
 impl Play<'_> {
-    fn perform(&mut self, steps: &[Step], delay: Duration) -> Result<Code, Failure> {
-        self.stop.sleep(delay).map_err(|reason| self.stopped(reason))?;
+    fn perform(&mut self, talk: &Talk) -> Result<Code, Failure> {
+        let steps = &talk.script.steps;
+        self.stop.sleep(talk.delay).map_err(|reason| self.stopped(reason))?;
+        self.inbox.moved();
         if matches!(steps.first(), Some(Step::Send(_))) {
             self.hear(GREETING)?;
         }
         for (at, step) in steps.iter().enumerate() {
             match step {
                 Step::Expect(pattern) => self.expect(pattern)?,
+                Step::Send(message) if message.is_empty() => {}
                 Step::Send(message) => {
                     self.say(message)?;
                     // A reply that is expected is awaited by the expectation.
@@ -94,31 +90,28 @@ impl Play<'_> {
                 }
             }
         }
-        self.leave()?;
+        self.leave(talk)?;
+        self.taker.end()?;
         Ok(Code::Done)
     }
 
     fn say(&mut self, message: &[u8]) -> Result<(), Failure> {
-        self.end_line()?;
+        // What came meanwhile is no answer to this.
+        self.hear(Duration::ZERO)?;
         if self.inbox.is_over() {
             let why = "the peer ended before everything was said";
             let failure = Failure::new(Stage::Send, &self.facts.peer, why);
             return Err(failure.with_code(Code::Partial));
         }
-        let said = self.writer.write_all(message).and_then(|()| self.writer.flush());
-        let begun = self.sent > 0 || self.inbox.received > 0;
-        said.map_err(|e| unsent(&self.facts, e, begun))?;
-        self.sent += message.len() as u64;
-        if let Some(tap) = &mut self.tap {
-            tap.see(message);
-        }
-        self.fresh.clear();
+        self.outbox.say(message, self.inbox.received, self.stop)?;
+        self.inbox.moved();
+        self.fresh.forget();
         Ok(())
     }
 
     /// Waits for a reply as long as the run may last.
     fn hear_reply(&mut self) -> Result<(), Failure> {
-        match self.inbox.next(None, self.stop)? {
+        match self.next(None)? {
             Waited::Piece(bytes) => {
                 self.show(&bytes)?;
                 self.hear(PAUSE)
@@ -132,7 +125,7 @@ impl Play<'_> {
     fn hear(&mut self, first: Duration) -> Result<(), Failure> {
         let mut patience = first;
         loop {
-            match self.inbox.next(Some(Instant::now() + patience), self.stop)? {
+            match self.next(Some(patience))? {
                 Waited::Piece(bytes) => self.show(&bytes)?,
                 Waited::Stopped(reason) => return Err(self.stopped(reason)),
                 Waited::End | Waited::Late => return self.end_line(),
@@ -142,13 +135,8 @@ impl Play<'_> {
     }
 
     fn expect(&mut self, pattern: &Regex) -> Result<(), Failure> {
-        loop {
-            if let Some(found) = pattern.find(&self.fresh) {
-                let rest = self.fresh.split_off(found.end());
-                self.fresh = rest;
-                return Ok(());
-            }
-            match self.inbox.next(None, self.stop)? {
+        while !self.fresh.take(pattern) {
+            match self.next(None)? {
                 Waited::Piece(bytes) => self.show(&bytes)?,
                 Waited::Stopped(Reason::Deadline) => return Err(self.unmet(pattern, "in time")),
                 Waited::Stopped(reason) => return Err(self.stopped(reason)),
@@ -157,42 +145,66 @@ impl Play<'_> {
                 }
             }
         }
+        Ok(())
     }
 
     /// What was expected and what came instead, both told.
     fn unmet(&mut self, pattern: &Regex, how: &str) -> Failure {
         let _ = self.end_line();
-        let came: String = self.fresh.chars().take(200).collect();
-        let why = format!("expected /{}/, got \"{}\" {how}", pattern.as_str(), escape(&came));
+        let came: String = self.fresh.text().chars().take(200).collect();
+        let why = format!("expected /{}/, got \"{came}\" {how}", pattern.as_str());
         Failure::new(Stage::Receive, &self.facts.peer, why).with_code(Code::Negative)
     }
 
-    /// Half-closes and shows what still comes.
-    fn leave(&mut self) -> Result<(), Failure> {
+    /// With the last reply in hand: half-closes and shows what still comes until the peer ends.
+    /// One that never does is left when the run's time is over, or nothing has come for too long.
+    fn leave(&mut self, talk: &Talk) -> Result<(), Failure> {
         self.left_first = !self.inbox.is_over();
-        if self.left_first {
-            self.report.tell(&Event::HalfClosed { conn: CONN, by: Side::Us, caller: None });
+        if talk.hang_up {
+            self.end_line()?;
+            return self.outbox.deliver(self.inbox.received, self.stop);
         }
-        let finished = self.writer.finish();
-        if self.left_first {
-            finished.map_err(|e| Failure::new(Stage::Shutdown, &self.facts.peer, e))?;
+        match (talk.no_half_close, self.left_first) {
+            (true, _) => {}
+            (false, true) => self.outbox.finish(self.report)?,
+            // Nobody is there to miss it.
+            (false, false) => drop(self.outbox.finish_silently()),
         }
+        // A finished exchange is not idle.
+        let patience = self.inbox.idle.take();
         loop {
-            match self.inbox.next(Some(Instant::now() + LAST_WORDS), self.stop)? {
+            match self.next(patience)? {
                 Waited::Piece(bytes) => self.show(&bytes)?,
-                _ => return self.end_line(),
+                Waited::Stopped(reason @ (Reason::Interrupt | Reason::Terminate)) => {
+                    return Err(self.stopped(reason));
+                }
+                Waited::End | Waited::Late | Waited::Stopped(Reason::Deadline) => {
+                    self.end_line()?;
+                    return self.outbox.deliver(self.inbox.received, self.stop);
+                }
             }
         }
     }
 
+    fn ended_by(&self, outcome: &Result<Code, Failure>) -> Ending {
+        match (outcome, self.stop.reason()) {
+            (Err(failure), _) if failure.timed_out() => Ending::Timeout,
+            (_, Some(Reason::Interrupt | Reason::Terminate)) => Ending::Signal,
+            (Err(failure), _) if is_of_the_connection(failure) => Ending::Reset,
+            _ if self.inbox.is_over() && !self.left_first => Ending::Peer,
+            _ => Ending::Us,
+        }
+    }
+
+    fn next(&mut self, patience: Option<Duration>) -> Result<Waited, Failure> {
+        let until = patience.and_then(|patience| Instant::now().checked_add(patience));
+        self.inbox.next(until, &self.taker, self.stop)
+    }
+
     fn show(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.at_line_start = bytes.ends_with(b"\n");
-        self.fresh.push_str(&String::from_utf8_lossy(bytes));
-        while self.fresh.len() > MEMORY {
-            let cut = self.fresh.ceil_char_boundary_after(self.fresh.len() - MEMORY);
-            self.fresh.drain(..cut);
-        }
-        stdout::write_all(bytes)
+        self.fresh.add(bytes);
+        self.taker.take(bytes, self.inbox.idle, self.stop)
     }
 
     /// A reply stands on a line of its own.
@@ -201,7 +213,7 @@ impl Play<'_> {
             return Ok(());
         }
         self.at_line_start = true;
-        stdout::write_all(b"\n")
+        self.taker.take(b"\n", self.inbox.idle, self.stop)
     }
 
     fn stopped(&self, reason: Reason) -> Failure {
@@ -209,14 +221,8 @@ impl Play<'_> {
     }
 }
 
-/// The next place where a string may be cut.
-trait Boundary {
-    /// The first character boundary at or after `at`.
-    fn ceil_char_boundary_after(&self, at: usize) -> usize;
-}
-
-impl Boundary for String {
-    fn ceil_char_boundary_after(&self, at: usize) -> usize {
-        (at..self.len()).find(|at| self.is_char_boundary(*at)).unwrap_or(self.len())
-    }
+/// Whether the connection broke, rather than an expectation or something of our own.
+fn is_of_the_connection(failure: &Failure) -> bool {
+    let ours = matches!(failure.stage, Stage::Stdout | Stage::File);
+    failure.code != Code::Negative && !ours
 }

@@ -48,12 +48,16 @@ impl Source {
         Ok(Source::Known(texts.iter().cloned().collect()))
     }
 
-    /// The file in pieces of `size` bytes, the last of which may be shorter.
+    /// The file in pieces of `size` bytes, the last of which may be shorter; `-` is stdin.
     ///
     /// Fails with code 2 when the size is too large, 26 when there is no such file.
     pub fn pieces(path: &Path, size: usize) -> Result<Source, Failure> {
         check(size, "--size")?;
-        let file = File::open(path).map_err(|e| Failure::new(Stage::File, path.display(), e))?;
+        let opened = match path.as_os_str() == "-" {
+            true => rustix::stdio::stdin().try_clone_to_owned().map(File::from),
+            false => File::open(path),
+        };
+        let file = opened.map_err(|e| Failure::new(Stage::File, path.display(), e))?;
         Ok(Source::Pieces(file, path.to_path_buf(), size))
     }
 

@@ -1,0 +1,169 @@
+//! What goes to the peer of a prompt or a script, message by message.
+
+use std::io::{self, ErrorKind, Write};
+use std::time::{Duration, Instant};
+
+use rustix::event::PollFlags;
+
+use super::CONN;
+use crate::failure::{Code, Failure, Inner, Stage, words};
+use crate::flags::talk::Talk;
+use crate::net::stream::{Facts, Hangup, Writer};
+use crate::pump::filter::Crlf;
+use crate::pump::pace::Pace;
+use crate::pump::tap::Tap;
+use crate::report::Report;
+use crate::report::event::{Event, Side};
+use crate::stop::{Stop, Wake};
+
+/// What is written at once while earlier bytes still wait: less than a socket has room for when
+/// poll(2) calls it ready, so that the write does not block.
+const PIECE: usize = 4 << 10;
+/// How often it is asked whether the peer's kernel has everything.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// The way to the peer.
+pub struct Outbox {
+    writer: Box<dyn Writer>,
+    hangup: Hangup,
+    facts: Facts,
+    tap: Option<Tap>,
+    filter: Option<Crlf>,
+    pace: Option<Pace>,
+    /// Whether a layer tells the ends of both directions by itself (TLS).
+    says_goodbye: bool,
+    /// Bytes given to the kernel so far.
+    pub sent: u64,
+}
+
+impl Outbox {
+    /// Messages go to `writer`, changed and held back as `talk` says.
+    pub fn new(
+        writer: Box<dyn Writer>,
+        hangup: &Hangup,
+        facts: &Facts,
+        tap: Option<Tap>,
+        talk: &Talk,
+    ) -> Outbox {
+        Outbox {
+            says_goodbye: writer.raw().is_none(),
+            writer,
+            hangup: hangup.clone(),
+            facts: facts.clone(),
+            tap,
+            filter: talk.crlf.then(Crlf::default),
+            pace: talk.rate.map(Pace::new),
+            sent: 0,
+        }
+    }
+
+    /// Sends one message whole; `received` bytes had come before it.
+    ///
+    /// Fails at [`Stage::Send`]: 18 for what the peer did not take, 55 when our own system would
+    /// not send at the very beginning, and 28, 130 or 143 when the cord is pulled.
+    pub fn say(&mut self, message: &[u8], received: u64, stop: &Stop) -> Result<(), Failure> {
+        let changed = self.filter.as_mut().map(|filter| filter.apply(message));
+        let message = changed.as_deref().unwrap_or(message);
+        let most = self.pace.as_ref().map_or(usize::MAX, Pace::piece);
+        for piece in message.chunks(most) {
+            if let Some(pace) = &mut self.pace {
+                pace.wait_for(piece.len());
+            }
+            // Before it is sent, or a quick answer would seem to come first.
+            if let Some(tap) = &mut self.tap {
+                tap.see(piece);
+            }
+            self.put(piece, received, stop)?;
+        }
+        self.writer.flush().map_err(|e| self.unsent(e, received))
+    }
+
+    fn put(&mut self, mut bytes: &[u8], received: u64, stop: &Stop) -> Result<(), Failure> {
+        while !bytes.is_empty() {
+            self.await_room(stop)?;
+            let most = if self.hangup.undelivered() == 0 { bytes.len() } else { PIECE };
+            match self.writer.write(&bytes[..most.min(bytes.len())]) {
+                Ok(0) => return Err(self.unsent(ErrorKind::WriteZero.into(), received)),
+                Ok(n) => {
+                    self.sent += n as u64;
+                    bytes = &bytes[n..];
+                }
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) => return Err(self.unsent(e, received)),
+            }
+        }
+        Ok(())
+    }
+
+    /// A peer that takes nothing holds up nobody who pulls the cord; a layer's own writes cannot
+    /// be waited for.
+    fn await_room(&self, stop: &Stop) -> Result<(), Failure> {
+        let Some(fd) = self.writer.raw() else { return Ok(()) };
+        match stop.wait(fd, PollFlags::OUT, None) {
+            Ok(Wake::Stopped(reason)) => {
+                Err(Failure::stopped(Stage::Send, &self.facts.peer, reason))
+            }
+            // Whatever else is wrong, the write itself tells.
+            _ => Ok(()),
+        }
+    }
+
+    /// The half-close.
+    ///
+    /// Fails at [`Stage::Shutdown`].
+    pub fn finish(&mut self, report: &Report) -> Result<(), Failure> {
+        report.tell(&Event::HalfClosed { conn: CONN, by: Side::Us, caller: None });
+        self.finish_silently()
+    }
+
+    /// The half-close towards a peer that has ended before.
+    pub fn finish_silently(&mut self) -> Result<(), Failure> {
+        let finished = self.writer.finish();
+        finished.map_err(|e| Failure::new(Stage::Shutdown, &self.facts.peer, e))
+    }
+
+    /// Waits until the peer's kernel has everything.
+    ///
+    /// Fails at [`Stage::Send`] with 18 if the peer is gone without it, or when the cord is
+    /// pulled before.
+    pub fn deliver(&self, received: u64, stop: &Stop) -> Result<(), Failure> {
+        loop {
+            // In this order: a Unix socket's bytes vanish with its peer, which has told an error.
+            let waiting = self.hangup.undelivered();
+            if let Ok(Some(e)) = self.hangup.socket().take_error()
+                && self.sent > 0
+                && !self.was_only_goodbye()
+            {
+                return Err(self.unsent(e, received));
+            }
+            if waiting == 0 {
+                return Ok(());
+            }
+            let next = stop.wait_any(&mut [], Some(Instant::now() + LOOK));
+            if let Ok(Wake::Stopped(reason)) = next {
+                return Err(Failure::stopped(Stage::Send, &self.facts.peer, reason));
+            }
+        }
+    }
+
+    /// After the peer's goodbye a reset is what our own gets from one who has closed by then.
+    fn was_only_goodbye(&self) -> bool {
+        self.says_goodbye && !self.hangup.unacknowledged(self.sent)
+    }
+
+    fn unsent(&self, e: io::Error, received: u64) -> Failure {
+        let by_peer = matches!(e.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset);
+        let begun = self.sent > 0 || received > 0;
+        if Inner::of(&e).is_some() {
+            return Failure::new(Stage::Send, &self.facts.peer, e).with_code(Code::Partial);
+        }
+        let failure = match begun {
+            true => {
+                let why = format!("{} after {} bytes", words(&e), self.sent);
+                Failure::new(Stage::Send, &self.facts.peer, why)
+            }
+            false => Failure::new(Stage::Send, &self.facts.peer, e),
+        };
+        if by_peer || begun { failure.with_code(Code::Partial) } else { failure }
+    }
+}

@@ -1,0 +1,138 @@
+//! The files of a talk: `--input`, `--output` and `--hex`, whole, in part, and when all goes wrong.
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::peer::{self, Script, peer};
+use crate::sockit::sockit;
+
+fn file(dir: &tempfile::TempDir, text: &str) -> PathBuf {
+    let path = dir.path().join("file");
+    fs::write(&path, text).unwrap();
+    path
+}
+
+#[test]
+fn an_old_output_stays_until_something_comes() {
+    let dir = tempfile::tempdir().unwrap();
+    let old = file(&dir, "precious");
+    let nobody = peer::Refusing::new();
+    sockit("tcp-client --output").arg(&old).to(nobody.addr()).run().exits(7);
+    assert_eq!(fs::read(&old).unwrap(), b"precious");
+
+    let resets = peer(|stream| stream.reset());
+    let run = sockit("tcp-client --output").arg(&old).to(resets.addr()).stdin_open().run();
+    run.exits(56);
+    assert_eq!(fs::read(&old).unwrap(), b"precious");
+
+    let new = dir.path().join("new");
+    sockit("tcp-client --output").arg(&new).to(nobody.addr()).run().exits(7);
+    assert!(!new.exists(), "a call that nobody takes leaves no file");
+}
+
+#[test]
+fn a_shorter_or_empty_answer_leaves_nothing_old() {
+    let dir = tempfile::tempdir().unwrap();
+    for (flags, stdin) in
+        [("", "new"), ("--send new", ""), ("--prompt", "new\n"), ("--hex -", "new")]
+    {
+        let old = file(&dir, "something longer");
+        let echo = peer::echoes();
+        let run = sockit("tcp-client --output").arg(&old).and(flags).to(echo.addr()).stdin(stdin);
+        run.run().exits(0).prints("");
+        assert_eq!(fs::read_to_string(&old).unwrap().trim_end(), "new", "{flags}");
+    }
+    for flags in ["", "--prompt", "--hex -"] {
+        let old = file(&dir, "something longer");
+        let mute = peer(|mut stream| stream.hear_all());
+        let run = sockit("tcp-client --output").arg(&old).and(flags).to(mute.addr());
+        run.stdin("x").run().exits(0).prints("");
+        assert_eq!(fs::read(&old).unwrap(), b"", "{flags}");
+        let new = dir.path().join("new");
+        let mute = peer(|mut stream| stream.hear_all());
+        let run = sockit("tcp-client --output").arg(&new).and(flags).to(mute.addr());
+        run.stdin("x").run().exits(0);
+        assert_eq!(fs::read(&new).unwrap(), b"", "an empty answer is an empty file");
+        fs::remove_file(&new).unwrap();
+    }
+}
+
+#[test]
+fn an_output_that_cannot_be_written_costs_no_connection() {
+    let dir = tempfile::tempdir().unwrap();
+    let nobody = peer::Refusing::new();
+    for path in [dir.path().to_path_buf(), dir.path().join("no/file")] {
+        let run = sockit("tcp-client --output").arg(path).to(nobody.addr()).run();
+        run.exits(23).fails_at("file");
+    }
+}
+
+#[test]
+fn a_full_disk_under_a_scripts_output_is_told() {
+    let echo = peer::echoes();
+    let run = sockit("tcp-client --send x --output /dev/full").to(echo.addr()).run();
+    run.exits(23).fails_at("file").says("/dev/full");
+}
+
+#[test]
+fn what_comes_never_overwrites_what_is_sent() {
+    let dir = tempfile::tempdir().unwrap();
+    let same = file(&dir, "both");
+    let link = dir.path().join("link");
+    std::os::unix::fs::symlink(&same, &link).unwrap();
+    let nobody = peer::Refusing::new();
+    for output in [&same, &link] {
+        let run = sockit("tcp-client --input").arg(&same).and("--output").arg(output);
+        run.to(nobody.addr()).run().exits(2).fails_at("file");
+        assert_eq!(fs::read(&same).unwrap(), b"both");
+    }
+}
+
+#[test]
+fn an_offset_beyond_the_end_is_told_before_anybody_is_called() {
+    let dir = tempfile::tempdir().unwrap();
+    let short = file(&dir, "0123456789");
+    let nobody = peer::Refusing::new();
+    let run = sockit("tcp-client --offset 11 --input").arg(&short).to(nobody.addr()).run();
+    run.exits(26).fails_at("file").says("its 10 bytes end before --offset");
+}
+
+#[test]
+fn a_dash_is_stdin_and_stdout() {
+    let echo = peer::echoes();
+    let dash = sockit("tcp-client --input - --output -");
+    dash.to(echo.addr()).stdin("abc").run().exits(0).prints("abc");
+
+    let echo = peer::echoes();
+    let part = sockit("tcp-client --input - --count 2").to(echo.addr()).stdin("abc");
+    part.run().exits(0).prints("ab");
+
+    let dir = tempfile::tempdir().unwrap();
+    let stdin = fs::File::open(file(&dir, "abcdef")).unwrap();
+    let echo = peer::echoes();
+    let part = sockit("tcp-client --input - --offset 3").to(echo.addr()).stdin_from(stdin);
+    part.run().exits(0).prints("def");
+
+    let echo = peer::echoes();
+    sockit("tcp-client --send abc --output -").to(echo.addr()).run().exits(0).prints("abc\n");
+}
+
+#[test]
+fn a_dump_has_the_question_before_the_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    let dump = dir.path().join("dump");
+    for (flags, stdin) in [("--send ask", ""), ("--prompt", "ask\n"), ("", "ask")] {
+        for _ in 0..10 {
+            let quick = peer(|mut stream| {
+                stream.hear("ask");
+                stream.say("answer");
+                stream.hear_all();
+            });
+            let run = sockit("tcp-client --hex").arg(&dump).and(flags).to(quick.addr());
+            run.stdin(stdin).run().exits(0);
+            let lines = fs::read_to_string(&dump).unwrap();
+            let signs: String = lines.lines().filter_map(|line| line.chars().next()).collect();
+            assert_eq!(signs, "><", "{flags}");
+        }
+    }
+}
