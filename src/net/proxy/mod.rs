@@ -100,8 +100,8 @@ impl Proxy {
     /// Fails with exit code 2 at [`Stage::Proxy`]; the message never holds user or password.
     pub fn read(word: &str) -> Result<Proxy, Failure> {
         if word.chars().any(char::is_control) {
-            let why = "a proxy has no control characters (write them %0A)";
-            return Err(Failure::usage(Stage::Proxy, "", why));
+            let place = word.rsplit('@').next().unwrap_or_default();
+            return Err(Failure::usage(Stage::Proxy, place, "a proxy has no control characters"));
         }
         let (scheme, rest) = word.split_once("://").unwrap_or(("http", word));
         let (login, place) = match rest.rsplit_once('@') {
