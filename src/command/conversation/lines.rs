@@ -33,11 +33,23 @@ pub struct Lines {
     manner: Manner,
 }
 
+/// A prompt with an editor.
+#[cfg(feature = "prompt")]
+struct Edited {
+    /// Draws replies above the line in the making.
+    above: Above,
+    /// Lets it ask for the next line: until then it leaves the terminal alone, which may have been
+    /// given back by then.
+    go: SyncSender<()>,
+    saved: Saved,
+    report: Report,
+}
+
 /// How the prompt stands on the screen.
 enum Manner {
-    /// With an editor, which draws replies above the line in the making.
+    /// With an editor.
     #[cfg(feature = "prompt")]
-    Edited(Above, Saved, Report),
+    Edited(Edited),
     /// Plain.
     Plain(Plain),
     /// Not any more.
@@ -75,8 +87,11 @@ impl Lines {
 
     /// The last message is on its way: prompt for the next.
     pub fn ready(&self) {
-        if let Manner::Plain(prompt) = &self.manner {
-            prompt.ask();
+        match &self.manner {
+            #[cfg(feature = "prompt")]
+            Manner::Edited(edited) => drop(edited.go.try_send(())),
+            Manner::Plain(prompt) => prompt.ask(),
+            Manner::Closed => {}
         }
     }
 
@@ -94,8 +109,8 @@ impl Lines {
     ) -> Result<(), Failure> {
         match &mut self.manner {
             #[cfg(feature = "prompt")]
-            Manner::Edited(above, ..) => {
-                above(String::from_utf8_lossy(&reply).into_owned());
+            Manner::Edited(edited) => {
+                (edited.above)(String::from_utf8_lossy(&reply).into_owned());
                 Ok(())
             }
             Manner::Plain(prompt) if prompt.beside_replies => {
@@ -113,9 +128,9 @@ impl Lines {
     pub fn close(&mut self) {
         match std::mem::replace(&mut self.manner, Manner::Closed) {
             #[cfg(feature = "prompt")]
-            Manner::Edited(_, saved, report) => {
-                report.speak_through(None);
-                saved.restore();
+            Manner::Edited(edited) => {
+                edited.report.speak_through(None);
+                edited.saved.restore();
             }
             Manner::Plain(prompt) if prompt.beside_replies => prompt.step_aside(),
             Manner::Plain(_) | Manner::Closed => {}
@@ -179,6 +194,7 @@ fn editor(report: &Report) -> Option<(Manner, Reads)> {
     let mut replies = editor.create_external_printer().ok()?;
     let saved = Saved::keep_keys()?;
     report.speak_through(Some(Box::new(move |line| drop(talk.print(line)))));
+    let (go, may_go) = sync_channel(1);
     let reads = move |sender: SyncSender<Line>| loop {
         let line = match editor.readline("> ") {
             Ok(text) => Line::Message(text),
@@ -186,12 +202,13 @@ fn editor(report: &Report) -> Option<(Manner, Reads)> {
             Err(_) => Line::End,
         };
         let last = !matches!(line, Line::Message(_));
-        if sender.send(line).is_err() || last {
+        if sender.send(line).is_err() || last || may_go.recv().is_err() {
             return;
         }
     };
     let above = Box::new(move |reply| drop(replies.print(reply)));
-    Some((Manner::Edited(above, saved, report.clone()), Box::new(reads)))
+    let edited = Edited { above, go, saved, report: report.clone() };
+    Some((Manner::Edited(edited), Box::new(reads)))
 }
 
 #[cfg(not(feature = "prompt"))]

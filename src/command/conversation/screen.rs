@@ -115,7 +115,8 @@ mod edited {
         pub fn restore(&self) {
             let stdin = rustix::stdio::stdin();
             let _ = tcsetattr(stdin, OptionalActions::Drain, &self.0);
-            say(b"\r\x1b[K");
+            // The editor has asked to be told what is pasted; nobody wants that any more.
+            say(b"\x1b[?2004l\r\x1b[K");
         }
     }
 }
