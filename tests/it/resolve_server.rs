@@ -71,6 +71,65 @@ fn absent_names_and_absent_records_are_told_apart() {
 }
 
 #[test]
+fn a_server_that_only_refers_elsewhere_does_not_know() {
+    let server = answering(|reply| {
+        let mut reply = reply.of(&wire("test"), 2, &wire("ns.test"));
+        (reply.flags, reply.counts) = (0x8100, [1, 0, 1, 0]);
+        reply
+    });
+    ask(server, "a.test").exits(75).prints("").fails_at("resolve").says("only refers elsewhere");
+    ask(server, "--type MX a.test").exits(75).says("only refers elsewhere");
+    assert_eq!(json(&ask(server, "--json a.test"))["status"], "failing");
+}
+
+#[test]
+fn what_is_missing_is_told_of_the_question_as_it_was_asked() {
+    let no_data = answering(|reply| reply);
+    let run = ask(no_data, "a.test");
+    run.exits(6).says("sockit: resolve a.test: the name exists, without A or AAAA records");
+    ask(no_data, "-6 a.test").exits(6).says("without AAAA records");
+    let servers = [(answering(|reply| reply.code(2)), 75), (answering(|reply| reply.code(3)), 6)];
+    for (server, code) in servers {
+        for word in ["192.0.2.1", "[2001:db8::1]", "bücher.test"] {
+            let run = ask(server, word);
+            run.exits(code).says(&format!("sockit: resolve {word}: "));
+            let run = ask(server, &format!("--json {word}"));
+            assert_eq!(run.exits(code).events_named("error")[0]["target"], word);
+        }
+    }
+    let run = ask(silent_server(), "192.0.2.1");
+    run.exits(28).says("sockit: resolve 192.0.2.1: timed out");
+}
+
+#[test]
+fn a_wanted_family_makes_no_valid_address_fail() {
+    let server = name_server(|query| match query.kind() {
+        PTR => query.reply().has(PTR, &wire("b.test")).into(),
+        A => query.reply().a([192, 0, 2, 9]).into(),
+        _ => query.reply().into(),
+    });
+    for flags in ["", "-4", "-6"] {
+        let run = ask(server, &format!("--verify {flags} 192.0.2.9"));
+        run.exits(0).prints("Validated hostname: b.test\n");
+    }
+}
+
+#[test]
+fn a_name_with_a_blank_is_no_address() {
+    let server = name_server(|query| match query.kind() {
+        PTR => query.reply().has(PTR, b"\x07no host\x04test\0").into(),
+        _ => query.reply().into(),
+    });
+    let run = ask(server, "--verify 192.0.2.9");
+    run.exits(1);
+    let text = run.text();
+    assert!(text.contains("could not be forward-resolved: the name holds a blank"), "{text}");
+    let server = name_server(|query| query.reply().has(PTR, &wire("192.0.2.9")).into());
+    let run = ask(server, "--verify 192.0.2.9");
+    assert!(run.exits(1).text().contains("a name that is itself an address"), "{}", run.text());
+}
+
+#[test]
 fn a_server_that_fails_or_refuses_is_75() {
     for (code, word) in [(2, "SERVFAIL"), (5, "REFUSED"), (9, "NOTAUTH")] {
         let server = answering(move |reply| reply.code(code));

@@ -280,3 +280,12 @@ fn a_thousand_names_in_one_run_beat_a_thousand_runs() {
     let theirs = began.elapsed();
     assert!(run.took * 5 < theirs, "ours {:?}, a thousand getents {theirs:?}", run.took);
 }
+
+#[test]
+fn an_address_has_the_aliases_of_its_line_too() {
+    let machine = bare().etc("hosts", "192.0.2.50 hosted.test alias.test\n192.0.2.50 later.test");
+    let Some(run) = machine.run("resolve 192.0.2.50") else { return };
+    run.exits(0).prints("hosted.test\nalias.test\n");
+    let Some(run) = machine.run("resolve --verify 192.0.2.50") else { return };
+    run.exits(0).prints("Validated hostname: hosted.test\n");
+}

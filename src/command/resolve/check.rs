@@ -1,6 +1,6 @@
 //! The names of an address looked up again: where does each one lead?
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use super::answer::{Note, same, texts};
@@ -55,7 +55,7 @@ fn check_one(inquiry: &Inquiry<'_>, name: &str, address: SocketAddr) -> Tried {
         addresses: texts(addresses, false),
         cause,
     };
-    if !matches!(system::numeric(name, Family::Any), Ok(None)) {
+    if matches!(system::numeric(name, Family::Any), Ok(Some(_))) {
         let why = "a name that is itself an address proves nothing";
         return Tried { check: check("refused", &[], Some(why.into())), failure: None };
     }
@@ -86,7 +86,7 @@ fn leads_to(list: &[SocketAddr], address: &SocketAddr) -> bool {
 /// what it settles is asked for again.
 fn forward(inquiry: &Inquiry<'_>, name: &str, address: SocketAddr) -> Answers<SocketAddr> {
     if inquiry.plan.via == Via::Dns {
-        return inquiry.dns_addresses(name);
+        return inquiry.dns_addresses(name, family_for(inquiry.plan.family, address));
     }
     let ask = || {
         let told = resolve::addresses(name, 0, Family::Any, inquiry.until);
@@ -97,6 +97,15 @@ fn forward(inquiry: &Inquiry<'_>, name: &str, address: SocketAddr) -> Answers<So
         return ask();
     }
     Ok(list)
+}
+
+/// Where -4 or -6 is asked for, the names of an address still lead to it by its own family.
+fn family_for(wanted: Family, address: SocketAddr) -> Family {
+    match (wanted, address.ip().to_canonical()) {
+        (Family::Any, _) => Family::Any,
+        (_, IpAddr::V4(_)) => Family::V4,
+        (_, IpAddr::V6(_)) => Family::V6,
+    }
 }
 
 fn step(check: &Check) -> String {

@@ -67,7 +67,7 @@ impl Inquiry<'_> {
             texts(&found, port.is_some())
         };
         if self.plan.via == Via::Both {
-            let views = (self.system_addresses(name), self.dns_addresses(name));
+            let views = (self.system_addresses(name), self.dns_addresses(name, self.plan.family));
             return both(name, views, same, told).into_addresses();
         }
         match self.addresses(name) {
@@ -81,7 +81,7 @@ impl Inquiry<'_> {
     /// The addresses of a name by whoever is asked.
     pub fn addresses(&self, name: &str) -> Answers<SocketAddr> {
         match self.plan.via {
-            Via::Dns => self.dns_addresses(name),
+            Via::Dns => self.dns_addresses(name, self.plan.family),
             _ => self.system_addresses(name),
         }
     }
@@ -121,7 +121,7 @@ impl Inquiry<'_> {
 
     fn reverse(&self, word: &str, address: SocketAddr) -> Answer {
         if self.plan.via == Via::Both {
-            let views = (self.system_names(word, address), self.dns_names(address));
+            let views = (self.system_names(word, address), self.dns_names(word, address));
             let same = |a: &String, b: &String| a.eq_ignore_ascii_case(b);
             return both(word, views, same, |names| names).into_names();
         }
@@ -133,28 +133,35 @@ impl Inquiry<'_> {
 
     /// The names of an address. The C library gives one at most, and takes some failures of a
     /// server (FORMERR) for an absence; so where the hosts file has no say, DNS is asked for
-    /// all of them.
+    /// all of them. Where it has, the name it gave brings its aliases (hosts(5)).
     pub fn names(&self, word: &str, address: SocketAddr) -> Answers<String> {
         if self.plan.via == Via::Dns {
-            return self.dns_names(address);
+            return self.dns_names(word, address);
         }
         let first = self.system_names(word, address);
-        if files::list(address.ip()) || !files::ask_dns() {
+        if files::list(address.ip()) {
+            let aliases = resolve::hosts(word).map(|hosts| hosts.line_of(address.ip()));
+            return first.map(|names| match aliases {
+                Ok(line) if names.iter().all(|name| line.contains(name)) => merged(names, line),
+                _ => names,
+            });
+        }
+        if !files::ask_dns() {
             return first;
         }
         match first {
-            Err(absence) if absence.is_certain() => match self.dns_names(address) {
+            Err(absence) if absence.is_certain() => match self.dns_names(word, address) {
                 Err(unknown) if unknown.is_certain() => Err(absence),
                 told => told,
             },
-            Ok(names) => Ok(merged(names, self.further_names(address))),
+            Ok(names) => Ok(merged(names, self.further_names(word, address))),
             failing => failing,
         }
     }
 
     /// The names DNS adds to one that is known already; that it cannot tell is no failure.
-    pub fn further_names(&self, address: SocketAddr) -> Vec<String> {
-        self.dns_names(address).unwrap_or_else(|absence| {
+    pub fn further_names(&self, word: &str, address: SocketAddr) -> Vec<String> {
+        self.dns_names(word, address).unwrap_or_else(|absence| {
             self.note(Note::Step(format!("no further names: {}", absence.failure)));
             Vec::new()
         })

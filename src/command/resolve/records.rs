@@ -13,11 +13,11 @@ use crate::report::resolved::Resolved;
 
 impl Inquiry<'_> {
     /// The addresses DNS has for a name.
-    pub fn dns_addresses(&self, name: &str) -> Answers<SocketAddr> {
-        if let Some(found) = system::numeric(name, self.plan.family)? {
+    pub fn dns_addresses(&self, name: &str, family: Family) -> Answers<SocketAddr> {
+        if let Some(found) = system::numeric(name, family)? {
             return Ok(found);
         }
-        let records = self.host_records(name)?;
+        let records = self.host_records(name, family)?;
         let addresses = records.iter().filter_map(|record| match record.datum {
             Datum::Address(ip) => Some(SocketAddr::new(ip, 0)),
             _ => None,
@@ -32,20 +32,20 @@ impl Inquiry<'_> {
         }
         let kind = if self.plan.family == Family::V6 { Kind::AAAA } else { Kind::A };
         let question = Question::of(name, kind).ok()?;
-        let absence = self.records(&question).err()?;
+        let absence = self.records(&question, name).err()?;
         (absence.failure.code == Code::TryAgain).then_some(absence.failure)
     }
 
-    /// The names DNS has for an address, as the servers tell them.
-    pub fn dns_names(&self, address: SocketAddr) -> Answers<String> {
-        let records = self.records(&Question::reverse(address.ip())?)?;
+    /// The names DNS has for an address, asked for as `word`, as the servers tell them.
+    pub fn dns_names(&self, word: &str, address: SocketAddr) -> Answers<String> {
+        let records = self.records(&Question::reverse(address.ip())?, word)?;
         let names = records.iter().filter(|record| record.kind == Kind::PTR);
         Ok(merged(Vec::new(), names.map(|record| record.datum.to_string()).collect()))
     }
 
     /// Everything DNS tells about the addresses of a name.
     pub fn records_of_host(&self, name: &str) -> Answer {
-        match self.host_records(name) {
+        match self.host_records(name, self.plan.family) {
             Ok(records) => Answer::ok(facts(&records, Kind::ANY, true)),
             Err(absence) => absence.answer(),
         }
@@ -59,57 +59,71 @@ impl Inquiry<'_> {
             Asked::Host { name, port: None } => Question::of(name, kind),
             _ => Question::of(word, kind),
         };
-        match question.map_err(Absence::from).and_then(|q| self.records(&q)) {
+        match question.map_err(Absence::from).and_then(|q| self.records(&q, word)) {
             Ok(records) => Answer::ok(facts(&records, kind, self.plan.all || kind == Kind::ANY)),
             Err(absence) => absence.answer(),
         }
     }
 
-    /// A and AAAA, as the families want it; nothing is found only if neither is there.
-    fn host_records(&self, name: &str) -> Answers<Record> {
-        let kinds = match self.plan.family {
+    /// A and AAAA, as the family wants it; nothing is found only if neither is there.
+    fn host_records(&self, name: &str, family: Family) -> Answers<Record> {
+        let kinds = match family {
             Family::Any => &[Kind::A, Kind::AAAA][..],
             Family::V4 => &[Kind::A],
             Family::V6 => &[Kind::AAAA],
         };
-        let (mut found, mut absent) = (Vec::new(), None);
+        let (mut found, mut absent) = (Vec::new(), Vec::new());
         for &kind in kinds {
-            match self.records(&Question::of(name, kind)?) {
+            match self.records(&Question::of(name, kind)?, name) {
                 Ok(records) => found.extend(records),
-                Err(absence) if absence.is_certain() => absent = Some(absence),
+                Err(absence) if absence.is_certain() => absent.push(absence),
                 Err(absence) => return Err(absence),
             }
         }
-        match absent {
-            Some(absence) if found.is_empty() => Err(absence),
+        match absent.pop() {
+            Some(absence) if found.is_empty() => {
+                let nodata = |absence: &Absence| absence.status == Some(NODATA);
+                let neither = nodata(&absence) && absent.iter().any(nodata);
+                Err(if neither { no_data(name, "A or AAAA") } else { absence })
+            }
             _ => Ok(found),
         }
     }
 
-    /// The records of a question; an absence says whether the name exists.
-    fn records(&self, question: &Question) -> Answers<Record> {
+    /// The records of a question that the user asked as `word`; an absence says whether the name
+    /// exists.
+    fn records(&self, question: &Question, word: &str) -> Answers<Record> {
         let Plan { server, tcp, limit, .. } = self.plan;
         let servers = server.map_or_else(dns::configured, |server| Ok(vec![server]))?;
-        let told = dns::ask_any(question, &servers, *tcp, self.until, limit.unwrap_or_default())?;
+        let limit = limit.unwrap_or_default();
+        let told =
+            dns::ask_any(question, &servers, *tcp, self.until, limit).map_err(|mut failure| {
+                failure.endpoint = word.to_string();
+                failure
+            })?;
         self.note(Note::Step(step(question, &told)));
         if !told.strays.is_empty() {
             let from = format!("{question}: while {} was asked", told.server);
             self.note(Note::Warning(format!("{from}, ignored {}", told.strays)));
         }
         let reply = told.reply;
-        let absent = |status, why: String| Absence {
-            status: Some(status),
-            failure: Failure::new(Stage::Resolve, &question.name, why),
-        };
         match reply.found {
-            Found::NoName => Err(absent("nxdomain", "no such name (NXDOMAIN)".into())),
-            Found::NoData => {
-                let why = format!("the name exists, without {} records (NODATA)", question.kind);
-                Err(absent("nodata", why))
-            }
+            Found::NoName => Err(Absence {
+                status: Some("nxdomain"),
+                failure: Failure::new(Stage::Resolve, word, "no such name (NXDOMAIN)"),
+            }),
+            Found::NoData => Err(no_data(word, &question.kind.to_string())),
             _ => Ok(reply.records),
         }
     }
+}
+
+/// The status of a name without records of the wanted kinds.
+const NODATA: &str = "nodata";
+
+fn no_data(word: &str, kinds: &str) -> Absence {
+    let why = format!("the name exists, without {kinds} records (NODATA)");
+    Absence { status: Some(NODATA), failure: Failure::new(Stage::Resolve, word, why) }
 }
 
 fn step(question: &Question, told: &Told) -> String {

@@ -62,7 +62,7 @@ fn judge(inquiry: &Inquiry<'_>, word: &str, asked: &Asked, address: SocketAddr) 
     };
     let mut tried = check(inquiry, &names, address);
     if !confirmed(&tried) && unasked(inquiry.plan, address) {
-        let mut more = inquiry.within(halfway(inquiry.until)).further_names(address);
+        let mut more = inquiry.within(halfway(inquiry.until)).further_names(&original, address);
         more.retain(|name| !names.contains(name));
         tried.extend(check(inquiry, &more, address));
     }

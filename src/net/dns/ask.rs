@@ -48,13 +48,17 @@ pub struct Told {
 /// Asks one server.
 ///
 /// No such name and no such record are answers ([`Found`]). Failures are at
-/// [`Stage::Resolve`]: a lie is 8, a server that fails, refuses or is not there 75, a passed
+/// [`Stage::Resolve`]: a lie is 8, a server that fails, refuses, refers elsewhere or is not there 75, a passed
 /// deadline 28.
 pub fn ask(question: &Question, asking: &Asking) -> Result<Told, Failure> {
     let told = exchange(question, asking).map_err(|trouble| trouble.told(question, asking))?;
     match &told.reply.found {
         Found::Failing(code) => {
             let why = format!("server {} answered {code}", asking.server);
+            Err(failing(question, why))
+        }
+        Found::Elsewhere => {
+            let why = format!("server {} does not know, and only refers elsewhere", asking.server);
             Err(failing(question, why))
         }
         _ => Ok(told),

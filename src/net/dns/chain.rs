@@ -38,6 +38,13 @@ pub(super) fn related(all: Vec<Record>, question: &Question) -> Result<Vec<Recor
     Ok(records)
 }
 
+/// Whether an authority section names the servers of a parent of the name that was asked, and does
+/// not say of the name itself that there is nothing.
+pub(super) fn names_others(authority: &[Record], question: &Question) -> bool {
+    let of = |kind| authority.iter().filter(move |record| record.kind == Kind(kind));
+    of(Rtype::SOA).next().is_none() && of(Rtype::NS).any(|ns| question.name.ends_with(&ns.owner))
+}
+
 /// What a response code and the records that answer mean together.
 pub(super) fn sense(code: OptRcode, records: &[Record], kind: Kind) -> Result<Found, Lie> {
     let answered = records.iter().any(|record| kind.0 == Rtype::ANY || record.kind == kind);

@@ -5,7 +5,7 @@ use domain::base::iana::{Class, Opcode, Rcode};
 use domain::base::message::RecordSection;
 use domain::base::wire::ParseError;
 
-use super::chain::{related, sense};
+use super::chain::{names_others, related, sense};
 use super::lie::{Lie, Part, Stray};
 use super::question::Question;
 use super::record::{Record, read_record};
@@ -30,6 +30,8 @@ pub enum Found {
     NoData,
     /// No such name (NXDOMAIN).
     NoName,
+    /// The server is not in charge, asks nobody and only names others (a referral, RFC 2308 §2.2).
+    Elsewhere,
     /// The server will not or cannot say; its response code.
     Failing(String),
     /// The reply did not fit a datagram: ask again over TCP.
@@ -45,9 +47,13 @@ pub fn read(bytes: &[u8], question: &Question, id: u16) -> Result<Reply, Lie> {
     if message.header().tc() {
         return Ok(Reply { found: Found::Truncated, records: Vec::new(), authoritative });
     }
-    let all = read_sections(message)?;
+    let (all, authority) = read_sections(message)?;
+    let refers = all.is_empty() && !authoritative && !message.header().ra();
     let mut records = related(all, question)?;
-    let found = sense(message.opt_rcode(), &records, question.kind)?;
+    let mut found = sense(message.opt_rcode(), &records, question.kind)?;
+    if found == Found::NoData && refers && names_others(&authority, question) {
+        found = Found::Elsewhere;
+    }
     if found != Found::Records {
         // Aliases that lead nowhere, or that a failing server told before it failed.
         records.clear();
@@ -90,19 +96,24 @@ fn check_question(message: &Message<[u8]>, question: &Question) -> Result<(), Li
     if same { Ok(()) } else { Err(Lie::Stray(Stray::Question)) }
 }
 
-/// Walks all three sections to the last byte; the answer's records come back.
-fn read_sections(message: &Message<[u8]>) -> Result<Vec<Record>, Lie> {
+/// Walks all three sections to the last byte; the records of the answer and of the authority
+/// section come back.
+fn read_sections(message: &Message<[u8]>) -> Result<(Vec<Record>, Vec<Record>), Lie> {
     let counts = message.header_counts();
     let end = message.as_slice().len();
     let mut section = message.answer().map_err(|error| broken(Part::Question, 1, error))?;
-    let mut answer = Vec::new();
+    let (mut answer, mut authority) = (Vec::new(), Vec::new());
     let parts = [
         (Part::Answer, counts.ancount()),
         (Part::Authority, counts.nscount()),
         (Part::Additional, counts.arcount()),
     ];
     for (part, promised) in parts {
-        let keep = (part == Part::Answer).then_some(&mut answer);
+        let keep = match part {
+            Part::Answer => Some(&mut answer),
+            Part::Authority => Some(&mut authority),
+            _ => None,
+        };
         walk(&mut section, part, promised, keep, end)?;
         let at = section.pos();
         match section.next_section().map_err(|error| broken(part, promised, error))? {
@@ -111,7 +122,7 @@ fn read_sections(message: &Message<[u8]>) -> Result<Vec<Record>, Lie> {
             None => break,
         }
     }
-    Ok(answer)
+    Ok((answer, authority))
 }
 
 fn walk(
@@ -220,6 +231,24 @@ mod tests {
             assert_eq!(found, Found::Failing(word.into()));
         }
         assert_eq!(told(&reply(GOOD | 0x200, [9, 0], b"")).unwrap().found, Found::Truncated);
+    }
+
+    #[test]
+    fn who_only_names_others_has_not_said_that_there_is_nothing() {
+        const NO_RESOLVER: u16 = 0x8100;
+        let servers = |owner: &[u8]| record(owner, 2, b"\x02ns\x04test\0");
+        let start = record(b"\x04test\0", 6, &[&b"\0\0"[..], &[0; 20]].concat());
+        let found =
+            |flags, count, records: &[u8]| told(&reply(flags, [0, count], records)).unwrap().found;
+        let parent = servers(b"\x04test\0");
+        assert_eq!(found(NO_RESOLVER, 1, &parent), Found::Elsewhere);
+        assert_eq!(found(NO_RESOLVER, 1, &servers(b"\0")), Found::Elsewhere);
+        let with_start = [start, parent.clone()].concat();
+        assert_eq!(found(NO_RESOLVER, 2, &with_start), Found::NoData);
+        assert_eq!(found(NO_RESOLVER, 1, &servers(b"\x05other\0")), Found::NoData);
+        for flags in [GOOD, NO_RESOLVER | 0x400] {
+            assert_eq!(found(flags, 1, &parent), Found::NoData);
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What the system's resolver reads before it asks anybody: hosts(5) and nsswitch.conf(5).
 //!
 //! Only to know *where* an answer comes from, and so whether it can take long; the answers
-//! themselves are the C library's.
+//! themselves are the C library's, which keeps to itself what else the line of an address says.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -56,6 +56,13 @@ impl Hosts {
     pub fn settles_pair(&self, host: &str, address: IpAddr) -> bool {
         let line = |line: &str| has_address(line, address) && has_name(line, host, Family::Any);
         self.first && self.text.lines().any(line)
+    }
+
+    /// The names in the first line of an address, which is where the system takes its name from.
+    pub fn line_of(&self, address: IpAddr) -> Vec<String> {
+        let lines = self.text.lines().filter_map(entry);
+        let mut ours = lines.filter(|(ip, _)| ip.to_canonical() == address.to_canonical());
+        ours.next().map(|(_, names)| names.map(str::to_string).collect()).unwrap_or_default()
     }
 
     /// The names of an address, in the order of the lines.
@@ -172,6 +179,7 @@ mod tests {
         assert!(hosts.settles_name("a", Family::V4) && !hosts.settles_name("a", Family::V6));
         assert!(hosts.settles_address(other));
         assert_eq!(hosts.names_of(listed), ["a", "b"]);
+        assert_eq!(hosts.line_of(listed), ["a", "b"]);
         let later = Hosts { first: false, ..hosts };
         assert!(!later.settles_pair("b", listed) && !later.settles_address(listed));
     }
