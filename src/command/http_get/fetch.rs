@@ -8,7 +8,7 @@ use super::asking::Pinned;
 use super::exchange::Exchange;
 use super::hearer::Hearer;
 use super::output::{Output, Place};
-use super::part::Standing;
+use super::standing::Standing;
 use super::timing::Timing;
 use super::wire::Wire;
 use crate::failure::{Code, Failure, Stage};

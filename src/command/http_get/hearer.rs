@@ -3,8 +3,9 @@
 
 use super::exchange::{Audience, Over, Passed};
 use super::fetch::Verdict;
+use super::memory::Memory;
 use super::output::Output;
-use super::part::{Memory, Standing};
+use super::standing::Standing;
 use super::wire::Wire;
 use super::{Args, again, heading};
 use crate::failure::{Code, Failure, Stage};
@@ -176,7 +177,7 @@ impl<'a> Hearer<'a> {
     fn memory(&self, head: &Head, decoded: bool) -> Memory {
         let named = validator(head).map(Memory::Named);
         match (head.status, self.standing) {
-            (206, Some(standing)) => named.unwrap_or_else(|| standing.memory()),
+            (206, Some(standing)) => named.unwrap_or_else(|| standing.memory.clone()),
             (200, _) if decoded => Memory::Decoded,
             (200, _) if !is_coded(head) => named.unwrap_or_default(),
             (206, None) if range::is_beginning(head) && !is_coded(head) => {

@@ -9,11 +9,13 @@ mod exchange;
 mod fetch;
 mod heading;
 mod hearer;
+mod memory;
 mod output;
 mod part;
 mod safe;
 #[cfg(target_os = "linux")]
 mod shortcut;
+mod standing;
 mod timing;
 mod watch;
 mod wire;

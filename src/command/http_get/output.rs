@@ -8,7 +8,8 @@ use rustix::fs::{FileType, fstat};
 
 #[cfg(target_os = "linux")]
 use super::exchange::Passed;
-use super::part::{Memory, Part};
+use super::memory::Memory;
+use super::part::Part;
 use super::safe::{Shown, is_binary};
 #[cfg(target_os = "linux")]
 use super::wire::Wire;

@@ -1,8 +1,4 @@
 //! A file on its way: bytes gather in `FILE.part`, which becomes FILE when it is whole.
-//!
-//! A part remembers what it is part of, so that a later run can go on where it ends: the
-//! validator (an ETag, or a date) in an extended attribute, the date in the file's own time too.
-//! What no run can go on with is marked there as well.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -10,37 +6,10 @@ use std::io::{self, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
+use super::memory::Memory;
 use crate::failure::{Code, Failure, Stage};
 use crate::net::unix::directory_of;
-
-/// The extended attribute that holds the validator.
-const ATTRIBUTE: &str = "user.sockit.validator";
-/// What it holds instead where nothing can be gone on with: no validator looks like this.
-const LONE: &str = "lone";
-
-/// What a file remembers of where its bytes are from.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Memory {
-    /// They are the beginning of what this validator names: an ETag in quotes, or a date.
-    Named(String),
-    /// They are the beginning of something that has no name but the time they came.
-    #[default]
-    Unnamed,
-    /// They are decoded: the whole is like any other, a part of it nothing to go on with.
-    Decoded,
-    /// They stand alone, whole or not: a piece from the middle, an answer as it came, a page that
-    /// tells of an error.
-    Lone,
-}
-
-impl Memory {
-    /// Whether a later run can go on where a part ends.
-    pub fn can_be_continued(&self) -> bool {
-        matches!(self, Memory::Named(_) | Memory::Unnamed)
-    }
-}
 
 /// A file being written.
 #[derive(Debug)]
@@ -75,7 +44,7 @@ impl Part {
         options.write(true).create(true).truncate(start == 0).custom_flags(libc::O_NOFOLLOW);
         let file = options.open(&path).map_err(|e| failed(&path, e))?;
         let mut part = Part { file, path, target: Some(target), memory };
-        part.remember();
+        part.memory.tell(&part.file);
         if let Some(found) = found {
             let _ = part.file.set_permissions(found.permissions());
         }
@@ -106,58 +75,22 @@ impl Part {
     /// Everything came: the part becomes the target.
     pub fn finish(mut self) -> Result<(), Failure> {
         self.file.flush().map_err(|e| self.failed(e))?;
-        match self.memory {
-            Memory::Lone => self.date(),
-            _ => self.memory = Memory::Unnamed,
+        if self.memory != Memory::Lone {
+            self.memory = Memory::Unnamed;
         }
-        self.remember();
+        if self.target.is_some() {
+            self.memory.tell(&self.file);
+            self.memory.date(&self.file);
+        }
         self.move_on()
     }
 
     /// The transfer broke: the part stays, with what it is part of, or becomes the target anyway.
     pub fn keep(self, as_target: bool) -> Result<(), Failure> {
-        self.date();
+        if self.target.is_some() {
+            self.memory.date(&self.file);
+        }
         if as_target { self.move_on() } else { Ok(()) }
-    }
-
-    /// Tells the extended attribute.
-    fn remember(&self) {
-        if self.target.is_none() {
-            return;
-        }
-        let word = match &self.memory {
-            Memory::Named(validator) => validator,
-            Memory::Decoded | Memory::Lone => LONE,
-            Memory::Unnamed => {
-                let _ = rustix::fs::fremovexattr(&self.file, ATTRIBUTE);
-                return;
-            }
-        };
-        let flags = rustix::fs::XattrFlags::empty();
-        let _ = rustix::fs::fsetxattr(&self.file, ATTRIBUTE, word.as_bytes(), flags);
-    }
-
-    /// Tells the file's time, for file systems without attributes and programs without a sense
-    /// for ours; the epoch is the date of nothing.
-    fn date(&self) {
-        if self.target.is_none() {
-            return;
-        }
-        match &self.memory {
-            Memory::Named(validator) => {
-                if let Ok(date) = chrono::DateTime::parse_from_rfc2822(validator) {
-                    let _ = self.file.set_modified(SystemTime::from(date));
-                }
-            }
-            Memory::Unnamed => {}
-            Memory::Decoded | Memory::Lone => {
-                if attribute_of(|value| rustix::fs::fgetxattr(&self.file, ATTRIBUTE, value))
-                    .is_none()
-                {
-                    let _ = self.file.set_modified(SystemTime::UNIX_EPOCH);
-                }
-            }
-        }
     }
 
     fn move_on(self) -> Result<(), Failure> {
@@ -171,105 +104,8 @@ impl Part {
     }
 }
 
-/// What an earlier run left of a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
-    /// How many bytes are there.
-    pub length: u64,
-    /// What they are part of: an ETag in quotes, or a date.
-    pub validator: String,
-    /// The server gave us the validator; else it is the file's own time.
-    named: bool,
-    /// The file itself holds them, not its part.
-    is_target: bool,
-}
-
-impl Standing {
-    /// What is there of `target` to go on with: its part, or what a run with `--keep-partial`
-    /// left.
-    pub fn find(target: &Path) -> Option<Standing> {
-        let target = through_links(target);
-        let part = part_of(&target);
-        let stands = |path: &Path| {
-            fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.len() > 0)
-        };
-        match (stands(&part), stands(&target)) {
-            (true, _) => Standing::look(&part, false),
-            (false, true) => Standing::look(&target, true),
-            (false, false) => None,
-        }
-    }
-
-    fn look(path: &Path, is_target: bool) -> Option<Standing> {
-        let found = fs::symlink_metadata(path).ok()?;
-        let (length, modified) = (found.len(), found.modified().ok()?);
-        let told = attribute_of(|value| rustix::fs::getxattr(path, ATTRIBUTE, value));
-        let named = told.is_some();
-        let validator = match told {
-            Some(word) if word == LONE => return None,
-            Some(validator) => validator,
-            None if modified == SystemTime::UNIX_EPOCH => return None,
-            None => http_date(modified),
-        };
-        Some(Standing { length, validator, named, is_target })
-    }
-
-    /// What a part remembers that goes on with this.
-    pub fn memory(&self) -> Memory {
-        match self.named {
-            true => Memory::Named(self.validator.clone()),
-            false => Memory::Unnamed,
-        }
-    }
-
-    /// Whether `etag` or `changed`, a date, of an answer tell that it is of something else.
-    pub fn differs(&self, etag: Option<&[u8]>, changed: Option<&[u8]>) -> bool {
-        let told = if self.validator.starts_with('"') { etag } else { changed };
-        self.named && told.is_some_and(|told| told != self.validator.as_bytes())
-    }
-
-    /// Makes sure that the part holds what stands, so that it can be gone on with.
-    ///
-    /// Fails at [`Stage::File`] with code 23.
-    pub fn prepare(&self, target: &Path) -> Result<(), Failure> {
-        let target = through_links(target);
-        let path = part_of(&target);
-        if self.is_target {
-            fs::copy(&target, &path).map_err(|e| failed(&path, e))?;
-        }
-        Ok(())
-    }
-
-    /// What stands is whole: it becomes the target, if it is not already.
-    ///
-    /// Fails at [`Stage::File`] with code 23.
-    pub fn finish(&self, target: &Path) -> Result<(), Failure> {
-        let target = through_links(target);
-        match self.is_target {
-            true => Ok(()),
-            false => {
-                let _ = rustix::fs::removexattr(part_of(&target), ATTRIBUTE);
-                fs::rename(part_of(&target), &target).map_err(|e| failed(&target, e))
-            }
-        }
-    }
-}
-
-/// The attribute that `get` puts into its buffer, if there is one that makes sense.
-fn attribute_of(get: impl FnOnce(&mut [u8]) -> rustix::io::Result<usize>) -> Option<String> {
-    let mut value = [0; 512];
-    let length = get(&mut value).ok()?;
-    let text = std::str::from_utf8(value.get(..length)?).ok()?;
-    // Whatever put it there: it becomes part of a request.
-    (!text.is_empty() && !text.chars().any(char::is_control)).then(|| text.to_string())
-}
-
-/// A time as HTTP writes it (RFC 9110 §5.6.7).
-fn http_date(time: SystemTime) -> String {
-    chrono::DateTime::<chrono::Utc>::from(time).format("%a, %d %b %Y %H:%M:%S GMT").to_string()
-}
-
-fn part_of(target: &Path) -> PathBuf {
+/// Where the part of `target` is.
+pub fn part_of(target: &Path) -> PathBuf {
     let mut name = OsString::from(target);
     name.push(".part");
     PathBuf::from(name)
@@ -277,7 +113,7 @@ fn part_of(target: &Path) -> PathBuf {
 
 /// The file behind symbolic links, which the user put there to be written through, even if it is
 /// not there yet.
-fn through_links(target: &Path) -> PathBuf {
+pub fn through_links(target: &Path) -> PathBuf {
     /// More than the kernel itself would follow.
     const LINKS: usize = 40;
     let mut path = target.to_path_buf();
@@ -300,12 +136,14 @@ pub fn folder_of(target: &Path) -> Option<PathBuf> {
     Some(directory_of(&target).to_path_buf())
 }
 
-fn failed(path: &Path, e: io::Error) -> Failure {
+/// The failure of the file at `path` (23).
+pub fn failed(path: &Path, e: io::Error) -> Failure {
     Failure::new(Stage::File, path.display(), e).with_code(Code::Write)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::standing::Standing;
     use super::*;
 
     #[test]
@@ -322,41 +160,11 @@ mod tests {
         let standing = Standing::find(&target).unwrap();
         assert_eq!(standing.length, 3);
         assert_eq!(standing.validator, date);
-        let mut part = Part::open(&target, 3, standing.memory()).unwrap();
+        let mut part = Part::open(&target, 3, standing.memory).unwrap();
         part.write(b"er").unwrap();
         part.finish().unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"newer");
         assert!(!place.path().join("f.part").exists());
-    }
-
-    #[test]
-    fn what_stands_alone_is_never_gone_on_with() {
-        let place = tempfile::tempdir().unwrap();
-        let target = place.path().join("f");
-        for (memory, part_stands, whole_stands) in [
-            (Memory::Unnamed, true, true),
-            (Memory::Decoded, false, true),
-            (Memory::Lone, false, false),
-        ] {
-            let write = || {
-                let mut part = Part::open(&target, 0, memory.clone()).unwrap();
-                part.write(b"new").unwrap();
-                part
-            };
-            write().keep(false).unwrap();
-            assert_eq!(Standing::find(&target).is_some(), part_stands, "{memory:?}");
-            write().finish().unwrap();
-            assert_eq!(Standing::find(&target).is_some(), whole_stands, "{memory:?}");
-        }
-        // As a file system without attributes keeps it.
-        let _ = rustix::fs::removexattr(&target, ATTRIBUTE);
-        fs::File::options()
-            .write(true)
-            .open(&target)
-            .unwrap()
-            .set_modified(SystemTime::UNIX_EPOCH)
-            .unwrap();
-        assert_eq!(Standing::find(&target), None);
     }
 
     #[test]
