@@ -94,7 +94,7 @@ fn a_full_disk_in_the_middle_keeps_what_came_and_is_told() {
         return;
     }
     // Every second splice is the one that writes.
-    let rows = [(Way::Into, "splice", "8"), (Way::Seen, "write", "9")];
+    let rows = [(Way::Into, "splice", "8"), (Way::Seen, "write", "10")];
     each(&rows, |row| {
         let (way, call, when) = *row;
         let (echo, place) = (peer::echoes(), place());
