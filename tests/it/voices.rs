@@ -281,6 +281,16 @@ fn what_the_limit_of_the_run_ends_was_ended_by_a_timeout() {
 }
 
 #[test]
+fn what_befalls_a_connection_names_it() {
+    let peer = peer(|stream| Script::reset(stream));
+    let run = sockit("tcp-client --json").to(peer.addr()).stdin_open().run();
+    run.exits(56);
+    assert_eq!(run.events_named("error")[0]["conn"], 1, "{}", run.stderr);
+    let run = sockit("tcp-client --json 127.0.0.1 1").run();
+    assert!(run.exits(7).events_named("error")[0].get("conn").is_none(), "none stood");
+}
+
+#[test]
 fn in_json_the_log_is_json_too() {
     let echo = peer::echoes();
     let run = sockit("tcp-client --json -vv").to(echo.addr()).stdin("abc").run();

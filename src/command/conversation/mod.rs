@@ -73,7 +73,7 @@ pub fn hold(
     if talk.stats {
         report.tell(&stats::event(&talked, &facts, connected));
     }
-    talked.outcome
+    talked.outcome.map_err(|failure| failure.of_conn(CONN))
 }
 
 enum Manner {

@@ -144,7 +144,7 @@ impl<'a> Fetch<'a> {
         match status {
             Some(status) if status >= 400 && !self.args.judging.any_status => {
                 let failure = Failure::new(Stage::Receive, link, format!("HTTP status {status}"));
-                Err(failure.with_code(Code::Status))
+                Err(failure.with_code(Code::Status).of_conn(self.conn))
             }
             _ => Ok(Tried::Done(Code::Done)),
         }
@@ -174,7 +174,7 @@ impl<'a> Fetch<'a> {
         self.timing.first_byte(wire.first_byte);
         self.bytes += wire.bytes_in;
         self.report.tell(&self.closed(&wire));
-        outcome
+        outcome.map_err(|failure| failure.of_conn(self.conn))
     }
 
     fn ask(&self, wire: &mut Wire<'_>, request: &[u8]) -> Result<(), Failure> {
