@@ -282,7 +282,7 @@ fn what_the_limit_of_the_run_ends_was_ended_by_a_timeout() {
 
 #[test]
 fn what_befalls_a_connection_names_it() {
-    let peer = peer(|stream| Script::reset(stream));
+    let peer = peer(Script::reset);
     let run = sockit("tcp-client --json").to(peer.addr()).stdin_open().run();
     run.exits(56);
     assert_eq!(run.events_named("error")[0]["conn"], 1, "{}", run.stderr);
