@@ -119,18 +119,24 @@ fn least_memory() -> u64 {
     (4..200).find(begins).expect("an address space to begin in") << 20
 }
 
-#[test]
-fn without_threads_a_run_says_so() {
-    let (Some(_), Some(_)) = (peer::program("setpriv"), peer::program("prlimit")) else { return };
+/// The binary where somebody else can start it, who may have few processes: our target folder may
+/// be out of reach. None where we cannot become somebody else.
+fn for_somebody_else() -> Option<(tempfile::TempDir, std::path::PathBuf)> {
+    peer::program("setpriv").and(peer::program("prlimit"))?;
     if !rustix::process::geteuid().is_root() {
         eprintln!("skipped: only root can become somebody with few processes");
-        return;
+        return None;
     }
-    // Somebody else may not reach our target folder: the binary is handed over.
     let dir = tempfile::tempdir_in("/tmp").expect("a folder");
     std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o777)).expect("open to all");
     let copy = dir.path().join("sockit");
     std::fs::copy(env!("CARGO_BIN_EXE_sockit"), &copy).expect("a copy");
+    Some((dir, copy))
+}
+
+#[test]
+fn without_threads_a_run_says_so() {
+    let Some((_dir, copy)) = for_somebody_else() else { return };
     let world = World::new();
     let scenes = world.scenes();
     let rows: Vec<_> = scenes.iter().enumerate().flat_map(|s| [(s, 1), (s, 2)]).collect();
@@ -155,15 +161,7 @@ fn without_threads_a_run_says_so() {
 
 #[test]
 fn a_server_without_threads_goes_on() {
-    let (Some(_), Some(_)) = (peer::program("setpriv"), peer::program("prlimit")) else { return };
-    if !rustix::process::geteuid().is_root() {
-        eprintln!("skipped: only root can become somebody with few processes");
-        return;
-    }
-    let dir = tempfile::tempdir_in("/tmp").expect("a folder");
-    std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o777)).expect("open to all");
-    let copy = dir.path().join("sockit");
-    std::fs::copy(env!("CARGO_BIN_EXE_sockit"), &copy).expect("a copy");
+    let Some((_dir, copy)) = for_somebody_else() else { return };
     let words = ["prlimit", "--nproc=2", "setpriv", "--reuid=61900", "--clear-groups"];
     let server = sockit("tcp-server").instead(&copy).under(words).serve();
     let mut first = call(server.addr());
