@@ -1,0 +1,204 @@
+//! What failed, where, and which number the shell gets for it.
+//!
+//! A [`Failure`] is born where a system call or a peer disappoints us, with its
+//! [`Stage`] and the endpoint's name, and travels unflattened to `main`, which turns it
+//! into one line and one [`Code`]. The numbers are curl's wherever curl has the stage.
+
+mod code;
+mod stage;
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+pub use code::Code;
+pub use stage::Stage;
+
+use crate::stop::Reason;
+
+/// One step that failed: which, towards whom, what the system or the peer said.
+#[derive(Debug)]
+pub struct Failure {
+    /// The step.
+    pub stage: Stage,
+    /// Towards whom, as the user named it; may hold peer-made text, escaped when printed.
+    pub endpoint: String,
+    /// What the shell gets.
+    pub code: Code,
+    /// One line of advice, printed after `hint:`.
+    pub hint: Option<String>,
+    /// The connection that it befell, counted from 1, where one stood.
+    pub conn: Option<u64>,
+    source: Box<dyn Error + Send + Sync>,
+}
+
+/// What went wrong inside a layer (TLS), on its way out through an [`io::Error`]: whoever only
+/// reads or writes cannot know that it was a certificate or a missing goodbye.
+#[derive(Debug)]
+pub struct Inner {
+    /// The step that really failed.
+    pub stage: Stage,
+    /// What the shell gets for it.
+    pub code: Code,
+    /// In one line.
+    pub why: String,
+    /// Advice, where there is some.
+    pub hint: Option<&'static str>,
+}
+
+impl fmt::Display for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.why)
+    }
+}
+
+impl Error for Inner {}
+
+impl Inner {
+    /// Finds it behind an [`io::Error`], if it is there.
+    pub fn of(error: &io::Error) -> Option<&Inner> {
+        error.get_ref()?.downcast_ref()
+    }
+}
+
+impl Failure {
+    /// A failure with its stage's own exit code, or with the stage and code that a layer below
+    /// put into the error ([`Inner`]).
+    pub fn new(
+        stage: Stage,
+        endpoint: impl fmt::Display,
+        source: impl Into<Box<dyn Error + Send + Sync>>,
+    ) -> Failure {
+        let source = source.into();
+        let inner = source.downcast_ref::<io::Error>().and_then(Inner::of);
+        let (stage, code) = inner.map_or((stage, stage.code()), |i| (i.stage, i.code));
+        let hint = inner.and_then(|inner| inner.hint).map(str::to_string);
+        Failure { stage, endpoint: endpoint.to_string(), code, hint, conn: None, source }
+    }
+
+    /// A malformed address, URL or rule: exit code 2.
+    pub fn usage(
+        stage: Stage,
+        endpoint: impl fmt::Display,
+        why: impl Into<Box<dyn Error + Send + Sync>>,
+    ) -> Failure {
+        Failure::new(stage, endpoint, why).with_code(Code::Usage)
+    }
+
+    /// A time limit that passed at `stage`: exit code 28.
+    pub fn late(stage: Stage, endpoint: impl fmt::Display, limit: std::time::Duration) -> Failure {
+        let why = format!("timed out after {}", humantime::format_duration(limit));
+        Failure::new(stage, endpoint, why).with_code(Code::Timeout)
+    }
+
+    /// The cord was pulled at `stage`: 130, 143, or 28 for the whole-run limit.
+    pub fn stopped(stage: Stage, endpoint: impl fmt::Display, reason: Reason) -> Failure {
+        let (code, why) = match reason {
+            Reason::Interrupt => (Code::Interrupted, "interrupted"),
+            Reason::Terminate => (Code::Terminated, "terminated"),
+            Reason::Deadline => (Code::Timeout, "timed out: the limit of the whole run passed"),
+        };
+        Failure::new(stage, endpoint, why).with_code(code)
+    }
+
+    /// The same failure with another exit code.
+    pub fn with_code(mut self, code: Code) -> Failure {
+        self.code = code;
+        self
+    }
+
+    /// The same failure with a line of advice.
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Failure {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same failure as one of connection `conn`.
+    pub fn of_conn(mut self, conn: u64) -> Failure {
+        self.conn = Some(conn);
+        self
+    }
+
+    /// The same failure with the step of a longer exchange before its cause.
+    pub fn during(mut self, step: &str) -> Failure {
+        self.source = format!("{step}: {}", self.cause()).into();
+        self
+    }
+
+    /// Whether a time limit was the cause; the stage says of what.
+    pub fn timed_out(&self) -> bool {
+        self.code == Code::Timeout
+    }
+
+    /// The system's error number, where the cause has one.
+    pub fn errno(&self) -> Option<i32> {
+        self.source.downcast_ref::<io::Error>()?.raw_os_error()
+    }
+
+    /// The cause in the system's own words, without Rust's `(os error N)`.
+    pub fn cause(&self) -> String {
+        words(self.source.as_ref())
+    }
+}
+
+/// An error's text without Rust's ` (os error N)`.
+pub fn words(error: &(dyn Error + 'static)) -> String {
+    let text = error.to_string();
+    match text.rfind(" (os error ") {
+        Some(at) if text.ends_with(')') => text[..at].to_string(),
+        _ => text,
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.endpoint.as_str() {
+            "" => write!(f, "{}: {}", self.stage, self.cause()),
+            endpoint => write!(f, "{} {}: {}", self.stage, endpoint, self.cause()),
+        }
+    }
+}
+
+impl Error for Failure {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(self.source.as_ref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_reads_as_step_target_cause() {
+        let refused = io::Error::from_raw_os_error(libc::ECONNREFUSED);
+        let failure = Failure::new(Stage::Connect, "db:5432", refused);
+        assert_eq!(failure.to_string(), "connect db:5432: Connection refused");
+        assert_eq!(failure.code, Code::Connect);
+        assert_eq!(failure.errno(), Some(libc::ECONNREFUSED));
+    }
+
+    #[test]
+    fn a_limit_keeps_its_stage() {
+        let late = Failure::late(Stage::Resolve, "db", std::time::Duration::from_secs(2));
+        assert!(late.timed_out());
+        assert_eq!(late.to_string(), "resolve db: timed out after 2s");
+    }
+
+    #[test]
+    fn what_a_layer_knows_outranks_what_a_reader_guesses() {
+        let inner = Inner { stage: Stage::Tls, code: Code::Partial, why: "cut".into(), hint: None };
+        let cut = io::Error::new(io::ErrorKind::UnexpectedEof, inner);
+        let failure = Failure::new(Stage::Receive, "db:5432", cut);
+        assert_eq!(
+            (failure.code, failure.to_string().as_str()),
+            (Code::Partial, "tls db:5432: cut")
+        );
+    }
+
+    #[test]
+    fn the_code_table_is_in_numeric_order() {
+        assert!(Code::ALL.windows(2).all(|two| two[0].0.number() < two[1].0.number()));
+        assert!(Stage::ALL.iter().all(|s| Code::ALL.iter().any(|(c, _)| *c == s.code())));
+    }
+}
