@@ -12,6 +12,8 @@ mod figures;
 pub mod foreign;
 pub mod group;
 mod held;
+mod news;
+mod office;
 mod ping;
 mod print;
 mod programs;

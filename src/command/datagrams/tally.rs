@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 use std::time::Instant;
 
+use super::programs::Sums;
 use crate::net::address::Address;
 use crate::net::datagram::guard::Silence;
 use crate::report::datagrams::{Dropped, Totals};
@@ -94,6 +95,14 @@ impl Tally {
             Silence::Nowhere => &mut self.dropped.nowhere,
         };
         *counter += u64::from(count);
+    }
+
+    /// What became of the datagrams that programs were to answer.
+    pub fn by_programs(&mut self, sums: Sums) {
+        self.dropped.unsent += u64::from(sums.unsent);
+        self.dropped.busy += u64::from(sums.busy);
+        self.dropped.failed += u64::from(sums.failed);
+        self.went(sums.sent, sums.bytes);
     }
 
     /// How many came.

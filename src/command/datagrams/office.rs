@@ -1,0 +1,281 @@
+//! The desk of a server of datagrams: receive some, do the service's duty with each, send the
+//! answers, count.
+//!
+//! Nothing that one datagram brings ends the run: not an error of the kernel's, not a peer's ICMP
+//! refusal, not an answer that cannot be sent.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use super::Duty;
+use super::held::Held;
+use super::news::{News, asked};
+use super::serve::Plan;
+use super::tally::Tally;
+use crate::failure::{Failure, Stage};
+use crate::net::address::Address;
+use crate::net::datagram::guard::{Guard, Silence};
+use crate::net::datagram::{Batch, Bundle, Mailbox, Outgoing};
+use crate::report::Report;
+use crate::report::datagrams::Totals;
+use crate::stop::{Reason, Stop, earliest};
+
+/// Pauses between receives that fail in a row.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// How long what has already come is still served when the run is to end.
+const LAST_CALL: Duration = Duration::from_millis(200);
+
+/// How a run ended.
+pub struct Closed {
+    /// Whether something was owed that nobody waited for.
+    pub cut: bool,
+    /// What put an end to the wait for it.
+    pub hurried: Option<Reason>,
+}
+
+/// One server at work.
+pub struct Office<'a> {
+    mailbox: Mailbox,
+    local: Address,
+    duty: Duty,
+    guard: Guard,
+    tally: Tally,
+    /// Where answers wait, if they do.
+    held: Option<Held>,
+    /// Datagrams until we leave.
+    left: u64,
+    quiet: Option<Duration>,
+    grace: Duration,
+    news: News<'a>,
+    stop: &'a Stop,
+    began: Instant,
+}
+
+impl<'a> Office<'a> {
+    /// Opens it. Fails at [`Stage::Bind`] on a socket that is not bound.
+    pub fn open(plan: Plan, report: &'a Report, stop: &'a Stop) -> Result<Office<'a>, Failure> {
+        let mut duty = plan.duty;
+        let outlet = matches!(duty, Duty::Print(_)).then(rustix::stdio::stdout);
+        let mailbox = Mailbox::serving(plan.socket, plan.narrow, stop, outlet)
+            .map_err(|e| Failure::new(Stage::Bind, "-", e))?;
+        if let Duty::Exec(programs) = &mut duty {
+            programs.open(mailbox.sender(), report);
+        }
+        let local = mailbox.local().clone();
+        let news = News::new(report, local.clone());
+        news.listening(duty.amplifies());
+        Ok(Office {
+            guard: Guard::new(local.clone(), plan.max_rate),
+            news,
+            mailbox,
+            local,
+            duty,
+            tally: Tally::new(),
+            held: (!plan.delay.is_zero()).then(|| Held::new(plan.delay)),
+            left: plan.most.unwrap_or(u64::MAX),
+            quiet: plan.quiet,
+            grace: plan.grace,
+            stop,
+            began: Instant::now(),
+        })
+    }
+
+    /// Serves. Why it ended; nothing when enough datagrams came.
+    ///
+    /// Fails at [`Stage::Stdout`] when payloads cannot be printed, at [`Stage::Listen`] with 28 in
+    /// too long a silence.
+    pub fn serve(&mut self) -> Result<Option<Reason>, Failure> {
+        let mut batch = self.mailbox.batch();
+        let mut trouble = Trouble::default();
+        let mut heard = Instant::now();
+        while self.left > 0 {
+            let silence = self.quiet.and_then(|quiet| heard.checked_add(quiet));
+            let received = match earliest(silence, self.held.as_ref().and_then(Held::due)) {
+                None => self.mailbox.receive(&mut batch),
+                until => self.mailbox.receive_until(&mut batch, until),
+            };
+            self.tell_refusals();
+            match received {
+                Ok(came) => {
+                    trouble = Trouble::default();
+                    self.handle(&batch)?;
+                    if self.quiet.is_some() && came > 0 {
+                        heard = Instant::now();
+                    }
+                }
+                Err(e) => self.sit_out(&mut trouble, &e),
+            }
+            if self.mailbox.is_unheard() {
+                return Err(unheard());
+            }
+            self.answer_due(self.held.is_some().then(Instant::now));
+            if let Some(reason) = self.stop.reason() {
+                self.last_call(&mut batch)?;
+                return Ok(Some(reason));
+            }
+            if let Some(quiet) = self.quiet.filter(|quiet| heard.elapsed() >= *quiet) {
+                self.see_out();
+                return Err(Failure::late(Stage::Listen, &self.local, quiet));
+            }
+        }
+        Ok(self.see_out())
+    }
+
+    /// Sends the answers whose moment has come; with no `now` all of them.
+    fn answer_due(&mut self, now: Option<Instant>) {
+        while let Some(one) = self.held.as_mut().and_then(|held| held.next(now)) {
+            let mut outgoing = Vec::new();
+            self.duty.answer(&one.bundle(), one.heard, &one.local, &mut outgoing);
+            self.send(&outgoing);
+        }
+    }
+
+    /// Waits for the answers that are still to come. Whoever wants the run to end is not kept
+    /// waiting: then they come at once.
+    fn see_out(&mut self) -> Option<Reason> {
+        while let Some(due) = self.held.as_ref().and_then(Held::due) {
+            if let Err(reason) = self.stop.sleep(due.saturating_duration_since(Instant::now())) {
+                self.answer_due(None);
+                return Some(reason);
+            }
+            self.answer_due(Some(Instant::now()));
+        }
+        None
+    }
+
+    /// What the kernel already holds is still served, for a moment.
+    fn last_call(&mut self, batch: &mut Batch) -> Result<(), Failure> {
+        let until = Instant::now() + LAST_CALL;
+        while self.left > 0 && Instant::now() < until {
+            match self.mailbox.receive_now(batch) {
+                Ok(1..) => self.handle(batch)?,
+                Ok(0) | Err(_) => break,
+            }
+        }
+        self.answer_due(None);
+        Ok(())
+    }
+
+    /// Waits for what is still owed, and tells what was not waited for.
+    pub fn close(&mut self) -> Closed {
+        let unprinted = self.duty.unprinted();
+        self.news.unprinted(unprinted);
+        let mut closed = Closed { cut: unprinted > 0, hurried: None };
+        if let Duty::Exec(programs) = &self.duty {
+            let ended = programs.close(self.grace, self.stop);
+            self.news.cut_off(ended.cut);
+            self.tally.by_programs(ended.sums);
+            closed = Closed { cut: ended.cut > 0, hurried: ended.hurried };
+        }
+        self.tell_refusals();
+        closed
+    }
+
+    /// Where it is bound.
+    pub fn local(&self) -> &Address {
+        &self.local
+    }
+
+    /// What was counted.
+    pub fn totals(&self) -> Totals {
+        self.tally.totals(&self.local)
+    }
+
+    fn handle(&mut self, batch: &Batch) -> Result<(), Failure> {
+        // Without a limit and a delay nobody asks what time it is.
+        let timed = self.guard.per_second().is_some() || self.held.is_some();
+        let now = if timed { Instant::now() } else { self.began };
+        let mut outgoing = Vec::with_capacity(batch.len());
+        for bundle in batch.bundles() {
+            let bundle = bundle.first(u32::try_from(self.left).unwrap_or(u32::MAX));
+            self.left -= u64::from(bundle.count()).min(self.left);
+            self.one(&bundle, now, &mut outgoing);
+            if self.left == 0 {
+                break;
+            }
+        }
+        self.duty.flush(self.stop)?;
+        self.send(&outgoing);
+        Ok(())
+    }
+
+    fn one<'b>(&mut self, bundle: &Bundle<'b>, now: Instant, outgoing: &mut Vec<Outgoing<'b>>) {
+        let (peer, count) = (bundle.envelope.address(), bundle.count());
+        let heard = self.tally.datagrams_in();
+        self.tally.came(&peer, count, bundle.bytes.len());
+        self.news.came(bundle, &peer);
+        if bundle.envelope.cut {
+            self.tally.dropped.cut += 1;
+            self.news.cut(&peer);
+        } else if self.duty.answers() {
+            let (admitted, silence) = self.guard.admit(&peer, count, now);
+            if let Some(silence) = silence {
+                self.stay_silent(silence, &peer, count - admitted);
+            }
+            if admitted > 0 {
+                let local = asked(&self.local, bundle.envelope);
+                let bundle = bundle.first(admitted);
+                match &mut self.held {
+                    None => self.duty.answer(&bundle, heard, &local, outgoing),
+                    Some(held) => {
+                        let refused = held.keep(&bundle, heard, local, now);
+                        self.turn_away(refused);
+                    }
+                }
+            }
+        } else {
+            self.duty.take(bundle);
+        }
+    }
+
+    fn turn_away(&mut self, count: u32) {
+        self.tally.dropped.busy += u64::from(count);
+        if count > 0 {
+            self.news.crowded();
+        }
+    }
+
+    fn send(&mut self, outgoing: &[Outgoing<'_>]) {
+        let Office { mailbox, tally, news, .. } = self;
+        for letter in outgoing {
+            tally.went(letter.count(), letter.bytes.len());
+        }
+        mailbox.send(outgoing, &mut |letter, e| {
+            tally.unsent(letter.count(), letter.bytes.len());
+            news.unsent(letter, e);
+        });
+    }
+
+    fn stay_silent(&mut self, silence: Silence, peer: &Address, count: u32) {
+        self.tally.silent(silence, count);
+        self.news.silent(silence, peer, self.guard.per_second());
+    }
+
+    fn tell_refusals(&mut self) {
+        for refused in self.mailbox.refusals() {
+            self.tally.dropped.refused += 1;
+            self.news.refused(&refused);
+        }
+    }
+
+    fn sit_out(&self, trouble: &mut Trouble, error: &io::Error) {
+        if trouble.pause.is_zero() {
+            self.news.trouble(error);
+        }
+        trouble.pause = (trouble.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+        // Whoever pulls the cord ends the pause, and then the loop sees why.
+        let _ = self.stop.sleep(trouble.pause);
+    }
+}
+
+/// Nobody reads what we print any more.
+fn unheard() -> Failure {
+    Failure::new(Stage::Stdout, "", io::Error::from_raw_os_error(libc::EPIPE))
+}
+
+/// A spell of receives that failed.
+#[derive(Default)]
+struct Trouble {
+    pause: Duration,
+}
