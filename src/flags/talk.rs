@@ -68,7 +68,7 @@ pub struct Talk {
     /// Take stdin as bytes, even from a terminal
     #[arg(long, overrides_with = "prompt")]
     pub no_prompt: bool,
-    /// Line end that the prompt adds to each message
+    /// Line end to add to each message of the prompt or of --send
     #[arg(long, value_name = "END")]
     pub eol: Option<Eol>,
     /// The prompt sends empty lines instead of ending at the first
@@ -103,6 +103,11 @@ impl Eol {
 }
 
 impl Talk {
+    /// What ends each message.
+    pub fn line_end(&self) -> &'static [u8] {
+        self.eol.map_or(b"", Eol::bytes)
+    }
+
     /// What to do when our input ends.
     pub fn on_end(&self) -> OnEnd {
         match (self.no_half_close, self.hang_up, self.send_only) {

@@ -237,6 +237,32 @@ fn line_ends_and_rates_hold_in_a_script_too() {
 }
 
 #[test]
+fn each_message_gets_the_line_end_asked_for_even_an_empty_one() {
+    let listener = peer(|mut stream| {
+        stream.hear("HEAD / HTTP/1.0\r\n\r\n");
+        stream.say("ok");
+    });
+    let flags = "tcp-client --eol crlf --send 'HEAD / HTTP/1.0' --expect '' --send ''";
+    sockit(flags).to(listener.addr()).run().exits(0).prints("ok\n");
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn a_peer_that_takes_nothing_keeps_no_limit_away_under_tls_either() {
+    let server =
+        sockit("tcp-server --tls --recv-buffer 4096 --exec 'sleep 60'").serve();
+    for flags in ["", "--send-buffer 2048"] {
+        let run = sockit("tcp-client --tls --insecure --timeout 1s")
+            .and(flags)
+            .and(&"--send LONG --send LONG".replace("LONG", &"x".repeat(120_000)))
+            .to(server.addr())
+            .run();
+        run.exits(28);
+        assert!(run.took < Duration::from_secs(5), "{flags}: {:?}", run.took);
+    }
+}
+
+#[test]
 fn flags_that_mean_nothing_together_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("f");

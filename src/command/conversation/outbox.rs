@@ -1,6 +1,7 @@
 //! What goes to the peer of a prompt or a script, message by message.
 
 use std::io::{self, ErrorKind, Write};
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
@@ -16,9 +17,10 @@ use crate::report::Report;
 use crate::report::event::{Event, Side};
 use crate::stop::{Stop, Wake};
 
-/// What is written at once while earlier bytes still wait: less than a socket has room for when
-/// poll(2) calls it ready, so that the write does not block.
-const PIECE: usize = 4 << 10;
+/// The most that is written at once, in bytes: a TLS record (RFC 8446 §5.1).
+const MOST: usize = 16 << 10;
+/// The same while earlier bytes still wait.
+const MOST_MORE: usize = 4 << 10;
 /// How often it is asked whether the peer's kernel has everything.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -81,8 +83,7 @@ impl Outbox {
     fn put(&mut self, mut bytes: &[u8], received: u64, stop: &Stop) -> Result<(), Failure> {
         while !bytes.is_empty() {
             self.await_room(stop)?;
-            let most = if self.hangup.undelivered() == 0 { bytes.len() } else { PIECE };
-            match self.writer.write(&bytes[..most.min(bytes.len())]) {
+            match self.writer.write(&bytes[..self.room().min(bytes.len())]) {
                 Ok(0) => return Err(self.unsent(ErrorKind::WriteZero.into(), received)),
                 Ok(n) => {
                     self.sent += n as u64;
@@ -95,11 +96,20 @@ impl Outbox {
         Ok(())
     }
 
-    /// A peer that takes nothing holds up nobody who pulls the cord; a layer's own writes cannot
-    /// be waited for.
+    /// Bytes that the socket has room for when poll(2) calls it ready, with some for the headers of
+    /// a layer: a third of its buffer is free then, and all of it when nothing waits (tcp(7)).
+    fn room(&self) -> usize {
+        let buffer = self.hangup.socket().send_buffer_size().unwrap_or(MOST);
+        match self.hangup.undelivered() {
+            0 => MOST.min(buffer / 4).max(1),
+            _ => MOST_MORE.min(buffer / 16).max(1),
+        }
+    }
+
+    /// A peer that takes nothing holds up nobody who pulls the cord: we wait here, and the write
+    /// itself does not block.
     fn await_room(&self, stop: &Stop) -> Result<(), Failure> {
-        let Some(fd) = self.writer.raw() else { return Ok(()) };
-        match stop.wait(fd, PollFlags::OUT, None) {
+        match stop.wait(self.hangup.socket().as_fd(), PollFlags::OUT, None) {
             Ok(Wake::Stopped(reason)) => {
                 Err(Failure::stopped(Stage::Send, &self.facts.peer, reason))
             }

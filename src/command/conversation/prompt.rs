@@ -122,7 +122,7 @@ impl Chat<'_> {
 
     fn say(&mut self, text: String, talk: &Talk) -> Result<(), Failure> {
         let mut message = text.into_bytes();
-        message.extend_from_slice(talk.eol.map_or(b"", |eol| eol.bytes()));
+        message.extend_from_slice(talk.line_end());
         self.outbox.say(&message, self.inbox.received, self.stop)?;
         self.inbox.moved();
         self.lines.ready();

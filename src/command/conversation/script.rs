@@ -80,9 +80,9 @@ impl Play<'_> {
         for (at, step) in steps.iter().enumerate() {
             match step {
                 Step::Expect(pattern) => self.expect(pattern)?,
-                Step::Send(message) if message.is_empty() => {}
+                Step::Send(message) if message.is_empty() && talk.eol.is_none() => {}
                 Step::Send(message) => {
-                    self.say(message)?;
+                    self.say(&[message, talk.line_end()].concat())?;
                     // A reply that is expected is awaited by the expectation.
                     if !matches!(steps.get(at + 1), Some(Step::Expect(_))) {
                         self.hear_reply()?;
