@@ -1,7 +1,6 @@
 //! Commands that nobody asked for are never described: for a short run, start-up is most of the
 //! cost, and most of start-up was describing other commands.
 
-use std::ffi::OsString;
 use std::sync::OnceLock;
 
 use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand};
@@ -16,11 +15,9 @@ impl<T: Subcommand> Subcommand for Named<T> {
         if is_described() {
             return T::augment_subcommands(command);
         }
-        let words: Vec<OsString> = std::env::args_os().skip(1).take(2).collect();
-        let Some(first) = words.first() else { return T::augment_subcommands(command) };
-        if words.len() == 1 && (first == "--version" || first == "-V") {
-            return command;
-        }
+        let Some(first) = std::env::args_os().nth(1) else {
+            return T::augment_subcommands(command);
+        };
         match T::augment_subcommands(Command::new("all")).find_subcommand(first) {
             Some(named) => command.subcommand(named.clone()),
             None => T::augment_subcommands(command),

@@ -249,8 +249,7 @@ fn each_message_gets_the_line_end_asked_for_even_an_empty_one() {
 #[cfg(feature = "tls")]
 #[test]
 fn a_peer_that_takes_nothing_keeps_no_limit_away_under_tls_either() {
-    let server =
-        sockit("tcp-server --tls --recv-buffer 4096 --exec 'sleep 60'").serve();
+    let server = sockit("tcp-server --tls --recv-buffer 4096 --exec 'sleep 60'").serve();
     for flags in ["", "--send-buffer 2048"] {
         let run = sockit("tcp-client --tls --insecure --timeout 1s")
             .and(flags)

@@ -11,7 +11,7 @@ pub mod secrets;
 mod spaced;
 
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{self, Write};
 use std::mem::ManuallyDrop;
 
 use clap::error::ErrorKind;
@@ -27,6 +27,12 @@ use crate::report::{Colour, Manner, Report, Verbosity};
 /// What cannot be read has been told when this returns: the number is 2; 0 for help and version
 /// (23 when stdout cannot take them).
 pub fn parse(words: Vec<OsString>) -> Result<Cli, Code> {
+    if let [_, only] = words.as_slice()
+        && (only == "--version" || only == "-V")
+    {
+        // For this answer nothing needs to be known of any flag.
+        return Err(asked_for(|| writeln!(io::stdout(), "sockit {}", env!("CARGO_PKG_VERSION"))));
+    }
     let words = spaced::joined(asked_by_word(words));
     let error = match read(&words) {
         Ok(cli) => return Ok(cli),
@@ -59,8 +65,8 @@ fn asked_by_word(mut words: Vec<OsString>) -> Vec<OsString> {
 
 fn told(error: clap::Error, words: &[OsString]) -> Code {
     match error.kind() {
-        ErrorKind::DisplayHelp => asked_for(&dressed(error, words)),
-        ErrorKind::DisplayVersion => asked_for(&error),
+        ErrorKind::DisplayHelp => asked_for(|| dressed(error, words).print()),
+        ErrorKind::DisplayVersion => asked_for(|| error.print()),
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             let _ = dressed(error, words).print();
             Code::Usage
@@ -80,10 +86,10 @@ fn dressed(plain: clap::Error, words: &[OsString]) -> clap::Error {
     help::whole().color(colour::asked(words)).try_get_matches_from(words).err().unwrap_or(plain)
 }
 
-fn asked_for(error: &clap::Error) -> Code {
-    let printed = error.print().and_then(|()| std::io::stdout().flush());
+fn asked_for(print: impl FnOnce() -> io::Result<()>) -> Code {
+    let printed = print().and_then(|()| io::stdout().flush());
     match printed {
-        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
             let failure = Failure::new(Stage::Stdout, "-", e);
             Report::plain().failure(None, &failure);
             failure.code
