@@ -1,6 +1,8 @@
-//! Commands that nobody asked for are never described: for a short run, start-up is most of the
-//! cost, and most of start-up was describing other commands.
+//! Commands that nobody asked for are never described, nor are flags where none is given: for a
+//! short run, start-up is most of the cost, and most of start-up was describing them.
 
+use std::cell::Cell;
+use std::ops::Deref;
 use std::sync::OnceLock;
 
 use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand};
@@ -65,6 +67,56 @@ impl<T: Args> Args for Later<T> {
     }
 }
 
+thread_local! {
+    /// Whether the line that is read has no flags.
+    static PLAIN: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Has `read` read a line that has no flags.
+pub fn plainly<T>(read: impl FnOnce() -> T) -> T {
+    PLAIN.set(true);
+    let done = read();
+    PLAIN.set(false);
+    done
+}
+
+/// Flags that are described only to read a line that has any; else they are what they are by
+/// default.
+#[derive(Debug, Default)]
+pub struct IfAny<T>(T);
+
+impl<T> Deref for IfAny<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: Args + Default> Args for IfAny<T> {
+    fn augment_args(command: Command) -> Command {
+        if PLAIN.get() { command } else { T::augment_args(command) }
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        IfAny::<T>::augment_args(command)
+    }
+}
+
+impl<T: FromArgMatches + Default> FromArgMatches for IfAny<T> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<IfAny<T>, clap::Error> {
+        if PLAIN.get() { Ok(IfAny::default()) } else { T::from_arg_matches(matches).map(IfAny) }
+    }
+
+    fn from_arg_matches_mut(matches: &mut ArgMatches) -> Result<IfAny<T>, clap::Error> {
+        if PLAIN.get() { Ok(IfAny::default()) } else { T::from_arg_matches_mut(matches).map(IfAny) }
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        if PLAIN.get() { Ok(()) } else { self.0.update_from_arg_matches(matches) }
+    }
+}
+
 /// Whether this run describes commands: what is added later stands after the flags of all commands,
 /// and in a description they come last.
 fn is_described() -> bool {
@@ -106,5 +158,30 @@ impl<T: FromArgMatches> FromArgMatches for Later<T> {
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
         self.0.update_from_arg_matches(matches)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::tcp_client;
+    use crate::flags::output::Output;
+
+    /// What flags are by default is said twice: in their descriptions, and by `Default`.
+    fn is_read_alike<T: Args + std::fmt::Debug>(words: &[&str]) {
+        let read = || {
+            let matches = T::augment_args(Command::new("t")).get_matches_from(words);
+            format!("{:?}", T::from_arg_matches(&matches).unwrap())
+        };
+        assert_eq!(plainly(read), read());
+    }
+
+    #[test]
+    fn a_line_without_flags_means_the_same_whether_flags_are_known_or_not() {
+        is_read_alike::<IfAny<Output>>(&["t"]);
+        is_read_alike::<tcp_client::Args>(&["t"]);
+        is_read_alike::<tcp_client::Args>(&["t", "localhost", "80"]);
+        #[cfg(feature = "http")]
+        is_read_alike::<crate::command::http_get::Args>(&["t", "localhost", "localhost/2"]);
     }
 }

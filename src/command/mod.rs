@@ -26,7 +26,7 @@ use crate::failure::Code;
 use crate::flags::output::Output;
 use crate::net::confine::{self, Needs};
 use crate::report::Report;
-use later::{Later, Named};
+use later::{IfAny, Later, Named};
 pub use usage::parse;
 
 /// A socket toolkit: right endings, honest exit codes
@@ -36,7 +36,7 @@ pub use usage::parse;
 pub struct Cli {
     /// How the run talks
     #[command(flatten)]
-    pub output: Output,
+    pub output: IfAny<Output>,
     /// Print help: -h the usual, --help all of it
     #[arg(short, long, global = true, action = ArgAction::Help, help_heading = "Talk (on stderr)")]
     pub help: Option<bool>,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::conversation;
+use super::later::IfAny;
 use crate::failure::{Code, Failure, Stage};
 use crate::flags::dial::{Dialling, Target};
 use crate::flags::talk::Talk;
@@ -20,16 +21,16 @@ pub struct Args {
     pub target: Target,
     /// What to say
     #[command(flatten)]
-    pub talk: Talk,
+    pub talk: IfAny<Talk>,
     /// How to connect
     #[command(flatten)]
-    pub dialling: Dialling,
+    pub dialling: IfAny<Dialling>,
     /// Speak TLS
     #[arg(long, help_heading = "TLS")]
     pub tls: bool,
     /// Whom to believe
     #[command(flatten)]
-    pub trust: ClientTls,
+    pub trust: IfAny<ClientTls>,
 }
 
 impl Args {

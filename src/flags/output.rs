@@ -9,7 +9,7 @@ use crate::failure::{Code, Failure, Stage};
 use crate::report::{Colour, Manner, Report, Verbosity};
 
 /// Flags of every command.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Talk (on stderr)")]
 pub struct Output {
     /// Tell errors only

@@ -13,7 +13,7 @@ use crate::pump::duplex::OnEnd;
 const SCRIPT_LIMIT: Duration = Duration::from_secs(10);
 
 /// Flags of every client of a stream.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Talking")]
 pub struct Talk {
     /// A scripted talk

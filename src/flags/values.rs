@@ -6,7 +6,7 @@ use std::time::Duration;
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// A time limit; `None` is no limit at all, written `0`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Limit(pub Option<Duration>);
 
 /// Reads a [`Limit`]: as [`duration`], with 0 for no limit.

@@ -7,8 +7,11 @@ use crate::flags::values::{self, Limit};
 use crate::http::range;
 use crate::http::request::{self, Own};
 
+/// Redirects that are followed unless told otherwise.
+const MAX_REDIRECTS: u32 = 10;
+
 /// Where the answer goes.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 #[command(next_help_heading = "Output")]
 pub struct Saving {
     /// Save the body in FILE, by way of FILE.part; once per URL; - is stdout
@@ -64,11 +67,28 @@ pub struct Asking {
     #[arg(long, value_name = "HOST:PORT:ADDRESS", value_parser = pinned)]
     pub resolve: Vec<Pinned>,
     /// Follow at most N redirects; 0 = the redirect itself is the answer
-    #[arg(long, value_name = "N", default_value_t = 10)]
+    #[arg(long, value_name = "N", default_value_t = MAX_REDIRECTS)]
     pub max_redirects: u32,
     /// Follow redirects from https to http too
     #[arg(long)]
     pub allow_downgrade: bool,
+}
+
+impl Default for Asking {
+    fn default() -> Asking {
+        Asking {
+            head: false,
+            headers: Vec::new(),
+            user: None,
+            range: None,
+            http10: false,
+            half_close: false,
+            delay: Duration::ZERO,
+            resolve: Vec::new(),
+            max_redirects: MAX_REDIRECTS,
+            allow_downgrade: false,
+        }
+    }
 }
 
 /// What is taken for an answer.
@@ -100,6 +120,21 @@ pub struct Judging {
     #[arg(long, value_name = "DURATION", default_value = "0", hide_default_value = true,
           value_parser = values::limit)]
     pub timeout: Limit,
+}
+
+impl Default for Judging {
+    fn default() -> Judging {
+        Judging {
+            no_decode: false,
+            max_decoded: None,
+            max_header: 256 << 10,
+            lenient: false,
+            http09: false,
+            any_status: false,
+            idle_timeout: Limit(Some(Duration::from_secs(30))),
+            timeout: Limit::default(),
+        }
+    }
 }
 
 /// An address the user knows better than the resolver.

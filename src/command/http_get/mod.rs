@@ -21,6 +21,7 @@ mod watch;
 mod wire;
 
 use super::confine;
+use super::later::IfAny;
 use crate::failure::{Code, Failure, Stage};
 use crate::flags::dial::Dialling;
 use crate::flags::run;
@@ -42,19 +43,19 @@ pub struct Args {
     pub urls: Vec<String>,
     /// Where the answer goes
     #[command(flatten)]
-    pub saving: Saving,
+    pub saving: IfAny<Saving>,
     /// What is asked
     #[command(flatten)]
-    pub asking: Asking,
+    pub asking: IfAny<Asking>,
     /// What is taken for an answer
     #[command(flatten)]
-    pub judging: Judging,
+    pub judging: IfAny<Judging>,
     /// How to connect
     #[command(flatten)]
-    pub dialling: Dialling,
+    pub dialling: IfAny<Dialling>,
     /// Whom to believe
     #[command(flatten)]
-    pub trust: ClientTls,
+    pub trust: IfAny<ClientTls>,
 }
 
 impl Args {

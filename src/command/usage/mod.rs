@@ -17,7 +17,7 @@ use std::mem::ManuallyDrop;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches};
 
-use super::{Cli, help};
+use super::{Cli, help, later};
 use crate::failure::{Code, Failure, Stage};
 use crate::report::event::{Event, Trouble};
 use crate::report::{Colour, Manner, Report, Verbosity};
@@ -46,9 +46,18 @@ pub fn parse(words: Vec<OsString>) -> Result<Cli, Code> {
     Err(told(error, &words))
 }
 
+/// Reads the line, without its flags if it has none. Trouble is told by who knows them all.
+fn read(words: &[OsString]) -> Result<Cli, clap::Error> {
+    let has_flags = words.iter().any(|word| word.as_encoded_bytes().starts_with(b"-"));
+    if !has_flags && let Ok(cli) = later::plainly(|| understand(words)) {
+        return Ok(cli);
+    }
+    understand(words)
+}
+
 /// As clap's own `try_parse_from`, but what the flags are is never taken apart again: the end of
 /// the process does that at once, and piece by piece it is a tenth of a short run.
-fn read(words: &[OsString]) -> Result<Cli, clap::Error> {
+fn understand(words: &[OsString]) -> Result<Cli, clap::Error> {
     let mut command = ManuallyDrop::new(Cli::command().color(colour::asked(words)));
     let mut found = ManuallyDrop::new(command.try_get_matches_from_mut(words)?);
     Cli::from_arg_matches_mut(&mut found).map_err(|error| error.format(&mut command))
