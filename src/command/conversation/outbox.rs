@@ -17,10 +17,8 @@ use crate::report::Report;
 use crate::report::event::{Event, Side};
 use crate::stop::{Stop, Wake};
 
-/// The most that is written at once, in bytes: a TLS record (RFC 8446 §5.1).
-const MOST: usize = 16 << 10;
-/// The same while earlier bytes still wait.
-const MOST_MORE: usize = 4 << 10;
+/// The most that is written at once while earlier bytes still wait, in bytes.
+const PIECE: usize = 4 << 10;
 /// How often it is asked whether the peer's kernel has everything.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -97,12 +95,13 @@ impl Outbox {
     }
 
     /// Bytes that the socket has room for when poll(2) calls it ready, with some for the headers of
-    /// a layer: a third of its buffer is free then, and all of it when nothing waits (tcp(7)).
+    /// a layer and what the kernel adds (tcp(7)): a third of its buffer is free then, and all of it
+    /// when nothing waits, so that a message goes in one piece.
     fn room(&self) -> usize {
-        let buffer = self.hangup.socket().send_buffer_size().unwrap_or(MOST);
+        let buffer = self.hangup.socket().send_buffer_size().unwrap_or(PIECE);
         match self.hangup.undelivered() {
-            0 => MOST.min(buffer / 4).max(1),
-            _ => MOST_MORE.min(buffer / 16).max(1),
+            0 => (buffer / 2).max(1),
+            _ => PIECE.min(buffer / 16).max(1),
         }
     }
 
