@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::answer::{Note, same, texts};
 use super::inquiry::Inquiry;
-use super::plan::{Answers, Via};
+use super::plan::{Absence, Answers, Via};
 use crate::failure::{Code, Failure};
-use crate::net::resolve::{self, Family, system};
+use crate::net::resolve::{self, Family, files, system};
 use crate::report::resolved::Check;
 
 /// The most a further name may take once one has confirmed the address.
@@ -81,22 +81,19 @@ fn leads_to(list: &[SocketAddr], address: &SocketAddr) -> bool {
     list.iter().any(|listed| same(listed, address))
 }
 
-/// Where a name leads. The system goes on without its hosts file where it cannot open it, and may
-/// then say what DNS knows: before that counts against `address`, the file has to be readable, and
-/// what it settles is asked for again.
+/// The addresses of a name. That the system finds none is checked by DNS where it asks DNS, so that
+/// a failing resolver never becomes a verdict.
 fn forward(inquiry: &Inquiry<'_>, name: &str, address: SocketAddr) -> Answers<SocketAddr> {
+    let ask_dns = |family| inquiry.dns_addresses(name, family);
     if inquiry.plan.via == Via::Dns {
-        return inquiry.dns_addresses(name, family_for(inquiry.plan.family, address));
+        return ask_dns(family_for(inquiry.plan.family, address));
     }
-    let ask = || {
-        let told = resolve::addresses(name, 0, Family::Any, inquiry.until);
-        inquiry.borne_out(name, told)
-    };
-    let list = ask()?;
-    if !leads_to(&list, &address) && resolve::hosts(name)?.settles_pair(name, address.ip()) {
-        return ask();
+    match resolve::addresses(name, 0, Family::Any, inquiry.until) {
+        Err(failure) if files::ask_dns_itself() => {
+            Absence::from(failure).or_else(|| ask_dns(Family::Any))
+        }
+        found => Ok(found?),
     }
-    Ok(list)
 }
 
 /// Where -4 or -6 is asked for, the names of an address still lead to it by its own family.

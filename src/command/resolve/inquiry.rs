@@ -6,11 +6,11 @@ use std::time::Instant;
 
 use super::answer::{Answer, Note, same, texts, tuple};
 use super::both::both;
-use super::plan::{Absence, Answers, Plan, Via};
+use super::plan::{Answers, Plan, Via};
 use super::question::Asked;
 use super::services::services;
 use super::verify;
-use crate::failure::{Code, Failure, Stage};
+use crate::failure::{Failure, Stage};
 use crate::net::resolve::{self, files, system};
 use crate::report::resolved::Resolved;
 
@@ -87,30 +87,15 @@ impl Inquiry<'_> {
     }
 
     fn system_addresses(&self, name: &str) -> Answers<SocketAddr> {
-        let found = self.borne_out(name, system::addresses(name, self.plan.family))?;
+        let found = system::addresses(name, self.plan.family)?;
         self.note(Note::Step(format!("the system: {name}: {}", texts(&found, false).join(", "))));
         Ok(found)
     }
 
-    /// What the system told of a name. It takes some failures of a server (FORMERR, NOTAUTH) for
-    /// an absence; so before one is believed, the server is asked whether it answers at all.
-    pub fn borne_out<T>(&self, name: &str, told: Result<T, Failure>) -> Result<T, Absence> {
-        match told {
-            Err(absence) if absence.code == Code::Resolve && files::ask_dns_itself() => {
-                match self.dns_failure(name) {
-                    Some(failure) => Err(failure.into()),
-                    None => Err(absence.into()),
-                }
-            }
-            told => Ok(told?),
-        }
-    }
-
     fn tuples(&self, name: &str, port: u16) -> Answer {
-        let told = system::tuples(name, Some(&port.to_string()), self.plan.family);
-        let found = match self.borne_out(name, told) {
+        let found = match system::tuples(name, Some(&port.to_string()), self.plan.family) {
             Ok(found) => found,
-            Err(absence) => return absence.answer(),
+            Err(failure) => return Answer::failed(failure),
         };
         let addresses: Vec<SocketAddr> = found.iter().map(|info| info.sockaddr).collect();
         let mut addresses = texts(&addresses, false);
@@ -131,31 +116,27 @@ impl Inquiry<'_> {
         }
     }
 
-    /// The names of an address. The C library gives one at most, and takes some failures of a
-    /// server (FORMERR) for an absence; so where the hosts file has no say, DNS is asked for
-    /// all of them. Where it has, the name it gave brings its aliases (hosts(5)).
+    /// The names of an address. getnameinfo(3) returns one at most, so DNS is asked for the
+    /// others unless the name is from the hosts file, whose line has its aliases (hosts(5)).
+    /// `--verify` also asks DNS where the system finds no name, see [`Absence::or_else`].
     pub fn names(&self, word: &str, address: SocketAddr) -> Answers<String> {
         if self.plan.via == Via::Dns {
             return self.dns_names(word, address);
         }
         let first = self.system_names(word, address);
         if files::list(address.ip()) {
-            let aliases = resolve::hosts(word).map(|hosts| hosts.line_of(address.ip()));
-            return first.map(|names| match aliases {
-                Ok(line) if names.iter().all(|name| line.contains(name)) => merged(names, line),
-                _ => names,
+            let line = files::line_of(address.ip());
+            return first.map(|names| match names.iter().all(|name| line.contains(name)) {
+                true => merged(names, line),
+                false => names,
             });
         }
-        if !files::ask_dns() {
-            return first;
-        }
         match first {
-            Err(absence) if absence.is_certain() => match self.dns_names(word, address) {
-                Err(unknown) if unknown.is_certain() => Err(absence),
-                told => told,
-            },
-            Ok(names) => Ok(merged(names, self.further_names(word, address))),
-            failing => failing,
+            Ok(names) if files::ask_dns() => Ok(merged(names, self.further_names(word, address))),
+            Err(absence) if self.plan.verify.is_some() && files::ask_dns() => {
+                absence.or_else(|| self.dns_names(word, address))
+            }
+            first => first,
         }
     }
 

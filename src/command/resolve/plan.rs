@@ -71,6 +71,18 @@ impl Absence {
         }
     }
 
+    /// What DNS answers instead, where the system says that there is nothing: the C library takes
+    /// some failures of a server (FORMERR, NOTAUTH) and of its own for an absence.
+    pub fn or_else<T>(self, ask_dns: impl FnOnce() -> Answers<T>) -> Answers<T> {
+        if !self.is_certain() {
+            return Err(self);
+        }
+        match ask_dns() {
+            Err(absence) if absence.is_certain() => Err(self),
+            answers => answers,
+        }
+    }
+
     /// Whether it is known that there is nothing, and not only unknown what there is.
     pub fn is_certain(&self) -> bool {
         self.failure.code == Code::Resolve

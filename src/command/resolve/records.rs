@@ -6,7 +6,7 @@ use super::answer::{Answer, Note, record};
 use super::inquiry::{Inquiry, merged};
 use super::plan::{Absence, Answers, Plan};
 use super::question::Asked;
-use crate::failure::{Code, Failure, Stage};
+use crate::failure::{Failure, Stage};
 use crate::net::dns::{self, Datum, Found, Kind, Question, Record, Told};
 use crate::net::resolve::{Family, system};
 use crate::report::resolved::Resolved;
@@ -23,17 +23,6 @@ impl Inquiry<'_> {
             _ => None,
         });
         Ok(addresses.collect())
-    }
-
-    /// Why DNS cannot tell whether a name exists, if it cannot.
-    pub fn dns_failure(&self, name: &str) -> Option<Failure> {
-        if !matches!(system::numeric(name, Family::Any), Ok(None)) {
-            return None;
-        }
-        let kind = if self.plan.family == Family::V6 { Kind::AAAA } else { Kind::A };
-        let question = Question::of(name, kind).ok()?;
-        let absence = self.records(&question, name).err()?;
-        (absence.failure.code == Code::TryAgain).then_some(absence.failure)
     }
 
     /// The names DNS has for an address, asked for as `word`, as the servers tell them.

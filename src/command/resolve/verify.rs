@@ -12,7 +12,7 @@ use super::inquiry::Inquiry;
 use super::plan::{Plan, Via};
 use super::question::Asked;
 use crate::failure::{Code, Failure, Stage};
-use crate::net::resolve::{self, files, system};
+use crate::net::resolve::{files, system};
 use crate::report::resolved::{Check, Resolved, shown};
 
 /// How strictly, and how far.
@@ -66,24 +66,7 @@ fn judge(inquiry: &Inquiry<'_>, word: &str, asked: &Asked, address: SocketAddr) 
         more.retain(|name| !names.contains(name));
         tried.extend(check(inquiry, &more, address));
     }
-    if !confirmed(&tried) && inquiry.plan.via == Via::System {
-        match untold(&original, address, &tried) {
-            Ok(more) => tried.extend(check(inquiry, &more, address)),
-            Err(blind) => return failed(blind, tried.into_iter().map(|t| t.check).collect()),
-        }
-    }
     conclude(inquiry.plan, &original, tried)
-}
-
-/// The names in the hosts file that the system should have told and did not, having passed over
-/// the file.
-fn untold(original: &str, address: SocketAddr, tried: &[Tried]) -> Result<Vec<String>, Failure> {
-    let hosts = resolve::hosts(original)?;
-    if !hosts.settles_address(address.ip()) {
-        return Ok(Vec::new());
-    }
-    let told = |name: &String| tried.iter().any(|t| t.check.name.eq_ignore_ascii_case(name));
-    Ok(hosts.names_of(address.ip()).into_iter().filter(|name| !told(name)).collect())
 }
 
 /// Whether DNS may know names that the hosts file kept the system from asking for.

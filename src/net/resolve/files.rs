@@ -4,7 +4,6 @@
 //! themselves are the C library's, which keeps to itself what else the line of an address says.
 
 use std::fs;
-use std::io::{self, ErrorKind};
 use std::net::IpAddr;
 
 use super::Family;
@@ -21,58 +20,16 @@ pub fn name(host: &str, family: Family) -> bool {
     come_first() && has_name(&text("/etc/hosts"), host, family)
 }
 
-/// The hosts file, as far as the system has to look at it.
-#[derive(Debug, Default)]
-pub struct Hosts {
-    text: String,
-    /// Whether it is asked before everybody else.
-    first: bool,
+/// The names in the first line of an address, which is where the system takes its name from; none
+/// where the file cannot be read.
+pub fn line_of(address: IpAddr) -> Vec<String> {
+    names_in_first_line(&text("/etc/hosts"), address)
 }
 
-/// The hosts file; empty where there is none, or where nsswitch does not name it.
-///
-/// Fails when one of the two files cannot be read: the C library then passes over it without a
-/// word, and what it does not find elsewhere may well be listed there.
-pub fn hosts() -> io::Result<Hosts> {
-    let sources = sources_in(&readable("/etc/nsswitch.conf")?);
-    match sources.iter().position(|source| source == "files") {
-        None => Ok(Hosts::default()),
-        Some(place) => Ok(Hosts { text: readable("/etc/hosts")?, first: place == 0 }),
-    }
-}
-
-impl Hosts {
-    /// Whether the system should find this name here.
-    pub fn settles_name(&self, host: &str, family: Family) -> bool {
-        self.first && has_name(&self.text, host, family)
-    }
-
-    /// Whether the system should find the names of this address here.
-    pub fn settles_address(&self, address: IpAddr) -> bool {
-        self.first && has_address(&self.text, address)
-    }
-
-    /// Whether the system should find that this name leads to this address.
-    pub fn settles_pair(&self, host: &str, address: IpAddr) -> bool {
-        let line = |line: &str| has_address(line, address) && has_name(line, host, Family::Any);
-        self.first && self.text.lines().any(line)
-    }
-
-    /// The names in the first line of an address, which is where the system takes its name from.
-    pub fn line_of(&self, address: IpAddr) -> Vec<String> {
-        let lines = self.text.lines().filter_map(entry);
-        let mut ours = lines.filter(|(ip, _)| ip.to_canonical() == address.to_canonical());
-        ours.next().map(|(_, names)| names.map(str::to_string).collect()).unwrap_or_default()
-    }
-
-    /// The names of an address, in the order of the lines.
-    pub fn names_of(&self, address: IpAddr) -> Vec<String> {
-        let lines = self.text.lines().filter_map(entry);
-        lines
-            .filter(|(ip, _)| ip.to_canonical() == address.to_canonical())
-            .flat_map(|(_, names)| names.map(str::to_string))
-            .collect()
-    }
+fn names_in_first_line(hosts: &str, address: IpAddr) -> Vec<String> {
+    let mut lines = hosts.lines().filter_map(entry);
+    let line = lines.find(|(ip, _)| ip.to_canonical() == address.to_canonical());
+    line.map(|(_, names)| names.map(str::to_string).collect()).unwrap_or_default()
 }
 
 /// Whether host names come from DNS at all.
@@ -91,27 +48,16 @@ fn come_first() -> bool {
     sources().first().is_some_and(|first| first == "files")
 }
 
+/// A file's text; empty where it cannot be read, as for the C library.
 fn text(path: &str) -> String {
-    readable(path).unwrap_or_default()
-}
-
-/// A file's text; one that is not there is empty.
-fn readable(path: &str) -> io::Result<String> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
-        Err(e) if e.kind() == ErrorKind::NotFound => Ok(String::new()),
-        Err(e) => Err(io::Error::new(e.kind(), format!("{path}: {e}"))),
-    }
+    fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
 }
 
 /// The sources of host names in their order; without an nsswitch.conf, or without a line in
 /// it, the C library's own (nsswitch.conf(5)).
 fn sources() -> Vec<String> {
-    sources_in(&text("/etc/nsswitch.conf"))
-}
-
-fn sources_in(nsswitch: &str) -> Vec<String> {
-    in_nsswitch(nsswitch).unwrap_or_else(|| vec!["files".to_string(), "dns".to_string()])
+    let nsswitch = text("/etc/nsswitch.conf");
+    in_nsswitch(&nsswitch).unwrap_or_else(|| vec!["files".to_string(), "dns".to_string()])
 }
 
 fn in_nsswitch(text: &str) -> Option<Vec<String>> {
@@ -171,17 +117,10 @@ mod tests {
     }
 
     #[test]
-    fn what_the_file_settles_it_settles_only_when_it_is_asked_first() {
-        let text = "192.0.2.3 a b\n192.0.2.4 a\n".to_string();
-        let (listed, other) = ("192.0.2.3".parse().unwrap(), "192.0.2.4".parse().unwrap());
-        let hosts = Hosts { text, first: true };
-        assert!(hosts.settles_pair("B", listed) && !hosts.settles_pair("b", other));
-        assert!(hosts.settles_name("a", Family::V4) && !hosts.settles_name("a", Family::V6));
-        assert!(hosts.settles_address(other));
-        assert_eq!(hosts.names_of(listed), ["a", "b"]);
-        assert_eq!(hosts.line_of(listed), ["a", "b"]);
-        let later = Hosts { first: false, ..hosts };
-        assert!(!later.settles_pair("b", listed) && !later.settles_address(listed));
+    fn the_first_line_of_an_address_has_its_names() {
+        let hosts = "192.0.2.3 a b\n192.0.2.4 a\n192.0.2.3 c\n";
+        assert_eq!(names_in_first_line(hosts, "::ffff:192.0.2.3".parse().unwrap()), ["a", "b"]);
+        assert!(names_in_first_line(hosts, "192.0.2.5".parse().unwrap()).is_empty());
     }
 
     #[test]

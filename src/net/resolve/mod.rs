@@ -6,7 +6,6 @@
 //! of its own, which is left behind at the deadline.
 
 mod aside;
-mod certainty;
 pub mod files;
 mod service;
 pub mod system;
@@ -15,10 +14,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 pub use aside::{Patience, STACK};
-pub use files::Hosts;
 pub use service::{port, service};
 
-use crate::failure::{Code, Failure, Stage};
+use crate::failure::{Failure, Stage};
 
 /// Which families of addresses the user wants: both, `-4` or `-6`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -73,15 +71,6 @@ pub fn name(address: SocketAddr, until: Option<Instant>) -> Result<Option<String
     aside::run(&address.ip().to_string(), until.into(), move || system::name(address))?
 }
 
-/// The hosts file, as far as the system has to look at it.
-///
-/// One that cannot be read fails at [`Stage::Resolve`] with 75: what the system finds without it
-/// proves nothing about `what`.
-pub fn hosts(what: &str) -> Result<Hosts, Failure> {
-    let blind = |e| Failure::new(Stage::Resolve, what, e).with_code(Code::TryAgain);
-    files::hosts().map_err(blind)
-}
-
 /// Whether the addresses of `host` come from the hosts file alone, and so at once.
 pub fn is_at_hand(host: &str, family: Family) -> bool {
     files::name(host, family)
@@ -100,6 +89,7 @@ fn malformed(host: &str, why: &'static str) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failure::Code;
     use std::net::Ipv6Addr;
 
     fn ips(host: &str, family: Family) -> Vec<IpAddr> {

@@ -8,7 +8,6 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use dns_lookup::{AddrInfo, AddrInfoHints, LookupError};
 
-use super::certainty::sure;
 use super::{Family, malformed};
 use crate::failure::{Code, Failure, Stage, words};
 
@@ -58,8 +57,8 @@ fn interface(_: &str) -> Option<u32> {
 pub fn addresses(host: &str, family: Family) -> Result<Vec<SocketAddr>, Failure> {
     let ascii = ascii(well_formed(host)?)?;
     let hints = hints(family, libc::SOCK_STREAM, 0);
-    let ask = || dns_lookup::getaddrinfo(Some(&ascii), None, Some(hints));
-    distinct(host, sure(host, ask, |hosts| hosts.settles_name(&ascii, family))?)
+    let found = dns_lookup::getaddrinfo(Some(&ascii), None, Some(hints));
+    distinct(host, found.map_err(|error| refused(host, error))?)
 }
 
 /// Every tuple `getaddrinfo(3)` gives for `host` and `service`, all socket types, with the
@@ -67,8 +66,8 @@ pub fn addresses(host: &str, family: Family) -> Result<Vec<SocketAddr>, Failure>
 pub fn tuples(host: &str, service: Option<&str>, family: Family) -> Result<Vec<AddrInfo>, Failure> {
     let ascii = ascii(well_formed(host)?)?;
     let hints = hints(family, 0, libc::AI_CANONNAME);
-    let ask = || dns_lookup::getaddrinfo(Some(&ascii), service, Some(hints));
-    sure(host, ask, |hosts| hosts.settles_name(&ascii, family))?
+    dns_lookup::getaddrinfo(Some(&ascii), service, Some(hints))
+        .map_err(|error| refused(host, error))?
         .collect::<Result<_, _>>()
         .map_err(|error| Failure::new(Stage::Resolve, host, error))
 }
@@ -80,12 +79,10 @@ pub fn name(address: SocketAddr) -> Result<Option<String>, Failure> {
         IpAddr::V6(_) => address,
     };
     let flags = libc::NI_NAMEREQD | libc::NI_NUMERICSERV;
-    let ask = || dns_lookup::getnameinfo(&plain, flags);
-    let shown = address.ip().to_string();
-    match sure(&shown, ask, |hosts| hosts.settles_address(plain.ip())) {
+    match dns_lookup::getnameinfo(&plain, flags) {
         Ok((name, _)) => Ok(Some(name)),
-        Err(absence) if absence.code == Code::Resolve => Ok(None),
-        Err(failing) => Err(failing),
+        Err(error) if meaning(error.error_num()) == Code::Resolve => Ok(None),
+        Err(error) => Err(refused(&address.ip().to_string(), error)),
     }
 }
 
@@ -156,7 +153,7 @@ fn distinct(
 }
 
 /// What a `getaddrinfo(3)` error means to the shell, in the system's own words.
-pub(super) fn refused(host: &str, error: LookupError) -> Failure {
+fn refused(host: &str, error: LookupError) -> Failure {
     let code = meaning(error.error_num());
     let error = std::io::Error::from(error);
     // EAI_SYSTEM, and glibc has forgotten the number that goes with it.
@@ -172,7 +169,7 @@ pub(super) fn refused(host: &str, error: LookupError) -> Failure {
 ///
 /// `EAI_ADDRFAMILY` (glibc: -9) and `EAI_NODATA` are absences too: the name is there, but
 /// not in this family.
-pub(super) fn meaning(number: i32) -> Code {
+fn meaning(number: i32) -> Code {
     const EAI_IDN_ENCODE: i32 = -105;
     match number {
         libc::EAI_AGAIN | libc::EAI_FAIL | libc::EAI_MEMORY | libc::EAI_SYSTEM => Code::TryAgain,
