@@ -19,6 +19,8 @@ mod resend;
 
 pub use batch::{Batch, Bundle};
 pub use envelope::{Envelope, Origin, Outgoing, Refused};
+#[cfg(target_os = "linux")]
+pub(super) use linux::hear_refusals;
 pub use mailbox::Mailbox;
 pub use multicast::{Group, set_hops};
 pub use post::Sender;

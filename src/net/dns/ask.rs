@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::lie::{Lie, Strays};
+use super::lie::{Strays, Trouble};
 use super::question::Question;
 use super::reply::{Found, Reply};
 use super::{tcp, udp};
@@ -51,7 +51,7 @@ pub struct Told {
 /// [`Stage::Resolve`]: a lie is 8, a server that fails, refuses, refers elsewhere or is not there 75, a passed
 /// deadline 28.
 pub fn ask(question: &Question, asking: &Asking) -> Result<Told, Failure> {
-    let told = exchange(question, asking).map_err(|trouble| trouble.told(question, asking))?;
+    let told = exchange(question, asking).map_err(|trouble| failure(trouble, question, asking))?;
     match &told.reply.found {
         Found::Failing(code) => {
             let why = format!("server {} answered {code}", asking.server);
@@ -122,43 +122,19 @@ fn over_tcp(
     Ok(Told { reply, server, tcp: true, strays })
 }
 
-/// What can come between a question and its reply.
-#[derive(Debug)]
-pub(super) enum Trouble {
-    Lie(Lie),
-    Late,
-    System(io::Error),
-}
-
-impl Trouble {
-    fn told(self, question: &Question, asking: &Asking) -> Failure {
-        let server = asking.server;
-        match self {
-            Trouble::Lie(lie) => {
-                let why = format!("server {server}: {lie}");
-                Failure::new(Stage::Resolve, &question.name, why).with_code(Code::Protocol)
-            }
-            Trouble::Late => Failure::late(Stage::Resolve, &question.name, asking.limit),
-            // A limit on a socket ends a wait in these words; so does a system short of something.
-            Trouble::System(error) if is_limit(&error) && asking.is_over() => {
-                Failure::late(Stage::Resolve, &question.name, asking.limit)
-            }
-            Trouble::System(error) => {
-                failing(question, format!("server {server}: {}", words(&error)))
-            }
+fn failure(trouble: Trouble, question: &Question, asking: &Asking) -> Failure {
+    let server = asking.server;
+    match trouble {
+        Trouble::Lie(lie) => {
+            let why = format!("server {server}: {lie}");
+            Failure::new(Stage::Resolve, &question.name, why).with_code(Code::Protocol)
         }
-    }
-}
-
-impl From<Lie> for Trouble {
-    fn from(lie: Lie) -> Trouble {
-        Trouble::Lie(lie)
-    }
-}
-
-impl From<io::Error> for Trouble {
-    fn from(error: io::Error) -> Trouble {
-        Trouble::System(error)
+        Trouble::Late => Failure::late(Stage::Resolve, &question.name, asking.limit),
+        // A limit on a socket ends a wait in these words; so does a system short of something.
+        Trouble::System(error) if is_limit(&error) && asking.is_over() => {
+            Failure::late(Stage::Resolve, &question.name, asking.limit)
+        }
+        Trouble::System(error) => failing(question, format!("server {server}: {}", words(&error))),
     }
 }
 

@@ -1,11 +1,10 @@
-//! Which records of a reply answer the question, and what that means.
+//! Which records of a reply answer the question.
 
-use domain::base::iana::{OptRcode, Rtype};
+use domain::base::iana::Rtype;
 
 use super::lie::Lie;
 use super::question::{Kind, Question};
 use super::record::{Datum, Record};
-use super::reply::Found;
 
 /// The most aliases followed from the name that was asked to the one that answers; resolvers
 /// commonly stop between 8 and 16.
@@ -43,16 +42,4 @@ pub(super) fn related(all: Vec<Record>, question: &Question) -> Result<Vec<Recor
 pub(super) fn names_others(authority: &[Record], question: &Question) -> bool {
     let of = |kind| authority.iter().filter(move |record| record.kind == Kind(kind));
     of(Rtype::SOA).next().is_none() && of(Rtype::NS).any(|ns| question.name.ends_with(&ns.owner))
-}
-
-/// What a response code and the records that answer mean together.
-pub(super) fn sense(code: OptRcode, records: &[Record], kind: Kind) -> Result<Found, Lie> {
-    let answered = records.iter().any(|record| kind.0 == Rtype::ANY || record.kind == kind);
-    match code {
-        OptRcode::NOERROR if answered => Ok(Found::Records),
-        OptRcode::NOERROR => Ok(Found::NoData),
-        OptRcode::NXDOMAIN if answered => Err(Lie::Contradiction),
-        OptRcode::NXDOMAIN => Ok(Found::NoName),
-        other => Ok(Found::Failing(other.to_string())),
-    }
 }

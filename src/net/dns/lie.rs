@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::io;
 
 use super::Kind;
 
@@ -175,3 +176,26 @@ impl fmt::Display for Lie {
 }
 
 impl Error for Lie {}
+
+/// What can come between a question and its reply.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// A reply that is not believed.
+    Lie(Lie),
+    /// No time is left.
+    Late,
+    /// A failing system call.
+    System(io::Error),
+}
+
+impl From<Lie> for Trouble {
+    fn from(lie: Lie) -> Trouble {
+        Trouble::Lie(lie)
+    }
+}
+
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Trouble {
+        Trouble::System(error)
+    }
+}

@@ -10,8 +10,6 @@ mod chain;
 mod lie;
 mod question;
 mod record;
-#[cfg(target_os = "linux")]
-mod refusal;
 mod reply;
 mod servers;
 mod tcp;

@@ -1,13 +1,13 @@
 //! Bytes in, facts out: a reply is read whole or not at all, with no socket near.
 
 use domain::base::Message;
-use domain::base::iana::{Class, Opcode, Rcode};
+use domain::base::iana::{Class, Opcode, OptRcode, Rcode, Rtype};
 use domain::base::message::RecordSection;
 use domain::base::wire::ParseError;
 
-use super::chain::{names_others, related, sense};
+use super::chain::{names_others, related};
 use super::lie::{Lie, Part, Stray};
-use super::question::Question;
+use super::question::{Kind, Question};
 use super::record::{Record, read_record};
 
 /// What a server told.
@@ -94,6 +94,18 @@ fn check_question(message: &Message<[u8]>, question: &Question) -> Result<(), Li
         && asked.qtype() == question.kind.0
         && asked.qclass() == Class::IN;
     if same { Ok(()) } else { Err(Lie::Stray(Stray::Question)) }
+}
+
+/// What a response code and the records that answer mean together.
+fn sense(code: OptRcode, records: &[Record], kind: Kind) -> Result<Found, Lie> {
+    let answered = records.iter().any(|record| kind.0 == Rtype::ANY || record.kind == kind);
+    match code {
+        OptRcode::NOERROR if answered => Ok(Found::Records),
+        OptRcode::NOERROR => Ok(Found::NoData),
+        OptRcode::NXDOMAIN if answered => Err(Lie::Contradiction),
+        OptRcode::NXDOMAIN => Ok(Found::NoName),
+        other => Ok(Found::Failing(other.to_string())),
+    }
 }
 
 /// Walks all three sections to the last byte; the records of the answer and of the authority

@@ -5,8 +5,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use super::ask::Trouble;
-use super::lie::Lie;
+use super::lie::{Lie, Trouble};
 use super::question::{Query, Question};
 use super::reply::{Found, Reply, read};
 

@@ -2,10 +2,11 @@
 
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+#[cfg(target_os = "linux")]
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use super::ask::Trouble;
-use super::lie::{Lie, Stray, Strays};
+use super::lie::{Lie, Stray, Strays, Trouble};
 use super::question::{Query, Question};
 use super::reply::{Reply, read};
 
@@ -53,8 +54,10 @@ fn open(server: SocketAddr) -> io::Result<UdpSocket> {
         SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
     };
     let socket = UdpSocket::bind(any)?;
+    // A connected socket would drop replies from a wrong source before they can be counted; an
+    // unconnected one gets a refusal as ECONNREFUSED only so. Without it the deadline decides.
     #[cfg(target_os = "linux")]
-    super::refusal::hear(&socket, server.is_ipv6());
+    let _ = crate::net::datagram::hear_refusals(socket.as_fd(), server.is_ipv6());
     Ok(socket)
 }
 

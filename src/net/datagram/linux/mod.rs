@@ -8,7 +8,8 @@ mod receive;
 mod refused;
 mod send;
 
-pub(super) use options::{hear_refusals, merge, tell_origin, widen};
+pub(in crate::net) use options::hear_refusals;
+pub(super) use options::{merge, tell_origin, widen};
 pub(super) use receive::receive;
 pub(super) use refused::refused;
 pub(super) use send::send;
