@@ -8,11 +8,11 @@ use clap::Args;
 use super::retrying::Retrying;
 use super::socket::{Socket, Streams};
 use super::values::{self, Limit};
-use crate::failure::{Failure, Stage};
+use crate::failure::Failure;
 use crate::net::dial::Dial;
-use crate::net::endpoint::Endpoint;
+use crate::net::endpoint::{Endpoint, split_host_port};
 use crate::net::proxy::{Proxy, Route, environment};
-use crate::net::resolve::Family;
+use crate::net::resolve::{Family, system};
 
 /// Host and port, as two words or one.
 #[derive(Debug, Args)]
@@ -130,23 +130,24 @@ impl Dialling {
     }
 }
 
-/// Reads `ADDR`, `ADDR:PORT` or `[V6]:PORT`; port 0 lets the kernel choose.
+/// Reads `ADDR`, `ADDR:PORT`, `V6` or `[V6]:PORT`; port 0 lets the kernel choose.
 pub fn source(word: &str) -> Result<SocketAddr, String> {
-    let bare = word.strip_prefix('[').and_then(|word| word.strip_suffix(']')).unwrap_or(word);
-    word.parse()
-        .or_else(|_| bare.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 0)))
-        .or_else(|_| zoned(bare).map_err(|failure| failure.cause()))
-        .map_err(|_| format!("'{word}' is not an address, or an address and a port"))
+    let malformed = || format!("'{word}' is not an address, or an address and a port");
+    let (host, port) = split_host_port(word).map_err(|_| malformed())?;
+    let port = match port {
+        Some(port) if !port.bytes().all(|byte| byte.is_ascii_digit()) => None,
+        port => port.unwrap_or("0").parse().ok(),
+    };
+    let ip = host.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 0)).ok();
+    let mut address = ip.or_else(|| zoned(host)).ok_or_else(malformed)?;
+    address.set_port(port.ok_or_else(malformed)?);
+    Ok(address)
 }
 
 /// `fe80::1%eth0`, which std does not read: the system resolves zones.
-fn zoned(word: &str) -> Result<SocketAddr, Failure> {
-    let none = || Failure::usage(Stage::Resolve, word, "not an address");
-    if !word.contains('%') {
-        return Err(none());
-    }
-    let found = crate::net::resolve::addresses(word, 0, Family::V6, None)?;
-    found.first().copied().ok_or_else(none)
+fn zoned(host: &str) -> Option<SocketAddr> {
+    let found = host.contains('%').then(|| system::numeric(host, Family::V6))?;
+    found.ok()??.first().copied()
 }
 
 #[cfg(test)]
@@ -161,10 +162,12 @@ mod tests {
             ("::1", "[::1]:0"),
             ("[::1]", "[::1]:0"),
             ("[::1]:5000", "[::1]:5000"),
+            ("fe80::1%1", "[fe80::1%1]:0"),
+            ("[fe80::1%1]:5000", "[fe80::1%1]:5000"),
         ] {
             assert_eq!(source(word).unwrap().to_string(), shown);
         }
-        for word in ["", "localhost", "127.0.0.1:70000", "1.2.3", ":80"] {
+        for word in ["", "localhost", "127.0.0.1:70000", "1.2.3", ":80", "::1:+80", "127.0.0.1:"] {
             assert!(source(word).is_err(), "{word}");
         }
     }

@@ -32,7 +32,7 @@ impl Endpoint {
             let hint = format!("for port {first} of this machine, write 127.0.0.1:{first}");
             return Err(Failure::usage(Stage::Resolve, first, why).with_hint(hint));
         }
-        let (host, own) = split(first)?;
+        let (host, own) = split_host_port(first)?;
         let port = match (own, second) {
             (Some(_), Some(_)) => {
                 let why = "the port is given twice";
@@ -47,7 +47,7 @@ impl Endpoint {
 
     /// Reads one word that must carry both, such as a proxy's `H:P`.
     pub fn read_whole(word: &str) -> Result<Endpoint, Failure> {
-        let (host, port) = split(word)?;
+        let (host, port) = split_host_port(word)?;
         let port = port.ok_or_else(|| Failure::usage(Stage::Port, word, "the port is missing"))?;
         check_host(host, word)?;
         check_port(port, word)?;
@@ -59,7 +59,7 @@ impl Endpoint {
 ///
 /// Fails with exit code 2 at [`Stage::Resolve`] on a malformed one, or one with a port behind it.
 pub fn lone_host(word: &str) -> Result<&str, Failure> {
-    let (host, port) = split(word)?;
+    let (host, port) = split_host_port(word)?;
     check_host(host, word)?;
     match port {
         None => Ok(host),
@@ -77,13 +77,19 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// Takes a word apart at the colon that separates host and port, if it has one.
-fn split(word: &str) -> Result<(&str, Option<&str>), Failure> {
+/// Splits `HOST`, `HOST:PORT`, `V6` (a zone allowed), `[V6]` or `[V6]:PORT` into the host without
+/// brackets and the port, either of which may be empty.
+///
+/// Fails with exit code 2 at [`Stage::Resolve`] on brackets and colons that make none of these.
+pub fn split_host_port(word: &str) -> Result<(&str, Option<&str>), Failure> {
     if let Some(inside) = word.strip_prefix('[') {
         return split_bracketed(word, inside);
     }
     if is_v6(word) {
         return Ok((word, None));
+    }
+    if word.contains(['[', ']']) {
+        return Err(Failure::usage(Stage::Resolve, word, "not a host name or address"));
     }
     match word.matches(':').count() {
         0 => Ok((word, None)),
@@ -103,9 +109,9 @@ fn split_bracketed<'a>(
         return Err(bad("what stands in brackets is not an IPv6 address"));
     }
     match rest.strip_prefix(':') {
-        Some(port) => Ok((host, Some(port))),
+        Some(port) if !port.contains(':') => Ok((host, Some(port))),
         None if rest.is_empty() => Ok((host, None)),
-        None => Err(bad("after ] comes a colon and the port, or nothing")),
+        _ => Err(bad("after ] comes a colon and the port, or nothing")),
     }
 }
 
@@ -196,6 +202,8 @@ mod tests {
             (Some("[::1]:80"), Some("80")),
             (Some("[::1"), None),
             (Some("[::1]80"), None),
+            (Some("[::1]:80:90"), None),
+            (Some("::1]"), None),
             (Some("[db]:80"), None),
             (Some("[]:80"), None),
             (Some("1:2:3"), None),

@@ -1,8 +1,9 @@
 //! What a word on the command line, or a line of a list, asks for.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
-use crate::failure::{Failure, Stage};
+use crate::failure::Failure;
+use crate::net::endpoint::split_host_port;
 use crate::net::resolve::{Family, system};
 
 /// A question, read.
@@ -42,7 +43,7 @@ impl Asked {
         if let Some(address) = address(word)? {
             return Ok(Asked::Address(address));
         }
-        let (name, port) = split(word)?;
+        let (name, port) = split_host_port(word)?;
         Ok(Asked::Host { name: name.to_string(), port: port.map(str::to_string) })
     }
 }
@@ -70,38 +71,10 @@ fn address(word: &str) -> Result<Option<SocketAddr>, Failure> {
     }
 }
 
-/// `NAME:PORT` and `[V6]:PORT`; brackets and colons that make neither are usage (2).
-fn split(word: &str) -> Result<(&str, Option<&str>), Failure> {
-    let bad = |why: &'static str| Failure::usage(Stage::Resolve, word, why);
-    if let Some(inside) = word.strip_prefix('[') {
-        let Some((host, rest)) = inside.split_once(']') else {
-            return Err(bad("the closing ] is missing"));
-        };
-        return match (host.contains(':'), rest.strip_prefix(':')) {
-            (false, _) => Err(bad("what stands in brackets is not an IPv6 address")),
-            (true, Some(port)) if !port.contains(':') => Ok((host, Some(port))),
-            (true, None) if rest.is_empty() => Ok((host, None)),
-            _ => Err(bad("after ] comes a colon and the port, or nothing")),
-        };
-    }
-    if word.contains(['[', ']']) {
-        return Err(bad("not a host name or address"));
-    }
-    // A zone may be anything, and unknown here.
-    let v6 = word.split_once('%').is_some_and(|(address, _)| address.parse::<Ipv6Addr>().is_ok());
-    match word.split_once(':') {
-        Some(_) if v6 => Ok((word, None)),
-        Some((_, port)) if port.contains(':') => Err(bad("not an IPv6 address")
-            .with_hint("an IPv6 address with a port is written [ADDRESS]:PORT")),
-        Some((name, port)) => Ok((name, Some(port))),
-        None => Ok((word, None)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::failure::Code;
+    use crate::failure::{Code, Stage};
 
     fn host(name: &str, port: Option<&str>) -> Asked {
         Asked::Host { name: name.into(), port: port.map(str::to_string) }

@@ -1,10 +1,11 @@
 //! Which server: the ones of resolv.conf(5), or one the user names.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Instant;
 
 use crate::failure::{Code, Failure, Stage};
+use crate::net::endpoint::split_host_port;
 use crate::net::resolve::{self, Family};
 
 /// Where name servers listen.
@@ -63,7 +64,7 @@ fn numeric(word: &str) -> Option<SocketAddr> {
 ///
 /// A malformed word is usage (2).
 pub fn server(word: &str, until: Option<Instant>) -> Result<SocketAddr, Failure> {
-    let (host, port) = split(word)?;
+    let (host, port) = split_host_port(word)?;
     let port = port.map_or(Ok(PORT), |port| resolve::port(port, "udp"))?;
     if port == 0 {
         return Err(Failure::usage(Stage::Port, word, "a server has no port 0"));
@@ -71,26 +72,6 @@ pub fn server(word: &str, until: Option<Instant>) -> Result<SocketAddr, Failure>
     let found = resolve::addresses(host, port, Family::Any, until)?;
     let absent = || Failure::new(Stage::Resolve, word, "the name has no address");
     found.into_iter().next().ok_or_else(absent)
-}
-
-fn split(word: &str) -> Result<(&str, Option<&str>), Failure> {
-    let malformed =
-        || Failure::usage(Stage::Resolve, word, "a server is ADDR, ADDR:PORT or [V6]:PORT");
-    if let Some(rest) = word.strip_prefix('[') {
-        let (host, rest) = rest.split_once(']').ok_or_else(malformed)?;
-        return match rest {
-            "" => Ok((host, None)),
-            _ => rest.strip_prefix(':').map(|port| (host, Some(port))).ok_or_else(malformed),
-        };
-    }
-    let colons = word.bytes().filter(|&byte| byte == b':').count();
-    match word.split_once(':') {
-        Some((host, port)) if colons == 1 => Ok((host, Some(port))),
-        Some(_) if word.split('%').next().is_none_or(|ip| ip.parse::<IpAddr>().is_err()) => {
-            Err(malformed())
-        }
-        _ => Ok((word, None)),
-    }
 }
 
 #[cfg(test)]
