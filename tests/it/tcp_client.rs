@@ -24,6 +24,15 @@ fn host_and_port_may_be_one_word() {
 }
 
 #[test]
+fn names_under_localhost_are_this_machine() {
+    // Over IPv4 and IPv6 alike, whatever the system's resolver makes of them.
+    let echo = peer::echoes();
+    let word = format!("a.b.LocalHost:{}", echo.addr().port());
+    sockit("tcp-client").arg(word).stdin("hi").run().exits(0).prints("hi").is_silent();
+    sockit("tcp-client [::1]:80:90").run().exits(2).fails_at("resolve");
+}
+
+#[test]
 fn an_ipv6_peer_is_reached_in_brackets() {
     let Ok(listener) = std::net::TcpListener::bind("[::1]:0") else { return };
     let echo = peer::peer_on(listener, |mut stream| {

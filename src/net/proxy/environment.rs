@@ -10,6 +10,7 @@ use ipnet::IpNet;
 
 use super::Proxy;
 use crate::failure::Failure;
+use crate::net::resolve::is_localhost;
 
 /// The proxy for `host` under `scheme` (`http`, `https`, or anything else), if there is one.
 ///
@@ -39,10 +40,9 @@ fn choose(scheme: &str, host: &str, variables: Variables<'_>) -> Result<Option<P
 
 /// Whether `host` is this machine, by its very spelling.
 fn is_local(host: &str) -> bool {
-    let name = host.trim_end_matches('.').to_ascii_lowercase();
     match address(host) {
         Some(ip) => ip.is_loopback() || ip.is_unspecified(),
-        None => name == "localhost" || name.ends_with(".localhost"),
+        None => is_localhost(host),
     }
 }
 

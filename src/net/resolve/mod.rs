@@ -7,6 +7,7 @@
 
 mod aside;
 pub mod files;
+mod localhost;
 mod service;
 pub mod system;
 
@@ -14,6 +15,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 pub use aside::{Patience, STACK};
+pub use localhost::{is_localhost, loopback};
 pub use service::{port, service};
 
 use crate::failure::{Failure, Stage};
@@ -43,8 +45,8 @@ impl Family {
 
 /// The addresses of `host` with `port` filled in, in RFC 6724 order, none twice.
 ///
-/// Numeric forms (`127.1`, `0x7f.1`, `fe80::1%eth0`) and names of the hosts file are read on the
-/// calling thread and never wait. A name that is not there fails at [`Stage::Resolve`] with code 6, a failing resolver
+/// Numeric forms (`127.1`, `0x7f.1`, `fe80::1%eth0`), names under `localhost` and names of the
+/// hosts file are read on the calling thread and never wait. A name that is not there fails at [`Stage::Resolve`] with code 6, a failing resolver
 /// with 75, patience that ran out with 28, a word that can be no name with 2.
 pub fn addresses<'a>(
     host: &str,
@@ -71,9 +73,9 @@ pub fn name(address: SocketAddr, until: Option<Instant>) -> Result<Option<String
     aside::run(&address.ip().to_string(), until.into(), move || system::name(address))?
 }
 
-/// Whether the addresses of `host` come from the hosts file alone, and so at once.
+/// Whether the addresses of `host` are known without asking anything but the hosts file.
 pub fn is_at_hand(host: &str, family: Family) -> bool {
-    files::name(host, family)
+    is_localhost(host) || files::name(host, family)
 }
 
 fn with_port(mut address: SocketAddr, port: u16) -> SocketAddr {

@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use dns_lookup::{AddrInfo, AddrInfoHints, LookupError};
 
+use super::localhost::local;
 use super::{Family, malformed};
 use crate::failure::{Code, Failure, Stage, words};
 
@@ -56,6 +57,9 @@ fn interface(_: &str) -> Option<u32> {
 /// `AI_ADDRCONFIG` is not asked for: it hides families where only loopback is configured.
 pub fn addresses(host: &str, family: Family) -> Result<Vec<SocketAddr>, Failure> {
     let ascii = ascii(well_formed(host)?)?;
+    if let Some(found) = local(&ascii, family) {
+        return Ok(found);
+    }
     let hints = hints(family, libc::SOCK_STREAM, 0);
     let found = dns_lookup::getaddrinfo(Some(&ascii), None, Some(hints));
     distinct(host, found.map_err(|error| refused(host, error))?)
@@ -65,11 +69,30 @@ pub fn addresses(host: &str, family: Family) -> Result<Vec<SocketAddr>, Failure>
 /// canonical name in the first.
 pub fn tuples(host: &str, service: Option<&str>, family: Family) -> Result<Vec<AddrInfo>, Failure> {
     let ascii = ascii(well_formed(host)?)?;
+    if let Some(found) = local(&ascii, family) {
+        return tuples_of(&found, &ascii, service);
+    }
     let hints = hints(family, 0, libc::AI_CANONNAME);
     dns_lookup::getaddrinfo(Some(&ascii), service, Some(hints))
         .map_err(|error| refused(host, error))?
         .collect::<Result<_, _>>()
         .map_err(|error| Failure::new(Stage::Resolve, host, error))
+}
+
+/// The tuples of these addresses, as if they had been found for `name`.
+fn tuples_of(
+    addresses: &[SocketAddr],
+    name: &str,
+    service: Option<&str>,
+) -> Result<Vec<AddrInfo>, Failure> {
+    let mut all = Vec::new();
+    for address in addresses {
+        all.extend(tuples(&address.ip().to_string(), service, Family::Any)?);
+    }
+    for (nth, tuple) in all.iter_mut().enumerate() {
+        tuple.canonname = (nth == 0).then(|| name.to_string());
+    }
+    Ok(all)
 }
 
 /// The one name `getnameinfo(3)` gives an address; a v4-mapped address is asked as IPv4.
