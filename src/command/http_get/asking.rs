@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::flags::values::{self, Limit};
+use crate::http::link::Link;
 use crate::http::range;
 use crate::http::request::{self, Own};
 
@@ -63,7 +64,7 @@ pub struct Asking {
     #[arg(long, value_name = "DURATION", default_value = "0", hide_default_value = true,
           value_parser = values::duration)]
     pub delay: Duration,
-    /// Take ADDRESS for HOST when it is asked at PORT
+    /// Use ADDRESS for HOST:PORT; HOST may be * for all others
     #[arg(long, value_name = "HOST:PORT:ADDRESS", value_parser = pinned)]
     pub resolve: Vec<Pinned>,
     /// Follow at most N redirects; 0 = the redirect itself is the answer
@@ -140,7 +141,7 @@ impl Default for Judging {
 /// An address the user knows better than the resolver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pinned {
-    /// The host as URLs have it, in lower case.
+    /// The host as URLs have it, in lower case, or `*` for every host.
     pub host: String,
     /// The port.
     pub port: u16,
@@ -167,6 +168,18 @@ fn header_size(word: &str) -> Result<usize, String> {
     }
 }
 
+impl Pinned {
+    /// The address that is to be used for this host and port; one for every host comes last.
+    pub fn find<'a>(all: &'a [Pinned], host: &str, port: u16) -> Option<&'a Pinned> {
+        let of_port = || all.iter().filter(|pin| pin.port == port);
+        let named = of_port().find(|pin| pin.host.eq_ignore_ascii_case(host));
+        named.or_else(|| of_port().find(|pin| pin.host == EVERY_HOST))
+    }
+}
+
+/// curl's word for a host that is any.
+const EVERY_HOST: &str = "*";
+
 /// Reads curl's `HOST:PORT:ADDRESS`, brackets around an IPv6 address optional.
 fn pinned(word: &str) -> Result<Pinned, String> {
     let bad = || format!("'{word}' is not HOST:PORT:ADDRESS");
@@ -176,12 +189,23 @@ fn pinned(word: &str) -> Result<Pinned, String> {
     };
     let (port, address) = rest.split_once(':').ok_or_else(bad)?;
     let address = address.strip_prefix('[').and_then(|a| a.strip_suffix(']')).unwrap_or(address);
-    match (port.parse(), address.parse()) {
-        (Ok(port), Ok(address)) if !host.is_empty() && !host.chars().any(char::is_control) => {
-            Ok(Pinned { host: host.to_ascii_lowercase(), port, address })
-        }
+    match (url_host(host), port.parse(), address.parse()) {
+        (Some(host), Ok(port), Ok(address)) => Ok(Pinned { host, port, address }),
         _ => Err(bad()),
     }
+}
+
+/// A host as URLs have it, so that it is found there; none that no URL has, such as `*.test`.
+fn url_host(host: &str) -> Option<String> {
+    if host == EVERY_HOST {
+        return Some(host.to_string());
+    }
+    if host.contains(['*', '/', '?', '#', '@', '\\']) || host.starts_with(['+', '-']) {
+        return None;
+    }
+    let place = if host.contains(':') { format!("[{host}]") } else { host.to_string() };
+    let link = Link::read(&format!("http://{place}/"), &|_| Ok(0)).ok()?;
+    Some(link.host())
 }
 
 #[cfg(test)]
@@ -195,6 +219,10 @@ mod tests {
             ("H:443:[::1]", "h", 443, "::1"),
             ("h:443:::1", "h", 443, "::1"),
             ("[::2]:443:::1", "::2", 443, "::1"),
+            ("[0::0:2]:443:::1", "::2", 443, "::1"),
+            ("[fe80::1%eth0]:443:::1", "fe80::1%eth0", 443, "::1"),
+            ("B\u{fc}cher.test:443:::1", "xn--bcher-kva.test", 443, "::1"),
+            ("*:80:127.0.0.1", "*", 80, "127.0.0.1"),
         ] {
             let read = pinned(word).unwrap();
             assert_eq!((read.host.as_str(), read.port), (host, port));
@@ -209,8 +237,21 @@ mod tests {
             "h:70000:127.0.0.1",
             ":80:127.0.0.1",
             "h\r\n:80:127.0.0.1",
+            "*.test:80:127.0.0.1",
+            "+h:80:127.0.0.1",
+            "u@h:80:127.0.0.1",
+            "h/p:80:127.0.0.1",
         ] {
             assert!(pinned(word).is_err(), "{word}");
         }
+    }
+
+    #[test]
+    fn an_address_for_every_host_comes_after_one_for_this_host() {
+        let all = ["*:80:127.0.0.1", "h:80:127.0.0.2"].map(|word| pinned(word).unwrap());
+        let found = |host, port| Pinned::find(&all, host, port).map(|pin| pin.address.to_string());
+        assert_eq!(found("H", 80).as_deref(), Some("127.0.0.2"));
+        assert_eq!(found("other.test", 80).as_deref(), Some("127.0.0.1"));
+        assert_eq!(found("h", 81), None);
     }
 }

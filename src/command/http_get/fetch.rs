@@ -209,8 +209,7 @@ impl<'a> Fetch<'a> {
     /// The call to `link`, and the login for a proxy that gets the request itself.
     fn dial(&mut self, link: &Link) -> Result<(Dial, Option<Proxy>), Failure> {
         let (host, port) = (link.host(), link.port());
-        let named = |pin: &&Pinned| pin.host == host.to_ascii_lowercase() && pin.port == port;
-        let pinned = self.args.asking.resolve.iter().find(named);
+        let pinned = Pinned::find(&self.args.asking.resolve, &host, port);
         let address = pinned.map(|pin| pin.address.to_string());
         let named = Endpoint { host: host.clone(), port: port.to_string() };
         let scheme = if link.is_tls() { "https" } else { "http" };

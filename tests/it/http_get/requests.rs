@@ -73,6 +73,8 @@ fn malformed_words_are_usage_errors() {
         "http-get --server-name '' http://h/",
         "http-get --continue http://h/",
         "http-get --resolve h:80 http://h/",
+        "http-get --resolve *.h:80:127.0.0.1 http://a.h/",
+        "http-get --resolve +h:80:127.0.0.1 http://h/",
         "http-get -O http://h/",
         "http-get -o a -o b http://h/",
         "http-get --user 'a:b' --max-header 0 http://h/",
@@ -88,6 +90,23 @@ fn an_address_of_the_users_own_is_dialled_under_the_urls_name() {
     let pin = format!("--resolve no.such.name:{port}:127.0.0.1");
     let run = sockit("http-get -q").and(&pin).arg(format!("http://no.such.name:{port}/")).run();
     run.exits(0).prints("hello");
+    assert!(server.heard()[0].contains(&format!("Host: no.such.name:{port}\r\n")));
+}
+
+#[test]
+fn resolve_of_every_host_yields_to_one_of_this_host() {
+    let server = origin([ok("any"), ok("own")]);
+    let port = server.addr().port();
+    let pins = format!("--resolve *:{port}:127.0.0.1 --resolve own.test:{port}:127.0.0.9");
+    let get = |host: &str, pins: &str| {
+        sockit("http-get -q").and(pins).arg(format!("http://{host}:{port}/")).run()
+    };
+    get("no.such.name", &pins).exits(0).prints("any");
+    get("own.test", &pins).exits(7).fails_at("connect");
+    let pins = format!("--resolve *:{port}:127.0.0.9 --resolve OWN.test:{port}:127.0.0.1");
+    get("own.test", &pins).exits(0).prints("own");
+    let other = format!("--resolve *:{}:127.0.0.1", port ^ 1);
+    get("name.localhost", &other).exits(0).prints("own");
     assert!(server.heard()[0].contains(&format!("Host: no.such.name:{port}\r\n")));
 }
 
