@@ -54,7 +54,7 @@ pub fn ask(question: &Question, asking: &Asking) -> Result<Told, Failure> {
     let told = exchange(question, asking).map_err(|trouble| failure(trouble, question, asking))?;
     match &told.reply.found {
         Found::Failing(code) => {
-            let why = format!("server {} answered {code}", asking.server);
+            let why = format!("server {} answered {code}{}", asking.server, told.reply.reasons());
             Err(failing(question, why))
         }
         Found::Elsewhere => {

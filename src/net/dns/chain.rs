@@ -1,5 +1,7 @@
 //! Which records of a reply answer the question.
 
+use std::collections::HashSet;
+
 use domain::base::iana::Rtype;
 
 use super::lie::Lie;
@@ -18,6 +20,11 @@ pub(super) fn related(all: Vec<Record>, question: &Question) -> Result<Vec<Recor
         Rtype::ANY => true,
         _ => record.kind == question.kind,
     };
+    let mut owners = HashSet::new();
+    let mut aliased = all.iter().filter(|record| record.kind == cname).map(|alias| &alias.owner);
+    if let Some(owner) = aliased.find(|owner| !owners.insert(*owner)) {
+        return Err(Lie::TwoAliases(owner.clone()));
+    }
     let mut at = question.name.clone();
     let mut records: Vec<Record> = Vec::new();
     while !all.iter().any(|record| record.owner == at && wanted(record)) {

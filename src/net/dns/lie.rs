@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
-use super::Kind;
+use super::question::{Kind, Name};
 
 /// A section of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,6 +120,12 @@ pub enum Lie {
     Unrelated(Kind),
     /// Aliases that lead in a circle, or on and on.
     Aliases,
+    /// A name with two aliases (RFC 1034 §3.6.2 allows one).
+    TwoAliases(Name),
+    /// A record of the message's own (OPT, TSIG …) where none may be.
+    Misplaced(Kind, Part),
+    /// What is wrong with EDNS (RFC 6891 §6.1).
+    Opt(&'static str),
     /// NXDOMAIN beside records of the very name.
     Contradiction,
     /// Cut short over TCP, where everything fits.
@@ -160,6 +166,11 @@ impl fmt::Display for Lie {
                 write!(f, "the answer holds no {kind} record of the name that was asked")
             }
             Lie::Aliases => f.write_str("the aliases (CNAME) of the answer never end"),
+            Lie::TwoAliases(name) => write!(f, "the answer has two aliases (CNAME) of {name}"),
+            Lie::Misplaced(kind, part) => {
+                write!(f, "misplaced {kind} record in the {part} section")
+            }
+            Lie::Opt(why) => write!(f, "malformed EDNS: {why}"),
             Lie::Contradiction => {
                 f.write_str("the reply says NXDOMAIN and has records of the name")
             }
@@ -180,7 +191,7 @@ impl Error for Lie {}
 /// What can come between a question and its reply.
 #[derive(Debug)]
 pub(super) enum Trouble {
-    /// A reply that is not believed.
+    /// A malformed reply.
     Lie(Lie),
     /// No time is left.
     Late,

@@ -7,15 +7,18 @@
 
 mod ask;
 mod chain;
+mod edns;
 mod lie;
 mod question;
 mod record;
 mod reply;
+mod sections;
 mod servers;
 mod tcp;
 mod udp;
 
 pub use ask::{Asking, Told, ask, ask_any};
+pub use edns::Explanation;
 pub use lie::{Lie, Part, Stray, Strays};
 pub use question::{Kind, Name, Question};
 pub use record::{Datum, Record};

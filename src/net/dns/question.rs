@@ -33,14 +33,26 @@ impl Kind {
     /// Whatever the server has.
     pub const ANY: Kind = Kind(Rtype::ANY);
     /// The words `--type` takes.
-    pub const WORDS: [&'static str; 12] =
-        ["A", "AAAA", "PTR", "CNAME", "MX", "NS", "SOA", "TXT", "SRV", "CAA", "HTTPS", "ANY"];
+    pub const WORDS: [&'static str; 17] = [
+        "A", "AAAA", "PTR", "CNAME", "MX", "NS", "SOA", "TXT", "SRV", "CAA", "HTTPS", "TLSA", "DS",
+        "SSHFP", "DNSKEY", "NAPTR", "ANY",
+    ];
 
-    /// The type a word of [`Kind::WORDS`] names, in any case.
+    /// The type that a word of [`Kind::WORDS`] or `TYPE` and its number (RFC 3597 §5) names, in any
+    /// case of letters; none for a type that no record of a name has.
     pub fn from_word(word: &str) -> Option<Kind> {
         let word = word.to_ascii_uppercase();
-        let known = Kind::WORDS.contains(&word.as_str());
-        known.then(|| word.parse().ok().map(Kind)).flatten()
+        let number = word.strip_prefix("TYPE").unwrap_or_default();
+        let numbered = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+        let known = numbered || Kind::WORDS.contains(&word.as_str());
+        let kind = known.then(|| word.parse().ok().map(Kind)).flatten()?;
+        (kind == Kind::ANY || !kind.is_meta()).then_some(kind)
+    }
+
+    /// Whether the type belongs to messages or questions and not to a name: OPT, and the types from
+    /// TKEY to ANY (RFC 6895 §3.1).
+    pub(super) fn is_meta(self) -> bool {
+        matches!(self.0.to_int(), 41 | 249..=255)
     }
 }
 
@@ -145,7 +157,11 @@ mod tests {
     fn types_are_words_in_any_case() {
         assert_eq!(Kind::from_word("aaaa"), Some(Kind::AAAA));
         assert!(Kind::WORDS.iter().all(|word| Kind::from_word(word).is_some()));
-        assert_eq!(Kind::from_word("AXFR"), None);
+        assert_eq!(Kind::from_word("type1"), Some(Kind::A));
+        assert_eq!(Kind::from_word("TYPE65280").unwrap().to_string(), "TYPE65280");
+        for word in ["AXFR", "TYPE252", "TYPE41", "TYPE", "TYPE+1", "TYPE65536", "", "TYP\u{c9}1"] {
+            assert_eq!(Kind::from_word(word), None, "{word}");
+        }
     }
 
     #[test]

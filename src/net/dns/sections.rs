@@ -1,0 +1,109 @@
+//! The three sections of records in a message, read to the last byte.
+
+use domain::base::iana::Rtype;
+use domain::base::message::RecordSection;
+use domain::base::wire::ParseError;
+use domain::base::{Message, ParsedRecord};
+
+use super::edns::{Explanation, explanations};
+use super::lie::{Lie, Part};
+use super::question::Kind;
+use super::record::{Record, read_record};
+
+/// What the sections hold.
+#[derive(Default)]
+pub(super) struct Sections {
+    pub answer: Vec<Record>,
+    pub authority: Vec<Record>,
+    pub explanations: Vec<Explanation>,
+    has_opt: bool,
+    has_tsig: bool,
+}
+
+impl Sections {
+    /// Reads every record that the header counts, of which the last one ends the message.
+    pub fn read(message: &Message<[u8]>) -> Result<Sections, Lie> {
+        let counts = message.header_counts();
+        let end = message.as_slice().len();
+        let mut section = message.answer().map_err(|error| broken(Part::Question, 1, error))?;
+        let mut sections = Sections::default();
+        let parts = [
+            (Part::Answer, counts.ancount()),
+            (Part::Authority, counts.nscount()),
+            (Part::Additional, counts.arcount()),
+        ];
+        for (part, promised) in parts {
+            sections.walk(&mut section, (part, promised), end)?;
+            let at = section.pos();
+            match section.next_section().map_err(|error| broken(part, promised, error))? {
+                Some(next) => section = next,
+                None if at < end => return Err(Lie::Trailing(end - at)),
+                None => break,
+            }
+        }
+        Ok(sections)
+    }
+
+    fn walk(
+        &mut self,
+        section: &mut RecordSection<'_, [u8]>,
+        (part, promised): (Part, u16),
+        end: usize,
+    ) -> Result<(), Lie> {
+        for nth in 0..promised {
+            if section.pos() >= end {
+                return Err(Lie::Count { part, promised, held: nth });
+            }
+            let Some(record) = section.next() else { break };
+            let malformed = |error| broken(part, nth + 1, error);
+            let record = record.map_err(malformed)?;
+            self.check(part, &record)?;
+            let kept = match part {
+                Part::Answer => Some(&mut self.answer),
+                Part::Authority => Some(&mut self.authority),
+                _ => None,
+            };
+            let record = read_record(record).map_err(malformed)?;
+            if let (Some(kept), Some(record)) = (kept, record) {
+                kept.push(record);
+            }
+        }
+        Ok(())
+    }
+
+    /// Records that belong to the message and not to a name: OPT once among the additional ones
+    /// (RFC 6891 §6.1.1), TSIG as their last (RFC 8945 §5.1), the others nowhere.
+    fn check(&mut self, part: Part, record: &ParsedRecord<'_, [u8]>) -> Result<(), Lie> {
+        let kind = Kind(record.rtype());
+        if self.has_tsig {
+            return Err(Lie::Misplaced(Kind(Rtype::TSIG), part));
+        }
+        match (part, record.rtype()) {
+            (Part::Additional, Rtype::OPT) if self.has_opt => {
+                Err(Lie::Opt("there are two OPT records"))
+            }
+            (Part::Additional, Rtype::OPT) => {
+                self.has_opt = true;
+                self.explanations = explanations(record)?;
+                Ok(())
+            }
+            (Part::Additional, Rtype::TSIG) => {
+                self.has_tsig = true;
+                Ok(())
+            }
+            _ if kind.is_meta() => Err(Lie::Misplaced(kind, part)),
+            _ => Ok(()),
+        }
+    }
+}
+
+pub(super) fn broken(part: Part, nth: u16, error: ParseError) -> Lie {
+    match error.to_string() {
+        // The parser's word for a pointer that does not lead backwards.
+        why if why == "too many compression pointers" => Lie::Loop(part),
+        _ if error == ParseError::ShortInput => {
+            Lie::Broken { part, nth, why: "it runs beyond its end".into() }
+        }
+        why => Lie::Broken { part, nth, why },
+    }
+}
