@@ -14,13 +14,14 @@ mod records;
 mod services;
 mod verify;
 
+use std::ffi::OsStr;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
 use super::confine;
 use crate::failure::{Code, Failure, Stage};
@@ -58,14 +59,13 @@ pub struct Args {
     /// Ask this name server, and nobody else
     #[arg(long, value_name = "ADDR[:PORT]", value_hint = clap::ValueHint::Hostname)]
     pub server: Option<String>,
-    /// Records of this type
+    /// Record type to ask for, by name or as TYPEnnn (RFC 3597)
     #[arg(
         long = "type",
         value_name = "TYPE",
         ignore_case = true,
         conflicts_with = "verify",
-        value_parser = PossibleValuesParser::new(Kind::WORDS)
-            .try_map(|word| Kind::from_word(&word).ok_or("not a type"))
+        value_parser = KindParser
     )]
     pub kind: Option<Kind>,
     /// Ask the name server over TCP from the start
@@ -87,6 +87,31 @@ pub struct Args {
     /// Only one family
     #[command(flatten)]
     pub families: Families,
+}
+
+/// Reads a record type; the types that have names are its possible values.
+#[derive(Clone)]
+struct KindParser;
+
+impl TypedValueParser for KindParser {
+    type Value = Kind;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        arg: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<Kind, clap::Error> {
+        if let Some(kind) = value.to_str().and_then(Kind::from_word) {
+            return Ok(kind);
+        }
+        let named = PossibleValuesParser::new(Kind::WORDS);
+        named.try_map(|_| Err("not a type")).parse_ref(command, arg, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue>>> {
+        Some(Box::new(Kind::WORDS.into_iter().map(PossibleValue::new)))
+    }
 }
 
 impl Args {

@@ -8,6 +8,7 @@ use domain::base::name::ToName;
 use domain::base::wire::ParseError;
 use domain::base::{ParsedName, ParsedRecord};
 use domain::rdata::AllRecordData;
+use domain::utils::base16::encode_string;
 
 use super::question::{Kind, Name};
 
@@ -88,6 +89,41 @@ fn datum(data: &AllRecordData<&[u8], ParsedName<&[u8]>>) -> Datum {
             let (target, params) = (https.target().to_vec(), https.params().to_string());
             Datum::Text(format!("{} {target} {params}", https.priority()).trim_end().to_string())
         }
-        other => Datum::Text(other.to_string()),
+        other => Datum::Text(text(other)),
     }
+}
+
+/// Digests in upper case and in one piece, without the parentheses of several lines.
+fn text(data: &AllRecordData<&[u8], ParsedName<&[u8]>>) -> String {
+    match data {
+        AllRecordData::Tlsa(tlsa) => {
+            let [usage, selector] = [tlsa.usage().to_int(), tlsa.selector().to_int()];
+            let matching = tlsa.matching_type().to_int();
+            format!("{usage} {selector} {matching} {}", encode_string(tlsa.data()))
+        }
+        AllRecordData::Sshfp(sshfp) => {
+            let [algorithm, hash] = [sshfp.algorithm().to_int(), sshfp.fingerprint_type().to_int()];
+            format!("{algorithm} {hash} {}", encode_string(sshfp.fingerprint()))
+        }
+        AllRecordData::Ds(ds) => {
+            let digest = encode_string(ds.digest());
+            format!("{} {} {} {digest}", ds.key_tag(), ds.algorithm(), ds.digest_type())
+        }
+        AllRecordData::Naptr(naptr) => format!(
+            "{} {} {} {} {} {}",
+            naptr.order(),
+            naptr.preference(),
+            naptr.flags().display_quoted(),
+            naptr.services().display_quoted(),
+            naptr.regexp().display_quoted(),
+            naptr.replacement().to_vec()
+        ),
+        AllRecordData::Unknown(unknown) => unknown_text(unknown.data()),
+        other => other.to_string().trim_end().to_string(),
+    }
+}
+
+/// Data of a type that is not known here (RFC 3597 §5).
+fn unknown_text(data: &[u8]) -> String {
+    format!("\\# {} {}", data.len(), encode_string(data)).trim_end().to_string()
 }
