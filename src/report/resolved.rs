@@ -107,8 +107,11 @@ pub struct Record {
 pub struct View {
     /// `system`, `dns` or `both`.
     pub via: &'static str,
-    /// The address or name.
-    pub answer: String,
+    /// The address or name; none where that side has nothing.
+    pub answer: Option<String>,
+    /// Why it has nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
 }
 
 /// One name that `--verify` looked up again.
@@ -142,9 +145,7 @@ impl Resolved {
             Resolved { records: Some(records), .. } => {
                 records.iter().filter_map(Record::row).collect()
             }
-            Resolved { views: Some(views), .. } => {
-                views.iter().map(|v| vec![v.via.to_string(), shown(&v.answer)]).collect()
-            }
+            Resolved { views: Some(views), .. } => views.iter().map(View::row).collect(),
             Resolved { services: Some(services), .. } => {
                 services.iter().map(Service::row).collect()
             }
@@ -174,6 +175,13 @@ impl Record {
             (false, true) => Some(vec![data]),
             (false, false) => None,
         }
+    }
+}
+
+impl View {
+    /// A side that has nothing is a line too, with `-` for its answer.
+    fn row(&self) -> Vec<String> {
+        vec![self.via.to_string(), shown(self.answer.as_deref().unwrap_or("-"))]
     }
 }
 

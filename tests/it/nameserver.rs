@@ -15,6 +15,9 @@ pub const CNAME: u16 = 5;
 pub const PTR: u16 = 12;
 pub const TXT: u16 = 16;
 pub const AAAA: u16 = 28;
+pub const OPT: u16 = 41;
+pub const TSIG: u16 = 250;
+pub const ANY: u16 = 255;
 
 /// A question as it came.
 #[derive(Debug, Clone)]
@@ -89,6 +92,29 @@ impl Reply {
         }
         self.records.extend(data);
         self
+    }
+
+    /// One more record behind all others, in `section` (1 answer, 2 authority, 3 additional).
+    pub fn in_section(mut self, section: usize, owner: &[u8], kind: u16, data: &[u8]) -> Reply {
+        self.counts[section] += 1;
+        let class = if kind == OPT { 1232 } else { ANY };
+        self.records.extend(owner);
+        for word in [kind, class, 0, 0, data.len() as u16] {
+            self.records.extend(word.to_be_bytes());
+        }
+        self.records.extend(data);
+        self
+    }
+
+    /// The OPT record of EDNS with these options, in `section`.
+    pub fn opt(self, section: usize, options: &[u8]) -> Reply {
+        self.in_section(section, b"\0", OPT, options)
+    }
+
+    /// An Extended DNS Error (RFC 8914).
+    pub fn explained(self, code: u16, text: &str) -> Reply {
+        let words = [15, text.len() as u16 + 2, code].map(u16::to_be_bytes);
+        self.opt(3, &[&words.concat(), text.as_bytes()].concat())
     }
 
     /// An IPv4 address.

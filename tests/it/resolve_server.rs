@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::nameserver::{
-    A, AAAA, Act, CNAME, PTR, Query, Reply, TXT, name_server, silent_server, wire,
+    A, AAAA, ANY, Act, CNAME, OPT, PTR, Query, Reply, TSIG, TXT, name_server, silent_server, wire,
 };
 use crate::peer::{free_port, program};
 use crate::sockit::{Run, sockit};
@@ -271,6 +271,89 @@ fn lies_about_the_records_have_each_their_own_words() {
 }
 
 #[test]
+fn misplaced_records_have_each_their_own_words() {
+    let good = |reply: Reply| reply.a([192, 0, 2, 66]);
+    let tsig = |reply: Reply, section| reply.in_section(section, &wire("key"), TSIG, &[0; 16]);
+    let misplaced = |kind, section| format!("misplaced {kind} record in the {section} section");
+    caught(answering(move |r| good(r).opt(1, b"")), &misplaced("OPT", "answer"));
+    caught(answering(move |r| good(r).opt(2, b"")), &misplaced("OPT", "authority"));
+    caught(answering(move |r| tsig(good(r), 1)), &misplaced("TSIG", "answer"));
+    caught(answering(move |r| tsig(good(r), 2)), &misplaced("TSIG", "authority"));
+    caught(answering(move |r| tsig(good(r), 3).opt(3, b"")), &misplaced("TSIG", "additional"));
+    caught(answering(move |r| good(r).in_section(1, b"\0", ANY, b"")), &misplaced("ANY", "answer"));
+    // A failure is no less malformed than an answer.
+    caught(answering(|r| r.code(2).opt(1, b"")), &misplaced("OPT", "answer"));
+    let two = |reply: Reply| reply.has(CNAME, &wire("b.test")).has(CNAME, &wire("c.test"));
+    caught(answering(two), "two aliases (CNAME) of a.test");
+    caught(answering(move |r| two(r).of(&wire("b.test"), A, &[1, 2, 3, 4])), "two aliases (CNAME)");
+    let server = answering(move |r| tsig(good(r).opt(3, b""), 3));
+    ask(server, "--type A a.test").exits(0).prints("192.0.2.66\n").is_silent();
+}
+
+#[test]
+fn malformed_edns_has_its_own_words_for_each_fault() {
+    let good = |reply: Reply| reply.a([192, 0, 2, 66]);
+    caught(answering(move |r| good(r).opt(3, b"").opt(3, b"")), "two OPT records");
+    let owned = move |r| good(r).in_section(3, &wire("a.test"), OPT, b"");
+    caught(answering(owned), "the OPT record has an owner name");
+    let options: [&[u8]; 4] = [&[0], &[0, 3, 0], &[0, 3, 0, 5, 1, 2], &[0, 15, 0, 1, 0]];
+    for option in options {
+        caught(answering(move |r| good(r).opt(3, option)), "an option runs beyond its end");
+    }
+    let server = answering(move |r| good(r).opt(3, &[0, 3, 0, 2, 1, 2, 0, 12, 0, 0]));
+    ask(server, "--type A a.test").exits(0).prints("192.0.2.66\n").is_silent();
+}
+
+#[test]
+fn extended_errors_are_printed_in_words() {
+    let server = answering(|reply| reply.code(2).explained(6, "no\x1b[2J signature"));
+    let run = ask(server, "--type A a.test");
+    run.exits(75).prints("").fails_at("resolve");
+    run.says("answered SERVFAIL: DNSSEC Bogus (EDE 6): no").never_says("\x1b");
+    let server = answering(|reply| reply.code(3).explained(17, ""));
+    ask(server, "--type A a.test").exits(6).says("(NXDOMAIN): Filtered (EDE 17)");
+    let cause = &json(&ask(server, "--json --type A a.test"))["cause"];
+    assert_eq!(cause, "no such name (NXDOMAIN): Filtered (EDE 17)");
+    ask(answering(|reply| reply.explained(15, "policy")), "a.test")
+        .exits(6)
+        .says("without A or AAAA records (NODATA): Blocked (EDE 15): policy");
+    let run = ask(answering(|r| r.a([192, 0, 2, 1]).explained(3, "")), "--type A a.test");
+    run.exits(0).prints("192.0.2.1\n").says("warning: a.test A: answer of ");
+    run.says(": Stale Answer (EDE 3)");
+    let server = answering(|r| r.a([192, 0, 2, 1]).explained(49152, &"x".repeat(400)));
+    let run = ask(server, "--type A a.test");
+    run.exits(0).says("unknown extended error (EDE 49152): xxx").never_says(&"x".repeat(257));
+}
+
+#[test]
+fn all_of_an_address_is_its_whole_ptr_records() {
+    let server = answering(|reply| reply.has(PTR, &wire("b.test")).has(PTR, &wire("c.test")));
+    let owner = "9.2.0.192.in-addr.arpa\t60\tPTR";
+    let run = ask(server, "--all 192.0.2.9");
+    run.exits(0).prints(format!("{owner}\tb.test\n{owner}\tc.test\n"));
+    let answer = json(&ask(server, "--all --json 192.0.2.9"));
+    assert_eq!(answer["names"], serde_json::json!(["b.test", "c.test"]));
+    assert_eq!(answer["records"][0]["type"], "PTR");
+}
+
+#[test]
+fn names_under_localhost_are_sent_to_no_server() {
+    let seen = Arc::new(AtomicUsize::new(0));
+    let count = seen.clone();
+    let server = name_server(move |query| {
+        count.fetch_add(1, Ordering::SeqCst);
+        query.reply().a([192, 0, 2, 66]).into()
+    });
+    ask(server, "A.LocalHost").exits(0).prints("127.0.0.1\n::1\n").is_silent();
+    ask(server, "-4 a.b.localhost.").exits(0).prints("127.0.0.1\n");
+    ask(server, "--type AAAA localhost").exits(0).prints("::1\n");
+    ask(server, "--type MX a.localhost").exits(6).prints("").says("NODATA");
+    assert_eq!(seen.load(Ordering::SeqCst), 0);
+    ask(server, "-4 localhost.test").exits(0).prints("192.0.2.66\n");
+    assert_eq!(seen.load(Ordering::SeqCst), 1);
+}
+
+#[test]
 fn strays_are_ignored_until_the_truth_comes() {
     let server = name_server(|query| {
         let forged = query.reply().a([192, 0, 2, 66]);
@@ -337,7 +420,9 @@ fn names_made_by_a_peer_cannot_move_the_cursor() {
 fn every_type_is_told_as_dig_tells_it() {
     let (Some(dnsmasq), Some(_)) = (program("dnsmasq"), program("dig")) else { return };
     let Some(server) = Dnsmasq::start(dnsmasq) else { return };
-    for question in ["A", "AAAA", "MX", "TXT", "CAA", "SRV", "CNAME", "PTR"] {
+    let unnamed = ["TYPE65280", "TYPE65281", "TYPE1"];
+    let named = "A AAAA MX TXT CAA SRV CNAME PTR TLSA DS SSHFP DNSKEY NAPTR".split(' ');
+    for question in named.chain(unnamed) {
         let name = match question {
             "SRV" => "_sip._tcp.test",
             "CNAME" => "alias.test",
@@ -377,6 +462,18 @@ impl Dnsmasq {
             "--srv-host=_sip._tcp.test,good.test,5060",
             "--caa-record=good.test,0,issue,ca",
         ]);
+        let records = [
+            ("TLSA", 52, "03010100112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"),
+            ("DS", 43, "30390d0200112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"),
+            ("SSHFP", 44, "0402aabbccddeeff00112233445566778899aabbccddeeff00112233445566778899"),
+            ("DNSKEY", 48, "0101030da0b1c2d3e4f5a0b1c2d3e4f5a0b1c2d3e4f5a0b1c2d3e4f5a0b1c2d3e4f5"),
+            ("TYPE65280", 65280, "c0000201ff"),
+            ("TYPE65281", 65281, ""),
+        ];
+        for (_, number, data) in records {
+            command.arg(format!("--dns-rr=good.test,{number},{data}"));
+        }
+        command.arg("--naptr-record=good.test,10,100,S,SIP+D2U,,_sip._udp.test");
         command.arg(format!("--port={port}"));
         command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
         let child = command.spawn().ok()?;
@@ -386,7 +483,7 @@ impl Dnsmasq {
 
     fn dig(&self, kind: &str, name: &str) -> Vec<String> {
         let port = self.addr.port().to_string();
-        ["+short", "-p", &port, "@127.0.0.1", name, kind].map(str::to_string).to_vec()
+        ["+short", "+nosplit", "-p", &port, "@127.0.0.1", name, kind].map(str::to_string).to_vec()
     }
 }
 

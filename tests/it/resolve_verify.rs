@@ -213,13 +213,73 @@ fn the_hosts_file_and_dns_are_compared() {
     let Some(run) = machine.run("resolve --via both good.test") else { return };
     run.exits(0).prints("both\t10.1.1.1\n");
     let Some(run) = machine.run("resolve --via both stale.test") else { return };
-    run.exits(1).prints("system\t10.1.1.7\nsystem\t10.2.2.7\n");
+    run.exits(1).prints("system\t10.1.1.7\nsystem\t10.2.2.7\ndns\t-\n");
+    let Some(run) = machine.run("resolve --via both --json stale.test") else { return };
+    let missing = &verdict(&run)["views"][2];
+    assert_eq!((&missing["via"], &missing["answer"]), (&"dns".into(), &serde_json::Value::Null));
+    assert_eq!(missing["cause"], "no such name (NXDOMAIN)");
+    assert_eq!(verdict(&run)["addresses"], serde_json::json!(["10.1.1.7", "10.2.2.7"]));
+    let Some(run) = machine.run("resolve --via both 10.1.1.9") else { return };
+    run.exits(1).prints("system\thosts.test\ndns\t-\n");
+    // One side that fails takes nothing from the other one.
+    let Some(run) = bare().run("resolve --via both hosts.test") else { return };
+    run.exits(75).prints("system\t10.1.1.9\ndns\t-\n").fails_at("resolve");
     let Some(run) = machine.run("resolve --via both nosuch.test") else { return };
     run.exits(6).prints("");
     let Some(run) = machine.run("resolve --via dns hosts.test") else { return };
     run.exits(0).prints("10.1.1.8\n");
     let Some(run) = machine.run("resolve hosts.test") else { return };
     run.exits(0).prints("10.1.1.9\n");
+}
+
+#[test]
+fn own_queries_apply_the_search_list_as_the_system_does() {
+    let zone = "--address=/a.b.test/10.5.5.5 --address=/a.b/10.6.6.6 --local=/b/ --mx-host=good.test,mail.test,1";
+    let Some(machine) = machine(&format!("{REVERSE} {zone}")) else { return };
+    let machine = machine.resolv("nameserver 127.0.0.1\nsearch nosuch.test test");
+    let agreed = |machine: &Namespace, name: &str, address: &str| {
+        let Some(run) = machine.run(&format!("resolve --via both {name}")) else { return };
+        run.exits(0).prints(format!("both\t{address}\n"));
+    };
+    agreed(&machine, "good", "10.1.1.1");
+    agreed(&machine, "a.b", "10.6.6.6");
+    for (line, code, text) in [
+        ("resolve --type A good", 0, "10.1.1.1\n"),
+        ("resolve --type MX good", 0, "1 mail.test\n"),
+        ("resolve --via dns good", 0, "10.1.1.1\n"),
+        ("resolve --via dns --all -4 good", 0, "good.test\t0\tA\t10.1.1.1\n"),
+        ("resolve --type A good.", 75, ""),
+        ("resolve --server 127.0.0.1 --type A good", 75, ""),
+        ("resolve --type TXT good", 75, ""),
+    ] {
+        let Some(run) = machine.run(line) else { return };
+        run.exits(code).prints(text);
+        assert!(code == 0 || run.stderr.starts_with("sockit: resolve good"), "{run:?}");
+    }
+    let machine = machine.resolv("nameserver 127.0.0.1\nsearch test\noptions ndots:2");
+    agreed(&machine, "a.b", "10.5.5.5");
+    agreed(&machine, "a.b.test", "10.5.5.5");
+}
+
+#[test]
+fn names_under_localhost_need_no_server() {
+    let machine = bare().etc("hosts", "127.0.0.1 localhost\n10.1.1.9 mine.localhost");
+    for (line, text) in [
+        ("resolve a.localhost", "127.0.0.1\n::1\n"),
+        ("resolve -6 localhost", "::1\n"),
+        ("resolve mine.localhost", "10.1.1.9\n"),
+        ("resolve --via dns a.localhost", "127.0.0.1\n::1\n"),
+        ("resolve --via both a.localhost", "both\t127.0.0.1\nboth\t::1\n"),
+        ("resolve --type A a.localhost", "127.0.0.1\n"),
+    ] {
+        let Some(run) = machine.run(line) else { return };
+        run.exits(0).prints(text).is_silent();
+    }
+    let Some(run) = machine.run("resolve --all -4 a.localhost:80") else { return };
+    let first = "AF_INET\tSOCK_STREAM\t6\ta.localhost\t('127.0.0.1', 80)";
+    assert_eq!(run.exits(0).text().lines().next(), Some(first));
+    let Some(run) = machine.run("resolve localhost.test") else { return };
+    run.exits(75);
 }
 
 #[test]

@@ -1,45 +1,66 @@
 //! Two views of one question side by side: where hosts file and DNS disagree.
 
 use super::answer::Answer;
-use super::plan::Answers;
+use super::plan::{Absence, Answers};
 use crate::failure::{Code, Failure, Stage};
 use crate::report::resolved::{Resolved, View};
 
-/// Compares the system's answers with DNS's. That one of them knows of nothing is a
-/// difference (1); that both do is an absence (6); that one cannot tell is its failure.
+/// Compares the system's answers with DNS's. That one of them knows of nothing is a difference (1);
+/// that both do is an absence (6); a side that fails is its failure (75, 28, 8), beside what the
+/// other one has. A side without an answer has a view of its own.
 pub fn both<T>(
     word: &str,
     (system, dns): (Answers<T>, Answers<T>),
     same: impl Fn(&T, &T) -> bool,
-    told: impl Fn(Vec<T>) -> Vec<String>,
+    format: impl Fn(Vec<T>) -> Vec<String>,
 ) -> Answer {
-    let (system, dns) = match (certain(system), certain(dns)) {
-        (Ok(system), Ok(dns)) => (system, dns),
-        (Err(absence), _) | (_, Err(absence)) => return absence.answer(),
+    let (system, no_system) = apart(system);
+    let (dns, no_dns) = apart(dns);
+    let nothing = system.is_empty() && dns.is_empty();
+    let mut views = compared(system, dns, same, format);
+    views.extend(no_system.iter().map(|absence| missing("system", absence)));
+    views.extend(no_dns.iter().map(|absence| missing("dns", absence)));
+    let agree = views.iter().all(|view| view.via == "both");
+    let (status, code) = if agree { ("ok", Code::Done) } else { ("differs", Code::Negative) };
+    let answer = match [no_system, no_dns].into_iter().flatten().find(|side| !side.is_certain()) {
+        Some(unknown) => unknown.answer(),
+        None if nothing => {
+            let why = "neither the system nor DNS knows it";
+            Answer::failed(Failure::new(Stage::Resolve, word, why))
+        }
+        None => Answer::ok(Resolved { status, code: code.number(), ..Resolved::default() }),
     };
-    if system.is_empty() && dns.is_empty() {
-        let why = "neither the system nor DNS knows it";
-        return Answer::failed(Failure::new(Stage::Resolve, word, why));
+    let views = (!nothing).then_some(views);
+    Answer { facts: Resolved { views, ..answer.facts }, ..answer }
+}
+
+/// The answers, and why there are none.
+fn apart<T>(answers: Answers<T>) -> (Vec<T>, Option<Absence>) {
+    match answers {
+        Ok(found) => (found, None),
+        Err(absence) => (Vec::new(), Some(absence)),
     }
+}
+
+fn compared<T>(
+    system: Vec<T>,
+    dns: Vec<T>,
+    same: impl Fn(&T, &T) -> bool,
+    format: impl Fn(Vec<T>) -> Vec<String>,
+) -> Vec<View> {
     let known = |list: &[T], answer: &T| list.iter().any(|other| same(other, answer));
     let (shared, theirs): (Vec<T>, Vec<T>) = dns.into_iter().partition(|a| known(&system, a));
     let ours: Vec<T> = system.into_iter().filter(|answer| !known(&shared, answer)).collect();
-    let agree = ours.is_empty() && theirs.is_empty();
     let parts = [("both", shared), ("system", ours), ("dns", theirs)];
     let views = parts.into_iter().flat_map(|(via, answers)| {
-        told(answers).into_iter().map(move |answer| View { via, answer })
+        let view = move |answer| View { via, answer: Some(answer), cause: None };
+        format(answers).into_iter().map(view)
     });
-    let views = Some(views.collect());
-    let (status, code) = if agree { ("ok", Code::Done) } else { ("differs", Code::Negative) };
-    Answer::ok(Resolved { status, code: code.number(), views, ..Resolved::default() })
+    views.collect()
 }
 
-/// A known absence as an empty list.
-fn certain<T>(answers: Answers<T>) -> Answers<T> {
-    match answers {
-        Err(absence) if absence.is_certain() => Ok(Vec::new()),
-        answers => answers,
-    }
+fn missing(via: &'static str, absence: &Absence) -> View {
+    View { via, answer: None, cause: Some(absence.failure.cause()) }
 }
 
 impl Answer {
@@ -56,7 +77,7 @@ impl Answer {
     }
 
     fn viewed(&self) -> Vec<String> {
-        self.facts.views.iter().flatten().map(|view| view.answer.clone()).collect()
+        self.facts.views.iter().flatten().filter_map(|view| view.answer.clone()).collect()
     }
 }
 
@@ -84,9 +105,24 @@ mod tests {
 
     #[test]
     fn to_know_of_nothing_differs_and_not_to_know_fails() {
-        assert_eq!(compare(Ok(vec![1]), absent()).facts.code, 1);
+        let rows = |answer: &Answer| {
+            answer.facts.rows().iter().map(|row| row.join(" ")).collect::<Vec<_>>()
+        };
+        let differs = compare(Ok(vec![1]), absent());
+        assert_eq!(
+            (differs.facts.code, rows(&differs)),
+            (1, vec!["system 1".into(), "dns -".into()])
+        );
+        let differs = compare(absent(), Ok(vec![1]));
+        assert_eq!(
+            (differs.facts.code, rows(&differs)),
+            (1, vec!["dns 1".into(), "system -".into()])
+        );
         assert_eq!(compare(absent(), absent()).facts.code, 6);
         let failing = Failure::new(Stage::Resolve, "x", "SERVFAIL").with_code(Code::TryAgain);
-        assert_eq!(compare(Ok(vec![1]), Err(failing.into())).facts.code, 75);
+        let unknown = compare(Ok(vec![1]), Err(failing.into()));
+        assert_eq!((unknown.facts.code, unknown.facts.status), (75, "failing"));
+        assert_eq!(rows(&unknown), ["system 1", "dns -"]);
+        assert_eq!(unknown.into_addresses().facts.addresses.unwrap(), ["1"]);
     }
 }

@@ -84,7 +84,7 @@ fn leads_to(list: &[SocketAddr], address: &SocketAddr) -> bool {
 /// The addresses of a name. That the system finds none is checked by DNS where it asks DNS, so that
 /// a failing resolver never becomes a verdict.
 fn forward(inquiry: &Inquiry<'_>, name: &str, address: SocketAddr) -> Answers<SocketAddr> {
-    let ask_dns = |family| inquiry.dns_addresses(name, family);
+    let ask_dns = |family| inquiry.addresses_of_target(name, family);
     if inquiry.plan.via == Via::Dns {
         return ask_dns(family_for(inquiry.plan.family, address));
     }

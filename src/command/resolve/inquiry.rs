@@ -46,6 +46,7 @@ impl Inquiry<'_> {
             Asked::Address(address) if plan.all && plan.via == Via::System => {
                 self.tuples(&system::figures(&address), 0)
             }
+            Asked::Address(address) if plan.all => self.records_of_address(word, address),
             Asked::Address(address) => self.reverse(word, address),
             Asked::Host { name, port } => self.forward(&name, port.as_deref()),
         }
@@ -67,7 +68,7 @@ impl Inquiry<'_> {
             texts(&found, port.is_some())
         };
         if self.plan.via == Via::Both {
-            let views = (self.system_addresses(name), self.dns_addresses(name, self.plan.family));
+            let views = (self.system_addresses(name), self.dns_addresses(name));
             return both(name, views, same, told).into_addresses();
         }
         match self.addresses(name) {
@@ -81,7 +82,7 @@ impl Inquiry<'_> {
     /// The addresses of a name by whoever is asked.
     pub fn addresses(&self, name: &str) -> Answers<SocketAddr> {
         match self.plan.via {
-            Via::Dns => self.dns_addresses(name, self.plan.family),
+            Via::Dns => self.dns_addresses(name),
             _ => self.system_addresses(name),
         }
     }

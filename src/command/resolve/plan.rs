@@ -63,6 +63,12 @@ impl From<Failure> for Absence {
 }
 
 impl Absence {
+    /// The same, with the question as the user asked it for its target.
+    pub fn of(mut self, word: &str) -> Absence {
+        self.failure.endpoint = word.to_string();
+        self
+    }
+
     /// The answer it makes.
     pub fn answer(self) -> Answer {
         match self.status {

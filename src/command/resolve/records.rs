@@ -7,35 +7,45 @@ use super::inquiry::{Inquiry, merged};
 use super::plan::{Absence, Answers, Plan};
 use super::question::Asked;
 use crate::failure::{Failure, Stage};
-use crate::net::dns::{self, Datum, Found, Kind, Question, Record, Told};
+use crate::net::dns::{self, Datum, Found, Kind, Question, Record, SearchList, Told};
 use crate::net::resolve::{Family, system};
 use crate::report::resolved::Resolved;
 
 impl Inquiry<'_> {
-    /// The addresses DNS has for a name.
-    pub fn dns_addresses(&self, name: &str, family: Family) -> Answers<SocketAddr> {
+    /// The addresses DNS has for a name of the user, the search list applied.
+    pub fn dns_addresses(&self, name: &str) -> Answers<SocketAddr> {
+        let family = self.plan.family;
         if let Some(found) = system::numeric(name, family)? {
             return Ok(found);
         }
-        let records = self.host_records(name, family)?;
-        let addresses = records.iter().filter_map(|record| match record.datum {
-            Datum::Address(ip) => Some(SocketAddr::new(ip, 0)),
-            _ => None,
-        });
-        Ok(addresses.collect())
+        let records = self.searched(name, |name| self.host_records(name, family))?;
+        Ok(addresses_in(&records))
+    }
+
+    /// The addresses DNS has for a name of a record, which is complete.
+    pub fn addresses_of_target(&self, name: &str, family: Family) -> Answers<SocketAddr> {
+        Ok(addresses_in(&self.host_records(name, family)?))
     }
 
     /// The names DNS has for an address, asked for as `word`, as the servers tell them.
     pub fn dns_names(&self, word: &str, address: SocketAddr) -> Answers<String> {
-        let records = self.records(&Question::reverse(address.ip())?, word)?;
+        let records = self.pointers(word, address)?;
         let names = records.iter().filter(|record| record.kind == Kind::PTR);
         Ok(merged(Vec::new(), names.map(|record| record.datum.to_string()).collect()))
     }
 
     /// Everything DNS tells about the addresses of a name.
     pub fn records_of_host(&self, name: &str) -> Answer {
-        match self.host_records(name, self.plan.family) {
+        match self.searched(name, |name| self.host_records(name, self.plan.family)) {
             Ok(records) => Answer::ok(facts(&records, Kind::ANY, true)),
+            Err(absence) => absence.answer(),
+        }
+    }
+
+    /// The whole records that DNS has for an address.
+    pub fn records_of_address(&self, word: &str, address: SocketAddr) -> Answer {
+        match self.pointers(word, address) {
+            Ok(records) => Answer::ok(facts(&records, Kind::PTR, true)),
             Err(absence) => absence.answer(),
         }
     }
@@ -43,45 +53,101 @@ impl Inquiry<'_> {
     /// The records of the type the user named.
     pub fn typed(&self, word: &str, asked: &Asked) -> Answer {
         let kind = self.plan.kind.unwrap_or(Kind::A);
-        let question = match asked {
-            Asked::Address(address) if kind == Kind::PTR => Question::reverse(address.ip()),
-            Asked::Host { name, port: None } => Question::of(name, kind),
-            _ => Question::of(word, kind),
+        let records = match asked {
+            Asked::Address(address) if kind == Kind::PTR => self.pointers(word, *address),
+            Asked::Host { name, port: None } => {
+                self.searched(name, |name| self.of_kind(name, kind))
+            }
+            _ => self.searched(word, |word| self.of_kind(word, kind)),
         };
-        match question.map_err(Absence::from).and_then(|q| self.records(&q, word)) {
+        match records {
             Ok(records) => Answer::ok(facts(&records, kind, self.plan.all || kind == Kind::ANY)),
             Err(absence) => absence.answer(),
         }
     }
 
+    fn of_kind(&self, name: &str, kind: Kind) -> Answers<Record> {
+        self.records(&Question::of(name, kind)?, name, &kind.to_string())
+    }
+
+    /// The PTR records of an address that the user asked as `word`.
+    fn pointers(&self, word: &str, address: SocketAddr) -> Answers<Record> {
+        self.records(&Question::reverse(address.ip())?, word, "PTR")
+    }
+
     /// A and AAAA, as the family wants it; nothing is found only if neither is there.
     fn host_records(&self, name: &str, family: Family) -> Answers<Record> {
-        let kinds = match family {
-            Family::Any => &[Kind::A, Kind::AAAA][..],
-            Family::V4 => &[Kind::A],
-            Family::V6 => &[Kind::AAAA],
+        let (kinds, words) = match family {
+            Family::Any => (&[Kind::A, Kind::AAAA][..], "A or AAAA"),
+            Family::V4 => (&[Kind::A][..], "A"),
+            Family::V6 => (&[Kind::AAAA][..], "AAAA"),
         };
-        let (mut found, mut absent) = (Vec::new(), Vec::new());
+        let (mut found, mut absent) = (Vec::new(), None);
         for &kind in kinds {
-            match self.records(&Question::of(name, kind)?, name) {
+            match self.records(&Question::of(name, kind)?, name, words) {
                 Ok(records) => found.extend(records),
-                Err(absence) if absence.is_certain() => absent.push(absence),
+                Err(absence) if absence.is_certain() => absent = Some(absence),
                 Err(absence) => return Err(absence),
             }
         }
-        match absent.pop() {
-            Some(absence) if found.is_empty() => {
-                let nodata = |absence: &Absence| absence.status == Some(NODATA);
-                let neither = nodata(&absence) && absent.iter().any(nodata);
-                Err(if neither { no_data(name, "A or AAAA") } else { absence })
-            }
+        match absent {
+            Some(absence) if found.is_empty() => Err(absence),
             _ => Ok(found),
         }
     }
 
+    /// What the first one has of the names that the system would try for `name`; a server that the
+    /// user named is asked for that very name. A failing server ends the search: what another name
+    /// has could be the wrong answer.
+    fn searched<T>(&self, name: &str, ask: impl Fn(&str) -> Answers<T>) -> Answers<T> {
+        let candidates = match self.plan.server {
+            Some(_) => vec![name.to_string()],
+            None => SearchList::of_system()?.candidates(name),
+        };
+        let mut nothing = no_data(name, "any", "");
+        for (nth, candidate) in candidates.iter().enumerate() {
+            match ask(candidate).map_err(|absence| absence.of(name)) {
+                Err(absence) if absence.is_certain() => {
+                    // That a name exists is worth more than that another one does not.
+                    if nth == 0 || absence.status == Some(NODATA) {
+                        nothing = absence;
+                    }
+                }
+                answer => return answer,
+            }
+        }
+        Err(nothing)
+    }
+
     /// The records of a question that the user asked as `word`; an absence says whether the name
-    /// exists.
-    fn records(&self, question: &Question, word: &str) -> Answers<Record> {
+    /// exists, and names the `kinds` that were wanted of it.
+    fn records(&self, question: &Question, word: &str, kinds: &str) -> Answers<Record> {
+        if let Some(records) = dns::local_records(question) {
+            self.note(Note::Step(format!(
+                "{question}: not asked, as it is this machine (RFC 6761)"
+            )));
+            let nothing = records.is_empty().then(|| no_data(word, kinds, ""));
+            return nothing.map_or(Ok(records), Err);
+        }
+        let Told { reply, server, .. } = self.ask(question, word)?;
+        let reasons = reply.reasons();
+        match reply.found {
+            Found::NoName => {
+                let why = format!("no such name (NXDOMAIN){reasons}");
+                let failure = Failure::new(Stage::Resolve, word, why);
+                Err(Absence { status: Some("nxdomain"), failure })
+            }
+            Found::NoData => Err(no_data(word, kinds, &reasons)),
+            _ => {
+                if !reasons.is_empty() {
+                    self.note(Note::Warning(format!("{question}: answer of {server}{reasons}")));
+                }
+                Ok(reply.records)
+            }
+        }
+    }
+
+    fn ask(&self, question: &Question, word: &str) -> Result<Told, Failure> {
         let Plan { server, tcp, limit, .. } = self.plan;
         let servers = server.map_or_else(dns::configured, |server| Ok(vec![server]))?;
         let limit = limit.unwrap_or_default();
@@ -95,24 +161,24 @@ impl Inquiry<'_> {
             let from = format!("{question}: while {} was asked", told.server);
             self.note(Note::Warning(format!("{from}, ignored {}", told.strays)));
         }
-        let reply = told.reply;
-        match reply.found {
-            Found::NoName => Err(Absence {
-                status: Some("nxdomain"),
-                failure: Failure::new(Stage::Resolve, word, "no such name (NXDOMAIN)"),
-            }),
-            Found::NoData => Err(no_data(word, &question.kind.to_string())),
-            _ => Ok(reply.records),
-        }
+        Ok(told)
     }
 }
 
 /// The status of a name without records of the wanted kinds.
 const NODATA: &str = "nodata";
 
-fn no_data(word: &str, kinds: &str) -> Absence {
-    let why = format!("the name exists, without {kinds} records (NODATA)");
+fn no_data(word: &str, kinds: &str, reasons: &str) -> Absence {
+    let why = format!("the name exists, without {kinds} records (NODATA){reasons}");
     Absence { status: Some(NODATA), failure: Failure::new(Stage::Resolve, word, why) }
+}
+
+fn addresses_in(records: &[Record]) -> Vec<SocketAddr> {
+    let address = |record: &Record| match record.datum {
+        Datum::Address(ip) => Some(SocketAddr::new(ip, 0)),
+        _ => None,
+    };
+    records.iter().filter_map(address).collect()
 }
 
 fn step(question: &Question, told: &Told) -> String {

@@ -20,16 +20,18 @@ const MOST: usize = 3;
 /// (no more descriptors) fails at [`Stage::Resolve`] with 75, since the local server would be the
 /// wrong one.
 pub fn configured() -> Result<Vec<SocketAddr>, Failure> {
-    let text = match std::fs::read("/etc/resolv.conf") {
-        Ok(text) => text,
-        Err(e) if is_lasting(&e) => Vec::new(),
+    Ok(in_resolv_conf(&resolv_conf()?))
+}
+
+/// The text of resolv.conf, on the same terms.
+pub(super) fn resolv_conf() -> Result<String, Failure> {
+    match std::fs::read("/etc/resolv.conf") {
+        Ok(text) => Ok(String::from_utf8_lossy(&text).into_owned()),
+        Err(e) if is_lasting(&e) => Ok(String::new()),
         Err(e) => {
-            return Err(
-                Failure::new(Stage::Resolve, "/etc/resolv.conf", e).with_code(Code::TryAgain)
-            );
+            Err(Failure::new(Stage::Resolve, "/etc/resolv.conf", e).with_code(Code::TryAgain))
         }
-    };
-    Ok(in_resolv_conf(&String::from_utf8_lossy(&text)))
+    }
 }
 
 /// Whether an error lies in the file system itself, which is where glibc draws the line.

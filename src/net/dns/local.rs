@@ -1,0 +1,19 @@
+//! Questions that no server is asked: names under `localhost` (RFC 6761 §6.3).
+
+use super::question::{Kind, Question};
+use super::record::{Datum, Record};
+use crate::net::resolve::{Family, is_localhost, loopback};
+
+/// The records of a name under `localhost`: its loopback addresses, and none of another type.
+/// `None` for every other name.
+pub fn local_records(question: &Question) -> Option<Vec<Record>> {
+    is_localhost(&question.name.to_string()).then(|| {
+        let records = loopback(Family::Any).into_iter().map(|address| Record {
+            owner: question.name.clone(),
+            kind: if address.is_ipv4() { Kind::A } else { Kind::AAAA },
+            ttl: 0,
+            datum: Datum::Address(address.ip()),
+        });
+        records.filter(|record| [record.kind, Kind::ANY].contains(&question.kind)).collect()
+    })
+}
