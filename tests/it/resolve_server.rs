@@ -281,6 +281,14 @@ fn misplaced_records_have_each_their_own_words() {
     caught(answering(move |r| tsig(good(r), 2)), &misplaced("TSIG", "authority"));
     caught(answering(move |r| tsig(good(r), 3).opt(3, b"")), &misplaced("TSIG", "additional"));
     caught(answering(move |r| good(r).in_section(1, b"\0", ANY, b"")), &misplaced("ANY", "answer"));
+    let chaos = [&wire("a.test")[..], &[0, 1, 0, 3, 0, 0, 0, 60, 0, 4, 1, 2, 3, 4]].concat();
+    caught(
+        answering(move |mut r| {
+            (r.counts[1], r.records) = (1, chaos.clone());
+            r
+        }),
+        "record 1 in the answer section: it is of class CH",
+    );
     // A failure is no less malformed than an answer.
     caught(answering(|r| r.code(2).opt(1, b"")), &misplaced("OPT", "answer"));
     let two = |reply: Reply| reply.has(CNAME, &wire("b.test")).has(CNAME, &wire("c.test"));

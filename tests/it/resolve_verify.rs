@@ -234,7 +234,8 @@ fn the_hosts_file_and_dns_are_compared() {
 
 #[test]
 fn own_queries_apply_the_search_list_as_the_system_does() {
-    let zone = "--address=/a.b.test/10.5.5.5 --address=/a.b/10.6.6.6 --local=/b/ --mx-host=good.test,mail.test,1";
+    let zone = "--address=/a.b.test/10.5.5.5 --address=/a.b/10.6.6.6 --address=/half/10.9.9.9 \
+                --local=/b/ --mx-host=good.test,mail.test,1";
     let Some(machine) = machine(&format!("{REVERSE} {zone}")) else { return };
     let machine = machine.resolv("nameserver 127.0.0.1\nsearch nosuch.test test");
     let agreed = |machine: &Namespace, name: &str, address: &str| {
@@ -243,6 +244,8 @@ fn own_queries_apply_the_search_list_as_the_system_does() {
     };
     agreed(&machine, "good", "10.1.1.1");
     agreed(&machine, "a.b", "10.6.6.6");
+    // dnsmasq refuses x.five, and the system tries x.five.test all the same.
+    agreed(&machine, "x.five", "10.1.1.5");
     for (line, code, text) in [
         ("resolve --type A good", 0, "10.1.1.1\n"),
         ("resolve --type MX good", 0, "1 mail.test\n"),
@@ -251,6 +254,8 @@ fn own_queries_apply_the_search_list_as_the_system_does() {
         ("resolve --type A good.", 75, ""),
         ("resolve --server 127.0.0.1 --type A good", 75, ""),
         ("resolve --type TXT good", 75, ""),
+        // It has an IPv4 address and refuses to say more: no reason to look elsewhere.
+        ("resolve --via dns good.half", 75, ""),
     ] {
         let Some(run) = machine.run(line) else { return };
         run.exits(code).prints(text);

@@ -6,7 +6,7 @@ use super::answer::{Answer, Note, record};
 use super::inquiry::{Inquiry, merged};
 use super::plan::{Absence, Answers, Plan};
 use super::question::Asked;
-use crate::failure::{Failure, Stage};
+use crate::failure::{Code, Failure, Stage};
 use crate::net::dns::{self, Datum, Found, Kind, Question, Record, SearchList, Told};
 use crate::net::resolve::{Family, system};
 use crate::report::resolved::Resolved;
@@ -87,7 +87,11 @@ impl Inquiry<'_> {
             match self.records(&Question::of(name, kind)?, name, words) {
                 Ok(records) => found.extend(records),
                 Err(absence) if absence.is_certain() => absent = Some(absence),
-                Err(absence) => return Err(absence),
+                Err(failing) if found.is_empty() => return Err(failing),
+                Err(Absence { status, failure }) => {
+                    let partly = (failure.code == Code::TryAgain).then_some(PARTLY);
+                    return Err(Absence { status: partly.or(status), failure });
+                }
             }
         }
         match absent {
@@ -97,26 +101,21 @@ impl Inquiry<'_> {
     }
 
     /// What the first one has of the names that the system would try for `name`; a server that the
-    /// user named is asked for that very name. A failing server ends the search: what another name
-    /// has could be the wrong answer.
+    /// user named is asked for that very name. A failing server is passed over, as by the system,
+    /// but never taken for an absence in the end.
     fn searched<T>(&self, name: &str, ask: impl Fn(&str) -> Answers<T>) -> Answers<T> {
         let candidates = match self.plan.server {
             Some(_) => vec![name.to_string()],
             None => SearchList::of_system()?.candidates(name),
         };
-        let mut nothing = no_data(name, "any", "");
-        for (nth, candidate) in candidates.iter().enumerate() {
+        let mut nothing = Vec::new();
+        for candidate in &candidates {
             match ask(candidate).map_err(|absence| absence.of(name)) {
-                Err(absence) if absence.is_certain() => {
-                    // That a name exists is worth more than that another one does not.
-                    if nth == 0 || absence.status == Some(NODATA) {
-                        nothing = absence;
-                    }
-                }
+                Err(absence) if weight(&absence).is_some() => nothing.push(absence),
                 answer => return answer,
             }
         }
-        Err(nothing)
+        Err(nothing.into_iter().max_by_key(weight).unwrap_or_else(|| no_data(name, "any", "")))
     }
 
     /// The records of a question that the user asked as `word`; an absence says whether the name
@@ -167,10 +166,22 @@ impl Inquiry<'_> {
 
 /// The status of a name without records of the wanted kinds.
 const NODATA: &str = "nodata";
+/// The status of a name with records of one kind, where the server fails for the other one.
+const PARTLY: &str = "failing";
 
 fn no_data(word: &str, kinds: &str, reasons: &str) -> Absence {
     let why = format!("the name exists, without {kinds} records (NODATA){reasons}");
     Absence { status: Some(NODATA), failure: Failure::new(Stage::Resolve, word, why) }
+}
+
+/// What it counts that one name of a search list has no answer; `None` ends the search.
+fn weight(absence: &Absence) -> Option<u8> {
+    match (absence.failure.code, absence.status) {
+        (Code::TryAgain, None) => Some(2),
+        (Code::Resolve, Some(NODATA)) => Some(1),
+        (Code::Resolve, _) => Some(0),
+        _ => None,
+    }
 }
 
 fn addresses_in(records: &[Record]) -> Vec<SocketAddr> {

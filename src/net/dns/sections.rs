@@ -1,6 +1,6 @@
 //! The three sections of records in a message, read to the last byte.
 
-use domain::base::iana::Rtype;
+use domain::base::iana::{Class, Rtype};
 use domain::base::message::RecordSection;
 use domain::base::wire::ParseError;
 use domain::base::{Message, ParsedRecord};
@@ -58,6 +58,10 @@ impl Sections {
             let malformed = |error| broken(part, nth + 1, error);
             let record = record.map_err(malformed)?;
             self.check(part, &record)?;
+            if part != Part::Additional && record.class() != Class::IN {
+                let why = format!("it is of class {}, and IN was asked for", record.class());
+                return Err(Lie::Broken { part, nth: nth + 1, why });
+            }
             let kept = match part {
                 Part::Answer => Some(&mut self.answer),
                 Part::Authority => Some(&mut self.authority),
