@@ -148,6 +148,21 @@ proptest! {
     }
 
     #[test]
+    fn no_options_make_the_reader_panic(
+        code in 0u16..20,
+        len in 0u16..20,
+        data in prop::collection::vec(any::<u8>(), 0..20),
+    ) {
+        let options = [&code.to_be_bytes()[..], &len.to_be_bytes(), &data].concat();
+        let mut bytes = reply(GOOD, [0, 0], &record(b"\0", 41, &options));
+        bytes[11] = 1;
+        match told(&bytes) {
+            Ok(reply) => prop_assert_eq!(reply.found, Found::NoData),
+            Err(lie) => prop_assert_eq!(lie, Lie::Opt("an option runs beyond its end")),
+        }
+    }
+
+    #[test]
     fn no_record_makes_the_reader_panic(
         kind in prop_oneof![0u16..70, any::<u16>()],
         data in prop::collection::vec(any::<u8>(), 0..80),
