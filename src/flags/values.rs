@@ -33,7 +33,7 @@ fn split_unit(word: &str) -> Option<(f64, &str)> {
     let end = word.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(word.len());
     let (number, unit) = word.split_at(end);
     let plain = unit.chars().all(|c| c.is_ascii_alphabetic() || c == 'µ');
-    (plain && number.starts_with(|c: char| c.is_ascii_digit()))
+    (plain && number.contains(|c: char| c.is_ascii_digit()))
         .then(|| number.parse().ok().map(|number| (number, unit)))?
 }
 
@@ -140,6 +140,9 @@ mod tests {
             ("2m", 120_000),
             ("10", 10_000),
             ("0.25", 250),
+            (".3", 300),
+            (".5s", 500),
+            ("3.", 3_000),
             ("0", 0),
             ("1h", 3_600_000),
             ("1m30s", 90_000),
@@ -152,7 +155,19 @@ mod tests {
 
     #[test]
     fn what_is_no_duration_is_refused() {
-        for word in ["", "-1", "-1s", "abc", "1x", "1..5", ".", "1e400", "9999999999999999999s"] {
+        for word in [
+            "",
+            "-1",
+            "-1s",
+            "abc",
+            "1x",
+            "1..5",
+            ".",
+            ".s",
+            "-.3",
+            "1e400",
+            "9999999999999999999s",
+        ] {
             assert!(duration(word).is_err(), "{word}");
         }
     }

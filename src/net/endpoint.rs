@@ -77,11 +77,28 @@ impl fmt::Display for Endpoint {
     }
 }
 
+/// Refuses a URL where a host is expected: exit code 2, with the word to write instead.
+pub fn refuse_url(word: &str) -> Result<(), Failure> {
+    let Some((scheme, rest)) = word.split_once("://") else { return Ok(()) };
+    let host = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    let mut hint = match host {
+        "" => "a host is written without a scheme".to_string(),
+        host => format!("without the scheme: {host}"),
+    };
+    if ["http", "https"].contains(&scheme.to_ascii_lowercase().as_str()) {
+        hint += "; sockit http-get takes URLs";
+    }
+    let shown = format!("{scheme}://{host}");
+    Err(Failure::usage(Stage::Resolve, shown, "a URL is not a host").with_hint(hint))
+}
+
 /// Splits `HOST`, `HOST:PORT`, `V6` (a zone allowed), `[V6]` or `[V6]:PORT` into the host without
 /// brackets and the port, either of which may be empty.
 ///
 /// Fails with exit code 2 at [`Stage::Resolve`] on brackets and colons that make none of these.
 pub fn split_host_port(word: &str) -> Result<(&str, Option<&str>), Failure> {
+    refuse_url(word)?;
     if let Some(inside) = word.strip_prefix('[') {
         return split_bracketed(word, inside);
     }
@@ -215,6 +232,21 @@ mod tests {
         ] {
             assert_eq!(read(first, second), Err(Code::Usage), "{first:?} {second:?}");
         }
+    }
+
+    #[test]
+    fn url_as_host_gets_hint_without_its_password() {
+        for (word, hint) in [
+            ("tcp://db:5432", "without the scheme: db:5432"),
+            ("http://u:secret@db:80/x", "without the scheme: db:80; sockit http-get takes URLs"),
+            ("udp://[::1]:53", "without the scheme: [::1]:53"),
+            ("tcp://", "a host is written without a scheme"),
+        ] {
+            let failure = Endpoint::read(Some(word), None, ("h", "1")).unwrap_err();
+            assert_eq!((failure.code, failure.hint.as_deref()), (Code::Usage, Some(hint)));
+            assert!(!failure.to_string().contains("secret"), "{failure}");
+        }
+        assert_eq!(lone_host("tcp://127.0.0.1:9").unwrap_err().code, Code::Usage);
     }
 
     proptest! {

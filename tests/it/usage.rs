@@ -97,3 +97,47 @@ fn colour_in_help_is_as_the_flag_says() {
     assert!(!coloured("--help", Some("0")));
     assert!(coloured("--help", Some("1")));
 }
+
+#[test]
+fn empty_host_or_port_is_usage_error() {
+    for words in [
+        "tcp-client ''",
+        "tcp-client '' ''",
+        "tcp-client '' 80",
+        "tcp-client 127.0.0.1 ''",
+        "tcp-client 127.0.0.1: --send x",
+        "udp-client '' 80",
+        "udp-client 127.0.0.1 '' --send x",
+        "tcp-server --port ''",
+        "udp-server --port ''",
+        "udp-echo --port ''",
+        "resolve ''",
+        "tcp-client --proxy http://:1 target.example 80",
+    ] {
+        sockit(words).run().exits(2).prints("");
+    }
+}
+
+#[test]
+fn url_as_host_gets_word_to_write_instead() {
+    for (words, hint) in [
+        ("tcp-client tcp://localhost:9", "without the scheme: localhost:9"),
+        ("tcp-client tcp://localhost 9", "without the scheme: localhost"),
+        ("udp-client udp://localhost:9 --send x", "without the scheme: localhost:9"),
+        ("tcp-client http://localhost:9/x", "localhost:9; sockit http-get takes URLs"),
+        ("tcp-server --host tcp://127.0.0.1:9", "without the scheme: 127.0.0.1:9"),
+        ("resolve https://localhost/x", "without the scheme: localhost; sockit http-get"),
+    ] {
+        let run = sockit(words).run();
+        run.exits(2).fails_at("resolve").says("hint: ").says(hint);
+    }
+    let secret = sockit("tcp-client http://me:geheim@localhost/").run();
+    secret.exits(2).never_says("geheim");
+}
+
+#[test]
+fn duration_may_begin_with_its_point() {
+    let silent = crate::peer::Unanswering::on(([127, 0, 0, 1], 0).into());
+    let run = sockit("tcp-client --connect-timeout .3").to(silent.addr()).run();
+    run.exits(28).fails_at("connect").says("timed out after 300ms");
+}

@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::failure::Failure;
-use crate::net::endpoint::split_host_port;
+use crate::failure::{Failure, Stage};
+use crate::net::endpoint::{refuse_url, split_host_port};
 use crate::net::resolve::{Family, system};
 
 /// A question, read.
@@ -32,6 +32,7 @@ impl Asked {
     /// address is one, with a zone or in brackets too; `NAME:PORT` has a port; all else is a
     /// name.
     pub fn read(word: &str) -> Result<Asked, Failure> {
+        refuse_url(word)?;
         if let Some(rest) = word.strip_prefix(':')
             && !rest.starts_with(':')
         {
