@@ -15,6 +15,8 @@ use super::range::piece_length;
 
 /// Interim answers (1xx) that may precede the one we want.
 const INTERIMS: usize = 20;
+/// The hint where the answer may be one of HTTP/0.9.
+const HTTP09: &str = "--http0.9 takes it as the body of an HTTP/0.9 answer";
 /// Header lines in one head.
 const FIELDS: usize = 1000;
 
@@ -228,9 +230,11 @@ impl Answer {
     /// What came is no head: HTTP/0.9, if that is allowed, or another protocol.
     fn alien<'a>(&mut self) -> Result<Fact<'a>, Error> {
         let raw = self.gatherer.take_raw();
-        if !self.rules.http09 || self.rules.head_request || self.interims > 0 {
+        let may_be_http09 = !self.rules.head_request && self.interims == 0;
+        if !(self.rules.http09 && may_be_http09) {
             let start = super::syntax::quote(&raw);
-            return Err(Error::protocol(format!("not an HTTP/1 answer: it begins {start}")));
+            let error = Error::protocol(format!("not an HTTP/1 answer: it begins {start}"));
+            return Err(if may_be_http09 { error.with_hint(HTTP09) } else { error });
         }
         self.spilled = raw;
         self.state = State::Close;

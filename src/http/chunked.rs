@@ -4,7 +4,7 @@
 
 use super::error::Error;
 use super::fields::check_trailer;
-use super::line::Lines;
+use super::line::{Lines, bare_lf};
 use super::syntax::quote;
 use extension::check;
 
@@ -12,6 +12,9 @@ mod extension;
 
 /// The longest size line with its extensions, in bytes.
 const LINE: usize = 16 * 1024;
+/// Digits of a size that count as the size; servers pad to a fixed width. Further ones count as
+/// extensions do.
+const PADDED: usize = 16;
 /// Extension bytes that may come for nothing; beyond them no more than one per byte of data.
 const EXTENSIONS: u64 = 64 * 1024;
 /// The most trailer fields.
@@ -109,9 +112,8 @@ impl Chunks {
         }
         let line = self.lines.text(!self.lenient)?;
         let (size, digits) = size(line)?;
-        let extension = &line[digits..];
-        check(extension, self.lenient)?;
-        self.extensions += extension.len() as u64;
+        check(&line[digits..], self.lenient)?;
+        self.extensions += (line.len() - digits.min(PADDED)) as u64;
         if self.extensions > EXTENSIONS + self.data {
             return Err(Error::limit("more chunk extensions than body"));
         }
@@ -134,7 +136,7 @@ impl Chunks {
                 self.state = State::Size;
             }
             (None, Some(b'\n')) if self.lenient => self.state = State::Size,
-            (None, Some(b'\n')) => return Err(Error::protocol("bare LF in chunk framing")),
+            (None, Some(b'\n')) => return Err(bare_lf()),
             _ => return Err(Error::protocol("data beyond its chunk's size")),
         }
         *input = &input[1..];
@@ -162,11 +164,12 @@ impl Chunks {
     }
 }
 
-/// The size at the start of a size line, and how many digits it has: 1 to 15.
+/// The size at the start of a size line, and how many digits it has: 1 to 15 after leading zeros.
 fn size(line: &[u8]) -> Result<(u64, usize), Error> {
     let bad = || Error::protocol(format!("malformed chunk size {}", quote(line)));
     let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
-    if !(1..=15).contains(&digits) {
+    let zeros = line[..digits].iter().take_while(|digit| **digit == b'0').count();
+    if digits == 0 || digits - zeros > 15 {
         return Err(bad());
     }
     let text = std::str::from_utf8(&line[..digits]).map_err(|_| bad())?;
@@ -177,9 +180,14 @@ fn size(line: &[u8]) -> Result<(u64, usize), Error> {
 mod tests {
     use super::*;
     use crate::http::Kind;
+    use crate::http::error::LENIENT;
 
-    fn body(mut input: &[u8]) -> Result<Vec<u8>, Error> {
-        let mut chunks = Chunks::new(1000, false);
+    fn body(input: &[u8]) -> Result<Vec<u8>, Error> {
+        read(input, false)
+    }
+
+    fn read(mut input: &[u8], lenient: bool) -> Result<Vec<u8>, Error> {
+        let mut chunks = Chunks::new(1000, lenient);
         let mut all = Vec::new();
         loop {
             if chunks.frame(&mut input)? {
@@ -203,6 +211,31 @@ mod tests {
     }
 
     #[test]
+    fn size_with_blanks_or_leading_zeros_is_read() {
+        for size in ["5 ", "5      ", "5\t ", "5;a ", "5 ; a=b\t", "0000000000000000000000005"] {
+            let text = format!("{size}\r\nhello\r\n00000000000000000000 \r\n\r\n");
+            assert_eq!(body(text.as_bytes()).unwrap(), b"hello", "{size:?}");
+        }
+    }
+
+    #[test]
+    fn error_that_lenient_accepts_says_so() {
+        for (text, hint) in [
+            ("5\nhello\r\n0\r\n\r\n", Some(LENIENT)),
+            ("5\r\nhello\n0\r\n\r\n", Some(LENIENT)),
+            ("5;\r\nhello\r\n0\r\n\r\n", Some(LENIENT)),
+            ("0\n\r\n", Some(LENIENT)),
+            ("5 x\r\nhello\r\n0\r\n\r\n", None),
+            ("x\r\nhello\r\n0\r\n\r\n", None),
+            ("0\r\nno trailer\r\n\r\n", None),
+        ] {
+            let read = |lenient| read(text.as_bytes(), lenient);
+            assert_eq!(read(false).unwrap_err().hint, hint, "{text:?}");
+            assert_eq!(read(true).is_ok(), hint.is_some(), "{text:?}");
+        }
+    }
+
+    #[test]
     fn lies_are_refused() {
         for lie in [
             "\r\n",
@@ -211,9 +244,9 @@ mod tests {
             "0x5\r\n",
             "g\r\n",
             " 5\r\n",
-            "5 \r\nhello\r\n0\r\n\r\n",
             "1000000000000000\r\n",
-            "0000000000000005\r\nhello\r\n0\r\n\r\n",
+            "5 \nhello\r\n0\r\n\r\n",
+            "5 \u{b}\r\nhello\r\n0\r\n\r\n",
             "5\nhello\r\n0\r\n\r\n",
             "5\r\nhello\n0\r\n\r\n",
             "5\r\nhelloo\r\n0\r\n\r\n",
@@ -253,7 +286,9 @@ mod tests {
         assert_eq!(body(endless.as_bytes()).unwrap_err().kind, Kind::Limit);
         let endless = format!("0\r\n{}", "a: b\r\n".repeat(1000));
         assert_eq!(body(endless.as_bytes()).unwrap_err().kind, Kind::Limit);
-        let padding = format!("1;{}\r\nx\r\n", "x".repeat(10_000)).repeat(10);
-        assert_eq!(body(padding.as_bytes()).unwrap_err().kind, Kind::Limit);
+        for padding in ["1;x".to_string() + &"x".repeat(10_000), "0".repeat(10_000) + "1"] {
+            let padding = format!("{padding}\r\nx\r\n").repeat(10);
+            assert_eq!(body(padding.as_bytes()).unwrap_err().kind, Kind::Limit);
+        }
     }
 }

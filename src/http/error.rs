@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::failure::Code;
+use crate::failure::{Code, Failure, Stage};
 
 /// The class of an [`Error`]; decides the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -45,12 +45,35 @@ pub struct Error {
     pub kind: Kind,
     /// The reason in words.
     pub text: String,
+    /// The flag that takes such an answer all the same, as a hint.
+    pub hint: Option<&'static str>,
 }
+
+/// The hint of an error that `--lenient` accepts.
+pub const LENIENT: &str = "--lenient accepts it";
+/// The hint of a broken content coding.
+const NO_DECODE: &str = "--no-decode delivers the body as it came";
 
 impl Error {
     /// An error of `kind`.
     pub fn new(kind: Kind, text: impl Into<String>) -> Error {
-        Error { kind, text: text.into() }
+        Error { kind, text: text.into(), hint: None }
+    }
+
+    /// The same error with the flag that takes such an answer.
+    pub fn with_hint(mut self, hint: &'static str) -> Error {
+        self.hint = Some(hint);
+        self
+    }
+
+    /// The failure of a run whose peer, called `endpoint`, sent what is wrong.
+    pub fn failure(&self, endpoint: impl fmt::Display) -> Failure {
+        let failure = Failure::new(Stage::Receive, endpoint, self.text.clone());
+        let failure = failure.with_code(self.kind.code());
+        match self.hint {
+            Some(hint) => failure.with_hint(hint),
+            None => failure,
+        }
     }
 
     /// Something the user gave is malformed (2).
@@ -75,7 +98,7 @@ impl Error {
 
     /// A broken content coding (61).
     pub fn coding(text: impl Into<String>) -> Error {
-        Error::new(Kind::Coding, text)
+        Error::new(Kind::Coding, text).with_hint(NO_DECODE)
     }
 
     /// A limit of ours (63).

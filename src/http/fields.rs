@@ -5,13 +5,20 @@
 //! later). What we refuse before it is asked: NUL, a CR that ends no line, white space where a
 //! name should be. httparse then splits a scrubbed copy whose bytes sit where the originals do.
 
-use super::error::Error;
+use super::error::{Error, LENIENT};
 use super::head::{Field, Head};
 use super::line::plain;
 use super::syntax::{is_token, quote, trim};
 
 /// Version, status and reason of a status line: `HTTP/1.1 200 OK`, the reason optional (§4).
 pub fn status_line(line: &[u8], lenient: bool) -> Result<(u8, u16, &[u8]), Error> {
+    split_status(line, lenient).map_err(|error| match split_status(line, true) {
+        Ok(_) => error.with_hint(LENIENT),
+        Err(_) => error,
+    })
+}
+
+fn split_status(line: &[u8], lenient: bool) -> Result<(u8, u16, &[u8]), Error> {
     let bad = || Error::protocol(format!("malformed status line {}", quote(line)));
     let Some([major, b'.', minor, rest @ ..]) = line.strip_prefix(b"HTTP/") else {
         return Err(bad());
@@ -89,7 +96,7 @@ impl Unfolded {
     fn tolerate(&mut self, lenient: bool, flaw: &str, line: &[u8]) -> Result<(), Error> {
         let text = format!("{flaw}: {}", quote(line));
         if !lenient {
-            return Err(Error::protocol(text));
+            return Err(Error::protocol(text).with_hint(LENIENT));
         }
         self.notes.push(format!("ignored {text}"));
         Ok(())

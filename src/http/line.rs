@@ -4,7 +4,7 @@
 //! out (RFC 9112 §2.2), and required in chunk framing, where the two readings of a bare LF are
 //! how answers are smuggled. A CR anywhere else and a NUL are refused in both.
 
-use super::error::Error;
+use super::error::{Error, LENIENT};
 use super::syntax::quote;
 
 /// Gathers one line at a time; holds at most the limit.
@@ -55,11 +55,16 @@ impl Lines {
     }
 }
 
+/// A line of chunk framing that ends without a CR; `--lenient` accepts it.
+pub fn bare_lf() -> Error {
+    Error::protocol("bare LF in chunk framing").with_hint(LENIENT)
+}
+
 /// A line without its end, checked for the bytes no line may hold (8).
 pub fn plain(line: &[u8], strict: bool) -> Result<&[u8], Error> {
     let text = match line {
         [text @ .., b'\r', b'\n'] => text,
-        [.., b'\n'] if strict => return Err(Error::protocol("bare LF in chunk framing")),
+        [.., b'\n'] if strict => return Err(bare_lf()),
         [text @ .., b'\n'] => text,
         text => text,
     };

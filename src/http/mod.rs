@@ -28,6 +28,7 @@
 //! below says that more was to come. What HTTP means is RFC 9110, how it is framed RFC 9112.
 
 pub mod answer;
+pub mod challenge;
 pub mod chunked;
 pub mod coding;
 pub mod error;

@@ -227,8 +227,7 @@ impl<'a, 'w> Exchange<'a, 'w> {
 
     /// A refusal of [`Answer`] as the failure of this run.
     fn refused(&self, error: &Error) -> Failure {
-        let failure = Failure::new(Stage::Receive, self.link, error.to_string());
-        let failure = failure.with_code(error.kind.code());
+        let failure = error.failure(self.link);
         let failure = match (self.begins, self.link.is_tls(), error.kind) {
             ([0x15 | 0x16, 3], false, Kind::Protocol) => {
                 failure.with_hint("it speaks TLS: https://")

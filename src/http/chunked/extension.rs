@@ -1,17 +1,19 @@
 //! What may follow a chunk's size on its line (RFC 9112 §7.1.1).
 
-use crate::http::error::Error;
+use crate::http::error::{Error, LENIENT};
 use crate::http::syntax::{is_tchar, quote, trim};
 
 /// Checks `;name=value` in any number (RFC 9112 §7.1.1); what they say is ignored.
 pub fn check(text: &[u8], lenient: bool) -> Result<(), Error> {
     let control = text.iter().any(|byte| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f);
-    let sound =
-        if lenient { trim(text).is_empty() || trim(text)[0] == b';' } else { extensions(text) };
-    if control || !sound {
-        return Err(Error::protocol(format!("malformed chunk extension {}", quote(text))));
+    // Blanks at the end are no extension: servers pad sizes to a fixed width.
+    let inside = trim(text);
+    let tolerable = !control && (inside.is_empty() || inside[0] == b';');
+    if tolerable && (lenient || extensions(inside)) {
+        return Ok(());
     }
-    Ok(())
+    let error = Error::protocol(format!("malformed chunk extension {}", quote(text)));
+    Err(if tolerable { error.with_hint(LENIENT) } else { error })
 }
 
 fn extensions(mut text: &[u8]) -> bool {

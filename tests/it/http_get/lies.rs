@@ -55,7 +55,9 @@ const FRAMINGS: &[Case] = &[
     ("Transfer-Encoding: chunked", "ILLEGAL\r\nhello\r\n0\r\n\r\n", 8, ""),
     ("Transfer-Encoding: chunked", "5 x\r\nhello\r\n0\r\n\r\n", 8, ""),
     ("Transfer-Encoding: chunked", "12345678123456789\r\nhello\r\n0\r\n\r\n", 8, ""),
-    ("Transfer-Encoding: chunked", "0000000000000005\r\nhello\r\n0\r\n\r\n", 8, ""),
+    ("Transfer-Encoding: chunked", "0000000000000005\r\nhello\r\n0\r\n\r\n", 0, "hello"),
+    ("Transfer-Encoding: chunked", "5   \r\nhello\r\n0 \t\r\n\r\n", 0, "hello"),
+    ("Transfer-Encoding: chunked", "5 ;a \r\nhello\r\n000000000000000000\r\n\r\n", 0, "hello"),
     ("Transfer-Encoding: chunked", "5\nhello\r\n0\r\n\r\n", 8, ""),
     ("Transfer-Encoding: chunked", "5\r\nhello\n0\r\n\r\n", 8, "hello"),
     ("Transfer-Encoding: chunked", "5\r\nhello!\r\n0\r\n\r\n", 8, "hello"),
@@ -195,6 +197,33 @@ fn http09_and_lenient_are_for_those_who_ask() {
     sloppy.get("--lenient").run().exits(0).prints("hello");
     let liar = origin(["HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello"]);
     liar.get("--lenient").run().exits(8);
+}
+
+#[test]
+fn hint_names_flag_that_accepts_answer() {
+    let ok = "HTTP/1.1 200 OK\r\n";
+    let chunked = format!("{ok}Transfer-Encoding: chunked\r\n\r\n");
+    let gzip = format!("{ok}Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\nhello");
+    for (answer, code, flag) in [
+        ("HTTP/1.1  200 OK\r\nContent-Length: 5\r\n\r\nhello".to_string(), 8, "--lenient"),
+        (format!("{ok}no colon\r\nContent-Length: 5\r\n\r\nhello"), 8, "--lenient"),
+        (format!("{ok}Content-Length : 5\r\n\r\nhello"), 8, "--lenient"),
+        (format!("{ok} A: b\r\nContent-Length: 5\r\n\r\nhello"), 8, "--lenient"),
+        (format!("{chunked}5\nhello\r\n0\r\n\r\n"), 8, "--lenient"),
+        (format!("{chunked}5\r\nhello\n0\r\n\r\n"), 8, "--lenient"),
+        (format!("{chunked}5;\r\nhello\r\n0\r\n\r\n"), 8, "--lenient"),
+        (gzip, 61, "--no-decode"),
+        ("hello".to_string(), 8, "--http0.9"),
+    ] {
+        let server = origin([answer.as_bytes()]);
+        server.get("").run().exits(code).fails_at("receive").says(&format!("hint: {flag} "));
+        let run = server.get(flag).run();
+        assert!(run.exits(0).text().ends_with("hello"), "{answer:?}");
+    }
+    for answer in ["HTTP/1.1 xx OK\r\n\r\n".to_string(), format!("{chunked}x\r\n")] {
+        origin([answer.as_bytes()]).get("").run().exits(8).never_says("hint:");
+    }
+    origin(["hello"]).get("-I").run().exits(8).never_says("hint:");
 }
 
 #[test]

@@ -1,0 +1,75 @@
+//! What `WWW-Authenticate` and `Proxy-Authenticate` ask for (RFC 9110 §11.3).
+
+use super::head::Head;
+use super::syntax::is_tchar;
+
+/// The most schemes that are named, and bytes of each name.
+const MOST: usize = 4;
+const LONGEST: usize = 32;
+
+/// The authentication schemes that `field` of `head` offers, in their order, none twice.
+pub fn schemes(head: &Head, field: &str) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    for element in head.values(field).flat_map(elements) {
+        let Some(scheme) = scheme(element) else { continue };
+        if found.len() < MOST && !found.iter().any(|known| known.eq_ignore_ascii_case(&scheme)) {
+            found.push(scheme);
+        }
+    }
+    found
+}
+
+/// What commas outside quoted strings separate, without blanks before it.
+fn elements(value: &[u8]) -> Vec<&[u8]> {
+    let (mut quoted, mut escaped) = (false, false);
+    let split = value.split(|byte| {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = quoted,
+            b'"' => quoted = !quoted,
+            _ => return *byte == b',' && !quoted,
+        }
+        false
+    });
+    split.map(<[u8]>::trim_ascii).collect()
+}
+
+/// The scheme at the start of a list's element; none if the element is a further parameter.
+fn scheme(element: &[u8]) -> Option<String> {
+    let length = element.iter().take_while(|byte| is_tchar(**byte)).count();
+    let (name, rest) = element.split_at(length);
+    let is_parameter = rest.trim_ascii_start().starts_with(b"=");
+    let sound = (1..=LONGEST).contains(&length) && !is_parameter;
+    sound.then(|| String::from_utf8_lossy(name).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::Field;
+
+    fn offered(values: &[&str]) -> String {
+        let field = |value: &&str| Field {
+            name: "WWW-Authenticate".into(),
+            value: value.as_bytes().to_vec(),
+        };
+        let fields = values.iter().map(field).collect();
+        let (reason, raw, notes) = (vec![], vec![], vec![]);
+        let head = Head { minor: 1, status: 401, reason, fields, raw, notes };
+        schemes(&head, "www-authenticate").join(" ")
+    }
+
+    #[test]
+    fn schemes_are_told_from_parameters() {
+        for (values, schemes) in [
+            (&["Basic realm=\"a, Digest b\""][..], "Basic"),
+            (&["Digest realm=\"x\", qop=\"auth\", nonce = \"y\""], "Digest"),
+            (&["Basic realm=\"a\\\", b\", Bearer error=\"c\""], "Basic Bearer"),
+            (&["Negotiate", "NTLM", "negotiate YWJj=="], "Negotiate NTLM"),
+            (&["", " , ,", "=x", "\u{1b}[31m"], ""),
+            (&["A, B, C, D, E, F"], "A B C D"),
+        ] {
+            assert_eq!(offered(values), schemes, "{values:?}");
+        }
+    }
+}
