@@ -128,6 +128,16 @@ fn files_that_are_not_there_or_not_what_they_should_be_are_26() {
             run.exits(26).fails_at("file").says(path.to_str().expect("UTF-8"));
         }
     }
+    for (text, why) in [("abc", "does not end"), ("MIIB!\n-----END CERTIFICATE-----", "base64")] {
+        std::fs::write(&empty, format!("-----BEGIN CERTIFICATE-----\n{text}\n")).expect("a file");
+        let run = sockit("tcp-client --tls localhost 9 --ca-file").arg(&empty).run();
+        run.exits(26)
+            .fails_at("file")
+            .says("not a PEM file")
+            .says(why)
+            .never_says("(")
+            .never_says("[");
+    }
     let foreign = authority.paper(&["other"]);
     let mixed = sockit("tcp-server --tls --port 0 --cert").arg(authority.ca());
     mixed.and("--key").arg(foreign).run().exits(26).fails_at("file");

@@ -203,21 +203,128 @@ fn openssl_serves_us_in_both_versions() {
     }
 }
 
-#[test]
-fn openssl_made_certificates_are_read() {
-    let Some(mut openssl) = peer::program("openssl") else { return };
-    let authority = Authority::new();
-    let (cert, key) = (authority.file("c.pem"), authority.file("k.pem"));
-    openssl.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]);
-    openssl.args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]);
-    openssl.arg("-out").arg(&cert).arg("-keyout").arg(&key);
+/// A certificate that `openssl req -x509` makes with these words, and its key beside it.
+fn openssl_paper(authority: &Authority, words: &[&str]) -> Option<std::path::PathBuf> {
+    let mut openssl = peer::program("openssl")?;
+    let paper = authority.file(&format!("openssl-{}.pem", words.len()));
+    openssl.args(["req", "-newkey", "rsa:2048", "-nodes", "-days", "2"]).args(words);
+    openssl.arg("-out").arg(&paper).arg("-keyout").arg(paper.with_extension("key"));
     openssl.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     assert_eq!(Running::start(openssl, None, LIMIT).wait().code, 0);
+    Some(paper)
+}
+
+/// A server of OpenSSL's that shows this certificate to any number of clients.
+fn openssl_server(paper: &Path) -> Option<(Running, u16)> {
+    let mut openssl = peer::program("openssl")?;
+    let port = peer::free_port();
+    openssl.args(["s_server", "-quiet", "-www", "-accept"]).arg(format!("127.0.0.1:{port}"));
+    openssl.arg("-cert").arg(paper).arg("-key").arg(paper.with_extension("key"));
+    openssl.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let server = Running::start(openssl, None, LIMIT);
+    peer::wait_for_listener(port);
+    Some((server, port))
+}
+
+/// The fingerprint of a certificate, as OpenSSL names it.
+fn openssl_print(paper: &Path) -> String {
+    let mut openssl = peer::program("openssl").expect("it was there before");
+    openssl.args(["x509", "-noout", "-fingerprint", "-sha256", "-in"]).arg(paper);
+    openssl.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let print = Running::start(openssl, None, LIMIT).wait().text();
+    print.trim().rsplit('=').next().expect("a fingerprint").to_string()
+}
+
+#[test]
+fn openssl_made_certificates_are_read() {
+    let authority = Authority::new();
+    let names = "subjectAltName=DNS:localhost";
+    let words = ["-x509", "-subj", "/CN=localhost", "-addext", names];
+    let Some(cert) = openssl_paper(&authority, &words) else { return };
     let server = sockit("tcp-server --service echo --once --tls --cert").arg(&cert).and("--key");
-    let server = server.arg(&key).serve();
+    let server = server.arg(cert.with_extension("key")).serve();
     let client = sockit("tcp-client --tls localhost").arg(server.port().to_string());
     client.and("--ca-file").arg(&cert).stdin("hello").run().exits(0).prints("hello");
     server.wait().exits(0);
+}
+
+#[test]
+fn openssl_self_signed_certificate_is_trusted_when_given_and_explained_when_not() {
+    let authority = Authority::new();
+    let names = "subjectAltName=DNS:localhost";
+    // With an alternative name, and with the common name alone, as most recipes make it.
+    for words in [
+        &["-x509", "-subj", "/CN=localhost", "-addext", names][..],
+        &["-x509", "-subj", "/CN=localhost"],
+    ] {
+        let Some(paper) = openssl_paper(&authority, words) else { return };
+        let Some((_server, port)) = openssl_server(&paper) else { return };
+        let print = openssl_print(&paper);
+        let hello = |host: &str| {
+            let client = sockit("tcp-client --tls").arg(host).arg(port.to_string());
+            client.stdin("GET / HTTP/1.0\r\n\r\n")
+        };
+        let plain = hello("localhost").run();
+        plain.exits(60).fails_at("tls").says("self-signed certificate (CN=localhost)");
+        plain.says("--ca-file").says(&print.replace(':', "").to_lowercase()).never_says("Error(");
+        for trust in ["--ca-file", "--pin"] {
+            let value = if trust == "--pin" { print.clone().into() } else { paper.clone() };
+            hello("localhost").arg(trust).arg(value).run().exits(0);
+        }
+        hello("127.0.0.1").arg("--ca-file").arg(&paper).run().exits(60).says("wrong name");
+        let other = authority.paper(&["localhost"]);
+        let stranger = hello("localhost").arg("--ca-file").arg(other).run();
+        stranger.exits(60).fails_at("tls").says("self-signed").never_says("Error(");
+    }
+}
+
+#[test]
+fn certificate_of_version_1_is_refused_in_words() {
+    let authority = Authority::new();
+    let Some(request) = openssl_paper(&authority, &["-subj", "/CN=localhost"]) else { return };
+    let paper = request.with_file_name("version-1.pem");
+    std::fs::copy(request.with_extension("key"), paper.with_extension("key")).expect("a key");
+    let Some(mut openssl) = peer::program("openssl") else { return };
+    openssl.args(["x509", "-req", "-days", "2", "-in"]).arg(&request).arg("-signkey");
+    openssl.arg(request.with_extension("key")).arg("-out").arg(&paper);
+    openssl.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    assert_eq!(Running::start(openssl, None, LIMIT).wait().code, 0);
+    let ours = sockit("tcp-server --tls --cert").arg(&paper).and("--key");
+    let ours = ours.arg(paper.with_extension("key")).run();
+    ours.exits(26).fails_at("file").says("X.509 version 1").never_says("Error(");
+    let Some((_server, port)) = openssl_server(&paper) else { return };
+    let print = openssl_print(&paper);
+    let ca = paper.display().to_string();
+    for trust in [&["--ca-file", &ca][..], &["--pin", &print], &["--insecure"], &[]] {
+        let mut client = sockit("tcp-client --tls localhost").arg(port.to_string());
+        for word in trust {
+            client = client.arg(word);
+        }
+        let run = client.run();
+        run.exits(60).fails_at("tls").says("X.509 version 1").never_says("Error(");
+    }
+}
+
+#[test]
+fn tls_failure_is_told_in_words() {
+    let authority = Authority::new();
+    let server = sockit("tcp-server --service echo --tls --client-ca").arg(authority.ca()).serve();
+    let Some(mut openssl) = peer::program("openssl") else { return };
+    let stranger = Authority::new();
+    openssl.args(["s_client", "-quiet", "-connect", &server.addr().to_string(), "-cert"]);
+    openssl
+        .arg(stranger.paper(&["client"]))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    drop(Running::start(openssl, None, LIMIT).wait());
+    server.wait_to_say("not accepted: it is signed by another key than its issuer's");
+    let Some(mut openssl) = peer::program("openssl") else { return };
+    openssl.args(["s_client", "-quiet", "-tls1_2", "-cipher", "AES128-SHA", "-connect"]);
+    openssl.arg(server.addr().to_string());
+    openssl.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    drop(Running::start(openssl, None, LIMIT).wait());
+    server.wait_to_say("the peer is incompatible: no ");
 }
 
 /// Sends half of it, then lets the connection go without a goodbye, or right after it.

@@ -8,8 +8,9 @@ use chrono::Datelike;
 use rustls::crypto::ring::cipher_suite;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
-use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate, X509Version};
 
+use super::words;
 use crate::failure::{Code, Failure, Stage};
 
 /// A certificate, what it hangs on, and its key.
@@ -77,23 +78,27 @@ pub fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
 }
 
 fn not_pem(path: &Path, error: pem::Error) -> Failure {
-    match error {
-        pem::Error::Io(e) => Failure::new(Stage::File, path.display(), e),
-        other => unreadable(path, &format!("not a PEM file: {other}")),
-    }
+    let why = match error {
+        pem::Error::Io(e) => return Failure::new(Stage::File, path.display(), e),
+        pem::Error::MissingSectionEnd { .. } => "a section does not end".to_string(),
+        pem::Error::IllegalSectionStart { .. } => "the start of a section is malformed".to_string(),
+        pem::Error::Base64Decode(_) => "its base64 is malformed".to_string(),
+        other => other.to_string(),
+    };
+    unreadable(path, &format!("not a PEM file: {why}"))
 }
 
 /// A certificate of ours that cannot be shown: code 26.
 pub(super) fn unusable(error: &rustls::Error) -> Failure {
+    use rustls::Error as Bad;
     let why = match error {
-        rustls::Error::InconsistentKeys(_) => "the key does not belong to the certificate".into(),
-        other => format!("the certificate or its key cannot be used: {other}"),
+        Bad::InconsistentKeys(_) => "the key does not belong to the certificate".to_string(),
+        Bad::InvalidCertificate(why) => {
+            format!("the certificate cannot be used: {}", words::of_certificate(why))
+        }
+        other => format!("the certificate or its key cannot be used: {}", words::of(other)),
     };
-    let failure = Failure::new(Stage::File, "--cert", why);
-    match error.to_string().contains("UnsupportedCertVersion") {
-        true => failure.with_hint("it is of X.509 version 1; openssl makes 3 with -extfile"),
-        false => failure,
-    }
+    Failure::new(Stage::File, "--cert", why)
 }
 
 pub(super) fn unreadable(path: &Path, why: &str) -> Failure {
@@ -155,6 +160,8 @@ pub struct Description {
     pub to: String,
     /// The same, seconds since 1970.
     pub window: (i64, i64),
+    /// Whether it is of X.509 version 1, from before there were extensions.
+    pub is_version_1: bool,
 }
 
 impl Description {
@@ -173,6 +180,7 @@ impl Description {
             from: validity.not_before.to_string(),
             to: validity.not_after.to_string(),
             window: (validity.not_before.timestamp(), validity.not_after.timestamp()),
+            is_version_1: certificate.version() == X509Version::V1,
         })
     }
 

@@ -12,10 +12,11 @@ use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, ClientConnection, Connection, ProtocolVersion, SignatureScheme};
 
 use super::certificate::{self, Description, Identity, Sha256};
+use super::finding::Finding;
 use super::halves::{Intake, split};
 use super::handshake::{Broken, Opening, part};
 use super::judge::{Anchors, Judge, Trust};
-use super::{key_log, provider, story};
+use super::{key_log, provider, story, words};
 use crate::failure::{Failure, Stage};
 use crate::net::layer::{Handshake, Layer};
 use crate::net::step::Step;
@@ -112,7 +113,7 @@ impl Layer for Client {
         let mut config = ClientConfig::clone(&self.config);
         config.dangerous().set_certificate_verifier(judge.clone());
         let connection = ClientConnection::new(Arc::new(config), self.name.clone())
-            .map_err(|e| Failure::new(Stage::Tls, &talk.whom, e))?;
+            .map_err(|e| Failure::new(Stage::Tls, &talk.whom, words::of(&e)))?;
         let mut connection = Connection::Client(connection);
         talk.tell(format!("TLS: greeting {}...", self.name.to_str()));
         let mut opening = Opening {
@@ -133,7 +134,7 @@ impl Layer for Client {
         }
         story::tell(&connection, talk);
         match judge.finding() {
-            Some(why) => {
+            Some(Finding { why, .. }) => {
                 let why = format!("--insecure: this would have failed: {why}");
                 (talk.tell)(Step::Warning(why));
             }

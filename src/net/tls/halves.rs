@@ -22,7 +22,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustls::{Connection, Error};
 use socket2::Socket;
 
-use super::story;
+use super::{story, words};
 use crate::failure::{Code, Inner, Stage};
 use crate::net::memory;
 use crate::net::stream::{Hangup, Reader, Stream, Writer};
@@ -274,7 +274,7 @@ impl Reader for TlsReader {
 fn broken(error: &Error) -> io::Error {
     let why = match error {
         Error::AlertReceived(alert) => story::refused(*alert),
-        other => other.to_string(),
+        other => words::of(other),
     };
     let inner = Inner { stage: Stage::Tls, code: Code::Tls, why, hint: None };
     io::Error::new(io::ErrorKind::InvalidData, inner)

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use rustix::event::PollFlags;
 use rustls::{Connection, Error};
 
+use super::finding::Finding;
 use super::halves::{self, Intake};
 use super::story;
 use crate::failure::{Failure, Stage};
@@ -140,7 +141,7 @@ pub(super) fn part(mut stream: Stream, talk: &Handshake<'_>) {
 
 impl Broken {
     /// As the failure it is; `finding` is what the judge of certificates has to say.
-    pub(super) fn failure(self, whom: &str, finding: Option<String>) -> Failure {
+    pub(super) fn failure(self, whom: &str, finding: Option<Finding>) -> Failure {
         match self {
             Broken::Off(failure) => failure,
             Broken::Tls(error) => story::failure(&error, whom, finding),

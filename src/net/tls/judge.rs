@@ -1,9 +1,9 @@
-//! Is this peer the one that was meant? Every verdict about a certificate is made here, with its
-//! reason in words a person can act on.
+//! Is this peer the one that was meant? Every verdict about a certificate is made here; its reason
+//! in words a person can act on is a [`Finding`].
 //!
 //! The path to a root, dates and names are checked by webpki. One thing is more lenient: a
-//! certificate that stands itself in the file of trusted ones needs no further signature, even
-//! if it calls itself an authority, as those that `openssl req -x509` makes do.
+//! certificate that is itself in the file of trusted ones needs no further signature, even if it
+//! calls itself an authority, and no alternative name, as those that `openssl req -x509` makes.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -19,6 +19,7 @@ use rustls::{
 };
 
 use super::certificate::{Description, Sha256, sha256};
+use super::finding::{Finding, why};
 
 /// Whom a client believes.
 #[derive(Debug, Clone)]
@@ -94,17 +95,17 @@ pub(super) struct Judge {
     /// Lets everything but a wrong pin pass, and remembers what would have failed.
     pub(super) insecure: bool,
     pub(super) provider: Arc<CryptoProvider>,
-    pub(super) finding: Mutex<Option<String>>,
+    pub(super) finding: Mutex<Option<Finding>>,
 }
 
 impl Judge {
     /// What was wrong, or would have been.
-    pub(super) fn finding(&self) -> Option<String> {
+    pub(super) fn finding(&self) -> Option<Finding> {
         self.finding.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn found(&self, why: String) {
-        *self.finding.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+    fn found(&self, finding: Finding) {
+        *self.finding.lock().unwrap_or_else(PoisonError::into_inner) = Some(finding);
     }
 
     fn path(
@@ -124,7 +125,7 @@ impl Judge {
             }
             Trust::File(anchors) if anchors.holds(own) => {
                 dates(own, now)?;
-                verify_server_name(&ParsedCertificate::try_from(own)?, name)
+                check_name(own, name)
             }
             Trust::File(anchors) => {
                 anchors.path.verify_server_cert(own, others, name, ocsp, now).map(drop)
@@ -137,7 +138,7 @@ impl Judge {
         if self.pins.is_empty() || self.pins.contains(&print) {
             return Ok(());
         }
-        self.found(format!("the certificate is not the pinned one: its SHA-256 is {print}"));
+        self.found(format!("the certificate is not the pinned one: its SHA-256 is {print}").into());
         Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
     }
 }
@@ -246,49 +247,14 @@ fn dates(own: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
     }
 }
 
-/// Why a certificate is not accepted.
-pub(super) fn why(
-    error: &Error,
-    own: &CertificateDer<'_>,
-    name: Option<&ServerName<'_>>,
-    rootless: bool,
-) -> String {
-    let Error::InvalidCertificate(error) = error else { return error.to_string() };
-    let Some(told) = Description::of(own) else { return "not a certificate".to_string() };
-    use CertificateError as Bad;
-    match error {
-        Bad::Expired | Bad::ExpiredContext { .. } => {
-            format!("the certificate has expired: it was valid until {}", told.to)
-        }
-        Bad::NotValidYet | Bad::NotValidYetContext { .. } => {
-            format!("the certificate is not yet valid: it will be from {}", told.from)
-        }
-        Bad::NotValidForName | Bad::NotValidForNameContext { .. } => wrong_name(&told, name),
-        Bad::UnknownIssuer | Bad::BadSignature if told.is_self_signed() => {
-            format!("self-signed certificate ({}), which we have no reason to trust", told.subject)
-        }
-        Bad::UnknownIssuer if rootless => {
-            format!("unknown issuer ({}): this system has no trusted certificates", told.issuer)
-        }
-        Bad::UnknownIssuer => {
-            format!("unknown issuer: the certificate is signed by {}", told.issuer)
-        }
-        Bad::BadSignature => {
-            format!("unknown issuer: {} is known, but with another key", told.issuer)
-        }
-        other if told.is_self_signed() => {
-            format!("self-signed certificate ({}): {other}", told.subject)
-        }
-        other => format!("the certificate is not accepted: {other}"),
+/// Checks the name of a certificate that is itself trusted. Where it has no alternative names, its
+/// common name is one, as for OpenSSL.
+fn check_name(own: &CertificateDer<'_>, name: &ServerName<'_>) -> Result<(), Error> {
+    let parsed = ParsedCertificate::try_from(own)?;
+    let only_name = Description::of(own).filter(|told| told.names.is_empty());
+    let only_name = only_name.and_then(|told| told.common_name);
+    match only_name.is_some_and(|only| only.eq_ignore_ascii_case(&name.to_str())) {
+        true => Ok(()),
+        false => verify_server_name(&parsed, name),
     }
-}
-
-fn wrong_name(told: &Description, name: Option<&ServerName<'_>>) -> String {
-    let wanted = name.map(|name| name.to_str()).unwrap_or_default();
-    let names = match (told.names.as_slice(), &told.common_name) {
-        ([], Some(name)) => format!("{name} (as a common name only, which no longer counts)"),
-        ([], None) => "no name at all".to_string(),
-        (names, _) => names.join(", "),
-    };
-    format!("wrong name: the certificate is for {names}, not for {wanted}")
 }

@@ -6,11 +6,13 @@
 
 pub mod certificate;
 pub mod client;
+mod finding;
 mod halves;
 mod handshake;
 mod judge;
 pub mod server;
 mod story;
+mod words;
 
 use std::sync::Arc;
 

@@ -3,6 +3,8 @@
 use rustls::{AlertDescription, Connection, Error, InvalidMessage, ProtocolVersion};
 
 use super::certificate::{Description, sha256};
+use super::finding::Finding;
+use super::words;
 use crate::failure::{Code, Failure, Stage};
 use crate::net::layer::Handshake;
 
@@ -36,12 +38,14 @@ pub(super) fn tell(connection: &Connection, talk: &Handshake<'_>) {
 }
 
 /// What rustls found wrong, as a failure: code 60 for the peer's certificate, 35 for the rest.
-pub(super) fn failure(error: &Error, whom: &str, finding: Option<String>) -> Failure {
+pub(super) fn failure(error: &Error, whom: &str, finding: Option<Finding>) -> Failure {
     let failed = |why: String| Failure::new(Stage::Tls, whom, why);
     match error {
         Error::InvalidCertificate(_) => {
-            let why = finding.unwrap_or_else(|| error.to_string());
-            failed(why).with_code(Code::Certificate)
+            let Finding { why, hint } = finding.unwrap_or_else(|| words::of(error).into());
+            let mut failure = failed(why).with_code(Code::Certificate);
+            failure.hint = hint;
+            failure
         }
         Error::NoCertificatesPresented => {
             failed("the peer shows no certificate".into()).with_code(Code::Certificate)
@@ -50,7 +54,7 @@ pub(super) fn failure(error: &Error, whom: &str, finding: Option<String>) -> Fai
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
             failed("what came is not TLS".into())
         }
-        other => failed(other.to_string()),
+        other => failed(words::of(other)),
     }
 }
 
