@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use socket2::SockAddr;
 
+use crate::failure::Failure;
+
 /// One end of a connection or the source of a datagram.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Address {
@@ -67,6 +69,22 @@ pub fn unmapped(address: SocketAddr) -> SocketAddr {
     match address.ip().to_canonical() {
         IpAddr::V4(ip) => SocketAddr::from((ip, address.port())),
         IpAddr::V6(_) => address,
+    }
+}
+
+/// The failure to use `address`, with a hint where the system refused it (`EINVAL`) as a link-local
+/// one that names no interface (RFC 4007 §6).
+pub fn with_zone_hint(failure: Failure, address: &SocketAddr) -> Failure {
+    let lacks_zone = match address {
+        SocketAddr::V6(v6) => v6.ip().is_unicast_link_local() && v6.scope_id() == 0,
+        SocketAddr::V4(_) => false,
+    };
+    match failure.errno() {
+        Some(libc::EINVAL) if lacks_zone => failure.with_hint(format!(
+            "a link-local address needs its interface, as in {}%eth0",
+            address.ip()
+        )),
+        _ => failure,
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use socket2::Socket;
 
-use super::address::Address;
+use super::address::{Address, with_zone_hint};
 use super::endpoint::Endpoint;
 use super::layer::{Handshake, Layer};
 use super::proxy::{Proxy, Route, Target};
@@ -139,7 +139,8 @@ impl Dial {
         let socket = self.options.tcp_socket(address)?;
         if let Some(source) = self.source {
             let bound = socket.set_reuse_address(true).and_then(|()| socket.bind(&source.into()));
-            bound.map_err(|e| Failure::new(Stage::Bind, source, e))?;
+            let failed = |e| with_zone_hint(Failure::new(Stage::Bind, source, e), &source);
+            bound.map_err(failed)?;
         }
         Ok(socket)
     }

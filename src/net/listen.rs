@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use socket2::Socket;
 
-use super::address::Address;
+use super::address::{Address, with_zone_hint};
 use super::endpoint::lone_host;
 use super::resolve::{self, Family, Patience};
 use super::socket::Options;
@@ -114,7 +114,8 @@ impl Bind<'_> {
         let socket = opened.map_err(|failure| failure.with_code(Code::Bind))?;
         self.prepare(&socket, proto, address)
             .and_then(|()| socket.bind(&(*address).into()))
-            .map_err(|e| self.with_hints(Failure::new(Stage::Bind, address, e)))?;
+            .map_err(|e| self.with_hints(Failure::new(Stage::Bind, address, e)))
+            .map_err(|failure| with_zone_hint(failure, address))?;
         Ok(socket)
     }
 

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags};
 use socket2::Socket;
 
+use super::address::with_zone_hint;
 use super::dial::Dial;
 use super::step::{Listener, Step};
 use crate::failure::Failure;
@@ -166,6 +167,7 @@ impl Race<'_> {
     }
 
     fn failed(&mut self, address: SocketAddr, failure: Failure) {
+        let failure = with_zone_hint(failure, &address);
         (self.tell)(Step::Failed(address, failure.cause()));
         tracing::debug!(%address, %failure, "attempt failed");
         self.next_start = Instant::now();

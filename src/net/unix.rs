@@ -242,7 +242,11 @@ fn identity(path: &Path) -> Option<((u64, u64), bool)> {
 ///
 /// Fails at [`Stage::Connect`]: with 7, or 28 when the server's backlog stays full for `limit`.
 pub fn dial(name: &Name, limit: Option<Duration>, stop: &Stop) -> Result<Stream, Failure> {
-    let failed = |e: io::Error| Failure::new(Stage::Connect, name, e);
+    let failed = |e: io::Error| match e.raw_os_error() {
+        Some(libc::EPROTOTYPE) => Failure::new(Stage::Connect, name, e)
+            .with_hint("it is no stream socket; unix-client --datagram reaches datagram sockets"),
+        _ => Failure::new(Stage::Connect, name, e),
+    };
     let address = name.address().map_err(failed)?;
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)
         .map_err(|e| Failure::new(Stage::Socket, name, e))?;

@@ -211,3 +211,17 @@ fn our_client_meets_their_servers() {
         let _ = std::fs::remove_file(&path);
     }
 }
+
+#[test]
+fn datagram_socket_behind_stream_client_gets_hint() {
+    let (_folder, path) = folder();
+    let datagrams = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    client("", &path).run().exits(7).fails_at("connect").says("unix-client --datagram");
+    let works = client("--datagram --send x --wait 10ms", &path).run();
+    works.exits(0);
+    drop(datagrams);
+    std::fs::remove_file(&path).unwrap();
+    let _streams = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let run = client("--datagram --send x", &path).run();
+    run.exits(7).fails_at("connect").says("hint: it is no datagram socket");
+}

@@ -9,7 +9,7 @@ use socket2::{SockAddr, Socket, Type};
 
 use super::asking::Calling;
 use crate::failure::{Code, Failure, Stage};
-use crate::net::address::Address;
+use crate::net::address::{Address, with_zone_hint};
 use crate::net::datagram::{Mailbox, Outgoing, set_hops};
 use crate::net::endpoint::Endpoint;
 use crate::net::resolve;
@@ -189,7 +189,8 @@ fn udp_line(address: SocketAddr, calling: &Calling, stop: &Stop) -> Result<Line,
     }
     let unspecified = SocketAddr::new(unspecified(&address), 0);
     let source = calling.source.unwrap_or(unspecified);
-    socket.bind(&source.into()).map_err(|e| Failure::new(Stage::Bind, source, e))?;
+    let unbound = |e| with_zone_hint(Failure::new(Stage::Bind, source, e), &source);
+    socket.bind(&source.into()).map_err(unbound)?;
     if !many {
         socket.connect(&address.into()).map_err(|e| refused_by_kernel(address, e))?;
     }
@@ -200,7 +201,11 @@ fn udp_line(address: SocketAddr, calling: &Calling, stop: &Stop) -> Result<Line,
 }
 
 fn unix_line(name: &unix::Name, stop: &Stop) -> Result<Line, Failure> {
-    let failed = |e: io::Error| Failure::new(Stage::Connect, name, e);
+    let failed = |e: io::Error| match e.raw_os_error() {
+        Some(libc::EPROTOTYPE) => Failure::new(Stage::Connect, name, e)
+            .with_hint("it is no datagram socket; without --datagram it may be reached"),
+        _ => Failure::new(Stage::Connect, name, e),
+    };
     let address = name.address().map_err(failed)?;
     let (socket, claim) = named_socket(name)?;
     socket.connect(&address).map_err(failed)?;
@@ -243,6 +248,6 @@ fn refused_by_kernel(address: SocketAddr, error: io::Error) -> Failure {
     let failure = Failure::new(Stage::Connect, address, error);
     match denied {
         true => failure.with_hint("--broadcast allows writing to a whole network"),
-        false => failure,
+        false => with_zone_hint(failure, &address),
     }
 }
