@@ -11,7 +11,7 @@ use crate::net::retry::Retry;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Connecting")]
 pub struct Retrying {
-    /// Try again this often when nobody answers
+    /// Try again up to N times when the name is absent or the peer cannot be reached
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub retry: u32,
     /// Wait this long before trying again

@@ -1,5 +1,6 @@
 //! Trying again: how often, after which pause, and after which failures.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::step::{Listener, Step};
@@ -49,12 +50,9 @@ impl<'a> Rounds<'a> {
         Rounds { retry, done: 0, stop, tell }
     }
 
-    /// Whether a round is left that may follow this failure. A name that does not exist will not
-    /// exist a second later either: only a peer that could not be reached is tried again.
+    /// Whether a round is left that may follow this failure.
     pub fn may_follow(&self, failure: &Failure) -> bool {
-        self.done < self.retry.times
-            && matches!(failure.code, Code::Connect | Code::Timeout | Code::TryAgain)
-            && failure.stage != Stage::Socket
+        self.done < self.retry.times && is_transient(failure) && failure.stage != Stage::Socket
     }
 
     /// Pauses before the next round.
@@ -73,16 +71,33 @@ impl<'a> Rounds<'a> {
     }
 }
 
+/// Whether another attempt to connect may succeed. A name that is absent may exist later: that of
+/// a container appears when the container starts. The name of a service does not, and an address does
+/// not change its family.
+pub fn is_transient(failure: &Failure) -> bool {
+    match failure.code {
+        Code::Connect | Code::Timeout | Code::TryAgain => true,
+        Code::Resolve => {
+            failure.stage == Stage::Resolve && failure.endpoint.parse::<IpAddr>().is_err()
+        }
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn attempts(times: u32, code: Code) -> (u32, Failure) {
+        attempts_at(Stage::Connect, times, code)
+    }
+
+    fn attempts_at(stage: Stage, times: u32, code: Code) -> (u32, Failure) {
         let (stop, mut attempts) = (Stop::new(None).unwrap(), 0);
         let retry = Retry { times, delay: Duration::ZERO };
         let failed = retry.call::<()>(&stop, &|_| {}, || {
             attempts += 1;
-            Err(Failure::new(Stage::Connect, "db:1", "no").with_code(code))
+            Err(Failure::new(stage, "db:1", "no").with_code(code))
         });
         (attempts, failed.unwrap_err())
     }
@@ -91,8 +106,15 @@ mod tests {
     fn only_what_may_pass_is_tried_again() {
         assert_eq!(attempts(3, Code::Connect).0, 4);
         assert_eq!(attempts(0, Code::Connect).0, 1);
-        assert_eq!(attempts(3, Code::Resolve).0, 1);
+        assert_eq!(attempts(3, Code::Tls).0, 1);
         assert_eq!(attempts(1, Code::TryAgain).1.to_string(), "connect db:1: no");
+    }
+
+    #[test]
+    fn absent_name_is_tried_again_absent_service_is_not() {
+        let (tries, failure) = attempts_at(Stage::Resolve, 3, Code::Resolve);
+        assert_eq!((tries, failure.code), (4, Code::Resolve));
+        assert_eq!(attempts_at(Stage::Port, 3, Code::Resolve).0, 1);
     }
 
     #[test]

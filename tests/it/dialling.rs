@@ -99,3 +99,66 @@ fn a_server_shares_its_port_when_asked_to() {
     let second = sockit(&format!("tcp-server --reuse-port --port {}", first.port())).serve();
     assert_eq!(first.port(), second.port());
 }
+
+/// A machine whose hosts file, at `hosts`, is all that knows names.
+fn hosts_only(hosts: &std::path::Path) -> Namespace {
+    std::fs::write(hosts, "127.0.0.1 other\n").unwrap();
+    let mount = format!("mount --bind '{}' /etc/hosts || exit 99", hosts.display());
+    Namespace::new().on_our_network().nsswitch("hosts: files").before(&mount)
+}
+
+/// Commands that look a name up, and what they say to whom they find.
+fn lookups(port: u16) -> Vec<String> {
+    let udp = format!("udp-client -v --send hi --wait 10s db {port}");
+    let mut lines = vec![format!("tcp-client -v --send hi db {port}"), udp];
+    if cfg!(feature = "http") {
+        lines.push(format!("http-get -v http://db:{port}/"));
+    }
+    lines
+}
+
+#[test]
+fn absent_name_is_retried_until_it_appears() {
+    let folder = tempfile::tempdir().unwrap();
+    let hosts = folder.path().join("hosts");
+    for line in lookups(peer::free_port()) {
+        let world = hosts_only(&hosts);
+        let Some(inside) = world.words() else { return };
+        let client = sockit(&line).and("--retry 1000 --retry-delay 20ms").under(inside).start();
+        client.wait_to_say("Trying again in 20ms (retry 2)");
+        std::fs::write(&hosts, "127.0.0.1 db\n").unwrap();
+        client.wait_to_say("Connection refused");
+        client.signal(9);
+    }
+}
+
+#[test]
+fn absent_name_exits_6_after_last_retry() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = hosts_only(&folder.path().join("hosts"));
+    for line in lookups(9) {
+        let Some(run) = world.run(&format!("{line} --retry 2 --retry-delay 10ms")) else { return };
+        run.exits(6).says("(retry 2)").never_says("(retry 3)");
+        assert!(
+            run.stderr.lines().last().is_some_and(|line| line.starts_with("sockit: resolve db:"))
+        );
+    }
+}
+
+#[test]
+fn link_local_address_without_zone_gets_hint() {
+    if std::net::UdpSocket::bind("[::1]:0").is_err() {
+        eprintln!("skipped: this machine has no IPv6");
+        return;
+    }
+    for (line, code, phase) in [
+        ("tcp-client fe80::1 9", 7, "connect"),
+        ("udp-client --send x fe80::1 9", 7, "connect"),
+        ("tcp-client --source fe80::1 ::1 9", 45, "bind"),
+        ("tcp-server --host fe80::1 --port 0", 45, "bind"),
+        ("udp-echo --host fe80::1 --port 0", 45, "bind"),
+    ] {
+        let run = sockit(line).run();
+        run.exits(code).fails_at(phase).says("hint: a link-local address needs its interface");
+    }
+}

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use crate::failure::{Code, Failure};
 use crate::http::Head;
 use crate::http::syntax::decimal;
+use crate::net::retry::is_transient;
 
 /// Statuses that another try may change (RFC 9110 §15.5.9, §15.6, RFC 6585 §4).
 const PASSING: [u16; 6] = [408, 429, 500, 502, 503, 504];
@@ -18,16 +19,8 @@ pub fn is_passing_status(status: u16) -> bool {
 
 /// Whether this failure may not happen again.
 pub fn is_passing(failure: &Failure) -> bool {
-    matches!(
-        failure.code,
-        Code::Connect
-            | Code::Timeout
-            | Code::TryAgain
-            | Code::Empty
-            | Code::Receive
-            | Code::Send
-            | Code::Partial
-    )
+    is_transient(failure)
+        || matches!(failure.code, Code::Empty | Code::Receive | Code::Send | Code::Partial)
 }
 
 /// How long the answer asks to wait (RFC 9110 §10.2.3): seconds, or a date.
