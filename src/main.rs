@@ -70,8 +70,9 @@ fn told(report: &Report, error: &anyhow::Error) -> Code {
         report.warn(None, format!("{error:#}"));
         return Code::Negative;
     };
-    // Whoever sent the signal knows; the number says it to scripts.
-    if !matches!(failure.code, Code::Interrupted | Code::Terminated) {
+    // Whoever sent the signal knows; the number says it to scripts. Advice is printed all the same.
+    let is_signal = matches!(failure.code, Code::Interrupted | Code::Terminated);
+    if !is_signal || failure.hint.is_some() {
         report.failure(failure.conn, failure);
     }
     failure.code

@@ -81,6 +81,30 @@ fn an_http_proxy_joins_us_and_refuses_by_its_rules() {
     other.exits(97).fails_at("proxy").says("403");
 }
 
+#[cfg(feature = "http")]
+#[test]
+fn http_proxy_asking_for_login_is_97_for_every_scheme() {
+    let dir = tempfile::TempDir::new().expect("a directory");
+    let Some((_proxy, port)) = tinyproxy(&dir, "BasicAuth ann secret") else { return };
+    peer::wait_for_listener(port);
+    let server = sockit("tcp-server --once --reply x --until GET --greeting")
+        .arg("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
+    let server = server.serve();
+    let get = |login: &str, scheme: &str| {
+        let proxy = format!("http://{login}127.0.0.1:{port}");
+        let url = format!("{scheme}://127.0.0.1:{}/", server.port());
+        sockit("http-get -q --proxy").arg(proxy).arg(url).run()
+    };
+    for scheme in ["http", "https"] {
+        let run = get("", scheme);
+        run.exits(97).fails_at("proxy").prints("").says("hint: a login is written");
+    }
+    // tinyproxy answers a wrong login with a 401, as a server does.
+    let wrong = get("ann:wrongsecret@", "http");
+    wrong.exits(22).says("the proxy refuses its login").never_says("wrongsecret");
+    get("ann:secret@", "http").exits(0).prints("hello");
+}
+
 #[cfg(feature = "tls")]
 #[test]
 fn tls_goes_through_a_proxy_to_the_target() {
@@ -141,6 +165,23 @@ fn the_environment_names_a_proxy_but_not_for_this_machine() {
     let excepted = excepted.env("NO_PROXY", "example").run();
     excepted.exits(6).fails_at("resolve");
     sockit("tcp-client target.example 7").env("ALL_PROXY", &nowhere).run().exits(7);
+}
+
+#[test]
+fn proxy_of_environment_that_fails_names_its_variable() {
+    use std::os::unix::ffi::OsStrExt;
+    for word in ["3128", "x:y:z", "http://h:99999", "socks9://h:1", "no such proxy"] {
+        let run = sockit("tcp-client target.example 7").env("ALL_PROXY", word).run();
+        run.exits(2).fails_at("proxy").says("ALL_PROXY");
+    }
+    let dead = format!("http://127.0.0.1:{}", peer::free_port());
+    let run = sockit("tcp-client target.example 7").env("all_proxy", &dead).run();
+    run.exits(7).fails_at("proxy").says("hint: this is the proxy that all_proxy names");
+    // What is not UTF-8 is no proxy, and not none.
+    let odd = std::ffi::OsStr::from_bytes(b"ALL_PROXY=http://\xff\xfe:1");
+    let under = [std::ffi::OsStr::new("env"), odd];
+    let run = sockit("tcp-client target.example 7").under(under).run();
+    run.exits(2).says("ALL_PROXY");
 }
 
 #[test]

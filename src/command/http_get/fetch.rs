@@ -8,6 +8,7 @@ use super::asking::Pinned;
 use super::exchange::Exchange;
 use super::hearer::Hearer;
 use super::output::{Output, Place};
+use super::refusal;
 use super::standing::Standing;
 use super::timing::Timing;
 use super::wire::Wire;
@@ -56,13 +57,28 @@ pub struct Fetch<'a> {
     conn: u64,
     bytes: u64,
     layered: bool,
+    /// The proxy that the last request itself went to.
+    forward: Option<Proxy>,
+    /// What the status of the last answer means where it is 400 or above.
+    refusal: Option<Failure>,
 }
 
 impl<'a> Fetch<'a> {
     /// The fetching of `home` as `args` say.
     pub fn new(args: &'a Args, home: Link, report: &'a Report, stop: &'a Stop) -> Fetch<'a> {
         let timing = Timing::start();
-        Fetch { args, home, report, stop, timing, conn: 0, bytes: 0, layered: false }
+        Fetch {
+            args,
+            home,
+            report,
+            stop,
+            timing,
+            conn: 0,
+            bytes: 0,
+            layered: false,
+            forward: None,
+            refusal: None,
+        }
     }
 
     /// Gets it to `place`, trying again where that may help.
@@ -140,11 +156,12 @@ impl<'a> Fetch<'a> {
     }
 
     /// What the status of a whole answer means.
-    fn judge(&self, link: &Link, status: Option<u16>) -> Result<Tried, Failure> {
+    fn judge(&mut self, link: &Link, status: Option<u16>) -> Result<Tried, Failure> {
         match status {
             Some(status) if status >= 400 && !self.args.judging.any_status => {
-                let failure = Failure::new(Stage::Receive, link, format!("HTTP status {status}"));
-                Err(failure.with_code(Code::Status).of_conn(self.conn))
+                let refusal = self.refusal.take();
+                let failure = refusal.unwrap_or_else(|| refusal::by_status(status, link));
+                Err(failure.of_conn(self.conn))
             }
             _ => Ok(Tried::Done(Code::Done)),
         }
@@ -164,12 +181,15 @@ impl<'a> Fetch<'a> {
         let mut wire = Wire::new(stream, link.to_string(), idle, self.stop, output.watched())?;
         let mut hearer =
             Hearer::new(self.args, self.report, link, self.conn, output, standing, last);
+        hearer.forward = self.forward.as_ref();
         let read = self.ask(&mut wire, &request).and_then(|()| {
             let mut exchange =
                 Exchange::new(&mut wire, link, self.args.rules(), self.args.saving.raw);
             exchange.read(&mut hearer)
         });
+        let refusal = hearer.refusal.take();
         let outcome = hearer.end(read);
+        self.refusal = refusal;
         wire.close();
         self.timing.first_byte(wire.first_byte);
         self.bytes += wire.bytes_in;
@@ -194,6 +214,7 @@ impl<'a> Fetch<'a> {
     ) -> Result<(Stream, Vec<u8>), Failure> {
         let (dial, forward) = self.dial(link)?;
         let request = self.request(link, standing, forward.as_ref()).bytes();
+        self.forward = forward;
         self.conn += 1;
         let stream = dial.call(self.stop, &|step| {
             self.timing.step(&step);

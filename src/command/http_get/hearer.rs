@@ -7,10 +7,11 @@ use super::memory::Memory;
 use super::output::Output;
 use super::standing::Standing;
 use super::wire::Wire;
-use super::{Args, again, heading};
+use super::{Args, again, heading, refusal};
 use crate::failure::{Code, Failure, Stage};
 use crate::http::range::{self, ContentRange, Early, Wanted};
 use crate::http::{Error, Head, Link, redirect};
+use crate::net::proxy::Proxy;
 use crate::report::Report;
 
 /// The hearer of one exchange.
@@ -27,6 +28,10 @@ pub struct Hearer<'a> {
     status: Option<u16>,
     /// The piece that comes ends before what was asked for does.
     early: Option<Early>,
+    /// The proxy that the request itself went to.
+    pub forward: Option<&'a Proxy>,
+    /// What the status means where it is 400 or above.
+    pub refusal: Option<Failure>,
 }
 
 impl<'a> Hearer<'a> {
@@ -40,8 +45,20 @@ impl<'a> Hearer<'a> {
         standing: Option<&'a Standing>,
         last: bool,
     ) -> Hearer<'a> {
-        let (verdict, status, early) = (Verdict::Take, None, None);
-        Hearer { args, report, link, conn, output, standing, last, verdict, status, early }
+        Hearer {
+            args,
+            report,
+            link,
+            conn,
+            output,
+            standing,
+            last,
+            verdict: Verdict::Take,
+            status: None,
+            early: None,
+            forward: None,
+            refusal: None,
+        }
     }
 
     /// The end of the exchange: the output is finished, or what came of it kept.
@@ -55,8 +72,8 @@ impl<'a> Hearer<'a> {
             }
             Err(failure) => {
                 let kept = self.output.keep(self.args.saving.keep_partial)?;
-                Err(match (kept, failure.code, &failure.hint) {
-                    (Some((path, goes_on)), Code::Partial | Code::Timeout, None) => {
+                Err(match (kept, is_cut_short(failure.code), &failure.hint) {
+                    (Some((path, goes_on)), true, None) => {
                         let more = if goes_on { "; --continue goes on there" } else { "" };
                         failure.with_hint(format!("{} has what came{more}", path.display()))
                     }
@@ -78,8 +95,7 @@ impl<'a> Hearer<'a> {
     }
 
     fn refused(&self, error: Error) -> Failure {
-        let failure = Failure::new(Stage::Receive, self.link, error.to_string());
-        failure.with_code(error.kind.code())
+        error.failure(self.link)
     }
 
     fn tell(&mut self, head: &Head) -> Result<(), Failure> {
@@ -89,6 +105,20 @@ impl<'a> Hearer<'a> {
         self.report.tell(&heading::event(self.conn, self.link, head));
         if self.args.saving.include {
             self.output.verbatim(&head.raw)?;
+        }
+        Ok(())
+    }
+
+    /// Notes what a status of 400 or above means. What a proxy says for itself is no answer of
+    /// the server's: its page is not delivered.
+    fn check_status(&mut self, head: &Head) -> Result<(), Failure> {
+        match (head.status, self.forward) {
+            (407, Some(proxy)) if !self.args.saving.raw => {
+                return Err(refusal::by_proxy(head, proxy));
+            }
+            (407, Some(proxy)) => self.refusal = Some(refusal::by_proxy(head, proxy)),
+            (400.., _) => self.refusal = Some(refusal::by_server(head, self.link, self.forward)),
+            _ => {}
         }
         Ok(())
     }
@@ -136,9 +166,7 @@ impl<'a> Hearer<'a> {
             }
             // What came so far is worth more than a page that tells of an error.
             status if status >= 400 && !self.args.judging.any_status => {
-                let failure =
-                    Failure::new(Stage::Receive, self.link, format!("HTTP status {status}"));
-                Err(failure.with_code(Code::Status))
+                Err(refusal::by_server(head, self.link, self.forward))
             }
             _ => Ok(Verdict::Take),
         }
@@ -188,6 +216,11 @@ impl<'a> Hearer<'a> {
     }
 }
 
+/// Whether a transfer ended early, by the peer's doing, a limit or a signal.
+fn is_cut_short(code: Code) -> bool {
+    matches!(code, Code::Partial | Code::Timeout | Code::Interrupted | Code::Terminated)
+}
+
 fn is_coded(head: &Head) -> bool {
     !head.tokens("content-encoding").is_empty()
 }
@@ -223,6 +256,7 @@ impl Audience for Hearer<'_> {
         };
         self.status = Some(head.status);
         self.tell(head)?;
+        self.check_status(head)?;
         self.verdict = self.decide(head)?;
         if self.verdict != Verdict::Take {
             return Ok(false);

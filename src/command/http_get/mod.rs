@@ -12,6 +12,7 @@ mod hearer;
 mod memory;
 mod output;
 mod part;
+mod refusal;
 mod safe;
 #[cfg(target_os = "linux")]
 mod shortcut;

@@ -16,7 +16,9 @@ use crate::net::resolve::is_localhost;
 ///
 /// Fails with exit code 2 when the variable cannot be understood; the message names it.
 pub fn proxy(scheme: &str, host: &str) -> Result<Option<Proxy>, Failure> {
-    choose(scheme, host, &|name| std::env::var(name).ok())
+    // A value that is not UTF-8 is malformed, and must not mean that there is no proxy.
+    let lossy = |word: std::ffi::OsString| word.to_string_lossy().into_owned();
+    choose(scheme, host, &|name| std::env::var_os(name).map(lossy))
 }
 
 type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -35,7 +37,10 @@ fn choose(scheme: &str, host: &str, variables: Variables<'_>) -> Result<Option<P
     if is_local(host) || is_excepted(host, variables) {
         return Ok(None);
     }
-    Proxy::read(&word).map(Some).map_err(|failure| failure.during(&name))
+    match Proxy::read(&word) {
+        Ok(proxy) => Ok(Some(proxy.named_by(name))),
+        Err(failure) => Err(failure.during(&name)),
+    }
 }
 
 /// Whether `host` is this machine, by its very spelling.

@@ -6,7 +6,7 @@
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 
-use super::{Line, Target};
+use super::{LOGIN_HINT, Line, Target};
 use crate::failure::{Code, Failure};
 
 const STEP: &str = "CONNECT";
@@ -41,9 +41,7 @@ fn refusal(line: &Line<'_, '_>, status: u16, reason: &str, target: &Target) -> F
     let said = format!("{status} {reason}");
     let said = said.trim_end();
     match status {
-        407 => line
-            .refused(STEP, &format!("it wants a login: {said}"))
-            .with_hint("a login is written http://user:password@HOST:PORT"),
+        407 => line.refused(STEP, &format!("it wants a login: {said}")).with_hint(LOGIN_HINT),
         502..=504 => line.refused(STEP, &format!("the proxy could not reach {target}: {said}")),
         _ => line.refused(STEP, &format!("{target} is refused: {said}")),
     }

@@ -14,6 +14,9 @@ use super::layer::Handshake;
 use super::stream::Stream;
 use crate::failure::{Code, Failure, Stage};
 
+/// The hint where a proxy asks for a login.
+pub const LOGIN_HINT: &str = "a login is written http://user:password@HOST:PORT";
+
 /// The port of a proxy whose URL names none (curl's choice, for every kind).
 const PORT: &str = "1080";
 
@@ -35,6 +38,8 @@ pub struct Proxy {
     /// Where it is.
     pub endpoint: Endpoint,
     login: Option<Login>,
+    /// The environment variable that names it.
+    variable: Option<String>,
 }
 
 /// User and password; never shown.
@@ -123,7 +128,7 @@ impl Proxy {
             failure.stage = Stage::Proxy;
             failure
         })?;
-        let proxy = Proxy { kind, endpoint, login };
+        let proxy = Proxy { kind, endpoint, login, variable: None };
         proxy.check_login()?;
         Ok(proxy)
     }
@@ -179,8 +184,16 @@ impl Proxy {
         Ok(stream)
     }
 
+    /// The same proxy, named by an environment variable.
+    fn named_by(self, variable: String) -> Proxy {
+        Proxy { variable: Some(variable), ..self }
+    }
+
     /// The failure to connect to the proxy itself, told as such.
     pub fn unreachable(&self, mut failure: Failure) -> Failure {
+        if let (None, Some(variable)) = (&failure.hint, &self.variable) {
+            failure.hint = Some(format!("this is the proxy that {variable} names"));
+        }
         if failure.stage == Stage::Connect {
             failure.stage = Stage::Proxy;
             failure.endpoint = self.to_string();

@@ -162,6 +162,49 @@ fn a_forward_proxy_gets_the_whole_url() {
 }
 
 #[test]
+fn login_that_proxy_asks_for_is_97_without_its_page() {
+    let asks = "HTTP/1.1 407 Login\r\nProxy-Authenticate: Digest realm=\"x\", Basic realm=\"y\"\r\n\
+                Content-Length: 4\r\n\r\npage";
+    let proxy = origin([asks]);
+    let url = format!("http://{}", proxy.addr());
+    let get = |flags: &str| {
+        sockit("http-get -q").and(flags).arg("--proxy").arg(&url).arg("http://far.away/x").run()
+    };
+    for (flags, printed) in [("", ""), ("--any-status", ""), ("-I", ""), ("--raw", asks)] {
+        let run = get(flags);
+        run.exits(97).fails_at("proxy").prints(printed).says(&url).says("407 Login");
+        run.says("Digest, Basic").says("hint: a login is written http://user:password@HOST:PORT");
+    }
+    let place = super::place::Place::new();
+    std::fs::write(place.path("f"), "old").unwrap();
+    let to_file = sockit("http-get -q --proxy").arg(&url).arg("-o").arg(place.path("f"));
+    to_file.arg("http://far.away/x").run().exits(97).fails_at("proxy");
+    assert_eq!((place.read("f").as_deref(), place.names()), (Some("old"), vec!["f".to_string()]));
+    // Without a proxy it is the server's own word.
+    proxy.get("-q").run().exits(22).fails_at("receive").prints("page");
+}
+
+#[test]
+fn refused_request_names_authentication_scheme() {
+    let refusal = |field: &str| {
+        let text = format!("HTTP/1.1 401 No\r\n{field}Content-Length: 4\r\n\r\npage");
+        origin([text]).get("-q").run()
+    };
+    for (field, hint) in [
+        ("WWW-Authenticate: Basic realm=\"a\"\r\n", "Basic authentication: --user USER:PASSWORD"),
+        ("WWW-Authenticate: Bearer\r\n", "Bearer authentication: -H 'Authorization: Bearer TOKEN'"),
+        (
+            "WWW-Authenticate: Negotiate\r\nWWW-Authenticate: NTLM\r\n",
+            "Negotiate or NTLM authentication: --user sends Basic only",
+        ),
+    ] {
+        let run = refusal(field);
+        run.exits(22).fails_at("receive").prints("page").says(&format!("hint: it asks for {hint}"));
+    }
+    refusal("").exits(22).never_says("hint:");
+}
+
+#[test]
 fn a_range_is_checked_when_it_comes() {
     let part = |range: &str| {
         format!("HTTP/1.1 206 Part\r\nContent-Range: {range}\r\nContent-Length: 3\r\n\r\nllo")
