@@ -19,6 +19,7 @@ use super::retry::Retry;
 use super::socket::Options;
 use super::step::{Listener, Step};
 use super::stream::Stream;
+use super::unix;
 use crate::failure::{Code, Failure, Stage};
 use crate::stop::{Reason, Stop, earliest};
 
@@ -63,6 +64,10 @@ impl Dial {
             Route::Direct => self.connect(&round)?,
             Route::To(proxy) => return self.connect_to(proxy, &round),
             Route::Through(proxy) => self.join(proxy, &round)?,
+            Route::Unix(name) => {
+                round.tell(format!("Connecting to {name}..."));
+                unix::dial(name, self.timeout, stop)?
+            }
         };
         match &self.layer {
             Some(layer) => layer.wrap(stream, &self.handshake(&self.endpoint, &round)),

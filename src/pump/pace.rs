@@ -29,17 +29,24 @@ impl Pace {
 
     /// Sleeps until `bytes` more may go.
     pub fn wait_for(&mut self, bytes: usize) {
+        std::thread::sleep(self.delay());
+        self.count(bytes);
+    }
+
+    /// How long the next byte must wait.
+    pub fn delay(&mut self) -> Duration {
         let now = Instant::now();
         let began = *self.began.get_or_insert(now);
         let due = began + self.time_for(self.moved);
-        match due.checked_duration_since(now) {
-            Some(early) => std::thread::sleep(early),
-            None if now - due > MEMORY => {
-                self.began = Some(now);
-                self.moved = 0;
-            }
-            None => {}
+        if now.saturating_duration_since(due) > MEMORY {
+            self.began = Some(now);
+            self.moved = 0;
         }
+        due.saturating_duration_since(now)
+    }
+
+    /// Counts bytes that have moved.
+    pub fn count(&mut self, bytes: usize) {
         self.moved += bytes as u64;
     }
 

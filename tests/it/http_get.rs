@@ -5,6 +5,7 @@ mod endings;
 mod files;
 mod httpbin;
 mod lies;
+mod limits;
 pub mod origin;
 mod pieces;
 mod place;

@@ -3,10 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::limits::Limits;
+use super::speed::Speed;
 use crate::flags::values::{self, Limit};
 use crate::http::link::Link;
 use crate::http::range;
 use crate::http::request::{self, Own};
+use crate::net::unix;
+use crate::pump::pace::Pace;
 
 /// Redirects that are followed unless told otherwise.
 const MAX_REDIRECTS: u32 = 10;
@@ -67,6 +71,10 @@ pub struct Asking {
     /// Use ADDRESS for HOST:PORT; HOST may be * for all others
     #[arg(long, value_name = "HOST:PORT:ADDRESS", value_parser = pinned)]
     pub resolve: Vec<Pinned>,
+    /// Connect to the Unix socket PATH, whatever host the URL names; a leading @ is abstract
+    #[arg(long, value_name = "PATH", value_parser = unix_name,
+          value_hint = clap::ValueHint::AnyPath, conflicts_with_all = ["source", "resolve"])]
+    pub unix: Option<unix::Name>,
     /// Follow at most N redirects; 0 = the redirect itself is the answer
     #[arg(long, value_name = "N", default_value_t = MAX_REDIRECTS)]
     pub max_redirects: u32,
@@ -86,6 +94,7 @@ impl Default for Asking {
             half_close: false,
             delay: Duration::ZERO,
             resolve: Vec::new(),
+            unix: None,
             max_redirects: MAX_REDIRECTS,
             allow_downgrade: false,
         }
@@ -114,6 +123,16 @@ pub struct Judging {
     /// 0 for every status, 400 and above too
     #[arg(long)]
     pub any_status: bool,
+    /// Receive at most SIZE bytes per second
+    #[arg(long, value_name = "SIZE/s", value_parser = values::rate)]
+    pub rate: Option<u64>,
+    /// Exit with 28 when less than SIZE bytes per second come, averaged over --speed-time
+    #[arg(long, value_name = "SIZE/s", value_parser = values::rate)]
+    pub speed_limit: Option<u64>,
+    /// Time over which --speed-limit is averaged
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = speed_time,
+          requires = "speed_limit")]
+    pub speed_time: Duration,
     /// End when nothing has come for this long; 0 = never
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = values::limit)]
     pub idle_timeout: Limit,
@@ -132,8 +151,22 @@ impl Default for Judging {
             lenient: false,
             http09: false,
             any_status: false,
+            rate: None,
+            speed_limit: None,
+            speed_time: Duration::from_secs(30),
             idle_timeout: Limit(Some(Duration::from_secs(30))),
             timeout: Limit::default(),
+        }
+    }
+}
+
+impl Judging {
+    /// The limits of one exchange.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            idle: self.idle_timeout.0,
+            pace: self.rate.map(Pace::new),
+            speed: self.speed_limit.map(|least| Speed::new(least, self.speed_time)),
         }
     }
 }
@@ -147,6 +180,18 @@ pub struct Pinned {
     pub port: u16,
     /// What the host is to resolve to there.
     pub address: std::net::IpAddr,
+}
+
+fn unix_name(word: &str) -> Result<unix::Name, String> {
+    let name = unix::Name::read(word.as_ref());
+    name.address().map(|_| name).map_err(|e| e.to_string())
+}
+
+fn speed_time(word: &str) -> Result<Duration, String> {
+    match values::duration(word)? {
+        Duration::ZERO => Err("the time is longer than 0".to_string()),
+        time => Ok(time),
+    }
 }
 
 fn own(word: &str) -> Result<Own, String> {

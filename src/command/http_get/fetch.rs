@@ -177,8 +177,8 @@ impl<'a> Fetch<'a> {
     ) -> Result<(Verdict, Option<u16>), Failure> {
         let (stream, request) = self.call(link, standing)?;
         self.report.tell(&Event::Connected(Ends::new(self.conn, &stream.facts)));
-        let idle = self.args.judging.idle_timeout.0;
-        let mut wire = Wire::new(stream, link.to_string(), idle, self.stop, output.watched())?;
+        let limits = self.args.judging.limits();
+        let mut wire = Wire::new(stream, link.to_string(), limits, self.stop, output.watched())?;
         let mut hearer =
             Hearer::new(self.args, self.report, link, self.conn, output, standing, last);
         hearer.forward = self.forward.as_ref();
@@ -234,7 +234,10 @@ impl<'a> Fetch<'a> {
         let address = pinned.map(|pin| pin.address.to_string());
         let named = Endpoint { host: host.clone(), port: port.to_string() };
         let scheme = if link.is_tls() { "https" } else { "http" };
-        let route = self.args.dialling.route(scheme, &named)?;
+        let route = match &self.args.asking.unix {
+            Some(name) => Route::Unix(name.clone()),
+            None => self.args.dialling.route(scheme, &named)?,
+        };
         let bare = host.split_once('%').map_or(host.as_str(), |(address, _)| address);
         let elsewhere;
         let trust = match link.origin() == self.home.origin() {
@@ -245,7 +248,7 @@ impl<'a> Fetch<'a> {
             }
         };
         let layer = link.is_tls().then(|| trust.layer(bare)).transpose()?;
-        self.layered = layer.is_some() || route != Route::Direct;
+        self.layered = layer.is_some() || matches!(route, Route::To(_) | Route::Through(_));
         let forward = match &route {
             Route::To(proxy) => Some(proxy.clone()),
             _ => None,

@@ -9,6 +9,7 @@ mod exchange;
 mod fetch;
 mod heading;
 mod hearer;
+mod limits;
 mod memory;
 mod output;
 mod part;
@@ -16,6 +17,7 @@ mod refusal;
 mod safe;
 #[cfg(target_os = "linux")]
 mod shortcut;
+mod speed;
 mod standing;
 mod timing;
 mod watch;
@@ -62,6 +64,7 @@ pub struct Args {
 impl Args {
     /// Gets each URL in turn; the first trouble decides the number, the others are told.
     pub fn run(self, report: &Report) -> anyhow::Result<Code> {
+        self.check_unix()?;
         let links = self.links()?;
         let places = self.places(&links)?;
         if let Some(needs) = self.needs(&places) {
@@ -81,6 +84,15 @@ impl Args {
             }
         }
         Ok(first?)
+    }
+
+    /// Refuses a proxy beside `--unix`, which leads past every proxy: exit code 2.
+    fn check_unix(&self) -> Result<(), Failure> {
+        let has_proxy = self.dialling.proxy.as_ref().is_some_and(|word| !word.is_empty());
+        if self.asking.unix.is_some() && has_proxy {
+            return Err(Failure::usage(Stage::Proxy, "--proxy", "has no use beside --unix"));
+        }
+        Ok(())
     }
 
     fn links(&self) -> Result<Vec<Link>, Failure> {

@@ -37,6 +37,8 @@ impl Timing {
             Step::Resolving(_) => {}
             Step::Resolved(..) => phases.dns += since,
             Step::Connected(_) => phases.connect += since,
+            // A Unix socket is connected without a lookup.
+            Step::Layer(_) if phases.last.is_none() => {}
             _ => return,
         }
         phases.last = Some(now);

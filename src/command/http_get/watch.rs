@@ -13,7 +13,7 @@ use rustix::event::{PollFd, PollFlags};
 
 use crate::failure::{Code, Failure, Stage};
 use crate::net::stream::Hangup;
-use crate::stop::{Reason, Stop, Wake};
+use crate::stop::{Reason, Stop, Wake, earliest};
 
 /// Why a wait was ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,8 +28,8 @@ pub enum Cause {
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// Since when a read waits, if one does.
-    since: Option<Instant>,
+    /// Until when a read waits, if one does that has a limit.
+    until: Option<Instant>,
     cause: Option<Cause>,
 }
 
@@ -41,12 +41,12 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Begins to watch.
+    /// Begins to watch; the moment that [`Watch::begin`] names is noticed within `period`.
     ///
     /// Fails when no thread or no pipe can be had.
     pub fn start(
         hangup: Hangup,
-        idle: Option<Duration>,
+        period: Option<Duration>,
         stop: &Stop,
         output: Option<BorrowedFd<'static>>,
         whom: &str,
@@ -54,7 +54,7 @@ impl Watch {
         let short = |e| Failure::new(Stage::Socket, whom, e).with_code(Code::Negative);
         let (held, leash) = io::pipe().map_err(short)?;
         let shared = Arc::new(Mutex::new(Shared::default()));
-        let watcher = Watcher { shared: shared.clone(), held: held.into(), idle, output };
+        let watcher = Watcher { shared: shared.clone(), held: held.into(), period, output };
         let stop = stop.clone();
         thread::Builder::new()
             .name("watch".into())
@@ -64,15 +64,15 @@ impl Watch {
         Ok(Watch { shared, _leash: leash })
     }
 
-    /// A read begins to wait.
-    pub fn begin(&self) {
-        self.lock().since = Some(Instant::now());
+    /// A read begins to wait, at most until this moment.
+    pub fn begin(&self, until: Option<Instant>) {
+        self.lock().until = until;
     }
 
     /// The read is over; why, if we ended it.
     pub fn end(&self) -> Option<Cause> {
         let mut shared = self.lock();
-        shared.since = None;
+        shared.until = None;
         shared.cause
     }
 
@@ -85,7 +85,7 @@ struct Watcher {
     shared: Arc<Mutex<Shared>>,
     /// Hangs up when the watch is over.
     held: OwnedFd,
-    idle: Option<Duration>,
+    period: Option<Duration>,
     output: Option<BorrowedFd<'static>>,
 }
 
@@ -113,17 +113,18 @@ impl Watcher {
         }
     }
 
-    fn since(&self) -> Option<Instant> {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner).since
+    fn until(&self) -> Option<Instant> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner).until
     }
 
-    /// When to look again: the moment the read that waits now will have waited too long.
+    /// When to look again: at the end of the read that waits now, or where none waits after one
+    /// period, before which the next does not end.
     fn due(&self) -> Option<Instant> {
-        self.since().unwrap_or_else(Instant::now).checked_add(self.idle?)
+        let next = Instant::now().checked_add(self.period?);
+        earliest(self.until(), next)
     }
 
     fn is_idle(&self) -> bool {
-        let since = self.since();
-        self.idle.zip(since).is_some_and(|(idle, since)| since.elapsed() >= idle)
+        self.until().is_some_and(|until| until <= Instant::now())
     }
 }

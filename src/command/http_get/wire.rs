@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
+use super::limits::Limits;
 use super::watch::{Cause, Watch};
 use crate::failure::{Code, Failure, Stage, words};
 use crate::net::stream::{Ending, Facts, Stream};
@@ -39,7 +40,9 @@ pub enum Received {
 pub struct Wire<'a> {
     stream: Stream,
     whom: String,
-    idle: Option<Duration>,
+    limits: Limits,
+    /// Since when a read waits that cannot be polled for.
+    waiting: Option<Instant>,
     stop: &'a Stop,
     /// Our output, watched for a reader that leaves while nothing comes.
     output: Option<BorrowedFd<'static>>,
@@ -62,18 +65,22 @@ impl<'a> Wire<'a> {
     pub fn new(
         stream: Stream,
         whom: String,
-        idle: Option<Duration>,
+        limits: Limits,
         stop: &'a Stop,
         output: Option<BorrowedFd<'static>>,
     ) -> Result<Wire<'a>, Failure> {
         let watch = match stream.reader.raw() {
             Some(_) => None,
-            None => Some(Watch::start(stream.hangup.clone(), idle, stop, output, &whom)?),
+            None => {
+                let (hangup, period) = (stream.hangup.clone(), limits.period());
+                Some(Watch::start(hangup, period, stop, output, &whom)?)
+            }
         };
         Ok(Wire {
             stream,
             whom,
-            idle,
+            limits,
+            waiting: None,
             stop,
             output,
             watch,
@@ -92,7 +99,7 @@ impl<'a> Wire<'a> {
 
     /// The bare socket, if bytes may be taken from it past us.
     pub fn raw(&self) -> Option<BorrowedFd<'_>> {
-        self.stream.reader.raw()
+        self.stream.reader.raw().filter(|_| self.limits.pace.is_none())
     }
 
     /// Sends the request; `finish` half-closes behind it.
@@ -145,7 +152,7 @@ impl<'a> Wire<'a> {
     /// Waits for room, or for the peer to speak: false if it does while there is none. What a
     /// layer says for itself cannot be told from an answer, so there only room counts.
     fn await_room(&mut self) -> Result<bool, Failure> {
-        let until = self.idle.and_then(|idle| Instant::now().checked_add(idle));
+        let until = self.limits.idle.and_then(|idle| Instant::now().checked_add(idle));
         let speech = if self.watch.is_none() { PollFlags::IN } else { PollFlags::empty() };
         let socket = self.stream.hangup.socket();
         match self.stop.wait(socket.as_fd(), PollFlags::OUT | speech, until) {
@@ -170,9 +177,10 @@ impl<'a> Wire<'a> {
     /// Fails at [`Stage::Receive`] when a limit passes or the cord is pulled, at
     /// [`Stage::Stdout`] when the reader of our output has left.
     pub fn receive(&mut self, buffer: &mut [u8]) -> Result<Received, Failure> {
+        let most = self.await_turn()?.min(buffer.len());
         loop {
             self.await_bytes()?;
-            let read = self.stream.reader.read(buffer);
+            let read = self.stream.reader.read(&mut buffer[..most]);
             self.end_watch()?;
             let received = match read {
                 Ok(0) => Received::End,
@@ -186,6 +194,16 @@ impl<'a> Wire<'a> {
         }
     }
 
+    /// Waits until `--rate` allows more bytes. Returns how many may be received next.
+    fn await_turn(&mut self) -> Result<usize, Failure> {
+        let Some(pace) = &mut self.limits.pace else { return Ok(usize::MAX) };
+        let (delay, piece) = (pace.delay(), pace.piece());
+        if !delay.is_zero() {
+            self.stop.sleep(delay).map_err(|reason| self.stopped(reason))?;
+        }
+        Ok(piece)
+    }
+
     /// Counts bytes that were taken from the socket past us.
     pub fn count_passed(&mut self, bytes: u64) {
         self.bytes_in += bytes;
@@ -196,6 +214,9 @@ impl<'a> Wire<'a> {
         match received {
             Received::Bytes(n) => {
                 self.bytes_in += *n as u64;
+                if let Some(pace) = &mut self.limits.pace {
+                    pace.count(*n);
+                }
                 self.first_byte.get_or_insert_with(Instant::now);
             }
             // What did not take our words was no proper end.
@@ -206,17 +227,20 @@ impl<'a> Wire<'a> {
 
     /// Waits until the peer has something to say, or has ended.
     pub fn await_bytes(&mut self) -> Result<(), Failure> {
+        // Before the deadline is set, so that a wait up to it is never counted as shorter.
+        let now = Instant::now();
+        let until = self.deadline()?;
         if let Some(watch) = &self.watch {
-            watch.begin();
+            self.waiting = Some(now);
+            watch.begin(until);
             return Ok(());
         }
         let Some(socket) = self.stream.reader.raw() else { return Ok(()) };
-        let limit = if self.refused.is_some() { Some(LAST_WORDS) } else { self.idle };
-        let until = limit.and_then(|limit| Instant::now().checked_add(limit));
         let mut fds = vec![PollFd::from_borrowed_fd(socket, PollFlags::IN)];
         fds.extend(self.output.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::empty())));
         let woken = self.stop.wait_any(&mut fds, until);
         let reader_left = fds.get(1).is_some_and(|fd| fd.revents().contains(PollFlags::ERR));
+        self.limits.waited(now);
         match woken {
             Ok(Wake::Ready(_)) if reader_left => Err(reader_gone()),
             Ok(Wake::Ready(_)) => Ok(()),
@@ -224,6 +248,19 @@ impl<'a> Wire<'a> {
             Ok(Wake::Stopped(reason)) => Err(self.stopped(reason)),
             Err(e) => Err(Failure::new(Stage::Receive, &self.whom, e)),
         }
+    }
+
+    /// Until when the peer is waited for.
+    ///
+    /// Fails at [`Stage::Receive`] with 28 when it has been slower than `--speed-limit`.
+    fn deadline(&mut self) -> Result<Option<Instant>, Failure> {
+        let limit = if self.refused.is_some() { Some(LAST_WORDS) } else { self.limits.idle };
+        let patience = self.limits.patience(self.bytes_in);
+        if patience == Some(Duration::ZERO) {
+            return Err(self.late(Stage::Receive));
+        }
+        let shorter = limit.into_iter().chain(patience).min();
+        Ok(shorter.and_then(|limit| Instant::now().checked_add(limit)))
     }
 
     /// Waits until `output`, a pipe that is full, has room again; its reader may take its time.
@@ -237,6 +274,9 @@ impl<'a> Wire<'a> {
     }
 
     fn end_watch(&mut self) -> Result<(), Failure> {
+        if let Some(began) = self.waiting.take() {
+            self.limits.waited(began);
+        }
         match self.watch.as_ref().and_then(Watch::end) {
             None => Ok(()),
             Some(Cause::Idle) => Err(self.late(Stage::Receive)),
@@ -254,7 +294,12 @@ impl<'a> Wire<'a> {
             };
         }
         self.ended_by = Ending::Timeout;
-        Failure::late(stage, &self.whom, self.idle.unwrap_or_default())
+        let is_slow =
+            stage == Stage::Receive && self.limits.patience(self.bytes_in) == Some(Duration::ZERO);
+        match self.limits.speed.as_ref().filter(|_| is_slow) {
+            Some(speed) => Failure::new(stage, &self.whom, speed.words()).with_code(Code::Timeout),
+            None => Failure::late(stage, &self.whom, self.limits.idle.unwrap_or_default()),
+        }
     }
 
     fn stopped(&mut self, reason: crate::stop::Reason) -> Failure {

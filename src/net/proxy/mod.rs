@@ -12,6 +12,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::endpoint::Endpoint;
 use super::layer::Handshake;
 use super::stream::Stream;
+use super::unix;
 use crate::failure::{Code, Failure, Stage};
 
 /// The hint where a proxy asks for a login.
@@ -65,6 +66,8 @@ pub enum Route {
     Through(Proxy),
     /// To an HTTP proxy itself, which gets its requests in absolute form (RFC 9112 §3.2.2).
     To(Proxy),
+    /// To this Unix socket, whatever the endpoint.
+    Unix(unix::Name),
 }
 
 /// What a proxy is asked to join us to.

@@ -86,7 +86,8 @@ fn nginx() -> Option<Server> {
                fastcgi_temp_path {home}/t3; uwsgi_temp_path {home}/t4; scgi_temp_path {home}/t5;
                types {{ text/html html; }}
                server {{
-                 listen 127.0.0.1:{port}; root {home};
+                 listen 127.0.0.1:{port}; listen unix:{home}/socket; root {home};
+                 location /host {{ return 200 $http_host; }}
                  gzip on; gzip_min_length 10;
                  location /moved {{ return 301 /page.html; }}
                  location /nothing {{ return 444; }}
@@ -99,6 +100,24 @@ fn nginx() -> Option<Server> {
     .unwrap();
     command.args(["-p", &home, "-c", &format!("{home}/conf"), "-e", &format!("{home}/errors")]);
     Some(Server::start(command, port, place))
+}
+
+#[test]
+fn unix_socket_reaches_nginx_under_host_of_url() {
+    let Some(server) = nginx() else { return };
+    let get = |url: &str| sockit("http-get -q --unix").arg(server.file("socket")).arg(url);
+    // The proxy of the environment is for hosts, not for this socket.
+    let dead = "http://127.0.0.1:9";
+    get("http://docker.example:81/host")
+        .env("http_proxy", dead)
+        .run()
+        .exits(0)
+        .prints("docker.example:81");
+    let run = get("http://any.example/big").run();
+    run.exits(0);
+    assert!(run.stdout == body(3 << 20));
+    let run = get("http://any.example/private/page.html").run();
+    run.exits(22).says("hint: it asks for Basic authentication: --user USER:PASSWORD");
 }
 
 #[test]
