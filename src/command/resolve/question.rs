@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::failure::{Failure, Stage};
+use crate::failure::Failure;
 use crate::net::endpoint::{refuse_url, split_host_port};
 use crate::net::resolve::{Family, system};
 
