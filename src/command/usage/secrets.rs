@@ -1,4 +1,4 @@
-//! Passwords among the words of a command line, so that they need not stay in the process list.
+//! Passwords and tokens among the words of a command line, so that they need not stay in the process list.
 
 use std::ffi::OsString;
 use std::ops::Range;
@@ -18,7 +18,8 @@ pub fn among(words: &[OsString]) -> Vec<(usize, Range<usize>)> {
             _ if word.starts_with(b"-H") && word.len() > 2 => (&word[..2], 2),
             _ => (flag, 0),
         };
-        if let Some(part) = secret(name, &word[value..]) {
+        let value_of_flag = &word[value..];
+        for part in secret(name, value_of_flag).into_iter().chain(query(value_of_flag)) {
             found.push((number, value + part.start..value + part.end));
         }
         flag = word;
@@ -58,6 +59,12 @@ fn password(value: &[u8]) -> Option<Range<usize>> {
     Some(start + colon + 1..start + at)
 }
 
+/// The query of a URL, `?token=…`, whatever its parameters are called, and what follows it.
+fn query(value: &[u8]) -> Option<Range<usize>> {
+    let start = value.iter().position(|byte| *byte == b'?')? + 1;
+    value[start..].contains(&b'=').then_some(start..value.len())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,6 +98,9 @@ mod tests {
             ("sockit http-get -H Cookie:pw h", "sockit http-get -H Cookie:** h"),
             ("sockit http-get -HX-Key:pw h", "sockit http-get -HX-Key:** h"),
             ("sockit http-get --header=X-Key:pw h", "sockit http-get --header=X-Key:** h"),
+            ("sockit http-get http://h/x?token=pw", "sockit http-get http://h/x?********"),
+            ("sockit http-get h?a=b&sig=pw#c=d -q", "sockit http-get h?************** -q"),
+            ("sockit http-get http://u:pw@h/?k=v", "sockit http-get http://u:**@h/?***"),
         ] {
             assert_eq!(seen(line), shown);
         }
@@ -103,6 +113,7 @@ mod tests {
             "sockit http-get -H Accept:x http://user@h/",
             "sockit tcp-server --user nobody --allow fe80::1",
             "sockit tcp-client [::1]:9999 --source 127.0.0.1:80",
+            "sockit tcp-client --expect colou?r --send why? h",
         ] {
             assert_eq!(seen(line), line);
         }
