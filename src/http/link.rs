@@ -168,7 +168,7 @@ impl Link {
     }
 
     /// A file name from the last segment of the path, which can name nothing but a plain, visible
-    /// file in one directory; none if there is no such segment.
+    /// file in one directory, and is never taken for a flag; none if there is no such segment.
     pub fn file_name(&self) -> Option<String> {
         const LONGEST: usize = 200;
         let segment = self.url.path_segments()?.next_back()?;
@@ -180,7 +180,7 @@ impl Link {
                 name.push(clean);
             }
         }
-        if name.starts_with('.') {
+        if name.starts_with(['.', '-']) {
             name.replace_range(..1, "_");
         }
         (!name.trim_matches(['_', ' ']).is_empty()).then_some(name)

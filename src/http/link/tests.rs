@@ -135,6 +135,9 @@ fn a_url_names_a_plain_file_or_none() {
         ("h/a/..", None),
         ("h/%2e%2e%2f%2e%2e%2fetc%2fpasswd", Some("_._.._etc_passwd")),
         ("h/.bashrc", Some("_bashrc")),
+        ("h/-rf", Some("_rf")),
+        ("h/%2d%2Dhelp", Some("_-help")),
+        ("h/%2d", None),
         ("h/a%00b%0a", Some("a_b_")),
         ("h/%2f", None),
     ] {
