@@ -11,6 +11,11 @@ const HCRC: u8 = 2;
 const EXTRA: u8 = 4;
 const NAME: u8 = 8;
 const COMMENT: u8 = 16;
+/// Members that may be almost empty. Starting one costs as much as kilobytes of data, and nested
+/// codings bring a million of them in a few kilobytes.
+const MAX_TINY_MEMBERS: u64 = 10_000;
+/// Decoded bytes per member, on average, below which members are almost empty.
+const TINY: u64 = 16;
 
 /// Which part of a member comes next.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -35,6 +40,8 @@ pub struct Gzip {
     held: Vec<u8>,
     flags: u8,
     members: u64,
+    /// Decoded bytes of all members.
+    made: u64,
     header: Crc,
     data: Crc,
     state: Decompress,
@@ -48,6 +55,7 @@ impl Gzip {
             held: Vec::with_capacity(10),
             flags: 0,
             members: 0,
+            made: 0,
             header: Crc::new(),
             data: Crc::new(),
             state: Decompress::new(false),
@@ -154,6 +162,7 @@ impl Gzip {
     fn data(&mut self, input: &mut &[u8], out: &mut [u8]) -> Result<usize, Error> {
         let (made, ended) = inflate(&mut self.state, input, out, "gzip")?;
         self.data.update(&out[..made]);
+        self.made += made as u64;
         if ended {
             self.enter(Part::Trailer);
         }
@@ -173,6 +182,10 @@ impl Gzip {
             return Err(Error::coding("broken gzip coding: checksum or length"));
         }
         self.members += 1;
+        if self.members > MAX_TINY_MEMBERS && self.made < self.members * TINY {
+            let count = self.members;
+            return Err(Error::limit(format!("{count} gzip members with almost nothing in them")));
+        }
         self.header.reset();
         self.data.reset();
         self.state.reset(false);

@@ -162,6 +162,20 @@ fn what_is_not_the_coding_it_claims_is_refused() {
 }
 
 #[test]
+fn many_members_of_gzip_need_something_in_them() {
+    let nested = gzip(&gzip(b"").repeat(11_000));
+    for (codings, body) in [
+        ("gzip", gzip(b"").repeat(11_000)),
+        ("gzip", gzip(b"x").repeat(11_000)),
+        ("gzip, gzip", nested),
+    ] {
+        assert_eq!(decode(codings, &body, 4096).unwrap_err().1.kind, Kind::Limit, "{codings}");
+    }
+    let logs = [gzip(b"").repeat(5_000), gzip(&[b'x'; 100]).repeat(11_000)].concat();
+    assert_eq!(decode("gzip", &logs, 4096).unwrap().0.len(), 1_100_000);
+}
+
+#[test]
 fn an_unknown_coding_stays_as_it_is() {
     let mut notes = Vec::new();
     assert!(Chain::new(&head("compress"), &mut notes).unwrap().is_plain());
