@@ -157,3 +157,21 @@ fn a_file_without_a_size_is_sent_whole() {
     assert_eq!(call(server.addr()).hear_all(), b"");
     server.wait().exits(0);
 }
+
+#[test]
+fn what_is_saved_is_for_the_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempdir().unwrap();
+    let script = "umask 0; exec \"$0\" \"$@\"";
+    let server = sockit("tcp-server --save").arg(folder.path()).under(["sh", "-c", script]).serve();
+    let mut caller = call(server.addr());
+    caller.say("secret");
+    while listing(folder.path()).is_empty() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let mode = || fs::metadata(&listing(folder.path())[0]).unwrap().permissions().mode() & 0o7777;
+    assert_eq!(mode(), 0o600);
+    caller.finish();
+    assert_eq!(caller.hear_all(), b"");
+    assert_eq!(mode(), 0o600);
+}

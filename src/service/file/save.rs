@@ -4,6 +4,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::failure::{Code, Failure, Stage};
@@ -46,7 +47,9 @@ impl Save {
         let name = format!("{}-{}", now(), place(&guest.facts().peer, guest.conn));
         for nth in 1..=TRIES {
             let path = self.folder.join(numbered(&name, nth) + ".part");
-            match OpenOptions::new().write(true).create_new(true).open(&path) {
+            // What a client sent is for the user who runs the server.
+            let mut options = OpenOptions::new();
+            match options.write(true).create_new(true).mode(0o600).open(&path) {
                 Ok(file) => return Ok((file, path)),
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(e) => return Err(self.failure(&path, e)),
