@@ -1,14 +1,17 @@
 //! `man`: a manual page per command, from the same flags, examples and tables as `--help`.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Command;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
+use rustix::fs::OFlags;
 
 use super::help::{self, ENVIRONMENT};
 use crate::failure::{Code, Failure, Stage};
+use crate::net::output_file;
 use crate::pump::stdout;
 use crate::report::Report;
 
@@ -55,7 +58,9 @@ fn put_all(pages: &[Page], dir: &Path) -> Result<(), Failure> {
     fs::create_dir_all(dir).map_err(|e| failed(dir, e))?;
     for page in pages {
         let path = dir.join(&page.file);
-        fs::write(&path, &page.text).map_err(|e| failed(&path, e))?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC;
+        let written = output_file::open(&path, flags, 0o666);
+        written.and_then(|mut file| file.write_all(&page.text)).map_err(|e| failed(&path, e))?;
     }
     Ok(())
 }

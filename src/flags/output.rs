@@ -1,11 +1,13 @@
 //! How a run talks: flags that every command takes.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, Args};
+use rustix::fs::OFlags;
 
 use crate::failure::{Code, Failure, Stage};
+use crate::net::output_file;
 use crate::report::{Colour, Manner, Report, Verbosity};
 
 /// Flags of every command.
@@ -54,7 +56,8 @@ fn open_events(path: &Path) -> Result<(File, String), Failure> {
     use std::os::unix::fs::FileTypeExt;
     // A FIFO opened both ways waits for nobody (fifo(7)): its reader may come later, or never.
     let fifo = std::fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo());
-    let opened = OpenOptions::new().append(true).create(true).read(fifo).open(path);
+    let mode = if fifo { OFlags::RDWR } else { OFlags::WRONLY };
+    let opened = output_file::open(path, mode | OFlags::APPEND | OFlags::CREATE, 0o666);
     let file =
         opened.map_err(|e| Failure::new(Stage::File, path.display(), e).with_code(Code::Write))?;
     Ok((file, path.display().to_string()))

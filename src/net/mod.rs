@@ -22,6 +22,7 @@ pub mod listen;
 pub mod live;
 pub mod memory;
 pub mod misfit;
+pub mod output_file;
 pub mod pool;
 pub mod proxy;
 mod race;

@@ -4,8 +4,11 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
+use rustix::fs::OFlags;
+
 use super::Report;
 use crate::failure::{Code, Failure, Stage};
+use crate::net::output_file;
 use crate::pump::tap::{Direction, Watcher};
 
 /// Bytes on a line.
@@ -33,7 +36,9 @@ impl Dump {
         let out = match path.as_os_str() == "-" {
             true => Out::Stderr,
             false => {
-                let file = File::create(path).map_err(|e| unwritten(path.display(), e))?;
+                let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC;
+                let opened = output_file::open(path, flags, 0o666);
+                let file = opened.map_err(|e| unwritten(path.display(), e))?;
                 Out::File(file, path.display().to_string(), report.clone())
             }
         };

@@ -2,14 +2,17 @@
 //! be written, costs no connection, and a call that nobody takes costs no file.
 
 use std::cell::Cell;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
+
 use crate::failure::{Code, Failure, Stage};
 use crate::flags::talk::Talk;
+use crate::net::output_file;
 use crate::net::stdio::Local;
 use crate::net::stream::Writer;
 use crate::pump::tap::Tap;
@@ -115,10 +118,13 @@ pub struct Output {
 impl Output {
     fn open(path: &Path) -> Result<Output, Failure> {
         let mut is_unused = false;
-        let opened = OpenOptions::new().write(true).open(path).or_else(|e| {
-            is_unused = e.kind() == ErrorKind::NotFound;
-            OpenOptions::new().write(true).create(is_unused).open(path)
-        });
+        let opened = match output_file::open(path, OFlags::WRONLY, 0) {
+            Err(e) if e.kind() == ErrorKind::NotFound => {
+                is_unused = true;
+                output_file::open(path, OFlags::WRONLY | OFlags::CREATE, 0o666)
+            }
+            opened => opened,
+        };
         let file = opened.map_err(|e| unwritten(path, e))?;
         let holds_old = file.metadata().is_ok_and(|meta| meta.is_file() && meta.len() > 0);
         let (file, holds_old) = (Local(file), Cell::new(holds_old));

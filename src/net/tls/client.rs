@@ -16,7 +16,8 @@ use super::finding::Finding;
 use super::halves::{Intake, split};
 use super::handshake::{Broken, Opening, part};
 use super::judge::{Anchors, Judge, Trust};
-use super::{key_log, provider, story, words};
+use super::key_log::key_log;
+use super::{provider, story, words};
 use crate::failure::{Failure, Stage};
 use crate::net::layer::{Handshake, Layer};
 use crate::net::step::Step;
@@ -76,7 +77,7 @@ impl Client {
             .with_client_cert_resolver(ours.clone());
         config.alpn_protocols = plan.alpn;
         config.resumption = Resumption::disabled();
-        config.key_log = key_log();
+        config.key_log = key_log()?;
         let Plan { pins, insecure, .. } = plan;
         Ok(Client { config: Arc::new(config), name, trust, pins, insecure, ours })
     }

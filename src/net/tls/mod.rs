@@ -10,6 +10,7 @@ mod finding;
 mod halves;
 mod handshake;
 mod judge;
+mod key_log;
 pub mod server;
 mod story;
 mod words;
@@ -17,7 +18,6 @@ mod words;
 use std::sync::Arc;
 
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::{KeyLog, KeyLogFile, NoKeyLog};
 
 /// Bytes of stack that TLS gets on top of a service's own. Measured by the pages touched: 44 KiB
 /// together with the echo service in a build without optimisation, a client certificate
@@ -30,14 +30,6 @@ fn provider() -> Arc<CryptoProvider> {
     let mut provider = ring::default_provider();
     provider.cipher_suites.sort_by_key(|suite| !is_aes_128(suite));
     Arc::new(provider)
-}
-
-/// Where secrets are written for whoever debugs a protocol: nowhere, unless `SSLKEYLOGFILE` says.
-fn key_log() -> Arc<dyn KeyLog> {
-    match std::env::var_os("SSLKEYLOGFILE") {
-        Some(_) => Arc::new(KeyLogFile::new()),
-        None => Arc::new(NoKeyLog {}),
-    }
 }
 
 fn is_aes_128(suite: &rustls::SupportedCipherSuite) -> bool {

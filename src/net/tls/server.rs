@@ -11,7 +11,8 @@ use super::certificate::{self, Description, Identity, Sha256};
 use super::halves::{Intake, split};
 use super::handshake::{Opening, part};
 use super::judge::{Anchors, Doorkeeper};
-use super::{key_log, provider, story};
+use super::key_log::key_log;
+use super::{provider, story};
 use crate::failure::{Failure, Stage};
 use crate::net::layer::{Handshake, Layer};
 use crate::net::stream::Stream;
@@ -67,7 +68,7 @@ impl Server {
         let config = builder.with_single_cert(chain, key);
         let mut config = config.map_err(|e| certificate::unusable(&e))?;
         config.alpn_protocols = plan.alpn;
-        config.key_log = key_log();
+        config.key_log = key_log()?;
         config.ignore_client_order = true;
         // Nobody resumes a session here. A ticket that its receiver never reads would turn that
         // receiver's close into a reset (tcp(7)), which can destroy its last words. Who has shown

@@ -1,0 +1,49 @@
+//! TLS secrets in the file that `SSLKEYLOGFILE` names, for tools that decrypt captures.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustix::fs::OFlags;
+use rustls::{KeyLog, NoKeyLog};
+
+use crate::failure::{Code, Failure, Stage};
+use crate::net::output_file;
+
+/// Appends a line per secret, in NSS's format.
+#[derive(Debug)]
+struct LogFile(File);
+
+impl KeyLog for LogFile {
+    fn log(&self, label: &str, client_random: &[u8], secret: &[u8]) {
+        let line = format!("{label} {} {}\n", hex(client_random), hex(secret));
+        // One write, so that lines of several processes do not mix; a full disk ends no connection.
+        let _ = (&self.0).write_all(line.as_bytes());
+    }
+}
+
+/// The log of this run, which holds nothing unless `SSLKEYLOGFILE` names a file that can be
+/// written.
+///
+/// Fails at [`Stage::File`] with 23 if another user has put the file there.
+pub fn key_log() -> Result<Arc<dyn KeyLog>, Failure> {
+    let Some(path) = std::env::var_os("SSLKEYLOGFILE") else { return Ok(Arc::new(NoKeyLog {})) };
+    let path = Path::new(&path);
+    let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE;
+    match output_file::open(path, flags, 0o600) {
+        Ok(file) => Ok(Arc::new(LogFile(file))),
+        Err(e) if output_file::is_refusal(&e) => {
+            Err(Failure::new(Stage::File, path.display(), e).with_code(Code::Write))
+        }
+        Err(_) => Ok(Arc::new(NoKeyLog {})),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
