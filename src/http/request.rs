@@ -71,8 +71,8 @@ pub struct Request<'a> {
     pub proxy_login: Option<String>,
     /// The value of Range.
     pub range: Option<String>,
-    /// The value of If-Range.
-    pub if_range: Option<&'a str>,
+    /// The fields that make the request conditional (RFC 9110 §13.1).
+    pub conditions: Vec<(&'static str, String)>,
     /// Whether a coded body is welcome.
     pub codings: bool,
 }
@@ -123,7 +123,7 @@ impl Request<'_> {
         fields.extend(user.map(|user| ("Authorization", basic(user))));
         fields.extend(self.proxy_login.iter().map(|login| ("Proxy-Authorization", login.clone())));
         fields.extend(self.range.iter().map(|range| ("Range", range.clone())));
-        fields.extend(self.if_range.map(|validator| ("If-Range", validator.to_string())));
+        fields.extend(self.conditions.iter().cloned());
         fields.push(("Connection", "close".to_string()));
         fields.into_iter().map(|(name, value)| (name.to_string(), value)).collect()
     }
@@ -148,7 +148,7 @@ mod tests {
             user: None,
             proxy_login: None,
             range: None,
-            if_range: None,
+            conditions: Vec::new(),
             codings: false,
         }
     }

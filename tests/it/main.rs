@@ -35,6 +35,8 @@ mod http_fuzz;
 mod http_get;
 mod interop;
 mod limits;
+#[cfg(target_os = "linux")]
+mod planted;
 mod prompt;
 mod proxy;
 mod proxy_fuzz;

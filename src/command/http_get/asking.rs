@@ -31,7 +31,8 @@ pub struct Saving {
     /// When the transfer breaks, move FILE.part onto FILE all the same
     #[arg(long)]
     pub keep_partial: bool,
-    /// Go on where FILE.part ends, unless what it is part of has changed
+    /// Continue where FILE.part ends, unless the original has changed; for a complete FILE, ask
+    /// whether it has changed
     #[arg(long = "continue", conflicts_with_all = ["range", "raw", "head"])]
     pub resume: bool,
     /// Put the whole answer on stdout as it came, header and framing included
@@ -58,6 +59,10 @@ pub struct Asking {
     /// Only these bytes: 0-99, 100- or -100
     #[arg(long, value_name = "RANGE", value_parser = byte_range, allow_hyphen_values = true)]
     pub range: Option<String>,
+    /// Get only what is newer than FILE (its ETag or date) or DATE; exit with 0 if nothing is
+    #[arg(short = 'z', long, alias = "time-cond", value_name = "FILE|DATE",
+          value_hint = clap::ValueHint::FilePath, conflicts_with = "resume")]
+    pub time_condition: Option<PathBuf>,
     /// Ask in HTTP/1.0
     #[arg(long = "http1.0")]
     pub http10: bool,
@@ -90,6 +95,7 @@ impl Default for Asking {
             headers: Vec::new(),
             user: None,
             range: None,
+            time_condition: None,
             http10: false,
             half_close: false,
             delay: Duration::ZERO,

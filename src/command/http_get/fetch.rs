@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Args;
 use super::again;
 use super::asking::Pinned;
+use super::condition::Condition;
 use super::exchange::Exchange;
 use super::hearer::Hearer;
 use super::output::{Output, Place};
@@ -53,6 +54,7 @@ pub struct Fetch<'a> {
     home: Link,
     report: &'a Report,
     stop: &'a Stop,
+    condition: Option<Condition>,
     timing: Timing,
     conn: u64,
     bytes: u64,
@@ -67,11 +69,13 @@ impl<'a> Fetch<'a> {
     /// The fetching of `home` as `args` say.
     pub fn new(args: &'a Args, home: Link, report: &'a Report, stop: &'a Stop) -> Fetch<'a> {
         let timing = Timing::start();
+        let condition = args.asking.time_condition.as_deref().and_then(Condition::read);
         Fetch {
             args,
             home,
             report,
             stop,
+            condition,
             timing,
             conn: 0,
             bytes: 0,
@@ -86,6 +90,7 @@ impl<'a> Fetch<'a> {
     /// Fails at whichever stage it broke; with 22 for a status of 400 or above.
     pub fn get(mut self, place: Place) -> Result<Code, Failure> {
         let mut output = Output::new(place, self.report, self.stop);
+        self.warn_without_condition(&output);
         let outcome = self.tries(&mut output);
         if self.args.saving.stats {
             self.report.tell(&self.timing.event(self.layered, self.bytes));
@@ -93,6 +98,15 @@ impl<'a> Fetch<'a> {
         match outcome {
             Err(failure) if stdout::reader_is_gone(&failure) => Ok(Code::Done),
             outcome => outcome,
+        }
+    }
+
+    /// A file that is to be written may be missing; any other word that is no file is a mistake.
+    fn warn_without_condition(&self, output: &Output) {
+        let Some(word) = &self.args.asking.time_condition else { return };
+        if self.condition.is_none() && !word.exists() && output.file() != Some(word) {
+            let word = word.display();
+            self.report.warn(None, format!("--time-condition {word}: neither a file nor a date"));
         }
     }
 
@@ -127,7 +141,7 @@ impl<'a> Fetch<'a> {
         let mut link = self.home.clone();
         let mut hops = 0;
         let mut standing = match output.file() {
-            Some(path) if self.args.saving.resume => Standing::find(path),
+            Some(path) if self.args.saving.resume => Standing::find(path)?,
             _ => None,
         };
         loop {
@@ -180,7 +194,8 @@ impl<'a> Fetch<'a> {
         let limits = self.args.judging.limits();
         let mut wire = Wire::new(stream, link.to_string(), limits, self.stop, output.watched())?;
         let mut hearer =
-            Hearer::new(self.args, self.report, link, self.conn, output, standing, last);
+            Hearer::new(self.args, self.report, link, self.conn, output, standing, last)
+                .with_condition(self.condition.as_ref());
         hearer.forward = self.forward.as_ref();
         let read = self.ask(&mut wire, &request).and_then(|()| {
             let mut exchange =
@@ -278,11 +293,12 @@ impl<'a> Fetch<'a> {
             own: &asking.headers,
             user: asking.user.as_ref().or(self.home.user()),
             proxy_login: forward.and_then(Proxy::authorization),
-            range: asking
-                .range
-                .clone()
-                .or(standing.map(|there| format!("bytes={}-", there.length))),
-            if_range: standing.map(|there| there.validator.as_str()),
+            range: asking.range.clone().or(standing.and_then(Standing::range)),
+            conditions: match (standing, &self.condition) {
+                (Some(standing), _) => vec![standing.condition()],
+                (None, Some(condition)) => condition.fields(),
+                (None, None) => Vec::new(),
+            },
             codings: !plain,
         }
     }

@@ -1,10 +1,12 @@
 //! Who hears an answer on the user's behalf: tells its head, decides what it means, and sends
 //! its body out.
 
+use super::condition::Condition;
 use super::exchange::{Audience, Over, Passed};
 use super::fetch::Verdict;
-use super::memory::Memory;
+use super::memory::{Memory, Validators};
 use super::output::Output;
+use super::part::{Save, Start};
 use super::standing::Standing;
 use super::wire::Wire;
 use super::{Args, again, heading, refusal};
@@ -22,6 +24,7 @@ pub struct Hearer<'a> {
     conn: u64,
     output: &'a mut Output,
     standing: Option<&'a Standing>,
+    condition: Option<&'a Condition>,
     /// No try follows this one.
     last: bool,
     verdict: Verdict,
@@ -52,6 +55,7 @@ impl<'a> Hearer<'a> {
             conn,
             output,
             standing,
+            condition: None,
             last,
             verdict: Verdict::Take,
             status: None,
@@ -61,13 +65,21 @@ impl<'a> Hearer<'a> {
         }
     }
 
+    /// The same, for a request with `condition`.
+    pub fn with_condition(self, condition: Option<&'a Condition>) -> Hearer<'a> {
+        Hearer { condition, ..self }
+    }
+
     /// The end of the exchange: the output is finished, or what came of it kept.
     pub fn end(self, read: Result<Over, Failure>) -> Result<(Verdict, Option<u16>), Failure> {
         let whole = read.and_then(|over| self.all_of_it().map(|()| over));
         match whole {
             Ok(Over::Enough) => Ok((self.verdict, self.status)),
             Ok(Over::Whole) => {
-                self.output.finish()?;
+                match self.status.filter(|status| self.is_refused(*status)) {
+                    Some(_) => self.output.discard()?,
+                    None => self.output.finish()?,
+                }
                 Ok((self.verdict, self.status))
             }
             Err(failure) => {
@@ -124,7 +136,7 @@ impl<'a> Hearer<'a> {
     }
 
     /// What this head means for us.
-    fn decide(&mut self, head: &Head) -> Result<Verdict, Failure> {
+    fn decide(&mut self, head: &Head, promised: Option<u64>) -> Result<Verdict, Failure> {
         if self.args.saving.raw {
             return Ok(Verdict::Take);
         }
@@ -138,38 +150,76 @@ impl<'a> Hearer<'a> {
         if !self.last && again::is_passing_status(head.status) {
             return Ok(Verdict::Again(again::retry_after(head)));
         }
+        let starts_again = head.status == 416 && self.standing.is_some_and(|s| !s.is_complete());
+        if self.is_refused(head.status) && !starts_again {
+            let failure = refusal::by_server(head, self.link, self.forward);
+            return Err(match self.args.asking.head || failure.hint.is_some() {
+                true => failure,
+                false => failure.with_hint("--any-status saves the page all the same"),
+            });
+        }
         match self.standing {
-            Some(standing) => self.go_on(head, standing),
-            None => self.check_range(head).map(|()| Verdict::Take),
+            Some(standing) => self.go_on(head, promised, standing),
+            None => self.check_range(head).map(|()| self.unless_older(head)),
+        }
+    }
+
+    /// Whether an answer of this status is not to be saved: a file is worth more than a page that
+    /// describes an error.
+    fn is_refused(&self, status: u16) -> bool {
+        status >= 400 && !self.args.judging.any_status && self.output.file().is_some()
+    }
+
+    /// Servers without conditional requests send what they have, however old it is.
+    fn unless_older(&self, head: &Head) -> Verdict {
+        let condition = self.condition.filter(|_| head.status == 200);
+        match condition.is_some_and(|condition| condition.covers(&Validators::of(head))) {
+            true => Verdict::Already,
+            false => Verdict::Take,
         }
     }
 
     /// Whether what stands of the file can be gone on with.
-    fn go_on(&mut self, head: &Head, standing: &Standing) -> Result<Verdict, Failure> {
+    fn go_on(
+        &mut self,
+        head: &Head,
+        promised: Option<u64>,
+        standing: &Standing,
+    ) -> Result<Verdict, Failure> {
+        let given = Validators::of(head);
         match head.status {
+            206 if standing.is_complete() => {
+                Err(self.refused(Error::protocol("a part came, though all was asked")))
+            }
             206 => {
                 let wanted = Wanted::From(standing.length, None);
                 let judged = range::check_piece(head, wanted);
                 self.early = judged.map_err(|error| self.refused(error))?;
-                let differs = standing.differs(head.first("etag"), head.first("last-modified"));
-                Ok(if differs || is_coded(head) { Verdict::Anew } else { Verdict::Take })
+                Ok(match standing.differs(&given) || is_coded(head) {
+                    true => self.anew("it has changed"),
+                    false => Verdict::Take,
+                })
             }
             416 => {
                 let told = range::content_range(head).map_err(|error| self.refused(error))?;
                 let whole = told.and_then(|ContentRange { whole, .. }| whole);
-                let all = whole == Some(standing.length);
-                Ok(if all { Verdict::Already } else { Verdict::Anew })
+                Ok(match whole == Some(standing.length) && !standing.differs(&given) {
+                    true => Verdict::Already,
+                    false => self.anew("it has changed, or cannot be continued"),
+                })
             }
+            200 if !is_coded(head) && standing.is_all_of(&given, promised) => Ok(Verdict::Already),
             200..=299 => {
-                self.warn("it has changed, or cannot be continued: starting again");
+                self.anew("it has changed, or cannot be continued");
                 Ok(Verdict::Take)
-            }
-            // What came so far is worth more than a page that tells of an error.
-            status if status >= 400 && !self.args.judging.any_status => {
-                Err(refusal::by_server(head, self.link, self.forward))
             }
             _ => Ok(Verdict::Take),
         }
+    }
+
+    fn anew(&self, why: &str) -> Verdict {
+        self.warn(&format!("{why}: starting again"));
+        Verdict::Anew
     }
 
     fn check_range(&mut self, head: &Head) -> Result<(), Failure> {
@@ -190,21 +240,31 @@ impl<'a> Hearer<'a> {
     }
 
     fn begin(&mut self, head: &Head, promised: Option<u64>) -> Result<(), Failure> {
-        let mut start = 0;
-        if let (Some(standing), Some(path), 206) = (self.standing, self.output.file(), head.status)
-        {
-            standing.prepare(path)?;
-            start = standing.length;
-        }
+        let start = match self.standing {
+            Some(standing) if head.status == 206 => Start::Behind(standing),
+            standing => self.first(standing),
+        };
         let decoded = !self.args.judging.no_decode && is_coded(head);
-        let memory = self.memory(head, decoded);
-        self.output.begin(start, promised.filter(|_| !decoded), memory)
+        let save = self.save(head, decoded);
+        self.output.begin(start, promised.filter(|_| !decoded), save)
+    }
+
+    /// Where a body begins that is all of it.
+    fn first(&self, standing: Option<&'a Standing>) -> Start<'a> {
+        if self.args.saving.resume { Start::Again(standing) } else { Start::First }
+    }
+
+    /// A body that nothing is known of.
+    fn begin_lone(&mut self) -> Result<(), Failure> {
+        let save = Save { memory: Memory::Lone, ..Save::default() };
+        self.output.begin(self.first(self.standing), None, save)
     }
 
     /// What the file is to remember of its body.
-    fn memory(&self, head: &Head, decoded: bool) -> Memory {
-        let named = validator(head).map(Memory::Named);
-        match (head.status, self.standing) {
+    fn save(&self, head: &Head, decoded: bool) -> Save {
+        let validators = Validators::of(head);
+        let named = validators.strong().cloned().map(Memory::Named);
+        let memory = match (head.status, self.standing) {
             (206, Some(standing)) => named.unwrap_or_else(|| standing.memory.clone()),
             (200, _) if decoded => Memory::Decoded,
             (200, _) if !is_coded(head) => named.unwrap_or_default(),
@@ -212,7 +272,8 @@ impl<'a> Hearer<'a> {
                 named.unwrap_or_default()
             }
             _ => Memory::Lone,
-        }
+        };
+        Save { memory, validators }
     }
 }
 
@@ -225,20 +286,10 @@ fn is_coded(head: &Head) -> bool {
     !head.tokens("content-encoding").is_empty()
 }
 
-/// What a later request can name this body by (RFC 9110 §13.1.5): a strong ETag, or the date of
-/// the last change.
-fn validator(head: &Head) -> Option<String> {
-    let strong = head.first("etag").filter(|tag| tag.starts_with(b"\"") && tag.len() > 2);
-    let value = strong.or_else(|| head.first("last-modified"))?;
-    let text = std::str::from_utf8(value).ok()?;
-    let sound = !text.is_empty() && text.len() <= 500 && !text.chars().any(char::is_control);
-    sound.then(|| text.to_string())
-}
-
 impl Audience for Hearer<'_> {
     fn raw(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         if !self.output.has_begun() {
-            self.output.begin(0, None, Memory::Lone)?;
+            self.begin_lone()?;
         }
         self.output.write(bytes)
     }
@@ -250,14 +301,14 @@ impl Audience for Hearer<'_> {
     fn head(&mut self, head: Option<&Head>, promised: Option<u64>) -> Result<bool, Failure> {
         let Some(head) = head else {
             if !self.args.saving.raw {
-                self.output.begin(0, None, Memory::Lone)?;
+                self.begin_lone()?;
             }
             return Ok(true);
         };
         self.status = Some(head.status);
         self.tell(head)?;
         self.check_status(head)?;
-        self.verdict = self.decide(head)?;
+        self.verdict = self.decide(head, promised)?;
         if self.verdict != Verdict::Take {
             return Ok(false);
         }

@@ -5,6 +5,7 @@
 
 mod again;
 mod asking;
+mod condition;
 mod exchange;
 mod fetch;
 mod heading;

@@ -8,8 +8,7 @@ use rustix::fs::{FileType, fstat};
 
 #[cfg(target_os = "linux")]
 use super::exchange::Passed;
-use super::memory::Memory;
-use super::part::Part;
+use super::part::{Part, Save, Start};
 use super::safe::{Shown, is_binary};
 #[cfg(target_os = "linux")]
 use super::wire::Wire;
@@ -84,15 +83,21 @@ impl Output {
         (self.place == Place::Stdout && pipe(stdout)).then_some(stdout)
     }
 
-    /// A body begins, at byte `start` of the file, towards `total` bytes if that is known; the
-    /// file remembers `memory`.
-    pub fn begin(&mut self, start: u64, total: Option<u64>, memory: Memory) -> Result<(), Failure> {
-        (self.begun, self.fresh, self.written) = (true, true, start);
+    /// A body begins, at `start` of the file, towards `total` bytes if that is known; the file
+    /// remembers `save`.
+    pub fn begin(
+        &mut self,
+        start: Start<'_>,
+        total: Option<u64>,
+        save: Save,
+    ) -> Result<(), Failure> {
+        let at = if let Start::Behind(standing) = start { standing.length } else { 0 };
+        (self.begun, self.fresh, self.written) = (true, true, at);
         if let Place::File(path) = &self.place {
-            self.part = Some(Part::open(path, start, memory)?);
+            self.part = Some(Part::open(path, start, save)?);
         }
         if self.draws {
-            self.bar = Some(Progress::new(total.map(|total| start + total)));
+            self.bar = Some(Progress::new(total.map(|total| at + total)));
             self.draw();
         }
         Ok(())
@@ -185,9 +190,13 @@ impl Output {
     pub fn keep(&mut self, as_target: bool) -> Result<Option<(PathBuf, bool)>, Failure> {
         self.end_bar();
         let Some(part) = self.part.take() else { return Ok(None) };
-        let path = if as_target { self.file().cloned() } else { Some(part.path().to_path_buf()) };
         let goes_on = part.can_be_continued();
-        part.keep(as_target)?;
-        Ok(path.map(|path| (path, goes_on)))
+        Ok(part.keep(as_target)?.map(|path| (path, goes_on)))
+    }
+
+    /// The body is complete, but not wanted.
+    pub fn discard(&mut self) -> Result<(), Failure> {
+        self.end_bar();
+        self.part.take().map_or(Ok(()), Part::discard)
     }
 }

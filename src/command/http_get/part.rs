@@ -1,55 +1,93 @@
 //! A file on its way: bytes gather in `FILE.part`, which becomes FILE when it is whole.
 
-use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::fs::{self, File, Permissions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::memory::Memory;
+use rustix::fs::OFlags;
+
+use super::memory::{Memory, Validators};
+use super::standing::{Source, Standing};
 use crate::failure::{Code, Failure, Stage};
+use crate::net::output_file::{self, Entry, follow_links};
 use crate::net::unix::directory_of;
+
+/// What the name of a part ends in.
+pub const PART: &str = ".part";
+/// What the name of a body ends in while the part of an earlier run is kept beside it.
+const NEW: &str = ".new";
+
+/// Where in its file a body begins.
+#[derive(Debug, Clone, Copy)]
+pub enum Start<'a> {
+    /// At the first byte; a part that is there is replaced.
+    First,
+    /// At the first byte, with `--continue`; what is there stays until there is more of the new.
+    Again(Option<&'a Standing>),
+    /// Behind what is there.
+    Behind(&'a Standing),
+}
+
+/// What a file is to remember of its body.
+#[derive(Debug, Clone, Default)]
+pub struct Save {
+    /// While it is a part.
+    pub memory: Memory,
+    /// When it is complete.
+    pub validators: Validators,
+}
 
 /// A file being written.
 #[derive(Debug)]
 pub struct Part {
     file: File,
-    /// What is written to; the target itself where it cannot be replaced (a device, a pipe).
+    /// None where the target itself is written, which cannot be replaced (a device, a pipe).
+    names: Option<Names>,
     path: PathBuf,
-    target: Option<PathBuf>,
-    memory: Memory,
+    save: Save,
+}
+
+/// The names of a file being written.
+#[derive(Debug)]
+struct Names {
+    /// Its name now.
+    written: Entry,
+    /// Its name if the transfer breaks.
+    part: Entry,
+    /// Its name when it is complete.
+    target: Entry,
+    /// The part of an earlier run under that name, which is not to become shorter.
+    earlier: Option<File>,
+    /// The target, too, is not to become shorter.
+    continues: bool,
 }
 
 impl Part {
-    /// Opens the part of `target` and goes on at byte `start` of it, or begins anew at 0. The
-    /// part remembers `memory` from here on, whatever may end us.
+    /// Opens the part of `target`, or a new one. The part remembers from here on what it is part
+    /// of, whatever may end us. Nobody else writes it until it is closed.
     ///
-    /// Fails at [`Stage::File`] with code 23.
-    pub fn open(target: &Path, start: u64, memory: Memory) -> Result<Part, Failure> {
-        let target = through_links(target);
+    /// Fails at [`Stage::File`] with code 23, also for what is no file of ours or is being written
+    /// by another run.
+    pub fn open(target: &Path, start: Start<'_>, save: Save) -> Result<Part, Failure> {
+        let target = follow_links(target).map_err(|e| failed(target, e))?;
         let found = fs::metadata(&target).ok();
         if found.as_ref().is_some_and(|found| !found.is_file()) {
-            let file = OpenOptions::new().write(true).open(&target);
-            return Ok(Part {
-                file: file.map_err(|e| failed(&target, e))?,
-                path: target,
-                target: None,
-                memory,
-            });
+            let file = output_file::open(&target, OFlags::WRONLY, 0);
+            let file = file.map_err(|e| failed(&target, e))?;
+            return Ok(Part { file, names: None, path: target, save });
         }
-        let path = part_of(&target);
-        let mut options = OpenOptions::new();
-        // Nobody else gets to choose what we write to by a link in our place.
-        options.write(true).create(true).truncate(start == 0).custom_flags(libc::O_NOFOLLOW);
-        let file = options.open(&path).map_err(|e| failed(&path, e))?;
-        let mut part = Part { file, path, target: Some(target), memory };
-        part.memory.tell(&part.file);
+        let entry = Entry::of(&target).map_err(|e| failed(&target, e))?;
+        let (file, names) = open_part(entry, start)?;
+        save.memory.tell(&file);
         if let Some(found) = found {
-            let _ = part.file.set_permissions(found.permissions());
+            // Set-user-ID is for the program that was there, not for what a server sends.
+            let mode = found.permissions().mode() & 0o777;
+            let _ = file.set_permissions(Permissions::from_mode(mode));
         }
-        part.file.seek(SeekFrom::Start(start)).map_err(|e| part.failed(e))?;
-        Ok(part)
+        let path = names.written.path().to_path_buf();
+        Ok(Part { file, names: Some(names), path, save })
     }
 
     /// Writes all of `bytes`. Fails at [`Stage::File`] with code 23 (disk full).
@@ -62,40 +100,47 @@ impl Part {
         self.file.as_fd()
     }
 
-    /// What is written to.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Whether a later run can go on where this one ends.
     pub fn can_be_continued(&self) -> bool {
-        self.memory.can_be_continued()
+        self.save.memory.can_be_continued()
     }
 
     /// Everything came: the part becomes the target.
-    pub fn finish(mut self) -> Result<(), Failure> {
-        self.file.flush().map_err(|e| self.failed(e))?;
-        if self.memory != Memory::Lone {
-            self.memory = Memory::Unnamed;
+    pub fn finish(self) -> Result<(), Failure> {
+        let Some(names) = &self.names else { return Ok(()) };
+        self.save.memory.complete(&self.file, &self.save.validators);
+        names.written.rename(&names.target).map_err(|e| failed(names.target.path(), e))?;
+        match names.earlier {
+            Some(_) => names.part.remove().map_err(|e| failed(names.part.path(), e)),
+            None => Ok(()),
         }
-        if self.target.is_some() {
-            self.memory.tell(&self.file);
-            self.memory.date(&self.file);
-        }
-        self.move_on()
     }
 
     /// The transfer broke: the part stays, with what it is part of, or becomes the target anyway.
-    pub fn keep(self, as_target: bool) -> Result<(), Failure> {
-        if self.target.is_some() {
-            self.memory.date(&self.file);
+    /// Returns where the bytes are; none if an earlier run left more.
+    pub fn keep(self, as_target: bool) -> Result<Option<PathBuf>, Failure> {
+        let Some(names) = &self.names else { return Ok(Some(self.path)) };
+        self.save.memory.date(&self.file);
+        let length = self.file.metadata().map_err(|e| self.failed(e))?.len();
+        let has_more = |earlier: &File| earlier.metadata().is_ok_and(|m| m.len() >= length);
+        if names.earlier.as_ref().is_some_and(has_more) {
+            names.written.remove().map_err(|e| self.failed(e))?;
+            return Ok(None);
         }
-        if as_target { self.move_on() } else { Ok(()) }
+        let target = names.target.path();
+        let shrinks = fs::metadata(target).is_ok_and(|found| found.len() > length);
+        let to = match as_target && !(names.continues && shrinks) {
+            true => &names.target,
+            false => &names.part,
+        };
+        names.written.rename(to).map_err(|e| failed(to.path(), e))?;
+        Ok(Some(to.path().to_path_buf()))
     }
 
-    fn move_on(self) -> Result<(), Failure> {
-        let Some(target) = &self.target else { return Ok(()) };
-        fs::rename(&self.path, target).map_err(|e| failed(target, e))
+    /// The body is not wanted after all.
+    pub fn discard(self) -> Result<(), Failure> {
+        let Some(names) = &self.names else { return Ok(()) };
+        names.written.remove().map_err(|e| self.failed(e))
     }
 
     /// A failure of the file (23).
@@ -104,32 +149,54 @@ impl Part {
     }
 }
 
-/// Where the part of `target` is.
-pub fn part_of(target: &Path) -> PathBuf {
-    let mut name = OsString::from(target);
-    name.push(".part");
-    PathBuf::from(name)
+fn open_part(target: Entry, start: Start<'_>) -> Result<(File, Names), Failure> {
+    let part = target.with_suffix(PART);
+    let earlier = match start {
+        Start::Again(standing) => {
+            earlier_part(&part, standing).map_err(|e| failed(part.path(), e))?
+        }
+        _ => None,
+    };
+    let written = if earlier.is_some() { part.with_suffix(NEW) } else { part.clone() };
+    let file = open_written(&written, start).map_err(|e| failed(written.path(), e))?;
+    let continues = !matches!(start, Start::First);
+    Ok((file, Names { written, part, target, earlier, continues }))
 }
 
-/// The file behind symbolic links, which the user put there to be written through, even if it is
-/// not there yet.
-pub fn through_links(target: &Path) -> PathBuf {
-    /// More than the kernel itself would follow.
-    const LINKS: usize = 40;
-    let mut path = target.to_path_buf();
-    for _ in 0..LINKS {
-        match fs::read_link(&path) {
-            Ok(next) => path = directory_of(&path).join(next),
-            Err(_) => return path,
+/// Opens what is written to; the next byte goes where `start` says.
+fn open_written(written: &Entry, start: Start<'_>) -> io::Result<File> {
+    let Start::Behind(standing) = start else {
+        let file = written.lock_or_create()?;
+        file.set_len(0)?;
+        return Ok(file);
+    };
+    let mut file = match &standing.source {
+        Source::Part(part) => part.try_clone()?,
+        Source::Target(_) | Source::Complete => written.lock_or_create()?,
+    };
+    if let Source::Target(from) = &standing.source {
+        file.set_len(0)?;
+        if io::copy(&mut from.take(standing.length), &mut file)? < standing.length {
+            return Err(io::Error::other("the file to continue has become shorter"));
         }
     }
-    target.to_path_buf()
+    file.seek(SeekFrom::Start(standing.length))?;
+    Ok(file)
+}
+
+/// The part of an earlier run, locked, if it has bytes.
+fn earlier_part(part: &Entry, standing: Option<&Standing>) -> io::Result<Option<File>> {
+    let found = match standing {
+        Some(Standing { source: Source::Part(file), .. }) => Some(file.try_clone()?),
+        _ => part.lock_existing()?,
+    };
+    Ok(found.filter(|file| file.metadata().is_ok_and(|found| found.len() > 0)))
 }
 
 /// The directory in which the part of `target` is made; `None` when what stands there is no plain
 /// file.
 pub fn folder_of(target: &Path) -> Option<PathBuf> {
-    let target = through_links(target);
+    let target = follow_links(target).ok()?;
     if fs::metadata(&target).is_ok_and(|found| !found.is_file()) {
         return None;
     }
@@ -143,8 +210,11 @@ pub fn failed(path: &Path, e: io::Error) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use super::super::standing::Standing;
     use super::*;
+
+    fn open(target: &Path, start: Start<'_>, memory: Memory) -> Result<Part, Failure> {
+        Part::open(target, start, Save { memory, ..Save::default() })
+    }
 
     #[test]
     fn a_part_becomes_the_target_only_when_it_is_whole() {
@@ -152,15 +222,15 @@ mod tests {
         let target = place.path().join("f");
         fs::write(&target, "old").unwrap();
         let date = "Tue, 15 Nov 1994 08:12:31 GMT";
-        let mut part = Part::open(&target, 0, Memory::Named(date.into())).unwrap();
+        let mut part = open(&target, Start::First, Memory::Named(date.into())).unwrap();
         part.write(b"new").unwrap();
         part.keep(false).unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"old");
 
-        let standing = Standing::find(&target).unwrap();
+        let standing = Standing::find(&target).unwrap().unwrap();
         assert_eq!(standing.length, 3);
         assert_eq!(standing.validator, date);
-        let mut part = Part::open(&target, 3, standing.memory).unwrap();
+        let mut part = open(&target, Start::Behind(&standing), standing.memory.clone()).unwrap();
         part.write(b"er").unwrap();
         part.finish().unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"newer");
@@ -173,7 +243,7 @@ mod tests {
         let (link, behind) = (place.path().join("link"), place.path().join("behind"));
         std::os::unix::fs::symlink("behind", &link).unwrap();
         assert_eq!(folder_of(&link).unwrap(), place.path());
-        let mut part = Part::open(&link, 0, Memory::Unnamed).unwrap();
+        let mut part = open(&link, Start::First, Memory::Unnamed).unwrap();
         part.write(b"x").unwrap();
         part.finish().unwrap();
         assert_eq!(fs::read(&behind).unwrap(), b"x");
@@ -182,7 +252,7 @@ mod tests {
 
     #[test]
     fn devices_are_written_to_directly() {
-        let mut part = Part::open(Path::new("/dev/null"), 0, Memory::Lone).unwrap();
+        let mut part = open(Path::new("/dev/null"), Start::First, Memory::Lone).unwrap();
         part.write(b"x").unwrap();
         part.finish().unwrap();
         assert!(!Path::new("/dev/null.part").exists());
@@ -194,7 +264,48 @@ mod tests {
         let target = place.path().join("f");
         std::os::unix::fs::symlink(place.path().join("victim"), place.path().join("f.part"))
             .unwrap();
-        assert_eq!(Part::open(&target, 0, Memory::Unnamed).unwrap_err().code, Code::Write);
+        assert_eq!(open(&target, Start::First, Memory::Unnamed).unwrap_err().code, Code::Write);
         assert!(!place.path().join("victim").exists());
+    }
+
+    #[test]
+    fn a_new_body_replaces_a_longer_part_only_when_it_is_complete() {
+        let place = tempfile::tempdir().unwrap();
+        let (target, part) = (place.path().join("f"), place.path().join("f.part"));
+        fs::write(&part, "longer").unwrap();
+        for (body, left) in [("new", "longer"), ("longest", "longest")] {
+            let mut new = open(&target, Start::Again(None), Memory::Unnamed).unwrap();
+            let second = open(&target, Start::First, Memory::Unnamed).unwrap_err();
+            assert!(second.to_string().contains("another run is writing it"), "{second}");
+            new.write(body.as_bytes()).unwrap();
+            assert_eq!(new.keep(false).unwrap().is_some(), left == body);
+            assert_eq!(fs::read(&part).unwrap(), left.as_bytes());
+        }
+        let mut new = open(&target, Start::Again(None), Memory::Unnamed).unwrap();
+        new.write(b"all").unwrap();
+        new.finish().unwrap();
+        assert_eq!(fs::read(&target).unwrap(), b"all");
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn with_continue_a_part_never_becomes_a_longer_target() {
+        let place = tempfile::tempdir().unwrap();
+        let target = place.path().join("f");
+        fs::write(&target, "longer").unwrap();
+        let mut new = open(&target, Start::Again(None), Memory::Unnamed).unwrap();
+        new.write(b"new").unwrap();
+        assert_eq!(new.keep(true).unwrap(), Some(place.path().join("f.part")));
+        assert_eq!(fs::read(&target).unwrap(), b"longer");
+    }
+
+    #[test]
+    fn a_set_user_id_bit_is_not_inherited() {
+        let place = tempfile::tempdir().unwrap();
+        let target = place.path().join("f");
+        fs::write(&target, "program").unwrap();
+        fs::set_permissions(&target, Permissions::from_mode(0o6750)).unwrap();
+        open(&target, Start::First, Memory::Unnamed).unwrap().finish().unwrap();
+        assert_eq!(fs::metadata(&target).unwrap().permissions().mode() & 0o7777, 0o750);
     }
 }

@@ -1,15 +1,17 @@
 //! What an earlier run left of a file, for `--continue` to go on with.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io;
 use std::path::Path;
 use std::time::SystemTime;
 
-use super::memory::Memory;
-use super::part::{failed, part_of, through_links};
+use super::memory::{Memory, Validators, complete_validator, is_etag};
+use super::part::{PART, failed};
 use crate::failure::Failure;
+use crate::net::output_file::{Access, Entry, follow_links};
 
 /// What an earlier run left of a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Standing {
     /// How many bytes are there.
     pub length: u64,
@@ -17,80 +19,122 @@ pub struct Standing {
     pub validator: String,
     /// What a part remembers that goes on with them.
     pub memory: Memory,
-    /// The file itself holds them, not its part.
-    is_target: bool,
+    /// Where they are.
+    pub source: Source,
+}
+
+/// Where the bytes of an earlier run are.
+#[derive(Debug)]
+pub enum Source {
+    /// In the part, which is locked.
+    Part(File),
+    /// In the file itself, which may be a part or complete.
+    Target(File),
+    /// In the file itself, which is complete.
+    Complete,
 }
 
 impl Standing {
     /// What is there of `target` to go on with: its part, or what a run with `--keep-partial`
-    /// left.
-    pub fn find(target: &Path) -> Option<Standing> {
-        let target = through_links(target);
-        let part = part_of(&target);
-        let stands = |path: &Path| {
-            fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.len() > 0)
-        };
-        match (stands(&part), stands(&target)) {
-            (true, _) => Standing::look(&part, false),
-            (false, true) => Standing::look(&target, true),
-            (false, false) => None,
+    /// left, or all of it.
+    ///
+    /// Fails at [`Stage::File`](crate::failure::Stage::File) with 23 if another run is writing the
+    /// part, or somebody else made the part or the file.
+    pub fn find(target: &Path) -> Result<Option<Standing>, Failure> {
+        let target = follow_links(target).map_err(|e| failed(target, e))?;
+        if fs::metadata(&target).is_ok_and(|found| !found.is_file()) {
+            return Ok(None);
+        }
+        let Ok(target) = Entry::of(&target) else { return Ok(None) };
+        let part = target.with_suffix(PART);
+        let left = part.lock_existing().map_err(|e| failed(part.path(), e))?;
+        if let Some(file) = left.filter(holds_bytes) {
+            return Standing::of(Source::Part(file)).map_err(|e| failed(part.path(), e));
+        }
+        let whole = target.open_own(Access::Read).map_err(|e| failed(target.path(), e))?;
+        match whole.filter(holds_bytes) {
+            Some(file) => Standing::of(Source::Target(file)).map_err(|e| failed(target.path(), e)),
+            None => Ok(None),
         }
     }
 
-    fn look(path: &Path, is_target: bool) -> Option<Standing> {
-        let found = fs::symlink_metadata(path).ok()?;
-        let (length, modified) = (found.len(), found.modified().ok()?);
-        let memory = Memory::of(path, modified)?;
+    fn of(source: Source) -> io::Result<Option<Standing>> {
+        let (Source::Part(file) | Source::Target(file)) = &source else { return Ok(None) };
+        let found = file.metadata()?;
+        let (length, modified) = (found.len(), found.modified()?);
+        if let (Source::Target(_), Some(validator)) = (&source, complete_validator(file)) {
+            let (memory, source) = (Memory::Named(validator.clone()), Source::Complete);
+            return Ok(Some(Standing { length, validator, memory, source }));
+        }
+        let Some(memory) = Memory::of(file, modified) else { return Ok(None) };
         let validator = match &memory {
             Memory::Named(validator) => validator.clone(),
             _ => http_date(modified),
         };
-        Some(Standing { length, validator, memory, is_target })
+        Ok(Some(Standing { length, validator, memory, source }))
     }
 
-    /// Whether `etag` or `changed`, a date, of an answer tell that it is of something else.
-    pub fn differs(&self, etag: Option<&[u8]>, changed: Option<&[u8]>) -> bool {
-        let told = if self.validator.starts_with('"') { etag } else { changed };
-        let named = self.memory != Memory::Unnamed;
-        named && told.is_some_and(|told| told != self.validator.as_bytes())
+    /// Whether the file is known to be complete.
+    pub fn is_complete(&self) -> bool {
+        matches!(self.source, Source::Complete)
     }
 
-    /// Makes sure that the part holds what stands, so that it can be gone on with.
-    ///
-    /// Fails at [`Stage::File`] with code 23.
-    pub fn prepare(&self, target: &Path) -> Result<(), Failure> {
-        let target = through_links(target);
-        let path = part_of(&target);
-        if self.is_target {
-            fs::copy(&target, &path).map_err(|e| failed(&path, e))?;
-        }
-        Ok(())
+    /// The value of Range for the bytes that are missing.
+    pub fn range(&self) -> Option<String> {
+        (!self.is_complete()).then(|| format!("bytes={}-", self.length))
+    }
+
+    /// The field that makes the request depend on what is there.
+    pub fn condition(&self) -> (&'static str, String) {
+        let name = match (self.is_complete(), is_etag(&self.validator)) {
+            (false, _) => "If-Range",
+            (true, true) => "If-None-Match",
+            (true, false) => "If-Modified-Since",
+        };
+        (name, self.validator.clone())
+    }
+
+    /// Whether an answer with `given` is of something else.
+    pub fn differs(&self, given: &Validators) -> bool {
+        self.memory != Memory::Unnamed && given.differ_from(&self.validator)
+    }
+
+    /// Whether all of an answer with `given`, of `length` bytes, is there already.
+    pub fn is_all_of(&self, given: &Validators, length: Option<u64>) -> bool {
+        length == Some(self.length) && given.match_with(&self.validator)
     }
 
     /// What stands is whole: it becomes the target, if it is not already.
     ///
-    /// Fails at [`Stage::File`] with code 23.
+    /// Fails at [`Stage::File`](crate::failure::Stage::File) with code 23.
     pub fn finish(&self, target: &Path) -> Result<(), Failure> {
-        let target = through_links(target);
-        match self.is_target {
-            true => Ok(()),
-            false => {
-                Memory::forget(&part_of(&target));
-                fs::rename(part_of(&target), &target).map_err(|e| failed(&target, e))
-            }
-        }
+        let Source::Part(file) = &self.source else { return Ok(()) };
+        let rename = || {
+            let target = Entry::of(&follow_links(target)?)?;
+            self.memory.complete(file, &Validators::default());
+            target.with_suffix(PART).rename(&target)
+        };
+        rename().map_err(|e| failed(target, e))
     }
 }
 
+fn holds_bytes(file: &File) -> bool {
+    file.metadata().is_ok_and(|found| found.len() > 0)
+}
+
 /// A time as HTTP writes it (RFC 9110 §5.6.7).
-fn http_date(time: SystemTime) -> String {
+pub fn http_date(time: SystemTime) -> String {
     chrono::DateTime::<chrono::Utc>::from(time).format("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::part::Part;
+    use super::super::part::{Part, Save, Start};
     use super::*;
+
+    fn find(target: &Path) -> Option<Standing> {
+        Standing::find(target).unwrap()
+    }
 
     #[test]
     fn what_stands_alone_is_never_gone_on_with() {
@@ -102,23 +146,48 @@ mod tests {
             (Memory::Lone, false, false),
         ] {
             let write = || {
-                let mut part = Part::open(&target, 0, memory.clone()).unwrap();
+                let save = Save { memory: memory.clone(), ..Save::default() };
+                let mut part = Part::open(&target, Start::First, save).unwrap();
                 part.write(b"new").unwrap();
                 part
             };
             write().keep(false).unwrap();
-            assert_eq!(Standing::find(&target).is_some(), part_stands, "{memory:?}");
+            assert_eq!(find(&target).is_some(), part_stands, "{memory:?}");
             write().finish().unwrap();
-            assert_eq!(Standing::find(&target).is_some(), whole_stands, "{memory:?}");
+            assert_eq!(find(&target).is_some(), whole_stands, "{memory:?}");
         }
         // As a file system without attributes keeps it.
-        Memory::forget(&target);
-        fs::File::options()
-            .write(true)
-            .open(&target)
-            .unwrap()
-            .set_modified(SystemTime::UNIX_EPOCH)
-            .unwrap();
-        assert_eq!(Standing::find(&target), None);
+        let file = File::options().write(true).open(&target).unwrap();
+        Memory::Unnamed.tell(&file);
+        file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        assert!(find(&target).is_none());
+    }
+
+    #[test]
+    fn a_finished_file_is_complete_as_long_as_it_has_its_length() {
+        let place = tempfile::tempdir().unwrap();
+        let target = place.path().join("f");
+        let date = "Tue, 15 Nov 1994 08:12:31 GMT".to_string();
+        for (etag, condition) in [
+            (Some("W/\"1\"".to_string()), ("If-None-Match", "W/\"1\"")),
+            (None, ("If-Modified-Since", date.as_str())),
+        ] {
+            let validators = Validators { etag, date: Some(date.clone()) };
+            let save = Save { validators, ..Save::default() };
+            let mut part = Part::open(&target, Start::First, save).unwrap();
+            part.write(b"all").unwrap();
+            part.finish().unwrap();
+            let modified = fs::metadata(&target).unwrap().modified().unwrap();
+            assert_eq!(http_date(modified), date);
+            let standing = find(&target).unwrap();
+            if standing.is_complete() {
+                assert_eq!(standing.condition(), (condition.0, condition.1.to_string()));
+                assert_eq!(standing.range(), None);
+            } else {
+                eprintln!("skipped: no extended attributes here");
+            }
+            fs::OpenOptions::new().write(true).open(&target).unwrap().set_len(2).unwrap();
+            assert!(!find(&target).unwrap().is_complete());
+        }
     }
 }

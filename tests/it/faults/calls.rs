@@ -150,10 +150,12 @@ const BY_GET: [Row; 9] = [
     ("pwritev2", "EOPNOTSUPP", "1", 0, ""),
 ];
 
-const BY_GET_FILE: [Row; 4] = [
-    ("lseek", "EIO", "1", 23, "file"),
+const BY_GET_FILE: [Row; 6] = [
+    ("ftruncate", "EIO", "1", 23, "file"),
+    ("flock", "EAGAIN", "1", 23, "file"),
+    ("flock", "ENOLCK", "1", 0, ""),
     ("write", "ENOSPC", "1", 23, "file"),
-    ("rename", "EACCES", "1", 23, "file"),
+    ("renameat", "EACCES", "1", 23, "file"),
     ("recvfrom", "ECONNRESET", "1", 56, "receive"),
 ];
 
@@ -243,7 +245,7 @@ fn errno_of(call: &str) -> &'static str {
         "socket" | "pipe2" | "openat" | "dup" | "fcntl" | "landlock_create_ruleset" => "EMFILE",
         "clone3" => "EAGAIN",
         "poll" | "ppoll" | "recvmmsg" => "ENOMEM",
-        "connect" | "mkdir" | "rename" | "statx" | "readlink" | "unlink" => "EACCES",
+        "connect" | "mkdir" | "renameat" | "statx" | "readlink" | "unlink" => "EACCES",
         "sendto" | "sendmsg" | "sendmmsg" | "getsockname" | "setsockopt" => "ENOBUFS",
         "shutdown" | "getpeername" => "ENOTCONN",
         "recvfrom" | "recvmsg" => "ECONNRESET",

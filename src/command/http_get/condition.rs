@@ -1,0 +1,104 @@
+//! `--time-condition`: a request that is answered only by what is newer than a file, or a date.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::time::SystemTime;
+
+use super::memory::{Validators, complete_validator, is_etag, is_marked_part};
+use super::standing::http_date;
+use crate::net::output_file::{Access, Entry, follow_links};
+
+/// What the answer must be newer than.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Condition {
+    /// The ETag kept beside the file.
+    etag: Option<String>,
+    date: SystemTime,
+}
+
+impl Condition {
+    /// The condition that `word` names, a file or a date; none if it names neither, and for a file
+    /// that is known to be a part.
+    pub fn read(word: &Path) -> Option<Condition> {
+        let Ok(found) = fs::metadata(word) else {
+            return Some(Condition { etag: None, date: date(word.to_str()?)? });
+        };
+        let file = own(word);
+        if file.as_ref().is_some_and(is_marked_part) {
+            return None;
+        }
+        let etag = file.and_then(|file| complete_validator(&file)).filter(|word| is_etag(word));
+        Some(Condition { etag, date: found.modified().ok()? })
+    }
+
+    /// The fields of the request; a server that knows the ETag ignores the date (RFC 9110 §13.1.3).
+    pub fn fields(&self) -> Vec<(&'static str, String)> {
+        let etag = self.etag.iter().map(|etag| ("If-None-Match", etag.clone()));
+        etag.chain([("If-Modified-Since", http_date(self.date))]).collect()
+    }
+
+    /// Whether an answer with `given` is not newer.
+    pub fn covers(&self, given: &Validators) -> bool {
+        match (&self.etag, &given.etag, &given.date) {
+            (Some(etag), Some(_), _) => given.match_with(etag),
+            (_, _, Some(changed)) => date(changed).is_some_and(|changed| changed <= self.date),
+            _ => false,
+        }
+    }
+}
+
+fn own(path: &Path) -> Option<File> {
+    Entry::of(&follow_links(path).ok()?).ok()?.open_own(Access::Read).ok()?
+}
+
+/// Reads `Tue, 15 Nov 1994 08:12:31 GMT`, `1994-11-15T08:12:31Z` and what is left when the weekday,
+/// the zone (then GMT) or the time of day (then midnight) is left out.
+fn date(word: &str) -> Option<SystemTime> {
+    use chrono::DateTime;
+    let mail = ["", " GMT", " 00:00:00 GMT"].map(|rest| format!("{word}{rest}"));
+    let iso = ["", "Z", "T00:00:00Z"].map(|rest| format!("{word}{rest}"));
+    let mail = mail.iter().find_map(|text| DateTime::parse_from_rfc2822(text).ok());
+    let found =
+        mail.or_else(|| iso.iter().find_map(|text| DateTime::parse_from_rfc3339(text).ok()));
+    found.map(SystemTime::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_date_is_read_in_the_forms_of_http_and_iso() {
+        let expected = "Tue, 15 Nov 1994 08:12:31 GMT";
+        for word in
+            [expected, "15 Nov 1994 08:12:31", "1994-11-15T08:12:31Z", "1994-11-15T08:12:31"]
+        {
+            assert_eq!(date(word).map(http_date).as_deref(), Some(expected), "{word}");
+        }
+        for word in ["15 Nov 1994", "1994-11-15"] {
+            let midnight = "Tue, 15 Nov 1994 00:00:00 GMT";
+            assert_eq!(date(word).map(http_date).as_deref(), Some(midnight), "{word}");
+        }
+        for word in ["", "soon", "1994", "-1", "1994-13-45"] {
+            assert_eq!(date(word), None, "{word}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_is_not_newer_is_covered() {
+        let condition = |etag: Option<&str>| Condition {
+            etag: etag.map(str::to_string),
+            date: date("1994-11-15").unwrap(),
+        };
+        let given = |etag: Option<&str>, date: Option<&str>| Validators {
+            etag: etag.map(str::to_string),
+            date: date.map(str::to_string),
+        };
+        let (old, new) = (Some("Mon, 14 Nov 1994 08:12:31 GMT"), "Tue, 15 Nov 1994 08:12:31 GMT");
+        assert!(condition(None).covers(&given(None, old)));
+        assert!(!condition(None).covers(&given(None, Some(new))));
+        assert!(!condition(None).covers(&given(Some("\"1\""), None)));
+        assert!(condition(Some("\"1\"")).covers(&given(Some("W/\"1\""), Some(new))));
+        assert!(!condition(Some("\"1\"")).covers(&given(Some("\"2\""), old)));
+    }
+}
