@@ -1,8 +1,8 @@
 //! Files that another user has put where a run will write: nothing of theirs is followed, filled,
-//! believed or waited for. Made by root, who can give files away.
+//! trusted or waited for. Made by root, who can give files away.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, lchown, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown, symlink};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, FileType, Mode, XattrFlags, mknodat, setxattr};
@@ -16,7 +16,7 @@ use crate::sockit::{Run, Sockit, sockit};
 /// Another user.
 const STRANGER: u32 = 65534;
 
-/// A directory where everybody can create files, as /tmp, and a file that nobody else may change.
+/// A directory where all users can create files, as /tmp, and a file that only its owner may change.
 struct Shared {
     dir: TempDir,
 }
@@ -148,7 +148,7 @@ fn the_name_beside_a_part_is_guarded_too() {
 
 #[cfg(feature = "http")]
 #[test]
-fn validators_of_a_planted_file_are_not_believed() {
+fn validators_of_a_planted_file_are_not_trusted() {
     let Some(shared) = Shared::new() else { return };
     for (name, attribute, value) in [
         ("f", "user.sockit.complete", "6 \"1\""),
@@ -179,6 +179,17 @@ fn a_planted_link_or_fifo_at_the_file_itself_is_refused() {
             shared.refused(&save(&origin([ok("evil")]), flags, &path), plant, &path);
         }
     }
+}
+
+#[cfg(feature = "http")]
+#[test]
+fn a_file_that_replaces_another_users_is_not_theirs_to_write() {
+    let Some(shared) = Shared::new() else { return };
+    let path = shared.plant(Plant::File, "f");
+    save(&origin([ok("new")]), "-q", &path).exits(0);
+    let found = fs::metadata(&path).unwrap();
+    assert_eq!((found.uid(), found.mode() & 0o7777), (0, 0o644));
+    assert_eq!(fs::read(&path).unwrap(), b"new");
 }
 
 /// Each flag that makes a run write to a file of the user's choice.

@@ -1,6 +1,6 @@
 //! What a file remembers of where its bytes are from: a validator (an ETag, or a date) in an
-//! extended attribute, the date in the file's own time too; that it is complete; and that nobody
-//! can go on with it.
+//! extended attribute, the date in the file's own time too; that it is complete; and that it
+//! cannot be continued.
 
 use std::fs::File;
 use std::os::fd::AsFd;
@@ -60,7 +60,7 @@ impl Memory {
         }
     }
 
-    /// What `file`, last changed at `modified`, remembers; nothing if nobody can go on with it.
+    /// What `file`, last changed at `modified`, remembers; none if it cannot be continued.
     pub fn of(file: &File, modified: SystemTime) -> Option<Memory> {
         match get(file, ATTRIBUTE) {
             Some(word) if word == LONE => None,

@@ -1,9 +1,9 @@
 //! A file on its way: bytes gather in `FILE.part`, which becomes FILE when it is whole.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File, Metadata, Permissions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
@@ -66,10 +66,10 @@ struct Names {
 
 impl Part {
     /// Opens the part of `target`, or a new one. The part remembers from here on what it is part
-    /// of, whatever may end us. Nobody else writes it until it is closed.
+    /// of, however this run ends, and is locked until it is closed.
     ///
-    /// Fails at [`Stage::File`] with code 23, also for what is no file of ours or is being written
-    /// by another run.
+    /// Fails at [`Stage::File`] with code 23, also for a file of another user and one that another
+    /// run is writing.
     pub fn open(target: &Path, start: Start<'_>, save: Save) -> Result<Part, Failure> {
         let target = follow_links(target).map_err(|e| failed(target, e))?;
         let found = fs::metadata(&target).ok();
@@ -82,9 +82,7 @@ impl Part {
         let (file, names) = open_part(entry, start)?;
         save.memory.tell(&file);
         if let Some(found) = found {
-            // Set-user-ID is for the program that was there, not for what a server sends.
-            let mode = found.permissions().mode() & 0o777;
-            let _ = file.set_permissions(Permissions::from_mode(mode));
+            let _ = file.set_permissions(Permissions::from_mode(mode_like(&found)));
         }
         let path = names.written.path().to_path_buf();
         Ok(Part { file, names: Some(names), path, save })
@@ -147,6 +145,13 @@ impl Part {
     pub fn failed(&self, e: io::Error) -> Failure {
         failed(&self.path, e)
     }
+}
+
+/// The permissions of a file that replaces `found`. Set-user-ID was for the program that was there,
+/// not for what a server sends; and another user does not decide who may write our file.
+fn mode_like(found: &Metadata) -> u32 {
+    let is_own = found.uid() == rustix::process::geteuid().as_raw();
+    found.mode() & if is_own { 0o777 } else { 0o755 }
 }
 
 fn open_part(target: Entry, start: Start<'_>) -> Result<(File, Names), Failure> {

@@ -39,7 +39,7 @@ impl Standing {
     /// left, or all of it.
     ///
     /// Fails at [`Stage::File`](crate::failure::Stage::File) with 23 if another run is writing the
-    /// part, or somebody else made the part or the file.
+    /// part, or the part or the file belongs to another user.
     pub fn find(target: &Path) -> Result<Option<Standing>, Failure> {
         let target = follow_links(target).map_err(|e| failed(target, e))?;
         if fs::metadata(&target).is_ok_and(|found| !found.is_file()) {

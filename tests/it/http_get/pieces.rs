@@ -162,3 +162,16 @@ fn statuses_mean_with_a_part_what_they_mean_without() {
         assert_eq!(place.names(), ["f"]);
     }
 }
+
+#[test]
+fn retries_continue_what_the_try_before_has_locked() {
+    let place = half();
+    let broken = |range: &str, body: &str| {
+        let lines = [format!("Content-Range: bytes {range}"), "Content-Length: 5".to_string()];
+        piece(&[&lines[0], &lines[1], "ETag: \"v1\""], body)
+    };
+    let server = origin([broken("5-9/10", "567"), range("8-9/10", "89")]);
+    place.get(&server, "-q --continue --retry 1 --retry-delay 0").run().exits(0);
+    assert_eq!(place.read("f").as_deref(), Some("0123456789"));
+    assert!(server.heard()[1].contains("Range: bytes=8-\r\n"), "{}", server.heard()[1]);
+}
