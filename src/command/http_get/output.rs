@@ -94,7 +94,7 @@ impl Output {
         let at = if let Start::Behind(standing) = start { standing.length } else { 0 };
         (self.begun, self.fresh, self.written) = (true, true, at);
         if let Place::File(path) = &self.place {
-            self.part = Some(Part::open(path, start, save)?);
+            self.part = Some(Part::open(path, start, save, &self.stop)?);
         }
         if self.draws {
             self.bar = Some(Progress::new(total.map(|total| at + total)));

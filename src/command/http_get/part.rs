@@ -3,8 +3,9 @@
 use std::fs::{self, File, Metadata, Permissions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::OFlags;
 
@@ -13,11 +14,15 @@ use super::standing::{Source, Standing};
 use crate::failure::{Code, Failure, Stage};
 use crate::net::output_file::{self, Entry, follow_links};
 use crate::net::unix::directory_of;
+use crate::stop::Stop;
 
 /// What the name of a part ends in.
 pub const PART: &str = ".part";
 /// What the name of a body ends in while the part of an earlier run is kept beside it.
 const NEW: &str = ".new";
+
+/// How often a FIFO is tried again that has no reader yet: there is nothing to poll.
+const AGAIN: Duration = Duration::from_millis(20);
 
 /// Where in its file a body begins.
 #[derive(Debug, Clone, Copy)]
@@ -70,12 +75,11 @@ impl Part {
     ///
     /// Fails at [`Stage::File`] with code 23, also for a file of another user and one that another
     /// run is writing.
-    pub fn open(target: &Path, start: Start<'_>, save: Save) -> Result<Part, Failure> {
+    pub fn open(target: &Path, start: Start<'_>, save: Save, stop: &Stop) -> Result<Part, Failure> {
         let target = follow_links(target).map_err(|e| failed(target, e))?;
         let found = fs::metadata(&target).ok();
         if found.as_ref().is_some_and(|found| !found.is_file()) {
-            let file = output_file::open(&target, OFlags::WRONLY, 0);
-            let file = file.map_err(|e| failed(&target, e))?;
+            let file = open_in_place(&target, stop)?;
             return Ok(Part { file, names: None, path: target, save });
         }
         let entry = Entry::of(&target).map_err(|e| failed(&target, e))?;
@@ -144,6 +148,25 @@ impl Part {
     /// A failure of the file (23).
     pub fn failed(&self, e: io::Error) -> Failure {
         failed(&self.path, e)
+    }
+}
+
+/// Opens what cannot be replaced; waits until a FIFO has a reader.
+fn open_in_place(target: &Path, stop: &Stop) -> Result<File, Failure> {
+    let is_fifo = fs::metadata(target).is_ok_and(|found| found.file_type().is_fifo());
+    loop {
+        match output_file::open(target, OFlags::WRONLY | OFlags::NONBLOCK, 0) {
+            Err(e) if is_fifo && e.raw_os_error() == Some(libc::ENXIO) => {
+                let stopped = |reason| Failure::stopped(Stage::File, target.display(), reason);
+                stop.sleep(AGAIN).map_err(stopped)?;
+            }
+            opened => {
+                let file = opened.map_err(|e| failed(target, e))?;
+                let waits = rustix::fs::fcntl_setfl(&file, OFlags::empty());
+                waits.map_err(|e| failed(target, e.into()))?;
+                return Ok(file);
+            }
+        }
     }
 }
 
@@ -218,7 +241,7 @@ mod tests {
     use super::*;
 
     fn open(target: &Path, start: Start<'_>, memory: Memory) -> Result<Part, Failure> {
-        Part::open(target, start, Save { memory, ..Save::default() })
+        Part::open(target, start, Save { memory, ..Save::default() }, &Stop::new(None).unwrap())
     }
 
     #[test]

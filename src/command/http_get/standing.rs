@@ -131,6 +131,7 @@ pub fn http_date(time: SystemTime) -> String {
 mod tests {
     use super::super::part::{Part, Save, Start};
     use super::*;
+    use crate::stop::Stop;
 
     fn find(target: &Path) -> Option<Standing> {
         Standing::find(target).unwrap()
@@ -147,7 +148,8 @@ mod tests {
         ] {
             let write = || {
                 let save = Save { memory: memory.clone(), ..Save::default() };
-                let mut part = Part::open(&target, Start::First, save).unwrap();
+                let mut part =
+                    Part::open(&target, Start::First, save, &Stop::new(None).unwrap()).unwrap();
                 part.write(b"new").unwrap();
                 part
             };
@@ -174,7 +176,8 @@ mod tests {
         ] {
             let validators = Validators { etag, date: Some(date.clone()) };
             let save = Save { validators, ..Save::default() };
-            let mut part = Part::open(&target, Start::First, save).unwrap();
+            let mut part =
+                Part::open(&target, Start::First, save, &Stop::new(None).unwrap()).unwrap();
             part.write(b"all").unwrap();
             part.finish().unwrap();
             let modified = fs::metadata(&target).unwrap().modified().unwrap();

@@ -289,3 +289,17 @@ fn a_file_is_fetched_again_only_if_there_is_a_newer_one() {
     dated.get("-z soon").run().exits(0).prints("body").says("neither a file nor a date");
     dated.get("-z f --continue -o f").run().exits(2);
 }
+
+#[test]
+fn a_fifo_without_a_reader_is_waited_for_within_the_time_limit() {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    let place = Place::new();
+    let fifo = place.path("f");
+    mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let server = origin([ok("body")]);
+    place.get(&server, "-q --timeout 300ms").run().exits(28).fails_at("file");
+    let run = place.get(&server, "-q").start();
+    assert_eq!(fs::read(&fifo).unwrap(), b"body");
+    run.wait().exits(0);
+    assert_eq!(place.names(), ["f"]);
+}
