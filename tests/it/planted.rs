@@ -2,10 +2,10 @@
 //! trusted or waited for. Made by root, who can give files away.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown, symlink};
+use std::os::unix::fs::{PermissionsExt, lchown, symlink};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, FileType, Mode, XattrFlags, mknodat, setxattr};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use tempfile::TempDir;
 
 #[cfg(feature = "http")]
@@ -149,6 +149,7 @@ fn the_name_beside_a_part_is_guarded_too() {
 #[cfg(feature = "http")]
 #[test]
 fn validators_of_a_planted_file_are_not_trusted() {
+    use rustix::fs::{XattrFlags, setxattr};
     let Some(shared) = Shared::new() else { return };
     for (name, attribute, value) in [
         ("f", "user.sockit.complete", "6 \"1\""),
@@ -184,6 +185,7 @@ fn a_planted_link_or_fifo_at_the_file_itself_is_refused() {
 #[cfg(feature = "http")]
 #[test]
 fn a_file_that_replaces_another_users_is_not_theirs_to_write() {
+    use std::os::unix::fs::MetadataExt;
     let Some(shared) = Shared::new() else { return };
     let path = shared.plant(Plant::File, "f");
     save(&origin([ok("new")]), "-q", &path).exits(0);
