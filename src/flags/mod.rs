@@ -9,6 +9,7 @@ pub mod retrying;
 pub mod run;
 pub mod script;
 pub mod serve;
+pub mod session;
 pub mod socket;
 pub mod talk;
 pub mod tls;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::script::Script;
+use super::session::Session;
 use super::values::{self, Limit};
 use crate::pump::duplex::OnEnd;
 
@@ -43,6 +44,9 @@ pub struct Talk {
     /// Leave when all is sent; drop what comes
     #[arg(long, group = "leaving")]
     pub send_only: bool,
+    /// How the session ends
+    #[command(flatten)]
+    pub session: Session,
     /// Hold the sending, and the receiving, back to SIZE bytes a second
     #[arg(long, value_name = "SIZE/s", value_parser = values::rate)]
     pub rate: Option<u64>,

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Needs {
     /// Read any file: name services and roots of trust lie where the system likes. Otherwise only
-    /// what tells the local time, and the kernel's table of connections.
+    /// what tells the local time.
     pub reads: bool,
     /// Make, write, rename and remove files in these directories.
     pub writes: Vec<PathBuf>,
@@ -82,10 +82,6 @@ mod linux {
         "/share/zoneinfo",
         "/etc/zoneinfo",
     ];
-    /// Where the kernel's table of connections is. Its own directory is made anew whenever
-    /// somebody looks, so that a rule for that alone would not last; of other processes Landlock
-    /// hides what matters (ptrace(2)).
-    const TABLES: &str = "/proc";
 
     pub fn confine(needs: &Needs) -> Result<Confined, Box<dyn Error>> {
         let mut rules = Ruleset::default().handle_access(files(needs))?;
@@ -133,7 +129,7 @@ mod linux {
             let zone = std::env::var("TZ").unwrap_or_default();
             let zone = zone.strip_prefix(':').unwrap_or(&zone);
             let zone = Some(zone).filter(|zone| zone.starts_with('/'));
-            let places = TIME.into_iter().chain([TABLES]).chain(zone);
+            let places = TIME.into_iter().chain(zone);
             allowed.extend(places.map(|path| (path.into(), AccessFs::ReadFile.into())));
         }
         for folder in &needs.writes {
@@ -196,6 +192,7 @@ mod tests {
 
         confined(Needs::default(), || {
             assert!(refused(File::open(&path)) && refused(File::open("/etc/passwd")));
+            assert!(refused(File::open("/proc/net/tcp")));
             assert!(refused(fs::read_dir("/")) && refused(fs::remove_file(&path)));
             assert!(refused(File::create(place.path().join("g"))));
             assert!(refused(fs::rename(&path, place.path().join("h"))));
@@ -206,8 +203,6 @@ mod tests {
             open.write_all(b"still here").unwrap();
             let (_, peer) = listener.accept().unwrap();
             assert_eq!(peer, caller.local_addr().unwrap());
-            let known = crate::net::table::peer_is_gone(local, peer);
-            assert_eq!(known, Some(false), "the table of connections stays readable");
         });
     }
 

@@ -10,7 +10,6 @@ pub mod admit;
 pub mod child;
 pub mod confine;
 pub mod datagram;
-mod diag;
 pub mod dial;
 pub mod dns;
 pub mod endpoint;

@@ -11,10 +11,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use socket2::Socket;
+use socket2::{Socket, TcpKeepalive};
 
 use super::address::Address;
 use crate::stop::Reason;
+
+/// Seconds of silence before the first probe of [`Hangup::probe_peer`], and between probes.
+const PROBE_INTERVAL: Duration = Duration::from_secs(10);
+/// Probes without an answer after which the connection has failed: 50 s in all.
+const MAX_PROBES: u32 = 4;
 
 /// The half that brings the peer's bytes.
 pub trait Reader: Read + Send {
@@ -161,6 +166,21 @@ impl Hangup {
             let ways = if may_block { Shutdown::Both } else { Shutdown::Read };
             let _ = self.socket.shutdown(ways);
         }
+    }
+
+    /// Turns on keepalive probes (tcp(7), `SO_KEEPALIVE`), unless the user has: the connection then
+    /// fails within about a minute once the peer is gone altogether. Its end of stream alone does
+    /// not show that.
+    pub fn probe_peer(&self) {
+        if self.socket.keepalive().unwrap_or(true) {
+            return;
+        }
+        let probes = TcpKeepalive::new()
+            .with_time(PROBE_INTERVAL)
+            .with_interval(PROBE_INTERVAL)
+            .with_retries(MAX_PROBES);
+        // Only TCP has probes; a Unix socket hangs up with its peer (poll(2), `POLLHUP`).
+        let _ = self.socket.set_tcp_keepalive(&probes);
     }
 
     /// No more is heard: a blocked reader wakes and sees the end of the stream, the peer sees

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   near reader ──up──► stream writer      near end of input: half-close, stay for the peer
-//!   near writer ◄─down─ stream reader      peer's end: leave when ours is done, or nobody is there
+//!   near writer ◄─down─ stream reader      peer's end: stay until our input ends or a send fails
 //! ```
 //!
 //! Nothing owed in either direction is dropped: what came is written before we leave, and what
@@ -57,6 +57,8 @@ pub struct Terms {
     pub delay: Duration,
     /// Whether the near reader outlives this conversation and must be let go of at its end.
     pub shared_input: bool,
+    /// Whether the peer's end of stream ends the session, whatever our input still holds.
+    pub exit_on_eof: bool,
     /// Whether a pulled cord lets what is under way finish: a server's drain resets what takes too
     /// long. Otherwise the conversation ends at once.
     pub finishes: bool,

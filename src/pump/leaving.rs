@@ -1,4 +1,4 @@
-//! When a conversation may be left: whether anything is owed, and whether anybody is there.
+//! When a session may end: whether anything is undelivered, and whether the peer is gone.
 
 use std::os::fd::AsFd;
 use std::time::Instant;
@@ -11,7 +11,6 @@ use super::verdict::{badly, well};
 use crate::failure::Stage;
 use crate::net::stdio::is_abandoned;
 use crate::net::stream::Ending;
-use crate::net::table::peer_is_gone;
 use crate::stop::poll_until;
 
 impl Referee {
@@ -30,15 +29,7 @@ impl Referee {
                 false => self.send_broke(&e),
             });
         }
-        if undelivered == 0 {
-            return Some(well(state.first.unwrap_or(Ending::Peer)));
-        }
-        // Half-closed both ways, a Unix socket looks the same whether its peer reads on or not.
-        let gone = self.facts.peer.inet().is_some() && state.may_look() && self.peer_has_left();
-        gone.then(|| match self.hangup.undelivered() {
-            0 => well(state.first.unwrap_or(Ending::Peer)),
-            n => badly(Ending::Reset, self.undelivered(n)),
-        })
+        (undelivered == 0).then(|| well(state.first.unwrap_or(Ending::Peer)))
     }
 
     /// After the end of our input: whether this kind of conversation is over.
@@ -50,12 +41,22 @@ impl Referee {
         }
     }
 
-    /// After the peer's end: whether nobody is left to send to, and nothing is waiting to be sent.
-    pub(super) fn is_alone(&self) -> bool {
-        if self.endless {
-            return true;
+    /// Whether a connection that we have not half-closed is gone in both directions: a reset, a
+    /// failed probe, a Unix peer that has closed. A peer that has only half-closed still reads.
+    pub(super) fn is_gone(&self) -> bool {
+        is_abandoned(self.hangup.socket().as_fd())
+    }
+
+    /// After the peer's end: the session is over once the connection is gone and nothing waits to be
+    /// sent. What the peer's kernel never acknowledged is an error.
+    pub(super) fn lost_peer(&self, state: &State) -> Option<Over> {
+        if !self.is_gone() || self.has_more_to_say() {
+            return None;
         }
-        self.hangup.undelivered() == 0 && !self.has_more_to_say() && self.peer_has_left()
+        Some(match self.hangup.unacknowledged(self.sent.total()) {
+            true => badly(Ending::Reset, self.undelivered()),
+            false => well(state.first.unwrap_or(Ending::Peer)),
+        })
     }
 
     /// Whether our flow is about to send something, or to end: it has bytes in hand, or its source
@@ -75,13 +76,5 @@ impl Referee {
     pub(super) fn input_waits(&self) -> bool {
         let waiting = rustix::io::ioctl_fionread(rustix::stdio::stdin()).unwrap_or(0);
         self.input.0 == Stage::Stdin && waiting > 0
-    }
-
-    fn peer_has_left(&self) -> bool {
-        match (self.facts.local.inet(), self.facts.peer.inet()) {
-            (Some(local), Some(peer)) => peer_is_gone(local, peer) == Some(true),
-            // A Unix socket whose peer is closed hangs up (poll(2), POLLHUP); one half-close does not.
-            _ => is_abandoned(self.hangup.socket().as_fd()),
-        }
     }
 }

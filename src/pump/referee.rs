@@ -1,6 +1,5 @@
 //! Who decides when a conversation is over, and how it ended.
 
-use std::cell::Cell;
 use std::io::{ErrorKind, PipeWriter};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -17,13 +16,8 @@ use crate::net::stdio::is_abandoned;
 use crate::net::stream::{Ending, Facts, Hangup, Writer};
 use crate::stop::{Stop, poll_until};
 
-/// How often time itself is looked at: idle limits, progress, whether a peer is still there.
+/// How often time itself is looked at: idle limits, progress, bytes that are not acknowledged yet.
 const TICK: Duration = Duration::from_millis(20);
-/// The same for a peer that has half-closed long ago: whether it has left altogether is a look
-/// through the machine's table of connections.
-const SLOW_TICK: Duration = Duration::from_millis(200);
-/// How long after the last byte the quicker of the two is used.
-const YOUNG: Duration = Duration::from_secs(1);
 /// After the peer's reset, how long our own flow may take to notice.
 const NEWS: Duration = Duration::from_millis(60);
 /// After our sending broke, how long the peer's last words may take to arrive.
@@ -55,6 +49,8 @@ pub(super) struct Referee {
 pub(super) enum Flowing {
     #[default]
     Running,
+    /// All of our input is sent, and the half-close is under way.
+    Ending,
     Done,
     Broke(Break),
     /// All sent, but the half-close failed.
@@ -72,22 +68,9 @@ pub(super) struct State {
     /// Until when our own `--delay` lasts, which is no idleness of the peer's.
     begins_at: Instant,
     broke_at: Option<Instant>,
-    /// When the table of connections was last looked through while both sides had said all.
-    looked_at: Cell<Option<Instant>>,
 }
 
 impl State {
-    /// Whether it is time for another look: nearly always at first, and then now and again.
-    pub(super) fn may_look(&self) -> bool {
-        let young = self.moved_at.elapsed() < YOUNG;
-        let pause = if young { TICK } else { SLOW_TICK };
-        let may = self.looked_at.get().is_none_or(|at| at.elapsed() >= pause);
-        if may {
-            self.looked_at.set(Some(Instant::now()));
-        }
-        may
-    }
-
     /// Whether so much time has passed since the first thing went wrong.
     fn has_waited(&self, time: Duration) -> bool {
         self.broke_at.is_some_and(|at| at.elapsed() >= time)
@@ -116,7 +99,6 @@ impl Referee {
             moved_at: Instant::now(),
             begins_at: Instant::now() + terms.delay,
             broke_at: None,
-            looked_at: Cell::new(None),
         };
         loop {
             self.hear(&mut state, witness);
@@ -139,6 +121,7 @@ impl Referee {
         while let Ok(note) = self.notes.notes.try_recv() {
             match note {
                 Note::UpEnding => {
+                    state.up = Flowing::Ending;
                     state.first.get_or_insert(Ending::Us);
                     witness.we_half_closed();
                 }
@@ -158,6 +141,9 @@ impl Referee {
                     state.down = Flowing::Done;
                     state.first.get_or_insert(Ending::Peer);
                     witness.peer_half_closed();
+                    if matches!(state.up, Flowing::Running) {
+                        self.hangup.probe_peer();
+                    }
                 }
                 Note::DownBroke(broken) => {
                     state.down = Flowing::Broke(broken);
@@ -189,7 +175,8 @@ impl Referee {
             (Flowing::Broke(Break::Write(e)), _) => Some(self.send_broke(e)),
             (up, Flowing::Broke(Break::Read(e))) => {
                 // If our flow has something in hand, it learns in a moment that it cannot send it.
-                let known = !matches!(up, Flowing::Running) || state.has_waited(NEWS);
+                let sending = matches!(up, Flowing::Running | Flowing::Ending);
+                let known = !sending || state.has_waited(NEWS);
                 known.then(|| self.receive_broke(up, e))
             }
             // A peer that is gone altogether needs no half-close, and its end arrives in a moment.
@@ -198,9 +185,12 @@ impl Referee {
             (Flowing::Unfinished(e), _) => Some(self.finish_broke(e)),
             (Flowing::Done, Flowing::Done) => self.both_done(state),
             (Flowing::Done, _) if self.may_leave(terms) => Some(well(Ending::Us)),
-            (Flowing::Running, Flowing::Done) if self.is_alone() => {
-                // Running, or on the point of half-closing: then we were first.
+            (Flowing::Running, Flowing::Done) if self.endless || terms.exit_on_eof => {
                 Some(well(state.first.unwrap_or(Ending::Peer)))
+            }
+            (Flowing::Running, Flowing::Done) if self.is_gone() => {
+                state.broke_at.get_or_insert_with(Instant::now);
+                self.lost_peer(state)
             }
             _ => self.idle_too_long(state, terms),
         }
@@ -220,22 +210,30 @@ impl Referee {
             let stdout = rustix::stdio::stdout();
             fds.push(PollFd::from_borrowed_fd(stdout, PollFlags::empty()));
         }
-        let ticking = witness.wants_ticks()
-            || terms.idle.is_some()
-            || state.broke_at.is_some()
-            || matches!((&state.up, &state.down), (_, Flowing::Done))
-            || (matches!(state.up, Flowing::Done) && terms.on_end != OnEnd::HalfClose);
-        let slow = state.broke_at.is_none()
-            && terms.idle.is_none()
-            && matches!((&state.up, &state.down), (Flowing::Running, Flowing::Done))
-            && state.moved_at.elapsed() >= YOUNG;
-        let tick = if slow && stop.reason().is_none() { SLOW_TICK } else { TICK };
-        let until = (ticking || stop.reason().is_some()).then(|| Instant::now() + tick);
+        let is_open = matches!((&state.up, &state.down), (Flowing::Running, Flowing::Done));
+        if is_open && state.broke_at.is_none() {
+            // A hangup or an error, which poll(2) always reports: the connection is gone.
+            let socket = self.hangup.socket().as_fd();
+            fds.push(PollFd::from_borrowed_fd(socket, PollFlags::empty()));
+        }
+        let until = self.ticks(state, terms, witness, stop).then(|| Instant::now() + TICK);
         match terms.finishes && stop.reason().is_some() {
             // The cord hangs down already: only the conversation itself is waited for.
             true => poll_until(&mut fds, until).map(drop),
             false => stop.wait_any(&mut fds, until).map(drop),
         }
+    }
+
+    /// Whether time has to be looked at, and not only events.
+    fn ticks(&self, state: &State, terms: &Terms, witness: &dyn Witness, stop: &Stop) -> bool {
+        let up_done = matches!(state.up, Flowing::Done);
+        let both_done = up_done && matches!(state.down, Flowing::Done);
+        witness.wants_ticks()
+            || terms.idle.is_some()
+            || state.broke_at.is_some()
+            || both_done
+            || (up_done && terms.on_end != OnEnd::HalfClose)
+            || stop.reason().is_some()
     }
 
     fn idle_too_long(&self, state: &mut State, terms: &Terms) -> Option<Over> {

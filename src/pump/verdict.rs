@@ -80,13 +80,14 @@ impl Referee {
         failure
     }
 
-    /// The peer left while our kernel still held bytes for it.
-    pub(super) fn undelivered(&self, n: usize) -> Failure {
-        let why = match self.facts.peer.inet() {
-            Some(_) => format!("the peer left with {n} bytes of ours undelivered"),
-            // For a Unix socket the kernel counts its own buffers, not our bytes.
-            None => "the peer left without reading all of ours".to_string(),
-        };
+    /// The connection is gone, and the peer's kernel has not acknowledged all that was sent.
+    pub(super) fn undelivered(&self) -> Failure {
+        let sent = self.sent.total();
+        let acknowledged = self.hangup.acknowledged().unwrap_or(0);
+        let why = format!(
+            "the peer is gone and {} of {sent} bytes were not delivered",
+            sent.saturating_sub(acknowledged)
+        );
         Failure::new(Stage::Send, &self.facts.peer, why).with_code(Code::Partial)
     }
 }

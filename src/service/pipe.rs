@@ -16,14 +16,10 @@ use crate::pump::duplex::{Near, OnEnd, Terms, Witness, duplex};
 pub struct Pipe {
     /// Ends a connection on which nothing moves for this long.
     pub idle: Option<Duration>,
-    turn: Mutex<()>,
-}
-
-impl Pipe {
-    /// A pipe whose connections end after `idle` without a byte.
-    pub fn new(idle: Option<Duration>) -> Pipe {
-        Pipe { idle, turn: Mutex::new(()) }
-    }
+    /// Whether the peer's end of stream ends its connection, whatever stdin still holds.
+    pub exit_on_eof: bool,
+    /// Held by the connection that is served.
+    pub turn: Mutex<()>,
 }
 
 impl Witness for Guest {
@@ -51,6 +47,7 @@ impl Service for Pipe {
             idle: self.idle,
             delay: Duration::ZERO,
             shared_input: true,
+            exit_on_eof: self.exit_on_eof,
             finishes: true,
         };
         let flows = (Flow::default(), Flow::default());

@@ -64,6 +64,32 @@ fn a_peer_that_half_closes_first_still_gets_everything() {
     assert_eq!(reader.outcome(), b"then yours");
 }
 
+/// The peer has closed: the kernel refuses what is sent then, and that is not silent.
+#[test]
+fn input_after_the_peers_close_is_eighteen() {
+    let brief = peer(|mut stream| stream.say("all there is\n"));
+    let mut client = sockit("tcp-client -v").to(brief.addr()).stdin_open().start();
+    client.wait_to_say("the peer sends no more");
+    brief.outcome();
+    client.type_in("too late");
+    client.wait().exits(18).prints("all there is\n").fails_at("send");
+}
+
+#[test]
+fn exit_on_eof_ends_a_pipe_session_with_the_peers_end_of_stream() {
+    let reader = peer::half_closes_first("mine");
+    let client = sockit("tcp-client --exit-on-eof").to(reader.addr()).stdin_open().start();
+    client.wait().exits(0).prints("mine").is_silent();
+    assert_eq!(reader.outcome(), b"", "a clean end");
+
+    let server = sockit("tcp-server --service pipe --exit-on-eof --once").stdin_open().serve();
+    let mut caller = call(server.addr());
+    caller.say("mine");
+    caller.finish();
+    assert_eq!(caller.hear_all(), b"", "a clean end");
+    server.wait().exits(0).prints("mine");
+}
+
 #[test]
 fn eight_orders_of_fin_and_last_data_lose_nothing() {
     // Who finishes first, whether the other's last words follow that FIN, and how much.

@@ -111,10 +111,15 @@ fn a_program_that_leaves_at_once_is_heard_however_much_we_say() {
     assert_eq!(caller.hear_all(), b"bye\n");
 }
 
+/// A closed Unix socket is seen immediately; a closed TCP connection looks half-closed until a
+/// keepalive probe is refused.
 #[test]
 fn a_program_that_outlives_its_connection_is_ended_after_the_grace() {
-    let server = serve("--grace 300ms --sh 'trap \"\" TERM; sleep 98761 & sleep 98762'");
-    let caller = call(server.addr());
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("socket");
+    let server = sockit("unix-server --json --grace 300ms").arg(&path);
+    let server = server.and("--sh 'trap \"\" TERM; sleep 98761 & sleep 98762'").serve();
+    let caller = std::os::unix::net::UnixStream::connect(&path).unwrap();
     while runs("98761") + runs("98762") < 2 {
         std::thread::sleep(Duration::from_millis(5));
     }

@@ -272,6 +272,7 @@ fn flags_that_mean_nothing_together_are_refused() {
         "--send x --offset 3",
         "--send x --prompt",
         "--send x --recv-only",
+        "--send x --exit-on-eof",
         "--count 3",
         "--offset 3",
         "--recv-only --input F",

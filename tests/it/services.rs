@@ -228,7 +228,7 @@ fn a_delay_precedes_each_answer() {
 
 #[test]
 fn pipe_joins_one_caller_at_a_time() {
-    let mut server = sockit("tcp-server --service pipe").stdin_open().serve();
+    let mut server = sockit("tcp-server --service pipe --exit-on-eof").stdin_open().serve();
     let mut first = call(server.addr());
     first.say("one ");
     server.wait_to_print("one ");

@@ -9,6 +9,7 @@ use super::running::Running;
 use super::wording::Wording;
 use crate::command::datagrams::{Duty, Look, foreign};
 use crate::failure::{Failure, Stage};
+use crate::flags::session::Session;
 use crate::net::accept::Limits;
 use crate::net::confine::Needs;
 use crate::pump::stdout;
@@ -64,6 +65,9 @@ pub struct Choice {
     /// What is said
     #[command(flatten)]
     pub wording: Wording,
+    /// How a session of the service pipe ends
+    #[command(flatten, next_help_heading = "Sessions (pipe)")]
+    pub session: Session,
 }
 
 impl Choice {
@@ -89,7 +93,8 @@ impl Choice {
             Name::Pipe => {
                 // Our stdin and stdout are one pair: the next caller waits.
                 limits.at_once = 1;
-                Box::new(Pipe::new(limits.idle.take()))
+                let exit_on_eof = self.session.exit_on_eof;
+                Box::new(Pipe { idle: limits.idle.take(), exit_on_eof, ..Pipe::default() })
             }
         })
     }
@@ -100,7 +105,8 @@ impl Choice {
     pub fn duty(&self) -> Result<Duty, Failure> {
         let name = self.name();
         self.refuse_foreign(name)?;
-        if let Some(flag) = self.wording.first_given_but(&["--reply", "--delay"]) {
+        let of_messages = self.wording.first_given_but(&["--reply", "--delay"]);
+        if let Some(flag) = of_messages.or(self.session.first_given()) {
             return Err(foreign::refused(flag, "--max-accepts"));
         }
         let by = |script| Ok(Duty::by_script(self.wording.script(script)));
@@ -179,6 +185,7 @@ impl Choice {
             },
             self.files.first_given().filter(|_| name != Name::File),
             self.running.first_given().filter(|_| name != Name::Exec),
+            self.session.first_given().filter(|_| name != Name::Pipe),
         ];
         let Some(flag) = foreign.into_iter().flatten().next() else { return Ok(()) };
         let name = name.to_possible_value().map(|value| value.get_name().to_string());

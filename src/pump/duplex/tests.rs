@@ -52,7 +52,8 @@ fn near(reader: impl Into<OwnedFd>, writer: impl Into<OwnedFd>) -> Near {
 
 fn terms(shared_input: bool) -> Terms {
     let on_end = OnEnd::HalfClose;
-    Terms { on_end, idle: None, delay: Duration::ZERO, shared_input, finishes: false }
+    let (delay, exit_on_eof, finishes) = (Duration::ZERO, false, false);
+    Terms { on_end, idle: None, delay, shared_input, exit_on_eof, finishes }
 }
 
 /// Says all of it in pieces, with pauses.
@@ -146,6 +147,85 @@ fn a_unix_peer_that_leaves_with_bytes_unread_is_told() {
     let over = duplex(stream, near(input, output), flows, terms(false), &Quiet, &stop);
     assert_eq!(over.outcome.unwrap_err().code, Code::Partial);
     leaving.join().unwrap();
+}
+
+/// Reports the peer's end of stream.
+struct PeerEnds(std::sync::mpsc::Sender<()>);
+impl Witness for PeerEnds {
+    fn peer_half_closed(&self) {
+        self.0.send(()).unwrap();
+    }
+}
+
+/// A session whose input stays open, once it has seen the peer's end of stream.
+fn half_closed_by_peer(ours: Socket, theirs: &Socket, terms: Terms) -> (io::PipeWriter, Ended) {
+    theirs.shutdown(Shutdown::Write).unwrap();
+    let (input, user) = io::pipe().unwrap();
+    let (done, over) = channel();
+    let (seen, ends) = channel();
+    thread::spawn(move || {
+        let (_screen, output) = io::pipe().unwrap();
+        let stop = Stop::new(Some(Instant::now() + PATIENCE)).unwrap();
+        let stream = Stream::from_socket(ours).unwrap();
+        let near = near(input, output);
+        done.send(duplex(stream, near, Default::default(), terms, &PeerEnds(seen), &stop))
+    });
+    ends.recv_timeout(PATIENCE).expect("the peer's end is seen");
+    (user, over)
+}
+
+type Ended = std::sync::mpsc::Receiver<Over>;
+
+fn tcp_pair() -> (Socket, Socket) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    (ours.into(), listener.accept().unwrap().0.into())
+}
+
+#[test]
+fn peers_end_of_stream_turns_keepalive_probes_on() {
+    let (ours, mut theirs) = tcp_pair();
+    let socket = ours.try_clone().unwrap();
+    assert!(!socket.keepalive().unwrap());
+    let (mut user, over) = half_closed_by_peer(ours, &theirs, terms(false));
+    let deadline = Instant::now() + PATIENCE;
+    // The number of probes is the last that is set.
+    while socket.tcp_keepalive_retries().unwrap() != 4 {
+        assert!(Instant::now() < deadline, "no probes");
+        thread::yield_now();
+    }
+    assert!(socket.keepalive().unwrap());
+    assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(10));
+    assert_eq!(socket.tcp_keepalive_interval().unwrap(), Duration::from_secs(10));
+
+    user.write_all(b"still read").unwrap();
+    drop(user);
+    let mut came = [0; 10];
+    theirs.read_exact(&mut came).unwrap();
+    assert_eq!(&came, b"still read");
+    assert!(over.recv_timeout(PATIENCE).unwrap().outcome.is_ok());
+}
+
+/// As a keepalive probe finds it, or another process that has closed.
+#[test]
+fn lost_peer_ends_a_session_that_waits_for_input() {
+    let unix = || UnixStream::pair().map(|(ours, theirs)| (ours.into(), theirs.into())).unwrap();
+    for (ours, theirs) in [tcp_pair(), unix()] {
+        let (_user, over) = half_closed_by_peer(ours, &theirs, terms(false));
+        theirs.set_linger(Some(Duration::ZERO)).unwrap();
+        drop(theirs);
+        let over = over.recv_timeout(PATIENCE).expect("it comes to its end");
+        assert!(over.outcome.is_ok() && over.by == Ending::Peer, "{over:?}");
+    }
+}
+
+#[test]
+fn exit_on_eof_ends_a_session_that_waits_for_input() {
+    let (ours, theirs) = tcp_pair();
+    let terms = Terms { exit_on_eof: true, ..terms(false) };
+    let (_user, over) = half_closed_by_peer(ours, &theirs, terms);
+    let over = over.recv_timeout(PATIENCE).expect("it comes to its end");
+    assert!(over.outcome.is_ok() && over.by == Ending::Peer, "{over:?}");
 }
 
 #[test]

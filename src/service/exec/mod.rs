@@ -28,7 +28,6 @@ use super::{Ended, Guest, Service};
 use crate::failure::{Code, Failure, Stage};
 use crate::net::child::{Child, Program};
 use crate::net::stream::{Ending, Facts, Hangup, Writer};
-use crate::net::table::peer_is_gone;
 use crate::pump::buffer::Buffer;
 use crate::stop::{earliest, poll_until};
 use traffic::Traffic;
@@ -37,10 +36,10 @@ use traffic::Traffic;
 const STACK: usize = 256 << 10;
 /// How long a peer that has its whole answer may take to close.
 const LAST_WAIT: Duration = Duration::from_secs(2);
-/// How often we look whether a peer that half-closed is still there, at first and at last.
-const LOOKS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3));
+/// How often a wait for the peer's end looks again where poll(2) does not report it.
+const TICK: Duration = Duration::from_millis(100);
 
-/// The poll flag for «the peer sends no more»; elsewhere we look from time to time.
+/// The poll flag for the peer's end of stream, where there is one.
 #[cfg(target_os = "linux")]
 const PEER_DONE: PollFlags = PollFlags::RDHUP;
 #[cfg(not(target_os = "linux"))]
@@ -111,6 +110,7 @@ impl Exec {
             let inward = || {
                 let heard = traffic.inward(reader.as_mut(), input, mood);
                 if traffic.peer_done.load(Ordering::SeqCst) {
+                    hangup.probe_peer();
                     half_closed(news, hangup, Ending::Peer);
                 }
                 if heard.is_err() && !traffic.answered.load(Ordering::SeqCst) {
@@ -125,7 +125,6 @@ impl Exec {
                 )?;
             let mut answering = Answering {
                 hangup,
-                facts,
                 traffic,
                 writer: stream.writer.as_mut(),
                 bytes_out: &mut guest.bytes_out,
@@ -181,7 +180,6 @@ impl Exec {
 /// Sends the child's output to the peer.
 struct Answering<'a> {
     hangup: &'a Hangup,
-    facts: &'a Facts,
     traffic: &'a Traffic,
     writer: &'a mut dyn Writer,
     bytes_out: &'a mut u64,
@@ -190,9 +188,8 @@ struct Answering<'a> {
 impl Answering<'_> {
     fn run(&mut self, mut output: ChildStdout) -> Answer {
         let mut buffer = Buffer::small();
-        let mut look = Look::default();
         loop {
-            match self.wait(&output, &mut look) {
+            match self.wait(&output) {
                 Ok(true) => {}
                 Ok(false) => return Answer::Unheard,
                 Err(e) => return Answer::Broken(e),
@@ -212,63 +209,15 @@ impl Answering<'_> {
         }
     }
 
-    /// True when the child has said something (or has no more to say), false when nobody is there
-    /// any more to hear it.
-    fn wait(&self, output: &ChildStdout, look: &mut Look) -> io::Result<bool> {
-        loop {
-            let mut fds = [
-                PollFd::new(output, PollFlags::IN),
-                PollFd::new(self.hangup.socket(), look.flags()),
-            ];
-            poll_until(&mut fds, look.at())?;
-            if !fds[0].revents().is_empty() {
-                return Ok(true);
-            }
-            let gone = fds[1].revents().intersects(PollFlags::HUP | PollFlags::ERR);
-            if gone || self.traffic.broken.load(Ordering::SeqCst) || self.left(look) {
-                return Ok(false);
-            }
-            look.again();
-        }
-    }
-
-    /// Whether a peer that sends no more does not hear us either. The kernel tells us only when
-    /// we send something; of peers on this machine it knows more.
-    fn left(&self, look: &Look) -> bool {
-        let ends = (self.facts.local.inet(), self.facts.peer.inet());
-        match ends {
-            (Some(local), Some(peer)) if look.peer_done => peer_is_gone(local, peer) == Some(true),
-            _ => false,
-        }
-    }
-}
-
-/// When to look next whether the peer is still there: not before it has sent its last.
-struct Look {
-    peer_done: bool,
-    pause: Duration,
-}
-
-impl Default for Look {
-    fn default() -> Look {
-        Look { peer_done: PEER_DONE.is_empty(), pause: LOOKS.0 }
-    }
-}
-
-impl Look {
-    fn flags(&self) -> PollFlags {
-        if self.peer_done { PollFlags::empty() } else { PEER_DONE }
-    }
-
-    fn at(&self) -> Option<Instant> {
-        self.peer_done.then(|| Instant::now() + self.pause)
-    }
-
-    fn again(&mut self) {
-        match self.peer_done {
-            true => self.pause = (self.pause * 2).min(LOOKS.1),
-            false => self.peer_done = true,
-        }
+    /// True once the child's output has bytes or has ended, false once the connection is gone: a
+    /// hangup or an error, which poll(2) always reports. A peer that has half-closed still reads.
+    fn wait(&self, output: &ChildStdout) -> io::Result<bool> {
+        let mut fds = [
+            PollFd::new(output, PollFlags::IN),
+            PollFd::new(self.hangup.socket(), PollFlags::empty()),
+        ];
+        poll_until(&mut fds, None)?;
+        Ok(!fds[0].revents().is_empty())
     }
 }
 
@@ -278,7 +227,7 @@ fn wait_for_either(child: &Child, hangup: &Hangup) {
     let mut deadline = None;
     let over = PEER_DONE | PollFlags::HUP | PollFlags::ERR;
     loop {
-        let tick = PEER_DONE.is_empty().then(|| Instant::now() + LOOKS.0);
+        let tick = PEER_DONE.is_empty().then(|| Instant::now() + TICK);
         let mut fds = [PollFd::new(hangup.socket(), PEER_DONE)];
         let ended = match deadline {
             None => child.wait(&mut fds, tick).unwrap_or(true),
