@@ -43,7 +43,7 @@ impl Args {
         let stop = run::stop(self.serving.timeout.0)?;
         let mut limits = self.serving.limits(&stop)?;
         let tls = self.tls.serving(&self.binding.host)?;
-        let service = self.choice.service(&mut limits)?;
+        let service = self.choice.service(&mut limits, report)?;
         let listener = self.binding.listener(&self.streams, self.serving.backlog, &stop)?;
         self.identity.assume()?;
         if self.binding.print_port {

@@ -23,9 +23,9 @@ pub struct Args {
     #[arg(value_name = "PATH", value_hint = clap::ValueHint::AnyPath)]
     pub path: OsString,
     /// Send datagrams: each --send, each piece of --input, or each line of stdin
-    #[arg(long, conflicts_with_all = ["no_half_close", "hang_up", "recv_only", "send_only",
-          "offset", "count", "output", "rate", "crlf", "stats", "progress", "prompt", "eol",
-          "keep_empty", "exit_on_eof", "idle_timeout"])]
+    #[arg(long, conflicts_with_all = ["no_half_close", "half_close", "hang_up", "recv_only",
+          "send_only", "exit_on_eof", "offset", "count", "output", "rate", "crlf", "stats",
+          "progress", "prompt", "eol", "keep_empty", "idle_timeout"])]
     pub datagram: bool,
     /// Wait this long for answers to the last datagram; 0 = without limit
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = values::limit,

@@ -55,7 +55,7 @@ impl Args {
         }
         self.refuse_rules()?;
         let mut limits = self.serving.limits(&stop)?;
-        let service = self.choice.service(&mut limits)?;
+        let service = self.choice.service(&mut limits, report)?;
         let listener = self.listener()?;
         let trace = listener.claim.as_ref().map(Claim::trace);
         self.identity.assume()?;

@@ -23,8 +23,8 @@ pub struct Script {
 
 /// Flags that mean nothing to a script. `offset` and `count` are named though they need `input`:
 /// clap does not insist on what a flag requires where that is in conflict with another.
-const OTHERS: [&str; 7] =
-    ["input", "offset", "count", "prompt", "recv_only", "send_only", "exit_on_eof"];
+const OTHERS: [&str; 8] =
+    ["input", "offset", "count", "prompt", "half_close", "recv_only", "send_only", "exit_on_eof"];
 
 impl clap::FromArgMatches for Script {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Script, clap::Error> {

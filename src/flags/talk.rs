@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use super::script::Script;
 use super::session::Session;
 use super::values::{self, Limit};
-use crate::pump::duplex::OnEnd;
+use crate::pump::duplex::{InputMode, OnEnd};
 
 /// How long a scripted talk may take unless told otherwise.
 const SCRIPT_LIMIT: Duration = Duration::from_secs(10);
@@ -21,7 +21,8 @@ pub struct Talk {
     #[command(flatten)]
     pub script: Script,
     /// Send FILE instead of stdin (- is stdin)
-    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath,
+          conflicts_with = "recv_only")]
     pub input: Option<PathBuf>,
     /// Begin N bytes into the file
     #[arg(long, value_name = "SIZE", value_parser = values::size, requires = "input")]
@@ -38,9 +39,6 @@ pub struct Talk {
     /// Leave at once when stdin ends
     #[arg(long, group = "leaving")]
     pub hang_up: bool,
-    /// Ignore stdin
-    #[arg(long, group = "leaving", conflicts_with = "input")]
-    pub recv_only: bool,
     /// Leave when all is sent; drop what comes
     #[arg(long, group = "leaving")]
     pub send_only: bool,
@@ -119,6 +117,14 @@ impl Talk {
             (_, true, _) => OnEnd::HangUp,
             (_, _, true) => OnEnd::SendOnly,
             _ => OnEnd::HalfClose,
+        }
+    }
+
+    /// What counts as input; a flag for its end means the null device too.
+    pub fn input_mode(&self) -> InputMode {
+        match self.on_end() {
+            OnEnd::HalfClose => self.session.input_mode(),
+            OnEnd::KeepOpen | OnEnd::HangUp | OnEnd::SendOnly => InputMode::Any,
         }
     }
 

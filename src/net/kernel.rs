@@ -41,12 +41,34 @@ pub fn was_established(_: BorrowedFd<'_>) -> bool {
     false
 }
 
+/// Whether a TCP connection is over for the kernel: nothing is sent or received any more.
+#[cfg(target_os = "linux")]
+pub fn is_closed(socket: BorrowedFd<'_>) -> bool {
+    /// `TCP_CLOSE` of net/tcp_states.h, which `tcpi_state` has as its first byte.
+    const CLOSE: u8 = 7;
+    tcp_info(socket).is_some_and(|info| info.first() == Some(&CLOSE))
+}
+
+/// Not known on this system.
+#[cfg(not(target_os = "linux"))]
+pub fn is_closed(_: BorrowedFd<'_>) -> bool {
+    false
+}
+
 /// What tcp(7)'s `TCP_INFO` says was acknowledged; the field came with Linux 4.1.
 #[cfg(target_os = "linux")]
 fn bytes_acked(socket: BorrowedFd<'_>) -> Option<u64> {
-    /// Where `tcpi_bytes_acked` begins in `struct tcp_info`, which only ever grows at its end.
+    /// Where `tcpi_bytes_acked` begins in `struct tcp_info`.
     const BYTES_ACKED: usize = 120;
-    let mut info = [0u8; 256];
+    let info = tcp_info(socket)?;
+    let field = info.get(BYTES_ACKED..BYTES_ACKED + 8)?.try_into().ok()?;
+    Some(u64::from_ne_bytes(field))
+}
+
+/// `struct tcp_info` (tcp(7), `TCP_INFO`), which only ever grows at its end.
+#[cfg(target_os = "linux")]
+fn tcp_info(socket: BorrowedFd<'_>) -> Option<Vec<u8>> {
+    let mut info = vec![0u8; 256];
     let mut length = info.len() as libc::socklen_t;
     // SAFETY: the kernel writes at most `length` bytes to `info` and the number it wrote to
     // `length`; both outlive the call.
@@ -59,11 +81,8 @@ fn bytes_acked(socket: BorrowedFd<'_>) -> Option<u64> {
             &mut length,
         )
     };
-    if done != 0 || (length as usize) < BYTES_ACKED + 8 {
-        return None;
-    }
-    let field = info[BYTES_ACKED..BYTES_ACKED + 8].try_into().ok()?;
-    Some(u64::from_ne_bytes(field))
+    info.truncate(length as usize);
+    (done == 0).then_some(info)
 }
 
 /// Not known on this system.

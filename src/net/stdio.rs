@@ -9,6 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags};
+use rustix::fs::{FileType, Stat, fstat};
 
 use super::stream::{Reader, Writer};
 use crate::stop::poll_until;
@@ -18,15 +19,7 @@ use crate::stop::poll_until;
 #[derive(Debug)]
 pub struct Local<T>(pub T);
 
-/// Our stdin.
-pub type Stdin = Local<rustix::fd::BorrowedFd<'static>>;
-
 impl Local<BorrowedFd<'static>> {
-    /// Our stdin.
-    pub fn stdin() -> Stdin {
-        Local(rustix::stdio::stdin())
-    }
-
     /// Our stdout.
     pub fn stdout() -> Local<BorrowedFd<'static>> {
         Local(rustix::stdio::stdout())
@@ -150,8 +143,6 @@ impl Writer for Nothing {
 /// and that nobody writes to any more (poll(2), `POLLHUP` alone).
 #[cfg(target_os = "linux")]
 pub fn is_spent(fd: BorrowedFd<'_>) -> bool {
-    use rustix::fs::{FileType, fstat};
-
     let Ok(stat) = fstat(fd) else { return false };
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::CharacterDevice => is_null(&stat),
@@ -166,10 +157,22 @@ pub fn is_spent(_: BorrowedFd<'_>) -> bool {
     false
 }
 
+/// Whether `fd` is the null device, as a descriptor is that was closed when the process started.
+pub fn is_null_device(fd: BorrowedFd<'_>) -> bool {
+    let is_device = |stat: &Stat| FileType::from_raw_mode(stat.st_mode).is_char_device();
+    fstat(fd).is_ok_and(|stat| is_device(&stat) && is_null(&stat))
+}
+
 /// Device 1:3 is /dev/null on every Linux (null(4)).
 #[cfg(target_os = "linux")]
-pub fn is_null(stat: &rustix::fs::Stat) -> bool {
+pub fn is_null(stat: &Stat) -> bool {
     stat.st_rdev == rustix::fs::makedev(1, 3)
+}
+
+/// Whether a device is the one that /dev/null is.
+#[cfg(not(target_os = "linux"))]
+pub fn is_null(stat: &Stat) -> bool {
+    rustix::fs::stat("/dev/null").is_ok_and(|null| null.st_rdev == stat.st_rdev)
 }
 
 /// Whoever reads `fd` has gone: a pipe's POLLERR, a socket's or terminal's POLLHUP (poll(2)).
@@ -192,11 +195,12 @@ mod tests {
     #[test]
     fn what_has_no_more_is_known_without_reading() {
         let null = File::open("/dev/null").unwrap();
-        assert!(is_spent(null.as_fd()));
+        assert!(is_spent(null.as_fd()) && is_null_device(null.as_fd()));
         let zero = File::open("/dev/zero").unwrap();
-        assert!(!is_spent(zero.as_fd()));
+        assert!(!is_spent(zero.as_fd()) && !is_null_device(zero.as_fd()));
 
         let (mut reader, mut writer) = io::pipe().unwrap();
+        assert!(!is_null_device(reader.as_fd()));
         assert!(!is_spent(reader.as_fd()), "somebody may write");
         writer.write_all(b"x").unwrap();
         drop(writer);

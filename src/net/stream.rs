@@ -226,6 +226,12 @@ impl Hangup {
         super::kernel::acknowledged(self.socket.as_fd())
     }
 
+    /// Whether a TCP connection has failed or is over in both directions. What is undelivered then
+    /// stays so.
+    pub fn is_closed(&self) -> bool {
+        super::kernel::is_closed(self.socket.as_fd())
+    }
+
     /// The socket under all layers, for `poll(2)` and for questions, not for bytes.
     pub fn socket(&self) -> &Socket {
         &self.socket

@@ -1,7 +1,8 @@
 //! A conversation: two flows at once, one thread each, and a referee who knows how it may end.
 //!
 //! ```text
-//!   near reader ──up──► stream writer      near end of input: half-close, stay for the peer
+//!   near reader ──up──► stream writer      near end of input: half-close, stay for the peer;
+//!                                          no input: half-close after the peer's end
 //!   near writer ◄─down─ stream reader      peer's end: stay until our input ends or a send fails
 //! ```
 //!
@@ -9,7 +10,7 @@
 //! could not be delivered is a failure.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::thread;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use super::Flow;
 use super::flows::{Fall, Line, Rise, spawn};
 use super::referee::Referee;
 use crate::failure::{Code, Failure, Stage};
+use crate::net::stdio::is_null_device;
 use crate::net::stream::{Ending, Reader, Stream, Writer};
 use crate::stop::Stop;
 
@@ -33,10 +35,44 @@ pub enum OnEnd {
     SendOnly,
 }
 
+/// Where our bytes come from.
+pub enum Input {
+    /// A reader; [`OnEnd`] is what its end means.
+    Reader(Box<dyn Reader>),
+    /// The null device: no input, so our end of stream follows the peer's. A peer that sends
+    /// nothing may be waiting for ours, which is worth a warning.
+    Null,
+    /// None on request: as the null device, without a warning.
+    Ignored,
+}
+
+/// What counts as input.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum InputMode {
+    /// Everything but the null device.
+    #[default]
+    NotNull,
+    /// The null device too: an input that ends immediately.
+    Any,
+    /// Nothing.
+    Ignored,
+}
+
+impl InputMode {
+    /// The input that `source` is, read by what `reader` makes of it.
+    pub fn input<S: AsFd>(self, source: S, reader: impl FnOnce(S) -> Box<dyn Reader>) -> Input {
+        match self {
+            InputMode::Ignored => Input::Ignored,
+            InputMode::NotNull if is_null_device(source.as_fd()) => Input::Null,
+            InputMode::NotNull | InputMode::Any => Input::Reader(reader(source)),
+        }
+    }
+}
+
 /// The near end of a conversation.
 pub struct Near {
-    /// Where our bytes come from; `None` says nothing and keeps our direction open.
-    pub reader: Option<Box<dyn Reader>>,
+    /// Where our bytes come from.
+    pub reader: Input,
     /// Where the peer's bytes go.
     pub writer: Box<dyn Writer>,
     /// What the reader is called in an error, with its stage.
@@ -70,6 +106,8 @@ pub trait Witness {
     fn we_half_closed(&self) {}
     /// The peer will send no more.
     fn peer_half_closed(&self) {}
+    /// Nothing has come for [`SILENCE_LIMIT`], and the null device has left our end of stream unsent.
+    fn peer_silent_without_input(&self) {}
     /// Time passes; called several times a second when `wants_ticks`.
     fn tick(&self) {}
     /// Whether [`Witness::tick`] is of use.
@@ -77,6 +115,13 @@ pub trait Witness {
         false
     }
 }
+
+/// How long a peer may be silent before [`Witness::peer_silent_without_input`].
+pub const SILENCE_LIMIT: Duration = Duration::from_secs(5);
+
+/// The warning for [`Witness::peer_silent_without_input`].
+pub const NO_END_OF_INPUT: &str = "nothing received for 5 s, and no end of input was sent: the input \
+                                   is the null device or closed (--half-close sends it immediately)";
 
 /// How a conversation came to its end.
 #[derive(Debug)]
@@ -120,6 +165,11 @@ fn begin(
 ) -> Result<Started, Failure> {
     let Stream { reader, writer, hangup, facts } = stream;
     let Near { reader: input, writer: taker, input: from, output: to, endless } = near;
+    let warns = matches!(input, Input::Null);
+    let input = match input {
+        Input::Reader(reader) => Some(reader),
+        Input::Null | Input::Ignored => None,
+    };
     let short = |e| Failure::new(Stage::Socket, &facts.peer, e).with_code(Code::Negative);
     let Line { up: above, down: below, notes } = Line::new().map_err(short)?;
     let (held, release) = io::pipe().map_err(short)?;
@@ -138,7 +188,7 @@ fn begin(
         hangup,
         facts: facts.clone(),
         release,
-        has_input: input.is_some(),
+        warns,
         says_goodbye: reader.raw().is_none(),
         unused: None,
     };

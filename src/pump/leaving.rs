@@ -16,20 +16,25 @@ use crate::stop::poll_until;
 impl Referee {
     /// After both ends: what the kernel still holds of ours is delivered while we wait, or refused.
     pub(super) fn both_done(&self, state: &State) -> Option<Over> {
-        // In this order: a Unix socket's bytes vanish with its peer, which has told an error before.
+        let done = well(state.first.unwrap_or(Ending::Peer));
+        // In this order: a Unix socket's bytes vanish with its peer, which has left an error before.
         let undelivered = self.hangup.undelivered();
-        if let Ok(Some(e)) = self.hangup.socket().take_error()
-            && self.sent.total() > 0
-        {
-            // After the peer's goodbye a reset is what our own gets from one who has closed by
-            // then, and everything before it has arrived.
-            let only_goodbye = self.says_goodbye && !self.hangup.unacknowledged(self.sent.total());
-            return Some(match only_goodbye {
-                true => well(state.first.unwrap_or(Ending::Peer)),
-                false => self.send_broke(&e),
-            });
+        let error = self.hangup.socket().take_error().ok().flatten();
+        let unacknowledged = self.hangup.unacknowledged(self.sent.total());
+        match error {
+            // After the peer's close_notify a reset is what our own gets from a peer that has
+            // closed by then, and everything before it has arrived.
+            Some(e) if self.sent.total() > 0 && (unacknowledged || !self.says_goodbye) => {
+                Some(self.send_broke(&e))
+            }
+            Some(_) => Some(done),
+            None if undelivered == 0 => Some(done),
+            // A failed half-close has taken the error.
+            None if self.hangup.is_closed() && unacknowledged => {
+                Some(badly(Ending::Reset, self.undelivered()))
+            }
+            None => self.hangup.is_closed().then_some(done),
         }
-        (undelivered == 0).then(|| well(state.first.unwrap_or(Ending::Peer)))
     }
 
     /// After the end of our input: whether this kind of conversation is over.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
-use super::duplex::{OnEnd, Over, Terms, Witness};
+use super::duplex::{OnEnd, Over, SILENCE_LIMIT, Terms, Witness};
 use super::flows::{Note, Notes};
 use super::verdict::{badly, well};
 use super::{Break, Meter};
@@ -18,6 +18,8 @@ use crate::stop::{Stop, poll_until};
 
 /// How often time itself is looked at: idle limits, progress, bytes that are not acknowledged yet.
 const TICK: Duration = Duration::from_millis(20);
+/// How often it is checked whether the peer has been silent for long enough to warn.
+const SLOW_TICK: Duration = Duration::from_millis(200);
 /// After the peer's reset, how long our own flow may take to notice.
 const NEWS: Duration = Duration::from_millis(60);
 /// After our sending broke, how long the peer's last words may take to arrive.
@@ -35,12 +37,13 @@ pub(super) struct Referee {
     pub(super) facts: Facts,
     /// Closed at the end: whoever still waits for shared input lets go of it.
     pub(super) release: PipeWriter,
-    pub(super) has_input: bool,
+    /// Whether the null device is our input, and a silent peer worth a warning.
+    pub(super) warns: bool,
     /// Whether a layer tells the ends of both directions by itself (TLS).
     pub(super) says_goodbye: bool,
     /// Our input, if it is a file of its own.
     pub(super) source: Option<OwnedFd>,
-    /// The writer of a conversation without input: dropping a layer's writer might end the stream.
+    /// The writer of a session without input, until our end of stream is sent.
     pub(super) unused: Option<Box<dyn Writer>>,
 }
 
@@ -68,6 +71,8 @@ pub(super) struct State {
     /// Until when our own `--delay` lasts, which is no idleness of the peer's.
     begins_at: Instant,
     broke_at: Option<Instant>,
+    /// Whether the warning about a silent peer has been given.
+    warned: bool,
 }
 
 impl State {
@@ -86,23 +91,27 @@ impl Referee {
     /// Watches the two flows until the conversation is over. What is returned beside the verdict
     /// releases shared input when dropped.
     pub(super) fn run(
-        self,
+        mut self,
         terms: &Terms,
         witness: &dyn Witness,
         stop: &Stop,
     ) -> (Over, PipeWriter) {
         let mut state = State {
-            up: if self.has_input { Flowing::Running } else { Flowing::Done },
+            up: if self.unused.is_none() { Flowing::Running } else { Flowing::Done },
             down: Flowing::Running,
             first: None,
             moved: 0,
             moved_at: Instant::now(),
             begins_at: Instant::now() + terms.delay,
             broke_at: None,
+            warned: !self.warns,
         };
         loop {
             self.hear(&mut state, witness);
+            self.note_movement(&mut state);
             witness.tick();
+            self.warn_if_silent(&mut state, witness);
+            self.end_without_input(&mut state, terms, witness, stop);
             if let Some(over) = self.verdict(&mut state, terms, stop) {
                 self.part(&state, &over, terms);
                 return (over, self.release);
@@ -153,11 +162,42 @@ impl Referee {
         }
     }
 
+    /// Without input our end of stream follows the peer's, or the server's own end.
+    fn end_without_input(
+        &mut self,
+        state: &mut State,
+        terms: &Terms,
+        witness: &dyn Witness,
+        stop: &Stop,
+    ) {
+        let drains = terms.finishes && stop.reason().is_some() && self.is_quiet(state);
+        let is_due = drains || matches!(state.down, Flowing::Done);
+        let Some(mut writer) = self.unused.take_if(|_| is_due) else { return };
+        state.first.get_or_insert(Ending::Us);
+        witness.we_half_closed();
+        if let Err(e) = writer.finish() {
+            state.up = Flowing::Unfinished(e);
+            state.broke_at.get_or_insert_with(Instant::now);
+        }
+    }
+
+    fn warn_if_silent(&self, state: &mut State, witness: &dyn Witness) {
+        if self.may_warn(state) && state.moved_at.elapsed() >= SILENCE_LIMIT {
+            state.warned = true;
+            witness.peer_silent_without_input();
+        }
+    }
+
+    /// Whether the peer may still be waiting for an end of stream that we do not send.
+    fn may_warn(&self, state: &State) -> bool {
+        !state.warned && matches!(state.down, Flowing::Running)
+    }
+
     fn verdict(&self, state: &mut State, terms: &Terms, stop: &Stop) -> Option<Over> {
         if let Some(reason) = stop.reason()
             && (!terms.finishes || self.is_quiet(state))
         {
-            let said_all = matches!(state.up, Flowing::Done) && self.has_input;
+            let said_all = matches!(state.up, Flowing::Done) && self.unused.is_none();
             return Some(match terms.finishes && (said_all || self.endless) {
                 true => well(reason.into()),
                 false => self.stopped(state, reason),
@@ -216,7 +256,11 @@ impl Referee {
             let socket = self.hangup.socket().as_fd();
             fds.push(PollFd::from_borrowed_fd(socket, PollFlags::empty()));
         }
-        let until = self.ticks(state, terms, witness, stop).then(|| Instant::now() + TICK);
+        let tick = match self.ticks(state, terms, witness, stop) {
+            true => Some(TICK),
+            false => self.may_warn(state).then_some(SLOW_TICK),
+        };
+        let until = tick.map(|tick| Instant::now() + tick);
         match terms.finishes && stop.reason().is_some() {
             // The cord hangs down already: only the conversation itself is waited for.
             true => poll_until(&mut fds, until).map(drop),
@@ -236,8 +280,7 @@ impl Referee {
             || stop.reason().is_some()
     }
 
-    fn idle_too_long(&self, state: &mut State, terms: &Terms) -> Option<Over> {
-        self.note_movement(state);
+    fn idle_too_long(&self, state: &State, terms: &Terms) -> Option<Over> {
         let limit = terms.idle?;
         let late = state.moved_at.max(state.begins_at).elapsed() >= limit;
         late.then(|| {
@@ -247,8 +290,7 @@ impl Referee {
     }
 
     /// Whether nothing is under way, as far as can be seen.
-    fn is_quiet(&self, state: &mut State) -> bool {
-        self.note_movement(state);
+    fn is_quiet(&self, state: &State) -> bool {
         state.moved_at.elapsed() >= SILENCE && self.hangup.is_settled()
     }
 
@@ -263,7 +305,7 @@ impl Referee {
     /// An end in the middle must not look like the end: unless we had said everything, or talk
     /// from a terminal was broken off, the peer gets a reset.
     fn part(&self, state: &State, over: &Over, terms: &Terms) {
-        let said_all = matches!(state.up, Flowing::Done) && self.has_input;
+        let said_all = matches!(state.up, Flowing::Done) && self.unused.is_none();
         let heard_all = matches!(state.down, Flowing::Done);
         match &over.outcome {
             Ok(()) if said_all || heard_all || self.endless => {

@@ -9,26 +9,40 @@ use crate::failure::{Failure, Stage};
 use crate::net::stdio::Local;
 use crate::net::stream::Ending;
 use crate::pump::Flow;
-use crate::pump::duplex::{Near, OnEnd, Terms, Witness, duplex};
+use crate::pump::duplex::{InputMode, NO_END_OF_INPUT, Near, OnEnd, Terms, Witness, duplex};
+use crate::report::Report;
 
 /// One connection at a time has our stdin and stdout.
-#[derive(Default)]
 pub struct Pipe {
     /// Ends a connection on which nothing moves for this long.
     pub idle: Option<Duration>,
+    /// Whether stdin is input.
+    pub input: InputMode,
     /// Whether the peer's end of stream ends its connection, whatever stdin still holds.
     pub exit_on_eof: bool,
+    /// Where warnings go.
+    pub report: Report,
     /// Held by the connection that is served.
     pub turn: Mutex<()>,
 }
 
-impl Witness for Guest {
+/// Reports what happens on one connection.
+struct Observer<'a> {
+    connection: &'a Guest,
+    report: &'a Report,
+}
+
+impl Witness for Observer<'_> {
     fn we_half_closed(&self) {
-        self.half_closed(Ending::Us);
+        self.connection.half_closed(Ending::Us);
     }
 
     fn peer_half_closed(&self) {
-        self.half_closed(Ending::Peer);
+        self.connection.half_closed(Ending::Peer);
+    }
+
+    fn peer_silent_without_input(&self) {
+        self.report.warn(Some(self.connection.conn), NO_END_OF_INPUT);
     }
 }
 
@@ -36,7 +50,7 @@ impl Service for Pipe {
     fn serve(&self, guest: &mut Guest) -> Result<Ended, Failure> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let near = Near {
-            reader: Some(Box::new(Local::stdin())),
+            reader: self.input.input(rustix::stdio::stdin(), |stdin| Box::new(Local(stdin))),
             writer: Box::new(Local::stdout()),
             input: (Stage::Stdin, "-".to_string()),
             output: (Stage::Stdout, "-".to_string()),
@@ -53,7 +67,8 @@ impl Service for Pipe {
         let flows = (Flow::default(), Flow::default());
         let (sent, received) = (flows.0.meter.clone(), flows.1.meter.clone());
         let stream = guest.hand_over();
-        let over = duplex(stream, near, flows, terms, guest, &guest.stop);
+        let observer = Observer { connection: guest, report: &self.report };
+        let over = duplex(stream, near, flows, terms, &observer, &guest.stop);
         guest.bytes_in = received.total();
         guest.bytes_out = sent.total();
         over.outcome.map(|()| over.by.into())

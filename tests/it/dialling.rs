@@ -37,7 +37,7 @@ fn a_refusing_address_gives_way_to_the_next_at_once() {
         .on_our_network()
         .nsswitch("hosts: files")
         .etc("hosts", "127.0.0.77 two\n127.0.0.1 two");
-    let Some(run) = world.run(&format!("tcp-client two {port}")) else { return };
+    let Some(run) = world.run(&format!("tcp-client --half-close two {port}")) else { return };
     run.exits(0).is_silent();
     echo.outcome();
 }

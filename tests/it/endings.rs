@@ -283,13 +283,138 @@ fn closed_standard_streams_are_normal() {
     }
 }
 
+/// The null device, and a closed descriptor, are no input: our end of stream follows the peer's.
+#[test]
+fn null_stdin_half_closes_after_the_peer() {
+    let file = tempfile::tempdir().unwrap();
+    let path = file.path().join("socket");
+    for how in ["</dev/null", "<&-"] {
+        let talker = peer::half_closes_first("whole");
+        let run = sockit("tcp-client -v").to(talker.addr()).redirect(how).run();
+        peer_ends_first(&run.stderr);
+        run.exits(0).prints("whole");
+        assert_eq!(talker.outcome(), b"");
+
+        let server = sockit("unix-server --service pipe --once").arg(&path).stdin("whole").serve();
+        let run = sockit("unix-client -v").arg(&path).redirect(how).run();
+        peer_ends_first(&run.stderr);
+        run.exits(0).prints("whole");
+        server.wait().exits(0).prints("");
+
+        let server = sockit("tcp-server -v --service pipe --once").redirect(how).serve();
+        let mut caller = call(server.addr());
+        caller.say("whole");
+        caller.finish();
+        assert_eq!(caller.hear_all(), b"");
+        let run = server.wait();
+        peer_ends_first(&run.stderr);
+        run.exits(0).prints("whole");
+    }
+    let talker = peer::half_closes_first("whole");
+    let run = sockit("tcp-client -v --input /dev/null").to(talker.addr()).stdin_open().run();
+    peer_ends_first(&run.stderr);
+    run.exits(0).prints("whole");
+}
+
+/// Checks the order of the two ends under `-v`.
+#[track_caller]
+fn peer_ends_first(told: &str) {
+    let at = |what: &str| told.find(what).unwrap_or_else(|| panic!("no {what:?} in\n{told}"));
+    assert!(at("sends no more") < at("we send no more"), "{told}");
+}
+
+#[test]
+fn half_close_sends_the_end_of_a_null_stdin_immediately() {
+    let waits = peer::answers_after_fin(Duration::ZERO, "answer");
+    let run = sockit("tcp-client --half-close").to(waits.addr()).run();
+    run.exits(0).prints("answer").is_silent();
+
+    let server = sockit("tcp-server --service pipe --once --half-close").serve();
+    let mut caller = call(server.addr());
+    assert_eq!(caller.hear_all(), b"");
+    caller.say("answer");
+    caller.finish();
+    server.wait().exits(0).prints("answer");
+}
+
+#[test]
+fn empty_input_half_closes_immediately() {
+    let empty_file = || tempfile::tempfile().unwrap();
+    for from_file in [true, false] {
+        let waits = peer::answers_after_fin(Duration::ZERO, "answer");
+        let client = sockit("tcp-client").to(waits.addr());
+        let client = if from_file { client.stdin_from(empty_file()) } else { client.stdin("") };
+        client.run().exits(0).prints("answer").is_silent();
+    }
+    let server = sockit("tcp-server --service pipe --once").stdin_from(empty_file()).serve();
+    assert_eq!(call(server.addr()).hear_all(), b"");
+    server.wait().exits(0);
+}
+
+#[test]
+fn recv_only_servers_ignore_their_stdin() {
+    let server = sockit("tcp-server -v --service pipe --once --recv-only").stdin("never").serve();
+    let mut caller = call(server.addr());
+    caller.say("taken");
+    caller.finish();
+    assert_eq!(caller.hear_all(), b"");
+    let run = server.wait();
+    peer_ends_first(&run.stderr);
+    run.exits(0).prints("taken");
+    for line in ["tcp-server --recv-only", "tcp-server --service echo --half-close"] {
+        sockit(line).run().exits(2).says("means nothing to the service");
+    }
+}
+
+#[test]
+fn silent_peer_without_input_is_warned_about_once() {
+    const WARNING: &str = "--half-close";
+    let silent = || {
+        peer(|mut stream| {
+            stream.hear("");
+            stream.outlive()
+        })
+    };
+    let (quiet, deaf) = (silent(), silent());
+    let ignores = sockit("tcp-client --recv-only").to(quiet.addr()).start();
+    let client = sockit("tcp-client --json --timeout 12s").to(deaf.addr()).start();
+    let server = sockit("tcp-server --service pipe --once --json").serve();
+    let mut caller = call(server.addr());
+    client.wait_to_say(WARNING);
+    server.wait_to_say(WARNING);
+    ignores.signal(libc::SIGTERM);
+    ignores.wait().exits(143).never_says(WARNING);
+    caller.finish();
+    caller.hear_all();
+    for (run, code, conn) in [(server.wait(), 0, Some(1)), (client.wait(), 28, None)] {
+        run.exits(code);
+        let warnings = run.events_named("warning");
+        assert_eq!(warnings.len(), 1, "{}", run.stderr);
+        assert_eq!(warnings[0]["conn"].as_u64(), conn);
+        let message = warnings[0]["message"].as_str().unwrap();
+        assert!(message.contains("no end of input was sent"), "{message}");
+    }
+}
+
+/// A session without input owes nothing: an idle one ends cleanly with its server.
+#[test]
+fn terminated_pipe_server_without_input_closes_an_idle_connection() {
+    let server = sockit("tcp-server --service pipe --grace 20s").serve();
+    let mut caller = call(server.addr());
+    caller.say("some");
+    server.wait_to_print("some");
+    server.signal(libc::SIGTERM);
+    assert_eq!(caller.hear_all(), b"");
+    server.wait().exits(0);
+}
+
 #[test]
 fn a_slow_reader_of_our_stdout_gets_all_of_it() {
     let bytes = noise(1 << 20, 5);
     let answer = bytes.clone();
     let talker = peer::answers_after_fin(Duration::ZERO, answer);
     let (mut reader, writer) = std::io::pipe().unwrap();
-    let client = sockit("tcp-client").to(talker.addr()).stdout_to(writer).start();
+    let client = sockit("tcp-client").to(talker.addr()).stdin("").stdout_to(writer).start();
     let mut got = Vec::new();
     let mut piece = [0; 20_000];
     loop {

@@ -40,10 +40,19 @@ const SERVERS: [Tool; 4] = [
 
 impl Tool {
     fn start(&self, port: u16, input: &[u8]) -> Option<Running> {
+        self.start_with(port, Some(input.to_vec()))
+    }
+
+    /// With a stdin that stays open.
+    fn start_open(&self, port: u16) -> Option<Running> {
+        self.start_with(port, None)
+    }
+
+    fn start_with(&self, port: u16, input: Option<Vec<u8>>) -> Option<Running> {
         let mut command = peer::program(self.program)?;
         command.args(self.args.iter().map(|arg| arg.replace("PORT", &port.to_string())));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        Some(Running::start(command, Some(input.to_vec()), LIMIT))
+        Some(Running::start(command, input, LIMIT))
     }
 }
 
@@ -89,6 +98,50 @@ fn our_client_talks_to_their_servers() {
         assert_eq!(run.code, 0, "{told}");
         assert!(run.stdout == answer, "{told}: {} bytes came", run.stdout.len());
         check(tool.program, server.wait());
+    }
+}
+
+/// What a peer sends arrives whole where we have no input: its own end of stream comes first.
+#[test]
+fn null_stdin_gets_the_whole_file_from_their_servers() {
+    let traditional =
+        Tool { program: "nc.traditional", args: &["-q1", "-l", "-p", "PORT", "-s", "127.0.0.1"] };
+    for tool in SERVERS.into_iter().chain([traditional]) {
+        let port = peer::free_port();
+        let file = bytes(300_000);
+        let Some(_server) = tool.start(port, &file) else { continue };
+        peer::wait_for_listener(port);
+        let at: SocketAddr = ([127, 0, 0, 1], port).into();
+        let run = sockit("tcp-client").to(at).run();
+        let came = run.stdout.len();
+        assert!(run.stdout == file, "{}: {came} bytes, {}", tool.program, run.stderr);
+        run.exits(0).is_silent();
+    }
+}
+
+#[test]
+fn null_stdin_gets_the_whole_file_from_their_clients() {
+    let more = [
+        Tool { program: "nc.traditional", args: &["-q1", "127.0.0.1", "PORT"] },
+        Tool { program: "curl", args: &["-s", "telnet://127.0.0.1:PORT"] },
+    ];
+    for tool in CLIENTS.into_iter().chain(more) {
+        let server = sockit("tcp-server --service pipe --once").serve();
+        let file = bytes(300_000);
+        let Some(mut client) = tool.start_open(server.port()) else { continue };
+        // Input that comes late: a peer that has seen our end of stream would be gone by then.
+        server.wait_to_say("Accept new connection");
+        client.type_in(&file);
+        client.end_stdin();
+        server.wait_to_have(file.len());
+        if tool.program == "curl" {
+            // It waits for our end of stream, and never sends its own.
+            client.signal(libc::SIGTERM);
+        }
+        let run = server.wait();
+        let came = run.stdout.len();
+        assert!(run.stdout == file, "{}: {came} bytes, {}", tool.program, run.stderr);
+        run.exits(0);
     }
 }
 

@@ -77,7 +77,7 @@ impl Sockit {
         self
     }
 
-    /// These bytes on stdin, then its end. Without this, stdin is /dev/null.
+    /// These bytes on stdin, then its end. Without this, stdin is /dev/null, which is no input.
     pub fn stdin(mut self, bytes: impl AsRef<[u8]>) -> Sockit {
         self.stdin = Input::Bytes(bytes.as_ref().to_vec());
         self

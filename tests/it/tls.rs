@@ -309,6 +309,22 @@ fn stalled_handshakes_delay_nobody_and_end_with_the_server() {
     drop(stalled);
 }
 
+/// close_notify follows the peer's: neither side sees a truncated stream.
+#[test]
+fn null_stdin_ends_a_tls_session_after_the_peer() {
+    for flags in ["", "--recv-only"] {
+        let server = sockit("tcp-server --tls --service pipe --once").and(flags).serve();
+        let client = sockit("tcp-client --tls --pin").arg(pin(&server)).to(server.addr());
+        client.stdin("to the server").run().exits(0).prints("").is_silent();
+        server.wait().exits(0).prints("to the server");
+
+        let server = sockit("tcp-server --tls --service pipe --once").stdin("to us").serve();
+        let client = sockit("tcp-client --tls --pin").arg(pin(&server)).to(server.addr());
+        client.and(flags).run().exits(0).prints("to us").is_silent();
+        server.wait().exits(0).prints("");
+    }
+}
+
 #[test]
 fn half_closes_and_a_mebibyte_after_each() {
     let answer: Vec<u8> = (0..=250).cycle().take(1 << 20).collect();

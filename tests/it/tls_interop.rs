@@ -170,6 +170,57 @@ fn ncats_child_answers_behind_tls() {
     assert!(run.code == 0 || run.code == 18, "{run:?}");
 }
 
+/// ncat ends without close_notify, which is 18, but not before all of it has come.
+#[test]
+fn null_stdin_gets_the_whole_file_from_their_tls_servers() {
+    let authority = Authority::new();
+    let (ca, paper) = (authority.ca(), authority.paper(&["localhost"]));
+    let openssl = Tool {
+        program: "openssl",
+        args: &[
+            "s_server",
+            "-quiet",
+            "-naccept",
+            "1",
+            "-accept",
+            "127.0.0.1:{port}",
+            "-cert",
+            "{paper}",
+            "-key",
+            "{paper}",
+        ],
+    };
+    let ncat = Tool {
+        program: "ncat",
+        args: &[
+            "--ssl",
+            "--ssl-cert",
+            "{paper}",
+            "--ssl-key",
+            "{paper}",
+            "-l",
+            "127.0.0.1",
+            "{port}",
+        ],
+    };
+    for (tool, code) in [(openssl, 0), (ncat, 18)] {
+        let (port, file) = (peer::free_port(), bytes(3 << 20));
+        let Some(mut server) = tool.start(port, &ca, &paper, None) else { continue };
+        peer::wait_for_listener(port);
+        let at: SocketAddr = ([127, 0, 0, 1], port).into();
+        let client = sockit("tcp-client --tls --server-name localhost --ca-file").arg(&ca);
+        let client = client.to(at).and("-v").start();
+        // s_server stops at its first record when its stdin is ready before the handshake.
+        client.wait_to_say("Connected to");
+        server.type_in(&file);
+        server.end_stdin();
+        let run = client.wait();
+        let came = run.stdout.len();
+        assert!(run.stdout == file, "{}: {came} bytes, {}", tool.program, run.stderr);
+        run.exits(code);
+    }
+}
+
 #[test]
 fn sixty_four_mebibytes_both_ways_at_once() {
     let authority = Authority::new();

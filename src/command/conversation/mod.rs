@@ -20,7 +20,9 @@ use crate::failure::{Code, Failure};
 use crate::flags::run;
 use crate::flags::talk::Talk;
 use crate::net::memory::share_one_heap;
+use crate::net::stdio::is_null_device;
 use crate::net::stream::{Ending, Facts, Stream};
+use crate::pump::duplex::InputMode;
 use crate::report::Report;
 use crate::report::event::{Closed, Ends, Event, Role};
 use crate::stop::Stop;
@@ -84,7 +86,13 @@ enum Manner {
 
 fn manner(talk: &Talk) -> Manner {
     let by_terminal = std::io::stdin().is_terminal() && !talk.no_prompt;
-    let wants_bytes = talk.input.is_some() || talk.recv_only;
+    // A prompt reads messages: there are none without input.
+    let lacks_input = match talk.input_mode() {
+        InputMode::Any => false,
+        InputMode::Ignored => true,
+        InputMode::NotNull => is_null_device(rustix::stdio::stdin()),
+    };
+    let wants_bytes = talk.input.is_some() || lacks_input;
     match (talk.is_script(), talk.prompt || by_terminal) {
         (true, _) => Manner::Script,
         (_, true) if !wants_bytes => Manner::Prompt,

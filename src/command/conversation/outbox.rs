@@ -145,7 +145,8 @@ impl Outbox {
             {
                 return Err(self.unsent(e, received));
             }
-            if waiting == 0 {
+            let is_over = self.hangup.is_closed() && !self.hangup.unacknowledged(self.sent);
+            if waiting == 0 || is_over {
                 return Ok(());
             }
             let next = stop.wait_any(&mut [], Some(Instant::now() + LOOK));

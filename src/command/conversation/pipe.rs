@@ -9,8 +9,8 @@ use super::{CONN, Talked};
 use crate::failure::{Code, Stage};
 use crate::flags::talk::Talk;
 use crate::net::stdio::{Local, Part};
-use crate::net::stream::{Reader, Stream, Writer};
-use crate::pump::duplex::{Near, OnEnd, Terms, Witness, duplex};
+use crate::net::stream::{Stream, Writer};
+use crate::pump::duplex::{NO_END_OF_INPUT, Near, OnEnd, Terms, Witness, duplex};
 use crate::pump::pace::Pace;
 use crate::pump::{Flow, Meter, filter};
 use crate::report::Report;
@@ -61,17 +61,18 @@ fn near(talk: &Talk, files: Files) -> Near {
         Some(path) => (Stage::File, path.display().to_string()),
         None => (Stage::Stdout, "-".to_string()),
     };
-    let reader: Box<dyn Reader> = match (files.input, talk.count) {
-        (Some(file), Some(count)) => Box::new(Part::new(file, count)),
-        (Some(file), None) => Box::new(Local(file)),
-        (None, _) => Box::new(Local::stdin()),
+    let mode = talk.input_mode();
+    let reader = match (files.input, talk.count) {
+        (Some(file), Some(count)) => mode.input(file, |file| Box::new(Part::new(file, count))),
+        (Some(file), None) => mode.input(file, |file| Box::new(Local(file))),
+        (None, _) => mode.input(rustix::stdio::stdin(), |stdin| Box::new(Local(stdin))),
     };
     let writer: Box<dyn Writer> = match files.output {
         _ if talk.on_end() == OnEnd::SendOnly => Box::new(Dropped),
         Some(file) => Box::new(file),
         None => Box::new(Local::stdout()),
     };
-    Near { reader: (!talk.recv_only).then_some(reader), writer, input, output, endless }
+    Near { reader, writer, input, output, endless }
 }
 
 /// Where `--send-only` puts what comes.
@@ -142,6 +143,10 @@ impl Witness for Observer<'_> {
 
     fn peer_half_closed(&self) {
         self.report.tell(&Event::HalfClosed { conn: CONN, by: Side::Peer, caller: None });
+    }
+
+    fn peer_silent_without_input(&self) {
+        self.report.warn(None, NO_END_OF_INPUT);
     }
 
     fn tick(&self) {

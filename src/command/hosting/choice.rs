@@ -1,6 +1,7 @@
 //! Which service, by the flags that name it or imply it.
 
 use std::io::IsTerminal;
+use std::sync::Mutex;
 
 use clap::{Args, ValueEnum};
 
@@ -13,6 +14,7 @@ use crate::flags::session::Session;
 use crate::net::accept::Limits;
 use crate::net::confine::Needs;
 use crate::pump::stdout;
+use crate::report::Report;
 use crate::report::escape::escape;
 use crate::service::Service;
 use crate::service::chat::Chat;
@@ -71,11 +73,16 @@ pub struct Choice {
 }
 
 impl Choice {
-    /// The service these flags ask for; one that needs other limits changes them.
+    /// The service these flags ask for, which warns by `report`; one that needs other limits changes
+    /// them.
     ///
     /// Fails with code 2 on flags that do not go together, with 26 or 23 when a program or file
     /// that is named cannot be used.
-    pub fn service(&self, limits: &mut Limits) -> Result<Box<dyn Service>, Failure> {
+    pub fn service(
+        &self,
+        limits: &mut Limits,
+        report: &Report,
+    ) -> Result<Box<dyn Service>, Failure> {
         let name = self.name();
         self.refuse_foreign(name)?;
         let words = &self.wording;
@@ -93,8 +100,13 @@ impl Choice {
             Name::Pipe => {
                 // Our stdin and stdout are one pair: the next caller waits.
                 limits.at_once = 1;
-                let exit_on_eof = self.session.exit_on_eof;
-                Box::new(Pipe { idle: limits.idle.take(), exit_on_eof, ..Pipe::default() })
+                Box::new(Pipe {
+                    idle: limits.idle.take(),
+                    input: self.session.input_mode(),
+                    exit_on_eof: self.session.exit_on_eof,
+                    report: report.clone(),
+                    turn: Mutex::default(),
+                })
             }
         })
     }

@@ -249,7 +249,7 @@ const NAMES: Chapter = Chapter {
         ),
         step(
             "Port, name, socket, connection, and both ends of it:",
-            Act::Run("sockit tcp-client -v {server}"),
+            Act::Feed("a word\n", "sockit tcp-client -v {server}"),
             &["Creating socket", "Connected from 127.0.0.1:", "Connected to 127.0.0.1:"],
         ),
         step(

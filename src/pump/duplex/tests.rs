@@ -42,7 +42,7 @@ fn pair(chance: &mut Chance) -> (Stream, Socket) {
 
 fn near(reader: impl Into<OwnedFd>, writer: impl Into<OwnedFd>) -> Near {
     Near {
-        reader: Some(Box::new(Local(reader.into()))),
+        reader: Input::Reader(Box::new(Local(reader.into()))),
         writer: Box::new(Local(writer.into())),
         input: (Stage::File, "in".to_string()),
         output: (Stage::File, "out".to_string()),
@@ -216,6 +216,26 @@ fn lost_peer_ends_a_session_that_waits_for_input() {
         drop(theirs);
         let over = over.recv_timeout(PATIENCE).expect("it comes to its end");
         assert!(over.outcome.is_ok() && over.by == Ending::Peer, "{over:?}");
+    }
+}
+
+/// A session without input sends its own end of stream to a peer that is gone by then.
+#[test]
+fn refused_end_of_stream_ends_a_session_without_input() {
+    for _ in 0..20 {
+        let (ours, theirs) = tcp_pair();
+        theirs.shutdown(Shutdown::Write).unwrap();
+        let stream = Stream::from_socket(ours).unwrap();
+        let resets = thread::spawn(move || {
+            theirs.set_linger(Some(Duration::ZERO)).unwrap();
+            drop(theirs);
+        });
+        let (unread, output) = io::pipe().unwrap();
+        let near = Near { reader: Input::Null, ..near(unread, output) };
+        let stop = Stop::new(Some(Instant::now() + PATIENCE)).unwrap();
+        let over = duplex(stream, near, Default::default(), terms(false), &Quiet, &stop);
+        assert!(over.by != Ending::Timeout, "{over:?}");
+        resets.join().unwrap();
     }
 }
 
