@@ -45,6 +45,10 @@ pub struct Talk {
     /// How the session ends
     #[command(flatten)]
     pub session: Session,
+    /// Exit with 0 when the peer sends nothing for this long after our end of input; 0 = never
+    #[arg(long, value_name = "DURATION", default_value = "0", hide_default_value = true,
+          value_parser = values::limit)]
+    pub linger: Limit,
     /// Hold the sending, and the receiving, back to SIZE bytes a second
     #[arg(long, value_name = "SIZE/s", value_parser = values::rate)]
     pub rate: Option<u64>,

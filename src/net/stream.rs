@@ -192,8 +192,12 @@ impl Hangup {
 
     /// Whether nothing is under way: all of ours acknowledged, all of the peer's read.
     pub fn is_settled(&self) -> bool {
-        let unread = rustix::io::ioctl_fionread(self.socket.as_ref()).unwrap_or(0);
-        unread == 0 && self.undelivered() == 0
+        !self.has_unread() && self.undelivered() == 0
+    }
+
+    /// Whether the kernel holds bytes of the peer's that have not been read.
+    pub fn has_unread(&self) -> bool {
+        rustix::io::ioctl_fionread(self.socket.as_ref()).unwrap_or(0) > 0
     }
 
     /// Whether we ended it ourselves: an end of stream seen afterwards is not the peer's.

@@ -89,6 +89,8 @@ pub struct Terms {
     pub on_end: OnEnd,
     /// End when nothing has moved either way for this long.
     pub idle: Option<Duration>,
+    /// End well when our input has ended and the peer has sent nothing for this long.
+    pub linger: Option<Duration>,
     /// Pause before the first byte of ours.
     pub delay: Duration,
     /// Whether the near reader outlives this conversation and must be let go of at its end.

@@ -46,6 +46,16 @@ impl Referee {
         }
     }
 
+    /// `--linger`: whether the peer has been silent for so long after the end of our input, with
+    /// nothing undelivered either way. What a Unix peer has not read yet is in its own queue.
+    pub(super) fn has_lingered(&self, state: &State, terms: &Terms) -> bool {
+        let is_delivered = || self.facts.peer.inet().is_none() || self.hangup.undelivered() == 0;
+        terms.linger.is_some_and(|limit| state.moved_at.elapsed() >= limit)
+            && !self.received.holds()
+            && !self.hangup.has_unread()
+            && is_delivered()
+    }
+
     /// Whether a connection that we have not half-closed is gone in both directions: a reset, a
     /// failed probe, a Unix peer that has closed. A peer that has only half-closed still reads.
     pub(super) fn is_gone(&self) -> bool {

@@ -67,7 +67,7 @@ pub(super) struct State {
     /// Who said first that there is no more.
     pub(super) first: Option<Ending>,
     moved: u64,
-    moved_at: Instant,
+    pub(super) moved_at: Instant,
     /// Until when our own `--delay` lasts, which is no idleness of the peer's.
     begins_at: Instant,
     broke_at: Option<Instant>,
@@ -136,6 +136,7 @@ impl Referee {
                 }
                 Note::UpDone => {
                     state.up = Flowing::Done;
+                    state.moved_at = Instant::now();
                     state.first.get_or_insert(Ending::Us);
                 }
                 Note::UpBroke(broken) => {
@@ -162,7 +163,8 @@ impl Referee {
         }
     }
 
-    /// Without input our end of stream follows the peer's, or the server's own end.
+    /// Without input our end of stream follows the peer's, the silence that `--linger` allows, or
+    /// the server's own end.
     fn end_without_input(
         &mut self,
         state: &mut State,
@@ -171,7 +173,8 @@ impl Referee {
         stop: &Stop,
     ) {
         let drains = terms.finishes && stop.reason().is_some() && self.is_quiet(state);
-        let is_due = drains || matches!(state.down, Flowing::Done);
+        let is_due =
+            drains || matches!(state.down, Flowing::Done) || self.has_lingered(state, terms);
         let Some(mut writer) = self.unused.take_if(|_| is_due) else { return };
         state.first.get_or_insert(Ending::Us);
         witness.we_half_closed();
@@ -224,7 +227,9 @@ impl Referee {
             (Flowing::Unfinished(e), _) if is_gone(e) && !state.has_waited(NEWS) => None,
             (Flowing::Unfinished(e), _) => Some(self.finish_broke(e)),
             (Flowing::Done, Flowing::Done) => self.both_done(state),
-            (Flowing::Done, _) if self.may_leave(terms) => Some(well(Ending::Us)),
+            (Flowing::Done, _) if self.may_leave(terms) || self.has_lingered(state, terms) => {
+                Some(well(Ending::Us))
+            }
             (Flowing::Running, Flowing::Done) if self.endless || terms.exit_on_eof => {
                 Some(well(state.first.unwrap_or(Ending::Peer)))
             }
@@ -276,7 +281,7 @@ impl Referee {
             || terms.idle.is_some()
             || state.broke_at.is_some()
             || both_done
-            || (up_done && terms.on_end != OnEnd::HalfClose)
+            || (up_done && (terms.on_end != OnEnd::HalfClose || terms.linger.is_some()))
             || stop.reason().is_some()
     }
 

@@ -60,6 +60,7 @@ impl Service for Pipe {
             on_end: OnEnd::HalfClose,
             idle: self.idle,
             delay: Duration::ZERO,
+            linger: None,
             shared_input: true,
             exit_on_eof: self.exit_on_eof,
             finishes: true,

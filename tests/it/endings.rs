@@ -396,6 +396,58 @@ fn silent_peer_without_input_is_warned_about_once() {
     }
 }
 
+/// A peer that answers, and keeps its direction open after our end of stream.
+fn answers_and_stays() -> peer::Peer<(Vec<u8>, TcpStream)> {
+    peer(|mut stream| {
+        stream.say("answer");
+        (stream.hear_all(), stream)
+    })
+}
+
+#[test]
+fn linger_exits_zero_when_the_peer_stays_silent() {
+    for (flags, stdin) in [
+        ("", Some("question")),
+        ("", None),
+        ("--no-half-close", Some("question")),
+        ("--expect answer", None),
+        ("--prompt", Some("question\n")),
+    ] {
+        let stays = answers_and_stays();
+        let client = sockit("tcp-client --linger 300ms").and(flags).to(stays.addr());
+        let client = match stdin {
+            Some(stdin) => client.stdin(stdin),
+            None => client,
+        };
+        let run = client.run();
+        run.exits(0).never_says("sockit:");
+        assert_eq!(run.text().trim_end(), "answer", "{flags}");
+        let asked = stdin.unwrap_or_default();
+        assert_eq!(stays.outcome().0, asked.trim_end().as_bytes(), "{flags}: a clean end");
+    }
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("socket");
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let client = sockit("unix-client --linger 300ms").arg(&path).stdin("unread").start();
+    let _stays = listener.accept().unwrap();
+    client.wait().exits(0);
+}
+
+#[test]
+fn linger_waits_for_a_drip_and_for_what_is_undelivered() {
+    let drip = peer(|mut stream| {
+        stream.drip("drop by drop", Duration::from_millis(100));
+        stream.outlive()
+    });
+    let run = sockit("tcp-client --linger 700ms").to(drip.addr()).stdin("x").run();
+    run.exits(0).prints("drop by drop");
+
+    // More than the peer's kernel takes, less than ours holds beside it.
+    let deaf = peer(|mut stream| stream.outlive());
+    let client = sockit("tcp-client --linger 200ms --timeout 1500ms").to(deaf.addr());
+    client.stdin(noise(150_000, 7)).run().exits(28).fails_at("receive");
+}
+
 /// A session without input owes nothing: an idle one ends cleanly with its server.
 #[test]
 fn terminated_pipe_server_without_input_closes_an_idle_connection() {

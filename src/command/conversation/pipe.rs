@@ -37,6 +37,7 @@ pub fn run(stream: Stream, talk: &Talk, mut files: Files, report: &Report, stop:
         idle: talk.idle_timeout.0,
         delay: talk.delay,
         shared_input: false,
+        linger: talk.linger.0,
         exit_on_eof: talk.session.exit_on_eof,
         finishes: false,
     };

@@ -135,10 +135,10 @@ impl Chat<'_> {
         self.lines.close();
         match talk.on_end() {
             OnEnd::HangUp => return self.outbox.deliver(self.inbox.received, self.stop),
-            OnEnd::KeepOpen => return self.hear_out(None),
+            OnEnd::KeepOpen => return self.hear_out(talk.linger.0),
             OnEnd::HalfClose | OnEnd::SendOnly => self.outbox.finish(self.report)?,
         }
-        self.hear_out(self.lines.are_typed().then_some(LAST_WORDS))
+        self.hear_out(talk.linger.0.or(self.lines.are_typed().then_some(LAST_WORDS)))
     }
 
     /// Shows what still comes until the peer ends, or has been silent for as long as `patience`.

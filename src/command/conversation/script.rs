@@ -171,7 +171,8 @@ impl Play<'_> {
             (false, false) => drop(self.outbox.finish_silently()),
         }
         // A finished exchange is not idle.
-        let patience = self.inbox.idle.take();
+        let idle = self.inbox.idle.take();
+        let patience = talk.linger.0.or(idle);
         loop {
             match self.next(patience)? {
                 Waited::Piece(bytes) => self.show(&bytes)?,

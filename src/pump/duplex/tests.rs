@@ -53,7 +53,7 @@ fn near(reader: impl Into<OwnedFd>, writer: impl Into<OwnedFd>) -> Near {
 fn terms(shared_input: bool) -> Terms {
     let on_end = OnEnd::HalfClose;
     let (delay, exit_on_eof, finishes) = (Duration::ZERO, false, false);
-    Terms { on_end, idle: None, delay, shared_input, exit_on_eof, finishes }
+    Terms { on_end, idle: None, linger: None, delay, shared_input, exit_on_eof, finishes }
 }
 
 /// Says all of it in pieces, with pauses.
