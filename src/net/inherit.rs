@@ -12,8 +12,9 @@ use socket2::Socket;
 use crate::failure::{Failure, Stage};
 
 /// Makes what we were given what a program expects: descriptors 0, 1 and 2 are open, on /dev/null
-/// if they were closed, so that no socket takes their place and a closed stdin is no input; and writing where nobody reads is an
-/// error, not the end (signal(7), SIGPIPE). Before anything else is opened.
+/// if they were closed, so that no socket takes their place and a closed stdin is no input; and
+/// writing where nobody reads is an error, not the end (signal(7), SIGPIPE). Before anything else is
+/// opened.
 #[cfg(target_os = "linux")]
 pub fn settle() {
     use rustix::fs::{Mode, OFlags, open};

@@ -108,7 +108,7 @@ pub trait Witness {
     fn we_half_closed(&self) {}
     /// The peer will send no more.
     fn peer_half_closed(&self) {}
-    /// Nothing has come for [`SILENCE_LIMIT`], and the null device has left our end of stream unsent.
+    /// Nothing has come for [`SILENCE_LIMIT`], and our end of stream is unsent for want of input.
     fn peer_silent_without_input(&self) {}
     /// Time passes; called several times a second when `wants_ticks`.
     fn tick(&self) {}
@@ -122,8 +122,8 @@ pub trait Witness {
 pub const SILENCE_LIMIT: Duration = Duration::from_secs(5);
 
 /// The warning for [`Witness::peer_silent_without_input`].
-pub const NO_END_OF_INPUT: &str = "nothing received for 5 s, and no end of input was sent: the input \
-                                   is the null device or closed (--half-close sends it immediately)";
+pub const NO_END_OF_INPUT: &str = "nothing received for 5 s, and no end of input was sent: the input is the null device or \
+     closed (--half-close sends it immediately)";
 
 /// How a conversation came to its end.
 #[derive(Debug)]

@@ -17,7 +17,7 @@ impl Referee {
     /// After both ends: what the kernel still holds of ours is delivered while we wait, or refused.
     pub(super) fn both_done(&self, state: &State) -> Option<Over> {
         let done = well(state.first.unwrap_or(Ending::Peer));
-        // In this order: a Unix socket's bytes vanish with its peer, which has left an error before.
+        // In this order: a Unix socket's bytes vanish with its peer, which has left an error.
         let undelivered = self.hangup.undelivered();
         let error = self.hangup.socket().take_error().ok().flatten();
         let unacknowledged = self.hangup.unacknowledged(self.sent.total());
@@ -62,8 +62,8 @@ impl Referee {
         is_abandoned(self.hangup.socket().as_fd())
     }
 
-    /// After the peer's end: the session is over once the connection is gone and nothing waits to be
-    /// sent. What the peer's kernel never acknowledged is an error.
+    /// After the peer's end: the session is over once the connection is gone and nothing waits to
+    /// be sent. What the peer's kernel never acknowledged is an error.
     pub(super) fn lost_peer(&self, state: &State) -> Option<Over> {
         if !self.is_gone() || self.has_more_to_say() {
             return None;

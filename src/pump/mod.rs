@@ -23,6 +23,7 @@ mod splice;
 pub mod stdout;
 pub mod tap;
 mod verdict;
+mod without_input;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
-use super::duplex::{OnEnd, Over, SILENCE_LIMIT, Terms, Witness};
+use super::duplex::{OnEnd, Over, Terms, Witness};
 use super::flows::{Note, Notes};
 use super::verdict::{badly, well};
 use super::{Break, Meter};
@@ -63,16 +63,16 @@ pub(super) enum Flowing {
 /// What the referee learns as time goes by.
 pub(super) struct State {
     pub(super) up: Flowing,
-    down: Flowing,
+    pub(super) down: Flowing,
     /// Who said first that there is no more.
     pub(super) first: Option<Ending>,
     moved: u64,
     pub(super) moved_at: Instant,
     /// Until when our own `--delay` lasts, which is no idleness of the peer's.
     begins_at: Instant,
-    broke_at: Option<Instant>,
+    pub(super) broke_at: Option<Instant>,
     /// Whether the warning about a silent peer has been given.
-    warned: bool,
+    pub(super) warned: bool,
 }
 
 impl State {
@@ -161,39 +161,6 @@ impl Referee {
                 }
             }
         }
-    }
-
-    /// Without input our end of stream follows the peer's, the silence that `--linger` allows, or
-    /// the server's own end.
-    fn end_without_input(
-        &mut self,
-        state: &mut State,
-        terms: &Terms,
-        witness: &dyn Witness,
-        stop: &Stop,
-    ) {
-        let drains = terms.finishes && stop.reason().is_some() && self.is_quiet(state);
-        let is_due =
-            drains || matches!(state.down, Flowing::Done) || self.has_lingered(state, terms);
-        let Some(mut writer) = self.unused.take_if(|_| is_due) else { return };
-        state.first.get_or_insert(Ending::Us);
-        witness.we_half_closed();
-        if let Err(e) = writer.finish() {
-            state.up = Flowing::Unfinished(e);
-            state.broke_at.get_or_insert_with(Instant::now);
-        }
-    }
-
-    fn warn_if_silent(&self, state: &mut State, witness: &dyn Witness) {
-        if self.may_warn(state) && state.moved_at.elapsed() >= SILENCE_LIMIT {
-            state.warned = true;
-            witness.peer_silent_without_input();
-        }
-    }
-
-    /// Whether the peer may still be waiting for an end of stream that we do not send.
-    fn may_warn(&self, state: &State) -> bool {
-        !state.warned && matches!(state.down, Flowing::Running)
     }
 
     fn verdict(&self, state: &mut State, terms: &Terms, stop: &Stop) -> Option<Over> {
@@ -295,7 +262,7 @@ impl Referee {
     }
 
     /// Whether nothing is under way, as far as can be seen.
-    fn is_quiet(&self, state: &State) -> bool {
+    pub(super) fn is_quiet(&self, state: &State) -> bool {
         state.moved_at.elapsed() >= SILENCE && self.hangup.is_settled()
     }
 

@@ -73,8 +73,8 @@ pub struct Choice {
 }
 
 impl Choice {
-    /// The service these flags ask for, which warns by `report`; one that needs other limits changes
-    /// them.
+    /// The service these flags ask for, with its warnings to `report`; one that needs other limits
+    /// changes them.
     ///
     /// Fails with code 2 on flags that do not go together, with 26 or 23 when a program or file
     /// that is named cannot be used.
