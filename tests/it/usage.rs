@@ -1,5 +1,6 @@
 //! Command lines that make no sense, and what they are met with.
 
+use crate::datagrams::{caller, hear, local};
 use crate::sockit::sockit;
 
 #[test]
@@ -16,6 +17,86 @@ fn a_netcat_habit_is_met_with_our_line() {
         run.exits(2).prints("").says(&format!("hint: try: {ours}\n"));
         assert_eq!(run.stderr.lines().count(), 2, "one line and one hint\n{}", run.stderr);
     }
+}
+
+/// The line that the hint proposes for what was typed.
+fn proposed(typed: &str) -> String {
+    let run = sockit(typed).run();
+    run.exits(2).prints("");
+    let hint = run.stderr.lines().find_map(|line| line.strip_prefix("hint: try: sockit "));
+    hint.unwrap_or_else(|| panic!("{typed}: {}", run.stderr))
+        .trim_end_matches(" < /dev/null")
+        .into()
+}
+
+#[test]
+fn scan_hint_run_on_closed_port_exits_7() {
+    let (tcp, udp) = (crate::peer::free_port(), local(&caller()).port());
+    sockit(&proposed(&format!("-zv 127.0.0.1 {tcp}"))).run().exits(7);
+    sockit(&proposed(&format!("-zvu 127.0.0.1 {udp}"))).run().exits(7);
+}
+
+#[test]
+fn scan_hint_run_on_open_port_exits_0() {
+    let tcp = sockit("tcp-server --service echo").serve();
+    sockit(&proposed(&format!("-z 127.0.0.1 {}", tcp.port()))).run().exits(0);
+    let udp = caller();
+    sockit(&proposed(&format!("-zu -w 0.1 127.0.0.1 {}", local(&udp).port()))).run().exits(0);
+    assert_eq!(hear(&udp).0, b"");
+}
+
+#[test]
+fn udp_wait_0_hint_sends_without_waiting() {
+    let metrics = caller();
+    let line = proposed(&format!("-u -w0 127.0.0.1 {}", local(&metrics).port()));
+    sockit(&line).stdin("a:1|c\n").run().exits(0).prints("");
+    assert_eq!(hear(&metrics).0, b"a:1|c");
+}
+
+#[test]
+fn source_hint_sends_from_address_and_port() {
+    let server = sockit("tcp-server --service echo -v").serve();
+    let from = crate::peer::free_port();
+    let line = proposed(&format!("-s 127.0.0.2 -p {from} 127.0.0.1 {}", server.port()));
+    sockit(&line).stdin("x").run().exits(0).prints("x");
+    server.stop().says(&format!("127.0.0.2:{from}"));
+}
+
+#[test]
+fn socat_hint_run_serves_the_program() {
+    let port = crate::peer::free_port();
+    let line = proposed(&format!("socat TCP-LISTEN:{port} EXEC:cat"));
+    let server = sockit(&line).start();
+    server.wait_to_say("Waiting for connection");
+    sockit("tcp-client").and(&format!("127.0.0.1 {port}")).stdin("x").run().exits(0).prints("x");
+    server.wait().exits(0);
+}
+
+#[test]
+fn name_of_another_tool_never_becomes_a_host() {
+    for tool in ["curl", "wget", "dig", "host", "nslookup", "ping", "telnet", "nc", "ncat", "socat"]
+    {
+        let run = sockit(tool).and("--frobnicate localhost").run();
+        run.exits(2).never_says(&format!("-client {tool}"));
+        let plain = sockit(tool).and("localhost").run();
+        plain.exits(2).never_says(&format!("-client {tool}")).says("hint: ");
+    }
+}
+
+#[test]
+fn word_of_dig_as_question_proposes_the_flag() {
+    assert_eq!(proposed("resolve @127.0.0.1 localhost"), "resolve localhost --server 127.0.0.1");
+    let line = proposed("resolve +short -x 127.0.0.1");
+    sockit(&line).run().exits(0);
+}
+
+#[cfg(feature = "http")]
+#[test]
+fn curl_hint_run_gets_the_url() {
+    let reply = r"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
+    let server = sockit("tcp-server --once --greeting").arg(reply).serve();
+    let line = proposed(&format!("curl -fsSL http://127.0.0.1:{}/", server.port()));
+    sockit(&line).run().exits(0).prints("hi");
 }
 
 #[test]

@@ -45,7 +45,8 @@ const MANY: &str =
 #[command(after_help = MANY)]
 pub struct Args {
     /// A name (NAME:PORT too), an address, or a service: :http, http/tcp, 80/udp
-    #[arg(value_name = "NAME|ADDRESS|:SERVICE", required_unless_present = "file")]
+    #[arg(value_name = "NAME|ADDRESS|:SERVICE", required_unless_present = "file",
+          value_parser = not_of_dig)]
     pub questions: Vec<String>,
     /// Every tuple of getaddrinfo(3); of a name server, whole records
     #[arg(long, conflicts_with = "verify")]
@@ -111,6 +112,14 @@ impl TypedValueParser for KindParser {
 
     fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue>>> {
         Some(Box::new(Kind::WORDS.into_iter().map(PossibleValue::new)))
+    }
+}
+
+/// No name begins like dig's words for a server and for an option.
+fn not_of_dig(word: &str) -> Result<String, &'static str> {
+    match word.starts_with(['@', '+']) {
+        true => Err("neither a name, an address nor a service"),
+        false => Ok(word.to_string()),
     }
 }
 

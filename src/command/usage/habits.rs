@@ -1,228 +1,170 @@
-//! netcat habits: the command line that sockit would have for what was typed.
+//! Habits from other tools: the command line that sockit has for what was typed.
 
 use clap::Arg;
 
-use super::letters::Wish;
+use super::compose::compose;
+use super::tools::{Form, Meaning, Part, Tool};
 use crate::command::help;
 
-/// What is typed before netcat's letters.
-const NETCATS: [&str; 3] = ["nc", "ncat", "netcat"];
-
-/// Whether netcat itself is named: `sockit nc -l 9999`.
-pub fn names_netcat(words: &[String]) -> bool {
-    words.get(1).is_some_and(|word| NETCATS.contains(&word.as_str()))
+/// What is known about a line for another tool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Advice {
+    /// A line that does the same.
+    Line(String),
+    /// sockit cannot do this.
+    Absent(&'static str),
 }
 
-/// The sockit line for a netcat one (`-l 9999`, `-zv host 80`, `host 80`), or for a command of
-/// ours with netcat's letters (`tcp-client -z host 80`); `None` where there is no telling.
-pub fn line(words: &[String]) -> Option<String> {
-    let typed = words.get(1..)?;
-    let typed = &typed[usize::from(names_netcat(words))..];
+/// A line for another tool, taken apart.
+#[derive(Debug, Default)]
+pub struct Request {
+    /// The command of sockit that was named, if one was.
+    pub command: Option<String>,
+    /// What depends on the rest, with its value.
+    pub parts: Vec<(Part, String)>,
+    /// Flags of sockit that mean the same.
+    pub flags: Vec<String>,
+    /// Words without a dash.
+    pub words: Vec<String>,
+    /// The first thing that sockit has not.
+    pub absent: Option<&'static str>,
+}
+
+/// The tool that the first word names.
+pub fn tool(words: &[String]) -> Option<&'static Tool> {
+    let first = words.get(1).filter(|first| *first != "busybox").or(words.get(2))?;
+    Tool::named(first)
+}
+
+/// The sockit line for one of another tool (`nc -l 9999`, `-zv host 80`, `curl -fO URL`), or for a
+/// command of sockit with another tool's flags (`tcp-client -z host 80`); `None` where the line
+/// makes no sense to that tool either.
+pub fn advice(words: &[String]) -> Option<Advice> {
+    let first = words.get(1)?;
     let whole = help::built();
-    let command = typed.first().and_then(|first| whole.find_subcommand(first));
-    let mut wish = match command.map(clap::Command::get_name) {
-        None => Wish::default(),
-        Some("tcp-client") => Wish::default(),
-        Some("tcp-server") => Wish { listen: true, ..Wish::default() },
-        Some("udp-client") => Wish { udp: true, ..Wish::default() },
-        Some("udp-server" | "udp-echo") => Wish { listen: true, udp: true, ..Wish::default() },
-        Some("unix-client") => Wish { unix: true, ..Wish::default() },
-        Some("unix-server") => Wish { listen: true, unix: true, ..Wish::default() },
-        // curl's, dig's and getent's letters are another matter.
-        Some(_) => return None,
+    let command = whole.find_subcommand(first);
+    let (named, tool) = match (tool(words), command) {
+        (Some(tool), _) => (words.iter().position(|word| Tool::named(word).is_some())?, tool),
+        (None, Some(command)) => (1, Tool::like(command.get_name())?),
+        (None, None) => (0, Tool::named("nc")?),
     };
-    let own: Vec<&Arg> = command.into_iter().flat_map(clap::Command::get_arguments).collect();
-    let mut rest = &typed[usize::from(command.is_some())..];
+    if let Form::Absent(why) = tool.form {
+        return Some(Advice::Absent(why));
+    }
+    let own = command.or_else(|| whole.find_subcommand(tool.command()));
+    let own: Vec<&Arg> = own.into_iter().flat_map(clap::Command::get_arguments).collect();
+    let mut request = Request::of(command.map(clap::Command::get_name));
+    let mut rest = &words[named + 1..];
     while let Some((word, more)) = rest.split_first() {
-        let used = take(&mut wish, &own, word, more.first().map(String::as_str))?;
+        let next = more.first().map(String::as_str);
+        let known = own.iter().find(|arg| is(arg, word));
+        let used = match known.filter(|_| command.is_some() || !tool.knows(word)) {
+            Some(arg) => request.keep(arg, word, next),
+            None => request.take(tool, word, next)?,
+        };
         rest = &more[usize::from(used && !more.is_empty())..];
     }
-    let line = compose(wish)?;
-    Some(match command.map(clap::Command::get_name) {
-        Some("udp-echo") => line.replacen("udp-server", "udp-echo", 1),
-        _ => line,
-    })
+    compose(tool.form, request)
 }
 
-/// Takes one word; whether the one behind it was its value.
-fn take(wish: &mut Wish, own: &[&Arg], word: &str, next: Option<&str>) -> Option<bool> {
-    if !word.starts_with('-') || word == "-" {
-        wish.words.push(word.to_string());
-        return Some(false);
-    }
-    let Some(known) = own.iter().find(|arg| is(arg, word)) else { return wish.take(word, next) };
-    wish.flags.push(word.to_string());
-    let takes = known.get_action().takes_values() && !word.contains('=');
-    if let Some(value) = next.filter(|_| takes) {
-        wish.flags.push(value.to_string());
-    }
-    Some(takes)
-}
-
-/// Whether a word is this flag of ours.
+/// Whether a word is this flag of sockit.
 fn is(arg: &Arg, word: &str) -> bool {
     let long = word.strip_prefix("--").and_then(|word| word.split('=').next());
-    let short = word.strip_prefix('-').filter(|rest| rest.chars().count() == 1);
-    match long {
-        Some(long) => arg.get_long() == Some(long),
-        None => {
-            short.is_some_and(|short| arg.get_short().map(String::from).as_deref() == Some(short))
+    let short = word.strip_prefix('-').and_then(|rest| rest.parse().ok());
+    long.map_or_else(|| short.is_some() && arg.get_short() == short, |l| arg.get_long() == Some(l))
+}
+
+impl Request {
+    fn of(command: Option<&str>) -> Request {
+        let command = command.map(str::to_string);
+        let mut request = Request { command, ..Request::default() };
+        let name = request.command.clone().unwrap_or_default();
+        for (beginning, part) in [("udp", Part::Udp), ("unix", Part::Unix)] {
+            if name.starts_with(beginning) {
+                request.set(part, "");
+            }
+        }
+        if name.ends_with("-server") || name == "udp-echo" {
+            request.set(Part::Listen, "");
+        }
+        request
+    }
+
+    /// Whether the part was asked for.
+    pub fn has(&self, part: Part) -> bool {
+        self.get(part).is_some()
+    }
+
+    /// The value of the part, the last one that was given.
+    pub fn get(&self, part: Part) -> Option<&str> {
+        self.parts.iter().rfind(|(name, _)| *name == part).map(|(_, value)| value.as_str())
+    }
+
+    fn set(&mut self, part: Part, value: &str) {
+        self.parts.push((part, value.to_string()));
+    }
+
+    /// Keeps a flag of sockit as it is; whether the next word was its value.
+    fn keep(&mut self, arg: &Arg, word: &str, next: Option<&str>) -> bool {
+        let takes = arg.get_action().takes_values() && !word.contains('=');
+        self.flags.push(word.to_string());
+        self.flags.extend(next.filter(|_| takes).map(str::to_string));
+        takes
+    }
+
+    /// Takes one word of `tool`; whether the next one was its value, `None` for an unknown flag.
+    fn take(&mut self, tool: &Tool, word: &str, next: Option<&str>) -> Option<bool> {
+        let (name, given) = match word.split_once('=') {
+            Some((name, value)) if word.starts_with(['-', '+']) => (name, Some(value)),
+            _ => (word, None),
+        };
+        if let Some((meaning, takes)) = tool.meaning(name) {
+            let value = if takes { given.or(next)? } else { "" };
+            self.apply(meaning, value);
+            return Some(takes && given.is_none());
+        }
+        match word.strip_prefix('-') {
+            Some(letters) if !letters.is_empty() => self.cluster(tool, letters, next),
+            None if word.starts_with('+') => None,
+            _ => {
+                self.words.push(word.to_string());
+                Some(false)
+            }
         }
     }
-}
 
-fn compose(mut wish: Wish) -> Option<String> {
-    if let [url] = wish.words.as_slice()
-        && url.contains("://")
-    {
-        return Some(format!("sockit http-get {}", quoted(url)?));
-    }
-    let mut line = match wish.listen {
-        true => server(&mut wish)?,
-        false => client(&mut wish)?,
-    };
-    line.append(&mut wish.flags);
-    let quoted: Option<Vec<String>> = line.iter().map(|word| quoted(word)).collect();
-    let redirect = if wish.scan && !wish.listen { " < /dev/null" } else { "" };
-    Some(format!("sockit {}{redirect}", quoted?.join(" ")))
-}
-
-fn server(wish: &mut Wish) -> Option<Vec<String>> {
-    let mut line = Line::default();
-    let named = wish.flags.iter().any(|flag| {
-        ["--service", "-s", "--exec", "--sh", "--reply", "--greeting", "--file"]
-            .contains(&flag.as_str())
-    });
-    match (wish.unix, wish.udp) {
-        (true, _) => line.word("unix-server").words(wish.words.first()),
-        (_, udp) => {
-            let mut words = std::mem::take(&mut wish.words);
-            let port = wish.port.take().or_else(|| words.pop());
-            line.word(if udp { "udp-server" } else { "tcp-server" })
-                .pair("--host", words.pop())
-                .pair("--port", port)
+    /// Letters in one word, such as `-lvnp`.
+    fn cluster(&mut self, tool: &Tool, letters: &str, next: Option<&str>) -> Option<bool> {
+        for (at, letter) in letters.char_indices() {
+            let rest = &letters[at + letter.len_utf8()..];
+            let (meaning, takes) = tool.meaning(&format!("-{letter}"))?;
+            if takes {
+                self.apply(meaning, if rest.is_empty() { next? } else { rest });
+                return Some(rest.is_empty());
+            }
+            self.apply(meaning, "");
         }
-    };
-    match wish.run.take() {
-        Some((shell, command)) => line.pair(if shell { "--sh" } else { "--exec" }, Some(command)),
-        None if named || wish.udp => &mut line,
-        None => line.pair("--service", Some("pipe".to_string())),
-    };
-    line.pair("--idle-timeout", wish.wait.take().filter(|_| !wish.udp));
-    Some(line.0)
-}
-
-fn client(wish: &mut Wish) -> Option<Vec<String>> {
-    let mut line = Line::default();
-    let (command, patience) = match (wish.unix, wish.udp) {
-        (true, _) => ("unix-client", "--idle-timeout"),
-        (_, true) => ("udp-client", "--wait"),
-        _ if wish.scan => ("tcp-client", "--connect-timeout"),
-        _ => ("tcp-client", "--idle-timeout"),
-    };
-    line.word(command).words(&wish.words);
-    if wish.words.len() > 2 || (wish.unix && wish.words.is_empty()) {
-        return None;
-    }
-    if wish.scan && !wish.udp {
-        line.word("--hang-up");
-    }
-    let scheme = if wish.proxy_is_http { "http" } else { "socks5" };
-    line.pair(patience, wish.wait.take())
-        .pair(
-            "--proxy",
-            wish.proxy.take().map(|proxy| match proxy.contains("://") {
-                true => proxy,
-                false => format!("{scheme}://{proxy}"),
-            }),
-        )
-        .pair("--source", wish.port.take().map(|port| format!("0.0.0.0:{port}")));
-    Some(line.0)
-}
-
-#[derive(Default)]
-struct Line(Vec<String>);
-
-impl Line {
-    fn word(&mut self, word: &str) -> &mut Line {
-        self.0.push(word.to_string());
-        self
+        Some(false)
     }
 
-    fn words<'a>(&mut self, words: impl IntoIterator<Item = &'a String>) -> &mut Line {
-        self.0.extend(words.into_iter().cloned());
-        self
-    }
-
-    fn pair(&mut self, flag: &str, value: Option<String>) -> &mut Line {
-        if let Some(value) = value {
-            self.0.extend([flag.to_string(), value]);
+    fn apply(&mut self, meaning: Meaning, value: &str) {
+        match meaning {
+            Meaning::Usual => {}
+            Meaning::Absent(why) => self.absent = self.absent.or(Some(why)),
+            Meaning::Flag(flag) => self.flags.extend(flag.split(' ').map(str::to_string)),
+            Meaning::Value(flag) => self.flags.extend([flag.to_string(), value.to_string()]),
+            Meaning::Header(name) => {
+                self.flags.extend(["--header".to_string(), format!("{name}: {value}")]);
+            }
+            Meaning::Proxy(scheme) if !value.contains("://") => {
+                self.set(Part::Proxy, &format!("{scheme}://{value}"));
+            }
+            Meaning::Proxy(_) => self.set(Part::Proxy, value),
+            Meaning::Word => self.words.push(value.to_string()),
+            Meaning::Part(part) => self.set(part, value),
         }
-        self
     }
-}
-
-fn quoted(word: &str) -> Option<String> {
-    shlex::try_quote(word).ok().map(Into::into)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn meant(typed: &str) -> Option<String> {
-        let words = shlex::split(&format!("sockit {typed}")).unwrap();
-        line(&words)
-    }
-
-    #[test]
-    fn the_commonest_habits_become_a_line_of_ours() {
-        for (typed, ours) in [
-            ("-l 9999", "tcp-server --port 9999 --service pipe"),
-            ("-l -p 9999", "tcp-server --port 9999 --service pipe"),
-            ("-lvnp 9999", "tcp-server --port 9999 --service pipe -v"),
-            ("-lk 9999", "tcp-server --port 9999 --service pipe"),
-            ("-l 127.0.0.1 9999", "tcp-server --host 127.0.0.1 --port 9999 --service pipe"),
-            ("-u localhost 53", "udp-client localhost 53"),
-            ("-u -w 1 localhost 53", "udp-client localhost 53 --wait 1"),
-            ("-ul 9999", "udp-server --port 9999"),
-            ("-zv localhost 22", "tcp-client localhost 22 --hang-up -v < /dev/null"),
-            (
-                "-z -w3 localhost 22",
-                "tcp-client localhost 22 --hang-up --connect-timeout 3 < /dev/null",
-            ),
-            ("-l -e /bin/cat 9999", "tcp-server --port 9999 --exec /bin/cat"),
-            ("-l -c 'date; cat' 9999", "tcp-server --port 9999 --sh 'date; cat'"),
-            ("-U /tmp/s", "unix-client /tmp/s"),
-            ("-lU /tmp/s", "unix-server /tmp/s --service pipe"),
-            ("-w 5 localhost 80", "tcp-client localhost 80 --idle-timeout 5"),
-            ("-N localhost 80", "tcp-client localhost 80"),
-            ("-q 1 localhost 80", "tcp-client localhost 80"),
-            (
-                "-x proxy:1080 example.com 80",
-                "tcp-client example.com 80 --proxy socks5://proxy:1080",
-            ),
-            ("-X connect -x p:3128 h 80", "tcp-client h 80 --proxy http://p:3128"),
-            ("--ssl example.com 443", "tcp-client example.com 443 --tls"),
-            ("-v localhost 80", "tcp-client localhost 80 -v"),
-            ("localhost 80", "tcp-client localhost 80"),
-            ("nc -l 9999", "tcp-server --port 9999 --service pipe"),
-            ("-p 5000 localhost 80", "tcp-client localhost 80 --source 0.0.0.0:5000"),
-            ("http://example.com/", "http-get http://example.com/"),
-            ("tcp-client -z localhost 22", "tcp-client localhost 22 --hang-up < /dev/null"),
-            ("tcp-client --send hi -u localhost 53", "udp-client localhost 53 --send hi"),
-            ("tcp-server -l --port 9999", "tcp-server --service pipe --port 9999"),
-            ("tcp-server -k --port 9999 -s echo", "tcp-server --port 9999 -s echo"),
-            ("udp-echo 7", "udp-echo --port 7"),
-        ] {
-            assert_eq!(meant(typed), Some(format!("sockit {ours}")), "{typed}");
-        }
-    }
-
-    #[test]
-    fn what_no_netcat_knows_is_left_alone() {
-        for typed in ["--frobnicate", "-j 3", "resolve -t mx example.com", "a b c d"] {
-            assert_eq!(meant(typed), None, "{typed}");
-        }
-    }
-}
+mod tests;

@@ -1,22 +1,26 @@
 //! Words on the command line: taken, or met with what was probably meant.
 //!
 //! A command line that makes no sense is told like any failure: one line, at most one hint, code
-//! 2. The hint is the sockit line for a habit from netcat, or the nearest word that exists.
+//! 2. The hint is the sockit line for a habit from another tool, or the nearest word that exists.
 
 mod colour;
+mod compose;
 mod habits;
-mod letters;
+mod pair;
 mod parts;
 pub mod secrets;
 mod spaced;
+mod tools;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::mem::ManuallyDrop;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches};
 
+use self::habits::Advice;
+use self::tools::Tool;
 use super::{Cli, help, later};
 use crate::failure::{Code, Failure, Stage};
 use crate::report::event::{Event, Trouble};
@@ -114,8 +118,8 @@ fn trouble(error: &clap::Error, words: &[OsString]) -> Trouble {
     let missing = unknown.then(|| parts::missing(&words)).flatten();
     let (cause, hint) = match missing {
         Some((word, feature)) => (format!("'{word}': built without feature {feature}"), None),
-        None if unknown => (cause(&text), Some(hint(error.kind(), &text, &words))),
-        None => (cause(&text), tip(&text).or_else(|| usage(&text))),
+        None if unknown => (cause(&text), Some(hint(error, &text, &words))),
+        None => (cause(&text), habit(&words).or_else(|| tip(&text)).or_else(|| usage(&text))),
     };
     let code = Code::Usage.number();
     Trouble { conn: None, phase: "usage", target: String::new(), cause, code, hint }
@@ -140,21 +144,43 @@ fn usage(text: &str) -> Option<String> {
 }
 
 /// A habit is recognised before a mere likeness, but a mistyped command before a host's name.
-fn hint(kind: ErrorKind, text: &str, words: &[String]) -> String {
-    // What was typed already is no advice.
-    let other = |line: &String| shlex::split(line).is_none_or(|line| line[1..] != words[1..]);
-    let good = |line: &String| other(line) && makes_sense(line);
-    let habit = || habits::line(words).filter(good).map(|line| format!("try: {line}"));
-    let found = match kind {
-        ErrorKind::InvalidSubcommand if !habits::names_netcat(words) => tip(text).or_else(habit),
-        _ => habit().or_else(|| tip(text)),
+fn hint(error: &clap::Error, text: &str, words: &[String]) -> String {
+    let tool = habits::tool(words);
+    let found = match (error.get(ContextKind::SuggestedSubcommand), tool) {
+        (Some(names), None) => similar(names).or_else(|| habit(words)),
+        _ => habit(words).or_else(|| tip(text).filter(|_| tool.is_none())),
     };
-    found.unwrap_or_else(|| match words.get(1).filter(|word| !word.starts_with('-')) {
-        Some(command) if help::page(command).is_some() => {
-            format!("sockit {command} --help tells all its flags")
+    let first = words.get(1).filter(|word| help::page(word).is_some());
+    match (found, tool.map(Tool::command).or(first.map(String::as_str))) {
+        (Some(found), _) => found,
+        (None, Some(command)) => format!("sockit {command} --help tells all its flags"),
+        (None, None) => "sockit -h tells the commands".to_string(),
+    }
+}
+
+/// The commands that are most like a mistyped one, the likeliest first. clap has it last.
+fn similar(names: &ContextValue) -> Option<String> {
+    let quoted = |name: &String| format!("'{name}'");
+    match names {
+        ContextValue::Strings(names) if names.len() > 1 => {
+            let names: Vec<String> = names.iter().rev().map(quoted).collect();
+            Some(format!("some similar subcommands exist: {}", names.join(", ")))
         }
-        _ => "sockit -h tells the commands".to_string(),
-    })
+        ContextValue::Strings(names) => {
+            names.first().map(|name| format!("a similar subcommand exists: '{name}'"))
+        }
+        _ => None,
+    }
+}
+
+/// What sockit has for a line that would make sense to another tool.
+fn habit(words: &[String]) -> Option<String> {
+    // What was typed already is no advice.
+    let other = |line: &str| shlex::split(line).is_none_or(|line| line[1..] != words[1..]);
+    match habits::advice(words)? {
+        Advice::Line(line) => (other(&line) && makes_sense(&line)).then(|| format!("try: {line}")),
+        Advice::Absent(why) => Some(format!("not available: {why}")),
+    }
 }
 
 /// Whether a line that we would advise can be read.
@@ -179,6 +205,9 @@ mod tests {
         let typo = trouble_of("sockit tcp-clinet localhost 80");
         assert_eq!(typo.cause, "unrecognized subcommand 'tcp-clinet'");
         assert!(typo.hint.unwrap().contains("'tcp-client'"));
+        let between = trouble_of("sockit tcp-clint localhost 80");
+        let expected = "some similar subcommands exist: 'tcp-client', 'udp-client'";
+        assert_eq!(between.hint.as_deref(), Some(expected));
         let flag = trouble_of("sockit tcp-client --exepct x");
         assert_eq!(flag.cause, "unexpected argument '--exepct' found");
         assert!(flag.hint.unwrap().contains("'--expect'"));

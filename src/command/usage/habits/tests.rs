@@ -1,0 +1,229 @@
+//! What each tool's lines become.
+
+use super::super::makes_sense;
+use super::super::tools::{ALL, Form, Tool};
+use super::*;
+
+fn advised(typed: &str) -> Option<Advice> {
+    advice(&shlex::split(&format!("sockit {typed}")).unwrap())
+}
+
+/// Each line, and what it becomes here; every one of these can be parsed.
+#[track_caller]
+fn become_lines(table: &[(&str, &str)]) {
+    for (typed, ours) in table {
+        assert_eq!(advised(typed), Some(Advice::Line(format!("sockit {ours}"))), "{typed}");
+        assert!(makes_sense(&format!("sockit {ours}")), "{ours}");
+    }
+}
+
+#[test]
+fn netcat_lines_have_a_line_here() {
+    become_lines(&[
+        ("-l 9999", "tcp-server --port 9999 --service pipe"),
+        ("-l -p 9999", "tcp-server --port 9999 --service pipe"),
+        ("-l -s 127.0.0.1 -p 9999", "tcp-server --host 127.0.0.1 --port 9999 --service pipe"),
+        ("-lvnp 9999", "tcp-server --port 9999 --service pipe -v"),
+        ("-lk 9999", "tcp-server --port 9999 --service pipe"),
+        ("-l 127.0.0.1 9999", "tcp-server --host 127.0.0.1 --port 9999 --service pipe"),
+        ("ncat -l --chat 9999", "tcp-server --port 9999 --service chat"),
+        ("-u localhost 53", "udp-client localhost 53"),
+        ("-u -w 1 localhost 53", "udp-client localhost 53 --wait 1"),
+        ("-u -w0 localhost 53", "udp-client localhost 53 --send-only"),
+        ("-u -q0 localhost 53", "udp-client localhost 53 --send-only"),
+        ("-u -q1 localhost 53", "udp-client localhost 53 --wait 1"),
+        ("-w0 localhost 80", "tcp-client localhost 80 --send-only"),
+        ("-q0 localhost 80", "tcp-client localhost 80 --hang-up"),
+        ("-ub 192.0.2.255 53", "udp-client 192.0.2.255 53 --broadcast"),
+        ("-b localhost 80", "tcp-client localhost 80"),
+        ("-ul 9999", "udp-server --port 9999"),
+        ("-zv localhost 22", "tcp-client localhost 22 --hang-up -v < /dev/null"),
+        ("-z -w3 h 22", "tcp-client h 22 --hang-up --connect-timeout 3 < /dev/null"),
+        ("-zw0 localhost 22", "tcp-client localhost 22 --hang-up < /dev/null"),
+        ("-zvu localhost 53", "udp-client localhost 53 --send '' -v"),
+        ("-zu -w 2 localhost 53", "udp-client localhost 53 --send '' --wait 2"),
+        ("-l -e /bin/cat 9999", "tcp-server --port 9999 --exec /bin/cat"),
+        ("-l -c 'date; cat' 9999", "tcp-server --port 9999 --sh 'date; cat'"),
+        ("-U /tmp/s", "unix-client /tmp/s"),
+        ("-lU /tmp/s", "unix-server /tmp/s --service pipe"),
+        ("-w 5 localhost 80", "tcp-client localhost 80 --idle-timeout 5"),
+        ("-N localhost 80", "tcp-client localhost 80"),
+        ("-q 1 localhost 80", "tcp-client localhost 80"),
+        ("-x p:1080 example.com 80", "tcp-client example.com 80 --proxy socks5://p:1080"),
+        ("-X connect -x p:3128 h 80", "tcp-client h 80 --proxy http://p:3128"),
+        ("ncat --proxy a:1 h 80", "tcp-client h 80 --proxy http://a:1"),
+        ("--proxy a:1 --proxy-type socks5 h 80", "tcp-client h 80 --proxy socks5://a:1"),
+        ("--proxy a:1 --proxy-auth u:p h 80", "tcp-client h 80 --proxy http://u:p@a:1"),
+        ("--ssl example.com 443", "tcp-client example.com 443 --tls"),
+        ("--sni n h 443", "tcp-client h 443 --server-name n --tls"),
+        ("tcp-client --cacert f h 443", "tcp-client h 443 --ca-file f --tls"),
+        ("tcp-client --no-check-certificate h 443", "tcp-client h 443 --insecure --tls"),
+        ("tcp-client --tls --sni n h 443", "tcp-client h 443 --tls --server-name n"),
+        ("tcp-client --max-time 3 h 80", "tcp-client h 80 --timeout 3"),
+        ("-v localhost 80", "tcp-client localhost 80 -v"),
+        ("localhost 80", "tcp-client localhost 80"),
+        ("nc.openbsd -l 9999", "tcp-server --port 9999 --service pipe"),
+        ("busybox nc -l 9999", "tcp-server --port 9999 --service pipe"),
+        ("ncat --send-only h 80", "tcp-client h 80 --send-only"),
+        ("-p 5000 localhost 80", "tcp-client localhost 80 --source 0.0.0.0:5000"),
+        ("-s 127.0.0.2 -p 5000 h 80", "tcp-client h 80 --source 127.0.0.2:5000"),
+        ("-s 127.0.0.2 h 80", "tcp-client h 80 --source 127.0.0.2"),
+        ("-s ::1 -p 5000 ::1 80", "tcp-client ::1 80 --source '[::1]:5000'"),
+        ("-6 -p 5000 localhost 80", "tcp-client localhost 80 --source '[::]:5000' -6"),
+        ("http://example.com/", "http-get http://example.com/"),
+        ("tcp-client -z localhost 22", "tcp-client localhost 22 --hang-up < /dev/null"),
+        ("tcp-client --send hi -u localhost 53", "udp-client localhost 53 --send hi"),
+        ("tcp-server -l --port 9999", "tcp-server --service pipe --port 9999"),
+        ("tcp-server -k --port 9999 -s echo", "tcp-server --port 9999 -s echo"),
+        ("udp-echo 7", "udp-echo --port 7"),
+        ("telnet h", "tcp-client h 23 --crlf"),
+        ("telnet h 25", "tcp-client h 25 --crlf"),
+        ("openssl s_client -connect h:443 -servername n", "tcp-client h:443 --server-name n --tls"),
+    ]);
+}
+
+#[cfg(feature = "http")]
+#[test]
+fn curl_and_wget_lines_have_a_line_here() {
+    become_lines(&[
+        ("curl http://x", "http-get http://x"),
+        ("curl -fsSL https://x/y -o f", "http-get https://x/y -q --output f"),
+        ("curl -fO x/y", "http-get x/y --remote-name"),
+        ("curl -I x", "http-get x --head"),
+        ("curl -X HEAD x", "http-get x --head"),
+        ("curl -H 'A: b' -A me x", "http-get x --header 'A: b' --header 'User-Agent: me'"),
+        ("curl --output=f -C - x", "http-get x --continue '--output=f'"),
+        ("curl -x p:3128 x", "http-get x --proxy http://p:3128"),
+        ("curl --socks5-hostname p:1 x", "http-get x --proxy socks5h://p:1"),
+        ("curl telnet://h:7", "tcp-client h:7"),
+        ("http-get -k https://h/", "http-get https://h/ --insecure"),
+        ("http-get --fail x", "http-get x"),
+        ("http-get --max-time 3 x", "http-get x --timeout 3"),
+        ("http-get --cacert f x", "http-get x --ca-file f"),
+        ("http-get --no-check-certificate x", "http-get x --insecure"),
+        ("wget x/y", "http-get x/y --remote-name"),
+        ("wget -qO- x/y", "http-get x/y -q --output -"),
+        ("wget -c -t 3 x/y", "http-get x/y --remote-name --retry 2 --continue"),
+        ("wget --no-check-certificate --spider https://x", "http-get https://x --insecure --head"),
+        ("busybox wget x/y", "http-get x/y --remote-name"),
+    ]);
+}
+
+#[test]
+fn dig_and_host_lines_have_a_line_here() {
+    become_lines(&[
+        ("dig example.com", "resolve example.com --via dns"),
+        ("dig +short example.com", "resolve example.com --via dns"),
+        ("dig @192.0.2.1 example.com MX", "resolve example.com --server 192.0.2.1 --type mx"),
+        ("dig -p 5353 @::1 x", "resolve x --server '[::1]:5353'"),
+        ("dig -t aaaa x +tcp +time=2", "resolve x --type aaaa --tcp --timeout 2"),
+        ("dig -x 192.0.2.1", "resolve 192.0.2.1 --via dns"),
+        ("resolve @127.0.0.1 x", "resolve x --server 127.0.0.1"),
+        ("resolve -x 127.0.0.1", "resolve 127.0.0.1"),
+        ("resolve -t mx x", "resolve x --type mx"),
+        ("resolve +short x", "resolve x"),
+        ("host x", "resolve x --via dns"),
+        ("host -t ns x 192.0.2.1", "resolve x --server 192.0.2.1 --type ns"),
+        ("nslookup -type=mx x", "resolve x --type mx"),
+    ]);
+}
+
+#[test]
+fn socat_lines_have_a_line_here() {
+    become_lines(&[
+        ("socat - TCP:h:80", "tcp-client h:80"),
+        ("socat -v STDIO UDP4:h:53", "udp-client h:53 -v"),
+        ("socat - UNIX-CONNECT:/tmp/s", "unix-client /tmp/s"),
+        ("socat - OPENSSL:h:443,verify=0", "tcp-client --tls h:443 --insecure"),
+        ("socat TCP-LISTEN:80,fork,reuseaddr -", "tcp-server --port 80 --service pipe"),
+        ("socat TCP-L:80 EXEC:'cat -n'", "tcp-server --port 80 --exec 'cat -n' --once"),
+        ("socat UDP-RECV:9 STDOUT", "udp-server --port 9"),
+        ("socat UDP-LISTEN:7,fork PIPE", "udp-server --port 7 --service echo"),
+    ]);
+}
+
+#[test]
+fn what_sockit_has_not_is_said() {
+    for (typed, part) in [
+        ("-z localhost 20-25", "more than one port"),
+        ("-zv localhost 22 80", "more than one port"),
+        ("tcp-client -z localhost 20-25", "more than one port"),
+        ("-e /bin/sh localhost 80", "run by a client"),
+        ("-X 4 -x p:1 h 80", "SOCKS 4"),
+        ("tcp-client --starttls smtp h 25", "STARTTLS"),
+        ("openssl s_client -starttls smtp -connect h:25", "STARTTLS"),
+        ("curl -d x=1 http://x", "body"),
+        ("curl -X POST http://x", "GET and HEAD"),
+        ("curl ftp://x/y", "http and https"),
+        ("wget -r http://x", "downloads"),
+        ("dig +trace x", "root servers"),
+        ("socat TCP-LISTEN:1 TCP:h:2", "relay"),
+        ("ping localhost", "ICMP"),
+    ] {
+        match advised(typed) {
+            Some(Advice::Absent(why)) => assert!(why.contains(part), "{typed}: {why}"),
+            other => panic!("{typed}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn what_no_tool_knows_is_left_alone() {
+    for typed in ["--frobnicate", "-j 3", "a b c d", "curl --frobnicate x", "dig +frobnicate x"] {
+        assert_eq!(advised(typed), None, "{typed}");
+    }
+}
+
+/// A line of `tool` that is right but for the flag that is to be tried.
+fn line_with(tool: &Tool, flag: &str, value: &str) -> String {
+    let value = if flag.ends_with('=') { format!(" {value}") } else { String::new() };
+    let flag = flag.trim_end_matches('=');
+    let rest = match (tool.form, flag) {
+        (Form::Connection, "-m" | "--max-conns" | "--chat" | "--broker") => "-l 80",
+        (Form::Connection, "-b") => "-u h 80",
+        (Form::Connection, "--ssl-key") => "h 80 --ssl-cert c",
+        (Form::Tls, "-key") => "s_client h:443 -cert c",
+        (Form::Download, "--private-key") => "h --certificate c",
+        (Form::Connection, "-U" | "--unixsock") => "/tmp/s",
+        (Form::Tls, "-connect") => "s_client",
+        (Form::Tls, _) => "s_client h:443",
+        (Form::Connection | Form::Telnet, _) => "h 80",
+        (Form::Pair, _) => "- TCP:h:1",
+        _ => "example.com",
+    };
+    format!("{} {rest} {flag}{value}", tool.names[0])
+}
+
+#[cfg(all(feature = "http", feature = "tls"))]
+#[test]
+fn every_flag_of_the_tables_becomes_a_line_that_is_read() {
+    let mut wrong = Vec::new();
+    for tool in ALL {
+        for flag in tool.words.iter().flat_map(|(names, _)| names.split(' ')) {
+            let value = match flag.trim_end_matches('=') {
+                "-H" => "A:1",
+                "-X" if tool.form == Form::Connection => "5",
+                "-X" | "--request" => "GET",
+                "-C" | "--continue-at" => "-",
+                "-s" | "--source" | "--bind-address" => "127.0.0.1",
+                "-t" | "-type" | "-query" | "-querytype" | "-q" if tool.command() == "resolve" => {
+                    "a"
+                }
+                "-u" => "a:b",
+                "-r" => "0-1",
+                _ => "1",
+            };
+            // Flags that other commands of sockit are still to get.
+            if ["--limit-rate=", "--unix-socket="].contains(&flag) {
+                continue;
+            }
+            let typed = line_with(tool, flag, value);
+            match advised(&typed) {
+                Some(Advice::Line(line)) if makes_sense(&line) => {}
+                Some(Advice::Absent(_)) => {}
+                other => wrong.push((typed, other)),
+            }
+        }
+    }
+    assert_eq!(wrong, []);
+}
