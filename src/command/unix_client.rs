@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use super::conversation;
 use super::datagrams::call::Lines;
 use super::datagrams::source::Source;
-use super::datagrams::{self, Letters};
+use super::datagrams::{self, Letters, Replies};
 use crate::failure::{Code, Failure, Stage};
 use crate::flags::retrying::Retrying;
 use crate::flags::run;
@@ -24,7 +24,7 @@ pub struct Args {
     pub path: OsString,
     /// Send datagrams: each --send, each piece of --input, or each line of stdin
     #[arg(long, conflicts_with_all = ["no_half_close", "half_close", "hang_up", "recv_only",
-          "send_only", "exit_on_eof", "linger", "offset", "count", "output", "rate", "crlf",
+          "exit_on_eof", "linger", "offset", "count", "output", "rate", "crlf",
           "stats", "progress", "prompt", "eol", "keep_empty", "idle_timeout"])]
     pub datagram: bool,
     /// Wait this long for answers to the last datagram; 0 = without limit
@@ -84,7 +84,9 @@ impl Args {
         };
         let raw = self.talk.input.is_some();
         let dump = self.talk.hex.as_deref().map(|path| Dump::open(path, report)).transpose()?;
-        Ok(Letters { source, delay: self.talk.delay, wait: self.wait.0, raw, dump })
+        let wait = Replies::Awaited(self.wait.0);
+        let replies = if self.talk.send_only { Replies::Dropped } else { wait };
+        Ok(Letters { source, delay: self.talk.delay, replies, raw, dump })
     }
 }
 

@@ -45,6 +45,53 @@ fn no_answer_at_all_is_no_error() {
 }
 
 #[test]
+fn send_only_exits_without_waiting_for_a_reply() {
+    let silent = caller();
+    let lines = sockit("udp-client --send-only --timeout 900ms").to(local(&silent));
+    lines.stdin("a\nb\n").run().exits(0).prints("").is_silent();
+    assert_eq!([hear(&silent).0, hear(&silent).0], [b"a", b"b"]);
+    let server = sockit("udp-echo").serve();
+    sockit("udp-client --send-only --send x").to(server.addr()).run().exits(0).prints("");
+    assert!(server.stop().stderr.contains("1 datagrams in"));
+}
+
+#[test]
+fn send_only_to_closed_port_exits_7() {
+    let closed = local(&caller());
+    let run = sockit("udp-client --send-only --send x").to(closed).run();
+    run.exits(7).fails_at("connect").says("Connection refused");
+    // Another address of the name may still take it.
+    let server = sockit("udp-server --max-datagrams 1").serve();
+    let client = sockit(&format!("udp-client localhost {} --send-only --send hi", server.port()));
+    client.run().exits(0);
+    server.wait().exits(0).prints("hi");
+}
+
+#[test]
+fn input_dash_sends_stdin_byte_for_byte() {
+    let server = sockit("udp-echo").serve();
+    let bytes = "a\r\n\n\0b";
+    let client = sockit("udp-client --wait 10s --input -").to(server.addr()).stdin(bytes);
+    client.run().exits(0).prints(bytes);
+    let long = "x".repeat(65_508);
+    sockit("udp-client").to(server.addr()).stdin(&long).run().exits(2).says("--input -");
+    assert!(sockit("udp-client --help").run().text().contains("(- is stdin, byte for byte)"));
+}
+
+#[test]
+fn reply_from_another_port_is_reported_when_verbose() {
+    let (peer, other) = (caller(), caller());
+    let client = sockit("udp-client -v --wait 10s --send x").to(local(&peer)).start();
+    let (_, from) = hear(&peer);
+    other.send_to(b"other", from).unwrap();
+    client.wait_to_say(&format!("Ignored a datagram from {}", local(&other)));
+    peer.send_to(b"answer", from).unwrap();
+    client.wait().exits(0).prints("answer\n");
+    let refused = local(&caller());
+    sockit("udp-client -v --send x").to(refused).run().exits(7).fails_at("connect");
+}
+
+#[test]
 fn a_refusal_is_told() {
     let nobody = local(&caller());
     let run = sockit("udp-client --send x").to(nobody).run();

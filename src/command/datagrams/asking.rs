@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::ping;
 use super::source::Source;
-use super::talk::Letters;
+use super::talk::{Letters, Replies};
 use crate::failure::{Failure, Stage};
 use crate::flags::dial::{self, Families};
 use crate::flags::retrying::Retrying;
@@ -24,7 +24,7 @@ pub struct Asking {
     /// Send TEXT as one datagram; repeatable, with C escapes (\n) [default: each line of stdin]
     #[arg(long, value_name = "TEXT", value_parser = values::unescape, allow_hyphen_values = true)]
     pub send: Vec<Vec<u8>>,
-    /// Send FILE in pieces of --size bytes
+    /// Send FILE in pieces of --size bytes (- is stdin, byte for byte)
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath, conflicts_with = "send")]
     pub input: Option<PathBuf>,
     /// Bytes of a datagram, with --input [1400] or --count [64]
@@ -41,6 +41,9 @@ pub struct Asking {
     /// Wait this long for answers to the last datagram; 0 = without limit
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = values::limit)]
     pub wait: Limit,
+    /// Exit when all is sent; drop replies
+    #[arg(long, conflicts_with_all = ["count", "wait"])]
+    pub send_only: bool,
     /// Write a hex dump of both directions to FILE (- is stderr)
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub hex: Option<PathBuf>,
@@ -80,7 +83,8 @@ impl Asking {
         };
         let dump = self.hex.as_deref().map(|path| Dump::open(path, report)).transpose()?;
         let delay = Duration::ZERO;
-        Ok(Letters { source, delay, wait: self.wait.0, raw: self.input.is_some(), dump })
+        let replies = if self.send_only { Replies::Dropped } else { Replies::Awaited(self.wait.0) };
+        Ok(Letters { source, delay, replies, raw: self.input.is_some(), dump })
     }
 }
 

@@ -10,7 +10,7 @@ use socket2::{SockAddr, Socket, Type};
 use super::asking::Calling;
 use crate::failure::{Code, Failure, Stage};
 use crate::net::address::{Address, with_zone_hint};
-use crate::net::datagram::{Mailbox, Outgoing, set_hops};
+use crate::net::datagram::{Envelope, Mailbox, Outgoing, set_hops};
 use crate::net::endpoint::Endpoint;
 use crate::net::resolve;
 use crate::net::retry::{Retry, Rounds};
@@ -27,6 +27,8 @@ pub struct Line {
     /// The peer, where the socket is not connected: answers to a group or a whole network come
     /// from other addresses than the one that was written to.
     pub peer: Option<SockAddr>,
+    /// The only sender that counts, where the socket is not connected and reports the others.
+    only_from: Option<Address>,
     /// The peer, for people.
     pub shown: Address,
     _claim: Option<unix::Claim>,
@@ -55,6 +57,16 @@ impl Line {
         let mut lost = |_: &Outgoing<'_>, e: &io::Error| outcome = Err(again(e));
         self.mailbox.send(std::slice::from_ref(&letter), &mut lost);
         outcome
+    }
+
+    /// Whether a datagram is another sender's, which is reported under `-v`.
+    pub fn ignores(&self, envelope: &Envelope, report: &Report) -> bool {
+        let sender = envelope.address();
+        let foreign = self.only_from.as_ref().is_some_and(|peer| *peer != sender);
+        if foreign {
+            report.step(|| format!("Ignored a datagram from {sender}: not from {}", self.shown));
+        }
+        foreign
     }
 
     /// The failure of a datagram that could not be sent.
@@ -150,7 +162,7 @@ impl<'a> Lines<'a> {
     /// when none is left.
     fn next(&mut self, report: &Report) -> Option<Result<Line, Failure>> {
         let mut first_failure = None;
-        while let Some(opened) = self.open() {
+        while let Some(opened) = self.open(report) {
             match opened {
                 Ok(line) => {
                     report.step(|| format!("Writing to {}", line.shown));
@@ -162,19 +174,35 @@ impl<'a> Lines<'a> {
         first_failure
     }
 
-    fn open(&mut self) -> Option<Result<Line, Failure>> {
+    fn open(&mut self, report: &Report) -> Option<Result<Line, Failure>> {
         let nth = self.tried;
         self.tried += 1;
         match &self.kind {
             Kind::Unix { name } => (nth == 0).then(|| unix_line(name, self.stop)),
             Kind::Udp { addresses, calling } => {
-                addresses.get(nth).map(|address| udp_line(*address, calling, self.stop))
+                let watched = report.wants_steps() && cfg!(target_os = "linux");
+                let senders = if watched { Senders::Reported } else { Senders::Peer };
+                addresses.get(nth).map(|address| udp_line(*address, calling, senders, self.stop))
             }
         }
     }
 }
 
-fn udp_line(address: SocketAddr, calling: &Calling, stop: &Stop) -> Result<Line, Failure> {
+/// Whose datagrams a socket receives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Senders {
+    /// The peer's only: the kernel drops the others.
+    Peer,
+    /// All, so that a reply from another address or port can be reported.
+    Reported,
+}
+
+fn udp_line(
+    address: SocketAddr,
+    calling: &Calling,
+    senders: Senders,
+    stop: &Stop,
+) -> Result<Line, Failure> {
     let options = calling.socket.options();
     let socket = options.udp_socket(&address)?;
     let many = address.ip().is_multicast() || calling.broadcast;
@@ -191,13 +219,27 @@ fn udp_line(address: SocketAddr, calling: &Calling, stop: &Stop) -> Result<Line,
     let source = calling.source.unwrap_or(unspecified);
     let unbound = |e| with_zone_hint(Failure::new(Stage::Bind, source, e), &source);
     socket.bind(&source.into()).map_err(unbound)?;
-    if !many {
-        socket.connect(&address.into()).map_err(|e| refused_by_kernel(address, e))?;
+    let connect = |socket: &Socket| {
+        socket.connect(&address.into()).map_err(|e| refused_by_kernel(address, e))
+    };
+    let failed = |e| Failure::new(Stage::Socket, address, e);
+    let mut only_from = None;
+    if !many && senders == Senders::Reported {
+        // What connecting would have found out: no route, no permission, and which address
+        // 0.0.0.0 stands for.
+        let trial = options.udp_socket(&address)?;
+        connect(&trial)?;
+        only_from = Some(Address::from(&trial.peer_addr().map_err(failed)?));
+    } else if !many {
+        connect(&socket)?;
     }
-    let mailbox = Mailbox::calling(socket, options.recv_buffer.is_some(), stop)
-        .map_err(|e| Failure::new(Stage::Socket, address, e))?;
-    let (peer, shown) = (many.then(|| address.into()), Address::from(address));
-    Ok(Line { mailbox, peer, shown, _claim: None })
+    let mailbox = Mailbox::calling(socket, options.recv_buffer.is_some(), stop).map_err(failed)?;
+    if only_from.is_some() {
+        mailbox.receive_errors();
+    }
+    let unconnected = many || only_from.is_some();
+    let (peer, shown) = (unconnected.then(|| address.into()), Address::from(address));
+    Ok(Line { mailbox, peer, only_from, shown, _claim: None })
 }
 
 fn unix_line(name: &unix::Name, stop: &Stop) -> Result<Line, Failure> {
@@ -210,7 +252,8 @@ fn unix_line(name: &unix::Name, stop: &Stop) -> Result<Line, Failure> {
     let (socket, claim) = named_socket(name)?;
     socket.connect(&address).map_err(failed)?;
     let mailbox = Mailbox::calling(socket, false, stop).map_err(failed)?;
-    Ok(Line { mailbox, peer: None, shown: Address::from(&address), _claim: claim })
+    let shown = Address::from(&address);
+    Ok(Line { mailbox, peer: None, only_from: None, shown, _claim: claim })
 }
 
 /// A socket with a name of its own, or nobody could answer: bound to no name, it is given an

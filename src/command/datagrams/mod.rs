@@ -27,7 +27,7 @@ pub use duty::Duty;
 pub use ping::ping;
 pub use print::Look;
 pub use serve::{Plan, serve};
-pub use talk::{Letters, talk};
+pub use talk::{Letters, Replies, talk};
 
 use std::time::Duration;
 

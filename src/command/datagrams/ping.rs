@@ -136,7 +136,9 @@ impl Pinger<'_> {
         let now = Instant::now();
         match came {
             Ok(came) => batch.bundles().take(came).for_each(|bundle| {
-                bundle.datagrams().for_each(|payload| self.heard(payload, now));
+                if !self.line.ignores(bundle.envelope, self.report) {
+                    bundle.datagrams().for_each(|payload| self.heard(payload, now));
+                }
             }),
             Err(e) => self.report.step(|| format!("Receiving failed: {}", words(&e))),
         }

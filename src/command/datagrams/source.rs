@@ -93,7 +93,11 @@ fn check(length: usize, what: &str) -> Result<(), Failure> {
         return Ok(());
     }
     let why = format!("{length} bytes; a datagram carries at most {LONGEST}");
-    Err(Failure::usage(Stage::Send, what, why))
+    let failure = Failure::usage(Stage::Send, what, why);
+    Err(match what {
+        "stdin" => failure.with_hint("--input - sends stdin in pieces, whatever its lines are"),
+        _ => failure,
+    })
 }
 
 /// stdin, cut into lines.

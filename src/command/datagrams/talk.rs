@@ -23,12 +23,21 @@ pub struct Letters {
     pub source: Source,
     /// How long before the first.
     pub delay: Duration,
-    /// How long answers to the last one are awaited; nothing = without limit.
-    pub wait: Option<Duration>,
+    /// What becomes of the replies.
+    pub replies: Replies,
     /// Answers are printed as they come, without line ends.
     pub raw: bool,
     /// Where both directions are dumped.
     pub dump: Option<Dump>,
+}
+
+/// What a client does with replies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replies {
+    /// Prints them, and waits this long for those to the last datagram; nothing = without limit.
+    Awaited(Option<Duration>),
+    /// Drops them, and waits for none.
+    Dropped,
 }
 
 /// Datagrams kept to be sent again to another address of the peer's, while none has answered.
@@ -49,7 +58,11 @@ pub fn talk(
     let mut talk = Talk {
         line,
         lines,
-        window: if letters.raw { Window::of_file() } else { Window::of_talk() },
+        window: match letters.replies {
+            Replies::Dropped => Window::without_answers(),
+            Replies::Awaited(_) if letters.raw => Window::of_file(),
+            Replies::Awaited(_) => Window::of_talk(),
+        },
         letters,
         kept: Vec::new(),
         sent: 0,
@@ -105,7 +118,10 @@ impl Talk<'_> {
                 Next::End => break,
             }
         }
-        let until = self.letters.wait.and_then(|wait| Instant::now().checked_add(wait));
+        let Replies::Awaited(wait) = self.letters.replies else {
+            return self.check_refusals(&mut batch);
+        };
+        let until = wait.and_then(|wait| Instant::now().checked_add(wait));
         while self.heard < self.sent {
             if let (Some(errno), false) = (self.refused, self.try_another_address()?) {
                 return Err(self.line.refused(errno, self.heard));
@@ -114,6 +130,18 @@ impl Talk<'_> {
                 break;
             }
             self.hear(&mut batch)?;
+        }
+        Ok(())
+    }
+
+    /// Fails when a refusal is there already; one that comes later is not waited for.
+    fn check_refusals(&mut self, batch: &mut Batch) -> Result<(), Failure> {
+        self.hear(batch)?;
+        while let Some(errno) = self.refused {
+            if !self.try_another_address()? {
+                return Err(self.line.refused(errno, self.heard));
+            }
+            self.hear(batch)?;
         }
         Ok(())
     }
@@ -158,6 +186,9 @@ impl Talk<'_> {
                 return Ok(());
             }
             for bundle in batch.bundles().take(came) {
+                if self.line.ignores(bundle.envelope, self.report) {
+                    continue;
+                }
                 for payload in bundle.datagrams() {
                     let peer = || bundle.envelope.address();
                     self.report.step(|| format!("Got {} bytes from {}", payload.len(), peer()));
@@ -230,8 +261,11 @@ impl Talk<'_> {
     }
 }
 
-/// An answer on a line of its own, or as it came.
+/// Prints an answer on a line of its own or as it came, unless answers are dropped.
 fn show(letters: &mut Letters, payload: &[u8], stop: &Stop) -> Result<(), Failure> {
+    if letters.replies == Replies::Dropped {
+        return Ok(());
+    }
     if let Some(dump) = &mut letters.dump {
         dump.see(Direction::Received, payload);
     }

@@ -27,6 +27,11 @@ impl Window {
         Window::new(32, Duration::from_millis(10))
     }
 
+    /// No answer is waited for.
+    pub fn without_answers() -> Window {
+        Window::new(u64::MAX, Duration::ZERO)
+    }
+
     fn new(ahead: u64, patience: Duration) -> Window {
         Window { ahead, patience, under_way: 0, full_since: None, silent: false }
     }

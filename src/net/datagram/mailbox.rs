@@ -81,6 +81,16 @@ impl Mailbox {
     #[cfg(not(target_os = "linux"))]
     fn prepare(&self) {}
 
+    /// Has the kernel report ICMP errors ([`Mailbox::refusals`]) though the socket is not connected.
+    pub fn receive_errors(&self) {
+        #[cfg(target_os = "linux")]
+        {
+            let v6 = self.local.inet().is_some_and(|local| local.is_ipv6());
+            // Without it a refusal looks like silence.
+            let _ = super::linux::hear_refusals(self.post.socket.as_fd(), v6);
+        }
+    }
+
     /// A receive that waits inside recvmmsg(2) is woken by shutting the socket down for reading,
     /// which is not said to work for sockets that are not connected (shutdown(2), `ENOTCONN`), and
     /// on Linux does.
