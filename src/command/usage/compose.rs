@@ -4,6 +4,7 @@ use super::habits::{Advice, Request};
 use super::pair;
 use super::tools::{Form, Part};
 use crate::net::dns::Kind;
+use crate::net::resolve;
 
 /// Words of a line; or why there is none, if that is known.
 pub type Words = Result<Vec<String>, Option<&'static str>>;
@@ -124,6 +125,7 @@ fn client(request: &Request) -> Words {
                 .then_some(RANGE));
         }
         [] if unix => return Err(None),
+        [_, port] if !is_port(port, if udp { "udp" } else { "tcp" }) => return Err(None),
         _ => {}
     }
     let command = if unix {
@@ -151,6 +153,10 @@ fn client(request: &Request) -> Words {
 
 fn is_number(word: &str) -> bool {
     !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn is_port(word: &str, protocol: &str) -> bool {
+    is_number(word) || resolve::port(word, protocol).is_ok()
 }
 
 fn is_range(word: &str) -> bool {

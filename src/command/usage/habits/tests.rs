@@ -169,7 +169,9 @@ fn what_sockit_has_not_is_said() {
 
 #[test]
 fn what_no_tool_knows_is_left_alone() {
-    for typed in ["--frobnicate", "-j 3", "a b c d", "curl --frobnicate x", "dig +frobnicate x"] {
+    for typed in
+        ["--frobnicate", "-j 3", "a b c d", "ssh h", "curl --frobnicate x", "dig +frobnicate x"]
+    {
         assert_eq!(advised(typed), None, "{typed}");
     }
 }
