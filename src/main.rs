@@ -51,11 +51,11 @@ fn run(cli: Cli) -> Code {
     };
     let voice = report.clone();
     std::panic::set_hook(Box::new(move |info| tell_panic(&voice, info)));
-    if !cli.command.0.starts_programs() {
+    if !cli.command.starts_programs() {
         // A kernel that has never heard of it leaves things as they are.
         let _ = identity::renounce_privileges();
     }
-    let command = std::panic::AssertUnwindSafe(|| cli.command.0.run(&report));
+    let command = std::panic::AssertUnwindSafe(|| cli.command.run(&report));
     let code = match std::panic::catch_unwind(command) {
         Ok(Ok(code)) => code,
         Ok(Err(error)) => told(&report, &error),

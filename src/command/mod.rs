@@ -7,7 +7,6 @@ pub mod help;
 pub mod hosting;
 #[cfg(feature = "http")]
 pub mod http_get;
-pub mod later;
 pub mod man;
 pub mod resolve;
 pub mod tcp_client;
@@ -26,7 +25,6 @@ use crate::failure::Code;
 use crate::flags::output::Output;
 use crate::net::confine::{self, Needs};
 use crate::report::Report;
-use later::{IfAny, Later, Named};
 pub use usage::parse;
 
 /// A socket toolkit: right endings, honest exit codes
@@ -36,7 +34,7 @@ pub use usage::parse;
 pub struct Cli {
     /// How the run talks
     #[command(flatten)]
-    pub output: IfAny<Output>,
+    pub output: Output,
     /// Print help: -h the usual, --help all of it
     #[arg(short, long, global = true, action = ArgAction::Help, help_heading = "Talk (on stderr)")]
     pub help: Option<bool>,
@@ -45,37 +43,37 @@ pub struct Cli {
     pub version: Option<bool>,
     /// What to do
     #[command(subcommand)]
-    pub command: Named<Command>,
+    pub command: Command,
 }
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Talk to a TCP server: pipe, prompt or script
-    TcpClient(Later<tcp_client::Args>),
+    TcpClient(Box<tcp_client::Args>),
     /// Serve TCP: greet, echo, answer, pipe
-    TcpServer(Later<tcp_server::Args>),
+    TcpServer(Box<tcp_server::Args>),
     /// Talk to a Unix socket
-    UnixClient(Later<unix_client::Args>),
+    UnixClient(Box<unix_client::Args>),
     /// Serve on a Unix socket
-    UnixServer(Later<unix_server::Args>),
+    UnixServer(Box<unix_server::Args>),
     /// Send UDP datagrams and print the answers, or ping
-    UdpClient(Later<udp_client::Args>),
+    UdpClient(Box<udp_client::Args>),
     /// Send every UDP datagram back
-    UdpEcho(Later<udp_echo::Args>),
+    UdpEcho(Box<udp_echo::Args>),
     /// Serve UDP: print, echo, answer
-    UdpServer(Later<udp_server::Args>),
+    UdpServer(Box<udp_server::Args>),
     /// Get an http or https URL, whole or told
     #[cfg(feature = "http")]
-    HttpGet(Later<http_get::Args>),
+    HttpGet(Box<http_get::Args>),
     /// Look up names, addresses and services, and verify them
-    Resolve(Later<resolve::Args>),
+    Resolve(Box<resolve::Args>),
     /// See the five tutorials at work, live on loopback
-    Tour(Later<tour::Args>),
+    Tour(Box<tour::Args>),
     /// Print what a shell needs to complete commands, flags and files
-    Completions(Later<completions::Args>),
+    Completions(Box<completions::Args>),
     /// Print the manual, a page per command
-    Man(Later<man::Args>),
+    Man(Box<man::Args>),
 }
 
 /// Gives up what the run needs no more of, and tells so under `-v`.
@@ -88,9 +86,9 @@ impl Command {
     /// Whether the run starts programs, to which privileges may matter; it then decides itself.
     pub fn starts_programs(&self) -> bool {
         match self {
-            Command::TcpServer(args) => args.0.choice.starts_programs(),
-            Command::UnixServer(args) => args.0.choice.starts_programs(),
-            Command::UdpServer(args) => args.0.choice.starts_programs(),
+            Command::TcpServer(args) => args.choice.starts_programs(),
+            Command::UnixServer(args) => args.choice.starts_programs(),
+            Command::UdpServer(args) => args.choice.starts_programs(),
             Command::Tour(_) => true,
             _ => false,
         }
@@ -99,19 +97,19 @@ impl Command {
     /// Runs the command to its end.
     pub fn run(self, report: &Report) -> anyhow::Result<Code> {
         match self {
-            Command::TcpClient(args) => args.0.run(report),
-            Command::TcpServer(args) => args.0.run(report),
-            Command::UnixClient(args) => args.0.run(report),
-            Command::UnixServer(args) => args.0.run(report),
-            Command::UdpClient(args) => args.0.run(report),
-            Command::UdpEcho(args) => args.0.run(report),
-            Command::UdpServer(args) => args.0.run(report),
+            Command::TcpClient(args) => args.run(report),
+            Command::TcpServer(args) => args.run(report),
+            Command::UnixClient(args) => args.run(report),
+            Command::UnixServer(args) => args.run(report),
+            Command::UdpClient(args) => args.run(report),
+            Command::UdpEcho(args) => args.run(report),
+            Command::UdpServer(args) => args.run(report),
             #[cfg(feature = "http")]
-            Command::HttpGet(args) => args.0.run(report),
-            Command::Resolve(args) => args.0.run(report),
-            Command::Tour(args) => args.0.run(report),
-            Command::Completions(args) => args.0.run(report),
-            Command::Man(args) => args.0.run(report),
+            Command::HttpGet(args) => args.run(report),
+            Command::Resolve(args) => args.run(report),
+            Command::Tour(args) => args.run(report),
+            Command::Completions(args) => args.run(report),
+            Command::Man(args) => args.run(report),
         }
     }
 }

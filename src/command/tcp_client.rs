@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::conversation;
-use super::later::IfAny;
 use crate::failure::{Code, Failure, Stage};
 use crate::flags::dial::{Dialling, Target};
 use crate::flags::talk::Talk;
@@ -21,16 +20,16 @@ pub struct Args {
     pub target: Target,
     /// What to say
     #[command(flatten)]
-    pub talk: IfAny<Talk>,
+    pub talk: Talk,
     /// How to connect
     #[command(flatten)]
-    pub dialling: IfAny<Dialling>,
+    pub dialling: Dialling,
     /// Speak TLS
     #[arg(long, help_heading = "TLS")]
     pub tls: bool,
     /// Whom to believe
     #[command(flatten)]
-    pub trust: IfAny<ClientTls>,
+    pub trust: ClientTls,
 }
 
 impl Args {

@@ -1,7 +1,6 @@
 //! Whom to call, and how patiently.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
 
 use clap::Args;
 
@@ -33,7 +32,7 @@ impl Target {
 }
 
 /// Only one address family.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Args)]
 pub struct Families {
     /// IPv4 only
     #[arg(short = '4', long = "ipv4", conflicts_with = "ipv6")]
@@ -81,20 +80,6 @@ pub struct Dialling {
     /// Options on the socket
     #[command(flatten)]
     pub socket: Socket,
-}
-
-impl Default for Dialling {
-    fn default() -> Dialling {
-        Dialling {
-            families: Families::default(),
-            connect_timeout: Limit(Some(Duration::from_secs(10))),
-            source: None,
-            retrying: Retrying::default(),
-            proxy: None,
-            streams: Streams::default(),
-            socket: Socket::default(),
-        }
-    }
 }
 
 impl Dialling {

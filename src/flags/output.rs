@@ -11,7 +11,7 @@ use crate::net::output_file;
 use crate::report::{Colour, Manner, Report, Verbosity};
 
 /// Flags of every command.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Args)]
 #[command(next_help_heading = "Talk (on stderr)")]
 pub struct Output {
     /// Tell errors only

@@ -19,12 +19,6 @@ pub struct Retrying {
     pub retry_delay: Duration,
 }
 
-impl Default for Retrying {
-    fn default() -> Retrying {
-        Retrying { retry: 0, retry_delay: Duration::from_secs(1) }
-    }
-}
-
 impl Retrying {
     /// The rounds these flags ask for.
     pub fn retry(&self) -> Retry {

@@ -8,7 +8,7 @@ use super::values;
 use crate::net::socket::Options;
 
 /// Flags that become options on each connection (socket(7), tcp(7)).
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Args)]
 #[command(next_help_heading = "Socket")]
 pub struct Streams {
     /// Send small writes at once (TCP_NODELAY)
@@ -21,7 +21,7 @@ pub struct Streams {
 }
 
 /// Flags that become options on each socket (socket(7), ip(7)).
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Args)]
 #[command(next_help_heading = "Socket")]
 pub struct Socket {
     /// Time to live, hop limit

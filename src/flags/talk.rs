@@ -14,7 +14,7 @@ use crate::pump::duplex::{InputMode, OnEnd};
 const SCRIPT_LIMIT: Duration = Duration::from_secs(10);
 
 /// Flags of every client of a stream.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Args)]
 #[command(next_help_heading = "Talking")]
 pub struct Talk {
     /// A scripted talk

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use crate::net::layer::Layer;
 
 /// Flags of every client that speaks TLS.
-#[derive(Debug, Default, Clone, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "TLS")]
 pub struct ClientTls {
     /// Believe the certificates in FILE (PEM) instead of the system's

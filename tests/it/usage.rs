@@ -113,12 +113,12 @@ fn control_bytes_of_the_command_line_are_escaped() {
 }
 
 #[test]
-fn keepalive_takes_its_time_as_a_word_of_its_own_too() {
-    for words in
-        ["--keepalive 30s 127.0.0.1 1", "--keepalive=30s 127.0.0.1 1", "127.0.0.1 1 --keepalive"]
-    {
+fn keepalive_takes_its_time_behind_an_equals_sign() {
+    for words in ["--keepalive=30s 127.0.0.1 1", "--keepalive 127.0.0.1 1"] {
         sockit("tcp-client --hang-up").and(words).run().exits(7).says("127.0.0.1:1");
     }
+    let line = proposed("tcp-client --hang-up --keepalive 30s 127.0.0.1 1");
+    sockit(&line).run().exits(7).says("127.0.0.1:1");
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::pump::pace::Pace;
 const MAX_REDIRECTS: u32 = 10;
 
 /// Where the answer goes.
-#[derive(Debug, Default, clap::Args)]
+#[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Output")]
 pub struct Saving {
     /// Save the body in FILE, by way of FILE.part; once per URL; - is stdout
@@ -88,25 +88,6 @@ pub struct Asking {
     pub allow_downgrade: bool,
 }
 
-impl Default for Asking {
-    fn default() -> Asking {
-        Asking {
-            head: false,
-            headers: Vec::new(),
-            user: None,
-            range: None,
-            time_condition: None,
-            http10: false,
-            half_close: false,
-            delay: Duration::ZERO,
-            resolve: Vec::new(),
-            unix: None,
-            max_redirects: MAX_REDIRECTS,
-            allow_downgrade: false,
-        }
-    }
-}
-
 /// What is taken for an answer.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Answer")]
@@ -148,24 +129,6 @@ pub struct Judging {
     pub timeout: Limit,
 }
 
-impl Default for Judging {
-    fn default() -> Judging {
-        Judging {
-            no_decode: false,
-            max_decoded: None,
-            max_header: 256 << 10,
-            lenient: false,
-            http09: false,
-            any_status: false,
-            rate: None,
-            speed_limit: None,
-            speed_time: Duration::from_secs(30),
-            idle_timeout: Limit(Some(Duration::from_secs(30))),
-            timeout: Limit::default(),
-        }
-    }
-}
-
 impl Judging {
     /// The limits of one exchange.
     pub fn limits(&self) -> Limits {
@@ -176,7 +139,6 @@ impl Judging {
         }
     }
 }
-
 /// An address the user knows better than the resolver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pinned {

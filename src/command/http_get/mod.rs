@@ -25,7 +25,6 @@ mod watch;
 mod wire;
 
 use super::confine;
-use super::later::IfAny;
 use crate::failure::{Code, Failure, Stage};
 use crate::flags::dial::Dialling;
 use crate::flags::run;
@@ -47,19 +46,19 @@ pub struct Args {
     pub urls: Vec<String>,
     /// Where the answer goes
     #[command(flatten)]
-    pub saving: IfAny<Saving>,
+    pub saving: Saving,
     /// What is asked
     #[command(flatten)]
-    pub asking: IfAny<Asking>,
+    pub asking: Asking,
     /// What is taken for an answer
     #[command(flatten)]
-    pub judging: IfAny<Judging>,
+    pub judging: Judging,
     /// How to connect
     #[command(flatten)]
-    pub dialling: IfAny<Dialling>,
+    pub dialling: Dialling,
     /// Whom to believe
     #[command(flatten)]
-    pub trust: IfAny<ClientTls>,
+    pub trust: ClientTls,
 }
 
 impl Args {

@@ -5,6 +5,7 @@ use clap::Arg;
 use super::compose::compose;
 use super::tools::{Form, Meaning, Part, Tool};
 use crate::command::help;
+use crate::flags::values;
 
 /// What is known about a line for another tool.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,6 +108,12 @@ impl Request {
     /// Keeps a flag of sockit as it is; whether the next word was its value.
     fn keep(&mut self, arg: &Arg, word: &str, next: Option<&str>) -> bool {
         let takes = arg.get_action().takes_values() && !word.contains('=');
+        if arg.is_require_equals_set() && takes {
+            // Its value may be left out, so that the next word is one only if it can be nothing else.
+            let value = next.filter(|next| values::duration(next).is_ok());
+            self.flags.push(value.map_or(word.to_string(), |value| format!("{word}={value}")));
+            return value.is_some();
+        }
         self.flags.push(word.to_string());
         self.flags.extend(next.filter(|_| takes).map(str::to_string));
         takes

@@ -9,19 +9,17 @@ mod habits;
 mod pair;
 mod parts;
 pub mod secrets;
-mod spaced;
 mod tools;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::mem::ManuallyDrop;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches};
 
 use self::habits::Advice;
 use self::tools::Tool;
-use super::{Cli, help, later};
+use super::{Cli, help};
 use crate::failure::{Code, Failure, Stage};
 use crate::report::event::{Event, Trouble};
 use crate::report::{Colour, Manner, Report, Verbosity};
@@ -31,40 +29,14 @@ use crate::report::{Colour, Manner, Report, Verbosity};
 /// What cannot be read has been told when this returns: the number is 2; 0 for help and version
 /// (23 when stdout cannot take them).
 pub fn parse(words: Vec<OsString>) -> Result<Cli, Code> {
-    if let [_, only] = words.as_slice()
-        && (only == "--version" || only == "-V")
-    {
-        // For this answer nothing needs to be known of any flag.
-        return Err(asked_for(|| writeln!(io::stdout(), "sockit {}", env!("CARGO_PKG_VERSION"))));
-    }
-    let words = spaced::joined(asked_by_word(words));
-    let error = match read(&words) {
-        Ok(cli) => return Ok(cli),
-        Err(error) => error,
-    };
-    if let Some(again) = spaced::joined_bare(&words)
-        && let Ok(cli) = read(&again)
-    {
-        return Ok(cli);
-    }
-    Err(told(error, &words))
+    let words = asked_by_word(words);
+    read(&words).map_err(|error| told(error, &words))
 }
 
-/// Reads the line, without its flags if it has none. Trouble is told by who knows them all.
 fn read(words: &[OsString]) -> Result<Cli, clap::Error> {
-    let has_flags = words.iter().any(|word| word.as_encoded_bytes().starts_with(b"-"));
-    if !has_flags && let Ok(cli) = later::plainly(|| understand(words)) {
-        return Ok(cli);
-    }
-    understand(words)
-}
-
-/// As clap's own `try_parse_from`, but what the flags are is never taken apart again: the end of
-/// the process does that at once, and piece by piece it is a tenth of a short run.
-fn understand(words: &[OsString]) -> Result<Cli, clap::Error> {
-    let mut command = ManuallyDrop::new(Cli::command().color(colour::asked(words)));
-    let mut found = ManuallyDrop::new(command.try_get_matches_from_mut(words)?);
-    Cli::from_arg_matches_mut(&mut found).map_err(|error| error.format(&mut command))
+    let mut command = Cli::command().color(colour::asked(words));
+    let mut matches = command.try_get_matches_from_mut(words)?;
+    Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
 }
 
 /// `sockit help COMMAND` is `sockit COMMAND --help`.

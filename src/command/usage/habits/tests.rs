@@ -61,6 +61,7 @@ fn netcat_lines_have_a_line_here() {
         ("tcp-client --tls --sni n h 443", "tcp-client h 443 --tls --server-name n"),
         ("tcp-client --max-time 3 h 80", "tcp-client h 80 --timeout 3"),
         ("-v localhost 80", "tcp-client localhost 80 -v"),
+        ("tcp-client --keepalive 30s h 80", "tcp-client h 80 '--keepalive=30s'"),
         ("localhost 80", "tcp-client localhost 80"),
         ("nc.openbsd -l 9999", "tcp-server --port 9999 --service pipe"),
         ("busybox nc -l 9999", "tcp-server --port 9999 --service pipe"),
