@@ -1,13 +1,10 @@
 //! The door: parse, start the log, run one command, turn its outcome into an exit code.
-//!
-//! With glibc the C library opens it directly: what Rust does before an ordinary `main` (it reads
-//! its own memory map, for a better word when a stack overflows) is a tenth of a short run.
-#![cfg_attr(all(target_os = "linux", target_env = "gnu", not(test)), no_main)]
 
 #[cfg(all(target_os = "linux", target_env = "gnu", not(target_feature = "crt-static")))]
 mod mathematics;
 
 use std::panic::PanicHookInfo;
+use std::process::ExitCode;
 
 use sockit::command::Cli;
 use sockit::command::usage::secrets;
@@ -19,25 +16,11 @@ use sockit::report::Report;
 #[global_allocator]
 static MEMORY: Memory = Memory;
 
-#[cfg(all(target_os = "linux", target_env = "gnu", not(test)))]
-#[allow(unsafe_code)] // the name by which the C library finds it
-#[unsafe(no_mangle)]
-extern "C" fn main() -> std::ffi::c_int {
-    sockit::net::inherit::settle();
-    let code = std::panic::catch_unwind(enter).unwrap_or(Code::Negative);
-    // Not by return: this way stdout is flushed.
-    std::process::exit(code.number().into())
-}
-
-#[cfg(not(all(target_os = "linux", target_env = "gnu", not(test))))]
-fn main() -> std::process::ExitCode {
-    enter().number().into()
-}
-
-fn enter() -> Code {
+fn main() -> ExitCode {
     let words: Vec<_> = std::env::args_os().collect();
     title::blot(&words, &secrets::among(&words));
-    sockit::command::parse(words).map_or_else(|told| told, run)
+    let code = sockit::command::parse(words).map_or_else(|code| code, run);
+    code.number().into()
 }
 
 fn run(cli: Cli) -> Code {

@@ -11,26 +11,6 @@ use socket2::Socket;
 
 use crate::failure::{Failure, Stage};
 
-/// Makes what we were given what a program expects: descriptors 0, 1 and 2 are open, on /dev/null
-/// if they were closed, so that no socket takes their place and a closed stdin is no input; and
-/// writing where nobody reads is an error, not the end (signal(7), SIGPIPE). Before anything else is
-/// opened.
-#[cfg(target_os = "linux")]
-pub fn settle() {
-    use rustix::fs::{Mode, OFlags, open};
-
-    for fd in 0..=2 {
-        // SAFETY: F_GETFD asks about a number, whoever owns it.
-        let is_open = unsafe { libc::fcntl(fd, libc::F_GETFD) } != -1;
-        // The lowest free number is taken (open(2)): this one. It stays open for good.
-        if !is_open && let Ok(null) = open("/dev/null", OFlags::RDWR, Mode::empty()) {
-            std::mem::forget(null);
-        }
-    }
-    // SAFETY: no handler is installed, the signal is only ignored; no other thread runs yet.
-    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
-}
-
 /// Keeps every descriptor but 0, 1 and 2 from programs that we start: ours are closed on exec
 /// anyway, but some may have come from whoever started us.
 pub fn keep_to_ourselves() {
