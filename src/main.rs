@@ -1,8 +1,5 @@
 //! The door: parse, start the log, run one command, turn its outcome into an exit code.
 
-#[cfg(all(target_os = "linux", target_env = "gnu", not(target_feature = "crt-static")))]
-mod mathematics;
-
 use std::panic::PanicHookInfo;
 use std::process::ExitCode;
 
