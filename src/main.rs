@@ -6,12 +6,8 @@ use std::process::ExitCode;
 use sockit::command::Cli;
 use sockit::command::usage::secrets;
 use sockit::failure::{Code, Failure, Stage};
-use sockit::net::memory::Memory;
 use sockit::net::{identity, title};
 use sockit::report::Report;
-
-#[global_allocator]
-static MEMORY: Memory = Memory;
 
 fn main() -> ExitCode {
     let words: Vec<_> = std::env::args_os().collect();

@@ -19,7 +19,6 @@ use std::time::Instant;
 use crate::failure::{Code, Failure};
 use crate::flags::run;
 use crate::flags::talk::Talk;
-use crate::net::memory::share_one_heap;
 use crate::net::stdio::is_null_device;
 use crate::net::stream::{Ending, Facts, Stream};
 use crate::pump::duplex::InputMode;
@@ -56,7 +55,6 @@ pub fn hold(
     report: &Report,
     dial: impl FnOnce(&Stop) -> Result<Stream, Failure>,
 ) -> Result<Code, Failure> {
-    share_one_heap();
     let stop = run::stop(talk.limit())?;
     let mut files = files::Files::open(talk, report)?;
     let began = Instant::now();

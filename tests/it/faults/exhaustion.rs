@@ -13,9 +13,12 @@ use crate::peer::{self, Script, call};
 use crate::sockit::{LIMIT, Run, Sockit, sockit};
 
 /// The loader did not come to its end, or the kernel could not even grow the first stack: nobody
-/// of ours was there to say so. Nor is it when the C library has no room for a note of its own.
+/// of ours was there to say so. Nor is it when the C library has no room for a note of its own, or
+/// the standard library none for what it cannot do without: it aborts.
 fn never_began(run: &Run) -> bool {
-    if run.code == 134 && run.stderr.contains("failed to register TLS destructor") {
+    let aborts =
+        ["failed to register TLS destructor", "memory allocation of", "an alternative stack"];
+    if run.code == 134 && aborts.iter().any(|words| run.stderr.contains(words)) {
         return true;
     }
     let told = run.stderr.lines().any(|line| line.starts_with("sockit: "));
