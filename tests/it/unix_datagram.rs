@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use tempfile::{TempDir, tempdir};
 
-use crate::faults::strace::{can_inject, injected};
 use crate::peer;
 use crate::running::{Daemon, Running};
 use crate::sockit::{LIMIT, Sockit, sockit};
@@ -236,19 +235,6 @@ fn an_abstract_name_is_met_without_a_file() {
     let run = sockit("unix-client --datagram --send you").arg(&name).run();
     run.exits(0).prints("Hello, you!\n");
     server.stop().exits(0);
-}
-
-#[test]
-fn a_receiver_that_could_not_be_woken_is_woken_again() {
-    if !can_inject() {
-        return;
-    }
-    let (_folder, path) = folder();
-    let server = sockit("unix-server --datagram").arg(&path);
-    let server = injected(server, "shutdown", "ENOMEM", "1..3").serve();
-    let run = server.stop();
-    run.exits(0);
-    assert!(!path.exists());
 }
 
 #[test]

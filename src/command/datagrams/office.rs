@@ -91,10 +91,8 @@ impl<'a> Office<'a> {
         let mut heard = Instant::now();
         while self.left > 0 {
             let silence = self.quiet.and_then(|quiet| heard.checked_add(quiet));
-            let received = match earliest(silence, self.held.as_ref().and_then(Held::due)) {
-                None => self.mailbox.receive(&mut batch),
-                until => self.mailbox.receive_until(&mut batch, until),
-            };
+            let until = earliest(silence, self.held.as_ref().and_then(Held::due));
+            let received = self.mailbox.receive(&mut batch, until);
             self.tell_refusals();
             match received {
                 Ok(came) => {

@@ -93,15 +93,6 @@ impl Batch {
         self.facts.clear();
     }
 
-    /// A socket shut down for reading brings datagrams of nothing from nobody, without end. Drops
-    /// them, which can only come last, and tells how many others there are.
-    pub(super) fn drop_hollow(&mut self) -> usize {
-        let hollow = |facts: &Facts| facts.length == 0 && facts.envelope.peer.len() == 0;
-        let real = self.facts.iter().position(hollow).unwrap_or(self.facts.len());
-        self.facts.truncate(real);
-        real
-    }
-
     /// Empty slots, and where what is known of them goes, in the same order. As many as there is
     /// use for: preparing 32 for every single question costs more than a second call now and then.
     pub(super) fn refill(&mut self) -> (Take<ChunksMut<'_, u8>>, &mut Vec<Facts>) {

@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use rustix::event::PollFlags;
+use rustix::event::{PollFd, PollFlags};
 use socket2::{Domain, Socket};
 
 use super::super::address::Address;
@@ -18,14 +18,13 @@ use crate::stop::{Stop, Wake};
 /// The kernel's own default holds 25 datagrams of 8 KiB, fewer than one burst.
 const RECEIVE_BUFFER: usize = 4 << 20;
 
-/// The pause before a receiver that could not be woken is woken again.
-const SHORTAGE: Duration = Duration::from_millis(10);
-
 /// A datagram socket and how it is best spoken to.
 #[derive(Debug)]
 pub struct Mailbox {
     post: Arc<Post>,
     local: Address,
+    outlet: Option<BorrowedFd<'static>>,
+    is_unheard: bool,
 }
 
 impl Mailbox {
@@ -49,8 +48,7 @@ impl Mailbox {
     ) -> io::Result<Mailbox> {
         let mailbox = Mailbox::calling(socket, narrow, stop)?;
         mailbox.prepare();
-        mailbox.be_woken(outlet);
-        Ok(mailbox)
+        Ok(Mailbox { outlet, ..mailbox })
     }
 
     /// A client's: connected or not, asked by [`Mailbox::receive_now`] only.
@@ -59,7 +57,8 @@ impl Mailbox {
         if !narrow {
             widen(&socket);
         }
-        Ok(Mailbox { post: Arc::new(Post::new(socket, stop)), local })
+        let post = Arc::new(Post::new(socket, stop));
+        Ok(Mailbox { post, local, outlet: None, is_unheard: false })
     }
 
     #[cfg(target_os = "linux")]
@@ -91,26 +90,9 @@ impl Mailbox {
         }
     }
 
-    /// A receive that waits inside recvmmsg(2) is woken by shutting the socket down for reading,
-    /// which is not said to work for sockets that are not connected (shutdown(2), `ENOTCONN`), and
-    /// on Linux does.
-    fn be_woken(&self, outlet: Option<BorrowedFd<'static>>) {
-        let post = self.post.clone();
-        let waker = std::thread::Builder::new().name("waker".into()).stack_size(64 << 10);
-        let spawned = waker.spawn(move || {
-            post.wait_for_the_end(outlet);
-            while !shut(&post.socket) && Arc::strong_count(&post) > 1 {
-                std::thread::sleep(SHORTAGE);
-            }
-        });
-        if spawned.is_err() {
-            self.post.fall_back();
-        }
-    }
-
     /// Whether the reader of the outlet has gone.
     pub fn is_unheard(&self) -> bool {
-        self.post.is_unheard()
+        self.is_unheard
     }
 
     /// The bound address.
@@ -131,30 +113,30 @@ impl Mailbox {
         }
     }
 
-    /// Waits for datagrams and fills `batch`; 0 when the run is to end, or when only errors about
-    /// datagrams of ours came ([`Mailbox::refusals`]).
+    /// Waits for datagrams and fills `batch`; 0 when `until` has come, when the run is to end, or
+    /// when only errors about datagrams of ours came ([`Mailbox::refusals`]).
     ///
     /// A failure is passing, whatever it is: the next receive may well succeed.
-    pub fn receive(&mut self, batch: &mut Batch) -> io::Result<usize> {
-        #[cfg(target_os = "linux")]
-        if !self.post.is_single() {
-            let done = super::linux::receive(self.post.socket.as_fd(), batch, true);
-            return self.outcome(done, batch);
-        }
-        self.receive_until(batch, None)
-    }
-
-    /// As [`Mailbox::receive`], with 0 also when `until` has come.
-    pub fn receive_until(
-        &mut self,
-        batch: &mut Batch,
-        until: Option<Instant>,
-    ) -> io::Result<usize> {
+    pub fn receive(&mut self, batch: &mut Batch, until: Option<Instant>) -> io::Result<usize> {
         batch.clear();
-        match self.post.stop.wait(self.post.socket.as_fd(), PollFlags::IN, until)? {
+        match self.wait(until)? {
             Wake::Late => Ok(0),
             Wake::Ready(_) | Wake::Stopped(_) => self.receive_now(batch),
         }
+    }
+
+    /// Waits for a datagram, the end of the run or the end of the outlet's reader.
+    fn wait(&mut self, until: Option<Instant>) -> io::Result<Wake> {
+        let mut fds = vec![PollFd::from_borrowed_fd(self.post.socket.as_fd(), PollFlags::IN)];
+        fds.extend(self.outlet.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::empty())));
+        let wake = self.post.stop.wait_any(&mut fds, until)?;
+        let outlet = fds.get(1).map_or(PollFlags::empty(), PollFd::revents);
+        self.is_unheard |= outlet.contains(PollFlags::ERR);
+        if !outlet.is_empty() {
+            // What has ended is ready for ever.
+            self.outlet = None;
+        }
+        Ok(wake)
     }
 
     /// As [`Mailbox::receive`], without waiting.
@@ -166,16 +148,13 @@ impl Mailbox {
     fn take(&self, batch: &mut Batch) -> io::Result<usize> {
         #[cfg(target_os = "linux")]
         if !self.post.is_single() {
-            return super::linux::receive(self.post.socket.as_fd(), batch, false);
+            return super::linux::receive(self.post.socket.as_fd(), batch);
         }
         plain::receive(&self.post.socket, batch)
     }
 
     fn outcome(&mut self, done: io::Result<usize>, batch: &mut Batch) -> io::Result<usize> {
         let failed = match done {
-            Ok(_) if self.post.stop.reason().is_some() || self.is_unheard() => {
-                return Ok(batch.drop_hollow());
-            }
             Ok(n) => return Ok(n),
             Err(e) => e,
         };
@@ -203,15 +182,6 @@ impl Mailbox {
     /// What came back since the last time this was asked: datagrams of ours that nobody wanted.
     pub fn refusals(&mut self) -> VecDeque<Refused> {
         self.post.refusals()
-    }
-}
-
-/// Whether whoever waits for datagrams has been woken; a kernel that lacks memory for a moment has
-/// not done it.
-fn shut(socket: &Socket) -> bool {
-    match socket.shutdown(std::net::Shutdown::Read) {
-        Err(e) => e.kind() == ErrorKind::NotConnected,
-        Ok(()) => true,
     }
 }
 

@@ -4,18 +4,18 @@
 use std::collections::VecDeque;
 use std::io;
 use std::mem;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use rustix::event::{PollFd, PollFlags};
+use rustix::event::PollFlags;
 use socket2::{Domain, Socket};
 
 use super::super::address::Address;
 use super::envelope::{Outgoing, Refused};
 use super::{plain, resend};
-use crate::stop::{Stop, Wake};
+use crate::stop::Stop;
 
 /// Errors kept until somebody asks; older ones are forgotten first.
 const MOST_REFUSALS: usize = 64;
@@ -42,37 +42,13 @@ pub(super) struct Post {
     /// Whether datagrams are moved one at a time: recvmmsg(2) and sendmmsg(2) are Linux's, and a
     /// kernel may still refuse them.
     singly: AtomicBool,
-    /// Whether nobody reads any more what comes.
-    unheard: AtomicBool,
     refusals: Mutex<VecDeque<Refused>>,
 }
 
 impl Post {
     pub fn new(socket: Socket, stop: &Stop) -> Post {
         let singly = AtomicBool::new(!cfg!(target_os = "linux"));
-        let (unheard, refusals) = (AtomicBool::new(false), Mutex::default());
-        Post { socket, stop: stop.clone(), singly, unheard, refusals }
-    }
-
-    /// Returns when the cord has been pulled, or the reader of `outlet` has gone.
-    pub fn wait_for_the_end(&self, outlet: Option<BorrowedFd<'static>>) {
-        let outlet = outlet.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::empty()));
-        let mut watched: Vec<PollFd<'_>> = outlet.into_iter().collect();
-        while self.stop.reason().is_none() {
-            match self.stop.wait_any(&mut watched, None) {
-                Ok(Wake::Ready(flags)) if flags.contains(PollFlags::ERR) => {
-                    return self.unheard.store(true, Ordering::SeqCst);
-                }
-                // Something that can tell no more than that it has ended.
-                Ok(Wake::Ready(_)) => watched.clear(),
-                _ => {}
-            }
-        }
-    }
-
-    /// Whether the reader of the outlet has gone.
-    pub fn is_unheard(&self) -> bool {
-        self.unheard.load(Ordering::SeqCst)
+        Post { socket, stop: stop.clone(), singly, refusals: Mutex::default() }
     }
 
     /// As [`Sender::send`].

@@ -13,9 +13,8 @@ use super::super::batch::{Batch, Facts};
 use super::super::envelope::Envelope;
 use super::control::{self, Room};
 
-/// Fills `batch` with what is there. With `wait` it waits for the first datagram, and takes what
-/// else has come by then; without, an empty queue is `WouldBlock`.
-pub fn receive(fd: BorrowedFd<'_>, batch: &mut Batch, wait: bool) -> io::Result<usize> {
+/// Fills `batch` with what is there; an empty queue is `WouldBlock`.
+pub fn receive(fd: BorrowedFd<'_>, batch: &mut Batch) -> io::Result<usize> {
     let mut names = [const { MaybeUninit::<sockaddr_storage>::uninit() }; MOST];
     let mut controls = [const { MaybeUninit::<Room>::uninit() }; MOST];
     let mut pieces = [const { MaybeUninit::<iovec>::uninit() }; MOST];
@@ -36,7 +35,7 @@ pub fn receive(fd: BorrowedFd<'_>, batch: &mut Batch, wait: bool) -> io::Result<
         header.msg_controllen = size_of::<Room>() as _;
         rooms = n + 1;
     }
-    let flags = if wait { libc::MSG_WAITFORONE } else { libc::MSG_DONTWAIT };
+    let flags = libc::MSG_DONTWAIT;
     // SAFETY: the first `rooms` headers point into `names`, `pieces`, `controls` and the batch's
     // slots, all of which outlive the call and are borrowed by nobody else.
     let came = unsafe {
