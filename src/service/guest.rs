@@ -149,13 +149,12 @@ impl Guest {
         }
     }
 
-    /// Never inlined: its buffer would lie in the frame of every service that waits for its peer,
-    /// one more page of stack for each connection.
-    #[inline(never)]
+    /// Reads what the peer still sends, and drops it. The buffer is on the heap: on the stack it would
+    /// cost every connection a page.
     fn hear_out(&mut self) {
         let until = Instant::now() + LAST_WAIT;
         let _ = self.stream.hangup.limit_waits(Some(LAST_WAIT));
-        let mut buffer = [0; 4096];
+        let mut buffer = vec![0; 4096];
         let mut heard = 0;
         while heard < LAST_WORDS && Instant::now() < until {
             let reader = &mut self.stream.reader;

@@ -49,7 +49,6 @@ pub struct Office<'a> {
     grace: Duration,
     news: News<'a>,
     stop: &'a Stop,
-    began: Instant,
 }
 
 impl<'a> Office<'a> {
@@ -77,7 +76,6 @@ impl<'a> Office<'a> {
             quiet: plan.quiet,
             grace: plan.grace,
             stop,
-            began: Instant::now(),
         })
     }
 
@@ -181,9 +179,7 @@ impl<'a> Office<'a> {
     }
 
     fn handle(&mut self, batch: &Batch) -> Result<(), Failure> {
-        // Without a limit and a delay nobody asks what time it is.
-        let timed = self.guard.per_second().is_some() || self.held.is_some();
-        let now = if timed { Instant::now() } else { self.began };
+        let now = Instant::now();
         let mut outgoing = Vec::with_capacity(batch.len());
         for bundle in batch.bundles() {
             let bundle = bundle.first(u32::try_from(self.left).unwrap_or(u32::MAX));

@@ -1,7 +1,7 @@
 //! Counting what a server of datagrams did.
 
 use std::collections::HashSet;
-use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
+use std::hash::{BuildHasher, RandomState};
 use std::time::Instant;
 
 use super::programs::Sums;
@@ -12,24 +12,6 @@ use crate::report::datagrams::{Dropped, Totals};
 /// Peers told apart; with more of them the total says no more than that.
 const MOST_PEERS: usize = 1 << 16;
 
-/// A hash of what is a hash already.
-#[derive(Debug, Default)]
-struct Hashed(u64);
-
-impl Hasher for Hashed {
-    fn write(&mut self, bytes: &[u8]) {
-        self.0 = bytes.iter().fold(self.0, |sum, byte| sum.rotate_left(8) ^ u64::from(*byte));
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
-
 /// The sums so far.
 #[derive(Debug)]
 pub struct Tally {
@@ -38,7 +20,7 @@ pub struct Tally {
     bytes_in: u64,
     datagrams_out: u64,
     bytes_out: u64,
-    peers: HashSet<u64, BuildHasherDefault<Hashed>>,
+    peers: HashSet<u64>,
     last_peer: Option<Address>,
     seed: RandomState,
     /// What was not answered, or not even taken, and why.
@@ -54,7 +36,7 @@ impl Tally {
             bytes_in: 0,
             datagrams_out: 0,
             bytes_out: 0,
-            peers: HashSet::default(),
+            peers: HashSet::new(),
             last_peer: None,
             seed: RandomState::new(),
             dropped: Dropped::default(),

@@ -1,6 +1,5 @@
 //! Room for what one system call brings, used again and again.
 
-use std::iter::Take;
 use std::slice::ChunksMut;
 
 use super::super::memory;
@@ -15,9 +14,6 @@ const UNIX_ROOM: usize = 256 << 10;
 /// So many Unix datagrams wait at one socket anyway (`net.unix.max_dgram_qlen`).
 const UNIX_SLOTS: usize = 8;
 
-/// The fewest slots that one call is offered.
-const FEWEST: usize = 4;
-
 /// Slots for up to [`MOST`] datagrams, and what is in them since the last receive.
 ///
 /// The memory is the kernel's zero page until a datagram touches it.
@@ -26,7 +22,6 @@ pub struct Batch {
     bytes: Vec<u8>,
     room: usize,
     facts: Vec<Facts>,
-    offered: usize,
 }
 
 /// What is known of one filled slot.
@@ -66,7 +61,7 @@ impl Batch {
         let facts = Vec::with_capacity(slots);
         let mut bytes = memory::room(slots * room, room);
         bytes.truncate(bytes.len() / room * room);
-        Batch { bytes, room, facts, offered: FEWEST }
+        Batch { bytes, room, facts }
     }
 
     /// How many slots the last receive filled.
@@ -93,14 +88,10 @@ impl Batch {
         self.facts.clear();
     }
 
-    /// Empty slots, and where what is known of them goes, in the same order. As many as there is
-    /// use for: preparing 32 for every single question costs more than a second call now and then.
-    pub(super) fn refill(&mut self) -> (Take<ChunksMut<'_, u8>>, &mut Vec<Facts>) {
-        let full = self.facts.len() >= self.offered;
-        self.offered = if full { self.offered * 4 } else { self.offered.div_ceil(2) };
-        self.offered = self.offered.clamp(FEWEST, MOST);
+    /// Empty slots, and where what is known of them goes, in the same order.
+    pub(super) fn refill(&mut self) -> (ChunksMut<'_, u8>, &mut Vec<Facts>) {
         self.facts.clear();
-        (self.bytes.chunks_mut(self.room).take(self.offered), &mut self.facts)
+        (self.bytes.chunks_mut(self.room), &mut self.facts)
     }
 }
 
