@@ -4,10 +4,7 @@ use std::io;
 
 use std::time::{Duration, Instant};
 
-#[cfg(target_os = "linux")]
-use rustix::event::Timespec;
 use rustix::event::{PollFd, PollFlags};
-#[cfg(target_os = "linux")]
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
@@ -77,7 +74,7 @@ pub fn write_before_the_end(
 fn put_while(bytes: &[u8], mut wait: impl FnMut() -> io::Result<bool>) -> Result<usize, Failure> {
     let mut left = bytes;
     while !left.is_empty() {
-        match put_eagerly(left) {
+        match put(left) {
             Ok(0) => return Err(failed(io::ErrorKind::WriteZero.into())),
             Ok(n) => left = &left[n..],
             Err(Errno::INTR) => {}
@@ -98,47 +95,19 @@ fn has_room(until: Option<Instant>) -> io::Result<bool> {
     Ok(poll_until(&mut fds, until)? > 0)
 }
 
-/// Writes what a pipe or a socket takes at once (`RWF_NOWAIT`); anything else is written to as
-/// usual.
-#[cfg(target_os = "linux")]
-fn put_eagerly(bytes: &[u8]) -> rustix::io::Result<usize> {
-    use rustix::io::{IoSlice, ReadWriteFlags, pwritev2};
-    /// Where the descriptor stands (pwritev2(2)).
-    const HERE: u64 = u64::MAX;
-    let stdout = rustix::stdio::stdout();
-    match pwritev2(stdout, &[IoSlice::new(bytes)], HERE, ReadWriteFlags::NOWAIT) {
-        // A pipe that was spliced into no longer knows the flag.
-        Err(Errno::OPNOTSUPP) if is_a(FileType::Fifo) => put_page(bytes),
-        Err(Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS | Errno::SPIPE) => {
-            rustix::io::write(stdout, bytes)
-        }
-        // A file whose pages are not at hand says so too, and is always ready.
-        Err(Errno::AGAIN) if is_a(FileType::RegularFile) => rustix::io::write(stdout, bytes),
-        done => done,
-    }
-}
-
-/// Writes as much as fits into the one page that a pipe with room certainly has (pipe(7)).
-#[cfg(target_os = "linux")]
-fn put_page(bytes: &[u8]) -> rustix::io::Result<usize> {
+/// Writes what stdout takes without waiting: of a pipe, a socket or a terminal with room at least a
+/// page (pipe(7)), of a file all. No room is `EAGAIN`.
+fn put(bytes: &[u8]) -> Result<usize, Errno> {
     const PAGE: usize = 4096;
     let stdout = rustix::stdio::stdout();
-    let mut fds = [PollFd::from_borrowed_fd(stdout, PollFlags::OUT)];
-    match rustix::event::poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))? {
-        0 => Err(Errno::AGAIN),
-        _ => rustix::io::write(stdout, &bytes[..bytes.len().min(PAGE)]),
+    let kind = rustix::fs::fstat(stdout).map(|stat| FileType::from_raw_mode(stat.st_mode));
+    if kind == Ok(FileType::RegularFile) {
+        return rustix::io::write(stdout, bytes);
     }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn put_eagerly(bytes: &[u8]) -> rustix::io::Result<usize> {
-    rustix::io::write(rustix::stdio::stdout(), bytes)
-}
-
-#[cfg(target_os = "linux")]
-fn is_a(kind: FileType) -> bool {
-    let found = rustix::fs::fstat(rustix::stdio::stdout());
-    found.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == kind)
+    if !has_room(Some(Instant::now())).unwrap_or(true) {
+        return Err(Errno::AGAIN);
+    }
+    rustix::io::write(stdout, &bytes[..bytes.len().min(PAGE)])
 }
 
 fn failed(e: io::Error) -> Failure {
