@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use super::sparkline;
+
 /// Columns of the picture, at most.
 const COLUMNS: usize = 40;
-/// Their heights.
-const HEIGHTS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 /// How much time a column stands for at first.
 const FIRST_WIDTH: Duration = Duration::from_millis(50);
 
@@ -57,14 +57,7 @@ impl Course {
         if columns.len() < 4 {
             return None;
         }
-        let draw = |bytes: &u64| match bytes {
-            0 => ' ',
-            bytes => {
-                let eighths = u128::from(*bytes) * HEIGHTS.len() as u128;
-                HEIGHTS[eighths.div_ceil(u128::from(highest)) as usize - 1]
-            }
-        };
-        let drawn: String = columns.iter().map(draw).collect();
+        let drawn = sparkline::draw(columns);
         let peak = bytesize::ByteSize((highest as f64 / self.width.as_secs_f64()) as u64);
         Some(format!("rate |{drawn}| at most {}/s", peak.display().iec()))
     }

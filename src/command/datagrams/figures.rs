@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::report::datagrams::{Ping, Trips};
+use crate::report::sparkline;
 
 /// Sums over the answers that came.
 #[derive(Debug, Default)]
@@ -88,24 +89,17 @@ fn trips(sorted: &[Duration]) -> Option<Trips> {
 
 /// Columns of the histogram, at most.
 const COLUMNS: usize = 40;
-/// Their heights.
-const HEIGHTS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
 /// How the trips spread between the shortest and the longest, as one line.
 fn histogram(sorted: &[Duration]) -> String {
     let (Some(min), Some(max)) = (sorted.first(), sorted.last()) else { return String::new() };
     let width = (max.saturating_sub(*min).as_nanos() / COLUMNS as u128).max(1);
-    let mut columns = [0usize; COLUMNS];
+    let mut columns = [0; COLUMNS];
     for trip in sorted {
         let at = (trip.saturating_sub(*min).as_nanos() / width) as usize;
         columns[at.min(COLUMNS - 1)] += 1;
     }
-    let highest = columns.iter().max().copied().unwrap_or(1).max(1);
-    let draw = |count: usize| match count {
-        0 => ' ',
-        count => HEIGHTS[(count * HEIGHTS.len()).div_ceil(highest) - 1],
-    };
-    let drawn: String = columns.into_iter().map(draw).collect();
+    let drawn = sparkline::draw(&columns);
     let milliseconds = |trip: &Duration| trip.as_secs_f64() * 1e3;
     format!("{:.3} ms |{drawn}| {:.3} ms", milliseconds(min), milliseconds(max))
 }
