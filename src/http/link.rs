@@ -7,7 +7,8 @@
 use std::fmt;
 
 use authority::{Authority, credentials, hide_credentials, split_scheme};
-use percent::{decoded, without_stray_bytes};
+use percent::without_stray_bytes;
+use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
 use super::error::Error;
@@ -173,7 +174,7 @@ impl Link {
         const LONGEST: usize = 200;
         let segment = self.url.path_segments()?.next_back()?;
         let mut name = String::new();
-        for c in String::from_utf8_lossy(&decoded(segment)).chars() {
+        for c in percent_decode_str(segment).decode_utf8_lossy().chars() {
             let clean =
                 if c.is_control() || matches!(c, '/' | '\\' | '\u{fffd}') { '_' } else { c };
             if name.len() + clean.len_utf8() <= LONGEST {

@@ -1,6 +1,6 @@
 //! The part of a URL that names the place: `user:password@host:port`.
 
-use super::percent::decoded;
+use percent_encoding::percent_decode_str;
 
 /// A scheme and what follows its `://`; http where there is none.
 pub fn split_scheme(word: &str) -> Result<(&str, &str), &'static str> {
@@ -87,7 +87,7 @@ fn bracketed(inside: &str) -> Result<Place<'_>, &'static str> {
 /// User and password of a URL's userinfo.
 pub fn credentials(userinfo: &str) -> (String, String) {
     let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
-    let text = |part: &str| String::from_utf8_lossy(&decoded(part)).into_owned();
+    let text = |part: &str| percent_decode_str(part).decode_utf8_lossy().into_owned();
     (text(user), text(password))
 }
 

@@ -9,6 +9,8 @@ mod socks5;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
+use percent_encoding::percent_decode_str;
+
 use super::endpoint::Endpoint;
 use super::layer::Handshake;
 use super::stream::Stream;
@@ -220,7 +222,7 @@ impl Login {
     /// Reads `user[:password]`, percent-encoded where it must be.
     fn read(text: &str) -> Login {
         let (user, password) = text.split_once(':').unwrap_or((text, ""));
-        let [user, password] = [user, password].map(basic::percent_decoded);
+        let [user, password] = [user, password].map(|text| percent_decode_str(text).collect());
         Login { user, password }
     }
 }
