@@ -138,7 +138,8 @@ fn client(request: &Request) -> Words {
     let mut line = words(&[command]);
     line.extend(request.words.iter().cloned());
     match (scan, udp) {
-        (true, true) => line.extend(words(&["--send", ""])),
+        // What netcat sends; some servers take an empty datagram for the end of all.
+        (true, true) => line.extend(words(&["--send", "X"])),
         (true, false) => line.push("--hang-up".to_string()),
         _ => {}
     }
@@ -254,7 +255,10 @@ fn question(request: &mut Request, form: Form) -> Words {
     let mut server = None;
     let mut names = Vec::new();
     for word in std::mem::take(&mut request.words) {
-        let is_type = Kind::WORDS.iter().any(|kind| kind.eq_ignore_ascii_case(&word));
+        // Behind a name, dig takes a word without a dot for a type.
+        let is_behind = form == Form::Question && request.command.is_none() && !names.is_empty();
+        let is_type = Kind::WORDS.iter().any(|kind| kind.eq_ignore_ascii_case(&word))
+            || is_behind && !word.contains(['.', ':', '@']) && !word.eq_ignore_ascii_case("in");
         match word.strip_prefix('@') {
             Some(at) => server = Some(at.to_string()),
             None if is_type => request.flags.extend(words(&["--type", &word.to_lowercase()])),

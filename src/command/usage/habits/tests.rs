@@ -17,6 +17,7 @@ fn become_lines(table: &[(&str, &str)]) {
     }
 }
 
+#[cfg(feature = "tls")]
 #[test]
 fn netcat_lines_have_a_line_here() {
     become_lines(&[
@@ -40,8 +41,8 @@ fn netcat_lines_have_a_line_here() {
         ("-zv localhost 22", "tcp-client localhost 22 --hang-up -v < /dev/null"),
         ("-z -w3 h 22", "tcp-client h 22 --hang-up --connect-timeout 3 < /dev/null"),
         ("-zw0 localhost 22", "tcp-client localhost 22 --hang-up < /dev/null"),
-        ("-zvu localhost 53", "udp-client localhost 53 --send '' -v"),
-        ("-zu -w 2 localhost 53", "udp-client localhost 53 --send '' --wait 2"),
+        ("-zvu localhost 53", "udp-client localhost 53 --send X -v"),
+        ("-zu -w 2 localhost 53", "udp-client localhost 53 --send X --wait 2"),
         ("-l -e /bin/cat 9999", "tcp-server --port 9999 --exec /bin/cat"),
         ("-l -c 'date; cat' 9999", "tcp-server --port 9999 --sh 'date; cat'"),
         ("-U /tmp/s", "unix-client /tmp/s"),
@@ -83,12 +84,13 @@ fn netcat_lines_have_a_line_here() {
     ]);
 }
 
-#[cfg(feature = "http")]
+#[cfg(all(feature = "http", feature = "tls"))]
 #[test]
 fn curl_and_wget_lines_have_a_line_here() {
     become_lines(&[
         ("curl http://x", "http-get http://x"),
         ("curl -fsSL https://x/y -o f", "http-get https://x/y -q --output f"),
+        ("curl --proto '=https' --tlsv1.2 -sSf https://x", "http-get https://x -q"),
         ("curl -fO x/y", "http-get x/y --remote-name"),
         ("curl -I x", "http-get x --head"),
         ("curl -X HEAD x", "http-get x --head"),
@@ -116,6 +118,7 @@ fn dig_and_host_lines_have_a_line_here() {
         ("dig example.com", "resolve example.com --via dns"),
         ("dig +short example.com", "resolve example.com --via dns"),
         ("dig @192.0.2.1 example.com MX", "resolve example.com --server 192.0.2.1 --type mx"),
+        ("dig example.com IN TXT @192.0.2.1", "resolve example.com --server 192.0.2.1 --type txt"),
         ("dig -p 5353 @::1 x", "resolve x --server '[::1]:5353'"),
         ("dig -t aaaa x +tcp +time=2", "resolve x --type aaaa --tcp --timeout 2"),
         ("dig -x 192.0.2.1", "resolve 192.0.2.1 --via dns"),
@@ -129,6 +132,7 @@ fn dig_and_host_lines_have_a_line_here() {
     ]);
 }
 
+#[cfg(feature = "tls")]
 #[test]
 fn socat_lines_have_a_line_here() {
     become_lines(&[
@@ -213,6 +217,7 @@ fn every_flag_of_the_tables_becomes_a_line_that_is_read() {
                     "a"
                 }
                 "-u" => "a:b",
+                "-x" => "192.0.2.1",
                 "-r" => "0-1",
                 _ => "1",
             };
