@@ -89,6 +89,19 @@ fn nobody_there_is_7() {
 }
 
 #[test]
+fn send_only_exits_without_waiting_for_a_reply() {
+    let (_folder, path) = folder();
+    let silent = UnixDatagram::bind(&path).unwrap();
+    silent.set_read_timeout(Some(crate::sockit::LIMIT)).unwrap();
+    sockit("unix-client --datagram --send-only --timeout 900ms")
+        .arg(&path)
+        .stdin("x")
+        .run()
+        .exits(0);
+    assert_eq!(silent.recv(&mut [0; 8]).unwrap(), 1);
+}
+
+#[test]
 fn what_needs_a_stream_is_refused() {
     let (_folder, path) = folder();
     let flags = [
