@@ -46,11 +46,18 @@ fn push_escaped(mut shown: String, c: char) -> String {
         '\r' => write!(shown, "\\r"),
         '\t' => write!(shown, "\\t"),
         '\\' => write!(shown, "\\\\"),
-        c if is_dangerous(c) && u32::from(c) < 0x100 => write!(shown, "\\x{:02x}", u32::from(c)),
-        c if is_dangerous(c) => write!(shown, "\\u{{{:x}}}", u32::from(c)),
+        c if is_dangerous(c) => write!(shown, "{}", code(c)),
         c => write!(shown, "{c}"),
     };
     shown
+}
+
+/// The number of `c` as an escape: `\xNN`, or `\u{N}` from U+0100 on.
+pub fn code(c: char) -> String {
+    match u32::from(c) {
+        number @ ..0x100 => format!("\\x{number:02x}"),
+        number => format!("\\u{{{number:x}}}"),
+    }
 }
 
 /// Whether a terminal would act on `c`, or a reader could not tell it from an escape.

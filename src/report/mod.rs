@@ -12,6 +12,7 @@ pub mod hex;
 pub mod json;
 pub mod progress;
 pub mod resolved;
+pub mod shown;
 pub mod sparkline;
 pub mod talk;
 pub mod text;

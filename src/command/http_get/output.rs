@@ -9,13 +9,14 @@ use rustix::fs::{FileType, fstat};
 #[cfg(target_os = "linux")]
 use super::exchange::Passed;
 use super::part::{Part, Save, Start};
-use super::safe::{Shown, is_binary};
+use super::safe::is_binary;
 #[cfg(target_os = "linux")]
 use super::wire::Wire;
 use crate::failure::{Failure, Stage};
 use crate::pump::stdout;
 use crate::report::Report;
 use crate::report::progress::Progress;
+use crate::report::shown::{Allowed, Shown};
 use crate::stop::Stop;
 
 /// Where the user wants a body.
@@ -55,7 +56,7 @@ impl Output {
             place,
             stop: stop.clone(),
             part: None,
-            shown: terminal.then(Shown::default),
+            shown: terminal.then(|| Shown::new(Allowed::Lines)),
             begun: false,
             fresh: true,
             spoken: false,
