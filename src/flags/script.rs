@@ -70,7 +70,7 @@ impl Args for Script {
                     "TEXT",
                     "Say TEXT and wait for the reply; repeatable, with C escapes (\\n)",
                 )
-                .value_parser(values::unescape),
+                .value_parser(values::text()),
             )
             .arg(
                 arg(
@@ -102,7 +102,7 @@ mod tests {
             let name = arg.get_id().to_string();
             Arg::new(name.clone()).long(name).action(ArgAction::Append).value_parser(
                 if arg.get_id() == "send" {
-                    clap::builder::ValueParser::new(values::unescape)
+                    clap::builder::ValueParser::new(values::text())
                 } else {
                     clap::builder::ValueParser::new(pattern)
                 },

@@ -1,6 +1,10 @@
 //! Words that stand for quantities: `250ms`, `64Ki`, `1M/s`.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
+
+use clap::builder::{OsStringValueParser, TypedValueParser};
 
 /// The longest duration that can be asked for: a hundred years, which no clock overflows on.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
@@ -91,6 +95,21 @@ pub fn unescape(word: &str) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
+/// As [`unescape`], for a word that need not be UTF-8: other bytes stay as they were typed.
+pub fn unescape_bytes(word: OsString) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::with_capacity(word.len());
+    for chunk in word.as_bytes().utf8_chunks() {
+        bytes.extend(unescape(chunk.valid())?);
+        bytes.extend_from_slice(chunk.invalid());
+    }
+    Ok(bytes)
+}
+
+/// A parser of text for the peer, as [`unescape_bytes`] reads it.
+pub fn text() -> impl TypedValueParser<Value = Vec<u8>> {
+    OsStringValueParser::new().try_map(unescape_bytes)
+}
+
 /// Reads what follows a backslash, and returns what follows that.
 fn one_escape<'a>(rest: &'a str, bytes: &mut Vec<u8>) -> Option<&'a str> {
     let first = rest.chars().next()?;
@@ -131,6 +150,7 @@ fn unicode<'a>(text: &'a str, bytes: &mut Vec<u8>) -> Option<&'a str> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::ffi::OsStr;
 
     #[test]
     fn durations_are_read_in_every_form() {
@@ -189,6 +209,8 @@ mod tests {
     #[test]
     fn escapes_are_those_of_c() {
         assert_eq!(unescape(r"a\r\n\x41\101\0\\\u{e9}"), Ok(b"a\r\nAA\0\\\xc3\xa9".to_vec()));
+        let latin1 = OsStr::from_bytes(b"caf\xe9\\n\xff").to_owned();
+        assert_eq!(unescape_bytes(latin1), Ok(b"caf\xe9\n\xff".to_vec()));
         for word in [r"\", r"\q", r"\x", r"\xzz", r"\400", r"\u{110000}", r"\u12"] {
             assert!(unescape(word).is_err(), "{word}");
         }

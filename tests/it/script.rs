@@ -286,3 +286,16 @@ fn flags_that_mean_nothing_together_are_refused() {
         sockit("tcp-client").and(&line).run().exits(2).says("sockit: usage: ");
     }
 }
+
+#[test]
+fn a_text_that_is_not_utf8_is_sent_as_it_was_given() {
+    use std::os::unix::ffi::OsStrExt;
+    let latin1 = std::ffi::OsStr::from_bytes(b"caf\xe9\\n\xff");
+    let echo = peer::echoes();
+    let run = sockit("tcp-client --send").arg(latin1).to(echo.addr()).run();
+    run.exits(0).prints(b"caf\xe9\n\xff\n");
+
+    let server = sockit("tcp-server --reply").arg(latin1).serve();
+    let run = sockit("tcp-client --send x").to(server.addr()).run();
+    run.exits(0).prints(b"caf\xe9\n\xff\n");
+}

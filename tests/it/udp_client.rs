@@ -29,6 +29,17 @@ fn line_ends_stay_here_and_empty_lines_are_sent() {
 }
 
 #[test]
+fn lines_and_texts_that_are_not_utf8_are_sent_as_they_are() {
+    use std::os::unix::ffi::OsStrExt;
+    let server = sockit("udp-server --framing line --max-datagrams 4").serve();
+    let client = sockit("udp-client --wait 10ms").to(server.addr());
+    client.stdin(b"caf\xe9\n\xff\x80\r\nnext\n").run().exits(0);
+    let latin1 = std::ffi::OsStr::from_bytes(b"gr\xfc\\x41");
+    sockit("udp-client --wait 10ms --send").arg(latin1).to(server.addr()).run().exits(0);
+    server.wait().exits(0).prints(b"caf\xe9\n\xff\x80\nnext\ngr\xfcA\n");
+}
+
+#[test]
 fn each_text_is_a_datagram() {
     let server = sockit("udp-echo").serve();
     let run = sockit("udp-client --wait 10s --send one --send '' --send 'a\\tb\\n'");

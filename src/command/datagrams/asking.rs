@@ -22,7 +22,7 @@ use crate::report::hex::Dump;
 #[command(next_help_heading = "Asking")]
 pub struct Asking {
     /// Send TEXT as one datagram; repeatable, with C escapes (\n) [default: each line of stdin]
-    #[arg(long, value_name = "TEXT", value_parser = values::unescape, allow_hyphen_values = true)]
+    #[arg(long, value_name = "TEXT", value_parser = values::text(), allow_hyphen_values = true)]
     pub send: Vec<Vec<u8>>,
     /// Send FILE in pieces of --size bytes (- is stdin, byte for byte)
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath, conflicts_with = "send")]

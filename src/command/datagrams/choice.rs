@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use clap::builder::TypedValueParser;
 use clap::{Args, ValueEnum};
 
 use super::super::hosting::running::Running;
@@ -86,7 +87,7 @@ pub struct Wording {
     /// braces. C escapes such as \n are read. A line end that came with the message is put behind
     /// the answer. A datagram is a whole conversation, so that --greeting, --until and --messages
     /// are for servers of streams only.
-    #[arg(long, value_name = "TEXT", value_parser = template)]
+    #[arg(long, value_name = "TEXT", value_parser = values::text().try_map(template))]
     pub reply: Option<Template>,
     /// Wait this long before each answer (echo too)
     ///
@@ -96,8 +97,8 @@ pub struct Wording {
     pub delay: Option<Duration>,
 }
 
-fn template(word: &str) -> Result<Template, String> {
-    Template::read(&values::unescape(word)?)
+fn template(text: Vec<u8>) -> Result<Template, String> {
+    Template::read(&text)
 }
 
 impl Choice {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::TypedValueParser;
 
 use crate::failure::{Failure, Stage};
 use crate::flags::values;
@@ -20,14 +21,14 @@ pub struct Wording {
     /// Say this first; alone, it is the service
     ///
     /// The blanks of --reply work here too; {n} is the number of the connection.
-    #[arg(long, value_name = "TEXT", value_parser = template)]
+    #[arg(long, value_name = "TEXT", value_parser = values::text().try_map(template))]
     pub greeting: Option<Template>,
     /// Answer each message with this: {message} {time} {peer} {local} {n}; alone, it is the service
     ///
     /// {n} is the number of the message, {time} the local time in ctime's form, {peer_name} the
     /// name in the peer's verified certificate; {{ and }} are braces. C escapes such as \n are
     /// read. A line end that came with the message is put behind the answer.
-    #[arg(long, value_name = "TEXT", value_parser = template)]
+    #[arg(long, value_name = "TEXT", value_parser = values::text().try_map(template))]
     pub reply: Option<Template>,
     /// Close at the message WORD, without an answer
     #[arg(long, value_name = "WORD")]
@@ -51,8 +52,8 @@ pub struct Wording {
 }
 
 /// A template in which C escapes are read first, as in `--send`.
-fn template(word: &str) -> Result<Template, String> {
-    Template::read(&values::unescape(word)?)
+fn template(text: Vec<u8>) -> Result<Template, String> {
+    Template::read(&text)
 }
 
 impl Wording {
