@@ -31,9 +31,14 @@ impl Dump {
     /// A dump into the file at `path`, `-` being stderr. What the file cannot take is told to
     /// `report`; the conversation goes on.
     ///
-    /// Fails at [`Stage::File`] with code 23.
+    /// Fails at [`Stage::File`] with code 23, and with 2 for a dump on a stderr that is JSON Lines.
     pub fn open(path: &Path, report: &Report) -> Result<Dump, Failure> {
         let out = match path.as_os_str() == "-" {
+            true if report.is_json() => {
+                let why = "stderr is JSON Lines under --json";
+                return Err(Failure::usage(Stage::File, "--hex -", why)
+                    .with_hint("--hex FILE writes the dump to a file"));
+            }
             true => Out::Stderr,
             false => {
                 let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC;

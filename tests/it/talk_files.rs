@@ -136,3 +136,23 @@ fn a_dump_has_the_question_before_the_answer() {
         }
     }
 }
+
+#[test]
+fn a_dump_on_a_stderr_of_json_lines_is_a_usage_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |line: &str| sockit(line).and("--json --hex -").arg(dir.path().join("socket"));
+    let udp = sockit("udp-client --json --hex - --send x localhost 9");
+    let tcp = sockit("tcp-client --json --hex - localhost 9");
+    for client in [tcp, udp, at("unix-client"), at("unix-client --datagram --send x")] {
+        let run = client.run();
+        run.exits(2).prints("");
+        assert_eq!(run.events().len(), run.stderr.lines().count(), "{}", run.stderr);
+        assert_eq!(run.events_named("error")[0]["code"], 2);
+    }
+    let echo = peer::echoes();
+    let dump = dir.path().join("dump");
+    let run = sockit("tcp-client --json --hex").arg(&dump).to(echo.addr()).stdin("hi").run();
+    run.exits(0).prints("hi");
+    assert_eq!(run.events().len(), run.stderr.lines().count(), "{}", run.stderr);
+    assert!(fs::read_to_string(&dump).unwrap().starts_with("> 00000000  68 69"));
+}
