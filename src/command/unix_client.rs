@@ -24,8 +24,8 @@ pub struct Args {
     pub path: OsString,
     /// Send datagrams: each --send, each piece of --input, or each line of stdin
     #[arg(long, conflicts_with_all = ["no_half_close", "half_close", "hang_up", "recv_only",
-          "exit_on_eof", "linger", "offset", "count", "output", "rate", "crlf",
-          "stats", "progress", "prompt", "eol", "keep_empty", "idle_timeout"])]
+          "exit_on_eof", "linger", "offset", "count", "output", "rate", "crlf", "stats",
+          "progress", "prompt", "eol", "keep_empty", "raw_output", "idle_timeout"])]
     pub datagram: bool,
     /// Wait this long for answers to the last datagram; 0 = without limit
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = values::limit,

@@ -52,7 +52,7 @@ pub struct Talk {
     /// Hold the sending, and the receiving, back to SIZE bytes a second
     #[arg(long, value_name = "SIZE/s", value_parser = values::rate)]
     pub rate: Option<u64>,
-    /// Send LF as CR LF
+    /// Send LF as CR LF; at the prompt, end each message with CR LF
     #[arg(long)]
     pub crlf: bool,
     /// Wait between connecting and the first byte
@@ -74,12 +74,18 @@ pub struct Talk {
     /// Take stdin as bytes, even from a terminal
     #[arg(long, overrides_with = "prompt")]
     pub no_prompt: bool,
-    /// Line end to add to each message of the prompt or of --send
+    /// Line end to add to each message of the prompt or of --send [none]
     #[arg(long, value_name = "END")]
     pub eol: Option<Eol>,
-    /// The prompt sends empty lines instead of ending at the first
+    /// Send empty lines of a prompt without --eol instead of ending at the first
     #[arg(long)]
     pub keep_empty: bool,
+    /// Print control characters of the peer as they come at a prompt on a terminal
+    ///
+    /// Without this flag only text, line ends, tabs and colour (SGR) sequences reach the terminal
+    /// unchanged; other control characters and bytes that are not UTF-8 are printed as \xNN.
+    #[arg(long)]
+    pub raw_output: bool,
     /// End when nothing moves either way for this long; 0 = never
     #[arg(long, value_name = "DURATION", default_value = "0", hide_default_value = true,
           value_parser = values::limit)]
@@ -112,6 +118,14 @@ impl Talk {
     /// What ends each message.
     pub fn line_end(&self) -> &'static [u8] {
         self.eol.map_or(b"", Eol::bytes)
+    }
+
+    /// What ends each message of a prompt.
+    pub fn prompt_line_end(&self) -> &'static [u8] {
+        match self.eol {
+            None if self.crlf => Eol::Crlf.bytes(),
+            _ => self.line_end(),
+        }
     }
 
     /// What to do when our input ends.

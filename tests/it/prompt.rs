@@ -1,5 +1,6 @@
 //! The prompt, as a person sees it: a real terminal made by rexpect.
 
+use std::io::Write;
 use std::net::SocketAddr;
 
 use rexpect::session::{PtySession, spawn_command};
@@ -126,6 +127,157 @@ fn history_brings_a_line_back() {
     assert_eq!(listener.outcome(), b"again\nagain\n");
 }
 
+/// Types bytes that need not be UTF-8.
+fn type_bytes(screen: &PtySession, bytes: &[u8]) {
+    let mut terminal = screen.process().get_file_handle().expect("the terminal");
+    terminal.write_all(bytes).expect("sockit reads its terminal");
+}
+
+#[test]
+fn a_line_that_is_not_utf8_is_sent_as_typed_and_the_session_continues() {
+    for term in ["xterm", "dumb"] {
+        let listener = peer(|mut stream| stream.hear_all());
+        let mut command = sockit("tcp-client --eol lf").to(listener.addr()).command();
+        command.env("TERM", term);
+        let mut screen = spawn_command(command, Some(PATIENCE)).unwrap();
+        screen.exp_string("> ").unwrap();
+        type_bytes(&screen, b"caf\xe9 au lait\r");
+        screen.exp_string("> ").unwrap();
+        type_bytes(&screen, b"\xff\xfe\x80 \xc3\rgr\xfc\xdfe\r");
+        screen.exp_string("> ").unwrap();
+        screen.exp_string("> ").unwrap();
+        screen.send_line("next").unwrap();
+        screen.exp_string("> ").unwrap();
+        screen.send_control('d').unwrap();
+        screen.exp_eof().unwrap();
+        let sent = listener.outcome().escape_ascii().to_string();
+        let typed = b"caf\xe9 au lait\n\xff\xfe\x80 \xc3\ngr\xfc\xdfe\nnext\n";
+        assert_eq!(sent, typed.escape_ascii().to_string(), "{term}");
+        assert_eq!(code(&mut screen), 0);
+    }
+}
+
+#[test]
+fn a_line_of_a_pipe_that_is_not_utf8_is_sent_as_it_is() {
+    let listener = peer(|mut stream| stream.hear_all());
+    let run = sockit("tcp-client --prompt --eol lf").to(listener.addr());
+    run.stdin(b"caf\xe9\r\n\xff\x80\nnext\n").run().exits(0);
+    assert_eq!(listener.outcome(), b"caf\xe9\n\xff\x80\nnext\n");
+}
+
+#[test]
+fn a_line_is_edited_in_the_middle_and_by_control_keys() {
+    let listener = peer(|mut stream| stream.hear_all());
+    let mut screen = prompt_to(listener.addr(), "--eol lf");
+    screen.exp_string("> ").unwrap();
+    screen.send("one thre\x1b[D\x1b[D\x1b[D\x1b[Dtwo \x05e\r").unwrap();
+    screen.flush().unwrap();
+    screen.exp_string("> ").unwrap();
+    screen.send_control('d').unwrap();
+    screen.exp_eof().unwrap();
+    assert_eq!(listener.outcome(), b"one two three\n");
+}
+
+#[test]
+fn crlf_at_the_prompt_ends_each_line_also_an_empty_one() {
+    for flags in ["--crlf", "--eol crlf", "--crlf --eol lf", "--crlf --eol crlf"] {
+        let listener = peer(|mut stream| stream.hear_all());
+        let prompt = sockit("tcp-client --prompt").and(flags).to(listener.addr());
+        prompt.stdin("EHLO x\n\nQUIT\n").run().exits(0).never_says("line end");
+        assert_eq!(listener.outcome(), b"EHLO x\r\n\r\nQUIT\r\n", "{flags}");
+    }
+}
+
+#[test]
+fn a_line_protocol_is_spoken_at_the_prompt_with_crlf() {
+    let server = peer(|mut stream| {
+        stream.say("220 ready\r\n");
+        stream.hear("EHLO x\r\n");
+        stream.say("250-hello\r\n250 done\r\n");
+        stream.hear("\r\n");
+        stream.say("500 what?\r\n");
+        stream.hear_all()
+    });
+    let mut screen = prompt_to(server.addr(), "--crlf");
+    screen.exp_string("220 ready").unwrap();
+    screen.send_line("EHLO x").unwrap();
+    screen.exp_string("250 done").unwrap();
+    screen.send_line("").unwrap();
+    screen.exp_string("500 what?").unwrap();
+    screen.exp_string("> ").unwrap();
+    screen.send_control('d').unwrap();
+    screen.exp_eof().unwrap();
+    assert_eq!(server.outcome(), b"");
+}
+
+#[test]
+fn a_missing_line_end_is_a_warning_once() {
+    let listener = peer(|mut stream| stream.hear_all());
+    let run = sockit("tcp-client --prompt").to(listener.addr()).stdin("one\ntwo\n").run();
+    run.exits(0);
+    assert_eq!(run.stderr.matches("without a line end").count(), 1, "{}", run.stderr);
+    assert!(run.stderr.contains("--eol"), "{}", run.stderr);
+    assert_eq!(listener.outcome(), b"onetwo");
+
+    let listener = peer(|mut stream| stream.hear_all());
+    let run = sockit("tcp-client -q --prompt").to(listener.addr()).stdin("one\n").run();
+    run.exits(0).never_says("line end");
+    let unused = peer(|mut stream| stream.hear_all());
+    sockit("tcp-client --prompt").to(unused.addr()).stdin("").run().never_says("line end");
+}
+
+/// Sends what no terminal should act on, colour that is split between two writes, and a last line.
+fn paints() -> peer::Peer<()> {
+    peer(|mut stream| {
+        stream.say("\x1b]0;title\x07a\x08\x1b[2J\x1b[1A\rb\u{9b}\u{202e}c\tgr\u{fc}n\r\n");
+        stream.say(b"\xe9\x1b[1;31mred\x1b[0m end\x1b[3");
+        stream.hear("x");
+        stream.say("2mgreen\n");
+        stream.hear_all();
+    })
+}
+
+#[test]
+fn control_characters_of_the_peer_are_escaped_and_colour_passes() {
+    for term in ["xterm", "dumb"] {
+        let painter = paints();
+        let mut command = sockit("tcp-client").to(painter.addr()).command();
+        command.env("TERM", term);
+        let mut screen = spawn_command(command, Some(PATIENCE)).unwrap();
+        let shown = "\\x1b]0;title\\x07a\\x08\\x1b[2J\\x1b[1A\\x0db\\x9b\\u{202e}c\tgr\u{fc}n";
+        screen.exp_string(&as_rexpect_sees(shown)).unwrap();
+        screen.exp_string("\\xe9\x1b[1;31mred\x1b[0m end").unwrap();
+        screen.exp_string("> ").unwrap();
+        screen.send_line("x").unwrap();
+        screen.exp_string("\x1b[32mgreen\r\n\x1b[0m").unwrap();
+        screen.exp_string("> ").unwrap();
+        screen.send_control('d').unwrap();
+        screen.exp_eof().unwrap();
+    }
+}
+
+#[test]
+fn raw_output_passes_everything() {
+    let painter = paints();
+    let mut screen = prompt_to(painter.addr(), "--raw-output");
+    screen.exp_string("\x1b]0;title\x07a\x08\x1b[2J\x1b[1A\rb").unwrap();
+    screen.exp_string("end\x1b[3").unwrap();
+    screen.send_line("x").unwrap();
+    screen.exp_string("2mgreen").unwrap();
+    screen.send_control('d').unwrap();
+    screen.exp_eof().unwrap();
+}
+
+#[test]
+fn a_stdout_that_is_no_terminal_gets_replies_untouched() {
+    let painter = peer(|mut stream| {
+        stream.say("\x1b]0;title\x07\r\u{202e}\x1b[2J\n");
+        stream.hear_all();
+    });
+    let run = sockit("tcp-client --prompt --eol lf").to(painter.addr()).stdin("x\n").run();
+    run.exits(0).prints("\x1b]0;title\x07\r\u{202e}\x1b[2J\n");
+}
+
 #[test]
 fn the_prompt_may_be_forced_onto_a_pipe() {
     let listener = peer(|mut stream| stream.hear_all());
@@ -190,7 +342,7 @@ fn a_simple_terminal_gets_plain_lines() {
 }
 
 #[test]
-fn a_terminal_that_is_not_ours_gets_plain_lines() {
+fn a_terminal_that_is_not_ours_is_given_back_too() {
     if peer::program("setsid").is_none() {
         return;
     }
@@ -209,7 +361,7 @@ fn a_redirected_stderr_gets_the_prompt() {
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("log");
     let server = sockit("tcp-server").serve();
-    let line = format!("\"$0\" \"$@\" 2>{}", log.display());
+    let line = format!("\"$0\" \"$@\" -q 2>{}", log.display());
     let mut screen = and_then_the_terminal(&line, server.addr(), ("LC_ALL", "C.UTF-8"));
     screen.exp_string("Welcome!").unwrap();
     screen.send_line("Michael").unwrap();

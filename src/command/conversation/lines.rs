@@ -2,78 +2,61 @@
 //! lines otherwise. Reading happens on a thread of its own, so that the peer's end can end the
 //! prompt.
 
+#[cfg(feature = "prompt")]
+use std::io::Read;
 use std::io::{BufRead, IsTerminal};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread;
 
-use super::screen::Plain;
 #[cfg(feature = "prompt")]
-use super::screen::Saved;
+use super::editor::Typed;
+#[cfg(feature = "prompt")]
+use super::keys::Keys;
+use super::screen::Prompt;
 use crate::failure::{Code, Failure, Stage};
+#[cfg(feature = "prompt")]
+use crate::net::stdio::Local;
 use crate::report::Report;
 
 /// Something the user did.
 pub enum Line {
     /// A message, without its line end.
-    Message(String),
+    Message(Vec<u8>),
     /// ^D, or the end of stdin.
     End,
-    /// ^C, where the prompt itself reads the keys; elsewhere it is SIGINT.
-    #[cfg(feature = "prompt")]
-    Interrupted,
 }
-
-/// Prints whole lines above the prompt.
-#[cfg(feature = "prompt")]
-type Above = Box<dyn FnMut(String) + Send>;
 
 /// The user's lines.
 pub struct Lines {
     lines: Receiver<Line>,
-    manner: Manner,
-}
-
-/// A prompt with an editor.
-#[cfg(feature = "prompt")]
-struct Edited {
-    /// Draws replies above the line in the making.
-    above: Above,
-    /// Lets it ask for the next line: until then it leaves the terminal alone, which may have been
-    /// given back by then.
+    /// Lets the reader take the next line.
     go: SyncSender<()>,
-    saved: Saved,
+    prompt: Prompt,
     report: Report,
 }
 
-/// How the prompt stands on the screen.
-enum Manner {
-    /// With an editor.
-    #[cfg(feature = "prompt")]
-    Edited(Edited),
-    /// Plain.
-    Plain(Plain),
-    /// Not any more.
-    Closed,
-}
-
 impl Lines {
-    /// Starts to read lines; where they are edited, talk goes above the prompt from now on.
-    /// `beside_replies` says that those appear on a terminal.
+    /// Starts to read lines, and draws the prompt; log output does not share a line with it from
+    /// now on. `beside_replies` says that replies appear on a terminal.
     ///
     /// Fails when no thread can be had.
     pub fn open(beside_replies: bool, report: &Report) -> Result<Lines, Failure> {
         let (sender, lines) = sync_channel(1);
-        let manner = match editor(report) {
-            Some((manner, reads)) => {
-                spawn(move || reads(sender))?;
-                manner
-            }
-            None => {
-                spawn(move || read(&sender))?;
-                Manner::Plain(plain(beside_replies, report))
-            }
-        };
-        Ok(Lines { lines, manner })
+        let (go, may_go) = sync_channel(1);
+        let source = Source { sender, may_go };
+        // JSON Lines on stderr leave no room for a plain prompt.
+        let beside_replies = beside_replies && std::io::stderr().is_terminal();
+        let prompt = edited().unwrap_or_else(|| Prompt::plain(beside_replies, !report.is_json()));
+        if prompt.is_shown {
+            let prompt = prompt.clone();
+            report.speak_through(Some(Box::new(move |line| prompt.log(&line))));
+        }
+        prompt.ask();
+        let reading = prompt.clone();
+        let spawned =
+            thread::Builder::new().name("lines".into()).spawn(move || source.run(&reading));
+        spawned.map_err(|e| Failure::new(Stage::Stdin, "-", e).with_code(Code::Negative))?;
+        Ok(Lines { lines, go, prompt, report: report.clone() })
     }
 
     /// The next thing the user did, if anything.
@@ -87,54 +70,26 @@ impl Lines {
 
     /// The last message is on its way: prompt for the next.
     pub fn ready(&self) {
-        match &self.manner {
-            #[cfg(feature = "prompt")]
-            Manner::Edited(edited) => drop(edited.go.try_send(())),
-            Manner::Plain(prompt) => prompt.ask(),
-            Manner::Closed => {}
-        }
+        self.prompt.ask();
+        let _ = self.go.try_send(());
     }
 
-    /// Whether somebody sits there and types.
+    /// Whether stdin is a terminal.
     pub fn are_typed(&self) -> bool {
         std::io::stdin().is_terminal()
     }
 
-    /// Shows a reply on the terminal, above the prompt, or where there is no editor by `show`. A
-    /// terminal gets the peer's text as it is: it was asked for as data.
-    pub fn above(
-        &mut self,
-        reply: Vec<u8>,
-        show: impl FnOnce(&[u8]) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
-        match &mut self.manner {
-            #[cfg(feature = "prompt")]
-            Manner::Edited(edited) => {
-                (edited.above)(String::from_utf8_lossy(&reply).into_owned());
-                Ok(())
-            }
-            Manner::Plain(prompt) if prompt.beside_replies => {
-                prompt.step_aside();
-                show(&reply)?;
-                prompt.ask();
-                Ok(())
-            }
-            Manner::Plain(_) | Manner::Closed => show(&reply),
-        }
+    /// Prints a reply by `print`, above the prompt where that is on the same terminal.
+    pub fn above(&self, print: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
+        self.prompt.above(print)
     }
 
-    /// Takes the prompt away and gives the terminal back as it was, though a thread still reads
-    /// from it.
-    pub fn close(&mut self) {
-        match std::mem::replace(&mut self.manner, Manner::Closed) {
-            #[cfg(feature = "prompt")]
-            Manner::Edited(edited) => {
-                edited.report.speak_through(None);
-                edited.saved.restore();
-            }
-            Manner::Plain(prompt) if prompt.beside_replies => prompt.step_aside(),
-            Manner::Plain(_) | Manner::Closed => {}
+    /// Takes the prompt away and restores the terminal, though a thread still reads from it.
+    pub fn close(&self) {
+        if self.prompt.is_edited() {
+            self.report.speak_through(None);
         }
+        self.prompt.close();
     }
 }
 
@@ -144,74 +99,70 @@ impl Drop for Lines {
     }
 }
 
-/// A plain prompt, which talk does not share a line with from now on. Talk that is JSON is nothing
-/// else: then there is none.
-fn plain(beside_replies: bool, report: &Report) -> Plain {
-    let beside = beside_replies && std::io::stderr().is_terminal();
-    let prompt = Plain::new(beside, !report.is_json());
-    if prompt.is_shown {
-        let aside = prompt.clone();
-        report.speak_through(Some(Box::new(move |line| aside.tell(&line))));
-    }
-    prompt.ask();
-    prompt
+/// The thread that reads.
+struct Source {
+    sender: SyncSender<Line>,
+    may_go: Receiver<()>,
 }
 
-fn spawn(reads: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
-    let spawned = thread::Builder::new().name("lines".into()).spawn(reads);
-    spawned.map(drop).map_err(|e| Failure::new(Stage::Stdin, "-", e).with_code(Code::Negative))
-}
-
-/// Plain lines.
-fn read(sender: &SyncSender<Line>) {
-    for line in std::io::stdin().lock().split(b'\n') {
-        let Ok(mut line) = line else { break };
-        if line.ends_with(b"\r") {
-            line.pop();
+impl Source {
+    fn run(self, prompt: &Prompt) {
+        if prompt.is_edited() {
+            #[cfg(feature = "prompt")]
+            return self.read_keys(prompt);
         }
-        let text = String::from_utf8_lossy(&line).into_owned();
-        if sender.send(Line::Message(text)).is_err() {
-            return;
-        }
+        self.read_lines();
     }
-    let _ = sender.send(Line::End);
+
+    /// Sends one message and waits until the next may follow; false at the end of the session.
+    fn send(&self, message: Vec<u8>) -> bool {
+        self.sender.send(Line::Message(message)).is_ok() && self.may_go.recv().is_ok()
+    }
+
+    fn read_lines(&self) {
+        for line in std::io::stdin().lock().split(b'\n') {
+            let Ok(mut line) = line else { break };
+            if line.ends_with(b"\r") {
+                line.pop();
+            }
+            if !self.send(line) {
+                return;
+            }
+        }
+        let _ = self.sender.send(Line::End);
+    }
+
+    #[cfg(feature = "prompt")]
+    fn read_keys(&self, prompt: &Prompt) {
+        let mut buffer = [0; 4096];
+        while let Ok(n @ 1..) = Local::stdin().read(&mut buffer) {
+            let mut bytes = &buffer[..n];
+            while !bytes.is_empty() {
+                let (typed, used) = prompt.typed(bytes);
+                bytes = &bytes[used..];
+                match typed {
+                    Typed::Edited => {}
+                    Typed::Suspend => prompt.suspend(),
+                    Typed::Entered(line) => {
+                        if !self.send(line) {
+                            return;
+                        }
+                    }
+                    Typed::End => return drop(self.sender.send(Line::End)),
+                }
+            }
+        }
+        let _ = self.sender.send(Line::End);
+    }
 }
 
-/// What reads lines on its thread.
-type Reads = Box<dyn FnOnce(SyncSender<Line>) + Send>;
-
-/// An editor, where the terminals allow one.
+/// A prompt with an editor, where the terminals allow one.
 #[cfg(feature = "prompt")]
-fn editor(report: &Report) -> Option<(Manner, Reads)> {
-    use rustyline::error::ReadlineError;
-    use rustyline::{Config, ExternalPrinter, history::MemHistory};
-
-    let behavior = super::screen::editable()?;
-    let config = Config::builder().behavior(behavior).auto_add_history(true).build();
-    let history = MemHistory::new();
-    let mut editor = rustyline::Editor::<(), MemHistory>::with_history(config, history).ok()?;
-    let mut talk = editor.create_external_printer().ok()?;
-    let mut replies = editor.create_external_printer().ok()?;
-    let saved = Saved::keep_keys()?;
-    report.speak_through(Some(Box::new(move |line| drop(talk.print(line)))));
-    let (go, may_go) = sync_channel(1);
-    let reads = move |sender: SyncSender<Line>| loop {
-        let line = match editor.readline("> ") {
-            Ok(text) => Line::Message(text),
-            Err(ReadlineError::Interrupted) => Line::Interrupted,
-            Err(_) => Line::End,
-        };
-        let last = !matches!(line, Line::Message(_));
-        if sender.send(line).is_err() || last || may_go.recv().is_err() {
-            return;
-        }
-    };
-    let above = Box::new(move |reply| drop(replies.print(reply)));
-    let edited = Edited { above, go, saved, report: report.clone() };
-    Some((Manner::Edited(edited), Box::new(reads)))
+fn edited() -> Option<Prompt> {
+    Keys::open().map(Prompt::edited)
 }
 
 #[cfg(not(feature = "prompt"))]
-fn editor(_: &Report) -> Option<(Manner, Reads)> {
+fn edited() -> Option<Prompt> {
     None
 }

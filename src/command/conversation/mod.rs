@@ -1,9 +1,13 @@
 //! What a client does with a stream that stands: pipe, prompt or script. tcp-client and
 //! unix-client differ only in how they connect.
 
+#[cfg(feature = "prompt")]
+mod editor;
 mod files;
 mod heard;
 mod inbox;
+#[cfg(feature = "prompt")]
+mod keys;
 mod lines;
 mod outbox;
 mod pipe;

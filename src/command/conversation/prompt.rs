@@ -14,12 +14,15 @@ use crate::net::stream::{Ending, Facts, Stream};
 use crate::pump::duplex::OnEnd;
 use crate::pump::stdout;
 use crate::report::Report;
+use crate::report::shown::{Allowed, Shown};
 use crate::stop::{Reason, Stop};
 
 /// How often the two sources, the user and the peer, are looked at in turn.
 const LOOK: Duration = Duration::from_millis(15);
 /// Pieces that arrive together are shown together, up to this many bytes.
 const REPLY: usize = 64 << 10;
+/// The SGR sequence that ends a peer's colour, so that the prompt keeps its own.
+const DEFAULT_COLOUR: &[u8] = b"\x1b[0m";
 /// After a person's last message, how long the peer may be silent before it ends.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 
@@ -34,7 +37,10 @@ pub fn run(stream: Stream, talk: &Talk, mut files: Files, report: &Report, stop:
         Ok(both) => both,
         Err(failure) => return Talked::unbegun(failure),
     };
+    let escapes = taker.is_terminal() && !talk.raw_output;
     let mut chat = Chat {
+        shown: escapes.then(|| Shown::new(Allowed::LinesAndColour)),
+        has_warned: false,
         inbox,
         lines,
         outbox: Outbox::new(writer, &hangup, &facts, sent_tap, talk),
@@ -66,6 +72,15 @@ struct Chat<'a> {
     report: &'a Report,
     /// Whether our half-close came before the peer's end.
     left_first: bool,
+    /// Whether the user knows that no line end is sent.
+    has_warned: bool,
+    /// What escapes control characters on the way to a terminal.
+    shown: Option<Shown>,
+}
+
+/// Whether an empty line ends the session instead of being sent.
+fn ends_at_empty(talk: &Talk) -> bool {
+    !talk.keep_empty && talk.prompt_line_end().is_empty()
 }
 
 impl Chat<'_> {
@@ -73,6 +88,7 @@ impl Chat<'_> {
         self.stop.sleep(talk.delay).map_err(|reason| self.stopped(reason))?;
         self.inbox.moved();
         self.take_turns(talk)?;
+        self.show_held()?;
         self.taker.end()
     }
 
@@ -85,13 +101,11 @@ impl Chat<'_> {
                 Waited::Late => {}
             }
             match self.lines.next() {
-                Some(Line::Message(text)) if text.is_empty() && !talk.keep_empty => {
+                Some(Line::Message(text)) if text.is_empty() && ends_at_empty(talk) => {
                     return self.leave(talk);
                 }
                 Some(Line::Message(text)) => self.say(text, talk)?,
                 Some(Line::End) => return self.leave(talk),
-                #[cfg(feature = "prompt")]
-                Some(Line::Interrupted) => return Err(self.stopped(Reason::Interrupt)),
                 None => {}
             }
         }
@@ -120,11 +134,15 @@ impl Chat<'_> {
         }
     }
 
-    fn say(&mut self, text: String, talk: &Talk) -> Result<(), Failure> {
-        let mut message = text.into_bytes();
-        message.extend_from_slice(talk.line_end());
+    fn say(&mut self, mut message: Vec<u8>, talk: &Talk) -> Result<(), Failure> {
+        let line_end = talk.prompt_line_end();
+        message.extend_from_slice(line_end);
         self.outbox.say(&message, self.inbox.received, self.stop)?;
         self.inbox.moved();
+        if line_end.is_empty() && !std::mem::replace(&mut self.has_warned, true) {
+            let why = "messages are sent without a line end (--eol lf or --eol crlf adds one)";
+            self.report.warn(None, why);
+        }
         self.lines.ready();
         Ok(())
     }
@@ -153,15 +171,34 @@ impl Chat<'_> {
         }
     }
 
-    /// A reply stands on a line of its own, above the prompt where stdout is the terminal.
+    /// Shows a reply on a line of its own, above the prompt where stdout is the terminal.
     fn show(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        let mut reply = bytes.to_vec();
+        let reply = match &mut self.shown {
+            Some(shown) => shown.piece(bytes),
+            None => bytes.to_vec(),
+        };
+        self.print(reply)
+    }
+
+    /// Shows what was held as the beginning of a character or a sequence.
+    fn show_held(&mut self) -> Result<(), Failure> {
+        let rest = self.shown.as_mut().map(Shown::rest);
+        self.print(rest.unwrap_or_default())
+    }
+
+    fn print(&mut self, mut reply: Vec<u8>) -> Result<(), Failure> {
+        if reply.is_empty() {
+            return Ok(());
+        }
         if !reply.ends_with(b"\n") {
             reply.push(b'\n');
         }
+        if self.shown.is_some() && reply.contains(&b'\x1b') {
+            reply.extend_from_slice(DEFAULT_COLOUR);
+        }
         let (taker, idle, stop) = (&mut self.taker, self.inbox.idle, self.stop);
         match taker.is_terminal() {
-            true => self.lines.above(reply, |reply| taker.take(reply, idle, stop)),
+            true => self.lines.above(|| taker.take(&reply, idle, stop)),
             false => taker.take(&reply, idle, stop),
         }
     }

@@ -1,122 +1,183 @@
-//! The terminals of a prompt: whether a line can be edited there, and their state before.
+//! The prompt on the screen. Without an editor it is `> ` on stderr; with one the line that is
+//! being typed follows it, and whatever is printed comes above.
 
 use std::io::Write;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 #[cfg(feature = "prompt")]
-pub use edited::{Saved, editable};
+use super::editor::{Editor, Typed};
+#[cfg(feature = "prompt")]
+use super::keys::Keys;
+use crate::failure::Failure;
 
-/// The prompt itself, on stderr, for input that is not edited. Clones are the same prompt.
-#[derive(Debug, Clone)]
-pub struct Plain {
-    /// Whether replies appear on the terminal where the prompt stands.
-    pub beside_replies: bool,
-    /// Whether anybody wants to see it.
+/// The prompt. Clones are the same prompt.
+#[derive(Clone)]
+pub struct Prompt {
+    /// Whether replies are printed on the terminal that shows the prompt.
+    beside_replies: bool,
+    /// Whether the prompt is shown at all.
     pub is_shown: bool,
-    stands: Arc<AtomicBool>,
+    state: Arc<Mutex<State>>,
 }
 
-impl Plain {
-    /// A prompt that does not stand yet.
-    pub fn new(beside_replies: bool, is_shown: bool) -> Plain {
-        Plain { beside_replies, is_shown, stands: Arc::default() }
+#[derive(Default)]
+struct State {
+    /// Whether the prompt is at the end of the screen.
+    is_drawn: bool,
+    /// Whether it has been taken away for good.
+    is_closed: bool,
+    #[cfg(feature = "prompt")]
+    edited: Option<(Editor, Keys)>,
+}
+
+impl Prompt {
+    /// A prompt without an editor, not yet drawn.
+    pub fn plain(beside_replies: bool, is_shown: bool) -> Prompt {
+        Prompt { beside_replies, is_shown, state: Arc::default() }
     }
 
-    /// Asks for a message.
+    /// A prompt with an editor, not yet drawn; `keys` is what the terminal was before.
+    #[cfg(feature = "prompt")]
+    pub fn edited(keys: Keys) -> Prompt {
+        let state = State { edited: Some((Editor::default(), keys)), ..State::default() };
+        Prompt { beside_replies: true, is_shown: true, state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// Draws the prompt: the next message is awaited.
     pub fn ask(&self) {
         if self.is_shown {
-            say(b"> ");
-            self.stands.store(true, Ordering::SeqCst);
+            self.lock().draw();
         }
     }
 
-    /// A line is about to be written where the prompt stands: over it on a terminal, else below.
-    pub fn step_aside(&self) {
-        if self.stands.swap(false, Ordering::SeqCst) {
-            say(if self.beside_replies { b"\r" } else { b"\n" });
+    /// Prints a reply by `print`; on the terminal of the prompt above the line being typed.
+    pub fn above(&self, print: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
+        if !self.beside_replies {
+            return print();
+        }
+        let mut state = self.lock();
+        state.erase(self.beside_replies);
+        print()?;
+        if self.is_shown {
+            state.draw();
+        }
+        Ok(())
+    }
+
+    /// Prints a line of log output.
+    pub fn log(&self, line: &str) {
+        let mut state = self.lock();
+        let was_drawn = state.is_drawn;
+        state.erase(self.beside_replies);
+        put(line.as_bytes());
+        if was_drawn && state.is_edited() {
+            state.draw();
         }
     }
 
-    /// Tells a line of talk.
-    pub fn tell(&self, line: &str) {
-        self.step_aside();
-        say(line.as_bytes());
+    /// Takes the prompt away for good, and restores the terminal.
+    pub fn close(&self) {
+        let mut state = self.lock();
+        state.is_closed = true;
+        #[cfg(feature = "prompt")]
+        if let Some((_, keys)) = state.edited.take() {
+            state.is_drawn = false;
+            return keys.restore();
+        }
+        if self.beside_replies {
+            state.erase(true);
+        }
     }
-}
 
-fn say(bytes: &[u8]) {
-    // Talk: what cannot be told has nobody to be told to.
-    let _ = std::io::stderr().write_all(bytes);
+    /// Whether the line is edited here, key by key.
+    pub fn is_edited(&self) -> bool {
+        self.lock().is_edited()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[cfg(feature = "prompt")]
-mod edited {
-    use std::io::IsTerminal;
-    use std::thread;
-
-    use rustix::termios::{LocalModes, OptionalActions, Termios};
-    use rustix::termios::{tcgetattr, tcgetsid, tcsetattr};
-    use rustyline::Behavior;
-    use signal_hook::consts::{SIGHUP, SIGQUIT};
-    use signal_hook::iterator::Signals;
-    use signal_hook::low_level::emulate_default_handler;
-
-    use super::say;
-
-    /// Terminals without a cursor to move, which no editor takes.
-    const SIMPLE: [&str; 3] = ["dumb", "emacs", "cons25"];
-
-    /// How a line can be edited, if it can: stdin and stderr must be terminals that know what to
-    /// do with an editor. It draws on /dev/tty, so that a redirected stdout gets replies and
-    /// nothing else; where stdin is not our controlling terminal, it can only draw on stdout.
-    pub fn editable() -> Option<Behavior> {
-        let term = std::env::var("TERM").unwrap_or_default();
-        let simple = SIMPLE.iter().any(|name| name.eq_ignore_ascii_case(&term));
-        if simple || !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
-            return None;
-        }
-        match tcgetsid(rustix::stdio::stdin()).is_ok() {
-            true => Some(Behavior::PreferTerm),
-            false => std::io::stdout().is_terminal().then_some(Behavior::Stdio),
-        }
-    }
-
-    /// The state of the terminal before the prompt.
-    #[derive(Clone)]
-    pub struct Saved(Termios);
-
-    impl Saved {
-        /// Between two edited lines the terminal would take keys line by line, and swallow a ^D
-        /// typed then: from now on it hands out single keys.
-        pub fn keep_keys() -> Option<Saved> {
-            let saved = Saved(tcgetattr(rustix::stdio::stdin()).ok()?);
-            saved.outlive_signals().ok()?;
-            let mut keys = saved.0.clone();
-            keys.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO);
-            tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &keys).ok()?;
-            Some(saved)
-        }
-
-        /// Signals that end us as they end anybody, but not before the terminal is as it was.
-        fn outlive_signals(&self) -> std::io::Result<()> {
-            let mut signals = Signals::new([SIGHUP, SIGQUIT])?;
-            let saved = self.clone();
-            let wait = move || {
-                for signal in signals.forever() {
-                    saved.restore();
-                    let _ = emulate_default_handler(signal);
+impl Prompt {
+    /// Gives what was typed to the editor, up to the first key that does more than edit; returns
+    /// what that key did, and how many bytes were used.
+    pub fn typed(&self, bytes: &[u8]) -> (Typed, usize) {
+        let mut state = self.lock();
+        let Some((editor, _)) = &mut state.edited else { return (Typed::End, bytes.len()) };
+        for (at, byte) in bytes.iter().enumerate() {
+            match editor.key(*byte) {
+                Typed::Edited => {}
+                Typed::Entered(line) => {
+                    put(format!("\r\x1b[K> {}\n", super::editor::text(&line)).as_bytes());
+                    state.is_drawn = false;
+                    return (Typed::Entered(line), at + 1);
                 }
-            };
-            thread::Builder::new().name("signals".into()).spawn(wait).map(drop)
+                done => return (done, at + 1),
+            }
         }
+        state.draw();
+        (Typed::Edited, bytes.len())
+    }
 
-        /// Takes the prompt away and puts everything back.
-        pub fn restore(&self) {
-            let stdin = rustix::stdio::stdin();
-            let _ = tcsetattr(stdin, OptionalActions::Drain, &self.0);
-            // The editor has asked to be told what is pasted; nobody wants that any more.
-            say(b"\x1b[?2004l\r\x1b[K");
+    /// Stops this process as ^Z does, with the terminal as it was, until it is continued.
+    pub fn suspend(&self) {
+        let mut state = self.lock();
+        let Some((_, keys)) = &state.edited else { return };
+        keys.restore();
+        let signal = rustix::process::Signal::TSTP;
+        let _ = rustix::process::kill_current_process_group(signal);
+        keys.take();
+        state.draw();
+    }
+}
+
+impl State {
+    fn draw(&mut self) {
+        if self.is_closed {
+            return;
+        }
+        self.is_drawn = true;
+        #[cfg(feature = "prompt")]
+        if let Some((editor, _)) = &self.edited {
+            let view = editor.view(columns().saturating_sub(2));
+            let column = view.column + 2;
+            return put(format!("\r\x1b[K> {}\r\x1b[{column}C", view.text).as_bytes());
+        }
+        put(b"> ");
+    }
+
+    /// Makes room for a line where the prompt is: over it on a terminal, else below.
+    fn erase(&mut self, beside_replies: bool) {
+        if std::mem::take(&mut self.is_drawn) {
+            match (self.is_edited(), beside_replies) {
+                (true, _) => put(b"\r\x1b[K"),
+                (false, true) => put(b"\r"),
+                (false, false) => put(b"\n"),
+            }
         }
     }
+
+    #[cfg(feature = "prompt")]
+    fn is_edited(&self) -> bool {
+        self.edited.is_some()
+    }
+
+    #[cfg(not(feature = "prompt"))]
+    fn is_edited(&self) -> bool {
+        false
+    }
+}
+
+/// How wide the terminal is; one that does not say is taken for 80 columns.
+#[cfg(feature = "prompt")]
+fn columns() -> usize {
+    let size = rustix::termios::tcgetwinsize(rustix::stdio::stderr());
+    size.map_or(80, |size| if size.ws_col == 0 { 80 } else { size.ws_col.into() })
+}
+
+/// Writes to stderr; a failure there has no place to be reported.
+pub fn put(bytes: &[u8]) {
+    let _ = std::io::stderr().write_all(bytes);
 }
