@@ -42,6 +42,33 @@ fn a_line_goes_to_all_the_others_and_to_our_stdout() {
 }
 
 #[test]
+fn nothing_that_a_terminal_acts_on_reaches_another_member() {
+    let server = serve("");
+    let mut ann = member(&server, "ann");
+    let mut bob = member(&server, "bob");
+    for (said, shown) in [
+        (&b"\rbob: lend me money"[..], "\\x0dbob: lend me money"),
+        (b"x\x08\x1b[1A\x1b[2Kbob: y", "x\\x08\\x1b[1A\\x1b[2Kbob: y"),
+        ("\u{9b}2J \u{202e}x\u{2066}".as_bytes(), "\\x9b2J \\u{202e}x\\u{2066}"),
+        (b"\x9b2J \xff", "\\x9b2J \\xff"),
+        (b"\x1b]0;title\x07", "\\x1b]0;title\\x07"),
+        ("tab\t \\ grüße 小明 🙂".as_bytes(), "tab\t \\ grüße 小明 🙂"),
+    ] {
+        ann.say([said, b"\n"].concat());
+        bob.hear(format!("ann: {shown}\n"));
+    }
+    server.wait_to_print("ann: \\x0dbob: lend me money\n");
+
+    let server = serve("--framing bytes:12");
+    let mut eve = call(server.addr());
+    let mut bob = call(server.addr());
+    let us = eve.local_addr().unwrap();
+    server.wait_to_say_times("accepted", 2);
+    eve.say("hi\nbob: ha\r\n");
+    bob.hear(format!("{us}: hi\\x0abob: ha\\x0d\\x0a\n"));
+}
+
+#[test]
 fn a_line_that_comes_in_parts_is_one() {
     let server = serve("");
     let mut ann = member(&server, "ann");

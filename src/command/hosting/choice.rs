@@ -1,8 +1,6 @@
 //! Which service, by the flags that name it or imply it.
 
-use std::io::IsTerminal;
 use std::sync::Mutex;
-
 use clap::{Args, ValueEnum};
 
 use super::files::Files;
@@ -15,7 +13,6 @@ use crate::net::accept::Limits;
 use crate::net::confine::Needs;
 use crate::pump::stdout;
 use crate::report::Report;
-use crate::report::escape::escape;
 use crate::service::Service;
 use crate::service::chat::Chat;
 use crate::service::echo::Echo;
@@ -173,17 +170,9 @@ impl Choice {
         }
     }
 
-    /// The service chat, whose lines go to our stdout, escaped where that is a terminal.
+    /// The service chat, whose lines go to our stdout; nothing in them acts on a terminal.
     fn chat(&self) -> Result<Chat, Failure> {
-        let shown = std::io::stdout().is_terminal();
-        Chat::new(self.wording.framing(), self.wording.max_message(), move |line| {
-            if !shown {
-                return stdout::write_all(line);
-            }
-            let text = String::from_utf8_lossy(line);
-            let text = escape(text.trim_end_matches(['\r', '\n']));
-            stdout::write_all(format!("{text}\n").as_bytes())
-        })
+        Chat::new(self.wording.framing(), self.wording.max_message(), stdout::write_all)
     }
 
     /// A flag that would have no effect is a mistake worth telling.

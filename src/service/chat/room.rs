@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::queue::{Line, Queue};
 use crate::net::stream::Hangup;
+use crate::report::shown::{Allowed, show};
 
 /// Characters of the longest name.
 const LONGEST_NAME: usize = 32;
@@ -36,9 +37,8 @@ impl Room {
     /// somebody has little room left.
     pub fn say(&self, conn: u64, text: &[u8], line_end: &[u8], screen: &Queue) -> bool {
         let mut members = self.lock();
-        let name = members.get(&conn).map(|member| member.name.as_bytes()).unwrap_or_default();
-        let line_end = if line_end.is_empty() { b"\n" } else { line_end };
-        let line = Line::from([name, b": ", text, line_end].concat());
+        let name = members.get(&conn).map(|member| member.name.as_str()).unwrap_or_default();
+        let line = line(name, text, line_end);
         let mut crowded = false;
         members.retain(|other, member| {
             let stays = *other == conn || member.queue.push(&line);
@@ -70,6 +70,14 @@ impl Room {
     }
 }
 
+/// A line as it is shown to others: text, and escapes for what a terminal would act on, so that
+/// nothing in it changes what precedes or follows it.
+fn line(name: &str, text: &[u8], line_end: &[u8]) -> Line {
+    let line_end = if line_end.is_empty() { b"\n" } else { line_end };
+    let text = show(text, Allowed::Tabs);
+    Line::from([name.as_bytes(), b": ", text.as_bytes(), line_end].concat())
+}
+
 /// A name must not look like an address, a blank or an instruction to a terminal.
 fn check(name: &str) -> Result<(), &'static str> {
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_');
@@ -84,6 +92,16 @@ fn check(name: &str) -> Result<(), &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_holds_nothing_that_a_terminal_acts_on() {
+        let shown = |text: &[u8]| String::from_utf8(line("ann", text, b"").to_vec()).unwrap();
+        assert_eq!(shown("grüße\t小明 \\".as_bytes()), "ann: grüße\t小明 \\\n");
+        assert_eq!(shown(b"\rbob: x"), "ann: \\x0dbob: x\n");
+        assert_eq!(shown(b"\nbob: x\x08\x1b[1m"), "ann: \\x0abob: x\\x08\\x1b[1m\n");
+        assert_eq!(shown("\u{9b}2J\u{202e}".as_bytes()), "ann: \\x9b2J\\u{202e}\n");
+        assert_eq!(shown(b"caf\xe9 \x9b2J"), "ann: caf\\xe9 \\x9b2J\n");
+    }
 
     #[test]
     fn names_are_plain() {
