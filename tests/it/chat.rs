@@ -3,9 +3,10 @@
 use std::io::{BufRead, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::peer::{Script, call};
+use crate::peer::{Script, call, program};
 use crate::running::Daemon;
 use crate::sockit::sockit;
 
@@ -42,6 +43,40 @@ fn a_line_goes_to_all_the_others_and_to_our_stdout() {
 }
 
 #[test]
+fn our_own_stdin_speaks_to_all() {
+    let mut server = sockit("tcp-server --service chat --json").stdin_open().serve();
+    let mut ann = member(&server, "ann");
+    let mut bob = member(&server, "bob");
+    server.type_in("good morning\r\ncaf\u{e9}\n");
+    for one in [&mut ann, &mut bob] {
+        one.hear("server: good morning\nserver: caf\u{e9}\n");
+    }
+    server.type_in(b"no \xe9 end");
+    server.end_stdin();
+    ann.hear("server: no \\xe9 end\n");
+    bob.hear("server: no \\xe9 end\n");
+    ann.say("/nick Server\n");
+    ann.hear("* that name is reserved\n");
+    ann.say("still here\n");
+    bob.hear("ann: still here\n");
+    server.stop().exits(0);
+}
+
+#[test]
+fn our_own_terminal_speaks_to_all() {
+    let command = sockit("tcp-server --service chat --port 0").command();
+    let mut screen = rexpect::session::spawn_command(command, Some(15_000)).unwrap();
+    screen.exp_string("127.0.0.1:").unwrap();
+    let port = screen.exp_string("...").unwrap().parse().unwrap();
+    let mut ann = call(([127, 0, 0, 1], port).into());
+    screen.exp_string("Accept new").unwrap();
+    screen.send_line("hello").unwrap();
+    ann.hear("server: hello\n");
+    ann.say("a\x1b[2J\rb\n");
+    screen.exp_string("a\\x1b[2J\\x0db").unwrap();
+}
+
+#[test]
 fn nothing_that_a_terminal_acts_on_reaches_another_member() {
     let server = serve("");
     let mut ann = member(&server, "ann");
@@ -66,6 +101,93 @@ fn nothing_that_a_terminal_acts_on_reaches_another_member() {
     server.wait_to_say_times("accepted", 2);
     eve.say("hi\nbob: ha\r\n");
     bob.hear(format!("{us}: hi\\x0abob: ha\\x0d\\x0a\n"));
+}
+
+fn broadcast(flags: &str) -> Daemon {
+    sockit("tcp-server --service broadcast --json").and(flags).stdin_open().serve()
+}
+
+#[test]
+fn broadcast_sends_our_stdin_to_every_client_and_then_ends() {
+    let mut server = broadcast("");
+    let mut clients = [call(server.addr()), call(server.addr()), call(server.addr())];
+    server.wait_to_say_times("accepted", 3);
+    clients[0].say("what a client says goes nowhere");
+    clients[1].finish();
+    for piece in [&b"one\x1b\xe9"[..], b"\ntwo"] {
+        server.type_in(piece);
+        clients.iter_mut().for_each(|client| client.hear(piece));
+    }
+    server.end_stdin();
+    for client in &mut clients {
+        assert_eq!(client.hear_all(), b"");
+    }
+    assert_eq!(call(server.addr()).hear_all(), b"", "nothing is left for one who comes later");
+    drop(clients);
+    server.wait_to_say_times("\"bytes_out\":9,", 3);
+    server.stop().exits(0).prints("");
+}
+
+#[test]
+fn broadcast_waits_for_its_first_client() {
+    let mut server = broadcast("");
+    server.type_in("early");
+    server.end_stdin();
+    assert_eq!(call(server.addr()).hear_all(), b"early");
+}
+
+#[test]
+fn a_client_that_reads_too_slowly_loses_its_place_in_a_broadcast() {
+    let mut server = broadcast("");
+    let deaf = call(server.addr());
+    let mut bob = call(server.addr());
+    server.wait_to_say_times("accepted", 2);
+    let piece = vec![b'x'; 1 << 20];
+    for _ in 0..16 {
+        server.type_in(&piece);
+        bob.hear(&piece);
+    }
+    server.wait_to_say("lost its place");
+    drop(deaf);
+    server.type_in("still here");
+    bob.hear("still here");
+    server.end_stdin();
+    assert_eq!(bob.hear_all(), b"");
+    server.stop().exits(0);
+}
+
+#[test]
+fn broadcast_serves_a_unix_socket_and_real_clients() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("news");
+    let mut server =
+        sockit("unix-server --service broadcast --json").arg(&path).stdin_open().serve();
+    let mut client = UnixStream::connect(&path).unwrap();
+    client.set_read_timeout(Some(crate::sockit::LIMIT)).unwrap();
+    server.wait_to_say("accepted");
+    server.type_in("news");
+    let mut got = [0; 4];
+    client.read_exact(&mut got).unwrap();
+    assert_eq!(&got, b"news");
+    server.end_stdin();
+    assert_eq!(client.read(&mut got).unwrap(), 0);
+
+    for line in
+        ["nc.openbsd 127.0.0.1 PORT", "ncat 127.0.0.1 PORT", "socat -u TCP:127.0.0.1:PORT -"]
+    {
+        let mut server = broadcast("");
+        let port = server.port().to_string();
+        let mut words = line.split(' ');
+        let Some(mut program) = program(words.next().unwrap()) else { continue };
+        let words = words.map(|word| word.replace("PORT", &port));
+        let client = program.args(words).stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+        server.wait_to_say("accepted");
+        server.type_in("one\n");
+        server.type_in("two\n");
+        server.end_stdin();
+        let out = client.unwrap().wait_with_output().unwrap();
+        assert_eq!(out.stdout, b"one\ntwo\n", "{line}");
+    }
 }
 
 #[test]

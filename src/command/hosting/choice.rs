@@ -15,6 +15,7 @@ use crate::pump::stdout;
 use crate::report::Report;
 use crate::service::Service;
 use crate::service::chat::Chat;
+use crate::service::chat::broadcast::Broadcast;
 use crate::service::echo::Echo;
 use crate::service::exec::Exec;
 use crate::service::pipe::Pipe;
@@ -40,8 +41,10 @@ pub enum Name {
     File,
     /// A program for each (--exec, --sh)
     Exec,
-    /// Each line to all the others, and to our terminal
+    /// Each line, also of our stdin, to all the others, and to our terminal
     Chat,
+    /// Our stdin to every client; one that reads too slowly is reset
+    Broadcast,
     /// Takes everything, answers nothing (RFC 863)
     Discard,
     /// Printable characters without end (RFC 864)
@@ -92,6 +95,7 @@ impl Choice {
             Name::Discard => Box::new(Discard),
             Name::Chargen => Box::new(Chargen::default()),
             Name::Chat => Box::new(self.chat()?),
+            Name::Broadcast => Box::new(Broadcast::default()),
             Name::File => self.files.service()?,
             Name::Exec => Box::new(Exec::new(self.running.program()?, limits.grace)),
             Name::Pipe => {
@@ -128,7 +132,7 @@ impl Choice {
             Name::Discard => Ok(Duty::Discard),
             Name::Pipe => Ok(Duty::print(Look::Bare)),
             Name::Exec => Ok(Duty::exec(self.running.program()?)),
-            Name::File | Name::Chat | Name::Chargen => {
+            Name::File | Name::Chat | Name::Broadcast | Name::Chargen => {
                 Err(Failure::usage(Stage::File, "--service", "needs a stream"))
             }
         }

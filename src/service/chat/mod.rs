@@ -1,4 +1,4 @@
-//! `chat`: each line to all the others, and to our terminal.
+//! `chat`: each line to all the others, and to our terminal; our own stdin speaks to all.
 //!
 //! ```text
 //!   member ──line──► room ──► a queue and a thread per member ──► the others
@@ -9,11 +9,13 @@
 //! loses its place; a terminal that stands still misses lines. But who talks faster than the others
 //! can hear takes a breath with each line, so that only those who do not read at all fall behind.
 
+pub mod broadcast;
+mod input;
 mod queue;
 mod room;
 
 use std::io::{self, ErrorKind};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -38,22 +40,22 @@ const LAST_WAIT: Duration = Duration::from_secs(2);
 
 /// A room for all guests.
 pub struct Chat {
-    room: Room,
+    room: Arc<Room>,
+    begun: OnceLock<()>,
     screen: Arc<Queue>,
     framing: Framing,
     max_message: usize,
 }
 
-/// One member in its room.
+/// One member in its room, until this is dropped.
 struct Seat<'a> {
-    chat: &'a Chat,
+    room: &'a Room,
     conn: u64,
-    queue: Arc<Queue>,
 }
 
 impl Drop for Seat<'_> {
     fn drop(&mut self) {
-        self.chat.room.leave(self.conn);
+        self.room.leave(self.conn);
     }
 }
 
@@ -73,55 +75,17 @@ impl Chat {
             .stack_size(STACK)
             .spawn(move || ours.run(|line| screen(line)))
             .map_err(|e| Failure::new(Stage::Stdout, "-", e).with_code(Code::Negative))?;
-        Ok(Chat { room: Room::default(), screen: lines, framing, max_message })
+        let (room, begun) = (Arc::default(), OnceLock::new());
+        Ok(Chat { room, begun, screen: lines, framing, max_message })
     }
 }
 
 impl Service for Chat {
     fn serve(&self, guest: &mut Guest) -> Result<Ended, Failure> {
-        let queue = Arc::new(Queue::default());
-        let mut writer = std::mem::replace(&mut guest.stream.writer, Box::new(Nothing));
-        let outlet = queue.clone();
-        let writing = thread::Builder::new().stack_size(STACK).spawn(move || {
-            let mut sent = 0;
-            let done = outlet.run(|line| {
-                write_all(writer.as_mut(), line, &outlet)?;
-                sent += line.len() as u64;
-                Ok::<(), io::Error>(())
-            });
-            (writer, sent, done)
-        });
-        let peer = guest.facts().peer.clone();
-        let writing =
-            writing.map_err(|e| Failure::new(Stage::Socket, &peer, e).with_code(Code::Negative))?;
-
-        let name = match peer.inet() {
-            Some(address) => address.to_string(),
-            None => format!("guest-{}", guest.conn),
-        };
-        self.room.enter(guest.conn, name, queue.clone(), guest.stream.hangup.clone());
-        let seat = Seat { chat: self, conn: guest.conn, queue };
-        let heard = seat.listen(guest);
-        let queue = seat.queue.clone();
-        drop(seat);
-
-        if heard.is_err() || !queue.close(LAST_WAIT) {
-            guest.stream.hangup.reset();
-            queue.close(Duration::ZERO);
-        }
-        let (writer, sent, done) = writing.join().map_err(|_| {
-            Failure::new(Stage::Send, &peer, "the writer broke down").with_code(Code::Negative)
-        })?;
-        guest.stream.writer = writer;
-        guest.bytes_out = sent;
-        if queue.is_overrun() {
-            let why = "did not read what the others said, and lost its place";
-            return Err(Failure::new(Stage::Send, &peer, why).with_code(Code::Limit));
-        }
-        let by = heard?;
-        done.map_err(|e| guest.send_failed(e))?;
-        guest.take_leave()?;
-        Ok(by.into())
+        attend(&self.room, guest, |guest, queue| {
+            self.begun.get_or_init(|| self.read_stdin());
+            self.listen(guest, queue)
+        })
     }
 
     fn close(&self) {
@@ -129,15 +93,84 @@ impl Service for Chat {
     }
 }
 
-impl Seat<'_> {
+/// Makes `guest` a member of `room` while `listen` reads what it sends; a thread of its own writes
+/// what its queue holds, and the half-close when the queue is closed.
+fn attend(
+    room: &Room,
+    guest: &mut Guest,
+    listen: impl FnOnce(&mut Guest, &Queue) -> Result<Ending, Failure>,
+) -> Result<Ended, Failure> {
+    let queue = Arc::new(Queue::default());
+    let peer = guest.facts().peer.clone();
+    let writer = std::mem::replace(&mut guest.stream.writer, Box::new(Nothing));
+    let outlet = queue.clone();
+    let writing = thread::Builder::new().stack_size(STACK).spawn(move || write(writer, &outlet));
+    let writing =
+        writing.map_err(|e| Failure::new(Stage::Socket, &peer, e).with_code(Code::Negative))?;
+
+    let name = match peer.inet() {
+        Some(address) => address.to_string(),
+        None => format!("guest-{}", guest.conn),
+    };
+    room.enter(guest.conn, name, queue.clone(), guest.stream.hangup.clone());
+    let seat = Seat { room, conn: guest.conn };
+    let heard = listen(guest, &queue);
+    drop(seat);
+
+    if heard.is_err() || !queue.close(LAST_WAIT) {
+        guest.stream.hangup.reset();
+        queue.close(Duration::ZERO);
+    }
+    let written = writing.join().map_err(|_| {
+        Failure::new(Stage::Send, &peer, "the writer broke down").with_code(Code::Negative)
+    })?;
+    guest.stream.writer = written.writer;
+    guest.bytes_out = written.bytes;
+    if queue.is_overrun() {
+        let why = "did not read what was sent to it, and lost its place";
+        return Err(Failure::new(Stage::Send, &peer, why).with_code(Code::Limit));
+    }
+    let by = heard?;
+    written.outcome.map_err(|e| guest.send_failed(e))?;
+    guest.take_leave()?;
+    Ok(by.into())
+}
+
+/// What the thread that wrote to a member returns.
+struct Written {
+    writer: Box<dyn Writer>,
+    bytes: u64,
+    outcome: io::Result<()>,
+}
+
+fn write(mut writer: Box<dyn Writer>, queue: &Queue) -> Written {
+    let mut bytes = 0;
+    let outcome = queue.run(|line| {
+        write_all(writer.as_mut(), line, queue)?;
+        bytes += line.len() as u64;
+        Ok(())
+    });
+    if outcome.is_ok() && !queue.is_overrun() {
+        // Whether this fails shows when the connection is closed.
+        let _ = writer.finish();
+    }
+    Written { writer, bytes, outcome }
+}
+
+impl Chat {
+    fn read_stdin(&self) {
+        let (room, max_message) = (self.room.clone(), self.max_message);
+        input::start(move || input::say_lines(&room, max_message));
+    }
+
     /// Passes on what the member says, to the end.
-    fn listen(&self, guest: &mut Guest) -> Result<Ending, Failure> {
-        let mut cutter = Cutter::new(self.chat.framing, self.chat.max_message);
+    fn listen(&self, guest: &mut Guest, queue: &Queue) -> Result<Ending, Failure> {
+        let mut cutter = Cutter::new(self.framing, self.max_message);
         loop {
             let n = match guest.receive(cutter.space()) {
                 Ok(n) => n,
                 // It said nothing for the idle limit, but it was talked to.
-                Err(late) if late.timed_out() && self.queue.has_moved() => continue,
+                Err(late) if late.timed_out() && queue.has_moved() => continue,
                 Err(failure) => return Err(failure),
             };
             let full = cutter.filled(n);
@@ -149,9 +182,9 @@ impl Seat<'_> {
             };
             loop {
                 match cutter.next(flow) {
-                    Ok(Some(message)) => self.hear(message),
+                    Ok(Some(message)) => self.hear(guest.conn, message, queue),
                     Ok(None) => break,
-                    Err(TooLong) => return Err(self.chat.too_long(guest)),
+                    Err(TooLong) => return Err(self.too_long(guest)),
                 }
             }
             if flow == Flow::Ended {
@@ -160,25 +193,23 @@ impl Seat<'_> {
         }
     }
 
-    fn hear(&self, message: Message<'_>) {
+    fn hear(&self, conn: u64, message: Message<'_>, queue: &Queue) {
         match message.text.strip_prefix(b"/nick") {
             Some(rest) if rest.first().is_none_or(|byte| *byte == b' ') => {
                 let name = String::from_utf8_lossy(rest);
-                if let Err(why) = self.chat.room.rename(self.conn, name.trim()) {
-                    self.queue.push(&Line::from(format!("* {why}\n").as_bytes()));
+                if let Err(why) = self.room.rename(conn, name.trim()) {
+                    queue.push(&Line::from(format!("* {why}\n").as_bytes()));
                 }
             }
             _ => {
                 let Message { text, line_end, .. } = message;
-                if self.chat.room.say(self.conn, text, line_end, &self.chat.screen) {
+                if self.room.say(conn, text, line_end, &self.screen) {
                     thread::sleep(BREATH);
                 }
             }
         }
     }
-}
 
-impl Chat {
     fn too_long(&self, guest: &Guest) -> Failure {
         let why = format!("a line of more than {} bytes", self.max_message);
         Failure::new(Stage::Receive, &guest.facts().peer, why).with_code(Code::Limit)

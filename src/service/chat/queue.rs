@@ -89,10 +89,14 @@ impl Queue {
     /// No more lines: waits until those that are in have been delivered, at most for `limit`;
     /// false when it passed.
     pub fn close(&self, limit: Duration) -> bool {
-        let mut state = self.lock();
-        state.closed = true;
+        self.lock().closed = true;
         self.changed.notify_all();
-        let waited = self.changed.wait_timeout_while(state, limit, |state| !state.done);
+        self.wait(limit)
+    }
+
+    /// Waits at most for `limit` until no more lines can be delivered; false when it passed.
+    pub fn wait(&self, limit: Duration) -> bool {
+        let waited = self.changed.wait_timeout_while(self.lock(), limit, |state| !state.done);
         waited.unwrap_or_else(PoisonError::into_inner).0.done
     }
 

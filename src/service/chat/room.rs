@@ -2,11 +2,14 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::queue::{Line, Queue};
 use crate::net::stream::Hangup;
 use crate::report::shown::{Allowed, show};
 
+/// The name under which our own stdin speaks.
+const OUR_NAME: &str = "server";
 /// Characters of the longest name.
 const LONGEST_NAME: usize = 32;
 
@@ -39,23 +42,40 @@ impl Room {
         let mut members = self.lock();
         let name = members.get(&conn).map(|member| member.name.as_str()).unwrap_or_default();
         let line = line(name, text, line_end);
-        let mut crowded = false;
-        members.retain(|other, member| {
-            let stays = *other == conn || member.queue.push(&line);
-            if !stays {
-                member.hangup.reset();
-            }
-            crowded |= member.queue.is_half_full();
-            stays
-        });
+        let crowded = pass_on(&mut members, Some(conn), &line);
         screen.offer(&line);
         crowded
+    }
+
+    /// A line of our own goes to all members; returns as [`Room::say`] does.
+    pub fn announce(&self, text: &[u8]) -> bool {
+        pass_on(&mut self.lock(), None, &line(OUR_NAME, text, b"\n"))
+    }
+
+    /// Sends `bytes` to all members as they are.
+    pub fn send(&self, bytes: &[u8]) {
+        pass_on(&mut self.lock(), None, &Line::from(bytes));
+    }
+
+    /// Whether a member has little room left.
+    pub fn is_crowded(&self) -> bool {
+        self.lock().values().any(|member| member.queue.is_half_full())
+    }
+
+    /// No more lines come: the members get what is queued.
+    pub fn close(&self) {
+        for member in self.lock().values() {
+            member.queue.close(Duration::ZERO);
+        }
     }
 
     /// `conn` wants another name; says why not.
     pub fn rename(&self, conn: u64, name: &str) -> Result<(), &'static str> {
         check(name)?;
         let mut members = self.lock();
+        if name.eq_ignore_ascii_case(OUR_NAME) {
+            return Err("that name is reserved");
+        }
         if members.iter().any(|(other, member)| *other != conn && member.name == name) {
             return Err("that name is taken");
         }
@@ -76,6 +96,20 @@ fn line(name: &str, text: &[u8], line_end: &[u8]) -> Line {
     let line_end = if line_end.is_empty() { b"\n" } else { line_end };
     let text = show(text, Allowed::Tabs);
     Line::from([name.as_bytes(), b": ", text.as_bytes(), line_end].concat())
+}
+
+/// Queues `line` for all members but `speaker`; true when one of them has little room left.
+fn pass_on(members: &mut HashMap<u64, Member>, speaker: Option<u64>, line: &Line) -> bool {
+    let mut crowded = false;
+    members.retain(|conn, member| {
+        let stays = speaker == Some(*conn) || member.queue.push(line);
+        if !stays {
+            member.hangup.reset();
+        }
+        crowded |= member.queue.is_half_full();
+        stays
+    });
+    crowded
 }
 
 /// A name must not look like an address, a blank or an instruction to a terminal.
