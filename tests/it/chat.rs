@@ -128,6 +128,19 @@ fn broadcast_sends_our_stdin_to_every_client_and_then_ends() {
     server.stop().exits(0).prints("");
 }
 
+#[cfg(feature = "tls")]
+#[test]
+fn broadcast_over_tls_ends_by_the_clients_end() {
+    let mut server = broadcast("--tls");
+    let client = sockit("tcp-client --tls --insecure --recv-only -q").to(server.addr()).start();
+    server.wait_to_say("accepted");
+    server.type_in("news");
+    server.end_stdin();
+    client.wait().exits(0).prints("news");
+    server.wait_to_say("\"ended_by\":\"peer\"");
+    server.stop().exits(0).never_says("\"error\"");
+}
+
 #[test]
 fn broadcast_waits_for_its_first_client() {
     let mut server = broadcast("");

@@ -63,6 +63,11 @@ fn stay(guest: &mut Guest, queue: &Queue) -> Result<Ending, Failure> {
             Ok(0) => break,
             Ok(_) => {}
             Err(late) if late.timed_out() && queue.has_moved() => {}
+            Err(late) if late.timed_out() => return Err(late),
+            // It has everything, and may leave without an end of its own (TLS close_notify).
+            Err(_) if queue.wait(Duration::ZERO) && guest.stream.hangup.undelivered() == 0 => {
+                return Ok(Ending::Peer);
+            }
             Err(failure) => return Err(failure),
         }
     }
