@@ -135,7 +135,7 @@ impl Source {
     #[cfg(feature = "prompt")]
     fn read_keys(&self, prompt: &Prompt) {
         let mut buffer = [0; 4096];
-        while let Ok(n @ 1..) = Local::stdin().read(&mut buffer) {
+        while let Ok(n @ 1..) = Local(rustix::stdio::stdin()).read(&mut buffer) {
             let mut bytes = &buffer[..n];
             while !bytes.is_empty() {
                 let (typed, used) = prompt.typed(bytes);

@@ -1,7 +1,7 @@
 //! Which service, by the flags that name it or imply it.
 
-use std::sync::Mutex;
 use clap::{Args, ValueEnum};
+use std::sync::Mutex;
 
 use super::files::Files;
 use super::running::Running;

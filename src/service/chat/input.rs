@@ -64,6 +64,6 @@ impl Read for Input {
         while rustix::termios::tcgetpgrp(stdin).is_ok_and(|g| g != rustix::process::getpgrp()) {
             thread::sleep(LOOK);
         }
-        Local::stdin().read(buffer)
+        Local(rustix::stdio::stdin()).read(buffer)
     }
 }
