@@ -143,7 +143,8 @@ pub fn pump(from: &mut dyn Reader, to: &mut dyn Writer, flow: &mut Flow) -> Resu
 /// Why a faster way did not come to its end.
 #[cfg(target_os = "linux")]
 enum Refused {
-    /// The kernel does not do this for these two; everything it took has been delivered.
+    /// The kernel does not do this for these two, or no more of it; everything it took has been
+    /// delivered.
     Kernel,
     /// One end failed.
     Broken(Break),

@@ -22,11 +22,10 @@ const PIPE: usize = 1 << 20;
 pub enum Moved {
     /// So many bytes, all delivered.
     Bytes(u64),
-    /// Nothing: the socket's stream has ended.
-    End,
     /// Nothing: the destination, a pipe, has no room just now.
     Full,
-    /// Nothing: the kernel does not do this for these two.
+    /// Nothing: the kernel does not do this for these two, or no more of it. The stream has ended,
+    /// or stands at a TCP urgent mark: only recv(2) finds out which.
     Refused,
 }
 
@@ -73,7 +72,7 @@ impl Portions {
         let held = loop {
             let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
             match splice(from, None, into, None, most, flags) {
-                Ok(0) => return Ok(Moved::End),
+                Ok(0) => return Ok(Moved::Refused),
                 Ok(n) => break n,
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return Ok(Moved::Full),
@@ -132,7 +131,7 @@ mod tests {
         (&near).read_to_string(&mut rest).unwrap();
         assert_eq!(rest, "rest");
         let moved = portions.move_some(near.as_fd(), inlet.as_fd(), 4).unwrap();
-        assert!(matches!(moved, Moved::End), "{moved:?}");
+        assert!(matches!(moved, Moved::Refused), "{moved:?}");
     }
 
     #[test]

@@ -18,6 +18,9 @@ const PIPE: usize = 1 << 20;
 const LEAST: usize = 4 << 10;
 
 /// Moves everything between two ends of which one is a pipe.
+///
+/// A splice of 0 from a socket is not believed to be the end: TCP returns it at an urgent mark too
+/// (tcp(7)), which only recv(2) passes. The plain copy goes on from there and finds out.
 pub(super) fn direct(from: BorrowedFd<'_>, to: BorrowedFd<'_>, flow: &Flow) -> Result<(), Refused> {
     // Whichever of the two is the pipe; the other refuses, and a small pipe works too.
     let _ = fcntl_setpipe_size(from, PIPE);
@@ -25,16 +28,26 @@ pub(super) fn direct(from: BorrowedFd<'_>, to: BorrowedFd<'_>, flow: &Flow) -> R
     // A splice that waits for a socket holds the pipe's lock meanwhile, and whoever reads the pipe
     // waits with it, though it be full of data: so it is called only once there is something.
     let from_socket = rustix::net::sockopt::socket_type(from).is_ok();
+    let mut stalled = false;
     while flow.awaits(Some(from)).map_err(read_broke)? {
         if from_socket {
             let mut fds = [PollFd::from_borrowed_fd(from, PollFlags::IN)];
             poll_until(&mut fds, None).map_err(read_broke)?;
         }
         match splice(from, None, to, None, PIPE, SpliceFlags::MOVE) {
+            Ok(0) if from_socket => return Err(Refused::Kernel),
             Ok(0) => return Ok(()),
-            Ok(n) => flow.meter.add(n),
+            Ok(n) => {
+                flow.meter.add(n);
+                stalled = false;
+            }
             Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) => wait_for_both(from, to).map_err(read_broke)?,
+            // Both ends are ready and nothing moves: how a non-blocking socket returns at the mark.
+            Err(Errno::AGAIN) if stalled => return Err(Refused::Kernel),
+            Err(Errno::AGAIN) => {
+                wait_for_both(from, to).map_err(read_broke)?;
+                stalled = true;
+            }
             Err(e) if is_refusal(e) => return Err(Refused::Kernel),
             Err(e) => return Err(blame(from_socket, e)),
         }
@@ -73,7 +86,8 @@ fn read_broke(e: io::Error) -> Refused {
     Refused::Broken(Break::Read(e))
 }
 
-/// Moves everything from a socket to a file or a device through a pipe of our own.
+/// Moves everything from a socket to a file or a device through a pipe of our own. As in
+/// [`direct`], a splice of 0 is not believed.
 pub(super) fn through(
     from: BorrowedFd<'_>,
     to: BorrowedFd<'_>,
@@ -83,7 +97,7 @@ pub(super) fn through(
     let _ = fcntl_setpipe_size(inlet.as_fd(), PIPE);
     loop {
         let held = match splice(from, None, inlet.as_fd(), None, PIPE, SpliceFlags::MOVE) {
-            Ok(0) => return Ok(()),
+            Ok(0) => return Err(Refused::Kernel),
             Ok(n) => n,
             Err(Errno::INTR) => continue,
             Err(Errno::AGAIN) => {

@@ -36,8 +36,6 @@ pub trait Audience {
 pub enum Passed {
     /// So many bytes.
     Bytes(u64),
-    /// Nothing: the peer's stream has ended.
-    End,
     /// Nothing: the connection broke.
     Broken(io::Error),
 }
@@ -120,7 +118,6 @@ impl<'a, 'w> Exchange<'a, 'w> {
             let passed = audience.pass(self.wire, ahead);
             match passed.map_err(|failure| self.counted(failure))? {
                 None => return Ok(None),
-                Some(Passed::End) => return Ok(Some(Received::End)),
                 Some(Passed::Broken(e)) => return Ok(Some(Received::Broken(e))),
                 Some(Passed::Bytes(n)) => {
                     self.passes = true;

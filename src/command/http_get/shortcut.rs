@@ -38,7 +38,6 @@ impl Shortcut {
         let Some(from) = wire.raw() else { return Ok(None) };
         match portions.move_some(from, to, most) {
             Ok(Moved::Bytes(n)) => Ok(Some(Passed::Bytes(n))),
-            Ok(Moved::End) => Ok(Some(Passed::End)),
             Ok(Moved::Full) => {
                 wire.await_reader(to)?;
                 Ok(Some(Passed::Bytes(0)))
