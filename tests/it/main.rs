@@ -61,6 +61,7 @@ mod udp_echo;
 mod udp_server;
 mod unix_datagram;
 mod unix_stream;
+mod urgent;
 mod usage;
 mod voices;
 #[cfg(not(feature = "tls"))]
