@@ -29,6 +29,12 @@ pub trait Reader: Read + Send {
         None
     }
 
+    /// The offset in the file of [`Reader::raw`] at which the bytes end, where that is fixed: a
+    /// file that ends before it has become shorter.
+    fn end_offset(&self) -> Option<u64> {
+        None
+    }
+
     /// As `read`, for bytes that nobody wants to see: `unseen` says how many at most, and what is
     /// in it afterwards means nothing.
     fn skip(&mut self, unseen: &mut [u8]) -> io::Result<usize> {

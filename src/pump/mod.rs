@@ -127,7 +127,9 @@ pub fn pump(from: &mut dyn Reader, to: &mut dyn Writer, flow: &mut Flow) -> Resu
     {
         tracing::debug!(?way, "pump");
         let done = match way {
-            ends::Way::Sendfile(file, socket) => sendfile::run(file, socket, &flow.meter),
+            ends::Way::Sendfile(file, socket) => {
+                sendfile::run((file, from.end_offset()), socket, &flow.meter)
+            }
             ends::Way::Splice(one, other) => splice::direct(one, other, flow),
             ends::Way::Through(one, other) => splice::through(one, other, &flow.meter),
         };

@@ -6,19 +6,27 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 
 use super::{Break, Meter, Refused, is_refusal};
+use crate::net::stdio::bytes_before;
 use crate::stop::poll_until;
 
 /// Larger pieces gain nothing; smaller ones cost calls.
-const PIECE: usize = 1 << 20;
+const PIECE: u64 = 1 << 20;
 
-/// Sends the file from where it stands to its end.
+/// Sends the file from where it stands to its end, which is an offset fixed before or wherever it
+/// is met. A file that ends too early is left to the plain copy, which says so.
 pub(super) fn run(
-    file: BorrowedFd<'_>,
+    (file, end): (BorrowedFd<'_>, Option<u64>),
     socket: BorrowedFd<'_>,
     meter: &Meter,
 ) -> Result<(), Refused> {
     loop {
-        match rustix::fs::sendfile(socket, file, None, PIECE) {
+        let left = end.map_or(Ok(PIECE), |end| bytes_before(file, end));
+        let most = left.map_err(|e| Refused::Broken(Break::Read(e)))?.min(PIECE);
+        if most == 0 {
+            return Ok(());
+        }
+        match rustix::fs::sendfile(socket, file, None, most as usize) {
+            Ok(0) if end.is_some() => return Err(Refused::Kernel),
             Ok(0) => return Ok(()),
             Ok(n) => meter.add(n),
             Err(Errno::INTR) => {}

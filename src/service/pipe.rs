@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Ended, Guest, Service};
 use crate::failure::{Failure, Stage};
-use crate::net::stdio::Local;
+use crate::net::stdio::{Local, Source};
 use crate::net::stream::Ending;
 use crate::pump::Flow;
 use crate::pump::duplex::{InputMode, NO_END_OF_INPUT, Near, OnEnd, Terms, Witness, duplex};
@@ -50,7 +50,9 @@ impl Service for Pipe {
     fn serve(&self, guest: &mut Guest) -> Result<Ended, Failure> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let near = Near {
-            reader: self.input.input(rustix::stdio::stdin(), |stdin| Box::new(Local(stdin))),
+            reader: self
+                .input
+                .input(rustix::stdio::stdin(), |stdin| Box::new(Source::new(stdin, None))),
             writer: Box::new(Local::stdout()),
             input: (Stage::Stdin, "-".to_string()),
             output: (Stage::Stdout, "-".to_string()),

@@ -1,10 +1,11 @@
 //! The files of a talk: `--input`, `--output` and `--hex`, whole, in part, and when all goes wrong.
 
-use std::fs;
-use std::path::PathBuf;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
 
-use crate::peer::{self, Script, peer};
-use crate::sockit::sockit;
+use crate::peer::{self, Peer, Script, peer};
+use crate::sockit::{Sockit, sockit};
 
 fn file(dir: &tempfile::TempDir, text: &str) -> PathBuf {
     let path = dir.path().join("file");
@@ -155,4 +156,71 @@ fn a_dump_on_a_stderr_of_json_lines_is_a_usage_error() {
     run.exits(0).prints("hi");
     assert_eq!(run.events().len(), run.stderr.lines().count(), "{}", run.stderr);
     assert!(fs::read_to_string(&dump).unwrap().starts_with("> 00000000  68 69"));
+}
+
+/// More than the kernel holds between two ends.
+const LARGE: u64 = 64 << 20;
+
+/// Reads the first byte, changes the file at `path`, and reads the rest: how many bytes came.
+fn reader(path: &Path, change: fn(&File)) -> Peer<io::Result<u64>> {
+    let file = File::options().append(true).open(path).unwrap();
+    peer(move |mut stream| {
+        stream.read_exact(&mut [0])?;
+        change(&file);
+        Ok(io::copy(&mut stream, &mut io::sink())? + 1)
+    })
+}
+
+/// The ways by which a large file is sent, and the phase of their errors.
+fn senders(path: &Path) -> Vec<(Sockit, &'static str)> {
+    File::create(path).unwrap().set_len(LARGE).unwrap();
+    let input = |flags| sockit("tcp-client").and(flags).arg("--input").arg(path);
+    vec![
+        (input(""), "file"),
+        (input("--count 60Mi"), "file"),
+        (input("--rate 10Gi/s"), "file"),
+        (sockit("tcp-client").stdin_from(File::open(path).unwrap()), "stdin"),
+    ]
+}
+
+#[test]
+fn input_that_shrinks_is_reset_and_26() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("f");
+    for at in 0..4 {
+        let (client, phase) = senders(&path).swap_remove(at);
+        let reader = reader(&path, |file| file.set_len(1000).unwrap());
+        let run = client.to(reader.addr()).run();
+        run.exits(26).fails_at(phase).says("the file became shorter");
+        let end = reader.outcome().map_err(|e| e.kind());
+        assert_eq!(end, Err(io::ErrorKind::ConnectionReset), "{at}");
+    }
+}
+
+#[test]
+fn input_that_grows_is_sent_to_its_first_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("f");
+    for at in 0..4 {
+        let (client, _) = senders(&path).swap_remove(at);
+        let reader = reader(&path, |mut file| file.write_all(&[1; 5000]).unwrap());
+        client.to(reader.addr()).run().exits(0);
+        let sent = if at == 1 { 60 << 20 } else { LARGE };
+        assert_eq!(reader.outcome().unwrap(), sent, "{at}");
+    }
+}
+
+#[test]
+fn stdin_of_a_server_that_shrinks_is_reset_and_26() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("f");
+    senders(&path);
+    let stdin = File::open(&path).unwrap();
+    let server = sockit("tcp-server --service pipe --once").stdin_from(stdin).serve();
+    let mut client = peer::call(server.addr());
+    client.read_exact(&mut [0]).unwrap();
+    File::options().write(true).open(&path).unwrap().set_len(1000).unwrap();
+    let end = io::copy(&mut client, &mut io::sink()).map_err(|e| e.kind());
+    assert_eq!(end.unwrap_err(), io::ErrorKind::ConnectionReset);
+    server.wait().exits(26).fails_at("stdin").says("the file became shorter");
 }

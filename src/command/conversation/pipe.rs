@@ -8,7 +8,7 @@ use super::files::Files;
 use super::{CONN, Talked};
 use crate::failure::{Code, Stage};
 use crate::flags::talk::Talk;
-use crate::net::stdio::{Local, Part};
+use crate::net::stdio::{Local, Source};
 use crate::net::stream::{Stream, Writer};
 use crate::pump::duplex::{NO_END_OF_INPUT, Near, OnEnd, Terms, Witness, duplex};
 use crate::pump::pace::Pace;
@@ -63,10 +63,9 @@ fn near(talk: &Talk, files: Files) -> Near {
         None => (Stage::Stdout, "-".to_string()),
     };
     let mode = talk.input_mode();
-    let reader = match (files.input, talk.count) {
-        (Some(file), Some(count)) => mode.input(file, |file| Box::new(Part::new(file, count))),
-        (Some(file), None) => mode.input(file, |file| Box::new(Local(file))),
-        (None, _) => mode.input(rustix::stdio::stdin(), |stdin| Box::new(Local(stdin))),
+    let reader = match files.input {
+        Some(file) => mode.input(file, |file| Box::new(Source::new(file, talk.count))),
+        None => mode.input(rustix::stdio::stdin(), |stdin| Box::new(Source::new(stdin, None))),
     };
     let writer: Box<dyn Writer> = match files.output {
         _ if talk.on_end() == OnEnd::SendOnly => Box::new(Dropped),

@@ -11,6 +11,7 @@ use rustix::event::{PollFd, PollFlags};
 
 use crate::failure::{Failure, Stage};
 use crate::net::datagram::LONGEST;
+use crate::net::stdio;
 use crate::stop::poll_until;
 
 /// How much of stdin is looked at before the first datagram is sent, and how long a writer may
@@ -36,7 +37,7 @@ pub enum Source {
     /// Known from the beginning.
     Known(VecDeque<Vec<u8>>),
     /// Pieces of a file, of so many bytes each.
-    Pieces(File, PathBuf, usize),
+    Pieces(stdio::Source<File>, PathBuf, usize),
     /// Lines of stdin.
     Lines(Lines),
 }
@@ -58,6 +59,7 @@ impl Source {
             false => File::open(path),
         };
         let file = opened.map_err(|e| Failure::new(Stage::File, path.display(), e))?;
+        let file = stdio::Source::new(file, None);
         Ok(Source::Pieces(file, path.to_path_buf(), size))
     }
 
@@ -222,6 +224,16 @@ mod tests {
         let line = [vec![b'a'; LONGEST], b"\r\n".to_vec()].concat();
         assert_eq!(lines(&line).len(), 1);
         assert_eq!(lines(&[b"a".to_vec(), line].concat()), []);
+    }
+
+    #[test]
+    fn file_that_shrinks_is_an_error() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&file, "abcd").unwrap();
+        let mut source = Source::pieces(file.path(), 2).unwrap();
+        assert_eq!(source.advance().unwrap(), Next::Datagram(b"ab".to_vec()));
+        file.as_file().set_len(2).unwrap();
+        assert_eq!(source.advance().unwrap_err().code, Code::Read);
     }
 
     #[test]
