@@ -32,6 +32,12 @@ pub struct ClientTls {
     /// SHA-256 of the server's certificate: nobody else is believed; enough without a CA
     #[arg(long, value_name = "SHA256", value_parser = fingerprint)]
     pub pin: Vec<String>,
+    /// Accept an end of the stream without close_notify as the end of the data
+    ///
+    /// Without this flag such an end is 18, because data may be missing. An end inside a TLS record
+    /// is 18 with it too.
+    #[arg(long)]
+    pub allow_truncation: bool,
 }
 
 /// Whether callers must show a certificate.
@@ -67,6 +73,12 @@ pub struct ServerTls {
     /// Whether they really must
     #[arg(long, value_name = "WHEN", requires = "client_ca", value_enum, default_value_t)]
     pub client_auth: ClientAuth,
+    /// Accept an end of the stream without close_notify as the end of the data
+    ///
+    /// Without this flag such an end is 18, because data may be missing; what the client is owed
+    /// is sent nevertheless. An end inside a TLS record is 18 with it too.
+    #[arg(long, requires = "tls")]
+    pub allow_truncation: bool,
 }
 
 /// What a server needs for TLS.
@@ -91,6 +103,7 @@ impl ClientTls {
             (!self.alpn.is_empty(), "--alpn"),
             (self.cert.is_some(), "--cert"),
             (!self.pin.is_empty(), "--pin"),
+            (self.allow_truncation, "--allow-truncation"),
         ];
         flags.into_iter().find_map(|(given, name)| given.then_some(name))
     }
@@ -165,7 +178,7 @@ mod present {
     use crate::failure::{Failure, Stage};
     use crate::net::layer::Layer;
     use crate::net::tls::certificate::{Identity, Sha256};
-    use crate::net::tls::{STACK, client, server};
+    use crate::net::tls::{OnTruncation, STACK, client, server};
 
     impl ClientTls {
         /// TLS towards `host`, as these flags want it.
@@ -181,6 +194,7 @@ mod present {
                 pins: self.pin.iter().map(|word| pin(word)).collect::<Result<_, _>>()?,
                 alpn: protocols(&self.alpn),
                 identity: identity.transpose()?,
+                on_truncation: on_truncation(self.allow_truncation),
             };
             Ok(Arc::new(client::Client::new(plan)?))
         }
@@ -203,6 +217,7 @@ mod present {
                 alpn: protocols(&self.alpn),
                 client_ca: self.client_ca.clone(),
                 client_optional: self.client_auth == ClientAuth::Optional,
+                on_truncation: on_truncation(self.allow_truncation),
             };
             let server = server::Server::new(plan)?;
             Ok(Some(Serving {
@@ -228,6 +243,10 @@ mod present {
     fn pin(word: &str) -> Result<Sha256, Failure> {
         let why = "not the SHA-256 of a certificate: 64 hexadecimal digits, colons optional";
         Sha256::read(word).ok_or_else(|| Failure::usage(Stage::Tls, word, why))
+    }
+
+    fn on_truncation(allowed: bool) -> OnTruncation {
+        if allowed { OnTruncation::End } else { OnTruncation::Fail }
     }
 
     fn protocols(words: &[String]) -> Vec<Vec<u8>> {

@@ -119,6 +119,11 @@ impl Answer {
         self.tail(verdict);
     }
 
+    /// Whether only the end of the stream ends the body.
+    pub fn is_open_ended(&self) -> bool {
+        matches!(self.state, State::Close)
+    }
+
     /// Bytes of body that come next with nothing to undo and no framing between them: they may
     /// take another way than through [`Answer::next`], if [`Answer::pass`] is told.
     pub fn ahead(&self) -> u64 {

@@ -6,14 +6,15 @@
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::{Socket, TcpKeepalive};
 
 use super::address::Address;
+use crate::failure::{Code, Failure, Stage};
 use crate::stop::Reason;
 
 /// Seconds of silence before the first probe of [`Hangup::probe_peer`], and between probes.
@@ -137,17 +138,30 @@ impl Ending {
     }
 }
 
+/// How the stream of a TLS peer ended without close_notify (RFC 8446 §6.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Truncation {
+    /// Behind a whole record: the peer may have sent everything.
+    BetweenRecords,
+    /// Within a record.
+    InsideRecord,
+}
+
+/// Names the flag that takes [`Truncation::BetweenRecords`] for an end.
+pub const TRUNCATION_HINT: &str = "--allow-truncation accepts an end without close_notify";
+
 /// Ends a connection from any thread and wakes whoever is blocked on it. Clones are the same cord.
 #[derive(Debug, Clone)]
 pub struct Hangup {
     socket: Arc<Socket>,
     pulled: Arc<AtomicBool>,
+    truncation: Arc<OnceLock<Truncation>>,
 }
 
 impl Hangup {
     /// A hangup for the connection on `socket`.
     pub fn new(socket: Arc<Socket>) -> Hangup {
-        Hangup { socket, pulled: Arc::new(AtomicBool::new(false)) }
+        Hangup { socket, pulled: Arc::default(), truncation: Arc::default() }
     }
 
     /// No more in either direction. What the kernel still holds of ours is delivered, then a FIN.
@@ -209,6 +223,32 @@ impl Hangup {
     /// Whether we ended it ourselves: an end of stream seen afterwards is not the peer's.
     pub fn was_pulled(&self) -> bool {
         self.pulled.load(Ordering::SeqCst)
+    }
+
+    /// Records that the end of the peer's stream was no proper one. Readers see an end all the same,
+    /// so that what the peer is owed can be sent.
+    pub fn note_truncation(&self, truncation: Truncation) {
+        let _ = self.truncation.set(truncation);
+    }
+
+    /// How the peer's stream was truncated, if it was.
+    pub fn truncation(&self) -> Option<Truncation> {
+        self.truncation.get().copied()
+    }
+
+    /// Fails with 18 when the stream of `peer` was truncated, after `received` bytes.
+    pub fn check_truncation(&self, peer: &Address, received: u64) -> Result<(), Failure> {
+        let Some(truncation) = self.truncation() else { return Ok(()) };
+        let place = match truncation {
+            Truncation::BetweenRecords => "without close_notify",
+            Truncation::InsideRecord => "inside a TLS record, without close_notify,",
+        };
+        let why = format!("the peer ended {place} after {received} bytes (truncated)");
+        let failure = Failure::new(Stage::Receive, peer, why).with_code(Code::Partial);
+        Err(match truncation {
+            Truncation::BetweenRecords => failure.with_hint(TRUNCATION_HINT),
+            Truncation::InsideRecord => failure,
+        })
     }
 
     /// Limits how long one blocking read or write may go without a byte (`SO_RCVTIMEO`,

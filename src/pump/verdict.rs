@@ -60,8 +60,7 @@ impl Referee {
         }
         let pending = matches!(up, Flowing::Running) && self.input_waits();
         let owed = pending || self.hangup.unacknowledged(self.sent.total());
-        let cut = e.kind() == ErrorKind::UnexpectedEof;
-        let code = if came > 0 || owed || cut { Code::Partial } else { Code::Receive };
+        let code = if came > 0 || owed { Code::Partial } else { Code::Receive };
         let why = match came {
             0 => words(e),
             n => format!("{} after {n} bytes", words(e)),

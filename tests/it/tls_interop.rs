@@ -1,5 +1,6 @@
 //! openssl, ncat, socat and Python at the other end of TLS, in both roles.
 
+use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
@@ -430,5 +431,94 @@ fn a_reset_behind_both_goodbyes_is_none() {
     for _ in 0..5 {
         let Some(run) = left("goodbye") else { return };
         run.exits(0).prints("half of it and the rest").is_silent();
+    }
+}
+
+/// Ends by a bare FIN when its stdin ends, and prints what still comes.
+const NCAT_CLIENT: Tool = Tool { program: "ncat", args: &["--ssl", "127.0.0.1", "{port}"] };
+
+#[test]
+fn end_without_close_notify_gets_the_answer_that_is_owed() {
+    let authority = Authority::new();
+    let (ca, paper) = (authority.ca(), authority.paper(&["localhost"]));
+    for (flags, code) in [("", 18), ("--allow-truncation", 0)] {
+        for (service, answer) in [
+            ("--sh 'wc -c'", "3\n"),
+            ("--reply '<{message}>' --framing line --delay 50ms", "<a><b>"),
+        ] {
+            let server = sockit("tcp-server --once --tls --cert").arg(&paper).and(flags);
+            let server = server.and(service).serve();
+            let input = Some(b"a\nb".to_vec());
+            let Some(client) = NCAT_CLIENT.start(server.port(), &ca, &paper, input) else { return };
+            let run = client.wait();
+            assert_eq!(run.text().replace('\n', ""), answer.replace('\n', ""), "{run:?}");
+            server.wait().exits(code);
+        }
+    }
+}
+
+#[test]
+fn saved_file_without_close_notify_is_a_part_unless_allowed() {
+    let authority = Authority::new();
+    let (ca, paper) = (authority.ca(), authority.paper(&["localhost"]));
+    for (flags, code, is_part) in [("", 18, true), ("--allow-truncation", 0, false)] {
+        let dir = tempfile::tempdir().unwrap();
+        let server = sockit("tcp-server --once --tls --cert").arg(&paper).and(flags);
+        let server = server.arg("--save").arg(dir.path()).serve();
+        let input = Some(bytes(100_000));
+        let Some(client) = NCAT_CLIENT.start(server.port(), &ca, &paper, input) else { return };
+        client.wait();
+        server.wait().exits(code);
+        let saved = fs::read_dir(dir.path()).unwrap().next().unwrap().unwrap().path();
+        assert_eq!(saved.extension().is_some_and(|end| end == "part"), is_part, "{saved:?}");
+        assert!(fs::read(saved).unwrap() == bytes(100_000));
+    }
+}
+
+/// Sends an answer and a bare FIN, and prints what it reads up to close_notify.
+const PYTHON_BARE_FIN: &str = "
+import socket, ssl, sys
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(sys.argv[1])
+server = socket.create_server(('127.0.0.1', 0))
+print(server.getsockname()[1], flush=True)
+stream, _ = server.accept()
+came, go = ssl.MemoryBIO(), ssl.MemoryBIO()
+tls = context.wrap_bio(came, go, server_side=True)
+def call(step):
+    while True:
+        try: return step()
+        except ssl.SSLWantReadError:
+            if go.pending: stream.sendall(go.read())
+            piece = stream.recv(65536)
+            came.write(piece) if piece else came.write_eof()
+call(tls.do_handshake)
+tls.write(b'answer')
+stream.sendall(go.read())
+stream.shutdown(socket.SHUT_WR)
+while piece := call(lambda: tls.read(65536)):
+    print(piece.decode(), flush=True)
+print('close_notify', flush=True)
+";
+
+#[test]
+fn server_that_ends_without_close_notify_still_gets_our_input() {
+    let authority = Authority::new();
+    let (ca, paper) = (authority.ca(), authority.paper(&["localhost"]));
+    for (flags, code) in [("", 18), ("--allow-truncation", 0)] {
+        let Some(mut python) = peer::program("python3") else { return };
+        python.args(["-c", PYTHON_BARE_FIN]).arg(&paper);
+        python.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let server = Running::start(python, None, LIMIT);
+        server.wait_to_print("\n");
+        let port = String::from_utf8_lossy(&server.stdout.bytes()).trim().to_string();
+        let client = sockit("tcp-client -v --tls localhost").arg(port).and(flags);
+        let mut client = client.arg("--ca-file").arg(&ca).stdin_open().start();
+        client.wait_to_say("the peer sends no more");
+        client.type_in("our input");
+        client.end_stdin();
+        client.wait().exits(code).prints("answer");
+        let run = server.wait();
+        assert!(run.text().ends_with("\nour input\nclose_notify\n"), "{run:?}");
     }
 }

@@ -159,8 +159,7 @@ impl Inbox {
         if Inner::of(&e).is_some() {
             return Failure::new(Stage::Receive, &self.facts.peer, e);
         }
-        let cut = e.kind() == ErrorKind::UnexpectedEof;
-        let code = if self.received > 0 || cut { Code::Partial } else { Code::Receive };
+        let code = if self.received > 0 { Code::Partial } else { Code::Receive };
         let why = match self.received {
             0 => words(&e),
             n => format!("{} after {n} bytes", words(&e)),

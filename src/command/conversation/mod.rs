@@ -24,7 +24,7 @@ use crate::failure::{Code, Failure};
 use crate::flags::run;
 use crate::flags::talk::Talk;
 use crate::net::stdio::is_null_device;
-use crate::net::stream::{Ending, Facts, Stream};
+use crate::net::stream::{Ending, Facts, Hangup, Stream};
 use crate::pump::duplex::InputMode;
 use crate::report::Report;
 use crate::report::event::{Closed, Ends, Event, Role};
@@ -49,6 +49,21 @@ impl Talked {
         let outcome = Err(failure);
         Talked { bytes_in: 0, bytes_out: 0, by: Ending::Us, outcome, picture: None }
     }
+
+    /// A truncated stream is a failure though everything was delivered; it also explains why an
+    /// expectation was not met.
+    fn check_truncation(&mut self, hangup: &Hangup, facts: &Facts) {
+        let explained = match &self.outcome {
+            Ok(_) => true,
+            Err(failure) => failure.code == Code::Negative,
+        };
+        if let Err(failure) = hangup.check_truncation(&facts.peer, self.bytes_in)
+            && explained
+        {
+            self.by = Ending::Reset;
+            self.outcome = Err(failure);
+        }
+    }
 }
 
 /// Connects by `dial`, talks as `talk` says, and tells how it went.
@@ -65,14 +80,15 @@ pub fn hold(
     let stream = dial(&stop)?;
     let connected = began.elapsed();
     files.connected();
-    let facts = stream.facts.clone();
+    let (facts, hangup) = (stream.facts.clone(), stream.hangup.clone());
     report.tell(&Event::Connected(Ends::new(CONN, &facts)));
 
-    let talked = match manner(talk) {
+    let mut talked = match manner(talk) {
         Manner::Script => script::run(stream, talk, files, report, &stop),
         Manner::Prompt => prompt::run(stream, talk, files, report, &stop),
         Manner::Pipe => pipe::run(stream, talk, files, report, &stop),
     };
+    talked.check_truncation(&hangup, &facts);
     report.tell(&closed(&talked, &facts));
     if talk.stats {
         report.tell(&stats::event(&talked, &facts, connected));

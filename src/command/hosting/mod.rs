@@ -175,7 +175,9 @@ impl Host for Rooms {
             }
             farewell.bytes_in = guest.bytes_in;
             farewell.bytes_out = guest.bytes_out;
-            outcome
+            let ended = outcome?;
+            guest.stream.hangup.check_truncation(&guest.stream.facts.peer, guest.bytes_in)?;
+            Ok(ended)
         });
         farewell.ended = outcome.unwrap_or_else(|failure| self.failed(conn, failure));
         // What ended because we ended it was ended by whoever stopped us.

@@ -7,6 +7,7 @@ use super::wire::{Received, Wire};
 use crate::failure::{Code, Failure, Stage};
 use crate::http::{Answer, Ending, Error, Fact, Head, Kind, Link, Rules};
 use crate::net::memory;
+use crate::net::stream::TRUNCATION_HINT;
 
 /// One read: large enough that the price of a system call is lost in it.
 const BUFFER: usize = 256 << 10;
@@ -154,11 +155,15 @@ impl<'a, 'w> Exchange<'a, 'w> {
         if self.blind {
             return Ok(Some(Over::Whole));
         }
+        let avoidable = self.answer.is_open_ended() && self.wire.ended_between_records();
         self.answer.end(ending);
         if let Some(failure) = self.wire.send_failure() {
             return Err(failure);
         }
-        self.understand(&[], audience)
+        self.understand(&[], audience).map_err(|failure| match failure.code {
+            Code::Partial if avoidable => failure.with_hint(TRUNCATION_HINT),
+            _ => failure,
+        })
     }
 
     fn understand(

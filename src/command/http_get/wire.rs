@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags};
 use super::limits::Limits;
 use super::watch::{Cause, Watch};
 use crate::failure::{Code, Failure, Stage, words};
-use crate::net::stream::{Ending, Facts, Stream};
+use crate::net::stream::{Ending, Facts, Stream, Truncation};
 use crate::stop::{Stop, Wake};
 
 /// A socket that reports room takes at least this much without blocking.
@@ -30,7 +30,7 @@ pub enum Received {
     Bytes(usize),
     /// The peer's stream has ended properly.
     End,
-    /// It ended without the goodbye of its layer.
+    /// It ended without the closing message of its layer (TLS close_notify).
     Cut,
     /// The connection broke.
     Broken(io::Error),
@@ -100,6 +100,11 @@ impl<'a> Wire<'a> {
     /// The bare socket, if bytes may be taken from it past us.
     pub fn raw(&self) -> Option<BorrowedFd<'_>> {
         self.stream.reader.raw().filter(|_| self.limits.pace.is_none())
+    }
+
+    /// Whether the stream ended without close_notify where that may have been all.
+    pub fn ended_between_records(&self) -> bool {
+        self.stream.hangup.truncation() == Some(Truncation::BetweenRecords)
     }
 
     /// Sends the request; `finish` half-closes behind it.
@@ -183,10 +188,10 @@ impl<'a> Wire<'a> {
             let read = self.stream.reader.read(&mut buffer[..most]);
             self.end_watch()?;
             let received = match read {
+                Ok(0) if self.stream.hangup.truncation().is_some() => Received::Cut,
                 Ok(0) => Received::End,
                 Ok(n) => Received::Bytes(n),
                 Err(e) if e.kind() == ErrorKind::Interrupted => continue,
-                Err(e) if e.kind() == ErrorKind::UnexpectedEof => Received::Cut,
                 Err(e) => Received::Broken(e),
             };
             self.count(&received);

@@ -17,7 +17,7 @@ use super::halves::{Intake, split};
 use super::handshake::{Broken, Opening, part};
 use super::judge::{Anchors, Judge, Trust};
 use super::key_log::key_log;
-use super::{provider, story, words};
+use super::{OnTruncation, provider, story, words};
 use crate::failure::{Failure, Stage};
 use crate::net::layer::{Handshake, Layer};
 use crate::net::step::Step;
@@ -45,6 +45,8 @@ pub struct Plan {
     pub alpn: Vec<Vec<u8>>,
     /// Our own certificate.
     pub identity: Option<Identity>,
+    /// What a bare end of the stream is taken for.
+    pub on_truncation: OnTruncation,
 }
 
 /// TLS as a client, ready for any number of connections.
@@ -56,6 +58,7 @@ pub struct Client {
     pins: Vec<Sha256>,
     insecure: bool,
     ours: Arc<Ours>,
+    on_truncation: OnTruncation,
 }
 
 impl Client {
@@ -78,8 +81,8 @@ impl Client {
         config.alpn_protocols = plan.alpn;
         config.resumption = Resumption::disabled();
         config.key_log = key_log()?;
-        let Plan { pins, insecure, .. } = plan;
-        Ok(Client { config: Arc::new(config), name, trust, pins, insecure, ours })
+        let Plan { pins, insecure, on_truncation, .. } = plan;
+        Ok(Client { config: Arc::new(config), name, trust, pins, insecure, ours, on_truncation })
     }
 
     fn hold(
@@ -142,7 +145,7 @@ impl Layer for Client {
             None => stream.facts.peer_name = peer_name(&connection),
         }
         (talk.tell)(Step::Secured(talk.whom.clone()));
-        Ok(split(stream, connection, intake))
+        Ok(split(stream, connection, intake, self.on_truncation))
     }
 }
 

@@ -22,10 +22,10 @@ use rustix::event::{PollFd, PollFlags};
 use rustls::{Connection, Error};
 use socket2::Socket;
 
-use super::{story, words};
+use super::{OnTruncation, story, words};
 use crate::failure::{Code, Inner, Stage};
 use crate::net::memory;
-use crate::net::stream::{Hangup, Reader, Stream, Writer};
+use crate::net::stream::{Hangup, Reader, Stream, Truncation, Writer};
 use crate::stop::poll_until;
 
 /// Plain text that is encrypted and sent in one go: six records. The allocator gives back what
@@ -43,11 +43,18 @@ pub(super) struct Intake {
     start: usize,
     end: usize,
     is_new: bool,
+    record: Record,
 }
 
 impl Intake {
     pub(super) fn new() -> Intake {
-        Intake { bytes: vec![0; STEPS[0]], start: 0, end: 0, is_new: true }
+        Intake {
+            bytes: vec![0; STEPS[0]],
+            start: 0,
+            end: 0,
+            is_new: true,
+            record: Record::default(),
+        }
     }
 
     /// Whether nothing has ever come.
@@ -87,6 +94,7 @@ impl Intake {
     fn feed(&mut self, connection: &mut Connection) -> Result<(), Error> {
         let mut rest = &self.bytes[self.start..self.end];
         let taken = connection.read_tls(&mut rest).map_err(|e| Error::General(e.to_string()))?;
+        self.record.advance(&self.bytes[self.start..self.start + taken]);
         self.start += taken;
         connection.process_new_packets().map(drop)
     }
@@ -101,6 +109,42 @@ impl Intake {
             self.feed(connection)?;
         }
         Ok(())
+    }
+}
+
+/// The position within a record: a header of five bytes, whose last two say how many follow
+/// (RFC 8446 §5.1).
+#[derive(Debug, Default)]
+struct Record {
+    /// Bytes of the header that came.
+    header: u8,
+    /// The last two of them.
+    length: u16,
+    /// Bytes that are still to come behind a whole header.
+    left: usize,
+}
+
+impl Record {
+    fn advance(&mut self, mut bytes: &[u8]) {
+        while let Some((byte, rest)) = bytes.split_first() {
+            if self.left > 0 {
+                let n = self.left.min(bytes.len());
+                self.left -= n;
+                bytes = &bytes[n..];
+                continue;
+            }
+            bytes = rest;
+            self.header += 1;
+            self.length = self.length << 8 | u16::from(*byte);
+            if self.header == 5 {
+                self.header = 0;
+                self.left = self.length.into();
+            }
+        }
+    }
+
+    fn is_whole(&self) -> bool {
+        self.header == 0 && self.left == 0
     }
 }
 
@@ -174,6 +218,7 @@ struct TlsReader {
     shared: Arc<Shared>,
     under: Box<dyn Reader>,
     intake: Intake,
+    on_truncation: OnTruncation,
     /// What went wrong behind the last plain text, kept for the next read.
     trouble: Option<io::Error>,
 }
@@ -242,7 +287,8 @@ impl Read for TlsReader {
             }
             let n = self.under.read(self.intake.next_space())?;
             if n == 0 {
-                return self.end();
+                self.note_end();
+                return Ok(0);
             }
             self.intake.filled(n);
         }
@@ -250,14 +296,15 @@ impl Read for TlsReader {
 }
 
 impl TlsReader {
-    /// The stream has ended without a goodbye: by us, or cut.
-    fn end(&self) -> io::Result<usize> {
-        if self.shared.hangup.was_pulled() {
-            return Ok(0);
+    /// The stream has ended without close_notify: by us, or truncated.
+    fn note_end(&self) {
+        let hangup = &self.shared.hangup;
+        match (self.intake.record.is_whole(), self.on_truncation) {
+            _ if hangup.was_pulled() => {}
+            (true, OnTruncation::End) => {}
+            (true, OnTruncation::Fail) => hangup.note_truncation(Truncation::BetweenRecords),
+            (false, _) => hangup.note_truncation(Truncation::InsideRecord),
         }
-        let why = "the peer ended without close_notify (truncated)".to_string();
-        let cut = Inner { stage: Stage::Receive, code: Code::Partial, why, hint: None };
-        Err(io::Error::new(io::ErrorKind::UnexpectedEof, cut))
     }
 }
 
@@ -319,7 +366,12 @@ impl Writer for TlsWriter {
 }
 
 /// The stream behind a completed handshake; `intake` holds what came behind the peer's part of it.
-pub(super) fn split(stream: Stream, mut connection: Connection, intake: Intake) -> Stream {
+pub(super) fn split(
+    stream: Stream,
+    mut connection: Connection,
+    intake: Intake,
+    on_truncation: OnTruncation,
+) -> Stream {
     // What a write takes is sent before it returns, so there is no more than one piece in here.
     connection.set_buffer_limit(None);
     let connection = Mutex::new(connection);
@@ -329,10 +381,29 @@ pub(super) fn split(stream: Stream, mut connection: Connection, intake: Intake) 
             shared: shared.clone(),
             under: stream.reader,
             intake,
+            on_truncation,
             trouble: None,
         }),
         writer: Box::new(TlsWriter { shared, under: stream.writer }),
         hangup: stream.hangup,
         facts: stream.facts,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn record_is_whole_only_behind_its_last_byte() {
+        let two = b"\x17\x03\x03\x00\x02ab\x17\x03\x03\x01\x01".to_vec();
+        let two = [two, vec![b'x'; 257]].concat();
+        let whole = [0, 7, two.len()];
+        for cut in 0..=two.len() {
+            let mut record = Record::default();
+            record.advance(&two[..cut / 2]);
+            record.advance(&two[cut / 2..cut]);
+            assert_eq!(record.is_whole(), whole.contains(&cut), "{cut}");
+        }
     }
 }

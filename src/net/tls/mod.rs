@@ -24,6 +24,16 @@ use rustls::crypto::{CryptoProvider, ring};
 /// demanded, 24 KiB in a release; the rest is for longer chains and larger keys.
 pub const STACK: usize = 128 << 10;
 
+/// What a bare end of the stream, without close_notify (RFC 8446 §6.1), is taken for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnTruncation {
+    /// A failure, because data may be missing.
+    #[default]
+    Fail,
+    /// The end of the data, unless it comes inside a record.
+    End,
+}
+
 /// The cryptography of every connection. AES-128 comes first, as in browsers: it is no weaker
 /// link than the key exchange beside it, and costs a fifth less than AES-256.
 fn provider() -> Arc<CryptoProvider> {

@@ -12,7 +12,7 @@ use super::halves::{Intake, split};
 use super::handshake::{Opening, part};
 use super::judge::{Anchors, Doorkeeper};
 use super::key_log::key_log;
-use super::{provider, story};
+use super::{OnTruncation, provider, story};
 use crate::failure::{Failure, Stage};
 use crate::net::layer::{Handshake, Layer};
 use crate::net::stream::Stream;
@@ -34,6 +34,8 @@ pub struct Plan {
     pub client_ca: Option<PathBuf>,
     /// Callers without a certificate are welcome nevertheless.
     pub client_optional: bool,
+    /// What a bare end of the stream is taken for.
+    pub on_truncation: OnTruncation,
 }
 
 /// TLS as a server.
@@ -42,6 +44,7 @@ pub struct Server {
     config: Arc<ServerConfig>,
     /// SHA-256 of our certificate.
     pub sha256: Sha256,
+    on_truncation: OnTruncation,
 }
 
 impl Server {
@@ -77,7 +80,7 @@ impl Server {
         if !knows_callers {
             config.session_storage = Arc::new(NoServerSessionStorage {});
         }
-        Ok(Server { config: Arc::new(config), sha256 })
+        Ok(Server { config: Arc::new(config), sha256, on_truncation: plan.on_truncation })
     }
 }
 
@@ -107,6 +110,6 @@ impl Layer for Server {
         story::tell(&connection, talk);
         let caller = connection.peer_certificates().and_then(|chain| chain.first());
         stream.facts.peer_name = caller.and_then(|own| Description::of(own)?.name());
-        Ok(split(stream, connection, intake))
+        Ok(split(stream, connection, intake, self.on_truncation))
     }
 }

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use socket2::Socket;
 
 use super::certificate::{Identity, Sha256};
-use super::{client, server};
-use crate::failure::{Code, Failure, Inner};
+use super::{OnTruncation, client, server};
+use crate::failure::{Code, Failure, Stage};
 use crate::net::layer::{Handshake, Layer};
 use crate::net::stream::Stream;
 
@@ -28,6 +28,7 @@ fn server() -> (Arc<server::Server>, Sha256) {
         alpn: vec![b"echo".to_vec()],
         client_ca: None,
         client_optional: false,
+        on_truncation: OnTruncation::Fail,
     };
     let server = server::Server::new(plan).unwrap();
     let print = server.sha256;
@@ -115,14 +116,20 @@ fn after_our_half_close_the_peer_still_talks() {
 }
 
 #[test]
-fn a_cut_without_goodbye_is_a_truncation() {
+fn end_without_close_notify_is_an_end_and_a_truncation() {
     let (mut ours, mut theirs) = pair();
     theirs.writer.write_all(b"half of").unwrap();
     theirs.hangup.socket().shutdown(std::net::Shutdown::Write).unwrap();
-    let mut heard = Vec::new();
-    let error = ours.reader.read_to_end(&mut heard).unwrap_err();
-    assert_eq!(heard, b"half of");
-    assert_eq!(Inner::of(&error).map(|inner| inner.code), Some(Code::Partial));
+    let mut received = Vec::new();
+    ours.reader.read_to_end(&mut received).unwrap();
+    assert_eq!(received, b"half of");
+    let failure = ours.hangup.check_truncation(&ours.facts.peer, 7).unwrap_err();
+    assert_eq!((failure.stage, failure.code), (Stage::Receive, Code::Partial));
+    ours.writer.write_all(b"owed").unwrap();
+    ours.writer.finish().unwrap();
+    let mut answer = String::new();
+    theirs.reader.read_to_string(&mut answer).unwrap();
+    assert_eq!((answer.as_str(), theirs.hangup.truncation()), ("owed", None));
 }
 
 #[test]

@@ -84,6 +84,7 @@ impl Save {
             Err(Break::Read(e)) => return Err(guest.receive_failed(e)),
             Err(Break::Write(e)) => return Err(self.failure(&part, e)),
         }
+        guest.stream.hangup.check_truncation(&guest.stream.facts.peer, guest.bytes_in)?;
         let path = rustix::fs::fsync(&file.0).map_err(io::Error::from).and_then(|()| {
             let path = self.name(&part)?;
             // The name is in the folder, and the folder too must reach the disk.

@@ -39,6 +39,22 @@ fn a_body_that_the_stream_ends_needs_the_goodbye() {
 }
 
 #[test]
+fn allow_truncation_accepts_a_body_without_close_notify() {
+    let (server, pin) = https(b"HTTP/1.1 200 OK\r\n\r\nhello", false);
+    let run = get(&server, &pin, "--allow-truncation").start();
+    run.wait_to_print("hello");
+    server.wait_to_print("\r\n\r\n");
+    server.signal(9);
+    run.wait().exits(0).prints("hello").is_silent();
+    let (server, pin) = https(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello", false);
+    let run = get(&server, &pin, "--allow-truncation").start();
+    run.wait_to_print("hello");
+    server.wait_to_print("\r\n\r\n");
+    server.signal(9);
+    run.wait().exits(18).fails_at("receive");
+}
+
+#[test]
 fn a_body_that_is_whole_needs_none() {
     let (server, pin) = https(&ok("hello"), false);
     get(&server, &pin, "").run().exits(0).prints("hello");
