@@ -1,7 +1,7 @@
 //! What is fuzzed of message framing, apart from the fuzzer, so that the ordinary tests can run
 //! it too.
 
-use sockit::service::framing::{Cutter, Flow, Framing, TooLong};
+use sockit::service::framing::{Cutter, Flow, Framing, Unframed};
 
 /// The longest message that is taken.
 const MOST: usize = 64;
@@ -13,7 +13,8 @@ const MOST: usize = 64;
 /// go by pieces), bytes that are lost or made up, a message beyond the limit.
 pub fn framing(bytes: &[u8]) {
     let [choice, step, text @ ..] = bytes else { return };
-    let word = ["line", "chunk", "bytes:1", "bytes:7"][usize::from(*choice) % 4];
+    let words = ["line", "chunk", "bytes:1", "bytes:7", "length:1", "length:2"];
+    let word = words[usize::from(*choice) % words.len()];
     let Ok(framing) = word.parse() else { panic!("{word} is a framing") };
     let whole = cut(framing, text, text.len().max(1));
     let pieces = cut(framing, text, usize::from(*step).max(1));
@@ -26,7 +27,7 @@ pub fn framing(bytes: &[u8]) {
 }
 
 /// The messages with their line ends, as they come when each read brings `step` bytes.
-fn cut(framing: Framing, text: &[u8], step: usize) -> Result<Vec<Vec<u8>>, TooLong> {
+fn cut(framing: Framing, text: &[u8], step: usize) -> Result<Vec<Vec<u8>>, Unframed> {
     let mut cutter = Cutter::new(framing, MOST);
     let mut messages = Vec::new();
     for mut piece in text.chunks(step) {
@@ -36,17 +37,26 @@ fn cut(framing: Framing, text: &[u8], step: usize) -> Result<Vec<Vec<u8>>, TooLo
             space[..n].copy_from_slice(&piece[..n]);
             piece = &piece[n..];
             cutter.filled(n);
-            drain(&mut cutter, Flow::Lull, &mut messages)?;
+            drain(&mut cutter, Flow::Lull, framing, &mut messages)?;
         }
     }
-    drain(&mut cutter, Flow::Ended, &mut messages)?;
+    drain(&mut cutter, Flow::Ended, framing, &mut messages)?;
     Ok(messages)
 }
 
-fn drain(cutter: &mut Cutter, flow: Flow, to: &mut Vec<Vec<u8>>) -> Result<(), TooLong> {
+fn drain(
+    cutter: &mut Cutter,
+    flow: Flow,
+    framing: Framing,
+    to: &mut Vec<Vec<u8>>,
+) -> Result<(), Unframed> {
     while let Some(message) = cutter.next(flow)? {
         assert!(message.text.len() <= MOST, "a message of {} bytes", message.text.len());
-        to.push([message.text, message.line_end].concat());
+        let mut bytes = Vec::new();
+        let framed = framing.append(&mut bytes, |out| out.extend_from_slice(message.text));
+        framed.expect("a length that was read can be written");
+        bytes.extend_from_slice(message.line_end);
+        to.push(bytes);
     }
     Ok(())
 }

@@ -14,22 +14,86 @@ pub enum Framing {
     Line,
     /// So many characters, whatever they are.
     Characters(NonZeroUsize),
+    /// As many bytes as the number before them says; replies have such a number too.
+    Length(Width),
+}
+
+/// Bytes of the unsigned big-endian number before a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Width {
+    /// Up to 255 bytes.
+    One = 1,
+    /// Up to 65,535 bytes.
+    Two = 2,
+    /// Up to 4,294,967,295 bytes.
+    Four = 4,
+}
+
+impl Width {
+    fn bytes(self) -> usize {
+        self as usize
+    }
+
+    /// Bytes of the longest message that the number can announce.
+    pub fn most(self) -> usize {
+        usize::try_from(u32::MAX >> (32 - 8 * self.bytes())).unwrap_or(usize::MAX)
+    }
+}
+
+impl FromStr for Width {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Width, String> {
+        match word {
+            "1" => Ok(Width::One),
+            "2" => Ok(Width::Two),
+            "4" => Ok(Width::Four),
+            _ => Err(format!("'{word}' is not the size of a length in bytes: 1, 2 or 4")),
+        }
+    }
 }
 
 impl FromStr for Framing {
     type Err = String;
 
-    /// Reads `chunk`, `line` or `bytes:N`.
+    /// Reads `chunk`, `line`, `bytes:N` or `length:1|2|4`.
     fn from_str(word: &str) -> Result<Framing, String> {
-        match (word, word.strip_prefix("bytes:")) {
-            ("chunk", _) => Ok(Framing::Chunk),
-            ("line", _) => Ok(Framing::Line),
-            (_, Some(number)) => number
+        match word.split_once(':') {
+            None if word == "chunk" => Ok(Framing::Chunk),
+            None if word == "line" => Ok(Framing::Line),
+            Some(("bytes", number)) => number
                 .parse()
                 .map(Framing::Characters)
                 .map_err(|_| format!("'{number}' is not a number of characters from 1")),
-            _ => Err(format!("'{word}' is not a framing: chunk, line or bytes:N")),
+            Some(("length", width)) => width.parse().map(Framing::Length),
+            _ => Err(format!("'{word}' is not a framing: chunk, line, bytes:N or length:1|2|4")),
         }
+    }
+}
+
+impl Framing {
+    /// Appends a message whose text `fill` appends, with the number that this framing puts before
+    /// it.
+    ///
+    /// Fails, with the limit, when the text is longer than the number can say; nothing is appended
+    /// then.
+    pub fn append(self, out: &mut Vec<u8>, fill: impl FnOnce(&mut Vec<u8>)) -> Result<(), usize> {
+        let Framing::Length(width) = self else {
+            fill(out);
+            return Ok(());
+        };
+        let start = out.len();
+        let text = start + width.bytes();
+        out.resize(text, 0);
+        fill(out);
+        let length = out.len() - text;
+        if length > width.most() {
+            out.truncate(start);
+            return Err(width.most());
+        }
+        let number = (length as u64).to_be_bytes();
+        out[start..text].copy_from_slice(&number[number.len() - width.bytes()..]);
+        Ok(())
     }
 }
 
@@ -66,9 +130,14 @@ pub enum Flow {
     Ended,
 }
 
-/// A message of more bytes than the limit allows.
+/// Why there is no next message, and the stream of no more use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TooLong;
+pub enum Unframed {
+    /// A message of more bytes than the limit allows.
+    TooLong,
+    /// The stream ended inside a message whose length was announced.
+    Truncated,
+}
 
 /// What a connection costs that says little; grown for those that say more.
 const FIRST: usize = 2 << 10;
@@ -132,30 +201,58 @@ impl Cutter {
 
     /// The next whole message; `None` when it takes more bytes to tell.
     ///
-    /// Fails when the message is longer than the limit; the stream is of no more use then.
-    pub fn next(&mut self, flow: Flow) -> Result<Option<Message<'_>>, TooLong> {
+    /// Fails when the message is longer than the limit, or the stream ends inside it.
+    pub fn next(&mut self, flow: Flow) -> Result<Option<Message<'_>>, Unframed> {
+        if let Framing::Length(width) = self.framing {
+            return self.next_announced(width, flow);
+        }
         let Some(length) = self.whole(flow) else {
             let held = &self.bytes[self.held.clone()];
             // A line end may be half here.
             let text = held.strip_suffix(b"\r").unwrap_or(held);
-            return if text.len() > self.most { Err(TooLong) } else { Ok(None) };
+            return if text.len() > self.most { Err(Unframed::TooLong) } else { Ok(None) };
         };
         let start = self.held.start;
         self.held.start += length;
         (self.searched, self.characters) = (0, 0);
         let bytes = &self.bytes[start..start + length];
         let message = match self.framing {
-            Framing::Characters(_) => Message { text: bytes, line_end: b"" },
             Framing::Chunk | Framing::Line => Message::of(bytes),
+            _ => Message { text: bytes, line_end: b"" },
         };
-        if message.text.len() > self.most { Err(TooLong) } else { Ok(Some(message)) }
+        if message.text.len() > self.most { Err(Unframed::TooLong) } else { Ok(Some(message)) }
+    }
+
+    /// As [`Cutter::next`]; a length over the limit fails before the message comes.
+    fn next_announced(
+        &mut self,
+        width: Width,
+        flow: Flow,
+    ) -> Result<Option<Message<'_>>, Unframed> {
+        let held = &self.bytes[self.held.clone()];
+        let announced = held
+            .get(..width.bytes())
+            .map(|number| number.iter().fold(0_u64, |length, byte| length << 8 | u64::from(*byte)));
+        if announced.is_some_and(|length| length > self.most as u64) {
+            return Err(Unframed::TooLong);
+        }
+        let end = announced.map(|length| width.bytes() + length as usize);
+        match end.filter(|end| *end <= held.len()) {
+            Some(end) => {
+                let text = self.held.start + width.bytes()..self.held.start + end;
+                self.held.start = text.end;
+                Ok(Some(Message { text: &self.bytes[text], line_end: b"" }))
+            }
+            None if flow == Flow::Ended && !held.is_empty() => Err(Unframed::Truncated),
+            None => Ok(None),
+        }
     }
 
     /// The length of the message at the front, line end included, if it is whole.
     fn whole(&mut self, flow: Flow) -> Option<usize> {
         let found = match self.framing {
-            Framing::Chunk | Framing::Line => self.line(),
             Framing::Characters(most) => self.counted(most.get()),
+            _ => self.line(),
         };
         let held = &self.bytes[self.held.clone()];
         let rest = match flow {
@@ -215,7 +312,7 @@ mod tests {
     use proptest::prelude::*;
 
     /// What comes out when these reads go in, a lull after each, and the stream then ends.
-    fn cut(framing: &str, most: usize, reads: &[&[u8]]) -> Result<Vec<String>, TooLong> {
+    fn cut(framing: &str, most: usize, reads: &[&[u8]]) -> Result<Vec<String>, Unframed> {
         let mut cutter = Cutter::new(framing.parse().unwrap(), most);
         let mut messages = Vec::new();
         for read in reads {
@@ -234,7 +331,7 @@ mod tests {
         Ok(messages)
     }
 
-    fn drain(cutter: &mut Cutter, flow: Flow, into: &mut Vec<String>) -> Result<(), TooLong> {
+    fn drain(cutter: &mut Cutter, flow: Flow, into: &mut Vec<String>) -> Result<(), Unframed> {
         while let Some(message) = cutter.next(flow)? {
             let text = String::from_utf8_lossy(message.text);
             into.push(format!("{text}|{}", message.line_end.escape_ascii()));
@@ -294,16 +391,62 @@ mod tests {
             assert!(cut(framing, 8, &[b"12345678\r\n12345678\n12345678"]).is_ok());
             assert!(cut("line", 8, &[b"12345678\r", b"\n", b"12345678", b"\n"]).is_ok());
             for reads in [[b"123456789".as_slice()], [b"123456789\n"], [b"1\n123456789"]] {
-                assert_eq!(cut(framing, 8, &reads), Err(TooLong));
+                assert_eq!(cut(framing, 8, &reads), Err(Unframed::TooLong));
             }
         }
-        assert_eq!(cut("bytes:9", 8, &[b"123456789"]), Err(TooLong));
+        assert_eq!(cut("bytes:9", 8, &[b"123456789"]), Err(Unframed::TooLong));
+    }
+
+    #[test]
+    fn length_framing_takes_any_cut_and_empty_messages() {
+        let stream = b"\0\x03a\nb\0\0\0\x01c";
+        for at in 0..=stream.len() {
+            let cut = cut("length:2", 9, &[&stream[..at], &stream[at..]]);
+            assert_eq!(cut.unwrap(), ["a\nb|", "|", "c|"], "{at}");
+        }
+        assert_eq!(cut("length:1", 9, &[b"\x01a\x02bc"]).unwrap(), ["a|", "bc|"]);
+        assert_eq!(cut("length:4", 9, &[b"\0\0\0\x01a"]).unwrap(), ["a|"]);
+    }
+
+    #[test]
+    fn length_over_the_limit_fails_before_the_message_comes() {
+        assert_eq!(cut("length:1", 8, &[b"\x09"]), Err(Unframed::TooLong));
+        assert_eq!(cut("length:4", 8, &[b"\xff\xff\xff\xff"]), Err(Unframed::TooLong));
+        assert!(cut("length:1", 8, &[b"\x0812345678"]).is_ok());
+    }
+
+    #[test]
+    fn length_framing_that_ends_inside_a_message_is_truncated() {
+        for stream in [&b"\0"[..], b"\0\x02", b"\0\x02a", b"\0\x01a\0\x02b"] {
+            assert_eq!(cut("length:2", 9, &[stream]), Err(Unframed::Truncated), "{stream:?}");
+        }
+    }
+
+    #[test]
+    fn append_puts_the_length_before_the_text() {
+        let append = |framing: &str, text: &[u8]| {
+            let mut out = b"before".to_vec();
+            let framing: Framing = framing.parse().unwrap();
+            let done = framing.append(&mut out, |out| out.extend_from_slice(text));
+            done.map(|()| out.split_off(6))
+        };
+        assert_eq!(append("chunk", b"ab"), Ok(b"ab".to_vec()));
+        assert_eq!(append("length:1", b"ab"), Ok(b"\x02ab".to_vec()));
+        assert_eq!(append("length:2", b""), Ok(b"\0\0".to_vec()));
+        assert_eq!(append("length:4", &[b'x'; 258]).unwrap()[..5], *b"\0\0\x01\x02x");
+        assert_eq!(append("length:1", &[0; 256]), Err(255));
+        assert_eq!(append("length:2", &[0; 65_536]), Err(65_535));
     }
 
     #[test]
     fn framings_are_read() {
         assert_eq!("bytes:10".parse(), Ok(Framing::Characters(NonZeroUsize::new(10).unwrap())));
-        for word in ["", "bytes", "bytes:", "bytes:0", "bytes:-1", "bytes:x", "Line", "lines"] {
+        assert_eq!("length:4".parse(), Ok(Framing::Length(Width::Four)));
+        let bad =
+            ["", "bytes", "bytes:", "bytes:0", "bytes:-1", "bytes:x", "Line", "lines", "line:"];
+        for word in
+            bad.into_iter().chain(["length", "length:", "length:3", "length:0", "length:+1"])
+        {
             assert!(word.parse::<Framing>().is_err(), "{word}");
         }
     }

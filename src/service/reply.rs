@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::framing::{Cutter, Flow, Framing, Message, TooLong};
+use super::framing::{Cutter, Flow, Framing, Message, Unframed};
 use super::template::{Filling, Template};
 use super::{Ended, Guest, Service};
 use crate::failure::{Code, Failure, Stage};
@@ -120,7 +120,9 @@ impl Conversation<'_> {
             local: &facts.local,
             peer_name: facts.peer_name.as_deref(),
         };
-        greeting.fill(&filling, &mut self.answers);
+        let framed =
+            self.reply.framing.append(&mut self.answers, |out| greeting.fill(&filling, out));
+        framed.or_else(|most| self.refuse_answer(most))?;
         self.send()
     }
 
@@ -134,7 +136,7 @@ impl Conversation<'_> {
                     }
                 }
                 Ok(None) => break Talk::GoesOn,
-                Err(TooLong) => return self.refuse(),
+                Err(unframed) => return self.refuse(unframed),
             }
         };
         self.send()?;
@@ -161,7 +163,9 @@ impl Conversation<'_> {
                 local: &facts.local,
                 peer_name: facts.peer_name.as_deref(),
             };
-            answer.fill(&filling, &mut self.answers);
+            let framed =
+                self.reply.framing.append(&mut self.answers, |out| answer.fill(&filling, out));
+            framed.or_else(|most| self.refuse_answer(most))?;
             self.answers.extend_from_slice(message.line_end);
         }
         if self.answers.len() >= TOGETHER || !self.reply.delay.is_zero() {
@@ -180,14 +184,32 @@ impl Conversation<'_> {
         Ok(())
     }
 
-    /// What was answered before the message that is too long is still delivered.
-    fn refuse(&mut self) -> Result<Talk, Failure> {
+    /// Ends the conversation at a message that is too long or truncated; what was answered before
+    /// it is delivered.
+    fn refuse(&mut self, unframed: Unframed) -> Result<Talk, Failure> {
         self.send()?;
         self.guest.take_leave()?;
-        let why = format!("a message of more than {} bytes", self.reply.max_message);
         let peer = &self.guest.stream.facts.peer;
-        Err(Failure::new(Stage::Receive, peer, why)
+        let failure = |why: String| Failure::new(Stage::Receive, peer, why);
+        Err(match unframed {
+            Unframed::TooLong => {
+                failure(format!("a message of more than {} bytes", self.reply.max_message))
+                    .with_code(Code::Limit)
+                    .with_hint("--max-message allows longer ones")
+            }
+            Unframed::Truncated => {
+                failure("the peer ended inside a message".to_string()).with_code(Code::Partial)
+            }
+        })
+    }
+
+    /// Ends the conversation at an answer that the length before it cannot announce.
+    fn refuse_answer(&mut self, most: usize) -> Result<(), Failure> {
+        self.send()?;
+        self.guest.take_leave()?;
+        let why = format!("an answer of more than {most} bytes has no length in this --framing");
+        Err(Failure::new(Stage::Send, &self.guest.stream.facts.peer, why)
             .with_code(Code::Limit)
-            .with_hint("--max-message allows longer ones"))
+            .with_hint("--framing length:4 allows longer ones"))
     }
 }

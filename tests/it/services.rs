@@ -273,3 +273,69 @@ fn an_answer_that_the_idle_limit_cuts_ends_in_a_reset() {
     let end = std::io::copy(&mut caller, &mut std::io::sink());
     assert!(said.is_err() || end.is_err(), "{said:?} {end:?}");
 }
+
+#[test]
+fn length_framing_prefixes_messages_greeting_and_answers() {
+    for (framing, zeros) in [("length:1", 0), ("length:2", 1), ("length:4", 3)] {
+        let server = serve(&format!("--once --framing {framing}"));
+        let mut client = call(server.addr());
+        let framed = |text: &str| {
+            let mut bytes = vec![0; zeros];
+            bytes.push(text.len() as u8);
+            [bytes, text.as_bytes().to_vec()].concat()
+        };
+        client.hear(framed("Welcome!"));
+        client.say([framed("Ann"), framed(""), framed("two\nlines\n")].concat());
+        client.hear([framed("Hello, Ann!"), framed("Hello, !")].concat());
+        client.hear(framed("Hello, two\nlines\n!"));
+        // A message that comes in pieces is one.
+        let tracy = framed("Tracy");
+        client.say(&tracy[..zeros + 3]);
+        client.say(&tracy[zeros + 3..]);
+        client.hear(framed("Hello, Tracy!"));
+        client.say(framed("exit"));
+        assert_eq!(client.hear_all(), b"");
+        server.wait().exits(0);
+    }
+}
+
+#[test]
+fn length_over_max_message_is_63_before_the_message_comes() {
+    let server = serve("--once --service reply --framing length:4 --max-message 100");
+    let mut client = call(server.addr());
+    client.say(b"\0\0\0\x02hi\0\0\0\x65");
+    client.hear(b"\0\0\0\x0bYour msg=hi");
+    assert_eq!(client.hear_all(), b"");
+    server.wait().exits(63).fails_at("receive").says("--max-message");
+}
+
+#[test]
+fn length_framing_that_ends_inside_a_message_is_18_without_an_answer() {
+    let server = serve("--once --service reply --framing length:2");
+    let mut client = call(server.addr());
+    client.say(b"\0\x01a\0\x05half");
+    client.finish();
+    assert_eq!(client.hear_all(), b"\0\x0aYour msg=a");
+    server.wait().exits(18).fails_at("receive").says("inside a message");
+}
+
+#[test]
+fn answer_that_its_length_cannot_announce_is_63() {
+    let server = serve("--once --framing length:1 --service reply --reply '{message}!'");
+    let mut client = call(server.addr());
+    client.say([&b"\x02ok\xff"[..], &[b'x'; 255]].concat());
+    assert_eq!(client.hear_all(), b"\x03ok!");
+    server.wait().exits(63).fails_at("send").says("255");
+}
+
+#[test]
+fn length_framing_is_refused_where_there_are_no_framed_messages() {
+    let dir = tempfile::tempdir().unwrap();
+    for line in
+        ["udp-server --service reply", "tcp-server --service chat", "tcp-server --service pipe"]
+    {
+        sockit(line).and("--port 0 --framing length:2").run().exits(2);
+    }
+    let unix = sockit("unix-server --datagram --service reply --framing length:2");
+    unix.arg(dir.path().join("s")).run().exits(2);
+}

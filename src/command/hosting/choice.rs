@@ -18,6 +18,7 @@ use crate::service::chat::Chat;
 use crate::service::chat::broadcast::Broadcast;
 use crate::service::echo::Echo;
 use crate::service::exec::Exec;
+use crate::service::framing::Framing;
 use crate::service::pipe::Pipe;
 use crate::service::reply::Script;
 use crate::service::sink::{Chargen, Discard};
@@ -176,6 +177,10 @@ impl Choice {
 
     /// The service chat, whose lines go to our stdout; nothing in them acts on a terminal.
     fn chat(&self) -> Result<Chat, Failure> {
+        if let Framing::Length(_) = self.wording.framing() {
+            let why = "the service chat passes lines on, which have no length before them";
+            return Err(Failure::usage(Stage::Receive, "--framing length", why));
+        }
         Chat::new(self.wording.framing(), self.wording.max_message(), stdout::write_all)
     }
 

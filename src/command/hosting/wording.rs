@@ -36,11 +36,13 @@ pub struct Wording {
     /// Close after N messages
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub messages: Option<u64>,
-    /// What a message is: chunk, line or bytes:N
+    /// What a message is: chunk, line, bytes:N or length:1|2|4
     ///
     /// chunk (default): each line of a read, an unfinished one too; an empty line is an empty
     /// message. line: each line, however many reads it takes. bytes:N: each N characters. A
-    /// shorter rest at the end of the stream is the last message.
+    /// shorter rest at the end of the stream is the last message. length:N: as many bytes as the
+    /// unsigned big-endian number in the N bytes before them says; the greeting and each answer
+    /// have such a number too. A stream that ends inside such a message is truncated (18).
     #[arg(long, value_name = "HOW")]
     pub framing: Option<Framing>,
     /// The longest message; past it the connection ends [64Ki]

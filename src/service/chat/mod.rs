@@ -19,7 +19,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::framing::{Cutter, Flow, Framing, Message, TooLong};
+use super::framing::{Cutter, Flow, Framing, Message};
 use super::{Ended, Guest, Service};
 use crate::failure::{Code, Failure, Stage};
 use crate::net::stdio::Nothing;
@@ -184,7 +184,7 @@ impl Chat {
                 match cutter.next(flow) {
                     Ok(Some(message)) => self.hear(guest.conn, message, queue),
                     Ok(None) => break,
-                    Err(TooLong) => return Err(self.too_long(guest)),
+                    Err(_) => return Err(self.too_long(guest)),
                 }
             }
             if flow == Flow::Ended {
