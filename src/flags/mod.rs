@@ -5,6 +5,7 @@ pub mod bind;
 pub mod dial;
 pub mod identity;
 pub mod output;
+pub mod pattern;
 pub mod retrying;
 pub mod run;
 pub mod script;

@@ -1,9 +1,8 @@
 //! `--send` and `--expect`, which keep the order they were given in.
 
-use clap::{Arg, ArgAction, ArgMatches, Args, Command};
-use regex_lite::Regex;
-
+use super::pattern::Pattern;
 use super::values;
+use clap::{Arg, ArgAction, ArgMatches, Args, Command};
 
 /// One step of a scripted talk.
 #[derive(Debug, Clone)]
@@ -11,7 +10,7 @@ pub enum Step {
     /// Say these bytes and wait for the reply.
     Send(Vec<u8>),
     /// Wait until what has arrived matches.
-    Expect(Regex),
+    Expect(Pattern),
 }
 
 /// The steps, in order; none for a talk that is not scripted.
@@ -25,6 +24,12 @@ pub struct Script {
 /// clap does not insist on what a flag requires where that is in conflict with another.
 const OTHERS: [&str; 8] =
     ["input", "offset", "count", "prompt", "half_close", "recv_only", "send_only", "exit_on_eof"];
+
+const EXPECT_HELP: &str = "\
+Wait until what has arrived matches; repeatable, in order with --send
+
+REGEX matches UTF-8 text, where . is a character, as well as bytes, where . is any byte and \\xff is \
+the byte 0xff.";
 
 impl clap::FromArgMatches for Script {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Script, clap::Error> {
@@ -41,7 +46,7 @@ impl clap::FromArgMatches for Script {
             steps.extend(places.zip(words.cloned().map(Step::Send)));
         }
         if let (Some(words), Some(places)) =
-            (matches.get_many::<Regex>("expect"), matches.indices_of("expect"))
+            (matches.get_many::<Pattern>("expect"), matches.indices_of("expect"))
         {
             steps.extend(places.zip(words.cloned().map(Step::Expect)));
         }
@@ -78,6 +83,7 @@ impl Args for Script {
                     "REGEX",
                     "Wait until what has arrived matches; repeatable, in order with --send",
                 )
+                .long_help(EXPECT_HELP)
                 .value_parser(pattern),
             )
     }
@@ -87,8 +93,8 @@ impl Args for Script {
     }
 }
 
-fn pattern(word: &str) -> Result<Regex, String> {
-    Regex::new(word).map_err(|e| format!("'{word}' is not a regular expression: {e}"))
+fn pattern(word: &str) -> Result<Pattern, String> {
+    word.parse().map_err(|e| format!("'{word}' is not a regular expression: {e}"))
 }
 
 #[cfg(test)]
@@ -116,7 +122,7 @@ mod tests {
             .iter()
             .map(|step| match step {
                 Step::Send(bytes) => String::from_utf8_lossy(bytes).into_owned(),
-                Step::Expect(regex) => regex.as_str().to_uppercase(),
+                Step::Expect(pattern) => pattern.text().to_uppercase(),
             })
             .collect();
         assert_eq!(shown, ["A", "b", "c", "D"]);

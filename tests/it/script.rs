@@ -299,3 +299,41 @@ fn a_text_that_is_not_utf8_is_sent_as_it_was_given() {
     let run = sockit("tcp-client --send x").to(server.addr()).run();
     run.exits(0).prints(b"caf\xe9\n\xff\n");
 }
+
+#[test]
+fn expect_matches_bytes_and_text_however_they_are_cut() {
+    // The test's own words cut them: the peer sends the next piece only when it is asked for it.
+    let telnet = peer(|mut stream| {
+        stream.say(b"\xff");
+        stream.hear("1");
+        stream.say(b"\xfb\x01caf\xc3");
+        stream.hear("2");
+        stream.say(b"\xa9 \xe9.");
+        stream.hear_all()
+    });
+    let script = r"--expect \xff --send 1 --expect \xfb.caf --send 2 --expect \xe9\.";
+    let run = sockit("tcp-client").and(&quoted(script)).to(telnet.addr()).run();
+    run.exits(0).prints(b"\xff\n\xfb\x01caf\xc3\n\xa9 \xe9.\n");
+
+    let cafe = peer(|mut stream| {
+        stream.say("un caf\u{e9} noir");
+        stream.hear_all()
+    });
+    let client = sockit("tcp-client --expect").arg("caf[\u{e8}-\u{ea}] n.ir$").to(cafe.addr());
+    client.run().exits(0);
+}
+
+/// Each word for a shell, so that its backslashes stay.
+fn quoted(line: &str) -> String {
+    line.split(' ').map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn expect_shows_the_bytes_that_came_instead() {
+    let telnet = peer(|mut stream| {
+        stream.say(b"\xff\xfb\x01");
+        stream.hear_all()
+    });
+    let client = sockit("tcp-client --timeout 500ms --expect").arg(r"\xfe").to(telnet.addr());
+    client.run().exits(1).says(r"expected /\xfe/, got").says(r"\xff\xfb");
+}

@@ -1,98 +1,111 @@
-//! What a script has heard and looks for patterns in.
+//! What a script has received and looks for patterns in.
 
-use regex_lite::Regex;
+use crate::flags::pattern::Search;
 
-/// How much is remembered: as much as came last, in bytes.
+/// Bytes that are remembered at least: what came last.
 const MEMORY: usize = 1 << 20;
 
-/// Text in the making: it comes in pieces that may be cut anywhere.
+/// Bytes that came, and how far the search of the moment has got in them.
 #[derive(Debug, Default)]
 pub struct Heard {
-    text: String,
-    /// The beginning of a character whose rest has not come yet.
-    begun: Vec<u8>,
+    bytes: Vec<u8>,
+    searched: usize,
 }
 
 impl Heard {
-    /// Adds what came; bytes that are no UTF-8 become U+FFFD.
+    /// Adds what came.
     pub fn add(&mut self, bytes: &[u8]) {
-        self.begun.extend_from_slice(bytes);
-        let whole = whole(&self.begun);
-        self.text.push_str(&String::from_utf8_lossy(&self.begun[..whole]));
-        self.begun.drain(..whole);
-        if self.text.len() > MEMORY {
-            let most = self.text.len() - MEMORY;
-            let cut = (most..).find(|at| self.text.is_char_boundary(*at)).unwrap_or(most);
-            self.text.drain(..cut);
+        self.bytes.extend_from_slice(bytes);
+        // Seldom, because what stays is moved.
+        if self.bytes.len() > 2 * MEMORY {
+            let forgotten = self.bytes.len() - MEMORY;
+            self.bytes.drain(..forgotten);
+            self.searched = self.searched.saturating_sub(forgotten);
         }
     }
 
-    /// Takes everything up to the end of the first match; `false` if there is none.
-    pub fn take(&mut self, pattern: &Regex) -> bool {
-        let end = pattern.find(&self.text).map(|found| found.end());
+    /// Takes everything up to the end of the first match; `false` if there is none yet. A search
+    /// begins with everything that was not taken, and goes on with what was added.
+    pub fn take(&mut self, search: &mut Search) -> bool {
+        let end = search.advance(&self.bytes, self.searched);
+        self.searched = self.bytes.len();
         end.is_some_and(|end| {
-            self.text.drain(..end);
+            self.bytes.drain(..end);
+            self.searched = 0;
             true
         })
     }
 
-    /// Forgets all of it, but not a character that has only begun.
+    /// Forgets all of it.
     pub fn forget(&mut self) {
-        self.text.clear();
+        self.bytes.clear();
+        self.searched = 0;
     }
 
-    /// What is remembered.
-    pub fn text(&self) -> &str {
-        &self.text
+    /// The first `most` characters of what is remembered; bytes that are no UTF-8 are `\xNN`.
+    pub fn text(&self, most: usize) -> String {
+        // A character has at most four bytes.
+        let first = &self.bytes[..self.bytes.len().min(4 * most)];
+        let shown = first.utf8_chunks().map(|chunk| {
+            let stray = chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}"));
+            chunk.valid().to_string() + &stray.collect::<String>()
+        });
+        shown.collect::<String>().chars().take(most).collect()
     }
-}
-
-/// How much of `bytes` can be read now: all but a character at the end that lacks its own end.
-fn whole(bytes: &[u8]) -> usize {
-    let mut at = 0;
-    while let Err(e) = std::str::from_utf8(&bytes[at..]) {
-        match e.error_len() {
-            Some(bad) => at += e.valid_up_to() + bad,
-            None => return at + e.valid_up_to(),
-        }
-    }
-    bytes.len()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
+    use crate::flags::pattern::Pattern;
+
+    fn search(pattern: &str) -> Search {
+        pattern.parse::<Pattern>().unwrap().search()
+    }
 
     #[test]
-    fn a_match_takes_what_stands_before_it_too() {
+    fn match_takes_what_comes_before_it_too() {
         let mut heard = Heard::default();
         heard.add(b"one two three");
-        assert!(heard.take(&Regex::new("two").unwrap()));
-        assert_eq!(heard.text(), " three");
-        assert!(!heard.take(&Regex::new("one").unwrap()));
+        assert!(heard.take(&mut search("two")));
+        assert_eq!(heard.text(200), " three");
+        assert!(!heard.take(&mut search("one")));
     }
 
     #[test]
-    fn only_what_came_last_is_remembered() {
+    fn search_goes_on_with_what_is_added_and_the_next_begins_anew() {
         let mut heard = Heard::default();
-        for _ in 0..3 {
-            heard.add("é".repeat(MEMORY / 3).as_bytes());
+        let mut first = search("\\xff\\xfb");
+        for (byte, found) in [(0xff, false), (0xfb, true)] {
+            heard.add(&[byte]);
+            assert_eq!(heard.take(&mut first), found);
         }
-        assert!(heard.text().len() <= MEMORY && heard.text().chars().all(|c| c == 'é'));
+        heard.add(b"abc");
+        assert!(heard.take(&mut search("^a")));
+        assert!(heard.take(&mut search("^b")));
+        heard.forget();
+        assert!(!heard.take(&mut search("c")));
     }
 
-    proptest! {
-        #[test]
-        fn any_cut_gives_the_same_text(bytes in "[a-z已é\u{1f600}]{0,20}", noise: [u8; 3], cuts: [u8; 2]) {
-            let bytes = [bytes.as_bytes(), &noise, b"end"].concat();
-            let mut cuts = cuts.map(|cut| usize::from(cut) % (bytes.len() + 1));
-            cuts.sort();
-            let mut heard = Heard::default();
-            heard.add(&bytes[..cuts[0]]);
-            heard.add(&bytes[cuts[0]..cuts[1]]);
-            heard.add(&bytes[cuts[1]..]);
-            prop_assert_eq!(heard.text(), String::from_utf8_lossy(&bytes));
+    #[test]
+    fn match_may_be_longer_than_what_is_remembered() {
+        let mut heard = Heard::default();
+        let mut search = search("(?s)begin.*end");
+        heard.add(b"begin");
+        for _ in 0..50 {
+            assert!(!heard.take(&mut search));
+            heard.add(&[b'x'; MEMORY / 10]);
+            assert!(heard.bytes.len() <= 2 * MEMORY);
         }
+        heard.add(b"end");
+        assert!(heard.take(&mut search));
+    }
+
+    #[test]
+    fn text_shows_stray_bytes_and_so_much_of_it() {
+        let mut heard = Heard::default();
+        heard.add(b"caf\xc3\xa9 \xff.");
+        assert_eq!(heard.text(200), "caf\u{e9} \\xff.");
+        assert_eq!(heard.text(4), "caf\u{e9}");
     }
 }

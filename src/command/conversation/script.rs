@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use regex_lite::Regex;
-
 use super::Talked;
 use super::files::Files;
 use super::heard::Heard;
@@ -11,6 +9,7 @@ use super::inbox::{Inbox, Waited};
 use super::outbox::Outbox;
 use super::taker::Taker;
 use crate::failure::{Code, Failure, Stage};
+use crate::flags::pattern::Pattern;
 use crate::flags::script::Step;
 use crate::flags::talk::Talk;
 use crate::net::stream::{Ending, Facts, Stream};
@@ -134,8 +133,9 @@ impl Play<'_> {
         }
     }
 
-    fn expect(&mut self, pattern: &Regex) -> Result<(), Failure> {
-        while !self.fresh.take(pattern) {
+    fn expect(&mut self, pattern: &Pattern) -> Result<(), Failure> {
+        let mut search = pattern.search();
+        while !self.fresh.take(&mut search) {
             match self.next(None)? {
                 Waited::Piece(bytes) => self.show(&bytes)?,
                 Waited::Stopped(Reason::Deadline) => return Err(self.unmet(pattern, "in time")),
@@ -149,10 +149,10 @@ impl Play<'_> {
     }
 
     /// What was expected and what came instead, both told.
-    fn unmet(&mut self, pattern: &Regex, how: &str) -> Failure {
+    fn unmet(&mut self, pattern: &Pattern, how: &str) -> Failure {
         let _ = self.end_line();
-        let came: String = self.fresh.text().chars().take(200).collect();
-        let why = format!("expected /{}/, got \"{came}\" {how}", pattern.as_str());
+        let came = self.fresh.text(200);
+        let why = format!("expected /{}/, got \"{came}\" {how}", pattern.text());
         Failure::new(Stage::Receive, &self.facts.peer, why).with_code(Code::Negative)
     }
 
