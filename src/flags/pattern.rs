@@ -24,8 +24,10 @@ impl FromStr for Pattern {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Pattern, String> {
-        let parse =
-            |unicode| syntax::parse_with(text, &syntax::Config::new().unicode(unicode).utf8(false));
+        let parse = |unicode| {
+            let config = syntax::Config::new().unicode(unicode).utf8(false);
+            syntax::parse_with(text, &config).map_err(|e| last_line(&e.to_string()))
+        };
         let readings = [parse(true), parse(false)];
         let build = |readings: Vec<_>| {
             let config = Config::new().utf8(false).nfa_size_limit(Some(LARGEST));
@@ -35,11 +37,8 @@ impl FromStr for Pattern {
                 .map_err(|e| e.to_string())
                 .and_then(automaton)
         };
-        if let [Err(e), Err(_)] = &readings {
-            // The last line of several says what is wrong, the others draw where.
-            let why = e.to_string();
-            let why = why.lines().last().unwrap_or_default();
-            return Err(why.strip_prefix("error: ").unwrap_or(why).to_string());
+        if let [Err(why), Err(_)] = &readings {
+            return Err(why.clone());
         }
         let both = build(readings.iter().flatten().collect());
         // Between characters a word boundary (`\b`) takes more than one pass, between bytes not.
@@ -49,6 +48,12 @@ impl FromStr for Pattern {
         })?;
         Ok(Pattern { text: text.to_string(), automaton: Arc::new(automaton) })
     }
+}
+
+/// What is wrong with a pattern; the lines before it draw where.
+fn last_line(error: &str) -> String {
+    let why = error.lines().last().unwrap_or_default();
+    why.strip_prefix("error: ").unwrap_or(why).to_string()
 }
 
 fn automaton(states: regex_automata::nfa::thompson::NFA) -> Result<DFA, String> {
