@@ -76,7 +76,7 @@ impl Pattern {
     }
 }
 
-/// A search for the first match in a growing text. Each byte is looked at once, however many pieces
+/// A search for the first match in a growing text. Each byte is read one time, however many pieces
 /// they come in.
 #[derive(Debug)]
 pub struct Search {
@@ -92,7 +92,7 @@ fn start(automaton: &DFA, cache: &mut Cache) -> Option<LazyStateID> {
 
 impl Search {
     /// The end of the first match in `text`, of which the first `searched` bytes were searched before
-    /// in vain. The end of the text is one for the pattern too (`$`).
+    /// without a match. The end of the text is one for the pattern too (`$`).
     pub fn advance(&mut self, text: &[u8], searched: usize) -> Option<usize> {
         let end = self.step(text, searched);
         let last = self.automaton.next_eoi_state(&mut self.cache, self.state?).ok()?;

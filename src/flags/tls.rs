@@ -75,8 +75,8 @@ pub struct ServerTls {
     pub client_auth: ClientAuth,
     /// Accept an end of the stream without close_notify as the end of the data
     ///
-    /// Without this flag such an end is 18, because data may be missing; what the client is owed
-    /// is sent nevertheless. An end inside a TLS record is 18 with it too.
+    /// Without this flag such an end is 18, because data may be missing; outstanding answers
+    /// are sent nevertheless. An end inside a TLS record is 18 with it too.
     #[arg(long, requires = "tls")]
     pub allow_truncation: bool,
 }

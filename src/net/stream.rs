@@ -226,7 +226,7 @@ impl Hangup {
     }
 
     /// Records that the end of the peer's stream was no proper one. Readers see an end all the same,
-    /// so that what the peer is owed can be sent.
+    /// so that outstanding answers can be sent.
     pub fn note_truncation(&self, truncation: Truncation) {
         let _ = self.truncation.set(truncation);
     }

@@ -25,7 +25,7 @@ pub enum Moved {
     /// Nothing: the destination, a pipe, has no room just now.
     Full,
     /// Nothing: the kernel does not do this for these two, or no more of it. The stream has ended,
-    /// or stands at a TCP urgent mark: only recv(2) finds out which.
+    /// or is at a TCP urgent mark: only recv(2) finds out which.
     Refused,
 }
 

@@ -12,7 +12,7 @@ use crate::stop::poll_until;
 /// Larger pieces gain nothing; smaller ones cost calls.
 const PIECE: u64 = 1 << 20;
 
-/// Sends the file from where it stands to its end, which is an offset fixed before or wherever it
+/// Sends the file from its position to its end, which is an offset fixed before or wherever it
 /// is met. A file that ends too early is left to the plain copy, which says so.
 pub(super) fn run(
     (file, end): (BorrowedFd<'_>, Option<u64>),

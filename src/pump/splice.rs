@@ -19,7 +19,7 @@ const LEAST: usize = 4 << 10;
 
 /// Moves everything between two ends of which one is a pipe.
 ///
-/// A splice of 0 from a socket is not believed to be the end: TCP returns it at an urgent mark too
+/// A splice of 0 from a socket is not taken for its end: TCP returns it at an urgent mark too
 /// (tcp(7)), which only recv(2) passes. The plain copy goes on from there and finds out.
 pub(super) fn direct(from: BorrowedFd<'_>, to: BorrowedFd<'_>, flow: &Flow) -> Result<(), Refused> {
     // Whichever of the two is the pipe; the other refuses, and a small pipe works too.
@@ -87,7 +87,7 @@ fn read_broke(e: io::Error) -> Refused {
 }
 
 /// Moves everything from a socket to a file or a device through a pipe of our own. As in
-/// [`direct`], a splice of 0 is not believed.
+/// [`direct`], a splice of 0 is not taken for the end.
 pub(super) fn through(
     from: BorrowedFd<'_>,
     to: BorrowedFd<'_>,
