@@ -6,8 +6,8 @@
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -138,16 +138,7 @@ impl Ending {
     }
 }
 
-/// How the stream of a TLS peer ended without close_notify (RFC 8446 §6.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Truncation {
-    /// Behind a whole record: the peer may have sent everything.
-    BetweenRecords,
-    /// Within a record.
-    InsideRecord,
-}
-
-/// Names the flag that takes [`Truncation::BetweenRecords`] for an end.
+/// Names the flag that takes an end without close_notify for an end.
 pub const TRUNCATION_HINT: &str = "--allow-truncation accepts an end without close_notify";
 
 /// Ends a connection from any thread and wakes whoever is blocked on it. Clones are the same cord.
@@ -155,13 +146,13 @@ pub const TRUNCATION_HINT: &str = "--allow-truncation accepts an end without clo
 pub struct Hangup {
     socket: Arc<Socket>,
     pulled: Arc<AtomicBool>,
-    truncation: Arc<OnceLock<Truncation>>,
+    truncated: Arc<AtomicBool>,
 }
 
 impl Hangup {
     /// A hangup for the connection on `socket`.
     pub fn new(socket: Arc<Socket>) -> Hangup {
-        Hangup { socket, pulled: Arc::default(), truncation: Arc::default() }
+        Hangup { socket, pulled: Arc::default(), truncated: Arc::default() }
     }
 
     /// No more in either direction. What the kernel still holds of ours is delivered, then a FIN.
@@ -225,30 +216,25 @@ impl Hangup {
         self.pulled.load(Ordering::SeqCst)
     }
 
-    /// Records that the end of the peer's stream was no proper one. Readers see an end all the same,
-    /// so that outstanding answers can be sent.
-    pub fn note_truncation(&self, truncation: Truncation) {
-        let _ = self.truncation.set(truncation);
+    /// Records that the peer's TLS stream ended without close_notify (RFC 8446 §6.1). Readers see
+    /// an end all the same, so that outstanding answers can be sent.
+    pub fn note_truncation(&self) {
+        self.truncated.store(true, Ordering::SeqCst);
     }
 
-    /// How the peer's stream was truncated, if it was.
-    pub fn truncation(&self) -> Option<Truncation> {
-        self.truncation.get().copied()
+    /// Whether the peer's stream ended without close_notify.
+    pub fn is_truncated(&self) -> bool {
+        self.truncated.load(Ordering::SeqCst)
     }
 
     /// Fails with 18 when the stream of `peer` was truncated, after `received` bytes.
     pub fn check_truncation(&self, peer: &Address, received: u64) -> Result<(), Failure> {
-        let Some(truncation) = self.truncation() else { return Ok(()) };
-        let place = match truncation {
-            Truncation::BetweenRecords => "without close_notify",
-            Truncation::InsideRecord => "inside a TLS record, without close_notify,",
-        };
-        let why = format!("the peer ended {place} after {received} bytes (truncated)");
+        if !self.is_truncated() {
+            return Ok(());
+        }
+        let why = format!("the peer ended without close_notify after {received} bytes (truncated)");
         let failure = Failure::new(Stage::Receive, peer, why).with_code(Code::Partial);
-        Err(match truncation {
-            Truncation::BetweenRecords => failure.with_hint(TRUNCATION_HINT),
-            Truncation::InsideRecord => failure,
-        })
+        Err(failure.with_hint(TRUNCATION_HINT))
     }
 
     /// Limits how long one blocking read or write may go without a byte (`SO_RCVTIMEO`,

@@ -411,7 +411,7 @@ fn linger_exits_zero_when_the_peer_stays_silent() {
         ("", None),
         ("--no-half-close", Some("question")),
         ("--expect answer", None),
-        ("--prompt", Some("question\n")),
+        ("--prompt --quiet", Some("question\n")),
     ] {
         let stays = answers_and_stays();
         let client = sockit("tcp-client --linger 300ms").and(flags).to(stays.addr());

@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags};
 use super::limits::Limits;
 use super::watch::{Cause, Watch};
 use crate::failure::{Code, Failure, Stage, words};
-use crate::net::stream::{Ending, Facts, Stream, Truncation};
+use crate::net::stream::{Ending, Facts, Stream};
 use crate::stop::{Stop, Wake};
 
 /// A socket that reports room takes at least this much without blocking.
@@ -104,7 +104,7 @@ impl<'a> Wire<'a> {
 
     /// Whether the stream ended without close_notify where that may have been all.
     pub fn ended_between_records(&self) -> bool {
-        self.stream.hangup.truncation() == Some(Truncation::BetweenRecords)
+        self.stream.hangup.is_truncated()
     }
 
     /// Sends the request; `finish` half-closes behind it.
@@ -188,7 +188,7 @@ impl<'a> Wire<'a> {
             let read = self.stream.reader.read(&mut buffer[..most]);
             self.end_watch()?;
             let received = match read {
-                Ok(0) if self.stream.hangup.truncation().is_some() => Received::Cut,
+                Ok(0) if self.stream.hangup.is_truncated() => Received::Cut,
                 Ok(0) => Received::End,
                 Ok(n) => Received::Bytes(n),
                 Err(e) if e.kind() == ErrorKind::Interrupted => continue,

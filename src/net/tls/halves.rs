@@ -25,7 +25,7 @@ use socket2::Socket;
 use super::{OnTruncation, story, words};
 use crate::failure::{Code, Inner, Stage};
 use crate::net::memory;
-use crate::net::stream::{Hangup, Reader, Stream, Truncation, Writer};
+use crate::net::stream::{Hangup, Reader, Stream, Writer};
 use crate::stop::poll_until;
 
 /// Plain text that is encrypted and sent in one go: six records. The allocator gives back what
@@ -287,8 +287,7 @@ impl Read for TlsReader {
             }
             let n = self.under.read(self.intake.next_space())?;
             if n == 0 {
-                self.note_end();
-                return Ok(0);
+                return self.check_end().map(|()| 0);
             }
             self.intake.filled(n);
         }
@@ -296,15 +295,21 @@ impl Read for TlsReader {
 }
 
 impl TlsReader {
-    /// The stream has ended without close_notify: by us, or truncated.
-    fn note_end(&self) {
+    /// The stream has ended without close_notify: by us, truncated, or, inside a record, broken.
+    fn check_end(&self) -> io::Result<()> {
         let hangup = &self.shared.hangup;
-        match (self.intake.record.is_whole(), self.on_truncation) {
-            _ if hangup.was_pulled() => {}
-            (true, OnTruncation::End) => {}
-            (true, OnTruncation::Fail) => hangup.note_truncation(Truncation::BetweenRecords),
-            (false, _) => hangup.note_truncation(Truncation::InsideRecord),
+        if hangup.was_pulled() {
+            return Ok(());
         }
+        if !self.intake.record.is_whole() {
+            let why = "the peer ended inside a TLS record, without close_notify".to_string();
+            let inner = Inner { stage: Stage::Receive, code: Code::Partial, why, hint: None };
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, inner));
+        }
+        if self.on_truncation == OnTruncation::Fail {
+            hangup.note_truncation();
+        }
+        Ok(())
     }
 }
 
