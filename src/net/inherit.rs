@@ -39,6 +39,9 @@ pub struct Wanted {
 /// Fails at [`Stage::Listen`] with code 45 when the socket is of another kind, or when there are
 /// several and none has the name.
 pub fn passed_socket(wanted: Wanted) -> Result<Option<Socket>, Failure> {
+    if is_for_another_process() {
+        return Ok(None);
+    }
     let failed = |why: String| Failure::new(Stage::Listen, "LISTEN_FDS", why);
     let passed: Vec<(i32, String)> = match sd_notify::listen_fds_with_names() {
         Ok(passed) => passed.collect(),
@@ -60,6 +63,14 @@ pub fn passed_socket(wanted: Wanted) -> Result<Option<Socket>, Failure> {
     let socket = Socket::from(socket);
     socket.set_nonblocking(wanted.stream).map_err(|e| failed(e.to_string()))?;
     Ok(Some(socket))
+}
+
+/// Whether the variables of the protocol are left over from another process: without our number in
+/// LISTEN_PID none of them means us.
+fn is_for_another_process() -> bool {
+    let Some(pid) = std::env::var_os("LISTEN_PID") else { return true };
+    let pid = pid.to_str().and_then(|pid| pid.parse::<u32>().ok());
+    pid.is_some_and(|pid| pid != std::process::id())
 }
 
 fn check(socket: &OwnedFd, wanted: Wanted) -> Result<(), String> {

@@ -82,6 +82,20 @@ fn sockets_meant_for_another_process_are_not_ours() {
 }
 
 #[test]
+fn listen_variables_of_another_process_are_ignored_with_names_too() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("s").display().to_string();
+    let unix = [format!("unix-server {path}"), format!("unix-server --datagram {path}")];
+    let lines = ["tcp-server --port 0", "udp-server --port 0", "udp-echo --port 0"];
+    for line in lines.into_iter().chain(unix.iter().map(String::as_str)) {
+        let run = sockit(line).and("--accept-timeout 100ms").env("LISTEN_FDNAMES", "web:mail");
+        run.env("LISTEN_PID", "1").env("LISTEN_FDS", "2").run().exits(28);
+        let run = sockit(line).and("--accept-timeout 100ms").env("LISTEN_FDNAMES", "web");
+        run.run().exits(28);
+    }
+}
+
+#[test]
 fn the_manager_hears_that_we_are_ready_and_that_we_stop() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("notify");
