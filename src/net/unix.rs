@@ -27,8 +27,14 @@ use crate::stop::{Stop, earliest};
 const LONGEST: usize = 107;
 /// How often a full backlog is tried again: for Unix sockets there is nothing to poll.
 const AGAIN: Duration = Duration::from_millis(10);
-/// How long another sockit may take to bind in the same directory.
-const TURN: Duration = Duration::from_secs(5);
+/// How long another sockit may take to bind in the same directory. Any process that may read the
+/// directory can hold its lock, and must not hold us up with it.
+const TURN: Duration = Duration::from_millis(100);
+
+/// A socket file younger than this may belong to a server that does not listen yet, and is looked
+/// at again after the second time.
+const YOUNG: Duration = Duration::from_secs(1);
+const SECOND_LOOK: Duration = Duration::from_millis(50);
 
 /// Where a Unix socket is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -152,7 +158,7 @@ pub fn bind(name: &Name, kind: Type, mode: u32) -> Result<(Socket, Option<Claim>
 /// A listening stream socket at `name`; fails as [`bind`] does, or at [`Stage::Listen`].
 pub fn listen(name: &Name, mode: u32, backlog: i32) -> Result<Listener, Failure> {
     let _turn = match name {
-        Name::Path(path) => Some(turn(path).map_err(|e| Failure::new(Stage::Bind, name, e))?),
+        Name::Path(path) => turn(path).map_err(|e| Failure::new(Stage::Bind, name, e))?,
         Name::Abstract(_) => None,
     };
     let (socket, claim) = bind(name, Type::STREAM, mode)?;
@@ -172,18 +178,18 @@ pub fn directory_of(path: &Path) -> &Path {
 }
 
 /// Takes turns with other sockits in the same directory: between bind and listen a live socket
-/// looks stale. The lock goes with the returned file.
-fn turn(path: &Path) -> io::Result<File> {
+/// looks stale. The lock goes with the returned file; `None` when there is none to be had in time.
+fn turn(path: &Path) -> io::Result<Option<File>> {
     let directory = File::open(directory_of(path))?;
     let until = Instant::now() + TURN;
     loop {
         match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(directory),
+            Ok(()) => return Ok(Some(directory)),
             Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < until => {
                 std::thread::sleep(AGAIN);
             }
-            // A file system without locks: then there are no turns to take.
-            Err(_) => return Ok(directory),
+            // Held by another process, or a file system without locks.
+            Err(_) => return Ok(None),
         }
     }
 }
@@ -206,13 +212,27 @@ fn clear_stale(path: &Path) -> io::Result<()> {
     if !is_socket {
         return occupied("the path is occupied by something that is not a socket");
     }
-    if answers(path)? {
+    if is_live(path)? {
         return occupied("a live server has this path");
     }
     match identity(path) {
         Some((still, true)) if still == found => fs::remove_file(path),
         _ => occupied("the path changed hands just now"),
     }
+}
+
+/// Whether a server has this path. Without a turn it may be between bind and listen, where nothing
+/// answers yet: a file that has just been made is looked at twice.
+fn is_live(path: &Path) -> io::Result<bool> {
+    if answers(path)? {
+        return Ok(true);
+    }
+    let made = fs::symlink_metadata(path).and_then(|facts| facts.modified());
+    match made.is_ok_and(|made| made.elapsed().is_ok_and(|age| age < YOUNG)) {
+        true => std::thread::sleep(SECOND_LOOK),
+        false => return Ok(false),
+    }
+    answers(path)
 }
 
 /// Whether anybody holds the socket at `path`, of whichever type.

@@ -127,6 +127,23 @@ fn our_file_goes_unless_somebody_has_replaced_it() {
 }
 
 #[test]
+fn lock_on_the_directory_does_not_delay_the_start() {
+    let (folder, path) = folder();
+    let directory = std::fs::File::open(folder.path()).unwrap();
+    rustix::fs::flock(&directory, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    // The stale file is replaced all the same.
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    let run = sockit("unix-server --timeout 3s --accept-timeout 10ms").arg(&path).run();
+    run.exits(28).says("timed out after 10ms");
+    // And a live one is not, however many begin without the lock.
+    let starts: Vec<_> =
+        (0..6).map(|_| sockit("unix-server --accept-timeout 2s").arg(&path).start()).collect();
+    let codes: Vec<_> = starts.into_iter().map(|start| start.wait().code).collect();
+    assert_eq!(codes.iter().filter(|code| **code == 28).count(), 1, "{codes:?}");
+    assert_eq!(codes.iter().filter(|code| **code == 45).count(), 5, "{codes:?}");
+}
+
+#[test]
 fn the_mode_holds_against_every_umask() {
     let (_folder, path) = folder();
     for (mode, umask) in [("0600", "000"), ("0666", "077"), ("660", "022")] {
