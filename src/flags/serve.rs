@@ -27,7 +27,7 @@ pub struct Serving {
     /// Connections at once; further callers wait in the backlog
     #[arg(long, value_name = "N", default_value = "1024")]
     pub max_conns: NonZeroU32,
-    /// Connections at once from one address; further ones are closed
+    /// Connections from one address, or one IPv6 /64, at a time; further ones are closed
     #[arg(long, value_name = "N")]
     pub max_conns_per_ip: Option<NonZeroU32>,
     /// End a connection after this much silence; 0 = never

@@ -220,7 +220,7 @@ impl Reception {
             return Err("denied by rule".to_string());
         }
         match &self.per_ip {
-            Some(per_ip) => per_ip.take(ip).map(Some).ok_or_else(|| per_ip.full()),
+            Some(per_ip) => per_ip.take(ip).map(Some).ok_or_else(|| per_ip.full(ip)),
             None => Ok(None),
         }
     }

@@ -100,18 +100,31 @@ fn canonical(net: IpNet) -> IpNet {
     narrowed.unwrap_or(net)
 }
 
-/// Counts the connections of each address.
+/// Bits of an IPv6 address that are counted together: one customer has at least these all to
+/// itself, and would otherwise have as many addresses as it likes (RFC 6177 §2).
+const PREFIX: u8 = 64;
+
+/// The network whose connections are counted together: an IPv4 address alone, a /64 of IPv6.
+fn counted(ip: IpAddr) -> IpNet {
+    let address = IpNet::from(ip.to_canonical());
+    match address {
+        IpNet::V4(_) => address,
+        IpNet::V6(_) => IpNet::new(address.addr(), PREFIX).map_or(address, |net| net.trunc()),
+    }
+}
+
+/// Counts the connections of each address, or /64 of IPv6.
 #[derive(Debug, Clone)]
 pub struct PerAddress {
     most: u32,
-    counts: Arc<Mutex<HashMap<IpAddr, u32>>>,
+    counts: Arc<Mutex<HashMap<IpNet, u32>>>,
 }
 
 /// One connection's place in its address's count; dropping it gives the place back.
 #[derive(Debug)]
 pub struct Place {
-    ip: IpAddr,
-    counts: Arc<Mutex<HashMap<IpAddr, u32>>>,
+    net: IpNet,
+    counts: Arc<Mutex<HashMap<IpNet, u32>>>,
 }
 
 impl PerAddress {
@@ -122,28 +135,31 @@ impl PerAddress {
 
     /// A place for one more connection from `ip`, if it has one left.
     pub fn take(&self, ip: IpAddr) -> Option<Place> {
-        let ip = ip.to_canonical();
+        let net = counted(ip);
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry(ip).or_insert(0);
+        let count = counts.entry(net).or_insert(0);
         if *count >= self.most {
             return None;
         }
         *count += 1;
-        Some(Place { ip, counts: self.counts.clone() })
+        Some(Place { net, counts: self.counts.clone() })
     }
 
     /// Why a caller without a place is turned away.
-    pub fn full(&self) -> String {
-        format!("its address has {} connections already", self.most)
+    pub fn full(&self, ip: IpAddr) -> String {
+        match counted(ip) {
+            IpNet::V4(_) => format!("its address has {} connections already", self.most),
+            net => format!("its network {net} has {} connections already", self.most),
+        }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        match counts.get_mut(&self.ip) {
+        match counts.get_mut(&self.net) {
             Some(count) if *count > 1 => *count -= 1,
-            _ => drop(counts.remove(&self.ip)),
+            _ => drop(counts.remove(&self.net)),
         }
     }
 }
@@ -203,6 +219,19 @@ mod tests {
         assert!(places.take("::ffff:127.0.0.1".parse().unwrap()).is_none());
         drop(first);
         assert!(places.take(ip).is_some());
+    }
+
+    #[test]
+    fn an_ipv6_network_of_64_bits_counts_as_one_address() {
+        let places = PerAddress::new(1);
+        let take = |ip: &str| places.take(ip.parse().unwrap());
+        let _first = take("2001:db8:0:1::1").unwrap();
+        assert!(take("2001:db8:0:1:ffff::2").is_none());
+        let _next_network = take("2001:db8:0:2::1").unwrap();
+        let _v4 = take("192.0.2.1").unwrap();
+        let _next_v4 = take("::ffff:192.0.2.2").unwrap();
+        let full = places.full("2001:db8:0:1::3".parse().unwrap());
+        assert!(full.contains("2001:db8:0:1::/64"), "{full}");
     }
 
     /// Callers come and go at once: never more than may be, and no trace of who has gone.
