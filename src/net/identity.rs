@@ -26,14 +26,17 @@ pub fn assume(user: Option<&str>, group: Option<&str>) -> Result<(), Failure> {
         let why = "has no group of its own; --group says which";
         return Err(Failure::usage(Stage::Bind, format!("--user {}", user.uid), why));
     }
-    if is_us(user.as_ref().map(|user| user.uid), gid) {
-        return Ok(());
-    }
     let refused = |flag| move |e| Failure::new(Stage::Bind, flag, e);
-    set_groups(user.as_ref(), gid).map_err(refused("--group"))?;
-    match user {
-        Some(user) => set_user(user.uid).map_err(refused("--user")),
-        None => Ok(()),
+    if !is_us(user.as_ref().map(|user| user.uid), gid) || rustix::process::geteuid().is_root() {
+        set_groups(user.as_ref(), gid).map_err(refused("--group"))?;
+    }
+    if let Some(user) = &user {
+        set_user(user.uid).map_err(refused("--user"))?;
+    }
+    let changes = user.is_some() || gid.is_some();
+    match changes && !rustix::process::geteuid().is_root() {
+        true => forget_root().map_err(refused("--user")),
+        false => Ok(()),
     }
 }
 
@@ -159,6 +162,33 @@ fn set_groups(user: Option<&User>, gid: Option<libc::gid_t>) -> io::Result<()> {
 fn set_user(uid: libc::uid_t) -> io::Result<()> {
     // SAFETY: a plain call; for root it sets the real, effective and saved user (setuid(2)).
     unsafe { done(libc::setuid(uid)) }
+}
+
+/// Makes sure that nothing is left to become root by.
+fn forget_root() -> io::Result<()> {
+    drop_capabilities()?;
+    // SAFETY: a plain call, which must fail.
+    match unsafe { libc::setuid(0) } {
+        0 => Err(io::Error::other("root could be regained")),
+        _ => Ok(()),
+    }
+}
+
+/// Gives up the capabilities of the calling thread and of the threads and programs that it starts
+/// later. A change between two users other than root keeps them (capabilities(7)).
+#[cfg(target_os = "linux")]
+pub fn drop_capabilities() -> io::Result<()> {
+    use rustix::thread::{CapabilitySet, CapabilitySets};
+    let none = CapabilitySet::empty();
+    // A capability that is not inheritable is not ambient either.
+    let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };
+    Ok(rustix::thread::set_capabilities(None, sets)?)
+}
+
+/// There is no such thing on this system.
+#[cfg(not(target_os = "linux"))]
+pub fn drop_capabilities() -> io::Result<()> {
+    Ok(())
 }
 
 fn done(status: libc::c_int) -> io::Result<()> {

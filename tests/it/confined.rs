@@ -46,6 +46,57 @@ fn every_run_that_starts_no_program_can_gain_no_privileges() {
     assert_eq!(status(&trusting, "NoNewPrivs"), "0");
 }
 
+/// Words that start a program as the user 65534 with capabilities that make it almost root.
+const CAPABLE: [&str; 6] = [
+    "setpriv",
+    "--reuid=65534",
+    "--regid=65534",
+    "--clear-groups",
+    "--inh-caps=+setuid,+setgid,+net_bind_service",
+    "--ambient-caps=+setuid,+setgid,+net_bind_service",
+];
+
+#[test]
+fn user_and_group_leave_no_capability_and_no_way_back() {
+    if !rustix::process::geteuid().is_root() || crate::peer::program("setpriv").is_none() {
+        return;
+    }
+    let place = tempfile::tempdir_in("/tmp").unwrap();
+    std::fs::set_permissions(place.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .unwrap();
+    let copy = place.path().join("sockit");
+    std::fs::copy(env!("CARGO_BIN_EXE_sockit"), &copy).unwrap();
+    for (line, words) in [
+        ("tcp-server --user 65533 --group 65533", &CAPABLE[..]),
+        ("tcp-server --service chat --user 65534 --group 65534", &CAPABLE[..]),
+        ("udp-echo --group 65533", &CAPABLE[..]),
+        ("tcp-server --user 65533 --group 65533", &[]),
+    ] {
+        let server = sockit(line).instead(&copy).under(words).serve();
+        for task in std::fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap().flatten() {
+            let text = std::fs::read_to_string(task.path().join("status")).unwrap();
+            for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+                let line = text.lines().find(|line| line.starts_with(set)).unwrap();
+                assert!(line.ends_with("\t0000000000000000"), "{words:?}: {line}");
+            }
+        }
+    }
+    let capable = sockit("udp-echo").instead(&copy).under(CAPABLE).serve();
+    assert_ne!(status(&capable, "CapPrm"), "0000000000000000", "without the flags they stay");
+}
+
+#[test]
+fn root_that_stays_root_loses_its_supplementary_groups() {
+    if !rustix::process::geteuid().is_root() || crate::peer::program("setpriv").is_none() {
+        return;
+    }
+    for line in ["--user root --group 0", "--user 0", "--group 0"] {
+        let server = sockit("tcp-server").and(line).under(["setpriv", "--groups", "61901,61902"]);
+        let groups = status(&server.serve(), "Groups");
+        assert!(!groups.contains("6190"), "{line}: {groups}");
+    }
+}
+
 #[test]
 fn servers_and_clients_of_names_are_confined_and_those_with_programs_are_not() {
     if !can_inject() || !has_landlock() {

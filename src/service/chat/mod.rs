@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 use super::framing::{Cutter, Flow, Framing, Message};
 use super::{Ended, Guest, Service};
 use crate::failure::{Code, Failure, Stage};
+use crate::net::identity::drop_capabilities;
 use crate::net::stdio::Nothing;
 use crate::net::stream::{Ending, Reader, Writer};
 use queue::{Line, Queue};
@@ -73,7 +74,11 @@ impl Chat {
         thread::Builder::new()
             .name("screen".into())
             .stack_size(STACK)
-            .spawn(move || ours.run(|line| screen(line)))
+            .spawn(move || {
+                // It was started before `--user`, and only writes.
+                let _ = drop_capabilities();
+                ours.run(|line| screen(line))
+            })
             .map_err(|e| Failure::new(Stage::Stdout, "-", e).with_code(Code::Negative))?;
         let (room, begun) = (Arc::default(), OnceLock::new());
         Ok(Chat { room, begun, screen: lines, framing, max_message })
