@@ -88,7 +88,8 @@ impl Args {
             Name::Path(path) => Some(unix::directory_of(&path).to_path_buf()),
             Name::Abstract(_) => None,
         };
-        super::confine(&Needs { removes, ..needs }, report);
+        // Who sends datagrams may have an abstract name, to which the answers go.
+        super::confine(&Needs { removes, sends_to_abstract: self.datagram, ..needs }, report);
     }
 
     /// The socket that a service manager passed to us, or one at the path.

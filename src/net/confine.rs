@@ -1,5 +1,7 @@
 //! What a run gives up once it is set up, so that a mistake of ours is of less use to a peer: by
-//! landlock(7) the files and TCP ports that it has no more need of.
+//! landlock(7) the files and TCP ports that it has no more need of, abstract Unix sockets of other
+//! processes, and signals to them. What Landlock does not know stays open: UDP, Unix sockets at a
+//! path, what /proc tells of this user's processes.
 //!
 //! Best effort: an older kernel, or another system, confines less or nothing, and the run goes on.
 //! What is open stays usable. Landlock binds the calling thread and those it starts later.
@@ -21,6 +23,8 @@ pub struct Needs {
     pub connects: bool,
     /// Bind TCP ports.
     pub binds: bool,
+    /// Send to abstract Unix sockets of other processes.
+    pub sends_to_abstract: bool,
 }
 
 /// How far the kernel went along.
@@ -64,12 +68,13 @@ mod linux {
 
     use landlock::{
         ABI, Access, AccessFs, AccessNet, BitFlags, PathBeneath, PathFd, PathFdError, Ruleset,
-        RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetStatus,
+        RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetStatus, Scope,
     };
 
     use super::{Confined, Needs};
 
-    /// What we ask about: files with truncation (3), and TCP (4). Newer kernels know more, none of
+    /// What we ask about: files with truncation (3), TCP (4), and beyond these the scopes of
+    /// abstract sockets and signals (6). Newer kernels know more, none of
     /// which has been tried against every way the C library has of finding a name.
     const FILES: ABI = ABI::V3;
     const PORTS: ABI = ABI::V4;
@@ -89,7 +94,7 @@ mod linux {
         if !ports.is_empty() {
             rules = rules.handle_access(ports)?;
         }
-        let mut rules = rules.create()?;
+        let mut rules = rules.scope(scopes(needs))?.create()?;
         for (path, access) in allowed(needs) {
             rules = allow(rules, &path, access)?;
         }
@@ -118,6 +123,17 @@ mod linux {
             ports.remove(AccessNet::BindTcp);
         }
         ports
+    }
+
+    /// What of other processes is out of reach. Name services are reached as their modules like,
+    /// and a service manager may listen on an abstract socket (sd_notify(3)).
+    fn scopes(needs: &Needs) -> BitFlags<Scope> {
+        let manager = std::env::var_os("NOTIFY_SOCKET").unwrap_or_default();
+        let is_abstract = manager.as_encoded_bytes().starts_with(b"@");
+        match needs.reads || needs.sends_to_abstract || is_abstract {
+            true => Scope::Signal.into(),
+            false => Scope::AbstractUnixSocket | Scope::Signal,
+        }
     }
 
     fn allowed(needs: &Needs) -> Vec<(PathBuf, BitFlags<AccessFs>)> {
@@ -204,6 +220,30 @@ mod tests {
             let (_, peer) = listener.accept().unwrap();
             assert_eq!(peer, caller.local_addr().unwrap());
         });
+    }
+
+    #[test]
+    fn other_processes_abstract_sockets_and_signals_are_out_of_reach() {
+        use rustix::process::{Pid, Signal, kill_process};
+        use std::os::linux::net::SocketAddrExt;
+        use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+
+        let name = format!("sockit-confine-{}", std::process::id());
+        let address = SocketAddr::from_abstract_name(name).unwrap();
+        let _listener = UnixListener::bind_addr(&address).unwrap();
+        let mut other = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let pid = Pid::from_child(&other);
+        let connect = || refused(UnixStream::connect_addr(&address));
+        let signal = || kill_process(pid, Signal::CONT) == Err(rustix::io::Errno::PERM);
+        let scoped = confined(Needs::default(), || (connect(), signal()));
+        assert_eq!(scoped.unwrap_or((true, true)), (true, true));
+        let sends = Needs { sends_to_abstract: true, ..Needs::default() };
+        assert_eq!(
+            confined(sends, || (connect(), signal())).unwrap_or((false, true)),
+            (false, true)
+        );
+        other.kill().unwrap();
+        other.wait().unwrap();
     }
 
     #[test]

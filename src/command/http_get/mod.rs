@@ -145,7 +145,7 @@ impl Args {
             }
         }
         let binds = self.dialling.source.is_some();
-        Some(Needs { reads: true, writes, removes: None, connects: true, binds })
+        Some(Needs { reads: true, writes, connects: true, binds, ..Needs::default() })
     }
 
     fn rules(&self) -> Rules {
