@@ -39,6 +39,9 @@ impl Args {
         let scheme = if self.tls { "https" } else { "tcp" };
         let route = self.dialling.route(scheme, &endpoint)?;
         let layer = self.layer(&endpoint)?;
+        if let Some(why) = self.trust.warning() {
+            report.warn(None, why);
+        }
         let dial = Dial { route, layer, ..self.dialling.dial(endpoint) };
         let tell = |step| report.heard(step);
         Ok(conversation::hold(&self.talk, report, |stop| dial.call(stop, &tell))?)

@@ -43,6 +43,9 @@ impl Args {
         let stop = run::stop(self.serving.timeout.0)?;
         let mut limits = self.serving.limits(&stop)?;
         let tls = self.tls.serving(&self.binding.host)?;
+        if let Some(why) = self.tls.warning() {
+            report.warn(None, why);
+        }
         let service = self.choice.service(&mut limits, report)?;
         let listener = self.binding.listener(&self.streams, self.serving.backlog, &stop)?;
         self.identity.assume()?;

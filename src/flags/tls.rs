@@ -1,6 +1,7 @@
 //! TLS: whom to believe, what to show, what to speak.
 
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
@@ -108,10 +109,32 @@ impl ClientTls {
         flags.into_iter().find_map(|(given, name)| given.then_some(name))
     }
 
+    /// A warning when other users can read our key.
+    pub fn warning(&self) -> Option<String> {
+        readable_key(self.cert.as_deref(), self.key.as_deref())
+    }
+
     /// What of these flags is meant for other servers too than the one the user named.
     pub fn elsewhere(&self) -> ClientTls {
         ClientTls { server_name: None, cert: None, key: None, ..self.clone() }
     }
+}
+
+impl ServerTls {
+    /// A warning when other users can read our key.
+    pub fn warning(&self) -> Option<String> {
+        readable_key(self.cert.as_deref(), self.key.as_deref())
+    }
+}
+
+/// Warns of a key file, or of a certificate's with the key in it, that users other than its owner
+/// and group can read.
+fn readable_key(cert: Option<&Path>, key: Option<&Path>) -> Option<String> {
+    let path = key.or(cert)?;
+    let facts = path.metadata().ok().filter(|facts| facts.is_file())?;
+    let mode = facts.permissions().mode() & 0o777;
+    let text = format!("every user can read the key in {} (mode {mode:04o})", path.display());
+    (mode & 0o004 != 0).then_some(text)
 }
 
 /// A name that a certificate could have; a malformed one is told when it is used.

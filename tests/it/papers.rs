@@ -1,5 +1,6 @@
 //! Certificates for the tests, made where they are needed and gone with their directory.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
@@ -61,6 +62,7 @@ impl Authority {
     fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.file(&format!("{name}.pem"));
         std::fs::write(&path, text).expect("a file");
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).expect("our file");
         path
     }
 }

@@ -267,6 +267,93 @@ fn a_stream_cut_without_goodbye_is_never_whole() {
     run.exits(18).fails_at("receive").says("close_notify");
 }
 
+/// Callers whose handshake comes to nothing: silent, plain text, and cut off.
+fn scan(server: &Daemon) {
+    drop(peer::call(server.addr()));
+    let mut plain = peer::call(server.addr());
+    plain.say("GET / HTTP/1.0\r\n\r\n");
+    let _ = plain.read_to_end(&mut Vec::new());
+    let mut begun = peer::call(server.addr());
+    begun.say(b"\x16\x03\x01\x02\x00\x01");
+    begun.reset();
+}
+
+#[test]
+fn failed_handshake_does_not_count() {
+    let counts = [("--once", 1), ("--max-accepts 1", 1), ("--max-accepts 2", 2)];
+    for (flag, clients) in counts {
+        let server = sockit("tcp-server --service echo --tls").and(flag).serve();
+        let pin = pin(&server);
+        for _ in 0..clients {
+            scan(&server);
+            let client = sockit("tcp-client --tls --pin").arg(&pin).to(server.addr());
+            client.stdin("served").run().exits(0).prints("served");
+        }
+        let run = server.wait();
+        run.exits(0).says("does not speak TLS");
+    }
+}
+
+#[test]
+fn unfinished_handshake_keeps_its_place_until_it_fails() {
+    let server = sockit("tcp-server --service echo --tls --once --json").serve();
+    let silent = peer::call(server.addr());
+    server.wait_to_say_times("\"event\":\"accepted\"", 1);
+    let mut client =
+        sockit("tcp-client --tls --insecure -q").to(server.addr()).stdin_open().start();
+    client.type_in("second");
+    // Were it accepted beside the first, both handshakes could succeed.
+    drop(silent);
+    client.wait_to_print("second");
+    client.end_stdin();
+    client.wait().exits(0);
+    let run = server.wait();
+    run.exits(0);
+    let conns: Vec<_> = run.events().into_iter().map(|event| event["conn"].as_u64()).collect();
+    let of = |conn| conns.iter().position(|seen| *seen == Some(conn));
+    let closed = run.events().iter().position(|event| event["event"] == "closed");
+    assert!(of(2) > closed, "the second is accepted after the first is closed: {}", run.stderr);
+}
+
+#[test]
+fn handshake_that_is_complete_ends_the_accepting() {
+    let server = sockit("tcp-server --service echo --tls --once").serve();
+    let mut client =
+        sockit("tcp-client --tls --insecure -q").to(server.addr()).stdin_open().start();
+    client.type_in("first");
+    client.wait_to_print("first");
+    let until = std::time::Instant::now() + Duration::from_secs(10);
+    while TcpStream::connect(server.addr()).is_ok() {
+        assert!(std::time::Instant::now() < until, "still accepting");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    client.end_stdin();
+    client.wait().exits(0).prints("first");
+    server.wait().exits(0);
+}
+
+#[test]
+fn key_that_every_user_can_read_is_a_warning() {
+    use std::os::unix::fs::PermissionsExt;
+    let authority = Authority::new();
+    let path = authority.paper(&["localhost"]);
+    for (mode, warns) in [(0o644, true), (0o604, true), (0o600, false), (0o640, false)] {
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
+        for key in ["--cert", "--key"] {
+            let mut server = sockit("tcp-server --port 0 --accept-timeout 1ms --tls --cert");
+            server = server.arg(&path);
+            server = if key == "--key" { server.and("--key").arg(&path) } else { server };
+            let run = server.run();
+            run.exits(28);
+            let said = run.stderr.contains("every user can read the key");
+            assert_eq!(said, warns, "{mode:o} {key}: {}", run.stderr);
+        }
+        let client = sockit("tcp-client --tls --cert").arg(&path).to(peer::closes_at_once().addr());
+        let said = client.run().stderr.contains("every user can read the key");
+        assert_eq!(said, warns, "{mode:o}");
+    }
+}
+
 fn silence_costs() -> Duration {
     let silent = peer::peer(|mut stream| stream.outlive());
     let run = sockit("tcp-client --tls --connect-timeout 700ms").to(silent.addr()).run();

@@ -70,6 +70,9 @@ impl Args {
         if let Some(needs) = self.needs(&places) {
             confine(&needs, report);
         }
+        if let Some(why) = self.trust.warning() {
+            report.warn(None, why);
+        }
         let stop = run::stop(self.judging.timeout.0)?;
         let mut first = Ok(Code::Done);
         for (link, place) in links.into_iter().zip(places) {
