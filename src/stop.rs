@@ -4,14 +4,19 @@
 //! wait for a socket and a wait for the end are one `poll(2)`. Signal handlers only store a
 //! number and write a byte; everything else happens on ordinary threads.
 
+#![allow(unsafe_code)] // how a signal was handled before us, and what a handler does
+
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
+use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::low_level;
 
 /// Why a run ends before its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,16 +70,29 @@ impl Stop {
         Ok(Stop(Arc::new(Cord { reason, bell, rope, deadline })))
     }
 
-    /// Lets SIGINT and SIGTERM pull this cord; a second signal ends the process at once
-    /// with 130 or 143.
+    /// Lets SIGINT and SIGTERM pull this cord; a second signal ends the process immediately
+    /// with 130 or 143. A signal that was ignored when we were started stays ignored, as `nohup`
+    /// and a shell's `trap ''` expect.
     pub fn watch_signals(&self) -> io::Result<()> {
         let armed = Arc::new(AtomicBool::new(false));
         for (signal, reason, code) in
             [(SIGINT, Reason::Interrupt, 130), (SIGTERM, Reason::Terminate, 143)]
         {
+            if is_ignored(signal) {
+                continue;
+            }
             // The order matters: actions run as registered, so the first signal finds
             // `armed` still false, and the bell rings only when the reason is stored.
-            signal_hook::flag::register_conditional_shutdown(signal, code, armed.clone())?;
+            let second = armed.clone();
+            let end = move || {
+                if second.load(Ordering::SeqCst) {
+                    clean_up();
+                    low_level::exit(code);
+                }
+            };
+            // SAFETY: the action loads atomics, calls what `before_sudden_end` was promised to be
+            // async-signal-safe, and _exit(2).
+            unsafe { low_level::register(signal, end) }?;
             signal_hook::flag::register(signal, armed.clone())?;
             signal_hook::flag::register_usize(signal, self.0.reason.clone(), number(reason))?;
             signal_hook::low_level::pipe::register(signal, self.0.rope.try_clone()?)?;
@@ -159,6 +177,47 @@ impl Stop {
             Ok(Wake::Stopped(reason)) => Err(reason),
             _ => Ok(()),
         }
+    }
+}
+
+/// What is done in a signal handler before the signal ends the process.
+static CLEANUP: OnceLock<fn()> = OnceLock::new();
+
+/// Has a signal that ends this process do `cleanup` first, also SIGHUP and SIGQUIT, whose default
+/// that is. The first caller's stays.
+///
+/// # Safety
+/// `cleanup` must be async-signal-safe (signal-safety(7)).
+///
+/// Fails when a handler cannot be installed.
+pub unsafe fn before_sudden_end(cleanup: fn()) -> io::Result<()> {
+    if CLEANUP.set(cleanup).is_err() {
+        return Ok(());
+    }
+    for signal in [SIGHUP, SIGQUIT].into_iter().filter(|signal| !is_ignored(*signal)) {
+        let end = move || {
+            clean_up();
+            let _ = low_level::emulate_default_handler(signal);
+        };
+        // SAFETY: as in `watch_signals`; the default handler's stand-in may be called there.
+        unsafe { low_level::register(signal, end) }?;
+    }
+    Ok(())
+}
+
+fn clean_up() {
+    if let Some(cleanup) = CLEANUP.get() {
+        cleanup();
+    }
+}
+
+/// Whether the signal is ignored: by whoever started us, for nothing here does that but SIGPIPE.
+pub fn is_ignored(signal: i32) -> bool {
+    let mut action = MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: without a new action sigaction(2) only writes the present one, if it succeeds.
+    unsafe {
+        libc::sigaction(signal, ptr::null(), action.as_mut_ptr()) == 0
+            && action.assume_init().sa_sigaction == libc::SIG_IGN
     }
 }
 

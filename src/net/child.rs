@@ -1,7 +1,7 @@
 //! A program of this machine as the far end: found when the server starts, started per
 //! connection, and never left behind.
+#![allow(unsafe_code)] // what a signal handler may do
 
-use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
@@ -9,15 +9,17 @@ use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{self, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{Access, access};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
+use super::process_groups::{self, die_with_this_process, turn};
 use crate::failure::{Failure, Stage};
-use crate::stop::{earliest, poll_until};
+use crate::stop::{self, earliest, poll_until};
 
 /// Between SIGTERM and SIGKILL at most.
 const LAST_WARNING: Duration = Duration::from_secs(1);
@@ -32,13 +34,9 @@ pub type Environment = Vec<(&'static str, Option<OsString>)>;
 pub struct Program {
     path: PathBuf,
     words: Vec<String>,
-    running: Running,
+    /// No more of them are started.
+    closed: Arc<AtomicBool>,
 }
-
-/// The children of a program that have not been reaped. A child leads its own process group,
-/// whose number is not given to anybody else before it is reaped.
-#[derive(Debug, Clone, Default)]
-struct Running(Arc<Mutex<HashSet<Pid>>>);
 
 /// One running child.
 #[derive(Debug)]
@@ -50,20 +48,25 @@ pub struct Child {
     process: process::Child,
     pid: Pid,
     bell: Option<OwnedFd>,
-    running: Running,
+    /// Where its group's number is, until it is reaped.
+    group: Option<&'static AtomicI32>,
 }
 
 impl Program {
     /// The program that `words` name, looked for in `PATH` unless it has a slash.
     ///
-    /// From here on no descriptor but 0, 1 and 2 reaches any child of ours.
+    /// From here on no descriptor but 0, 1 and 2 reaches any child of this process, and a signal
+    /// that ends this process kills their process groups first.
     ///
     /// Fails at [`Stage::File`] with code 26 when it does not exist or may not be run.
     pub fn find(words: Vec<String>) -> Result<Program, Failure> {
         super::inherit::keep_to_ourselves();
         let name = words.first().map(String::as_str).unwrap_or_default();
         let path = find(name).map_err(|e| Failure::new(Stage::File, name, e))?;
-        Ok(Program { path, words, running: Running::default() })
+        // SAFETY: it reads atomics and calls kill(2).
+        let prepared = unsafe { stop::before_sudden_end(process_groups::kill_all) };
+        prepared.map_err(|e| Failure::new(Stage::Socket, "signals", e))?;
+        Ok(Program { path, words, closed: Arc::default() })
     }
 
     /// `command`, read by the shell.
@@ -74,9 +77,10 @@ impl Program {
     }
 
     /// Starts it in a process group of its own, with pipes for its input and output, our stderr,
-    /// and no other descriptor of ours.
+    /// and no other descriptor of ours. The thread that starts it must outlive it.
     ///
-    /// Fails when there are no more processes or descriptors, or the program has gone.
+    /// Fails when there are no more processes or descriptors, the program has gone, or
+    /// [`Program::end_all`] has been called.
     pub fn start(&self, environment: &Environment) -> io::Result<Child> {
         let mut command = Command::new(&self.path);
         command.args(&self.words[1..]).process_group(0);
@@ -90,32 +94,31 @@ impl Program {
             };
         }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
-        let mut running = self.running.lock();
+        die_with_this_process(&mut command);
+        let turn = turn();
+        if self.closed.load(Ordering::SeqCst) {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        let place = process_groups::free_place()?;
         let mut process = command.spawn()?;
         let pid = Pid::from_child(&process);
-        running.insert(pid);
-        drop(running);
+        place.store(pid.as_raw_nonzero().get(), Ordering::SeqCst);
+        drop(turn);
         let (input, output) = (process.stdin.take(), process.stdout.take());
-        Ok(Child { input, output, process, pid, bell: bell(pid), running: self.running.clone() })
+        Ok(Child { input, output, process, pid, bell: bell(pid), group: Some(place) })
     }
 
-    /// Ends all children that still run, with their process groups, now.
+    /// Kills all children that still run, with their process groups, and starts no more.
     pub fn end_all(&self) {
-        for group in self.running.lock().iter() {
-            let _ = kill_process_group(*group, Signal::KILL);
-        }
+        let _turn = turn();
+        self.closed.store(true, Ordering::SeqCst);
+        process_groups::kill_all();
     }
 }
 
 impl fmt::Display for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.words.first().map(String::as_str).unwrap_or_default())
-    }
-}
-
-impl Running {
-    fn lock(&self) -> MutexGuard<'_, HashSet<Pid>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -175,10 +178,12 @@ impl Child {
     }
 
     fn reap(&mut self) -> i32 {
-        let mut running = self.running.lock();
-        running.remove(&self.pid);
+        let turn = turn();
+        if let Some(place) = self.group.take() {
+            place.store(0, Ordering::SeqCst);
+        }
         let status = self.process.wait();
-        drop(running);
+        drop(turn);
         match status {
             Ok(status) => status.code().unwrap_or(128 + status.signal().unwrap_or(0)),
             Err(_) => 0,
@@ -189,7 +194,7 @@ impl Child {
 impl Drop for Child {
     /// Whatever became of its connection, it does not stay.
     fn drop(&mut self) {
-        if self.running.lock().contains(&self.pid) {
+        if self.group.is_some() {
             self.signal(Signal::KILL);
             self.reap();
         }
@@ -256,11 +261,12 @@ mod tests {
         let program = Program::shell("echo $A-$HOME; exit 7").unwrap();
         let environment = vec![("A", Some("b".into())), ("HOME", None)];
         let mut child = program.start(&environment).unwrap();
+        let pid = child.pid;
         let mut said = String::new();
         child.output.take().unwrap().read_to_string(&mut said).unwrap();
         assert_eq!(said, "b-\n");
         assert_eq!(child.see_out(Duration::from_secs(20), false), 7);
-        assert!(program.running.lock().is_empty());
+        assert!(!process_groups::contains(pid));
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub mod memory;
 pub mod misfit;
 pub mod output_file;
 pub mod pool;
+pub mod process_groups;
 pub mod proxy;
 mod race;
 pub mod resolve;

@@ -1,7 +1,9 @@
 //! `--exec` and `--sh`: a program per connection, whatever the order of endings.
 
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use crate::namespace::Namespace;
 use crate::peer::{Script, call};
 use crate::running::Daemon;
 use crate::sockit::{LIMIT, sockit};
@@ -172,6 +174,99 @@ fn sigterm_leaves_no_program_behind() {
     server.wait().exits(143);
     nobody_runs("98764");
     nobody_runs("98765");
+}
+
+/// A program that ignores the signals by which it could be asked to end, and its child.
+const STUBBORN: &str = "--sh 'trap \"\" TERM HUP; sleep 9877N & sleep 9878N'";
+
+/// A server whose program and that program's child run, with `n` in their command lines.
+fn with_stubborn_program(server: &str, n: u32) -> Daemon {
+    let line = STUBBORN.replace('N', &n.to_string());
+    let server = sockit(server).and(&line).serve();
+    let (parent, child) = (format!("9877{n}"), format!("9878{n}"));
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let caller = TcpStream::connect(server.addr());
+    socket.send_to(b"question", server.addr()).unwrap();
+    let until = Instant::now() + LIMIT;
+    while runs(&parent) + runs(&child) < 2 {
+        assert!(Instant::now() < until, "the program does not run");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // The connection, if there is one, ends with the test.
+    std::mem::forget(caller);
+    server
+}
+
+#[test]
+fn second_signal_kills_the_process_group() {
+    for (n, line) in ["tcp-server --grace 60s", "udp-server"].into_iter().enumerate() {
+        let server = with_stubborn_program(line, n as u32);
+        server.signal(libc::SIGTERM);
+        server.signal(libc::SIGINT);
+        let code = server.wait().code;
+        assert!([130, 143].contains(&code), "{line}: {code}");
+        nobody_runs(&format!("9877{n}"));
+        nobody_runs(&format!("9878{n}"));
+    }
+}
+
+#[test]
+fn hangup_and_quit_kill_the_process_group() {
+    for (n, signal) in [(2, libc::SIGHUP), (3, libc::SIGQUIT)] {
+        let server = with_stubborn_program("tcp-server", n);
+        server.signal(signal);
+        server.wait().exits(128 + signal);
+        nobody_runs(&format!("9877{n}"));
+        nobody_runs(&format!("9878{n}"));
+    }
+}
+
+#[test]
+fn whole_run_limit_kills_the_process_group() {
+    let server = with_stubborn_program("tcp-server --timeout 2s", 4);
+    server.wait().exits(28);
+    nobody_runs("98774");
+    nobody_runs("98784");
+}
+
+#[test]
+fn killed_server_takes_its_program_with_it() {
+    for (line, word) in [("tcp-server", "98795"), ("udp-server", "98796")] {
+        let server = sockit(line).and(&format!("--exec 'sleep {word}'")).serve();
+        let _caller = TcpStream::connect(server.addr());
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.send_to(b"question", server.addr()).unwrap();
+        let until = Instant::now() + LIMIT;
+        while runs(word) < 1 {
+            assert!(Instant::now() < until, "the program does not run");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        server.signal(libc::SIGKILL);
+        server.wait().exits(137);
+        nobody_runs(word);
+    }
+}
+
+#[test]
+fn process_1_reaps_orphans_of_its_programs() {
+    if !Namespace::new().on_our_network().possible() {
+        return;
+    }
+    // The program leaves a process behind that ends later, as a child of process 1.
+    let server = sockit("tcp-server --sh '(setsid sleep 0.2) >/dev/null 2>&1 & echo started'")
+        .under(["unshare", "-r", "-p", "-f", "--kill-child"])
+        .serve();
+    for _ in 0..10 {
+        assert_eq!(call(server.addr()).hear_all(), b"started\n");
+    }
+    let list = format!("/proc/{0}/task/{0}/children", server.pid());
+    let first = std::fs::read_to_string(list).unwrap();
+    let first: u32 = first.trim().parse().expect("unshare has one child");
+    let until = Instant::now() + LIMIT;
+    while children(first) > 0 {
+        assert!(Instant::now() < until, "{} children are left", children(first));
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 #[test]

@@ -80,6 +80,11 @@ impl Namespace {
         let words = unshare.iter().chain(&inside).map(|word| word.to_string()).collect();
         possible(unshare).then_some(words)
     }
+
+    /// Whether the machine lets us make it; a message says so if not.
+    pub fn possible(&self) -> bool {
+        possible(&self.unshare)
+    }
 }
 
 fn possible(unshare: &[&str]) -> bool {

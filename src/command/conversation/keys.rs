@@ -11,6 +11,7 @@ use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
 use super::screen::put;
+use crate::stop::is_ignored;
 
 /// Terminals whose cursor cannot be moved.
 const SIMPLE: [&str; 3] = ["dumb", "emacs", "cons25"];
@@ -48,7 +49,8 @@ impl Keys {
 
     /// Signals end the process as they usually do, but only after the terminal is restored.
     fn restore_on_signals(&self) -> std::io::Result<()> {
-        let mut signals = Signals::new([SIGHUP, SIGQUIT])?;
+        let fatal = [SIGHUP, SIGQUIT].into_iter().filter(|signal| !is_ignored(*signal));
+        let mut signals = Signals::new(fatal)?;
         let keys = self.clone();
         let wait = move || {
             for signal in signals.forever() {

@@ -8,6 +8,7 @@ use super::Duty;
 use super::office::Office;
 use crate::failure::{Code, Failure, Stage};
 use crate::net::inherit;
+use crate::net::process_groups;
 use crate::pump::stdout;
 use crate::report::Report;
 use crate::report::event::Event;
@@ -41,6 +42,7 @@ pub struct Plan {
 pub fn serve(plan: Plan, report: &Report, stop: &Stop) -> Result<Code, Failure> {
     let mut office = Office::open(plan, report, stop)?;
     inherit::tell_ready();
+    process_groups::reap_orphans();
     let outcome = office.serve();
     inherit::tell_stopping();
     let closed = office.close();

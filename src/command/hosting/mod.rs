@@ -17,6 +17,7 @@ use crate::net::inherit;
 use crate::net::layer::{Handshake, Layer};
 use crate::net::listen::Listener;
 use crate::net::live::{Drained, Mood};
+use crate::net::process_groups;
 use crate::net::step::Step;
 use crate::net::stream::{Ending, Facts, Stream};
 use crate::report::Report;
@@ -59,6 +60,7 @@ pub fn serve(mut plan: Plan, report: &Report, stop: &Stop) -> Result<Code, Failu
     let reception = Reception::new(plan.listener, plan.limits, stack, rooms.clone())?;
     report.tell(&Event::Listening { local: local.clone(), what: "connection" });
     inherit::tell_ready();
+    process_groups::reap_orphans();
     let ended = reception.run(stop);
     rooms.service.close();
     match ended? {

@@ -8,6 +8,7 @@ use std::time::Instant;
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::net::process_groups::die_with_this_process;
 use crate::stop::{Stop, Wake};
 
 /// The most that is kept of what an actor says, in bytes.
@@ -53,6 +54,7 @@ impl Actor {
         }
         command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        die_with_this_process(&mut command);
         let mut child = command.spawn()?;
         if let (Some(mut pipe), Some(input)) = (child.stdin.take(), input) {
             // A few words fit the pipe; a run that does not want them is the step's to tell.
