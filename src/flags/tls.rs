@@ -56,6 +56,8 @@ pub enum ClientAuth {
 #[command(next_help_heading = "TLS")]
 pub struct ServerTls {
     /// Speak TLS
+    ///
+    /// A connection whose handshake fails does not count for --once and --max-accepts.
     #[arg(long)]
     pub tls: bool,
     /// Our certificate, and those that lead to its root (PEM) [default: a throw-away one]

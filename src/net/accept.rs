@@ -13,7 +13,7 @@ use socket2::{SockAddr, Socket};
 use super::address::Address;
 use super::admit::{PerAddress, Place, Rules};
 use super::listen::Listener;
-use super::live::{Drained, Entered, Live};
+use super::live::{Drained, Entered, Live, Quota, Room};
 use super::pool::Pool;
 use super::stream::Stream;
 use crate::failure::{Code, Failure, Stage};
@@ -62,6 +62,10 @@ pub struct Caller {
 pub trait Host: Send + Sync + 'static {
     /// Serves one caller to its end, on the caller's own thread.
     fn serve(&self, caller: Caller);
+    /// When a connection counts towards the limit of the whole run.
+    fn counting(&self) -> Counting {
+        Counting::Accepted
+    }
     /// Hears of a caller that was turned away by a rule.
     fn turned_away(&self, peer: &Address, why: &str);
     /// Hears of a caller that was lost to a shortage.
@@ -70,6 +74,15 @@ pub trait Host: Send + Sync + 'static {
     fn trouble(&self, message: String);
     /// Hears that no more callers are let in, before those who are in are seen out.
     fn stopping(&self) {}
+}
+
+/// When a connection counts towards the limit of the whole run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counting {
+    /// As soon as it is accepted.
+    Accepted,
+    /// When the host says so ([`Entered::count`]), because its handshake is complete.
+    Served,
 }
 
 /// How accepting came to its end.
@@ -135,10 +148,15 @@ impl Reception {
     fn accept_all(&mut self, stop: &Stop) -> Result<Option<Reason>, Failure> {
         let mut trouble = Trouble::default();
         let mut quiet_since = Instant::now();
-        while self.limits.accepts.is_none_or(|most| self.conn < u64::from(most)) {
+        let at_once = self.limits.at_once as usize;
+        let quota = Quota { at_once, whole_run: self.limits.accepts };
+        loop {
             // While all places are taken, callers wait in the backlog.
-            let place = self.live.wait_until_below(self.limits.at_once as usize, stop);
-            if let Some(reason) = stop.reason().or(place.err()) {
+            let waited = self.live.wait_for_room(&quota, stop);
+            if self.live.room(&quota) == Room::Spent {
+                return Ok(None);
+            }
+            if let Some(reason) = stop.reason().or(waited.err()) {
                 return Ok(Some(reason));
             }
             match self.listener.socket.accept() {
@@ -161,7 +179,6 @@ impl Reception {
                 }
             }
         }
-        Ok(None)
     }
 
     /// Whether somebody waits to be let in.
@@ -199,18 +216,26 @@ impl Reception {
         let stream = match self.prepare(socket, peer.clone()) {
             Ok(stream) => stream,
             Err(e) => {
+                self.count_accepted(conn);
                 let failure = Failure::new(Stage::Socket, &peer, e);
                 return self.host.lost(failure.with_code(Code::Negative));
             }
         };
         let hangup = stream.hangup.clone();
         let entered = self.live.enter(conn, hangup.clone());
+        self.count_accepted(conn);
         let caller = Caller { conn, stream, entered, place };
         let host = self.host.clone();
         if let Err(e) = self.pool.run(move || host.serve(caller)) {
             // A clean end would say that this was all.
             hangup.reset();
             self.host.lost(Failure::new(Stage::Socket, &peer, e).with_code(Code::Negative));
+        }
+    }
+
+    fn count_accepted(&self, conn: u64) {
+        if self.host.counting() == Counting::Accepted {
+            self.live.count(conn);
         }
     }
 

@@ -14,7 +14,8 @@ use crate::stop::{Reason, Stop, Wake, bell, poll_until, ring};
 
 /// How often a drain looks whether a connection has become idle.
 const LOOK: Duration = Duration::from_millis(10);
-/// How long somebody who streams must have been silent to count as idle.
+/// How long somebody who streams, or who has sent nothing yet, must have been silent to count as
+/// idle: the first request of a new connection may be on its way.
 pub const SILENCE: Duration = Duration::from_millis(300);
 /// How long connections that were reset have to tell their end; a thread that waits for something
 /// else than its peer is not waited for any longer.
@@ -27,6 +28,8 @@ pub struct Live(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     entries: Mutex<HashMap<u64, Entry>>,
+    /// Connections of the whole run that count towards its limit.
+    counted: AtomicU64,
     bell: OwnedFd,
     rope: OwnedFd,
     /// Whether anybody waits for a connection to end: else its end costs no system call.
@@ -38,6 +41,27 @@ struct Entry {
     hangup: Hangup,
     mood: Mood,
     dismissed: bool,
+    counted: bool,
+}
+
+/// How many connections may be accepted.
+#[derive(Debug, Clone, Copy)]
+pub struct Quota {
+    /// Connections that exist concurrently.
+    pub at_once: usize,
+    /// Connections of the whole run.
+    pub whole_run: Option<u32>,
+}
+
+/// Whether another connection may be accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Room {
+    /// It may.
+    Free,
+    /// Not before one that exists has ended, or is known not to count.
+    Taken,
+    /// No more in this run.
+    Spent,
 }
 
 /// Whether a connection waits for its peer with nothing owed. Shared by the thread that serves it
@@ -52,6 +76,8 @@ struct Waiting {
     since: AtomicU64,
     /// The peer streams: that it says nothing at this moment does not mean that it has finished.
     streams: AtomicBool,
+    /// The peer has sent something.
+    received: AtomicBool,
 }
 
 /// Nobody waits.
@@ -59,16 +85,17 @@ const BUSY: u64 = u64::MAX;
 
 impl Default for Mood {
     fn default() -> Mood {
-        let (since, streams) = (AtomicU64::new(BUSY), AtomicBool::new(false));
-        Mood(Arc::new(Waiting { began: Instant::now(), since, streams }))
+        let (streams, received) = (AtomicBool::new(false), AtomicBool::new(false));
+        let since = AtomicU64::new(BUSY);
+        Mood(Arc::new(Waiting { began: Instant::now(), since, streams, received }))
     }
 }
 
 impl Mood {
     /// Runs a read that may block: while it does, nothing is owed to the peer.
     pub fn while_waiting<T>(&self, read: impl FnOnce() -> T) -> T {
-        // Of questions and answers nobody asks how long one has been waited for.
-        let now = if self.streams() { self.milliseconds() } else { 0 };
+        // Between questions and answers it does not matter how long one has been waited for.
+        let now = if self.needs_no_silence() { 0 } else { self.milliseconds() };
         self.0.since.store(now, Ordering::SeqCst);
         let done = read();
         self.0.since.store(BUSY, Ordering::SeqCst);
@@ -80,17 +107,22 @@ impl Mood {
         self.0.streams.store(true, Ordering::SeqCst);
     }
 
+    /// The peer has sent something: from now on a wait between messages means that it is idle.
+    pub fn has_received(&self) {
+        self.0.received.store(true, Ordering::SeqCst);
+    }
+
     /// Whether the peer has been waited for long enough to mean that nothing is under way.
     fn is_idle(&self) -> bool {
         match self.0.since.load(Ordering::SeqCst) {
             BUSY => false,
-            _ if !self.streams() => true,
+            _ if self.needs_no_silence() => true,
             since => self.milliseconds().saturating_sub(since) >= SILENCE.as_millis() as u64,
         }
     }
 
-    fn streams(&self) -> bool {
-        self.0.streams.load(Ordering::SeqCst)
+    fn needs_no_silence(&self) -> bool {
+        self.0.received.load(Ordering::SeqCst) && !self.0.streams.load(Ordering::SeqCst)
     }
 
     fn milliseconds(&self) -> u64 {
@@ -107,12 +139,18 @@ pub struct Entered {
     pub mood: Mood,
 }
 
+impl Entered {
+    /// The connection counts towards the limit of the whole run.
+    pub fn count(&self) {
+        self.live.count(self.conn);
+        self.live.wake();
+    }
+}
+
 impl Drop for Entered {
     fn drop(&mut self) {
         self.live.lock().remove(&self.conn);
-        if self.live.0.awaited.load(Ordering::SeqCst) {
-            ring(&self.live.0.rope);
-        }
+        self.live.wake();
     }
 }
 
@@ -129,20 +167,51 @@ impl Live {
     /// An empty list. Fails when no pipe can be had.
     pub fn new() -> std::io::Result<Live> {
         let (bell, rope) = bell()?;
-        let (entries, awaited) = (Mutex::default(), AtomicBool::new(false));
-        Ok(Live(Arc::new(Shared { entries, bell, rope, awaited })))
+        let (counted, awaited) = (AtomicU64::new(0), AtomicBool::new(false));
+        Ok(Live(Arc::new(Shared { entries: Mutex::default(), counted, bell, rope, awaited })))
     }
 
     /// Puts connection `conn` on the list.
     pub fn enter(&self, conn: u64, hangup: Hangup) -> Entered {
         let mood = Mood::default();
-        let entry = Entry { hangup, mood: mood.clone(), dismissed: false };
+        let entry = Entry { hangup, mood: mood.clone(), dismissed: false, counted: false };
         self.lock().insert(conn, entry);
         Entered { live: self.clone(), conn, mood }
     }
 
-    /// How many live.
-    pub fn count(&self) -> usize {
+    /// Counts connection `conn` towards the limit of the whole run, though it may be over already.
+    pub fn count(&self, conn: u64) {
+        let mut entries = self.lock();
+        self.0.counted.fetch_add(1, Ordering::SeqCst);
+        if let Some(entry) = entries.get_mut(&conn) {
+            entry.counted = true;
+        }
+    }
+
+    /// Whether `quota` lets another connection in. One that may yet count keeps its place.
+    pub fn room(&self, quota: &Quota) -> Room {
+        let entries = self.lock();
+        let left = quota.whole_run.map_or(u64::MAX, |most| {
+            u64::from(most).saturating_sub(self.0.counted.load(Ordering::SeqCst))
+        });
+        let undecided = || entries.values().filter(|entry| !entry.counted).count() as u64;
+        match left {
+            0 => Room::Spent,
+            _ if entries.len() >= quota.at_once => Room::Taken,
+            _ if quota.whole_run.is_some() && undecided() >= left => Room::Taken,
+            _ => Room::Free,
+        }
+    }
+
+    /// Wakes the thread that waits for a change, if there is one.
+    fn wake(&self) {
+        if self.0.awaited.load(Ordering::SeqCst) {
+            ring(&self.0.rope);
+        }
+    }
+
+    /// How many connections exist.
+    fn len(&self) -> usize {
         self.lock().len()
     }
 
@@ -151,7 +220,7 @@ impl Live {
         self.0.bell.as_fd()
     }
 
-    /// Silences the bell, which rings from now on. Look at [`Live::count`] afterwards, not before.
+    /// Silences the bell, which rings from now on. Look at [`Live::len`] afterwards, not before.
     fn hush(&self) {
         self.0.awaited.store(true, Ordering::SeqCst);
         let mut bytes = [0; 256];
@@ -164,7 +233,7 @@ impl Live {
     /// `urgent` gives up the rest of the grace when it says so.
     pub fn drain(&self, grace: Duration, urgent: &dyn Fn() -> bool) -> Drained {
         let until = Instant::now().checked_add(grace);
-        while self.count() > 0 {
+        while self.len() > 0 {
             if urgent() || until.is_some_and(|at| at <= Instant::now()) {
                 return self.cut();
             }
@@ -177,7 +246,7 @@ impl Live {
     /// Waits until a connection has ended, `until` at the latest; not at all if none lives.
     fn wait_for_an_end(&self, until: Instant) {
         self.hush();
-        if self.count() > 0 {
+        if self.len() > 0 {
             let mut fds = [PollFd::from_borrowed_fd(self.bell(), PollFlags::IN)];
             let _ = poll_until(&mut fds, Some(until));
         }
@@ -185,15 +254,21 @@ impl Live {
 
     /// Waits until the last connection has ended by itself, or the cord is pulled.
     pub fn wait_until_empty(&self, stop: &Stop) -> Result<(), Reason> {
-        self.wait_until_below(1, stop)
+        self.wait_while(stop, || self.len() > 0)
     }
 
-    /// Waits until fewer than `most` live, or the cord is pulled.
-    pub fn wait_until_below(&self, most: usize, stop: &Stop) -> Result<(), Reason> {
-        // An end costs no system call unless somebody has been waiting for one.
-        while self.count() >= most {
+    /// Waits while `quota` has no room, or until the cord is pulled.
+    pub fn wait_for_room(&self, quota: &Quota, stop: &Stop) -> Result<(), Reason> {
+        self.wait_while(stop, || self.room(quota) == Room::Taken)
+    }
+
+    /// Waits until `lasts` is false, which it is asked when a connection has ended or counted, or
+    /// the cord is pulled.
+    fn wait_while(&self, stop: &Stop, lasts: impl Fn() -> bool) -> Result<(), Reason> {
+        // An end costs no system call unless a thread has been waiting for one.
+        while lasts() {
             self.hush();
-            if self.count() < most {
+            if !lasts() {
                 break;
             }
             if let Ok(Wake::Stopped(reason)) = stop.wait(self.bell(), PollFlags::IN, None) {
@@ -215,7 +290,7 @@ impl Live {
     fn cut(&self) -> Drained {
         let cut = self.reset_all();
         let until = Instant::now() + FAREWELL;
-        while self.count() > 0 && Instant::now() < until {
+        while self.len() > 0 && Instant::now() < until {
             self.wait_for_an_end(until);
         }
         match cut {
@@ -268,10 +343,42 @@ mod tests {
                 }
                 chance.pause();
                 for most in [3, 1] {
-                    assert_eq!(live.wait_until_below(most, &stop), Ok(()), "round {round}");
+                    let waited = live.wait_while(&stop, || live.len() >= most);
+                    assert_eq!(waited, Ok(()), "round {round}");
                 }
             });
         }
+    }
+
+    #[test]
+    fn a_connection_that_may_yet_count_keeps_its_place() {
+        let live = Live::new().unwrap();
+        let quota = Quota { at_once: 3, whole_run: Some(2) };
+        assert_eq!(live.room(&quota), Room::Free);
+        let (first, second) = (live.enter(1, hangup().0), live.enter(2, hangup().0));
+        assert_eq!(live.room(&quota), Room::Taken);
+        drop(first);
+        assert_eq!(live.room(&quota), Room::Free);
+        second.count();
+        let third = live.enter(3, hangup().0);
+        assert_eq!(live.room(&quota), Room::Taken);
+        third.count();
+        assert_eq!(live.room(&quota), Room::Spent);
+        let endless = Quota { at_once: 2, whole_run: None };
+        assert_eq!(live.room(&endless), Room::Taken);
+        drop(second);
+        assert_eq!(live.room(&endless), Room::Free);
+    }
+
+    #[test]
+    fn a_new_connection_is_not_idle_before_a_silence() {
+        let mood = Mood::default();
+        mood.while_waiting(|| assert!(!mood.is_idle()));
+        mood.has_received();
+        mood.while_waiting(|| assert!(mood.is_idle()));
+        mood.expect_stream();
+        mood.while_waiting(|| assert!(!mood.is_idle()));
+        assert!(!mood.is_idle());
     }
 
     /// Peers talk, fall silent and leave while the drain looks: whoever waits with nothing owed is
@@ -299,6 +406,7 @@ mod tests {
     fn echo(hangup: &Hangup, mood: &Mood, chance: &mut Chance) {
         let mut socket = hangup.socket();
         let mut buffer = [0; 16];
+        mood.has_received();
         loop {
             let n = mood.while_waiting(|| std::io::Read::read(&mut socket, &mut buffer));
             chance.pause();

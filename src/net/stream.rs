@@ -206,7 +206,14 @@ impl Hangup {
         !self.has_unread() && self.undelivered() == 0
     }
 
-    /// Whether the kernel holds bytes of the peer's that have not been read.
+    /// Whether we stopped reading before all that has arrived was read: it is not answered, and
+    /// an orderly end would hide that.
+    pub fn left_unread(&self) -> bool {
+        self.was_pulled() && self.has_unread()
+    }
+
+    /// Whether the kernel holds bytes of the peer's that have not been read (tcp(7), unix(7),
+    /// `SIOCINQ`).
     pub fn has_unread(&self) -> bool {
         rustix::io::ioctl_fionread(self.socket.as_ref()).unwrap_or(0) > 0
     }

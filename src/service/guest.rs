@@ -7,7 +7,7 @@ use crate::failure::{Code, Failure, Inner, Stage};
 use crate::net::live::Mood;
 use crate::net::stdio::Nothing;
 use crate::net::stream::{Ending, Facts, Hangup, Reader, Stream};
-use crate::stop::Stop;
+use crate::stop::{Reason, Stop};
 
 /// How much a peer may still send while we wait for it to close, and for how long: enough for what
 /// was under way, not enough to keep us.
@@ -94,6 +94,9 @@ impl Guest {
         });
         match received {
             Ok(n) => {
+                if self.bytes_in == 0 && n > 0 {
+                    self.mood.has_received();
+                }
                 self.bytes_in += n as u64;
                 if n == 0 && !buffer.is_empty() && !self.heard_all {
                     self.heard_all = true;
@@ -124,7 +127,20 @@ impl Guest {
 
     /// Says that we send no more, then hears the peer out for a moment: closing a socket with
     /// unread data resets it and can destroy what the peer has not yet read.
+    ///
+    /// When the run ends, a request that arrived after the last read is answered by a reset.
     pub fn take_leave(&mut self) -> Result<(), Failure> {
+        let hangup = &self.stream.hangup;
+        if hangup.left_unread() {
+            hangup.reset();
+            let reason = self.stop.reason().unwrap_or(Reason::Terminate);
+            return Err(Failure::stopped(Stage::Receive, &self.stream.facts.peer, reason));
+        }
+        // Without a layer the close says it all: in one step it looks for unread bytes and sends a
+        // FIN or, if there are any, a reset (tcp(7), unix(7)).
+        if hangup.was_pulled() && self.stream.writer.raw().is_some() {
+            return Ok(());
+        }
         match self.stream.writer.finish() {
             // The peer is gone altogether: there is nobody to tell.
             Err(e) if e.kind() == io::ErrorKind::NotConnected => return Ok(()),
@@ -213,4 +229,35 @@ pub fn half_closed(news: &Option<News>, hangup: &Hangup, by: Ending) {
 fn idle(stage: Stage, peer: &dyn std::fmt::Display) -> Failure {
     let why = "nothing moved for the idle limit";
     Failure::new(stage, peer, why).with_code(Code::Timeout)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{TcpListener, TcpStream};
+
+    /// A request that arrives after the last read of a run that ends must not be followed by an
+    /// orderly end.
+    #[test]
+    fn request_after_the_last_read_is_reset() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let stream = Stream::from_socket(listener.accept().unwrap().0.into()).unwrap();
+        let stop = Stop::new(None).unwrap();
+        let mut guest = Guest::new(1, stream, Mood::default(), stop);
+        guest.stream.hangup.stop_reading();
+        assert_eq!(guest.receive(&mut [0; 8]).unwrap(), 0);
+        peer.write_all(b"request").unwrap();
+        let until = Instant::now() + Duration::from_secs(20);
+        while !guest.stream.hangup.left_unread() {
+            assert!(Instant::now() < until, "the request arrives");
+            std::thread::yield_now();
+        }
+        let failure = guest.take_leave().unwrap_err();
+        assert_eq!(failure.code, Code::Terminated);
+        drop(guest);
+        peer.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let end = peer.read(&mut [0; 8]).map_err(|e| e.kind());
+        assert_eq!(end, Err(io::ErrorKind::ConnectionReset));
+    }
 }

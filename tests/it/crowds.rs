@@ -162,6 +162,20 @@ fn max_accepts_counts_callers() {
     server.wait().exits(0);
 }
 
+#[test]
+fn denied_callers_do_not_count() {
+    let server = sockit("tcp-server --once --deny 127.0.0.2").serve();
+    for _ in 0..3 {
+        let end = std::io::Read::read(&mut call_from("127.0.0.2:0", server.addr()), &mut [0; 8]);
+        assert!(matches!(end, Ok(0) | Err(_)), "{end:?}");
+    }
+    let mut caller = call(server.addr());
+    caller.hear("Welcome!");
+    caller.say("exit");
+    assert_eq!(caller.hear_all(), b"");
+    server.wait().exits(0);
+}
+
 fn wait_until(what: &str, done: impl Fn() -> bool) {
     let until = Instant::now() + Duration::from_secs(20);
     while !done() {

@@ -545,6 +545,64 @@ fn a_terminated_server_closes_idle_connections_and_leaves_with_zero() {
     }
 }
 
+/// Sends a request on a connection that was accepted before SIGTERM, after SIGTERM; `None` when this
+/// machine was too busy to do so in the time that a new connection has.
+fn request_after_sigterm(line: &str) -> Option<Result<Vec<u8>, std::io::ErrorKind>> {
+    let server = sockit(line).and("--grace 10s").serve();
+    let mut caller = call(server.addr());
+    server.wait_to_say("Accept new connection");
+    let asked = Instant::now();
+    server.signal(libc::SIGTERM);
+    refuses_connections(server.addr());
+    caller.say("question\n");
+    let in_time = asked.elapsed() < Duration::from_millis(200);
+    let mut answer = Vec::new();
+    let end = caller.read_to_end(&mut answer);
+    server.wait();
+    in_time.then(|| end.map(|_| answer).map_err(|why| why.kind()))
+}
+
+/// Waits until a server that is asked to end has closed its listener.
+fn refuses_connections(addr: std::net::SocketAddr) {
+    let until = Instant::now() + Duration::from_secs(10);
+    while TcpStream::connect_timeout(&addr, Duration::from_secs(1)).is_ok() {
+        assert!(Instant::now() < until, "still accepting after SIGTERM");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn request_of_a_new_connection_is_answered_after_sigterm() {
+    for (line, answer) in [
+        ("tcp-server --service ack", "已接收到数据 question\n"),
+        ("tcp-server --service echo", "question\n"),
+        ("tcp-server --reply 'got {message}'", "got question\n"),
+        ("tcp-server --sh 'read x; echo got $x'", "got question\n"),
+    ] {
+        let seen = (0..10).find_map(|_| request_after_sigterm(line));
+        assert_eq!(seen.expect("one try in time"), Ok(answer.into()), "{line}");
+    }
+}
+
+#[test]
+fn request_unread_at_sigterm_is_answered() {
+    for line in ["--service ack", "--service echo", "--sh 'read x; echo got $x'"] {
+        let server = sockit("tcp-server --grace 10s").and(line).serve();
+        let mut callers = [call(server.addr()), call(server.addr())];
+        server.wait_to_say_times("Accept new connection", 2);
+        // The request and the signal are both there before the server runs again.
+        server.signal(libc::SIGSTOP);
+        callers.iter_mut().for_each(|caller| caller.say("question\n"));
+        server.signal(libc::SIGTERM);
+        server.signal(libc::SIGCONT);
+        for mut caller in callers {
+            let answer = String::from_utf8(caller.hear_all()).unwrap();
+            assert!(answer.contains("question"), "{line}: {answer:?}");
+        }
+        server.wait().exits(0);
+    }
+}
+
 #[test]
 fn a_transfer_that_is_cut_ends_in_a_reset_never_in_a_clean_fin() {
     let server = sockit("tcp-server --service chargen --grace 200ms").serve();
@@ -564,15 +622,38 @@ fn a_second_signal_ends_a_server_at_once() {
     caller.read_exact(&mut [0; 100]).unwrap();
     server.signal(libc::SIGTERM);
     // The first signal has been taken once nobody is accepted any more.
-    let until = Instant::now() + Duration::from_secs(10);
-    while TcpStream::connect_timeout(&server.addr(), Duration::from_secs(1)).is_ok() {
-        assert!(Instant::now() < until, "still accepting after SIGTERM");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    refuses_connections(server.addr());
     server.signal(libc::SIGTERM);
     let run = server.wait();
     run.exits(143);
     assert!(run.took < Duration::from_secs(15), "{:?}", run.took);
+}
+
+#[test]
+fn signals_ignored_at_the_start_stay_ignored() {
+    let signals = [("INT", libc::SIGINT), ("TERM", libc::SIGTERM), ("HUP", libc::SIGHUP)];
+    for (name, signal) in signals {
+        let server = sockit("tcp-server").under(trap(name)).serve();
+        server.signal(signal);
+        let mut caller = call(server.addr());
+        caller.hear("Welcome!");
+        // Another signal still ends it.
+        let other = if signal == libc::SIGTERM { libc::SIGINT } else { libc::SIGTERM };
+        server.signal(other);
+        let run = server.wait();
+        assert!([0, 130].contains(&run.code), "SIG{name}: {}", run.code);
+    }
+    let client = sockit("tcp-client -v").to(peer::does_nothing().addr()).stdin_open();
+    let client = client.under(trap("INT")).start();
+    client.wait_to_say("Connected to");
+    client.signal(libc::SIGINT);
+    client.signal(libc::SIGTERM);
+    client.wait().exits(143);
+}
+
+/// A shell that ignores a signal and becomes the program whose words follow.
+fn trap(signal: &str) -> [String; 3] {
+    ["sh".into(), "-c".into(), format!("trap '' {signal}; exec \"$0\" \"$@\"")]
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::failure::{Code, Failure, Stage};
-use crate::net::accept::{Caller, End, Host, Limits, Reception};
+use crate::net::accept::{Caller, Counting, End, Host, Limits, Reception};
 use crate::net::address::Address;
 use crate::net::inherit;
 use crate::net::layer::{Handshake, Layer};
@@ -105,6 +105,17 @@ fn is_of_the_peer(errno: i32) -> bool {
     peers.contains(&errno)
 }
 
+/// How a failure ends its connection.
+fn ending_of(failure: &Failure) -> Ending {
+    match (failure.code, failure.errno()) {
+        (Code::Timeout, _) => Ending::Timeout,
+        (Code::Interrupted | Code::Terminated, _) => Ending::Signal,
+        (_, Some(errno)) if is_of_the_peer(errno) => Ending::Reset,
+        (Code::Partial | Code::Send | Code::Receive, None) => Ending::Reset,
+        _ => Ending::Us,
+    }
+}
+
 /// Where connections are served: what all of them share.
 struct Rooms {
     service: Box<dyn Service>,
@@ -126,6 +137,13 @@ struct Farewell<'a> {
     bytes_out: u64,
     ended: Ended,
     began: Instant,
+}
+
+impl Farewell<'_> {
+    fn new<'a>(report: &'a Report, conn: u64, facts: &Facts) -> Farewell<'a> {
+        let (began, ended) = (facts.began, Ending::Us.into());
+        Farewell { report, facts: facts.clone(), conn, bytes_in: 0, bytes_out: 0, ended, began }
+    }
 }
 
 impl Drop for Farewell<'_> {
@@ -154,34 +172,26 @@ impl Host for Rooms {
         if self.report.wants(Level::Usual) {
             self.report.tell(&Event::Accepted(Ends::new(conn, &stream.facts)));
         }
-        let mut farewell = Farewell {
-            report: &self.report,
-            facts: stream.facts.clone(),
-            conn,
-            bytes_in: 0,
-            bytes_out: 0,
-            ended: Ending::Us.into(),
-            began: stream.facts.began,
-        };
+        let mut farewell = Farewell::new(&self.report, conn, &stream.facts);
         let hangup = stream.hangup.clone();
-        let layered = self.layered(stream, &leave.entered.mood, conn);
-        let outcome = layered.and_then(|stream| {
-            let mood = leave.entered.mood.clone();
-            let mut guest = Guest::new(conn, stream, mood, self.stop.clone());
-            if self.report.wants_facts() {
-                guest.news = Some(self.news(conn, guest.facts()));
+        farewell.ended = match self.layered(stream, &leave.entered.mood, conn) {
+            Ok(stream) => {
+                if self.counting() == Counting::Served {
+                    leave.entered.count();
+                }
+                let mood = leave.entered.mood.clone();
+                let mut guest = Guest::new(conn, stream, mood, self.stop.clone());
+                let outcome = self.attend(&mut guest);
+                farewell.bytes_in = guest.bytes_in;
+                farewell.bytes_out = guest.bytes_out;
+                outcome.unwrap_or_else(|failure| self.failed(conn, failure))
             }
-            let outcome = self.service.serve(&mut guest);
-            if guest.greets_in_tls && self.layer.is_none() {
-                self.report.warn(Some(conn), "the caller speaks TLS to a plain port (--tls)");
+            // It does not count, so its failure is not the run's either.
+            Err(failure) => {
+                self.report.failure(Some(conn), &failure);
+                ending_of(&failure).into()
             }
-            farewell.bytes_in = guest.bytes_in;
-            farewell.bytes_out = guest.bytes_out;
-            let ended = outcome?;
-            guest.stream.hangup.check_truncation(&guest.stream.facts.peer, guest.bytes_in)?;
-            Ok(ended)
-        });
-        farewell.ended = outcome.unwrap_or_else(|failure| self.failed(conn, failure));
+        };
         // What ended because we ended it was ended by whoever stopped us.
         if let Some(reason) = self.stop.reason()
             && hangup.was_pulled()
@@ -193,12 +203,22 @@ impl Host for Rooms {
         drop(leave);
     }
 
+    fn counting(&self) -> Counting {
+        match self.layer {
+            Some(_) => Counting::Served,
+            None => Counting::Accepted,
+        }
+    }
+
     fn turned_away(&self, peer: &Address, why: &str) {
         self.report.warn(None, format!("turned away {peer}: {why}"));
     }
 
     fn lost(&self, failure: Failure) {
-        self.keep(None, failure, true);
+        match self.counting() {
+            Counting::Accepted => self.keep(None, failure, true),
+            Counting::Served => self.report.failure(None, &failure),
+        }
     }
 
     fn trouble(&self, message: String) {
@@ -242,16 +262,24 @@ impl Rooms {
         })
     }
 
+    /// Serves one guest behind its handshake.
+    fn attend(&self, guest: &mut Guest) -> Result<Ended, Failure> {
+        if self.report.wants_facts() {
+            guest.news = Some(self.news(guest.conn, guest.facts()));
+        }
+        let outcome = self.service.serve(guest);
+        if guest.greets_in_tls && self.layer.is_none() {
+            self.report.warn(Some(guest.conn), "the caller speaks TLS to a plain port (--tls)");
+        }
+        let ended = outcome?;
+        guest.stream.hangup.check_truncation(&guest.stream.facts.peer, guest.bytes_in)?;
+        Ok(ended)
+    }
+
     /// How a failure ended its connection. A peer that went away is told by the `closed` event
     /// alone; whatever else went wrong gets its line.
     fn failed(&self, conn: u64, failure: Failure) -> Ended {
-        let by = match (failure.code, failure.errno()) {
-            (Code::Timeout, _) => Ending::Timeout,
-            (Code::Interrupted | Code::Terminated, _) => Ending::Signal,
-            (_, Some(errno)) if is_of_the_peer(errno) => Ending::Reset,
-            (Code::Partial | Code::Send | Code::Receive, None) => Ending::Reset,
-            _ => Ending::Us,
-        };
+        let by = ending_of(&failure);
         let told = by == Ending::Us || failure.stage == Stage::Tls;
         self.keep(Some(conn), failure, told);
         by.into()

@@ -127,6 +127,9 @@ impl Opening<'_, '_> {
 /// the peer still sends is read for a moment, if the handshake's own time has one left.
 pub(super) fn part(mut stream: Stream, talk: &Handshake<'_>) {
     const MOMENT: Duration = Duration::from_millis(500);
+    if stream.hangup.left_unread() {
+        return stream.hangup.reset();
+    }
     let _ = stream.writer.finish();
     let until = earliest(talk.until, Instant::now().checked_add(MOMENT));
     let talk = Handshake { whom: talk.whom.clone(), until, ..*talk };

@@ -154,7 +154,8 @@ impl Exec {
             Answer::Whole if !peer_first => Ending::Us,
             _ => Ending::Peer,
         };
-        let whole = matches!(answer, Answer::Whole) && !broken;
+        // What arrived after the child's end of input is not answered: an orderly end would hide it.
+        let whole = matches!(answer, Answer::Whole) && !broken && !hangup.left_unread();
         if whole {
             traffic.answered.store(true, Ordering::SeqCst);
             // A peer that is gone has its answer or will not have it; there is no more to do.
