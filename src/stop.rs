@@ -211,7 +211,8 @@ fn clean_up() {
     }
 }
 
-/// Whether the signal is ignored: by whoever started us, for nothing here does that but SIGPIPE.
+/// Whether the signal is ignored. Only SIGPIPE is ignored by sockit itself: any other was ignored
+/// when it started.
 pub fn is_ignored(signal: i32) -> bool {
     let mut action = MaybeUninit::<libc::sigaction>::uninit();
     // SAFETY: without a new action sigaction(2) only writes the present one, if it succeeds.

@@ -148,8 +148,8 @@ impl Reception {
     fn accept_all(&mut self, stop: &Stop) -> Result<Option<Reason>, Failure> {
         let mut trouble = Trouble::default();
         let mut quiet_since = Instant::now();
-        let at_once = self.limits.at_once as usize;
-        let quota = Quota { at_once, whole_run: self.limits.accepts };
+        let concurrent = self.limits.at_once as usize;
+        let quota = Quota { concurrent, whole_run: self.limits.accepts };
         loop {
             // While all places are taken, callers wait in the backlog.
             let waited = self.live.wait_for_room(&quota, stop);

@@ -1,7 +1,7 @@
 //! What a run gives up once it is set up, so that a mistake of ours is of less use to a peer: by
 //! landlock(7) the files and TCP ports that it has no more need of, abstract Unix sockets of other
 //! processes, and signals to them. What Landlock does not know stays open: UDP, Unix sockets at a
-//! path, what /proc tells of this user's processes.
+//! path, what /proc shows of this user's processes.
 //!
 //! Best effort: an older kernel, or another system, confines less or nothing, and the run goes on.
 //! What is open stays usable. Landlock binds the calling thread and those it starts later.

@@ -14,7 +14,7 @@ use crate::stop::{Reason, Stop, Wake, bell, poll_until, ring};
 
 /// How often a drain looks whether a connection has become idle.
 const LOOK: Duration = Duration::from_millis(10);
-/// How long somebody who streams, or who has sent nothing yet, must have been silent to count as
+/// How long a peer that streams, or has sent nothing yet, must have been silent to count as
 /// idle: the first request of a new connection may be on its way.
 pub const SILENCE: Duration = Duration::from_millis(300);
 /// How long connections that were reset have to tell their end; a thread that waits for something
@@ -48,7 +48,7 @@ struct Entry {
 #[derive(Debug, Clone, Copy)]
 pub struct Quota {
     /// Connections that exist concurrently.
-    pub at_once: usize,
+    pub concurrent: usize,
     /// Connections of the whole run.
     pub whole_run: Option<u32>,
 }
@@ -197,7 +197,7 @@ impl Live {
         let undecided = || entries.values().filter(|entry| !entry.counted).count() as u64;
         match left {
             0 => Room::Spent,
-            _ if entries.len() >= quota.at_once => Room::Taken,
+            _ if entries.len() >= quota.concurrent => Room::Taken,
             _ if quota.whole_run.is_some() && undecided() >= left => Room::Taken,
             _ => Room::Free,
         }
@@ -353,7 +353,7 @@ mod tests {
     #[test]
     fn a_connection_that_may_yet_count_keeps_its_place() {
         let live = Live::new().unwrap();
-        let quota = Quota { at_once: 3, whole_run: Some(2) };
+        let quota = Quota { concurrent: 3, whole_run: Some(2) };
         assert_eq!(live.room(&quota), Room::Free);
         let (first, second) = (live.enter(1, hangup().0), live.enter(2, hangup().0));
         assert_eq!(live.room(&quota), Room::Taken);
@@ -364,7 +364,7 @@ mod tests {
         assert_eq!(live.room(&quota), Room::Taken);
         third.count();
         assert_eq!(live.room(&quota), Room::Spent);
-        let endless = Quota { at_once: 2, whole_run: None };
+        let endless = Quota { concurrent: 2, whole_run: None };
         assert_eq!(live.room(&endless), Room::Taken);
         drop(second);
         assert_eq!(live.room(&endless), Room::Free);

@@ -28,7 +28,7 @@ const LONGEST: usize = 107;
 /// How often a full backlog is tried again: for Unix sockets there is nothing to poll.
 const AGAIN: Duration = Duration::from_millis(10);
 /// How long another sockit may take to bind in the same directory. Any process that may read the
-/// directory can hold its lock, and must not hold us up with it.
+/// directory can hold its lock, which must not delay a start.
 const TURN: Duration = Duration::from_millis(100);
 
 /// A socket file younger than this may belong to a server that does not listen yet, and is looked

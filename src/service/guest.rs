@@ -136,7 +136,7 @@ impl Guest {
             let reason = self.stop.reason().unwrap_or(Reason::Terminate);
             return Err(Failure::stopped(Stage::Receive, &self.stream.facts.peer, reason));
         }
-        // Without a layer the close says it all: in one step it looks for unread bytes and sends a
+        // Without a layer a close is enough: in one step it looks for unread bytes and sends a
         // FIN or, if there are any, a reset (tcp(7), unix(7)).
         if hangup.was_pulled() && self.stream.writer.raw().is_some() {
             return Ok(());
