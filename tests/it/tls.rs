@@ -332,6 +332,30 @@ fn handshake_that_is_complete_ends_the_accepting() {
     server.wait().exits(0);
 }
 
+/// Connects, and sends a request after SIGTERM; `None` when this machine was too busy to do so in the
+/// time that a new connection has.
+fn request_after_sigterm() -> Option<String> {
+    let server = sockit("tcp-server --service ack --tls --grace 10s").serve();
+    let client = sockit("tcp-client --tls --insecure -v").to(server.addr());
+    let mut client = client.stdin_open().start();
+    client.wait_to_say("Connected to");
+    server.wait_to_say("Accept new connection");
+    let asked = std::time::Instant::now();
+    server.signal(libc::SIGTERM);
+    client.type_in("question");
+    client.end_stdin();
+    let run = client.wait();
+    let in_time = asked.elapsed() < Duration::from_millis(280);
+    server.wait();
+    in_time.then(|| run.text())
+}
+
+#[test]
+fn request_behind_a_new_handshake_is_answered_after_sigterm() {
+    let answer = (0..20).find_map(|_| request_after_sigterm());
+    assert_eq!(answer.expect("one try in time"), "已接收到数据 question");
+}
+
 #[test]
 fn key_that_every_user_can_read_is_a_warning() {
     use std::os::unix::fs::PermissionsExt;
