@@ -1,7 +1,6 @@
 //! Our own standard output: data and nothing else, written whole and at once.
 
 use std::io;
-
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
@@ -11,19 +10,26 @@ use rustix::io::Errno;
 use crate::failure::{Failure, Stage};
 use crate::stop::{Stop, Wake, poll_until};
 
+/// So often a descriptor that poll(2) calls writable may refuse a write with EAGAIN, in a row.
+const MAX_REFUSALS: u32 = 1000;
+
 /// Writes all of `bytes` to stdout, unbuffered, however long its reader takes.
 ///
 /// Fails at [`Stage::Stdout`] with code 23, also when the reader is gone (EPIPE): whether that is
 /// an error is the caller's to say.
 pub fn write_all(mut bytes: &[u8]) -> Result<(), Failure> {
     let stdout = rustix::stdio::stdout();
+    let mut refusals = 0;
     while !bytes.is_empty() {
         match rustix::io::write(stdout, bytes) {
             Ok(0) => return Err(failed(io::ErrorKind::WriteZero.into())),
-            Ok(n) => bytes = &bytes[n..],
+            Ok(n) => (bytes, refusals) = (&bytes[n..], 0),
             Err(Errno::INTR) => {}
-            // Whoever shares our stdout may have made it one that does not wait (O_NONBLOCK).
-            Err(Errno::AGAIN) => drop(has_room(None).map_err(failed)?),
+            // Another process with the same stdout may have made it non-blocking (O_NONBLOCK).
+            Err(Errno::AGAIN) if refusals < MAX_REFUSALS => {
+                refusals += 1;
+                has_room(None).map_err(failed)?;
+            }
             Err(e) => return Err(failed(e.into())),
         }
     }
@@ -72,14 +78,14 @@ pub fn write_before_the_end(
 /// Writes as long as `wait`, asked when there is no room, says that there is some again. Tells how
 /// much was written.
 fn put_while(bytes: &[u8], mut wait: impl FnMut() -> io::Result<bool>) -> Result<usize, Failure> {
-    let mut left = bytes;
+    let (mut left, mut refusals) = (bytes, 0);
     while !left.is_empty() {
         match put(left) {
             Ok(0) => return Err(failed(io::ErrorKind::WriteZero.into())),
-            Ok(n) => left = &left[n..],
+            Ok(n) => (left, refusals) = (&left[n..], 0),
             Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) => match wait() {
-                Ok(true) => {}
+            Err(Errno::AGAIN) if refusals < MAX_REFUSALS => match wait() {
+                Ok(true) => refusals += 1,
                 Ok(false) => break,
                 Err(e) => return Err(failed(e)),
             },
