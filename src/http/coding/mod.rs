@@ -5,10 +5,10 @@
 //! allocated, and a stage that makes too much of too little stops the whole (a bomb).
 
 mod brotli;
-mod deflate;
-mod gzip;
+mod inflate;
 mod zstd;
 
+use self::inflate::{Coding, Inflate};
 use super::error::Error;
 use super::head::Head;
 use super::syntax::quote;
@@ -222,8 +222,8 @@ pub fn bomb(decoded: u64, wire: u64) -> Error {
 /// The decoder for a coding's name in lower case; windows may have `window` bytes.
 fn decoder(name: &str, window: usize) -> Option<Box<dyn Decoder>> {
     Some(match name {
-        "gzip" | "x-gzip" => Box::new(gzip::Gzip::new()),
-        "deflate" => Box::new(deflate::Deflate::new()),
+        "gzip" | "x-gzip" => Box::new(Inflate::new(Coding::Gzip)),
+        "deflate" => Box::new(Inflate::new(Coding::Deflate)),
         "br" => Box::new(brotli::Brotli::new(window)),
         "zstd" => Box::new(zstd::Zstd::new(window)),
         _ => return None,

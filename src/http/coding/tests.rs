@@ -136,6 +136,37 @@ fn a_wrong_byte_is_told() {
 }
 
 #[test]
+fn gzip_header_with_every_field_is_read_and_its_checksum_verified() {
+    let fields = b"\x1f\x8b\x08\x1e\0\0\0\0\0\xff\x03\0abcname\0comment\0";
+    let mut crc = flate2::Crc::new();
+    crc.update(fields);
+    let sum = &crc.sum().to_le_bytes()[..2];
+    let body = [&fields[..], sum, &gzip(b"hello")[10..]].concat();
+    for step in 1..body.len() {
+        assert_eq!(decode("gzip", &body, step).unwrap().0, b"hello");
+        let (_, error) = decode("gzip", &body[..step], 1).unwrap_err();
+        assert_eq!(error.kind, Kind::Truncated, "{step}");
+    }
+    for at in 10..fields.len() + 2 {
+        let mut broken = body.clone();
+        broken[at] ^= 0x55;
+        assert!(decode("gzip", &broken, 1).is_err(), "{at}");
+    }
+}
+
+#[test]
+fn wrong_checksum_of_gzip_is_named_after_the_data() {
+    let mut body = gzip(b"hello");
+    let at = body.len() - 5;
+    body[at] ^= 1;
+    for step in [1, body.len()] {
+        let (all, error) = decode("gzip", &body, step).unwrap_err();
+        assert_eq!((&all[..], error.kind), (&b"hello"[..], Kind::Coding));
+        assert!(error.text.ends_with("incorrect data check"), "{error}");
+    }
+}
+
+#[test]
 fn junk_behind_the_end_is_noted() {
     for (codings, body) in [
         ("gzip", gzip(b"x")),

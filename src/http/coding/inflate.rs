@@ -1,0 +1,154 @@
+//! `gzip` (RFC 1952), one or more members, and `deflate`: zlib's format (RFC 1950) as the standard
+//! says, or bare deflate (RFC 1951) as many servers took it to mean. flate2 reads all three and
+//! checks their sums; the first two bytes say which it is, and whether a further member follows.
+
+use flate2::{Decompress, FlushDecompress, Status};
+
+use super::Decoder;
+use crate::http::error::Error;
+
+/// What every member of gzip begins with.
+const MAGIC: [u8; 2] = [0x1f, 0x8b];
+/// The window of deflate, 32 KiB, as a power of two.
+const WINDOW_BITS: u8 = 15;
+/// Members that may be almost empty. Starting one costs as much as kilobytes of data, and nested
+/// codings bring a million of them in a few kilobytes.
+const MAX_TINY_MEMBERS: u64 = 10_000;
+/// Decoded bytes per member, on average, below which members are almost empty.
+const TINY: u64 = 16;
+
+/// A content coding that holds deflated data.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Coding {
+    /// Any number of members.
+    Gzip,
+    /// One stream, with zlib's header or without.
+    Deflate,
+}
+
+enum State {
+    /// Before a stream, while its first two bytes are read.
+    Start,
+    Data(Decompress),
+    /// The bytes before this error are delivered.
+    Broken(Error),
+    /// Behind the last stream: everything is dropped.
+    Ended,
+}
+
+/// Undoes `gzip` or `deflate`.
+pub struct Inflate {
+    coding: Coding,
+    state: State,
+    first: Vec<u8>,
+    members: u64,
+    /// Decoded bytes of all members.
+    decoded: u64,
+    junk: u64,
+}
+
+impl Inflate {
+    pub fn new(coding: Coding) -> Inflate {
+        let first = Vec::with_capacity(2);
+        Inflate { coding, state: State::Start, first, members: 0, decoded: 0, junk: 0 }
+    }
+
+    /// Gathers the first two bytes, then gives them to the right decoder. Behind a member of gzip
+    /// anything but another one is junk.
+    fn start(&mut self, input: &mut &[u8], out: &mut [u8]) -> Result<usize, Error> {
+        let count = input.len().min(2 - self.first.len());
+        self.first.extend_from_slice(&input[..count]);
+        *input = &input[count..];
+        let decompress = match (self.coding, &self.first[..]) {
+            (Coding::Gzip, first) if !MAGIC.starts_with(first) => return self.not_gzip(),
+            (Coding::Gzip, [_, _]) => self.next_member()?,
+            (Coding::Deflate, &[method, flags]) => Decompress::new(is_zlib(method, flags)),
+            _ => return Ok(0),
+        };
+        self.state = State::Data(decompress);
+        let first = std::mem::take(&mut self.first);
+        self.inflate(&mut first.as_slice(), out)
+    }
+
+    fn not_gzip(&mut self) -> Result<usize, Error> {
+        if self.members == 0 {
+            return Err(Error::coding("not gzip, although the header says so"));
+        }
+        self.state = State::Ended;
+        Ok(0)
+    }
+
+    fn inflate(&mut self, input: &mut &[u8], out: &mut [u8]) -> Result<usize, Error> {
+        let State::Data(decompress) = &mut self.state else { return Ok(0) };
+        let (read, made) = (decompress.total_in(), decompress.total_out());
+        let status = decompress.decompress(input, out, FlushDecompress::None);
+        let read = usize::try_from(decompress.total_in() - read).unwrap_or(usize::MAX);
+        let made = decompress.total_out() - made;
+        *input = input.get(read..).unwrap_or_default();
+        self.decoded += made;
+        match status {
+            Ok(Status::StreamEnd) => self.end_stream(),
+            Ok(_) => {}
+            Err(error) => {
+                let error = Error::coding(format!("broken {} coding: {error}", self.name()));
+                if made == 0 {
+                    return Err(error);
+                }
+                self.state = State::Broken(error);
+            }
+        }
+        Ok(usize::try_from(made).unwrap_or(usize::MAX))
+    }
+
+    /// A decoder for the next member of gzip (63 when too many had almost nothing in them).
+    fn next_member(&self) -> Result<Decompress, Error> {
+        let count = self.members;
+        if count > MAX_TINY_MEMBERS && self.decoded < count * TINY {
+            return Err(Error::limit(format!("{count} gzip members with almost nothing in them")));
+        }
+        Ok(Decompress::new_gzip(WINDOW_BITS))
+    }
+
+    fn end_stream(&mut self) {
+        self.members += 1;
+        self.state = match self.coding {
+            Coding::Gzip => State::Start,
+            Coding::Deflate => State::Ended,
+        };
+    }
+}
+
+/// Whether two bytes are zlib's header: method 8, window at most 32 KiB, check bits right.
+fn is_zlib(method: u8, flags: u8) -> bool {
+    method & 15 == 8 && method >> 4 <= 7 && u16::from_be_bytes([method, flags]).is_multiple_of(31)
+}
+
+impl Decoder for Inflate {
+    fn name(&self) -> &'static str {
+        match self.coding {
+            Coding::Gzip => "gzip",
+            Coding::Deflate => "deflate",
+        }
+    }
+
+    fn decode(&mut self, input: &mut &[u8], out: &mut [u8]) -> Result<usize, Error> {
+        match &self.state {
+            State::Start => self.start(input, out),
+            State::Data(_) => self.inflate(input, out),
+            State::Broken(error) => Err(error.clone()),
+            State::Ended => {
+                self.junk += input.len() as u64;
+                *input = &[];
+                Ok(0)
+            }
+        }
+    }
+
+    fn whole(&self) -> bool {
+        self.members > 0 && matches!(self.state, State::Start | State::Ended)
+    }
+
+    fn junk(&self) -> u64 {
+        self.junk + self.first.len() as u64
+    }
+}
