@@ -1,6 +1,4 @@
 //! Chunks (RFC 9112 §7.1): sizes, extensions, data, trailers; each with its limit.
-//!
-//! Sizes are read here and not by httparse, whose reader takes an empty size for 0.
 
 use super::error::Error;
 use super::fields::check_trailer;

@@ -176,8 +176,10 @@ mod tests {
         ] {
             head(text).unwrap();
         }
-        let folded = head(b"HTTP/1.1 200 OK\r\nA:\r\n\tb\r\n  c\r\n\r\n").unwrap();
-        assert_eq!(folded.first("a"), Some(&b"b c"[..]));
+        for folds in ["A:\r\n\tb\r\n  c", "A: b \r\n c", "A: \r\n \r\n b\r\n\t\r\n c\r\n "] {
+            let folded = head(format!("HTTP/1.1 200 OK\r\n{folds}\r\n\r\n").as_bytes()).unwrap();
+            assert_eq!(folded.first("a"), Some(&b"b c"[..]), "{folds:?}");
+        }
         let escape = head(b"HTTP/1.1 200 OK\r\nA: \x1b[31m\r\n\r\n").unwrap();
         assert_eq!(escape.first("a"), Some(&b"\x1b[31m"[..]));
     }
