@@ -7,10 +7,10 @@
 //! - [`flags`] – flag groups that several commands share;
 //! - [`service`] – what a server does with one accepted peer;
 //! - [`report`] – telling people: one event enum behind text and JSON;
-//! - [`http`] – the HTTP/1.1 that http-get needs: bytes in, facts out, no socket inside;
 //! - [`pump`] – moving bytes between two ends, by whichever call suits both;
 //! - [`net`] – sockets in the order of their life: endpoint, resolve, socket, dial, listen,
 //!   accept, stream, and the layers on a stream; `confine` gives up what a run needs no more;
+//! - [`http`] – the HTTP/1.1 of http-get and of proxies: bytes in, facts out, no socket inside;
 //! - [`failure`] and [`stop`] – what went wrong and with which exit code; why a run ends early;
 //! - [`log`] – tracing to stderr, for whoever debugs sockit itself.
 
@@ -22,7 +22,6 @@ pub mod command;
 pub mod failure;
 #[allow(rustdoc::broken_intra_doc_links, rustdoc::invalid_html_tags)]
 pub mod flags;
-#[cfg(feature = "http")]
 pub mod http;
 pub mod log;
 pub mod net;

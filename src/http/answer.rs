@@ -17,8 +17,6 @@ use super::range::piece_length;
 const INTERIMS: usize = 20;
 /// The hint where the answer may be one of HTTP/0.9.
 const HTTP09: &str = "--http0.9 takes it as the body of an HTTP/0.9 answer";
-/// Header lines in one head.
-const FIELDS: usize = 1000;
 
 #[derive(Debug)]
 enum State {
@@ -56,7 +54,7 @@ pub struct Answer {
 impl Answer {
     /// A reader that stands before the first byte.
     pub fn new(rules: Rules) -> Answer {
-        let gatherer = Gatherer::new(rules.max_header, FIELDS, rules.lenient);
+        let gatherer = Gatherer::new(rules.max_header, rules.lenient);
         Answer {
             rules,
             state: State::Head,

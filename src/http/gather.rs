@@ -10,6 +10,8 @@ use super::line::plain;
 
 /// Empty lines that may precede a status line; some servers end a former body with one too many.
 const BLANKS: usize = 4;
+/// Header lines in one head.
+const FIELDS: usize = 1000;
 /// What every answer of HTTP/1 begins with.
 const PREFIX: &[u8] = b"HTTP/";
 
@@ -35,15 +37,14 @@ pub struct Gatherer {
     blanks: usize,
     lines: usize,
     max_bytes: usize,
-    max_fields: usize,
     lenient: bool,
 }
 
 impl Gatherer {
-    /// A gatherer that holds at most `max_bytes` and `max_fields`.
-    pub fn new(max_bytes: usize, max_fields: usize, lenient: bool) -> Gatherer {
+    /// A gatherer that holds at most `max_bytes`.
+    pub fn new(max_bytes: usize, lenient: bool) -> Gatherer {
         let raw = Vec::new();
-        Gatherer { raw, start: 0, line: 0, blanks: 0, lines: 0, max_bytes, max_fields, lenient }
+        Gatherer { raw, start: 0, line: 0, blanks: 0, lines: 0, max_bytes, lenient }
     }
 
     /// Whether not one byte has come.
@@ -117,9 +118,8 @@ impl Gatherer {
                 status_line(text, self.lenient)?;
             }
             self.lines += 1;
-            if self.lines > self.max_fields + 1 {
-                let limit = self.max_fields;
-                return Err(Error::limit(format!("more than {limit} header lines")));
+            if self.lines > FIELDS + 1 {
+                return Err(Error::limit(format!("more than {FIELDS} header lines")));
             }
         }
         self.line = self.raw.len();
@@ -146,10 +146,14 @@ mod tests {
     use crate::http::syntax::quote;
 
     fn head(text: &[u8]) -> Result<Head, Error> {
-        let mut gatherer = Gatherer::new(1000, 10, false);
+        let mut gatherer = Gatherer::new(10_000, false);
         let mut input = text;
         match gatherer.take(&mut input)? {
-            Gathered::Whole => gatherer.finish(),
+            Gathered::Whole => {
+                let head = gatherer.finish()?;
+                assert!(text.ends_with(&[&head.raw, input].concat()));
+                Ok(head)
+            }
             other => Err(Error::truncated(format!("{other:?}"))),
         }
     }
@@ -160,6 +164,13 @@ mod tests {
         assert_eq!((head.minor, head.status, head.reason.as_slice()), (1, 200, &b"OK"[..]));
         assert_eq!(head.first("server"), Some(&b"a b"[..]));
         assert_eq!(head.values("X").collect::<Vec<_>>(), [&b""[..], b"2"]);
+    }
+
+    #[test]
+    fn head_ends_at_its_first_blank_line() {
+        assert_eq!(head(b"HTTP/1.1 200 OK\r\nA: b\r\n\r\nearly\r\n\r\n").unwrap().raw.len(), 25);
+        assert_eq!(head(b"HTTP/1.1 200 OK\n\nearly\n\n").unwrap().raw.len(), 17);
+        assert!(head(b"HTTP/1.1 200 OK\r\nA: b\r\n\r").is_err());
     }
 
     #[test]
@@ -193,6 +204,8 @@ mod tests {
             b"HTTP/1.1 2000 OK\r\n\r\n",
             b"HTTP/1.1 099 OK\r\n\r\n",
             b"HTTP/1.1 -12 OK\r\n\r\n",
+            b"HTTP/1.1 +20 OK\r\n\r\n",
+            b"HTTP/1.x 200 OK\r\n\r\n",
             b"HTTP/2 200 OK\r\n\r\n",
             b"HTTP/0.9 200 OK\r\n\r\n",
             b"HTTP/1.01 200 OK\r\n\r\n",
@@ -217,16 +230,16 @@ mod tests {
         for alien in
             [&b"SSH-2.0"[..], b"ICY 200", b"HTTPS", b"\rHTTP/1.1 200", b"<html>", b"http/1.1"]
         {
-            let mut gatherer = Gatherer::new(1000, 10, false);
+            let mut gatherer = Gatherer::new(1000, false);
             assert_eq!(gatherer.take(&mut { alien }).unwrap(), Gathered::Alien);
         }
     }
 
     #[test]
     fn limits_hold() {
-        let long = [b"HTTP/1.1 200 OK\r\nA: ".to_vec(), vec![b'x'; 2000]].concat();
+        let long = [b"HTTP/1.1 200 OK\r\nA: ".to_vec(), vec![b'x'; 20_000]].concat();
         assert_eq!(head(&long).unwrap_err().kind, crate::http::Kind::Limit);
-        let many = [b"HTTP/1.1 200 OK\r\n".to_vec(), b"A: b\r\n".repeat(11)].concat();
+        let many = [b"HTTP/1.1 200 OK\r\n".to_vec(), b"A: b\r\n".repeat(1001)].concat();
         assert_eq!(head(&many).unwrap_err().kind, crate::http::Kind::Limit);
     }
 }

@@ -1,4 +1,4 @@
-//! The HTTP/1.1 that http-get needs: bytes in, facts out, no socket inside.
+//! The HTTP/1.1 of http-get and of proxies: bytes in, facts out, no socket inside.
 //!
 //! Before a connection: [`link`] reads what the user called a URL, [`request`] turns it into
 //! the bytes of one GET. While it lives: [`answer`] takes the peer's bytes, in pieces of any
@@ -26,10 +26,14 @@
 //! Body bytes pass through the codings ([`coding`]) on their way out. The end of the stream in
 //! any state but Close is a truncation (18), and so it is in Close when a coding or the layer
 //! below says that more was to come. What HTTP means is RFC 9110, how it is framed RFC 9112.
+//!
+//! A build without the feature `http` has no http-get; it reads heads for proxies all the same.
 
+#[cfg(feature = "http")]
 pub mod answer;
 pub mod challenge;
 pub mod chunked;
+#[cfg(feature = "http")]
 pub mod coding;
 pub mod error;
 pub mod fact;
@@ -38,14 +42,19 @@ pub mod framing;
 pub mod gather;
 pub mod head;
 pub mod line;
+#[cfg(feature = "http")]
 pub mod link;
 pub mod range;
+#[cfg(feature = "http")]
 pub mod redirect;
+#[cfg(feature = "http")]
 pub mod request;
 pub mod syntax;
 
+#[cfg(feature = "http")]
 pub use answer::Answer;
 pub use error::{Error, Kind};
 pub use fact::{Ending, Fact, Rules, Tally};
 pub use head::{Field, Head};
+#[cfg(feature = "http")]
 pub use link::Link;

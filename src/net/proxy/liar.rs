@@ -135,10 +135,10 @@ fn connect_answers_that_are_wrong_or_too_long() {
     check("http", ends(&[b"HTTP/1.1 200 OK\r\n"]), Code::Protocol, "ended after 17 bytes");
     check("http", stays(&[&[5, 0]]), Code::Protocol, "not HTTP");
     check("http", stays(&[b"HTTP/1.1 OK\r\n\r\n"]), Code::Protocol, "status line");
-    check("http", stays(&[b"HTTP/1.1 200 OK\r\nnonsense\r\n\r\n"]), Code::Protocol, "name");
+    check("http", stays(&[b"HTTP/1.1 200 OK\r\nnonsense\r\n\r\n"]), Code::Protocol, "colon");
     check("http", stays(&[&b"HTTP/1.1 100 Go\r\n\r\n".repeat(9)]), Code::Protocol, "interim");
     let long = [b"HTTP/1.1 200 OK\r\nA: ".to_vec(), vec![b'a'; 200 << 10]].concat();
-    check("http", stays(&[&long]), Code::Limit, "over 65536 bytes");
+    check("http", stays(&[&long]), Code::Limit, "limit of 65536 bytes");
     check("http", stays(&[b"HTTP/1.1 407 Login\r\n\r\n"]), Code::Proxy, "it wants a login: 407");
     check("http", stays(&[b"HTTP/1.0 403 No\r\n\r\n"]), Code::Proxy, "is refused: 403 No");
     check("http", stays(&[b"HTTP/1.1 502 Gone\r\n\r\n"]), Code::Proxy, "could not reach");
