@@ -1,6 +1,6 @@
 //! What is fuzzed, apart from the fuzzer, so that the ordinary tests can run it too.
 
-use sockit::http::{Answer, Ending, Fact, Kind, Rules};
+use sockit::http::{Answer, Ending, Fact, Kind, Leniency, Rules};
 
 /// Reads `bytes` as an answer, once whole and once split, and compares the outcomes.
 ///
@@ -34,7 +34,7 @@ fn rules(choice: u8) -> Rules {
         max_header: if choice & 2 != 0 { 64 } else { 4096 },
         max_decoded: (choice & 4 != 0).then_some(MAX_DECODED),
         decode: choice & 8 == 0,
-        lenient: choice & 16 != 0,
+        leniency: if choice & 16 != 0 { Leniency::Lenient } else { Leniency::Strict },
         http09: choice & 32 != 0,
     }
 }

@@ -41,8 +41,7 @@ pub struct Answer {
     /// HTTP/0.9: bytes that were first taken for a head.
     spilled: Vec<u8>,
     held: Vec<u8>,
-    /// Whether the body ends where its framing says, not where the stream does.
-    framed: bool,
+    framing: Framing,
     /// How many bytes its Content-Range announces.
     piece: Option<u64>,
     chain: Chain,
@@ -54,7 +53,7 @@ pub struct Answer {
 impl Answer {
     /// A reader that stands before the first byte.
     pub fn new(rules: Rules) -> Answer {
-        let gatherer = Gatherer::new(rules.max_header, rules.lenient);
+        let gatherer = Gatherer::new(rules.max_header, rules.leniency);
         Answer {
             rules,
             state: State::Head,
@@ -64,7 +63,7 @@ impl Answer {
             interim_bytes: 0,
             spilled: Vec::new(),
             held: Vec::new(),
-            framed: false,
+            framing: Framing::Close,
             piece: None,
             chain: Chain::default(),
             notes: VecDeque::new(),
@@ -204,17 +203,18 @@ impl Answer {
 
     fn begin_body(&mut self, head: Head) -> Result<(), Error> {
         let mut notes = Vec::new();
-        let framing = framing(&head, self.rules.head_request, &mut notes)?;
+        let bodiless = self.rules.head_request;
+        let framing = if bodiless { Framing::None } else { framing(&head, &mut notes)? };
         if framing != Framing::None && self.rules.decode {
             self.chain = Chain::new(&head, &mut notes)?;
         }
-        self.framed = framing != Framing::Close;
+        self.framing = framing;
         self.piece = piece_length(&head).filter(|_| framing != Framing::None);
         self.state = match framing {
             Framing::None | Framing::Length(0) => State::Tail(Ok(())),
             Framing::Length(length) => State::Length(length),
             Framing::Chunked => {
-                State::Chunked(Box::new(Chunks::new(self.rules.max_header, self.rules.lenient)))
+                State::Chunked(Box::new(Chunks::new(self.rules.max_header, self.rules.leniency)))
             }
             Framing::Close => State::Close,
         };
@@ -356,7 +356,7 @@ impl Answer {
         if let State::Tail(verdict) = std::mem::replace(&mut self.state, State::Done) {
             verdict?;
             let mut notes = Vec::new();
-            self.chain.finish(self.framed, &mut notes)?;
+            self.chain.finish(self.framing, &mut notes)?;
             self.notes.extend(notes);
         }
         Ok(self.notes.pop_front().map_or(Fact::Done, Fact::Note))

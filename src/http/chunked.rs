@@ -3,7 +3,7 @@
 use super::error::Error;
 use super::fields::check_trailer;
 use super::line::{Lines, bare_lf};
-use super::syntax::quote;
+use super::syntax::{Leniency, quote};
 use extension::check;
 
 mod extension;
@@ -40,12 +40,12 @@ pub struct Chunks {
     trailer_bytes: usize,
     trailers: usize,
     max_trailer: usize,
-    lenient: bool,
+    leniency: Leniency,
 }
 
 impl Chunks {
     /// A reader that stands before the first chunk; trailers may have `max_trailer` bytes.
-    pub fn new(max_trailer: usize, lenient: bool) -> Chunks {
+    pub fn new(max_trailer: usize, leniency: Leniency) -> Chunks {
         Chunks {
             state: State::Size,
             lines: Lines::default(),
@@ -56,7 +56,7 @@ impl Chunks {
             trailer_bytes: 0,
             trailers: 0,
             max_trailer,
-            lenient,
+            leniency,
         }
     }
 
@@ -108,9 +108,9 @@ impl Chunks {
         if !self.lines.take(input, LINE, "chunk size line")? {
             return Ok(());
         }
-        let line = self.lines.text(!self.lenient)?;
+        let line = self.lines.text(self.leniency)?;
         let (size, digits) = size(line)?;
-        check(&line[digits..], self.lenient)?;
+        check(&line[digits..], self.leniency)?;
         self.extensions += (line.len() - digits.min(PADDED)) as u64;
         if self.extensions > EXTENSIONS + self.data {
             return Err(Error::limit("more chunk extensions than body"));
@@ -133,7 +133,7 @@ impl Chunks {
                 self.lines.clear();
                 self.state = State::Size;
             }
-            (None, Some(b'\n')) if self.lenient => self.state = State::Size,
+            (None, Some(b'\n')) if self.leniency == Leniency::Lenient => self.state = State::Size,
             (None, Some(b'\n')) => return Err(bare_lf()),
             _ => return Err(Error::protocol("data beyond its chunk's size")),
         }
@@ -146,7 +146,7 @@ impl Chunks {
         if !self.lines.take(input, room, "trailer")? {
             return Ok(());
         }
-        let line = self.lines.text(!self.lenient)?;
+        let line = self.lines.text(self.leniency)?;
         if line.is_empty() {
             self.state = State::End;
         } else if self.trailers == 0 || !matches!(line[0], b' ' | b'\t') {
@@ -181,11 +181,11 @@ mod tests {
     use crate::http::error::LENIENT;
 
     fn body(input: &[u8]) -> Result<Vec<u8>, Error> {
-        read(input, false)
+        read(input, Leniency::Strict)
     }
 
-    fn read(mut input: &[u8], lenient: bool) -> Result<Vec<u8>, Error> {
-        let mut chunks = Chunks::new(1000, lenient);
+    fn read(mut input: &[u8], leniency: Leniency) -> Result<Vec<u8>, Error> {
+        let mut chunks = Chunks::new(1000, leniency);
         let mut all = Vec::new();
         loop {
             if chunks.frame(&mut input)? {
@@ -227,9 +227,9 @@ mod tests {
             ("x\r\nhello\r\n0\r\n\r\n", None),
             ("0\r\nno trailer\r\n\r\n", None),
         ] {
-            let read = |lenient| read(text.as_bytes(), lenient);
-            assert_eq!(read(false).unwrap_err().hint, hint, "{text:?}");
-            assert_eq!(read(true).is_ok(), hint.is_some(), "{text:?}");
+            let read = |leniency| read(text.as_bytes(), leniency);
+            assert_eq!(read(Leniency::Strict).unwrap_err().hint, hint, "{text:?}");
+            assert_eq!(read(Leniency::Lenient).is_ok(), hint.is_some(), "{text:?}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! What is asked of the reader of an answer, and what it tells.
 
 use super::head::Head;
+use super::syntax::Leniency;
 
 /// What is expected of an answer, and what is put up with.
 #[derive(Debug, Clone)]
@@ -13,8 +14,8 @@ pub struct Rules {
     pub max_decoded: Option<u64>,
     /// Whether content codings are undone.
     pub decode: bool,
-    /// Puts up with malformed but harmless syntax; never with a lie about the framing.
-    pub lenient: bool,
+    /// How malformed but harmless syntax is read; a lie about the framing is always refused.
+    pub leniency: Leniency,
     /// Takes what is no HTTP/1 for the body of HTTP/0.9.
     pub http09: bool,
 }
@@ -26,7 +27,7 @@ impl Default for Rules {
             max_header: 256 * 1024,
             max_decoded: None,
             decode: true,
-            lenient: false,
+            leniency: Leniency::Strict,
             http09: false,
         }
     }

@@ -7,17 +7,18 @@
 use super::error::{Error, LENIENT};
 use super::head::{Field, Head};
 use super::line::plain;
-use super::syntax::{is_token, quote, trim};
+use super::syntax::{Leniency, is_token, quote, trim};
 
 /// Version, status and reason of a status line: `HTTP/1.1 200 OK`, the reason optional (§4).
-pub fn status_line(line: &[u8], lenient: bool) -> Result<(u8, u16, &[u8]), Error> {
-    split_status(line, lenient).map_err(|error| match split_status(line, true) {
+pub fn status_line(line: &[u8], leniency: Leniency) -> Result<(u8, u16, &[u8]), Error> {
+    split_status(line, leniency).map_err(|error| match split_status(line, Leniency::Lenient) {
         Ok(_) => error.with_hint(LENIENT),
         Err(_) => error,
     })
 }
 
-fn split_status(line: &[u8], lenient: bool) -> Result<(u8, u16, &[u8]), Error> {
+fn split_status(line: &[u8], leniency: Leniency) -> Result<(u8, u16, &[u8]), Error> {
+    let lenient = leniency == Leniency::Lenient;
     let bad = || Error::protocol(format!("malformed status line {}", quote(line)));
     let Some([major, b'.', minor, rest @ ..]) = line.strip_prefix(b"HTTP/") else {
         return Err(bad());
@@ -43,7 +44,7 @@ fn split_status(line: &[u8], lenient: bool) -> Result<(u8, u16, &[u8]), Error> {
 struct Fields {
     found: Vec<Field>,
     notes: Vec<String>,
-    lenient: bool,
+    leniency: Leniency,
 }
 
 impl Fields {
@@ -51,7 +52,9 @@ impl Fields {
     fn read(&mut self, line: &[u8]) -> Result<(), Error> {
         match (split_field(line), self.found.last_mut()) {
             (Ok(field), _) => self.found.push(field),
-            (Err(Flaw::Space(field)), _) if self.lenient => self.found.push(field),
+            (Err(Flaw::Space(field)), _) if self.leniency == Leniency::Lenient => {
+                self.found.push(field)
+            }
             (Err(_), Some(field)) if is_fold(line) => {
                 let more = trim(line);
                 if !field.value.is_empty() && !more.is_empty() {
@@ -70,7 +73,7 @@ impl Fields {
     /// Refuses a line, or with `--lenient` leaves it out and says so.
     fn ignore(&mut self, flaw: &str, line: &[u8]) -> Result<(), Error> {
         let text = format!("{flaw}: {}", quote(line));
-        if !self.lenient {
+        if self.leniency == Leniency::Strict {
             return Err(Error::protocol(text).with_hint(LENIENT));
         }
         self.notes.push(format!("ignored {text}"));
@@ -121,14 +124,14 @@ pub fn check_trailer(line: &[u8]) -> Result<(), Error> {
 }
 
 /// Splits a whole head, blank line included (8).
-pub fn parse(raw: Vec<u8>, lenient: bool) -> Result<Head, Error> {
+pub fn parse(raw: Vec<u8>, leniency: Leniency) -> Result<Head, Error> {
     let mut lines = raw.split_inclusive(|byte| *byte == b'\n');
-    let status = plain(lines.next().unwrap_or_default(), false)?;
-    let (minor, status, reason) = status_line(status, lenient)?;
+    let status = plain(lines.next().unwrap_or_default())?;
+    let (minor, status, reason) = status_line(status, leniency)?;
     let reason = reason.to_vec();
-    let mut fields = Fields { found: Vec::new(), notes: Vec::new(), lenient };
+    let mut fields = Fields { found: Vec::new(), notes: Vec::new(), leniency };
     for line in lines {
-        let line = plain(line, false)?;
+        let line = plain(line)?;
         if line.is_empty() {
             break;
         }

@@ -17,12 +17,12 @@ pub enum Framing {
     Close,
 }
 
-/// Decides the framing of the body under `head`; notes are pushed for what is odd but clear.
+/// Decides the framing of the body under `head`, an answer to GET; notes are pushed for what is odd but clear.
 ///
 /// Refuses (8) lengths that differ or are not plain numbers, and transfer codings that we did not
 /// ask for, which is each but `chunked`.
-pub fn framing(head: &Head, head_request: bool, notes: &mut Vec<String>) -> Result<Framing, Error> {
-    if head_request || head.status == 204 || head.status == 304 {
+pub fn framing(head: &Head, notes: &mut Vec<String>) -> Result<Framing, Error> {
+    if head.status == 204 || head.status == 304 {
         return Ok(Framing::None);
     }
     let length = content_length(head)?;

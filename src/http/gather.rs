@@ -7,6 +7,7 @@ use super::error::Error;
 use super::fields::{parse, status_line};
 use super::head::Head;
 use super::line::plain;
+use super::syntax::Leniency;
 
 /// Empty lines that may precede a status line; some servers end a former body with one too many.
 const BLANKS: usize = 4;
@@ -37,14 +38,14 @@ pub struct Gatherer {
     blanks: usize,
     lines: usize,
     max_bytes: usize,
-    lenient: bool,
+    leniency: Leniency,
 }
 
 impl Gatherer {
     /// A gatherer that holds at most `max_bytes`.
-    pub fn new(max_bytes: usize, lenient: bool) -> Gatherer {
+    pub fn new(max_bytes: usize, leniency: Leniency) -> Gatherer {
         let raw = Vec::new();
-        Gatherer { raw, start: 0, line: 0, blanks: 0, lines: 0, max_bytes, lenient }
+        Gatherer { raw, start: 0, line: 0, blanks: 0, lines: 0, max_bytes, leniency }
     }
 
     /// Whether not one byte has come.
@@ -104,7 +105,7 @@ impl Gatherer {
 
     /// Looks at the line that has just become whole; true if it ends the head.
     fn line_ended(&mut self) -> Result<bool, Error> {
-        let text = plain(&self.raw[self.line..], false)?;
+        let text = plain(&self.raw[self.line..])?;
         if text.is_empty() && self.lines == 0 {
             self.blanks += 1;
             if self.blanks > BLANKS {
@@ -115,7 +116,7 @@ impl Gatherer {
             return Ok(true);
         } else {
             if self.lines == 0 {
-                status_line(text, self.lenient)?;
+                status_line(text, self.leniency)?;
             }
             self.lines += 1;
             if self.lines > FIELDS + 1 {
@@ -131,7 +132,7 @@ impl Gatherer {
         let mut raw = std::mem::take(&mut self.raw);
         raw.drain(..self.start);
         (self.start, self.line, self.blanks, self.lines) = (0, 0, 0, 0);
-        parse(raw, self.lenient)
+        parse(raw, self.leniency)
     }
 
     /// The bytes themselves, when they turned out to be no head.
@@ -146,7 +147,7 @@ mod tests {
     use crate::http::syntax::quote;
 
     fn head(text: &[u8]) -> Result<Head, Error> {
-        let mut gatherer = Gatherer::new(10_000, false);
+        let mut gatherer = Gatherer::new(10_000, Leniency::Strict);
         let mut input = text;
         match gatherer.take(&mut input)? {
             Gathered::Whole => {
@@ -230,7 +231,7 @@ mod tests {
         for alien in
             [&b"SSH-2.0"[..], b"ICY 200", b"HTTPS", b"\rHTTP/1.1 200", b"<html>", b"http/1.1"]
         {
-            let mut gatherer = Gatherer::new(1000, false);
+            let mut gatherer = Gatherer::new(1000, Leniency::Strict);
             assert_eq!(gatherer.take(&mut { alien }).unwrap(), Gathered::Alien);
         }
     }

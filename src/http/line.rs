@@ -5,7 +5,7 @@
 //! how answers are smuggled. A CR anywhere else and a NUL are refused in both.
 
 use super::error::{Error, LENIENT};
-use super::syntax::quote;
+use super::syntax::{Leniency, quote};
 
 /// Gathers one line at a time; holds at most the limit.
 #[derive(Debug, Default)]
@@ -44,9 +44,12 @@ impl Lines {
         &self.held
     }
 
-    /// The whole line without its end, checked; with `strict` a bare LF is no line end.
-    pub fn text(&self, strict: bool) -> Result<&[u8], Error> {
-        plain(&self.held, strict)
+    /// The whole line without its end, checked; strictly read, a bare LF is no line end.
+    pub fn text(&self, leniency: Leniency) -> Result<&[u8], Error> {
+        if leniency == Leniency::Strict && !self.held.ends_with(b"\r\n") {
+            return Err(bare_lf());
+        }
+        plain(&self.held)
     }
 
     /// Makes room for the next line.
@@ -61,10 +64,9 @@ pub fn bare_lf() -> Error {
 }
 
 /// A line without its end, checked for the bytes no line may hold (8).
-pub fn plain(line: &[u8], strict: bool) -> Result<&[u8], Error> {
+pub fn plain(line: &[u8]) -> Result<&[u8], Error> {
     let text = match line {
         [text @ .., b'\r', b'\n'] => text,
-        [.., b'\n'] if strict => return Err(bare_lf()),
         [text @ .., b'\n'] => text,
         text => text,
     };

@@ -58,3 +58,4 @@ pub use fact::{Ending, Fact, Rules, Tally};
 pub use head::{Field, Head};
 #[cfg(feature = "http")]
 pub use link::Link;
+pub use syntax::Leniency;

@@ -4,11 +4,20 @@ use super::error::Error;
 use super::head::Head;
 use super::link::Link;
 
+/// What becomes of a redirect from https to http.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Downgrade {
+    /// It is an error.
+    Refuse,
+    /// It is followed as any other.
+    Allow,
+}
+
 /// Where `head`, an answer from `from`, sends us; none if it is no redirect, or names no place.
 ///
 /// Refuses places [`Link::follow`] refuses and the step from https to http unless allowed (47),
 /// and an answer that names two places (8).
-pub fn target(head: &Head, from: &Link, allow_downgrade: bool) -> Result<Option<Link>, Error> {
+pub fn target(head: &Head, from: &Link, downgrade: Downgrade) -> Result<Option<Link>, Error> {
     if !matches!(head.status, 301 | 302 | 303 | 307 | 308) {
         return Ok(None);
     }
@@ -20,7 +29,7 @@ pub fn target(head: &Head, from: &Link, allow_downgrade: bool) -> Result<Option<
         _ => return Err(Error::protocol("two different Locations")),
     };
     let to = from.follow(location)?;
-    if from.is_tls() && !to.is_tls() && !allow_downgrade {
+    if from.is_tls() && !to.is_tls() && downgrade == Downgrade::Refuse {
         let text = format!("redirect from https to {to} (--allow-downgrade permits it)");
         return Err(Error::redirect(text));
     }
@@ -54,24 +63,24 @@ mod tests {
     fn only_a_redirect_with_one_place_leads_somewhere() {
         let from = link("http://h/a");
         for status in [301, 302, 303, 307, 308] {
-            let to = target(&head(status, &["/b"]), &from, false).unwrap().unwrap();
+            let to = target(&head(status, &["/b"]), &from, Downgrade::Refuse).unwrap().unwrap();
             assert_eq!(to.to_string(), "http://h/b");
         }
         for (status, locations) in
             [(200, &["/b"][..]), (300, &["/b"]), (304, &["/b"]), (302, &[]), (302, &[""])]
         {
-            assert_eq!(target(&head(status, locations), &from, false).unwrap(), None);
+            assert_eq!(target(&head(status, locations), &from, Downgrade::Refuse).unwrap(), None);
         }
-        assert!(target(&head(302, &["/b", "/b"]), &from, false).unwrap().is_some());
-        let error = target(&head(302, &["/b", "/c"]), &from, false).unwrap_err();
+        assert!(target(&head(302, &["/b", "/b"]), &from, Downgrade::Refuse).unwrap().is_some());
+        let error = target(&head(302, &["/b", "/c"]), &from, Downgrade::Refuse).unwrap_err();
         assert_eq!(error.kind, Kind::Protocol);
     }
 
     #[test]
     fn a_downgrade_needs_permission() {
         let (from, there) = (link("https://h/a"), head(302, &["http://h/a"]));
-        assert_eq!(target(&there, &from, false).unwrap_err().kind, Kind::Redirect);
-        assert!(target(&there, &from, true).unwrap().is_some());
+        assert_eq!(target(&there, &from, Downgrade::Refuse).unwrap_err().kind, Kind::Redirect);
+        assert!(target(&there, &from, Downgrade::Allow).unwrap().is_some());
     }
 
     #[test]

@@ -1,5 +1,14 @@
 //! The small grammar everything in HTTP is made of: tokens, white space, lists (RFC 9110 §5.6).
 
+/// How syntax is read that is malformed but can be understood in one way only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leniency {
+    /// As an error.
+    Strict,
+    /// As far as it makes sense.
+    Lenient,
+}
+
 /// Whether `byte` may stand in a token: a method, a field name, a coding's name.
 pub fn is_tchar(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::limits::Limits;
 use super::speed::Speed;
 use crate::flags::values::{self, Limit};
+use crate::http::Leniency;
 use crate::http::link::Link;
 use crate::http::range;
 use crate::http::request::{self, Own};
@@ -130,6 +131,11 @@ pub struct Judging {
 }
 
 impl Judging {
+    /// How the answer's syntax is read.
+    pub fn leniency(&self) -> Leniency {
+        if self.lenient { Leniency::Lenient } else { Leniency::Strict }
+    }
+
     /// The limits of one exchange.
     pub fn limits(&self) -> Limits {
         Limits {

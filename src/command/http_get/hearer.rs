@@ -12,7 +12,8 @@ use super::wire::Wire;
 use super::{Args, again, heading, refusal};
 use crate::failure::{Code, Failure, Stage};
 use crate::http::range::{self, ContentRange, Early, Wanted};
-use crate::http::{Error, Head, Link, redirect};
+use crate::http::redirect::{self, Downgrade};
+use crate::http::{Error, Head, Link};
 use crate::net::proxy::Proxy;
 use crate::report::Report;
 
@@ -141,7 +142,8 @@ impl<'a> Hearer<'a> {
             return Ok(Verdict::Take);
         }
         if self.args.asking.max_redirects > 0 {
-            let downgrade = self.args.asking.allow_downgrade;
+            let allow = self.args.asking.allow_downgrade;
+            let downgrade = if allow { Downgrade::Allow } else { Downgrade::Refuse };
             let next = redirect::target(head, self.link, downgrade);
             if let Some(next) = next.map_err(|error| self.refused(error))? {
                 return Ok(Verdict::Follow(next));

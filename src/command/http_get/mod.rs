@@ -160,7 +160,7 @@ impl Args {
                 .max_decoded
                 .map(|most| if most == 0 { u64::MAX } else { most }),
             decode: !self.judging.no_decode,
-            lenient: self.judging.lenient,
+            leniency: self.judging.leniency(),
             http09: self.judging.http09,
         }
     }

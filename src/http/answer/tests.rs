@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::http::Leniency;
 
 /// What one answer came to, whatever pieces it came in.
 #[derive(Debug, PartialEq, Eq, Clone)]
@@ -221,7 +222,7 @@ fn http09_is_taken_when_allowed() {
 
 #[test]
 fn lenient_puts_up_with_syntax_but_not_with_lies() {
-    let rules = || Rules { lenient: true, ..Rules::default() };
+    let rules = || Rules { leniency: Leniency::Lenient, ..Rules::default() };
     for text in [
         "HTTP/1.1  200 OK\r\nContent-Length: 1\r\n\r\nx",
         "HTTP/1.1 200 OK\r\nContent-Length : 1\r\n\r\nx",
@@ -316,10 +317,10 @@ proptest! {
     fn any_split_gives_the_same_facts(
         text in answers(),
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
-        lenient: bool,
+        leniency in prop::sample::select(vec![Leniency::Strict, Leniency::Lenient]),
         http09: bool,
     ) {
-        let rules = || Rules { lenient, http09, max_header: 100, ..Rules::default() };
+        let rules = || Rules { leniency, http09, max_header: 100, ..Rules::default() };
         let at_once = read(rules(), [&text[..]], Ending::Clean);
         let mut places: Vec<usize> = cuts.iter().map(|cut| cut.index(text.len() + 1)).collect();
         places.extend([0, text.len()]);

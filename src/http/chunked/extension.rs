@@ -1,15 +1,15 @@
 //! What may follow a chunk's size on its line (RFC 9112 §7.1.1).
 
 use crate::http::error::{Error, LENIENT};
-use crate::http::syntax::{is_tchar, quote, trim};
+use crate::http::syntax::{Leniency, is_tchar, quote, trim};
 
 /// Checks `;name=value` in any number (RFC 9112 §7.1.1); what they say is ignored.
-pub fn check(text: &[u8], lenient: bool) -> Result<(), Error> {
+pub fn check(text: &[u8], leniency: Leniency) -> Result<(), Error> {
     let control = text.iter().any(|byte| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f);
     // Blanks at the end are no extension: servers pad sizes to a fixed width.
     let inside = trim(text);
     let tolerable = !control && (inside.is_empty() || inside[0] == b';');
-    if tolerable && (lenient || extensions(inside)) {
+    if tolerable && (leniency == Leniency::Lenient || extensions(inside)) {
         return Ok(());
     }
     let error = Error::protocol(format!("malformed chunk extension {}", quote(text)));

@@ -10,6 +10,7 @@ mod zstd;
 
 use self::inflate::{Coding, Inflate};
 use super::error::Error;
+use super::framing::Framing;
 use super::head::Head;
 use super::syntax::quote;
 
@@ -183,8 +184,8 @@ impl Chain {
     ///
     /// A coded body without a single byte is an empty body where the framing itself says that it
     /// is complete; many servers label those too.
-    pub fn finish(&self, framed: bool, notes: &mut Vec<String>) -> Result<(), Error> {
-        if framed && self.stages.first().is_none_or(|first| !first.fed) {
+    pub fn finish(&self, framing: Framing, notes: &mut Vec<String>) -> Result<(), Error> {
+        if framing != Framing::Close && self.stages.first().is_none_or(|first| !first.fed) {
             return Ok(());
         }
         for stage in &self.stages {

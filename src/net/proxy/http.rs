@@ -9,7 +9,7 @@ use rustix::net::{RecvFlags, recv};
 use super::{LOGIN_HINT, Line, Target};
 use crate::failure::Failure;
 use crate::http::gather::{Gathered, Gatherer};
-use crate::http::{Error, Head};
+use crate::http::{Error, Head, Leniency};
 
 const STEP: &str = "CONNECT";
 /// The longest header we read.
@@ -50,7 +50,7 @@ fn refusal(line: &Line<'_, '_>, head: &Head, target: &Target) -> Failure {
 
 /// Takes one header, up to and with its blank line, off the connection, and nothing behind it.
 fn hear_header(line: &mut Line<'_, '_>) -> Result<Head, Failure> {
-    let mut gatherer = Gatherer::new(MOST_HEADER, false);
+    let mut gatherer = Gatherer::new(MOST_HEADER, Leniency::Strict);
     let mut piece = [0; 4096];
     loop {
         line.wait(STEP)?;
