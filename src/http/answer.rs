@@ -12,6 +12,7 @@ use super::framing::{Framing, framing};
 use super::gather::{Gathered, Gatherer};
 use super::head::Head;
 use super::range::piece_length;
+use super::syntax::quote;
 
 /// Interim answers (1xx) that may precede the one we want.
 const INTERIMS: usize = 20;
@@ -235,7 +236,7 @@ impl Answer {
         let raw = self.gatherer.take_raw();
         let may_be_http09 = !self.rules.head_request && self.interims == 0;
         if !(self.rules.http09 && may_be_http09) {
-            let start = super::syntax::quote(&raw);
+            let start = quote(&raw);
             let error = Error::protocol(format!("not an HTTP/1 answer: it begins {start}"));
             return Err(if may_be_http09 { error.with_hint(HTTP09) } else { error });
         }

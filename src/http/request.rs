@@ -4,7 +4,6 @@ use super::error::Error;
 use super::link::Link;
 use super::redirect::may_cross;
 use super::syntax::is_token;
-use crate::net::proxy::basic::authorization;
 
 /// A field the user gave with `-H`, in curl's three forms.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,8 +64,8 @@ pub struct Request<'a> {
     pub at_home: bool,
     /// The user's own fields.
     pub own: &'a [Own],
-    /// Credentials for the server.
-    pub user: Option<&'a (String, String)>,
+    /// The value of Authorization, for the origin the user named.
+    pub authorization: Option<String>,
     /// The value of Proxy-Authorization, for the forward proxy.
     pub proxy_login: Option<String>,
     /// The value of Range.
@@ -116,11 +115,8 @@ impl Request<'_> {
         if self.codings {
             fields.push(("Accept-Encoding", "gzip, deflate, br, zstd".to_string()));
         }
-        let user = self.user.filter(|_| self.at_home);
-        let basic = |(user, password): &(String, String)| {
-            authorization(user.as_bytes(), password.as_bytes())
-        };
-        fields.extend(user.map(|user| ("Authorization", basic(user))));
+        let authorization = self.authorization.iter().filter(|_| self.at_home);
+        fields.extend(authorization.map(|login| ("Authorization", login.clone())));
         fields.extend(self.proxy_login.iter().map(|login| ("Proxy-Authorization", login.clone())));
         fields.extend(self.range.iter().map(|range| ("Range", range.clone())));
         fields.extend(self.conditions.iter().cloned());
@@ -145,7 +141,7 @@ mod tests {
             absolute: false,
             at_home: true,
             own,
-            user: None,
+            authorization: None,
             proxy_login: None,
             range: None,
             conditions: Vec::new(),
@@ -186,8 +182,8 @@ mod tests {
     fn away_from_home_secrets_stay_at_home() {
         let own = ["X-Api-Key: k", "Cookie: c", "Accept-Language: de", "Host: other"]
             .map(|text| Own::read(text).unwrap());
-        let (link, user) = (link("h"), ("u".to_string(), "p".to_string()));
-        let request = Request { user: Some(&user), ..plain(&link, &own) };
+        let (link, login) = (link("h"), "Basic dTpw".to_string());
+        let request = Request { authorization: Some(login), ..plain(&link, &own) };
         assert!(text(&request).contains("Authorization: Basic dTpw\r\n"));
         let away = text(&Request { at_home: false, ..request });
         for secret in ["Authorization", "X-Api-Key", "Cookie", "other"] {

@@ -18,6 +18,7 @@ use crate::http::Link;
 use crate::http::request::Request;
 use crate::net::dial::Dial;
 use crate::net::endpoint::Endpoint;
+use crate::net::proxy::basic::authorization;
 use crate::net::proxy::{Proxy, Route};
 use crate::net::retry::Retry;
 use crate::net::step::Step;
@@ -280,6 +281,7 @@ impl<'a> Fetch<'a> {
         forward: Option<&Proxy>,
     ) -> Request<'r> {
         let asking = &self.args.asking;
+        let user = asking.user.as_ref().or(self.home.user());
         let plain = self.args.judging.no_decode
             || self.args.saving.raw
             || self.args.saving.resume
@@ -291,7 +293,7 @@ impl<'a> Fetch<'a> {
             absolute: forward.is_some(),
             at_home: link.origin() == self.home.origin(),
             own: &asking.headers,
-            user: asking.user.as_ref().or(self.home.user()),
+            authorization: user.map(|(user, word)| authorization(user.as_bytes(), word.as_bytes())),
             proxy_login: forward.and_then(Proxy::authorization),
             range: asking.range.clone().or(standing.and_then(Standing::range)),
             conditions: match (standing, &self.condition) {

@@ -5,9 +5,11 @@
 //! allocated, and a stage that makes too much of too little stops the whole (a bomb).
 
 mod brotli;
+mod decoder;
 mod inflate;
 mod zstd;
 
+use self::decoder::Decoder;
 use self::inflate::{Coding, Inflate};
 use super::error::Error;
 use super::framing::Framing;
@@ -24,26 +26,6 @@ const WINDOWS: usize = 16 << 20;
 pub const BOMB_BYTES: u64 = 64 << 20;
 /// Beyond [`BOMB_BYTES`] and so many times the bytes on the wire, everything is.
 pub const BOMB_RATIO: u64 = 100;
-
-/// One coding being undone.
-trait Decoder: Send {
-    /// The coding's name.
-    fn name(&self) -> &'static str;
-
-    /// Takes from `input` and fills `out`; answers how much of `out` is filled. Nothing taken
-    /// and nothing filled means that more input is needed. Bytes behind the coding's end are
-    /// taken and dropped, and counted by [`Decoder::junk`].
-    fn decode(&mut self, input: &mut &[u8], out: &mut [u8]) -> Result<usize, Error>;
-
-    /// Whether the coding has reached an end of its own.
-    fn whole(&self) -> bool;
-
-    /// Bytes that came behind the end.
-    fn junk(&self) -> u64;
-
-    /// No more input will come although the end was not reached: hands out what is held back.
-    fn cut(&mut self) {}
-}
 
 /// A stage: a decoder and the piece it has made.
 struct Stage {
