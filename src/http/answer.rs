@@ -31,7 +31,6 @@ enum State {
 }
 
 /// The reader of one answer.
-#[derive(Debug)]
 pub struct Answer {
     rules: Rules,
     state: State,

@@ -46,17 +46,10 @@ fn scheme(element: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::Field;
 
     fn offered(values: &[&str]) -> String {
-        let field = |value: &&str| Field {
-            name: "WWW-Authenticate".into(),
-            value: value.as_bytes().to_vec(),
-        };
-        let fields = values.iter().map(field).collect();
-        let (reason, raw, notes) = (vec![], vec![], vec![]);
-        let head = Head { minor: 1, status: 401, reason, fields, raw, notes };
-        schemes(&head, "www-authenticate").join(" ")
+        let fields: Vec<_> = values.iter().map(|value| ("WWW-Authenticate", *value)).collect();
+        schemes(&Head::of(401, &fields), "www-authenticate").join(" ")
     }
 
     #[test]

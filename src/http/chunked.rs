@@ -22,7 +22,9 @@ const TRAILERS: usize = 200;
 enum State {
     Size,
     Data,
+    /// Behind a chunk's data, and behind the CR that follows it.
     DataEnd,
+    DataLf,
     Trailers,
     End,
 }
@@ -66,7 +68,7 @@ impl Chunks {
         while !input.is_empty() && self.ahead() == 0 && self.state != State::End {
             match self.state {
                 State::Size => self.size_line(input)?,
-                State::DataEnd => self.data_end(input)?,
+                State::DataEnd | State::DataLf => self.data_end(input)?,
                 State::Trailers => self.trailer(input)?,
                 State::Data | State::End => {}
             }
@@ -99,7 +101,7 @@ impl Chunks {
             State::Data => {
                 format!("in a chunk, {} of its {} bytes", self.size - self.left, self.size)
             }
-            State::DataEnd => "at the end of a chunk".into(),
+            State::DataEnd | State::DataLf => "at the end of a chunk".into(),
             State::Trailers | State::End => "in the trailer".into(),
         }
     }
@@ -123,20 +125,13 @@ impl Chunks {
 
     /// The CR LF behind a chunk's data; anything else is data beyond the size.
     fn data_end(&mut self, input: &mut &[u8]) -> Result<(), Error> {
-        let held = self.lines.bytes().first().copied();
-        match (held, input.first()) {
-            (None, Some(b'\r')) => {
-                let mut cr = &input[..1];
-                self.lines.take(&mut cr, 2, "chunk end")?;
-            }
-            (Some(_), Some(b'\n')) => {
-                self.lines.clear();
-                self.state = State::Size;
-            }
-            (None, Some(b'\n')) if self.leniency == Leniency::Lenient => self.state = State::Size,
-            (None, Some(b'\n')) => return Err(bare_lf()),
+        self.state = match (self.state, input[0]) {
+            (State::DataEnd, b'\r') => State::DataLf,
+            (State::DataLf, b'\n') => State::Size,
+            (State::DataEnd, b'\n') if self.leniency == Leniency::Lenient => State::Size,
+            (State::DataEnd, b'\n') => return Err(bare_lf()),
             _ => return Err(Error::protocol("data beyond its chunk's size")),
-        }
+        };
         *input = &input[1..];
         Ok(())
     }

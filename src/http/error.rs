@@ -69,11 +69,9 @@ impl Error {
     /// The failure of a run whose peer, called `endpoint`, sent what is wrong.
     pub fn failure(&self, endpoint: impl fmt::Display) -> Failure {
         let failure = Failure::new(Stage::Receive, endpoint, self.text.clone());
-        let failure = failure.with_code(self.kind.code());
-        match self.hint {
-            Some(hint) => failure.with_hint(hint),
-            None => failure,
-        }
+        let mut failure = failure.with_code(self.kind.code());
+        failure.hint = self.hint.map(String::from);
+        failure
     }
 
     /// Something the user gave is malformed (2).

@@ -50,23 +50,27 @@ struct Fields {
 impl Fields {
     /// Reads one line; a fold continues the field before it.
     fn read(&mut self, line: &[u8]) -> Result<(), Error> {
-        match (split_field(line), self.found.last_mut()) {
-            (Ok(field), _) => self.found.push(field),
-            (Err(Flaw::Space(field)), _) if self.leniency == Leniency::Lenient => {
-                self.found.push(field)
-            }
-            (Err(_), Some(field)) if is_fold(line) => {
-                let more = trim(line);
-                if !field.value.is_empty() && !more.is_empty() {
-                    field.value.push(b' ');
-                }
-                field.value.extend_from_slice(more);
-            }
-            (Err(_), None) if is_fold(line) => {
-                return self.ignore("white space before the first field", line);
-            }
-            (Err(flaw), _) => return self.ignore(flaw.words(), line),
+        if is_fold(line) {
+            return self.unfold(line);
         }
+        match split_field(line) {
+            Ok(field) => self.found.push(field),
+            Err(Flaw::Space(field)) if self.leniency == Leniency::Lenient => self.found.push(field),
+            Err(flaw) => return self.ignore(flaw.words(), line),
+        }
+        Ok(())
+    }
+
+    /// Joins a fold to the field before it by one space.
+    fn unfold(&mut self, line: &[u8]) -> Result<(), Error> {
+        let Some(field) = self.found.last_mut() else {
+            return self.ignore("white space before the first field", line);
+        };
+        let more = trim(line);
+        if !field.value.is_empty() && !more.is_empty() {
+            field.value.push(b' ');
+        }
+        field.value.extend_from_slice(more);
         Ok(())
     }
 

@@ -29,6 +29,17 @@ pub struct Head {
 }
 
 impl Head {
+    /// The head with these fields, for tests.
+    #[cfg(test)]
+    pub fn of(status: u16, fields: &[(&str, &str)]) -> Head {
+        let field = |(name, value): &(&str, &str)| Field {
+            name: name.to_string(),
+            value: value.as_bytes().to_vec(),
+        };
+        let fields = fields.iter().map(field).collect();
+        Head { minor: 1, status, reason: Vec::new(), fields, raw: Vec::new(), notes: Vec::new() }
+    }
+
     /// The values of every field called `name`, whatever its case.
     pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         let named = self.fields.iter().filter(move |field| field.name.eq_ignore_ascii_case(name));

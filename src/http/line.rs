@@ -39,11 +39,6 @@ impl Lines {
         self.held.len()
     }
 
-    /// Everything held, line end included.
-    pub fn bytes(&self) -> &[u8] {
-        &self.held
-    }
-
     /// The whole line without its end, checked; strictly read, a bare LF is no line end.
     pub fn text(&self, leniency: Leniency) -> Result<&[u8], Error> {
         if leniency == Leniency::Strict && !self.held.ends_with(b"\r\n") {

@@ -98,10 +98,7 @@ impl Link {
                 return Err(bad("no host"));
             }
         }
-        if path.ends_with("//") && path.len() == 2
-            || path.contains(":///")
-            || path.starts_with("///")
-        {
+        if path == "//" || path.contains(":///") || path.starts_with("///") {
             return Err(bad("no host"));
         }
         let mut url = self.url.join(&text).map_err(|error| bad(&error.to_string()))?;

@@ -151,22 +151,9 @@ pub fn check_piece(head: &Head, wanted: Wanted) -> Result<Option<Early>, Error> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::Field;
 
     fn head(fields: &[(&str, &str)]) -> Head {
-        let field = |(name, value): &(&str, &str)| Field {
-            name: name.to_string(),
-            value: value.as_bytes().to_vec(),
-        };
-        let fields = fields.iter().map(field).collect();
-        Head {
-            minor: 1,
-            status: 206,
-            reason: Vec::new(),
-            fields,
-            raw: Vec::new(),
-            notes: Vec::new(),
-        }
+        Head::of(206, fields)
     }
 
     #[test]

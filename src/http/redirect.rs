@@ -46,13 +46,11 @@ pub fn may_cross(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::{Field, Kind};
+    use crate::http::Kind;
 
     fn head(status: u16, locations: &[&str]) -> Head {
-        let field =
-            |value: &&str| Field { name: "Location".into(), value: value.as_bytes().to_vec() };
-        let fields = locations.iter().map(field).collect();
-        Head { minor: 1, status, reason: Vec::new(), fields, raw: Vec::new(), notes: Vec::new() }
+        let fields: Vec<_> = locations.iter().map(|value| ("Location", *value)).collect();
+        Head::of(status, &fields)
     }
 
     fn link(word: &str) -> Link {

@@ -40,13 +40,9 @@ pub fn retry_after(head: &Head) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::Field;
 
     fn wait(value: &str) -> Option<Duration> {
-        let fields = vec![Field { name: "Retry-After".into(), value: value.into() }];
-        let head =
-            Head { minor: 1, status: 503, reason: vec![], fields, raw: vec![], notes: vec![] };
-        retry_after(&head)
+        retry_after(&Head::of(503, &[("Retry-After", value)]))
     }
 
     #[test]

@@ -40,6 +40,7 @@ enum State {
 pub struct Inflate {
     coding: Coding,
     state: State,
+    /// The first bytes of a stream, until there are two; in the end, what begins the junk.
     first: Vec<u8>,
     members: u64,
     /// Decoded bytes of all members.

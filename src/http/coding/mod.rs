@@ -23,9 +23,9 @@ const PIECE: usize = 64 * 1024;
 /// Memory for the windows of all stages together, in bytes: brotli's largest (RFC 7932 §9.1).
 const WINDOWS: usize = 16 << 20;
 /// Below this many decoded bytes nothing is called a bomb.
-pub const BOMB_BYTES: u64 = 64 << 20;
+const BOMB_BYTES: u64 = 64 << 20;
 /// Beyond [`BOMB_BYTES`] and so many times the bytes on the wire, everything is.
-pub const BOMB_RATIO: u64 = 100;
+const BOMB_RATIO: u64 = 100;
 
 /// A stage: a decoder and the piece it has made.
 struct Stage {
@@ -35,14 +35,12 @@ struct Stage {
     end: usize,
     made: u64,
     fed: bool,
-    /// An error behind the last bytes of `piece`.
-    broken: Option<Error>,
 }
 
 impl Stage {
     fn new(decoder: Box<dyn Decoder>) -> Stage {
         let piece = vec![0; PIECE].into_boxed_slice();
-        Stage { decoder, piece, at: 0, end: 0, made: 0, fed: false, broken: None }
+        Stage { decoder, piece, at: 0, end: 0, made: 0, fed: false }
     }
 
     /// Makes the next piece if the last one is used up; whether anything moved.
@@ -50,16 +48,10 @@ impl Stage {
         if self.at < self.end {
             return Ok(false);
         }
-        if let Some(error) = self.broken.take() {
-            return Err(error);
-        }
         self.fed |= !input.is_empty();
         let before = input.len();
         (self.at, self.end) = (0, 0);
-        match self.decoder.decode(input, &mut self.piece) {
-            Ok(filled) => self.end = filled,
-            Err(error) => return Err(error),
-        }
+        self.end = self.decoder.decode(input, &mut self.piece)?;
         self.made += self.end as u64;
         Ok(self.end > 0 || input.len() < before)
     }
@@ -181,12 +173,6 @@ impl Chain {
             }
         }
         Ok(())
-    }
-}
-
-impl std::fmt::Debug for Chain {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.stages.iter().map(|stage| stage.decoder.name())).finish()
     }
 }
 

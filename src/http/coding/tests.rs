@@ -1,11 +1,10 @@
 use std::io::Write;
 
 use super::*;
-use crate::http::{Field, Kind};
+use crate::http::Kind;
 
 fn head(codings: &str) -> Head {
-    let fields = vec![Field { name: "Content-Encoding".into(), value: codings.into() }];
-    Head { minor: 1, status: 200, reason: Vec::new(), fields, raw: Vec::new(), notes: Vec::new() }
+    Head::of(200, &[("Content-Encoding", codings)])
 }
 
 /// The body and its notes, or what came of it and why no more.
@@ -171,6 +170,7 @@ fn junk_behind_the_end_is_noted() {
     for (codings, body) in [
         ("gzip", gzip(b"x")),
         ("deflate", zlib(b"x")),
+        ("deflate", raw(b"")),
         ("zstd", zstd(b"x")),
         ("br", BROTLI.to_vec()),
     ] {
