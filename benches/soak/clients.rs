@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::dice::Dice;
-use crate::honest::{PATIENCE, failed, same};
-use crate::house::{ended, signal};
-use crate::town::{Outcome, Town};
+use crate::checking_clients::{PATIENCE, failed, same};
+use crate::registry::{Outcome, Town};
+use crate::rng::Dice;
+use crate::servers::{ended, signal};
 
 /// What a client came to.
 struct Run {

@@ -9,22 +9,22 @@
 //! come back, when a server died, or when one did not drain on SIGTERM. `--sockit PATH` soaks
 //! another binary, `--seed N` throws the same dice once more.
 
+mod checking_clients;
 mod clients;
-mod dice;
-mod honest;
-mod house;
+mod misbehaving_clients;
 mod peers;
-mod rude;
-mod town;
-mod vitals;
+mod proc_stats;
+mod registry;
+mod rng;
+mod servers;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use house::House;
-use town::{Ledger, Town};
+use registry::{Ledger, Town};
+use servers::House;
 
 /// Callers at once, apart from the crowds that some of them bring.
 const CALLERS: u64 = 6;
@@ -68,7 +68,7 @@ fn live(plan: &Plan, house: &mut House, town: &Town, ledger: &Ledger) -> Option<
     thread::scope(|scope| {
         for n in 0..CALLERS {
             let (over, seed) = (&over, plan.seed ^ n << 32);
-            scope.spawn(move || town::call(town, ledger, seed, over));
+            scope.spawn(move || registry::call(town, ledger, seed, over));
         }
         let mut died = None;
         while died.is_none() && Instant::now() < until {

@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crate::dice::Dice;
-use crate::house::{House, file};
-use crate::{clients, honest, peers, rude};
+use crate::rng::Dice;
+use crate::servers::{House, file};
+use crate::{checking_clients, clients, misbehaving_clients, peers};
 
 /// The longest pause between two visits of one caller, in milliseconds.
 const PAUSE: usize = 20;
@@ -24,17 +24,17 @@ pub type Visit = fn(&Town, &mut Dice) -> Outcome;
 
 /// Each kind of visit, the usual ones more often than the rude ones.
 const VISITS: [(&str, Visit); 28] = [
-    ("echo", honest::echo),
-    ("echo", honest::echo),
-    ("hello", honest::hello),
-    ("hello", honest::hello),
-    ("unix stream", honest::unix_stream),
-    ("unix datagram", honest::unix_datagram),
-    ("udp", honest::udp),
-    ("udp", honest::udp),
-    ("exec", honest::exec),
-    ("file", honest::file),
-    ("chat", honest::chat),
+    ("echo", checking_clients::echo),
+    ("echo", checking_clients::echo),
+    ("hello", checking_clients::hello),
+    ("hello", checking_clients::hello),
+    ("unix stream", checking_clients::unix_stream),
+    ("unix datagram", checking_clients::unix_datagram),
+    ("udp", checking_clients::udp),
+    ("udp", checking_clients::udp),
+    ("exec", checking_clients::exec),
+    ("file", checking_clients::file),
+    ("chat", checking_clients::chat),
     ("tls client", clients::tls),
     ("tls client", clients::tls),
     ("http-get whole", clients::http_whole),
@@ -43,15 +43,15 @@ const VISITS: [(&str, Visit); 28] = [
     ("ping", clients::ping),
     ("client stopped, continued", clients::stopped),
     ("client killed", clients::killed),
-    ("half-closes and waits", rude::half_closes),
-    ("drips", rude::drips),
-    ("resets", rude::resets),
-    ("never reads", rude::never_reads),
-    ("says nothing", rude::says_nothing),
-    ("garbage to TLS", rude::garbage),
-    ("a crowd", rude::crowd),
-    ("odd datagrams", rude::odd_datagrams),
-    ("datagrams from port 7", rude::from_port_seven),
+    ("half-closes and waits", misbehaving_clients::half_closes),
+    ("drips", misbehaving_clients::drips),
+    ("resets", misbehaving_clients::resets),
+    ("never reads", misbehaving_clients::never_reads),
+    ("says nothing", misbehaving_clients::says_nothing),
+    ("garbage to TLS", misbehaving_clients::garbage),
+    ("a crowd", misbehaving_clients::crowd),
+    ("odd datagrams", misbehaving_clients::odd_datagrams),
+    ("datagrams from port 7", misbehaving_clients::from_port_seven),
 ];
 
 /// Addresses, and what is to be expected there.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::vitals::{FIGURES, Vitals, zombies};
+use crate::proc_stats::{FIGURES, Vitals, zombies};
 
 /// Name and command line of each; `{dir}` is a folder for sockets and the file that is served.
 const SERVERS: [(&str, &str); 9] = [
@@ -150,7 +150,7 @@ impl Server {
 
 /// The file that is served: larger than any buffer, and no two parts of it alike.
 pub fn file() -> Vec<u8> {
-    crate::dice::Dice::new(1).bytes(700_001)
+    crate::rng::Dice::new(1).bytes(700_001)
 }
 
 /// Reads a server's talk to its end: where it listens, and what it should not say.

@@ -6,8 +6,8 @@ use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::dice::Dice;
-use crate::town::{Outcome, Town};
+use crate::registry::{Outcome, Town};
+use crate::rng::Dice;
 
 /// How long any answer may take: the machine is busy, and the callers are many.
 pub const PATIENCE: Duration = Duration::from_secs(15);

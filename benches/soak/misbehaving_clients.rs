@@ -6,9 +6,9 @@ use std::net::{Shutdown, TcpStream, UdpSocket};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::dice::Dice;
-use crate::honest::{bound, connect, datagram, expect, expect_all, failed};
-use crate::town::{Outcome, Town};
+use crate::checking_clients::{bound, connect, datagram, expect, expect_all, failed};
+use crate::registry::{Outcome, Town};
+use crate::rng::Dice;
 
 const STREAMS: [&str; 6] = ["echo", "hello", "tls", "exec", "file", "chat"];
 /// How long someone who never reads keeps a server waiting, and the most it sends meanwhile.
