@@ -1,4 +1,4 @@
-//! The other end of each contender: sources, sinks and callers, with a limit on every wait.
+//! The other end of each tool: sources, sinks and clients, with a timeout on every wait.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 
 use crate::tools::Tool;
 
-/// The longest any one figure may take.
-const LIMIT: Duration = Duration::from_secs(20);
+/// Timeout of one measurement.
+const TIMEOUT: Duration = Duration::from_secs(20);
 const PIECE: usize = 256 << 10;
 
-/// A contender's process, ended when dropped.
+/// A tool's process, killed when dropped.
 struct Process(Child);
 
 impl Drop for Process {
@@ -23,12 +23,12 @@ impl Drop for Process {
     }
 }
 
-/// Bytes and an order-sensitive hash of what passed, however it was cut into pieces.
+/// Number of bytes and their order-sensitive hash; independent of how the reads were split.
 #[derive(Default, PartialEq, Eq)]
 struct Sum {
     bytes: u64,
     hash: u64,
-    /// The beginning of a word that the next piece completes.
+    /// Bytes of a word that is not complete yet.
     word: [u8; 8],
 }
 
@@ -61,10 +61,11 @@ impl Sum {
     }
 }
 
-/// Bytes after which the stream begins again: a prime, so that no piece, page or pipe fits it.
+/// Length after which the stream repeats: a prime, so that it is no multiple of a buffer or page.
 const PERIOD: usize = 1_048_583;
 
-/// One period of the stream and the beginning of the next: making it must not be what is measured.
+/// One period of the stream and the beginning of the next, generated once: the generator is not to
+/// be measured.
 fn period() -> &'static [u8] {
     static PERIODS: OnceLock<Vec<u8>> = OnceLock::new();
     PERIODS.get_or_init(|| {
@@ -81,7 +82,7 @@ fn period() -> &'static [u8] {
     })
 }
 
-/// A pseudo-random stream of `length` bytes, in pieces.
+/// Returns a pseudo-random stream of `length` bytes in slices of at most `PIECE` bytes.
 fn stream(length: u64) -> impl Iterator<Item = &'static [u8]> {
     let mut at = 0;
     std::iter::from_fn(move || {
@@ -92,7 +93,7 @@ fn stream(length: u64) -> impl Iterator<Item = &'static [u8]> {
     })
 }
 
-/// A file of `length` pseudo-random bytes.
+/// Creates a file of `length` pseudo-random bytes.
 pub fn file(length: u64) -> tempfile::NamedTempFile {
     let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
     stream(length).for_each(|piece| file.write_all(piece).expect("room for the file"));
@@ -111,14 +112,14 @@ fn free_port() -> u16 {
     socket.local_addr().expect("its number").port()
 }
 
-/// Connects as soon as somebody listens.
-fn call(port: u16) -> Option<TcpStream> {
+/// Connects, with retries until the server listens.
+fn connect(port: u16) -> Option<TcpStream> {
     let until = Instant::now() + Duration::from_secs(5);
     loop {
         match TcpStream::connect(("127.0.0.1", port)) {
             Ok(stream) => {
-                stream.set_read_timeout(Some(LIMIT)).ok()?;
-                stream.set_write_timeout(Some(LIMIT)).ok()?;
+                stream.set_read_timeout(Some(TIMEOUT)).ok()?;
+                stream.set_write_timeout(Some(TIMEOUT)).ok()?;
                 return Some(stream);
             }
             Err(_) if Instant::now() < until => std::thread::yield_now(),
@@ -143,7 +144,7 @@ fn rate(sum: &Sum, began: Instant) -> f64 {
     sum.bytes as f64 / (1 << 20) as f64 / began.elapsed().as_secs_f64()
 }
 
-/// stdin, a file → client → us.
+/// Measures a client that sends a file from its stdin.
 pub fn send(tool: &Tool, data: &tempfile::NamedTempFile) -> Option<f64> {
     let wanted = take_all(data.reopen().ok()?)?;
     let listener = TcpListener::bind("127.0.0.1:0").ok()?;
@@ -151,51 +152,51 @@ pub fn send(tool: &Tool, data: &tempfile::NamedTempFile) -> Option<f64> {
     let began = Instant::now();
     let _client = start(tool, port, data.reopen().ok()?.into(), Stdio::null())?;
     let (stream, _) = listener.accept().ok()?;
-    stream.set_read_timeout(Some(LIMIT)).ok()?;
+    stream.set_read_timeout(Some(TIMEOUT)).ok()?;
     let sum = take_all(&stream)?;
     (sum == wanted).then(|| rate(&sum, began))
 }
 
-/// As [`send`], to a sink behind TLS.
+/// Like [`send`], over TLS.
 #[cfg(feature = "tls")]
-pub fn send_secure(
+pub fn send_tls(
     tool: &Tool,
     data: &tempfile::NamedTempFile,
-    sink: &crate::secure::Sink,
+    sink: &crate::tls::Sink,
 ) -> Option<f64> {
     let wanted = take_all(data.reopen().ok()?)?;
     let listener = TcpListener::bind("127.0.0.1:0").ok()?;
     let port = listener.local_addr().ok()?.port();
     let began = Instant::now();
     let _client = start(tool, port, data.reopen().ok()?.into(), Stdio::null())?;
-    let (caller, _) = listener.accept().ok()?;
-    caller.set_read_timeout(Some(LIMIT)).ok()?;
-    let sum = take_all(sink.over(caller)?)?;
+    let (peer, _) = listener.accept().ok()?;
+    peer.set_read_timeout(Some(TIMEOUT)).ok()?;
+    let sum = take_all(sink.over(peer)?)?;
     (sum == wanted).then(|| rate(&sum, began))
 }
 
-/// Answers one caller of HTTP with `length` bytes, and tells what they were.
+/// Answers one HTTP request with `length` bytes and returns their sum.
 fn answer(listener: &TcpListener, length: u64) -> Option<Sum> {
-    let (mut caller, _) = listener.accept().ok()?;
-    caller.set_read_timeout(Some(LIMIT)).ok()?;
-    caller.set_write_timeout(Some(LIMIT)).ok()?;
+    let (mut peer, _) = listener.accept().ok()?;
+    peer.set_read_timeout(Some(TIMEOUT)).ok()?;
+    peer.set_write_timeout(Some(TIMEOUT)).ok()?;
     let mut request = Vec::new();
     while !request.ends_with(b"\r\n\r\n") {
         let mut piece = [0; 4096];
-        let read = caller.read(&mut piece).ok().filter(|read| *read > 0)?;
+        let read = peer.read(&mut piece).ok().filter(|read| *read > 0)?;
         request.extend_from_slice(&piece[..read]);
     }
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
-    caller.write_all(head.as_bytes()).ok()?;
+    peer.write_all(head.as_bytes()).ok()?;
     let mut sent = Sum::default();
     for piece in stream(length) {
-        caller.write_all(piece).ok()?;
+        peer.write_all(piece).ok()?;
         sent.add(piece);
     }
     Some(sent)
 }
 
-/// One GET, its body into a pipe.
+/// Measures one GET with the body written to a pipe.
 pub fn get(tool: &Tool, length: u64) -> Option<f64> {
     let listener = TcpListener::bind("127.0.0.1:0").ok()?;
     let port = listener.local_addr().ok()?.port();
@@ -206,11 +207,11 @@ pub fn get(tool: &Tool, length: u64) -> Option<f64> {
     (Some(&sum) == source.join().ok()?.as_ref()).then(|| rate(&sum, began))
 }
 
-/// GETs of 1 KiB, a process each, from start to end.
-pub fn small_gets(tool: &Tool, spell: Duration) -> Option<f64> {
+/// Measures GETs of 1 KiB, one process each, from start to exit.
+pub fn small_gets(tool: &Tool, load_time: Duration) -> Option<f64> {
     let listener = TcpListener::bind("127.0.0.1:0").ok()?;
     let port = listener.local_addr().ok()?.port();
-    count_for(spell, || {
+    count_for(load_time, || {
         let mut client = start(tool, port, Stdio::null(), Stdio::piped())?;
         let sent = answer(&listener, 1024)?;
         let came = take_all(client.0.stdout.take()?)?;
@@ -218,70 +219,70 @@ pub fn small_gets(tool: &Tool, spell: Duration) -> Option<f64> {
     })
 }
 
-/// We → client → stdout, a pipe.
+/// Measures a client that receives and writes to a pipe.
 pub fn receive(tool: &Tool, length: u64) -> Option<f64> {
     let listener = TcpListener::bind("127.0.0.1:0").ok()?;
     let port = listener.local_addr().ok()?.port();
     let began = Instant::now();
     let mut client = start(tool, port, Stdio::null(), Stdio::piped())?;
-    let (mut caller, _) = listener.accept().ok()?;
-    caller.set_write_timeout(Some(LIMIT)).ok()?;
+    let (mut peer, _) = listener.accept().ok()?;
+    peer.set_write_timeout(Some(TIMEOUT)).ok()?;
     let source = std::thread::spawn(move || {
         let mut sent = Sum::default();
         for piece in stream(length) {
-            caller.write_all(piece).ok()?;
+            peer.write_all(piece).ok()?;
             sent.add(piece);
         }
-        caller.shutdown(Shutdown::Write).ok()?;
+        peer.shutdown(Shutdown::Write).ok()?;
         Some(sent)
     });
     let sum = take_all(client.0.stdout.take()?)?;
     (Some(&sum) == source.join().ok()?.as_ref()).then(|| rate(&sum, began))
 }
 
-/// stdin, a file → listener → us.
+/// Measures a server that sends a file from its stdin.
 pub fn serve(tool: &Tool, data: &tempfile::NamedTempFile) -> Option<f64> {
     let wanted = take_all(data.reopen().ok()?)?;
     let port = free_port();
     let input: File = data.reopen().ok()?;
     let _server = start(tool, port, input.into(), Stdio::null())?;
-    let stream = call(port)?;
+    let stream = connect(port)?;
     let began = Instant::now();
     let sum = take_all(&stream)?;
     (sum == wanted).then(|| rate(&sum, began))
 }
 
-fn count_for(spell: Duration, mut once: impl FnMut() -> Option<()>) -> Option<f64> {
+fn count_for(load_time: Duration, mut once: impl FnMut() -> Option<()>) -> Option<f64> {
     let began = Instant::now();
     let mut times = 0;
-    while began.elapsed() < spell {
+    while began.elapsed() < load_time {
         once()?;
         times += 1;
     }
     Some(f64::from(times) / began.elapsed().as_secs_f64())
 }
 
-/// 64 bytes there and back over one connection.
-pub fn trips(tool: &Tool, spell: Duration) -> Option<f64> {
+/// Measures round trips of 64 bytes over one connection.
+pub fn trips(tool: &Tool, load_time: Duration) -> Option<f64> {
     let port = free_port();
     let _server = start(tool, port, Stdio::null(), Stdio::null())?;
-    let mut stream = call(port)?;
+    let mut stream = connect(port)?;
     stream.set_nodelay(true).ok()?;
     let mut back = [0; 64];
-    count_for(spell, || {
+    count_for(load_time, || {
         stream.write_all(&[7; 64]).ok()?;
         stream.read_exact(&mut back).ok()?;
         (back == [7; 64]).then_some(())
     })
 }
 
-/// Connect, a byte there and back, half-close, read the end.
-pub fn connections(tool: &Tool, spell: Duration) -> Option<f64> {
+/// Measures connections: connect, one byte echoed, half-close, read to the end.
+pub fn connections(tool: &Tool, load_time: Duration) -> Option<f64> {
     let port = free_port();
     let _server = start(tool, port, Stdio::null(), Stdio::null())?;
-    drop(call(port)?);
-    count_for(spell, || {
-        let mut stream = call(port)?;
+    drop(connect(port)?);
+    count_for(load_time, || {
+        let mut stream = connect(port)?;
         stream.write_all(b"x").ok()?;
         stream.shutdown(Shutdown::Write).ok()?;
         let mut back = Vec::new();
@@ -290,8 +291,8 @@ pub fn connections(tool: &Tool, spell: Duration) -> Option<f64> {
     })
 }
 
-/// 64 bytes there and back by datagram; a lost one is wrong.
-pub fn datagrams(tool: &Tool, spell: Duration) -> Option<f64> {
+/// Measures round trips of datagrams of 64 bytes; a lost one is a failure.
+pub fn datagrams(tool: &Tool, load_time: Duration) -> Option<f64> {
     let port = free_port();
     let _server = start(tool, port, Stdio::null(), Stdio::null())?;
     let socket = UdpSocket::bind("127.0.0.1:0").ok()?;
@@ -302,7 +303,7 @@ pub fn datagrams(tool: &Tool, spell: Duration) -> Option<f64> {
         socket.send(&[7; 64]).ok()?;
         (socket.recv(&mut back).ok()? == 64).then_some(())
     };
-    // Until it listens, nobody answers, or the kernel does at once.
+    // Until the server has bound its port there is no answer, or an ICMP error.
     let until = Instant::now() + Duration::from_secs(5);
     while trip().is_none() {
         if Instant::now() > until {
@@ -310,13 +311,13 @@ pub fn datagrams(tool: &Tool, spell: Duration) -> Option<f64> {
         }
         std::thread::yield_now();
     }
-    socket.set_read_timeout(Some(LIMIT)).ok()?;
-    count_for(spell, trip)
+    socket.set_read_timeout(Some(TIMEOUT)).ok()?;
+    count_for(load_time, trip)
 }
 
-/// A whole process, from start to end.
-pub fn starts(tool: &Tool, spell: Duration) -> Option<f64> {
-    count_for(spell, || {
+/// Measures processes from start to exit.
+pub fn starts(tool: &Tool, load_time: Duration) -> Option<f64> {
+    count_for(load_time, || {
         let mut process = start(tool, 0, Stdio::null(), Stdio::null())?;
         process.0.wait().ok().map(drop)
     })

@@ -1,6 +1,6 @@
 //! Figures of interleaved rounds, and their ratios.
 
-/// One scenario's figures: a row a contender, a column a round. Higher is better.
+/// The figures of one scenario: a row per tool, a column per round. Higher is better.
 pub struct Table {
     name: String,
     unit: String,
@@ -9,17 +9,17 @@ pub struct Table {
 }
 
 impl Table {
-    /// No figures yet.
+    /// Returns an empty table.
     pub fn new(name: &str, unit: &str) -> Table {
         Table { name: name.into(), unit: unit.into(), rows: Vec::new(), rounds: 0 }
     }
 
-    /// The next figures belong to another round.
+    /// Starts the next round.
     pub fn begin_round(&mut self) {
         self.rounds += 1;
     }
 
-    /// Enters a contender's figure of this round; `None` is a wrong or missing one.
+    /// Adds the figure of a tool in this round; `None` if it failed.
     pub fn enter(&mut self, name: &'static str, figure: Option<f64>) {
         let at = self.rows.iter().position(|(row, _)| *row == name);
         let at = at.unwrap_or_else(|| {
@@ -29,8 +29,7 @@ impl Table {
         self.rows[at].1.push(figure);
     }
 
-    /// Prints each contender's median, and sockit's ratio to it: the median over the rounds of
-    /// the ratio inside a round.
+    /// Prints each tool's median, and the median over the rounds of the ratio of sockit to it.
     pub fn print(&self) {
         println!("\n{} [{}, {} rounds]", self.name, self.unit, self.rounds);
         let Some((_, ours)) = self.rows.first() else { return };

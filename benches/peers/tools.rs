@@ -1,8 +1,8 @@
-//! Who takes part, and by which command line.
+//! The tools that are compared, and their command lines.
 
-/// One contender of one scenario. `{port}` and `{sockit}` in its words are filled in.
+/// One tool in one scenario. `{port}` and `{sockit}` in its command line are replaced.
 pub struct Tool {
-    /// What the table calls it.
+    /// Its name in the table.
     pub name: &'static str,
     /// Its command line, words separated by spaces.
     pub line: &'static str,
@@ -21,7 +21,7 @@ pub const CLIENTS: &[Tool] = &[
     tool("socat -b256k", "socat -b262144 - TCP:127.0.0.1:{port}"),
 ];
 
-/// Servers that join one caller to their stdio.
+/// Servers that connect one client to their stdio.
 pub const LISTENERS: &[Tool] = &[
     tool("sockit", "{sockit} tcp-server --port {port} --service pipe --once -q"),
     tool("nc.openbsd", "nc.openbsd -N -l 127.0.0.1 {port}"),
@@ -29,7 +29,7 @@ pub const LISTENERS: &[Tool] = &[
     tool("socat -b256k", "socat -b262144 - TCP-LISTEN:{port},bind=127.0.0.1,reuseaddr"),
 ];
 
-/// Echo servers for many callers.
+/// Echo servers for many clients.
 pub const ECHO_SERVERS: &[Tool] = &[
     tool("sockit", "{sockit} tcp-server --port {port} --service echo -q"),
     tool("socat PIPE", "socat TCP-LISTEN:{port},bind=127.0.0.1,reuseaddr,fork,backlog=128 PIPE"),
@@ -60,7 +60,7 @@ pub const TLS_CLIENTS: &[Tool] = &[
     tool("socat -b256k", "socat -b262144 - OPENSSL:127.0.0.1:{port},verify=0"),
 ];
 
-/// Whatever a tool does fastest.
+/// The fastest command of each tool.
 pub const STARTERS: &[Tool] = &[
     tool("sockit", "{sockit} --version"),
     tool("nc.openbsd", "nc.openbsd -h"),
@@ -70,7 +70,7 @@ pub const STARTERS: &[Tool] = &[
 ];
 
 impl Tool {
-    /// The words of its command line.
+    /// Returns the words of its command line.
     pub fn words(&self, port: u16) -> Vec<String> {
         let sockit = env!("CARGO_BIN_EXE_sockit");
         let fill =
@@ -78,7 +78,7 @@ impl Tool {
         self.line.split(' ').map(fill).collect()
     }
 
-    /// Whether this machine has it.
+    /// Returns whether the program is installed.
     pub fn is_installed(&self) -> bool {
         let program = self.words(0).swap_remove(0);
         let path = std::env::var_os("PATH").unwrap_or_default();

@@ -1,5 +1,5 @@
-//! Callers who do not behave, each in a way that servers have died of. What they still get is
-//! checked; what they do not deserve they may go without.
+//! Clients that break the protocol, each in a way that has crashed or blocked servers. Answers
+//! that the server still has to send are checked.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream, UdpSocket};
@@ -7,22 +7,22 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::checking_clients::{bound, connect, datagram, expect, expect_all, failed};
-use crate::registry::{Outcome, Town};
-use crate::rng::Dice;
+use crate::registry::{Outcome, Registry};
+use crate::rng::Rng;
 
 const STREAMS: [&str; 6] = ["echo", "hello", "tls", "exec", "file", "chat"];
-/// How long someone who never reads keeps a server waiting, and the most it sends meanwhile.
-const DEAF: Duration = Duration::from_millis(700);
-const MOST: usize = 16 << 20;
-/// A server's limit for a handshake, and some.
-const HANDSHAKE: Duration = Duration::from_secs(14);
+/// How long a client that never reads keeps sending, and how many bytes at most.
+const NO_READ_TIME: Duration = Duration::from_millis(700);
+const NO_READ_BYTES: usize = 16 << 20;
+/// Longer than a server's handshake timeout (10 s).
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(14);
 
-/// Anywhere, some bytes, and a reset.
-pub fn resets(town: &Town, dice: &mut Dice) -> Outcome {
-    let mut stream = connect(town.at(dice.pick(&STREAMS)))?;
-    let size = dice.below(3000);
-    let _ = stream.write_all(&dice.bytes(size));
-    if dice.below(2) == 0 {
+/// Sends some bytes to any server, then resets the connection.
+pub fn resets(registry: &Registry, rng: &mut Rng) -> Outcome {
+    let mut stream = connect(registry.at(rng.pick(&STREAMS)))?;
+    let size = rng.below(3000);
+    let _ = stream.write_all(&rng.bytes(size));
+    if rng.below(2) == 0 {
         let _ = stream.read(&mut [0; 100]);
     }
     reset(stream)
@@ -32,105 +32,108 @@ fn reset(stream: TcpStream) -> Outcome {
     socket2::Socket::from(stream).set_linger(Some(Duration::ZERO)).map_err(failed("linger"))
 }
 
-/// Sends as long as the other side takes it and reads nothing of all that comes back; then leaves
-/// in one way or the other.
-pub fn never_reads(town: &Town, dice: &mut Dice) -> Outcome {
-    let mut stream = connect(town.at(dice.pick(&STREAMS)))?;
-    stream.set_nonblocking(true).map_err(failed("a mode"))?;
-    let piece = b"a line that nobody will read the answer of\n".repeat(500);
-    let (until, mut sent) = (Instant::now() + DEAF, 0);
-    while Instant::now() < until && sent < MOST {
-        match stream.write(&piece) {
+/// Sends for as long as the server reads, and reads nothing; then closes or resets.
+pub fn never_reads(registry: &Registry, rng: &mut Rng) -> Outcome {
+    let mut stream = connect(registry.at(rng.pick(&STREAMS)))?;
+    stream.set_nonblocking(true).map_err(failed("set non-blocking"))?;
+    let block = b"a line whose answer is never read\n".repeat(500);
+    let (deadline, mut sent) = (Instant::now() + NO_READ_TIME, 0);
+    while Instant::now() < deadline && sent < NO_READ_BYTES {
+        match stream.write(&block) {
             Ok(n) => sent += n,
-            Err(e) if e.kind() == ErrorKind::WouldBlock => thread::sleep(DEAF / 50),
-            // A chat, say, has had enough of it.
+            Err(e) if e.kind() == ErrorKind::WouldBlock => thread::sleep(NO_READ_TIME / 50),
+            // A chat server drops a member that does not read.
             Err(_) => return Ok(()),
         }
     }
-    match dice.below(2) {
+    match rng.below(2) {
         0 => reset(stream),
         _ => Ok(()),
     }
 }
 
-/// Comes, and goes without a word.
-pub fn says_nothing(town: &Town, dice: &mut Dice) -> Outcome {
-    let stream = connect(town.at(dice.pick(&STREAMS)))?;
-    thread::sleep(Duration::from_millis(dice.below(300) as u64));
+/// Connects and closes without sending.
+pub fn sends_nothing(registry: &Registry, rng: &mut Rng) -> Outcome {
+    let stream = connect(registry.at(rng.pick(&STREAMS)))?;
+    thread::sleep(Duration::from_millis(rng.below(300) as u64));
     drop(stream);
     Ok(())
 }
 
-/// Says all and half-closes before it reads anything: the whole answer is still owed.
-pub fn half_closes(town: &Town, dice: &mut Dice) -> Outcome {
-    let mut stream = connect(town.at(dice.pick(&["echo", "exec"])))?;
-    let size = dice.below(64 << 10);
-    let said = dice.bytes(size);
-    stream.write_all(&said).map_err(failed("write"))?;
+/// Sends everything and half-closes before reading: the complete answer must still arrive.
+pub fn half_closes(registry: &Registry, rng: &mut Rng) -> Outcome {
+    let mut stream = connect(registry.at(rng.pick(&["echo", "exec"])))?;
+    let size = rng.below(64 << 10);
+    let data = rng.bytes(size);
+    stream.write_all(&data).map_err(failed("write"))?;
     stream.shutdown(Shutdown::Write).map_err(failed("half-close"))?;
-    thread::sleep(Duration::from_millis(dice.below(500) as u64));
-    expect_all(&mut stream, &said)
+    thread::sleep(Duration::from_millis(rng.below(500) as u64));
+    expect_all(&mut stream, &data)
 }
 
-/// A byte now and then.
-pub fn drips(town: &Town, dice: &mut Dice) -> Outcome {
-    let mut stream = connect(town.at("echo"))?;
-    for byte in dice.bytes(15) {
+/// Sends one byte at a time, with pauses.
+pub fn sends_slowly(registry: &Registry, rng: &mut Rng) -> Outcome {
+    let mut stream = connect(registry.at("echo"))?;
+    for byte in rng.bytes(15) {
         stream.write_all(&[byte]).map_err(failed("write"))?;
-        thread::sleep(Duration::from_millis(dice.below(40) as u64));
+        thread::sleep(Duration::from_millis(rng.below(40) as u64));
         expect(&mut stream, &[byte])?;
     }
     Ok(())
 }
 
-/// Anything but a handshake, now and then with the right beginning: the server hangs up in time.
-pub fn garbage(town: &Town, dice: &mut Dice) -> Outcome {
-    let mut stream = connect(town.at("tls"))?;
-    let size = 1 + dice.below(4000);
-    let mut noise = dice.bytes(size);
-    if dice.below(2) == 0 {
-        let begin = [0x16, 3, 1, dice.below(8) as u8, 0, 1];
+/// Sends random bytes, in half of the runs after a valid record header, instead of a handshake:
+/// the server must close in time.
+pub fn sends_no_handshake(registry: &Registry, rng: &mut Rng) -> Outcome {
+    let mut stream = connect(registry.at("tls"))?;
+    let size = 1 + rng.below(4000);
+    let mut noise = rng.bytes(size);
+    if rng.below(2) == 0 {
+        let begin = [0x16, 3, 1, rng.below(8) as u8, 0, 1];
         let n = begin.len().min(noise.len());
         noise[..n].copy_from_slice(&begin[..n]);
     }
     let _ = stream.write_all(&noise);
     let _ = stream.shutdown(Shutdown::Write);
-    stream.set_read_timeout(Some(HANDSHAKE)).map_err(failed("a limit"))?;
+    stream.set_read_timeout(Some(HANDSHAKE_TIMEOUT)).map_err(failed("set a timeout"))?;
     loop {
         match stream.read(&mut [0; 1000]) {
             Ok(0) => return Ok(()),
-            Err(e) if e.kind() == ErrorKind::WouldBlock => return Err("it never ends".into()),
+            Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                return Err("the server did not close".into());
+            }
             Err(_) => return Ok(()),
             Ok(_) => {}
         }
     }
 }
 
-/// Many at once; each is greeted.
-pub fn crowd(town: &Town, dice: &mut Dice) -> Outcome {
-    let size = 10 + dice.below(30);
-    let callers: Result<Vec<_>, _> = (0..size).map(|_| connect(town.at("hello"))).collect();
-    callers?.iter_mut().try_for_each(|caller| expect(caller, b"Welcome!"))
+/// Opens many connections concurrently; each must receive the greeting.
+pub fn connects_many(registry: &Registry, rng: &mut Rng) -> Outcome {
+    let size = 10 + rng.below(30);
+    let clients: Result<Vec<_>, _> = (0..size).map(|_| connect(registry.at("hello"))).collect();
+    clients?.iter_mut().try_for_each(|client| expect(client, b"Welcome!"))
 }
 
-/// Empty ones and the largest there are, and some whose answers find nobody at home.
-pub fn odd_datagrams(town: &Town, dice: &mut Dice) -> Outcome {
-    let socket = bound(town.at("udp"))?;
+/// Sends an empty datagram, one of the maximum size, and some whose answers reach a closed port.
+pub fn odd_datagrams(registry: &Registry, rng: &mut Rng) -> Outcome {
+    let socket = bound(registry.at("udp"))?;
     datagram(&socket, b"")?;
-    datagram(&socket, &dice.bytes(65_507))?;
+    datagram(&socket, &rng.bytes(65_507))?;
     for _ in 0..5 {
-        socket.send(b"not at home").map_err(failed("send"))?;
+        socket.send(b"no reader").map_err(failed("send"))?;
     }
     Ok(())
 }
 
-/// As forged ones would seem to come, from a service that answers everything: no answer.
-pub fn from_port_seven(town: &Town, dice: &mut Dice) -> Outcome {
-    // Only root may, and only one at a time.
-    let port = dice.pick(&[7, 13, 19]);
+/// Sends from the port of a service that answers everything, as a spoofed datagram would: the
+/// server must not answer.
+pub fn sends_from_echo_port(registry: &Registry, rng: &mut Rng) -> Outcome {
+    // Needs root, and only one client can bind the port.
+    let port = rng.pick(&[7, 13, 19]);
     let Ok(socket) = UdpSocket::bind(("127.0.0.1", port)) else { return Ok(()) };
-    socket.send_to(b"answer me", town.at("udp")).map_err(failed("send"))?;
-    socket.set_read_timeout(Some(Duration::from_millis(50))).map_err(failed("a limit"))?;
+    socket.send_to(b"answer me", registry.at("udp")).map_err(failed("send"))?;
+    socket.set_read_timeout(Some(Duration::from_millis(50))).map_err(failed("set a timeout"))?;
     match socket.recv(&mut [0; 100]) {
         Err(e) if e.kind() == ErrorKind::WouldBlock => Ok(()),
         answered => Err(format!("port {port} was answered: {answered:?}")),

@@ -1,4 +1,4 @@
-//! A web server and a name server for sockit's clients, as small as can be.
+//! A minimal web server and a minimal name server for sockit's clients.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -7,21 +7,21 @@ use std::thread;
 /// Bytes of a chunk.
 const CHUNK: usize = 5000;
 
-/// A web server: `/length/N`, `/chunked/N` and `/end/N` are N bytes whose end is told in three
-/// ways, `/cut/N` is half of what it promises.
+/// A web server: `/length/N`, `/chunked/N` and `/end/N` are N bytes with the three ways to
+/// delimit a body; `/cut/N` sends half of its Content-Length.
 pub fn origin() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let addr = listener.local_addr().expect("an address");
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            // Who leaves early leaves.
+            // A client that disconnects early is no error.
             thread::spawn(move || answer(stream));
         }
     });
     addr
 }
 
-/// The body of so many bytes.
+/// Returns a body of `size` bytes.
 pub fn body(size: usize) -> Vec<u8> {
     (0..size).map(|n| (n ^ n >> 8) as u8).collect()
 }
@@ -58,7 +58,7 @@ fn request(stream: &mut TcpStream) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&head).into_owned())
 }
 
-/// A name server: names that begin with `isnot` are not, all others have the address 192.0.2.7.
+/// A name server: names that begin with `isnot` do not exist, all others are 192.0.2.7.
 pub fn name_server() -> SocketAddr {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
     let addr = socket.local_addr().expect("an address");
@@ -73,7 +73,7 @@ pub fn name_server() -> SocketAddr {
     addr
 }
 
-/// RFC 1035 §4: the question with one answer, or with the code for "no such name".
+/// RFC 1035 §4: the question with one answer, or with NXDOMAIN.
 fn reply(query: &[u8]) -> Option<Vec<u8>> {
     let mut end = 12;
     while *query.get(end)? > 0 {

@@ -1,4 +1,4 @@
-//! Where callers find everything, and the book of their visits.
+//! The scenarios, the addresses they need, and their results.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -8,22 +8,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crate::rng::Dice;
-use crate::servers::{House, file};
+use crate::rng::Rng;
+use crate::servers::{Servers, file};
 use crate::{checking_clients, clients, misbehaving_clients, peers};
 
-/// The longest pause between two visits of one caller, in milliseconds.
-const PAUSE: usize = 20;
-/// Wrong answers that are told one by one.
-const TOLD: usize = 20;
+/// Maximum pause between two scenarios of one client, in milliseconds.
+const MAX_PAUSE_MS: usize = 20;
+/// Number of failures that are printed in full.
+const MAX_PRINTED: usize = 20;
 
-/// What a visit came to: nothing, or what was wrong.
+/// The result of one scenario; an error says what was wrong.
 pub type Outcome = Result<(), String>;
-/// One visit.
-pub type Visit = fn(&Town, &mut Dice) -> Outcome;
+/// One scenario.
+pub type Scenario = fn(&Registry, &mut Rng) -> Outcome;
 
-/// Each kind of visit, the usual ones more often than the rude ones.
-const VISITS: [(&str, Visit); 28] = [
+/// The scenarios by name; the usual ones are listed twice, so that they run more often.
+const SCENARIOS: [(&str, Scenario); 28] = [
     ("echo", checking_clients::echo),
     ("echo", checking_clients::echo),
     ("hello", checking_clients::hello),
@@ -38,39 +38,39 @@ const VISITS: [(&str, Visit); 28] = [
     ("tls client", clients::tls),
     ("tls client", clients::tls),
     ("http-get whole", clients::http_whole),
-    ("http-get cut", clients::http_cut),
+    ("http-get truncated", clients::http_truncated),
     ("resolve", clients::resolve),
     ("ping", clients::ping),
     ("client stopped, continued", clients::stopped),
     ("client killed", clients::killed),
     ("half-closes and waits", misbehaving_clients::half_closes),
-    ("drips", misbehaving_clients::drips),
+    ("sends slowly", misbehaving_clients::sends_slowly),
     ("resets", misbehaving_clients::resets),
     ("never reads", misbehaving_clients::never_reads),
-    ("says nothing", misbehaving_clients::says_nothing),
-    ("garbage to TLS", misbehaving_clients::garbage),
-    ("a crowd", misbehaving_clients::crowd),
+    ("sends nothing", misbehaving_clients::sends_nothing),
+    ("no TLS handshake", misbehaving_clients::sends_no_handshake),
+    ("connects many times", misbehaving_clients::connects_many),
     ("odd datagrams", misbehaving_clients::odd_datagrams),
-    ("datagrams from port 7", misbehaving_clients::from_port_seven),
+    ("datagrams from port 7", misbehaving_clients::sends_from_echo_port),
 ];
 
-/// Addresses, and what is to be expected there.
-pub struct Town {
+/// The addresses of all servers, and the content they serve.
+pub struct Registry {
     pub sockit: PathBuf,
     pub dir: PathBuf,
-    /// What the file server serves.
+    /// Content of the served file.
     pub file: Vec<u8>,
     pub origin: SocketAddr,
     pub name_server: SocketAddr,
     locals: BTreeMap<&'static str, SocketAddr>,
 }
 
-impl Town {
-    /// The servers of `house`, a web server and a name server.
-    pub fn around(house: &House, sockit: &Path, dir: &Path) -> Town {
+impl Registry {
+    /// Collects the addresses of `servers`, and starts a web server and a name server.
+    pub fn new(servers: &Servers, sockit: &Path, dir: &Path) -> Registry {
         let tcp = ["echo", "hello", "tls", "udp", "exec", "file", "chat"];
-        let address = |name| (name, house.local(name).parse().expect("an address"));
-        Town {
+        let address = |name| (name, servers.local(name).parse().expect("an address"));
+        Registry {
             sockit: sockit.into(),
             dir: dir.into(),
             file: file(),
@@ -80,62 +80,62 @@ impl Town {
         }
     }
 
-    /// The address of a server.
+    /// Returns the address of a server; panics if the name is not a TCP or UDP server.
     pub fn at(&self, name: &str) -> SocketAddr {
         self.locals[name]
     }
 
-    /// The path of the stream's or the datagram's socket.
+    /// Returns the path of a Unix socket.
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.join(name)
     }
 }
 
-/// A caller's life: one visit after the other until the day is over.
-pub fn call(town: &Town, ledger: &Ledger, seed: u64, over: &AtomicBool) {
-    let mut dice = Dice::new(seed);
-    while !over.load(Ordering::SeqCst) {
-        let (name, visit) = dice.pick(&VISITS);
-        ledger.enter(name, visit(town, &mut dice));
-        thread::sleep(Duration::from_millis(dice.below(PAUSE) as u64));
+/// Runs random scenarios until `stop` is set.
+pub fn run_client(registry: &Registry, results: &Results, seed: u64, stop: &AtomicBool) {
+    let mut rng = Rng::new(seed);
+    while !stop.load(Ordering::SeqCst) {
+        let (name, scenario) = rng.pick(&SCENARIOS);
+        results.record(name, scenario(registry, &mut rng));
+        thread::sleep(Duration::from_millis(rng.below(MAX_PAUSE_MS) as u64));
     }
 }
 
-/// How often each kind of visit was made, and how often it went wrong.
+/// How often each scenario ran, and how often it failed.
 #[derive(Default)]
-pub struct Ledger(Mutex<BTreeMap<&'static str, (u64, u64)>>);
+pub struct Results(Mutex<BTreeMap<&'static str, (u64, u64)>>);
 
-impl Ledger {
-    fn enter(&self, name: &'static str, outcome: Outcome) {
-        let mut book = self.0.lock().expect("a lock");
-        let row = book.entry(name).or_default();
+impl Results {
+    fn record(&self, name: &'static str, outcome: Outcome) {
+        let mut rows = self.0.lock().expect("a lock");
+        let row = rows.entry(name).or_default();
         row.0 += 1;
         if let Err(why) = outcome {
             row.1 += 1;
-            if book.values().map(|row| row.1).sum::<u64>() <= TOLD as u64 {
-                println!("WRONG {name}: {why}");
+            if rows.values().map(|row| row.1).sum::<u64>() <= MAX_PRINTED as u64 {
+                println!("FAILED {name}: {why}");
             }
         }
     }
 
-    /// A row for each kind of visit.
+    /// Prints a row for each scenario.
     pub fn print(&self) {
-        println!("{:30}{:>8}{:>8}", "visits", "made", "wrong");
-        for (name, (made, wrong)) in self.0.lock().expect("a lock").iter() {
-            println!("{name:30}{made:>8}{wrong:>8}");
+        println!("{:30}{:>8}{:>8}", "scenario", "runs", "failed");
+        for (name, (runs, failed)) in self.0.lock().expect("a lock").iter() {
+            println!("{name:30}{runs:>8}{failed:>8}");
         }
     }
 
-    /// All visits, and all that were wrong.
+    /// Returns the number of runs and of failures.
     pub fn sums(&self) -> (u64, u64) {
-        let book = self.0.lock().expect("a lock");
-        book.values().fold((0, 0), |sum, row| (sum.0 + row.0, sum.1 + row.1))
+        let rows = self.0.lock().expect("a lock");
+        rows.values().fold((0, 0), |sum, row| (sum.0 + row.0, sum.1 + row.1))
     }
 
-    /// The kinds that went wrong.
-    pub fn faults(&self) -> Vec<String> {
-        let book = self.0.lock().expect("a lock");
-        let wrong = book.iter().filter(|(_, row)| row.1 > 0);
-        wrong.map(|(name, row)| format!("{name}: wrong {} times of {}", row.1, row.0)).collect()
+    /// Returns a line for each scenario that failed.
+    pub fn failures(&self) -> Vec<String> {
+        let rows = self.0.lock().expect("a lock");
+        let failed = rows.iter().filter(|(_, row)| row.1 > 0);
+        failed.map(|(name, row)| format!("{name}: failed {} of {} runs", row.1, row.0)).collect()
     }
 }

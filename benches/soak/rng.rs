@@ -1,11 +1,11 @@
-//! Chance that can be repeated.
+//! A seeded random number generator, so that a run can be repeated.
 
-/// Random numbers by a seed (splitmix64): the same seed, the same numbers.
-pub struct Dice(u64);
+/// A splitmix64 generator: the same seed gives the same numbers.
+pub struct Rng(u64);
 
-impl Dice {
-    pub fn new(seed: u64) -> Dice {
-        Dice(seed)
+impl Rng {
+    pub fn new(seed: u64) -> Rng {
+        Rng(seed)
     }
 
     fn next(&mut self) -> u64 {
@@ -15,22 +15,22 @@ impl Dice {
         mixed ^ mixed >> 31
     }
 
-    /// One of 0..n.
+    /// Returns a number below `n`, which is not 0.
     pub fn below(&mut self, n: usize) -> usize {
         (self.next() % n as u64) as usize
     }
 
-    /// One of these.
+    /// Returns one of `choice`, which is not empty.
     pub fn pick<T: Copy>(&mut self, choice: &[T]) -> T {
         choice[self.below(choice.len())]
     }
 
-    /// So many bytes without meaning.
+    /// Returns `n` random bytes.
     pub fn bytes(&mut self, n: usize) -> Vec<u8> {
         (0..n).map(|_| self.next() as u8).collect()
     }
 
-    /// A short word that nobody else has said.
+    /// Returns a word that no other client uses.
     pub fn word(&mut self) -> String {
         format!("w{:016x}", self.next())
     }

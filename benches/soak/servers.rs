@@ -1,4 +1,4 @@
-//! The servers under test: started, looked at every second, and at last asked to go.
+//! The servers under test: started, sampled every second, and stopped by SIGTERM.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::proc_stats::{FIGURES, Vitals, zombies};
+use crate::proc_stats::{METRICS, ProcStats, zombies};
 
 /// Name and command line of each; `{dir}` is a folder for sockets and the file that is served.
 const SERVERS: [(&str, &str); 9] = [
@@ -23,87 +23,87 @@ const SERVERS: [(&str, &str); 9] = [
     ("chat", "tcp-server --port 0 --service chat"),
 ];
 
-/// How long anything that is waited for may take.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// Threads and descriptors that a server may keep from its first caller on, for good.
-const KEPT: u64 = 3;
+/// Timeout for a start, a stop, and the release of resources.
+const TIMEOUT: Duration = Duration::from_secs(20);
+/// Threads and descriptors that a server may keep after its first connection.
+const MAX_KEPT: u64 = 3;
 
-/// All servers.
-pub struct House(Vec<Server>);
+/// All servers of the run.
+pub struct Servers(Vec<Server>);
 
 struct Server {
     name: &'static str,
     child: Child,
     local: String,
-    /// Lines of talk that no server should ever say.
-    oddities: Arc<Mutex<Vec<String>>>,
-    looks: Vec<Vitals>,
-    before: Vitals,
-    after: Vitals,
+    /// Log lines that no server may print.
+    bad_lines: Arc<Mutex<Vec<String>>>,
+    samples: Vec<ProcStats>,
+    before: ProcStats,
+    after: ProcStats,
 }
 
-impl House {
-    /// Starts all servers, and waits until each has said where it listens.
-    pub fn start(sockit: &Path, dir: &Path) -> House {
+impl Servers {
+    /// Starts all servers and waits until each has printed its address.
+    pub fn start(sockit: &Path, dir: &Path) -> Servers {
         std::fs::write(dir.join("file"), file()).expect("a file to serve");
         let servers = SERVERS.iter().map(|(name, line)| Server::start(name, line, sockit, dir));
-        House(servers.collect())
+        Servers(servers.collect())
     }
 
-    /// What a server said it listens on.
+    /// Returns the address that a server printed.
     pub fn local(&self, name: &str) -> String {
         let server = self.0.iter().find(|server| server.name == name);
         server.map(|server| server.local.clone()).unwrap_or_default()
     }
 
-    /// Looks at each; tells which has died.
-    pub fn look(&mut self) -> Option<String> {
+    /// Samples each server; returns a message if one has exited.
+    pub fn sample(&mut self) -> Option<String> {
         let zombies = zombies();
         for server in &mut self.0 {
-            server.looks.push(Vitals::of(server.child.id(), &zombies));
+            server.samples.push(ProcStats::of(server.child.id(), &zombies));
             if let Ok(Some(status)) = server.child.try_wait() {
-                return Some(format!("{} died: {status}", server.name));
+                return Some(format!("{} exited: {status}", server.name));
             }
         }
         None
     }
 
-    /// Waits until nobody holds anything any more, then asks each server to go; tells what stayed
-    /// and who did not go properly.
+    /// Waits until each server has released what the clients used, then stops it; returns what was
+    /// not released and which server did not stop cleanly.
     pub fn close(&mut self) -> Vec<String> {
-        let until = Instant::now() + PATIENCE;
-        while self.0.iter_mut().any(|server| !server.is_at_rest()) && Instant::now() < until {
+        let deadline = Instant::now() + TIMEOUT;
+        while self.0.iter_mut().any(|server| !server.is_idle()) && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(200));
         }
         self.0.iter_mut().flat_map(Server::close).collect()
     }
 
-    /// Which figures grew.
+    /// Returns a line for each metric that grew.
     pub fn growth(&self) -> Vec<String> {
-        let grown = self.0.iter().flat_map(|server| {
-            FIGURES.iter().filter(|figure| figure.grew(&server.looks)).map(|figure| {
-                let (first, last, _) = figure.course(&server.looks);
-                format!("{}: from {first} to {last} {}", server.name, figure.name)
+        let lines = self.0.iter().flat_map(|server| {
+            METRICS.iter().filter(|metric| metric.grew(&server.samples)).map(|metric| {
+                let (first, last, _) = metric.trend(&server.samples);
+                format!("{}: from {first} to {last} {}", server.name, metric.name)
             })
         });
-        grown.collect()
+        lines.collect()
     }
 
-    /// A row for each server: medians of the first and the last quarter, the most, and what was
-    /// held at rest before and after.
+    /// Prints a row for each server: medians of the first and the last quarter, the maximum, and
+    /// what was in use when idle, before and after.
     pub fn print(&self) {
         print!("{:10}", "server");
-        for figure in &FIGURES {
-            print!("{:>26}", format!("{} first/last/most", figure.name));
+        for metric in &METRICS {
+            print!("{:>26}", format!("{} first/last/max", metric.name));
         }
-        println!("{:>30}", "at rest: KiB, fds, threads");
+        println!("{:>30}", "idle: KiB, fds, threads");
         for server in &self.0 {
             print!("{:10}", server.name);
-            for figure in &FIGURES {
-                let (first, last, most) = figure.course(&server.looks);
-                print!("{:>26}", format!("{first}/{last}/{most}"));
+            for metric in &METRICS {
+                let (first, last, max) = metric.trend(&server.samples);
+                print!("{:>26}", format!("{first}/{last}/{max}"));
             }
-            let Vitals { memory, descriptors, threads, .. } = server.after;
+            let ProcStats { memory, descriptors, threads, .. } = server.after;
             let (fds, tasks) = (server.before.descriptors, server.before.threads);
             println!("{:>30}", format!("{memory}, {fds}→{descriptors}, {tasks}→{threads}"));
         }
@@ -116,73 +116,77 @@ impl Server {
         let mut command = Command::new(sockit);
         command.args(line.split(' ')).stdin(Stdio::null());
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect(name);
-        let (tell, told) = channel();
-        let oddities = Arc::new(Mutex::new(Vec::new()));
-        let (stderr, odd) = (child.stderr.take().expect("stderr"), oddities.clone());
-        thread::spawn(move || hear(stderr, &tell, &odd));
-        let local = told.recv_timeout(PATIENCE).expect("it says where it listens");
-        let before = Vitals::of(child.id(), &zombies());
-        Server { name, child, local, oddities, looks: Vec::new(), before, after: before }
+        let (sender, receiver) = channel();
+        let bad_lines = Arc::new(Mutex::new(Vec::new()));
+        let (stderr, bad) = (child.stderr.take().expect("stderr"), bad_lines.clone());
+        thread::spawn(move || read_log(stderr, &sender, &bad));
+        let local = receiver.recv_timeout(TIMEOUT).expect("its address");
+        let before = ProcStats::of(child.id(), &zombies());
+        Server { name, child, local, bad_lines, samples: Vec::new(), before, after: before }
     }
 
-    fn is_at_rest(&mut self) -> bool {
-        self.after = Vitals::of(self.child.id(), &zombies());
-        let back = |of: fn(&Vitals) -> u64| of(&self.after) <= of(&self.before) + KEPT;
+    fn is_idle(&mut self) -> bool {
+        self.after = ProcStats::of(self.child.id(), &zombies());
+        let back = |of: fn(&ProcStats) -> u64| of(&self.after) <= of(&self.before) + MAX_KEPT;
         self.after.zombies == 0 && back(|v| v.descriptors) && back(|v| v.threads)
     }
 
     fn close(&mut self) -> Vec<String> {
         let mut faults = Vec::new();
-        if !self.is_at_rest() {
-            faults.push(format!("{} held on: {:?}, then {:?}", self.name, self.before, self.after));
+        if !self.is_idle() {
+            faults.push(format!(
+                "{} did not release: {:?}, then {:?}",
+                self.name, self.before, self.after
+            ));
         }
         signal(&self.child, rustix::process::Signal::TERM);
-        match ended(&mut self.child, PATIENCE) {
+        match wait_with_timeout(&mut self.child, TIMEOUT) {
             Some(0) => {}
             Some(code) => faults.push(format!("{}: {code} on SIGTERM", self.name)),
-            None => faults.push(format!("{} did not go on SIGTERM", self.name)),
+            None => faults.push(format!("{} did not exit on SIGTERM", self.name)),
         }
-        let odd = self.oddities.lock().expect("a lock");
-        faults.extend(odd.iter().map(|line| format!("{} said: {line}", self.name)));
+        let bad = self.bad_lines.lock().expect("a lock");
+        faults.extend(bad.iter().map(|line| format!("{} printed: {line}", self.name)));
         faults
     }
 }
 
-/// The file that is served: larger than any buffer, and no two parts of it alike.
+/// Returns the content of the served file: larger than any buffer, without repetition.
 pub fn file() -> Vec<u8> {
-    crate::rng::Dice::new(1).bytes(700_001)
+    crate::rng::Rng::new(1).bytes(700_001)
 }
 
-/// Reads a server's talk to its end: where it listens, and what it should not say.
-fn hear(stderr: impl Read, tell: &Sender<String>, odd: &Mutex<Vec<String>>) {
+/// Reads a server's log to its end: sends its address, collects lines that it may not print.
+fn read_log(stderr: impl Read, sender: &Sender<String>, bad: &Mutex<Vec<String>>) {
     for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
         let line = String::from_utf8_lossy(&line).into_owned();
         if let Some((_, rest)) = line.split_once(" on ")
             && line.starts_with("Waiting for ")
         {
-            let _ = tell.send(rest.trim_end_matches("...").to_string());
+            let _ = sender.send(rest.trim_end_matches("...").to_string());
         }
         if line.contains("internal error") || line.contains('\x1b') {
-            odd.lock().expect("a lock").push(line);
+            bad.lock().expect("a lock").push(line);
         }
     }
 }
 
-/// Sends a signal to a child of ours.
+/// Sends a signal to a child process.
 pub fn signal(child: &Child, signal: rustix::process::Signal) {
     let pid = rustix::process::Pid::from_child(child);
-    // One that has gone already needs no telling.
+    // ESRCH: it has exited already.
     let _ = rustix::process::kill_process(pid, signal);
 }
 
-/// Waits for a child's end; its exit code, 128 and the signal's number, or `None` when late.
-pub fn ended(child: &mut Child, limit: Duration) -> Option<i32> {
+/// Waits for a child: its exit code, or 128 plus the signal's number; `None` after `limit`, when
+/// it is killed.
+pub fn wait_with_timeout(child: &mut Child, limit: Duration) -> Option<i32> {
     use std::os::unix::process::ExitStatusExt;
-    let until = Instant::now() + limit;
+    let deadline = Instant::now() + limit;
     loop {
-        match child.try_wait().expect("a child of ours") {
+        match child.try_wait().expect("a child process") {
             Some(status) => return status.code().or(status.signal().map(|n| 128 + n)),
-            None if Instant::now() > until => {
+            None if Instant::now() > deadline => {
                 let _ = child.kill();
                 let _ = child.wait();
                 return None;

@@ -1,4 +1,4 @@
-//! A sink behind TLS, with a throw-away certificate that the contenders are told not to judge.
+//! A TLS server that reads, with a self-signed certificate that the clients do not verify.
 
 use std::io::{self, Read};
 use std::net::TcpStream;
@@ -7,12 +7,12 @@ use std::sync::Arc;
 use rustls::crypto::ring;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-/// Who speaks TLS to a caller.
+/// The TLS configuration of the server.
 #[derive(Clone)]
 pub struct Sink(Arc<ServerConfig>);
 
 impl Sink {
-    /// One with a fresh certificate.
+    /// Generates a certificate.
     pub fn new() -> Sink {
         let made = rcgen::generate_simple_self_signed(["localhost".to_string()]);
         let made = made.expect("a certificate");
@@ -26,14 +26,15 @@ impl Sink {
         Sink(Arc::new(config))
     }
 
-    /// What the caller says, in clear.
-    pub fn over(&self, caller: TcpStream) -> Option<impl Read + use<>> {
+    /// Returns a reader of the decrypted bytes.
+    pub fn over(&self, stream: TcpStream) -> Option<impl Read + use<>> {
         let session = ServerConnection::new(self.0.clone()).ok()?;
-        Some(Clear(StreamOwned::new(session, caller)))
+        Some(Clear(StreamOwned::new(session, stream)))
     }
 }
 
-/// A cut without close_notify counts as an end here: the hash tells whether all has come.
+/// Treats the end of the TCP stream without close_notify as an end: the hash shows whether all
+/// bytes have arrived.
 struct Clear(StreamOwned<ServerConnection, TcpStream>);
 
 impl Read for Clear {
