@@ -19,8 +19,10 @@ mod chat;
 mod completions;
 #[cfg(target_os = "linux")]
 mod confined;
+mod console_blocks;
 mod crowds;
 mod dialling;
+mod documents;
 mod endings;
 mod exec;
 mod exit_codes;
@@ -40,7 +42,6 @@ mod planted;
 mod prompt;
 mod proxy;
 mod proxy_fuzz;
-mod readme;
 mod resolve;
 mod resolve_failing;
 mod resolve_server;
