@@ -22,6 +22,7 @@ mod confined;
 mod console_blocks;
 mod crowds;
 mod dialling;
+mod documented_limits;
 mod documents;
 mod endings;
 mod exec;

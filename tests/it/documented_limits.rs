@@ -1,0 +1,74 @@
+//! The limits in docs/limits.md are those of the program.
+
+use crate::documents::read;
+
+/// Limits with a flag: a word of the row, the flag, its help page, its default there.
+const LIMITS_OF_FLAGS: [(&str, &str, &str, &str); 10] = [
+    ("10 s", "--connect-timeout", "tcp-client", "10s"),
+    ("30 s in http-get", "--idle-timeout", "http-get", "30s"),
+    ("5 s", "--timeout", "resolve", "5s"),
+    ("3 s", "--grace", "tcp-server", "3s"),
+    ("1024", "--max-conns", "tcp-server", "1024"),
+    ("4096", "--backlog", "tcp-server", "4096"),
+    ("1000 per second", "--max-rate", "udp-echo", "1000"),
+    ("256 KiB", "--max-header", "http-get", "256Ki"),
+    ("10", "--max-redirects", "http-get", "10"),
+    ("32", "--jobs", "resolve", "32"),
+];
+
+#[test]
+fn limit_with_a_flag_is_the_default_of_the_flag() {
+    let text = read("docs/limits.md");
+    for (words, flag, page, default) in LIMITS_OF_FLAGS {
+        let column = format!("| `{flag}` |");
+        let documented = |line: &str| line.contains(&column) && line.contains(words);
+        assert!(text.lines().any(documented), "docs/limits.md has no {words} at {flag}");
+        let page = read(&format!("tests/help/{page}.txt"));
+        let (_, about) = page.split_once(&format!("  {flag} <")).expect("the flag's entry");
+        let entry = about.split("\n      --").next().unwrap_or_default();
+        assert!(entry.contains(&format!("[default: {default}]")), "{flag}: {entry}");
+    }
+}
+
+/// Limits without a flag: a part of the row, the file and name of the constant, its value.
+const LIMITS_OF_CONSTANTS: [(&str, &str, &str, &str); 27] = [
+    ("| 10 s in all |", "src/net/tls/server.rs", "LIMIT", "Duration::from_secs(10)"),
+    ("| 2 s or 1 MiB |", "src/service/guest.rs", "LAST_WAIT", "Duration::from_secs(2)"),
+    ("| 2 s or 1 MiB |", "src/service/guest.rs", "LAST_WORDS", "1 << 20"),
+    ("| 64, for 5 s |", "src/net/pool.rs", "MOST_PARKED", "64"),
+    ("| 64, for 5 s |", "src/net/pool.rs", "PARKED", "Duration::from_secs(5)"),
+    ("| 100,000 |", "src/net/admit.rs", "MOST_RULES", "100_000"),
+    ("| 64 KiB | `--max-message` |", "src/command/hosting/wording.rs", "MAX_MESSAGE", "64 << 10"),
+    ("| 1024 lines or 1 MiB |", "src/service/chat/queue.rs", "MOST_LINES", "1024"),
+    ("| 1024 lines or 1 MiB |", "src/service/chat/queue.rs", "MOST_BYTES", "1 << 20"),
+    ("1 ms per line", "src/service/chat/mod.rs", "BREATH", "Duration::from_millis(1)"),
+    ("| 16,384 and 32 MiB,", "src/command/datagrams/held.rs", "MOST", "16_384"),
+    ("| 16,384 and 32 MiB,", "src/command/datagrams/held.rs", "MOST_BYTES", "32 << 20"),
+    ("| 64, 10 s each |", "src/command/datagrams/programs.rs", "MOST", "64"),
+    ("| 65,507 bytes |", "src/net/datagram/mod.rs", "LONGEST", "65_507"),
+    ("| the last 1 MiB |", "src/command/conversation/heard.rs", "MEMORY", "1 << 20"),
+    ("| 256 KiB, 1000 fields |", "src/http/answer.rs", "FIELDS", "1000"),
+    ("| 20, 200 |", "src/http/answer.rs", "INTERIMS", "20"),
+    ("| 20, 200 |", "src/http/chunked.rs", "TRAILERS", "200"),
+    ("| 16 KiB; 64 KiB, or", "src/http/chunked.rs", "LINE", "16 * 1024"),
+    ("| stacked codings | 5 |", "src/http/coding/mod.rs", "DEEPEST", "5"),
+    ("| 16 MiB, of zstd 8 MiB |", "src/http/coding/mod.rs", "WINDOWS", "16 << 20"),
+    ("| 16 MiB, of zstd 8 MiB |", "src/http/coding/zstd.rs", "WINDOW", "8 << 20"),
+    ("| 64 MiB and 100 times", "src/http/coding/mod.rs", "BOMB_BYTES", "64 << 20"),
+    ("| 64 KiB, 8 interim answers |", "src/net/proxy/http.rs", "MOST_HEADER", "64 << 10"),
+    ("| 64 KiB, 8 interim answers |", "src/net/proxy/http.rs", "MOST_INTERIM", "8"),
+    ("aliases of a name (`--server`) | 16 |", "src/net/dns/chain.rs", "MOST_ALIASES", "16"),
+    ("(`-f`) | 4096 |", "src/command/resolve/desk.rs", "AHEAD", "4096"),
+];
+
+#[test]
+fn limit_without_a_flag_is_the_constant_of_the_code() {
+    let text = read("docs/limits.md");
+    for (words, file, name, value) in LIMITS_OF_CONSTANTS {
+        assert!(text.contains(words), "docs/limits.md has no row {words}");
+        let code = read(file);
+        let line = code.lines().find(|line| line.contains(&format!("const {name}: ")));
+        let line = line.unwrap_or_else(|| panic!("{file} has no {name}"));
+        assert!(line.ends_with(&format!(" = {value};")), "{words}: {line}");
+    }
+}
