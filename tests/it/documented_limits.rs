@@ -31,7 +31,7 @@ fn limit_with_a_flag_is_the_default_of_the_flag() {
 }
 
 /// Limits without a flag: a part of the row, the file and name of the constant, its value.
-const LIMITS_OF_CONSTANTS: [(&str, &str, &str, &str); 27] = [
+const LIMITS_OF_CONSTANTS: [(&str, &str, &str, &str); 34] = [
     ("| 10 s in all |", "src/net/tls/server.rs", "LIMIT", "Duration::from_secs(10)"),
     ("| 2 s or 1 MiB |", "src/service/guest.rs", "LAST_WAIT", "Duration::from_secs(2)"),
     ("| 2 s or 1 MiB |", "src/service/guest.rs", "LAST_WORDS", "1 << 20"),
@@ -45,6 +45,13 @@ const LIMITS_OF_CONSTANTS: [(&str, &str, &str, &str); 27] = [
     ("| 16,384 and 32 MiB,", "src/command/datagrams/held.rs", "MOST", "16_384"),
     ("| 16,384 and 32 MiB,", "src/command/datagrams/held.rs", "MOST_BYTES", "32 << 20"),
     ("| 64, 10 s each |", "src/command/datagrams/programs.rs", "MOST", "64"),
+    ("| 64, 10 s each |", "src/command/datagrams/programs.rs", "LIMIT", "Duration::from_secs(10)"),
+    ("| 50 s of unanswered", "src/net/stream.rs", "PROBE_INTERVAL", "Duration::from_secs(10)"),
+    ("| 50 s of unanswered", "src/net/stream.rs", "MAX_PROBES", "4"),
+    ("there is no input | 5 s |", "src/pump/duplex.rs", "SILENCE_LIMIT", "Duration::from_secs(5)"),
+    ("the prompt | 1 MiB |", "src/command/conversation/editor.rs", "MAX_LINE", "1 << 20"),
+    ("100 ms per piece", "src/service/chat/input.rs", "MAX_PAUSE", "Duration::from_millis(100)"),
+    ("average | 10,000 |", "src/http/coding/gzip.rs", "MAX_TINY_MEMBERS", "10_000"),
     ("| 65,507 bytes |", "src/net/datagram/mod.rs", "LONGEST", "65_507"),
     ("| the last 1 MiB |", "src/command/conversation/heard.rs", "MEMORY", "1 << 20"),
     ("| 256 KiB, 1000 fields |", "src/http/answer.rs", "FIELDS", "1000"),

@@ -153,7 +153,7 @@ fn flags_in_the_documents_exist() {
         let text = std::fs::read_to_string(&file).expect("a document");
         let inline = text.lines().filter(|line| !line.starts_with("```"));
         let inline = inline.flat_map(|line| quoted(line).into_iter());
-        let own = inline.filter(|word| !OTHER_PROGRAMS.iter().any(|name| word.starts_with(name)));
+        let own = inline.filter(|word| !OTHER_PROGRAMS.iter().any(|name| word.contains(name)));
         for flag in own.flat_map(|words| words.split(' ')).filter(|word| word.starts_with("--")) {
             let flag = flag.split(['=', '[']).next().unwrap_or(flag);
             assert!(known(flag), "{}: there is no {flag}", file.display());
