@@ -199,15 +199,29 @@ fn events(run: &Run) -> Vec<serde_json::Value> {
     lines.filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
+/// Answers the first line of an HTTP request.
+const HTTP_SERVER: &str =
+    r"tcp-server --once --messages 1 --reply 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'";
+
+/// Returns the events of a server and of a client that connects to it.
+fn session_events(server: &str, client: &str) -> Vec<serde_json::Value> {
+    let server = sockit(server).serve();
+    let client = sockit(client).to(server.addr()).stdin("x").run();
+    [events(&client), events(&server.wait())].concat()
+}
+
 /// Runs commands that together print most kinds of events.
 fn sample_events() -> Vec<serde_json::Value> {
-    let server = sockit("tcp-server --once --json --service echo").serve();
-    let client = sockit("tcp-client -v --json --stats").to(server.addr()).stdin("x").run();
-    let mut all = [events(&client), events(&server.wait())].concat();
+    let client = "tcp-client --json -v --stats";
+    let mut all = session_events("tcp-server --once --json --service echo", client);
+    let client = "tcp-client --json --tls --insecure";
+    all.extend(session_events("tcp-server --once --json --tls", client));
+    let server = sockit(HTTP_SERVER).serve();
+    let url = format!("http://{}/", server.addr());
+    all.extend(events(&sockit("http-get --json --stats").arg(url).run()));
     let server = sockit("udp-echo --json").serve();
-    all.extend(events(
-        &sockit("udp-client --json --count 2 --interval 10ms").to(server.addr()).run(),
-    ));
+    let ping = sockit("udp-client --json --count 2 --interval 10ms").to(server.addr());
+    all.extend(events(&ping.run()));
     all.extend(events(&server.stop()));
     for line in ["--all localhost", "--verify 127.0.0.1", "http/tcp", "[::"] {
         all.extend(events(&sockit(&format!("resolve --json {line}")).run()));
@@ -221,9 +235,9 @@ fn json_events_and_their_fields_are_documented() {
     let text = read("docs/json-events.md");
     let rows: Vec<_> = rows(&text).collect();
     let sample = sample_events();
-    for name in
-        ["listening", "accepted", "connected", "closed", "totals", "ping", "resolved", "error"]
-    {
+    let names = "listening certificate accepted connected half_closed closed stats step warning \
+                 answer datagram totals ping resolved error";
+    for name in names.split_whitespace() {
         assert!(sample.iter().any(|event| event["event"] == name), "the sample lacks {name}");
     }
     for event in &sample {
