@@ -31,7 +31,7 @@ fn limit_with_a_flag_is_the_default_of_the_flag() {
 }
 
 /// Limits without a flag: a part of the row, the file and name of the constant, its value.
-const LIMITS_OF_CONSTANTS: [(&str, &str, &str, &str); 34] = [
+const LIMITS_OF_CONSTANTS: [(&str, &str, &str, &str); 35] = [
     ("| 10 s in all |", "src/net/tls/server.rs", "LIMIT", "Duration::from_secs(10)"),
     ("| 2 s or 1 MiB |", "src/service/guest.rs", "LAST_WAIT", "Duration::from_secs(2)"),
     ("| 2 s or 1 MiB |", "src/service/guest.rs", "LAST_WORDS", "1 << 20"),
@@ -51,6 +51,7 @@ const LIMITS_OF_CONSTANTS: [(&str, &str, &str, &str); 34] = [
     ("there is no input | 5 s |", "src/pump/duplex.rs", "SILENCE_LIMIT", "Duration::from_secs(5)"),
     ("the prompt | 1 MiB |", "src/command/conversation/editor.rs", "MAX_LINE", "1 << 20"),
     ("100 ms per piece", "src/service/chat/input.rs", "MAX_PAUSE", "Duration::from_millis(100)"),
+    ("all services | 32,768 |", "src/net/process_groups.rs", "MOST", "32 << 10"),
     ("average | 10,000 |", "src/http/coding/gzip.rs", "MAX_TINY_MEMBERS", "10_000"),
     ("| 65,507 bytes |", "src/net/datagram/mod.rs", "LONGEST", "65_507"),
     ("| the last 1 MiB |", "src/command/conversation/heard.rs", "MEMORY", "1 << 20"),
