@@ -1,43 +1,171 @@
-//! Flags of a session that joins a connection to standard input and output.
+//! What a client says, what it does with the answer, and when it leaves.
 
-use clap::Args;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use crate::pump::duplex::InputMode;
+use clap::{Args, ValueEnum};
 
-/// What such a session sends and how it ends; a client and the service pipe have the same flags.
-#[derive(Debug, Clone, Copy, Default, Args)]
-pub struct Session {
-    /// Half-close immediately when stdin is the null device or closed
-    ///
-    /// Such a stdin is no input otherwise: our end of stream follows the peer's.
+use super::script::Script;
+use super::session::Session;
+use super::values::{self, Limit};
+use crate::pump::duplex::{InputMode, OnEnd};
+
+/// How long a scripted talk may take unless told otherwise.
+const SCRIPT_LIMIT: Duration = Duration::from_secs(10);
+
+/// Flags of every client of a stream.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Talking")]
+pub struct Talk {
+    /// A scripted talk
+    #[command(flatten)]
+    pub script: Script,
+    /// Send FILE instead of stdin (- is stdin)
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath,
+          conflicts_with = "recv_only")]
+    pub input: Option<PathBuf>,
+    /// Begin N bytes into the file
+    #[arg(long, value_name = "SIZE", value_parser = values::size, requires = "input")]
+    pub offset: Option<u64>,
+    /// Send at most N bytes of the file
+    #[arg(long, value_name = "SIZE", value_parser = values::size, requires = "input")]
+    pub count: Option<u64>,
+    /// Write what comes to FILE instead of stdout (- is stdout)
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub output: Option<PathBuf>,
+    /// Stay connected, without a half-close, when stdin ends
     #[arg(long, group = "leaving")]
-    pub half_close: bool,
-    /// Ignore stdin
+    pub no_half_close: bool,
+    /// Leave at once when stdin ends
     #[arg(long, group = "leaving")]
-    pub recv_only: bool,
-    /// End the session when the peer ends its stream, even if stdin has more
+    pub hang_up: bool,
+    /// Leave when all is sent; drop what comes
+    #[arg(long, group = "leaving")]
+    pub send_only: bool,
+    /// How the session ends
+    #[command(flatten)]
+    pub session: Session,
+    /// Exit with 0 when the peer sends nothing for this long after our end of input; 0 = never
+    #[arg(long, value_name = "DURATION", default_value = "0", hide_default_value = true,
+          value_parser = values::limit)]
+    pub linger: Limit,
+    /// Hold the sending, and the receiving, back to SIZE bytes a second
+    #[arg(long, value_name = "SIZE/s", value_parser = values::rate)]
+    pub rate: Option<u64>,
+    /// Send LF as CR LF; at the prompt, end each message with CR LF
     #[arg(long)]
-    pub exit_on_eof: bool,
+    pub crlf: bool,
+    /// Wait between connecting and the first byte
+    #[arg(long, value_name = "DURATION", default_value = "0", hide_default_value = true,
+          value_parser = values::duration)]
+    pub delay: Duration,
+    /// Write a hex dump of both directions to FILE (- is stderr)
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub hex: Option<PathBuf>,
+    /// Tell bytes, seconds, rate, phases and who ended it
+    #[arg(long)]
+    pub stats: bool,
+    /// Show progress even where it is not the default
+    #[arg(long)]
+    pub progress: bool,
+    /// Prompt for messages, even when stdin is not a terminal
+    #[arg(long, overrides_with = "no_prompt", conflicts_with_all = ["input", "recv_only"])]
+    pub prompt: bool,
+    /// Take stdin as bytes, even from a terminal
+    #[arg(long, overrides_with = "prompt")]
+    pub no_prompt: bool,
+    /// Line end to add to each message of the prompt or of --send [none]
+    #[arg(long, value_name = "END")]
+    pub eol: Option<Eol>,
+    /// Send empty lines of a prompt without --eol instead of ending at the first
+    #[arg(long)]
+    pub keep_empty: bool,
+    /// Print control characters of the peer as they come at a prompt on a terminal
+    ///
+    /// Without this flag only text, line ends, tabs and colour (SGR) sequences reach the terminal
+    /// unchanged; other control characters and bytes that are not UTF-8 are printed as \xNN.
+    #[arg(long)]
+    pub raw_output: bool,
+    /// End when nothing moves either way for this long; 0 = never
+    #[arg(long, value_name = "DURATION", default_value = "0", hide_default_value = true,
+          value_parser = values::limit)]
+    pub idle_timeout: Limit,
+    /// Limit for the whole run; 0 = none [a script's default: 10s]
+    #[arg(long, value_name = "DURATION", value_parser = values::limit)]
+    pub timeout: Option<Limit>,
 }
 
-impl Session {
-    /// What counts as input.
-    pub fn input_mode(self) -> InputMode {
-        match (self.recv_only, self.half_close) {
-            (true, _) => InputMode::Ignored,
-            (false, true) => InputMode::Any,
-            (false, false) => InputMode::NotNull,
+/// A line end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Eol {
+    /// `\n`
+    Lf,
+    /// `\r\n`
+    Crlf,
+}
+
+impl Eol {
+    /// Its bytes.
+    pub fn bytes(self) -> &'static [u8] {
+        match self {
+            Eol::Lf => b"\n",
+            Eol::Crlf => b"\r\n",
+        }
+    }
+}
+
+impl Talk {
+    /// What ends each message.
+    pub fn line_end(&self) -> &'static [u8] {
+        self.eol.map_or(b"", Eol::bytes)
+    }
+
+    /// What ends each message of a prompt.
+    pub fn prompt_line_end(&self) -> &'static [u8] {
+        match self.eol {
+            None if self.crlf => Eol::Crlf.bytes(),
+            _ => self.line_end(),
         }
     }
 
-    /// The first of these flags that was given.
-    pub fn first_given(self) -> Option<&'static str> {
-        [
-            ("--half-close", self.half_close),
-            ("--recv-only", self.recv_only),
-            ("--exit-on-eof", self.exit_on_eof),
-        ]
-        .into_iter()
-        .find_map(|(flag, given)| given.then_some(flag))
+    /// What to do when our input ends.
+    pub fn on_end(&self) -> OnEnd {
+        match (self.no_half_close, self.hang_up, self.send_only) {
+            (true, _, _) => OnEnd::KeepOpen,
+            (_, true, _) => OnEnd::HangUp,
+            (_, _, true) => OnEnd::SendOnly,
+            _ => OnEnd::HalfClose,
+        }
+    }
+
+    /// What counts as input; a flag for its end means the null device too.
+    pub fn input_mode(&self) -> InputMode {
+        match self.on_end() {
+            OnEnd::HalfClose => self.session.input_mode(),
+            OnEnd::KeepOpen | OnEnd::HangUp | OnEnd::SendOnly => InputMode::Any,
+        }
+    }
+
+    /// The file that is sent instead of stdin; `-` is stdin itself.
+    pub fn input_file(&self) -> Option<&Path> {
+        self.input.as_deref().filter(|path| path.as_os_str() != "-")
+    }
+
+    /// The file that is written instead of stdout; `-` is stdout itself.
+    pub fn output_file(&self) -> Option<&Path> {
+        self.output.as_deref().filter(|path| path.as_os_str() != "-")
+    }
+
+    /// Whether this is a scripted talk.
+    pub fn is_script(&self) -> bool {
+        !self.script.steps.is_empty()
+    }
+
+    /// The whole-run limit: the user's, or a script's own.
+    pub fn limit(&self) -> Option<Duration> {
+        match self.timeout {
+            Some(limit) => limit.0,
+            None => self.is_script().then_some(SCRIPT_LIMIT),
+        }
     }
 }
