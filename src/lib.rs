@@ -14,18 +14,27 @@
 //! - [`failure`] and [`stop`] – what went wrong and with which exit code; why a run ends early;
 //! - [`log`] – tracing to stderr, for whoever debugs sockit itself.
 
+pub mod client;
+pub mod datagram;
+pub mod error;
+pub mod fetch;
+pub mod logging;
+pub mod lookup;
+pub mod process;
+pub mod resolver;
+pub mod server;
+pub mod shutdown;
 #[cfg(test)]
-mod chance;
+mod test_rng;
+pub mod tour;
+pub mod transfer;
+pub mod usage;
 // What stands above a flag is help for people first, where brackets are defaults.
 #[allow(rustdoc::broken_intra_doc_links, rustdoc::invalid_html_tags)]
 pub mod command;
-pub mod failure;
 #[allow(rustdoc::broken_intra_doc_links, rustdoc::invalid_html_tags)]
 pub mod flags;
 pub mod http;
-pub mod log;
 pub mod net;
-pub mod pump;
 pub mod report;
 pub mod service;
-pub mod stop;

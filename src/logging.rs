@@ -9,7 +9,7 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 
 use crate::report::event::Event;
 use crate::report::json;
-use crate::report::talk::Talk;
+use crate::report::line_writer::Talk;
 
 /// Starts the log when `-vv` (debug) or `-vvv` (trace) or `SOCKIT_LOG` or `RUST_LOG` ask for it;
 /// the variables hold `target=level` lists and win over the flags.

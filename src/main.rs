@@ -4,20 +4,20 @@ use std::panic::PanicHookInfo;
 use std::process::ExitCode;
 
 use sockit::command::Cli;
-use sockit::command::usage::secrets;
-use sockit::failure::{Code, Failure, Stage};
-use sockit::net::{identity, title};
+use sockit::error::{Code, Failure, Stage};
+use sockit::process::{argv, privileges};
 use sockit::report::Report;
+use sockit::usage::argv_secrets;
 
 fn main() -> ExitCode {
     let words: Vec<_> = std::env::args_os().collect();
-    title::blot(&words, &secrets::among(&words));
+    argv::blot(&words, &argv_secrets::among(&words));
     let code = sockit::command::parse(words).map_or_else(|code| code, run);
     code.number().into()
 }
 
 fn run(cli: Cli) -> Code {
-    sockit::log::start(cli.output.verbose, cli.output.json);
+    sockit::logging::start(cli.output.verbose, cli.output.json);
     let report = match cli.output.report() {
         Ok(report) => report,
         Err(failure) => {
@@ -29,7 +29,7 @@ fn run(cli: Cli) -> Code {
     std::panic::set_hook(Box::new(move |info| tell_panic(&voice, info)));
     if !cli.command.starts_programs() {
         // A kernel that has never heard of it leaves things as they are.
-        let _ = identity::renounce_privileges();
+        let _ = privileges::renounce_privileges();
     }
     let command = std::panic::AssertUnwindSafe(|| cli.command.run(&report));
     let code = match std::panic::catch_unwind(command) {

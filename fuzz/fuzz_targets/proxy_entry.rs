@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use sockit::failure::{Code, Stage};
+use sockit::error::{Code, Stage};
 use sockit::net::layer::Handshake;
 use sockit::net::proxy::{Proxy, Target};
 use sockit::net::stream::{Reader, Stream};

@@ -1,7 +1,8 @@
 //! What is fuzzed of name servers, apart from the fuzzer, so that the ordinary tests can run it
 //! too.
 
-use sockit::net::dns::{self, Found, Kind, Question};
+use sockit::resolver::dns;
+use sockit::resolver::dns::{Found, Kind, Question};
 
 const TYPES: [&str; 8] = ["A", "AAAA", "MX", "TXT", "PTR", "CNAME", "SRV", "SOA"];
 

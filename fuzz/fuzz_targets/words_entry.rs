@@ -3,10 +3,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use sockit::failure::{Code, Failure, Stage};
-use sockit::http::link::Link;
-use sockit::net::admit::Rules;
+use sockit::error::{Code, Failure, Stage};
+use sockit::http::url::Link;
 use sockit::net::endpoint::Endpoint;
+use sockit::server::access::Rules;
 
 /// Reads `bytes` as a URL, and as a Location of an answer from a known one.
 ///

@@ -10,14 +10,14 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
-use crate::failure::{Code, Failure, Stage};
-use crate::flags::talk::Talk;
-use crate::net::output_file;
+use crate::error::{Code, Failure, Stage};
+use crate::flags::session::Talk;
 use crate::net::stdio::Local;
 use crate::net::stream::Writer;
-use crate::pump::tap::Tap;
+use crate::process::output_file;
 use crate::report::Report;
-use crate::report::hex::Dump;
+use crate::report::hexdump::Dump;
+use crate::transfer::tap::Tap;
 
 /// What a conversation reads from and writes to besides its peer; where there is no file it is
 /// stdin or stdout.

@@ -1,6 +1,6 @@
 //! What a script has received and looks for patterns in.
 
-use crate::flags::pattern::Search;
+use crate::client::pattern::Search;
 
 /// Bytes that are remembered at least: what came last.
 const MEMORY: usize = 1 << 20;
@@ -57,7 +57,7 @@ impl Heard {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flags::pattern::Pattern;
+    use crate::client::pattern::Pattern;
 
     fn search(pattern: &str) -> Search {
         pattern.parse::<Pattern>().unwrap().search()

@@ -1,34 +1,35 @@
 //! What a client does with a stream that stands: pipe, prompt or script. tcp-client and
 //! unix-client differ only in how they connect.
 
-#[cfg(feature = "prompt")]
-mod editor;
 mod files;
-mod heard;
-mod inbox;
 #[cfg(feature = "prompt")]
-mod keys;
-mod lines;
-mod outbox;
+mod line_editor;
+mod match_buffer;
+mod output_sink;
+pub mod pattern;
 mod pipe;
 mod prompt;
-mod screen;
+mod prompt_input;
+#[cfg(feature = "prompt")]
+mod raw_mode;
+mod receiver;
 mod script;
+mod sender;
 mod stats;
-mod taker;
+mod terminal;
 
 use std::io::IsTerminal;
 use std::time::Instant;
 
-use crate::failure::{Code, Failure};
+use crate::error::{Code, Failure};
 use crate::flags::run;
-use crate::flags::talk::Talk;
+use crate::flags::session::Talk;
 use crate::net::stdio::is_null_device;
 use crate::net::stream::{Ending, Facts, Hangup, Stream};
-use crate::pump::duplex::InputMode;
 use crate::report::Report;
 use crate::report::event::{Closed, Ends, Event, Role};
-use crate::stop::Stop;
+use crate::shutdown::Stop;
+use crate::transfer::duplex::InputMode;
 
 /// The number of a client's only connection.
 const CONN: u64 = 1;

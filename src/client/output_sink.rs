@@ -4,12 +4,12 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use super::files::{Files, Output};
-use crate::failure::{Failure, Stage};
-use crate::flags::talk::Talk;
+use crate::error::{Failure, Stage};
+use crate::flags::session::Talk;
 use crate::net::stdio::is_abandoned;
-use crate::pump::duplex::OnEnd;
-use crate::pump::stdout;
-use crate::stop::Stop;
+use crate::net::stdout;
+use crate::shutdown::Stop;
+use crate::transfer::duplex::OnEnd;
 
 /// Whoever takes what came.
 pub enum Taker {

@@ -6,18 +6,18 @@ use std::time::Instant;
 
 use super::files::Files;
 use super::{CONN, Talked};
-use crate::failure::{Code, Stage};
-use crate::flags::talk::Talk;
+use crate::error::{Code, Stage};
+use crate::flags::session::Talk;
 use crate::net::stdio::{Local, Source};
 use crate::net::stream::{Stream, Writer};
-use crate::pump::duplex::{NO_END_OF_INPUT, Near, OnEnd, Terms, Witness, duplex};
-use crate::pump::pace::Pace;
-use crate::pump::{Flow, Meter, filter};
 use crate::report::Report;
 use crate::report::course::Course;
 use crate::report::event::{Event, Side};
 use crate::report::progress::Progress;
-use crate::stop::Stop;
+use crate::shutdown::Stop;
+use crate::transfer::duplex::{NO_END_OF_INPUT, Near, OnEnd, Terms, Witness, duplex};
+use crate::transfer::throttle::Pace;
+use crate::transfer::{Flow, Meter, crlf};
 
 /// Runs the conversation until both sides have ended, or one cannot go on.
 pub fn run(stream: Stream, talk: &Talk, mut files: Files, report: &Report, stop: &Stop) -> Talked {
@@ -25,7 +25,7 @@ pub fn run(stream: Stream, talk: &Talk, mut files: Files, report: &Report, stop:
     let pace = || talk.rate.map(Pace::new);
     let up = Flow {
         pace: pace(),
-        filter: talk.crlf.then(filter::Crlf::default),
+        filter: talk.crlf.then(crlf::Crlf::default),
         tap: sent_tap,
         ..Flow::default()
     };

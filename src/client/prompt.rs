@@ -4,18 +4,18 @@ use std::time::{Duration, Instant};
 
 use super::Talked;
 use super::files::Files;
-use super::inbox::{Inbox, Waited};
-use super::lines::{Line, Lines};
-use super::outbox::Outbox;
-use super::taker::Taker;
-use crate::failure::{Code, Failure, Stage};
-use crate::flags::talk::Talk;
+use super::output_sink::Taker;
+use super::prompt_input::{Line, Lines};
+use super::receiver::{Inbox, Waited};
+use super::sender::Outbox;
+use crate::error::{Code, Failure, Stage};
+use crate::flags::session::Talk;
+use crate::net::stdout;
 use crate::net::stream::{Ending, Facts, Stream};
-use crate::pump::duplex::OnEnd;
-use crate::pump::stdout;
 use crate::report::Report;
-use crate::report::shown::{Allowed, Shown};
-use crate::stop::{Reason, Stop};
+use crate::report::terminal_text::{Allowed, Shown};
+use crate::shutdown::{Reason, Stop};
+use crate::transfer::duplex::OnEnd;
 
 /// How often the two sources, the user and the peer, are looked at in turn.
 const LOOK: Duration = Duration::from_millis(15);

@@ -9,11 +9,11 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread;
 
 #[cfg(feature = "prompt")]
-use super::editor::Typed;
+use super::line_editor::Typed;
 #[cfg(feature = "prompt")]
-use super::keys::Keys;
-use super::screen::Prompt;
-use crate::failure::{Code, Failure, Stage};
+use super::raw_mode::Keys;
+use super::terminal::Prompt;
+use crate::error::{Code, Failure, Stage};
 #[cfg(feature = "prompt")]
 use crate::net::stdio::Local;
 use crate::report::Report;

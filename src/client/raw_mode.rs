@@ -10,8 +10,8 @@ use signal_hook::consts::{SIGHUP, SIGQUIT};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
-use super::screen::put;
-use crate::stop::is_ignored;
+use super::terminal::put;
+use crate::shutdown::is_ignored;
 
 /// Terminals whose cursor cannot be moved.
 const SIMPLE: [&str; 3] = ["dumb", "emacs", "cons25"];

@@ -6,16 +6,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::CONN;
-use super::taker::Taker;
-use crate::failure::{Code, Failure, Inner, Stage, words};
-use crate::flags::talk::Talk;
-use crate::net::misfit;
+use super::output_sink::Taker;
+use crate::error::{Code, Failure, Inner, Stage, words};
+use crate::flags::session::Talk;
 use crate::net::stream::{Facts, Reader};
-use crate::pump::pace::Pace;
-use crate::pump::tap::Tap;
+use crate::net::tls_alert;
 use crate::report::Report;
 use crate::report::event::{Event, Side};
-use crate::stop::{Reason, Stop};
+use crate::shutdown::{Reason, Stop};
+use crate::transfer::tap::Tap;
+use crate::transfer::throttle::Pace;
 
 /// Pieces that may wait to be looked at; the peer waits behind them.
 const PIECES: usize = 16;
@@ -182,10 +182,10 @@ impl Bringer {
         let mut alerted = None;
         loop {
             let arrival = match self.reader.read(&mut buffer) {
-                Ok(0) if alerted == Some(true) => Arrival::Broken(misfit::met_tls()),
+                Ok(0) if alerted == Some(true) => Arrival::Broken(tls_alert::met_tls()),
                 Ok(0) => Arrival::End,
                 Ok(n) => {
-                    alerted = Some(alerted.is_none() && misfit::is_alert(&buffer[..n]));
+                    alerted = Some(alerted.is_none() && tls_alert::is_alert(&buffer[..n]));
                     self.piece(&buffer[..n])
                 }
                 Err(e) if e.kind() == ErrorKind::Interrupted => continue,

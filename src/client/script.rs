@@ -4,18 +4,18 @@ use std::time::{Duration, Instant};
 
 use super::Talked;
 use super::files::Files;
-use super::heard::Heard;
-use super::inbox::{Inbox, Waited};
-use super::outbox::Outbox;
-use super::taker::Taker;
-use crate::failure::{Code, Failure, Stage};
-use crate::flags::pattern::Pattern;
+use super::match_buffer::Heard;
+use super::output_sink::Taker;
+use super::receiver::{Inbox, Waited};
+use super::sender::Outbox;
+use crate::client::pattern::Pattern;
+use crate::error::{Code, Failure, Stage};
 use crate::flags::script::Step;
-use crate::flags::talk::Talk;
+use crate::flags::session::Talk;
+use crate::net::stdout;
 use crate::net::stream::{Ending, Facts, Stream};
-use crate::pump::stdout;
 use crate::report::Report;
-use crate::stop::{Reason, Stop};
+use crate::shutdown::{Reason, Stop};
 
 /// How long a greeting may take to begin before we speak first.
 const GREETING: Duration = Duration::from_millis(300);

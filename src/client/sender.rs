@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 use rustix::event::PollFlags;
 
 use super::CONN;
-use crate::failure::{Code, Failure, Inner, Stage, words};
-use crate::flags::talk::Talk;
+use crate::error::{Code, Failure, Inner, Stage, words};
+use crate::flags::session::Talk;
 use crate::net::stream::{Facts, Hangup, Writer};
-use crate::pump::filter::Crlf;
-use crate::pump::pace::Pace;
-use crate::pump::tap::Tap;
 use crate::report::Report;
 use crate::report::event::{Event, Side};
-use crate::stop::{Stop, Wake};
+use crate::shutdown::{Stop, Wake};
+use crate::transfer::crlf::Crlf;
+use crate::transfer::tap::Tap;
+use crate::transfer::throttle::Pace;
 
 /// The most that is written at once while earlier bytes still wait, in bytes.
 const PIECE: usize = 4 << 10;

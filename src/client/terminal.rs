@@ -5,10 +5,10 @@ use std::io::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 #[cfg(feature = "prompt")]
-use super::editor::{Editor, Typed};
+use super::line_editor::{Editor, Typed};
 #[cfg(feature = "prompt")]
-use super::keys::Keys;
-use crate::failure::Failure;
+use super::raw_mode::Keys;
+use crate::error::Failure;
 
 /// The prompt. Clones are the same prompt.
 #[derive(Clone)]
@@ -110,7 +110,7 @@ impl Prompt {
             match editor.key(*byte) {
                 Typed::Edited => {}
                 Typed::Entered(line) => {
-                    put(format!("\r\x1b[K> {}\n", super::editor::text(&line)).as_bytes());
+                    put(format!("\r\x1b[K> {}\n", super::line_editor::text(&line)).as_bytes());
                     state.is_drawn = false;
                     return (Typed::Entered(line), at + 1);
                 }

@@ -2,10 +2,10 @@
 
 use clap_complete::Shell;
 
-use super::help;
-use crate::failure::Code;
-use crate::pump::stdout;
+use crate::error::Code;
+use crate::net::stdout;
 use crate::report::Report;
+use crate::usage::help;
 
 /// What the user asks of completions.
 #[derive(Debug, clap::Args)]

@@ -3,40 +3,19 @@
 //! A URL becomes a [`Link`], a link an exchange, a redirect another exchange; the body goes to
 //! stdout or through `FILE.part` to a file. A number that can be trusted comes back.
 
-mod again;
-mod asking;
-mod condition;
-mod exchange;
-mod fetch;
-mod heading;
-mod hearer;
-mod limits;
-mod memory;
-mod output;
-mod part;
-mod refusal;
-mod safe;
-#[cfg(target_os = "linux")]
-mod shortcut;
-mod speed;
-mod standing;
-mod timing;
-mod watch;
-mod wire;
-
 use super::confine;
-use crate::failure::{Code, Failure, Stage};
-use crate::flags::dial::Dialling;
+use crate::error::{Code, Failure, Stage};
+use crate::flags::connect::Dialling;
 use crate::flags::run;
 use crate::flags::tls::ClientTls;
 use crate::http::Rules;
-use crate::http::link::Link;
-use crate::net::confine::Needs;
-use crate::net::resolve;
+use crate::http::url::Link;
+use crate::process::sandbox::Needs;
 use crate::report::Report;
+use crate::resolver;
 
-use asking::{Asking, Judging, Saving};
-use output::Place;
+use crate::fetch::output::Place;
+use crate::flags::http::{Asking, Judging, Saving};
 
 /// What the user asks of http-get.
 #[derive(Debug, clap::Args)]
@@ -76,7 +55,7 @@ impl Args {
         let stop = run::stop(self.judging.timeout.0)?;
         let mut first = Ok(Code::Done);
         for (link, place) in links.into_iter().zip(places) {
-            let got = fetch::Fetch::new(&self, link, report, &stop).get(place);
+            let got = crate::fetch::Fetch::new(&self, link, report, &stop).get(place);
             match (&first, got) {
                 (Ok(Code::Done), got) => first = got,
                 (_, Err(failure)) => report.failure(None, &failure),
@@ -99,7 +78,7 @@ impl Args {
     }
 
     fn links(&self) -> Result<Vec<Link>, Failure> {
-        let lookup = |name: &str| resolve::port(name, "tcp");
+        let lookup = |name: &str| resolver::port(name, "tcp");
         self.urls.iter().map(|url| Link::read(url, &lookup)).collect()
     }
 
@@ -141,7 +120,7 @@ impl Args {
         let mut writes = Vec::new();
         for place in places {
             if let Place::File(path) = place {
-                let folder = part::folder_of(path)?;
+                let folder = crate::fetch::partial_file::folder_of(path)?;
                 if !writes.contains(&folder) {
                     writes.push(folder);
                 }
@@ -151,7 +130,8 @@ impl Args {
         Some(Needs { reads: true, writes, connects: true, binds, ..Needs::default() })
     }
 
-    fn rules(&self) -> Rules {
+    /// What the parser of the answer accepts, and its limits.
+    pub fn rules(&self) -> Rules {
         Rules {
             head_request: self.asking.head,
             max_header: self.judging.max_header,

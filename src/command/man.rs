@@ -9,11 +9,12 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 use rustix::fs::OFlags;
 
-use super::help::{self, ENVIRONMENT};
-use crate::failure::{Code, Failure, Stage};
-use crate::net::output_file;
-use crate::pump::stdout;
+use crate::error::{Code, Failure, Stage};
+use crate::net::stdout;
+use crate::process::output_file;
 use crate::report::Report;
+use crate::usage::help;
+use crate::usage::help::ENVIRONMENT;
 
 /// What the user asks of man.
 #[derive(Debug, clap::Args)]

@@ -1,31 +1,26 @@
 //! What the user asks for: one file per subcommand, and the only `match` over them.
 
 pub mod completions;
-pub mod conversation;
-pub mod datagrams;
-pub mod help;
-pub mod hosting;
 #[cfg(feature = "http")]
 pub mod http_get;
 pub mod man;
 pub mod resolve;
 pub mod tcp_client;
 pub mod tcp_server;
-pub mod tour;
 pub mod udp_client;
 pub mod udp_echo;
 pub mod udp_server;
 pub mod unix_client;
 pub mod unix_server;
-pub mod usage;
 
 use clap::{ArgAction, Parser, Subcommand};
 
-use crate::failure::Code;
+use crate::error::Code;
 use crate::flags::output::Output;
-use crate::net::confine::{self, Needs};
+use crate::process::sandbox;
+use crate::process::sandbox::Needs;
 use crate::report::Report;
-pub use usage::parse;
+pub use crate::usage::parse;
 
 /// A socket toolkit: right endings, honest exit codes
 #[derive(Debug, Parser)]
@@ -69,7 +64,7 @@ pub enum Command {
     /// Look up names, addresses and services, and verify them
     Resolve(Box<resolve::Args>),
     /// See the five tutorials at work, live on loopback
-    Tour(Box<tour::Args>),
+    Tour(Box<crate::tour::Args>),
     /// Print what a shell needs to complete commands, flags and files
     Completions(Box<completions::Args>),
     /// Print the manual, a page per command
@@ -78,7 +73,7 @@ pub enum Command {
 
 /// Gives up what the run needs no more of, and tells so under `-v`.
 fn confine(needs: &Needs, report: &Report) {
-    let confined = confine::confine(needs);
+    let confined = sandbox::confine(needs);
     report.step(|| confined.to_string());
 }
 

@@ -1,19 +1,5 @@
 //! `sockit resolve`: names both ways, services both ways, and the truth about them.
 
-mod answer;
-mod both;
-mod check;
-mod crew;
-mod desk;
-mod inquiry;
-mod list;
-mod plan;
-mod print;
-mod question;
-mod records;
-mod services;
-mod verify;
-
 use std::ffi::OsStr;
 use std::io;
 use std::net::SocketAddr;
@@ -24,18 +10,19 @@ use std::time::Instant;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
 use super::confine;
-use crate::failure::{Code, Failure, Stage};
-use crate::flags::dial::Families;
+use crate::error::{Code, Failure, Stage};
+use crate::flags::connect::Families;
 use crate::flags::run;
 use crate::flags::values::{self, Limit};
-use crate::net::confine::Needs;
-use crate::net::dns::{self, Kind};
+use crate::lookup::batch::{Crew, Next};
+use crate::lookup::options::{Plan, Via};
+use crate::lookup::print::Printer;
+use crate::lookup::work_queue::{Source, Time};
+use crate::process::sandbox::Needs;
 use crate::report::Report;
-use crate::stop::Stop;
-use crew::{Crew, Next};
-use desk::{Source, Time};
-use plan::{Plan, Via};
-use print::Printer;
+use crate::resolver::dns;
+use crate::resolver::dns::Kind;
+use crate::shutdown::Stop;
 
 const MANY: &str =
     "With several questions each line ends with its question, and the worst outcome decides.";
@@ -147,7 +134,7 @@ impl Args {
         let crew = Crew::start(source, work, jobs, time).map_err(no_thread)?;
         let mut printer = Printer::new(report, many, Some(&stop));
         if let Some(list) = &listed {
-            printer.show_progress(|| list::count(list));
+            printer.show_progress(|| crate::lookup::question_file::count(list));
         }
         Ok(tell_all(&crew, &stop, printer, listed.as_deref())?)
     }
@@ -164,7 +151,9 @@ impl Args {
             kind: self.kind,
             tcp: self.tcp,
             all: self.all,
-            verify: self.verify.then_some(verify::Rigour { strict: self.strict, thorough }),
+            verify: self
+                .verify
+                .then_some(crate::lookup::verify::Rigour { strict: self.strict, thorough }),
             limit: self.timeout.0,
         })
     }
@@ -191,7 +180,7 @@ impl Args {
     fn source(self) -> Result<Source, Failure> {
         let named = self.questions.into_iter().map(Ok);
         match self.file {
-            Some(path) => Ok(Box::new(named.chain(list::open(&path)?))),
+            Some(path) => Ok(Box::new(named.chain(crate::lookup::question_file::open(&path)?))),
             None => Ok(Box::new(named)),
         }
     }
@@ -226,7 +215,7 @@ fn tell_all(
             Next::Stopped(reason) => return Ok(printer.stopped(reason)),
             Next::Unreadable(error) => {
                 printer.flush()?;
-                return Err(list::unreadable(list, error));
+                return Err(crate::lookup::question_file::unreadable(list, error));
             }
             Next::Unheard => return Ok(Code::Done),
             Next::End => return printer.end(),

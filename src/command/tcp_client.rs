@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::conversation;
-use crate::failure::{Code, Failure, Stage};
-use crate::flags::dial::{Dialling, Target};
-use crate::flags::talk::Talk;
+use crate::client;
+use crate::error::{Code, Failure, Stage};
+use crate::flags::connect::{Dialling, Target};
+use crate::flags::session::Talk;
 use crate::flags::tls::ClientTls;
 use crate::net::dial::Dial;
 use crate::net::endpoint::Endpoint;
@@ -44,7 +44,7 @@ impl Args {
         }
         let dial = Dial { route, layer, ..self.dialling.dial(endpoint) };
         let tell = |step| report.heard(step);
-        Ok(conversation::hold(&self.talk, report, |stop| dial.call(stop, &tell))?)
+        Ok(client::hold(&self.talk, report, |stop| dial.call(stop, &tell))?)
     }
 
     fn layer(&self, endpoint: &Endpoint) -> Result<Option<Arc<dyn Layer>>, Failure> {

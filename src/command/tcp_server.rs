@@ -1,18 +1,19 @@
 //! `tcp-server`: listens on TCP and serves each caller on its own thread.
 
-use super::hosting::choice::Choice;
-use super::hosting::{self, Plan};
-use crate::failure::Code;
-use crate::flags::bind::Binding;
-use crate::flags::identity::Identity;
+use crate::error::Code;
+use crate::flags::listen::Binding;
 use crate::flags::run;
-use crate::flags::serve::Serving;
+use crate::flags::run_as::Identity;
+use crate::flags::server_limits::Serving;
+use crate::flags::service::Choice;
 use crate::flags::socket::Streams;
 use crate::flags::tls::{self, ServerTls};
 use crate::net::address::Address;
-use crate::pump::stdout;
+use crate::net::stdout;
 use crate::report::Report;
 use crate::report::event::Event;
+use crate::server;
+use crate::server::Plan;
 
 /// What the user asks of tcp-server.
 #[derive(Debug, clap::Args)]
@@ -63,7 +64,7 @@ impl Args {
             super::confine(&needs, report);
         }
         let plan = Plan { listener, limits, service, layer, layer_stack };
-        Ok(hosting::serve(plan, report, &stop)?)
+        Ok(server::serve(plan, report, &stop)?)
     }
 }
 
@@ -76,7 +77,7 @@ fn tell_certificate(tls: &tls::Serving, report: &Report) {
 }
 
 /// `--print-port`: the bound port alone on stdout's first line, for scripts.
-pub(super) fn print_port(local: &Address) -> Result<(), crate::failure::Failure> {
+pub(super) fn print_port(local: &Address) -> Result<(), crate::error::Failure> {
     let port = local.inet().map_or(0, |address| address.port());
     stdout::write_all(format!("{port}\n").as_bytes())
 }

@@ -1,10 +1,10 @@
 //! `udp-client`: sends datagrams and prints what comes back, or pings.
 
-use super::datagrams::asking::{Asking, Calling};
-use super::datagrams::call::Lines;
-use super::datagrams::{ping, talk};
-use crate::failure::Code;
-use crate::flags::dial::Target;
+use crate::datagram::client::targets::Lines;
+use crate::datagram::listen::{ping, talk};
+use crate::error::Code;
+use crate::flags::connect::Target;
+use crate::flags::datagram_client::{Asking, Calling};
 use crate::flags::run;
 use crate::report::Report;
 

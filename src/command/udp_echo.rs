@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use super::datagrams::{self, Duty, Plan};
 use super::tcp_server::print_port;
-use crate::failure::Code;
-use crate::flags::answering::Answering;
-use crate::flags::bind::Binding;
-use crate::flags::identity::Identity;
+use crate::datagram::listen;
+use crate::datagram::listen::{Duty, Plan};
+use crate::error::Code;
+use crate::flags::datagram_limits::Answering;
+use crate::flags::listen::Binding;
 use crate::flags::run;
-use crate::net::confine::Needs;
+use crate::flags::run_as::Identity;
+use crate::process::sandbox::Needs;
 use crate::report::Report;
 
 /// What the user asks of udp-echo.
@@ -30,10 +31,10 @@ impl Args {
     /// Echoes until asked to end.
     pub fn run(self, report: &Report) -> anyhow::Result<Code> {
         let stop = run::stop(self.answering.timeout.0)?;
-        let socket = datagrams::socket("udp-echo", || self.binding.bind(&stop).datagram())?;
+        let socket = listen::socket("udp-echo", || self.binding.bind(&stop).datagram())?;
         self.identity.assume()?;
         if self.binding.print_port {
-            print_port(&datagrams::local(&socket)?)?;
+            print_port(&listen::local(&socket)?)?;
         }
         super::confine(&Needs::default(), report);
         let plan = Plan {
@@ -44,8 +45,8 @@ impl Args {
             most: self.answering.most(),
             quiet: self.answering.accept_timeout.0,
             delay: Duration::ZERO,
-            grace: datagrams::GRACE,
+            grace: listen::GRACE,
         };
-        Ok(datagrams::serve(plan, report, &stop)?)
+        Ok(crate::datagram::server::serve(plan, report, &stop)?)
     }
 }

@@ -1,14 +1,15 @@
 //! `udp-server`: prints datagrams, or answers each by a service.
 
-use super::datagrams::choice::Choice;
-use super::datagrams::{self, Plan, group};
 use super::tcp_server::print_port;
-use crate::failure::Code;
-use crate::flags::answering::Answering;
-use crate::flags::bind::Binding;
-use crate::flags::identity::Identity;
+use crate::datagram::listen::Plan;
+use crate::datagram::{listen, multicast_bind};
+use crate::error::Code;
+use crate::flags::datagram_limits::Answering;
+use crate::flags::datagram_service::Choice;
+use crate::flags::listen::Binding;
 use crate::flags::run;
-use crate::net::confine::Needs;
+use crate::flags::run_as::Identity;
+use crate::process::sandbox::Needs;
 use crate::report::Report;
 
 /// What the user asks of udp-server.
@@ -40,13 +41,13 @@ impl Args {
         let stop = run::stop(self.answering.timeout.0)?;
         let duty = self.choice.duty()?;
         let bind = self.binding.bind(&stop);
-        let socket = datagrams::socket("udp-server", || match &self.join {
-            Some(group) => group::bind(bind, group),
+        let socket = listen::socket("udp-server", || match &self.join {
+            Some(group) => multicast_bind::bind(bind, group),
             None => bind.datagram(),
         })?;
         self.identity.assume()?;
         if self.binding.print_port {
-            print_port(&datagrams::local(&socket)?)?;
+            print_port(&listen::local(&socket)?)?;
         }
         if !self.choice.starts_programs() {
             super::confine(&Needs::default(), report);
@@ -59,8 +60,8 @@ impl Args {
             most: self.answering.most(),
             quiet: self.answering.accept_timeout.0,
             delay: self.choice.delay(),
-            grace: datagrams::GRACE,
+            grace: listen::GRACE,
         };
-        Ok(datagrams::serve(plan, report, &stop)?)
+        Ok(crate::datagram::server::serve(plan, report, &stop)?)
     }
 }

@@ -2,19 +2,20 @@
 
 use std::ffi::OsString;
 
-use super::conversation;
-use super::datagrams::call::Lines;
-use super::datagrams::source::Source;
-use super::datagrams::{self, Letters, Replies};
-use crate::failure::{Code, Failure, Stage};
-use crate::flags::retrying::Retrying;
+use crate::client;
+use crate::datagram::client::source::Source;
+use crate::datagram::client::targets::Lines;
+use crate::datagram::listen;
+use crate::datagram::listen::{Letters, Replies};
+use crate::error::{Code, Failure, Stage};
+use crate::flags::retry::Retrying;
 use crate::flags::run;
 use crate::flags::script::Step;
-use crate::flags::talk::Talk;
+use crate::flags::session::Talk;
 use crate::flags::values::{self, Limit};
 use crate::net::unix::{Name, dial};
 use crate::report::Report;
-use crate::report::hex::Dump;
+use crate::report::hexdump::Dump;
 
 /// What the user asks of unix-client.
 #[derive(Debug, clap::Args)]
@@ -56,13 +57,13 @@ impl Args {
         }
         let limit = self.connect_timeout.0;
         let retry = self.retrying.retry();
-        let connect = |stop: &crate::stop::Stop| {
+        let connect = |stop: &crate::shutdown::Stop| {
             retry.call(stop, &|step| report.heard(step), || {
                 report.step(|| format!("Connecting to {name}..."));
                 dial(&name, limit, stop)
             })
         };
-        Ok(conversation::hold(&self.talk, report, connect)?)
+        Ok(client::hold(&self.talk, report, connect)?)
     }
 
     fn send_datagrams(&self, name: &Name, report: &Report) -> anyhow::Result<Code> {
@@ -70,7 +71,7 @@ impl Args {
         let letters = self.letters(report)?;
         let tell = |step| report.heard(step);
         let lines = Lines::unix(name, self.retrying.retry(), &stop, &tell);
-        Ok(datagrams::talk(lines, letters, report, &stop)?)
+        Ok(listen::talk(lines, letters, report, &stop)?)
     }
 
     fn letters(&self, report: &Report) -> Result<Letters, Failure> {

@@ -4,19 +4,20 @@ use std::ffi::OsString;
 
 use socket2::{Socket, Type};
 
-use super::datagrams;
-use super::hosting::choice::Choice;
-use super::hosting::{self, Plan};
-use crate::failure::{Code, Failure, Stage, words};
-use crate::flags::identity::Identity;
+use crate::datagram::listen;
+use crate::error::{Code, Failure, Stage, words};
 use crate::flags::run;
-use crate::flags::serve::Serving;
-use crate::net::confine::Needs;
-use crate::net::inherit::{Wanted, passed_socket};
+use crate::flags::run_as::Identity;
+use crate::flags::server_limits::Serving;
+use crate::flags::service::Choice;
 use crate::net::listen::Listener;
 use crate::net::unix::{self, Claim, Name, Trace, listen};
+use crate::process::inherited_fds::{Wanted, passed_socket};
+use crate::process::sandbox::Needs;
 use crate::report::Report;
-use crate::stop::Stop;
+use crate::server;
+use crate::server::Plan;
+use crate::shutdown::Stop;
 
 /// What the user asks of unix-server.
 #[derive(Debug, clap::Args)]
@@ -61,7 +62,7 @@ impl Args {
         self.identity.assume()?;
         self.confine(self.choice.needs(), report);
         let plan = Plan { listener, limits, service, layer: None, layer_stack: 0 };
-        let outcome = hosting::serve(plan, report, &stop);
+        let outcome = server::serve(plan, report, &stop);
         tell_what_stays(trace, report);
         Ok(outcome?)
     }
@@ -107,7 +108,7 @@ impl Args {
         let trace = claim.as_ref().map(Claim::trace);
         self.identity.assume()?;
         self.confine(self.choice.needs(), report);
-        let plan = datagrams::Plan {
+        let plan = listen::Plan {
             socket,
             narrow: true,
             duty,
@@ -118,7 +119,7 @@ impl Args {
             delay: self.choice.wording.delay.unwrap_or_default(),
             grace: limits.grace,
         };
-        let outcome = datagrams::serve(plan, report, stop);
+        let outcome = crate::datagram::server::serve(plan, report, stop);
         drop(claim);
         tell_what_stays(trace, report);
         Ok(outcome?)

@@ -4,38 +4,19 @@
 //! udp-echo, udp-server, udp-client and the two Unix commands under `--datagram` differ only in how
 //! they come to their socket.
 
-pub mod asking;
-pub mod call;
-pub mod choice;
-pub mod duty;
-mod figures;
-pub mod foreign;
-pub mod group;
-mod held;
-mod news;
-mod office;
-mod ping;
-mod print;
-mod programs;
-pub mod serve;
-pub mod source;
-mod talk;
-mod tally;
-mod window;
-
-pub use duty::Duty;
-pub use ping::ping;
-pub use print::Look;
-pub use serve::{Plan, serve};
-pub use talk::{Letters, Replies, talk};
+pub use crate::datagram::client::ping::ping;
+pub use crate::datagram::client::{Letters, Replies, talk};
+pub use crate::datagram::server::handler::Duty;
+pub use crate::datagram::server::print::Look;
+pub use crate::datagram::server::{Plan, serve};
 
 use std::time::Duration;
 
 use socket2::Socket;
 
-use crate::failure::{Failure, Stage};
+use crate::error::{Failure, Stage};
 use crate::net::address::Address;
-use crate::net::inherit::{Wanted, passed_socket};
+use crate::process::inherited_fds::{Wanted, passed_socket};
 
 /// How long programs may still take when a server that has no `--grace` ends.
 pub const GRACE: Duration = Duration::from_secs(3);

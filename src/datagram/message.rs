@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use socket2::SockAddr;
 
-use super::super::address::Address;
+use crate::net::address::Address;
 
 /// The address of ours that a datagram was sent to, from which an answer should leave: whoever
 /// asked one address does not expect another to answer (ip(7), `IP_PKTINFO`).

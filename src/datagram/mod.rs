@@ -5,25 +5,25 @@
 //! and to which of our addresses, and an answer is a new datagram with that envelope turned
 //! round. Errors belong to single datagrams here, so none of them ends anything.
 
-mod batch;
-mod envelope;
-pub mod guard;
+pub mod client;
 #[cfg(target_os = "linux")]
 mod linux;
-mod mailbox;
+pub mod listen;
+mod message;
 mod multicast;
-mod plain;
-mod post;
-pub mod rate;
-mod resend;
+pub mod multicast_bind;
+mod portable;
+mod recv_batch;
+mod send_retry;
+mod sender;
+pub mod server;
+mod socket;
 
-pub use batch::{Batch, Bundle};
-pub use envelope::{Envelope, Origin, Outgoing, Refused};
-#[cfg(target_os = "linux")]
-pub(super) use linux::hear_refusals;
-pub use mailbox::Mailbox;
+pub use message::{Envelope, Origin, Outgoing, Refused};
 pub use multicast::{Group, set_hops};
-pub use post::Sender;
+pub use recv_batch::{Batch, Bundle};
+pub use sender::Sender;
+pub use socket::Mailbox;
 
 /// The longest payload of a UDP datagram over IPv4 (RFC 768: 65,535 less 8 and IP's 20).
 pub const LONGEST: usize = 65_507;

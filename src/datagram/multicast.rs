@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use rustix::net::netdevice::name_to_index;
 use socket2::{InterfaceIndexOrAddress, Socket};
 
-use crate::failure::{Failure, Stage};
+use crate::error::{Failure, Stage};
 
 /// A group to join, and on which interfaces.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,10 +4,10 @@ use std::net::IpAddr;
 
 use socket2::Socket;
 
-use crate::failure::{Failure, Stage};
-use crate::net::datagram::Group;
+use crate::datagram::Group;
+use crate::error::{Failure, Stage};
 use crate::net::listen::Bind;
-use crate::net::resolve;
+use crate::resolver;
 
 /// A socket bound for the members of group `word`.
 ///
@@ -15,7 +15,7 @@ use crate::net::resolve;
 /// address, only what is sent to the group is heard, also on the interface of that address.
 /// Fails with code 2 when `word` is no group, else as [`Bind::datagram`] and [`Group::join`] do.
 pub fn bind(mut bind: Bind<'_>, word: &str) -> Result<Socket, Failure> {
-    let found = resolve::addresses(word, 0, bind.family, bind.patience)?;
+    let found = resolver::addresses(word, 0, bind.family, bind.patience)?;
     let address = found.first().copied().filter(|address| address.ip().is_multicast());
     let not_one = || Failure::usage(Stage::Resolve, word, "not a multicast group");
     let address = address.ok_or_else(not_one)?;

@@ -10,8 +10,8 @@ use rustix::net::{
 };
 use socket2::{SockAddr, Socket};
 
-use super::batch::{Batch, Facts};
-use super::envelope::{Envelope, Origin, Outgoing};
+use super::message::{Envelope, Origin, Outgoing};
+use super::recv_batch::{Batch, Facts};
 
 /// Puts the next datagram into the first slot of `batch`; an empty queue is `WouldBlock`.
 pub fn receive(socket: &Socket, batch: &mut Batch) -> io::Result<usize> {

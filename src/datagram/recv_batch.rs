@@ -2,9 +2,9 @@
 
 use std::slice::ChunksMut;
 
-use super::super::memory;
-use super::envelope::Envelope;
+use super::message::Envelope;
 use super::{LONGEST, MOST};
+use crate::net::memory;
 
 /// Room for one UDP datagram, or for several that the kernel hands over as one (`UDP_GRO`).
 const UDP_ROOM: usize = 64 << 10;
@@ -135,7 +135,7 @@ const _: () = assert!(UDP_ROOM > LONGEST);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::datagram::Origin;
+    use crate::datagram::Origin;
 
     fn envelope() -> Envelope {
         let peer = std::net::SocketAddr::from(([127, 0, 0, 1], 9)).into();

@@ -4,8 +4,8 @@ use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::envelope::{Origin, Outgoing};
-use super::post::Post;
+use super::message::{Origin, Outgoing};
+use super::sender::Post;
 
 /// How long one datagram may hold up the others while buffers are full.
 const PATIENCE: Duration = Duration::from_millis(50);

@@ -12,10 +12,10 @@ use std::time::Instant;
 use rustix::event::PollFlags;
 use socket2::{Domain, Socket};
 
-use super::super::address::Address;
-use super::envelope::{Outgoing, Refused};
-use super::{plain, resend};
-use crate::stop::Stop;
+use super::message::{Outgoing, Refused};
+use super::{portable, send_retry};
+use crate::net::address::Address;
+use crate::shutdown::Stop;
 
 /// Errors kept until somebody asks; older ones are forgotten first.
 const MOST_REFUSALS: usize = 64;
@@ -58,7 +58,7 @@ impl Post {
             let sent = match self.put(left) {
                 Ok(n) => n.max(1),
                 Err(e) => {
-                    if let Err(e) = resend::try_again(self, first, e) {
+                    if let Err(e) = send_retry::try_again(self, first, e) {
                         lost(first, &e);
                     }
                     1
@@ -77,7 +77,7 @@ impl Post {
                 done => return done,
             }
         }
-        plain::send(&self.socket, letters)
+        portable::send(&self.socket, letters)
     }
 
     /// Whether datagrams are moved one at a time.

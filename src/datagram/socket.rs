@@ -9,11 +9,13 @@ use std::time::Instant;
 use rustix::event::{PollFd, PollFlags};
 use socket2::{Domain, Socket};
 
-use super::super::address::Address;
-use super::envelope::{Outgoing, Refused};
-use super::post::{Post, Sender, is_unsupported};
-use super::{Batch, plain};
-use crate::stop::{Stop, Wake};
+use super::message::{Outgoing, Refused};
+use super::sender::{Post, Sender, is_unsupported};
+use super::{Batch, portable};
+use crate::net::address::Address;
+#[cfg(target_os = "linux")]
+use crate::process::sockopt::receive_icmp_errors;
+use crate::shutdown::{Stop, Wake};
 
 /// The kernel's own default holds 25 datagrams of 8 KiB, fewer than one burst.
 const RECEIVE_BUFFER: usize = 4 << 20;
@@ -73,7 +75,7 @@ impl Mailbox {
         if local.ip().is_unspecified() {
             told("IP_PKTINFO", linux::tell_origin(fd, v6));
         }
-        told("IP_RECVERR", linux::hear_refusals(fd, v6));
+        told("IP_RECVERR", receive_icmp_errors(fd, v6));
         told("UDP_GRO", linux::merge(fd));
     }
 
@@ -86,7 +88,7 @@ impl Mailbox {
         {
             let v6 = self.local.inet().is_some_and(|local| local.is_ipv6());
             // Without it a refusal looks like silence.
-            let _ = super::linux::hear_refusals(self.post.socket.as_fd(), v6);
+            let _ = receive_icmp_errors(self.post.socket.as_fd(), v6);
         }
     }
 
@@ -150,7 +152,7 @@ impl Mailbox {
         if !self.post.is_single() {
             return super::linux::receive(self.post.socket.as_fd(), batch);
         }
-        plain::receive(&self.post.socket, batch)
+        portable::receive(&self.post.socket, batch)
     }
 
     fn outcome(&mut self, done: io::Result<usize>, batch: &mut Batch) -> io::Result<usize> {

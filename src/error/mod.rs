@@ -4,17 +4,17 @@
 //! [`Stage`] and the endpoint's name, and travels unflattened to `main`, which turns it
 //! into one line and one [`Code`]. The numbers are curl's wherever curl has the stage.
 
-mod code;
-mod stage;
+mod exit_code;
+mod phase;
 
 use std::error::Error;
 use std::fmt;
 use std::io;
 
-pub use code::Code;
-pub use stage::Stage;
+pub use exit_code::Code;
+pub use phase::Stage;
 
-use crate::stop::Reason;
+use crate::shutdown::Reason;
 
 /// One step that failed: which, towards whom, what the system or the peer said.
 #[derive(Debug)]

@@ -4,9 +4,9 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::time::SystemTime;
 
-use super::memory::{Validators, complete_validator, is_etag, is_marked_part};
-use super::standing::http_date;
-use crate::net::output_file::{Access, Entry, follow_links};
+use super::resume::http_date;
+use super::resume_tag::{Validators, complete_validator, is_etag, is_marked_part};
+use crate::process::output_file::{Access, Entry, follow_links};
 
 /// What the answer must be newer than.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags};
 
 use super::limits::Limits;
-use super::watch::{Cause, Watch};
-use crate::failure::{Code, Failure, Stage, words};
+use super::read_watchdog::{Cause, Watch};
+use crate::error::{Code, Failure, Stage, words};
 use crate::net::stream::{Ending, Facts, Stream};
-use crate::stop::{Stop, Wake};
+use crate::shutdown::{Stop, Wake};
 
 /// A socket that reports room takes at least this much without blocking.
 const PIECE: usize = 4096;
@@ -307,7 +307,7 @@ impl<'a> Wire<'a> {
         }
     }
 
-    fn stopped(&mut self, reason: crate::stop::Reason) -> Failure {
+    fn stopped(&mut self, reason: crate::shutdown::Reason) -> Failure {
         let failure = Failure::stopped(Stage::Receive, &self.whom, reason);
         let timed_out = failure.code == Code::Timeout;
         self.ended_by = if timed_out { Ending::Timeout } else { Ending::Signal };

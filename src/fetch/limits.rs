@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::speed::Speed;
-use crate::pump::pace::Pace;
+use super::speed_limit::Speed;
+use crate::transfer::throttle::Pace;
 
 /// How long and how fast an exchange may go on.
 #[derive(Debug)]

@@ -1,32 +1,49 @@
 //! One URL to its end: redirects, further tries, and what the answer's status means for us.
 
+pub mod binary_body;
+pub mod condition;
+pub mod connection;
+pub mod events;
+pub mod limits;
+pub mod output;
+pub mod partial_file;
+pub mod read_watchdog;
+pub mod response_handler;
+pub mod resume;
+pub mod resume_tag;
+pub mod retryable;
+pub mod speed_limit;
+#[cfg(target_os = "linux")]
+pub mod splice;
+pub mod status_error;
+pub mod timings;
+pub mod transaction;
+
 use std::time::Duration;
 
-use super::Args;
-use super::again;
-use super::asking::Pinned;
-use super::condition::Condition;
-use super::exchange::Exchange;
-use super::hearer::Hearer;
-use super::output::{Output, Place};
-use super::refusal;
-use super::standing::Standing;
-use super::timing::Timing;
-use super::wire::Wire;
-use crate::failure::{Code, Failure, Stage};
+use crate::command::http_get::Args;
+use crate::error::{Code, Failure, Stage};
+use crate::flags::http::Pinned;
 use crate::http::Link;
 use crate::http::request::Request;
+use crate::net::connect_event::Step;
 use crate::net::dial::Dial;
 use crate::net::endpoint::Endpoint;
 use crate::net::proxy::basic::authorization;
 use crate::net::proxy::{Proxy, Route};
 use crate::net::retry::Retry;
-use crate::net::step::Step;
+use crate::net::stdout;
 use crate::net::stream::Stream;
-use crate::pump::stdout;
 use crate::report::Report;
 use crate::report::event::{Closed, Ends, Event, Role};
-use crate::stop::Stop;
+use crate::shutdown::Stop;
+use condition::Condition;
+use connection::Wire;
+use output::{Output, Place};
+use response_handler::Hearer;
+use resume::Standing;
+use timings::Timing;
+use transaction::Exchange;
 
 /// What is to be done about an answer, decided at its head.
 #[derive(Debug, PartialEq, Eq)]
@@ -121,7 +138,7 @@ impl<'a> Fetch<'a> {
                 Ok(Tried::Again(asked)) => asked,
                 Err(failure) => {
                     let hopeless = last || output.spoken || self.stop.reason().is_some();
-                    if hopeless || !again::is_passing(&failure) {
+                    if hopeless || !retryable::is_passing(&failure) {
                         return Err(failure);
                     }
                     let stood = matches!(failure.stage, Stage::Send | Stage::Receive);
@@ -175,7 +192,7 @@ impl<'a> Fetch<'a> {
         match status {
             Some(status) if status >= 400 && !self.args.judging.any_status => {
                 let refusal = self.refusal.take();
-                let failure = refusal.unwrap_or_else(|| refusal::by_status(status, link));
+                let failure = refusal.unwrap_or_else(|| status_error::by_status(status, link));
                 Err(failure.of_conn(self.conn))
             }
             _ => Ok(Tried::Done(Code::Done)),

@@ -6,18 +6,18 @@ use std::path::PathBuf;
 
 use rustix::fs::{FileType, fstat};
 
+use super::binary_body::is_binary;
 #[cfg(target_os = "linux")]
-use super::exchange::Passed;
-use super::part::{Part, Save, Start};
-use super::safe::is_binary;
+use super::connection::Wire;
+use super::partial_file::{Part, Save, Start};
 #[cfg(target_os = "linux")]
-use super::wire::Wire;
-use crate::failure::{Failure, Stage};
-use crate::pump::stdout;
+use super::transaction::Passed;
+use crate::error::{Failure, Stage};
+use crate::net::stdout;
 use crate::report::Report;
 use crate::report::progress::Progress;
-use crate::report::shown::{Allowed, Shown};
-use crate::stop::Stop;
+use crate::report::terminal_text::{Allowed, Shown};
+use crate::shutdown::Stop;
 
 /// Where the user wants a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub struct Output {
     draws: bool,
     written: u64,
     #[cfg(target_os = "linux")]
-    shortcut: super::shortcut::Shortcut,
+    shortcut: super::splice::Shortcut,
 }
 
 impl Output {
@@ -63,7 +63,7 @@ impl Output {
             bar: None,
             written: 0,
             #[cfg(target_os = "linux")]
-            shortcut: super::shortcut::Shortcut::default(),
+            shortcut: super::splice::Shortcut::default(),
         }
     }
 

@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use rustix::fs::OFlags;
 
-use super::memory::{Memory, Validators};
-use super::standing::{Source, Standing};
-use crate::failure::{Code, Failure, Stage};
-use crate::net::output_file::{self, Entry, follow_links};
+use super::resume::{Source, Standing};
+use super::resume_tag::{Memory, Validators};
+use crate::error::{Code, Failure, Stage};
 use crate::net::unix::directory_of;
-use crate::stop::Stop;
+use crate::process::output_file;
+use crate::process::output_file::{Entry, follow_links};
+use crate::shutdown::Stop;
 
 /// What the name of a part ends in.
 pub const PART: &str = ".part";

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
-use crate::failure::{Code, Failure, Stage};
+use crate::error::{Code, Failure, Stage};
 use crate::net::stream::Hangup;
-use crate::stop::{Reason, Stop, Wake, earliest};
+use crate::shutdown::{Reason, Stop, Wake, earliest};
 
 /// Why a wait was ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,16 +1,17 @@
 //! Who hears an answer on the user's behalf: tells its head, decides what it means, and sends
 //! its body out.
 
+use super::Verdict;
 use super::condition::Condition;
-use super::exchange::{Audience, Over, Passed};
-use super::fetch::Verdict;
-use super::memory::{Memory, Validators};
+use super::connection::Wire;
 use super::output::Output;
-use super::part::{Save, Start};
-use super::standing::Standing;
-use super::wire::Wire;
-use super::{Args, again, heading, refusal};
-use crate::failure::{Code, Failure, Stage};
+use super::partial_file::{Save, Start};
+use super::resume::Standing;
+use super::resume_tag::{Memory, Validators};
+use super::transaction::{Audience, Over, Passed};
+use super::{events, retryable, status_error};
+use crate::command::http_get::Args;
+use crate::error::{Code, Failure, Stage};
 use crate::http::range::{self, ContentRange, Early, Wanted};
 use crate::http::redirect::{self, Downgrade};
 use crate::http::{Error, Head, Link};
@@ -115,7 +116,7 @@ impl<'a> Hearer<'a> {
         if self.args.saving.raw {
             return Ok(());
         }
-        self.report.tell(&heading::event(self.conn, self.link, head));
+        self.report.tell(&events::event(self.conn, self.link, head));
         if self.args.saving.include {
             self.output.verbatim(&head.raw)?;
         }
@@ -127,10 +128,12 @@ impl<'a> Hearer<'a> {
     fn check_status(&mut self, head: &Head) -> Result<(), Failure> {
         match (head.status, self.forward) {
             (407, Some(proxy)) if !self.args.saving.raw => {
-                return Err(refusal::by_proxy(head, proxy));
+                return Err(status_error::by_proxy(head, proxy));
             }
-            (407, Some(proxy)) => self.refusal = Some(refusal::by_proxy(head, proxy)),
-            (400.., _) => self.refusal = Some(refusal::by_server(head, self.link, self.forward)),
+            (407, Some(proxy)) => self.refusal = Some(status_error::by_proxy(head, proxy)),
+            (400.., _) => {
+                self.refusal = Some(status_error::by_server(head, self.link, self.forward))
+            }
             _ => {}
         }
         Ok(())
@@ -149,12 +152,12 @@ impl<'a> Hearer<'a> {
                 return Ok(Verdict::Follow(next));
             }
         }
-        if !self.last && again::is_passing_status(head.status) {
-            return Ok(Verdict::Again(again::retry_after(head)));
+        if !self.last && retryable::is_passing_status(head.status) {
+            return Ok(Verdict::Again(retryable::retry_after(head)));
         }
         let starts_again = head.status == 416 && self.standing.is_some_and(|s| !s.is_complete());
         if self.is_refused(head.status) && !starts_again {
-            let failure = refusal::by_server(head, self.link, self.forward);
+            let failure = status_error::by_server(head, self.link, self.forward);
             return Err(match self.args.asking.head || failure.hint.is_some() {
                 true => failure,
                 false => failure.with_hint("--any-status saves the page all the same"),

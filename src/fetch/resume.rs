@@ -5,10 +5,10 @@ use std::io;
 use std::path::Path;
 use std::time::SystemTime;
 
-use super::memory::{Memory, Validators, complete_validator, is_etag};
-use super::part::{PART, failed};
-use crate::failure::Failure;
-use crate::net::output_file::{Access, Entry, follow_links};
+use super::partial_file::{PART, failed};
+use super::resume_tag::{Memory, Validators, complete_validator, is_etag};
+use crate::error::Failure;
+use crate::process::output_file::{Access, Entry, follow_links};
 
 /// What an earlier run left of a file.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ impl Standing {
     /// What is there of `target` to go on with: its part, or what a run with `--keep-partial`
     /// left, or all of it.
     ///
-    /// Fails at [`Stage::File`](crate::failure::Stage::File) with 23 if another run is writing the
+    /// Fails at [`Stage::File`](crate::error::Stage::File) with 23 if another run is writing the
     /// part, or the part or the file belongs to another user.
     pub fn find(target: &Path) -> Result<Option<Standing>, Failure> {
         let target = follow_links(target).map_err(|e| failed(target, e))?;
@@ -106,7 +106,7 @@ impl Standing {
 
     /// What stands is whole: it becomes the target, if it is not already.
     ///
-    /// Fails at [`Stage::File`](crate::failure::Stage::File) with code 23.
+    /// Fails at [`Stage::File`](crate::error::Stage::File) with code 23.
     pub fn finish(&self, target: &Path) -> Result<(), Failure> {
         let Source::Part(file) = &self.source else { return Ok(()) };
         let rename = || {
@@ -129,9 +129,9 @@ pub fn http_date(time: SystemTime) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::part::{Part, Save, Start};
     use super::*;
-    use crate::stop::Stop;
+    use crate::fetch::partial_file::{Part, Save, Start};
+    use crate::shutdown::Stop;
 
     fn find(target: &Path) -> Option<Standing> {
         Standing::find(target).unwrap()

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::failure::{Code, Failure};
+use crate::error::{Code, Failure};
 use crate::http::Head;
 use crate::http::syntax::decimal;
 use crate::net::retry::is_transient;

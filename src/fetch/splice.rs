@@ -3,11 +3,11 @@
 
 use std::os::fd::BorrowedFd;
 
-use super::exchange::Passed;
-use super::wire::Wire;
-use crate::failure::Failure;
-use crate::pump::Break;
-use crate::pump::portion::{Moved, Portions};
+use super::connection::Wire;
+use super::transaction::Passed;
+use crate::error::Failure;
+use crate::transfer::Break;
+use crate::transfer::bounded_splice::{Moved, Portions};
 
 /// The short way, once it is known to exist.
 #[derive(Debug, Default)]

@@ -1,6 +1,6 @@
 //! Statuses of 400 and above as failures; a 401 or 407 names what it asks for.
 
-use crate::failure::{Code, Failure, Stage};
+use crate::error::{Code, Failure, Stage};
 use crate::http::challenge::schemes;
 use crate::http::{Head, Link};
 use crate::net::proxy::{LOGIN_HINT, Proxy};

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use crate::net::step::Step;
+use crate::net::connect_event::Step;
 use crate::report::event::{Event, Timings};
 
 /// The phases of a run, added up over its redirects.

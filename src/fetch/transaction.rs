@@ -3,8 +3,8 @@
 
 use std::io;
 
-use super::wire::{Received, Wire};
-use crate::failure::{Code, Failure, Stage};
+use super::connection::{Received, Wire};
+use crate::error::{Code, Failure, Stage};
 use crate::http::{Answer, Ending, Error, Fact, Head, Kind, Link, Rules};
 use crate::net::memory;
 use crate::net::stream::TRUNCATION_HINT;

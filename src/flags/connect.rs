@@ -4,14 +4,14 @@ use std::net::{IpAddr, SocketAddr};
 
 use clap::Args;
 
-use super::retrying::Retrying;
+use super::retry::Retrying;
 use super::socket::{Socket, Streams};
 use super::values::{self, Limit};
-use crate::failure::Failure;
+use crate::error::Failure;
 use crate::net::dial::Dial;
 use crate::net::endpoint::{Endpoint, split_host_port};
 use crate::net::proxy::{Proxy, Route, environment};
-use crate::net::resolve::{Family, system};
+use crate::resolver::{Family, getaddrinfo};
 
 /// Host and port, as two words or one.
 #[derive(Debug, Args)]
@@ -131,7 +131,7 @@ pub fn source(word: &str) -> Result<SocketAddr, String> {
 
 /// `fe80::1%eth0`, which std does not read: the system resolves zones.
 fn zoned(host: &str) -> Option<SocketAddr> {
-    let found = host.contains('%').then(|| system::numeric(host, Family::V6))?;
+    let found = host.contains('%').then(|| getaddrinfo::numeric(host, Family::V6))?;
     found.ok()??.first().copied()
 }
 

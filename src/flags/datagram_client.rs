@@ -6,16 +6,17 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::ping;
-use super::source::Source;
-use super::talk::{Letters, Replies};
-use crate::failure::{Failure, Stage};
-use crate::flags::dial::{self, Families};
-use crate::flags::retrying::Retrying;
+use crate::datagram::client::ping;
+use crate::datagram::client::source::Source;
+use crate::datagram::client::{Letters, Replies};
+use crate::error::{Failure, Stage};
+use crate::flags::connect;
+use crate::flags::connect::Families;
+use crate::flags::retry::Retrying;
 use crate::flags::socket::Socket;
 use crate::flags::values::{self, Limit};
 use crate::report::Report;
-use crate::report::hex::Dump;
+use crate::report::hexdump::Dump;
 
 /// What is sent, and how long answers are awaited.
 #[derive(Debug, Args)]
@@ -96,7 +97,7 @@ pub struct Calling {
     #[command(flatten)]
     pub families: Families,
     /// Come from this address (and port)
-    #[arg(long, value_name = "ADDR[:PORT]", value_parser = dial::source)]
+    #[arg(long, value_name = "ADDR[:PORT]", value_parser = connect::source)]
     pub source: Option<SocketAddr>,
     /// What if nobody is there
     #[command(flatten)]

@@ -5,11 +5,11 @@ use std::time::Duration;
 use clap::builder::TypedValueParser;
 use clap::{Args, ValueEnum};
 
-use super::super::hosting::running::Running;
-use super::Duty;
-use super::foreign::Foreign;
-use super::print::Look;
-use crate::failure::{Failure, Stage};
+use super::exec::Running;
+use super::stream_only::Foreign;
+use crate::datagram::listen::Duty;
+use crate::datagram::server::print::Look;
+use crate::error::{Failure, Stage};
 use crate::flags::values;
 use crate::service::reply::Script;
 use crate::service::template::Template;

@@ -2,9 +2,9 @@
 
 use clap::Args;
 
-use crate::failure::{Failure, Stage};
-use crate::net::child::Program;
-use crate::net::identity::renounce_privileges;
+use crate::error::{Failure, Stage};
+use crate::process::child::Program;
+use crate::process::privileges::renounce_privileges;
 
 /// Flags of the service exec.
 #[derive(Debug, Args)]

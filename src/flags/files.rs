@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::failure::{Failure, Stage};
+use crate::error::{Failure, Stage};
 use crate::flags::values;
 use crate::service::Service;
 use crate::service::file::{Save, Send};

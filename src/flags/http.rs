@@ -3,15 +3,15 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::limits::Limits;
-use super::speed::Speed;
+use crate::fetch::limits::Limits;
+use crate::fetch::speed_limit::Speed;
 use crate::flags::values::{self, Limit};
 use crate::http::Leniency;
-use crate::http::link::Link;
 use crate::http::range;
 use crate::http::request::{self, Own};
+use crate::http::url::Link;
 use crate::net::unix;
-use crate::pump::pace::Pace;
+use crate::transfer::throttle::Pace;
 
 /// Redirects that are followed unless told otherwise.
 const MAX_REDIRECTS: u32 = 10;

@@ -2,12 +2,12 @@
 
 use clap::Args;
 
-use super::dial::Families;
+use super::connect::Families;
 use super::socket::{Socket, Streams};
-use crate::failure::Failure;
-use crate::net::inherit::{Wanted, passed_socket};
+use crate::error::Failure;
 use crate::net::listen::{Bind, Listener};
-use crate::stop::Stop;
+use crate::process::inherited_fds::{Wanted, passed_socket};
+use crate::shutdown::Stop;
 
 /// Flags of every server on an internet address.
 #[derive(Debug, Args)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::TypedValueParser;
 
-use crate::failure::{Failure, Stage};
+use crate::error::{Failure, Stage};
 use crate::flags::values;
 use crate::service::framing::Framing;
 use crate::service::reply::{Reply, Script};

@@ -1,17 +1,24 @@
 //! Flag groups that several commands share, each with its help in one place.
 
-pub mod answering;
-pub mod bind;
-pub mod dial;
-pub mod identity;
+pub mod connect;
+pub mod datagram_client;
+pub mod datagram_limits;
+pub mod datagram_service;
+pub mod exec;
+pub mod files;
+pub mod http;
+pub mod listen;
+pub mod messages;
 pub mod output;
-pub mod pattern;
-pub mod retrying;
+pub mod retry;
 pub mod run;
+pub mod run_as;
 pub mod script;
-pub mod serve;
+pub mod server_limits;
+pub mod service;
 pub mod session;
+pub mod session_end;
 pub mod socket;
-pub mod talk;
+pub mod stream_only;
 pub mod tls;
 pub mod values;

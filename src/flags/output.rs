@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::{ArgAction, Args};
 use rustix::fs::OFlags;
 
-use crate::failure::{Code, Failure, Stage};
-use crate::net::output_file;
+use crate::error::{Code, Failure, Stage};
+use crate::process::output_file;
 use crate::report::{Colour, Manner, Report, Verbosity};
 
 /// Flags of every command.

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::failure::{Code, Failure, Stage};
-use crate::stop::Stop;
+use crate::error::{Code, Failure, Stage};
+use crate::shutdown::Stop;
 
 /// The run's cord: pulled by SIGINT, SIGTERM and, if there is a `limit`, by the clock.
 ///

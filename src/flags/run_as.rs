@@ -2,8 +2,8 @@
 
 use clap::Args;
 
-use crate::failure::Failure;
-use crate::net::identity;
+use crate::error::Failure;
+use crate::process::privileges;
 
 /// Flags of servers that are started as root for their port.
 #[derive(Debug, Args)]
@@ -20,8 +20,8 @@ pub struct Identity {
 impl Identity {
     /// Becomes who these flags say.
     ///
-    /// Fails as [`identity::assume`] does.
+    /// Fails as [`privileges::assume`] does.
     pub fn assume(&self) -> Result<(), Failure> {
-        identity::assume(self.user.as_deref(), self.group.as_deref())
+        privileges::assume(self.user.as_deref(), self.group.as_deref())
     }
 }

@@ -1,7 +1,7 @@
 //! `--send` and `--expect`, which keep the order they were given in.
 
-use super::pattern::Pattern;
 use super::values;
+use crate::client::pattern::Pattern;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command};
 
 /// One step of a scripted talk.

@@ -6,10 +6,10 @@ use std::time::Duration;
 use clap::Args;
 
 use super::values::{self, Limit};
-use crate::failure::Failure;
-use crate::net::accept::Limits;
-use crate::net::admit::Rules;
-use crate::stop::Stop;
+use crate::error::Failure;
+use crate::server::accept_loop::Limits;
+use crate::server::access::Rules;
+use crate::shutdown::Stop;
 
 /// Flags of every server that accepts connections.
 #[derive(Debug, Args)]

@@ -3,16 +3,17 @@
 use clap::{Args, ValueEnum};
 use std::sync::Mutex;
 
+use super::exec::Running;
 use super::files::Files;
-use super::running::Running;
-use super::wording::Wording;
-use crate::command::datagrams::{Duty, Look, foreign};
-use crate::failure::{Failure, Stage};
-use crate::flags::session::Session;
-use crate::net::accept::Limits;
-use crate::net::confine::Needs;
-use crate::pump::stdout;
+use super::messages::Wording;
+use crate::datagram::listen::{Duty, Look};
+use crate::error::{Failure, Stage};
+use crate::flags::session_end::Session;
+use crate::flags::stream_only;
+use crate::net::stdout;
+use crate::process::sandbox::Needs;
 use crate::report::Report;
+use crate::server::accept_loop::Limits;
 use crate::service::Service;
 use crate::service::chat::Chat;
 use crate::service::chat::broadcast::Broadcast;
@@ -121,7 +122,7 @@ impl Choice {
         self.refuse_foreign(name)?;
         let of_messages = self.wording.first_given_but(&["--reply", "--delay"]);
         if let Some(flag) = of_messages.or(self.session.first_given()) {
-            return Err(foreign::refused(flag, "--max-accepts"));
+            return Err(stream_only::refused(flag, "--max-accepts"));
         }
         let by = |script| Ok(Duty::by_script(self.wording.script(script)));
         match name {

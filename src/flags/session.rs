@@ -6,9 +6,9 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::script::Script;
-use super::session::Session;
+use super::session_end::Session;
 use super::values::{self, Limit};
-use crate::pump::duplex::{InputMode, OnEnd};
+use crate::transfer::duplex::{InputMode, OnEnd};
 
 /// How long a scripted talk may take unless told otherwise.
 const SCRIPT_LIMIT: Duration = Duration::from_secs(10);

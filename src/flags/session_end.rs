@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::pump::duplex::InputMode;
+use crate::transfer::duplex::InputMode;
 
 /// What such a session sends and how it ends; a client and the service pipe have the same flags.
 #[derive(Debug, Clone, Copy, Default, Args)]

@@ -3,7 +3,7 @@
 
 use clap::Args;
 
-use crate::failure::{Failure, Stage};
+use crate::error::{Failure, Stage};
 
 /// Flags of servers of streams, known here only to be refused in words.
 #[derive(Debug, Args)]

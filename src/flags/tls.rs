@@ -173,7 +173,7 @@ mod absent {
     use std::sync::Arc;
 
     use super::{ClientTls, ServerTls, Serving};
-    use crate::failure::{Failure, Stage};
+    use crate::error::{Failure, Stage};
     use crate::net::layer::Layer;
 
     fn missing() -> Failure {
@@ -200,7 +200,7 @@ mod present {
     use std::sync::Arc;
 
     use super::{ClientAuth, ClientTls, ServerTls, Serving};
-    use crate::failure::{Failure, Stage};
+    use crate::error::{Failure, Stage};
     use crate::net::layer::Layer;
     use crate::net::tls::certificate::{Identity, Sha256};
     use crate::net::tls::{OnTruncation, STACK, client, server};

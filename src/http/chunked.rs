@@ -1,7 +1,7 @@
 //! Chunks (RFC 9112 §7.1): sizes, extensions, data, trailers; each with its limit.
 
 use super::error::Error;
-use super::fields::check_trailer;
+use super::header_fields::check_trailer;
 use super::line::{Lines, bare_lf};
 use super::syntax::{Leniency, quote};
 use extension::check;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::failure::{Code, Failure, Stage};
+use crate::error::{Code, Failure, Stage};
 
 /// The class of an [`Error`]; decides the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -4,8 +4,8 @@
 //! first wrong byte, so that nobody waits for the end of what is no head.
 
 use super::error::Error;
-use super::fields::{parse, status_line};
 use super::head::Head;
+use super::header_fields::{parse, status_line};
 use super::line::plain;
 use super::syntax::Leniency;
 

@@ -29,33 +29,33 @@
 //!
 //! A build without the feature `http` has no http-get; it reads heads for proxies all the same.
 
-#[cfg(feature = "http")]
-pub mod answer;
+pub mod body_framing;
 pub mod challenge;
 pub mod chunked;
 #[cfg(feature = "http")]
 pub mod coding;
 pub mod error;
-pub mod fact;
-pub mod fields;
-pub mod framing;
-pub mod gather;
+pub mod event;
 pub mod head;
+pub mod head_reader;
+pub mod header_fields;
 pub mod line;
-#[cfg(feature = "http")]
-pub mod link;
 pub mod range;
 #[cfg(feature = "http")]
 pub mod redirect;
 #[cfg(feature = "http")]
 pub mod request;
-pub mod syntax;
-
 #[cfg(feature = "http")]
-pub use answer::Answer;
+pub mod response_parser;
+pub mod syntax;
+#[cfg(feature = "http")]
+pub mod url;
+
 pub use error::{Error, Kind};
-pub use fact::{Ending, Fact, Rules, Tally};
+pub use event::{Ending, Fact, Rules, Tally};
 pub use head::{Field, Head};
 #[cfg(feature = "http")]
-pub use link::Link;
+pub use response_parser::Answer;
 pub use syntax::Leniency;
+#[cfg(feature = "http")]
+pub use url::Link;

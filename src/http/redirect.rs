@@ -2,7 +2,7 @@
 
 use super::error::Error;
 use super::head::Head;
-use super::link::Link;
+use super::url::Link;
 
 /// What becomes of a redirect from https to http.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,9 +1,9 @@
 //! One GET (or HEAD) as bytes (RFC 9112 §3).
 
 use super::error::Error;
-use super::link::Link;
 use super::redirect::may_cross;
 use super::syntax::is_token;
+use super::url::Link;
 
 /// A field the user gave with `-H`, in curl's three forms.
 #[derive(Debug, Clone, PartialEq, Eq)]

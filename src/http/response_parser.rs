@@ -4,13 +4,13 @@
 
 use std::collections::VecDeque;
 
+use super::body_framing::{Framing, framing};
 use super::chunked::Chunks;
 use super::coding::{self, Chain};
 use super::error::{Error, Kind};
-use super::fact::{Ending, Fact, Rules, Tally};
-use super::framing::{Framing, framing};
-use super::gather::{Gathered, Gatherer};
+use super::event::{Ending, Fact, Rules, Tally};
 use super::head::Head;
+use super::head_reader::{Gathered, Gatherer};
 use super::range::piece_length;
 use super::syntax::quote;
 

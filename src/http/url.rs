@@ -13,7 +13,7 @@ use url::{Host, Url};
 
 use super::error::Error;
 use super::syntax::quote;
-use crate::failure::{Failure, Stage};
+use crate::error::{Failure, Stage};
 
 mod authority;
 mod percent;

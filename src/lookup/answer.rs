@@ -6,10 +6,11 @@ use std::time::Duration;
 use dns_lookup::AddrInfo;
 
 use super::question::Asked;
-use crate::failure::{Code, Failure};
-use crate::net::dns::{self, Kind};
-use crate::net::resolve::system;
-use crate::report::resolved::{Record, Resolved, Sockaddr, Tuple};
+use crate::error::{Code, Failure};
+use crate::report::lookup::{Record, Resolved, Sockaddr, Tuple};
+use crate::resolver::dns;
+use crate::resolver::dns::Kind;
+use crate::resolver::getaddrinfo;
 
 /// One question answered, or not.
 #[derive(Debug)]
@@ -82,7 +83,7 @@ impl Answer {
 
 /// Addresses as they are printed: with the port only where one was asked for.
 pub fn texts(addresses: &[SocketAddr], port: bool) -> Vec<String> {
-    let text = |address: &SocketAddr| match (system::figures(address), port) {
+    let text = |address: &SocketAddr| match (getaddrinfo::figures(address), port) {
         (figures, false) => figures,
         (figures, true) if address.is_ipv6() => format!("[{figures}]:{}", address.port()),
         (figures, true) => format!("{figures}:{}", address.port()),

@@ -14,9 +14,10 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags};
 
 use super::answer::Answer;
-use super::desk::{Desk, Source, Ticket, Time, Work};
-use crate::failure::{Failure, Stage};
-use crate::stop::{self, Reason, Stop, Wake, earliest};
+use super::work_queue::{Desk, Source, Ticket, Time, Work};
+use crate::error::{Failure, Stage};
+use crate::shutdown;
+use crate::shutdown::{Reason, Stop, Wake, earliest};
 
 /// How many workers may be left behind at once; past that their places stay empty until the
 /// C library lets one of them go.
@@ -50,7 +51,7 @@ impl Crew {
     ///
     /// Fails when no thread or pipe can be had.
     pub fn start(source: Source, work: Work, jobs: usize, time: Time) -> io::Result<Crew> {
-        let (bell, rope) = stop::bell()?;
+        let (bell, rope) = shutdown::bell()?;
         let desk = Arc::new(Desk::new(source, work, jobs, time, rope));
         desk.hire()?;
         Ok(Crew { desk, bell })
@@ -134,7 +135,7 @@ fn drain(bell: &OwnedFd) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::resolved::Resolved;
+    use crate::report::lookup::Resolved;
     use std::os::fd::AsFd;
     use std::sync::atomic::AtomicUsize;
     use std::thread;

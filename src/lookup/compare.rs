@@ -1,9 +1,9 @@
 //! Two views of one question side by side: where hosts file and DNS disagree.
 
 use super::answer::Answer;
-use super::plan::{Absence, Answers};
-use crate::failure::{Code, Failure, Stage};
-use crate::report::resolved::{Resolved, View};
+use super::options::{Absence, Answers};
+use crate::error::{Code, Failure, Stage};
+use crate::report::lookup::{Resolved, View};
 
 /// Compares the system's answers with DNS's. That one of them knows of nothing is a difference (1);
 /// that both do is an absence (6); a side that fails is its failure (75, 28, 8), beside what the

@@ -3,19 +3,20 @@
 use std::net::SocketAddr;
 
 use super::answer::{Answer, Note, record};
-use super::inquiry::{Inquiry, merged};
-use super::plan::{Absence, Answers, Plan};
+use super::options::{Absence, Answers, Plan};
+use super::query::{Inquiry, merged};
 use super::question::Asked;
-use crate::failure::{Code, Failure, Stage};
-use crate::net::dns::{self, Datum, Found, Kind, Question, Record, SearchList, Told};
-use crate::net::resolve::{Family, system};
-use crate::report::resolved::Resolved;
+use crate::error::{Code, Failure, Stage};
+use crate::report::lookup::Resolved;
+use crate::resolver::dns;
+use crate::resolver::dns::{Datum, Found, Kind, Question, Record, SearchList, Told};
+use crate::resolver::{Family, getaddrinfo};
 
 impl Inquiry<'_> {
     /// The addresses DNS has for a name of the user, the search list applied.
     pub fn dns_addresses(&self, name: &str) -> Answers<SocketAddr> {
         let family = self.plan.family;
-        if let Some(found) = system::numeric(name, family)? {
+        if let Some(found) = getaddrinfo::numeric(name, family)? {
             return Ok(found);
         }
         let records = self.searched(name, |name| self.host_records(name, family))?;

@@ -4,11 +4,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use super::answer::{Note, same, texts};
-use super::inquiry::Inquiry;
-use super::plan::{Absence, Answers, Via};
-use crate::failure::{Code, Failure};
-use crate::net::resolve::{self, Family, files, system};
-use crate::report::resolved::Check;
+use super::options::{Absence, Answers, Via};
+use super::query::Inquiry;
+use crate::error::{Code, Failure};
+use crate::report::lookup::Check;
+use crate::resolver;
+use crate::resolver::{Family, getaddrinfo, hosts_file};
 
 /// The most a further name may take once one has confirmed the address.
 const AFTERTHOUGHT: Duration = Duration::from_secs(1);
@@ -55,7 +56,7 @@ fn check_one(inquiry: &Inquiry<'_>, name: &str, address: SocketAddr) -> Tried {
         addresses: texts(addresses, false),
         cause,
     };
-    if matches!(system::numeric(name, Family::Any), Ok(Some(_))) {
+    if matches!(getaddrinfo::numeric(name, Family::Any), Ok(Some(_))) {
         let why = "a name that is itself an address proves nothing";
         return Tried { check: check("refused", &[], Some(why.into())), failure: None };
     }
@@ -88,8 +89,8 @@ fn forward(inquiry: &Inquiry<'_>, name: &str, address: SocketAddr) -> Answers<So
     if inquiry.plan.via == Via::Dns {
         return ask_dns(family_for(inquiry.plan.family, address));
     }
-    match resolve::addresses(name, 0, Family::Any, inquiry.until) {
-        Err(failure) if files::ask_dns_itself() => {
+    match resolver::addresses(name, 0, Family::Any, inquiry.until) {
+        Err(failure) if hosts_file::ask_dns_itself() => {
             Absence::from(failure).or_else(|| ask_dns(Family::Any))
         }
         found => Ok(found?),

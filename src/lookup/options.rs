@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::answer::Answer;
-use super::inquiry::Inquiry;
+use super::query::Inquiry;
 use super::question::Asked;
 use super::verify;
-use crate::failure::{Code, Failure};
-use crate::net::dns::Kind;
-use crate::net::resolve::{self, Family, files};
+use crate::error::{Code, Failure};
+use crate::resolver;
+use crate::resolver::dns::Kind;
+use crate::resolver::{Family, hosts_file};
 
 /// Whose word is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -113,10 +114,10 @@ impl Plan {
         }
         match Asked::read(word) {
             Ok(Asked::Service { .. }) | Err(_) => true,
-            Ok(Asked::Address(address)) => self.all || files::list(address.ip()),
+            Ok(Asked::Address(address)) => self.all || hosts_file::list(address.ip()),
             Ok(Asked::Host { name, .. }) => {
-                !matches!(resolve::system::numeric(&name, self.family), Ok(None))
-                    || resolve::is_at_hand(&name, self.family)
+                !matches!(resolver::getaddrinfo::numeric(&name, self.family), Ok(None))
+                    || resolver::is_at_hand(&name, self.family)
             }
         }
     }

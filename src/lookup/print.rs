@@ -3,13 +3,13 @@
 use std::io::{self, IsTerminal};
 
 use super::answer::{Answer, Note};
-use crate::failure::{Code, Failure};
-use crate::pump::stdout;
+use crate::error::{Code, Failure};
+use crate::net::stdout;
 use crate::report::Report;
 use crate::report::event::Event;
+use crate::report::lookup::{Resolved, shown};
 use crate::report::progress::Progress;
-use crate::report::resolved::{Resolved, shown};
-use crate::stop::{Reason, Stop};
+use crate::shutdown::{Reason, Stop};
 
 /// Past this much of them, answers are handed to the reader even while more are ready.
 const PLENTY: usize = 64 * 1024;
@@ -79,7 +79,7 @@ impl<'a> Printer<'a> {
 
     /// Hands everything told so far to the reader.
     ///
-    /// Fails at [`crate::failure::Stage::Stdout`]: with 23, or when the run is to end before a slow
+    /// Fails at [`crate::error::Stage::Stdout`]: with 23, or when the run is to end before a slow
     /// reader has taken all. One that went away is no failure.
     pub fn flush(&mut self) -> Result<(), Failure> {
         let text = std::mem::take(&mut self.out);

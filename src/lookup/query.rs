@@ -5,14 +5,15 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::answer::{Answer, Note, same, texts, tuple};
-use super::both::both;
-use super::plan::{Answers, Plan, Via};
+use super::compare::both;
+use super::options::{Answers, Plan, Via};
 use super::question::Asked;
 use super::services::services;
 use super::verify;
-use crate::failure::{Failure, Stage};
-use crate::net::resolve::{self, files, system};
-use crate::report::resolved::Resolved;
+use crate::error::{Failure, Stage};
+use crate::report::lookup::Resolved;
+use crate::resolver;
+use crate::resolver::{getaddrinfo, hosts_file};
 
 /// One question under way.
 #[derive(Clone, Copy)]
@@ -44,7 +45,7 @@ impl Inquiry<'_> {
             asked if plan.verify.is_some() => verify::answer(self, word, &asked),
             asked if plan.kind.is_some() => self.typed(word, &asked),
             Asked::Address(address) if plan.all && plan.via == Via::System => {
-                self.tuples(&system::figures(&address), 0)
+                self.tuples(&getaddrinfo::figures(&address), 0)
             }
             Asked::Address(address) if plan.all => self.records_of_address(word, address),
             Asked::Address(address) => self.reverse(word, address),
@@ -53,7 +54,7 @@ impl Inquiry<'_> {
     }
 
     fn forward(&self, name: &str, port: Option<&str>) -> Answer {
-        let number = match port.map_or(Ok(0), |port| resolve::port(port, "tcp")) {
+        let number = match port.map_or(Ok(0), |port| resolver::port(port, "tcp")) {
             Ok(number) => number,
             Err(failure) => return Answer::failed(failure),
         };
@@ -88,13 +89,13 @@ impl Inquiry<'_> {
     }
 
     fn system_addresses(&self, name: &str) -> Answers<SocketAddr> {
-        let found = system::addresses(name, self.plan.family)?;
+        let found = getaddrinfo::addresses(name, self.plan.family)?;
         self.note(Note::Step(format!("the system: {name}: {}", texts(&found, false).join(", "))));
         Ok(found)
     }
 
     fn tuples(&self, name: &str, port: u16) -> Answer {
-        let found = match system::tuples(name, Some(&port.to_string()), self.plan.family) {
+        let found = match getaddrinfo::tuples(name, Some(&port.to_string()), self.plan.family) {
             Ok(found) => found,
             Err(failure) => return Answer::failed(failure),
         };
@@ -125,16 +126,18 @@ impl Inquiry<'_> {
             return self.dns_names(word, address);
         }
         let first = self.system_names(word, address);
-        if files::list(address.ip()) {
-            let line = files::line_of(address.ip());
+        if hosts_file::list(address.ip()) {
+            let line = hosts_file::line_of(address.ip());
             return first.map(|names| match names.iter().all(|name| line.contains(name)) {
                 true => merged(names, line),
                 false => names,
             });
         }
         match first {
-            Ok(names) if files::ask_dns() => Ok(merged(names, self.further_names(word, address))),
-            Err(absence) if self.plan.verify.is_some() && files::ask_dns() => {
+            Ok(names) if hosts_file::ask_dns() => {
+                Ok(merged(names, self.further_names(word, address)))
+            }
+            Err(absence) if self.plan.verify.is_some() && hosts_file::ask_dns() => {
                 absence.or_else(|| self.dns_names(word, address))
             }
             first => first,
@@ -150,7 +153,7 @@ impl Inquiry<'_> {
     }
 
     fn system_names(&self, word: &str, address: SocketAddr) -> Answers<String> {
-        match system::name(address)? {
+        match getaddrinfo::name(address)? {
             Some(name) => {
                 self.note(Note::Step(format!("the system: {word}: {name}")));
                 Ok(vec![name])

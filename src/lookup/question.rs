@@ -2,9 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::failure::Failure;
+use crate::error::Failure;
 use crate::net::endpoint::{refuse_url, split_host_port};
-use crate::net::resolve::{Family, system};
+use crate::resolver::{Family, getaddrinfo};
 
 /// A question, read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,7 +65,7 @@ fn address(word: &str) -> Result<Option<SocketAddr>, Failure> {
     }
     match bare.split_once('%') {
         Some((ip, _)) if ip.parse::<IpAddr>().is_ok() => {
-            let found = system::numeric(bare, Family::Any)?;
+            let found = getaddrinfo::numeric(bare, Family::Any)?;
             Ok(found.and_then(|found| found.first().copied()))
         }
         _ => Ok(None),
@@ -75,7 +75,7 @@ fn address(word: &str) -> Result<Option<SocketAddr>, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::failure::{Code, Stage};
+    use crate::error::{Code, Stage};
 
     fn host(name: &str, port: Option<&str>) -> Asked {
         Asked::Host { name: name.into(), port: port.map(str::to_string) }

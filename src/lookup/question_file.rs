@@ -5,7 +5,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use crate::failure::{Failure, Stage};
+use crate::error::{Failure, Stage};
 
 /// The most of a line that is kept: no name is longer, and the rest only makes it malformed.
 const LONGEST: u64 = 4096;

@@ -1,9 +1,9 @@
 //! Services and ports, both ways.
 
 use super::answer::Answer;
-use crate::failure::{Failure, Stage};
-use crate::net::resolve;
-use crate::report::resolved::{Resolved, Service};
+use crate::error::{Failure, Stage};
+use crate::report::lookup::{Resolved, Service};
+use crate::resolver;
 
 /// The lines of services(5) for a name or a number: of one protocol, or of both where none
 /// is named. Unknown in all of them is 6, a number beyond 65535 or another protocol 2.
@@ -26,7 +26,7 @@ pub fn services(word: &str, proto: Option<&str>) -> Answer {
 }
 
 fn service(word: &str, protocol: &'static str) -> Result<Service, Failure> {
-    let port = resolve::port(word, protocol)?;
+    let port = resolver::port(word, protocol)?;
     if !word.bytes().all(|byte| byte.is_ascii_digit()) {
         return Ok(Service { service: word.to_string(), port, protocol });
     }
@@ -34,7 +34,7 @@ fn service(word: &str, protocol: &'static str) -> Result<Service, Failure> {
         let endpoint = format!("{port}/{protocol}");
         Failure::new(Stage::Port, endpoint, "no service is known on this port")
     };
-    let service = resolve::service(port, protocol).ok_or_else(unknown)?;
+    let service = resolver::service(port, protocol).ok_or_else(unknown)?;
     Ok(Service { service, port, protocol })
 }
 

@@ -7,13 +7,13 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::answer::Answer;
-use super::check::{Tried, check, confirmed};
-use super::inquiry::Inquiry;
-use super::plan::{Plan, Via};
+use super::forward_check::{Tried, check, confirmed};
+use super::options::{Plan, Via};
+use super::query::Inquiry;
 use super::question::Asked;
-use crate::failure::{Code, Failure, Stage};
-use crate::net::resolve::{files, system};
-use crate::report::resolved::{Check, Resolved, shown};
+use crate::error::{Code, Failure, Stage};
+use crate::report::lookup::{Check, Resolved, shown};
+use crate::resolver::{getaddrinfo, hosts_file};
 
 /// How strictly, and how far.
 #[derive(Debug, Clone, Copy)]
@@ -53,7 +53,7 @@ struct Verdict {
 fn judge(inquiry: &Inquiry<'_>, word: &str, asked: &Asked, address: SocketAddr) -> Verdict {
     let original = match asked {
         Asked::Address(_) => word.to_string(),
-        _ => system::figures(&address),
+        _ => getaddrinfo::figures(&address),
     };
     let names = match inquiry.names(&original, address) {
         Ok(names) => names,
@@ -71,7 +71,7 @@ fn judge(inquiry: &Inquiry<'_>, word: &str, asked: &Asked, address: SocketAddr) 
 
 /// Whether DNS may know names that the hosts file kept the system from asking for.
 fn unasked(plan: &Plan, address: SocketAddr) -> bool {
-    plan.via == Via::System && files::list(address.ip()) && files::ask_dns()
+    plan.via == Via::System && hosts_file::list(address.ip()) && hosts_file::ask_dns()
 }
 
 fn halfway(until: Option<Instant>) -> Option<Instant> {

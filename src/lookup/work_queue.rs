@@ -9,9 +9,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::answer::Answer;
-use crate::failure::{Code, Failure, Stage};
-use crate::net::resolve::STACK;
-use crate::stop;
+use crate::error::{Code, Failure, Stage};
+use crate::resolver::STACK;
+use crate::shutdown;
 
 /// How many answers may wait behind one that is not there yet.
 const AHEAD: usize = 4096;
@@ -188,7 +188,7 @@ impl Desk {
     /// Wakes whoever waits for answers; nobody waits while answers are plenty.
     fn ring(&self) {
         if self.waiting.swap(false, Ordering::SeqCst) {
-            stop::ring(&self.rope);
+            shutdown::ring(&self.rope);
         }
     }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use socket2::SockAddr;
 
-use crate::failure::Failure;
+use crate::error::Failure;
 
 /// One end of a connection or the source of a datagram.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

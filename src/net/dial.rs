@@ -10,18 +10,19 @@ use std::time::{Duration, Instant};
 use socket2::Socket;
 
 use super::address::{Address, with_zone_hint};
+use super::connect_event::{Listener, Step};
 use super::endpoint::Endpoint;
+use super::happy_eyeballs::race;
 use super::layer::{Handshake, Layer};
 use super::proxy::{Proxy, Route, Target};
-use super::race::race;
-use super::resolve::{self, Family, Patience};
 use super::retry::Retry;
 use super::socket::Options;
-use super::step::{Listener, Step};
 use super::stream::Stream;
 use super::unix;
-use crate::failure::{Code, Failure, Stage};
-use crate::stop::{Reason, Stop, earliest};
+use crate::error::{Code, Failure, Stage};
+use crate::resolver;
+use crate::resolver::{Family, Patience};
+use crate::shutdown::{Reason, Stop, earliest};
 
 /// Whom to call and how.
 #[derive(Debug, Clone)]
@@ -134,7 +135,7 @@ impl Dial {
     fn addresses(&self, port: u16, round: &Round<'_>) -> Result<Vec<SocketAddr>, Failure> {
         let host = &self.endpoint.host;
         (round.tell)(Step::Resolving(host.clone()));
-        let found = resolve::addresses(host, port, self.family, round.patience())?;
+        let found = resolver::addresses(host, port, self.family, round.patience())?;
         (round.tell)(Step::Resolved(host.clone(), found.clone()));
         Ok(found)
     }
@@ -163,7 +164,7 @@ impl Dial {
         }
     }
 
-    pub(super) fn stopped(&self, reason: crate::stop::Reason) -> Failure {
+    pub(super) fn stopped(&self, reason: crate::shutdown::Reason) -> Failure {
         Failure::stopped(Stage::Connect, &self.endpoint, reason)
     }
 
@@ -202,7 +203,7 @@ impl Round<'_> {
 fn port(endpoint: &Endpoint, round: &Round<'_>) -> Result<u16, Failure> {
     let word = &endpoint.port;
     (round.tell)(Step::LookingUpPort(word.clone()));
-    let port = resolve::port(word, "tcp")?;
+    let port = resolver::port(word, "tcp")?;
     (round.tell)(Step::FoundPort(word.clone(), port));
     Ok(port)
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::Ipv6Addr;
 
-use crate::failure::{Failure, Stage};
+use crate::error::{Failure, Stage};
 
 /// A host and a port as the user wrote them, checked for form and nothing else.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -172,7 +172,7 @@ fn check_port(port: &str, word: &str) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::failure::Code;
+    use crate::error::Code;
     use proptest::prelude::*;
 
     fn read(first: Option<&str>, second: Option<&str>) -> Result<String, Code> {

@@ -13,10 +13,10 @@ use rustix::event::{PollFd, PollFlags};
 use socket2::Socket;
 
 use super::address::with_zone_hint;
+use super::connect_event::{Listener, Step};
 use super::dial::Dial;
-use super::step::{Listener, Step};
-use crate::failure::Failure;
-use crate::stop::{Stop, Wake, earliest};
+use crate::error::Failure;
+use crate::shutdown::{Stop, Wake, earliest};
 
 /// How long one attempt has the field to itself (RFC 8305 §5).
 const HEAD_START: Duration = Duration::from_millis(250);
@@ -62,7 +62,7 @@ pub(super) fn race(
             return Err(race.lost());
         }
         match race.wait(until, stop)? {
-            Wake::Stopped(crate::stop::Reason::Deadline) | Wake::Late
+            Wake::Stopped(crate::shutdown::Reason::Deadline) | Wake::Late
                 if until.is_some_and(|at| at <= Instant::now()) =>
             {
                 return Err(dial.late(began));
@@ -200,7 +200,7 @@ fn is_under_way(error: &std::io::Error) -> bool {
 
 /// What became of an attempt, if something has.
 fn outcome(socket: &Socket) -> Option<std::io::Result<()>> {
-    if super::kernel::was_established(socket.as_fd()) {
+    if super::tcp_info::was_established(socket.as_fd()) {
         return Some(Ok(()));
     }
     match socket.take_error() {

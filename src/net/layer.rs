@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags};
 use socket2::Socket;
 
-use super::live::Mood;
-use super::step::{Listener, Step};
+use super::connect_event::{Listener, Step};
 use super::stream::Stream;
-use crate::failure::{Failure, Stage};
-use crate::stop::{Stop, Wake, poll_until};
+use crate::error::{Failure, Stage};
+use crate::server::connections::Mood;
+use crate::shutdown::{Stop, Wake, poll_until};
 
 /// Something that can be wrapped around a stream.
 pub trait Layer: fmt::Debug + Send + Sync {

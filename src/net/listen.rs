@@ -7,10 +7,11 @@ use socket2::Socket;
 
 use super::address::{Address, with_zone_hint};
 use super::endpoint::lone_host;
-use super::resolve::{self, Family, Patience};
 use super::socket::Options;
 use super::unix::Claim;
-use crate::failure::{Code, Failure, Stage};
+use crate::error::{Code, Failure, Stage};
+use crate::resolver;
+use crate::resolver::{Family, Patience};
 
 /// Where to wait for callers.
 #[derive(Debug, Clone)]
@@ -88,7 +89,7 @@ impl Bind<'_> {
     }
 
     fn addresses(&self, proto: Proto) -> Result<Vec<SocketAddr>, Failure> {
-        let port = resolve::port(&self.port, if proto == Proto::Tcp { "tcp" } else { "udp" })?;
+        let port = resolver::port(&self.port, if proto == Proto::Tcp { "tcp" } else { "udp" })?;
         let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
         let v6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
         match (self.is_everywhere(), self.family) {
@@ -96,7 +97,7 @@ impl Bind<'_> {
             (true, Family::V4) => Ok(vec![v4]),
             (true, Family::V6) => Ok(vec![v6]),
             (false, family) => {
-                resolve::addresses(lone_host(&self.host)?, port, family, self.patience)
+                resolver::addresses(lone_host(&self.host)?, port, family, self.patience)
             }
         }
     }
@@ -135,7 +136,7 @@ impl Bind<'_> {
     fn with_hints(&self, failure: Failure) -> Failure {
         match failure.errno() {
             Some(libc::EACCES) => failure.with_hint("a port below 1024 needs privilege"),
-            Some(libc::EADDRINUSE) => match super::table::owner_of_port(&self.port) {
+            Some(libc::EADDRINUSE) => match super::port_owner::owner_of_port(&self.port) {
                 Some(owner) => failure.with_hint(format!("the port is in use by {owner}")),
                 None => failure.with_hint("the port is in use; --port 0 takes a free one"),
             },

@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::step::{Listener, Step};
-use crate::failure::{Code, Failure, Stage};
-use crate::stop::Stop;
+use super::connect_event::{Listener, Step};
+use crate::error::{Code, Failure, Stage};
+use crate::shutdown::Stop;
 
 /// Further rounds after a failed one.
 #[derive(Debug, Clone, Copy, Default)]
@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn the_end_of_the_run_ends_a_pause() {
         let stop = Stop::new(None).unwrap();
-        stop.pull(crate::stop::Reason::Interrupt);
+        stop.pull(crate::shutdown::Reason::Interrupt);
         let retry = Retry { times: 1, delay: Duration::from_secs(20) };
         let refused = || Err::<(), _>(Failure::new(Stage::Connect, "db:1", "no"));
         let failed = retry.call(&stop, &|_| {}, refused).unwrap_err();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
-use crate::failure::{Failure, Stage};
+use crate::error::{Failure, Stage};
 
 /// What the user wants set on every socket of a run. Everything off is the kernel's own choice.
 #[derive(Debug, Clone, Default)]

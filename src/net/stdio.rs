@@ -11,7 +11,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{FileType, Stat, fstat, tell};
 
 use super::stream::{Reader, Writer};
-use crate::stop::poll_until;
+use crate::shutdown::poll_until;
 
 /// A local descriptor, read or written without any buffer of ours. A descriptor that somebody
 /// else has made non-blocking is waited for.

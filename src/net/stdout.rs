@@ -7,8 +7,8 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
-use crate::failure::{Failure, Stage};
-use crate::stop::{Stop, Wake, poll_until};
+use crate::error::{Failure, Stage};
+use crate::shutdown::{Stop, Wake, poll_until};
 
 /// So often a descriptor that poll(2) calls writable may refuse a write with EAGAIN, in a row.
 const MAX_REFUSALS: u32 = 1000;

@@ -14,8 +14,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::{Socket, TcpKeepalive};
 
 use super::address::Address;
-use crate::failure::{Code, Failure, Stage};
-use crate::stop::Reason;
+use crate::error::{Code, Failure, Stage};
+use crate::shutdown::Reason;
 
 /// Seconds of silence before the first probe of [`Hangup::probe_peer`], and between probes.
 const PROBE_INTERVAL: Duration = Duration::from_secs(10);
@@ -266,13 +266,13 @@ impl Hangup {
     /// Bytes of ours that the peer's kernel has acknowledged, those of layers too, also after the
     /// connection has broken; `None` where that is not known.
     pub fn acknowledged(&self) -> Option<u64> {
-        super::kernel::acknowledged(self.socket.as_fd())
+        super::tcp_info::acknowledged(self.socket.as_fd())
     }
 
     /// Whether a TCP connection has failed or is over in both directions. What is undelivered then
     /// stays so.
     pub fn is_closed(&self) -> bool {
-        super::kernel::is_closed(self.socket.as_fd())
+        super::tcp_info::is_closed(self.socket.as_fd())
     }
 
     /// The socket under all layers, for `poll(2)` and for questions, not for bytes.
@@ -283,7 +283,7 @@ impl Hangup {
 
 #[cfg(target_os = "linux")]
 fn undelivered(socket: &Socket) -> usize {
-    super::kernel::unsent(socket.as_fd()).unwrap_or(0)
+    super::tcp_info::unsent(socket.as_fd()).unwrap_or(0)
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -357,7 +357,7 @@ impl Stream {
             local: Address::from(&local),
             credentials: match peer {
                 Address::Inet(_) => None,
-                _ => super::kernel::credentials(&socket),
+                _ => super::tcp_info::credentials(&socket),
             },
             peer,
             began: Instant::now(),

@@ -8,8 +8,8 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 
 use super::stream::Reader;
-use crate::failure::{Code, Inner, Stage};
-use crate::stop::poll_until;
+use crate::error::{Code, Inner, Stage};
+use crate::shutdown::poll_until;
 
 /// Bytes of an alert in a record of its own (RFC 8446 §5.1, §6).
 pub const ALERT: usize = 7;

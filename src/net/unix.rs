@@ -19,8 +19,8 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use super::address::Address;
 use super::listen::Listener;
 use super::stream::Stream;
-use crate::failure::{Code, Failure, Stage};
-use crate::stop::{Stop, earliest};
+use crate::error::{Code, Failure, Stage};
+use crate::shutdown::{Stop, earliest};
 
 /// The longest path, and the longest abstract name without its leading NUL, that a socket address
 /// holds (unix(7): `sun_path` less one NUL, at the end or the beginning).

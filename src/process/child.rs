@@ -17,9 +17,11 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{Access, access};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
-use super::process_groups::{self, die_with_this_process, turn};
-use crate::failure::{Failure, Stage};
-use crate::stop::{self, earliest, poll_until};
+use super::groups;
+use super::groups::{die_with_this_process, turn};
+use crate::error::{Failure, Stage};
+use crate::shutdown;
+use crate::shutdown::{earliest, poll_until};
 
 /// Between SIGTERM and SIGKILL at most.
 const LAST_WARNING: Duration = Duration::from_secs(1);
@@ -60,11 +62,11 @@ impl Program {
     ///
     /// Fails at [`Stage::File`] with code 26 when it does not exist or may not be run.
     pub fn find(words: Vec<String>) -> Result<Program, Failure> {
-        super::inherit::keep_to_ourselves();
+        super::inherited_fds::keep_to_ourselves();
         let name = words.first().map(String::as_str).unwrap_or_default();
         let path = find(name).map_err(|e| Failure::new(Stage::File, name, e))?;
         // SAFETY: it reads atomics and calls kill(2).
-        let prepared = unsafe { stop::before_sudden_end(process_groups::kill_all) };
+        let prepared = unsafe { shutdown::before_sudden_end(groups::kill_all) };
         prepared.map_err(|e| Failure::new(Stage::Socket, "signals", e))?;
         Ok(Program { path, words, closed: Arc::default() })
     }
@@ -99,7 +101,7 @@ impl Program {
         if self.closed.load(Ordering::SeqCst) {
             return Err(io::ErrorKind::Interrupted.into());
         }
-        let place = process_groups::free_place()?;
+        let place = groups::free_place()?;
         let mut process = command.spawn()?;
         let pid = Pid::from_child(&process);
         place.store(pid.as_raw_nonzero().get(), Ordering::SeqCst);
@@ -112,7 +114,7 @@ impl Program {
     pub fn end_all(&self) {
         let _turn = turn();
         self.closed.store(true, Ordering::SeqCst);
-        process_groups::kill_all();
+        groups::kill_all();
     }
 }
 
@@ -240,7 +242,7 @@ fn may_run(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::failure::Code;
+    use crate::error::Code;
     use std::io::Read;
 
     fn start(command: &str) -> Child {
@@ -266,7 +268,7 @@ mod tests {
         child.output.take().unwrap().read_to_string(&mut said).unwrap();
         assert_eq!(said, "b-\n");
         assert_eq!(child.see_out(Duration::from_secs(20), false), 7);
-        assert!(!process_groups::contains(pid));
+        assert!(!groups::contains(pid));
     }
 
     #[test]

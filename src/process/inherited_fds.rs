@@ -9,7 +9,7 @@ use rustix::net::{AddressFamily, SocketType};
 use sd_notify::NotifyState;
 use socket2::Socket;
 
-use crate::failure::{Failure, Stage};
+use crate::error::{Failure, Stage};
 
 /// Keeps every descriptor but 0, 1 and 2 from programs that we start: ours are closed on exec
 /// anyway, but some may have come from whoever started us.

@@ -18,7 +18,7 @@ use rustix::fs::{fstat, openat, readlinkat, statat};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
-use super::unix::directory_of;
+use crate::net::unix::directory_of;
 
 /// Symbolic links that are followed, as many as the kernel follows (path_resolution(7)).
 const MAX_LINKS: usize = 40;

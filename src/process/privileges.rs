@@ -7,7 +7,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::ptr;
 
-use crate::failure::{Failure, Stage};
+use crate::error::{Failure, Stage};
 
 /// Room for an entry of the user or group database; larger ones get more, up to the second.
 const ROOM: (usize, usize) = (4 << 10, 1 << 20);
@@ -66,7 +66,7 @@ struct User {
 fn unknown(flag: &str, name: &str, e: io::Error) -> Failure {
     let why = match e.kind() {
         io::ErrorKind::NotFound => "not known".to_string(),
-        _ => crate::failure::words(&e),
+        _ => crate::error::words(&e),
     };
     Failure::usage(Stage::Bind, format!("{flag} {name}"), why)
 }
@@ -198,7 +198,7 @@ fn done(status: libc::c_int) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::failure::Code;
+    use crate::error::Code;
 
     #[test]
     fn names_and_numbers_are_found() {

@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::datagrams::{Ping, Totals};
-use super::resolved::Resolved;
-use crate::failure::Failure;
+use super::datagram_stats::{Ping, Totals};
+use super::lookup::Resolved;
+use crate::error::Failure;
 use crate::net::stream::{Credentials, Ending, Facts};
 
 /// Something that happened. Its fields are a promise (README, "JSON events").
@@ -90,7 +90,7 @@ pub struct Trouble {
     /// The connection, if it concerns one of several.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conn: Option<u64>,
-    /// The [`crate::failure::Stage`]'s word.
+    /// The [`crate::error::Stage`]'s word.
     pub phase: &'static str,
     /// Towards whom.
     pub target: String,

@@ -7,9 +7,9 @@ use std::path::Path;
 use rustix::fs::OFlags;
 
 use super::Report;
-use crate::failure::{Code, Failure, Stage};
-use crate::net::output_file;
-use crate::pump::tap::{Direction, Watcher};
+use crate::error::{Code, Failure, Stage};
+use crate::process::output_file;
+use crate::transfer::tap::{Direction, Watcher};
 
 /// Bytes on a line.
 const WIDTH: usize = 16;

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
-use crate::failure::{Code, Failure, Stage};
-use crate::stop::poll_until;
+use crate::error::{Code, Failure, Stage};
+use crate::shutdown::poll_until;
 
 /// How long one line waits for a full pipe before it is given up.
 const PATIENCE: Duration = Duration::from_millis(200);

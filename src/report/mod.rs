@@ -5,16 +5,16 @@
 //! are the product.
 
 pub mod course;
-pub mod datagrams;
+pub mod datagram_stats;
 pub mod escape;
 pub mod event;
-pub mod hex;
+pub mod hexdump;
 pub mod json;
+pub mod line_writer;
+pub mod lookup;
 pub mod progress;
-pub mod resolved;
-pub mod shown;
 pub mod sparkline;
-pub mod talk;
+pub mod terminal_text;
 pub mod text;
 
 use std::fs::File;
@@ -22,10 +22,10 @@ use std::io::IsTerminal;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::failure::{Code, Failure};
-use crate::net::step::Step;
+use crate::error::{Code, Failure};
+use crate::net::connect_event::Step;
 use event::{Event, Level};
-use talk::Talk;
+use line_writer::Talk;
 use text::Palette;
 
 /// How much is told.

@@ -2,7 +2,7 @@
 
 use super::escape::{escape, tame};
 use super::event::{Closed, Ends, Event, Heading, Role, Side, Stats, Timings, Trouble};
-use super::resolved::Resolved;
+use super::lookup::Resolved;
 
 /// Whether lines carry colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,7 +122,7 @@ fn error(trouble: &Trouble, palette: Palette) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::failure::{Failure, Stage};
+    use crate::error::{Failure, Stage};
 
     #[test]
     fn an_error_is_one_line_and_at_most_one_hint() {

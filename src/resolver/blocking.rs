@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
-use crate::failure::{Code, Failure, Stage};
-use crate::stop::{Reason, Stop, Wake, poll_until};
+use crate::error::{Code, Failure, Stage};
+use crate::shutdown::{Reason, Stop, Wake, poll_until};
 
 /// The stack of a thread that calls the C library's resolver. glibc keeps its answers on the
 /// heap once they pass a quarter of the stack; plug-ins of nsswitch need the rest.

@@ -10,7 +10,7 @@ use dns_lookup::{AddrInfo, AddrInfoHints, LookupError};
 
 use super::localhost::local;
 use super::{Family, malformed};
-use crate::failure::{Code, Failure, Stage, words};
+use crate::error::{Code, Failure, Stage, words};
 
 /// The longest name DNS can carry, in its text form without the last dot (RFC 1035 §2.3.4).
 const LONGEST_NAME: usize = 253;

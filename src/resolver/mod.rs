@@ -5,20 +5,21 @@
 //! limit (a silent name server costs it ten seconds), so whatever may wait runs on a thread
 //! of its own, which is left behind at the deadline.
 
-mod aside;
-pub mod files;
+mod blocking;
+pub mod dns;
+pub mod getaddrinfo;
+pub mod hosts_file;
 mod localhost;
-mod service;
-pub mod system;
+mod services;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
-pub use aside::{Patience, STACK};
+pub use blocking::{Patience, STACK};
 pub use localhost::{is_localhost, loopback};
-pub use service::{port, service};
+pub use services::{port, service};
 
-use crate::failure::{Failure, Stage};
+use crate::error::{Failure, Stage};
 
 /// Which families of addresses the user wants: both, `-4` or `-6`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -55,12 +56,14 @@ pub fn addresses<'a>(
     patience: impl Into<Patience<'a>>,
 ) -> Result<Vec<SocketAddr>, Failure> {
     let patience = patience.into();
-    let found = match system::numeric(host, family)? {
+    let found = match getaddrinfo::numeric(host, family)? {
         Some(found) => found,
-        None if !patience.is_over() && is_at_hand(host, family) => system::addresses(host, family)?,
+        None if !patience.is_over() && is_at_hand(host, family) => {
+            getaddrinfo::addresses(host, family)?
+        }
         None => {
             let name = host.to_string();
-            aside::run(host, patience, move || system::addresses(&name, family))??
+            blocking::run(host, patience, move || getaddrinfo::addresses(&name, family))??
         }
     };
     Ok(found.into_iter().map(|address| with_port(address, port)).collect())
@@ -70,12 +73,12 @@ pub fn addresses<'a>(
 ///
 /// A failing resolver is code 75, a passed `until` 28, both at [`Stage::Resolve`].
 pub fn name(address: SocketAddr, until: Option<Instant>) -> Result<Option<String>, Failure> {
-    aside::run(&address.ip().to_string(), until.into(), move || system::name(address))?
+    blocking::run(&address.ip().to_string(), until.into(), move || getaddrinfo::name(address))?
 }
 
 /// Whether the addresses of `host` are known without asking anything but the hosts file.
 pub fn is_at_hand(host: &str, family: Family) -> bool {
-    is_localhost(host) || files::name(host, family)
+    is_localhost(host) || hosts_file::name(host, family)
 }
 
 fn with_port(mut address: SocketAddr, port: u16) -> SocketAddr {
@@ -91,7 +94,7 @@ fn malformed(host: &str, why: &'static str) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::failure::Code;
+    use crate::error::Code;
     use std::net::Ipv6Addr;
 
     fn ips(host: &str, family: Family) -> Vec<IpAddr> {

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use dns_lookup::AddrInfoHints;
 
-use crate::failure::{Failure, Stage, words};
+use crate::error::{Failure, Stage, words};
 
 /// The port a word means for `proto` (`tcp` or `udp`): a number from 0 to 65535, or a service
 /// of services(5).
@@ -78,7 +78,7 @@ fn unknown(word: &str, proto: &str, cause: &str) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::failure::Code;
+    use crate::error::Code;
 
     #[test]
     fn numbers_are_checked_never_wrapped() {

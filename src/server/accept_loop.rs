@@ -10,14 +10,14 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags};
 use socket2::{SockAddr, Socket};
 
-use super::address::Address;
-use super::admit::{PerAddress, Place, Rules};
-use super::listen::Listener;
-use super::live::{Drained, Entered, Live, Quota, Room};
-use super::pool::Pool;
-use super::stream::Stream;
-use crate::failure::{Code, Failure, Stage};
-use crate::stop::{Reason, Stop, Wake, poll_until};
+use super::access::{PerAddress, Place, Rules};
+use super::connections::{Drained, Entered, Live, Quota, Room};
+use super::thread_pool::Pool;
+use crate::error::{Code, Failure, Stage};
+use crate::net::address::Address;
+use crate::net::listen::Listener;
+use crate::net::stream::Stream;
+use crate::shutdown::{Reason, Stop, Wake, poll_until};
 
 /// The first pause after a failed accept, doubled up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
@@ -322,7 +322,7 @@ impl Trouble {
             return Err(Failure::new(Stage::Listen, local, io::Error::from(e.kind())));
         }
         if self.failures == 0 {
-            let why = crate::failure::words(e);
+            let why = crate::error::words(e);
             host.trouble(format!("accepting on {local}: {why}; callers wait"));
         }
         self.failures += 1;

@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ipnet::IpNet;
 
-use super::resolve::{self, Family, Patience};
-use crate::failure::{Failure, Stage};
+use crate::error::{Failure, Stage};
+use crate::resolver;
+use crate::resolver::{Family, Patience};
 
 /// The most rules that are read; past it something else was meant.
 const MOST_RULES: usize = 100_000;
@@ -85,7 +86,7 @@ fn rule(word: &str, patience: Patience<'_>) -> Result<Vec<IpNet>, Failure> {
         let why = "not a CIDR block, an address, a name or @FILE";
         return Err(Failure::usage(Stage::Resolve, word, why));
     }
-    let found = resolve::addresses(word, 0, Family::Any, patience)?;
+    let found = resolver::addresses(word, 0, Family::Any, patience)?;
     Ok(found.into_iter().map(|address| IpNet::from(address.ip().to_canonical())).collect())
 }
 
@@ -167,8 +168,8 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chance::Chance;
-    use crate::failure::Code;
+    use crate::error::Code;
+    use crate::test_rng::Chance;
     use std::sync::atomic::{AtomicU32, Ordering};
 
     fn rules(allow: &[&str], deny: &[&str]) -> Rules {

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
-use super::stream::Hangup;
-use crate::stop::{Reason, Stop, Wake, bell, poll_until, ring};
+use crate::net::stream::Hangup;
+use crate::shutdown::{Reason, Stop, Wake, bell, poll_until, ring};
 
 /// How often a drain looks whether a connection has become idle.
 const LOOK: Duration = Duration::from_millis(10);
@@ -313,7 +313,7 @@ impl Live {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chance::Chance;
+    use crate::test_rng::Chance;
     use std::os::unix::net::UnixStream;
     use std::sync::Arc;
     use std::thread;

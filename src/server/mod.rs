@@ -2,29 +2,29 @@
 //! each, and leave with the right number. tcp-server and unix-server differ only in where they
 //! listen.
 
-pub mod choice;
-pub mod files;
-pub mod running;
-pub mod wording;
+pub mod accept_loop;
+pub mod access;
+pub mod connections;
+pub mod thread_pool;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::failure::{Code, Failure, Stage};
-use crate::net::accept::{Caller, Counting, End, Host, Limits, Reception};
+use crate::error::{Code, Failure, Stage};
 use crate::net::address::Address;
-use crate::net::inherit;
+use crate::net::connect_event::Step;
 use crate::net::layer::{Handshake, Layer};
 use crate::net::listen::Listener;
-use crate::net::live::{Drained, Mood};
-use crate::net::process_groups;
-use crate::net::step::Step;
 use crate::net::stream::{Ending, Facts, Stream};
+use crate::process::groups;
+use crate::process::inherited_fds;
 use crate::report::Report;
 use crate::report::event::{Closed, Ends, Event, Level, Role, Side};
-use crate::service::guest::News;
+use crate::service::connection::News;
 use crate::service::{Ended, Guest, Service};
-use crate::stop::{Reason, Stop};
+use crate::shutdown::{Reason, Stop};
+use accept_loop::{Caller, Counting, End, Host, Limits, Reception};
+use connections::{Drained, Mood};
 
 /// Everything a run of a server needs, decided.
 pub struct Plan {
@@ -59,8 +59,8 @@ pub fn serve(mut plan: Plan, report: &Report, stop: &Stop) -> Result<Code, Failu
     let local = plan.listener.local.to_string();
     let reception = Reception::new(plan.listener, plan.limits, stack, rooms.clone())?;
     report.tell(&Event::Listening { local: local.clone(), what: "connection" });
-    inherit::tell_ready();
-    process_groups::reap_orphans();
+    inherited_fds::tell_ready();
+    groups::reap_orphans();
     let ended = reception.run(stop);
     rooms.service.close();
     match ended? {
@@ -226,7 +226,7 @@ impl Host for Rooms {
     }
 
     fn stopping(&self) {
-        inherit::tell_stopping();
+        inherited_fds::tell_stopping();
     }
 }
 

@@ -103,7 +103,7 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chance::Chance;
+    use crate::test_rng::Chance;
     use std::sync::mpsc::channel;
 
     const PATIENCE: Duration = Duration::from_secs(20);

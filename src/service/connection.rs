@@ -3,11 +3,11 @@
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
-use crate::failure::{Code, Failure, Inner, Stage};
-use crate::net::live::Mood;
+use crate::error::{Code, Failure, Inner, Stage};
 use crate::net::stdio::Nothing;
 use crate::net::stream::{Ending, Facts, Hangup, Reader, Stream};
-use crate::stop::{Reason, Stop};
+use crate::server::connections::Mood;
+use crate::shutdown::{Reason, Stop};
 
 /// How much a peer may still send while we wait for it to close, and for how long: enough for what
 /// was under way, not enough to keep us.
@@ -199,8 +199,7 @@ impl Guest {
                 Failure::new(Stage::Receive, peer, error).with_code(Code::Partial)
             }
             _ if self.bytes_in > 0 => {
-                let why =
-                    format!("{} after {} bytes", crate::failure::words(&error), self.bytes_in);
+                let why = format!("{} after {} bytes", crate::error::words(&error), self.bytes_in);
                 Failure::new(Stage::Receive, peer, why).with_code(Code::Partial)
             }
             _ => Failure::new(Stage::Receive, peer, error),

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{Ended, Guest, Service};
-use crate::failure::Failure;
-use crate::pump::buffer::Buffer;
+use crate::error::Failure;
+use crate::transfer::buffer::Buffer;
 
 /// Every byte back, in the order it came, until the peer has no more.
 #[derive(Debug, Default)]

@@ -2,18 +2,18 @@
 //! socket: it has a [`Guest`], which receives, sends and takes leave.
 
 pub mod chat;
+pub mod connection;
 pub mod echo;
 pub mod exec;
 pub mod file;
 pub mod framing;
-pub mod guest;
 pub mod pipe;
 pub mod reply;
 pub mod sink;
 pub mod template;
 
-use crate::failure::Failure;
-pub use guest::Guest;
+use crate::error::Failure;
+pub use connection::Guest;
 
 use crate::net::stream::Ending;
 

@@ -5,12 +5,12 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::{Ended, Guest, Service};
-use crate::failure::{Failure, Stage};
+use crate::error::{Failure, Stage};
 use crate::net::stdio::{Local, Source};
 use crate::net::stream::Ending;
-use crate::pump::Flow;
-use crate::pump::duplex::{InputMode, NO_END_OF_INPUT, Near, OnEnd, Terms, Witness, duplex};
 use crate::report::Report;
+use crate::transfer::Flow;
+use crate::transfer::duplex::{InputMode, NO_END_OF_INPUT, Near, OnEnd, Terms, Witness, duplex};
 
 /// One connection at a time has our stdin and stdout.
 pub struct Pipe {

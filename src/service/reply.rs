@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::framing::{Cutter, Flow, Framing, Message, Unframed};
 use super::template::{Filling, Template};
 use super::{Ended, Guest, Service};
-use crate::failure::{Code, Failure, Stage};
+use crate::error::{Code, Failure, Stage};
 use crate::net::stream::Ending;
 
 /// What is said, and how long the talk lasts.

@@ -1,8 +1,8 @@
 //! The two ends of nothing: `discard` (RFC 863) and `chargen` (RFC 864).
 
 use super::{Ended, Guest, Service};
-use crate::failure::Failure;
-use crate::pump::buffer::Buffer;
+use crate::error::Failure;
+use crate::transfer::buffer::Buffer;
 
 /// Takes everything and answers nothing.
 pub struct Discard;

@@ -3,18 +3,18 @@
 //! Each step is a real run of this very program, so the tour cannot promise what the program
 //! does not do; it is also the quickest check of a machine's sockets, IPv6 and resolver.
 
-mod actor;
 mod chapters;
-mod scene;
+mod process;
+mod runner;
 
 use std::ops::RangeInclusive;
 
 use chapters::{CHAPTERS, Chapter};
-use scene::Scene;
+use runner::Scene;
 
-use crate::failure::{Code, Failure};
+use crate::error::{Code, Failure};
 use crate::flags::run;
-use crate::pump::stdout;
+use crate::net::stdout;
 use crate::report::Report;
 
 const NUMBERS: RangeInclusive<i64> = 1..=CHAPTERS.len() as i64;

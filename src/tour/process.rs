@@ -8,8 +8,8 @@ use std::time::Instant;
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::net::process_groups::die_with_this_process;
-use crate::stop::{Stop, Wake};
+use crate::process::groups::die_with_this_process;
+use crate::shutdown::{Stop, Wake};
 
 /// The most that is kept of what an actor says, in bytes.
 const MOST: usize = 1 << 20;

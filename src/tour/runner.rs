@@ -4,13 +4,13 @@ use std::net::{Ipv6Addr, TcpListener};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::actor::Actor;
 use super::chapters::{Act, Need, Step};
-use crate::failure::{Code, Failure, Stage};
-use crate::pump::stdout;
+use super::process::Actor;
+use crate::error::{Code, Failure, Stage};
+use crate::net::stdout;
 use crate::report::Report;
 use crate::report::escape::escape;
-use crate::stop::Stop;
+use crate::shutdown::Stop;
 
 /// How long any step may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -168,7 +168,7 @@ fn address(line: &str) -> Option<String> {
 fn lack(need: Need) -> Option<&'static str> {
     let there = match need {
         Need::Ipv6 => TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok(),
-        Need::Services => crate::net::resolve::service(80, "tcp").is_some(),
+        Need::Services => crate::resolver::service(80, "tcp").is_some(),
         Need::Http => cfg!(feature = "http"),
     };
     let lack = match need {

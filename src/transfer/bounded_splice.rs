@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use rustix::io::Errno;
 use rustix::pipe::{SpliceFlags, fcntl_setpipe_size, splice};
 
-use super::ends::{Way, way};
+use super::strategy::{Way, way};
 use super::{Break, is_refusal};
 use crate::net::stdio::Local;
 

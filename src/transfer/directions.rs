@@ -8,10 +8,10 @@ use std::thread;
 use std::time::Duration;
 
 use super::{Break, Flow, pump};
-use crate::net::misfit;
 use crate::net::stdio::is_spent;
 use crate::net::stream::{Reader, Writer};
-use crate::stop::{Stop, bell, ring};
+use crate::net::tls_alert;
+use crate::shutdown::{Stop, bell, ring};
 
 /// Stack of a flow's thread: a pump needs little, TLS under it some.
 const STACK: usize = 256 << 10;
@@ -179,10 +179,12 @@ fn pump_unless_alert(
     to: &mut dyn Writer,
     flow: &mut Flow,
 ) -> Result<(), Break> {
-    let alerted = misfit::begins_with_alert(from).map_err(Break::Read)?;
+    let alerted = tls_alert::begins_with_alert(from).map_err(Break::Read)?;
     match pump(from, to, flow) {
-        Ok(()) | Err(Break::Read(_)) if alerted && flow.meter.total() == misfit::ALERT as u64 => {
-            Err(Break::Read(misfit::met_tls()))
+        Ok(()) | Err(Break::Read(_))
+            if alerted && flow.meter.total() == tls_alert::ALERT as u64 =>
+        {
+            Err(Break::Read(tls_alert::met_tls()))
         }
         done => done,
     }

@@ -15,12 +15,12 @@ use std::thread;
 use std::time::Duration;
 
 use super::Flow;
-use super::flows::{Fall, Line, Rise, spawn};
-use super::referee::Referee;
-use crate::failure::{Code, Failure, Stage};
+use super::directions::{Fall, Line, Rise, spawn};
+use super::session::Referee;
+use crate::error::{Code, Failure, Stage};
 use crate::net::stdio::is_null_device;
 use crate::net::stream::{Ending, Reader, Stream, Writer};
-use crate::stop::Stop;
+use crate::shutdown::Stop;
 
 /// What we do when our own input has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

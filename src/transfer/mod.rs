@@ -5,24 +5,23 @@
 //! or change the bytes (a tap, a filter, a rate) gets the buffer. Each faster way falls back on
 //! the buffer when the kernel refuses it, with nothing lost.
 
+#[cfg(target_os = "linux")]
+pub mod bounded_splice;
 pub mod buffer;
 mod copy;
+pub mod crlf;
+mod directions;
 pub mod duplex;
-mod ends;
-pub mod filter;
-mod flows;
-mod leaving;
-pub mod pace;
-#[cfg(target_os = "linux")]
-pub mod portion;
-mod referee;
+mod outcome;
 #[cfg(target_os = "linux")]
 mod sendfile;
+mod session;
+mod session_close;
 #[cfg(target_os = "linux")]
 mod splice;
-pub mod stdout;
+mod strategy;
 pub mod tap;
-mod verdict;
+pub mod throttle;
 mod without_input;
 
 use std::io;
@@ -33,7 +32,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use rustix::event::{PollFd, PollFlags};
 
 use crate::net::stream::{Reader, Writer};
-use crate::stop::poll_until;
+use crate::shutdown::poll_until;
 
 /// Bytes moved so far, readable from any thread.
 #[derive(Debug, Clone, Default)]
@@ -72,9 +71,9 @@ pub struct Flow {
     /// Counts what has arrived.
     pub meter: Meter,
     /// Holds the flow back to a rate.
-    pub pace: Option<pace::Pace>,
+    pub pace: Option<throttle::Pace>,
     /// Changes the bytes.
-    pub filter: Option<filter::Crlf>,
+    pub filter: Option<crlf::Crlf>,
     /// Sees the bytes as they leave or arrive.
     pub tap: Option<tap::Tap>,
     /// Ends the flow, as if the source had ended, once this hangs up: for a source that must be
@@ -123,15 +122,15 @@ impl Break {
 pub fn pump(from: &mut dyn Reader, to: &mut dyn Writer, flow: &mut Flow) -> Result<(), Break> {
     #[cfg(target_os = "linux")]
     if flow.is_blind()
-        && let Some(way) = ends::way(from.raw(), to.raw())
+        && let Some(way) = strategy::way(from.raw(), to.raw())
     {
         tracing::debug!(?way, "pump");
         let done = match way {
-            ends::Way::Sendfile(file, socket) => {
+            strategy::Way::Sendfile(file, socket) => {
                 sendfile::run((file, from.end_offset()), socket, &flow.meter)
             }
-            ends::Way::Splice(one, other) => splice::direct(one, other, flow),
-            ends::Way::Through(one, other) => splice::through(one, other, &flow.meter),
+            strategy::Way::Splice(one, other) => splice::direct(one, other, flow),
+            strategy::Way::Through(one, other) => splice::through(one, other, &flow.meter),
         };
         match done {
             Err(Refused::Kernel) => {}

@@ -3,10 +3,10 @@
 use std::io::ErrorKind;
 
 use super::duplex::Over;
-use super::referee::{Flowing, Referee, State};
-use crate::failure::{Code, Failure, Inner, Stage, words};
+use super::session::{Flowing, Referee, State};
+use crate::error::{Code, Failure, Inner, Stage, words};
 use crate::net::stream::Ending;
-use crate::stop::Reason;
+use crate::shutdown::Reason;
 
 impl Referee {
     /// The cord was pulled: 130, 143 or 28.

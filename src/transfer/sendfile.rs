@@ -7,7 +7,7 @@ use rustix::io::Errno;
 
 use super::{Break, Meter, Refused, is_refusal};
 use crate::net::stdio::bytes_before;
-use crate::stop::poll_until;
+use crate::shutdown::poll_until;
 
 /// Larger pieces gain nothing; smaller ones cost calls.
 const PIECE: u64 = 1 << 20;

@@ -6,15 +6,15 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
+use super::directions::{Note, Notes};
 use super::duplex::{OnEnd, Over, Terms, Witness};
-use super::flows::{Note, Notes};
-use super::verdict::{badly, well};
+use super::outcome::{badly, well};
 use super::{Break, Meter};
-use crate::failure::{Failure, Stage};
-use crate::net::live::SILENCE;
+use crate::error::{Failure, Stage};
 use crate::net::stdio::is_abandoned;
 use crate::net::stream::{Ending, Facts, Hangup, Writer};
-use crate::stop::{Stop, poll_until};
+use crate::server::connections::SILENCE;
+use crate::shutdown::{Stop, poll_until};
 
 /// How often time itself is looked at: idle limits, progress, bytes that are not acknowledged yet.
 const TICK: Duration = Duration::from_millis(20);

@@ -6,12 +6,12 @@ use std::time::Instant;
 use rustix::event::{PollFd, PollFlags};
 
 use super::duplex::{OnEnd, Over, Terms};
-use super::referee::{Referee, State};
-use super::verdict::{badly, well};
-use crate::failure::Stage;
+use super::outcome::{badly, well};
+use super::session::{Referee, State};
+use crate::error::Stage;
 use crate::net::stdio::is_abandoned;
 use crate::net::stream::Ending;
-use crate::stop::poll_until;
+use crate::shutdown::poll_until;
 
 impl Referee {
     /// After both ends: what the kernel still holds of ours is delivered while we wait, or refused.

@@ -10,7 +10,7 @@ use rustix::pipe::{SpliceFlags, fcntl_setpipe_size, splice};
 
 use super::{Break, Flow, Meter, Refused, is_refusal};
 use crate::net::memory::room;
-use crate::stop::poll_until;
+use crate::shutdown::poll_until;
 
 /// The largest pipe an ordinary user may have (pipe(7), pipe-max-size): twice as fast as 64 KiB.
 const PIPE: usize = 1 << 20;

@@ -4,9 +4,9 @@
 use std::time::Instant;
 
 use super::duplex::{SILENCE_LIMIT, Terms, Witness};
-use super::referee::{Flowing, Referee, State};
+use super::session::{Flowing, Referee, State};
 use crate::net::stream::Ending;
-use crate::stop::Stop;
+use crate::shutdown::Stop;
 
 impl Referee {
     /// Without input our end of stream follows the peer's, the silence that `--linger` allows, or

@@ -2,10 +2,10 @@
 
 use clap::Arg;
 
-use super::compose::compose;
-use super::tools::{Form, Meaning, Part, Tool};
-use crate::command::help;
+use super::other_tools::{Form, Meaning, Part, Tool};
+use super::suggested_line::compose;
 use crate::flags::values;
+use crate::usage::help;
 
 /// What is known about a line for another tool.
 #[derive(Debug, Clone, PartialEq, Eq)]

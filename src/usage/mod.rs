@@ -3,13 +3,14 @@
 //! A command line that makes no sense is told like any failure: one line, at most one hint, code
 //! 2. The hint is the sockit line for a habit from another tool, or the nearest word that exists.
 
-mod colour;
-mod compose;
-mod habits;
-mod pair;
-mod parts;
-pub mod secrets;
-mod tools;
+pub mod argv_secrets;
+mod color_choice;
+pub mod help;
+mod hints;
+mod missing_features;
+mod other_tools;
+mod socat_addresses;
+mod suggested_line;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -17,12 +18,12 @@ use std::io::{self, Write};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches};
 
-use self::habits::Advice;
-use self::tools::Tool;
-use super::{Cli, help};
-use crate::failure::{Code, Failure, Stage};
+use crate::command::Cli;
+use crate::error::{Code, Failure, Stage};
 use crate::report::event::{Event, Trouble};
 use crate::report::{Colour, Manner, Report, Verbosity};
+use hints::Advice;
+use other_tools::Tool;
 
 /// Reads a command line, its first word being the program's name.
 ///
@@ -34,7 +35,7 @@ pub fn parse(words: Vec<OsString>) -> Result<Cli, Code> {
 }
 
 fn read(words: &[OsString]) -> Result<Cli, clap::Error> {
-    let mut command = Cli::command().color(colour::asked(words));
+    let mut command = Cli::command().color(color_choice::asked(words));
     let mut matches = command.try_get_matches_from_mut(words)?;
     Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
 }
@@ -68,7 +69,11 @@ fn told(error: clap::Error, words: &[OsString]) -> Code {
 
 /// The help that was asked for, with its examples and tables.
 fn dressed(plain: clap::Error, words: &[OsString]) -> clap::Error {
-    help::whole().color(colour::asked(words)).try_get_matches_from(words).err().unwrap_or(plain)
+    help::whole()
+        .color(color_choice::asked(words))
+        .try_get_matches_from(words)
+        .err()
+        .unwrap_or(plain)
 }
 
 fn asked_for(print: impl FnOnce() -> io::Result<()>) -> Code {
@@ -87,7 +92,7 @@ fn trouble(error: &clap::Error, words: &[OsString]) -> Trouble {
     let text = error.render().to_string();
     let words: Vec<String> = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     let unknown = matches!(error.kind(), ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand);
-    let missing = unknown.then(|| parts::missing(&words)).flatten();
+    let missing = unknown.then(|| missing_features::missing(&words)).flatten();
     let (cause, hint) = match missing {
         Some((word, feature)) => (format!("'{word}': built without feature {feature}"), None),
         None if unknown => (cause(&text), Some(hint(error, &text, &words))),
@@ -117,7 +122,7 @@ fn usage(text: &str) -> Option<String> {
 
 /// A habit is recognised before a mere likeness, but a mistyped command before a host's name.
 fn hint(error: &clap::Error, text: &str, words: &[String]) -> String {
-    let tool = habits::tool(words);
+    let tool = hints::tool(words);
     let found = match (error.get(ContextKind::SuggestedSubcommand), tool) {
         (Some(names), None) => similar(names).or_else(|| habit(words)),
         _ => habit(words).or_else(|| tip(text).filter(|_| tool.is_none())),
@@ -149,7 +154,7 @@ fn similar(names: &ContextValue) -> Option<String> {
 fn habit(words: &[String]) -> Option<String> {
     // What was typed already is no advice.
     let other = |line: &str| shlex::split(line).is_none_or(|line| line[1..] != words[1..]);
-    match habits::advice(words)? {
+    match hints::advice(words)? {
         Advice::Line(line) => (other(&line) && makes_sense(&line)).then(|| format!("try: {line}")),
         Advice::Absent(why) => Some(format!("not available: {why}")),
     }

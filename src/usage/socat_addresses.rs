@@ -1,7 +1,7 @@
 //! The two addresses of socat(1), as one line of sockit.
 
-use super::compose::Words;
-use super::habits::Request;
+use super::hints::Request;
+use super::suggested_line::Words;
 
 /// Types of addresses, and how sockit's line begins; what is at the other end, and its flag.
 const TYPES: [(&str, &[&str]); 12] = [

@@ -1,10 +1,10 @@
 //! The sockit line for what another tool was asked for.
 
-use super::habits::{Advice, Request};
-use super::pair;
-use super::tools::{Form, Part};
-use crate::net::dns::Kind;
-use crate::net::resolve;
+use super::hints::{Advice, Request};
+use super::other_tools::{Form, Part};
+use super::socat_addresses;
+use crate::resolver;
+use crate::resolver::dns::Kind;
 
 /// Words of a line; or why there is none, if that is known.
 pub type Words = Result<Vec<String>, Option<&'static str>>;
@@ -29,7 +29,7 @@ pub fn compose(form: Form, mut request: Request) -> Option<Advice> {
         Form::Tls => tls(&mut request),
         Form::Url | Form::Download => download(&request, form == Form::Download),
         Form::Question | Form::QuestionServer => question(&mut request, form),
-        Form::Pair => pair::words(&request),
+        Form::Pair => socat_addresses::words(&request),
         Form::Absent(why) => Err(Some(why)),
     };
     let mut line = match words {
@@ -157,7 +157,7 @@ fn is_number(word: &str) -> bool {
 }
 
 fn is_port(word: &str, protocol: &str) -> bool {
-    is_number(word) || resolve::port(word, protocol).is_ok()
+    is_number(word) || resolver::port(word, protocol).is_ok()
 }
 
 fn is_range(word: &str) -> bool {

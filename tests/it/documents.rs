@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use ::sockit::failure::{Code, Stage};
+use sockit::error::{Code, Stage};
 
 use crate::console_blocks::documents;
 use crate::sockit::{Run, sockit};
@@ -97,7 +97,7 @@ fn phases_are_all_named() {
 #[test]
 fn environment_variables_are_described_as_in_help() {
     let text = read("docs/environment.md").replace('`', "");
-    for (names, what) in ::sockit::command::help::ENVIRONMENT {
+    for (names, what) in ::sockit::usage::help::ENVIRONMENT {
         let row = format!("| {names} | {what} |");
         assert!(text.contains(&row), "docs/environment.md lacks the row\n{row}");
     }

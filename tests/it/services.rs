@@ -72,7 +72,7 @@ fn time_answers_in_ctimes_form() {
     let answer = String::from_utf8_lossy(&answer).into_owned();
     let shape =
         r"^\[(Mon|Tue|Wed|Thu|Fri|Sat|Sun) [A-Z][a-z]{2} [ 1-3][0-9] \d\d:\d\d:\d\d \d{4}\] now\?$";
-    let shape: ::sockit::flags::pattern::Pattern = shape.parse().unwrap();
+    let shape: ::sockit::client::pattern::Pattern = shape.parse().unwrap();
     assert!(shape.search().advance(answer.as_bytes(), 0).is_some(), "{answer:?}");
 }
 

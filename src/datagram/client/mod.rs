@@ -1,21 +1,27 @@
 //! Writing datagrams and printing what comes back, until each has its answer or patience ends.
 
+pub mod ping;
+pub mod ping_stats;
+pub mod send_window;
+pub mod source;
+pub mod targets;
+
 use std::io::ErrorKind;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
-use super::call::{Line, Lines};
-use super::source::{Next, Source};
-use super::window::Window;
-use crate::failure::{Code, Failure, Stage, words};
-use crate::net::datagram::Batch;
-use crate::pump::stdout;
-use crate::pump::tap::{Direction, Watcher};
+use crate::datagram::Batch;
+use crate::error::{Code, Failure, Stage, words};
+use crate::net::stdout;
 use crate::report::Report;
-use crate::report::hex::Dump;
-use crate::stop::{Stop, Wake};
+use crate::report::hexdump::Dump;
+use crate::shutdown::{Stop, Wake};
+use crate::transfer::tap::{Direction, Watcher};
+use send_window::Window;
+use source::{Next, Source};
+use targets::{Line, Lines};
 
 /// What is sent, and what is done with the answers.
 pub struct Letters {

@@ -7,16 +7,16 @@ use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
 
-use super::call::{Line, Lines};
-use super::figures::Figures;
-use crate::failure::{Code, Failure, Stage, words};
-use crate::net::datagram::{Batch, LONGEST};
-use crate::pump::stdout;
+use super::ping_stats::Figures;
+use super::targets::{Line, Lines};
+use crate::datagram::{Batch, LONGEST};
+use crate::error::{Code, Failure, Stage, words};
+use crate::net::stdout;
 use crate::report::Report;
-use crate::report::datagrams::Ping;
+use crate::report::datagram_stats::Ping;
 use crate::report::event::Event;
 use crate::report::json;
-use crate::stop::{Stop, Wake};
+use crate::shutdown::{Stop, Wake};
 
 /// Bytes of a ping unless the user says otherwise.
 pub const SIZE: usize = 64;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::report::datagrams::{Ping, Trips};
+use crate::report::datagram_stats::{Ping, Trips};
 use crate::report::sparkline;
 
 /// Sums over the answers that came.

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
-use crate::failure::{Failure, Stage};
-use crate::net::datagram::LONGEST;
+use crate::datagram::LONGEST;
+use crate::error::{Failure, Stage};
 use crate::net::stdio;
-use crate::stop::poll_until;
+use crate::shutdown::poll_until;
 
 /// How much of stdin is looked at before the first datagram is sent, and how long a writer may
 /// pause meanwhile: between lines, and within one.
@@ -196,7 +196,7 @@ fn is_readable(patience: Duration) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::failure::Code;
+    use crate::error::Code;
 
     fn lines(text: &[u8]) -> Vec<Next> {
         let held = text.iter().copied().collect();

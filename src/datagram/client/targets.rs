@@ -7,17 +7,17 @@ use std::net::{IpAddr, SocketAddr};
 use socket2::Domain;
 use socket2::{SockAddr, Socket, Type};
 
-use super::asking::Calling;
-use crate::failure::{Code, Failure, Stage};
+use crate::datagram::{Envelope, Mailbox, Outgoing, set_hops};
+use crate::error::{Code, Failure, Stage};
+use crate::flags::datagram_client::Calling;
 use crate::net::address::{Address, with_zone_hint};
-use crate::net::datagram::{Envelope, Mailbox, Outgoing, set_hops};
+use crate::net::connect_event::{Listener, Step};
 use crate::net::endpoint::Endpoint;
-use crate::net::resolve;
 use crate::net::retry::{Retry, Rounds};
-use crate::net::step::{Listener, Step};
 use crate::net::unix;
 use crate::report::Report;
-use crate::stop::Stop;
+use crate::resolver;
+use crate::shutdown::Stop;
 
 /// A socket, and whom it writes to.
 #[derive(Debug)]
@@ -101,11 +101,11 @@ impl<'a> Lines<'a> {
         tell: Listener<'a>,
     ) -> Result<Lines<'a>, Failure> {
         let Endpoint { host, port } = endpoint;
-        let port = resolve::port(port, "udp")?;
+        let port = resolver::port(port, "udp")?;
         let retry = calling.retrying.retry();
         let mut found = retry.call(stop, tell, || {
             tell(Step::Resolving(host.clone()));
-            resolve::addresses(host, port, calling.families.family(), stop)
+            resolver::addresses(host, port, calling.families.family(), stop)
         })?;
         if let Some(source) = calling.source {
             found.retain(|address| address.is_ipv4() == source.is_ipv4());

@@ -6,7 +6,7 @@ use std::ptr;
 
 use libc::{c_int, cmsghdr, in_addr, in_pktinfo, in6_addr, in6_pktinfo, msghdr};
 
-use super::super::envelope::Origin;
+use crate::datagram::message::Origin;
 
 /// Room for the control messages of one datagram, aligned as cmsg(3) wants: two that tell the
 /// address in either form, one that tells how merged datagrams come apart.

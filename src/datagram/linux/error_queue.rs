@@ -6,9 +6,9 @@ use std::ptr;
 
 use libc::{msghdr, sock_extended_err, sockaddr_storage};
 
-use super::super::super::address::Address;
-use super::super::envelope::Refused;
-use super::receive::name;
+use super::recvmmsg::name;
+use crate::datagram::message::Refused;
+use crate::net::address::Address;
 
 /// Room for the extended error, the address of whoever sent it, and their header.
 type Room = [u64; 32];

@@ -2,14 +2,13 @@
 //! was sent to, merged datagrams (udp(7), `UDP_GRO`, `UDP_SEGMENT`), and ICMP's errors.
 #![allow(unsafe_code)] // message headers are pointers; each block says what keeps them alive
 
-mod control;
+mod cmsg;
+mod error_queue;
 mod options;
-mod receive;
-mod refused;
-mod send;
+mod recvmmsg;
+mod sendmmsg;
 
-pub(in crate::net) use options::hear_refusals;
+pub(super) use error_queue::refused;
 pub(super) use options::{merge, tell_origin, widen};
-pub(super) use receive::receive;
-pub(super) use refused::refused;
-pub(super) use send::send;
+pub(super) use recvmmsg::receive;
+pub(super) use sendmmsg::send;

@@ -1,7 +1,9 @@
 //! Options on a datagram socket that only Linux has.
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
+
+use crate::process::sockopt::set;
 
 /// Asks for the address each datagram was sent to (ip(7), `IP_PKTINFO`; RFC 3542 §6). A socket of
 /// both families asks in both ways: of IPv4 only `IP_PKTINFO` tells which address of ours to answer
@@ -13,15 +15,6 @@ pub fn tell_origin(fd: BorrowedFd<'_>, v6: bool) -> io::Result<()> {
     set(fd, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)
 }
 
-/// Asks that ICMP's errors are kept with the address they concern (ip(7), `IP_RECVERR`). A socket
-/// of both families hears both kinds.
-pub fn hear_refusals(fd: BorrowedFd<'_>, v6: bool) -> io::Result<()> {
-    if v6 {
-        set(fd, libc::IPPROTO_IPV6, libc::IPV6_RECVERR, 1)?;
-    }
-    set(fd, libc::IPPROTO_IP, libc::IP_RECVERR, 1)
-}
-
 /// Lets the kernel hand over datagrams of one sender and one length as one (udp(7), `UDP_GRO`).
 pub fn merge(fd: BorrowedFd<'_>) -> io::Result<()> {
     set(fd, libc::SOL_UDP, libc::UDP_GRO, 1)
@@ -31,19 +24,4 @@ pub fn merge(fd: BorrowedFd<'_>) -> io::Result<()> {
 /// (socket(7), `SO_RCVBUFFORCE`: needs `CAP_NET_ADMIN`).
 pub fn widen(fd: BorrowedFd<'_>, bytes: i32) -> io::Result<()> {
     set(fd, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, bytes)
-}
-
-fn set(fd: BorrowedFd<'_>, level: i32, option: i32, value: libc::c_int) -> io::Result<()> {
-    // SAFETY: the descriptor is open for the whole call, and the value is one int that the kernel
-    // only reads.
-    let done = unsafe {
-        libc::setsockopt(
-            fd.as_raw_fd(),
-            level,
-            option,
-            std::ptr::from_ref(&value).cast(),
-            size_of::<libc::c_int>() as libc::socklen_t,
-        )
-    };
-    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

@@ -9,9 +9,10 @@ use libc::{iovec, mmsghdr, sockaddr_storage};
 use socket2::{SockAddr, SockAddrStorage};
 
 use super::super::MOST;
-use super::super::batch::{Batch, Facts};
-use super::super::envelope::Envelope;
-use super::control::{self, Room};
+use super::cmsg;
+use super::cmsg::Room;
+use crate::datagram::message::Envelope;
+use crate::datagram::recv_batch::{Batch, Facts};
 
 /// Fills `batch` with what is there; an empty queue is `WouldBlock`.
 pub fn receive(fd: BorrowedFd<'_>, batch: &mut Batch) -> io::Result<usize> {
@@ -59,7 +60,7 @@ pub fn receive(fd: BorrowedFd<'_>, batch: &mut Batch) -> io::Result<usize> {
 unsafe fn read(header: &mmsghdr) -> Facts {
     let message = &header.msg_hdr;
     // SAFETY: as the caller promises.
-    let (peer, told) = unsafe { (name(message), control::read(message)) };
+    let (peer, told) = unsafe { (name(message), cmsg::read(message)) };
     let cut = message.msg_flags & libc::MSG_TRUNC != 0;
     Facts {
         envelope: Envelope { peer, origin: told.origin, cut },

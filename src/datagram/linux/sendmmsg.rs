@@ -7,8 +7,8 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use libc::{iovec, mmsghdr};
 
 use super::super::MOST;
-use super::super::envelope::{Origin, Outgoing};
-use super::control::Control;
+use super::cmsg::Control;
+use crate::datagram::message::{Origin, Outgoing};
 
 /// Sends from the front of `letters` what one call takes, and tells how many that were. The
 /// failure is that of the first one; a full buffer is `WouldBlock`.

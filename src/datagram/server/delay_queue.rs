@@ -7,8 +7,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use crate::datagram::{Bundle, Envelope};
 use crate::net::address::Address;
-use crate::net::datagram::{Bundle, Envelope};
 
 /// Datagrams that wait at once.
 const MOST: u32 = 16_384;
@@ -112,7 +112,7 @@ fn source(peer: &Address) -> Address {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::datagram::Origin;
+    use crate::datagram::Origin;
 
     const DELAY: Duration = Duration::from_secs(1);
 

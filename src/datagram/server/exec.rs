@@ -6,13 +6,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::failure::words;
+use crate::datagram::{Bundle, Envelope, LONGEST, Outgoing, Sender};
+use crate::error::words;
 use crate::net::address::Address;
-use crate::net::child::Program;
-use crate::net::datagram::{Bundle, Envelope, LONGEST, Outgoing, Sender};
+use crate::process::child::Program;
 use crate::report::Report;
 use crate::service::exec::Answerer;
-use crate::stop::{Reason, Stop};
+use crate::shutdown::{Reason, Stop};
 
 /// Programs that run at once; a datagram that comes meanwhile is not answered.
 const MOST: u32 = 64;

@@ -1,15 +1,15 @@
 //! What a server does with each datagram.
 
+use super::exec::Programs;
 use super::print::{Look, Printer};
-use super::programs::Programs;
-use crate::failure::Failure;
+use crate::datagram::{Bundle, Outgoing};
+use crate::error::Failure;
 use crate::net::address::Address;
-use crate::net::child::Program;
-use crate::net::datagram::{Bundle, Outgoing};
+use crate::process::child::Program;
 use crate::service::framing::Message;
 use crate::service::reply::Script;
 use crate::service::template::{Filling, Template};
-use crate::stop::Stop;
+use crate::shutdown::Stop;
 
 /// One kind of service for datagrams.
 #[derive(Debug)]

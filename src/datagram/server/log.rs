@@ -3,10 +3,10 @@
 
 use std::io;
 
-use crate::failure::words;
+use crate::datagram::server::reply_policy::Silence;
+use crate::datagram::{Bundle, Envelope, Outgoing, Refused};
+use crate::error::words;
 use crate::net::address::Address;
-use crate::net::datagram::guard::Silence;
-use crate::net::datagram::{Bundle, Envelope, Outgoing, Refused};
 use crate::report::Report;
 use crate::report::event::Event;
 

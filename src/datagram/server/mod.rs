@@ -1,18 +1,28 @@
 //! Running a server of datagrams: what it needs, how it begins, and what its end means.
 
+pub mod delay_queue;
+pub mod exec;
+pub mod handler;
+pub mod log;
+pub mod print;
+pub mod rate_limit;
+pub mod reply_policy;
+pub mod run;
+pub mod stats;
+
 use std::time::Duration;
 
 use socket2::Socket;
 
-use super::Duty;
-use super::office::Office;
-use crate::failure::{Code, Failure, Stage};
-use crate::net::inherit;
-use crate::net::process_groups;
-use crate::pump::stdout;
+use super::listen::Duty;
+use crate::error::{Code, Failure, Stage};
+use crate::net::stdout;
+use crate::process::groups;
+use crate::process::inherited_fds;
 use crate::report::Report;
 use crate::report::event::Event;
-use crate::stop::{Reason, Stop};
+use crate::shutdown::{Reason, Stop};
+use run::Office;
 
 /// Everything a run of a server of datagrams needs, decided.
 #[derive(Debug)]
@@ -41,10 +51,10 @@ pub struct Plan {
 /// cannot be printed, at [`Stage::Listen`] with 28 when nothing has come for `plan.quiet`.
 pub fn serve(plan: Plan, report: &Report, stop: &Stop) -> Result<Code, Failure> {
     let mut office = Office::open(plan, report, stop)?;
-    inherit::tell_ready();
-    process_groups::reap_orphans();
+    inherited_fds::tell_ready();
+    groups::reap_orphans();
     let outcome = office.serve();
-    inherit::tell_stopping();
+    inherited_fds::tell_stopping();
     let closed = office.close();
     report.tell(&Event::Totals(office.totals()));
     let reason = match outcome {

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use crate::failure::Failure;
-use crate::pump::stdout;
-use crate::report::hex;
-use crate::stop::Stop;
+use crate::error::Failure;
+use crate::net::stdout;
+use crate::report::hexdump;
+use crate::shutdown::Stop;
 
 /// How a payload is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -46,13 +46,13 @@ impl Printer {
                 self.text.extend_from_slice(payload);
                 self.text.push(b'\n');
             }
-            Look::Hex => self.text.extend_from_slice(hex::received(payload).as_bytes()),
+            Look::Hex => self.text.extend_from_slice(hexdump::received(payload).as_bytes()),
         }
     }
 
     /// Writes what was added. When the run is to end, a reader that takes nothing loses it.
     ///
-    /// Fails at [`crate::failure::Stage::Stdout`].
+    /// Fails at [`crate::error::Stage::Stdout`].
     pub fn flush(&mut self, stop: &Stop) -> Result<(), Failure> {
         self.lost += stdout::write_before_the_end(&self.text, stop, PATIENCE, &mut self.last)?;
         self.text.clear();

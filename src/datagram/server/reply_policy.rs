@@ -3,8 +3,8 @@
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Instant;
 
-use super::super::address::Address;
-use super::rate::Limiter;
+use super::rate_limit::Limiter;
+use crate::net::address::Address;
 
 /// Ports whose services answer anything: echo, daytime, qotd, chargen, time (RFC 862 to 868).
 const TALKATIVE: [u16; 5] = [7, 13, 17, 19, 37];

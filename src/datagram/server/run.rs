@@ -7,18 +7,18 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::Duty;
-use super::held::Held;
-use super::news::{News, asked};
-use super::serve::Plan;
-use super::tally::Tally;
-use crate::failure::{Failure, Stage};
+use super::Plan;
+use super::delay_queue::Held;
+use super::log::{News, asked};
+use super::stats::Tally;
+use crate::datagram::listen::Duty;
+use crate::datagram::server::reply_policy::{Guard, Silence};
+use crate::datagram::{Batch, Bundle, Mailbox, Outgoing};
+use crate::error::{Failure, Stage};
 use crate::net::address::Address;
-use crate::net::datagram::guard::{Guard, Silence};
-use crate::net::datagram::{Batch, Bundle, Mailbox, Outgoing};
 use crate::report::Report;
-use crate::report::datagrams::Totals;
-use crate::stop::{Reason, Stop, earliest};
+use crate::report::datagram_stats::Totals;
+use crate::shutdown::{Reason, Stop, earliest};
 
 /// Pauses between receives that fail in a row.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);

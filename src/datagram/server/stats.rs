@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::time::Instant;
 
-use super::programs::Sums;
+use super::exec::Sums;
+use crate::datagram::server::reply_policy::Silence;
 use crate::net::address::Address;
-use crate::net::datagram::guard::Silence;
-use crate::report::datagrams::{Dropped, Totals};
+use crate::report::datagram_stats::{Dropped, Totals};
 
 /// Peers told apart; with more of them the total says no more than that.
 const MOST_PEERS: usize = 1 << 16;

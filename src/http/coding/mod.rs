@@ -11,8 +11,8 @@ mod zstd;
 
 use self::decoder::Decoder;
 use self::inflate::{Coding, Inflate};
+use super::body_framing::Framing;
 use super::error::Error;
-use super::framing::Framing;
 use super::head::Head;
 use super::syntax::quote;
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::failure::Code;
+use crate::error::Code;
 
 fn read(word: &str) -> Result<Link, Failure> {
     Link::read(word, &|name| match name {

@@ -9,8 +9,8 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::Proxy;
-use crate::failure::Failure;
-use crate::net::resolve::is_localhost;
+use crate::error::Failure;
+use crate::resolver::is_localhost;
 
 /// The proxy for `host` under `scheme` (`http`, `https`, or anything else), if there is one.
 ///

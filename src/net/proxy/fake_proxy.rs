@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::*;
 use crate::net::dial::Dial;
 use crate::net::retry::Retry;
-use crate::stop::Stop;
+use crate::shutdown::Stop;
 
 const LIMIT: Duration = Duration::from_millis(400);
 

@@ -7,8 +7,8 @@ use rustix::io::retry_on_intr;
 use rustix::net::{RecvFlags, recv};
 
 use super::{LOGIN_HINT, Line, Target};
-use crate::failure::Failure;
-use crate::http::gather::{Gathered, Gatherer};
+use crate::error::Failure;
+use crate::http::head_reader::{Gathered, Gatherer};
 use crate::http::{Error, Head, Leniency};
 
 const STEP: &str = "CONNECT";

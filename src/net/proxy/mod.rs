@@ -3,7 +3,9 @@
 
 pub mod basic;
 pub mod environment;
-mod http;
+#[cfg(test)]
+mod fake_proxy;
+mod http_connect;
 mod socks5;
 
 use std::fmt;
@@ -15,7 +17,7 @@ use super::endpoint::Endpoint;
 use super::layer::Handshake;
 use super::stream::Stream;
 use super::unix;
-use crate::failure::{Code, Failure, Stage};
+use crate::error::{Code, Failure, Stage};
 
 /// The hint where a proxy asks for a login.
 pub const LOGIN_HINT: &str = "a login is written http://user:password@HOST:PORT";
@@ -182,7 +184,7 @@ impl Proxy {
     ) -> Result<Stream, Failure> {
         let mut line = Line { stream: &mut stream, talk };
         match self.kind {
-            Kind::Http => http::connect(&mut line, target, self.authorization())?,
+            Kind::Http => http_connect::connect(&mut line, target, self.authorization())?,
             _ => socks5::connect(&mut line, target, self.login.as_ref())?,
         }
         talk.tell(format!("The proxy {self} has joined us to {target}."));
@@ -285,7 +287,7 @@ impl Line<'_, '_> {
     /// the proxy had read all of ours. Anything else keeps us from the proxy, code 7.
     fn broken(&self, step: &str, error: &std::io::Error) -> Failure {
         use std::io::ErrorKind;
-        let why = crate::failure::words(error);
+        let why = crate::error::words(error);
         match error.kind() {
             ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => self.garbled(step, &why),
             _ => self.fails(step, &why),
@@ -293,8 +295,6 @@ impl Line<'_, '_> {
     }
 }
 
-#[cfg(test)]
-mod liar;
 #[cfg(test)]
 mod tests {
     use super::*;

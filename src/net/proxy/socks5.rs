@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::{Line, Login, Target};
-use crate::failure::{Code, Failure, Stage};
+use crate::error::{Code, Failure, Stage};
 
 const VERSION: u8 = 5;
 /// RFC 1928 §3: methods of authentication.

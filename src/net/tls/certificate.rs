@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate, X509Version};
 
 use super::words;
-use crate::failure::{Code, Failure, Stage};
+use crate::error::{Code, Failure, Stage};
 
 /// A certificate, what it hangs on, and its key.
 #[derive(Debug)]

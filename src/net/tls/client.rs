@@ -13,16 +13,16 @@ use rustls::{ClientConfig, ClientConnection, Connection, ProtocolVersion, Signat
 
 use super::certificate::{self, Description, Identity, Sha256};
 use super::finding::Finding;
-use super::halves::{Intake, split};
 use super::handshake::{Broken, Opening, part};
-use super::judge::{Anchors, Judge, Trust};
 use super::key_log::key_log;
-use super::{OnTruncation, provider, story, words};
-use crate::failure::{Failure, Stage};
+use super::stream::{Intake, split};
+use super::verify::{Anchors, Judge, Trust};
+use super::{OnTruncation, describe, provider, words};
+use crate::error::{Failure, Stage};
+use crate::net::connect_event::Step;
 use crate::net::layer::{Handshake, Layer};
-use crate::net::step::Step;
 use crate::net::stream::Stream;
-use crate::stop::{earliest, poll_until};
+use crate::shutdown::{earliest, poll_until};
 
 /// How long a server that asked for our certificate may take to refuse it, when it has nothing
 /// else to say: those that accept it mostly send a ticket at once.
@@ -136,7 +136,7 @@ impl Layer for Client {
             }
             return Err(failure);
         }
-        story::tell(&connection, talk);
+        describe::tell(&connection, talk);
         match judge.finding() {
             Some(Finding { why, .. }) => {
                 let why = format!("--insecure: this would have failed: {why}");

@@ -5,7 +5,7 @@ use rustls::{AlertDescription, Connection, Error, InvalidMessage, ProtocolVersio
 use super::certificate::{Description, sha256};
 use super::finding::Finding;
 use super::words;
-use crate::failure::{Code, Failure, Stage};
+use crate::error::{Code, Failure, Stage};
 use crate::net::layer::Handshake;
 
 /// Tells what was agreed on, and who the peer says it is.

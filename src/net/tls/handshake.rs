@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 use rustix::event::PollFlags;
 use rustls::{Connection, Error};
 
+use super::describe;
 use super::finding::Finding;
-use super::halves::{self, Intake};
-use super::story;
-use crate::failure::{Failure, Stage};
+use super::stream;
+use super::stream::Intake;
+use crate::error::{Failure, Stage};
 use crate::net::layer::Handshake;
 use crate::net::stream::Stream;
-use crate::stop::earliest;
+use crate::shutdown::earliest;
 
 /// Where a handshake begins and its bytes go.
 pub(super) struct Opening<'a, 'b> {
@@ -114,7 +115,7 @@ impl Opening<'_, '_> {
     fn flush(&mut self, connection: &mut Connection) -> Result<(), Failure> {
         let socket = self.stream.hangup.socket();
         loop {
-            match halves::send_some(connection, socket) {
+            match stream::send_some(connection, socket) {
                 Ok(true) => return Ok(()),
                 Ok(false) => self.talk.wait(Stage::Tls, socket, PollFlags::OUT)?,
                 Err(e) => return Err(Failure::new(Stage::Tls, &self.talk.whom, e)),
@@ -147,7 +148,7 @@ impl Broken {
     pub(super) fn failure(self, whom: &str, finding: Option<Finding>) -> Failure {
         match self {
             Broken::Off(failure) => failure,
-            Broken::Tls(error) => story::failure(&error, whom, finding),
+            Broken::Tls(error) => describe::failure(&error, whom, finding),
         }
     }
 }

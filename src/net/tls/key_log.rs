@@ -9,8 +9,8 @@ use std::sync::Arc;
 use rustix::fs::OFlags;
 use rustls::{KeyLog, NoKeyLog};
 
-use crate::failure::{Code, Failure, Stage};
-use crate::net::output_file;
+use crate::error::{Code, Failure, Stage};
+use crate::process::output_file;
 
 /// Appends a line per secret, in NSS's format.
 #[derive(Debug)]

@@ -6,13 +6,13 @@
 
 pub mod certificate;
 pub mod client;
+mod describe;
 mod finding;
-mod halves;
 mod handshake;
-mod judge;
 mod key_log;
 pub mod server;
-mod story;
+mod stream;
+mod verify;
 mod words;
 
 use std::sync::Arc;

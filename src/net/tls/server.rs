@@ -8,15 +8,15 @@ use rustls::server::NoServerSessionStorage;
 use rustls::{Connection, ServerConfig, ServerConnection};
 
 use super::certificate::{self, Description, Identity, Sha256};
-use super::halves::{Intake, split};
 use super::handshake::{Opening, part};
-use super::judge::{Anchors, Doorkeeper};
 use super::key_log::key_log;
-use super::{OnTruncation, provider, story};
-use crate::failure::{Failure, Stage};
+use super::stream::{Intake, split};
+use super::verify::{Anchors, Doorkeeper};
+use super::{OnTruncation, describe, provider};
+use crate::error::{Failure, Stage};
 use crate::net::layer::{Handshake, Layer};
 use crate::net::stream::Stream;
-use crate::stop::earliest;
+use crate::shutdown::earliest;
 
 /// How long a caller may take for its handshake, counted from its connection.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -107,7 +107,7 @@ impl Layer for Server {
             }
             return Err(failure);
         }
-        story::tell(&connection, talk);
+        describe::tell(&connection, talk);
         let caller = connection.peer_certificates().and_then(|chain| chain.first());
         stream.facts.peer_name = caller.and_then(|own| Description::of(own)?.name());
         Ok(split(stream, connection, intake, self.on_truncation))

@@ -22,11 +22,11 @@ use rustix::event::{PollFd, PollFlags};
 use rustls::{Connection, Error};
 use socket2::Socket;
 
-use super::{OnTruncation, story, words};
-use crate::failure::{Code, Inner, Stage};
+use super::{OnTruncation, describe, words};
+use crate::error::{Code, Inner, Stage};
 use crate::net::memory;
 use crate::net::stream::{Hangup, Reader, Stream, Writer};
-use crate::stop::poll_until;
+use crate::shutdown::poll_until;
 
 /// Plain text that is encrypted and sent in one go: six records. The allocator gives back what
 /// lies free at the top of its heap from 128 KiB on (mallopt(3), `M_TRIM_THRESHOLD`), and larger
@@ -325,7 +325,7 @@ impl Reader for TlsReader {
 
 fn broken(error: &Error) -> io::Error {
     let why = match error {
-        Error::AlertReceived(alert) => story::refused(*alert),
+        Error::AlertReceived(alert) => describe::refused(*alert),
         other => words::of(other),
     };
     let inner = Inner { stage: Stage::Tls, code: Code::Tls, why, hint: None };

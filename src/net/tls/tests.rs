@@ -10,7 +10,7 @@ use socket2::Socket;
 
 use super::certificate::{Identity, Sha256};
 use super::{OnTruncation, client, server};
-use crate::failure::{Code, Failure, Stage};
+use crate::error::{Code, Failure, Stage};
 use crate::net::layer::{Handshake, Layer};
 use crate::net::stream::Stream;
 

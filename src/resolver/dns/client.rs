@@ -4,11 +4,11 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::lie::{Strays, Trouble};
+use super::error::{Strays, Trouble};
 use super::question::Question;
-use super::reply::{Found, Reply};
+use super::response::{Found, Reply};
 use super::{tcp, udp};
-use crate::failure::{Code, Failure, Stage, words};
+use crate::error::{Code, Failure, Stage, words};
 
 /// Whom to ask, how, and for how long.
 #[derive(Debug, Clone, Copy)]

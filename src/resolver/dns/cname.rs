@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use domain::base::iana::Rtype;
 
-use super::lie::Lie;
+use super::error::Lie;
 use super::question::{Kind, Question};
 use super::record::{Datum, Record};
 

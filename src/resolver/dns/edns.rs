@@ -7,7 +7,7 @@ use domain::base::ParsedRecord;
 use domain::base::iana::ExtendedErrorCode;
 use domain::base::opt::{ExtendedError, Opt};
 
-use super::lie::Lie;
+use super::error::Lie;
 
 /// The most of a server's own text that is kept, in characters.
 const LONGEST_TEXT: usize = 256;

@@ -2,7 +2,7 @@
 
 use super::question::{Kind, Question};
 use super::record::{Datum, Record};
-use crate::net::resolve::{Family, is_localhost, loopback};
+use crate::resolver::{Family, is_localhost, loopback};
 
 /// The records of a name under `localhost`: its loopback addresses, and none of another type.
 /// `None` for every other name.

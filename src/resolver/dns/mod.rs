@@ -5,26 +5,26 @@
 //! does not fit. What comes back is believed only when it is whole: [`Lie`] has a name for
 //! every way it can be wrong. No cache, no recursion of our own.
 
-mod ask;
-mod chain;
+mod client;
+mod cname;
 mod edns;
-mod lie;
-mod local;
+mod error;
+mod localhost;
 mod question;
 mod record;
-mod reply;
+mod resolv_conf;
+mod response;
 mod search;
 mod sections;
-mod servers;
 mod tcp;
 mod udp;
 
-pub use ask::{Asking, Told, ask, ask_any};
+pub use client::{Asking, Told, ask, ask_any};
 pub use edns::Explanation;
-pub use lie::{Lie, Part, Stray, Strays};
-pub use local::local_records;
+pub use error::{Lie, Part, Stray, Strays};
+pub use localhost::local_records;
 pub use question::{Kind, Name, Question};
 pub use record::{Datum, Record};
-pub use reply::{Found, Reply, read};
+pub use resolv_conf::{configured, server};
+pub use response::{Found, Reply, read};
 pub use search::SearchList;
-pub use servers::{configured, server};

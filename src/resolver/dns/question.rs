@@ -8,8 +8,8 @@ use std::net::IpAddr;
 use domain::base::iana::Rtype;
 use domain::base::{MessageBuilder, name};
 
-use crate::failure::{Failure, Stage};
-use crate::net::resolve::system;
+use crate::error::{Failure, Stage};
+use crate::resolver::getaddrinfo;
 
 /// A whole domain name, in wire form; its text has no last dot, and escapes whatever is not
 /// plain ASCII.
@@ -82,7 +82,7 @@ impl Question {
     ///
     /// Fails as usage (2) when `host` cannot be a domain name.
     pub fn of(host: &str, kind: Kind) -> Result<Question, Failure> {
-        let ascii = system::ascii(system::well_formed(host)?)?;
+        let ascii = getaddrinfo::ascii(getaddrinfo::well_formed(host)?)?;
         let name = Name::vec_from_str(&ascii)
             .map_err(|error| Failure::usage(Stage::Resolve, host, error.to_string()))?;
         Ok(Question { name, kind })
@@ -133,7 +133,7 @@ pub(super) struct Query {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::failure::Code;
+    use crate::error::Code;
 
     #[test]
     fn addresses_are_asked_backwards() {

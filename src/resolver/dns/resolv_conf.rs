@@ -4,9 +4,10 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Instant;
 
-use crate::failure::{Code, Failure, Stage};
+use crate::error::{Code, Failure, Stage};
 use crate::net::endpoint::split_host_port;
-use crate::net::resolve::{self, Family};
+use crate::resolver;
+use crate::resolver::Family;
 
 /// Where name servers listen.
 const PORT: u16 = 53;
@@ -56,7 +57,8 @@ fn in_resolv_conf(text: &str) -> Vec<SocketAddr> {
 
 /// A server in numeric form, with a zone where it has one.
 fn numeric(word: &str) -> Option<SocketAddr> {
-    let mut address = resolve::system::numeric(word, Family::Any).ok()??.into_iter().next()?;
+    let mut address =
+        resolver::getaddrinfo::numeric(word, Family::Any).ok()??.into_iter().next()?;
     address.set_port(PORT);
     Some(address)
 }
@@ -67,11 +69,11 @@ fn numeric(word: &str) -> Option<SocketAddr> {
 /// A malformed word is usage (2).
 pub fn server(word: &str, until: Option<Instant>) -> Result<SocketAddr, Failure> {
     let (host, port) = split_host_port(word)?;
-    let port = port.map_or(Ok(PORT), |port| resolve::port(port, "udp"))?;
+    let port = port.map_or(Ok(PORT), |port| resolver::port(port, "udp"))?;
     if port == 0 {
         return Err(Failure::usage(Stage::Port, word, "a server has no port 0"));
     }
-    let found = resolve::addresses(host, port, Family::Any, until)?;
+    let found = resolver::addresses(host, port, Family::Any, until)?;
     let absent = || Failure::new(Stage::Resolve, word, "the name has no address");
     found.into_iter().next().ok_or_else(absent)
 }

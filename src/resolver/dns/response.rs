@@ -4,9 +4,9 @@ use domain::base::Message;
 use domain::base::iana::{Class, Opcode, OptRcode, Rcode, Rtype};
 use domain::base::wire::ParseError;
 
-use super::chain::{names_others, related};
+use super::cname::{names_others, related};
 use super::edns::Explanation;
-use super::lie::{Lie, Part, Stray};
+use super::error::{Lie, Part, Stray};
 use super::question::{Kind, Question};
 use super::record::Record;
 use super::sections::{Sections, broken};

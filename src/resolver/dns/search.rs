@@ -1,9 +1,9 @@
 //! The names that the system tries for the one it is given: the search list of resolv.conf(5).
 
 use super::question::{Kind, Question};
-use super::servers::resolv_conf;
-use crate::failure::Failure;
-use crate::net::resolve::is_localhost;
+use super::resolv_conf::resolv_conf;
+use crate::error::Failure;
+use crate::resolver::is_localhost;
 
 /// The largest `ndots` that the C library takes (RES_MAXNDOTS).
 const MAX_NDOTS: usize = 15;

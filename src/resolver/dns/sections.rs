@@ -6,7 +6,7 @@ use domain::base::wire::ParseError;
 use domain::base::{Message, ParsedRecord};
 
 use super::edns::{Explanation, explanations};
-use super::lie::{Lie, Part};
+use super::error::{Lie, Part};
 use super::question::Kind;
 use super::record::{Record, read_record};
 

@@ -5,9 +5,9 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use super::lie::{Lie, Trouble};
+use super::error::{Lie, Trouble};
 use super::question::{Query, Question};
-use super::reply::{Found, Reply, read};
+use super::response::{Found, Reply, read};
 
 /// The most a connection may take when no deadline was given, as TCP's own patience would be
 /// minutes.

@@ -6,9 +6,9 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use super::lie::{Lie, Stray, Strays, Trouble};
+use super::error::{Lie, Stray, Strays, Trouble};
 use super::question::{Query, Question};
-use super::reply::{Reply, read};
+use super::response::{Reply, read};
 
 /// The first wait for a reply before the question is sent again; each further one is twice
 /// as long, up to [`LONGEST_PAUSE`].
@@ -57,7 +57,7 @@ fn open(server: SocketAddr) -> io::Result<UdpSocket> {
     // A connected socket would drop replies from a wrong source before they can be counted; an
     // unconnected one gets a refusal as ECONNREFUSED only so. Without it the deadline decides.
     #[cfg(target_os = "linux")]
-    let _ = crate::net::datagram::hear_refusals(socket.as_fd(), server.is_ipv6());
+    let _ = crate::process::sockopt::receive_icmp_errors(socket.as_fd(), server.is_ipv6());
     Ok(socket)
 }
 

@@ -10,7 +10,7 @@ use socket2::TcpKeepalive;
 use super::queue::Queue;
 use super::room::Room;
 use super::{attend, input};
-use crate::failure::Failure;
+use crate::error::Failure;
 use crate::net::stdio::is_abandoned;
 use crate::net::stream::Ending;
 use crate::service::{Ended, Guest, Service};

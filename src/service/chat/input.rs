@@ -10,7 +10,7 @@ use super::room::Room;
 use super::{BREATH, STACK};
 use crate::net::stdio::Local;
 use crate::service::framing::Message;
-use crate::stop::poll_until;
+use crate::shutdown::poll_until;
 
 /// Bytes that go to every client in one piece.
 const PIECE: usize = 64 << 10;

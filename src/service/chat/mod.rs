@@ -21,10 +21,10 @@ use std::time::{Duration, Instant};
 
 use super::framing::{Cutter, Flow, Framing, Message};
 use super::{Ended, Guest, Service};
-use crate::failure::{Code, Failure, Stage};
-use crate::net::identity::drop_capabilities;
+use crate::error::{Code, Failure, Stage};
 use crate::net::stdio::Nothing;
 use crate::net::stream::{Ending, Reader, Writer};
+use crate::process::privileges::drop_capabilities;
 use queue::{Line, Queue};
 use room::Room;
 

@@ -124,7 +124,7 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chance::Chance;
+    use crate::test_rng::Chance;
 
     #[test]
     fn lines_come_out_as_they_went_in_and_all_of_them() {

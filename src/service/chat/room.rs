@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::queue::{Line, Queue};
 use crate::net::stream::Hangup;
-use crate::report::shown::{Allowed, show};
+use crate::report::terminal_text::{Allowed, show};
 
 /// The name under which our own stdin speaks.
 const OUR_NAME: &str = "server";

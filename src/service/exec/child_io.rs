@@ -4,9 +4,9 @@ use std::io::{self, ErrorKind, Write};
 use std::process::ChildStdin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use crate::net::live::Mood;
 use crate::net::stream::{Reader, Writer};
-use crate::pump::buffer::Buffer;
+use crate::server::connections::Mood;
+use crate::transfer::buffer::Buffer;
 
 /// Bytes a peer may still send after the child's answer is over.
 const LAST_WORDS: u64 = 1 << 20;

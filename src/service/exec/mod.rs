@@ -9,11 +9,11 @@
 //! that dies cannot tear down what is still under way. Whatever the order of endings, the child
 //! and its process group are gone at most a grace after the connection.
 
-mod answerer;
-mod environment;
-mod traffic;
+mod child_io;
+mod one_shot;
+mod ucspi_env;
 
-pub use answerer::Answerer;
+pub use one_shot::Answerer;
 
 use std::io::{self, Read};
 use std::process::ChildStdout;
@@ -23,14 +23,14 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
-use super::guest::half_closed;
+use super::connection::half_closed;
 use super::{Ended, Guest, Service};
-use crate::failure::{Code, Failure, Stage};
-use crate::net::child::{Child, Program};
+use crate::error::{Code, Failure, Stage};
 use crate::net::stream::{Ending, Facts, Hangup, Writer};
-use crate::pump::buffer::Buffer;
-use crate::stop::{earliest, poll_until};
-use traffic::Traffic;
+use crate::process::child::{Child, Program};
+use crate::shutdown::{earliest, poll_until};
+use crate::transfer::buffer::Buffer;
+use child_io::Traffic;
 
 /// The stack of the inward thread: TLS under it needs most of it.
 const STACK: usize = 256 << 10;
@@ -77,7 +77,7 @@ fn host() -> String {
 
 impl Service for Exec {
     fn serve(&self, guest: &mut Guest) -> Result<Ended, Failure> {
-        let environment = environment::of(guest.facts(), &self.host);
+        let environment = ucspi_env::of(guest.facts(), &self.host);
         let child = self.program.start(&environment).map_err(|e| {
             guest.stream.hangup.reset();
             Failure::new(Stage::File, &self.program, e)

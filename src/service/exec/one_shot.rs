@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
-use super::environment;
+use super::ucspi_env;
 use crate::net::address::Address;
-use crate::net::child::Program;
-use crate::stop::poll_until;
+use crate::process::child::Program;
+use crate::shutdown::poll_until;
 
 /// What one read takes.
 const PIECE: usize = 16 << 10;
@@ -39,7 +39,7 @@ impl Answerer {
         most: usize,
     ) -> io::Result<Vec<u8>> {
         let until = Instant::now() + self.limit;
-        let mut child = self.program.start(&environment::of_datagram(local, peer, &self.host))?;
+        let mut child = self.program.start(&ucspi_env::of_datagram(local, peer, &self.host))?;
         let (Some(input), Some(output)) = (child.input.take(), child.output.take()) else {
             return Err(ErrorKind::BrokenPipe.into());
         };

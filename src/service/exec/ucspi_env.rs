@@ -5,8 +5,8 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 
 use crate::net::address::Address;
-use crate::net::child::Environment;
 use crate::net::stream::Facts;
+use crate::process::child::Environment;
 
 /// Variables that describe a connection or a service manager's hand-over: whatever was there
 /// before us is not about this one.

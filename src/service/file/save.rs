@@ -7,12 +7,12 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::failure::{Code, Failure, Stage};
+use crate::error::{Code, Failure, Stage};
 use crate::net::address::Address;
 use crate::net::stdio::Local;
 use crate::net::stream::Ending;
-use crate::pump::{Break, Flow, pump};
 use crate::service::{Ended, Guest, Service};
+use crate::transfer::{Break, Flow, pump};
 
 /// Names of one moment and peer that are tried before we give up.
 const TRIES: u32 = 1000;

@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::failure::{Failure, Stage};
+use crate::error::{Failure, Stage};
 use crate::net::stream::Ending;
 use crate::service::{Ended, Guest, Service};
 

@@ -2,7 +2,7 @@
 //! the other's end, when the cord is pulled. Nothing is lost, and each comes to its end.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::channel;
@@ -11,9 +11,9 @@ use std::time::Instant;
 use socket2::Socket;
 
 use super::*;
-use crate::chance::Chance;
 use crate::net::stdio::Local;
-use crate::stop::Reason;
+use crate::shutdown::Reason;
+use crate::test_rng::Chance;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The most that one side says.
@@ -96,7 +96,7 @@ fn nothing_is_lost_whoever_ends_first() {
             });
             scope.spawn(|| {
                 say(&theirs, &down, &mut talking);
-                theirs.shutdown(Shutdown::Write).unwrap();
+                theirs.shutdown(std::net::Shutdown::Write).unwrap();
             });
             let seen = scope.spawn(|| hear(&mut screen));
             assert!(hear(&theirs) == up, "round {round}: our words");
@@ -111,7 +111,7 @@ fn nothing_is_lost_whoever_ends_first() {
 #[test]
 fn a_unix_peer_that_has_said_all_may_take_its_time_to_read() {
     let (ours, mut theirs) = UnixStream::pair().unwrap();
-    theirs.shutdown(Shutdown::Write).unwrap();
+    theirs.shutdown(std::net::Shutdown::Write).unwrap();
     let (input, mut user) = io::pipe().unwrap();
     let (_screen, output) = io::pipe().unwrap();
     user.write_all(&[7; 50_000]).unwrap();
@@ -132,7 +132,7 @@ fn a_unix_peer_that_has_said_all_may_take_its_time_to_read() {
 #[test]
 fn a_unix_peer_that_leaves_with_bytes_unread_is_told() {
     let (ours, theirs) = UnixStream::pair().unwrap();
-    theirs.shutdown(Shutdown::Write).unwrap();
+    theirs.shutdown(std::net::Shutdown::Write).unwrap();
     let (input, mut user) = io::pipe().unwrap();
     let (_screen, output) = io::pipe().unwrap();
     user.write_all(&[7; 50_000]).unwrap();
@@ -159,7 +159,7 @@ impl Witness for PeerEnds {
 
 /// A session whose input stays open, once it has seen the peer's end of stream.
 fn half_closed_by_peer(ours: Socket, theirs: &Socket, terms: Terms) -> (io::PipeWriter, Ended) {
-    theirs.shutdown(Shutdown::Write).unwrap();
+    theirs.shutdown(std::net::Shutdown::Write).unwrap();
     let (input, user) = io::pipe().unwrap();
     let (done, over) = channel();
     let (seen, ends) = channel();
@@ -224,7 +224,7 @@ fn lost_peer_ends_a_session_that_waits_for_input() {
 fn refused_end_of_stream_ends_a_session_without_input() {
     for _ in 0..20 {
         let (ours, theirs) = tcp_pair();
-        theirs.shutdown(Shutdown::Write).unwrap();
+        theirs.shutdown(std::net::Shutdown::Write).unwrap();
         let stream = Stream::from_socket(ours).unwrap();
         let resets = thread::spawn(move || {
             theirs.set_linger(Some(Duration::ZERO)).unwrap();

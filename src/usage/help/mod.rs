@@ -9,8 +9,8 @@ mod pages;
 use clap::builder::StyledStr;
 use clap::{Arg, Command, CommandFactory};
 
-use super::Cli;
-use crate::failure::Code;
+use crate::command::Cli;
+use crate::error::Code;
 pub use environment::ENVIRONMENT;
 
 /// What help says of a command beside its flags.

@@ -1,8 +1,8 @@
 //! What each tool's lines become.
 
 use super::super::makes_sense;
-use super::super::tools::{ALL, Form, Tool};
 use super::*;
+use crate::usage::other_tools::{ALL, Form, Tool};
 
 fn advised(typed: &str) -> Option<Advice> {
     advice(&shlex::split(&format!("sockit {typed}")).unwrap())

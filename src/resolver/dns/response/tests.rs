@@ -1,7 +1,7 @@
 //! Replies made by hand, good ones and every malformed one.
 
 use super::*;
-use crate::net::dns::Kind;
+use crate::resolver::dns::Kind;
 use proptest::prelude::*;
 
 const ID: u16 = 0x1234;
