@@ -9,7 +9,7 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 
 use crate::report::event::Event;
 use crate::report::json;
-use crate::report::line_writer::Talk;
+use crate::report::line_writer::LineWriter;
 
 /// Starts the log when `-vv` (debug) or `-vvv` (trace) or `SOCKIT_LOG` or `RUST_LOG` ask for it;
 /// the variables hold `target=level` lists and win over the flags.
@@ -18,7 +18,7 @@ use crate::report::line_writer::Talk;
 /// With `json` each line is an event like any other talk.
 pub fn start(verbose: u8, json: bool) {
     let Some(targets) = from_environment().or_else(|| from_flags(verbose)) else { return };
-    let lines = Mutex::new(Lines { talk: Talk::stderr(), json });
+    let lines = Mutex::new(LogWriter { talk: LineWriter::stderr(), json });
     let lines = tracing_subscriber::fmt::layer().with_writer(lines).with_ansi(false);
     let lines = match json {
         // An event has its time already.
@@ -30,12 +30,12 @@ pub fn start(verbose: u8, json: bool) {
 }
 
 /// The log as talk: a pipe that nobody reads costs lines and never the run.
-struct Lines {
-    talk: Talk,
+struct LogWriter {
+    talk: LineWriter,
     json: bool,
 }
 
-impl Write for Lines {
+impl Write for LogWriter {
     /// Takes one event, which comes as one piece with its line end.
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(event).trim_end_matches('\n').to_string();

@@ -1,61 +1,61 @@
-//! The door: parse, start the log, run one command, turn its outcome into an exit code.
+//! Entry point: parses the arguments, starts logging, runs one command and turns its outcome into an
+//! exit code.
 
 use std::panic::PanicHookInfo;
-use std::process::ExitCode;
 
 use sockit::command::Cli;
-use sockit::error::{Code, Failure, Stage};
+use sockit::error::{ExitCode, Failure, Phase};
 use sockit::process::{argv, privileges};
 use sockit::report::Report;
 use sockit::usage::argv_secrets;
 
-fn main() -> ExitCode {
+fn main() -> std::process::ExitCode {
     let words: Vec<_> = std::env::args_os().collect();
     argv::blot(&words, &argv_secrets::among(&words));
     let code = sockit::command::parse(words).map_or_else(|code| code, run);
     code.number().into()
 }
 
-fn run(cli: Cli) -> Code {
+fn run(cli: Cli) -> ExitCode {
     sockit::logging::start(cli.output.verbose, cli.output.json);
     let report = match cli.output.report() {
         Ok(report) => report,
         Err(failure) => {
             let plain = Report::plain();
-            return told(&plain, &failure.into());
+            return report_error(&plain, &failure.into());
         }
     };
-    let voice = report.clone();
-    std::panic::set_hook(Box::new(move |info| tell_panic(&voice, info)));
+    let panic_report = report.clone();
+    std::panic::set_hook(Box::new(move |info| log_panic(&panic_report, info)));
     if !cli.command.starts_programs() {
-        // A kernel that has never heard of it leaves things as they are.
+        // Kernels without it (before 3.5) run the command all the same.
         let _ = privileges::renounce_privileges();
     }
     let command = std::panic::AssertUnwindSafe(|| cli.command.run(&report));
     let code = match std::panic::catch_unwind(command) {
         Ok(Ok(code)) => code,
-        Ok(Err(error)) => told(&report, &error),
-        Err(_) => Code::Negative,
+        Ok(Err(error)) => report_error(&report, &error),
+        Err(_) => ExitCode::Negative,
     };
     report.settle(code)
 }
 
-/// The one place where a failure becomes a line and a number.
-fn told(report: &Report, error: &anyhow::Error) -> Code {
+/// Turns an error into its line and its exit code.
+fn report_error(report: &Report, error: &anyhow::Error) -> ExitCode {
     let Some(failure) = error.chain().find_map(|cause| cause.downcast_ref::<Failure>()) else {
         report.warn(None, format!("{error:#}"));
-        return Code::Negative;
+        return ExitCode::Negative;
     };
-    // Whoever sent the signal knows; the number says it to scripts. Advice is printed all the same.
-    let is_signal = matches!(failure.code, Code::Interrupted | Code::Terminated);
+    // After a signal the exit code is enough; a hint is printed all the same.
+    let is_signal = matches!(failure.code, ExitCode::Interrupted | ExitCode::Terminated);
     if !is_signal || failure.hint.is_some() {
         report.failure(failure.conn, failure);
     }
     failure.code
 }
 
-/// One line instead of Rust's own panic text: a mistake of ours, told like any other trouble.
-fn tell_panic(report: &Report, info: &PanicHookInfo<'_>) {
+/// Prints a panic as one error line instead of the text of the standard library.
+fn log_panic(report: &Report, info: &PanicHookInfo<'_>) {
     let payload = info.payload();
     let text = match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
         (Some(text), _) => text,
@@ -64,5 +64,5 @@ fn tell_panic(report: &Report, info: &PanicHookInfo<'_>) {
     };
     let place = info.location().map(|at| format!(" at {at}")).unwrap_or_default();
     let why = format!("internal error{place}: {text}");
-    report.failure(None, &Failure::new(Stage::Socket, "-", why).with_code(Code::Negative));
+    report.failure(None, &Failure::new(Phase::Socket, "-", why).with_code(ExitCode::Negative));
 }

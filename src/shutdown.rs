@@ -1,6 +1,6 @@
 //! One cord for everything that ends a run early: ^C, SIGTERM, the whole-run limit.
 //!
-//! A [`Stop`] is a reason and a descriptor that becomes readable when somebody pulls, so a
+//! A [`Shutdown`] is a reason and a descriptor that becomes readable when somebody pulls, so a
 //! wait for a socket and a wait for the end are one `poll(2)`. Signal handlers only store a
 //! number and write a byte; everything else happens on ordinary threads.
 
@@ -20,7 +20,7 @@ use signal_hook::low_level;
 
 /// Why a run ends before its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reason {
+pub enum ShutdownReason {
     /// SIGINT: ^C on the terminal.
     Interrupt,
     /// SIGTERM.
@@ -31,22 +31,22 @@ pub enum Reason {
 
 /// What ended a wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wake {
+pub enum WaitOutcome {
     /// The descriptor is ready; the flags say for what (or that it hung up).
     Ready(PollFlags),
     /// The wait's own time passed.
-    Late,
+    TimedOut,
     /// Somebody pulled the cord.
-    Stopped(Reason),
+    Shutdown(ShutdownReason),
 }
 
 /// A cheap handle; all clones pull and see the same cord.
 #[derive(Debug, Clone)]
-pub struct Stop(Arc<Cord>);
+pub struct Shutdown(Arc<Inner>);
 
 #[derive(Debug)]
-struct Cord {
-    /// 0, or the number of a [`Reason`]; an `Arc` of its own because handlers hold it.
+struct Inner {
+    /// 0, or the number of a [`ShutdownReason`]; an `Arc` of its own because handlers hold it.
     reason: Arc<AtomicUsize>,
     bell: OwnedFd,
     rope: OwnedFd,
@@ -60,14 +60,14 @@ const SHORTAGE: Duration = Duration::from_millis(10);
 /// How often a bell that does not ring is rung.
 const MOST_PULLS: usize = 8;
 
-impl Stop {
+impl Shutdown {
     /// A cord nobody has pulled, which pulls itself at `deadline`.
     ///
     /// Fails when no pipe can be had (descriptors exhausted).
-    pub fn new(deadline: Option<Instant>) -> io::Result<Stop> {
+    pub fn new(deadline: Option<Instant>) -> io::Result<Shutdown> {
         let (bell, rope) = bell()?;
         let reason = Arc::new(AtomicUsize::new(0));
-        Ok(Stop(Arc::new(Cord { reason, bell, rope, deadline })))
+        Ok(Shutdown(Arc::new(Inner { reason, bell, rope, deadline })))
     }
 
     /// Lets SIGINT and SIGTERM pull this cord; a second signal ends the process immediately
@@ -76,7 +76,7 @@ impl Stop {
     pub fn watch_signals(&self) -> io::Result<()> {
         let armed = Arc::new(AtomicBool::new(false));
         for (signal, reason, code) in
-            [(SIGINT, Reason::Interrupt, 130), (SIGTERM, Reason::Terminate, 143)]
+            [(SIGINT, ShutdownReason::Interrupt, 130), (SIGTERM, ShutdownReason::Terminate, 143)]
         {
             if is_ignored(signal) {
                 continue;
@@ -101,7 +101,7 @@ impl Stop {
     }
 
     /// Pulls the cord; the first reason stays.
-    pub fn pull(&self, reason: Reason) {
+    pub fn pull(&self, reason: ShutdownReason) {
         let first =
             self.0.reason.compare_exchange(0, number(reason), Ordering::SeqCst, Ordering::SeqCst);
         if first.is_ok() {
@@ -110,12 +110,14 @@ impl Stop {
     }
 
     /// Why the run is to end, if it is.
-    pub fn reason(&self) -> Option<Reason> {
+    pub fn reason(&self) -> Option<ShutdownReason> {
         match self.0.reason.load(Ordering::SeqCst) {
-            1 => Some(Reason::Interrupt),
-            2 => Some(Reason::Terminate),
-            3 => Some(Reason::Deadline),
-            _ if self.0.deadline.is_some_and(|at| at <= Instant::now()) => Some(Reason::Deadline),
+            1 => Some(ShutdownReason::Interrupt),
+            2 => Some(ShutdownReason::Terminate),
+            3 => Some(ShutdownReason::Deadline),
+            _ if self.0.deadline.is_some_and(|at| at <= Instant::now()) => {
+                Some(ShutdownReason::Deadline)
+            }
             _ => None,
         }
     }
@@ -136,45 +138,45 @@ impl Stop {
         fd: BorrowedFd<'a>,
         what: PollFlags,
         until: Option<Instant>,
-    ) -> io::Result<Wake> {
+    ) -> io::Result<WaitOutcome> {
         let mut fds = [PollFd::from_borrowed_fd(fd, what)];
         Ok(match self.wait_any(&mut fds, until)? {
-            Wake::Ready(_) => Wake::Ready(fds[0].revents()),
+            WaitOutcome::Ready(_) => WaitOutcome::Ready(fds[0].revents()),
             other => other,
         })
     }
 
-    /// As [`Stop::wait`], for several descriptors; their `revents` are set.
+    /// As [`Shutdown::wait`], for several descriptors; their `revents` are set.
     pub fn wait_any<'a>(
         &'a self,
         fds: &mut [PollFd<'a>],
         until: Option<Instant>,
-    ) -> io::Result<Wake> {
+    ) -> io::Result<WaitOutcome> {
         let bell = self.fd();
         let mut all = Vec::with_capacity(fds.len() + 1);
         all.push(PollFd::from_borrowed_fd(bell, PollFlags::IN));
         all.extend(fds.iter().cloned());
         loop {
             if let Some(reason) = self.reason() {
-                return Ok(Wake::Stopped(reason));
+                return Ok(WaitOutcome::Shutdown(reason));
             }
             poll_until(&mut all, earliest(until, self.0.deadline))?;
             let ready = all[1..].iter().fold(PollFlags::empty(), |sum, fd| sum | fd.revents());
             if !ready.is_empty() {
                 fds.clone_from_slice(&all[1..]);
-                return Ok(Wake::Ready(ready));
+                return Ok(WaitOutcome::Ready(ready));
             }
             if until.is_some_and(|at| at <= Instant::now()) && self.reason().is_none() {
-                return Ok(Wake::Late);
+                return Ok(WaitOutcome::TimedOut);
             }
         }
     }
 
     /// Sleeps for `time` unless the cord is pulled first.
-    pub fn sleep(&self, time: Duration) -> Result<(), Reason> {
+    pub fn sleep(&self, time: Duration) -> Result<(), ShutdownReason> {
         let until = Instant::now().checked_add(time);
         match self.wait_any(&mut [], until) {
-            Ok(Wake::Stopped(reason)) => Err(reason),
+            Ok(WaitOutcome::Shutdown(reason)) => Err(reason),
             _ => Ok(()),
         }
     }
@@ -222,11 +224,11 @@ pub fn is_ignored(signal: i32) -> bool {
     }
 }
 
-fn number(reason: Reason) -> usize {
+fn number(reason: ShutdownReason) -> usize {
     match reason {
-        Reason::Interrupt => 1,
-        Reason::Terminate => 2,
-        Reason::Deadline => 3,
+        ShutdownReason::Interrupt => 1,
+        ShutdownReason::Terminate => 2,
+        ShutdownReason::Deadline => 3,
     }
 }
 
@@ -286,29 +288,33 @@ mod tests {
 
     #[test]
     fn a_pulled_cord_wakes_every_wait_and_keeps_its_first_reason() {
-        let stop = Stop::new(None).unwrap();
+        let stop = Shutdown::new(None).unwrap();
         let waiter = std::thread::spawn({
             let stop = stop.clone();
             move || stop.sleep(Duration::from_secs(20))
         });
-        stop.pull(Reason::Terminate);
-        stop.pull(Reason::Interrupt);
-        assert_eq!(waiter.join().unwrap(), Err(Reason::Terminate));
-        assert_eq!(stop.reason(), Some(Reason::Terminate));
+        stop.pull(ShutdownReason::Terminate);
+        stop.pull(ShutdownReason::Interrupt);
+        assert_eq!(waiter.join().unwrap(), Err(ShutdownReason::Terminate));
+        assert_eq!(stop.reason(), Some(ShutdownReason::Terminate));
     }
 
     /// A pull at any moment of a wait, and before it: all waiters wake, and none twice for nothing.
     #[test]
     fn no_pull_is_lost_whenever_it_comes() {
         for round in 0..300u64 {
-            let stop = Stop::new(None).unwrap();
+            let stop = Shutdown::new(None).unwrap();
             std::thread::scope(|scope| {
                 let waiters: Vec<_> =
                     (0..4).map(|_| scope.spawn(|| stop.sleep(Duration::from_secs(20)))).collect();
                 std::thread::sleep(Duration::from_micros(round % 37 * 5));
-                stop.pull(Reason::Interrupt);
+                stop.pull(ShutdownReason::Interrupt);
                 for waiter in waiters {
-                    assert_eq!(waiter.join().unwrap(), Err(Reason::Interrupt), "round {round}");
+                    assert_eq!(
+                        waiter.join().unwrap(),
+                        Err(ShutdownReason::Interrupt),
+                        "round {round}"
+                    );
                 }
             });
         }
@@ -317,13 +323,13 @@ mod tests {
     #[test]
     fn the_deadline_pulls_by_itself() {
         let soon = Instant::now() + Duration::from_millis(20);
-        let stop = Stop::new(Some(soon)).unwrap();
-        assert_eq!(stop.sleep(Duration::from_secs(20)), Err(Reason::Deadline));
+        let stop = Shutdown::new(Some(soon)).unwrap();
+        assert_eq!(stop.sleep(Duration::from_secs(20)), Err(ShutdownReason::Deadline));
     }
 
     #[test]
     fn a_short_sleep_ends_by_itself() {
-        let stop = Stop::new(None).unwrap();
+        let stop = Shutdown::new(None).unwrap();
         assert_eq!(stop.sleep(Duration::from_millis(5)), Ok(()));
     }
 }

@@ -6,20 +6,20 @@ use std::time::Duration;
 
 /// Random numbers by a seed (splitmix64).
 #[derive(Debug, Clone)]
-pub struct Chance(u64);
+pub struct TestRng(u64);
 
-impl Chance {
+impl TestRng {
     /// By `SOCKIT_SEED`, or by the process's number; printed for whoever looks at a failed test.
-    pub fn new() -> Chance {
+    pub fn new() -> TestRng {
         let given = std::env::var("SOCKIT_SEED").ok().and_then(|seed| seed.parse().ok());
         let seed = given.unwrap_or(u64::from(std::process::id()));
         eprintln!("SOCKIT_SEED={seed}");
-        Chance(seed)
+        TestRng(seed)
     }
 
     /// Another chance, for another thread.
-    pub fn split(&mut self) -> Chance {
-        Chance(self.next())
+    pub fn split(&mut self) -> TestRng {
+        TestRng(self.next())
     }
 
     fn next(&mut self) -> u64 {

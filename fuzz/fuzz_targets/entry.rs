@@ -1,6 +1,6 @@
 //! What is fuzzed, apart from the fuzzer, so that the ordinary tests can run it too.
 
-use sockit::http::{Answer, Ending, Fact, Kind, Leniency, Rules};
+use sockit::http::{Event, Kind, Leniency, ParserOptions, ResponseParser, StreamEnd};
 
 /// Reads `bytes` as an answer, once whole and once split, and compares the outcomes.
 ///

@@ -1,7 +1,7 @@
 //! What is fuzzed of message framing, apart from the fuzzer, so that the ordinary tests can run
 //! it too.
 
-use sockit::service::framing::{Cutter, Flow, Framing, Unframed};
+use sockit::service::framing::{Flow, Framing, MessageSplitter, Unframed};
 
 /// The longest message that is taken.
 const MOST: usize = 64;
@@ -37,7 +37,7 @@ fn cut(framing: Framing, text: &[u8], step: usize) -> Result<Vec<Vec<u8>>, Unfra
             space[..n].copy_from_slice(&piece[..n]);
             piece = &piece[n..];
             cutter.filled(n);
-            drain(&mut cutter, Flow::Lull, framing, &mut messages)?;
+            drain(&mut cutter, Flow::Idle, framing, &mut messages)?;
         }
     }
     drain(&mut cutter, Flow::Ended, framing, &mut messages)?;

@@ -4,8 +4,8 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use sockit::error::{Code, Stage};
-use sockit::net::layer::Handshake;
+use sockit::error::{ExitCode, Phase};
+use sockit::net::layer::HandshakeContext;
 use sockit::net::proxy::{Proxy, Target};
 use sockit::net::stream::{Reader, Stream};
 
@@ -43,7 +43,7 @@ fn outcome(proxy: &str, answer: &[u8], step: usize) -> Result<Vec<u8>, Code> {
     stream.reader = Box::new(Pieces { of: stream.reader, step });
     let proxy = Proxy::read(proxy).expect("a proxy");
     let target = Target::new("target.example", 7);
-    let talk = Handshake {
+    let talk = HandshakeContext {
         whom: proxy.to_string(),
         until: Some(Instant::now() + LIMIT),
         limit: LIMIT,

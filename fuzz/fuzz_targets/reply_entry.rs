@@ -2,7 +2,7 @@
 //! too.
 
 use sockit::resolver::dns;
-use sockit::resolver::dns::{Found, Kind, Question};
+use sockit::resolver::dns::{Kind, Outcome, Question};
 
 const TYPES: [&str; 8] = ["A", "AAAA", "MX", "TXT", "PTR", "CNAME", "SRV", "SOA"];
 

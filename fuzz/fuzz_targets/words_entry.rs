@@ -3,8 +3,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use sockit::error::{Code, Failure, Stage};
-use sockit::http::url::Link;
+use sockit::error::{ExitCode, Failure, Phase};
+use sockit::http::url::HttpUrl;
 use sockit::net::endpoint::Endpoint;
 use sockit::server::access::Rules;
 

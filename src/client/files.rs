@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
-use crate::error::{Code, Failure, Stage};
-use crate::flags::session::Talk;
-use crate::net::stdio::Local;
+use crate::error::{ExitCode, Failure, Phase};
+use crate::flags::session::SessionFlags;
+use crate::net::stdio::FdStream;
 use crate::net::stream::Writer;
 use crate::process::output_file;
 use crate::report::Report;
@@ -25,7 +25,7 @@ pub struct Files {
     /// `--input`.
     pub input: Option<File>,
     /// `--output`.
-    pub output: Option<Output>,
+    pub output: Option<OutputFile>,
     hex: Option<Dump>,
 }
 
@@ -34,12 +34,12 @@ impl Files {
     ///
     /// Fails at [`Stage::File`] with 26 for what is read, 23 for what is written, and 2 for a
     /// file that is to be both.
-    pub fn open(talk: &Talk, report: &Report) -> Result<Files, Failure> {
+    pub fn open(talk: &SessionFlags, report: &Report) -> Result<Files, Failure> {
         let input = open_input(talk)?;
         if let (Some(input), Some(path)) = (&input, talk.output_file()) {
             refuse_same(input, path)?;
         }
-        let output = talk.output_file().map(Output::open).transpose()?;
+        let output = talk.output_file().map(OutputFile::open).transpose()?;
         let hex = talk.hex.as_deref().map(|path| Dump::open(path, report)).transpose()?;
         Ok(Files { input, output, hex })
     }
@@ -60,7 +60,7 @@ impl Files {
     }
 }
 
-fn open_input(talk: &Talk) -> Result<Option<File>, Failure> {
+fn open_input(talk: &SessionFlags) -> Result<Option<File>, Failure> {
     match (talk.input_file(), talk.offset, talk.count) {
         (Some(path), offset, _) => open_at(path, offset).map(Some),
         (None, None, None) => Ok(None),
@@ -69,7 +69,7 @@ fn open_input(talk: &Talk) -> Result<Option<File>, Failure> {
 }
 
 fn open_at(path: &Path, offset: Option<u64>) -> Result<File, Failure> {
-    let failed = |e| Failure::new(Stage::File, path.display(), e);
+    let failed = |e| Failure::new(Phase::File, path.display(), e);
     let file = File::open(path).map_err(failed)?;
     if file.metadata().is_ok_and(|meta| meta.is_dir()) {
         return Err(failed(ErrorKind::IsADirectory.into()));
@@ -79,7 +79,7 @@ fn open_at(path: &Path, offset: Option<u64>) -> Result<File, Failure> {
 
 /// `--input -` with `--offset` or `--count`: a descriptor of our own for stdin.
 fn part_of_stdin(offset: Option<u64>) -> Result<File, Failure> {
-    let failed = |e| Failure::new(Stage::Stdin, "-", e);
+    let failed = |e| Failure::new(Phase::Stdin, "-", e);
     let stdin = rustix::stdio::stdin().try_clone_to_owned().map_err(failed)?;
     skip(File::from(stdin), offset).map_err(failed)
 }
@@ -99,7 +99,7 @@ fn skip(mut file: File, offset: Option<u64>) -> io::Result<File> {
 fn refuse_same(input: &File, output: &Path) -> Result<(), Failure> {
     let (Ok(one), Ok(other)) = (input.metadata(), output.metadata()) else { return Ok(()) };
     match one.is_file() && (one.dev(), one.ino()) == (other.dev(), other.ino()) {
-        true => Err(Failure::usage(Stage::File, output.display(), "--output is --input itself")),
+        true => Err(Failure::usage(Phase::File, output.display(), "--output is --input itself")),
         false => Ok(()),
     }
 }
@@ -107,16 +107,16 @@ fn refuse_same(input: &File, output: &Path) -> Result<(), Failure> {
 /// The file of `--output`. What was in it stays until something comes, or until it is certain
 /// that nothing does.
 #[derive(Debug)]
-pub struct Output {
-    file: Local<File>,
+pub struct OutputFile {
+    file: FdStream<File>,
     path: PathBuf,
     holds_old: Cell<bool>,
     /// Made by us, for a connection that does not stand yet.
     is_unused: bool,
 }
 
-impl Output {
-    fn open(path: &Path) -> Result<Output, Failure> {
+impl OutputFile {
+    fn open(path: &Path) -> Result<OutputFile, Failure> {
         let mut is_unused = false;
         let opened = match output_file::open(path, OFlags::WRONLY, 0) {
             Err(e) if e.kind() == ErrorKind::NotFound => {
@@ -127,8 +127,8 @@ impl Output {
         };
         let file = opened.map_err(|e| unwritten(path, e))?;
         let holds_old = file.metadata().is_ok_and(|meta| meta.is_file() && meta.len() > 0);
-        let (file, holds_old) = (Local(file), Cell::new(holds_old));
-        Ok(Output { file, path: path.to_path_buf(), holds_old, is_unused })
+        let (file, holds_old) = (FdStream(file), Cell::new(holds_old));
+        Ok(OutputFile { file, path: path.to_path_buf(), holds_old, is_unused })
     }
 
     /// Writes all of `bytes`.
@@ -148,10 +148,10 @@ impl Output {
 }
 
 fn unwritten(path: &Path, e: io::Error) -> Failure {
-    Failure::new(Stage::File, path.display(), e).with_code(Code::Write)
+    Failure::new(Phase::File, path.display(), e).with_code(ExitCode::Write)
 }
 
-impl Write for Output {
+impl Write for OutputFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.clear()?;
         self.file.write(bytes)
@@ -163,7 +163,7 @@ impl Write for Output {
     }
 }
 
-impl Writer for Output {
+impl Writer for OutputFile {
     fn finish(&mut self) -> io::Result<()> {
         Ok(())
     }
@@ -176,7 +176,7 @@ impl Writer for Output {
     }
 }
 
-impl Drop for Output {
+impl Drop for OutputFile {
     fn drop(&mut self) {
         if self.is_unused {
             let _ = std::fs::remove_file(&self.path);

@@ -7,12 +7,12 @@ const MEMORY: usize = 1 << 20;
 
 /// Bytes that came, and how far the search of the moment has got in them.
 #[derive(Debug, Default)]
-pub struct Heard {
+pub struct MatchBuffer {
     bytes: Vec<u8>,
     searched: usize,
 }
 
-impl Heard {
+impl MatchBuffer {
     /// Adds what came.
     pub fn add(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn match_takes_what_comes_before_it_too() {
-        let mut heard = Heard::default();
+        let mut heard = MatchBuffer::default();
         heard.add(b"one two three");
         assert!(heard.take(&mut search("two")));
         assert_eq!(heard.text(200), " three");
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn search_goes_on_with_what_is_added_and_the_next_begins_anew() {
-        let mut heard = Heard::default();
+        let mut heard = MatchBuffer::default();
         let mut first = search("\\xff\\xfb");
         for (byte, found) in [(0xff, false), (0xfb, true)] {
             heard.add(&[byte]);
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn match_may_be_longer_than_what_is_remembered() {
-        let mut heard = Heard::default();
+        let mut heard = MatchBuffer::default();
         let mut search = search("(?s)begin.*end");
         heard.add(b"begin");
         for _ in 0..50 {
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn text_shows_stray_bytes_and_so_much_of_it() {
-        let mut heard = Heard::default();
+        let mut heard = MatchBuffer::default();
         heard.add(b"caf\xc3\xa9 \xff.");
         assert_eq!(heard.text(200), "caf\u{e9} \\xff.");
         assert_eq!(heard.text(4), "caf\u{e9}");

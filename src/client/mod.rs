@@ -21,47 +21,47 @@ mod terminal;
 use std::io::IsTerminal;
 use std::time::Instant;
 
-use crate::error::{Code, Failure};
+use crate::error::{ExitCode, Failure};
 use crate::flags::run;
-use crate::flags::session::Talk;
+use crate::flags::session::SessionFlags;
 use crate::net::stdio::is_null_device;
-use crate::net::stream::{Ending, Facts, Hangup, Stream};
+use crate::net::stream::{ConnectionHandle, ConnectionInfo, EndedBy, Stream};
 use crate::report::Report;
-use crate::report::event::{Closed, Ends, Event, Role};
-use crate::shutdown::Stop;
+use crate::report::event::{Closed, Endpoints, Event, Role};
+use crate::shutdown::Shutdown;
 use crate::transfer::duplex::InputMode;
 
 /// The number of a client's only connection.
 const CONN: u64 = 1;
 
 /// How a conversation ended, whatever its manner.
-struct Talked {
+struct SessionResult {
     bytes_in: u64,
     bytes_out: u64,
-    by: Ending,
-    outcome: Result<Code, Failure>,
+    by: EndedBy,
+    outcome: Result<ExitCode, Failure>,
     /// How fast it went all the while, drawn; where somebody looks.
     picture: Option<String>,
 }
 
-impl Talked {
+impl SessionResult {
     /// A conversation that could not begin.
-    fn unbegun(failure: Failure) -> Talked {
+    fn unbegun(failure: Failure) -> SessionResult {
         let outcome = Err(failure);
-        Talked { bytes_in: 0, bytes_out: 0, by: Ending::Us, outcome, picture: None }
+        SessionResult { bytes_in: 0, bytes_out: 0, by: EndedBy::Us, outcome, picture: None }
     }
 
     /// A truncated stream is a failure though everything was delivered; it also explains why an
     /// expectation was not met.
-    fn check_truncation(&mut self, hangup: &Hangup, facts: &Facts) {
+    fn check_truncation(&mut self, hangup: &ConnectionHandle, facts: &ConnectionInfo) {
         let explained = match &self.outcome {
             Ok(_) => true,
-            Err(failure) => failure.code == Code::Negative,
+            Err(failure) => failure.code == ExitCode::Negative,
         };
         if let Err(failure) = hangup.check_truncation(&facts.peer, self.bytes_in)
             && explained
         {
-            self.by = Ending::Reset;
+            self.by = EndedBy::Reset;
             self.outcome = Err(failure);
         }
     }
@@ -71,10 +71,10 @@ impl Talked {
 ///
 /// Fails at whichever stage the conversation broke; what had been learnt is told before.
 pub fn hold(
-    talk: &Talk,
+    talk: &SessionFlags,
     report: &Report,
-    dial: impl FnOnce(&Stop) -> Result<Stream, Failure>,
-) -> Result<Code, Failure> {
+    dial: impl FnOnce(&Shutdown) -> Result<Stream, Failure>,
+) -> Result<ExitCode, Failure> {
     let stop = run::stop(talk.limit())?;
     let mut files = files::Files::open(talk, report)?;
     let began = Instant::now();
@@ -82,12 +82,12 @@ pub fn hold(
     let connected = began.elapsed();
     files.connected();
     let (facts, hangup) = (stream.facts.clone(), stream.hangup.clone());
-    report.tell(&Event::Connected(Ends::new(CONN, &facts)));
+    report.tell(&Event::Connected(Endpoints::new(CONN, &facts)));
 
     let mut talked = match manner(talk) {
-        Manner::Script => script::run(stream, talk, files, report, &stop),
-        Manner::Prompt => prompt::run(stream, talk, files, report, &stop),
-        Manner::Pipe => pipe::run(stream, talk, files, report, &stop),
+        Mode::Script => script::run(stream, talk, files, report, &stop),
+        Mode::Prompt => prompt::run(stream, talk, files, report, &stop),
+        Mode::Pipe => pipe::run(stream, talk, files, report, &stop),
     };
     talked.check_truncation(&hangup, &facts);
     report.tell(&closed(&talked, &facts));
@@ -97,13 +97,13 @@ pub fn hold(
     talked.outcome.map_err(|failure| failure.of_conn(CONN))
 }
 
-enum Manner {
+enum Mode {
     Script,
     Prompt,
     Pipe,
 }
 
-fn manner(talk: &Talk) -> Manner {
+fn manner(talk: &SessionFlags) -> Mode {
     let by_terminal = std::io::stdin().is_terminal() && !talk.no_prompt;
     // A prompt reads messages: there are none without input.
     let lacks_input = match talk.input_mode() {
@@ -113,13 +113,13 @@ fn manner(talk: &Talk) -> Manner {
     };
     let wants_bytes = talk.input.is_some() || lacks_input;
     match (talk.is_script(), talk.prompt || by_terminal) {
-        (true, _) => Manner::Script,
-        (_, true) if !wants_bytes => Manner::Prompt,
-        _ => Manner::Pipe,
+        (true, _) => Mode::Script,
+        (_, true) if !wants_bytes => Mode::Prompt,
+        _ => Mode::Pipe,
     }
 }
 
-fn closed(talked: &Talked, facts: &Facts) -> Event {
+fn closed(talked: &SessionResult, facts: &ConnectionInfo) -> Event {
     Event::Closed(Closed {
         conn: CONN,
         bytes_in: talked.bytes_in,

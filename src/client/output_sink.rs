@@ -3,31 +3,31 @@
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use super::files::{Files, Output};
-use crate::error::{Failure, Stage};
-use crate::flags::session::Talk;
+use super::files::{Files, OutputFile};
+use crate::error::{Failure, Phase};
+use crate::flags::session::SessionFlags;
 use crate::net::stdio::is_abandoned;
 use crate::net::stdout;
-use crate::shutdown::Stop;
-use crate::transfer::duplex::OnEnd;
+use crate::shutdown::Shutdown;
+use crate::transfer::duplex::OnLocalEof;
 
 /// Whoever takes what came.
-pub enum Taker {
+pub enum OutputSink {
     /// Our stdout.
     Stdout,
     /// `--output`.
-    File(Output),
+    File(OutputFile),
     /// Nobody: `--send-only`.
-    Nobody,
+    Discard,
 }
 
-impl Taker {
+impl OutputSink {
     /// As `talk` says; the output is taken out of `files`.
-    pub fn new(talk: &Talk, files: &mut Files) -> Taker {
+    pub fn new(talk: &SessionFlags, files: &mut Files) -> OutputSink {
         match files.output.take() {
-            _ if talk.on_end() == OnEnd::SendOnly => Taker::Nobody,
-            Some(output) => Taker::File(output),
-            None => Taker::Stdout,
+            _ if talk.on_end() == OnLocalEof::SendOnly => OutputSink::Discard,
+            Some(output) => OutputSink::File(output),
+            None => OutputSink::Stdout,
         }
     }
 
@@ -39,12 +39,12 @@ impl Taker {
         &mut self,
         bytes: &[u8],
         idle: Option<Duration>,
-        stop: &Stop,
+        stop: &Shutdown,
     ) -> Result<(), Failure> {
         match self {
-            Taker::Stdout => stdout::write_all_within(bytes, idle, stop),
-            Taker::File(output) => output.put(bytes),
-            Taker::Nobody => Ok(()),
+            OutputSink::Stdout => stdout::write_all_within(bytes, idle, stop),
+            OutputSink::File(output) => output.put(bytes),
+            OutputSink::Discard => Ok(()),
         }
     }
 
@@ -53,14 +53,14 @@ impl Taker {
     /// Fails at [`Stage::File`] with 23.
     pub fn end(&mut self) -> Result<(), Failure> {
         match self {
-            Taker::File(output) => output.put(b""),
-            Taker::Stdout | Taker::Nobody => Ok(()),
+            OutputSink::File(output) => output.put(b""),
+            OutputSink::Stdout | OutputSink::Discard => Ok(()),
         }
     }
 
     /// Whether the replies appear where a prompt may stand.
     pub fn is_terminal(&self) -> bool {
-        matches!(self, Taker::Stdout) && std::io::stdout().is_terminal()
+        matches!(self, OutputSink::Stdout) && std::io::stdout().is_terminal()
     }
 
     /// Notices that whoever read our stdout has gone, also when there is nothing to write.
@@ -68,9 +68,9 @@ impl Taker {
     /// Fails as a write would: [`stdout::reader_is_gone`] knows it.
     pub fn check(&self) -> Result<(), Failure> {
         match self {
-            Taker::Stdout if is_abandoned(rustix::stdio::stdout()) => {
+            OutputSink::Stdout if is_abandoned(rustix::stdio::stdout()) => {
                 let gone = rustix::io::Errno::PIPE;
-                Err(Failure::new(Stage::Stdout, "-", std::io::Error::from(gone)))
+                Err(Failure::new(Phase::Stdout, "-", std::io::Error::from(gone)))
             }
             _ => Ok(()),
         }

@@ -5,34 +5,42 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use super::files::Files;
-use super::{CONN, Talked};
-use crate::error::{Code, Stage};
-use crate::flags::session::Talk;
-use crate::net::stdio::{Local, Source};
+use super::{CONN, SessionResult};
+use crate::error::{ExitCode, Phase};
+use crate::flags::session::SessionFlags;
+use crate::net::stdio::{FdStream, Source};
 use crate::net::stream::{Stream, Writer};
 use crate::report::Report;
-use crate::report::course::Course;
+use crate::report::course::RateHistory;
 use crate::report::event::{Event, Side};
 use crate::report::progress::Progress;
-use crate::shutdown::Stop;
-use crate::transfer::duplex::{NO_END_OF_INPUT, Near, OnEnd, Terms, Witness, duplex};
-use crate::transfer::throttle::Pace;
-use crate::transfer::{Flow, Meter, crlf};
+use crate::shutdown::Shutdown;
+use crate::transfer::duplex::{
+    DuplexObserver, DuplexOptions, LocalEnd, NO_END_OF_INPUT, OnLocalEof, duplex,
+};
+use crate::transfer::throttle::Throttle;
+use crate::transfer::{Meter, TransferOptions, crlf};
 
 /// Runs the conversation until both sides have ended, or one cannot go on.
-pub fn run(stream: Stream, talk: &Talk, mut files: Files, report: &Report, stop: &Stop) -> Talked {
+pub fn run(
+    stream: Stream,
+    talk: &SessionFlags,
+    mut files: Files,
+    report: &Report,
+    stop: &Shutdown,
+) -> SessionResult {
     let (sent_tap, received_tap) = files.taps();
-    let pace = || talk.rate.map(Pace::new);
-    let up = Flow {
+    let pace = || talk.rate.map(Throttle::new);
+    let up = TransferOptions {
         pace: pace(),
         filter: talk.crlf.then(crlf::Crlf::default),
         tap: sent_tap,
-        ..Flow::default()
+        ..TransferOptions::default()
     };
-    let down = Flow { pace: pace(), tap: received_tap, ..Flow::default() };
+    let down = TransferOptions { pace: pace(), tap: received_tap, ..TransferOptions::default() };
     let (sent, received) = (up.meter.clone(), down.meter.clone());
     let observer = Observer::new(talk, &files, report, &sent, &received);
-    let terms = Terms {
+    let terms = DuplexOptions {
         on_end: talk.on_end(),
         idle: talk.idle_timeout.0,
         delay: talk.delay,
@@ -43,24 +51,24 @@ pub fn run(stream: Stream, talk: &Talk, mut files: Files, report: &Report, stop:
     };
     let over = duplex(stream, near(talk, files), (up, down), terms, &observer, stop);
     observer.end();
-    Talked {
+    SessionResult {
         bytes_in: received.total(),
         bytes_out: sent.total(),
         by: over.by,
-        outcome: over.outcome.map(|()| Code::Done),
+        outcome: over.outcome.map(|()| ExitCode::Done),
         picture: observer.picture(),
     }
 }
 
-fn near(talk: &Talk, files: Files) -> Near {
+fn near(talk: &SessionFlags, files: Files) -> LocalEnd {
     let endless = talk.input_file().is_none() && std::io::stdin().is_terminal();
     let input = match talk.input_file() {
-        Some(path) => (Stage::File, path.display().to_string()),
-        None => (Stage::Stdin, "-".to_string()),
+        Some(path) => (Phase::File, path.display().to_string()),
+        None => (Phase::Stdin, "-".to_string()),
     };
     let output = match talk.output_file() {
-        Some(path) => (Stage::File, path.display().to_string()),
-        None => (Stage::Stdout, "-".to_string()),
+        Some(path) => (Phase::File, path.display().to_string()),
+        None => (Phase::Stdout, "-".to_string()),
     };
     let mode = talk.input_mode();
     let reader = match files.input {
@@ -68,17 +76,17 @@ fn near(talk: &Talk, files: Files) -> Near {
         None => mode.input(rustix::stdio::stdin(), |stdin| Box::new(Source::new(stdin, None))),
     };
     let writer: Box<dyn Writer> = match files.output {
-        _ if talk.on_end() == OnEnd::SendOnly => Box::new(Dropped),
+        _ if talk.on_end() == OnLocalEof::SendOnly => Box::new(Discard),
         Some(file) => Box::new(file),
-        None => Box::new(Local::stdout()),
+        None => Box::new(FdStream::stdout()),
     };
-    Near { reader, writer, input, output, endless }
+    LocalEnd { reader, writer, input, output, endless }
 }
 
 /// Where `--send-only` puts what comes.
-struct Dropped;
+struct Discard;
 
-impl Write for Dropped {
+impl Write for Discard {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         Ok(bytes.len())
     }
@@ -88,7 +96,7 @@ impl Write for Dropped {
     }
 }
 
-impl Writer for Dropped {
+impl Writer for Discard {
     fn finish(&mut self) -> std::io::Result<()> {
         Ok(())
     }
@@ -98,13 +106,19 @@ impl Writer for Dropped {
 struct Observer<'a> {
     report: &'a Report,
     progress: Option<Progress>,
-    course: Option<Mutex<Course>>,
+    course: Option<Mutex<RateHistory>>,
     meters: [Meter; 2],
     began: Instant,
 }
 
 impl<'a> Observer<'a> {
-    fn new(talk: &Talk, files: &Files, report: &'a Report, sent: &Meter, received: &Meter) -> Self {
+    fn new(
+        talk: &SessionFlags,
+        files: &Files,
+        report: &'a Report,
+        sent: &Meter,
+        received: &Meter,
+    ) -> Self {
         let moves_files = files.input.is_some() || files.output.is_some();
         let shown = (talk.progress || moves_files) && report.may_draw();
         let size = files.input.as_ref().and_then(|file| file.metadata().ok()).map(|meta| {
@@ -136,7 +150,7 @@ impl Observer<'_> {
     }
 }
 
-impl Witness for Observer<'_> {
+impl DuplexObserver for Observer<'_> {
     fn we_half_closed(&self) {
         self.report.tell(&Event::HalfClosed { conn: CONN, by: Side::Us, caller: None });
     }

@@ -2,20 +2,20 @@
 
 use std::time::{Duration, Instant};
 
-use super::Talked;
+use super::SessionResult;
 use super::files::Files;
-use super::output_sink::Taker;
-use super::prompt_input::{Line, Lines};
-use super::receiver::{Inbox, Waited};
-use super::sender::Outbox;
-use crate::error::{Code, Failure, Stage};
-use crate::flags::session::Talk;
+use super::output_sink::OutputSink;
+use super::prompt_input::{InputEvent, PromptInput};
+use super::receiver::{ReceiveQueue, RecvOutcome};
+use super::sender::Sender;
+use crate::error::{ExitCode, Failure, Phase};
+use crate::flags::session::SessionFlags;
 use crate::net::stdout;
-use crate::net::stream::{Ending, Facts, Stream};
+use crate::net::stream::{ConnectionInfo, EndedBy, Stream};
 use crate::report::Report;
 use crate::report::terminal_text::{Allowed, Shown};
-use crate::shutdown::{Reason, Stop};
-use crate::transfer::duplex::OnEnd;
+use crate::shutdown::{Shutdown, ShutdownReason};
+use crate::transfer::duplex::OnLocalEof;
 
 /// How often the two sources, the user and the peer, are looked at in turn.
 const LOOK: Duration = Duration::from_millis(15);
@@ -27,48 +27,55 @@ const DEFAULT_COLOUR: &[u8] = b"\x1b[0m";
 const LAST_WORDS: Duration = Duration::from_secs(3);
 
 /// Talks until the user or the peer has had enough.
-pub fn run(stream: Stream, talk: &Talk, mut files: Files, report: &Report, stop: &Stop) -> Talked {
+pub fn run(
+    stream: Stream,
+    talk: &SessionFlags,
+    mut files: Files,
+    report: &Report,
+    stop: &Shutdown,
+) -> SessionResult {
     let Stream { reader, writer, hangup, facts } = stream;
     let (sent_tap, received_tap) = files.taps();
-    let taker = Taker::new(talk, &mut files);
-    let opened = Inbox::open(reader, &facts, received_tap, talk, report)
-        .and_then(|inbox| Lines::open(taker.is_terminal(), report).map(|lines| (inbox, lines)));
+    let taker = OutputSink::new(talk, &mut files);
+    let opened = ReceiveQueue::open(reader, &facts, received_tap, talk, report).and_then(|inbox| {
+        PromptInput::open(taker.is_terminal(), report).map(|lines| (inbox, lines))
+    });
     let (inbox, lines) = match opened {
         Ok(both) => both,
-        Err(failure) => return Talked::unbegun(failure),
+        Err(failure) => return SessionResult::unbegun(failure),
     };
     let escapes = taker.is_terminal() && !talk.raw_output;
-    let mut chat = Chat {
+    let mut chat = PromptSession {
         shown: escapes.then(|| Shown::new(Allowed::LinesAndColour)),
         has_warned: false,
         inbox,
         lines,
-        outbox: Outbox::new(writer, &hangup, &facts, sent_tap, talk),
+        outbox: Sender::new(writer, &hangup, &facts, sent_tap, talk),
         taker,
         facts,
         stop,
         report,
         left_first: false,
     };
-    let outcome = chat.talk(talk).map(|()| Code::Done);
+    let outcome = chat.talk(talk).map(|()| ExitCode::Done);
     let by = chat.ended_by(&outcome);
     chat.lines.close();
     hangup.hang_up();
     let outcome = outcome.or_else(|failure| match stdout::reader_is_gone(&failure) {
-        true => Ok(Code::Done),
+        true => Ok(ExitCode::Done),
         false => Err(failure),
     });
     let (bytes_in, bytes_out) = (chat.inbox.received, chat.outbox.sent);
-    Talked { bytes_in, bytes_out, by, outcome, picture: None }
+    SessionResult { bytes_in, bytes_out, by, outcome, picture: None }
 }
 
-struct Chat<'a> {
-    inbox: Inbox,
-    lines: Lines,
-    outbox: Outbox,
-    taker: Taker,
-    facts: Facts,
-    stop: &'a Stop,
+struct PromptSession<'a> {
+    inbox: ReceiveQueue,
+    lines: PromptInput,
+    outbox: Sender,
+    taker: OutputSink,
+    facts: ConnectionInfo,
+    stop: &'a Shutdown,
     report: &'a Report,
     /// Whether our half-close came before the peer's end.
     left_first: bool,
@@ -79,12 +86,12 @@ struct Chat<'a> {
 }
 
 /// Whether an empty line ends the session instead of being sent.
-fn ends_at_empty(talk: &Talk) -> bool {
+fn ends_at_empty(talk: &SessionFlags) -> bool {
     !talk.keep_empty && talk.prompt_line_end().is_empty()
 }
 
-impl Chat<'_> {
-    fn talk(&mut self, talk: &Talk) -> Result<(), Failure> {
+impl PromptSession<'_> {
+    fn talk(&mut self, talk: &SessionFlags) -> Result<(), Failure> {
         self.stop.sleep(talk.delay).map_err(|reason| self.stopped(reason))?;
         self.inbox.moved();
         self.take_turns(talk)?;
@@ -92,26 +99,26 @@ impl Chat<'_> {
         self.taker.end()
     }
 
-    fn take_turns(&mut self, talk: &Talk) -> Result<(), Failure> {
+    fn take_turns(&mut self, talk: &SessionFlags) -> Result<(), Failure> {
         loop {
             match self.next(LOOK)? {
-                Waited::Piece(bytes) => self.show_with_what_follows(bytes)?,
-                Waited::End => return Ok(()),
-                Waited::Stopped(reason) => return Err(self.stopped(reason)),
-                Waited::Late => {}
+                RecvOutcome::Piece(bytes) => self.show_with_what_follows(bytes)?,
+                RecvOutcome::End => return Ok(()),
+                RecvOutcome::Stopped(reason) => return Err(self.stopped(reason)),
+                RecvOutcome::Late => {}
             }
             match self.lines.next() {
-                Some(Line::Message(text)) if text.is_empty() && ends_at_empty(talk) => {
+                Some(InputEvent::Message(text)) if text.is_empty() && ends_at_empty(talk) => {
                     return self.leave(talk);
                 }
-                Some(Line::Message(text)) => self.say(text, talk)?,
-                Some(Line::End) => return self.leave(talk),
+                Some(InputEvent::Message(text)) => self.say(text, talk)?,
+                Some(InputEvent::End) => return self.leave(talk),
                 None => {}
             }
         }
     }
 
-    fn next(&mut self, patience: Duration) -> Result<Waited, Failure> {
+    fn next(&mut self, patience: Duration) -> Result<RecvOutcome, Failure> {
         self.inbox.next(Some(Instant::now() + patience), &self.taker, self.stop)
     }
 
@@ -120,21 +127,21 @@ impl Chat<'_> {
     fn show_with_what_follows(&mut self, mut reply: Vec<u8>) -> Result<(), Failure> {
         loop {
             match self.next(LOOK)? {
-                Waited::Piece(more) if reply.len() < REPLY => reply.extend(more),
-                Waited::Piece(more) => {
+                RecvOutcome::Piece(more) if reply.len() < REPLY => reply.extend(more),
+                RecvOutcome::Piece(more) => {
                     self.show(&reply)?;
                     reply = more;
                 }
-                Waited::End => {
+                RecvOutcome::End => {
                     self.lines.close();
                     return self.show(&reply);
                 }
-                Waited::Late | Waited::Stopped(_) => return self.show(&reply),
+                RecvOutcome::Late | RecvOutcome::Stopped(_) => return self.show(&reply),
             }
         }
     }
 
-    fn say(&mut self, mut message: Vec<u8>, talk: &Talk) -> Result<(), Failure> {
+    fn say(&mut self, mut message: Vec<u8>, talk: &SessionFlags) -> Result<(), Failure> {
         let line_end = talk.prompt_line_end();
         message.extend_from_slice(line_end);
         self.outbox.say(&message, self.inbox.received, self.stop)?;
@@ -148,13 +155,13 @@ impl Chat<'_> {
     }
 
     /// Half-closes and shows what still comes.
-    fn leave(&mut self, talk: &Talk) -> Result<(), Failure> {
+    fn leave(&mut self, talk: &SessionFlags) -> Result<(), Failure> {
         self.left_first = !self.inbox.is_over();
         self.lines.close();
         match talk.on_end() {
-            OnEnd::HangUp => return self.outbox.deliver(self.inbox.received, self.stop),
-            OnEnd::KeepOpen => return self.hear_out(talk.linger.0),
-            OnEnd::HalfClose | OnEnd::SendOnly => self.outbox.finish(self.report)?,
+            OnLocalEof::HangUp => return self.outbox.deliver(self.inbox.received, self.stop),
+            OnLocalEof::KeepOpen => return self.hear_out(talk.linger.0),
+            OnLocalEof::HalfClose | OnLocalEof::SendOnly => self.outbox.finish(self.report)?,
         }
         self.hear_out(talk.linger.0.or(self.lines.are_typed().then_some(LAST_WORDS)))
     }
@@ -164,9 +171,9 @@ impl Chat<'_> {
         loop {
             let until = patience.map(|patience| Instant::now() + patience);
             match self.inbox.next(until, &self.taker, self.stop)? {
-                Waited::Piece(bytes) => self.show(&bytes)?,
-                Waited::Stopped(reason) => return Err(self.stopped(reason)),
-                Waited::End | Waited::Late => return Ok(()),
+                RecvOutcome::Piece(bytes) => self.show(&bytes)?,
+                RecvOutcome::Stopped(reason) => return Err(self.stopped(reason)),
+                RecvOutcome::End | RecvOutcome::Late => return Ok(()),
             }
         }
     }
@@ -203,20 +210,20 @@ impl Chat<'_> {
         }
     }
 
-    fn ended_by(&self, outcome: &Result<Code, Failure>) -> Ending {
+    fn ended_by(&self, outcome: &Result<ExitCode, Failure>) -> EndedBy {
         match (outcome, self.stop.reason()) {
-            (Err(failure), _) if failure.timed_out() => Ending::Timeout,
-            (_, Some(Reason::Interrupt | Reason::Terminate)) => Ending::Signal,
-            (_, Some(Reason::Deadline)) => Ending::Timeout,
-            (Err(failure), _) if !matches!(failure.stage, Stage::Stdout | Stage::File) => {
-                Ending::Reset
+            (Err(failure), _) if failure.timed_out() => EndedBy::Timeout,
+            (_, Some(ShutdownReason::Interrupt | ShutdownReason::Terminate)) => EndedBy::Signal,
+            (_, Some(ShutdownReason::Deadline)) => EndedBy::Timeout,
+            (Err(failure), _) if !matches!(failure.stage, Phase::Stdout | Phase::File) => {
+                EndedBy::Reset
             }
-            _ if self.inbox.is_over() && !self.left_first => Ending::Peer,
-            _ => Ending::Us,
+            _ if self.inbox.is_over() && !self.left_first => EndedBy::Peer,
+            _ => EndedBy::Us,
         }
     }
 
-    fn stopped(&self, reason: Reason) -> Failure {
-        Failure::stopped(Stage::Receive, &self.facts.peer, reason)
+    fn stopped(&self, reason: ShutdownReason) -> Failure {
+        Failure::stopped(Phase::Receive, &self.facts.peer, reason)
     }
 }

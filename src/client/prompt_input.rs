@@ -13,13 +13,13 @@ use super::line_editor::Typed;
 #[cfg(feature = "prompt")]
 use super::raw_mode::Keys;
 use super::terminal::Prompt;
-use crate::error::{Code, Failure, Stage};
+use crate::error::{ExitCode, Failure, Phase};
 #[cfg(feature = "prompt")]
-use crate::net::stdio::Local;
+use crate::net::stdio::FdStream;
 use crate::report::Report;
 
 /// Something the user did.
-pub enum Line {
+pub enum InputEvent {
     /// A message, without its line end.
     Message(Vec<u8>),
     /// ^D, or the end of stdin.
@@ -27,20 +27,20 @@ pub enum Line {
 }
 
 /// The user's lines.
-pub struct Lines {
-    lines: Receiver<Line>,
+pub struct PromptInput {
+    lines: Receiver<InputEvent>,
     /// Lets the reader take the next line.
     go: SyncSender<()>,
     prompt: Prompt,
     report: Report,
 }
 
-impl Lines {
+impl PromptInput {
     /// Starts to read lines, and draws the prompt; log output does not share a line with it from
     /// now on. `beside_replies` says that replies appear on a terminal.
     ///
     /// Fails when no thread can be had.
-    pub fn open(beside_replies: bool, report: &Report) -> Result<Lines, Failure> {
+    pub fn open(beside_replies: bool, report: &Report) -> Result<PromptInput, Failure> {
         let (sender, lines) = sync_channel(1);
         let (go, may_go) = sync_channel(1);
         let source = Source { sender, may_go };
@@ -55,16 +55,16 @@ impl Lines {
         let reading = prompt.clone();
         let spawned =
             thread::Builder::new().name("lines".into()).spawn(move || source.run(&reading));
-        spawned.map_err(|e| Failure::new(Stage::Stdin, "-", e).with_code(Code::Negative))?;
-        Ok(Lines { lines, go, prompt, report: report.clone() })
+        spawned.map_err(|e| Failure::new(Phase::Stdin, "-", e).with_code(ExitCode::Negative))?;
+        Ok(PromptInput { lines, go, prompt, report: report.clone() })
     }
 
     /// The next thing the user did, if anything.
-    pub fn next(&self) -> Option<Line> {
+    pub fn next(&self) -> Option<InputEvent> {
         match self.lines.try_recv() {
             Ok(line) => Some(line),
             Err(TryRecvError::Empty) => None,
-            Err(TryRecvError::Disconnected) => Some(Line::End),
+            Err(TryRecvError::Disconnected) => Some(InputEvent::End),
         }
     }
 
@@ -93,7 +93,7 @@ impl Lines {
     }
 }
 
-impl Drop for Lines {
+impl Drop for PromptInput {
     fn drop(&mut self) {
         self.close();
     }
@@ -101,7 +101,7 @@ impl Drop for Lines {
 
 /// The thread that reads.
 struct Source {
-    sender: SyncSender<Line>,
+    sender: SyncSender<InputEvent>,
     may_go: Receiver<()>,
 }
 
@@ -116,7 +116,7 @@ impl Source {
 
     /// Sends one message and waits until the next may follow; false at the end of the session.
     fn send(&self, message: Vec<u8>) -> bool {
-        self.sender.send(Line::Message(message)).is_ok() && self.may_go.recv().is_ok()
+        self.sender.send(InputEvent::Message(message)).is_ok() && self.may_go.recv().is_ok()
     }
 
     fn read_lines(&self) {
@@ -129,13 +129,13 @@ impl Source {
                 return;
             }
         }
-        let _ = self.sender.send(Line::End);
+        let _ = self.sender.send(InputEvent::End);
     }
 
     #[cfg(feature = "prompt")]
     fn read_keys(&self, prompt: &Prompt) {
         let mut buffer = [0; 4096];
-        while let Ok(n @ 1..) = Local(rustix::stdio::stdin()).read(&mut buffer) {
+        while let Ok(n @ 1..) = FdStream(rustix::stdio::stdin()).read(&mut buffer) {
             let mut bytes = &buffer[..n];
             while !bytes.is_empty() {
                 let (typed, used) = prompt.typed(bytes);
@@ -148,11 +148,11 @@ impl Source {
                             return;
                         }
                     }
-                    Typed::End => return drop(self.sender.send(Line::End)),
+                    Typed::End => return drop(self.sender.send(InputEvent::End)),
                 }
             }
         }
-        let _ = self.sender.send(Line::End);
+        let _ = self.sender.send(InputEvent::End);
     }
 }
 

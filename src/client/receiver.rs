@@ -6,26 +6,26 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::CONN;
-use super::output_sink::Taker;
-use crate::error::{Code, Failure, Inner, Stage, words};
-use crate::flags::session::Talk;
-use crate::net::stream::{Facts, Reader};
+use super::output_sink::OutputSink;
+use crate::error::{ExitCode, Failure, LayerError, Phase, words};
+use crate::flags::session::SessionFlags;
+use crate::net::stream::{ConnectionInfo, Reader};
 use crate::net::tls_alert;
 use crate::report::Report;
 use crate::report::event::{Event, Side};
-use crate::shutdown::{Reason, Stop};
+use crate::shutdown::{Shutdown, ShutdownReason};
 use crate::transfer::tap::Tap;
-use crate::transfer::throttle::Pace;
+use crate::transfer::throttle::Throttle;
 
 /// Pieces that may wait to be looked at; the peer waits behind them.
 const PIECES: usize = 16;
 /// The largest piece.
 const PIECE: usize = 64 << 10;
 /// How often a wait looks whether the run is to end.
-const LOOK: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Something that arrived.
-pub enum Arrival {
+pub enum Incoming {
     /// Bytes.
     Piece(Vec<u8>),
     /// The peer's stream has ended.
@@ -35,10 +35,10 @@ pub enum Arrival {
 }
 
 /// Where arrivals wait.
-pub struct Inbox {
-    arrivals: Receiver<Arrival>,
+pub struct ReceiveQueue {
+    arrivals: Receiver<Incoming>,
     over: bool,
-    facts: Facts,
+    facts: ConnectionInfo,
     report: Report,
     /// When something last went either way.
     moved_at: Instant,
@@ -49,7 +49,7 @@ pub struct Inbox {
 }
 
 /// What a wait came to.
-pub enum Waited {
+pub enum RecvOutcome {
     /// Bytes arrived.
     Piece(Vec<u8>),
     /// The peer has ended.
@@ -57,28 +57,30 @@ pub enum Waited {
     /// Nothing came in time.
     Late,
     /// The run is to end.
-    Stopped(Reason),
+    Stopped(ShutdownReason),
 }
 
-impl Inbox {
+impl ReceiveQueue {
     /// Starts to read, as `talk` says.
     ///
     /// Fails when no thread can be had.
     pub fn open(
         reader: Box<dyn Reader>,
-        facts: &Facts,
+        facts: &ConnectionInfo,
         tap: Option<Tap>,
-        talk: &Talk,
+        talk: &SessionFlags,
         report: &Report,
-    ) -> Result<Inbox, Failure> {
+    ) -> Result<ReceiveQueue, Failure> {
         let (sender, arrivals) = sync_channel(PIECES);
-        let bringer = Bringer { reader, tap, pace: talk.rate.map(Pace::new) };
+        let bringer = ReaderThread { reader, tap, pace: talk.rate.map(Throttle::new) };
         thread::Builder::new()
             .name("inbox".into())
             .stack_size(256 << 10)
             .spawn(move || bringer.run(&sender))
-            .map_err(|e| Failure::new(Stage::Socket, &facts.peer, e).with_code(Code::Negative))?;
-        Ok(Inbox {
+            .map_err(|e| {
+                Failure::new(Phase::Socket, &facts.peer, e).with_code(ExitCode::Negative)
+            })?;
+        Ok(ReceiveQueue {
             arrivals,
             over: false,
             facts: facts.clone(),
@@ -101,33 +103,34 @@ impl Inbox {
     pub fn next(
         &mut self,
         until: Option<Instant>,
-        taker: &Taker,
-        stop: &Stop,
-    ) -> Result<Waited, Failure> {
+        taker: &OutputSink,
+        stop: &Shutdown,
+    ) -> Result<RecvOutcome, Failure> {
         if self.over {
-            return Ok(Waited::End);
+            return Ok(RecvOutcome::End);
         }
         loop {
             if let Some(reason) = stop.reason() {
-                return Ok(Waited::Stopped(reason));
+                return Ok(RecvOutcome::Stopped(reason));
             }
-            let left = until.map_or(LOOK, |at| at.saturating_duration_since(Instant::now()));
-            match self.arrivals.recv_timeout(left.min(LOOK)) {
-                Ok(Arrival::Piece(bytes)) => {
+            let left =
+                until.map_or(POLL_INTERVAL, |at| at.saturating_duration_since(Instant::now()));
+            match self.arrivals.recv_timeout(left.min(POLL_INTERVAL)) {
+                Ok(Incoming::Piece(bytes)) => {
                     self.received += bytes.len() as u64;
                     self.moved();
-                    return Ok(Waited::Piece(bytes));
+                    return Ok(RecvOutcome::Piece(bytes));
                 }
-                Ok(Arrival::End) | Err(RecvTimeoutError::Disconnected) => {
+                Ok(Incoming::End) | Err(RecvTimeoutError::Disconnected) => {
                     self.over = true;
                     self.report.tell(&Event::HalfClosed {
                         conn: CONN,
                         by: Side::Peer,
                         caller: None,
                     });
-                    return Ok(Waited::End);
+                    return Ok(RecvOutcome::End);
                 }
-                Ok(Arrival::Broken(e)) => {
+                Ok(Incoming::Broken(e)) => {
                     self.over = true;
                     return Err(self.broken(e));
                 }
@@ -136,7 +139,7 @@ impl Inbox {
             taker.check()?;
             self.check_idle()?;
             if until.is_some_and(|at| at <= Instant::now()) {
-                return Ok(Waited::Late);
+                return Ok(RecvOutcome::Late);
             }
         }
     }
@@ -144,7 +147,7 @@ impl Inbox {
     fn check_idle(&self) -> Result<(), Failure> {
         match self.idle {
             Some(limit) if self.moved_at.elapsed() >= limit => {
-                Err(Failure::late(Stage::Receive, &self.facts.peer, limit))
+                Err(Failure::late(Phase::Receive, &self.facts.peer, limit))
             }
             _ => Ok(()),
         }
@@ -156,55 +159,55 @@ impl Inbox {
     }
 
     fn broken(&self, e: std::io::Error) -> Failure {
-        if Inner::of(&e).is_some() {
-            return Failure::new(Stage::Receive, &self.facts.peer, e);
+        if LayerError::of(&e).is_some() {
+            return Failure::new(Phase::Receive, &self.facts.peer, e);
         }
-        let code = if self.received > 0 { Code::Partial } else { Code::Receive };
+        let code = if self.received > 0 { ExitCode::Partial } else { ExitCode::Receive };
         let why = match self.received {
             0 => words(&e),
             n => format!("{} after {n} bytes", words(&e)),
         };
-        Failure::new(Stage::Receive, &self.facts.peer, why).with_code(code)
+        Failure::new(Phase::Receive, &self.facts.peer, why).with_code(code)
     }
 }
 
 /// The thread that reads.
-struct Bringer {
+struct ReaderThread {
     reader: Box<dyn Reader>,
     tap: Option<Tap>,
-    pace: Option<Pace>,
+    pace: Option<Throttle>,
 }
 
-impl Bringer {
-    fn run(mut self, sender: &SyncSender<Arrival>) {
+impl ReaderThread {
+    fn run(mut self, sender: &SyncSender<Incoming>) {
         let most = self.pace.as_ref().map_or(PIECE, |pace| pace.piece().min(PIECE));
         let mut buffer = vec![0; most];
         let mut alerted = None;
         loop {
             let arrival = match self.reader.read(&mut buffer) {
-                Ok(0) if alerted == Some(true) => Arrival::Broken(tls_alert::met_tls()),
-                Ok(0) => Arrival::End,
+                Ok(0) if alerted == Some(true) => Incoming::Broken(tls_alert::met_tls()),
+                Ok(0) => Incoming::End,
                 Ok(n) => {
                     alerted = Some(alerted.is_none() && tls_alert::is_alert(&buffer[..n]));
                     self.piece(&buffer[..n])
                 }
                 Err(e) if e.kind() == ErrorKind::Interrupted => continue,
-                Err(e) => Arrival::Broken(e),
+                Err(e) => Incoming::Broken(e),
             };
-            let last = !matches!(arrival, Arrival::Piece(_));
+            let last = !matches!(arrival, Incoming::Piece(_));
             if sender.send(arrival).is_err() || last {
                 return;
             }
         }
     }
 
-    fn piece(&mut self, bytes: &[u8]) -> Arrival {
+    fn piece(&mut self, bytes: &[u8]) -> Incoming {
         if let Some(pace) = &mut self.pace {
             pace.wait_for(bytes.len());
         }
         if let Some(tap) = &mut self.tap {
             tap.see(bytes);
         }
-        Arrival::Piece(bytes.to_vec())
+        Incoming::Piece(bytes.to_vec())
     }
 }

@@ -2,20 +2,20 @@
 
 use std::time::{Duration, Instant};
 
-use super::Talked;
+use super::SessionResult;
 use super::files::Files;
-use super::match_buffer::Heard;
-use super::output_sink::Taker;
-use super::receiver::{Inbox, Waited};
-use super::sender::Outbox;
+use super::match_buffer::MatchBuffer;
+use super::output_sink::OutputSink;
+use super::receiver::{ReceiveQueue, RecvOutcome};
+use super::sender::Sender;
 use crate::client::pattern::Pattern;
-use crate::error::{Code, Failure, Stage};
+use crate::error::{ExitCode, Failure, Phase};
 use crate::flags::script::Step;
-use crate::flags::session::Talk;
+use crate::flags::session::SessionFlags;
 use crate::net::stdout;
-use crate::net::stream::{Ending, Facts, Stream};
+use crate::net::stream::{ConnectionInfo, EndedBy, Stream};
 use crate::report::Report;
-use crate::shutdown::{Reason, Stop};
+use crate::shutdown::{Shutdown, ShutdownReason};
 
 /// How long a greeting may take to begin before we speak first.
 const GREETING: Duration = Duration::from_millis(300);
@@ -23,22 +23,28 @@ const GREETING: Duration = Duration::from_millis(300);
 const PAUSE: Duration = Duration::from_millis(40);
 
 /// Runs the steps, then half-closes and hears the peer out.
-pub fn run(stream: Stream, talk: &Talk, mut files: Files, report: &Report, stop: &Stop) -> Talked {
+pub fn run(
+    stream: Stream,
+    talk: &SessionFlags,
+    mut files: Files,
+    report: &Report,
+    stop: &Shutdown,
+) -> SessionResult {
     let Stream { reader, writer, hangup, facts } = stream;
     let (sent_tap, received_tap) = files.taps();
-    let inbox = match Inbox::open(reader, &facts, received_tap, talk, report) {
+    let inbox = match ReceiveQueue::open(reader, &facts, received_tap, talk, report) {
         Ok(inbox) => inbox,
-        Err(failure) => return Talked::unbegun(failure),
+        Err(failure) => return SessionResult::unbegun(failure),
     };
-    let mut play = Play {
+    let mut play = ScriptSession {
         inbox,
-        outbox: Outbox::new(writer, &hangup, &facts, sent_tap, talk),
-        taker: Taker::new(talk, &mut files),
+        outbox: Sender::new(writer, &hangup, &facts, sent_tap, talk),
+        taker: OutputSink::new(talk, &mut files),
         facts,
         stop,
         report,
         left_first: false,
-        fresh: Heard::default(),
+        fresh: MatchBuffer::default(),
         at_line_start: true,
     };
     let outcome = play.perform(talk);
@@ -47,29 +53,29 @@ pub fn run(stream: Stream, talk: &Talk, mut files: Files, report: &Report, stop:
         hangup.reset();
     }
     let outcome = outcome.or_else(|failure| match stdout::reader_is_gone(&failure) {
-        true => Ok(Code::Done),
+        true => Ok(ExitCode::Done),
         false => Err(failure),
     });
     let (bytes_in, bytes_out) = (play.inbox.received, play.outbox.sent);
-    Talked { bytes_in, bytes_out, by, outcome, picture: None }
+    SessionResult { bytes_in, bytes_out, by, outcome, picture: None }
 }
 
-struct Play<'a> {
-    inbox: Inbox,
-    outbox: Outbox,
-    taker: Taker,
-    facts: Facts,
-    stop: &'a Stop,
+struct ScriptSession<'a> {
+    inbox: ReceiveQueue,
+    outbox: Sender,
+    taker: OutputSink,
+    facts: ConnectionInfo,
+    stop: &'a Shutdown,
     report: &'a Report,
     /// Whether our half-close came before the peer's end.
     left_first: bool,
     /// What has arrived and no `--expect` has taken yet.
-    fresh: Heard,
+    fresh: MatchBuffer,
     at_line_start: bool,
 }
 
-impl Play<'_> {
-    fn perform(&mut self, talk: &Talk) -> Result<Code, Failure> {
+impl ScriptSession<'_> {
+    fn perform(&mut self, talk: &SessionFlags) -> Result<ExitCode, Failure> {
         let steps = &talk.script.steps;
         self.stop.sleep(talk.delay).map_err(|reason| self.stopped(reason))?;
         self.inbox.moved();
@@ -91,7 +97,7 @@ impl Play<'_> {
         }
         self.leave(talk)?;
         self.taker.end()?;
-        Ok(Code::Done)
+        Ok(ExitCode::Done)
     }
 
     fn say(&mut self, message: &[u8]) -> Result<(), Failure> {
@@ -99,8 +105,8 @@ impl Play<'_> {
         self.hear(Duration::ZERO)?;
         if self.inbox.is_over() {
             let why = "the peer ended before everything was said";
-            let failure = Failure::new(Stage::Send, &self.facts.peer, why);
-            return Err(failure.with_code(Code::Partial));
+            let failure = Failure::new(Phase::Send, &self.facts.peer, why);
+            return Err(failure.with_code(ExitCode::Partial));
         }
         self.outbox.say(message, self.inbox.received, self.stop)?;
         self.inbox.moved();
@@ -111,12 +117,12 @@ impl Play<'_> {
     /// Waits for a reply as long as the run may last.
     fn hear_reply(&mut self) -> Result<(), Failure> {
         match self.next(None)? {
-            Waited::Piece(bytes) => {
+            RecvOutcome::Piece(bytes) => {
                 self.show(&bytes)?;
                 self.hear(PAUSE)
             }
-            Waited::Stopped(reason) => Err(self.stopped(reason)),
-            Waited::End | Waited::Late => Ok(()),
+            RecvOutcome::Stopped(reason) => Err(self.stopped(reason)),
+            RecvOutcome::End | RecvOutcome::Late => Ok(()),
         }
     }
 
@@ -125,9 +131,9 @@ impl Play<'_> {
         let mut patience = first;
         loop {
             match self.next(Some(patience))? {
-                Waited::Piece(bytes) => self.show(&bytes)?,
-                Waited::Stopped(reason) => return Err(self.stopped(reason)),
-                Waited::End | Waited::Late => return self.end_line(),
+                RecvOutcome::Piece(bytes) => self.show(&bytes)?,
+                RecvOutcome::Stopped(reason) => return Err(self.stopped(reason)),
+                RecvOutcome::End | RecvOutcome::Late => return self.end_line(),
             }
             patience = PAUSE;
         }
@@ -137,10 +143,12 @@ impl Play<'_> {
         let mut search = pattern.search();
         while !self.fresh.take(&mut search) {
             match self.next(None)? {
-                Waited::Piece(bytes) => self.show(&bytes)?,
-                Waited::Stopped(Reason::Deadline) => return Err(self.unmet(pattern, "in time")),
-                Waited::Stopped(reason) => return Err(self.stopped(reason)),
-                Waited::End | Waited::Late => {
+                RecvOutcome::Piece(bytes) => self.show(&bytes)?,
+                RecvOutcome::Stopped(ShutdownReason::Deadline) => {
+                    return Err(self.unmet(pattern, "in time"));
+                }
+                RecvOutcome::Stopped(reason) => return Err(self.stopped(reason)),
+                RecvOutcome::End | RecvOutcome::Late => {
                     return Err(self.unmet(pattern, "before the peer ended"));
                 }
             }
@@ -153,12 +161,12 @@ impl Play<'_> {
         let _ = self.end_line();
         let came = self.fresh.text(200);
         let why = format!("expected /{}/, got \"{came}\" {how}", pattern.text());
-        Failure::new(Stage::Receive, &self.facts.peer, why).with_code(Code::Negative)
+        Failure::new(Phase::Receive, &self.facts.peer, why).with_code(ExitCode::Negative)
     }
 
     /// With the last reply in hand: half-closes and shows what still comes until the peer ends.
     /// One that never does is left when the run's time is over, or nothing has come for too long.
-    fn leave(&mut self, talk: &Talk) -> Result<(), Failure> {
+    fn leave(&mut self, talk: &SessionFlags) -> Result<(), Failure> {
         self.left_first = !self.inbox.is_over();
         if talk.hang_up {
             self.end_line()?;
@@ -175,11 +183,15 @@ impl Play<'_> {
         let patience = talk.linger.0.or(idle);
         loop {
             match self.next(patience)? {
-                Waited::Piece(bytes) => self.show(&bytes)?,
-                Waited::Stopped(reason @ (Reason::Interrupt | Reason::Terminate)) => {
+                RecvOutcome::Piece(bytes) => self.show(&bytes)?,
+                RecvOutcome::Stopped(
+                    reason @ (ShutdownReason::Interrupt | ShutdownReason::Terminate),
+                ) => {
                     return Err(self.stopped(reason));
                 }
-                Waited::End | Waited::Late | Waited::Stopped(Reason::Deadline) => {
+                RecvOutcome::End
+                | RecvOutcome::Late
+                | RecvOutcome::Stopped(ShutdownReason::Deadline) => {
                     self.end_line()?;
                     return self.outbox.deliver(self.inbox.received, self.stop);
                 }
@@ -187,17 +199,17 @@ impl Play<'_> {
         }
     }
 
-    fn ended_by(&self, outcome: &Result<Code, Failure>) -> Ending {
+    fn ended_by(&self, outcome: &Result<ExitCode, Failure>) -> EndedBy {
         match (outcome, self.stop.reason()) {
-            (Err(failure), _) if failure.timed_out() => Ending::Timeout,
-            (_, Some(Reason::Interrupt | Reason::Terminate)) => Ending::Signal,
-            (Err(failure), _) if is_of_the_connection(failure) => Ending::Reset,
-            _ if self.inbox.is_over() && !self.left_first => Ending::Peer,
-            _ => Ending::Us,
+            (Err(failure), _) if failure.timed_out() => EndedBy::Timeout,
+            (_, Some(ShutdownReason::Interrupt | ShutdownReason::Terminate)) => EndedBy::Signal,
+            (Err(failure), _) if is_of_the_connection(failure) => EndedBy::Reset,
+            _ if self.inbox.is_over() && !self.left_first => EndedBy::Peer,
+            _ => EndedBy::Us,
         }
     }
 
-    fn next(&mut self, patience: Option<Duration>) -> Result<Waited, Failure> {
+    fn next(&mut self, patience: Option<Duration>) -> Result<RecvOutcome, Failure> {
         let until = patience.and_then(|patience| Instant::now().checked_add(patience));
         self.inbox.next(until, &self.taker, self.stop)
     }
@@ -217,13 +229,13 @@ impl Play<'_> {
         self.taker.take(b"\n", self.inbox.idle, self.stop)
     }
 
-    fn stopped(&self, reason: Reason) -> Failure {
-        Failure::stopped(Stage::Receive, &self.facts.peer, reason)
+    fn stopped(&self, reason: ShutdownReason) -> Failure {
+        Failure::stopped(Phase::Receive, &self.facts.peer, reason)
     }
 }
 
 /// Whether the connection broke, rather than an expectation or something of our own.
 fn is_of_the_connection(failure: &Failure) -> bool {
-    let ours = matches!(failure.stage, Stage::Stdout | Stage::File);
-    failure.code != Code::Negative && !ours
+    let ours = matches!(failure.stage, Phase::Stdout | Phase::File);
+    failure.code != ExitCode::Negative && !ours
 }

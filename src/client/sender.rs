@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 use rustix::event::PollFlags;
 
 use super::CONN;
-use crate::error::{Code, Failure, Inner, Stage, words};
-use crate::flags::session::Talk;
-use crate::net::stream::{Facts, Hangup, Writer};
+use crate::error::{ExitCode, Failure, LayerError, Phase, words};
+use crate::flags::session::SessionFlags;
+use crate::net::stream::{ConnectionHandle, ConnectionInfo, Writer};
 use crate::report::Report;
 use crate::report::event::{Event, Side};
-use crate::shutdown::{Stop, Wake};
+use crate::shutdown::{Shutdown, WaitOutcome};
 use crate::transfer::crlf::Crlf;
 use crate::transfer::tap::Tap;
-use crate::transfer::throttle::Pace;
+use crate::transfer::throttle::Throttle;
 
 /// The most that is written at once while earlier bytes still wait, in bytes.
 const PIECE: usize = 4 << 10;
@@ -23,36 +23,36 @@ const PIECE: usize = 4 << 10;
 const LOOK: Duration = Duration::from_millis(5);
 
 /// The way to the peer.
-pub struct Outbox {
+pub struct Sender {
     writer: Box<dyn Writer>,
-    hangup: Hangup,
-    facts: Facts,
+    hangup: ConnectionHandle,
+    facts: ConnectionInfo,
     tap: Option<Tap>,
     filter: Option<Crlf>,
-    pace: Option<Pace>,
+    pace: Option<Throttle>,
     /// Whether a layer tells the ends of both directions by itself (TLS).
     says_goodbye: bool,
     /// Bytes given to the kernel so far.
     pub sent: u64,
 }
 
-impl Outbox {
+impl Sender {
     /// Messages go to `writer`, changed and held back as `talk` says.
     pub fn new(
         writer: Box<dyn Writer>,
-        hangup: &Hangup,
-        facts: &Facts,
+        hangup: &ConnectionHandle,
+        facts: &ConnectionInfo,
         tap: Option<Tap>,
-        talk: &Talk,
-    ) -> Outbox {
-        Outbox {
+        talk: &SessionFlags,
+    ) -> Sender {
+        Sender {
             says_goodbye: writer.raw().is_none(),
             writer,
             hangup: hangup.clone(),
             facts: facts.clone(),
             tap,
             filter: talk.crlf.then(Crlf::default),
-            pace: talk.rate.map(Pace::new),
+            pace: talk.rate.map(Throttle::new),
             sent: 0,
         }
     }
@@ -61,10 +61,10 @@ impl Outbox {
     ///
     /// Fails at [`Stage::Send`]: 18 for what the peer did not take, 55 when our own system would
     /// not send at the very beginning, and 28, 130 or 143 when the cord is pulled.
-    pub fn say(&mut self, message: &[u8], received: u64, stop: &Stop) -> Result<(), Failure> {
+    pub fn say(&mut self, message: &[u8], received: u64, stop: &Shutdown) -> Result<(), Failure> {
         let changed = self.filter.as_mut().map(|filter| filter.apply(message));
         let message = changed.as_deref().unwrap_or(message);
-        let most = self.pace.as_ref().map_or(usize::MAX, Pace::piece);
+        let most = self.pace.as_ref().map_or(usize::MAX, Throttle::piece);
         for piece in message.chunks(most) {
             if let Some(pace) = &mut self.pace {
                 pace.wait_for(piece.len());
@@ -78,7 +78,7 @@ impl Outbox {
         self.writer.flush().map_err(|e| self.unsent(e, received))
     }
 
-    fn put(&mut self, mut bytes: &[u8], received: u64, stop: &Stop) -> Result<(), Failure> {
+    fn put(&mut self, mut bytes: &[u8], received: u64, stop: &Shutdown) -> Result<(), Failure> {
         while !bytes.is_empty() {
             self.await_room(stop)?;
             match self.writer.write(&bytes[..self.room().min(bytes.len())]) {
@@ -107,10 +107,10 @@ impl Outbox {
 
     /// A peer that takes nothing holds up nobody who pulls the cord: we wait here, and the write
     /// itself does not block.
-    fn await_room(&self, stop: &Stop) -> Result<(), Failure> {
+    fn await_room(&self, stop: &Shutdown) -> Result<(), Failure> {
         match stop.wait(self.hangup.socket().as_fd(), PollFlags::OUT, None) {
-            Ok(Wake::Stopped(reason)) => {
-                Err(Failure::stopped(Stage::Send, &self.facts.peer, reason))
+            Ok(WaitOutcome::Shutdown(reason)) => {
+                Err(Failure::stopped(Phase::Send, &self.facts.peer, reason))
             }
             // Whatever else is wrong, the write itself tells.
             _ => Ok(()),
@@ -128,14 +128,14 @@ impl Outbox {
     /// The half-close towards a peer that has ended before.
     pub fn finish_silently(&mut self) -> Result<(), Failure> {
         let finished = self.writer.finish();
-        finished.map_err(|e| Failure::new(Stage::Shutdown, &self.facts.peer, e))
+        finished.map_err(|e| Failure::new(Phase::Shutdown, &self.facts.peer, e))
     }
 
     /// Waits until the peer's kernel has everything.
     ///
     /// Fails at [`Stage::Send`] with 18 if the peer is gone without it, or when the cord is
     /// pulled before.
-    pub fn deliver(&self, received: u64, stop: &Stop) -> Result<(), Failure> {
+    pub fn deliver(&self, received: u64, stop: &Shutdown) -> Result<(), Failure> {
         loop {
             // In this order: a Unix socket's bytes vanish with its peer, which has told an error.
             let waiting = self.hangup.undelivered();
@@ -150,8 +150,8 @@ impl Outbox {
                 return Ok(());
             }
             let next = stop.wait_any(&mut [], Some(Instant::now() + LOOK));
-            if let Ok(Wake::Stopped(reason)) = next {
-                return Err(Failure::stopped(Stage::Send, &self.facts.peer, reason));
+            if let Ok(WaitOutcome::Shutdown(reason)) = next {
+                return Err(Failure::stopped(Phase::Send, &self.facts.peer, reason));
             }
         }
     }
@@ -164,16 +164,16 @@ impl Outbox {
     fn unsent(&self, e: io::Error, received: u64) -> Failure {
         let by_peer = matches!(e.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset);
         let begun = self.sent > 0 || received > 0;
-        if Inner::of(&e).is_some() {
-            return Failure::new(Stage::Send, &self.facts.peer, e).with_code(Code::Partial);
+        if LayerError::of(&e).is_some() {
+            return Failure::new(Phase::Send, &self.facts.peer, e).with_code(ExitCode::Partial);
         }
         let failure = match begun {
             true => {
                 let why = format!("{} after {} bytes", words(&e), self.sent);
-                Failure::new(Stage::Send, &self.facts.peer, why)
+                Failure::new(Phase::Send, &self.facts.peer, why)
             }
-            false => Failure::new(Stage::Send, &self.facts.peer, e),
+            false => Failure::new(Phase::Send, &self.facts.peer, e),
         };
-        if by_peer || begun { failure.with_code(Code::Partial) } else { failure }
+        if by_peer || begun { failure.with_code(ExitCode::Partial) } else { failure }
     }
 }

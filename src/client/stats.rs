@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::{CONN, Talked};
-use crate::net::stream::Facts;
+use super::{CONN, SessionResult};
+use crate::net::stream::ConnectionInfo;
 use crate::report::event::{Event, Stats};
 
 /// The figures of a conversation; `connected` is the time until the stream stood.
-pub fn event(talked: &Talked, facts: &Facts, connected: Duration) -> Event {
+pub fn event(talked: &SessionResult, facts: &ConnectionInfo, connected: Duration) -> Event {
     let seconds = facts.began.elapsed().as_secs_f64();
     let rate = |bytes: u64| if seconds > 0.0 { bytes as f64 / seconds } else { 0.0 };
     Event::Stats(Stats {

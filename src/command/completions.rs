@@ -2,7 +2,7 @@
 
 use clap_complete::Shell;
 
-use crate::error::Code;
+use crate::error::ExitCode;
 use crate::net::stdout;
 use crate::report::Report;
 use crate::usage::help;
@@ -17,9 +17,9 @@ pub struct Args {
 
 impl Args {
     /// Writes the script on stdout; fails with code 23 when stdout cannot take it.
-    pub fn run(self, _: &Report) -> anyhow::Result<Code> {
+    pub fn run(self, _: &Report) -> anyhow::Result<ExitCode> {
         stdout::product(&script(self.shell))?;
-        Ok(Code::Done)
+        Ok(ExitCode::Done)
     }
 }
 

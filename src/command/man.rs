@@ -9,7 +9,7 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 use rustix::fs::OFlags;
 
-use crate::error::{Code, Failure, Stage};
+use crate::error::{ExitCode, Failure, Phase};
 use crate::net::stdout;
 use crate::process::output_file;
 use crate::report::Report;
@@ -31,7 +31,7 @@ impl Args {
     /// Writes the pages.
     ///
     /// Fails with code 2 on a command that does not exist, with 23 where a page cannot be written.
-    pub fn run(self, _: &Report) -> anyhow::Result<Code> {
+    pub fn run(self, _: &Report) -> anyhow::Result<ExitCode> {
         let wanted = |name: &str| match self.command.as_deref() {
             Some("sockit") => name.is_empty(),
             Some(command) => command == name,
@@ -40,7 +40,7 @@ impl Args {
         let pages: Vec<Page> = pages().into_iter().filter(|page| wanted(&page.command)).collect();
         if pages.is_empty() {
             let word = self.command.unwrap_or_default();
-            Err(Failure::usage(Stage::File, word, "there is no page of this name")
+            Err(Failure::usage(Phase::File, word, "there is no page of this name")
                 .with_hint("sockit -h lists the commands"))?;
         }
         match &self.out_dir {
@@ -49,13 +49,13 @@ impl Args {
                 stdout::product(&pages.into_iter().flat_map(|page| page.text).collect::<Vec<_>>())?
             }
         }
-        Ok(Code::Done)
+        Ok(ExitCode::Done)
     }
 }
 
 fn put_all(pages: &[Page], dir: &Path) -> Result<(), Failure> {
     let failed =
-        |path: &Path, e| Failure::new(Stage::File, path.display(), e).with_code(Code::Write);
+        |path: &Path, e| Failure::new(Phase::File, path.display(), e).with_code(ExitCode::Write);
     fs::create_dir_all(dir).map_err(|e| failed(dir, e))?;
     for page in pages {
         let path = dir.join(&page.file);
@@ -125,7 +125,7 @@ fn plain(text: &[u8]) -> Vec<u8> {
 fn sections(name: &str, related: &[String]) -> Roff {
     let mut roff = Roff::new();
     roff.control("SH", ["EXIT STATUS"]);
-    for (code, meaning) in Code::ALL {
+    for (code, meaning) in ExitCode::ALL {
         entry(&mut roff, &code.number().to_string(), meaning);
     }
     roff.control("SH", ["ENVIRONMENT"]);

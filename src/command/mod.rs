@@ -15,10 +15,10 @@ pub mod unix_server;
 
 use clap::{ArgAction, Parser, Subcommand};
 
-use crate::error::Code;
-use crate::flags::output::Output;
+use crate::error::ExitCode;
+use crate::flags::output::LogFlags;
 use crate::process::sandbox;
-use crate::process::sandbox::Needs;
+use crate::process::sandbox::SandboxPolicy;
 use crate::report::Report;
 pub use crate::usage::parse;
 
@@ -29,7 +29,7 @@ pub use crate::usage::parse;
 pub struct Cli {
     /// How the run talks
     #[command(flatten)]
-    pub output: Output,
+    pub output: LogFlags,
     /// Print help: -h the usual, --help all of it
     #[arg(short, long, global = true, action = ArgAction::Help, help_heading = "Talk (on stderr)")]
     pub help: Option<bool>,
@@ -72,7 +72,7 @@ pub enum Command {
 }
 
 /// Gives up what the run needs no more of, and tells so under `-v`.
-fn confine(needs: &Needs, report: &Report) {
+fn confine(needs: &SandboxPolicy, report: &Report) {
     let confined = sandbox::confine(needs);
     report.step(|| confined.to_string());
 }
@@ -90,7 +90,7 @@ impl Command {
     }
 
     /// Runs the command to its end.
-    pub fn run(self, report: &Report) -> anyhow::Result<Code> {
+    pub fn run(self, report: &Report) -> anyhow::Result<ExitCode> {
         match self {
             Command::TcpClient(args) => args.run(report),
             Command::TcpServer(args) => args.run(report),

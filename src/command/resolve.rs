@@ -10,19 +10,19 @@ use std::time::Instant;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
 use super::confine;
-use crate::error::{Code, Failure, Stage};
-use crate::flags::connect::Families;
+use crate::error::{ExitCode, Failure, Phase};
+use crate::flags::connect::FamilyFlags;
 use crate::flags::run;
 use crate::flags::values::{self, Limit};
-use crate::lookup::batch::{Crew, Next};
-use crate::lookup::options::{Plan, Via};
-use crate::lookup::print::Printer;
-use crate::lookup::work_queue::{Source, Time};
-use crate::process::sandbox::Needs;
+use crate::lookup::batch::{Batch, Next};
+use crate::lookup::options::{LookupOptions, LookupSource};
+use crate::lookup::print::AnswerPrinter;
+use crate::lookup::work_queue::{Source, TimeLimits};
+use crate::process::sandbox::SandboxPolicy;
 use crate::report::Report;
 use crate::resolver::dns;
-use crate::resolver::dns::Kind;
-use crate::shutdown::Stop;
+use crate::resolver::dns::RecordType;
+use crate::shutdown::Shutdown;
 
 const MANY: &str =
     "With several questions each line ends with its question, and the worst outcome decides.";
@@ -55,13 +55,13 @@ pub struct Args {
         conflicts_with = "verify",
         value_parser = KindParser
     )]
-    pub kind: Option<Kind>,
+    pub kind: Option<RecordType>,
     /// Ask the name server over TCP from the start
     #[arg(long)]
     pub tcp: bool,
     /// Whose word to take; both shows where hosts file and DNS disagree
     #[arg(long, value_name = "WHO", value_enum)]
-    pub via: Option<Via>,
+    pub via: Option<LookupSource>,
     /// Questions from FILE, one per line (- is stdin)
     #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub file: Option<PathBuf>,
@@ -74,7 +74,7 @@ pub struct Args {
     pub timeout: Limit,
     /// Only one family
     #[command(flatten)]
-    pub families: Families,
+    pub families: FamilyFlags,
 }
 
 /// Reads a record type; the types that have names are its possible values.
@@ -82,23 +82,23 @@ pub struct Args {
 struct KindParser;
 
 impl TypedValueParser for KindParser {
-    type Value = Kind;
+    type Value = RecordType;
 
     fn parse_ref(
         &self,
         command: &clap::Command,
         arg: Option<&clap::Arg>,
         value: &OsStr,
-    ) -> Result<Kind, clap::Error> {
-        if let Some(kind) = value.to_str().and_then(Kind::from_word) {
+    ) -> Result<RecordType, clap::Error> {
+        if let Some(kind) = value.to_str().and_then(RecordType::from_word) {
             return Ok(kind);
         }
-        let named = PossibleValuesParser::new(Kind::WORDS);
+        let named = PossibleValuesParser::new(RecordType::WORDS);
         named.try_map(|_| Err("not a type")).parse_ref(command, arg, value)
     }
 
     fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue>>> {
-        Some(Box::new(Kind::WORDS.into_iter().map(PossibleValue::new)))
+        Some(Box::new(RecordType::WORDS.into_iter().map(PossibleValue::new)))
     }
 }
 
@@ -112,16 +112,16 @@ fn not_of_dig(word: &str) -> Result<String, &'static str> {
 
 impl Args {
     /// Answers all questions; the highest code of all is the run's.
-    pub fn run(self, report: &Report) -> anyhow::Result<Code> {
+    pub fn run(self, report: &Report) -> anyhow::Result<ExitCode> {
         let plan = self.plan(report)?;
         if let ([word], None) = (&self.questions[..], &self.file)
             && plan.is_at_hand(word)
         {
-            return Ok(at_once(&plan, word, Printer::new(report, false, None))?);
+            return Ok(at_once(&plan, word, AnswerPrinter::new(report, false, None))?);
         }
-        confine(&Needs { reads: true, connects: true, ..Needs::default() }, report);
+        confine(&SandboxPolicy { reads: true, connects: true, ..SandboxPolicy::default() }, report);
         // 1 would be an answer.
-        let stop = run::stop(None).map_err(|failure| failure.with_code(Code::TryAgain))?;
+        let stop = run::stop(None).map_err(|failure| failure.with_code(ExitCode::TryAgain))?;
         let many = self.file.is_some() || self.questions.len() > 1;
         let jobs = match self.file {
             Some(_) => usize::from(self.jobs),
@@ -129,22 +129,23 @@ impl Args {
         };
         let listed = self.file.clone();
         let source = self.source()?;
-        let time = Time { limit: plan.limit, grace: plan.grace() };
+        let time = TimeLimits { limit: plan.limit, grace: plan.grace() };
         let work = Box::new(move |word: &str, until| plan.answer(word, until));
-        let crew = Crew::start(source, work, jobs, time).map_err(no_thread)?;
-        let mut printer = Printer::new(report, many, Some(&stop));
+        let crew = Batch::start(source, work, jobs, time).map_err(no_thread)?;
+        let mut printer = AnswerPrinter::new(report, many, Some(&stop));
         if let Some(list) = &listed {
             printer.show_progress(|| crate::lookup::question_file::count(list));
         }
         Ok(tell_all(&crew, &stop, printer, listed.as_deref())?)
     }
 
-    fn plan(&self, report: &Report) -> Result<Plan, Failure> {
+    fn plan(&self, report: &Report) -> Result<LookupOptions, Failure> {
         let asks_dns = self.server.is_some() || self.kind.is_some() || self.tcp;
-        let via = self.via.unwrap_or(if asks_dns { Via::Dns } else { Via::System });
+        let via =
+            self.via.unwrap_or(if asks_dns { LookupSource::Dns } else { LookupSource::System });
         self.check(via, asks_dns)?;
         let thorough = report.is_json() || report.wants_steps();
-        Ok(Plan {
+        Ok(LookupOptions {
             family: self.families.family(),
             via,
             server: self.server()?,
@@ -153,19 +154,19 @@ impl Args {
             all: self.all,
             verify: self
                 .verify
-                .then_some(crate::lookup::verify::Rigour { strict: self.strict, thorough }),
+                .then_some(crate::lookup::verify::VerifyOptions { strict: self.strict, thorough }),
             limit: self.timeout.0,
         })
     }
 
     /// What clap cannot say.
-    fn check(&self, via: Via, asks_dns: bool) -> Result<(), Failure> {
-        let clash = |why| Err(Failure::usage(Stage::Resolve, "--via", why));
+    fn check(&self, via: LookupSource, asks_dns: bool) -> Result<(), Failure> {
+        let clash = |why| Err(Failure::usage(Phase::Resolve, "--via", why));
         match via {
-            Via::System if asks_dns => {
+            LookupSource::System if asks_dns => {
                 clash("system asks no name server: --server, --type and --tcp do")
             }
-            Via::Both if self.all || self.verify || self.kind.is_some() => {
+            LookupSource::Both if self.all || self.verify || self.kind.is_some() => {
                 clash("both compares plain answers: not with --all, --verify or --type")
             }
             _ => Ok(()),
@@ -187,7 +188,11 @@ impl Args {
 }
 
 /// One answer that takes no worker, no clock and no cord.
-fn at_once(plan: &Plan, word: &str, mut printer: Printer<'_>) -> Result<Code, Failure> {
+fn at_once(
+    plan: &LookupOptions,
+    word: &str,
+    mut printer: AnswerPrinter<'_>,
+) -> Result<ExitCode, Failure> {
     let begun = Instant::now();
     let answer = plan.answer(word, None);
     printer.tell(&answer.to(word, begun.elapsed()))?;
@@ -196,11 +201,11 @@ fn at_once(plan: &Plan, word: &str, mut printer: Printer<'_>) -> Result<Code, Fa
 
 /// Tells each answer as soon as its turn has come.
 fn tell_all(
-    crew: &Crew,
-    stop: &Stop,
-    mut printer: Printer<'_>,
+    crew: &Batch,
+    stop: &Shutdown,
+    mut printer: AnswerPrinter<'_>,
     list: Option<&Path>,
-) -> Result<Code, Failure> {
+) -> Result<ExitCode, Failure> {
     loop {
         let ready = stop.reason().map(Next::Stopped).or_else(|| crew.ready());
         let next = match ready {
@@ -217,15 +222,15 @@ fn tell_all(
                 printer.flush()?;
                 return Err(crate::lookup::question_file::unreadable(list, error));
             }
-            Next::Unheard => return Ok(Code::Done),
+            Next::StdoutClosed => return Ok(ExitCode::Done),
             Next::End => return printer.end(),
         }
         if printer.is_unheard() {
-            return Ok(Code::Done);
+            return Ok(ExitCode::Done);
         }
     }
 }
 
 fn no_thread(error: io::Error) -> Failure {
-    Failure::new(Stage::Resolve, "-", error).with_code(Code::TryAgain)
+    Failure::new(Phase::Resolve, "-", error).with_code(ExitCode::TryAgain)
 }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use crate::client;
-use crate::error::{Code, Failure, Stage};
-use crate::flags::connect::{Dialling, Target};
-use crate::flags::session::Talk;
+use crate::error::{ExitCode, Failure, Phase};
+use crate::flags::connect::{ConnectFlags, Target};
+use crate::flags::session::SessionFlags;
 use crate::flags::tls::ClientTls;
-use crate::net::dial::Dial;
+use crate::net::dial::Dialer;
 use crate::net::endpoint::Endpoint;
 use crate::net::layer::Layer;
 use crate::report::Report;
@@ -20,10 +20,10 @@ pub struct Args {
     pub target: Target,
     /// What to say
     #[command(flatten)]
-    pub talk: Talk,
+    pub talk: SessionFlags,
     /// How to connect
     #[command(flatten)]
-    pub dialling: Dialling,
+    pub dialling: ConnectFlags,
     /// Speak TLS
     #[arg(long, help_heading = "TLS")]
     pub tls: bool,
@@ -34,7 +34,7 @@ pub struct Args {
 
 impl Args {
     /// Connects and talks to the end.
-    pub fn run(self, report: &Report) -> anyhow::Result<Code> {
+    pub fn run(self, report: &Report) -> anyhow::Result<ExitCode> {
         let endpoint = self.target.endpoint()?;
         let scheme = if self.tls { "https" } else { "tcp" };
         let route = self.dialling.route(scheme, &endpoint)?;
@@ -42,7 +42,7 @@ impl Args {
         if let Some(why) = self.trust.warning() {
             report.warn(None, why);
         }
-        let dial = Dial { route, layer, ..self.dialling.dial(endpoint) };
+        let dial = Dialer { route, layer, ..self.dialling.dial(endpoint) };
         let tell = |step| report.heard(step);
         Ok(client::hold(&self.talk, report, |stop| dial.call(stop, &tell))?)
     }
@@ -51,7 +51,7 @@ impl Args {
         match (self.tls, self.trust.given()) {
             (true, _) => self.trust.layer(&endpoint.host).map(Some),
             (false, None) => Ok(None),
-            (false, Some(flag)) => Err(Failure::usage(Stage::Tls, flag, "needs --tls beside it")),
+            (false, Some(flag)) => Err(Failure::usage(Phase::Tls, flag, "needs --tls beside it")),
         }
     }
 }

@@ -1,12 +1,12 @@
 //! `tcp-server`: listens on TCP and serves each caller on its own thread.
 
-use crate::error::Code;
-use crate::flags::listen::Binding;
+use crate::error::ExitCode;
+use crate::flags::listen::ListenFlags;
 use crate::flags::run;
-use crate::flags::run_as::Identity;
-use crate::flags::server_limits::Serving;
-use crate::flags::service::Choice;
-use crate::flags::socket::Streams;
+use crate::flags::run_as::RunAsFlags;
+use crate::flags::server_limits::ServerLimitFlags;
+use crate::flags::service::ServiceFlags;
+use crate::flags::socket::TcpFlags;
 use crate::flags::tls::{self, ServerTls};
 use crate::net::address::Address;
 use crate::net::stdout;
@@ -20,27 +20,27 @@ use crate::server::Plan;
 pub struct Args {
     /// Which service
     #[command(flatten)]
-    pub choice: Choice,
+    pub choice: ServiceFlags,
     /// Where
     #[command(flatten)]
-    pub binding: Binding,
+    pub binding: ListenFlags,
     /// Options on each connection
     #[command(flatten)]
-    pub streams: Streams,
+    pub streams: TcpFlags,
     /// For whom
     #[command(flatten)]
-    pub serving: Serving,
+    pub serving: ServerLimitFlags,
     /// Behind what
     #[command(flatten)]
     pub tls: ServerTls,
     /// As whom
     #[command(flatten)]
-    pub identity: Identity,
+    pub identity: RunAsFlags,
 }
 
 impl Args {
     /// Serves until asked to end.
-    pub fn run(self, report: &Report) -> anyhow::Result<Code> {
+    pub fn run(self, report: &Report) -> anyhow::Result<ExitCode> {
         let stop = run::stop(self.serving.timeout.0)?;
         let mut limits = self.serving.limits(&stop)?;
         let tls = self.tls.serving(&self.binding.host)?;
@@ -69,7 +69,7 @@ impl Args {
 }
 
 /// What callers need to know a certificate by that nobody has signed.
-fn tell_certificate(tls: &tls::Serving, report: &Report) {
+fn tell_certificate(tls: &tls::TlsServer, report: &Report) {
     match tls.throw_away {
         true => report.tell(&Event::Certificate { sha256: tls.sha256.clone() }),
         false => report.step(|| format!("TLS: our certificate's SHA-256 is {}", tls.sha256)),

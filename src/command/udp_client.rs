@@ -1,10 +1,10 @@
 //! `udp-client`: sends datagrams and prints what comes back, or pings.
 
-use crate::datagram::client::targets::Lines;
+use crate::datagram::client::targets::Targets;
 use crate::datagram::listen::{ping, talk};
-use crate::error::Code;
+use crate::error::ExitCode;
 use crate::flags::connect::Target;
-use crate::flags::datagram_client::{Asking, Calling};
+use crate::flags::datagram_client::{DatagramClientFlags, DatagramSocketFlags};
 use crate::flags::run;
 use crate::report::Report;
 
@@ -16,19 +16,19 @@ pub struct Args {
     pub target: Target,
     /// What
     #[command(flatten)]
-    pub asking: Asking,
+    pub asking: DatagramClientFlags,
     /// How
     #[command(flatten)]
-    pub calling: Calling,
+    pub calling: DatagramSocketFlags,
 }
 
 impl Args {
     /// Sends, listens, and leaves.
-    pub fn run(self, report: &Report) -> anyhow::Result<Code> {
+    pub fn run(self, report: &Report) -> anyhow::Result<ExitCode> {
         let endpoint = self.target.endpoint()?;
         let stop = run::stop(self.asking.timeout.0)?;
         let tell = |step| report.heard(step);
-        let lines = || Lines::udp(&endpoint, &self.calling, &stop, &tell);
+        let lines = || Targets::udp(&endpoint, &self.calling, &stop, &tell);
         Ok(match self.asking.ping()? {
             Some(plan) => ping(lines()?, plan, report, &stop)?,
             None => {

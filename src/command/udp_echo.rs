@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use super::tcp_server::print_port;
 use crate::datagram::listen;
-use crate::datagram::listen::{Duty, Plan};
-use crate::error::Code;
-use crate::flags::datagram_limits::Answering;
-use crate::flags::listen::Binding;
+use crate::datagram::listen::{Handler, ServerConfig};
+use crate::error::ExitCode;
+use crate::flags::datagram_limits::DatagramLimitFlags;
+use crate::flags::listen::ListenFlags;
 use crate::flags::run;
-use crate::flags::run_as::Identity;
-use crate::process::sandbox::Needs;
+use crate::flags::run_as::RunAsFlags;
+use crate::process::sandbox::SandboxPolicy;
 use crate::report::Report;
 
 /// What the user asks of udp-echo.
@@ -18,29 +18,29 @@ use crate::report::Report;
 pub struct Args {
     /// How often
     #[command(flatten)]
-    pub answering: Answering,
+    pub answering: DatagramLimitFlags,
     /// Where
     #[command(flatten)]
-    pub binding: Binding,
+    pub binding: ListenFlags,
     /// As whom
     #[command(flatten)]
-    pub identity: Identity,
+    pub identity: RunAsFlags,
 }
 
 impl Args {
     /// Echoes until asked to end.
-    pub fn run(self, report: &Report) -> anyhow::Result<Code> {
+    pub fn run(self, report: &Report) -> anyhow::Result<ExitCode> {
         let stop = run::stop(self.answering.timeout.0)?;
         let socket = listen::socket("udp-echo", || self.binding.bind(&stop).datagram())?;
         self.identity.assume()?;
         if self.binding.print_port {
             print_port(&listen::local(&socket)?)?;
         }
-        super::confine(&Needs::default(), report);
-        let plan = Plan {
+        super::confine(&SandboxPolicy::default(), report);
+        let plan = ServerConfig {
             socket,
             narrow: self.binding.socket.recv_buffer.is_some(),
-            duty: Duty::Echo,
+            duty: Handler::Echo,
             max_rate: self.answering.max_rate,
             most: self.answering.most(),
             quiet: self.answering.accept_timeout.0,

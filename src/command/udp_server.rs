@@ -1,15 +1,15 @@
 //! `udp-server`: prints datagrams, or answers each by a service.
 
 use super::tcp_server::print_port;
-use crate::datagram::listen::Plan;
+use crate::datagram::listen::ServerConfig;
 use crate::datagram::{listen, multicast_bind};
-use crate::error::Code;
-use crate::flags::datagram_limits::Answering;
-use crate::flags::datagram_service::Choice;
-use crate::flags::listen::Binding;
+use crate::error::ExitCode;
+use crate::flags::datagram_limits::DatagramLimitFlags;
+use crate::flags::datagram_service::DatagramServiceFlags;
+use crate::flags::listen::ListenFlags;
 use crate::flags::run;
-use crate::flags::run_as::Identity;
-use crate::process::sandbox::Needs;
+use crate::flags::run_as::RunAsFlags;
+use crate::process::sandbox::SandboxPolicy;
 use crate::report::Report;
 
 /// What the user asks of udp-server.
@@ -17,10 +17,10 @@ use crate::report::Report;
 pub struct Args {
     /// Which service
     #[command(flatten)]
-    pub choice: Choice,
+    pub choice: DatagramServiceFlags,
     /// How often
     #[command(flatten)]
-    pub answering: Answering,
+    pub answering: DatagramLimitFlags,
     /// Hear what is sent to this multicast group
     ///
     /// With --host '' what else comes to the port is heard too; otherwise only what is sent to the
@@ -29,15 +29,15 @@ pub struct Args {
     pub join: Option<String>,
     /// Where
     #[command(flatten)]
-    pub binding: Binding,
+    pub binding: ListenFlags,
     /// As whom
     #[command(flatten)]
-    pub identity: Identity,
+    pub identity: RunAsFlags,
 }
 
 impl Args {
     /// Serves until asked to end.
-    pub fn run(self, report: &Report) -> anyhow::Result<Code> {
+    pub fn run(self, report: &Report) -> anyhow::Result<ExitCode> {
         let stop = run::stop(self.answering.timeout.0)?;
         let duty = self.choice.duty()?;
         let bind = self.binding.bind(&stop);
@@ -50,9 +50,9 @@ impl Args {
             print_port(&listen::local(&socket)?)?;
         }
         if !self.choice.starts_programs() {
-            super::confine(&Needs::default(), report);
+            super::confine(&SandboxPolicy::default(), report);
         }
-        let plan = Plan {
+        let plan = ServerConfig {
             socket,
             narrow: self.binding.socket.recv_buffer.is_some(),
             duty,

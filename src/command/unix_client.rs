@@ -4,16 +4,16 @@ use std::ffi::OsString;
 
 use crate::client;
 use crate::datagram::client::source::Source;
-use crate::datagram::client::targets::Lines;
+use crate::datagram::client::targets::Targets;
 use crate::datagram::listen;
-use crate::datagram::listen::{Letters, Replies};
-use crate::error::{Code, Failure, Stage};
-use crate::flags::retry::Retrying;
+use crate::datagram::listen::{Replies, SendJob};
+use crate::error::{ExitCode, Failure, Phase};
+use crate::flags::retry::RetryFlags;
 use crate::flags::run;
 use crate::flags::script::Step;
-use crate::flags::session::Talk;
+use crate::flags::session::SessionFlags;
 use crate::flags::values::{self, Limit};
-use crate::net::unix::{Name, dial};
+use crate::net::unix::{UnixAddress, dial};
 use crate::report::Report;
 use crate::report::hexdump::Dump;
 
@@ -38,26 +38,26 @@ pub struct Args {
     pub size: usize,
     /// What to say
     #[command(flatten)]
-    pub talk: Talk,
+    pub talk: SessionFlags,
     /// Limit for the connection to stand; 0 = none
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = values::limit,
           help_heading = "Connecting")]
     pub connect_timeout: Limit,
     /// What if nobody answers
     #[command(flatten)]
-    pub retrying: Retrying,
+    pub retrying: RetryFlags,
 }
 
 impl Args {
     /// Connects and talks to the end.
-    pub fn run(self, report: &Report) -> anyhow::Result<Code> {
-        let name = Name::read(&self.path);
+    pub fn run(self, report: &Report) -> anyhow::Result<ExitCode> {
+        let name = UnixAddress::read(&self.path);
         if self.datagram {
             return self.send_datagrams(&name, report);
         }
         let limit = self.connect_timeout.0;
         let retry = self.retrying.retry();
-        let connect = |stop: &crate::shutdown::Stop| {
+        let connect = |stop: &crate::shutdown::Shutdown| {
             retry.call(stop, &|step| report.heard(step), || {
                 report.step(|| format!("Connecting to {name}..."));
                 dial(&name, limit, stop)
@@ -66,17 +66,17 @@ impl Args {
         Ok(client::hold(&self.talk, report, connect)?)
     }
 
-    fn send_datagrams(&self, name: &Name, report: &Report) -> anyhow::Result<Code> {
+    fn send_datagrams(&self, name: &UnixAddress, report: &Report) -> anyhow::Result<ExitCode> {
         let stop = run::stop(self.talk.timeout.and_then(|limit| limit.0))?;
         let letters = self.letters(report)?;
         let tell = |step| report.heard(step);
-        let lines = Lines::unix(name, self.retrying.retry(), &stop, &tell);
+        let lines = Targets::unix(name, self.retrying.retry(), &stop, &tell);
         Ok(listen::talk(lines, letters, report, &stop)?)
     }
 
-    fn letters(&self, report: &Report) -> Result<Letters, Failure> {
+    fn letters(&self, report: &Report) -> Result<SendJob, Failure> {
         let texts: Option<Vec<Vec<u8>>> = self.talk.script.steps.iter().map(text).collect();
-        let no_stream = || Failure::usage(Stage::Receive, "--expect", "means nothing to datagrams");
+        let no_stream = || Failure::usage(Phase::Receive, "--expect", "means nothing to datagrams");
         let texts = texts.ok_or_else(no_stream)?;
         let source = match (&self.talk.input, texts.as_slice()) {
             (Some(path), _) => Source::pieces(path, self.size)?,
@@ -87,7 +87,7 @@ impl Args {
         let dump = self.talk.hex.as_deref().map(|path| Dump::open(path, report)).transpose()?;
         let wait = Replies::Awaited(self.wait.0);
         let replies = if self.talk.send_only { Replies::Dropped } else { wait };
-        Ok(Letters { source, delay: self.talk.delay, replies, raw, dump })
+        Ok(SendJob { source, delay: self.talk.delay, replies, raw, dump })
     }
 }
 

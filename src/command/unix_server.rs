@@ -5,19 +5,19 @@ use std::ffi::OsString;
 use socket2::{Socket, Type};
 
 use crate::datagram::listen;
-use crate::error::{Code, Failure, Stage, words};
+use crate::error::{ExitCode, Failure, Phase, words};
 use crate::flags::run;
-use crate::flags::run_as::Identity;
-use crate::flags::server_limits::Serving;
-use crate::flags::service::Choice;
+use crate::flags::run_as::RunAsFlags;
+use crate::flags::server_limits::ServerLimitFlags;
+use crate::flags::service::ServiceFlags;
 use crate::net::listen::Listener;
-use crate::net::unix::{self, Claim, Name, Trace, listen};
-use crate::process::inherited_fds::{Wanted, passed_socket};
-use crate::process::sandbox::Needs;
+use crate::net::unix::{self, SocketFileCleanup, SocketFileGuard, UnixAddress, listen};
+use crate::process::inherited_fds::{SocketKind, passed_socket};
+use crate::process::sandbox::SandboxPolicy;
 use crate::report::Report;
 use crate::server;
 use crate::server::Plan;
-use crate::shutdown::Stop;
+use crate::shutdown::Shutdown;
 
 /// What the user asks of unix-server.
 #[derive(Debug, clap::Args)]
@@ -38,18 +38,18 @@ pub struct Args {
     pub datagram: bool,
     /// Which service
     #[command(flatten)]
-    pub choice: Choice,
+    pub choice: ServiceFlags,
     /// For whom
     #[command(flatten)]
-    pub serving: Serving,
+    pub serving: ServerLimitFlags,
     /// As whom
     #[command(flatten)]
-    pub identity: Identity,
+    pub identity: RunAsFlags,
 }
 
 impl Args {
     /// Serves until asked to end.
-    pub fn run(self, report: &Report) -> anyhow::Result<Code> {
+    pub fn run(self, report: &Report) -> anyhow::Result<ExitCode> {
         let stop = run::stop(self.serving.timeout.0)?;
         if self.datagram {
             return self.serve_datagrams(report, &stop);
@@ -58,7 +58,7 @@ impl Args {
         let mut limits = self.serving.limits(&stop)?;
         let service = self.choice.service(&mut limits, report)?;
         let listener = self.listener()?;
-        let trace = listener.claim.as_ref().map(Claim::trace);
+        let trace = listener.claim.as_ref().map(SocketFileGuard::trace);
         self.identity.assume()?;
         self.confine(self.choice.needs(), report);
         let plan = Plan { listener, limits, service, layer: None, layer_stack: 0 };
@@ -70,7 +70,7 @@ impl Args {
     /// Rules that could never hold are a mistake worth telling, above all where the user relies on
     /// them.
     fn refuse_rules(&self) -> Result<(), Failure> {
-        let Serving { allow, deny, max_conns_per_ip, .. } = &self.serving;
+        let ServerLimitFlags { allow, deny, max_conns_per_ip, .. } = &self.serving;
         let flag = match (allow.is_empty(), deny.is_empty(), max_conns_per_ip) {
             (false, _, _) => "--allow",
             (_, false, _) => "--deny",
@@ -78,37 +78,40 @@ impl Args {
             _ => return Ok(()),
         };
         let why = "callers of a Unix socket have no address";
-        Err(Failure::usage(Stage::Listen, flag, why)
+        Err(Failure::usage(Phase::Listen, flag, why)
             .with_hint("--mode and the directory say who may call"))
     }
 
     /// Gives up all but `needs`, and the right to remove our socket.
-    fn confine(&self, needs: Option<Needs>, report: &Report) {
+    fn confine(&self, needs: Option<SandboxPolicy>, report: &Report) {
         let Some(needs) = needs else { return };
-        let removes = match Name::read(&self.path) {
-            Name::Path(path) => Some(unix::directory_of(&path).to_path_buf()),
-            Name::Abstract(_) => None,
+        let removes = match UnixAddress::read(&self.path) {
+            UnixAddress::Path(path) => Some(unix::directory_of(&path).to_path_buf()),
+            UnixAddress::Abstract(_) => None,
         };
         // Who sends datagrams may have an abstract name, to which the answers go.
-        super::confine(&Needs { removes, sends_to_abstract: self.datagram, ..needs }, report);
+        super::confine(
+            &SandboxPolicy { removes, sends_to_abstract: self.datagram, ..needs },
+            report,
+        );
     }
 
     /// The socket that a service manager passed to us, or one at the path.
     fn listener(&self) -> Result<Listener, Failure> {
-        match passed_socket(Wanted { name: "unix-server", inet: false, stream: true })? {
+        match passed_socket(SocketKind { name: "unix-server", inet: false, stream: true })? {
             Some(socket) => Listener::passed(socket),
-            None => listen(&Name::read(&self.path), self.mode, self.serving.backlog),
+            None => listen(&UnixAddress::read(&self.path), self.mode, self.serving.backlog),
         }
     }
 
-    fn serve_datagrams(&self, report: &Report, stop: &Stop) -> anyhow::Result<Code> {
+    fn serve_datagrams(&self, report: &Report, stop: &Shutdown) -> anyhow::Result<ExitCode> {
         let limits = self.serving.limits(stop)?;
         let duty = self.choice.duty()?;
         let (socket, claim) = self.datagram_socket()?;
-        let trace = claim.as_ref().map(Claim::trace);
+        let trace = claim.as_ref().map(SocketFileGuard::trace);
         self.identity.assume()?;
         self.confine(self.choice.needs(), report);
-        let plan = listen::Plan {
+        let plan = listen::ServerConfig {
             socket,
             narrow: true,
             duty,
@@ -126,16 +129,16 @@ impl Args {
     }
 
     /// As [`Args::listener`], for datagrams.
-    fn datagram_socket(&self) -> Result<(Socket, Option<Claim>), Failure> {
-        match passed_socket(Wanted { name: "unix-server", inet: false, stream: false })? {
+    fn datagram_socket(&self) -> Result<(Socket, Option<SocketFileGuard>), Failure> {
+        match passed_socket(SocketKind { name: "unix-server", inet: false, stream: false })? {
             Some(socket) => Ok((socket, None)),
-            None => unix::bind(&Name::read(&self.path), Type::DGRAM, self.mode),
+            None => unix::bind(&UnixAddress::read(&self.path), Type::DGRAM, self.mode),
         }
     }
 }
 
 /// A socket file that could not be removed at the end would be found by whoever comes next.
-fn tell_what_stays(trace: Option<Trace>, report: &Report) {
+fn tell_what_stays(trace: Option<SocketFileCleanup>, report: &Report) {
     if let Some(trace) = trace
         && let Err(e) = trace.remove()
     {

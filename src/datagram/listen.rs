@@ -5,18 +5,18 @@
 //! they come to their socket.
 
 pub use crate::datagram::client::ping::ping;
-pub use crate::datagram::client::{Letters, Replies, talk};
-pub use crate::datagram::server::handler::Duty;
-pub use crate::datagram::server::print::Look;
-pub use crate::datagram::server::{Plan, serve};
+pub use crate::datagram::client::{Replies, SendJob, talk};
+pub use crate::datagram::server::handler::Handler;
+pub use crate::datagram::server::print::PrintFormat;
+pub use crate::datagram::server::{ServerConfig, serve};
 
 use std::time::Duration;
 
 use socket2::Socket;
 
-use crate::error::{Failure, Stage};
+use crate::error::{Failure, Phase};
 use crate::net::address::Address;
-use crate::process::inherited_fds::{Wanted, passed_socket};
+use crate::process::inherited_fds::{SocketKind, passed_socket};
 
 /// How long programs may still take when a server that has no `--grace` ends.
 pub const GRACE: Duration = Duration::from_secs(3);
@@ -26,7 +26,7 @@ pub fn socket(
     name: &'static str,
     bind: impl FnOnce() -> Result<Socket, Failure>,
 ) -> Result<Socket, Failure> {
-    match passed_socket(Wanted { name, inet: true, stream: false })? {
+    match passed_socket(SocketKind { name, inet: true, stream: false })? {
         Some(socket) => Ok(socket),
         None => bind(),
     }
@@ -34,6 +34,6 @@ pub fn socket(
 
 /// Where a socket is bound. Fails at [`Stage::Bind`] when it is not.
 pub fn local(socket: &Socket) -> Result<Address, Failure> {
-    let local = socket.local_addr().map_err(|e| Failure::new(Stage::Bind, "-", e))?;
+    let local = socket.local_addr().map_err(|e| Failure::new(Phase::Bind, "-", e))?;
     Ok(Address::from(&local))
 }

@@ -10,7 +10,7 @@ use crate::net::address::Address;
 /// The address of ours that a datagram was sent to, from which an answer should leave: whoever
 /// asked one address does not expect another to answer (ip(7), `IP_PKTINFO`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Origin {
+pub struct LocalSource {
     /// Our address; none leaves the choice to the kernel.
     pub address: Option<IpAddr>,
     /// The interface, where the address means nothing without one (link-local IPv6); else 0.
@@ -19,16 +19,16 @@ pub struct Origin {
 
 /// From whom a datagram came and how.
 #[derive(Debug, Clone)]
-pub struct Envelope {
+pub struct RecvMeta {
     /// The sender, as the kernel names it.
     pub peer: SockAddr,
     /// Where it arrived.
-    pub origin: Origin,
+    pub origin: LocalSource,
     /// It was longer than our room for it; the rest is lost (recvmsg(2), `MSG_TRUNC`).
     pub cut: bool,
 }
 
-impl Envelope {
+impl RecvMeta {
     /// The sender.
     pub fn address(&self) -> Address {
         Address::from(&self.peer)
@@ -37,31 +37,31 @@ impl Envelope {
 
 /// Bytes to be sent: one datagram, or several of one length to one peer.
 #[derive(Debug, Clone)]
-pub struct Outgoing<'a> {
+pub struct Transmit<'a> {
     /// To whom; nobody is whom the socket is connected to.
     pub peer: Option<&'a SockAddr>,
     /// From where.
-    pub origin: Origin,
+    pub origin: LocalSource,
     /// What.
     pub bytes: Cow<'a, [u8]>,
     /// Length of each datagram in `bytes`, the last of which may be shorter; 0 = `bytes` is one.
     pub segment: usize,
 }
 
-impl<'a> Outgoing<'a> {
+impl<'a> Transmit<'a> {
     /// An answer to whoever sent `envelope`, from the address it was sent to.
-    pub fn answer(envelope: &'a Envelope, bytes: impl Into<Cow<'a, [u8]>>) -> Outgoing<'a> {
+    pub fn answer(envelope: &'a RecvMeta, bytes: impl Into<Cow<'a, [u8]>>) -> Transmit<'a> {
         let (peer, origin) = (Some(&envelope.peer), envelope.origin);
-        Outgoing { peer, origin, bytes: bytes.into(), segment: 0 }
+        Transmit { peer, origin, bytes: bytes.into(), segment: 0 }
     }
 
     /// One datagram to `peer`, or to whom the socket is connected to.
-    pub fn to(peer: Option<&'a SockAddr>, bytes: &'a [u8]) -> Outgoing<'a> {
-        Outgoing { peer, origin: Origin::default(), bytes: bytes.into(), segment: 0 }
+    pub fn to(peer: Option<&'a SockAddr>, bytes: &'a [u8]) -> Transmit<'a> {
+        Transmit { peer, origin: LocalSource::default(), bytes: bytes.into(), segment: 0 }
     }
 }
 
-impl Outgoing<'_> {
+impl Transmit<'_> {
     /// How many datagrams these bytes are.
     pub fn count(&self) -> u32 {
         match self.segment {
@@ -73,7 +73,7 @@ impl Outgoing<'_> {
 
 /// Somebody along the way did not take a datagram of ours, and said so by ICMP.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
+pub struct IcmpError {
     /// To whom the datagram was sent.
     pub peer: Address,
     /// The system's number for the reason (`ECONNREFUSED`, `EHOSTUNREACH`, …).

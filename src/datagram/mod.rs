@@ -19,13 +19,13 @@ mod sender;
 pub mod server;
 mod socket;
 
-pub use message::{Envelope, Origin, Outgoing, Refused};
-pub use multicast::{Group, set_hops};
-pub use recv_batch::{Batch, Bundle};
+pub use message::{IcmpError, LocalSource, RecvMeta, Transmit};
+pub use multicast::{MulticastGroup, set_hops};
+pub use recv_batch::{DatagramGroup, RecvBatch};
 pub use sender::Sender;
-pub use socket::Mailbox;
+pub use socket::DatagramSocket;
 
 /// The longest payload of a UDP datagram over IPv4 (RFC 768: 65,535 less 8 and IP's 20).
-pub const LONGEST: usize = 65_507;
+pub const MAX_UDP_PAYLOAD: usize = 65_507;
 /// The most datagrams one system call moves (recvmmsg(2), sendmmsg(2)): past 32 nothing is won.
-pub const MOST: usize = 32;
+pub const BATCH_SIZE: usize = 32;

@@ -6,11 +6,11 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use rustix::net::netdevice::name_to_index;
 use socket2::{InterfaceIndexOrAddress, Socket};
 
-use crate::error::{Failure, Stage};
+use crate::error::{Failure, Phase};
 
 /// A group to join, and on which interfaces.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Group {
+pub struct MulticastGroup {
     /// The group's address; an IPv6 one may carry its interface as scope.
     pub address: SocketAddr,
     /// This interface only, by name.
@@ -22,12 +22,12 @@ pub struct Group {
 /// The loopback's interface, everywhere.
 const LOOPBACK: u32 = 1;
 
-impl Group {
+impl MulticastGroup {
     /// Makes `socket` a member. One interface that lets us in is enough.
     ///
     /// Fails at [`Stage::Bind`] with what the first interface said.
     pub fn join(&self, socket: &Socket) -> Result<(), Failure> {
-        self.try_all(socket).map_err(|e| Failure::new(Stage::Bind, self.address.ip(), e))
+        self.try_all(socket).map_err(|e| Failure::new(Phase::Bind, self.address.ip(), e))
     }
 
     fn try_all(&self, socket: &Socket) -> io::Result<()> {

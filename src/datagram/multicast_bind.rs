@@ -4,9 +4,9 @@ use std::net::IpAddr;
 
 use socket2::Socket;
 
-use crate::datagram::Group;
-use crate::error::{Failure, Stage};
-use crate::net::listen::Bind;
+use crate::datagram::MulticastGroup;
+use crate::error::{Failure, Phase};
+use crate::net::listen::ListenOptions;
 use crate::resolver;
 
 /// A socket bound for the members of group `word`.
@@ -14,10 +14,10 @@ use crate::resolver;
 /// Where `bind` names every interface, it hears what else comes to the port too. Where it names one
 /// address, only what is sent to the group is heard, also on the interface of that address.
 /// Fails with code 2 when `word` is no group, else as [`Bind::datagram`] and [`Group::join`] do.
-pub fn bind(mut bind: Bind<'_>, word: &str) -> Result<Socket, Failure> {
+pub fn bind(mut bind: ListenOptions<'_>, word: &str) -> Result<Socket, Failure> {
     let found = resolver::addresses(word, 0, bind.family, bind.patience)?;
     let address = found.first().copied().filter(|address| address.ip().is_multicast());
-    let not_one = || Failure::usage(Stage::Resolve, word, "not a multicast group");
+    let not_one = || Failure::usage(Phase::Resolve, word, "not a multicast group");
     let address = address.ok_or_else(not_one)?;
     let interface = bind.options.interface.clone();
     let beside = bind.host.trim_matches(['[', ']']).parse::<IpAddr>().ok();
@@ -25,6 +25,6 @@ pub fn bind(mut bind: Bind<'_>, word: &str) -> Result<Socket, Failure> {
         bind.host = word.to_string();
     }
     let socket = bind.datagram()?;
-    Group { address, interface, beside }.join(&socket)?;
+    MulticastGroup { address, interface, beside }.join(&socket)?;
     Ok(socket)
 }

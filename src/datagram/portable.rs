@@ -10,11 +10,11 @@ use rustix::net::{
 };
 use socket2::{SockAddr, Socket};
 
-use super::message::{Envelope, Origin, Outgoing};
-use super::recv_batch::{Batch, Facts};
+use super::message::{LocalSource, RecvMeta, Transmit};
+use super::recv_batch::{RecvBatch, SlotMeta};
 
 /// Puts the next datagram into the first slot of `batch`; an empty queue is `WouldBlock`.
-pub fn receive(socket: &Socket, batch: &mut Batch) -> io::Result<usize> {
+pub fn receive(socket: &Socket, batch: &mut RecvBatch) -> io::Result<usize> {
     let (mut slots, facts) = batch.refill();
     let Some(slot) = slots.next() else { return Ok(0) };
     let mut beside = RecvAncillaryBuffer::default();
@@ -22,13 +22,13 @@ pub fn receive(socket: &Socket, batch: &mut Batch) -> io::Result<usize> {
     let got = recvmsg(socket, &mut pieces, &mut beside, RecvFlags::DONTWAIT)?;
     let peer = got.address.map_or_else(unnamed, address)?;
     let cut = got.flags.contains(ReturnFlags::TRUNC);
-    let envelope = Envelope { peer, origin: Origin::default(), cut };
-    facts.push(Facts { envelope, length: got.bytes, segment: 0 });
+    let envelope = RecvMeta { peer, origin: LocalSource::default(), cut };
+    facts.push(SlotMeta { envelope, length: got.bytes, segment: 0 });
     Ok(1)
 }
 
 /// Sends what is at the front of `letters`: 1, unless it comes apart and its end does not go.
-pub fn send(socket: &Socket, letters: &[Outgoing<'_>]) -> io::Result<usize> {
+pub fn send(socket: &Socket, letters: &[Transmit<'_>]) -> io::Result<usize> {
     let Some(letter) = letters.first() else { return Ok(0) };
     let step = if letter.segment == 0 { letter.bytes.len().max(1) } else { letter.segment };
     if letter.bytes.is_empty() {
@@ -38,7 +38,7 @@ pub fn send(socket: &Socket, letters: &[Outgoing<'_>]) -> io::Result<usize> {
     Ok(1)
 }
 
-fn put(socket: &Socket, letter: &Outgoing<'_>, datagram: &[u8]) -> io::Result<()> {
+fn put(socket: &Socket, letter: &Transmit<'_>, datagram: &[u8]) -> io::Result<()> {
     let flags = libc::MSG_DONTWAIT;
     match letter.peer {
         Some(peer) => socket.send_to_with_flags(datagram, peer, flags)?,

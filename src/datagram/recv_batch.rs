@@ -2,8 +2,8 @@
 
 use std::slice::ChunksMut;
 
-use super::message::Envelope;
-use super::{LONGEST, MOST};
+use super::message::RecvMeta;
+use super::{BATCH_SIZE, MAX_UDP_PAYLOAD};
 use crate::net::memory;
 
 /// Room for one UDP datagram, or for several that the kernel hands over as one (`UDP_GRO`).
@@ -18,50 +18,50 @@ const UNIX_SLOTS: usize = 8;
 ///
 /// The memory is the kernel's zero page until a datagram touches it.
 #[derive(Debug)]
-pub struct Batch {
+pub struct RecvBatch {
     bytes: Vec<u8>,
     room: usize,
-    facts: Vec<Facts>,
+    facts: Vec<SlotMeta>,
 }
 
 /// What is known of one filled slot.
 #[derive(Debug)]
-pub(super) struct Facts {
-    pub envelope: Envelope,
+pub(super) struct SlotMeta {
+    pub envelope: RecvMeta,
     pub length: usize,
     pub segment: usize,
 }
 
 /// One slot's content: a datagram, or several of equal length that came from one sender.
 #[derive(Debug, Clone, Copy)]
-pub struct Bundle<'a> {
+pub struct DatagramGroup<'a> {
     /// From whom and how.
-    pub envelope: &'a Envelope,
+    pub envelope: &'a RecvMeta,
     /// The payload, or several end to end.
     pub bytes: &'a [u8],
     /// Length of each payload, the last of which may be shorter; 0 = it is one.
     pub segment: usize,
 }
 
-impl Batch {
+impl RecvBatch {
     /// Room for UDP datagrams of every size.
-    pub fn udp() -> Batch {
-        Batch::new(MOST, UDP_ROOM)
+    pub fn udp() -> RecvBatch {
+        RecvBatch::new(BATCH_SIZE, UDP_ROOM)
     }
 
     /// Room for Unix datagrams of the usual sizes; a longer one is seen to be cut.
-    pub fn unix() -> Batch {
-        Batch::new(UNIX_SLOTS, UNIX_ROOM)
+    pub fn unix() -> RecvBatch {
+        RecvBatch::new(UNIX_SLOTS, UNIX_ROOM)
     }
 
     /// Room for `slots` datagrams (at most [`MOST`]) of up to `room` bytes; for fewer where memory
     /// is short.
-    pub fn new(slots: usize, room: usize) -> Batch {
-        let slots = slots.clamp(1, MOST);
+    pub fn new(slots: usize, room: usize) -> RecvBatch {
+        let slots = slots.clamp(1, BATCH_SIZE);
         let facts = Vec::with_capacity(slots);
         let mut bytes = memory::room(slots * room, room);
         bytes.truncate(bytes.len() / room * room);
-        Batch { bytes, room, facts }
+        RecvBatch { bytes, room, facts }
     }
 
     /// How many slots the last receive filled.
@@ -75,8 +75,8 @@ impl Batch {
     }
 
     /// What the last receive brought, in the order it came.
-    pub fn bundles(&self) -> impl Iterator<Item = Bundle<'_>> {
-        self.facts.iter().zip(self.bytes.chunks(self.room)).map(|(facts, slot)| Bundle {
+    pub fn bundles(&self) -> impl Iterator<Item = DatagramGroup<'_>> {
+        self.facts.iter().zip(self.bytes.chunks(self.room)).map(|(facts, slot)| DatagramGroup {
             envelope: &facts.envelope,
             bytes: &slot[..facts.length],
             segment: facts.segment,
@@ -89,13 +89,13 @@ impl Batch {
     }
 
     /// Empty slots, and where what is known of them goes, in the same order.
-    pub(super) fn refill(&mut self) -> (ChunksMut<'_, u8>, &mut Vec<Facts>) {
+    pub(super) fn refill(&mut self) -> (ChunksMut<'_, u8>, &mut Vec<SlotMeta>) {
         self.facts.clear();
         (self.bytes.chunks_mut(self.room), &mut self.facts)
     }
 }
 
-impl<'a> Bundle<'a> {
+impl<'a> DatagramGroup<'a> {
     /// How many datagrams it holds; an empty one counts.
     pub fn count(&self) -> u32 {
         match self.step() {
@@ -114,12 +114,12 @@ impl<'a> Bundle<'a> {
     }
 
     /// The first `count` payloads.
-    pub fn first(&self, count: u32) -> Bundle<'a> {
+    pub fn first(&self, count: u32) -> DatagramGroup<'a> {
         match self.step() {
             0 => *self,
             step => {
                 let end = self.bytes.len().min(step * count as usize);
-                Bundle { bytes: &self.bytes[..end], ..*self }
+                DatagramGroup { bytes: &self.bytes[..end], ..*self }
             }
         }
     }
@@ -130,22 +130,22 @@ impl<'a> Bundle<'a> {
     }
 }
 
-const _: () = assert!(UDP_ROOM > LONGEST);
+const _: () = assert!(UDP_ROOM > MAX_UDP_PAYLOAD);
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::datagram::Origin;
+    use crate::datagram::LocalSource;
 
-    fn envelope() -> Envelope {
+    fn envelope() -> RecvMeta {
         let peer = std::net::SocketAddr::from(([127, 0, 0, 1], 9)).into();
-        Envelope { peer, origin: Origin::default(), cut: false }
+        RecvMeta { peer, origin: LocalSource::default(), cut: false }
     }
 
     #[test]
     fn merged_datagrams_come_apart_where_they_were_joined() {
         let envelope = envelope();
-        let bundle = Bundle { envelope: &envelope, bytes: b"aabbc", segment: 2 };
+        let bundle = DatagramGroup { envelope: &envelope, bytes: b"aabbc", segment: 2 };
         assert_eq!(bundle.count(), 3);
         assert_eq!(bundle.datagrams().collect::<Vec<_>>(), [&b"aa"[..], b"bb", b"c"]);
         assert_eq!(bundle.first(2).bytes, b"aabb");
@@ -156,7 +156,7 @@ mod tests {
     fn an_empty_datagram_is_one_datagram() {
         let envelope = envelope();
         for segment in [0, 100] {
-            let bundle = Bundle { envelope: &envelope, bytes: b"", segment };
+            let bundle = DatagramGroup { envelope: &envelope, bytes: b"", segment };
             assert_eq!(bundle.count(), 1);
             assert_eq!(bundle.datagrams().collect::<Vec<_>>(), [b""]);
         }

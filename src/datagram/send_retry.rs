@@ -4,20 +4,24 @@ use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::message::{Origin, Outgoing};
-use super::sender::Post;
+use super::message::{LocalSource, Transmit};
+use super::sender::SharedSocket;
 
 /// How long one datagram may hold up the others while buffers are full.
 const PATIENCE: Duration = Duration::from_millis(50);
 /// The first pause for a device queue that is full (`ENOBUFS`); each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_micros(500);
 /// How many errors of other datagrams one datagram takes in its stride.
-const STRANGERS: u32 = 8;
+const MAX_UNRELATED_ERRORS: u32 = 8;
 
 /// Tries `letter` again after `error`, by every way that `error` leaves open.
 ///
 /// Fails with the last error when the letter is lost, or when part of it is.
-pub(super) fn try_again(post: &Post, letter: &Outgoing<'_>, error: io::Error) -> io::Result<()> {
+pub(super) fn try_again(
+    post: &SharedSocket,
+    letter: &Transmit<'_>,
+    error: io::Error,
+) -> io::Result<()> {
     let until = Instant::now() + PATIENCE;
     let (mut error, mut pause, mut strangers) = (error, FIRST_PAUSE, 0);
     let mut letter = letter.clone();
@@ -33,14 +37,14 @@ pub(super) fn try_again(post: &Post, letter: &Outgoing<'_>, error: io::Error) ->
                 thread::sleep(pause);
                 pause *= 2;
             }
-            _ if strangers < STRANGERS && post.is_refusal(&error) => strangers += 1,
+            _ if strangers < MAX_UNRELATED_ERRORS && post.is_refusal(&error) => strangers += 1,
             _ if letter.count() > 1 => return one_by_one(post, &letter),
             Some(libc::EINVAL | libc::EADDRNOTAVAIL | libc::ENETUNREACH)
-                if letter.origin != Origin::default() =>
+                if letter.origin != LocalSource::default() =>
             {
                 // The address we were asked on is no longer ours, or never was one to send from, as
                 // that of a whole network.
-                letter.origin = Origin::default();
+                letter.origin = LocalSource::default();
             }
             _ => return Err(error),
         }
@@ -52,10 +56,10 @@ pub(super) fn try_again(post: &Post, letter: &Outgoing<'_>, error: io::Error) ->
 }
 
 /// Where the kernel does not take several as one (no `UDP_SEGMENT`, or a device too narrow for it).
-fn one_by_one(post: &Post, letter: &Outgoing<'_>) -> io::Result<()> {
+fn one_by_one(post: &SharedSocket, letter: &Transmit<'_>) -> io::Result<()> {
     let mut outcome = Ok(());
     for datagram in letter.bytes.chunks(letter.segment) {
-        let single = Outgoing { bytes: datagram.into(), segment: 0, ..*letter };
+        let single = Transmit { bytes: datagram.into(), segment: 0, ..*letter };
         let done = match post.put(std::slice::from_ref(&single)) {
             Err(e) => try_again(post, &single, e),
             Ok(_) => Ok(()),

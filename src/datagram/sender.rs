@@ -12,47 +12,47 @@ use std::time::Instant;
 use rustix::event::PollFlags;
 use socket2::{Domain, Socket};
 
-use super::message::{Outgoing, Refused};
+use super::message::{IcmpError, Transmit};
 use super::{portable, send_retry};
 use crate::net::address::Address;
-use crate::shutdown::Stop;
+use crate::shutdown::Shutdown;
 
 /// Errors kept until somebody asks; older ones are forgotten first.
 const MOST_REFUSALS: usize = 64;
 
 /// Sends by a mailbox's socket from any thread.
 #[derive(Debug, Clone)]
-pub struct Sender(pub(super) Arc<Post>);
+pub struct Sender(pub(super) Arc<SharedSocket>);
 
 impl Sender {
     /// Sends every letter, and tells `lost` of those that could not be sent and why.
     ///
     /// Full buffers are waited out for a moment each, and an error that belongs to an earlier
     /// datagram costs a later one nothing.
-    pub fn send(&self, letters: &[Outgoing<'_>], lost: &mut dyn FnMut(&Outgoing<'_>, &io::Error)) {
+    pub fn send(&self, letters: &[Transmit<'_>], lost: &mut dyn FnMut(&Transmit<'_>, &io::Error)) {
         self.0.send(letters, lost);
     }
 }
 
 /// The socket and what is known of it.
 #[derive(Debug)]
-pub(super) struct Post {
+pub(super) struct SharedSocket {
     pub socket: Socket,
-    pub stop: Stop,
+    pub stop: Shutdown,
     /// Whether datagrams are moved one at a time: recvmmsg(2) and sendmmsg(2) are Linux's, and a
     /// kernel may still refuse them.
     singly: AtomicBool,
-    refusals: Mutex<VecDeque<Refused>>,
+    refusals: Mutex<VecDeque<IcmpError>>,
 }
 
-impl Post {
-    pub fn new(socket: Socket, stop: &Stop) -> Post {
+impl SharedSocket {
+    pub fn new(socket: Socket, stop: &Shutdown) -> SharedSocket {
         let singly = AtomicBool::new(!cfg!(target_os = "linux"));
-        Post { socket, stop: stop.clone(), singly, refusals: Mutex::default() }
+        SharedSocket { socket, stop: stop.clone(), singly, refusals: Mutex::default() }
     }
 
     /// As [`Sender::send`].
-    pub fn send(&self, letters: &[Outgoing<'_>], lost: &mut dyn FnMut(&Outgoing<'_>, &io::Error)) {
+    pub fn send(&self, letters: &[Transmit<'_>], lost: &mut dyn FnMut(&Transmit<'_>, &io::Error)) {
         let mut left = letters;
         while let Some(first) = left.first() {
             let sent = match self.put(left) {
@@ -69,7 +69,7 @@ impl Post {
     }
 
     /// One system call's worth from the front of `letters`.
-    pub fn put(&self, letters: &[Outgoing<'_>]) -> io::Result<usize> {
+    pub fn put(&self, letters: &[Transmit<'_>]) -> io::Result<usize> {
         #[cfg(target_os = "linux")]
         if !self.is_single() {
             match super::linux::send(self.socket.as_fd(), letters) {
@@ -96,12 +96,12 @@ impl Post {
     }
 
     /// What came back since the last time this was asked: datagrams of ours that nobody wanted.
-    pub fn refusals(&self) -> VecDeque<Refused> {
+    pub fn refusals(&self) -> VecDeque<IcmpError> {
         mem::take(&mut self.kept())
     }
 
     /// Whether `error` only tells that an earlier datagram of ours was refused; then it is kept for
-    /// [`Post::refusals`].
+    /// [`SharedSocket::refusals`].
     pub fn is_refusal(&self, error: &io::Error) -> bool {
         let collected = self.collect_refusals();
         let Some(errno) = error.raw_os_error().filter(|errno| is_from_afar(*errno)) else {
@@ -110,7 +110,7 @@ impl Post {
         if !collected {
             // Only a connected socket has such errors without a queue of them.
             let Ok(peer) = self.socket.peer_addr() else { return false };
-            self.keep(Refused { peer: Address::from(&peer), errno });
+            self.keep(IcmpError { peer: Address::from(&peer), errno });
         }
         true
     }
@@ -131,7 +131,7 @@ impl Post {
         false
     }
 
-    fn keep(&self, refused: Refused) {
+    fn keep(&self, refused: IcmpError) {
         let mut kept = self.kept();
         if kept.len() >= MOST_REFUSALS {
             kept.pop_front();
@@ -139,7 +139,7 @@ impl Post {
         kept.push_back(refused);
     }
 
-    fn kept(&self) -> MutexGuard<'_, VecDeque<Refused>> {
+    fn kept(&self) -> MutexGuard<'_, VecDeque<IcmpError>> {
         self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -9,27 +9,27 @@ use std::time::Instant;
 use rustix::event::{PollFd, PollFlags};
 use socket2::{Domain, Socket};
 
-use super::message::{Outgoing, Refused};
-use super::sender::{Post, Sender, is_unsupported};
-use super::{Batch, portable};
+use super::message::{IcmpError, Transmit};
+use super::sender::{Sender, SharedSocket, is_unsupported};
+use super::{RecvBatch, portable};
 use crate::net::address::Address;
 #[cfg(target_os = "linux")]
 use crate::process::sockopt::receive_icmp_errors;
-use crate::shutdown::{Stop, Wake};
+use crate::shutdown::{Shutdown, WaitOutcome};
 
 /// The kernel's own default holds 25 datagrams of 8 KiB, fewer than one burst.
 const RECEIVE_BUFFER: usize = 4 << 20;
 
 /// A datagram socket and how it is best spoken to.
 #[derive(Debug)]
-pub struct Mailbox {
-    post: Arc<Post>,
+pub struct DatagramSocket {
+    post: Arc<SharedSocket>,
     local: Address,
     outlet: Option<BorrowedFd<'static>>,
     is_unheard: bool,
 }
 
-impl Mailbox {
+impl DatagramSocket {
     /// Sends from other threads by the same socket.
     pub fn sender(&self) -> Sender {
         Sender(self.post.clone())
@@ -39,28 +39,28 @@ impl Mailbox {
     /// unless `narrow` (the user has chosen its size).
     ///
     /// A pipe that what comes is written to may be given as `outlet`: once its reader has gone,
-    /// receiving brings nothing ([`Mailbox::is_unheard`]).
+    /// receiving brings nothing ([`DatagramSocket::is_unheard`]).
     ///
     /// Fails when the socket is not bound. What the system cannot do is done without.
     pub fn serving(
         socket: Socket,
         narrow: bool,
-        stop: &Stop,
+        stop: &Shutdown,
         outlet: Option<BorrowedFd<'static>>,
-    ) -> io::Result<Mailbox> {
-        let mailbox = Mailbox::calling(socket, narrow, stop)?;
+    ) -> io::Result<DatagramSocket> {
+        let mailbox = DatagramSocket::calling(socket, narrow, stop)?;
         mailbox.prepare();
-        Ok(Mailbox { outlet, ..mailbox })
+        Ok(DatagramSocket { outlet, ..mailbox })
     }
 
-    /// A client's: connected or not, asked by [`Mailbox::receive_now`] only.
-    pub fn calling(socket: Socket, narrow: bool, stop: &Stop) -> io::Result<Mailbox> {
+    /// A client's: connected or not, asked by [`DatagramSocket::receive_now`] only.
+    pub fn calling(socket: Socket, narrow: bool, stop: &Shutdown) -> io::Result<DatagramSocket> {
         let local = Address::from(&socket.local_addr()?);
         if !narrow {
             widen(&socket);
         }
-        let post = Arc::new(Post::new(socket, stop));
-        Ok(Mailbox { post, local, outlet: None, is_unheard: false })
+        let post = Arc::new(SharedSocket::new(socket, stop));
+        Ok(DatagramSocket { post, local, outlet: None, is_unheard: false })
     }
 
     #[cfg(target_os = "linux")]
@@ -82,7 +82,7 @@ impl Mailbox {
     #[cfg(not(target_os = "linux"))]
     fn prepare(&self) {}
 
-    /// Has the kernel report ICMP errors ([`Mailbox::refusals`]) though the socket is not connected.
+    /// Has the kernel report ICMP errors ([`DatagramSocket::refusals`]) though the socket is not connected.
     pub fn receive_errors(&self) {
         #[cfg(target_os = "linux")]
         {
@@ -108,27 +108,27 @@ impl Mailbox {
     }
 
     /// Room that suits this socket.
-    pub fn batch(&self) -> Batch {
+    pub fn batch(&self) -> RecvBatch {
         match self.local {
-            Address::Inet(_) => Batch::udp(),
-            _ => Batch::unix(),
+            Address::Inet(_) => RecvBatch::udp(),
+            _ => RecvBatch::unix(),
         }
     }
 
     /// Waits for datagrams and fills `batch`; 0 when `until` has come, when the run is to end, or
-    /// when only errors about datagrams of ours came ([`Mailbox::refusals`]).
+    /// when only errors about datagrams of ours came ([`DatagramSocket::refusals`]).
     ///
     /// A failure is passing, whatever it is: the next receive may well succeed.
-    pub fn receive(&mut self, batch: &mut Batch, until: Option<Instant>) -> io::Result<usize> {
+    pub fn receive(&mut self, batch: &mut RecvBatch, until: Option<Instant>) -> io::Result<usize> {
         batch.clear();
         match self.wait(until)? {
-            Wake::Late => Ok(0),
-            Wake::Ready(_) | Wake::Stopped(_) => self.receive_now(batch),
+            WaitOutcome::TimedOut => Ok(0),
+            WaitOutcome::Ready(_) | WaitOutcome::Shutdown(_) => self.receive_now(batch),
         }
     }
 
     /// Waits for a datagram, the end of the run or the end of the outlet's reader.
-    fn wait(&mut self, until: Option<Instant>) -> io::Result<Wake> {
+    fn wait(&mut self, until: Option<Instant>) -> io::Result<WaitOutcome> {
         let mut fds = vec![PollFd::from_borrowed_fd(self.post.socket.as_fd(), PollFlags::IN)];
         fds.extend(self.outlet.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::empty())));
         let wake = self.post.stop.wait_any(&mut fds, until)?;
@@ -141,13 +141,13 @@ impl Mailbox {
         Ok(wake)
     }
 
-    /// As [`Mailbox::receive`], without waiting.
-    pub fn receive_now(&mut self, batch: &mut Batch) -> io::Result<usize> {
+    /// As [`DatagramSocket::receive`], without waiting.
+    pub fn receive_now(&mut self, batch: &mut RecvBatch) -> io::Result<usize> {
         let done = self.take(batch);
         self.outcome(done, batch)
     }
 
-    fn take(&self, batch: &mut Batch) -> io::Result<usize> {
+    fn take(&self, batch: &mut RecvBatch) -> io::Result<usize> {
         #[cfg(target_os = "linux")]
         if !self.post.is_single() {
             return super::linux::receive(self.post.socket.as_fd(), batch);
@@ -155,7 +155,7 @@ impl Mailbox {
         portable::receive(&self.post.socket, batch)
     }
 
-    fn outcome(&mut self, done: io::Result<usize>, batch: &mut Batch) -> io::Result<usize> {
+    fn outcome(&mut self, done: io::Result<usize>, batch: &mut RecvBatch) -> io::Result<usize> {
         let failed = match done {
             Ok(n) => return Ok(n),
             Err(e) => e,
@@ -175,14 +175,14 @@ impl Mailbox {
     /// As [`Sender::send`].
     pub fn send(
         &mut self,
-        letters: &[Outgoing<'_>],
-        lost: &mut dyn FnMut(&Outgoing<'_>, &io::Error),
+        letters: &[Transmit<'_>],
+        lost: &mut dyn FnMut(&Transmit<'_>, &io::Error),
     ) {
         self.post.send(letters, lost);
     }
 
     /// What came back since the last time this was asked: datagrams of ours that nobody wanted.
-    pub fn refusals(&mut self) -> VecDeque<Refused> {
+    pub fn refusals(&mut self) -> VecDeque<IcmpError> {
         self.post.refusals()
     }
 }

@@ -3,7 +3,7 @@
 /// A number that comes back to the shell. One table for every command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
-pub enum Code {
+pub enum ExitCode {
     /// Done.
     Done = 0,
     /// A negative answer, or something unforeseen.
@@ -54,45 +54,45 @@ pub enum Code {
     Terminated = 143,
 }
 
-impl Code {
+impl ExitCode {
     /// Every code in numeric order, with the meaning that help, man pages and README print.
-    pub const ALL: [(Code, &'static str); 24] = [
-        (Code::Done, "done; also when the reader of our stdout went away early"),
+    pub const ALL: [(ExitCode, &'static str); 24] = [
+        (ExitCode::Done, "done; also when the reader of our stdout went away early"),
         (
-            Code::Negative,
+            ExitCode::Negative,
             "a negative answer (--verify mismatch, --expect not met, ping without a reply), or something unforeseen",
         ),
-        (Code::Usage, "usage, a malformed address, URL or rule"),
-        (Code::Resolve, "the name or service does not resolve, an address has no name"),
-        (Code::Connect, "could not connect (refused, unreachable; the proxy itself too)"),
-        (Code::Protocol, "the answer breaks its protocol (HTTP, SOCKS, CONNECT, DNS)"),
+        (ExitCode::Usage, "usage, a malformed address, URL or rule"),
+        (ExitCode::Resolve, "the name or service does not resolve, an address has no name"),
+        (ExitCode::Connect, "could not connect (refused, unreachable; the proxy itself too)"),
+        (ExitCode::Protocol, "the answer breaks its protocol (HTTP, SOCKS, CONNECT, DNS)"),
         (
-            Code::Partial,
+            ExitCode::Partial,
             "the transfer ended early: truncated, reset after data came or while ours was undelivered",
         ),
-        (Code::Status, "HTTP status 400 or above (the body is still delivered)"),
-        (Code::Write, "could not write locally (disk full)"),
-        (Code::Read, "could not read locally (a missing --input, --file, --ca-file, @FILE)"),
-        (Code::Timeout, "a time limit passed; the message names the phase"),
-        (Code::Tls, "TLS handshake failed, or our client certificate was refused"),
+        (ExitCode::Status, "HTTP status 400 or above (the body is still delivered)"),
+        (ExitCode::Write, "could not write locally (disk full)"),
+        (ExitCode::Read, "could not read locally (a missing --input, --file, --ca-file, @FILE)"),
+        (ExitCode::Timeout, "a time limit passed; the message names the phase"),
+        (ExitCode::Tls, "TLS handshake failed, or our client certificate was refused"),
         (
-            Code::Bind,
+            ExitCode::Bind,
             "could not bind or listen (in use, no permission, no such address, path occupied or too long)",
         ),
-        (Code::Redirect, "redirects: too many, or one that must not be followed"),
-        (Code::Empty, "the peer closed without a byte of answer (http-get)"),
-        (Code::Send, "sending failed when nothing had come and nothing was undelivered"),
-        (Code::Receive, "receiving failed when nothing had come and nothing was undelivered"),
-        (Code::Certificate, "the peer's certificate was not accepted"),
-        (Code::Coding, "content coding is broken"),
-        (Code::Limit, "a limit of ours was reached (header size, decoded size, message size)"),
+        (ExitCode::Redirect, "redirects: too many, or one that must not be followed"),
+        (ExitCode::Empty, "the peer closed without a byte of answer (http-get)"),
+        (ExitCode::Send, "sending failed when nothing had come and nothing was undelivered"),
+        (ExitCode::Receive, "receiving failed when nothing had come and nothing was undelivered"),
+        (ExitCode::Certificate, "the peer's certificate was not accepted"),
+        (ExitCode::Coding, "content coding is broken"),
+        (ExitCode::Limit, "a limit of ours was reached (header size, decoded size, message size)"),
         (
-            Code::TryAgain,
+            ExitCode::TryAgain,
             "the resolver itself is failing (SERVFAIL, REFUSED, EAI_AGAIN): try again",
         ),
-        (Code::Proxy, "the proxy refused (authentication, rule, CONNECT status)"),
-        (Code::Interrupted, "ended by SIGINT"),
-        (Code::Terminated, "ended by SIGTERM (a server that drained completely: 0)"),
+        (ExitCode::Proxy, "the proxy refused (authentication, rule, CONNECT status)"),
+        (ExitCode::Interrupted, "ended by SIGINT"),
+        (ExitCode::Terminated, "ended by SIGTERM (a server that drained completely: 0)"),
     ];
 
     /// The number itself.

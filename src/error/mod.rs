@@ -11,20 +11,20 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
-pub use exit_code::Code;
-pub use phase::Stage;
+pub use exit_code::ExitCode;
+pub use phase::Phase;
 
-use crate::shutdown::Reason;
+use crate::shutdown::ShutdownReason;
 
 /// One step that failed: which, towards whom, what the system or the peer said.
 #[derive(Debug)]
 pub struct Failure {
     /// The step.
-    pub stage: Stage,
+    pub stage: Phase,
     /// Towards whom, as the user named it; may hold peer-made text, escaped when printed.
     pub endpoint: String,
     /// What the shell gets.
-    pub code: Code,
+    pub code: ExitCode,
     /// One line of advice, printed after `hint:`.
     pub hint: Option<String>,
     /// The connection that it befell, counted from 1, where one stood.
@@ -35,42 +35,42 @@ pub struct Failure {
 /// What went wrong inside a layer (TLS), on its way out through an [`io::Error`]: whoever only
 /// reads or writes cannot know that it was a certificate or a missing goodbye.
 #[derive(Debug)]
-pub struct Inner {
+pub struct LayerError {
     /// The step that really failed.
-    pub stage: Stage,
+    pub stage: Phase,
     /// What the shell gets for it.
-    pub code: Code,
+    pub code: ExitCode,
     /// In one line.
     pub why: String,
     /// Advice, where there is some.
     pub hint: Option<&'static str>,
 }
 
-impl fmt::Display for Inner {
+impl fmt::Display for LayerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.why)
     }
 }
 
-impl Error for Inner {}
+impl Error for LayerError {}
 
-impl Inner {
+impl LayerError {
     /// Finds it behind an [`io::Error`], if it is there.
-    pub fn of(error: &io::Error) -> Option<&Inner> {
+    pub fn of(error: &io::Error) -> Option<&LayerError> {
         error.get_ref()?.downcast_ref()
     }
 }
 
 impl Failure {
     /// A failure with its stage's own exit code, or with the stage and code that a layer below
-    /// put into the error ([`Inner`]).
+    /// put into the error ([`LayerError`]).
     pub fn new(
-        stage: Stage,
+        stage: Phase,
         endpoint: impl fmt::Display,
         source: impl Into<Box<dyn Error + Send + Sync>>,
     ) -> Failure {
         let source = source.into();
-        let inner = source.downcast_ref::<io::Error>().and_then(Inner::of);
+        let inner = source.downcast_ref::<io::Error>().and_then(LayerError::of);
         let (stage, code) = inner.map_or((stage, stage.code()), |i| (i.stage, i.code));
         let hint = inner.and_then(|inner| inner.hint).map(str::to_string);
         Failure { stage, endpoint: endpoint.to_string(), code, hint, conn: None, source }
@@ -78,31 +78,33 @@ impl Failure {
 
     /// A malformed address, URL or rule: exit code 2.
     pub fn usage(
-        stage: Stage,
+        stage: Phase,
         endpoint: impl fmt::Display,
         why: impl Into<Box<dyn Error + Send + Sync>>,
     ) -> Failure {
-        Failure::new(stage, endpoint, why).with_code(Code::Usage)
+        Failure::new(stage, endpoint, why).with_code(ExitCode::Usage)
     }
 
     /// A time limit that passed at `stage`: exit code 28.
-    pub fn late(stage: Stage, endpoint: impl fmt::Display, limit: std::time::Duration) -> Failure {
+    pub fn late(stage: Phase, endpoint: impl fmt::Display, limit: std::time::Duration) -> Failure {
         let why = format!("timed out after {}", humantime::format_duration(limit));
-        Failure::new(stage, endpoint, why).with_code(Code::Timeout)
+        Failure::new(stage, endpoint, why).with_code(ExitCode::Timeout)
     }
 
     /// The cord was pulled at `stage`: 130, 143, or 28 for the whole-run limit.
-    pub fn stopped(stage: Stage, endpoint: impl fmt::Display, reason: Reason) -> Failure {
+    pub fn stopped(stage: Phase, endpoint: impl fmt::Display, reason: ShutdownReason) -> Failure {
         let (code, why) = match reason {
-            Reason::Interrupt => (Code::Interrupted, "interrupted"),
-            Reason::Terminate => (Code::Terminated, "terminated"),
-            Reason::Deadline => (Code::Timeout, "timed out: the limit of the whole run passed"),
+            ShutdownReason::Interrupt => (ExitCode::Interrupted, "interrupted"),
+            ShutdownReason::Terminate => (ExitCode::Terminated, "terminated"),
+            ShutdownReason::Deadline => {
+                (ExitCode::Timeout, "timed out: the limit of the whole run passed")
+            }
         };
         Failure::new(stage, endpoint, why).with_code(code)
     }
 
     /// The same failure with another exit code.
-    pub fn with_code(mut self, code: Code) -> Failure {
+    pub fn with_code(mut self, code: ExitCode) -> Failure {
         self.code = code;
         self
     }
@@ -127,7 +129,7 @@ impl Failure {
 
     /// Whether a time limit was the cause; the stage says of what.
     pub fn timed_out(&self) -> bool {
-        self.code == Code::Timeout
+        self.code == ExitCode::Timeout
     }
 
     /// The system's error number, where the cause has one.
@@ -172,33 +174,38 @@ mod tests {
     #[test]
     fn a_failure_reads_as_step_target_cause() {
         let refused = io::Error::from_raw_os_error(libc::ECONNREFUSED);
-        let failure = Failure::new(Stage::Connect, "db:5432", refused);
+        let failure = Failure::new(Phase::Connect, "db:5432", refused);
         assert_eq!(failure.to_string(), "connect db:5432: Connection refused");
-        assert_eq!(failure.code, Code::Connect);
+        assert_eq!(failure.code, ExitCode::Connect);
         assert_eq!(failure.errno(), Some(libc::ECONNREFUSED));
     }
 
     #[test]
     fn a_limit_keeps_its_stage() {
-        let late = Failure::late(Stage::Resolve, "db", std::time::Duration::from_secs(2));
+        let late = Failure::late(Phase::Resolve, "db", std::time::Duration::from_secs(2));
         assert!(late.timed_out());
         assert_eq!(late.to_string(), "resolve db: timed out after 2s");
     }
 
     #[test]
     fn what_a_layer_knows_outranks_what_a_reader_guesses() {
-        let inner = Inner { stage: Stage::Tls, code: Code::Partial, why: "cut".into(), hint: None };
+        let inner = LayerError {
+            stage: Phase::Tls,
+            code: ExitCode::Partial,
+            why: "cut".into(),
+            hint: None,
+        };
         let cut = io::Error::new(io::ErrorKind::UnexpectedEof, inner);
-        let failure = Failure::new(Stage::Receive, "db:5432", cut);
+        let failure = Failure::new(Phase::Receive, "db:5432", cut);
         assert_eq!(
             (failure.code, failure.to_string().as_str()),
-            (Code::Partial, "tls db:5432: cut")
+            (ExitCode::Partial, "tls db:5432: cut")
         );
     }
 
     #[test]
     fn the_code_table_is_in_numeric_order() {
-        assert!(Code::ALL.windows(2).all(|two| two[0].0.number() < two[1].0.number()));
-        assert!(Stage::ALL.iter().all(|s| Code::ALL.iter().any(|(c, _)| *c == s.code())));
+        assert!(ExitCode::ALL.windows(2).all(|two| two[0].0.number() < two[1].0.number()));
+        assert!(Phase::ALL.iter().all(|s| ExitCode::ALL.iter().any(|(c, _)| *c == s.code())));
     }
 }

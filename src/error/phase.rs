@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use super::Code;
+use super::ExitCode;
 
 /// The step of a run at which something failed; the first word of every error line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Stage {
+pub enum Phase {
     /// Turning a name into addresses, or an address into names.
     Resolve,
     /// Turning a service name into a port number, or reading a port number.
@@ -37,61 +37,61 @@ pub enum Stage {
     File,
 }
 
-impl Stage {
+impl Phase {
     /// Every stage, in the order of a connection's life.
-    pub const ALL: [Stage; 14] = [
-        Stage::Resolve,
-        Stage::Port,
-        Stage::Socket,
-        Stage::Bind,
-        Stage::Listen,
-        Stage::Connect,
-        Stage::Proxy,
-        Stage::Tls,
-        Stage::Send,
-        Stage::Shutdown,
-        Stage::Receive,
-        Stage::Stdin,
-        Stage::Stdout,
-        Stage::File,
+    pub const ALL: [Phase; 14] = [
+        Phase::Resolve,
+        Phase::Port,
+        Phase::Socket,
+        Phase::Bind,
+        Phase::Listen,
+        Phase::Connect,
+        Phase::Proxy,
+        Phase::Tls,
+        Phase::Send,
+        Phase::Shutdown,
+        Phase::Receive,
+        Phase::Stdin,
+        Phase::Stdout,
+        Phase::File,
     ];
 
     /// The word that error lines and JSON events use.
     pub fn word(self) -> &'static str {
         match self {
-            Stage::Resolve => "resolve",
-            Stage::Port => "port",
-            Stage::Socket => "socket",
-            Stage::Bind => "bind",
-            Stage::Listen => "listen",
-            Stage::Connect => "connect",
-            Stage::Proxy => "proxy",
-            Stage::Tls => "tls",
-            Stage::Send => "send",
-            Stage::Shutdown => "shutdown",
-            Stage::Receive => "receive",
-            Stage::Stdin => "stdin",
-            Stage::Stdout => "stdout",
-            Stage::File => "file",
+            Phase::Resolve => "resolve",
+            Phase::Port => "port",
+            Phase::Socket => "socket",
+            Phase::Bind => "bind",
+            Phase::Listen => "listen",
+            Phase::Connect => "connect",
+            Phase::Proxy => "proxy",
+            Phase::Tls => "tls",
+            Phase::Send => "send",
+            Phase::Shutdown => "shutdown",
+            Phase::Receive => "receive",
+            Phase::Stdin => "stdin",
+            Phase::Stdout => "stdout",
+            Phase::File => "file",
         }
     }
 
     /// The exit code of a failure at this stage when nothing more is known about it.
-    pub fn code(self) -> Code {
+    pub fn code(self) -> ExitCode {
         match self {
-            Stage::Resolve | Stage::Port => Code::Resolve,
-            Stage::Socket | Stage::Connect | Stage::Proxy => Code::Connect,
-            Stage::Bind | Stage::Listen => Code::Bind,
-            Stage::Tls => Code::Tls,
-            Stage::Send | Stage::Shutdown => Code::Send,
-            Stage::Receive => Code::Receive,
-            Stage::Stdin | Stage::File => Code::Read,
-            Stage::Stdout => Code::Write,
+            Phase::Resolve | Phase::Port => ExitCode::Resolve,
+            Phase::Socket | Phase::Connect | Phase::Proxy => ExitCode::Connect,
+            Phase::Bind | Phase::Listen => ExitCode::Bind,
+            Phase::Tls => ExitCode::Tls,
+            Phase::Send | Phase::Shutdown => ExitCode::Send,
+            Phase::Receive => ExitCode::Receive,
+            Phase::Stdin | Phase::File => ExitCode::Read,
+            Phase::Stdout => ExitCode::Write,
         }
     }
 }
 
-impl fmt::Display for Stage {
+impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.word())
     }

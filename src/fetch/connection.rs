@@ -8,16 +8,16 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags};
 
 use super::limits::Limits;
-use super::read_watchdog::{Cause, Watch};
-use crate::error::{Code, Failure, Stage, words};
-use crate::net::stream::{Ending, Facts, Stream};
-use crate::shutdown::{Stop, Wake};
+use super::read_watchdog::{InterruptCause, Watchdog};
+use crate::error::{ExitCode, Failure, Phase, words};
+use crate::net::stream::{ConnectionInfo, EndedBy, Stream};
+use crate::shutdown::{Shutdown, WaitOutcome};
 
 /// A socket that reports room takes at least this much without blocking.
 const PIECE: usize = 4096;
 
 /// How long a goodbye may wait for room.
-const GOODBYE: Duration = Duration::from_millis(200);
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// How long the answer of a peer that took no request is waited for: its reset brought the kernel
 /// all there will be.
@@ -25,7 +25,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// What one wait for bytes came to.
 #[derive(Debug)]
-pub enum Received {
+pub enum ReadOutcome {
     /// So many bytes.
     Bytes(usize),
     /// The peer's stream has ended properly.
@@ -37,17 +37,17 @@ pub enum Received {
 }
 
 /// The connection of one exchange.
-pub struct Wire<'a> {
+pub struct HttpConnection<'a> {
     stream: Stream,
     whom: String,
     limits: Limits,
     /// Since when a read waits that cannot be polled for.
     waiting: Option<Instant>,
-    stop: &'a Stop,
+    stop: &'a Shutdown,
     /// Our output, watched for a reader that leaves while nothing comes.
     output: Option<BorrowedFd<'static>>,
     /// For streams whose bytes do not come straight from the socket.
-    watch: Option<Watch>,
+    watch: Option<Watchdog>,
     /// The peer did not take the request.
     refused: Option<io::Error>,
     /// Bytes of the user's that came.
@@ -57,26 +57,26 @@ pub struct Wire<'a> {
     /// When the first byte came.
     pub first_byte: Option<Instant>,
     /// Who or what ended it.
-    pub ended_by: Ending,
+    pub ended_by: EndedBy,
 }
 
-impl<'a> Wire<'a> {
+impl<'a> HttpConnection<'a> {
     /// The wire over `stream`, called `whom` in errors.
     pub fn new(
         stream: Stream,
         whom: String,
         limits: Limits,
-        stop: &'a Stop,
+        stop: &'a Shutdown,
         output: Option<BorrowedFd<'static>>,
-    ) -> Result<Wire<'a>, Failure> {
+    ) -> Result<HttpConnection<'a>, Failure> {
         let watch = match stream.reader.raw() {
             Some(_) => None,
             None => {
                 let (hangup, period) = (stream.hangup.clone(), limits.period());
-                Some(Watch::start(hangup, period, stop, output, &whom)?)
+                Some(Watchdog::start(hangup, period, stop, output, &whom)?)
             }
         };
-        Ok(Wire {
+        Ok(HttpConnection {
             stream,
             whom,
             limits,
@@ -88,12 +88,12 @@ impl<'a> Wire<'a> {
             bytes_in: 0,
             bytes_out: 0,
             first_byte: None,
-            ended_by: Ending::Us,
+            ended_by: EndedBy::Us,
         })
     }
 
     /// What is known about the connection.
-    pub fn facts(&self) -> &Facts {
+    pub fn facts(&self) -> &ConnectionInfo {
         &self.stream.facts
     }
 
@@ -119,7 +119,7 @@ impl<'a> Wire<'a> {
             }
             if let Err(e) = self.stream.writer.write_all(piece) {
                 if is_of_our_own(&e) {
-                    return Err(Failure::new(Stage::Send, &self.whom, e));
+                    return Err(Failure::new(Phase::Send, &self.whom, e));
                 }
                 self.refused = Some(e);
                 return Ok(());
@@ -136,7 +136,7 @@ impl<'a> Wire<'a> {
     pub fn send_failure(&mut self) -> Option<Failure> {
         let e = self.refused.take().filter(|_| self.bytes_in == 0)?;
         Some(match self.bytes_out {
-            0 => Failure::new(Stage::Receive, &self.whom, e),
+            0 => Failure::new(Phase::Receive, &self.whom, e),
             _ => self.broke_off(&e),
         })
     }
@@ -144,7 +144,7 @@ impl<'a> Wire<'a> {
     /// The peer took a part of the request and not all of it (18).
     fn broke_off(&self, e: &io::Error) -> Failure {
         let why = format!("{} after {} bytes", words(e), self.bytes_out);
-        Failure::new(Stage::Send, &self.whom, why).with_code(Code::Partial)
+        Failure::new(Phase::Send, &self.whom, why).with_code(ExitCode::Partial)
     }
 
     /// Whether the peer's system took a part of the request and not all of it; asked of a
@@ -162,17 +162,19 @@ impl<'a> Wire<'a> {
         let socket = self.stream.hangup.socket();
         match self.stop.wait(socket.as_fd(), PollFlags::OUT | speech, until) {
             // An error is the write's to find.
-            Ok(Wake::Ready(found)) => Ok(found != PollFlags::IN),
-            Ok(Wake::Late) => Err(self.late(Stage::Send)),
-            Ok(Wake::Stopped(reason)) => Err(Failure::stopped(Stage::Send, &self.whom, reason)),
-            Err(e) => Err(Failure::new(Stage::Send, &self.whom, e)),
+            Ok(WaitOutcome::Ready(found)) => Ok(found != PollFlags::IN),
+            Ok(WaitOutcome::TimedOut) => Err(self.late(Phase::Send)),
+            Ok(WaitOutcome::Shutdown(reason)) => {
+                Err(Failure::stopped(Phase::Send, &self.whom, reason))
+            }
+            Err(e) => Err(Failure::new(Phase::Send, &self.whom, e)),
         }
     }
 
     /// Nothing more is wanted of the peer: a layer that has a goodbye says it.
     pub fn close(&mut self) {
         if self.watch.take().is_some() {
-            let _ = self.stream.hangup.limit_waits(Some(GOODBYE));
+            let _ = self.stream.hangup.limit_waits(Some(CLOSE_TIMEOUT));
             let _ = self.stream.writer.finish();
         }
     }
@@ -181,18 +183,18 @@ impl<'a> Wire<'a> {
     ///
     /// Fails at [`Stage::Receive`] when a limit passes or the cord is pulled, at
     /// [`Stage::Stdout`] when the reader of our output has left.
-    pub fn receive(&mut self, buffer: &mut [u8]) -> Result<Received, Failure> {
+    pub fn receive(&mut self, buffer: &mut [u8]) -> Result<ReadOutcome, Failure> {
         let most = self.await_turn()?.min(buffer.len());
         loop {
             self.await_bytes()?;
             let read = self.stream.reader.read(&mut buffer[..most]);
             self.end_watch()?;
             let received = match read {
-                Ok(0) if self.stream.hangup.is_truncated() => Received::Cut,
-                Ok(0) => Received::End,
-                Ok(n) => Received::Bytes(n),
+                Ok(0) if self.stream.hangup.is_truncated() => ReadOutcome::Cut,
+                Ok(0) => ReadOutcome::End,
+                Ok(n) => ReadOutcome::Bytes(n),
                 Err(e) if e.kind() == ErrorKind::Interrupted => continue,
-                Err(e) => Received::Broken(e),
+                Err(e) => ReadOutcome::Broken(e),
             };
             self.count(&received);
             return Ok(received);
@@ -215,9 +217,9 @@ impl<'a> Wire<'a> {
     }
 
     /// Counts what was received, and notes how the connection ended.
-    pub fn count(&mut self, received: &Received) {
+    pub fn count(&mut self, received: &ReadOutcome) {
         match received {
-            Received::Bytes(n) => {
+            ReadOutcome::Bytes(n) => {
                 self.bytes_in += *n as u64;
                 if let Some(pace) = &mut self.limits.pace {
                     pace.count(*n);
@@ -225,8 +227,10 @@ impl<'a> Wire<'a> {
                 self.first_byte.get_or_insert_with(Instant::now);
             }
             // What did not take our words was no proper end.
-            Received::End | Received::Cut if self.refused.is_none() => self.ended_by = Ending::Peer,
-            _ => self.ended_by = Ending::Reset,
+            ReadOutcome::End | ReadOutcome::Cut if self.refused.is_none() => {
+                self.ended_by = EndedBy::Peer
+            }
+            _ => self.ended_by = EndedBy::Reset,
         }
     }
 
@@ -247,11 +251,11 @@ impl<'a> Wire<'a> {
         let reader_left = fds.get(1).is_some_and(|fd| fd.revents().contains(PollFlags::ERR));
         self.limits.waited(now);
         match woken {
-            Ok(Wake::Ready(_)) if reader_left => Err(reader_gone()),
-            Ok(Wake::Ready(_)) => Ok(()),
-            Ok(Wake::Late) => Err(self.late(Stage::Receive)),
-            Ok(Wake::Stopped(reason)) => Err(self.stopped(reason)),
-            Err(e) => Err(Failure::new(Stage::Receive, &self.whom, e)),
+            Ok(WaitOutcome::Ready(_)) if reader_left => Err(reader_gone()),
+            Ok(WaitOutcome::Ready(_)) => Ok(()),
+            Ok(WaitOutcome::TimedOut) => Err(self.late(Phase::Receive)),
+            Ok(WaitOutcome::Shutdown(reason)) => Err(self.stopped(reason)),
+            Err(e) => Err(Failure::new(Phase::Receive, &self.whom, e)),
         }
     }
 
@@ -262,7 +266,7 @@ impl<'a> Wire<'a> {
         let limit = if self.refused.is_some() { Some(LAST_WORDS) } else { self.limits.idle };
         let patience = self.limits.patience(self.bytes_in);
         if patience == Some(Duration::ZERO) {
-            return Err(self.late(Stage::Receive));
+            return Err(self.late(Phase::Receive));
         }
         let shorter = limit.into_iter().chain(patience).min();
         Ok(shorter.and_then(|limit| Instant::now().checked_add(limit)))
@@ -271,10 +275,10 @@ impl<'a> Wire<'a> {
     /// Waits until `output`, a pipe that is full, has room again; its reader may take its time.
     pub fn await_reader(&mut self, output: BorrowedFd<'_>) -> Result<(), Failure> {
         match self.stop.wait(output, PollFlags::OUT, None) {
-            Ok(Wake::Ready(found)) if found.contains(PollFlags::ERR) => Err(reader_gone()),
-            Ok(Wake::Stopped(reason)) => Err(self.stopped(reason)),
+            Ok(WaitOutcome::Ready(found)) if found.contains(PollFlags::ERR) => Err(reader_gone()),
+            Ok(WaitOutcome::Shutdown(reason)) => Err(self.stopped(reason)),
             Ok(_) => Ok(()),
-            Err(e) => Err(Failure::new(Stage::Stdout, "-", e)),
+            Err(e) => Err(Failure::new(Phase::Stdout, "-", e)),
         }
     }
 
@@ -282,42 +286,44 @@ impl<'a> Wire<'a> {
         if let Some(began) = self.waiting.take() {
             self.limits.waited(began);
         }
-        match self.watch.as_ref().and_then(Watch::end) {
+        match self.watch.as_ref().and_then(Watchdog::end) {
             None => Ok(()),
-            Some(Cause::Idle) => Err(self.late(Stage::Receive)),
-            Some(Cause::Stopped(reason)) => Err(self.stopped(reason)),
-            Some(Cause::ReaderGone) => Err(reader_gone()),
+            Some(InterruptCause::Idle) => Err(self.late(Phase::Receive)),
+            Some(InterruptCause::Stopped(reason)) => Err(self.stopped(reason)),
+            Some(InterruptCause::ReaderGone) => Err(reader_gone()),
         }
     }
 
-    fn late(&mut self, stage: Stage) -> Failure {
+    fn late(&mut self, stage: Phase) -> Failure {
         if let Some(e) = self.refused.take() {
-            self.ended_by = Ending::Reset;
+            self.ended_by = EndedBy::Reset;
             return match self.bytes_out {
-                0 => Failure::new(Stage::Send, &self.whom, e),
+                0 => Failure::new(Phase::Send, &self.whom, e),
                 _ => self.broke_off(&e),
             };
         }
-        self.ended_by = Ending::Timeout;
+        self.ended_by = EndedBy::Timeout;
         let is_slow =
-            stage == Stage::Receive && self.limits.patience(self.bytes_in) == Some(Duration::ZERO);
+            stage == Phase::Receive && self.limits.patience(self.bytes_in) == Some(Duration::ZERO);
         match self.limits.speed.as_ref().filter(|_| is_slow) {
-            Some(speed) => Failure::new(stage, &self.whom, speed.words()).with_code(Code::Timeout),
+            Some(speed) => {
+                Failure::new(stage, &self.whom, speed.words()).with_code(ExitCode::Timeout)
+            }
             None => Failure::late(stage, &self.whom, self.limits.idle.unwrap_or_default()),
         }
     }
 
-    fn stopped(&mut self, reason: crate::shutdown::Reason) -> Failure {
-        let failure = Failure::stopped(Stage::Receive, &self.whom, reason);
-        let timed_out = failure.code == Code::Timeout;
-        self.ended_by = if timed_out { Ending::Timeout } else { Ending::Signal };
+    fn stopped(&mut self, reason: crate::shutdown::ShutdownReason) -> Failure {
+        let failure = Failure::stopped(Phase::Receive, &self.whom, reason);
+        let timed_out = failure.code == ExitCode::Timeout;
+        self.ended_by = if timed_out { EndedBy::Timeout } else { EndedBy::Signal };
         failure
     }
 }
 
 /// As if we had written and learnt that nobody reads.
 fn reader_gone() -> Failure {
-    Failure::new(Stage::Stdout, "-", io::Error::from_raw_os_error(libc::EPIPE))
+    Failure::new(Phase::Stdout, "-", io::Error::from_raw_os_error(libc::EPIPE))
 }
 
 /// Whether it was our own system that would not send, and not the peer that would not take.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::speed_limit::Speed;
-use crate::transfer::throttle::Pace;
+use crate::transfer::throttle::Throttle;
 
 /// How long and how fast an exchange may go on.
 #[derive(Debug)]
@@ -11,7 +11,7 @@ pub struct Limits {
     /// The longest wait for bytes, or for room.
     pub idle: Option<Duration>,
     /// The most bytes per second that are received.
-    pub pace: Option<Pace>,
+    pub pace: Option<Throttle>,
     /// The least.
     pub speed: Option<Speed>,
 }

@@ -22,12 +22,12 @@ pub mod transaction;
 use std::time::Duration;
 
 use crate::command::http_get::Args;
-use crate::error::{Code, Failure, Stage};
-use crate::flags::http::Pinned;
-use crate::http::Link;
+use crate::error::{ExitCode, Failure, Phase};
+use crate::flags::http::HostOverride;
+use crate::http::HttpUrl;
 use crate::http::request::Request;
-use crate::net::connect_event::Step;
-use crate::net::dial::Dial;
+use crate::net::connect_event::ConnectEvent;
+use crate::net::dial::Dialer;
 use crate::net::endpoint::Endpoint;
 use crate::net::proxy::basic::authorization;
 use crate::net::proxy::{Proxy, Route};
@@ -35,43 +35,43 @@ use crate::net::retry::Retry;
 use crate::net::stdout;
 use crate::net::stream::Stream;
 use crate::report::Report;
-use crate::report::event::{Closed, Ends, Event, Role};
-use crate::shutdown::Stop;
+use crate::report::event::{Closed, Endpoints, Event, Role};
+use crate::shutdown::Shutdown;
 use condition::Condition;
-use connection::Wire;
-use output::{Output, Place};
-use response_handler::Hearer;
-use resume::Standing;
+use connection::HttpConnection;
+use output::{BodyOutput, Destination};
+use response_handler::BodyHandler;
+use resume::ResumePoint;
 use timings::Timing;
-use transaction::Exchange;
+use transaction::Transaction;
 
 /// What is to be done about an answer, decided at its head.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum NextAction {
     /// Its body is what was asked for.
-    Take,
+    Deliver,
     /// It leads elsewhere.
-    Follow(Link),
+    Redirect(HttpUrl),
     /// It may be better later, after this long if it said so.
     Again(Option<Duration>),
     /// What stands of the file is of no use: ask for all of it.
-    Anew,
+    Restart,
     /// What stands of the file is all of it.
-    Already,
+    AlreadyComplete,
 }
 
 /// How one try ended.
-enum Tried {
-    Done(Code),
+enum AttemptOutcome {
+    Done(ExitCode),
     Again(Option<Duration>),
 }
 
 /// The fetching of one URL.
 pub struct Fetch<'a> {
     args: &'a Args,
-    home: Link,
+    home: HttpUrl,
     report: &'a Report,
-    stop: &'a Stop,
+    stop: &'a Shutdown,
     condition: Option<Condition>,
     timing: Timing,
     conn: u64,
@@ -85,7 +85,7 @@ pub struct Fetch<'a> {
 
 impl<'a> Fetch<'a> {
     /// The fetching of `home` as `args` say.
-    pub fn new(args: &'a Args, home: Link, report: &'a Report, stop: &'a Stop) -> Fetch<'a> {
+    pub fn new(args: &'a Args, home: HttpUrl, report: &'a Report, stop: &'a Shutdown) -> Fetch<'a> {
         let timing = Timing::start();
         let condition = args.asking.time_condition.as_deref().and_then(Condition::read);
         Fetch {
@@ -106,21 +106,21 @@ impl<'a> Fetch<'a> {
     /// Gets it to `place`, trying again where that may help.
     ///
     /// Fails at whichever stage it broke; with 22 for a status of 400 or above.
-    pub fn get(mut self, place: Place) -> Result<Code, Failure> {
-        let mut output = Output::new(place, self.report, self.stop);
+    pub fn get(mut self, place: Destination) -> Result<ExitCode, Failure> {
+        let mut output = BodyOutput::new(place, self.report, self.stop);
         self.warn_without_condition(&output);
         let outcome = self.tries(&mut output);
         if self.args.saving.stats {
             self.report.tell(&self.timing.event(self.layered, self.bytes));
         }
         match outcome {
-            Err(failure) if stdout::reader_is_gone(&failure) => Ok(Code::Done),
+            Err(failure) if stdout::reader_is_gone(&failure) => Ok(ExitCode::Done),
             outcome => outcome,
         }
     }
 
     /// A file that is to be written may be missing; any other word that is no file is a mistake.
-    fn warn_without_condition(&self, output: &Output) {
+    fn warn_without_condition(&self, output: &BodyOutput) {
         let Some(word) = &self.args.asking.time_condition else { return };
         if self.condition.is_none() && !word.exists() && output.file() != Some(word) {
             let word = word.display();
@@ -128,96 +128,97 @@ impl<'a> Fetch<'a> {
         }
     }
 
-    fn tries(&mut self, output: &mut Output) -> Result<Code, Failure> {
+    fn tries(&mut self, output: &mut BodyOutput) -> Result<ExitCode, Failure> {
         let retry = self.args.dialling.retrying.retry();
         let mut round = 0;
         loop {
             let last = round >= retry.times;
             let asked = match self.attempt(output, last) {
-                Ok(Tried::Done(code)) => return Ok(code),
-                Ok(Tried::Again(asked)) => asked,
+                Ok(AttemptOutcome::Done(code)) => return Ok(code),
+                Ok(AttemptOutcome::Again(asked)) => asked,
                 Err(failure) => {
                     let hopeless = last || output.spoken || self.stop.reason().is_some();
                     if hopeless || !retryable::is_passing(&failure) {
                         return Err(failure);
                     }
-                    let stood = matches!(failure.stage, Stage::Send | Stage::Receive);
+                    let stood = matches!(failure.stage, Phase::Send | Phase::Receive);
                     self.report.warn(stood.then_some(self.conn), failure.to_string());
                     None
                 }
             };
             round += 1;
             let wait = asked.unwrap_or_default().max(retry.delay);
-            self.report.step(|| Step::Retrying(round, wait).to_string());
-            let stopped = |reason| Failure::stopped(Stage::Receive, &self.home, reason);
+            self.report.step(|| ConnectEvent::Retrying(round, wait).to_string());
+            let stopped = |reason| Failure::stopped(Phase::Receive, &self.home, reason);
             self.stop.sleep(wait).map_err(stopped)?;
         }
     }
 
     /// One try, over all redirects.
-    fn attempt(&mut self, output: &mut Output, last: bool) -> Result<Tried, Failure> {
+    fn attempt(&mut self, output: &mut BodyOutput, last: bool) -> Result<AttemptOutcome, Failure> {
         let mut link = self.home.clone();
         let mut hops = 0;
         let mut standing = match output.file() {
-            Some(path) if self.args.saving.resume => Standing::find(path)?,
+            Some(path) if self.args.saving.resume => ResumePoint::find(path)?,
             _ => None,
         };
         loop {
             let hop = self.hop(&link, output, standing.as_ref(), last)?;
             match hop {
-                (Verdict::Follow(next), _) => {
+                (NextAction::Redirect(next), _) => {
                     hops += 1;
                     if hops > self.args.asking.max_redirects {
                         let why = format!("more than {} redirects", hops - 1);
-                        let failure = Failure::new(Stage::Receive, &link, why);
-                        return Err(failure.with_code(Code::Redirect));
+                        let failure = Failure::new(Phase::Receive, &link, why);
+                        return Err(failure.with_code(ExitCode::Redirect));
                     }
                     link = next;
                 }
-                (Verdict::Anew, _) => standing = None,
-                (Verdict::Again(asked), _) => return Ok(Tried::Again(asked)),
-                (Verdict::Already, _) => {
+                (NextAction::Restart, _) => standing = None,
+                (NextAction::Again(asked), _) => return Ok(AttemptOutcome::Again(asked)),
+                (NextAction::AlreadyComplete, _) => {
                     if let (Some(standing), Some(path)) = (&standing, output.file()) {
                         standing.finish(path)?;
                     }
-                    return Ok(Tried::Done(Code::Done));
+                    return Ok(AttemptOutcome::Done(ExitCode::Done));
                 }
-                (Verdict::Take, status) => return self.judge(&link, status),
+                (NextAction::Deliver, status) => return self.judge(&link, status),
             }
         }
     }
 
     /// What the status of a whole answer means.
-    fn judge(&mut self, link: &Link, status: Option<u16>) -> Result<Tried, Failure> {
+    fn judge(&mut self, link: &HttpUrl, status: Option<u16>) -> Result<AttemptOutcome, Failure> {
         match status {
             Some(status) if status >= 400 && !self.args.judging.any_status => {
                 let refusal = self.refusal.take();
                 let failure = refusal.unwrap_or_else(|| status_error::by_status(status, link));
                 Err(failure.of_conn(self.conn))
             }
-            _ => Ok(Tried::Done(Code::Done)),
+            _ => Ok(AttemptOutcome::Done(ExitCode::Done)),
         }
     }
 
     /// One exchange with one server.
     fn hop(
         &mut self,
-        link: &Link,
-        output: &mut Output,
-        standing: Option<&Standing>,
+        link: &HttpUrl,
+        output: &mut BodyOutput,
+        standing: Option<&ResumePoint>,
         last: bool,
-    ) -> Result<(Verdict, Option<u16>), Failure> {
+    ) -> Result<(NextAction, Option<u16>), Failure> {
         let (stream, request) = self.call(link, standing)?;
-        self.report.tell(&Event::Connected(Ends::new(self.conn, &stream.facts)));
+        self.report.tell(&Event::Connected(Endpoints::new(self.conn, &stream.facts)));
         let limits = self.args.judging.limits();
-        let mut wire = Wire::new(stream, link.to_string(), limits, self.stop, output.watched())?;
+        let mut wire =
+            HttpConnection::new(stream, link.to_string(), limits, self.stop, output.watched())?;
         let mut hearer =
-            Hearer::new(self.args, self.report, link, self.conn, output, standing, last)
+            BodyHandler::new(self.args, self.report, link, self.conn, output, standing, last)
                 .with_condition(self.condition.as_ref());
         hearer.forward = self.forward.as_ref();
         let read = self.ask(&mut wire, &request).and_then(|()| {
             let mut exchange =
-                Exchange::new(&mut wire, link, self.args.rules(), self.args.saving.raw);
+                Transaction::new(&mut wire, link, self.args.rules(), self.args.saving.raw);
             exchange.read(&mut hearer)
         });
         let refusal = hearer.refusal.take();
@@ -230,10 +231,10 @@ impl<'a> Fetch<'a> {
         outcome.map_err(|failure| failure.of_conn(self.conn))
     }
 
-    fn ask(&self, wire: &mut Wire<'_>, request: &[u8]) -> Result<(), Failure> {
+    fn ask(&self, wire: &mut HttpConnection<'_>, request: &[u8]) -> Result<(), Failure> {
         let delay = self.args.asking.delay;
         if !delay.is_zero() {
-            let stopped = |reason| Failure::stopped(Stage::Send, &self.home, reason);
+            let stopped = |reason| Failure::stopped(Phase::Send, &self.home, reason);
             self.stop.sleep(delay).map_err(stopped)?;
         }
         wire.send(request, self.args.asking.half_close)
@@ -242,8 +243,8 @@ impl<'a> Fetch<'a> {
     /// Connects towards `link`, and says what is to be sent there.
     fn call(
         &mut self,
-        link: &Link,
-        standing: Option<&Standing>,
+        link: &HttpUrl,
+        standing: Option<&ResumePoint>,
     ) -> Result<(Stream, Vec<u8>), Failure> {
         let (dial, forward) = self.dial(link)?;
         let request = self.request(link, standing, forward.as_ref()).bytes();
@@ -252,7 +253,7 @@ impl<'a> Fetch<'a> {
         let stream = dial.call(self.stop, &|step| {
             self.timing.step(&step);
             match step {
-                Step::Warning(why) => self.report.warn(Some(self.conn), why),
+                ConnectEvent::Warning(why) => self.report.warn(Some(self.conn), why),
                 step => self.report.heard(step),
             }
         })?;
@@ -261,9 +262,9 @@ impl<'a> Fetch<'a> {
     }
 
     /// The call to `link`, and the login for a proxy that gets the request itself.
-    fn dial(&mut self, link: &Link) -> Result<(Dial, Option<Proxy>), Failure> {
+    fn dial(&mut self, link: &HttpUrl) -> Result<(Dialer, Option<Proxy>), Failure> {
         let (host, port) = (link.host(), link.port());
-        let pinned = Pinned::find(&self.args.asking.resolve, &host, port);
+        let pinned = HostOverride::find(&self.args.asking.resolve, &host, port);
         let address = pinned.map(|pin| pin.address.to_string());
         let named = Endpoint { host: host.clone(), port: port.to_string() };
         let scheme = if link.is_tls() { "https" } else { "http" };
@@ -288,13 +289,13 @@ impl<'a> Fetch<'a> {
         };
         let endpoint = Endpoint { host: address.unwrap_or(host), ..named };
         let dial = self.args.dialling.dial(endpoint);
-        Ok((Dial { retry: Retry::default(), route, layer, ..dial }, forward))
+        Ok((Dialer { retry: Retry::default(), route, layer, ..dial }, forward))
     }
 
     fn request<'r>(
         &'r self,
-        link: &'r Link,
-        standing: Option<&'r Standing>,
+        link: &'r HttpUrl,
+        standing: Option<&'r ResumePoint>,
         forward: Option<&Proxy>,
     ) -> Request<'r> {
         let asking = &self.args.asking;
@@ -312,7 +313,7 @@ impl<'a> Fetch<'a> {
             own: &asking.headers,
             authorization: user.map(|(user, word)| authorization(user.as_bytes(), word.as_bytes())),
             proxy_login: forward.and_then(Proxy::authorization),
-            range: asking.range.clone().or(standing.and_then(Standing::range)),
+            range: asking.range.clone().or(standing.and_then(ResumePoint::range)),
             conditions: match (standing, &self.condition) {
                 (Some(standing), _) => vec![standing.condition()],
                 (None, Some(condition)) => condition.fields(),
@@ -322,7 +323,7 @@ impl<'a> Fetch<'a> {
         }
     }
 
-    fn closed(&self, wire: &Wire<'_>) -> Event {
+    fn closed(&self, wire: &HttpConnection<'_>) -> Event {
         let facts = wire.facts();
         Event::Closed(Closed {
             conn: self.conn,

@@ -8,20 +8,20 @@ use rustix::fs::{FileType, fstat};
 
 use super::binary_body::is_binary;
 #[cfg(target_os = "linux")]
-use super::connection::Wire;
-use super::partial_file::{Part, Save, Start};
+use super::connection::HttpConnection;
+use super::partial_file::{PartialFile, Save, Start};
 #[cfg(target_os = "linux")]
-use super::transaction::Passed;
-use crate::error::{Failure, Stage};
+use super::transaction::Spliced;
+use crate::error::{Failure, Phase};
 use crate::net::stdout;
 use crate::report::Report;
 use crate::report::progress::Progress;
 use crate::report::terminal_text::{Allowed, Shown};
-use crate::shutdown::Stop;
+use crate::shutdown::Shutdown;
 
 /// Where the user wants a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum Destination {
     /// On stdout.
     Stdout,
     /// In this file.
@@ -29,10 +29,10 @@ pub enum Place {
 }
 
 /// The way of one URL's answer out of here.
-pub struct Output {
-    place: Place,
-    stop: Stop,
-    part: Option<Part>,
+pub struct BodyOutput {
+    place: Destination,
+    stop: Shutdown,
+    part: Option<PartialFile>,
     /// Set when stdout is a terminal.
     shown: Option<Shown>,
     begun: bool,
@@ -44,15 +44,15 @@ pub struct Output {
     draws: bool,
     written: u64,
     #[cfg(target_os = "linux")]
-    shortcut: super::splice::Shortcut,
+    shortcut: super::splice::BodySplice,
 }
 
-impl Output {
+impl BodyOutput {
     /// The way to `place`.
-    pub fn new(place: Place, report: &Report, stop: &Stop) -> Output {
+    pub fn new(place: Destination, report: &Report, stop: &Shutdown) -> BodyOutput {
         let terminal = std::io::stdout().is_terminal();
-        Output {
-            draws: report.may_draw() && place != Place::Stdout,
+        BodyOutput {
+            draws: report.may_draw() && place != Destination::Stdout,
             place,
             stop: stop.clone(),
             part: None,
@@ -63,15 +63,15 @@ impl Output {
             bar: None,
             written: 0,
             #[cfg(target_os = "linux")]
-            shortcut: super::splice::Shortcut::default(),
+            shortcut: super::splice::BodySplice::default(),
         }
     }
 
     /// The file, if it is one.
     pub fn file(&self) -> Option<&PathBuf> {
         match &self.place {
-            Place::Stdout => None,
-            Place::File(path) => Some(path),
+            Destination::Stdout => None,
+            Destination::File(path) => Some(path),
         }
     }
 
@@ -81,7 +81,7 @@ impl Output {
         let pipe = |fd| {
             fstat(fd).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo)
         };
-        (self.place == Place::Stdout && pipe(stdout)).then_some(stdout)
+        (self.place == Destination::Stdout && pipe(stdout)).then_some(stdout)
     }
 
     /// A body begins, at `start` of the file, towards `total` bytes if that is known; the file
@@ -94,8 +94,8 @@ impl Output {
     ) -> Result<(), Failure> {
         let at = if let Start::Behind(standing) = start { standing.length } else { 0 };
         (self.begun, self.fresh, self.written) = (true, true, at);
-        if let Place::File(path) = &self.place {
-            self.part = Some(Part::open(path, start, save, &self.stop)?);
+        if let Destination::File(path) = &self.place {
+            self.part = Some(PartialFile::open(path, start, save, &self.stop)?);
         }
         if self.draws {
             self.bar = Some(Progress::new(total.map(|total| at + total)));
@@ -135,7 +135,7 @@ impl Output {
         }
         if std::mem::take(&mut self.fresh) && self.shown.is_some() && is_binary(bytes) {
             let why = "the body is binary, and stdout a terminal";
-            return Err(Failure::new(Stage::Stdout, "-", why).with_hint("-o FILE saves it"));
+            return Err(Failure::new(Phase::Stdout, "-", why).with_hint("-o FILE saves it"));
         }
         self.spoken = true;
         match &mut self.shown {
@@ -147,17 +147,21 @@ impl Output {
     /// Lets the kernel move at most `most` bytes of body from the wire to where they go; none if
     /// it cannot.
     #[cfg(target_os = "linux")]
-    pub fn pass(&mut self, wire: &mut Wire<'_>, most: u64) -> Result<Option<Passed>, Failure> {
+    pub fn pass(
+        &mut self,
+        wire: &mut HttpConnection<'_>,
+        most: u64,
+    ) -> Result<Option<Spliced>, Failure> {
         let to = match (&self.place, &self.part) {
-            (Place::File(_), Some(part)) => part.fd(),
-            (Place::Stdout, None) if self.shown.is_none() => rustix::stdio::stdout(),
+            (Destination::File(_), Some(part)) => part.fd(),
+            (Destination::Stdout, None) if self.shown.is_none() => rustix::stdio::stdout(),
             _ => return Ok(None),
         };
         let passed = self.shortcut.pass(wire, to, most, |e| match &self.part {
             Some(part) => part.failed(e),
-            None => Failure::new(Stage::Stdout, "-", e),
+            None => Failure::new(Phase::Stdout, "-", e),
         });
-        if let Ok(Some(Passed::Bytes(n))) = &passed {
+        if let Ok(Some(Spliced::Bytes(n))) = &passed {
             self.written += n;
             self.spoken |= self.part.is_none();
             self.draw();
@@ -180,10 +184,10 @@ impl Output {
     /// The body is whole.
     pub fn finish(&mut self) -> Result<(), Failure> {
         self.end_bar();
-        if let (Place::Stdout, Some(shown)) = (&self.place, &mut self.shown) {
+        if let (Destination::Stdout, Some(shown)) = (&self.place, &mut self.shown) {
             stdout::write_all_unless(&shown.rest(), &self.stop)?;
         }
-        self.part.take().map_or(Ok(()), Part::finish)
+        self.part.take().map_or(Ok(()), PartialFile::finish)
     }
 
     /// The body broke off: a part stays, under its own name or, `as_target`, under the file's.
@@ -198,6 +202,6 @@ impl Output {
     /// The body is complete, but not wanted.
     pub fn discard(&mut self) -> Result<(), Failure> {
         self.end_bar();
-        self.part.take().map_or(Ok(()), Part::discard)
+        self.part.take().map_or(Ok(()), PartialFile::discard)
     }
 }

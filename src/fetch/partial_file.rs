@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use rustix::fs::OFlags;
 
-use super::resume::{Source, Standing};
-use super::resume_tag::{Memory, Validators};
-use crate::error::{Code, Failure, Stage};
+use super::resume::{ResumePoint, Source};
+use super::resume_tag::{ResumeTag, Validators};
+use crate::error::{ExitCode, Failure, Phase};
 use crate::net::unix::directory_of;
 use crate::process::output_file;
 use crate::process::output_file::{Entry, follow_links};
-use crate::shutdown::Stop;
+use crate::shutdown::Shutdown;
 
 /// What the name of a part ends in.
 pub const PART: &str = ".part";
@@ -31,23 +31,23 @@ pub enum Start<'a> {
     /// At the first byte; a part that is there is replaced.
     First,
     /// At the first byte, with `--continue`; what is there stays until there is more of the new.
-    Again(Option<&'a Standing>),
+    Again(Option<&'a ResumePoint>),
     /// Behind what is there.
-    Behind(&'a Standing),
+    Behind(&'a ResumePoint),
 }
 
 /// What a file is to remember of its body.
 #[derive(Debug, Clone, Default)]
 pub struct Save {
     /// While it is a part.
-    pub memory: Memory,
+    pub memory: ResumeTag,
     /// When it is complete.
     pub validators: Validators,
 }
 
 /// A file being written.
 #[derive(Debug)]
-pub struct Part {
+pub struct PartialFile {
     file: File,
     /// None where the target itself is written, which cannot be replaced (a device, a pipe).
     names: Option<Names>,
@@ -70,18 +70,23 @@ struct Names {
     continues: bool,
 }
 
-impl Part {
+impl PartialFile {
     /// Opens the part of `target`, or a new one. The part remembers from here on what it is part
     /// of, however this run ends, and is locked until it is closed.
     ///
     /// Fails at [`Stage::File`] with code 23, also for a file of another user and one that another
     /// run is writing.
-    pub fn open(target: &Path, start: Start<'_>, save: Save, stop: &Stop) -> Result<Part, Failure> {
+    pub fn open(
+        target: &Path,
+        start: Start<'_>,
+        save: Save,
+        stop: &Shutdown,
+    ) -> Result<PartialFile, Failure> {
         let target = follow_links(target).map_err(|e| failed(target, e))?;
         let found = fs::metadata(&target).ok();
         if found.as_ref().is_some_and(|found| !found.is_file()) {
             let file = open_in_place(&target, stop)?;
-            return Ok(Part { file, names: None, path: target, save });
+            return Ok(PartialFile { file, names: None, path: target, save });
         }
         let entry = Entry::of(&target).map_err(|e| failed(&target, e))?;
         let (file, names) = open_part(entry, start)?;
@@ -90,7 +95,7 @@ impl Part {
             let _ = file.set_permissions(Permissions::from_mode(mode_like(&found)));
         }
         let path = names.written.path().to_path_buf();
-        Ok(Part { file, names: Some(names), path, save })
+        Ok(PartialFile { file, names: Some(names), path, save })
     }
 
     /// Writes all of `bytes`. Fails at [`Stage::File`] with code 23 (disk full).
@@ -153,12 +158,12 @@ impl Part {
 }
 
 /// Opens what cannot be replaced; waits until a FIFO has a reader.
-fn open_in_place(target: &Path, stop: &Stop) -> Result<File, Failure> {
+fn open_in_place(target: &Path, stop: &Shutdown) -> Result<File, Failure> {
     let is_fifo = fs::metadata(target).is_ok_and(|found| found.file_type().is_fifo());
     loop {
         match output_file::open(target, OFlags::WRONLY | OFlags::NONBLOCK, 0) {
             Err(e) if is_fifo && e.raw_os_error() == Some(libc::ENXIO) => {
-                let stopped = |reason| Failure::stopped(Stage::File, target.display(), reason);
+                let stopped = |reason| Failure::stopped(Phase::File, target.display(), reason);
                 stop.sleep(AGAIN).map_err(stopped)?;
             }
             opened => {
@@ -214,9 +219,9 @@ fn open_written(written: &Entry, start: Start<'_>) -> io::Result<File> {
 }
 
 /// The part of an earlier run, locked, if it has bytes.
-fn earlier_part(part: &Entry, standing: Option<&Standing>) -> io::Result<Option<File>> {
+fn earlier_part(part: &Entry, standing: Option<&ResumePoint>) -> io::Result<Option<File>> {
     let found = match standing {
-        Some(Standing { source: Source::Part(file), .. }) => Some(file.try_clone()?),
+        Some(ResumePoint { source: Source::Part(file), .. }) => Some(file.try_clone()?),
         _ => part.lock_existing()?,
     };
     Ok(found.filter(|file| file.metadata().is_ok_and(|found| found.len() > 0)))
@@ -234,15 +239,20 @@ pub fn folder_of(target: &Path) -> Option<PathBuf> {
 
 /// The failure of the file at `path` (23).
 pub fn failed(path: &Path, e: io::Error) -> Failure {
-    Failure::new(Stage::File, path.display(), e).with_code(Code::Write)
+    Failure::new(Phase::File, path.display(), e).with_code(ExitCode::Write)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn open(target: &Path, start: Start<'_>, memory: Memory) -> Result<Part, Failure> {
-        Part::open(target, start, Save { memory, ..Save::default() }, &Stop::new(None).unwrap())
+    fn open(target: &Path, start: Start<'_>, memory: ResumeTag) -> Result<PartialFile, Failure> {
+        PartialFile::open(
+            target,
+            start,
+            Save { memory, ..Save::default() },
+            &Shutdown::new(None).unwrap(),
+        )
     }
 
     #[test]
@@ -251,12 +261,12 @@ mod tests {
         let target = place.path().join("f");
         fs::write(&target, "old").unwrap();
         let date = "Tue, 15 Nov 1994 08:12:31 GMT";
-        let mut part = open(&target, Start::First, Memory::Named(date.into())).unwrap();
+        let mut part = open(&target, Start::First, ResumeTag::Validator(date.into())).unwrap();
         part.write(b"new").unwrap();
         part.keep(false).unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"old");
 
-        let standing = Standing::find(&target).unwrap().unwrap();
+        let standing = ResumePoint::find(&target).unwrap().unwrap();
         assert_eq!(standing.length, 3);
         assert_eq!(standing.validator, date);
         let mut part = open(&target, Start::Behind(&standing), standing.memory.clone()).unwrap();
@@ -272,7 +282,7 @@ mod tests {
         let (link, behind) = (place.path().join("link"), place.path().join("behind"));
         std::os::unix::fs::symlink("behind", &link).unwrap();
         assert_eq!(folder_of(&link).unwrap(), place.path());
-        let mut part = open(&link, Start::First, Memory::Unnamed).unwrap();
+        let mut part = open(&link, Start::First, ResumeTag::None).unwrap();
         part.write(b"x").unwrap();
         part.finish().unwrap();
         assert_eq!(fs::read(&behind).unwrap(), b"x");
@@ -281,7 +291,7 @@ mod tests {
 
     #[test]
     fn devices_are_written_to_directly() {
-        let mut part = open(Path::new("/dev/null"), Start::First, Memory::Lone).unwrap();
+        let mut part = open(Path::new("/dev/null"), Start::First, ResumeTag::NotResumable).unwrap();
         part.write(b"x").unwrap();
         part.finish().unwrap();
         assert!(!Path::new("/dev/null.part").exists());
@@ -293,7 +303,7 @@ mod tests {
         let target = place.path().join("f");
         std::os::unix::fs::symlink(place.path().join("victim"), place.path().join("f.part"))
             .unwrap();
-        assert_eq!(open(&target, Start::First, Memory::Unnamed).unwrap_err().code, Code::Write);
+        assert_eq!(open(&target, Start::First, ResumeTag::None).unwrap_err().code, ExitCode::Write);
         assert!(!place.path().join("victim").exists());
     }
 
@@ -303,14 +313,14 @@ mod tests {
         let (target, part) = (place.path().join("f"), place.path().join("f.part"));
         fs::write(&part, "longer").unwrap();
         for (body, left) in [("new", "longer"), ("longest", "longest")] {
-            let mut new = open(&target, Start::Again(None), Memory::Unnamed).unwrap();
-            let second = open(&target, Start::First, Memory::Unnamed).unwrap_err();
+            let mut new = open(&target, Start::Again(None), ResumeTag::None).unwrap();
+            let second = open(&target, Start::First, ResumeTag::None).unwrap_err();
             assert!(second.to_string().contains("another run is writing it"), "{second}");
             new.write(body.as_bytes()).unwrap();
             assert_eq!(new.keep(false).unwrap().is_some(), left == body);
             assert_eq!(fs::read(&part).unwrap(), left.as_bytes());
         }
-        let mut new = open(&target, Start::Again(None), Memory::Unnamed).unwrap();
+        let mut new = open(&target, Start::Again(None), ResumeTag::None).unwrap();
         new.write(b"all").unwrap();
         new.finish().unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"all");
@@ -322,7 +332,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let target = place.path().join("f");
         fs::write(&target, "longer").unwrap();
-        let mut new = open(&target, Start::Again(None), Memory::Unnamed).unwrap();
+        let mut new = open(&target, Start::Again(None), ResumeTag::None).unwrap();
         new.write(b"new").unwrap();
         assert_eq!(new.keep(true).unwrap(), Some(place.path().join("f.part")));
         assert_eq!(fs::read(&target).unwrap(), b"longer");
@@ -334,7 +344,7 @@ mod tests {
         let target = place.path().join("f");
         fs::write(&target, "program").unwrap();
         fs::set_permissions(&target, Permissions::from_mode(0o6750)).unwrap();
-        open(&target, Start::First, Memory::Unnamed).unwrap().finish().unwrap();
+        open(&target, Start::First, ResumeTag::None).unwrap().finish().unwrap();
         assert_eq!(fs::metadata(&target).unwrap().permissions().mode() & 0o7777, 0o750);
     }
 }

@@ -11,17 +11,17 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
-use crate::error::{Code, Failure, Stage};
-use crate::net::stream::Hangup;
-use crate::shutdown::{Reason, Stop, Wake, earliest};
+use crate::error::{ExitCode, Failure, Phase};
+use crate::net::stream::ConnectionHandle;
+use crate::shutdown::{Shutdown, ShutdownReason, WaitOutcome, earliest};
 
 /// Why a wait was ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cause {
+pub enum InterruptCause {
     /// Nothing came for too long.
     Idle,
     /// The cord was pulled.
-    Stopped(Reason),
+    Stopped(ShutdownReason),
     /// The reader of our output has left.
     ReaderGone,
 }
@@ -30,38 +30,38 @@ pub enum Cause {
 struct Shared {
     /// Until when a read waits, if one does that has a limit.
     until: Option<Instant>,
-    cause: Option<Cause>,
+    cause: Option<InterruptCause>,
 }
 
 /// The thread beside the reads; it ends with this.
 #[derive(Debug)]
-pub struct Watch {
+pub struct Watchdog {
     shared: Arc<Mutex<Shared>>,
     _leash: io::PipeWriter,
 }
 
-impl Watch {
-    /// Begins to watch; the moment that [`Watch::begin`] names is noticed within `period`.
+impl Watchdog {
+    /// Begins to watch; the moment that [`Watchdog::begin`] names is noticed within `period`.
     ///
     /// Fails when no thread or no pipe can be had.
     pub fn start(
-        hangup: Hangup,
+        hangup: ConnectionHandle,
         period: Option<Duration>,
-        stop: &Stop,
+        stop: &Shutdown,
         output: Option<BorrowedFd<'static>>,
         whom: &str,
-    ) -> Result<Watch, Failure> {
-        let short = |e| Failure::new(Stage::Socket, whom, e).with_code(Code::Negative);
+    ) -> Result<Watchdog, Failure> {
+        let short = |e| Failure::new(Phase::Socket, whom, e).with_code(ExitCode::Negative);
         let (held, leash) = io::pipe().map_err(short)?;
         let shared = Arc::new(Mutex::new(Shared::default()));
-        let watcher = Watcher { shared: shared.clone(), held: held.into(), period, output };
+        let watcher = WatchdogThread { shared: shared.clone(), held: held.into(), period, output };
         let stop = stop.clone();
         thread::Builder::new()
             .name("watch".into())
             .stack_size(128 << 10)
             .spawn(move || watcher.run(&hangup, &stop))
             .map_err(short)?;
-        Ok(Watch { shared, _leash: leash })
+        Ok(Watchdog { shared, _leash: leash })
     }
 
     /// A read begins to wait, at most until this moment.
@@ -70,7 +70,7 @@ impl Watch {
     }
 
     /// The read is over; why, if we ended it.
-    pub fn end(&self) -> Option<Cause> {
+    pub fn end(&self) -> Option<InterruptCause> {
         let mut shared = self.lock();
         shared.until = None;
         shared.cause
@@ -81,7 +81,7 @@ impl Watch {
     }
 }
 
-struct Watcher {
+struct WatchdogThread {
     shared: Arc<Mutex<Shared>>,
     /// Hangs up when the watch is over.
     held: OwnedFd,
@@ -89,26 +89,26 @@ struct Watcher {
     output: Option<BorrowedFd<'static>>,
 }
 
-impl Watcher {
-    fn run(self, hangup: &Hangup, stop: &Stop) {
+impl WatchdogThread {
+    fn run(self, hangup: &ConnectionHandle, stop: &Shutdown) {
         if let Some(cause) = self.wait(stop) {
             self.shared.lock().unwrap_or_else(PoisonError::into_inner).cause = Some(cause);
             hangup.hang_up();
         }
     }
 
-    fn wait(&self, stop: &Stop) -> Option<Cause> {
+    fn wait(&self, stop: &Shutdown) -> Option<InterruptCause> {
         loop {
             let mut fds = vec![PollFd::from_borrowed_fd(self.held.as_fd(), PollFlags::IN)];
             fds.extend(self.output.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::empty())));
             match stop.wait_any(&mut fds, self.due()) {
-                Ok(Wake::Stopped(reason)) => return Some(Cause::Stopped(reason)),
-                Ok(Wake::Late) if self.is_idle() => return Some(Cause::Idle),
-                Ok(Wake::Late) => {}
-                Ok(Wake::Ready(_)) if fds[0].revents().is_empty() => {
-                    return Some(Cause::ReaderGone);
+                Ok(WaitOutcome::Shutdown(reason)) => return Some(InterruptCause::Stopped(reason)),
+                Ok(WaitOutcome::TimedOut) if self.is_idle() => return Some(InterruptCause::Idle),
+                Ok(WaitOutcome::TimedOut) => {}
+                Ok(WaitOutcome::Ready(_)) if fds[0].revents().is_empty() => {
+                    return Some(InterruptCause::ReaderGone);
                 }
-                Ok(Wake::Ready(_)) | Err(_) => return None,
+                Ok(WaitOutcome::Ready(_)) | Err(_) => return None,
             }
         }
     }

@@ -1,56 +1,56 @@
 //! Who hears an answer on the user's behalf: tells its head, decides what it means, and sends
 //! its body out.
 
-use super::Verdict;
+use super::NextAction;
 use super::condition::Condition;
-use super::connection::Wire;
-use super::output::Output;
+use super::connection::HttpConnection;
+use super::output::BodyOutput;
 use super::partial_file::{Save, Start};
-use super::resume::Standing;
-use super::resume_tag::{Memory, Validators};
-use super::transaction::{Audience, Over, Passed};
+use super::resume::ResumePoint;
+use super::resume_tag::{ResumeTag, Validators};
+use super::transaction::{Completion, ResponseHandler, Spliced};
 use super::{events, retryable, status_error};
 use crate::command::http_get::Args;
-use crate::error::{Code, Failure, Stage};
-use crate::http::range::{self, ContentRange, Early, Wanted};
+use crate::error::{ExitCode, Failure, Phase};
+use crate::http::range::{self, ContentRange, RangeSpec, ShortRange};
 use crate::http::redirect::{self, Downgrade};
-use crate::http::{Error, Head, Link};
+use crate::http::{Error, Head, HttpUrl};
 use crate::net::proxy::Proxy;
 use crate::report::Report;
 
 /// The hearer of one exchange.
-pub struct Hearer<'a> {
+pub struct BodyHandler<'a> {
     args: &'a Args,
     report: &'a Report,
-    link: &'a Link,
+    link: &'a HttpUrl,
     conn: u64,
-    output: &'a mut Output,
-    standing: Option<&'a Standing>,
+    output: &'a mut BodyOutput,
+    standing: Option<&'a ResumePoint>,
     condition: Option<&'a Condition>,
     /// No try follows this one.
     last: bool,
-    verdict: Verdict,
+    verdict: NextAction,
     status: Option<u16>,
     /// The piece that comes ends before what was asked for does.
-    early: Option<Early>,
+    early: Option<ShortRange>,
     /// The proxy that the request itself went to.
     pub forward: Option<&'a Proxy>,
     /// What the status means where it is 400 or above.
     pub refusal: Option<Failure>,
 }
 
-impl<'a> Hearer<'a> {
+impl<'a> BodyHandler<'a> {
     /// A hearer for the answer that comes from `link` over connection `conn`.
     pub fn new(
         args: &'a Args,
         report: &'a Report,
-        link: &'a Link,
+        link: &'a HttpUrl,
         conn: u64,
-        output: &'a mut Output,
-        standing: Option<&'a Standing>,
+        output: &'a mut BodyOutput,
+        standing: Option<&'a ResumePoint>,
         last: bool,
-    ) -> Hearer<'a> {
-        Hearer {
+    ) -> BodyHandler<'a> {
+        BodyHandler {
             args,
             report,
             link,
@@ -59,7 +59,7 @@ impl<'a> Hearer<'a> {
             standing,
             condition: None,
             last,
-            verdict: Verdict::Take,
+            verdict: NextAction::Deliver,
             status: None,
             early: None,
             forward: None,
@@ -68,16 +68,19 @@ impl<'a> Hearer<'a> {
     }
 
     /// The same, for a request with `condition`.
-    pub fn with_condition(self, condition: Option<&'a Condition>) -> Hearer<'a> {
-        Hearer { condition, ..self }
+    pub fn with_condition(self, condition: Option<&'a Condition>) -> BodyHandler<'a> {
+        BodyHandler { condition, ..self }
     }
 
     /// The end of the exchange: the output is finished, or what came of it kept.
-    pub fn end(self, read: Result<Over, Failure>) -> Result<(Verdict, Option<u16>), Failure> {
+    pub fn end(
+        self,
+        read: Result<Completion, Failure>,
+    ) -> Result<(NextAction, Option<u16>), Failure> {
         let whole = read.and_then(|over| self.all_of_it().map(|()| over));
         match whole {
-            Ok(Over::Enough) => Ok((self.verdict, self.status)),
-            Ok(Over::Whole) => {
+            Ok(Completion::HeadOnly) => Ok((self.verdict, self.status)),
+            Ok(Completion::Full) => {
                 match self.status.filter(|status| self.is_refused(*status)) {
                     Some(_) => self.output.discard()?,
                     None => self.output.finish()?,
@@ -99,13 +102,15 @@ impl<'a> Hearer<'a> {
 
     /// Whether a whole body is also all that was asked for.
     fn all_of_it(&self) -> Result<(), Failure> {
-        let Some(Early { got, of }) = self.early.filter(|_| self.verdict == Verdict::Take) else {
+        let Some(ShortRange { got, of }) =
+            self.early.filter(|_| self.verdict == NextAction::Deliver)
+        else {
             return Ok(());
         };
         let stands = self.standing.map_or(0, |standing| standing.length);
         let (got, of) = (stands + got, stands + of);
         let why = format!("the piece ends before what was asked for; got {got} of {of} bytes");
-        Err(Failure::new(Stage::Receive, self.link, why).with_code(Code::Partial))
+        Err(Failure::new(Phase::Receive, self.link, why).with_code(ExitCode::Partial))
     }
 
     fn refused(&self, error: Error) -> Failure {
@@ -140,20 +145,20 @@ impl<'a> Hearer<'a> {
     }
 
     /// What this head means for us.
-    fn decide(&mut self, head: &Head, promised: Option<u64>) -> Result<Verdict, Failure> {
+    fn decide(&mut self, head: &Head, promised: Option<u64>) -> Result<NextAction, Failure> {
         if self.args.saving.raw {
-            return Ok(Verdict::Take);
+            return Ok(NextAction::Deliver);
         }
         if self.args.asking.max_redirects > 0 {
             let allow = self.args.asking.allow_downgrade;
             let downgrade = if allow { Downgrade::Allow } else { Downgrade::Refuse };
             let next = redirect::target(head, self.link, downgrade);
             if let Some(next) = next.map_err(|error| self.refused(error))? {
-                return Ok(Verdict::Follow(next));
+                return Ok(NextAction::Redirect(next));
             }
         }
         if !self.last && retryable::is_passing_status(head.status) {
-            return Ok(Verdict::Again(retryable::retry_after(head)));
+            return Ok(NextAction::Again(retryable::retry_after(head)));
         }
         let starts_again = head.status == 416 && self.standing.is_some_and(|s| !s.is_complete());
         if self.is_refused(head.status) && !starts_again {
@@ -176,11 +181,11 @@ impl<'a> Hearer<'a> {
     }
 
     /// Servers without conditional requests send what they have, however old it is.
-    fn unless_older(&self, head: &Head) -> Verdict {
+    fn unless_older(&self, head: &Head) -> NextAction {
         let condition = self.condition.filter(|_| head.status == 200);
         match condition.is_some_and(|condition| condition.covers(&Validators::of(head))) {
-            true => Verdict::Already,
-            false => Verdict::Take,
+            true => NextAction::AlreadyComplete,
+            false => NextAction::Deliver,
         }
     }
 
@@ -189,48 +194,50 @@ impl<'a> Hearer<'a> {
         &mut self,
         head: &Head,
         promised: Option<u64>,
-        standing: &Standing,
-    ) -> Result<Verdict, Failure> {
+        standing: &ResumePoint,
+    ) -> Result<NextAction, Failure> {
         let given = Validators::of(head);
         match head.status {
             206 if standing.is_complete() => {
                 Err(self.refused(Error::protocol("a part came, though all was asked")))
             }
             206 => {
-                let wanted = Wanted::From(standing.length, None);
+                let wanted = RangeSpec::From(standing.length, None);
                 let judged = range::check_piece(head, wanted);
                 self.early = judged.map_err(|error| self.refused(error))?;
                 Ok(match standing.differs(&given) || is_coded(head) {
                     true => self.anew("it has changed"),
-                    false => Verdict::Take,
+                    false => NextAction::Deliver,
                 })
             }
             416 => {
                 let told = range::content_range(head).map_err(|error| self.refused(error))?;
                 let whole = told.and_then(|ContentRange { whole, .. }| whole);
                 Ok(match whole == Some(standing.length) && !standing.differs(&given) {
-                    true => Verdict::Already,
+                    true => NextAction::AlreadyComplete,
                     false => self.anew("it has changed, or cannot be continued"),
                 })
             }
-            200 if !is_coded(head) && standing.is_all_of(&given, promised) => Ok(Verdict::Already),
+            200 if !is_coded(head) && standing.is_all_of(&given, promised) => {
+                Ok(NextAction::AlreadyComplete)
+            }
             200..=299 => {
                 self.anew("it has changed, or cannot be continued");
-                Ok(Verdict::Take)
+                Ok(NextAction::Deliver)
             }
-            _ => Ok(Verdict::Take),
+            _ => Ok(NextAction::Deliver),
         }
     }
 
-    fn anew(&self, why: &str) -> Verdict {
+    fn anew(&self, why: &str) -> NextAction {
         self.warn(&format!("{why}: starting again"));
-        Verdict::Anew
+        NextAction::Restart
     }
 
     fn check_range(&mut self, head: &Head) -> Result<(), Failure> {
         match (&self.args.asking.range, head.status) {
             (Some(asked), 206) => {
-                let judged = range::check_piece(head, Wanted::of(asked));
+                let judged = range::check_piece(head, RangeSpec::of(asked));
                 self.early = judged.map_err(|error| self.refused(error))?;
             }
             (Some(_), 200) => self.warn("all of it came, not the range"),
@@ -255,43 +262,46 @@ impl<'a> Hearer<'a> {
     }
 
     /// Where a body begins that is all of it.
-    fn first(&self, standing: Option<&'a Standing>) -> Start<'a> {
+    fn first(&self, standing: Option<&'a ResumePoint>) -> Start<'a> {
         if self.args.saving.resume { Start::Again(standing) } else { Start::First }
     }
 
     /// A body that nothing is known of.
     fn begin_lone(&mut self) -> Result<(), Failure> {
-        let save = Save { memory: Memory::Lone, ..Save::default() };
+        let save = Save { memory: ResumeTag::NotResumable, ..Save::default() };
         self.output.begin(self.first(self.standing), None, save)
     }
 
     /// What the file is to remember of its body.
     fn save(&self, head: &Head, decoded: bool) -> Save {
         let validators = Validators::of(head);
-        let named = validators.strong().cloned().map(Memory::Named);
+        let named = validators.strong().cloned().map(ResumeTag::Validator);
         let memory = match (head.status, self.standing) {
             (206, Some(standing)) => named.unwrap_or_else(|| standing.memory.clone()),
-            (200, _) if decoded => Memory::Decoded,
+            (200, _) if decoded => ResumeTag::Decoded,
             (200, _) if !is_coded(head) => named.unwrap_or_default(),
             (206, None) if range::is_beginning(head) && !is_coded(head) => {
                 named.unwrap_or_default()
             }
-            _ => Memory::Lone,
+            _ => ResumeTag::NotResumable,
         };
         Save { memory, validators }
     }
 }
 
 /// Whether a transfer ended early, by the peer's doing, a limit or a signal.
-fn is_cut_short(code: Code) -> bool {
-    matches!(code, Code::Partial | Code::Timeout | Code::Interrupted | Code::Terminated)
+fn is_cut_short(code: ExitCode) -> bool {
+    matches!(
+        code,
+        ExitCode::Partial | ExitCode::Timeout | ExitCode::Interrupted | ExitCode::Terminated
+    )
 }
 
 fn is_coded(head: &Head) -> bool {
     !head.tokens("content-encoding").is_empty()
 }
 
-impl Audience for Hearer<'_> {
+impl ResponseHandler for BodyHandler<'_> {
     fn raw(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         if !self.output.has_begun() {
             self.begin_lone()?;
@@ -314,7 +324,7 @@ impl Audience for Hearer<'_> {
         self.tell(head)?;
         self.check_status(head)?;
         self.verdict = self.decide(head, promised)?;
-        if self.verdict != Verdict::Take {
+        if self.verdict != NextAction::Deliver {
             return Ok(false);
         }
         // Not modified: there is no body, and so nothing to replace the file with.
@@ -333,7 +343,11 @@ impl Audience for Hearer<'_> {
     }
 
     #[cfg(target_os = "linux")]
-    fn pass(&mut self, wire: &mut Wire<'_>, most: u64) -> Result<Option<Passed>, Failure> {
+    fn pass(
+        &mut self,
+        wire: &mut HttpConnection<'_>,
+        most: u64,
+    ) -> Result<Option<Spliced>, Failure> {
         self.output.pass(wire, most)
     }
 

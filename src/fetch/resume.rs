@@ -6,19 +6,19 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use super::partial_file::{PART, failed};
-use super::resume_tag::{Memory, Validators, complete_validator, is_etag};
+use super::resume_tag::{ResumeTag, Validators, complete_validator, is_etag};
 use crate::error::Failure;
 use crate::process::output_file::{Access, Entry, follow_links};
 
 /// What an earlier run left of a file.
 #[derive(Debug)]
-pub struct Standing {
+pub struct ResumePoint {
     /// How many bytes are there.
     pub length: u64,
     /// What they are part of: an ETag in quotes, or a date.
     pub validator: String,
     /// What a part remembers that goes on with them.
-    pub memory: Memory,
+    pub memory: ResumeTag,
     /// Where they are.
     pub source: Source,
 }
@@ -34,13 +34,13 @@ pub enum Source {
     Complete,
 }
 
-impl Standing {
+impl ResumePoint {
     /// What is there of `target` to go on with: its part, or what a run with `--keep-partial`
     /// left, or all of it.
     ///
     /// Fails at [`Stage::File`](crate::error::Stage::File) with 23 if another run is writing the
     /// part, or the part or the file belongs to another user.
-    pub fn find(target: &Path) -> Result<Option<Standing>, Failure> {
+    pub fn find(target: &Path) -> Result<Option<ResumePoint>, Failure> {
         let target = follow_links(target).map_err(|e| failed(target, e))?;
         if fs::metadata(&target).is_ok_and(|found| !found.is_file()) {
             return Ok(None);
@@ -49,29 +49,31 @@ impl Standing {
         let part = target.with_suffix(PART);
         let left = part.lock_existing().map_err(|e| failed(part.path(), e))?;
         if let Some(file) = left.filter(holds_bytes) {
-            return Standing::of(Source::Part(file)).map_err(|e| failed(part.path(), e));
+            return ResumePoint::of(Source::Part(file)).map_err(|e| failed(part.path(), e));
         }
         let whole = target.open_own(Access::Read).map_err(|e| failed(target.path(), e))?;
         match whole.filter(holds_bytes) {
-            Some(file) => Standing::of(Source::Target(file)).map_err(|e| failed(target.path(), e)),
+            Some(file) => {
+                ResumePoint::of(Source::Target(file)).map_err(|e| failed(target.path(), e))
+            }
             None => Ok(None),
         }
     }
 
-    fn of(source: Source) -> io::Result<Option<Standing>> {
+    fn of(source: Source) -> io::Result<Option<ResumePoint>> {
         let (Source::Part(file) | Source::Target(file)) = &source else { return Ok(None) };
         let found = file.metadata()?;
         let (length, modified) = (found.len(), found.modified()?);
         if let (Source::Target(_), Some(validator)) = (&source, complete_validator(file)) {
-            let (memory, source) = (Memory::Named(validator.clone()), Source::Complete);
-            return Ok(Some(Standing { length, validator, memory, source }));
+            let (memory, source) = (ResumeTag::Validator(validator.clone()), Source::Complete);
+            return Ok(Some(ResumePoint { length, validator, memory, source }));
         }
-        let Some(memory) = Memory::of(file, modified) else { return Ok(None) };
+        let Some(memory) = ResumeTag::of(file, modified) else { return Ok(None) };
         let validator = match &memory {
-            Memory::Named(validator) => validator.clone(),
+            ResumeTag::Validator(validator) => validator.clone(),
             _ => http_date(modified),
         };
-        Ok(Some(Standing { length, validator, memory, source }))
+        Ok(Some(ResumePoint { length, validator, memory, source }))
     }
 
     /// Whether the file is known to be complete.
@@ -96,7 +98,7 @@ impl Standing {
 
     /// Whether an answer with `given` is of something else.
     pub fn differs(&self, given: &Validators) -> bool {
-        self.memory != Memory::Unnamed && given.differ_from(&self.validator)
+        self.memory != ResumeTag::None && given.differ_from(&self.validator)
     }
 
     /// Whether all of an answer with `given`, of `length` bytes, is there already.
@@ -130,11 +132,11 @@ pub fn http_date(time: SystemTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fetch::partial_file::{Part, Save, Start};
-    use crate::shutdown::Stop;
+    use crate::fetch::partial_file::{PartialFile, Save, Start};
+    use crate::shutdown::Shutdown;
 
-    fn find(target: &Path) -> Option<Standing> {
-        Standing::find(target).unwrap()
+    fn find(target: &Path) -> Option<ResumePoint> {
+        ResumePoint::find(target).unwrap()
     }
 
     #[test]
@@ -142,14 +144,15 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let target = place.path().join("f");
         for (memory, part_stands, whole_stands) in [
-            (Memory::Unnamed, true, true),
-            (Memory::Decoded, false, true),
-            (Memory::Lone, false, false),
+            (ResumeTag::None, true, true),
+            (ResumeTag::Decoded, false, true),
+            (ResumeTag::NotResumable, false, false),
         ] {
             let write = || {
                 let save = Save { memory: memory.clone(), ..Save::default() };
                 let mut part =
-                    Part::open(&target, Start::First, save, &Stop::new(None).unwrap()).unwrap();
+                    PartialFile::open(&target, Start::First, save, &Shutdown::new(None).unwrap())
+                        .unwrap();
                 part.write(b"new").unwrap();
                 part
             };
@@ -160,7 +163,7 @@ mod tests {
         }
         // As a file system without attributes keeps it.
         let file = File::options().write(true).open(&target).unwrap();
-        Memory::Unnamed.tell(&file);
+        ResumeTag::None.tell(&file);
         file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
         assert!(find(&target).is_none());
     }
@@ -177,7 +180,8 @@ mod tests {
             let validators = Validators { etag, date: Some(date.clone()) };
             let save = Save { validators, ..Save::default() };
             let mut part =
-                Part::open(&target, Start::First, save, &Stop::new(None).unwrap()).unwrap();
+                PartialFile::open(&target, Start::First, save, &Shutdown::new(None).unwrap())
+                    .unwrap();
             part.write(b"all").unwrap();
             part.finish().unwrap();
             let modified = fs::metadata(&target).unwrap().modified().unwrap();

@@ -17,32 +17,32 @@ const COMPLETE: &str = "user.sockit.complete";
 
 /// What a file remembers of where its bytes are from.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Memory {
+pub enum ResumeTag {
     /// They are the beginning of what this validator names: an ETag in quotes, or a date.
-    Named(String),
+    Validator(String),
     /// They are the beginning of something that has no name but the time they came.
     #[default]
-    Unnamed,
+    None,
     /// They are decoded: the whole is like any other, a part of it nothing to go on with.
     Decoded,
     /// They stand alone, whole or not: a piece from the middle, an answer as it came, a page that
     /// tells of an error.
-    Lone,
+    NotResumable,
 }
 
-impl Memory {
+impl ResumeTag {
     /// Whether a later run can go on where a part ends.
     pub fn can_be_continued(&self) -> bool {
-        matches!(self, Memory::Named(_) | Memory::Unnamed)
+        matches!(self, ResumeTag::Validator(_) | ResumeTag::None)
     }
 
     /// Writes it to the attribute of `file`.
     pub fn tell(&self, file: &File) {
         remove(file, COMPLETE);
         match self {
-            Memory::Named(validator) => set(file, ATTRIBUTE, validator),
-            Memory::Decoded | Memory::Lone => set(file, ATTRIBUTE, LONE),
-            Memory::Unnamed => remove(file, ATTRIBUTE),
+            ResumeTag::Validator(validator) => set(file, ATTRIBUTE, validator),
+            ResumeTag::Decoded | ResumeTag::NotResumable => set(file, ATTRIBUTE, LONE),
+            ResumeTag::None => remove(file, ATTRIBUTE),
         }
     }
 
@@ -50,9 +50,9 @@ impl Memory {
     /// a sense for ours; the epoch is the date of nothing.
     pub fn date(&self, file: &File) {
         match self {
-            Memory::Named(validator) => set_modified(file, validator),
-            Memory::Unnamed => {}
-            Memory::Decoded | Memory::Lone => {
+            ResumeTag::Validator(validator) => set_modified(file, validator),
+            ResumeTag::None => {}
+            ResumeTag::Decoded | ResumeTag::NotResumable => {
                 if get(file, ATTRIBUTE).is_none() {
                     let _ = file.set_modified(SystemTime::UNIX_EPOCH);
                 }
@@ -61,28 +61,28 @@ impl Memory {
     }
 
     /// What `file`, last changed at `modified`, remembers; none if it cannot be continued.
-    pub fn of(file: &File, modified: SystemTime) -> Option<Memory> {
+    pub fn of(file: &File, modified: SystemTime) -> Option<ResumeTag> {
         match get(file, ATTRIBUTE) {
             Some(word) if word == LONE => None,
-            Some(validator) => Some(Memory::Named(validator)),
+            Some(validator) => Some(ResumeTag::Validator(validator)),
             None if modified == SystemTime::UNIX_EPOCH => None,
-            None => Some(Memory::Unnamed),
+            None => Some(ResumeTag::None),
         }
     }
 
     /// Writes to `file`, which has all bytes of what `validators` name, that it is complete.
     pub fn complete(&self, file: &File, validators: &Validators) {
-        if *self == Memory::Lone {
+        if *self == ResumeTag::NotResumable {
             return self.date(file);
         }
         remove(file, ATTRIBUTE);
         let Validators { etag, date } = validators;
         // The ETag of a coded body differs from that of the same body without a coding.
         let best = match self {
-            Memory::Decoded => date.as_ref().or(etag.as_ref()),
+            ResumeTag::Decoded => date.as_ref().or(etag.as_ref()),
             _ => etag.as_ref().or(date.as_ref()),
         };
-        let named = if let Memory::Named(validator) = self { Some(validator) } else { None };
+        let named = if let ResumeTag::Validator(validator) = self { Some(validator) } else { None };
         if let (Some(validator), Ok(found)) = (best.or(named), file.metadata()) {
             set(file, COMPLETE, &format!("{} {validator}", found.len()));
         }

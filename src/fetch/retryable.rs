@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::error::{Code, Failure};
+use crate::error::{ExitCode, Failure};
 use crate::http::Head;
 use crate::http::syntax::decimal;
 use crate::net::retry::is_transient;
@@ -20,7 +20,10 @@ pub fn is_passing_status(status: u16) -> bool {
 /// Whether this failure may not happen again.
 pub fn is_passing(failure: &Failure) -> bool {
     is_transient(failure)
-        || matches!(failure.code, Code::Empty | Code::Receive | Code::Send | Code::Partial)
+        || matches!(
+            failure.code,
+            ExitCode::Empty | ExitCode::Receive | ExitCode::Send | ExitCode::Partial
+        )
 }
 
 /// How long the answer asks to wait (RFC 9110 §10.2.3): seconds, or a date.

@@ -3,51 +3,51 @@
 
 use std::os::fd::BorrowedFd;
 
-use super::connection::Wire;
-use super::transaction::Passed;
+use super::connection::HttpConnection;
+use super::transaction::Spliced;
 use crate::error::Failure;
-use crate::transfer::Break;
-use crate::transfer::bounded_splice::{Moved, Portions};
+use crate::transfer::TransferError;
+use crate::transfer::bounded_splice::{BoundedSplice, SpliceOutcome};
 
 /// The short way, once it is known to exist.
 #[derive(Debug, Default)]
-pub struct Shortcut {
-    portions: Option<Portions>,
+pub struct BodySplice {
+    portions: Option<BoundedSplice>,
     /// The kernel said no.
     closed: bool,
 }
 
-impl Shortcut {
+impl BodySplice {
     /// Moves up to `most` bytes from the wire to `to`, after waiting for the peer within the
     /// limits of the wire; none if there is no such way. `broken` words a
     /// failure of `to`.
     pub fn pass(
         &mut self,
-        wire: &mut Wire<'_>,
+        wire: &mut HttpConnection<'_>,
         to: BorrowedFd<'_>,
         most: u64,
         broken: impl Fn(std::io::Error) -> Failure,
-    ) -> Result<Option<Passed>, Failure> {
+    ) -> Result<Option<Spliced>, Failure> {
         let Some(from) = wire.raw().filter(|_| !self.closed) else { return Ok(None) };
         if self.portions.is_none() {
-            self.portions = Portions::between(from, to);
+            self.portions = BoundedSplice::between(from, to);
             self.closed = self.portions.is_none();
         }
         let Some(portions) = &mut self.portions else { return Ok(None) };
         wire.await_bytes()?;
         let Some(from) = wire.raw() else { return Ok(None) };
         match portions.move_some(from, to, most) {
-            Ok(Moved::Bytes(n)) => Ok(Some(Passed::Bytes(n))),
-            Ok(Moved::Full) => {
+            Ok(SpliceOutcome::Moved(n)) => Ok(Some(Spliced::Bytes(n))),
+            Ok(SpliceOutcome::WouldBlock) => {
                 wire.await_reader(to)?;
-                Ok(Some(Passed::Bytes(0)))
+                Ok(Some(Spliced::Bytes(0)))
             }
-            Ok(Moved::Refused) => {
+            Ok(SpliceOutcome::Unsupported) => {
                 self.closed = true;
                 Ok(None)
             }
-            Err(Break::Read(e)) => Ok(Some(Passed::Broken(e))),
-            Err(Break::Write(e)) => Err(broken(e)),
+            Err(TransferError::Read(e)) => Ok(Some(Spliced::Broken(e))),
+            Err(TransferError::Write(e)) => Err(broken(e)),
         }
     }
 }

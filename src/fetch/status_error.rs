@@ -1,13 +1,13 @@
 //! Statuses of 400 and above as failures; a 401 or 407 names what it asks for.
 
-use crate::error::{Code, Failure, Stage};
+use crate::error::{ExitCode, Failure, Phase};
 use crate::http::challenge::schemes;
-use crate::http::{Head, Link};
+use crate::http::{Head, HttpUrl};
 use crate::net::proxy::{LOGIN_HINT, Proxy};
 
 /// The failure that an answer from `link` means by its status: exit code 22. A proxy that the
 /// request went to may have answered in the server's place.
-pub fn by_server(head: &Head, link: &Link, proxy: Option<&Proxy>) -> Failure {
+pub fn by_server(head: &Head, link: &HttpUrl, proxy: Option<&Proxy>) -> Failure {
     let failure = by_status(head.status, link);
     let login = proxy.is_some_and(|proxy| proxy.authorization().is_some());
     match hint(&schemes(head, "www-authenticate")).filter(|_| head.status == 401) {
@@ -21,9 +21,9 @@ pub fn by_server(head: &Head, link: &Link, proxy: Option<&Proxy>) -> Failure {
 }
 
 /// The same where only the status is known.
-pub fn by_status(status: u16, link: &Link) -> Failure {
+pub fn by_status(status: u16, link: &HttpUrl) -> Failure {
     let why = format!("HTTP status {status}");
-    Failure::new(Stage::Receive, link, why).with_code(Code::Status)
+    Failure::new(Phase::Receive, link, why).with_code(ExitCode::Status)
 }
 
 /// The failure of a request that `proxy` itself answered with 407: exit code 97.
@@ -35,7 +35,7 @@ pub fn by_proxy(head: &Head, proxy: &Proxy) -> Failure {
         found => format!("a login ({})", found.join(", ")),
     };
     let why = format!("it wants {wants}: {}", said.trim_end());
-    Failure::new(Stage::Proxy, proxy, why).with_code(Code::Proxy).with_hint(LOGIN_HINT)
+    Failure::new(Phase::Proxy, proxy, why).with_code(ExitCode::Proxy).with_hint(LOGIN_HINT)
 }
 
 /// What to do about an answer that asks for one of these schemes.

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use crate::net::connect_event::Step;
+use crate::net::connect_event::ConnectEvent;
 use crate::report::event::{Event, Timings};
 
 /// The phases of a run, added up over its redirects.
@@ -29,16 +29,16 @@ impl Timing {
     }
 
     /// A step of dialling has been reached.
-    pub fn step(&self, step: &Step) {
+    pub fn step(&self, step: &ConnectEvent) {
         let now = Instant::now();
         let mut phases = self.phases.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let since = phases.last.map_or(Duration::ZERO, |last| now - last);
         match step {
-            Step::Resolving(_) => {}
-            Step::Resolved(..) => phases.dns += since,
-            Step::Connected(_) => phases.connect += since,
+            ConnectEvent::Resolving(_) => {}
+            ConnectEvent::Resolved(..) => phases.dns += since,
+            ConnectEvent::Connected(_) => phases.connect += since,
             // A Unix socket is connected without a lookup.
-            Step::Layer(_) if phases.last.is_none() => {}
+            ConnectEvent::Layer(_) if phases.last.is_none() => {}
             _ => return,
         }
         phases.last = Some(now);

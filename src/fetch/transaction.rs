@@ -3,9 +3,11 @@
 
 use std::io;
 
-use super::connection::{Received, Wire};
-use crate::error::{Code, Failure, Stage};
-use crate::http::{Answer, Ending, Error, Fact, Head, Kind, Link, Rules};
+use super::connection::{HttpConnection, ReadOutcome};
+use crate::error::{ExitCode, Failure, Phase};
+use crate::http::{
+    Error, ErrorKind, Event, Head, HttpUrl, ParserOptions, ResponseParser, StreamEnd,
+};
 use crate::net::memory;
 use crate::net::stream::TRUNCATION_HINT;
 
@@ -15,7 +17,7 @@ const BUFFER: usize = 256 << 10;
 const LEAST: usize = 4 << 10;
 
 /// Who hears what an answer says.
-pub trait Audience {
+pub trait ResponseHandler {
     /// Bytes as they came, before they are understood; only when `--raw` asks for them.
     fn raw(&mut self, bytes: &[u8]) -> Result<(), Failure>;
     /// An interim answer.
@@ -29,12 +31,16 @@ pub trait Audience {
     fn note(&mut self, note: String);
     /// Lets the kernel move up to `most` bytes from the wire to where the body goes; none if it
     /// cannot.
-    fn pass(&mut self, wire: &mut Wire<'_>, most: u64) -> Result<Option<Passed>, Failure>;
+    fn pass(
+        &mut self,
+        wire: &mut HttpConnection<'_>,
+        most: u64,
+    ) -> Result<Option<Spliced>, Failure>;
 }
 
 /// What the kernel moved by itself.
 #[derive(Debug)]
-pub enum Passed {
+pub enum Spliced {
     /// So many bytes.
     Bytes(u64),
     /// Nothing: the connection broke.
@@ -43,18 +49,18 @@ pub enum Passed {
 
 /// How an exchange ended well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Over {
+pub enum Completion {
     /// The answer is whole.
-    Whole,
+    Full,
     /// Its head was all that was wanted.
-    Enough,
+    HeadOnly,
 }
 
 /// The reading side of one exchange.
-pub struct Exchange<'a, 'w> {
-    wire: &'a mut Wire<'w>,
-    link: &'a Link,
-    answer: Answer,
+pub struct Transaction<'a, 'w> {
+    wire: &'a mut HttpConnection<'w>,
+    link: &'a HttpUrl,
+    answer: ResponseParser,
     raw: bool,
     /// `--raw`, and the answer cannot be understood: bytes are only carried.
     blind: bool,
@@ -63,23 +69,23 @@ pub struct Exchange<'a, 'w> {
     passes: bool,
 }
 
-impl<'a, 'w> Exchange<'a, 'w> {
+impl<'a, 'w> Transaction<'a, 'w> {
     /// The exchange whose request went to `link` over `wire`.
     pub fn new(
-        wire: &'a mut Wire<'w>,
-        link: &'a Link,
-        rules: Rules,
+        wire: &'a mut HttpConnection<'w>,
+        link: &'a HttpUrl,
+        rules: ParserOptions,
         raw: bool,
-    ) -> Exchange<'a, 'w> {
-        let answer = Answer::new(rules);
-        Exchange { wire, link, answer, raw, blind: false, begins: [0; 2], passes: false }
+    ) -> Transaction<'a, 'w> {
+        let answer = ResponseParser::new(rules);
+        Transaction { wire, link, answer, raw, blind: false, begins: [0; 2], passes: false }
     }
 
     /// Reads the answer to its end.
     ///
     /// Fails at [`Stage::Receive`], with the code of what was wrong with the answer and with
     /// «got N of M» where a body had begun, or as the audience does.
-    pub fn read(&mut self, audience: &mut dyn Audience) -> Result<Over, Failure> {
+    pub fn read(&mut self, audience: &mut dyn ResponseHandler) -> Result<Completion, Failure> {
         let mut buffer = Vec::new();
         loop {
             let received = match self.pass(audience)? {
@@ -95,10 +101,10 @@ impl<'a, 'w> Exchange<'a, 'w> {
                 }
             };
             let over = match received {
-                Received::Bytes(n) => self.heard(&buffer[..n], audience)?,
-                Received::End => self.ended(Ending::Clean, audience)?,
-                Received::Cut => self.ended(Ending::Cut, audience)?,
-                Received::Broken(e) => return Err(self.broken(e, audience)),
+                ReadOutcome::Bytes(n) => self.heard(&buffer[..n], audience)?,
+                ReadOutcome::End => self.ended(StreamEnd::Clean, audience)?,
+                ReadOutcome::Cut => self.ended(StreamEnd::Cut, audience)?,
+                ReadOutcome::Broken(e) => return Err(self.broken(e, audience)),
             };
             if let Some(over) = over {
                 return Ok(over);
@@ -107,7 +113,7 @@ impl<'a, 'w> Exchange<'a, 'w> {
     }
 
     /// Lets the kernel move what it can. None when bytes must be read.
-    fn pass(&mut self, audience: &mut dyn Audience) -> Result<Option<Received>, Failure> {
+    fn pass(&mut self, audience: &mut dyn ResponseHandler) -> Result<Option<ReadOutcome>, Failure> {
         loop {
             let ahead = self.answer.ahead();
             // What was begun in the kernel is ended there, where the end is known.
@@ -119,13 +125,13 @@ impl<'a, 'w> Exchange<'a, 'w> {
             let passed = audience.pass(self.wire, ahead);
             match passed.map_err(|failure| self.counted(failure))? {
                 None => return Ok(None),
-                Some(Passed::Broken(e)) => return Ok(Some(Received::Broken(e))),
-                Some(Passed::Bytes(n)) => {
+                Some(Spliced::Broken(e)) => return Ok(Some(ReadOutcome::Broken(e))),
+                Some(Spliced::Bytes(n)) => {
                     self.passes = true;
                     self.wire.count_passed(n);
                     self.answer.pass(n);
                     if n == ahead {
-                        return Ok(Some(Received::Bytes(0)));
+                        return Ok(Some(ReadOutcome::Bytes(0)));
                     }
                 }
             }
@@ -135,8 +141,8 @@ impl<'a, 'w> Exchange<'a, 'w> {
     fn heard(
         &mut self,
         bytes: &[u8],
-        audience: &mut dyn Audience,
-    ) -> Result<Option<Over>, Failure> {
+        audience: &mut dyn ResponseHandler,
+    ) -> Result<Option<Completion>, Failure> {
         if self.raw {
             audience.raw(bytes)?;
         }
@@ -149,11 +155,11 @@ impl<'a, 'w> Exchange<'a, 'w> {
 
     fn ended(
         &mut self,
-        ending: Ending,
-        audience: &mut dyn Audience,
-    ) -> Result<Option<Over>, Failure> {
+        ending: StreamEnd,
+        audience: &mut dyn ResponseHandler,
+    ) -> Result<Option<Completion>, Failure> {
         if self.blind {
-            return Ok(Some(Over::Whole));
+            return Ok(Some(Completion::Full));
         }
         let avoidable = self.answer.is_open_ended() && self.wire.ended_between_records();
         self.answer.end(ending);
@@ -161,7 +167,7 @@ impl<'a, 'w> Exchange<'a, 'w> {
             return Err(failure);
         }
         self.understand(&[], audience).map_err(|failure| match failure.code {
-            Code::Partial if avoidable => failure.with_hint(TRUNCATION_HINT),
+            ExitCode::Partial if avoidable => failure.with_hint(TRUNCATION_HINT),
             _ => failure,
         })
     }
@@ -169,12 +175,14 @@ impl<'a, 'w> Exchange<'a, 'w> {
     fn understand(
         &mut self,
         mut input: &[u8],
-        audience: &mut dyn Audience,
-    ) -> Result<Option<Over>, Failure> {
+        audience: &mut dyn ResponseHandler,
+    ) -> Result<Option<Completion>, Failure> {
         while !self.blind {
             let fact = match self.answer.next(&mut input) {
                 Ok(fact) => fact,
-                Err(error) if self.raw && matches!(error.kind, Kind::Protocol | Kind::Limit) => {
+                Err(error)
+                    if self.raw && matches!(error.kind, ErrorKind::Protocol | ErrorKind::Limit) =>
+                {
                     audience.note(format!("{error}; the rest is carried without a look at it"));
                     self.blind = true;
                     return Ok(None);
@@ -182,23 +190,23 @@ impl<'a, 'w> Exchange<'a, 'w> {
                 Err(error) => return Err(self.refused(&error)),
             };
             match fact {
-                Fact::More => return Ok(None),
-                Fact::Interim(head) => audience.interim(&head)?,
-                Fact::Note(note) => audience.note(note),
-                Fact::Body(_) if self.raw => {}
-                Fact::Body(bytes) => audience.body(bytes)?,
-                Fact::Head => {
+                Event::More => return Ok(None),
+                Event::Interim(head) => audience.interim(&head)?,
+                Event::Note(note) => audience.note(note),
+                Event::Body(_) if self.raw => {}
+                Event::Body(bytes) => audience.body(bytes)?,
+                Event::Head => {
                     let promised = self.answer.tally().promised;
                     if !audience.head(self.answer.head(), promised)? {
-                        return Ok(Some(Over::Enough));
+                        return Ok(Some(Completion::HeadOnly));
                     }
                 }
-                Fact::Done => {
+                Event::Done => {
                     if !input.is_empty() && !self.raw {
                         let n = input.len();
                         audience.note(format!("{n} bytes behind the end of the answer"));
                     }
-                    return Ok(Some(Over::Whole));
+                    return Ok(Some(Completion::Full));
                 }
             }
         }
@@ -206,22 +214,22 @@ impl<'a, 'w> Exchange<'a, 'w> {
     }
 
     /// The connection broke: what decoders hold comes out, then the system's own word.
-    fn broken(&mut self, e: io::Error, audience: &mut dyn Audience) -> Failure {
-        self.answer.end(Ending::Cut);
+    fn broken(&mut self, e: io::Error, audience: &mut dyn ResponseHandler) -> Failure {
+        self.answer.end(StreamEnd::Cut);
         if let Err(failure) = self.understand(&[], audience)
-            && failure.stage != Stage::Receive
+            && failure.stage != Phase::Receive
         {
             return failure;
         }
         if let Some(failure) = self.wire.send_failure() {
             return failure;
         }
-        let failure = Failure::new(Stage::Receive, self.link, e);
+        let failure = Failure::new(Phase::Receive, self.link, e);
         let began = self.wire.bytes_in > 0 || self.wire.is_partly_delivered();
         match began {
             // What a layer says of itself stays.
-            true if failure.stage == Stage::Receive => {
-                self.counted(failure.with_code(Code::Partial))
+            true if failure.stage == Phase::Receive => {
+                self.counted(failure.with_code(ExitCode::Partial))
             }
             _ => failure,
         }
@@ -231,7 +239,7 @@ impl<'a, 'w> Exchange<'a, 'w> {
     fn refused(&self, error: &Error) -> Failure {
         let failure = error.failure(self.link);
         let failure = match (self.begins, self.link.is_tls(), error.kind) {
-            ([0x15 | 0x16, 3], false, Kind::Protocol) => {
+            ([0x15 | 0x16, 3], false, ErrorKind::Protocol) => {
                 failure.with_hint("it speaks TLS: https://")
             }
             _ => failure,
@@ -241,7 +249,7 @@ impl<'a, 'w> Exchange<'a, 'w> {
 
     /// The same failure with «got N of M», where a body had begun.
     fn counted(&self, failure: Failure) -> Failure {
-        if self.answer.head().is_none() || failure.stage != Stage::Receive {
+        if self.answer.head().is_none() || failure.stage != Phase::Receive {
             return failure;
         }
         let tally = self.answer.tally();

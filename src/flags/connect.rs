@@ -4,11 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 
 use clap::Args;
 
-use super::retry::Retrying;
-use super::socket::{Socket, Streams};
+use super::retry::RetryFlags;
+use super::socket::{SocketFlags, TcpFlags};
 use super::values::{self, Limit};
 use crate::error::Failure;
-use crate::net::dial::Dial;
+use crate::net::dial::Dialer;
 use crate::net::endpoint::{Endpoint, split_host_port};
 use crate::net::proxy::{Proxy, Route, environment};
 use crate::resolver::{Family, getaddrinfo};
@@ -33,7 +33,7 @@ impl Target {
 
 /// Only one address family.
 #[derive(Debug, Args)]
-pub struct Families {
+pub struct FamilyFlags {
     /// IPv4 only
     #[arg(short = '4', long = "ipv4", conflicts_with = "ipv6")]
     pub ipv4: bool,
@@ -42,7 +42,7 @@ pub struct Families {
     pub ipv6: bool,
 }
 
-impl Families {
+impl FamilyFlags {
     /// The family these flags ask for.
     pub fn family(&self) -> Family {
         match (self.ipv4, self.ipv6) {
@@ -56,10 +56,10 @@ impl Families {
 /// How to connect.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Connecting")]
-pub struct Dialling {
+pub struct ConnectFlags {
     /// Only this family
     #[command(flatten)]
-    pub families: Families,
+    pub families: FamilyFlags,
     /// Limit for the connection to stand: name, TCP, proxy and TLS together; 0 = none
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = values::limit)]
     pub connect_timeout: Limit,
@@ -68,7 +68,7 @@ pub struct Dialling {
     pub source: Option<SocketAddr>,
     /// What if nobody answers
     #[command(flatten)]
-    pub retrying: Retrying,
+    pub retrying: RetryFlags,
     /// Go by way of a proxy: socks5://, socks5h:// or http://[USER:PASSWORD@]HOST:PORT
     ///
     /// With socks5h and http the proxy looks the name up. '' = none, whatever the environment says.
@@ -76,16 +76,16 @@ pub struct Dialling {
     pub proxy: Option<String>,
     /// Options on the connection
     #[command(flatten)]
-    pub streams: Streams,
+    pub streams: TcpFlags,
     /// Options on the socket
     #[command(flatten)]
-    pub socket: Socket,
+    pub socket: SocketFlags,
 }
 
-impl Dialling {
+impl ConnectFlags {
     /// The call these flags ask for, to `endpoint`.
-    pub fn dial(&self, endpoint: Endpoint) -> Dial {
-        Dial {
+    pub fn dial(&self, endpoint: Endpoint) -> Dialer {
+        Dialer {
             endpoint,
             family: self.families.family(),
             options: self.streams.added_to(self.socket.options()),

@@ -8,12 +8,12 @@ use clap::Args;
 
 use crate::datagram::client::ping;
 use crate::datagram::client::source::Source;
-use crate::datagram::client::{Letters, Replies};
-use crate::error::{Failure, Stage};
+use crate::datagram::client::{Replies, SendJob};
+use crate::error::{Failure, Phase};
 use crate::flags::connect;
-use crate::flags::connect::Families;
-use crate::flags::retry::Retrying;
-use crate::flags::socket::Socket;
+use crate::flags::connect::FamilyFlags;
+use crate::flags::retry::RetryFlags;
+use crate::flags::socket::SocketFlags;
 use crate::flags::values::{self, Limit};
 use crate::report::Report;
 use crate::report::hexdump::Dump;
@@ -21,7 +21,7 @@ use crate::report::hexdump::Dump;
 /// What is sent, and how long answers are awaited.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Asking")]
-pub struct Asking {
+pub struct DatagramClientFlags {
     /// Send TEXT as one datagram; repeatable, with C escapes (\n) [default: each line of stdin]
     #[arg(long, value_name = "TEXT", value_parser = values::text(), allow_hyphen_values = true)]
     pub send: Vec<Vec<u8>>,
@@ -57,25 +57,25 @@ pub struct Asking {
 /// Pieces of a file that every path carries unbroken.
 const PIECE: usize = 1400;
 
-impl Asking {
+impl DatagramClientFlags {
     /// The ping these flags ask for, if they do.
     ///
     /// Fails with code 2 on a size that no ping has.
-    pub fn ping(&self) -> Result<Option<ping::Plan>, Failure> {
+    pub fn ping(&self) -> Result<Option<ping::PingOptions>, Failure> {
         let Some(count) = self.count else { return Ok(None) };
         let size = self.size.unwrap_or(ping::SIZE);
         ping::check(size)?;
         let (interval, wait) = (self.interval, self.wait.0);
-        Ok(Some(ping::Plan { count, interval, wait, size }))
+        Ok(Some(ping::PingOptions { count, interval, wait, size }))
     }
 
     /// The letters these flags ask for.
     ///
     /// Fails with code 2 on a datagram that is too long, 26 on a file that cannot be read.
-    pub fn letters(&self, report: &Report) -> Result<Letters, Failure> {
+    pub fn letters(&self, report: &Report) -> Result<SendJob, Failure> {
         if self.size.is_some() && self.input.is_none() {
             let why = "means nothing without --input or --count";
-            return Err(Failure::usage(Stage::Send, "--size", why));
+            return Err(Failure::usage(Phase::Send, "--size", why));
         }
         let source = match (&self.input, self.send.as_slice()) {
             (Some(path), _) => Source::pieces(path, self.size.unwrap_or(PIECE))?,
@@ -85,23 +85,23 @@ impl Asking {
         let dump = self.hex.as_deref().map(|path| Dump::open(path, report)).transpose()?;
         let delay = Duration::ZERO;
         let replies = if self.send_only { Replies::Dropped } else { Replies::Awaited(self.wait.0) };
-        Ok(Letters { source, delay, replies, raw: self.input.is_some(), dump })
+        Ok(SendJob { source, delay, replies, raw: self.input.is_some(), dump })
     }
 }
 
 /// How the socket is opened.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Connecting")]
-pub struct Calling {
+pub struct DatagramSocketFlags {
     /// Only this family
     #[command(flatten)]
-    pub families: Families,
+    pub families: FamilyFlags,
     /// Come from this address (and port)
     #[arg(long, value_name = "ADDR[:PORT]", value_parser = connect::source)]
     pub source: Option<SocketAddr>,
     /// What if nobody is there
     #[command(flatten)]
-    pub retrying: Retrying,
+    pub retrying: RetryFlags,
     /// Allow the address of a whole network, and take answers from anybody
     #[arg(long)]
     pub broadcast: bool,
@@ -110,5 +110,5 @@ pub struct Calling {
     pub multicast_ttl: Option<u8>,
     /// Options on the socket
     #[command(flatten)]
-    pub socket: Socket,
+    pub socket: SocketFlags,
 }

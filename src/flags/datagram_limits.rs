@@ -7,7 +7,7 @@ use super::values::{self, Limit};
 /// Flags of every server of datagrams.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Answering")]
-pub struct Answering {
+pub struct DatagramLimitFlags {
     /// Answer one source address at most N times a second, that many in a burst; 0 = no limit
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pub max_rate: u32,
@@ -25,7 +25,7 @@ pub struct Answering {
     pub timeout: Limit,
 }
 
-impl Answering {
+impl DatagramLimitFlags {
     /// After how many datagrams to leave.
     pub fn most(&self) -> Option<u64> {
         if self.once { Some(1) } else { self.max_datagrams }

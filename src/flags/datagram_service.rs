@@ -5,18 +5,18 @@ use std::time::Duration;
 use clap::builder::TypedValueParser;
 use clap::{Args, ValueEnum};
 
-use super::exec::Running;
-use super::stream_only::Foreign;
-use crate::datagram::listen::Duty;
-use crate::datagram::server::print::Look;
-use crate::error::{Failure, Stage};
+use super::exec::ExecFlags;
+use super::stream_only::StreamOnlyFlags;
+use crate::datagram::listen::Handler;
+use crate::datagram::server::print::PrintFormat;
+use crate::error::{Failure, Phase};
 use crate::flags::values;
-use crate::service::reply::Script;
+use crate::service::reply::ReplyScript;
 use crate::service::template::Template;
 
 /// The services of a server of datagrams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Name {
+pub enum ServiceName {
     /// Each payload to stdout
     Print,
     /// Every datagram back (RFC 862)
@@ -37,7 +37,7 @@ pub enum Name {
 
 /// What stands between payloads on stdout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Framing {
+pub enum PrintSeparator {
     /// Nothing
     Chunk,
     /// A line end behind each
@@ -47,31 +47,31 @@ pub enum Framing {
 /// Flags that choose a service and shape it.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Service")]
-pub struct Choice {
+pub struct DatagramServiceFlags {
     /// What is done with each datagram [print]
     #[arg(short, long, value_name = "NAME")]
-    pub service: Option<Name>,
+    pub service: Option<ServiceName>,
     /// What is printed
     #[command(flatten)]
-    pub printing: Printing,
+    pub printing: PrintFlags,
     /// What is answered
     #[command(flatten)]
-    pub wording: Wording,
+    pub wording: ReplyFlags,
     /// Which program
     #[command(flatten)]
-    pub running: Running,
+    pub running: ExecFlags,
     /// What no datagram has
     #[command(flatten)]
-    pub foreign: Foreign,
+    pub foreign: StreamOnlyFlags,
 }
 
 /// Flags of the service print.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Printing (print)")]
-pub struct Printing {
+pub struct PrintFlags {
     /// What print puts between payloads
     #[arg(long, value_name = "HOW", default_value = "chunk", hide_default_value = true)]
-    pub framing: Framing,
+    pub framing: PrintSeparator,
     /// Print payloads as a hex dump
     #[arg(long, conflicts_with = "framing")]
     pub hex: bool,
@@ -80,7 +80,7 @@ pub struct Printing {
 /// Flags of the services that answer.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Messages (hello, time, ack, reply)")]
-pub struct Wording {
+pub struct ReplyFlags {
     /// Answer each datagram with this: {message} {time} {peer} {local} {n}; alone, it is the service
     ///
     /// {n} is the number of the datagram, {time} the local time in ctime's form; {{ and }} are
@@ -101,28 +101,28 @@ fn template(text: Vec<u8>) -> Result<Template, String> {
     Template::read(&text)
 }
 
-impl Choice {
+impl DatagramServiceFlags {
     /// The service these flags ask for.
     ///
     /// Fails with code 2 on flags that do not go together.
-    pub fn duty(&self) -> Result<Duty, Failure> {
+    pub fn duty(&self) -> Result<Handler, Failure> {
         let implied = match () {
-            () if self.running.first_given().is_some() => Name::Exec,
-            () if self.wording.reply.is_some() => Name::Reply,
-            () => Name::Print,
+            () if self.running.first_given().is_some() => ServiceName::Exec,
+            () if self.wording.reply.is_some() => ServiceName::Reply,
+            () => ServiceName::Print,
         };
         let name = self.service.unwrap_or(implied);
         self.foreign.refuse()?;
         self.refuse_what_means_nothing(name)?;
         Ok(match name {
-            Name::Print => Duty::print(self.look()),
-            Name::Echo => Duty::Echo,
-            Name::Discard => Duty::Discard,
-            Name::Exec => Duty::exec(self.running.program()?),
-            Name::Hello => Duty::by_script(self.script(Script::hello())),
-            Name::Time => Duty::by_script(self.script(Script::time())),
-            Name::Ack => Duty::by_script(self.script(Script::ack())),
-            Name::Reply => Duty::by_script(self.script(Script::mirror())),
+            ServiceName::Print => Handler::print(self.look()),
+            ServiceName::Echo => Handler::Echo,
+            ServiceName::Discard => Handler::Discard,
+            ServiceName::Exec => Handler::exec(self.running.program()?),
+            ServiceName::Hello => Handler::by_script(self.script(ReplyScript::hello())),
+            ServiceName::Time => Handler::by_script(self.script(ReplyScript::time())),
+            ServiceName::Ack => Handler::by_script(self.script(ReplyScript::ack())),
+            ServiceName::Reply => Handler::by_script(self.script(ReplyScript::mirror())),
         })
     }
 
@@ -133,37 +133,41 @@ impl Choice {
 
     /// Whether the service runs a program.
     pub fn starts_programs(&self) -> bool {
-        self.service == Some(Name::Exec) || self.running.first_given().is_some()
+        self.service == Some(ServiceName::Exec) || self.running.first_given().is_some()
     }
 
-    fn script(&self, base: Script) -> Script {
-        Script { answer: self.wording.reply.clone().or(base.answer), ..base }
+    fn script(&self, base: ReplyScript) -> ReplyScript {
+        ReplyScript { answer: self.wording.reply.clone().or(base.answer), ..base }
     }
 
-    fn look(&self) -> Look {
+    fn look(&self) -> PrintFormat {
         match (self.printing.hex, self.printing.framing) {
-            (true, _) => Look::Hex,
-            (_, Framing::Line) => Look::Lines,
-            (_, Framing::Chunk) => Look::Bare,
+            (true, _) => PrintFormat::Hex,
+            (_, PrintSeparator::Line) => PrintFormat::Lines,
+            (_, PrintSeparator::Chunk) => PrintFormat::Bare,
         }
     }
 
     /// A flag that would have no effect is a mistake worth telling.
-    fn refuse_what_means_nothing(&self, name: Name) -> Result<(), Failure> {
-        let wordless = matches!(name, Name::Print | Name::Echo | Name::Discard | Name::Exec);
-        let program = self.running.first_given().filter(|_| name != Name::Exec);
-        let answers = !matches!(name, Name::Print | Name::Discard | Name::Exec);
+    fn refuse_what_means_nothing(&self, name: ServiceName) -> Result<(), Failure> {
+        let wordless = matches!(
+            name,
+            ServiceName::Print | ServiceName::Echo | ServiceName::Discard | ServiceName::Exec
+        );
+        let program = self.running.first_given().filter(|_| name != ServiceName::Exec);
+        let answers =
+            !matches!(name, ServiceName::Print | ServiceName::Discard | ServiceName::Exec);
         let flag = match name {
             _ if program.is_some() => program.unwrap_or_default(),
             _ if wordless && self.wording.reply.is_some() => "--reply",
             _ if !answers && self.wording.delay.is_some() => "--delay",
-            Name::Print => return Ok(()),
+            ServiceName::Print => return Ok(()),
             _ if self.printing.hex => "--hex",
-            _ if self.printing.framing == Framing::Line => "--framing",
+            _ if self.printing.framing == PrintSeparator::Line => "--framing",
             _ => return Ok(()),
         };
         let name = name.to_possible_value().map(|value| value.get_name().to_string());
         let why = format!("means nothing to the service {}", name.unwrap_or_default());
-        Err(Failure::usage(Stage::Send, flag, why))
+        Err(Failure::usage(Phase::Send, flag, why))
     }
 }

@@ -2,14 +2,14 @@
 
 use clap::Args;
 
-use crate::error::{Failure, Stage};
+use crate::error::{Failure, Phase};
 use crate::process::child::Program;
 use crate::process::privileges::renounce_privileges;
 
 /// Flags of the service exec.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Programs (exec)")]
-pub struct Running {
+pub struct ExecFlags {
     /// Run this for each connection or datagram, without a shell; alone, it is the service
     ///
     /// Words are split as a shell would, and nothing else is done to them. What the peer sends is
@@ -27,7 +27,7 @@ pub struct Running {
     pub allow_new_privileges: bool,
 }
 
-impl Running {
+impl ExecFlags {
     /// The first of these flags that was given.
     pub fn first_given(&self) -> Option<&'static str> {
         let exec = self.exec.as_ref().map(|_| "--exec");
@@ -46,12 +46,12 @@ impl Running {
         match (&self.exec, &self.sh) {
             (Some(command), _) => Program::find(split(command)?),
             (None, Some(command)) if command.trim().is_empty() => {
-                Err(Failure::usage(Stage::File, "--sh", "the command is empty"))
+                Err(Failure::usage(Phase::File, "--sh", "the command is empty"))
             }
             (None, Some(command)) => Program::shell(command),
             (None, None) => {
                 let why = "which program? --exec COMMAND or --sh COMMAND says it";
-                Err(Failure::usage(Stage::File, "--service exec", why))
+                Err(Failure::usage(Phase::File, "--service exec", why))
             }
         }
     }
@@ -59,9 +59,9 @@ impl Running {
 
 fn split(command: &str) -> Result<Vec<String>, Failure> {
     let words = shlex::split(command)
-        .ok_or_else(|| Failure::usage(Stage::File, "--exec", "the quotes are unbalanced"))?;
+        .ok_or_else(|| Failure::usage(Phase::File, "--exec", "the quotes are unbalanced"))?;
     match words.is_empty() {
-        true => Err(Failure::usage(Stage::File, "--exec", "the command is empty")),
+        true => Err(Failure::usage(Phase::File, "--exec", "the command is empty")),
         false => Ok(words),
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::error::{Failure, Stage};
+use crate::error::{Failure, Phase};
 use crate::flags::values;
 use crate::service::Service;
 use crate::service::file::{Save, Send};
@@ -12,7 +12,7 @@ use crate::service::file::{Save, Send};
 /// Flags of the service file.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Files (file)")]
-pub struct Files {
+pub struct FileServiceFlags {
     /// Send this file to each connection; alone, it is the service
     #[arg(long, value_name = "PATH", conflicts_with = "save", value_hint = clap::ValueHint::FilePath)]
     pub file: Option<PathBuf>,
@@ -30,7 +30,7 @@ pub struct Files {
     pub save: Option<PathBuf>,
 }
 
-impl Files {
+impl FileServiceFlags {
     /// The first of these flags that was given.
     pub fn first_given(&self) -> Option<&'static str> {
         let file = self.file.as_ref().map(|_| "--file");
@@ -46,7 +46,7 @@ impl Files {
             (None, Some(folder)) => Ok(Box::new(Save::new(folder)?)),
             (None, None) => {
                 let why = "which file? --file PATH or --save DIR says it";
-                Err(Failure::usage(Stage::File, "--service file", why))
+                Err(Failure::usage(Phase::File, "--service file", why))
             }
         }
     }

@@ -8,10 +8,10 @@ use crate::fetch::speed_limit::Speed;
 use crate::flags::values::{self, Limit};
 use crate::http::Leniency;
 use crate::http::range;
-use crate::http::request::{self, Own};
-use crate::http::url::Link;
+use crate::http::request::{self, CustomHeader};
+use crate::http::url::HttpUrl;
 use crate::net::unix;
-use crate::transfer::throttle::Pace;
+use crate::transfer::throttle::Throttle;
 
 /// Redirects that are followed unless told otherwise.
 const MAX_REDIRECTS: u32 = 10;
@@ -19,7 +19,7 @@ const MAX_REDIRECTS: u32 = 10;
 /// Where the answer goes.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Output")]
-pub struct Saving {
+pub struct OutputFlags {
     /// Save the body in FILE, by way of FILE.part; once per URL; - is stdout
     #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub output: Vec<PathBuf>,
@@ -47,13 +47,13 @@ pub struct Saving {
 /// What is asked.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Request")]
-pub struct Asking {
+pub struct RequestFlags {
     /// HEAD instead of GET: only the header is wanted
     #[arg(short = 'I', long)]
     pub head: bool,
     /// Another header 'Name: value'; 'Name:' takes one of ours out, 'Name;' sends it empty
     #[arg(short = 'H', long = "header", value_name = "HEADER", value_parser = own)]
-    pub headers: Vec<Own>,
+    pub headers: Vec<CustomHeader>,
     /// Basic authentication; stays with the URL's own origin
     #[arg(long, value_name = "USER:PASSWORD", value_parser = user, hide_env_values = true)]
     pub user: Option<(String, String)>,
@@ -76,11 +76,11 @@ pub struct Asking {
     pub delay: Duration,
     /// Use ADDRESS for HOST:PORT; HOST may be * for all others
     #[arg(long, value_name = "HOST:PORT:ADDRESS", value_parser = pinned)]
-    pub resolve: Vec<Pinned>,
+    pub resolve: Vec<HostOverride>,
     /// Connect to the Unix socket PATH, whatever host the URL names; a leading @ is abstract
     #[arg(long, value_name = "PATH", value_parser = unix_name,
           value_hint = clap::ValueHint::AnyPath, conflicts_with_all = ["source", "resolve"])]
-    pub unix: Option<unix::Name>,
+    pub unix: Option<unix::UnixAddress>,
     /// Follow at most N redirects; 0 = the redirect itself is the answer
     #[arg(long, value_name = "N", default_value_t = MAX_REDIRECTS)]
     pub max_redirects: u32,
@@ -92,7 +92,7 @@ pub struct Asking {
 /// What is taken for an answer.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Answer")]
-pub struct Judging {
+pub struct ResponseFlags {
     /// Deliver a gzip, deflate, br or zstd body as it is
     #[arg(long)]
     pub no_decode: bool,
@@ -130,7 +130,7 @@ pub struct Judging {
     pub timeout: Limit,
 }
 
-impl Judging {
+impl ResponseFlags {
     /// How the answer's syntax is read.
     pub fn leniency(&self) -> Leniency {
         if self.lenient { Leniency::Lenient } else { Leniency::Strict }
@@ -140,14 +140,14 @@ impl Judging {
     pub fn limits(&self) -> Limits {
         Limits {
             idle: self.idle_timeout.0,
-            pace: self.rate.map(Pace::new),
+            pace: self.rate.map(Throttle::new),
             speed: self.speed_limit.map(|least| Speed::new(least, self.speed_time)),
         }
     }
 }
 /// An address the user knows better than the resolver.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pinned {
+pub struct HostOverride {
     /// The host as URLs have it, in lower case, or `*` for every host.
     pub host: String,
     /// The port.
@@ -156,8 +156,8 @@ pub struct Pinned {
     pub address: std::net::IpAddr,
 }
 
-fn unix_name(word: &str) -> Result<unix::Name, String> {
-    let name = unix::Name::read(word.as_ref());
+fn unix_name(word: &str) -> Result<unix::UnixAddress, String> {
+    let name = unix::UnixAddress::read(word.as_ref());
     name.address().map(|_| name).map_err(|e| e.to_string())
 }
 
@@ -168,8 +168,8 @@ fn speed_time(word: &str) -> Result<Duration, String> {
     }
 }
 
-fn own(word: &str) -> Result<Own, String> {
-    Own::read(word).map_err(|error| error.to_string())
+fn own(word: &str) -> Result<CustomHeader, String> {
+    CustomHeader::read(word).map_err(|error| error.to_string())
 }
 
 fn user(word: &str) -> Result<(String, String), String> {
@@ -187,9 +187,9 @@ fn header_size(word: &str) -> Result<usize, String> {
     }
 }
 
-impl Pinned {
+impl HostOverride {
     /// The address that is to be used for this host and port; one for every host comes last.
-    pub fn find<'a>(all: &'a [Pinned], host: &str, port: u16) -> Option<&'a Pinned> {
+    pub fn find<'a>(all: &'a [HostOverride], host: &str, port: u16) -> Option<&'a HostOverride> {
         let of_port = || all.iter().filter(|pin| pin.port == port);
         let named = of_port().find(|pin| pin.host.eq_ignore_ascii_case(host));
         named.or_else(|| of_port().find(|pin| pin.host == EVERY_HOST))
@@ -200,7 +200,7 @@ impl Pinned {
 const EVERY_HOST: &str = "*";
 
 /// Reads curl's `HOST:PORT:ADDRESS`, brackets around an IPv6 address optional.
-fn pinned(word: &str) -> Result<Pinned, String> {
+fn pinned(word: &str) -> Result<HostOverride, String> {
     let bad = || format!("'{word}' is not HOST:PORT:ADDRESS");
     let (host, rest) = match word.strip_prefix('[') {
         Some(inside) => inside.split_once("]:").ok_or_else(bad)?,
@@ -209,7 +209,7 @@ fn pinned(word: &str) -> Result<Pinned, String> {
     let (port, address) = rest.split_once(':').ok_or_else(bad)?;
     let address = address.strip_prefix('[').and_then(|a| a.strip_suffix(']')).unwrap_or(address);
     match (url_host(host), port.parse(), address.parse()) {
-        (Some(host), Ok(port), Ok(address)) => Ok(Pinned { host, port, address }),
+        (Some(host), Ok(port), Ok(address)) => Ok(HostOverride { host, port, address }),
         _ => Err(bad()),
     }
 }
@@ -223,7 +223,7 @@ fn url_host(host: &str) -> Option<String> {
         return None;
     }
     let place = if host.contains(':') { format!("[{host}]") } else { host.to_string() };
-    let link = Link::read(&format!("http://{place}/"), &|_| Ok(0)).ok()?;
+    let link = HttpUrl::read(&format!("http://{place}/"), &|_| Ok(0)).ok()?;
     Some(link.host())
 }
 
@@ -268,7 +268,8 @@ mod tests {
     #[test]
     fn an_address_for_every_host_comes_after_one_for_this_host() {
         let all = ["*:80:127.0.0.1", "h:80:127.0.0.2"].map(|word| pinned(word).unwrap());
-        let found = |host, port| Pinned::find(&all, host, port).map(|pin| pin.address.to_string());
+        let found =
+            |host, port| HostOverride::find(&all, host, port).map(|pin| pin.address.to_string());
         assert_eq!(found("H", 80).as_deref(), Some("127.0.0.2"));
         assert_eq!(found("other.test", 80).as_deref(), Some("127.0.0.1"));
         assert_eq!(found("h", 81), None);

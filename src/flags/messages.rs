@@ -5,10 +5,10 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::TypedValueParser;
 
-use crate::error::{Failure, Stage};
+use crate::error::{Failure, Phase};
 use crate::flags::values;
 use crate::service::framing::Framing;
-use crate::service::reply::{Reply, Script};
+use crate::service::reply::{Reply, ReplyScript};
 use crate::service::template::Template;
 
 /// The longest message unless the user says otherwise, in bytes.
@@ -17,7 +17,7 @@ const MAX_MESSAGE: usize = 64 << 10;
 /// Flags of the services that answer messages: hello, time, ack, reply.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Messages (hello, time, ack, reply)")]
-pub struct Wording {
+pub struct MessageFlags {
     /// Say this first; alone, it is the service
     ///
     /// The blanks of --reply work here too; {n} is the number of the connection.
@@ -58,10 +58,10 @@ fn template(text: Vec<u8>) -> Result<Template, String> {
     Template::read(&text)
 }
 
-impl Wording {
+impl MessageFlags {
     /// The script `base` with what these flags change in it.
-    pub fn script(&self, base: Script) -> Script {
-        Script {
+    pub fn script(&self, base: ReplyScript) -> ReplyScript {
+        ReplyScript {
             greeting: self.greeting.clone().or(base.greeting),
             answer: self.reply.clone().or(base.answer),
             until: self.until.clone().map(String::into_bytes).or(base.until),
@@ -72,14 +72,14 @@ impl Wording {
     /// The service that talks by `base` and these flags.
     ///
     /// Fails with code 2 when each message of the framing would pass the limit.
-    pub fn service(&self, base: Script) -> Result<Reply, Failure> {
+    pub fn service(&self, base: ReplyScript) -> Result<Reply, Failure> {
         let (framing, max_message) = (self.framing(), self.max_message());
-        if let Framing::Characters(n) = framing
+        if let Framing::Chars(n) = framing
             && n.get() > max_message
         {
             let why =
                 format!("messages of {n} characters are over the limit of {max_message} bytes");
-            return Err(Failure::usage(Stage::Receive, "--framing", why)
+            return Err(Failure::usage(Phase::Receive, "--framing", why)
                 .with_hint("--max-message allows longer ones"));
         }
         let delay = self.delay.unwrap_or_default();

@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use clap::{ArgAction, Args};
 use rustix::fs::OFlags;
 
-use crate::error::{Code, Failure, Stage};
+use crate::error::{ExitCode, Failure, Phase};
 use crate::process::output_file;
-use crate::report::{Colour, Manner, Report, Verbosity};
+use crate::report::{Colour, Report, ReportOptions, Verbosity};
 
 /// Flags of every command.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Talk (on stderr)")]
-pub struct Output {
+pub struct LogFlags {
     /// Tell errors only
     #[arg(short, long, global = true)]
     pub quiet: bool,
@@ -37,7 +37,7 @@ pub struct Output {
     pub color: Colour,
 }
 
-impl Output {
+impl LogFlags {
     /// The voice these flags ask for.
     ///
     /// Fails at [`Stage::File`] with code 23 when the events file cannot be made.
@@ -48,7 +48,7 @@ impl Output {
             (false, _) => Verbosity::Steps,
         };
         let events = self.events.as_deref().map(open_events).transpose()?;
-        Ok(Report::new(Manner { verbosity, json: self.json, colour: self.color, events }))
+        Ok(Report::new(ReportOptions { verbosity, json: self.json, colour: self.color, events }))
     }
 }
 
@@ -58,7 +58,7 @@ fn open_events(path: &Path) -> Result<(File, String), Failure> {
     let fifo = std::fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo());
     let mode = if fifo { OFlags::RDWR } else { OFlags::WRONLY };
     let opened = output_file::open(path, mode | OFlags::APPEND | OFlags::CREATE, 0o666);
-    let file =
-        opened.map_err(|e| Failure::new(Stage::File, path.display(), e).with_code(Code::Write))?;
+    let file = opened
+        .map_err(|e| Failure::new(Phase::File, path.display(), e).with_code(ExitCode::Write))?;
     Ok((file, path.display().to_string()))
 }

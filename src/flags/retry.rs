@@ -10,7 +10,7 @@ use crate::net::retry::Retry;
 /// Flags of every client that connects.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Connecting")]
-pub struct Retrying {
+pub struct RetryFlags {
     /// Try again up to N times when the name is absent or the peer cannot be reached
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub retry: u32,
@@ -19,7 +19,7 @@ pub struct Retrying {
     pub retry_delay: Duration,
 }
 
-impl Retrying {
+impl RetryFlags {
     /// The rounds these flags ask for.
     pub fn retry(&self) -> Retry {
         Retry { times: self.retry, delay: self.retry_delay }

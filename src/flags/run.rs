@@ -2,16 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use crate::error::{Code, Failure, Stage};
-use crate::shutdown::Stop;
+use crate::error::{ExitCode, Failure, Phase};
+use crate::shutdown::Shutdown;
 
 /// The run's cord: pulled by SIGINT, SIGTERM and, if there is a `limit`, by the clock.
 ///
 /// Fails when no pipe can be had for it.
-pub fn stop(limit: Option<Duration>) -> Result<Stop, Failure> {
-    let failed = |e| Failure::new(Stage::Socket, "signals", e).with_code(Code::Negative);
+pub fn stop(limit: Option<Duration>) -> Result<Shutdown, Failure> {
+    let failed = |e| Failure::new(Phase::Socket, "signals", e).with_code(ExitCode::Negative);
     let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
-    let stop = Stop::new(deadline).map_err(failed)?;
+    let stop = Shutdown::new(deadline).map_err(failed)?;
     stop.watch_signals().map_err(failed)?;
     Ok(stop)
 }

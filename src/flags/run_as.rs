@@ -8,7 +8,7 @@ use crate::process::privileges;
 /// Flags of servers that are started as root for their port.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Identity")]
-pub struct Identity {
+pub struct RunAsFlags {
     /// Become this user once the port is ours (name or number)
     #[arg(long, value_name = "USER", value_hint = clap::ValueHint::Username)]
     pub user: Option<String>,
@@ -17,7 +17,7 @@ pub struct Identity {
     pub group: Option<String>,
 }
 
-impl Identity {
+impl RunAsFlags {
     /// Becomes who these flags say.
     ///
     /// Fails as [`privileges::assume`] does.

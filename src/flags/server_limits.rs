@@ -8,13 +8,13 @@ use clap::Args;
 use super::values::{self, Limit};
 use crate::error::Failure;
 use crate::server::accept_loop::Limits;
-use crate::server::access::Rules;
-use crate::shutdown::Stop;
+use crate::server::access::AccessRules;
+use crate::shutdown::Shutdown;
 
 /// Flags of every server that accepts connections.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Accepting")]
-pub struct Serving {
+pub struct ServerLimitFlags {
     /// Serve one connection, then leave
     #[arg(long, conflicts_with = "max_accepts")]
     pub once: bool,
@@ -53,11 +53,11 @@ pub struct Serving {
     pub stack_size: Option<usize>,
 }
 
-impl Serving {
+impl ServerLimitFlags {
     /// The limits these flags ask for.
     ///
     /// Fails as [`Rules::read`] does.
-    pub fn limits(&self, stop: &Stop) -> Result<Limits, Failure> {
+    pub fn limits(&self, stop: &Shutdown) -> Result<Limits, Failure> {
         Ok(Limits {
             accepts: if self.once { Some(1) } else { self.max_accepts.map(NonZeroU32::get) },
             at_once: self.max_conns.get(),
@@ -66,7 +66,7 @@ impl Serving {
             idle: self.idle_timeout.0,
             grace: self.grace,
             stack: self.stack_size,
-            rules: Rules::read(&self.allow, &self.deny, stop)?,
+            rules: AccessRules::read(&self.allow, &self.deny, stop)?,
         })
     }
 }

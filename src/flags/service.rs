@@ -3,15 +3,15 @@
 use clap::{Args, ValueEnum};
 use std::sync::Mutex;
 
-use super::exec::Running;
-use super::files::Files;
-use super::messages::Wording;
-use crate::datagram::listen::{Duty, Look};
-use crate::error::{Failure, Stage};
+use super::exec::ExecFlags;
+use super::files::FileServiceFlags;
+use super::messages::MessageFlags;
+use crate::datagram::listen::{Handler, PrintFormat};
+use crate::error::{Failure, Phase};
 use crate::flags::session_end::Session;
 use crate::flags::stream_only;
 use crate::net::stdout;
-use crate::process::sandbox::Needs;
+use crate::process::sandbox::SandboxPolicy;
 use crate::report::Report;
 use crate::server::accept_loop::Limits;
 use crate::service::Service;
@@ -21,12 +21,12 @@ use crate::service::echo::Echo;
 use crate::service::exec::Exec;
 use crate::service::framing::Framing;
 use crate::service::pipe::Pipe;
-use crate::service::reply::Script;
+use crate::service::reply::ReplyScript;
 use crate::service::sink::{Chargen, Discard};
 
 /// The services of a server of streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Name {
+pub enum ServiceName {
     /// Welcome!, then Hello, <message>! until exit
     Hello,
     /// Every byte back (RFC 862)
@@ -56,25 +56,25 @@ pub enum Name {
 /// Flags that choose a service and shape it.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Service")]
-pub struct Choice {
+pub struct ServiceFlags {
     /// What is done with each connection [hello]
     #[arg(short, long, value_name = "NAME")]
-    pub service: Option<Name>,
+    pub service: Option<ServiceName>,
     /// Which file
     #[command(flatten)]
-    pub files: Files,
+    pub files: FileServiceFlags,
     /// Which program
     #[command(flatten)]
-    pub running: Running,
+    pub running: ExecFlags,
     /// What is said
     #[command(flatten)]
-    pub wording: Wording,
+    pub wording: MessageFlags,
     /// How a session of the service pipe ends
     #[command(flatten, next_help_heading = "Sessions (pipe)")]
     pub session: Session,
 }
 
-impl Choice {
+impl ServiceFlags {
     /// The service these flags ask for, with its warnings to `report`; one that needs other limits
     /// changes them.
     ///
@@ -89,18 +89,18 @@ impl Choice {
         self.refuse_foreign(name)?;
         let words = &self.wording;
         Ok(match name {
-            Name::Hello => Box::new(words.service(Script::hello())?),
-            Name::Time => Box::new(words.service(Script::time())?),
-            Name::Ack => Box::new(words.service(Script::ack())?),
-            Name::Reply => Box::new(words.service(self.bare_reply())?),
-            Name::Echo => Box::new(Echo { delay: words.delay.unwrap_or_default() }),
-            Name::Discard => Box::new(Discard),
-            Name::Chargen => Box::new(Chargen::default()),
-            Name::Chat => Box::new(self.chat()?),
-            Name::Broadcast => Box::new(Broadcast::default()),
-            Name::File => self.files.service()?,
-            Name::Exec => Box::new(Exec::new(self.running.program()?, limits.grace)),
-            Name::Pipe => {
+            ServiceName::Hello => Box::new(words.service(ReplyScript::hello())?),
+            ServiceName::Time => Box::new(words.service(ReplyScript::time())?),
+            ServiceName::Ack => Box::new(words.service(ReplyScript::ack())?),
+            ServiceName::Reply => Box::new(words.service(self.bare_reply())?),
+            ServiceName::Echo => Box::new(Echo { delay: words.delay.unwrap_or_default() }),
+            ServiceName::Discard => Box::new(Discard),
+            ServiceName::Chargen => Box::new(Chargen::default()),
+            ServiceName::Chat => Box::new(self.chat()?),
+            ServiceName::Broadcast => Box::new(Broadcast::default()),
+            ServiceName::File => self.files.service()?,
+            ServiceName::Exec => Box::new(Exec::new(self.running.program()?, limits.grace)),
+            ServiceName::Pipe => {
                 // Our stdin and stdout are one pair: the next caller waits.
                 limits.at_once = 1;
                 Box::new(Pipe {
@@ -117,62 +117,65 @@ impl Choice {
     /// The same service for datagrams, each of which is a message and the whole conversation.
     ///
     /// Fails with code 2 on a service or a flag that only a stream has.
-    pub fn duty(&self) -> Result<Duty, Failure> {
+    pub fn duty(&self) -> Result<Handler, Failure> {
         let name = self.name();
         self.refuse_foreign(name)?;
         let of_messages = self.wording.first_given_but(&["--reply", "--delay"]);
         if let Some(flag) = of_messages.or(self.session.first_given()) {
             return Err(stream_only::refused(flag, "--max-accepts"));
         }
-        let by = |script| Ok(Duty::by_script(self.wording.script(script)));
+        let by = |script| Ok(Handler::by_script(self.wording.script(script)));
         match name {
-            Name::Hello => by(Script::hello()),
-            Name::Time => by(Script::time()),
-            Name::Ack => by(Script::ack()),
-            Name::Reply => by(self.bare_reply()),
-            Name::Echo => Ok(Duty::Echo),
-            Name::Discard => Ok(Duty::Discard),
-            Name::Pipe => Ok(Duty::print(Look::Bare)),
-            Name::Exec => Ok(Duty::exec(self.running.program()?)),
-            Name::File | Name::Chat | Name::Broadcast | Name::Chargen => {
-                Err(Failure::usage(Stage::File, "--service", "needs a stream"))
+            ServiceName::Hello => by(ReplyScript::hello()),
+            ServiceName::Time => by(ReplyScript::time()),
+            ServiceName::Ack => by(ReplyScript::ack()),
+            ServiceName::Reply => by(self.bare_reply()),
+            ServiceName::Echo => Ok(Handler::Echo),
+            ServiceName::Discard => Ok(Handler::Discard),
+            ServiceName::Pipe => Ok(Handler::print(PrintFormat::Bare)),
+            ServiceName::Exec => Ok(Handler::exec(self.running.program()?)),
+            ServiceName::File
+            | ServiceName::Chat
+            | ServiceName::Broadcast
+            | ServiceName::Chargen => {
+                Err(Failure::usage(Phase::File, "--service", "needs a stream"))
             }
         }
     }
 
     /// Whether the service runs a program.
     pub fn starts_programs(&self) -> bool {
-        self.name() == Name::Exec
+        self.name() == ServiceName::Exec
     }
 
     /// What a server of this service needs once it listens; `None` where programs need what they
     /// need, and for folders in which files are saved, which come and go.
-    pub fn needs(&self) -> Option<Needs> {
+    pub fn needs(&self) -> Option<SandboxPolicy> {
         match self.name() {
-            Name::Exec => None,
-            Name::File if self.files.save.is_some() => None,
+            ServiceName::Exec => None,
+            ServiceName::File if self.files.save.is_some() => None,
             // It is opened for each guest anew.
-            Name::File => Some(Needs { reads: true, ..Needs::default() }),
-            _ => Some(Needs::default()),
+            ServiceName::File => Some(SandboxPolicy { reads: true, ..SandboxPolicy::default() }),
+            _ => Some(SandboxPolicy::default()),
         }
     }
 
     /// The service that is named, or implied by the flag that only it has.
-    fn name(&self) -> Name {
+    fn name(&self) -> ServiceName {
         let talks = self.wording.greeting.is_some() || self.wording.reply.is_some();
         self.service.unwrap_or(match () {
-            () if self.files.first_given().is_some() => Name::File,
-            () if self.running.first_given().is_some() => Name::Exec,
-            () if talks => Name::Reply,
-            () => Name::Hello,
+            () if self.files.first_given().is_some() => ServiceName::File,
+            () if self.running.first_given().is_some() => ServiceName::Exec,
+            () if talks => ServiceName::Reply,
+            () => ServiceName::Hello,
         })
     }
 
     /// `--service reply` and not a word about what to say.
-    fn bare_reply(&self) -> Script {
+    fn bare_reply(&self) -> ReplyScript {
         match (&self.wording.greeting, &self.wording.reply) {
-            (None, None) => Script::mirror(),
-            _ => Script::default(),
+            (None, None) => ReplyScript::mirror(),
+            _ => ReplyScript::default(),
         }
     }
 
@@ -180,27 +183,29 @@ impl Choice {
     fn chat(&self) -> Result<Chat, Failure> {
         if let Framing::Length(_) = self.wording.framing() {
             let why = "the service chat passes lines on, which have no length before them";
-            return Err(Failure::usage(Stage::Receive, "--framing length", why));
+            return Err(Failure::usage(Phase::Receive, "--framing length", why));
         }
         Chat::new(self.wording.framing(), self.wording.max_message(), stdout::write_all)
     }
 
     /// A flag that would have no effect is a mistake worth telling.
-    fn refuse_foreign(&self, name: Name) -> Result<(), Failure> {
+    fn refuse_foreign(&self, name: ServiceName) -> Result<(), Failure> {
         let foreign = [
             match name {
-                Name::Hello | Name::Time | Name::Ack | Name::Reply => None,
-                Name::Echo => self.wording.first_given_but(&["--delay"]),
-                Name::Chat => self.wording.first_given_but(&["--framing", "--max-message"]),
+                ServiceName::Hello | ServiceName::Time | ServiceName::Ack | ServiceName::Reply => {
+                    None
+                }
+                ServiceName::Echo => self.wording.first_given_but(&["--delay"]),
+                ServiceName::Chat => self.wording.first_given_but(&["--framing", "--max-message"]),
                 _ => self.wording.first_given_but(&[]),
             },
-            self.files.first_given().filter(|_| name != Name::File),
-            self.running.first_given().filter(|_| name != Name::Exec),
-            self.session.first_given().filter(|_| name != Name::Pipe),
+            self.files.first_given().filter(|_| name != ServiceName::File),
+            self.running.first_given().filter(|_| name != ServiceName::Exec),
+            self.session.first_given().filter(|_| name != ServiceName::Pipe),
         ];
         let Some(flag) = foreign.into_iter().flatten().next() else { return Ok(()) };
         let name = name.to_possible_value().map(|value| value.get_name().to_string());
         let why = format!("means nothing to the service {}", name.unwrap_or_default());
-        Err(Failure::usage(Stage::File, flag, why))
+        Err(Failure::usage(Phase::File, flag, why))
     }
 }

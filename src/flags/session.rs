@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use super::script::Script;
 use super::session_end::Session;
 use super::values::{self, Limit};
-use crate::transfer::duplex::{InputMode, OnEnd};
+use crate::transfer::duplex::{InputMode, OnLocalEof};
 
 /// How long a scripted talk may take unless told otherwise.
 const SCRIPT_LIMIT: Duration = Duration::from_secs(10);
@@ -16,7 +16,7 @@ const SCRIPT_LIMIT: Duration = Duration::from_secs(10);
 /// Flags of every client of a stream.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Talking")]
-pub struct Talk {
+pub struct SessionFlags {
     /// A scripted talk
     #[command(flatten)]
     pub script: Script,
@@ -114,7 +114,7 @@ impl Eol {
     }
 }
 
-impl Talk {
+impl SessionFlags {
     /// What ends each message.
     pub fn line_end(&self) -> &'static [u8] {
         self.eol.map_or(b"", Eol::bytes)
@@ -129,20 +129,20 @@ impl Talk {
     }
 
     /// What to do when our input ends.
-    pub fn on_end(&self) -> OnEnd {
+    pub fn on_end(&self) -> OnLocalEof {
         match (self.no_half_close, self.hang_up, self.send_only) {
-            (true, _, _) => OnEnd::KeepOpen,
-            (_, true, _) => OnEnd::HangUp,
-            (_, _, true) => OnEnd::SendOnly,
-            _ => OnEnd::HalfClose,
+            (true, _, _) => OnLocalEof::KeepOpen,
+            (_, true, _) => OnLocalEof::HangUp,
+            (_, _, true) => OnLocalEof::SendOnly,
+            _ => OnLocalEof::HalfClose,
         }
     }
 
     /// What counts as input; a flag for its end means the null device too.
     pub fn input_mode(&self) -> InputMode {
         match self.on_end() {
-            OnEnd::HalfClose => self.session.input_mode(),
-            OnEnd::KeepOpen | OnEnd::HangUp | OnEnd::SendOnly => InputMode::Any,
+            OnLocalEof::HalfClose => self.session.input_mode(),
+            OnLocalEof::KeepOpen | OnLocalEof::HangUp | OnLocalEof::SendOnly => InputMode::Any,
         }
     }
 

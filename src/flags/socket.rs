@@ -5,12 +5,12 @@ use std::time::Duration;
 use clap::Args;
 
 use super::values;
-use crate::net::socket::Options;
+use crate::net::socket::SocketOptions;
 
 /// Flags that become options on each connection (socket(7), tcp(7)).
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Socket")]
-pub struct Streams {
+pub struct TcpFlags {
     /// Send small writes at once (TCP_NODELAY)
     #[arg(long)]
     pub nodelay: bool,
@@ -23,7 +23,7 @@ pub struct Streams {
 /// Flags that become options on each socket (socket(7), ip(7)).
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Socket")]
-pub struct Socket {
+pub struct SocketFlags {
     /// Time to live, hop limit
     #[arg(long, value_name = "HOPS", value_parser = clap::value_parser!(u8).range(1..))]
     pub ttl: Option<u8>,
@@ -56,18 +56,18 @@ fn probing(word: &str) -> Result<Duration, String> {
     }
 }
 
-impl Streams {
+impl TcpFlags {
     /// `options` with what these flags ask for.
-    pub fn added_to(&self, options: Options) -> Options {
+    pub fn added_to(&self, options: SocketOptions) -> SocketOptions {
         let keepalive = self.keepalive.filter(|time| !time.is_zero());
-        Options { nodelay: self.nodelay, keepalive, ..options }
+        SocketOptions { nodelay: self.nodelay, keepalive, ..options }
     }
 }
 
-impl Socket {
+impl SocketFlags {
     /// The options these flags ask for.
-    pub fn options(&self) -> Options {
-        Options {
+    pub fn options(&self) -> SocketOptions {
+        SocketOptions {
             ttl: self.ttl,
             tos: self.tos,
             send_buffer: self.send_buffer,
@@ -75,7 +75,7 @@ impl Socket {
             mark: self.mark,
             reuse_port: self.reuse_port,
             interface: self.interface.clone(),
-            ..Options::default()
+            ..SocketOptions::default()
         }
     }
 }

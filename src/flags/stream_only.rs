@@ -3,11 +3,11 @@
 
 use clap::Args;
 
-use crate::error::{Failure, Stage};
+use crate::error::{Failure, Phase};
 
 /// Flags of servers of streams, known here only to be refused in words.
 #[derive(Debug, Args)]
-pub struct Foreign {
+pub struct StreamOnlyFlags {
     /// Said first
     #[arg(long, hide = true, value_name = "TEXT")]
     pub greeting: Option<String>,
@@ -19,7 +19,7 @@ pub struct Foreign {
     pub messages: Option<String>,
 }
 
-impl Foreign {
+impl StreamOnlyFlags {
     /// Fails with code 2 when one of them was given.
     pub fn refuse(&self) -> Result<(), Failure> {
         let given = [
@@ -42,7 +42,7 @@ pub fn refused(flag: &'static str, instead: &str) -> Failure {
         "--framing" | "--max-message" => "a datagram is one message, whole as it came",
         _ => "means nothing to datagrams",
     };
-    let failure = Failure::usage(Stage::Receive, flag, why);
+    let failure = Failure::usage(Phase::Receive, flag, why);
     match flag {
         "--messages" => failure.with_hint(format!("{instead} N leaves after N datagrams")),
         "--greeting" => failure.with_hint("--reply answers each datagram"),

@@ -85,7 +85,7 @@ pub struct ServerTls {
 }
 
 /// What a server needs for TLS.
-pub struct Serving {
+pub struct TlsServer {
     /// What is wrapped around each caller.
     pub layer: Arc<dyn Layer>,
     /// Bytes of stack that it needs.
@@ -172,7 +172,7 @@ fn fingerprint(word: &str) -> Result<String, String> {
 mod absent {
     use std::sync::Arc;
 
-    use super::{ClientTls, ServerTls, Serving};
+    use super::{ClientTls, ServerTls, TlsServer};
     use crate::error::{Failure, Stage};
     use crate::net::layer::Layer;
 
@@ -189,7 +189,7 @@ mod absent {
 
     impl ServerTls {
         /// Says that this build has no TLS, if it was asked for: code 2.
-        pub fn serving(&self, _: &str) -> Result<Option<Serving>, Failure> {
+        pub fn serving(&self, _: &str) -> Result<Option<TlsServer>, Failure> {
             if self.tls { Err(missing()) } else { Ok(None) }
         }
     }
@@ -199,8 +199,8 @@ mod absent {
 mod present {
     use std::sync::Arc;
 
-    use super::{ClientAuth, ClientTls, ServerTls, Serving};
-    use crate::error::{Failure, Stage};
+    use super::{ClientAuth, ClientTls, ServerTls, TlsServer};
+    use crate::error::{Failure, Phase};
     use crate::net::layer::Layer;
     use crate::net::tls::certificate::{Identity, Sha256};
     use crate::net::tls::{OnTruncation, STACK, client, server};
@@ -212,7 +212,7 @@ mod present {
         pub fn layer(&self, host: &str) -> Result<Arc<dyn Layer>, Failure> {
             let identity =
                 self.cert.as_deref().map(|cert| Identity::read(cert, self.key.as_deref()));
-            let plan = client::Plan {
+            let plan = client::ClientOptions {
                 server_name: self.server_name.clone().unwrap_or_else(|| host.to_string()),
                 ca_file: self.ca_file.clone(),
                 insecure: self.insecure,
@@ -229,7 +229,7 @@ mod present {
         /// TLS towards callers of `host`, if these flags want it.
         ///
         /// Fails with 26 on a file that cannot be read, with 2 on a word that makes no sense.
-        pub fn serving(&self, host: &str) -> Result<Option<Serving>, Failure> {
+        pub fn serving(&self, host: &str) -> Result<Option<TlsServer>, Failure> {
             if !self.tls {
                 return Ok(None);
             }
@@ -237,7 +237,7 @@ mod present {
                 Some(cert) => Identity::read(cert, self.key.as_deref())?,
                 None => Identity::throw_away(&names(host))?,
             };
-            let plan = server::Plan {
+            let plan = server::ServerOptions {
                 identity,
                 alpn: protocols(&self.alpn),
                 client_ca: self.client_ca.clone(),
@@ -245,7 +245,7 @@ mod present {
                 on_truncation: on_truncation(self.allow_truncation),
             };
             let server = server::Server::new(plan)?;
-            Ok(Some(Serving {
+            Ok(Some(TlsServer {
                 sha256: server.sha256.to_string(),
                 layer: Arc::new(server),
                 stack: STACK,
@@ -267,7 +267,7 @@ mod present {
 
     fn pin(word: &str) -> Result<Sha256, Failure> {
         let why = "not the SHA-256 of a certificate: 64 hexadecimal digits, colons optional";
-        Sha256::read(word).ok_or_else(|| Failure::usage(Stage::Tls, word, why))
+        Sha256::read(word).ok_or_else(|| Failure::usage(Phase::Tls, word, why))
     }
 
     fn on_truncation(allowed: bool) -> OnTruncation {

@@ -2,7 +2,7 @@
 
 use super::error::Error;
 use super::header_fields::check_trailer;
-use super::line::{Lines, bare_lf};
+use super::line::{LineReader, bare_lf};
 use super::syntax::{Leniency, quote};
 use extension::check;
 
@@ -31,9 +31,9 @@ enum State {
 
 /// The reader of one chunked body.
 #[derive(Debug)]
-pub struct Chunks {
+pub struct ChunkedDecoder {
     state: State,
-    lines: Lines,
+    lines: LineReader,
     /// Size of the current chunk, and what of it is still to come.
     size: u64,
     left: u64,
@@ -45,12 +45,12 @@ pub struct Chunks {
     leniency: Leniency,
 }
 
-impl Chunks {
+impl ChunkedDecoder {
     /// A reader that stands before the first chunk; trailers may have `max_trailer` bytes.
-    pub fn new(max_trailer: usize, leniency: Leniency) -> Chunks {
-        Chunks {
+    pub fn new(max_trailer: usize, leniency: Leniency) -> ChunkedDecoder {
+        ChunkedDecoder {
             state: State::Size,
-            lines: Lines::default(),
+            lines: LineReader::default(),
             size: 0,
             left: 0,
             data: 0,
@@ -81,7 +81,7 @@ impl Chunks {
         if self.state == State::Data { self.left } else { 0 }
     }
 
-    /// Counts `count` bytes of data as taken; at most [`Chunks::ahead`].
+    /// Counts `count` bytes of data as taken; at most [`ChunkedDecoder::ahead`].
     pub fn pass(&mut self, count: u64) {
         self.data += count;
         self.left = self.left.saturating_sub(count);
@@ -172,7 +172,7 @@ fn size(line: &[u8]) -> Result<(u64, usize), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::Kind;
+    use crate::http::ErrorKind;
     use crate::http::error::LENIENT;
 
     fn body(input: &[u8]) -> Result<Vec<u8>, Error> {
@@ -180,7 +180,7 @@ mod tests {
     }
 
     fn read(mut input: &[u8], leniency: Leniency) -> Result<Vec<u8>, Error> {
-        let mut chunks = Chunks::new(1000, leniency);
+        let mut chunks = ChunkedDecoder::new(1000, leniency);
         let mut all = Vec::new();
         loop {
             if chunks.frame(&mut input)? {
@@ -254,7 +254,7 @@ mod tests {
             "5\r\nhello\r\r\n0\r\n\r\n",
         ] {
             let got = body(lie.as_bytes());
-            let kind = if lie == "5\rhello" { Kind::Truncated } else { Kind::Protocol };
+            let kind = if lie == "5\rhello" { ErrorKind::Truncated } else { ErrorKind::Protocol };
             assert_eq!(got.map_err(|error| error.kind), Err(kind), "{lie:?}");
         }
     }
@@ -276,12 +276,12 @@ mod tests {
     #[test]
     fn endless_lines_are_given_up() {
         let endless = format!("5;{}", "x".repeat(20_000));
-        assert_eq!(body(endless.as_bytes()).unwrap_err().kind, Kind::Limit);
+        assert_eq!(body(endless.as_bytes()).unwrap_err().kind, ErrorKind::Limit);
         let endless = format!("0\r\n{}", "a: b\r\n".repeat(1000));
-        assert_eq!(body(endless.as_bytes()).unwrap_err().kind, Kind::Limit);
+        assert_eq!(body(endless.as_bytes()).unwrap_err().kind, ErrorKind::Limit);
         for padding in ["1;x".to_string() + &"x".repeat(10_000), "0".repeat(10_000) + "1"] {
             let padding = format!("{padding}\r\nx\r\n").repeat(10);
-            assert_eq!(body(padding.as_bytes()).unwrap_err().kind, Kind::Limit);
+            assert_eq!(body(padding.as_bytes()).unwrap_err().kind, ErrorKind::Limit);
         }
     }
 }

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use crate::error::{Code, Failure, Stage};
+use crate::error::{ExitCode, Failure, Phase};
 
 /// The class of an [`Error`]; decides the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum ErrorKind {
     /// What the user gave is malformed.
     Usage,
     /// The answer breaks HTTP or lies about its framing.
@@ -23,17 +23,17 @@ pub enum Kind {
     Limit,
 }
 
-impl Kind {
+impl ErrorKind {
     /// The number the shell gets.
-    pub fn code(self) -> Code {
+    pub fn code(self) -> ExitCode {
         match self {
-            Kind::Usage => Code::Usage,
-            Kind::Protocol => Code::Protocol,
-            Kind::Truncated => Code::Partial,
-            Kind::Redirect => Code::Redirect,
-            Kind::Empty => Code::Empty,
-            Kind::Coding => Code::Coding,
-            Kind::Limit => Code::Limit,
+            ErrorKind::Usage => ExitCode::Usage,
+            ErrorKind::Protocol => ExitCode::Protocol,
+            ErrorKind::Truncated => ExitCode::Partial,
+            ErrorKind::Redirect => ExitCode::Redirect,
+            ErrorKind::Empty => ExitCode::Empty,
+            ErrorKind::Coding => ExitCode::Coding,
+            ErrorKind::Limit => ExitCode::Limit,
         }
     }
 }
@@ -42,7 +42,7 @@ impl Kind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
     /// The class.
-    pub kind: Kind,
+    pub kind: ErrorKind,
     /// The reason in words.
     pub text: String,
     /// The flag that takes such an answer all the same, as a hint.
@@ -56,7 +56,7 @@ const NO_DECODE: &str = "--no-decode delivers the body as it came";
 
 impl Error {
     /// An error of `kind`.
-    pub fn new(kind: Kind, text: impl Into<String>) -> Error {
+    pub fn new(kind: ErrorKind, text: impl Into<String>) -> Error {
         Error { kind, text: text.into(), hint: None }
     }
 
@@ -68,7 +68,7 @@ impl Error {
 
     /// The failure of a run whose peer, called `endpoint`, sent what is wrong.
     pub fn failure(&self, endpoint: impl fmt::Display) -> Failure {
-        let failure = Failure::new(Stage::Receive, endpoint, self.text.clone());
+        let failure = Failure::new(Phase::Receive, endpoint, self.text.clone());
         let mut failure = failure.with_code(self.kind.code());
         failure.hint = self.hint.map(String::from);
         failure
@@ -76,32 +76,32 @@ impl Error {
 
     /// Something the user gave is malformed (2).
     pub fn usage(text: impl Into<String>) -> Error {
-        Error::new(Kind::Usage, text)
+        Error::new(ErrorKind::Usage, text)
     }
 
     /// The answer breaks its protocol (8).
     pub fn protocol(text: impl Into<String>) -> Error {
-        Error::new(Kind::Protocol, text)
+        Error::new(ErrorKind::Protocol, text)
     }
 
     /// The answer ended early (18).
     pub fn truncated(text: impl Into<String>) -> Error {
-        Error::new(Kind::Truncated, text)
+        Error::new(ErrorKind::Truncated, text)
     }
 
     /// A redirect not to be followed (47).
     pub fn redirect(text: impl Into<String>) -> Error {
-        Error::new(Kind::Redirect, text)
+        Error::new(ErrorKind::Redirect, text)
     }
 
     /// A broken content coding (61).
     pub fn coding(text: impl Into<String>) -> Error {
-        Error::new(Kind::Coding, text).with_hint(NO_DECODE)
+        Error::new(ErrorKind::Coding, text).with_hint(NO_DECODE)
     }
 
     /// A limit of ours (63).
     pub fn limit(text: impl Into<String>) -> Error {
-        Error::new(Kind::Limit, text)
+        Error::new(ErrorKind::Limit, text)
     }
 }
 

@@ -5,7 +5,7 @@ use super::syntax::Leniency;
 
 /// What is expected of an answer, and what is put up with.
 #[derive(Debug, Clone)]
-pub struct Rules {
+pub struct ParserOptions {
     /// The request was HEAD: no body follows, whatever the header says.
     pub head_request: bool,
     /// The most bytes of header, interim answers and trailers, each.
@@ -20,9 +20,9 @@ pub struct Rules {
     pub http09: bool,
 }
 
-impl Default for Rules {
-    fn default() -> Rules {
-        Rules {
+impl Default for ParserOptions {
+    fn default() -> ParserOptions {
+        ParserOptions {
             head_request: false,
             max_header: 256 * 1024,
             max_decoded: None,
@@ -35,7 +35,7 @@ impl Default for Rules {
 
 /// What the next bytes mean.
 #[derive(Debug)]
-pub enum Fact<'a> {
+pub enum Event<'a> {
     /// The input is used up.
     More,
     /// An interim answer; the real one follows.
@@ -52,7 +52,7 @@ pub enum Fact<'a> {
 
 /// How the stream ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
+pub enum StreamEnd {
     /// Properly: FIN, and under TLS close_notify before it.
     Clean,
     /// Without the goodbye its layer asks for: TLS without close_notify.
@@ -61,7 +61,7 @@ pub enum Ending {
 
 /// How far a body has come, in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct BodyProgress {
     /// Body bytes as they came, without chunk framing, before decoding.
     pub came: u64,
     /// How many of them the header promised.

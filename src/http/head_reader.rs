@@ -18,18 +18,18 @@ const PREFIX: &[u8] = b"HTTP/";
 
 /// What came of one look at the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Gathered {
+pub enum HeadStatus {
     /// The head goes on.
-    More,
+    Incomplete,
     /// The blank line came.
-    Whole,
+    Complete,
     /// What came is no status line of HTTP.
-    Alien,
+    NotHttp,
 }
 
 /// Gathers a head from pieces of any size.
 #[derive(Debug)]
-pub struct Gatherer {
+pub struct HeadReader {
     raw: Vec<u8>,
     /// Where the status line begins, behind empty lines.
     start: usize,
@@ -41,11 +41,11 @@ pub struct Gatherer {
     leniency: Leniency,
 }
 
-impl Gatherer {
+impl HeadReader {
     /// A gatherer that holds at most `max_bytes`.
-    pub fn new(max_bytes: usize, leniency: Leniency) -> Gatherer {
+    pub fn new(max_bytes: usize, leniency: Leniency) -> HeadReader {
         let raw = Vec::new();
-        Gatherer { raw, start: 0, line: 0, blanks: 0, lines: 0, max_bytes, leniency }
+        HeadReader { raw, start: 0, line: 0, blanks: 0, lines: 0, max_bytes, leniency }
     }
 
     /// Whether not one byte has come.
@@ -67,7 +67,7 @@ impl Gatherer {
     ///
     /// Refuses a NUL or a stray CR (8) as soon as its line is whole, a wrong status line too, and
     /// a head over its limits (63).
-    pub fn take(&mut self, input: &mut &[u8]) -> Result<Gathered, Error> {
+    pub fn take(&mut self, input: &mut &[u8]) -> Result<HeadStatus, Error> {
         while !input.is_empty() {
             let end = input.iter().position(|byte| *byte == b'\n').map(|at| at + 1);
             let room = self.max_bytes - self.raw.len();
@@ -76,17 +76,17 @@ impl Gatherer {
             let over = end.unwrap_or(input.len()) > room;
             *input = &input[piece..];
             if self.is_alien() {
-                return Ok(Gathered::Alien);
+                return Ok(HeadStatus::NotHttp);
             }
             if over {
                 let limit = self.max_bytes;
                 return Err(Error::limit(format!("header larger than the limit of {limit} bytes")));
             }
             if end.is_some() && self.line_ended()? {
-                return Ok(Gathered::Whole);
+                return Ok(HeadStatus::Complete);
             }
         }
-        Ok(Gathered::More)
+        Ok(HeadStatus::Incomplete)
     }
 
     /// Whether what came cannot become `HTTP/`.
@@ -147,10 +147,10 @@ mod tests {
     use crate::http::syntax::quote;
 
     fn head(text: &[u8]) -> Result<Head, Error> {
-        let mut gatherer = Gatherer::new(10_000, Leniency::Strict);
+        let mut gatherer = HeadReader::new(10_000, Leniency::Strict);
         let mut input = text;
         match gatherer.take(&mut input)? {
-            Gathered::Whole => {
+            HeadStatus::Complete => {
                 let head = gatherer.finish()?;
                 assert!(text.ends_with(&[&head.raw, input].concat()));
                 Ok(head)
@@ -222,7 +222,7 @@ mod tests {
             b"HTTP/1.1 200 OK\r\nA\xe9: b\r\n\r\n",
         ] {
             let error = head(text).unwrap_err();
-            assert_eq!(error.kind, crate::http::Kind::Protocol, "{}: {error}", quote(text));
+            assert_eq!(error.kind, crate::http::ErrorKind::Protocol, "{}: {error}", quote(text));
         }
     }
 
@@ -231,16 +231,16 @@ mod tests {
         for alien in
             [&b"SSH-2.0"[..], b"ICY 200", b"HTTPS", b"\rHTTP/1.1 200", b"<html>", b"http/1.1"]
         {
-            let mut gatherer = Gatherer::new(1000, Leniency::Strict);
-            assert_eq!(gatherer.take(&mut { alien }).unwrap(), Gathered::Alien);
+            let mut gatherer = HeadReader::new(1000, Leniency::Strict);
+            assert_eq!(gatherer.take(&mut { alien }).unwrap(), HeadStatus::NotHttp);
         }
     }
 
     #[test]
     fn limits_hold() {
         let long = [b"HTTP/1.1 200 OK\r\nA: ".to_vec(), vec![b'x'; 20_000]].concat();
-        assert_eq!(head(&long).unwrap_err().kind, crate::http::Kind::Limit);
+        assert_eq!(head(&long).unwrap_err().kind, crate::http::ErrorKind::Limit);
         let many = [b"HTTP/1.1 200 OK\r\n".to_vec(), b"A: b\r\n".repeat(1001)].concat();
-        assert_eq!(head(&many).unwrap_err().kind, crate::http::Kind::Limit);
+        assert_eq!(head(&many).unwrap_err().kind, crate::http::ErrorKind::Limit);
     }
 }

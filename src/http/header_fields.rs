@@ -55,7 +55,9 @@ impl Fields {
         }
         match split_field(line) {
             Ok(field) => self.found.push(field),
-            Err(Flaw::Space(field)) if self.leniency == Leniency::Lenient => self.found.push(field),
+            Err(FieldError::Space(field)) if self.leniency == Leniency::Lenient => {
+                self.found.push(field)
+            }
             Err(flaw) => return self.ignore(flaw.words(), line),
         }
         Ok(())
@@ -86,19 +88,19 @@ impl Fields {
 }
 
 /// Why a line is no field.
-enum Flaw {
+enum FieldError {
     Colon,
     /// There is white space before the colon, and otherwise it is this field.
     Space(Field),
     Name,
 }
 
-impl Flaw {
+impl FieldError {
     fn words(&self) -> &'static str {
         match self {
-            Flaw::Colon => "header line without a colon",
-            Flaw::Space(_) => "space before the colon",
-            Flaw::Name => "malformed field name",
+            FieldError::Colon => "header line without a colon",
+            FieldError::Space(_) => "space before the colon",
+            FieldError::Name => "malformed field name",
         }
     }
 }
@@ -109,21 +111,21 @@ fn is_fold(line: &[u8]) -> bool {
 }
 
 /// Splits a line at its first colon.
-fn split_field(line: &[u8]) -> Result<Field, Flaw> {
-    let colon = line.iter().position(|byte| *byte == b':').ok_or(Flaw::Colon)?;
+fn split_field(line: &[u8]) -> Result<Field, FieldError> {
+    let colon = line.iter().position(|byte| *byte == b':').ok_or(FieldError::Colon)?;
     let (written, value) = (&line[..colon], &line[colon + 1..]);
     let name = trim(written);
     if !is_token(name) || is_fold(line) {
-        return Err(Flaw::Name);
+        return Err(FieldError::Name);
     }
     let value = trim(value).to_vec();
     let field = Field { name: String::from_utf8_lossy(name).into_owned(), value };
-    if name.len() == written.len() { Ok(field) } else { Err(Flaw::Space(field)) }
+    if name.len() == written.len() { Ok(field) } else { Err(FieldError::Space(field)) }
 }
 
 /// Checks that a trailer's line is a field (RFC 9112 §7.1.2); what it says is ignored.
 pub fn check_trailer(line: &[u8]) -> Result<(), Error> {
-    let wrong = |flaw: Flaw| format!("{} in a trailer: {}", flaw.words(), quote(line));
+    let wrong = |flaw: FieldError| format!("{} in a trailer: {}", flaw.words(), quote(line));
     split_field(line).map(drop).map_err(|flaw| Error::protocol(wrong(flaw)))
 }
 

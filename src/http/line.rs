@@ -9,13 +9,13 @@ use super::syntax::{Leniency, quote};
 
 /// Gathers one line at a time; holds at most the limit.
 #[derive(Debug, Default)]
-pub struct Lines {
+pub struct LineReader {
     held: Vec<u8>,
 }
 
-impl Lines {
+impl LineReader {
     /// Takes bytes from `input` up to the end of the line. Answers true when the line is whole:
-    /// [`Lines::text`] is it, until [`Lines::clear`].
+    /// [`LineReader::text`] is it, until [`LineReader::clear`].
     ///
     /// `limit` counts the line with its end; `what` names the part in the error (63).
     pub fn take(&mut self, input: &mut &[u8], limit: usize, what: &str) -> Result<bool, Error> {

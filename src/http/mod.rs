@@ -51,11 +51,11 @@ pub mod syntax;
 #[cfg(feature = "http")]
 pub mod url;
 
-pub use error::{Error, Kind};
-pub use event::{Ending, Fact, Rules, Tally};
+pub use error::{Error, ErrorKind};
+pub use event::{BodyProgress, Event, ParserOptions, StreamEnd};
 pub use head::{Field, Head};
 #[cfg(feature = "http")]
-pub use response_parser::Answer;
+pub use response_parser::ResponseParser;
 pub use syntax::Leniency;
 #[cfg(feature = "http")]
-pub use url::Link;
+pub use url::HttpUrl;

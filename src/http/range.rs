@@ -28,7 +28,7 @@ pub fn read(text: &str) -> Result<String, Error> {
 
 /// Which bytes a request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wanted {
+pub enum RangeSpec {
     /// From this byte to that one, or to the end.
     From(u64, Option<u64>),
     /// So many at the end.
@@ -37,17 +37,17 @@ pub enum Wanted {
     Several,
 }
 
-impl Wanted {
+impl RangeSpec {
     /// What a value of [`read`] asks for.
-    pub fn of(value: &str) -> Wanted {
+    pub fn of(value: &str) -> RangeSpec {
         let pieces = value.strip_prefix("bytes=").unwrap_or(value);
         let (first, last) = pieces.split_once('-').unwrap_or((pieces, ""));
         let number = |text: &str| decimal(text.as_bytes());
         match (first, number(first), number(last)) {
-            _ if pieces.contains(',') => Wanted::Several,
-            ("", _, Some(count)) => Wanted::Last(count),
-            (_, Some(first), last) => Wanted::From(first, last),
-            _ => Wanted::Several,
+            _ if pieces.contains(',') => RangeSpec::Several,
+            ("", _, Some(count)) => RangeSpec::Last(count),
+            (_, Some(first), last) => RangeSpec::From(first, last),
+            _ => RangeSpec::Several,
         }
     }
 }
@@ -116,7 +116,7 @@ pub fn is_beginning(head: &Head) -> bool {
 
 /// A piece that ends early, though the whole has more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Early {
+pub struct ShortRange {
     /// How many bytes it has.
     pub got: u64,
     /// How many were asked for.
@@ -124,18 +124,18 @@ pub struct Early {
 }
 
 /// Judges a 206 to a request for `wanted`: its piece must begin there and not go further (8).
-pub fn check_piece(head: &Head, wanted: Wanted) -> Result<Option<Early>, Error> {
+pub fn check_piece(head: &Head, wanted: RangeSpec) -> Result<Option<ShortRange>, Error> {
     let told = content_range(head)?;
-    if wanted == Wanted::Several {
+    if wanted == RangeSpec::Several {
         return Ok(None);
     }
     let Some(ContentRange { piece: Some((from, to)), whole }) = told else {
         return Err(Error::protocol("206 without a Content-Range"));
     };
     let (first, last) = match wanted {
-        Wanted::From(first, last) => (first, last),
-        Wanted::Last(count) => (whole.unwrap_or(to + 1).saturating_sub(count), None),
-        Wanted::Several => (from, None),
+        RangeSpec::From(first, last) => (first, last),
+        RangeSpec::Last(count) => (whole.unwrap_or(to + 1).saturating_sub(count), None),
+        RangeSpec::Several => (from, None),
     };
     if first != from {
         return Err(Error::protocol(format!("asked for bytes from {first}, got them from {from}")));
@@ -145,7 +145,9 @@ pub fn check_piece(head: &Head, wanted: Wanted) -> Result<Option<Early>, Error> 
     }
     // Where the size of the whole is not told, nobody knows whether there is more.
     let end = whole.map(|whole| last.map_or(whole, |last| whole.min(last + 1)));
-    Ok(end.filter(|end| to + 1 < *end).map(|end| Early { got: to + 1 - first, of: end - first }))
+    Ok(end
+        .filter(|end| to + 1 < *end)
+        .map(|end| ShortRange { got: to + 1 - first, of: end - first }))
 }
 
 #[cfg(test)]
@@ -164,8 +166,8 @@ mod tests {
         }
     }
 
-    fn piece(range: &str, asked: &str) -> Result<Option<Early>, Error> {
-        check_piece(&head(&[("Content-Range", range)]), Wanted::of(&read(asked).unwrap()))
+    fn piece(range: &str, asked: &str) -> Result<Option<ShortRange>, Error> {
+        check_piece(&head(&[("Content-Range", range)]), RangeSpec::of(&read(asked).unwrap()))
     }
 
     #[test]
@@ -197,8 +199,8 @@ mod tests {
         ] {
             assert!(piece(range, asked).is_err(), "{range} {asked}");
         }
-        assert!(check_piece(&head(&[]), Wanted::From(5, None)).is_err());
-        assert!(check_piece(&head(&[]), Wanted::Several).unwrap().is_none());
+        assert!(check_piece(&head(&[]), RangeSpec::From(5, None)).is_err());
+        assert!(check_piece(&head(&[]), RangeSpec::Several).unwrap().is_none());
     }
 
     #[test]
@@ -208,7 +210,11 @@ mod tests {
             ("bytes 0-2/10", "0-4", 3, 5),
             ("bytes 7-8/10", "-3", 2, 3),
         ] {
-            assert_eq!(piece(range, asked).unwrap(), Some(Early { got, of }), "{range} {asked}");
+            assert_eq!(
+                piece(range, asked).unwrap(),
+                Some(ShortRange { got, of }),
+                "{range} {asked}"
+            );
         }
         assert_eq!(piece("bytes 5-7/*", "5-").unwrap(), None);
     }

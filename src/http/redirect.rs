@@ -2,7 +2,7 @@
 
 use super::error::Error;
 use super::head::Head;
-use super::url::Link;
+use super::url::HttpUrl;
 
 /// What becomes of a redirect from https to http.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub enum Downgrade {
 ///
 /// Refuses places [`Link::follow`] refuses and the step from https to http unless allowed (47),
 /// and an answer that names two places (8).
-pub fn target(head: &Head, from: &Link, downgrade: Downgrade) -> Result<Option<Link>, Error> {
+pub fn target(head: &Head, from: &HttpUrl, downgrade: Downgrade) -> Result<Option<HttpUrl>, Error> {
     if !matches!(head.status, 301 | 302 | 303 | 307 | 308) {
         return Ok(None);
     }
@@ -46,15 +46,15 @@ pub fn may_cross(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::Kind;
+    use crate::http::ErrorKind;
 
     fn head(status: u16, locations: &[&str]) -> Head {
         let fields: Vec<_> = locations.iter().map(|value| ("Location", *value)).collect();
         Head::of(status, &fields)
     }
 
-    fn link(word: &str) -> Link {
-        Link::read(word, &|_| Ok(80)).unwrap()
+    fn link(word: &str) -> HttpUrl {
+        HttpUrl::read(word, &|_| Ok(80)).unwrap()
     }
 
     #[test]
@@ -71,13 +71,13 @@ mod tests {
         }
         assert!(target(&head(302, &["/b", "/b"]), &from, Downgrade::Refuse).unwrap().is_some());
         let error = target(&head(302, &["/b", "/c"]), &from, Downgrade::Refuse).unwrap_err();
-        assert_eq!(error.kind, Kind::Protocol);
+        assert_eq!(error.kind, ErrorKind::Protocol);
     }
 
     #[test]
     fn a_downgrade_needs_permission() {
         let (from, there) = (link("https://h/a"), head(302, &["http://h/a"]));
-        assert_eq!(target(&there, &from, Downgrade::Refuse).unwrap_err().kind, Kind::Redirect);
+        assert_eq!(target(&there, &from, Downgrade::Refuse).unwrap_err().kind, ErrorKind::Redirect);
         assert!(target(&there, &from, Downgrade::Allow).unwrap().is_some());
     }
 

@@ -3,21 +3,21 @@
 use super::error::Error;
 use super::redirect::may_cross;
 use super::syntax::is_token;
-use super::url::Link;
+use super::url::HttpUrl;
 
 /// A field the user gave with `-H`, in curl's three forms.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Own {
+pub struct CustomHeader {
     name: String,
     /// None takes our own field of that name out.
     value: Option<String>,
 }
 
-impl Own {
+impl CustomHeader {
     /// Reads `Name: value`, `Name:` (leave it out) or `Name;` (empty).
     ///
     /// Fails on a malformed name and on CR, LF, NUL or another control byte but TAB.
-    pub fn read(text: &str) -> Result<Own, Error> {
+    pub fn read(text: &str) -> Result<CustomHeader, Error> {
         if text.chars().any(|c| c.is_control() && c != '\t') {
             return Err(Error::usage("a header has no control characters"));
         }
@@ -32,7 +32,7 @@ impl Own {
         if !is_token(name.as_bytes()) {
             return Err(Error::usage(format!("'{name}' is no header name")));
         }
-        Ok(Own { name: name.to_string(), value })
+        Ok(CustomHeader { name: name.to_string(), value })
     }
 
     fn is(&self, name: &str) -> bool {
@@ -53,7 +53,7 @@ pub fn read_user(text: &str) -> Result<(String, String), Error> {
 #[derive(Debug, Clone)]
 pub struct Request<'a> {
     /// Where to.
-    pub link: &'a Link,
+    pub link: &'a HttpUrl,
     /// HEAD instead of GET.
     pub head: bool,
     /// HTTP/1.0 instead of HTTP/1.1.
@@ -63,7 +63,7 @@ pub struct Request<'a> {
     /// Whether this is the origin the user named; own fields and credentials stay with it.
     pub at_home: bool,
     /// The user's own fields.
-    pub own: &'a [Own],
+    pub own: &'a [CustomHeader],
     /// The value of Authorization, for the origin the user named.
     pub authorization: Option<String>,
     /// The value of Proxy-Authorization, for the forward proxy.
@@ -93,7 +93,7 @@ impl Request<'_> {
 
     /// Our fields, those the user replaced or took out left out, then the user's.
     fn fields(&self) -> Vec<(String, String)> {
-        let sent: Vec<&Own> =
+        let sent: Vec<&CustomHeader> =
             self.own.iter().filter(|own| self.at_home || may_cross(&own.name)).collect();
         let mut fields = self.usual();
         fields.retain(|(name, _)| !sent.iter().any(|own| own.is(name)));
@@ -129,11 +129,11 @@ impl Request<'_> {
 mod tests {
     use super::*;
 
-    fn link(word: &str) -> Link {
-        Link::read(word, &|_| Ok(80)).unwrap()
+    fn link(word: &str) -> HttpUrl {
+        HttpUrl::read(word, &|_| Ok(80)).unwrap()
     }
 
-    fn plain<'a>(link: &'a Link, own: &'a [Own]) -> Request<'a> {
+    fn plain<'a>(link: &'a HttpUrl, own: &'a [CustomHeader]) -> Request<'a> {
         Request {
             link,
             head: false,
@@ -168,8 +168,8 @@ mod tests {
 
     #[test]
     fn own_fields_replace_remove_and_empty() {
-        let own: Vec<Own> = ["Host: other", "accept:", "X;", "user-agent:  me "]
-            .map(|text| Own::read(text).unwrap())
+        let own: Vec<CustomHeader> = ["Host: other", "accept:", "X;", "user-agent:  me "]
+            .map(|text| CustomHeader::read(text).unwrap())
             .to_vec();
         let link = link("h");
         let sent = text(&plain(&link, &own));
@@ -181,7 +181,7 @@ mod tests {
     #[test]
     fn away_from_home_secrets_stay_at_home() {
         let own = ["X-Api-Key: k", "Cookie: c", "Accept-Language: de", "Host: other"]
-            .map(|text| Own::read(text).unwrap());
+            .map(|text| CustomHeader::read(text).unwrap());
         let (link, login) = (link("h"), "Basic dTpw".to_string());
         let request = Request { authorization: Some(login), ..plain(&link, &own) };
         assert!(text(&request).contains("Authorization: Basic dTpw\r\n"));
@@ -206,7 +206,7 @@ mod tests {
             "Ü: a",
             "X : a",
         ] {
-            assert!(Own::read(bad).is_err(), "{bad:?}");
+            assert!(CustomHeader::read(bad).is_err(), "{bad:?}");
         }
         assert!(read_user("a:b\r\nX: y").is_err());
     }

@@ -5,12 +5,12 @@
 use std::collections::VecDeque;
 
 use super::body_framing::{Framing, framing};
-use super::chunked::Chunks;
-use super::coding::{self, Chain};
-use super::error::{Error, Kind};
-use super::event::{Ending, Fact, Rules, Tally};
+use super::chunked::ChunkedDecoder;
+use super::coding::{self, DecoderChain};
+use super::error::{Error, ErrorKind};
+use super::event::{BodyProgress, Event, ParserOptions, StreamEnd};
 use super::head::Head;
-use super::head_reader::{Gathered, Gatherer};
+use super::head_reader::{HeadReader, HeadStatus};
 use super::range::piece_length;
 use super::syntax::quote;
 
@@ -23,7 +23,7 @@ const HTTP09: &str = "--http0.9 takes it as the body of an HTTP/0.9 answer";
 enum State {
     Head,
     Length(u64),
-    Chunked(Box<Chunks>),
+    Chunked(Box<ChunkedDecoder>),
     Close,
     /// All of the body came, or as much as ever will; the codings have the last word.
     Tail(Result<(), Error>),
@@ -31,10 +31,10 @@ enum State {
 }
 
 /// The reader of one answer.
-pub struct Answer {
-    rules: Rules,
+pub struct ResponseParser {
+    rules: ParserOptions,
     state: State,
-    gatherer: Gatherer,
+    gatherer: HeadReader,
     head: Option<Head>,
     interims: usize,
     interim_bytes: usize,
@@ -44,17 +44,17 @@ pub struct Answer {
     framing: Framing,
     /// How many bytes its Content-Range announces.
     piece: Option<u64>,
-    chain: Chain,
+    chain: DecoderChain,
     notes: VecDeque<String>,
-    tally: Tally,
+    tally: BodyProgress,
     over: Option<Error>,
 }
 
-impl Answer {
+impl ResponseParser {
     /// A reader that stands before the first byte.
-    pub fn new(rules: Rules) -> Answer {
-        let gatherer = Gatherer::new(rules.max_header, rules.leniency);
-        Answer {
+    pub fn new(rules: ParserOptions) -> ResponseParser {
+        let gatherer = HeadReader::new(rules.max_header, rules.leniency);
+        ResponseParser {
             rules,
             state: State::Head,
             gatherer,
@@ -65,9 +65,9 @@ impl Answer {
             held: Vec::new(),
             framing: Framing::Close,
             piece: None,
-            chain: Chain::default(),
+            chain: DecoderChain::default(),
             notes: VecDeque::new(),
-            tally: Tally::default(),
+            tally: BodyProgress::default(),
             over: None,
         }
     }
@@ -78,34 +78,34 @@ impl Answer {
     }
 
     /// How far the body has come.
-    pub fn tally(&self) -> Tally {
+    pub fn tally(&self) -> BodyProgress {
         self.tally
     }
 
     /// The next fact about `input`, which shrinks by what was understood. Ask again until
     /// [`Fact::More`] or [`Fact::Done`]; after an error there are no more facts.
-    pub fn next<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Result<Fact<'a>, Error> {
+    pub fn next<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Result<Event<'a>, Error> {
         if let Some(note) = self.notes.pop_front() {
-            return Ok(Fact::Note(note));
+            return Ok(Event::Note(note));
         }
         if let Some(error) = self.over.take() {
             return Err(error);
         }
         match self.state {
             State::Head => self.next_head(input),
-            State::Done => Ok(Fact::Done),
+            State::Done => Ok(Event::Done),
             _ if !self.spilled.is_empty() => Ok(self.next_spilled()),
             _ if self.chain.is_plain() => self.next_plain(input),
             _ => self.next_coded(input),
         }
     }
 
-    /// Tells that the stream ended; further calls of [`Answer::next`] with nothing end in
+    /// Tells that the stream ended; further calls of [`ResponseParser::next`] with nothing end in
     /// [`Fact::Done`] or the error that says what is missing.
-    pub fn end(&mut self, ending: Ending) {
+    pub fn end(&mut self, ending: StreamEnd) {
         let verdict = match &self.state {
             State::Head => return self.end_in_head(),
-            State::Close if ending == Ending::Clean => Ok(()),
+            State::Close if ending == StreamEnd::Clean => Ok(()),
             State::Close => Err(Error::truncated("the TLS stream ended without close_notify")),
             State::Length(_) => Err(Error::truncated("the connection ended before the body did")),
             State::Chunked(chunks) => {
@@ -122,13 +122,13 @@ impl Answer {
     }
 
     /// Bytes of body that come next with nothing to undo and no framing between them: they may
-    /// take another way than through [`Answer::next`], if [`Answer::pass`] is told.
+    /// take another way than through [`ResponseParser::next`], if [`ResponseParser::pass`] is told.
     pub fn ahead(&self) -> u64 {
         let quiet = self.notes.is_empty() && self.spilled.is_empty();
         if quiet && self.chain.is_plain() { self.framed_ahead() } else { 0 }
     }
 
-    /// Counts `count` bytes of body that went another way; at most [`Answer::ahead`].
+    /// Counts `count` bytes of body that went another way; at most [`ResponseParser::ahead`].
     pub fn pass(&mut self, count: u64) {
         self.tally.decoded += count;
         self.advance(count);
@@ -173,11 +173,11 @@ impl Answer {
         }
     }
 
-    fn next_head<'a>(&mut self, input: &mut &[u8]) -> Result<Fact<'a>, Error> {
+    fn next_head<'a>(&mut self, input: &mut &[u8]) -> Result<Event<'a>, Error> {
         match self.gatherer.take(input)? {
-            Gathered::More => return Ok(Fact::More),
-            Gathered::Alien => return self.alien(),
-            Gathered::Whole => {}
+            HeadStatus::Incomplete => return Ok(Event::More),
+            HeadStatus::NotHttp => return self.alien(),
+            HeadStatus::Complete => {}
         }
         self.interim_bytes += self.gatherer.len();
         let mut head = self.gatherer.finish()?;
@@ -195,10 +195,10 @@ impl Answer {
                 let text = format!("interim answers larger than the limit of {most} bytes");
                 return Err(Error::limit(text));
             }
-            return Ok(Fact::Interim(head));
+            return Ok(Event::Interim(head));
         }
         self.begin_body(head)?;
-        Ok(Fact::Head)
+        Ok(Event::Head)
     }
 
     fn begin_body(&mut self, head: Head) -> Result<(), Error> {
@@ -206,16 +206,17 @@ impl Answer {
         let bodiless = self.rules.head_request;
         let framing = if bodiless { Framing::None } else { framing(&head, &mut notes)? };
         if framing != Framing::None && self.rules.decode {
-            self.chain = Chain::new(&head, &mut notes)?;
+            self.chain = DecoderChain::new(&head, &mut notes)?;
         }
         self.framing = framing;
         self.piece = piece_length(&head).filter(|_| framing != Framing::None);
         self.state = match framing {
             Framing::None | Framing::Length(0) => State::Tail(Ok(())),
             Framing::Length(length) => State::Length(length),
-            Framing::Chunked => {
-                State::Chunked(Box::new(Chunks::new(self.rules.max_header, self.rules.leniency)))
-            }
+            Framing::Chunked => State::Chunked(Box::new(ChunkedDecoder::new(
+                self.rules.max_header,
+                self.rules.leniency,
+            ))),
             Framing::Close => State::Close,
         };
         self.tally.promised = match (framing, self.piece) {
@@ -231,7 +232,7 @@ impl Answer {
     }
 
     /// What came is no head: HTTP/0.9, if that is allowed, or another protocol.
-    fn alien<'a>(&mut self) -> Result<Fact<'a>, Error> {
+    fn alien<'a>(&mut self) -> Result<Event<'a>, Error> {
         let raw = self.gatherer.take_raw();
         let may_be_http09 = !self.rules.head_request && self.interims == 0;
         if !(self.rules.http09 && may_be_http09) {
@@ -241,12 +242,12 @@ impl Answer {
         }
         self.spilled = raw;
         self.state = State::Close;
-        Ok(Fact::Head)
+        Ok(Event::Head)
     }
 
     fn end_in_head(&mut self) {
         let error = if self.gatherer.is_empty() {
-            Error::new(Kind::Empty, "the peer closed without an answer")
+            Error::new(ErrorKind::Empty, "the peer closed without an answer")
         } else if self.rules.http09 && !self.rules.head_request && !self.gatherer.is_known() {
             self.spilled = self.gatherer.take_raw();
             return self.tail(Ok(()));
@@ -271,20 +272,20 @@ impl Answer {
     }
 
     /// Hands out what was first taken for a head.
-    fn next_spilled(&mut self) -> Fact<'_> {
+    fn next_spilled(&mut self) -> Event<'_> {
         self.held = std::mem::take(&mut self.spilled);
         self.pass(self.held.len() as u64);
-        Fact::Body(&self.held)
+        Event::Body(&self.held)
     }
 
-    fn next_plain<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Result<Fact<'a>, Error> {
+    fn next_plain<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Result<Event<'a>, Error> {
         loop {
             let count = at_hand(self.framed_ahead(), input);
             if count > 0 {
                 let (data, rest) = input.split_at(count);
                 *input = rest;
                 self.pass(count as u64);
-                return Ok(Fact::Body(data));
+                return Ok(Event::Body(data));
             }
             if let Some(fact) = self.unframe(input)? {
                 return Ok(fact);
@@ -292,7 +293,7 @@ impl Answer {
         }
     }
 
-    fn next_coded<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Result<Fact<'a>, Error> {
+    fn next_coded<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Result<Event<'a>, Error> {
         loop {
             let count = at_hand(self.framed_ahead(), input);
             let mut data = &input[..count];
@@ -314,7 +315,7 @@ impl Answer {
     }
 
     /// The piece the chain has made, as far as the limits let it out.
-    fn hand_out(&mut self) -> Result<Fact<'_>, Error> {
+    fn hand_out(&mut self) -> Result<Event<'_>, Error> {
         let (length, taken) = (self.chain.piece().len() as u64, self.chain.taken());
         let most = self.rules.max_decoded.unwrap_or(coding::bomb_size(taken));
         let room = most.saturating_sub(self.tally.decoded);
@@ -327,14 +328,14 @@ impl Answer {
         }
         self.tally.decoded += out;
         match usize::try_from(out) {
-            Ok(out) if out > 0 => Ok(Fact::Body(&self.chain.piece()[..out])),
-            _ => self.over.take().map_or(Ok(Fact::More), Err),
+            Ok(out) if out > 0 => Ok(Event::Body(&self.chain.piece()[..out])),
+            _ => self.over.take().map_or(Ok(Event::More), Err),
         }
     }
 
     /// Takes framing from `input`. None when body bytes may be at hand now; a broken framing
     /// waits in the tail until what came before it is out.
-    fn unframe<'a>(&mut self, input: &mut &[u8]) -> Result<Option<Fact<'a>>, Error> {
+    fn unframe<'a>(&mut self, input: &mut &[u8]) -> Result<Option<Event<'a>>, Error> {
         if self.is_beyond_piece(input) {
             self.tail(Err(Error::protocol("more bytes than the Content-Range announces")));
         }
@@ -342,24 +343,24 @@ impl Answer {
             State::Tail(_) => return self.verdict().map(Some),
             State::Chunked(chunks) => match chunks.frame(input) {
                 Ok(true) => self.tail(Ok(())),
-                Ok(false) if input.is_empty() => return Ok(Some(Fact::More)),
+                Ok(false) if input.is_empty() => return Ok(Some(Event::More)),
                 Ok(false) => {}
                 Err(error) => self.tail(Err(error)),
             },
-            _ => return Ok(Some(Fact::More)),
+            _ => return Ok(Some(Event::More)),
         }
         Ok(None)
     }
 
     /// Everything that came is out: is it all?
-    fn verdict<'a>(&mut self) -> Result<Fact<'a>, Error> {
+    fn verdict<'a>(&mut self) -> Result<Event<'a>, Error> {
         if let State::Tail(verdict) = std::mem::replace(&mut self.state, State::Done) {
             verdict?;
             let mut notes = Vec::new();
             self.chain.finish(self.framing, &mut notes)?;
             self.notes.extend(notes);
         }
-        Ok(self.notes.pop_front().map_or(Fact::Done, Fact::Note))
+        Ok(self.notes.pop_front().map_or(Event::Done, Event::Note))
     }
 }
 

@@ -13,14 +13,14 @@ use url::{Host, Url};
 
 use super::error::Error;
 use super::syntax::quote;
-use crate::error::{Failure, Stage};
+use crate::error::{Failure, Phase};
 
 mod authority;
 mod percent;
 
 /// One http or https URL. Shown without its credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Link {
+pub struct HttpUrl {
     /// Never with credentials or a fragment.
     url: Url,
     zone: Option<String>,
@@ -35,15 +35,15 @@ pub struct Origin {
     port: u16,
 }
 
-impl Link {
+impl HttpUrl {
     /// Reads what the user typed; `lookup` turns a service name into its port.
     ///
     /// Fails with code 2 on anything malformed, and as `lookup` does.
     pub fn read(
         word: &str,
         lookup: &dyn Fn(&str) -> Result<u16, Failure>,
-    ) -> Result<Link, Failure> {
-        let bad = |why: &str| Failure::usage(Stage::Resolve, hide_credentials(word), why);
+    ) -> Result<HttpUrl, Failure> {
+        let bad = |why: &str| Failure::usage(Phase::Resolve, hide_credentials(word), why);
         if word.chars().any(char::is_control) {
             return Err(bad("a URL has no control characters"));
         }
@@ -73,14 +73,14 @@ impl Link {
         }
         url.set_fragment(None);
         let zone = parts.zone.map(str::to_string);
-        Ok(Link { url, zone, user: parts.user.map(credentials) })
+        Ok(HttpUrl { url, zone, user: parts.user.map(credentials) })
     }
 
     /// Where a Location of an answer from here leads (RFC 9110 §10.2.2).
     ///
     /// Refuses (47) schemes other than http and https, and whatever two programs could read two
     /// ways. Credentials in it are not taken over: the peer has no say in whom we claim to be.
-    pub fn follow(&self, location: &[u8]) -> Result<Link, Error> {
+    pub fn follow(&self, location: &[u8]) -> Result<HttpUrl, Error> {
         let bad = |why: &str| Error::redirect(format!("redirect to {}: {why}", quote(location)));
         if location.iter().any(|byte| byte.is_ascii_control()) {
             return Err(bad("control characters"));
@@ -109,7 +109,7 @@ impl Link {
         let _ = url.set_username("");
         let _ = url.set_password(None);
         let same_host = url.host() == self.url.host();
-        Ok(Link { zone: self.zone.clone().filter(|_| same_host), url, user: None })
+        Ok(HttpUrl { zone: self.zone.clone().filter(|_| same_host), url, user: None })
     }
 
     /// Whether the scheme is https.
@@ -185,7 +185,7 @@ impl Link {
     }
 }
 
-impl fmt::Display for Link {
+impl fmt::Display for HttpUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.url.as_str())
     }

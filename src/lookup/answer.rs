@@ -5,18 +5,18 @@ use std::time::Duration;
 
 use dns_lookup::AddrInfo;
 
-use super::question::Asked;
-use crate::error::{Code, Failure};
-use crate::report::lookup::{Record, Resolved, Sockaddr, Tuple};
+use super::question::LookupQuestion;
+use crate::error::{ExitCode, Failure};
+use crate::report::lookup::{LookupReport, Record, Sockaddr, Tuple};
 use crate::resolver::dns;
-use crate::resolver::dns::Kind;
+use crate::resolver::dns::RecordType;
 use crate::resolver::getaddrinfo;
 
 /// One question answered, or not.
 #[derive(Debug)]
 pub struct Answer {
     /// The facts.
-    pub facts: Resolved,
+    pub facts: LookupReport,
     /// Why there are none.
     pub failure: Option<Failure>,
     /// What happened on the way.
@@ -34,19 +34,19 @@ pub enum Note {
 
 impl Answer {
     /// An answer with these facts; its status is `ok` unless they say otherwise.
-    pub fn ok(facts: Resolved) -> Answer {
+    pub fn ok(facts: LookupReport) -> Answer {
         let status = if facts.status.is_empty() { "ok" } else { facts.status };
-        Answer { facts: Resolved { status, ..facts }, failure: None, notes: Vec::new() }
+        Answer { facts: LookupReport { status, ..facts }, failure: None, notes: Vec::new() }
     }
 
     /// No answer; the status says why in a word.
     pub fn failed(failure: Failure) -> Answer {
         let status = match failure.code {
-            Code::Resolve => "absent",
-            Code::TryAgain => "failing",
-            Code::Timeout => "timeout",
-            Code::Protocol => "lie",
-            Code::Usage => "malformed",
+            ExitCode::Resolve => "absent",
+            ExitCode::TryAgain => "failing",
+            ExitCode::Timeout => "timeout",
+            ExitCode::Protocol => "lie",
+            ExitCode::Usage => "malformed",
             _ => "failed",
         };
         Answer::failed_as(status, failure)
@@ -55,7 +55,7 @@ impl Answer {
     /// No answer, with a status of its own.
     pub fn failed_as(status: &'static str, failure: Failure) -> Answer {
         let (code, cause) = (failure.code.number(), Some(failure.cause()));
-        let facts = Resolved { status, code, cause, ..Resolved::default() };
+        let facts = LookupReport { status, code, cause, ..LookupReport::default() };
         Answer { facts, failure: Some(failure), notes: Vec::new() }
     }
 
@@ -65,10 +65,10 @@ impl Answer {
     /// empty.
     pub fn to(mut self, name: &str, took: Duration) -> Answer {
         self.facts.name = name.to_string();
-        match Asked::read(name) {
+        match LookupQuestion::read(name) {
             _ if self.facts.records.is_some() => (),
-            Ok(Asked::Service { .. }) => (),
-            Ok(Asked::Address(_)) if self.facts.addresses.is_none() => {
+            Ok(LookupQuestion::Service { .. }) => (),
+            Ok(LookupQuestion::Address(_)) if self.facts.addresses.is_none() => {
                 self.facts.names.get_or_insert_default();
             }
             _ if self.facts.names.is_none() => {
@@ -130,7 +130,7 @@ pub fn tuple(info: AddrInfo) -> Tuple {
 }
 
 /// A DNS record in words; `whole` where its line is to tell owner, time and type too.
-pub fn record(record: &dns::Record, kind: Kind, whole: bool) -> Record {
+pub fn record(record: &dns::Record, kind: RecordType, whole: bool) -> Record {
     Record {
         owner: record.owner.to_string(),
         ttl: record.ttl,

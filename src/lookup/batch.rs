@@ -14,47 +14,47 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags};
 
 use super::answer::Answer;
-use super::work_queue::{Desk, Source, Ticket, Time, Work};
-use crate::error::{Failure, Stage};
+use super::work_queue::{Job, Source, TimeLimits, Work, WorkQueue};
+use crate::error::{Failure, Phase};
 use crate::shutdown;
-use crate::shutdown::{Reason, Stop, Wake, earliest};
+use crate::shutdown::{Shutdown, ShutdownReason, WaitOutcome, earliest};
 
 /// How many workers may be left behind at once; past that their places stay empty until the
 /// C library lets one of them go.
-const LEFT_BEHIND: usize = 1024;
+const MAX_STUCK_WORKERS: usize = 1024;
 /// How long an answer may lie there whose bell could not be rung.
-const UNRUNG: Duration = Duration::from_millis(250);
+const WAKE_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// What comes out next.
 pub enum Next {
     /// The next answer, in the order of the questions.
-    Answer(Arc<Ticket>),
+    Answer(Arc<Job>),
     /// No more questions.
     End,
     /// The list could not be read any further.
     Unreadable(io::Error),
     /// The run is to end.
-    Stopped(Reason),
+    Stopped(ShutdownReason),
     /// Nobody reads the answers any more.
-    Unheard,
+    StdoutClosed,
 }
 
 /// The workers and what they share.
-pub struct Crew {
-    desk: Arc<Desk>,
+pub struct Batch {
+    desk: Arc<WorkQueue>,
     bell: OwnedFd,
 }
 
-impl Crew {
+impl Batch {
     /// Starts on `source` with one worker; each that finds work brings the next, up to
     /// `jobs`. Every question has the same `time`.
     ///
     /// Fails when no thread or pipe can be had.
-    pub fn start(source: Source, work: Work, jobs: usize, time: Time) -> io::Result<Crew> {
+    pub fn start(source: Source, work: Work, jobs: usize, time: TimeLimits) -> io::Result<Batch> {
         let (bell, rope) = shutdown::bell()?;
-        let desk = Arc::new(Desk::new(source, work, jobs, time, rope));
+        let desk = Arc::new(WorkQueue::new(source, work, jobs, time, rope));
         desk.hire()?;
-        Ok(Crew { desk, bell })
+        Ok(Batch { desk, bell })
     }
 
     /// The next answer if it is there already.
@@ -82,7 +82,7 @@ impl Crew {
     /// Waits for the next answer, or until nobody reads from `out` any more.
     ///
     /// Fails when the wait itself does.
-    pub fn next(&self, stop: &Stop, out: BorrowedFd<'_>) -> io::Result<Next> {
+    pub fn next(&self, stop: &Shutdown, out: BorrowedFd<'_>) -> io::Result<Next> {
         loop {
             // Said before looking, so that an answer that comes in between rings the bell.
             self.desk.waiting.store(true, Ordering::SeqCst);
@@ -91,33 +91,35 @@ impl Crew {
                 return Ok(next);
             }
             let due = self.desk.line().tickets.front().and_then(|first| self.due(first));
-            let due = earliest(due, Instant::now().checked_add(UNRUNG));
+            let due = earliest(due, Instant::now().checked_add(WAKE_TIMEOUT));
             let mut fds = [
                 PollFd::new(&self.bell, PollFlags::IN),
                 PollFd::from_borrowed_fd(out, PollFlags::empty()),
             ];
             match stop.wait_any(&mut fds, due)? {
-                Wake::Stopped(reason) => return Ok(Next::Stopped(reason)),
-                Wake::Ready(_) if !fds[1].revents().is_empty() => return Ok(Next::Unheard),
-                Wake::Ready(_) => drain(&self.bell),
-                Wake::Late => (),
+                WaitOutcome::Shutdown(reason) => return Ok(Next::Stopped(reason)),
+                WaitOutcome::Ready(_) if !fds[1].revents().is_empty() => {
+                    return Ok(Next::StdoutClosed);
+                }
+                WaitOutcome::Ready(_) => drain(&self.bell),
+                WaitOutcome::TimedOut => (),
             }
         }
     }
 
-    fn due(&self, ticket: &Ticket) -> Option<Instant> {
-        let Time { limit, grace } = self.desk.time;
+    fn due(&self, ticket: &Job) -> Option<Instant> {
+        let TimeLimits { limit, grace } = self.desk.time;
         limit.and_then(|limit| ticket.begun.checked_add(limit + grace))
     }
 
     /// Answers for a worker that did not come back, and fills its place.
-    fn give_up(&self, ticket: Arc<Ticket>) -> Arc<Ticket> {
+    fn give_up(&self, ticket: Arc<Job>) -> Arc<Job> {
         let limit = self.desk.time.limit.unwrap_or_default();
-        let late = Failure::late(Stage::Resolve, &ticket.word, limit);
+        let late = Failure::late(Phase::Resolve, &ticket.word, limit);
         let late = Answer::failed(late).to(&ticket.word, limit);
         if ticket.answer.set(late).is_ok() {
             self.desk.hired.fetch_sub(1, Ordering::SeqCst);
-            if self.desk.behind.fetch_add(1, Ordering::SeqCst) < LEFT_BEHIND {
+            if self.desk.behind.fetch_add(1, Ordering::SeqCst) < MAX_STUCK_WORKERS {
                 // Without a thread to be had, the one left behind comes back to its place.
                 let _ = self.desk.hire();
             }
@@ -135,19 +137,19 @@ fn drain(bell: &OwnedFd) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::lookup::Resolved;
+    use crate::report::lookup::LookupReport;
     use std::os::fd::AsFd;
     use std::sync::atomic::AtomicUsize;
     use std::thread;
 
-    fn crew(words: &[&str], jobs: usize, limit: Duration, work: Work) -> Crew {
+    fn crew(words: &[&str], jobs: usize, limit: Duration, work: Work) -> Batch {
         let words: Vec<_> = words.iter().map(|word| Ok(word.to_string())).collect();
-        let time = Time { limit: Some(limit), grace: Duration::from_millis(20) };
-        Crew::start(Box::new(words.into_iter()), work, jobs, time).unwrap()
+        let time = TimeLimits { limit: Some(limit), grace: Duration::from_millis(20) };
+        Batch::start(Box::new(words.into_iter()), work, jobs, time).unwrap()
     }
 
-    fn told(crew: &Crew) -> Vec<(String, &'static str)> {
-        let stop = Stop::new(Some(Instant::now() + Duration::from_secs(20))).unwrap();
+    fn told(crew: &Batch) -> Vec<(String, &'static str)> {
+        let stop = Shutdown::new(Some(Instant::now() + Duration::from_secs(20))).unwrap();
         let mut told = Vec::new();
         while let Next::Answer(ticket) = crew.next(&stop, io::stdout().as_fd()).unwrap() {
             let facts = &ticket.answer.get().unwrap().facts;
@@ -164,7 +166,7 @@ mod tests {
             if word.ends_with('7') {
                 thread::yield_now();
             }
-            Answer::ok(Resolved::default())
+            Answer::ok(LookupReport::default())
         });
         let crew = crew(&words, 8, Duration::from_secs(20), work);
         let names: Vec<String> = told(&crew).into_iter().map(|(name, _)| name).collect();
@@ -178,7 +180,7 @@ mod tests {
             if word == "silent" {
                 thread::sleep(Duration::from_secs(5));
             }
-            Answer::ok(Resolved::default())
+            Answer::ok(LookupReport::default())
         });
         let begun = Instant::now();
         let crew = crew(&["a", "silent", "b", "silent", "c"], 2, limit, work);
@@ -193,7 +195,7 @@ mod tests {
         let count = asked.clone();
         let work = Box::new(move |_: &str, _| {
             count.fetch_add(1, Ordering::SeqCst);
-            Answer::ok(Resolved::default())
+            Answer::ok(LookupReport::default())
         });
         let crew = crew(&["a"; 5000], 4, Duration::from_secs(20), work);
         assert_eq!(told(&crew).len(), 5000);

@@ -1,16 +1,16 @@
 //! Two views of one question side by side: where hosts file and DNS disagree.
 
 use super::answer::Answer;
-use super::options::{Absence, Answers};
-use crate::error::{Code, Failure, Stage};
-use crate::report::lookup::{Resolved, View};
+use super::options::{LookupResult, NoAnswer};
+use crate::error::{ExitCode, Failure, Phase};
+use crate::report::lookup::{LookupReport, View};
 
 /// Compares the system's answers with DNS's. That one of them knows of nothing is a difference (1);
 /// that both do is an absence (6); a side that fails is its failure (75, 28, 8), beside what the
 /// other one has. A side without an answer has a view of its own.
 pub fn both<T>(
     word: &str,
-    (system, dns): (Answers<T>, Answers<T>),
+    (system, dns): (LookupResult<T>, LookupResult<T>),
     same: impl Fn(&T, &T) -> bool,
     format: impl Fn(Vec<T>) -> Vec<String>,
 ) -> Answer {
@@ -21,21 +21,22 @@ pub fn both<T>(
     views.extend(no_system.iter().map(|absence| missing("system", absence)));
     views.extend(no_dns.iter().map(|absence| missing("dns", absence)));
     let agree = views.iter().all(|view| view.via == "both");
-    let (status, code) = if agree { ("ok", Code::Done) } else { ("differs", Code::Negative) };
+    let (status, code) =
+        if agree { ("ok", ExitCode::Done) } else { ("differs", ExitCode::Negative) };
     let answer = match [no_system, no_dns].into_iter().flatten().find(|side| !side.is_certain()) {
         Some(unknown) => unknown.answer(),
         None if nothing => {
             let why = "neither the system nor DNS knows it";
-            Answer::failed(Failure::new(Stage::Resolve, word, why))
+            Answer::failed(Failure::new(Phase::Resolve, word, why))
         }
-        None => Answer::ok(Resolved { status, code: code.number(), ..Resolved::default() }),
+        None => Answer::ok(LookupReport { status, code: code.number(), ..LookupReport::default() }),
     };
     let views = (!nothing).then_some(views);
-    Answer { facts: Resolved { views, ..answer.facts }, ..answer }
+    Answer { facts: LookupReport { views, ..answer.facts }, ..answer }
 }
 
 /// The answers, and why there are none.
-fn apart<T>(answers: Answers<T>) -> (Vec<T>, Option<Absence>) {
+fn apart<T>(answers: LookupResult<T>) -> (Vec<T>, Option<NoAnswer>) {
     match answers {
         Ok(found) => (found, None),
         Err(absence) => (Vec::new(), Some(absence)),
@@ -59,7 +60,7 @@ fn compared<T>(
     views.collect()
 }
 
-fn missing(via: &'static str, absence: &Absence) -> View {
+fn missing(via: &'static str, absence: &NoAnswer) -> View {
     View { via, answer: None, cause: Some(absence.failure.cause()) }
 }
 
@@ -85,13 +86,13 @@ impl Answer {
 mod tests {
     use super::*;
 
-    fn compare(system: Answers<u8>, dns: Answers<u8>) -> Answer {
+    fn compare(system: LookupResult<u8>, dns: LookupResult<u8>) -> Answer {
         let told = |list: Vec<u8>| list.iter().map(u8::to_string).collect();
         both("x", (system, dns), |a, b| a == b, told)
     }
 
-    fn absent() -> Answers<u8> {
-        Err(Failure::new(Stage::Resolve, "x", "absent").into())
+    fn absent() -> LookupResult<u8> {
+        Err(Failure::new(Phase::Resolve, "x", "absent").into())
     }
 
     #[test]
@@ -119,7 +120,7 @@ mod tests {
             (1, vec!["dns 1".into(), "system -".into()])
         );
         assert_eq!(compare(absent(), absent()).facts.code, 6);
-        let failing = Failure::new(Stage::Resolve, "x", "SERVFAIL").with_code(Code::TryAgain);
+        let failing = Failure::new(Phase::Resolve, "x", "SERVFAIL").with_code(ExitCode::TryAgain);
         let unknown = compare(Ok(vec![1]), Err(failing.into()));
         assert_eq!((unknown.facts.code, unknown.facts.status), (75, "failing"));
         assert_eq!(rows(&unknown), ["system 1", "dns -"]);

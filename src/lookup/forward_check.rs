@@ -4,18 +4,18 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use super::answer::{Note, same, texts};
-use super::options::{Absence, Answers, Via};
-use super::query::Inquiry;
-use crate::error::{Code, Failure};
+use super::options::{LookupResult, LookupSource, NoAnswer};
+use super::query::Query;
+use crate::error::{ExitCode, Failure};
 use crate::report::lookup::Check;
 use crate::resolver;
 use crate::resolver::{Family, getaddrinfo, hosts_file};
 
 /// The most a further name may take once one has confirmed the address.
-const AFTERTHOUGHT: Duration = Duration::from_secs(1);
+const EXTRA_NAME_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A name tried, and the failure where the resolver could not tell.
-pub struct Tried {
+pub struct ForwardCheck {
     /// What came of it.
     pub check: Check,
     /// Why that is not known.
@@ -23,14 +23,14 @@ pub struct Tried {
 }
 
 /// Whether one of them leads back to the address.
-pub fn confirmed(tried: &[Tried]) -> bool {
+pub fn confirmed(tried: &[ForwardCheck]) -> bool {
     tried.iter().any(|tried| tried.check.outcome == "confirmed")
 }
 
 /// Looks each name up again. They share the time, so that one silent server does not keep
 /// the others from being asked.
-pub fn check(inquiry: &Inquiry<'_>, names: &[String], address: SocketAddr) -> Vec<Tried> {
-    let mut tried: Vec<Tried> = Vec::new();
+pub fn check(inquiry: &Query<'_>, names: &[String], address: SocketAddr) -> Vec<ForwardCheck> {
+    let mut tried: Vec<ForwardCheck> = Vec::new();
     for (nth, name) in names.iter().enumerate() {
         let sure = confirmed(&tried);
         if sure && !inquiry.plan.verify.is_some_and(|rigour| rigour.thorough) {
@@ -39,7 +39,7 @@ pub fn check(inquiry: &Inquiry<'_>, names: &[String], address: SocketAddr) -> Ve
         let now = Instant::now();
         let share = inquiry.until.map(|until| {
             let left = until.saturating_duration_since(now) / (names.len() - nth) as u32;
-            now + if sure { left.min(AFTERTHOUGHT) } else { left }
+            now + if sure { left.min(EXTRA_NAME_TIMEOUT) } else { left }
         });
         let one = check_one(&inquiry.within(share), name, address);
         inquiry.note(Note::Step(step(&one.check)));
@@ -48,7 +48,7 @@ pub fn check(inquiry: &Inquiry<'_>, names: &[String], address: SocketAddr) -> Ve
     tried
 }
 
-fn check_one(inquiry: &Inquiry<'_>, name: &str, address: SocketAddr) -> Tried {
+fn check_one(inquiry: &Query<'_>, name: &str, address: SocketAddr) -> ForwardCheck {
     let check = |outcome, addresses: &[SocketAddr], cause: Option<String>| Check {
         address: texts(&[address], false).concat(),
         name: name.to_string(),
@@ -58,22 +58,22 @@ fn check_one(inquiry: &Inquiry<'_>, name: &str, address: SocketAddr) -> Tried {
     };
     if matches!(getaddrinfo::numeric(name, Family::Any), Ok(Some(_))) {
         let why = "a name that is itself an address proves nothing";
-        return Tried { check: check("refused", &[], Some(why.into())), failure: None };
+        return ForwardCheck { check: check("refused", &[], Some(why.into())), failure: None };
     }
     match forward(inquiry, name, address) {
         Ok(list) if leads_to(&list, &address) => {
-            Tried { check: check("confirmed", &list, None), failure: None }
+            ForwardCheck { check: check("confirmed", &list, None), failure: None }
         }
-        Ok(list) => Tried { check: check("elsewhere", &list, None), failure: None },
+        Ok(list) => ForwardCheck { check: check("elsewhere", &list, None), failure: None },
         Err(absence) => {
             let cause = Some(absence.failure.cause());
             let (outcome, failure) = match absence.failure.code {
-                Code::Resolve | Code::Usage => ("unresolved", None),
-                Code::Timeout => ("timeout", Some(absence.failure)),
-                Code::Protocol => ("lie", Some(absence.failure)),
+                ExitCode::Resolve | ExitCode::Usage => ("unresolved", None),
+                ExitCode::Timeout => ("timeout", Some(absence.failure)),
+                ExitCode::Protocol => ("lie", Some(absence.failure)),
                 _ => ("failing", Some(absence.failure)),
             };
-            Tried { check: check(outcome, &[], cause), failure }
+            ForwardCheck { check: check(outcome, &[], cause), failure }
         }
     }
 }
@@ -84,14 +84,14 @@ fn leads_to(list: &[SocketAddr], address: &SocketAddr) -> bool {
 
 /// The addresses of a name. That the system finds none is checked by DNS where it asks DNS, so that
 /// a failing resolver never becomes a verdict.
-fn forward(inquiry: &Inquiry<'_>, name: &str, address: SocketAddr) -> Answers<SocketAddr> {
+fn forward(inquiry: &Query<'_>, name: &str, address: SocketAddr) -> LookupResult<SocketAddr> {
     let ask_dns = |family| inquiry.addresses_of_target(name, family);
-    if inquiry.plan.via == Via::Dns {
+    if inquiry.plan.via == LookupSource::Dns {
         return ask_dns(family_for(inquiry.plan.family, address));
     }
     match resolver::addresses(name, 0, Family::Any, inquiry.until) {
         Err(failure) if hosts_file::ask_dns_itself() => {
-            Absence::from(failure).or_else(|| ask_dns(Family::Any))
+            NoAnswer::from(failure).or_else(|| ask_dns(Family::Any))
         }
         found => Ok(found?),
     }

@@ -5,17 +5,17 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::answer::Answer;
-use super::query::Inquiry;
-use super::question::Asked;
+use super::query::Query;
+use super::question::LookupQuestion;
 use super::verify;
-use crate::error::{Code, Failure};
+use crate::error::{ExitCode, Failure};
 use crate::resolver;
-use crate::resolver::dns::Kind;
+use crate::resolver::dns::RecordType;
 use crate::resolver::{Family, hosts_file};
 
 /// Whose word is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Via {
+pub enum LookupSource {
     /// The C library's: hosts file, nsswitch and DNS, as programs see it
     System,
     /// A name server's alone
@@ -26,46 +26,46 @@ pub enum Via {
 
 /// Everything a question needs besides itself; shared by all workers.
 #[derive(Debug)]
-pub struct Plan {
+pub struct LookupOptions {
     /// Which families.
     pub family: Family,
     /// Whose word.
-    pub via: Via,
+    pub via: LookupSource,
     /// The server to ask, if not those of resolv.conf.
     pub server: Option<SocketAddr>,
     /// A record type instead of addresses or names.
-    pub kind: Option<Kind>,
+    pub kind: Option<RecordType>,
     /// TCP from the start.
     pub tcp: bool,
     /// Everything there is to tell.
     pub all: bool,
     /// Reverse, forward, compare.
-    pub verify: Option<verify::Rigour>,
+    pub verify: Option<verify::VerifyOptions>,
     /// The time each question has.
     pub limit: Option<Duration>,
 }
 
 /// What a name or an address has, or why there is nothing.
-pub type Answers<T> = Result<Vec<T>, Absence>;
+pub type LookupResult<T> = Result<Vec<T>, NoAnswer>;
 
 /// Why there is nothing.
 #[derive(Debug)]
-pub struct Absence {
+pub struct NoAnswer {
     /// The word for JSON, where the failure's code does not say it all.
     pub status: Option<&'static str>,
     /// The failure to tell.
     pub failure: Failure,
 }
 
-impl From<Failure> for Absence {
-    fn from(failure: Failure) -> Absence {
-        Absence { status: None, failure }
+impl From<Failure> for NoAnswer {
+    fn from(failure: Failure) -> NoAnswer {
+        NoAnswer { status: None, failure }
     }
 }
 
-impl Absence {
+impl NoAnswer {
     /// The same, with the question as the user asked it for its target.
-    pub fn of(mut self, word: &str) -> Absence {
+    pub fn of(mut self, word: &str) -> NoAnswer {
         self.failure.endpoint = word.to_string();
         self
     }
@@ -80,7 +80,7 @@ impl Absence {
 
     /// What DNS answers instead, where the system says that there is nothing: the C library takes
     /// some failures of a server (FORMERR, NOTAUTH) and of its own for an absence.
-    pub fn or_else<T>(self, ask_dns: impl FnOnce() -> Answers<T>) -> Answers<T> {
+    pub fn or_else<T>(self, ask_dns: impl FnOnce() -> LookupResult<T>) -> LookupResult<T> {
         if !self.is_certain() {
             return Err(self);
         }
@@ -92,30 +92,30 @@ impl Absence {
 
     /// Whether it is known that there is nothing, and not only unknown what there is.
     pub fn is_certain(&self) -> bool {
-        self.failure.code == Code::Resolve
+        self.failure.code == ExitCode::Resolve
     }
 }
 
-impl Plan {
+impl LookupOptions {
     /// What a worker may take beyond the limit: one that asks name servers itself keeps to its
     /// time and then has more to say than that it passed; the C library does not.
     pub fn grace(&self) -> Duration {
         match self.via {
-            Via::System => Duration::from_millis(20),
-            Via::Both => Duration::from_millis(200),
-            Via::Dns => Duration::from_secs(1),
+            LookupSource::System => Duration::from_millis(20),
+            LookupSource::Both => Duration::from_millis(200),
+            LookupSource::Dns => Duration::from_secs(1),
         }
     }
 
     /// Whether `word` can be answered from this machine's own files, and so at once.
     pub fn is_at_hand(&self, word: &str) -> bool {
-        if self.via != Via::System || self.verify.is_some() {
+        if self.via != LookupSource::System || self.verify.is_some() {
             return false;
         }
-        match Asked::read(word) {
-            Ok(Asked::Service { .. }) | Err(_) => true,
-            Ok(Asked::Address(address)) => self.all || hosts_file::list(address.ip()),
-            Ok(Asked::Host { name, .. }) => {
+        match LookupQuestion::read(word) {
+            Ok(LookupQuestion::Service { .. }) | Err(_) => true,
+            Ok(LookupQuestion::Address(address)) => self.all || hosts_file::list(address.ip()),
+            Ok(LookupQuestion::Host { name, .. }) => {
                 !matches!(resolver::getaddrinfo::numeric(&name, self.family), Ok(None))
                     || resolver::is_at_hand(&name, self.family)
             }
@@ -125,8 +125,8 @@ impl Plan {
     /// Answers `word`, as far as it can be known until `until`.
     pub fn answer(&self, word: &str, until: Option<Instant>) -> Answer {
         let notes = RefCell::default();
-        let inquiry = Inquiry { plan: self, until, notes: &notes };
-        let answer = match Asked::read(word) {
+        let inquiry = Query { plan: self, until, notes: &notes };
+        let answer = match LookupQuestion::read(word) {
             Ok(asked) => inquiry.answer(word, asked),
             Err(failure) => Answer::failed(failure),
         };

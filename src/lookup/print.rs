@@ -3,22 +3,22 @@
 use std::io::{self, IsTerminal};
 
 use super::answer::{Answer, Note};
-use crate::error::{Code, Failure};
+use crate::error::{ExitCode, Failure};
 use crate::net::stdout;
 use crate::report::Report;
 use crate::report::event::Event;
-use crate::report::lookup::{Resolved, shown};
+use crate::report::lookup::{LookupReport, shown};
 use crate::report::progress::Progress;
-use crate::shutdown::{Reason, Stop};
+use crate::shutdown::{Shutdown, ShutdownReason};
 
 /// Past this much of them, answers are handed to the reader even while more are ready.
 const PLENTY: usize = 64 * 1024;
 
 /// Where answers go, and what they come to.
-pub struct Printer<'a> {
+pub struct AnswerPrinter<'a> {
     report: &'a Report,
     /// What ends a wait for the reader; nothing where nobody listens for signals.
-    stop: Option<&'a Stop>,
+    stop: Option<&'a Shutdown>,
     out: Vec<u8>,
     table: bool,
     many: bool,
@@ -28,13 +28,13 @@ pub struct Printer<'a> {
     progress: Option<Progress>,
 }
 
-impl<'a> Printer<'a> {
+impl<'a> AnswerPrinter<'a> {
     /// For one question, or for `many`, whose lines name their question.
-    pub fn new(report: &'a Report, many: bool, stop: Option<&'a Stop>) -> Printer<'a> {
+    pub fn new(report: &'a Report, many: bool, stop: Option<&'a Shutdown>) -> AnswerPrinter<'a> {
         let table = io::stdout().is_terminal();
         let out = Vec::new();
         let (unheard, worst, answers, progress) = (false, 0, 0, None);
-        Printer { report, stop, out, table, many, unheard, worst, answers, progress }
+        AnswerPrinter { report, stop, out, table, many, unheard, worst, answers, progress }
     }
 
     /// Shows how far a list is, if stderr is a terminal and the answers go elsewhere.
@@ -49,7 +49,7 @@ impl<'a> Printer<'a> {
 
     /// Tells one answer; a failure is talk, whether or not there are facts beside it.
     ///
-    /// Fails as [`Printer::flush`] does.
+    /// Fails as [`AnswerPrinter::flush`] does.
     pub fn tell(&mut self, answer: &Answer) -> Result<(), Failure> {
         self.worst = self.worst.max(answer.facts.code);
         self.answers += 1;
@@ -97,20 +97,20 @@ impl<'a> Printer<'a> {
     }
 
     /// The end of all answers: the run's code.
-    pub fn end(mut self) -> Result<Code, Failure> {
+    pub fn end(mut self) -> Result<ExitCode, Failure> {
         self.flush()?;
-        let worst = Code::ALL.iter().find(|(code, _)| code.number() == self.worst);
-        Ok(worst.map_or(Code::Negative, |(code, _)| *code))
+        let worst = ExitCode::ALL.iter().find(|(code, _)| code.number() == self.worst);
+        Ok(worst.map_or(ExitCode::Negative, |(code, _)| *code))
     }
 
     /// The code of a run that was ended early.
-    pub fn stopped(mut self, reason: Reason) -> Code {
+    pub fn stopped(mut self, reason: ShutdownReason) -> ExitCode {
         // The answers so far are worth having; what else happens to them no longer matters.
         let _ = self.flush();
         match reason {
-            Reason::Interrupt => Code::Interrupted,
-            Reason::Terminate => Code::Terminated,
-            Reason::Deadline => Code::Timeout,
+            ShutdownReason::Interrupt => ExitCode::Interrupted,
+            ShutdownReason::Terminate => ExitCode::Terminated,
+            ShutdownReason::Deadline => ExitCode::Timeout,
         }
     }
 
@@ -119,7 +119,7 @@ impl<'a> Printer<'a> {
         self.unheard
     }
 
-    fn event(&self, facts: &Resolved) -> String {
+    fn event(&self, facts: &LookupReport) -> String {
         let event = Event::Resolved(Box::new(facts.clone()));
         self.report.keep(&event);
         match self.report.is_json() {
@@ -128,7 +128,7 @@ impl<'a> Printer<'a> {
         }
     }
 
-    fn lines(&self, facts: &Resolved) -> String {
+    fn lines(&self, facts: &LookupReport) -> String {
         let mut rows = facts.rows();
         if self.many && facts.verdict.is_none() {
             let question = shown(&facts.name);
@@ -138,7 +138,7 @@ impl<'a> Printer<'a> {
     }
 }
 
-impl Drop for Printer<'_> {
+impl Drop for AnswerPrinter<'_> {
     fn drop(&mut self) {
         if let Some(progress) = &self.progress {
             progress.clear();

@@ -6,27 +6,27 @@ use std::time::Instant;
 
 use super::answer::{Answer, Note, same, texts, tuple};
 use super::compare::both;
-use super::options::{Answers, Plan, Via};
-use super::question::Asked;
+use super::options::{LookupOptions, LookupResult, LookupSource};
+use super::question::LookupQuestion;
 use super::services::services;
 use super::verify;
-use crate::error::{Failure, Stage};
-use crate::report::lookup::Resolved;
+use crate::error::{Failure, Phase};
+use crate::report::lookup::LookupReport;
 use crate::resolver;
 use crate::resolver::{getaddrinfo, hosts_file};
 
 /// One question under way.
 #[derive(Clone, Copy)]
-pub struct Inquiry<'a> {
+pub struct Query<'a> {
     /// How it is to be answered.
-    pub plan: &'a Plan,
+    pub plan: &'a LookupOptions,
     /// Its deadline.
     pub until: Option<Instant>,
     /// What happened on the way.
     pub notes: &'a RefCell<Vec<Note>>,
 }
 
-impl Inquiry<'_> {
+impl Query<'_> {
     /// Notes what happened on the way.
     pub fn note(&self, note: Note) {
         self.notes.borrow_mut().push(note);
@@ -34,22 +34,22 @@ impl Inquiry<'_> {
 
     /// The same question with another deadline.
     pub fn within(&self, until: Option<Instant>) -> Self {
-        Inquiry { until, ..*self }
+        Query { until, ..*self }
     }
 
     /// Its answer.
-    pub fn answer(&self, word: &str, asked: Asked) -> Answer {
+    pub fn answer(&self, word: &str, asked: LookupQuestion) -> Answer {
         let plan = self.plan;
         match asked {
-            Asked::Service { word, proto } => services(&word, proto.as_deref()),
+            LookupQuestion::Service { word, proto } => services(&word, proto.as_deref()),
             asked if plan.verify.is_some() => verify::answer(self, word, &asked),
             asked if plan.kind.is_some() => self.typed(word, &asked),
-            Asked::Address(address) if plan.all && plan.via == Via::System => {
+            LookupQuestion::Address(address) if plan.all && plan.via == LookupSource::System => {
                 self.tuples(&getaddrinfo::figures(&address), 0)
             }
-            Asked::Address(address) if plan.all => self.records_of_address(word, address),
-            Asked::Address(address) => self.reverse(word, address),
-            Asked::Host { name, port } => self.forward(&name, port.as_deref()),
+            LookupQuestion::Address(address) if plan.all => self.records_of_address(word, address),
+            LookupQuestion::Address(address) => self.reverse(word, address),
+            LookupQuestion::Host { name, port } => self.forward(&name, port.as_deref()),
         }
     }
 
@@ -60,7 +60,7 @@ impl Inquiry<'_> {
         };
         if self.plan.all {
             return match self.plan.via {
-                Via::Dns => self.records_of_host(name),
+                LookupSource::Dns => self.records_of_host(name),
                 _ => self.tuples(name, number),
             };
         }
@@ -68,27 +68,27 @@ impl Inquiry<'_> {
             let found: Vec<_> = found.into_iter().map(|address| at(address, number)).collect();
             texts(&found, port.is_some())
         };
-        if self.plan.via == Via::Both {
+        if self.plan.via == LookupSource::Both {
             let views = (self.system_addresses(name), self.dns_addresses(name));
             return both(name, views, same, told).into_addresses();
         }
         match self.addresses(name) {
             Ok(found) => {
-                Answer::ok(Resolved { addresses: Some(told(found)), ..Resolved::default() })
+                Answer::ok(LookupReport { addresses: Some(told(found)), ..LookupReport::default() })
             }
             Err(absence) => absence.answer(),
         }
     }
 
     /// The addresses of a name by whoever is asked.
-    pub fn addresses(&self, name: &str) -> Answers<SocketAddr> {
+    pub fn addresses(&self, name: &str) -> LookupResult<SocketAddr> {
         match self.plan.via {
-            Via::Dns => self.dns_addresses(name),
+            LookupSource::Dns => self.dns_addresses(name),
             _ => self.system_addresses(name),
         }
     }
 
-    fn system_addresses(&self, name: &str) -> Answers<SocketAddr> {
+    fn system_addresses(&self, name: &str) -> LookupResult<SocketAddr> {
         let found = getaddrinfo::addresses(name, self.plan.family)?;
         self.note(Note::Step(format!("the system: {name}: {}", texts(&found, false).join(", "))));
         Ok(found)
@@ -103,17 +103,17 @@ impl Inquiry<'_> {
         let mut addresses = texts(&addresses, false);
         addresses.dedup();
         let tuples = Some(found.into_iter().map(tuple).collect());
-        Answer::ok(Resolved { addresses: Some(addresses), tuples, ..Resolved::default() })
+        Answer::ok(LookupReport { addresses: Some(addresses), tuples, ..LookupReport::default() })
     }
 
     fn reverse(&self, word: &str, address: SocketAddr) -> Answer {
-        if self.plan.via == Via::Both {
+        if self.plan.via == LookupSource::Both {
             let views = (self.system_names(word, address), self.dns_names(word, address));
             let same = |a: &String, b: &String| a.eq_ignore_ascii_case(b);
             return both(word, views, same, |names| names).into_names();
         }
         match self.names(word, address) {
-            Ok(names) => Answer::ok(Resolved { names: Some(names), ..Resolved::default() }),
+            Ok(names) => Answer::ok(LookupReport { names: Some(names), ..LookupReport::default() }),
             Err(absence) => absence.answer(),
         }
     }
@@ -121,8 +121,8 @@ impl Inquiry<'_> {
     /// The names of an address. getnameinfo(3) returns one at most, so DNS is asked for the
     /// others unless the name is from the hosts file, whose line has its aliases (hosts(5)).
     /// `--verify` also asks DNS where the system finds no name, see [`Absence::or_else`].
-    pub fn names(&self, word: &str, address: SocketAddr) -> Answers<String> {
-        if self.plan.via == Via::Dns {
+    pub fn names(&self, word: &str, address: SocketAddr) -> LookupResult<String> {
+        if self.plan.via == LookupSource::Dns {
             return self.dns_names(word, address);
         }
         let first = self.system_names(word, address);
@@ -152,13 +152,13 @@ impl Inquiry<'_> {
         })
     }
 
-    fn system_names(&self, word: &str, address: SocketAddr) -> Answers<String> {
+    fn system_names(&self, word: &str, address: SocketAddr) -> LookupResult<String> {
         match getaddrinfo::name(address)? {
             Some(name) => {
                 self.note(Note::Step(format!("the system: {word}: {name}")));
                 Ok(vec![name])
             }
-            None => Err(Failure::new(Stage::Resolve, word, "the address has no name").into()),
+            None => Err(Failure::new(Phase::Resolve, word, "the address has no name").into()),
         }
     }
 }

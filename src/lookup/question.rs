@@ -8,7 +8,7 @@ use crate::resolver::{Family, getaddrinfo};
 
 /// A question, read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Asked {
+pub enum LookupQuestion {
     /// A name, or a numeric form in no usual spelling (`127.1`): its addresses are wanted.
     Host {
         /// The name.
@@ -27,11 +27,11 @@ pub enum Asked {
     },
 }
 
-impl Asked {
+impl LookupQuestion {
     /// Reads a word: `:http`, `:80`, `http/tcp`, `80/udp` are services; what reads as an IP
     /// address is one, with a zone or in brackets too; `NAME:PORT` has a port; all else is a
     /// name.
-    pub fn read(word: &str) -> Result<Asked, Failure> {
+    pub fn read(word: &str) -> Result<LookupQuestion, Failure> {
         refuse_url(word)?;
         if let Some(rest) = word.strip_prefix(':')
             && !rest.starts_with(':')
@@ -42,19 +42,19 @@ impl Asked {
             return Ok(service(word));
         }
         if let Some(address) = address(word)? {
-            return Ok(Asked::Address(address));
+            return Ok(LookupQuestion::Address(address));
         }
         let (name, port) = split_host_port(word)?;
-        Ok(Asked::Host { name: name.to_string(), port: port.map(str::to_string) })
+        Ok(LookupQuestion::Host { name: name.to_string(), port: port.map(str::to_string) })
     }
 }
 
-fn service(word: &str) -> Asked {
+fn service(word: &str) -> LookupQuestion {
     let (word, proto) = match word.split_once('/') {
         Some((word, proto)) => (word, Some(proto.to_string())),
         None => (word, None),
     };
-    Asked::Service { word: word.to_string(), proto }
+    LookupQuestion::Service { word: word.to_string(), proto }
 }
 
 /// An address in a usual spelling. Only a zone needs the system, which knows its interfaces.
@@ -75,14 +75,14 @@ fn address(word: &str) -> Result<Option<SocketAddr>, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::{Code, Stage};
+    use crate::error::{ExitCode, Phase};
 
-    fn host(name: &str, port: Option<&str>) -> Asked {
-        Asked::Host { name: name.into(), port: port.map(str::to_string) }
+    fn host(name: &str, port: Option<&str>) -> LookupQuestion {
+        LookupQuestion::Host { name: name.into(), port: port.map(str::to_string) }
     }
 
-    fn service(word: &str, proto: Option<&str>) -> Asked {
-        Asked::Service { word: word.into(), proto: proto.map(str::to_string) }
+    fn service(word: &str, proto: Option<&str>) -> LookupQuestion {
+        LookupQuestion::Service { word: word.into(), proto: proto.map(str::to_string) }
     }
 
     #[test]
@@ -92,16 +92,16 @@ mod tests {
             ("localhost:http", host("localhost", Some("http"))),
             ("[::1]:80", host("::1", Some("80"))),
             ("127.1", host("127.1", None)),
-            ("::1", Asked::Address("[::1]:0".parse().unwrap())),
-            ("[::1]", Asked::Address("[::1]:0".parse().unwrap())),
-            ("fe80::1%1", Asked::Address("[fe80::1%1]:0".parse().unwrap())),
-            ("::ffff:127.0.0.1", Asked::Address("[::ffff:127.0.0.1]:0".parse().unwrap())),
+            ("::1", LookupQuestion::Address("[::1]:0".parse().unwrap())),
+            ("[::1]", LookupQuestion::Address("[::1]:0".parse().unwrap())),
+            ("fe80::1%1", LookupQuestion::Address("[fe80::1%1]:0".parse().unwrap())),
+            ("::ffff:127.0.0.1", LookupQuestion::Address("[::ffff:127.0.0.1]:0".parse().unwrap())),
             (":http", service("http", None)),
             (":http/udp", service("http", Some("udp"))),
             ("80/tcp", service("80", Some("tcp"))),
         ];
         for (word, asked) in cases {
-            assert_eq!(Asked::read(word).unwrap(), asked, "{word}");
+            assert_eq!(LookupQuestion::read(word).unwrap(), asked, "{word}");
         }
     }
 
@@ -120,11 +120,11 @@ mod tests {
             "1:2:3",
             "a]",
         ] {
-            let refused = Asked::read(word).unwrap_err();
-            assert_eq!((refused.stage, refused.code), (Stage::Resolve, Code::Usage), "{word}");
+            let refused = LookupQuestion::read(word).unwrap_err();
+            assert_eq!((refused.stage, refused.code), (Phase::Resolve, ExitCode::Usage), "{word}");
         }
         for word in ["fe80::1%no-such-if", "[fe80::1%no-such-if]:80", "[::1]:http"] {
-            assert!(Asked::read(word).is_ok(), "{word}");
+            assert!(LookupQuestion::read(word).is_ok(), "{word}");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use crate::error::{Failure, Stage};
+use crate::error::{Failure, Phase};
 
 /// The most of a line that is kept: no name is longer, and the rest only makes it malformed.
 const LONGEST: u64 = 4096;
@@ -14,14 +14,14 @@ const LONGEST: u64 = 4096;
 /// are none.
 ///
 /// Fails with 26 when the file cannot be opened.
-pub fn open(path: &Path) -> Result<Lines<BufReader<File>>, Failure> {
+pub fn open(path: &Path) -> Result<Questions<BufReader<File>>, Failure> {
     let file = if path == Path::new("-") {
         io::stdin().as_fd().try_clone_to_owned().map(File::from)
     } else {
         File::open(path)
     };
     match file {
-        Ok(file) => Ok(Lines(BufReader::new(file))),
+        Ok(file) => Ok(Questions(BufReader::new(file))),
         Err(error) => Err(unreadable(Some(path), error)),
     }
 }
@@ -29,21 +29,21 @@ pub fn open(path: &Path) -> Result<Lines<BufReader<File>>, Failure> {
 /// How many questions a list holds, if it is a file that stays as it is.
 pub fn count(path: &Path) -> Option<u64> {
     let file = File::open(path).ok().filter(|file| file.metadata().is_ok_and(|m| m.is_file()))?;
-    Some(Lines(BufReader::new(file)).map_while(Result::ok).count() as u64)
+    Some(Questions(BufReader::new(file)).map_while(Result::ok).count() as u64)
 }
 
 /// A list that cannot be read: at its own stage, 26.
 pub fn unreadable(path: Option<&Path>, error: io::Error) -> Failure {
     match path {
-        Some(path) if path != Path::new("-") => Failure::new(Stage::File, path.display(), error),
-        _ => Failure::new(Stage::Stdin, "-", error),
+        Some(path) if path != Path::new("-") => Failure::new(Phase::File, path.display(), error),
+        _ => Failure::new(Phase::Stdin, "-", error),
     }
 }
 
 /// The lines that ask something.
-pub struct Lines<R>(R);
+pub struct Questions<R>(R);
 
-impl<R: BufRead> Iterator for Lines<R> {
+impl<R: BufRead> Iterator for Questions<R> {
     type Item = io::Result<String>;
 
     fn next(&mut self) -> Option<io::Result<String>> {
@@ -62,7 +62,7 @@ impl<R: BufRead> Iterator for Lines<R> {
     }
 }
 
-impl<R: BufRead> Lines<R> {
+impl<R: BufRead> Questions<R> {
     /// A line with its end; at the end of the list, nothing. What is too long is cut.
     fn line(&mut self) -> io::Result<Vec<u8>> {
         let mut line = Vec::new();
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     fn lines(text: &str) -> Vec<String> {
-        Lines(text.as_bytes()).map(Result::unwrap).collect()
+        Questions(text.as_bytes()).map(Result::unwrap).collect()
     }
 
     #[test]

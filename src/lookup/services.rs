@@ -1,8 +1,8 @@
 //! Services and ports, both ways.
 
 use super::answer::Answer;
-use crate::error::{Failure, Stage};
-use crate::report::lookup::{Resolved, Service};
+use crate::error::{Failure, Phase};
+use crate::report::lookup::{LookupReport, Service};
 use crate::resolver;
 
 /// The lines of services(5) for a name or a number: of one protocol, or of both where none
@@ -17,11 +17,11 @@ pub fn services(word: &str, proto: Option<&str>) -> Answer {
         }
     }
     if !services.is_empty() {
-        return Answer::ok(Resolved { services: Some(services), ..Resolved::default() });
+        return Answer::ok(LookupReport { services: Some(services), ..LookupReport::default() });
     }
     Answer::failed(failure.unwrap_or_else(|| {
         let word = format!("{word}/{}", proto.unwrap_or_default());
-        Failure::usage(Stage::Port, word, "the protocol is tcp or udp")
+        Failure::usage(Phase::Port, word, "the protocol is tcp or udp")
     }))
 }
 
@@ -32,7 +32,7 @@ fn service(word: &str, protocol: &'static str) -> Result<Service, Failure> {
     }
     let unknown = || {
         let endpoint = format!("{port}/{protocol}");
-        Failure::new(Stage::Port, endpoint, "no service is known on this port")
+        Failure::new(Phase::Port, endpoint, "no service is known on this port")
     };
     let service = resolver::service(port, protocol).ok_or_else(unknown)?;
     Ok(Service { service, port, protocol })

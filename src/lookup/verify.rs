@@ -7,17 +7,17 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::answer::Answer;
-use super::forward_check::{Tried, check, confirmed};
-use super::options::{Plan, Via};
-use super::query::Inquiry;
-use super::question::Asked;
-use crate::error::{Code, Failure, Stage};
-use crate::report::lookup::{Check, Resolved, shown};
+use super::forward_check::{ForwardCheck, check, confirmed};
+use super::options::{LookupOptions, LookupSource};
+use super::query::Query;
+use super::question::LookupQuestion;
+use crate::error::{ExitCode, Failure, Phase};
+use crate::report::lookup::{Check, LookupReport, shown};
 use crate::resolver::{getaddrinfo, hosts_file};
 
 /// How strictly, and how far.
 #[derive(Debug, Clone, Copy)]
-pub struct Rigour {
+pub struct VerifyOptions {
     /// No name at all is a negative answer.
     pub strict: bool,
     /// Every name is tried, even when one has confirmed the address.
@@ -25,11 +25,11 @@ pub struct Rigour {
 }
 
 /// Verifies an address, or each address of a name; the worst outcome decides.
-pub fn answer(inquiry: &Inquiry<'_>, word: &str, asked: &Asked) -> Answer {
+pub fn answer(inquiry: &Query<'_>, word: &str, asked: &LookupQuestion) -> Answer {
     let addresses = match asked {
-        Asked::Address(address) => Ok(vec![*address]),
-        Asked::Host { name, .. } => inquiry.addresses(name),
-        Asked::Service { .. } => Ok(Vec::new()),
+        LookupQuestion::Address(address) => Ok(vec![*address]),
+        LookupQuestion::Host { name, .. } => inquiry.addresses(name),
+        LookupQuestion::Service { .. } => Ok(Vec::new()),
     };
     match addresses {
         Ok(addresses) => {
@@ -41,18 +41,23 @@ pub fn answer(inquiry: &Inquiry<'_>, word: &str, asked: &Asked) -> Answer {
 }
 
 /// What became of one address.
-struct Verdict {
+struct AddressVerdict {
     status: &'static str,
-    code: Code,
+    code: ExitCode,
     sentence: Option<String>,
     names: Vec<String>,
     checks: Vec<Check>,
     failure: Option<Failure>,
 }
 
-fn judge(inquiry: &Inquiry<'_>, word: &str, asked: &Asked, address: SocketAddr) -> Verdict {
+fn judge(
+    inquiry: &Query<'_>,
+    word: &str,
+    asked: &LookupQuestion,
+    address: SocketAddr,
+) -> AddressVerdict {
     let original = match asked {
-        Asked::Address(_) => word.to_string(),
+        LookupQuestion::Address(_) => word.to_string(),
         _ => getaddrinfo::figures(&address),
     };
     let names = match inquiry.names(&original, address) {
@@ -70,8 +75,8 @@ fn judge(inquiry: &Inquiry<'_>, word: &str, asked: &Asked, address: SocketAddr) 
 }
 
 /// Whether DNS may know names that the hosts file kept the system from asking for.
-fn unasked(plan: &Plan, address: SocketAddr) -> bool {
-    plan.via == Via::System && hosts_file::list(address.ip()) && hosts_file::ask_dns()
+fn unasked(plan: &LookupOptions, address: SocketAddr) -> bool {
+    plan.via == LookupSource::System && hosts_file::list(address.ip()) && hosts_file::ask_dns()
 }
 
 fn halfway(until: Option<Instant>) -> Option<Instant> {
@@ -81,28 +86,28 @@ fn halfway(until: Option<Instant>) -> Option<Instant> {
 
 /// One confirmation is enough; without it an unknown leaves all open; else the first name
 /// that disappointed is told.
-fn conclude(plan: &Plan, original: &str, mut tried: Vec<Tried>) -> Verdict {
+fn conclude(plan: &LookupOptions, original: &str, mut tried: Vec<ForwardCheck>) -> AddressVerdict {
     let address = shown(original);
     let validated = tried.iter().find(|tried| tried.check.outcome == "confirmed");
     let told = |status, code, sentence| (status, code, Some(sentence));
-    let (status, code, sentence) = if let Some(Tried { check, .. }) = validated {
-        told("validated", Code::Done, format!("Validated hostname: {}", shown(&check.name)))
+    let (status, code, sentence) = if let Some(ForwardCheck { check, .. }) = validated {
+        told("validated", ExitCode::Done, format!("Validated hostname: {}", shown(&check.name)))
     } else if let Some(failure) = tried.iter_mut().find_map(|tried| tried.failure.take()) {
         let checks = tried.into_iter().map(|tried| tried.check).collect();
         return failed(in_all(plan, original, failure), checks);
-    } else if let Some(Tried { check, .. }) = tried.first() {
+    } else if let Some(ForwardCheck { check, .. }) = tried.first() {
         disappointed(check, &address)
     } else {
         let strict = plan.verify.is_some_and(|rigour| rigour.strict);
-        let code = if strict { Code::Negative } else { Code::Done };
+        let code = if strict { ExitCode::Negative } else { ExitCode::Done };
         told("none", code, format!("No host names available for {address}; this may be normal."))
     };
     let checks: Vec<Check> = tried.into_iter().map(|tried| tried.check).collect();
     let names = checks.iter().map(|check| check.name.clone()).collect();
-    Verdict { status, code, sentence, names, checks, failure: None }
+    AddressVerdict { status, code, sentence, names, checks, failure: None }
 }
 
-fn disappointed(check: &Check, address: &str) -> (&'static str, Code, Option<String>) {
+fn disappointed(check: &Check, address: &str) -> (&'static str, ExitCode, Option<String>) {
     let name = shown(&check.name);
     let (status, what) = match check.outcome {
         "elsewhere" => (
@@ -114,27 +119,28 @@ fn disappointed(check: &Check, address: &str) -> (&'static str, Code, Option<Str
             ("forward-failed", format!("it could not be forward-resolved: {cause}"))
         }
     };
-    (status, Code::Negative, Some(format!("Got hostname {name}, but {what}")))
+    (status, ExitCode::Negative, Some(format!("Got hostname {name}, but {what}")))
 }
 
 /// A share of the time that ran out is told as the whole limit it was taken from.
-fn in_all(plan: &Plan, original: &str, failure: Failure) -> Failure {
+fn in_all(plan: &LookupOptions, original: &str, failure: Failure) -> Failure {
     match plan.limit {
-        Some(limit) if failure.timed_out() => Failure::late(Stage::Resolve, original, limit),
+        Some(limit) if failure.timed_out() => Failure::late(Phase::Resolve, original, limit),
         _ => failure,
     }
 }
 
-fn failed(failure: Failure, checks: Vec<Check>) -> Verdict {
+fn failed(failure: Failure, checks: Vec<Check>) -> AddressVerdict {
     let names = checks.iter().map(|check| check.name.clone()).collect();
     let Answer { facts, failure, .. } = Answer::failed(failure);
-    let code = failure.as_ref().map_or(Code::TryAgain, |failure| failure.code);
-    Verdict { status: facts.status, code, sentence: None, names, checks, failure }
+    let code = failure.as_ref().map_or(ExitCode::TryAgain, |failure| failure.code);
+    AddressVerdict { status: facts.status, code, sentence: None, names, checks, failure }
 }
 
 /// The verdicts on all addresses of one question; the worst one names the status.
-fn together(verdicts: Vec<Verdict>) -> Answer {
-    let mut answer = Answer::ok(Resolved { names: Some(Vec::new()), ..Resolved::default() });
+fn together(verdicts: Vec<AddressVerdict>) -> Answer {
+    let mut answer =
+        Answer::ok(LookupReport { names: Some(Vec::new()), ..LookupReport::default() });
     let (mut sentences, mut checks, mut names) = (Vec::new(), Vec::new(), Vec::new());
     for verdict in verdicts {
         let code = verdict.code.number();
@@ -149,6 +155,7 @@ fn together(verdicts: Vec<Verdict>) -> Answer {
         checks.extend(verdict.checks);
     }
     let verdict = (!sentences.is_empty()).then(|| sentences.join("\n"));
-    answer.facts = Resolved { names: Some(names), checks: Some(checks), verdict, ..answer.facts };
+    answer.facts =
+        LookupReport { names: Some(names), checks: Some(checks), verdict, ..answer.facts };
     answer
 }

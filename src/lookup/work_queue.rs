@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::answer::Answer;
-use crate::error::{Code, Failure, Stage};
+use crate::error::{ExitCode, Failure, Phase};
 use crate::resolver::STACK;
 use crate::shutdown;
 
@@ -24,7 +24,7 @@ pub type Source = Box<dyn Iterator<Item = io::Result<String>> + Send>;
 pub type Work = Box<dyn Fn(&str, Option<Instant>) -> Answer + Send + Sync>;
 
 /// A question on its way.
-pub struct Ticket {
+pub struct Job {
     /// The question, as it was asked.
     pub word: String,
     /// When a worker took it.
@@ -35,7 +35,7 @@ pub struct Ticket {
 
 /// How much time a question has.
 #[derive(Debug, Clone, Copy)]
-pub struct Time {
+pub struct TimeLimits {
     /// Until its answer is to be there; `None` for as long as it takes.
     pub limit: Option<Duration>,
     /// What a worker that keeps to its time gets beyond it, to say what it knows.
@@ -43,9 +43,9 @@ pub struct Time {
 }
 
 /// Where workers take questions and leave answers.
-pub struct Desk {
-    source: Mutex<(Source, HashMap<String, Arc<Ticket>>)>,
-    line: Mutex<Line>,
+pub struct WorkQueue {
+    source: Mutex<(Source, HashMap<String, Arc<Job>>)>,
+    line: Mutex<Pending>,
     /// Told when the line gets shorter.
     pub room: Condvar,
     /// Whether somebody waits for the bell.
@@ -53,7 +53,7 @@ pub struct Desk {
     rope: OwnedFd,
     work: Work,
     /// What each question has.
-    pub time: Time,
+    pub time: TimeLimits,
     jobs: usize,
     /// Workers in their places.
     pub hired: AtomicUsize,
@@ -63,19 +63,25 @@ pub struct Desk {
 
 /// The questions taken so far whose answers have not been told, in their order.
 #[derive(Default)]
-pub struct Line {
+pub struct Pending {
     /// The oldest first.
-    pub tickets: VecDeque<Arc<Ticket>>,
+    pub tickets: VecDeque<Arc<Job>>,
     /// Whether there are no more.
     pub ended: bool,
     /// Why, if not because they ended.
     pub unreadable: Option<io::Error>,
 }
 
-impl Desk {
+impl WorkQueue {
     /// A desk with nobody at it; `rope` rings for whoever waits.
-    pub fn new(source: Source, work: Work, jobs: usize, time: Time, rope: OwnedFd) -> Desk {
-        Desk {
+    pub fn new(
+        source: Source,
+        work: Work,
+        jobs: usize,
+        time: TimeLimits,
+        rope: OwnedFd,
+    ) -> WorkQueue {
+        WorkQueue {
             source: Mutex::new((source, HashMap::new())),
             line: Mutex::default(),
             room: Condvar::new(),
@@ -90,12 +96,12 @@ impl Desk {
     }
 
     /// The line, for one moment.
-    pub fn line(&self) -> MutexGuard<'_, Line> {
+    pub fn line(&self) -> MutexGuard<'_, Pending> {
         lock(&self.line)
     }
 
     /// One more worker, if there is a place for it.
-    pub fn hire(self: &Arc<Desk>) -> io::Result<()> {
+    pub fn hire(self: &Arc<WorkQueue>) -> io::Result<()> {
         let place = |hired| (hired < self.jobs).then_some(hired + 1);
         if self.hired.fetch_update(Ordering::SeqCst, Ordering::SeqCst, place).is_err() {
             return Ok(());
@@ -107,7 +113,7 @@ impl Desk {
         })
     }
 
-    fn serve(self: Arc<Desk>) {
+    fn serve(self: Arc<WorkQueue>) {
         while let Some(ticket) = self.take() {
             // One worker is enough to go on; a second that cannot be had is no failure.
             let _ = self.hire();
@@ -128,7 +134,7 @@ impl Desk {
         let work = std::panic::AssertUnwindSafe(|| (self.work)(word, until));
         std::panic::catch_unwind(work).unwrap_or_else(|_| {
             let why = "the resolver's thread broke down";
-            Answer::failed(Failure::new(Stage::Resolve, word, why).with_code(Code::TryAgain))
+            Answer::failed(Failure::new(Phase::Resolve, word, why).with_code(ExitCode::TryAgain))
         })
     }
 
@@ -140,7 +146,7 @@ impl Desk {
     }
 
     /// The next question nobody has asked yet; repeated ones share the first one's answer.
-    fn take(&self) -> Option<Arc<Ticket>> {
+    fn take(&self) -> Option<Arc<Job>> {
         let mut source = lock(&self.source);
         loop {
             let mut line = lock(&self.line);
@@ -161,7 +167,7 @@ impl Desk {
                 self.enlist(known.clone());
                 continue;
             }
-            let ticket = Ticket { word, begun: Instant::now(), answer: OnceLock::new() };
+            let ticket = Job { word, begun: Instant::now(), answer: OnceLock::new() };
             let ticket = Arc::new(ticket);
             if known.len() < REMEMBERED {
                 known.insert(ticket.word.clone(), ticket.clone());
@@ -171,12 +177,12 @@ impl Desk {
         }
     }
 
-    fn enlist(&self, ticket: Arc<Ticket>) {
+    fn enlist(&self, ticket: Arc<Job>) {
         lock(&self.line).tickets.push_back(ticket);
         self.ring();
     }
 
-    fn end(&self, unreadable: Option<io::Error>) -> Option<Arc<Ticket>> {
+    fn end(&self, unreadable: Option<io::Error>) -> Option<Arc<Job>> {
         let mut line = lock(&self.line);
         line.ended = true;
         line.unreadable = unreadable;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 /// Something that was done, or is about to be.
 #[derive(Debug, Clone)]
-pub enum Step {
+pub enum ConnectEvent {
     /// A name is being looked up.
     Resolving(String),
     /// What it resolved to, in the order of trying.
@@ -33,33 +33,35 @@ pub enum Step {
 }
 
 /// Whoever listens to steps.
-pub type Listener<'a> = &'a (dyn Fn(Step) + Sync);
+pub type OnConnectEvent<'a> = &'a (dyn Fn(ConnectEvent) + Sync);
 
-impl fmt::Display for Step {
+impl fmt::Display for ConnectEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Step::Resolving(host) => write!(f, "Looking up {host}..."),
-            Step::Resolved(host, found) => {
+            ConnectEvent::Resolving(host) => write!(f, "Looking up {host}..."),
+            ConnectEvent::Resolved(host, found) => {
                 write!(f, "Looking up {host}... done:")?;
                 found.iter().try_for_each(|address| write!(f, " {}", address.ip()))
             }
-            Step::LookingUpPort(word) => write!(f, "Looking up port number of {word}..."),
-            Step::FoundPort(word, port) => {
+            ConnectEvent::LookingUpPort(word) => write!(f, "Looking up port number of {word}..."),
+            ConnectEvent::FoundPort(word, port) => {
                 write!(f, "Looking up port number of {word}... done: {port}")
             }
-            Step::Socket(address) => {
+            ConnectEvent::Socket(address) => {
                 let family = if address.is_ipv6() { "IPv6" } else { "IPv4" };
                 write!(f, "Creating socket ({family})... done.")
             }
-            Step::Connecting(address) => write!(f, "Connecting to {address}..."),
-            Step::Failed(address, cause) => write!(f, "Connecting to {address} failed: {cause}"),
-            Step::Connected(address) => write!(f, "Connecting to {address}... done."),
-            Step::Retrying(round, delay) => {
+            ConnectEvent::Connecting(address) => write!(f, "Connecting to {address}..."),
+            ConnectEvent::Failed(address, cause) => {
+                write!(f, "Connecting to {address} failed: {cause}")
+            }
+            ConnectEvent::Connected(address) => write!(f, "Connecting to {address}... done."),
+            ConnectEvent::Retrying(round, delay) => {
                 let delay = humantime::format_duration(*delay);
                 write!(f, "Trying again in {delay} (retry {round})...")
             }
-            Step::Layer(story) | Step::Warning(story) => f.write_str(story),
-            Step::Secured(whom) => write!(f, "TLS: secured the connection to {whom}."),
+            ConnectEvent::Layer(story) | ConnectEvent::Warning(story) => f.write_str(story),
+            ConnectEvent::Secured(whom) => write!(f, "TLS: secured the connection to {whom}."),
         }
     }
 }

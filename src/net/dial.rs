@@ -10,29 +10,29 @@ use std::time::{Duration, Instant};
 use socket2::Socket;
 
 use super::address::{Address, with_zone_hint};
-use super::connect_event::{Listener, Step};
+use super::connect_event::{ConnectEvent, OnConnectEvent};
 use super::endpoint::Endpoint;
 use super::happy_eyeballs::race;
-use super::layer::{Handshake, Layer};
+use super::layer::{HandshakeContext, Layer};
 use super::proxy::{Proxy, Route, Target};
 use super::retry::Retry;
-use super::socket::Options;
+use super::socket::SocketOptions;
 use super::stream::Stream;
 use super::unix;
-use crate::error::{Code, Failure, Stage};
+use crate::error::{ExitCode, Failure, Phase};
 use crate::resolver;
-use crate::resolver::{Family, Patience};
-use crate::shutdown::{Reason, Stop, earliest};
+use crate::resolver::{Deadline, Family};
+use crate::shutdown::{Shutdown, ShutdownReason, earliest};
 
 /// Whom to call and how.
 #[derive(Debug, Clone)]
-pub struct Dial {
+pub struct Dialer {
     /// Whom.
     pub endpoint: Endpoint,
     /// Over which family.
     pub family: Family,
     /// Options on the socket.
-    pub options: Options,
+    pub options: SocketOptions,
     /// Our own address; port 0 lets the kernel choose.
     pub source: Option<SocketAddr>,
     /// Limit for one round: name, TCP and layers together.
@@ -48,19 +48,19 @@ pub struct Dial {
 /// Addresses of the target that a proxy is asked for, one after another.
 const MOST_TARGETS: usize = 8;
 
-impl Dial {
+impl Dialer {
     /// Calls, again if asked to, until a stream stands.
     ///
     /// Fails at [`Stage::Port`], [`Stage::Resolve`], [`Stage::Socket`], [`Stage::Bind`] (our own
     /// address), [`Stage::Connect`] or a layer's stage.
-    pub fn call(&self, stop: &Stop, tell: Listener<'_>) -> Result<Stream, Failure> {
+    pub fn call(&self, stop: &Shutdown, tell: OnConnectEvent<'_>) -> Result<Stream, Failure> {
         self.retry.call(stop, tell, || self.round(stop, tell))
     }
 
-    fn round(&self, stop: &Stop, tell: Listener<'_>) -> Result<Stream, Failure> {
+    fn round(&self, stop: &Shutdown, tell: OnConnectEvent<'_>) -> Result<Stream, Failure> {
         let limit = self.timeout.and_then(|limit| Instant::now().checked_add(limit));
         let until = earliest(limit, stop.deadline());
-        let round = Round { until: limit, reach: until, stop, tell };
+        let round = Attempt { until: limit, reach: until, stop, tell };
         let stream = match &self.route {
             Route::Direct => self.connect(&round)?,
             Route::To(proxy) => return self.connect_to(proxy, &round),
@@ -77,7 +77,7 @@ impl Dial {
     }
 
     /// A bare connection to the endpoint.
-    fn connect(&self, round: &Round<'_>) -> Result<Stream, Failure> {
+    fn connect(&self, round: &Attempt<'_>) -> Result<Stream, Failure> {
         let port = port(&self.endpoint, round)?;
         let mut addresses = self.addresses(port, round)?;
         if let Some(source) = self.source {
@@ -85,7 +85,7 @@ impl Dial {
             if addresses.is_empty() {
                 let host = &self.endpoint.host;
                 let why = format!("{host} has no address of the family of {source}");
-                return Err(Failure::new(Stage::Bind, source, why));
+                return Err(Failure::new(Phase::Bind, source, why));
             }
         }
         let (socket, peer) = race(self, addresses, round.reach, round.stop, round.tell)?;
@@ -93,14 +93,14 @@ impl Dial {
     }
 
     /// A bare connection to a proxy.
-    fn connect_to(&self, proxy: &Proxy, round: &Round<'_>) -> Result<Stream, Failure> {
-        let there = Dial { endpoint: proxy.endpoint.clone(), ..self.clone() };
+    fn connect_to(&self, proxy: &Proxy, round: &Attempt<'_>) -> Result<Stream, Failure> {
+        let there = Dialer { endpoint: proxy.endpoint.clone(), ..self.clone() };
         there.connect(round).map_err(|failure| proxy.unreachable(failure))
     }
 
     /// A connection to the endpoint by way of a proxy. Where the addresses are ours to find, the
     /// proxy is asked for one after another, as long as it is the target that does not answer.
-    fn join(&self, proxy: &Proxy, round: &Round<'_>) -> Result<Stream, Failure> {
+    fn join(&self, proxy: &Proxy, round: &Attempt<'_>) -> Result<Stream, Failure> {
         let port = port(&self.endpoint, round)?;
         let targets = match proxy.resolves() {
             true => vec![Target::new(&self.endpoint.host, port)],
@@ -110,7 +110,7 @@ impl Dial {
         for target in targets.iter().take(MOST_TARGETS) {
             let stream = self.connect_to(proxy, round)?;
             match proxy.join(stream, target, &self.handshake(proxy, round)) {
-                Err(failure) if failure.code == Code::Connect => {
+                Err(failure) if failure.code == ExitCode::Connect => {
                     round.tell(failure.to_string());
                     first.get_or_insert(failure);
                 }
@@ -121,8 +121,12 @@ impl Dial {
         Err(first.unwrap_or_else(none))
     }
 
-    fn handshake<'a>(&self, whom: impl std::fmt::Display, round: &Round<'a>) -> Handshake<'a> {
-        Handshake {
+    fn handshake<'a>(
+        &self,
+        whom: impl std::fmt::Display,
+        round: &Attempt<'a>,
+    ) -> HandshakeContext<'a> {
+        HandshakeContext {
             whom: whom.to_string(),
             until: round.until,
             limit: self.timeout.unwrap_or_default(),
@@ -132,11 +136,11 @@ impl Dial {
         }
     }
 
-    fn addresses(&self, port: u16, round: &Round<'_>) -> Result<Vec<SocketAddr>, Failure> {
+    fn addresses(&self, port: u16, round: &Attempt<'_>) -> Result<Vec<SocketAddr>, Failure> {
         let host = &self.endpoint.host;
-        (round.tell)(Step::Resolving(host.clone()));
+        (round.tell)(ConnectEvent::Resolving(host.clone()));
         let found = resolver::addresses(host, port, self.family, round.patience())?;
-        (round.tell)(Step::Resolved(host.clone(), found.clone()));
+        (round.tell)(ConnectEvent::Resolved(host.clone(), found.clone()));
         Ok(found)
     }
 
@@ -145,7 +149,7 @@ impl Dial {
         let socket = self.options.tcp_socket(address)?;
         if let Some(source) = self.source {
             let bound = socket.set_reuse_address(true).and_then(|()| socket.bind(&source.into()));
-            let failed = |e| with_zone_hint(Failure::new(Stage::Bind, source, e), &source);
+            let failed = |e| with_zone_hint(Failure::new(Phase::Bind, source, e), &source);
             bound.map_err(failed)?;
         }
         Ok(socket)
@@ -156,54 +160,54 @@ impl Dial {
     }
 
     pub(super) fn failed(&self, error: std::io::Error) -> Failure {
-        let failure = Failure::new(Stage::Connect, &self.endpoint, error);
+        let failure = Failure::new(Phase::Connect, &self.endpoint, error);
         // The kernel's own patience is a time limit too.
         match failure.errno() {
-            Some(libc::ETIMEDOUT) => failure.with_code(Code::Timeout),
+            Some(libc::ETIMEDOUT) => failure.with_code(ExitCode::Timeout),
             _ => failure,
         }
     }
 
-    pub(super) fn stopped(&self, reason: crate::shutdown::Reason) -> Failure {
-        Failure::stopped(Stage::Connect, &self.endpoint, reason)
+    pub(super) fn stopped(&self, reason: crate::shutdown::ShutdownReason) -> Failure {
+        Failure::stopped(Phase::Connect, &self.endpoint, reason)
     }
 
     pub(super) fn late(&self, began: Instant) -> Failure {
         match self.timeout {
             Some(limit) if began.elapsed() >= limit => {
-                Failure::late(Stage::Connect, &self.endpoint, limit)
+                Failure::late(Phase::Connect, &self.endpoint, limit)
             }
             // The limit of the whole run passed first.
-            _ => self.stopped(Reason::Deadline),
+            _ => self.stopped(ShutdownReason::Deadline),
         }
     }
 }
 
 /// One attempt at everything.
-struct Round<'a> {
+struct Attempt<'a> {
     /// When this round's own limit passes.
     until: Option<Instant>,
     /// That, or the end of the whole run if it comes first.
     reach: Option<Instant>,
-    stop: &'a Stop,
-    tell: Listener<'a>,
+    stop: &'a Shutdown,
+    tell: OnConnectEvent<'a>,
 }
 
-impl Round<'_> {
+impl Attempt<'_> {
     /// For as long as a name may take.
-    fn patience(&self) -> Patience<'_> {
-        Patience::from(self.reach).or(self.stop)
+    fn patience(&self) -> Deadline<'_> {
+        Deadline::from(self.reach).or(self.stop)
     }
 
     fn tell(&self, story: String) {
-        (self.tell)(Step::Layer(story));
+        (self.tell)(ConnectEvent::Layer(story));
     }
 }
 
-fn port(endpoint: &Endpoint, round: &Round<'_>) -> Result<u16, Failure> {
+fn port(endpoint: &Endpoint, round: &Attempt<'_>) -> Result<u16, Failure> {
     let word = &endpoint.port;
-    (round.tell)(Step::LookingUpPort(word.clone()));
+    (round.tell)(ConnectEvent::LookingUpPort(word.clone()));
     let port = resolver::port(word, "tcp")?;
-    (round.tell)(Step::FoundPort(word.clone(), port));
+    (round.tell)(ConnectEvent::FoundPort(word.clone(), port));
     Ok(port)
 }

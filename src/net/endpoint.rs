@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::Ipv6Addr;
 
-use crate::error::{Failure, Stage};
+use crate::error::{Failure, Phase};
 
 /// A host and a port as the user wrote them, checked for form and nothing else.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,13 +30,13 @@ impl Endpoint {
         if second.is_none() && !first.is_empty() && first.bytes().all(|b| b.is_ascii_digit()) {
             let why = "a number alone is not a host";
             let hint = format!("for port {first} of this machine, write 127.0.0.1:{first}");
-            return Err(Failure::usage(Stage::Resolve, first, why).with_hint(hint));
+            return Err(Failure::usage(Phase::Resolve, first, why).with_hint(hint));
         }
         let (host, own) = split_host_port(first)?;
         let port = match (own, second) {
             (Some(_), Some(_)) => {
                 let why = "the port is given twice";
-                return Err(Failure::usage(Stage::Port, first, why));
+                return Err(Failure::usage(Phase::Port, first, why));
             }
             (one, other) => one.or(other).unwrap_or(default.1),
         };
@@ -48,7 +48,7 @@ impl Endpoint {
     /// Reads one word that must carry both, such as a proxy's `H:P`.
     pub fn read_whole(word: &str) -> Result<Endpoint, Failure> {
         let (host, port) = split_host_port(word)?;
-        let port = port.ok_or_else(|| Failure::usage(Stage::Port, word, "the port is missing"))?;
+        let port = port.ok_or_else(|| Failure::usage(Phase::Port, word, "the port is missing"))?;
         check_host(host, word)?;
         check_port(port, word)?;
         Ok(Endpoint { host: host.to_string(), port: port.to_string() })
@@ -63,7 +63,7 @@ pub fn lone_host(word: &str) -> Result<&str, Failure> {
     check_host(host, word)?;
     match port {
         None => Ok(host),
-        Some(_) => Err(Failure::usage(Stage::Resolve, word, "a port stands behind the host")
+        Some(_) => Err(Failure::usage(Phase::Resolve, word, "a port stands behind the host")
             .with_hint("--port says it")),
     }
 }
@@ -90,7 +90,7 @@ pub fn refuse_url(word: &str) -> Result<(), Failure> {
         hint += "; sockit http-get takes URLs";
     }
     let shown = format!("{scheme}://{host}");
-    Err(Failure::usage(Stage::Resolve, shown, "a URL is not a host").with_hint(hint))
+    Err(Failure::usage(Phase::Resolve, shown, "a URL is not a host").with_hint(hint))
 }
 
 /// Splits `HOST`, `HOST:PORT`, `V6` (a zone allowed), `[V6]` or `[V6]:PORT` into the host without
@@ -106,12 +106,12 @@ pub fn split_host_port(word: &str) -> Result<(&str, Option<&str>), Failure> {
         return Ok((word, None));
     }
     if word.contains(['[', ']']) {
-        return Err(Failure::usage(Stage::Resolve, word, "not a host name or address"));
+        return Err(Failure::usage(Phase::Resolve, word, "not a host name or address"));
     }
     match word.matches(':').count() {
         0 => Ok((word, None)),
         1 => Ok(word.split_once(':').map_or((word, None), |(host, port)| (host, Some(port)))),
-        _ => Err(Failure::usage(Stage::Resolve, word, "not an IPv6 address")
+        _ => Err(Failure::usage(Phase::Resolve, word, "not an IPv6 address")
             .with_hint("an IPv6 address with a port is written [ADDRESS]:PORT")),
     }
 }
@@ -120,7 +120,7 @@ fn split_bracketed<'a>(
     word: &'a str,
     inside: &'a str,
 ) -> Result<(&'a str, Option<&'a str>), Failure> {
-    let bad = |why: &'static str| Failure::usage(Stage::Resolve, word, why);
+    let bad = |why: &'static str| Failure::usage(Phase::Resolve, word, why);
     let (host, rest) = inside.split_once(']').ok_or_else(|| bad("the closing ] is missing"))?;
     if !is_v6(host) {
         return Err(bad("what stands in brackets is not an IPv6 address"));
@@ -142,7 +142,7 @@ fn is_v6(text: &str) -> bool {
 }
 
 fn check_host(host: &str, word: &str) -> Result<(), Failure> {
-    let bad = |why: &'static str| Err(Failure::usage(Stage::Resolve, word, why));
+    let bad = |why: &'static str| Err(Failure::usage(Phase::Resolve, word, why));
     match host {
         "" => bad("the host is empty"),
         _ if host.chars().any(|c| c.is_whitespace() || c.is_control()) => {
@@ -154,7 +154,7 @@ fn check_host(host: &str, word: &str) -> Result<(), Failure> {
 }
 
 fn check_port(port: &str, word: &str) -> Result<(), Failure> {
-    let bad = |why: &'static str| Err(Failure::usage(Stage::Port, word, why));
+    let bad = |why: &'static str| Err(Failure::usage(Phase::Port, word, why));
     match port {
         "" => bad("the port is empty"),
         "0" => bad("port 0 cannot be connected to"),
@@ -172,10 +172,10 @@ fn check_port(port: &str, word: &str) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Code;
+    use crate::error::ExitCode;
     use proptest::prelude::*;
 
-    fn read(first: Option<&str>, second: Option<&str>) -> Result<String, Code> {
+    fn read(first: Option<&str>, second: Option<&str>) -> Result<String, ExitCode> {
         Endpoint::read(first, second, ("127.0.0.1", "9999"))
             .map(|e| e.to_string())
             .map_err(|failure| failure.code)
@@ -230,7 +230,7 @@ mod tests {
             (Some("http://db/"), None),
             (Some("9999"), None),
         ] {
-            assert_eq!(read(first, second), Err(Code::Usage), "{first:?} {second:?}");
+            assert_eq!(read(first, second), Err(ExitCode::Usage), "{first:?} {second:?}");
         }
     }
 
@@ -243,10 +243,10 @@ mod tests {
             ("tcp://", "a host is written without a scheme"),
         ] {
             let failure = Endpoint::read(Some(word), None, ("h", "1")).unwrap_err();
-            assert_eq!((failure.code, failure.hint.as_deref()), (Code::Usage, Some(hint)));
+            assert_eq!((failure.code, failure.hint.as_deref()), (ExitCode::Usage, Some(hint)));
             assert!(!failure.to_string().contains("secret"), "{failure}");
         }
-        assert_eq!(lone_host("tcp://127.0.0.1:9").unwrap_err().code, Code::Usage);
+        assert_eq!(lone_host("tcp://127.0.0.1:9").unwrap_err().code, ExitCode::Usage);
     }
 
     proptest! {

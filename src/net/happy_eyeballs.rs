@@ -13,17 +13,17 @@ use rustix::event::{PollFd, PollFlags};
 use socket2::Socket;
 
 use super::address::with_zone_hint;
-use super::connect_event::{Listener, Step};
-use super::dial::Dial;
+use super::connect_event::{ConnectEvent, OnConnectEvent};
+use super::dial::Dialer;
 use crate::error::Failure;
-use crate::shutdown::{Stop, Wake, earliest};
+use crate::shutdown::{Shutdown, WaitOutcome, earliest};
 
 /// How long one attempt has the field to itself (RFC 8305 §5).
 const HEAD_START: Duration = Duration::from_millis(250);
 
 struct Race<'a> {
-    dial: &'a Dial,
-    tell: Listener<'a>,
+    dial: &'a Dialer,
+    tell: OnConnectEvent<'a>,
     waiting: VecDeque<SocketAddr>,
     running: Vec<(Socket, SocketAddr)>,
     next_start: Instant,
@@ -36,11 +36,11 @@ struct Race<'a> {
 ///
 /// Fails with the first address's failure when all have failed, with code 28 past `until`.
 pub(super) fn race(
-    dial: &Dial,
+    dial: &Dialer,
     addresses: Vec<SocketAddr>,
     until: Option<Instant>,
-    stop: &Stop,
-    tell: Listener<'_>,
+    stop: &Shutdown,
+    tell: OnConnectEvent<'_>,
 ) -> Result<(Socket, SocketAddr), Failure> {
     let began = Instant::now();
     let waiting = interleaved(addresses);
@@ -62,14 +62,15 @@ pub(super) fn race(
             return Err(race.lost());
         }
         match race.wait(until, stop)? {
-            Wake::Stopped(crate::shutdown::Reason::Deadline) | Wake::Late
+            WaitOutcome::Shutdown(crate::shutdown::ShutdownReason::Deadline)
+            | WaitOutcome::TimedOut
                 if until.is_some_and(|at| at <= Instant::now()) =>
             {
                 return Err(dial.late(began));
             }
-            Wake::Stopped(reason) => return Err(dial.stopped(reason)),
-            Wake::Late => {}
-            Wake::Ready(_) => {
+            WaitOutcome::Shutdown(reason) => return Err(dial.stopped(reason)),
+            WaitOutcome::TimedOut => {}
+            WaitOutcome::Ready(_) => {
                 if let Some(winner) = race.finish_ready() {
                     return Ok(winner);
                 }
@@ -105,8 +106,8 @@ impl Race<'_> {
             }
             Err(failure) => return Err(failure),
         };
-        (self.tell)(Step::Socket(address));
-        (self.tell)(Step::Connecting(address));
+        (self.tell)(ConnectEvent::Socket(address));
+        (self.tell)(ConnectEvent::Connecting(address));
         self.next_start = Instant::now() + HEAD_START;
         let begun = socket.set_nonblocking(true).and_then(|()| begin(&socket, &address));
         match begun {
@@ -117,7 +118,7 @@ impl Race<'_> {
         Ok(None)
     }
 
-    fn wait(&self, until: Option<Instant>, stop: &Stop) -> Result<Wake, Failure> {
+    fn wait(&self, until: Option<Instant>, stop: &Shutdown) -> Result<WaitOutcome, Failure> {
         let next = (!self.waiting.is_empty()).then_some(self.next_start);
         let mut fds: Vec<PollFd<'_>> = self
             .running
@@ -156,7 +157,7 @@ impl Race<'_> {
             .and_then(|()| socket.set_nonblocking(false));
         match ready {
             Ok(()) => {
-                (self.tell)(Step::Connected(address));
+                (self.tell)(ConnectEvent::Connected(address));
                 Some((socket, address))
             }
             Err(e) => {
@@ -168,7 +169,7 @@ impl Race<'_> {
 
     fn failed(&mut self, address: SocketAddr, failure: Failure) {
         let failure = with_zone_hint(failure, &address);
-        (self.tell)(Step::Failed(address, failure.cause()));
+        (self.tell)(ConnectEvent::Failed(address, failure.cause()));
         tracing::debug!(%address, %failure, "attempt failed");
         self.next_start = Instant::now();
         if self.first_failure.is_none() || self.first == Some(address) {
@@ -233,8 +234,8 @@ mod tests {
     use crate::net::retry::Retry;
     use std::net::TcpListener;
 
-    fn dial() -> Dial {
-        Dial {
+    fn dial() -> Dialer {
+        Dialer {
             endpoint: Endpoint { host: "test".into(), port: "1".into() },
             family: Default::default(),
             options: Default::default(),
@@ -260,7 +261,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.2:0").unwrap();
         let good = listener.local_addr().unwrap();
         let began = Instant::now();
-        let stop = Stop::new(None).unwrap();
+        let stop = Shutdown::new(None).unwrap();
         let (_, winner) = race(&dial(), vec![gone, good], None, &stop, &|_| ()).unwrap();
         assert_eq!(winner, good);
         assert!(began.elapsed() < HEAD_START);
@@ -269,7 +270,7 @@ mod tests {
     #[test]
     fn when_all_fail_the_first_failure_is_told() {
         let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let stop = Stop::new(None).unwrap();
+        let stop = Shutdown::new(None).unwrap();
         let failure = race(&dial(), vec![gone, gone], None, &stop, &|_| ()).unwrap_err();
         assert_eq!(failure.to_string(), "connect test:1: Connection refused");
     }

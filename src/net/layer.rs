@@ -11,22 +11,22 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags};
 use socket2::Socket;
 
-use super::connect_event::{Listener, Step};
+use super::connect_event::{ConnectEvent, OnConnectEvent};
 use super::stream::Stream;
-use crate::error::{Failure, Stage};
-use crate::server::connections::Mood;
-use crate::shutdown::{Stop, Wake, poll_until};
+use crate::error::{Failure, Phase};
+use crate::server::connections::Activity;
+use crate::shutdown::{Shutdown, WaitOutcome, poll_until};
 
 /// Something that can be wrapped around a stream.
 pub trait Layer: fmt::Debug + Send + Sync {
     /// Holds the handshake and returns the stream behind it.
     ///
     /// Fails at the layer's own stage; with 28 when the handshake's time has passed.
-    fn wrap(&self, stream: Stream, talk: &Handshake<'_>) -> Result<Stream, Failure>;
+    fn wrap(&self, stream: Stream, talk: &HandshakeContext<'_>) -> Result<Stream, Failure>;
 }
 
 /// The circumstances of a handshake: with whom, for how long, who may call it off, who listens.
-pub struct Handshake<'a> {
+pub struct HandshakeContext<'a> {
     /// The other end, as error lines name it.
     pub whom: String,
     /// When it must be over.
@@ -34,38 +34,38 @@ pub struct Handshake<'a> {
     /// The limit behind `until`, for the message.
     pub limit: Duration,
     /// The run's cord, where the run waits for this handshake.
-    pub stop: Option<&'a Stop>,
+    pub stop: Option<&'a Shutdown>,
     /// A server's word that nothing is owed while we wait.
-    pub mood: Option<&'a Mood>,
+    pub mood: Option<&'a Activity>,
     /// Who hears of the steps.
-    pub tell: Listener<'a>,
+    pub tell: OnConnectEvent<'a>,
 }
 
-impl Handshake<'_> {
+impl HandshakeContext<'_> {
     /// Waits until `socket` is ready for `what`.
     ///
     /// Fails at `stage`: with 28 past the deadline, with 130 or 143 when the run is ended.
-    pub fn wait(&self, stage: Stage, socket: &Socket, what: PollFlags) -> Result<(), Failure> {
+    pub fn wait(&self, stage: Phase, socket: &Socket, what: PollFlags) -> Result<(), Failure> {
         let woken = match self.stop {
             Some(stop) => stop.wait(socket.as_fd(), what, self.until),
             None => self.wait_alone(socket, what),
         };
         match woken {
-            Ok(Wake::Ready(_)) => Ok(()),
-            Ok(Wake::Late) => Err(Failure::late(stage, &self.whom, self.limit)),
-            Ok(Wake::Stopped(reason)) => Err(Failure::stopped(stage, &self.whom, reason)),
+            Ok(WaitOutcome::Ready(_)) => Ok(()),
+            Ok(WaitOutcome::TimedOut) => Err(Failure::late(stage, &self.whom, self.limit)),
+            Ok(WaitOutcome::Shutdown(reason)) => Err(Failure::stopped(stage, &self.whom, reason)),
             Err(e) => Err(Failure::new(stage, &self.whom, e)),
         }
     }
 
-    fn wait_alone(&self, socket: &Socket, what: PollFlags) -> std::io::Result<Wake> {
+    fn wait_alone(&self, socket: &Socket, what: PollFlags) -> std::io::Result<WaitOutcome> {
         let mut fds = [PollFd::from_borrowed_fd(socket.as_fd(), what)];
         let mut wait = || poll_until(&mut fds, self.until);
         let ready = match self.mood {
             Some(mood) => mood.while_waiting(wait),
             None => wait(),
         };
-        Ok(if ready? == 0 { Wake::Late } else { Wake::Ready(what) })
+        Ok(if ready? == 0 { WaitOutcome::TimedOut } else { WaitOutcome::Ready(what) })
     }
 
     /// How long it may still take; `None` without a limit.
@@ -75,6 +75,6 @@ impl Handshake<'_> {
 
     /// Tells a part of the layer's story.
     pub fn tell(&self, story: impl Into<String>) {
-        (self.tell)(Step::Layer(story.into()));
+        (self.tell)(ConnectEvent::Layer(story.into()));
     }
 }

@@ -7,15 +7,15 @@ use socket2::Socket;
 
 use super::address::{Address, with_zone_hint};
 use super::endpoint::lone_host;
-use super::socket::Options;
-use super::unix::Claim;
-use crate::error::{Code, Failure, Stage};
+use super::socket::SocketOptions;
+use super::unix::SocketFileGuard;
+use crate::error::{ExitCode, Failure, Phase};
 use crate::resolver;
-use crate::resolver::{Family, Patience};
+use crate::resolver::{Deadline, Family};
 
 /// Where to wait for callers.
 #[derive(Debug, Clone)]
-pub struct Bind<'a> {
+pub struct ListenOptions<'a> {
     /// An address or name; empty, `*` and `::` are every interface of both families.
     pub host: String,
     /// A number, 0 included, or a service name.
@@ -23,9 +23,9 @@ pub struct Bind<'a> {
     /// Only this family.
     pub family: Family,
     /// Options on the socket.
-    pub options: Options,
+    pub options: SocketOptions,
     /// How long the host may take to be looked up.
-    pub patience: Patience<'a>,
+    pub patience: Deadline<'a>,
 }
 
 /// A socket that listens, and its bound address.
@@ -36,7 +36,7 @@ pub struct Listener {
     /// The bound address, its port the real one.
     pub local: Address,
     /// The file of a Unix socket, removed when the listener goes.
-    pub claim: Option<Claim>,
+    pub claim: Option<SocketFileGuard>,
 }
 
 impl Listener {
@@ -45,7 +45,7 @@ impl Listener {
     /// Fails at [`Stage::Listen`] when it has no address.
     pub fn passed(socket: Socket) -> Result<Listener, Failure> {
         let local = socket.local_addr();
-        let local = local.map_err(|e| Failure::new(Stage::Listen, "LISTEN_FDS", e))?;
+        let local = local.map_err(|e| Failure::new(Phase::Listen, "LISTEN_FDS", e))?;
         Ok(Listener { local: Address::from(&local), socket, claim: None })
     }
 }
@@ -56,21 +56,21 @@ enum Proto {
     Udp,
 }
 
-impl Bind<'_> {
+impl ListenOptions<'_> {
     /// A TCP socket that listens, with up to `backlog` callers waiting (listen(2)).
     ///
     /// Fails at [`Stage::Resolve`], [`Stage::Port`], [`Stage::Socket`], [`Stage::Bind`] or
     /// [`Stage::Listen`]; the last three with code 45.
     pub fn listen(&self, backlog: i32) -> Result<Listener, Failure> {
         let socket = self.first(Proto::Tcp)?;
-        let failed = |e| Failure::new(Stage::Listen, self, e);
+        let failed = |e| Failure::new(Phase::Listen, self, e);
         socket.listen(backlog).map_err(|e| self.with_hints(failed(e)))?;
         socket.set_nonblocking(true).map_err(failed)?;
         let local = socket.local_addr().map_err(failed)?;
         Ok(Listener { socket, local: Address::from(&local), claim: None })
     }
 
-    /// A bound UDP socket, blocking; fails as [`Bind::listen`] does.
+    /// A bound UDP socket, blocking; fails as [`ListenOptions::listen`] does.
     pub fn datagram(&self) -> Result<Socket, Failure> {
         self.first(Proto::Udp)
     }
@@ -85,7 +85,7 @@ impl Bind<'_> {
             }
         }
         Err(first_failure
-            .unwrap_or_else(|| Failure::new(Stage::Bind, self, "no address to bind to")))
+            .unwrap_or_else(|| Failure::new(Phase::Bind, self, "no address to bind to")))
     }
 
     fn addresses(&self, proto: Proto) -> Result<Vec<SocketAddr>, Failure> {
@@ -112,10 +112,10 @@ impl Bind<'_> {
             Proto::Tcp => self.options.tcp_socket(address),
             Proto::Udp => self.options.udp_socket(address),
         };
-        let socket = opened.map_err(|failure| failure.with_code(Code::Bind))?;
+        let socket = opened.map_err(|failure| failure.with_code(ExitCode::Bind))?;
         self.prepare(&socket, proto, address)
             .and_then(|()| socket.bind(&(*address).into()))
-            .map_err(|e| self.with_hints(Failure::new(Stage::Bind, address, e)))
+            .map_err(|e| self.with_hints(Failure::new(Phase::Bind, address, e)))
             .map_err(|failure| with_zone_hint(failure, address))?;
         Ok(socket)
     }
@@ -145,7 +145,7 @@ impl Bind<'_> {
     }
 }
 
-impl std::fmt::Display for Bind<'_> {
+impl std::fmt::Display for ListenOptions<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let host = self.host.trim_matches(['[', ']']);
         match host.contains(':') {
@@ -159,9 +159,9 @@ impl std::fmt::Display for Bind<'_> {
 mod tests {
     use super::*;
 
-    fn bind(host: &str, port: &str, family: Family) -> Bind<'static> {
-        let (options, patience) = (Options::default(), Patience::default());
-        Bind { host: host.into(), port: port.into(), family, options, patience }
+    fn bind(host: &str, port: &str, family: Family) -> ListenOptions<'static> {
+        let (options, patience) = (SocketOptions::default(), Deadline::default());
+        ListenOptions { host: host.into(), port: port.into(), family, options, patience }
     }
 
     #[test]
@@ -184,13 +184,13 @@ mod tests {
         let first = bind("127.0.0.1", "0", Family::Any).listen(5).unwrap();
         let port = first.local.inet().unwrap().port().to_string();
         let failure = bind("127.0.0.1", &port, Family::Any).listen(5).unwrap_err();
-        assert_eq!(failure.code, Code::Bind);
+        assert_eq!(failure.code, ExitCode::Bind);
         assert!(failure.hint.is_some_and(|hint| hint.contains("in use")));
     }
 
     #[test]
     fn an_address_that_is_not_ours_cannot_be_bound() {
         let failure = bind("192.0.2.1", "0", Family::Any).listen(5).unwrap_err();
-        assert_eq!((failure.stage, failure.code), (Stage::Bind, Code::Bind));
+        assert_eq!((failure.stage, failure.code), (Phase::Bind, ExitCode::Bind));
     }
 }

@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::connect_event::{Listener, Step};
-use crate::error::{Code, Failure, Stage};
-use crate::shutdown::Stop;
+use super::connect_event::{ConnectEvent, OnConnectEvent};
+use crate::error::{ExitCode, Failure, Phase};
+use crate::shutdown::Shutdown;
 
 /// Further rounds after a failed one.
 #[derive(Debug, Clone, Copy, Default)]
@@ -17,24 +17,24 @@ pub struct Retry {
 }
 
 /// The rounds of one run.
-pub struct Rounds<'a> {
+pub struct RetryState<'a> {
     retry: Retry,
     done: u32,
-    stop: &'a Stop,
-    tell: Listener<'a>,
+    stop: &'a Shutdown,
+    tell: OnConnectEvent<'a>,
 }
 
 impl Retry {
     /// Does `attempt`, again where its failure allows it, until it is done.
     ///
-    /// Fails as the last attempt did, or as [`Rounds::follow`].
+    /// Fails as the last attempt did, or as [`RetryState::follow`].
     pub fn call<T>(
         self,
-        stop: &Stop,
-        tell: Listener<'_>,
+        stop: &Shutdown,
+        tell: OnConnectEvent<'_>,
         mut attempt: impl FnMut() -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let mut rounds = Rounds::new(self, stop, tell);
+        let mut rounds = RetryState::new(self, stop, tell);
         loop {
             match attempt() {
                 Ok(done) => return Ok(done),
@@ -44,15 +44,15 @@ impl Retry {
     }
 }
 
-impl<'a> Rounds<'a> {
+impl<'a> RetryState<'a> {
     /// None of them used yet.
-    pub fn new(retry: Retry, stop: &'a Stop, tell: Listener<'a>) -> Rounds<'a> {
-        Rounds { retry, done: 0, stop, tell }
+    pub fn new(retry: Retry, stop: &'a Shutdown, tell: OnConnectEvent<'a>) -> RetryState<'a> {
+        RetryState { retry, done: 0, stop, tell }
     }
 
     /// Whether a round is left that may follow this failure.
     pub fn may_follow(&self, failure: &Failure) -> bool {
-        self.done < self.retry.times && is_transient(failure) && failure.stage != Stage::Socket
+        self.done < self.retry.times && is_transient(failure) && failure.stage != Phase::Socket
     }
 
     /// Pauses before the next round.
@@ -64,9 +64,9 @@ impl<'a> Rounds<'a> {
             return Err(failure);
         }
         self.done += 1;
-        (self.tell)(Step::Layer(failure.to_string()));
-        (self.tell)(Step::Retrying(self.done, self.retry.delay));
-        let stopped = |reason| Failure::stopped(Stage::Connect, &failure.endpoint, reason);
+        (self.tell)(ConnectEvent::Layer(failure.to_string()));
+        (self.tell)(ConnectEvent::Retrying(self.done, self.retry.delay));
+        let stopped = |reason| Failure::stopped(Phase::Connect, &failure.endpoint, reason);
         self.stop.sleep(self.retry.delay).map_err(stopped)
     }
 }
@@ -76,9 +76,9 @@ impl<'a> Rounds<'a> {
 /// not change its family.
 pub fn is_transient(failure: &Failure) -> bool {
     match failure.code {
-        Code::Connect | Code::Timeout | Code::TryAgain => true,
-        Code::Resolve => {
-            failure.stage == Stage::Resolve && failure.endpoint.parse::<IpAddr>().is_err()
+        ExitCode::Connect | ExitCode::Timeout | ExitCode::TryAgain => true,
+        ExitCode::Resolve => {
+            failure.stage == Phase::Resolve && failure.endpoint.parse::<IpAddr>().is_err()
         }
         _ => false,
     }
@@ -88,12 +88,12 @@ pub fn is_transient(failure: &Failure) -> bool {
 mod tests {
     use super::*;
 
-    fn attempts(times: u32, code: Code) -> (u32, Failure) {
-        attempts_at(Stage::Connect, times, code)
+    fn attempts(times: u32, code: ExitCode) -> (u32, Failure) {
+        attempts_at(Phase::Connect, times, code)
     }
 
-    fn attempts_at(stage: Stage, times: u32, code: Code) -> (u32, Failure) {
-        let (stop, mut attempts) = (Stop::new(None).unwrap(), 0);
+    fn attempts_at(stage: Phase, times: u32, code: ExitCode) -> (u32, Failure) {
+        let (stop, mut attempts) = (Shutdown::new(None).unwrap(), 0);
         let retry = Retry { times, delay: Duration::ZERO };
         let failed = retry.call::<()>(&stop, &|_| {}, || {
             attempts += 1;
@@ -104,26 +104,26 @@ mod tests {
 
     #[test]
     fn only_what_may_pass_is_tried_again() {
-        assert_eq!(attempts(3, Code::Connect).0, 4);
-        assert_eq!(attempts(0, Code::Connect).0, 1);
-        assert_eq!(attempts(3, Code::Tls).0, 1);
-        assert_eq!(attempts(1, Code::TryAgain).1.to_string(), "connect db:1: no");
+        assert_eq!(attempts(3, ExitCode::Connect).0, 4);
+        assert_eq!(attempts(0, ExitCode::Connect).0, 1);
+        assert_eq!(attempts(3, ExitCode::Tls).0, 1);
+        assert_eq!(attempts(1, ExitCode::TryAgain).1.to_string(), "connect db:1: no");
     }
 
     #[test]
     fn absent_name_is_tried_again_absent_service_is_not() {
-        let (tries, failure) = attempts_at(Stage::Resolve, 3, Code::Resolve);
-        assert_eq!((tries, failure.code), (4, Code::Resolve));
-        assert_eq!(attempts_at(Stage::Port, 3, Code::Resolve).0, 1);
+        let (tries, failure) = attempts_at(Phase::Resolve, 3, ExitCode::Resolve);
+        assert_eq!((tries, failure.code), (4, ExitCode::Resolve));
+        assert_eq!(attempts_at(Phase::Port, 3, ExitCode::Resolve).0, 1);
     }
 
     #[test]
     fn the_end_of_the_run_ends_a_pause() {
-        let stop = Stop::new(None).unwrap();
-        stop.pull(crate::shutdown::Reason::Interrupt);
+        let stop = Shutdown::new(None).unwrap();
+        stop.pull(crate::shutdown::ShutdownReason::Interrupt);
         let retry = Retry { times: 1, delay: Duration::from_secs(20) };
-        let refused = || Err::<(), _>(Failure::new(Stage::Connect, "db:1", "no"));
+        let refused = || Err::<(), _>(Failure::new(Phase::Connect, "db:1", "no"));
         let failed = retry.call(&stop, &|_| {}, refused).unwrap_err();
-        assert_eq!(failed.code, Code::Interrupted);
+        assert_eq!(failed.code, ExitCode::Interrupted);
     }
 }

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
-use crate::error::{Failure, Stage};
+use crate::error::{Failure, Phase};
 
 /// What the user wants set on every socket of a run. Everything off is the kernel's own choice.
 #[derive(Debug, Clone, Default)]
-pub struct Options {
+pub struct SocketOptions {
     /// `TCP_NODELAY`: small writes leave at once.
     pub nodelay: bool,
     /// Keepalive probes after this much silence, repeated at the same interval.
@@ -31,7 +31,7 @@ pub struct Options {
     pub interface: Option<String>,
 }
 
-impl Options {
+impl SocketOptions {
     /// A TCP socket for `address` with these options set, not yet bound or connected.
     ///
     /// Fails at [`Stage::Socket`], naming the option that the kernel refused.
@@ -54,9 +54,9 @@ impl Options {
         address: &SocketAddr,
     ) -> Result<Socket, Failure> {
         let socket = Socket::new(domain, kind, protocol)
-            .map_err(|e| Failure::new(Stage::Socket, address, e))?;
+            .map_err(|e| Failure::new(Phase::Socket, address, e))?;
         self.set(&socket, kind, address.is_ipv6())
-            .map_err(|(option, e)| Failure::new(Stage::Socket, option, e))?;
+            .map_err(|(option, e)| Failure::new(Phase::Socket, option, e))?;
         Ok(socket)
     }
 
@@ -125,8 +125,12 @@ mod tests {
 
     #[test]
     fn options_are_on_the_socket_before_it_connects() {
-        let options =
-            Options { nodelay: true, ttl: Some(9), tos: Some(0x10), ..Options::default() };
+        let options = SocketOptions {
+            nodelay: true,
+            ttl: Some(9),
+            tos: Some(0x10),
+            ..SocketOptions::default()
+        };
         let socket = options.tcp_socket(&"127.0.0.1:1".parse().unwrap()).unwrap();
         assert!(socket.tcp_nodelay().unwrap());
         assert_eq!(socket.ttl_v4().unwrap(), 9);
@@ -135,7 +139,8 @@ mod tests {
 
     #[test]
     fn an_option_the_kernel_refuses_is_named() {
-        let options = Options { interface: Some("no-such-if".into()), ..Options::default() };
+        let options =
+            SocketOptions { interface: Some("no-such-if".into()), ..SocketOptions::default() };
         let failure = options.tcp_socket(&"127.0.0.1:1".parse().unwrap()).unwrap_err();
         assert!(failure.to_string().starts_with("socket --interface: "), "{failure}");
     }

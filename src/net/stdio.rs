@@ -16,16 +16,16 @@ use crate::shutdown::poll_until;
 /// A local descriptor, read or written without any buffer of ours. A descriptor that somebody
 /// else has made non-blocking is waited for.
 #[derive(Debug)]
-pub struct Local<T>(pub T);
+pub struct FdStream<T>(pub T);
 
-impl Local<BorrowedFd<'static>> {
+impl FdStream<BorrowedFd<'static>> {
     /// Our stdout.
-    pub fn stdout() -> Local<BorrowedFd<'static>> {
-        Local(rustix::stdio::stdout())
+    pub fn stdout() -> FdStream<BorrowedFd<'static>> {
+        FdStream(rustix::stdio::stdout())
     }
 }
 
-impl<T: AsFd> Local<T> {
+impl<T: AsFd> FdStream<T> {
     fn retry<R>(
         &self,
         way: PollFlags,
@@ -44,7 +44,7 @@ impl<T: AsFd> Local<T> {
     }
 }
 
-impl<T: AsFd> Read for Local<T> {
+impl<T: AsFd> Read for FdStream<T> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             match rustix::io::read(self.0.as_fd(), &mut *buffer) {
@@ -59,7 +59,7 @@ impl<T: AsFd> Read for Local<T> {
     }
 }
 
-impl<T: AsFd> Write for Local<T> {
+impl<T: AsFd> Write for FdStream<T> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.retry(PollFlags::OUT, |fd| rustix::io::write(fd, bytes))
     }
@@ -69,13 +69,13 @@ impl<T: AsFd> Write for Local<T> {
     }
 }
 
-impl<T: AsFd + Send> Reader for Local<T> {
+impl<T: AsFd + Send> Reader for FdStream<T> {
     fn raw(&self) -> Option<BorrowedFd<'_>> {
         Some(self.0.as_fd())
     }
 }
 
-impl<T: AsFd + Send> Writer for Local<T> {
+impl<T: AsFd + Send> Writer for FdStream<T> {
     fn finish(&mut self) -> io::Result<()> {
         Ok(())
     }
@@ -91,7 +91,7 @@ impl<T: AsFd + Send> Writer for Local<T> {
 /// and an error when it shrinks.
 #[derive(Debug)]
 pub struct Source<T> {
-    file: Local<T>,
+    file: FdStream<T>,
     extent: Extent,
 }
 
@@ -114,7 +114,7 @@ impl<T: AsFd> Source<T> {
             (None, Some(count)) => Extent::Count(count),
             (None, None) => Extent::Unlimited,
         };
-        Source { file: Local(file), extent }
+        Source { file: FdStream(file), extent }
     }
 
     /// Reads what is left before `end`.
@@ -197,17 +197,17 @@ impl<T: AsFd + Send> Reader for Source<T> {
 
 /// An end that is not there: nothing to read, and nobody who takes anything.
 #[derive(Debug)]
-pub struct Nothing;
+pub struct NullStream;
 
-impl Read for Nothing {
+impl Read for NullStream {
     fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
         Ok(0)
     }
 }
 
-impl Reader for Nothing {}
+impl Reader for NullStream {}
 
-impl Write for Nothing {
+impl Write for NullStream {
     fn write(&mut self, _: &[u8]) -> io::Result<usize> {
         Err(io::ErrorKind::NotConnected.into())
     }
@@ -217,7 +217,7 @@ impl Write for Nothing {
     }
 }
 
-impl Writer for Nothing {
+impl Writer for NullStream {
     fn finish(&mut self) -> io::Result<()> {
         Ok(())
     }

@@ -7,8 +7,8 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
-use crate::error::{Failure, Stage};
-use crate::shutdown::{Stop, Wake, poll_until};
+use crate::error::{Failure, Phase};
+use crate::shutdown::{Shutdown, WaitOutcome, poll_until};
 
 /// So often a descriptor that poll(2) calls writable may refuse a write with EAGAIN, in a row.
 const MAX_REFUSALS: u32 = 1000;
@@ -38,21 +38,27 @@ pub fn write_all(mut bytes: &[u8]) -> Result<(), Failure> {
 
 /// As [`write_all`], but a reader that takes its time holds up nobody who pulls the cord: then it
 /// fails as [`Failure::stopped`].
-pub fn write_all_unless(bytes: &[u8], stop: &Stop) -> Result<(), Failure> {
+pub fn write_all_unless(bytes: &[u8], stop: &Shutdown) -> Result<(), Failure> {
     write_all_within(bytes, None, stop)
 }
 
 /// As [`write_all_unless`], but a reader that takes nothing for as long as `idle` is given up on:
 /// then it fails as [`Failure::late`].
-pub fn write_all_within(bytes: &[u8], idle: Option<Duration>, stop: &Stop) -> Result<(), Failure> {
+pub fn write_all_within(
+    bytes: &[u8],
+    idle: Option<Duration>,
+    stop: &Shutdown,
+) -> Result<(), Failure> {
     let stdout = rustix::stdio::stdout();
     let mut ended = None;
     put_while(bytes, || {
         let until = idle.and_then(|idle| Instant::now().checked_add(idle));
         ended = match stop.wait(stdout, PollFlags::OUT, until)? {
-            Wake::Ready(_) => None,
-            Wake::Stopped(reason) => Some(Failure::stopped(Stage::Stdout, "-", reason)),
-            Wake::Late => Some(Failure::late(Stage::Stdout, "-", idle.unwrap_or_default())),
+            WaitOutcome::Ready(_) => None,
+            WaitOutcome::Shutdown(reason) => Some(Failure::stopped(Phase::Stdout, "-", reason)),
+            WaitOutcome::TimedOut => {
+                Some(Failure::late(Phase::Stdout, "-", idle.unwrap_or_default()))
+            }
         };
         Ok(ended.is_none())
     })?;
@@ -63,14 +69,16 @@ pub fn write_all_within(bytes: &[u8], idle: Option<Duration>, stop: &Stop) -> Re
 /// counted once for all calls that share `last`. Tells how many bytes it has not taken.
 pub fn write_before_the_end(
     bytes: &[u8],
-    stop: &Stop,
+    stop: &Shutdown,
     patience: Duration,
     last: &mut Option<Instant>,
 ) -> Result<usize, Failure> {
     let stdout = rustix::stdio::stdout();
     let taken = put_while(bytes, || match stop.wait(stdout, PollFlags::OUT, None)? {
-        Wake::Ready(_) | Wake::Late => Ok(true),
-        Wake::Stopped(_) => has_room(Some(*last.get_or_insert_with(|| Instant::now() + patience))),
+        WaitOutcome::Ready(_) | WaitOutcome::TimedOut => Ok(true),
+        WaitOutcome::Shutdown(_) => {
+            has_room(Some(*last.get_or_insert_with(|| Instant::now() + patience)))
+        }
     })?;
     Ok(bytes.len() - taken)
 }
@@ -117,12 +125,12 @@ fn put(bytes: &[u8]) -> Result<usize, Errno> {
 }
 
 fn failed(e: io::Error) -> Failure {
-    Failure::new(Stage::Stdout, "-", e)
+    Failure::new(Phase::Stdout, "-", e)
 }
 
 /// Whether a failure is only that whoever read our stdout has gone.
 pub fn reader_is_gone(failure: &Failure) -> bool {
-    failure.stage == Stage::Stdout && failure.errno() == Some(libc::EPIPE)
+    failure.stage == Phase::Stdout && failure.errno() == Some(libc::EPIPE)
 }
 
 /// Writes a product of ours (a man page, a script for a shell), as [`write_all`]; a reader that

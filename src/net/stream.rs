@@ -14,10 +14,10 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::{Socket, TcpKeepalive};
 
 use super::address::Address;
-use crate::error::{Code, Failure, Stage};
-use crate::shutdown::Reason;
+use crate::error::{ExitCode, Failure, Phase};
+use crate::shutdown::ShutdownReason;
 
-/// Seconds of silence before the first probe of [`Hangup::probe_peer`], and between probes.
+/// Seconds of silence before the first probe of [`ConnectionHandle::probe_peer`], and between probes.
 const PROBE_INTERVAL: Duration = Duration::from_secs(10);
 /// Probes without an answer after which the connection has failed: 50 s in all.
 const MAX_PROBES: u32 = 4;
@@ -70,14 +70,14 @@ pub struct Stream {
     /// Where ours go.
     pub writer: Box<dyn Writer>,
     /// Ends both ways from any thread.
-    pub hangup: Hangup,
+    pub hangup: ConnectionHandle,
     /// What is known about the connection.
-    pub facts: Facts,
+    pub facts: ConnectionInfo,
 }
 
 /// What is known about a connection once it stands.
 #[derive(Debug, Clone)]
-pub struct Facts {
+pub struct ConnectionInfo {
     /// Our end.
     pub local: Address,
     /// The other end; for a connection through a proxy, the proxy's.
@@ -103,7 +103,7 @@ pub struct Credentials {
 
 /// Who or what ended a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
+pub enum EndedBy {
     /// The peer closed first.
     Peer,
     /// We closed first.
@@ -116,24 +116,24 @@ pub enum Ending {
     Signal,
 }
 
-impl From<Reason> for Ending {
-    fn from(reason: Reason) -> Ending {
+impl From<ShutdownReason> for EndedBy {
+    fn from(reason: ShutdownReason) -> EndedBy {
         match reason {
-            Reason::Interrupt | Reason::Terminate => Ending::Signal,
-            Reason::Deadline => Ending::Timeout,
+            ShutdownReason::Interrupt | ShutdownReason::Terminate => EndedBy::Signal,
+            ShutdownReason::Deadline => EndedBy::Timeout,
         }
     }
 }
 
-impl Ending {
+impl EndedBy {
     /// The word that events use.
     pub fn word(self) -> &'static str {
         match self {
-            Ending::Peer => "peer",
-            Ending::Us => "us",
-            Ending::Reset => "reset",
-            Ending::Timeout => "timeout",
-            Ending::Signal => "signal",
+            EndedBy::Peer => "peer",
+            EndedBy::Us => "us",
+            EndedBy::Reset => "reset",
+            EndedBy::Timeout => "timeout",
+            EndedBy::Signal => "signal",
         }
     }
 }
@@ -143,16 +143,16 @@ pub const TRUNCATION_HINT: &str = "--allow-truncation accepts an end without clo
 
 /// Ends a connection from any thread and wakes whoever is blocked on it. Clones are the same cord.
 #[derive(Debug, Clone)]
-pub struct Hangup {
+pub struct ConnectionHandle {
     socket: Arc<Socket>,
     pulled: Arc<AtomicBool>,
     truncated: Arc<AtomicBool>,
 }
 
-impl Hangup {
+impl ConnectionHandle {
     /// A hangup for the connection on `socket`.
-    pub fn new(socket: Arc<Socket>) -> Hangup {
-        Hangup { socket, pulled: Arc::default(), truncated: Arc::default() }
+    pub fn new(socket: Arc<Socket>) -> ConnectionHandle {
+        ConnectionHandle { socket, pulled: Arc::default(), truncated: Arc::default() }
     }
 
     /// No more in either direction. What the kernel still holds of ours is delivered, then a FIN.
@@ -240,7 +240,7 @@ impl Hangup {
             return Ok(());
         }
         let why = format!("the peer ended without close_notify after {received} bytes (truncated)");
-        let failure = Failure::new(Stage::Receive, peer, why).with_code(Code::Partial);
+        let failure = Failure::new(Phase::Receive, peer, why).with_code(ExitCode::Partial);
         Err(failure.with_hint(TRUNCATION_HINT))
     }
 
@@ -292,15 +292,15 @@ fn undelivered(_: &Socket) -> usize {
 }
 
 /// The bare halves of a connected socket.
-struct Half(Arc<Socket>);
+struct SocketHalf(Arc<Socket>);
 
-impl Read for Half {
+impl Read for SocketHalf {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.0.as_ref().read(buffer)
     }
 }
 
-impl Write for Half {
+impl Write for SocketHalf {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.send(bytes)
     }
@@ -314,7 +314,7 @@ impl Write for Half {
     }
 }
 
-impl Reader for Half {
+impl Reader for SocketHalf {
     /// TCP throws the bytes away without copying them (tcp(7), `MSG_TRUNC`).
     #[cfg(target_os = "linux")]
     fn skip(&mut self, unseen: &mut [u8]) -> io::Result<usize> {
@@ -327,7 +327,7 @@ impl Reader for Half {
     }
 }
 
-impl Writer for Half {
+impl Writer for SocketHalf {
     fn finish(&mut self) -> io::Result<()> {
         self.0.shutdown(Shutdown::Write)
     }
@@ -353,7 +353,7 @@ impl Stream {
         let local = socket.local_addr().inspect_err(|_| {
             let _ = socket.set_linger(Some(Duration::ZERO));
         })?;
-        let facts = Facts {
+        let facts = ConnectionInfo {
             local: Address::from(&local),
             credentials: match peer {
                 Address::Inet(_) => None,
@@ -365,9 +365,9 @@ impl Stream {
         };
         let socket = Arc::new(socket);
         Ok(Stream {
-            reader: Box::new(Half(socket.clone())),
-            writer: Box::new(Half(socket.clone())),
-            hangup: Hangup::new(socket),
+            reader: Box::new(SocketHalf(socket.clone())),
+            writer: Box::new(SocketHalf(socket.clone())),
+            hangup: ConnectionHandle::new(socket),
             facts,
         })
     }

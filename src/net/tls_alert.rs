@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 
 use super::stream::Reader;
-use crate::error::{Code, Inner, Stage};
+use crate::error::{ExitCode, LayerError, Phase};
 use crate::shutdown::poll_until;
 
 /// Bytes of an alert in a record of its own (RFC 8446 §5.1, §6).
@@ -38,9 +38,9 @@ pub fn begins_with_alert(reader: &dyn Reader) -> io::Result<bool> {
 
 /// What it means when an alert was all that came.
 pub fn met_tls() -> io::Error {
-    let inner = Inner {
-        stage: Stage::Tls,
-        code: Code::Tls,
+    let inner = LayerError {
+        stage: Phase::Tls,
+        code: ExitCode::Tls,
         why: "the peer answers plain text with a TLS alert".to_string(),
         hint: Some("the peer speaks TLS on this port (--tls)"),
     };

@@ -19,8 +19,8 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use super::address::Address;
 use super::listen::Listener;
 use super::stream::Stream;
-use crate::error::{Code, Failure, Stage};
-use crate::shutdown::{Stop, earliest};
+use crate::error::{ExitCode, Failure, Phase};
+use crate::shutdown::{Shutdown, earliest};
 
 /// The longest path, and the longest abstract name without its leading NUL, that a socket address
 /// holds (unix(7): `sun_path` less one NUL, at the end or the beginning).
@@ -38,19 +38,19 @@ const SECOND_LOOK: Duration = Duration::from_millis(50);
 
 /// Where a Unix socket is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Name {
+pub enum UnixAddress {
     /// A path in the file system.
     Path(PathBuf),
     /// A name in the abstract namespace, without its leading NUL.
     Abstract(Vec<u8>),
 }
 
-impl Name {
+impl UnixAddress {
     /// Reads a path, or with a leading `@` an abstract name.
-    pub fn read(word: &OsStr) -> Name {
+    pub fn read(word: &OsStr) -> UnixAddress {
         match word.as_bytes().strip_prefix(b"@") {
-            Some(name) => Name::Abstract(name.to_vec()),
-            None => Name::Path(PathBuf::from(word)),
+            Some(name) => UnixAddress::Abstract(name.to_vec()),
+            None => UnixAddress::Path(PathBuf::from(word)),
         }
     }
 
@@ -60,10 +60,10 @@ impl Name {
     pub fn address(&self) -> io::Result<SockAddr> {
         let invalid = |why| io::Error::new(ErrorKind::InvalidInput, why);
         let bytes = match self {
-            Name::Path(path) => path.as_os_str().as_bytes().to_vec(),
-            Name::Abstract(name) => [b"\0", name.as_slice()].concat(),
+            UnixAddress::Path(path) => path.as_os_str().as_bytes().to_vec(),
+            UnixAddress::Abstract(name) => [b"\0", name.as_slice()].concat(),
         };
-        let is_path = matches!(self, Name::Path(_));
+        let is_path = matches!(self, UnixAddress::Path(_));
         let longest = if is_path { LONGEST } else { LONGEST + 1 };
         match bytes.len() {
             0 => return Err(invalid("the path is empty")),
@@ -78,23 +78,23 @@ impl Name {
     }
 }
 
-impl fmt::Display for Name {
+impl fmt::Display for UnixAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Name::Path(path) => path.display().fmt(f),
-            Name::Abstract(name) => write!(f, "@{}", String::from_utf8_lossy(name)),
+            UnixAddress::Path(path) => path.display().fmt(f),
+            UnixAddress::Abstract(name) => write!(f, "@{}", String::from_utf8_lossy(name)),
         }
     }
 }
 
 /// A socket file of ours; dropping it removes the file if it is still the one we made.
 #[derive(Debug)]
-pub struct Claim {
+pub struct SocketFileGuard {
     path: PathBuf,
     made: (u64, u64),
 }
 
-impl Drop for Claim {
+impl Drop for SocketFileGuard {
     fn drop(&mut self) {
         if identity(&self.path).is_some_and(|(found, _)| found == self.made) {
             let _ = fs::remove_file(&self.path);
@@ -102,21 +102,21 @@ impl Drop for Claim {
     }
 }
 
-impl Claim {
+impl SocketFileGuard {
     /// What can tell, once the claim has gone, whether its file went too.
-    pub fn trace(&self) -> Trace {
-        Trace { path: self.path.clone(), made: self.made }
+    pub fn trace(&self) -> SocketFileCleanup {
+        SocketFileCleanup { path: self.path.clone(), made: self.made }
     }
 }
 
 /// What a claim may have left behind.
 #[derive(Debug)]
-pub struct Trace {
+pub struct SocketFileCleanup {
     path: PathBuf,
     made: (u64, u64),
 }
 
-impl Trace {
+impl SocketFileCleanup {
     /// Where it was.
     pub fn path(&self) -> &Path {
         &self.path
@@ -138,17 +138,21 @@ impl Trace {
 ///
 /// Fails at [`Stage::Bind`] with 45: the path is occupied, too long, or its directory not ours to
 /// write in.
-pub fn bind(name: &Name, kind: Type, mode: u32) -> Result<(Socket, Option<Claim>), Failure> {
-    let failed = |e: io::Error| Failure::new(Stage::Bind, name, e);
+pub fn bind(
+    name: &UnixAddress,
+    kind: Type,
+    mode: u32,
+) -> Result<(Socket, Option<SocketFileGuard>), Failure> {
+    let failed = |e: io::Error| Failure::new(Phase::Bind, name, e);
     let address = name.address().map_err(failed)?;
     let socket = Socket::new(Domain::UNIX, kind, None)
-        .map_err(|e| Failure::new(Stage::Socket, name, e).with_code(Code::Bind))?;
+        .map_err(|e| Failure::new(Phase::Socket, name, e).with_code(ExitCode::Bind))?;
     match name {
-        Name::Abstract(_) => {
+        UnixAddress::Abstract(_) => {
             socket.bind(&address).map_err(failed)?;
             Ok((socket, None))
         }
-        Name::Path(path) => {
+        UnixAddress::Path(path) => {
             let claim = claim(path, &socket, &address, mode).map_err(failed)?;
             Ok((socket, Some(claim)))
         }
@@ -156,13 +160,13 @@ pub fn bind(name: &Name, kind: Type, mode: u32) -> Result<(Socket, Option<Claim>
 }
 
 /// A listening stream socket at `name`; fails as [`bind`] does, or at [`Stage::Listen`].
-pub fn listen(name: &Name, mode: u32, backlog: i32) -> Result<Listener, Failure> {
+pub fn listen(name: &UnixAddress, mode: u32, backlog: i32) -> Result<Listener, Failure> {
     let _turn = match name {
-        Name::Path(path) => turn(path).map_err(|e| Failure::new(Stage::Bind, name, e))?,
-        Name::Abstract(_) => None,
+        UnixAddress::Path(path) => turn(path).map_err(|e| Failure::new(Phase::Bind, name, e))?,
+        UnixAddress::Abstract(_) => None,
     };
     let (socket, claim) = bind(name, Type::STREAM, mode)?;
-    let failed = |e| Failure::new(Stage::Listen, name, e);
+    let failed = |e| Failure::new(Phase::Listen, name, e);
     socket.listen(backlog).map_err(failed)?;
     socket.set_nonblocking(true).map_err(failed)?;
     let local = socket.local_addr().map_err(failed)?;
@@ -194,7 +198,12 @@ fn turn(path: &Path) -> io::Result<Option<File>> {
     }
 }
 
-fn claim(path: &Path, socket: &Socket, address: &SockAddr, mode: u32) -> io::Result<Claim> {
+fn claim(
+    path: &Path,
+    socket: &Socket,
+    address: &SockAddr,
+    mode: u32,
+) -> io::Result<SocketFileGuard> {
     clear_stale(path)?;
     // The file is born with its mode: no moment at which others could connect.
     let before = rustix::process::umask(Mode::from_raw_mode(!mode & 0o777));
@@ -202,7 +211,7 @@ fn claim(path: &Path, socket: &Socket, address: &SockAddr, mode: u32) -> io::Res
     rustix::process::umask(before);
     bound?;
     let (made, _) = identity(path).ok_or_else(|| io::Error::from(ErrorKind::NotFound))?;
-    Ok(Claim { path: path.to_path_buf(), made })
+    Ok(SocketFileGuard { path: path.to_path_buf(), made })
 }
 
 /// Removes a socket file on which nobody answers; refuses everything else that is there.
@@ -261,15 +270,19 @@ fn identity(path: &Path) -> Option<((u64, u64), bool)> {
 /// Connects to the stream socket at `name`.
 ///
 /// Fails at [`Stage::Connect`]: with 7, or 28 when the server's backlog stays full for `limit`.
-pub fn dial(name: &Name, limit: Option<Duration>, stop: &Stop) -> Result<Stream, Failure> {
+pub fn dial(
+    name: &UnixAddress,
+    limit: Option<Duration>,
+    stop: &Shutdown,
+) -> Result<Stream, Failure> {
     let failed = |e: io::Error| match e.raw_os_error() {
-        Some(libc::EPROTOTYPE) => Failure::new(Stage::Connect, name, e)
+        Some(libc::EPROTOTYPE) => Failure::new(Phase::Connect, name, e)
             .with_hint("it is no stream socket; unix-client --datagram reaches datagram sockets"),
-        _ => Failure::new(Stage::Connect, name, e),
+        _ => Failure::new(Phase::Connect, name, e),
     };
     let address = name.address().map_err(failed)?;
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)
-        .map_err(|e| Failure::new(Stage::Socket, name, e))?;
+        .map_err(|e| Failure::new(Phase::Socket, name, e))?;
     socket.set_nonblocking(true).map_err(failed)?;
     let ours = limit.and_then(|limit| Instant::now().checked_add(limit));
     let until = earliest(ours, stop.deadline());
@@ -279,9 +292,9 @@ pub fn dial(name: &Name, limit: Option<Duration>, stop: &Stop) -> Result<Stream,
             ErrorKind::Interrupted => continue,
             _ => return Err(failed(e)),
         }
-        stop.sleep(AGAIN).map_err(|reason| Failure::stopped(Stage::Connect, name, reason))?;
+        stop.sleep(AGAIN).map_err(|reason| Failure::stopped(Phase::Connect, name, reason))?;
         if until.is_some_and(|at| at <= Instant::now()) {
-            return Err(Failure::late(Stage::Connect, name, limit.unwrap_or_default()));
+            return Err(Failure::late(Phase::Connect, name, limit.unwrap_or_default()));
         }
     }
     socket.set_nonblocking(false).map_err(failed)?;
@@ -294,9 +307,9 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
     use std::os::unix::net::UnixListener;
 
-    fn name(directory: &tempfile::TempDir) -> (PathBuf, Name) {
+    fn name(directory: &tempfile::TempDir) -> (PathBuf, UnixAddress) {
         let path = directory.path().join("s");
-        (path.clone(), Name::Path(path))
+        (path.clone(), UnixAddress::Path(path))
     }
 
     #[test]
@@ -315,12 +328,12 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (path, name) = name(&directory);
         let live = UnixListener::bind(&path).unwrap();
-        assert_eq!(listen(&name, 0o600, 5).unwrap_err().code, Code::Bind);
+        assert_eq!(listen(&name, 0o600, 5).unwrap_err().code, ExitCode::Bind);
         assert!(path.exists());
         drop(live);
         fs::remove_file(&path).unwrap();
         fs::write(&path, "precious").unwrap();
-        assert_eq!(listen(&name, 0o600, 5).unwrap_err().code, Code::Bind);
+        assert_eq!(listen(&name, 0o600, 5).unwrap_err().code, ExitCode::Bind);
         assert_eq!(fs::read(&path).unwrap(), b"precious");
     }
 
@@ -339,10 +352,10 @@ mod tests {
     #[test]
     fn names_that_no_socket_can_have_are_refused() {
         for word in ["", &"x".repeat(108), &format!("@{}", "x".repeat(108))] {
-            assert!(Name::read(OsStr::new(word)).address().is_err(), "{word}");
+            assert!(UnixAddress::read(OsStr::new(word)).address().is_err(), "{word}");
         }
         for word in ["x".repeat(107), format!("@{}", "x".repeat(107))] {
-            assert!(Name::read(OsStr::new(&word)).address().is_ok(), "{word}");
+            assert!(UnixAddress::read(OsStr::new(&word)).address().is_ok(), "{word}");
         }
     }
 }

@@ -19,12 +19,12 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, wa
 
 use super::groups;
 use super::groups::{die_with_this_process, turn};
-use crate::error::{Failure, Stage};
+use crate::error::{Failure, Phase};
 use crate::shutdown;
 use crate::shutdown::{earliest, poll_until};
 
 /// Between SIGTERM and SIGKILL at most.
-const LAST_WARNING: Duration = Duration::from_secs(1);
+const KILL_AFTER: Duration = Duration::from_secs(1);
 /// How often a child is looked at where the kernel cannot ring a bell for it.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -64,10 +64,10 @@ impl Program {
     pub fn find(words: Vec<String>) -> Result<Program, Failure> {
         super::inherited_fds::keep_to_ourselves();
         let name = words.first().map(String::as_str).unwrap_or_default();
-        let path = find(name).map_err(|e| Failure::new(Stage::File, name, e))?;
+        let path = find(name).map_err(|e| Failure::new(Phase::File, name, e))?;
         // SAFETY: it reads atomics and calls kill(2).
         let prepared = unsafe { shutdown::before_sudden_end(groups::kill_all) };
-        prepared.map_err(|e| Failure::new(Stage::Socket, "signals", e))?;
+        prepared.map_err(|e| Failure::new(Phase::Socket, "signals", e))?;
         Ok(Program { path, words, closed: Arc::default() })
     }
 
@@ -154,7 +154,7 @@ impl Child {
         let left = !self.ends_by(until);
         if left || others {
             self.signal(Signal::TERM);
-            self.ends_by(Some(Instant::now() + grace.min(LAST_WARNING)));
+            self.ends_by(Some(Instant::now() + grace.min(KILL_AFTER)));
             self.signal(Signal::KILL);
         }
         self.reap()
@@ -242,7 +242,7 @@ fn may_run(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Code;
+    use crate::error::ExitCode;
     use std::io::Read;
 
     fn start(command: &str) -> Child {
@@ -254,7 +254,7 @@ mod tests {
         assert!(Program::find(vec!["sh".into()]).is_ok());
         for name in ["", "no-such-program", "/", "/etc/passwd", "/no/such/program"] {
             let failure = Program::find(vec![name.into()]).unwrap_err();
-            assert_eq!((failure.stage, failure.code), (Stage::File, Code::Read), "{name}");
+            assert_eq!((failure.stage, failure.code), (Phase::File, ExitCode::Read), "{name}");
         }
     }
 

@@ -9,7 +9,7 @@ use rustix::net::{AddressFamily, SocketType};
 use sd_notify::NotifyState;
 use socket2::Socket;
 
-use crate::error::{Failure, Stage};
+use crate::error::{Failure, Phase};
 
 /// Keeps every descriptor but 0, 1 and 2 from programs that we start: ours are closed on exec
 /// anyway, but some may have come from whoever started us.
@@ -24,7 +24,7 @@ pub fn keep_to_ourselves() {
 
 /// The kind of socket a server can use.
 #[derive(Debug, Clone, Copy)]
-pub struct Wanted {
+pub struct SocketKind {
     /// Which of several sockets is meant: its `FileDescriptorName=` (systemd.socket(5)).
     pub name: &'static str,
     /// On an internet address, or on a path.
@@ -38,11 +38,11 @@ pub struct Wanted {
 ///
 /// Fails at [`Stage::Listen`] with code 45 when the socket is of another kind, or when there are
 /// several and none has the name.
-pub fn passed_socket(wanted: Wanted) -> Result<Option<Socket>, Failure> {
+pub fn passed_socket(wanted: SocketKind) -> Result<Option<Socket>, Failure> {
     if is_for_another_process() {
         return Ok(None);
     }
-    let failed = |why: String| Failure::new(Stage::Listen, "LISTEN_FDS", why);
+    let failed = |why: String| Failure::new(Phase::Listen, "LISTEN_FDS", why);
     let passed: Vec<(i32, String)> = match sd_notify::listen_fds_with_names() {
         Ok(passed) => passed.collect(),
         Err(e) => return Err(failed(e.to_string())),
@@ -73,7 +73,7 @@ fn is_for_another_process() -> bool {
     pid.is_some_and(|pid| pid != std::process::id())
 }
 
-fn check(socket: &OwnedFd, wanted: Wanted) -> Result<(), String> {
+fn check(socket: &OwnedFd, wanted: SocketKind) -> Result<(), String> {
     let not_ours = |what: &str| Err(format!("the passed socket is {what}"));
     let Ok(kind) = sockopt::socket_type(socket) else { return not_ours("no socket at all") };
     let domain = rustix::net::getsockname(socket).map(|name| name.address_family());
@@ -115,9 +115,9 @@ fn tell(state: NotifyState<'_>) {
 mod tests {
     use super::*;
 
-    const TCP: Wanted = Wanted { name: "tcp-server", inet: true, stream: true };
-    const UDP: Wanted = Wanted { name: "udp-server", inet: true, stream: false };
-    const UNIX: Wanted = Wanted { name: "unix-server", inet: false, stream: true };
+    const TCP: SocketKind = SocketKind { name: "tcp-server", inet: true, stream: true };
+    const UDP: SocketKind = SocketKind { name: "udp-server", inet: true, stream: false };
+    const UNIX: SocketKind = SocketKind { name: "unix-server", inet: false, stream: true };
 
     #[test]
     fn a_passed_socket_is_taken_for_what_it_is() {

@@ -7,7 +7,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::ptr;
 
-use crate::error::{Failure, Stage};
+use crate::error::{Failure, Phase};
 
 /// Room for an entry of the user or group database; larger ones get more, up to the second.
 const ROOM: (usize, usize) = (4 << 10, 1 << 20);
@@ -24,9 +24,9 @@ pub fn assume(user: Option<&str>, group: Option<&str>) -> Result<(), Failure> {
     let gid = group.transpose()?.or(user.as_ref().and_then(|user| user.gid));
     if let (Some(user), None) = (&user, gid) {
         let why = "has no group of its own; --group says which";
-        return Err(Failure::usage(Stage::Bind, format!("--user {}", user.uid), why));
+        return Err(Failure::usage(Phase::Bind, format!("--user {}", user.uid), why));
     }
-    let refused = |flag| move |e| Failure::new(Stage::Bind, flag, e);
+    let refused = |flag| move |e| Failure::new(Phase::Bind, flag, e);
     if !is_us(user.as_ref().map(|user| user.uid), gid) || rustix::process::geteuid().is_root() {
         set_groups(user.as_ref(), gid).map_err(refused("--group"))?;
     }
@@ -47,7 +47,7 @@ pub fn assume(user: Option<&str>, group: Option<&str>) -> Result<(), Failure> {
 #[cfg(target_os = "linux")]
 pub fn renounce_privileges() -> Result<(), Failure> {
     let done = rustix::thread::set_no_new_privs(true);
-    done.map_err(|e| Failure::new(Stage::Socket, "PR_SET_NO_NEW_PRIVS", io::Error::from(e)))
+    done.map_err(|e| Failure::new(Phase::Socket, "PR_SET_NO_NEW_PRIVS", io::Error::from(e)))
 }
 
 /// There is no such thing on this system.
@@ -68,7 +68,7 @@ fn unknown(flag: &str, name: &str, e: io::Error) -> Failure {
         io::ErrorKind::NotFound => "not known".to_string(),
         _ => crate::error::words(&e),
     };
-    Failure::usage(Stage::Bind, format!("{flag} {name}"), why)
+    Failure::usage(Phase::Bind, format!("{flag} {name}"), why)
 }
 
 fn is_us(uid: Option<libc::uid_t>, gid: Option<libc::gid_t>) -> bool {
@@ -198,7 +198,7 @@ fn done(status: libc::c_int) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Code;
+    use crate::error::ExitCode;
 
     #[test]
     fn names_and_numbers_are_found() {
@@ -213,7 +213,7 @@ mod tests {
         for (user, group) in
             [(Some("no-such-user"), None), (None, Some("no-such-group")), (Some("3999999"), None)]
         {
-            assert_eq!(assume(user, group).unwrap_err().code, Code::Usage);
+            assert_eq!(assume(user, group).unwrap_err().code, ExitCode::Usage);
         }
     }
 

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 /// What a run still has to do after its set-up, besides using what is open.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Needs {
+pub struct SandboxPolicy {
     /// Read any file: name services and roots of trust lie where the system likes. Otherwise only
     /// what tells the local time.
     pub reads: bool,
@@ -29,7 +29,7 @@ pub struct Needs {
 
 /// How far the kernel went along.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Confined {
+pub enum SandboxStatus {
     /// Files and ports alike.
     Fully,
     /// As far as this kernel's Landlock goes.
@@ -38,26 +38,28 @@ pub enum Confined {
     Not(String),
 }
 
-impl fmt::Display for Confined {
+impl fmt::Display for SandboxStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Confined::Fully => write!(f, "Landlock confines this run's files and TCP ports"),
-            Confined::Partly => write!(f, "Landlock confines this run as far as this kernel knows"),
-            Confined::Not(why) => write!(f, "Landlock does not confine this run: {why}"),
+            SandboxStatus::Fully => write!(f, "Landlock confines this run's files and TCP ports"),
+            SandboxStatus::Partly => {
+                write!(f, "Landlock confines this run as far as this kernel knows")
+            }
+            SandboxStatus::Not(why) => write!(f, "Landlock does not confine this run: {why}"),
         }
     }
 }
 
 /// Gives up everything but `needs`, for good.
 #[cfg(target_os = "linux")]
-pub fn confine(needs: &Needs) -> Confined {
-    linux::confine(needs).unwrap_or_else(|e| Confined::Not(e.to_string()))
+pub fn confine(needs: &SandboxPolicy) -> SandboxStatus {
+    linux::confine(needs).unwrap_or_else(|e| SandboxStatus::Not(e.to_string()))
 }
 
 /// There is no such thing on this system.
 #[cfg(not(target_os = "linux"))]
-pub fn confine(_: &Needs) -> Confined {
-    Confined::Not("this system has none".into())
+pub fn confine(_: &SandboxPolicy) -> SandboxStatus {
+    SandboxStatus::Not("this system has none".into())
 }
 
 #[cfg(target_os = "linux")]
@@ -71,7 +73,7 @@ mod linux {
         RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetStatus, Scope,
     };
 
-    use super::{Confined, Needs};
+    use super::{SandboxPolicy, SandboxStatus};
 
     /// What we ask about: files with truncation (3), TCP (4), and beyond these the scopes of
     /// abstract sockets and signals (6). Newer kernels know more, none of
@@ -88,7 +90,7 @@ mod linux {
         "/etc/zoneinfo",
     ];
 
-    pub fn confine(needs: &Needs) -> Result<Confined, Box<dyn Error>> {
+    pub fn confine(needs: &SandboxPolicy) -> Result<SandboxStatus, Box<dyn Error>> {
         let mut rules = Ruleset::default().handle_access(files(needs))?;
         let ports = ports(needs);
         if !ports.is_empty() {
@@ -99,22 +101,22 @@ mod linux {
             rules = allow(rules, &path, access)?;
         }
         Ok(match rules.restrict_self()?.ruleset {
-            RulesetStatus::FullyEnforced => Confined::Fully,
-            RulesetStatus::PartiallyEnforced => Confined::Partly,
-            RulesetStatus::NotEnforced => Confined::Not("this kernel has none".into()),
+            RulesetStatus::FullyEnforced => SandboxStatus::Fully,
+            RulesetStatus::PartiallyEnforced => SandboxStatus::Partly,
+            RulesetStatus::NotEnforced => SandboxStatus::Not("this kernel has none".into()),
         })
     }
 
     /// What is forbidden wherever no rule allows it. Whoever reads anything may load a module of
     /// the name service, which may start what it likes: that is confined as we are.
-    fn files(needs: &Needs) -> BitFlags<AccessFs> {
+    fn files(needs: &SandboxPolicy) -> BitFlags<AccessFs> {
         match needs.reads {
             true => AccessFs::from_write(FILES),
             false => AccessFs::from_all(FILES),
         }
     }
 
-    fn ports(needs: &Needs) -> BitFlags<AccessNet> {
+    fn ports(needs: &SandboxPolicy) -> BitFlags<AccessNet> {
         let mut ports = AccessNet::from_all(PORTS);
         if needs.connects {
             ports.remove(AccessNet::ConnectTcp);
@@ -127,7 +129,7 @@ mod linux {
 
     /// What of other processes is out of reach. Name services are reached as their modules like,
     /// and a service manager may listen on an abstract socket (sd_notify(3)).
-    fn scopes(needs: &Needs) -> BitFlags<Scope> {
+    fn scopes(needs: &SandboxPolicy) -> BitFlags<Scope> {
         let manager = std::env::var_os("NOTIFY_SOCKET").unwrap_or_default();
         let is_abstract = manager.as_encoded_bytes().starts_with(b"@");
         match needs.reads || needs.sends_to_abstract || is_abstract {
@@ -136,7 +138,7 @@ mod linux {
         }
     }
 
-    fn allowed(needs: &Needs) -> Vec<(PathBuf, BitFlags<AccessFs>)> {
+    fn allowed(needs: &SandboxPolicy) -> Vec<(PathBuf, BitFlags<AccessFs>)> {
         let mut allowed = Vec::new();
         if needs.reads {
             let write = AccessFs::WriteFile | AccessFs::Truncate;
@@ -186,9 +188,9 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
 
     /// Landlock binds one thread and its children: a thread of its own may give up everything.
-    fn confined<T: Send>(needs: Needs, then: impl FnOnce() -> T + Send) -> Option<T> {
+    fn confined<T: Send>(needs: SandboxPolicy, then: impl FnOnce() -> T + Send) -> Option<T> {
         std::thread::scope(|scope| {
-            let run = scope.spawn(|| (confine(&needs) == Confined::Fully).then(then));
+            let run = scope.spawn(|| (confine(&needs) == SandboxStatus::Fully).then(then));
             run.join().expect("no panic")
         })
     }
@@ -206,7 +208,7 @@ mod tests {
         let local = listener.local_addr().unwrap();
         let caller = TcpStream::connect(local).unwrap();
 
-        confined(Needs::default(), || {
+        confined(SandboxPolicy::default(), || {
             assert!(refused(File::open(&path)) && refused(File::open("/etc/passwd")));
             assert!(refused(File::open("/proc/net/tcp")));
             assert!(refused(fs::read_dir("/")) && refused(fs::remove_file(&path)));
@@ -235,9 +237,9 @@ mod tests {
         let pid = Pid::from_child(&other);
         let connect = || refused(UnixStream::connect_addr(&address));
         let signal = || kill_process(pid, Signal::CONT) == Err(rustix::io::Errno::PERM);
-        let scoped = confined(Needs::default(), || (connect(), signal()));
+        let scoped = confined(SandboxPolicy::default(), || (connect(), signal()));
         assert_eq!(scoped.unwrap_or((true, true)), (true, true));
-        let sends = Needs { sends_to_abstract: true, ..Needs::default() };
+        let sends = SandboxPolicy { sends_to_abstract: true, ..SandboxPolicy::default() };
         assert_eq!(
             confined(sends, || (connect(), signal())).unwrap_or((false, true)),
             (false, true)
@@ -249,16 +251,21 @@ mod tests {
     #[test]
     fn the_local_time_stays_what_it_was() {
         let before = chrono::Local::now().offset().to_string();
-        let after = confined(Needs::default(), || chrono::Local::now().offset().to_string());
+        let after =
+            confined(SandboxPolicy::default(), || chrono::Local::now().offset().to_string());
         assert!(after.is_none_or(|after| after == before));
-        let read = confined(Needs::default(), || fs::read("/etc/localtime"));
+        let read = confined(SandboxPolicy::default(), || fs::read("/etc/localtime"));
         assert!(read.is_none_or(|read| !refused(read)));
     }
 
     #[test]
     fn only_the_folder_that_was_named_can_be_written_to() {
         let (ours, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let needs = Needs { reads: true, writes: vec![ours.path().into()], ..Needs::default() };
+        let needs = SandboxPolicy {
+            reads: true,
+            writes: vec![ours.path().into()],
+            ..SandboxPolicy::default()
+        };
         confined(needs, || {
             let part = ours.path().join("f.part");
             fs::write(&part, "body").unwrap();
@@ -275,7 +282,8 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("s");
         let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
-        let needs = Needs { removes: Some(place.path().into()), ..Needs::default() };
+        let needs =
+            SandboxPolicy { removes: Some(place.path().into()), ..SandboxPolicy::default() };
         confined(needs, || {
             drop(listener);
             fs::remove_file(&path).unwrap();
@@ -287,7 +295,7 @@ mod tests {
     fn who_connects_need_not_listen() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let local = listener.local_addr().unwrap();
-        let needs = Needs { reads: true, connects: true, ..Needs::default() };
+        let needs = SandboxPolicy { reads: true, connects: true, ..SandboxPolicy::default() };
         confined(needs, || {
             TcpStream::connect(local).unwrap();
             assert!(refused(TcpListener::bind("127.0.0.1:0")));

@@ -12,20 +12,20 @@ const FIRST_WIDTH: Duration = Duration::from_millis(50);
 /// The course of a conversation. However long it lasts, it is as many numbers: when they are
 /// used up, each two become one.
 #[derive(Debug)]
-pub struct Course {
+pub struct RateHistory {
     columns: [u64; COLUMNS],
     width: Duration,
     last: usize,
     total: u64,
 }
 
-impl Default for Course {
-    fn default() -> Course {
-        Course { columns: [0; COLUMNS], width: FIRST_WIDTH, last: 0, total: 0 }
+impl Default for RateHistory {
+    fn default() -> RateHistory {
+        RateHistory { columns: [0; COLUMNS], width: FIRST_WIDTH, last: 0, total: 0 }
     }
 }
 
-impl Course {
+impl RateHistory {
     /// So many bytes in all, that long after the beginning.
     pub fn at(&mut self, elapsed: Duration, total: u64) {
         let mut column = self.column(elapsed);
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn a_pause_in_the_middle_is_seen() {
-        let mut course = Course::default();
+        let mut course = RateHistory::default();
         for (ms, total) in [(0, 100), (60, 200), (110, 200), (160, 250)] {
             course.at(Duration::from_millis(ms), total);
         }
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn a_short_talk_has_no_picture() {
-        let mut course = Course::default();
+        let mut course = RateHistory::default();
         course.at(Duration::from_millis(10), 100);
         assert_eq!(course.picture(), None);
     }
@@ -87,7 +87,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_byte_is_lost_however_long_it_lasts(steps in prop::collection::vec((0u64..100_000, 0u64..1 << 40), 1..50)) {
-            let mut course = Course::default();
+            let mut course = RateHistory::default();
             let (mut time, mut total) = (0, 0);
             for (ms, bytes) in steps {
                 time += ms;

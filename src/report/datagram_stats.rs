@@ -104,12 +104,12 @@ pub struct Ping {
     pub reordered: u64,
     /// Round trips; nothing without a single answer.
     #[serde(flatten)]
-    pub trips: Option<Trips>,
+    pub trips: Option<RoundTrips>,
 }
 
 /// Round trips, in milliseconds.
 #[derive(Debug, Clone, Serialize)]
-pub struct Trips {
+pub struct RoundTrips {
     /// The shortest.
     pub min_ms: f64,
     /// The mean.
@@ -131,7 +131,7 @@ impl Ping {
             self.sent, self.received, self.lost, self.loss_percent, self.duplicates, self.reordered
         );
         if let Some(trips) = &self.trips {
-            let Trips { min_ms, avg_ms, max_ms, p99_ms, .. } = trips;
+            let RoundTrips { min_ms, avg_ms, max_ms, p99_ms, .. } = trips;
             // Writing to a string cannot fail.
             let _ = write!(
                 lines,

@@ -3,9 +3,9 @@
 use serde::Serialize;
 
 use super::datagram_stats::{Ping, Totals};
-use super::lookup::Resolved;
+use super::lookup::LookupReport;
 use crate::error::Failure;
-use crate::net::stream::{Credentials, Ending, Facts};
+use crate::net::stream::{ConnectionInfo, Credentials, EndedBy};
 
 /// Something that happened. Its fields are a promise (README, "JSON events").
 #[derive(Debug, Clone, Serialize)]
@@ -25,9 +25,9 @@ pub enum Event {
         sha256: String,
     },
     /// A server took a connection in.
-    Accepted(Ends),
+    Accepted(Endpoints),
     /// A client's connection stands, all layers included.
-    Connected(Ends),
+    Connected(Endpoints),
     /// One side will send no more.
     HalfClosed {
         /// The connection.
@@ -56,7 +56,7 @@ pub enum Event {
     /// What a ping found out; the product, and so told on stdout.
     Ping(Ping),
     /// The head of an HTTP answer.
-    Answer(Heading),
+    Answer(ResponseHead),
     /// Where the time of an HTTP exchange went (`--stats`).
     #[serde(rename = "stats")]
     Timings(Timings),
@@ -74,9 +74,9 @@ pub enum Event {
         message: String,
     },
     /// Something failed: a connection of a server, or the run.
-    Error(Trouble),
+    Error(ErrorEvent),
     /// The answer to one question of `resolve`; the product, and so told on stdout.
-    Resolved(Box<Resolved>),
+    Resolved(Box<LookupReport>),
     /// A step on the way, for `-v`.
     Step {
         /// In one line.
@@ -86,7 +86,7 @@ pub enum Event {
 
 /// A failure, as it is told.
 #[derive(Debug, Clone, Serialize)]
-pub struct Trouble {
+pub struct ErrorEvent {
     /// The connection, if it concerns one of several.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conn: Option<u64>,
@@ -105,7 +105,7 @@ pub struct Trouble {
 
 /// Both ends of a connection.
 #[derive(Debug, Clone, Serialize)]
-pub struct Ends {
+pub struct Endpoints {
     /// Counts connections of this run from 1.
     pub conn: u64,
     /// Our end.
@@ -120,10 +120,10 @@ pub struct Ends {
     pub peer_name: Option<String>,
 }
 
-impl Ends {
+impl Endpoints {
     /// The ends of connection `conn`.
-    pub fn new(conn: u64, facts: &Facts) -> Ends {
-        Ends {
+    pub fn new(conn: u64, facts: &ConnectionInfo) -> Endpoints {
+        Endpoints {
             conn,
             local: facts.local.to_string(),
             peer: facts.peer.to_string(),
@@ -149,7 +149,7 @@ pub struct Closed {
     /// The other end.
     pub peer: String,
     /// Who or what ended it.
-    pub ended_by: Ending,
+    pub ended_by: EndedBy,
     /// A service's child: its exit status, 128 + N for signal N.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exit_status: Option<i32>,
@@ -179,7 +179,7 @@ pub struct Stats {
     /// From the start of the run until the connection stood: name, TCP, layers.
     pub connect_milliseconds: f64,
     /// Who or what ended it.
-    pub ended_by: Ending,
+    pub ended_by: EndedBy,
     /// How fast it went all the while, drawn; for people only.
     #[serde(skip)]
     pub picture: Option<String>,
@@ -187,7 +187,7 @@ pub struct Stats {
 
 /// The head of an HTTP answer, as it is told. All of it is the peer's choice.
 #[derive(Debug, Clone, Serialize)]
-pub struct Heading {
+pub struct ResponseHead {
     /// The connection.
     pub conn: u64,
     /// Where it came from, without credentials.
@@ -238,7 +238,7 @@ pub enum Side {
     Us,
 }
 
-impl Serialize for Ending {
+impl Serialize for EndedBy {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.word())
     }
@@ -258,7 +258,7 @@ impl Serialize for Credentials {
 impl Event {
     /// The event of a failure, of connection `conn` or of the run.
     pub fn failure(conn: Option<u64>, failure: &Failure) -> Event {
-        Event::Error(Trouble {
+        Event::Error(ErrorEvent {
             conn,
             phase: failure.stage.word(),
             target: failure.endpoint.clone(),

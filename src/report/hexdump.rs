@@ -7,21 +7,21 @@ use std::path::Path;
 use rustix::fs::OFlags;
 
 use super::Report;
-use crate::error::{Code, Failure, Stage};
+use crate::error::{ExitCode, Failure, Phase};
 use crate::process::output_file;
-use crate::transfer::tap::{Direction, Watcher};
+use crate::transfer::tap::{Direction, TapSink};
 
 /// Bytes on a line.
 const WIDTH: usize = 16;
 
 /// Dumps both directions, each with its own offsets, to a file or stderr.
 pub struct Dump {
-    out: Out,
+    out: DumpRow,
     sent: u64,
     received: u64,
 }
 
-enum Out {
+enum DumpRow {
     Stderr,
     /// A file, what the user calls it, and who is told when it can take no more.
     File(File, String, Report),
@@ -36,15 +36,15 @@ impl Dump {
         let out = match path.as_os_str() == "-" {
             true if report.is_json() => {
                 let why = "stderr is JSON Lines under --json";
-                return Err(Failure::usage(Stage::File, "--hex -", why)
+                return Err(Failure::usage(Phase::File, "--hex -", why)
                     .with_hint("--hex FILE writes the dump to a file"));
             }
-            true => Out::Stderr,
+            true => DumpRow::Stderr,
             false => {
                 let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC;
                 let opened = output_file::open(path, flags, 0o666);
                 let file = opened.map_err(|e| unwritten(path.display(), e))?;
-                Out::File(file, path.display().to_string(), report.clone())
+                DumpRow::File(file, path.display().to_string(), report.clone())
             }
         };
         Ok(Dump { out, sent: 0, received: 0 })
@@ -53,8 +53,8 @@ impl Dump {
     fn put(&mut self, lines: &str) {
         match &mut self.out {
             // Talk: what cannot be told has nobody to be told to.
-            Out::Stderr => drop(io::stderr().write_all(lines.as_bytes())),
-            Out::File(file, name, report) => {
+            DumpRow::Stderr => drop(io::stderr().write_all(lines.as_bytes())),
+            DumpRow::File(file, name, report) => {
                 if let Err(e) = file.write_all(lines.as_bytes()) {
                     report.lose(&unwritten(name, e));
                 }
@@ -64,10 +64,10 @@ impl Dump {
 }
 
 fn unwritten(name: impl ToString, e: io::Error) -> Failure {
-    Failure::new(Stage::File, name.to_string(), e).with_code(Code::Write)
+    Failure::new(Phase::File, name.to_string(), e).with_code(ExitCode::Write)
 }
 
-impl Watcher for Dump {
+impl TapSink for Dump {
     fn see(&mut self, direction: Direction, bytes: &[u8]) {
         let (sign, offset) = match direction {
             Direction::Sent => ('>', &mut self.sent),

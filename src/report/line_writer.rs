@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
-use crate::error::{Code, Failure, Stage};
+use crate::error::{ExitCode, Failure, Phase};
 use crate::shutdown::poll_until;
 
 /// How long one line waits for a full pipe before it is given up.
@@ -18,7 +18,7 @@ const PIECE: usize = 4096;
 /// A writer of whole lines that gives up on a stuck reader, counts what it dropped, and says
 /// so once somebody reads again.
 #[derive(Debug)]
-pub struct Talk {
+pub struct LineWriter {
     out: Out,
     stuck: bool,
     dropped: u64,
@@ -33,21 +33,21 @@ enum Out {
 }
 
 /// What became of a line.
-enum Put {
+enum WriteOutcome {
     Whole,
     Stuck,
     Failed(io::Error),
 }
 
-impl Talk {
+impl LineWriter {
     /// Talk on stderr.
-    pub fn stderr() -> Talk {
-        Talk { out: Out::Stderr, stuck: false, dropped: 0, broken: false }
+    pub fn stderr() -> LineWriter {
+        LineWriter { out: Out::Stderr, stuck: false, dropped: 0, broken: false }
     }
 
     /// Talk into the file called `name` (`--events`).
-    pub fn file(file: File, name: String) -> Talk {
-        Talk { out: Out::File(file, name), stuck: false, dropped: 0, broken: false }
+    pub fn file(file: File, name: String) -> LineWriter {
+        LineWriter { out: Out::File(file, name), stuck: false, dropped: 0, broken: false }
     }
 
     /// Writes `text` and a line end, or drops both when the reader is stuck.
@@ -65,16 +65,16 @@ impl Talk {
         }
         let line = [text, "\n"].concat();
         match self.write(line.as_bytes()) {
-            Put::Whole => Ok(()),
-            Put::Stuck => {
+            WriteOutcome::Whole => Ok(()),
+            WriteOutcome::Stuck => {
                 self.dropped += 1;
                 Ok(())
             }
-            Put::Failed(e) => self.fail(e),
+            WriteOutcome::Failed(e) => self.fail(e),
         }
     }
 
-    /// Whether all lines found a reader. Fails like [`Talk::line`] when the last ones did not.
+    /// Whether all lines found a reader. Fails like [`LineWriter::line`] when the last ones did not.
     pub fn end(&mut self) -> Result<(), Failure> {
         let dropped = std::mem::take(&mut self.dropped);
         match dropped {
@@ -90,22 +90,22 @@ impl Talk {
         if e.kind() == io::ErrorKind::BrokenPipe {
             return Ok(());
         }
-        Err(Failure::new(Stage::File, name, e).with_code(Code::Write))
+        Err(Failure::new(Phase::File, name, e).with_code(ExitCode::Write))
     }
 
-    fn write(&mut self, mut bytes: &[u8]) -> Put {
+    fn write(&mut self, mut bytes: &[u8]) -> WriteOutcome {
         while !bytes.is_empty() {
             if !self.has_room() {
-                return Put::Stuck;
+                return WriteOutcome::Stuck;
             }
             match self.put(&bytes[..bytes.len().min(PIECE)]) {
-                Ok(0) => return Put::Failed(io::ErrorKind::WriteZero.into()),
+                Ok(0) => return WriteOutcome::Failed(io::ErrorKind::WriteZero.into()),
                 Ok(n) => bytes = &bytes[n..],
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Put::Failed(e),
+                Err(e) => return WriteOutcome::Failed(e),
             }
         }
-        Put::Whole
+        WriteOutcome::Whole
     }
 
     fn put(&mut self, piece: &[u8]) -> io::Result<usize> {
@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn a_pipe_nobody_reads_costs_lines_and_never_the_writer() {
         let (mut reader, writer) = io::pipe().unwrap();
-        let mut talk = Talk::file(File::from(OwnedFd::from(writer)), "pipe".to_string());
+        let mut talk = LineWriter::file(File::from(OwnedFd::from(writer)), "pipe".to_string());
         let line = "x".repeat(1000);
         let began = Instant::now();
         for _ in 0..500 {
@@ -164,9 +164,9 @@ mod tests {
     #[test]
     fn a_full_disk_is_told_once() {
         let full = File::options().append(true).open("/dev/full").unwrap();
-        let mut talk = Talk::file(full, "/dev/full".to_string());
+        let mut talk = LineWriter::file(full, "/dev/full".to_string());
         let failure = talk.line("first").unwrap_err();
-        assert_eq!((failure.stage, failure.code), (Stage::File, Code::Write));
+        assert_eq!((failure.stage, failure.code), (Phase::File, ExitCode::Write));
         assert!(talk.line("second").is_ok() && talk.end().is_ok());
     }
 }

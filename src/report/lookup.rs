@@ -6,7 +6,7 @@ use super::escape::{escape, is_dangerous};
 
 /// What became of one question. Its fields are a promise (README, "JSON events").
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct Resolved {
+pub struct LookupReport {
     /// The question, as it was asked.
     pub name: String,
     /// In one word: `ok`, `absent`, `nxdomain`, `nodata`, `differs`, `failing`, `timeout`,
@@ -130,23 +130,23 @@ pub struct Check {
     pub cause: Option<String>,
 }
 
-impl Resolved {
+impl LookupReport {
     /// The answer as lines of cells. Peer-made names are escaped; DNS's own escapes stay as
     /// they are.
     pub fn rows(&self) -> Vec<Vec<String>> {
         let cell = |text: &String| vec![shown(text)];
         match self {
-            Resolved { verdict: Some(verdict), .. } => {
+            LookupReport { verdict: Some(verdict), .. } => {
                 verdict.lines().map(|line| vec![line.to_string()]).collect()
             }
             // Without a verdict the names that were tried are no answer.
-            Resolved { checks: Some(_), .. } => Vec::new(),
-            Resolved { tuples: Some(tuples), .. } => tuples.iter().map(Tuple::row).collect(),
-            Resolved { records: Some(records), .. } => {
+            LookupReport { checks: Some(_), .. } => Vec::new(),
+            LookupReport { tuples: Some(tuples), .. } => tuples.iter().map(Tuple::row).collect(),
+            LookupReport { records: Some(records), .. } => {
                 records.iter().filter_map(Record::row).collect()
             }
-            Resolved { views: Some(views), .. } => views.iter().map(View::row).collect(),
-            Resolved { services: Some(services), .. } => {
+            LookupReport { views: Some(views), .. } => views.iter().map(View::row).collect(),
+            LookupReport { services: Some(services), .. } => {
                 services.iter().map(Service::row).collect()
             }
             _ => self.addresses.iter().chain(&self.names).flatten().map(cell).collect(),
@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn plain_answers_are_a_cell_each() {
         let names = Some(vec!["a\x1b[2J\\027".to_string(), "b".into()]);
-        let told = Resolved { names, ..Resolved::default() };
+        let told = LookupReport { names, ..LookupReport::default() };
         assert_eq!(told.rows(), [["a\\x1b[2J\\027"], ["b"]]);
     }
 

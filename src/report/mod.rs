@@ -22,10 +22,10 @@ use std::io::IsTerminal;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::error::{Code, Failure};
-use crate::net::connect_event::Step;
+use crate::error::{ExitCode, Failure};
+use crate::net::connect_event::ConnectEvent;
 use event::{Event, Level};
-use line_writer::Talk;
+use line_writer::LineWriter;
 use text::Palette;
 
 /// How much is told.
@@ -53,7 +53,7 @@ pub enum Colour {
 
 /// How this run talks.
 #[derive(Debug)]
-pub struct Manner {
+pub struct ReportOptions {
     /// How much.
     pub verbosity: Verbosity,
     /// JSON Lines instead of text.
@@ -64,31 +64,31 @@ pub struct Manner {
     pub events: Option<(File, String)>,
 }
 
-type Above = Box<dyn FnMut(String) + Send>;
+type LinePrinter = Box<dyn FnMut(String) + Send>;
 
 /// A cheap handle to the run's voice.
 #[derive(Clone)]
-pub struct Report(Arc<Voice>);
+pub struct Report(Arc<Inner>);
 
-struct Voice {
+struct Inner {
     verbosity: Verbosity,
     json: bool,
     palette: Palette,
-    talk: Mutex<Talk>,
-    events: Option<Mutex<Talk>>,
+    talk: Mutex<LineWriter>,
+    events: Option<Mutex<LineWriter>>,
     lost: AtomicBool,
-    above: Mutex<Option<Above>>,
+    above: Mutex<Option<LinePrinter>>,
 }
 
 impl Report {
     /// A voice of this manner.
-    pub fn new(manner: Manner) -> Report {
-        Report(Arc::new(Voice {
+    pub fn new(manner: ReportOptions) -> Report {
+        Report(Arc::new(Inner {
             verbosity: manner.verbosity,
             json: manner.json,
             palette: palette(manner.colour),
-            talk: Mutex::new(Talk::stderr()),
-            events: manner.events.map(|(file, name)| Mutex::new(Talk::file(file, name))),
+            talk: Mutex::new(LineWriter::stderr()),
+            events: manner.events.map(|(file, name)| Mutex::new(LineWriter::file(file, name))),
             lost: AtomicBool::new(false),
             above: Mutex::new(None),
         }))
@@ -97,7 +97,7 @@ impl Report {
     /// The voice of a run whose own flags could not be obeyed.
     pub fn plain() -> Report {
         let (verbosity, colour) = (Verbosity::Usual, Colour::Never);
-        Report::new(Manner { verbosity, json: false, colour, events: None })
+        Report::new(ReportOptions { verbosity, json: false, colour, events: None })
     }
 
     /// Tells an event to everyone who wants to hear it.
@@ -132,7 +132,7 @@ impl Report {
     }
 
     /// The number of a run that by itself ended with `code`, once all has been told.
-    pub fn settle(&self, code: Code) -> Code {
+    pub fn settle(&self, code: ExitCode) -> ExitCode {
         if let Some(events) = &self.0.events {
             let left = lock(events).end();
             if let Err(failure) = left {
@@ -140,7 +140,7 @@ impl Report {
             }
         }
         match code {
-            Code::Done if self.0.lost.load(Ordering::Relaxed) => Code::Write,
+            ExitCode::Done if self.0.lost.load(Ordering::Relaxed) => ExitCode::Write,
             code => code,
         }
     }
@@ -173,9 +173,9 @@ impl Report {
     }
 
     /// Tells a step on the way to a connection, as loudly as it deserves.
-    pub fn heard(&self, step: Step) {
+    pub fn heard(&self, step: ConnectEvent) {
         match step {
-            Step::Warning(why) => self.warn(None, why),
+            ConnectEvent::Warning(why) => self.warn(None, why),
             step => self.step(|| step.to_string()),
         }
     }
@@ -206,7 +206,7 @@ impl Report {
     }
 
     /// While a prompt owns the terminal, lines go through `above`, which prints them above it.
-    pub fn speak_through(&self, above: Option<Above>) {
+    pub fn speak_through(&self, above: Option<LinePrinter>) {
         *lock(&self.0.above) = above;
     }
 

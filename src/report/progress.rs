@@ -1,7 +1,7 @@
 //! A progress bar on a terminal, where there is one.
 
 /// Takes lines and shows them above whatever owns the terminal's last one.
-type Above = Box<dyn FnMut(String) + Send>;
+type ProgressPrinter = Box<dyn FnMut(String) + Send>;
 
 /// A bar over bytes or answers; without the feature `progress`, or without a terminal, nothing at all.
 pub struct Progress {
@@ -52,7 +52,7 @@ impl Progress {
     }
 
     /// A way for lines past the bar.
-    pub fn above(&self) -> Above {
+    pub fn above(&self) -> ProgressPrinter {
         let bar = self.bar.clone();
         Box::new(move |line| bar.println(line.trim_end_matches('\n')))
     }
@@ -84,7 +84,7 @@ impl Progress {
     pub fn at(&self, _: u64) {}
 
     /// Lines go to stderr as they are.
-    pub fn above(&self) -> Above {
+    pub fn above(&self) -> ProgressPrinter {
         Box::new(|line| {
             // stderr that cannot be written leaves nobody to tell.
             let _ = std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes());

@@ -1,8 +1,10 @@
 //! Events as lines for people.
 
 use super::escape::{escape, tame};
-use super::event::{Closed, Ends, Event, Heading, Role, Side, Stats, Timings, Trouble};
-use super::lookup::Resolved;
+use super::event::{
+    Closed, Endpoints, ErrorEvent, Event, ResponseHead, Role, Side, Stats, Timings,
+};
+use super::lookup::LookupReport;
 
 /// Whether lines carry colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +51,7 @@ pub fn line(event: &Event, palette: Palette) -> String {
     }
 }
 
-fn heading(head: &Heading) -> String {
+fn heading(head: &ResponseHead) -> String {
     let first = format!("{} {} {}", head.version, head.status, escape(&head.reason));
     let fields = head.fields.iter().map(|(name, value)| format!("{name}: {}\n", escape(value)));
     format!("{}\n{}", first.trim_end(), fields.collect::<String>())
@@ -63,7 +65,7 @@ fn timings(t: &Timings) -> String {
     )
 }
 
-fn rows(answer: &Resolved) -> String {
+fn rows(answer: &LookupReport) -> String {
     let rows = answer.rows().into_iter().map(|row| row.join("\t"));
     rows.collect::<Vec<_>>().join("\n")
 }
@@ -77,7 +79,7 @@ fn half_closed(by: Side, caller: Option<&str>) -> String {
     }
 }
 
-fn connected(ends: &Ends) -> String {
+fn connected(ends: &Endpoints) -> String {
     format!("Connected from {}\nConnected to {}", escape(&ends.local), escape(&ends.peer))
 }
 
@@ -109,7 +111,7 @@ fn stats(s: &Stats) -> String {
     )
 }
 
-fn error(trouble: &Trouble, palette: Palette) -> String {
+fn error(trouble: &ErrorEvent, palette: Palette) -> String {
     let name = palette.paint("31", "sockit:");
     let step = match trouble.target.as_str() {
         "" => trouble.phase.to_string(),
@@ -122,12 +124,12 @@ fn error(trouble: &Trouble, palette: Palette) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::{Failure, Stage};
+    use crate::error::{Failure, Phase};
 
     #[test]
     fn an_error_is_one_line_and_at_most_one_hint() {
         let failure =
-            Failure::new(Stage::Bind, "127.0.0.1:80", "Permission denied\n").with_hint("as root");
+            Failure::new(Phase::Bind, "127.0.0.1:80", "Permission denied\n").with_hint("as root");
         let line = line(&Event::failure(None, &failure), Palette::Plain);
         assert_eq!(line, "sockit: bind 127.0.0.1:80: Permission denied\\n\nhint: as root");
     }

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
-use crate::error::{Code, Failure, Stage};
-use crate::shutdown::{Reason, Stop, Wake, poll_until};
+use crate::error::{ExitCode, Failure, Phase};
+use crate::shutdown::{Shutdown, ShutdownReason, WaitOutcome, poll_until};
 
 /// The stack of a thread that calls the C library's resolver. glibc keeps its answers on the
 /// heap once they pass a quarter of the stack; plug-ins of nsswitch need the rest.
@@ -17,29 +17,29 @@ pub const STACK: usize = 256 * 1024;
 
 /// How long a lookup is waited for.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Patience<'a> {
+pub struct Deadline<'a> {
     until: Option<Instant>,
-    stop: Option<&'a Stop>,
+    stop: Option<&'a Shutdown>,
 }
 
-impl From<Option<Instant>> for Patience<'_> {
+impl From<Option<Instant>> for Deadline<'_> {
     /// Until a moment, `None` for as long as it takes.
     fn from(until: Option<Instant>) -> Self {
-        Patience { until, stop: None }
+        Deadline { until, stop: None }
     }
 }
 
-impl<'a> From<&'a Stop> for Patience<'a> {
+impl<'a> From<&'a Shutdown> for Deadline<'a> {
     /// Until this cord is pulled, or pulls itself.
-    fn from(stop: &'a Stop) -> Self {
-        Patience { until: stop.deadline(), stop: Some(stop) }
+    fn from(stop: &'a Shutdown) -> Self {
+        Deadline { until: stop.deadline(), stop: Some(stop) }
     }
 }
 
-impl<'a> Patience<'a> {
+impl<'a> Deadline<'a> {
     /// The same, unless this cord is pulled first.
-    pub fn or(self, stop: &'a Stop) -> Patience<'a> {
-        Patience { stop: Some(stop), ..self }
+    pub fn or(self, stop: &'a Shutdown) -> Deadline<'a> {
+        Deadline { stop: Some(stop), ..self }
     }
 
     /// Whether no time is left.
@@ -47,15 +47,15 @@ impl<'a> Patience<'a> {
         self.until.is_some_and(|until| until <= Instant::now())
     }
 
-    fn wait(&self, end: BorrowedFd<'_>) -> io::Result<Wake> {
+    fn wait(&self, end: BorrowedFd<'_>) -> io::Result<WaitOutcome> {
         if let Some(stop) = self.stop {
             return stop.wait(end, PollFlags::IN, self.until);
         }
         let mut fds = [PollFd::from_borrowed_fd(end, PollFlags::IN)];
         poll_until(&mut fds, self.until)?;
         Ok(match fds[0].revents() {
-            nothing if nothing.is_empty() => Wake::Late,
-            flags => Wake::Ready(flags),
+            nothing if nothing.is_empty() => WaitOutcome::TimedOut,
+            flags => WaitOutcome::Ready(flags),
         })
     }
 }
@@ -67,7 +67,7 @@ impl<'a> Patience<'a> {
 /// had.
 pub fn run<T: Send + 'static>(
     endpoint: &str,
-    patience: Patience<'_>,
+    patience: Deadline<'_>,
     job: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Failure> {
     let begun = Instant::now();
@@ -87,26 +87,28 @@ pub fn run<T: Send + 'static>(
         })
         .map_err(|cause| failing(endpoint, cause))?;
     match patience.wait(done.as_fd()) {
-        Ok(Wake::Ready(_)) => {
+        Ok(WaitOutcome::Ready(_)) => {
             answers.recv().map_err(|_| failing(endpoint, "the resolver's thread broke down"))
         }
-        Ok(Wake::Late | Wake::Stopped(Reason::Deadline)) => {
+        Ok(WaitOutcome::TimedOut | WaitOutcome::Shutdown(ShutdownReason::Deadline)) => {
             Err(late(endpoint, begun, patience.until))
         }
-        Ok(Wake::Stopped(reason)) => Err(Failure::stopped(Stage::Resolve, endpoint, reason)),
+        Ok(WaitOutcome::Shutdown(reason)) => {
+            Err(Failure::stopped(Phase::Resolve, endpoint, reason))
+        }
         Err(cause) => Err(failing(endpoint, cause)),
     }
 }
 
 fn failing(endpoint: &str, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Failure {
-    Failure::new(Stage::Resolve, endpoint, cause).with_code(Code::TryAgain)
+    Failure::new(Phase::Resolve, endpoint, cause).with_code(ExitCode::TryAgain)
 }
 
 /// The limit is told as it was when the wait began, to the hundredth of a second.
 fn late(endpoint: &str, begun: Instant, until: Option<Instant>) -> Failure {
     let limit = until.map_or(Duration::ZERO, |until| until.saturating_duration_since(begun));
     let hundredths = (limit.as_secs_f64() * 100.0).round() as u64;
-    Failure::late(Stage::Resolve, endpoint, Duration::from_millis(hundredths * 10))
+    Failure::late(Phase::Resolve, endpoint, Duration::from_millis(hundredths * 10))
 }
 
 #[cfg(test)]
@@ -119,7 +121,7 @@ mod tests {
         let until = begun + Duration::from_millis(50);
         let (hold, held) = mpsc::channel::<()>();
         let late = run("silent", Some(until).into(), move || held.recv().is_ok()).unwrap_err();
-        assert_eq!(late.code, Code::Timeout);
+        assert_eq!(late.code, ExitCode::Timeout);
         assert_eq!(late.to_string(), "resolve silent: timed out after 50ms");
         assert!(begun.elapsed() < Duration::from_secs(5));
         drop(hold);
@@ -132,14 +134,14 @@ mod tests {
 
     #[test]
     fn a_pulled_cord_ends_the_wait_at_once() {
-        let stop = Stop::new(None).unwrap();
+        let stop = Shutdown::new(None).unwrap();
         let (hold, held) = mpsc::channel::<()>();
         let begun = Instant::now();
         thread::scope(|scope| {
-            scope.spawn(|| stop.pull(Reason::Interrupt));
-            let patience = Patience::from(None).or(&stop);
+            scope.spawn(|| stop.pull(ShutdownReason::Interrupt));
+            let patience = Deadline::from(None).or(&stop);
             let stopped = run("silent", patience, move || held.recv().is_ok()).unwrap_err();
-            assert_eq!(stopped.code, Code::Interrupted);
+            assert_eq!(stopped.code, ExitCode::Interrupted);
             assert_eq!(stopped.to_string(), "resolve silent: interrupted");
         });
         assert!(begun.elapsed() < Duration::from_secs(5));
@@ -148,7 +150,7 @@ mod tests {
 
     #[test]
     fn an_answer_comes_back_before_a_cord_nobody_pulls() {
-        let stop = Stop::new(None).unwrap();
-        assert_eq!(run("quick", Patience::from(None).or(&stop), || 7).unwrap(), 7);
+        let stop = Shutdown::new(None).unwrap();
+        assert_eq!(run("quick", Deadline::from(None).or(&stop), || 7).unwrap(), 7);
     }
 }

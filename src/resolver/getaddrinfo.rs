@@ -10,7 +10,7 @@ use dns_lookup::{AddrInfo, AddrInfoHints, LookupError};
 
 use super::localhost::local;
 use super::{Family, malformed};
-use crate::error::{Code, Failure, Stage, words};
+use crate::error::{ExitCode, Failure, Phase, words};
 
 /// The longest name DNS can carry, in its text form without the last dot (RFC 1035 §2.3.4).
 const LONGEST_NAME: usize = 253;
@@ -76,7 +76,7 @@ pub fn tuples(host: &str, service: Option<&str>, family: Family) -> Result<Vec<A
     dns_lookup::getaddrinfo(Some(&ascii), service, Some(hints))
         .map_err(|error| refused(host, error))?
         .collect::<Result<_, _>>()
-        .map_err(|error| Failure::new(Stage::Resolve, host, error))
+        .map_err(|error| Failure::new(Phase::Resolve, host, error))
 }
 
 /// The tuples of these addresses, as if they had been found for `name`.
@@ -104,7 +104,7 @@ pub fn name(address: SocketAddr) -> Result<Option<String>, Failure> {
     let flags = libc::NI_NAMEREQD | libc::NI_NUMERICSERV;
     match dns_lookup::getnameinfo(&plain, flags) {
         Ok((name, _)) => Ok(Some(name)),
-        Err(error) if meaning(error.error_num()) == Code::Resolve => Ok(None),
+        Err(error) if meaning(error.error_num()) == ExitCode::Resolve => Ok(None),
         Err(error) => Err(refused(&address.ip().to_string(), error)),
     }
 }
@@ -167,7 +167,7 @@ fn distinct(
     let mut addresses = Vec::new();
     let mut seen = std::collections::HashSet::new();
     for tuple in found {
-        let address = tuple.map_err(|error| Failure::new(Stage::Resolve, host, error))?.sockaddr;
+        let address = tuple.map_err(|error| Failure::new(Phase::Resolve, host, error))?.sockaddr;
         if seen.insert(address) {
             addresses.push(address);
         }
@@ -181,23 +181,25 @@ fn refused(host: &str, error: LookupError) -> Failure {
     let error = std::io::Error::from(error);
     // EAI_SYSTEM, and glibc has forgotten the number that goes with it.
     if error.raw_os_error() == Some(0) {
-        return Failure::new(Stage::Resolve, host, "the system's resolver failed").with_code(code);
+        return Failure::new(Phase::Resolve, host, "the system's resolver failed").with_code(code);
     }
     let text = words(&error);
     let text = text.strip_prefix(PREFIX).unwrap_or(&text).to_string();
-    Failure::new(Stage::Resolve, host, text).with_code(code)
+    Failure::new(Phase::Resolve, host, text).with_code(code)
 }
 
 /// Absent is 6; a resolver or a system in trouble is 75; a word it cannot encode is 2.
 ///
 /// `EAI_ADDRFAMILY` (glibc: -9) and `EAI_NODATA` are absences too: the name is there, but
 /// not in this family.
-fn meaning(number: i32) -> Code {
+fn meaning(number: i32) -> ExitCode {
     const EAI_IDN_ENCODE: i32 = -105;
     match number {
-        libc::EAI_AGAIN | libc::EAI_FAIL | libc::EAI_MEMORY | libc::EAI_SYSTEM => Code::TryAgain,
-        EAI_IDN_ENCODE => Code::Usage,
-        _ => Code::Resolve,
+        libc::EAI_AGAIN | libc::EAI_FAIL | libc::EAI_MEMORY | libc::EAI_SYSTEM => {
+            ExitCode::TryAgain
+        }
+        EAI_IDN_ENCODE => ExitCode::Usage,
+        _ => ExitCode::Resolve,
     }
 }
 
@@ -216,10 +218,10 @@ mod tests {
     #[test]
     fn absent_and_failing_stay_apart() {
         let absent = refused("db", LookupError::new(libc::EAI_NONAME));
-        assert_eq!(absent.code, Code::Resolve);
+        assert_eq!(absent.code, ExitCode::Resolve);
         assert_eq!(absent.to_string(), "resolve db: Name or service not known");
         for number in [libc::EAI_AGAIN, libc::EAI_FAIL, libc::EAI_MEMORY] {
-            assert_eq!(refused("db", LookupError::new(number)).code, Code::TryAgain);
+            assert_eq!(refused("db", LookupError::new(number)).code, ExitCode::TryAgain);
         }
     }
 

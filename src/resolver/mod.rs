@@ -15,11 +15,11 @@ mod services;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
-pub use blocking::{Patience, STACK};
+pub use blocking::{Deadline, STACK};
 pub use localhost::{is_localhost, loopback};
 pub use services::{port, service};
 
-use crate::error::{Failure, Stage};
+use crate::error::{Failure, Phase};
 
 /// Which families of addresses the user wants: both, `-4` or `-6`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -53,7 +53,7 @@ pub fn addresses<'a>(
     host: &str,
     port: u16,
     family: Family,
-    patience: impl Into<Patience<'a>>,
+    patience: impl Into<Deadline<'a>>,
 ) -> Result<Vec<SocketAddr>, Failure> {
     let patience = patience.into();
     let found = match getaddrinfo::numeric(host, family)? {
@@ -88,13 +88,13 @@ fn with_port(mut address: SocketAddr, port: u16) -> SocketAddr {
 
 /// A word that can be neither name nor address.
 fn malformed(host: &str, why: &'static str) -> Failure {
-    Failure::usage(Stage::Resolve, host, why)
+    Failure::usage(Phase::Resolve, host, why)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Code;
+    use crate::error::ExitCode;
     use std::net::Ipv6Addr;
 
     fn ips(host: &str, family: Family) -> Vec<IpAddr> {
@@ -116,7 +116,7 @@ mod tests {
         assert_eq!((only.scope_id(), only.port()), (1, 9));
         assert_eq!(addresses("fe80::1%lo", 9, Family::Any, None).unwrap(), found);
         let absent = addresses("fe80::1%nosuchif", 9, Family::Any, None).unwrap_err();
-        assert_eq!(absent.code, Code::Resolve);
+        assert_eq!(absent.code, ExitCode::Resolve);
     }
 
     #[test]
@@ -130,19 +130,19 @@ mod tests {
         let long = "a.".repeat(200);
         for word in ["", "a\0b", long.as_str(), "a b", "xn--a\u{1f}b", "\u{200b}"] {
             let refused = addresses(word, 1, Family::Any, None).unwrap_err();
-            assert_eq!(refused.code, Code::Usage, "{word:?}: {refused}");
+            assert_eq!(refused.code, ExitCode::Usage, "{word:?}: {refused}");
         }
     }
 
     #[test]
     fn the_wrong_family_is_absent_not_usage() {
         let absent = addresses("::1", 1, Family::V4, None).unwrap_err();
-        assert_eq!((absent.stage, absent.code), (Stage::Resolve, Code::Resolve));
+        assert_eq!((absent.stage, absent.code), (Phase::Resolve, ExitCode::Resolve));
     }
 
     #[test]
     fn a_deadline_that_passed_is_late() {
         let late = addresses("localhost", 1, Family::Any, Some(Instant::now())).unwrap_err();
-        assert_eq!(late.code, Code::Timeout);
+        assert_eq!(late.code, ExitCode::Timeout);
     }
 }

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use dns_lookup::AddrInfoHints;
 
-use crate::error::{Failure, Stage, words};
+use crate::error::{Failure, Phase, words};
 
 /// The port a word means for `proto` (`tcp` or `udp`): a number from 0 to 65535, or a service
 /// of services(5).
@@ -67,18 +67,18 @@ fn transport(word: &str, proto: &str) -> Result<(i32, i32), Failure> {
 
 fn usage(word: &str, why: &'static str) -> Failure {
     let word = if word.is_empty() { "''" } else { word };
-    Failure::usage(Stage::Port, word, why)
+    Failure::usage(Phase::Port, word, why)
 }
 
 fn unknown(word: &str, proto: &str, cause: &str) -> Failure {
     let cause = cause.rsplit(": ").next().unwrap_or(cause);
-    Failure::new(Stage::Port, format!("{word}/{proto}"), cause.to_string())
+    Failure::new(Phase::Port, format!("{word}/{proto}"), cause.to_string())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Code;
+    use crate::error::ExitCode;
 
     #[test]
     fn numbers_are_checked_never_wrapped() {
@@ -87,7 +87,7 @@ mod tests {
         assert_eq!(port("00080", "tcp").unwrap(), 80);
         for word in ["65536", "70000", "99999999999999999999", "", "+80", "-1", " 80", "8\0"] {
             let refused = port(word, "tcp").unwrap_err();
-            assert_eq!((refused.stage, refused.code), (Stage::Port, Code::Usage), "{word:?}");
+            assert_eq!((refused.stage, refused.code), (Phase::Port, ExitCode::Usage), "{word:?}");
         }
     }
 
@@ -103,7 +103,7 @@ mod tests {
     fn an_unknown_service_is_six() {
         for word in ["nosuchservice", "0x50", "80x"] {
             let absent = port(word, "tcp").unwrap_err();
-            assert_eq!((absent.stage, absent.code), (Stage::Port, Code::Resolve), "{word}");
+            assert_eq!((absent.stage, absent.code), (Phase::Port, ExitCode::Resolve), "{word}");
         }
     }
 }

@@ -10,14 +10,14 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags};
 use socket2::{SockAddr, Socket};
 
-use super::access::{PerAddress, Place, Rules};
-use super::connections::{Drained, Entered, Live, Quota, Room};
+use super::access::{AccessRules, PerIpLimit, PerIpPermit};
+use super::connections::{ConnectionTracker, DrainOutcome, Quota, Room, TrackedConnection};
 use super::thread_pool::Pool;
-use crate::error::{Code, Failure, Stage};
+use crate::error::{ExitCode, Failure, Phase};
 use crate::net::address::Address;
 use crate::net::listen::Listener;
 use crate::net::stream::Stream;
-use crate::shutdown::{Reason, Stop, Wake, poll_until};
+use crate::shutdown::{Shutdown, ShutdownReason, WaitOutcome, poll_until};
 
 /// The first pause after a failed accept, doubled up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
@@ -44,24 +44,24 @@ pub struct Limits {
     /// Bytes of stack of a connection's thread; `None` is what the service needs.
     pub stack: Option<usize>,
     /// Addresses that are welcome.
-    pub rules: Rules,
+    pub rules: AccessRules,
 }
 
 /// One accepted connection, on its own thread.
-pub struct Caller {
+pub struct Accepted {
     /// Counts connections of this run from 1.
     pub conn: u64,
     /// The bare connection.
     pub stream: Stream,
     /// Its place on the list of the living.
-    pub entered: Entered,
-    place: Option<Place>,
+    pub entered: TrackedConnection,
+    place: Option<PerIpPermit>,
 }
 
 /// Who receives callers.
-pub trait Host: Send + Sync + 'static {
+pub trait ConnectionHandler: Send + Sync + 'static {
     /// Serves one caller to its end, on the caller's own thread.
-    fn serve(&self, caller: Caller);
+    fn serve(&self, caller: Accepted);
     /// When a connection counts towards the limit of the whole run.
     fn counting(&self) -> Counting {
         Counting::Accepted
@@ -87,25 +87,25 @@ pub enum Counting {
 
 /// How accepting came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
+pub enum ServeOutcome {
     /// As many were served as were asked for.
     Served,
     /// The cord was pulled; all connections have been seen out.
-    Stopped(Reason, Drained),
+    Stopped(ShutdownReason, DrainOutcome),
 }
 
 /// A listener and everything that its callers share.
-pub struct Reception {
+pub struct AcceptLoop {
     listener: Listener,
     limits: Limits,
-    live: Live,
+    live: ConnectionTracker,
     pool: Pool,
-    per_ip: Option<PerAddress>,
-    host: Arc<dyn Host>,
+    per_ip: Option<PerIpLimit>,
+    host: Arc<dyn ConnectionHandler>,
     conn: u64,
 }
 
-impl Reception {
+impl AcceptLoop {
     /// A reception that has not yet let anybody in. `stack` is what a thread of this service
     /// needs at least, in bytes.
     ///
@@ -114,24 +114,25 @@ impl Reception {
         listener: Listener,
         limits: Limits,
         stack: usize,
-        host: Arc<dyn Host>,
-    ) -> Result<Reception, Failure> {
-        let live = Live::new().map_err(|e| Failure::new(Stage::Listen, &listener.local, e))?;
-        let per_ip = limits.per_ip.map(PerAddress::new);
+        host: Arc<dyn ConnectionHandler>,
+    ) -> Result<AcceptLoop, Failure> {
+        let live = ConnectionTracker::new()
+            .map_err(|e| Failure::new(Phase::Listen, &listener.local, e))?;
+        let per_ip = limits.per_ip.map(PerIpLimit::new);
         let pool = Pool::new(limits.stack.unwrap_or(stack));
-        Ok(Reception { listener, limits, live, pool, per_ip, host, conn: 0 })
+        Ok(AcceptLoop { listener, limits, live, pool, per_ip, host, conn: 0 })
     }
 
     /// Lets callers in until the limits or the cord end it, then sees everyone out.
     ///
     /// Fails at [`Stage::Listen`]: with 28 when nobody called for `limits.quiet`, with 45 when the
     /// listener itself is broken.
-    pub fn run(mut self, stop: &Stop) -> Result<End, Failure> {
+    pub fn run(mut self, stop: &Shutdown) -> Result<ServeOutcome, Failure> {
         let ended = self.accept_all(stop);
         if matches!(ended, Ok(Some(_))) {
             self.host.stopping();
         }
-        let Reception { listener, limits, live, host: _host, .. } = self;
+        let AcceptLoop { listener, limits, live, host: _host, .. } = self;
         // From here on further callers are refused, not left waiting.
         drop(listener);
         if let Ok(Some(reason)) = ended {
@@ -139,14 +140,14 @@ impl Reception {
         }
         // Whoever is in already is served to the end, also where nobody else has come in time.
         match live.wait_until_empty(stop) {
-            Ok(()) => ended.map(|_| End::Served),
+            Ok(()) => ended.map(|_| ServeOutcome::Served),
             Err(reason) => Ok(drained(&live, reason, &limits, stop)),
         }
     }
 
     /// `None` when enough were accepted, else why the cord was pulled.
-    fn accept_all(&mut self, stop: &Stop) -> Result<Option<Reason>, Failure> {
-        let mut trouble = Trouble::default();
+    fn accept_all(&mut self, stop: &Shutdown) -> Result<Option<ShutdownReason>, Failure> {
+        let mut trouble = AcceptBackoff::default();
         let mut quiet_since = Instant::now();
         let concurrent = self.limits.at_once as usize;
         let quota = Quota { concurrent, whole_run: self.limits.accepts };
@@ -161,7 +162,7 @@ impl Reception {
             }
             match self.listener.socket.accept() {
                 Ok((socket, peer)) => {
-                    trouble = Trouble::default();
+                    trouble = AcceptBackoff::default();
                     quiet_since = Instant::now();
                     self.receive(socket, &peer);
                 }
@@ -187,20 +188,24 @@ impl Reception {
         poll_until(&mut fds, Some(Instant::now())).is_ok_and(|ready| ready > 0)
     }
 
-    fn wait_for_caller(&self, stop: &Stop, since: Instant) -> Result<Option<Reason>, Failure> {
+    fn wait_for_caller(
+        &self,
+        stop: &Shutdown,
+        since: Instant,
+    ) -> Result<Option<ShutdownReason>, Failure> {
         use std::os::fd::AsFd;
         let until = self.limits.quiet.and_then(|quiet| since.checked_add(quiet));
         let local = &self.listener.local;
         match stop.wait(self.listener.socket.as_fd(), PollFlags::IN, until) {
-            Ok(Wake::Stopped(reason)) => Ok(Some(reason)),
-            Ok(Wake::Ready(_)) => Ok(None),
-            Ok(Wake::Late) => {
+            Ok(WaitOutcome::Shutdown(reason)) => Ok(Some(reason)),
+            Ok(WaitOutcome::Ready(_)) => Ok(None),
+            Ok(WaitOutcome::TimedOut) => {
                 let limit = self.limits.quiet.unwrap_or_default();
-                Err(Failure::late(Stage::Listen, local, limit))
+                Err(Failure::late(Phase::Listen, local, limit))
             }
             // poll(2) lacks memory: no reason to leave, and nothing that a pause does not mend.
             Err(e) if e.raw_os_error() == Some(libc::ENOMEM) => Ok(stop.sleep(LONGEST_PAUSE).err()),
-            Err(e) => Err(Failure::new(Stage::Listen, local, e)),
+            Err(e) => Err(Failure::new(Phase::Listen, local, e)),
         }
     }
 
@@ -217,19 +222,19 @@ impl Reception {
             Ok(stream) => stream,
             Err(e) => {
                 self.count_accepted(conn);
-                let failure = Failure::new(Stage::Socket, &peer, e);
-                return self.host.lost(failure.with_code(Code::Negative));
+                let failure = Failure::new(Phase::Socket, &peer, e);
+                return self.host.lost(failure.with_code(ExitCode::Negative));
             }
         };
         let hangup = stream.hangup.clone();
         let entered = self.live.enter(conn, hangup.clone());
         self.count_accepted(conn);
-        let caller = Caller { conn, stream, entered, place };
+        let caller = Accepted { conn, stream, entered, place };
         let host = self.host.clone();
         if let Err(e) = self.pool.run(move || host.serve(caller)) {
             // A clean end would say that this was all.
             hangup.reset();
-            self.host.lost(Failure::new(Stage::Socket, &peer, e).with_code(Code::Negative));
+            self.host.lost(Failure::new(Phase::Socket, &peer, e).with_code(ExitCode::Negative));
         }
     }
 
@@ -239,7 +244,7 @@ impl Reception {
         }
     }
 
-    fn admit(&self, peer: &Address) -> Result<Option<Place>, String> {
+    fn admit(&self, peer: &Address) -> Result<Option<PerIpPermit>, String> {
         let Some(ip) = peer.ip() else { return Ok(None) };
         if !self.limits.rules.admit(ip) {
             return Err("denied by rule".to_string());
@@ -263,42 +268,47 @@ impl Reception {
     }
 }
 
-impl Caller {
+impl Accepted {
     /// The parts that the service uses, and the guard that gives the places back when dropped.
-    pub fn split(self) -> (u64, Stream, Leave) {
-        (self.conn, self.stream, Leave { entered: self.entered, _place: self.place })
+    pub fn split(self) -> (u64, Stream, ConnectionPermit) {
+        (self.conn, self.stream, ConnectionPermit { entered: self.entered, _place: self.place })
     }
 }
 
 /// What is given back when a connection is over.
 #[derive(Debug)]
-pub struct Leave {
+pub struct ConnectionPermit {
     /// The place on the list of the living.
-    pub entered: Entered,
-    _place: Option<Place>,
+    pub entered: TrackedConnection,
+    _place: Option<PerIpPermit>,
 }
 
-fn drained(live: &Live, reason: Reason, limits: &Limits, stop: &Stop) -> End {
-    let grace = if reason == Reason::Deadline { Duration::ZERO } else { limits.grace };
+fn drained(
+    live: &ConnectionTracker,
+    reason: ShutdownReason,
+    limits: &Limits,
+    stop: &Shutdown,
+) -> ServeOutcome {
+    let grace = if reason == ShutdownReason::Deadline { Duration::ZERO } else { limits.grace };
     let late = || stop.deadline().is_some_and(|at| at <= Instant::now());
-    End::Stopped(reason, live.drain(grace, &late))
+    ServeOutcome::Stopped(reason, live.drain(grace, &late))
 }
 
 /// A spell of failed accepts.
 #[derive(Default)]
-struct Trouble {
+struct AcceptBackoff {
     failures: u32,
     others: u32,
     pause: Duration,
 }
 
-impl Trouble {
+impl AcceptBackoff {
     /// How long to pause after this failure; an error when pausing is no use any more.
     fn pause(
         &mut self,
         e: &io::Error,
         local: &Address,
-        host: &dyn Host,
+        host: &dyn ConnectionHandler,
     ) -> Result<Duration, Failure> {
         match e.raw_os_error() {
             // The caller gave up, or its network did, between its SYN and our accept: accept(2)
@@ -319,7 +329,7 @@ impl Trouble {
             _ => self.others += 1,
         }
         if self.others >= MOST_FAILURES {
-            return Err(Failure::new(Stage::Listen, local, io::Error::from(e.kind())));
+            return Err(Failure::new(Phase::Listen, local, io::Error::from(e.kind())));
         }
         if self.failures == 0 {
             let why = crate::error::words(e);

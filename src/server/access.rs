@@ -6,22 +6,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ipnet::IpNet;
 
-use crate::error::{Failure, Stage};
+use crate::error::{Failure, Phase};
 use crate::resolver;
-use crate::resolver::{Family, Patience};
+use crate::resolver::{Deadline, Family};
 
 /// The most rules that are read; past it something else was meant.
 const MOST_RULES: usize = 100_000;
 
 /// `--allow` and `--deny`: allow wins, and with any allow the rest is denied.
 #[derive(Debug, Clone, Default)]
-pub struct Rules {
+pub struct AccessRules {
     /// `None` welcomes everybody; a list that was given and is empty, nobody.
     allow: Option<Vec<IpNet>>,
     deny: Vec<IpNet>,
 }
 
-impl Rules {
+impl AccessRules {
     /// Reads rules: a CIDR block, an address, a name (looked up now, once) or `@FILE` with one
     /// rule a line and `#` comments.
     ///
@@ -30,11 +30,14 @@ impl Rules {
     pub fn read<'a>(
         allow: &[String],
         deny: &[String],
-        patience: impl Into<Patience<'a>>,
-    ) -> Result<Rules, Failure> {
+        patience: impl Into<Deadline<'a>>,
+    ) -> Result<AccessRules, Failure> {
         let patience = patience.into();
         let welcome = nets(allow, patience)?;
-        Ok(Rules { allow: (!allow.is_empty()).then_some(welcome), deny: nets(deny, patience)? })
+        Ok(AccessRules {
+            allow: (!allow.is_empty()).then_some(welcome),
+            deny: nets(deny, patience)?,
+        })
     }
 
     /// Whether a caller from `ip` may come in. v4-mapped addresses are compared as IPv4.
@@ -48,7 +51,7 @@ impl Rules {
     }
 }
 
-fn nets(words: &[String], patience: Patience<'_>) -> Result<Vec<IpNet>, Failure> {
+fn nets(words: &[String], patience: Deadline<'_>) -> Result<Vec<IpNet>, Failure> {
     let mut nets = Vec::new();
     for word in words {
         match word.strip_prefix('@') {
@@ -57,13 +60,13 @@ fn nets(words: &[String], patience: Patience<'_>) -> Result<Vec<IpNet>, Failure>
         }
     }
     match nets.len() > MOST_RULES {
-        true => Err(Failure::usage(Stage::File, "", format!("more than {MOST_RULES} rules"))),
+        true => Err(Failure::usage(Phase::File, "", format!("more than {MOST_RULES} rules"))),
         false => Ok(nets),
     }
 }
 
-fn read_file(path: &str, nets: &mut Vec<IpNet>, patience: Patience<'_>) -> Result<(), Failure> {
-    let text = std::fs::read_to_string(path).map_err(|e| Failure::new(Stage::File, path, e))?;
+fn read_file(path: &str, nets: &mut Vec<IpNet>, patience: Deadline<'_>) -> Result<(), Failure> {
+    let text = std::fs::read_to_string(path).map_err(|e| Failure::new(Phase::File, path, e))?;
     for line in text.lines() {
         let word = line.split('#').next().unwrap_or("").trim();
         if !word.is_empty() && nets.len() <= MOST_RULES {
@@ -74,7 +77,7 @@ fn read_file(path: &str, nets: &mut Vec<IpNet>, patience: Patience<'_>) -> Resul
 }
 
 /// One rule as networks: a name has as many as it has addresses.
-fn rule(word: &str, patience: Patience<'_>) -> Result<Vec<IpNet>, Failure> {
+fn rule(word: &str, patience: Deadline<'_>) -> Result<Vec<IpNet>, Failure> {
     if let Ok(net) = word.parse::<IpNet>() {
         return Ok(vec![canonical(net)]);
     }
@@ -84,7 +87,7 @@ fn rule(word: &str, patience: Patience<'_>) -> Result<Vec<IpNet>, Failure> {
     let like_address = word.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     if word.is_empty() || like_address || word.contains(['/', ':', '@', ' ']) {
         let why = "not a CIDR block, an address, a name or @FILE";
-        return Err(Failure::usage(Stage::Resolve, word, why));
+        return Err(Failure::usage(Phase::Resolve, word, why));
     }
     let found = resolver::addresses(word, 0, Family::Any, patience)?;
     Ok(found.into_iter().map(|address| IpNet::from(address.ip().to_canonical())).collect())
@@ -116,26 +119,26 @@ fn counted(ip: IpAddr) -> IpNet {
 
 /// Counts the connections of each address, or /64 of IPv6.
 #[derive(Debug, Clone)]
-pub struct PerAddress {
+pub struct PerIpLimit {
     most: u32,
     counts: Arc<Mutex<HashMap<IpNet, u32>>>,
 }
 
 /// One connection's place in its address's count; dropping it gives the place back.
 #[derive(Debug)]
-pub struct Place {
+pub struct PerIpPermit {
     net: IpNet,
     counts: Arc<Mutex<HashMap<IpNet, u32>>>,
 }
 
-impl PerAddress {
+impl PerIpLimit {
     /// At most `most` places for each address.
-    pub fn new(most: u32) -> PerAddress {
-        PerAddress { most, counts: Arc::default() }
+    pub fn new(most: u32) -> PerIpLimit {
+        PerIpLimit { most, counts: Arc::default() }
     }
 
     /// A place for one more connection from `ip`, if it has one left.
-    pub fn take(&self, ip: IpAddr) -> Option<Place> {
+    pub fn take(&self, ip: IpAddr) -> Option<PerIpPermit> {
         let net = counted(ip);
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(net).or_insert(0);
@@ -143,7 +146,7 @@ impl PerAddress {
             return None;
         }
         *count += 1;
-        Some(Place { net, counts: self.counts.clone() })
+        Some(PerIpPermit { net, counts: self.counts.clone() })
     }
 
     /// Why a caller without a place is turned away.
@@ -155,7 +158,7 @@ impl PerAddress {
     }
 }
 
-impl Drop for Place {
+impl Drop for PerIpPermit {
     fn drop(&mut self) {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         match counts.get_mut(&self.net) {
@@ -168,16 +171,16 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Code;
-    use crate::test_rng::Chance;
+    use crate::error::ExitCode;
+    use crate::test_rng::TestRng;
     use std::sync::atomic::{AtomicU32, Ordering};
 
-    fn rules(allow: &[&str], deny: &[&str]) -> Rules {
+    fn rules(allow: &[&str], deny: &[&str]) -> AccessRules {
         let owned = |words: &[&str]| words.iter().map(|w| w.to_string()).collect::<Vec<_>>();
-        Rules::read(&owned(allow), &owned(deny), None).unwrap()
+        AccessRules::read(&owned(allow), &owned(deny), None).unwrap()
     }
 
-    fn admits(rules: &Rules, ip: &str) -> bool {
+    fn admits(rules: &AccessRules, ip: &str) -> bool {
         rules.admit(ip.parse().unwrap())
     }
 
@@ -205,16 +208,16 @@ mod tests {
 
     #[test]
     fn malformed_rules_and_missing_files_are_told_apart() {
-        let read = |word: &str| Rules::read(&[word.to_string()], &[], None).unwrap_err().code;
+        let read = |word: &str| AccessRules::read(&[word.to_string()], &[], None).unwrap_err().code;
         for word in ["", "10.0.0.0/33", "1.2.3", "::1/129", "a/8", "300.1.1.1"] {
-            assert_eq!(read(word), Code::Usage, "{word}");
+            assert_eq!(read(word), ExitCode::Usage, "{word}");
         }
-        assert_eq!(read("@/no/such/file"), Code::Read);
+        assert_eq!(read("@/no/such/file"), ExitCode::Read);
     }
 
     #[test]
     fn a_place_comes_back() {
-        let places = PerAddress::new(1);
+        let places = PerIpLimit::new(1);
         let ip = "127.0.0.1".parse().unwrap();
         let first = places.take(ip).unwrap();
         assert!(places.take("::ffff:127.0.0.1".parse().unwrap()).is_none());
@@ -224,7 +227,7 @@ mod tests {
 
     #[test]
     fn an_ipv6_network_of_64_bits_counts_as_one_address() {
-        let places = PerAddress::new(1);
+        let places = PerIpLimit::new(1);
         let take = |ip: &str| places.take(ip.parse().unwrap());
         let _first = take("2001:db8:0:1::1").unwrap();
         assert!(take("2001:db8:0:1:ffff::2").is_none());
@@ -239,8 +242,8 @@ mod tests {
     #[test]
     fn places_are_never_too_many_and_all_come_back() {
         const MOST: u32 = 3;
-        let mut chance = Chance::new();
-        let (places, inside) = (PerAddress::new(MOST), AtomicU32::new(0));
+        let mut chance = TestRng::new();
+        let (places, inside) = (PerIpLimit::new(MOST), AtomicU32::new(0));
         std::thread::scope(|scope| {
             for _ in 0..6 {
                 let (places, inside, mut chance) = (&places, &inside, chance.split());

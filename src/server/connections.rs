@@ -9,21 +9,21 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
-use crate::net::stream::Hangup;
-use crate::shutdown::{Reason, Stop, Wake, bell, poll_until, ring};
+use crate::net::stream::ConnectionHandle;
+use crate::shutdown::{Shutdown, ShutdownReason, WaitOutcome, bell, poll_until, ring};
 
 /// How often a drain looks whether a connection has become idle.
 const LOOK: Duration = Duration::from_millis(10);
 /// How long a peer that streams, or has sent nothing yet, must have been silent to count as
 /// idle: the first request of a new connection may be on its way.
-pub const SILENCE: Duration = Duration::from_millis(300);
+pub const IDLE_AFTER: Duration = Duration::from_millis(300);
 /// How long connections that were reset have to tell their end; a thread that waits for something
 /// else than its peer is not waited for any longer.
-const FAREWELL: Duration = Duration::from_millis(300);
+const ABORT_GRACE: Duration = Duration::from_millis(300);
 
 /// All live connections of a server.
 #[derive(Debug, Clone)]
-pub struct Live(Arc<Shared>);
+pub struct ConnectionTracker(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
@@ -38,8 +38,8 @@ struct Shared {
 
 #[derive(Debug)]
 struct Entry {
-    hangup: Hangup,
-    mood: Mood,
+    hangup: ConnectionHandle,
+    mood: Activity,
     dismissed: bool,
     counted: bool,
 }
@@ -67,7 +67,7 @@ pub enum Room {
 /// Whether a connection waits for its peer with nothing owed. Shared by the thread that serves it
 /// and the drain that would like to end it.
 #[derive(Debug, Clone)]
-pub struct Mood(Arc<Waiting>);
+pub struct Activity(Arc<Waiting>);
 
 #[derive(Debug)]
 struct Waiting {
@@ -83,15 +83,15 @@ struct Waiting {
 /// Nobody waits.
 const BUSY: u64 = u64::MAX;
 
-impl Default for Mood {
-    fn default() -> Mood {
+impl Default for Activity {
+    fn default() -> Activity {
         let (streams, received) = (AtomicBool::new(false), AtomicBool::new(false));
         let since = AtomicU64::new(BUSY);
-        Mood(Arc::new(Waiting { began: Instant::now(), since, streams, received }))
+        Activity(Arc::new(Waiting { began: Instant::now(), since, streams, received }))
     }
 }
 
-impl Mood {
+impl Activity {
     /// Runs a read that may block: while it does, nothing is owed to the peer.
     pub fn while_waiting<T>(&self, read: impl FnOnce() -> T) -> T {
         // Between questions and answers it does not matter how long one has been waited for.
@@ -117,7 +117,7 @@ impl Mood {
         match self.0.since.load(Ordering::SeqCst) {
             BUSY => false,
             _ if self.needs_no_silence() => true,
-            since => self.milliseconds().saturating_sub(since) >= SILENCE.as_millis() as u64,
+            since => self.milliseconds().saturating_sub(since) >= IDLE_AFTER.as_millis() as u64,
         }
     }
 
@@ -132,14 +132,14 @@ impl Mood {
 
 /// A live connection's entry; dropping it takes the connection off the list.
 #[derive(Debug)]
-pub struct Entered {
-    live: Live,
+pub struct TrackedConnection {
+    live: ConnectionTracker,
     conn: u64,
     /// What the thread that serves the connection tells about itself.
-    pub mood: Mood,
+    pub mood: Activity,
 }
 
-impl Entered {
+impl TrackedConnection {
     /// The connection counts towards the limit of the whole run.
     pub fn count(&self) {
         self.live.count(self.conn);
@@ -147,7 +147,7 @@ impl Entered {
     }
 }
 
-impl Drop for Entered {
+impl Drop for TrackedConnection {
     fn drop(&mut self) {
         self.live.lock().remove(&self.conn);
         self.live.wake();
@@ -156,27 +156,33 @@ impl Drop for Entered {
 
 /// What a drain had to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Drained {
+pub enum DrainOutcome {
     /// Every connection came to its own end.
-    Completely,
+    Clean,
     /// So many had to be reset.
-    Cut(usize),
+    Aborted(usize),
 }
 
-impl Live {
+impl ConnectionTracker {
     /// An empty list. Fails when no pipe can be had.
-    pub fn new() -> std::io::Result<Live> {
+    pub fn new() -> std::io::Result<ConnectionTracker> {
         let (bell, rope) = bell()?;
         let (counted, awaited) = (AtomicU64::new(0), AtomicBool::new(false));
-        Ok(Live(Arc::new(Shared { entries: Mutex::default(), counted, bell, rope, awaited })))
+        Ok(ConnectionTracker(Arc::new(Shared {
+            entries: Mutex::default(),
+            counted,
+            bell,
+            rope,
+            awaited,
+        })))
     }
 
     /// Puts connection `conn` on the list.
-    pub fn enter(&self, conn: u64, hangup: Hangup) -> Entered {
-        let mood = Mood::default();
+    pub fn enter(&self, conn: u64, hangup: ConnectionHandle) -> TrackedConnection {
+        let mood = Activity::default();
         let entry = Entry { hangup, mood: mood.clone(), dismissed: false, counted: false };
         self.lock().insert(conn, entry);
-        Entered { live: self.clone(), conn, mood }
+        TrackedConnection { live: self.clone(), conn, mood }
     }
 
     /// Counts connection `conn` towards the limit of the whole run, though it may be over already.
@@ -215,12 +221,12 @@ impl Live {
         self.lock().len()
     }
 
-    /// Readable when a connection has ended since [`Live::hush`].
+    /// Readable when a connection has ended since [`ConnectionTracker::hush`].
     fn bell(&self) -> BorrowedFd<'_> {
         self.0.bell.as_fd()
     }
 
-    /// Silences the bell, which rings from now on. Look at [`Live::len`] afterwards, not before.
+    /// Silences the bell, which rings from now on. Look at [`ConnectionTracker::len`] afterwards, not before.
     fn hush(&self) {
         self.0.awaited.store(true, Ordering::SeqCst);
         let mut bytes = [0; 256];
@@ -231,7 +237,7 @@ impl Live {
     /// soon as they have answered, and what is left after `grace` is reset.
     ///
     /// `urgent` gives up the rest of the grace when it says so.
-    pub fn drain(&self, grace: Duration, urgent: &dyn Fn() -> bool) -> Drained {
+    pub fn drain(&self, grace: Duration, urgent: &dyn Fn() -> bool) -> DrainOutcome {
         let until = Instant::now().checked_add(grace);
         while self.len() > 0 {
             if urgent() || until.is_some_and(|at| at <= Instant::now()) {
@@ -240,7 +246,7 @@ impl Live {
             self.dismiss_idle();
             self.wait_for_an_end(Instant::now() + LOOK);
         }
-        Drained::Completely
+        DrainOutcome::Clean
     }
 
     /// Waits until a connection has ended, `until` at the latest; not at all if none lives.
@@ -253,25 +259,25 @@ impl Live {
     }
 
     /// Waits until the last connection has ended by itself, or the cord is pulled.
-    pub fn wait_until_empty(&self, stop: &Stop) -> Result<(), Reason> {
+    pub fn wait_until_empty(&self, stop: &Shutdown) -> Result<(), ShutdownReason> {
         self.wait_while(stop, || self.len() > 0)
     }
 
     /// Waits while `quota` has no room, or until the cord is pulled.
-    pub fn wait_for_room(&self, quota: &Quota, stop: &Stop) -> Result<(), Reason> {
+    pub fn wait_for_room(&self, quota: &Quota, stop: &Shutdown) -> Result<(), ShutdownReason> {
         self.wait_while(stop, || self.room(quota) == Room::Taken)
     }
 
     /// Waits until `lasts` is false, which it is asked when a connection has ended or counted, or
     /// the cord is pulled.
-    fn wait_while(&self, stop: &Stop, lasts: impl Fn() -> bool) -> Result<(), Reason> {
+    fn wait_while(&self, stop: &Shutdown, lasts: impl Fn() -> bool) -> Result<(), ShutdownReason> {
         // An end costs no system call unless a thread has been waiting for one.
         while lasts() {
             self.hush();
             if !lasts() {
                 break;
             }
-            if let Ok(Wake::Stopped(reason)) = stop.wait(self.bell(), PollFlags::IN, None) {
+            if let Ok(WaitOutcome::Shutdown(reason)) = stop.wait(self.bell(), PollFlags::IN, None) {
                 return Err(reason);
             }
         }
@@ -287,15 +293,15 @@ impl Live {
         }
     }
 
-    fn cut(&self) -> Drained {
+    fn cut(&self) -> DrainOutcome {
         let cut = self.reset_all();
-        let until = Instant::now() + FAREWELL;
+        let until = Instant::now() + ABORT_GRACE;
         while self.len() > 0 && Instant::now() < until {
             self.wait_for_an_end(until);
         }
         match cut {
-            0 => Drained::Completely,
-            n => Drained::Cut(n),
+            0 => DrainOutcome::Clean,
+            n => DrainOutcome::Aborted(n),
         }
     }
 
@@ -313,26 +319,26 @@ impl Live {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_rng::Chance;
+    use crate::test_rng::TestRng;
     use std::os::unix::net::UnixStream;
     use std::sync::Arc;
     use std::thread;
 
     const PATIENCE: Duration = Duration::from_secs(20);
 
-    fn hangup() -> (Hangup, UnixStream) {
+    fn hangup() -> (ConnectionHandle, UnixStream) {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        (Hangup::new(Arc::new(ours.into())), theirs)
+        (ConnectionHandle::new(Arc::new(ours.into())), theirs)
     }
 
     /// Connections end around the moment at which somebody begins to wait for that: a lost ring
     /// would leave the waiter waiting for its deadline.
     #[test]
     fn no_end_is_missed_whenever_the_waiting_begins() {
-        let mut chance = Chance::new();
-        let stop = Stop::new(Some(Instant::now() + PATIENCE)).unwrap();
+        let mut chance = TestRng::new();
+        let stop = Shutdown::new(Some(Instant::now() + PATIENCE)).unwrap();
         for round in 0..400 {
-            let live = Live::new().unwrap();
+            let live = ConnectionTracker::new().unwrap();
             let ends = [0, 1, 2].map(|conn| (live.enter(conn, hangup().0), chance.split()));
             thread::scope(|scope| {
                 for (entered, mut chance) in ends {
@@ -352,7 +358,7 @@ mod tests {
 
     #[test]
     fn a_connection_that_may_yet_count_keeps_its_place() {
-        let live = Live::new().unwrap();
+        let live = ConnectionTracker::new().unwrap();
         let quota = Quota { concurrent: 3, whole_run: Some(2) };
         assert_eq!(live.room(&quota), Room::Free);
         let (first, second) = (live.enter(1, hangup().0), live.enter(2, hangup().0));
@@ -372,7 +378,7 @@ mod tests {
 
     #[test]
     fn a_new_connection_is_not_idle_before_a_silence() {
-        let mood = Mood::default();
+        let mood = Activity::default();
         mood.while_waiting(|| assert!(!mood.is_idle()));
         mood.has_received();
         mood.while_waiting(|| assert!(mood.is_idle()));
@@ -385,9 +391,9 @@ mod tests {
     /// dismissed at once, nobody is cut, and what was read has been answered.
     #[test]
     fn a_drain_sees_everyone_out_whatever_they_are_doing() {
-        let mut chance = Chance::new();
+        let mut chance = TestRng::new();
         for round in 0..100 {
-            let live = Live::new().unwrap();
+            let live = ConnectionTracker::new().unwrap();
             thread::scope(|scope| {
                 for conn in 0..3 {
                     let (hangup, theirs) = hangup();
@@ -398,12 +404,12 @@ mod tests {
                 }
                 chance.pause();
                 let drained = live.drain(PATIENCE, &|| false);
-                assert_eq!(drained, Drained::Completely, "round {round}");
+                assert_eq!(drained, DrainOutcome::Clean, "round {round}");
             });
         }
     }
 
-    fn echo(hangup: &Hangup, mood: &Mood, chance: &mut Chance) {
+    fn echo(hangup: &ConnectionHandle, mood: &Activity, chance: &mut TestRng) {
         let mut socket = hangup.socket();
         let mut buffer = [0; 16];
         mood.has_received();
@@ -419,7 +425,7 @@ mod tests {
     }
 
     /// Says something now and then until it is not answered any more.
-    fn talk(mut stream: UnixStream, chance: &mut Chance) {
+    fn talk(mut stream: UnixStream, chance: &mut TestRng) {
         use std::io::{Read, Write};
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         for _ in 0..chance.below(20) {

@@ -10,21 +10,21 @@ pub mod thread_pool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::error::{Code, Failure, Stage};
+use crate::error::{ExitCode, Failure, Phase};
 use crate::net::address::Address;
-use crate::net::connect_event::Step;
-use crate::net::layer::{Handshake, Layer};
+use crate::net::connect_event::ConnectEvent;
+use crate::net::layer::{HandshakeContext, Layer};
 use crate::net::listen::Listener;
-use crate::net::stream::{Ending, Facts, Stream};
+use crate::net::stream::{ConnectionInfo, EndedBy, Stream};
 use crate::process::groups;
 use crate::process::inherited_fds;
 use crate::report::Report;
-use crate::report::event::{Closed, Ends, Event, Level, Role, Side};
-use crate::service::connection::News;
-use crate::service::{Ended, Guest, Service};
-use crate::shutdown::{Reason, Stop};
-use accept_loop::{Caller, Counting, End, Host, Limits, Reception};
-use connections::{Drained, Mood};
+use crate::report::event::{Closed, Endpoints, Event, Level, Role, Side};
+use crate::service::connection::HalfCloseHook;
+use crate::service::{Connection, Service, ServiceOutcome};
+use crate::shutdown::{Shutdown, ShutdownReason};
+use accept_loop::{AcceptLoop, Accepted, ConnectionHandler, Counting, Limits, ServeOutcome};
+use connections::{Activity, DrainOutcome};
 
 /// Everything a run of a server needs, decided.
 pub struct Plan {
@@ -43,12 +43,12 @@ pub struct Plan {
 /// Serves until the limits, a signal or a failure of the listener end it.
 ///
 /// Fails as [`Reception::run`] does. With one accepted connection only, its failure is the run's.
-pub fn serve(mut plan: Plan, report: &Report, stop: &Stop) -> Result<Code, Failure> {
+pub fn serve(mut plan: Plan, report: &Report, stop: &Shutdown) -> Result<ExitCode, Failure> {
     // What the user asks for is the service's; the layer below it takes its own.
     plan.limits.stack = plan.limits.stack.map(|own| own + plan.layer_stack);
     let single = plan.limits.accepts == Some(1);
     let stack = plan.service.stack() + plan.layer_stack;
-    let rooms = Arc::new(Rooms {
+    let rooms = Arc::new(ConnectionService {
         service: plan.service,
         layer: plan.layer,
         report: report.clone(),
@@ -57,35 +57,35 @@ pub fn serve(mut plan: Plan, report: &Report, stop: &Stop) -> Result<Code, Failu
         failure: Mutex::new(None),
     });
     let local = plan.listener.local.to_string();
-    let reception = Reception::new(plan.listener, plan.limits, stack, rooms.clone())?;
+    let reception = AcceptLoop::new(plan.listener, plan.limits, stack, rooms.clone())?;
     report.tell(&Event::Listening { local: local.clone(), what: "connection" });
     inherited_fds::tell_ready();
     groups::reap_orphans();
     let ended = reception.run(stop);
     rooms.service.close();
     match ended? {
-        End::Served if single => rooms.outcome(),
-        End::Served => Ok(Code::Done),
-        End::Stopped(Reason::Deadline, _) => {
-            Err(Failure::stopped(Stage::Listen, local, Reason::Deadline))
+        ServeOutcome::Served if single => rooms.outcome(),
+        ServeOutcome::Served => Ok(ExitCode::Done),
+        ServeOutcome::Stopped(ShutdownReason::Deadline, _) => {
+            Err(Failure::stopped(Phase::Listen, local, ShutdownReason::Deadline))
         }
-        End::Stopped(reason, drained) => {
-            let cut = rooms.outcome().is_err_and(|failure| failure.code == Code::Terminated);
-            let drained = if cut { Drained::Cut(1) } else { drained };
+        ServeOutcome::Stopped(reason, drained) => {
+            let cut = rooms.outcome().is_err_and(|failure| failure.code == ExitCode::Terminated);
+            let drained = if cut { DrainOutcome::Aborted(1) } else { drained };
             Ok(stopped(reason, drained, report))
         }
     }
 }
 
-fn stopped(reason: Reason, drained: Drained, report: &Report) -> Code {
-    if let Drained::Cut(n) = drained {
+fn stopped(reason: ShutdownReason, drained: DrainOutcome, report: &Report) -> ExitCode {
+    if let DrainOutcome::Aborted(n) = drained {
         let connections = if n == 1 { "connection" } else { "connections" };
         report.warn(None, format!("{n} {connections} had to be reset"));
     }
     match (reason, drained) {
-        (Reason::Interrupt, _) => Code::Interrupted,
-        (_, Drained::Completely) => Code::Done,
-        (_, Drained::Cut(_)) => Code::Terminated,
+        (ShutdownReason::Interrupt, _) => ExitCode::Interrupted,
+        (_, DrainOutcome::Clean) => ExitCode::Done,
+        (_, DrainOutcome::Aborted(_)) => ExitCode::Terminated,
     }
 }
 
@@ -106,22 +106,22 @@ fn is_of_the_peer(errno: i32) -> bool {
 }
 
 /// How a failure ends its connection.
-fn ending_of(failure: &Failure) -> Ending {
+fn ending_of(failure: &Failure) -> EndedBy {
     match (failure.code, failure.errno()) {
-        (Code::Timeout, _) => Ending::Timeout,
-        (Code::Interrupted | Code::Terminated, _) => Ending::Signal,
-        (_, Some(errno)) if is_of_the_peer(errno) => Ending::Reset,
-        (Code::Partial | Code::Send | Code::Receive, None) => Ending::Reset,
-        _ => Ending::Us,
+        (ExitCode::Timeout, _) => EndedBy::Timeout,
+        (ExitCode::Interrupted | ExitCode::Terminated, _) => EndedBy::Signal,
+        (_, Some(errno)) if is_of_the_peer(errno) => EndedBy::Reset,
+        (ExitCode::Partial | ExitCode::Send | ExitCode::Receive, None) => EndedBy::Reset,
+        _ => EndedBy::Us,
     }
 }
 
 /// Where connections are served: what all of them share.
-struct Rooms {
+struct ConnectionService {
     service: Box<dyn Service>,
     layer: Option<Arc<dyn Layer>>,
     report: Report,
-    stop: Stop,
+    stop: Shutdown,
     /// There is one connection only: its failure is the run's, and told as such.
     single: bool,
     /// The failure of the latest connection that failed.
@@ -129,24 +129,32 @@ struct Rooms {
 }
 
 /// Tells that a connection is over when dropped, so that a panic tells it too.
-struct Farewell<'a> {
+struct ClosedEventGuard<'a> {
     report: &'a Report,
-    facts: Facts,
+    facts: ConnectionInfo,
     conn: u64,
     bytes_in: u64,
     bytes_out: u64,
-    ended: Ended,
+    ended: ServiceOutcome,
     began: Instant,
 }
 
-impl Farewell<'_> {
-    fn new<'a>(report: &'a Report, conn: u64, facts: &Facts) -> Farewell<'a> {
-        let (began, ended) = (facts.began, Ending::Us.into());
-        Farewell { report, facts: facts.clone(), conn, bytes_in: 0, bytes_out: 0, ended, began }
+impl ClosedEventGuard<'_> {
+    fn new<'a>(report: &'a Report, conn: u64, facts: &ConnectionInfo) -> ClosedEventGuard<'a> {
+        let (began, ended) = (facts.began, EndedBy::Us.into());
+        ClosedEventGuard {
+            report,
+            facts: facts.clone(),
+            conn,
+            bytes_in: 0,
+            bytes_out: 0,
+            ended,
+            began,
+        }
     }
 }
 
-impl Drop for Farewell<'_> {
+impl Drop for ClosedEventGuard<'_> {
     fn drop(&mut self) {
         if !self.report.wants(Level::Usual) {
             return;
@@ -166,13 +174,13 @@ impl Drop for Farewell<'_> {
     }
 }
 
-impl Host for Rooms {
-    fn serve(&self, caller: Caller) {
+impl ConnectionHandler for ConnectionService {
+    fn serve(&self, caller: Accepted) {
         let (conn, stream, leave) = caller.split();
         if self.report.wants(Level::Usual) {
-            self.report.tell(&Event::Accepted(Ends::new(conn, &stream.facts)));
+            self.report.tell(&Event::Accepted(Endpoints::new(conn, &stream.facts)));
         }
-        let mut farewell = Farewell::new(&self.report, conn, &stream.facts);
+        let mut farewell = ClosedEventGuard::new(&self.report, conn, &stream.facts);
         let hangup = stream.hangup.clone();
         farewell.ended = match self.layered(stream, &leave.entered.mood, conn) {
             Ok(stream) => {
@@ -180,7 +188,7 @@ impl Host for Rooms {
                     leave.entered.count();
                 }
                 let mood = leave.entered.mood.clone();
-                let mut guest = Guest::new(conn, stream, mood, self.stop.clone());
+                let mut guest = Connection::new(conn, stream, mood, self.stop.clone());
                 let outcome = self.attend(&mut guest);
                 farewell.bytes_in = guest.bytes_in;
                 farewell.bytes_out = guest.bytes_out;
@@ -195,7 +203,7 @@ impl Host for Rooms {
         // What ended because we ended it was ended by whoever stopped us.
         if let Some(reason) = self.stop.reason()
             && hangup.was_pulled()
-            && matches!(farewell.ended.by, Ending::Reset | Ending::Signal)
+            && matches!(farewell.ended.by, EndedBy::Reset | EndedBy::Signal)
         {
             farewell.ended.by = reason.into();
         }
@@ -230,19 +238,19 @@ impl Host for Rooms {
     }
 }
 
-impl Rooms {
+impl ConnectionService {
     /// The stream as the service is to see it: behind its handshake, if there is one. A caller
     /// who does not come to the end of it is owed nothing.
-    fn layered(&self, stream: Stream, mood: &Mood, conn: u64) -> Result<Stream, Failure> {
+    fn layered(&self, stream: Stream, mood: &Activity, conn: u64) -> Result<Stream, Failure> {
         let Some(layer) = &self.layer else { return Ok(stream) };
         let whom = stream.facts.peer.to_string();
-        let tell = |step: Step| match step {
-            Step::Warning(why) => self.report.warn(Some(conn), why),
+        let tell = |step: ConnectEvent| match step {
+            ConnectEvent::Warning(why) => self.report.warn(Some(conn), why),
             step => self.report.step(|| format!("{}: {step}", whom)),
         };
         layer.wrap(
             stream,
-            &Handshake {
+            &HandshakeContext {
                 whom: whom.clone(),
                 until: None,
                 limit: Duration::ZERO,
@@ -254,16 +262,16 @@ impl Rooms {
     }
 
     /// Tells half-closes of connection `conn`.
-    fn news(&self, conn: u64, facts: &Facts) -> News {
+    fn news(&self, conn: u64, facts: &ConnectionInfo) -> HalfCloseHook {
         let (report, peer) = (self.report.clone(), facts.peer.to_string());
         Box::new(move |side| {
-            let by = if side == Ending::Us { Side::Us } else { Side::Peer };
+            let by = if side == EndedBy::Us { Side::Us } else { Side::Peer };
             report.tell(&Event::HalfClosed { conn, by, caller: Some(peer.clone()) });
         })
     }
 
     /// Serves one guest behind its handshake.
-    fn attend(&self, guest: &mut Guest) -> Result<Ended, Failure> {
+    fn attend(&self, guest: &mut Connection) -> Result<ServiceOutcome, Failure> {
         if self.report.wants_facts() {
             guest.news = Some(self.news(guest.conn, guest.facts()));
         }
@@ -278,9 +286,9 @@ impl Rooms {
 
     /// How a failure ended its connection. A peer that went away is told by the `closed` event
     /// alone; whatever else went wrong gets its line.
-    fn failed(&self, conn: u64, failure: Failure) -> Ended {
+    fn failed(&self, conn: u64, failure: Failure) -> ServiceOutcome {
         let by = ending_of(&failure);
-        let told = by == Ending::Us || failure.stage == Stage::Tls;
+        let told = by == EndedBy::Us || failure.stage == Phase::Tls;
         self.keep(Some(conn), failure, told);
         by.into()
     }
@@ -293,10 +301,10 @@ impl Rooms {
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
     }
 
-    fn outcome(&self) -> Result<Code, Failure> {
+    fn outcome(&self) -> Result<ExitCode, Failure> {
         match self.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
             Some(failure) => Err(failure),
-            None => Ok(Code::Done),
+            None => Ok(ExitCode::Done),
         }
     }
 }

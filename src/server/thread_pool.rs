@@ -103,7 +103,7 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_rng::Chance;
+    use crate::test_rng::TestRng;
     use std::sync::mpsc::channel;
 
     const PATIENCE: Duration = Duration::from_secs(20);
@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn no_job_is_left_when_patience_ends_as_it_comes() {
         const JOBS: usize = 1500;
-        let mut chance = Chance::new();
+        let mut chance = TestRng::new();
         let pool = Pool::with_patience(64 << 10, Duration::from_micros(60));
         let (done, results) = channel();
         let givers = [chance.split(), chance.split()].map(|mut chance| {

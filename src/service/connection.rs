@@ -3,11 +3,11 @@
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
-use crate::error::{Code, Failure, Inner, Stage};
-use crate::net::stdio::Nothing;
-use crate::net::stream::{Ending, Facts, Hangup, Reader, Stream};
-use crate::server::connections::Mood;
-use crate::shutdown::{Reason, Stop};
+use crate::error::{ExitCode, Failure, LayerError, Phase};
+use crate::net::stdio::NullStream;
+use crate::net::stream::{ConnectionHandle, ConnectionInfo, EndedBy, Reader, Stream};
+use crate::server::connections::Activity;
+use crate::shutdown::{Shutdown, ShutdownReason};
 
 /// How much a peer may still send while we wait for it to close, and for how long: enough for what
 /// was under way, not enough to keep us.
@@ -15,10 +15,10 @@ const LAST_WORDS: usize = 1 << 20;
 const LAST_WAIT: Duration = Duration::from_secs(2);
 
 /// Who hears that a side, the peer or we, sends no more.
-pub type News = Box<dyn Fn(Ending) + Send + Sync>;
+pub type HalfCloseHook = Box<dyn Fn(EndedBy) + Send + Sync>;
 
 /// A connected peer: receives, sends, counts, and takes leave so that nothing sent is lost.
-pub struct Guest {
+pub struct Connection {
     /// Counts connections of this run from 1.
     pub conn: u64,
     /// Both halves, for services that need them apart.
@@ -28,21 +28,21 @@ pub struct Guest {
     /// Bytes sent so far.
     pub bytes_out: u64,
     /// The run's cord.
-    pub stop: Stop,
+    pub stop: Shutdown,
     /// Whether we wait with nothing owed.
-    pub mood: Mood,
+    pub mood: Activity,
     /// Hears which side sends no more, each once.
-    pub news: Option<News>,
+    pub news: Option<HalfCloseHook>,
     /// Whether the peer has said that it will send no more.
     heard_all: bool,
     /// Whether the first bytes look like the opening of a TLS handshake (RFC 8446 §5.1).
     pub greets_in_tls: bool,
 }
 
-impl Guest {
+impl Connection {
     /// The peer of connection `conn`, not yet spoken to.
-    pub fn new(conn: u64, stream: Stream, mood: Mood, stop: Stop) -> Guest {
-        Guest {
+    pub fn new(conn: u64, stream: Stream, mood: Activity, stop: Shutdown) -> Connection {
+        Connection {
             conn,
             stream,
             bytes_in: 0,
@@ -56,12 +56,12 @@ impl Guest {
     }
 
     /// A side sends no more: told, unless the end is our own doing from outside.
-    pub fn half_closed(&self, by: Ending) {
+    pub fn half_closed(&self, by: EndedBy) {
         half_closed(&self.news, &self.stream.hangup, by);
     }
 
     /// What is known about the connection.
-    pub fn facts(&self) -> &Facts {
+    pub fn facts(&self) -> &ConnectionInfo {
         &self.stream.facts
     }
 
@@ -73,7 +73,7 @@ impl Guest {
         Ok(n)
     }
 
-    /// As [`Guest::receive`], for bytes that nobody wants to see; `unseen` says how many at most.
+    /// As [`Connection::receive`], for bytes that nobody wants to see; `unseen` says how many at most.
     pub fn skip(&mut self, unseen: &mut [u8]) -> Result<usize, Failure> {
         self.receive_by(unseen, |reader, unseen| reader.skip(unseen))
     }
@@ -100,7 +100,7 @@ impl Guest {
                 self.bytes_in += n as u64;
                 if n == 0 && !buffer.is_empty() && !self.heard_all {
                     self.heard_all = true;
-                    self.half_closed(Ending::Peer);
+                    self.half_closed(EndedBy::Peer);
                 }
                 Ok(n)
             }
@@ -133,8 +133,8 @@ impl Guest {
         let hangup = &self.stream.hangup;
         if hangup.left_unread() {
             hangup.reset();
-            let reason = self.stop.reason().unwrap_or(Reason::Terminate);
-            return Err(Failure::stopped(Stage::Receive, &self.stream.facts.peer, reason));
+            let reason = self.stop.reason().unwrap_or(ShutdownReason::Terminate);
+            return Err(Failure::stopped(Phase::Receive, &self.stream.facts.peer, reason));
         }
         // Without a layer a close is enough: in one step it looks for unread bytes and sends a
         // FIN or, if there are any, a reset (tcp(7), unix(7)).
@@ -144,11 +144,11 @@ impl Guest {
         match self.stream.writer.finish() {
             // The peer is gone altogether: there is nobody to tell.
             Err(e) if e.kind() == io::ErrorKind::NotConnected => return Ok(()),
-            Err(e) => return Err(Failure::new(Stage::Shutdown, &self.stream.facts.peer, e)),
+            Err(e) => return Err(Failure::new(Phase::Shutdown, &self.stream.facts.peer, e)),
             Ok(()) => {}
         }
         if !self.heard_all {
-            self.half_closed(Ending::Us);
+            self.half_closed(EndedBy::Us);
             self.hear_out();
         }
         Ok(())
@@ -158,8 +158,8 @@ impl Guest {
     /// facts and the hangup, and can neither receive nor send any more.
     pub fn hand_over(&mut self) -> Stream {
         Stream {
-            reader: std::mem::replace(&mut self.stream.reader, Box::new(Nothing)),
-            writer: std::mem::replace(&mut self.stream.writer, Box::new(Nothing)),
+            reader: std::mem::replace(&mut self.stream.reader, Box::new(NullStream)),
+            writer: std::mem::replace(&mut self.stream.writer, Box::new(NullStream)),
             hangup: self.stream.hangup.clone(),
             facts: self.stream.facts.clone(),
         }
@@ -182,10 +182,10 @@ impl Guest {
     }
 
     /// Who ended it, when the peer's stream has ended.
-    pub fn ended_by(&self) -> Ending {
+    pub fn ended_by(&self) -> EndedBy {
         match self.stream.hangup.was_pulled() {
-            true => Ending::Signal,
-            false => Ending::Peer,
+            true => EndedBy::Signal,
+            false => EndedBy::Peer,
         }
     }
 
@@ -193,16 +193,16 @@ impl Guest {
     pub fn receive_failed(&self, error: io::Error) -> Failure {
         let peer = &self.stream.facts.peer;
         match error.kind() {
-            io::ErrorKind::WouldBlock => idle(Stage::Receive, peer),
-            _ if Inner::of(&error).is_some() => Failure::new(Stage::Receive, peer, error),
+            io::ErrorKind::WouldBlock => idle(Phase::Receive, peer),
+            _ if LayerError::of(&error).is_some() => Failure::new(Phase::Receive, peer, error),
             io::ErrorKind::OutOfMemory => {
-                Failure::new(Stage::Receive, peer, error).with_code(Code::Partial)
+                Failure::new(Phase::Receive, peer, error).with_code(ExitCode::Partial)
             }
             _ if self.bytes_in > 0 => {
                 let why = format!("{} after {} bytes", crate::error::words(&error), self.bytes_in);
-                Failure::new(Stage::Receive, peer, why).with_code(Code::Partial)
+                Failure::new(Phase::Receive, peer, why).with_code(ExitCode::Partial)
             }
-            _ => Failure::new(Stage::Receive, peer, error),
+            _ => Failure::new(Phase::Receive, peer, error),
         }
     }
 
@@ -210,24 +210,24 @@ impl Guest {
     pub fn send_failed(&self, error: io::Error) -> Failure {
         let peer = &self.stream.facts.peer;
         match error.kind() {
-            io::ErrorKind::WouldBlock => idle(Stage::Send, peer),
-            _ => Failure::new(Stage::Send, peer, error).with_code(Code::Partial),
+            io::ErrorKind::WouldBlock => idle(Phase::Send, peer),
+            _ => Failure::new(Phase::Send, peer, error).with_code(ExitCode::Partial),
         }
     }
 }
 
-/// As [`Guest::half_closed`], where the guest's parts are in several hands.
-pub fn half_closed(news: &Option<News>, hangup: &Hangup, by: Ending) {
+/// As [`Connection::half_closed`], where the guest's parts are in several hands.
+pub fn half_closed(news: &Option<HalfCloseHook>, hangup: &ConnectionHandle, by: EndedBy) {
     if let Some(news) = news
-        && (by == Ending::Us || !hangup.was_pulled())
+        && (by == EndedBy::Us || !hangup.was_pulled())
     {
         news(by);
     }
 }
 
-fn idle(stage: Stage, peer: &dyn std::fmt::Display) -> Failure {
+fn idle(stage: Phase, peer: &dyn std::fmt::Display) -> Failure {
     let why = "nothing moved for the idle limit";
-    Failure::new(stage, peer, why).with_code(Code::Timeout)
+    Failure::new(stage, peer, why).with_code(ExitCode::Timeout)
 }
 
 #[cfg(test)]
@@ -242,8 +242,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let stream = Stream::from_socket(listener.accept().unwrap().0.into()).unwrap();
-        let stop = Stop::new(None).unwrap();
-        let mut guest = Guest::new(1, stream, Mood::default(), stop);
+        let stop = Shutdown::new(None).unwrap();
+        let mut guest = Connection::new(1, stream, Activity::default(), stop);
         guest.stream.hangup.stop_reading();
         assert_eq!(guest.receive(&mut [0; 8]).unwrap(), 0);
         peer.write_all(b"request").unwrap();
@@ -253,7 +253,7 @@ mod tests {
             std::thread::yield_now();
         }
         let failure = guest.take_leave().unwrap_err();
-        assert_eq!(failure.code, Code::Terminated);
+        assert_eq!(failure.code, ExitCode::Terminated);
         drop(guest);
         peer.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         let end = peer.read(&mut [0; 8]).map_err(|e| e.kind());

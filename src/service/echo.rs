@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Ended, Guest, Service};
+use super::{Connection, Service, ServiceOutcome};
 use crate::error::Failure;
 use crate::transfer::buffer::Buffer;
 
@@ -14,7 +14,7 @@ pub struct Echo {
 }
 
 impl Service for Echo {
-    fn serve(&self, guest: &mut Guest) -> Result<Ended, Failure> {
+    fn serve(&self, guest: &mut Connection) -> Result<ServiceOutcome, Failure> {
         guest.mood.expect_stream();
         let mut buffer = Buffer::small();
         loop {

@@ -13,7 +13,7 @@ pub enum Framing {
     /// A line, however many reads it takes.
     Line,
     /// So many characters, whatever they are.
-    Characters(NonZeroUsize),
+    Chars(NonZeroUsize),
     /// As many bytes as the number before them says; replies have such a number too.
     Length(Width),
 }
@@ -63,7 +63,7 @@ impl FromStr for Framing {
             None if word == "line" => Ok(Framing::Line),
             Some(("bytes", number)) => number
                 .parse()
-                .map(Framing::Characters)
+                .map(Framing::Chars)
                 .map_err(|_| format!("'{number}' is not a number of characters from 1")),
             Some(("length", width)) => width.parse().map(Framing::Length),
             _ => Err(format!("'{word}' is not a framing: chunk, line, bytes:N or length:1|2|4")),
@@ -121,13 +121,13 @@ impl<'a> Message<'a> {
 
 /// What is known about the bytes that are still to come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flow {
+pub enum InputState {
     /// More are there already.
     More,
     /// Nothing more is there just now.
-    Lull,
+    Idle,
     /// There will be no more.
-    Ended,
+    Eof,
 }
 
 /// Why there is no next message, and the stream of no more use.
@@ -144,7 +144,7 @@ const FIRST: usize = 2 << 10;
 
 /// Cuts messages off the front of a stream, and holds what is not yet one.
 #[derive(Debug)]
-pub struct Cutter {
+pub struct MessageSplitter {
     framing: Framing,
     /// Bytes of the longest message.
     most: usize,
@@ -157,14 +157,14 @@ pub struct Cutter {
     characters: usize,
 }
 
-impl Cutter {
+impl MessageSplitter {
     /// A cutter for messages of at most `most` bytes.
-    pub fn new(framing: Framing, most: usize) -> Cutter {
+    pub fn new(framing: Framing, most: usize) -> MessageSplitter {
         let bytes = vec![0; FIRST];
-        Cutter { framing, most, bytes, held: 0..0, searched: 0, characters: 0 }
+        MessageSplitter { framing, most, bytes, held: 0..0, searched: 0, characters: 0 }
     }
 
-    /// Where the next read goes; never empty while [`Cutter::next`] is asked between reads.
+    /// Where the next read goes; never empty while [`MessageSplitter::next`] is asked between reads.
     pub fn space(&mut self) -> &mut [u8] {
         if self.held.is_empty() {
             self.held = 0..0;
@@ -202,7 +202,7 @@ impl Cutter {
     /// The next whole message; `None` when it takes more bytes to tell.
     ///
     /// Fails when the message is longer than the limit, or the stream ends inside it.
-    pub fn next(&mut self, flow: Flow) -> Result<Option<Message<'_>>, Unframed> {
+    pub fn next(&mut self, flow: InputState) -> Result<Option<Message<'_>>, Unframed> {
         if let Framing::Length(width) = self.framing {
             return self.next_announced(width, flow);
         }
@@ -223,11 +223,11 @@ impl Cutter {
         if message.text.len() > self.most { Err(Unframed::TooLong) } else { Ok(Some(message)) }
     }
 
-    /// As [`Cutter::next`]; a length over the limit fails before the message comes.
+    /// As [`MessageSplitter::next`]; a length over the limit fails before the message comes.
     fn next_announced(
         &mut self,
         width: Width,
-        flow: Flow,
+        flow: InputState,
     ) -> Result<Option<Message<'_>>, Unframed> {
         let held = &self.bytes[self.held.clone()];
         let announced = held
@@ -243,24 +243,24 @@ impl Cutter {
                 self.held.start = text.end;
                 Ok(Some(Message { text: &self.bytes[text], line_end: b"" }))
             }
-            None if flow == Flow::Ended && !held.is_empty() => Err(Unframed::Truncated),
+            None if flow == InputState::Eof && !held.is_empty() => Err(Unframed::Truncated),
             None => Ok(None),
         }
     }
 
     /// The length of the message at the front, line end included, if it is whole.
-    fn whole(&mut self, flow: Flow) -> Option<usize> {
+    fn whole(&mut self, flow: InputState) -> Option<usize> {
         let found = match self.framing {
-            Framing::Characters(most) => self.counted(most.get()),
+            Framing::Chars(most) => self.counted(most.get()),
             _ => self.line(),
         };
         let held = &self.bytes[self.held.clone()];
         let rest = match flow {
-            Flow::Ended => !held.is_empty(),
-            Flow::Lull => {
+            InputState::Eof => !held.is_empty(),
+            InputState::Idle => {
                 self.framing == Framing::Chunk && !held.is_empty() && !ends_inside_character(held)
             }
-            Flow::More => false,
+            InputState::More => false,
         };
         found.or(rest.then_some(held.len()))
     }
@@ -313,7 +313,7 @@ mod tests {
 
     /// What comes out when these reads go in, a lull after each, and the stream then ends.
     fn cut(framing: &str, most: usize, reads: &[&[u8]]) -> Result<Vec<String>, Unframed> {
-        let mut cutter = Cutter::new(framing.parse().unwrap(), most);
+        let mut cutter = MessageSplitter::new(framing.parse().unwrap(), most);
         let mut messages = Vec::new();
         for read in reads {
             let mut read = *read;
@@ -323,15 +323,19 @@ mod tests {
                 space[..n].copy_from_slice(&read[..n]);
                 read = &read[n..];
                 cutter.filled(n);
-                let flow = if read.is_empty() { Flow::Lull } else { Flow::More };
+                let flow = if read.is_empty() { InputState::Idle } else { InputState::More };
                 drain(&mut cutter, flow, &mut messages)?;
             }
         }
-        drain(&mut cutter, Flow::Ended, &mut messages)?;
+        drain(&mut cutter, InputState::Eof, &mut messages)?;
         Ok(messages)
     }
 
-    fn drain(cutter: &mut Cutter, flow: Flow, into: &mut Vec<String>) -> Result<(), Unframed> {
+    fn drain(
+        cutter: &mut MessageSplitter,
+        flow: InputState,
+        into: &mut Vec<String>,
+    ) -> Result<(), Unframed> {
         while let Some(message) = cutter.next(flow)? {
             let text = String::from_utf8_lossy(message.text);
             into.push(format!("{text}|{}", message.line_end.escape_ascii()));
@@ -440,7 +444,7 @@ mod tests {
 
     #[test]
     fn framings_are_read() {
-        assert_eq!("bytes:10".parse(), Ok(Framing::Characters(NonZeroUsize::new(10).unwrap())));
+        assert_eq!("bytes:10".parse(), Ok(Framing::Chars(NonZeroUsize::new(10).unwrap())));
         assert_eq!("length:4".parse(), Ok(Framing::Length(Width::Four)));
         let bad =
             ["", "bytes", "bytes:", "bytes:0", "bytes:-1", "bytes:x", "Line", "lines", "line:"];
@@ -457,7 +461,7 @@ mod tests {
             reads in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..3000), 0..6),
             framing in prop::sample::select(vec!["chunk", "line", "bytes:7"]),
         ) {
-            let mut cutter = Cutter::new(framing.parse().unwrap(), 1 << 20);
+            let mut cutter = MessageSplitter::new(framing.parse().unwrap(), 1 << 20);
             let mut out = Vec::new();
             for mut read in reads.iter().map(Vec::as_slice) {
                 while !read.is_empty() {
@@ -465,12 +469,12 @@ mod tests {
                     cutter.space()[..n].copy_from_slice(&read[..n]);
                     read = &read[n..];
                     cutter.filled(n);
-                    while let Ok(Some(message)) = cutter.next(Flow::Lull) {
+                    while let Ok(Some(message)) = cutter.next(InputState::Idle) {
                         out.extend_from_slice(&[message.text, message.line_end].concat());
                     }
                 }
             }
-            while let Ok(Some(message)) = cutter.next(Flow::Ended) {
+            while let Ok(Some(message)) = cutter.next(InputState::Eof) {
                 out.extend_from_slice(&[message.text, message.line_end].concat());
             }
             prop_assert_eq!(out, reads.concat());

@@ -13,24 +13,24 @@ pub mod sink;
 pub mod template;
 
 use crate::error::Failure;
-pub use connection::Guest;
+pub use connection::Connection;
 
-use crate::net::stream::Ending;
+use crate::net::stream::EndedBy;
 
 /// How a service's conversation came to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ended {
+pub struct ServiceOutcome {
     /// Who or what ended it.
-    pub by: Ending,
+    pub by: EndedBy,
     /// The exit status of the program that served (exec).
     pub exit_status: Option<i32>,
     /// The file that what came was saved in (file).
     pub saved: Option<String>,
 }
 
-impl From<Ending> for Ended {
-    fn from(by: Ending) -> Ended {
-        Ended { by, exit_status: None, saved: None }
+impl From<EndedBy> for ServiceOutcome {
+    fn from(by: EndedBy) -> ServiceOutcome {
+        ServiceOutcome { by, exit_status: None, saved: None }
     }
 }
 
@@ -39,7 +39,7 @@ pub trait Service: Send + Sync + 'static {
     /// Serves one guest until either side has had enough.
     ///
     /// Fails at the stage where the conversation broke; the server goes on.
-    fn serve(&self, guest: &mut Guest) -> Result<Ended, Failure>;
+    fn serve(&self, guest: &mut Connection) -> Result<ServiceOutcome, Failure>;
 
     /// Bytes of stack that a thread of this service needs.
     fn stack(&self) -> usize {

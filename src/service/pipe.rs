@@ -4,13 +4,15 @@ use std::io::IsTerminal;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::{Ended, Guest, Service};
-use crate::error::{Failure, Stage};
-use crate::net::stdio::{Local, Source};
-use crate::net::stream::Ending;
+use super::{Connection, Service, ServiceOutcome};
+use crate::error::{Failure, Phase};
+use crate::net::stdio::{FdStream, Source};
+use crate::net::stream::EndedBy;
 use crate::report::Report;
-use crate::transfer::Flow;
-use crate::transfer::duplex::{InputMode, NO_END_OF_INPUT, Near, OnEnd, Terms, Witness, duplex};
+use crate::transfer::TransferOptions;
+use crate::transfer::duplex::{
+    DuplexObserver, DuplexOptions, InputMode, LocalEnd, NO_END_OF_INPUT, OnLocalEof, duplex,
+};
 
 /// One connection at a time has our stdin and stdout.
 pub struct Pipe {
@@ -28,17 +30,17 @@ pub struct Pipe {
 
 /// Reports what happens on one connection.
 struct Observer<'a> {
-    connection: &'a Guest,
+    connection: &'a Connection,
     report: &'a Report,
 }
 
-impl Witness for Observer<'_> {
+impl DuplexObserver for Observer<'_> {
     fn we_half_closed(&self) {
-        self.connection.half_closed(Ending::Us);
+        self.connection.half_closed(EndedBy::Us);
     }
 
     fn peer_half_closed(&self) {
-        self.connection.half_closed(Ending::Peer);
+        self.connection.half_closed(EndedBy::Peer);
     }
 
     fn peer_silent_without_input(&self) {
@@ -47,19 +49,19 @@ impl Witness for Observer<'_> {
 }
 
 impl Service for Pipe {
-    fn serve(&self, guest: &mut Guest) -> Result<Ended, Failure> {
+    fn serve(&self, guest: &mut Connection) -> Result<ServiceOutcome, Failure> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let near = Near {
+        let near = LocalEnd {
             reader: self
                 .input
                 .input(rustix::stdio::stdin(), |stdin| Box::new(Source::new(stdin, None))),
-            writer: Box::new(Local::stdout()),
-            input: (Stage::Stdin, "-".to_string()),
-            output: (Stage::Stdout, "-".to_string()),
+            writer: Box::new(FdStream::stdout()),
+            input: (Phase::Stdin, "-".to_string()),
+            output: (Phase::Stdout, "-".to_string()),
             endless: std::io::stdin().is_terminal(),
         };
-        let terms = Terms {
-            on_end: OnEnd::HalfClose,
+        let terms = DuplexOptions {
+            on_end: OnLocalEof::HalfClose,
             idle: self.idle,
             delay: Duration::ZERO,
             linger: None,
@@ -67,7 +69,7 @@ impl Service for Pipe {
             exit_on_eof: self.exit_on_eof,
             finishes: true,
         };
-        let flows = (Flow::default(), Flow::default());
+        let flows = (TransferOptions::default(), TransferOptions::default());
         let (sent, received) = (flows.0.meter.clone(), flows.1.meter.clone());
         let stream = guest.hand_over();
         let observer = Observer { connection: guest, report: &self.report };

@@ -3,15 +3,15 @@
 
 use std::time::Duration;
 
-use super::framing::{Cutter, Flow, Framing, Message, Unframed};
-use super::template::{Filling, Template};
-use super::{Ended, Guest, Service};
-use crate::error::{Code, Failure, Stage};
-use crate::net::stream::Ending;
+use super::framing::{Framing, InputState, Message, MessageSplitter, Unframed};
+use super::template::{Template, TemplateValues};
+use super::{Connection, Service, ServiceOutcome};
+use crate::error::{ExitCode, Failure, Phase};
+use crate::net::stream::EndedBy;
 
 /// What is said, and how long the talk lasts.
 #[derive(Debug, Clone, Default)]
-pub struct Script {
+pub struct ReplyScript {
     /// Said first.
     pub greeting: Option<Template>,
     /// Said to each message.
@@ -22,10 +22,10 @@ pub struct Script {
     pub messages: Option<u64>,
 }
 
-impl Script {
+impl ReplyScript {
     /// `Welcome!`, then `Hello, <message>!` until `exit`.
-    pub fn hello() -> Script {
-        Script {
+    pub fn hello() -> ReplyScript {
+        ReplyScript {
             greeting: Some(Template::plain("Welcome!")),
             answer: Some(Template::around_message("Hello, ", "!")),
             until: Some(b"exit".to_vec()),
@@ -34,20 +34,20 @@ impl Script {
     }
 
     /// `[Tue Feb 17 10:00:18 2026] <message>`.
-    pub fn time() -> Script {
-        Script { answer: Some(Template::dated_message()), ..Script::default() }
+    pub fn time() -> ReplyScript {
+        ReplyScript { answer: Some(Template::dated_message()), ..ReplyScript::default() }
     }
 
     /// One message, acknowledged.
-    pub fn ack() -> Script {
+    pub fn ack() -> ReplyScript {
         let answer = Template::around_message("已接收到数据 ", "");
-        Script { answer: Some(answer), messages: Some(1), ..Script::default() }
+        ReplyScript { answer: Some(answer), messages: Some(1), ..ReplyScript::default() }
     }
 
     /// `Your msg=<message>`.
-    pub fn mirror() -> Script {
+    pub fn mirror() -> ReplyScript {
         let answer = Template::around_message("Your msg=", "");
-        Script { answer: Some(answer), ..Script::default() }
+        ReplyScript { answer: Some(answer), ..ReplyScript::default() }
     }
 }
 
@@ -55,7 +55,7 @@ impl Script {
 #[derive(Debug)]
 pub struct Reply {
     /// What is said.
-    pub script: Script,
+    pub script: ReplyScript,
     /// What a message is.
     pub framing: Framing,
     /// Bytes of the longest message.
@@ -77,29 +77,29 @@ enum Talk {
 /// One guest's talk.
 struct Conversation<'a> {
     reply: &'a Reply,
-    guest: &'a mut Guest,
+    guest: &'a mut Connection,
     heard: u64,
     answers: Vec<u8>,
 }
 
 impl Service for Reply {
-    fn serve(&self, guest: &mut Guest) -> Result<Ended, Failure> {
+    fn serve(&self, guest: &mut Connection) -> Result<ServiceOutcome, Failure> {
         let mut talk = Conversation { reply: self, guest, heard: 0, answers: Vec::new() };
         talk.greet()?;
-        let mut cutter = Cutter::new(self.framing, self.max_message);
+        let mut cutter = MessageSplitter::new(self.framing, self.max_message);
         loop {
             let n = talk.guest.receive(cutter.space())?;
             let full = cutter.filled(n);
             let flow = match n {
-                0 => Flow::Ended,
-                _ if full && talk.guest.stream.reader.is_ready() => Flow::More,
-                _ => Flow::Lull,
+                0 => InputState::Eof,
+                _ if full && talk.guest.stream.reader.is_ready() => InputState::More,
+                _ => InputState::Idle,
             };
             if talk.answer_all(&mut cutter, flow)? == Talk::IsOver {
                 talk.guest.take_leave()?;
-                return Ok(Ending::Us.into());
+                return Ok(EndedBy::Us.into());
             }
-            if flow == Flow::Ended {
+            if flow == InputState::Eof {
                 let by = talk.guest.ended_by();
                 talk.guest.take_leave()?;
                 return Ok(by.into());
@@ -112,7 +112,7 @@ impl Conversation<'_> {
     fn greet(&mut self) -> Result<(), Failure> {
         let Some(greeting) = &self.reply.script.greeting else { return Ok(()) };
         let facts = &self.guest.stream.facts;
-        let filling = Filling {
+        let filling = TemplateValues {
             message: b"",
             // There is no message yet: a greeting counts the connections.
             n: self.guest.conn,
@@ -127,7 +127,11 @@ impl Conversation<'_> {
     }
 
     /// Answers every message that is whole.
-    fn answer_all(&mut self, cutter: &mut Cutter, flow: Flow) -> Result<Talk, Failure> {
+    fn answer_all(
+        &mut self,
+        cutter: &mut MessageSplitter,
+        flow: InputState,
+    ) -> Result<Talk, Failure> {
         let talk = loop {
             match cutter.next(flow) {
                 Ok(Some(message)) => {
@@ -156,7 +160,7 @@ impl Conversation<'_> {
                 let _ = self.guest.stop.sleep(self.reply.delay);
             }
             let facts = &self.guest.stream.facts;
-            let filling = Filling {
+            let filling = TemplateValues {
                 message: message.text,
                 n: self.heard,
                 peer: &facts.peer,
@@ -190,15 +194,15 @@ impl Conversation<'_> {
         self.send()?;
         self.guest.take_leave()?;
         let peer = &self.guest.stream.facts.peer;
-        let failure = |why: String| Failure::new(Stage::Receive, peer, why);
+        let failure = |why: String| Failure::new(Phase::Receive, peer, why);
         Err(match unframed {
             Unframed::TooLong => {
                 failure(format!("a message of more than {} bytes", self.reply.max_message))
-                    .with_code(Code::Limit)
+                    .with_code(ExitCode::Limit)
                     .with_hint("--max-message allows longer ones")
             }
             Unframed::Truncated => {
-                failure("the peer ended inside a message".to_string()).with_code(Code::Partial)
+                failure("the peer ended inside a message".to_string()).with_code(ExitCode::Partial)
             }
         })
     }
@@ -208,8 +212,8 @@ impl Conversation<'_> {
         self.send()?;
         self.guest.take_leave()?;
         let why = format!("an answer of more than {most} bytes has no length in this --framing");
-        Err(Failure::new(Stage::Send, &self.guest.stream.facts.peer, why)
-            .with_code(Code::Limit)
+        Err(Failure::new(Phase::Send, &self.guest.stream.facts.peer, why)
+            .with_code(ExitCode::Limit)
             .with_hint("--framing length:4 allows longer ones"))
     }
 }

@@ -1,6 +1,6 @@
 //! The two ends of nothing: `discard` (RFC 863) and `chargen` (RFC 864).
 
-use super::{Ended, Guest, Service};
+use super::{Connection, Service, ServiceOutcome};
 use crate::error::Failure;
 use crate::transfer::buffer::Buffer;
 
@@ -8,7 +8,7 @@ use crate::transfer::buffer::Buffer;
 pub struct Discard;
 
 impl Service for Discard {
-    fn serve(&self, guest: &mut Guest) -> Result<Ended, Failure> {
+    fn serve(&self, guest: &mut Connection) -> Result<ServiceOutcome, Failure> {
         guest.mood.expect_stream();
         let mut buffer = Buffer::small();
         let mut bulk = false;
@@ -54,13 +54,13 @@ fn line(number: usize) -> impl Iterator<Item = u8> {
 }
 
 impl Service for Chargen {
-    fn serve(&self, guest: &mut Guest) -> Result<Ended, Failure> {
+    fn serve(&self, guest: &mut Connection) -> Result<ServiceOutcome, Failure> {
         // A peer that stops taking ends this with a failed send: there is no other end to it,
         // and nobody is owed the rest of an endless pattern.
         loop {
             if let Err(failure) = guest.send(&self.page) {
                 let by = if failure.timed_out() { None } else { Some(guest.ended_by()) };
-                return by.map(Ended::from).ok_or(failure);
+                return by.map(ServiceOutcome::from).ok_or(failure);
             }
         }
     }

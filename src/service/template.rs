@@ -10,11 +10,11 @@ pub struct Template(Vec<Piece>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Piece {
     Text(Vec<u8>),
-    Blank(Blank),
+    Placeholder(Placeholder),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Blank {
+enum Placeholder {
     Message,
     Time,
     Peer,
@@ -24,17 +24,17 @@ enum Blank {
 }
 
 /// The blanks by name.
-const BLANKS: [(&str, Blank); 6] = [
-    ("message", Blank::Message),
-    ("time", Blank::Time),
-    ("peer", Blank::Peer),
-    ("local", Blank::Local),
-    ("n", Blank::Number),
-    ("peer_name", Blank::PeerName),
+const BLANKS: [(&str, Placeholder); 6] = [
+    ("message", Placeholder::Message),
+    ("time", Placeholder::Time),
+    ("peer", Placeholder::Peer),
+    ("local", Placeholder::Local),
+    ("n", Placeholder::Number),
+    ("peer_name", Placeholder::PeerName),
 ];
 
 /// What goes into the blanks.
-pub struct Filling<'a> {
+pub struct TemplateValues<'a> {
     /// `{message}`: the peer's, without its line end; put in as it is.
     pub message: &'a [u8],
     /// `{n}`: its number, from 1.
@@ -65,7 +65,7 @@ impl Template {
                     if !plain.is_empty() {
                         pieces.push(Piece::Text(std::mem::take(&mut plain)));
                     }
-                    pieces.push(Piece::Blank(blank));
+                    pieces.push(Piece::Placeholder(blank));
                     after
                 }
                 b'}' => return Err(format!("a lone }} (}}}} stands for one) {}", known())),
@@ -82,11 +82,11 @@ impl Template {
     }
 
     /// Appends the text with its blanks filled to `out`.
-    pub fn fill(&self, filling: &Filling<'_>, out: &mut Vec<u8>) {
+    pub fn fill(&self, filling: &TemplateValues<'_>, out: &mut Vec<u8>) {
         for piece in &self.0 {
             match piece {
                 Piece::Text(text) => out.extend_from_slice(text),
-                Piece::Blank(blank) => blank.fill(filling, out),
+                Piece::Placeholder(blank) => blank.fill(filling, out),
             }
         }
     }
@@ -99,19 +99,20 @@ impl Template {
     /// `before`, the message, `after`.
     pub(super) fn around_message(before: &str, after: &str) -> Template {
         let text = |text: &str| Piece::Text(text.into());
-        Template(vec![text(before), Piece::Blank(Blank::Message), text(after)])
+        Template(vec![text(before), Piece::Placeholder(Placeholder::Message), text(after)])
     }
 
     /// The time in brackets, a space, the message.
     pub(super) fn dated_message() -> Template {
         let text = |text: &str| Piece::Text(text.into());
-        let (time, message) = (Piece::Blank(Blank::Time), Piece::Blank(Blank::Message));
+        let (time, message) =
+            (Piece::Placeholder(Placeholder::Time), Piece::Placeholder(Placeholder::Message));
         Template(vec![text("["), time, text("] "), message])
     }
 }
 
 /// A blank's name up to its closing brace, and what follows.
-fn read_blank(text: &[u8]) -> Result<(Blank, &[u8]), String> {
+fn read_blank(text: &[u8]) -> Result<(Placeholder, &[u8]), String> {
     let end = text.iter().position(|byte| *byte == b'}');
     let end =
         end.ok_or_else(|| format!("a {{ without its }} ({{{{ stands for one) {}", known()))?;
@@ -130,16 +131,18 @@ fn known() -> String {
     format!("(known: {})", names.join(" "))
 }
 
-impl Blank {
-    fn fill(self, filling: &Filling<'_>, out: &mut Vec<u8>) {
+impl Placeholder {
+    fn fill(self, filling: &TemplateValues<'_>, out: &mut Vec<u8>) {
         // Writing to a vector cannot fail.
         let _ = match self {
-            Blank::Message => out.write_all(filling.message),
-            Blank::Time => write!(out, "{}", ctime()),
-            Blank::Peer => write!(out, "{}", filling.peer),
-            Blank::Local => write!(out, "{}", filling.local),
-            Blank::Number => write!(out, "{}", filling.n),
-            Blank::PeerName => out.write_all(filling.peer_name.unwrap_or_default().as_bytes()),
+            Placeholder::Message => out.write_all(filling.message),
+            Placeholder::Time => write!(out, "{}", ctime()),
+            Placeholder::Peer => write!(out, "{}", filling.peer),
+            Placeholder::Local => write!(out, "{}", filling.local),
+            Placeholder::Number => write!(out, "{}", filling.n),
+            Placeholder::PeerName => {
+                out.write_all(filling.peer_name.unwrap_or_default().as_bytes())
+            }
         };
     }
 }
@@ -155,7 +158,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn filled(text: &str) -> Result<String, String> {
-        let filling = Filling {
+        let filling = TemplateValues {
             message: b"{n}",
             n: 7,
             peer: &"1.2.3.4:5",

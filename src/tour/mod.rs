@@ -10,9 +10,9 @@ mod runner;
 use std::ops::RangeInclusive;
 
 use chapters::{CHAPTERS, Chapter};
-use runner::Scene;
+use runner::ChapterRunner;
 
-use crate::error::{Code, Failure};
+use crate::error::{ExitCode, Failure};
 use crate::flags::run;
 use crate::net::stdout;
 use crate::report::Report;
@@ -32,18 +32,18 @@ pub struct Args {
 
 impl Args {
     /// Walks through the chapters; the code is 1 if any step did not do what it says.
-    pub fn run(self, report: &Report) -> anyhow::Result<Code> {
+    pub fn run(self, report: &Report) -> anyhow::Result<ExitCode> {
         if self.list {
             stdout::product(list().as_bytes())?;
-            return Ok(Code::Done);
+            return Ok(ExitCode::Done);
         }
         let stop = run::stop(None)?;
         let wanted = |number: usize| self.chapter.is_none_or(|n| usize::from(n) == number);
         let mut failed = 0;
         for (number, chapter) in (1..).zip(&CHAPTERS).filter(|(number, _)| wanted(*number)) {
-            let mut scene = Scene::new(&stop, report)?;
+            let mut scene = ChapterRunner::new(&stop, report)?;
             match play(&mut scene, number, chapter) {
-                Err(failure) if stdout::reader_is_gone(&failure) => return Ok(Code::Done),
+                Err(failure) if stdout::reader_is_gone(&failure) => return Ok(ExitCode::Done),
                 played => played?,
             }
             failed += scene.failed;
@@ -53,11 +53,11 @@ impl Args {
             n => format!("{n} of the steps above did not do what they say.\n"),
         };
         stdout::product(told.as_bytes())?;
-        Ok(if failed == 0 { Code::Done } else { Code::Negative })
+        Ok(if failed == 0 { ExitCode::Done } else { ExitCode::Negative })
     }
 }
 
-fn play(scene: &mut Scene<'_>, number: usize, chapter: &Chapter) -> Result<(), Failure> {
+fn play(scene: &mut ChapterRunner<'_>, number: usize, chapter: &Chapter) -> Result<(), Failure> {
     stdout::write_all(format!("{number}. {}\n\n", chapter.title).as_bytes())?;
     for step in chapter.steps {
         scene.play(step)?;

@@ -9,16 +9,16 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::process::groups::die_with_this_process;
-use crate::shutdown::{Stop, Wake};
+use crate::shutdown::{Shutdown, WaitOutcome};
 
 /// The most that is kept of what an actor says, in bytes.
 const MOST: usize = 1 << 20;
 
 /// A run under way; killed when dropped.
-pub struct Actor {
+pub struct DemoProcess {
     child: Child,
-    out: Voice<ChildStdout>,
-    err: Voice<ChildStderr>,
+    out: OutputPipe<ChildStdout>,
+    err: OutputPipe<ChildStderr>,
     said: Vec<u8>,
     until: Instant,
 }
@@ -41,12 +41,12 @@ const FOREIGN: [&str; 14] = [
     "LISTEN_PIDFDID",
 ];
 
-impl Actor {
+impl DemoProcess {
     /// Starts this program with these words after its name and `input` on its stdin; it has until
     /// that moment.
     ///
     /// Fails when no process can be had.
-    pub fn start(words: &[String], input: Option<&str>, until: Instant) -> io::Result<Actor> {
+    pub fn start(words: &[String], input: Option<&str>, until: Instant) -> io::Result<DemoProcess> {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(words).env("NO_COLOR", "1");
         for name in FOREIGN {
@@ -60,13 +60,13 @@ impl Actor {
             // A few words fit the pipe; a run that does not want them is the step's to tell.
             let _ = pipe.write_all(input.as_bytes());
         }
-        let (out, err) = (Voice::of(child.stdout.take()), Voice::of(child.stderr.take()));
-        Ok(Actor { child, out, err, said: Vec::new(), until })
+        let (out, err) = (OutputPipe::of(child.stdout.take()), OutputPipe::of(child.stderr.take()));
+        Ok(DemoProcess { child, out, err, said: Vec::new(), until })
     }
 
     /// Listens until stdout or stderr has a whole line with `word` in it and returns that line,
     /// or `None` when it ends or its time is over first.
-    pub fn line_with(&mut self, word: &str, stop: &Stop) -> Option<String> {
+    pub fn line_with(&mut self, word: &str, stop: &Shutdown) -> Option<String> {
         loop {
             let found = [&self.out.heard, &self.err.heard].into_iter().find_map(|heard| {
                 let whole = &heard[..heard.iter().rposition(|b| *b == b'\n').unwrap_or(0)];
@@ -83,7 +83,7 @@ impl Actor {
     }
 
     /// Listens to the end; its exit code, or `None` when its time was over first.
-    pub fn ends(&mut self, stop: &Stop) -> Option<i32> {
+    pub fn ends(&mut self, stop: &Shutdown) -> Option<i32> {
         while !(self.out.ended && self.err.ended) {
             if !self.listen(stop) {
                 return None;
@@ -110,7 +110,7 @@ impl Actor {
     }
 
     /// Waits for either voice and hears it; false when the time is over or the tour is to end.
-    fn listen(&mut self, stop: &Stop) -> bool {
+    fn listen(&mut self, stop: &Shutdown) -> bool {
         let voices = [(self.out.fd(), self.out.ended), (self.err.fd(), self.err.ended)];
         let open = voices.into_iter().filter(|(_, ended)| !ended).filter_map(|(fd, _)| fd);
         let mut fds: Vec<PollFd<'_>> =
@@ -129,11 +129,11 @@ impl Actor {
         if out {
             self.out.hear(&mut self.said);
         }
-        matches!(woken, Ok(Wake::Ready(_)))
+        matches!(woken, Ok(WaitOutcome::Ready(_)))
     }
 }
 
-impl Drop for Actor {
+impl Drop for DemoProcess {
     /// No server outlives its chapter.
     fn drop(&mut self) {
         let _ = self.child.kill();
@@ -141,15 +141,15 @@ impl Drop for Actor {
     }
 }
 
-struct Voice<S> {
+struct OutputPipe<S> {
     source: Option<S>,
     heard: Vec<u8>,
     ended: bool,
 }
 
-impl<S: Read + AsFd> Voice<S> {
-    fn of(source: Option<S>) -> Voice<S> {
-        Voice { ended: source.is_none(), source, heard: Vec::new() }
+impl<S: Read + AsFd> OutputPipe<S> {
+    fn of(source: Option<S>) -> OutputPipe<S> {
+        OutputPipe { ended: source.is_none(), source, heard: Vec::new() }
     }
 
     fn fd(&self) -> Option<BorrowedFd<'_>> {

@@ -4,24 +4,24 @@ use std::net::{Ipv6Addr, TcpListener};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::chapters::{Act, Need, Step};
-use super::process::Actor;
-use crate::error::{Code, Failure, Stage};
+use super::chapters::{Action, Requirement, Step};
+use super::process::DemoProcess;
+use crate::error::{ExitCode, Failure, Phase};
 use crate::net::stdout;
 use crate::report::Report;
 use crate::report::escape::escape;
-use crate::shutdown::Stop;
+use crate::shutdown::Shutdown;
 
 /// How long any step may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A chapter's stage.
-pub struct Scene<'a> {
-    stop: &'a Stop,
+pub struct ChapterRunner<'a> {
+    stop: &'a Shutdown,
     /// Steps that did not do what they say.
     pub failed: usize,
     report: &'a Report,
-    servers: Vec<Actor>,
+    servers: Vec<DemoProcess>,
     /// Host and port of the last server.
     server: (String, String),
     /// A port where nobody listens, held so that nobody comes.
@@ -29,18 +29,18 @@ pub struct Scene<'a> {
     dir: PathBuf,
 }
 
-impl<'a> Scene<'a> {
+impl<'a> ChapterRunner<'a> {
     /// A stage with a folder of its own and nobody on it.
     ///
     /// Fails when the machine has no room for the folder (23) or no IPv4 loopback.
-    pub fn new(stop: &'a Stop, report: &'a Report) -> Result<Scene<'a>, Failure> {
+    pub fn new(stop: &'a Shutdown, report: &'a Report) -> Result<ChapterRunner<'a>, Failure> {
         let dir = std::env::temp_dir().join(name());
-        let failed = |e| Failure::new(Stage::File, dir.display(), e).with_code(Code::Write);
+        let failed = |e| Failure::new(Phase::File, dir.display(), e).with_code(ExitCode::Write);
         make_private(&dir).map_err(failed)?;
         std::fs::write(dir.join("tour.txt"), "Start of the file\n").map_err(failed)?;
-        let closed = unanswered().map_err(|e| Failure::new(Stage::Socket, "127.0.0.1:0", e))?;
+        let closed = unanswered().map_err(|e| Failure::new(Phase::Socket, "127.0.0.1:0", e))?;
         let server = (String::new(), String::new());
-        Ok(Scene { stop, failed: 0, report, servers: Vec::new(), server, closed, dir })
+        Ok(ChapterRunner { stop, failed: 0, report, servers: Vec::new(), server, closed, dir })
     }
 
     /// Plays one step, tells it on stdout, and keeps count of what went wrong.
@@ -54,7 +54,7 @@ impl<'a> Scene<'a> {
         let (said, code) = self.act(&step.act)?;
         write_lines(5, &said.lines().map(heard).collect::<Vec<_>>().join("\n"))?;
         if let Some(reason) = self.stop.reason() {
-            return Err(Failure::stopped(Stage::Stdin, "tour", reason));
+            return Err(Failure::stopped(Phase::Stdin, "tour", reason));
         }
         if let Some(why) = wrong(step, &said, code) {
             self.failed += 1;
@@ -64,14 +64,14 @@ impl<'a> Scene<'a> {
     }
 
     /// Does it; what was said, and the exit code of what ended.
-    fn act(&mut self, act: &Act) -> Result<(String, Option<i32>), Failure> {
+    fn act(&mut self, act: &Action) -> Result<(String, Option<i32>), Failure> {
         match act {
-            Act::Serve(line) => self.serve(line),
-            Act::Run(line) => self.run(line, None),
-            Act::Feed(input, line) => self.run(line, Some(input)),
+            Action::Serve(line) => self.serve(line),
+            Action::Run(line) => self.run(line, None),
+            Action::Feed(input, line) => self.run(line, Some(input)),
             // Where a caller failed, a server would wait for it in vain.
-            Act::End => Ok(self.last(self.failed > 0)),
-            Act::Stop => Ok(self.last(true)),
+            Action::End => Ok(self.last(self.failed > 0)),
+            Action::Stop => Ok(self.last(true)),
         }
     }
 
@@ -110,14 +110,14 @@ impl<'a> Scene<'a> {
     }
 
     /// Shows a command line and starts it.
-    fn start(&self, line: &str, input: Option<&str>) -> Result<Actor, Failure> {
+    fn start(&self, line: &str, input: Option<&str>) -> Result<DemoProcess, Failure> {
         let line = self.filled(line);
         let fed = input.map(|text| format!("printf '{}' | ", text.replace('\n', "\\n")));
         write_lines(3, &format!("$ {}{line}", fed.unwrap_or_default()))?;
         let words = shlex::split(&line).unwrap_or_default();
         let words = words.get(1..).unwrap_or_default();
-        Actor::start(words, input, Instant::now() + PATIENCE)
-            .map_err(|e| Failure::new(Stage::File, "sockit", e).with_code(Code::Negative))
+        DemoProcess::start(words, input, Instant::now() + PATIENCE)
+            .map_err(|e| Failure::new(Phase::File, "sockit", e).with_code(ExitCode::Negative))
     }
 
     fn filled(&self, line: &str) -> String {
@@ -131,7 +131,7 @@ impl<'a> Scene<'a> {
     }
 }
 
-impl Drop for Scene<'_> {
+impl Drop for ChapterRunner<'_> {
     fn drop(&mut self) {
         self.servers.clear();
         let _ = std::fs::remove_dir_all(&self.dir);
@@ -165,23 +165,23 @@ fn address(line: &str) -> Option<String> {
 }
 
 /// Why a step cannot be shown here.
-fn lack(need: Need) -> Option<&'static str> {
+fn lack(need: Requirement) -> Option<&'static str> {
     let there = match need {
-        Need::Ipv6 => TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok(),
-        Need::Services => crate::resolver::service(80, "tcp").is_some(),
-        Need::Http => cfg!(feature = "http"),
+        Requirement::Ipv6 => TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok(),
+        Requirement::Services => crate::resolver::service(80, "tcp").is_some(),
+        Requirement::Http => cfg!(feature = "http"),
     };
     let lack = match need {
-        Need::Ipv6 => "this machine has no IPv6 loopback",
-        Need::Services => "this machine has no list of services",
-        Need::Http => "built without feature http",
+        Requirement::Ipv6 => "this machine has no IPv6 loopback",
+        Requirement::Services => "this machine has no list of services",
+        Requirement::Http => "built without feature http",
     };
     (!there).then_some(lack)
 }
 
 /// What is not as the step says, if anything.
 fn wrong(step: &Step, said: &str, code: Option<i32>) -> Option<String> {
-    let stays = matches!(step.act, Act::Serve(_));
+    let stays = matches!(step.act, Action::Serve(_));
     match code {
         Some(-1) => return Some(format!("no end in {} seconds", PATIENCE.as_secs())),
         Some(code) if stays => return Some(format!("the server left, with code {code}")),
@@ -214,7 +214,7 @@ mod tests {
     use super::*;
 
     const STEP: Step =
-        Step { shows: "", act: Act::Run("sockit"), code: 7, says: &["one", "two"], needs: None };
+        Step { shows: "", act: Action::Run("sockit"), code: 7, says: &["one", "two"], needs: None };
 
     #[test]
     fn a_step_must_say_all_it_promises_and_leave_with_its_code() {

@@ -10,48 +10,48 @@ use std::os::fd::{AsFd, BorrowedFd};
 use rustix::io::Errno;
 use rustix::pipe::{SpliceFlags, fcntl_setpipe_size, splice};
 
-use super::strategy::{Way, way};
-use super::{Break, is_refusal};
-use crate::net::stdio::Local;
+use super::strategy::{TransferMethod, way};
+use super::{TransferError, is_refusal};
+use crate::net::stdio::FdStream;
 
 /// The largest pipe an ordinary user may have (pipe(7), pipe-max-size).
 const PIPE: usize = 1 << 20;
 
 /// What one attempt moved.
 #[derive(Debug)]
-pub enum Moved {
+pub enum SpliceOutcome {
     /// So many bytes, all delivered.
-    Bytes(u64),
+    Moved(u64),
     /// Nothing: the destination, a pipe, has no room just now.
-    Full,
+    WouldBlock,
     /// Nothing: the kernel does not do this for these two, or no more of it. The stream has ended,
     /// or is at a TCP urgent mark: only recv(2) finds out which.
-    Refused,
+    Unsupported,
 }
 
 /// The means to move portions to one destination.
 #[derive(Debug)]
-pub struct Portions {
+pub struct BoundedSplice {
     /// A pipe of our own, where the destination is none.
     between: Option<(io::PipeReader, io::PipeWriter)>,
     /// The destination takes nothing out of a pipe: this is no shortcut.
     refused: bool,
 }
 
-impl Portions {
+impl BoundedSplice {
     /// The means for portions from `from` to `to`; none if one of them needs a copy.
-    pub fn between(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Option<Portions> {
+    pub fn between(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Option<BoundedSplice> {
         match way(Some(from), Some(to))? {
-            Way::Splice(..) => {
+            TransferMethod::Splice(..) => {
                 let _ = fcntl_setpipe_size(to, PIPE);
-                Some(Portions { between: None, refused: false })
+                Some(BoundedSplice { between: None, refused: false })
             }
-            Way::Through(..) => {
+            TransferMethod::Through(..) => {
                 let pipe = io::pipe().ok()?;
                 let _ = fcntl_setpipe_size(&pipe.1, PIPE);
-                Some(Portions { between: Some(pipe), refused: false })
+                Some(BoundedSplice { between: Some(pipe), refused: false })
             }
-            Way::Sendfile(..) => None,
+            TransferMethod::Sendfile(..) => None,
         }
     }
 
@@ -63,50 +63,56 @@ impl Portions {
         from: BorrowedFd<'_>,
         to: BorrowedFd<'_>,
         most: u64,
-    ) -> Result<Moved, Break> {
+    ) -> Result<SpliceOutcome, TransferError> {
         if self.refused {
-            return Ok(Moved::Refused);
+            return Ok(SpliceOutcome::Unsupported);
         }
         let most = usize::try_from(most).unwrap_or(PIPE).min(PIPE);
         let into = self.between.as_ref().map_or(to, |(_, inlet)| inlet.as_fd());
         let held = loop {
             let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
             match splice(from, None, into, None, most, flags) {
-                Ok(0) => return Ok(Moved::Refused),
+                Ok(0) => return Ok(SpliceOutcome::Unsupported),
                 Ok(n) => break n,
                 Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => return Ok(Moved::Full),
-                Err(e) if is_refusal(e) => return Ok(Moved::Refused),
-                Err(e @ (Errno::PIPE | Errno::NOSPC)) => return Err(Break::Write(e.into())),
-                Err(e) => return Err(Break::Read(e.into())),
+                Err(Errno::AGAIN) => return Ok(SpliceOutcome::WouldBlock),
+                Err(e) if is_refusal(e) => return Ok(SpliceOutcome::Unsupported),
+                Err(e @ (Errno::PIPE | Errno::NOSPC)) => {
+                    return Err(TransferError::Write(e.into()));
+                }
+                Err(e) => return Err(TransferError::Read(e.into())),
             }
         };
         if let Some((outlet, _)) = &mut self.between {
             self.refused = !empty(outlet, to, held)?;
         }
-        Ok(Moved::Bytes(held as u64))
+        Ok(SpliceOutcome::Moved(held as u64))
     }
 }
 
 /// Empties `held` bytes of our pipe into the destination; false if the kernel insisted on a copy.
-fn empty(outlet: &mut io::PipeReader, to: BorrowedFd<'_>, mut held: usize) -> Result<bool, Break> {
+fn empty(
+    outlet: &mut io::PipeReader,
+    to: BorrowedFd<'_>,
+    mut held: usize,
+) -> Result<bool, TransferError> {
     while held > 0 {
         match splice(outlet.as_fd(), None, to, None, held, SpliceFlags::MOVE) {
-            Ok(0) => return Err(Break::Write(io::ErrorKind::WriteZero.into())),
+            Ok(0) => return Err(TransferError::Write(io::ErrorKind::WriteZero.into())),
             Ok(n) => held -= n,
             Err(Errno::INTR) => {}
             Err(e) if is_refusal(e) => return copy(outlet, to, held).map(|()| false),
-            Err(e) => return Err(Break::Write(e.into())),
+            Err(e) => return Err(TransferError::Write(e.into())),
         }
     }
     Ok(true)
 }
 
-fn copy(outlet: &mut io::PipeReader, to: BorrowedFd<'_>, held: usize) -> Result<(), Break> {
+fn copy(outlet: &mut io::PipeReader, to: BorrowedFd<'_>, held: usize) -> Result<(), TransferError> {
     use std::io::{Read, Write};
     let mut bytes = vec![0; held];
-    outlet.read_exact(&mut bytes).map_err(Break::Read)?;
-    Local(to).write_all(&bytes).map_err(Break::Write)
+    outlet.read_exact(&mut bytes).map_err(TransferError::Read)?;
+    FdStream(to).write_all(&bytes).map_err(TransferError::Write)
 }
 
 #[cfg(test)]
@@ -121,9 +127,9 @@ mod tests {
         far.write_all(b"bodyrest").unwrap();
         drop(far);
         let (mut outlet, inlet) = io::pipe().unwrap();
-        let mut portions = Portions::between(near.as_fd(), inlet.as_fd()).unwrap();
+        let mut portions = BoundedSplice::between(near.as_fd(), inlet.as_fd()).unwrap();
         let moved = portions.move_some(near.as_fd(), inlet.as_fd(), 4).unwrap();
-        assert!(matches!(moved, Moved::Bytes(4)), "{moved:?}");
+        assert!(matches!(moved, SpliceOutcome::Moved(4)), "{moved:?}");
         let mut body = [0; 4];
         outlet.read_exact(&mut body).unwrap();
         assert_eq!(&body, b"body");
@@ -131,7 +137,7 @@ mod tests {
         (&near).read_to_string(&mut rest).unwrap();
         assert_eq!(rest, "rest");
         let moved = portions.move_some(near.as_fd(), inlet.as_fd(), 4).unwrap();
-        assert!(matches!(moved, Moved::Refused), "{moved:?}");
+        assert!(matches!(moved, SpliceOutcome::Unsupported), "{moved:?}");
     }
 
     #[test]
@@ -144,11 +150,11 @@ mod tests {
             let file = file.unwrap();
             let (near, mut far) = UnixStream::pair().unwrap();
             far.write_all(&[7; 5000]).unwrap();
-            let mut portions = Portions::between(near.as_fd(), file.as_fd()).unwrap();
+            let mut portions = BoundedSplice::between(near.as_fd(), file.as_fd()).unwrap();
             let moved = portions.move_some(near.as_fd(), file.as_fd(), 4000).unwrap();
-            assert!(matches!(moved, Moved::Bytes(4000)), "{moved:?}");
+            assert!(matches!(moved, SpliceOutcome::Moved(4000)), "{moved:?}");
             let moved = portions.move_some(near.as_fd(), file.as_fd(), 1000).unwrap();
-            assert_eq!(matches!(moved, Moved::Refused), append, "{moved:?}");
+            assert_eq!(matches!(moved, SpliceOutcome::Unsupported), append, "{moved:?}");
             let written = if append { 4000 } else { 5000 };
             assert_eq!(std::fs::read(&path).unwrap(), vec![7; written]);
         }

@@ -4,29 +4,29 @@
 use std::io::ErrorKind;
 
 use super::buffer::Buffer;
-use super::{Break, Flow};
+use super::{TransferError, TransferOptions};
 use crate::net::stream::{Reader, Writer};
 
 /// Copies until `from` has no more.
 pub(super) fn run(
     from: &mut dyn Reader,
     to: &mut dyn Writer,
-    flow: &mut Flow,
-) -> Result<(), Break> {
+    flow: &mut TransferOptions,
+) -> Result<(), TransferError> {
     let mut buffer = Buffer::large();
     loop {
         let room = match &flow.pace {
             Some(pace) => pace.piece().min(buffer.space().len()),
             None => buffer.space().len(),
         };
-        if !flow.awaits(from.raw()).map_err(Break::Read)? {
-            return to.flush().map_err(Break::Write);
+        if !flow.awaits(from.raw()).map_err(TransferError::Read)? {
+            return to.flush().map_err(TransferError::Write);
         }
         let n = match from.read(&mut buffer.space()[..room]) {
-            Ok(0) => return to.flush().map_err(Break::Write),
+            Ok(0) => return to.flush().map_err(TransferError::Write),
             Ok(n) => n,
             Err(e) if e.kind() == ErrorKind::Interrupted => continue,
-            Err(e) => return Err(Break::Read(e)),
+            Err(e) => return Err(TransferError::Read(e)),
         };
         flow.meter.hold(true);
         let delivered = deliver(buffer.filled(n), to, flow);
@@ -35,7 +35,11 @@ pub(super) fn run(
     }
 }
 
-fn deliver(bytes: &[u8], to: &mut dyn Writer, flow: &mut Flow) -> Result<(), Break> {
+fn deliver(
+    bytes: &[u8],
+    to: &mut dyn Writer,
+    flow: &mut TransferOptions,
+) -> Result<(), TransferError> {
     let changed = flow.filter.as_mut().map(|filter| filter.apply(bytes));
     let bytes = changed.as_deref().unwrap_or(bytes);
     if let Some(pace) = &mut flow.pace {
@@ -46,20 +50,24 @@ fn deliver(bytes: &[u8], to: &mut dyn Writer, flow: &mut Flow) -> Result<(), Bre
         tap.see(bytes);
     }
     write_counted(bytes, to, flow)?;
-    to.flush().map_err(Break::Write)
+    to.flush().map_err(TransferError::Write)
 }
 
 /// As `write_all`, but a failure leaves the meter at what was really taken.
-fn write_counted(mut bytes: &[u8], to: &mut dyn Writer, flow: &Flow) -> Result<(), Break> {
+fn write_counted(
+    mut bytes: &[u8],
+    to: &mut dyn Writer,
+    flow: &TransferOptions,
+) -> Result<(), TransferError> {
     while !bytes.is_empty() {
         match to.write(bytes) {
-            Ok(0) => return Err(Break::Write(ErrorKind::WriteZero.into())),
+            Ok(0) => return Err(TransferError::Write(ErrorKind::WriteZero.into())),
             Ok(n) => {
                 flow.meter.add(n);
                 bytes = &bytes[n..];
             }
             Err(e) if e.kind() == ErrorKind::Interrupted => {}
-            Err(e) => return Err(Break::Write(e)),
+            Err(e) => return Err(TransferError::Write(e)),
         }
     }
     Ok(())

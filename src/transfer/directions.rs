@@ -7,93 +7,93 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
-use super::{Break, Flow, pump};
+use super::{TransferError, TransferOptions, pump};
 use crate::net::stdio::is_spent;
 use crate::net::stream::{Reader, Writer};
 use crate::net::tls_alert;
-use crate::shutdown::{Stop, bell, ring};
+use crate::shutdown::{Shutdown, bell, ring};
 
 /// Stack of a flow's thread: a pump needs little, TLS under it some.
 const STACK: usize = 256 << 10;
 
 /// What a flow's thread tells the referee.
-pub(super) enum Note {
+pub(super) enum DirectionEvent {
     /// All of our input is sent, and the half-close is about to begin.
     UpEnding,
     /// All of our input is sent, and half-closed if that was to be.
     UpDone,
     /// Our flow broke.
-    UpBroke(Break),
+    UpBroke(TransferError),
     /// All is sent, but the half-close failed.
     FinishFailed(io::Error),
     /// The peer's stream has ended, all of it delivered.
     DownDone,
     /// The peer's flow broke.
-    DownBroke(Break),
+    DownBroke(TransferError),
 }
 
 /// A flow's way of telling the referee.
-pub(super) struct Messenger {
-    notes: Sender<Note>,
+pub(super) struct EventSender {
+    notes: Sender<DirectionEvent>,
     rope: Arc<OwnedFd>,
-    broke: fn(Break) -> Note,
+    broke: fn(TransferError) -> DirectionEvent,
 }
 
 /// What carries the notes of both flows to the referee.
-pub(super) struct Line {
-    pub(super) up: Messenger,
-    pub(super) down: Messenger,
-    pub(super) notes: Notes,
+pub(super) struct EventChannel {
+    pub(super) up: EventSender,
+    pub(super) down: EventSender,
+    pub(super) notes: EventReceiver,
 }
 
-impl Line {
+impl EventChannel {
     /// Fails when no pipe can be had.
-    pub(super) fn new() -> io::Result<Line> {
+    pub(super) fn new() -> io::Result<EventChannel> {
         let (bell, rope) = bell()?;
         let (sender, notes) = channel();
         let rope = Arc::new(rope);
-        let end = |broke| Messenger { notes: sender.clone(), rope: rope.clone(), broke };
-        let (up, down) = (end(Note::UpBroke), end(Note::DownBroke));
-        Ok(Line { up, down, notes: Notes { notes, bell, _rope: rope } })
+        let end = |broke| EventSender { notes: sender.clone(), rope: rope.clone(), broke };
+        let (up, down) = (end(DirectionEvent::UpBroke), end(DirectionEvent::DownBroke));
+        Ok(EventChannel { up, down, notes: EventReceiver { notes, bell, _rope: rope } })
     }
 }
 
-impl Messenger {
-    fn tell(&self, note: Note) {
+impl EventSender {
+    fn tell(&self, note: DirectionEvent) {
         // A referee that has left wants no more notes.
         let _ = self.notes.send(note);
         ring(&self.rope);
     }
 }
 
-impl Drop for Messenger {
+impl Drop for EventSender {
     fn drop(&mut self) {
         // A mistake of ours must not leave the referee waiting for a flow that is no more.
         if thread::panicking() {
-            self.tell((self.broke)(Break::Read(io::Error::other("internal error"))));
+            self.tell((self.broke)(TransferError::Read(io::Error::other("internal error"))));
         }
     }
 }
 
 /// The referee's end of the two flows.
-pub(super) struct Notes {
-    pub(super) notes: Receiver<Note>,
+pub(super) struct EventReceiver {
+    pub(super) notes: Receiver<DirectionEvent>,
     pub(super) bell: OwnedFd,
     /// Held, or a bell whose last flow has ended would hang up, and wake the referee without end.
     pub(super) _rope: Arc<OwnedFd>,
 }
 
 /// The peer's flow.
-pub(super) struct Fall {
+pub(super) struct Download {
     pub(super) reader: Box<dyn Reader>,
     pub(super) taker: Box<dyn Writer>,
-    pub(super) flow: Flow,
+    pub(super) flow: TransferOptions,
     /// Whether a TLS alert may come instead of an answer.
     pub(super) may_meet_tls: bool,
-    pub(super) line: Messenger,
+    pub(super) line: EventSender,
 }
 
-impl Fall {
+impl Download {
     /// Delivers what the peer says, to its end.
     pub(super) fn run(mut self) {
         let (from, to) = (self.reader.as_mut(), self.taker.as_mut());
@@ -102,34 +102,34 @@ impl Fall {
             false => pump(from, to, &mut self.flow),
         };
         self.line.tell(match moved {
-            Ok(()) => Note::DownDone,
-            Err(broken) => Note::DownBroke(broken),
+            Ok(()) => DirectionEvent::DownDone,
+            Err(broken) => DirectionEvent::DownBroke(broken),
         });
     }
 }
 
 /// Our flow, and how it ends.
-pub(super) struct Rise {
+pub(super) struct Upload {
     /// `None` has nothing more to say.
     input: Option<Box<dyn Reader>>,
     writer: Box<dyn Writer>,
-    flow: Flow,
+    flow: TransferOptions,
     half_closes: bool,
-    line: Messenger,
+    line: EventSender,
 }
 
-impl Rise {
+impl Upload {
     /// What `input` says goes to `writer`, and then perhaps a half-close.
     pub(super) fn new(
         input: Box<dyn Reader>,
         writer: Box<dyn Writer>,
-        flow: Flow,
+        flow: TransferOptions,
         half_closes: bool,
-        line: Messenger,
-    ) -> Rise {
+        line: EventSender,
+    ) -> Upload {
         // A layer has something to say at the end, which may take its time.
         let spent = writer.raw().is_some() && input.raw().is_some_and(is_spent);
-        Rise { input: (!spent).then_some(input), writer, flow, half_closes, line }
+        Upload { input: (!spent).then_some(input), writer, flow, half_closes, line }
     }
 
     /// Lets it flow after `delay`; where nothing is to flow it needs no thread.
@@ -138,7 +138,7 @@ impl Rise {
     pub(super) fn start(
         mut self,
         delay: Duration,
-        stop: &Stop,
+        stop: &Shutdown,
     ) -> io::Result<Option<thread::JoinHandle<()>>> {
         if self.input.is_none() && delay.is_zero() {
             self.run();
@@ -159,16 +159,16 @@ impl Rise {
             None => Ok(()),
         };
         self.line.tell(match moved {
-            Err(broken) => Note::UpBroke(broken),
+            Err(broken) => DirectionEvent::UpBroke(broken),
             Ok(()) if self.half_closes => {
                 // Told before it is done, or a quick peer's end would seem to come first.
-                self.line.tell(Note::UpEnding);
+                self.line.tell(DirectionEvent::UpEnding);
                 match self.writer.finish() {
-                    Ok(()) => Note::UpDone,
-                    Err(e) => Note::FinishFailed(e),
+                    Ok(()) => DirectionEvent::UpDone,
+                    Err(e) => DirectionEvent::FinishFailed(e),
                 }
             }
-            Ok(()) => Note::UpDone,
+            Ok(()) => DirectionEvent::UpDone,
         });
     }
 }
@@ -177,14 +177,14 @@ impl Rise {
 fn pump_unless_alert(
     from: &mut dyn Reader,
     to: &mut dyn Writer,
-    flow: &mut Flow,
-) -> Result<(), Break> {
-    let alerted = tls_alert::begins_with_alert(from).map_err(Break::Read)?;
+    flow: &mut TransferOptions,
+) -> Result<(), TransferError> {
+    let alerted = tls_alert::begins_with_alert(from).map_err(TransferError::Read)?;
     match pump(from, to, flow) {
-        Ok(()) | Err(Break::Read(_))
+        Ok(()) | Err(TransferError::Read(_))
             if alerted && flow.meter.total() == tls_alert::ALERT as u64 =>
         {
-            Err(Break::Read(tls_alert::met_tls()))
+            Err(TransferError::Read(tls_alert::met_tls()))
         }
         done => done,
     }

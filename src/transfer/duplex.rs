@@ -14,17 +14,17 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::thread;
 use std::time::Duration;
 
-use super::Flow;
-use super::directions::{Fall, Line, Rise, spawn};
-use super::session::Referee;
-use crate::error::{Code, Failure, Stage};
+use super::TransferOptions;
+use super::directions::{Download, EventChannel, Upload, spawn};
+use super::session::Session;
+use crate::error::{ExitCode, Failure, Phase};
 use crate::net::stdio::is_null_device;
-use crate::net::stream::{Ending, Reader, Stream, Writer};
-use crate::shutdown::Stop;
+use crate::net::stream::{EndedBy, Reader, Stream, Writer};
+use crate::shutdown::Shutdown;
 
 /// What we do when our own input has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnEnd {
+pub enum OnLocalEof {
     /// Half-close, and stay until the peer ends.
     HalfClose,
     /// Say nothing, and stay until the peer ends.
@@ -37,7 +37,7 @@ pub enum OnEnd {
 
 /// Where our bytes come from.
 pub enum Input {
-    /// A reader; [`OnEnd`] is what its end means.
+    /// A reader; [`OnLocalEof`] is what its end means.
     Reader(Box<dyn Reader>),
     /// The null device: no input, so our end of stream follows the peer's. A peer that sends
     /// nothing may be waiting for ours, which is worth a warning.
@@ -70,23 +70,23 @@ impl InputMode {
 }
 
 /// The near end of a conversation.
-pub struct Near {
+pub struct LocalEnd {
     /// Where our bytes come from.
     pub reader: Input,
     /// Where the peer's bytes go.
     pub writer: Box<dyn Writer>,
     /// What the reader is called in an error, with its stage.
-    pub input: (Stage, String),
+    pub input: (Phase, String),
     /// What the writer is called in an error, with its stage.
-    pub output: (Stage, String),
+    pub output: (Phase, String),
     /// A terminal: it never ends by itself, so we leave when the peer does.
     pub endless: bool,
 }
 
 /// How a conversation is to be held.
-pub struct Terms {
+pub struct DuplexOptions {
     /// What we do when our own input has ended.
-    pub on_end: OnEnd,
+    pub on_end: OnLocalEof,
     /// End when nothing has moved either way for this long.
     pub idle: Option<Duration>,
     /// End well when our input has ended and the peer has sent nothing for this long.
@@ -103,7 +103,7 @@ pub struct Terms {
 }
 
 /// What is heard of a conversation while it lasts.
-pub trait Witness {
+pub trait DuplexObserver {
     /// We will send no more.
     fn we_half_closed(&self) {}
     /// The peer will send no more.
@@ -112,24 +112,24 @@ pub trait Witness {
     fn peer_silent_without_input(&self) {}
     /// Time passes; called several times a second when `wants_ticks`.
     fn tick(&self) {}
-    /// Whether [`Witness::tick`] is of use.
+    /// Whether [`DuplexObserver::tick`] is of use.
     fn wants_ticks(&self) -> bool {
         false
     }
 }
 
-/// How long a peer may be silent before [`Witness::peer_silent_without_input`].
+/// How long a peer may be silent before [`DuplexObserver::peer_silent_without_input`].
 pub const SILENCE_LIMIT: Duration = Duration::from_secs(5);
 
-/// The warning for [`Witness::peer_silent_without_input`].
+/// The warning for [`DuplexObserver::peer_silent_without_input`].
 pub const NO_END_OF_INPUT: &str = "nothing received for 5 s, and no end of input was sent: the input is the null device or \
      closed (--half-close sends it immediately)";
 
 /// How a conversation came to its end.
 #[derive(Debug)]
-pub struct Over {
+pub struct DuplexOutcome {
     /// Who or what ended it.
-    pub by: Ending,
+    pub by: EndedBy,
     /// Whether everything owed was delivered.
     pub outcome: Result<(), Failure>,
 }
@@ -137,12 +137,12 @@ pub struct Over {
 /// Holds the conversation of `stream` with `near` to its end.
 pub fn duplex(
     stream: Stream,
-    near: Near,
-    flows: (Flow, Flow),
-    terms: Terms,
-    witness: &dyn Witness,
-    stop: &Stop,
-) -> Over {
+    near: LocalEnd,
+    flows: (TransferOptions, TransferOptions),
+    terms: DuplexOptions,
+    witness: &dyn DuplexObserver,
+    stop: &Shutdown,
+) -> DuplexOutcome {
     match begin(stream, near, flows, &terms, stop) {
         Ok((referee, up)) => {
             let (over, release) = referee.run(&terms, witness, stop);
@@ -152,34 +152,34 @@ pub fn duplex(
             }
             over
         }
-        Err(failure) => Over { by: Ending::Us, outcome: Err(failure) },
+        Err(failure) => DuplexOutcome { by: EndedBy::Us, outcome: Err(failure) },
     }
 }
 
-type Started = (Referee, Option<thread::JoinHandle<()>>);
+type Started = (Session, Option<thread::JoinHandle<()>>);
 
 fn begin(
     stream: Stream,
-    near: Near,
-    (mut up, down): (Flow, Flow),
-    terms: &Terms,
-    stop: &Stop,
+    near: LocalEnd,
+    (mut up, down): (TransferOptions, TransferOptions),
+    terms: &DuplexOptions,
+    stop: &Shutdown,
 ) -> Result<Started, Failure> {
     let Stream { reader, writer, hangup, facts } = stream;
-    let Near { reader: input, writer: taker, input: from, output: to, endless } = near;
+    let LocalEnd { reader: input, writer: taker, input: from, output: to, endless } = near;
     let warns = matches!(input, Input::Null);
     let input = match input {
         Input::Reader(reader) => Some(reader),
         Input::Null | Input::Ignored => None,
     };
-    let short = |e| Failure::new(Stage::Socket, &facts.peer, e).with_code(Code::Negative);
-    let Line { up: above, down: below, notes } = Line::new().map_err(short)?;
+    let short = |e| Failure::new(Phase::Socket, &facts.peer, e).with_code(ExitCode::Negative);
+    let EventChannel { up: above, down: below, notes } = EventChannel::new().map_err(short)?;
     let (held, release) = io::pipe().map_err(short)?;
     if terms.shared_input {
         up.cancel = Some(held.into());
     }
 
-    let mut referee = Referee {
+    let mut referee = Session {
         notes,
         sent: up.meter.clone(),
         received: down.meter.clone(),
@@ -195,14 +195,14 @@ fn begin(
         unused: None,
     };
     let may_meet_tls = !terms.shared_input;
-    let fall = Fall { reader, taker, flow: down, may_meet_tls, line: below };
+    let fall = Download { reader, taker, flow: down, may_meet_tls, line: below };
     spawn("down", move || fall.run()).map_err(short)?;
     let Some(input) = input else {
         referee.unused = Some(writer);
         return Ok((referee, None));
     };
-    let half_closes = terms.on_end != OnEnd::KeepOpen;
-    let rise = Rise::new(input, writer, up, half_closes, above);
+    let half_closes = terms.on_end != OnLocalEof::KeepOpen;
+    let rise = Upload::new(input, writer, up, half_closes, above);
     let up = rise
         .start(terms.delay, stop)
         .inspect_err(|_| referee.hangup.reset()) // the other thread reads already
@@ -211,8 +211,8 @@ fn begin(
 }
 
 /// A second descriptor of an input that is not stdin, to ask whether it holds more.
-fn named_source(input: Option<&dyn Reader>, stage: Stage) -> Option<OwnedFd> {
-    let raw = input.filter(|_| stage == Stage::File)?.raw()?;
+fn named_source(input: Option<&dyn Reader>, stage: Phase) -> Option<OwnedFd> {
+    let raw = input.filter(|_| stage == Phase::File)?.raw()?;
     raw.try_clone_to_owned().ok()
 }
 

@@ -67,11 +67,11 @@ impl Meter {
 
 /// What happens to bytes on their way.
 #[derive(Default)]
-pub struct Flow {
+pub struct TransferOptions {
     /// Counts what has arrived.
     pub meter: Meter,
     /// Holds the flow back to a rate.
-    pub pace: Option<throttle::Pace>,
+    pub pace: Option<throttle::Throttle>,
     /// Changes the bytes.
     pub filter: Option<crlf::Crlf>,
     /// Sees the bytes as they leave or arrive.
@@ -81,7 +81,7 @@ pub struct Flow {
     pub cancel: Option<OwnedFd>,
 }
 
-impl Flow {
+impl TransferOptions {
     /// Waits until `from` has something; `false` once the flow is cancelled. Without a cancel there
     /// is nothing to choose between, and reading itself waits.
     fn awaits(&self, from: Option<BorrowedFd<'_>>) -> io::Result<bool> {
@@ -102,39 +102,45 @@ impl Flow {
 
 /// On which side a flow broke.
 #[derive(Debug)]
-pub enum Break {
+pub enum TransferError {
     /// The source failed.
     Read(io::Error),
     /// The destination failed; what was read last is not all delivered.
     Write(io::Error),
 }
 
-impl Break {
+impl TransferError {
     /// The system's own error.
     pub fn error(&self) -> &io::Error {
         match self {
-            Break::Read(e) | Break::Write(e) => e,
+            TransferError::Read(e) | TransferError::Write(e) => e,
         }
     }
 }
 
 /// Moves everything from `from` to `to`, until `from` has no more.
-pub fn pump(from: &mut dyn Reader, to: &mut dyn Writer, flow: &mut Flow) -> Result<(), Break> {
+pub fn pump(
+    from: &mut dyn Reader,
+    to: &mut dyn Writer,
+    flow: &mut TransferOptions,
+) -> Result<(), TransferError> {
     #[cfg(target_os = "linux")]
     if flow.is_blind()
         && let Some(way) = strategy::way(from.raw(), to.raw())
     {
         tracing::debug!(?way, "pump");
         let done = match way {
-            strategy::Way::Sendfile(file, socket) => {
+            strategy::TransferMethod::Sendfile(file, socket) => {
                 sendfile::run((file, from.end_offset()), socket, &flow.meter)
             }
-            strategy::Way::Splice(one, other) => splice::direct(one, other, flow),
-            strategy::Way::Through(one, other) => splice::through(one, other, &flow.meter),
+            strategy::TransferMethod::Splice(one, other) => splice::direct(one, other, flow),
+            strategy::TransferMethod::Through(one, other) => {
+                splice::through(one, other, &flow.meter)
+            }
         };
         match done {
-            Err(Refused::Kernel) => {}
-            Err(Refused::Broken(broken)) => return Err(broken),
+            Err(FastPathError::Kernel) => {}
+            Err(FastPathError::Broken(broken)) => return Err(broken),
             Ok(()) => return Ok(()),
         }
     }
@@ -143,12 +149,12 @@ pub fn pump(from: &mut dyn Reader, to: &mut dyn Writer, flow: &mut Flow) -> Resu
 
 /// Why a faster way did not come to its end.
 #[cfg(target_os = "linux")]
-enum Refused {
+enum FastPathError {
     /// The kernel does not do this for these two, or no more of it; everything it took has been
     /// delivered.
     Kernel,
     /// One end failed.
-    Broken(Break),
+    Broken(TransferError),
 }
 
 /// Errors by which the kernel says «not for these two» (splice(2), sendfile(2)).

@@ -2,76 +2,78 @@
 
 use std::io::ErrorKind;
 
-use super::duplex::Over;
-use super::session::{Flowing, Referee, State};
-use crate::error::{Code, Failure, Inner, Stage, words};
-use crate::net::stream::Ending;
-use crate::shutdown::Reason;
+use super::duplex::DuplexOutcome;
+use super::session::{DirectionState, Session, SessionState};
+use crate::error::{ExitCode, Failure, LayerError, Phase, words};
+use crate::net::stream::EndedBy;
+use crate::shutdown::ShutdownReason;
 
-impl Referee {
+impl Session {
     /// The cord was pulled: 130, 143 or 28.
-    pub(super) fn stopped(&self, state: &State, reason: Reason) -> Over {
+    pub(super) fn stopped(&self, state: &SessionState, reason: ShutdownReason) -> DuplexOutcome {
         let by = reason.into();
         let stage = match (&state.up, self.hangup.undelivered()) {
-            (Flowing::Running, 1..) => Stage::Send,
-            _ => Stage::Receive,
+            (DirectionState::Running, 1..) => Phase::Send,
+            _ => Phase::Receive,
         };
         badly(by, Failure::stopped(stage, &self.facts.peer, reason))
     }
 
     /// Our output failed; that the reader of our stdout has gone is no failure.
-    pub(super) fn output_broke(&self, e: &std::io::Error) -> Over {
+    pub(super) fn output_broke(&self, e: &std::io::Error) -> DuplexOutcome {
         let (stage, name) = &self.output;
-        if *stage == Stage::Stdout && e.kind() == ErrorKind::BrokenPipe {
-            return well(Ending::Us);
+        if *stage == Phase::Stdout && e.kind() == ErrorKind::BrokenPipe {
+            return well(EndedBy::Us);
         }
-        badly(Ending::Us, Failure::new(*stage, name, copy(e)).with_code(Code::Write))
+        badly(EndedBy::Us, Failure::new(*stage, name, copy(e)).with_code(ExitCode::Write))
     }
 
     /// Our input failed.
-    pub(super) fn input_broke(&self, e: &std::io::Error) -> Over {
+    pub(super) fn input_broke(&self, e: &std::io::Error) -> DuplexOutcome {
         let (stage, name) = &self.input;
-        badly(Ending::Us, Failure::new(*stage, name, copy(e)).with_code(Code::Read))
+        badly(EndedBy::Us, Failure::new(*stage, name, copy(e)).with_code(ExitCode::Read))
     }
 
     /// All was sent, but the half-close could not be.
-    pub(super) fn finish_broke(&self, e: &std::io::Error) -> Over {
-        badly(Ending::Us, Failure::new(Stage::Shutdown, &self.facts.peer, copy(e)))
+    pub(super) fn finish_broke(&self, e: &std::io::Error) -> DuplexOutcome {
+        badly(EndedBy::Us, Failure::new(Phase::Shutdown, &self.facts.peer, copy(e)))
     }
 
     /// Our sending broke: by the peer, what it did not take is undelivered; by something nearer,
     /// it counts as undelivered once a conversation had begun.
-    pub(super) fn send_broke(&self, e: &std::io::Error) -> Over {
+    pub(super) fn send_broke(&self, e: &std::io::Error) -> DuplexOutcome {
         let by_peer = matches!(e.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset);
         let begun = self.received.total() > 0 || self.sent.total() > 0;
-        let code = if by_peer || begun { Code::Partial } else { Code::Send };
+        let code = if by_peer || begun { ExitCode::Partial } else { ExitCode::Send };
         let why = match begun {
             true => format!("{} after {} bytes", words(e), self.sent.total()),
             false => words(e),
         };
-        badly(Ending::Reset, Failure::new(Stage::Send, &self.facts.peer, why).with_code(code))
+        badly(EndedBy::Reset, Failure::new(Phase::Send, &self.facts.peer, why).with_code(code))
     }
 
     /// The peer's stream broke: 18 once anything had come, or while something of ours was owed.
-    pub(super) fn receive_broke(&self, up: &Flowing, e: &std::io::Error) -> Over {
+    pub(super) fn receive_broke(&self, up: &DirectionState, e: &std::io::Error) -> DuplexOutcome {
         let came = self.received.total();
-        if let Some(inner) = Inner::of(e) {
-            return badly(Ending::Reset, self.inner(inner, came));
+        if let Some(inner) = LayerError::of(e) {
+            return badly(EndedBy::Reset, self.inner(inner, came));
         }
-        let pending = matches!(up, Flowing::Running) && self.input_waits();
+        let pending = matches!(up, DirectionState::Running) && self.input_waits();
         let owed = pending || self.hangup.unacknowledged(self.sent.total());
-        let code = if came > 0 || owed { Code::Partial } else { Code::Receive };
+        let code = if came > 0 || owed { ExitCode::Partial } else { ExitCode::Receive };
         let why = match came {
             0 => words(e),
             n => format!("{} after {n} bytes", words(e)),
         };
-        badly(Ending::Reset, Failure::new(Stage::Receive, &self.facts.peer, why).with_code(code))
+        badly(EndedBy::Reset, Failure::new(Phase::Receive, &self.facts.peer, why).with_code(code))
     }
 
     /// What a layer found wrong, with what had come before it.
-    fn inner(&self, inner: &Inner, came: u64) -> Failure {
+    fn inner(&self, inner: &LayerError, came: u64) -> Failure {
         let why = match came {
-            n if n > 0 && inner.code == Code::Partial => format!("{} after {n} bytes", inner.why),
+            n if n > 0 && inner.code == ExitCode::Partial => {
+                format!("{} after {n} bytes", inner.why)
+            }
             _ => inner.why.clone(),
         };
         let mut failure = Failure::new(inner.stage, &self.facts.peer, why).with_code(inner.code);
@@ -87,7 +89,7 @@ impl Referee {
             "the peer is gone and {} of {sent} bytes were not delivered",
             sent.saturating_sub(acknowledged)
         );
-        Failure::new(Stage::Send, &self.facts.peer, why).with_code(Code::Partial)
+        Failure::new(Phase::Send, &self.facts.peer, why).with_code(ExitCode::Partial)
     }
 }
 
@@ -100,11 +102,11 @@ fn copy(e: &std::io::Error) -> std::io::Error {
 }
 
 /// Everything owed was delivered.
-pub(super) fn well(by: Ending) -> Over {
-    Over { by, outcome: Ok(()) }
+pub(super) fn well(by: EndedBy) -> DuplexOutcome {
+    DuplexOutcome { by, outcome: Ok(()) }
 }
 
 /// Something was not.
-pub(super) fn badly(by: Ending, failure: Failure) -> Over {
-    Over { by, outcome: Err(failure) }
+pub(super) fn badly(by: EndedBy, failure: Failure) -> DuplexOutcome {
+    DuplexOutcome { by, outcome: Err(failure) }
 }

@@ -5,7 +5,7 @@ use std::os::fd::BorrowedFd;
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 
-use super::{Break, Meter, Refused, is_refusal};
+use super::{FastPathError, Meter, TransferError, is_refusal};
 use crate::net::stdio::bytes_before;
 use crate::shutdown::poll_until;
 
@@ -18,26 +18,26 @@ pub(super) fn run(
     (file, end): (BorrowedFd<'_>, Option<u64>),
     socket: BorrowedFd<'_>,
     meter: &Meter,
-) -> Result<(), Refused> {
+) -> Result<(), FastPathError> {
     loop {
         let left = end.map_or(Ok(PIECE), |end| bytes_before(file, end));
-        let most = left.map_err(|e| Refused::Broken(Break::Read(e)))?.min(PIECE);
+        let most = left.map_err(|e| FastPathError::Broken(TransferError::Read(e)))?.min(PIECE);
         if most == 0 {
             return Ok(());
         }
         match rustix::fs::sendfile(socket, file, None, most as usize) {
-            Ok(0) if end.is_some() => return Err(Refused::Kernel),
+            Ok(0) if end.is_some() => return Err(FastPathError::Kernel),
             Ok(0) => return Ok(()),
             Ok(n) => meter.add(n),
             Err(Errno::INTR) => {}
             Err(Errno::AGAIN) => {
                 let mut fds = [PollFd::from_borrowed_fd(socket, PollFlags::OUT)];
                 let ready = poll_until(&mut fds, None);
-                ready.map_err(|e| Refused::Broken(Break::Write(e)))?;
+                ready.map_err(|e| FastPathError::Broken(TransferError::Write(e)))?;
             }
-            Err(e) if is_refusal(e) => return Err(Refused::Kernel),
-            Err(e @ Errno::IO) => return Err(Refused::Broken(Break::Read(e.into()))),
-            Err(e) => return Err(Refused::Broken(Break::Write(e.into()))),
+            Err(e) if is_refusal(e) => return Err(FastPathError::Kernel),
+            Err(e @ Errno::IO) => return Err(FastPathError::Broken(TransferError::Read(e.into()))),
+            Err(e) => return Err(FastPathError::Broken(TransferError::Write(e.into()))),
         }
     }
 }

@@ -6,35 +6,35 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
-use super::directions::{Note, Notes};
-use super::duplex::{OnEnd, Over, Terms, Witness};
+use super::directions::{DirectionEvent, EventReceiver};
+use super::duplex::{DuplexObserver, DuplexOptions, DuplexOutcome, OnLocalEof};
 use super::outcome::{badly, well};
-use super::{Break, Meter};
-use crate::error::{Failure, Stage};
+use super::{Meter, TransferError};
+use crate::error::{Failure, Phase};
 use crate::net::stdio::is_abandoned;
-use crate::net::stream::{Ending, Facts, Hangup, Writer};
-use crate::server::connections::SILENCE;
-use crate::shutdown::{Stop, poll_until};
+use crate::net::stream::{ConnectionHandle, ConnectionInfo, EndedBy, Writer};
+use crate::server::connections::IDLE_AFTER;
+use crate::shutdown::{Shutdown, poll_until};
 
 /// How often time itself is looked at: idle limits, progress, bytes that are not acknowledged yet.
 const TICK: Duration = Duration::from_millis(20);
 /// How often it is checked whether the peer has been silent for long enough to warn.
 const SLOW_TICK: Duration = Duration::from_millis(200);
 /// After the peer's reset, how long our own flow may take to notice.
-const NEWS: Duration = Duration::from_millis(60);
+const SEND_ERROR_GRACE: Duration = Duration::from_millis(60);
 /// After our sending broke, how long the peer's last words may take to arrive.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+const DRAIN_AFTER_SEND_ERROR: Duration = Duration::from_secs(2);
 
 /// What the referee knows from the beginning.
-pub(super) struct Referee {
-    pub(super) notes: Notes,
+pub(super) struct Session {
+    pub(super) notes: EventReceiver,
     pub(super) sent: Meter,
     pub(super) received: Meter,
-    pub(super) input: (Stage, String),
-    pub(super) output: (Stage, String),
+    pub(super) input: (Phase, String),
+    pub(super) output: (Phase, String),
     pub(super) endless: bool,
-    pub(super) hangup: Hangup,
-    pub(super) facts: Facts,
+    pub(super) hangup: ConnectionHandle,
+    pub(super) facts: ConnectionInfo,
     /// Closed at the end: whoever still waits for shared input lets go of it.
     pub(super) release: PipeWriter,
     /// Whether the null device is our input, and a silent peer worth a warning.
@@ -49,23 +49,23 @@ pub(super) struct Referee {
 
 /// How far one direction has come.
 #[derive(Debug, Default)]
-pub(super) enum Flowing {
+pub(super) enum DirectionState {
     #[default]
     Running,
     /// All of our input is sent, and the half-close is under way.
     Ending,
     Done,
-    Broke(Break),
+    Broke(TransferError),
     /// All sent, but the half-close failed.
     Unfinished(std::io::Error),
 }
 
 /// What the referee learns as time goes by.
-pub(super) struct State {
-    pub(super) up: Flowing,
-    pub(super) down: Flowing,
+pub(super) struct SessionState {
+    pub(super) up: DirectionState,
+    pub(super) down: DirectionState,
     /// Who said first that there is no more.
-    pub(super) first: Option<Ending>,
+    pub(super) first: Option<EndedBy>,
     moved: u64,
     pub(super) moved_at: Instant,
     /// Until when our own `--delay` lasts, which is no idleness of the peer's.
@@ -75,7 +75,7 @@ pub(super) struct State {
     pub(super) warned: bool,
 }
 
-impl State {
+impl SessionState {
     /// Whether so much time has passed since the first thing went wrong.
     fn has_waited(&self, time: Duration) -> bool {
         self.broke_at.is_some_and(|at| at.elapsed() >= time)
@@ -87,18 +87,18 @@ fn is_gone(e: &std::io::Error) -> bool {
     matches!(e.kind(), ErrorKind::NotConnected | ErrorKind::BrokenPipe | ErrorKind::ConnectionReset)
 }
 
-impl Referee {
+impl Session {
     /// Watches the two flows until the conversation is over. What is returned beside the verdict
     /// releases shared input when dropped.
     pub(super) fn run(
         mut self,
-        terms: &Terms,
-        witness: &dyn Witness,
-        stop: &Stop,
-    ) -> (Over, PipeWriter) {
-        let mut state = State {
-            up: if self.unused.is_none() { Flowing::Running } else { Flowing::Done },
-            down: Flowing::Running,
+        terms: &DuplexOptions,
+        witness: &dyn DuplexObserver,
+        stop: &Shutdown,
+    ) -> (DuplexOutcome, PipeWriter) {
+        let mut state = SessionState {
+            up: if self.unused.is_none() { DirectionState::Running } else { DirectionState::Done },
+            down: DirectionState::Running,
             first: None,
             moved: 0,
             moved_at: Instant::now(),
@@ -117,90 +117,105 @@ impl Referee {
                 return (over, self.release);
             }
             if let Err(e) = self.wait(&state, terms, witness, stop) {
-                let failure = Failure::new(Stage::Receive, &self.facts.peer, e);
-                return (Over { by: Ending::Us, outcome: Err(failure) }, self.release);
+                let failure = Failure::new(Phase::Receive, &self.facts.peer, e);
+                return (DuplexOutcome { by: EndedBy::Us, outcome: Err(failure) }, self.release);
             }
         }
     }
 
     /// Reads the notes of the two flows.
-    fn hear(&self, state: &mut State, witness: &dyn Witness) {
+    fn hear(&self, state: &mut SessionState, witness: &dyn DuplexObserver) {
         let mut rings = [0; 64];
         let _ = rustix::io::read(&self.notes.bell, &mut rings);
         while let Ok(note) = self.notes.notes.try_recv() {
             match note {
-                Note::UpEnding => {
-                    state.up = Flowing::Ending;
-                    state.first.get_or_insert(Ending::Us);
+                DirectionEvent::UpEnding => {
+                    state.up = DirectionState::Ending;
+                    state.first.get_or_insert(EndedBy::Us);
                     witness.we_half_closed();
                 }
-                Note::UpDone => {
-                    state.up = Flowing::Done;
+                DirectionEvent::UpDone => {
+                    state.up = DirectionState::Done;
                     state.moved_at = Instant::now();
-                    state.first.get_or_insert(Ending::Us);
+                    state.first.get_or_insert(EndedBy::Us);
                 }
-                Note::UpBroke(broken) => {
-                    state.up = Flowing::Broke(broken);
+                DirectionEvent::UpBroke(broken) => {
+                    state.up = DirectionState::Broke(broken);
                     state.broke_at.get_or_insert_with(Instant::now);
                 }
-                Note::FinishFailed(e) => {
-                    state.up = Flowing::Unfinished(e);
+                DirectionEvent::FinishFailed(e) => {
+                    state.up = DirectionState::Unfinished(e);
                     state.broke_at.get_or_insert_with(Instant::now);
                 }
-                Note::DownDone => {
-                    state.down = Flowing::Done;
-                    state.first.get_or_insert(Ending::Peer);
+                DirectionEvent::DownDone => {
+                    state.down = DirectionState::Done;
+                    state.first.get_or_insert(EndedBy::Peer);
                     witness.peer_half_closed();
-                    if matches!(state.up, Flowing::Running) {
+                    if matches!(state.up, DirectionState::Running) {
                         self.hangup.probe_peer();
                     }
                 }
-                Note::DownBroke(broken) => {
-                    state.down = Flowing::Broke(broken);
+                DirectionEvent::DownBroke(broken) => {
+                    state.down = DirectionState::Broke(broken);
                     state.broke_at.get_or_insert_with(Instant::now);
                 }
             }
         }
     }
 
-    fn verdict(&self, state: &mut State, terms: &Terms, stop: &Stop) -> Option<Over> {
+    fn verdict(
+        &self,
+        state: &mut SessionState,
+        terms: &DuplexOptions,
+        stop: &Shutdown,
+    ) -> Option<DuplexOutcome> {
         if let Some(reason) = stop.reason()
             && (!terms.finishes || self.is_quiet(state))
         {
-            let said_all = matches!(state.up, Flowing::Done) && self.unused.is_none();
+            let said_all = matches!(state.up, DirectionState::Done) && self.unused.is_none();
             return Some(match terms.finishes && (said_all || self.endless) {
                 true => well(reason.into()),
                 false => self.stopped(state, reason),
             });
         }
-        if self.output.0 == Stage::Stdout && is_abandoned(rustix::stdio::stdout()) {
-            return Some(well(Ending::Us));
+        if self.output.0 == Phase::Stdout && is_abandoned(rustix::stdio::stdout()) {
+            return Some(well(EndedBy::Us));
         }
         match (&state.up, &state.down) {
-            (_, Flowing::Broke(Break::Write(e))) => Some(self.output_broke(e)),
-            (Flowing::Broke(Break::Read(e)), _) => Some(self.input_broke(e)),
-            (Flowing::Broke(Break::Write(e)), Flowing::Running) => {
-                state.has_waited(LAST_WORDS).then(|| self.send_broke(e))
+            (_, DirectionState::Broke(TransferError::Write(e))) => Some(self.output_broke(e)),
+            (DirectionState::Broke(TransferError::Read(e)), _) => Some(self.input_broke(e)),
+            (DirectionState::Broke(TransferError::Write(e)), DirectionState::Running) => {
+                state.has_waited(DRAIN_AFTER_SEND_ERROR).then(|| self.send_broke(e))
             }
-            (Flowing::Broke(Break::Write(e)), _) => Some(self.send_broke(e)),
-            (up, Flowing::Broke(Break::Read(e))) => {
+            (DirectionState::Broke(TransferError::Write(e)), _) => Some(self.send_broke(e)),
+            (up, DirectionState::Broke(TransferError::Read(e))) => {
                 // If our flow has something in hand, it learns in a moment that it cannot send it.
-                let sending = matches!(up, Flowing::Running | Flowing::Ending);
-                let known = !sending || state.has_waited(NEWS);
+                let sending = matches!(up, DirectionState::Running | DirectionState::Ending);
+                let known = !sending || state.has_waited(SEND_ERROR_GRACE);
                 known.then(|| self.receive_broke(up, e))
             }
             // A peer that is gone altogether needs no half-close, and its end arrives in a moment.
-            (Flowing::Unfinished(e), Flowing::Done) if is_gone(e) => self.both_done(state),
-            (Flowing::Unfinished(e), _) if is_gone(e) && !state.has_waited(NEWS) => None,
-            (Flowing::Unfinished(e), _) => Some(self.finish_broke(e)),
-            (Flowing::Done, Flowing::Done) => self.both_done(state),
-            (Flowing::Done, _) if self.may_leave(terms) || self.has_lingered(state, terms) => {
-                Some(well(Ending::Us))
+            (DirectionState::Unfinished(e), DirectionState::Done) if is_gone(e) => {
+                self.both_done(state)
             }
-            (Flowing::Running, Flowing::Done) if self.endless || terms.exit_on_eof => {
-                Some(well(state.first.unwrap_or(Ending::Peer)))
+            (DirectionState::Unfinished(e), _)
+                if is_gone(e) && !state.has_waited(SEND_ERROR_GRACE) =>
+            {
+                None
             }
-            (Flowing::Running, Flowing::Done) if self.is_gone() => {
+            (DirectionState::Unfinished(e), _) => Some(self.finish_broke(e)),
+            (DirectionState::Done, DirectionState::Done) => self.both_done(state),
+            (DirectionState::Done, _)
+                if self.may_leave(terms) || self.has_lingered(state, terms) =>
+            {
+                Some(well(EndedBy::Us))
+            }
+            (DirectionState::Running, DirectionState::Done)
+                if self.endless || terms.exit_on_eof =>
+            {
+                Some(well(state.first.unwrap_or(EndedBy::Peer)))
+            }
+            (DirectionState::Running, DirectionState::Done) if self.is_gone() => {
                 state.broke_at.get_or_insert_with(Instant::now);
                 self.lost_peer(state)
             }
@@ -211,18 +226,19 @@ impl Referee {
     /// Waits for a note, for our reader to leave, for the end, or for time to pass.
     fn wait(
         &self,
-        state: &State,
-        terms: &Terms,
-        witness: &dyn Witness,
-        stop: &Stop,
+        state: &SessionState,
+        terms: &DuplexOptions,
+        witness: &dyn DuplexObserver,
+        stop: &Shutdown,
     ) -> std::io::Result<()> {
         let mut fds = vec![PollFd::from_borrowed_fd(self.notes.bell.as_fd(), PollFlags::IN)];
-        if self.output.0 == Stage::Stdout {
+        if self.output.0 == Phase::Stdout {
             // Nothing to wait for but its reader's leaving, which poll(2) always tells.
             let stdout = rustix::stdio::stdout();
             fds.push(PollFd::from_borrowed_fd(stdout, PollFlags::empty()));
         }
-        let is_open = matches!((&state.up, &state.down), (Flowing::Running, Flowing::Done));
+        let is_open =
+            matches!((&state.up, &state.down), (DirectionState::Running, DirectionState::Done));
         if is_open && state.broke_at.is_none() {
             // A hangup or an error, which poll(2) always reports: the connection is gone.
             let socket = self.hangup.socket().as_fd();
@@ -241,32 +257,38 @@ impl Referee {
     }
 
     /// Whether time has to be looked at, and not only events.
-    fn ticks(&self, state: &State, terms: &Terms, witness: &dyn Witness, stop: &Stop) -> bool {
-        let up_done = matches!(state.up, Flowing::Done);
-        let both_done = up_done && matches!(state.down, Flowing::Done);
+    fn ticks(
+        &self,
+        state: &SessionState,
+        terms: &DuplexOptions,
+        witness: &dyn DuplexObserver,
+        stop: &Shutdown,
+    ) -> bool {
+        let up_done = matches!(state.up, DirectionState::Done);
+        let both_done = up_done && matches!(state.down, DirectionState::Done);
         witness.wants_ticks()
             || terms.idle.is_some()
             || state.broke_at.is_some()
             || both_done
-            || (up_done && (terms.on_end != OnEnd::HalfClose || terms.linger.is_some()))
+            || (up_done && (terms.on_end != OnLocalEof::HalfClose || terms.linger.is_some()))
             || stop.reason().is_some()
     }
 
-    fn idle_too_long(&self, state: &State, terms: &Terms) -> Option<Over> {
+    fn idle_too_long(&self, state: &SessionState, terms: &DuplexOptions) -> Option<DuplexOutcome> {
         let limit = terms.idle?;
         let late = state.moved_at.max(state.begins_at).elapsed() >= limit;
         late.then(|| {
-            let stage = if self.hangup.undelivered() > 0 { Stage::Send } else { Stage::Receive };
-            badly(Ending::Timeout, Failure::late(stage, &self.facts.peer, limit))
+            let stage = if self.hangup.undelivered() > 0 { Phase::Send } else { Phase::Receive };
+            badly(EndedBy::Timeout, Failure::late(stage, &self.facts.peer, limit))
         })
     }
 
     /// Whether nothing is under way, as far as can be seen.
-    pub(super) fn is_quiet(&self, state: &State) -> bool {
-        state.moved_at.elapsed() >= SILENCE && self.hangup.is_settled()
+    pub(super) fn is_quiet(&self, state: &SessionState) -> bool {
+        state.moved_at.elapsed() >= IDLE_AFTER && self.hangup.is_settled()
     }
 
-    fn note_movement(&self, state: &mut State) {
+    fn note_movement(&self, state: &mut SessionState) {
         let moved = self.sent.total() + self.received.total();
         if moved != state.moved {
             state.moved = moved;
@@ -276,16 +298,16 @@ impl Referee {
 
     /// An end in the middle must not look like the end: unless we had said everything, or talk
     /// from a terminal was broken off, the peer gets a reset.
-    fn part(&self, state: &State, over: &Over, terms: &Terms) {
-        let said_all = matches!(state.up, Flowing::Done) && self.unused.is_none();
-        let heard_all = matches!(state.down, Flowing::Done);
+    fn part(&self, state: &SessionState, over: &DuplexOutcome, terms: &DuplexOptions) {
+        let said_all = matches!(state.up, DirectionState::Done) && self.unused.is_none();
+        let heard_all = matches!(state.down, DirectionState::Done);
         match &over.outcome {
             Ok(()) if said_all || heard_all || self.endless => {
                 if terms.shared_input {
                     self.hangup.hang_up();
                 }
             }
-            Err(failure) if failure.stage == Stage::Receive && (said_all || self.endless) => {
+            Err(failure) if failure.stage == Phase::Receive && (said_all || self.endless) => {
                 self.hangup.hang_up();
             }
             _ => self.hangup.reset(),

@@ -5,18 +5,18 @@ use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags};
 
-use super::duplex::{OnEnd, Over, Terms};
+use super::duplex::{DuplexOptions, DuplexOutcome, OnLocalEof};
 use super::outcome::{badly, well};
-use super::session::{Referee, State};
-use crate::error::Stage;
+use super::session::{Session, SessionState};
+use crate::error::Phase;
 use crate::net::stdio::is_abandoned;
-use crate::net::stream::Ending;
+use crate::net::stream::EndedBy;
 use crate::shutdown::poll_until;
 
-impl Referee {
+impl Session {
     /// After both ends: what the kernel still holds of ours is delivered while we wait, or refused.
-    pub(super) fn both_done(&self, state: &State) -> Option<Over> {
-        let done = well(state.first.unwrap_or(Ending::Peer));
+    pub(super) fn both_done(&self, state: &SessionState) -> Option<DuplexOutcome> {
+        let done = well(state.first.unwrap_or(EndedBy::Peer));
         // In this order: a Unix socket's bytes vanish with its peer, which has left an error.
         let undelivered = self.hangup.undelivered();
         let error = self.hangup.socket().take_error().ok().flatten();
@@ -31,24 +31,24 @@ impl Referee {
             None if undelivered == 0 => Some(done),
             // A failed half-close has taken the error.
             None if self.hangup.is_closed() && unacknowledged => {
-                Some(badly(Ending::Reset, self.undelivered()))
+                Some(badly(EndedBy::Reset, self.undelivered()))
             }
             None => self.hangup.is_closed().then_some(done),
         }
     }
 
     /// After the end of our input: whether this kind of conversation is over.
-    pub(super) fn may_leave(&self, terms: &Terms) -> bool {
+    pub(super) fn may_leave(&self, terms: &DuplexOptions) -> bool {
         match terms.on_end {
-            OnEnd::HangUp => self.hangup.undelivered() == 0,
-            OnEnd::SendOnly => self.hangup.is_settled(),
-            OnEnd::HalfClose | OnEnd::KeepOpen => false,
+            OnLocalEof::HangUp => self.hangup.undelivered() == 0,
+            OnLocalEof::SendOnly => self.hangup.is_settled(),
+            OnLocalEof::HalfClose | OnLocalEof::KeepOpen => false,
         }
     }
 
     /// `--linger`: whether the peer has been silent for so long after the end of our input, with
     /// nothing undelivered either way. What a Unix peer has not read yet is in its own queue.
-    pub(super) fn has_lingered(&self, state: &State, terms: &Terms) -> bool {
+    pub(super) fn has_lingered(&self, state: &SessionState, terms: &DuplexOptions) -> bool {
         let is_delivered = || self.facts.peer.inet().is_none() || self.hangup.undelivered() == 0;
         terms.linger.is_some_and(|limit| state.moved_at.elapsed() >= limit)
             && !self.received.holds()
@@ -64,13 +64,13 @@ impl Referee {
 
     /// After the peer's end: the session is over once the connection is gone and nothing waits to
     /// be sent. What the peer's kernel never acknowledged is an error.
-    pub(super) fn lost_peer(&self, state: &State) -> Option<Over> {
+    pub(super) fn lost_peer(&self, state: &SessionState) -> Option<DuplexOutcome> {
         if !self.is_gone() || self.has_more_to_say() {
             return None;
         }
         Some(match self.hangup.unacknowledged(self.sent.total()) {
-            true => badly(Ending::Reset, self.undelivered()),
-            false => well(state.first.unwrap_or(Ending::Peer)),
+            true => badly(EndedBy::Reset, self.undelivered()),
+            false => well(state.first.unwrap_or(EndedBy::Peer)),
         })
     }
 
@@ -79,7 +79,7 @@ impl Referee {
     fn has_more_to_say(&self) -> bool {
         let source = match (&self.source, &self.input.0) {
             (Some(source), _) => source.as_fd(),
-            (None, Stage::Stdin) => rustix::stdio::stdin(),
+            (None, Phase::Stdin) => rustix::stdio::stdin(),
             (None, _) => return self.sent.holds(),
         };
         let mut fds = [PollFd::from_borrowed_fd(source, PollFlags::IN)];
@@ -90,6 +90,6 @@ impl Referee {
     /// Whether our input holds something that has not been taken yet.
     pub(super) fn input_waits(&self) -> bool {
         let waiting = rustix::io::ioctl_fionread(rustix::stdio::stdin()).unwrap_or(0);
-        self.input.0 == Stage::Stdin && waiting > 0
+        self.input.0 == Phase::Stdin && waiting > 0
     }
 }

@@ -8,7 +8,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::pipe::{SpliceFlags, fcntl_setpipe_size, splice};
 
-use super::{Break, Flow, Meter, Refused, is_refusal};
+use super::{FastPathError, Meter, TransferError, TransferOptions, is_refusal};
 use crate::net::memory::room;
 use crate::shutdown::poll_until;
 
@@ -21,7 +21,11 @@ const LEAST: usize = 4 << 10;
 ///
 /// A splice of 0 from a socket is not taken for its end: TCP returns it at an urgent mark too
 /// (tcp(7)), which only recv(2) passes. The plain copy goes on from there and finds out.
-pub(super) fn direct(from: BorrowedFd<'_>, to: BorrowedFd<'_>, flow: &Flow) -> Result<(), Refused> {
+pub(super) fn direct(
+    from: BorrowedFd<'_>,
+    to: BorrowedFd<'_>,
+    flow: &TransferOptions,
+) -> Result<(), FastPathError> {
     // Whichever of the two is the pipe; the other refuses, and a small pipe works too.
     let _ = fcntl_setpipe_size(from, PIPE);
     let _ = fcntl_setpipe_size(to, PIPE);
@@ -35,7 +39,7 @@ pub(super) fn direct(from: BorrowedFd<'_>, to: BorrowedFd<'_>, flow: &Flow) -> R
             poll_until(&mut fds, None).map_err(read_broke)?;
         }
         match splice(from, None, to, None, PIPE, SpliceFlags::MOVE) {
-            Ok(0) if from_socket => return Err(Refused::Kernel),
+            Ok(0) if from_socket => return Err(FastPathError::Kernel),
             Ok(0) => return Ok(()),
             Ok(n) => {
                 flow.meter.add(n);
@@ -43,12 +47,12 @@ pub(super) fn direct(from: BorrowedFd<'_>, to: BorrowedFd<'_>, flow: &Flow) -> R
             }
             Err(Errno::INTR) => {}
             // Both ends are ready and nothing moves: how a non-blocking socket returns at the mark.
-            Err(Errno::AGAIN) if stalled => return Err(Refused::Kernel),
+            Err(Errno::AGAIN) if stalled => return Err(FastPathError::Kernel),
             Err(Errno::AGAIN) => {
                 wait_for_both(from, to).map_err(read_broke)?;
                 stalled = true;
             }
-            Err(e) if is_refusal(e) => return Err(Refused::Kernel),
+            Err(e) if is_refusal(e) => return Err(FastPathError::Kernel),
             Err(e) => return Err(blame(from_socket, e)),
         }
     }
@@ -64,7 +68,7 @@ fn wait_for_both(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<()> {
 
 /// Which end a failed splice is about: a socket that is read fails with its own errors, everything
 /// else is the destination's.
-fn blame(reads_socket: bool, e: Errno) -> Refused {
+fn blame(reads_socket: bool, e: Errno) -> FastPathError {
     let of_the_peer = matches!(
         e,
         Errno::CONNRESET
@@ -76,14 +80,14 @@ fn blame(reads_socket: bool, e: Errno) -> Refused {
             | Errno::CONNREFUSED
             | Errno::NOTCONN
     );
-    Refused::Broken(match reads_socket && of_the_peer {
-        true => Break::Read(e.into()),
-        false => Break::Write(e.into()),
+    FastPathError::Broken(match reads_socket && of_the_peer {
+        true => TransferError::Read(e.into()),
+        false => TransferError::Write(e.into()),
     })
 }
 
-fn read_broke(e: io::Error) -> Refused {
-    Refused::Broken(Break::Read(e))
+fn read_broke(e: io::Error) -> FastPathError {
+    FastPathError::Broken(TransferError::Read(e))
 }
 
 /// Moves everything from a socket to a file or a device through a pipe of our own. As in
@@ -92,12 +96,12 @@ pub(super) fn through(
     from: BorrowedFd<'_>,
     to: BorrowedFd<'_>,
     meter: &Meter,
-) -> Result<(), Refused> {
-    let Ok((mut outlet, inlet)) = io::pipe() else { return Err(Refused::Kernel) };
+) -> Result<(), FastPathError> {
+    let Ok((mut outlet, inlet)) = io::pipe() else { return Err(FastPathError::Kernel) };
     let _ = fcntl_setpipe_size(inlet.as_fd(), PIPE);
     loop {
         let held = match splice(from, None, inlet.as_fd(), None, PIPE, SpliceFlags::MOVE) {
-            Ok(0) => return Err(Refused::Kernel),
+            Ok(0) => return Err(FastPathError::Kernel),
             Ok(n) => n,
             Err(Errno::INTR) => continue,
             Err(Errno::AGAIN) => {
@@ -105,7 +109,7 @@ pub(super) fn through(
                 poll_until(&mut fds, None).map_err(read_broke)?;
                 continue;
             }
-            Err(e) if is_refusal(e) => return Err(Refused::Kernel),
+            Err(e) if is_refusal(e) => return Err(FastPathError::Kernel),
             Err(e) => return Err(read_broke(e.into())),
         };
         empty(&mut outlet, to, held, meter)?;
@@ -118,7 +122,7 @@ fn empty(
     to: BorrowedFd<'_>,
     mut held: usize,
     meter: &Meter,
-) -> Result<(), Refused> {
+) -> Result<(), FastPathError> {
     while held > 0 {
         match splice(outlet.as_fd(), None, to, None, held, SpliceFlags::MOVE) {
             Ok(0) => return Err(write_broke(io::ErrorKind::WriteZero.into())),
@@ -131,7 +135,7 @@ fn empty(
                 // A file opened for appending, say: what the pipe holds goes the plain way, and
                 // so does everything after it.
                 copy_out(outlet, to, held, meter)?;
-                return Err(Refused::Kernel);
+                return Err(FastPathError::Kernel);
             }
             Err(e) => return Err(write_broke(e.into())),
         }
@@ -139,8 +143,8 @@ fn empty(
     Ok(())
 }
 
-fn write_broke(e: io::Error) -> Refused {
-    Refused::Broken(Break::Write(e))
+fn write_broke(e: io::Error) -> FastPathError {
+    FastPathError::Broken(TransferError::Write(e))
 }
 
 fn copy_out(
@@ -148,14 +152,14 @@ fn copy_out(
     to: BorrowedFd<'_>,
     held: usize,
     meter: &Meter,
-) -> Result<(), Refused> {
+) -> Result<(), FastPathError> {
     use std::io::{Read, Write};
     let mut bytes = room(held, LEAST);
     let mut left = held;
     while left > 0 {
         let piece = left.min(bytes.len());
         outlet.read_exact(&mut bytes[..piece]).map_err(read_broke)?;
-        crate::net::stdio::Local(to).write_all(&bytes[..piece]).map_err(write_broke)?;
+        crate::net::stdio::FdStream(to).write_all(&bytes[..piece]).map_err(write_broke)?;
         meter.add(piece);
         left -= piece;
     }

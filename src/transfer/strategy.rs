@@ -9,7 +9,7 @@ use crate::net::stdio::is_null;
 
 /// The call that suits two ends. Descriptors are borrowed from the ends.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Way<'a> {
+pub(super) enum TransferMethod<'a> {
     /// From a file to a socket.
     Sendfile(BorrowedFd<'a>, BorrowedFd<'a>),
     /// One of the two is a pipe.
@@ -19,7 +19,7 @@ pub(super) enum Way<'a> {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum FdKind {
     File,
     Pipe,
     Socket,
@@ -28,23 +28,28 @@ enum Kind {
 }
 
 /// The faster way for these two, if there is one.
-pub(super) fn way<'a>(from: Option<BorrowedFd<'a>>, to: Option<BorrowedFd<'a>>) -> Option<Way<'a>> {
+pub(super) fn way<'a>(
+    from: Option<BorrowedFd<'a>>,
+    to: Option<BorrowedFd<'a>>,
+) -> Option<TransferMethod<'a>> {
     let (from, to) = (from?, to?);
     match (kind(from)?, kind(to)?) {
-        (Kind::File, Kind::Socket) => Some(Way::Sendfile(from, to)),
-        (Kind::Pipe, Kind::Socket) | (Kind::Socket, Kind::Pipe) => Some(Way::Splice(from, to)),
-        (Kind::Socket, Kind::File | Kind::Null) => Some(Way::Through(from, to)),
+        (FdKind::File, FdKind::Socket) => Some(TransferMethod::Sendfile(from, to)),
+        (FdKind::Pipe, FdKind::Socket) | (FdKind::Socket, FdKind::Pipe) => {
+            Some(TransferMethod::Splice(from, to))
+        }
+        (FdKind::Socket, FdKind::File | FdKind::Null) => Some(TransferMethod::Through(from, to)),
         _ => None,
     }
 }
 
-fn kind(fd: BorrowedFd<'_>) -> Option<Kind> {
+fn kind(fd: BorrowedFd<'_>) -> Option<FdKind> {
     let stat = fstat(fd).ok()?;
     Some(match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => Kind::File,
-        FileType::Fifo => Kind::Pipe,
-        FileType::Socket => Kind::Socket,
-        FileType::CharacterDevice if is_null(&stat) => Kind::Null,
-        _ => Kind::Other,
+        FileType::RegularFile => FdKind::File,
+        FileType::Fifo => FdKind::Pipe,
+        FileType::Socket => FdKind::Socket,
+        FileType::CharacterDevice if is_null(&stat) => FdKind::Null,
+        _ => FdKind::Other,
     })
 }

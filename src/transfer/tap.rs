@@ -12,7 +12,7 @@ pub enum Direction {
 }
 
 /// Whoever watches both directions of a conversation.
-pub trait Watcher: Send {
+pub trait TapSink: Send {
     /// Sees the next bytes of one direction.
     fn see(&mut self, direction: Direction, bytes: &[u8]);
 }
@@ -21,13 +21,13 @@ pub trait Watcher: Send {
 #[derive(Clone)]
 pub struct Tap {
     direction: Direction,
-    watcher: Arc<Mutex<dyn Watcher>>,
+    watcher: Arc<Mutex<dyn TapSink>>,
 }
 
 impl Tap {
     /// A tap for each direction.
-    pub fn pair(watcher: impl Watcher + 'static) -> (Tap, Tap) {
-        let watcher: Arc<Mutex<dyn Watcher>> = Arc::new(Mutex::new(watcher));
+    pub fn pair(watcher: impl TapSink + 'static) -> (Tap, Tap) {
+        let watcher: Arc<Mutex<dyn TapSink>> = Arc::new(Mutex::new(watcher));
         let tap = |direction| Tap { direction, watcher: watcher.clone() };
         (tap(Direction::Sent), tap(Direction::Received))
     }

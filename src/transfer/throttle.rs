@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 /// `--rate`: so many bytes a second, on the average since the beginning, in pieces small enough
 /// that the flow looks even.
 #[derive(Debug)]
-pub struct Pace {
+pub struct Throttle {
     bytes_per_second: u64,
     began: Option<Instant>,
     moved: u64,
@@ -14,12 +14,12 @@ pub struct Pace {
 /// Pieces a second.
 const PIECES: u64 = 20;
 /// After a stall of the far end the lost time is not made up for beyond this much.
-const MEMORY: Duration = Duration::from_millis(200);
+const MAX_CATCH_UP: Duration = Duration::from_millis(200);
 
-impl Pace {
+impl Throttle {
     /// At most `bytes_per_second`, which is not 0.
-    pub fn new(bytes_per_second: u64) -> Pace {
-        Pace { bytes_per_second, began: None, moved: 0 }
+    pub fn new(bytes_per_second: u64) -> Throttle {
+        Throttle { bytes_per_second, began: None, moved: 0 }
     }
 
     /// The largest piece that keeps the flow even, in bytes.
@@ -38,7 +38,7 @@ impl Pace {
         let now = Instant::now();
         let began = *self.began.get_or_insert(now);
         let due = began + self.time_for(self.moved);
-        if now.saturating_duration_since(due) > MEMORY {
+        if now.saturating_duration_since(due) > MAX_CATCH_UP {
             self.began = Some(now);
             self.moved = 0;
         }
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn so_many_bytes_take_so_long() {
-        let mut pace = Pace::new(1_000_000);
+        let mut pace = Throttle::new(1_000_000);
         let began = Instant::now();
         for _ in 0..5 {
             pace.wait_for(pace.piece());

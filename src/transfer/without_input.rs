@@ -3,35 +3,35 @@
 
 use std::time::Instant;
 
-use super::duplex::{SILENCE_LIMIT, Terms, Witness};
-use super::session::{Flowing, Referee, State};
-use crate::net::stream::Ending;
-use crate::shutdown::Stop;
+use super::duplex::{DuplexObserver, DuplexOptions, SILENCE_LIMIT};
+use super::session::{DirectionState, Session, SessionState};
+use crate::net::stream::EndedBy;
+use crate::shutdown::Shutdown;
 
-impl Referee {
+impl Session {
     /// Without input our end of stream follows the peer's, the silence that `--linger` allows, or
     /// the server's own end.
     pub(super) fn end_without_input(
         &mut self,
-        state: &mut State,
-        terms: &Terms,
-        witness: &dyn Witness,
-        stop: &Stop,
+        state: &mut SessionState,
+        terms: &DuplexOptions,
+        witness: &dyn DuplexObserver,
+        stop: &Shutdown,
     ) {
         let drains = terms.finishes && stop.reason().is_some() && self.is_quiet(state);
         let is_due =
-            drains || matches!(state.down, Flowing::Done) || self.has_lingered(state, terms);
+            drains || matches!(state.down, DirectionState::Done) || self.has_lingered(state, terms);
         let Some(mut writer) = self.unused.take_if(|_| is_due) else { return };
-        state.first.get_or_insert(Ending::Us);
+        state.first.get_or_insert(EndedBy::Us);
         witness.we_half_closed();
         if let Err(e) = writer.finish() {
-            state.up = Flowing::Unfinished(e);
+            state.up = DirectionState::Unfinished(e);
             state.broke_at.get_or_insert_with(Instant::now);
         }
     }
 
     /// Warns once about a peer that may be waiting for our end of stream.
-    pub(super) fn warn_if_silent(&self, state: &mut State, witness: &dyn Witness) {
+    pub(super) fn warn_if_silent(&self, state: &mut SessionState, witness: &dyn DuplexObserver) {
         if self.may_warn(state) && state.moved_at.elapsed() >= SILENCE_LIMIT {
             state.warned = true;
             witness.peer_silent_without_input();
@@ -39,7 +39,7 @@ impl Referee {
     }
 
     /// Whether the peer may still be waiting for an end of stream that we do not send.
-    pub(super) fn may_warn(&self, state: &State) -> bool {
-        !state.warned && matches!(state.down, Flowing::Running)
+    pub(super) fn may_warn(&self, state: &SessionState) -> bool {
+        !state.warned && matches!(state.down, DirectionState::Running)
     }
 }

@@ -19,9 +19,9 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches};
 
 use crate::command::Cli;
-use crate::error::{Code, Failure, Stage};
-use crate::report::event::{Event, Trouble};
-use crate::report::{Colour, Manner, Report, Verbosity};
+use crate::error::{ExitCode, Failure, Phase};
+use crate::report::event::{ErrorEvent, Event};
+use crate::report::{Colour, Report, ReportOptions, Verbosity};
 use hints::Advice;
 use other_tools::Tool;
 
@@ -29,7 +29,7 @@ use other_tools::Tool;
 ///
 /// What cannot be read has been told when this returns: the number is 2; 0 for help and version
 /// (23 when stdout cannot take them).
-pub fn parse(words: Vec<OsString>) -> Result<Cli, Code> {
+pub fn parse(words: Vec<OsString>) -> Result<Cli, ExitCode> {
     let words = asked_by_word(words);
     read(&words).map_err(|error| told(error, &words))
 }
@@ -49,20 +49,20 @@ fn asked_by_word(mut words: Vec<OsString>) -> Vec<OsString> {
     words
 }
 
-fn told(error: clap::Error, words: &[OsString]) -> Code {
+fn told(error: clap::Error, words: &[OsString]) -> ExitCode {
     match error.kind() {
         ErrorKind::DisplayHelp => asked_for(|| dressed(error, words).print()),
         ErrorKind::DisplayVersion => asked_for(|| error.print()),
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             let _ = dressed(error, words).print();
-            Code::Usage
+            ExitCode::Usage
         }
         _ => {
             let json = words.iter().any(|word| word == "--json");
             let (verbosity, colour) = (Verbosity::Usual, Colour::Auto);
-            let report = Report::new(Manner { verbosity, json, colour, events: None });
+            let report = Report::new(ReportOptions { verbosity, json, colour, events: None });
             report.tell(&Event::Error(trouble(&error, words)));
-            Code::Usage
+            ExitCode::Usage
         }
     }
 }
@@ -76,19 +76,19 @@ fn dressed(plain: clap::Error, words: &[OsString]) -> clap::Error {
         .unwrap_or(plain)
 }
 
-fn asked_for(print: impl FnOnce() -> io::Result<()>) -> Code {
+fn asked_for(print: impl FnOnce() -> io::Result<()>) -> ExitCode {
     let printed = print().and_then(|()| io::stdout().flush());
     match printed {
         Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
-            let failure = Failure::new(Stage::Stdout, "-", e);
+            let failure = Failure::new(Phase::Stdout, "-", e);
             Report::plain().failure(None, &failure);
             failure.code
         }
-        _ => Code::Done,
+        _ => ExitCode::Done,
     }
 }
 
-fn trouble(error: &clap::Error, words: &[OsString]) -> Trouble {
+fn trouble(error: &clap::Error, words: &[OsString]) -> ErrorEvent {
     let text = error.render().to_string();
     let words: Vec<String> = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     let unknown = matches!(error.kind(), ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand);
@@ -98,8 +98,8 @@ fn trouble(error: &clap::Error, words: &[OsString]) -> Trouble {
         None if unknown => (cause(&text), Some(hint(error, &text, &words))),
         None => (cause(&text), habit(&words).or_else(|| tip(&text)).or_else(|| usage(&text))),
     };
-    let code = Code::Usage.number();
-    Trouble { conn: None, phase: "usage", target: String::new(), cause, code, hint }
+    let code = ExitCode::Usage.number();
+    ErrorEvent { conn: None, phase: "usage", target: String::new(), cause, code, hint }
 }
 
 /// What clap says was wrong, in one line.
@@ -172,7 +172,7 @@ fn makes_sense(line: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn trouble_of(line: &str) -> Trouble {
+    fn trouble_of(line: &str) -> ErrorEvent {
         let words: Vec<OsString> = line.split(' ').map(Into::into).collect();
         trouble(&read(&words).unwrap_err(), &words)
     }

@@ -4,7 +4,7 @@ use super::hints::{Advice, Request};
 use super::other_tools::{Form, Part};
 use super::socat_addresses;
 use crate::resolver;
-use crate::resolver::dns::Kind;
+use crate::resolver::dns::RecordType;
 
 /// Words of a line; or why there is none, if that is known.
 pub type Words = Result<Vec<String>, Option<&'static str>>;
@@ -257,7 +257,7 @@ fn question(request: &mut Request, form: Form) -> Words {
     for word in std::mem::take(&mut request.words) {
         // Behind a name, dig takes a word without a dot for a type.
         let is_behind = form == Form::Question && request.command.is_none() && !names.is_empty();
-        let is_type = Kind::WORDS.iter().any(|kind| kind.eq_ignore_ascii_case(&word))
+        let is_type = RecordType::WORDS.iter().any(|kind| kind.eq_ignore_ascii_case(&word))
             || is_behind && !word.contains(['.', ':', '@']) && !word.eq_ignore_ascii_case("in");
         match word.strip_prefix('@') {
             Some(at) => server = Some(at.to_string()),

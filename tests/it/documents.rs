@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use sockit::error::{Code, Stage};
+use sockit::error::{ExitCode, Phase};
 
 use crate::console_blocks::documents;
 use crate::sockit::{Run, sockit};

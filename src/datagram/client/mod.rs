@@ -12,19 +12,19 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
-use crate::datagram::Batch;
-use crate::error::{Code, Failure, Stage, words};
+use crate::datagram::RecvBatch;
+use crate::error::{ExitCode, Failure, Phase, words};
 use crate::net::stdout;
 use crate::report::Report;
 use crate::report::hexdump::Dump;
-use crate::shutdown::{Stop, Wake};
-use crate::transfer::tap::{Direction, Watcher};
+use crate::shutdown::{Shutdown, WaitOutcome};
+use crate::transfer::tap::{Direction, TapSink};
 use send_window::Window;
-use source::{Next, Source};
-use targets::{Line, Lines};
+use source::{NextDatagram, Source};
+use targets::{ClientSocket, Targets};
 
 /// What is sent, and what is done with the answers.
-pub struct Letters {
+pub struct SendJob {
     /// The datagrams.
     pub source: Source,
     /// How long before the first.
@@ -54,14 +54,14 @@ const KEPT: usize = 64;
 /// Fails with 7 when the peer's machine says that nobody is there, 18 if it had answered before,
 /// and at [`Stage::Send`], [`Stage::Stdin`] or [`Stage::Stdout`].
 pub fn talk(
-    mut lines: Lines<'_>,
-    letters: Letters,
+    mut lines: Targets<'_>,
+    letters: SendJob,
     report: &Report,
-    stop: &Stop,
-) -> Result<Code, Failure> {
+    stop: &Shutdown,
+) -> Result<ExitCode, Failure> {
     let line = lines.first(report)?;
     let batch = line.mailbox.batch();
-    let mut talk = Talk {
+    let mut talk = DatagramClient {
         line,
         lines,
         window: match letters.replies {
@@ -80,16 +80,16 @@ pub fn talk(
     let outcome = talk.run(batch);
     report.step(|| format!("{} datagrams sent, {} came back", talk.sent, talk.heard));
     match outcome {
-        Err(failure) if stdout::reader_is_gone(&failure) => Ok(Code::Done),
+        Err(failure) if stdout::reader_is_gone(&failure) => Ok(ExitCode::Done),
         Err(failure) => Err(failure),
-        Ok(()) => Ok(Code::Done),
+        Ok(()) => Ok(ExitCode::Done),
     }
 }
 
-struct Talk<'a> {
-    line: Line,
-    lines: Lines<'a>,
-    letters: Letters,
+struct DatagramClient<'a> {
+    line: ClientSocket,
+    lines: Targets<'a>,
+    letters: SendJob,
     window: Window,
     kept: Vec<Vec<u8>>,
     sent: u64,
@@ -97,31 +97,31 @@ struct Talk<'a> {
     /// The latest refusal, unless something was heard since.
     refused: Option<i32>,
     report: &'a Report,
-    stop: &'a Stop,
+    stop: &'a Shutdown,
 }
 
 /// Whom a wait is for.
 #[derive(PartialEq, Eq)]
-enum For {
+enum WaitFor {
     Answers,
     AnswersOrStdin,
 }
 
-impl Talk<'_> {
-    fn run(&mut self, mut batch: Batch) -> Result<(), Failure> {
-        let stopped = |reason| Failure::stopped(Stage::Send, &self.line.shown, reason);
+impl DatagramClient<'_> {
+    fn run(&mut self, mut batch: RecvBatch) -> Result<(), Failure> {
+        let stopped = |reason| Failure::stopped(Phase::Send, &self.line.shown, reason);
         self.stop.sleep(self.letters.delay).map_err(stopped)?;
         loop {
             self.hear(&mut batch)?;
             self.face_refusals()?;
             if let Some(until) = self.window.closed_until(Instant::now()) {
-                self.wait(Some(until), For::Answers)?;
+                self.wait(Some(until), WaitFor::Answers)?;
                 continue;
             }
             match self.letters.source.advance()? {
-                Next::Datagram(bytes) => self.send(bytes, &mut batch)?,
-                Next::Later => drop(self.wait(None, For::AnswersOrStdin)?),
-                Next::End => break,
+                NextDatagram::Datagram(bytes) => self.send(bytes, &mut batch)?,
+                NextDatagram::Later => drop(self.wait(None, WaitFor::AnswersOrStdin)?),
+                NextDatagram::End => break,
             }
         }
         let Replies::Awaited(wait) = self.letters.replies else {
@@ -132,7 +132,7 @@ impl Talk<'_> {
             if let (Some(errno), false) = (self.refused, self.try_another_address()?) {
                 return Err(self.line.refused(errno, self.heard));
             }
-            if self.wait(until, For::Answers)? == Wake::Late {
+            if self.wait(until, WaitFor::Answers)? == WaitOutcome::TimedOut {
                 break;
             }
             self.hear(&mut batch)?;
@@ -141,7 +141,7 @@ impl Talk<'_> {
     }
 
     /// Fails when a refusal is there already; one that comes later is not waited for.
-    fn check_refusals(&mut self, batch: &mut Batch) -> Result<(), Failure> {
+    fn check_refusals(&mut self, batch: &mut RecvBatch) -> Result<(), Failure> {
         self.hear(batch)?;
         while let Some(errno) = self.refused {
             if !self.try_another_address()? {
@@ -152,7 +152,7 @@ impl Talk<'_> {
         Ok(())
     }
 
-    fn send(&mut self, bytes: Vec<u8>, batch: &mut Batch) -> Result<(), Failure> {
+    fn send(&mut self, bytes: Vec<u8>, batch: &mut RecvBatch) -> Result<(), Failure> {
         loop {
             match self.line.send(&bytes) {
                 Ok(()) => break,
@@ -182,10 +182,10 @@ impl Talk<'_> {
     }
 
     /// Takes what is there.
-    fn hear(&mut self, batch: &mut Batch) -> Result<(), Failure> {
+    fn hear(&mut self, batch: &mut RecvBatch) -> Result<(), Failure> {
         loop {
             let came = self.line.mailbox.receive_now(batch);
-            let came = came.map_err(|e| Failure::new(Stage::Receive, &self.line.shown, e))?;
+            let came = came.map_err(|e| Failure::new(Phase::Receive, &self.line.shown, e))?;
             if let Some(refused) = self.line.mailbox.refusals().back() {
                 self.refused = Some(refused.errno);
             } else if came == 0 {
@@ -236,39 +236,39 @@ impl Talk<'_> {
         Ok(true)
     }
 
-    fn wait(&self, until: Option<Instant>, whom: For) -> Result<Wake, Failure> {
+    fn wait(&self, until: Option<Instant>, whom: WaitFor) -> Result<WaitOutcome, Failure> {
         let stdin = rustix::stdio::stdin();
         let out = rustix::stdio::stdout();
         let mut fds = vec![
             PollFd::from_borrowed_fd(self.line.mailbox.socket().as_fd(), PollFlags::IN),
             PollFd::from_borrowed_fd(out.as_fd(), PollFlags::empty()),
         ];
-        if whom == For::AnswersOrStdin {
+        if whom == WaitFor::AnswersOrStdin {
             fds.push(PollFd::from_borrowed_fd(stdin.as_fd(), PollFlags::IN));
         }
-        let failed = |e| Failure::new(Stage::Receive, &self.line.shown, e);
+        let failed = |e| Failure::new(Phase::Receive, &self.line.shown, e);
         let wake = self.stop.wait_any(&mut fds, until).map_err(failed)?;
-        if let Wake::Stopped(reason) = wake {
-            return Err(Failure::stopped(Stage::Receive, &self.line.shown, reason));
+        if let WaitOutcome::Shutdown(reason) = wake {
+            return Err(Failure::stopped(Phase::Receive, &self.line.shown, reason));
         }
         if fds[1].revents().contains(PollFlags::ERR) {
             // Nobody reads what we print any more.
             let gone = std::io::Error::from_raw_os_error(libc::EPIPE);
-            return Err(Failure::new(Stage::Stdout, "-", gone));
+            return Err(Failure::new(Phase::Stdout, "-", gone));
         }
         Ok(wake)
     }
 
     fn check_stop(&self) -> Result<(), Failure> {
         match self.stop.reason() {
-            Some(reason) => Err(Failure::stopped(Stage::Send, &self.line.shown, reason)),
+            Some(reason) => Err(Failure::stopped(Phase::Send, &self.line.shown, reason)),
             None => Ok(()),
         }
     }
 }
 
 /// Prints an answer on a line of its own or as it came, unless answers are dropped.
-fn show(letters: &mut Letters, payload: &[u8], stop: &Stop) -> Result<(), Failure> {
+fn show(letters: &mut SendJob, payload: &[u8], stop: &Shutdown) -> Result<(), Failure> {
     if letters.replies == Replies::Dropped {
         return Ok(());
     }

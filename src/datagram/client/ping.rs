@@ -7,16 +7,16 @@ use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
 
-use super::ping_stats::Figures;
-use super::targets::{Line, Lines};
-use crate::datagram::{Batch, LONGEST};
-use crate::error::{Code, Failure, Stage, words};
+use super::ping_stats::PingStats;
+use super::targets::{ClientSocket, Targets};
+use crate::datagram::{MAX_UDP_PAYLOAD, RecvBatch};
+use crate::error::{ExitCode, Failure, Phase, words};
 use crate::net::stdout;
 use crate::report::Report;
 use crate::report::datagram_stats::Ping;
 use crate::report::event::Event;
 use crate::report::json;
-use crate::shutdown::{Stop, Wake};
+use crate::shutdown::{Shutdown, WaitOutcome};
 
 /// Bytes of a ping unless the user says otherwise.
 pub const SIZE: usize = 64;
@@ -27,7 +27,7 @@ const LINGER: Duration = Duration::from_millis(10);
 
 /// What the user wants to know.
 #[derive(Debug, Clone, Copy)]
-pub struct Plan {
+pub struct PingOptions {
     /// Datagrams to send.
     pub count: u32,
     /// Time between them.
@@ -41,10 +41,10 @@ pub struct Plan {
 /// Fails with code 2 on a size that a ping cannot have.
 pub fn check(size: usize) -> Result<(), Failure> {
     match size {
-        LEAST..=LONGEST => Ok(()),
+        LEAST..=MAX_UDP_PAYLOAD => Ok(()),
         _ => {
-            let why = format!("a ping has {LEAST} to {LONGEST} bytes, not {size}");
-            Err(Failure::usage(Stage::Send, "--size", why))
+            let why = format!("a ping has {LEAST} to {MAX_UDP_PAYLOAD} bytes, not {size}");
+            Err(Failure::usage(Phase::Send, "--size", why))
         }
     }
 }
@@ -54,37 +54,37 @@ pub fn check(size: usize) -> Result<(), Failure> {
 /// Fails when the line cannot be opened, and at [`Stage::Receive`] when the run is to end; then
 /// what was found is told before.
 pub fn ping(
-    mut lines: Lines<'_>,
-    plan: Plan,
+    mut lines: Targets<'_>,
+    plan: PingOptions,
     report: &Report,
-    stop: &Stop,
-) -> Result<Code, Failure> {
+    stop: &Shutdown,
+) -> Result<ExitCode, Failure> {
     let line = lines.first(report)?;
     let batch = line.mailbox.batch();
     let mark = format!("sockit-ping {:08x} ", RandomState::new().hash_one(()) as u32);
     let mut pinger =
-        Pinger { line, plan, mark, figures: Figures::default(), refused: false, report, stop };
+        Pinger { line, plan, mark, figures: PingStats::default(), refused: false, report, stop };
     let outcome = pinger.run(batch);
     let found = pinger.figures.ping(pinger.line.shown.to_string());
     let answered = found.received > 0;
     tell(found, report, stop)?;
     outcome?;
-    Ok(if answered { Code::Done } else { Code::Negative })
+    Ok(if answered { ExitCode::Done } else { ExitCode::Negative })
 }
 
 struct Pinger<'a> {
-    line: Line,
-    plan: Plan,
+    line: ClientSocket,
+    plan: PingOptions,
     /// What our datagrams begin with, before their number.
     mark: String,
-    figures: Figures,
+    figures: PingStats,
     refused: bool,
     report: &'a Report,
-    stop: &'a Stop,
+    stop: &'a Shutdown,
 }
 
 impl Pinger<'_> {
-    fn run(&mut self, mut batch: Batch) -> Result<(), Failure> {
+    fn run(&mut self, mut batch: RecvBatch) -> Result<(), Failure> {
         let began = Instant::now();
         for n in 0..self.plan.count {
             self.listen(began.checked_add(self.plan.interval * n), &mut batch)?;
@@ -116,21 +116,25 @@ impl Pinger<'_> {
     }
 
     /// Takes answers until a moment has come.
-    fn listen(&mut self, until: Option<Instant>, batch: &mut Batch) -> Result<(), Failure> {
+    fn listen(&mut self, until: Option<Instant>, batch: &mut RecvBatch) -> Result<(), Failure> {
         while self.listen_once(until, batch)? {}
         Ok(())
     }
 
     /// Takes what comes next; false when `until` has come first.
-    fn listen_once(&mut self, until: Option<Instant>, batch: &mut Batch) -> Result<bool, Failure> {
-        let failed = |e| Failure::new(Stage::Receive, &self.line.shown, e);
+    fn listen_once(
+        &mut self,
+        until: Option<Instant>,
+        batch: &mut RecvBatch,
+    ) -> Result<bool, Failure> {
+        let failed = |e| Failure::new(Phase::Receive, &self.line.shown, e);
         let socket = self.line.mailbox.socket().as_fd();
         match self.stop.wait(socket, PollFlags::IN, until).map_err(failed)? {
-            Wake::Late => return Ok(false),
-            Wake::Stopped(reason) => {
-                return Err(Failure::stopped(Stage::Receive, &self.line.shown, reason));
+            WaitOutcome::TimedOut => return Ok(false),
+            WaitOutcome::Shutdown(reason) => {
+                return Err(Failure::stopped(Phase::Receive, &self.line.shown, reason));
             }
-            Wake::Ready(_) => {}
+            WaitOutcome::Ready(_) => {}
         }
         let came = self.line.mailbox.receive_now(batch);
         let now = Instant::now();
@@ -180,7 +184,7 @@ fn is_passing(error: &std::io::Error) -> bool {
 }
 
 /// The figures are the product, and so go to stdout.
-fn tell(found: Ping, report: &Report, stop: &Stop) -> Result<(), Failure> {
+fn tell(found: Ping, report: &Report, stop: &Shutdown) -> Result<(), Failure> {
     let histogram = found.trips.as_ref().map(|trips| trips.histogram.clone());
     let lines = found.lines();
     let event = Event::Ping(found);
@@ -219,6 +223,10 @@ mod tests {
     #[test]
     fn the_longest_mark_fits_the_shortest_ping() {
         assert!("sockit-ping 0badcafe 1000000 ".len() <= LEAST);
-        assert!(check(LEAST).is_ok() && check(LEAST - 1).is_err() && check(LONGEST + 1).is_err());
+        assert!(
+            check(LEAST).is_ok()
+                && check(LEAST - 1).is_err()
+                && check(MAX_UDP_PAYLOAD + 1).is_err()
+        );
     }
 }

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use crate::report::datagram_stats::{Ping, Trips};
+use crate::report::datagram_stats::{Ping, RoundTrips};
 use crate::report::sparkline;
 
 /// Sums over the answers that came.
 #[derive(Debug, Default)]
-pub struct Figures {
+pub struct PingStats {
     sent_at: Vec<Instant>,
     answered: Vec<bool>,
     trips: Vec<Duration>,
@@ -16,7 +16,7 @@ pub struct Figures {
     reordered: u64,
 }
 
-impl Figures {
+impl PingStats {
     /// The next datagram goes out now; they are numbered from 1.
     pub fn sent(&mut self, now: Instant) {
         self.sent_at.push(now);
@@ -74,11 +74,11 @@ impl Figures {
 }
 
 /// The figures of sorted round trips.
-fn trips(sorted: &[Duration]) -> Option<Trips> {
+fn trips(sorted: &[Duration]) -> Option<RoundTrips> {
     let (min, max) = (sorted.first()?, sorted.last()?);
     let milliseconds = |trip: &Duration| trip.as_nanos() as f64 / 1e6;
     let p99 = sorted.get((sorted.len() * 99).div_ceil(100) - 1)?;
-    Some(Trips {
+    Some(RoundTrips {
         min_ms: milliseconds(min),
         avg_ms: milliseconds(&(sorted.iter().sum::<Duration>() / sorted.len() as u32)),
         max_ms: milliseconds(max),
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     fn figures(sent: usize, answers: &[usize]) -> Ping {
-        let mut figures = Figures::default();
+        let mut figures = PingStats::default();
         let now = Instant::now();
         (0..sent).for_each(|_| figures.sent(now));
         for (n, number) in (1..).zip(answers) {

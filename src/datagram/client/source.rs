@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
-use crate::datagram::LONGEST;
-use crate::error::{Failure, Stage};
+use crate::datagram::MAX_UDP_PAYLOAD;
+use crate::error::{Failure, Phase};
 use crate::net::stdio;
 use crate::shutdown::poll_until;
 
@@ -22,7 +22,7 @@ const LULL_INSIDE: Duration = Duration::from_millis(200);
 
 /// What there is to send just now.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Next {
+pub enum NextDatagram {
     /// A datagram.
     Datagram(Vec<u8>),
     /// Nothing, until stdin has more.
@@ -39,7 +39,7 @@ pub enum Source {
     /// Pieces of a file, of so many bytes each.
     Pieces(stdio::Source<File>, PathBuf, usize),
     /// Lines of stdin.
-    Lines(Lines),
+    StdinLines(StdinLines),
 }
 
 impl Source {
@@ -58,44 +58,46 @@ impl Source {
             true => rustix::stdio::stdin().try_clone_to_owned().map(File::from),
             false => File::open(path),
         };
-        let file = opened.map_err(|e| Failure::new(Stage::File, path.display(), e))?;
+        let file = opened.map_err(|e| Failure::new(Phase::File, path.display(), e))?;
         let file = stdio::Source::new(file, None);
         Ok(Source::Pieces(file, path.to_path_buf(), size))
     }
 
     /// The lines of stdin, without their line ends.
     pub fn lines() -> Source {
-        Source::Lines(Lines::default())
+        Source::StdinLines(StdinLines::default())
     }
 
     /// Whether more can only come when stdin is readable.
     pub fn waits_for_stdin(&self) -> bool {
-        matches!(self, Source::Lines(_))
+        matches!(self, Source::StdinLines(_))
     }
 
     /// What is next, without waiting.
     ///
     /// Fails at [`Stage::Stdin`] or [`Stage::File`], and with code 2 on a line that is too long.
-    pub fn advance(&mut self) -> Result<Next, Failure> {
+    pub fn advance(&mut self) -> Result<NextDatagram, Failure> {
         match self {
-            Source::Known(texts) => Ok(texts.pop_front().map_or(Next::End, Next::Datagram)),
+            Source::Known(texts) => {
+                Ok(texts.pop_front().map_or(NextDatagram::End, NextDatagram::Datagram))
+            }
             Source::Pieces(file, path, size) => {
                 let mut piece = Vec::with_capacity(*size);
                 let read = file.take(*size as u64).read_to_end(&mut piece);
-                read.map_err(|e| Failure::new(Stage::File, path.display(), e))?;
-                Ok(if piece.is_empty() { Next::End } else { Next::Datagram(piece) })
+                read.map_err(|e| Failure::new(Phase::File, path.display(), e))?;
+                Ok(if piece.is_empty() { NextDatagram::End } else { NextDatagram::Datagram(piece) })
             }
-            Source::Lines(lines) => lines.advance(),
+            Source::StdinLines(lines) => lines.advance(),
         }
     }
 }
 
 fn check(length: usize, what: &str) -> Result<(), Failure> {
-    if length <= LONGEST {
+    if length <= MAX_UDP_PAYLOAD {
         return Ok(());
     }
-    let why = format!("{length} bytes; a datagram carries at most {LONGEST}");
-    let failure = Failure::usage(Stage::Send, what, why);
+    let why = format!("{length} bytes; a datagram carries at most {MAX_UDP_PAYLOAD}");
+    let failure = Failure::usage(Phase::Send, what, why);
     Err(match what {
         "stdin" => failure.with_hint("--input - sends stdin in pieces, whatever its lines are"),
         _ => failure,
@@ -104,7 +106,7 @@ fn check(length: usize, what: &str) -> Result<(), Failure> {
 
 /// stdin, cut into lines.
 #[derive(Debug, Default)]
-pub struct Lines {
+pub struct StdinLines {
     held: VecDeque<u8>,
     /// How much of it is known to have no line end.
     searched: usize,
@@ -112,27 +114,27 @@ pub struct Lines {
     ended: bool,
 }
 
-impl Lines {
-    fn advance(&mut self) -> Result<Next, Failure> {
+impl StdinLines {
+    fn advance(&mut self) -> Result<NextDatagram, Failure> {
         if !self.looked_ahead && is_readable(Duration::ZERO) {
             self.look_ahead()?;
         }
         if let Some(line) = self.cut()? {
-            return Ok(Next::Datagram(line));
+            return Ok(NextDatagram::Datagram(line));
         }
         if !self.ended && is_readable(Duration::ZERO) {
             self.read()?;
             if let Some(line) = self.cut()? {
-                return Ok(Next::Datagram(line));
+                return Ok(NextDatagram::Datagram(line));
             }
         }
         match (self.ended, self.held.is_empty()) {
-            (false, _) => Ok(Next::Later),
-            (true, true) => Ok(Next::End),
+            (false, _) => Ok(NextDatagram::Later),
+            (true, true) => Ok(NextDatagram::End),
             (true, false) => {
                 self.searched = 0;
                 check(self.held.len(), "stdin")?;
-                Ok(Next::Datagram(self.held.drain(..).collect()))
+                Ok(NextDatagram::Datagram(self.held.drain(..).collect()))
             }
         }
     }
@@ -162,7 +164,7 @@ impl Lines {
             Ok(0) => self.ended = true,
             Ok(n) => self.held.extend(&buffer[..n]),
             Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
-            Err(e) => return Err(Failure::new(Stage::Stdin, "-", io::Error::from(e))),
+            Err(e) => return Err(Failure::new(Phase::Stdin, "-", io::Error::from(e))),
         }
         Ok(())
     }
@@ -196,14 +198,15 @@ fn is_readable(patience: Duration) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Code;
+    use crate::error::ExitCode;
 
-    fn lines(text: &[u8]) -> Vec<Next> {
+    fn lines(text: &[u8]) -> Vec<NextDatagram> {
         let held = text.iter().copied().collect();
-        let mut lines = Lines { held, looked_ahead: true, ended: true, ..Lines::default() };
+        let mut lines =
+            StdinLines { held, looked_ahead: true, ended: true, ..StdinLines::default() };
         let mut all = Vec::new();
         while let Ok(next) = lines.advance() {
-            if next == Next::End {
+            if next == NextDatagram::End {
                 break;
             }
             all.push(next);
@@ -213,15 +216,15 @@ mod tests {
 
     #[test]
     fn lines_lose_their_ends_and_empty_ones_count() {
-        let expected = ["a", "", "b\r", "c"].map(|line| Next::Datagram(line.into()));
+        let expected = ["a", "", "b\r", "c"].map(|line| NextDatagram::Datagram(line.into()));
         assert_eq!(lines(b"a\r\n\nb\r\r\nc"), expected);
         assert_eq!(lines(b""), []);
-        assert_eq!(lines(b"\n"), [Next::Datagram(Vec::new())]);
+        assert_eq!(lines(b"\n"), [NextDatagram::Datagram(Vec::new())]);
     }
 
     #[test]
     fn a_line_that_no_datagram_carries_is_refused() {
-        let line = [vec![b'a'; LONGEST], b"\r\n".to_vec()].concat();
+        let line = [vec![b'a'; MAX_UDP_PAYLOAD], b"\r\n".to_vec()].concat();
         assert_eq!(lines(&line).len(), 1);
         assert_eq!(lines(&[b"a".to_vec(), line].concat()), []);
     }
@@ -231,17 +234,17 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(&file, "abcd").unwrap();
         let mut source = Source::pieces(file.path(), 2).unwrap();
-        assert_eq!(source.advance().unwrap(), Next::Datagram(b"ab".to_vec()));
+        assert_eq!(source.advance().unwrap(), NextDatagram::Datagram(b"ab".to_vec()));
         file.as_file().set_len(2).unwrap();
-        assert_eq!(source.advance().unwrap_err().code, Code::Read);
+        assert_eq!(source.advance().unwrap_err().code, ExitCode::Read);
     }
 
     #[test]
     fn what_cannot_be_sent_is_known_before_the_first() {
-        let too_long = Source::known(&[b"fine".to_vec(), vec![0; LONGEST + 1]]);
-        assert_eq!(too_long.unwrap_err().code, Code::Usage);
-        assert!(Source::known(&[vec![0; LONGEST]]).is_ok());
+        let too_long = Source::known(&[b"fine".to_vec(), vec![0; MAX_UDP_PAYLOAD + 1]]);
+        assert_eq!(too_long.unwrap_err().code, ExitCode::Usage);
+        assert!(Source::known(&[vec![0; MAX_UDP_PAYLOAD]]).is_ok());
         let missing = Source::pieces(Path::new("/no/such/file"), 100);
-        assert_eq!(missing.unwrap_err().code, Code::Read);
+        assert_eq!(missing.unwrap_err().code, ExitCode::Read);
     }
 }

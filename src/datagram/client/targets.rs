@@ -7,23 +7,23 @@ use std::net::{IpAddr, SocketAddr};
 use socket2::Domain;
 use socket2::{SockAddr, Socket, Type};
 
-use crate::datagram::{Envelope, Mailbox, Outgoing, set_hops};
-use crate::error::{Code, Failure, Stage};
-use crate::flags::datagram_client::Calling;
+use crate::datagram::{DatagramSocket, RecvMeta, Transmit, set_hops};
+use crate::error::{ExitCode, Failure, Phase};
+use crate::flags::datagram_client::DatagramSocketFlags;
 use crate::net::address::{Address, with_zone_hint};
-use crate::net::connect_event::{Listener, Step};
+use crate::net::connect_event::{ConnectEvent, OnConnectEvent};
 use crate::net::endpoint::Endpoint;
-use crate::net::retry::{Retry, Rounds};
+use crate::net::retry::{Retry, RetryState};
 use crate::net::unix;
 use crate::report::Report;
 use crate::resolver;
-use crate::shutdown::Stop;
+use crate::shutdown::Shutdown;
 
 /// A socket, and whom it writes to.
 #[derive(Debug)]
-pub struct Line {
+pub struct ClientSocket {
     /// The socket.
-    pub mailbox: Mailbox,
+    pub mailbox: DatagramSocket,
     /// The peer, where the socket is not connected: answers to a group or a whole network come
     /// from other addresses than the one that was written to.
     pub peer: Option<SockAddr>,
@@ -31,36 +31,36 @@ pub struct Line {
     only_from: Option<Address>,
     /// The peer, for people.
     pub shown: Address,
-    _claim: Option<unix::Claim>,
+    _claim: Option<unix::SocketFileGuard>,
 }
 
 /// Where lines come from: one after the other until somebody answers, and from the first again
 /// where `--retry` asks for it.
-pub struct Lines<'a> {
-    kind: Kind<'a>,
+pub struct Targets<'a> {
+    kind: SocketKind<'a>,
     /// Lines that this round has tried.
     tried: usize,
-    stop: &'a Stop,
-    rounds: Rounds<'a>,
+    stop: &'a Shutdown,
+    rounds: RetryState<'a>,
 }
 
-enum Kind<'a> {
-    Udp { addresses: Vec<SocketAddr>, calling: &'a Calling },
-    Unix { name: &'a unix::Name },
+enum SocketKind<'a> {
+    Udp { addresses: Vec<SocketAddr>, calling: &'a DatagramSocketFlags },
+    Unix { name: &'a unix::UnixAddress },
 }
 
-impl Line {
+impl ClientSocket {
     /// Sends one datagram. A datagram for which there is no room after a moment is `WouldBlock`.
     pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut outcome = Ok(());
-        let letter = Outgoing::to(self.peer.as_ref(), bytes);
-        let mut lost = |_: &Outgoing<'_>, e: &io::Error| outcome = Err(again(e));
+        let letter = Transmit::to(self.peer.as_ref(), bytes);
+        let mut lost = |_: &Transmit<'_>, e: &io::Error| outcome = Err(again(e));
         self.mailbox.send(std::slice::from_ref(&letter), &mut lost);
         outcome
     }
 
     /// Whether a datagram is another sender's, which is reported under `-v`.
-    pub fn ignores(&self, envelope: &Envelope, report: &Report) -> bool {
+    pub fn ignores(&self, envelope: &RecvMeta, report: &Report) -> bool {
         let sender = envelope.address();
         let foreign = self.only_from.as_ref().is_some_and(|peer| *peer != sender);
         if foreign {
@@ -72,16 +72,16 @@ impl Line {
     /// The failure of a datagram that could not be sent.
     pub fn unsent(&self, error: io::Error) -> Failure {
         let too_long = error.raw_os_error() == Some(libc::EMSGSIZE);
-        let failure = Failure::new(Stage::Send, &self.shown, error);
-        if too_long { failure.with_code(Code::Usage) } else { failure }
+        let failure = Failure::new(Phase::Send, &self.shown, error);
+        if too_long { failure.with_code(ExitCode::Usage) } else { failure }
     }
 
     /// The failure of a datagram that nobody took, `heard` answers having come before.
     pub fn refused(&self, errno: i32, heard: u64) -> Failure {
         let error = io::Error::from_raw_os_error(errno);
         match heard {
-            0 => Failure::new(Stage::Connect, &self.shown, error),
-            _ => Failure::new(Stage::Receive, &self.shown, error).with_code(Code::Partial),
+            0 => Failure::new(Phase::Connect, &self.shown, error),
+            _ => Failure::new(Phase::Receive, &self.shown, error).with_code(ExitCode::Partial),
         }
     }
 }
@@ -90,53 +90,53 @@ fn again(error: &io::Error) -> io::Error {
     error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
 }
 
-impl<'a> Lines<'a> {
+impl<'a> Targets<'a> {
     /// To every address of `endpoint` in turn.
     ///
     /// Fails at [`Stage::Port`] or [`Stage::Resolve`].
     pub fn udp(
         endpoint: &Endpoint,
-        calling: &'a Calling,
-        stop: &'a Stop,
-        tell: Listener<'a>,
-    ) -> Result<Lines<'a>, Failure> {
+        calling: &'a DatagramSocketFlags,
+        stop: &'a Shutdown,
+        tell: OnConnectEvent<'a>,
+    ) -> Result<Targets<'a>, Failure> {
         let Endpoint { host, port } = endpoint;
         let port = resolver::port(port, "udp")?;
         let retry = calling.retrying.retry();
         let mut found = retry.call(stop, tell, || {
-            tell(Step::Resolving(host.clone()));
+            tell(ConnectEvent::Resolving(host.clone()));
             resolver::addresses(host, port, calling.families.family(), stop)
         })?;
         if let Some(source) = calling.source {
             found.retain(|address| address.is_ipv4() == source.is_ipv4());
             if found.is_empty() {
                 let why = format!("{host} has no address of the family of {source}");
-                return Err(Failure::new(Stage::Bind, source, why));
+                return Err(Failure::new(Phase::Bind, source, why));
             }
         }
-        let kind = Kind::Udp { addresses: found, calling };
-        Ok(Lines { kind, tried: 0, stop, rounds: Rounds::new(retry, stop, tell) })
+        let kind = SocketKind::Udp { addresses: found, calling };
+        Ok(Targets { kind, tried: 0, stop, rounds: RetryState::new(retry, stop, tell) })
     }
 
     /// To the Unix datagram socket at `name`.
     pub fn unix(
-        name: &'a unix::Name,
+        name: &'a unix::UnixAddress,
         retry: Retry,
-        stop: &'a Stop,
-        tell: Listener<'a>,
-    ) -> Lines<'a> {
-        let kind = Kind::Unix { name };
-        Lines { kind, tried: 0, stop, rounds: Rounds::new(retry, stop, tell) }
+        stop: &'a Shutdown,
+        tell: OnConnectEvent<'a>,
+    ) -> Targets<'a> {
+        let kind = SocketKind::Unix { name };
+        Targets { kind, tried: 0, stop, rounds: RetryState::new(retry, stop, tell) }
     }
 
     /// The first line that can be opened. Fails at [`Stage::Socket`], [`Stage::Bind`] or
     /// [`Stage::Connect`].
-    pub fn first(&mut self, report: &Report) -> Result<Line, Failure> {
+    pub fn first(&mut self, report: &Report) -> Result<ClientSocket, Failure> {
         loop {
             let failure = match self.next(report) {
                 Some(Ok(line)) => return Ok(line),
                 Some(Err(failure)) => failure,
-                None => Failure::new(Stage::Connect, "-", "no address to write to"),
+                None => Failure::new(Phase::Connect, "-", "no address to write to"),
             };
             self.rounds.follow(failure)?;
             self.tried = 0;
@@ -145,8 +145,12 @@ impl<'a> Lines<'a> {
 
     /// The line to go on with after one on which nobody answered; nothing when none is left.
     ///
-    /// Fails when the run is to end in a pause between rounds, or as [`Lines::first`].
-    pub fn after(&mut self, refused: Failure, report: &Report) -> Result<Option<Line>, Failure> {
+    /// Fails when the run is to end in a pause between rounds, or as [`Targets::first`].
+    pub fn after(
+        &mut self,
+        refused: Failure,
+        report: &Report,
+    ) -> Result<Option<ClientSocket>, Failure> {
         if let Some(Ok(line)) = self.next(report) {
             return Ok(Some(line));
         }
@@ -160,7 +164,7 @@ impl<'a> Lines<'a> {
 
     /// The next line of this round that can be opened; the first failure when none can, nothing
     /// when none is left.
-    fn next(&mut self, report: &Report) -> Option<Result<Line, Failure>> {
+    fn next(&mut self, report: &Report) -> Option<Result<ClientSocket, Failure>> {
         let mut first_failure = None;
         while let Some(opened) = self.open(report) {
             match opened {
@@ -174,12 +178,12 @@ impl<'a> Lines<'a> {
         first_failure
     }
 
-    fn open(&mut self, report: &Report) -> Option<Result<Line, Failure>> {
+    fn open(&mut self, report: &Report) -> Option<Result<ClientSocket, Failure>> {
         let nth = self.tried;
         self.tried += 1;
         match &self.kind {
-            Kind::Unix { name } => (nth == 0).then(|| unix_line(name, self.stop)),
-            Kind::Udp { addresses, calling } => {
+            SocketKind::Unix { name } => (nth == 0).then(|| unix_line(name, self.stop)),
+            SocketKind::Udp { addresses, calling } => {
                 let watched = report.wants_steps() && cfg!(target_os = "linux");
                 let senders = if watched { Senders::Reported } else { Senders::Peer };
                 addresses.get(nth).map(|address| udp_line(*address, calling, senders, self.stop))
@@ -199,10 +203,10 @@ enum Senders {
 
 fn udp_line(
     address: SocketAddr,
-    calling: &Calling,
+    calling: &DatagramSocketFlags,
     senders: Senders,
-    stop: &Stop,
-) -> Result<Line, Failure> {
+    stop: &Shutdown,
+) -> Result<ClientSocket, Failure> {
     let options = calling.socket.options();
     let socket = options.udp_socket(&address)?;
     let many = address.ip().is_multicast() || calling.broadcast;
@@ -217,12 +221,12 @@ fn udp_line(
     }
     let unspecified = SocketAddr::new(unspecified(&address), 0);
     let source = calling.source.unwrap_or(unspecified);
-    let unbound = |e| with_zone_hint(Failure::new(Stage::Bind, source, e), &source);
+    let unbound = |e| with_zone_hint(Failure::new(Phase::Bind, source, e), &source);
     socket.bind(&source.into()).map_err(unbound)?;
     let connect = |socket: &Socket| {
         socket.connect(&address.into()).map_err(|e| refused_by_kernel(address, e))
     };
-    let failed = |e| Failure::new(Stage::Socket, address, e);
+    let failed = |e| Failure::new(Phase::Socket, address, e);
     let mut only_from = None;
     if !many && senders == Senders::Reported {
         // What connecting would have found out: no route, no permission, and which address
@@ -233,38 +237,41 @@ fn udp_line(
     } else if !many {
         connect(&socket)?;
     }
-    let mailbox = Mailbox::calling(socket, options.recv_buffer.is_some(), stop).map_err(failed)?;
+    let mailbox =
+        DatagramSocket::calling(socket, options.recv_buffer.is_some(), stop).map_err(failed)?;
     if only_from.is_some() {
         mailbox.receive_errors();
     }
     let unconnected = many || only_from.is_some();
     let (peer, shown) = (unconnected.then(|| address.into()), Address::from(address));
-    Ok(Line { mailbox, peer, only_from, shown, _claim: None })
+    Ok(ClientSocket { mailbox, peer, only_from, shown, _claim: None })
 }
 
-fn unix_line(name: &unix::Name, stop: &Stop) -> Result<Line, Failure> {
+fn unix_line(name: &unix::UnixAddress, stop: &Shutdown) -> Result<ClientSocket, Failure> {
     let failed = |e: io::Error| match e.raw_os_error() {
-        Some(libc::EPROTOTYPE) => Failure::new(Stage::Connect, name, e)
+        Some(libc::EPROTOTYPE) => Failure::new(Phase::Connect, name, e)
             .with_hint("it is no datagram socket; without --datagram it may be reached"),
-        _ => Failure::new(Stage::Connect, name, e),
+        _ => Failure::new(Phase::Connect, name, e),
     };
     let address = name.address().map_err(failed)?;
     let (socket, claim) = named_socket(name)?;
     socket.connect(&address).map_err(failed)?;
-    let mailbox = Mailbox::calling(socket, false, stop).map_err(failed)?;
+    let mailbox = DatagramSocket::calling(socket, false, stop).map_err(failed)?;
     let shown = Address::from(&address);
-    Ok(Line { mailbox, peer: None, only_from: None, shown, _claim: claim })
+    Ok(ClientSocket { mailbox, peer: None, only_from: None, shown, _claim: claim })
 }
 
 /// A socket with a name of its own, or nobody could answer: bound to no name, it is given an
 /// abstract one that nobody else has (unix(7), "autobind").
 #[cfg(target_os = "linux")]
-fn named_socket(peer: &unix::Name) -> Result<(Socket, Option<unix::Claim>), Failure> {
+fn named_socket(
+    peer: &unix::UnixAddress,
+) -> Result<(Socket, Option<unix::SocketFileGuard>), Failure> {
     let socket = Socket::new(Domain::UNIX, Type::DGRAM, None)
-        .map_err(|e| Failure::new(Stage::Socket, peer, e))?;
+        .map_err(|e| Failure::new(Phase::Socket, peer, e))?;
     SockAddr::unix("")
         .and_then(|unnamed| socket.bind(&unnamed))
-        .map_err(|e| Failure::new(Stage::Bind, peer, e))?;
+        .map_err(|e| Failure::new(Phase::Bind, peer, e))?;
     Ok((socket, None))
 }
 
@@ -276,7 +283,7 @@ fn named_socket(_: &unix::Name) -> Result<(Socket, Option<unix::Claim>), Failure
 }
 
 fn set(option: &str, done: io::Result<()>) -> Result<(), Failure> {
-    done.map_err(|e| Failure::new(Stage::Socket, option, e))
+    done.map_err(|e| Failure::new(Phase::Socket, option, e))
 }
 
 fn unspecified(address: &SocketAddr) -> IpAddr {
@@ -288,7 +295,7 @@ fn unspecified(address: &SocketAddr) -> IpAddr {
 
 fn refused_by_kernel(address: SocketAddr, error: io::Error) -> Failure {
     let denied = error.raw_os_error() == Some(libc::EACCES);
-    let failure = Failure::new(Stage::Connect, address, error);
+    let failure = Failure::new(Phase::Connect, address, error);
     match denied {
         true => failure.with_hint("--broadcast allows writing to a whole network"),
         false => with_zone_hint(failure, &address),

@@ -6,16 +6,16 @@ use std::ptr;
 
 use libc::{c_int, cmsghdr, in_addr, in_pktinfo, in6_addr, in6_pktinfo, msghdr};
 
-use crate::datagram::message::Origin;
+use crate::datagram::message::LocalSource;
 
 /// Room for the control messages of one datagram, aligned as cmsg(3) wants: two that tell the
 /// address in either form, one that tells how merged datagrams come apart.
-pub type Room = [u64; 16];
+pub type CmsgBuffer = [u64; 16];
 
 /// What the kernel said beside one datagram.
 #[derive(Default)]
-pub struct Told {
-    pub origin: Origin,
+pub struct Ancillary {
+    pub origin: LocalSource,
     pub segment: usize,
 }
 
@@ -24,8 +24,8 @@ pub struct Told {
 /// # Safety
 ///
 /// `header` must be as recvmsg(2) left it, its control room still alive.
-pub unsafe fn read(header: &msghdr) -> Told {
-    let mut told = Told::default();
+pub unsafe fn read(header: &msghdr) -> Ancillary {
+    let mut told = Ancillary::default();
     // SAFETY: the kernel filled `msg_controllen` bytes of control messages, which FIRSTHDR and
     // NXTHDR stay within; each message of a kind holds the struct that belongs to that kind.
     unsafe {
@@ -37,7 +37,9 @@ pub unsafe fn read(header: &msghdr) -> Told {
                     told.origin = from_v4(ptr::read_unaligned(data.cast()));
                 }
                 // Of an IPv4 datagram the other form says more, whichever comes first.
-                (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) if told.origin == Origin::default() => {
+                (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO)
+                    if told.origin == LocalSource::default() =>
+                {
                     told.origin = from_v6(ptr::read_unaligned(data.cast()));
                 }
                 (libc::SOL_UDP, libc::UDP_GRO) => {
@@ -53,18 +55,18 @@ pub unsafe fn read(header: &msghdr) -> Told {
 }
 
 /// `ipi_spec_dst` is an address of ours even where the datagram was sent to a whole network.
-fn from_v4(info: in_pktinfo) -> Origin {
+fn from_v4(info: in_pktinfo) -> LocalSource {
     let ip = Ipv4Addr::from(u32::from_be(info.ipi_spec_dst.s_addr));
-    Origin { address: (!ip.is_unspecified()).then_some(IpAddr::V4(ip)), interface: 0 }
+    LocalSource { address: (!ip.is_unspecified()).then_some(IpAddr::V4(ip)), interface: 0 }
 }
 
 /// A v4-mapped address stays mapped: that is how a socket of both families wants it back.
-fn from_v6(info: in6_pktinfo) -> Origin {
+fn from_v6(info: in6_pktinfo) -> LocalSource {
     let ip = Ipv6Addr::from(info.ipi6_addr.s6_addr);
     let mapped_group = ip.to_ipv4_mapped().is_some_and(|v4| v4.is_multicast() || v4.is_broadcast());
     let usable = !(ip.is_multicast() || mapped_group || ip.is_unspecified());
     let local_only = ip.is_unicast_link_local() || ip.is_multicast();
-    Origin {
+    LocalSource {
         address: usable.then_some(IpAddr::V6(ip)),
         interface: if local_only { info.ipi6_ifindex } else { 0 },
     }
@@ -72,7 +74,7 @@ fn from_v6(info: in6_pktinfo) -> Origin {
 
 /// The control messages of one datagram to be sent: from where, and how it comes apart.
 pub struct Control {
-    room: MaybeUninit<Room>,
+    room: MaybeUninit<CmsgBuffer>,
     used: usize,
 }
 
@@ -83,7 +85,7 @@ impl Control {
     }
 
     /// Leave from this address.
-    pub fn leave_from(&mut self, origin: Origin) {
+    pub fn leave_from(&mut self, origin: LocalSource) {
         match origin.address {
             Some(IpAddr::V4(ip)) => {
                 let any = in_addr { s_addr: 0 };
@@ -125,7 +127,7 @@ impl Control {
         // and nobody pushes more than two.
         unsafe {
             let at: *mut cmsghdr = self.room.as_mut_ptr().cast::<u8>().add(self.used).cast();
-            debug_assert!(self.used + libc::CMSG_SPACE(length) as usize <= size_of::<Room>());
+            debug_assert!(self.used + libc::CMSG_SPACE(length) as usize <= size_of::<CmsgBuffer>());
             ptr::write_bytes(at.cast::<u8>(), 0, libc::CMSG_SPACE(length) as usize);
             (*at).cmsg_level = level;
             (*at).cmsg_type = kind;

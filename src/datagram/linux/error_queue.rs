@@ -7,14 +7,14 @@ use std::ptr;
 use libc::{msghdr, sock_extended_err, sockaddr_storage};
 
 use super::recvmmsg::name;
-use crate::datagram::message::Refused;
+use crate::datagram::message::IcmpError;
 use crate::net::address::Address;
 
 /// Room for the extended error, the address of whoever sent it, and their header.
 type Room = [u64; 32];
 
 /// Takes the oldest error off the queue, if there is one.
-pub fn refused(fd: BorrowedFd<'_>) -> Option<Refused> {
+pub fn refused(fd: BorrowedFd<'_>) -> Option<IcmpError> {
     let mut peer = MaybeUninit::<sockaddr_storage>::uninit();
     let mut control = MaybeUninit::<Room>::uninit();
     // SAFETY: a msghdr of zeroes is one without pointers; without pieces the datagram that caused
@@ -32,7 +32,7 @@ pub fn refused(fd: BorrowedFd<'_>) -> Option<Refused> {
     }
     // SAFETY: the kernel filled the header, whose rooms are still alive.
     let (peer, errno) = unsafe { (name(&header), errno(&header)) };
-    Some(Refused { peer: Address::from(&peer), errno })
+    Some(IcmpError { peer: Address::from(&peer), errno })
 }
 
 /// # Safety

@@ -8,22 +8,22 @@ use std::ptr;
 use libc::{iovec, mmsghdr, sockaddr_storage};
 use socket2::{SockAddr, SockAddrStorage};
 
-use super::super::MOST;
+use super::super::BATCH_SIZE;
 use super::cmsg;
-use super::cmsg::Room;
-use crate::datagram::message::Envelope;
-use crate::datagram::recv_batch::{Batch, Facts};
+use super::cmsg::CmsgBuffer;
+use crate::datagram::message::RecvMeta;
+use crate::datagram::recv_batch::{RecvBatch, SlotMeta};
 
 /// Fills `batch` with what is there; an empty queue is `WouldBlock`.
-pub fn receive(fd: BorrowedFd<'_>, batch: &mut Batch) -> io::Result<usize> {
-    let mut names = [const { MaybeUninit::<sockaddr_storage>::uninit() }; MOST];
-    let mut controls = [const { MaybeUninit::<Room>::uninit() }; MOST];
-    let mut pieces = [const { MaybeUninit::<iovec>::uninit() }; MOST];
-    let mut headers = [const { MaybeUninit::<mmsghdr>::uninit() }; MOST];
+pub fn receive(fd: BorrowedFd<'_>, batch: &mut RecvBatch) -> io::Result<usize> {
+    let mut names = [const { MaybeUninit::<sockaddr_storage>::uninit() }; BATCH_SIZE];
+    let mut controls = [const { MaybeUninit::<CmsgBuffer>::uninit() }; BATCH_SIZE];
+    let mut pieces = [const { MaybeUninit::<iovec>::uninit() }; BATCH_SIZE];
+    let mut headers = [const { MaybeUninit::<mmsghdr>::uninit() }; BATCH_SIZE];
 
     let (slots, facts) = batch.refill();
     let mut rooms = 0;
-    for (n, slot) in slots.take(MOST).enumerate() {
+    for (n, slot) in slots.take(BATCH_SIZE).enumerate() {
         let piece = iovec { iov_base: slot.as_mut_ptr().cast(), iov_len: slot.len() };
         // SAFETY: an mmsghdr of zeroes is one without pointers.
         let header = headers[n].write(unsafe { std::mem::zeroed() });
@@ -33,7 +33,7 @@ pub fn receive(fd: BorrowedFd<'_>, batch: &mut Batch) -> io::Result<usize> {
         header.msg_iov = pieces[n].write(piece);
         header.msg_iovlen = 1;
         header.msg_control = controls[n].as_mut_ptr().cast();
-        header.msg_controllen = size_of::<Room>() as _;
+        header.msg_controllen = size_of::<CmsgBuffer>() as _;
         rooms = n + 1;
     }
     let flags = libc::MSG_DONTWAIT;
@@ -57,13 +57,13 @@ pub fn receive(fd: BorrowedFd<'_>, batch: &mut Batch) -> io::Result<usize> {
 /// # Safety
 ///
 /// `header` must be one that recvmmsg(2) filled, what it points to still alive.
-unsafe fn read(header: &mmsghdr) -> Facts {
+unsafe fn read(header: &mmsghdr) -> SlotMeta {
     let message = &header.msg_hdr;
     // SAFETY: as the caller promises.
     let (peer, told) = unsafe { (name(message), cmsg::read(message)) };
     let cut = message.msg_flags & libc::MSG_TRUNC != 0;
-    Facts {
-        envelope: Envelope { peer, origin: told.origin, cut },
+    SlotMeta {
+        envelope: RecvMeta { peer, origin: told.origin, cut },
         length: header.msg_len as usize,
         segment: told.segment,
     }

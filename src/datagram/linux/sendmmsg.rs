@@ -6,18 +6,18 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use libc::{iovec, mmsghdr};
 
-use super::super::MOST;
+use super::super::BATCH_SIZE;
 use super::cmsg::Control;
-use crate::datagram::message::{Origin, Outgoing};
+use crate::datagram::message::{LocalSource, Transmit};
 
 /// Sends from the front of `letters` what one call takes, and tells how many that were. The
 /// failure is that of the first one; a full buffer is `WouldBlock`.
-pub fn send(fd: BorrowedFd<'_>, letters: &[Outgoing<'_>]) -> io::Result<usize> {
-    let mut controls = [const { MaybeUninit::<Control>::uninit() }; MOST];
-    let mut pieces = [const { MaybeUninit::<iovec>::uninit() }; MOST];
-    let mut headers = [const { MaybeUninit::<mmsghdr>::uninit() }; MOST];
+pub fn send(fd: BorrowedFd<'_>, letters: &[Transmit<'_>]) -> io::Result<usize> {
+    let mut controls = [const { MaybeUninit::<Control>::uninit() }; BATCH_SIZE];
+    let mut pieces = [const { MaybeUninit::<iovec>::uninit() }; BATCH_SIZE];
+    let mut headers = [const { MaybeUninit::<mmsghdr>::uninit() }; BATCH_SIZE];
 
-    let count = letters.len().min(MOST);
+    let count = letters.len().min(BATCH_SIZE);
     for (n, letter) in letters[..count].iter().enumerate() {
         // The kernel only reads what it is told to send.
         let base = letter.bytes.as_ptr().cast_mut().cast();
@@ -32,7 +32,7 @@ pub fn send(fd: BorrowedFd<'_>, letters: &[Outgoing<'_>]) -> io::Result<usize> {
         header.msg_iov = pieces[n].write(piece);
         header.msg_iovlen = 1;
         let merged = letter.count() > 1;
-        if merged || letter.origin != Origin::default() {
+        if merged || letter.origin != LocalSource::default() {
             let control = controls[n].write(Control::none());
             control.leave_from(letter.origin);
             if merged {

@@ -7,7 +7,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use crate::datagram::{Bundle, Envelope};
+use crate::datagram::{DatagramGroup, RecvMeta};
 use crate::net::address::Address;
 
 /// Datagrams that wait at once.
@@ -19,9 +19,9 @@ const MOST_BYTES: usize = 32 << 20;
 
 /// What waits, the oldest first.
 #[derive(Debug)]
-pub struct Held {
+pub struct DelayQueue {
     delay: Duration,
-    queue: VecDeque<One>,
+    queue: VecDeque<Delayed>,
     count: u32,
     bytes: usize,
     by_source: HashMap<Address, u32>,
@@ -29,9 +29,9 @@ pub struct Held {
 
 /// Datagrams that came together, and where they go on.
 #[derive(Debug)]
-pub struct One {
+pub struct Delayed {
     due: Instant,
-    envelope: Envelope,
+    envelope: RecvMeta,
     bytes: Vec<u8>,
     segment: usize,
     /// How many datagrams came before them.
@@ -40,15 +40,21 @@ pub struct One {
     pub local: Address,
 }
 
-impl Held {
+impl DelayQueue {
     /// Nothing yet; each will wait for `delay`.
-    pub fn new(delay: Duration) -> Held {
+    pub fn new(delay: Duration) -> DelayQueue {
         let (queue, by_source) = (VecDeque::new(), HashMap::new());
-        Held { delay, queue, count: 0, bytes: 0, by_source }
+        DelayQueue { delay, queue, count: 0, bytes: 0, by_source }
     }
 
     /// Keeps what there is room for; the number of datagrams there was none for.
-    pub fn keep(&mut self, bundle: &Bundle<'_>, heard: u64, local: Address, now: Instant) -> u32 {
+    pub fn keep(
+        &mut self,
+        bundle: &DatagramGroup<'_>,
+        heard: u64,
+        local: Address,
+        now: Instant,
+    ) -> u32 {
         let count = bundle.count();
         let source = source(&bundle.envelope.address());
         let has = self.by_source.get(&source).copied().unwrap_or(0);
@@ -60,7 +66,7 @@ impl Held {
         self.count += room;
         self.bytes += kept.bytes.len();
         *self.by_source.entry(source).or_default() += room;
-        self.queue.push_back(One {
+        self.queue.push_back(Delayed {
             due: now.checked_add(self.delay).unwrap_or(now),
             envelope: kept.envelope.clone(),
             bytes: kept.bytes.to_vec(),
@@ -77,7 +83,7 @@ impl Held {
     }
 
     /// The next one whose moment has come; with no `now` the next one whatever.
-    pub fn next(&mut self, now: Option<Instant>) -> Option<One> {
+    pub fn next(&mut self, now: Option<Instant>) -> Option<Delayed> {
         self.queue.front().filter(|one| now.is_none_or(|now| one.due <= now))?;
         let one = self.queue.pop_front()?;
         let count = one.bundle().count();
@@ -94,10 +100,10 @@ impl Held {
     }
 }
 
-impl One {
+impl Delayed {
     /// The datagrams, as they came.
-    pub fn bundle(&self) -> Bundle<'_> {
-        Bundle { envelope: &self.envelope, bytes: &self.bytes, segment: self.segment }
+    pub fn bundle(&self) -> DatagramGroup<'_> {
+        DatagramGroup { envelope: &self.envelope, bytes: &self.bytes, segment: self.segment }
     }
 }
 
@@ -112,20 +118,20 @@ fn source(peer: &Address) -> Address {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::datagram::Origin;
+    use crate::datagram::LocalSource;
 
     const DELAY: Duration = Duration::from_secs(1);
 
-    fn keep(held: &mut Held, peer: &str, bytes: &[u8], segment: usize, now: Instant) -> u32 {
+    fn keep(held: &mut DelayQueue, peer: &str, bytes: &[u8], segment: usize, now: Instant) -> u32 {
         let peer: std::net::SocketAddr = peer.parse().unwrap();
-        let envelope = Envelope { peer: peer.into(), origin: Origin::default(), cut: false };
-        let bundle = Bundle { envelope: &envelope, bytes, segment };
+        let envelope = RecvMeta { peer: peer.into(), origin: LocalSource::default(), cut: false };
+        let bundle = DatagramGroup { envelope: &envelope, bytes, segment };
         held.keep(&bundle, 0, Address::from(peer), now)
     }
 
     #[test]
     fn each_waits_for_its_own_moment() {
-        let (mut held, now) = (Held::new(DELAY), Instant::now());
+        let (mut held, now) = (DelayQueue::new(DELAY), Instant::now());
         let later = now + DELAY / 2;
         assert_eq!(keep(&mut held, "127.0.0.1:1", b"one", 0, now), 0);
         assert_eq!(keep(&mut held, "127.0.0.1:2", b"two", 0, later), 0);
@@ -140,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_source_has_its_share_and_no_more() {
-        let (mut held, now) = (Held::new(DELAY), Instant::now());
+        let (mut held, now) = (DelayQueue::new(DELAY), Instant::now());
         for n in 0..SHARE {
             assert_eq!(keep(&mut held, "127.0.0.1:1", b"", 0, now), 0, "{n}");
         }
@@ -152,7 +158,7 @@ mod tests {
 
     #[test]
     fn the_bytes_are_bounded_too() {
-        let (mut held, now) = (Held::new(DELAY), Instant::now());
+        let (mut held, now) = (DelayQueue::new(DELAY), Instant::now());
         let long = vec![0; 60_000];
         let refused = (0..1000).map(|_| keep(&mut held, "127.0.0.1:1", &long, 0, now)).sum::<u32>();
         assert_eq!(u64::from(refused), 1000 - (MOST_BYTES / long.len()) as u64);

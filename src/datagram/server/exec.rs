@@ -6,13 +6,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::datagram::{Bundle, Envelope, LONGEST, Outgoing, Sender};
+use crate::datagram::{DatagramGroup, MAX_UDP_PAYLOAD, RecvMeta, Sender, Transmit};
 use crate::error::words;
 use crate::net::address::Address;
 use crate::process::child::Program;
 use crate::report::Report;
-use crate::service::exec::Answerer;
-use crate::shutdown::{Reason, Stop};
+use crate::service::exec::OneShot;
+use crate::shutdown::{Shutdown, ShutdownReason};
 
 /// Programs that run at once; a datagram that comes meanwhile is not answered.
 const MOST: u32 = 64;
@@ -27,14 +27,14 @@ const LOOK: Duration = Duration::from_millis(20);
 const STACK: usize = 128 << 10;
 
 /// Answers datagrams by a program.
-pub struct Programs {
-    desk: Arc<Desk>,
+pub struct ExecPool {
+    desk: Arc<PoolInner>,
     outlet: Option<(Sender, Report)>,
 }
 
 /// What all running programs share.
-struct Desk {
-    answerer: Answerer,
+struct PoolInner {
+    answerer: OneShot,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -42,31 +42,31 @@ struct Desk {
 #[derive(Debug, Default)]
 struct State {
     running: u32,
-    sums: Sums,
+    sums: ExecStats,
     /// What has been told: the totals tell how often it happened.
-    told: Vec<Trouble>,
+    told: Vec<ExecError>,
     /// Nobody waits any more; what comes of the programs now is not sent.
     closed: bool,
 }
 
 /// The kinds of trouble with programs, each told once in a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Trouble {
+enum ExecError {
     Crowd,
     Start,
     Late,
     Long,
 }
 
-impl Trouble {
+impl ExecError {
     /// What an error of the [`Answerer`] is about, in words for everybody.
-    fn read(error: &io::Error) -> (Trouble, String) {
+    fn read(error: &io::Error) -> (ExecError, String) {
         let (trouble, why) = match error.kind() {
             ErrorKind::TimedOut => {
-                (Trouble::Late, format!("its program took more than {} s", LIMIT.as_secs()))
+                (ExecError::Late, format!("its program took more than {} s", LIMIT.as_secs()))
             }
-            ErrorKind::InvalidData => (Trouble::Long, words(error)),
-            _ => (Trouble::Start, format!("no program: {}", words(error))),
+            ErrorKind::InvalidData => (ExecError::Long, words(error)),
+            _ => (ExecError::Start, format!("no program: {}", words(error))),
         };
         (trouble, format!("a datagram is not answered: {why}"))
     }
@@ -74,7 +74,7 @@ impl Trouble {
 
 /// What became of the datagrams.
 #[derive(Debug, Default, Clone, Copy)]
-pub struct Sums {
+pub struct ExecStats {
     /// Answers that were sent.
     pub sent: u32,
     /// Their bytes together.
@@ -89,34 +89,34 @@ pub struct Sums {
 
 /// How the programs ended.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Closed {
+pub struct ExecShutdown {
     /// What became of all datagrams.
-    pub sums: Sums,
+    pub sums: ExecStats,
     /// How many programs still ran and were ended; they are among those that failed.
     pub cut: u32,
     /// What put an end to a wait that was to be for all of them.
-    pub hurried: Option<Reason>,
+    pub hurried: Option<ShutdownReason>,
 }
 
 /// One datagram to be answered.
-struct Job {
-    envelope: Envelope,
+struct ExecJob {
+    envelope: RecvMeta,
     local: Address,
     question: Vec<u8>,
 }
 
-impl fmt::Debug for Programs {
+impl fmt::Debug for ExecPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Programs").field("answerer", &self.desk.answerer).finish_non_exhaustive()
     }
 }
 
-impl Programs {
+impl ExecPool {
     /// Answers by `program`.
-    pub fn new(program: Program) -> Programs {
-        let answerer = Answerer::new(program, LIMIT);
+    pub fn new(program: Program) -> ExecPool {
+        let answerer = OneShot::new(program, LIMIT);
         let (state, changed) = (Mutex::default(), Condvar::new());
-        Programs { desk: Arc::new(Desk { answerer, state, changed }), outlet: None }
+        ExecPool { desk: Arc::new(PoolInner { answerer, state, changed }), outlet: None }
     }
 
     /// Answers go through `sender`.
@@ -125,14 +125,14 @@ impl Programs {
     }
 
     /// Starts a program for each datagram of the bundle, as far as there is room.
-    pub fn start(&self, bundle: &Bundle<'_>, local: &Address) {
+    pub fn start(&self, bundle: &DatagramGroup<'_>, local: &Address) {
         let Some((sender, report)) = &self.outlet else { return };
         for payload in bundle.datagrams() {
             if !self.desk.take_place(report) {
                 continue;
             }
             let (envelope, local) = (bundle.envelope.clone(), local.clone());
-            let job = Job { envelope, local, question: payload.to_vec() };
+            let job = ExecJob { envelope, local, question: payload.to_vec() };
             let (desk, sender, told) = (self.desk.clone(), sender.clone(), report.clone());
             let run = move || desk.serve(&job, &sender, &told);
             if let Err(e) = thread::Builder::new().stack_size(STACK).spawn(run) {
@@ -143,7 +143,7 @@ impl Programs {
 
     /// Waits for the programs that run and ends the rest: for `grace` where the run was stopped,
     /// and else for as long as they may take, or `grace` from when the cord is pulled.
-    pub fn close(&self, grace: Duration, stop: &Stop) -> Closed {
+    pub fn close(&self, grace: Duration, stop: &Shutdown) -> ExecShutdown {
         let mut hurried = None;
         if stop.reason().is_none() {
             self.wait(LAST, || {
@@ -159,7 +159,7 @@ impl Programs {
         let cut = std::mem::take(&mut state.running);
         state.sums.failed += cut;
         self.desk.answerer.close();
-        Closed { sums: state.sums, cut, hurried }
+        ExecShutdown { sums: state.sums, cut, hurried }
     }
 
     /// Waits until none runs, `time` has passed or somebody is in a `hurry`.
@@ -177,10 +177,10 @@ impl Programs {
     }
 }
 
-impl Desk {
-    fn serve(&self, job: &Job, sender: &Sender, report: &Report) {
+impl PoolInner {
+    fn serve(&self, job: &ExecJob, sender: &Sender, report: &Report) {
         let peer = job.envelope.address();
-        let answer = match self.answerer.answer(&job.local, &peer, &job.question, LONGEST) {
+        let answer = match self.answerer.answer(&job.local, &peer, &job.question, MAX_UDP_PAYLOAD) {
             Ok(answer) => answer,
             Err(e) => {
                 report.step(|| format!("Answering {peer} failed: {}", words(&e)));
@@ -192,7 +192,7 @@ impl Desk {
             return self.leave(|_| {});
         }
         let (bytes, mut unsent) = (answer.len(), 0);
-        sender.send(&[Outgoing::answer(&job.envelope, answer)], &mut |_, e| {
+        sender.send(&[Transmit::answer(&job.envelope, answer)], &mut |_, e| {
             unsent = 1;
             report.step(|| format!("Answering {peer} failed: {}", words(e)));
         });
@@ -211,20 +211,20 @@ impl Desk {
         state.sums.busy += 1;
         drop(state);
         let why = format!("{MOST} programs run at once; datagrams beyond that are not answered");
-        self.tell(Trouble::Crowd, &why, report);
+        self.tell(ExecError::Crowd, &why, report);
         false
     }
 
     /// One leaves its place without an answer.
     fn fail(&self, error: &io::Error, report: &Report) {
         if !self.lock().closed {
-            let (trouble, why) = Trouble::read(error);
+            let (trouble, why) = ExecError::read(error);
             self.tell(trouble, &why, report);
         }
         self.leave(|sums| sums.failed += 1);
     }
 
-    fn tell(&self, trouble: Trouble, why: &str, report: &Report) {
+    fn tell(&self, trouble: ExecError, why: &str, report: &Report) {
         let mut state = self.lock();
         if !state.told.contains(&trouble) {
             state.told.push(trouble);
@@ -233,7 +233,7 @@ impl Desk {
         }
     }
 
-    fn leave(&self, count: impl FnOnce(&mut Sums)) {
+    fn leave(&self, count: impl FnOnce(&mut ExecStats)) {
         let mut state = self.lock();
         if !state.closed {
             state.running -= 1;

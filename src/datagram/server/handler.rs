@@ -1,21 +1,21 @@
 //! What a server does with each datagram.
 
-use super::exec::Programs;
-use super::print::{Look, Printer};
-use crate::datagram::{Bundle, Outgoing};
+use super::exec::ExecPool;
+use super::print::{PayloadPrinter, PrintFormat};
+use crate::datagram::{DatagramGroup, Transmit};
 use crate::error::Failure;
 use crate::net::address::Address;
 use crate::process::child::Program;
 use crate::service::framing::Message;
-use crate::service::reply::Script;
-use crate::service::template::{Filling, Template};
-use crate::shutdown::Stop;
+use crate::service::reply::ReplyScript;
+use crate::service::template::{Template, TemplateValues};
+use crate::shutdown::Shutdown;
 
 /// One kind of service for datagrams.
 #[derive(Debug)]
-pub enum Duty {
+pub enum Handler {
     /// Payloads to stdout.
-    Print(Printer),
+    Print(PayloadPrinter),
     /// Every datagram back.
     Echo,
     /// Nothing at all.
@@ -23,40 +23,40 @@ pub enum Duty {
     /// An answer made by a template.
     Reply(Template),
     /// An answer made by a program.
-    Exec(Programs),
+    Exec(ExecPool),
 }
 
-impl Duty {
+impl Handler {
     /// Payloads to stdout, as `look` says.
-    pub fn print(look: Look) -> Duty {
-        Duty::Print(Printer::new(look))
+    pub fn print(look: PrintFormat) -> Handler {
+        Handler::Print(PayloadPrinter::new(look))
     }
 
     /// The answers of a script for streams. Its greeting and its end have no place here: a datagram
     /// is the whole conversation.
-    pub fn by_script(script: Script) -> Duty {
-        script.answer.map_or(Duty::Discard, Duty::Reply)
+    pub fn by_script(script: ReplyScript) -> Handler {
+        script.answer.map_or(Handler::Discard, Handler::Reply)
     }
 
     /// The answers of a program.
-    pub fn exec(program: Program) -> Duty {
-        Duty::Exec(Programs::new(program))
+    pub fn exec(program: Program) -> Handler {
+        Handler::Exec(ExecPool::new(program))
     }
 
     /// Whether datagrams are answered at all.
     pub fn answers(&self) -> bool {
-        matches!(self, Duty::Echo | Duty::Reply(_) | Duty::Exec(_))
+        matches!(self, Handler::Echo | Handler::Reply(_) | Handler::Exec(_))
     }
 
     /// Whether an answer may be longer than its question, which is what makes forged sources worth
     /// while.
     pub fn amplifies(&self) -> bool {
-        matches!(self, Duty::Reply(_) | Duty::Exec(_))
+        matches!(self, Handler::Reply(_) | Handler::Exec(_))
     }
 
     /// Takes datagrams that are not answered.
-    pub fn take(&mut self, bundle: &Bundle<'_>) {
-        if let Duty::Print(printer) = self {
+    pub fn take(&mut self, bundle: &DatagramGroup<'_>) {
+        if let Handler::Print(printer) = self {
             bundle.datagrams().for_each(|payload| printer.add(payload));
         }
     }
@@ -64,45 +64,46 @@ impl Duty {
     /// Adds the answers to `bundle` to `outgoing`; `heard` datagrams came before it, to `local`.
     pub fn answer<'a>(
         &self,
-        bundle: &Bundle<'a>,
+        bundle: &DatagramGroup<'a>,
         heard: u64,
         local: &Address,
-        outgoing: &mut Vec<Outgoing<'a>>,
+        outgoing: &mut Vec<Transmit<'a>>,
     ) {
         match self {
-            Duty::Echo => outgoing.push(Outgoing {
+            Handler::Echo => outgoing.push(Transmit {
                 segment: bundle.segment,
-                ..Outgoing::answer(bundle.envelope, bundle.bytes)
+                ..Transmit::answer(bundle.envelope, bundle.bytes)
             }),
-            Duty::Reply(template) => {
+            Handler::Reply(template) => {
                 let peer = bundle.envelope.address();
                 for (n, payload) in (heard + 1..).zip(bundle.datagrams()) {
                     let message = Message::of(payload);
                     let text = message.text;
-                    let filling = Filling { message: text, n, peer: &peer, local, peer_name: None };
+                    let filling =
+                        TemplateValues { message: text, n, peer: &peer, local, peer_name: None };
                     let mut answer = Vec::new();
                     template.fill(&filling, &mut answer);
                     answer.extend_from_slice(message.line_end);
-                    outgoing.push(Outgoing::answer(bundle.envelope, answer));
+                    outgoing.push(Transmit::answer(bundle.envelope, answer));
                 }
             }
-            Duty::Exec(programs) => programs.start(bundle, local),
-            Duty::Print(_) | Duty::Discard => {}
+            Handler::Exec(programs) => programs.start(bundle, local),
+            Handler::Print(_) | Handler::Discard => {}
         }
     }
 
     /// Bytes that came and could not be printed before the end.
     pub fn unprinted(&self) -> usize {
         match self {
-            Duty::Print(printer) => printer.lost(),
+            Handler::Print(printer) => printer.lost(),
             _ => 0,
         }
     }
 
     /// Finishes what was taken so far.
-    pub fn flush(&mut self, stop: &Stop) -> Result<(), Failure> {
+    pub fn flush(&mut self, stop: &Shutdown) -> Result<(), Failure> {
         match self {
-            Duty::Print(printer) => printer.flush(stop),
+            Handler::Print(printer) => printer.flush(stop),
             _ => Ok(()),
         }
     }

@@ -3,25 +3,25 @@
 
 use std::io;
 
-use crate::datagram::server::reply_policy::Silence;
-use crate::datagram::{Bundle, Envelope, Outgoing, Refused};
+use crate::datagram::server::reply_policy::DropReason;
+use crate::datagram::{DatagramGroup, IcmpError, RecvMeta, Transmit};
 use crate::error::words;
 use crate::net::address::Address;
 use crate::report::Report;
 use crate::report::event::Event;
 
 /// The voice of one server.
-pub struct News<'a> {
+pub struct ServerLog<'a> {
     report: &'a Report,
     local: Address,
     rate_told: bool,
     busy_told: bool,
 }
 
-impl<'a> News<'a> {
+impl<'a> ServerLog<'a> {
     /// Of the server bound to `local`.
-    pub fn new(report: &'a Report, local: Address) -> News<'a> {
-        News { report, local, rate_told: false, busy_told: false }
+    pub fn new(report: &'a Report, local: Address) -> ServerLog<'a> {
+        ServerLog { report, local, rate_told: false, busy_told: false }
     }
 
     /// We serve now; `forgeable` if whoever forges a source can point our answers at others.
@@ -36,7 +36,7 @@ impl<'a> News<'a> {
     }
 
     /// These came.
-    pub fn came(&self, bundle: &Bundle<'_>, peer: &Address) {
+    pub fn came(&self, bundle: &DatagramGroup<'_>, peer: &Address) {
         if !self.report.wants_facts() {
             return;
         }
@@ -54,12 +54,12 @@ impl<'a> News<'a> {
     }
 
     /// This peer gets no answer; under a limit on the rate, which is `per_second`.
-    pub fn silent(&mut self, silence: Silence, peer: &Address, per_second: Option<u32>) {
+    pub fn silent(&mut self, silence: DropReason, peer: &Address, per_second: Option<u32>) {
         let why = match silence {
-            Silence::Port => "its port belongs to a service that answers everything",
-            Silence::Itself => "that is ourselves",
-            Silence::Nowhere => "it has no address to answer to",
-            Silence::Rate => return self.too_often(peer, per_second.unwrap_or_default()),
+            DropReason::ReflectorPort => "its port belongs to a service that answers everything",
+            DropReason::OwnAddress => "that is ourselves",
+            DropReason::NoReturnAddress => "it has no address to answer to",
+            DropReason::RateLimited => return self.too_often(peer, per_second.unwrap_or_default()),
         };
         self.report.step(|| format!("Not answering {peer}: {why}"));
     }
@@ -81,7 +81,7 @@ impl<'a> News<'a> {
     }
 
     /// An answer could not be sent.
-    pub fn unsent(&self, letter: &Outgoing<'_>, error: &io::Error) {
+    pub fn unsent(&self, letter: &Transmit<'_>, error: &io::Error) {
         self.report.step(|| {
             let peer = letter.peer.map(Address::from);
             format!("Answering {} failed: {}", peer.unwrap_or(Address::Unnamed), words(error))
@@ -89,7 +89,7 @@ impl<'a> News<'a> {
     }
 
     /// An answer was refused where it arrived.
-    pub fn refused(&self, refused: &Refused) {
+    pub fn refused(&self, refused: &IcmpError) {
         self.report.step(|| {
             let why = io::Error::from_raw_os_error(refused.errno);
             format!("{} did not take our answer: {}", refused.peer, words(&why))
@@ -120,7 +120,7 @@ impl<'a> News<'a> {
 }
 
 /// The address of ours that a datagram was sent to.
-pub fn asked(local: &Address, envelope: &Envelope) -> Address {
+pub fn asked(local: &Address, envelope: &RecvMeta) -> Address {
     match (local, envelope.origin.address) {
         (Address::Inet(bound), Some(ip)) => {
             Address::from(std::net::SocketAddr::new(ip, bound.port()))

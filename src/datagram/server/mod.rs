@@ -14,25 +14,25 @@ use std::time::Duration;
 
 use socket2::Socket;
 
-use super::listen::Duty;
-use crate::error::{Code, Failure, Stage};
+use super::listen::Handler;
+use crate::error::{ExitCode, Failure, Phase};
 use crate::net::stdout;
 use crate::process::groups;
 use crate::process::inherited_fds;
 use crate::report::Report;
 use crate::report::event::Event;
-use crate::shutdown::{Reason, Stop};
-use run::Office;
+use crate::shutdown::{Shutdown, ShutdownReason};
+use run::DatagramServer;
 
 /// Everything a run of a server of datagrams needs, decided.
 #[derive(Debug)]
-pub struct Plan {
+pub struct ServerConfig {
     /// Bound, UDP or Unix.
     pub socket: Socket,
     /// The user has chosen the size of its receive buffer.
     pub narrow: bool,
     /// What is done with each datagram.
-    pub duty: Duty,
+    pub duty: Handler,
     /// Answers a second to one source; 0 = no limit.
     pub max_rate: u32,
     /// Leave after so many datagrams.
@@ -49,8 +49,8 @@ pub struct Plan {
 ///
 /// Fails at [`Stage::Bind`] on a socket that is not bound, at [`Stage::Stdout`] when payloads
 /// cannot be printed, at [`Stage::Listen`] with 28 when nothing has come for `plan.quiet`.
-pub fn serve(plan: Plan, report: &Report, stop: &Stop) -> Result<Code, Failure> {
-    let mut office = Office::open(plan, report, stop)?;
+pub fn serve(plan: ServerConfig, report: &Report, stop: &Shutdown) -> Result<ExitCode, Failure> {
+    let mut office = DatagramServer::open(plan, report, stop)?;
     inherited_fds::tell_ready();
     groups::reap_orphans();
     let outcome = office.serve();
@@ -63,12 +63,12 @@ pub fn serve(plan: Plan, report: &Report, stop: &Stop) -> Result<Code, Failure> 
         Ok(reason) => reason.or(closed.hurried),
     };
     match reason {
-        None => Ok(Code::Done),
-        Some(Reason::Interrupt) => Ok(Code::Interrupted),
-        Some(Reason::Terminate) if closed.cut => Ok(Code::Terminated),
-        Some(Reason::Terminate) => Ok(Code::Done),
-        Some(Reason::Deadline) => {
-            Err(Failure::stopped(Stage::Listen, office.local(), Reason::Deadline))
+        None => Ok(ExitCode::Done),
+        Some(ShutdownReason::Interrupt) => Ok(ExitCode::Interrupted),
+        Some(ShutdownReason::Terminate) if closed.cut => Ok(ExitCode::Terminated),
+        Some(ShutdownReason::Terminate) => Ok(ExitCode::Done),
+        Some(ShutdownReason::Deadline) => {
+            Err(Failure::stopped(Phase::Listen, office.local(), ShutdownReason::Deadline))
         }
     }
 }

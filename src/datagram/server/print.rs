@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use crate::error::Failure;
 use crate::net::stdout;
 use crate::report::hexdump;
-use crate::shutdown::Stop;
+use crate::shutdown::Shutdown;
 
 /// How a payload is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Look {
+pub enum PrintFormat {
     /// As it came, nothing between one and the next.
     #[default]
     Bare,
@@ -24,36 +24,36 @@ const PATIENCE: Duration = Duration::from_millis(200);
 
 /// Gathers payloads and writes them together.
 #[derive(Debug)]
-pub struct Printer {
-    look: Look,
+pub struct PayloadPrinter {
+    look: PrintFormat,
     text: Vec<u8>,
     /// When our end no longer waits for the reader.
     last: Option<Instant>,
     lost: usize,
 }
 
-impl Printer {
+impl PayloadPrinter {
     /// Nothing to print yet.
-    pub fn new(look: Look) -> Printer {
-        Printer { look, text: Vec::new(), last: None, lost: 0 }
+    pub fn new(look: PrintFormat) -> PayloadPrinter {
+        PayloadPrinter { look, text: Vec::new(), last: None, lost: 0 }
     }
 
     /// Adds one payload.
     pub fn add(&mut self, payload: &[u8]) {
         match self.look {
-            Look::Bare => self.text.extend_from_slice(payload),
-            Look::Lines => {
+            PrintFormat::Bare => self.text.extend_from_slice(payload),
+            PrintFormat::Lines => {
                 self.text.extend_from_slice(payload);
                 self.text.push(b'\n');
             }
-            Look::Hex => self.text.extend_from_slice(hexdump::received(payload).as_bytes()),
+            PrintFormat::Hex => self.text.extend_from_slice(hexdump::received(payload).as_bytes()),
         }
     }
 
     /// Writes what was added. When the run is to end, a reader that takes nothing loses it.
     ///
     /// Fails at [`crate::error::Stage::Stdout`].
-    pub fn flush(&mut self, stop: &Stop) -> Result<(), Failure> {
+    pub fn flush(&mut self, stop: &Shutdown) -> Result<(), Failure> {
         self.lost += stdout::write_before_the_end(&self.text, stop, PATIENCE, &mut self.last)?;
         self.text.clear();
         Ok(())

@@ -20,28 +20,34 @@ const SECOND: u64 = 1_000_000_000;
 /// none is free the newcomer shares the allowance of the one that has used least, so that a crowd
 /// of forged sources wins nothing by pushing each other out.
 #[derive(Debug)]
-pub struct Limiter {
+pub struct RateLimiter {
     per_second: u32,
     /// Nanoseconds that one answer uses up.
     cost: u64,
-    sets: Vec<[Source; WAYS]>,
+    sets: Vec<[Bucket; WAYS]>,
     seed: RandomState,
     began: Instant,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-struct Source {
+struct Bucket {
     key: u64,
     /// Nanoseconds after `began` up to which the allowance is used.
     used_until: u64,
 }
 
-impl Limiter {
+impl RateLimiter {
     /// At most `per_second` a second for each source; 0 is no limit, and no memory.
-    pub fn new(per_second: u32) -> Option<Limiter> {
+    pub fn new(per_second: u32) -> Option<RateLimiter> {
         let cost = SECOND.checked_div(u64::from(per_second))?.max(1);
-        let sets = vec![[Source::default(); WAYS]; SETS];
-        Some(Limiter { per_second, cost, sets, seed: RandomState::new(), began: Instant::now() })
+        let sets = vec![[Bucket::default(); WAYS]; SETS];
+        Some(RateLimiter {
+            per_second,
+            cost,
+            sets,
+            seed: RandomState::new(),
+            began: Instant::now(),
+        })
     }
 
     /// The limit, in answers a second.
@@ -61,15 +67,15 @@ impl Limiter {
         admitted as u32
     }
 
-    fn place(&mut self, source: &impl Hash, now: u64) -> &mut Source {
+    fn place(&mut self, source: &impl Hash, now: u64) -> &mut Bucket {
         let key = self.seed.hash_one(source);
         let set = &mut self.sets[key as usize % SETS];
         let known = set.iter().position(|source| source.key == key);
-        let least = |set: &[Source; WAYS]| (0..WAYS).min_by_key(|way| set[*way].used_until);
+        let least = |set: &[Bucket; WAYS]| (0..WAYS).min_by_key(|way| set[*way].used_until);
         let way = known.or_else(|| least(set)).unwrap_or(0);
         let place = &mut set[way];
         if place.key != key {
-            *place = Source { key, used_until: place.used_until.max(now) };
+            *place = Bucket { key, used_until: place.used_until.max(now) };
         }
         place
     }
@@ -82,7 +88,7 @@ mod tests {
 
     #[test]
     fn a_burst_passes_and_then_the_rate_holds() {
-        let mut limiter = Limiter::new(10).unwrap();
+        let mut limiter = RateLimiter::new(10).unwrap();
         let mut now = limiter.began;
         assert_eq!((0..30).map(|_| limiter.admit(&"a", 1, now)).sum::<u32>(), 10);
         assert_eq!(limiter.admit(&"b", 30, now), 10, "another source has its own allowance");
@@ -94,9 +100,9 @@ mod tests {
 
     #[test]
     fn no_rate_is_no_limit() {
-        assert!(Limiter::new(0).is_none());
+        assert!(RateLimiter::new(0).is_none());
         for rate in [1, 3, 1_000_000_000, u32::MAX] {
-            let Some(mut limiter) = Limiter::new(rate).filter(|l| l.cost > 0) else { continue };
+            let Some(mut limiter) = RateLimiter::new(rate).filter(|l| l.cost > 0) else { continue };
             let now = limiter.began;
             assert_eq!(limiter.admit(&1, u32::MAX, now), rate);
         }
@@ -104,7 +110,7 @@ mod tests {
 
     #[test]
     fn a_crowd_of_sources_gets_no_more_than_its_places_hold() {
-        let mut limiter = Limiter::new(10).unwrap();
+        let mut limiter = RateLimiter::new(10).unwrap();
         let now = limiter.began;
         let admitted: u64 = (0..200_000).map(|n| u64::from(limiter.admit(&n, 10, now))).sum();
         assert!(admitted <= 10 * (SETS * WAYS) as u64, "{admitted}");

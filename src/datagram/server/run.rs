@@ -7,18 +7,18 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::Plan;
-use super::delay_queue::Held;
-use super::log::{News, asked};
-use super::stats::Tally;
-use crate::datagram::listen::Duty;
-use crate::datagram::server::reply_policy::{Guard, Silence};
-use crate::datagram::{Batch, Bundle, Mailbox, Outgoing};
-use crate::error::{Failure, Stage};
+use super::ServerConfig;
+use super::delay_queue::DelayQueue;
+use super::log::{ServerLog, asked};
+use super::stats::ServerStats;
+use crate::datagram::listen::Handler;
+use crate::datagram::server::reply_policy::{DropReason, ReplyPolicy};
+use crate::datagram::{DatagramGroup, DatagramSocket, RecvBatch, Transmit};
+use crate::error::{Failure, Phase};
 use crate::net::address::Address;
 use crate::report::Report;
 use crate::report::datagram_stats::Totals;
-use crate::shutdown::{Reason, Stop, earliest};
+use crate::shutdown::{Shutdown, ShutdownReason, earliest};
 
 /// Pauses between receives that fail in a row.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
@@ -27,51 +27,55 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 const LAST_CALL: Duration = Duration::from_millis(200);
 
 /// How a run ended.
-pub struct Closed {
+pub struct ShutdownReport {
     /// Whether something was owed that nobody waited for.
     pub cut: bool,
     /// What put an end to the wait for it.
-    pub hurried: Option<Reason>,
+    pub hurried: Option<ShutdownReason>,
 }
 
 /// One server at work.
-pub struct Office<'a> {
-    mailbox: Mailbox,
+pub struct DatagramServer<'a> {
+    mailbox: DatagramSocket,
     local: Address,
-    duty: Duty,
-    guard: Guard,
-    tally: Tally,
+    duty: Handler,
+    guard: ReplyPolicy,
+    tally: ServerStats,
     /// Where answers wait, if they do.
-    held: Option<Held>,
+    held: Option<DelayQueue>,
     /// Datagrams until we leave.
     left: u64,
     quiet: Option<Duration>,
     grace: Duration,
-    news: News<'a>,
-    stop: &'a Stop,
+    news: ServerLog<'a>,
+    stop: &'a Shutdown,
 }
 
-impl<'a> Office<'a> {
+impl<'a> DatagramServer<'a> {
     /// Opens it. Fails at [`Stage::Bind`] on a socket that is not bound.
-    pub fn open(plan: Plan, report: &'a Report, stop: &'a Stop) -> Result<Office<'a>, Failure> {
+    pub fn open(
+        plan: ServerConfig,
+        report: &'a Report,
+        stop: &'a Shutdown,
+    ) -> Result<DatagramServer<'a>, Failure> {
         let mut duty = plan.duty;
-        let outlet = matches!(duty, Duty::Print(_)).then(rustix::stdio::stdout);
-        let mailbox = Mailbox::serving(plan.socket, plan.narrow, stop, outlet)
-            .map_err(|e| Failure::new(Stage::Bind, "-", e))?;
-        if let Duty::Exec(programs) = &mut duty {
+        let outlet = matches!(duty, Handler::Print(_)).then(rustix::stdio::stdout);
+        let mailbox = DatagramSocket::serving(plan.socket, plan.narrow, stop, outlet)
+            .map_err(|e| Failure::new(Phase::Bind, "-", e))?;
+        if let Handler::Exec(programs) = &mut duty {
             programs.open(mailbox.sender(), report);
         }
         let local = mailbox.local().clone();
-        let news = News::new(report, local.clone());
+        let news = ServerLog::new(report, local.clone());
         news.listening(duty.amplifies());
-        Ok(Office {
-            guard: Guard::new(local.clone(), plan.max_rate),
+        Ok(DatagramServer {
+            guard: ReplyPolicy::new(local.clone(), plan.max_rate),
             news,
             mailbox,
             local,
             duty,
-            tally: Tally::new(),
-            held: (!plan.delay.is_zero()).then(|| Held::new(plan.delay)),
+            tally: ServerStats::new(),
+            held: (!plan.delay.is_zero()).then(|| DelayQueue::new(plan.delay)),
             left: plan.most.unwrap_or(u64::MAX),
             quiet: plan.quiet,
             grace: plan.grace,
@@ -83,18 +87,18 @@ impl<'a> Office<'a> {
     ///
     /// Fails at [`Stage::Stdout`] when payloads cannot be printed, at [`Stage::Listen`] with 28 in
     /// too long a silence.
-    pub fn serve(&mut self) -> Result<Option<Reason>, Failure> {
+    pub fn serve(&mut self) -> Result<Option<ShutdownReason>, Failure> {
         let mut batch = self.mailbox.batch();
-        let mut trouble = Trouble::default();
+        let mut trouble = ReceiveBackoff::default();
         let mut heard = Instant::now();
         while self.left > 0 {
             let silence = self.quiet.and_then(|quiet| heard.checked_add(quiet));
-            let until = earliest(silence, self.held.as_ref().and_then(Held::due));
+            let until = earliest(silence, self.held.as_ref().and_then(DelayQueue::due));
             let received = self.mailbox.receive(&mut batch, until);
             self.tell_refusals();
             match received {
                 Ok(came) => {
-                    trouble = Trouble::default();
+                    trouble = ReceiveBackoff::default();
                     self.handle(&batch)?;
                     if self.quiet.is_some() && came > 0 {
                         heard = Instant::now();
@@ -112,7 +116,7 @@ impl<'a> Office<'a> {
             }
             if let Some(quiet) = self.quiet.filter(|quiet| heard.elapsed() >= *quiet) {
                 self.see_out();
-                return Err(Failure::late(Stage::Listen, &self.local, quiet));
+                return Err(Failure::late(Phase::Listen, &self.local, quiet));
             }
         }
         Ok(self.see_out())
@@ -129,8 +133,8 @@ impl<'a> Office<'a> {
 
     /// Waits for the answers that are still to come. Whoever wants the run to end is not kept
     /// waiting: then they come at once.
-    fn see_out(&mut self) -> Option<Reason> {
-        while let Some(due) = self.held.as_ref().and_then(Held::due) {
+    fn see_out(&mut self) -> Option<ShutdownReason> {
+        while let Some(due) = self.held.as_ref().and_then(DelayQueue::due) {
             if let Err(reason) = self.stop.sleep(due.saturating_duration_since(Instant::now())) {
                 self.answer_due(None);
                 return Some(reason);
@@ -141,7 +145,7 @@ impl<'a> Office<'a> {
     }
 
     /// What the kernel already holds is still served, for a moment.
-    fn last_call(&mut self, batch: &mut Batch) -> Result<(), Failure> {
+    fn last_call(&mut self, batch: &mut RecvBatch) -> Result<(), Failure> {
         let until = Instant::now() + LAST_CALL;
         while self.left > 0 && Instant::now() < until {
             match self.mailbox.receive_now(batch) {
@@ -154,15 +158,15 @@ impl<'a> Office<'a> {
     }
 
     /// Waits for what is still owed, and tells what was not waited for.
-    pub fn close(&mut self) -> Closed {
+    pub fn close(&mut self) -> ShutdownReport {
         let unprinted = self.duty.unprinted();
         self.news.unprinted(unprinted);
-        let mut closed = Closed { cut: unprinted > 0, hurried: None };
-        if let Duty::Exec(programs) = &self.duty {
+        let mut closed = ShutdownReport { cut: unprinted > 0, hurried: None };
+        if let Handler::Exec(programs) = &self.duty {
             let ended = programs.close(self.grace, self.stop);
             self.news.cut_off(ended.cut);
             self.tally.by_programs(ended.sums);
-            closed = Closed { cut: ended.cut > 0, hurried: ended.hurried };
+            closed = ShutdownReport { cut: ended.cut > 0, hurried: ended.hurried };
         }
         self.tell_refusals();
         closed
@@ -178,7 +182,7 @@ impl<'a> Office<'a> {
         self.tally.totals(&self.local)
     }
 
-    fn handle(&mut self, batch: &Batch) -> Result<(), Failure> {
+    fn handle(&mut self, batch: &RecvBatch) -> Result<(), Failure> {
         let now = Instant::now();
         let mut outgoing = Vec::with_capacity(batch.len());
         for bundle in batch.bundles() {
@@ -194,7 +198,12 @@ impl<'a> Office<'a> {
         Ok(())
     }
 
-    fn one<'b>(&mut self, bundle: &Bundle<'b>, now: Instant, outgoing: &mut Vec<Outgoing<'b>>) {
+    fn one<'b>(
+        &mut self,
+        bundle: &DatagramGroup<'b>,
+        now: Instant,
+        outgoing: &mut Vec<Transmit<'b>>,
+    ) {
         let (peer, count) = (bundle.envelope.address(), bundle.count());
         let heard = self.tally.datagrams_in();
         self.tally.came(&peer, count, bundle.bytes.len());
@@ -230,8 +239,8 @@ impl<'a> Office<'a> {
         }
     }
 
-    fn send(&mut self, outgoing: &[Outgoing<'_>]) {
-        let Office { mailbox, tally, news, .. } = self;
+    fn send(&mut self, outgoing: &[Transmit<'_>]) {
+        let DatagramServer { mailbox, tally, news, .. } = self;
         for letter in outgoing {
             tally.went(letter.count(), letter.bytes.len());
         }
@@ -241,7 +250,7 @@ impl<'a> Office<'a> {
         });
     }
 
-    fn stay_silent(&mut self, silence: Silence, peer: &Address, count: u32) {
+    fn stay_silent(&mut self, silence: DropReason, peer: &Address, count: u32) {
         self.tally.silent(silence, count);
         self.news.silent(silence, peer, self.guard.per_second());
     }
@@ -253,7 +262,7 @@ impl<'a> Office<'a> {
         }
     }
 
-    fn sit_out(&self, trouble: &mut Trouble, error: &io::Error) {
+    fn sit_out(&self, trouble: &mut ReceiveBackoff, error: &io::Error) {
         if trouble.pause.is_zero() {
             self.news.trouble(error);
         }
@@ -265,11 +274,11 @@ impl<'a> Office<'a> {
 
 /// Nobody reads what we print any more.
 fn unheard() -> Failure {
-    Failure::new(Stage::Stdout, "", io::Error::from_raw_os_error(libc::EPIPE))
+    Failure::new(Phase::Stdout, "", io::Error::from_raw_os_error(libc::EPIPE))
 }
 
 /// A spell of receives that failed.
 #[derive(Default)]
-struct Trouble {
+struct ReceiveBackoff {
     pause: Duration,
 }

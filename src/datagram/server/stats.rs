@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::time::Instant;
 
-use super::exec::Sums;
-use crate::datagram::server::reply_policy::Silence;
+use super::exec::ExecStats;
+use crate::datagram::server::reply_policy::DropReason;
 use crate::net::address::Address;
 use crate::report::datagram_stats::{Dropped, Totals};
 
@@ -14,7 +14,7 @@ const MOST_PEERS: usize = 1 << 16;
 
 /// The sums so far.
 #[derive(Debug)]
-pub struct Tally {
+pub struct ServerStats {
     began: Instant,
     datagrams_in: u64,
     bytes_in: u64,
@@ -27,10 +27,10 @@ pub struct Tally {
     pub dropped: Dropped,
 }
 
-impl Tally {
+impl ServerStats {
     /// Nothing yet.
-    pub fn new() -> Tally {
-        Tally {
+    pub fn new() -> ServerStats {
+        ServerStats {
             began: Instant::now(),
             datagrams_in: 0,
             bytes_in: 0,
@@ -69,18 +69,18 @@ impl Tally {
     }
 
     /// So many were not answered.
-    pub fn silent(&mut self, silence: Silence, count: u32) {
+    pub fn silent(&mut self, silence: DropReason, count: u32) {
         let counter = match silence {
-            Silence::Port => &mut self.dropped.port,
-            Silence::Itself => &mut self.dropped.itself,
-            Silence::Rate => &mut self.dropped.rate,
-            Silence::Nowhere => &mut self.dropped.nowhere,
+            DropReason::ReflectorPort => &mut self.dropped.port,
+            DropReason::OwnAddress => &mut self.dropped.itself,
+            DropReason::RateLimited => &mut self.dropped.rate,
+            DropReason::NoReturnAddress => &mut self.dropped.nowhere,
         };
         *counter += u64::from(count);
     }
 
     /// What became of the datagrams that programs were to answer.
-    pub fn by_programs(&mut self, sums: Sums) {
+    pub fn by_programs(&mut self, sums: ExecStats) {
         self.dropped.unsent += u64::from(sums.unsent);
         self.dropped.busy += u64::from(sums.busy);
         self.dropped.failed += u64::from(sums.failed);
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn peers_are_counted_once_however_they_interleave() {
-        let mut tally = Tally::new();
+        let mut tally = ServerStats::new();
         let peer = |port| Address::from(SocketAddr::from(([127, 0, 0, 1], port)));
         for port in [1, 2, 1, 2, 2, 3] {
             tally.came(&peer(port), 1, 10);

@@ -1,6 +1,6 @@
 //! Content codings (RFC 9110 §8.4): what a body passes through on its way out.
 //!
-//! A [`Chain`] undoes the codings in the reverse of the order the peer applied them. Each stage
+//! A [`DecoderChain`] undoes the codings in the reverse of the order the peer applied them. Each stage
 //! holds one piece of output and nothing else grows: windows are capped before they are
 //! allocated, and a stage that makes too much of too little stops the whole (a bomb).
 
@@ -28,7 +28,7 @@ const BOMB_BYTES: u64 = 64 << 20;
 const BOMB_RATIO: u64 = 100;
 
 /// A stage: a decoder and the piece it has made.
-struct Stage {
+struct DecoderStage {
     decoder: Box<dyn Decoder>,
     piece: Box<[u8]>,
     at: usize,
@@ -37,10 +37,10 @@ struct Stage {
     fed: bool,
 }
 
-impl Stage {
-    fn new(decoder: Box<dyn Decoder>) -> Stage {
+impl DecoderStage {
+    fn new(decoder: Box<dyn Decoder>) -> DecoderStage {
         let piece = vec![0; PIECE].into_boxed_slice();
-        Stage { decoder, piece, at: 0, end: 0, made: 0, fed: false }
+        DecoderStage { decoder, piece, at: 0, end: 0, made: 0, fed: false }
     }
 
     /// Makes the next piece if the last one is used up; whether anything moved.
@@ -59,16 +59,16 @@ impl Stage {
 
 /// The codings of one answer, outermost first; empty for most answers.
 #[derive(Default)]
-pub struct Chain {
-    stages: Vec<Stage>,
+pub struct DecoderChain {
+    stages: Vec<DecoderStage>,
     taken: u64,
 }
 
-impl Chain {
+impl DecoderChain {
     /// The chain for `head`; what we cannot undo is noted and delivered as it is.
     ///
     /// Fails (61) when more than five codings are stacked.
-    pub fn new(head: &Head, notes: &mut Vec<String>) -> Result<Chain, Error> {
+    pub fn new(head: &Head, notes: &mut Vec<String>) -> Result<DecoderChain, Error> {
         let mut names = head.tokens("content-encoding");
         names.retain(|name| name != "identity" && name != "none");
         if names.len() > DEEPEST {
@@ -76,14 +76,14 @@ impl Chain {
         }
         let heavy = names.iter().filter(|name| *name == "br" || *name == "zstd").count();
         let window = WINDOWS / heavy.max(1);
-        let mut chain = Chain::default();
+        let mut chain = DecoderChain::default();
         for name in names.iter().rev() {
             let Some(decoder) = decoder(name, window) else {
                 let name = quote(name.as_bytes());
                 notes.push(format!("unknown content coding {name}: the body stays as it is"));
                 break;
             };
-            chain.stages.push(Stage::new(decoder));
+            chain.stages.push(DecoderStage::new(decoder));
         }
         Ok(chain)
     }
@@ -93,7 +93,7 @@ impl Chain {
         self.stages.is_empty()
     }
 
-    /// Decodes from `input` until a piece is made, which [`Chain::piece`] then is, or the input is
+    /// Decodes from `input` until a piece is made, which [`DecoderChain::piece`] then is, or the input is
     /// used up (false). A piece must be taken before the next step.
     pub fn step(&mut self, input: &mut &[u8]) -> Result<bool, Error> {
         if let Some(last) = self.stages.last_mut() {

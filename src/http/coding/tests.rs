@@ -1,7 +1,7 @@
 use std::io::Write;
 
 use super::*;
-use crate::http::Kind;
+use crate::http::ErrorKind;
 
 fn head(codings: &str) -> Head {
     Head::of(200, &[("Content-Encoding", codings)])
@@ -13,7 +13,7 @@ type Decoded = Result<(Vec<u8>, Vec<String>), (Vec<u8>, Error)>;
 /// Decodes `input` in pieces of `step` bytes to its end.
 fn decode(codings: &str, mut input: &[u8], step: usize) -> Decoded {
     let mut notes = Vec::new();
-    let mut chain = Chain::new(&head(codings), &mut notes).map_err(|e| (Vec::new(), e))?;
+    let mut chain = DecoderChain::new(&head(codings), &mut notes).map_err(|e| (Vec::new(), e))?;
     let mut all = Vec::new();
     loop {
         let (mut piece, rest) = input.split_at(step.min(input.len()));
@@ -101,7 +101,7 @@ fn brotli_comes_out_whole() {
         assert_eq!(all, b"Hello, brotli! ".repeat(20));
     }
     let (all, error) = decode("br", &BROTLI[..BROTLI.len() - 2], 1).unwrap_err();
-    assert_eq!(error.kind, Kind::Truncated);
+    assert_eq!(error.kind, ErrorKind::Truncated);
     assert!(b"Hello, brotli! ".repeat(20).starts_with(&all));
 }
 
@@ -116,7 +116,7 @@ fn a_cut_is_told_wherever_it_is() {
     ] {
         for cut in 1..body.len() {
             let (_, error) = decode(codings, &body[..cut], usize::MAX).unwrap_err();
-            assert_eq!(error.kind, Kind::Truncated, "{codings} at {cut}: {error}");
+            assert_eq!(error.kind, ErrorKind::Truncated, "{codings} at {cut}: {error}");
         }
     }
 }
@@ -144,7 +144,7 @@ fn gzip_header_with_every_field_is_read_and_its_checksum_verified() {
     for step in 1..body.len() {
         assert_eq!(decode("gzip", &body, step).unwrap().0, b"hello");
         let (_, error) = decode("gzip", &body[..step], 1).unwrap_err();
-        assert_eq!(error.kind, Kind::Truncated, "{step}");
+        assert_eq!(error.kind, ErrorKind::Truncated, "{step}");
     }
     for at in 10..fields.len() + 2 {
         let mut broken = body.clone();
@@ -160,7 +160,7 @@ fn wrong_checksum_of_gzip_is_named_after_the_data() {
     body[at] ^= 1;
     for step in [1, body.len()] {
         let (all, error) = decode("gzip", &body, step).unwrap_err();
-        assert_eq!((&all[..], error.kind), (&b"hello"[..], Kind::Coding));
+        assert_eq!((&all[..], error.kind), (&b"hello"[..], ErrorKind::Coding));
         assert!(error.text.ends_with("incorrect data check"), "{error}");
     }
 }
@@ -186,10 +186,10 @@ fn what_is_not_the_coding_it_claims_is_refused() {
     for codings in ["gzip", "deflate", "br", "zstd"] {
         let (_, error) =
             decode(codings, b"\xff\xff\xff\xff plain text, nothing coded", 1).unwrap_err();
-        assert_eq!(error.kind, Kind::Coding, "{codings}");
+        assert_eq!(error.kind, ErrorKind::Coding, "{codings}");
     }
     let (_, error) = decode("gzip, gzip, gzip, gzip, gzip, gzip", b"", 1).unwrap_err();
-    assert_eq!(error.kind, Kind::Coding);
+    assert_eq!(error.kind, ErrorKind::Coding);
 }
 
 #[test]
@@ -200,7 +200,7 @@ fn many_members_of_gzip_need_something_in_them() {
         ("gzip", gzip(b"x").repeat(11_000)),
         ("gzip, gzip", nested),
     ] {
-        assert_eq!(decode(codings, &body, 4096).unwrap_err().1.kind, Kind::Limit, "{codings}");
+        assert_eq!(decode(codings, &body, 4096).unwrap_err().1.kind, ErrorKind::Limit, "{codings}");
     }
     let logs = [gzip(b"").repeat(5_000), gzip(&[b'x'; 100]).repeat(11_000)].concat();
     assert_eq!(decode("gzip", &logs, 4096).unwrap().0.len(), 1_100_000);
@@ -209,7 +209,7 @@ fn many_members_of_gzip_need_something_in_them() {
 #[test]
 fn an_unknown_coding_stays_as_it_is() {
     let mut notes = Vec::new();
-    assert!(Chain::new(&head("compress"), &mut notes).unwrap().is_plain());
+    assert!(DecoderChain::new(&head("compress"), &mut notes).unwrap().is_plain());
     assert_eq!(notes.len(), 1);
     let (all, notes) = decode("foo, gzip", &gzip(b"inner"), 1).unwrap();
     assert_eq!((all.as_slice(), notes.len()), (&b"inner"[..], 1));
@@ -219,10 +219,10 @@ fn an_unknown_coding_stays_as_it_is() {
 fn windows_are_capped_before_they_are_made() {
     let window_16_mib_zstd = [0x28, 0xb5, 0x2f, 0xfd, 0, 14 << 3, 1, 0, 0];
     let (_, error) = decode("zstd", &window_16_mib_zstd, 1).unwrap_err();
-    assert_eq!(error.kind, Kind::Limit, "{error}");
+    assert_eq!(error.kind, ErrorKind::Limit, "{error}");
     let window_16_mib_br = [0x0f, 0, 0, 0];
     let (_, error) = decode("br, br", &window_16_mib_br, 1).unwrap_err();
-    assert_eq!(error.kind, Kind::Limit, "{error}");
+    assert_eq!(error.kind, ErrorKind::Limit, "{error}");
     let large_window_br = [0x11, 0x19, 0, 0];
-    assert_eq!(decode("br", &large_window_br, 1).unwrap_err().1.kind, Kind::Coding);
+    assert_eq!(decode("br", &large_window_br, 1).unwrap_err().1.kind, ErrorKind::Coding);
 }

@@ -20,7 +20,7 @@ const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 const SMALLEST: [u8; 9] = [0x28, 0xb5, 0x2f, 0xfd, 0x20, 0x00, 0x01, 0x00, 0x00];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Part {
+enum State {
     /// A frame's four first bytes, or what follows the last frame.
     Magic,
     /// The header with its magic, so many bytes.
@@ -39,7 +39,7 @@ enum Part {
 /// Undoes `zstd`.
 pub struct Zstd {
     frame: FrameDecoder,
-    part: Part,
+    part: State,
     held: Vec<u8>,
     checked: bool,
     frames: u64,
@@ -55,7 +55,7 @@ impl Zstd {
         frame.set_max_window_size(window.min(WINDOW) as u64);
         // Failure is impossible for this constant, and harmless: the next frame starts afresh.
         let _ = frame.init(SMALLEST.as_slice());
-        let part = Part::Magic;
+        let part = State::Magic;
         let held = Vec::new();
         Zstd { frame, part, held, checked: false, frames: 0, made: 0, junk: 0, cut: false }
     }
@@ -67,7 +67,7 @@ impl Zstd {
         self.held.len() >= count
     }
 
-    fn enter(&mut self, part: Part) {
+    fn enter(&mut self, part: State) {
         self.held.clear();
         self.part = part;
     }
@@ -79,11 +79,11 @@ impl Zstd {
                 return Err(Error::coding("not zstd, although the header says so"));
             }
             self.junk += self.held.len() as u64;
-            self.enter(Part::Junk);
+            self.enter(State::Junk);
         } else if self.held.len() >= 4 && self.held[..4] != MAGIC {
-            self.part = Part::SkipLength;
+            self.part = State::SkipLength;
         } else if whole {
-            self.part = Part::Header(4 + header_size(self.held[4]));
+            self.part = State::Header(4 + header_size(self.held[4]));
         }
         Ok(())
     }
@@ -95,7 +95,7 @@ impl Zstd {
         self.checked = self.held[4] & 4 != 0;
         self.frame.reset(self.held.as_slice()).map_err(broken)?;
         self.made = 0;
-        self.enter(Part::BlockHeader);
+        self.enter(State::BlockHeader);
         Ok(())
     }
 
@@ -110,7 +110,7 @@ impl Zstd {
         }
         let body = if kind == 1 { 1 } else { size };
         let sum = if last && self.checked { 4 } else { 0 };
-        self.part = Part::Block(3 + body + sum);
+        self.part = State::Block(3 + body + sum);
         Ok(())
     }
 
@@ -120,7 +120,7 @@ impl Zstd {
         }
         let one = BlockDecodingStrategy::UptoBlocks(1);
         let last = self.frame.decode_blocks(self.held.as_slice(), one).map_err(broken)?;
-        self.enter(if last { Part::Flush } else { Part::BlockHeader });
+        self.enter(if last { State::Flush } else { State::BlockHeader });
         Ok(())
     }
 
@@ -135,36 +135,36 @@ impl Zstd {
             return Err(Error::coding("broken zstd coding: content size"));
         }
         self.frames += 1;
-        self.enter(Part::Magic);
+        self.enter(State::Magic);
         Ok(())
     }
 
     fn skip(&mut self, input: &mut &[u8], left: u32) {
         let count = input.len().min(left as usize);
         *input = &input[count..];
-        self.part = Part::Skip(left - count as u32);
+        self.part = State::Skip(left - count as u32);
         if left as usize == count {
             self.frames += 1;
-            self.enter(Part::Magic);
+            self.enter(State::Magic);
         }
     }
 
     fn step(&mut self, input: &mut &[u8]) -> Result<(), Error> {
         match self.part {
-            Part::Magic => self.magic(input)?,
-            Part::Header(size) => self.header(input, size)?,
-            Part::SkipLength => {
+            State::Magic => self.magic(input)?,
+            State::Header(size) => self.header(input, size)?,
+            State::SkipLength => {
                 if self.gather(input, 8) {
                     let at = |k: usize| self.held[4 + k];
                     let length = u32::from_le_bytes([at(0), at(1), at(2), at(3)]);
-                    self.enter(Part::Skip(length));
+                    self.enter(State::Skip(length));
                 }
             }
-            Part::Skip(left) => self.skip(input, left),
-            Part::BlockHeader => self.block_header(input)?,
-            Part::Block(size) => self.block(input, size)?,
-            Part::Flush => self.close()?,
-            Part::Junk => {
+            State::Skip(left) => self.skip(input, left),
+            State::BlockHeader => self.block_header(input)?,
+            State::Block(size) => self.block(input, size)?,
+            State::Flush => self.close()?,
+            State::Junk => {
                 self.junk += input.len() as u64;
                 *input = &[];
             }
@@ -213,7 +213,7 @@ impl Decoder for Zstd {
 
     fn decode(&mut self, input: &mut &[u8], out: &mut [u8]) -> Result<usize, Error> {
         loop {
-            if matches!(self.part, Part::BlockHeader | Part::Block(_) | Part::Flush) {
+            if matches!(self.part, State::BlockHeader | State::Block(_) | State::Flush) {
                 let made = self.frame.read(out).unwrap_or(0);
                 self.made += made as u64;
                 if made > 0 {
@@ -229,8 +229,8 @@ impl Decoder for Zstd {
     }
 
     fn whole(&self) -> bool {
-        let between = self.part == Part::Magic && self.held.is_empty();
-        self.frames > 0 && !self.cut && (self.part == Part::Junk || between)
+        let between = self.part == State::Magic && self.held.is_empty();
+        self.frames > 0 && !self.cut && (self.part == State::Junk || between)
     }
 
     fn junk(&self) -> u64 {
@@ -239,13 +239,13 @@ impl Decoder for Zstd {
 
     /// The decoder keeps a window's worth until the last block: an empty one brings it out.
     fn cut(&mut self) {
-        if !matches!(self.part, Part::BlockHeader | Part::Block(_)) {
+        if !matches!(self.part, State::BlockHeader | State::Block(_)) {
             return;
         }
         self.cut = true;
         let last = [1, 0, 0, 0, 0, 0, 0];
         if self.frame.decode_blocks(last.as_slice(), BlockDecodingStrategy::All).is_ok() {
-            self.enter(Part::Flush);
+            self.enter(State::Flush);
         }
     }
 }

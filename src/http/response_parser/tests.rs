@@ -11,25 +11,29 @@ struct Outcome {
     body: Vec<u8>,
     notes: Vec<String>,
     verdict: Result<(), Error>,
-    tally: Tally,
+    tally: BodyProgress,
 }
 
 impl Outcome {
-    fn kind(&self) -> Option<Kind> {
+    fn kind(&self) -> Option<ErrorKind> {
         self.verdict.as_ref().err().map(|error| error.kind)
     }
 }
 
 /// Reads `pieces` as one stream.
-fn read<'a>(rules: Rules, pieces: impl IntoIterator<Item = &'a [u8]>, ending: Ending) -> Outcome {
-    let mut answer = Answer::new(rules);
+fn read<'a>(
+    rules: ParserOptions,
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+    ending: StreamEnd,
+) -> Outcome {
+    let mut answer = ResponseParser::new(rules);
     let mut outcome = Outcome {
         head: None,
         interims: 0,
         body: Vec::new(),
         notes: Vec::new(),
         verdict: Ok(()),
-        tally: Tally::default(),
+        tally: BodyProgress::default(),
     };
     let mut over = false;
     for mut piece in pieces {
@@ -42,27 +46,32 @@ fn read<'a>(rules: Rules, pieces: impl IntoIterator<Item = &'a [u8]>, ending: En
     }
     outcome.head = answer.head().cloned();
     // Where in a piece a decoder noticed is its own affair.
-    if outcome.kind() != Some(Kind::Coding) {
+    if outcome.kind() != Some(ErrorKind::Coding) {
         outcome.tally = answer.tally();
     }
     outcome
 }
 
 /// One fact; false when more input is needed or the answer is over.
-fn step(answer: &mut Answer, piece: &mut &[u8], outcome: &mut Outcome, over: &mut bool) -> bool {
+fn step(
+    answer: &mut ResponseParser,
+    piece: &mut &[u8],
+    outcome: &mut Outcome,
+    over: &mut bool,
+) -> bool {
     match answer.next(piece) {
-        Ok(Fact::More) => {
+        Ok(Event::More) => {
             assert!(piece.is_empty(), "More with input left");
             return false;
         }
-        Ok(Fact::Interim(_)) => outcome.interims += 1,
-        Ok(Fact::Head) => {}
-        Ok(Fact::Body(bytes)) => {
+        Ok(Event::Interim(_)) => outcome.interims += 1,
+        Ok(Event::Head) => {}
+        Ok(Event::Body(bytes)) => {
             assert!(!bytes.is_empty(), "an empty piece of body");
             outcome.body.extend_from_slice(bytes);
         }
-        Ok(Fact::Note(note)) => outcome.notes.push(note),
-        Ok(Fact::Done) => *over = true,
+        Ok(Event::Note(note)) => outcome.notes.push(note),
+        Ok(Event::Done) => *over = true,
         Err(mut error) => {
             // How much of an alien's greeting can be quoted depends on how much had come.
             error.text.truncate(error.text.find("it begins").unwrap_or(error.text.len()));
@@ -73,7 +82,7 @@ fn step(answer: &mut Answer, piece: &mut &[u8], outcome: &mut Outcome, over: &mu
 }
 
 fn whole(text: &[u8]) -> Outcome {
-    read(Rules::default(), [text], Ending::Clean)
+    read(ParserOptions::default(), [text], StreamEnd::Clean)
 }
 
 #[test]
@@ -149,46 +158,46 @@ fn lies_about_the_framing_are_refused() {
         "Transfer-Encoding: chunked\r\nContent-Length: 5abc",
     ] {
         let text = format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\nhello");
-        assert_eq!(whole(text.as_bytes()).kind(), Some(Kind::Protocol), "{fields}");
+        assert_eq!(whole(text.as_bytes()).kind(), Some(ErrorKind::Protocol), "{fields}");
     }
 }
 
 #[test]
 fn every_cut_is_told_and_what_came_is_delivered() {
     for (text, kind, came) in [
-        ("", Kind::Empty, ""),
-        ("H", Kind::Truncated, ""),
-        ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n", Kind::Truncated, ""),
-        ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel", Kind::Truncated, "hel"),
-        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", Kind::Truncated, ""),
+        ("", ErrorKind::Empty, ""),
+        ("H", ErrorKind::Truncated, ""),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n", ErrorKind::Truncated, ""),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel", ErrorKind::Truncated, "hel"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", ErrorKind::Truncated, ""),
         (
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
-            Kind::Truncated,
+            ErrorKind::Truncated,
             "hello",
         ),
         (
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n",
-            Kind::Truncated,
+            ErrorKind::Truncated,
             "hello",
         ),
         (
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nx\r\n",
-            Kind::Protocol,
+            ErrorKind::Protocol,
             "hello",
         ),
-        ("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n", Kind::Truncated, ""),
-        ("HTTP/1.1 100 Go on\r\n\r\n", Kind::Empty, ""),
-        ("SSH-2.0-OpenSSH\r\n", Kind::Protocol, ""),
-        ("HTTP/1.1 101 Switching\r\n\r\n", Kind::Protocol, ""),
+        ("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n", ErrorKind::Truncated, ""),
+        ("HTTP/1.1 100 Go on\r\n\r\n", ErrorKind::Empty, ""),
+        ("SSH-2.0-OpenSSH\r\n", ErrorKind::Protocol, ""),
+        ("HTTP/1.1 101 Switching\r\n\r\n", ErrorKind::Protocol, ""),
     ] {
         let outcome = whole(text.as_bytes());
         assert_eq!((outcome.kind(), outcome.body), (Some(kind), came.into()), "{text:?}");
     }
     let text: &[u8] = b"HTTP/1.1 200 OK\r\n\r\nhello";
-    let cut = read(Rules::default(), [text], Ending::Cut);
-    assert_eq!((cut.kind(), cut.body), (Some(Kind::Truncated), b"hello".to_vec()));
+    let cut = read(ParserOptions::default(), [text], StreamEnd::Cut);
+    assert_eq!((cut.kind(), cut.body), (Some(ErrorKind::Truncated), b"hello".to_vec()));
     let text: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
-    assert_eq!(read(Rules::default(), [text], Ending::Cut).verdict, Ok(()));
+    assert_eq!(read(ParserOptions::default(), [text], StreamEnd::Cut).verdict, Ok(()));
 }
 
 #[test]
@@ -203,26 +212,26 @@ fn endless_answers_are_given_up() {
             "A: b\r\n".repeat(2_000)
         ),
     ] {
-        assert_eq!(whole(text.as_bytes()).kind(), Some(Kind::Limit), "{}", &text[..60]);
+        assert_eq!(whole(text.as_bytes()).kind(), Some(ErrorKind::Limit), "{}", &text[..60]);
     }
 }
 
 #[test]
 fn http09_is_taken_when_allowed() {
-    let rules = || Rules { http09: true, ..Rules::default() };
+    let rules = || ParserOptions { http09: true, ..ParserOptions::default() };
     for text in ["<html>", "H", "HTTPr\n", "\r\nHTT"] {
         let pieces: Vec<&[u8]> = text.as_bytes().chunks(1).collect();
-        let outcome = read(rules(), pieces, Ending::Clean);
+        let outcome = read(rules(), pieces, StreamEnd::Clean);
         assert_eq!((outcome.verdict, outcome.body), (Ok(()), text.into()), "{text:?}");
     }
-    let head = Rules { head_request: true, ..rules() };
-    assert_eq!(read(head, [&b"<html>"[..]], Ending::Clean).kind(), Some(Kind::Protocol));
-    assert_eq!(read(rules(), [], Ending::Clean).kind(), Some(Kind::Empty));
+    let head = ParserOptions { head_request: true, ..rules() };
+    assert_eq!(read(head, [&b"<html>"[..]], StreamEnd::Clean).kind(), Some(ErrorKind::Protocol));
+    assert_eq!(read(rules(), [], StreamEnd::Clean).kind(), Some(ErrorKind::Empty));
 }
 
 #[test]
 fn lenient_puts_up_with_syntax_but_not_with_lies() {
-    let rules = || Rules { leniency: Leniency::Lenient, ..Rules::default() };
+    let rules = || ParserOptions { leniency: Leniency::Lenient, ..ParserOptions::default() };
     for text in [
         "HTTP/1.1  200 OK\r\nContent-Length: 1\r\n\r\nx",
         "HTTP/1.1 200 OK\r\nContent-Length : 1\r\n\r\nx",
@@ -230,11 +239,11 @@ fn lenient_puts_up_with_syntax_but_not_with_lies() {
         "HTTP/1.1 200 OK\r\n Folded: at once\r\nContent-Length: 1\r\n\r\nx",
         "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n1 \nx\n0\n\n",
     ] {
-        let outcome = read(rules(), [text.as_bytes()], Ending::Clean);
+        let outcome = read(rules(), [text.as_bytes()], StreamEnd::Clean);
         assert_eq!((outcome.verdict, outcome.body), (Ok(()), b"x".to_vec()), "{text}");
     }
     let lie: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx";
-    assert_eq!(read(rules(), [lie], Ending::Clean).kind(), Some(Kind::Protocol));
+    assert_eq!(read(rules(), [lie], StreamEnd::Clean).kind(), Some(ErrorKind::Protocol));
 }
 
 fn gzipped(size: usize) -> Vec<u8> {
@@ -254,25 +263,25 @@ fn a_bomb_is_stopped_and_a_large_body_is_not() {
     };
     let bomb = answer(100 << 20);
     let outcome = whole(&bomb);
-    assert_eq!(outcome.kind(), Some(Kind::Limit));
+    assert_eq!(outcome.kind(), Some(ErrorKind::Limit));
     assert_eq!(outcome.tally.decoded, 64 << 20);
     assert_eq!(whole(&answer(60 << 20)).verdict, Ok(()));
-    let capped = |most| Rules { max_decoded: Some(most), ..Rules::default() };
-    assert_eq!(read(capped(100 << 20), [&bomb[..]], Ending::Clean).verdict, Ok(()));
-    let short = read(capped(1000), [&bomb[..]], Ending::Clean);
-    assert_eq!((short.kind(), short.body.len()), (Some(Kind::Limit), 1000));
+    let capped = |most| ParserOptions { max_decoded: Some(most), ..ParserOptions::default() };
+    assert_eq!(read(capped(100 << 20), [&bomb[..]], StreamEnd::Clean).verdict, Ok(()));
+    let short = read(capped(1000), [&bomb[..]], StreamEnd::Clean);
+    assert_eq!((short.kind(), short.body.len()), (Some(ErrorKind::Limit), 1000));
 }
 
 #[test]
 fn bytes_may_take_another_way() {
-    let mut answer = Answer::new(Rules::default());
+    let mut answer = ResponseParser::new(ParserOptions::default());
     let mut input: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n";
-    assert!(matches!(answer.next(&mut input), Ok(Fact::Head)));
+    assert!(matches!(answer.next(&mut input), Ok(Event::Head)));
     assert_eq!(answer.ahead(), 100);
     answer.pass(60);
     assert_eq!((answer.ahead(), answer.tally().came), (40, 60));
     answer.pass(40);
-    assert!(matches!(answer.next(&mut input), Ok(Fact::Done)));
+    assert!(matches!(answer.next(&mut input), Ok(Event::Done)));
 }
 
 /// Answers that are nearly right: parts of real ones, put together, then bent a little.
@@ -320,21 +329,21 @@ proptest! {
         leniency in prop::sample::select(vec![Leniency::Strict, Leniency::Lenient]),
         http09: bool,
     ) {
-        let rules = || Rules { leniency, http09, max_header: 100, ..Rules::default() };
-        let at_once = read(rules(), [&text[..]], Ending::Clean);
+        let rules = || ParserOptions { leniency, http09, max_header: 100, ..ParserOptions::default() };
+        let at_once = read(rules(), [&text[..]], StreamEnd::Clean);
         let mut places: Vec<usize> = cuts.iter().map(|cut| cut.index(text.len() + 1)).collect();
         places.extend([0, text.len()]);
         places.sort_unstable();
         let pieces = places.windows(2).map(|pair| &text[pair[0]..pair[1]]);
-        prop_assert_eq!(&read(rules(), pieces, Ending::Clean), &at_once);
-        prop_assert_eq!(&read(rules(), text.chunks(1), Ending::Clean), &at_once);
+        prop_assert_eq!(&read(rules(), pieces, StreamEnd::Clean), &at_once);
+        prop_assert_eq!(&read(rules(), text.chunks(1), StreamEnd::Clean), &at_once);
     }
 
     #[test]
     fn no_bytes_bring_it_down(bytes in prop::collection::vec(any::<u8>(), 0..300), coding in 0..5_usize) {
         let coding = ["gzip", "deflate", "br", "zstd", "zstd, gzip"][coding];
         let head = format!("HTTP/1.1 200 OK\r\nContent-Encoding: {coding}\r\n\r\n");
-        read(Rules::default(), [head.as_bytes(), &bytes[..]], Ending::Clean);
-        read(Rules::default(), [&bytes[..]], Ending::Clean);
+        read(ParserOptions::default(), [head.as_bytes(), &bytes[..]], StreamEnd::Clean);
+        read(ParserOptions::default(), [&bytes[..]], StreamEnd::Clean);
     }
 }

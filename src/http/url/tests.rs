@@ -1,10 +1,10 @@
 use super::*;
-use crate::error::Code;
+use crate::error::ExitCode;
 
-fn read(word: &str) -> Result<Link, Failure> {
-    Link::read(word, &|name| match name {
+fn read(word: &str) -> Result<HttpUrl, Failure> {
+    HttpUrl::read(word, &|name| match name {
         "http-alt" => Ok(8080),
-        _ => Err(Failure::new(Stage::Port, name, "unknown")),
+        _ => Err(Failure::new(Phase::Port, name, "unknown")),
     })
 }
 
@@ -70,11 +70,11 @@ fn malformed_words_are_usage_errors() {
     ] {
         assert_eq!(
             read(word).map(|l| l.to_string()).map_err(|f| f.code),
-            Err(Code::Usage),
+            Err(ExitCode::Usage),
             "{word:?}"
         );
     }
-    assert_eq!(read("http://h:nosuch/").unwrap_err().code, Code::Resolve);
+    assert_eq!(read("http://h:nosuch/").unwrap_err().code, ExitCode::Resolve);
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn locations_are_followed_or_refused() {
         "http://\\evil/",
     ] {
         let error = here.follow(location.as_bytes()).map(|l| l.to_string()).unwrap_err();
-        assert_eq!(error.kind, crate::http::Kind::Redirect, "{location}");
+        assert_eq!(error.kind, crate::http::ErrorKind::Redirect, "{location}");
     }
 }
 

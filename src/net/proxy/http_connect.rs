@@ -6,9 +6,9 @@
 use rustix::io::retry_on_intr;
 use rustix::net::{RecvFlags, recv};
 
-use super::{LOGIN_HINT, Line, Target};
+use super::{LOGIN_HINT, ProxyConn, Target};
 use crate::error::Failure;
-use crate::http::head_reader::{Gathered, Gatherer};
+use crate::http::head_reader::{HeadReader, HeadStatus};
 use crate::http::{Error, Head, Leniency};
 
 const STEP: &str = "CONNECT";
@@ -19,7 +19,7 @@ const MOST_INTERIM: usize = 8;
 
 /// Has the proxy connect to `target`.
 pub(super) fn connect(
-    line: &mut Line<'_, '_>,
+    line: &mut ProxyConn<'_, '_>,
     target: &Target,
     authorization: Option<String>,
 ) -> Result<(), Failure> {
@@ -38,7 +38,7 @@ pub(super) fn connect(
     Err(line.garbled(STEP, "interim answers without end"))
 }
 
-fn refusal(line: &Line<'_, '_>, head: &Head, target: &Target) -> Failure {
+fn refusal(line: &ProxyConn<'_, '_>, head: &Head, target: &Target) -> Failure {
     let said = format!("{} {}", head.status, String::from_utf8_lossy(&head.reason));
     let said = said.trim_end();
     match head.status {
@@ -49,8 +49,8 @@ fn refusal(line: &Line<'_, '_>, head: &Head, target: &Target) -> Failure {
 }
 
 /// Takes one header, up to and with its blank line, off the connection, and nothing behind it.
-fn hear_header(line: &mut Line<'_, '_>) -> Result<Head, Failure> {
-    let mut gatherer = Gatherer::new(MOST_HEADER, Leniency::Strict);
+fn hear_header(line: &mut ProxyConn<'_, '_>) -> Result<Head, Failure> {
+    let mut gatherer = HeadReader::new(MOST_HEADER, Leniency::Strict);
     let mut piece = [0; 4096];
     loop {
         line.wait(STEP)?;
@@ -66,13 +66,15 @@ fn hear_header(line: &mut Line<'_, '_>) -> Result<Head, Failure> {
         let taken = count - rest.len();
         line.hear(STEP, &mut piece[..taken])?;
         match gathered {
-            Gathered::More => {}
-            Gathered::Whole => return gatherer.finish().map_err(|error| malformed(line, &error)),
-            Gathered::Alien => return Err(line.garbled(STEP, "the answer is not HTTP/1")),
+            HeadStatus::Incomplete => {}
+            HeadStatus::Complete => {
+                return gatherer.finish().map_err(|error| malformed(line, &error));
+            }
+            HeadStatus::NotHttp => return Err(line.garbled(STEP, "the answer is not HTTP/1")),
         }
     }
 }
 
-fn malformed(line: &Line<'_, '_>, error: &Error) -> Failure {
+fn malformed(line: &ProxyConn<'_, '_>, error: &Error) -> Failure {
     line.fails(STEP, &error.text).with_code(error.kind.code())
 }

@@ -14,10 +14,10 @@ use std::net::{IpAddr, SocketAddr};
 use percent_encoding::percent_decode_str;
 
 use super::endpoint::Endpoint;
-use super::layer::Handshake;
+use super::layer::HandshakeContext;
 use super::stream::Stream;
 use super::unix;
-use crate::error::{Code, Failure, Stage};
+use crate::error::{ExitCode, Failure, Phase};
 
 /// The hint where a proxy asks for a login.
 pub const LOGIN_HINT: &str = "a login is written http://user:password@HOST:PORT";
@@ -42,19 +42,19 @@ pub struct Proxy {
     kind: Kind,
     /// Where it is.
     pub endpoint: Endpoint,
-    login: Option<Login>,
+    login: Option<Credentials>,
     /// The environment variable that names it.
     variable: Option<String>,
 }
 
 /// User and password; never shown.
 #[derive(Clone, PartialEq, Eq)]
-struct Login {
+struct Credentials {
     user: Vec<u8>,
     password: Vec<u8>,
 }
 
-impl fmt::Debug for Login {
+impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Login")
     }
@@ -71,7 +71,7 @@ pub enum Route {
     /// To an HTTP proxy itself, which gets its requests in absolute form (RFC 9112 §3.2.2).
     To(Proxy),
     /// To this Unix socket, whatever the endpoint.
-    Unix(unix::Name),
+    Unix(unix::UnixAddress),
 }
 
 /// What a proxy is asked to join us to.
@@ -113,11 +113,11 @@ impl Proxy {
     pub fn read(word: &str) -> Result<Proxy, Failure> {
         if word.chars().any(char::is_control) {
             let place = word.rsplit('@').next().unwrap_or_default();
-            return Err(Failure::usage(Stage::Proxy, place, "a proxy has no control characters"));
+            return Err(Failure::usage(Phase::Proxy, place, "a proxy has no control characters"));
         }
         let (scheme, rest) = word.split_once("://").unwrap_or(("http", word));
         let (login, place) = match rest.rsplit_once('@') {
-            Some((login, place)) => (Some(Login::read(login)), place),
+            Some((login, place)) => (Some(Credentials::read(login)), place),
             None => (None, rest),
         };
         // As for curl, what follows the port means nothing.
@@ -127,12 +127,12 @@ impl Proxy {
             "socks5h" => Kind::Socks5h,
             "http" => Kind::Http,
             _ => {
-                return Err(Failure::usage(Stage::Proxy, place, "not a kind of proxy we know")
+                return Err(Failure::usage(Phase::Proxy, place, "not a kind of proxy we know")
                     .with_hint("a proxy is socks5://, socks5h:// or http://"));
             }
         };
         let endpoint = Endpoint::read(Some(place), None, ("", PORT)).map_err(|mut failure| {
-            failure.stage = Stage::Proxy;
+            failure.stage = Phase::Proxy;
             failure
         })?;
         let proxy = Proxy { kind, endpoint, login, variable: None };
@@ -142,7 +142,7 @@ impl Proxy {
 
     fn check_login(&self) -> Result<(), Failure> {
         let Some(login) = &self.login else { return Ok(()) };
-        let bad = |why: &'static str| Err(Failure::usage(Stage::Proxy, self, why));
+        let bad = |why: &'static str| Err(Failure::usage(Phase::Proxy, self, why));
         match self.kind {
             Kind::Http if login.user.contains(&b':') => {
                 bad("a user name with a colon cannot be told to an HTTP proxy")
@@ -180,9 +180,9 @@ impl Proxy {
         &self,
         mut stream: Stream,
         target: &Target,
-        talk: &Handshake<'_>,
+        talk: &HandshakeContext<'_>,
     ) -> Result<Stream, Failure> {
-        let mut line = Line { stream: &mut stream, talk };
+        let mut line = ProxyConn { stream: &mut stream, talk };
         match self.kind {
             Kind::Http => http_connect::connect(&mut line, target, self.authorization())?,
             _ => socks5::connect(&mut line, target, self.login.as_ref())?,
@@ -201,8 +201,8 @@ impl Proxy {
         if let (None, Some(variable)) = (&failure.hint, &self.variable) {
             failure.hint = Some(format!("this is the proxy that {variable} names"));
         }
-        if failure.stage == Stage::Connect {
-            failure.stage = Stage::Proxy;
+        if failure.stage == Phase::Connect {
+            failure.stage = Phase::Proxy;
             failure.endpoint = self.to_string();
         }
         failure
@@ -220,23 +220,23 @@ impl fmt::Display for Proxy {
     }
 }
 
-impl Login {
+impl Credentials {
     /// Reads `user[:password]`, percent-encoded where it must be.
-    fn read(text: &str) -> Login {
+    fn read(text: &str) -> Credentials {
         let (user, password) = text.split_once(':').unwrap_or((text, ""));
         let [user, password] = [user, password].map(|text| percent_decode_str(text).collect());
-        Login { user, password }
+        Credentials { user, password }
     }
 }
 
 /// The line to the proxy while it is not yet the target's: whole writes, exact reads, and a name
 /// for the step in every failure.
-struct Line<'a, 'b> {
+struct ProxyConn<'a, 'b> {
     stream: &'a mut Stream,
-    talk: &'a Handshake<'b>,
+    talk: &'a HandshakeContext<'b>,
 }
 
-impl Line<'_, '_> {
+impl ProxyConn<'_, '_> {
     /// Sends all of `bytes`: few enough for the kernel to take at once.
     fn say(&mut self, step: &str, bytes: &[u8]) -> Result<(), Failure> {
         use std::io::Write;
@@ -265,22 +265,22 @@ impl Line<'_, '_> {
     /// Waits for more of the proxy's answer.
     fn wait(&self, step: &str) -> Result<(), Failure> {
         let socket = self.stream.hangup.socket();
-        let ready = self.talk.wait(Stage::Proxy, socket, rustix::event::PollFlags::IN);
+        let ready = self.talk.wait(Phase::Proxy, socket, rustix::event::PollFlags::IN);
         ready.map_err(|failure| failure.during(step))
     }
 
     fn fails(&self, step: &str, why: &str) -> Failure {
-        Failure::new(Stage::Proxy, &self.talk.whom, format!("{step}: {why}"))
+        Failure::new(Phase::Proxy, &self.talk.whom, format!("{step}: {why}"))
     }
 
     /// The proxy broke its protocol, or its word: code 8.
     fn garbled(&self, step: &str, why: &str) -> Failure {
-        self.fails(step, why).with_code(Code::Protocol)
+        self.fails(step, why).with_code(ExitCode::Protocol)
     }
 
     /// The proxy does not want to: code 97.
     fn refused(&self, step: &str, why: &str) -> Failure {
-        self.fails(step, why).with_code(Code::Proxy)
+        self.fails(step, why).with_code(ExitCode::Proxy)
     }
 
     /// A reset and an early end are the same rudeness: which of them we see depends on whether
@@ -325,7 +325,7 @@ mod tests {
             ["ftp://u:secret@h:1", "http://u:secret@h:99999", "http://u:secret\r\n@h:1", &long]
         {
             let failure = Proxy::read(word).unwrap_err();
-            assert_eq!(failure.code, Code::Usage, "{word}");
+            assert_eq!(failure.code, ExitCode::Usage, "{word}");
             assert!(!format!("{failure:?} {failure}").contains("secret"), "{failure:?}");
         }
         let proxy = Proxy::read("http://u:secret@h:1").unwrap();

@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use super::{Line, Login, Target};
-use crate::error::{Code, Failure, Stage};
+use super::{Credentials, ProxyConn, Target};
+use crate::error::{ExitCode, Failure, Phase};
 
 const VERSION: u8 = 5;
 /// RFC 1928 §3: methods of authentication.
@@ -22,9 +22,9 @@ const REQUEST: &str = "request";
 
 /// Greets the proxy, logs in if it asks, and has it connect to `target`.
 pub(super) fn connect(
-    line: &mut Line<'_, '_>,
+    line: &mut ProxyConn<'_, '_>,
     target: &Target,
-    login: Option<&Login>,
+    login: Option<&Credentials>,
 ) -> Result<(), Failure> {
     let request = request(target)?;
     match greet(line, login.is_some())? {
@@ -47,7 +47,7 @@ pub(super) fn connect(
 }
 
 /// RFC 1928 §3: what we offer, and what the proxy takes of it.
-fn greet(line: &mut Line<'_, '_>, with_login: bool) -> Result<u8, Failure> {
+fn greet(line: &mut ProxyConn<'_, '_>, with_login: bool) -> Result<u8, Failure> {
     match with_login {
         true => line.say(GREETING, &[VERSION, 2, OPEN, PASSWORD])?,
         false => line.say(GREETING, &[VERSION, 1, OPEN])?,
@@ -59,7 +59,7 @@ fn greet(line: &mut Line<'_, '_>, with_login: bool) -> Result<u8, Failure> {
     Ok(answer[1])
 }
 
-fn check_version(line: &Line<'_, '_>, step: &str, version: u8) -> Result<(), Failure> {
+fn check_version(line: &ProxyConn<'_, '_>, step: &str, version: u8) -> Result<(), Failure> {
     let wrong = |why: &str| Err(line.garbled(step, why));
     match version {
         VERSION => Ok(()),
@@ -72,7 +72,7 @@ fn check_version(line: &Line<'_, '_>, step: &str, version: u8) -> Result<(), Fai
 }
 
 /// RFC 1929 §2.
-fn log_in(line: &mut Line<'_, '_>, login: Option<&Login>) -> Result<(), Failure> {
+fn log_in(line: &mut ProxyConn<'_, '_>, login: Option<&Credentials>) -> Result<(), Failure> {
     let Some(login) = login else { return Ok(()) };
     let mut message = vec![1, login.user.len() as u8];
     message.extend_from_slice(&login.user);
@@ -94,7 +94,7 @@ fn request(target: &Target) -> Result<Vec<u8>, Failure> {
         Target::Name(name, port) => {
             let Ok(length @ 1..) = u8::try_from(name.len()) else {
                 let why = "SOCKS takes names of at most 255 bytes";
-                return Err(Failure::usage(Stage::Proxy, name, why));
+                return Err(Failure::usage(Phase::Proxy, name, why));
             };
             request.extend_from_slice(&[NAME, length]);
             request.extend_from_slice(name.as_bytes());
@@ -120,7 +120,7 @@ fn request(target: &Target) -> Result<Vec<u8>, Failure> {
 
 /// RFC 1928 §6. The bound address is read, because the target's bytes come right behind it, and
 /// told to nobody: it is the proxy's own affair.
-fn hear_reply(line: &mut Line<'_, '_>, target: &Target) -> Result<(), Failure> {
+fn hear_reply(line: &mut ProxyConn<'_, '_>, target: &Target) -> Result<(), Failure> {
     let mut head = [0; 4];
     line.hear(REQUEST, &mut head[..2])?;
     check_version(line, REQUEST, head[0])?;
@@ -147,10 +147,10 @@ fn hear_reply(line: &mut Line<'_, '_>, target: &Target) -> Result<(), Failure> {
 }
 
 /// A target that could not be reached is code 7, a proxy that does not want to is 97.
-fn refusal(line: &Line<'_, '_>, reply: u8, target: &Target) -> Failure {
+fn refusal(line: &ProxyConn<'_, '_>, reply: u8, target: &Target) -> Failure {
     let unreached = |why: &str| {
         line.fails(REQUEST, &format!("the proxy could not reach {target}: {why}"))
-            .with_code(Code::Connect)
+            .with_code(ExitCode::Connect)
     };
     let refused = |why: &str| line.refused(REQUEST, &format!("{target} is refused: {why}"));
     match reply {

@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate, X509Version};
 
 use super::words;
-use crate::error::{Code, Failure, Stage};
+use crate::error::{ExitCode, Failure, Phase};
 
 /// A certificate, what it hangs on, and its key.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ impl Identity {
     /// A self-signed certificate for these names, good for a year and for nobody who has not
     /// been told its fingerprint.
     pub fn throw_away(names: &[String]) -> Result<Identity, Failure> {
-        let failed = |e: rcgen::Error| Failure::new(Stage::Tls, "--tls", e);
+        let failed = |e: rcgen::Error| Failure::new(Phase::Tls, "--tls", e);
         let key = rcgen::KeyPair::generate().map_err(failed)?;
         let mut params = rcgen::CertificateParams::new(names).map_err(failed)?;
         params.distinguished_name = rcgen::DistinguishedName::new();
@@ -79,7 +79,7 @@ pub fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
 
 fn not_pem(path: &Path, error: pem::Error) -> Failure {
     let why = match error {
-        pem::Error::Io(e) => return Failure::new(Stage::File, path.display(), e),
+        pem::Error::Io(e) => return Failure::new(Phase::File, path.display(), e),
         pem::Error::MissingSectionEnd { .. } => "a section does not end".to_string(),
         pem::Error::IllegalSectionStart { .. } => "the start of a section is malformed".to_string(),
         pem::Error::Base64Decode(_) => "its base64 is malformed".to_string(),
@@ -98,11 +98,11 @@ pub(super) fn unusable(error: &rustls::Error) -> Failure {
         }
         other => format!("the certificate or its key cannot be used: {}", words::of(other)),
     };
-    Failure::new(Stage::File, "--cert", why)
+    Failure::new(Phase::File, "--cert", why)
 }
 
 pub(super) fn unreadable(path: &Path, why: &str) -> Failure {
-    Failure::new(Stage::File, path.display(), why).with_code(Code::Read)
+    Failure::new(Phase::File, path.display(), why).with_code(ExitCode::Read)
 }
 
 /// SHA-256 of a certificate's DER, by which it can be pinned.
@@ -145,7 +145,7 @@ pub fn sha256(der: &[u8]) -> Sha256 {
 
 /// What a certificate says about itself. All of it may be a peer's invention.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Description {
+pub struct CertificateInfo {
     /// Its subject, `CN=…`.
     pub subject: String,
     /// Who signed it.
@@ -164,15 +164,15 @@ pub struct Description {
     pub is_version_1: bool,
 }
 
-impl Description {
+impl CertificateInfo {
     /// Reads a certificate; `None` if it is not one.
-    pub fn of(der: &[u8]) -> Option<Description> {
+    pub fn of(der: &[u8]) -> Option<CertificateInfo> {
         let (_, certificate) = X509Certificate::from_der(der).ok()?;
         let alternative = certificate.subject_alternative_name().ok().flatten();
         let names = alternative.map_or(&[][..], |found| &found.value.general_names);
         let common_name = certificate.subject().iter_common_name().next();
         let validity = certificate.validity();
-        Some(Description {
+        Some(CertificateInfo {
             subject: certificate.subject().to_string(),
             issuer: certificate.issuer().to_string(),
             names: names.iter().filter_map(name).collect(),
@@ -232,7 +232,7 @@ mod tests {
     fn a_throw_away_certificate_tells_its_names() {
         let names = ["localhost".to_string(), "127.0.0.1".to_string()];
         let identity = Identity::throw_away(&names).unwrap();
-        let told = Description::of(&identity.chain[0]).unwrap();
+        let told = CertificateInfo::of(&identity.chain[0]).unwrap();
         assert_eq!(told.names, names);
         assert!(told.is_self_signed());
         assert!(told.window.0 < told.window.1);

@@ -11,28 +11,28 @@ use rustls::pki_types::ServerName;
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, ClientConnection, Connection, ProtocolVersion, SignatureScheme};
 
-use super::certificate::{self, Description, Identity, Sha256};
+use super::certificate::{self, CertificateInfo, Identity, Sha256};
 use super::finding::Finding;
-use super::handshake::{Broken, Opening, part};
+use super::handshake::{Handshake, HandshakeError, part};
 use super::key_log::key_log;
-use super::stream::{Intake, split};
-use super::verify::{Anchors, Judge, Trust};
+use super::stream::{RecordBuffer, split};
+use super::verify::{ServerVerifier, TrustAnchors, TrustSource};
 use super::{OnTruncation, describe, provider, words};
-use crate::error::{Failure, Stage};
-use crate::net::connect_event::Step;
-use crate::net::layer::{Handshake, Layer};
+use crate::error::{Failure, Phase};
+use crate::net::connect_event::ConnectEvent;
+use crate::net::layer::{HandshakeContext, Layer};
 use crate::net::stream::Stream;
 use crate::shutdown::{earliest, poll_until};
 
 /// How long a server that asked for our certificate may take to refuse it, when it has nothing
 /// else to say: those that accept it mostly send a ticket at once.
-const VERDICT: Duration = Duration::from_millis(500);
+const CLIENT_CERT_ALERT_WAIT: Duration = Duration::from_millis(500);
 
 const PLAIN_HINT: &str = "if this is a plain port, leave --tls (or the s of https) out";
 
 /// What a client wants.
 #[derive(Debug, Default)]
-pub struct Plan {
+pub struct ClientOptions {
     /// The name that the server's certificate must have.
     pub server_name: String,
     /// Whom to believe instead of the system's roots.
@@ -54,10 +54,10 @@ pub struct Plan {
 pub struct Client {
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
-    trust: Trust,
+    trust: TrustSource,
     pins: Vec<Sha256>,
     insecure: bool,
-    ours: Arc<Ours>,
+    ours: Arc<ClientCertResolver>,
     on_truncation: OnTruncation,
 }
 
@@ -66,30 +66,30 @@ impl Client {
     ///
     /// Fails at [`Stage::File`] with 26 for what cannot be read, at [`Stage::Tls`] with 2 for a
     /// name that no certificate could have.
-    pub fn new(plan: Plan) -> Result<Client, Failure> {
+    pub fn new(plan: ClientOptions) -> Result<Client, Failure> {
         let provider = provider();
         let name = server_name(&plan.server_name)?;
         let trust = trust(&plan)?;
-        let ours = Arc::new(Ours::new(plan.identity)?);
+        let ours = Arc::new(ClientCertResolver::new(plan.identity)?);
         let judge = judge(&trust, &plan.pins, plan.insecure);
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .map_err(|e| Failure::new(Stage::Tls, &plan.server_name, e))?
+            .map_err(|e| Failure::new(Phase::Tls, &plan.server_name, e))?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(judge))
             .with_client_cert_resolver(ours.clone());
         config.alpn_protocols = plan.alpn;
         config.resumption = Resumption::disabled();
         config.key_log = key_log()?;
-        let Plan { pins, insecure, on_truncation, .. } = plan;
+        let ClientOptions { pins, insecure, on_truncation, .. } = plan;
         Ok(Client { config: Arc::new(config), name, trust, pins, insecure, ours, on_truncation })
     }
 
     fn hold(
         &self,
-        opening: &mut Opening<'_, '_>,
+        opening: &mut Handshake<'_, '_>,
         connection: &mut Connection,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), HandshakeError> {
         opening.complete(connection)?;
         let late_verdict = connection.protocol_version() == Some(ProtocolVersion::TLSv1_3);
         if late_verdict && self.ours.asked.swap(false, Ordering::SeqCst) && speaks_soon(opening) {
@@ -100,30 +100,30 @@ impl Client {
 }
 
 /// Whether the server has something to say, or said it already, right after the handshake.
-fn speaks_soon(opening: &Opening<'_, '_>) -> bool {
+fn speaks_soon(opening: &Handshake<'_, '_>) -> bool {
     if !opening.intake.waiting().is_empty() {
         return false;
     }
     use std::os::fd::AsFd;
     let socket = opening.stream.hangup.socket();
     let mut fds = [PollFd::from_borrowed_fd(socket.as_fd(), PollFlags::IN)];
-    let until = earliest(opening.talk.until, Instant::now().checked_add(VERDICT));
+    let until = earliest(opening.talk.until, Instant::now().checked_add(CLIENT_CERT_ALERT_WAIT));
     poll_until(&mut fds, until).is_ok_and(|ready| ready > 0)
 }
 
 impl Layer for Client {
-    fn wrap(&self, mut stream: Stream, talk: &Handshake<'_>) -> Result<Stream, Failure> {
+    fn wrap(&self, mut stream: Stream, talk: &HandshakeContext<'_>) -> Result<Stream, Failure> {
         let judge = Arc::new(judge(&self.trust, &self.pins, self.insecure));
         let mut config = ClientConfig::clone(&self.config);
         config.dangerous().set_certificate_verifier(judge.clone());
         let connection = ClientConnection::new(Arc::new(config), self.name.clone())
-            .map_err(|e| Failure::new(Stage::Tls, &talk.whom, words::of(&e)))?;
+            .map_err(|e| Failure::new(Phase::Tls, &talk.whom, words::of(&e)))?;
         let mut connection = Connection::Client(connection);
         talk.tell(format!("TLS: greeting {}...", self.name.to_str()));
-        let mut opening = Opening {
+        let mut opening = Handshake {
             stream: &mut stream,
             talk,
-            intake: Intake::new(),
+            intake: RecordBuffer::new(),
             plain_hint: PLAIN_HINT,
             mute_hint: Some(PLAIN_HINT),
         };
@@ -140,22 +140,22 @@ impl Layer for Client {
         match judge.finding() {
             Some(Finding { why, .. }) => {
                 let why = format!("--insecure: this would have failed: {why}");
-                (talk.tell)(Step::Warning(why));
+                (talk.tell)(ConnectEvent::Warning(why));
             }
             None => stream.facts.peer_name = peer_name(&connection),
         }
-        (talk.tell)(Step::Secured(talk.whom.clone()));
+        (talk.tell)(ConnectEvent::Secured(talk.whom.clone()));
         Ok(split(stream, connection, intake, self.on_truncation))
     }
 }
 
 fn peer_name(connection: &Connection) -> Option<String> {
     let own = connection.peer_certificates()?.first()?;
-    Description::of(own)?.name()
+    CertificateInfo::of(own)?.name()
 }
 
-fn judge(trust: &Trust, pins: &[Sha256], insecure: bool) -> Judge {
-    Judge {
+fn judge(trust: &TrustSource, pins: &[Sha256], insecure: bool) -> ServerVerifier {
+    ServerVerifier {
         trust: trust.clone(),
         pins: pins.to_vec(),
         insecure,
@@ -165,25 +165,25 @@ fn judge(trust: &Trust, pins: &[Sha256], insecure: bool) -> Judge {
 }
 
 /// A file, the pins alone, or the system.
-fn trust(plan: &Plan) -> Result<Trust, Failure> {
+fn trust(plan: &ClientOptions) -> Result<TrustSource, Failure> {
     if let Some(path) = &plan.ca_file {
-        let anchors = Anchors::of_servers(certificate::read(path)?, provider())
+        let anchors = TrustAnchors::of_servers(certificate::read(path)?, provider())
             .map_err(|why| certificate::unreadable(path, &why))?;
-        return Ok(Trust::File(anchors));
+        return Ok(TrustSource::File(anchors));
     }
     if !plan.pins.is_empty() {
-        return Ok(Trust::PinsOnly);
+        return Ok(TrustSource::PinsOnly);
     }
     let system = rustls_platform_verifier::Verifier::new(provider());
     if let Err(why) = &system {
         tracing::debug!(%why, "no roots");
     }
-    Ok(Trust::System(system.ok().map(Arc::new)))
+    Ok(TrustSource::System(system.ok().map(Arc::new)))
 }
 
 /// The name or address that a certificate must have: without zone and final dot, in ASCII.
 fn server_name(word: &str) -> Result<ServerName<'static>, Failure> {
-    let bad = || Failure::usage(Stage::Tls, word, "not a name that a certificate could have");
+    let bad = || Failure::usage(Phase::Tls, word, "not a name that a certificate could have");
     let bare = word.split_once('%').map_or(word, |(address, _)| address);
     let bare = bare.strip_suffix('.').unwrap_or(bare);
     let ascii = match bare.is_ascii() {
@@ -195,15 +195,15 @@ fn server_name(word: &str) -> Result<ServerName<'static>, Failure> {
 
 /// Our own certificate, if we have one, and whether we were asked for it.
 #[derive(Debug)]
-struct Ours {
+struct ClientCertResolver {
     key: Option<Arc<CertifiedKey>>,
     asked: AtomicBool,
 }
 
-impl Ours {
-    fn new(identity: Option<Identity>) -> Result<Ours, Failure> {
+impl ClientCertResolver {
+    fn new(identity: Option<Identity>) -> Result<ClientCertResolver, Failure> {
         let key = identity.map(|identity| certified(identity).map(Arc::new)).transpose()?;
-        Ok(Ours { key, asked: AtomicBool::new(false) })
+        Ok(ClientCertResolver { key, asked: AtomicBool::new(false) })
     }
 }
 
@@ -213,7 +213,7 @@ fn certified(identity: Identity) -> Result<CertifiedKey, Failure> {
     CertifiedKey::from_der(chain, key, &provider()).map_err(|e| certificate::unusable(&e))
 }
 
-impl ResolvesClientCert for Ours {
+impl ResolvesClientCert for ClientCertResolver {
     fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         self.asked.store(true, Ordering::SeqCst);
         self.key.clone()

@@ -2,14 +2,14 @@
 
 use rustls::{AlertDescription, Connection, Error, InvalidMessage, ProtocolVersion};
 
-use super::certificate::{Description, sha256};
+use super::certificate::{CertificateInfo, sha256};
 use super::finding::Finding;
 use super::words;
-use crate::error::{Code, Failure, Stage};
-use crate::net::layer::Handshake;
+use crate::error::{ExitCode, Failure, Phase};
+use crate::net::layer::HandshakeContext;
 
 /// Tells what was agreed on, and who the peer says it is.
-pub(super) fn tell(connection: &Connection, talk: &Handshake<'_>) {
+pub(super) fn tell(connection: &Connection, talk: &HandshakeContext<'_>) {
     let version = match connection.protocol_version() {
         Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
         Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
@@ -23,7 +23,7 @@ pub(super) fn tell(connection: &Connection, talk: &Handshake<'_>) {
     };
     talk.tell(format!("TLS: {version}, {}, ALPN {protocol}", suite.replace("TLS13_", "TLS_")));
     let Some(own) = connection.peer_certificates().and_then(|chain| chain.first()) else { return };
-    talk.tell(match Description::of(own) {
+    talk.tell(match CertificateInfo::of(own) {
         Some(told) => format!(
             "TLS: the peer's certificate: {}, for {}, signed by {}, valid from {} to {}, SHA-256 {}",
             told.subject,
@@ -39,16 +39,16 @@ pub(super) fn tell(connection: &Connection, talk: &Handshake<'_>) {
 
 /// What rustls found wrong, as a failure: code 60 for the peer's certificate, 35 for the rest.
 pub(super) fn failure(error: &Error, whom: &str, finding: Option<Finding>) -> Failure {
-    let failed = |why: String| Failure::new(Stage::Tls, whom, why);
+    let failed = |why: String| Failure::new(Phase::Tls, whom, why);
     match error {
         Error::InvalidCertificate(_) => {
             let Finding { why, hint } = finding.unwrap_or_else(|| words::of(error).into());
-            let mut failure = failed(why).with_code(Code::Certificate);
+            let mut failure = failed(why).with_code(ExitCode::Certificate);
             failure.hint = hint;
             failure
         }
         Error::NoCertificatesPresented => {
-            failed("the peer shows no certificate".into()).with_code(Code::Certificate)
+            failed("the peer shows no certificate".into()).with_code(ExitCode::Certificate)
         }
         Error::AlertReceived(alert) => failed(refused(*alert)),
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => {

@@ -3,7 +3,7 @@
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{CertificateError, Error};
 
-use super::certificate::{Description, sha256};
+use super::certificate::{CertificateInfo, sha256};
 use super::words;
 
 /// Why a certificate is not accepted.
@@ -29,7 +29,9 @@ pub(super) fn why(
     rootless: bool,
 ) -> Finding {
     let Error::InvalidCertificate(error) = error else { return words::of(error).into() };
-    let Some(told) = Description::of(own) else { return "not a certificate".to_string().into() };
+    let Some(told) = CertificateInfo::of(own) else {
+        return "not a certificate".to_string().into();
+    };
     use CertificateError as Bad;
     let why = match error {
         Bad::Expired | Bad::ExpiredContext { .. } => {
@@ -57,14 +59,14 @@ pub(super) fn why(
     why.into()
 }
 
-fn self_signed(told: &Description, own: &CertificateDer<'_>) -> Finding {
+fn self_signed(told: &CertificateInfo, own: &CertificateDer<'_>) -> Finding {
     let why =
         format!("self-signed certificate ({}), which we have no reason to trust", told.subject);
     let hint = "--ca-file FILE trusts it, or --pin if this is its SHA-256:";
     Finding { why, hint: Some(format!("{hint} {}", sha256(own))) }
 }
 
-fn wrong_name(told: &Description, name: Option<&ServerName<'_>>) -> String {
+fn wrong_name(told: &CertificateInfo, name: Option<&ServerName<'_>>) -> String {
     let wanted = name.map(|name| name.to_str()).unwrap_or_default();
     let names = match (told.names.as_slice(), &told.common_name) {
         ([], Some(name)) => format!("{name} (as a common name only, which no longer counts)"),

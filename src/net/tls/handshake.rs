@@ -9,17 +9,17 @@ use rustls::{Connection, Error};
 use super::describe;
 use super::finding::Finding;
 use super::stream;
-use super::stream::Intake;
-use crate::error::{Failure, Stage};
-use crate::net::layer::Handshake;
+use super::stream::RecordBuffer;
+use crate::error::{Failure, Phase};
+use crate::net::layer::HandshakeContext;
 use crate::net::stream::Stream;
 use crate::shutdown::earliest;
 
 /// Where a handshake begins and its bytes go.
-pub(super) struct Opening<'a, 'b> {
+pub(super) struct Handshake<'a, 'b> {
     pub(super) stream: &'a mut Stream,
-    pub(super) talk: &'a Handshake<'b>,
-    pub(super) intake: Intake,
+    pub(super) talk: &'a HandshakeContext<'b>,
+    pub(super) intake: RecordBuffer,
     /// What is said to somebody who speaks plain text to us.
     pub(super) plain_hint: &'static str,
     /// What is said when our greeting gets no answer at all.
@@ -27,22 +27,22 @@ pub(super) struct Opening<'a, 'b> {
 }
 
 /// What broke a handshake off.
-pub(super) enum Broken {
+pub(super) enum HandshakeError {
     /// The connection, or the time.
-    Off(Failure),
+    Io(Failure),
     /// TLS itself; the peer has been told if it could be.
     Tls(Error),
 }
 
-impl From<Failure> for Broken {
-    fn from(failure: Failure) -> Broken {
-        Broken::Off(failure)
+impl From<Failure> for HandshakeError {
+    fn from(failure: Failure) -> HandshakeError {
+        HandshakeError::Io(failure)
     }
 }
 
-impl Opening<'_, '_> {
+impl Handshake<'_, '_> {
     /// Goes on until both sides have said everything.
-    pub(super) fn complete(&mut self, connection: &mut Connection) -> Result<(), Broken> {
+    pub(super) fn complete(&mut self, connection: &mut Connection) -> Result<(), HandshakeError> {
         // Our answer to the peer's last flight must not wait for its acknowledgement (Nagle).
         let _ = self.stream.hangup.socket().set_tcp_nodelay(true);
         self.flush(connection)?;
@@ -55,7 +55,7 @@ impl Opening<'_, '_> {
             // peer who speaks plain text.
             let flushed = self.flush(connection);
             is_tls?;
-            fed.map_err(Broken::Tls)?;
+            fed.map_err(HandshakeError::Tls)?;
             flushed?;
         }
         Ok(())
@@ -63,15 +63,18 @@ impl Opening<'_, '_> {
 
     /// Hears whether the peer takes the certificate we have shown. In TLS 1.3 it says so only
     /// after our side of the handshake is done; its tickets, if it sends any, say yes.
-    pub(super) fn hear_verdict(&mut self, connection: &mut Connection) -> Result<(), Broken> {
+    pub(super) fn hear_verdict(
+        &mut self,
+        connection: &mut Connection,
+    ) -> Result<(), HandshakeError> {
         self.receive()?;
-        self.intake.feed_handshake(connection).map_err(Broken::Tls)
+        self.intake.feed_handshake(connection).map_err(HandshakeError::Tls)
     }
 
     fn receive(&mut self) -> Result<(), Failure> {
         loop {
             let socket = self.stream.hangup.socket();
-            let ready = self.talk.wait(Stage::Tls, socket, PollFlags::IN);
+            let ready = self.talk.wait(Phase::Tls, socket, PollFlags::IN);
             ready.map_err(|late| if late.timed_out() { self.hinted(late) } else { late })?;
             match self.stream.reader.read(self.intake.space()) {
                 Ok(0) => return Err(self.ended()),
@@ -80,7 +83,7 @@ impl Opening<'_, '_> {
                     return Ok(());
                 }
                 Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(self.hinted(Failure::new(Stage::Tls, &self.talk.whom, e))),
+                Err(e) => return Err(self.hinted(Failure::new(Phase::Tls, &self.talk.whom, e))),
             }
         }
     }
@@ -95,7 +98,7 @@ impl Opening<'_, '_> {
 
     fn ended(&self) -> Failure {
         let why = "the peer ended the connection during the handshake";
-        self.hinted(Failure::new(Stage::Tls, &self.talk.whom, why))
+        self.hinted(Failure::new(Phase::Tls, &self.talk.whom, why))
     }
 
     /// Somebody who does not speak TLS is told apart by the first byte (RFC 8446 §5.1).
@@ -106,7 +109,7 @@ impl Opening<'_, '_> {
             _ => {
                 let begin = String::from_utf8_lossy(&came[..came.len().min(24)]);
                 let why = format!("the peer does not speak TLS: it says '{begin}'");
-                Err(Failure::new(Stage::Tls, &self.talk.whom, why).with_hint(self.plain_hint))
+                Err(Failure::new(Phase::Tls, &self.talk.whom, why).with_hint(self.plain_hint))
             }
         }
     }
@@ -117,8 +120,8 @@ impl Opening<'_, '_> {
         loop {
             match stream::send_some(connection, socket) {
                 Ok(true) => return Ok(()),
-                Ok(false) => self.talk.wait(Stage::Tls, socket, PollFlags::OUT)?,
-                Err(e) => return Err(Failure::new(Stage::Tls, &self.talk.whom, e)),
+                Ok(false) => self.talk.wait(Phase::Tls, socket, PollFlags::OUT)?,
+                Err(e) => return Err(Failure::new(Phase::Tls, &self.talk.whom, e)),
             }
         }
     }
@@ -126,29 +129,29 @@ impl Opening<'_, '_> {
 
 /// Leaves a connection whose handshake failed so that our alert is not destroyed by a reset: what
 /// the peer still sends is read for a moment, if the handshake's own time has one left.
-pub(super) fn part(mut stream: Stream, talk: &Handshake<'_>) {
+pub(super) fn part(mut stream: Stream, talk: &HandshakeContext<'_>) {
     const MOMENT: Duration = Duration::from_millis(500);
     if stream.hangup.left_unread() {
         return stream.hangup.reset();
     }
     let _ = stream.writer.finish();
     let until = earliest(talk.until, Instant::now().checked_add(MOMENT));
-    let talk = Handshake { whom: talk.whom.clone(), until, ..*talk };
+    let talk = HandshakeContext { whom: talk.whom.clone(), until, ..*talk };
     let mut rest = [0; 4096];
     for _ in 0..16 {
-        let ready = talk.wait(Stage::Tls, stream.hangup.socket(), PollFlags::IN);
+        let ready = talk.wait(Phase::Tls, stream.hangup.socket(), PollFlags::IN);
         if ready.is_err() || !matches!(stream.reader.read(&mut rest), Ok(1..)) {
             return;
         }
     }
 }
 
-impl Broken {
+impl HandshakeError {
     /// As the failure it is; `finding` is what the judge of certificates has to say.
     pub(super) fn failure(self, whom: &str, finding: Option<Finding>) -> Failure {
         match self {
-            Broken::Off(failure) => failure,
-            Broken::Tls(error) => describe::failure(&error, whom, finding),
+            HandshakeError::Io(failure) => failure,
+            HandshakeError::Tls(error) => describe::failure(&error, whom, finding),
         }
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rustix::fs::OFlags;
 use rustls::{KeyLog, NoKeyLog};
 
-use crate::error::{Code, Failure, Stage};
+use crate::error::{ExitCode, Failure, Phase};
 use crate::process::output_file;
 
 /// Appends a line per secret, in NSS's format.
@@ -35,7 +35,7 @@ pub fn key_log() -> Result<Arc<dyn KeyLog>, Failure> {
     match output_file::open(path, flags, 0o600) {
         Ok(file) => Ok(Arc::new(LogFile(file))),
         Err(e) if output_file::is_refusal(&e) => {
-            Err(Failure::new(Stage::File, path.display(), e).with_code(Code::Write))
+            Err(Failure::new(Phase::File, path.display(), e).with_code(ExitCode::Write))
         }
         Err(_) => Ok(Arc::new(NoKeyLog {})),
     }

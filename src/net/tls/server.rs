@@ -7,14 +7,14 @@ use std::time::Duration;
 use rustls::server::NoServerSessionStorage;
 use rustls::{Connection, ServerConfig, ServerConnection};
 
-use super::certificate::{self, Description, Identity, Sha256};
-use super::handshake::{Opening, part};
+use super::certificate::{self, CertificateInfo, Identity, Sha256};
+use super::handshake::{Handshake, part};
 use super::key_log::key_log;
-use super::stream::{Intake, split};
-use super::verify::{Anchors, Doorkeeper};
+use super::stream::{RecordBuffer, split};
+use super::verify::{ClientVerifier, TrustAnchors};
 use super::{OnTruncation, describe, provider};
-use crate::error::{Failure, Stage};
-use crate::net::layer::{Handshake, Layer};
+use crate::error::{Failure, Phase};
+use crate::net::layer::{HandshakeContext, Layer};
 use crate::net::stream::Stream;
 use crate::shutdown::earliest;
 
@@ -25,7 +25,7 @@ const PLAIN_HINT: &str = "the caller must speak TLS on this port (sockit: --tls)
 
 /// What a server wants.
 #[derive(Debug)]
-pub struct Plan {
+pub struct ServerOptions {
     /// Our certificate.
     pub identity: Identity,
     /// Protocols we speak.
@@ -51,20 +51,20 @@ impl Server {
     /// Makes everything ready that needs no caller.
     ///
     /// Fails at [`Stage::File`] with 26 for what cannot be read or does not go together.
-    pub fn new(plan: Plan) -> Result<Server, Failure> {
+    pub fn new(plan: ServerOptions) -> Result<Server, Failure> {
         let provider = provider();
         let sha256 = plan.identity.sha256();
         let knows_callers = plan.client_ca.is_some();
         let builder = ServerConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
-            .map_err(|e| Failure::new(Stage::Tls, "--tls", e))?;
+            .map_err(|e| Failure::new(Phase::Tls, "--tls", e))?;
         let builder = match &plan.client_ca {
             None => builder.with_no_client_auth(),
             Some(path) => {
                 let found = certificate::read(path)?;
-                let anchors = Anchors::of_clients(found, plan.client_optional, provider)
+                let anchors = TrustAnchors::of_clients(found, plan.client_optional, provider)
                     .map_err(|why| certificate::unreadable(path, &why))?;
-                builder.with_client_cert_verifier(Arc::new(Doorkeeper(anchors)))
+                builder.with_client_cert_verifier(Arc::new(ClientVerifier(anchors)))
             }
         };
         let Identity { chain, key } = plan.identity;
@@ -85,16 +85,16 @@ impl Server {
 }
 
 impl Layer for Server {
-    fn wrap(&self, mut stream: Stream, talk: &Handshake<'_>) -> Result<Stream, Failure> {
+    fn wrap(&self, mut stream: Stream, talk: &HandshakeContext<'_>) -> Result<Stream, Failure> {
         let until = earliest(talk.until, stream.facts.began.checked_add(LIMIT));
-        let talk = &Handshake { whom: talk.whom.clone(), until, limit: LIMIT, ..*talk };
+        let talk = &HandshakeContext { whom: talk.whom.clone(), until, limit: LIMIT, ..*talk };
         let connection = ServerConnection::new(self.config.clone())
-            .map_err(|e| Failure::new(Stage::Tls, &talk.whom, e))?;
+            .map_err(|e| Failure::new(Phase::Tls, &talk.whom, e))?;
         let mut connection = Connection::Server(connection);
-        let mut opening = Opening {
+        let mut opening = Handshake {
             stream: &mut stream,
             talk,
-            intake: Intake::new(),
+            intake: RecordBuffer::new(),
             plain_hint: PLAIN_HINT,
             mute_hint: None,
         };
@@ -109,7 +109,7 @@ impl Layer for Server {
         }
         describe::tell(&connection, talk);
         let caller = connection.peer_certificates().and_then(|chain| chain.first());
-        stream.facts.peer_name = caller.and_then(|own| Description::of(own)?.name());
+        stream.facts.peer_name = caller.and_then(|own| CertificateInfo::of(own)?.name());
         Ok(split(stream, connection, intake, self.on_truncation))
     }
 }

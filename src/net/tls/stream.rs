@@ -23,22 +23,22 @@ use rustls::{Connection, Error};
 use socket2::Socket;
 
 use super::{OnTruncation, describe, words};
-use crate::error::{Code, Inner, Stage};
+use crate::error::{ExitCode, LayerError, Phase};
 use crate::net::memory;
-use crate::net::stream::{Hangup, Reader, Stream, Writer};
+use crate::net::stream::{ConnectionHandle, Reader, Stream, Writer};
 use crate::shutdown::poll_until;
 
 /// Plain text that is encrypted and sent in one go: six records. The allocator gives back what
 /// lies free at the top of its heap from 128 KiB on (mallopt(3), `M_TRIM_THRESHOLD`), and larger
 /// pieces have it do so after each of them, which costs a fifth of all time.
-const PIECE: usize = 96 << 10;
+const WRITE_CHUNK: usize = 96 << 10;
 /// Plain text that is handed out in one go: it is still in the cache when it is written again.
-const HANDFUL: usize = 64 << 10;
+const READ_CHUNK: usize = 64 << 10;
 /// What a reader asks of the kernel, growing for peers who fill it.
 const STEPS: [usize; 3] = [8 << 10, 64 << 10, 256 << 10];
 
 /// Cipher text on its way in: from the kernel, not yet understood.
-pub(super) struct Intake {
+pub(super) struct RecordBuffer {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
@@ -46,9 +46,9 @@ pub(super) struct Intake {
     record: Record,
 }
 
-impl Intake {
-    pub(super) fn new() -> Intake {
-        Intake {
+impl RecordBuffer {
+    pub(super) fn new() -> RecordBuffer {
+        RecordBuffer {
             bytes: vec![0; STEPS[0]],
             start: 0,
             end: 0,
@@ -80,7 +80,7 @@ impl Intake {
         self.end = n;
     }
 
-    /// As [`Intake::space`], larger if the last read filled it.
+    /// As [`RecordBuffer::space`], larger if the last read filled it.
     fn next_space(&mut self) -> &mut [u8] {
         let full = self.end == self.bytes.len();
         let next = STEPS.into_iter().find(|step| *step > self.bytes.len());
@@ -151,7 +151,7 @@ impl Record {
 /// Offers the kernel what the state has to send; whether all of it was taken.
 pub(super) fn send_some(connection: &mut Connection, socket: &Socket) -> io::Result<bool> {
     while connection.wants_write() {
-        match connection.write_tls(&mut Eager(socket)) {
+        match connection.write_tls(&mut NonBlockingWriter(socket)) {
             Ok(_) => {}
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(false),
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
@@ -162,11 +162,11 @@ pub(super) fn send_some(connection: &mut Connection, socket: &Socket) -> io::Res
 }
 
 /// Writes to a socket without ever waiting for room in it (send(2), `MSG_DONTWAIT`).
-struct Eager<'a>(&'a Socket);
+struct NonBlockingWriter<'a>(&'a Socket);
 
 const EAGERLY: i32 = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
 
-impl Write for Eager<'_> {
+impl Write for NonBlockingWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.send_with_flags(bytes, EAGERLY)
     }
@@ -182,7 +182,7 @@ impl Write for Eager<'_> {
 
 struct Shared {
     connection: Mutex<Connection>,
-    hangup: Hangup,
+    hangup: ConnectionHandle,
 }
 
 impl Shared {
@@ -217,31 +217,31 @@ impl Shared {
 struct TlsReader {
     shared: Arc<Shared>,
     under: Box<dyn Reader>,
-    intake: Intake,
+    intake: RecordBuffer,
     on_truncation: OnTruncation,
     /// What went wrong behind the last plain text, kept for the next read.
     trouble: Option<io::Error>,
 }
 
 /// How far one look at the state has come.
-enum Look {
+enum Progress {
     /// So many bytes of plain text.
-    Plain(usize),
+    Plaintext(usize),
     /// The peer has said goodbye.
-    Over,
+    Closed,
     /// More cipher text is needed.
-    Hungry,
+    NeedMore,
 }
 
 impl TlsReader {
-    fn look(&mut self, plain: &mut [u8]) -> io::Result<Look> {
+    fn look(&mut self, plain: &mut [u8]) -> io::Result<Progress> {
         let shared = self.shared.clone();
         let mut connection = shared.lock();
         let mut filled = 0;
         loop {
             match connection.reader().read(&mut plain[filled..]) {
-                Ok(0) if filled == 0 => return Ok(Look::Over),
-                Ok(0) => return Ok(Look::Plain(filled)),
+                Ok(0) if filled == 0 => return Ok(Progress::Closed),
+                Ok(0) => return Ok(Progress::Plaintext(filled)),
                 Ok(n) => filled += n,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
                 Err(e) => return Err(e),
@@ -266,7 +266,7 @@ impl TlsReader {
             Some(trouble) if filled == 0 => Err(trouble),
             trouble => {
                 self.trouble = trouble;
-                Ok(if filled > 0 { Look::Plain(filled) } else { Look::Hungry })
+                Ok(if filled > 0 { Progress::Plaintext(filled) } else { Progress::NeedMore })
             }
         }
     }
@@ -274,16 +274,16 @@ impl TlsReader {
 
 impl Read for TlsReader {
     fn read(&mut self, plain: &mut [u8]) -> io::Result<usize> {
-        let most = plain.len().min(HANDFUL);
+        let most = plain.len().min(READ_CHUNK);
         let plain = &mut plain[..most];
         if plain.is_empty() {
             return Ok(0);
         }
         loop {
             match self.look(plain)? {
-                Look::Plain(n) => return Ok(n),
-                Look::Over => return Ok(0),
-                Look::Hungry => {}
+                Progress::Plaintext(n) => return Ok(n),
+                Progress::Closed => return Ok(0),
+                Progress::NeedMore => {}
             }
             let n = self.under.read(self.intake.next_space())?;
             if n == 0 {
@@ -303,7 +303,8 @@ impl TlsReader {
         }
         if !self.intake.record.is_whole() {
             let why = "the peer ended inside a TLS record, without close_notify".to_string();
-            let inner = Inner { stage: Stage::Receive, code: Code::Partial, why, hint: None };
+            let inner =
+                LayerError { stage: Phase::Receive, code: ExitCode::Partial, why, hint: None };
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, inner));
         }
         if self.on_truncation == OnTruncation::Fail {
@@ -328,7 +329,7 @@ fn broken(error: &Error) -> io::Error {
         Error::AlertReceived(alert) => describe::refused(*alert),
         other => words::of(other),
     };
-    let inner = Inner { stage: Stage::Tls, code: Code::Tls, why, hint: None };
+    let inner = LayerError { stage: Phase::Tls, code: ExitCode::Tls, why, hint: None };
     io::Error::new(io::ErrorKind::InvalidData, inner)
 }
 
@@ -340,7 +341,7 @@ struct TlsWriter {
 
 impl Write for TlsWriter {
     fn write(&mut self, plain: &[u8]) -> io::Result<usize> {
-        let piece = &plain[..plain.len().min(PIECE)];
+        let piece = &plain[..plain.len().min(WRITE_CHUNK)];
         let mut connection = self.shared.lock();
         let taken = connection.writer().write(piece)?;
         self.shared.send_all(connection)?;
@@ -374,7 +375,7 @@ impl Writer for TlsWriter {
 pub(super) fn split(
     stream: Stream,
     mut connection: Connection,
-    intake: Intake,
+    intake: RecordBuffer,
     on_truncation: OnTruncation,
 ) -> Stream {
     // What a write takes is sent before it returns, so there is no more than one piece in here.

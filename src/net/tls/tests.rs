@@ -10,8 +10,8 @@ use socket2::Socket;
 
 use super::certificate::{Identity, Sha256};
 use super::{OnTruncation, client, server};
-use crate::error::{Code, Failure, Stage};
-use crate::net::layer::{Handshake, Layer};
+use crate::error::{ExitCode, Failure, Phase};
+use crate::net::layer::{HandshakeContext, Layer};
 use crate::net::stream::Stream;
 
 /// Smaller than what servers get: if this overflows, the measured reserve is gone.
@@ -23,7 +23,7 @@ fn names() -> Vec<String> {
 
 fn server() -> (Arc<server::Server>, Sha256) {
     let identity = Identity::throw_away(&names()).unwrap();
-    let plan = server::Plan {
+    let plan = server::ServerOptions {
         identity,
         alpn: vec![b"echo".to_vec()],
         client_ca: None,
@@ -37,12 +37,17 @@ fn server() -> (Arc<server::Server>, Sha256) {
 
 fn client(pins: Vec<Sha256>) -> client::Client {
     let server_name = "localhost".to_string();
-    client::Client::new(client::Plan { server_name, pins, ..client::Plan::default() }).unwrap()
+    client::Client::new(client::ClientOptions {
+        server_name,
+        pins,
+        ..client::ClientOptions::default()
+    })
+    .unwrap()
 }
 
 fn wrap(layer: &dyn Layer, stream: TcpStream, limit: Duration) -> Result<Stream, Failure> {
     let stream = Stream::from_socket(Socket::from(stream)).unwrap();
-    let talk = Handshake {
+    let talk = HandshakeContext {
         whom: "peer".into(),
         until: Some(Instant::now() + limit),
         limit,
@@ -124,7 +129,7 @@ fn end_without_close_notify_is_an_end_and_a_truncation() {
     ours.reader.read_to_end(&mut received).unwrap();
     assert_eq!(received, b"half of");
     let failure = ours.hangup.check_truncation(&ours.facts.peer, 7).unwrap_err();
-    assert_eq!((failure.stage, failure.code), (Stage::Receive, Code::Partial));
+    assert_eq!((failure.stage, failure.code), (Phase::Receive, ExitCode::Partial));
     ours.writer.write_all(b"owed").unwrap();
     ours.writer.finish().unwrap();
     let mut answer = String::new();
@@ -153,9 +158,9 @@ fn a_wrong_pin_is_told_with_the_right_one() {
     let (called, _) = listener.accept().unwrap();
     let theirs = thread::spawn(move || wrap(server.as_ref(), called, LONG).err());
     let failure = wrap(&client(vec![Sha256([1; 32])]), calling, LONG).err().unwrap();
-    assert_eq!(failure.code, Code::Certificate);
+    assert_eq!(failure.code, ExitCode::Certificate);
     assert!(failure.to_string().contains(&print.to_string()), "{failure}");
-    assert_eq!(theirs.join().unwrap().map(|failure| failure.code), Some(Code::Tls));
+    assert_eq!(theirs.join().unwrap().map(|failure| failure.code), Some(ExitCode::Tls));
 }
 
 /// What a client makes of a server that says this to its greeting.
@@ -176,13 +181,13 @@ fn client_against(answer: &'static [u8], stays: bool) -> Failure {
 #[test]
 fn a_plain_server_is_told_apart_at_once() {
     let failure = client_against(b"HTTP/1.1 400 Bad Request\r\n\r\n", true);
-    assert_eq!(failure.code, Code::Tls);
+    assert_eq!(failure.code, ExitCode::Tls);
     assert!(failure.to_string().contains("does not speak TLS: it says 'HTTP/1.1 400"), "{failure}");
     assert!(failure.hint.is_some());
     let mute = [client_against(b"", false), client_against(b"", true)];
-    assert_eq!(mute.each_ref().map(|failure| failure.code), [Code::Tls, Code::Timeout]);
+    assert_eq!(mute.each_ref().map(|failure| failure.code), [ExitCode::Tls, ExitCode::Timeout]);
     assert!(mute.iter().all(|failure| failure.hint.is_some()));
-    assert_eq!(client_against(b"\x16\x03\x03\xff\xffnonsense", true).code, Code::Tls);
+    assert_eq!(client_against(b"\x16\x03\x03\xff\xffnonsense", true).code, ExitCode::Tls);
 }
 
 #[test]
@@ -193,7 +198,7 @@ fn a_plain_client_is_told_apart_at_once() {
     calling.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
     calling.shutdown(std::net::Shutdown::Write).unwrap();
     let failure = wrap(server().0.as_ref(), called, LONG).err().unwrap();
-    assert_eq!(failure.code, Code::Tls);
+    assert_eq!(failure.code, ExitCode::Tls);
     assert!(failure.to_string().contains("GET / HTTP/1.0"), "{failure}");
 }
 

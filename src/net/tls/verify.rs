@@ -18,34 +18,34 @@ use rustls::{
     SignatureScheme,
 };
 
-use super::certificate::{Description, Sha256, sha256};
+use super::certificate::{CertificateInfo, Sha256, sha256};
 use super::finding::{Finding, why};
 
 /// Whom a client believes.
 #[derive(Debug, Clone)]
-pub(super) enum Trust {
+pub(super) enum TrustSource {
     /// The roots of the system; `None` where it has none.
     System(Option<Arc<rustls_platform_verifier::Verifier>>),
     /// The certificates of a file.
-    File(Anchors<dyn ServerCertVerifier>),
+    File(TrustAnchors<dyn ServerCertVerifier>),
     /// Nobody but the pinned.
     PinsOnly,
 }
 
 /// The certificates of a file, and what checks the way to one of them.
 #[derive(Debug)]
-pub(super) struct Anchors<V: ?Sized> {
+pub(super) struct TrustAnchors<V: ?Sized> {
     certificates: Arc<[CertificateDer<'static>]>,
     path: Arc<V>,
 }
 
-impl<V: ?Sized> Clone for Anchors<V> {
+impl<V: ?Sized> Clone for TrustAnchors<V> {
     fn clone(&self) -> Self {
-        Anchors { certificates: self.certificates.clone(), path: self.path.clone() }
+        TrustAnchors { certificates: self.certificates.clone(), path: self.path.clone() }
     }
 }
 
-impl Anchors<dyn ServerCertVerifier> {
+impl TrustAnchors<dyn ServerCertVerifier> {
     /// Trust in these certificates, as a client.
     pub(super) fn of_servers(
         certificates: Vec<CertificateDer<'static>>,
@@ -54,11 +54,11 @@ impl Anchors<dyn ServerCertVerifier> {
         let roots = roots(&certificates)?;
         let path = WebPkiServerVerifier::builder_with_provider(roots, provider).build();
         let path = path.map_err(|e| e.to_string())?;
-        Ok(Anchors { certificates: certificates.into(), path })
+        Ok(TrustAnchors { certificates: certificates.into(), path })
     }
 }
 
-impl Anchors<dyn ClientCertVerifier> {
+impl TrustAnchors<dyn ClientCertVerifier> {
     /// Trust in these certificates, as a server; a client without one is welcome if `optional`.
     pub(super) fn of_clients(
         certificates: Vec<CertificateDer<'static>>,
@@ -69,11 +69,11 @@ impl Anchors<dyn ClientCertVerifier> {
         let builder = rustls::server::WebPkiClientVerifier::builder_with_provider(roots, provider);
         let builder = if optional { builder.allow_unauthenticated() } else { builder };
         let path = builder.build().map_err(|e| e.to_string())?;
-        Ok(Anchors { certificates: certificates.into(), path })
+        Ok(TrustAnchors { certificates: certificates.into(), path })
     }
 }
 
-impl<V: ?Sized> Anchors<V> {
+impl<V: ?Sized> TrustAnchors<V> {
     fn holds(&self, certificate: &CertificateDer<'_>) -> bool {
         self.certificates.iter().any(|anchor| anchor == certificate)
     }
@@ -89,8 +89,8 @@ fn roots(certificates: &[CertificateDer<'static>]) -> Result<Arc<RootCertStore>,
 
 /// A client's judge of one server.
 #[derive(Debug)]
-pub(super) struct Judge {
-    pub(super) trust: Trust,
+pub(super) struct ServerVerifier {
+    pub(super) trust: TrustSource,
     pub(super) pins: Vec<Sha256>,
     /// Lets everything but a wrong pin pass, and remembers what would have failed.
     pub(super) insecure: bool,
@@ -98,7 +98,7 @@ pub(super) struct Judge {
     pub(super) finding: Mutex<Option<Finding>>,
 }
 
-impl Judge {
+impl ServerVerifier {
     /// What was wrong, or would have been.
     pub(super) fn finding(&self) -> Option<Finding> {
         self.finding.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -118,16 +118,16 @@ impl Judge {
     ) -> Result<(), Error> {
         let unknown = || Err(Error::InvalidCertificate(CertificateError::UnknownIssuer));
         match &self.trust {
-            Trust::PinsOnly => Ok(()),
-            Trust::System(None) => unknown(),
-            Trust::System(Some(system)) => {
+            TrustSource::PinsOnly => Ok(()),
+            TrustSource::System(None) => unknown(),
+            TrustSource::System(Some(system)) => {
                 system.verify_server_cert(own, others, name, ocsp, now).map(drop)
             }
-            Trust::File(anchors) if anchors.holds(own) => {
+            TrustSource::File(anchors) if anchors.holds(own) => {
                 dates(own, now)?;
                 check_name(own, name)
             }
-            Trust::File(anchors) => {
+            TrustSource::File(anchors) => {
                 anchors.path.verify_server_cert(own, others, name, ocsp, now).map(drop)
             }
         }
@@ -143,7 +143,7 @@ impl Judge {
     }
 }
 
-impl ServerCertVerifier for Judge {
+impl ServerCertVerifier for ServerVerifier {
     fn verify_server_cert(
         &self,
         own: &CertificateDer<'_>,
@@ -156,7 +156,12 @@ impl ServerCertVerifier for Judge {
         match self.path(own, others, name, ocsp, now) {
             Ok(()) => Ok(ServerCertVerified::assertion()),
             Err(error) => {
-                self.found(why(&error, own, Some(name), matches!(self.trust, Trust::System(None))));
+                self.found(why(
+                    &error,
+                    own,
+                    Some(name),
+                    matches!(self.trust, TrustSource::System(None)),
+                ));
                 if self.insecure { Ok(ServerCertVerified::assertion()) } else { Err(error) }
             }
         }
@@ -189,9 +194,9 @@ impl ServerCertVerifier for Judge {
 
 /// A server's judge of its clients.
 #[derive(Debug)]
-pub(super) struct Doorkeeper(pub(super) Anchors<dyn ClientCertVerifier>);
+pub(super) struct ClientVerifier(pub(super) TrustAnchors<dyn ClientCertVerifier>);
 
-impl ClientCertVerifier for Doorkeeper {
+impl ClientCertVerifier for ClientVerifier {
     fn client_auth_mandatory(&self) -> bool {
         self.0.path.client_auth_mandatory()
     }
@@ -238,7 +243,7 @@ impl ClientCertVerifier for Doorkeeper {
 /// Whether now is within a certificate's own dates.
 fn dates(own: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
     let bad = |error| Err(Error::InvalidCertificate(error));
-    let Some(told) = Description::of(own) else { return bad(CertificateError::BadEncoding) };
+    let Some(told) = CertificateInfo::of(own) else { return bad(CertificateError::BadEncoding) };
     let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
     match told.window {
         (from, _) if now < from => bad(CertificateError::NotValidYet),
@@ -251,7 +256,7 @@ fn dates(own: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
 /// common name is one, as for OpenSSL.
 fn check_name(own: &CertificateDer<'_>, name: &ServerName<'_>) -> Result<(), Error> {
     let parsed = ParsedCertificate::try_from(own)?;
-    let only_name = Description::of(own).filter(|told| told.names.is_empty());
+    let only_name = CertificateInfo::of(own).filter(|told| told.names.is_empty());
     let only_name = only_name.and_then(|told| told.common_name);
     match only_name.is_some_and(|only| only.eq_ignore_ascii_case(&name.to_str())) {
         true => Ok(()),

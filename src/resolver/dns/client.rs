@@ -4,15 +4,15 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::error::{Strays, Trouble};
+use super::error::{MismatchCounts, Trouble};
 use super::question::Question;
-use super::response::{Found, Reply};
+use super::response::{Outcome, Response};
 use super::{tcp, udp};
-use crate::error::{Code, Failure, Stage, words};
+use crate::error::{ExitCode, Failure, Phase, words};
 
 /// Whom to ask, how, and for how long.
 #[derive(Debug, Clone, Copy)]
-pub struct Asking {
+pub struct QueryOptions {
     /// The server.
     pub server: SocketAddr,
     /// TCP from the start.
@@ -26,7 +26,7 @@ pub struct Asking {
 /// How much before its moment a wait may end.
 const EARLY: Duration = Duration::from_millis(10);
 
-impl Asking {
+impl QueryOptions {
     fn is_over(&self) -> bool {
         self.until.is_some_and(|until| until <= Instant::now() + EARLY)
     }
@@ -34,15 +34,15 @@ impl Asking {
 
 /// What a server told, and how it came to us.
 #[derive(Debug)]
-pub struct Told {
+pub struct Answered {
     /// The reply that is believed.
-    pub reply: Reply,
+    pub reply: Response,
     /// Who told it.
     pub server: SocketAddr,
     /// Whether it took TCP.
     pub tcp: bool,
     /// What was passed over meanwhile.
-    pub strays: Strays,
+    pub strays: MismatchCounts,
 }
 
 /// Asks one server.
@@ -50,14 +50,14 @@ pub struct Told {
 /// No such name and no such record are answers ([`Found`]). Failures are at
 /// [`Stage::Resolve`]: a lie is 8, a server that fails, refuses, refers elsewhere or is not there 75, a passed
 /// deadline 28.
-pub fn ask(question: &Question, asking: &Asking) -> Result<Told, Failure> {
+pub fn ask(question: &Question, asking: &QueryOptions) -> Result<Answered, Failure> {
     let told = exchange(question, asking).map_err(|trouble| failure(trouble, question, asking))?;
     match &told.reply.found {
-        Found::Failing(code) => {
+        Outcome::ServerError(code) => {
             let why = format!("server {} answered {code}{}", asking.server, told.reply.reasons());
             Err(failing(question, why))
         }
-        Found::Elsewhere => {
+        Outcome::Referral => {
             let why = format!("server {} does not know, and only refers elsewhere", asking.server);
             Err(failing(question, why))
         }
@@ -73,14 +73,14 @@ pub fn ask_any(
     tcp: bool,
     until: Option<Instant>,
     limit: Duration,
-) -> Result<Told, Failure> {
+) -> Result<Answered, Failure> {
     let mut last = failing(question, "no name server is configured".into());
     for (nth, &server) in servers.iter().enumerate() {
         let share = until.map(|until| {
             let now = Instant::now();
             now + until.saturating_duration_since(now) / (servers.len() - nth) as u32
         });
-        match ask(question, &Asking { server, tcp, until: share, limit }) {
+        match ask(question, &QueryOptions { server, tcp, until: share, limit }) {
             Ok(told) => return Ok(told),
             Err(failure) => last = failure,
         }
@@ -88,51 +88,52 @@ pub fn ask_any(
     Err(last)
 }
 
-fn exchange(question: &Question, asking: &Asking) -> Result<Told, Trouble> {
+fn exchange(question: &Question, asking: &QueryOptions) -> Result<Answered, Trouble> {
     if asking.tcp {
-        return over_tcp(question, asking, true, Strays::default());
+        return over_tcp(question, asking, true, MismatchCounts::default());
     }
     let mut told = over_udp(question, asking, true)?;
     let mut edns = true;
     // Servers from before EDNS answer so (RFC 6891 §7); they get the plain question.
-    if matches!(&told.reply.found, Found::Failing(code) if code == "FORMERR" || code == "NOTIMP") {
+    if matches!(&told.reply.found, Outcome::ServerError(code) if code == "FORMERR" || code == "NOTIMP")
+    {
         edns = false;
         told = over_udp(question, asking, edns)?;
     }
     match told.reply.found {
-        Found::Truncated => over_tcp(question, asking, edns, told.strays),
+        Outcome::Truncated => over_tcp(question, asking, edns, told.strays),
         _ => Ok(told),
     }
 }
 
-fn over_udp(question: &Question, asking: &Asking, edns: bool) -> Result<Told, Trouble> {
+fn over_udp(question: &Question, asking: &QueryOptions, edns: bool) -> Result<Answered, Trouble> {
     let (server, query) = (asking.server, question.query(edns)?);
     let (reply, strays) = udp::exchange(question, &query, server, asking.until)?;
-    Ok(Told { reply, server, tcp: false, strays })
+    Ok(Answered { reply, server, tcp: false, strays })
 }
 
 fn over_tcp(
     question: &Question,
-    asking: &Asking,
+    asking: &QueryOptions,
     edns: bool,
-    strays: Strays,
-) -> Result<Told, Trouble> {
+    strays: MismatchCounts,
+) -> Result<Answered, Trouble> {
     let (server, query) = (asking.server, question.query(edns)?);
     let reply = tcp::exchange(question, &query, server, asking.until)?;
-    Ok(Told { reply, server, tcp: true, strays })
+    Ok(Answered { reply, server, tcp: true, strays })
 }
 
-fn failure(trouble: Trouble, question: &Question, asking: &Asking) -> Failure {
+fn failure(trouble: Trouble, question: &Question, asking: &QueryOptions) -> Failure {
     let server = asking.server;
     match trouble {
-        Trouble::Lie(lie) => {
+        Trouble::MalformedResponse(lie) => {
             let why = format!("server {server}: {lie}");
-            Failure::new(Stage::Resolve, &question.name, why).with_code(Code::Protocol)
+            Failure::new(Phase::Resolve, &question.name, why).with_code(ExitCode::Protocol)
         }
-        Trouble::Late => Failure::late(Stage::Resolve, &question.name, asking.limit),
+        Trouble::Late => Failure::late(Phase::Resolve, &question.name, asking.limit),
         // A limit on a socket ends a wait in these words; so does a system short of something.
         Trouble::System(error) if is_limit(&error) && asking.is_over() => {
-            Failure::late(Stage::Resolve, &question.name, asking.limit)
+            Failure::late(Phase::Resolve, &question.name, asking.limit)
         }
         Trouble::System(error) => failing(question, format!("server {server}: {}", words(&error))),
     }
@@ -143,5 +144,5 @@ fn is_limit(error: &io::Error) -> bool {
 }
 
 fn failing(question: &Question, why: String) -> Failure {
-    Failure::new(Stage::Resolve, &question.name, why).with_code(Code::TryAgain)
+    Failure::new(Phase::Resolve, &question.name, why).with_code(ExitCode::TryAgain)
 }

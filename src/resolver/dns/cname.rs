@@ -4,9 +4,9 @@ use std::collections::HashSet;
 
 use domain::base::iana::Rtype;
 
-use super::error::Lie;
-use super::question::{Kind, Question};
-use super::record::{Datum, Record};
+use super::error::MalformedResponse;
+use super::question::{Question, RecordType};
+use super::record::{Record, RecordData};
 
 /// The most aliases followed from the name that was asked to the one that answers; resolvers
 /// commonly stop between 8 and 16.
@@ -14,8 +14,11 @@ const MOST_ALIASES: usize = 16;
 
 /// The records that answer: the aliases from the name that was asked, in their order, then
 /// what the last of them has. What belongs to other names is no answer.
-pub(super) fn related(all: Vec<Record>, question: &Question) -> Result<Vec<Record>, Lie> {
-    let cname = Kind(Rtype::CNAME);
+pub(super) fn related(
+    all: Vec<Record>,
+    question: &Question,
+) -> Result<Vec<Record>, MalformedResponse> {
+    let cname = RecordType(Rtype::CNAME);
     let wanted = |record: &Record| match question.kind.0 {
         Rtype::ANY => true,
         _ => record.kind == question.kind,
@@ -23,15 +26,15 @@ pub(super) fn related(all: Vec<Record>, question: &Question) -> Result<Vec<Recor
     let mut owners = HashSet::new();
     let mut aliased = all.iter().filter(|record| record.kind == cname).map(|alias| &alias.owner);
     if let Some(owner) = aliased.find(|owner| !owners.insert(*owner)) {
-        return Err(Lie::TwoAliases(owner.clone()));
+        return Err(MalformedResponse::TwoAliases(owner.clone()));
     }
     let mut at = question.name.clone();
     let mut records: Vec<Record> = Vec::new();
     while !all.iter().any(|record| record.owner == at && wanted(record)) {
         let alias = all.iter().find(|record| record.owner == at && record.kind == cname);
-        let Some(Record { datum: Datum::Name(next), .. }) = alias else { break };
+        let Some(Record { datum: RecordData::Name(next), .. }) = alias else { break };
         if records.len() >= MOST_ALIASES || records.iter().any(|seen| seen.owner == at) {
-            return Err(Lie::Aliases);
+            return Err(MalformedResponse::Aliases);
         }
         records.extend(alias.cloned());
         at = next.clone();
@@ -39,7 +42,7 @@ pub(super) fn related(all: Vec<Record>, question: &Question) -> Result<Vec<Recor
     let none_ours = !all.is_empty() && all.iter().all(|record| record.owner != question.name);
     records.extend(all.into_iter().filter(|record| record.owner == at && wanted(record)));
     if none_ours {
-        return Err(Lie::Unrelated(question.kind));
+        return Err(MalformedResponse::Unrelated(question.kind));
     }
     Ok(records)
 }
@@ -47,6 +50,6 @@ pub(super) fn related(all: Vec<Record>, question: &Question) -> Result<Vec<Recor
 /// Whether an authority section names the servers of a parent of the name that was asked, and does
 /// not say of the name itself that there is nothing.
 pub(super) fn names_others(authority: &[Record], question: &Question) -> bool {
-    let of = |kind| authority.iter().filter(move |record| record.kind == Kind(kind));
+    let of = |kind| authority.iter().filter(move |record| record.kind == RecordType(kind));
     of(Rtype::SOA).next().is_none() && of(Rtype::NS).any(|ns| question.name.ends_with(&ns.owner))
 }

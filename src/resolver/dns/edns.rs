@@ -7,7 +7,7 @@ use domain::base::ParsedRecord;
 use domain::base::iana::ExtendedErrorCode;
 use domain::base::opt::{ExtendedError, Opt};
 
-use super::error::Lie;
+use super::error::MalformedResponse;
 
 /// The most of a server's own text that is kept, in characters.
 const LONGEST_TEXT: usize = 256;
@@ -29,11 +29,13 @@ impl fmt::Display for Explanation {
 }
 
 /// The extended errors of an OPT record, none of which is cut.
-pub(super) fn explanations(record: &ParsedRecord<'_, [u8]>) -> Result<Vec<Explanation>, Lie> {
+pub(super) fn explanations(
+    record: &ParsedRecord<'_, [u8]>,
+) -> Result<Vec<Explanation>, MalformedResponse> {
     if !record.owner().is_root() {
-        return Err(Lie::Opt("the OPT record has an owner name"));
+        return Err(MalformedResponse::Opt("the OPT record has an owner name"));
     }
-    let cut = |_| Lie::Opt("an option runs beyond its end");
+    let cut = |_| MalformedResponse::Opt("an option runs beyond its end");
     let Some(opt) = record.to_record::<Opt<&[u8]>>().map_err(cut)? else { return Ok(Vec::new()) };
     let errors = opt.data().iter::<ExtendedError<&[u8]>>();
     errors.map(|error| error.map(|error| explanation(&error)).map_err(cut)).collect()

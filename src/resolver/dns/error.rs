@@ -4,11 +4,11 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
-use super::question::{Kind, Name};
+use super::question::{Name, RecordType};
 
 /// A section of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+pub enum Section {
     /// The question repeated.
     Question,
     /// The records asked for.
@@ -19,13 +19,13 @@ pub enum Part {
     Additional,
 }
 
-impl fmt::Display for Part {
+impl fmt::Display for Section {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Part::Question => "question",
-            Part::Answer => "answer",
-            Part::Authority => "authority",
-            Part::Additional => "additional",
+            Section::Question => "question",
+            Section::Answer => "answer",
+            Section::Authority => "authority",
+            Section::Additional => "additional",
         })
     }
 }
@@ -33,7 +33,7 @@ impl fmt::Display for Part {
 /// A reply to something we did not ask: over UDP a forger's guess, passed over while time is
 /// left; over TCP a lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stray {
+pub enum Mismatch {
     /// The id is another.
     Id,
     /// The question is another.
@@ -42,23 +42,23 @@ pub enum Stray {
     Source,
 }
 
-impl fmt::Display for Stray {
+impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Stray::Id => "a wrong id",
-            Stray::Question => "another question",
-            Stray::Source => "a wrong source address",
+            Mismatch::Id => "a wrong id",
+            Mismatch::Question => "another question",
+            Mismatch::Source => "a wrong source address",
         })
     }
 }
 
 /// How many strays of each kind came.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Strays(Vec<(Stray, u32)>);
+pub struct MismatchCounts(Vec<(Mismatch, u32)>);
 
-impl Strays {
+impl MismatchCounts {
     /// One more.
-    pub fn count(&mut self, stray: Stray) {
+    pub fn count(&mut self, stray: Mismatch) {
         match self.0.iter_mut().find(|(seen, _)| *seen == stray) {
             Some((_, count)) => *count = count.saturating_add(1),
             None => self.0.push((stray, 1)),
@@ -71,7 +71,7 @@ impl Strays {
     }
 }
 
-impl fmt::Display for Strays {
+impl fmt::Display for MismatchCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (nth, (stray, count)) in self.0.iter().enumerate() {
             let comma = if nth == 0 { "" } else { ", " };
@@ -83,7 +83,7 @@ impl fmt::Display for Strays {
 
 /// Why a reply is not believed; every one is exit code 8.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Lie {
+pub enum MalformedResponse {
     /// Fewer bytes than a DNS header has.
     Short(usize),
     /// The bit that marks a reply is clear: our question came back, or somebody else's.
@@ -93,13 +93,13 @@ pub enum Lie {
     /// More than one question where one was asked.
     Questions(u16),
     /// A reply to something else.
-    Stray(Stray),
+    Mismatch(Mismatch),
     /// Names that point at themselves, or forward.
-    Loop(Part),
+    Loop(Section),
     /// The message ends before the records the header counts.
     Count {
         /// Where.
-        part: Part,
+        part: Section,
         /// How many the header counts.
         promised: u16,
         /// How many are there.
@@ -110,20 +110,20 @@ pub enum Lie {
     /// A record that cannot be read.
     Broken {
         /// Where.
-        part: Part,
+        part: Section,
         /// Which, from 1.
         nth: u16,
         /// What is wrong with it.
         why: String,
     },
     /// No record belongs to the name that was asked.
-    Unrelated(Kind),
+    Unrelated(RecordType),
     /// Aliases that lead in a circle, or on and on.
     Aliases,
     /// A name with two aliases (RFC 1034 §3.6.2 allows one).
     TwoAliases(Name),
     /// A record of the message's own (OPT, TSIG …) where none may be.
-    Misplaced(Kind, Part),
+    Misplaced(RecordType, Section),
     /// What is wrong with EDNS (RFC 6891 §6.1).
     Opt(&'static str),
     /// NXDOMAIN beside records of the very name.
@@ -138,70 +138,84 @@ pub enum Lie {
         of: Option<usize>,
     },
     /// Only strays came until the time was up.
-    Strays(Strays),
+    MismatchCounts(MismatchCounts),
 }
 
-impl fmt::Display for Lie {
+impl fmt::Display for MalformedResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Lie::Short(n) => {
+            MalformedResponse::Short(n) => {
                 write!(f, "the reply is too short for a DNS message: {n} of at least 12 bytes")
             }
-            Lie::NotAReply => f.write_str("the reply is a question itself (QR clear)"),
-            Lie::Opcode(n) => write!(f, "the reply is to another kind of request (opcode {n})"),
-            Lie::Questions(n) => write!(f, "the reply repeats {n} questions, and one was asked"),
-            Lie::Stray(stray) => write!(f, "the reply has {stray}"),
-            Lie::Loop(part) => write!(
+            MalformedResponse::NotAReply => {
+                f.write_str("the reply is a question itself (QR clear)")
+            }
+            MalformedResponse::Opcode(n) => {
+                write!(f, "the reply is to another kind of request (opcode {n})")
+            }
+            MalformedResponse::Questions(n) => {
+                write!(f, "the reply repeats {n} questions, and one was asked")
+            }
+            MalformedResponse::Mismatch(stray) => write!(f, "the reply has {stray}"),
+            MalformedResponse::Loop(part) => write!(
                 f,
                 "compression loop: a name in the {part} section points at itself or forward"
             ),
-            Lie::Count { part, promised, held } => {
+            MalformedResponse::Count { part, promised, held } => {
                 write!(f, "wrong count: the {part} section promises {promised} and holds {held}")
             }
-            Lie::Trailing(n) => write!(f, "{n} bytes follow the last record the reply counts"),
-            Lie::Broken { part, nth, why } => {
+            MalformedResponse::Trailing(n) => {
+                write!(f, "{n} bytes follow the last record the reply counts")
+            }
+            MalformedResponse::Broken { part, nth, why } => {
                 write!(f, "malformed record {nth} in the {part} section: {why}")
             }
-            Lie::Unrelated(kind) => {
+            MalformedResponse::Unrelated(kind) => {
                 write!(f, "the answer holds no {kind} record of the name that was asked")
             }
-            Lie::Aliases => f.write_str("the aliases (CNAME) of the answer never end"),
-            Lie::TwoAliases(name) => write!(f, "the answer has two aliases (CNAME) of {name}"),
-            Lie::Misplaced(kind, part) => {
+            MalformedResponse::Aliases => {
+                f.write_str("the aliases (CNAME) of the answer never end")
+            }
+            MalformedResponse::TwoAliases(name) => {
+                write!(f, "the answer has two aliases (CNAME) of {name}")
+            }
+            MalformedResponse::Misplaced(kind, part) => {
                 write!(f, "misplaced {kind} record in the {part} section")
             }
-            Lie::Opt(why) => write!(f, "malformed EDNS: {why}"),
-            Lie::Contradiction => {
+            MalformedResponse::Opt(why) => write!(f, "malformed EDNS: {why}"),
+            MalformedResponse::Contradiction => {
                 f.write_str("the reply says NXDOMAIN and has records of the name")
             }
-            Lie::Truncated => f.write_str("the reply is truncated (TC) over TCP"),
-            Lie::Closed { got, of: None } => {
+            MalformedResponse::Truncated => f.write_str("the reply is truncated (TC) over TCP"),
+            MalformedResponse::Closed { got, of: None } => {
                 write!(f, "the server closed the connection after {got} of 2 bytes of length")
             }
-            Lie::Closed { got, of: Some(of) } => {
+            MalformedResponse::Closed { got, of: Some(of) } => {
                 write!(f, "the server closed the connection after {got} of {of} bytes")
             }
-            Lie::Strays(strays) => write!(f, "timed out without a true reply; ignored {strays}"),
+            MalformedResponse::MismatchCounts(strays) => {
+                write!(f, "timed out without a true reply; ignored {strays}")
+            }
         }
     }
 }
 
-impl Error for Lie {}
+impl Error for MalformedResponse {}
 
 /// What can come between a question and its reply.
 #[derive(Debug)]
 pub(super) enum Trouble {
     /// A malformed reply.
-    Lie(Lie),
+    MalformedResponse(MalformedResponse),
     /// No time is left.
     Late,
     /// A failing system call.
     System(io::Error),
 }
 
-impl From<Lie> for Trouble {
-    fn from(lie: Lie) -> Trouble {
-        Trouble::Lie(lie)
+impl From<MalformedResponse> for Trouble {
+    fn from(lie: MalformedResponse) -> Trouble {
+        Trouble::MalformedResponse(lie)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Questions that no server is asked: names under `localhost` (RFC 6761 §6.3).
 
-use super::question::{Kind, Question};
-use super::record::{Datum, Record};
+use super::question::{Question, RecordType};
+use super::record::{Record, RecordData};
 use crate::resolver::{Family, is_localhost, loopback};
 
 /// The records of a name under `localhost`: its loopback addresses, and none of another type.
@@ -10,10 +10,10 @@ pub fn local_records(question: &Question) -> Option<Vec<Record>> {
     is_localhost(&question.name.to_string()).then(|| {
         let records = loopback(Family::Any).into_iter().map(|address| Record {
             owner: question.name.clone(),
-            kind: if address.is_ipv4() { Kind::A } else { Kind::AAAA },
+            kind: if address.is_ipv4() { RecordType::A } else { RecordType::AAAA },
             ttl: 0,
-            datum: Datum::Address(address.ip()),
+            datum: RecordData::Address(address.ip()),
         });
-        records.filter(|record| [record.kind, Kind::ANY].contains(&question.kind)).collect()
+        records.filter(|record| [record.kind, RecordType::ANY].contains(&question.kind)).collect()
     })
 }

@@ -19,12 +19,12 @@ mod sections;
 mod tcp;
 mod udp;
 
-pub use client::{Asking, Told, ask, ask_any};
+pub use client::{Answered, QueryOptions, ask, ask_any};
 pub use edns::Explanation;
-pub use error::{Lie, Part, Stray, Strays};
+pub use error::{MalformedResponse, Mismatch, MismatchCounts, Section};
 pub use localhost::local_records;
-pub use question::{Kind, Name, Question};
-pub use record::{Datum, Record};
+pub use question::{Name, Question, RecordType};
+pub use record::{Record, RecordData};
 pub use resolv_conf::{configured, server};
-pub use response::{Found, Reply, read};
+pub use response::{Outcome, Response, read};
 pub use search::SearchList;

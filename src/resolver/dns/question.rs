@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use domain::base::iana::Rtype;
 use domain::base::{MessageBuilder, name};
 
-use crate::error::{Failure, Stage};
+use crate::error::{Failure, Phase};
 use crate::resolver::getaddrinfo;
 
 /// A whole domain name, in wire form; its text has no last dot, and escapes whatever is not
@@ -21,32 +21,32 @@ const OFFER: u16 = 1232;
 
 /// The types a question can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Kind(pub(super) Rtype);
+pub struct RecordType(pub(super) Rtype);
 
-impl Kind {
+impl RecordType {
     /// An IPv4 address.
-    pub const A: Kind = Kind(Rtype::A);
+    pub const A: RecordType = RecordType(Rtype::A);
     /// An IPv6 address.
-    pub const AAAA: Kind = Kind(Rtype::AAAA);
+    pub const AAAA: RecordType = RecordType(Rtype::AAAA);
     /// The name of an address.
-    pub const PTR: Kind = Kind(Rtype::PTR);
+    pub const PTR: RecordType = RecordType(Rtype::PTR);
     /// Whatever the server has.
-    pub const ANY: Kind = Kind(Rtype::ANY);
+    pub const ANY: RecordType = RecordType(Rtype::ANY);
     /// The words `--type` takes.
     pub const WORDS: [&'static str; 17] = [
         "A", "AAAA", "PTR", "CNAME", "MX", "NS", "SOA", "TXT", "SRV", "CAA", "HTTPS", "TLSA", "DS",
         "SSHFP", "DNSKEY", "NAPTR", "ANY",
     ];
 
-    /// The type that a word of [`Kind::WORDS`] or `TYPE` and its number (RFC 3597 §5) names, in any
+    /// The type that a word of [`RecordType::WORDS`] or `TYPE` and its number (RFC 3597 §5) names, in any
     /// case of letters; none for a type that no record of a name has.
-    pub fn from_word(word: &str) -> Option<Kind> {
+    pub fn from_word(word: &str) -> Option<RecordType> {
         let word = word.to_ascii_uppercase();
         let number = word.strip_prefix("TYPE").unwrap_or_default();
         let numbered = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
-        let known = numbered || Kind::WORDS.contains(&word.as_str());
-        let kind = known.then(|| word.parse().ok().map(Kind)).flatten()?;
-        (kind == Kind::ANY || !kind.is_meta()).then_some(kind)
+        let known = numbered || RecordType::WORDS.contains(&word.as_str());
+        let kind = known.then(|| word.parse().ok().map(RecordType)).flatten()?;
+        (kind == RecordType::ANY || !kind.is_meta()).then_some(kind)
     }
 
     /// Whether the type belongs to messages or questions and not to a name: OPT, and the types from
@@ -56,7 +56,7 @@ impl Kind {
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for RecordType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
@@ -74,17 +74,17 @@ pub struct Question {
     /// Whose records.
     pub name: Name,
     /// Which records.
-    pub kind: Kind,
+    pub kind: RecordType,
 }
 
 impl Question {
     /// The records of `kind` that `host` has; a name beyond ASCII is asked in its `xn--` form.
     ///
     /// Fails as usage (2) when `host` cannot be a domain name.
-    pub fn of(host: &str, kind: Kind) -> Result<Question, Failure> {
+    pub fn of(host: &str, kind: RecordType) -> Result<Question, Failure> {
         let ascii = getaddrinfo::ascii(getaddrinfo::well_formed(host)?)?;
         let name = Name::vec_from_str(&ascii)
-            .map_err(|error| Failure::usage(Stage::Resolve, host, error.to_string()))?;
+            .map_err(|error| Failure::usage(Phase::Resolve, host, error.to_string()))?;
         Ok(Question { name, kind })
     }
 
@@ -92,12 +92,12 @@ impl Question {
     /// RFC 3596 §2.5); a v4-mapped address is asked as IPv4.
     pub fn reverse(address: IpAddr) -> Result<Question, Failure> {
         let name = Name::reverse_from_addr(address.to_canonical())
-            .map_err(|error| Failure::new(Stage::Resolve, address, error.to_string()))?;
-        Ok(Question { name, kind: Kind::PTR })
+            .map_err(|error| Failure::new(Phase::Resolve, address, error.to_string()))?;
+        Ok(Question { name, kind: RecordType::PTR })
     }
 
     /// The query as it goes out, with a fresh random id; `edns` offers room for long replies.
-    pub(super) fn query(&self, edns: bool) -> io::Result<Query> {
+    pub(super) fn query(&self, edns: bool) -> io::Result<EncodedQuery> {
         let full = |_| io::Error::other("the question does not fit a message");
         let mut message = MessageBuilder::new_vec();
         let id = random_id();
@@ -113,7 +113,7 @@ impl Question {
             };
             additional.opt(offer).map_err(full)?;
         }
-        Ok(Query { id, bytes: additional.finish() })
+        Ok(EncodedQuery { id, bytes: additional.finish() })
     }
 }
 
@@ -125,7 +125,7 @@ impl fmt::Display for Question {
 
 /// A question on its way: its bytes and the id its reply must carry.
 #[derive(Debug)]
-pub(super) struct Query {
+pub(super) struct EncodedQuery {
     pub id: u16,
     pub bytes: Vec<u8>,
 }
@@ -133,7 +133,7 @@ pub(super) struct Query {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Code;
+    use crate::error::ExitCode;
 
     #[test]
     fn addresses_are_asked_backwards() {
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_query_is_one_question_with_room_offered() {
-        let query = Question::of("a.test", Kind::A).unwrap().query(true).unwrap();
+        let query = Question::of("a.test", RecordType::A).unwrap().query(true).unwrap();
         assert_eq!(&query.bytes[..2], query.id.to_be_bytes());
         assert_eq!(&query.bytes[2..12], [1, 0, 0, 1, 0, 0, 0, 0, 0, 1]);
         assert_eq!(&query.bytes[24..28], [0, 0, 41, 4]);
@@ -155,18 +155,18 @@ mod tests {
 
     #[test]
     fn types_are_words_in_any_case() {
-        assert_eq!(Kind::from_word("aaaa"), Some(Kind::AAAA));
-        assert!(Kind::WORDS.iter().all(|word| Kind::from_word(word).is_some()));
-        assert_eq!(Kind::from_word("type1"), Some(Kind::A));
-        assert_eq!(Kind::from_word("TYPE65280").unwrap().to_string(), "TYPE65280");
+        assert_eq!(RecordType::from_word("aaaa"), Some(RecordType::AAAA));
+        assert!(RecordType::WORDS.iter().all(|word| RecordType::from_word(word).is_some()));
+        assert_eq!(RecordType::from_word("type1"), Some(RecordType::A));
+        assert_eq!(RecordType::from_word("TYPE65280").unwrap().to_string(), "TYPE65280");
         for word in ["AXFR", "TYPE252", "TYPE41", "TYPE", "TYPE+1", "TYPE65536", "", "TYP\u{c9}1"] {
-            assert_eq!(Kind::from_word(word), None, "{word}");
+            assert_eq!(RecordType::from_word(word), None, "{word}");
         }
     }
 
     #[test]
     fn labels_that_are_too_long_are_usage() {
-        let refused = Question::of(&"a".repeat(64), Kind::A).unwrap_err();
-        assert_eq!(refused.code, Code::Usage);
+        let refused = Question::of(&"a".repeat(64), RecordType::A).unwrap_err();
+        assert_eq!(refused.code, ExitCode::Usage);
     }
 }

@@ -10,7 +10,7 @@ use domain::base::{ParsedName, ParsedRecord};
 use domain::rdata::AllRecordData;
 use domain::utils::base16::encode_string;
 
-use super::question::{Kind, Name};
+use super::question::{Name, RecordType};
 
 /// One record of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,16 +18,16 @@ pub struct Record {
     /// Whose.
     pub owner: Name,
     /// Which type.
-    pub kind: Kind,
+    pub kind: RecordType,
     /// Seconds it may be kept.
     pub ttl: u32,
     /// Its content.
-    pub datum: Datum,
+    pub datum: RecordData,
 }
 
 /// The content of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Datum {
+pub enum RecordData {
     /// A, AAAA.
     Address(IpAddr),
     /// PTR, CNAME, NS.
@@ -36,12 +36,12 @@ pub enum Datum {
     Text(String),
 }
 
-impl fmt::Display for Datum {
+impl fmt::Display for RecordData {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Datum::Address(address) => address.fmt(f),
-            Datum::Name(name) => name.fmt(f),
-            Datum::Text(text) => f.write_str(text),
+            RecordData::Address(address) => address.fmt(f),
+            RecordData::Name(name) => name.fmt(f),
+            RecordData::Text(text) => f.write_str(text),
         }
     }
 }
@@ -51,31 +51,31 @@ pub(super) fn read_record(record: ParsedRecord<'_, [u8]>) -> Result<Option<Recor
     if record.class() != Class::IN || record.rtype() == Rtype::OPT {
         return Ok(None);
     }
-    let (kind, ttl) = (Kind(record.rtype()), record.ttl().as_secs());
+    let (kind, ttl) = (RecordType(record.rtype()), record.ttl().as_secs());
     let record = record.into_any_record::<AllRecordData<_, ParsedName<_>>>()?;
     let owner = record.owner().to_vec();
     Ok(Some(Record { owner, kind, ttl, datum: datum(record.data()) }))
 }
 
 /// Names are written without their last dot, everywhere.
-fn datum(data: &AllRecordData<&[u8], ParsedName<&[u8]>>) -> Datum {
+fn datum(data: &AllRecordData<&[u8], ParsedName<&[u8]>>) -> RecordData {
     match data {
-        AllRecordData::A(a) => Datum::Address(a.addr().into()),
-        AllRecordData::Aaaa(a) => Datum::Address(a.addr().into()),
-        AllRecordData::Ptr(ptr) => Datum::Name(ptr.ptrdname().to_vec()),
-        AllRecordData::Cname(cname) => Datum::Name(cname.cname().to_vec()),
-        AllRecordData::Ns(ns) => Datum::Name(ns.nsdname().to_vec()),
+        AllRecordData::A(a) => RecordData::Address(a.addr().into()),
+        AllRecordData::Aaaa(a) => RecordData::Address(a.addr().into()),
+        AllRecordData::Ptr(ptr) => RecordData::Name(ptr.ptrdname().to_vec()),
+        AllRecordData::Cname(cname) => RecordData::Name(cname.cname().to_vec()),
+        AllRecordData::Ns(ns) => RecordData::Name(ns.nsdname().to_vec()),
         AllRecordData::Mx(mx) => {
-            Datum::Text(format!("{} {}", mx.preference(), mx.exchange().to_vec()))
+            RecordData::Text(format!("{} {}", mx.preference(), mx.exchange().to_vec()))
         }
-        AllRecordData::Srv(srv) => Datum::Text(format!(
+        AllRecordData::Srv(srv) => RecordData::Text(format!(
             "{} {} {} {}",
             srv.priority(),
             srv.weight(),
             srv.port(),
             srv.target().to_vec()
         )),
-        AllRecordData::Soa(soa) => Datum::Text(format!(
+        AllRecordData::Soa(soa) => RecordData::Text(format!(
             "{} {} {} {} {} {} {}",
             soa.mname().to_vec(),
             soa.rname().to_vec(),
@@ -87,9 +87,11 @@ fn datum(data: &AllRecordData<&[u8], ParsedName<&[u8]>>) -> Datum {
         )),
         AllRecordData::Https(https) => {
             let (target, params) = (https.target().to_vec(), https.params().to_string());
-            Datum::Text(format!("{} {target} {params}", https.priority()).trim_end().to_string())
+            RecordData::Text(
+                format!("{} {target} {params}", https.priority()).trim_end().to_string(),
+            )
         }
-        other => Datum::Text(text(other)),
+        other => RecordData::Text(text(other)),
     }
 }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Instant;
 
-use crate::error::{Code, Failure, Stage};
+use crate::error::{ExitCode, Failure, Phase};
 use crate::net::endpoint::split_host_port;
 use crate::resolver;
 use crate::resolver::Family;
@@ -30,7 +30,7 @@ pub(super) fn resolv_conf() -> Result<String, Failure> {
         Ok(text) => Ok(String::from_utf8_lossy(&text).into_owned()),
         Err(e) if is_lasting(&e) => Ok(String::new()),
         Err(e) => {
-            Err(Failure::new(Stage::Resolve, "/etc/resolv.conf", e).with_code(Code::TryAgain))
+            Err(Failure::new(Phase::Resolve, "/etc/resolv.conf", e).with_code(ExitCode::TryAgain))
         }
     }
 }
@@ -71,10 +71,10 @@ pub fn server(word: &str, until: Option<Instant>) -> Result<SocketAddr, Failure>
     let (host, port) = split_host_port(word)?;
     let port = port.map_or(Ok(PORT), |port| resolver::port(port, "udp"))?;
     if port == 0 {
-        return Err(Failure::usage(Stage::Port, word, "a server has no port 0"));
+        return Err(Failure::usage(Phase::Port, word, "a server has no port 0"));
     }
     let found = resolver::addresses(host, port, Family::Any, until)?;
-    let absent = || Failure::new(Stage::Resolve, word, "the name has no address");
+    let absent = || Failure::new(Phase::Resolve, word, "the name has no address");
     found.into_iter().next().ok_or_else(absent)
 }
 
@@ -101,7 +101,7 @@ mod tests {
         assert_eq!(told("[::1]:5353").unwrap(), "[::1]:5353");
         assert_eq!(told("fe80::1%lo").unwrap(), "[fe80::1%1]:53");
         for word in ["", "192.0.2.53:70000", "[::1", "[::1]5353", "1:2:3", "192.0.2.53:0"] {
-            assert_eq!(told(word).unwrap_err().code, Code::Usage, "{word:?}");
+            assert_eq!(told(word).unwrap_err().code, ExitCode::Usage, "{word:?}");
         }
     }
 }

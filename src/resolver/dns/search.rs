@@ -1,6 +1,6 @@
 //! The names that the system tries for the one it is given: the search list of resolv.conf(5).
 
-use super::question::{Kind, Question};
+use super::question::{Question, RecordType};
 use super::resolv_conf::resolv_conf;
 use crate::error::Failure;
 use crate::resolver::is_localhost;
@@ -89,7 +89,7 @@ fn joined(name: &str, domain: &str) -> Option<String> {
         "" => name.to_string(),
         domain => format!("{name}.{domain}"),
     };
-    Question::of(&joined, Kind::A).is_ok().then_some(joined)
+    Question::of(&joined, RecordType::A).is_ok().then_some(joined)
 }
 
 #[cfg(test)]

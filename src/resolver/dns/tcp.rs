@@ -5,9 +5,9 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use super::error::{Lie, Trouble};
-use super::question::{Query, Question};
-use super::response::{Found, Reply, read};
+use super::error::{MalformedResponse, Trouble};
+use super::question::{EncodedQuery, Question};
+use super::response::{Outcome, Response, read};
 
 /// The most a connection may take when no deadline was given, as TCP's own patience would be
 /// minutes.
@@ -16,10 +16,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Asks `server` over a connection of its own; all of it within `until`.
 pub(super) fn exchange(
     question: &Question,
-    query: &Query,
+    query: &EncodedQuery,
     server: SocketAddr,
     until: Option<Instant>,
-) -> Result<Reply, Trouble> {
+) -> Result<Response, Trouble> {
     let until = until.unwrap_or_else(|| Instant::now() + PATIENCE);
     let mut stream = TcpStream::connect_timeout(&server, left(until)?).map_err(Trouble::from)?;
     stream.set_write_timeout(Some(left(until)?))?;
@@ -27,16 +27,16 @@ pub(super) fn exchange(
     let mut length = [0; 2];
     let got = fill(&mut stream, &mut length, until)?;
     if got < length.len() {
-        return Err(Lie::Closed { got, of: None }.into());
+        return Err(MalformedResponse::Closed { got, of: None }.into());
     }
     let mut message = vec![0; usize::from(u16::from_be_bytes(length))];
     let got = fill(&mut stream, &mut message, until)?;
     if got < message.len() {
-        return Err(Lie::Closed { got, of: Some(message.len()) }.into());
+        return Err(MalformedResponse::Closed { got, of: Some(message.len()) }.into());
     }
     let reply = read(&message, question, query.id)?;
-    if reply.found == Found::Truncated {
-        return Err(Lie::Truncated.into());
+    if reply.found == Outcome::Truncated {
+        return Err(MalformedResponse::Truncated.into());
     }
     Ok(reply)
 }

@@ -6,9 +6,9 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use super::error::{Lie, Stray, Strays, Trouble};
-use super::question::{Query, Question};
-use super::response::{Reply, read};
+use super::error::{MalformedResponse, Mismatch, MismatchCounts, Trouble};
+use super::question::{EncodedQuery, Question};
+use super::response::{Response, read};
 
 /// The first wait for a reply before the question is sent again; each further one is twice
 /// as long, up to [`LONGEST_PAUSE`].
@@ -21,12 +21,12 @@ const LARGEST: usize = 65_535;
 /// Sends `query` to `server` and waits for its reply until `until`.
 pub(super) fn exchange(
     question: &Question,
-    query: &Query,
+    query: &EncodedQuery,
     server: SocketAddr,
     until: Option<Instant>,
-) -> Result<(Reply, Strays), Trouble> {
+) -> Result<(Response, MismatchCounts), Trouble> {
     let socket = open(server)?;
-    let mut strays = Strays::default();
+    let mut strays = MismatchCounts::default();
     let mut pause = FIRST_PAUSE;
     let mut buffer = vec![0; LARGEST];
     loop {
@@ -35,12 +35,18 @@ pub(super) fn exchange(
         let step = until.map_or(again, |until| until.min(again));
         while let Some((len, source)) = receive(&socket, &mut buffer, step)? {
             match judge(&buffer[..len], source, server, question, query.id) {
-                Err(Lie::Stray(stray)) => strays.count(stray),
-                verdict => return verdict.map(|reply| (reply, strays)).map_err(Trouble::Lie),
+                Err(MalformedResponse::Mismatch(stray)) => strays.count(stray),
+                verdict => {
+                    return verdict.map(|reply| (reply, strays)).map_err(Trouble::MalformedResponse);
+                }
             }
         }
         if until.is_some_and(|until| until <= Instant::now()) {
-            return Err(if strays.is_empty() { Trouble::Late } else { Lie::Strays(strays).into() });
+            return Err(if strays.is_empty() {
+                Trouble::Late
+            } else {
+                MalformedResponse::MismatchCounts(strays).into()
+            });
         }
         pause = LONGEST_PAUSE.min(pause * 2);
     }
@@ -101,9 +107,9 @@ fn judge(
     server: SocketAddr,
     question: &Question,
     id: u16,
-) -> Result<Reply, Lie> {
+) -> Result<Response, MalformedResponse> {
     if (source.ip(), source.port()) != (server.ip(), server.port()) {
-        return Err(Lie::Stray(Stray::Source));
+        return Err(MalformedResponse::Mismatch(Mismatch::Source));
     }
     read(bytes, question, id)
 }

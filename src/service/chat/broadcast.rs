@@ -12,8 +12,8 @@ use super::room::Room;
 use super::{attend, input};
 use crate::error::Failure;
 use crate::net::stdio::is_abandoned;
-use crate::net::stream::Ending;
-use crate::service::{Ended, Guest, Service};
+use crate::net::stream::EndedBy;
+use crate::service::{Connection, Service, ServiceOutcome};
 
 /// Keepalive probes that find out whether a client that sends no more is still there.
 const PROBES: TcpKeepalive =
@@ -31,7 +31,7 @@ pub struct Broadcast {
 }
 
 impl Service for Broadcast {
-    fn serve(&self, guest: &mut Guest) -> Result<Ended, Failure> {
+    fn serve(&self, guest: &mut Connection) -> Result<ServiceOutcome, Failure> {
         attend(&self.room, guest, |guest, queue| {
             self.begun.get_or_init(|| self.begin());
             // In this order: the end of stdin closes the queues of all who are in the room.
@@ -56,7 +56,7 @@ impl Broadcast {
 
 /// Drops what the client sends. One that sends no more still receives, until our stdin ends or
 /// the client is gone.
-fn stay(guest: &mut Guest, queue: &Queue) -> Result<Ending, Failure> {
+fn stay(guest: &mut Connection, queue: &Queue) -> Result<EndedBy, Failure> {
     let mut unseen = [0; 4096];
     loop {
         match guest.skip(&mut unseen) {
@@ -66,7 +66,7 @@ fn stay(guest: &mut Guest, queue: &Queue) -> Result<Ending, Failure> {
             Err(late) if late.timed_out() => return Err(late),
             // It has everything, and may leave without an end of its own (TLS close_notify).
             Err(_) if queue.wait(Duration::ZERO) && guest.stream.hangup.undelivered() == 0 => {
-                return Ok(Ending::Peer);
+                return Ok(EndedBy::Peer);
             }
             Err(failure) => return Err(failure),
         }

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags};
 
 use super::room::Room;
-use super::{BREATH, STACK};
-use crate::net::stdio::Local;
+use super::{BACKPRESSURE_PAUSE, STACK};
+use crate::net::stdio::FdStream;
 use crate::service::framing::Message;
 use crate::shutdown::poll_until;
 
@@ -34,7 +34,7 @@ pub fn say_lines(room: &Room, max_message: usize) {
     let limit = max_message.saturating_add(2) as u64;
     while let Ok(1..) = input.by_ref().take(limit).read_until(b'\n', &mut line) {
         if room.announce(Message::of(&line).text) {
-            thread::sleep(BREATH);
+            thread::sleep(BACKPRESSURE_PAUSE);
         }
         line.clear();
     }
@@ -48,7 +48,7 @@ pub fn send_pieces(room: &Room) {
         room.send(&piece[..n]);
         let until = Instant::now() + MAX_PAUSE;
         while room.is_crowded() && Instant::now() < until {
-            thread::sleep(BREATH);
+            thread::sleep(BACKPRESSURE_PAUSE);
         }
     }
 }
@@ -64,6 +64,6 @@ impl Read for Input {
         while rustix::termios::tcgetpgrp(stdin).is_ok_and(|g| g != rustix::process::getpgrp()) {
             thread::sleep(LOOK);
         }
-        Local(rustix::stdio::stdin()).read(buffer)
+        FdStream(rustix::stdio::stdin()).read(buffer)
     }
 }

@@ -19,11 +19,11 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::framing::{Cutter, Flow, Framing, Message};
-use super::{Ended, Guest, Service};
-use crate::error::{Code, Failure, Stage};
-use crate::net::stdio::Nothing;
-use crate::net::stream::{Ending, Reader, Writer};
+use super::framing::{Framing, InputState, Message, MessageSplitter};
+use super::{Connection, Service, ServiceOutcome};
+use crate::error::{ExitCode, Failure, Phase};
+use crate::net::stdio::NullStream;
+use crate::net::stream::{EndedBy, Reader, Writer};
 use crate::process::privileges::drop_capabilities;
 use queue::{Line, Queue};
 use room::Room;
@@ -33,7 +33,7 @@ const STACK: usize = 256 << 10;
 /// A pause between two lines while somebody has little room left for them: it keeps one who talks
 /// without end from costing the others their places, and one who never reads costs half a second
 /// of it.
-const BREATH: Duration = Duration::from_millis(1);
+const BACKPRESSURE_PAUSE: Duration = Duration::from_millis(1);
 /// How long a line without an end is held for the rest of it.
 const REST: Duration = Duration::from_millis(50);
 /// How long lines that are still queued may take when their listener or the run ends.
@@ -49,12 +49,12 @@ pub struct Chat {
 }
 
 /// One member in its room, until this is dropped.
-struct Seat<'a> {
+struct Membership<'a> {
     room: &'a Room,
     conn: u64,
 }
 
-impl Drop for Seat<'_> {
+impl Drop for Membership<'_> {
     fn drop(&mut self) {
         self.room.leave(self.conn);
     }
@@ -79,14 +79,14 @@ impl Chat {
                 let _ = drop_capabilities();
                 ours.run(|line| screen(line))
             })
-            .map_err(|e| Failure::new(Stage::Stdout, "-", e).with_code(Code::Negative))?;
+            .map_err(|e| Failure::new(Phase::Stdout, "-", e).with_code(ExitCode::Negative))?;
         let (room, begun) = (Arc::default(), OnceLock::new());
         Ok(Chat { room, begun, screen: lines, framing, max_message })
     }
 }
 
 impl Service for Chat {
-    fn serve(&self, guest: &mut Guest) -> Result<Ended, Failure> {
+    fn serve(&self, guest: &mut Connection) -> Result<ServiceOutcome, Failure> {
         attend(&self.room, guest, |guest, queue| {
             self.begun.get_or_init(|| self.read_stdin());
             self.listen(guest, queue)
@@ -102,23 +102,23 @@ impl Service for Chat {
 /// what its queue holds, and the half-close when the queue is closed.
 fn attend(
     room: &Room,
-    guest: &mut Guest,
-    listen: impl FnOnce(&mut Guest, &Queue) -> Result<Ending, Failure>,
-) -> Result<Ended, Failure> {
+    guest: &mut Connection,
+    listen: impl FnOnce(&mut Connection, &Queue) -> Result<EndedBy, Failure>,
+) -> Result<ServiceOutcome, Failure> {
     let queue = Arc::new(Queue::default());
     let peer = guest.facts().peer.clone();
-    let writer = std::mem::replace(&mut guest.stream.writer, Box::new(Nothing));
+    let writer = std::mem::replace(&mut guest.stream.writer, Box::new(NullStream));
     let outlet = queue.clone();
     let writing = thread::Builder::new().stack_size(STACK).spawn(move || write(writer, &outlet));
     let writing =
-        writing.map_err(|e| Failure::new(Stage::Socket, &peer, e).with_code(Code::Negative))?;
+        writing.map_err(|e| Failure::new(Phase::Socket, &peer, e).with_code(ExitCode::Negative))?;
 
     let name = match peer.inet() {
         Some(address) => address.to_string(),
         None => format!("guest-{}", guest.conn),
     };
     room.enter(guest.conn, name, queue.clone(), guest.stream.hangup.clone());
-    let seat = Seat { room, conn: guest.conn };
+    let seat = Membership { room, conn: guest.conn };
     let heard = listen(guest, &queue);
     drop(seat);
 
@@ -127,13 +127,13 @@ fn attend(
         queue.close(Duration::ZERO);
     }
     let written = writing.join().map_err(|_| {
-        Failure::new(Stage::Send, &peer, "the writer broke down").with_code(Code::Negative)
+        Failure::new(Phase::Send, &peer, "the writer broke down").with_code(ExitCode::Negative)
     })?;
     guest.stream.writer = written.writer;
     guest.bytes_out = written.bytes;
     if queue.is_overrun() {
         let why = "did not read what was sent to it, and lost its place";
-        return Err(Failure::new(Stage::Send, &peer, why).with_code(Code::Limit));
+        return Err(Failure::new(Phase::Send, &peer, why).with_code(ExitCode::Limit));
     }
     let by = heard?;
     written.outcome.map_err(|e| guest.send_failed(e))?;
@@ -169,8 +169,8 @@ impl Chat {
     }
 
     /// Passes on what the member says, to the end.
-    fn listen(&self, guest: &mut Guest, queue: &Queue) -> Result<Ending, Failure> {
-        let mut cutter = Cutter::new(self.framing, self.max_message);
+    fn listen(&self, guest: &mut Connection, queue: &Queue) -> Result<EndedBy, Failure> {
+        let mut cutter = MessageSplitter::new(self.framing, self.max_message);
         loop {
             let n = match guest.receive(cutter.space()) {
                 Ok(n) => n,
@@ -180,10 +180,12 @@ impl Chat {
             };
             let full = cutter.filled(n);
             let flow = match n {
-                0 => Flow::Ended,
-                _ if full && guest.stream.reader.is_ready() => Flow::More,
-                _ if cutter.is_open() && more_comes(guest.stream.reader.as_ref()) => Flow::More,
-                _ => Flow::Lull,
+                0 => InputState::Eof,
+                _ if full && guest.stream.reader.is_ready() => InputState::More,
+                _ if cutter.is_open() && more_comes(guest.stream.reader.as_ref()) => {
+                    InputState::More
+                }
+                _ => InputState::Idle,
             };
             loop {
                 match cutter.next(flow) {
@@ -192,7 +194,7 @@ impl Chat {
                     Err(_) => return Err(self.too_long(guest)),
                 }
             }
-            if flow == Flow::Ended {
+            if flow == InputState::Eof {
                 return Ok(guest.ended_by());
             }
         }
@@ -209,15 +211,15 @@ impl Chat {
             _ => {
                 let Message { text, line_end, .. } = message;
                 if self.room.say(conn, text, line_end, &self.screen) {
-                    thread::sleep(BREATH);
+                    thread::sleep(BACKPRESSURE_PAUSE);
                 }
             }
         }
     }
 
-    fn too_long(&self, guest: &Guest) -> Failure {
+    fn too_long(&self, guest: &Connection) -> Failure {
         let why = format!("a line of more than {} bytes", self.max_message);
-        Failure::new(Stage::Receive, &guest.facts().peer, why).with_code(Code::Limit)
+        Failure::new(Phase::Receive, &guest.facts().peer, why).with_code(ExitCode::Limit)
     }
 }
 
@@ -228,7 +230,7 @@ fn more_comes(reader: &dyn Reader) -> bool {
         if Instant::now() >= until {
             return false;
         }
-        thread::sleep(BREATH);
+        thread::sleep(BACKPRESSURE_PAUSE);
     }
     true
 }

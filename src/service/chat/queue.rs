@@ -124,7 +124,7 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_rng::Chance;
+    use crate::test_rng::TestRng;
 
     #[test]
     fn lines_come_out_as_they_went_in_and_all_of_them() {
@@ -152,7 +152,7 @@ mod tests {
     /// would leave `close` waiting for its limit.
     #[test]
     fn no_wake_up_is_lost_however_speakers_and_the_end_fall_together() {
-        let mut chance = Chance::new();
+        let mut chance = TestRng::new();
         for round in 0..300 {
             let queue = Arc::new(Queue::default());
             std::thread::scope(|scope| {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::queue::{Line, Queue};
-use crate::net::stream::Hangup;
+use crate::net::stream::ConnectionHandle;
 use crate::report::terminal_text::{Allowed, show};
 
 /// The name under which our own stdin speaks.
@@ -21,12 +21,12 @@ pub struct Room(Mutex<HashMap<u64, Member>>);
 struct Member {
     name: String,
     queue: Arc<Queue>,
-    hangup: Hangup,
+    hangup: ConnectionHandle,
 }
 
 impl Room {
     /// Connection `conn` comes in; what the others say goes to `queue`, and `hangup` shows it out.
-    pub fn enter(&self, conn: u64, name: String, queue: Arc<Queue>, hangup: Hangup) {
+    pub fn enter(&self, conn: u64, name: String, queue: Arc<Queue>, hangup: ConnectionHandle) {
         self.lock().insert(conn, Member { name, queue, hangup });
     }
 

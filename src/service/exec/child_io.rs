@@ -5,7 +5,7 @@ use std::process::ChildStdin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::net::stream::{Reader, Writer};
-use crate::server::connections::Mood;
+use crate::server::connections::Activity;
 use crate::transfer::buffer::Buffer;
 
 /// Bytes a peer may still send after the child's answer is over.
@@ -13,7 +13,7 @@ const LAST_WORDS: u64 = 1 << 20;
 
 /// What both directions see.
 #[derive(Debug, Default)]
-pub struct Traffic {
+pub struct CopyState {
     /// Bytes from the peer.
     pub bytes_in: AtomicU64,
     /// The peer will send no more.
@@ -26,7 +26,7 @@ pub struct Traffic {
     moved: AtomicBool,
 }
 
-impl Traffic {
+impl CopyState {
     /// Moves what the peer says to the child until the peer ends, whether or not the child
     /// listens: a peer that is not heard would not see its answer, for a close with unread data is
     /// a reset.
@@ -36,7 +36,7 @@ impl Traffic {
         &self,
         reader: &mut dyn Reader,
         child: Option<ChildStdin>,
-        mood: &Mood,
+        mood: &Activity,
     ) -> io::Result<()> {
         let mut child = child;
         let mut buffer = Buffer::small();

@@ -13,7 +13,7 @@ mod child_io;
 mod one_shot;
 mod ucspi_env;
 
-pub use one_shot::Answerer;
+pub use one_shot::OneShot;
 
 use std::io::{self, Read};
 use std::process::ChildStdout;
@@ -24,13 +24,13 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags};
 
 use super::connection::half_closed;
-use super::{Ended, Guest, Service};
-use crate::error::{Code, Failure, Stage};
-use crate::net::stream::{Ending, Facts, Hangup, Writer};
+use super::{Connection, Service, ServiceOutcome};
+use crate::error::{ExitCode, Failure, Phase};
+use crate::net::stream::{ConnectionHandle, ConnectionInfo, EndedBy, Writer};
 use crate::process::child::{Child, Program};
 use crate::shutdown::{earliest, poll_until};
 use crate::transfer::buffer::Buffer;
-use child_io::Traffic;
+use child_io::CopyState;
 
 /// The stack of the inward thread: TLS under it needs most of it.
 const STACK: usize = 256 << 10;
@@ -54,7 +54,7 @@ pub struct Exec {
 }
 
 /// How the child's answer came to its end.
-enum Answer {
+enum OutputEnd {
     /// The child closed its output, and all of it is sent.
     Whole,
     /// The peer went away before.
@@ -76,14 +76,14 @@ fn host() -> String {
 }
 
 impl Service for Exec {
-    fn serve(&self, guest: &mut Guest) -> Result<Ended, Failure> {
+    fn serve(&self, guest: &mut Connection) -> Result<ServiceOutcome, Failure> {
         let environment = ucspi_env::of(guest.facts(), &self.host);
         let child = self.program.start(&environment).map_err(|e| {
             guest.stream.hangup.reset();
-            Failure::new(Stage::File, &self.program, e)
+            Failure::new(Phase::File, &self.program, e)
         })?;
         guest.mood.expect_stream();
-        let traffic = Traffic::default();
+        let traffic = CopyState::default();
         let served = self.accompany(guest, child, &traffic);
         guest.bytes_in = traffic.bytes_in.load(Ordering::Relaxed);
         served
@@ -98,10 +98,10 @@ impl Exec {
     /// Moves bytes both ways until the connection and the child are both over.
     fn accompany(
         &self,
-        guest: &mut Guest,
+        guest: &mut Connection,
         mut child: Child,
-        traffic: &Traffic,
-    ) -> Result<Ended, Failure> {
+        traffic: &CopyState,
+    ) -> Result<ServiceOutcome, Failure> {
         let stream = &mut guest.stream;
         let (reader, mood, input) = (&mut stream.reader, &guest.mood, child.input.take());
         let news = &guest.news;
@@ -111,7 +111,7 @@ impl Exec {
                 let heard = traffic.inward(reader.as_mut(), input, mood);
                 if traffic.peer_done.load(Ordering::SeqCst) {
                     hangup.probe_peer();
-                    half_closed(news, hangup, Ending::Peer);
+                    half_closed(news, hangup, EndedBy::Peer);
                 }
                 if heard.is_err() && !traffic.answered.load(Ordering::SeqCst) {
                     traffic.broken.store(true, Ordering::SeqCst);
@@ -121,9 +121,9 @@ impl Exec {
             };
             let inward =
                 thread::Builder::new().stack_size(STACK).spawn_scoped(scope, inward).map_err(
-                    |e| Failure::new(Stage::Socket, &facts.peer, e).with_code(Code::Negative),
+                    |e| Failure::new(Phase::Socket, &facts.peer, e).with_code(ExitCode::Negative),
                 )?;
-            let mut answering = Answering {
+            let mut answering = OutputPump {
                 hangup,
                 traffic,
                 writer: stream.writer.as_mut(),
@@ -131,7 +131,7 @@ impl Exec {
             };
             let answer = match child.output.take() {
                 Some(output) => answering.run(output),
-                None => Answer::Whole,
+                None => OutputEnd::Whole,
             };
             let ended = self.part(answer, answering, child, inward);
             ended.map_err(|(e, sending)| failure(facts, traffic, e, sending))
@@ -141,21 +141,21 @@ impl Exec {
     /// The answer is over, one way or another: ends the connection, then the child.
     fn part(
         &self,
-        answer: Answer,
-        answering: Answering<'_>,
+        answer: OutputEnd,
+        answering: OutputPump<'_>,
         child: Child,
         inward: ScopedJoinHandle<'_, io::Result<()>>,
-    ) -> Result<Ended, (io::Error, bool)> {
-        let Answering { hangup, traffic, writer, .. } = answering;
+    ) -> Result<ServiceOutcome, (io::Error, bool)> {
+        let OutputPump { hangup, traffic, writer, .. } = answering;
         let broken = traffic.broken.load(Ordering::SeqCst);
         let peer_first = traffic.peer_done.load(Ordering::SeqCst);
         let by = match &answer {
-            _ if hangup.was_pulled() => Ending::Signal,
-            Answer::Whole if !peer_first => Ending::Us,
-            _ => Ending::Peer,
+            _ if hangup.was_pulled() => EndedBy::Signal,
+            OutputEnd::Whole if !peer_first => EndedBy::Us,
+            _ => EndedBy::Peer,
         };
         // What arrived after the child's end of input is not answered: an orderly end would hide it.
-        let whole = matches!(answer, Answer::Whole) && !broken && !hangup.left_unread();
+        let whole = matches!(answer, OutputEnd::Whole) && !broken && !hangup.left_unread();
         if whole {
             traffic.answered.store(true, Ordering::SeqCst);
             // A peer that is gone has its answer or will not have it; there is no more to do.
@@ -170,41 +170,41 @@ impl Exec {
         }
         let heard = inward.join().unwrap_or(Ok(()));
         match (answer, heard) {
-            (Answer::Broken(e), _) => Err((e, true)),
-            (Answer::Unheard, Err(e)) => Err((e, false)),
+            (OutputEnd::Broken(e), _) => Err((e, true)),
+            (OutputEnd::Unheard, Err(e)) => Err((e, false)),
             (_, Err(e)) if broken => Err((e, false)),
-            _ => Ok(Ended { by, exit_status: Some(status), saved: None }),
+            _ => Ok(ServiceOutcome { by, exit_status: Some(status), saved: None }),
         }
     }
 }
 
 /// Sends the child's output to the peer.
-struct Answering<'a> {
-    hangup: &'a Hangup,
-    traffic: &'a Traffic,
+struct OutputPump<'a> {
+    hangup: &'a ConnectionHandle,
+    traffic: &'a CopyState,
     writer: &'a mut dyn Writer,
     bytes_out: &'a mut u64,
 }
 
-impl Answering<'_> {
-    fn run(&mut self, mut output: ChildStdout) -> Answer {
+impl OutputPump<'_> {
+    fn run(&mut self, mut output: ChildStdout) -> OutputEnd {
         let mut buffer = Buffer::small();
         loop {
             match self.wait(&output) {
                 Ok(true) => {}
-                Ok(false) => return Answer::Unheard,
-                Err(e) => return Answer::Broken(e),
+                Ok(false) => return OutputEnd::Unheard,
+                Err(e) => return OutputEnd::Broken(e),
             }
             let n = match output.read(buffer.space()) {
-                Ok(0) => return Answer::Whole,
+                Ok(0) => return OutputEnd::Whole,
                 Ok(n) => n,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-                Err(e) => return Answer::Broken(e),
+                Err(e) => return OutputEnd::Broken(e),
             };
             let (sent, done) = self.traffic.outward(self.writer, buffer.filled(n));
             *self.bytes_out += sent;
             if let Err(e) = done {
-                return Answer::Broken(e);
+                return OutputEnd::Broken(e);
             }
             buffer.grow_if_full(n);
         }
@@ -224,7 +224,7 @@ impl Answering<'_> {
 
 /// The answer is sent: waits until the peer has closed, or, for a moment only, once the child has
 /// ended too.
-fn wait_for_either(child: &Child, hangup: &Hangup) {
+fn wait_for_either(child: &Child, hangup: &ConnectionHandle) {
     let mut deadline = None;
     let over = PEER_DONE | PollFlags::HUP | PollFlags::ERR;
     loop {
@@ -244,15 +244,15 @@ fn wait_for_either(child: &Child, hangup: &Hangup) {
 }
 
 /// What a broken connection means: 28 for the idle limit, 18 when an answer was not delivered.
-fn failure(facts: &Facts, traffic: &Traffic, e: io::Error, sending: bool) -> Failure {
-    let stage = if sending { Stage::Send } else { Stage::Receive };
+fn failure(facts: &ConnectionInfo, traffic: &CopyState, e: io::Error, sending: bool) -> Failure {
+    let stage = if sending { Phase::Send } else { Phase::Receive };
     let heard = traffic.bytes_in.load(Ordering::Relaxed) > 0;
     match e.kind() {
         io::ErrorKind::WouldBlock => {
             let why = "nothing moved for the idle limit";
-            Failure::new(stage, &facts.peer, why).with_code(Code::Timeout)
+            Failure::new(stage, &facts.peer, why).with_code(ExitCode::Timeout)
         }
-        _ if sending || heard => Failure::new(stage, &facts.peer, e).with_code(Code::Partial),
+        _ if sending || heard => Failure::new(stage, &facts.peer, e).with_code(ExitCode::Partial),
         _ => Failure::new(stage, &facts.peer, e),
     }
 }

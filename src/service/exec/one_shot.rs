@@ -17,16 +17,16 @@ const PIECE: usize = 16 << 10;
 
 /// Answers messages by a program.
 #[derive(Debug)]
-pub struct Answerer {
+pub struct OneShot {
     program: Program,
     host: String,
     limit: Duration,
 }
 
-impl Answerer {
+impl OneShot {
     /// Answers by `program`, each run of which may take `limit`.
-    pub fn new(program: Program, limit: Duration) -> Answerer {
-        Answerer { program, host: super::host(), limit }
+    pub fn new(program: Program, limit: Duration) -> OneShot {
+        OneShot { program, host: super::host(), limit }
     }
 
     /// The program's answer to `question`, at most `most` bytes; for a program that takes longer
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     fn answer(script: &str, question: &[u8], limit: Duration) -> Result<Vec<u8>, ErrorKind> {
-        let answerer = Answerer::new(Program::shell(script).unwrap(), limit);
+        let answerer = OneShot::new(Program::shell(script).unwrap(), limit);
         let anybody = Address::Unnamed;
         answerer.answer(&anybody, &anybody, question, 65_507).map_err(|e| e.kind())
     }

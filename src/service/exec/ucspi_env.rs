@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 
 use crate::net::address::Address;
-use crate::net::stream::Facts;
+use crate::net::stream::ConnectionInfo;
 use crate::process::child::Environment;
 
 /// Variables that describe a connection or a service manager's hand-over: whatever was there
@@ -65,7 +65,7 @@ const UDP: Names = Names {
 };
 
 /// The environment of the program that serves this connection. `host` is this machine's name.
-pub fn of(facts: &Facts, host: &str) -> Environment {
+pub fn of(facts: &ConnectionInfo, host: &str) -> Environment {
     let mut all = ends(&TCP, &facts.local, &facts.peer, host);
     let mut set = |name, value: OsString| all.push((name, Some(value)));
     if let Some(who) = facts.credentials {
@@ -131,7 +131,7 @@ mod tests {
     use std::time::Instant;
 
     fn lookup(local: Address, peer: Address, name: &str) -> Option<String> {
-        let facts = Facts {
+        let facts = ConnectionInfo {
             local,
             peer,
             began: Instant::now(),

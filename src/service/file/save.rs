@@ -7,12 +7,12 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::error::{Code, Failure, Stage};
+use crate::error::{ExitCode, Failure, Phase};
 use crate::net::address::Address;
-use crate::net::stdio::Local;
-use crate::net::stream::Ending;
-use crate::service::{Ended, Guest, Service};
-use crate::transfer::{Break, Flow, pump};
+use crate::net::stdio::FdStream;
+use crate::net::stream::EndedBy;
+use crate::service::{Connection, Service, ServiceOutcome};
+use crate::transfer::{TransferError, TransferOptions, pump};
 
 /// Names of one moment and peer that are tried before we give up.
 const TRIES: u32 = 1000;
@@ -39,11 +39,11 @@ impl Save {
     }
 
     fn failure(&self, path: &Path, e: io::Error) -> Failure {
-        Failure::new(Stage::File, path.display(), e).with_code(Code::Write)
+        Failure::new(Phase::File, path.display(), e).with_code(ExitCode::Write)
     }
 
     /// A new file for this guest. Until it is whole it is called a part.
-    fn create(&self, guest: &Guest) -> Result<(File, PathBuf), Failure> {
+    fn create(&self, guest: &Connection) -> Result<(File, PathBuf), Failure> {
         let name = format!("{}-{}", now(), place(&guest.facts().peer, guest.conn));
         for nth in 1..=TRIES {
             let path = self.folder.join(numbered(&name, nth) + ".part");
@@ -73,16 +73,16 @@ impl Save {
         Err(io::ErrorKind::AlreadyExists.into())
     }
 
-    fn save(&self, guest: &mut Guest) -> Result<PathBuf, Failure> {
+    fn save(&self, guest: &mut Connection) -> Result<PathBuf, Failure> {
         let (file, part) = self.create(guest)?;
-        let mut flow = Flow::default();
-        let mut file = Local(OwnedFd::from(file));
+        let mut flow = TransferOptions::default();
+        let mut file = FdStream(OwnedFd::from(file));
         let moved = pump(guest.stream.reader.as_mut(), &mut file, &mut flow);
         guest.bytes_in = flow.meter.total();
         match moved {
-            Ok(()) => guest.half_closed(Ending::Peer),
-            Err(Break::Read(e)) => return Err(guest.receive_failed(e)),
-            Err(Break::Write(e)) => return Err(self.failure(&part, e)),
+            Ok(()) => guest.half_closed(EndedBy::Peer),
+            Err(TransferError::Read(e)) => return Err(guest.receive_failed(e)),
+            Err(TransferError::Write(e)) => return Err(self.failure(&part, e)),
         }
         guest.stream.hangup.check_truncation(&guest.stream.facts.peer, guest.bytes_in)?;
         let path = rustix::fs::fsync(&file.0).map_err(io::Error::from).and_then(|()| {
@@ -96,13 +96,13 @@ impl Save {
 }
 
 impl Service for Save {
-    fn serve(&self, guest: &mut Guest) -> Result<Ended, Failure> {
+    fn serve(&self, guest: &mut Connection) -> Result<ServiceOutcome, Failure> {
         match self.save(guest) {
             Ok(path) => {
                 let by = guest.ended_by();
                 guest.take_leave()?;
                 let saved = Some(path.display().to_string());
-                Ok(Ended { by, exit_status: None, saved })
+                Ok(ServiceOutcome { by, exit_status: None, saved })
             }
             Err(failure) => {
                 guest.stream.hangup.reset();
@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn only_a_folder_we_may_write_to_will_do() {
         for path in ["/no/such/folder", "/etc/passwd"] {
-            assert_eq!(Save::new(Path::new(path)).unwrap_err().code, Code::Write);
+            assert_eq!(Save::new(Path::new(path)).unwrap_err().code, ExitCode::Write);
         }
     }
 

@@ -6,9 +6,9 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::error::{Failure, Stage};
-use crate::net::stream::Ending;
-use crate::service::{Ended, Guest, Service};
+use crate::error::{Failure, Phase};
+use crate::net::stream::EndedBy;
+use crate::service::{Connection, Service, ServiceOutcome};
 
 /// The most that is sent by one call.
 const PIECE: usize = 1 << 20;
@@ -24,7 +24,7 @@ pub struct Send {
 }
 
 /// A file open for one guest, and the part of it that is to be sent.
-struct Part {
+struct FileRange {
     file: File,
     offset: u64,
     left: u64,
@@ -44,7 +44,7 @@ impl Send {
         Ok(send)
     }
 
-    fn open(&self) -> Result<Part, Failure> {
+    fn open(&self) -> Result<FileRange, Failure> {
         let failed = |e: io::Error| self.failure(e);
         // Whoever replaces the file by a FIFO must not make us wait for its writer.
         let mut options = OpenOptions::new();
@@ -63,18 +63,18 @@ impl Send {
         let sizeless = facts.len() == 0;
         let most = if sizeless { u64::MAX } else { rest };
         let left = self.count.unwrap_or(most).min(most);
-        Ok(Part { file, offset: self.offset, left, sizeless })
+        Ok(FileRange { file, offset: self.offset, left, sizeless })
     }
 
     fn failure(
         &self,
         why: impl Into<Box<dyn std::error::Error + std::marker::Send + Sync>>,
     ) -> Failure {
-        Failure::new(Stage::File, self.path.display(), why)
+        Failure::new(Phase::File, self.path.display(), why)
     }
 
     /// Sends what can be sent at once; 0 when the file has no more.
-    fn step(&self, guest: &mut Guest, part: &Part) -> Result<usize, Failure> {
+    fn step(&self, guest: &mut Connection, part: &FileRange) -> Result<usize, Failure> {
         #[cfg(target_os = "linux")]
         if let Some(socket) = guest.stream.writer.raw() {
             use rustix::io::Errno;
@@ -99,7 +99,7 @@ impl Send {
         Ok(n)
     }
 
-    fn send(&self, guest: &mut Guest) -> Result<(), Failure> {
+    fn send(&self, guest: &mut Connection) -> Result<(), Failure> {
         let mut part = self.open()?;
         let whole = part.left;
         while part.left > 0 {
@@ -120,13 +120,13 @@ impl Send {
 }
 
 impl Service for Send {
-    fn serve(&self, guest: &mut Guest) -> Result<Ended, Failure> {
+    fn serve(&self, guest: &mut Connection) -> Result<ServiceOutcome, Failure> {
         if let Err(failure) = self.send(guest) {
             // A clean end would make a part look whole.
             guest.stream.hangup.reset();
             return Err(failure);
         }
         guest.take_leave()?;
-        Ok(Ending::Us.into())
+        Ok(EndedBy::Us.into())
     }
 }

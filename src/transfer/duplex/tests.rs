@@ -11,19 +11,19 @@ use std::time::Instant;
 use socket2::Socket;
 
 use super::*;
-use crate::net::stdio::Local;
-use crate::shutdown::Reason;
-use crate::test_rng::Chance;
+use crate::net::stdio::FdStream;
+use crate::shutdown::ShutdownReason;
+use crate::test_rng::TestRng;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The most that one side says.
 const MOST: usize = 200_000;
 
 struct Quiet;
-impl Witness for Quiet {}
+impl DuplexObserver for Quiet {}
 
 /// A stream of ours and its other end, over TCP or a Unix socket.
-fn pair(chance: &mut Chance) -> (Stream, Socket) {
+fn pair(chance: &mut TestRng) -> (Stream, Socket) {
     let (ours, theirs): (Socket, Socket) = match chance.below(2) {
         0 => {
             let (ours, theirs) = UnixStream::pair().unwrap();
@@ -40,24 +40,24 @@ fn pair(chance: &mut Chance) -> (Stream, Socket) {
     (Stream::from_socket(ours).unwrap(), theirs)
 }
 
-fn near(reader: impl Into<OwnedFd>, writer: impl Into<OwnedFd>) -> Near {
-    Near {
-        reader: Input::Reader(Box::new(Local(reader.into()))),
-        writer: Box::new(Local(writer.into())),
-        input: (Stage::File, "in".to_string()),
-        output: (Stage::File, "out".to_string()),
+fn near(reader: impl Into<OwnedFd>, writer: impl Into<OwnedFd>) -> LocalEnd {
+    LocalEnd {
+        reader: Input::Reader(Box::new(FdStream(reader.into()))),
+        writer: Box::new(FdStream(writer.into())),
+        input: (Phase::File, "in".to_string()),
+        output: (Phase::File, "out".to_string()),
         endless: false,
     }
 }
 
-fn terms(shared_input: bool) -> Terms {
-    let on_end = OnEnd::HalfClose;
+fn terms(shared_input: bool) -> DuplexOptions {
+    let on_end = OnLocalEof::HalfClose;
     let (delay, exit_on_eof, finishes) = (Duration::ZERO, false, false);
-    Terms { on_end, idle: None, linger: None, delay, shared_input, exit_on_eof, finishes }
+    DuplexOptions { on_end, idle: None, linger: None, delay, shared_input, exit_on_eof, finishes }
 }
 
 /// Says all of it in pieces, with pauses.
-fn say(mut to: impl Write, bytes: &[u8], chance: &mut Chance) {
+fn say(mut to: impl Write, bytes: &[u8], chance: &mut TestRng) {
     let mut rest = bytes;
     while !rest.is_empty() {
         let n = (1 + chance.below(1 + MOST / 4)).min(rest.len());
@@ -75,7 +75,7 @@ fn hear(mut from: impl Read) -> Vec<u8> {
 
 #[test]
 fn nothing_is_lost_whoever_ends_first() {
-    let mut chance = Chance::new();
+    let mut chance = TestRng::new();
     for round in 0..60 {
         let (stream, theirs) = pair(&mut chance);
         let (input, mut user) = io::pipe().unwrap();
@@ -85,7 +85,7 @@ fn nothing_is_lost_whoever_ends_first() {
         let [mut typing, mut talking] = [chance.split(), chance.split()];
         let (done, over) = channel();
         thread::spawn(move || {
-            let stop = Stop::new(None).unwrap();
+            let stop = Shutdown::new(None).unwrap();
             let near = near(input, output);
             done.send(duplex(stream, near, Default::default(), terms(shared), &Quiet, &stop))
         });
@@ -120,7 +120,7 @@ fn a_unix_peer_that_has_said_all_may_take_its_time_to_read() {
         thread::sleep(Duration::from_millis(300));
         hear(&mut theirs)
     });
-    let stop = Stop::new(Some(Instant::now() + PATIENCE)).unwrap();
+    let stop = Shutdown::new(Some(Instant::now() + PATIENCE)).unwrap();
     let stream = Stream::from_socket(ours.into()).unwrap();
     let flows = Default::default();
     let over = duplex(stream, near(input, output), flows, terms(false), &Quiet, &stop);
@@ -141,31 +141,35 @@ fn a_unix_peer_that_leaves_with_bytes_unread_is_told() {
         thread::sleep(Duration::from_millis(300));
         drop(theirs);
     });
-    let stop = Stop::new(Some(Instant::now() + PATIENCE)).unwrap();
+    let stop = Shutdown::new(Some(Instant::now() + PATIENCE)).unwrap();
     let stream = Stream::from_socket(ours.into()).unwrap();
     let flows = Default::default();
     let over = duplex(stream, near(input, output), flows, terms(false), &Quiet, &stop);
-    assert_eq!(over.outcome.unwrap_err().code, Code::Partial);
+    assert_eq!(over.outcome.unwrap_err().code, ExitCode::Partial);
     leaving.join().unwrap();
 }
 
 /// Reports the peer's end of stream.
 struct PeerEnds(std::sync::mpsc::Sender<()>);
-impl Witness for PeerEnds {
+impl DuplexObserver for PeerEnds {
     fn peer_half_closed(&self) {
         self.0.send(()).unwrap();
     }
 }
 
 /// A session whose input stays open, once it has seen the peer's end of stream.
-fn half_closed_by_peer(ours: Socket, theirs: &Socket, terms: Terms) -> (io::PipeWriter, Ended) {
+fn half_closed_by_peer(
+    ours: Socket,
+    theirs: &Socket,
+    terms: DuplexOptions,
+) -> (io::PipeWriter, Ended) {
     theirs.shutdown(std::net::Shutdown::Write).unwrap();
     let (input, user) = io::pipe().unwrap();
     let (done, over) = channel();
     let (seen, ends) = channel();
     thread::spawn(move || {
         let (_screen, output) = io::pipe().unwrap();
-        let stop = Stop::new(Some(Instant::now() + PATIENCE)).unwrap();
+        let stop = Shutdown::new(Some(Instant::now() + PATIENCE)).unwrap();
         let stream = Stream::from_socket(ours).unwrap();
         let near = near(input, output);
         done.send(duplex(stream, near, Default::default(), terms, &PeerEnds(seen), &stop))
@@ -174,7 +178,7 @@ fn half_closed_by_peer(ours: Socket, theirs: &Socket, terms: Terms) -> (io::Pipe
     (user, over)
 }
 
-type Ended = std::sync::mpsc::Receiver<Over>;
+type Ended = std::sync::mpsc::Receiver<DuplexOutcome>;
 
 fn tcp_pair() -> (Socket, Socket) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -215,7 +219,7 @@ fn lost_peer_ends_a_session_that_waits_for_input() {
         theirs.set_linger(Some(Duration::ZERO)).unwrap();
         drop(theirs);
         let over = over.recv_timeout(PATIENCE).expect("it comes to its end");
-        assert!(over.outcome.is_ok() && over.by == Ending::Peer, "{over:?}");
+        assert!(over.outcome.is_ok() && over.by == EndedBy::Peer, "{over:?}");
     }
 }
 
@@ -231,10 +235,10 @@ fn refused_end_of_stream_ends_a_session_without_input() {
             drop(theirs);
         });
         let (unread, output) = io::pipe().unwrap();
-        let near = Near { reader: Input::Null, ..near(unread, output) };
-        let stop = Stop::new(Some(Instant::now() + PATIENCE)).unwrap();
+        let near = LocalEnd { reader: Input::Null, ..near(unread, output) };
+        let stop = Shutdown::new(Some(Instant::now() + PATIENCE)).unwrap();
         let over = duplex(stream, near, Default::default(), terms(false), &Quiet, &stop);
-        assert!(over.by != Ending::Timeout, "{over:?}");
+        assert!(over.by != EndedBy::Timeout, "{over:?}");
         resets.join().unwrap();
     }
 }
@@ -242,20 +246,20 @@ fn refused_end_of_stream_ends_a_session_without_input() {
 #[test]
 fn exit_on_eof_ends_a_session_that_waits_for_input() {
     let (ours, theirs) = tcp_pair();
-    let terms = Terms { exit_on_eof: true, ..terms(false) };
+    let terms = DuplexOptions { exit_on_eof: true, ..terms(false) };
     let (_user, over) = half_closed_by_peer(ours, &theirs, terms);
     let over = over.recv_timeout(PATIENCE).expect("it comes to its end");
-    assert!(over.outcome.is_ok() && over.by == Ending::Peer, "{over:?}");
+    assert!(over.outcome.is_ok() && over.by == EndedBy::Peer, "{over:?}");
 }
 
 #[test]
 fn a_pulled_cord_or_a_reset_ends_it_whenever_it_comes() {
-    let mut chance = Chance::new();
+    let mut chance = TestRng::new();
     for round in 0..60 {
         let (stream, theirs) = pair(&mut chance);
         let (input, user) = io::pipe().unwrap();
         let (screen, output) = io::pipe().unwrap();
-        let stop = Stop::new(None).unwrap();
+        let stop = Shutdown::new(None).unwrap();
         let shared = chance.below(2) == 0;
         let (done, over) = channel();
         let cord = stop.clone();
@@ -271,7 +275,7 @@ fn a_pulled_cord_or_a_reset_ends_it_whenever_it_comes() {
         let pulls = chance.below(2) == 0;
         let began = Instant::now();
         match pulls {
-            true => cord.pull(Reason::Terminate),
+            true => cord.pull(ShutdownReason::Terminate),
             false => theirs.set_linger(Some(Duration::ZERO)).unwrap(),
         }
         drop(theirs);

@@ -10,7 +10,7 @@ use clap::builder::StyledStr;
 use clap::{Arg, Command, CommandFactory};
 
 use crate::command::Cli;
-use crate::error::Code;
+use crate::error::ExitCode;
 pub use environment::ENVIRONMENT;
 
 /// What help says of a command beside its flags.
@@ -113,7 +113,7 @@ fn environment() -> String {
 
 /// The exit-code table, for the end of every command's `--help`.
 fn exit_codes() -> String {
-    let rows = Code::ALL.map(|(code, meaning)| {
+    let rows = ExitCode::ALL.map(|(code, meaning)| {
         let text = hanging(meaning, 7);
         format!("\n  {:>3}  {}", code.number(), text.trim_start())
     });

@@ -1,12 +1,12 @@
 //! Replies made by hand, good ones and every malformed one.
 
 use super::*;
-use crate::resolver::dns::Kind;
+use crate::resolver::dns::RecordType;
 use proptest::prelude::*;
 
 const ID: u16 = 0x1234;
 
-fn question(kind: Kind) -> Question {
+fn question(kind: RecordType) -> Question {
     Question::of("a.test", kind).unwrap()
 }
 
@@ -27,8 +27,8 @@ fn record(owner: &[u8], kind: u16, data: &[u8]) -> Vec<u8> {
     [&head[..], &(data.len() as u16).to_be_bytes(), data].concat()
 }
 
-fn told(bytes: &[u8]) -> Result<Reply, Lie> {
-    read(bytes, &question(Kind::A), ID)
+fn told(bytes: &[u8]) -> Result<Response, MalformedResponse> {
+    read(bytes, &question(RecordType::A), ID)
 }
 
 const ASKED: &[u8] = b"\xc0\x0c";
@@ -38,7 +38,7 @@ const GOOD: u16 = 0x8180;
 fn an_answer_is_its_addresses() {
     let two = [record(ASKED, 1, &[192, 0, 2, 1]), record(b"\x01A\x04TEST\0", 1, &[192, 0, 2, 2])];
     let reply = told(&reply(GOOD, [2, 0], &two.concat())).unwrap();
-    assert_eq!(reply.found, Found::Records);
+    assert_eq!(reply.found, Outcome::Records);
     let text: Vec<String> = reply.records.iter().map(|r| r.datum.to_string()).collect();
     assert_eq!(text, ["192.0.2.1", "192.0.2.2"]);
 }
@@ -52,23 +52,25 @@ fn aliases_are_followed_to_what_they_have() {
     let reply_ = told(&reply(GOOD, [3, 0], &all)).unwrap();
     let text: Vec<String> = reply_.records.iter().map(|r| r.datum.to_string()).collect();
     assert_eq!(text, ["b.test", "192.0.2.9"]);
-    for (flags, found) in [(GOOD, Found::NoData), (GOOD | 2, Found::Failing("SERVFAIL".into()))] {
+    for (flags, found) in
+        [(GOOD, Outcome::NoData), (GOOD | 2, Outcome::ServerError("SERVFAIL".into()))]
+    {
         let nowhere = told(&reply(flags, [1, 0], &alias)).unwrap();
         assert_eq!((nowhere.found, nowhere.records), (found, Vec::new()));
     }
     let circle = [alias, record(b"\x01b\x04test\0", 5, ASKED)].concat();
-    assert_eq!(told(&reply(GOOD, [2, 0], &circle)), Err(Lie::Aliases));
+    assert_eq!(told(&reply(GOOD, [2, 0], &circle)), Err(MalformedResponse::Aliases));
 }
 
 #[test]
 fn absent_empty_and_failing_stay_apart() {
-    assert_eq!(told(&reply(GOOD, [0, 0], b"")).unwrap().found, Found::NoData);
-    assert_eq!(told(&reply(GOOD | 3, [0, 0], b"")).unwrap().found, Found::NoName);
+    assert_eq!(told(&reply(GOOD, [0, 0], b"")).unwrap().found, Outcome::NoData);
+    assert_eq!(told(&reply(GOOD | 3, [0, 0], b"")).unwrap().found, Outcome::NxDomain);
     for (code, word) in [(2, "SERVFAIL"), (5, "REFUSED"), (1, "FORMERR")] {
         let found = told(&reply(GOOD | code, [0, 0], b"")).unwrap().found;
-        assert_eq!(found, Found::Failing(word.into()));
+        assert_eq!(found, Outcome::ServerError(word.into()));
     }
-    assert_eq!(told(&reply(GOOD | 0x200, [9, 0], b"")).unwrap().found, Found::Truncated);
+    assert_eq!(told(&reply(GOOD | 0x200, [9, 0], b"")).unwrap().found, Outcome::Truncated);
 }
 
 #[test]
@@ -79,13 +81,13 @@ fn who_only_names_others_has_not_said_that_there_is_nothing() {
     let found =
         |flags, count, records: &[u8]| told(&reply(flags, [0, count], records)).unwrap().found;
     let parent = servers(b"\x04test\0");
-    assert_eq!(found(NO_RESOLVER, 1, &parent), Found::Elsewhere);
-    assert_eq!(found(NO_RESOLVER, 1, &servers(b"\0")), Found::Elsewhere);
+    assert_eq!(found(NO_RESOLVER, 1, &parent), Outcome::Referral);
+    assert_eq!(found(NO_RESOLVER, 1, &servers(b"\0")), Outcome::Referral);
     let with_start = [start, parent.clone()].concat();
-    assert_eq!(found(NO_RESOLVER, 2, &with_start), Found::NoData);
-    assert_eq!(found(NO_RESOLVER, 1, &servers(b"\x05other\0")), Found::NoData);
+    assert_eq!(found(NO_RESOLVER, 2, &with_start), Outcome::NoData);
+    assert_eq!(found(NO_RESOLVER, 1, &servers(b"\x05other\0")), Outcome::NoData);
     for flags in [GOOD, NO_RESOLVER | 0x400] {
-        assert_eq!(found(flags, 1, &parent), Found::NoData);
+        assert_eq!(found(flags, 1, &parent), Outcome::NoData);
     }
 }
 
@@ -96,19 +98,28 @@ fn every_lie_has_its_name() {
     other_id[0] ^= 1;
     let mut other_question = reply(GOOD, [0, 0], b"");
     other_question[13] = b'b';
-    let count = |promised, held| Lie::Count { part: Part::Answer, promised, held };
+    let count = |promised, held| MalformedResponse::Count { part: Section::Answer, promised, held };
     let lies = [
-        (b"\x12\x34".to_vec(), Lie::Short(2)),
-        (other_id, Lie::Stray(Stray::Id)),
-        (other_question, Lie::Stray(Stray::Question)),
-        (reply(0x0100, [0, 0], b""), Lie::NotAReply),
-        (reply(0xa100, [0, 0], b""), Lie::Opcode(4)),
-        (reply(GOOD, [1, 0], &record(b"\xc0\x18", 1, &[1, 2, 3, 4])), Lie::Loop(Part::Answer)),
-        (reply(GOOD, [1, 0], &record(b"\xc0\xff", 1, &[1, 2, 3, 4])), Lie::Loop(Part::Answer)),
+        (b"\x12\x34".to_vec(), MalformedResponse::Short(2)),
+        (other_id, MalformedResponse::Mismatch(Mismatch::Id)),
+        (other_question, MalformedResponse::Mismatch(Mismatch::Question)),
+        (reply(0x0100, [0, 0], b""), MalformedResponse::NotAReply),
+        (reply(0xa100, [0, 0], b""), MalformedResponse::Opcode(4)),
+        (
+            reply(GOOD, [1, 0], &record(b"\xc0\x18", 1, &[1, 2, 3, 4])),
+            MalformedResponse::Loop(Section::Answer),
+        ),
+        (
+            reply(GOOD, [1, 0], &record(b"\xc0\xff", 1, &[1, 2, 3, 4])),
+            MalformedResponse::Loop(Section::Answer),
+        ),
         (reply(GOOD, [2, 0], &a), count(2, 1)),
-        (reply(GOOD, [1, 0], &[&a[..], b"x"].concat()), Lie::Trailing(1)),
-        (reply(GOOD, [1, 0], &record(b"\x01z\0", 1, &[1, 2, 3, 4])), Lie::Unrelated(Kind::A)),
-        (reply(GOOD | 3, [1, 0], &a), Lie::Contradiction),
+        (reply(GOOD, [1, 0], &[&a[..], b"x"].concat()), MalformedResponse::Trailing(1)),
+        (
+            reply(GOOD, [1, 0], &record(b"\x01z\0", 1, &[1, 2, 3, 4])),
+            MalformedResponse::Unrelated(RecordType::A),
+        ),
+        (reply(GOOD | 3, [1, 0], &a), MalformedResponse::Contradiction),
     ];
     for (bytes, lie) in lies {
         assert_eq!(told(&bytes), Err(lie.clone()), "{lie}");
@@ -128,13 +139,16 @@ fn broken_records_are_told_by_their_place() {
     ];
     for records in broken {
         let lie = told(&reply(GOOD, [2, 0], &records)).unwrap_err();
-        assert!(matches!(lie, Lie::Broken { part: Part::Answer, nth: 2, .. }), "{lie}");
+        assert!(
+            matches!(lie, MalformedResponse::Broken { part: Section::Answer, nth: 2, .. }),
+            "{lie}"
+        );
     }
 }
 
 #[test]
 fn peer_made_bytes_are_escaped() {
-    let ptr = Question { name: question(Kind::A).name, kind: Kind::PTR };
+    let ptr = Question { name: question(RecordType::A).name, kind: RecordType::PTR };
     let mut bytes = reply(GOOD, [1, 0], &record(ASKED, 12, b"\x05\x1b[2J\n\x01.\0"));
     bytes[21] = 12;
     let reply = read(&bytes, &ptr, ID).unwrap();
@@ -157,8 +171,8 @@ proptest! {
         let mut bytes = reply(GOOD, [0, 0], &record(b"\0", 41, &options));
         bytes[11] = 1;
         match told(&bytes) {
-            Ok(reply) => prop_assert_eq!(reply.found, Found::NoData),
-            Err(lie) => prop_assert_eq!(lie, Lie::Opt("an option runs beyond its end")),
+            Ok(reply) => prop_assert_eq!(reply.found, Outcome::NoData),
+            Err(lie) => prop_assert_eq!(lie, MalformedResponse::Opt("an option runs beyond its end")),
         }
     }
 
@@ -174,7 +188,7 @@ proptest! {
             let at = at.index(bytes.len());
             bytes[at] = value;
         }
-        let asked = Question { name: question(Kind::A).name, kind: Kind(kind.into()) };
+        let asked = Question { name: question(RecordType::A).name, kind: RecordType(kind.into()) };
         if let Ok(reply) = read(&bytes, &asked, ID) {
             for record in reply.records {
                 prop_assert!(!record.datum.to_string().contains(|c: char| c.is_control()));
