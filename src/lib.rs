@@ -1,40 +1,41 @@
 //! sockit: a socket toolkit for the command line.
 //!
 //! This library exists for the binary, the tests and the benches; it promises no stable API.
-//! The house is built in the order of a connection's life, and imports point down only:
 //!
-//! - [`command`] – what the user asks for: one file per subcommand, with its flags and its run;
-//! - [`flags`] – flag groups that several commands share;
-//! - [`service`] – what a server does with one accepted peer;
-//! - [`report`] – telling people: one event enum behind text and JSON;
-//! - [`pump`] – moving bytes between two ends, by whichever call suits both;
-//! - [`net`] – sockets in the order of their life: endpoint, resolve, socket, dial, listen,
-//!   accept, stream, and the layers on a stream; `confine` gives up what a run needs no more;
-//! - [`http`] – the HTTP/1.1 of http-get and of proxies: bytes in, facts out, no socket inside;
-//! - [`failure`] and [`stop`] – what went wrong and with which exit code; why a run ends early;
-//! - [`log`] – tracing to stderr, for whoever debugs sockit itself.
+//! Modules form layers. A module imports from its own layer and from the layers below it, never from
+//! above; modules of one layer import each other in one direction only, and no two files import each
+//! other. A test holds these rules. From the top:
+//!
+//! 1. [`command`], [`flags`], [`usage`]: the command line. clap is imported nowhere else.
+//! 2. [`client`], [`server`], [`datagram`], [`fetch`], [`lookup`], [`tour`]: what a command does.
+//! 3. [`service`]: what a server does with one connection.
+//! 4. [`transfer`], [`report`]: bytes between two ends; events as text and JSON.
+//! 5. [`net`]: addresses and sockets in the order of their life, TLS and proxies as layers of a stream.
+//! 6. [`resolver`], [`http`], [`process`]: names, HTTP/1.1 messages without I/O, the process itself.
+//! 7. [`error`], [`shutdown`]: one error type with its exit codes; the cancellation token.
 
 pub mod client;
+// The doc comments of flags are help texts first; brackets in them are default values.
+#[allow(rustdoc::broken_intra_doc_links, rustdoc::invalid_html_tags)]
+pub mod command;
 pub mod datagram;
 pub mod error;
+#[cfg(feature = "http")]
 pub mod fetch;
+#[allow(rustdoc::broken_intra_doc_links, rustdoc::invalid_html_tags)]
+pub mod flags;
+pub mod http;
 pub mod logging;
 pub mod lookup;
+pub mod net;
 pub mod process;
+pub mod report;
 pub mod resolver;
 pub mod server;
+pub mod service;
 pub mod shutdown;
 #[cfg(test)]
 mod test_rng;
 pub mod tour;
 pub mod transfer;
 pub mod usage;
-// What stands above a flag is help for people first, where brackets are defaults.
-#[allow(rustdoc::broken_intra_doc_links, rustdoc::invalid_html_tags)]
-pub mod command;
-#[allow(rustdoc::broken_intra_doc_links, rustdoc::invalid_html_tags)]
-pub mod flags;
-pub mod http;
-pub mod net;
-pub mod report;
-pub mod service;

@@ -11,7 +11,7 @@ use sockit::usage::argv_secrets;
 
 fn main() -> std::process::ExitCode {
     let words: Vec<_> = std::env::args_os().collect();
-    argv::blot(&words, &argv_secrets::among(&words));
+    argv::redact_argv(&words, &argv_secrets::find_secrets(&words));
     let code = sockit::command::parse(words).map_or_else(|code| code, run);
     code.number().into()
 }
@@ -29,7 +29,7 @@ fn run(cli: Cli) -> ExitCode {
     std::panic::set_hook(Box::new(move |info| log_panic(&panic_report, info)));
     if !cli.command.starts_programs() {
         // Kernels without it (before 3.5) run the command all the same.
-        let _ = privileges::renounce_privileges();
+        let _ = privileges::set_no_new_privs();
     }
     let command = std::panic::AssertUnwindSafe(|| cli.command.run(&report));
     let code = match std::panic::catch_unwind(command) {
@@ -37,7 +37,7 @@ fn run(cli: Cli) -> ExitCode {
         Ok(Err(error)) => report_error(&report, &error),
         Err(_) => ExitCode::Negative,
     };
-    report.settle(code)
+    report.finish(code)
 }
 
 /// Turns an error into its line and its exit code.

@@ -101,7 +101,7 @@ impl Shutdown {
     }
 
     /// Pulls the cord; the first reason stays.
-    pub fn pull(&self, reason: ShutdownReason) {
+    pub fn trigger(&self, reason: ShutdownReason) {
         let first =
             self.0.reason.compare_exchange(0, number(reason), Ordering::SeqCst, Ordering::SeqCst);
         if first.is_ok() {
@@ -293,8 +293,8 @@ mod tests {
             let stop = stop.clone();
             move || stop.sleep(Duration::from_secs(20))
         });
-        stop.pull(ShutdownReason::Terminate);
-        stop.pull(ShutdownReason::Interrupt);
+        stop.trigger(ShutdownReason::Terminate);
+        stop.trigger(ShutdownReason::Interrupt);
         assert_eq!(waiter.join().unwrap(), Err(ShutdownReason::Terminate));
         assert_eq!(stop.reason(), Some(ShutdownReason::Terminate));
     }
@@ -308,7 +308,7 @@ mod tests {
                 let waiters: Vec<_> =
                     (0..4).map(|_| scope.spawn(|| stop.sleep(Duration::from_secs(20)))).collect();
                 std::thread::sleep(Duration::from_micros(round % 37 * 5));
-                stop.pull(ShutdownReason::Interrupt);
+                stop.trigger(ShutdownReason::Interrupt);
                 for waiter in waiters {
                     assert_eq!(
                         waiter.join().unwrap(),

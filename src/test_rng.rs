@@ -30,7 +30,7 @@ impl TestRng {
     }
 
     /// One of 0..n.
-    pub fn below(&mut self, n: usize) -> usize {
+    pub fn in_range(&mut self, n: usize) -> usize {
         (self.next() % n as u64) as usize
     }
 
@@ -40,8 +40,8 @@ impl TestRng {
     }
 
     /// Nothing, a turn for the others, or up to a few dozen microseconds.
-    pub fn pause(&mut self) {
-        match self.below(64) {
+    pub fn random_pause(&mut self) {
+        match self.in_range(64) {
             0..24 => {}
             24..44 => thread::yield_now(),
             n => thread::sleep(Duration::from_micros(n as u64 - 43)),

@@ -1,6 +1,6 @@
 //! What is fuzzed, apart from the fuzzer, so that the ordinary tests can run it too.
 
-use sockit::http::{Event, Kind, Leniency, ParserOptions, ResponseParser, StreamEnd};
+use sockit::http::{ErrorKind, Event, Leniency, ParserOptions, ResponseParser, StreamEnd};
 
 /// Reads `bytes` as an answer, once whole and once split, and compares the outcomes.
 ///
@@ -15,7 +15,7 @@ pub fn answer(bytes: &[u8]) {
     let (other_verdict, other_body) = read(*choice, &pieces);
     // How much of what precedes a break in a coding comes out depends on how much of it the
     // decoder had in hand when it met the break; and with it, what a coding inside finds first.
-    let broken = [&verdict, &other_verdict].contains(&&Err(Kind::Coding));
+    let broken = [&verdict, &other_verdict].contains(&&Err(ErrorKind::Coding));
     let common = if broken {
         assert!(verdict.is_err() && other_verdict.is_err(), "{verdict:?}, {other_verdict:?}");
         body.len().min(other_body.len())
@@ -28,8 +28,8 @@ pub fn answer(bytes: &[u8]) {
 
 const MAX_DECODED: u64 = 1 << 16;
 
-fn rules(choice: u8) -> Rules {
-    Rules {
+fn rules(choice: u8) -> ParserOptions {
+    ParserOptions {
         head_request: choice & 1 != 0,
         max_header: if choice & 2 != 0 { 64 } else { 4096 },
         max_decoded: (choice & 4 != 0).then_some(MAX_DECODED),
@@ -40,10 +40,10 @@ fn rules(choice: u8) -> Rules {
 }
 
 /// The verdict and the body.
-type Outcome = (Result<(), Kind>, Vec<u8>);
+type Outcome = (Result<(), ErrorKind>, Vec<u8>);
 
 fn read(choice: u8, pieces: &[&[u8]]) -> Outcome {
-    let mut answer = Answer::new(rules(choice));
+    let mut answer = ResponseParser::new(rules(choice));
     let mut body = Vec::new();
     for piece in pieces {
         let mut piece = *piece;
@@ -52,18 +52,22 @@ fn read(choice: u8, pieces: &[&[u8]]) -> Outcome {
         }
         assert!(piece.is_empty(), "more was wanted while there was more");
     }
-    answer.end(if choice & 64 == 0 { Ending::Clean } else { Ending::Cut });
+    answer.end(if choice & 64 == 0 { StreamEnd::Clean } else { StreamEnd::Cut });
     let verdict = facts(&mut answer, &mut &[][..], &mut body).expect("an end");
     (verdict, body)
 }
 
-fn facts(answer: &mut Answer, piece: &mut &[u8], body: &mut Vec<u8>) -> Option<Result<(), Kind>> {
+fn facts(
+    answer: &mut ResponseParser,
+    piece: &mut &[u8],
+    body: &mut Vec<u8>,
+) -> Option<Result<(), ErrorKind>> {
     loop {
         match answer.next(piece) {
-            Ok(Fact::More) => return None,
-            Ok(Fact::Done) => return Some(Ok(())),
-            Ok(Fact::Body(bytes)) => body.extend_from_slice(bytes),
-            Ok(Fact::Interim(_) | Fact::Head | Fact::Note(_)) => {}
+            Ok(Event::More) => return None,
+            Ok(Event::Done) => return Some(Ok(())),
+            Ok(Event::Body(bytes)) => body.extend_from_slice(bytes),
+            Ok(Event::Interim(_) | Event::Head | Event::Note(_)) => {}
             Err(error) => return Some(Err(error.kind)),
         }
         assert!(body.len() < 80 << 20, "a bomb went off");

@@ -1,7 +1,7 @@
 //! What is fuzzed of message framing, apart from the fuzzer, so that the ordinary tests can run
 //! it too.
 
-use sockit::service::framing::{Flow, Framing, MessageSplitter, Unframed};
+use sockit::service::framing::{Framing, InputState, MessageSplitter, Unframed};
 
 /// The longest message that is taken.
 const MOST: usize = 64;
@@ -28,29 +28,29 @@ pub fn framing(bytes: &[u8]) {
 
 /// The messages with their line ends, as they come when each read brings `step` bytes.
 fn cut(framing: Framing, text: &[u8], step: usize) -> Result<Vec<Vec<u8>>, Unframed> {
-    let mut cutter = Cutter::new(framing, MOST);
+    let mut splitter = MessageSplitter::new(framing, MOST);
     let mut messages = Vec::new();
     for mut piece in text.chunks(step) {
         while !piece.is_empty() {
-            let space = cutter.space();
+            let space = splitter.space();
             let n = space.len().min(piece.len());
             space[..n].copy_from_slice(&piece[..n]);
             piece = &piece[n..];
-            cutter.filled(n);
-            drain(&mut cutter, Flow::Idle, framing, &mut messages)?;
+            splitter.filled(n);
+            drain(&mut splitter, InputState::Idle, framing, &mut messages)?;
         }
     }
-    drain(&mut cutter, Flow::Ended, framing, &mut messages)?;
+    drain(&mut splitter, InputState::Eof, framing, &mut messages)?;
     Ok(messages)
 }
 
 fn drain(
-    cutter: &mut Cutter,
-    flow: Flow,
+    splitter: &mut MessageSplitter,
+    flow: InputState,
     framing: Framing,
     to: &mut Vec<Vec<u8>>,
 ) -> Result<(), Unframed> {
-    while let Some(message) = cutter.next(flow)? {
+    while let Some(message) = splitter.next(flow)? {
         assert!(message.text.len() <= MOST, "a message of {} bytes", message.text.len());
         let mut bytes = Vec::new();
         let framed = framing.append(&mut bytes, |out| out.extend_from_slice(message.text));

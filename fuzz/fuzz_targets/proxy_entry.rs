@@ -25,7 +25,7 @@ pub fn proxy(bytes: &[u8]) {
     match whole {
         Ok(rest) => assert!(answer.ends_with(&rest), "the target's first words"),
         Err(code) => {
-            let known = [Code::Connect, Code::Protocol, Code::Limit, Code::Proxy];
+            let known = [ExitCode::Connect, ExitCode::Protocol, ExitCode::Limit, ExitCode::Proxy];
             assert!(known.contains(&code), "{code:?}");
         }
     }
@@ -33,7 +33,7 @@ pub fn proxy(bytes: &[u8]) {
 
 /// What is left for the target's reader, or the code of the failure, when each read brings `step`
 /// bytes at most.
-fn outcome(proxy: &str, answer: &[u8], step: usize) -> Result<Vec<u8>, Code> {
+fn outcome(proxy: &str, answer: &[u8], step: usize) -> Result<Vec<u8>, ExitCode> {
     let (ours, mut theirs) = UnixStream::pair().expect("a pair");
     theirs.set_nonblocking(true).expect("a mode");
     // As much as the pair holds: the reader has limits of its own.
@@ -44,15 +44,15 @@ fn outcome(proxy: &str, answer: &[u8], step: usize) -> Result<Vec<u8>, Code> {
     let proxy = Proxy::read(proxy).expect("a proxy");
     let target = Target::new("target.example", 7);
     let talk = HandshakeContext {
-        whom: proxy.to_string(),
+        target: proxy.to_string(),
         until: Some(Instant::now() + LIMIT),
         limit: LIMIT,
         stop: None,
-        mood: None,
+        activity: None,
         tell: &|_| (),
     };
-    let mut stream = proxy.join(stream, &target, &talk).map_err(|failure| {
-        assert_eq!(failure.stage, Stage::Proxy, "{failure}");
+    let mut stream = proxy.tunnel(stream, &target, &talk).map_err(|failure| {
+        assert_eq!(failure.stage, Phase::Proxy, "{failure}");
         failure.code
     })?;
     let mut rest = Vec::new();

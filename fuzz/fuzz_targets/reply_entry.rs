@@ -2,7 +2,7 @@
 //! too.
 
 use sockit::resolver::dns;
-use sockit::resolver::dns::{Kind, Outcome, Question};
+use sockit::resolver::dns::{Outcome, Question, RecordType};
 
 const TYPES: [&str; 8] = ["A", "AAAA", "MX", "TXT", "PTR", "CNAME", "SRV", "SOA"];
 
@@ -14,12 +14,12 @@ const TYPES: [&str; 8] = ["A", "AAAA", "MX", "TXT", "PTR", "CNAME", "SRV", "SOA"
 pub fn reply(bytes: &[u8]) {
     let [choice, high, low, message @ ..] = bytes else { return };
     let kind = TYPES[usize::from(*choice) % TYPES.len()];
-    let Some(kind) = Kind::from_word(kind) else { panic!("{kind} is a type") };
+    let Some(kind) = RecordType::from_word(kind) else { panic!("{kind} is a type") };
     let Ok(question) = Question::of("a.example", kind) else { panic!("a name") };
     let id = u16::from_be_bytes([*high, *low]);
     let read = dns::read(message, &question, id);
     if let Ok(reply) = &read {
-        assert_eq!(reply.found == Found::Records, !reply.records.is_empty());
+        assert_eq!(reply.found == Outcome::Records, !reply.records.is_empty());
         let told: Vec<String> = reply.records.iter().map(|record| format!("{record:?}")).collect();
         assert!(told.len() <= message.len());
         assert_eq!(read, dns::read(message, &question, id));

@@ -6,38 +6,38 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use sockit::error::{ExitCode, Failure, Phase};
 use sockit::http::url::HttpUrl;
 use sockit::net::endpoint::Endpoint;
-use sockit::server::access::Rules;
+use sockit::server::access::AccessRules;
 
 /// Reads `bytes` as a URL, and as a Location of an answer from a known one.
 ///
 /// Panics where a promise is broken: another code than 2 or 47, a URL that does not survive its
 /// own reading, a redirect that leads out of http, a file name that leads out of its directory.
 pub fn url(bytes: &[u8]) {
-    let none = |name: &str| Err(Failure::usage(Stage::Port, name.to_string(), "no such service"));
+    let none = |name: &str| Err(Failure::usage(Phase::Port, name.to_string(), "no such service"));
     if let Ok(word) = std::str::from_utf8(bytes) {
-        match Link::read(word, &none) {
+        match HttpUrl::read(word, &none) {
             Ok(link) => sound(&link),
-            Err(failure) => assert_eq!(failure.code, Code::Usage, "{failure}"),
+            Err(failure) => assert_eq!(failure.code, ExitCode::Usage, "{failure}"),
         }
     }
-    let Ok(from) = Link::read("https://user:secret@origin.example:8443/a/b?c", &none) else {
+    let Ok(from) = HttpUrl::read("https://user:secret@origin.example:8443/a/b?c", &none) else {
         panic!("a plain URL is not read")
     };
-    if let Ok(link) = from.follow(bytes) {
+    if let Ok(link) = from.resolve_location(bytes) {
         assert!(link.user().is_none(), "the peer chose credentials");
         sound(&link);
     }
 }
 
 /// What holds for every link, wherever it came from.
-fn sound(link: &Link) {
+fn sound(link: &HttpUrl) {
     let whole = link.absolute();
     assert!(whole.starts_with("http://") || whole.starts_with("https://"), "{whole}");
     for text in [link.authority(), link.target(), whole.clone()] {
         assert!(!text.contains(|c: char| c.is_control() || c == ' '), "{text:?} splits a request");
     }
-    let none = |name: &str| Err(Failure::usage(Stage::Port, name.to_string(), "no such service"));
-    match Link::read(&whole, &none) {
+    let none = |name: &str| Err(Failure::usage(Phase::Port, name.to_string(), "no such service"));
+    match HttpUrl::read(&whole, &none) {
         Ok(again) => assert_eq!(again.absolute(), whole),
         Err(failure) => panic!("{whole} is not read again: {failure}"),
     }
@@ -57,11 +57,11 @@ pub fn endpoint(bytes: &[u8]) {
         None => (text, None),
     };
     match Endpoint::read(Some(first), second, ("127.0.0.1", "9999")) {
-        Err(failure) => assert_eq!(failure.code, Code::Usage, "{failure}"),
+        Err(failure) => assert_eq!(failure.code, ExitCode::Usage, "{failure}"),
         Ok(endpoint) => {
             assert!(!endpoint.host.is_empty() && !endpoint.port.is_empty());
             let shown = endpoint.to_string();
-            if let Ok(again) = Endpoint::read_whole(&shown) {
+            if let Ok(again) = Endpoint::parse(&shown) {
                 assert_eq!(again, endpoint, "{shown}");
             }
         }
@@ -81,21 +81,21 @@ pub fn rules(bytes: &[u8]) {
         marked.filter(|word| numeric(word) && !word.starts_with('@')).map(String::from).collect()
     };
     let (allow, deny) = (words('+'), words('-'));
-    let rules = match Rules::read(&allow, &deny, None) {
+    let rules = match AccessRules::read(&allow, &deny, None) {
         Ok(rules) => rules,
         Err(failure) => {
-            assert!(matches!(failure.code, Code::Usage | Code::Resolve), "{failure}");
+            assert!(matches!(failure.code, ExitCode::Usage | ExitCode::Resolve), "{failure}");
             return;
         }
     };
     for ip in [Ipv4Addr::LOCALHOST, Ipv4Addr::new(10, 1, 2, 3), Ipv4Addr::BROADCAST] {
         let mapped = IpAddr::V6(ip.to_ipv6_mapped());
-        assert_eq!(rules.admit(ip.into()), rules.admit(mapped));
+        assert_eq!(rules.allows(ip.into()), rules.allows(mapped));
     }
     for ip in allow.iter().filter_map(|word| word.parse::<IpAddr>().ok()) {
-        assert!(rules.admit(ip), "{ip} is allowed and may not come in");
+        assert!(rules.allows(ip), "{ip} is allowed and may not come in");
     }
     if allow.is_empty() && deny.is_empty() {
-        assert!(rules.admit(Ipv6Addr::LOCALHOST.into()));
+        assert!(rules.allows(Ipv6Addr::LOCALHOST.into()));
     }
 }

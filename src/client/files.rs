@@ -64,7 +64,7 @@ fn open_input(talk: &SessionFlags) -> Result<Option<File>, Failure> {
     match (talk.input_file(), talk.offset, talk.count) {
         (Some(path), offset, _) => open_at(path, offset).map(Some),
         (None, None, None) => Ok(None),
-        (None, offset, _) => part_of_stdin(offset).map(Some),
+        (None, offset, _) => stdin_slice(offset).map(Some),
     }
 }
 
@@ -78,7 +78,7 @@ fn open_at(path: &Path, offset: Option<u64>) -> Result<File, Failure> {
 }
 
 /// `--input -` with `--offset` or `--count`: a descriptor of our own for stdin.
-fn part_of_stdin(offset: Option<u64>) -> Result<File, Failure> {
+fn stdin_slice(offset: Option<u64>) -> Result<File, Failure> {
     let failed = |e| Failure::new(Phase::Stdin, "-", e);
     let stdin = rustix::stdio::stdin().try_clone_to_owned().map_err(failed)?;
     skip(File::from(stdin), offset).map_err(failed)
@@ -110,7 +110,7 @@ fn refuse_same(input: &File, output: &Path) -> Result<(), Failure> {
 pub struct OutputFile {
     file: FdStream<File>,
     path: PathBuf,
-    holds_old: Cell<bool>,
+    has_old_content: Cell<bool>,
     /// Made by us, for a connection that does not stand yet.
     is_unused: bool,
 }
@@ -128,19 +128,19 @@ impl OutputFile {
         let file = opened.map_err(|e| unwritten(path, e))?;
         let holds_old = file.metadata().is_ok_and(|meta| meta.is_file() && meta.len() > 0);
         let (file, holds_old) = (FdStream(file), Cell::new(holds_old));
-        Ok(OutputFile { file, path: path.to_path_buf(), holds_old, is_unused })
+        Ok(OutputFile { file, path: path.to_path_buf(), has_old_content: holds_old, is_unused })
     }
 
     /// Writes all of `bytes`.
     ///
     /// Fails at [`Stage::File`] with 23.
-    pub fn put(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         let written = self.write_all(bytes).and_then(|()| self.flush());
         written.map_err(|e| unwritten(&self.path, e))
     }
 
     fn clear(&self) -> io::Result<()> {
-        match self.holds_old.replace(false) {
+        match self.has_old_content.replace(false) {
             true => self.file.0.set_len(0),
             false => Ok(()),
         }

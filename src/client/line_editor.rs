@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use unicode_width::UnicodeWidthStr;
 
-use crate::report::escape::{escape_bytes, tame};
+use crate::report::escape::{escape_bytes, escape_keep_backslash};
 
 /// Lines that the history keeps.
 const MAX_HISTORY: usize = 100;
@@ -219,7 +219,7 @@ fn characters(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
 /// What is shown for a character.
 fn cell(character: &[u8]) -> String {
     match std::str::from_utf8(character) {
-        Ok(text) => tame(text).into_owned(),
+        Ok(text) => escape_keep_backslash(text).into_owned(),
         Err(_) => escape_bytes(character),
     }
 }

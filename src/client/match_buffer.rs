@@ -26,7 +26,7 @@ impl MatchBuffer {
 
     /// Takes everything up to the end of the first match; `false` if there is none yet. A search
     /// begins with everything that was not taken, and goes on with what was added.
-    pub fn take(&mut self, search: &mut Search) -> bool {
+    pub fn consume_match(&mut self, search: &mut Search) -> bool {
         let end = search.advance(&self.bytes, self.searched);
         self.searched = self.bytes.len();
         end.is_some_and(|end| {
@@ -37,7 +37,7 @@ impl MatchBuffer {
     }
 
     /// Forgets all of it.
-    pub fn forget(&mut self) {
+    pub fn clear(&mut self) {
         self.bytes.clear();
         self.searched = 0;
     }
@@ -67,9 +67,9 @@ mod tests {
     fn match_takes_what_comes_before_it_too() {
         let mut heard = MatchBuffer::default();
         heard.add(b"one two three");
-        assert!(heard.take(&mut search("two")));
+        assert!(heard.consume_match(&mut search("two")));
         assert_eq!(heard.text(200), " three");
-        assert!(!heard.take(&mut search("one")));
+        assert!(!heard.consume_match(&mut search("one")));
     }
 
     #[test]
@@ -78,13 +78,13 @@ mod tests {
         let mut first = search("\\xff\\xfb");
         for (byte, found) in [(0xff, false), (0xfb, true)] {
             heard.add(&[byte]);
-            assert_eq!(heard.take(&mut first), found);
+            assert_eq!(heard.consume_match(&mut first), found);
         }
         heard.add(b"abc");
-        assert!(heard.take(&mut search("^a")));
-        assert!(heard.take(&mut search("^b")));
-        heard.forget();
-        assert!(!heard.take(&mut search("c")));
+        assert!(heard.consume_match(&mut search("^a")));
+        assert!(heard.consume_match(&mut search("^b")));
+        heard.clear();
+        assert!(!heard.consume_match(&mut search("c")));
     }
 
     #[test]
@@ -93,12 +93,12 @@ mod tests {
         let mut search = search("(?s)begin.*end");
         heard.add(b"begin");
         for _ in 0..50 {
-            assert!(!heard.take(&mut search));
+            assert!(!heard.consume_match(&mut search));
             heard.add(&[b'x'; MEMORY / 10]);
             assert!(heard.bytes.len() <= 2 * MEMORY);
         }
         heard.add(b"end");
-        assert!(heard.take(&mut search));
+        assert!(heard.consume_match(&mut search));
     }
 
     #[test]

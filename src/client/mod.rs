@@ -46,7 +46,7 @@ struct SessionResult {
 
 impl SessionResult {
     /// A conversation that could not begin.
-    fn unbegun(failure: Failure) -> SessionResult {
+    fn not_started(failure: Failure) -> SessionResult {
         let outcome = Err(failure);
         SessionResult { bytes_in: 0, bytes_out: 0, by: EndedBy::Us, outcome, picture: None }
     }
@@ -70,7 +70,7 @@ impl SessionResult {
 /// Connects by `dial`, talks as `talk` says, and tells how it went.
 ///
 /// Fails at whichever stage the conversation broke; what had been learnt is told before.
-pub fn hold(
+pub fn run(
     talk: &SessionFlags,
     report: &Report,
     dial: impl FnOnce(&Shutdown) -> Result<Stream, Failure>,
@@ -82,7 +82,7 @@ pub fn hold(
     let connected = began.elapsed();
     files.connected();
     let (facts, hangup) = (stream.facts.clone(), stream.hangup.clone());
-    report.tell(&Event::Connected(Endpoints::new(CONN, &facts)));
+    report.emit(&Event::Connected(Endpoints::new(CONN, &facts)));
 
     let mut talked = match manner(talk) {
         Mode::Script => script::run(stream, talk, files, report, &stop),
@@ -90,9 +90,9 @@ pub fn hold(
         Mode::Pipe => pipe::run(stream, talk, files, report, &stop),
     };
     talked.check_truncation(&hangup, &facts);
-    report.tell(&closed(&talked, &facts));
+    report.emit(&closed(&talked, &facts));
     if talk.stats {
-        report.tell(&stats::event(&talked, &facts, connected));
+        report.emit(&stats::event(&talked, &facts, connected));
     }
     talked.outcome.map_err(|failure| failure.of_conn(CONN))
 }

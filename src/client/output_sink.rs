@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::files::{Files, OutputFile};
 use crate::error::{Failure, Phase};
 use crate::flags::session::SessionFlags;
-use crate::net::stdio::is_abandoned;
+use crate::net::stdio::reader_closed;
 use crate::net::stdout;
 use crate::shutdown::Shutdown;
 use crate::transfer::duplex::OnLocalEof;
@@ -35,7 +35,7 @@ impl OutputSink {
     /// conversation that nothing moves in for the time of `idle`.
     ///
     /// Fails at [`Stage::Stdout`] or [`Stage::File`] with 23, or with 28, 130 or 143.
-    pub fn take(
+    pub fn write(
         &mut self,
         bytes: &[u8],
         idle: Option<Duration>,
@@ -43,7 +43,7 @@ impl OutputSink {
     ) -> Result<(), Failure> {
         match self {
             OutputSink::Stdout => stdout::write_all_within(bytes, idle, stop),
-            OutputSink::File(output) => output.put(bytes),
+            OutputSink::File(output) => output.write(bytes),
             OutputSink::Discard => Ok(()),
         }
     }
@@ -53,7 +53,7 @@ impl OutputSink {
     /// Fails at [`Stage::File`] with 23.
     pub fn end(&mut self) -> Result<(), Failure> {
         match self {
-            OutputSink::File(output) => output.put(b""),
+            OutputSink::File(output) => output.write(b""),
             OutputSink::Stdout | OutputSink::Discard => Ok(()),
         }
     }
@@ -68,7 +68,7 @@ impl OutputSink {
     /// Fails as a write would: [`stdout::reader_is_gone`] knows it.
     pub fn check(&self) -> Result<(), Failure> {
         match self {
-            OutputSink::Stdout if is_abandoned(rustix::stdio::stdout()) => {
+            OutputSink::Stdout if reader_closed(rustix::stdio::stdout()) => {
                 let gone = rustix::io::Errno::PIPE;
                 Err(Failure::new(Phase::Stdout, "-", std::io::Error::from(gone)))
             }

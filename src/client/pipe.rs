@@ -11,9 +11,9 @@ use crate::flags::session::SessionFlags;
 use crate::net::stdio::{FdStream, Source};
 use crate::net::stream::{Stream, Writer};
 use crate::report::Report;
-use crate::report::course::RateHistory;
 use crate::report::event::{Event, Side};
 use crate::report::progress::Progress;
+use crate::report::rate_history::RateHistory;
 use crate::shutdown::Shutdown;
 use crate::transfer::duplex::{
     DuplexObserver, DuplexOptions, LocalEnd, NO_END_OF_INPUT, OnLocalEof, duplex,
@@ -49,7 +49,7 @@ pub fn run(
         exit_on_eof: talk.session.exit_on_eof,
         finishes: false,
     };
-    let over = duplex(stream, near(talk, files), (up, down), terms, &observer, stop);
+    let over = duplex(stream, local_end(talk, files), (up, down), terms, &observer, stop);
     observer.end();
     SessionResult {
         bytes_in: received.total(),
@@ -60,7 +60,7 @@ pub fn run(
     }
 }
 
-fn near(talk: &SessionFlags, files: Files) -> LocalEnd {
+fn local_end(talk: &SessionFlags, files: Files) -> LocalEnd {
     let endless = talk.input_file().is_none() && std::io::stdin().is_terminal();
     let input = match talk.input_file() {
         Some(path) => (Phase::File, path.display().to_string()),
@@ -120,7 +120,7 @@ impl<'a> Observer<'a> {
         received: &Meter,
     ) -> Self {
         let moves_files = files.input.is_some() || files.output.is_some();
-        let shown = (talk.progress || moves_files) && report.may_draw();
+        let shown = (talk.progress || moves_files) && report.can_draw();
         let size = files.input.as_ref().and_then(|file| file.metadata().ok()).map(|meta| {
             let left = meta.len().saturating_sub(talk.offset.unwrap_or(0));
             left.min(talk.count.unwrap_or(u64::MAX))
@@ -128,7 +128,7 @@ impl<'a> Observer<'a> {
         Observer {
             report,
             progress: shown.then(|| Progress::new(size.filter(|size| *size > 0))),
-            course: (talk.stats && report.may_draw()).then(Mutex::default),
+            course: (talk.stats && report.can_draw()).then(Mutex::default),
             meters: [sent.clone(), received.clone()],
             began: Instant::now(),
         }
@@ -146,17 +146,17 @@ impl<'a> Observer<'a> {
 impl Observer<'_> {
     fn picture(&self) -> Option<String> {
         let course = self.course.as_ref()?;
-        course.lock().unwrap_or_else(PoisonError::into_inner).picture()
+        course.lock().unwrap_or_else(PoisonError::into_inner).sparkline()
     }
 }
 
 impl DuplexObserver for Observer<'_> {
-    fn we_half_closed(&self) {
-        self.report.tell(&Event::HalfClosed { conn: CONN, by: Side::Us, caller: None });
+    fn on_local_eof(&self) {
+        self.report.emit(&Event::HalfClosed { conn: CONN, by: Side::Us, caller: None });
     }
 
-    fn peer_half_closed(&self) {
-        self.report.tell(&Event::HalfClosed { conn: CONN, by: Side::Peer, caller: None });
+    fn on_peer_eof(&self) {
+        self.report.emit(&Event::HalfClosed { conn: CONN, by: Side::Peer, caller: None });
     }
 
     fn peer_silent_without_input(&self) {
@@ -174,7 +174,7 @@ impl DuplexObserver for Observer<'_> {
         }
     }
 
-    fn wants_ticks(&self) -> bool {
+    fn needs_ticks(&self) -> bool {
         self.progress.is_some() || self.course.is_some()
     }
 }

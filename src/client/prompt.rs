@@ -42,7 +42,7 @@ pub fn run(
     });
     let (inbox, lines) = match opened {
         Ok(both) => both,
-        Err(failure) => return SessionResult::unbegun(failure),
+        Err(failure) => return SessionResult::not_started(failure),
     };
     let escapes = taker.is_terminal() && !talk.raw_output;
     let mut chat = PromptSession {
@@ -60,8 +60,8 @@ pub fn run(
     let outcome = chat.talk(talk).map(|()| ExitCode::Done);
     let by = chat.ended_by(&outcome);
     chat.lines.close();
-    hangup.hang_up();
-    let outcome = outcome.or_else(|failure| match stdout::reader_is_gone(&failure) {
+    hangup.shutdown();
+    let outcome = outcome.or_else(|failure| match stdout::is_broken_pipe(&failure) {
         true => Ok(ExitCode::Done),
         false => Err(failure),
     });
@@ -94,25 +94,25 @@ impl PromptSession<'_> {
     fn talk(&mut self, talk: &SessionFlags) -> Result<(), Failure> {
         self.stop.sleep(talk.delay).map_err(|reason| self.stopped(reason))?;
         self.inbox.moved();
-        self.take_turns(talk)?;
+        self.event_loop(talk)?;
         self.show_held()?;
         self.taker.end()
     }
 
-    fn take_turns(&mut self, talk: &SessionFlags) -> Result<(), Failure> {
+    fn event_loop(&mut self, talk: &SessionFlags) -> Result<(), Failure> {
         loop {
             match self.next(LOOK)? {
-                RecvOutcome::Piece(bytes) => self.show_with_what_follows(bytes)?,
+                RecvOutcome::Piece(bytes) => self.print_coalesced(bytes)?,
                 RecvOutcome::End => return Ok(()),
                 RecvOutcome::Stopped(reason) => return Err(self.stopped(reason)),
                 RecvOutcome::Late => {}
             }
             match self.lines.next() {
                 Some(InputEvent::Message(text)) if text.is_empty() && ends_at_empty(talk) => {
-                    return self.leave(talk);
+                    return self.finish(talk);
                 }
-                Some(InputEvent::Message(text)) => self.say(text, talk)?,
-                Some(InputEvent::End) => return self.leave(talk),
+                Some(InputEvent::Message(text)) => self.send_line(text, talk)?,
+                Some(InputEvent::End) => return self.finish(talk),
                 None => {}
             }
         }
@@ -124,27 +124,27 @@ impl PromptSession<'_> {
 
     /// Shows a reply. If it is the last, the prompt makes way for it first: nobody would be left to
     /// draw it above.
-    fn show_with_what_follows(&mut self, mut reply: Vec<u8>) -> Result<(), Failure> {
+    fn print_coalesced(&mut self, mut reply: Vec<u8>) -> Result<(), Failure> {
         loop {
             match self.next(LOOK)? {
                 RecvOutcome::Piece(more) if reply.len() < REPLY => reply.extend(more),
                 RecvOutcome::Piece(more) => {
-                    self.show(&reply)?;
+                    self.print(&reply)?;
                     reply = more;
                 }
                 RecvOutcome::End => {
                     self.lines.close();
-                    return self.show(&reply);
+                    return self.print(&reply);
                 }
-                RecvOutcome::Late | RecvOutcome::Stopped(_) => return self.show(&reply),
+                RecvOutcome::Late | RecvOutcome::Stopped(_) => return self.print(&reply),
             }
         }
     }
 
-    fn say(&mut self, mut message: Vec<u8>, talk: &SessionFlags) -> Result<(), Failure> {
+    fn send_line(&mut self, mut message: Vec<u8>, talk: &SessionFlags) -> Result<(), Failure> {
         let line_end = talk.prompt_line_end();
         message.extend_from_slice(line_end);
-        self.outbox.say(&message, self.inbox.received, self.stop)?;
+        self.outbox.send(&message, self.inbox.received, self.stop)?;
         self.inbox.moved();
         if line_end.is_empty() && !std::mem::replace(&mut self.has_warned, true) {
             let why = "messages are sent without a line end (--eol lf or --eol crlf adds one)";
@@ -155,23 +155,23 @@ impl PromptSession<'_> {
     }
 
     /// Half-closes and shows what still comes.
-    fn leave(&mut self, talk: &SessionFlags) -> Result<(), Failure> {
+    fn finish(&mut self, talk: &SessionFlags) -> Result<(), Failure> {
         self.left_first = !self.inbox.is_over();
         self.lines.close();
         match talk.on_end() {
-            OnLocalEof::HangUp => return self.outbox.deliver(self.inbox.received, self.stop),
-            OnLocalEof::KeepOpen => return self.hear_out(talk.linger.0),
+            OnLocalEof::HangUp => return self.outbox.wait_acked(self.inbox.received, self.stop),
+            OnLocalEof::KeepOpen => return self.drain_replies(talk.linger.0),
             OnLocalEof::HalfClose | OnLocalEof::SendOnly => self.outbox.finish(self.report)?,
         }
-        self.hear_out(talk.linger.0.or(self.lines.are_typed().then_some(LAST_WORDS)))
+        self.drain_replies(talk.linger.0.or(self.lines.is_interactive().then_some(LAST_WORDS)))
     }
 
     /// Shows what still comes until the peer ends, or has been silent for as long as `patience`.
-    fn hear_out(&mut self, patience: Option<Duration>) -> Result<(), Failure> {
+    fn drain_replies(&mut self, patience: Option<Duration>) -> Result<(), Failure> {
         loop {
             let until = patience.map(|patience| Instant::now() + patience);
             match self.inbox.next(until, &self.taker, self.stop)? {
-                RecvOutcome::Piece(bytes) => self.show(&bytes)?,
+                RecvOutcome::Piece(bytes) => self.print(&bytes)?,
                 RecvOutcome::Stopped(reason) => return Err(self.stopped(reason)),
                 RecvOutcome::End | RecvOutcome::Late => return Ok(()),
             }
@@ -179,21 +179,21 @@ impl PromptSession<'_> {
     }
 
     /// Shows a reply on a line of its own, above the prompt where stdout is the terminal.
-    fn show(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+    fn print(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         let reply = match &mut self.shown {
             Some(shown) => shown.piece(bytes),
             None => bytes.to_vec(),
         };
-        self.print(reply)
+        self.print_line(reply)
     }
 
     /// Shows what was held as the beginning of a character or a sequence.
     fn show_held(&mut self) -> Result<(), Failure> {
         let rest = self.shown.as_mut().map(Shown::rest);
-        self.print(rest.unwrap_or_default())
+        self.print_line(rest.unwrap_or_default())
     }
 
-    fn print(&mut self, mut reply: Vec<u8>) -> Result<(), Failure> {
+    fn print_line(&mut self, mut reply: Vec<u8>) -> Result<(), Failure> {
         if reply.is_empty() {
             return Ok(());
         }
@@ -205,8 +205,8 @@ impl PromptSession<'_> {
         }
         let (taker, idle, stop) = (&mut self.taker, self.inbox.idle, self.stop);
         match taker.is_terminal() {
-            true => self.lines.above(|| taker.take(&reply, idle, stop)),
-            false => taker.take(&reply, idle, stop),
+            true => self.lines.print_above(|| taker.write(&reply, idle, stop)),
+            false => taker.write(&reply, idle, stop),
         }
     }
 
@@ -224,6 +224,6 @@ impl PromptSession<'_> {
     }
 
     fn stopped(&self, reason: ShutdownReason) -> Failure {
-        Failure::stopped(Phase::Receive, &self.facts.peer, reason)
+        Failure::shutdown(Phase::Receive, &self.facts.peer, reason)
     }
 }

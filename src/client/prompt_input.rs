@@ -49,9 +49,9 @@ impl PromptInput {
         let prompt = edited().unwrap_or_else(|| Prompt::plain(beside_replies, !report.is_json()));
         if prompt.is_shown {
             let prompt = prompt.clone();
-            report.speak_through(Some(Box::new(move |line| prompt.log(&line))));
+            report.set_line_printer(Some(Box::new(move |line| prompt.log(&line))));
         }
-        prompt.ask();
+        prompt.print_prompt();
         let reading = prompt.clone();
         let spawned =
             thread::Builder::new().name("lines".into()).spawn(move || source.run(&reading));
@@ -70,24 +70,24 @@ impl PromptInput {
 
     /// The last message is on its way: prompt for the next.
     pub fn ready(&self) {
-        self.prompt.ask();
+        self.prompt.print_prompt();
         let _ = self.go.try_send(());
     }
 
     /// Whether stdin is a terminal.
-    pub fn are_typed(&self) -> bool {
+    pub fn is_interactive(&self) -> bool {
         std::io::stdin().is_terminal()
     }
 
     /// Prints a reply by `print`, above the prompt where that is on the same terminal.
-    pub fn above(&self, print: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
+    pub fn print_above(&self, print: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
         self.prompt.above(print)
     }
 
     /// Takes the prompt away and restores the terminal, though a thread still reads from it.
     pub fn close(&self) {
         if self.prompt.is_edited() {
-            self.report.speak_through(None);
+            self.report.set_line_printer(None);
         }
         self.prompt.close();
     }

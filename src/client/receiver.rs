@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::CONN;
 use super::output_sink::OutputSink;
-use crate::error::{ExitCode, Failure, LayerError, Phase, words};
+use crate::error::{ExitCode, Failure, LayerError, Phase, message_without_errno};
 use crate::flags::session::SessionFlags;
 use crate::net::stream::{ConnectionInfo, Reader};
 use crate::net::tls_alert;
@@ -123,7 +123,7 @@ impl ReceiveQueue {
                 }
                 Ok(Incoming::End) | Err(RecvTimeoutError::Disconnected) => {
                     self.over = true;
-                    self.report.tell(&Event::HalfClosed {
+                    self.report.emit(&Event::HalfClosed {
                         conn: CONN,
                         by: Side::Peer,
                         caller: None,
@@ -147,7 +147,7 @@ impl ReceiveQueue {
     fn check_idle(&self) -> Result<(), Failure> {
         match self.idle {
             Some(limit) if self.moved_at.elapsed() >= limit => {
-                Err(Failure::late(Phase::Receive, &self.facts.peer, limit))
+                Err(Failure::timeout(Phase::Receive, &self.facts.peer, limit))
             }
             _ => Ok(()),
         }
@@ -164,8 +164,8 @@ impl ReceiveQueue {
         }
         let code = if self.received > 0 { ExitCode::Partial } else { ExitCode::Receive };
         let why = match self.received {
-            0 => words(&e),
-            n => format!("{} after {n} bytes", words(&e)),
+            0 => message_without_errno(&e),
+            n => format!("{} after {n} bytes", message_without_errno(&e)),
         };
         Failure::new(Phase::Receive, &self.facts.peer, why).with_code(code)
     }
@@ -180,12 +180,14 @@ struct ReaderThread {
 
 impl ReaderThread {
     fn run(mut self, sender: &SyncSender<Incoming>) {
-        let most = self.pace.as_ref().map_or(PIECE, |pace| pace.piece().min(PIECE));
+        let most = self.pace.as_ref().map_or(PIECE, |pace| pace.chunk_size().min(PIECE));
         let mut buffer = vec![0; most];
         let mut alerted = None;
         loop {
             let arrival = match self.reader.read(&mut buffer) {
-                Ok(0) if alerted == Some(true) => Incoming::Broken(tls_alert::met_tls()),
+                Ok(0) if alerted == Some(true) => {
+                    Incoming::Broken(tls_alert::plaintext_to_tls_error())
+                }
                 Ok(0) => Incoming::End,
                 Ok(n) => {
                     alerted = Some(alerted.is_none() && tls_alert::is_alert(&buffer[..n]));
@@ -206,7 +208,7 @@ impl ReaderThread {
             pace.wait_for(bytes.len());
         }
         if let Some(tap) = &mut self.tap {
-            tap.see(bytes);
+            tap.on_bytes(bytes);
         }
         Incoming::Piece(bytes.to_vec())
     }

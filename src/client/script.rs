@@ -34,7 +34,7 @@ pub fn run(
     let (sent_tap, received_tap) = files.taps();
     let inbox = match ReceiveQueue::open(reader, &facts, received_tap, talk, report) {
         Ok(inbox) => inbox,
-        Err(failure) => return SessionResult::unbegun(failure),
+        Err(failure) => return SessionResult::not_started(failure),
     };
     let mut play = ScriptSession {
         inbox,
@@ -47,12 +47,12 @@ pub fn run(
         fresh: MatchBuffer::default(),
         at_line_start: true,
     };
-    let outcome = play.perform(talk);
+    let outcome = play.run_steps(talk);
     let by = play.ended_by(&outcome);
     if outcome.is_err() {
-        hangup.reset();
+        hangup.abort();
     }
-    let outcome = outcome.or_else(|failure| match stdout::reader_is_gone(&failure) {
+    let outcome = outcome.or_else(|failure| match stdout::is_broken_pipe(&failure) {
         true => Ok(ExitCode::Done),
         false => Err(failure),
     });
@@ -75,51 +75,51 @@ struct ScriptSession<'a> {
 }
 
 impl ScriptSession<'_> {
-    fn perform(&mut self, talk: &SessionFlags) -> Result<ExitCode, Failure> {
+    fn run_steps(&mut self, talk: &SessionFlags) -> Result<ExitCode, Failure> {
         let steps = &talk.script.steps;
         self.stop.sleep(talk.delay).map_err(|reason| self.stopped(reason))?;
         self.inbox.moved();
         if matches!(steps.first(), Some(Step::Send(_))) {
-            self.hear(GREETING)?;
+            self.read_until_quiet(GREETING)?;
         }
         for (at, step) in steps.iter().enumerate() {
             match step {
                 Step::Expect(pattern) => self.expect(pattern)?,
                 Step::Send(message) if message.is_empty() && talk.eol.is_none() => {}
                 Step::Send(message) => {
-                    self.say(&[message, talk.line_end()].concat())?;
+                    self.send_text(&[message, talk.line_end()].concat())?;
                     // A reply that is expected is awaited by the expectation.
                     if !matches!(steps.get(at + 1), Some(Step::Expect(_))) {
-                        self.hear_reply()?;
+                        self.read_reply()?;
                     }
                 }
             }
         }
-        self.leave(talk)?;
+        self.finish(talk)?;
         self.taker.end()?;
         Ok(ExitCode::Done)
     }
 
-    fn say(&mut self, message: &[u8]) -> Result<(), Failure> {
+    fn send_text(&mut self, message: &[u8]) -> Result<(), Failure> {
         // What came meanwhile is no answer to this.
-        self.hear(Duration::ZERO)?;
+        self.read_until_quiet(Duration::ZERO)?;
         if self.inbox.is_over() {
             let why = "the peer ended before everything was said";
             let failure = Failure::new(Phase::Send, &self.facts.peer, why);
             return Err(failure.with_code(ExitCode::Partial));
         }
-        self.outbox.say(message, self.inbox.received, self.stop)?;
+        self.outbox.send(message, self.inbox.received, self.stop)?;
         self.inbox.moved();
-        self.fresh.forget();
+        self.fresh.clear();
         Ok(())
     }
 
     /// Waits for a reply as long as the run may last.
-    fn hear_reply(&mut self) -> Result<(), Failure> {
+    fn read_reply(&mut self) -> Result<(), Failure> {
         match self.next(None)? {
             RecvOutcome::Piece(bytes) => {
-                self.show(&bytes)?;
-                self.hear(PAUSE)
+                self.print(&bytes)?;
+                self.read_until_quiet(PAUSE)
             }
             RecvOutcome::Stopped(reason) => Err(self.stopped(reason)),
             RecvOutcome::End | RecvOutcome::Late => Ok(()),
@@ -127,11 +127,11 @@ impl ScriptSession<'_> {
     }
 
     /// Shows what comes until nothing has come for a while: `first` for the first piece.
-    fn hear(&mut self, first: Duration) -> Result<(), Failure> {
+    fn read_until_quiet(&mut self, first: Duration) -> Result<(), Failure> {
         let mut patience = first;
         loop {
             match self.next(Some(patience))? {
-                RecvOutcome::Piece(bytes) => self.show(&bytes)?,
+                RecvOutcome::Piece(bytes) => self.print(&bytes)?,
                 RecvOutcome::Stopped(reason) => return Err(self.stopped(reason)),
                 RecvOutcome::End | RecvOutcome::Late => return self.end_line(),
             }
@@ -141,15 +141,15 @@ impl ScriptSession<'_> {
 
     fn expect(&mut self, pattern: &Pattern) -> Result<(), Failure> {
         let mut search = pattern.search();
-        while !self.fresh.take(&mut search) {
+        while !self.fresh.consume_match(&mut search) {
             match self.next(None)? {
-                RecvOutcome::Piece(bytes) => self.show(&bytes)?,
+                RecvOutcome::Piece(bytes) => self.print(&bytes)?,
                 RecvOutcome::Stopped(ShutdownReason::Deadline) => {
-                    return Err(self.unmet(pattern, "in time"));
+                    return Err(self.expectation_failed(pattern, "in time"));
                 }
                 RecvOutcome::Stopped(reason) => return Err(self.stopped(reason)),
                 RecvOutcome::End | RecvOutcome::Late => {
-                    return Err(self.unmet(pattern, "before the peer ended"));
+                    return Err(self.expectation_failed(pattern, "before the peer ended"));
                 }
             }
         }
@@ -157,7 +157,7 @@ impl ScriptSession<'_> {
     }
 
     /// What was expected and what came instead, both told.
-    fn unmet(&mut self, pattern: &Pattern, how: &str) -> Failure {
+    fn expectation_failed(&mut self, pattern: &Pattern, how: &str) -> Failure {
         let _ = self.end_line();
         let came = self.fresh.text(200);
         let why = format!("expected /{}/, got \"{came}\" {how}", pattern.text());
@@ -166,11 +166,11 @@ impl ScriptSession<'_> {
 
     /// With the last reply in hand: half-closes and shows what still comes until the peer ends.
     /// One that never does is left when the run's time is over, or nothing has come for too long.
-    fn leave(&mut self, talk: &SessionFlags) -> Result<(), Failure> {
+    fn finish(&mut self, talk: &SessionFlags) -> Result<(), Failure> {
         self.left_first = !self.inbox.is_over();
         if talk.hang_up {
             self.end_line()?;
-            return self.outbox.deliver(self.inbox.received, self.stop);
+            return self.outbox.wait_acked(self.inbox.received, self.stop);
         }
         match (talk.no_half_close, self.left_first) {
             (true, _) => {}
@@ -183,7 +183,7 @@ impl ScriptSession<'_> {
         let patience = talk.linger.0.or(idle);
         loop {
             match self.next(patience)? {
-                RecvOutcome::Piece(bytes) => self.show(&bytes)?,
+                RecvOutcome::Piece(bytes) => self.print(&bytes)?,
                 RecvOutcome::Stopped(
                     reason @ (ShutdownReason::Interrupt | ShutdownReason::Terminate),
                 ) => {
@@ -193,7 +193,7 @@ impl ScriptSession<'_> {
                 | RecvOutcome::Late
                 | RecvOutcome::Stopped(ShutdownReason::Deadline) => {
                     self.end_line()?;
-                    return self.outbox.deliver(self.inbox.received, self.stop);
+                    return self.outbox.wait_acked(self.inbox.received, self.stop);
                 }
             }
         }
@@ -214,10 +214,10 @@ impl ScriptSession<'_> {
         self.inbox.next(until, &self.taker, self.stop)
     }
 
-    fn show(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+    fn print(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.at_line_start = bytes.ends_with(b"\n");
         self.fresh.add(bytes);
-        self.taker.take(bytes, self.inbox.idle, self.stop)
+        self.taker.write(bytes, self.inbox.idle, self.stop)
     }
 
     /// A reply stands on a line of its own.
@@ -226,11 +226,11 @@ impl ScriptSession<'_> {
             return Ok(());
         }
         self.at_line_start = true;
-        self.taker.take(b"\n", self.inbox.idle, self.stop)
+        self.taker.write(b"\n", self.inbox.idle, self.stop)
     }
 
     fn stopped(&self, reason: ShutdownReason) -> Failure {
-        Failure::stopped(Phase::Receive, &self.facts.peer, reason)
+        Failure::shutdown(Phase::Receive, &self.facts.peer, reason)
     }
 }
 

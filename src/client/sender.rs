@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::event::PollFlags;
 
 use super::CONN;
-use crate::error::{ExitCode, Failure, LayerError, Phase, words};
+use crate::error::{ExitCode, Failure, LayerError, Phase, message_without_errno};
 use crate::flags::session::SessionFlags;
 use crate::net::stream::{ConnectionHandle, ConnectionInfo, Writer};
 use crate::report::Report;
@@ -31,7 +31,7 @@ pub struct Sender {
     filter: Option<Crlf>,
     pace: Option<Throttle>,
     /// Whether a layer tells the ends of both directions by itself (TLS).
-    says_goodbye: bool,
+    has_tls_close: bool,
     /// Bytes given to the kernel so far.
     pub sent: u64,
 }
@@ -46,7 +46,7 @@ impl Sender {
         talk: &SessionFlags,
     ) -> Sender {
         Sender {
-            says_goodbye: writer.raw().is_none(),
+            has_tls_close: writer.raw().is_none(),
             writer,
             hangup: hangup.clone(),
             facts: facts.clone(),
@@ -61,27 +61,32 @@ impl Sender {
     ///
     /// Fails at [`Stage::Send`]: 18 for what the peer did not take, 55 when our own system would
     /// not send at the very beginning, and 28, 130 or 143 when the cord is pulled.
-    pub fn say(&mut self, message: &[u8], received: u64, stop: &Shutdown) -> Result<(), Failure> {
+    pub fn send(&mut self, message: &[u8], received: u64, stop: &Shutdown) -> Result<(), Failure> {
         let changed = self.filter.as_mut().map(|filter| filter.apply(message));
         let message = changed.as_deref().unwrap_or(message);
-        let most = self.pace.as_ref().map_or(usize::MAX, Throttle::piece);
+        let most = self.pace.as_ref().map_or(usize::MAX, Throttle::chunk_size);
         for piece in message.chunks(most) {
             if let Some(pace) = &mut self.pace {
                 pace.wait_for(piece.len());
             }
             // Before it is sent, or a quick answer would seem to come first.
             if let Some(tap) = &mut self.tap {
-                tap.see(piece);
+                tap.on_bytes(piece);
             }
-            self.put(piece, received, stop)?;
+            self.write_line(piece, received, stop)?;
         }
         self.writer.flush().map_err(|e| self.unsent(e, received))
     }
 
-    fn put(&mut self, mut bytes: &[u8], received: u64, stop: &Shutdown) -> Result<(), Failure> {
+    fn write_line(
+        &mut self,
+        mut bytes: &[u8],
+        received: u64,
+        stop: &Shutdown,
+    ) -> Result<(), Failure> {
         while !bytes.is_empty() {
-            self.await_room(stop)?;
-            match self.writer.write(&bytes[..self.room().min(bytes.len())]) {
+            self.wait_writable(stop)?;
+            match self.writer.write(&bytes[..self.write_budget().min(bytes.len())]) {
                 Ok(0) => return Err(self.unsent(ErrorKind::WriteZero.into(), received)),
                 Ok(n) => {
                     self.sent += n as u64;
@@ -97,9 +102,9 @@ impl Sender {
     /// Bytes that the socket has room for when poll(2) calls it ready, with some for the headers of
     /// a layer and what the kernel adds (tcp(7)): a third of its buffer is free then, and all of it
     /// when nothing waits, so that a message goes in one piece.
-    fn room(&self) -> usize {
+    fn write_budget(&self) -> usize {
         let buffer = self.hangup.socket().send_buffer_size().unwrap_or(PIECE);
-        match self.hangup.undelivered() {
+        match self.hangup.unacked_bytes() {
             0 => (buffer / 2).max(1),
             _ => PIECE.min(buffer / 16).max(1),
         }
@@ -107,10 +112,10 @@ impl Sender {
 
     /// A peer that takes nothing holds up nobody who pulls the cord: we wait here, and the write
     /// itself does not block.
-    fn await_room(&self, stop: &Shutdown) -> Result<(), Failure> {
+    fn wait_writable(&self, stop: &Shutdown) -> Result<(), Failure> {
         match stop.wait(self.hangup.socket().as_fd(), PollFlags::OUT, None) {
             Ok(WaitOutcome::Shutdown(reason)) => {
-                Err(Failure::stopped(Phase::Send, &self.facts.peer, reason))
+                Err(Failure::shutdown(Phase::Send, &self.facts.peer, reason))
             }
             // Whatever else is wrong, the write itself tells.
             _ => Ok(()),
@@ -121,7 +126,7 @@ impl Sender {
     ///
     /// Fails at [`Stage::Shutdown`].
     pub fn finish(&mut self, report: &Report) -> Result<(), Failure> {
-        report.tell(&Event::HalfClosed { conn: CONN, by: Side::Us, caller: None });
+        report.emit(&Event::HalfClosed { conn: CONN, by: Side::Us, caller: None });
         self.finish_silently()
     }
 
@@ -135,13 +140,13 @@ impl Sender {
     ///
     /// Fails at [`Stage::Send`] with 18 if the peer is gone without it, or when the cord is
     /// pulled before.
-    pub fn deliver(&self, received: u64, stop: &Shutdown) -> Result<(), Failure> {
+    pub fn wait_acked(&self, received: u64, stop: &Shutdown) -> Result<(), Failure> {
         loop {
             // In this order: a Unix socket's bytes vanish with its peer, which has told an error.
-            let waiting = self.hangup.undelivered();
+            let waiting = self.hangup.unacked_bytes();
             if let Ok(Some(e)) = self.hangup.socket().take_error()
                 && self.sent > 0
-                && !self.was_only_goodbye()
+                && !self.failed_on_close_only()
             {
                 return Err(self.unsent(e, received));
             }
@@ -151,14 +156,14 @@ impl Sender {
             }
             let next = stop.wait_any(&mut [], Some(Instant::now() + LOOK));
             if let Ok(WaitOutcome::Shutdown(reason)) = next {
-                return Err(Failure::stopped(Phase::Send, &self.facts.peer, reason));
+                return Err(Failure::shutdown(Phase::Send, &self.facts.peer, reason));
             }
         }
     }
 
     /// After the peer's goodbye a reset is what our own gets from one who has closed by then.
-    fn was_only_goodbye(&self) -> bool {
-        self.says_goodbye && !self.hangup.unacknowledged(self.sent)
+    fn failed_on_close_only(&self) -> bool {
+        self.has_tls_close && !self.hangup.unacknowledged(self.sent)
     }
 
     fn unsent(&self, e: io::Error, received: u64) -> Failure {
@@ -169,7 +174,7 @@ impl Sender {
         }
         let failure = match begun {
             true => {
-                let why = format!("{} after {} bytes", words(&e), self.sent);
+                let why = format!("{} after {} bytes", message_without_errno(&e), self.sent);
                 Failure::new(Phase::Send, &self.facts.peer, why)
             }
             false => Failure::new(Phase::Send, &self.facts.peer, e),

@@ -44,7 +44,7 @@ impl Prompt {
     }
 
     /// Draws the prompt: the next message is awaited.
-    pub fn ask(&self) {
+    pub fn print_prompt(&self) {
         if self.is_shown {
             self.lock().draw();
         }

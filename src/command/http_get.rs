@@ -120,7 +120,7 @@ impl Args {
         let mut writes = Vec::new();
         for place in places {
             if let Destination::File(path) = place {
-                let folder = crate::fetch::partial_file::folder_of(path)?;
+                let folder = crate::fetch::partial_file::target_dir(path)?;
                 if !writes.contains(&folder) {
                     writes.push(folder);
                 }

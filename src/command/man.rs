@@ -45,9 +45,9 @@ impl Args {
         }
         match &self.out_dir {
             Some(dir) => put_all(&pages, dir)?,
-            None => {
-                stdout::product(&pages.into_iter().flat_map(|page| page.text).collect::<Vec<_>>())?
-            }
+            None => stdout::write_document(
+                &pages.into_iter().flat_map(|page| page.text).collect::<Vec<_>>(),
+            )?,
         }
         Ok(ExitCode::Done)
     }
@@ -77,7 +77,7 @@ struct Page {
 }
 
 fn pages() -> Vec<Page> {
-    let mut whole = help::whole();
+    let mut whole = help::full_command();
     whole.build();
     let names: Vec<String> =
         whole.get_subcommands().map(|c| format!("sockit-{}", c.get_name())).collect();
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn every_command_has_a_page_with_every_flag_and_section() {
-        let mut whole = help::whole();
+        let mut whole = help::full_command();
         whole.build();
         let pages = pages();
         assert_eq!(pages.len(), 1 + whole.get_subcommands().count());

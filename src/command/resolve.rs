@@ -115,7 +115,7 @@ impl Args {
     pub fn run(self, report: &Report) -> anyhow::Result<ExitCode> {
         let plan = self.plan(report)?;
         if let ([word], None) = (&self.questions[..], &self.file)
-            && plan.is_at_hand(word)
+            && plan.is_local(word)
         {
             return Ok(at_once(&plan, word, AnswerPrinter::new(report, false, None))?);
         }
@@ -136,7 +136,7 @@ impl Args {
         if let Some(list) = &listed {
             printer.show_progress(|| crate::lookup::question_file::count(list));
         }
-        Ok(tell_all(&crew, &stop, printer, listed.as_deref())?)
+        Ok(report_all(&crew, &stop, printer, listed.as_deref())?)
     }
 
     fn plan(&self, report: &Report) -> Result<LookupOptions, Failure> {
@@ -195,12 +195,12 @@ fn at_once(
 ) -> Result<ExitCode, Failure> {
     let begun = Instant::now();
     let answer = plan.answer(word, None);
-    printer.tell(&answer.to(word, begun.elapsed()))?;
+    printer.report(&answer.for_question(word, begun.elapsed()))?;
     printer.end()
 }
 
 /// Tells each answer as soon as its turn has come.
-fn tell_all(
+fn report_all(
     crew: &Batch,
     stop: &Shutdown,
     mut printer: AnswerPrinter<'_>,
@@ -216,7 +216,7 @@ fn tell_all(
             }
         };
         match next {
-            Next::Answer(ticket) => ticket.answer.get().map_or(Ok(()), |a| printer.tell(a))?,
+            Next::Answer(ticket) => ticket.answer.get().map_or(Ok(()), |a| printer.report(a))?,
             Next::Stopped(reason) => return Ok(printer.stopped(reason)),
             Next::Unreadable(error) => {
                 printer.flush()?;
@@ -225,7 +225,7 @@ fn tell_all(
             Next::StdoutClosed => return Ok(ExitCode::Done),
             Next::End => return printer.end(),
         }
-        if printer.is_unheard() {
+        if printer.is_stdout_closed() {
             return Ok(ExitCode::Done);
         }
     }

@@ -43,12 +43,12 @@ impl Args {
             report.warn(None, why);
         }
         let dial = Dialer { route, layer, ..self.dialling.dial(endpoint) };
-        let tell = |step| report.heard(step);
-        Ok(client::hold(&self.talk, report, |stop| dial.call(stop, &tell))?)
+        let tell = |step| report.on_connect_event(step);
+        Ok(client::run(&self.talk, report, |stop| dial.connect(stop, &tell))?)
     }
 
     fn layer(&self, endpoint: &Endpoint) -> Result<Option<Arc<dyn Layer>>, Failure> {
-        match (self.tls, self.trust.given()) {
+        match (self.tls, self.trust.first_given_flag()) {
             (true, _) => self.trust.layer(&endpoint.host).map(Some),
             (false, None) => Ok(None),
             (false, Some(flag)) => Err(Failure::usage(Phase::Tls, flag, "needs --tls beside it")),

@@ -49,18 +49,18 @@ impl Args {
         }
         let service = self.choice.service(&mut limits, report)?;
         let listener = self.binding.listener(&self.streams, self.serving.backlog, &stop)?;
-        self.identity.assume()?;
+        self.identity.switch_user()?;
         if self.binding.print_port {
             print_port(&listener.local)?;
         }
         let (layer, layer_stack) = match tls {
             Some(tls) => {
-                tell_certificate(&tls, report);
+                log_certificate(&tls, report);
                 (Some(tls.layer), tls.stack)
             }
             None => (None, 0),
         };
-        if let Some(needs) = self.choice.needs() {
+        if let Some(needs) = self.choice.sandbox_policy() {
             super::confine(&needs, report);
         }
         let plan = Plan { listener, limits, service, layer, layer_stack };
@@ -69,9 +69,9 @@ impl Args {
 }
 
 /// What callers need to know a certificate by that nobody has signed.
-fn tell_certificate(tls: &tls::TlsServer, report: &Report) {
+fn log_certificate(tls: &tls::TlsServer, report: &Report) {
     match tls.throw_away {
-        true => report.tell(&Event::Certificate { sha256: tls.sha256.clone() }),
+        true => report.emit(&Event::Certificate { sha256: tls.sha256.clone() }),
         false => report.step(|| format!("TLS: our certificate's SHA-256 is {}", tls.sha256)),
     }
 }

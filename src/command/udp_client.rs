@@ -27,7 +27,7 @@ impl Args {
     pub fn run(self, report: &Report) -> anyhow::Result<ExitCode> {
         let endpoint = self.target.endpoint()?;
         let stop = run::stop(self.asking.timeout.0)?;
-        let tell = |step| report.heard(step);
+        let tell = |step| report.on_connect_event(step);
         let lines = || Targets::udp(&endpoint, &self.calling, &stop, &tell);
         Ok(match self.asking.ping()? {
             Some(plan) => ping(lines()?, plan, report, &stop)?,

@@ -32,18 +32,18 @@ impl Args {
     pub fn run(self, report: &Report) -> anyhow::Result<ExitCode> {
         let stop = run::stop(self.answering.timeout.0)?;
         let socket = listen::socket("udp-echo", || self.binding.bind(&stop).datagram())?;
-        self.identity.assume()?;
+        self.identity.switch_user()?;
         if self.binding.print_port {
             print_port(&listen::local(&socket)?)?;
         }
         super::confine(&SandboxPolicy::default(), report);
         let plan = ServerConfig {
             socket,
-            narrow: self.binding.socket.recv_buffer.is_some(),
+            keep_recv_buffer: self.binding.socket.recv_buffer.is_some(),
             duty: Handler::Echo,
             max_rate: self.answering.max_rate,
-            most: self.answering.most(),
-            quiet: self.answering.accept_timeout.0,
+            max_datagrams: self.answering.most(),
+            accept_timeout: self.answering.accept_timeout.0,
             delay: Duration::ZERO,
             grace: listen::GRACE,
         };

@@ -45,7 +45,7 @@ impl Args {
             Some(group) => multicast_bind::bind(bind, group),
             None => bind.datagram(),
         })?;
-        self.identity.assume()?;
+        self.identity.switch_user()?;
         if self.binding.print_port {
             print_port(&listen::local(&socket)?)?;
         }
@@ -54,11 +54,11 @@ impl Args {
         }
         let plan = ServerConfig {
             socket,
-            narrow: self.binding.socket.recv_buffer.is_some(),
+            keep_recv_buffer: self.binding.socket.recv_buffer.is_some(),
             duty,
             max_rate: self.answering.max_rate,
-            most: self.answering.most(),
-            quiet: self.answering.accept_timeout.0,
+            max_datagrams: self.answering.most(),
+            accept_timeout: self.answering.accept_timeout.0,
             delay: self.choice.delay(),
             grace: listen::GRACE,
         };

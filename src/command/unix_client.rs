@@ -58,23 +58,23 @@ impl Args {
         let limit = self.connect_timeout.0;
         let retry = self.retrying.retry();
         let connect = |stop: &crate::shutdown::Shutdown| {
-            retry.call(stop, &|step| report.heard(step), || {
+            retry.call(stop, &|step| report.on_connect_event(step), || {
                 report.step(|| format!("Connecting to {name}..."));
                 dial(&name, limit, stop)
             })
         };
-        Ok(client::hold(&self.talk, report, connect)?)
+        Ok(client::run(&self.talk, report, connect)?)
     }
 
     fn send_datagrams(&self, name: &UnixAddress, report: &Report) -> anyhow::Result<ExitCode> {
         let stop = run::stop(self.talk.timeout.and_then(|limit| limit.0))?;
-        let letters = self.letters(report)?;
-        let tell = |step| report.heard(step);
+        let letters = self.datagram_source(report)?;
+        let tell = |step| report.on_connect_event(step);
         let lines = Targets::unix(name, self.retrying.retry(), &stop, &tell);
         Ok(listen::talk(lines, letters, report, &stop)?)
     }
 
-    fn letters(&self, report: &Report) -> Result<SendJob, Failure> {
+    fn datagram_source(&self, report: &Report) -> Result<SendJob, Failure> {
         let texts: Option<Vec<Vec<u8>>> = self.talk.script.steps.iter().map(text).collect();
         let no_stream = || Failure::usage(Phase::Receive, "--expect", "means nothing to datagrams");
         let texts = texts.ok_or_else(no_stream)?;

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use socket2::{Socket, Type};
 
 use crate::datagram::listen;
-use crate::error::{ExitCode, Failure, Phase, words};
+use crate::error::{ExitCode, Failure, Phase, message_without_errno};
 use crate::flags::run;
 use crate::flags::run_as::RunAsFlags;
 use crate::flags::server_limits::ServerLimitFlags;
@@ -58,12 +58,12 @@ impl Args {
         let mut limits = self.serving.limits(&stop)?;
         let service = self.choice.service(&mut limits, report)?;
         let listener = self.listener()?;
-        let trace = listener.claim.as_ref().map(SocketFileGuard::trace);
-        self.identity.assume()?;
-        self.confine(self.choice.needs(), report);
+        let trace = listener.socket_file.as_ref().map(SocketFileGuard::trace);
+        self.identity.switch_user()?;
+        self.confine(self.choice.sandbox_policy(), report);
         let plan = Plan { listener, limits, service, layer: None, layer_stack: 0 };
         let outcome = server::serve(plan, report, &stop);
-        tell_what_stays(trace, report);
+        warn_if_socket_left(trace, report);
         Ok(outcome?)
     }
 
@@ -106,25 +106,25 @@ impl Args {
 
     fn serve_datagrams(&self, report: &Report, stop: &Shutdown) -> anyhow::Result<ExitCode> {
         let limits = self.serving.limits(stop)?;
-        let duty = self.choice.duty()?;
+        let duty = self.choice.datagram_handler()?;
         let (socket, claim) = self.datagram_socket()?;
         let trace = claim.as_ref().map(SocketFileGuard::trace);
-        self.identity.assume()?;
-        self.confine(self.choice.needs(), report);
+        self.identity.switch_user()?;
+        self.confine(self.choice.sandbox_policy(), report);
         let plan = listen::ServerConfig {
             socket,
-            narrow: true,
+            keep_recv_buffer: true,
             duty,
             // Nobody can forge the name of a Unix socket.
             max_rate: 0,
-            most: limits.accepts.map(u64::from),
-            quiet: limits.quiet,
+            max_datagrams: limits.accepts.map(u64::from),
+            accept_timeout: limits.quiet,
             delay: self.choice.wording.delay.unwrap_or_default(),
             grace: limits.grace,
         };
         let outcome = crate::datagram::server::serve(plan, report, stop);
         drop(claim);
-        tell_what_stays(trace, report);
+        warn_if_socket_left(trace, report);
         Ok(outcome?)
     }
 
@@ -138,12 +138,12 @@ impl Args {
 }
 
 /// A socket file that could not be removed at the end would be found by whoever comes next.
-fn tell_what_stays(trace: Option<SocketFileCleanup>, report: &Report) {
+fn warn_if_socket_left(trace: Option<SocketFileCleanup>, report: &Report) {
     if let Some(trace) = trace
         && let Err(e) = trace.remove()
     {
         let path = trace.path().display();
-        report.warn(None, format!("the socket {path} stays: {}", words(&e)));
+        report.warn(None, format!("the socket {path} stays: {}", message_without_errno(&e)));
     }
 }
 

@@ -16,7 +16,7 @@ pub struct MulticastGroup {
     /// This interface only, by name.
     pub interface: Option<String>,
     /// The interface that has this address, besides the one that the kernel's routes name.
-    pub beside: Option<IpAddr>,
+    pub extra_interface: Option<IpAddr>,
 }
 
 /// The loopback's interface, everywhere.
@@ -42,13 +42,13 @@ impl MulticastGroup {
         if let Some(name) = &self.interface {
             return self.on_index(socket, name_to_index(socket, name)?);
         }
-        match (self.address, self.beside) {
-            (SocketAddr::V4(group), Some(IpAddr::V4(ip))) => one_is_enough([
+        match (self.address, self.extra_interface) {
+            (SocketAddr::V4(group), Some(IpAddr::V4(ip))) => require_any([
                 socket.join_multicast_v4(group.ip(), &Ipv4Addr::UNSPECIFIED),
                 socket.join_multicast_v4(group.ip(), &ip),
             ]),
             (SocketAddr::V6(group), Some(ip)) if ip.is_loopback() && group.scope_id() == 0 => {
-                one_is_enough([self.on_index(socket, 0), self.on_index(socket, LOOPBACK)])
+                require_any([self.on_index(socket, 0), self.on_index(socket, LOOPBACK)])
             }
             (SocketAddr::V6(group), _) => self.on_index(socket, group.scope_id()),
             _ => self.on_index(socket, 0),
@@ -65,7 +65,7 @@ impl MulticastGroup {
     }
 }
 
-fn one_is_enough([first, second]: [io::Result<()>; 2]) -> io::Result<()> {
+fn require_any([first, second]: [io::Result<()>; 2]) -> io::Result<()> {
     first.or_else(|e| second.map_err(|_| e))
 }
 

@@ -25,6 +25,6 @@ pub fn bind(mut bind: ListenOptions<'_>, word: &str) -> Result<Socket, Failure> 
         bind.host = word.to_string();
     }
     let socket = bind.datagram()?;
-    MulticastGroup { address, interface, beside }.join(&socket)?;
+    MulticastGroup { address, interface, extra_interface: beside }.join(&socket)?;
     Ok(socket)
 }

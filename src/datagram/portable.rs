@@ -15,7 +15,7 @@ use super::recv_batch::{RecvBatch, SlotMeta};
 
 /// Puts the next datagram into the first slot of `batch`; an empty queue is `WouldBlock`.
 pub fn receive(socket: &Socket, batch: &mut RecvBatch) -> io::Result<usize> {
-    let (mut slots, facts) = batch.refill();
+    let (mut slots, facts) = batch.prepare();
     let Some(slot) = slots.next() else { return Ok(0) };
     let mut beside = RecvAncillaryBuffer::default();
     let mut pieces = [IoSliceMut::new(slot)];

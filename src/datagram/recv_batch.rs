@@ -89,7 +89,7 @@ impl RecvBatch {
     }
 
     /// Empty slots, and where what is known of them goes, in the same order.
-    pub(super) fn refill(&mut self) -> (ChunksMut<'_, u8>, &mut Vec<SlotMeta>) {
+    pub(super) fn prepare(&mut self) -> (ChunksMut<'_, u8>, &mut Vec<SlotMeta>) {
         self.facts.clear();
         (self.bytes.chunks_mut(self.room), &mut self.facts)
     }

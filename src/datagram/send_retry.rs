@@ -17,7 +17,7 @@ const MAX_UNRELATED_ERRORS: u32 = 8;
 /// Tries `letter` again after `error`, by every way that `error` leaves open.
 ///
 /// Fails with the last error when the letter is lost, or when part of it is.
-pub(super) fn try_again(
+pub(super) fn retry_send(
     post: &SharedSocket,
     letter: &Transmit<'_>,
     error: io::Error,
@@ -31,7 +31,7 @@ pub(super) fn try_again(
                 return Err(error);
             }
             Some(libc::EINTR) => {}
-            Some(libc::EAGAIN) => post.wait_for_room(until),
+            Some(libc::EAGAIN) => post.wait_writable(until),
             Some(libc::ENOBUFS | libc::ENOMEM) => {
                 // poll(2) sees the socket's buffer, not the device's queue.
                 thread::sleep(pause);
@@ -48,7 +48,7 @@ pub(super) fn try_again(
             }
             _ => return Err(error),
         }
-        match post.put(std::slice::from_ref(&letter)) {
+        match post.send_batch(std::slice::from_ref(&letter)) {
             Ok(_) => return Ok(()),
             Err(e) => error = e,
         }
@@ -60,8 +60,8 @@ fn one_by_one(post: &SharedSocket, letter: &Transmit<'_>) -> io::Result<()> {
     let mut outcome = Ok(());
     for datagram in letter.bytes.chunks(letter.segment) {
         let single = Transmit { bytes: datagram.into(), segment: 0, ..*letter };
-        let done = match post.put(std::slice::from_ref(&single)) {
-            Err(e) => try_again(post, &single, e),
+        let done = match post.send_batch(std::slice::from_ref(&single)) {
+            Err(e) => retry_send(post, &single, e),
             Ok(_) => Ok(()),
         };
         outcome = outcome.and(done);

@@ -41,24 +41,29 @@ pub(super) struct SharedSocket {
     pub stop: Shutdown,
     /// Whether datagrams are moved one at a time: recvmmsg(2) and sendmmsg(2) are Linux's, and a
     /// kernel may still refuse them.
-    singly: AtomicBool,
+    batching_disabled: AtomicBool,
     refusals: Mutex<VecDeque<IcmpError>>,
 }
 
 impl SharedSocket {
     pub fn new(socket: Socket, stop: &Shutdown) -> SharedSocket {
         let singly = AtomicBool::new(!cfg!(target_os = "linux"));
-        SharedSocket { socket, stop: stop.clone(), singly, refusals: Mutex::default() }
+        SharedSocket {
+            socket,
+            stop: stop.clone(),
+            batching_disabled: singly,
+            refusals: Mutex::default(),
+        }
     }
 
     /// As [`Sender::send`].
     pub fn send(&self, letters: &[Transmit<'_>], lost: &mut dyn FnMut(&Transmit<'_>, &io::Error)) {
         let mut left = letters;
         while let Some(first) = left.first() {
-            let sent = match self.put(left) {
+            let sent = match self.send_batch(left) {
                 Ok(n) => n.max(1),
                 Err(e) => {
-                    if let Err(e) = send_retry::try_again(self, first, e) {
+                    if let Err(e) = send_retry::retry_send(self, first, e) {
                         lost(first, &e);
                     }
                     1
@@ -69,11 +74,11 @@ impl SharedSocket {
     }
 
     /// One system call's worth from the front of `letters`.
-    pub fn put(&self, letters: &[Transmit<'_>]) -> io::Result<usize> {
+    pub fn send_batch(&self, letters: &[Transmit<'_>]) -> io::Result<usize> {
         #[cfg(target_os = "linux")]
         if !self.is_single() {
             match super::linux::send(self.socket.as_fd(), letters) {
-                Err(e) if is_unsupported(&e) => self.fall_back(),
+                Err(e) if is_unsupported(&e) => self.disable_batching(),
                 done => return done,
             }
         }
@@ -82,35 +87,35 @@ impl SharedSocket {
 
     /// Whether datagrams are moved one at a time.
     pub fn is_single(&self) -> bool {
-        self.singly.load(Ordering::Relaxed)
+        self.batching_disabled.load(Ordering::Relaxed)
     }
 
     /// Does without batches from now on.
-    pub fn fall_back(&self) {
-        self.singly.store(true, Ordering::Relaxed);
+    pub fn disable_batching(&self) {
+        self.batching_disabled.store(true, Ordering::Relaxed);
     }
 
     /// Waits until there is room to send, at most until `until`, or until the run is to end.
-    pub fn wait_for_room(&self, until: Instant) {
+    pub fn wait_writable(&self, until: Instant) {
         let _ = self.stop.wait(self.socket.as_fd(), PollFlags::OUT, Some(until));
     }
 
     /// What came back since the last time this was asked: datagrams of ours that nobody wanted.
     pub fn refusals(&self) -> VecDeque<IcmpError> {
-        mem::take(&mut self.kept())
+        mem::take(&mut self.take_error())
     }
 
     /// Whether `error` only tells that an earlier datagram of ours was refused; then it is kept for
     /// [`SharedSocket::refusals`].
     pub fn is_refusal(&self, error: &io::Error) -> bool {
         let collected = self.collect_refusals();
-        let Some(errno) = error.raw_os_error().filter(|errno| is_from_afar(*errno)) else {
+        let Some(errno) = error.raw_os_error().filter(|errno| is_icmp_errno(*errno)) else {
             return collected;
         };
         if !collected {
             // Only a connected socket has such errors without a queue of them.
             let Ok(peer) = self.socket.peer_addr() else { return false };
-            self.keep(IcmpError { peer: Address::from(&peer), errno });
+            self.store_error(IcmpError { peer: Address::from(&peer), errno });
         }
         true
     }
@@ -123,7 +128,7 @@ impl SharedSocket {
         }
         let queue = || super::linux::refused(self.socket.as_fd());
         let fresh = std::iter::from_fn(queue).take(MOST_REFUSALS);
-        fresh.map(|refused| self.keep(refused)).count() > 0
+        fresh.map(|refused| self.store_error(refused)).count() > 0
     }
 
     #[cfg(not(target_os = "linux"))]
@@ -131,15 +136,15 @@ impl SharedSocket {
         false
     }
 
-    fn keep(&self, refused: IcmpError) {
-        let mut kept = self.kept();
+    fn store_error(&self, refused: IcmpError) {
+        let mut kept = self.take_error();
         if kept.len() >= MOST_REFUSALS {
             kept.pop_front();
         }
         kept.push_back(refused);
     }
 
-    fn kept(&self) -> MutexGuard<'_, VecDeque<IcmpError>> {
+    fn take_error(&self) -> MutexGuard<'_, VecDeque<IcmpError>> {
         self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -150,7 +155,7 @@ pub(super) fn is_unsupported(error: &io::Error) -> bool {
 }
 
 /// Errors that ICMP brings (icmp(7); RFC 1122 §4.1.3.3).
-fn is_from_afar(errno: i32) -> bool {
+fn is_icmp_errno(errno: i32) -> bool {
     matches!(
         errno,
         libc::ECONNREFUSED

@@ -42,22 +42,22 @@ impl DatagramSocket {
     /// receiving brings nothing ([`DatagramSocket::is_unheard`]).
     ///
     /// Fails when the socket is not bound. What the system cannot do is done without.
-    pub fn serving(
+    pub fn for_server(
         socket: Socket,
         narrow: bool,
         stop: &Shutdown,
         outlet: Option<BorrowedFd<'static>>,
     ) -> io::Result<DatagramSocket> {
-        let mailbox = DatagramSocket::calling(socket, narrow, stop)?;
+        let mailbox = DatagramSocket::for_client(socket, narrow, stop)?;
         mailbox.prepare();
         Ok(DatagramSocket { outlet, ..mailbox })
     }
 
     /// A client's: connected or not, asked by [`DatagramSocket::receive_now`] only.
-    pub fn calling(socket: Socket, narrow: bool, stop: &Shutdown) -> io::Result<DatagramSocket> {
+    pub fn for_client(socket: Socket, narrow: bool, stop: &Shutdown) -> io::Result<DatagramSocket> {
         let local = Address::from(&socket.local_addr()?);
         if !narrow {
-            widen(&socket);
+            grow_recv_buffer(&socket);
         }
         let post = Arc::new(SharedSocket::new(socket, stop));
         Ok(DatagramSocket { post, local, outlet: None, is_unheard: false })
@@ -73,10 +73,10 @@ impl DatagramSocket {
             let _ = done.inspect_err(|e| tracing::debug!("{what}: {e}"));
         };
         if local.ip().is_unspecified() {
-            told("IP_PKTINFO", linux::tell_origin(fd, v6));
+            told("IP_PKTINFO", linux::enable_pktinfo(fd, v6));
         }
         told("IP_RECVERR", receive_icmp_errors(fd, v6));
-        told("UDP_GRO", linux::merge(fd));
+        told("UDP_GRO", linux::enable_gro(fd));
     }
 
     #[cfg(not(target_os = "linux"))]
@@ -93,7 +93,7 @@ impl DatagramSocket {
     }
 
     /// Whether the reader of the outlet has gone.
-    pub fn is_unheard(&self) -> bool {
+    pub fn stdout_closed(&self) -> bool {
         self.is_unheard
     }
 
@@ -164,7 +164,7 @@ impl DatagramSocket {
         match failed.kind() {
             ErrorKind::Interrupted | ErrorKind::WouldBlock => Ok(0),
             _ if is_unsupported(&failed) && !self.post.is_single() => {
-                self.post.fall_back();
+                self.post.disable_batching();
                 Ok(0)
             }
             _ if self.post.is_refusal(&failed) => Ok(0),
@@ -182,14 +182,14 @@ impl DatagramSocket {
     }
 
     /// What came back since the last time this was asked: datagrams of ours that nobody wanted.
-    pub fn refusals(&mut self) -> VecDeque<IcmpError> {
+    pub fn icmp_errors(&mut self) -> VecDeque<IcmpError> {
         self.post.refusals()
     }
 }
 
-fn widen(socket: &Socket) {
+fn grow_recv_buffer(socket: &Socket) {
     #[cfg(target_os = "linux")]
-    if super::linux::widen(socket.as_fd(), RECEIVE_BUFFER as i32).is_ok() {
+    if super::linux::force_recv_buffer(socket.as_fd(), RECEIVE_BUFFER as i32).is_ok() {
         return;
     }
     // Past its limit the kernel gives what the limit allows, which is better than the default.

@@ -86,13 +86,17 @@ impl Failure {
     }
 
     /// A time limit that passed at `stage`: exit code 28.
-    pub fn late(stage: Phase, endpoint: impl fmt::Display, limit: std::time::Duration) -> Failure {
+    pub fn timeout(
+        stage: Phase,
+        endpoint: impl fmt::Display,
+        limit: std::time::Duration,
+    ) -> Failure {
         let why = format!("timed out after {}", humantime::format_duration(limit));
         Failure::new(stage, endpoint, why).with_code(ExitCode::Timeout)
     }
 
     /// The cord was pulled at `stage`: 130, 143, or 28 for the whole-run limit.
-    pub fn stopped(stage: Phase, endpoint: impl fmt::Display, reason: ShutdownReason) -> Failure {
+    pub fn shutdown(stage: Phase, endpoint: impl fmt::Display, reason: ShutdownReason) -> Failure {
         let (code, why) = match reason {
             ShutdownReason::Interrupt => (ExitCode::Interrupted, "interrupted"),
             ShutdownReason::Terminate => (ExitCode::Terminated, "terminated"),
@@ -122,7 +126,7 @@ impl Failure {
     }
 
     /// The same failure with the step of a longer exchange before its cause.
-    pub fn during(mut self, step: &str) -> Failure {
+    pub fn with_context(mut self, step: &str) -> Failure {
         self.source = format!("{step}: {}", self.cause()).into();
         self
     }
@@ -139,12 +143,12 @@ impl Failure {
 
     /// The cause in the system's own words, without Rust's `(os error N)`.
     pub fn cause(&self) -> String {
-        words(self.source.as_ref())
+        message_without_errno(self.source.as_ref())
     }
 }
 
 /// An error's text without Rust's ` (os error N)`.
-pub fn words(error: &(dyn Error + 'static)) -> String {
+pub fn message_without_errno(error: &(dyn Error + 'static)) -> String {
     let text = error.to_string();
     match text.rfind(" (os error ") {
         Some(at) if text.ends_with(')') => text[..at].to_string(),
@@ -182,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_limit_keeps_its_stage() {
-        let late = Failure::late(Phase::Resolve, "db", std::time::Duration::from_secs(2));
+        let late = Failure::timeout(Phase::Resolve, "db", std::time::Duration::from_secs(2));
         assert!(late.timed_out());
         assert_eq!(late.to_string(), "resolve db: timed out after 2s");
     }

@@ -9,7 +9,7 @@ use rustix::event::{PollFd, PollFlags};
 
 use super::limits::Limits;
 use super::read_watchdog::{InterruptCause, Watchdog};
-use crate::error::{ExitCode, Failure, Phase, words};
+use crate::error::{ExitCode, Failure, Phase, message_without_errno};
 use crate::net::stream::{ConnectionInfo, EndedBy, Stream};
 use crate::shutdown::{Shutdown, WaitOutcome};
 
@@ -49,7 +49,7 @@ pub struct HttpConnection<'a> {
     /// For streams whose bytes do not come straight from the socket.
     watch: Option<Watchdog>,
     /// The peer did not take the request.
-    refused: Option<io::Error>,
+    send_error: Option<io::Error>,
     /// Bytes of the user's that came.
     pub bytes_in: u64,
     /// Likewise, sent.
@@ -84,7 +84,7 @@ impl<'a> HttpConnection<'a> {
             stop,
             output,
             watch,
-            refused: None,
+            send_error: None,
             bytes_in: 0,
             bytes_out: 0,
             first_byte: None,
@@ -114,14 +114,14 @@ impl<'a> HttpConnection<'a> {
     /// does or the system will not send.
     pub fn send(&mut self, bytes: &[u8], finish: bool) -> Result<(), Failure> {
         for piece in bytes.chunks(PIECE) {
-            if !self.await_room()? {
+            if !self.wait_writable()? {
                 return Ok(());
             }
             if let Err(e) = self.stream.writer.write_all(piece) {
-                if is_of_our_own(&e) {
+                if is_local_abort(&e) {
                     return Err(Failure::new(Phase::Send, &self.whom, e));
                 }
-                self.refused = Some(e);
+                self.send_error = Some(e);
                 return Ok(());
             }
             self.bytes_out += piece.len() as u64;
@@ -134,16 +134,16 @@ impl<'a> HttpConnection<'a> {
 
     /// Why there is no answer, if the peer did not take the request.
     pub fn send_failure(&mut self) -> Option<Failure> {
-        let e = self.refused.take().filter(|_| self.bytes_in == 0)?;
+        let e = self.send_error.take().filter(|_| self.bytes_in == 0)?;
         Some(match self.bytes_out {
             0 => Failure::new(Phase::Receive, &self.whom, e),
-            _ => self.broke_off(&e),
+            _ => self.send_aborted(&e),
         })
     }
 
     /// The peer took a part of the request and not all of it (18).
-    fn broke_off(&self, e: &io::Error) -> Failure {
-        let why = format!("{} after {} bytes", words(e), self.bytes_out);
+    fn send_aborted(&self, e: &io::Error) -> Failure {
+        let why = format!("{} after {} bytes", message_without_errno(e), self.bytes_out);
         Failure::new(Phase::Send, &self.whom, why).with_code(ExitCode::Partial)
     }
 
@@ -156,7 +156,7 @@ impl<'a> HttpConnection<'a> {
 
     /// Waits for room, or for the peer to speak: false if it does while there is none. What a
     /// layer says for itself cannot be told from an answer, so there only room counts.
-    fn await_room(&mut self) -> Result<bool, Failure> {
+    fn wait_writable(&mut self) -> Result<bool, Failure> {
         let until = self.limits.idle.and_then(|idle| Instant::now().checked_add(idle));
         let speech = if self.watch.is_none() { PollFlags::IN } else { PollFlags::empty() };
         let socket = self.stream.hangup.socket();
@@ -165,7 +165,7 @@ impl<'a> HttpConnection<'a> {
             Ok(WaitOutcome::Ready(found)) => Ok(found != PollFlags::IN),
             Ok(WaitOutcome::TimedOut) => Err(self.late(Phase::Send)),
             Ok(WaitOutcome::Shutdown(reason)) => {
-                Err(Failure::stopped(Phase::Send, &self.whom, reason))
+                Err(Failure::shutdown(Phase::Send, &self.whom, reason))
             }
             Err(e) => Err(Failure::new(Phase::Send, &self.whom, e)),
         }
@@ -186,7 +186,7 @@ impl<'a> HttpConnection<'a> {
     pub fn receive(&mut self, buffer: &mut [u8]) -> Result<ReadOutcome, Failure> {
         let most = self.await_turn()?.min(buffer.len());
         loop {
-            self.await_bytes()?;
+            self.wait_readable()?;
             let read = self.stream.reader.read(&mut buffer[..most]);
             self.end_watch()?;
             let received = match read {
@@ -204,7 +204,7 @@ impl<'a> HttpConnection<'a> {
     /// Waits until `--rate` allows more bytes. Returns how many may be received next.
     fn await_turn(&mut self) -> Result<usize, Failure> {
         let Some(pace) = &mut self.limits.pace else { return Ok(usize::MAX) };
-        let (delay, piece) = (pace.delay(), pace.piece());
+        let (delay, piece) = (pace.delay(), pace.chunk_size());
         if !delay.is_zero() {
             self.stop.sleep(delay).map_err(|reason| self.stopped(reason))?;
         }
@@ -227,7 +227,7 @@ impl<'a> HttpConnection<'a> {
                 self.first_byte.get_or_insert_with(Instant::now);
             }
             // What did not take our words was no proper end.
-            ReadOutcome::End | ReadOutcome::Cut if self.refused.is_none() => {
+            ReadOutcome::End | ReadOutcome::Cut if self.send_error.is_none() => {
                 self.ended_by = EndedBy::Peer
             }
             _ => self.ended_by = EndedBy::Reset,
@@ -235,7 +235,7 @@ impl<'a> HttpConnection<'a> {
     }
 
     /// Waits until the peer has something to say, or has ended.
-    pub fn await_bytes(&mut self) -> Result<(), Failure> {
+    pub fn wait_readable(&mut self) -> Result<(), Failure> {
         // Before the deadline is set, so that a wait up to it is never counted as shorter.
         let now = Instant::now();
         let until = self.deadline()?;
@@ -263,7 +263,7 @@ impl<'a> HttpConnection<'a> {
     ///
     /// Fails at [`Stage::Receive`] with 28 when it has been slower than `--speed-limit`.
     fn deadline(&mut self) -> Result<Option<Instant>, Failure> {
-        let limit = if self.refused.is_some() { Some(LAST_WORDS) } else { self.limits.idle };
+        let limit = if self.send_error.is_some() { Some(LAST_WORDS) } else { self.limits.idle };
         let patience = self.limits.patience(self.bytes_in);
         if patience == Some(Duration::ZERO) {
             return Err(self.late(Phase::Receive));
@@ -273,7 +273,7 @@ impl<'a> HttpConnection<'a> {
     }
 
     /// Waits until `output`, a pipe that is full, has room again; its reader may take its time.
-    pub fn await_reader(&mut self, output: BorrowedFd<'_>) -> Result<(), Failure> {
+    pub fn wait_output_writable(&mut self, output: BorrowedFd<'_>) -> Result<(), Failure> {
         match self.stop.wait(output, PollFlags::OUT, None) {
             Ok(WaitOutcome::Ready(found)) if found.contains(PollFlags::ERR) => Err(reader_gone()),
             Ok(WaitOutcome::Shutdown(reason)) => Err(self.stopped(reason)),
@@ -295,11 +295,11 @@ impl<'a> HttpConnection<'a> {
     }
 
     fn late(&mut self, stage: Phase) -> Failure {
-        if let Some(e) = self.refused.take() {
+        if let Some(e) = self.send_error.take() {
             self.ended_by = EndedBy::Reset;
             return match self.bytes_out {
                 0 => Failure::new(Phase::Send, &self.whom, e),
-                _ => self.broke_off(&e),
+                _ => self.send_aborted(&e),
             };
         }
         self.ended_by = EndedBy::Timeout;
@@ -309,12 +309,12 @@ impl<'a> HttpConnection<'a> {
             Some(speed) => {
                 Failure::new(stage, &self.whom, speed.words()).with_code(ExitCode::Timeout)
             }
-            None => Failure::late(stage, &self.whom, self.limits.idle.unwrap_or_default()),
+            None => Failure::timeout(stage, &self.whom, self.limits.idle.unwrap_or_default()),
         }
     }
 
     fn stopped(&mut self, reason: crate::shutdown::ShutdownReason) -> Failure {
-        let failure = Failure::stopped(Phase::Receive, &self.whom, reason);
+        let failure = Failure::shutdown(Phase::Receive, &self.whom, reason);
         let timed_out = failure.code == ExitCode::Timeout;
         self.ended_by = if timed_out { EndedBy::Timeout } else { EndedBy::Signal };
         failure
@@ -327,6 +327,6 @@ fn reader_gone() -> Failure {
 }
 
 /// Whether it was our own system that would not send, and not the peer that would not take.
-fn is_of_our_own(error: &io::Error) -> bool {
+fn is_local_abort(error: &io::Error) -> bool {
     error.raw_os_error().is_some_and(|errno| errno != libc::EPIPE && errno != libc::ECONNRESET)
 }

@@ -29,7 +29,7 @@ use crate::http::request::Request;
 use crate::net::connect_event::ConnectEvent;
 use crate::net::dial::Dialer;
 use crate::net::endpoint::Endpoint;
-use crate::net::proxy::basic::authorization;
+use crate::net::proxy::basic::basic_auth;
 use crate::net::proxy::{Proxy, Route};
 use crate::net::retry::Retry;
 use crate::net::stdout;
@@ -69,7 +69,7 @@ enum AttemptOutcome {
 /// The fetching of one URL.
 pub struct Fetch<'a> {
     args: &'a Args,
-    home: HttpUrl,
+    start_url: HttpUrl,
     report: &'a Report,
     stop: &'a Shutdown,
     condition: Option<Condition>,
@@ -90,7 +90,7 @@ impl<'a> Fetch<'a> {
         let condition = args.asking.time_condition.as_deref().and_then(Condition::read);
         Fetch {
             args,
-            home,
+            start_url: home,
             report,
             stop,
             condition,
@@ -109,12 +109,12 @@ impl<'a> Fetch<'a> {
     pub fn get(mut self, place: Destination) -> Result<ExitCode, Failure> {
         let mut output = BodyOutput::new(place, self.report, self.stop);
         self.warn_without_condition(&output);
-        let outcome = self.tries(&mut output);
+        let outcome = self.with_retries(&mut output);
         if self.args.saving.stats {
-            self.report.tell(&self.timing.event(self.layered, self.bytes));
+            self.report.emit(&self.timing.event(self.layered, self.bytes));
         }
         match outcome {
-            Err(failure) if stdout::reader_is_gone(&failure) => Ok(ExitCode::Done),
+            Err(failure) if stdout::is_broken_pipe(&failure) => Ok(ExitCode::Done),
             outcome => outcome,
         }
     }
@@ -128,7 +128,7 @@ impl<'a> Fetch<'a> {
         }
     }
 
-    fn tries(&mut self, output: &mut BodyOutput) -> Result<ExitCode, Failure> {
+    fn with_retries(&mut self, output: &mut BodyOutput) -> Result<ExitCode, Failure> {
         let retry = self.args.dialling.retrying.retry();
         let mut round = 0;
         loop {
@@ -137,8 +137,8 @@ impl<'a> Fetch<'a> {
                 Ok(AttemptOutcome::Done(code)) => return Ok(code),
                 Ok(AttemptOutcome::Again(asked)) => asked,
                 Err(failure) => {
-                    let hopeless = last || output.spoken || self.stop.reason().is_some();
-                    if hopeless || !retryable::is_passing(&failure) {
+                    let hopeless = last || output.stdout_written || self.stop.reason().is_some();
+                    if hopeless || !retryable::is_retryable(&failure) {
                         return Err(failure);
                     }
                     let stood = matches!(failure.stage, Phase::Send | Phase::Receive);
@@ -149,21 +149,21 @@ impl<'a> Fetch<'a> {
             round += 1;
             let wait = asked.unwrap_or_default().max(retry.delay);
             self.report.step(|| ConnectEvent::Retrying(round, wait).to_string());
-            let stopped = |reason| Failure::stopped(Phase::Receive, &self.home, reason);
+            let stopped = |reason| Failure::shutdown(Phase::Receive, &self.start_url, reason);
             self.stop.sleep(wait).map_err(stopped)?;
         }
     }
 
     /// One try, over all redirects.
     fn attempt(&mut self, output: &mut BodyOutput, last: bool) -> Result<AttemptOutcome, Failure> {
-        let mut link = self.home.clone();
+        let mut link = self.start_url.clone();
         let mut hops = 0;
         let mut standing = match output.file() {
             Some(path) if self.args.saving.resume => ResumePoint::find(path)?,
             _ => None,
         };
         loop {
-            let hop = self.hop(&link, output, standing.as_ref(), last)?;
+            let hop = self.request_once(&link, output, standing.as_ref(), last)?;
             match hop {
                 (NextAction::Redirect(next), _) => {
                     hops += 1;
@@ -178,17 +178,21 @@ impl<'a> Fetch<'a> {
                 (NextAction::Again(asked), _) => return Ok(AttemptOutcome::Again(asked)),
                 (NextAction::AlreadyComplete, _) => {
                     if let (Some(standing), Some(path)) = (&standing, output.file()) {
-                        standing.finish(path)?;
+                        standing.promote(path)?;
                     }
                     return Ok(AttemptOutcome::Done(ExitCode::Done));
                 }
-                (NextAction::Deliver, status) => return self.judge(&link, status),
+                (NextAction::Deliver, status) => return self.check_status(&link, status),
             }
         }
     }
 
     /// What the status of a whole answer means.
-    fn judge(&mut self, link: &HttpUrl, status: Option<u16>) -> Result<AttemptOutcome, Failure> {
+    fn check_status(
+        &mut self,
+        link: &HttpUrl,
+        status: Option<u16>,
+    ) -> Result<AttemptOutcome, Failure> {
         match status {
             Some(status) if status >= 400 && !self.args.judging.any_status => {
                 let refusal = self.refusal.take();
@@ -200,23 +204,23 @@ impl<'a> Fetch<'a> {
     }
 
     /// One exchange with one server.
-    fn hop(
+    fn request_once(
         &mut self,
         link: &HttpUrl,
         output: &mut BodyOutput,
         standing: Option<&ResumePoint>,
         last: bool,
     ) -> Result<(NextAction, Option<u16>), Failure> {
-        let (stream, request) = self.call(link, standing)?;
-        self.report.tell(&Event::Connected(Endpoints::new(self.conn, &stream.facts)));
+        let (stream, request) = self.connect(link, standing)?;
+        self.report.emit(&Event::Connected(Endpoints::new(self.conn, &stream.facts)));
         let limits = self.args.judging.limits();
         let mut wire =
-            HttpConnection::new(stream, link.to_string(), limits, self.stop, output.watched())?;
+            HttpConnection::new(stream, link.to_string(), limits, self.stop, output.stdout_pipe())?;
         let mut hearer =
             BodyHandler::new(self.args, self.report, link, self.conn, output, standing, last)
                 .with_condition(self.condition.as_ref());
         hearer.forward = self.forward.as_ref();
-        let read = self.ask(&mut wire, &request).and_then(|()| {
+        let read = self.send_and_receive(&mut wire, &request).and_then(|()| {
             let mut exchange =
                 Transaction::new(&mut wire, link, self.args.rules(), self.args.saving.raw);
             exchange.read(&mut hearer)
@@ -227,21 +231,25 @@ impl<'a> Fetch<'a> {
         wire.close();
         self.timing.first_byte(wire.first_byte);
         self.bytes += wire.bytes_in;
-        self.report.tell(&self.closed(&wire));
+        self.report.emit(&self.closed(&wire));
         outcome.map_err(|failure| failure.of_conn(self.conn))
     }
 
-    fn ask(&self, wire: &mut HttpConnection<'_>, request: &[u8]) -> Result<(), Failure> {
+    fn send_and_receive(
+        &self,
+        wire: &mut HttpConnection<'_>,
+        request: &[u8],
+    ) -> Result<(), Failure> {
         let delay = self.args.asking.delay;
         if !delay.is_zero() {
-            let stopped = |reason| Failure::stopped(Phase::Send, &self.home, reason);
+            let stopped = |reason| Failure::shutdown(Phase::Send, &self.start_url, reason);
             self.stop.sleep(delay).map_err(stopped)?;
         }
         wire.send(request, self.args.asking.half_close)
     }
 
     /// Connects towards `link`, and says what is to be sent there.
-    fn call(
+    fn connect(
         &mut self,
         link: &HttpUrl,
         standing: Option<&ResumePoint>,
@@ -250,14 +258,14 @@ impl<'a> Fetch<'a> {
         let request = self.request(link, standing, forward.as_ref()).bytes();
         self.forward = forward;
         self.conn += 1;
-        let stream = dial.call(self.stop, &|step| {
+        let stream = dial.connect(self.stop, &|step| {
             self.timing.step(&step);
             match step {
                 ConnectEvent::Warning(why) => self.report.warn(Some(self.conn), why),
-                step => self.report.heard(step),
+                step => self.report.on_connect_event(step),
             }
         })?;
-        self.timing.stands();
+        self.timing.connected();
         Ok((stream, request))
     }
 
@@ -274,10 +282,10 @@ impl<'a> Fetch<'a> {
         };
         let bare = host.split_once('%').map_or(host.as_str(), |(address, _)| address);
         let elsewhere;
-        let trust = match link.origin() == self.home.origin() {
+        let trust = match link.origin() == self.start_url.origin() {
             true => &self.args.trust,
             false => {
-                elsewhere = self.args.trust.elsewhere();
+                elsewhere = self.args.trust.without_identity();
                 &elsewhere
             }
         };
@@ -299,7 +307,7 @@ impl<'a> Fetch<'a> {
         forward: Option<&Proxy>,
     ) -> Request<'r> {
         let asking = &self.args.asking;
-        let user = asking.user.as_ref().or(self.home.user());
+        let user = asking.user.as_ref().or(self.start_url.user());
         let plain = self.args.judging.no_decode
             || self.args.saving.raw
             || self.args.saving.resume
@@ -309,9 +317,9 @@ impl<'a> Fetch<'a> {
             head: asking.head,
             http10: asking.http10,
             absolute: forward.is_some(),
-            at_home: link.origin() == self.home.origin(),
+            same_origin: link.origin() == self.start_url.origin(),
             own: &asking.headers,
-            authorization: user.map(|(user, word)| authorization(user.as_bytes(), word.as_bytes())),
+            authorization: user.map(|(user, word)| basic_auth(user.as_bytes(), word.as_bytes())),
             proxy_login: forward.and_then(Proxy::authorization),
             range: asking.range.clone().or(standing.and_then(ResumePoint::range)),
             conditions: match (standing, &self.condition) {
@@ -319,7 +327,7 @@ impl<'a> Fetch<'a> {
                 (None, Some(condition)) => condition.fields(),
                 (None, None) => Vec::new(),
             },
-            codings: !plain,
+            accept_encoding: !plain,
         }
     }
 

@@ -39,7 +39,7 @@ pub struct BodyOutput {
     /// Nothing of the body has been looked at yet.
     fresh: bool,
     /// Whether anything is on stdout already, which cannot be taken back.
-    pub spoken: bool,
+    pub stdout_written: bool,
     bar: Option<Progress>,
     draws: bool,
     written: u64,
@@ -52,14 +52,14 @@ impl BodyOutput {
     pub fn new(place: Destination, report: &Report, stop: &Shutdown) -> BodyOutput {
         let terminal = std::io::stdout().is_terminal();
         BodyOutput {
-            draws: report.may_draw() && place != Destination::Stdout,
+            draws: report.can_draw() && place != Destination::Stdout,
             place,
             stop: stop.clone(),
             part: None,
             shown: terminal.then(|| Shown::new(Allowed::Lines)),
             begun: false,
             fresh: true,
-            spoken: false,
+            stdout_written: false,
             bar: None,
             written: 0,
             #[cfg(target_os = "linux")]
@@ -76,7 +76,7 @@ impl BodyOutput {
     }
 
     /// Stdout, where its reader may leave while we wait for the peer.
-    pub fn watched(&self) -> Option<BorrowedFd<'static>> {
+    pub fn stdout_pipe(&self) -> Option<BorrowedFd<'static>> {
         let stdout = rustix::stdio::stdout();
         let pipe = |fd| {
             fstat(fd).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo)
@@ -111,14 +111,14 @@ impl BodyOutput {
 
     /// Header lines for `-i`, or an answer as it came for `--raw`.
     pub fn verbatim(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        self.spoken = true;
+        self.stdout_written = true;
         match &mut self.shown {
             Some(shown) => {
                 let mut text = shown.piece(bytes);
                 text.extend(shown.rest());
-                stdout::write_all_unless(&text, &self.stop)
+                stdout::write_all_or_shutdown(&text, &self.stop)
             }
-            None => stdout::write_all_unless(bytes, &self.stop),
+            None => stdout::write_all_or_shutdown(bytes, &self.stop),
         }
     }
 
@@ -137,17 +137,17 @@ impl BodyOutput {
             let why = "the body is binary, and stdout a terminal";
             return Err(Failure::new(Phase::Stdout, "-", why).with_hint("-o FILE saves it"));
         }
-        self.spoken = true;
+        self.stdout_written = true;
         match &mut self.shown {
-            Some(shown) => stdout::write_all_unless(&shown.piece(bytes), &self.stop),
-            None => stdout::write_all_unless(bytes, &self.stop),
+            Some(shown) => stdout::write_all_or_shutdown(&shown.piece(bytes), &self.stop),
+            None => stdout::write_all_or_shutdown(bytes, &self.stop),
         }
     }
 
     /// Lets the kernel move at most `most` bytes of body from the wire to where they go; none if
     /// it cannot.
     #[cfg(target_os = "linux")]
-    pub fn pass(
+    pub fn splice_from(
         &mut self,
         wire: &mut HttpConnection<'_>,
         most: u64,
@@ -157,13 +157,13 @@ impl BodyOutput {
             (Destination::Stdout, None) if self.shown.is_none() => rustix::stdio::stdout(),
             _ => return Ok(None),
         };
-        let passed = self.shortcut.pass(wire, to, most, |e| match &self.part {
+        let passed = self.shortcut.splice_from(wire, to, most, |e| match &self.part {
             Some(part) => part.failed(e),
             None => Failure::new(Phase::Stdout, "-", e),
         });
         if let Ok(Some(Spliced::Bytes(n))) = &passed {
             self.written += n;
-            self.spoken |= self.part.is_none();
+            self.stdout_written |= self.part.is_none();
             self.draw();
         }
         passed
@@ -185,18 +185,18 @@ impl BodyOutput {
     pub fn finish(&mut self) -> Result<(), Failure> {
         self.end_bar();
         if let (Destination::Stdout, Some(shown)) = (&self.place, &mut self.shown) {
-            stdout::write_all_unless(&shown.rest(), &self.stop)?;
+            stdout::write_all_or_shutdown(&shown.rest(), &self.stop)?;
         }
         self.part.take().map_or(Ok(()), PartialFile::finish)
     }
 
     /// The body broke off: a part stays, under its own name or, `as_target`, under the file's.
     /// Answers where it is, and whether a later run can go on there.
-    pub fn keep(&mut self, as_target: bool) -> Result<Option<(PathBuf, bool)>, Failure> {
+    pub fn keep_partial(&mut self, as_target: bool) -> Result<Option<(PathBuf, bool)>, Failure> {
         self.end_bar();
         let Some(part) = self.part.take() else { return Ok(None) };
         let goes_on = part.can_be_continued();
-        Ok(part.keep(as_target)?.map(|path| (path, goes_on)))
+        Ok(part.keep_partial(as_target)?.map(|path| (path, goes_on)))
     }
 
     /// The body is complete, but not wanted.

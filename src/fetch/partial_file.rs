@@ -90,7 +90,7 @@ impl PartialFile {
         }
         let entry = Entry::of(&target).map_err(|e| failed(&target, e))?;
         let (file, names) = open_part(entry, start)?;
-        save.memory.tell(&file);
+        save.memory.store(&file);
         if let Some(found) = found {
             let _ = file.set_permissions(Permissions::from_mode(mode_like(&found)));
         }
@@ -126,9 +126,9 @@ impl PartialFile {
 
     /// The transfer broke: the part stays, with what it is part of, or becomes the target anyway.
     /// Returns where the bytes are; none if an earlier run left more.
-    pub fn keep(self, as_target: bool) -> Result<Option<PathBuf>, Failure> {
+    pub fn keep_partial(self, as_target: bool) -> Result<Option<PathBuf>, Failure> {
         let Some(names) = &self.names else { return Ok(Some(self.path)) };
-        self.save.memory.date(&self.file);
+        self.save.memory.store_as_mtime(&self.file);
         let length = self.file.metadata().map_err(|e| self.failed(e))?.len();
         let has_more = |earlier: &File| earlier.metadata().is_ok_and(|m| m.len() >= length);
         if names.earlier.as_ref().is_some_and(has_more) {
@@ -163,7 +163,7 @@ fn open_in_place(target: &Path, stop: &Shutdown) -> Result<File, Failure> {
     loop {
         match output_file::open(target, OFlags::WRONLY | OFlags::NONBLOCK, 0) {
             Err(e) if is_fifo && e.raw_os_error() == Some(libc::ENXIO) => {
-                let stopped = |reason| Failure::stopped(Phase::File, target.display(), reason);
+                let stopped = |reason| Failure::shutdown(Phase::File, target.display(), reason);
                 stop.sleep(AGAIN).map_err(stopped)?;
             }
             opened => {
@@ -229,7 +229,7 @@ fn earlier_part(part: &Entry, standing: Option<&ResumePoint>) -> io::Result<Opti
 
 /// The directory in which the part of `target` is made; `None` when what stands there is no plain
 /// file.
-pub fn folder_of(target: &Path) -> Option<PathBuf> {
+pub fn target_dir(target: &Path) -> Option<PathBuf> {
     let target = follow_links(target).ok()?;
     if fs::metadata(&target).is_ok_and(|found| !found.is_file()) {
         return None;
@@ -263,7 +263,7 @@ mod tests {
         let date = "Tue, 15 Nov 1994 08:12:31 GMT";
         let mut part = open(&target, Start::First, ResumeTag::Validator(date.into())).unwrap();
         part.write(b"new").unwrap();
-        part.keep(false).unwrap();
+        part.keep_partial(false).unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"old");
 
         let standing = ResumePoint::find(&target).unwrap().unwrap();
@@ -281,7 +281,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let (link, behind) = (place.path().join("link"), place.path().join("behind"));
         std::os::unix::fs::symlink("behind", &link).unwrap();
-        assert_eq!(folder_of(&link).unwrap(), place.path());
+        assert_eq!(target_dir(&link).unwrap(), place.path());
         let mut part = open(&link, Start::First, ResumeTag::None).unwrap();
         part.write(b"x").unwrap();
         part.finish().unwrap();
@@ -317,7 +317,7 @@ mod tests {
             let second = open(&target, Start::First, ResumeTag::None).unwrap_err();
             assert!(second.to_string().contains("another run is writing it"), "{second}");
             new.write(body.as_bytes()).unwrap();
-            assert_eq!(new.keep(false).unwrap().is_some(), left == body);
+            assert_eq!(new.keep_partial(false).unwrap().is_some(), left == body);
             assert_eq!(fs::read(&part).unwrap(), left.as_bytes());
         }
         let mut new = open(&target, Start::Again(None), ResumeTag::None).unwrap();
@@ -334,7 +334,7 @@ mod tests {
         fs::write(&target, "longer").unwrap();
         let mut new = open(&target, Start::Again(None), ResumeTag::None).unwrap();
         new.write(b"new").unwrap();
-        assert_eq!(new.keep(true).unwrap(), Some(place.path().join("f.part")));
+        assert_eq!(new.keep_partial(true).unwrap(), Some(place.path().join("f.part")));
         assert_eq!(fs::read(&target).unwrap(), b"longer");
     }
 

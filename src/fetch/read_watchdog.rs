@@ -49,9 +49,9 @@ impl Watchdog {
         period: Option<Duration>,
         stop: &Shutdown,
         output: Option<BorrowedFd<'static>>,
-        whom: &str,
+        target: &str,
     ) -> Result<Watchdog, Failure> {
-        let short = |e| Failure::new(Phase::Socket, whom, e).with_code(ExitCode::Negative);
+        let short = |e| Failure::new(Phase::Socket, target, e).with_code(ExitCode::Negative);
         let (held, leash) = io::pipe().map_err(short)?;
         let shared = Arc::new(Mutex::new(Shared::default()));
         let watcher = WatchdogThread { shared: shared.clone(), held: held.into(), period, output };
@@ -93,7 +93,7 @@ impl WatchdogThread {
     fn run(self, hangup: &ConnectionHandle, stop: &Shutdown) {
         if let Some(cause) = self.wait(stop) {
             self.shared.lock().unwrap_or_else(PoisonError::into_inner).cause = Some(cause);
-            hangup.hang_up();
+            hangup.shutdown();
         }
     }
 

@@ -32,7 +32,7 @@ pub struct BodyHandler<'a> {
     verdict: NextAction,
     status: Option<u16>,
     /// The piece that comes ends before what was asked for does.
-    early: Option<ShortRange>,
+    short_range: Option<ShortRange>,
     /// The proxy that the request itself went to.
     pub forward: Option<&'a Proxy>,
     /// What the status means where it is 400 or above.
@@ -61,7 +61,7 @@ impl<'a> BodyHandler<'a> {
             last,
             verdict: NextAction::Deliver,
             status: None,
-            early: None,
+            short_range: None,
             forward: None,
             refusal: None,
         }
@@ -88,7 +88,7 @@ impl<'a> BodyHandler<'a> {
                 Ok((self.verdict, self.status))
             }
             Err(failure) => {
-                let kept = self.output.keep(self.args.saving.keep_partial)?;
+                let kept = self.output.keep_partial(self.args.saving.keep_partial)?;
                 Err(match (kept, is_cut_short(failure.code), &failure.hint) {
                     (Some((path, goes_on)), true, None) => {
                         let more = if goes_on { "; --continue goes on there" } else { "" };
@@ -103,7 +103,7 @@ impl<'a> BodyHandler<'a> {
     /// Whether a whole body is also all that was asked for.
     fn all_of_it(&self) -> Result<(), Failure> {
         let Some(ShortRange { got, of }) =
-            self.early.filter(|_| self.verdict == NextAction::Deliver)
+            self.short_range.filter(|_| self.verdict == NextAction::Deliver)
         else {
             return Ok(());
         };
@@ -117,11 +117,11 @@ impl<'a> BodyHandler<'a> {
         error.failure(self.link)
     }
 
-    fn tell(&mut self, head: &Head) -> Result<(), Failure> {
+    fn report_head(&mut self, head: &Head) -> Result<(), Failure> {
         if self.args.saving.raw {
             return Ok(());
         }
-        self.report.tell(&events::event(self.conn, self.link, head));
+        self.report.emit(&events::event(self.conn, self.link, head));
         if self.args.saving.include {
             self.output.verbatim(&head.raw)?;
         }
@@ -145,7 +145,7 @@ impl<'a> BodyHandler<'a> {
     }
 
     /// What this head means for us.
-    fn decide(&mut self, head: &Head, promised: Option<u64>) -> Result<NextAction, Failure> {
+    fn next_action(&mut self, head: &Head, promised: Option<u64>) -> Result<NextAction, Failure> {
         if self.args.saving.raw {
             return Ok(NextAction::Deliver);
         }
@@ -169,7 +169,7 @@ impl<'a> BodyHandler<'a> {
             });
         }
         match self.standing {
-            Some(standing) => self.go_on(head, promised, standing),
+            Some(standing) => self.resume_action(head, promised, standing),
             None => self.check_range(head).map(|()| self.unless_older(head)),
         }
     }
@@ -183,20 +183,20 @@ impl<'a> BodyHandler<'a> {
     /// Servers without conditional requests send what they have, however old it is.
     fn unless_older(&self, head: &Head) -> NextAction {
         let condition = self.condition.filter(|_| head.status == 200);
-        match condition.is_some_and(|condition| condition.covers(&Validators::of(head))) {
+        match condition.is_some_and(|condition| condition.covers(&Validators::load(head))) {
             true => NextAction::AlreadyComplete,
             false => NextAction::Deliver,
         }
     }
 
     /// Whether what stands of the file can be gone on with.
-    fn go_on(
+    fn resume_action(
         &mut self,
         head: &Head,
         promised: Option<u64>,
         standing: &ResumePoint,
     ) -> Result<NextAction, Failure> {
-        let given = Validators::of(head);
+        let given = Validators::load(head);
         match head.status {
             206 if standing.is_complete() => {
                 Err(self.refused(Error::protocol("a part came, though all was asked")))
@@ -204,8 +204,8 @@ impl<'a> BodyHandler<'a> {
             206 => {
                 let wanted = RangeSpec::From(standing.length, None);
                 let judged = range::check_piece(head, wanted);
-                self.early = judged.map_err(|error| self.refused(error))?;
-                Ok(match standing.differs(&given) || is_coded(head) {
+                self.short_range = judged.map_err(|error| self.refused(error))?;
+                Ok(match standing.is_stale(&given) || is_coded(head) {
                     true => self.anew("it has changed"),
                     false => NextAction::Deliver,
                 })
@@ -213,7 +213,7 @@ impl<'a> BodyHandler<'a> {
             416 => {
                 let told = range::content_range(head).map_err(|error| self.refused(error))?;
                 let whole = told.and_then(|ContentRange { whole, .. }| whole);
-                Ok(match whole == Some(standing.length) && !standing.differs(&given) {
+                Ok(match whole == Some(standing.length) && !standing.is_stale(&given) {
                     true => NextAction::AlreadyComplete,
                     false => self.anew("it has changed, or cannot be continued"),
                 })
@@ -238,7 +238,7 @@ impl<'a> BodyHandler<'a> {
         match (&self.args.asking.range, head.status) {
             (Some(asked), 206) => {
                 let judged = range::check_piece(head, RangeSpec::of(asked));
-                self.early = judged.map_err(|error| self.refused(error))?;
+                self.short_range = judged.map_err(|error| self.refused(error))?;
             }
             (Some(_), 200) => self.warn("all of it came, not the range"),
             (None, 206) => self.warn("a part came, though all was asked"),
@@ -274,7 +274,7 @@ impl<'a> BodyHandler<'a> {
 
     /// What the file is to remember of its body.
     fn save(&self, head: &Head, decoded: bool) -> Save {
-        let validators = Validators::of(head);
+        let validators = Validators::load(head);
         let named = validators.strong().cloned().map(ResumeTag::Validator);
         let memory = match (head.status, self.standing) {
             (206, Some(standing)) => named.unwrap_or_else(|| standing.memory.clone()),
@@ -310,7 +310,7 @@ impl ResponseHandler for BodyHandler<'_> {
     }
 
     fn interim(&mut self, head: &Head) -> Result<(), Failure> {
-        self.tell(head)
+        self.report_head(head)
     }
 
     fn head(&mut self, head: Option<&Head>, promised: Option<u64>) -> Result<bool, Failure> {
@@ -321,9 +321,9 @@ impl ResponseHandler for BodyHandler<'_> {
             return Ok(true);
         };
         self.status = Some(head.status);
-        self.tell(head)?;
+        self.report_head(head)?;
         self.check_status(head)?;
-        self.verdict = self.decide(head, promised)?;
+        self.verdict = self.next_action(head, promised)?;
         if self.verdict != NextAction::Deliver {
             return Ok(false);
         }
@@ -343,16 +343,20 @@ impl ResponseHandler for BodyHandler<'_> {
     }
 
     #[cfg(target_os = "linux")]
-    fn pass(
+    fn splice_body(
         &mut self,
         wire: &mut HttpConnection<'_>,
         most: u64,
     ) -> Result<Option<Spliced>, Failure> {
-        self.output.pass(wire, most)
+        self.output.splice_from(wire, most)
     }
 
     #[cfg(not(target_os = "linux"))]
-    fn pass(&mut self, _: &mut Wire<'_>, _: u64) -> Result<Option<Passed>, Failure> {
+    fn splice_body(
+        &mut self,
+        _: &mut HttpConnection<'_>,
+        _: u64,
+    ) -> Result<Option<Spliced>, Failure> {
         Ok(None)
     }
 }

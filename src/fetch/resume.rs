@@ -68,7 +68,7 @@ impl ResumePoint {
             let (memory, source) = (ResumeTag::Validator(validator.clone()), Source::Complete);
             return Ok(Some(ResumePoint { length, validator, memory, source }));
         }
-        let Some(memory) = ResumeTag::of(file, modified) else { return Ok(None) };
+        let Some(memory) = ResumeTag::load(file, modified) else { return Ok(None) };
         let validator = match &memory {
             ResumeTag::Validator(validator) => validator.clone(),
             _ => http_date(modified),
@@ -97,7 +97,7 @@ impl ResumePoint {
     }
 
     /// Whether an answer with `given` is of something else.
-    pub fn differs(&self, given: &Validators) -> bool {
+    pub fn is_stale(&self, given: &Validators) -> bool {
         self.memory != ResumeTag::None && given.differ_from(&self.validator)
     }
 
@@ -109,7 +109,7 @@ impl ResumePoint {
     /// What stands is whole: it becomes the target, if it is not already.
     ///
     /// Fails at [`Stage::File`](crate::error::Stage::File) with code 23.
-    pub fn finish(&self, target: &Path) -> Result<(), Failure> {
+    pub fn promote(&self, target: &Path) -> Result<(), Failure> {
         let Source::Part(file) = &self.source else { return Ok(()) };
         let rename = || {
             let target = Entry::of(&follow_links(target)?)?;
@@ -156,14 +156,14 @@ mod tests {
                 part.write(b"new").unwrap();
                 part
             };
-            write().keep(false).unwrap();
+            write().keep_partial(false).unwrap();
             assert_eq!(find(&target).is_some(), part_stands, "{memory:?}");
             write().finish().unwrap();
             assert_eq!(find(&target).is_some(), whole_stands, "{memory:?}");
         }
         // As a file system without attributes keeps it.
         let file = File::options().write(true).open(&target).unwrap();
-        ResumeTag::None.tell(&file);
+        ResumeTag::None.store(&file);
         file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
         assert!(find(&target).is_none());
     }

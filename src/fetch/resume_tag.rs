@@ -37,7 +37,7 @@ impl ResumeTag {
     }
 
     /// Writes it to the attribute of `file`.
-    pub fn tell(&self, file: &File) {
+    pub fn store(&self, file: &File) {
         remove(file, COMPLETE);
         match self {
             ResumeTag::Validator(validator) => set(file, ATTRIBUTE, validator),
@@ -48,7 +48,7 @@ impl ResumeTag {
 
     /// Writes it to the time of `file`, for file systems without attributes and programs without
     /// a sense for ours; the epoch is the date of nothing.
-    pub fn date(&self, file: &File) {
+    pub fn store_as_mtime(&self, file: &File) {
         match self {
             ResumeTag::Validator(validator) => set_modified(file, validator),
             ResumeTag::None => {}
@@ -61,7 +61,7 @@ impl ResumeTag {
     }
 
     /// What `file`, last changed at `modified`, remembers; none if it cannot be continued.
-    pub fn of(file: &File, modified: SystemTime) -> Option<ResumeTag> {
+    pub fn load(file: &File, modified: SystemTime) -> Option<ResumeTag> {
         match get(file, ATTRIBUTE) {
             Some(word) if word == LONE => None,
             Some(validator) => Some(ResumeTag::Validator(validator)),
@@ -73,7 +73,7 @@ impl ResumeTag {
     /// Writes to `file`, which has all bytes of what `validators` name, that it is complete.
     pub fn complete(&self, file: &File, validators: &Validators) {
         if *self == ResumeTag::NotResumable {
-            return self.date(file);
+            return self.store_as_mtime(file);
         }
         remove(file, ATTRIBUTE);
         let Validators { etag, date } = validators;
@@ -115,7 +115,7 @@ pub struct Validators {
 
 impl Validators {
     /// Those of `head`.
-    pub fn of(head: &Head) -> Validators {
+    pub fn load(head: &Head) -> Validators {
         let text = |name| {
             let text = std::str::from_utf8(head.first(name)?).ok()?;
             let is_sound =

@@ -18,7 +18,7 @@ pub fn is_passing_status(status: u16) -> bool {
 }
 
 /// Whether this failure may not happen again.
-pub fn is_passing(failure: &Failure) -> bool {
+pub fn is_retryable(failure: &Failure) -> bool {
     is_transient(failure)
         || matches!(
             failure.code,

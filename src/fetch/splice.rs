@@ -14,36 +14,36 @@ use crate::transfer::bounded_splice::{BoundedSplice, SpliceOutcome};
 pub struct BodySplice {
     portions: Option<BoundedSplice>,
     /// The kernel said no.
-    closed: bool,
+    unsupported: bool,
 }
 
 impl BodySplice {
     /// Moves up to `most` bytes from the wire to `to`, after waiting for the peer within the
     /// limits of the wire; none if there is no such way. `broken` words a
     /// failure of `to`.
-    pub fn pass(
+    pub fn splice_from(
         &mut self,
         wire: &mut HttpConnection<'_>,
         to: BorrowedFd<'_>,
         most: u64,
         broken: impl Fn(std::io::Error) -> Failure,
     ) -> Result<Option<Spliced>, Failure> {
-        let Some(from) = wire.raw().filter(|_| !self.closed) else { return Ok(None) };
+        let Some(from) = wire.raw().filter(|_| !self.unsupported) else { return Ok(None) };
         if self.portions.is_none() {
             self.portions = BoundedSplice::between(from, to);
-            self.closed = self.portions.is_none();
+            self.unsupported = self.portions.is_none();
         }
         let Some(portions) = &mut self.portions else { return Ok(None) };
-        wire.await_bytes()?;
+        wire.wait_readable()?;
         let Some(from) = wire.raw() else { return Ok(None) };
         match portions.move_some(from, to, most) {
             Ok(SpliceOutcome::Moved(n)) => Ok(Some(Spliced::Bytes(n))),
             Ok(SpliceOutcome::WouldBlock) => {
-                wire.await_reader(to)?;
+                wire.wait_output_writable(to)?;
                 Ok(Some(Spliced::Bytes(0)))
             }
             Ok(SpliceOutcome::Unsupported) => {
-                self.closed = true;
+                self.unsupported = true;
                 Ok(None)
             }
             Err(TransferError::Read(e)) => Ok(Some(Spliced::Broken(e))),

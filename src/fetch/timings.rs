@@ -45,7 +45,7 @@ impl Timing {
     }
 
     /// The stream stands, all layers included.
-    pub fn stands(&self) {
+    pub fn connected(&self) {
         let mut phases = self.phases.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(last) = phases.last.take() {
             phases.tls += last.elapsed();

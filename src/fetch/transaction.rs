@@ -31,7 +31,7 @@ pub trait ResponseHandler {
     fn note(&mut self, note: String);
     /// Lets the kernel move up to `most` bytes from the wire to where the body goes; none if it
     /// cannot.
-    fn pass(
+    fn splice_body(
         &mut self,
         wire: &mut HttpConnection<'_>,
         most: u64,
@@ -63,7 +63,7 @@ pub struct Transaction<'a, 'w> {
     answer: ResponseParser,
     raw: bool,
     /// `--raw`, and the answer cannot be understood: bytes are only carried.
-    blind: bool,
+    raw_passthrough: bool,
     begins: [u8; 2],
     /// Bytes have gone past us within the kernel.
     passes: bool,
@@ -78,7 +78,15 @@ impl<'a, 'w> Transaction<'a, 'w> {
         raw: bool,
     ) -> Transaction<'a, 'w> {
         let answer = ResponseParser::new(rules);
-        Transaction { wire, link, answer, raw, blind: false, begins: [0; 2], passes: false }
+        Transaction {
+            wire,
+            link,
+            answer,
+            raw,
+            raw_passthrough: false,
+            begins: [0; 2],
+            passes: false,
+        }
     }
 
     /// Reads the answer to its end.
@@ -88,7 +96,7 @@ impl<'a, 'w> Transaction<'a, 'w> {
     pub fn read(&mut self, audience: &mut dyn ResponseHandler) -> Result<Completion, Failure> {
         let mut buffer = Vec::new();
         loop {
-            let received = match self.pass(audience)? {
+            let received = match self.splice_body(audience)? {
                 Some(received) => {
                     self.wire.count(&received);
                     received
@@ -101,7 +109,7 @@ impl<'a, 'w> Transaction<'a, 'w> {
                 }
             };
             let over = match received {
-                ReadOutcome::Bytes(n) => self.heard(&buffer[..n], audience)?,
+                ReadOutcome::Bytes(n) => self.on_bytes(&buffer[..n], audience)?,
                 ReadOutcome::End => self.ended(StreamEnd::Clean, audience)?,
                 ReadOutcome::Cut => self.ended(StreamEnd::Cut, audience)?,
                 ReadOutcome::Broken(e) => return Err(self.broken(e, audience)),
@@ -113,23 +121,26 @@ impl<'a, 'w> Transaction<'a, 'w> {
     }
 
     /// Lets the kernel move what it can. None when bytes must be read.
-    fn pass(&mut self, audience: &mut dyn ResponseHandler) -> Result<Option<ReadOutcome>, Failure> {
+    fn splice_body(
+        &mut self,
+        audience: &mut dyn ResponseHandler,
+    ) -> Result<Option<ReadOutcome>, Failure> {
         loop {
-            let ahead = self.answer.ahead();
+            let ahead = self.answer.passthrough_len();
             // What was begun in the kernel is ended there, where the end is known.
-            let begun = self.passes && self.answer.tally().promised.is_some();
+            let begun = self.passes && self.answer.progress().promised.is_some();
             let least = if begun { 1 } else { BUFFER as u64 };
             if ahead < least || self.raw || self.wire.raw().is_none() {
                 return Ok(None);
             }
-            let passed = audience.pass(self.wire, ahead);
+            let passed = audience.splice_body(self.wire, ahead);
             match passed.map_err(|failure| self.counted(failure))? {
                 None => return Ok(None),
                 Some(Spliced::Broken(e)) => return Ok(Some(ReadOutcome::Broken(e))),
                 Some(Spliced::Bytes(n)) => {
                     self.passes = true;
                     self.wire.count_passed(n);
-                    self.answer.pass(n);
+                    self.answer.advance_passthrough(n);
                     if n == ahead {
                         return Ok(Some(ReadOutcome::Bytes(0)));
                     }
@@ -138,7 +149,7 @@ impl<'a, 'w> Transaction<'a, 'w> {
         }
     }
 
-    fn heard(
+    fn on_bytes(
         &mut self,
         bytes: &[u8],
         audience: &mut dyn ResponseHandler,
@@ -150,7 +161,7 @@ impl<'a, 'w> Transaction<'a, 'w> {
             let known = bytes.len().min(2);
             self.begins[..known].copy_from_slice(&bytes[..known]);
         }
-        self.understand(bytes, audience)
+        self.process(bytes, audience)
     }
 
     fn ended(
@@ -158,7 +169,7 @@ impl<'a, 'w> Transaction<'a, 'w> {
         ending: StreamEnd,
         audience: &mut dyn ResponseHandler,
     ) -> Result<Option<Completion>, Failure> {
-        if self.blind {
+        if self.raw_passthrough {
             return Ok(Some(Completion::Full));
         }
         let avoidable = self.answer.is_open_ended() && self.wire.ended_between_records();
@@ -166,25 +177,25 @@ impl<'a, 'w> Transaction<'a, 'w> {
         if let Some(failure) = self.wire.send_failure() {
             return Err(failure);
         }
-        self.understand(&[], audience).map_err(|failure| match failure.code {
+        self.process(&[], audience).map_err(|failure| match failure.code {
             ExitCode::Partial if avoidable => failure.with_hint(TRUNCATION_HINT),
             _ => failure,
         })
     }
 
-    fn understand(
+    fn process(
         &mut self,
         mut input: &[u8],
         audience: &mut dyn ResponseHandler,
     ) -> Result<Option<Completion>, Failure> {
-        while !self.blind {
+        while !self.raw_passthrough {
             let fact = match self.answer.next(&mut input) {
                 Ok(fact) => fact,
                 Err(error)
                     if self.raw && matches!(error.kind, ErrorKind::Protocol | ErrorKind::Limit) =>
                 {
                     audience.note(format!("{error}; the rest is carried without a look at it"));
-                    self.blind = true;
+                    self.raw_passthrough = true;
                     return Ok(None);
                 }
                 Err(error) => return Err(self.refused(&error)),
@@ -196,7 +207,7 @@ impl<'a, 'w> Transaction<'a, 'w> {
                 Event::Body(_) if self.raw => {}
                 Event::Body(bytes) => audience.body(bytes)?,
                 Event::Head => {
-                    let promised = self.answer.tally().promised;
+                    let promised = self.answer.progress().promised;
                     if !audience.head(self.answer.head(), promised)? {
                         return Ok(Some(Completion::HeadOnly));
                     }
@@ -216,7 +227,7 @@ impl<'a, 'w> Transaction<'a, 'w> {
     /// The connection broke: what decoders hold comes out, then the system's own word.
     fn broken(&mut self, e: io::Error, audience: &mut dyn ResponseHandler) -> Failure {
         self.answer.end(StreamEnd::Cut);
-        if let Err(failure) = self.understand(&[], audience)
+        if let Err(failure) = self.process(&[], audience)
             && failure.stage != Phase::Receive
         {
             return failure;
@@ -252,7 +263,7 @@ impl<'a, 'w> Transaction<'a, 'w> {
         if self.answer.head().is_none() || failure.stage != Phase::Receive {
             return failure;
         }
-        let tally = self.answer.tally();
+        let tally = self.answer.progress();
         let promised = match tally.promised {
             Some(bytes) => format!("{bytes} bytes"),
             None => "an unknown number of bytes".to_string(),

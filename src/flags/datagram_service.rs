@@ -115,14 +115,14 @@ impl DatagramServiceFlags {
         self.foreign.refuse()?;
         self.refuse_what_means_nothing(name)?;
         Ok(match name {
-            ServiceName::Print => Handler::print(self.look()),
+            ServiceName::Print => Handler::print(self.print_format()),
             ServiceName::Echo => Handler::Echo,
             ServiceName::Discard => Handler::Discard,
             ServiceName::Exec => Handler::exec(self.running.program()?),
-            ServiceName::Hello => Handler::by_script(self.script(ReplyScript::hello())),
-            ServiceName::Time => Handler::by_script(self.script(ReplyScript::time())),
-            ServiceName::Ack => Handler::by_script(self.script(ReplyScript::ack())),
-            ServiceName::Reply => Handler::by_script(self.script(ReplyScript::mirror())),
+            ServiceName::Hello => Handler::from_reply_script(self.script(ReplyScript::hello())),
+            ServiceName::Time => Handler::from_reply_script(self.script(ReplyScript::time())),
+            ServiceName::Ack => Handler::from_reply_script(self.script(ReplyScript::ack())),
+            ServiceName::Reply => Handler::from_reply_script(self.script(ReplyScript::mirror())),
         })
     }
 
@@ -140,7 +140,7 @@ impl DatagramServiceFlags {
         ReplyScript { answer: self.wording.reply.clone().or(base.answer), ..base }
     }
 
-    fn look(&self) -> PrintFormat {
+    fn print_format(&self) -> PrintFormat {
         match (self.printing.hex, self.printing.framing) {
             (true, _) => PrintFormat::Hex,
             (_, PrintSeparator::Line) => PrintFormat::Lines,

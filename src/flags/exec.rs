@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::error::{Failure, Phase};
 use crate::process::child::Program;
-use crate::process::privileges::renounce_privileges;
+use crate::process::privileges::set_no_new_privs;
 
 /// Flags of the service exec.
 #[derive(Debug, Args)]
@@ -41,7 +41,7 @@ impl ExecFlags {
     /// exist.
     pub fn program(&self) -> Result<Program, Failure> {
         if !self.allow_new_privileges {
-            renounce_privileges()?;
+            set_no_new_privs()?;
         }
         match (&self.exec, &self.sh) {
             (Some(command), _) => Program::find(split(command)?),

@@ -52,7 +52,7 @@ pub struct RequestFlags {
     #[arg(short = 'I', long)]
     pub head: bool,
     /// Another header 'Name: value'; 'Name:' takes one of ours out, 'Name;' sends it empty
-    #[arg(short = 'H', long = "header", value_name = "HEADER", value_parser = own)]
+    #[arg(short = 'H', long = "header", value_name = "HEADER", value_parser = parse_header)]
     pub headers: Vec<CustomHeader>,
     /// Basic authentication; stays with the URL's own origin
     #[arg(long, value_name = "USER:PASSWORD", value_parser = user, hide_env_values = true)]
@@ -168,7 +168,7 @@ fn speed_time(word: &str) -> Result<Duration, String> {
     }
 }
 
-fn own(word: &str) -> Result<CustomHeader, String> {
+fn parse_header(word: &str) -> Result<CustomHeader, String> {
     CustomHeader::read(word).map_err(|error| error.to_string())
 }
 

@@ -6,6 +6,7 @@ pub mod datagram_limits;
 pub mod datagram_service;
 pub mod exec;
 pub mod files;
+#[cfg(feature = "http")]
 pub mod http;
 pub mod listen;
 pub mod messages;

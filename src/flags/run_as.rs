@@ -21,7 +21,7 @@ impl RunAsFlags {
     /// Becomes who these flags say.
     ///
     /// Fails as [`privileges::assume`] does.
-    pub fn assume(&self) -> Result<(), Failure> {
-        privileges::assume(self.user.as_deref(), self.group.as_deref())
+    pub fn switch_user(&self) -> Result<(), Failure> {
+        privileges::switch_user(self.user.as_deref(), self.group.as_deref())
     }
 }

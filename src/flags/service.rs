@@ -86,7 +86,7 @@ impl ServiceFlags {
         report: &Report,
     ) -> Result<Box<dyn Service>, Failure> {
         let name = self.name();
-        self.refuse_foreign(name)?;
+        self.reject_unused_flags(name)?;
         let words = &self.wording;
         Ok(match name {
             ServiceName::Hello => Box::new(words.service(ReplyScript::hello())?),
@@ -117,14 +117,14 @@ impl ServiceFlags {
     /// The same service for datagrams, each of which is a message and the whole conversation.
     ///
     /// Fails with code 2 on a service or a flag that only a stream has.
-    pub fn duty(&self) -> Result<Handler, Failure> {
+    pub fn datagram_handler(&self) -> Result<Handler, Failure> {
         let name = self.name();
-        self.refuse_foreign(name)?;
+        self.reject_unused_flags(name)?;
         let of_messages = self.wording.first_given_but(&["--reply", "--delay"]);
         if let Some(flag) = of_messages.or(self.session.first_given()) {
             return Err(stream_only::refused(flag, "--max-accepts"));
         }
-        let by = |script| Ok(Handler::by_script(self.wording.script(script)));
+        let by = |script| Ok(Handler::from_reply_script(self.wording.script(script)));
         match name {
             ServiceName::Hello => by(ReplyScript::hello()),
             ServiceName::Time => by(ReplyScript::time()),
@@ -150,7 +150,7 @@ impl ServiceFlags {
 
     /// What a server of this service needs once it listens; `None` where programs need what they
     /// need, and for folders in which files are saved, which come and go.
-    pub fn needs(&self) -> Option<SandboxPolicy> {
+    pub fn sandbox_policy(&self) -> Option<SandboxPolicy> {
         match self.name() {
             ServiceName::Exec => None,
             ServiceName::File if self.files.save.is_some() => None,
@@ -189,7 +189,7 @@ impl ServiceFlags {
     }
 
     /// A flag that would have no effect is a mistake worth telling.
-    fn refuse_foreign(&self, name: ServiceName) -> Result<(), Failure> {
+    fn reject_unused_flags(&self, name: ServiceName) -> Result<(), Failure> {
         let foreign = [
             match name {
                 ServiceName::Hello | ServiceName::Time | ServiceName::Ack | ServiceName::Reply => {

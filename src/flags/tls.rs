@@ -98,7 +98,7 @@ pub struct TlsServer {
 
 impl ClientTls {
     /// The first of these flags that was given: each needs TLS.
-    pub fn given(&self) -> Option<&'static str> {
+    pub fn first_given_flag(&self) -> Option<&'static str> {
         let flags = [
             (self.ca_file.is_some(), "--ca-file"),
             (self.insecure, "--insecure"),
@@ -117,7 +117,7 @@ impl ClientTls {
     }
 
     /// What of these flags is meant for other servers too than the one the user named.
-    pub fn elsewhere(&self) -> ClientTls {
+    pub fn without_identity(&self) -> ClientTls {
         ClientTls { server_name: None, cert: None, key: None, ..self.clone() }
     }
 }
@@ -173,11 +173,11 @@ mod absent {
     use std::sync::Arc;
 
     use super::{ClientTls, ServerTls, TlsServer};
-    use crate::error::{Failure, Stage};
+    use crate::error::{Failure, Phase};
     use crate::net::layer::Layer;
 
     fn missing() -> Failure {
-        Failure::usage(Stage::Tls, "--tls", "built without feature tls")
+        Failure::usage(Phase::Tls, "--tls", "built without feature tls")
     }
 
     impl ClientTls {
@@ -235,7 +235,7 @@ mod present {
             }
             let identity = match &self.cert {
                 Some(cert) => Identity::read(cert, self.key.as_deref())?,
-                None => Identity::throw_away(&names(host))?,
+                None => Identity::generate_self_signed(&names(host))?,
             };
             let plan = server::ServerOptions {
                 identity,
@@ -308,8 +308,8 @@ mod tests {
     fn protocols_come_as_a_list_or_one_by_one() {
         let trust = client("sockit --alpn h2,http/1.1 --alpn echo").unwrap();
         assert_eq!(trust.alpn, ["h2", "http/1.1", "echo"]);
-        assert_eq!(trust.given(), Some("--alpn"));
-        assert_eq!(client("sockit").unwrap().given(), None);
+        assert_eq!(trust.first_given_flag(), Some("--alpn"));
+        assert_eq!(client("sockit").unwrap().first_given_flag(), None);
     }
 
     #[test]
@@ -339,7 +339,7 @@ mod tests {
     #[test]
     fn names_and_certificates_are_for_one_server() {
         let there = client("sockit --server-name n --cert c --key k --insecure --ca-file a");
-        let elsewhere = there.unwrap().elsewhere();
+        let elsewhere = there.unwrap().without_identity();
         assert_eq!((elsewhere.server_name, elsewhere.cert, elsewhere.key), (None, None, None));
         assert!(elsewhere.insecure && elsewhere.ca_file.is_some());
     }

@@ -82,7 +82,7 @@ impl ChunkedDecoder {
     }
 
     /// Counts `count` bytes of data as taken; at most [`ChunkedDecoder::ahead`].
-    pub fn pass(&mut self, count: u64) {
+    pub fn advance(&mut self, count: u64) {
         self.data += count;
         self.left = self.left.saturating_sub(count);
         if self.left == 0 {
@@ -91,7 +91,7 @@ impl ChunkedDecoder {
     }
 
     /// Where the stream ended, if it ends now, in words.
-    pub fn place(&self) -> String {
+    pub fn position(&self) -> String {
         match self.state {
             State::Size if self.lines.is_empty() && self.data == 0 => {
                 "before the first chunk".into()
@@ -107,7 +107,7 @@ impl ChunkedDecoder {
     }
 
     fn size_line(&mut self, input: &mut &[u8]) -> Result<(), Error> {
-        if !self.lines.take(input, LINE, "chunk size line")? {
+        if !self.lines.push(input, LINE, "chunk size line")? {
             return Ok(());
         }
         let line = self.lines.text(self.leniency)?;
@@ -138,7 +138,7 @@ impl ChunkedDecoder {
 
     fn trailer(&mut self, input: &mut &[u8]) -> Result<(), Error> {
         let room = self.max_trailer - self.trailer_bytes;
-        if !self.lines.take(input, room, "trailer")? {
+        if !self.lines.push(input, room, "trailer")? {
             return Ok(());
         }
         let line = self.lines.text(self.leniency)?;
@@ -188,10 +188,10 @@ mod tests {
             }
             let count = input.len().min(chunks.ahead() as usize);
             if count == 0 {
-                return Err(Error::truncated(chunks.place()));
+                return Err(Error::truncated(chunks.position()));
             }
             all.extend_from_slice(&input[..count]);
-            chunks.pass(count as u64);
+            chunks.advance(count as u64);
             input = &input[count..];
         }
     }

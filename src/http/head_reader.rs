@@ -6,7 +6,7 @@
 use super::error::Error;
 use super::head::Head;
 use super::header_fields::{parse, status_line};
-use super::line::plain;
+use super::line::strip_line_end;
 use super::syntax::Leniency;
 
 /// Empty lines that may precede a status line; some servers end a former body with one too many.
@@ -67,7 +67,7 @@ impl HeadReader {
     ///
     /// Refuses a NUL or a stray CR (8) as soon as its line is whole, a wrong status line too, and
     /// a head over its limits (63).
-    pub fn take(&mut self, input: &mut &[u8]) -> Result<HeadStatus, Error> {
+    pub fn push(&mut self, input: &mut &[u8]) -> Result<HeadStatus, Error> {
         while !input.is_empty() {
             let end = input.iter().position(|byte| *byte == b'\n').map(|at| at + 1);
             let room = self.max_bytes - self.raw.len();
@@ -105,7 +105,7 @@ impl HeadReader {
 
     /// Looks at the line that has just become whole; true if it ends the head.
     fn line_ended(&mut self) -> Result<bool, Error> {
-        let text = plain(&self.raw[self.line..])?;
+        let text = strip_line_end(&self.raw[self.line..])?;
         if text.is_empty() && self.lines == 0 {
             self.blanks += 1;
             if self.blanks > BLANKS {
@@ -136,7 +136,7 @@ impl HeadReader {
     }
 
     /// The bytes themselves, when they turned out to be no head.
-    pub fn take_raw(&mut self) -> Vec<u8> {
+    pub fn push_raw(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.raw)
     }
 }
@@ -149,7 +149,7 @@ mod tests {
     fn head(text: &[u8]) -> Result<Head, Error> {
         let mut gatherer = HeadReader::new(10_000, Leniency::Strict);
         let mut input = text;
-        match gatherer.take(&mut input)? {
+        match gatherer.push(&mut input)? {
             HeadStatus::Complete => {
                 let head = gatherer.finish()?;
                 assert!(text.ends_with(&[&head.raw, input].concat()));
@@ -232,7 +232,7 @@ mod tests {
             [&b"SSH-2.0"[..], b"ICY 200", b"HTTPS", b"\rHTTP/1.1 200", b"<html>", b"http/1.1"]
         {
             let mut gatherer = HeadReader::new(1000, Leniency::Strict);
-            assert_eq!(gatherer.take(&mut { alien }).unwrap(), HeadStatus::NotHttp);
+            assert_eq!(gatherer.push(&mut { alien }).unwrap(), HeadStatus::NotHttp);
         }
     }
 

@@ -6,7 +6,7 @@
 
 use super::error::{Error, LENIENT};
 use super::head::{Field, Head};
-use super::line::plain;
+use super::line::strip_line_end;
 use super::syntax::{Leniency, is_token, quote, trim};
 
 /// Version, status and reason of a status line: `HTTP/1.1 200 OK`, the reason optional (§4).
@@ -58,7 +58,7 @@ impl Fields {
             Err(FieldError::Space(field)) if self.leniency == Leniency::Lenient => {
                 self.found.push(field)
             }
-            Err(flaw) => return self.ignore(flaw.words(), line),
+            Err(flaw) => return self.ignore(flaw.tokens(), line),
         }
         Ok(())
     }
@@ -96,7 +96,7 @@ enum FieldError {
 }
 
 impl FieldError {
-    fn words(&self) -> &'static str {
+    fn tokens(&self) -> &'static str {
         match self {
             FieldError::Colon => "header line without a colon",
             FieldError::Space(_) => "space before the colon",
@@ -125,19 +125,19 @@ fn split_field(line: &[u8]) -> Result<Field, FieldError> {
 
 /// Checks that a trailer's line is a field (RFC 9112 §7.1.2); what it says is ignored.
 pub fn check_trailer(line: &[u8]) -> Result<(), Error> {
-    let wrong = |flaw: FieldError| format!("{} in a trailer: {}", flaw.words(), quote(line));
+    let wrong = |flaw: FieldError| format!("{} in a trailer: {}", flaw.tokens(), quote(line));
     split_field(line).map(drop).map_err(|flaw| Error::protocol(wrong(flaw)))
 }
 
 /// Splits a whole head, blank line included (8).
 pub fn parse(raw: Vec<u8>, leniency: Leniency) -> Result<Head, Error> {
     let mut lines = raw.split_inclusive(|byte| *byte == b'\n');
-    let status = plain(lines.next().unwrap_or_default())?;
+    let status = strip_line_end(lines.next().unwrap_or_default())?;
     let (minor, status, reason) = status_line(status, leniency)?;
     let reason = reason.to_vec();
     let mut fields = Fields { found: Vec::new(), notes: Vec::new(), leniency };
     for line in lines {
-        let line = plain(line)?;
+        let line = strip_line_end(line)?;
         if line.is_empty() {
             break;
         }

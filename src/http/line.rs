@@ -18,7 +18,7 @@ impl LineReader {
     /// [`LineReader::text`] is it, until [`LineReader::clear`].
     ///
     /// `limit` counts the line with its end; `what` names the part in the error (63).
-    pub fn take(&mut self, input: &mut &[u8], limit: usize, what: &str) -> Result<bool, Error> {
+    pub fn push(&mut self, input: &mut &[u8], limit: usize, what: &str) -> Result<bool, Error> {
         let end = input.iter().position(|byte| *byte == b'\n').map(|at| at + 1);
         let piece = end.unwrap_or(input.len());
         if self.held.len() + piece > limit {
@@ -44,7 +44,7 @@ impl LineReader {
         if leniency == Leniency::Strict && !self.held.ends_with(b"\r\n") {
             return Err(bare_lf());
         }
-        plain(&self.held)
+        strip_line_end(&self.held)
     }
 
     /// Makes room for the next line.
@@ -59,7 +59,7 @@ pub fn bare_lf() -> Error {
 }
 
 /// A line without its end, checked for the bytes no line may hold (8).
-pub fn plain(line: &[u8]) -> Result<&[u8], Error> {
+pub fn strip_line_end(line: &[u8]) -> Result<&[u8], Error> {
     let text = match line {
         [text @ .., b'\r', b'\n'] => text,
         [text @ .., b'\n'] => text,

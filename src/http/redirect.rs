@@ -28,7 +28,7 @@ pub fn target(head: &Head, from: &HttpUrl, downgrade: Downgrade) -> Result<Optio
         [location] => location,
         _ => return Err(Error::protocol("two different Locations")),
     };
-    let to = from.follow(location)?;
+    let to = from.resolve_location(location)?;
     if from.is_tls() && !to.is_tls() && downgrade == Downgrade::Refuse {
         let text = format!("redirect from https to {to} (--allow-downgrade permits it)");
         return Err(Error::redirect(text));
@@ -38,7 +38,7 @@ pub fn target(head: &Head, from: &HttpUrl, downgrade: Downgrade) -> Result<Optio
 
 /// Whether a field of the user's own may be sent to an origin other than the first: only what
 /// says nothing about the user.
-pub fn may_cross(name: &str) -> bool {
+pub fn is_safe_cross_origin(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     name.starts_with("accept") || name == "user-agent" || name == "range"
 }
@@ -84,10 +84,10 @@ mod tests {
     #[test]
     fn little_crosses_to_another_origin() {
         for name in ["Accept", "accept-language", "User-Agent", "Range"] {
-            assert!(may_cross(name), "{name}");
+            assert!(is_safe_cross_origin(name), "{name}");
         }
         for name in ["Authorization", "Cookie", "X-Api-Key", "Host", "Referer", "If-None-Match"] {
-            assert!(!may_cross(name), "{name}");
+            assert!(!is_safe_cross_origin(name), "{name}");
         }
     }
 }

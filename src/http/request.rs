@@ -1,7 +1,7 @@
 //! One GET (or HEAD) as bytes (RFC 9112 §3).
 
 use super::error::Error;
-use super::redirect::may_cross;
+use super::redirect::is_safe_cross_origin;
 use super::syntax::is_token;
 use super::url::HttpUrl;
 
@@ -61,7 +61,7 @@ pub struct Request<'a> {
     /// The whole URL in the request line, for a forward proxy.
     pub absolute: bool,
     /// Whether this is the origin the user named; own fields and credentials stay with it.
-    pub at_home: bool,
+    pub same_origin: bool,
     /// The user's own fields.
     pub own: &'a [CustomHeader],
     /// The value of Authorization, for the origin the user named.
@@ -73,7 +73,7 @@ pub struct Request<'a> {
     /// The fields that make the request conditional (RFC 9110 §13.1).
     pub conditions: Vec<(&'static str, String)>,
     /// Whether a coded body is welcome.
-    pub codings: bool,
+    pub accept_encoding: bool,
 }
 
 impl Request<'_> {
@@ -93,8 +93,11 @@ impl Request<'_> {
 
     /// Our fields, those the user replaced or took out left out, then the user's.
     fn fields(&self) -> Vec<(String, String)> {
-        let sent: Vec<&CustomHeader> =
-            self.own.iter().filter(|own| self.at_home || may_cross(&own.name)).collect();
+        let sent: Vec<&CustomHeader> = self
+            .own
+            .iter()
+            .filter(|own| self.same_origin || is_safe_cross_origin(&own.name))
+            .collect();
         let mut fields = self.usual();
         fields.retain(|(name, _)| !sent.iter().any(|own| own.is(name)));
         for own in sent {
@@ -112,10 +115,10 @@ impl Request<'_> {
             ("User-Agent", concat!("sockit/", env!("CARGO_PKG_VERSION")).to_string()),
             ("Accept", "*/*".to_string()),
         ];
-        if self.codings {
+        if self.accept_encoding {
             fields.push(("Accept-Encoding", "gzip, deflate, br, zstd".to_string()));
         }
-        let authorization = self.authorization.iter().filter(|_| self.at_home);
+        let authorization = self.authorization.iter().filter(|_| self.same_origin);
         fields.extend(authorization.map(|login| ("Authorization", login.clone())));
         fields.extend(self.proxy_login.iter().map(|login| ("Proxy-Authorization", login.clone())));
         fields.extend(self.range.iter().map(|range| ("Range", range.clone())));
@@ -139,13 +142,13 @@ mod tests {
             head: false,
             http10: false,
             absolute: false,
-            at_home: true,
+            same_origin: true,
             own,
             authorization: None,
             proxy_login: None,
             range: None,
             conditions: Vec::new(),
-            codings: false,
+            accept_encoding: false,
         }
     }
 
@@ -185,7 +188,7 @@ mod tests {
         let (link, login) = (link("h"), "Basic dTpw".to_string());
         let request = Request { authorization: Some(login), ..plain(&link, &own) };
         assert!(text(&request).contains("Authorization: Basic dTpw\r\n"));
-        let away = text(&Request { at_home: false, ..request });
+        let away = text(&Request { same_origin: false, ..request });
         for secret in ["Authorization", "X-Api-Key", "Cookie", "other"] {
             assert!(!away.contains(secret), "{away}");
         }

@@ -78,7 +78,7 @@ impl ResponseParser {
     }
 
     /// How far the body has come.
-    pub fn tally(&self) -> BodyProgress {
+    pub fn progress(&self) -> BodyProgress {
         self.tally
     }
 
@@ -109,7 +109,7 @@ impl ResponseParser {
             State::Close => Err(Error::truncated("the TLS stream ended without close_notify")),
             State::Length(_) => Err(Error::truncated("the connection ended before the body did")),
             State::Chunked(chunks) => {
-                Err(Error::truncated(format!("the connection ended {}", chunks.place())))
+                Err(Error::truncated(format!("the connection ended {}", chunks.position())))
             }
             State::Tail(_) | State::Done => return,
         };
@@ -123,13 +123,13 @@ impl ResponseParser {
 
     /// Bytes of body that come next with nothing to undo and no framing between them: they may
     /// take another way than through [`ResponseParser::next`], if [`ResponseParser::pass`] is told.
-    pub fn ahead(&self) -> u64 {
+    pub fn passthrough_len(&self) -> u64 {
         let quiet = self.notes.is_empty() && self.spilled.is_empty();
         if quiet && self.chain.is_plain() { self.framed_ahead() } else { 0 }
     }
 
     /// Counts `count` bytes of body that went another way; at most [`ResponseParser::ahead`].
-    pub fn pass(&mut self, count: u64) {
+    pub fn advance_passthrough(&mut self, count: u64) {
         self.tally.decoded += count;
         self.advance(count);
     }
@@ -168,15 +168,15 @@ impl ResponseParser {
                     self.tail(Ok(()));
                 }
             }
-            State::Chunked(chunks) => chunks.pass(count),
+            State::Chunked(chunks) => chunks.advance(count),
             _ => {}
         }
     }
 
     fn next_head<'a>(&mut self, input: &mut &[u8]) -> Result<Event<'a>, Error> {
-        match self.gatherer.take(input)? {
+        match self.gatherer.push(input)? {
             HeadStatus::Incomplete => return Ok(Event::More),
-            HeadStatus::NotHttp => return self.alien(),
+            HeadStatus::NotHttp => return self.not_http(),
             HeadStatus::Complete => {}
         }
         self.interim_bytes += self.gatherer.len();
@@ -232,8 +232,8 @@ impl ResponseParser {
     }
 
     /// What came is no head: HTTP/0.9, if that is allowed, or another protocol.
-    fn alien<'a>(&mut self) -> Result<Event<'a>, Error> {
-        let raw = self.gatherer.take_raw();
+    fn not_http<'a>(&mut self) -> Result<Event<'a>, Error> {
+        let raw = self.gatherer.push_raw();
         let may_be_http09 = !self.rules.head_request && self.interims == 0;
         if !(self.rules.http09 && may_be_http09) {
             let start = quote(&raw);
@@ -249,7 +249,7 @@ impl ResponseParser {
         let error = if self.gatherer.is_empty() {
             Error::new(ErrorKind::Empty, "the peer closed without an answer")
         } else if self.rules.http09 && !self.rules.head_request && !self.gatherer.is_known() {
-            self.spilled = self.gatherer.take_raw();
+            self.spilled = self.gatherer.push_raw();
             return self.tail(Ok(()));
         } else {
             Error::truncated("the connection ended in the header")
@@ -266,7 +266,7 @@ impl ResponseParser {
             verdict => verdict,
         };
         if verdict.is_err() {
-            self.chain.cut();
+            self.chain.flush_truncated();
         }
         self.state = State::Tail(verdict);
     }
@@ -274,7 +274,7 @@ impl ResponseParser {
     /// Hands out what was first taken for a head.
     fn next_spilled(&mut self) -> Event<'_> {
         self.held = std::mem::take(&mut self.spilled);
-        self.pass(self.held.len() as u64);
+        self.advance_passthrough(self.held.len() as u64);
         Event::Body(&self.held)
     }
 
@@ -284,10 +284,10 @@ impl ResponseParser {
             if count > 0 {
                 let (data, rest) = input.split_at(count);
                 *input = rest;
-                self.pass(count as u64);
+                self.advance_passthrough(count as u64);
                 return Ok(Event::Body(data));
             }
-            if let Some(fact) = self.unframe(input)? {
+            if let Some(fact) = self.read_framing(input)? {
                 return Ok(fact);
             }
         }
@@ -304,10 +304,10 @@ impl ResponseParser {
                 self.advance(taken as u64);
             }
             if made {
-                return self.hand_out();
+                return self.emit_decoded();
             }
             if taken == 0
-                && let Some(fact) = self.unframe(input)?
+                && let Some(fact) = self.read_framing(input)?
             {
                 return Ok(fact);
             }
@@ -315,7 +315,7 @@ impl ResponseParser {
     }
 
     /// The piece the chain has made, as far as the limits let it out.
-    fn hand_out(&mut self) -> Result<Event<'_>, Error> {
+    fn emit_decoded(&mut self) -> Result<Event<'_>, Error> {
         let (length, taken) = (self.chain.piece().len() as u64, self.chain.taken());
         let most = self.rules.max_decoded.unwrap_or(coding::bomb_size(taken));
         let room = most.saturating_sub(self.tally.decoded);
@@ -335,7 +335,7 @@ impl ResponseParser {
 
     /// Takes framing from `input`. None when body bytes may be at hand now; a broken framing
     /// waits in the tail until what came before it is out.
-    fn unframe<'a>(&mut self, input: &mut &[u8]) -> Result<Option<Event<'a>>, Error> {
+    fn read_framing<'a>(&mut self, input: &mut &[u8]) -> Result<Option<Event<'a>>, Error> {
         if self.is_beyond_piece(input) {
             self.tail(Err(Error::protocol("more bytes than the Content-Range announces")));
         }

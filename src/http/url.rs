@@ -80,7 +80,7 @@ impl HttpUrl {
     ///
     /// Refuses (47) schemes other than http and https, and whatever two programs could read two
     /// ways. Credentials in it are not taken over: the peer has no say in whom we claim to be.
-    pub fn follow(&self, location: &[u8]) -> Result<HttpUrl, Error> {
+    pub fn resolve_location(&self, location: &[u8]) -> Result<HttpUrl, Error> {
         let bad = |why: &str| Error::redirect(format!("redirect to {}: {why}", quote(location)));
         if location.iter().any(|byte| byte.is_ascii_control()) {
             return Err(bad("control characters"));

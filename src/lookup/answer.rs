@@ -63,7 +63,7 @@ impl Answer {
     ///
     /// Where there is nothing, the list of addresses or names that was wanted is there and
     /// empty.
-    pub fn to(mut self, name: &str, took: Duration) -> Answer {
+    pub fn for_question(mut self, name: &str, took: Duration) -> Answer {
         self.facts.name = name.to_string();
         match LookupQuestion::read(name) {
             _ if self.facts.records.is_some() => (),
@@ -82,8 +82,8 @@ impl Answer {
 }
 
 /// Addresses as they are printed: with the port only where one was asked for.
-pub fn texts(addresses: &[SocketAddr], port: bool) -> Vec<String> {
-    let text = |address: &SocketAddr| match (getaddrinfo::figures(address), port) {
+pub fn format_addresses(addresses: &[SocketAddr], port: bool) -> Vec<String> {
+    let text = |address: &SocketAddr| match (getaddrinfo::format_ip(address), port) {
         (figures, false) => figures,
         (figures, true) if address.is_ipv6() => format!("[{figures}]:{}", address.port()),
         (figures, true) => format!("{figures}:{}", address.port()),
@@ -93,7 +93,7 @@ pub fn texts(addresses: &[SocketAddr], port: bool) -> Vec<String> {
 
 /// Addresses are equal as values: v4-mapped is IPv4, and a zone counts only where both have
 /// one.
-pub fn same(a: &SocketAddr, b: &SocketAddr) -> bool {
+pub fn same_address(a: &SocketAddr, b: &SocketAddr) -> bool {
     let scope = |address: &SocketAddr| match address {
         SocketAddr::V6(v6) => v6.scope_id(),
         SocketAddr::V4(_) => 0,
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn addresses_are_compared_as_values() {
-        let same = |a: &str, b: &str| same(&a.parse().unwrap(), &b.parse().unwrap());
+        let same = |a: &str, b: &str| same_address(&a.parse().unwrap(), &b.parse().unwrap());
         assert!(same("127.0.0.1:0", "[::ffff:127.0.0.1]:9"));
         assert!(same("[2001:db8:0:0::1]:0", "[2001:DB8::1]:0"));
         assert!(same("[fe80::1%1]:0", "[fe80::1]:0"));
@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn ports_are_told_where_they_were_asked() {
         let both = ["127.0.0.1:80".parse().unwrap(), "[fe80::1%1]:80".parse().unwrap()];
-        assert_eq!(texts(&both, false), ["127.0.0.1", "fe80::1%lo"]);
-        assert_eq!(texts(&both, true), ["127.0.0.1:80", "[fe80::1%lo]:80"]);
+        assert_eq!(format_addresses(&both, false), ["127.0.0.1", "fe80::1%lo"]);
+        assert_eq!(format_addresses(&both, true), ["127.0.0.1:80", "[fe80::1%lo]:80"]);
     }
 }

@@ -53,7 +53,7 @@ impl Batch {
     pub fn start(source: Source, work: Work, jobs: usize, time: TimeLimits) -> io::Result<Batch> {
         let (bell, rope) = shutdown::bell()?;
         let desk = Arc::new(WorkQueue::new(source, work, jobs, time, rope));
-        desk.hire()?;
+        desk.spawn_worker()?;
         Ok(Batch { desk, bell })
     }
 
@@ -63,13 +63,13 @@ impl Batch {
         match line.tickets.front() {
             Some(first) if first.answer.get().is_some() => {
                 let first = line.tickets.pop_front()?;
-                self.desk.room.notify_one();
+                self.desk.space_available.notify_one();
                 Some(Next::Answer(first))
             }
             Some(first) if self.due(first).is_some_and(|due| due <= Instant::now()) => {
                 let first = line.tickets.pop_front()?;
                 drop(line);
-                Some(Next::Answer(self.give_up(first)))
+                Some(Next::Answer(self.abandon_worker(first)))
             }
             None if line.ended => Some(match line.unreadable.take() {
                 Some(error) => Next::Unreadable(error),
@@ -113,18 +113,18 @@ impl Batch {
     }
 
     /// Answers for a worker that did not come back, and fills its place.
-    fn give_up(&self, ticket: Arc<Job>) -> Arc<Job> {
+    fn abandon_worker(&self, ticket: Arc<Job>) -> Arc<Job> {
         let limit = self.desk.time.limit.unwrap_or_default();
-        let late = Failure::late(Phase::Resolve, &ticket.word, limit);
-        let late = Answer::failed(late).to(&ticket.word, limit);
+        let late = Failure::timeout(Phase::Resolve, &ticket.word, limit);
+        let late = Answer::failed(late).for_question(&ticket.word, limit);
         if ticket.answer.set(late).is_ok() {
             self.desk.hired.fetch_sub(1, Ordering::SeqCst);
-            if self.desk.behind.fetch_add(1, Ordering::SeqCst) < MAX_STUCK_WORKERS {
+            if self.desk.stuck.fetch_add(1, Ordering::SeqCst) < MAX_STUCK_WORKERS {
                 // Without a thread to be had, the one left behind comes back to its place.
-                let _ = self.desk.hire();
+                let _ = self.desk.spawn_worker();
             }
         }
-        self.desk.room.notify_one();
+        self.desk.space_available.notify_one();
         ticket
     }
 }

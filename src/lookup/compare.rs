@@ -8,7 +8,7 @@ use crate::report::lookup::{LookupReport, View};
 /// Compares the system's answers with DNS's. That one of them knows of nothing is a difference (1);
 /// that both do is an absence (6); a side that fails is its failure (75, 28, 8), beside what the
 /// other one has. A side without an answer has a view of its own.
-pub fn both<T>(
+pub fn compare_views<T>(
     word: &str,
     (system, dns): (LookupResult<T>, LookupResult<T>),
     same: impl Fn(&T, &T) -> bool,
@@ -23,7 +23,8 @@ pub fn both<T>(
     let agree = views.iter().all(|view| view.via == "both");
     let (status, code) =
         if agree { ("ok", ExitCode::Done) } else { ("differs", ExitCode::Negative) };
-    let answer = match [no_system, no_dns].into_iter().flatten().find(|side| !side.is_certain()) {
+    let answer = match [no_system, no_dns].into_iter().flatten().find(|side| !side.is_definitive())
+    {
         Some(unknown) => unknown.answer(),
         None if nothing => {
             let why = "neither the system nor DNS knows it";
@@ -88,7 +89,7 @@ mod tests {
 
     fn compare(system: LookupResult<u8>, dns: LookupResult<u8>) -> Answer {
         let told = |list: Vec<u8>| list.iter().map(u8::to_string).collect();
-        both("x", (system, dns), |a, b| a == b, told)
+        compare_views("x", (system, dns), |a, b| a == b, told)
     }
 
     fn absent() -> LookupResult<u8> {

@@ -93,7 +93,7 @@ impl Query<'_> {
         for &kind in kinds {
             match self.records(&Question::of(name, kind)?, name, words) {
                 Ok(records) => found.extend(records),
-                Err(absence) if absence.is_certain() => absent = Some(absence),
+                Err(absence) if absence.is_definitive() => absent = Some(absence),
                 Err(failing) if found.is_empty() => return Err(failing),
                 Err(NoAnswer { status, failure }) => {
                     let partly = (failure.code == ExitCode::TryAgain).then_some(PARTLY);
@@ -157,11 +157,12 @@ impl Query<'_> {
         let LookupOptions { server, tcp, limit, .. } = self.plan;
         let servers = server.map_or_else(dns::configured, |server| Ok(vec![server]))?;
         let limit = limit.unwrap_or_default();
-        let told =
-            dns::ask_any(question, &servers, *tcp, self.until, limit).map_err(|mut failure| {
+        let told = dns::query_any(question, &servers, *tcp, self.until, limit).map_err(
+            |mut failure| {
                 failure.endpoint = word.to_string();
                 failure
-            })?;
+            },
+        )?;
         self.note(Note::Step(step(question, &told)));
         if !told.strays.is_empty() {
             let from = format!("{question}: while {} was asked", told.server);

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use super::answer::{Note, same, texts};
+use super::answer::{Note, format_addresses, same_address};
 use super::options::{LookupResult, LookupSource, NoAnswer};
 use super::query::Query;
 use crate::error::{ExitCode, Failure};
@@ -50,10 +50,10 @@ pub fn check(inquiry: &Query<'_>, names: &[String], address: SocketAddr) -> Vec<
 
 fn check_one(inquiry: &Query<'_>, name: &str, address: SocketAddr) -> ForwardCheck {
     let check = |outcome, addresses: &[SocketAddr], cause: Option<String>| Check {
-        address: texts(&[address], false).concat(),
+        address: format_addresses(&[address], false).concat(),
         name: name.to_string(),
         outcome,
-        addresses: texts(addresses, false),
+        addresses: format_addresses(addresses, false),
         cause,
     };
     if matches!(getaddrinfo::numeric(name, Family::Any), Ok(Some(_))) {
@@ -79,7 +79,7 @@ fn check_one(inquiry: &Query<'_>, name: &str, address: SocketAddr) -> ForwardChe
 }
 
 fn leads_to(list: &[SocketAddr], address: &SocketAddr) -> bool {
-    list.iter().any(|listed| same(listed, address))
+    list.iter().any(|listed| same_address(listed, address))
 }
 
 /// The addresses of a name. That the system finds none is checked by DNS where it asks DNS, so that
@@ -90,7 +90,7 @@ fn forward(inquiry: &Query<'_>, name: &str, address: SocketAddr) -> LookupResult
         return ask_dns(family_for(inquiry.plan.family, address));
     }
     match resolver::addresses(name, 0, Family::Any, inquiry.until) {
-        Err(failure) if hosts_file::ask_dns_itself() => {
+        Err(failure) if hosts_file::bypass_nss() => {
             NoAnswer::from(failure).or_else(|| ask_dns(Family::Any))
         }
         found => Ok(found?),

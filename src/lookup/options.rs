@@ -81,17 +81,17 @@ impl NoAnswer {
     /// What DNS answers instead, where the system says that there is nothing: the C library takes
     /// some failures of a server (FORMERR, NOTAUTH) and of its own for an absence.
     pub fn or_else<T>(self, ask_dns: impl FnOnce() -> LookupResult<T>) -> LookupResult<T> {
-        if !self.is_certain() {
+        if !self.is_definitive() {
             return Err(self);
         }
         match ask_dns() {
-            Err(absence) if absence.is_certain() => Err(self),
+            Err(absence) if absence.is_definitive() => Err(self),
             answers => answers,
         }
     }
 
     /// Whether it is known that there is nothing, and not only unknown what there is.
-    pub fn is_certain(&self) -> bool {
+    pub fn is_definitive(&self) -> bool {
         self.failure.code == ExitCode::Resolve
     }
 }
@@ -108,13 +108,15 @@ impl LookupOptions {
     }
 
     /// Whether `word` can be answered from this machine's own files, and so at once.
-    pub fn is_at_hand(&self, word: &str) -> bool {
+    pub fn is_local(&self, word: &str) -> bool {
         if self.via != LookupSource::System || self.verify.is_some() {
             return false;
         }
         match LookupQuestion::read(word) {
             Ok(LookupQuestion::Service { .. }) | Err(_) => true,
-            Ok(LookupQuestion::Address(address)) => self.all || hosts_file::list(address.ip()),
+            Ok(LookupQuestion::Address(address)) => {
+                self.all || hosts_file::lists_address(address.ip())
+            }
             Ok(LookupQuestion::Host { name, .. }) => {
                 !matches!(resolver::getaddrinfo::numeric(&name, self.family), Ok(None))
                     || resolver::is_at_hand(&name, self.family)

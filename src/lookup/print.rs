@@ -22,8 +22,8 @@ pub struct AnswerPrinter<'a> {
     out: Vec<u8>,
     table: bool,
     many: bool,
-    unheard: bool,
-    worst: u8,
+    stdout_closed: bool,
+    exit_code: u8,
     answers: u64,
     progress: Option<Progress>,
 }
@@ -34,24 +34,34 @@ impl<'a> AnswerPrinter<'a> {
         let table = io::stdout().is_terminal();
         let out = Vec::new();
         let (unheard, worst, answers, progress) = (false, 0, 0, None);
-        AnswerPrinter { report, stop, out, table, many, unheard, worst, answers, progress }
+        AnswerPrinter {
+            report,
+            stop,
+            out,
+            table,
+            many,
+            stdout_closed: unheard,
+            exit_code: worst,
+            answers,
+            progress,
+        }
     }
 
     /// Shows how far a list is, if stderr is a terminal and the answers go elsewhere.
     pub fn show_progress(&mut self, total: impl FnOnce() -> Option<u64>) {
-        if self.table || !self.report.may_draw() {
+        if self.table || !self.report.can_draw() {
             return;
         }
         let progress = Progress::of_answers(total());
-        self.report.speak_through(Some(progress.above()));
+        self.report.set_line_printer(Some(progress.above()));
         self.progress = Some(progress);
     }
 
     /// Tells one answer; a failure is talk, whether or not there are facts beside it.
     ///
     /// Fails as [`AnswerPrinter::flush`] does.
-    pub fn tell(&mut self, answer: &Answer) -> Result<(), Failure> {
-        self.worst = self.worst.max(answer.facts.code);
+    pub fn report(&mut self, answer: &Answer) -> Result<(), Failure> {
+        self.exit_code = self.exit_code.max(answer.facts.code);
         self.answers += 1;
         if let Some(progress) = &self.progress {
             progress.at(self.answers);
@@ -62,7 +72,7 @@ impl<'a> AnswerPrinter<'a> {
                 Note::Warning(warning) => self.report.warn(None, warning),
             }
         }
-        let text = match self.report.is_json() || self.report.keeps_events() {
+        let text = match self.report.is_json() || self.report.writes_event_file() {
             true => self.event(&answer.facts),
             false => self.lines(&answer.facts),
         };
@@ -84,12 +94,12 @@ impl<'a> AnswerPrinter<'a> {
     pub fn flush(&mut self) -> Result<(), Failure> {
         let text = std::mem::take(&mut self.out);
         let written = match self.stop {
-            Some(stop) => stdout::write_all_unless(&text, stop),
+            Some(stop) => stdout::write_all_or_shutdown(&text, stop),
             None => stdout::write_all(&text),
         };
         match written {
-            Err(failure) if stdout::reader_is_gone(&failure) => {
-                self.unheard = true;
+            Err(failure) if stdout::is_broken_pipe(&failure) => {
+                self.stdout_closed = true;
                 Ok(())
             }
             written => written,
@@ -99,7 +109,7 @@ impl<'a> AnswerPrinter<'a> {
     /// The end of all answers: the run's code.
     pub fn end(mut self) -> Result<ExitCode, Failure> {
         self.flush()?;
-        let worst = ExitCode::ALL.iter().find(|(code, _)| code.number() == self.worst);
+        let worst = ExitCode::ALL.iter().find(|(code, _)| code.number() == self.exit_code);
         Ok(worst.map_or(ExitCode::Negative, |(code, _)| *code))
     }
 
@@ -115,13 +125,13 @@ impl<'a> AnswerPrinter<'a> {
     }
 
     /// Whether the reader has gone.
-    pub fn is_unheard(&self) -> bool {
-        self.unheard
+    pub fn is_stdout_closed(&self) -> bool {
+        self.stdout_closed
     }
 
     fn event(&self, facts: &LookupReport) -> String {
         let event = Event::Resolved(Box::new(facts.clone()));
-        self.report.keep(&event);
+        self.report.emit_to_file(&event);
         match self.report.is_json() {
             true => crate::report::json::line(&event) + "\n",
             false => self.lines(facts),
@@ -142,7 +152,7 @@ impl Drop for AnswerPrinter<'_> {
     fn drop(&mut self) {
         if let Some(progress) = &self.progress {
             progress.clear();
-            self.report.speak_through(None);
+            self.report.set_line_printer(None);
         }
     }
 }

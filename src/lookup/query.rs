@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use super::answer::{Answer, Note, same, texts, tuple};
-use super::compare::both;
+use super::answer::{Answer, Note, format_addresses, same_address, tuple};
+use super::compare::compare_views;
 use super::options::{LookupOptions, LookupResult, LookupSource};
 use super::question::LookupQuestion;
 use super::services::services;
@@ -45,7 +45,7 @@ impl Query<'_> {
             asked if plan.verify.is_some() => verify::answer(self, word, &asked),
             asked if plan.kind.is_some() => self.typed(word, &asked),
             LookupQuestion::Address(address) if plan.all && plan.via == LookupSource::System => {
-                self.tuples(&getaddrinfo::figures(&address), 0)
+                self.tuples(&getaddrinfo::format_ip(&address), 0)
             }
             LookupQuestion::Address(address) if plan.all => self.records_of_address(word, address),
             LookupQuestion::Address(address) => self.reverse(word, address),
@@ -66,11 +66,11 @@ impl Query<'_> {
         }
         let told = |found: Vec<SocketAddr>| {
             let found: Vec<_> = found.into_iter().map(|address| at(address, number)).collect();
-            texts(&found, port.is_some())
+            format_addresses(&found, port.is_some())
         };
         if self.plan.via == LookupSource::Both {
             let views = (self.system_addresses(name), self.dns_addresses(name));
-            return both(name, views, same, told).into_addresses();
+            return compare_views(name, views, same_address, told).into_addresses();
         }
         match self.addresses(name) {
             Ok(found) => {
@@ -90,7 +90,10 @@ impl Query<'_> {
 
     fn system_addresses(&self, name: &str) -> LookupResult<SocketAddr> {
         let found = getaddrinfo::addresses(name, self.plan.family)?;
-        self.note(Note::Step(format!("the system: {name}: {}", texts(&found, false).join(", "))));
+        self.note(Note::Step(format!(
+            "the system: {name}: {}",
+            format_addresses(&found, false).join(", ")
+        )));
         Ok(found)
     }
 
@@ -100,7 +103,7 @@ impl Query<'_> {
             Err(failure) => return Answer::failed(failure),
         };
         let addresses: Vec<SocketAddr> = found.iter().map(|info| info.sockaddr).collect();
-        let mut addresses = texts(&addresses, false);
+        let mut addresses = format_addresses(&addresses, false);
         addresses.dedup();
         let tuples = Some(found.into_iter().map(tuple).collect());
         Answer::ok(LookupReport { addresses: Some(addresses), tuples, ..LookupReport::default() })
@@ -110,7 +113,7 @@ impl Query<'_> {
         if self.plan.via == LookupSource::Both {
             let views = (self.system_names(word, address), self.dns_names(word, address));
             let same = |a: &String, b: &String| a.eq_ignore_ascii_case(b);
-            return both(word, views, same, |names| names).into_names();
+            return compare_views(word, views, same, |names| names).into_names();
         }
         match self.names(word, address) {
             Ok(names) => Answer::ok(LookupReport { names: Some(names), ..LookupReport::default() }),
@@ -126,7 +129,7 @@ impl Query<'_> {
             return self.dns_names(word, address);
         }
         let first = self.system_names(word, address);
-        if hosts_file::list(address.ip()) {
+        if hosts_file::lists_address(address.ip()) {
             let line = hosts_file::line_of(address.ip());
             return first.map(|names| match names.iter().all(|name| line.contains(name)) {
                 true => merged(names, line),

@@ -33,8 +33,9 @@ pub fn answer(inquiry: &Query<'_>, word: &str, asked: &LookupQuestion) -> Answer
     };
     match addresses {
         Ok(addresses) => {
-            let verdicts = addresses.iter().map(|address| judge(inquiry, word, asked, *address));
-            together(verdicts.collect())
+            let verdicts =
+                addresses.iter().map(|address| verify_address(inquiry, word, asked, *address));
+            merge(verdicts.collect())
         }
         Err(absence) => absence.answer(),
     }
@@ -50,7 +51,7 @@ struct AddressVerdict {
     failure: Option<Failure>,
 }
 
-fn judge(
+fn verify_address(
     inquiry: &Query<'_>,
     word: &str,
     asked: &LookupQuestion,
@@ -58,25 +59,27 @@ fn judge(
 ) -> AddressVerdict {
     let original = match asked {
         LookupQuestion::Address(_) => word.to_string(),
-        _ => getaddrinfo::figures(&address),
+        _ => getaddrinfo::format_ip(&address),
     };
     let names = match inquiry.names(&original, address) {
         Ok(names) => names,
-        Err(absence) if absence.is_certain() => Vec::new(),
+        Err(absence) if absence.is_definitive() => Vec::new(),
         Err(absence) => return failed(absence.failure, Vec::new()),
     };
     let mut tried = check(inquiry, &names, address);
-    if !confirmed(&tried) && unasked(inquiry.plan, address) {
+    if !confirmed(&tried) && dns_not_consulted(inquiry.plan, address) {
         let mut more = inquiry.within(halfway(inquiry.until)).further_names(&original, address);
         more.retain(|name| !names.contains(name));
         tried.extend(check(inquiry, &more, address));
     }
-    conclude(inquiry.plan, &original, tried)
+    summarize(inquiry.plan, &original, tried)
 }
 
 /// Whether DNS may know names that the hosts file kept the system from asking for.
-fn unasked(plan: &LookupOptions, address: SocketAddr) -> bool {
-    plan.via == LookupSource::System && hosts_file::list(address.ip()) && hosts_file::ask_dns()
+fn dns_not_consulted(plan: &LookupOptions, address: SocketAddr) -> bool {
+    plan.via == LookupSource::System
+        && hosts_file::lists_address(address.ip())
+        && hosts_file::ask_dns()
 }
 
 fn halfway(until: Option<Instant>) -> Option<Instant> {
@@ -86,7 +89,7 @@ fn halfway(until: Option<Instant>) -> Option<Instant> {
 
 /// One confirmation is enough; without it an unknown leaves all open; else the first name
 /// that disappointed is told.
-fn conclude(plan: &LookupOptions, original: &str, mut tried: Vec<ForwardCheck>) -> AddressVerdict {
+fn summarize(plan: &LookupOptions, original: &str, mut tried: Vec<ForwardCheck>) -> AddressVerdict {
     let address = shown(original);
     let validated = tried.iter().find(|tried| tried.check.outcome == "confirmed");
     let told = |status, code, sentence| (status, code, Some(sentence));
@@ -96,7 +99,7 @@ fn conclude(plan: &LookupOptions, original: &str, mut tried: Vec<ForwardCheck>) 
         let checks = tried.into_iter().map(|tried| tried.check).collect();
         return failed(in_all(plan, original, failure), checks);
     } else if let Some(ForwardCheck { check, .. }) = tried.first() {
-        disappointed(check, &address)
+        mismatch(check, &address)
     } else {
         let strict = plan.verify.is_some_and(|rigour| rigour.strict);
         let code = if strict { ExitCode::Negative } else { ExitCode::Done };
@@ -107,7 +110,7 @@ fn conclude(plan: &LookupOptions, original: &str, mut tried: Vec<ForwardCheck>) 
     AddressVerdict { status, code, sentence, names, checks, failure: None }
 }
 
-fn disappointed(check: &Check, address: &str) -> (&'static str, ExitCode, Option<String>) {
+fn mismatch(check: &Check, address: &str) -> (&'static str, ExitCode, Option<String>) {
     let name = shown(&check.name);
     let (status, what) = match check.outcome {
         "elsewhere" => (
@@ -125,7 +128,7 @@ fn disappointed(check: &Check, address: &str) -> (&'static str, ExitCode, Option
 /// A share of the time that ran out is told as the whole limit it was taken from.
 fn in_all(plan: &LookupOptions, original: &str, failure: Failure) -> Failure {
     match plan.limit {
-        Some(limit) if failure.timed_out() => Failure::late(Phase::Resolve, original, limit),
+        Some(limit) if failure.timed_out() => Failure::timeout(Phase::Resolve, original, limit),
         _ => failure,
     }
 }
@@ -138,7 +141,7 @@ fn failed(failure: Failure, checks: Vec<Check>) -> AddressVerdict {
 }
 
 /// The verdicts on all addresses of one question; the worst one names the status.
-fn together(verdicts: Vec<AddressVerdict>) -> Answer {
+fn merge(verdicts: Vec<AddressVerdict>) -> Answer {
     let mut answer =
         Answer::ok(LookupReport { names: Some(Vec::new()), ..LookupReport::default() });
     let (mut sentences, mut checks, mut names) = (Vec::new(), Vec::new(), Vec::new());

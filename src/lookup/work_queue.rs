@@ -47,7 +47,7 @@ pub struct WorkQueue {
     source: Mutex<(Source, HashMap<String, Arc<Job>>)>,
     line: Mutex<Pending>,
     /// Told when the line gets shorter.
-    pub room: Condvar,
+    pub space_available: Condvar,
     /// Whether somebody waits for the bell.
     pub waiting: AtomicBool,
     rope: OwnedFd,
@@ -58,7 +58,7 @@ pub struct WorkQueue {
     /// Workers in their places.
     pub hired: AtomicUsize,
     /// Workers left behind.
-    pub behind: AtomicUsize,
+    pub stuck: AtomicUsize,
 }
 
 /// The questions taken so far whose answers have not been told, in their order.
@@ -84,14 +84,14 @@ impl WorkQueue {
         WorkQueue {
             source: Mutex::new((source, HashMap::new())),
             line: Mutex::default(),
-            room: Condvar::new(),
+            space_available: Condvar::new(),
             waiting: AtomicBool::new(false),
             rope,
             work,
             time,
             jobs: jobs.max(1),
             hired: AtomicUsize::new(0),
-            behind: AtomicUsize::new(0),
+            stuck: AtomicUsize::new(0),
         }
     }
 
@@ -101,7 +101,7 @@ impl WorkQueue {
     }
 
     /// One more worker, if there is a place for it.
-    pub fn hire(self: &Arc<WorkQueue>) -> io::Result<()> {
+    pub fn spawn_worker(self: &Arc<WorkQueue>) -> io::Result<()> {
         let place = |hired| (hired < self.jobs).then_some(hired + 1);
         if self.hired.fetch_update(Ordering::SeqCst, Ordering::SeqCst, place).is_err() {
             return Ok(());
@@ -114,15 +114,15 @@ impl WorkQueue {
     }
 
     fn serve(self: Arc<WorkQueue>) {
-        while let Some(ticket) = self.take() {
+        while let Some(ticket) = self.next_job() {
             // One worker is enough to go on; a second that cannot be had is no failure.
-            let _ = self.hire();
+            let _ = self.spawn_worker();
             let until = self.time.limit.and_then(|limit| ticket.begun.checked_add(limit));
             let answer = self.answer(&ticket.word, until);
-            let answer = answer.to(&ticket.word, ticket.begun.elapsed());
+            let answer = answer.for_question(&ticket.word, ticket.begun.elapsed());
             let late = ticket.answer.set(answer).is_err();
-            self.ring();
-            if late && !self.comes_back() {
+            self.wake_all();
+            if late && !self.rejoin() {
                 return;
             }
         }
@@ -139,19 +139,19 @@ impl WorkQueue {
     }
 
     /// Whether there is still a place for a worker that was left behind.
-    fn comes_back(&self) -> bool {
-        self.behind.fetch_sub(1, Ordering::SeqCst);
+    fn rejoin(&self) -> bool {
+        self.stuck.fetch_sub(1, Ordering::SeqCst);
         let place = |hired| (hired < self.jobs).then_some(hired + 1);
         self.hired.fetch_update(Ordering::SeqCst, Ordering::SeqCst, place).is_ok()
     }
 
     /// The next question nobody has asked yet; repeated ones share the first one's answer.
-    fn take(&self) -> Option<Arc<Job>> {
+    fn next_job(&self) -> Option<Arc<Job>> {
         let mut source = lock(&self.source);
         loop {
             let mut line = lock(&self.line);
             while line.tickets.len() >= AHEAD {
-                line = self.room.wait(line).unwrap_or_else(PoisonError::into_inner);
+                line = self.space_available.wait(line).unwrap_or_else(PoisonError::into_inner);
             }
             if line.ended {
                 return None;
@@ -179,7 +179,7 @@ impl WorkQueue {
 
     fn enlist(&self, ticket: Arc<Job>) {
         lock(&self.line).tickets.push_back(ticket);
-        self.ring();
+        self.wake_all();
     }
 
     fn end(&self, unreadable: Option<io::Error>) -> Option<Arc<Job>> {
@@ -187,12 +187,12 @@ impl WorkQueue {
         line.ended = true;
         line.unreadable = unreadable;
         drop(line);
-        self.ring();
+        self.wake_all();
         None
     }
 
     /// Wakes whoever waits for answers; nobody waits while answers are plenty.
-    fn ring(&self) {
+    fn wake_all(&self) {
         if self.waiting.swap(false, Ordering::SeqCst) {
             shutdown::ring(&self.rope);
         }

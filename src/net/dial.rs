@@ -53,20 +53,20 @@ impl Dialer {
     ///
     /// Fails at [`Stage::Port`], [`Stage::Resolve`], [`Stage::Socket`], [`Stage::Bind`] (our own
     /// address), [`Stage::Connect`] or a layer's stage.
-    pub fn call(&self, stop: &Shutdown, tell: OnConnectEvent<'_>) -> Result<Stream, Failure> {
+    pub fn connect(&self, stop: &Shutdown, tell: OnConnectEvent<'_>) -> Result<Stream, Failure> {
         self.retry.call(stop, tell, || self.round(stop, tell))
     }
 
     fn round(&self, stop: &Shutdown, tell: OnConnectEvent<'_>) -> Result<Stream, Failure> {
         let limit = self.timeout.and_then(|limit| Instant::now().checked_add(limit));
         let until = earliest(limit, stop.deadline());
-        let round = Attempt { until: limit, reach: until, stop, tell };
+        let round = Attempt { until: limit, deadline: until, stop, tell };
         let stream = match &self.route {
-            Route::Direct => self.connect(&round)?,
+            Route::Direct => self.connect_direct(&round)?,
             Route::To(proxy) => return self.connect_to(proxy, &round),
-            Route::Through(proxy) => self.join(proxy, &round)?,
+            Route::Through(proxy) => self.connect_via_proxy(proxy, &round)?,
             Route::Unix(name) => {
-                round.tell(format!("Connecting to {name}..."));
+                round.emit(format!("Connecting to {name}..."));
                 unix::dial(name, self.timeout, stop)?
             }
         };
@@ -77,7 +77,7 @@ impl Dialer {
     }
 
     /// A bare connection to the endpoint.
-    fn connect(&self, round: &Attempt<'_>) -> Result<Stream, Failure> {
+    fn connect_direct(&self, round: &Attempt<'_>) -> Result<Stream, Failure> {
         let port = port(&self.endpoint, round)?;
         let mut addresses = self.addresses(port, round)?;
         if let Some(source) = self.source {
@@ -88,19 +88,19 @@ impl Dialer {
                 return Err(Failure::new(Phase::Bind, source, why));
             }
         }
-        let (socket, peer) = race(self, addresses, round.reach, round.stop, round.tell)?;
+        let (socket, peer) = race(self, addresses, round.deadline, round.stop, round.tell)?;
         self.stream(socket, peer)
     }
 
     /// A bare connection to a proxy.
     fn connect_to(&self, proxy: &Proxy, round: &Attempt<'_>) -> Result<Stream, Failure> {
         let there = Dialer { endpoint: proxy.endpoint.clone(), ..self.clone() };
-        there.connect(round).map_err(|failure| proxy.unreachable(failure))
+        there.connect_direct(round).map_err(|failure| proxy.unreachable(failure))
     }
 
     /// A connection to the endpoint by way of a proxy. Where the addresses are ours to find, the
     /// proxy is asked for one after another, as long as it is the target that does not answer.
-    fn join(&self, proxy: &Proxy, round: &Attempt<'_>) -> Result<Stream, Failure> {
+    fn connect_via_proxy(&self, proxy: &Proxy, round: &Attempt<'_>) -> Result<Stream, Failure> {
         let port = port(&self.endpoint, round)?;
         let targets = match proxy.resolves() {
             true => vec![Target::new(&self.endpoint.host, port)],
@@ -109,9 +109,9 @@ impl Dialer {
         let mut first = None;
         for target in targets.iter().take(MOST_TARGETS) {
             let stream = self.connect_to(proxy, round)?;
-            match proxy.join(stream, target, &self.handshake(proxy, round)) {
+            match proxy.tunnel(stream, target, &self.handshake(proxy, round)) {
                 Err(failure) if failure.code == ExitCode::Connect => {
-                    round.tell(failure.to_string());
+                    round.emit(failure.to_string());
                     first.get_or_insert(failure);
                 }
                 done => return done,
@@ -127,11 +127,11 @@ impl Dialer {
         round: &Attempt<'a>,
     ) -> HandshakeContext<'a> {
         HandshakeContext {
-            whom: whom.to_string(),
+            target: whom.to_string(),
             until: round.until,
             limit: self.timeout.unwrap_or_default(),
             stop: Some(round.stop),
-            mood: None,
+            activity: None,
             tell: round.tell,
         }
     }
@@ -169,13 +169,13 @@ impl Dialer {
     }
 
     pub(super) fn stopped(&self, reason: crate::shutdown::ShutdownReason) -> Failure {
-        Failure::stopped(Phase::Connect, &self.endpoint, reason)
+        Failure::shutdown(Phase::Connect, &self.endpoint, reason)
     }
 
     pub(super) fn late(&self, began: Instant) -> Failure {
         match self.timeout {
             Some(limit) if began.elapsed() >= limit => {
-                Failure::late(Phase::Connect, &self.endpoint, limit)
+                Failure::timeout(Phase::Connect, &self.endpoint, limit)
             }
             // The limit of the whole run passed first.
             _ => self.stopped(ShutdownReason::Deadline),
@@ -188,7 +188,7 @@ struct Attempt<'a> {
     /// When this round's own limit passes.
     until: Option<Instant>,
     /// That, or the end of the whole run if it comes first.
-    reach: Option<Instant>,
+    deadline: Option<Instant>,
     stop: &'a Shutdown,
     tell: OnConnectEvent<'a>,
 }
@@ -196,10 +196,10 @@ struct Attempt<'a> {
 impl Attempt<'_> {
     /// For as long as a name may take.
     fn patience(&self) -> Deadline<'_> {
-        Deadline::from(self.reach).or(self.stop)
+        Deadline::from(self.deadline).or(self.stop)
     }
 
-    fn tell(&self, story: String) {
+    fn emit(&self, story: String) {
         (self.tell)(ConnectEvent::Layer(story));
     }
 }

@@ -46,7 +46,7 @@ impl Endpoint {
     }
 
     /// Reads one word that must carry both, such as a proxy's `H:P`.
-    pub fn read_whole(word: &str) -> Result<Endpoint, Failure> {
+    pub fn parse(word: &str) -> Result<Endpoint, Failure> {
         let (host, port) = split_host_port(word)?;
         let port = port.ok_or_else(|| Failure::usage(Phase::Port, word, "the port is missing"))?;
         check_host(host, word)?;
@@ -58,7 +58,7 @@ impl Endpoint {
 /// Reads a host that stands alone, brackets allowed, as a server's `--host` does.
 ///
 /// Fails with exit code 2 at [`Stage::Resolve`] on a malformed one, or one with a port behind it.
-pub fn lone_host(word: &str) -> Result<&str, Failure> {
+pub fn parse_host(word: &str) -> Result<&str, Failure> {
     let (host, port) = split_host_port(word)?;
     check_host(host, word)?;
     match port {
@@ -246,7 +246,7 @@ mod tests {
             assert_eq!((failure.code, failure.hint.as_deref()), (ExitCode::Usage, Some(hint)));
             assert!(!failure.to_string().contains("secret"), "{failure}");
         }
-        assert_eq!(lone_host("tcp://127.0.0.1:9").unwrap_err().code, ExitCode::Usage);
+        assert_eq!(parse_host("tcp://127.0.0.1:9").unwrap_err().code, ExitCode::Usage);
     }
 
     proptest! {

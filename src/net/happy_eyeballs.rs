@@ -59,7 +59,7 @@ pub(super) fn race(
             return Ok(winner);
         }
         if race.running.is_empty() {
-            return Err(race.lost());
+            return Err(race.final_error());
         }
         match race.wait(until, stop)? {
             WaitOutcome::Shutdown(crate::shutdown::ShutdownReason::Deadline)
@@ -109,9 +109,9 @@ impl Race<'_> {
         (self.tell)(ConnectEvent::Socket(address));
         (self.tell)(ConnectEvent::Connecting(address));
         self.next_start = Instant::now() + HEAD_START;
-        let begun = socket.set_nonblocking(true).and_then(|()| begin(&socket, &address));
+        let begun = socket.set_nonblocking(true).and_then(|()| start_connect(&socket, &address));
         match begun {
-            Ok(()) => return Ok(self.won(socket, address)),
+            Ok(()) => return Ok(self.on_connected(socket, address)),
             Err(e) if is_under_way(&e) => self.running.push((socket, address)),
             Err(e) => self.failed(address, self.dial.failed(e)),
         }
@@ -131,10 +131,10 @@ impl Race<'_> {
     /// Judges every attempt that has an answer.
     fn finish_ready(&mut self) -> Option<(Socket, SocketAddr)> {
         for (socket, address) in std::mem::take(&mut self.running) {
-            match outcome(&socket) {
+            match connect_result(&socket) {
                 None => self.running.push((socket, address)),
                 Some(Ok(())) => {
-                    if let Some(winner) = self.won(socket, address) {
+                    if let Some(winner) = self.on_connected(socket, address) {
                         return Some(winner);
                     }
                 }
@@ -144,7 +144,11 @@ impl Race<'_> {
         None
     }
 
-    fn won(&mut self, socket: Socket, address: SocketAddr) -> Option<(Socket, SocketAddr)> {
+    fn on_connected(
+        &mut self,
+        socket: Socket,
+        address: SocketAddr,
+    ) -> Option<(Socket, SocketAddr)> {
         let ours = socket.local_addr().ok().and_then(|local| local.as_socket());
         // Nobody listened, and the kernel chose that very port for us: TCP's simultaneous open
         // (RFC 9293 §3.5) has connected the socket to itself.
@@ -177,7 +181,7 @@ impl Race<'_> {
         }
     }
 
-    fn lost(self) -> Failure {
+    fn final_error(self) -> Failure {
         match self.first_failure {
             Some((_, failure)) => failure,
             None => self.dial.failed(std::io::ErrorKind::AddrNotAvailable.into()),
@@ -187,7 +191,7 @@ impl Race<'_> {
 
 /// Begins an attempt. One that a signal has interrupted may run or not (connect(2)): asked again,
 /// the kernel says which.
-fn begin(socket: &Socket, address: &SocketAddr) -> std::io::Result<()> {
+fn start_connect(socket: &Socket, address: &SocketAddr) -> std::io::Result<()> {
     let address = (*address).into();
     match socket.connect(&address) {
         Err(e) if e.kind() == std::io::ErrorKind::Interrupted => socket.connect(&address),
@@ -200,7 +204,7 @@ fn is_under_way(error: &std::io::Error) -> bool {
 }
 
 /// What became of an attempt, if something has.
-fn outcome(socket: &Socket) -> Option<std::io::Result<()>> {
+fn connect_result(socket: &Socket) -> Option<std::io::Result<()>> {
     if super::tcp_info::was_established(socket.as_fd()) {
         return Some(Ok(()));
     }

@@ -28,7 +28,7 @@ pub trait Layer: fmt::Debug + Send + Sync {
 /// The circumstances of a handshake: with whom, for how long, who may call it off, who listens.
 pub struct HandshakeContext<'a> {
     /// The other end, as error lines name it.
-    pub whom: String,
+    pub target: String,
     /// When it must be over.
     pub until: Option<Instant>,
     /// The limit behind `until`, for the message.
@@ -36,7 +36,7 @@ pub struct HandshakeContext<'a> {
     /// The run's cord, where the run waits for this handshake.
     pub stop: Option<&'a Shutdown>,
     /// A server's word that nothing is owed while we wait.
-    pub mood: Option<&'a Activity>,
+    pub activity: Option<&'a Activity>,
     /// Who hears of the steps.
     pub tell: OnConnectEvent<'a>,
 }
@@ -52,16 +52,18 @@ impl HandshakeContext<'_> {
         };
         match woken {
             Ok(WaitOutcome::Ready(_)) => Ok(()),
-            Ok(WaitOutcome::TimedOut) => Err(Failure::late(stage, &self.whom, self.limit)),
-            Ok(WaitOutcome::Shutdown(reason)) => Err(Failure::stopped(stage, &self.whom, reason)),
-            Err(e) => Err(Failure::new(stage, &self.whom, e)),
+            Ok(WaitOutcome::TimedOut) => Err(Failure::timeout(stage, &self.target, self.limit)),
+            Ok(WaitOutcome::Shutdown(reason)) => {
+                Err(Failure::shutdown(stage, &self.target, reason))
+            }
+            Err(e) => Err(Failure::new(stage, &self.target, e)),
         }
     }
 
     fn wait_alone(&self, socket: &Socket, what: PollFlags) -> std::io::Result<WaitOutcome> {
         let mut fds = [PollFd::from_borrowed_fd(socket.as_fd(), what)];
         let mut wait = || poll_until(&mut fds, self.until);
-        let ready = match self.mood {
+        let ready = match self.activity {
             Some(mood) => mood.while_waiting(wait),
             None => wait(),
         };
@@ -74,7 +76,7 @@ impl HandshakeContext<'_> {
     }
 
     /// Tells a part of the layer's story.
-    pub fn tell(&self, story: impl Into<String>) {
+    pub fn log(&self, story: impl Into<String>) {
         (self.tell)(ConnectEvent::Layer(story.into()));
     }
 }

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use socket2::Socket;
 
 use super::address::{Address, with_zone_hint};
-use super::endpoint::lone_host;
+use super::endpoint::parse_host;
 use super::socket::SocketOptions;
 use super::unix::SocketFileGuard;
 use crate::error::{ExitCode, Failure, Phase};
@@ -36,7 +36,7 @@ pub struct Listener {
     /// The bound address, its port the real one.
     pub local: Address,
     /// The file of a Unix socket, removed when the listener goes.
-    pub claim: Option<SocketFileGuard>,
+    pub socket_file: Option<SocketFileGuard>,
 }
 
 impl Listener {
@@ -46,7 +46,7 @@ impl Listener {
     pub fn passed(socket: Socket) -> Result<Listener, Failure> {
         let local = socket.local_addr();
         let local = local.map_err(|e| Failure::new(Phase::Listen, "LISTEN_FDS", e))?;
-        Ok(Listener { local: Address::from(&local), socket, claim: None })
+        Ok(Listener { local: Address::from(&local), socket, socket_file: None })
     }
 }
 
@@ -67,7 +67,7 @@ impl ListenOptions<'_> {
         socket.listen(backlog).map_err(|e| self.with_hints(failed(e)))?;
         socket.set_nonblocking(true).map_err(failed)?;
         let local = socket.local_addr().map_err(failed)?;
-        Ok(Listener { socket, local: Address::from(&local), claim: None })
+        Ok(Listener { socket, local: Address::from(&local), socket_file: None })
     }
 
     /// A bound UDP socket, blocking; fails as [`ListenOptions::listen`] does.
@@ -97,7 +97,7 @@ impl ListenOptions<'_> {
             (true, Family::V4) => Ok(vec![v4]),
             (true, Family::V6) => Ok(vec![v6]),
             (false, family) => {
-                resolver::addresses(lone_host(&self.host)?, port, family, self.patience)
+                resolver::addresses(parse_host(&self.host)?, port, family, self.patience)
             }
         }
     }

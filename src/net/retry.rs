@@ -38,7 +38,7 @@ impl Retry {
         loop {
             match attempt() {
                 Ok(done) => return Ok(done),
-                Err(failure) => rounds.follow(failure)?,
+                Err(failure) => rounds.backoff(failure)?,
             }
         }
     }
@@ -51,7 +51,7 @@ impl<'a> RetryState<'a> {
     }
 
     /// Whether a round is left that may follow this failure.
-    pub fn may_follow(&self, failure: &Failure) -> bool {
+    pub fn can_retry(&self, failure: &Failure) -> bool {
         self.done < self.retry.times && is_transient(failure) && failure.stage != Phase::Socket
     }
 
@@ -59,14 +59,14 @@ impl<'a> RetryState<'a> {
     ///
     /// Fails with `failure` itself when no round may follow it, and at [`Stage::Connect`] when the
     /// run is to end.
-    pub fn follow(&mut self, failure: Failure) -> Result<(), Failure> {
-        if !self.may_follow(&failure) {
+    pub fn backoff(&mut self, failure: Failure) -> Result<(), Failure> {
+        if !self.can_retry(&failure) {
             return Err(failure);
         }
         self.done += 1;
         (self.tell)(ConnectEvent::Layer(failure.to_string()));
         (self.tell)(ConnectEvent::Retrying(self.done, self.retry.delay));
-        let stopped = |reason| Failure::stopped(Phase::Connect, &failure.endpoint, reason);
+        let stopped = |reason| Failure::shutdown(Phase::Connect, &failure.endpoint, reason);
         self.stop.sleep(self.retry.delay).map_err(stopped)
     }
 }
@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn the_end_of_the_run_ends_a_pause() {
         let stop = Shutdown::new(None).unwrap();
-        stop.pull(crate::shutdown::ShutdownReason::Interrupt);
+        stop.trigger(crate::shutdown::ShutdownReason::Interrupt);
         let retry = Retry { times: 1, delay: Duration::from_secs(20) };
         let refused = || Err::<(), _>(Failure::new(Phase::Connect, "db:1", "no"));
         let failed = retry.call(&stop, &|_| {}, refused).unwrap_err();

@@ -226,18 +226,18 @@ impl Writer for NullStream {
 /// Whether `fd` is known, without reading, to have nothing more: /dev/null, or a pipe that is empty
 /// and that nobody writes to any more (poll(2), `POLLHUP` alone).
 #[cfg(target_os = "linux")]
-pub fn is_spent(fd: BorrowedFd<'_>) -> bool {
+pub fn is_at_eof(fd: BorrowedFd<'_>) -> bool {
     let Ok(stat) = fstat(fd) else { return false };
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::CharacterDevice => is_null(&stat),
-        FileType::Fifo => asked_now(fd, PollFlags::IN) == Some(PollFlags::HUP),
+        FileType::Fifo => poll_now(fd, PollFlags::IN) == Some(PollFlags::HUP),
         _ => false,
     }
 }
 
 /// Whether `fd` is known, without reading, to have nothing more: here nothing is known.
 #[cfg(not(target_os = "linux"))]
-pub fn is_spent(_: BorrowedFd<'_>) -> bool {
+pub fn is_at_eof(_: BorrowedFd<'_>) -> bool {
     false
 }
 
@@ -260,13 +260,13 @@ pub fn is_null(stat: &Stat) -> bool {
 }
 
 /// Whoever reads `fd` has gone: a pipe's POLLERR, a socket's or terminal's POLLHUP (poll(2)).
-pub fn is_abandoned(fd: BorrowedFd<'_>) -> bool {
-    asked_now(fd, PollFlags::empty())
+pub fn reader_closed(fd: BorrowedFd<'_>) -> bool {
+    poll_now(fd, PollFlags::empty())
         .is_some_and(|said| said.intersects(PollFlags::ERR | PollFlags::HUP))
 }
 
 /// What poll(2) says of `fd` without waiting.
-fn asked_now(fd: BorrowedFd<'_>, what: PollFlags) -> Option<PollFlags> {
+fn poll_now(fd: BorrowedFd<'_>, what: PollFlags) -> Option<PollFlags> {
     let mut fds = [PollFd::from_borrowed_fd(fd, what)];
     poll_until(&mut fds, Some(std::time::Instant::now() + Duration::ZERO)).ok()?;
     Some(fds[0].revents())
@@ -318,17 +318,17 @@ mod tests {
     #[test]
     fn what_has_no_more_is_known_without_reading() {
         let null = File::open("/dev/null").unwrap();
-        assert!(is_spent(null.as_fd()) && is_null_device(null.as_fd()));
+        assert!(is_at_eof(null.as_fd()) && is_null_device(null.as_fd()));
         let zero = File::open("/dev/zero").unwrap();
-        assert!(!is_spent(zero.as_fd()) && !is_null_device(zero.as_fd()));
+        assert!(!is_at_eof(zero.as_fd()) && !is_null_device(zero.as_fd()));
 
         let (mut reader, mut writer) = io::pipe().unwrap();
         assert!(!is_null_device(reader.as_fd()));
-        assert!(!is_spent(reader.as_fd()), "somebody may write");
+        assert!(!is_at_eof(reader.as_fd()), "somebody may write");
         writer.write_all(b"x").unwrap();
         drop(writer);
-        assert!(!is_spent(reader.as_fd()), "a byte is left");
+        assert!(!is_at_eof(reader.as_fd()), "a byte is left");
         reader.read_exact(&mut [0]).unwrap();
-        assert!(is_spent(reader.as_fd()));
+        assert!(is_at_eof(reader.as_fd()));
     }
 }

@@ -28,7 +28,7 @@ pub fn write_all(mut bytes: &[u8]) -> Result<(), Failure> {
             // Another process with the same stdout may have made it non-blocking (O_NONBLOCK).
             Err(Errno::AGAIN) if refusals < MAX_REFUSALS => {
                 refusals += 1;
-                has_room(None).map_err(failed)?;
+                is_writable(None).map_err(failed)?;
             }
             Err(e) => return Err(failed(e.into())),
         }
@@ -38,7 +38,7 @@ pub fn write_all(mut bytes: &[u8]) -> Result<(), Failure> {
 
 /// As [`write_all`], but a reader that takes its time holds up nobody who pulls the cord: then it
 /// fails as [`Failure::stopped`].
-pub fn write_all_unless(bytes: &[u8], stop: &Shutdown) -> Result<(), Failure> {
+pub fn write_all_or_shutdown(bytes: &[u8], stop: &Shutdown) -> Result<(), Failure> {
     write_all_within(bytes, None, stop)
 }
 
@@ -51,13 +51,13 @@ pub fn write_all_within(
 ) -> Result<(), Failure> {
     let stdout = rustix::stdio::stdout();
     let mut ended = None;
-    put_while(bytes, || {
+    write_until(bytes, || {
         let until = idle.and_then(|idle| Instant::now().checked_add(idle));
         ended = match stop.wait(stdout, PollFlags::OUT, until)? {
             WaitOutcome::Ready(_) => None,
-            WaitOutcome::Shutdown(reason) => Some(Failure::stopped(Phase::Stdout, "-", reason)),
+            WaitOutcome::Shutdown(reason) => Some(Failure::shutdown(Phase::Stdout, "-", reason)),
             WaitOutcome::TimedOut => {
-                Some(Failure::late(Phase::Stdout, "-", idle.unwrap_or_default()))
+                Some(Failure::timeout(Phase::Stdout, "-", idle.unwrap_or_default()))
             }
         };
         Ok(ended.is_none())
@@ -67,17 +67,17 @@ pub fn write_all_within(
 
 /// As [`write_all`] until the cord is pulled; then the reader has until `patience` after that,
 /// counted once for all calls that share `last`. Tells how many bytes it has not taken.
-pub fn write_before_the_end(
+pub fn write_with_grace(
     bytes: &[u8],
     stop: &Shutdown,
     patience: Duration,
     last: &mut Option<Instant>,
 ) -> Result<usize, Failure> {
     let stdout = rustix::stdio::stdout();
-    let taken = put_while(bytes, || match stop.wait(stdout, PollFlags::OUT, None)? {
+    let taken = write_until(bytes, || match stop.wait(stdout, PollFlags::OUT, None)? {
         WaitOutcome::Ready(_) | WaitOutcome::TimedOut => Ok(true),
         WaitOutcome::Shutdown(_) => {
-            has_room(Some(*last.get_or_insert_with(|| Instant::now() + patience)))
+            is_writable(Some(*last.get_or_insert_with(|| Instant::now() + patience)))
         }
     })?;
     Ok(bytes.len() - taken)
@@ -85,7 +85,7 @@ pub fn write_before_the_end(
 
 /// Writes as long as `wait`, asked when there is no room, says that there is some again. Tells how
 /// much was written.
-fn put_while(bytes: &[u8], mut wait: impl FnMut() -> io::Result<bool>) -> Result<usize, Failure> {
+fn write_until(bytes: &[u8], mut wait: impl FnMut() -> io::Result<bool>) -> Result<usize, Failure> {
     let (mut left, mut refusals) = (bytes, 0);
     while !left.is_empty() {
         match put(left) {
@@ -104,7 +104,7 @@ fn put_while(bytes: &[u8], mut wait: impl FnMut() -> io::Result<bool>) -> Result
 }
 
 /// Waits for room in stdout; whether there is some by `until`.
-fn has_room(until: Option<Instant>) -> io::Result<bool> {
+fn is_writable(until: Option<Instant>) -> io::Result<bool> {
     let mut fds = [PollFd::from_borrowed_fd(rustix::stdio::stdout(), PollFlags::OUT)];
     Ok(poll_until(&mut fds, until)? > 0)
 }
@@ -118,7 +118,7 @@ fn put(bytes: &[u8]) -> Result<usize, Errno> {
     if kind == Ok(FileType::RegularFile) {
         return rustix::io::write(stdout, bytes);
     }
-    if !has_room(Some(Instant::now())).unwrap_or(true) {
+    if !is_writable(Some(Instant::now())).unwrap_or(true) {
         return Err(Errno::AGAIN);
     }
     rustix::io::write(stdout, &bytes[..bytes.len().min(PAGE)])
@@ -129,14 +129,14 @@ fn failed(e: io::Error) -> Failure {
 }
 
 /// Whether a failure is only that whoever read our stdout has gone.
-pub fn reader_is_gone(failure: &Failure) -> bool {
+pub fn is_broken_pipe(failure: &Failure) -> bool {
     failure.stage == Phase::Stdout && failure.errno() == Some(libc::EPIPE)
 }
 
 /// Writes a product of ours (a man page, a script for a shell), as [`write_all`]; a reader that
 /// leaves early is content with what it has.
-pub fn product(bytes: &[u8]) -> Result<(), Failure> {
-    write_all(bytes).or_else(|failure| match reader_is_gone(&failure) {
+pub fn write_document(bytes: &[u8]) -> Result<(), Failure> {
+    write_all(bytes).or_else(|failure| match is_broken_pipe(&failure) {
         true => Ok(()),
         false => Err(failure),
     })

@@ -156,14 +156,14 @@ impl ConnectionHandle {
     }
 
     /// No more in either direction. What the kernel still holds of ours is delivered, then a FIN.
-    pub fn hang_up(&self) {
+    pub fn shutdown(&self) {
         self.pulled.store(true, Ordering::SeqCst);
         let _ = self.socket.shutdown(Shutdown::Both);
     }
 
     /// Both ways, now, and so that the peer sees it: the close that follows is a reset, never an
     /// end that looks whole. Whoever is blocked wakes.
-    pub fn reset(&self) {
+    pub fn abort(&self) {
         self.pulled.store(true, Ordering::SeqCst);
         let _ = self.socket.set_linger(Some(Duration::ZERO));
         // Dissolving the association sends the reset and wakes everybody (connect(2), AF_UNSPEC;
@@ -173,7 +173,7 @@ impl ConnectionHandle {
         // sees as an end, wakes a writer that is blocked there.
         if rustix::net::connect_unspec(self.socket.as_ref()).is_err() {
             let is_unix = self.socket.local_addr().is_ok_and(|local| local.is_unix());
-            let may_block = is_unix && self.undelivered() > 0;
+            let may_block = is_unix && self.unacked_bytes() > 0;
             let ways = if may_block { Shutdown::Both } else { Shutdown::Read };
             let _ = self.socket.shutdown(ways);
         }
@@ -196,20 +196,20 @@ impl ConnectionHandle {
 
     /// No more is heard: a blocked reader wakes and sees the end of the stream, the peer sees
     /// nothing of it, and whatever is still owed can be sent.
-    pub fn stop_reading(&self) {
+    pub fn shutdown_read(&self) {
         self.pulled.store(true, Ordering::SeqCst);
         let _ = self.socket.shutdown(Shutdown::Read);
     }
 
     /// Whether nothing is under way: all of ours acknowledged, all of the peer's read.
-    pub fn is_settled(&self) -> bool {
-        !self.has_unread() && self.undelivered() == 0
+    pub fn is_quiescent(&self) -> bool {
+        !self.has_unread() && self.unacked_bytes() == 0
     }
 
     /// Whether we stopped reading before all that has arrived was read: it is not answered, and
     /// an orderly end would hide that.
     pub fn left_unread(&self) -> bool {
-        self.was_pulled() && self.has_unread()
+        self.closed_locally() && self.has_unread()
     }
 
     /// Whether the kernel holds bytes of the peer's that have not been read (tcp(7), unix(7),
@@ -219,7 +219,7 @@ impl ConnectionHandle {
     }
 
     /// Whether we ended it ourselves: an end of stream seen afterwards is not the peer's.
-    pub fn was_pulled(&self) -> bool {
+    pub fn closed_locally(&self) -> bool {
         self.pulled.load(Ordering::SeqCst)
     }
 
@@ -252,8 +252,8 @@ impl ConnectionHandle {
     }
 
     /// Bytes of ours that the kernel has not yet seen acknowledged (tcp(7), `SIOCOUTQ`).
-    pub fn undelivered(&self) -> usize {
-        undelivered(&self.socket)
+    pub fn unacked_bytes(&self) -> usize {
+        unacked_bytes(&self.socket)
     }
 
     /// Whether the peer's kernel is known not to have acknowledged all of `sent` bytes; asked of a
@@ -282,12 +282,12 @@ impl ConnectionHandle {
 }
 
 #[cfg(target_os = "linux")]
-fn undelivered(socket: &Socket) -> usize {
-    super::tcp_info::unsent(socket.as_fd()).unwrap_or(0)
+fn unacked_bytes(socket: &Socket) -> usize {
+    super::tcp_info::unacked_bytes(socket.as_fd()).unwrap_or(0)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn undelivered(_: &Socket) -> usize {
+fn unacked_bytes(_: &Socket) -> usize {
     0
 }
 

@@ -10,7 +10,7 @@ use super::stream::Credentials;
 
 /// Bytes written to the socket and not yet acknowledged by the peer's kernel (tcp(7), `SIOCOUTQ`).
 #[cfg(target_os = "linux")]
-pub fn unsent(socket: BorrowedFd<'_>) -> io::Result<usize> {
+pub fn unacked_bytes(socket: BorrowedFd<'_>) -> io::Result<usize> {
     let mut bytes: libc::c_int = 0;
     // SAFETY: SIOCOUTQ (the same number as TIOCOUTQ) writes one c_int to the pointer it is given.
     let done = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &mut bytes) };

@@ -37,7 +37,7 @@ pub fn begins_with_alert(reader: &dyn Reader) -> io::Result<bool> {
 }
 
 /// What it means when an alert was all that came.
-pub fn met_tls() -> io::Error {
+pub fn plaintext_to_tls_error() -> io::Error {
     let inner = LayerError {
         stage: Phase::Tls,
         code: ExitCode::Tls,

@@ -162,7 +162,9 @@ pub fn bind(
 /// A listening stream socket at `name`; fails as [`bind`] does, or at [`Stage::Listen`].
 pub fn listen(name: &UnixAddress, mode: u32, backlog: i32) -> Result<Listener, Failure> {
     let _turn = match name {
-        UnixAddress::Path(path) => turn(path).map_err(|e| Failure::new(Phase::Bind, name, e))?,
+        UnixAddress::Path(path) => {
+            lock_directory(path).map_err(|e| Failure::new(Phase::Bind, name, e))?
+        }
         UnixAddress::Abstract(_) => None,
     };
     let (socket, claim) = bind(name, Type::STREAM, mode)?;
@@ -170,7 +172,7 @@ pub fn listen(name: &UnixAddress, mode: u32, backlog: i32) -> Result<Listener, F
     socket.listen(backlog).map_err(failed)?;
     socket.set_nonblocking(true).map_err(failed)?;
     let local = socket.local_addr().map_err(failed)?;
-    Ok(Listener { local: Address::from(&local), socket, claim })
+    Ok(Listener { local: Address::from(&local), socket, socket_file: claim })
 }
 
 /// The directory that `path` is in.
@@ -183,7 +185,7 @@ pub fn directory_of(path: &Path) -> &Path {
 
 /// Takes turns with other sockits in the same directory: between bind and listen a live socket
 /// looks stale. The lock goes with the returned file; `None` when there is none to be had in time.
-fn turn(path: &Path) -> io::Result<Option<File>> {
+fn lock_directory(path: &Path) -> io::Result<Option<File>> {
     let directory = File::open(directory_of(path))?;
     let until = Instant::now() + TURN;
     loop {
@@ -233,7 +235,7 @@ fn clear_stale(path: &Path) -> io::Result<()> {
 /// Whether a server has this path. Without a turn it may be between bind and listen, where nothing
 /// answers yet: a file that has just been made is looked at twice.
 fn is_live(path: &Path) -> io::Result<bool> {
-    if answers(path)? {
+    if is_listening(path)? {
         return Ok(true);
     }
     let made = fs::symlink_metadata(path).and_then(|facts| facts.modified());
@@ -241,11 +243,11 @@ fn is_live(path: &Path) -> io::Result<bool> {
         true => std::thread::sleep(SECOND_LOOK),
         false => return Ok(false),
     }
-    answers(path)
+    is_listening(path)
 }
 
 /// Whether anybody holds the socket at `path`, of whichever type.
-fn answers(path: &Path) -> io::Result<bool> {
+fn is_listening(path: &Path) -> io::Result<bool> {
     let address = SockAddr::unix(path)?;
     for kind in [Type::STREAM, Type::DGRAM, Type::SEQPACKET] {
         let probe = Socket::new(Domain::UNIX, kind, None)?;
@@ -292,9 +294,9 @@ pub fn dial(
             ErrorKind::Interrupted => continue,
             _ => return Err(failed(e)),
         }
-        stop.sleep(AGAIN).map_err(|reason| Failure::stopped(Phase::Connect, name, reason))?;
+        stop.sleep(AGAIN).map_err(|reason| Failure::shutdown(Phase::Connect, name, reason))?;
         if until.is_some_and(|at| at <= Instant::now()) {
-            return Err(Failure::late(Phase::Connect, name, limit.unwrap_or_default()));
+            return Err(Failure::timeout(Phase::Connect, name, limit.unwrap_or_default()));
         }
     }
     socket.set_nonblocking(false).map_err(failed)?;

@@ -9,14 +9,14 @@ use std::ops::Range;
 ///
 /// Where the words cannot be found (no /proc), they stay as they are: that is no failure.
 #[cfg(target_os = "linux")]
-pub fn blot(words: &[OsString], parts: &[(usize, Range<usize>)]) {
+pub fn redact_argv(words: &[OsString], parts: &[(usize, Range<usize>)]) {
     use std::os::unix::ffi::OsStrExt;
 
     if parts.is_empty() {
         return;
     }
     let line: Vec<u8> = words.iter().flat_map(|word| [word.as_bytes(), b"\0"].concat()).collect();
-    let Some(start) = place(&line) else { return };
+    let Some(start) = find_argv(&line) else { return };
     for (number, bytes) in parts {
         let before: usize = words[..*number].iter().map(|word| word.len() + 1).sum();
         let (from, length) = (before + bytes.start, bytes.len());
@@ -32,11 +32,11 @@ pub fn blot(words: &[OsString], parts: &[(usize, Range<usize>)]) {
 
 /// Not known how on this system.
 #[cfg(not(target_os = "linux"))]
-pub fn blot(_: &[OsString], _: &[(usize, Range<usize>)]) {}
+pub fn redact_argv(_: &[OsString], _: &[(usize, Range<usize>)]) {}
 
 /// The address of our command line, if it is `line` that is there.
 #[cfg(target_os = "linux")]
-fn place(line: &[u8]) -> Option<usize> {
+fn find_argv(line: &[u8]) -> Option<usize> {
     /// `arg_start` and `arg_end`, counted from the field after the program's name (proc(5)).
     const ARG_START: usize = 48 - 3;
 

@@ -62,7 +62,7 @@ impl Program {
     ///
     /// Fails at [`Stage::File`] with code 26 when it does not exist or may not be run.
     pub fn find(words: Vec<String>) -> Result<Program, Failure> {
-        super::inherited_fds::keep_to_ourselves();
+        super::inherited_fds::set_cloexec_on_inherited();
         let name = words.first().map(String::as_str).unwrap_or_default();
         let path = find(name).map_err(|e| Failure::new(Phase::File, name, e))?;
         // SAFETY: it reads atomics and calls kill(2).
@@ -107,11 +107,11 @@ impl Program {
         place.store(pid.as_raw_nonzero().get(), Ordering::SeqCst);
         drop(turn);
         let (input, output) = (process.stdin.take(), process.stdout.take());
-        Ok(Child { input, output, process, pid, bell: bell(pid), group: Some(place) })
+        Ok(Child { input, output, process, pid, bell: pidfd(pid), group: Some(place) })
     }
 
     /// Kills all children that still run, with their process groups, and starts no more.
-    pub fn end_all(&self) {
+    pub fn kill_all(&self) {
         let _turn = turn();
         self.closed.store(true, Ordering::SeqCst);
         groups::kill_all();
@@ -149,7 +149,7 @@ impl Child {
     /// Sees it out: it has `grace` to end by itself, then it is asked to and at last made to, its
     /// process group with it. `others` says that descendants of it must end even if it has ended
     /// itself. Returns its exit status, 128 + N for signal N.
-    pub fn see_out(mut self, grace: Duration, others: bool) -> i32 {
+    pub fn terminate(mut self, grace: Duration, others: bool) -> i32 {
         let until = Instant::now().checked_add(grace);
         let left = !self.ends_by(until);
         if left || others {
@@ -205,12 +205,12 @@ impl Drop for Child {
 
 /// A descriptor that becomes readable when the process ends (pidfd_open(2)).
 #[cfg(target_os = "linux")]
-fn bell(pid: Pid) -> Option<OwnedFd> {
+fn pidfd(pid: Pid) -> Option<OwnedFd> {
     rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok()
 }
 
 #[cfg(not(target_os = "linux"))]
-fn bell(_: Pid) -> Option<OwnedFd> {
+fn pidfd(_: Pid) -> Option<OwnedFd> {
     None
 }
 
@@ -267,7 +267,7 @@ mod tests {
         let mut said = String::new();
         child.output.take().unwrap().read_to_string(&mut said).unwrap();
         assert_eq!(said, "b-\n");
-        assert_eq!(child.see_out(Duration::from_secs(20), false), 7);
+        assert_eq!(child.terminate(Duration::from_secs(20), false), 7);
         assert!(!groups::contains(pid));
     }
 
@@ -276,7 +276,7 @@ mod tests {
         let began = Instant::now();
         let mut child = start("trap '' TERM; sleep 300 & sleep 300");
         let mut output = child.output.take().unwrap();
-        let status = child.see_out(Duration::from_millis(50), false);
+        let status = child.terminate(Duration::from_millis(50), false);
         assert_eq!(status, 128 + libc::SIGKILL);
         // The end of its output shows that nobody of its group is left.
         assert_eq!(output.read_to_end(&mut Vec::new()).unwrap(), 0);

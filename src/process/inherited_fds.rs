@@ -13,7 +13,7 @@ use crate::error::{Failure, Phase};
 
 /// Keeps every descriptor but 0, 1 and 2 from programs that we start: ours are closed on exec
 /// anyway, but some may have come from whoever started us.
-pub fn keep_to_ourselves() {
+pub fn set_cloexec_on_inherited() {
     #[cfg(target_os = "linux")]
     // SAFETY: close_range(2) with CLOEXEC changes a flag of descriptors, whoever owns them; none
     // is closed here, and a kernel that does not know it changes nothing.
@@ -96,16 +96,16 @@ fn check(socket: &OwnedFd, wanted: SocketKind) -> Result<(), String> {
 }
 
 /// Tells the service manager, if there is one, that we serve (sd_notify(3)).
-pub fn tell_ready() {
-    tell(NotifyState::Ready);
+pub fn notify_ready() {
+    sd_notify(NotifyState::Ready);
 }
 
 /// Tells the service manager, if there is one, that we are about to end.
-pub fn tell_stopping() {
-    tell(NotifyState::Stopping);
+pub fn notify_stopping() {
+    sd_notify(NotifyState::Stopping);
 }
 
-fn tell(state: NotifyState<'_>) {
+fn sd_notify(state: NotifyState<'_>) {
     if let Err(e) = sd_notify::notify(&[state]) {
         tracing::debug!(%e, "the service manager does not hear us");
     }

@@ -17,7 +17,7 @@ const ROOM: (usize, usize) = (4 << 10, 1 << 20);
 ///
 /// Fails at [`Stage::Bind`]: with code 2 for a name that is not known, or a number that has no
 /// group, with 45 when we may not.
-pub fn assume(user: Option<&str>, group: Option<&str>) -> Result<(), Failure> {
+pub fn switch_user(user: Option<&str>, group: Option<&str>) -> Result<(), Failure> {
     let user = user.map(|name| find_user(name).map_err(|e| unknown("--user", name, e)));
     let user = user.transpose()?;
     let group = group.map(|name| find_group(name).map_err(|e| unknown("--group", name, e)));
@@ -27,7 +27,9 @@ pub fn assume(user: Option<&str>, group: Option<&str>) -> Result<(), Failure> {
         return Err(Failure::usage(Phase::Bind, format!("--user {}", user.uid), why));
     }
     let refused = |flag| move |e| Failure::new(Phase::Bind, flag, e);
-    if !is_us(user.as_ref().map(|user| user.uid), gid) || rustix::process::geteuid().is_root() {
+    if !is_current_user(user.as_ref().map(|user| user.uid), gid)
+        || rustix::process::geteuid().is_root()
+    {
         set_groups(user.as_ref(), gid).map_err(refused("--group"))?;
     }
     if let Some(user) = &user {
@@ -45,14 +47,14 @@ pub fn assume(user: Option<&str>, group: Option<&str>) -> Result<(), Failure> {
 ///
 /// Fails at [`Stage::Socket`] on kernels before 3.5.
 #[cfg(target_os = "linux")]
-pub fn renounce_privileges() -> Result<(), Failure> {
+pub fn set_no_new_privs() -> Result<(), Failure> {
     let done = rustix::thread::set_no_new_privs(true);
     done.map_err(|e| Failure::new(Phase::Socket, "PR_SET_NO_NEW_PRIVS", io::Error::from(e)))
 }
 
 /// There is no such thing on this system.
 #[cfg(not(target_os = "linux"))]
-pub fn renounce_privileges() -> Result<(), Failure> {
+pub fn set_no_new_privs() -> Result<(), Failure> {
     Ok(())
 }
 
@@ -66,12 +68,12 @@ struct User {
 fn unknown(flag: &str, name: &str, e: io::Error) -> Failure {
     let why = match e.kind() {
         io::ErrorKind::NotFound => "not known".to_string(),
-        _ => crate::error::words(&e),
+        _ => crate::error::message_without_errno(&e),
     };
     Failure::usage(Phase::Bind, format!("{flag} {name}"), why)
 }
 
-fn is_us(uid: Option<libc::uid_t>, gid: Option<libc::gid_t>) -> bool {
+fn is_current_user(uid: Option<libc::uid_t>, gid: Option<libc::gid_t>) -> bool {
     let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
     uid.is_none_or(|uid| uid == user) && gid.is_none_or(|gid| gid == group)
 }
@@ -213,7 +215,7 @@ mod tests {
         for (user, group) in
             [(Some("no-such-user"), None), (None, Some("no-such-group")), (Some("3999999"), None)]
         {
-            assert_eq!(assume(user, group).unwrap_err().code, ExitCode::Usage);
+            assert_eq!(switch_user(user, group).unwrap_err().code, ExitCode::Usage);
         }
     }
 
@@ -221,7 +223,7 @@ mod tests {
     fn to_stay_who_we_are_is_always_allowed() {
         let uid = rustix::process::geteuid().as_raw().to_string();
         let gid = rustix::process::getegid().as_raw().to_string();
-        assert!(assume(Some(&uid), Some(&gid)).is_ok());
-        assert!(assume(None, None).is_ok());
+        assert!(switch_user(Some(&uid), Some(&gid)).is_ok());
+        assert!(switch_user(None, None).is_ok());
     }
 }

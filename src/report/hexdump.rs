@@ -50,13 +50,13 @@ impl Dump {
         Ok(Dump { out, sent: 0, received: 0 })
     }
 
-    fn put(&mut self, lines: &str) {
+    fn push(&mut self, lines: &str) {
         match &mut self.out {
             // Talk: what cannot be told has nobody to be told to.
             DumpRow::Stderr => drop(io::stderr().write_all(lines.as_bytes())),
             DumpRow::File(file, name, report) => {
                 if let Err(e) = file.write_all(lines.as_bytes()) {
-                    report.lose(&unwritten(name, e));
+                    report.record_write_error(&unwritten(name, e));
                 }
             }
         }
@@ -68,7 +68,7 @@ fn unwritten(name: impl ToString, e: io::Error) -> Failure {
 }
 
 impl TapSink for Dump {
-    fn see(&mut self, direction: Direction, bytes: &[u8]) {
+    fn on_bytes(&mut self, direction: Direction, bytes: &[u8]) {
         let (sign, offset) = match direction {
             Direction::Sent => ('>', &mut self.sent),
             Direction::Received => ('<', &mut self.received),
@@ -78,7 +78,7 @@ impl TapSink for Dump {
             lines.push_str(&line(sign, *offset, piece));
             *offset += piece.len() as u64;
         }
-        self.put(&lines);
+        self.push(&lines);
     }
 }
 

@@ -58,7 +58,7 @@ impl LineWriter {
         if self.broken {
             return Ok(());
         }
-        if self.dropped > 0 && self.has_room() {
+        if self.dropped > 0 && self.is_writable() {
             let lost = format!("sockit: warning: {} lines were lost here\n", self.dropped);
             self.write(lost.as_bytes());
             self.dropped = 0;
@@ -95,10 +95,10 @@ impl LineWriter {
 
     fn write(&mut self, mut bytes: &[u8]) -> WriteOutcome {
         while !bytes.is_empty() {
-            if !self.has_room() {
+            if !self.is_writable() {
                 return WriteOutcome::Stuck;
             }
-            match self.put(&bytes[..bytes.len().min(PIECE)]) {
+            match self.try_write(&bytes[..bytes.len().min(PIECE)]) {
                 Ok(0) => return WriteOutcome::Failed(io::ErrorKind::WriteZero.into()),
                 Ok(n) => bytes = &bytes[n..],
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
@@ -108,7 +108,7 @@ impl LineWriter {
         WriteOutcome::Whole
     }
 
-    fn put(&mut self, piece: &[u8]) -> io::Result<usize> {
+    fn try_write(&mut self, piece: &[u8]) -> io::Result<usize> {
         match &mut self.out {
             // The bare descriptor: std's handle would hold a lock while it blocks.
             Out::Stderr => Ok(rustix::io::write(rustix::stdio::stderr(), piece)?),
@@ -124,7 +124,7 @@ impl LineWriter {
     }
 
     /// Whether a line can be written without blocking; waits a little unless it is known stuck.
-    fn has_room(&mut self) -> bool {
+    fn is_writable(&mut self) -> bool {
         let patience = if self.stuck { Duration::ZERO } else { PATIENCE };
         let mut fds = [PollFd::from_borrowed_fd(self.fd(), PollFlags::OUT)];
         let ready = poll_until(&mut fds, Some(Instant::now() + patience));

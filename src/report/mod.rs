@@ -4,7 +4,7 @@
 //! are two renderings of it. stdout is data and not written from here, except where the facts
 //! are the product.
 
-pub mod course;
+pub mod context;
 pub mod datagram_stats;
 pub mod escape;
 pub mod event;
@@ -13,6 +13,7 @@ pub mod json;
 pub mod line_writer;
 pub mod lookup;
 pub mod progress;
+pub mod rate_history;
 pub mod sparkline;
 pub mod terminal_text;
 pub mod text;
@@ -101,8 +102,8 @@ impl Report {
     }
 
     /// Tells an event to everyone who wants to hear it.
-    pub fn tell(&self, event: &Event) {
-        self.keep(event);
+    pub fn emit(&self, event: &Event) {
+        self.emit_to_file(event);
         if self.hears(event.level()) {
             self.line(match self.0.json {
                 true => json::line(event),
@@ -112,31 +113,31 @@ impl Report {
     }
 
     /// Writes an event to the events file alone: one that is told on stdout, being the product.
-    pub fn keep(&self, event: &Event) {
+    pub fn emit_to_file(&self, event: &Event) {
         if let Some(events) = &self.0.events
             && (event.level() < Level::Step || self.wants_steps())
         {
             let kept = lock(events).line(&json::line(event));
             if let Err(failure) = kept {
-                self.lose(&failure);
+                self.record_write_error(&failure);
             }
         }
     }
 
     /// Tells once what a file of talk (events, a dump) could not take. The run goes on, but it
     /// will not have been [`Code::Done`].
-    pub fn lose(&self, failure: &Failure) {
+    pub fn record_write_error(&self, failure: &Failure) {
         if !self.0.lost.swap(true, Ordering::Relaxed) {
             self.failure(None, failure);
         }
     }
 
     /// The number of a run that by itself ended with `code`, once all has been told.
-    pub fn settle(&self, code: ExitCode) -> ExitCode {
+    pub fn finish(&self, code: ExitCode) -> ExitCode {
         if let Some(events) = &self.0.events {
             let left = lock(events).end();
             if let Err(failure) = left {
-                self.lose(&failure);
+                self.record_write_error(&failure);
             }
         }
         match code {
@@ -146,7 +147,7 @@ impl Report {
     }
 
     /// Whether there is an events file.
-    pub fn keeps_events(&self) -> bool {
+    pub fn writes_event_file(&self) -> bool {
         self.0.events.is_some()
     }
 
@@ -157,23 +158,23 @@ impl Report {
 
     /// Tells a failure: of connection `conn` of a server, or of the run.
     pub fn failure(&self, conn: Option<u64>, failure: &Failure) {
-        self.tell(&Event::failure(conn, failure));
+        self.emit(&Event::failure(conn, failure));
     }
 
     /// Tells something the user should know.
     pub fn warn(&self, conn: Option<u64>, message: impl Into<String>) {
-        self.tell(&Event::Warning { conn, message: message.into() });
+        self.emit(&Event::Warning { conn, message: message.into() });
     }
 
     /// Tells a step, under `-v`; `message` is only made if somebody hears it.
     pub fn step<M: Into<String>>(&self, message: impl FnOnce() -> M) {
         if self.wants_steps() {
-            self.tell(&Event::Step { message: message().into() });
+            self.emit(&Event::Step { message: message().into() });
         }
     }
 
     /// Tells a step on the way to a connection, as loudly as it deserves.
-    pub fn heard(&self, step: ConnectEvent) {
+    pub fn on_connect_event(&self, step: ConnectEvent) {
         match step {
             ConnectEvent::Warning(why) => self.warn(None, why),
             step => self.step(|| step.to_string()),
@@ -201,12 +202,12 @@ impl Report {
     }
 
     /// Whether talk may draw: text on a terminal, and not told to be quiet.
-    pub fn may_draw(&self) -> bool {
+    pub fn can_draw(&self) -> bool {
         !self.0.json && !self.is_quiet() && std::io::stderr().is_terminal()
     }
 
     /// While a prompt owns the terminal, lines go through `above`, which prints them above it.
-    pub fn speak_through(&self, above: Option<LinePrinter>) {
+    pub fn set_line_printer(&self, above: Option<LinePrinter>) {
         *lock(&self.0.above) = above;
     }
 

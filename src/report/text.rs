@@ -1,6 +1,6 @@
 //! Events as lines for people.
 
-use super::escape::{escape, tame};
+use super::escape::{escape, escape_keep_backslash};
 use super::event::{
     Closed, Endpoints, ErrorEvent, Event, ResponseHead, Role, Side, Stats, Timings,
 };
@@ -115,10 +115,10 @@ fn error(trouble: &ErrorEvent, palette: Palette) -> String {
     let name = palette.paint("31", "sockit:");
     let step = match trouble.target.as_str() {
         "" => trouble.phase.to_string(),
-        target => format!("{} {}", trouble.phase, tame(target)),
+        target => format!("{} {}", trouble.phase, escape_keep_backslash(target)),
     };
-    let hint = trouble.hint.as_ref().map(|hint| format!("\nhint: {}", tame(hint)));
-    format!("{name} {step}: {}{}", tame(&trouble.cause), hint.unwrap_or_default())
+    let hint = trouble.hint.as_ref().map(|hint| format!("\nhint: {}", escape_keep_backslash(hint)));
+    format!("{name} {step}: {}{}", escape_keep_backslash(&trouble.cause), hint.unwrap_or_default())
 }
 
 #[cfg(test)]

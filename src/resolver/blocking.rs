@@ -65,7 +65,7 @@ impl<'a> Deadline<'a> {
 ///
 /// Fails at [`Stage::Resolve`]: 28 when late, 130 or 143 when stopped, 75 when no thread can be
 /// had.
-pub fn run<T: Send + 'static>(
+pub fn run_with_deadline<T: Send + 'static>(
     endpoint: &str,
     patience: Deadline<'_>,
     job: impl FnOnce() -> T + Send + 'static,
@@ -94,7 +94,7 @@ pub fn run<T: Send + 'static>(
             Err(late(endpoint, begun, patience.until))
         }
         Ok(WaitOutcome::Shutdown(reason)) => {
-            Err(Failure::stopped(Phase::Resolve, endpoint, reason))
+            Err(Failure::shutdown(Phase::Resolve, endpoint, reason))
         }
         Err(cause) => Err(failing(endpoint, cause)),
     }
@@ -108,7 +108,7 @@ fn failing(endpoint: &str, cause: impl Into<Box<dyn std::error::Error + Send + S
 fn late(endpoint: &str, begun: Instant, until: Option<Instant>) -> Failure {
     let limit = until.map_or(Duration::ZERO, |until| until.saturating_duration_since(begun));
     let hundredths = (limit.as_secs_f64() * 100.0).round() as u64;
-    Failure::late(Phase::Resolve, endpoint, Duration::from_millis(hundredths * 10))
+    Failure::timeout(Phase::Resolve, endpoint, Duration::from_millis(hundredths * 10))
 }
 
 #[cfg(test)]
@@ -120,7 +120,8 @@ mod tests {
         let begun = Instant::now();
         let until = begun + Duration::from_millis(50);
         let (hold, held) = mpsc::channel::<()>();
-        let late = run("silent", Some(until).into(), move || held.recv().is_ok()).unwrap_err();
+        let late = run_with_deadline("silent", Some(until).into(), move || held.recv().is_ok())
+            .unwrap_err();
         assert_eq!(late.code, ExitCode::Timeout);
         assert_eq!(late.to_string(), "resolve silent: timed out after 50ms");
         assert!(begun.elapsed() < Duration::from_secs(5));
@@ -129,7 +130,7 @@ mod tests {
 
     #[test]
     fn an_answer_comes_back() {
-        assert_eq!(run("quick", None.into(), || 7).unwrap(), 7);
+        assert_eq!(run_with_deadline("quick", None.into(), || 7).unwrap(), 7);
     }
 
     #[test]
@@ -138,9 +139,10 @@ mod tests {
         let (hold, held) = mpsc::channel::<()>();
         let begun = Instant::now();
         thread::scope(|scope| {
-            scope.spawn(|| stop.pull(ShutdownReason::Interrupt));
+            scope.spawn(|| stop.trigger(ShutdownReason::Interrupt));
             let patience = Deadline::from(None).or(&stop);
-            let stopped = run("silent", patience, move || held.recv().is_ok()).unwrap_err();
+            let stopped =
+                run_with_deadline("silent", patience, move || held.recv().is_ok()).unwrap_err();
             assert_eq!(stopped.code, ExitCode::Interrupted);
             assert_eq!(stopped.to_string(), "resolve silent: interrupted");
         });
@@ -151,6 +153,6 @@ mod tests {
     #[test]
     fn an_answer_comes_back_before_a_cord_nobody_pulls() {
         let stop = Shutdown::new(None).unwrap();
-        assert_eq!(run("quick", Deadline::from(None).or(&stop), || 7).unwrap(), 7);
+        assert_eq!(run_with_deadline("quick", Deadline::from(None).or(&stop), || 7).unwrap(), 7);
     }
 }

@@ -10,7 +10,7 @@ use dns_lookup::{AddrInfo, AddrInfoHints, LookupError};
 
 use super::localhost::local;
 use super::{Family, malformed};
-use crate::error::{ExitCode, Failure, Phase, words};
+use crate::error::{ExitCode, Failure, Phase, message_without_errno};
 
 /// The longest name DNS can carry, in its text form without the last dot (RFC 1035 §2.3.4).
 const LONGEST_NAME: usize = 253;
@@ -22,16 +22,16 @@ const PREFIX: &str = "failed to lookup address information: ";
 pub fn numeric(host: &str, family: Family) -> Result<Option<Vec<SocketAddr>>, Failure> {
     let host = well_formed(host)?;
     let hints = hints(family, libc::SOCK_STREAM, libc::AI_NUMERICHOST);
-    match dns_lookup::getaddrinfo(Some(&indexed(host)), None, Some(hints)) {
+    match dns_lookup::getaddrinfo(Some(&resolve_zone(host)), None, Some(hints)) {
         Ok(found) => Ok(Some(distinct(host, found)?)),
         Err(error) if error.error_num() == libc::EAI_NONAME => Ok(None),
-        Err(error) => Err(refused(host, error)),
+        Err(error) => Err(lookup_error(host, error)),
     }
 }
 
 /// `::1%lo` with the number of its zone in place of the name: the C library looks names of zones
 /// up for link-local addresses only, though every address may have one (RFC 4007 §11).
-fn indexed(host: &str) -> Cow<'_, str> {
+fn resolve_zone(host: &str) -> Cow<'_, str> {
     let zoned = host.split_once('%').filter(|(address, _)| address.parse::<Ipv6Addr>().is_ok());
     match zoned.and_then(|(address, zone)| Some((address, interface(zone)?))) {
         Some((address, index)) => Cow::Owned(format!("{address}%{index}")),
@@ -62,7 +62,7 @@ pub fn addresses(host: &str, family: Family) -> Result<Vec<SocketAddr>, Failure>
     }
     let hints = hints(family, libc::SOCK_STREAM, 0);
     let found = dns_lookup::getaddrinfo(Some(&ascii), None, Some(hints));
-    distinct(host, found.map_err(|error| refused(host, error))?)
+    distinct(host, found.map_err(|error| lookup_error(host, error))?)
 }
 
 /// Every tuple `getaddrinfo(3)` gives for `host` and `service`, all socket types, with the
@@ -74,7 +74,7 @@ pub fn tuples(host: &str, service: Option<&str>, family: Family) -> Result<Vec<A
     }
     let hints = hints(family, 0, libc::AI_CANONNAME);
     dns_lookup::getaddrinfo(Some(&ascii), service, Some(hints))
-        .map_err(|error| refused(host, error))?
+        .map_err(|error| lookup_error(host, error))?
         .collect::<Result<_, _>>()
         .map_err(|error| Failure::new(Phase::Resolve, host, error))
 }
@@ -104,13 +104,13 @@ pub fn name(address: SocketAddr) -> Result<Option<String>, Failure> {
     let flags = libc::NI_NAMEREQD | libc::NI_NUMERICSERV;
     match dns_lookup::getnameinfo(&plain, flags) {
         Ok((name, _)) => Ok(Some(name)),
-        Err(error) if meaning(error.error_num()) == ExitCode::Resolve => Ok(None),
-        Err(error) => Err(refused(&address.ip().to_string(), error)),
+        Err(error) if exit_code(error.error_num()) == ExitCode::Resolve => Ok(None),
+        Err(error) => Err(lookup_error(&address.ip().to_string(), error)),
     }
 }
 
 /// An address in figures, its zone by the interface's name where there is one.
-pub fn figures(address: &SocketAddr) -> String {
+pub fn format_ip(address: &SocketAddr) -> String {
     let flags = libc::NI_NUMERICHOST | libc::NI_NUMERICSERV;
     match address {
         SocketAddr::V6(v6) if v6.scope_id() != 0 => match dns_lookup::getnameinfo(address, flags) {
@@ -176,14 +176,14 @@ fn distinct(
 }
 
 /// What a `getaddrinfo(3)` error means to the shell, in the system's own words.
-fn refused(host: &str, error: LookupError) -> Failure {
-    let code = meaning(error.error_num());
+fn lookup_error(host: &str, error: LookupError) -> Failure {
+    let code = exit_code(error.error_num());
     let error = std::io::Error::from(error);
     // EAI_SYSTEM, and glibc has forgotten the number that goes with it.
     if error.raw_os_error() == Some(0) {
         return Failure::new(Phase::Resolve, host, "the system's resolver failed").with_code(code);
     }
-    let text = words(&error);
+    let text = message_without_errno(&error);
     let text = text.strip_prefix(PREFIX).unwrap_or(&text).to_string();
     Failure::new(Phase::Resolve, host, text).with_code(code)
 }
@@ -192,7 +192,7 @@ fn refused(host: &str, error: LookupError) -> Failure {
 ///
 /// `EAI_ADDRFAMILY` (glibc: -9) and `EAI_NODATA` are absences too: the name is there, but
 /// not in this family.
-fn meaning(number: i32) -> ExitCode {
+fn exit_code(number: i32) -> ExitCode {
     const EAI_IDN_ENCODE: i32 = -105;
     match number {
         libc::EAI_AGAIN | libc::EAI_FAIL | libc::EAI_MEMORY | libc::EAI_SYSTEM => {
@@ -217,11 +217,11 @@ mod tests {
 
     #[test]
     fn absent_and_failing_stay_apart() {
-        let absent = refused("db", LookupError::new(libc::EAI_NONAME));
+        let absent = lookup_error("db", LookupError::new(libc::EAI_NONAME));
         assert_eq!(absent.code, ExitCode::Resolve);
         assert_eq!(absent.to_string(), "resolve db: Name or service not known");
         for number in [libc::EAI_AGAIN, libc::EAI_FAIL, libc::EAI_MEMORY] {
-            assert_eq!(refused("db", LookupError::new(number)).code, ExitCode::TryAgain);
+            assert_eq!(lookup_error("db", LookupError::new(number)).code, ExitCode::TryAgain);
         }
     }
 

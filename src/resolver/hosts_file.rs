@@ -10,14 +10,14 @@ use super::Family;
 
 /// Whether the hosts file is read first and has a line for this address, so that the system
 /// never asks DNS for its name.
-pub fn list(address: IpAddr) -> bool {
-    come_first() && has_address(&text("/etc/hosts"), address)
+pub fn lists_address(address: IpAddr) -> bool {
+    files_before_dns() && has_address(&text("/etc/hosts"), address)
 }
 
 /// Whether the hosts file is read first and has this name in a family that is wanted, so that
 /// the system never asks DNS for its addresses.
-pub fn name(host: &str, family: Family) -> bool {
-    come_first() && has_name(&text("/etc/hosts"), host, family)
+pub fn lists_name(host: &str, family: Family) -> bool {
+    files_before_dns() && has_name(&text("/etc/hosts"), host, family)
 }
 
 /// The names in the first line of an address, which is where the system takes its name from; none
@@ -38,13 +38,13 @@ pub fn ask_dns() -> bool {
 }
 
 /// Whether the C library itself asks the name servers of resolv.conf.
-pub fn ask_dns_itself() -> bool {
+pub fn bypass_nss() -> bool {
     let sources = sources();
     let asks = |source: &str| sources.iter().any(|named| named == source);
     asks("dns") && !asks("resolve")
 }
 
-fn come_first() -> bool {
+fn files_before_dns() -> bool {
     sources().first().is_some_and(|first| first == "files")
 }
 

@@ -22,7 +22,7 @@ pub fn loopback(family: Family) -> Vec<SocketAddr> {
 /// The loopback addresses for a name that [`is_localhost`], unless the hosts file has it: that is
 /// this machine's own word.
 pub(super) fn local(host: &str, family: Family) -> Option<Vec<SocketAddr>> {
-    (is_localhost(host) && !hosts_file::name(host, family)).then(|| loopback(family))
+    (is_localhost(host) && !hosts_file::lists_name(host, family)).then(|| loopback(family))
 }
 
 #[cfg(test)]

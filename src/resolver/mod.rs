@@ -63,7 +63,9 @@ pub fn addresses<'a>(
         }
         None => {
             let name = host.to_string();
-            blocking::run(host, patience, move || getaddrinfo::addresses(&name, family))??
+            blocking::run_with_deadline(host, patience, move || {
+                getaddrinfo::addresses(&name, family)
+            })??
         }
     };
     Ok(found.into_iter().map(|address| with_port(address, port)).collect())
@@ -73,12 +75,14 @@ pub fn addresses<'a>(
 ///
 /// A failing resolver is code 75, a passed `until` 28, both at [`Stage::Resolve`].
 pub fn name(address: SocketAddr, until: Option<Instant>) -> Result<Option<String>, Failure> {
-    blocking::run(&address.ip().to_string(), until.into(), move || getaddrinfo::name(address))?
+    blocking::run_with_deadline(&address.ip().to_string(), until.into(), move || {
+        getaddrinfo::name(address)
+    })?
 }
 
 /// Whether the addresses of `host` are known without asking anything but the hosts file.
 pub fn is_at_hand(host: &str, family: Family) -> bool {
-    is_localhost(host) || hosts_file::name(host, family)
+    is_localhost(host) || hosts_file::lists_name(host, family)
 }
 
 fn with_port(mut address: SocketAddr, port: u16) -> SocketAddr {

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use dns_lookup::AddrInfoHints;
 
-use crate::error::{Failure, Phase, words};
+use crate::error::{Failure, Phase, message_without_errno};
 
 /// The port a word means for `proto` (`tcp` or `udp`): a number from 0 to 65535, or a service
 /// of services(5).
@@ -23,7 +23,7 @@ pub fn port(word: &str, proto: &str) -> Result<u16, Failure> {
     let found = dns_lookup::getaddrinfo(None, Some(word), Some(hints))
         .map_err(std::io::Error::from)
         .and_then(|mut found| found.next().transpose())
-        .map_err(|error| unknown(word, proto, &words(&error)))?;
+        .map_err(|error| unknown(word, proto, &message_without_errno(&error)))?;
     found
         .map(|tuple| tuple.sockaddr.port())
         .ok_or_else(|| unknown(word, proto, "the system gave no port"))

@@ -67,13 +67,13 @@ pub trait ConnectionHandler: Send + Sync + 'static {
         Counting::Accepted
     }
     /// Hears of a caller that was turned away by a rule.
-    fn turned_away(&self, peer: &Address, why: &str);
+    fn on_rejected(&self, peer: &Address, why: &str);
     /// Hears of a caller that was lost to a shortage.
-    fn lost(&self, failure: Failure);
+    fn on_accept_failed(&self, failure: Failure);
     /// Hears of something that concerns the accepting itself, once per spell of trouble.
-    fn trouble(&self, message: String);
+    fn on_warning(&self, message: String);
     /// Hears that no more callers are let in, before those who are in are seen out.
-    fn stopping(&self) {}
+    fn on_shutdown(&self) {}
 }
 
 /// When a connection counts towards the limit of the whole run.
@@ -130,7 +130,7 @@ impl AcceptLoop {
     pub fn run(mut self, stop: &Shutdown) -> Result<ServeOutcome, Failure> {
         let ended = self.accept_all(stop);
         if matches!(ended, Ok(Some(_))) {
-            self.host.stopping();
+            self.host.on_shutdown();
         }
         let AcceptLoop { listener, limits, live, host: _host, .. } = self;
         // From here on further callers are refused, not left waiting.
@@ -164,10 +164,10 @@ impl AcceptLoop {
                 Ok((socket, peer)) => {
                     trouble = AcceptBackoff::default();
                     quiet_since = Instant::now();
-                    self.receive(socket, &peer);
+                    self.dispatch(socket, &peer);
                 }
                 // Without a descriptor accept(2) fails before it looks whether anybody calls.
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock || !self.is_called() => {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock || !self.has_pending() => {
                     if let Some(reason) = self.wait_for_caller(stop, quiet_since)? {
                         return Ok(Some(reason));
                     }
@@ -183,7 +183,7 @@ impl AcceptLoop {
     }
 
     /// Whether somebody waits to be let in.
-    fn is_called(&self) -> bool {
+    fn has_pending(&self) -> bool {
         let mut fds = [PollFd::new(&self.listener.socket, PollFlags::IN)];
         poll_until(&mut fds, Some(Instant::now())).is_ok_and(|ready| ready > 0)
     }
@@ -201,7 +201,7 @@ impl AcceptLoop {
             Ok(WaitOutcome::Ready(_)) => Ok(None),
             Ok(WaitOutcome::TimedOut) => {
                 let limit = self.limits.quiet.unwrap_or_default();
-                Err(Failure::late(Phase::Listen, local, limit))
+                Err(Failure::timeout(Phase::Listen, local, limit))
             }
             // poll(2) lacks memory: no reason to leave, and nothing that a pause does not mend.
             Err(e) if e.raw_os_error() == Some(libc::ENOMEM) => Ok(stop.sleep(LONGEST_PAUSE).err()),
@@ -210,11 +210,11 @@ impl AcceptLoop {
     }
 
     /// Gives a fresh connection its thread, unless it is not welcome.
-    fn receive(&mut self, socket: Socket, peer: &SockAddr) {
+    fn dispatch(&mut self, socket: Socket, peer: &SockAddr) {
         let peer = Address::from(peer);
         let place = match self.admit(&peer) {
             Ok(place) => place,
-            Err(why) => return self.host.turned_away(&peer, &why),
+            Err(why) => return self.host.on_rejected(&peer, &why),
         };
         self.conn += 1;
         let conn = self.conn;
@@ -223,7 +223,7 @@ impl AcceptLoop {
             Err(e) => {
                 self.count_accepted(conn);
                 let failure = Failure::new(Phase::Socket, &peer, e);
-                return self.host.lost(failure.with_code(ExitCode::Negative));
+                return self.host.on_accept_failed(failure.with_code(ExitCode::Negative));
             }
         };
         let hangup = stream.hangup.clone();
@@ -233,8 +233,10 @@ impl AcceptLoop {
         let host = self.host.clone();
         if let Err(e) = self.pool.run(move || host.serve(caller)) {
             // A clean end would say that this was all.
-            hangup.reset();
-            self.host.lost(Failure::new(Phase::Socket, &peer, e).with_code(ExitCode::Negative));
+            hangup.abort();
+            self.host.on_accept_failed(
+                Failure::new(Phase::Socket, &peer, e).with_code(ExitCode::Negative),
+            );
         }
     }
 
@@ -246,7 +248,7 @@ impl AcceptLoop {
 
     fn admit(&self, peer: &Address) -> Result<Option<PerIpPermit>, String> {
         let Some(ip) = peer.ip() else { return Ok(None) };
-        if !self.limits.rules.admit(ip) {
+        if !self.limits.rules.allows(ip) {
             return Err("denied by rule".to_string());
         }
         match &self.per_ip {
@@ -262,7 +264,7 @@ impl AcceptLoop {
         let stream = Stream::with_peer(socket, peer)?;
         if self.limits.idle.is_some() {
             let limited = stream.hangup.limit_waits(self.limits.idle);
-            limited.inspect_err(|_| stream.hangup.reset())?;
+            limited.inspect_err(|_| stream.hangup.abort())?;
         }
         Ok(stream)
     }
@@ -332,8 +334,8 @@ impl AcceptBackoff {
             return Err(Failure::new(Phase::Listen, local, io::Error::from(e.kind())));
         }
         if self.failures == 0 {
-            let why = crate::error::words(e);
-            host.trouble(format!("accepting on {local}: {why}; callers wait"));
+            let why = crate::error::message_without_errno(e);
+            host.on_warning(format!("accepting on {local}: {why}; callers wait"));
         }
         self.failures += 1;
         self.pause = (self.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);

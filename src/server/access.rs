@@ -33,15 +33,15 @@ impl AccessRules {
         patience: impl Into<Deadline<'a>>,
     ) -> Result<AccessRules, Failure> {
         let patience = patience.into();
-        let welcome = nets(allow, patience)?;
+        let welcome = parse_rules(allow, patience)?;
         Ok(AccessRules {
             allow: (!allow.is_empty()).then_some(welcome),
-            deny: nets(deny, patience)?,
+            deny: parse_rules(deny, patience)?,
         })
     }
 
     /// Whether a caller from `ip` may come in. v4-mapped addresses are compared as IPv4.
-    pub fn admit(&self, ip: IpAddr) -> bool {
+    pub fn allows(&self, ip: IpAddr) -> bool {
         let ip = ip.to_canonical();
         let within = |nets: &[IpNet]| nets.iter().any(|net| net.contains(&ip));
         match &self.allow {
@@ -51,7 +51,7 @@ impl AccessRules {
     }
 }
 
-fn nets(words: &[String], patience: Deadline<'_>) -> Result<Vec<IpNet>, Failure> {
+fn parse_rules(words: &[String], patience: Deadline<'_>) -> Result<Vec<IpNet>, Failure> {
     let mut nets = Vec::new();
     for word in words {
         match word.strip_prefix('@') {
@@ -181,7 +181,7 @@ mod tests {
     }
 
     fn admits(rules: &AccessRules, ip: &str) -> bool {
-        rules.admit(ip.parse().unwrap())
+        rules.allows(ip.parse().unwrap())
     }
 
     #[test]
@@ -251,7 +251,7 @@ mod tests {
                     for _ in 0..1000 {
                         let Some(place) = places.take([127, 0, 0, 1].into()) else { continue };
                         assert!(inside.fetch_add(1, Ordering::SeqCst) < MOST);
-                        chance.pause();
+                        chance.random_pause();
                         inside.fetch_sub(1, Ordering::SeqCst);
                         drop(place);
                     }

@@ -227,7 +227,7 @@ impl ConnectionTracker {
     }
 
     /// Silences the bell, which rings from now on. Look at [`ConnectionTracker::len`] afterwards, not before.
-    fn hush(&self) {
+    fn clear_wakeups(&self) {
         self.0.awaited.store(true, Ordering::SeqCst);
         let mut bytes = [0; 256];
         while rustix::io::read(&self.0.bell, &mut bytes).is_ok_and(|n| n == bytes.len()) {}
@@ -241,9 +241,9 @@ impl ConnectionTracker {
         let until = Instant::now().checked_add(grace);
         while self.len() > 0 {
             if urgent() || until.is_some_and(|at| at <= Instant::now()) {
-                return self.cut();
+                return self.abort_remaining();
             }
-            self.dismiss_idle();
+            self.close_idle();
             self.wait_for_an_end(Instant::now() + LOOK);
         }
         DrainOutcome::Clean
@@ -251,7 +251,7 @@ impl ConnectionTracker {
 
     /// Waits until a connection has ended, `until` at the latest; not at all if none lives.
     fn wait_for_an_end(&self, until: Instant) {
-        self.hush();
+        self.clear_wakeups();
         if self.len() > 0 {
             let mut fds = [PollFd::from_borrowed_fd(self.bell(), PollFlags::IN)];
             let _ = poll_until(&mut fds, Some(until));
@@ -273,7 +273,7 @@ impl ConnectionTracker {
     fn wait_while(&self, stop: &Shutdown, lasts: impl Fn() -> bool) -> Result<(), ShutdownReason> {
         // An end costs no system call unless a thread has been waiting for one.
         while lasts() {
-            self.hush();
+            self.clear_wakeups();
             if !lasts() {
                 break;
             }
@@ -284,16 +284,16 @@ impl ConnectionTracker {
         Ok(())
     }
 
-    fn dismiss_idle(&self) {
+    fn close_idle(&self) {
         for entry in self.lock().values_mut() {
-            if !entry.dismissed && entry.mood.is_idle() && entry.hangup.is_settled() {
-                entry.hangup.stop_reading();
+            if !entry.dismissed && entry.mood.is_idle() && entry.hangup.is_quiescent() {
+                entry.hangup.shutdown_read();
                 entry.dismissed = true;
             }
         }
     }
 
-    fn cut(&self) -> DrainOutcome {
+    fn abort_remaining(&self) -> DrainOutcome {
         let cut = self.reset_all();
         let until = Instant::now() + ABORT_GRACE;
         while self.len() > 0 && Instant::now() < until {
@@ -307,7 +307,7 @@ impl ConnectionTracker {
 
     fn reset_all(&self) -> usize {
         let entries = self.lock();
-        entries.values().for_each(|entry| entry.hangup.reset());
+        entries.values().for_each(|entry| entry.hangup.abort());
         entries.len()
     }
 
@@ -343,11 +343,11 @@ mod tests {
             thread::scope(|scope| {
                 for (entered, mut chance) in ends {
                     scope.spawn(move || {
-                        chance.pause();
+                        chance.random_pause();
                         drop(entered);
                     });
                 }
-                chance.pause();
+                chance.random_pause();
                 for most in [3, 1] {
                     let waited = live.wait_while(&stop, || live.len() >= most);
                     assert_eq!(waited, Ok(()), "round {round}");
@@ -402,7 +402,7 @@ mod tests {
                     scope.spawn(move || echo(&hangup, &entered.mood, &mut ours));
                     scope.spawn(move || talk(theirs, &mut chance));
                 }
-                chance.pause();
+                chance.random_pause();
                 let drained = live.drain(PATIENCE, &|| false);
                 assert_eq!(drained, DrainOutcome::Clean, "round {round}");
             });
@@ -415,7 +415,7 @@ mod tests {
         mood.has_received();
         loop {
             let n = mood.while_waiting(|| std::io::Read::read(&mut socket, &mut buffer));
-            chance.pause();
+            chance.random_pause();
             match n {
                 Ok(n) if n > 0 => socket.send(&buffer[..n]).map(drop).unwrap_or_default(),
                 _ => break,
@@ -428,8 +428,8 @@ mod tests {
     fn talk(mut stream: UnixStream, chance: &mut TestRng) {
         use std::io::{Read, Write};
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        for _ in 0..chance.below(20) {
-            chance.pause();
+        for _ in 0..chance.in_range(20) {
+            chance.random_pause();
             let mut answer = [0];
             if stream.write_all(b"x").is_err() || stream.read(&mut answer).is_ok_and(|n| n == 0) {
                 return;

@@ -58,8 +58,8 @@ pub fn serve(mut plan: Plan, report: &Report, stop: &Shutdown) -> Result<ExitCod
     });
     let local = plan.listener.local.to_string();
     let reception = AcceptLoop::new(plan.listener, plan.limits, stack, rooms.clone())?;
-    report.tell(&Event::Listening { local: local.clone(), what: "connection" });
-    inherited_fds::tell_ready();
+    report.emit(&Event::Listening { local: local.clone(), what: "connection" });
+    inherited_fds::notify_ready();
     groups::reap_orphans();
     let ended = reception.run(stop);
     rooms.service.close();
@@ -67,7 +67,7 @@ pub fn serve(mut plan: Plan, report: &Report, stop: &Shutdown) -> Result<ExitCod
         ServeOutcome::Served if single => rooms.outcome(),
         ServeOutcome::Served => Ok(ExitCode::Done),
         ServeOutcome::Stopped(ShutdownReason::Deadline, _) => {
-            Err(Failure::stopped(Phase::Listen, local, ShutdownReason::Deadline))
+            Err(Failure::shutdown(Phase::Listen, local, ShutdownReason::Deadline))
         }
         ServeOutcome::Stopped(reason, drained) => {
             let cut = rooms.outcome().is_err_and(|failure| failure.code == ExitCode::Terminated);
@@ -159,7 +159,7 @@ impl Drop for ClosedEventGuard<'_> {
         if !self.report.wants(Level::Usual) {
             return;
         }
-        self.report.tell(&Event::Closed(Closed {
+        self.report.emit(&Event::Closed(Closed {
             conn: self.conn,
             bytes_in: self.bytes_in,
             bytes_out: self.bytes_out,
@@ -178,11 +178,11 @@ impl ConnectionHandler for ConnectionService {
     fn serve(&self, caller: Accepted) {
         let (conn, stream, leave) = caller.split();
         if self.report.wants(Level::Usual) {
-            self.report.tell(&Event::Accepted(Endpoints::new(conn, &stream.facts)));
+            self.report.emit(&Event::Accepted(Endpoints::new(conn, &stream.facts)));
         }
         let mut farewell = ClosedEventGuard::new(&self.report, conn, &stream.facts);
         let hangup = stream.hangup.clone();
-        farewell.ended = match self.layered(stream, &leave.entered.mood, conn) {
+        farewell.ended = match self.handshake(stream, &leave.entered.mood, conn) {
             Ok(stream) => {
                 if self.counting() == Counting::Served {
                     leave.entered.count();
@@ -202,7 +202,7 @@ impl ConnectionHandler for ConnectionService {
         };
         // What ended because we ended it was ended by whoever stopped us.
         if let Some(reason) = self.stop.reason()
-            && hangup.was_pulled()
+            && hangup.closed_locally()
             && matches!(farewell.ended.by, EndedBy::Reset | EndedBy::Signal)
         {
             farewell.ended.by = reason.into();
@@ -218,30 +218,30 @@ impl ConnectionHandler for ConnectionService {
         }
     }
 
-    fn turned_away(&self, peer: &Address, why: &str) {
+    fn on_rejected(&self, peer: &Address, why: &str) {
         self.report.warn(None, format!("turned away {peer}: {why}"));
     }
 
-    fn lost(&self, failure: Failure) {
+    fn on_accept_failed(&self, failure: Failure) {
         match self.counting() {
-            Counting::Accepted => self.keep(None, failure, true),
+            Counting::Accepted => self.record_failure(None, failure, true),
             Counting::Served => self.report.failure(None, &failure),
         }
     }
 
-    fn trouble(&self, message: String) {
+    fn on_warning(&self, message: String) {
         self.report.warn(None, message);
     }
 
-    fn stopping(&self) {
-        inherited_fds::tell_stopping();
+    fn on_shutdown(&self) {
+        inherited_fds::notify_stopping();
     }
 }
 
 impl ConnectionService {
     /// The stream as the service is to see it: behind its handshake, if there is one. A caller
     /// who does not come to the end of it is owed nothing.
-    fn layered(&self, stream: Stream, mood: &Activity, conn: u64) -> Result<Stream, Failure> {
+    fn handshake(&self, stream: Stream, mood: &Activity, conn: u64) -> Result<Stream, Failure> {
         let Some(layer) = &self.layer else { return Ok(stream) };
         let whom = stream.facts.peer.to_string();
         let tell = |step: ConnectEvent| match step {
@@ -251,32 +251,32 @@ impl ConnectionService {
         layer.wrap(
             stream,
             &HandshakeContext {
-                whom: whom.clone(),
+                target: whom.clone(),
                 until: None,
                 limit: Duration::ZERO,
                 stop: None,
-                mood: Some(mood),
+                activity: Some(mood),
                 tell: &tell,
             },
         )
     }
 
     /// Tells half-closes of connection `conn`.
-    fn news(&self, conn: u64, facts: &ConnectionInfo) -> HalfCloseHook {
+    fn half_close_hook(&self, conn: u64, facts: &ConnectionInfo) -> HalfCloseHook {
         let (report, peer) = (self.report.clone(), facts.peer.to_string());
         Box::new(move |side| {
             let by = if side == EndedBy::Us { Side::Us } else { Side::Peer };
-            report.tell(&Event::HalfClosed { conn, by, caller: Some(peer.clone()) });
+            report.emit(&Event::HalfClosed { conn, by, caller: Some(peer.clone()) });
         })
     }
 
     /// Serves one guest behind its handshake.
     fn attend(&self, guest: &mut Connection) -> Result<ServiceOutcome, Failure> {
         if self.report.wants_facts() {
-            guest.news = Some(self.news(guest.conn, guest.facts()));
+            guest.news = Some(self.half_close_hook(guest.conn, guest.facts()));
         }
         let outcome = self.service.serve(guest);
-        if guest.greets_in_tls && self.layer.is_none() {
+        if guest.saw_tls_hello && self.layer.is_none() {
             self.report.warn(Some(guest.conn), "the caller speaks TLS to a plain port (--tls)");
         }
         let ended = outcome?;
@@ -289,12 +289,12 @@ impl ConnectionService {
     fn failed(&self, conn: u64, failure: Failure) -> ServiceOutcome {
         let by = ending_of(&failure);
         let told = by == EndedBy::Us || failure.stage == Phase::Tls;
-        self.keep(Some(conn), failure, told);
+        self.record_failure(Some(conn), failure, told);
         by.into()
     }
 
     /// Remembers the failure; it is told here unless the run ends with it and tells it then.
-    fn keep(&self, conn: Option<u64>, failure: Failure, told: bool) {
+    fn record_failure(&self, conn: Option<u64>, failure: Failure, told: bool) {
         if told && !self.single {
             self.report.failure(conn, &failure);
         }

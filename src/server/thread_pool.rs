@@ -26,13 +26,13 @@ pub struct Pool {
 struct Shared {
     state: Mutex<State>,
     arrival: Condvar,
-    patience: Duration,
+    idle_timeout: Duration,
 }
 
 #[derive(Default)]
 struct State {
     jobs: VecDeque<Job>,
-    parked: usize,
+    idle: usize,
 }
 
 impl Pool {
@@ -43,7 +43,7 @@ impl Pool {
 
     fn with_patience(stack: usize, patience: Duration) -> Pool {
         let (state, arrival) = (Mutex::default(), Condvar::default());
-        Pool { stack, shared: Arc::new(Shared { state, arrival, patience }) }
+        Pool { stack, shared: Arc::new(Shared { state, arrival, idle_timeout: patience }) }
     }
 
     /// Runs `job` on a parked thread, or on a new one.
@@ -52,7 +52,7 @@ impl Pool {
     pub fn run(&self, job: impl FnOnce() + Send + 'static) -> io::Result<()> {
         let mut state = self.shared.lock();
         state.jobs.push_back(Box::new(job));
-        let is_awaited = state.parked >= state.jobs.len();
+        let is_awaited = state.idle >= state.jobs.len();
         // Not held while a thread is woken, or it would wake up only to wait for the lock.
         drop(state);
         if is_awaited {
@@ -89,13 +89,14 @@ impl Shared {
         if let Some(job) = state.jobs.pop_front() {
             return Some(job);
         }
-        if state.parked >= MOST_PARKED {
+        if state.idle >= MOST_PARKED {
             return None;
         }
-        state.parked += 1;
-        let waited = self.arrival.wait_timeout_while(state, self.patience, |s| s.jobs.is_empty());
+        state.idle += 1;
+        let waited =
+            self.arrival.wait_timeout_while(state, self.idle_timeout, |s| s.jobs.is_empty());
         let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        state.parked -= 1;
+        state.idle -= 1;
         state.jobs.pop_front()
     }
 }
@@ -153,11 +154,11 @@ mod tests {
                 for _ in 0..JOBS {
                     let (done, mut own) = (done.clone(), chance.split());
                     let job = move || {
-                        own.pause();
+                        own.random_pause();
                         done.send(()).unwrap_or_default();
                     };
                     pool.run(job).unwrap();
-                    chance.pause();
+                    chance.random_pause();
                 }
             })
         });

@@ -34,9 +34,9 @@ pub struct Connection {
     /// Hears which side sends no more, each once.
     pub news: Option<HalfCloseHook>,
     /// Whether the peer has said that it will send no more.
-    heard_all: bool,
+    peer_eof: bool,
     /// Whether the first bytes look like the opening of a TLS handshake (RFC 8446 §5.1).
-    pub greets_in_tls: bool,
+    pub saw_tls_hello: bool,
 }
 
 impl Connection {
@@ -50,8 +50,8 @@ impl Connection {
             stop,
             mood,
             news: None,
-            heard_all: false,
-            greets_in_tls: false,
+            peer_eof: false,
+            saw_tls_hello: false,
         }
     }
 
@@ -66,10 +66,10 @@ impl Connection {
     }
 
     /// Waits for bytes; 0 is the end of what the peer has to say.
-    pub fn receive(&mut self, buffer: &mut [u8]) -> Result<usize, Failure> {
+    pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Failure> {
         let first = self.bytes_in == 0;
         let n = self.receive_by(buffer, |reader, buffer| reader.read(buffer))?;
-        self.greets_in_tls |= first && buffer.starts_with(&[0x16, 3]) && n > 4;
+        self.saw_tls_hello |= first && buffer.starts_with(&[0x16, 3]) && n > 4;
         Ok(n)
     }
 
@@ -98,8 +98,8 @@ impl Connection {
                     self.mood.has_received();
                 }
                 self.bytes_in += n as u64;
-                if n == 0 && !buffer.is_empty() && !self.heard_all {
-                    self.heard_all = true;
+                if n == 0 && !buffer.is_empty() && !self.peer_eof {
+                    self.peer_eof = true;
                     self.half_closed(EndedBy::Peer);
                 }
                 Ok(n)
@@ -109,7 +109,7 @@ impl Connection {
     }
 
     /// Sends all of `bytes`.
-    pub fn send(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+    pub fn write_all(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         match self.stream.writer.write_all(bytes).and_then(|()| self.stream.writer.flush()) {
             Ok(()) => {
                 self.bytes_out += bytes.len() as u64;
@@ -118,7 +118,7 @@ impl Connection {
             Err(e) => {
                 if e.kind() == io::ErrorKind::WouldBlock {
                     // The idle limit cuts an answer short: a clean end would make it look whole.
-                    self.stream.hangup.reset();
+                    self.stream.hangup.abort();
                 }
                 Err(self.send_failed(e))
             }
@@ -129,16 +129,16 @@ impl Connection {
     /// unread data resets it and can destroy what the peer has not yet read.
     ///
     /// When the run ends, a request that arrived after the last read is answered by a reset.
-    pub fn take_leave(&mut self) -> Result<(), Failure> {
+    pub fn close_gracefully(&mut self) -> Result<(), Failure> {
         let hangup = &self.stream.hangup;
         if hangup.left_unread() {
-            hangup.reset();
+            hangup.abort();
             let reason = self.stop.reason().unwrap_or(ShutdownReason::Terminate);
-            return Err(Failure::stopped(Phase::Receive, &self.stream.facts.peer, reason));
+            return Err(Failure::shutdown(Phase::Receive, &self.stream.facts.peer, reason));
         }
         // Without a layer a close is enough: in one step it looks for unread bytes and sends a
         // FIN or, if there are any, a reset (tcp(7), unix(7)).
-        if hangup.was_pulled() && self.stream.writer.raw().is_some() {
+        if hangup.closed_locally() && self.stream.writer.raw().is_some() {
             return Ok(());
         }
         match self.stream.writer.finish() {
@@ -147,16 +147,16 @@ impl Connection {
             Err(e) => return Err(Failure::new(Phase::Shutdown, &self.stream.facts.peer, e)),
             Ok(()) => {}
         }
-        if !self.heard_all {
+        if !self.peer_eof {
             self.half_closed(EndedBy::Us);
-            self.hear_out();
+            self.drain_peer();
         }
         Ok(())
     }
 
     /// Both halves, for a service that gives each to a thread of its own. The guest keeps the
     /// facts and the hangup, and can neither receive nor send any more.
-    pub fn hand_over(&mut self) -> Stream {
+    pub fn take_stream(&mut self) -> Stream {
         Stream {
             reader: std::mem::replace(&mut self.stream.reader, Box::new(NullStream)),
             writer: std::mem::replace(&mut self.stream.writer, Box::new(NullStream)),
@@ -167,7 +167,7 @@ impl Connection {
 
     /// Reads what the peer still sends, and drops it. The buffer is on the heap: on the stack it would
     /// cost every connection a page.
-    fn hear_out(&mut self) {
+    fn drain_peer(&mut self) {
         let until = Instant::now() + LAST_WAIT;
         let _ = self.stream.hangup.limit_waits(Some(LAST_WAIT));
         let mut buffer = vec![0; 4096];
@@ -183,7 +183,7 @@ impl Connection {
 
     /// Who ended it, when the peer's stream has ended.
     pub fn ended_by(&self) -> EndedBy {
-        match self.stream.hangup.was_pulled() {
+        match self.stream.hangup.closed_locally() {
             true => EndedBy::Signal,
             false => EndedBy::Peer,
         }
@@ -199,7 +199,11 @@ impl Connection {
                 Failure::new(Phase::Receive, peer, error).with_code(ExitCode::Partial)
             }
             _ if self.bytes_in > 0 => {
-                let why = format!("{} after {} bytes", crate::error::words(&error), self.bytes_in);
+                let why = format!(
+                    "{} after {} bytes",
+                    crate::error::message_without_errno(&error),
+                    self.bytes_in
+                );
                 Failure::new(Phase::Receive, peer, why).with_code(ExitCode::Partial)
             }
             _ => Failure::new(Phase::Receive, peer, error),
@@ -219,7 +223,7 @@ impl Connection {
 /// As [`Connection::half_closed`], where the guest's parts are in several hands.
 pub fn half_closed(news: &Option<HalfCloseHook>, hangup: &ConnectionHandle, by: EndedBy) {
     if let Some(news) = news
-        && (by == EndedBy::Us || !hangup.was_pulled())
+        && (by == EndedBy::Us || !hangup.closed_locally())
     {
         news(by);
     }
@@ -244,15 +248,15 @@ mod tests {
         let stream = Stream::from_socket(listener.accept().unwrap().0.into()).unwrap();
         let stop = Shutdown::new(None).unwrap();
         let mut guest = Connection::new(1, stream, Activity::default(), stop);
-        guest.stream.hangup.stop_reading();
-        assert_eq!(guest.receive(&mut [0; 8]).unwrap(), 0);
+        guest.stream.hangup.shutdown_read();
+        assert_eq!(guest.read(&mut [0; 8]).unwrap(), 0);
         peer.write_all(b"request").unwrap();
         let until = Instant::now() + Duration::from_secs(20);
         while !guest.stream.hangup.left_unread() {
             assert!(Instant::now() < until, "the request arrives");
             std::thread::yield_now();
         }
-        let failure = guest.take_leave().unwrap_err();
+        let failure = guest.close_gracefully().unwrap_err();
         assert_eq!(failure.code, ExitCode::Terminated);
         drop(guest);
         peer.set_read_timeout(Some(Duration::from_secs(20))).unwrap();

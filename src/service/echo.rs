@@ -18,17 +18,17 @@ impl Service for Echo {
         guest.mood.expect_stream();
         let mut buffer = Buffer::small();
         loop {
-            let n = guest.receive(buffer.space())?;
+            let n = guest.read(buffer.spare())?;
             if n == 0 {
                 let by = guest.ended_by();
-                guest.take_leave()?;
+                guest.close_gracefully()?;
                 return Ok(by.into());
             }
             if !self.delay.is_zero() {
                 // Whoever wants the run to end is not kept waiting: the answer comes at once.
                 let _ = guest.stop.sleep(self.delay);
             }
-            guest.send(buffer.filled(n))?;
+            guest.write_all(buffer.filled(n))?;
             buffer.grow_if_full(n);
         }
     }

@@ -206,7 +206,7 @@ impl MessageSplitter {
         if let Framing::Length(width) = self.framing {
             return self.next_announced(width, flow);
         }
-        let Some(length) = self.whole(flow) else {
+        let Some(length) = self.is_complete(flow) else {
             let held = &self.bytes[self.held.clone()];
             // A line end may be half here.
             let text = held.strip_suffix(b"\r").unwrap_or(held);
@@ -249,7 +249,7 @@ impl MessageSplitter {
     }
 
     /// The length of the message at the front, line end included, if it is whole.
-    fn whole(&mut self, flow: InputState) -> Option<usize> {
+    fn is_complete(&mut self, flow: InputState) -> Option<usize> {
         let found = match self.framing {
             Framing::Chars(most) => self.counted(most.get()),
             _ => self.line(),

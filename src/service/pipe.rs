@@ -35,11 +35,11 @@ struct Observer<'a> {
 }
 
 impl DuplexObserver for Observer<'_> {
-    fn we_half_closed(&self) {
+    fn on_local_eof(&self) {
         self.connection.half_closed(EndedBy::Us);
     }
 
-    fn peer_half_closed(&self) {
+    fn on_peer_eof(&self) {
         self.connection.half_closed(EndedBy::Peer);
     }
 
@@ -71,7 +71,7 @@ impl Service for Pipe {
         };
         let flows = (TransferOptions::default(), TransferOptions::default());
         let (sent, received) = (flows.0.meter.clone(), flows.1.meter.clone());
-        let stream = guest.hand_over();
+        let stream = guest.take_stream();
         let observer = Observer { connection: guest, report: &self.report };
         let over = duplex(stream, near, flows, terms, &observer, &guest.stop);
         guest.bytes_in = received.total();

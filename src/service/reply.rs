@@ -78,17 +78,17 @@ enum Talk {
 struct Conversation<'a> {
     reply: &'a Reply,
     guest: &'a mut Connection,
-    heard: u64,
+    received: u64,
     answers: Vec<u8>,
 }
 
 impl Service for Reply {
     fn serve(&self, guest: &mut Connection) -> Result<ServiceOutcome, Failure> {
-        let mut talk = Conversation { reply: self, guest, heard: 0, answers: Vec::new() };
-        talk.greet()?;
+        let mut talk = Conversation { reply: self, guest, received: 0, answers: Vec::new() };
+        talk.send_greeting()?;
         let mut cutter = MessageSplitter::new(self.framing, self.max_message);
         loop {
-            let n = talk.guest.receive(cutter.space())?;
+            let n = talk.guest.read(cutter.space())?;
             let full = cutter.filled(n);
             let flow = match n {
                 0 => InputState::Eof,
@@ -96,12 +96,12 @@ impl Service for Reply {
                 _ => InputState::Idle,
             };
             if talk.answer_all(&mut cutter, flow)? == Talk::IsOver {
-                talk.guest.take_leave()?;
+                talk.guest.close_gracefully()?;
                 return Ok(EndedBy::Us.into());
             }
             if flow == InputState::Eof {
                 let by = talk.guest.ended_by();
-                talk.guest.take_leave()?;
+                talk.guest.close_gracefully()?;
                 return Ok(by.into());
             }
         }
@@ -109,7 +109,7 @@ impl Service for Reply {
 }
 
 impl Conversation<'_> {
-    fn greet(&mut self) -> Result<(), Failure> {
+    fn send_greeting(&mut self) -> Result<(), Failure> {
         let Some(greeting) = &self.reply.script.greeting else { return Ok(()) };
         let facts = &self.guest.stream.facts;
         let filling = TemplateValues {
@@ -121,7 +121,7 @@ impl Conversation<'_> {
             peer_name: facts.peer_name.as_deref(),
         };
         let framed =
-            self.reply.framing.append(&mut self.answers, |out| greeting.fill(&filling, out));
+            self.reply.framing.append(&mut self.answers, |out| greeting.render(&filling, out));
         framed.or_else(|most| self.refuse_answer(most))?;
         self.send()
     }
@@ -140,7 +140,7 @@ impl Conversation<'_> {
                     }
                 }
                 Ok(None) => break Talk::GoesOn,
-                Err(unframed) => return self.refuse(unframed),
+                Err(unframed) => return self.reject_too_long(unframed),
             }
         };
         self.send()?;
@@ -152,7 +152,7 @@ impl Conversation<'_> {
         if script.until.as_deref() == Some(message.text) {
             return Ok(Talk::IsOver);
         }
-        self.heard += 1;
+        self.received += 1;
         if let Some(answer) = &script.answer {
             if !self.reply.delay.is_zero() {
                 self.send()?;
@@ -162,27 +162,27 @@ impl Conversation<'_> {
             let facts = &self.guest.stream.facts;
             let filling = TemplateValues {
                 message: message.text,
-                n: self.heard,
+                n: self.received,
                 peer: &facts.peer,
                 local: &facts.local,
                 peer_name: facts.peer_name.as_deref(),
             };
             let framed =
-                self.reply.framing.append(&mut self.answers, |out| answer.fill(&filling, out));
+                self.reply.framing.append(&mut self.answers, |out| answer.render(&filling, out));
             framed.or_else(|most| self.refuse_answer(most))?;
             self.answers.extend_from_slice(message.line_end);
         }
         if self.answers.len() >= TOGETHER || !self.reply.delay.is_zero() {
             self.send()?;
         }
-        let enough = script.messages.is_some_and(|most| self.heard >= most);
+        let enough = script.messages.is_some_and(|most| self.received >= most);
         Ok(if enough { Talk::IsOver } else { Talk::GoesOn })
     }
 
     /// Sends what has been answered so far.
     fn send(&mut self) -> Result<(), Failure> {
         if !self.answers.is_empty() {
-            self.guest.send(&self.answers)?;
+            self.guest.write_all(&self.answers)?;
             self.answers.clear();
         }
         Ok(())
@@ -190,9 +190,9 @@ impl Conversation<'_> {
 
     /// Ends the conversation at a message that is too long or truncated; what was answered before
     /// it is delivered.
-    fn refuse(&mut self, unframed: Unframed) -> Result<Talk, Failure> {
+    fn reject_too_long(&mut self, unframed: Unframed) -> Result<Talk, Failure> {
         self.send()?;
-        self.guest.take_leave()?;
+        self.guest.close_gracefully()?;
         let peer = &self.guest.stream.facts.peer;
         let failure = |why: String| Failure::new(Phase::Receive, peer, why);
         Err(match unframed {
@@ -210,7 +210,7 @@ impl Conversation<'_> {
     /// Ends the conversation at an answer that the length before it cannot announce.
     fn refuse_answer(&mut self, most: usize) -> Result<(), Failure> {
         self.send()?;
-        self.guest.take_leave()?;
+        self.guest.close_gracefully()?;
         let why = format!("an answer of more than {most} bytes has no length in this --framing");
         Err(Failure::new(Phase::Send, &self.guest.stream.facts.peer, why)
             .with_code(ExitCode::Limit)

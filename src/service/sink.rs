@@ -15,15 +15,15 @@ impl Service for Discard {
         loop {
             // Much that comes at once need not even be copied to us.
             let n = match bulk {
-                true => guest.skip(buffer.space())?,
-                false => guest.receive(buffer.space())?,
+                true => guest.skip(buffer.spare())?,
+                false => guest.read(buffer.spare())?,
             };
             if n == 0 {
                 let by = guest.ended_by();
-                guest.take_leave()?;
+                guest.close_gracefully()?;
                 return Ok(by.into());
             }
-            bulk |= n == buffer.space().len();
+            bulk |= n == buffer.spare().len();
             buffer.grow_if_full(n);
         }
     }
@@ -58,7 +58,7 @@ impl Service for Chargen {
         // A peer that stops taking ends this with a failed send: there is no other end to it,
         // and nobody is owed the rest of an endless pattern.
         loop {
-            if let Err(failure) = guest.send(&self.page) {
+            if let Err(failure) = guest.write_all(&self.page) {
                 let by = if failure.timed_out() { None } else { Some(guest.ended_by()) };
                 return by.map(ServiceOutcome::from).ok_or(failure);
             }

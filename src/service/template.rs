@@ -82,11 +82,11 @@ impl Template {
     }
 
     /// Appends the text with its blanks filled to `out`.
-    pub fn fill(&self, filling: &TemplateValues<'_>, out: &mut Vec<u8>) {
+    pub fn render(&self, filling: &TemplateValues<'_>, out: &mut Vec<u8>) {
         for piece in &self.0 {
             match piece {
                 Piece::Text(text) => out.extend_from_slice(text),
-                Piece::Placeholder(blank) => blank.fill(filling, out),
+                Piece::Placeholder(blank) => blank.render(filling, out),
             }
         }
     }
@@ -132,7 +132,7 @@ fn known() -> String {
 }
 
 impl Placeholder {
-    fn fill(self, filling: &TemplateValues<'_>, out: &mut Vec<u8>) {
+    fn render(self, filling: &TemplateValues<'_>, out: &mut Vec<u8>) {
         // Writing to a vector cannot fail.
         let _ = match self {
             Placeholder::Message => out.write_all(filling.message),
@@ -166,7 +166,7 @@ mod tests {
             peer_name: Some("client"),
         };
         let mut out = Vec::new();
-        Template::read(text.as_bytes())?.fill(&filling, &mut out);
+        Template::read(text.as_bytes())?.render(&filling, &mut out);
         Ok(String::from_utf8_lossy(&out).into_owned())
     }
 

@@ -16,13 +16,13 @@ pub struct Chapter {
 /// One thing that is shown.
 pub struct Step {
     /// What it shows.
-    pub shows: &'static str,
+    pub title: &'static str,
     /// What is done.
     pub act: Action,
     /// The exit code that comes of it; of a server that stays, nothing yet.
     pub code: u8,
     /// What its output holds.
-    pub says: &'static [&'static str],
+    pub expected_output: &'static [&'static str],
     /// What the machine or the build must have for it.
     pub needs: Option<Requirement>,
 }
@@ -53,7 +53,7 @@ pub enum Requirement {
 }
 
 const fn step(shows: &'static str, act: Action, says: &'static [&'static str]) -> Step {
-    Step { shows, act, code: 0, says, needs: None }
+    Step { title: shows, act, code: 0, expected_output: says, needs: None }
 }
 
 impl Step {

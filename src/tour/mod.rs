@@ -34,7 +34,7 @@ impl Args {
     /// Walks through the chapters; the code is 1 if any step did not do what it says.
     pub fn run(self, report: &Report) -> anyhow::Result<ExitCode> {
         if self.list {
-            stdout::product(list().as_bytes())?;
+            stdout::write_document(list().as_bytes())?;
             return Ok(ExitCode::Done);
         }
         let stop = run::stop(None)?;
@@ -43,7 +43,7 @@ impl Args {
         for (number, chapter) in (1..).zip(&CHAPTERS).filter(|(number, _)| wanted(*number)) {
             let mut scene = ChapterRunner::new(&stop, report)?;
             match play(&mut scene, number, chapter) {
-                Err(failure) if stdout::reader_is_gone(&failure) => return Ok(ExitCode::Done),
+                Err(failure) if stdout::is_broken_pipe(&failure) => return Ok(ExitCode::Done),
                 played => played?,
             }
             failed += scene.failed;
@@ -52,7 +52,7 @@ impl Args {
             0 => "Everything did what it says.\n".to_string(),
             n => format!("{n} of the steps above did not do what they say.\n"),
         };
-        stdout::product(told.as_bytes())?;
+        stdout::write_document(told.as_bytes())?;
         Ok(if failed == 0 { ExitCode::Done } else { ExitCode::Negative })
     }
 }

@@ -98,12 +98,12 @@ impl DemoProcess {
     }
 
     /// Asks it to end.
-    pub fn ask_to_end(&self) {
+    pub fn terminate(&self) {
         let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
     }
 
     /// What was said since the last time, both voices in the order they were heard.
-    pub fn said(&mut self) -> String {
+    pub fn output(&mut self) -> String {
         self.out.heard.clear();
         self.err.heard.clear();
         String::from_utf8_lossy(&std::mem::take(&mut self.said)).into_owned()
@@ -124,10 +124,10 @@ impl DemoProcess {
         let (out, err) = (ready(self.out.fd()), ready(self.err.fd()));
         // Talk comes before the data it is about.
         if err {
-            self.err.hear(&mut self.said);
+            self.err.read_output(&mut self.said);
         }
         if out {
-            self.out.hear(&mut self.said);
+            self.out.read_output(&mut self.said);
         }
         matches!(woken, Ok(WaitOutcome::Ready(_)))
     }
@@ -157,7 +157,7 @@ impl<S: Read + AsFd> OutputPipe<S> {
     }
 
     /// One read of what is there, which `all` gets too.
-    fn hear(&mut self, all: &mut Vec<u8>) {
+    fn read_output(&mut self, all: &mut Vec<u8>) {
         let mut buffer = [0; 4096];
         let read = self.source.as_mut().map(|source| source.read(&mut buffer));
         match read {

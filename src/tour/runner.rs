@@ -47,16 +47,16 @@ impl<'a> ChapterRunner<'a> {
     ///
     /// Fails when stdout cannot take it, and when the run is to end.
     pub fn play(&mut self, step: &Step) -> Result<(), Failure> {
-        write_lines(3, step.shows)?;
-        if let Some(lack) = step.needs.and_then(lack) {
+        write_lines(3, step.title)?;
+        if let Some(lack) = step.needs.and_then(missing_requirement) {
             return write_lines(5, &format!("(left out: {lack})\n\n"));
         }
-        let (said, code) = self.act(&step.act)?;
-        write_lines(5, &said.lines().map(heard).collect::<Vec<_>>().join("\n"))?;
+        let (said, code) = self.run_action(&step.act)?;
+        write_lines(5, &said.lines().map(wait_for_output).collect::<Vec<_>>().join("\n"))?;
         if let Some(reason) = self.stop.reason() {
-            return Err(Failure::stopped(Phase::Stdin, "tour", reason));
+            return Err(Failure::shutdown(Phase::Stdin, "tour", reason));
         }
-        if let Some(why) = wrong(step, &said, code) {
+        if let Some(why) = check_step(step, &said, code) {
             self.failed += 1;
             self.report.warn(None, format!("this step did not do what it says: {why}"));
         }
@@ -64,7 +64,7 @@ impl<'a> ChapterRunner<'a> {
     }
 
     /// Does it; what was said, and the exit code of what ended.
-    fn act(&mut self, act: &Action) -> Result<(String, Option<i32>), Failure> {
+    fn run_action(&mut self, act: &Action) -> Result<(String, Option<i32>), Failure> {
         match act {
             Action::Serve(line) => self.serve(line),
             Action::Run(line) => self.run(line, None),
@@ -82,12 +82,12 @@ impl<'a> ChapterRunner<'a> {
             false => server.line_with("Waiting for ", self.stop).as_deref().and_then(address),
         };
         let Some(address) = found else {
-            server.ask_to_end();
-            return Ok((server.said(), Some(server.ends(self.stop).unwrap_or(-1))));
+            server.terminate();
+            return Ok((server.output(), Some(server.ends(self.stop).unwrap_or(-1))));
         };
         let (host, port) = address.rsplit_once(':').unwrap_or((&address, ""));
         self.server = (host.to_string(), port.to_string());
-        let said = server.said();
+        let said = server.output();
         self.servers.push(server);
         Ok((said, None))
     }
@@ -95,7 +95,7 @@ impl<'a> ChapterRunner<'a> {
     fn run(&mut self, line: &str, input: Option<&str>) -> Result<(String, Option<i32>), Failure> {
         let mut run = self.start(line, input)?;
         let code = run.ends(self.stop);
-        Ok((run.said(), Some(code.unwrap_or(-1))))
+        Ok((run.output(), Some(code.unwrap_or(-1))))
     }
 
     /// The last server's end, by itself or because it was asked.
@@ -103,10 +103,10 @@ impl<'a> ChapterRunner<'a> {
         let Some(mut server) = self.servers.pop() else { return (String::new(), Some(-1)) };
         server.has_until(Instant::now() + PATIENCE);
         if asked {
-            server.ask_to_end();
+            server.terminate();
         }
         let code = server.ends(self.stop).unwrap_or(-1);
-        (server.said(), Some(code))
+        (server.output(), Some(code))
     }
 
     /// Shows a command line and starts it.
@@ -165,7 +165,7 @@ fn address(line: &str) -> Option<String> {
 }
 
 /// Why a step cannot be shown here.
-fn lack(need: Requirement) -> Option<&'static str> {
+fn missing_requirement(need: Requirement) -> Option<&'static str> {
     let there = match need {
         Requirement::Ipv6 => TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok(),
         Requirement::Services => crate::resolver::service(80, "tcp").is_some(),
@@ -180,7 +180,7 @@ fn lack(need: Requirement) -> Option<&'static str> {
 }
 
 /// What is not as the step says, if anything.
-fn wrong(step: &Step, said: &str, code: Option<i32>) -> Option<String> {
+fn check_step(step: &Step, said: &str, code: Option<i32>) -> Option<String> {
     let stays = matches!(step.act, Action::Serve(_));
     match code {
         Some(-1) => return Some(format!("no end in {} seconds", PATIENCE.as_secs())),
@@ -191,12 +191,12 @@ fn wrong(step: &Step, said: &str, code: Option<i32>) -> Option<String> {
         _ => {}
     }
     // Two voices have no order between them.
-    let missing = step.says.iter().find(|want| !said.contains(**want));
+    let missing = step.expected_output.iter().find(|want| !said.contains(**want));
     missing.map(|want| format!("'{want}' is missing"))
 }
 
 /// A line that a program said, fit for a terminal; its columns stay apart.
-fn heard(line: &str) -> String {
+fn wait_for_output(line: &str) -> String {
     line.split('\t').map(escape).collect::<Vec<_>>().join("\t")
 }
 
@@ -213,15 +213,20 @@ fn write_lines(indent: usize, text: &str) -> Result<(), Failure> {
 mod tests {
     use super::*;
 
-    const STEP: Step =
-        Step { shows: "", act: Action::Run("sockit"), code: 7, says: &["one", "two"], needs: None };
+    const STEP: Step = Step {
+        title: "",
+        act: Action::Run("sockit"),
+        code: 7,
+        expected_output: &["one", "two"],
+        needs: None,
+    };
 
     #[test]
     fn a_step_must_say_all_it_promises_and_leave_with_its_code() {
-        assert_eq!(wrong(&STEP, "one and two", Some(7)), None);
-        assert!(wrong(&STEP, "only one", Some(7)).is_some());
-        assert!(wrong(&STEP, "one and two", Some(0)).is_some());
-        assert!(wrong(&STEP, "one and two", Some(-1)).is_some());
+        assert_eq!(check_step(&STEP, "one and two", Some(7)), None);
+        assert!(check_step(&STEP, "only one", Some(7)).is_some());
+        assert!(check_step(&STEP, "one and two", Some(0)).is_some());
+        assert!(check_step(&STEP, "one and two", Some(-1)).is_some());
     }
 
     #[test]

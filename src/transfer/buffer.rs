@@ -25,7 +25,7 @@ impl Buffer {
     }
 
     /// Where the next read goes.
-    pub fn space(&mut self) -> &mut [u8] {
+    pub fn spare(&mut self) -> &mut [u8] {
         &mut self.bytes
     }
 
@@ -53,11 +53,11 @@ mod tests {
     fn only_full_reads_make_it_grow_and_only_so_far() {
         let mut buffer = Buffer::small();
         buffer.grow_if_full(10);
-        assert_eq!(buffer.space().len(), SMALL);
+        assert_eq!(buffer.spare().len(), SMALL);
         for expected in [STEPS[0], STEPS[1], STEPS[1]] {
-            let n = buffer.space().len();
+            let n = buffer.spare().len();
             buffer.grow_if_full(n);
-            assert_eq!(buffer.space().len(), expected);
+            assert_eq!(buffer.spare().len(), expected);
         }
     }
 }

@@ -16,21 +16,21 @@ pub(super) fn run(
     let mut buffer = Buffer::large();
     loop {
         let room = match &flow.pace {
-            Some(pace) => pace.piece().min(buffer.space().len()),
-            None => buffer.space().len(),
+            Some(pace) => pace.chunk_size().min(buffer.spare().len()),
+            None => buffer.spare().len(),
         };
-        if !flow.awaits(from.raw()).map_err(TransferError::Read)? {
+        if !flow.wait_readable(from.raw()).map_err(TransferError::Read)? {
             return to.flush().map_err(TransferError::Write);
         }
-        let n = match from.read(&mut buffer.space()[..room]) {
+        let n = match from.read(&mut buffer.spare()[..room]) {
             Ok(0) => return to.flush().map_err(TransferError::Write),
             Ok(n) => n,
             Err(e) if e.kind() == ErrorKind::Interrupted => continue,
             Err(e) => return Err(TransferError::Read(e)),
         };
-        flow.meter.hold(true);
+        flow.meter.set_in_flight(true);
         let delivered = deliver(buffer.filled(n), to, flow);
-        flow.meter.hold(false);
+        flow.meter.set_in_flight(false);
         delivered?;
     }
 }
@@ -47,7 +47,7 @@ fn deliver(
     }
     // Before it is sent, or a quick answer would seem to come first.
     if let Some(tap) = &mut flow.tap {
-        tap.see(bytes);
+        tap.on_bytes(bytes);
     }
     write_counted(bytes, to, flow)?;
     to.flush().map_err(TransferError::Write)

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::{TransferError, TransferOptions, pump};
-use crate::net::stdio::is_spent;
+use crate::net::stdio::is_at_eof;
 use crate::net::stream::{Reader, Writer};
 use crate::net::tls_alert;
 use crate::shutdown::{Shutdown, bell, ring};
@@ -59,7 +59,7 @@ impl EventChannel {
 }
 
 impl EventSender {
-    fn tell(&self, note: DirectionEvent) {
+    fn send(&self, note: DirectionEvent) {
         // A referee that has left wants no more notes.
         let _ = self.notes.send(note);
         ring(&self.rope);
@@ -70,7 +70,7 @@ impl Drop for EventSender {
     fn drop(&mut self) {
         // A mistake of ours must not leave the referee waiting for a flow that is no more.
         if thread::panicking() {
-            self.tell((self.broke)(TransferError::Read(io::Error::other("internal error"))));
+            self.send((self.broke)(TransferError::Read(io::Error::other("internal error"))));
         }
     }
 }
@@ -101,7 +101,7 @@ impl Download {
             true => pump_unless_alert(from, to, &mut self.flow),
             false => pump(from, to, &mut self.flow),
         };
-        self.line.tell(match moved {
+        self.line.send(match moved {
             Ok(()) => DirectionEvent::DownDone,
             Err(broken) => DirectionEvent::DownBroke(broken),
         });
@@ -128,7 +128,7 @@ impl Upload {
         line: EventSender,
     ) -> Upload {
         // A layer has something to say at the end, which may take its time.
-        let spent = writer.raw().is_some() && input.raw().is_some_and(is_spent);
+        let spent = writer.raw().is_some() && input.raw().is_some_and(is_at_eof);
         Upload { input: (!spent).then_some(input), writer, flow, half_closes, line }
     }
 
@@ -158,11 +158,11 @@ impl Upload {
             Some(input) => pump(input.as_mut(), self.writer.as_mut(), &mut self.flow),
             None => Ok(()),
         };
-        self.line.tell(match moved {
+        self.line.send(match moved {
             Err(broken) => DirectionEvent::UpBroke(broken),
             Ok(()) if self.half_closes => {
                 // Told before it is done, or a quick peer's end would seem to come first.
-                self.line.tell(DirectionEvent::UpEnding);
+                self.line.send(DirectionEvent::UpEnding);
                 match self.writer.finish() {
                     Ok(()) => DirectionEvent::UpDone,
                     Err(e) => DirectionEvent::FinishFailed(e),
@@ -184,7 +184,7 @@ fn pump_unless_alert(
         Ok(()) | Err(TransferError::Read(_))
             if alerted && flow.meter.total() == tls_alert::ALERT as u64 =>
         {
-            Err(TransferError::Read(tls_alert::met_tls()))
+            Err(TransferError::Read(tls_alert::plaintext_to_tls_error()))
         }
         done => done,
     }

@@ -105,15 +105,15 @@ pub struct DuplexOptions {
 /// What is heard of a conversation while it lasts.
 pub trait DuplexObserver {
     /// We will send no more.
-    fn we_half_closed(&self) {}
+    fn on_local_eof(&self) {}
     /// The peer will send no more.
-    fn peer_half_closed(&self) {}
+    fn on_peer_eof(&self) {}
     /// Nothing has come for [`SILENCE_LIMIT`], and our end of stream is unsent for want of input.
     fn peer_silent_without_input(&self) {}
     /// Time passes; called several times a second when `wants_ticks`.
     fn tick(&self) {}
     /// Whether [`DuplexObserver::tick`] is of use.
-    fn wants_ticks(&self) -> bool {
+    fn needs_ticks(&self) -> bool {
         false
     }
 }
@@ -192,20 +192,20 @@ fn begin(
         release,
         warns,
         says_goodbye: reader.raw().is_none(),
-        unused: None,
+        idle_writer: None,
     };
     let may_meet_tls = !terms.shared_input;
     let fall = Download { reader, taker, flow: down, may_meet_tls, line: below };
     spawn("down", move || fall.run()).map_err(short)?;
     let Some(input) = input else {
-        referee.unused = Some(writer);
+        referee.idle_writer = Some(writer);
         return Ok((referee, None));
     };
     let half_closes = terms.on_end != OnLocalEof::KeepOpen;
     let rise = Upload::new(input, writer, up, half_closes, above);
     let up = rise
         .start(terms.delay, stop)
-        .inspect_err(|_| referee.hangup.reset()) // the other thread reads already
+        .inspect_err(|_| referee.hangup.abort()) // the other thread reads already
         .map_err(short)?;
     Ok((referee, up))
 }

@@ -56,11 +56,11 @@ impl Meter {
     }
 
     /// Whether the flow has taken bytes from its source that are not delivered yet.
-    pub fn holds(&self) -> bool {
+    pub fn has_in_flight(&self) -> bool {
         self.0.in_hand.load(Ordering::Relaxed)
     }
 
-    fn hold(&self, in_hand: bool) {
+    fn set_in_flight(&self, in_hand: bool) {
         self.0.in_hand.store(in_hand, Ordering::Relaxed);
     }
 }
@@ -84,7 +84,7 @@ pub struct TransferOptions {
 impl TransferOptions {
     /// Waits until `from` has something; `false` once the flow is cancelled. Without a cancel there
     /// is nothing to choose between, and reading itself waits.
-    fn awaits(&self, from: Option<BorrowedFd<'_>>) -> io::Result<bool> {
+    fn wait_readable(&self, from: Option<BorrowedFd<'_>>) -> io::Result<bool> {
         let (Some(cancel), Some(from)) = (&self.cancel, from) else { return Ok(true) };
         let mut fds = [
             PollFd::from_borrowed_fd(cancel.as_fd(), PollFlags::IN),
@@ -95,7 +95,7 @@ impl TransferOptions {
     }
 
     /// Whether nobody needs to see the bytes, so that they may stay in the kernel.
-    fn is_blind(&self) -> bool {
+    fn can_stay_in_kernel(&self) -> bool {
         self.pace.is_none() && self.filter.is_none() && self.tap.is_none()
     }
 }
@@ -125,7 +125,7 @@ pub fn pump(
     flow: &mut TransferOptions,
 ) -> Result<(), TransferError> {
     #[cfg(target_os = "linux")]
-    if flow.is_blind()
+    if flow.can_stay_in_kernel()
         && let Some(way) = strategy::way(from.raw(), to.raw())
     {
         tracing::debug!(?way, "pump");
@@ -135,7 +135,7 @@ pub fn pump(
             }
             strategy::TransferMethod::Splice(one, other) => splice::direct(one, other, flow),
             strategy::TransferMethod::Through(one, other) => {
-                splice::through(one, other, &flow.meter)
+                splice::via_pipe(one, other, &flow.meter)
             }
         };
         match done {

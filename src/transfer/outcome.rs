@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 
 use super::duplex::DuplexOutcome;
 use super::session::{DirectionState, Session, SessionState};
-use crate::error::{ExitCode, Failure, LayerError, Phase, words};
+use crate::error::{ExitCode, Failure, LayerError, Phase, message_without_errno};
 use crate::net::stream::EndedBy;
 use crate::shutdown::ShutdownReason;
 
@@ -12,31 +12,37 @@ impl Session {
     /// The cord was pulled: 130, 143 or 28.
     pub(super) fn stopped(&self, state: &SessionState, reason: ShutdownReason) -> DuplexOutcome {
         let by = reason.into();
-        let stage = match (&state.up, self.hangup.undelivered()) {
+        let stage = match (&state.up, self.hangup.unacked_bytes()) {
             (DirectionState::Running, 1..) => Phase::Send,
             _ => Phase::Receive,
         };
-        badly(by, Failure::stopped(stage, &self.facts.peer, reason))
+        failure(by, Failure::shutdown(stage, &self.facts.peer, reason))
     }
 
     /// Our output failed; that the reader of our stdout has gone is no failure.
     pub(super) fn output_broke(&self, e: &std::io::Error) -> DuplexOutcome {
         let (stage, name) = &self.output;
         if *stage == Phase::Stdout && e.kind() == ErrorKind::BrokenPipe {
-            return well(EndedBy::Us);
+            return success(EndedBy::Us);
         }
-        badly(EndedBy::Us, Failure::new(*stage, name, copy(e)).with_code(ExitCode::Write))
+        failure(
+            EndedBy::Us,
+            Failure::new(*stage, name, clone_io_error(e)).with_code(ExitCode::Write),
+        )
     }
 
     /// Our input failed.
     pub(super) fn input_broke(&self, e: &std::io::Error) -> DuplexOutcome {
         let (stage, name) = &self.input;
-        badly(EndedBy::Us, Failure::new(*stage, name, copy(e)).with_code(ExitCode::Read))
+        failure(
+            EndedBy::Us,
+            Failure::new(*stage, name, clone_io_error(e)).with_code(ExitCode::Read),
+        )
     }
 
     /// All was sent, but the half-close could not be.
     pub(super) fn finish_broke(&self, e: &std::io::Error) -> DuplexOutcome {
-        badly(EndedBy::Us, Failure::new(Phase::Shutdown, &self.facts.peer, copy(e)))
+        failure(EndedBy::Us, Failure::new(Phase::Shutdown, &self.facts.peer, clone_io_error(e)))
     }
 
     /// Our sending broke: by the peer, what it did not take is undelivered; by something nearer,
@@ -46,26 +52,26 @@ impl Session {
         let begun = self.received.total() > 0 || self.sent.total() > 0;
         let code = if by_peer || begun { ExitCode::Partial } else { ExitCode::Send };
         let why = match begun {
-            true => format!("{} after {} bytes", words(e), self.sent.total()),
-            false => words(e),
+            true => format!("{} after {} bytes", message_without_errno(e), self.sent.total()),
+            false => message_without_errno(e),
         };
-        badly(EndedBy::Reset, Failure::new(Phase::Send, &self.facts.peer, why).with_code(code))
+        failure(EndedBy::Reset, Failure::new(Phase::Send, &self.facts.peer, why).with_code(code))
     }
 
     /// The peer's stream broke: 18 once anything had come, or while something of ours was owed.
     pub(super) fn receive_broke(&self, up: &DirectionState, e: &std::io::Error) -> DuplexOutcome {
         let came = self.received.total();
         if let Some(inner) = LayerError::of(e) {
-            return badly(EndedBy::Reset, self.inner(inner, came));
+            return failure(EndedBy::Reset, self.inner(inner, came));
         }
         let pending = matches!(up, DirectionState::Running) && self.input_waits();
         let owed = pending || self.hangup.unacknowledged(self.sent.total());
         let code = if came > 0 || owed { ExitCode::Partial } else { ExitCode::Receive };
         let why = match came {
-            0 => words(e),
-            n => format!("{} after {n} bytes", words(e)),
+            0 => message_without_errno(e),
+            n => format!("{} after {n} bytes", message_without_errno(e)),
         };
-        badly(EndedBy::Reset, Failure::new(Phase::Receive, &self.facts.peer, why).with_code(code))
+        failure(EndedBy::Reset, Failure::new(Phase::Receive, &self.facts.peer, why).with_code(code))
     }
 
     /// What a layer found wrong, with what had come before it.
@@ -94,7 +100,7 @@ impl Session {
 }
 
 /// The same system error once more.
-fn copy(e: &std::io::Error) -> std::io::Error {
+fn clone_io_error(e: &std::io::Error) -> std::io::Error {
     match e.raw_os_error() {
         Some(number) => std::io::Error::from_raw_os_error(number),
         None => std::io::Error::new(e.kind(), e.to_string()),
@@ -102,11 +108,11 @@ fn copy(e: &std::io::Error) -> std::io::Error {
 }
 
 /// Everything owed was delivered.
-pub(super) fn well(by: EndedBy) -> DuplexOutcome {
+pub(super) fn success(by: EndedBy) -> DuplexOutcome {
     DuplexOutcome { by, outcome: Ok(()) }
 }
 
 /// Something was not.
-pub(super) fn badly(by: EndedBy, failure: Failure) -> DuplexOutcome {
+pub(super) fn failure(by: EndedBy, failure: Failure) -> DuplexOutcome {
     DuplexOutcome { by, outcome: Err(failure) }
 }

@@ -8,10 +8,10 @@ use rustix::event::{PollFd, PollFlags};
 
 use super::directions::{DirectionEvent, EventReceiver};
 use super::duplex::{DuplexObserver, DuplexOptions, DuplexOutcome, OnLocalEof};
-use super::outcome::{badly, well};
+use super::outcome::{failure, success};
 use super::{Meter, TransferError};
 use crate::error::{Failure, Phase};
-use crate::net::stdio::is_abandoned;
+use crate::net::stdio::reader_closed;
 use crate::net::stream::{ConnectionHandle, ConnectionInfo, EndedBy, Writer};
 use crate::server::connections::IDLE_AFTER;
 use crate::shutdown::{Shutdown, poll_until};
@@ -44,7 +44,7 @@ pub(super) struct Session {
     /// Our input, if it is a file of its own.
     pub(super) source: Option<OwnedFd>,
     /// The writer of a session without input, until our end of stream is sent.
-    pub(super) unused: Option<Box<dyn Writer>>,
+    pub(super) idle_writer: Option<Box<dyn Writer>>,
 }
 
 /// How far one direction has come.
@@ -97,7 +97,11 @@ impl Session {
         stop: &Shutdown,
     ) -> (DuplexOutcome, PipeWriter) {
         let mut state = SessionState {
-            up: if self.unused.is_none() { DirectionState::Running } else { DirectionState::Done },
+            up: if self.idle_writer.is_none() {
+                DirectionState::Running
+            } else {
+                DirectionState::Done
+            },
             down: DirectionState::Running,
             first: None,
             moved: 0,
@@ -107,13 +111,13 @@ impl Session {
             warned: !self.warns,
         };
         loop {
-            self.hear(&mut state, witness);
+            self.drain_events(&mut state, witness);
             self.note_movement(&mut state);
             witness.tick();
             self.warn_if_silent(&mut state, witness);
             self.end_without_input(&mut state, terms, witness, stop);
-            if let Some(over) = self.verdict(&mut state, terms, stop) {
-                self.part(&state, &over, terms);
+            if let Some(over) = self.check_finished(&mut state, terms, stop) {
+                self.close_connection(&state, &over, terms);
                 return (over, self.release);
             }
             if let Err(e) = self.wait(&state, terms, witness, stop) {
@@ -124,7 +128,7 @@ impl Session {
     }
 
     /// Reads the notes of the two flows.
-    fn hear(&self, state: &mut SessionState, witness: &dyn DuplexObserver) {
+    fn drain_events(&self, state: &mut SessionState, witness: &dyn DuplexObserver) {
         let mut rings = [0; 64];
         let _ = rustix::io::read(&self.notes.bell, &mut rings);
         while let Ok(note) = self.notes.notes.try_recv() {
@@ -132,7 +136,7 @@ impl Session {
                 DirectionEvent::UpEnding => {
                     state.up = DirectionState::Ending;
                     state.first.get_or_insert(EndedBy::Us);
-                    witness.we_half_closed();
+                    witness.on_local_eof();
                 }
                 DirectionEvent::UpDone => {
                     state.up = DirectionState::Done;
@@ -150,7 +154,7 @@ impl Session {
                 DirectionEvent::DownDone => {
                     state.down = DirectionState::Done;
                     state.first.get_or_insert(EndedBy::Peer);
-                    witness.peer_half_closed();
+                    witness.on_peer_eof();
                     if matches!(state.up, DirectionState::Running) {
                         self.hangup.probe_peer();
                     }
@@ -163,7 +167,7 @@ impl Session {
         }
     }
 
-    fn verdict(
+    fn check_finished(
         &self,
         state: &mut SessionState,
         terms: &DuplexOptions,
@@ -172,14 +176,14 @@ impl Session {
         if let Some(reason) = stop.reason()
             && (!terms.finishes || self.is_quiet(state))
         {
-            let said_all = matches!(state.up, DirectionState::Done) && self.unused.is_none();
+            let said_all = matches!(state.up, DirectionState::Done) && self.idle_writer.is_none();
             return Some(match terms.finishes && (said_all || self.endless) {
-                true => well(reason.into()),
+                true => success(reason.into()),
                 false => self.stopped(state, reason),
             });
         }
-        if self.output.0 == Phase::Stdout && is_abandoned(rustix::stdio::stdout()) {
-            return Some(well(EndedBy::Us));
+        if self.output.0 == Phase::Stdout && reader_closed(rustix::stdio::stdout()) {
+            return Some(success(EndedBy::Us));
         }
         match (&state.up, &state.down) {
             (_, DirectionState::Broke(TransferError::Write(e))) => Some(self.output_broke(e)),
@@ -206,14 +210,14 @@ impl Session {
             (DirectionState::Unfinished(e), _) => Some(self.finish_broke(e)),
             (DirectionState::Done, DirectionState::Done) => self.both_done(state),
             (DirectionState::Done, _)
-                if self.may_leave(terms) || self.has_lingered(state, terms) =>
+                if self.can_close(terms) || self.has_lingered(state, terms) =>
             {
-                Some(well(EndedBy::Us))
+                Some(success(EndedBy::Us))
             }
             (DirectionState::Running, DirectionState::Done)
                 if self.endless || terms.exit_on_eof =>
             {
-                Some(well(state.first.unwrap_or(EndedBy::Peer)))
+                Some(success(state.first.unwrap_or(EndedBy::Peer)))
             }
             (DirectionState::Running, DirectionState::Done) if self.is_gone() => {
                 state.broke_at.get_or_insert_with(Instant::now);
@@ -266,7 +270,7 @@ impl Session {
     ) -> bool {
         let up_done = matches!(state.up, DirectionState::Done);
         let both_done = up_done && matches!(state.down, DirectionState::Done);
-        witness.wants_ticks()
+        witness.needs_ticks()
             || terms.idle.is_some()
             || state.broke_at.is_some()
             || both_done
@@ -278,14 +282,14 @@ impl Session {
         let limit = terms.idle?;
         let late = state.moved_at.max(state.begins_at).elapsed() >= limit;
         late.then(|| {
-            let stage = if self.hangup.undelivered() > 0 { Phase::Send } else { Phase::Receive };
-            badly(EndedBy::Timeout, Failure::late(stage, &self.facts.peer, limit))
+            let stage = if self.hangup.unacked_bytes() > 0 { Phase::Send } else { Phase::Receive };
+            failure(EndedBy::Timeout, Failure::timeout(stage, &self.facts.peer, limit))
         })
     }
 
     /// Whether nothing is under way, as far as can be seen.
     pub(super) fn is_quiet(&self, state: &SessionState) -> bool {
-        state.moved_at.elapsed() >= IDLE_AFTER && self.hangup.is_settled()
+        state.moved_at.elapsed() >= IDLE_AFTER && self.hangup.is_quiescent()
     }
 
     fn note_movement(&self, state: &mut SessionState) {
@@ -298,19 +302,19 @@ impl Session {
 
     /// An end in the middle must not look like the end: unless we had said everything, or talk
     /// from a terminal was broken off, the peer gets a reset.
-    fn part(&self, state: &SessionState, over: &DuplexOutcome, terms: &DuplexOptions) {
-        let said_all = matches!(state.up, DirectionState::Done) && self.unused.is_none();
+    fn close_connection(&self, state: &SessionState, over: &DuplexOutcome, terms: &DuplexOptions) {
+        let said_all = matches!(state.up, DirectionState::Done) && self.idle_writer.is_none();
         let heard_all = matches!(state.down, DirectionState::Done);
         match &over.outcome {
             Ok(()) if said_all || heard_all || self.endless => {
                 if terms.shared_input {
-                    self.hangup.hang_up();
+                    self.hangup.shutdown();
                 }
             }
             Err(failure) if failure.stage == Phase::Receive && (said_all || self.endless) => {
-                self.hangup.hang_up();
+                self.hangup.shutdown();
             }
-            _ => self.hangup.reset(),
+            _ => self.hangup.abort(),
         }
     }
 }

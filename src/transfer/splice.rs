@@ -33,7 +33,7 @@ pub(super) fn direct(
     // waits with it, though it be full of data: so it is called only once there is something.
     let from_socket = rustix::net::sockopt::socket_type(from).is_ok();
     let mut stalled = false;
-    while flow.awaits(Some(from)).map_err(read_broke)? {
+    while flow.wait_readable(Some(from)).map_err(read_broke)? {
         if from_socket {
             let mut fds = [PollFd::from_borrowed_fd(from, PollFlags::IN)];
             poll_until(&mut fds, None).map_err(read_broke)?;
@@ -53,7 +53,7 @@ pub(super) fn direct(
                 stalled = true;
             }
             Err(e) if is_refusal(e) => return Err(FastPathError::Kernel),
-            Err(e) => return Err(blame(from_socket, e)),
+            Err(e) => return Err(classify_error(from_socket, e)),
         }
     }
     Ok(())
@@ -68,7 +68,7 @@ fn wait_for_both(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<()> {
 
 /// Which end a failed splice is about: a socket that is read fails with its own errors, everything
 /// else is the destination's.
-fn blame(reads_socket: bool, e: Errno) -> FastPathError {
+fn classify_error(reads_socket: bool, e: Errno) -> FastPathError {
     let of_the_peer = matches!(
         e,
         Errno::CONNRESET
@@ -92,7 +92,7 @@ fn read_broke(e: io::Error) -> FastPathError {
 
 /// Moves everything from a socket to a file or a device through a pipe of our own. As in
 /// [`direct`], a splice of 0 is not taken for the end.
-pub(super) fn through(
+pub(super) fn via_pipe(
     from: BorrowedFd<'_>,
     to: BorrowedFd<'_>,
     meter: &Meter,

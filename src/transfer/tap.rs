@@ -14,7 +14,7 @@ pub enum Direction {
 /// Whoever watches both directions of a conversation.
 pub trait TapSink: Send {
     /// Sees the next bytes of one direction.
-    fn see(&mut self, direction: Direction, bytes: &[u8]);
+    fn on_bytes(&mut self, direction: Direction, bytes: &[u8]);
 }
 
 /// One direction's line to a watcher.
@@ -33,8 +33,8 @@ impl Tap {
     }
 
     /// Shows the next bytes.
-    pub fn see(&mut self, bytes: &[u8]) {
+    pub fn on_bytes(&mut self, bytes: &[u8]) {
         let mut watcher = self.watcher.lock().unwrap_or_else(PoisonError::into_inner);
-        watcher.see(self.direction, bytes);
+        watcher.on_bytes(self.direction, bytes);
     }
 }

@@ -23,7 +23,7 @@ impl Throttle {
     }
 
     /// The largest piece that keeps the flow even, in bytes.
-    pub fn piece(&self) -> usize {
+    pub fn chunk_size(&self) -> usize {
         usize::try_from(self.bytes_per_second / PIECES).unwrap_or(usize::MAX).max(1)
     }
 
@@ -64,7 +64,7 @@ mod tests {
         let mut pace = Throttle::new(1_000_000);
         let began = Instant::now();
         for _ in 0..5 {
-            pace.wait_for(pace.piece());
+            pace.wait_for(pace.chunk_size());
         }
         // The first piece goes at once, the other four wait a twentieth of a second each.
         assert!(began.elapsed() >= Duration::from_millis(200));

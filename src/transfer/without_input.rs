@@ -21,9 +21,9 @@ impl Session {
         let drains = terms.finishes && stop.reason().is_some() && self.is_quiet(state);
         let is_due =
             drains || matches!(state.down, DirectionState::Done) || self.has_lingered(state, terms);
-        let Some(mut writer) = self.unused.take_if(|_| is_due) else { return };
+        let Some(mut writer) = self.idle_writer.take_if(|_| is_due) else { return };
         state.first.get_or_insert(EndedBy::Us);
-        witness.we_half_closed();
+        witness.on_local_eof();
         if let Err(e) = writer.finish() {
             state.up = DirectionState::Unfinished(e);
             state.broke_at.get_or_insert_with(Instant::now);

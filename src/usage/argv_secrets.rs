@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 const OPEN: [&str; 5] = ["accept", "user-agent", "range", "host", "content-type"];
 
 /// The secret parts of `words`: the number of a word, and which bytes of it.
-pub fn among(words: &[OsString]) -> Vec<(usize, Range<usize>)> {
+pub fn find_secrets(words: &[OsString]) -> Vec<(usize, Range<usize>)> {
     let mut found = Vec::new();
     let mut flag: &[u8] = b"";
     for (number, word) in words.iter().enumerate().skip(1) {
@@ -73,7 +73,7 @@ mod tests {
     fn seen(line: &str) -> String {
         let mut words: Vec<String> = line.split(' ').map(str::to_string).collect();
         let given: Vec<OsString> = words.iter().map(Into::into).collect();
-        for (number, part) in among(&given) {
+        for (number, part) in find_secrets(&given) {
             let stars = "*".repeat(part.len());
             words[number].replace_range(part, &stars);
         }

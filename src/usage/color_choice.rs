@@ -6,8 +6,8 @@ use std::io::IsTerminal;
 use clap::ColorChoice;
 
 /// As `--color` has it for talk, which counts here before all of the command line is understood.
-pub fn asked(words: &[OsString]) -> ColorChoice {
-    match said(words) {
+pub fn color_choice(words: &[OsString]) -> ColorChoice {
+    match last_color_value(words) {
         Some("always") => ColorChoice::Always,
         Some("never") => ColorChoice::Never,
         _ if is_unforced() && !std::io::stdout().is_terminal() => ColorChoice::Never,
@@ -16,7 +16,7 @@ pub fn asked(words: &[OsString]) -> ColorChoice {
 }
 
 /// The last value of `--color`.
-fn said(words: &[OsString]) -> Option<&str> {
+fn last_color_value(words: &[OsString]) -> Option<&str> {
     let mut said = None;
     let mut is_value = false;
     for word in words.iter().filter_map(|word| word.to_str()) {
@@ -38,7 +38,10 @@ mod tests {
     #[test]
     fn the_last_word_on_colour_counts() {
         let words = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
-        assert_eq!(asked(&words("sockit --color never --help")), ColorChoice::Never);
-        assert_eq!(asked(&words("sockit --color=never --color always")), ColorChoice::Always);
+        assert_eq!(color_choice(&words("sockit --color never --help")), ColorChoice::Never);
+        assert_eq!(
+            color_choice(&words("sockit --color=never --color always")),
+            ColorChoice::Always
+        );
     }
 }

@@ -26,7 +26,7 @@ pub struct Request {
     /// Flags of sockit that mean the same.
     pub flags: Vec<String>,
     /// Words without a dash.
-    pub words: Vec<String>,
+    pub quoted_args: Vec<String>,
     /// The first thing that sockit has not.
     pub absent: Option<&'static str>,
 }
@@ -42,7 +42,7 @@ pub fn tool(words: &[String]) -> Option<&'static Tool> {
 /// makes no sense to that tool either.
 pub fn advice(words: &[String]) -> Option<Advice> {
     let first = words.get(1)?;
-    let whole = help::built();
+    let whole = help::built_command();
     let command = whole.find_subcommand(first);
     let (named, tool) = match (tool(words), command) {
         (Some(tool), _) => (words.iter().position(|word| Tool::named(word).is_some())?, tool),
@@ -134,7 +134,7 @@ impl Request {
             Some(letters) if !letters.is_empty() => self.cluster(tool, letters, next),
             None if word.starts_with('+') => None,
             _ => {
-                self.words.push(word.to_string());
+                self.quoted_args.push(word.to_string());
                 Some(false)
             }
         }
@@ -167,7 +167,7 @@ impl Request {
                 self.set(Part::Proxy, &format!("{scheme}://{value}"));
             }
             Meaning::Proxy(_) => self.set(Part::Proxy, value),
-            Meaning::Word => self.words.push(value.to_string()),
+            Meaning::Word => self.quoted_args.push(value.to_string()),
             Meaning::Part(part) => self.set(part, value),
         }
     }

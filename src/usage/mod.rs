@@ -30,18 +30,18 @@ use other_tools::Tool;
 /// What cannot be read has been told when this returns: the number is 2; 0 for help and version
 /// (23 when stdout cannot take them).
 pub fn parse(words: Vec<OsString>) -> Result<Cli, ExitCode> {
-    let words = asked_by_word(words);
-    read(&words).map_err(|error| told(error, &words))
+    let words = is_help_word(words);
+    read(&words).map_err(|error| print_clap_error(error, &words))
 }
 
 fn read(words: &[OsString]) -> Result<Cli, clap::Error> {
-    let mut command = Cli::command().color(color_choice::asked(words));
+    let mut command = Cli::command().color(color_choice::color_choice(words));
     let mut matches = command.try_get_matches_from_mut(words)?;
     Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
 }
 
 /// `sockit help COMMAND` is `sockit COMMAND --help`.
-fn asked_by_word(mut words: Vec<OsString>) -> Vec<OsString> {
+fn is_help_word(mut words: Vec<OsString>) -> Vec<OsString> {
     if words.len() <= 3 && words.get(1).is_some_and(|word| word == "help") {
         words.remove(1);
         words.push("--help".into());
@@ -49,34 +49,34 @@ fn asked_by_word(mut words: Vec<OsString>) -> Vec<OsString> {
     words
 }
 
-fn told(error: clap::Error, words: &[OsString]) -> ExitCode {
+fn print_clap_error(error: clap::Error, words: &[OsString]) -> ExitCode {
     match error.kind() {
-        ErrorKind::DisplayHelp => asked_for(|| dressed(error, words).print()),
-        ErrorKind::DisplayVersion => asked_for(|| error.print()),
+        ErrorKind::DisplayHelp => requested_command(|| with_examples(error, words).print()),
+        ErrorKind::DisplayVersion => requested_command(|| error.print()),
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            let _ = dressed(error, words).print();
+            let _ = with_examples(error, words).print();
             ExitCode::Usage
         }
         _ => {
             let json = words.iter().any(|word| word == "--json");
             let (verbosity, colour) = (Verbosity::Usual, Colour::Auto);
             let report = Report::new(ReportOptions { verbosity, json, colour, events: None });
-            report.tell(&Event::Error(trouble(&error, words)));
+            report.emit(&Event::Error(error_event(&error, words)));
             ExitCode::Usage
         }
     }
 }
 
 /// The help that was asked for, with its examples and tables.
-fn dressed(plain: clap::Error, words: &[OsString]) -> clap::Error {
-    help::whole()
-        .color(color_choice::asked(words))
+fn with_examples(plain: clap::Error, words: &[OsString]) -> clap::Error {
+    help::full_command()
+        .color(color_choice::color_choice(words))
         .try_get_matches_from(words)
         .err()
         .unwrap_or(plain)
 }
 
-fn asked_for(print: impl FnOnce() -> io::Result<()>) -> ExitCode {
+fn requested_command(print: impl FnOnce() -> io::Result<()>) -> ExitCode {
     let printed = print().and_then(|()| io::stdout().flush());
     match printed {
         Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
@@ -88,7 +88,7 @@ fn asked_for(print: impl FnOnce() -> io::Result<()>) -> ExitCode {
     }
 }
 
-fn trouble(error: &clap::Error, words: &[OsString]) -> ErrorEvent {
+fn error_event(error: &clap::Error, words: &[OsString]) -> ErrorEvent {
     let text = error.render().to_string();
     let words: Vec<String> = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     let unknown = matches!(error.kind(), ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand);
@@ -174,7 +174,7 @@ mod tests {
 
     fn trouble_of(line: &str) -> ErrorEvent {
         let words: Vec<OsString> = line.split(' ').map(Into::into).collect();
-        trouble(&read(&words).unwrap_err(), &words)
+        error_event(&read(&words).unwrap_err(), &words)
     }
 
     #[test]

@@ -46,7 +46,7 @@ impl Address<'_> {
 
 /// The line for a client or server, and what it is joined to.
 pub fn words(request: &Request) -> Words {
-    let [left, right] = request.words.as_slice() else { return Err(None) };
+    let [left, right] = request.quoted_args.as_slice() else { return Err(None) };
     let read = |word| Address::read(word).ok_or(None);
     let (net, other) = match (read(left)?, read(right)?) {
         (left, right) if left.is_net() && right.is_net() => {

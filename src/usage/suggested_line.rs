@@ -57,7 +57,7 @@ fn words(words: &[&str]) -> Vec<String> {
 }
 
 fn connection(request: &Request) -> Words {
-    match request.words.as_slice() {
+    match request.quoted_args.as_slice() {
         [url] if url.contains("://") => download(request, false),
         _ if request.has(Part::Listen) => server(request),
         _ => client(request),
@@ -65,18 +65,18 @@ fn connection(request: &Request) -> Words {
 }
 
 fn telnet(request: &mut Request) -> Words {
-    if request.words.len() == 1 {
-        request.words.push("23".to_string());
+    if request.quoted_args.len() == 1 {
+        request.quoted_args.push("23".to_string());
     }
     request.flags.push("--crlf".to_string());
     client(request)
 }
 
 fn tls(request: &mut Request) -> Words {
-    if request.words.first().is_none_or(|word| word != "s_client") {
+    if request.quoted_args.first().is_none_or(|word| word != "s_client") {
         return Err(None);
     }
-    request.words.remove(0);
+    request.quoted_args.remove(0);
     request.flags.push("--tls".to_string());
     client(request)
 }
@@ -88,7 +88,7 @@ fn server(request: &Request) -> Words {
         (None, true) => words(&["unix-server"]),
         (None, false) => words(&[if is_udp { "udp-server" } else { "tcp-server" }]),
     };
-    let mut rest = request.words.clone();
+    let mut rest = request.quoted_args.clone();
     if request.has(Part::Unix) {
         line.extend(rest);
     } else {
@@ -117,7 +117,7 @@ fn client(request: &Request) -> Words {
     if request.has(Part::Exec) || request.has(Part::Shell) {
         return Err(Some(CLIENT_EXEC));
     }
-    match request.words.as_slice() {
+    match request.quoted_args.as_slice() {
         [_, ports @ ..] if ports.len() > 1 || ports.iter().any(|port| is_range(port)) => {
             return Err(ports
                 .iter()
@@ -136,7 +136,7 @@ fn client(request: &Request) -> Words {
         "tcp-client"
     };
     let mut line = words(&[command]);
-    line.extend(request.words.iter().cloned());
+    line.extend(request.quoted_args.iter().cloned());
     match (scan, udp) {
         // What netcat sends; some servers take an empty datagram for the end of all.
         (true, true) => line.extend(words(&["--send", "X"])),
@@ -203,7 +203,8 @@ fn proxy(request: &Request) -> Result<Option<String>, Option<&'static str>> {
 /// Our own address and port, of which netcats take each alone.
 fn source(request: &Request) -> Option<String> {
     let is_v6 = |host: &str| host.contains(':');
-    let to_v6 = has(&request.flags, &["-6"]) || request.words.first().is_some_and(|to| is_v6(to));
+    let to_v6 =
+        has(&request.flags, &["-6"]) || request.quoted_args.first().is_some_and(|to| is_v6(to));
     let any = if to_v6 { "::" } else { "0.0.0.0" };
     match (request.get(Part::Source), request.get(Part::Port)) {
         (address, None) => address.map(str::to_string),
@@ -215,7 +216,7 @@ fn source(request: &Request) -> Option<String> {
 }
 
 fn download(request: &Request, saved: bool) -> Words {
-    let telnet = request.words.first().and_then(|url| url.strip_prefix("telnet://"));
+    let telnet = request.quoted_args.first().and_then(|url| url.strip_prefix("telnet://"));
     if let Some(place) = telnet {
         return Ok(words(&["tcp-client", place.trim_end_matches('/')]));
     }
@@ -230,13 +231,13 @@ fn download(request: &Request, saved: bool) -> Words {
         Some(_) => return Err(Some("an offset to go on from; --continue finds it")),
     };
     let is_web = |url: &String| !url.contains("://") || url.starts_with("http");
-    match request.words.as_slice() {
+    match request.quoted_args.as_slice() {
         [] => return Err(None),
         urls if !urls.iter().all(is_web) => return Err(Some("URLs but http and https")),
         _ => {}
     }
     let mut line = words(&["http-get"]);
-    line.extend(request.words.iter().cloned());
+    line.extend(request.quoted_args.iter().cloned());
     line.extend(words(method.as_slice()));
     line.extend(words(resume.as_slice()));
     if saved && !has(&request.flags, &["--output", "--head"]) {
@@ -254,7 +255,7 @@ fn download(request: &Request, saved: bool) -> Words {
 fn question(request: &mut Request, form: Form) -> Words {
     let mut server = None;
     let mut names = Vec::new();
-    for word in std::mem::take(&mut request.words) {
+    for word in std::mem::take(&mut request.quoted_args) {
         // Behind a name, dig takes a word without a dot for a type.
         let is_behind = form == Form::Question && request.command.is_none() && !names.is_empty();
         let is_type = RecordType::WORDS.iter().any(|kind| kind.eq_ignore_ascii_case(&word))

@@ -72,10 +72,10 @@ fn anchor(line: &str) -> String {
 fn exit_codes_are_those_of_the_program() {
     let text = read("docs/exit-codes.md");
     let rows: Vec<_> = text.lines().filter_map(code_row).collect();
-    let own: Vec<_> = Code::ALL.iter().map(|(code, _)| code.number()).collect();
+    let own: Vec<_> = ExitCode::ALL.iter().map(|(code, _)| code.number()).collect();
     let listed: Vec<_> = rows.iter().map(|(number, _)| *number).collect();
-    assert_eq!(listed, own, "the rows are failure::Code::ALL in order");
-    for ((number, meaning), (_, own)) in rows.iter().zip(Code::ALL) {
+    assert_eq!(listed, own, "the rows are error::ExitCode::ALL in order");
+    for ((number, meaning), (_, own)) in rows.iter().zip(ExitCode::ALL) {
         assert_eq!(meaning.replace('`', ""), own, "the meaning of {number}");
     }
 }
@@ -89,7 +89,7 @@ fn code_row(line: &str) -> Option<(u8, &str)> {
 #[test]
 fn phases_are_all_named() {
     let text = read("docs/exit-codes.md");
-    for stage in Stage::ALL {
+    for stage in Phase::ALL {
         assert!(text.contains(&format!("`{stage}`")), "docs/exit-codes.md lacks phase {stage}");
     }
 }

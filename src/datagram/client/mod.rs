@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags};
 
 use crate::datagram::RecvBatch;
-use crate::error::{ExitCode, Failure, Phase, words};
+use crate::error::{ExitCode, Failure, Phase, message_without_errno};
 use crate::net::stdout;
 use crate::report::Report;
 use crate::report::hexdump::Dump;
@@ -66,11 +66,11 @@ pub fn talk(
         lines,
         window: match letters.replies {
             Replies::Dropped => Window::without_answers(),
-            Replies::Awaited(_) if letters.raw => Window::of_file(),
-            Replies::Awaited(_) => Window::of_talk(),
+            Replies::Awaited(_) if letters.raw => Window::bulk(),
+            Replies::Awaited(_) => Window::request_reply(),
         },
         letters,
-        kept: Vec::new(),
+        unacked: Vec::new(),
         sent: 0,
         heard: 0,
         refused: None,
@@ -80,7 +80,7 @@ pub fn talk(
     let outcome = talk.run(batch);
     report.step(|| format!("{} datagrams sent, {} came back", talk.sent, talk.heard));
     match outcome {
-        Err(failure) if stdout::reader_is_gone(&failure) => Ok(ExitCode::Done),
+        Err(failure) if stdout::is_broken_pipe(&failure) => Ok(ExitCode::Done),
         Err(failure) => Err(failure),
         Ok(()) => Ok(ExitCode::Done),
     }
@@ -91,7 +91,7 @@ struct DatagramClient<'a> {
     lines: Targets<'a>,
     letters: SendJob,
     window: Window,
-    kept: Vec<Vec<u8>>,
+    unacked: Vec<Vec<u8>>,
     sent: u64,
     heard: u64,
     /// The latest refusal, unless something was heard since.
@@ -109,12 +109,12 @@ enum WaitFor {
 
 impl DatagramClient<'_> {
     fn run(&mut self, mut batch: RecvBatch) -> Result<(), Failure> {
-        let stopped = |reason| Failure::stopped(Phase::Send, &self.line.shown, reason);
+        let stopped = |reason| Failure::shutdown(Phase::Send, &self.line.shown, reason);
         self.stop.sleep(self.letters.delay).map_err(stopped)?;
         loop {
-            self.hear(&mut batch)?;
-            self.face_refusals()?;
-            if let Some(until) = self.window.closed_until(Instant::now()) {
+            self.receive_all(&mut batch)?;
+            self.handle_icmp_errors()?;
+            if let Some(until) = self.window.blocked_until(Instant::now()) {
                 self.wait(Some(until), WaitFor::Answers)?;
                 continue;
             }
@@ -135,19 +135,19 @@ impl DatagramClient<'_> {
             if self.wait(until, WaitFor::Answers)? == WaitOutcome::TimedOut {
                 break;
             }
-            self.hear(&mut batch)?;
+            self.receive_all(&mut batch)?;
         }
         Ok(())
     }
 
     /// Fails when a refusal is there already; one that comes later is not waited for.
     fn check_refusals(&mut self, batch: &mut RecvBatch) -> Result<(), Failure> {
-        self.hear(batch)?;
+        self.receive_all(batch)?;
         while let Some(errno) = self.refused {
             if !self.try_another_address()? {
                 return Err(self.line.refused(errno, self.heard));
             }
-            self.hear(batch)?;
+            self.receive_all(batch)?;
         }
         Ok(())
     }
@@ -157,7 +157,7 @@ impl DatagramClient<'_> {
             match self.line.send(&bytes) {
                 Ok(()) => break,
                 // A peer that reads slowly is waited for, and heard meanwhile.
-                Err(e) if e.kind() == ErrorKind::WouldBlock => self.hear(batch)?,
+                Err(e) if e.kind() == ErrorKind::WouldBlock => self.receive_all(batch)?,
                 Err(e) if e.kind() == ErrorKind::ConnectionRefused => {
                     let errno = e.raw_os_error().unwrap_or(libc::ECONNREFUSED);
                     self.refused = Some(errno);
@@ -170,23 +170,23 @@ impl DatagramClient<'_> {
             self.check_stop()?;
         }
         if let Some(dump) = &mut self.letters.dump {
-            dump.see(Direction::Sent, &bytes);
+            dump.on_bytes(Direction::Sent, &bytes);
         }
         self.report.step(|| format!("Sent {} bytes to {}", bytes.len(), self.line.shown));
         self.sent += 1;
         self.window.sent();
-        if self.heard == 0 && self.kept.len() < KEPT {
-            self.kept.push(bytes);
+        if self.heard == 0 && self.unacked.len() < KEPT {
+            self.unacked.push(bytes);
         }
         self.check_stop()
     }
 
     /// Takes what is there.
-    fn hear(&mut self, batch: &mut RecvBatch) -> Result<(), Failure> {
+    fn receive_all(&mut self, batch: &mut RecvBatch) -> Result<(), Failure> {
         loop {
             let came = self.line.mailbox.receive_now(batch);
             let came = came.map_err(|e| Failure::new(Phase::Receive, &self.line.shown, e))?;
-            if let Some(refused) = self.line.mailbox.refusals().back() {
+            if let Some(refused) = self.line.mailbox.icmp_errors().back() {
                 self.refused = Some(refused.errno);
             } else if came == 0 {
                 return Ok(());
@@ -202,9 +202,9 @@ impl DatagramClient<'_> {
                         self.report.warn(None, format!("an answer from {} is cut short", peer()));
                     }
                     self.heard += 1;
-                    self.window.heard();
-                    (self.refused, self.kept) = (None, Vec::new());
-                    show(&mut self.letters, payload, self.stop)?;
+                    self.window.on_reply();
+                    (self.refused, self.unacked) = (None, Vec::new());
+                    print(&mut self.letters, payload, self.stop)?;
                 }
             }
         }
@@ -212,10 +212,10 @@ impl DatagramClient<'_> {
 
     /// While there is more to send a refusal is only told: whoever refuses now may be there for
     /// the next.
-    fn face_refusals(&mut self) -> Result<(), Failure> {
+    fn handle_icmp_errors(&mut self) -> Result<(), Failure> {
         let Some(errno) = self.refused else { return Ok(()) };
         if !self.try_another_address()? && self.letters.source.waits_for_stdin() {
-            let why = words(&std::io::Error::from_raw_os_error(errno));
+            let why = message_without_errno(&std::io::Error::from_raw_os_error(errno));
             self.report.step(|| format!("{}: {why}", self.line.shown));
         }
         Ok(())
@@ -224,13 +224,15 @@ impl DatagramClient<'_> {
     /// Sends what nobody has taken to the next address of the peer's; false when there is none.
     fn try_another_address(&mut self) -> Result<bool, Failure> {
         let Some(errno) = self.refused else { return Ok(true) };
-        if self.heard > 0 || self.sent > self.kept.len() as u64 {
+        if self.heard > 0 || self.sent > self.unacked.len() as u64 {
             return Ok(false);
         }
         let refused = self.line.refused(errno, 0);
-        let Some(line) = self.lines.after(refused, self.report)? else { return Ok(false) };
+        let Some(line) = self.lines.next_after_refusal(refused, self.report)? else {
+            return Ok(false);
+        };
         (self.line, self.refused) = (line, None);
-        for bytes in &self.kept {
+        for bytes in &self.unacked {
             self.line.send(bytes).map_err(|e| self.line.unsent(e))?;
         }
         Ok(true)
@@ -249,7 +251,7 @@ impl DatagramClient<'_> {
         let failed = |e| Failure::new(Phase::Receive, &self.line.shown, e);
         let wake = self.stop.wait_any(&mut fds, until).map_err(failed)?;
         if let WaitOutcome::Shutdown(reason) = wake {
-            return Err(Failure::stopped(Phase::Receive, &self.line.shown, reason));
+            return Err(Failure::shutdown(Phase::Receive, &self.line.shown, reason));
         }
         if fds[1].revents().contains(PollFlags::ERR) {
             // Nobody reads what we print any more.
@@ -261,22 +263,22 @@ impl DatagramClient<'_> {
 
     fn check_stop(&self) -> Result<(), Failure> {
         match self.stop.reason() {
-            Some(reason) => Err(Failure::stopped(Phase::Send, &self.line.shown, reason)),
+            Some(reason) => Err(Failure::shutdown(Phase::Send, &self.line.shown, reason)),
             None => Ok(()),
         }
     }
 }
 
 /// Prints an answer on a line of its own or as it came, unless answers are dropped.
-fn show(letters: &mut SendJob, payload: &[u8], stop: &Shutdown) -> Result<(), Failure> {
+fn print(letters: &mut SendJob, payload: &[u8], stop: &Shutdown) -> Result<(), Failure> {
     if letters.replies == Replies::Dropped {
         return Ok(());
     }
     if let Some(dump) = &mut letters.dump {
-        dump.see(Direction::Received, payload);
+        dump.on_bytes(Direction::Received, payload);
     }
     match letters.raw || payload.ends_with(b"\n") {
-        true => stdout::write_all_unless(payload, stop),
-        false => stdout::write_all_unless(&[payload, b"\n"].concat(), stop),
+        true => stdout::write_all_or_shutdown(payload, stop),
+        false => stdout::write_all_or_shutdown(&[payload, b"\n"].concat(), stop),
     }
 }

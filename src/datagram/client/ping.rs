@@ -10,7 +10,7 @@ use rustix::event::PollFlags;
 use super::ping_stats::PingStats;
 use super::targets::{ClientSocket, Targets};
 use crate::datagram::{MAX_UDP_PAYLOAD, RecvBatch};
-use crate::error::{ExitCode, Failure, Phase, words};
+use crate::error::{ExitCode, Failure, Phase, message_without_errno};
 use crate::net::stdout;
 use crate::report::Report;
 use crate::report::datagram_stats::Ping;
@@ -62,12 +62,19 @@ pub fn ping(
     let line = lines.first(report)?;
     let batch = line.mailbox.batch();
     let mark = format!("sockit-ping {:08x} ", RandomState::new().hash_one(()) as u32);
-    let mut pinger =
-        Pinger { line, plan, mark, figures: PingStats::default(), refused: false, report, stop };
+    let mut pinger = Pinger {
+        line,
+        plan,
+        token: mark,
+        figures: PingStats::default(),
+        refused: false,
+        report,
+        stop,
+    };
     let outcome = pinger.run(batch);
     let found = pinger.figures.ping(pinger.line.shown.to_string());
     let answered = found.received > 0;
-    tell(found, report, stop)?;
+    log_result(found, report, stop)?;
     outcome?;
     Ok(if answered { ExitCode::Done } else { ExitCode::Negative })
 }
@@ -76,7 +83,7 @@ struct Pinger<'a> {
     line: ClientSocket,
     plan: PingOptions,
     /// What our datagrams begin with, before their number.
-    mark: String,
+    token: String,
     figures: PingStats,
     refused: bool,
     report: &'a Report,
@@ -101,14 +108,16 @@ impl Pinger<'_> {
     }
 
     fn send(&mut self, number: u32) -> Result<(), Failure> {
-        let mut payload = format!("{}{number} ", self.mark).into_bytes();
+        let mut payload = format!("{}{number} ", self.token).into_bytes();
         payload.resize(self.plan.size, b'.');
         self.figures.sent(Instant::now());
         match self.line.send(&payload) {
             Ok(()) => {}
             // It is lost like any other, and counted so.
             Err(e) if is_passing(&e) => {
-                self.report.step(|| format!("Sending ping {number} failed: {}", words(&e)));
+                self.report.step(|| {
+                    format!("Sending ping {number} failed: {}", message_without_errno(&e))
+                });
             }
             Err(e) => return Err(self.line.unsent(e)),
         }
@@ -132,7 +141,7 @@ impl Pinger<'_> {
         match self.stop.wait(socket, PollFlags::IN, until).map_err(failed)? {
             WaitOutcome::TimedOut => return Ok(false),
             WaitOutcome::Shutdown(reason) => {
-                return Err(Failure::stopped(Phase::Receive, &self.line.shown, reason));
+                return Err(Failure::shutdown(Phase::Receive, &self.line.shown, reason));
             }
             WaitOutcome::Ready(_) => {}
         }
@@ -141,25 +150,27 @@ impl Pinger<'_> {
         match came {
             Ok(came) => batch.bundles().take(came).for_each(|bundle| {
                 if !self.line.ignores(bundle.envelope, self.report) {
-                    bundle.datagrams().for_each(|payload| self.heard(payload, now));
+                    bundle.datagrams().for_each(|payload| self.on_reply(payload, now));
                 }
             }),
-            Err(e) => self.report.step(|| format!("Receiving failed: {}", words(&e))),
+            Err(e) => {
+                self.report.step(|| format!("Receiving failed: {}", message_without_errno(&e)))
+            }
         }
-        for refused in self.line.mailbox.refusals() {
+        for refused in self.line.mailbox.icmp_errors() {
             if !std::mem::replace(&mut self.refused, true) {
-                let why = words(&std::io::Error::from_raw_os_error(refused.errno));
+                let why = message_without_errno(&std::io::Error::from_raw_os_error(refused.errno));
                 self.report.warn(None, format!("{}: {why}", refused.peer));
             }
         }
         Ok(true)
     }
 
-    fn heard(&mut self, payload: &[u8], now: Instant) {
-        let Some(number) = number(payload, self.mark.as_bytes()) else {
+    fn on_reply(&mut self, payload: &[u8], now: Instant) {
+        let Some(number) = number(payload, self.token.as_bytes()) else {
             return self.report.step(|| "Got something that answers no ping of ours");
         };
-        if let Some(trip) = self.figures.heard(number, now) {
+        if let Some(trip) = self.figures.record_reply(number, now) {
             let milliseconds = trip.as_secs_f64() * 1e3;
             self.report.step(|| {
                 let peer = &self.line.shown;
@@ -184,11 +195,11 @@ fn is_passing(error: &std::io::Error) -> bool {
 }
 
 /// The figures are the product, and so go to stdout.
-fn tell(found: Ping, report: &Report, stop: &Shutdown) -> Result<(), Failure> {
+fn log_result(found: Ping, report: &Report, stop: &Shutdown) -> Result<(), Failure> {
     let histogram = found.trips.as_ref().map(|trips| trips.histogram.clone());
     let lines = found.lines();
     let event = Event::Ping(found);
-    report.keep(&event);
+    report.emit_to_file(&event);
     let mut text = match report.is_json() {
         true => json::line(&event).into_bytes(),
         false => lines.into_bytes(),
@@ -200,8 +211,8 @@ fn tell(found: Ping, report: &Report, stop: &Shutdown) -> Result<(), Failure> {
         let _ = write!(text, "\n{histogram}");
     }
     text.push(b'\n');
-    match stdout::write_all_unless(&text, stop) {
-        Err(failure) if stdout::reader_is_gone(&failure) => Ok(()),
+    match stdout::write_all_or_shutdown(&text, stop) {
+        Err(failure) if stdout::is_broken_pipe(&failure) => Ok(()),
         done => done,
     }
 }

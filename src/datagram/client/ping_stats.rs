@@ -40,7 +40,7 @@ impl PingStats {
 
     /// An answer to datagram `number` came at `now`; how long it took, unless it is not the first,
     /// or an answer to nothing.
-    pub fn heard(&mut self, number: usize, now: Instant) -> Option<Duration> {
+    pub fn record_reply(&mut self, number: usize, now: Instant) -> Option<Duration> {
         let at = number.checked_sub(1)?;
         let (sent_at, answered) = (*self.sent_at.get(at)?, self.answered.get_mut(at)?);
         if std::mem::replace(answered, true) {
@@ -113,7 +113,7 @@ mod tests {
         let now = Instant::now();
         (0..sent).for_each(|_| figures.sent(now));
         for (n, number) in (1..).zip(answers) {
-            figures.heard(*number, now + Duration::from_millis(n));
+            figures.record_reply(*number, now + Duration::from_millis(n));
         }
         figures.ping("peer".into())
     }

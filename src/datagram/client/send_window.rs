@@ -18,12 +18,12 @@ pub struct Window {
 
 impl Window {
     /// One question at a time, as in a talk.
-    pub fn of_talk() -> Window {
+    pub fn request_reply() -> Window {
         Window::new(1, Duration::from_millis(100))
     }
 
     /// Bulk: as much as a receive buffer holds without effort.
-    pub fn of_file() -> Window {
+    pub fn bulk() -> Window {
         Window::new(32, Duration::from_millis(10))
     }
 
@@ -42,14 +42,14 @@ impl Window {
     }
 
     /// One was answered.
-    pub fn heard(&mut self) {
+    pub fn on_reply(&mut self) {
         self.under_way = self.under_way.saturating_sub(1);
         self.full_since = None;
         self.silent = false;
     }
 
     /// The moment until which an answer must be waited for; nothing when the next may be sent.
-    pub fn closed_until(&mut self, now: Instant) -> Option<Instant> {
+    pub fn blocked_until(&mut self, now: Instant) -> Option<Instant> {
         if self.silent || self.under_way < self.ahead {
             return None;
         }
@@ -68,19 +68,19 @@ mod tests {
 
     #[test]
     fn answers_open_it_and_silence_is_waited_for_once() {
-        let mut window = Window::of_file();
+        let mut window = Window::bulk();
         let (ahead, patience) = (window.ahead, window.patience);
         let now = Instant::now();
         (0..ahead).for_each(|_| window.sent());
-        assert!(window.closed_until(now).is_some());
-        window.heard();
-        assert_eq!(window.closed_until(now), None);
+        assert!(window.blocked_until(now).is_some());
+        window.on_reply();
+        assert_eq!(window.blocked_until(now), None);
         window.sent();
-        assert!(window.closed_until(now).is_some());
-        assert_eq!(window.closed_until(now + patience), None);
+        assert!(window.blocked_until(now).is_some());
+        assert_eq!(window.blocked_until(now + patience), None);
         (0..ahead * 3).for_each(|_| window.sent());
-        assert_eq!(window.closed_until(now), None, "a silent peer is not waited for again");
-        window.heard();
-        assert!(window.closed_until(now).is_some(), "one that answers again is");
+        assert_eq!(window.blocked_until(now), None, "a silent peer is not waited for again");
+        window.on_reply();
+        assert!(window.blocked_until(now).is_some(), "one that answers again is");
     }
 }

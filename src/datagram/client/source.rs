@@ -117,14 +117,14 @@ pub struct StdinLines {
 impl StdinLines {
     fn advance(&mut self) -> Result<NextDatagram, Failure> {
         if !self.looked_ahead && is_readable(Duration::ZERO) {
-            self.look_ahead()?;
+            self.peek()?;
         }
-        if let Some(line) = self.cut()? {
+        if let Some(line) = self.split_chunk()? {
             return Ok(NextDatagram::Datagram(line));
         }
         if !self.ended && is_readable(Duration::ZERO) {
             self.read()?;
-            if let Some(line) = self.cut()? {
+            if let Some(line) = self.split_chunk()? {
                 return Ok(NextDatagram::Datagram(line));
             }
         }
@@ -141,17 +141,17 @@ impl StdinLines {
 
     /// What comes first and without a pause is read before anything is sent, so that a line that is
     /// too long is refused and not preceded by half a conversation.
-    fn look_ahead(&mut self) -> Result<(), Failure> {
+    fn peek(&mut self) -> Result<(), Failure> {
         self.looked_ahead = true;
-        while !self.ended && self.held.len() < AHEAD && is_readable(self.lull()) {
+        while !self.ended && self.held.len() < AHEAD && is_readable(self.pause()) {
             self.read()?;
         }
         let lines = self.held.make_contiguous();
-        let longest = lines.split(|byte| *byte == b'\n').map(|line| bare(line).len()).max();
+        let longest = lines.split(|byte| *byte == b'\n').map(|line| trim_cr(line).len()).max();
         check(longest.unwrap_or(0), "stdin")
     }
 
-    fn lull(&self) -> Duration {
+    fn pause(&self) -> Duration {
         match self.held.back() {
             Some(b'\n') | None => LULL,
             Some(_) => LULL_INSIDE,
@@ -170,7 +170,7 @@ impl StdinLines {
     }
 
     /// The first line that is whole.
-    fn cut(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+    fn split_chunk(&mut self) -> Result<Option<Vec<u8>>, Failure> {
         let end = self.held.iter().skip(self.searched).position(|byte| *byte == b'\n');
         let Some(end) = end.map(|end| end + self.searched) else {
             self.searched = self.held.len();
@@ -179,14 +179,14 @@ impl StdinLines {
         };
         self.searched = 0;
         let line: Vec<u8> = self.held.drain(..=end).collect();
-        let line = bare(&line[..end]);
+        let line = trim_cr(&line[..end]);
         check(line.len(), "stdin")?;
         Ok(Some(line.to_vec()))
     }
 }
 
 /// A line without the CR of its CR LF.
-fn bare(line: &[u8]) -> &[u8] {
+fn trim_cr(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 

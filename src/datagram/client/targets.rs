@@ -54,7 +54,7 @@ impl ClientSocket {
     pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut outcome = Ok(());
         let letter = Transmit::to(self.peer.as_ref(), bytes);
-        let mut lost = |_: &Transmit<'_>, e: &io::Error| outcome = Err(again(e));
+        let mut lost = |_: &Transmit<'_>, e: &io::Error| outcome = Err(reconnect(e));
         self.mailbox.send(std::slice::from_ref(&letter), &mut lost);
         outcome
     }
@@ -86,7 +86,7 @@ impl ClientSocket {
     }
 }
 
-fn again(error: &io::Error) -> io::Error {
+fn reconnect(error: &io::Error) -> io::Error {
     error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
 }
 
@@ -138,7 +138,7 @@ impl<'a> Targets<'a> {
                 Some(Err(failure)) => failure,
                 None => Failure::new(Phase::Connect, "-", "no address to write to"),
             };
-            self.rounds.follow(failure)?;
+            self.rounds.backoff(failure)?;
             self.tried = 0;
         }
     }
@@ -146,7 +146,7 @@ impl<'a> Targets<'a> {
     /// The line to go on with after one on which nobody answered; nothing when none is left.
     ///
     /// Fails when the run is to end in a pause between rounds, or as [`Targets::first`].
-    pub fn after(
+    pub fn next_after_refusal(
         &mut self,
         refused: Failure,
         report: &Report,
@@ -154,10 +154,10 @@ impl<'a> Targets<'a> {
         if let Some(Ok(line)) = self.next(report) {
             return Ok(Some(line));
         }
-        if !self.rounds.may_follow(&refused) {
+        if !self.rounds.can_retry(&refused) {
             return Ok(None);
         }
-        self.rounds.follow(refused)?;
+        self.rounds.backoff(refused)?;
         self.tried = 0;
         self.first(report).map(Some)
     }
@@ -238,7 +238,7 @@ fn udp_line(
         connect(&socket)?;
     }
     let mailbox =
-        DatagramSocket::calling(socket, options.recv_buffer.is_some(), stop).map_err(failed)?;
+        DatagramSocket::for_client(socket, options.recv_buffer.is_some(), stop).map_err(failed)?;
     if only_from.is_some() {
         mailbox.receive_errors();
     }
@@ -256,7 +256,7 @@ fn unix_line(name: &unix::UnixAddress, stop: &Shutdown) -> Result<ClientSocket, 
     let address = name.address().map_err(failed)?;
     let (socket, claim) = named_socket(name)?;
     socket.connect(&address).map_err(failed)?;
-    let mailbox = DatagramSocket::calling(socket, false, stop).map_err(failed)?;
+    let mailbox = DatagramSocket::for_client(socket, false, stop).map_err(failed)?;
     let shown = Address::from(&address);
     Ok(ClientSocket { mailbox, peer: None, only_from: None, shown, _claim: claim })
 }

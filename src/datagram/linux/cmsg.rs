@@ -85,7 +85,7 @@ impl Control {
     }
 
     /// Leave from this address.
-    pub fn leave_from(&mut self, origin: LocalSource) {
+    pub fn set_source(&mut self, origin: LocalSource) {
         match origin.address {
             Some(IpAddr::V4(ip)) => {
                 let any = in_addr { s_addr: 0 };
@@ -108,7 +108,7 @@ impl Control {
     }
 
     /// Come apart into datagrams of this length.
-    pub fn come_apart(&mut self, segment: usize) {
+    pub fn set_segment_size(&mut self, segment: usize) {
         self.push(libc::SOL_UDP, libc::UDP_SEGMENT, segment as u16);
     }
 

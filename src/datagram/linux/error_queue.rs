@@ -6,7 +6,7 @@ use std::ptr;
 
 use libc::{msghdr, sock_extended_err, sockaddr_storage};
 
-use super::recvmmsg::name;
+use super::recvmmsg::sender_address;
 use crate::datagram::message::IcmpError;
 use crate::net::address::Address;
 
@@ -31,7 +31,7 @@ pub fn refused(fd: BorrowedFd<'_>) -> Option<IcmpError> {
         return None;
     }
     // SAFETY: the kernel filled the header, whose rooms are still alive.
-    let (peer, errno) = unsafe { (name(&header), errno(&header)) };
+    let (peer, errno) = unsafe { (sender_address(&header), errno(&header)) };
     Some(IcmpError { peer: Address::from(&peer), errno })
 }
 

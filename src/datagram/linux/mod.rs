@@ -9,6 +9,6 @@ mod recvmmsg;
 mod sendmmsg;
 
 pub(super) use error_queue::refused;
-pub(super) use options::{merge, tell_origin, widen};
+pub(super) use options::{enable_gro, enable_pktinfo, force_recv_buffer};
 pub(super) use recvmmsg::receive;
 pub(super) use sendmmsg::send;

@@ -21,7 +21,7 @@ pub fn receive(fd: BorrowedFd<'_>, batch: &mut RecvBatch) -> io::Result<usize> {
     let mut pieces = [const { MaybeUninit::<iovec>::uninit() }; BATCH_SIZE];
     let mut headers = [const { MaybeUninit::<mmsghdr>::uninit() }; BATCH_SIZE];
 
-    let (slots, facts) = batch.refill();
+    let (slots, facts) = batch.prepare();
     let mut rooms = 0;
     for (n, slot) in slots.take(BATCH_SIZE).enumerate() {
         let piece = iovec { iov_base: slot.as_mut_ptr().cast(), iov_len: slot.len() };
@@ -60,7 +60,7 @@ pub fn receive(fd: BorrowedFd<'_>, batch: &mut RecvBatch) -> io::Result<usize> {
 unsafe fn read(header: &mmsghdr) -> SlotMeta {
     let message = &header.msg_hdr;
     // SAFETY: as the caller promises.
-    let (peer, told) = unsafe { (name(message), cmsg::read(message)) };
+    let (peer, told) = unsafe { (sender_address(message), cmsg::read(message)) };
     let cut = message.msg_flags & libc::MSG_TRUNC != 0;
     SlotMeta {
         envelope: RecvMeta { peer, origin: told.origin, cut },
@@ -74,7 +74,7 @@ unsafe fn read(header: &mmsghdr) -> SlotMeta {
 /// # Safety
 ///
 /// As for [`read`].
-pub unsafe fn name(message: &libc::msghdr) -> SockAddr {
+pub unsafe fn sender_address(message: &libc::msghdr) -> SockAddr {
     let mut storage = SockAddrStorage::zeroed();
     let length = message.msg_namelen.min(storage.size_of());
     // SAFETY: the kernel wrote `length` bytes of an address at `msg_name`, no more than the storage

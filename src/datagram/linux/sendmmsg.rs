@@ -34,9 +34,9 @@ pub fn send(fd: BorrowedFd<'_>, letters: &[Transmit<'_>]) -> io::Result<usize> {
         let merged = letter.count() > 1;
         if merged || letter.origin != LocalSource::default() {
             let control = controls[n].write(Control::none());
-            control.leave_from(letter.origin);
+            control.set_source(letter.origin);
             if merged {
-                control.come_apart(letter.segment);
+                control.set_segment_size(letter.segment);
             }
             control.attach(header);
         }

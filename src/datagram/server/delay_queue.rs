@@ -48,7 +48,7 @@ impl DelayQueue {
     }
 
     /// Keeps what there is room for; the number of datagrams there was none for.
-    pub fn keep(
+    pub fn push(
         &mut self,
         bundle: &DatagramGroup<'_>,
         heard: u64,
@@ -78,7 +78,7 @@ impl DelayQueue {
     }
 
     /// When the next one's moment is.
-    pub fn due(&self) -> Option<Instant> {
+    pub fn next_deadline(&self) -> Option<Instant> {
         self.queue.front().map(|one| one.due)
     }
 
@@ -122,25 +122,25 @@ mod tests {
 
     const DELAY: Duration = Duration::from_secs(1);
 
-    fn keep(held: &mut DelayQueue, peer: &str, bytes: &[u8], segment: usize, now: Instant) -> u32 {
+    fn push(held: &mut DelayQueue, peer: &str, bytes: &[u8], segment: usize, now: Instant) -> u32 {
         let peer: std::net::SocketAddr = peer.parse().unwrap();
         let envelope = RecvMeta { peer: peer.into(), origin: LocalSource::default(), cut: false };
         let bundle = DatagramGroup { envelope: &envelope, bytes, segment };
-        held.keep(&bundle, 0, Address::from(peer), now)
+        held.push(&bundle, 0, Address::from(peer), now)
     }
 
     #[test]
     fn each_waits_for_its_own_moment() {
         let (mut held, now) = (DelayQueue::new(DELAY), Instant::now());
         let later = now + DELAY / 2;
-        assert_eq!(keep(&mut held, "127.0.0.1:1", b"one", 0, now), 0);
-        assert_eq!(keep(&mut held, "127.0.0.1:2", b"two", 0, later), 0);
-        assert_eq!(held.due(), Some(now + DELAY));
+        assert_eq!(push(&mut held, "127.0.0.1:1", b"one", 0, now), 0);
+        assert_eq!(push(&mut held, "127.0.0.1:2", b"two", 0, later), 0);
+        assert_eq!(held.next_deadline(), Some(now + DELAY));
         assert!(held.next(Some(later)).is_none());
         assert_eq!(held.next(Some(now + DELAY)).unwrap().bundle().bytes, b"one");
         assert!(held.next(Some(now + DELAY)).is_none());
         assert_eq!(held.next(None).unwrap().bundle().bytes, b"two");
-        assert_eq!((held.due(), held.count, held.bytes), (None, 0, 0));
+        assert_eq!((held.next_deadline(), held.count, held.bytes), (None, 0, 0));
         assert!(held.by_source.is_empty());
     }
 
@@ -148,19 +148,19 @@ mod tests {
     fn a_source_has_its_share_and_no_more() {
         let (mut held, now) = (DelayQueue::new(DELAY), Instant::now());
         for n in 0..SHARE {
-            assert_eq!(keep(&mut held, "127.0.0.1:1", b"", 0, now), 0, "{n}");
+            assert_eq!(push(&mut held, "127.0.0.1:1", b"", 0, now), 0, "{n}");
         }
-        assert_eq!(keep(&mut held, "127.0.0.1:2", b"", 0, now), 1);
-        assert_eq!(keep(&mut held, "127.0.0.2:2", b"", 0, now), 0);
+        assert_eq!(push(&mut held, "127.0.0.1:2", b"", 0, now), 1);
+        assert_eq!(push(&mut held, "127.0.0.2:2", b"", 0, now), 0);
         held.next(None);
-        assert_eq!(keep(&mut held, "127.0.0.1:1", b"aabbc", 2, now), 2, "one of three has room");
+        assert_eq!(push(&mut held, "127.0.0.1:1", b"aabbc", 2, now), 2, "one of three has room");
     }
 
     #[test]
     fn the_bytes_are_bounded_too() {
         let (mut held, now) = (DelayQueue::new(DELAY), Instant::now());
         let long = vec![0; 60_000];
-        let refused = (0..1000).map(|_| keep(&mut held, "127.0.0.1:1", &long, 0, now)).sum::<u32>();
+        let refused = (0..1000).map(|_| push(&mut held, "127.0.0.1:1", &long, 0, now)).sum::<u32>();
         assert_eq!(u64::from(refused), 1000 - (MOST_BYTES / long.len()) as u64);
     }
 }

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::datagram::{DatagramGroup, MAX_UDP_PAYLOAD, RecvMeta, Sender, Transmit};
-use crate::error::words;
+use crate::error::message_without_errno;
 use crate::net::address::Address;
 use crate::process::child::Program;
 use crate::report::Report;
@@ -44,7 +44,7 @@ struct State {
     running: u32,
     sums: ExecStats,
     /// What has been told: the totals tell how often it happened.
-    told: Vec<ExecError>,
+    warned: Vec<ExecError>,
     /// Nobody waits any more; what comes of the programs now is not sent.
     closed: bool,
 }
@@ -65,8 +65,8 @@ impl ExecError {
             ErrorKind::TimedOut => {
                 (ExecError::Late, format!("its program took more than {} s", LIMIT.as_secs()))
             }
-            ErrorKind::InvalidData => (ExecError::Long, words(error)),
-            _ => (ExecError::Start, format!("no program: {}", words(error))),
+            ErrorKind::InvalidData => (ExecError::Long, message_without_errno(error)),
+            _ => (ExecError::Start, format!("no program: {}", message_without_errno(error))),
         };
         (trouble, format!("a datagram is not answered: {why}"))
     }
@@ -128,7 +128,7 @@ impl ExecPool {
     pub fn start(&self, bundle: &DatagramGroup<'_>, local: &Address) {
         let Some((sender, report)) = &self.outlet else { return };
         for payload in bundle.datagrams() {
-            if !self.desk.take_place(report) {
+            if !self.desk.try_acquire(report) {
                 continue;
             }
             let (envelope, local) = (bundle.envelope.clone(), local.clone());
@@ -180,29 +180,29 @@ impl ExecPool {
 impl PoolInner {
     fn serve(&self, job: &ExecJob, sender: &Sender, report: &Report) {
         let peer = job.envelope.address();
-        let answer = match self.answerer.answer(&job.local, &peer, &job.question, MAX_UDP_PAYLOAD) {
+        let answer = match self.answerer.run(&job.local, &peer, &job.question, MAX_UDP_PAYLOAD) {
             Ok(answer) => answer,
             Err(e) => {
-                report.step(|| format!("Answering {peer} failed: {}", words(&e)));
+                report.step(|| format!("Answering {peer} failed: {}", message_without_errno(&e)));
                 return self.fail(&e, report);
             }
         };
         // Nothing said is no answer, and what one says that was ended is none either.
         if answer.is_empty() || self.lock().closed {
-            return self.leave(|_| {});
+            return self.release(|_| {});
         }
         let (bytes, mut unsent) = (answer.len(), 0);
         sender.send(&[Transmit::answer(&job.envelope, answer)], &mut |_, e| {
             unsent = 1;
-            report.step(|| format!("Answering {peer} failed: {}", words(e)));
+            report.step(|| format!("Answering {peer} failed: {}", message_without_errno(e)));
         });
-        self.leave(|sums| match unsent {
+        self.release(|sums| match unsent {
             0 => (sums.sent, sums.bytes) = (sums.sent + 1, sums.bytes + bytes),
             _ => sums.unsent += 1,
         });
     }
 
-    fn take_place(&self, report: &Report) -> bool {
+    fn try_acquire(&self, report: &Report) -> bool {
         let mut state = self.lock();
         if state.running < MOST {
             state.running += 1;
@@ -211,7 +211,7 @@ impl PoolInner {
         state.sums.busy += 1;
         drop(state);
         let why = format!("{MOST} programs run at once; datagrams beyond that are not answered");
-        self.tell(ExecError::Crowd, &why, report);
+        self.log_warning(ExecError::Crowd, &why, report);
         false
     }
 
@@ -219,21 +219,21 @@ impl PoolInner {
     fn fail(&self, error: &io::Error, report: &Report) {
         if !self.lock().closed {
             let (trouble, why) = ExecError::read(error);
-            self.tell(trouble, &why, report);
+            self.log_warning(trouble, &why, report);
         }
-        self.leave(|sums| sums.failed += 1);
+        self.release(|sums| sums.failed += 1);
     }
 
-    fn tell(&self, trouble: ExecError, why: &str, report: &Report) {
+    fn log_warning(&self, trouble: ExecError, why: &str, report: &Report) {
         let mut state = self.lock();
-        if !state.told.contains(&trouble) {
-            state.told.push(trouble);
+        if !state.warned.contains(&trouble) {
+            state.warned.push(trouble);
             drop(state);
             report.warn(None, why);
         }
     }
 
-    fn leave(&self, count: impl FnOnce(&mut ExecStats)) {
+    fn release(&self, count: impl FnOnce(&mut ExecStats)) {
         let mut state = self.lock();
         if !state.closed {
             state.running -= 1;

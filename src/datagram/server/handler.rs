@@ -34,7 +34,7 @@ impl Handler {
 
     /// The answers of a script for streams. Its greeting and its end have no place here: a datagram
     /// is the whole conversation.
-    pub fn by_script(script: ReplyScript) -> Handler {
+    pub fn from_reply_script(script: ReplyScript) -> Handler {
         script.answer.map_or(Handler::Discard, Handler::Reply)
     }
 
@@ -55,7 +55,7 @@ impl Handler {
     }
 
     /// Takes datagrams that are not answered.
-    pub fn take(&mut self, bundle: &DatagramGroup<'_>) {
+    pub fn handle(&mut self, bundle: &DatagramGroup<'_>) {
         if let Handler::Print(printer) = self {
             bundle.datagrams().for_each(|payload| printer.add(payload));
         }
@@ -82,7 +82,7 @@ impl Handler {
                     let filling =
                         TemplateValues { message: text, n, peer: &peer, local, peer_name: None };
                     let mut answer = Vec::new();
-                    template.fill(&filling, &mut answer);
+                    template.render(&filling, &mut answer);
                     answer.extend_from_slice(message.line_end);
                     outgoing.push(Transmit::answer(bundle.envelope, answer));
                 }
@@ -95,7 +95,7 @@ impl Handler {
     /// Bytes that came and could not be printed before the end.
     pub fn unprinted(&self) -> usize {
         match self {
-            Handler::Print(printer) => printer.lost(),
+            Handler::Print(printer) => printer.print_failed(),
             _ => 0,
         }
     }

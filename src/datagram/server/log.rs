@@ -5,7 +5,7 @@ use std::io;
 
 use crate::datagram::server::reply_policy::DropReason;
 use crate::datagram::{DatagramGroup, IcmpError, RecvMeta, Transmit};
-use crate::error::words;
+use crate::error::message_without_errno;
 use crate::net::address::Address;
 use crate::report::Report;
 use crate::report::event::Event;
@@ -27,7 +27,7 @@ impl<'a> ServerLog<'a> {
     /// We serve now; `forgeable` if whoever forges a source can point our answers at others.
     pub fn listening(&self, forgeable: bool) {
         let local = self.local.to_string();
-        self.report.tell(&Event::Listening { local, what: "datagrams" });
+        self.report.emit(&Event::Listening { local, what: "datagrams" });
         if forgeable && self.local.ip().is_some_and(|ip| !ip.is_loopback()) {
             let why =
                 "answers can be sent to whoever a forged source names; --max-rate limits them";
@@ -36,25 +36,25 @@ impl<'a> ServerLog<'a> {
     }
 
     /// These came.
-    pub fn came(&self, bundle: &DatagramGroup<'_>, peer: &Address) {
+    pub fn log_received(&self, bundle: &DatagramGroup<'_>, peer: &Address) {
         if !self.report.wants_facts() {
             return;
         }
         for payload in bundle.datagrams() {
             let (peer, bytes) = (peer.to_string(), payload.len());
-            let local = asked(&self.local, bundle.envelope).to_string();
-            self.report.tell(&Event::Datagram { local, peer, bytes });
+            let local = counters(&self.local, bundle.envelope).to_string();
+            self.report.emit(&Event::Datagram { local, peer, bytes });
         }
     }
 
     /// One came that we have no room for.
-    pub fn cut(&self, peer: &Address) {
+    pub fn truncated(&self, peer: &Address) {
         let step = || format!("A datagram from {peer} is longer than our room for it; dropped");
         self.report.step(step);
     }
 
     /// This peer gets no answer; under a limit on the rate, which is `per_second`.
-    pub fn silent(&mut self, silence: DropReason, peer: &Address, per_second: Option<u32>) {
+    pub fn not_answered(&mut self, silence: DropReason, peer: &Address, per_second: Option<u32>) {
         let why = match silence {
             DropReason::ReflectorPort => "its port belongs to a service that answers everything",
             DropReason::OwnAddress => "that is ourselves",
@@ -74,7 +74,7 @@ impl<'a> ServerLog<'a> {
     }
 
     /// More wait for their answer than we hold.
-    pub fn crowded(&mut self) {
+    pub fn delay_queue_full(&mut self) {
         if !std::mem::replace(&mut self.busy_told, true) {
             self.report.warn(None, "too many answers wait for their --delay; others are not given");
         }
@@ -84,7 +84,11 @@ impl<'a> ServerLog<'a> {
     pub fn unsent(&self, letter: &Transmit<'_>, error: &io::Error) {
         self.report.step(|| {
             let peer = letter.peer.map(Address::from);
-            format!("Answering {} failed: {}", peer.unwrap_or(Address::Unnamed), words(error))
+            format!(
+                "Answering {} failed: {}",
+                peer.unwrap_or(Address::Unnamed),
+                message_without_errno(error)
+            )
         });
     }
 
@@ -92,13 +96,13 @@ impl<'a> ServerLog<'a> {
     pub fn refused(&self, refused: &IcmpError) {
         self.report.step(|| {
             let why = io::Error::from_raw_os_error(refused.errno);
-            format!("{} did not take our answer: {}", refused.peer, words(&why))
+            format!("{} did not take our answer: {}", refused.peer, message_without_errno(&why))
         });
     }
 
     /// The kernel gives us nothing for now.
-    pub fn trouble(&self, error: &io::Error) {
-        let why = words(error);
+    pub fn log_error(&self, error: &io::Error) {
+        let why = message_without_errno(error);
         self.report.warn(None, format!("receiving on {}: {why}; going on", self.local));
     }
 
@@ -111,7 +115,7 @@ impl<'a> ServerLog<'a> {
     }
 
     /// Programs that were not waited for any longer.
-    pub fn cut_off(&self, programs: u32) {
+    pub fn killed_programs(&self, programs: u32) {
         if programs > 0 {
             let why = format!("{programs} programs still ran and were ended, unanswered");
             self.report.warn(None, why);
@@ -120,7 +124,7 @@ impl<'a> ServerLog<'a> {
 }
 
 /// The address of ours that a datagram was sent to.
-pub fn asked(local: &Address, envelope: &RecvMeta) -> Address {
+pub fn counters(local: &Address, envelope: &RecvMeta) -> Address {
     match (local, envelope.origin.address) {
         (Address::Inet(bound), Some(ip)) => {
             Address::from(std::net::SocketAddr::new(ip, bound.port()))

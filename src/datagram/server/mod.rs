@@ -30,15 +30,15 @@ pub struct ServerConfig {
     /// Bound, UDP or Unix.
     pub socket: Socket,
     /// The user has chosen the size of its receive buffer.
-    pub narrow: bool,
+    pub keep_recv_buffer: bool,
     /// What is done with each datagram.
     pub duty: Handler,
     /// Answers a second to one source; 0 = no limit.
     pub max_rate: u32,
     /// Leave after so many datagrams.
-    pub most: Option<u64>,
+    pub max_datagrams: Option<u64>,
     /// Leave when nothing has come for this long.
-    pub quiet: Option<Duration>,
+    pub accept_timeout: Option<Duration>,
     /// Time before each answer.
     pub delay: Duration,
     /// How long programs may still take when the run is to end.
@@ -51,24 +51,24 @@ pub struct ServerConfig {
 /// cannot be printed, at [`Stage::Listen`] with 28 when nothing has come for `plan.quiet`.
 pub fn serve(plan: ServerConfig, report: &Report, stop: &Shutdown) -> Result<ExitCode, Failure> {
     let mut office = DatagramServer::open(plan, report, stop)?;
-    inherited_fds::tell_ready();
+    inherited_fds::notify_ready();
     groups::reap_orphans();
     let outcome = office.serve();
-    inherited_fds::tell_stopping();
+    inherited_fds::notify_stopping();
     let closed = office.close();
-    report.tell(&Event::Totals(office.totals()));
+    report.emit(&Event::Totals(office.totals()));
     let reason = match outcome {
-        Err(failure) if stdout::reader_is_gone(&failure) => None,
+        Err(failure) if stdout::is_broken_pipe(&failure) => None,
         Err(failure) => return Err(failure),
-        Ok(reason) => reason.or(closed.hurried),
+        Ok(reason) => reason.or(closed.interrupted_by),
     };
     match reason {
         None => Ok(ExitCode::Done),
         Some(ShutdownReason::Interrupt) => Ok(ExitCode::Interrupted),
-        Some(ShutdownReason::Terminate) if closed.cut => Ok(ExitCode::Terminated),
+        Some(ShutdownReason::Terminate) if closed.work_dropped => Ok(ExitCode::Terminated),
         Some(ShutdownReason::Terminate) => Ok(ExitCode::Done),
         Some(ShutdownReason::Deadline) => {
-            Err(Failure::stopped(Phase::Listen, office.local(), ShutdownReason::Deadline))
+            Err(Failure::shutdown(Phase::Listen, office.local(), ShutdownReason::Deadline))
         }
     }
 }

@@ -54,13 +54,13 @@ impl PayloadPrinter {
     ///
     /// Fails at [`crate::error::Stage::Stdout`].
     pub fn flush(&mut self, stop: &Shutdown) -> Result<(), Failure> {
-        self.lost += stdout::write_before_the_end(&self.text, stop, PATIENCE, &mut self.last)?;
+        self.lost += stdout::write_with_grace(&self.text, stop, PATIENCE, &mut self.last)?;
         self.text.clear();
         Ok(())
     }
 
     /// How many bytes the reader has lost.
-    pub fn lost(&self) -> usize {
+    pub fn print_failed(&self) -> usize {
         self.lost
     }
 }

@@ -59,7 +59,7 @@ impl RateLimiter {
     pub fn admit(&mut self, source: &impl Hash, count: u32, now: Instant) -> u32 {
         let now = now.saturating_duration_since(self.began).as_nanos() as u64;
         let (window, cost) = (self.cost * u64::from(self.per_second), self.cost);
-        let place = self.place(source, now);
+        let place = self.bucket_index(source, now);
         let used = place.used_until.max(now);
         let left = (now + window).saturating_sub(used) / cost;
         let admitted = left.min(u64::from(count));
@@ -67,7 +67,7 @@ impl RateLimiter {
         admitted as u32
     }
 
-    fn place(&mut self, source: &impl Hash, now: u64) -> &mut Bucket {
+    fn bucket_index(&mut self, source: &impl Hash, now: u64) -> &mut Bucket {
         let key = self.seed.hash_one(source);
         let set = &mut self.sets[key as usize % SETS];
         let known = set.iter().position(|source| source.key == key);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::ServerConfig;
 use super::delay_queue::DelayQueue;
-use super::log::{ServerLog, asked};
+use super::log::{ServerLog, counters};
 use super::stats::ServerStats;
 use crate::datagram::listen::Handler;
 use crate::datagram::server::reply_policy::{DropReason, ReplyPolicy};
@@ -29,9 +29,9 @@ const LAST_CALL: Duration = Duration::from_millis(200);
 /// How a run ended.
 pub struct ShutdownReport {
     /// Whether something was owed that nobody waited for.
-    pub cut: bool,
+    pub work_dropped: bool,
     /// What put an end to the wait for it.
-    pub hurried: Option<ShutdownReason>,
+    pub interrupted_by: Option<ShutdownReason>,
 }
 
 /// One server at work.
@@ -60,7 +60,7 @@ impl<'a> DatagramServer<'a> {
     ) -> Result<DatagramServer<'a>, Failure> {
         let mut duty = plan.duty;
         let outlet = matches!(duty, Handler::Print(_)).then(rustix::stdio::stdout);
-        let mailbox = DatagramSocket::serving(plan.socket, plan.narrow, stop, outlet)
+        let mailbox = DatagramSocket::for_server(plan.socket, plan.keep_recv_buffer, stop, outlet)
             .map_err(|e| Failure::new(Phase::Bind, "-", e))?;
         if let Handler::Exec(programs) = &mut duty {
             programs.open(mailbox.sender(), report);
@@ -76,8 +76,8 @@ impl<'a> DatagramServer<'a> {
             duty,
             tally: ServerStats::new(),
             held: (!plan.delay.is_zero()).then(|| DelayQueue::new(plan.delay)),
-            left: plan.most.unwrap_or(u64::MAX),
-            quiet: plan.quiet,
+            left: plan.max_datagrams.unwrap_or(u64::MAX),
+            quiet: plan.accept_timeout,
             grace: plan.grace,
             stop,
         })
@@ -93,9 +93,9 @@ impl<'a> DatagramServer<'a> {
         let mut heard = Instant::now();
         while self.left > 0 {
             let silence = self.quiet.and_then(|quiet| heard.checked_add(quiet));
-            let until = earliest(silence, self.held.as_ref().and_then(DelayQueue::due));
+            let until = earliest(silence, self.held.as_ref().and_then(DelayQueue::next_deadline));
             let received = self.mailbox.receive(&mut batch, until);
-            self.tell_refusals();
+            self.log_icmp_errors();
             match received {
                 Ok(came) => {
                     trouble = ReceiveBackoff::default();
@@ -104,22 +104,22 @@ impl<'a> DatagramServer<'a> {
                         heard = Instant::now();
                     }
                 }
-                Err(e) => self.sit_out(&mut trouble, &e),
+                Err(e) => self.backoff(&mut trouble, &e),
             }
-            if self.mailbox.is_unheard() {
-                return Err(unheard());
+            if self.mailbox.stdout_closed() {
+                return Err(stdout_closed());
             }
             self.answer_due(self.held.is_some().then(Instant::now));
             if let Some(reason) = self.stop.reason() {
-                self.last_call(&mut batch)?;
+                self.drain_queued(&mut batch)?;
                 return Ok(Some(reason));
             }
             if let Some(quiet) = self.quiet.filter(|quiet| heard.elapsed() >= *quiet) {
-                self.see_out();
-                return Err(Failure::late(Phase::Listen, &self.local, quiet));
+                self.flush_delayed();
+                return Err(Failure::timeout(Phase::Listen, &self.local, quiet));
             }
         }
-        Ok(self.see_out())
+        Ok(self.flush_delayed())
     }
 
     /// Sends the answers whose moment has come; with no `now` all of them.
@@ -133,8 +133,8 @@ impl<'a> DatagramServer<'a> {
 
     /// Waits for the answers that are still to come. Whoever wants the run to end is not kept
     /// waiting: then they come at once.
-    fn see_out(&mut self) -> Option<ShutdownReason> {
-        while let Some(due) = self.held.as_ref().and_then(DelayQueue::due) {
+    fn flush_delayed(&mut self) -> Option<ShutdownReason> {
+        while let Some(due) = self.held.as_ref().and_then(DelayQueue::next_deadline) {
             if let Err(reason) = self.stop.sleep(due.saturating_duration_since(Instant::now())) {
                 self.answer_due(None);
                 return Some(reason);
@@ -145,7 +145,7 @@ impl<'a> DatagramServer<'a> {
     }
 
     /// What the kernel already holds is still served, for a moment.
-    fn last_call(&mut self, batch: &mut RecvBatch) -> Result<(), Failure> {
+    fn drain_queued(&mut self, batch: &mut RecvBatch) -> Result<(), Failure> {
         let until = Instant::now() + LAST_CALL;
         while self.left > 0 && Instant::now() < until {
             match self.mailbox.receive_now(batch) {
@@ -161,14 +161,14 @@ impl<'a> DatagramServer<'a> {
     pub fn close(&mut self) -> ShutdownReport {
         let unprinted = self.duty.unprinted();
         self.news.unprinted(unprinted);
-        let mut closed = ShutdownReport { cut: unprinted > 0, hurried: None };
+        let mut closed = ShutdownReport { work_dropped: unprinted > 0, interrupted_by: None };
         if let Handler::Exec(programs) = &self.duty {
             let ended = programs.close(self.grace, self.stop);
-            self.news.cut_off(ended.cut);
+            self.news.killed_programs(ended.cut);
             self.tally.by_programs(ended.sums);
-            closed = ShutdownReport { cut: ended.cut > 0, hurried: ended.hurried };
+            closed = ShutdownReport { work_dropped: ended.cut > 0, interrupted_by: ended.hurried };
         }
-        self.tell_refusals();
+        self.log_icmp_errors();
         closed
     }
 
@@ -188,7 +188,7 @@ impl<'a> DatagramServer<'a> {
         for bundle in batch.bundles() {
             let bundle = bundle.first(u32::try_from(self.left).unwrap_or(u32::MAX));
             self.left -= u64::from(bundle.count()).min(self.left);
-            self.one(&bundle, now, &mut outgoing);
+            self.handle_datagrams(&bundle, now, &mut outgoing);
             if self.left == 0 {
                 break;
             }
@@ -198,7 +198,7 @@ impl<'a> DatagramServer<'a> {
         Ok(())
     }
 
-    fn one<'b>(
+    fn handle_datagrams<'b>(
         &mut self,
         bundle: &DatagramGroup<'b>,
         now: Instant,
@@ -206,43 +206,43 @@ impl<'a> DatagramServer<'a> {
     ) {
         let (peer, count) = (bundle.envelope.address(), bundle.count());
         let heard = self.tally.datagrams_in();
-        self.tally.came(&peer, count, bundle.bytes.len());
-        self.news.came(bundle, &peer);
+        self.tally.received(&peer, count, bundle.bytes.len());
+        self.news.log_received(bundle, &peer);
         if bundle.envelope.cut {
             self.tally.dropped.cut += 1;
-            self.news.cut(&peer);
+            self.news.truncated(&peer);
         } else if self.duty.answers() {
             let (admitted, silence) = self.guard.admit(&peer, count, now);
             if let Some(silence) = silence {
                 self.stay_silent(silence, &peer, count - admitted);
             }
             if admitted > 0 {
-                let local = asked(&self.local, bundle.envelope);
+                let local = counters(&self.local, bundle.envelope);
                 let bundle = bundle.first(admitted);
                 match &mut self.held {
                     None => self.duty.answer(&bundle, heard, &local, outgoing),
                     Some(held) => {
-                        let refused = held.keep(&bundle, heard, local, now);
-                        self.turn_away(refused);
+                        let refused = held.push(&bundle, heard, local, now);
+                        self.count_dropped(refused);
                     }
                 }
             }
         } else {
-            self.duty.take(bundle);
+            self.duty.handle(bundle);
         }
     }
 
-    fn turn_away(&mut self, count: u32) {
+    fn count_dropped(&mut self, count: u32) {
         self.tally.dropped.busy += u64::from(count);
         if count > 0 {
-            self.news.crowded();
+            self.news.delay_queue_full();
         }
     }
 
     fn send(&mut self, outgoing: &[Transmit<'_>]) {
         let DatagramServer { mailbox, tally, news, .. } = self;
         for letter in outgoing {
-            tally.went(letter.count(), letter.bytes.len());
+            tally.sent(letter.count(), letter.bytes.len());
         }
         mailbox.send(outgoing, &mut |letter, e| {
             tally.unsent(letter.count(), letter.bytes.len());
@@ -251,20 +251,20 @@ impl<'a> DatagramServer<'a> {
     }
 
     fn stay_silent(&mut self, silence: DropReason, peer: &Address, count: u32) {
-        self.tally.silent(silence, count);
-        self.news.silent(silence, peer, self.guard.per_second());
+        self.tally.dropped(silence, count);
+        self.news.not_answered(silence, peer, self.guard.per_second());
     }
 
-    fn tell_refusals(&mut self) {
-        for refused in self.mailbox.refusals() {
+    fn log_icmp_errors(&mut self) {
+        for refused in self.mailbox.icmp_errors() {
             self.tally.dropped.refused += 1;
             self.news.refused(&refused);
         }
     }
 
-    fn sit_out(&self, trouble: &mut ReceiveBackoff, error: &io::Error) {
+    fn backoff(&self, trouble: &mut ReceiveBackoff, error: &io::Error) {
         if trouble.pause.is_zero() {
-            self.news.trouble(error);
+            self.news.log_error(error);
         }
         trouble.pause = (trouble.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
         // Whoever pulls the cord ends the pause, and then the loop sees why.
@@ -273,7 +273,7 @@ impl<'a> DatagramServer<'a> {
 }
 
 /// Nobody reads what we print any more.
-fn unheard() -> Failure {
+fn stdout_closed() -> Failure {
     Failure::new(Phase::Stdout, "", io::Error::from_raw_os_error(libc::EPIPE))
 }
 

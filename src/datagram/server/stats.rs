@@ -44,7 +44,7 @@ impl ServerStats {
     }
 
     /// `count` datagrams of `bytes` together came from `peer`.
-    pub fn came(&mut self, peer: &Address, count: u32, bytes: usize) {
+    pub fn received(&mut self, peer: &Address, count: u32, bytes: usize) {
         self.datagrams_in += u64::from(count);
         self.bytes_in += bytes as u64;
         if self.last_peer.as_ref() != Some(peer) {
@@ -56,7 +56,7 @@ impl ServerStats {
     }
 
     /// So many went out.
-    pub fn went(&mut self, count: u32, bytes: usize) {
+    pub fn sent(&mut self, count: u32, bytes: usize) {
         self.datagrams_out += u64::from(count);
         self.bytes_out += bytes as u64;
     }
@@ -69,7 +69,7 @@ impl ServerStats {
     }
 
     /// So many were not answered.
-    pub fn silent(&mut self, silence: DropReason, count: u32) {
+    pub fn dropped(&mut self, silence: DropReason, count: u32) {
         let counter = match silence {
             DropReason::ReflectorPort => &mut self.dropped.port,
             DropReason::OwnAddress => &mut self.dropped.itself,
@@ -84,7 +84,7 @@ impl ServerStats {
         self.dropped.unsent += u64::from(sums.unsent);
         self.dropped.busy += u64::from(sums.busy);
         self.dropped.failed += u64::from(sums.failed);
-        self.went(sums.sent, sums.bytes);
+        self.sent(sums.sent, sums.bytes);
     }
 
     /// How many came.
@@ -117,7 +117,7 @@ mod tests {
         let mut tally = ServerStats::new();
         let peer = |port| Address::from(SocketAddr::from(([127, 0, 0, 1], port)));
         for port in [1, 2, 1, 2, 2, 3] {
-            tally.came(&peer(port), 1, 10);
+            tally.received(&peer(port), 1, 10);
         }
         let totals = tally.totals(&peer(9));
         assert_eq!((totals.peers, totals.datagrams_in, totals.bytes_in), (3, 6, 60));

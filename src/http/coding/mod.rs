@@ -146,7 +146,7 @@ impl DecoderChain {
     }
 
     /// No more input will come: what decoders hold back is handed out by further steps.
-    pub fn cut(&mut self) {
+    pub fn flush_truncated(&mut self) {
         for stage in &mut self.stages {
             if stage.fed && !stage.decoder.whole() {
                 stage.decoder.cut();

@@ -47,7 +47,7 @@ fn read<'a>(
     outcome.head = answer.head().cloned();
     // Where in a piece a decoder noticed is its own affair.
     if outcome.kind() != Some(ErrorKind::Coding) {
-        outcome.tally = answer.tally();
+        outcome.tally = answer.progress();
     }
     outcome
 }
@@ -277,10 +277,10 @@ fn bytes_may_take_another_way() {
     let mut answer = ResponseParser::new(ParserOptions::default());
     let mut input: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n";
     assert!(matches!(answer.next(&mut input), Ok(Event::Head)));
-    assert_eq!(answer.ahead(), 100);
-    answer.pass(60);
-    assert_eq!((answer.ahead(), answer.tally().came), (40, 60));
-    answer.pass(40);
+    assert_eq!(answer.passthrough_len(), 100);
+    answer.advance_passthrough(60);
+    assert_eq!((answer.passthrough_len(), answer.progress().came), (40, 60));
+    answer.advance_passthrough(40);
     assert!(matches!(answer.next(&mut input), Ok(Event::Done)));
 }
 

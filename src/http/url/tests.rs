@@ -88,12 +88,12 @@ fn locations_are_followed_or_refused() {
         ("https://u:p@h/x#f", "https://h/x"),
         ("/x?u=http:///", "http://[fe80::1]:81/x?u=http:///"),
     ] {
-        let link = here.follow(location.as_bytes()).unwrap();
+        let link = here.resolve_location(location.as_bytes()).unwrap();
         assert_eq!(link.to_string(), there, "{location}");
         assert_eq!(link.user(), None);
         assert_eq!(link.host().ends_with("%lo"), there.contains("fe80"), "{location}");
     }
-    assert_eq!(here.follow(b"/\xff").unwrap().target(), "/%FF");
+    assert_eq!(here.resolve_location(b"/\xff").unwrap().target(), "/%FF");
     for location in [
         "file:///etc/passwd",
         "ftp://h/",
@@ -113,7 +113,7 @@ fn locations_are_followed_or_refused() {
         "mailto:a@b",
         "http://\\evil/",
     ] {
-        let error = here.follow(location.as_bytes()).map(|l| l.to_string()).unwrap_err();
+        let error = here.resolve_location(location.as_bytes()).map(|l| l.to_string()).unwrap_err();
         assert_eq!(error.kind, crate::http::ErrorKind::Redirect, "{location}");
     }
 }

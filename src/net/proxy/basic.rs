@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
 /// The value of an `Authorization` or `Proxy-Authorization` field (RFC 7617 §2).
-pub fn authorization(user: &[u8], password: &[u8]) -> String {
+pub fn basic_auth(user: &[u8], password: &[u8]) -> String {
     format!("Basic {}", BASE64_STANDARD.encode([user, b":", password].concat()))
 }
 
@@ -14,6 +14,6 @@ mod tests {
 
     #[test]
     fn authorization_is_the_example_of_the_rfc() {
-        assert_eq!(authorization(b"Aladdin", b"open sesame"), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+        assert_eq!(basic_auth(b"Aladdin", b"open sesame"), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
     }
 }

@@ -39,7 +39,7 @@ fn choose(scheme: &str, host: &str, variables: Variables<'_>) -> Result<Option<P
     }
     match Proxy::read(&word) {
         Ok(proxy) => Ok(Some(proxy.named_by(name))),
-        Err(failure) => Err(failure.during(&name)),
+        Err(failure) => Err(failure.with_context(&name)),
     }
 }
 

@@ -49,7 +49,7 @@ fn call(scheme: &str, lie: FakeReply) -> Result<Vec<u8>, Failure> {
     let at = listener.local_addr().unwrap();
     thread::spawn(move || play(listener.accept().unwrap().0, lie));
     let stop = Shutdown::new(None).unwrap();
-    let mut stream = dial(&format!("{scheme}://{at}")).call(&stop, &|_| ())?;
+    let mut stream = dial(&format!("{scheme}://{at}")).connect(&stop, &|_| ())?;
     let mut early = Vec::new();
     let _ = stream.reader.read_to_end(&mut early);
     Ok(early)
@@ -124,7 +124,7 @@ fn silence_and_drips_end_at_the_limit() {
         }
     });
     let began = Instant::now();
-    let late = dial(&format!("http://{at}")).call(&Shutdown::new(None).unwrap(), &|_| ());
+    let late = dial(&format!("http://{at}")).connect(&Shutdown::new(None).unwrap(), &|_| ());
     assert_eq!(late.err().map(|failure| failure.code), Some(ExitCode::Timeout));
     assert!(began.elapsed() < LIMIT * 3);
 }
@@ -160,7 +160,7 @@ fn what_the_target_says_early_is_not_lost() {
 #[test]
 fn a_proxy_that_is_not_there_is_named() {
     let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let failure = dial(&format!("http://{gone}")).call(&Shutdown::new(None).unwrap(), &|_| ());
+    let failure = dial(&format!("http://{gone}")).connect(&Shutdown::new(None).unwrap(), &|_| ());
     let line = failure.err().map(|failure| (failure.code, failure.to_string()));
     assert_eq!(line, Some((ExitCode::Connect, format!("proxy http://{gone}: Connection refused"))));
 }

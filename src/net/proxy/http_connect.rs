@@ -26,16 +26,16 @@ pub(super) fn connect(
     let login = authorization.map(|login| format!("Proxy-Authorization: {login}\r\n"));
     let login = login.unwrap_or_default();
     let request = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{login}\r\n");
-    line.say(STEP, request.as_bytes())?;
+    line.write(STEP, request.as_bytes())?;
     for _ in 0..MOST_INTERIM {
-        let head = hear_header(line)?;
+        let head = read_head(line)?;
         match head.status {
             100..=199 => {}
             200..=299 => return Ok(()),
             _ => return Err(refusal(line, &head, target)),
         }
     }
-    Err(line.garbled(STEP, "interim answers without end"))
+    Err(line.protocol_error(STEP, "interim answers without end"))
 }
 
 fn refusal(line: &ProxyConn<'_, '_>, head: &Head, target: &Target) -> Failure {
@@ -49,7 +49,7 @@ fn refusal(line: &ProxyConn<'_, '_>, head: &Head, target: &Target) -> Failure {
 }
 
 /// Takes one header, up to and with its blank line, off the connection, and nothing behind it.
-fn hear_header(line: &mut ProxyConn<'_, '_>) -> Result<Head, Failure> {
+fn read_head(line: &mut ProxyConn<'_, '_>) -> Result<Head, Failure> {
     let mut gatherer = HeadReader::new(MOST_HEADER, Leniency::Strict);
     let mut piece = [0; 4096];
     loop {
@@ -59,18 +59,20 @@ fn hear_header(line: &mut ProxyConn<'_, '_>) -> Result<Head, Failure> {
         let (_, count) = peeked.map_err(|error| line.broken(STEP, &error.into()))?;
         if count == 0 {
             let why = format!("the proxy ended after {} bytes of its answer", gatherer.len());
-            return Err(line.garbled(STEP, &why));
+            return Err(line.protocol_error(STEP, &why));
         }
         let mut rest = &piece[..count];
-        let gathered = gatherer.take(&mut rest).map_err(|error| malformed(line, &error))?;
+        let gathered = gatherer.push(&mut rest).map_err(|error| malformed(line, &error))?;
         let taken = count - rest.len();
-        line.hear(STEP, &mut piece[..taken])?;
+        line.read_exact(STEP, &mut piece[..taken])?;
         match gathered {
             HeadStatus::Incomplete => {}
             HeadStatus::Complete => {
                 return gatherer.finish().map_err(|error| malformed(line, &error));
             }
-            HeadStatus::NotHttp => return Err(line.garbled(STEP, "the answer is not HTTP/1")),
+            HeadStatus::NotHttp => {
+                return Err(line.protocol_error(STEP, "the answer is not HTTP/1"));
+            }
         }
     }
 }

@@ -169,14 +169,14 @@ impl Proxy {
 
     /// The value of `Proxy-Authorization`, where there is a login to tell.
     pub fn authorization(&self) -> Option<String> {
-        self.login.as_ref().map(|login| basic::authorization(&login.user, &login.password))
+        self.login.as_ref().map(|login| basic::basic_auth(&login.user, &login.password))
     }
 
     /// Asks the proxy at the other end of `stream` to join us to `target`.
     ///
     /// Fails at [`Stage::Proxy`]: 7 when the proxy could not reach the target, 8 when its answer
     /// makes no sense, 28 when it is late, 63 when it is too long, 97 when it refuses.
-    pub fn join(
+    pub fn tunnel(
         &self,
         mut stream: Stream,
         target: &Target,
@@ -187,7 +187,7 @@ impl Proxy {
             Kind::Http => http_connect::connect(&mut line, target, self.authorization())?,
             _ => socks5::connect(&mut line, target, self.login.as_ref())?,
         }
-        talk.tell(format!("The proxy {self} has joined us to {target}."));
+        talk.log(format!("The proxy {self} has joined us to {target}."));
         Ok(stream)
     }
 
@@ -238,13 +238,13 @@ struct ProxyConn<'a, 'b> {
 
 impl ProxyConn<'_, '_> {
     /// Sends all of `bytes`: few enough for the kernel to take at once.
-    fn say(&mut self, step: &str, bytes: &[u8]) -> Result<(), Failure> {
+    fn write(&mut self, step: &str, bytes: &[u8]) -> Result<(), Failure> {
         use std::io::Write;
         self.stream.writer.write_all(bytes).map_err(|e| self.broken(step, &e))
     }
 
     /// Receives exactly as many bytes as `answer` holds.
-    fn hear(&mut self, step: &str, answer: &mut [u8]) -> Result<(), Failure> {
+    fn read_exact(&mut self, step: &str, answer: &mut [u8]) -> Result<(), Failure> {
         use std::io::Read;
         let mut got = 0;
         while got < answer.len() {
@@ -252,7 +252,7 @@ impl ProxyConn<'_, '_> {
             match self.stream.reader.read(&mut answer[got..]) {
                 Ok(0) => {
                     let why = format!("the proxy ended after {got} of {} bytes", answer.len());
-                    return Err(self.garbled(step, &why));
+                    return Err(self.protocol_error(step, &why));
                 }
                 Ok(n) => got += n,
                 Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
@@ -266,15 +266,15 @@ impl ProxyConn<'_, '_> {
     fn wait(&self, step: &str) -> Result<(), Failure> {
         let socket = self.stream.hangup.socket();
         let ready = self.talk.wait(Phase::Proxy, socket, rustix::event::PollFlags::IN);
-        ready.map_err(|failure| failure.during(step))
+        ready.map_err(|failure| failure.with_context(step))
     }
 
     fn fails(&self, step: &str, why: &str) -> Failure {
-        Failure::new(Phase::Proxy, &self.talk.whom, format!("{step}: {why}"))
+        Failure::new(Phase::Proxy, &self.talk.target, format!("{step}: {why}"))
     }
 
     /// The proxy broke its protocol, or its word: code 8.
-    fn garbled(&self, step: &str, why: &str) -> Failure {
+    fn protocol_error(&self, step: &str, why: &str) -> Failure {
         self.fails(step, why).with_code(ExitCode::Protocol)
     }
 
@@ -287,9 +287,9 @@ impl ProxyConn<'_, '_> {
     /// the proxy had read all of ours. Anything else keeps us from the proxy, code 7.
     fn broken(&self, step: &str, error: &std::io::Error) -> Failure {
         use std::io::ErrorKind;
-        let why = crate::error::words(error);
+        let why = crate::error::message_without_errno(error);
         match error.kind() {
-            ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => self.garbled(step, &why),
+            ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => self.protocol_error(step, &why),
             _ => self.fails(step, &why),
         }
     }
@@ -315,7 +315,7 @@ mod tests {
         let login = Proxy::read("http://u:p%40ss@h:1").unwrap().authorization();
         assert_eq!(login.as_deref(), Some("Basic dTpwQHNz"));
         let stray = Proxy::read("http://u:100%@h:1").unwrap().authorization();
-        assert_eq!(stray, Some(basic::authorization(b"u", b"100%")));
+        assert_eq!(stray, Some(basic::basic_auth(b"u", b"100%")));
     }
 
     #[test]

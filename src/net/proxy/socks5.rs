@@ -27,9 +27,9 @@ pub(super) fn connect(
     login: Option<&Credentials>,
 ) -> Result<(), Failure> {
     let request = request(target)?;
-    match greet(line, login.is_some())? {
+    match negotiate_auth(line, login.is_some())? {
         OPEN => {}
-        PASSWORD if login.is_some() => log_in(line, login)?,
+        PASSWORD if login.is_some() => authenticate(line, login)?,
         NONE_OF_THESE if login.is_some() => {
             return Err(line.refused(GREETING, "it takes neither our login nor none"));
         }
@@ -39,28 +39,28 @@ pub(super) fn connect(
         }
         other => {
             let why = format!("it chose method {other}, which we did not offer");
-            return Err(line.garbled(GREETING, &why));
+            return Err(line.protocol_error(GREETING, &why));
         }
     }
-    line.say(REQUEST, &request)?;
-    hear_reply(line, target)
+    line.write(REQUEST, &request)?;
+    read_reply(line, target)
 }
 
 /// RFC 1928 §3: what we offer, and what the proxy takes of it.
-fn greet(line: &mut ProxyConn<'_, '_>, with_login: bool) -> Result<u8, Failure> {
+fn negotiate_auth(line: &mut ProxyConn<'_, '_>, with_login: bool) -> Result<u8, Failure> {
     match with_login {
-        true => line.say(GREETING, &[VERSION, 2, OPEN, PASSWORD])?,
-        false => line.say(GREETING, &[VERSION, 1, OPEN])?,
+        true => line.write(GREETING, &[VERSION, 2, OPEN, PASSWORD])?,
+        false => line.write(GREETING, &[VERSION, 1, OPEN])?,
     }
     let mut answer = [0; 2];
-    line.hear(GREETING, &mut answer[..1])?;
+    line.read_exact(GREETING, &mut answer[..1])?;
     check_version(line, GREETING, answer[0])?;
-    line.hear(GREETING, &mut answer[1..])?;
+    line.read_exact(GREETING, &mut answer[1..])?;
     Ok(answer[1])
 }
 
 fn check_version(line: &ProxyConn<'_, '_>, step: &str, version: u8) -> Result<(), Failure> {
-    let wrong = |why: &str| Err(line.garbled(step, why));
+    let wrong = |why: &str| Err(line.protocol_error(step, why));
     match version {
         VERSION => Ok(()),
         b'H' => wrong("the answer looks like HTTP").map_err(|failure: Failure| {
@@ -72,15 +72,15 @@ fn check_version(line: &ProxyConn<'_, '_>, step: &str, version: u8) -> Result<()
 }
 
 /// RFC 1929 §2.
-fn log_in(line: &mut ProxyConn<'_, '_>, login: Option<&Credentials>) -> Result<(), Failure> {
+fn authenticate(line: &mut ProxyConn<'_, '_>, login: Option<&Credentials>) -> Result<(), Failure> {
     let Some(login) = login else { return Ok(()) };
     let mut message = vec![1, login.user.len() as u8];
     message.extend_from_slice(&login.user);
     message.push(login.password.len() as u8);
     message.extend_from_slice(&login.password);
-    line.say(LOGIN, &message)?;
+    line.write(LOGIN, &message)?;
     let mut answer = [0; 2];
-    line.hear(LOGIN, &mut answer)?;
+    line.read_exact(LOGIN, &mut answer)?;
     match answer {
         [_, 0] => Ok(()),
         _ => Err(line.refused(LOGIN, "user and password are not accepted")),
@@ -120,30 +120,30 @@ fn request(target: &Target) -> Result<Vec<u8>, Failure> {
 
 /// RFC 1928 §6. The bound address is read, because the target's bytes come right behind it, and
 /// told to nobody: it is the proxy's own affair.
-fn hear_reply(line: &mut ProxyConn<'_, '_>, target: &Target) -> Result<(), Failure> {
+fn read_reply(line: &mut ProxyConn<'_, '_>, target: &Target) -> Result<(), Failure> {
     let mut head = [0; 4];
-    line.hear(REQUEST, &mut head[..2])?;
+    line.read_exact(REQUEST, &mut head[..2])?;
     check_version(line, REQUEST, head[0])?;
     match head[1] {
         0 => {}
         reply => return Err(refusal(line, reply, target)),
     }
-    line.hear(REQUEST, &mut head[2..])?;
+    line.read_exact(REQUEST, &mut head[2..])?;
     let address = match head[3] {
         V4 => 4,
         V6 => 16,
         NAME => {
             let mut length = [0];
-            line.hear(REQUEST, &mut length)?;
+            line.read_exact(REQUEST, &mut length)?;
             usize::from(length[0])
         }
         other => {
             let why = format!("the reply has an address of unknown type {other}");
-            return Err(line.garbled(REQUEST, &why));
+            return Err(line.protocol_error(REQUEST, &why));
         }
     };
     let mut bound = [0; 255 + 2];
-    line.hear(REQUEST, &mut bound[..address + 2])
+    line.read_exact(REQUEST, &mut bound[..address + 2])
 }
 
 /// A target that could not be reached is code 7, a proxy that does not want to is 97.

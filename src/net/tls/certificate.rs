@@ -37,7 +37,7 @@ impl Identity {
 
     /// A self-signed certificate for these names, good for a year and for nobody who has not
     /// been told its fingerprint.
-    pub fn throw_away(names: &[String]) -> Result<Identity, Failure> {
+    pub fn generate_self_signed(names: &[String]) -> Result<Identity, Failure> {
         let failed = |e: rcgen::Error| Failure::new(Phase::Tls, "--tls", e);
         let key = rcgen::KeyPair::generate().map_err(failed)?;
         let mut params = rcgen::CertificateParams::new(names).map_err(failed)?;
@@ -159,7 +159,7 @@ pub struct CertificateInfo {
     /// Valid to, in words.
     pub to: String,
     /// The same, seconds since 1970.
-    pub window: (i64, i64),
+    pub validity: (i64, i64),
     /// Whether it is of X.509 version 1, from before there were extensions.
     pub is_version_1: bool,
 }
@@ -179,7 +179,7 @@ impl CertificateInfo {
             common_name: common_name.and_then(|name| name.as_str().ok()).map(str::to_string),
             from: validity.not_before.to_string(),
             to: validity.not_after.to_string(),
-            window: (validity.not_before.timestamp(), validity.not_after.timestamp()),
+            validity: (validity.not_before.timestamp(), validity.not_after.timestamp()),
             is_version_1: certificate.version() == X509Version::V1,
         })
     }
@@ -231,11 +231,11 @@ mod tests {
     #[test]
     fn a_throw_away_certificate_tells_its_names() {
         let names = ["localhost".to_string(), "127.0.0.1".to_string()];
-        let identity = Identity::throw_away(&names).unwrap();
+        let identity = Identity::generate_self_signed(&names).unwrap();
         let told = CertificateInfo::of(&identity.chain[0]).unwrap();
         assert_eq!(told.names, names);
         assert!(told.is_self_signed());
-        assert!(told.window.0 < told.window.1);
+        assert!(told.validity.0 < told.validity.1);
         assert_eq!(sha256(b"").to_string()[..16], *"e3b0c44298fc1c14");
     }
 }

@@ -13,7 +13,7 @@ use rustls::{ClientConfig, ClientConnection, Connection, ProtocolVersion, Signat
 
 use super::certificate::{self, CertificateInfo, Identity, Sha256};
 use super::finding::Finding;
-use super::handshake::{Handshake, HandshakeError, part};
+use super::handshake::{Handshake, HandshakeError, linger_close};
 use super::key_log::key_log;
 use super::stream::{RecordBuffer, split};
 use super::verify::{ServerVerifier, TrustAnchors, TrustSource};
@@ -71,7 +71,7 @@ impl Client {
         let name = server_name(&plan.server_name)?;
         let trust = trust(&plan)?;
         let ours = Arc::new(ClientCertResolver::new(plan.identity)?);
-        let judge = judge(&trust, &plan.pins, plan.insecure);
+        let judge = verifier(&trust, &plan.pins, plan.insecure);
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|e| Failure::new(Phase::Tls, &plan.server_name, e))?
@@ -85,7 +85,7 @@ impl Client {
         Ok(Client { config: Arc::new(config), name, trust, pins, insecure, ours, on_truncation })
     }
 
-    fn hold(
+    fn handshake(
         &self,
         opening: &mut Handshake<'_, '_>,
         connection: &mut Connection,
@@ -93,7 +93,7 @@ impl Client {
         opening.complete(connection)?;
         let late_verdict = connection.protocol_version() == Some(ProtocolVersion::TLSv1_3);
         if late_verdict && self.ours.asked.swap(false, Ordering::SeqCst) && speaks_soon(opening) {
-            opening.hear_verdict(connection)?;
+            opening.await_client_cert_result(connection)?;
         }
         Ok(())
     }
@@ -113,13 +113,13 @@ fn speaks_soon(opening: &Handshake<'_, '_>) -> bool {
 
 impl Layer for Client {
     fn wrap(&self, mut stream: Stream, talk: &HandshakeContext<'_>) -> Result<Stream, Failure> {
-        let judge = Arc::new(judge(&self.trust, &self.pins, self.insecure));
+        let judge = Arc::new(verifier(&self.trust, &self.pins, self.insecure));
         let mut config = ClientConfig::clone(&self.config);
         config.dangerous().set_certificate_verifier(judge.clone());
         let connection = ClientConnection::new(Arc::new(config), self.name.clone())
-            .map_err(|e| Failure::new(Phase::Tls, &talk.whom, words::of(&e)))?;
+            .map_err(|e| Failure::new(Phase::Tls, &talk.target, words::of(&e)))?;
         let mut connection = Connection::Client(connection);
-        talk.tell(format!("TLS: greeting {}...", self.name.to_str()));
+        talk.log(format!("TLS: greeting {}...", self.name.to_str()));
         let mut opening = Handshake {
             stream: &mut stream,
             talk,
@@ -127,24 +127,24 @@ impl Layer for Client {
             plain_hint: PLAIN_HINT,
             mute_hint: Some(PLAIN_HINT),
         };
-        let held = self.hold(&mut opening, &mut connection);
+        let held = self.handshake(&mut opening, &mut connection);
         let intake = opening.intake;
         if let Err(broken) = held {
-            let failure = broken.failure(&talk.whom, judge.finding());
+            let failure = broken.failure(&talk.target, judge.verify_error());
             if !failure.timed_out() {
-                part(stream, talk);
+                linger_close(stream, talk);
             }
             return Err(failure);
         }
-        describe::tell(&connection, talk);
-        match judge.finding() {
+        describe::log_session(&connection, talk);
+        match judge.verify_error() {
             Some(Finding { why, .. }) => {
                 let why = format!("--insecure: this would have failed: {why}");
                 (talk.tell)(ConnectEvent::Warning(why));
             }
             None => stream.facts.peer_name = peer_name(&connection),
         }
-        (talk.tell)(ConnectEvent::Secured(talk.whom.clone()));
+        (talk.tell)(ConnectEvent::Secured(talk.target.clone()));
         Ok(split(stream, connection, intake, self.on_truncation))
     }
 }
@@ -154,7 +154,7 @@ fn peer_name(connection: &Connection) -> Option<String> {
     CertificateInfo::of(own)?.name()
 }
 
-fn judge(trust: &TrustSource, pins: &[Sha256], insecure: bool) -> ServerVerifier {
+fn verifier(trust: &TrustSource, pins: &[Sha256], insecure: bool) -> ServerVerifier {
     ServerVerifier {
         trust: trust.clone(),
         pins: pins.to_vec(),

@@ -9,7 +9,7 @@ use crate::error::{ExitCode, Failure, Phase};
 use crate::net::layer::HandshakeContext;
 
 /// Tells what was agreed on, and who the peer says it is.
-pub(super) fn tell(connection: &Connection, talk: &HandshakeContext<'_>) {
+pub(super) fn log_session(connection: &Connection, talk: &HandshakeContext<'_>) {
     let version = match connection.protocol_version() {
         Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
         Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
@@ -21,9 +21,9 @@ pub(super) fn tell(connection: &Connection, talk: &HandshakeContext<'_>) {
         Some(name) => String::from_utf8_lossy(name).into_owned(),
         None => "none".to_string(),
     };
-    talk.tell(format!("TLS: {version}, {}, ALPN {protocol}", suite.replace("TLS13_", "TLS_")));
+    talk.log(format!("TLS: {version}, {}, ALPN {protocol}", suite.replace("TLS13_", "TLS_")));
     let Some(own) = connection.peer_certificates().and_then(|chain| chain.first()) else { return };
-    talk.tell(match CertificateInfo::of(own) {
+    talk.log(match CertificateInfo::of(own) {
         Some(told) => format!(
             "TLS: the peer's certificate: {}, for {}, signed by {}, valid from {} to {}, SHA-256 {}",
             told.subject,
@@ -50,7 +50,7 @@ pub(super) fn failure(error: &Error, whom: &str, finding: Option<Finding>) -> Fa
         Error::NoCertificatesPresented => {
             failed("the peer shows no certificate".into()).with_code(ExitCode::Certificate)
         }
-        Error::AlertReceived(alert) => failed(refused(*alert)),
+        Error::AlertReceived(alert) => failed(alert_message(*alert)),
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
             failed("what came is not TLS".into())
         }
@@ -59,7 +59,7 @@ pub(super) fn failure(error: &Error, whom: &str, finding: Option<Finding>) -> Fa
 }
 
 /// What the peer's alert means for us (RFC 8446 §6.2).
-pub(super) fn refused(alert: AlertDescription) -> String {
+pub(super) fn alert_message(alert: AlertDescription) -> String {
     use AlertDescription as Alert;
     let name = alert.as_str().unwrap_or("unknown");
     match alert {

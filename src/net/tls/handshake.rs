@@ -63,7 +63,7 @@ impl Handshake<'_, '_> {
 
     /// Hears whether the peer takes the certificate we have shown. In TLS 1.3 it says so only
     /// after our side of the handshake is done; its tickets, if it sends any, say yes.
-    pub(super) fn hear_verdict(
+    pub(super) fn await_client_cert_result(
         &mut self,
         connection: &mut Connection,
     ) -> Result<(), HandshakeError> {
@@ -83,7 +83,7 @@ impl Handshake<'_, '_> {
                     return Ok(());
                 }
                 Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(self.hinted(Failure::new(Phase::Tls, &self.talk.whom, e))),
+                Err(e) => return Err(self.hinted(Failure::new(Phase::Tls, &self.talk.target, e))),
             }
         }
     }
@@ -98,7 +98,7 @@ impl Handshake<'_, '_> {
 
     fn ended(&self) -> Failure {
         let why = "the peer ended the connection during the handshake";
-        self.hinted(Failure::new(Phase::Tls, &self.talk.whom, why))
+        self.hinted(Failure::new(Phase::Tls, &self.talk.target, why))
     }
 
     /// Somebody who does not speak TLS is told apart by the first byte (RFC 8446 §5.1).
@@ -109,7 +109,7 @@ impl Handshake<'_, '_> {
             _ => {
                 let begin = String::from_utf8_lossy(&came[..came.len().min(24)]);
                 let why = format!("the peer does not speak TLS: it says '{begin}'");
-                Err(Failure::new(Phase::Tls, &self.talk.whom, why).with_hint(self.plain_hint))
+                Err(Failure::new(Phase::Tls, &self.talk.target, why).with_hint(self.plain_hint))
             }
         }
     }
@@ -121,7 +121,7 @@ impl Handshake<'_, '_> {
             match stream::send_some(connection, socket) {
                 Ok(true) => return Ok(()),
                 Ok(false) => self.talk.wait(Phase::Tls, socket, PollFlags::OUT)?,
-                Err(e) => return Err(Failure::new(Phase::Tls, &self.talk.whom, e)),
+                Err(e) => return Err(Failure::new(Phase::Tls, &self.talk.target, e)),
             }
         }
     }
@@ -129,14 +129,14 @@ impl Handshake<'_, '_> {
 
 /// Leaves a connection whose handshake failed so that our alert is not destroyed by a reset: what
 /// the peer still sends is read for a moment, if the handshake's own time has one left.
-pub(super) fn part(mut stream: Stream, talk: &HandshakeContext<'_>) {
+pub(super) fn linger_close(mut stream: Stream, talk: &HandshakeContext<'_>) {
     const MOMENT: Duration = Duration::from_millis(500);
     if stream.hangup.left_unread() {
-        return stream.hangup.reset();
+        return stream.hangup.abort();
     }
     let _ = stream.writer.finish();
     let until = earliest(talk.until, Instant::now().checked_add(MOMENT));
-    let talk = HandshakeContext { whom: talk.whom.clone(), until, ..*talk };
+    let talk = HandshakeContext { target: talk.target.clone(), until, ..*talk };
     let mut rest = [0; 4096];
     for _ in 0..16 {
         let ready = talk.wait(Phase::Tls, stream.hangup.socket(), PollFlags::IN);

@@ -8,7 +8,7 @@ use rustls::server::NoServerSessionStorage;
 use rustls::{Connection, ServerConfig, ServerConnection};
 
 use super::certificate::{self, CertificateInfo, Identity, Sha256};
-use super::handshake::{Handshake, part};
+use super::handshake::{Handshake, linger_close};
 use super::key_log::key_log;
 use super::stream::{RecordBuffer, split};
 use super::verify::{ClientVerifier, TrustAnchors};
@@ -87,9 +87,9 @@ impl Server {
 impl Layer for Server {
     fn wrap(&self, mut stream: Stream, talk: &HandshakeContext<'_>) -> Result<Stream, Failure> {
         let until = earliest(talk.until, stream.facts.began.checked_add(LIMIT));
-        let talk = &HandshakeContext { whom: talk.whom.clone(), until, limit: LIMIT, ..*talk };
+        let talk = &HandshakeContext { target: talk.target.clone(), until, limit: LIMIT, ..*talk };
         let connection = ServerConnection::new(self.config.clone())
-            .map_err(|e| Failure::new(Phase::Tls, &talk.whom, e))?;
+            .map_err(|e| Failure::new(Phase::Tls, &talk.target, e))?;
         let mut connection = Connection::Server(connection);
         let mut opening = Handshake {
             stream: &mut stream,
@@ -101,13 +101,13 @@ impl Layer for Server {
         let held = opening.complete(&mut connection);
         let intake = opening.intake;
         if let Err(broken) = held {
-            let failure = broken.failure(&talk.whom, None);
+            let failure = broken.failure(&talk.target, None);
             if !failure.timed_out() {
-                part(stream, talk);
+                linger_close(stream, talk);
             }
             return Err(failure);
         }
-        describe::tell(&connection, talk);
+        describe::log_session(&connection, talk);
         let caller = connection.peer_certificates().and_then(|chain| chain.first());
         stream.facts.peer_name = caller.and_then(|own| CertificateInfo::of(own)?.name());
         Ok(split(stream, connection, intake, self.on_truncation))

@@ -194,14 +194,14 @@ impl Shared {
     fn send_all<'a>(&'a self, mut connection: MutexGuard<'a, Connection>) -> io::Result<()> {
         while !send_some(&mut connection, self.hangup.socket())? {
             drop(connection);
-            self.wait_for_room()?;
+            self.wait_writable()?;
             connection = self.lock();
         }
         Ok(())
     }
 
     /// Waits for room in the kernel, at most as long as a plain socket's write would.
-    fn wait_for_room(&self) -> io::Result<()> {
+    fn wait_writable(&self) -> io::Result<()> {
         let socket = self.hangup.socket();
         let limit = socket.write_timeout()?;
         let until = limit.and_then(|limit| Instant::now().checked_add(limit));
@@ -220,7 +220,7 @@ struct TlsReader {
     intake: RecordBuffer,
     on_truncation: OnTruncation,
     /// What went wrong behind the last plain text, kept for the next read.
-    trouble: Option<io::Error>,
+    pending_error: Option<io::Error>,
 }
 
 /// How far one look at the state has come.
@@ -234,7 +234,7 @@ enum Progress {
 }
 
 impl TlsReader {
-    fn look(&mut self, plain: &mut [u8]) -> io::Result<Progress> {
+    fn poll_record(&mut self, plain: &mut [u8]) -> io::Result<Progress> {
         let shared = self.shared.clone();
         let mut connection = shared.lock();
         let mut filled = 0;
@@ -253,7 +253,7 @@ impl TlsReader {
                 // The alert that says so leaves if the kernel has room for it.
                 let _ = send_some(&mut connection, shared.hangup.socket());
                 // What came before the trouble is the user's.
-                self.trouble = Some(broken(&error));
+                self.pending_error = Some(broken(&error));
                 break;
             }
             if connection.wants_write() {
@@ -262,10 +262,10 @@ impl TlsReader {
                 let _ = send_some(&mut connection, shared.hangup.socket());
             }
         }
-        match self.trouble.take() {
+        match self.pending_error.take() {
             Some(trouble) if filled == 0 => Err(trouble),
             trouble => {
-                self.trouble = trouble;
+                self.pending_error = trouble;
                 Ok(if filled > 0 { Progress::Plaintext(filled) } else { Progress::NeedMore })
             }
         }
@@ -280,7 +280,7 @@ impl Read for TlsReader {
             return Ok(0);
         }
         loop {
-            match self.look(plain)? {
+            match self.poll_record(plain)? {
                 Progress::Plaintext(n) => return Ok(n),
                 Progress::Closed => return Ok(0),
                 Progress::NeedMore => {}
@@ -298,7 +298,7 @@ impl TlsReader {
     /// The stream has ended without close_notify: by us, truncated, or, inside a record, broken.
     fn check_end(&self) -> io::Result<()> {
         let hangup = &self.shared.hangup;
-        if hangup.was_pulled() {
+        if hangup.closed_locally() {
             return Ok(());
         }
         if !self.intake.record.is_whole() {
@@ -326,7 +326,7 @@ impl Reader for TlsReader {
 
 fn broken(error: &Error) -> io::Error {
     let why = match error {
-        Error::AlertReceived(alert) => describe::refused(*alert),
+        Error::AlertReceived(alert) => describe::alert_message(*alert),
         other => words::of(other),
     };
     let inner = LayerError { stage: Phase::Tls, code: ExitCode::Tls, why, hint: None };
@@ -388,7 +388,7 @@ pub(super) fn split(
             under: stream.reader,
             intake,
             on_truncation,
-            trouble: None,
+            pending_error: None,
         }),
         writer: Box::new(TlsWriter { shared, under: stream.writer }),
         hangup: stream.hangup,

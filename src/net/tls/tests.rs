@@ -22,7 +22,7 @@ fn names() -> Vec<String> {
 }
 
 fn server() -> (Arc<server::Server>, Sha256) {
-    let identity = Identity::throw_away(&names()).unwrap();
+    let identity = Identity::generate_self_signed(&names()).unwrap();
     let plan = server::ServerOptions {
         identity,
         alpn: vec![b"echo".to_vec()],
@@ -48,11 +48,11 @@ fn client(pins: Vec<Sha256>) -> client::Client {
 fn wrap(layer: &dyn Layer, stream: TcpStream, limit: Duration) -> Result<Stream, Failure> {
     let stream = Stream::from_socket(Socket::from(stream)).unwrap();
     let talk = HandshakeContext {
-        whom: "peer".into(),
+        target: "peer".into(),
         until: Some(Instant::now() + limit),
         limit,
         stop: None,
-        mood: None,
+        activity: None,
         tell: &|_| (),
     };
     layer.wrap(stream, &talk)
@@ -146,7 +146,7 @@ fn a_reader_that_waits_does_not_hold_the_writer() {
     writer.write_all(b"all the same").unwrap();
     let mut heard = [0; 12];
     theirs.reader.read_exact(&mut heard).unwrap();
-    hangup.hang_up();
+    hangup.shutdown();
     assert_eq!(waiting.join().unwrap().unwrap(), 0);
 }
 

@@ -100,7 +100,7 @@ pub(super) struct ServerVerifier {
 
 impl ServerVerifier {
     /// What was wrong, or would have been.
-    pub(super) fn finding(&self) -> Option<Finding> {
+    pub(super) fn verify_error(&self) -> Option<Finding> {
         self.finding.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -110,8 +110,8 @@ impl ServerVerifier {
 
     fn path(
         &self,
-        own: &CertificateDer<'_>,
-        others: &[CertificateDer<'_>],
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
         name: &ServerName<'_>,
         ocsp: &[u8],
         now: UnixTime,
@@ -121,20 +121,21 @@ impl ServerVerifier {
             TrustSource::PinsOnly => Ok(()),
             TrustSource::System(None) => unknown(),
             TrustSource::System(Some(system)) => {
-                system.verify_server_cert(own, others, name, ocsp, now).map(drop)
+                system.verify_server_cert(end_entity, intermediates, name, ocsp, now).map(drop)
             }
-            TrustSource::File(anchors) if anchors.holds(own) => {
-                dates(own, now)?;
-                check_name(own, name)
+            TrustSource::File(anchors) if anchors.holds(end_entity) => {
+                dates(end_entity, now)?;
+                check_name(end_entity, name)
             }
-            TrustSource::File(anchors) => {
-                anchors.path.verify_server_cert(own, others, name, ocsp, now).map(drop)
-            }
+            TrustSource::File(anchors) => anchors
+                .path
+                .verify_server_cert(end_entity, intermediates, name, ocsp, now)
+                .map(drop),
         }
     }
 
-    fn pinned(&self, own: &CertificateDer<'_>) -> Result<(), Error> {
-        let print = sha256(own);
+    fn pinned(&self, end_entity: &CertificateDer<'_>) -> Result<(), Error> {
+        let print = sha256(end_entity);
         if self.pins.is_empty() || self.pins.contains(&print) {
             return Ok(());
         }
@@ -146,19 +147,19 @@ impl ServerVerifier {
 impl ServerCertVerifier for ServerVerifier {
     fn verify_server_cert(
         &self,
-        own: &CertificateDer<'_>,
-        others: &[CertificateDer<'_>],
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
         name: &ServerName<'_>,
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.pinned(own)?;
-        match self.path(own, others, name, ocsp, now) {
+        self.pinned(end_entity)?;
+        match self.path(end_entity, intermediates, name, ocsp, now) {
             Ok(()) => Ok(ServerCertVerified::assertion()),
             Err(error) => {
                 self.found(why(
                     &error,
-                    own,
+                    end_entity,
                     Some(name),
                     matches!(self.trust, TrustSource::System(None)),
                 ));
@@ -245,7 +246,7 @@ fn dates(own: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
     let bad = |error| Err(Error::InvalidCertificate(error));
     let Some(told) = CertificateInfo::of(own) else { return bad(CertificateError::BadEncoding) };
     let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-    match told.window {
+    match told.validity {
         (from, _) if now < from => bad(CertificateError::NotValidYet),
         (_, to) if now > to => bad(CertificateError::Expired),
         _ => Ok(()),

@@ -8,7 +8,7 @@ use super::error::{MismatchCounts, Trouble};
 use super::question::Question;
 use super::response::{Outcome, Response};
 use super::{tcp, udp};
-use crate::error::{ExitCode, Failure, Phase, words};
+use crate::error::{ExitCode, Failure, Phase, message_without_errno};
 
 /// Whom to ask, how, and for how long.
 #[derive(Debug, Clone, Copy)]
@@ -50,7 +50,7 @@ pub struct Answered {
 /// No such name and no such record are answers ([`Found`]). Failures are at
 /// [`Stage::Resolve`]: a lie is 8, a server that fails, refuses, refers elsewhere or is not there 75, a passed
 /// deadline 28.
-pub fn ask(question: &Question, asking: &QueryOptions) -> Result<Answered, Failure> {
+pub fn query(question: &Question, asking: &QueryOptions) -> Result<Answered, Failure> {
     let told = exchange(question, asking).map_err(|trouble| failure(trouble, question, asking))?;
     match &told.reply.found {
         Outcome::ServerError(code) => {
@@ -67,7 +67,7 @@ pub fn ask(question: &Question, asking: &QueryOptions) -> Result<Answered, Failu
 
 /// Asks one server after another until one gives an answer, sharing the time among them; the
 /// last one's failure stays.
-pub fn ask_any(
+pub fn query_any(
     question: &Question,
     servers: &[SocketAddr],
     tcp: bool,
@@ -80,7 +80,7 @@ pub fn ask_any(
             let now = Instant::now();
             now + until.saturating_duration_since(now) / (servers.len() - nth) as u32
         });
-        match ask(question, &QueryOptions { server, tcp, until: share, limit }) {
+        match query(question, &QueryOptions { server, tcp, until: share, limit }) {
             Ok(told) => return Ok(told),
             Err(failure) => last = failure,
         }
@@ -130,12 +130,14 @@ fn failure(trouble: Trouble, question: &Question, asking: &QueryOptions) -> Fail
             let why = format!("server {server}: {lie}");
             Failure::new(Phase::Resolve, &question.name, why).with_code(ExitCode::Protocol)
         }
-        Trouble::Late => Failure::late(Phase::Resolve, &question.name, asking.limit),
+        Trouble::Late => Failure::timeout(Phase::Resolve, &question.name, asking.limit),
         // A limit on a socket ends a wait in these words; so does a system short of something.
         Trouble::System(error) if is_limit(&error) && asking.is_over() => {
-            Failure::late(Phase::Resolve, &question.name, asking.limit)
+            Failure::timeout(Phase::Resolve, &question.name, asking.limit)
         }
-        Trouble::System(error) => failing(question, format!("server {server}: {}", words(&error))),
+        Trouble::System(error) => {
+            failing(question, format!("server {server}: {}", message_without_errno(&error)))
+        }
     }
 }
 

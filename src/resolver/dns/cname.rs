@@ -14,7 +14,7 @@ const MOST_ALIASES: usize = 16;
 
 /// The records that answer: the aliases from the name that was asked, in their order, then
 /// what the last of them has. What belongs to other names is no answer.
-pub(super) fn related(
+pub(super) fn select_answer(
     all: Vec<Record>,
     question: &Question,
 ) -> Result<Vec<Record>, MalformedResponse> {
@@ -49,7 +49,7 @@ pub(super) fn related(
 
 /// Whether an authority section names the servers of a parent of the name that was asked, and does
 /// not say of the name itself that there is nothing.
-pub(super) fn names_others(authority: &[Record], question: &Question) -> bool {
+pub(super) fn is_referral(authority: &[Record], question: &Question) -> bool {
     let of = |kind| authority.iter().filter(move |record| record.kind == RecordType(kind));
     of(Rtype::SOA).next().is_none() && of(Rtype::NS).any(|ns| question.name.ends_with(&ns.owner))
 }

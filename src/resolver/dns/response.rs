@@ -4,7 +4,7 @@ use domain::base::Message;
 use domain::base::iana::{Class, Opcode, OptRcode, Rcode, Rtype};
 use domain::base::wire::ParseError;
 
-use super::cname::{names_others, related};
+use super::cname::{is_referral, select_answer};
 use super::edns::Explanation;
 use super::error::{MalformedResponse, Mismatch, Section};
 use super::question::{Question, RecordType};
@@ -61,9 +61,9 @@ pub fn read(bytes: &[u8], question: &Question, id: u16) -> Result<Response, Malf
     }
     let Sections { answer, authority, explanations, .. } = Sections::read(message)?;
     let refers = answer.is_empty() && !authoritative && !message.header().ra();
-    let mut records = related(answer, question)?;
+    let mut records = select_answer(answer, question)?;
     let mut found = sense(message.opt_rcode(), &records, question.kind)?;
-    if found == Outcome::NoData && refers && names_others(&authority, question) {
+    if found == Outcome::NoData && refers && is_referral(&authority, question) {
         found = Outcome::Referral;
     }
     if found != Outcome::Records {

@@ -21,8 +21,9 @@ pub(super) fn exchange(
     until: Option<Instant>,
 ) -> Result<Response, Trouble> {
     let until = until.unwrap_or_else(|| Instant::now() + PATIENCE);
-    let mut stream = TcpStream::connect_timeout(&server, left(until)?).map_err(Trouble::from)?;
-    stream.set_write_timeout(Some(left(until)?))?;
+    let mut stream =
+        TcpStream::connect_timeout(&server, remaining(until)?).map_err(Trouble::from)?;
+    stream.set_write_timeout(Some(remaining(until)?))?;
     stream.write_all(&framed(&query.bytes)?)?;
     let mut length = [0; 2];
     let got = fill(&mut stream, &mut length, until)?;
@@ -51,7 +52,7 @@ fn framed(message: &[u8]) -> io::Result<Vec<u8>> {
 fn fill(stream: &mut TcpStream, buffer: &mut [u8], until: Instant) -> Result<usize, Trouble> {
     let mut got = 0;
     while got < buffer.len() {
-        stream.set_read_timeout(Some(left(until)?))?;
+        stream.set_read_timeout(Some(remaining(until)?))?;
         match stream.read(&mut buffer[got..]) {
             Ok(0) => break,
             Ok(n) => got += n,
@@ -63,7 +64,7 @@ fn fill(stream: &mut TcpStream, buffer: &mut [u8], until: Instant) -> Result<usi
     Ok(got)
 }
 
-fn left(until: Instant) -> Result<Duration, Trouble> {
+fn remaining(until: Instant) -> Result<Duration, Trouble> {
     let left = until.saturating_duration_since(Instant::now());
     if left.is_zero() { Err(Trouble::Late) } else { Ok(left) }
 }

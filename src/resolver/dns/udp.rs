@@ -34,10 +34,12 @@ pub(super) fn exchange(
         let again = Instant::now() + pause;
         let step = until.map_or(again, |until| until.min(again));
         while let Some((len, source)) = receive(&socket, &mut buffer, step)? {
-            match judge(&buffer[..len], source, server, question, query.id) {
+            match validate(&buffer[..len], source, server, question, query.id) {
                 Err(MalformedResponse::Mismatch(stray)) => strays.count(stray),
                 verdict => {
-                    return verdict.map(|reply| (reply, strays)).map_err(Trouble::MalformedResponse);
+                    return verdict
+                        .map(|reply| (reply, strays))
+                        .map_err(Trouble::MalformedResponse);
                 }
             }
         }
@@ -101,7 +103,7 @@ fn passing(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
 }
 
-fn judge(
+fn validate(
     bytes: &[u8],
     source: SocketAddr,
     server: SocketAddr,

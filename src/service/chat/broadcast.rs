@@ -11,7 +11,7 @@ use super::queue::Queue;
 use super::room::Room;
 use super::{attend, input};
 use crate::error::Failure;
-use crate::net::stdio::is_abandoned;
+use crate::net::stdio::reader_closed;
 use crate::net::stream::EndedBy;
 use crate::service::{Connection, Service, ServiceOutcome};
 
@@ -65,7 +65,7 @@ fn stay(guest: &mut Connection, queue: &Queue) -> Result<EndedBy, Failure> {
             Err(late) if late.timed_out() && queue.has_moved() => {}
             Err(late) if late.timed_out() => return Err(late),
             // It has everything, and may leave without an end of its own (TLS close_notify).
-            Err(_) if queue.wait(Duration::ZERO) && guest.stream.hangup.undelivered() == 0 => {
+            Err(_) if queue.wait(Duration::ZERO) && guest.stream.hangup.unacked_bytes() == 0 => {
                 return Ok(EndedBy::Peer);
             }
             Err(failure) => return Err(failure),
@@ -74,7 +74,7 @@ fn stay(guest: &mut Connection, queue: &Queue) -> Result<EndedBy, Failure> {
     let hangup = guest.stream.hangup.clone();
     let _ = hangup.socket().set_tcp_keepalive(&PROBES);
     guest.mood.while_waiting(|| {
-        let is_over = || hangup.was_pulled() || is_abandoned(hangup.socket().as_fd());
+        let is_over = || hangup.closed_locally() || reader_closed(hangup.socket().as_fd());
         while !queue.wait(LOOK) && !is_over() {}
     });
     Ok(guest.ended_by())

@@ -43,7 +43,7 @@ const LAST_WAIT: Duration = Duration::from_secs(2);
 pub struct Chat {
     room: Arc<Room>,
     begun: OnceLock<()>,
-    screen: Arc<Queue>,
+    local_output: Arc<Queue>,
     framing: Framing,
     max_message: usize,
 }
@@ -81,7 +81,7 @@ impl Chat {
             })
             .map_err(|e| Failure::new(Phase::Stdout, "-", e).with_code(ExitCode::Negative))?;
         let (room, begun) = (Arc::default(), OnceLock::new());
-        Ok(Chat { room, begun, screen: lines, framing, max_message })
+        Ok(Chat { room, begun, local_output: lines, framing, max_message })
     }
 }
 
@@ -94,7 +94,7 @@ impl Service for Chat {
     }
 
     fn close(&self) {
-        self.screen.close(LAST_WAIT);
+        self.local_output.close(LAST_WAIT);
     }
 }
 
@@ -123,7 +123,7 @@ fn attend(
     drop(seat);
 
     if heard.is_err() || !queue.close(LAST_WAIT) {
-        guest.stream.hangup.reset();
+        guest.stream.hangup.abort();
         queue.close(Duration::ZERO);
     }
     let written = writing.join().map_err(|_| {
@@ -137,7 +137,7 @@ fn attend(
     }
     let by = heard?;
     written.outcome.map_err(|e| guest.send_failed(e))?;
-    guest.take_leave()?;
+    guest.close_gracefully()?;
     Ok(by.into())
 }
 
@@ -172,7 +172,7 @@ impl Chat {
     fn listen(&self, guest: &mut Connection, queue: &Queue) -> Result<EndedBy, Failure> {
         let mut cutter = MessageSplitter::new(self.framing, self.max_message);
         loop {
-            let n = match guest.receive(cutter.space()) {
+            let n = match guest.read(cutter.space()) {
                 Ok(n) => n,
                 // It said nothing for the idle limit, but it was talked to.
                 Err(late) if late.timed_out() && queue.has_moved() => continue,
@@ -182,14 +182,14 @@ impl Chat {
             let flow = match n {
                 0 => InputState::Eof,
                 _ if full && guest.stream.reader.is_ready() => InputState::More,
-                _ if cutter.is_open() && more_comes(guest.stream.reader.as_ref()) => {
+                _ if cutter.is_open() && has_pending_input(guest.stream.reader.as_ref()) => {
                     InputState::More
                 }
                 _ => InputState::Idle,
             };
             loop {
                 match cutter.next(flow) {
-                    Ok(Some(message)) => self.hear(guest.conn, message, queue),
+                    Ok(Some(message)) => self.handle_line(guest.conn, message, queue),
                     Ok(None) => break,
                     Err(_) => return Err(self.too_long(guest)),
                 }
@@ -200,7 +200,7 @@ impl Chat {
         }
     }
 
-    fn hear(&self, conn: u64, message: Message<'_>, queue: &Queue) {
+    fn handle_line(&self, conn: u64, message: Message<'_>, queue: &Queue) {
         match message.text.strip_prefix(b"/nick") {
             Some(rest) if rest.first().is_none_or(|byte| *byte == b' ') => {
                 let name = String::from_utf8_lossy(rest);
@@ -210,7 +210,7 @@ impl Chat {
             }
             _ => {
                 let Message { text, line_end, .. } = message;
-                if self.room.say(conn, text, line_end, &self.screen) {
+                if self.room.broadcast(conn, text, line_end, &self.local_output) {
                     thread::sleep(BACKPRESSURE_PAUSE);
                 }
             }
@@ -224,7 +224,7 @@ impl Chat {
 }
 
 /// Whether the rest of a line is on its way: what was sent in one piece may arrive in several.
-fn more_comes(reader: &dyn Reader) -> bool {
+fn has_pending_input(reader: &dyn Reader) -> bool {
     let until = Instant::now() + REST;
     while !reader.is_ready() {
         if Instant::now() >= until {

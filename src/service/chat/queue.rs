@@ -29,7 +29,7 @@ struct State {
     /// All lines have been delivered, or never will be.
     done: bool,
     /// The listener fell behind and lost its place.
-    overrun: bool,
+    overflowed: bool,
     /// Something was delivered since somebody last asked.
     moved: bool,
 }
@@ -39,15 +39,15 @@ impl Queue {
     pub fn push(&self, line: &Line) -> bool {
         let mut state = self.lock();
         if state.closed {
-            return !state.overrun;
+            return !state.overflowed;
         }
         state.bytes += line.len();
         state.lines.push_back(line.clone());
         if state.bytes > MOST_BYTES || state.lines.len() > MOST_LINES {
-            *state = State { closed: true, overrun: true, ..State::default() };
+            *state = State { closed: true, overflowed: true, ..State::default() };
         }
         self.changed.notify_all();
-        !state.overrun
+        !state.overflowed
     }
 
     /// As [`Queue::push`], for a listener that may miss lines but not its place.
@@ -102,7 +102,7 @@ impl Queue {
 
     /// Whether the listener fell behind and lost its place.
     pub fn is_overrun(&self) -> bool {
-        self.lock().overrun
+        self.lock().overflowed
     }
 
     /// Whether more than half of the room is taken.
@@ -169,7 +169,7 @@ mod tests {
                         let (queue, mut chance) = (&queue, chance.split());
                         scope.spawn(move || {
                             for _ in 0..5 {
-                                chance.pause();
+                                chance.random_pause();
                                 assert!(queue.push(&Line::from(&b"line"[..])));
                             }
                         })

@@ -38,7 +38,7 @@ impl Room {
     /// What `conn` says goes to all the others and to our `screen`, with its name before it and in
     /// the same order for everyone. Whoever has no room for it loses its place; tells whether
     /// somebody has little room left.
-    pub fn say(&self, conn: u64, text: &[u8], line_end: &[u8], screen: &Queue) -> bool {
+    pub fn broadcast(&self, conn: u64, text: &[u8], line_end: &[u8], screen: &Queue) -> bool {
         let mut members = self.lock();
         let name = members.get(&conn).map(|member| member.name.as_str()).unwrap_or_default();
         let line = line(name, text, line_end);
@@ -104,7 +104,7 @@ fn pass_on(members: &mut HashMap<u64, Member>, speaker: Option<u64>, line: &Line
     members.retain(|conn, member| {
         let stays = speaker == Some(*conn) || member.queue.push(line);
         if !stays {
-            member.hangup.reset();
+            member.hangup.abort();
         }
         crowded |= member.queue.is_half_full();
         stays

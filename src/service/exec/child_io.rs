@@ -32,7 +32,7 @@ impl CopyState {
     /// a reset.
     ///
     /// Fails when the connection breaks, or nothing moved either way for the idle limit.
-    pub fn inward(
+    pub fn peer_to_child(
         &self,
         reader: &mut dyn Reader,
         child: Option<ChildStdin>,
@@ -42,9 +42,9 @@ impl CopyState {
         let mut buffer = Buffer::small();
         let mut last_words = 0;
         loop {
-            let n = match mood.while_waiting(|| reader.read(buffer.space())) {
+            let n = match mood.while_waiting(|| reader.read(buffer.spare())) {
                 Ok(n) => n,
-                Err(e) if self.goes_on(&e) => continue,
+                Err(e) if self.should_retry(&e) => continue,
                 Err(e) => return Err(e),
             };
             if n == 0 {
@@ -69,7 +69,11 @@ impl CopyState {
     }
 
     /// Sends all of `bytes` to the peer; returns how many it took before it failed, if it did.
-    pub fn outward(&self, writer: &mut dyn Writer, mut bytes: &[u8]) -> (u64, io::Result<()>) {
+    pub fn child_to_peer(
+        &self,
+        writer: &mut dyn Writer,
+        mut bytes: &[u8],
+    ) -> (u64, io::Result<()>) {
         let mut taken = 0;
         while !bytes.is_empty() {
             match writer.write(bytes) {
@@ -79,7 +83,7 @@ impl CopyState {
                     bytes = &bytes[n..];
                     self.moved.store(true, Ordering::Relaxed);
                 }
-                Err(e) if self.goes_on(&e) => {}
+                Err(e) if self.should_retry(&e) => {}
                 Err(e) => return (taken, Err(e)),
             }
         }
@@ -88,7 +92,7 @@ impl CopyState {
 
     /// Whether a failed call is to be tried again: a signal came, or the idle limit passed in this
     /// direction while the other moved.
-    fn goes_on(&self, e: &io::Error) -> bool {
+    fn should_retry(&self, e: &io::Error) -> bool {
         match e.kind() {
             ErrorKind::Interrupted => true,
             ErrorKind::WouldBlock => self.moved.swap(false, Ordering::Relaxed),

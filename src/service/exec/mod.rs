@@ -79,24 +79,24 @@ impl Service for Exec {
     fn serve(&self, guest: &mut Connection) -> Result<ServiceOutcome, Failure> {
         let environment = ucspi_env::of(guest.facts(), &self.host);
         let child = self.program.start(&environment).map_err(|e| {
-            guest.stream.hangup.reset();
+            guest.stream.hangup.abort();
             Failure::new(Phase::File, &self.program, e)
         })?;
         guest.mood.expect_stream();
         let traffic = CopyState::default();
-        let served = self.accompany(guest, child, &traffic);
+        let served = self.relay(guest, child, &traffic);
         guest.bytes_in = traffic.bytes_in.load(Ordering::Relaxed);
         served
     }
 
     fn close(&self) {
-        self.program.end_all();
+        self.program.kill_all();
     }
 }
 
 impl Exec {
     /// Moves bytes both ways until the connection and the child are both over.
-    fn accompany(
+    fn relay(
         &self,
         guest: &mut Connection,
         mut child: Child,
@@ -108,14 +108,14 @@ impl Exec {
         let (hangup, facts) = (&stream.hangup, &stream.facts);
         thread::scope(|scope| {
             let inward = || {
-                let heard = traffic.inward(reader.as_mut(), input, mood);
+                let heard = traffic.peer_to_child(reader.as_mut(), input, mood);
                 if traffic.peer_done.load(Ordering::SeqCst) {
                     hangup.probe_peer();
                     half_closed(news, hangup, EndedBy::Peer);
                 }
                 if heard.is_err() && !traffic.answered.load(Ordering::SeqCst) {
                     traffic.broken.store(true, Ordering::SeqCst);
-                    hangup.reset();
+                    hangup.abort();
                 }
                 heard
             };
@@ -133,13 +133,13 @@ impl Exec {
                 Some(output) => answering.run(output),
                 None => OutputEnd::Whole,
             };
-            let ended = self.part(answer, answering, child, inward);
+            let ended = self.finish(answer, answering, child, inward);
             ended.map_err(|(e, sending)| failure(facts, traffic, e, sending))
         })
     }
 
     /// The answer is over, one way or another: ends the connection, then the child.
-    fn part(
+    fn finish(
         &self,
         answer: OutputEnd,
         answering: OutputPump<'_>,
@@ -150,7 +150,7 @@ impl Exec {
         let broken = traffic.broken.load(Ordering::SeqCst);
         let peer_first = traffic.peer_done.load(Ordering::SeqCst);
         let by = match &answer {
-            _ if hangup.was_pulled() => EndedBy::Signal,
+            _ if hangup.closed_locally() => EndedBy::Signal,
             OutputEnd::Whole if !peer_first => EndedBy::Us,
             _ => EndedBy::Peer,
         };
@@ -162,11 +162,11 @@ impl Exec {
             let _ = writer.finish();
             wait_for_either(&child, hangup);
         } else {
-            hangup.reset();
+            hangup.abort();
         }
-        let status = child.see_out(self.grace, !whole);
+        let status = child.terminate(self.grace, !whole);
         if !inward.is_finished() {
-            hangup.hang_up();
+            hangup.shutdown();
         }
         let heard = inward.join().unwrap_or(Ok(()));
         match (answer, heard) {
@@ -195,13 +195,13 @@ impl OutputPump<'_> {
                 Ok(false) => return OutputEnd::Unheard,
                 Err(e) => return OutputEnd::Broken(e),
             }
-            let n = match output.read(buffer.space()) {
+            let n = match output.read(buffer.spare()) {
                 Ok(0) => return OutputEnd::Whole,
                 Ok(n) => n,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
                 Err(e) => return OutputEnd::Broken(e),
             };
-            let (sent, done) = self.traffic.outward(self.writer, buffer.filled(n));
+            let (sent, done) = self.traffic.child_to_peer(self.writer, buffer.filled(n));
             *self.bytes_out += sent;
             if let Err(e) = done {
                 return OutputEnd::Broken(e);

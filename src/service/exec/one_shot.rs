@@ -31,7 +31,7 @@ impl OneShot {
 
     /// The program's answer to `question`, at most `most` bytes; for a program that takes longer
     /// than its limit, or says more, an error.
-    pub fn answer(
+    pub fn run(
         &self,
         local: &Address,
         peer: &Address,
@@ -45,13 +45,13 @@ impl OneShot {
         };
         let answer = exchange(input, output, question, most, until);
         let left = if answer.is_ok() { self.limit } else { Duration::ZERO };
-        child.see_out(left, answer.is_err());
+        child.terminate(left, answer.is_err());
         answer
     }
 
     /// Ends every run that still goes on.
     pub fn close(&self) {
-        self.program.end_all();
+        self.program.kill_all();
     }
 }
 
@@ -110,29 +110,29 @@ fn waits(e: &io::Error) -> bool {
 mod tests {
     use super::*;
 
-    fn answer(script: &str, question: &[u8], limit: Duration) -> Result<Vec<u8>, ErrorKind> {
+    fn run(script: &str, question: &[u8], limit: Duration) -> Result<Vec<u8>, ErrorKind> {
         let answerer = OneShot::new(Program::shell(script).unwrap(), limit);
         let anybody = Address::Unnamed;
-        answerer.answer(&anybody, &anybody, question, 65_507).map_err(|e| e.kind())
+        answerer.run(&anybody, &anybody, question, 65_507).map_err(|e| e.kind())
     }
 
     const LONG: Duration = Duration::from_secs(20);
 
     #[test]
     fn the_question_is_the_input_and_the_output_the_answer() {
-        assert_eq!(answer("cat; echo .", b"hi ", LONG), Ok(b"hi .\n".to_vec()));
-        assert_eq!(answer("cat", b"", LONG), Ok(Vec::new()));
-        assert_eq!(answer("echo deaf", &[b'x'; 65_507], LONG), Ok(b"deaf\n".to_vec()));
+        assert_eq!(run("cat; echo .", b"hi ", LONG), Ok(b"hi .\n".to_vec()));
+        assert_eq!(run("cat", b"", LONG), Ok(Vec::new()));
+        assert_eq!(run("echo deaf", &[b'x'; 65_507], LONG), Ok(b"deaf\n".to_vec()));
         let long = vec![b'y'; 65_507];
-        assert_eq!(answer("echo; cat | tail -c 65506", &long, LONG).map(|a| a.len()), Ok(65_507));
+        assert_eq!(run("echo; cat | tail -c 65506", &long, LONG).map(|a| a.len()), Ok(65_507));
     }
 
     #[test]
     fn an_answer_too_long_or_too_late_is_none() {
-        let endless = answer("exec yes", b"?", LONG);
+        let endless = run("exec yes", b"?", LONG);
         assert_eq!(endless, Err(ErrorKind::InvalidData));
         let began = Instant::now();
-        let late = answer("sleep 300", b"?", Duration::from_millis(50));
+        let late = run("sleep 300", b"?", Duration::from_millis(50));
         assert_eq!(late, Err(ErrorKind::TimedOut));
         assert!(began.elapsed() < LONG);
     }

@@ -44,7 +44,7 @@ impl Save {
 
     /// A new file for this guest. Until it is whole it is called a part.
     fn create(&self, guest: &Connection) -> Result<(File, PathBuf), Failure> {
-        let name = format!("{}-{}", now(), place(&guest.facts().peer, guest.conn));
+        let name = format!("{}-{}", now(), target_path(&guest.facts().peer, guest.conn));
         for nth in 1..=TRIES {
             let path = self.folder.join(numbered(&name, nth) + ".part");
             // What a client sent is for the user who runs the server.
@@ -100,12 +100,12 @@ impl Service for Save {
         match self.save(guest) {
             Ok(path) => {
                 let by = guest.ended_by();
-                guest.take_leave()?;
+                guest.close_gracefully()?;
                 let saved = Some(path.display().to_string());
                 Ok(ServiceOutcome { by, exit_status: None, saved })
             }
             Err(failure) => {
-                guest.stream.hangup.reset();
+                guest.stream.hangup.abort();
                 Err(failure)
             }
         }
@@ -122,7 +122,7 @@ fn now() -> impl std::fmt::Display {
 }
 
 /// The peer in such characters.
-fn place(peer: &Address, conn: u64) -> String {
+fn target_path(peer: &Address, conn: u64) -> String {
     match peer.inet() {
         Some(peer) => format!("{}-{}", peer.ip().to_string().replace([':', '%'], "_"), peer.port()),
         None => format!("connection-{conn}"),
@@ -181,7 +181,7 @@ mod tests {
     #[test]
     fn peers_make_harmless_names() {
         let peer: std::net::SocketAddr = "[fe80::1]:80".parse().unwrap();
-        assert_eq!(place(&Address::Inet(peer), 1), "fe80__1-80");
-        assert_eq!(place(&Address::Unnamed, 7), "connection-7");
+        assert_eq!(target_path(&Address::Inet(peer), 1), "fe80__1-80");
+        assert_eq!(target_path(&Address::Unnamed, 7), "connection-7");
     }
 }

@@ -74,7 +74,7 @@ impl Send {
     }
 
     /// Sends what can be sent at once; 0 when the file has no more.
-    fn step(&self, guest: &mut Connection, part: &FileRange) -> Result<usize, Failure> {
+    fn send_chunk(&self, guest: &mut Connection, part: &FileRange) -> Result<usize, Failure> {
         #[cfg(target_os = "linux")]
         if let Some(socket) = guest.stream.writer.raw() {
             use rustix::io::Errno;
@@ -87,7 +87,7 @@ impl Send {
                 }
                 // The file system cannot: the plain way can.
                 Err(Errno::INVAL | Errno::NOSYS) => {}
-                Err(Errno::INTR) => return self.step(guest, part),
+                Err(Errno::INTR) => return self.send_chunk(guest, part),
                 Err(e @ Errno::IO) => return Err(self.failure(io::Error::from(e))),
                 Err(e) => return Err(guest.send_failed(e.into())),
             }
@@ -95,7 +95,7 @@ impl Send {
         let most = usize::try_from(part.left).unwrap_or(COPIED).min(COPIED);
         let mut bytes = vec![0; most];
         let n = part.file.read_at(&mut bytes, part.offset).map_err(|e| self.failure(e))?;
-        guest.send(&bytes[..n])?;
+        guest.write_all(&bytes[..n])?;
         Ok(n)
     }
 
@@ -103,7 +103,7 @@ impl Send {
         let mut part = self.open()?;
         let whole = part.left;
         while part.left > 0 {
-            let n = self.step(guest, &part)?;
+            let n = self.send_chunk(guest, &part)?;
             if n == 0 && part.sizeless {
                 break;
             }
@@ -123,10 +123,10 @@ impl Service for Send {
     fn serve(&self, guest: &mut Connection) -> Result<ServiceOutcome, Failure> {
         if let Err(failure) = self.send(guest) {
             // A clean end would make a part look whole.
-            guest.stream.hangup.reset();
+            guest.stream.hangup.abort();
             return Err(failure);
         }
-        guest.take_leave()?;
+        guest.close_gracefully()?;
         Ok(EndedBy::Us.into())
     }
 }

@@ -24,7 +24,7 @@ impl DuplexObserver for Quiet {}
 
 /// A stream of ours and its other end, over TCP or a Unix socket.
 fn pair(chance: &mut TestRng) -> (Stream, Socket) {
-    let (ours, theirs): (Socket, Socket) = match chance.below(2) {
+    let (ours, theirs): (Socket, Socket) = match chance.in_range(2) {
         0 => {
             let (ours, theirs) = UnixStream::pair().unwrap();
             (ours.into(), theirs.into())
@@ -60,10 +60,10 @@ fn terms(shared_input: bool) -> DuplexOptions {
 fn say(mut to: impl Write, bytes: &[u8], chance: &mut TestRng) {
     let mut rest = bytes;
     while !rest.is_empty() {
-        let n = (1 + chance.below(1 + MOST / 4)).min(rest.len());
+        let n = (1 + chance.in_range(1 + MOST / 4)).min(rest.len());
         to.write_all(&rest[..n]).unwrap();
         rest = &rest[n..];
-        chance.pause();
+        chance.random_pause();
     }
 }
 
@@ -80,8 +80,9 @@ fn nothing_is_lost_whoever_ends_first() {
         let (stream, theirs) = pair(&mut chance);
         let (input, mut user) = io::pipe().unwrap();
         let (mut screen, output) = io::pipe().unwrap();
-        let (up, down) = [chance.below(MOST), chance.below(MOST)].map(|n| chance.bytes(n)).into();
-        let shared = chance.below(2) == 0;
+        let (up, down) =
+            [chance.in_range(MOST), chance.in_range(MOST)].map(|n| chance.bytes(n)).into();
+        let shared = chance.in_range(2) == 0;
         let [mut typing, mut talking] = [chance.split(), chance.split()];
         let (done, over) = channel();
         thread::spawn(move || {
@@ -152,7 +153,7 @@ fn a_unix_peer_that_leaves_with_bytes_unread_is_told() {
 /// Reports the peer's end of stream.
 struct PeerEnds(std::sync::mpsc::Sender<()>);
 impl DuplexObserver for PeerEnds {
-    fn peer_half_closed(&self) {
+    fn on_peer_eof(&self) {
         self.0.send(()).unwrap();
     }
 }
@@ -260,7 +261,7 @@ fn a_pulled_cord_or_a_reset_ends_it_whenever_it_comes() {
         let (input, user) = io::pipe().unwrap();
         let (screen, output) = io::pipe().unwrap();
         let stop = Shutdown::new(None).unwrap();
-        let shared = chance.below(2) == 0;
+        let shared = chance.in_range(2) == 0;
         let (done, over) = channel();
         let cord = stop.clone();
         thread::spawn(move || {
@@ -269,13 +270,13 @@ fn a_pulled_cord_or_a_reset_ends_it_whenever_it_comes() {
         });
         // Both sides are stuck, or soon will be: nobody reads.
         theirs.set_nonblocking(true).unwrap();
-        let some = chance.below(MOST);
+        let some = chance.in_range(MOST);
         let _ = (&theirs).write(&chance.bytes(some));
-        chance.pause();
-        let pulls = chance.below(2) == 0;
+        chance.random_pause();
+        let pulls = chance.in_range(2) == 0;
         let began = Instant::now();
         match pulls {
-            true => cord.pull(ShutdownReason::Terminate),
+            true => cord.trigger(ShutdownReason::Terminate),
             false => theirs.set_linger(Some(Duration::ZERO)).unwrap(),
         }
         drop(theirs);

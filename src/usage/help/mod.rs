@@ -18,7 +18,7 @@ pub struct Page {
     /// The command; the empty word is sockit itself.
     pub name: &'static str,
     /// The flags and arguments that `-h` shows, by their long names.
-    pub often: &'static [&'static str],
+    pub common_flags: &'static [&'static str],
     /// Command lines that work as they stand, and what each does.
     pub examples: [Example; 3],
 }
@@ -35,21 +35,21 @@ const NARROW: usize = 78;
 const ALWAYS: [&str; 4] = ["help", "quiet", "verbose", "json"];
 
 /// sockit with all its commands, dressed for people: for help, man pages and completions.
-pub fn whole() -> Command {
-    let plain = built();
+pub fn full_command() -> Command {
+    let plain = built_command();
     let names: Vec<String> = plain.get_subcommands().map(|c| c.get_name().to_string()).collect();
     let dressed = names.iter().fold(plain, |command, name| match page(name) {
-        Some(page) => command.mut_subcommand(name, |inner| dress(inner, page)),
+        Some(page) => command.mut_subcommand(name, |inner| decorate(inner, page)),
         None => command,
     });
     match page("") {
-        Some(page) => dress(dressed, page),
+        Some(page) => decorate(dressed, page),
         None => dressed,
     }
 }
 
 /// sockit with the flags of all its commands, which a run that asks for one of them leaves aside.
-pub fn built() -> Command {
+pub fn built_command() -> Command {
     let mut command = Cli::command();
     command.build();
     command
@@ -60,7 +60,7 @@ pub fn page(name: &str) -> Option<&'static Page> {
     pages::ALL.iter().find(|page| page.name == name)
 }
 
-fn dress(command: Command, page: &Page) -> Command {
+fn decorate(command: Command, page: &Page) -> Command {
     let note = command.get_after_help().map(ToString::to_string).unwrap_or_default();
     let all = match page.name {
         "" => "sockit <command> -h".to_string(),
@@ -68,7 +68,7 @@ fn dress(command: Command, page: &Page) -> Command {
     };
     let short = paragraphs([note.clone(), examples(page), format!("Everything: {all}")]);
     let long = paragraphs([note, examples(page), environment(), exit_codes()]);
-    command.mut_args(|arg| shown(arg, page.often)).after_help(short).after_long_help(long)
+    command.mut_args(|arg| shown(arg, page.common_flags)).after_help(short).after_long_help(long)
 }
 
 fn paragraphs(texts: impl IntoIterator<Item = String>) -> String {
@@ -107,21 +107,21 @@ fn examples(page: &Page) -> String {
 }
 
 fn environment() -> String {
-    let rows = ENVIRONMENT.map(|(names, what)| format!("\n  {names}{}", hanging(what, 6)));
+    let rows = ENVIRONMENT.map(|(names, what)| format!("\n  {names}{}", wrap_indented(what, 6)));
     format!("Environment:{}", rows.concat())
 }
 
 /// The exit-code table, for the end of every command's `--help`.
 fn exit_codes() -> String {
     let rows = ExitCode::ALL.map(|(code, meaning)| {
-        let text = hanging(meaning, 7);
+        let text = wrap_indented(meaning, 7);
         format!("\n  {:>3}  {}", code.number(), text.trim_start())
     });
     format!("Exit codes:{}", rows.concat())
 }
 
 /// `text` on lines of its own, `indent` in, none over [`NARROW`].
-fn hanging(text: &str, indent: usize) -> String {
+fn wrap_indented(text: &str, indent: usize) -> String {
     let mut lines = String::new();
     let mut room = 0;
     for word in text.split(' ') {
@@ -156,14 +156,14 @@ mod tests {
 
     #[test]
     fn what_a_page_shows_often_is_there_in_a_whole_build() {
-        let whole = built();
+        let whole = built_command();
         for page in pages::ALL.iter().filter(|_| cfg!(all(feature = "tls", feature = "http"))) {
             let Some(command) = whole.find_subcommand(page.name) else { continue };
             let has = |name: &str| {
                 let mut arguments = command.get_arguments();
                 arguments.any(|arg| arg.get_long().unwrap_or(arg.get_id().as_str()) == name)
             };
-            for often in page.often {
+            for often in page.common_flags {
                 assert!(has(often), "{} has no {often}", page.name);
             }
         }

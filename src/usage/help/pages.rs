@@ -6,7 +6,7 @@ use super::Page;
 pub const ALL: &[Page] = &[
     Page {
         name: "",
-        often: &["version"],
+        common_flags: &["version"],
         examples: [
             ("sockit tcp-server --port 9999", "greet whoever connects"),
             ("sockit tcp-client localhost 9999", "talk to it: type a name"),
@@ -15,7 +15,7 @@ pub const ALL: &[Page] = &[
     },
     Page {
         name: "completions",
-        often: &["shell"],
+        common_flags: &["shell"],
         examples: [
             (
                 "sockit completions bash > ~/.local/share/bash-completion/completions/sockit",
@@ -27,7 +27,7 @@ pub const ALL: &[Page] = &[
     },
     Page {
         name: "http-get",
-        often: &[
+        common_flags: &[
             "urls",
             "output",
             "remote-name",
@@ -61,7 +61,7 @@ pub const ALL: &[Page] = &[
     },
     Page {
         name: "man",
-        often: &["command", "out-dir"],
+        common_flags: &["command", "out-dir"],
         examples: [
             ("sockit man tcp-client | man -l -", "read one page"),
             (
@@ -73,7 +73,7 @@ pub const ALL: &[Page] = &[
     },
     Page {
         name: "resolve",
-        often: &[
+        common_flags: &[
             "questions",
             "all",
             "verify",
@@ -96,7 +96,7 @@ pub const ALL: &[Page] = &[
     },
     Page {
         name: "tcp-client",
-        often: &[
+        common_flags: &[
             "host",
             "port",
             "send",
@@ -137,7 +137,7 @@ pub const ALL: &[Page] = &[
     },
     Page {
         name: "tcp-server",
-        often: &[
+        common_flags: &[
             "service",
             "greeting",
             "reply",
@@ -168,7 +168,7 @@ pub const ALL: &[Page] = &[
     },
     Page {
         name: "tour",
-        often: &["chapter", "list"],
+        common_flags: &["chapter", "list"],
         examples: [
             ("sockit tour", "all chapters, on loopback, in a few seconds"),
             ("sockit tour 3", "one chapter"),
@@ -177,7 +177,7 @@ pub const ALL: &[Page] = &[
     },
     Page {
         name: "udp-client",
-        often: &[
+        common_flags: &[
             "host", "port", "send", "input", "size", "wait", "count", "interval", "timeout",
             "ipv4", "ipv6",
         ],
@@ -192,7 +192,7 @@ pub const ALL: &[Page] = &[
     },
     Page {
         name: "udp-echo",
-        often: &["host", "port", "max-rate", "print-port", "timeout", "ipv4", "ipv6"],
+        common_flags: &["host", "port", "max-rate", "print-port", "timeout", "ipv4", "ipv6"],
         examples: [
             ("sockit udp-echo --host '' --port 51423", "every datagram back to its sender"),
             ("sockit udp-echo --port 0 --print-port", "on a port the kernel picks, told on stdout"),
@@ -201,7 +201,7 @@ pub const ALL: &[Page] = &[
     },
     Page {
         name: "udp-server",
-        often: &[
+        common_flags: &[
             "service",
             "reply",
             "exec",
@@ -223,7 +223,7 @@ pub const ALL: &[Page] = &[
     },
     Page {
         name: "unix-client",
-        often: &[
+        common_flags: &[
             "path",
             "datagram",
             "send",
@@ -251,7 +251,7 @@ pub const ALL: &[Page] = &[
     },
     Page {
         name: "unix-server",
-        often: &[
+        common_flags: &[
             "path",
             "datagram",
             "mode",

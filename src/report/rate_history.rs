@@ -51,7 +51,7 @@ impl RateHistory {
     }
 
     /// The picture and its highest rate; nothing for a conversation too short for one.
-    pub fn picture(&self) -> Option<String> {
+    pub fn sparkline(&self) -> Option<String> {
         let columns = &self.columns[..=self.last];
         let highest = columns.iter().max().copied().filter(|most| *most > 0)?;
         if columns.len() < 4 {
@@ -74,14 +74,14 @@ mod tests {
         for (ms, total) in [(0, 100), (60, 200), (110, 200), (160, 250)] {
             course.at(Duration::from_millis(ms), total);
         }
-        assert_eq!(course.picture().unwrap(), "rate |██ ▄| at most 2.0 KiB/s");
+        assert_eq!(course.sparkline().unwrap(), "rate |██ ▄| at most 2.0 KiB/s");
     }
 
     #[test]
     fn a_short_talk_has_no_picture() {
         let mut course = RateHistory::default();
         course.at(Duration::from_millis(10), 100);
-        assert_eq!(course.picture(), None);
+        assert_eq!(course.sparkline(), None);
     }
 
     proptest! {
@@ -95,7 +95,7 @@ mod tests {
                 course.at(Duration::from_millis(time), total);
             }
             prop_assert_eq!(course.columns.iter().sum::<u64>(), total);
-            prop_assert!(course.picture().is_none_or(|line| line.chars().count() < COLUMNS + 40));
+            prop_assert!(course.sparkline().is_none_or(|line| line.chars().count() < COLUMNS + 40));
         }
     }
 }

@@ -1,0 +1,29 @@
+//! What every part of a run is given.
+
+use std::time::{Duration, Instant};
+
+use super::Report;
+use crate::error::{ExitCode, Failure, Phase};
+use crate::shutdown::Shutdown;
+
+/// Where events go, and what ends the run early. Clones share both.
+#[derive(Clone)]
+pub struct Context {
+    /// Log lines and events.
+    pub report: Report,
+    /// Triggered by SIGINT, SIGTERM and the limit of the whole run.
+    pub shutdown: Shutdown,
+}
+
+impl Context {
+    /// A context whose run may take as long as `limit`, or without a limit.
+    ///
+    /// Fails at [`Phase::Socket`] when no wake pipe can be created.
+    pub fn new(report: &Report, limit: Option<Duration>) -> Result<Context, Failure> {
+        let failed = |e| Failure::new(Phase::Socket, "signals", e).with_code(ExitCode::Negative);
+        let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
+        let shutdown = Shutdown::new(deadline).map_err(failed)?;
+        shutdown.watch_signals().map_err(failed)?;
+        Ok(Context { report: report.clone(), shutdown })
+    }
+}
