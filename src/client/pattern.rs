@@ -9,11 +9,11 @@ use regex_automata::hybrid::dfa::{Cache, DFA};
 use regex_automata::nfa::thompson::{Compiler, Config, WhichCaptures};
 use regex_automata::util::syntax;
 
-/// Bytes of memory that the states of a pattern may take before it is refused as too large.
-const LARGEST: usize = 10 << 20;
+/// Maximum size of a compiled pattern, in bytes.
+const MAX_SIZE: usize = 10 << 20;
 
-/// A pattern that matches in two readings, whichever comes first: as UTF-8 text, where `.` is a
-/// character, and as bytes, where `.` is any byte and `\xff` is the byte 0xff.
+/// A pattern that matches UTF-8 text, where `.` is a character, as well as bytes, where `.` is any
+/// byte and `\xff` is the byte 0xff.
 #[derive(Debug, Clone)]
 pub struct Pattern {
     text: String,
@@ -28,21 +28,21 @@ impl FromStr for Pattern {
             let config = syntax::Config::new().unicode(unicode).utf8(false);
             syntax::parse_with(text, &config).map_err(|e| last_line(&e.to_string()))
         };
-        let readings = [parse(true), parse(false)];
-        let build = |readings: Vec<_>| {
-            let config = Config::new().utf8(false).nfa_size_limit(Some(LARGEST));
+        let parsed = [parse(true), parse(false)];
+        let build = |expressions: Vec<_>| {
+            let config = Config::new().utf8(false).nfa_size_limit(Some(MAX_SIZE));
             Compiler::new()
                 .configure(config.which_captures(WhichCaptures::None))
-                .build_many_from_hir(&readings)
+                .build_many_from_hir(&expressions)
                 .map_err(|e| e.to_string())
                 .and_then(automaton)
         };
-        if let [Err(why), Err(_)] = &readings {
+        if let [Err(why), Err(_)] = &parsed {
             return Err(why.clone());
         }
-        let both = build(readings.iter().flatten().collect());
-        // Between characters a word boundary (`\b`) takes more than one pass, between bytes not.
-        let automaton = both.or_else(|why| match &readings[1] {
+        let both = build(parsed.iter().flatten().collect());
+        // A word boundary (`\b`) is not supported between characters, only between bytes.
+        let automaton = both.or_else(|why| match &parsed[1] {
             Ok(bytes) => build(vec![bytes]),
             Err(_) => Err(why),
         })?;
@@ -50,7 +50,7 @@ impl FromStr for Pattern {
     }
 }
 
-/// What is wrong with a pattern; the lines before it draw where.
+/// The message of a multi-line error; the lines before it point at the position.
 fn last_line(error: &str) -> String {
     let why = error.lines().last().unwrap_or_default();
     why.strip_prefix("error: ").unwrap_or(why).to_string()
@@ -67,7 +67,7 @@ impl Pattern {
         &self.text
     }
 
-    /// A search that begins with the next bytes.
+    /// A new search.
     pub fn search(&self) -> Search {
         let automaton = self.automaton.clone();
         let mut cache = automaton.create_cache();
@@ -76,8 +76,7 @@ impl Pattern {
     }
 }
 
-/// A search for the first match in a growing text. Each byte is read one time, however many pieces
-/// they come in.
+/// A search for the first match in a growing text. Each byte is read once, however the text is split.
 #[derive(Debug)]
 pub struct Search {
     automaton: Arc<DFA>,
@@ -85,28 +84,28 @@ pub struct Search {
     state: Option<LazyStateID>,
 }
 
-/// The state before the first byte. It exists for every pattern that was built; none never matches.
+/// The state before the first byte. It exists for every pattern that was built.
 fn start(automaton: &DFA, cache: &mut Cache) -> Option<LazyStateID> {
     automaton.start_state_forward(cache, &Input::new("")).ok()
 }
 
 impl Search {
-    /// The end of the first match in `text`, of which the first `searched` bytes were searched before
-    /// without a match. The end of the text is one for the pattern too (`$`).
+    /// Returns the end of the first match in `text`, whose first `searched` bytes were searched
+    /// before without a match. `$` matches at the end of `text`.
     pub fn advance(&mut self, text: &[u8], searched: usize) -> Option<usize> {
         let end = self.step(text, searched);
         let last = self.automaton.next_eoi_state(&mut self.cache, self.state?).ok()?;
-        // Else it is the dead state, which is always in the cache: what is in there stays valid.
+        // Any other state here is the dead state, which is always in the cache and stays valid.
         if last.is_match() { Some(text.len()) } else { end }
     }
 
-    /// Goes through the bytes from `searched` on, up to where no longer match is possible.
+    /// Reads the bytes from `searched` on, as long as a longer match is possible.
     fn step(&mut self, text: &[u8], searched: usize) -> Option<usize> {
         let mut end = None;
         let mut state = self.state?;
         for (at, byte) in text.iter().enumerate().skip(searched) {
             state = self.automaton.next_state(&mut self.cache, state, *byte).ok()?;
-            // A state says what was found before the byte that led to it.
+            // A match is known one byte after its end.
             if state.is_match() {
                 end = Some(at);
             } else if state.is_dead() {
@@ -160,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn pattern_that_is_none_says_why_in_one_line() {
+    fn malformed_pattern_is_an_error_of_one_line() {
         for pattern in ["(", "a{2,1}", "[z-a]", r"\p{", "(a{1000}){1000}{100}"] {
             let why = pattern.parse::<Pattern>().unwrap_err();
             assert!(!why.is_empty() && !why.contains('\n'), "{why}");
@@ -168,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn search_survives_a_cache_that_is_cleared_all_the_time() {
+    fn search_continues_when_the_cache_is_cleared() {
         let config = DFA::config().cache_capacity(0).skip_cache_capacity_check(true);
         let automaton = DFA::builder().configure(config).build("a[ab]{9}c$").unwrap();
         let pattern = Pattern { text: String::new(), automaton: Arc::new(automaton) };
@@ -189,7 +188,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_pieces_match_where_the_whole_does(text in "[abé\n]{0,30}", cuts: [u8; 3]) {
+        fn split_text_matches_where_the_complete_text_does(text in "[abé\n]{0,30}", cuts: [u8; 3]) {
             let text = text.as_bytes();
             let mut cuts = cuts.map(|cut| usize::from(cut) % (text.len() + 1)).to_vec();
             cuts.push(text.len());
@@ -203,10 +202,10 @@ mod tests {
                     found = found.or_else(|| search.advance(&text[..cut], searched));
                     searched = cut;
                 }
-                let whole = pattern.search().advance(text, 0);
-                // A prefix that matches is enough, and what is longer is not waited for.
-                prop_assert_eq!(found.is_some(), whole.is_some());
-                prop_assert!(found <= whole);
+                let complete = pattern.search().advance(text, 0);
+                // The first match is enough; a longer one is not waited for.
+                prop_assert_eq!(found.is_some(), complete.is_some());
+                prop_assert!(found <= complete);
             }
         }
     }
