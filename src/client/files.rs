@@ -1,5 +1,5 @@
-//! The files of a conversation, opened before anybody is called: one that is missing, or must not
-//! be written, costs no connection, and a call that nobody takes costs no file.
+//! The files of a session. They are opened before connecting: a file that is missing or must not be
+//! written costs no connection, and a connection that fails leaves no new file.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
-use crate::error::{ExitCode, Failure, Phase};
-use crate::flags::session::SessionFlags;
+use super::options::SessionOptions;
+use crate::error::{Failure, Phase};
 use crate::net::stdio::FdStream;
 use crate::net::stream::Writer;
 use crate::process::output_file;
@@ -19,8 +19,7 @@ use crate::report::Report;
 use crate::report::hexdump::Dump;
 use crate::transfer::tap::Tap;
 
-/// What a conversation reads from and writes to besides its peer; where there is no file it is
-/// stdin or stdout.
+/// The local files of a session; `None` is stdin or stdout.
 pub struct Files {
     /// `--input`.
     pub input: Option<File>,
@@ -30,28 +29,29 @@ pub struct Files {
 }
 
 impl Files {
-    /// Opens what `talk` names.
+    /// Opens the files that `options` name.
     ///
-    /// Fails at [`Stage::File`] with 26 for what is read, 23 for what is written, and 2 for a
-    /// file that is to be both.
-    pub fn open(talk: &SessionFlags, report: &Report) -> Result<Files, Failure> {
-        let input = open_input(talk)?;
-        if let (Some(input), Some(path)) = (&input, talk.output_file()) {
+    /// Fails at [`Phase::File`] with 26 for the input, 23 for an output, and 2 when input and
+    /// output are the same file.
+    pub fn open(options: &SessionOptions, report: &Report) -> Result<Files, Failure> {
+        let input = open_input(options)?;
+        let path = options.output.as_deref();
+        if let (Some(input), Some(path)) = (&input, path) {
             refuse_same(input, path)?;
         }
-        let output = talk.output_file().map(OutputFile::open).transpose()?;
-        let hex = talk.hex.as_deref().map(|path| Dump::open(path, report)).transpose()?;
+        let output = path.map(OutputFile::open).transpose()?;
+        let hex = options.hex.as_deref().map(|path| Dump::open(path, report)).transpose()?;
         Ok(Files { input, output, hex })
     }
 
-    /// The connection stands: a new output file stays, even if nothing comes.
-    pub fn connected(&mut self) {
+    /// Keeps a new output file, even if nothing is received. Until then it is removed on drop.
+    pub fn keep_output(&mut self) {
         if let Some(output) = &mut self.output {
             output.is_unused = false;
         }
     }
 
-    /// Both directions' taps, if a dump was asked for.
+    /// The taps of the hex dump for sent and for received bytes.
     pub fn taps(&mut self) -> (Option<Tap>, Option<Tap>) {
         match self.hex.take().map(Tap::pair) {
             Some((sent, received)) => (Some(sent), Some(received)),
@@ -60,8 +60,8 @@ impl Files {
     }
 }
 
-fn open_input(talk: &SessionFlags) -> Result<Option<File>, Failure> {
-    match (talk.input_file(), talk.offset, talk.count) {
+fn open_input(options: &SessionOptions) -> Result<Option<File>, Failure> {
+    match (&options.input, options.offset, options.count) {
         (Some(path), offset, _) => open_at(path, offset).map(Some),
         (None, None, None) => Ok(None),
         (None, offset, _) => stdin_slice(offset).map(Some),
@@ -77,7 +77,7 @@ fn open_at(path: &Path, offset: Option<u64>) -> Result<File, Failure> {
     skip(file, offset).map_err(failed)
 }
 
-/// `--input -` with `--offset` or `--count`: a descriptor of our own for stdin.
+/// `--input -` with `--offset` or `--count`: a duplicated descriptor of stdin.
 fn stdin_slice(offset: Option<u64>) -> Result<File, Failure> {
     let failed = |e| Failure::new(Phase::Stdin, "-", e);
     let stdin = rustix::stdio::stdin().try_clone_to_owned().map_err(failed)?;
@@ -86,32 +86,33 @@ fn stdin_slice(offset: Option<u64>) -> Result<File, Failure> {
 
 fn skip(mut file: File, offset: Option<u64>) -> io::Result<File> {
     let Some(offset) = offset else { return Ok(file) };
-    let facts = file.metadata()?;
-    if facts.is_file() && facts.len() < offset {
-        let why = format!("its {} bytes end before --offset", facts.len());
+    let metadata = file.metadata()?;
+    if metadata.is_file() && metadata.len() < offset {
+        let why = format!("--offset is beyond the end of the file ({} bytes)", metadata.len());
         return Err(io::Error::other(why));
     }
     file.seek(SeekFrom::Start(offset))?;
     Ok(file)
 }
 
-/// What comes must not overwrite what is still to be sent.
+/// Refuses an output file that is the input: received bytes would overwrite unsent ones.
 fn refuse_same(input: &File, output: &Path) -> Result<(), Failure> {
     let (Ok(one), Ok(other)) = (input.metadata(), output.metadata()) else { return Ok(()) };
-    match one.is_file() && (one.dev(), one.ino()) == (other.dev(), other.ino()) {
-        true => Err(Failure::usage(Phase::File, output.display(), "--output is --input itself")),
-        false => Ok(()),
+    if one.is_file() && (one.dev(), one.ino()) == (other.dev(), other.ino()) {
+        let why = "--output and --input are the same file";
+        return Err(Failure::usage(Phase::File, output.display(), why));
     }
+    Ok(())
 }
 
-/// The file of `--output`. What was in it stays until something comes, or until it is certain
-/// that nothing does.
+/// The file of `--output`. Its old content is kept until the first byte is received, or until the
+/// session has ended without one.
 #[derive(Debug)]
 pub struct OutputFile {
     file: FdStream<File>,
     path: PathBuf,
     has_old_content: Cell<bool>,
-    /// Made by us, for a connection that does not stand yet.
+    /// Whether it was created here, for a connection that is not established yet.
     is_unused: bool,
 }
 
@@ -125,41 +126,34 @@ impl OutputFile {
             }
             opened => opened,
         };
-        let file = opened.map_err(|e| unwritten(path, e))?;
-        let holds_old = file.metadata().is_ok_and(|meta| meta.is_file() && meta.len() > 0);
-        let (file, holds_old) = (FdStream(file), Cell::new(holds_old));
-        Ok(OutputFile { file, path: path.to_path_buf(), has_old_content: holds_old, is_unused })
+        let file = opened.map_err(|e| Failure::write_file(path.display(), e))?;
+        let has_content = file.metadata().is_ok_and(|meta| meta.is_file() && meta.len() > 0);
+        let (file, has_old_content) = (FdStream(file), Cell::new(has_content));
+        Ok(OutputFile { file, path: path.to_path_buf(), has_old_content, is_unused })
     }
 
     /// Writes all of `bytes`.
     ///
-    /// Fails at [`Stage::File`] with 23.
+    /// Fails at [`Phase::File`] with 23.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         let written = self.write_all(bytes).and_then(|()| self.flush());
-        written.map_err(|e| unwritten(&self.path, e))
+        written.map_err(|e| Failure::write_file(self.path.display(), e))
     }
 
-    fn clear(&self) -> io::Result<()> {
-        match self.has_old_content.replace(false) {
-            true => self.file.0.set_len(0),
-            false => Ok(()),
-        }
+    fn remove_old_content(&self) -> io::Result<()> {
+        if self.has_old_content.replace(false) { self.file.0.set_len(0) } else { Ok(()) }
     }
-}
-
-fn unwritten(path: &Path, e: io::Error) -> Failure {
-    Failure::new(Phase::File, path.display(), e).with_code(ExitCode::Write)
 }
 
 impl Write for OutputFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.clear()?;
+        self.remove_old_content()?;
         self.file.write(bytes)
     }
 
-    /// Also the end of a flow that brought nothing.
+    /// Called at the end of the session too, also when nothing was received.
     fn flush(&mut self) -> io::Result<()> {
-        self.clear()
+        self.remove_old_content()
     }
 }
 
@@ -168,10 +162,10 @@ impl Writer for OutputFile {
         Ok(())
     }
 
-    /// Whoever asks has something to write, or knows that nothing comes: a pump waits for the
-    /// peer's first word before it chooses its way.
+    /// A transfer asks for the descriptor only when it has bytes to write or knows that there are
+    /// none: it waits for the peer's first byte before it chooses a method.
     fn raw(&self) -> Option<BorrowedFd<'_>> {
-        self.clear().ok()?;
+        self.remove_old_content().ok()?;
         Some(self.file.0.as_fd())
     }
 }

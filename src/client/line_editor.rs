@@ -1,5 +1,5 @@
-//! One line that is edited by keys, with history. It is bytes, not text: what is typed or pasted
-//! in another encoding than UTF-8 is sent as it was typed, which no line editor for text allows.
+//! A line editor with history. The line is bytes, not text, so that input in an encoding other than
+//! UTF-8 is sent as it was typed; no crate with a line editor allows that.
 
 use std::ops::Range;
 
@@ -7,11 +7,11 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::report::escape::{escape_bytes, escape_keep_backslash};
 
-/// Lines that the history keeps.
+/// Maximum number of lines in the history.
 const MAX_HISTORY: usize = 100;
-/// Bytes of the longest line; it is entered when it has as many.
+/// Maximum number of bytes in a line; a line of this length is entered.
 const MAX_LINE: usize = 1 << 20;
-/// Bytes of the longest sequence that a key sends.
+/// Maximum number of bytes in the escape sequence of a key.
 const MAX_SEQUENCE: usize = 16;
 
 const CTRL_A: u8 = 0x01;
@@ -27,104 +27,108 @@ const CTRL_U: u8 = 0x15;
 const CTRL_W: u8 = 0x17;
 const CTRL_Z: u8 = 0x1a;
 
-/// What a key did.
+/// The effect of a key.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Typed {
-    /// It changed the line, or nothing.
+pub enum KeyEffect {
+    /// The line may have changed.
     Edited,
-    /// It entered the line.
+    /// The line is complete.
     Entered(Vec<u8>),
     /// ^D on an empty line.
-    End,
+    Eof,
     /// ^Z.
     Suspend,
 }
 
-/// The line, the cursor in it, and earlier lines.
+/// The edited line, its cursor, and the history.
 #[derive(Debug, Default)]
-pub struct Editor {
+pub struct LineEditor {
     line: Vec<u8>,
-    /// In bytes.
+    /// Byte offset in the line.
     cursor: usize,
     history: Vec<Vec<u8>>,
-    /// The line's place in the history; its length is the new line's.
-    at: usize,
-    /// The new line, while an earlier one is shown.
+    /// Index of the edited line in the history; the history's length for a new line.
+    history_index: usize,
+    /// The new line, while an earlier one is edited.
     draft: Vec<u8>,
-    /// An escape sequence that has begun.
+    /// The beginning of an escape sequence.
     sequence: Vec<u8>,
 }
 
-/// What is seen of a line.
+/// The visible part of a line.
 #[derive(Debug, PartialEq, Eq)]
 pub struct View {
     /// Text without control characters.
     pub text: String,
-    /// Columns before the cursor.
+    /// Column of the cursor, from 0.
     pub column: usize,
 }
 
-impl Editor {
-    /// Takes one byte that was typed; the keys are those of Emacs, as in bash.
-    pub fn key(&mut self, byte: u8) -> Typed {
+impl LineEditor {
+    /// Processes one typed byte; the keys are those of Emacs, as in bash (readline(3)).
+    pub fn on_key(&mut self, byte: u8) -> KeyEffect {
         if self.sequence.len() == 1 && byte < b' ' {
             self.sequence.clear();
         }
         match byte {
             b'\x1b' => self.sequence = vec![byte],
             _ if !self.sequence.is_empty() => self.continue_sequence(byte),
-            b'\r' | b'\n' => return Typed::Entered(self.enter()),
-            CTRL_D if self.line.is_empty() => return Typed::End,
-            CTRL_Z => return Typed::Suspend,
-            CTRL_D => self.remove(self.cursor..self.after()),
-            CTRL_H | b'\x7f' => self.remove(self.before()..self.cursor),
+            b'\r' | b'\n' => return KeyEffect::Entered(self.enter()),
+            CTRL_D if self.line.is_empty() => return KeyEffect::Eof,
+            CTRL_Z => return KeyEffect::Suspend,
+            CTRL_D => self.remove(self.cursor..self.next()),
+            CTRL_H | b'\x7f' => self.remove(self.previous()..self.cursor),
             CTRL_A => self.cursor = 0,
             CTRL_E => self.cursor = self.line.len(),
-            CTRL_B => self.cursor = self.before(),
-            CTRL_F => self.cursor = self.after(),
+            CTRL_B => self.cursor = self.previous(),
+            CTRL_F => self.cursor = self.next(),
             CTRL_K => self.remove(self.cursor..self.line.len()),
             CTRL_U => self.remove(0..self.cursor),
-            CTRL_W => self.remove(self.word_before()..self.cursor),
-            CTRL_P => self.recall(self.at.saturating_sub(1)),
-            CTRL_N => self.recall(self.at + 1),
+            CTRL_W => self.remove(self.previous_word()..self.cursor),
+            CTRL_P => self.recall(self.history_index.saturating_sub(1)),
+            CTRL_N => self.recall(self.history_index + 1),
             b'\t' | b' '.. => {
                 self.line.insert(self.cursor, byte);
                 self.cursor += 1;
             }
             _ => {}
         }
-        if self.line.len() < MAX_LINE { Typed::Edited } else { Typed::Entered(self.enter()) }
+        if self.line.len() < MAX_LINE {
+            KeyEffect::Edited
+        } else {
+            KeyEffect::Entered(self.enter())
+        }
     }
 
     fn continue_sequence(&mut self, byte: u8) {
         self.sequence.push(byte);
-        let is_whole = match self.sequence[..] {
+        let is_complete = match self.sequence[..] {
             [_, b'[' | b'O'] | [_, b'[', b'['] => false,
             [_, b'[', .., last] => (b'@'..=b'~').contains(&last),
             _ => true,
         };
-        if is_whole {
+        if is_complete {
             let sequence = std::mem::take(&mut self.sequence);
-            self.obey(&sequence[1..]);
+            self.run_sequence(&sequence[1..]);
         } else if self.sequence.len() > MAX_SEQUENCE {
             self.sequence.clear();
         }
     }
 
-    /// Does what the sequence of a key stands for (xterm, VT220, Linux console).
-    fn obey(&mut self, sequence: &[u8]) {
+    /// Processes the escape sequence of a key (xterm, VT220, Linux console).
+    fn run_sequence(&mut self, sequence: &[u8]) {
         match sequence {
-            b"[A" | b"OA" => self.recall(self.at.saturating_sub(1)),
-            b"[B" | b"OB" => self.recall(self.at + 1),
-            b"[C" | b"OC" => self.cursor = self.after(),
-            b"[D" | b"OD" => self.cursor = self.before(),
+            b"[A" | b"OA" => self.recall(self.history_index.saturating_sub(1)),
+            b"[B" | b"OB" => self.recall(self.history_index + 1),
+            b"[C" | b"OC" => self.cursor = self.next(),
+            b"[D" | b"OD" => self.cursor = self.previous(),
             b"[H" | b"OH" | b"[1~" | b"[7~" => self.cursor = 0,
             b"[F" | b"OF" | b"[4~" | b"[8~" => self.cursor = self.line.len(),
-            b"[3~" => self.remove(self.cursor..self.after()),
-            b"b" | b"[1;5D" | b"[1;3D" => self.cursor = self.word_before(),
-            b"f" | b"[1;5C" | b"[1;3C" => self.cursor = self.word_after(),
-            b"d" => self.remove(self.cursor..self.word_after()),
-            b"\x7f" => self.remove(self.word_before()..self.cursor),
+            b"[3~" => self.remove(self.cursor..self.next()),
+            b"b" | b"[1;5D" | b"[1;3D" => self.cursor = self.previous_word(),
+            b"f" | b"[1;5C" | b"[1;3C" => self.cursor = self.next_word(),
+            b"d" => self.remove(self.cursor..self.next_word()),
+            b"\x7f" => self.remove(self.previous_word()..self.cursor),
             _ => {}
         }
     }
@@ -137,20 +141,20 @@ impl Editor {
         if self.history.len() > MAX_HISTORY {
             self.history.remove(0);
         }
-        (self.cursor, self.at) = (0, self.history.len());
+        (self.cursor, self.history_index) = (0, self.history.len());
         line
     }
 
-    /// Shows another line of the history, or the new one behind it.
-    fn recall(&mut self, at: usize) {
-        if at > self.history.len() {
+    /// Edits the line `index` of the history, or the new line after it.
+    fn recall(&mut self, index: usize) {
+        if index > self.history.len() {
             return;
         }
-        if self.at == self.history.len() {
+        if self.history_index == self.history.len() {
             self.draft = std::mem::take(&mut self.line);
         }
-        self.line = self.history.get(at).unwrap_or(&self.draft).clone();
-        (self.at, self.cursor) = (at, self.line.len());
+        self.line = self.history.get(index).unwrap_or(&self.draft).clone();
+        (self.history_index, self.cursor) = (index, self.line.len());
     }
 
     fn remove(&mut self, range: Range<usize>) {
@@ -158,56 +162,56 @@ impl Editor {
         self.line.drain(range);
     }
 
-    fn before(&self) -> usize {
+    fn previous(&self) -> usize {
         self.cursor - characters(&self.line[..self.cursor]).last().map_or(0, <[u8]>::len)
     }
 
-    fn after(&self) -> usize {
+    fn next(&self) -> usize {
         self.cursor + characters(&self.line[self.cursor..]).next().map_or(0, <[u8]>::len)
     }
 
-    fn word_before(&self) -> usize {
+    fn previous_word(&self) -> usize {
         let line = &self.line[..self.cursor];
         let word = line.iter().rposition(|byte| *byte != b' ').unwrap_or(0);
         line[..word].iter().rposition(|byte| *byte == b' ').map_or(0, |at| at + 1)
     }
 
-    fn word_after(&self) -> usize {
+    fn next_word(&self) -> usize {
         let line = &self.line[self.cursor..];
         let word = line.iter().position(|byte| *byte != b' ').unwrap_or(line.len());
         let length = line[word..].iter().position(|byte| *byte == b' ');
         length.map_or(self.line.len(), |length| self.cursor + word + length)
     }
 
-    /// The part of the line around the cursor that fits into less than `room` columns.
-    pub fn view(&self, room: usize) -> View {
+    /// The part of the line around the cursor that fits into less than `width` columns.
+    pub fn view(&self, width: usize) -> View {
         let (before, after) = self.line.split_at(self.cursor);
-        let before: Vec<String> = characters(before).map(cell).collect();
+        let before: Vec<String> = characters(before).map(printable_character).collect();
         let mut column = 0;
         let mut start = before.len();
-        while start > 0 && column + before[start - 1].width() < room {
+        while start > 0 && column + before[start - 1].width() < width {
             start -= 1;
             column += before[start].width();
         }
         let mut text = before[start..].concat();
         let mut end = column;
-        for cell in characters(after).map(cell) {
-            end += cell.width();
-            if end >= room {
+        for character in characters(after).map(printable_character) {
+            end += character.width();
+            if end >= width {
                 break;
             }
-            text.push_str(&cell);
+            text.push_str(&character);
         }
         View { text, column }
     }
 }
 
-/// A line as it is shown.
-pub fn text(line: &[u8]) -> String {
-    characters(line).map(cell).collect()
+/// A line as it is printed: without control characters.
+pub fn printable(line: &[u8]) -> String {
+    characters(line).map(printable_character).collect()
 }
 
-/// The characters of UTF-8, and each other byte by itself.
+/// The UTF-8 characters of `bytes`; every invalid byte is one of its own.
 fn characters(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     bytes.utf8_chunks().flat_map(|chunk| {
         let valid = chunk.valid();
@@ -216,8 +220,8 @@ fn characters(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// What is shown for a character.
-fn cell(character: &[u8]) -> String {
+/// A character as it is printed.
+fn printable_character(character: &[u8]) -> String {
     match std::str::from_utf8(character) {
         Ok(text) => escape_keep_backslash(text).into_owned(),
         Err(_) => escape_bytes(character),
@@ -229,16 +233,19 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// What these keys did, other than editing.
-    fn type_into(editor: &mut Editor, keys: &[u8]) -> Vec<Typed> {
-        keys.iter().map(|byte| editor.key(*byte)).filter(|done| *done != Typed::Edited).collect()
+    /// The effects of these keys, other than edits.
+    fn type_into(editor: &mut LineEditor, keys: &[u8]) -> Vec<KeyEffect> {
+        keys.iter()
+            .map(|byte| editor.on_key(*byte))
+            .filter(|effect| *effect != KeyEffect::Edited)
+            .collect()
     }
 
     #[track_caller]
     fn check(keys: &[u8], line: &[u8]) {
-        let mut editor = Editor::default();
+        let mut editor = LineEditor::default();
         let done = type_into(&mut editor, &[keys, b"\r"].concat());
-        assert_eq!(done, [Typed::Entered(line.to_vec())], "{}", keys.escape_ascii());
+        assert_eq!(done, [KeyEffect::Entered(line.to_vec())], "{}", keys.escape_ascii());
     }
 
     #[test]
@@ -264,23 +271,23 @@ mod tests {
     }
 
     #[test]
-    fn history_brings_lines_back_and_keeps_the_new_one() {
-        let mut editor = Editor::default();
+    fn history_recalls_lines_and_keeps_the_new_one() {
+        let mut editor = LineEditor::default();
         type_into(&mut editor, b"one\rtwo\rtwo\r");
         let done = type_into(&mut editor, b"new\x1b[A\x1b[A\x1b[A!\rdraft\x10\x10\x0e\x0e\x0e.\r");
-        let entered = ["one!", "draft."].map(|line| Typed::Entered(line.into()));
+        let entered = ["one!", "draft."].map(|line| KeyEffect::Entered(line.into()));
         assert_eq!(done, entered);
     }
 
     #[test]
     fn control_d_ends_an_empty_line_only() {
-        let mut editor = Editor::default();
-        assert_eq!(type_into(&mut editor, b"\x04\x1aa\x04"), [Typed::End, Typed::Suspend]);
+        let mut editor = LineEditor::default();
+        assert_eq!(type_into(&mut editor, b"\x04\x1aa\x04"), [KeyEffect::Eof, KeyEffect::Suspend]);
     }
 
     #[test]
     fn a_view_holds_the_cursor_and_no_control_character() {
-        let mut editor = Editor::default();
+        let mut editor = LineEditor::default();
         type_into(&mut editor, "0123456789\t小\u{9b}".as_bytes());
         type_into(&mut editor, b"\xe9");
         let view = editor.view(100);
@@ -294,14 +301,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_keys_break_the_editor(
-            keys in prop::collection::vec(any::<u8>(), 0..200), room in 0..40_usize,
+        fn cursor_stays_in_view_for_any_keys(
+            keys in prop::collection::vec(any::<u8>(), 0..200), width in 0..40_usize,
         ) {
-            let mut editor = Editor::default();
+            let mut editor = LineEditor::default();
             for key in keys {
-                editor.key(key);
-                let view = editor.view(room);
-                prop_assert!(view.column <= room.max(1) && !view.text.contains(char::is_control));
+                editor.on_key(key);
+                let view = editor.view(width);
+                prop_assert!(view.column <= width.max(1) && !view.text.contains(char::is_control));
             }
         }
     }

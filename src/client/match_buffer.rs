@@ -1,11 +1,11 @@
-//! What a script has received and looks for patterns in.
+//! The received bytes in which a script searches for patterns.
 
-use crate::client::pattern::Search;
+use super::pattern::Search;
 
-/// Bytes that are remembered at least: what came last.
-const MEMORY: usize = 1 << 20;
+/// Number of most recent bytes that are always kept.
+const MIN_KEPT: usize = 1 << 20;
 
-/// Bytes that came, and how far the search of the moment has got in them.
+/// Received bytes, and how many of them the current search has seen.
 #[derive(Debug, Default)]
 pub struct MatchBuffer {
     bytes: Vec<u8>,
@@ -13,19 +13,19 @@ pub struct MatchBuffer {
 }
 
 impl MatchBuffer {
-    /// Adds what came.
-    pub fn add(&mut self, bytes: &[u8]) {
+    /// Adds received bytes.
+    pub fn push(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
-        // Seldom, because what stays is moved.
-        if self.bytes.len() > 2 * MEMORY {
-            let forgotten = self.bytes.len() - MEMORY;
-            self.bytes.drain(..forgotten);
-            self.searched = self.searched.saturating_sub(forgotten);
+        // Not with each push, because the kept bytes are moved.
+        if self.bytes.len() > 2 * MIN_KEPT {
+            let dropped = self.bytes.len() - MIN_KEPT;
+            self.bytes.drain(..dropped);
+            self.searched = self.searched.saturating_sub(dropped);
         }
     }
 
-    /// Takes everything up to the end of the first match; `false` if there is none yet. A search
-    /// begins with everything that was not taken, and goes on with what was added.
+    /// Removes everything up to the end of the first match; returns `false` if there is none yet. A
+    /// new search begins at the first byte, and continues with the bytes that were added.
     pub fn consume_match(&mut self, search: &mut Search) -> bool {
         let end = search.advance(&self.bytes, self.searched);
         self.searched = self.bytes.len();
@@ -36,21 +36,21 @@ impl MatchBuffer {
         })
     }
 
-    /// Forgets all of it.
+    /// Removes all bytes.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.searched = 0;
     }
 
-    /// The first `most` characters of what is remembered; bytes that are no UTF-8 are `\xNN`.
-    pub fn text(&self, most: usize) -> String {
+    /// The first `max_len` characters; bytes that are not UTF-8 are `\xNN`.
+    pub fn text(&self, max_len: usize) -> String {
         // A character has at most four bytes.
-        let first = &self.bytes[..self.bytes.len().min(4 * most)];
-        let shown = first.utf8_chunks().map(|chunk| {
-            let stray = chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}"));
-            chunk.valid().to_string() + &stray.collect::<String>()
+        let first = &self.bytes[..self.bytes.len().min(4 * max_len)];
+        let text = first.utf8_chunks().map(|chunk| {
+            let invalid = chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}"));
+            chunk.valid().to_string() + &invalid.collect::<String>()
         });
-        shown.collect::<String>().chars().take(most).collect()
+        text.collect::<String>().chars().take(max_len).collect()
     }
 }
 
@@ -64,48 +64,48 @@ mod tests {
     }
 
     #[test]
-    fn match_takes_what_comes_before_it_too() {
-        let mut heard = MatchBuffer::default();
-        heard.add(b"one two three");
-        assert!(heard.consume_match(&mut search("two")));
-        assert_eq!(heard.text(200), " three");
-        assert!(!heard.consume_match(&mut search("one")));
+    fn match_removes_the_bytes_before_it() {
+        let mut buffer = MatchBuffer::default();
+        buffer.push(b"one two three");
+        assert!(buffer.consume_match(&mut search("two")));
+        assert_eq!(buffer.text(200), " three");
+        assert!(!buffer.consume_match(&mut search("one")));
     }
 
     #[test]
-    fn search_goes_on_with_what_is_added_and_the_next_begins_anew() {
-        let mut heard = MatchBuffer::default();
+    fn search_continues_with_added_bytes_and_the_next_begins_at_the_first() {
+        let mut buffer = MatchBuffer::default();
         let mut first = search("\\xff\\xfb");
         for (byte, found) in [(0xff, false), (0xfb, true)] {
-            heard.add(&[byte]);
-            assert_eq!(heard.consume_match(&mut first), found);
+            buffer.push(&[byte]);
+            assert_eq!(buffer.consume_match(&mut first), found);
         }
-        heard.add(b"abc");
-        assert!(heard.consume_match(&mut search("^a")));
-        assert!(heard.consume_match(&mut search("^b")));
-        heard.clear();
-        assert!(!heard.consume_match(&mut search("c")));
+        buffer.push(b"abc");
+        assert!(buffer.consume_match(&mut search("^a")));
+        assert!(buffer.consume_match(&mut search("^b")));
+        buffer.clear();
+        assert!(!buffer.consume_match(&mut search("c")));
     }
 
     #[test]
-    fn match_may_be_longer_than_what_is_remembered() {
-        let mut heard = MatchBuffer::default();
+    fn match_may_be_longer_than_the_buffer() {
+        let mut buffer = MatchBuffer::default();
         let mut search = search("(?s)begin.*end");
-        heard.add(b"begin");
+        buffer.push(b"begin");
         for _ in 0..50 {
-            assert!(!heard.consume_match(&mut search));
-            heard.add(&[b'x'; MEMORY / 10]);
-            assert!(heard.bytes.len() <= 2 * MEMORY);
+            assert!(!buffer.consume_match(&mut search));
+            buffer.push(&[b'x'; MIN_KEPT / 10]);
+            assert!(buffer.bytes.len() <= 2 * MIN_KEPT);
         }
-        heard.add(b"end");
-        assert!(heard.consume_match(&mut search));
+        buffer.push(b"end");
+        assert!(buffer.consume_match(&mut search));
     }
 
     #[test]
-    fn text_shows_stray_bytes_and_so_much_of_it() {
-        let mut heard = MatchBuffer::default();
-        heard.add(b"caf\xc3\xa9 \xff.");
-        assert_eq!(heard.text(200), "caf\u{e9} \\xff.");
-        assert_eq!(heard.text(4), "caf\u{e9}");
+    fn text_escapes_invalid_bytes_and_is_limited() {
+        let mut buffer = MatchBuffer::default();
+        buffer.push(b"caf\xc3\xa9 \xff.");
+        assert_eq!(buffer.text(200), "caf\u{e9} \\xff.");
+        assert_eq!(buffer.text(4), "caf\u{e9}");
     }
 }

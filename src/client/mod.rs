@@ -1,10 +1,12 @@
-//! What a client does with a stream that stands: pipe, prompt or script. tcp-client and
-//! unix-client differ only in how they connect.
+//! One session with a connected stream: pipe, prompt or script. tcp-client and unix-client differ
+//! only in how they connect.
 
 mod files;
 #[cfg(feature = "prompt")]
 mod line_editor;
 mod match_buffer;
+mod message_session;
+mod options;
 mod output_sink;
 pub mod pattern;
 mod pipe;
@@ -13,6 +15,7 @@ mod prompt_input;
 #[cfg(feature = "prompt")]
 mod raw_mode;
 mod receiver;
+mod result;
 mod script;
 mod sender;
 mod stats;
@@ -21,80 +24,44 @@ mod terminal;
 use std::io::IsTerminal;
 use std::time::Instant;
 
+pub use options::{PromptMode, ScriptStep, SessionOptions};
+
 use crate::error::{ExitCode, Failure};
-use crate::flags::run;
-use crate::flags::session::SessionFlags;
 use crate::net::stdio::is_null_device;
-use crate::net::stream::{ConnectionHandle, ConnectionInfo, EndedBy, Stream};
-use crate::report::Report;
-use crate::report::event::{Closed, Endpoints, Event, Role};
-use crate::shutdown::Shutdown;
+use crate::net::stream::Stream;
+use crate::report::context::Context;
+use crate::report::event::{Endpoints, Event};
 use crate::transfer::duplex::InputMode;
+use result::CONN;
 
-/// The number of a client's only connection.
-const CONN: u64 = 1;
-
-/// How a conversation ended, whatever its manner.
-struct SessionResult {
-    bytes_in: u64,
-    bytes_out: u64,
-    by: EndedBy,
-    outcome: Result<ExitCode, Failure>,
-    /// How fast it went all the while, drawn; where somebody looks.
-    picture: Option<String>,
-}
-
-impl SessionResult {
-    /// A conversation that could not begin.
-    fn not_started(failure: Failure) -> SessionResult {
-        let outcome = Err(failure);
-        SessionResult { bytes_in: 0, bytes_out: 0, by: EndedBy::Us, outcome, picture: None }
-    }
-
-    /// A truncated stream is a failure though everything was delivered; it also explains why an
-    /// expectation was not met.
-    fn check_truncation(&mut self, hangup: &ConnectionHandle, facts: &ConnectionInfo) {
-        let explained = match &self.outcome {
-            Ok(_) => true,
-            Err(failure) => failure.code == ExitCode::Negative,
-        };
-        if let Err(failure) = hangup.check_truncation(&facts.peer, self.bytes_in)
-            && explained
-        {
-            self.by = EndedBy::Reset;
-            self.outcome = Err(failure);
-        }
-    }
-}
-
-/// Connects by `dial`, talks as `talk` says, and tells how it went.
+/// Opens the files, connects by `connect`, and runs the session to its end.
 ///
-/// Fails at whichever stage the conversation broke; what had been learnt is told before.
+/// Fails at the phase that broke; the events before it have been emitted.
 pub fn run(
-    talk: &SessionFlags,
-    report: &Report,
-    dial: impl FnOnce(&Shutdown) -> Result<Stream, Failure>,
+    context: &Context,
+    options: &SessionOptions,
+    connect: impl FnOnce() -> Result<Stream, Failure>,
 ) -> Result<ExitCode, Failure> {
-    let stop = run::stop(talk.limit())?;
-    let mut files = files::Files::open(talk, report)?;
+    let mut files = files::Files::open(options, &context.report)?;
     let began = Instant::now();
-    let stream = dial(&stop)?;
-    let connected = began.elapsed();
-    files.connected();
+    let stream = connect()?;
+    let connect_time = began.elapsed();
+    files.keep_output();
     let (facts, hangup) = (stream.facts.clone(), stream.hangup.clone());
-    report.emit(&Event::Connected(Endpoints::new(CONN, &facts)));
+    context.report.emit(&Event::Connected(Endpoints::new(CONN, &facts)));
 
-    let mut talked = match manner(talk) {
-        Mode::Script => script::run(stream, talk, files, report, &stop),
-        Mode::Prompt => prompt::run(stream, talk, files, report, &stop),
-        Mode::Pipe => pipe::run(stream, talk, files, report, &stop),
+    let run_mode = match Mode::of(options) {
+        Mode::Script => script::run,
+        Mode::Prompt => prompt::run,
+        Mode::Pipe => pipe::run,
     };
-    talked.check_truncation(&hangup, &facts);
-    report.emit(&closed(&talked, &facts));
-    if talk.stats {
-        report.emit(&stats::event(&talked, &facts, connected));
+    let mut result = run_mode(stream, options, files, context);
+    result.check_truncation(&hangup, &facts);
+    context.report.emit(&result.closed_event(&facts));
+    if options.stats {
+        context.report.emit(&stats::event(&result, &facts, connect_time));
     }
-    talked.outcome.map_err(|failure| failure.of_conn(CONN))
+    result.outcome.map_err(|failure| failure.of_conn(CONN))
 }
 
 enum Mode {
@@ -103,33 +70,28 @@ enum Mode {
     Pipe,
 }
 
-fn manner(talk: &SessionFlags) -> Mode {
-    let by_terminal = std::io::stdin().is_terminal() && !talk.no_prompt;
-    // A prompt reads messages: there are none without input.
-    let lacks_input = match talk.input_mode() {
-        InputMode::Any => false,
-        InputMode::Ignored => true,
-        InputMode::NotNull => is_null_device(rustix::stdio::stdin()),
-    };
-    let wants_bytes = talk.input.is_some() || lacks_input;
-    match (talk.is_script(), talk.prompt || by_terminal) {
-        (true, _) => Mode::Script,
-        (_, true) if !wants_bytes => Mode::Prompt,
-        _ => Mode::Pipe,
+impl Mode {
+    fn of(options: &SessionOptions) -> Mode {
+        let prompts = match options.prompt {
+            PromptMode::Auto => std::io::stdin().is_terminal(),
+            PromptMode::Always => true,
+            PromptMode::Never => false,
+        };
+        if !options.script.is_empty() {
+            Mode::Script
+        } else if prompts && has_input(options.input_mode) {
+            Mode::Prompt
+        } else {
+            Mode::Pipe
+        }
     }
 }
 
-fn closed(talked: &SessionResult, facts: &ConnectionInfo) -> Event {
-    Event::Closed(Closed {
-        conn: CONN,
-        bytes_in: talked.bytes_in,
-        bytes_out: talked.bytes_out,
-        seconds: facts.began.elapsed().as_secs_f64(),
-        local: facts.local.to_string(),
-        peer: facts.peer.to_string(),
-        ended_by: talked.by,
-        exit_status: None,
-        saved: None,
-        role: Role::Client,
-    })
+/// Whether there can be messages for a prompt.
+fn has_input(mode: InputMode) -> bool {
+    match mode {
+        InputMode::Any => true,
+        InputMode::Ignored => false,
+        InputMode::NotNull => !is_null_device(rustix::stdio::stdin()),
+    }
 }

@@ -1,76 +1,75 @@
-//! Where the replies of a prompt or a script go.
+//! Where the replies of a prompt or a script are written.
 
 use std::io::IsTerminal;
 use std::time::Duration;
 
 use super::files::{Files, OutputFile};
+use super::options::SessionOptions;
 use crate::error::{Failure, Phase};
-use crate::flags::session::SessionFlags;
 use crate::net::stdio::reader_closed;
 use crate::net::stdout;
 use crate::shutdown::Shutdown;
 use crate::transfer::duplex::OnLocalEof;
 
-/// Whoever takes what came.
+/// The destination of received bytes.
 pub enum OutputSink {
-    /// Our stdout.
+    /// Standard output.
     Stdout,
     /// `--output`.
     File(OutputFile),
-    /// Nobody: `--send-only`.
+    /// `--send-only`: nothing is written.
     Discard,
 }
 
 impl OutputSink {
-    /// As `talk` says; the output is taken out of `files`.
-    pub fn new(talk: &SessionFlags, files: &mut Files) -> OutputSink {
+    /// The destination that `options` ask for; an output file is moved out of `files`.
+    pub fn new(options: &SessionOptions, files: &mut Files) -> OutputSink {
         match files.output.take() {
-            _ if talk.on_end() == OnLocalEof::SendOnly => OutputSink::Discard,
+            _ if options.on_local_eof == OnLocalEof::SendOnly => OutputSink::Discard,
             Some(output) => OutputSink::File(output),
             None => OutputSink::Stdout,
         }
     }
 
-    /// Hands `bytes` over; a reader that takes its time holds up nobody who pulls the cord, nor a
-    /// conversation that nothing moves in for the time of `idle`.
+    /// Writes `bytes`. A blocked stdout is waited for until `shutdown`, or for `idle_timeout`.
     ///
-    /// Fails at [`Stage::Stdout`] or [`Stage::File`] with 23, or with 28, 130 or 143.
+    /// Fails at [`Phase::Stdout`] or [`Phase::File`] with 23, or with 28, 130 or 143.
     pub fn write(
         &mut self,
         bytes: &[u8],
-        idle: Option<Duration>,
-        stop: &Shutdown,
+        idle_timeout: Option<Duration>,
+        shutdown: &Shutdown,
     ) -> Result<(), Failure> {
         match self {
-            OutputSink::Stdout => stdout::write_all_within(bytes, idle, stop),
+            OutputSink::Stdout => stdout::write_all_within(bytes, idle_timeout, shutdown),
             OutputSink::File(output) => output.write(bytes),
             OutputSink::Discard => Ok(()),
         }
     }
 
-    /// All that came has been taken, also if it was nothing.
+    /// Ends the output; an output file that received nothing is truncated now.
     ///
-    /// Fails at [`Stage::File`] with 23.
-    pub fn end(&mut self) -> Result<(), Failure> {
+    /// Fails at [`Phase::File`] with 23.
+    pub fn finish(&mut self) -> Result<(), Failure> {
         match self {
             OutputSink::File(output) => output.write(b""),
             OutputSink::Stdout | OutputSink::Discard => Ok(()),
         }
     }
 
-    /// Whether the replies appear where a prompt may stand.
+    /// Whether replies are printed on a terminal.
     pub fn is_terminal(&self) -> bool {
         matches!(self, OutputSink::Stdout) && std::io::stdout().is_terminal()
     }
 
-    /// Notices that whoever read our stdout has gone, also when there is nothing to write.
+    /// Detects a closed reader of stdout without writing.
     ///
-    /// Fails as a write would: [`stdout::reader_is_gone`] knows it.
+    /// Fails as a write would, see [`stdout::is_broken_pipe`].
     pub fn check(&self) -> Result<(), Failure> {
         match self {
             OutputSink::Stdout if reader_closed(rustix::stdio::stdout()) => {
-                let gone = rustix::io::Errno::PIPE;
-                Err(Failure::new(Phase::Stdout, "-", std::io::Error::from(gone)))
+                let broken_pipe = std::io::Error::from(rustix::io::Errno::PIPE);
+                Err(Failure::new(Phase::Stdout, "-", broken_pipe))
             }
             _ => Ok(()),
         }

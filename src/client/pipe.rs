@@ -1,152 +1,138 @@
-//! Bytes both ways, untouched.
+//! A session without messages: bytes are copied unchanged in both directions.
 
-use std::io::{IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use super::files::Files;
-use super::{CONN, SessionResult};
+use super::options::SessionOptions;
+use super::result::{CONN, SessionResult};
 use crate::error::{ExitCode, Phase};
-use crate::flags::session::SessionFlags;
 use crate::net::stdio::{FdStream, Source};
 use crate::net::stream::{Stream, Writer};
 use crate::report::Report;
+use crate::report::context::Context;
 use crate::report::event::{Event, Side};
 use crate::report::progress::Progress;
 use crate::report::rate_history::RateHistory;
-use crate::shutdown::Shutdown;
 use crate::transfer::duplex::{
     DuplexObserver, DuplexOptions, LocalEnd, NO_END_OF_INPUT, OnLocalEof, duplex,
 };
 use crate::transfer::throttle::Throttle;
 use crate::transfer::{Meter, TransferOptions, crlf};
 
-/// Runs the conversation until both sides have ended, or one cannot go on.
+/// Copies in both directions until both have ended, or one has failed.
 pub fn run(
     stream: Stream,
-    talk: &SessionFlags,
+    options: &SessionOptions,
     mut files: Files,
-    report: &Report,
-    stop: &Shutdown,
+    context: &Context,
 ) -> SessionResult {
     let (sent_tap, received_tap) = files.taps();
-    let pace = || talk.rate.map(Throttle::new);
+    let pace = || options.rate.map(Throttle::new);
     let up = TransferOptions {
         pace: pace(),
-        filter: talk.crlf.then(crlf::Crlf::default),
+        filter: options.crlf.then(crlf::Crlf::default),
         tap: sent_tap,
         ..TransferOptions::default()
     };
     let down = TransferOptions { pace: pace(), tap: received_tap, ..TransferOptions::default() };
     let (sent, received) = (up.meter.clone(), down.meter.clone());
-    let observer = Observer::new(talk, &files, report, &sent, &received);
+    let meters = [sent.clone(), received.clone()];
+    let observer = Observer::new(options, &files, &context.report, meters);
     let terms = DuplexOptions {
-        on_end: talk.on_end(),
-        idle: talk.idle_timeout.0,
-        delay: talk.delay,
+        on_end: options.on_local_eof,
+        idle: options.idle_timeout,
+        delay: options.delay,
         shared_input: false,
-        linger: talk.linger.0,
-        exit_on_eof: talk.session.exit_on_eof,
+        linger: options.linger,
+        exit_on_eof: options.exit_on_eof,
         finishes: false,
     };
-    let over = duplex(stream, local_end(talk, files), (up, down), terms, &observer, stop);
-    observer.end();
+    let local = local_end(options, files);
+    let ended = duplex(stream, local, (up, down), terms, &observer, &context.shutdown);
+    observer.finish();
     SessionResult {
         bytes_in: received.total(),
         bytes_out: sent.total(),
-        by: over.by,
-        outcome: over.outcome.map(|()| ExitCode::Done),
-        picture: observer.picture(),
+        by: ended.by,
+        outcome: ended.outcome.map(|()| ExitCode::Done),
+        sparkline: observer.sparkline(),
     }
 }
 
-fn local_end(talk: &SessionFlags, files: Files) -> LocalEnd {
-    let endless = talk.input_file().is_none() && std::io::stdin().is_terminal();
-    let input = match talk.input_file() {
+fn local_end(options: &SessionOptions, files: Files) -> LocalEnd {
+    let endless = options.input.is_none() && io::stdin().is_terminal();
+    let input = match &options.input {
         Some(path) => (Phase::File, path.display().to_string()),
         None => (Phase::Stdin, "-".to_string()),
     };
-    let output = match talk.output_file() {
+    let output = match &options.output {
         Some(path) => (Phase::File, path.display().to_string()),
         None => (Phase::Stdout, "-".to_string()),
     };
-    let mode = talk.input_mode();
+    let mode = options.input_mode;
     let reader = match files.input {
-        Some(file) => mode.input(file, |file| Box::new(Source::new(file, talk.count))),
+        Some(file) => mode.input(file, |file| Box::new(Source::new(file, options.count))),
         None => mode.input(rustix::stdio::stdin(), |stdin| Box::new(Source::new(stdin, None))),
     };
     let writer: Box<dyn Writer> = match files.output {
-        _ if talk.on_end() == OnLocalEof::SendOnly => Box::new(Discard),
+        _ if options.on_local_eof == OnLocalEof::SendOnly => Box::new(io::sink()),
         Some(file) => Box::new(file),
         None => Box::new(FdStream::stdout()),
     };
     LocalEnd { reader, writer, input, output, endless }
 }
 
-/// Where `--send-only` puts what comes.
-struct Discard;
-
-impl Write for Discard {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
+/// `--send-only` discards received bytes.
+impl Writer for io::Sink {
+    fn finish(&mut self) -> io::Result<()> {
         Ok(())
     }
 }
 
-impl Writer for Discard {
-    fn finish(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Tells half-closes and draws progress.
+/// Emits half-closes and draws progress.
 struct Observer<'a> {
     report: &'a Report,
     progress: Option<Progress>,
-    course: Option<Mutex<RateHistory>>,
+    rates: Option<Mutex<RateHistory>>,
     meters: [Meter; 2],
     began: Instant,
 }
 
 impl<'a> Observer<'a> {
     fn new(
-        talk: &SessionFlags,
+        options: &SessionOptions,
         files: &Files,
         report: &'a Report,
-        sent: &Meter,
-        received: &Meter,
+        meters: [Meter; 2],
     ) -> Self {
-        let moves_files = files.input.is_some() || files.output.is_some();
-        let shown = (talk.progress || moves_files) && report.can_draw();
+        let has_files = files.input.is_some() || files.output.is_some();
+        let shows_progress = (options.progress || has_files) && report.can_draw();
         let size = files.input.as_ref().and_then(|file| file.metadata().ok()).map(|meta| {
-            let left = meta.len().saturating_sub(talk.offset.unwrap_or(0));
-            left.min(talk.count.unwrap_or(u64::MAX))
+            let left = meta.len().saturating_sub(options.offset.unwrap_or(0));
+            left.min(options.count.unwrap_or(u64::MAX))
         });
         Observer {
             report,
-            progress: shown.then(|| Progress::new(size.filter(|size| *size > 0))),
-            course: (talk.stats && report.can_draw()).then(Mutex::default),
-            meters: [sent.clone(), received.clone()],
+            progress: shows_progress.then(|| Progress::new(size.filter(|size| *size > 0))),
+            rates: (options.stats && report.can_draw()).then(Mutex::default),
+            meters,
             began: Instant::now(),
         }
     }
 
-    fn end(&self) {
+    fn finish(&self) {
         self.tick();
         if let Some(progress) = &self.progress {
             progress.end();
         }
-        tracing::debug!(elapsed = ?self.began.elapsed(), "conversation over");
+        tracing::debug!(elapsed = ?self.began.elapsed(), "session finished");
     }
-}
 
-impl Observer<'_> {
-    fn picture(&self) -> Option<String> {
-        let course = self.course.as_ref()?;
-        course.lock().unwrap_or_else(PoisonError::into_inner).sparkline()
+    fn sparkline(&self) -> Option<String> {
+        let rates = self.rates.as_ref()?;
+        rates.lock().unwrap_or_else(PoisonError::into_inner).sparkline()
     }
 }
 
@@ -168,13 +154,13 @@ impl DuplexObserver for Observer<'_> {
         if let Some(progress) = &self.progress {
             progress.at(total);
         }
-        if let Some(course) = &self.course {
-            let mut course = course.lock().unwrap_or_else(PoisonError::into_inner);
-            course.at(self.began.elapsed(), total);
+        if let Some(rates) = &self.rates {
+            let mut rates = rates.lock().unwrap_or_else(PoisonError::into_inner);
+            rates.at(self.began.elapsed(), total);
         }
     }
 
     fn needs_ticks(&self) -> bool {
-        self.progress.is_some() || self.course.is_some()
+        self.progress.is_some() || self.rates.is_some()
     }
 }

@@ -1,195 +1,160 @@
-//! A prompt: one message per line, replies above it as they come.
+//! A session at a prompt: one message per line, replies are printed above it as they arrive.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::SessionResult;
 use super::files::Files;
-use super::output_sink::OutputSink;
+use super::message_session::MessageSession;
+use super::options::SessionOptions;
 use super::prompt_input::{InputEvent, PromptInput};
-use super::receiver::{ReceiveQueue, RecvOutcome};
-use super::sender::Sender;
-use crate::error::{ExitCode, Failure, Phase};
-use crate::flags::session::SessionFlags;
-use crate::net::stdout;
-use crate::net::stream::{ConnectionInfo, EndedBy, Stream};
-use crate::report::Report;
+use super::receiver::RecvOutcome;
+use super::result::SessionResult;
+use crate::error::{ExitCode, Failure};
+use crate::net::stream::Stream;
+use crate::report::context::Context;
 use crate::report::terminal_text::{Allowed, Shown};
-use crate::shutdown::{Shutdown, ShutdownReason};
 use crate::transfer::duplex::OnLocalEof;
 
-/// How often the two sources, the user and the peer, are looked at in turn.
-const LOOK: Duration = Duration::from_millis(15);
-/// Pieces that arrive together are shown together, up to this many bytes.
-const REPLY: usize = 64 << 10;
+/// How long the peer and the user are waited for in turn.
+const POLL_INTERVAL: Duration = Duration::from_millis(15);
+/// Bytes that arrive together are printed together, up to this many.
+const MAX_REPLY: usize = 64 << 10;
 /// The SGR sequence that ends a peer's colour, so that the prompt keeps its own.
 const DEFAULT_COLOUR: &[u8] = b"\x1b[0m";
-/// After a person's last message, how long the peer may be silent before it ends.
-const LAST_WORDS: Duration = Duration::from_secs(3);
+/// How long the peer may be silent after the last message that was typed.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Talks until the user or the peer has had enough.
+/// Runs the session until the input or the peer ends it.
 pub fn run(
     stream: Stream,
-    talk: &SessionFlags,
-    mut files: Files,
-    report: &Report,
-    stop: &Shutdown,
+    options: &SessionOptions,
+    files: Files,
+    context: &Context,
 ) -> SessionResult {
-    let Stream { reader, writer, hangup, facts } = stream;
-    let (sent_tap, received_tap) = files.taps();
-    let taker = OutputSink::new(talk, &mut files);
-    let opened = ReceiveQueue::open(reader, &facts, received_tap, talk, report).and_then(|inbox| {
-        PromptInput::open(taker.is_terminal(), report).map(|lines| (inbox, lines))
-    });
-    let (inbox, lines) = match opened {
-        Ok(both) => both,
+    let opened = MessageSession::open(stream, options, files, context);
+    let mut session = match opened.and_then(PromptSession::open) {
+        Ok(session) => session,
         Err(failure) => return SessionResult::not_started(failure),
     };
-    let escapes = taker.is_terminal() && !talk.raw_output;
-    let mut chat = PromptSession {
-        shown: escapes.then(|| Shown::new(Allowed::LinesAndColour)),
-        has_warned: false,
-        inbox,
-        lines,
-        outbox: Sender::new(writer, &hangup, &facts, sent_tap, talk),
-        taker,
-        facts,
-        stop,
-        report,
-        left_first: false,
-    };
-    let outcome = chat.talk(talk).map(|()| ExitCode::Done);
-    let by = chat.ended_by(&outcome);
-    chat.lines.close();
-    hangup.shutdown();
-    let outcome = outcome.or_else(|failure| match stdout::is_broken_pipe(&failure) {
-        true => Ok(ExitCode::Done),
-        false => Err(failure),
-    });
-    let (bytes_in, bytes_out) = (chat.inbox.received, chat.outbox.sent);
-    SessionResult { bytes_in, bytes_out, by, outcome, picture: None }
+    let outcome = session.run().map(|()| ExitCode::Done);
+    let result = session.session.result(outcome);
+    session.input.close();
+    session.session.hangup.shutdown();
+    result
 }
 
 struct PromptSession<'a> {
-    inbox: ReceiveQueue,
-    lines: PromptInput,
-    outbox: Sender,
-    taker: OutputSink,
-    facts: ConnectionInfo,
-    stop: &'a Shutdown,
-    report: &'a Report,
-    /// Whether our half-close came before the peer's end.
-    left_first: bool,
-    /// Whether the user knows that no line end is sent.
+    session: MessageSession<'a>,
+    input: PromptInput,
+    /// Escapes the peer's control characters on the way to a terminal.
+    escaper: Option<Shown>,
+    /// Whether the user was warned that no line end is sent.
     has_warned: bool,
-    /// What escapes control characters on the way to a terminal.
-    shown: Option<Shown>,
 }
 
-/// Whether an empty line ends the session instead of being sent.
-fn ends_at_empty(talk: &SessionFlags) -> bool {
-    !talk.keep_empty && talk.prompt_line_end().is_empty()
-}
-
-impl PromptSession<'_> {
-    fn talk(&mut self, talk: &SessionFlags) -> Result<(), Failure> {
-        self.stop.sleep(talk.delay).map_err(|reason| self.stopped(reason))?;
-        self.inbox.moved();
-        self.event_loop(talk)?;
-        self.show_held()?;
-        self.taker.end()
+impl<'a> PromptSession<'a> {
+    fn open(session: MessageSession<'a>) -> Result<PromptSession<'a>, Failure> {
+        let is_terminal = session.output.is_terminal();
+        let input = PromptInput::open(&session.output, &session.context.report)?;
+        let escapes = is_terminal && !session.options.raw_output;
+        let escaper = escapes.then(|| Shown::new(Allowed::LinesAndColour));
+        Ok(PromptSession { session, input, escaper, has_warned: false })
     }
 
-    fn event_loop(&mut self, talk: &SessionFlags) -> Result<(), Failure> {
+    fn run(&mut self) -> Result<(), Failure> {
+        self.session.wait_delay()?;
+        self.event_loop()?;
+        self.print_incomplete()?;
+        self.session.output.finish()
+    }
+
+    fn event_loop(&mut self) -> Result<(), Failure> {
         loop {
-            match self.next(LOOK)? {
-                RecvOutcome::Piece(bytes) => self.print_coalesced(bytes)?,
-                RecvOutcome::End => return Ok(()),
-                RecvOutcome::Stopped(reason) => return Err(self.stopped(reason)),
-                RecvOutcome::Late => {}
+            match self.session.recv(Some(POLL_INTERVAL))? {
+                RecvOutcome::Data(bytes) => self.print_coalesced(bytes)?,
+                RecvOutcome::Eof => return Ok(()),
+                RecvOutcome::Shutdown(reason) => return Err(self.session.shutdown_error(reason)),
+                RecvOutcome::TimedOut => {}
             }
-            match self.lines.next() {
-                Some(InputEvent::Message(text)) if text.is_empty() && ends_at_empty(talk) => {
-                    return self.finish(talk);
+            match self.input.next() {
+                Some(InputEvent::Message(text)) if text.is_empty() && self.ends_at_empty_line() => {
+                    return self.finish();
                 }
-                Some(InputEvent::Message(text)) => self.send_line(text, talk)?,
-                Some(InputEvent::End) => return self.finish(talk),
+                Some(InputEvent::Message(text)) => self.send_line(text)?,
+                Some(InputEvent::Eof) => return self.finish(),
                 None => {}
             }
         }
     }
 
-    fn next(&mut self, patience: Duration) -> Result<RecvOutcome, Failure> {
-        self.inbox.next(Some(Instant::now() + patience), &self.taker, self.stop)
+    fn ends_at_empty_line(&self) -> bool {
+        let options = self.session.options;
+        !options.keep_empty && options.line_end.is_empty()
     }
 
-    /// Shows a reply. If it is the last, the prompt makes way for it first: nobody would be left to
-    /// draw it above.
+    /// Prints a reply. Before the last one the prompt is removed, because it is not redrawn below.
     fn print_coalesced(&mut self, mut reply: Vec<u8>) -> Result<(), Failure> {
         loop {
-            match self.next(LOOK)? {
-                RecvOutcome::Piece(more) if reply.len() < REPLY => reply.extend(more),
-                RecvOutcome::Piece(more) => {
+            match self.session.recv(Some(POLL_INTERVAL))? {
+                RecvOutcome::Data(more) if reply.len() < MAX_REPLY => reply.extend(more),
+                RecvOutcome::Data(more) => {
                     self.print(&reply)?;
                     reply = more;
                 }
-                RecvOutcome::End => {
-                    self.lines.close();
+                RecvOutcome::Eof => {
+                    self.input.close();
                     return self.print(&reply);
                 }
-                RecvOutcome::Late | RecvOutcome::Stopped(_) => return self.print(&reply),
+                RecvOutcome::TimedOut | RecvOutcome::Shutdown(_) => return self.print(&reply),
             }
         }
     }
 
-    fn send_line(&mut self, mut message: Vec<u8>, talk: &SessionFlags) -> Result<(), Failure> {
-        let line_end = talk.prompt_line_end();
+    fn send_line(&mut self, mut message: Vec<u8>) -> Result<(), Failure> {
+        let line_end = self.session.options.line_end;
         message.extend_from_slice(line_end);
-        self.outbox.send(&message, self.inbox.received, self.stop)?;
-        self.inbox.moved();
+        self.session.send(&message)?;
         if line_end.is_empty() && !std::mem::replace(&mut self.has_warned, true) {
             let why = "messages are sent without a line end (--eol lf or --eol crlf adds one)";
-            self.report.warn(None, why);
+            self.session.context.report.warn(None, why);
         }
-        self.lines.ready();
+        self.input.ready();
         Ok(())
     }
 
-    /// Half-closes and shows what still comes.
-    fn finish(&mut self, talk: &SessionFlags) -> Result<(), Failure> {
-        self.left_first = !self.inbox.is_over();
-        self.lines.close();
-        match talk.on_end() {
-            OnLocalEof::HangUp => return self.outbox.wait_acked(self.inbox.received, self.stop),
-            OnLocalEof::KeepOpen => return self.drain_replies(talk.linger.0),
-            OnLocalEof::HalfClose | OnLocalEof::SendOnly => self.outbox.finish(self.report)?,
+    /// Ends this side's stream, and prints what the peer still sends.
+    fn finish(&mut self) -> Result<(), Failure> {
+        self.session.note_local_end();
+        self.input.close();
+        let options = self.session.options;
+        match options.on_local_eof {
+            OnLocalEof::HangUp => return self.session.wait_acked(),
+            OnLocalEof::KeepOpen => return self.drain_replies(options.linger),
+            OnLocalEof::HalfClose | OnLocalEof::SendOnly => self.session.sender.half_close()?,
         }
-        self.drain_replies(talk.linger.0.or(self.lines.is_interactive().then_some(LAST_WORDS)))
+        let default = self.input.is_interactive().then_some(REPLY_TIMEOUT);
+        self.drain_replies(options.linger.or(default))
     }
 
-    /// Shows what still comes until the peer ends, or has been silent for as long as `patience`.
-    fn drain_replies(&mut self, patience: Option<Duration>) -> Result<(), Failure> {
-        loop {
-            let until = patience.map(|patience| Instant::now() + patience);
-            match self.inbox.next(until, &self.taker, self.stop)? {
-                RecvOutcome::Piece(bytes) => self.print(&bytes)?,
-                RecvOutcome::Stopped(reason) => return Err(self.stopped(reason)),
-                RecvOutcome::End | RecvOutcome::Late => return Ok(()),
-            }
+    /// Prints what arrives until the peer ends its stream, or sends nothing for `timeout`.
+    fn drain_replies(&mut self, timeout: Option<Duration>) -> Result<(), Failure> {
+        while let Some(bytes) = self.session.recv_data(timeout)? {
+            self.print(&bytes)?;
         }
+        Ok(())
     }
 
-    /// Shows a reply on a line of its own, above the prompt where stdout is the terminal.
+    /// Prints a reply on lines of its own, above the prompt where both are on the same terminal.
     fn print(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        let reply = match &mut self.shown {
-            Some(shown) => shown.piece(bytes),
+        let reply = match &mut self.escaper {
+            Some(escaper) => escaper.piece(bytes),
             None => bytes.to_vec(),
         };
         self.print_line(reply)
     }
 
-    /// Shows what was held as the beginning of a character or a sequence.
-    fn show_held(&mut self) -> Result<(), Failure> {
-        let rest = self.shown.as_mut().map(Shown::rest);
+    /// Prints the beginning of a character or an escape sequence that was not completed.
+    fn print_incomplete(&mut self) -> Result<(), Failure> {
+        let rest = self.escaper.as_mut().map(Shown::rest);
         self.print_line(rest.unwrap_or_default())
     }
 
@@ -200,30 +165,14 @@ impl PromptSession<'_> {
         if !reply.ends_with(b"\n") {
             reply.push(b'\n');
         }
-        if self.shown.is_some() && reply.contains(&b'\x1b') {
+        if self.escaper.is_some() && reply.contains(&b'\x1b') {
             reply.extend_from_slice(DEFAULT_COLOUR);
         }
-        let (taker, idle, stop) = (&mut self.taker, self.inbox.idle, self.stop);
-        match taker.is_terminal() {
-            true => self.lines.print_above(|| taker.write(&reply, idle, stop)),
-            false => taker.write(&reply, idle, stop),
+        let session = &mut self.session;
+        if session.output.is_terminal() {
+            self.input.print_above(|| session.write_output(&reply))
+        } else {
+            session.write_output(&reply)
         }
-    }
-
-    fn ended_by(&self, outcome: &Result<ExitCode, Failure>) -> EndedBy {
-        match (outcome, self.stop.reason()) {
-            (Err(failure), _) if failure.timed_out() => EndedBy::Timeout,
-            (_, Some(ShutdownReason::Interrupt | ShutdownReason::Terminate)) => EndedBy::Signal,
-            (_, Some(ShutdownReason::Deadline)) => EndedBy::Timeout,
-            (Err(failure), _) if !matches!(failure.stage, Phase::Stdout | Phase::File) => {
-                EndedBy::Reset
-            }
-            _ if self.inbox.is_over() && !self.left_first => EndedBy::Peer,
-            _ => EndedBy::Us,
-        }
-    }
-
-    fn stopped(&self, reason: ShutdownReason) -> Failure {
-        Failure::shutdown(Phase::Receive, &self.facts.peer, reason)
     }
 }

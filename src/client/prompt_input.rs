@@ -1,6 +1,5 @@
-//! Where a prompt's messages come from: an edited line with history where that can be done, plain
-//! lines otherwise. Reading happens on a thread of its own, so that the peer's end can end the
-//! prompt.
+//! The messages typed at a prompt: lines of a line editor where the terminals allow one, else lines
+//! of stdin. A thread reads them, so that the peer can end the session meanwhile.
 
 #[cfg(feature = "prompt")]
 use std::io::Read;
@@ -9,69 +8,67 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread;
 
 #[cfg(feature = "prompt")]
-use super::line_editor::Typed;
+use super::line_editor::KeyEffect;
+use super::output_sink::OutputSink;
 #[cfg(feature = "prompt")]
-use super::raw_mode::Keys;
-use super::terminal::Prompt;
+use super::raw_mode::RawMode;
+use super::terminal::{Prompt, ReplyPlace};
 use crate::error::{ExitCode, Failure, Phase};
 #[cfg(feature = "prompt")]
 use crate::net::stdio::FdStream;
 use crate::report::Report;
 
-/// Something the user did.
+/// A message, or the end of the input.
 pub enum InputEvent {
     /// A message, without its line end.
     Message(Vec<u8>),
     /// ^D, or the end of stdin.
-    End,
+    Eof,
 }
 
-/// The user's lines.
+/// The input of a prompt.
 pub struct PromptInput {
-    lines: Receiver<InputEvent>,
-    /// Lets the reader take the next line.
-    go: SyncSender<()>,
+    events: Receiver<InputEvent>,
+    /// Lets the thread read the next line.
+    permits: SyncSender<()>,
     prompt: Prompt,
     report: Report,
 }
 
 impl PromptInput {
-    /// Starts to read lines, and draws the prompt; log output does not share a line with it from
-    /// now on. `beside_replies` says that replies appear on a terminal.
+    /// Draws the prompt and starts to read; log output is printed above the prompt from now on.
     ///
-    /// Fails when no thread can be had.
-    pub fn open(beside_replies: bool, report: &Report) -> Result<PromptInput, Failure> {
-        let (sender, lines) = sync_channel(1);
-        let (go, may_go) = sync_channel(1);
-        let source = Source { sender, may_go };
-        // JSON Lines on stderr leave no room for a plain prompt.
-        let beside_replies = beside_replies && std::io::stderr().is_terminal();
-        let prompt = edited().unwrap_or_else(|| Prompt::plain(beside_replies, !report.is_json()));
-        if prompt.is_shown {
+    /// Fails at [`Phase::Stdin`] when the thread cannot be created.
+    pub fn open(output: &OutputSink, report: &Report) -> Result<PromptInput, Failure> {
+        let (sender, events) = sync_channel(1);
+        let (permits, next_permit) = sync_channel(1);
+        let thread = InputThread { sender, next_permit };
+        let prompt = edited_prompt().unwrap_or_else(|| plain_prompt(output, report));
+        if prompt.is_visible {
             let prompt = prompt.clone();
-            report.set_line_printer(Some(Box::new(move |line| prompt.log(&line))));
+            report.set_line_printer(Some(Box::new(move |line| prompt.print_log(&line))));
         }
-        prompt.print_prompt();
-        let reading = prompt.clone();
+        prompt.draw();
+        let shared = prompt.clone();
         let spawned =
-            thread::Builder::new().name("lines".into()).spawn(move || source.run(&reading));
+            thread::Builder::new().name("input".into()).spawn(move || thread.run(&shared));
         spawned.map_err(|e| Failure::new(Phase::Stdin, "-", e).with_code(ExitCode::Negative))?;
-        Ok(PromptInput { lines, go, prompt, report: report.clone() })
+        Ok(PromptInput { events, permits, prompt, report: report.clone() })
     }
 
-    /// The next thing the user did, if anything.
+    /// The next message or the end of the input, if it is there.
     pub fn next(&self) -> Option<InputEvent> {
-        match self.lines.try_recv() {
-            Ok(line) => Some(line),
+        match self.events.try_recv() {
+            Ok(event) => Some(event),
             Err(TryRecvError::Empty) => None,
-            Err(TryRecvError::Disconnected) => Some(InputEvent::End),
+            Err(TryRecvError::Disconnected) => Some(InputEvent::Eof),
         }
     }
 
-    /// The last message is on its way: prompt for the next.
+    /// Prompts for the next message, once the last one is sent.
     pub fn ready(&self) {
-        self.prompt.print_prompt();
-        let _ = self.go.try_send(());
+        self.prompt.draw();
+        let _ = self.permits.try_send(());
     }
 
     /// Whether stdin is a terminal.
@@ -79,12 +76,12 @@ impl PromptInput {
         std::io::stdin().is_terminal()
     }
 
-    /// Prints a reply by `print`, above the prompt where that is on the same terminal.
+    /// Prints a reply by `print`, see [`Prompt::print_above`].
     pub fn print_above(&self, print: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
-        self.prompt.above(print)
+        self.prompt.print_above(print)
     }
 
-    /// Takes the prompt away and restores the terminal, though a thread still reads from it.
+    /// Removes the prompt and restores the terminal. The thread may still be reading from it.
     pub fn close(&self) {
         if self.prompt.is_edited() {
             self.report.set_line_printer(None);
@@ -100,23 +97,25 @@ impl Drop for PromptInput {
 }
 
 /// The thread that reads.
-struct Source {
+struct InputThread {
     sender: SyncSender<InputEvent>,
-    may_go: Receiver<()>,
+    next_permit: Receiver<()>,
 }
 
-impl Source {
+impl InputThread {
     fn run(self, prompt: &Prompt) {
         if prompt.is_edited() {
             #[cfg(feature = "prompt")]
-            return self.read_keys(prompt);
+            self.read_keys(prompt);
+        } else {
+            self.read_lines();
         }
-        self.read_lines();
+        let _ = self.sender.send(InputEvent::Eof);
     }
 
-    /// Sends one message and waits until the next may follow; false at the end of the session.
+    /// Passes a message on and waits for the permit for the next; `false` at the end of the session.
     fn send(&self, message: Vec<u8>) -> bool {
-        self.sender.send(InputEvent::Message(message)).is_ok() && self.may_go.recv().is_ok()
+        self.sender.send(InputEvent::Message(message)).is_ok() && self.next_permit.recv().is_ok()
     }
 
     fn read_lines(&self) {
@@ -129,7 +128,6 @@ impl Source {
                 return;
             }
         }
-        let _ = self.sender.send(InputEvent::End);
     }
 
     #[cfg(feature = "prompt")]
@@ -138,31 +136,35 @@ impl Source {
         while let Ok(n @ 1..) = FdStream(rustix::stdio::stdin()).read(&mut buffer) {
             let mut bytes = &buffer[..n];
             while !bytes.is_empty() {
-                let (typed, used) = prompt.typed(bytes);
-                bytes = &bytes[used..];
-                match typed {
-                    Typed::Edited => {}
-                    Typed::Suspend => prompt.suspend(),
-                    Typed::Entered(line) => {
+                match prompt.type_keys(&mut bytes) {
+                    KeyEffect::Edited => {}
+                    KeyEffect::Suspend => prompt.suspend(),
+                    KeyEffect::Entered(line) => {
                         if !self.send(line) {
                             return;
                         }
                     }
-                    Typed::End => return drop(self.sender.send(InputEvent::End)),
+                    KeyEffect::Eof => return,
                 }
             }
         }
-        let _ = self.sender.send(InputEvent::End);
     }
 }
 
-/// A prompt with an editor, where the terminals allow one.
+fn plain_prompt(output: &OutputSink, report: &Report) -> Prompt {
+    let is_shared = output.is_terminal() && std::io::stderr().is_terminal();
+    let replies = if is_shared { ReplyPlace::Terminal } else { ReplyPlace::Elsewhere };
+    // stderr contains nothing but JSON Lines under `--json`.
+    if report.is_json() { Prompt::invisible(replies) } else { Prompt::plain(replies) }
+}
+
+/// A prompt with a line editor, where the terminals allow one.
 #[cfg(feature = "prompt")]
-fn edited() -> Option<Prompt> {
-    Keys::open().map(Prompt::edited)
+fn edited_prompt() -> Option<Prompt> {
+    RawMode::open().map(Prompt::edited)
 }
 
 #[cfg(not(feature = "prompt"))]
-fn edited() -> Option<Prompt> {
+fn edited_prompt() -> Option<Prompt> {
     None
 }

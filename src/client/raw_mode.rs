@@ -1,6 +1,6 @@
-//! The terminal of a prompt as a source of single keys, and its state before.
+//! Raw mode: a terminal that delivers single keys without echo (termios(3)).
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::thread;
 
 use rustix::termios::{
@@ -10,34 +10,33 @@ use signal_hook::consts::{SIGHUP, SIGQUIT};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
-use super::terminal::put;
 use crate::shutdown::is_ignored;
 
-/// Terminals whose cursor cannot be moved.
-const SIMPLE: [&str; 3] = ["dumb", "emacs", "cons25"];
+/// Values of TERM for terminals whose cursor cannot be moved.
+const SIMPLE_TERMINALS: [&str; 3] = ["dumb", "emacs", "cons25"];
 
-/// The state of the terminal before the prompt.
+/// The state of the terminal before raw mode.
 #[derive(Clone)]
-pub struct Keys(Termios);
+pub struct RawMode(Termios);
 
-impl Keys {
-    /// Takes single keys from stdin from now on, where a line can be edited: stdin and stderr must
-    /// be terminals, and not of the simplest kind.
-    pub fn open() -> Option<Keys> {
+impl RawMode {
+    /// Sets raw mode for stdin. Returns `None` if no line can be edited: stdin and stderr must be
+    /// terminals whose cursor can be moved.
+    pub fn open() -> Option<RawMode> {
         let term = std::env::var("TERM").unwrap_or_default();
-        let simple = SIMPLE.iter().any(|name| name.eq_ignore_ascii_case(&term));
-        if simple || !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        let is_simple = SIMPLE_TERMINALS.iter().any(|name| name.eq_ignore_ascii_case(&term));
+        if is_simple || !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
             return None;
         }
-        let keys = Keys(tcgetattr(rustix::stdio::stdin()).ok()?);
-        keys.restore_on_signals().ok()?;
-        keys.take();
-        Some(keys)
+        let raw_mode = RawMode(tcgetattr(rustix::stdio::stdin()).ok()?);
+        raw_mode.restore_on_signals().ok()?;
+        raw_mode.enable();
+        Some(raw_mode)
     }
 
-    /// Each key is read by itself and without an echo. ^C stays a signal; ^Z is a key, so that the
-    /// terminal can be restored before the process stops.
-    pub fn take(&self) {
+    /// Sets raw mode. ^C stays a signal; ^Z is a key, so that the terminal can be restored before
+    /// the process stops.
+    pub fn enable(&self) {
         let mut modes = self.0.clone();
         modes.input_modes.remove(InputModes::IXON | InputModes::ISTRIP);
         modes.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO | LocalModes::IEXTEN);
@@ -47,23 +46,23 @@ impl Keys {
         let _ = tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &modes);
     }
 
-    /// Signals end the process as they usually do, but only after the terminal is restored.
+    /// Restores the terminal before SIGHUP or SIGQUIT end the process.
     fn restore_on_signals(&self) -> std::io::Result<()> {
         let fatal = [SIGHUP, SIGQUIT].into_iter().filter(|signal| !is_ignored(*signal));
         let mut signals = Signals::new(fatal)?;
-        let keys = self.clone();
+        let raw_mode = self.clone();
         let wait = move || {
             for signal in signals.forever() {
-                keys.restore();
+                raw_mode.restore();
                 let _ = emulate_default_handler(signal);
             }
         };
         thread::Builder::new().name("signals".into()).spawn(wait).map(drop)
     }
 
-    /// Takes the prompt away and restores the terminal.
+    /// Restores the terminal, and erases the line with the prompt.
     pub fn restore(&self) {
         let _ = tcsetattr(rustix::stdio::stdin(), OptionalActions::Drain, &self.0);
-        put(b"\r\x1b[K");
+        let _ = std::io::stderr().write_all(b"\r\x1b[K");
     }
 }

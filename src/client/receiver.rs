@@ -1,201 +1,191 @@
-//! What comes from the peer, brought by a thread of its own, so that waiting for it can end.
+//! The receive side of a prompt or a script: a thread reads the connection, so that a wait for
+//! data can end early.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::CONN;
 use super::output_sink::OutputSink;
+use super::result::CONN;
 use crate::error::{Failure, Phase};
-use crate::flags::session::SessionFlags;
 use crate::net::stream::{ConnectionInfo, Reader};
 use crate::net::tls_alert;
-use crate::report::Report;
+use crate::report::context::Context;
 use crate::report::event::{Event, Side};
-use crate::shutdown::{Shutdown, ShutdownReason};
+use crate::shutdown::ShutdownReason;
 use crate::transfer::tap::Tap;
 use crate::transfer::throttle::Throttle;
 
-/// Pieces that may wait to be looked at; the peer waits behind them.
-const PIECES: usize = 16;
-/// The largest piece.
-const PIECE: usize = 64 << 10;
-/// How often a wait looks whether the run is to end.
+/// Reads that may be queued; then the thread stops reading, and TCP slows the peer down.
+const MAX_QUEUED: usize = 16;
+/// Bytes of the largest read.
+const MAX_READ: usize = 64 << 10;
+/// How often a wait checks for a shutdown, a closed stdout and the idle timeout.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Something that arrived.
-pub enum Incoming {
-    /// Bytes.
-    Piece(Vec<u8>),
-    /// The peer's stream has ended.
-    End,
-    /// The connection broke.
-    Broken(std::io::Error),
-}
+/// The outcome of one read(2): no bytes at the end of the stream.
+type ReadResult = io::Result<Vec<u8>>;
 
-/// Where arrivals wait.
+/// Received bytes that are not processed yet.
 pub struct ReceiveQueue {
-    arrivals: Receiver<Incoming>,
-    over: bool,
+    reads: Receiver<ReadResult>,
+    at_eof: bool,
     facts: ConnectionInfo,
-    report: Report,
-    /// When something last went either way.
-    moved_at: Instant,
-    /// `--idle-timeout`: how long nothing may go either way while somebody waits here.
-    pub idle: Option<Duration>,
+    context: Context,
+    /// When bytes were last sent or received.
+    last_activity: Instant,
+    /// `--idle-timeout`: how long a wait may last in which nothing is sent or received.
+    pub idle_timeout: Option<Duration>,
     /// Bytes taken out so far.
     pub received: u64,
 }
 
-/// What a wait came to.
+/// The outcome of a wait.
 pub enum RecvOutcome {
     /// Bytes arrived.
-    Piece(Vec<u8>),
-    /// The peer has ended.
-    End,
-    /// Nothing came in time.
-    Late,
-    /// The run is to end.
-    Stopped(ShutdownReason),
+    Data(Vec<u8>),
+    /// The peer ended its stream.
+    Eof,
+    /// Nothing arrived before the deadline of the wait.
+    TimedOut,
+    /// The run was interrupted, terminated, or reached its limit.
+    Shutdown(ShutdownReason),
 }
 
 impl ReceiveQueue {
-    /// Starts to read, as `talk` says.
+    /// Starts the thread that reads.
     ///
-    /// Fails when no thread can be had.
+    /// Fails at [`Phase::Socket`] when the thread cannot be created.
     pub fn open(
-        reader: Box<dyn Reader>,
+        thread: ReaderThread,
         facts: &ConnectionInfo,
-        tap: Option<Tap>,
-        talk: &SessionFlags,
-        report: &Report,
+        idle_timeout: Option<Duration>,
+        context: &Context,
     ) -> Result<ReceiveQueue, Failure> {
-        let (sender, arrivals) = sync_channel(PIECES);
-        let bringer = ReaderThread { reader, tap, pace: talk.rate.map(Throttle::new) };
+        let (sender, reads) = sync_channel(MAX_QUEUED);
         thread::Builder::new()
-            .name("inbox".into())
+            .name("receiver".into())
             .stack_size(256 << 10)
-            .spawn(move || bringer.run(&sender))
+            .spawn(move || thread.run(&sender))
             .map_err(|e| Failure::local_resource(&facts.peer, e))?;
         Ok(ReceiveQueue {
-            arrivals,
-            over: false,
+            reads,
+            at_eof: false,
             facts: facts.clone(),
-            report: report.clone(),
-            moved_at: Instant::now(),
-            idle: talk.idle_timeout.0,
+            context: context.clone(),
+            last_activity: Instant::now(),
+            idle_timeout,
             received: 0,
         })
     }
 
-    /// Something of ours went out, or our own pause ended: nobody is idle.
-    pub fn moved(&mut self) {
-        self.moved_at = Instant::now();
+    /// Restarts the idle timeout, because bytes were sent or a pause of ours ended.
+    pub fn note_activity(&mut self) {
+        self.last_activity = Instant::now();
     }
 
-    /// Waits for the next piece until `until`, and looks all the while whether `taker` is there.
+    /// Waits for the next bytes until `deadline`, and checks meanwhile that `output` is open.
     ///
-    /// Fails at [`Stage::Receive`] when the connection broke, 18 once bytes had come, else 56; and
-    /// with 28 when nothing moved for too long.
-    pub fn next(
+    /// Fails at [`Phase::Receive`] when the connection broke, 18 once bytes had come, else 56; with
+    /// 28 when the idle timeout passed; and as [`OutputSink::check`] does.
+    pub fn recv(
         &mut self,
-        until: Option<Instant>,
-        taker: &OutputSink,
-        stop: &Shutdown,
+        deadline: Option<Instant>,
+        output: &OutputSink,
     ) -> Result<RecvOutcome, Failure> {
-        if self.over {
-            return Ok(RecvOutcome::End);
-        }
-        loop {
-            if let Some(reason) = stop.reason() {
-                return Ok(RecvOutcome::Stopped(reason));
+        while !self.at_eof {
+            if let Some(reason) = self.context.shutdown.reason() {
+                return Ok(RecvOutcome::Shutdown(reason));
             }
             let left =
-                until.map_or(POLL_INTERVAL, |at| at.saturating_duration_since(Instant::now()));
-            match self.arrivals.recv_timeout(left.min(POLL_INTERVAL)) {
-                Ok(Incoming::Piece(bytes)) => {
-                    self.received += bytes.len() as u64;
-                    self.moved();
-                    return Ok(RecvOutcome::Piece(bytes));
-                }
-                Ok(Incoming::End) | Err(RecvTimeoutError::Disconnected) => {
-                    self.over = true;
-                    self.report.emit(&Event::HalfClosed {
-                        conn: CONN,
-                        by: Side::Peer,
-                        caller: None,
-                    });
-                    return Ok(RecvOutcome::End);
-                }
-                Ok(Incoming::Broken(e)) => {
-                    self.over = true;
-                    return Err(Failure::receive(&self.facts.peer, e, self.received));
-                }
+                deadline.map_or(POLL_INTERVAL, |at| at.saturating_duration_since(Instant::now()));
+            match self.reads.recv_timeout(left.min(POLL_INTERVAL)) {
+                Ok(read) => return self.on_read(read),
+                Err(RecvTimeoutError::Disconnected) => return self.on_read(Ok(Vec::new())),
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            taker.check()?;
+            output.check()?;
             self.check_idle()?;
-            if until.is_some_and(|at| at <= Instant::now()) {
-                return Ok(RecvOutcome::Late);
+            if deadline.is_some_and(|at| at <= Instant::now()) {
+                return Ok(RecvOutcome::TimedOut);
             }
         }
+        Ok(RecvOutcome::Eof)
+    }
+
+    fn on_read(&mut self, read: ReadResult) -> Result<RecvOutcome, Failure> {
+        let bytes = read.map_err(|e| {
+            self.at_eof = true;
+            Failure::receive(&self.facts.peer, e, self.received)
+        })?;
+        if bytes.is_empty() {
+            self.at_eof = true;
+            let half_closed = Event::HalfClosed { conn: CONN, by: Side::Peer, caller: None };
+            self.context.report.emit(&half_closed);
+            return Ok(RecvOutcome::Eof);
+        }
+        self.received += bytes.len() as u64;
+        self.note_activity();
+        Ok(RecvOutcome::Data(bytes))
     }
 
     fn check_idle(&self) -> Result<(), Failure> {
-        match self.idle {
-            Some(limit) if self.moved_at.elapsed() >= limit => {
+        match self.idle_timeout {
+            Some(limit) if self.last_activity.elapsed() >= limit => {
                 Err(Failure::timeout(Phase::Receive, &self.facts.peer, limit))
             }
             _ => Ok(()),
         }
     }
 
-    /// Whether the peer has ended.
-    pub fn is_over(&self) -> bool {
-        self.over
+    /// Whether the peer has ended its stream.
+    pub fn is_at_eof(&self) -> bool {
+        self.at_eof
     }
 }
 
 /// The thread that reads.
-struct ReaderThread {
-    reader: Box<dyn Reader>,
-    tap: Option<Tap>,
-    pace: Option<Throttle>,
+pub struct ReaderThread {
+    /// The receiving half of the connection.
+    pub reader: Box<dyn Reader>,
+    /// Sees the bytes as they arrive.
+    pub tap: Option<Tap>,
+    /// Limits the rate.
+    pub throttle: Option<Throttle>,
 }
 
 impl ReaderThread {
-    fn run(mut self, sender: &SyncSender<Incoming>) {
-        let most = self.pace.as_ref().map_or(PIECE, |pace| pace.chunk_size().min(PIECE));
-        let mut buffer = vec![0; most];
-        let mut alerted = None;
+    fn run(mut self, sender: &SyncSender<ReadResult>) {
+        let max_read = self.throttle.as_ref().map_or(MAX_READ, |t| t.chunk_size().min(MAX_READ));
+        let mut buffer = vec![0; max_read];
+        // Whether all that came, in one read, is a TLS alert.
+        let mut is_alert = None;
         loop {
-            let arrival = match self.reader.read(&mut buffer) {
-                Ok(0) if alerted == Some(true) => {
-                    Incoming::Broken(tls_alert::plaintext_to_tls_error())
-                }
-                Ok(0) => Incoming::End,
+            let read = match self.reader.read(&mut buffer) {
+                Ok(0) if is_alert == Some(true) => Err(tls_alert::plaintext_to_tls_error()),
+                Ok(0) => Ok(Vec::new()),
                 Ok(n) => {
-                    alerted = Some(alerted.is_none() && tls_alert::is_alert(&buffer[..n]));
-                    self.piece(&buffer[..n])
+                    is_alert = Some(is_alert.is_none() && tls_alert::is_alert(&buffer[..n]));
+                    self.process(&buffer[..n]);
+                    Ok(buffer[..n].to_vec())
                 }
                 Err(e) if e.kind() == ErrorKind::Interrupted => continue,
-                Err(e) => Incoming::Broken(e),
+                Err(e) => Err(e),
             };
-            let last = !matches!(arrival, Incoming::Piece(_));
-            if sender.send(arrival).is_err() || last {
+            let is_last = !matches!(&read, Ok(bytes) if !bytes.is_empty());
+            if sender.send(read).is_err() || is_last {
                 return;
             }
         }
     }
 
-    fn piece(&mut self, bytes: &[u8]) -> Incoming {
-        if let Some(pace) = &mut self.pace {
-            pace.wait_for(bytes.len());
+    fn process(&mut self, bytes: &[u8]) {
+        if let Some(throttle) = &mut self.throttle {
+            throttle.wait_for(bytes.len());
         }
         if let Some(tap) = &mut self.tap {
             tap.on_bytes(bytes);
         }
-        Incoming::Piece(bytes.to_vec())
     }
 }

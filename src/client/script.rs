@@ -1,241 +1,176 @@
-//! A scripted talk: say something, wait for the reply, expect a pattern.
+//! A scripted session: send a message, wait for the reply, expect a pattern.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::SessionResult;
 use super::files::Files;
 use super::match_buffer::MatchBuffer;
-use super::output_sink::OutputSink;
-use super::receiver::{ReceiveQueue, RecvOutcome};
-use super::sender::Sender;
-use crate::client::pattern::Pattern;
+use super::message_session::MessageSession;
+use super::options::{ScriptStep, SessionOptions};
+use super::pattern::Pattern;
+use super::receiver::RecvOutcome;
+use super::result::SessionResult;
 use crate::error::{ExitCode, Failure, Phase};
-use crate::flags::script::Step;
-use crate::flags::session::SessionFlags;
-use crate::net::stdout;
-use crate::net::stream::{ConnectionInfo, EndedBy, Stream};
-use crate::report::Report;
-use crate::shutdown::{Shutdown, ShutdownReason};
+use crate::net::stream::Stream;
+use crate::report::context::Context;
+use crate::shutdown::ShutdownReason;
+use crate::transfer::duplex::OnLocalEof;
 
-/// How long a greeting may take to begin before we speak first.
-const GREETING: Duration = Duration::from_millis(300);
-/// A reply is over when nothing more has come for this long.
-const PAUSE: Duration = Duration::from_millis(40);
+/// How long the peer's greeting is waited for before the first message is sent.
+const GREETING_TIMEOUT: Duration = Duration::from_millis(300);
+/// A reply is complete when nothing more has arrived for this long.
+const REPLY_GAP: Duration = Duration::from_millis(40);
+/// Characters of the received text in the error of an expectation.
+const MAX_SHOWN: usize = 200;
 
-/// Runs the steps, then half-closes and hears the peer out.
+/// Runs the steps, then half-closes and prints what the peer still sends.
 pub fn run(
     stream: Stream,
-    talk: &SessionFlags,
-    mut files: Files,
-    report: &Report,
-    stop: &Shutdown,
+    options: &SessionOptions,
+    files: Files,
+    context: &Context,
 ) -> SessionResult {
-    let Stream { reader, writer, hangup, facts } = stream;
-    let (sent_tap, received_tap) = files.taps();
-    let inbox = match ReceiveQueue::open(reader, &facts, received_tap, talk, report) {
-        Ok(inbox) => inbox,
+    let session = match MessageSession::open(stream, options, files, context) {
+        Ok(session) => session,
         Err(failure) => return SessionResult::not_started(failure),
     };
-    let mut play = ScriptSession {
-        inbox,
-        outbox: Sender::new(writer, &hangup, &facts, sent_tap, talk),
-        taker: OutputSink::new(talk, &mut files),
-        facts,
-        stop,
-        report,
-        left_first: false,
-        fresh: MatchBuffer::default(),
-        at_line_start: true,
-    };
-    let outcome = play.run_steps(talk);
-    let by = play.ended_by(&outcome);
+    let mut script =
+        ScriptSession { session, unmatched: MatchBuffer::default(), at_line_start: true };
+    let outcome = script.run_steps();
     if outcome.is_err() {
-        hangup.abort();
+        script.session.hangup.abort();
     }
-    let outcome = outcome.or_else(|failure| match stdout::is_broken_pipe(&failure) {
-        true => Ok(ExitCode::Done),
-        false => Err(failure),
-    });
-    let (bytes_in, bytes_out) = (play.inbox.received, play.outbox.sent);
-    SessionResult { bytes_in, bytes_out, by, outcome, picture: None }
+    script.session.result(outcome)
 }
 
 struct ScriptSession<'a> {
-    inbox: ReceiveQueue,
-    outbox: Sender,
-    taker: OutputSink,
-    facts: ConnectionInfo,
-    stop: &'a Shutdown,
-    report: &'a Report,
-    /// Whether our half-close came before the peer's end.
-    left_first: bool,
-    /// What has arrived and no `--expect` has taken yet.
-    fresh: MatchBuffer,
+    session: MessageSession<'a>,
+    /// What was received after the last message and is not matched by an `--expect` yet.
+    unmatched: MatchBuffer,
     at_line_start: bool,
 }
 
 impl ScriptSession<'_> {
-    fn run_steps(&mut self, talk: &SessionFlags) -> Result<ExitCode, Failure> {
-        let steps = &talk.script.steps;
-        self.stop.sleep(talk.delay).map_err(|reason| self.stopped(reason))?;
-        self.inbox.moved();
-        if matches!(steps.first(), Some(Step::Send(_))) {
-            self.read_until_quiet(GREETING)?;
+    fn run_steps(&mut self) -> Result<ExitCode, Failure> {
+        let steps = &self.session.options.script;
+        self.session.wait_delay()?;
+        if matches!(steps.first(), Some(ScriptStep::Send(_))) {
+            self.read_until_quiet(GREETING_TIMEOUT)?;
         }
         for (at, step) in steps.iter().enumerate() {
             match step {
-                Step::Expect(pattern) => self.expect(pattern)?,
-                Step::Send(message) if message.is_empty() && talk.eol.is_none() => {}
-                Step::Send(message) => {
-                    self.send_text(&[message, talk.line_end()].concat())?;
-                    // A reply that is expected is awaited by the expectation.
-                    if !matches!(steps.get(at + 1), Some(Step::Expect(_))) {
-                        self.read_reply()?;
-                    }
-                }
+                ScriptStep::Expect(pattern) => self.expect(pattern)?,
+                ScriptStep::Send(text) => self.send_text(text, steps.get(at + 1))?,
             }
         }
-        self.finish(talk)?;
-        self.taker.end()?;
+        self.finish()?;
+        self.session.output.finish()?;
         Ok(ExitCode::Done)
     }
 
-    fn send_text(&mut self, message: &[u8]) -> Result<(), Failure> {
-        // What came meanwhile is no answer to this.
+    /// Sends one message and reads the reply, unless the next step expects it.
+    fn send_text(&mut self, text: &[u8], next_step: Option<&ScriptStep>) -> Result<(), Failure> {
+        let message = [text, self.session.options.line_end].concat();
+        if message.is_empty() {
+            return Ok(());
+        }
+        // What arrived before is not the reply.
         self.read_until_quiet(Duration::ZERO)?;
-        if self.inbox.is_over() {
-            let why = "the peer ended before everything was said";
-            let failure = Failure::new(Phase::Send, &self.facts.peer, why);
-            return Err(failure.with_code(ExitCode::Partial));
+        if self.session.queue.is_at_eof() {
+            let why = "the peer closed before everything was sent";
+            return Err(self.session.failure(Phase::Send, why).with_code(ExitCode::Partial));
         }
-        self.outbox.send(message, self.inbox.received, self.stop)?;
-        self.inbox.moved();
-        self.fresh.clear();
-        Ok(())
+        self.session.send(&message)?;
+        self.unmatched.clear();
+        if matches!(next_step, Some(ScriptStep::Expect(_))) { Ok(()) } else { self.read_reply() }
     }
 
-    /// Waits for a reply as long as the run may last.
+    /// Waits for a reply, up to the limit of the run.
     fn read_reply(&mut self) -> Result<(), Failure> {
-        match self.next(None)? {
-            RecvOutcome::Piece(bytes) => {
-                self.print(&bytes)?;
-                self.read_until_quiet(PAUSE)
-            }
-            RecvOutcome::Stopped(reason) => Err(self.stopped(reason)),
-            RecvOutcome::End | RecvOutcome::Late => Ok(()),
-        }
+        let Some(bytes) = self.session.recv_data(None)? else { return Ok(()) };
+        self.print(&bytes)?;
+        self.read_until_quiet(REPLY_GAP)
     }
 
-    /// Shows what comes until nothing has come for a while: `first` for the first piece.
-    fn read_until_quiet(&mut self, first: Duration) -> Result<(), Failure> {
-        let mut patience = first;
-        loop {
-            match self.next(Some(patience))? {
-                RecvOutcome::Piece(bytes) => self.print(&bytes)?,
-                RecvOutcome::Stopped(reason) => return Err(self.stopped(reason)),
-                RecvOutcome::End | RecvOutcome::Late => return self.end_line(),
-            }
-            patience = PAUSE;
+    /// Prints what arrives until nothing has arrived for a while: `timeout` at first, then
+    /// [`REPLY_GAP`].
+    fn read_until_quiet(&mut self, mut timeout: Duration) -> Result<(), Failure> {
+        while let Some(bytes) = self.session.recv_data(Some(timeout))? {
+            self.print(&bytes)?;
+            timeout = REPLY_GAP;
         }
+        self.end_line()
     }
 
     fn expect(&mut self, pattern: &Pattern) -> Result<(), Failure> {
         let mut search = pattern.search();
-        while !self.fresh.consume_match(&mut search) {
-            match self.next(None)? {
-                RecvOutcome::Piece(bytes) => self.print(&bytes)?,
-                RecvOutcome::Stopped(ShutdownReason::Deadline) => {
-                    return Err(self.expectation_failed(pattern, "in time"));
+        while !self.unmatched.consume_match(&mut search) {
+            match self.session.recv(None)? {
+                RecvOutcome::Data(bytes) => self.print(&bytes)?,
+                RecvOutcome::Shutdown(ShutdownReason::Deadline) => {
+                    return Err(self.expectation_failed(pattern, "before the timeout"));
                 }
-                RecvOutcome::Stopped(reason) => return Err(self.stopped(reason)),
-                RecvOutcome::End | RecvOutcome::Late => {
-                    return Err(self.expectation_failed(pattern, "before the peer ended"));
+                RecvOutcome::Shutdown(reason) => return Err(self.session.shutdown_error(reason)),
+                RecvOutcome::Eof | RecvOutcome::TimedOut => {
+                    return Err(self.expectation_failed(pattern, "before the peer closed"));
                 }
             }
         }
         Ok(())
     }
 
-    /// What was expected and what came instead, both told.
-    fn expectation_failed(&mut self, pattern: &Pattern, how: &str) -> Failure {
+    /// The failure that says what was expected, and what was received until `when`.
+    fn expectation_failed(&mut self, pattern: &Pattern, when: &str) -> Failure {
         let _ = self.end_line();
-        let came = self.fresh.text(200);
-        let why = format!("expected /{}/, got \"{came}\" {how}", pattern.text());
-        Failure::new(Phase::Receive, &self.facts.peer, why).with_code(ExitCode::Negative)
+        let received = self.unmatched.text(MAX_SHOWN);
+        let why = format!("expected /{}/, got \"{received}\" {when}", pattern.text());
+        self.session.failure(Phase::Receive, why).with_code(ExitCode::Negative)
     }
 
-    /// With the last reply in hand: half-closes and shows what still comes until the peer ends.
-    /// One that never does is left when the run's time is over, or nothing has come for too long.
-    fn finish(&mut self, talk: &SessionFlags) -> Result<(), Failure> {
-        self.left_first = !self.inbox.is_over();
-        if talk.hang_up {
-            self.end_line()?;
-            return self.outbox.wait_acked(self.inbox.received, self.stop);
+    /// Ends this side's stream, and prints what arrives until the peer ends its own, the limit of
+    /// the run passes, or nothing has arrived for `--linger` or the idle timeout.
+    fn finish(&mut self) -> Result<(), Failure> {
+        let is_first = self.session.note_local_end();
+        match self.session.options.on_local_eof {
+            OnLocalEof::HangUp => {
+                self.end_line()?;
+                return self.session.wait_acked();
+            }
+            OnLocalEof::KeepOpen => {}
+            _ if is_first => self.session.sender.half_close()?,
+            // The peer has closed and does not need our end of stream.
+            _ => drop(self.session.sender.close_write()),
         }
-        match (talk.no_half_close, self.left_first) {
-            (true, _) => {}
-            (false, true) => self.outbox.finish(self.report)?,
-            // Nobody is there to miss it.
-            (false, false) => drop(self.outbox.finish_silently()),
-        }
-        // A finished exchange is not idle.
-        let idle = self.inbox.idle.take();
-        let patience = talk.linger.0.or(idle);
+        // The exchange is complete: from here on the idle timeout is no failure.
+        let idle_timeout = self.session.queue.idle_timeout.take();
+        let timeout = self.session.options.linger.or(idle_timeout);
         loop {
-            match self.next(patience)? {
-                RecvOutcome::Piece(bytes) => self.print(&bytes)?,
-                RecvOutcome::Stopped(
+            match self.session.recv(timeout)? {
+                RecvOutcome::Data(bytes) => self.print(&bytes)?,
+                RecvOutcome::Shutdown(
                     reason @ (ShutdownReason::Interrupt | ShutdownReason::Terminate),
-                ) => {
-                    return Err(self.stopped(reason));
-                }
-                RecvOutcome::End
-                | RecvOutcome::Late
-                | RecvOutcome::Stopped(ShutdownReason::Deadline) => {
+                ) => return Err(self.session.shutdown_error(reason)),
+                RecvOutcome::Eof
+                | RecvOutcome::TimedOut
+                | RecvOutcome::Shutdown(ShutdownReason::Deadline) => {
                     self.end_line()?;
-                    return self.outbox.wait_acked(self.inbox.received, self.stop);
+                    return self.session.wait_acked();
                 }
             }
         }
     }
 
-    fn ended_by(&self, outcome: &Result<ExitCode, Failure>) -> EndedBy {
-        match (outcome, self.stop.reason()) {
-            (Err(failure), _) if failure.timed_out() => EndedBy::Timeout,
-            (_, Some(ShutdownReason::Interrupt | ShutdownReason::Terminate)) => EndedBy::Signal,
-            (Err(failure), _) if is_of_the_connection(failure) => EndedBy::Reset,
-            _ if self.inbox.is_over() && !self.left_first => EndedBy::Peer,
-            _ => EndedBy::Us,
-        }
-    }
-
-    fn next(&mut self, patience: Option<Duration>) -> Result<RecvOutcome, Failure> {
-        let until = patience.and_then(|patience| Instant::now().checked_add(patience));
-        self.inbox.next(until, &self.taker, self.stop)
-    }
-
     fn print(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.at_line_start = bytes.ends_with(b"\n");
-        self.fresh.add(bytes);
-        self.taker.write(bytes, self.inbox.idle, self.stop)
+        self.unmatched.push(bytes);
+        self.session.write_output(bytes)
     }
 
-    /// A reply stands on a line of its own.
+    /// Ends a reply's line, unless the reply did.
     fn end_line(&mut self) -> Result<(), Failure> {
         if self.at_line_start {
             return Ok(());
         }
         self.at_line_start = true;
-        self.taker.write(b"\n", self.inbox.idle, self.stop)
+        self.session.write_output(b"\n")
     }
-
-    fn stopped(&self, reason: ShutdownReason) -> Failure {
-        Failure::shutdown(Phase::Receive, &self.facts.peer, reason)
-    }
-}
-
-/// Whether the connection broke, rather than an expectation or something of our own.
-fn is_of_the_connection(failure: &Failure) -> bool {
-    let ours = matches!(failure.stage, Phase::Stdout | Phase::File);
-    failure.code != ExitCode::Negative && !ours
 }

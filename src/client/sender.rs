@@ -1,4 +1,4 @@
-//! What goes to the peer of a prompt or a script, message by message.
+//! The send side of a prompt or a script, message by message.
 
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsFd;
@@ -6,167 +6,174 @@ use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
 
-use super::CONN;
+use super::options::SessionOptions;
+use super::result::CONN;
 use crate::error::{Failure, Phase};
-use crate::flags::session::SessionFlags;
 use crate::net::stream::{ConnectionHandle, ConnectionInfo, Writer};
-use crate::report::Report;
+use crate::report::context::Context;
 use crate::report::event::{Event, Side};
-use crate::shutdown::{Shutdown, WaitOutcome};
+use crate::shutdown::WaitOutcome;
 use crate::transfer::crlf::Crlf;
 use crate::transfer::tap::Tap;
 use crate::transfer::throttle::Throttle;
 
-/// The most that is written at once while earlier bytes still wait, in bytes.
-const PIECE: usize = 4 << 10;
-/// How often it is asked whether the peer's kernel has everything.
-const LOOK: Duration = Duration::from_millis(5);
+/// Bytes of the largest write while earlier bytes are not acknowledged.
+const MAX_WRITE: usize = 4 << 10;
+/// How often the socket is checked for unacknowledged bytes.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// The way to the peer.
+/// Sends messages to the peer.
 pub struct Sender {
     writer: Box<dyn Writer>,
     hangup: ConnectionHandle,
     facts: ConnectionInfo,
+    context: Context,
     tap: Option<Tap>,
     filter: Option<Crlf>,
-    pace: Option<Throttle>,
-    /// Whether a layer tells the ends of both directions by itself (TLS).
+    throttle: Option<Throttle>,
+    /// Whether the end of each direction is announced by TLS (close_notify).
     has_tls_close: bool,
-    /// Bytes given to the kernel so far.
+    /// Bytes written so far.
     pub sent: u64,
 }
 
 impl Sender {
-    /// Messages go to `writer`, changed and held back as `talk` says.
+    /// A sender to `writer`, the sending half of the connection.
     pub fn new(
         writer: Box<dyn Writer>,
         hangup: &ConnectionHandle,
         facts: &ConnectionInfo,
-        tap: Option<Tap>,
-        talk: &SessionFlags,
+        context: &Context,
     ) -> Sender {
         Sender {
             has_tls_close: writer.raw().is_none(),
             writer,
             hangup: hangup.clone(),
             facts: facts.clone(),
-            tap,
-            filter: talk.crlf.then(Crlf::default),
-            pace: talk.rate.map(Throttle::new),
+            context: context.clone(),
+            tap: None,
+            filter: None,
+            throttle: None,
             sent: 0,
         }
     }
 
-    /// Sends one message whole; `received` bytes had come before it.
-    ///
-    /// Fails at [`Stage::Send`]: 18 for what the peer did not take, 55 when our own system would
-    /// not send at the very beginning, and 28, 130 or 143 when the cord is pulled.
-    pub fn send(&mut self, message: &[u8], received: u64, stop: &Shutdown) -> Result<(), Failure> {
-        let changed = self.filter.as_mut().map(|filter| filter.apply(message));
-        let message = changed.as_deref().unwrap_or(message);
-        let most = self.pace.as_ref().map_or(usize::MAX, Throttle::chunk_size);
-        for piece in message.chunks(most) {
-            if let Some(pace) = &mut self.pace {
-                pace.wait_for(piece.len());
-            }
-            // Before it is sent, or a quick answer would seem to come first.
-            if let Some(tap) = &mut self.tap {
-                tap.on_bytes(piece);
-            }
-            self.write_line(piece, received, stop)?;
-        }
-        self.writer.flush().map_err(|e| self.unsent(e, received))
+    /// The same sender with the rate and the line ends of `options`, and with `tap`.
+    pub fn with(mut self, options: &SessionOptions, tap: Option<Tap>) -> Sender {
+        self.tap = tap;
+        self.filter = options.crlf.then(Crlf::default);
+        self.throttle = options.rate.map(Throttle::new);
+        self
     }
 
-    fn write_line(
-        &mut self,
-        mut bytes: &[u8],
-        received: u64,
-        stop: &Shutdown,
-    ) -> Result<(), Failure> {
+    /// Sends one complete message; `received` is the number of bytes received before it.
+    ///
+    /// Fails at [`Phase::Send`]: 18 when the peer closed or bytes had been sent or received, else
+    /// 55; and with 28, 130 or 143 on shutdown.
+    pub fn send(&mut self, message: &[u8], received: u64) -> Result<(), Failure> {
+        let changed = self.filter.as_mut().map(|filter| filter.apply(message));
+        let message = changed.as_deref().unwrap_or(message);
+        let max_chunk = self.throttle.as_ref().map_or(usize::MAX, Throttle::chunk_size);
+        for chunk in message.chunks(max_chunk) {
+            if let Some(throttle) = &mut self.throttle {
+                throttle.wait_for(chunk.len());
+            }
+            // Before the write, or the dump could have a fast reply first.
+            if let Some(tap) = &mut self.tap {
+                tap.on_bytes(chunk);
+            }
+            self.write_chunk(chunk, received)?;
+        }
+        self.writer.flush().map_err(|e| self.send_error(e, received))
+    }
+
+    fn write_chunk(&mut self, mut bytes: &[u8], received: u64) -> Result<(), Failure> {
         while !bytes.is_empty() {
-            self.wait_writable(stop)?;
+            self.wait_writable()?;
             match self.writer.write(&bytes[..self.write_budget().min(bytes.len())]) {
-                Ok(0) => return Err(self.unsent(ErrorKind::WriteZero.into(), received)),
+                Ok(0) => return Err(self.send_error(ErrorKind::WriteZero.into(), received)),
                 Ok(n) => {
                     self.sent += n as u64;
                     bytes = &bytes[n..];
                 }
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(e) => return Err(self.unsent(e, received)),
+                Err(e) => return Err(self.send_error(e, received)),
             }
         }
         Ok(())
     }
 
-    /// Bytes that the socket has room for when poll(2) calls it ready, with some for the headers of
-    /// a layer and what the kernel adds (tcp(7)): a third of its buffer is free then, and all of it
-    /// when nothing waits, so that a message goes in one piece.
+    /// The number of bytes that a writable socket takes without blocking, less what TLS records
+    /// and the kernel's bookkeeping need (tcp(7)): a third of its buffer is free then, and all of
+    /// it when nothing is unacknowledged, so that a message is sent by one write.
     fn write_budget(&self) -> usize {
-        let buffer = self.hangup.socket().send_buffer_size().unwrap_or(PIECE);
+        let buffer = self.hangup.socket().send_buffer_size().unwrap_or(MAX_WRITE);
         match self.hangup.unacked_bytes() {
             0 => (buffer / 2).max(1),
-            _ => PIECE.min(buffer / 16).max(1),
+            _ => MAX_WRITE.min(buffer / 16).max(1),
         }
     }
 
-    /// A peer that takes nothing holds up nobody who pulls the cord: we wait here, and the write
-    /// itself does not block.
-    fn wait_writable(&self, stop: &Shutdown) -> Result<(), Failure> {
-        match stop.wait(self.hangup.socket().as_fd(), PollFlags::OUT, None) {
+    /// Waits until a write does not block, or until shutdown.
+    fn wait_writable(&self) -> Result<(), Failure> {
+        match self.context.shutdown.wait(self.hangup.socket().as_fd(), PollFlags::OUT, None) {
             Ok(WaitOutcome::Shutdown(reason)) => {
                 Err(Failure::shutdown(Phase::Send, &self.facts.peer, reason))
             }
-            // Whatever else is wrong, the write itself tells.
+            // The write itself returns any other error.
             _ => Ok(()),
         }
     }
 
-    /// The half-close.
+    /// Half-closes the connection, and emits the event.
     ///
-    /// Fails at [`Stage::Shutdown`].
-    pub fn finish(&mut self, report: &Report) -> Result<(), Failure> {
-        report.emit(&Event::HalfClosed { conn: CONN, by: Side::Us, caller: None });
-        self.finish_silently()
+    /// Fails at [`Phase::Shutdown`].
+    pub fn half_close(&mut self) -> Result<(), Failure> {
+        let event = Event::HalfClosed { conn: CONN, by: Side::Us, caller: None };
+        self.context.report.emit(&event);
+        self.close_write()
     }
 
-    /// The half-close towards a peer that has ended before.
-    pub fn finish_silently(&mut self) -> Result<(), Failure> {
+    /// Half-closes the connection without an event: the peer has closed before.
+    ///
+    /// Fails at [`Phase::Shutdown`].
+    pub fn close_write(&mut self) -> Result<(), Failure> {
         let finished = self.writer.finish();
         finished.map_err(|e| Failure::new(Phase::Shutdown, &self.facts.peer, e))
     }
 
-    /// Waits until the peer's kernel has everything.
+    /// Waits until the peer's kernel has acknowledged all bytes.
     ///
-    /// Fails at [`Stage::Send`] with 18 if the peer is gone without it, or when the cord is
-    /// pulled before.
-    pub fn wait_acked(&self, received: u64, stop: &Shutdown) -> Result<(), Failure> {
+    /// Fails at [`Phase::Send`] with 18 if the connection ended before, or on shutdown.
+    pub fn wait_acked(&self, received: u64) -> Result<(), Failure> {
         loop {
-            // In this order: a Unix socket's bytes vanish with its peer, which has told an error.
-            let waiting = self.hangup.unacked_bytes();
+            // In this order: the bytes queued in a Unix socket disappear when its peer closes, and
+            // its error is set before.
+            let unacked = self.hangup.unacked_bytes();
             if let Ok(Some(e)) = self.hangup.socket().take_error()
                 && self.sent > 0
                 && !self.failed_on_close_only()
             {
-                return Err(self.unsent(e, received));
+                return Err(self.send_error(e, received));
             }
-            let is_over = self.hangup.is_closed() && !self.hangup.unacknowledged(self.sent);
-            if waiting == 0 || is_over {
+            let is_closed = self.hangup.is_closed() && !self.hangup.unacknowledged(self.sent);
+            if unacked == 0 || is_closed {
                 return Ok(());
             }
-            let next = stop.wait_any(&mut [], Some(Instant::now() + LOOK));
-            if let Ok(WaitOutcome::Shutdown(reason)) = next {
+            let next_check = Some(Instant::now() + POLL_INTERVAL);
+            let wait = self.context.shutdown.wait_any(&mut [], next_check);
+            if let Ok(WaitOutcome::Shutdown(reason)) = wait {
                 return Err(Failure::shutdown(Phase::Send, &self.facts.peer, reason));
             }
         }
     }
 
-    /// After the peer's goodbye a reset is what our own gets from one who has closed by then.
+    /// Whether only our close_notify was answered with a reset, by a peer that had closed before.
     fn failed_on_close_only(&self) -> bool {
         self.has_tls_close && !self.hangup.unacknowledged(self.sent)
     }
 
-    fn unsent(&self, e: io::Error, received: u64) -> Failure {
+    fn send_error(&self, e: io::Error, received: u64) -> Failure {
         Failure::send(&self.facts.peer, e, self.sent, received)
     }
 }

@@ -1,95 +1,117 @@
-//! The prompt on the screen. Without an editor it is `> ` on stderr; with one the line that is
-//! being typed follows it, and whatever is printed comes above.
+//! The prompt on the terminal. A plain one is `> ` on stderr; with a line editor the edited line
+//! follows it, and replies and log lines are printed above.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 #[cfg(feature = "prompt")]
-use super::line_editor::{Editor, Typed};
+use super::line_editor::{KeyEffect, LineEditor, printable};
 #[cfg(feature = "prompt")]
-use super::raw_mode::Keys;
+use super::raw_mode::RawMode;
 use crate::error::Failure;
 
-/// The prompt. Clones are the same prompt.
+/// Where replies are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReplyPlace {
+    /// On the terminal of the prompt.
+    Terminal,
+    /// Elsewhere.
+    Elsewhere,
+}
+
+/// A prompt. Clones share its state.
 #[derive(Clone)]
 pub struct Prompt {
-    /// Whether replies are printed on the terminal that shows the prompt.
-    beside_replies: bool,
-    /// Whether the prompt is shown at all.
-    pub is_shown: bool,
+    replies: ReplyPlace,
+    /// Whether the prompt is printed at all.
+    pub is_visible: bool,
     state: Arc<Mutex<State>>,
 }
 
 #[derive(Default)]
 struct State {
-    /// Whether the prompt is at the end of the screen.
+    /// Whether the prompt is on the last line of the terminal.
     is_drawn: bool,
-    /// Whether it has been taken away for good.
+    /// Whether it has been removed for good.
     is_closed: bool,
     #[cfg(feature = "prompt")]
-    edited: Option<(Editor, Keys)>,
+    edited: Option<Edited>,
+}
+
+#[cfg(feature = "prompt")]
+struct Edited {
+    editor: LineEditor,
+    raw_mode: RawMode,
 }
 
 impl Prompt {
-    /// A prompt without an editor, not yet drawn.
-    pub fn plain(beside_replies: bool, is_shown: bool) -> Prompt {
-        Prompt { beside_replies, is_shown, state: Arc::default() }
+    /// A prompt without a line editor, not yet drawn.
+    pub fn plain(replies: ReplyPlace) -> Prompt {
+        Prompt { replies, is_visible: true, state: Arc::default() }
     }
 
-    /// A prompt with an editor, not yet drawn; `keys` is what the terminal was before.
+    /// A prompt that is never printed.
+    pub fn invisible(replies: ReplyPlace) -> Prompt {
+        Prompt { is_visible: false, ..Prompt::plain(replies) }
+    }
+
+    /// A prompt with a line editor, not yet drawn.
     #[cfg(feature = "prompt")]
-    pub fn edited(keys: Keys) -> Prompt {
-        let state = State { edited: Some((Editor::default(), keys)), ..State::default() };
-        Prompt { beside_replies: true, is_shown: true, state: Arc::new(Mutex::new(state)) }
+    pub fn edited(raw_mode: RawMode) -> Prompt {
+        let edited = Some(Edited { editor: LineEditor::default(), raw_mode });
+        let state = Arc::new(Mutex::new(State { edited, ..State::default() }));
+        Prompt { replies: ReplyPlace::Terminal, is_visible: true, state }
     }
 
-    /// Draws the prompt: the next message is awaited.
-    pub fn print_prompt(&self) {
-        if self.is_shown {
+    /// Draws the prompt for the next message.
+    pub fn draw(&self) {
+        if self.is_visible {
             self.lock().draw();
         }
     }
 
-    /// Prints a reply by `print`; on the terminal of the prompt above the line being typed.
-    pub fn above(&self, print: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
-        if !self.beside_replies {
+    /// Prints a reply by `print`, above the prompt if both are on the same terminal.
+    ///
+    /// Fails as `print` does.
+    pub fn print_above(&self, print: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
+        if self.replies == ReplyPlace::Elsewhere {
             return print();
         }
         let mut state = self.lock();
-        state.erase(self.beside_replies);
+        state.erase(self.replies);
         print()?;
-        if self.is_shown {
+        if self.is_visible {
             state.draw();
         }
         Ok(())
     }
 
-    /// Prints a line of log output.
-    pub fn log(&self, line: &str) {
+    /// Prints a line of log output on stderr.
+    pub fn print_log(&self, line: &str) {
         let mut state = self.lock();
         let was_drawn = state.is_drawn;
-        state.erase(self.beside_replies);
-        put(line.as_bytes());
+        state.erase(self.replies);
+        write_stderr(line.as_bytes());
         if was_drawn && state.is_edited() {
             state.draw();
         }
     }
 
-    /// Takes the prompt away for good, and restores the terminal.
+    /// Removes the prompt for good, and restores the terminal.
     pub fn close(&self) {
         let mut state = self.lock();
         state.is_closed = true;
         #[cfg(feature = "prompt")]
-        if let Some((_, keys)) = state.edited.take() {
+        if let Some(edited) = state.edited.take() {
             state.is_drawn = false;
-            return keys.restore();
+            return edited.raw_mode.restore();
         }
-        if self.beside_replies {
-            state.erase(true);
+        if self.replies == ReplyPlace::Terminal {
+            state.erase(self.replies);
         }
     }
 
-    /// Whether the line is edited here, key by key.
+    /// Whether there is a line editor.
     pub fn is_edited(&self) -> bool {
         self.lock().is_edited()
     }
@@ -101,34 +123,35 @@ impl Prompt {
 
 #[cfg(feature = "prompt")]
 impl Prompt {
-    /// Gives what was typed to the editor, up to the first key that does more than edit; returns
-    /// what that key did, and how many bytes were used.
-    pub fn typed(&self, bytes: &[u8]) -> (Typed, usize) {
+    /// Passes typed bytes to the line editor, up to the first key that does more than edit. Returns
+    /// that key's effect, and removes the processed bytes.
+    pub fn type_keys(&self, bytes: &mut &[u8]) -> KeyEffect {
         let mut state = self.lock();
-        let Some((editor, _)) = &mut state.edited else { return (Typed::End, bytes.len()) };
-        for (at, byte) in bytes.iter().enumerate() {
-            match editor.key(*byte) {
-                Typed::Edited => {}
-                Typed::Entered(line) => {
-                    put(format!("\r\x1b[K> {}\n", super::line_editor::text(&line)).as_bytes());
-                    state.is_drawn = false;
-                    return (Typed::Entered(line), at + 1);
-                }
-                done => return (done, at + 1),
+        let Some(edited) = &mut state.edited else { return KeyEffect::Eof };
+        while let [key, rest @ ..] = *bytes {
+            *bytes = rest;
+            let effect = edited.editor.on_key(*key);
+            if let KeyEffect::Entered(line) = &effect {
+                write_stderr(format!("\r\x1b[K> {}\n", printable(line)).as_bytes());
+                state.is_drawn = false;
+                return effect;
+            }
+            if effect != KeyEffect::Edited {
+                return effect;
             }
         }
         state.draw();
-        (Typed::Edited, bytes.len())
+        KeyEffect::Edited
     }
 
-    /// Stops this process as ^Z does, with the terminal as it was, until it is continued.
+    /// Restores the terminal and stops the process as ^Z does, until SIGCONT.
     pub fn suspend(&self) {
         let mut state = self.lock();
-        let Some((_, keys)) = &state.edited else { return };
-        keys.restore();
+        let Some(edited) = &state.edited else { return };
+        edited.raw_mode.restore();
         let signal = rustix::process::Signal::TSTP;
         let _ = rustix::process::kill_current_process_group(signal);
-        keys.take();
+        edited.raw_mode.enable();
         state.draw();
     }
 }
@@ -140,22 +163,24 @@ impl State {
         }
         self.is_drawn = true;
         #[cfg(feature = "prompt")]
-        if let Some((editor, _)) = &self.edited {
-            let view = editor.view(columns().saturating_sub(2));
+        if let Some(edited) = &self.edited {
+            let view = edited.editor.view(columns().saturating_sub(2));
             let column = view.column + 2;
-            return put(format!("\r\x1b[K> {}\r\x1b[{column}C", view.text).as_bytes());
+            return write_stderr(format!("\r\x1b[K> {}\r\x1b[{column}C", view.text).as_bytes());
         }
-        put(b"> ");
+        write_stderr(b"> ");
     }
 
-    /// Makes room for a line where the prompt is: over it on a terminal, else below.
-    fn erase(&mut self, beside_replies: bool) {
-        if std::mem::take(&mut self.is_drawn) {
-            match (self.is_edited(), beside_replies) {
-                (true, _) => put(b"\r\x1b[K"),
-                (false, true) => put(b"\r"),
-                (false, false) => put(b"\n"),
-            }
+    /// Moves to the line on which something else is printed: the prompt's own if replies are on its
+    /// terminal, else the next.
+    fn erase(&mut self, replies: ReplyPlace) {
+        if !std::mem::take(&mut self.is_drawn) {
+            return;
+        }
+        match replies {
+            _ if self.is_edited() => write_stderr(b"\r\x1b[K"),
+            ReplyPlace::Terminal => write_stderr(b"\r"),
+            ReplyPlace::Elsewhere => write_stderr(b"\n"),
         }
     }
 
@@ -170,14 +195,14 @@ impl State {
     }
 }
 
-/// How wide the terminal is; one that does not say is taken for 80 columns.
+/// The width of the terminal; 80 if it is unknown.
 #[cfg(feature = "prompt")]
 fn columns() -> usize {
     let size = rustix::termios::tcgetwinsize(rustix::stdio::stderr());
     size.map_or(80, |size| if size.ws_col == 0 { 80 } else { size.ws_col.into() })
 }
 
-/// Writes to stderr; a failure there has no place to be reported.
-pub fn put(bytes: &[u8]) {
+/// Writes to stderr. A failure is ignored, because errors are reported there.
+fn write_stderr(bytes: &[u8]) {
     let _ = std::io::stderr().write_all(bytes);
 }

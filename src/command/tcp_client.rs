@@ -1,8 +1,9 @@
-//! `tcp-client`: connects by TCP and talks: pipe, prompt or script.
+//! `tcp-client`: connects by TCP and runs a session: pipe, prompt or script.
 
 use std::sync::Arc;
 
 use crate::client;
+use crate::client::SessionOptions;
 use crate::error::{ExitCode, Failure, Phase};
 use crate::flags::connect::{ConnectFlags, Target};
 use crate::flags::session::SessionFlags;
@@ -11,47 +12,54 @@ use crate::net::dial::Dialer;
 use crate::net::endpoint::Endpoint;
 use crate::net::layer::Layer;
 use crate::report::Report;
+use crate::report::context::Context;
 
-/// What the user asks of tcp-client.
+/// Arguments of tcp-client.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Whom
+    /// Server
     #[command(flatten)]
     pub target: Target,
-    /// What to say
+    /// Session
     #[command(flatten)]
-    pub talk: SessionFlags,
-    /// How to connect
+    pub session: SessionFlags,
+    /// Connection
     #[command(flatten)]
-    pub dialling: ConnectFlags,
-    /// Speak TLS
+    pub connect: ConnectFlags,
+    /// Use TLS
     #[arg(long, help_heading = "TLS")]
     pub tls: bool,
-    /// Whom to believe
+    /// TLS options
     #[command(flatten)]
-    pub trust: ClientTls,
+    pub tls_options: ClientTls,
 }
 
 impl Args {
-    /// Connects and talks to the end.
+    /// Connects and runs the session.
+    ///
+    /// Fails with 2 on flags without `--tls` that need it, and as [`client::run`] does.
     pub fn run(self, report: &Report) -> anyhow::Result<ExitCode> {
         let endpoint = self.target.endpoint()?;
         let scheme = if self.tls { "https" } else { "tcp" };
-        let route = self.dialling.route(scheme, &endpoint)?;
+        let route = self.connect.route(scheme, &endpoint)?;
         let layer = self.layer(&endpoint)?;
-        if let Some(why) = self.trust.warning() {
+        if let Some(why) = self.tls_options.warning() {
             report.warn(None, why);
         }
-        let dial = Dialer { route, layer, ..self.dialling.dial(endpoint) };
-        let tell = |step| report.on_connect_event(step);
-        Ok(client::run(&self.talk, report, |stop| dial.connect(stop, &tell))?)
+        let dialer = Dialer { route, layer, ..self.connect.dial(endpoint) };
+        let context = Context::new(report, self.session.run_timeout())?;
+        let options = SessionOptions::from(&self.session);
+        let log = |event| report.on_connect_event(event);
+        Ok(client::run(&context, &options, || dialer.connect(&context.shutdown, &log))?)
     }
 
     fn layer(&self, endpoint: &Endpoint) -> Result<Option<Arc<dyn Layer>>, Failure> {
-        match (self.tls, self.trust.first_given_flag()) {
-            (true, _) => self.trust.layer(&endpoint.host).map(Some),
-            (false, None) => Ok(None),
-            (false, Some(flag)) => Err(Failure::usage(Phase::Tls, flag, "needs --tls beside it")),
+        if self.tls {
+            return self.tls_options.layer(&endpoint.host).map(Some);
+        }
+        match self.tls_options.first_given_flag() {
+            Some(flag) => Err(Failure::usage(Phase::Tls, flag, "needs --tls beside it")),
+            None => Ok(None),
         }
     }
 }

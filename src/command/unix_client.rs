@@ -1,100 +1,103 @@
-//! `unix-client`: connects to a Unix socket and talks as tcp-client does.
+//! `unix-client`: connects to a Unix socket and runs a session as tcp-client does, or sends datagrams.
 
 use std::ffi::OsString;
 
 use crate::client;
+use crate::client::{ScriptStep, SessionOptions};
 use crate::datagram::client::source::Source;
 use crate::datagram::client::targets::Targets;
 use crate::datagram::listen;
 use crate::datagram::listen::{Replies, SendJob};
 use crate::error::{ExitCode, Failure, Phase};
 use crate::flags::retry::RetryFlags;
-use crate::flags::run;
-use crate::flags::script::Step;
 use crate::flags::session::SessionFlags;
 use crate::flags::values::{self, Limit};
 use crate::net::unix::{UnixAddress, dial};
 use crate::report::Report;
+use crate::report::context::Context;
 use crate::report::hexdump::Dump;
 
-/// What the user asks of unix-client.
+/// Arguments of unix-client.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Path of the socket; a leading @ is the abstract namespace
+    /// Path of the socket; @NAME is in the abstract namespace
     #[arg(value_name = "PATH", value_hint = clap::ValueHint::AnyPath)]
     pub path: OsString,
-    /// Send datagrams: each --send, each piece of --input, or each line of stdin
+    /// Send datagrams: one per --send, per piece of --input, or per line of stdin
     #[arg(long, conflicts_with_all = ["no_half_close", "half_close", "hang_up", "recv_only",
           "exit_on_eof", "linger", "offset", "count", "output", "rate", "crlf", "stats",
           "progress", "prompt", "eol", "keep_empty", "raw_output", "idle_timeout"])]
     pub datagram: bool,
-    /// Wait this long for answers to the last datagram; 0 = without limit
+    /// Wait this long for replies after the last datagram; 0 = no limit
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = values::limit,
           requires = "datagram")]
     pub wait: Limit,
-    /// Bytes of a datagram, with --datagram --input
+    /// Payload bytes of each datagram, with --datagram --input
     #[arg(long, value_name = "N", default_value = "1400", value_parser = values::buffer_size,
           requires_all = ["datagram", "input"])]
     pub size: usize,
-    /// What to say
+    /// Session
     #[command(flatten)]
-    pub talk: SessionFlags,
-    /// Limit for the connection to stand; 0 = none
+    pub session: SessionFlags,
+    /// Timeout for connecting; 0 = none
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = values::limit,
-          help_heading = "Connecting")]
+          help_heading = "Connection")]
     pub connect_timeout: Limit,
-    /// What if nobody answers
+    /// Retries
     #[command(flatten)]
-    pub retrying: RetryFlags,
+    pub retry: RetryFlags,
 }
 
 impl Args {
-    /// Connects and talks to the end.
+    /// Connects and runs the session, or sends the datagrams.
+    ///
+    /// Fails as [`client::run`] and [`listen::talk`] do.
     pub fn run(self, report: &Report) -> anyhow::Result<ExitCode> {
-        let name = UnixAddress::read(&self.path);
+        let address = UnixAddress::read(&self.path);
         if self.datagram {
-            return self.send_datagrams(&name, report);
+            return self.send_datagrams(&address, report);
         }
-        let limit = self.connect_timeout.0;
-        let retry = self.retrying.retry();
-        let connect = |stop: &crate::shutdown::Shutdown| {
-            retry.call(stop, &|step| report.on_connect_event(step), || {
-                report.step(|| format!("Connecting to {name}..."));
-                dial(&name, limit, stop)
+        let context = Context::new(report, self.session.run_timeout())?;
+        let options = SessionOptions::from(&self.session);
+        let log = |event| report.on_connect_event(event);
+        let connect = || {
+            self.retry.retry().call(&context.shutdown, &log, || {
+                report.step(|| format!("Connecting to {address}..."));
+                dial(&address, self.connect_timeout.0, &context.shutdown)
             })
         };
-        Ok(client::run(&self.talk, report, connect)?)
+        Ok(client::run(&context, &options, connect)?)
     }
 
-    fn send_datagrams(&self, name: &UnixAddress, report: &Report) -> anyhow::Result<ExitCode> {
-        let stop = run::stop(self.talk.timeout.and_then(|limit| limit.0))?;
-        let letters = self.datagram_source(report)?;
-        let tell = |step| report.on_connect_event(step);
-        let lines = Targets::unix(name, self.retrying.retry(), &stop, &tell);
-        Ok(listen::talk(lines, letters, report, &stop)?)
+    fn send_datagrams(&self, address: &UnixAddress, report: &Report) -> anyhow::Result<ExitCode> {
+        let context = Context::new(report, self.session.timeout.and_then(|limit| limit.0))?;
+        let job = self.send_job(report)?;
+        let log = |event| report.on_connect_event(event);
+        let targets = Targets::unix(address, self.retry.retry(), &context.shutdown, &log);
+        Ok(listen::talk(targets, job, report, &context.shutdown)?)
     }
 
-    fn datagram_source(&self, report: &Report) -> Result<SendJob, Failure> {
-        let texts: Option<Vec<Vec<u8>>> = self.talk.script.steps.iter().map(text).collect();
-        let no_stream = || Failure::usage(Phase::Receive, "--expect", "means nothing to datagrams");
-        let texts = texts.ok_or_else(no_stream)?;
-        let source = match (&self.talk.input, texts.as_slice()) {
+    fn send_job(&self, report: &Report) -> Result<SendJob, Failure> {
+        let texts: Option<Vec<Vec<u8>>> = self.session.script.steps.iter().map(text).collect();
+        let conflict = || Failure::usage(Phase::Receive, "--expect", "conflicts with --datagram");
+        let texts = texts.ok_or_else(conflict)?;
+        let source = match (&self.session.input, texts.as_slice()) {
             (Some(path), _) => Source::pieces(path, self.size)?,
             (None, []) => Source::lines(),
             (None, texts) => Source::known(texts)?,
         };
-        let raw = self.talk.input.is_some();
-        let dump = self.talk.hex.as_deref().map(|path| Dump::open(path, report)).transpose()?;
+        let raw = self.session.input.is_some();
+        let dump = self.session.hex.as_deref().map(|path| Dump::open(path, report)).transpose()?;
         let wait = Replies::Awaited(self.wait.0);
-        let replies = if self.talk.send_only { Replies::Dropped } else { wait };
-        Ok(SendJob { source, delay: self.talk.delay, replies, raw, dump })
+        let replies = if self.session.send_only { Replies::Dropped } else { wait };
+        Ok(SendJob { source, delay: self.session.delay, replies, raw, dump })
     }
 }
 
-/// What a step of a script says, if it only says something.
-fn text(step: &Step) -> Option<Vec<u8>> {
+/// The text that a step sends, if it only sends.
+fn text(step: &ScriptStep) -> Option<Vec<u8>> {
     match step {
-        Step::Send(text) => Some(text.clone()),
-        Step::Expect(_) => None,
+        ScriptStep::Send(text) => Some(text.clone()),
+        ScriptStep::Expect(_) => None,
     }
 }

@@ -1,95 +1,84 @@
-//! `--send` and `--expect`, which keep the order they were given in.
+//! `--send` and `--expect`, in the order in which they are given.
 
 use super::values;
+use crate::client::ScriptStep;
 use crate::client::pattern::Pattern;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command};
 
-/// One step of a scripted talk.
-#[derive(Debug, Clone)]
-pub enum Step {
-    /// Say these bytes and wait for the reply.
-    Send(Vec<u8>),
-    /// Wait until what has arrived matches.
-    Expect(Pattern),
-}
-
-/// The steps, in order; none for a talk that is not scripted.
+/// The flags of a script.
 #[derive(Debug, Clone, Default)]
-pub struct Script {
-    /// What to do, one after the other.
-    pub steps: Vec<Step>,
+pub struct ScriptFlags {
+    /// The steps in order; empty without a script.
+    pub steps: Vec<ScriptStep>,
 }
 
-/// Flags that mean nothing to a script. `offset` and `count` are named though they need `input`:
-/// clap does not insist on what a flag requires where that is in conflict with another.
-const OTHERS: [&str; 8] =
+impl ScriptFlags {
+    /// Whether there is a script.
+    pub fn is_given(&self) -> bool {
+        !self.steps.is_empty()
+    }
+}
+
+/// Flags that conflict with a script. `offset` and `count` are named though they require `input`:
+/// clap does not check what a flag requires if that conflicts with another flag.
+const CONFLICTS: [&str; 8] =
     ["input", "offset", "count", "prompt", "half_close", "recv_only", "send_only", "exit_on_eof"];
 
-const EXPECT_HELP: &str = "\
-Wait until what has arrived matches; repeatable, in order with --send
+const SEND_HELP: &str = "Send TEXT (with C escapes such as \\n) and wait for a reply; repeatable";
+
+const EXPECT_HELP: &str =
+    "Wait until received data matches REGEX; repeatable, in order with --send";
+
+const EXPECT_LONG_HELP: &str = "\
+Wait until received data matches REGEX; repeatable, in order with --send
 
 REGEX matches UTF-8 text, where . is a character, as well as bytes, where . is any byte and \\xff is \
 the byte 0xff.";
 
-impl clap::FromArgMatches for Script {
-    fn from_arg_matches(matches: &ArgMatches) -> Result<Script, clap::Error> {
-        let mut script = Script::default();
+impl clap::FromArgMatches for ScriptFlags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<ScriptFlags, clap::Error> {
+        let mut script = ScriptFlags::default();
         script.update_from_arg_matches(matches)?;
         Ok(script)
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-        let mut steps: Vec<(usize, Step)> = Vec::new();
-        if let (Some(words), Some(places)) =
+        let mut steps: Vec<(usize, ScriptStep)> = Vec::new();
+        if let (Some(texts), Some(indices)) =
             (matches.get_many::<Vec<u8>>("send"), matches.indices_of("send"))
         {
-            steps.extend(places.zip(words.cloned().map(Step::Send)));
+            steps.extend(indices.zip(texts.cloned().map(ScriptStep::Send)));
         }
-        if let (Some(words), Some(places)) =
+        if let (Some(patterns), Some(indices)) =
             (matches.get_many::<Pattern>("expect"), matches.indices_of("expect"))
         {
-            steps.extend(places.zip(words.cloned().map(Step::Expect)));
+            steps.extend(indices.zip(patterns.cloned().map(ScriptStep::Expect)));
         }
-        steps.sort_by_key(|(place, _)| *place);
+        steps.sort_by_key(|(index, _)| *index);
         self.steps = steps.into_iter().map(|(_, step)| step).collect();
         Ok(())
     }
 }
 
-impl Args for Script {
+impl Args for ScriptFlags {
     fn augment_args(command: Command) -> Command {
         let arg = |name: &'static str, value: &'static str, help: &'static str| {
             Arg::new(name)
                 .long(name)
                 .value_name(value)
                 .help(help)
-                .help_heading("Talking")
+                .help_heading("Session")
                 .action(ArgAction::Append)
                 .allow_hyphen_values(true)
-                .conflicts_with_all(OTHERS)
+                .conflicts_with_all(CONFLICTS)
         };
-        command
-            .arg(
-                arg(
-                    "send",
-                    "TEXT",
-                    "Say TEXT and wait for the reply; repeatable, with C escapes (\\n)",
-                )
-                .value_parser(values::text()),
-            )
-            .arg(
-                arg(
-                    "expect",
-                    "REGEX",
-                    "Wait until what has arrived matches; repeatable, in order with --send",
-                )
-                .long_help(EXPECT_HELP)
-                .value_parser(pattern),
-            )
+        command.arg(arg("send", "TEXT", SEND_HELP).value_parser(values::text())).arg(
+            arg("expect", "REGEX", EXPECT_HELP).long_help(EXPECT_LONG_HELP).value_parser(pattern),
+        )
     }
 
     fn augment_args_for_update(command: Command) -> Command {
-        Script::augment_args(command)
+        ScriptFlags::augment_args(command)
     }
 }
 
@@ -103,8 +92,8 @@ mod tests {
     use clap::FromArgMatches;
 
     #[test]
-    fn steps_keep_the_order_they_were_given_in() {
-        let command = Script::augment_args(Command::new("t")).mut_args(|arg| {
+    fn steps_are_in_the_order_of_the_arguments() {
+        let command = ScriptFlags::augment_args(Command::new("t")).mut_args(|arg| {
             let name = arg.get_id().to_string();
             Arg::new(name.clone()).long(name).action(ArgAction::Append).value_parser(
                 if arg.get_id() == "send" {
@@ -116,15 +105,15 @@ mod tests {
         });
         let words = ["t", "--expect", "a", "--send", "b", "--send", "c", "--expect", "d"];
         let matches = command.try_get_matches_from(words).unwrap();
-        let script = Script::from_arg_matches(&matches).unwrap();
-        let shown: Vec<String> = script
+        let script = ScriptFlags::from_arg_matches(&matches).unwrap();
+        let texts: Vec<String> = script
             .steps
             .iter()
             .map(|step| match step {
-                Step::Send(bytes) => String::from_utf8_lossy(bytes).into_owned(),
-                Step::Expect(pattern) => pattern.text().to_uppercase(),
+                ScriptStep::Send(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+                ScriptStep::Expect(pattern) => pattern.text().to_uppercase(),
             })
             .collect();
-        assert_eq!(shown, ["A", "b", "c", "D"]);
+        assert_eq!(texts, ["A", "b", "c", "D"]);
     }
 }

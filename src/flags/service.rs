@@ -8,7 +8,7 @@ use super::files::FileServiceFlags;
 use super::messages::MessageFlags;
 use crate::datagram::listen::{Handler, PrintFormat};
 use crate::error::{Failure, Phase};
-use crate::flags::session_end::Session;
+use crate::flags::session_end::SessionEndFlags;
 use crate::flags::stream_only;
 use crate::net::stdout;
 use crate::process::sandbox::SandboxPolicy;
@@ -71,7 +71,7 @@ pub struct ServiceFlags {
     pub wording: MessageFlags,
     /// How a session of the service pipe ends
     #[command(flatten, next_help_heading = "Sessions (pipe)")]
-    pub session: Session,
+    pub session: SessionEndFlags,
 }
 
 impl ServiceFlags {

@@ -1,96 +1,97 @@
-//! What a client says, what it does with the answer, and when it leaves.
+//! Flags of a client session: input, output, messages, limits.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::script::Script;
-use super::session_end::Session;
+use super::script::ScriptFlags;
+use super::session_end::SessionEndFlags;
 use super::values::{self, Limit};
+use crate::client::{PromptMode, SessionOptions};
 use crate::transfer::duplex::{InputMode, OnLocalEof};
 
-/// How long a scripted talk may take unless told otherwise.
-const SCRIPT_LIMIT: Duration = Duration::from_secs(10);
+/// The limit of a script's run without `--timeout`.
+const SCRIPT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Flags of every client of a stream.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Talking")]
+#[command(next_help_heading = "Session")]
 pub struct SessionFlags {
-    /// A scripted talk
+    /// Steps of a script
     #[command(flatten)]
-    pub script: Script,
+    pub script: ScriptFlags,
     /// Send FILE instead of stdin (- is stdin)
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath,
           conflicts_with = "recv_only")]
     pub input: Option<PathBuf>,
-    /// Begin N bytes into the file
+    /// Skip the first SIZE bytes of the input
     #[arg(long, value_name = "SIZE", value_parser = values::size, requires = "input")]
     pub offset: Option<u64>,
-    /// Send at most N bytes of the file
+    /// Send at most SIZE bytes of the input
     #[arg(long, value_name = "SIZE", value_parser = values::size, requires = "input")]
     pub count: Option<u64>,
-    /// Write what comes to FILE instead of stdout (- is stdout)
+    /// Write received data to FILE instead of stdout (- is stdout)
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub output: Option<PathBuf>,
     /// Stay connected, without a half-close, when stdin ends
-    #[arg(long, group = "leaving")]
+    #[arg(long, group = "local_eof")]
     pub no_half_close: bool,
-    /// Leave at once when stdin ends
-    #[arg(long, group = "leaving")]
+    /// Close the connection immediately when stdin ends
+    #[arg(long, group = "local_eof")]
     pub hang_up: bool,
-    /// Leave when all is sent; drop what comes
-    #[arg(long, group = "leaving")]
+    /// Close the connection when all data is sent; discard received data
+    #[arg(long, group = "local_eof")]
     pub send_only: bool,
-    /// How the session ends
+    /// End of the session
     #[command(flatten)]
-    pub session: Session,
-    /// Exit with 0 when the peer sends nothing for this long after our end of input; 0 = never
+    pub end: SessionEndFlags,
+    /// Exit with 0 when the peer sends nothing for this long after the end of input; 0 = never
     #[arg(long, value_name = "DURATION", default_value = "0", hide_default_value = true,
           value_parser = values::limit)]
     pub linger: Limit,
-    /// Hold the sending, and the receiving, back to SIZE bytes a second
+    /// Limit each direction to SIZE bytes per second
     #[arg(long, value_name = "SIZE/s", value_parser = values::rate)]
     pub rate: Option<u64>,
     /// Send LF as CR LF; at the prompt, end each message with CR LF
     #[arg(long)]
     pub crlf: bool,
-    /// Wait between connecting and the first byte
+    /// Wait this long between connecting and sending [default: 0]
     #[arg(long, value_name = "DURATION", default_value = "0", hide_default_value = true,
           value_parser = values::duration)]
     pub delay: Duration,
     /// Write a hex dump of both directions to FILE (- is stderr)
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub hex: Option<PathBuf>,
-    /// Tell bytes, seconds, rate, phases and who ended it
+    /// Print transfer statistics at the end
     #[arg(long)]
     pub stats: bool,
-    /// Show progress even where it is not the default
+    /// Show progress on a terminal, also without --input or --output
     #[arg(long)]
     pub progress: bool,
-    /// Prompt for messages, even when stdin is not a terminal
+    /// Prompt for messages, even if stdin is not a terminal
     #[arg(long, overrides_with = "no_prompt", conflicts_with_all = ["input", "recv_only"])]
     pub prompt: bool,
-    /// Take stdin as bytes, even from a terminal
+    /// Send stdin as bytes without a prompt, even from a terminal
     #[arg(long, overrides_with = "prompt")]
     pub no_prompt: bool,
-    /// Line end to add to each message of the prompt or of --send [none]
+    /// Line end to add to each message of the prompt or of --send [default: none]
     #[arg(long, value_name = "END")]
     pub eol: Option<Eol>,
-    /// Send empty lines of a prompt without --eol instead of ending at the first
+    /// Send empty lines at a prompt without --eol, instead of ending at the first
     #[arg(long)]
     pub keep_empty: bool,
-    /// Print control characters of the peer as they come at a prompt on a terminal
+    /// Print the peer's control characters unchanged at a prompt on a terminal
     ///
     /// Without this flag only text, line ends, tabs and colour (SGR) sequences reach the terminal
     /// unchanged; other control characters and bytes that are not UTF-8 are printed as \xNN.
     #[arg(long)]
     pub raw_output: bool,
-    /// End when nothing moves either way for this long; 0 = never
+    /// Timeout without data in either direction; 0 = none
     #[arg(long, value_name = "DURATION", default_value = "0", hide_default_value = true,
           value_parser = values::limit)]
     pub idle_timeout: Limit,
-    /// Limit for the whole run; 0 = none [a script's default: 10s]
+    /// Timeout for the complete run; 0 = none [default of a script: 10s]
     #[arg(long, value_name = "DURATION", value_parser = values::limit)]
     pub timeout: Option<Limit>,
 }
@@ -105,8 +106,7 @@ pub enum Eol {
 }
 
 impl Eol {
-    /// Its bytes.
-    pub fn bytes(self) -> &'static [u8] {
+    fn bytes(self) -> &'static [u8] {
         match self {
             Eol::Lf => b"\n",
             Eol::Crlf => b"\r\n",
@@ -115,21 +115,15 @@ impl Eol {
 }
 
 impl SessionFlags {
-    /// What ends each message.
-    pub fn line_end(&self) -> &'static [u8] {
-        self.eol.map_or(b"", Eol::bytes)
-    }
-
-    /// What ends each message of a prompt.
-    pub fn prompt_line_end(&self) -> &'static [u8] {
-        match self.eol {
-            None if self.crlf => Eol::Crlf.bytes(),
-            _ => self.line_end(),
+    /// The timeout of the complete run: the one given, or a script's default.
+    pub fn run_timeout(&self) -> Option<Duration> {
+        match self.timeout {
+            Some(limit) => limit.0,
+            None => self.script.is_given().then_some(SCRIPT_TIMEOUT),
         }
     }
 
-    /// What to do when our input ends.
-    pub fn on_end(&self) -> OnLocalEof {
+    fn on_local_eof(&self) -> OnLocalEof {
         match (self.no_half_close, self.hang_up, self.send_only) {
             (true, _, _) => OnLocalEof::KeepOpen,
             (_, true, _) => OnLocalEof::HangUp,
@@ -138,34 +132,62 @@ impl SessionFlags {
         }
     }
 
-    /// What counts as input; a flag for its end means the null device too.
-    pub fn input_mode(&self) -> InputMode {
-        match self.on_end() {
-            OnLocalEof::HalfClose => self.session.input_mode(),
+    /// With a flag for the end of the input, the null device is an input that ends.
+    fn input_mode(&self) -> InputMode {
+        match self.on_local_eof() {
+            OnLocalEof::HalfClose => self.end.input_mode(),
             OnLocalEof::KeepOpen | OnLocalEof::HangUp | OnLocalEof::SendOnly => InputMode::Any,
         }
     }
 
-    /// The file that is sent instead of stdin; `-` is stdin itself.
-    pub fn input_file(&self) -> Option<&Path> {
-        self.input.as_deref().filter(|path| path.as_os_str() != "-")
-    }
-
-    /// The file that is written instead of stdout; `-` is stdout itself.
-    pub fn output_file(&self) -> Option<&Path> {
-        self.output.as_deref().filter(|path| path.as_os_str() != "-")
-    }
-
-    /// Whether this is a scripted talk.
-    pub fn is_script(&self) -> bool {
-        !self.script.steps.is_empty()
-    }
-
-    /// The whole-run limit: the user's, or a script's own.
-    pub fn limit(&self) -> Option<Duration> {
-        match self.timeout {
-            Some(limit) => limit.0,
-            None => self.is_script().then_some(SCRIPT_LIMIT),
+    /// `--crlf` is a line end at the prompt, but in a script only a conversion of line ends.
+    fn line_end(&self) -> &'static [u8] {
+        match self.eol {
+            Some(eol) => eol.bytes(),
+            None if self.crlf && !self.script.is_given() => Eol::Crlf.bytes(),
+            None => b"",
         }
     }
+
+    fn prompt_mode(&self) -> PromptMode {
+        if self.prompt {
+            PromptMode::Always
+        } else if self.no_prompt || self.input.is_some() {
+            PromptMode::Never
+        } else {
+            PromptMode::Auto
+        }
+    }
+}
+
+impl From<&SessionFlags> for SessionOptions {
+    fn from(flags: &SessionFlags) -> SessionOptions {
+        SessionOptions {
+            script: flags.script.steps.clone(),
+            prompt: flags.prompt_mode(),
+            input: file(flags.input.as_deref()),
+            offset: flags.offset,
+            count: flags.count,
+            input_mode: flags.input_mode(),
+            output: file(flags.output.as_deref()),
+            hex: flags.hex.clone(),
+            on_local_eof: flags.on_local_eof(),
+            exit_on_eof: flags.end.exit_on_eof,
+            linger: flags.linger.0,
+            idle_timeout: flags.idle_timeout.0,
+            delay: flags.delay,
+            rate: flags.rate,
+            crlf: flags.crlf,
+            line_end: flags.line_end(),
+            keep_empty: flags.keep_empty,
+            raw_output: flags.raw_output,
+            progress: flags.progress,
+            stats: flags.stats,
+        }
+    }
+}
+
+/// The file that replaces stdin or stdout; `-` is stdin or stdout itself.
+fn file(path: Option<&Path>) -> Option<PathBuf> {
+    path.filter(|path| path.as_os_str() != "-").map(Path::to_path_buf)
 }

@@ -1,26 +1,27 @@
-//! Flags of a session that joins a connection to standard input and output.
+//! Flags for the end of a session between a connection and stdin and stdout.
 
 use clap::Args;
 
 use crate::transfer::duplex::InputMode;
 
-/// What such a session sends and how it ends; a client and the service pipe have the same flags.
+/// Flags that a client and the service pipe share.
 #[derive(Debug, Clone, Copy, Default, Args)]
-pub struct Session {
+pub struct SessionEndFlags {
     /// Half-close immediately when stdin is the null device or closed
     ///
-    /// Such a stdin is no input otherwise: our end of stream follows the peer's.
-    #[arg(long, group = "leaving")]
+    /// Without this flag such a stdin counts as no input: the connection is half-closed when the peer
+    /// closes.
+    #[arg(long, group = "local_eof")]
     pub half_close: bool,
-    /// Ignore stdin
-    #[arg(long, group = "leaving")]
+    /// Ignore stdin; only receive
+    #[arg(long, group = "local_eof")]
     pub recv_only: bool,
-    /// End the session when the peer ends its stream, even if stdin has more
+    /// End the session when the peer closes, even if stdin has more data
     #[arg(long)]
     pub exit_on_eof: bool,
 }
 
-impl Session {
+impl SessionEndFlags {
     /// What counts as input.
     pub fn input_mode(self) -> InputMode {
         match (self.recv_only, self.half_close) {
@@ -30,7 +31,7 @@ impl Session {
         }
     }
 
-    /// The first of these flags that was given.
+    /// The first of these flags that is set.
     pub fn first_given(self) -> Option<&'static str> {
         [
             ("--half-close", self.half_close),
@@ -38,6 +39,6 @@ impl Session {
             ("--exit-on-eof", self.exit_on_eof),
         ]
         .into_iter()
-        .find_map(|(flag, given)| given.then_some(flag))
+        .find_map(|(flag, is_set)| is_set.then_some(flag))
     }
 }

@@ -95,7 +95,7 @@ fn an_offset_beyond_the_end_is_told_before_anybody_is_called() {
     let short = file(&dir, "0123456789");
     let nobody = peer::Refusing::new();
     let run = sockit("tcp-client --offset 11 --input").arg(&short).to(nobody.addr()).run();
-    run.exits(26).fails_at("file").says("its 10 bytes end before --offset");
+    run.exits(26).fails_at("file").says("--offset is beyond the end of the file (10 bytes)");
 }
 
 #[test]

@@ -1,0 +1,61 @@
+//! The result of a client session.
+
+use crate::error::{ExitCode, Failure};
+use crate::net::stream::{ConnectionHandle, ConnectionInfo, EndedBy};
+use crate::report::event::{Closed, Event, Role};
+
+/// The number of a client's only connection.
+pub const CONN: u64 = 1;
+
+/// How a session ended.
+pub struct SessionResult {
+    /// Bytes received.
+    pub bytes_in: u64,
+    /// Bytes sent.
+    pub bytes_out: u64,
+    /// Who or what ended the connection.
+    pub by: EndedBy,
+    /// The exit code, or what failed.
+    pub outcome: Result<ExitCode, Failure>,
+    /// The transfer rate over time, for a terminal.
+    pub sparkline: Option<String>,
+}
+
+impl SessionResult {
+    /// The result of a session that could not start.
+    pub fn not_started(failure: Failure) -> SessionResult {
+        let outcome = Err(failure);
+        SessionResult { bytes_in: 0, bytes_out: 0, by: EndedBy::Us, outcome, sparkline: None }
+    }
+
+    /// Turns success, or an expectation that was not met, into a failure if the peer's stream was
+    /// truncated.
+    pub fn check_truncation(&mut self, hangup: &ConnectionHandle, facts: &ConnectionInfo) {
+        let explained = match &self.outcome {
+            Ok(_) => true,
+            Err(failure) => failure.code == ExitCode::Negative,
+        };
+        if let Err(failure) = hangup.check_truncation(&facts.peer, self.bytes_in)
+            && explained
+        {
+            self.by = EndedBy::Reset;
+            self.outcome = Err(failure);
+        }
+    }
+
+    /// The event of the closed connection.
+    pub fn closed_event(&self, facts: &ConnectionInfo) -> Event {
+        Event::Closed(Closed {
+            conn: CONN,
+            bytes_in: self.bytes_in,
+            bytes_out: self.bytes_out,
+            seconds: facts.began.elapsed().as_secs_f64(),
+            local: facts.local.to_string(),
+            peer: facts.peer.to_string(),
+            ended_by: self.by,
+            exit_status: None,
+            saved: None,
+            role: Role::Client,
+        })
+    }
+}
