@@ -53,7 +53,7 @@ impl<'a> MessageSession<'a> {
             options,
             context,
             queue: ReceiveQueue::open(thread, &facts, options.idle_timeout, context)?,
-            sender: Sender::new(writer, &hangup, &facts, context).with(options, sent_tap),
+            sender: Sender::new(writer, &hangup, &facts, context).with_options(options, sent_tap),
             output: OutputSink::new(options, &mut files),
             hangup,
             facts,
@@ -108,7 +108,7 @@ impl<'a> MessageSession<'a> {
 
     /// Records that this side ends its stream now; returns whether it is the first to do so.
     pub fn note_local_end(&mut self) -> bool {
-        self.ended_first = !self.queue.is_at_eof();
+        self.ended_first = !self.queue.at_eof;
         self.ended_first
     }
 
@@ -145,7 +145,7 @@ impl<'a> MessageSession<'a> {
             (Err(failure), _) if failure.timed_out() => EndedBy::Timeout,
             (_, Some(ShutdownReason::Interrupt | ShutdownReason::Terminate)) => EndedBy::Signal,
             (Err(failure), _) if is_connection_failure(failure) => EndedBy::Reset,
-            _ if self.queue.is_at_eof() && !self.ended_first => EndedBy::Peer,
+            _ if self.queue.at_eof && !self.ended_first => EndedBy::Peer,
             _ => EndedBy::Us,
         }
     }

@@ -18,7 +18,6 @@ mod receiver;
 mod result;
 mod script;
 mod sender;
-mod stats;
 mod terminal;
 
 use std::io::IsTerminal;
@@ -59,7 +58,7 @@ pub fn run(
     result.check_truncation(&hangup, &facts);
     context.report.emit(&result.closed_event(&facts));
     if options.stats {
-        context.report.emit(&stats::event(&result, &facts, connect_time));
+        context.report.emit(&result.stats_event(&facts, connect_time));
     }
     result.outcome.map_err(|failure| failure.of_conn(CONN))
 }

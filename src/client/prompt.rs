@@ -168,11 +168,6 @@ impl<'a> PromptSession<'a> {
         if self.escaper.is_some() && reply.contains(&b'\x1b') {
             reply.extend_from_slice(DEFAULT_COLOUR);
         }
-        let session = &mut self.session;
-        if session.output.is_terminal() {
-            self.input.print_above(|| session.write_output(&reply))
-        } else {
-            session.write_output(&reply)
-        }
+        self.input.prompt.print_above(|| self.session.write_output(&reply))
     }
 }

@@ -12,7 +12,7 @@ use super::line_editor::KeyEffect;
 use super::output_sink::OutputSink;
 #[cfg(feature = "prompt")]
 use super::raw_mode::RawMode;
-use super::terminal::{Prompt, ReplyPlace};
+use super::terminal::{Prompt, PromptPlace};
 use crate::error::{ExitCode, Failure, Phase};
 #[cfg(feature = "prompt")]
 use crate::net::stdio::FdStream;
@@ -31,7 +31,8 @@ pub struct PromptInput {
     events: Receiver<InputEvent>,
     /// Lets the thread read the next line.
     permits: SyncSender<()>,
-    prompt: Prompt,
+    /// The prompt on the terminal.
+    pub prompt: Prompt,
     report: Report,
 }
 
@@ -43,8 +44,8 @@ impl PromptInput {
         let (sender, events) = sync_channel(1);
         let (permits, next_permit) = sync_channel(1);
         let thread = InputThread { sender, next_permit };
-        let prompt = edited_prompt().unwrap_or_else(|| plain_prompt(output, report));
-        if prompt.is_visible {
+        let prompt = prompt(output, report);
+        if prompt.is_visible() {
             let prompt = prompt.clone();
             report.set_line_printer(Some(Box::new(move |line| prompt.print_log(&line))));
         }
@@ -74,11 +75,6 @@ impl PromptInput {
     /// Whether stdin is a terminal.
     pub fn is_interactive(&self) -> bool {
         std::io::stdin().is_terminal()
-    }
-
-    /// Prints a reply by `print`, see [`Prompt::print_above`].
-    pub fn print_above(&self, print: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
-        self.prompt.print_above(print)
     }
 
     /// Removes the prompt and restores the terminal. The thread may still be reading from it.
@@ -151,20 +147,14 @@ impl InputThread {
     }
 }
 
-fn plain_prompt(output: &OutputSink, report: &Report) -> Prompt {
+/// A prompt with a line editor where the terminals allow one, else a plain one.
+fn prompt(output: &OutputSink, report: &Report) -> Prompt {
     let is_shared = output.is_terminal() && std::io::stderr().is_terminal();
-    let replies = if is_shared { ReplyPlace::Terminal } else { ReplyPlace::Elsewhere };
+    let place = if is_shared { PromptPlace::WithReplies } else { PromptPlace::Apart };
+    #[cfg(feature = "prompt")]
+    if let Some(raw_mode) = RawMode::open() {
+        return Prompt::edited(place, raw_mode);
+    }
     // stderr contains nothing but JSON Lines under `--json`.
-    if report.is_json() { Prompt::invisible(replies) } else { Prompt::plain(replies) }
-}
-
-/// A prompt with a line editor, where the terminals allow one.
-#[cfg(feature = "prompt")]
-fn edited_prompt() -> Option<Prompt> {
-    RawMode::open().map(Prompt::edited)
-}
-
-#[cfg(not(feature = "prompt"))]
-fn edited_prompt() -> Option<Prompt> {
-    None
+    Prompt::plain(if report.is_json() { PromptPlace::Hidden } else { place })
 }

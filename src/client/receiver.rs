@@ -30,7 +30,8 @@ type ReadResult = io::Result<Vec<u8>>;
 /// Received bytes that are not processed yet.
 pub struct ReceiveQueue {
     reads: Receiver<ReadResult>,
-    at_eof: bool,
+    /// Whether the peer has ended its stream.
+    pub at_eof: bool,
     facts: ConnectionInfo,
     context: Context,
     /// When bytes were last sent or received.
@@ -137,11 +138,6 @@ impl ReceiveQueue {
             }
             _ => Ok(()),
         }
-    }
-
-    /// Whether the peer has ended its stream.
-    pub fn is_at_eof(&self) -> bool {
-        self.at_eof
     }
 }
 

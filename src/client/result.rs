@@ -1,8 +1,10 @@
 //! The result of a client session.
 
+use std::time::Duration;
+
 use crate::error::{ExitCode, Failure};
 use crate::net::stream::{ConnectionHandle, ConnectionInfo, EndedBy};
-use crate::report::event::{Closed, Event, Role};
+use crate::report::event::{Closed, Event, Role, Stats};
 
 /// The number of a client's only connection.
 pub const CONN: u64 = 1;
@@ -56,6 +58,23 @@ impl SessionResult {
             exit_status: None,
             saved: None,
             role: Role::Client,
+        })
+    }
+
+    /// The event of `--stats`; `connect_time` includes name lookup, proxy and TLS.
+    pub fn stats_event(&self, facts: &ConnectionInfo, connect_time: Duration) -> Event {
+        let seconds = facts.began.elapsed().as_secs_f64();
+        let rate = |bytes: u64| if seconds > 0.0 { bytes as f64 / seconds } else { 0.0 };
+        Event::Stats(Stats {
+            conn: CONN,
+            bytes_in: self.bytes_in,
+            bytes_out: self.bytes_out,
+            seconds,
+            rate_in: rate(self.bytes_in),
+            rate_out: rate(self.bytes_out),
+            connect_milliseconds: connect_time.as_secs_f64() * 1e3,
+            ended_by: self.by,
+            picture: self.sparkline.clone(),
         })
     }
 }

@@ -75,7 +75,7 @@ impl ScriptSession<'_> {
         }
         // What arrived before is not the reply.
         self.read_until_quiet(Duration::ZERO)?;
-        if self.session.queue.is_at_eof() {
+        if self.session.queue.at_eof {
             let why = "the peer closed before everything was sent";
             return Err(self.session.failure(Phase::Send, why).with_code(ExitCode::Partial));
         }

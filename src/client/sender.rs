@@ -59,7 +59,7 @@ impl Sender {
     }
 
     /// The same sender with the rate and the line ends of `options`, and with `tap`.
-    pub fn with(mut self, options: &SessionOptions, tap: Option<Tap>) -> Sender {
+    pub fn with_options(mut self, options: &SessionOptions, tap: Option<Tap>) -> Sender {
         self.tap = tap;
         self.filter = options.crlf.then(Crlf::default);
         self.throttle = options.rate.map(Throttle::new);

@@ -10,21 +10,21 @@ use super::line_editor::{KeyEffect, LineEditor, printable};
 use super::raw_mode::RawMode;
 use crate::error::Failure;
 
-/// Where replies are printed.
+/// Where a prompt is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReplyPlace {
-    /// On the terminal of the prompt.
-    Terminal,
-    /// Elsewhere.
-    Elsewhere,
+pub enum PromptPlace {
+    /// On the terminal on which replies are printed.
+    WithReplies,
+    /// On stderr, apart from the replies.
+    Apart,
+    /// Nowhere.
+    Hidden,
 }
 
 /// A prompt. Clones share its state.
 #[derive(Clone)]
 pub struct Prompt {
-    replies: ReplyPlace,
-    /// Whether the prompt is printed at all.
-    pub is_visible: bool,
+    place: PromptPlace,
     state: Arc<Mutex<State>>,
 }
 
@@ -46,43 +46,41 @@ struct Edited {
 
 impl Prompt {
     /// A prompt without a line editor, not yet drawn.
-    pub fn plain(replies: ReplyPlace) -> Prompt {
-        Prompt { replies, is_visible: true, state: Arc::default() }
-    }
-
-    /// A prompt that is never printed.
-    pub fn invisible(replies: ReplyPlace) -> Prompt {
-        Prompt { is_visible: false, ..Prompt::plain(replies) }
+    pub fn plain(place: PromptPlace) -> Prompt {
+        Prompt { place, state: Arc::default() }
     }
 
     /// A prompt with a line editor, not yet drawn.
     #[cfg(feature = "prompt")]
-    pub fn edited(raw_mode: RawMode) -> Prompt {
+    pub fn edited(place: PromptPlace, raw_mode: RawMode) -> Prompt {
         let edited = Some(Edited { editor: LineEditor::default(), raw_mode });
         let state = Arc::new(Mutex::new(State { edited, ..State::default() }));
-        Prompt { replies: ReplyPlace::Terminal, is_visible: true, state }
+        Prompt { place, state }
     }
 
     /// Draws the prompt for the next message.
     pub fn draw(&self) {
-        if self.is_visible {
+        if self.is_visible() {
             self.lock().draw();
         }
+    }
+
+    /// Whether the prompt is printed at all.
+    pub fn is_visible(&self) -> bool {
+        self.place != PromptPlace::Hidden
     }
 
     /// Prints a reply by `print`, above the prompt if both are on the same terminal.
     ///
     /// Fails as `print` does.
     pub fn print_above(&self, print: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
-        if self.replies == ReplyPlace::Elsewhere {
+        if self.place != PromptPlace::WithReplies {
             return print();
         }
         let mut state = self.lock();
-        state.erase(self.replies);
+        state.erase(self.place);
         print()?;
-        if self.is_visible {
-            state.draw();
-        }
+        state.draw();
         Ok(())
     }
 
@@ -90,7 +88,7 @@ impl Prompt {
     pub fn print_log(&self, line: &str) {
         let mut state = self.lock();
         let was_drawn = state.is_drawn;
-        state.erase(self.replies);
+        state.erase(self.place);
         write_stderr(line.as_bytes());
         if was_drawn && state.is_edited() {
             state.draw();
@@ -106,8 +104,8 @@ impl Prompt {
             state.is_drawn = false;
             return edited.raw_mode.restore();
         }
-        if self.replies == ReplyPlace::Terminal {
-            state.erase(self.replies);
+        if self.place == PromptPlace::WithReplies {
+            state.erase(self.place);
         }
     }
 
@@ -173,14 +171,14 @@ impl State {
 
     /// Moves to the line on which something else is printed: the prompt's own if replies are on its
     /// terminal, else the next.
-    fn erase(&mut self, replies: ReplyPlace) {
+    fn erase(&mut self, place: PromptPlace) {
         if !std::mem::take(&mut self.is_drawn) {
             return;
         }
-        match replies {
+        match place {
             _ if self.is_edited() => write_stderr(b"\r\x1b[K"),
-            ReplyPlace::Terminal => write_stderr(b"\r"),
-            ReplyPlace::Elsewhere => write_stderr(b"\n"),
+            PromptPlace::WithReplies => write_stderr(b"\r"),
+            PromptPlace::Apart | PromptPlace::Hidden => write_stderr(b"\n"),
         }
     }
 
