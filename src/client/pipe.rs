@@ -40,7 +40,7 @@ pub fn run(
     let (sent, received) = (up.meter.clone(), down.meter.clone());
     let meters = [sent.clone(), received.clone()];
     let observer = Observer::new(options, &files, &context.report, meters);
-    let terms = DuplexOptions {
+    let duplex_options = DuplexOptions {
         on_end: options.on_local_eof,
         idle: options.idle_timeout,
         delay: options.delay,
@@ -50,7 +50,7 @@ pub fn run(
         finishes: false,
     };
     let local = local_end(options, files);
-    let ended = duplex(stream, local, (up, down), terms, &observer, &context.shutdown);
+    let ended = duplex(stream, local, (up, down), duplex_options, &observer, &context.shutdown);
     observer.finish();
     SessionResult {
         bytes_in: received.total(),

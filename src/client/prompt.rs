@@ -19,7 +19,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(15);
 /// Bytes that arrive together are printed together, up to this many.
 const MAX_REPLY: usize = 64 << 10;
 /// The SGR sequence that ends a peer's colour, so that the prompt keeps its own.
-const DEFAULT_COLOUR: &[u8] = b"\x1b[0m";
+const DEFAULT_COLOR: &[u8] = b"\x1b[0m";
 /// How long the peer may be silent after the last message that was typed.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -166,7 +166,7 @@ impl<'a> PromptSession<'a> {
             reply.push(b'\n');
         }
         if self.escaper.is_some() && reply.contains(&b'\x1b') {
-            reply.extend_from_slice(DEFAULT_COLOUR);
+            reply.extend_from_slice(DEFAULT_COLOR);
         }
         self.input.prompt.print_above(|| self.session.write_output(&reply))
     }

@@ -58,7 +58,7 @@ impl Args {
             return self.tls_options.layer(&endpoint.host).map(Some);
         }
         match self.tls_options.first_given_flag() {
-            Some(flag) => Err(Failure::usage(Phase::Tls, flag, "needs --tls beside it")),
+            Some(flag) => Err(Failure::usage(Phase::Tls, flag, "requires --tls")),
             None => Ok(None),
         }
     }

@@ -29,9 +29,7 @@ const SEND_HELP: &str = "Send TEXT (with C escapes such as \\n) and wait for a r
 const EXPECT_HELP: &str =
     "Wait until received data matches REGEX; repeatable, in order with --send";
 
-const EXPECT_LONG_HELP: &str = "\
-Wait until received data matches REGEX; repeatable, in order with --send
-
+const REGEX_HELP: &str = "\
 REGEX matches UTF-8 text, where . is a character, as well as bytes, where . is any byte and \\xff is \
 the byte 0xff.";
 
@@ -73,7 +71,9 @@ impl Args for ScriptFlags {
                 .conflicts_with_all(CONFLICTS)
         };
         command.arg(arg("send", "TEXT", SEND_HELP).value_parser(values::text())).arg(
-            arg("expect", "REGEX", EXPECT_HELP).long_help(EXPECT_LONG_HELP).value_parser(pattern),
+            arg("expect", "REGEX", EXPECT_HELP)
+                .long_help(format!("{EXPECT_HELP}\n\n{REGEX_HELP}"))
+                .value_parser(pattern),
         )
     }
 
