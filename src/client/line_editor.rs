@@ -57,7 +57,7 @@ pub struct LineEditor {
 
 /// The visible part of a line.
 #[derive(Debug, PartialEq, Eq)]
-pub struct View {
+pub struct LineView {
     /// Text without control characters.
     pub text: String,
     /// Column of the cursor, from 0.
@@ -184,7 +184,7 @@ impl LineEditor {
     }
 
     /// The part of the line around the cursor that fits into less than `width` columns.
-    pub fn view(&self, width: usize) -> View {
+    pub fn view(&self, width: usize) -> LineView {
         let (before, after) = self.line.split_at(self.cursor);
         let before: Vec<String> = characters(before).map(printable_character).collect();
         let mut column = 0;
@@ -202,7 +202,7 @@ impl LineEditor {
             }
             text.push_str(&character);
         }
-        View { text, column }
+        LineView { text, column }
     }
 }
 

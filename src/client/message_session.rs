@@ -8,7 +8,7 @@ use super::options::SessionOptions;
 use super::output_sink::OutputSink;
 use super::receiver::{ReaderThread, ReceiveQueue, RecvOutcome};
 use super::result::SessionResult;
-use super::sender::Sender;
+use super::sender::MessageSender;
 use crate::error::{ExitCode, Failure, Phase};
 use crate::net::stdout;
 use crate::net::stream::{ConnectionHandle, ConnectionInfo, EndedBy, Stream};
@@ -27,7 +27,7 @@ pub struct MessageSession<'a> {
     /// Received bytes.
     pub queue: ReceiveQueue,
     /// Sends messages.
-    pub sender: Sender,
+    pub sender: MessageSender,
     /// Where received bytes are written.
     pub output: OutputSink,
     facts: ConnectionInfo,
@@ -53,7 +53,8 @@ impl<'a> MessageSession<'a> {
             options,
             context,
             queue: ReceiveQueue::open(thread, &facts, options.idle_timeout, context)?,
-            sender: Sender::new(writer, &hangup, &facts, context).with_options(options, sent_tap),
+            sender: MessageSender::new(writer, &hangup, &facts, context)
+                .with_options(options, sent_tap),
             output: OutputSink::new(options, &mut files),
             hangup,
             facts,
@@ -92,7 +93,7 @@ impl<'a> MessageSession<'a> {
 
     /// Sends one message.
     ///
-    /// Fails as [`Sender::send`] does.
+    /// Fails as [`MessageSender::send`] does.
     pub fn send(&mut self, message: &[u8]) -> Result<(), Failure> {
         self.sender.send(message, self.queue.received)?;
         self.queue.note_activity();
@@ -114,7 +115,7 @@ impl<'a> MessageSession<'a> {
 
     /// Waits until the peer has acknowledged all messages.
     ///
-    /// Fails as [`Sender::wait_acked`] does.
+    /// Fails as [`MessageSender::wait_acked`] does.
     pub fn wait_acked(&self) -> Result<(), Failure> {
         self.sender.wait_acked(self.queue.received)
     }

@@ -23,7 +23,7 @@ const MAX_WRITE: usize = 4 << 10;
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Sends messages to the peer.
-pub struct Sender {
+pub struct MessageSender {
     writer: Box<dyn Writer>,
     hangup: ConnectionHandle,
     facts: ConnectionInfo,
@@ -37,15 +37,15 @@ pub struct Sender {
     pub sent: u64,
 }
 
-impl Sender {
+impl MessageSender {
     /// A sender to `writer`, the sending half of the connection.
     pub fn new(
         writer: Box<dyn Writer>,
         hangup: &ConnectionHandle,
         facts: &ConnectionInfo,
         context: &Context,
-    ) -> Sender {
-        Sender {
+    ) -> MessageSender {
+        MessageSender {
             has_tls_close: writer.raw().is_none(),
             writer,
             hangup: hangup.clone(),
@@ -59,7 +59,7 @@ impl Sender {
     }
 
     /// The same sender with the rate and the line ends of `options`, and with `tap`.
-    pub fn with_options(mut self, options: &SessionOptions, tap: Option<Tap>) -> Sender {
+    pub fn with_options(mut self, options: &SessionOptions, tap: Option<Tap>) -> MessageSender {
         self.tap = tap;
         self.filter = options.crlf.then(Crlf::default);
         self.throttle = options.rate.map(Throttle::new);
