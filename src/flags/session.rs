@@ -56,9 +56,8 @@ pub struct SessionFlags {
     /// Send LF as CR LF; at the prompt, end each message with CR LF
     #[arg(long)]
     pub crlf: bool,
-    /// Wait this long between connecting and sending [default: 0]
-    #[arg(long, value_name = "DURATION", default_value = "0", hide_default_value = true,
-          value_parser = values::duration)]
+    /// Wait this long between connecting and sending
+    #[arg(long, value_name = "DURATION", default_value = "0", value_parser = values::duration)]
     pub delay: Duration,
     /// Write a hex dump of both directions to FILE (- is stderr)
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
