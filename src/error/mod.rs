@@ -4,6 +4,7 @@
 //! [`Stage`] and the endpoint's name, and travels unflattened to `main`, which turns it
 //! into one line and one [`Code`]. The numbers are curl's wherever curl has the stage.
 
+mod connection;
 mod exit_code;
 mod phase;
 
@@ -29,12 +30,14 @@ pub struct Failure {
     pub hint: Option<String>,
     /// The connection that it befell, counted from 1, where one stood.
     pub conn: Option<u64>,
+    /// Bytes that were transferred before it, where the cause does not say so itself.
+    after_bytes: Option<u64>,
     source: Box<dyn Error + Send + Sync>,
 }
 
 /// What went wrong inside a layer (TLS), on its way out through an [`io::Error`]: whoever only
 /// reads or writes cannot know that it was a certificate or a missing goodbye.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct LayerError {
     /// The step that really failed.
     pub stage: Phase,
@@ -73,7 +76,15 @@ impl Failure {
         let inner = source.downcast_ref::<io::Error>().and_then(LayerError::of);
         let (stage, code) = inner.map_or((stage, stage.code()), |i| (i.stage, i.code));
         let hint = inner.and_then(|inner| inner.hint).map(str::to_string);
-        Failure { stage, endpoint: endpoint.to_string(), code, hint, conn: None, source }
+        Failure {
+            stage,
+            endpoint: endpoint.to_string(),
+            code,
+            hint,
+            conn: None,
+            after_bytes: None,
+            source,
+        }
     }
 
     /// A malformed address, URL or rule: exit code 2.
@@ -107,6 +118,24 @@ impl Failure {
         Failure::new(stage, endpoint, why).with_code(code)
     }
 
+    /// A local file at `path` that cannot be written: exit code 23.
+    pub fn write_file(path: impl fmt::Display, error: io::Error) -> Failure {
+        Failure::new(Phase::File, path, error).with_code(ExitCode::Write)
+    }
+
+    /// A resource that the local system does not grant, such as a thread or a pipe: exit code 1.
+    pub fn local_resource(target: impl fmt::Display, error: io::Error) -> Failure {
+        Failure::new(Phase::Socket, target, error).with_code(ExitCode::Negative)
+    }
+
+    /// A resolver that fails by itself, as opposed to a name that does not exist: exit code 75.
+    pub fn resolver(
+        name: impl fmt::Display,
+        cause: impl Into<Box<dyn Error + Send + Sync>>,
+    ) -> Failure {
+        Failure::new(Phase::Resolve, name, cause).with_code(ExitCode::TryAgain)
+    }
+
     /// The same failure with another exit code.
     pub fn with_code(mut self, code: ExitCode) -> Failure {
         self.code = code;
@@ -128,6 +157,7 @@ impl Failure {
     /// The same failure with the step of a longer exchange before its cause.
     pub fn with_context(mut self, step: &str) -> Failure {
         self.source = format!("{step}: {}", self.cause()).into();
+        self.after_bytes = None;
         self
     }
 
@@ -143,7 +173,11 @@ impl Failure {
 
     /// The cause in the system's own words, without Rust's `(os error N)`.
     pub fn cause(&self) -> String {
-        message_without_errno(self.source.as_ref())
+        let cause = message_without_errno(self.source.as_ref());
+        match self.after_bytes {
+            Some(bytes) => format!("{cause} after {bytes} bytes"),
+            None => cause,
+        }
     }
 }
 
