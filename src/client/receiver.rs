@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::CONN;
 use super::output_sink::OutputSink;
-use crate::error::{ExitCode, Failure, LayerError, Phase, message_without_errno};
+use crate::error::{Failure, Phase};
 use crate::flags::session::SessionFlags;
 use crate::net::stream::{ConnectionInfo, Reader};
 use crate::net::tls_alert;
@@ -77,9 +77,7 @@ impl ReceiveQueue {
             .name("inbox".into())
             .stack_size(256 << 10)
             .spawn(move || bringer.run(&sender))
-            .map_err(|e| {
-                Failure::new(Phase::Socket, &facts.peer, e).with_code(ExitCode::Negative)
-            })?;
+            .map_err(|e| Failure::local_resource(&facts.peer, e))?;
         Ok(ReceiveQueue {
             arrivals,
             over: false,
@@ -132,7 +130,7 @@ impl ReceiveQueue {
                 }
                 Ok(Incoming::Broken(e)) => {
                     self.over = true;
-                    return Err(self.broken(e));
+                    return Err(Failure::receive(&self.facts.peer, e, self.received));
                 }
                 Err(RecvTimeoutError::Timeout) => {}
             }
@@ -156,18 +154,6 @@ impl ReceiveQueue {
     /// Whether the peer has ended.
     pub fn is_over(&self) -> bool {
         self.over
-    }
-
-    fn broken(&self, e: std::io::Error) -> Failure {
-        if LayerError::of(&e).is_some() {
-            return Failure::new(Phase::Receive, &self.facts.peer, e);
-        }
-        let code = if self.received > 0 { ExitCode::Partial } else { ExitCode::Receive };
-        let why = match self.received {
-            0 => message_without_errno(&e),
-            n => format!("{} after {n} bytes", message_without_errno(&e)),
-        };
-        Failure::new(Phase::Receive, &self.facts.peer, why).with_code(code)
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::event::PollFlags;
 
 use super::CONN;
-use crate::error::{ExitCode, Failure, LayerError, Phase, message_without_errno};
+use crate::error::{Failure, Phase};
 use crate::flags::session::SessionFlags;
 use crate::net::stream::{ConnectionHandle, ConnectionInfo, Writer};
 use crate::report::Report;
@@ -167,18 +167,6 @@ impl Sender {
     }
 
     fn unsent(&self, e: io::Error, received: u64) -> Failure {
-        let by_peer = matches!(e.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset);
-        let begun = self.sent > 0 || received > 0;
-        if LayerError::of(&e).is_some() {
-            return Failure::new(Phase::Send, &self.facts.peer, e).with_code(ExitCode::Partial);
-        }
-        let failure = match begun {
-            true => {
-                let why = format!("{} after {} bytes", message_without_errno(&e), self.sent);
-                Failure::new(Phase::Send, &self.facts.peer, why)
-            }
-            false => Failure::new(Phase::Send, &self.facts.peer, e),
-        };
-        if by_peer || begun { failure.with_code(ExitCode::Partial) } else { failure }
+        Failure::send(&self.facts.peer, e, self.sent, received)
     }
 }

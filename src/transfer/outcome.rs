@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 
 use super::duplex::DuplexOutcome;
 use super::session::{DirectionState, Session, SessionState};
-use crate::error::{ExitCode, Failure, LayerError, Phase, message_without_errno};
+use crate::error::{ExitCode, Failure, LayerError, Phase};
 use crate::net::stream::EndedBy;
 use crate::shutdown::ShutdownReason;
 
@@ -48,43 +48,17 @@ impl Session {
     /// Our sending broke: by the peer, what it did not take is undelivered; by something nearer,
     /// it counts as undelivered once a conversation had begun.
     pub(super) fn send_broke(&self, e: &std::io::Error) -> DuplexOutcome {
-        let by_peer = matches!(e.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset);
-        let begun = self.received.total() > 0 || self.sent.total() > 0;
-        let code = if by_peer || begun { ExitCode::Partial } else { ExitCode::Send };
-        let why = match begun {
-            true => format!("{} after {} bytes", message_without_errno(e), self.sent.total()),
-            false => message_without_errno(e),
-        };
-        failure(EndedBy::Reset, Failure::new(Phase::Send, &self.facts.peer, why).with_code(code))
+        let (sent, received) = (self.sent.total(), self.received.total());
+        let broken = Failure::send(&self.facts.peer, clone_io_error(e), sent, received);
+        failure(EndedBy::Reset, broken)
     }
 
     /// The peer's stream broke: 18 once anything had come, or while something of ours was owed.
     pub(super) fn receive_broke(&self, up: &DirectionState, e: &std::io::Error) -> DuplexOutcome {
-        let came = self.received.total();
-        if let Some(inner) = LayerError::of(e) {
-            return failure(EndedBy::Reset, self.inner(inner, came));
-        }
         let pending = matches!(up, DirectionState::Running) && self.input_waits();
         let owed = pending || self.hangup.unacknowledged(self.sent.total());
-        let code = if came > 0 || owed { ExitCode::Partial } else { ExitCode::Receive };
-        let why = match came {
-            0 => message_without_errno(e),
-            n => format!("{} after {n} bytes", message_without_errno(e)),
-        };
-        failure(EndedBy::Reset, Failure::new(Phase::Receive, &self.facts.peer, why).with_code(code))
-    }
-
-    /// What a layer found wrong, with what had come before it.
-    fn inner(&self, inner: &LayerError, came: u64) -> Failure {
-        let why = match came {
-            n if n > 0 && inner.code == ExitCode::Partial => {
-                format!("{} after {n} bytes", inner.why)
-            }
-            _ => inner.why.clone(),
-        };
-        let mut failure = Failure::new(inner.stage, &self.facts.peer, why).with_code(inner.code);
-        failure.hint = inner.hint.map(str::to_string);
-        failure
+        let broken = Failure::receive(&self.facts.peer, clone_io_error(e), self.received.total());
+        failure(EndedBy::Reset, if owed { broken.incomplete() } else { broken })
     }
 
     /// The connection is gone, and the peer's kernel has not acknowledged all that was sent.
@@ -99,11 +73,12 @@ impl Session {
     }
 }
 
-/// The same system error once more.
+/// The same error once more.
 fn clone_io_error(e: &std::io::Error) -> std::io::Error {
-    match e.raw_os_error() {
-        Some(number) => std::io::Error::from_raw_os_error(number),
-        None => std::io::Error::new(e.kind(), e.to_string()),
+    match (e.raw_os_error(), LayerError::of(e)) {
+        (Some(number), _) => std::io::Error::from_raw_os_error(number),
+        (None, Some(inner)) => std::io::Error::new(e.kind(), inner.clone()),
+        (None, None) => std::io::Error::new(e.kind(), e.to_string()),
     }
 }
 
