@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
-use crate::error::{ExitCode, Failure, Phase};
+use crate::error::{Failure, Phase};
 use crate::flags::session::SessionFlags;
 use crate::net::stdio::FdStream;
 use crate::net::stream::Writer;
@@ -148,7 +148,7 @@ impl OutputFile {
 }
 
 fn unwritten(path: &Path, e: io::Error) -> Failure {
-    Failure::new(Phase::File, path.display(), e).with_code(ExitCode::Write)
+    Failure::write_file(path.display(), e)
 }
 
 impl Write for OutputFile {

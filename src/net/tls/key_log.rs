@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rustix::fs::OFlags;
 use rustls::{KeyLog, NoKeyLog};
 
-use crate::error::{ExitCode, Failure, Phase};
+use crate::error::Failure;
 use crate::process::output_file;
 
 /// Appends a line per secret, in NSS's format.
@@ -34,9 +34,7 @@ pub fn key_log() -> Result<Arc<dyn KeyLog>, Failure> {
     let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE;
     match output_file::open(path, flags, 0o600) {
         Ok(file) => Ok(Arc::new(LogFile(file))),
-        Err(e) if output_file::is_refusal(&e) => {
-            Err(Failure::new(Phase::File, path.display(), e).with_code(ExitCode::Write))
-        }
+        Err(e) if output_file::is_refusal(&e) => Err(Failure::write_file(path.display(), e)),
         Err(_) => Ok(Arc::new(NoKeyLog {})),
     }
 }
