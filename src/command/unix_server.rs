@@ -86,7 +86,9 @@ impl Args {
     fn confine(&self, needs: Option<SandboxPolicy>, report: &Report) {
         let Some(needs) = needs else { return };
         let removes = match UnixAddress::read(&self.path) {
-            UnixAddress::Path(path) => Some(unix::directory_of(&path).to_path_buf()),
+            UnixAddress::Path(path) => {
+                Some(crate::process::output_file::directory_of(&path).to_path_buf())
+            }
             UnixAddress::Abstract(_) => None,
         };
         // Who sends datagrams may have an abstract name, to which the answers go.

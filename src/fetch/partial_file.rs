@@ -12,8 +12,8 @@ use rustix::fs::OFlags;
 use super::resume::{ResumePoint, Source};
 use super::resume_tag::{ResumeTag, Validators};
 use crate::error::{Failure, Phase};
-use crate::net::unix::directory_of;
 use crate::process::output_file;
+use crate::process::output_file::directory_of;
 use crate::process::output_file::{Entry, follow_links};
 use crate::shutdown::Shutdown;
 

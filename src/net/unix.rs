@@ -20,6 +20,7 @@ use super::address::Address;
 use super::listen::Listener;
 use super::stream::Stream;
 use crate::error::{ExitCode, Failure, Phase};
+use crate::process::output_file::directory_of;
 use crate::shutdown::{Shutdown, earliest};
 
 /// The longest path, and the longest abstract name without its leading NUL, that a socket address
@@ -173,14 +174,6 @@ pub fn listen(name: &UnixAddress, mode: u32, backlog: i32) -> Result<Listener, F
     socket.set_nonblocking(true).map_err(failed)?;
     let local = socket.local_addr().map_err(failed)?;
     Ok(Listener { local: Address::from(&local), socket, socket_file: claim })
-}
-
-/// The directory that `path` is in.
-pub fn directory_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
 }
 
 /// Takes turns with other sockits in the same directory: between bind and listen a live socket

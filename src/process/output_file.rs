@@ -18,8 +18,6 @@ use rustix::fs::{fstat, openat, readlinkat, statat};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
-use crate::net::unix::directory_of;
-
 /// Symbolic links that are followed, as many as the kernel follows (path_resolution(7)).
 const MAX_LINKS: usize = 40;
 /// Attempts to open a name that other processes keep renaming.
@@ -214,6 +212,14 @@ pub fn follow_links(path: &Path) -> io::Result<PathBuf> {
         path = next;
     }
     Err(Errno::LOOP.into())
+}
+
+/// The directory that `path` is in.
+pub fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
 }
 
 /// Whether `error` is a refusal of this module, rather than the system's.
