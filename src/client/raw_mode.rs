@@ -11,7 +11,7 @@ use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
 use super::terminal::put;
-use crate::shutdown::is_ignored;
+use crate::process::signals::is_ignored;
 
 /// Terminals whose cursor cannot be moved.
 const SIMPLE: [&str; 3] = ["dumb", "emacs", "cons25"];

@@ -12,6 +12,6 @@ pub fn stop(limit: Option<Duration>) -> Result<Shutdown, Failure> {
     let failed = |e| Failure::local_resource("signals", e);
     let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
     let stop = Shutdown::new(deadline).map_err(failed)?;
-    stop.watch_signals().map_err(failed)?;
+    crate::process::signals::trigger_on_signals(&stop).map_err(failed)?;
     Ok(stop)
 }

@@ -194,7 +194,7 @@ impl WorkQueue {
     /// Wakes whoever waits for answers; nobody waits while answers are plenty.
     fn wake_all(&self) {
         if self.waiting.swap(false, Ordering::SeqCst) {
-            shutdown::ring(&self.rope);
+            shutdown::wake(&self.rope);
         }
     }
 }

@@ -20,7 +20,6 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, wa
 use super::groups;
 use super::groups::{die_with_this_process, turn};
 use crate::error::{Failure, Phase};
-use crate::shutdown;
 use crate::shutdown::{earliest, poll_until};
 
 /// Between SIGTERM and SIGKILL at most.
@@ -66,7 +65,7 @@ impl Program {
         let name = words.first().map(String::as_str).unwrap_or_default();
         let path = find(name).map_err(|e| Failure::new(Phase::File, name, e))?;
         // SAFETY: it reads atomics and calls kill(2).
-        let prepared = unsafe { shutdown::before_sudden_end(groups::kill_all) };
+        let prepared = unsafe { super::signals::before_sudden_end(groups::kill_all) };
         prepared.map_err(|e| Failure::new(Phase::Socket, "signals", e))?;
         Ok(Program { path, words, closed: Arc::default() })
     }

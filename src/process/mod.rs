@@ -8,5 +8,6 @@ pub mod inherited_fds;
 pub mod output_file;
 pub mod privileges;
 pub mod sandbox;
+pub mod signals;
 #[cfg(target_os = "linux")]
 pub mod sockopt;

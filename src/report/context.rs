@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::Report;
 use crate::error::Failure;
+use crate::process::signals::trigger_on_signals;
 use crate::shutdown::Shutdown;
 
 /// Where events go, and what ends the run early. Clones share both.
@@ -23,7 +24,7 @@ impl Context {
         let failed = |e| Failure::local_resource("signals", e);
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
         let shutdown = Shutdown::new(deadline).map_err(failed)?;
-        shutdown.watch_signals().map_err(failed)?;
+        trigger_on_signals(&shutdown).map_err(failed)?;
         Ok(Context { report: report.clone(), shutdown })
     }
 }
