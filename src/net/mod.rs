@@ -5,6 +5,7 @@
 //! steps passes a listener for [`connect_event::Step`].
 
 pub mod address;
+mod attempt;
 pub mod connect_event;
 pub mod dial;
 pub mod endpoint;
