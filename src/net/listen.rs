@@ -8,7 +8,7 @@ use socket2::Socket;
 use super::address::{Address, with_zone_hint};
 use super::endpoint::parse_host;
 use super::socket::SocketOptions;
-use super::unix::SocketFileGuard;
+use super::socket_file::SocketFileGuard;
 use crate::error::{ExitCode, Failure, Phase};
 use crate::resolver;
 use crate::resolver::{Deadline, Family};

@@ -11,3 +11,4 @@ pub mod sandbox;
 pub mod signals;
 #[cfg(target_os = "linux")]
 pub mod sockopt;
+pub mod systemd;
