@@ -160,10 +160,10 @@ fn resolve_port(attempt: &Attempt<'_>) -> Result<u16, Failure> {
 fn handshake<'a>(target: impl std::fmt::Display, attempt: &Attempt<'a>) -> HandshakeContext<'a> {
     HandshakeContext {
         target: target.to_string(),
-        until: attempt.timeout_at,
-        limit: attempt.timeout.unwrap_or_default(),
-        stop: Some(attempt.shutdown),
+        deadline: attempt.timeout_at,
+        timeout: attempt.timeout.unwrap_or_default(),
+        shutdown: Some(attempt.shutdown),
         activity: None,
-        tell: attempt.emit,
+        emit: attempt.emit,
     }
 }

@@ -252,11 +252,11 @@ impl ConnectionService {
             stream,
             &HandshakeContext {
                 target: whom.clone(),
-                until: None,
-                limit: Duration::ZERO,
-                stop: None,
+                deadline: None,
+                timeout: Duration::ZERO,
+                shutdown: None,
                 activity: Some(mood),
-                tell: &tell,
+                emit: &tell,
             },
         )
     }
