@@ -103,7 +103,7 @@ impl<'a, 'w> Transaction<'a, 'w> {
                 }
                 None => {
                     if buffer.is_empty() {
-                        buffer = memory::room(BUFFER, LEAST);
+                        buffer = memory::zeroed_buffer(BUFFER, LEAST);
                     }
                     self.wire.receive(&mut buffer).map_err(|failure| self.counted(failure))?
                 }

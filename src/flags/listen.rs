@@ -57,7 +57,7 @@ impl ListenFlags {
             port: self.port.clone(),
             family: self.families.family(),
             options: self.socket.options(),
-            patience: stop.into(),
+            deadline: stop.into(),
         }
     }
 }

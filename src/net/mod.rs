@@ -1,8 +1,7 @@
-//! Sockets, in the order of their life.
+//! Addresses and sockets: connecting, listening, and streams with their layers.
 //!
-//! A name becomes an address, an address becomes a stream, and a stream is two halves with
-//! one owner each. Nothing here knows of flags, JSON or services; whoever wants to hear of the
-//! steps passes a listener for [`connect_event::Step`].
+//! Nothing here depends on flags, JSON or services; steps are reported to a callback
+//! ([`connect_event::OnConnectEvent`]).
 
 pub mod address;
 mod attempt;

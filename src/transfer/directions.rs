@@ -182,7 +182,7 @@ fn pump_unless_alert(
     let alerted = tls_alert::begins_with_alert(from).map_err(TransferError::Read)?;
     match pump(from, to, flow) {
         Ok(()) | Err(TransferError::Read(_))
-            if alerted && flow.meter.total() == tls_alert::ALERT as u64 =>
+            if alerted && flow.meter.total() == tls_alert::ALERT_LEN as u64 =>
         {
             Err(TransferError::Read(tls_alert::plaintext_to_tls_error()))
         }

@@ -85,7 +85,7 @@ impl RecordBuffer {
         let full = self.end == self.bytes.len();
         let next = READ_SIZES.into_iter().find(|step| *step > self.bytes.len());
         if let Some(next) = next.filter(|_| full) {
-            self.bytes = memory::room(next, self.bytes.len());
+            self.bytes = memory::zeroed_buffer(next, self.bytes.len());
         }
         self.space()
     }
