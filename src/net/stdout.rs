@@ -15,8 +15,8 @@ const MAX_REFUSALS: u32 = 1000;
 
 /// Writes all of `bytes` to stdout, unbuffered, however long its reader takes.
 ///
-/// Fails at [`Phase::Stdout`] with code 23, also when the reader is gone (EPIPE): whether that is
-/// an error is the caller's to say.
+/// Fails at [`Phase::Stdout`] with code 23, also when the reader has closed it (EPIPE), which only
+/// some commands treat as an error.
 pub fn write_all(mut bytes: &[u8]) -> Result<(), Failure> {
     let stdout = rustix::stdio::stdout();
     let mut refusals = 0;

@@ -1,5 +1,5 @@
-//! The process itself: children, privileges, the sandbox, inherited descriptors, the argument list,
-//! and files that no other user chooses.
+//! The process: children, privileges, sandbox, signals, inherited descriptors, argument list, and
+//! output files.
 
 pub mod argv;
 pub mod child;
