@@ -1,4 +1,4 @@
-//! Tracing to stderr, for whoever debugs sockit itself. Off unless asked for.
+//! Tracing to stderr, for debugging sockit itself. Off by default.
 
 use std::io::{self, Write};
 use std::sync::Mutex;
@@ -11,37 +11,36 @@ use crate::report::event::Event;
 use crate::report::json;
 use crate::report::line_writer::LineWriter;
 
-/// Starts the log when `-vv` (debug) or `-vvv` (trace) or `SOCKIT_LOG` or `RUST_LOG` ask for it;
-/// the variables hold `target=level` lists and win over the flags.
+/// Starts the log if `-vv` (debug), `-vvv` (trace), `SOCKIT_LOG` or `RUST_LOG` is given; the variables
+/// contain `target=level` lists and take precedence over the flags. A malformed list is ignored.
 ///
-/// A list that cannot be read asks for nothing. Without any of them nothing is built at all.
-/// With `json` each line is an event like any other talk.
+/// With `json` each line is an event.
 pub fn start(verbose: u8, json: bool) {
     let Some(targets) = from_environment().or_else(|| from_flags(verbose)) else { return };
-    let lines = Mutex::new(LogWriter { talk: LineWriter::stderr(), json });
+    let lines = Mutex::new(LogWriter { lines: LineWriter::stderr(), json });
     let lines = tracing_subscriber::fmt::layer().with_writer(lines).with_ansi(false);
     let lines = match json {
         // An event has its time already.
         true => lines.without_time().with_filter(targets).boxed(),
         false => lines.with_filter(targets).boxed(),
     };
-    // A second call finds the log already started, which is as good.
+    // Fails if the log was started before, which has the same effect.
     let _ = tracing::subscriber::set_global_default(Registry::default().with(lines));
 }
 
-/// The log as talk: a pipe that nobody reads costs lines and never the run.
+/// Writes log lines to stderr: without a reader lines are lost, and the run continues.
 struct LogWriter {
-    talk: LineWriter,
+    lines: LineWriter,
     json: bool,
 }
 
 impl Write for LogWriter {
-    /// Takes one event, which comes as one piece with its line end.
+    /// Writes one event, which arrives in one piece with its line end.
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(event).trim_end_matches('\n').to_string();
         let _ = match self.json {
-            true => self.talk.line(&json::line(&Event::Log { message: text })),
-            false => self.talk.line(&text),
+            true => self.lines.line(&json::line(&Event::Log { message: text })),
+            false => self.lines.line(&text),
         };
         Ok(event.len())
     }

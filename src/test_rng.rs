@@ -1,15 +1,15 @@
-//! Random pauses for tests of what happens at once: by a seed, which is printed, so that a run
-//! that went wrong can be made again with `SOCKIT_SEED`.
+//! Random numbers and pauses for tests of concurrency. The seed is printed, so that a failed run can
+//! be repeated with `SOCKIT_SEED`.
 
 use std::thread;
 use std::time::Duration;
 
-/// Random numbers by a seed (splitmix64).
+/// A random number generator with a seed (splitmix64).
 #[derive(Debug, Clone)]
 pub struct TestRng(u64);
 
 impl TestRng {
-    /// By `SOCKIT_SEED`, or by the process's number; printed for whoever looks at a failed test.
+    /// Seeded by `SOCKIT_SEED`, or by the process id; prints the seed.
     pub fn new() -> TestRng {
         let given = std::env::var("SOCKIT_SEED").ok().and_then(|seed| seed.parse().ok());
         let seed = given.unwrap_or(u64::from(std::process::id()));
@@ -17,7 +17,7 @@ impl TestRng {
         TestRng(seed)
     }
 
-    /// Another chance, for another thread.
+    /// An independent generator for another thread.
     pub fn split(&mut self) -> TestRng {
         TestRng(self.next())
     }
@@ -29,17 +29,17 @@ impl TestRng {
         mixed ^ mixed >> 31
     }
 
-    /// One of 0..n.
+    /// Returns a number in 0..n.
     pub fn in_range(&mut self, n: usize) -> usize {
         (self.next() % n as u64) as usize
     }
 
-    /// So many bytes without meaning.
+    /// Returns `n` random bytes.
     pub fn bytes(&mut self, n: usize) -> Vec<u8> {
         (0..n).map(|_| self.next() as u8).collect()
     }
 
-    /// Nothing, a turn for the others, or up to a few dozen microseconds.
+    /// Does nothing, yields, or sleeps for up to 20 microseconds.
     pub fn random_pause(&mut self) {
         match self.in_range(64) {
             0..24 => {}

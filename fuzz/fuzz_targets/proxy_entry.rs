@@ -41,15 +41,15 @@ fn outcome(proxy: &str, answer: &[u8], step: usize) -> Result<Vec<u8>, ExitCode>
     theirs.shutdown(std::net::Shutdown::Write).expect("an end");
     let mut stream = Stream::from_socket(ours.into()).expect("a stream");
     stream.reader = Box::new(Pieces { of: stream.reader, step });
-    let proxy = Proxy::read(proxy).expect("a proxy");
+    let proxy = Proxy::parse(proxy).expect("a proxy");
     let target = Target::new("target.example", 7);
     let talk = HandshakeContext {
         target: proxy.to_string(),
-        until: Some(Instant::now() + LIMIT),
-        limit: LIMIT,
-        stop: None,
+        deadline: Some(Instant::now() + LIMIT),
+        timeout: LIMIT,
+        shutdown: None,
         activity: None,
-        tell: &|_| (),
+        emit: &|_| (),
     };
     let mut stream = proxy.tunnel(stream, &target, &talk).map_err(|failure| {
         assert_eq!(failure.stage, Phase::Proxy, "{failure}");

@@ -10,7 +10,7 @@ use signal_hook::consts::{SIGHUP, SIGQUIT};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
-use crate::shutdown::is_ignored;
+use crate::process::signals::is_ignored;
 
 /// Values of TERM for terminals whose cursor cannot be moved.
 const SIMPLE_TERMINALS: [&str; 3] = ["dumb", "emacs", "cons25"];

@@ -54,8 +54,7 @@ impl Args {
 }
 
 fn put_all(pages: &[Page], dir: &Path) -> Result<(), Failure> {
-    let failed =
-        |path: &Path, e| Failure::new(Phase::File, path.display(), e).with_code(ExitCode::Write);
+    let failed = |path: &Path, e| Failure::write_file(path.display(), e);
     fs::create_dir_all(dir).map_err(|e| failed(dir, e))?;
     for page in pages {
         let path = dir.join(&page.file);

@@ -232,5 +232,5 @@ fn report_all(
 }
 
 fn no_thread(error: io::Error) -> Failure {
-    Failure::new(Phase::Resolve, "-", error).with_code(ExitCode::TryAgain)
+    Failure::resolver("-", error)
 }

@@ -11,9 +11,10 @@ use crate::flags::run_as::RunAsFlags;
 use crate::flags::server_limits::ServerLimitFlags;
 use crate::flags::service::ServiceFlags;
 use crate::net::listen::Listener;
-use crate::net::unix::{self, SocketFileCleanup, SocketFileGuard, UnixAddress, listen};
-use crate::process::inherited_fds::{SocketKind, passed_socket};
+use crate::net::socket_file::{SocketFileCleanup, SocketFileGuard};
+use crate::net::unix::{self, UnixAddress, listen};
 use crate::process::sandbox::SandboxPolicy;
+use crate::process::systemd::{SocketKind, passed_socket};
 use crate::report::Report;
 use crate::server;
 use crate::server::Plan;
@@ -86,7 +87,9 @@ impl Args {
     fn confine(&self, needs: Option<SandboxPolicy>, report: &Report) {
         let Some(needs) = needs else { return };
         let removes = match UnixAddress::read(&self.path) {
-            UnixAddress::Path(path) => Some(unix::directory_of(&path).to_path_buf()),
+            UnixAddress::Path(path) => {
+                Some(crate::process::output_file::directory_of(&path).to_path_buf())
+            }
             UnixAddress::Abstract(_) => None,
         };
         // Who sends datagrams may have an abstract name, to which the answers go.

@@ -16,7 +16,7 @@ use socket2::Socket;
 
 use crate::error::{Failure, Phase};
 use crate::net::address::Address;
-use crate::process::inherited_fds::{SocketKind, passed_socket};
+use crate::process::systemd::{SocketKind, passed_socket};
 
 /// How long programs may still take when a server that has no `--grace` ends.
 pub const GRACE: Duration = Duration::from_secs(3);

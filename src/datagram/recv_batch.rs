@@ -59,7 +59,7 @@ impl RecvBatch {
     pub fn new(slots: usize, room: usize) -> RecvBatch {
         let slots = slots.clamp(1, BATCH_SIZE);
         let facts = Vec::with_capacity(slots);
-        let mut bytes = memory::room(slots * room, room);
+        let mut bytes = memory::zeroed_buffer(slots * room, room);
         bytes.truncate(bytes.len() / room * room);
         RecvBatch { bytes, room, facts }
     }

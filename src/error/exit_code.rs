@@ -1,12 +1,12 @@
 //! The one table of exit codes.
 
-/// A number that comes back to the shell. One table for every command.
+/// The exit status of a command. One table for all commands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum ExitCode {
-    /// Done.
+    /// Success.
     Done = 0,
-    /// A negative answer, or something unforeseen.
+    /// A negative result, or an unexpected error.
     Negative = 1,
     /// Usage, or a malformed address, URL or rule.
     Usage = 2,
@@ -14,7 +14,7 @@ pub enum ExitCode {
     Resolve = 6,
     /// Could not connect.
     Connect = 7,
-    /// The answer breaks its protocol.
+    /// The response violates its protocol.
     Protocol = 8,
     /// The transfer ended early.
     Partial = 18,
@@ -24,15 +24,15 @@ pub enum ExitCode {
     Write = 23,
     /// Could not read locally.
     Read = 26,
-    /// A time limit passed.
+    /// A time limit was reached.
     Timeout = 28,
     /// TLS handshake failed.
     Tls = 35,
     /// Could not bind or listen.
     Bind = 45,
-    /// Redirects.
+    /// Too many redirects, or one that must not be followed.
     Redirect = 47,
-    /// The peer closed without a byte of answer.
+    /// The peer closed without sending a response.
     Empty = 52,
     /// Sending failed.
     Send = 55,
@@ -40,11 +40,11 @@ pub enum ExitCode {
     Receive = 56,
     /// The peer's certificate was not accepted.
     Certificate = 60,
-    /// Content coding is broken.
+    /// The content coding is malformed.
     Coding = 61,
-    /// A limit of ours was reached.
+    /// A size limit was reached.
     Limit = 63,
-    /// The resolver itself is failing.
+    /// The resolver itself fails.
     TryAgain = 75,
     /// The proxy refused.
     Proxy = 97,
@@ -57,38 +57,38 @@ pub enum ExitCode {
 impl ExitCode {
     /// Every code in numeric order, with the meaning that help, man pages and README print.
     pub const ALL: [(ExitCode, &'static str); 24] = [
-        (ExitCode::Done, "done; also when the reader of our stdout went away early"),
+        (ExitCode::Done, "success; also when the reader of stdout closed it early"),
         (
             ExitCode::Negative,
-            "a negative answer (--verify mismatch, --expect not met, ping without a reply), or something unforeseen",
+            "a negative result (--verify mismatch, --expect not met, ping without a reply), or an unexpected error",
         ),
-        (ExitCode::Usage, "usage, a malformed address, URL or rule"),
+        (ExitCode::Usage, "usage error, or a malformed address, URL or rule"),
         (ExitCode::Resolve, "the name or service does not resolve, an address has no name"),
         (ExitCode::Connect, "could not connect (refused, unreachable; the proxy itself too)"),
-        (ExitCode::Protocol, "the answer breaks its protocol (HTTP, SOCKS, CONNECT, DNS)"),
+        (ExitCode::Protocol, "the response violates its protocol (HTTP, SOCKS, CONNECT, DNS)"),
         (
             ExitCode::Partial,
-            "the transfer ended early: truncated, reset after data came or while ours was undelivered",
+            "the transfer is incomplete: truncated, or reset after data was received or before all was delivered",
         ),
         (ExitCode::Status, "HTTP status 400 or above (the body is still delivered)"),
         (ExitCode::Write, "could not write locally (disk full)"),
         (ExitCode::Read, "could not read locally (a missing --input, --file, --ca-file, @FILE)"),
-        (ExitCode::Timeout, "a time limit passed; the message names the phase"),
-        (ExitCode::Tls, "TLS handshake failed, or our client certificate was refused"),
+        (ExitCode::Timeout, "a time limit was reached; the message names the phase"),
+        (ExitCode::Tls, "the TLS handshake failed, or the client certificate was refused"),
         (
             ExitCode::Bind,
             "could not bind or listen (in use, no permission, no such address, path occupied or too long)",
         ),
-        (ExitCode::Redirect, "redirects: too many, or one that must not be followed"),
-        (ExitCode::Empty, "the peer closed without a byte of answer (http-get)"),
-        (ExitCode::Send, "sending failed when nothing had come and nothing was undelivered"),
-        (ExitCode::Receive, "receiving failed when nothing had come and nothing was undelivered"),
+        (ExitCode::Redirect, "too many redirects, or one that must not be followed"),
+        (ExitCode::Empty, "the peer closed without sending a response (http-get)"),
+        (ExitCode::Send, "sending failed before any data was transferred"),
+        (ExitCode::Receive, "receiving failed before any data was transferred"),
         (ExitCode::Certificate, "the peer's certificate was not accepted"),
-        (ExitCode::Coding, "content coding is broken"),
-        (ExitCode::Limit, "a limit of ours was reached (header size, decoded size, message size)"),
+        (ExitCode::Coding, "the content coding is malformed"),
+        (ExitCode::Limit, "a size limit was reached (header size, decoded size, message size)"),
         (
             ExitCode::TryAgain,
-            "the resolver itself is failing (SERVFAIL, REFUSED, EAI_AGAIN): try again",
+            "the resolver itself failed (SERVFAIL, REFUSED, EAI_AGAIN); try again",
         ),
         (ExitCode::Proxy, "the proxy refused (authentication, rule, CONNECT status)"),
         (ExitCode::Interrupted, "ended by SIGINT"),

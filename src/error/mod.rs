@@ -1,8 +1,8 @@
-//! What failed, where, and which number the shell gets for it.
+//! Failures and exit codes.
 //!
-//! A [`Failure`] is born where a system call or a peer disappoints us, with its
-//! [`Stage`] and the endpoint's name, and travels unflattened to `main`, which turns it
-//! into one line and one [`Code`]. The numbers are curl's wherever curl has the stage.
+//! A [`Failure`] is created where a system call or a peer fails, with its [`Phase`] and target, and
+//! reaches `main` unchanged, which prints one line and exits with its [`ExitCode`]. The codes are
+//! those of curl where curl has the same phase.
 
 mod connection;
 mod exit_code;
@@ -17,35 +17,35 @@ pub use phase::Phase;
 
 use crate::shutdown::ShutdownReason;
 
-/// One step that failed: which, towards whom, what the system or the peer said.
+/// A failed operation: phase, target, cause and advice.
 #[derive(Debug)]
 pub struct Failure {
-    /// The step.
+    /// The phase of the run.
     pub stage: Phase,
-    /// Towards whom, as the user named it; may hold peer-made text, escaped when printed.
+    /// The target as the user named it; may contain text from a peer, escaped when printed.
     pub endpoint: String,
-    /// What the shell gets.
+    /// The exit code.
     pub code: ExitCode,
     /// One line of advice, printed after `hint:`.
     pub hint: Option<String>,
-    /// The connection that it befell, counted from 1, where one stood.
+    /// The number of the affected connection, from 1, if there is one.
     pub conn: Option<u64>,
     /// Bytes that were transferred before it, where the cause does not say so itself.
     after_bytes: Option<u64>,
     source: Box<dyn Error + Send + Sync>,
 }
 
-/// What went wrong inside a layer (TLS), on its way out through an [`io::Error`]: whoever only
-/// reads or writes cannot know that it was a certificate or a missing goodbye.
+/// An error of a layer (TLS) inside an [`io::Error`], which carries phase and exit code through code
+/// that only reads or writes.
 #[derive(Debug, Clone)]
 pub struct LayerError {
-    /// The step that really failed.
+    /// The phase that failed.
     pub stage: Phase,
-    /// What the shell gets for it.
+    /// The exit code.
     pub code: ExitCode,
-    /// In one line.
+    /// The cause, in one line.
     pub why: String,
-    /// Advice, where there is some.
+    /// A line of advice.
     pub hint: Option<&'static str>,
 }
 
@@ -58,15 +58,15 @@ impl fmt::Display for LayerError {
 impl Error for LayerError {}
 
 impl LayerError {
-    /// Finds it behind an [`io::Error`], if it is there.
+    /// Returns the layer error inside `error`, if there is one.
     pub fn of(error: &io::Error) -> Option<&LayerError> {
         error.get_ref()?.downcast_ref()
     }
 }
 
 impl Failure {
-    /// A failure with its stage's own exit code, or with the stage and code that a layer below
-    /// put into the error ([`LayerError`]).
+    /// A failure with the exit code of its phase, or with the phase and code of the layer that
+    /// reported the error ([`LayerError`]).
     pub fn new(
         stage: Phase,
         endpoint: impl fmt::Display,
@@ -96,7 +96,7 @@ impl Failure {
         Failure::new(stage, endpoint, why).with_code(ExitCode::Usage)
     }
 
-    /// A time limit that passed at `stage`: exit code 28.
+    /// A time limit that was reached at `phase`: exit code 28.
     pub fn timeout(
         stage: Phase,
         endpoint: impl fmt::Display,
@@ -106,7 +106,7 @@ impl Failure {
         Failure::new(stage, endpoint, why).with_code(ExitCode::Timeout)
     }
 
-    /// The cord was pulled at `stage`: 130, 143, or 28 for the whole-run limit.
+    /// The end of the run at `phase`: exit code 130, 143, or 28 for the limit of the run.
     pub fn shutdown(stage: Phase, endpoint: impl fmt::Display, reason: ShutdownReason) -> Failure {
         let (code, why) = match reason {
             ShutdownReason::Interrupt => (ExitCode::Interrupted, "interrupted"),
@@ -148,30 +148,30 @@ impl Failure {
         self
     }
 
-    /// The same failure as one of connection `conn`.
+    /// The same failure for connection `conn`.
     pub fn of_conn(mut self, conn: u64) -> Failure {
         self.conn = Some(conn);
         self
     }
 
-    /// The same failure with the step of a longer exchange before its cause.
+    /// The same failure with the step of an exchange before its cause.
     pub fn with_context(mut self, step: &str) -> Failure {
         self.source = format!("{step}: {}", self.cause()).into();
         self.after_bytes = None;
         self
     }
 
-    /// Whether a time limit was the cause; the stage says of what.
+    /// Whether a time limit was the cause.
     pub fn timed_out(&self) -> bool {
         self.code == ExitCode::Timeout
     }
 
-    /// The system's error number, where the cause has one.
+    /// The error number of the system, if the cause has one.
     pub fn errno(&self) -> Option<i32> {
         self.source.downcast_ref::<io::Error>()?.raw_os_error()
     }
 
-    /// The cause in the system's own words, without Rust's `(os error N)`.
+    /// The text of the cause, without Rust's `(os error N)`.
     pub fn cause(&self) -> String {
         let cause = message_without_errno(self.source.as_ref());
         match self.after_bytes {
@@ -210,7 +210,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_reads_as_step_target_cause() {
+    fn failure_is_printed_as_phase_target_cause() {
         let refused = io::Error::from_raw_os_error(libc::ECONNREFUSED);
         let failure = Failure::new(Phase::Connect, "db:5432", refused);
         assert_eq!(failure.to_string(), "connect db:5432: Connection refused");
@@ -219,25 +219,25 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_keeps_its_stage() {
-        let late = Failure::timeout(Phase::Resolve, "db", std::time::Duration::from_secs(2));
-        assert!(late.timed_out());
-        assert_eq!(late.to_string(), "resolve db: timed out after 2s");
+    fn timeout_keeps_its_phase() {
+        let timeout = Failure::timeout(Phase::Resolve, "db", std::time::Duration::from_secs(2));
+        assert!(timeout.timed_out());
+        assert_eq!(timeout.to_string(), "resolve db: timed out after 2s");
     }
 
     #[test]
-    fn what_a_layer_knows_outranks_what_a_reader_guesses() {
+    fn layer_error_replaces_phase_and_code() {
         let inner = LayerError {
             stage: Phase::Tls,
             code: ExitCode::Partial,
-            why: "cut".into(),
+            why: "truncated".into(),
             hint: None,
         };
-        let cut = io::Error::new(io::ErrorKind::UnexpectedEof, inner);
-        let failure = Failure::new(Phase::Receive, "db:5432", cut);
+        let truncated = io::Error::new(io::ErrorKind::UnexpectedEof, inner);
+        let failure = Failure::new(Phase::Receive, "db:5432", truncated);
         assert_eq!(
             (failure.code, failure.to_string().as_str()),
-            (ExitCode::Partial, "tls db:5432: cut")
+            (ExitCode::Partial, "tls db:5432: truncated")
         );
     }
 

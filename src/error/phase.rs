@@ -1,10 +1,10 @@
-//! The steps of a run, in the order of a connection's life.
+//! The phases of a run, in the order of a connection's life.
 
 use std::fmt;
 
 use super::ExitCode;
 
-/// The step of a run at which something failed; the first word of every error line.
+/// The phase of a run at which something failed; the first word of every error line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Phase {
     /// Turning a name into addresses, or an address into names.
@@ -15,30 +15,30 @@ pub enum Phase {
     Socket,
     /// `bind(2)`.
     Bind,
-    /// `listen(2)`, and waiting for a caller under `--accept-timeout`.
+    /// `listen(2)`, and waiting for a connection under `--accept-timeout`.
     Listen,
     /// `connect(2)`, one address or all of them.
     Connect,
-    /// The conversation with a SOCKS or HTTP proxy.
+    /// The request to a SOCKS or HTTP proxy.
     Proxy,
-    /// The TLS handshake and the judgement of certificates.
+    /// The TLS handshake and the verification of certificates.
     Tls,
-    /// Moving our bytes to the peer.
+    /// Sending to the peer.
     Send,
     /// The half-close: `shutdown(2)`, or TLS `close_notify`.
     Shutdown,
-    /// Moving the peer's bytes to us, and reading sense into them.
+    /// Receiving from the peer, and parsing what it sent.
     Receive,
-    /// Reading our own standard input.
+    /// Reading standard input.
     Stdin,
-    /// Writing our own standard output.
+    /// Writing standard output.
     Stdout,
     /// Any other local file: `--input`, `--output`, `--ca-file`, `@FILE`, a program to run.
     File,
 }
 
 impl Phase {
-    /// Every stage, in the order of a connection's life.
+    /// Every phase, in the order of a connection's life.
     pub const ALL: [Phase; 14] = [
         Phase::Resolve,
         Phase::Port,
@@ -76,7 +76,7 @@ impl Phase {
         }
     }
 
-    /// The exit code of a failure at this stage when nothing more is known about it.
+    /// The default exit code of a failure at this phase.
     pub fn code(self) -> ExitCode {
         match self {
             Phase::Resolve | Phase::Port => ExitCode::Resolve,

@@ -11,9 +11,9 @@ use rustix::fs::OFlags;
 
 use super::resume::{ResumePoint, Source};
 use super::resume_tag::{ResumeTag, Validators};
-use crate::error::{ExitCode, Failure, Phase};
-use crate::net::unix::directory_of;
+use crate::error::{Failure, Phase};
 use crate::process::output_file;
+use crate::process::output_file::directory_of;
 use crate::process::output_file::{Entry, follow_links};
 use crate::shutdown::Shutdown;
 
@@ -239,12 +239,13 @@ pub fn target_dir(target: &Path) -> Option<PathBuf> {
 
 /// The failure of the file at `path` (23).
 pub fn failed(path: &Path, e: io::Error) -> Failure {
-    Failure::new(Phase::File, path.display(), e).with_code(ExitCode::Write)
+    Failure::write_file(path.display(), e)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ExitCode;
 
     fn open(target: &Path, start: Start<'_>, memory: ResumeTag) -> Result<PartialFile, Failure> {
         PartialFile::open(

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
-use crate::error::{ExitCode, Failure, Phase};
+use crate::error::Failure;
 use crate::net::stream::ConnectionHandle;
 use crate::shutdown::{Shutdown, ShutdownReason, WaitOutcome, earliest};
 
@@ -51,7 +51,7 @@ impl Watchdog {
         output: Option<BorrowedFd<'static>>,
         target: &str,
     ) -> Result<Watchdog, Failure> {
-        let short = |e| Failure::new(Phase::Socket, target, e).with_code(ExitCode::Negative);
+        let short = |e| Failure::local_resource(target, e);
         let (held, leash) = io::pipe().map_err(short)?;
         let shared = Arc::new(Mutex::new(Shared::default()));
         let watcher = WatchdogThread { shared: shared.clone(), held: held.into(), period, output };

@@ -103,7 +103,7 @@ impl<'a, 'w> Transaction<'a, 'w> {
                 }
                 None => {
                     if buffer.is_empty() {
-                        buffer = memory::room(BUFFER, LEAST);
+                        buffer = memory::zeroed_buffer(BUFFER, LEAST);
                     }
                     self.wire.receive(&mut buffer).map_err(|failure| self.counted(failure))?
                 }
@@ -236,13 +236,10 @@ impl<'a, 'w> Transaction<'a, 'w> {
             return failure;
         }
         let failure = Failure::new(Phase::Receive, self.link, e);
-        let began = self.wire.bytes_in > 0 || self.wire.is_partly_delivered();
-        match began {
-            // What a layer says of itself stays.
-            true if failure.stage == Phase::Receive => {
-                self.counted(failure.with_code(ExitCode::Partial))
-            }
-            _ => failure,
+        if self.wire.bytes_in > 0 || self.wire.is_partly_delivered() {
+            self.counted(failure.incomplete())
+        } else {
+            failure
         }
     }
 

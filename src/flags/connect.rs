@@ -104,12 +104,12 @@ impl ConnectFlags {
     pub fn route(&self, scheme: &str, endpoint: &Endpoint) -> Result<Route, Failure> {
         let proxy = match self.proxy.as_deref() {
             Some("") => None,
-            Some(word) => Some(Proxy::read(word)?),
+            Some(word) => Some(Proxy::parse(word)?),
             None => environment::proxy(scheme, &endpoint.host)?,
         };
         Ok(match proxy {
             None => Route::Direct,
-            Some(proxy) if scheme == "http" && proxy.speaks_http() => Route::To(proxy),
+            Some(proxy) if scheme == "http" && proxy.is_http() => Route::To(proxy),
             Some(proxy) => Route::Through(proxy),
         })
     }

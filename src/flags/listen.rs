@@ -6,7 +6,7 @@ use super::connect::FamilyFlags;
 use super::socket::{SocketFlags, TcpFlags};
 use crate::error::Failure;
 use crate::net::listen::{ListenOptions, Listener};
-use crate::process::inherited_fds::{SocketKind, passed_socket};
+use crate::process::systemd::{SocketKind, passed_socket};
 use crate::shutdown::Shutdown;
 
 /// Flags of every server on an internet address.
@@ -57,7 +57,7 @@ impl ListenFlags {
             port: self.port.clone(),
             family: self.families.family(),
             options: self.socket.options(),
-            patience: stop.into(),
+            deadline: stop.into(),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{ArgAction, Args};
 use rustix::fs::OFlags;
 
-use crate::error::{ExitCode, Failure, Phase};
+use crate::error::Failure;
 use crate::process::output_file;
 use crate::report::{Colour, Report, ReportOptions, Verbosity};
 
@@ -58,7 +58,6 @@ fn open_events(path: &Path) -> Result<(File, String), Failure> {
     let fifo = std::fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo());
     let mode = if fifo { OFlags::RDWR } else { OFlags::WRONLY };
     let opened = output_file::open(path, mode | OFlags::APPEND | OFlags::CREATE, 0o666);
-    let file = opened
-        .map_err(|e| Failure::new(Phase::File, path.display(), e).with_code(ExitCode::Write))?;
+    let file = opened.map_err(|e| Failure::write_file(path.display(), e))?;
     Ok((file, path.display().to_string()))
 }

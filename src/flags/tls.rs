@@ -267,7 +267,7 @@ mod present {
 
     fn pin(word: &str) -> Result<Sha256, Failure> {
         let why = "not the SHA-256 of a certificate: 64 hexadecimal digits, colons optional";
-        Sha256::read(word).ok_or_else(|| Failure::usage(Phase::Tls, word, why))
+        Sha256::parse(word).ok_or_else(|| Failure::usage(Phase::Tls, word, why))
     }
 
     fn on_truncation(allowed: bool) -> OnTruncation {

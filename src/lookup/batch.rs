@@ -51,7 +51,7 @@ impl Batch {
     ///
     /// Fails when no thread or pipe can be had.
     pub fn start(source: Source, work: Work, jobs: usize, time: TimeLimits) -> io::Result<Batch> {
-        let (bell, rope) = shutdown::bell()?;
+        let (bell, rope) = shutdown::wake_pipe()?;
         let desk = Arc::new(WorkQueue::new(source, work, jobs, time, rope));
         desk.spawn_worker()?;
         Ok(Batch { desk, bell })

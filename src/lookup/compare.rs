@@ -121,7 +121,7 @@ mod tests {
             (1, vec!["dns 1".into(), "system -".into()])
         );
         assert_eq!(compare(absent(), absent()).facts.code, 6);
-        let failing = Failure::new(Phase::Resolve, "x", "SERVFAIL").with_code(ExitCode::TryAgain);
+        let failing = Failure::resolver("x", "SERVFAIL");
         let unknown = compare(Ok(vec![1]), Err(failing.into()));
         assert_eq!((unknown.facts.code, unknown.facts.status), (75, "failing"));
         assert_eq!(rows(&unknown), ["system 1", "dns -"]);

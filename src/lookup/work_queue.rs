@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::answer::Answer;
-use crate::error::{ExitCode, Failure, Phase};
+use crate::error::Failure;
 use crate::resolver::STACK;
 use crate::shutdown;
 
@@ -134,7 +134,7 @@ impl WorkQueue {
         let work = std::panic::AssertUnwindSafe(|| (self.work)(word, until));
         std::panic::catch_unwind(work).unwrap_or_else(|_| {
             let why = "the resolver's thread broke down";
-            Answer::failed(Failure::new(Phase::Resolve, word, why).with_code(ExitCode::TryAgain))
+            Answer::failed(Failure::resolver(word, why))
         })
     }
 
@@ -194,7 +194,7 @@ impl WorkQueue {
     /// Wakes whoever waits for answers; nobody waits while answers are plenty.
     fn wake_all(&self) {
         if self.waiting.swap(false, Ordering::SeqCst) {
-            shutdown::ring(&self.rope);
+            shutdown::wake(&self.rope);
         }
     }
 }

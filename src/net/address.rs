@@ -1,4 +1,4 @@
-//! What an endpoint resolved to: one end of a stream, as the kernel names it.
+//! Addresses of sockets, as the kernel reports them.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -8,10 +8,10 @@ use socket2::SockAddr;
 
 use crate::error::Failure;
 
-/// One end of a connection or the source of a datagram.
+/// The address of one end of a connection, or of a datagram.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Address {
-    /// IPv4 or IPv6; a v4-mapped address is kept as the IPv4 address it stands for.
+    /// IPv4 or IPv6; a v4-mapped address is stored as IPv4.
     Inet(SocketAddr),
     /// A Unix socket bound to a path.
     Unix(PathBuf),
@@ -22,12 +22,12 @@ pub enum Address {
 }
 
 impl Address {
-    /// The IP address, where there is one.
+    /// Returns the IP address, if there is one.
     pub fn ip(&self) -> Option<IpAddr> {
         self.inet().map(|address| address.ip())
     }
 
-    /// The socket address, where it is an internet one.
+    /// Returns the socket address, if it is an internet one.
     pub fn inet(&self) -> Option<SocketAddr> {
         match self {
             Address::Inet(address) => Some(*address),
@@ -64,7 +64,7 @@ fn abstract_name(_: &SockAddr) -> Option<Vec<u8>> {
     None
 }
 
-/// `::ffff:a.b.c.d` as `a.b.c.d` (RFC 4291 §2.5.5.2), anything else as it is.
+/// Returns `::ffff:a.b.c.d` as `a.b.c.d` (RFC 4291 §2.5.5.2), any other address unchanged.
 pub fn unmapped(address: SocketAddr) -> SocketAddr {
     match address.ip().to_canonical() {
         IpAddr::V4(ip) => SocketAddr::from((ip, address.port())),
@@ -72,8 +72,8 @@ pub fn unmapped(address: SocketAddr) -> SocketAddr {
     }
 }
 
-/// The failure to use `address`, with a hint where the system refused it (`EINVAL`) as a link-local
-/// one that names no interface (RFC 4007 §6).
+/// Adds a hint to the failure to use `address` if it is a link-local one without its interface, which
+/// the kernel refuses with `EINVAL` (RFC 4007 §6).
 pub fn with_zone_hint(failure: Failure, address: &SocketAddr) -> Failure {
     let lacks_zone = match address {
         SocketAddr::V6(v6) => v6.ip().is_unicast_link_local() && v6.scope_id() == 0,
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mapped_address_is_shown_as_the_ipv4_address_it_stands_for() {
+    fn mapped_address_is_shown_as_ipv4() {
         let mapped: SocketAddr = "[::ffff:192.0.2.7]:80".parse().unwrap();
         assert_eq!(Address::from(mapped).to_string(), "192.0.2.7:80");
         let plain: SocketAddr = "[2001:db8::1]:80".parse().unwrap();

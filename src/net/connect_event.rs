@@ -1,38 +1,38 @@
-//! The steps on the way to a connection, told to whoever listens (`-v`).
+//! The steps of connecting, as events (`-v`).
 
 use std::fmt;
 use std::net::SocketAddr;
 
-/// Something that was done, or is about to be.
+/// A step of connecting.
 #[derive(Debug, Clone)]
 pub enum ConnectEvent {
     /// A name is being looked up.
     Resolving(String),
-    /// What it resolved to, in the order of trying.
+    /// The addresses of a name, in order of preference.
     Resolved(String, Vec<SocketAddr>),
     /// A service name is being looked up.
     LookingUpPort(String),
-    /// The port it has.
+    /// The port number of a service.
     FoundPort(String, u16),
-    /// A socket exists; the address says which family.
+    /// A socket was created for this address.
     Socket(SocketAddr),
     /// `connect(2)` has begun.
     Connecting(SocketAddr),
     /// One address failed; others may follow.
     Failed(SocketAddr, String),
-    /// One address answered.
+    /// The connection to one address is established.
     Connected(SocketAddr),
-    /// All addresses failed; another round follows.
+    /// All addresses failed; the next attempt follows after the delay.
     Retrying(u32, std::time::Duration),
-    /// A layer tells its own story (proxy, TLS).
+    /// A step of a layer (proxy, TLS).
     Layer(String),
-    /// TLS stands, with whom.
+    /// The TLS session with this peer is established.
     Secured(String),
-    /// Something the user should know even without `-v`.
+    /// A warning, printed without `-v` too.
     Warning(String),
 }
 
-/// Whoever listens to steps.
+/// Receives the steps.
 pub type OnConnectEvent<'a> = &'a (dyn Fn(ConnectEvent) + Sync);
 
 impl fmt::Display for ConnectEvent {
@@ -60,8 +60,8 @@ impl fmt::Display for ConnectEvent {
                 let delay = humantime::format_duration(*delay);
                 write!(f, "Trying again in {delay} (retry {round})...")
             }
-            ConnectEvent::Layer(story) | ConnectEvent::Warning(story) => f.write_str(story),
-            ConnectEvent::Secured(whom) => write!(f, "TLS: secured the connection to {whom}."),
+            ConnectEvent::Layer(text) | ConnectEvent::Warning(text) => f.write_str(text),
+            ConnectEvent::Secured(peer) => write!(f, "TLS: secured the connection to {peer}."),
         }
     }
 }

@@ -1,24 +1,24 @@
-//! The beginning of every connection: what the user named, before anything is looked up.
+//! Host and port as the user wrote them, before they are resolved.
 
 use std::fmt;
 use std::net::Ipv6Addr;
 
 use crate::error::{Failure, Phase};
 
-/// A host and a port as the user wrote them, checked for form and nothing else.
+/// A host and a port as the user wrote them, checked for syntax only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
-    /// A name or an address, never empty, without brackets, perhaps with a `%zone`.
+    /// A name or an address, never empty, without brackets, possibly with a `%zone`.
     pub host: String,
     /// A number or a service name, never empty.
     pub port: String,
 }
 
 impl Endpoint {
-    /// Reads `HOST PORT`, `HOST:PORT`, `[V6]:PORT`, `HOST` or nothing at all; what is not said
-    /// is taken from `default`.
+    /// Parses `HOST PORT`, `HOST:PORT`, `[V6]:PORT`, `HOST` or nothing; `default` supplies what is
+    /// missing.
     ///
-    /// Fails with exit code 2 at [`Stage::Resolve`] or [`Stage::Port`] on a malformed word.
+    /// Fails with exit code 2 at [`Phase::Resolve`] or [`Phase::Port`] on a malformed word.
     pub fn read(
         first: Option<&str>,
         second: Option<&str>,
@@ -32,8 +32,8 @@ impl Endpoint {
             let hint = format!("for port {first} of this machine, write 127.0.0.1:{first}");
             return Err(Failure::usage(Phase::Resolve, first, why).with_hint(hint));
         }
-        let (host, own) = split_host_port(first)?;
-        let port = match (own, second) {
+        let (host, own_port) = split_host_port(first)?;
+        let port = match (own_port, second) {
             (Some(_), Some(_)) => {
                 let why = "the port is given twice";
                 return Err(Failure::usage(Phase::Port, first, why));
@@ -41,11 +41,11 @@ impl Endpoint {
             (one, other) => one.or(other).unwrap_or(default.1),
         };
         check_host(host, first)?;
-        check_port(port, if own.is_some() { first } else { port })?;
+        check_port(port, if own_port.is_some() { first } else { port })?;
         Ok(Endpoint { host: host.to_string(), port: port.to_string() })
     }
 
-    /// Reads one word that must carry both, such as a proxy's `H:P`.
+    /// Parses `HOST:PORT` with both parts, such as that of a proxy.
     pub fn parse(word: &str) -> Result<Endpoint, Failure> {
         let (host, port) = split_host_port(word)?;
         let port = port.ok_or_else(|| Failure::usage(Phase::Port, word, "the port is missing"))?;
@@ -55,16 +55,16 @@ impl Endpoint {
     }
 }
 
-/// Reads a host that stands alone, brackets allowed, as a server's `--host` does.
+/// Parses a host without a port, brackets allowed, as for `--host` of a server.
 ///
-/// Fails with exit code 2 at [`Stage::Resolve`] on a malformed one, or one with a port behind it.
+/// Fails with exit code 2 at [`Phase::Resolve`] on a malformed host, or one with a port.
 pub fn parse_host(word: &str) -> Result<&str, Failure> {
     let (host, port) = split_host_port(word)?;
     check_host(host, word)?;
     match port {
         None => Ok(host),
-        Some(_) => Err(Failure::usage(Phase::Resolve, word, "a port stands behind the host")
-            .with_hint("--port says it")),
+        Some(_) => Err(Failure::usage(Phase::Resolve, word, "the host has a port")
+            .with_hint("use --port for the port")),
     }
 }
 
@@ -77,7 +77,7 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// Refuses a URL where a host is expected: exit code 2, with the word to write instead.
+/// Refuses a URL where a host is expected: exit code 2, with a hint.
 pub fn refuse_url(word: &str) -> Result<(), Failure> {
     let Some((scheme, rest)) = word.split_once("://") else { return Ok(()) };
     let host = rest.split(['/', '?', '#']).next().unwrap_or(rest);
@@ -96,7 +96,7 @@ pub fn refuse_url(word: &str) -> Result<(), Failure> {
 /// Splits `HOST`, `HOST:PORT`, `V6` (a zone allowed), `[V6]` or `[V6]:PORT` into the host without
 /// brackets and the port, either of which may be empty.
 ///
-/// Fails with exit code 2 at [`Stage::Resolve`] on brackets and colons that make none of these.
+/// Fails with exit code 2 at [`Phase::Resolve`] on any other use of brackets and colons.
 pub fn split_host_port(word: &str) -> Result<(&str, Option<&str>), Failure> {
     refuse_url(word)?;
     if let Some(inside) = word.strip_prefix('[') {
@@ -123,12 +123,12 @@ fn split_bracketed<'a>(
     let bad = |why: &'static str| Failure::usage(Phase::Resolve, word, why);
     let (host, rest) = inside.split_once(']').ok_or_else(|| bad("the closing ] is missing"))?;
     if !is_v6(host) {
-        return Err(bad("what stands in brackets is not an IPv6 address"));
+        return Err(bad("the text in brackets is not an IPv6 address"));
     }
     match rest.strip_prefix(':') {
         Some(port) if !port.contains(':') => Ok((host, Some(port))),
         None if rest.is_empty() => Ok((host, None)),
-        _ => Err(bad("after ] comes a colon and the port, or nothing")),
+        _ => Err(bad("after ] only a colon and the port may follow")),
     }
 }
 
@@ -146,7 +146,7 @@ fn check_host(host: &str, word: &str) -> Result<(), Failure> {
     match host {
         "" => bad("the host is empty"),
         _ if host.chars().any(|c| c.is_whitespace() || c.is_control()) => {
-            bad("a host has no spaces or control characters")
+            bad("a host cannot have spaces or control characters")
         }
         _ if host.contains(['[', ']', '/', '@', '?', '#']) => bad("not a host name or address"),
         _ => Ok(()),
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn every_good_form_is_read() {
+    fn valid_forms_are_parsed() {
         for (first, second, shown) in [
             (None, None, "127.0.0.1:9999"),
             (Some("db"), None, "db:9999"),
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn every_malformed_form_is_a_usage_error() {
+    fn malformed_forms_are_usage_errors() {
         for (first, second) in [
             (Some(""), None),
             (Some(":80"), None),
@@ -251,12 +251,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_words_bring_it_down(first in ".*", second in proptest::option::of(".*")) {
+        fn parse_never_panics(first in ".*", second in proptest::option::of(".*")) {
             let _ = read(Some(&first), second.as_deref());
         }
 
         #[test]
-        fn what_is_shown_is_read_the_same(host in "[a-z][a-z0-9.-]{0,20}", port in 1u16..) {
+        fn display_is_parsed_back(host in "[a-z][a-z0-9.-]{0,20}", port in 1u16..) {
             let whole = format!("{host}:{port}");
             prop_assert_eq!(read(Some(&whole), None), Ok(whole));
         }

@@ -1,10 +1,11 @@
-//! Happy Eyeballs (RFC 8305): all addresses of a name are tried, a little apart, and the first
-//! that answers wins.
+//! Happy Eyeballs (RFC 8305): connects to all addresses of a name, a little apart, and keeps the
+//! connection that is established first.
 //!
-//! One thread and one `poll(2)` over non-blocking connects: a single address costs no thread,
-//! and everything ends at the same moment as the deadline or the cord.
+//! One thread and one `poll(2)` over non-blocking connects, which also ends at the deadline and at
+//! the end of the run.
 
 use std::collections::VecDeque;
+use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
@@ -13,132 +14,130 @@ use rustix::event::{PollFd, PollFlags};
 use socket2::Socket;
 
 use super::address::with_zone_hint;
-use super::connect_event::{ConnectEvent, OnConnectEvent};
-use super::dial::Dialer;
+use super::attempt::Attempt;
+use super::connect_event::ConnectEvent;
 use crate::error::Failure;
-use crate::shutdown::{Shutdown, WaitOutcome, earliest};
+use crate::shutdown::{ShutdownReason, WaitOutcome, earliest};
 
-/// How long one attempt has the field to itself (RFC 8305 §5).
-const HEAD_START: Duration = Duration::from_millis(250);
+/// Delay between the addresses (RFC 8305 §5, connection attempt delay).
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+
+/// Opens a socket for an address, not yet connected.
+pub(super) type OpenSocket<'a> = &'a dyn Fn(&SocketAddr) -> Result<Socket, Failure>;
 
 struct Race<'a> {
-    dial: &'a Dialer,
-    tell: OnConnectEvent<'a>,
+    attempt: &'a Attempt<'a>,
+    open: OpenSocket<'a>,
     waiting: VecDeque<SocketAddr>,
     running: Vec<(Socket, SocketAddr)>,
     next_start: Instant,
-    /// The failure of the first address, which is the one the user named in spirit.
-    first_failure: Option<(SocketAddr, Failure)>,
-    first: Option<SocketAddr>,
+    /// The address that the resolver preferred: its failure is the one to report.
+    preferred: Option<SocketAddr>,
+    failure: Option<Failure>,
 }
 
-/// Connects to whichever of `addresses` answers first; the others are given up.
+/// Connects to whichever of `addresses` answers first, and abandons the others.
 ///
-/// Fails with the first address's failure when all have failed, with code 28 past `until`.
-pub(super) fn race(
-    dial: &Dialer,
+/// Fails with the first address's failure when all have failed, with code 28 past the deadline.
+pub(super) fn connect(
     addresses: Vec<SocketAddr>,
-    until: Option<Instant>,
-    stop: &Shutdown,
-    tell: OnConnectEvent<'_>,
+    attempt: &Attempt<'_>,
+    open: OpenSocket<'_>,
 ) -> Result<(Socket, SocketAddr), Failure> {
-    let began = Instant::now();
-    let waiting = interleaved(addresses);
-    let first = waiting.front().copied();
-    let mut race = Race {
-        dial,
-        tell,
-        waiting,
-        running: Vec::new(),
-        next_start: began,
-        first_failure: None,
-        first,
-    };
+    let waiting = interleave(addresses);
+    let preferred = waiting.front().copied();
+    let (running, next_start) = (Vec::new(), Instant::now());
+    let mut race = Race { attempt, open, waiting, running, next_start, preferred, failure: None };
     loop {
-        if let Some(winner) = race.start_due()? {
-            return Ok(winner);
+        if let Some(connected) = race.start_due()? {
+            return Ok(connected);
         }
         if race.running.is_empty() {
             return Err(race.final_error());
         }
-        match race.wait(until, stop)? {
-            WaitOutcome::Shutdown(crate::shutdown::ShutdownReason::Deadline)
-            | WaitOutcome::TimedOut
-                if until.is_some_and(|at| at <= Instant::now()) =>
-            {
-                return Err(dial.late(began));
-            }
-            WaitOutcome::Shutdown(reason) => return Err(dial.stopped(reason)),
-            WaitOutcome::TimedOut => {}
-            WaitOutcome::Ready(_) => {
-                if let Some(winner) = race.finish_ready() {
-                    return Ok(winner);
-                }
-                if until.is_some_and(|at| at <= Instant::now()) {
-                    return Err(dial.late(began));
-                }
-            }
+        if let Some(connected) = race.wait()? {
+            return Ok(connected);
         }
     }
 }
 
 impl Race<'_> {
-    /// Starts every attempt whose time has come.
+    /// Starts to connect to every address that is due.
     fn start_due(&mut self) -> Result<Option<(Socket, SocketAddr)>, Failure> {
         while !self.waiting.is_empty()
             && (self.running.is_empty() || self.next_start <= Instant::now())
         {
             let Some(address) = self.waiting.pop_front() else { break };
-            if let Some(winner) = self.start(address)? {
-                return Ok(Some(winner));
+            if let Some(connected) = self.start(address)? {
+                return Ok(Some(connected));
             }
         }
         Ok(None)
     }
 
     fn start(&mut self, address: SocketAddr) -> Result<Option<(Socket, SocketAddr)>, Failure> {
-        let socket = match self.dial.socket(&address) {
+        let socket = match (self.open)(&address) {
             Ok(socket) => socket,
-            // A family this machine does not have is one more address that does not answer.
+            // A family that this machine lacks counts as one more address that does not answer.
             Err(failure) if !self.waiting.is_empty() || !self.running.is_empty() => {
                 self.failed(address, failure);
                 return Ok(None);
             }
             Err(failure) => return Err(failure),
         };
-        (self.tell)(ConnectEvent::Socket(address));
-        (self.tell)(ConnectEvent::Connecting(address));
-        self.next_start = Instant::now() + HEAD_START;
+        (self.attempt.emit)(ConnectEvent::Socket(address));
+        (self.attempt.emit)(ConnectEvent::Connecting(address));
+        self.next_start = Instant::now() + ATTEMPT_DELAY;
         let begun = socket.set_nonblocking(true).and_then(|()| start_connect(&socket, &address));
         match begun {
             Ok(()) => return Ok(self.on_connected(socket, address)),
-            Err(e) if is_under_way(&e) => self.running.push((socket, address)),
-            Err(e) => self.failed(address, self.dial.failed(e)),
+            Err(e) if is_in_progress(&e) => self.running.push((socket, address)),
+            Err(e) => self.failed(address, self.attempt.failed(e)),
         }
         Ok(None)
     }
 
-    fn wait(&self, until: Option<Instant>, stop: &Shutdown) -> Result<WaitOutcome, Failure> {
+    /// Waits for an answer, or until the next address is due.
+    fn wait(&mut self) -> Result<Option<(Socket, SocketAddr)>, Failure> {
+        let deadline = self.attempt.deadline();
+        let is_over = || deadline.is_some_and(|at| at <= Instant::now());
+        match self.poll(deadline)? {
+            WaitOutcome::Shutdown(ShutdownReason::Deadline) | WaitOutcome::TimedOut
+                if is_over() =>
+            {
+                Err(self.attempt.timed_out())
+            }
+            WaitOutcome::Shutdown(reason) => Err(self.attempt.cancelled(reason)),
+            WaitOutcome::TimedOut => Ok(None),
+            WaitOutcome::Ready(_) => match self.take_connected() {
+                None if is_over() => Err(self.attempt.timed_out()),
+                connected => Ok(connected),
+            },
+        }
+    }
+
+    fn poll(&self, deadline: Option<Instant>) -> Result<WaitOutcome, Failure> {
         let next = (!self.waiting.is_empty()).then_some(self.next_start);
         let mut fds: Vec<PollFd<'_>> = self
             .running
             .iter()
             .map(|(socket, _)| PollFd::from_borrowed_fd(socket.as_fd(), PollFlags::OUT))
             .collect();
-        stop.wait_any(&mut fds, earliest(until, next)).map_err(|e| self.dial.failed(e))
+        let woken = self.attempt.shutdown.wait_any(&mut fds, earliest(deadline, next));
+        woken.map_err(|e| self.attempt.failed(e))
     }
 
-    /// Judges every attempt that has an answer.
-    fn finish_ready(&mut self) -> Option<(Socket, SocketAddr)> {
+    /// Takes the first connection that is established, and drops those that have failed.
+    fn take_connected(&mut self) -> Option<(Socket, SocketAddr)> {
         for (socket, address) in std::mem::take(&mut self.running) {
             match connect_result(&socket) {
                 None => self.running.push((socket, address)),
                 Some(Ok(())) => {
-                    if let Some(winner) = self.on_connected(socket, address) {
-                        return Some(winner);
+                    if let Some(connected) = self.on_connected(socket, address) {
+                        return Some(connected);
                     }
                 }
-                Some(Err(e)) => self.failed(address, self.dial.failed(e)),
+                Some(Err(e)) => self.failed(address, self.attempt.failed(e)),
             }
         }
         None
@@ -149,23 +148,21 @@ impl Race<'_> {
         socket: Socket,
         address: SocketAddr,
     ) -> Option<(Socket, SocketAddr)> {
-        let ours = socket.local_addr().ok().and_then(|local| local.as_socket());
-        // Nobody listened, and the kernel chose that very port for us: TCP's simultaneous open
-        // (RFC 9293 §3.5) has connected the socket to itself.
-        let refused = match ours {
-            Some(ours) if ours == address => Err(libc::ECONNREFUSED),
-            _ => Ok(()),
+        let local = socket.local_addr().ok().and_then(|local| local.as_socket());
+        // Without a listener, and with that very port chosen by the kernel as the local one, TCP's
+        // simultaneous open (RFC 9293 §3.5) has connected the socket to itself.
+        let ready = if local == Some(address) {
+            Err(io::Error::from_raw_os_error(libc::ECONNREFUSED))
+        } else {
+            socket.set_nonblocking(false)
         };
-        let ready = refused
-            .map_err(std::io::Error::from_raw_os_error)
-            .and_then(|()| socket.set_nonblocking(false));
         match ready {
             Ok(()) => {
-                (self.tell)(ConnectEvent::Connected(address));
+                (self.attempt.emit)(ConnectEvent::Connected(address));
                 Some((socket, address))
             }
             Err(e) => {
-                self.failed(address, self.dial.failed(e));
+                self.failed(address, self.attempt.failed(e));
                 None
             }
         }
@@ -173,38 +170,36 @@ impl Race<'_> {
 
     fn failed(&mut self, address: SocketAddr, failure: Failure) {
         let failure = with_zone_hint(failure, &address);
-        (self.tell)(ConnectEvent::Failed(address, failure.cause()));
+        (self.attempt.emit)(ConnectEvent::Failed(address, failure.cause()));
         tracing::debug!(%address, %failure, "attempt failed");
         self.next_start = Instant::now();
-        if self.first_failure.is_none() || self.first == Some(address) {
-            self.first_failure = Some((address, failure));
+        if self.failure.is_none() || self.preferred == Some(address) {
+            self.failure = Some(failure);
         }
     }
 
     fn final_error(self) -> Failure {
-        match self.first_failure {
-            Some((_, failure)) => failure,
-            None => self.dial.failed(std::io::ErrorKind::AddrNotAvailable.into()),
-        }
+        let none = || self.attempt.failed(io::ErrorKind::AddrNotAvailable.into());
+        self.failure.unwrap_or_else(none)
     }
 }
 
-/// Begins an attempt. One that a signal has interrupted may run or not (connect(2)): asked again,
-/// the kernel says which.
-fn start_connect(socket: &Socket, address: &SocketAddr) -> std::io::Result<()> {
+/// Calls connect(2). After an interruption by a signal the connection may be in progress or not: a
+/// second call finds out.
+fn start_connect(socket: &Socket, address: &SocketAddr) -> io::Result<()> {
     let address = (*address).into();
     match socket.connect(&address) {
-        Err(e) if e.kind() == std::io::ErrorKind::Interrupted => socket.connect(&address),
+        Err(e) if e.kind() == io::ErrorKind::Interrupted => socket.connect(&address),
         begun => begun,
     }
 }
 
-fn is_under_way(error: &std::io::Error) -> bool {
+fn is_in_progress(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EINPROGRESS | libc::EALREADY))
 }
 
-/// What became of an attempt, if something has.
-fn connect_result(socket: &Socket) -> Option<std::io::Result<()>> {
+/// Returns the result of a connect(2) in progress, once it has one.
+fn connect_result(socket: &Socket) -> Option<io::Result<()>> {
     if super::tcp_info::was_established(socket.as_fd()) {
         return Some(Ok(()));
     }
@@ -217,17 +212,17 @@ fn connect_result(socket: &Socket) -> Option<std::io::Result<()>> {
     }
 }
 
-/// First one family, then the other, alternating (RFC 8305 §4), each in its own order.
-fn interleaved(addresses: Vec<SocketAddr>) -> VecDeque<SocketAddr> {
+/// Alternates the two families (RFC 8305 §4), each in its own order.
+fn interleave(addresses: Vec<SocketAddr>) -> VecDeque<SocketAddr> {
     let first_is_v4 = addresses.first().is_some_and(SocketAddr::is_ipv4);
-    let (mut ours, mut theirs): (VecDeque<_>, VecDeque<_>) =
+    let (mut preferred, mut other): (VecDeque<_>, VecDeque<_>) =
         addresses.into_iter().partition(|address| address.is_ipv4() == first_is_v4);
-    let mut order = VecDeque::with_capacity(ours.len() + theirs.len());
-    while let Some(address) = ours.pop_front() {
+    let mut order = VecDeque::with_capacity(preferred.len() + other.len());
+    while let Some(address) = preferred.pop_front() {
         order.push_back(address);
-        order.extend(theirs.pop_front());
+        order.extend(other.pop_front());
     }
-    order.extend(theirs);
+    order.extend(other);
     order
 }
 
@@ -235,47 +230,40 @@ fn interleaved(addresses: Vec<SocketAddr>) -> VecDeque<SocketAddr> {
 mod tests {
     use super::*;
     use crate::net::endpoint::Endpoint;
-    use crate::net::retry::Retry;
+    use crate::net::socket::SocketOptions;
+    use crate::shutdown::Shutdown;
     use std::net::TcpListener;
 
-    fn dial() -> Dialer {
-        Dialer {
-            endpoint: Endpoint { host: "test".into(), port: "1".into() },
-            family: Default::default(),
-            options: Default::default(),
-            source: None,
-            timeout: Some(Duration::from_secs(5)),
-            retry: Retry::default(),
-            route: Default::default(),
-            layer: None,
-        }
+    fn connect_to(addresses: Vec<SocketAddr>) -> Result<(Socket, SocketAddr), Failure> {
+        let endpoint = Endpoint { host: "test".into(), port: "1".into() };
+        let shutdown = Shutdown::new(None).unwrap();
+        let attempt = Attempt::new(&endpoint, Some(Duration::from_secs(5)), &shutdown, &|_| ());
+        connect(addresses, &attempt, &|address| SocketOptions::default().tcp_socket(address))
     }
 
     #[test]
-    fn families_alternate_and_keep_their_order() {
+    fn families_alternate_in_their_order() {
         let address = |text: &str| text.parse::<SocketAddr>().unwrap();
         let given = ["[::1]:1", "[::2]:1", "[::3]:1", "127.0.0.1:1", "127.0.0.2:1"].map(address);
         let wanted = ["[::1]:1", "127.0.0.1:1", "[::2]:1", "127.0.0.2:1", "[::3]:1"].map(address);
-        assert_eq!(interleaved(given.to_vec()), wanted);
+        assert_eq!(interleave(given.to_vec()), wanted);
     }
 
     #[test]
-    fn a_refused_address_gives_way_to_the_next_at_once() {
+    fn refused_address_is_followed_by_the_next_immediately() {
         let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let listener = TcpListener::bind("127.0.0.2:0").unwrap();
         let good = listener.local_addr().unwrap();
         let began = Instant::now();
-        let stop = Shutdown::new(None).unwrap();
-        let (_, winner) = race(&dial(), vec![gone, good], None, &stop, &|_| ()).unwrap();
-        assert_eq!(winner, good);
-        assert!(began.elapsed() < HEAD_START);
+        let (_, connected) = connect_to(vec![gone, good]).unwrap();
+        assert_eq!(connected, good);
+        assert!(began.elapsed() < ATTEMPT_DELAY);
     }
 
     #[test]
-    fn when_all_fail_the_first_failure_is_told() {
+    fn first_failure_is_reported_when_all_fail() {
         let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let stop = Shutdown::new(None).unwrap();
-        let failure = race(&dial(), vec![gone, gone], None, &stop, &|_| ()).unwrap_err();
+        let failure = connect_to(vec![gone, gone]).unwrap_err();
         assert_eq!(failure.to_string(), "connect test:1: Connection refused");
     }
 }

@@ -1,8 +1,8 @@
-//! What stands between a connected socket and the user's bytes: a proxy's greeting, TLS.
+//! Layers between a connected socket and the user's bytes: a proxy, TLS.
 //!
-//! A layer takes a [`Stream`] and returns a [`Stream`]; nothing above can tell. While its
-//! handshake goes on, every wait is one `poll(2)` that also ends at the handshake's own
-//! deadline, so a peer that drips a byte at a time gains nothing.
+//! A layer takes a [`Stream`] and returns a [`Stream`]. During its handshake every wait is one
+//! `poll(2)` that also ends at the deadline of the handshake, so that a peer that sends one byte at
+//! a time does not extend it.
 
 use std::fmt;
 use std::os::fd::AsFd;
@@ -17,66 +17,66 @@ use crate::error::{Failure, Phase};
 use crate::server::connections::Activity;
 use crate::shutdown::{Shutdown, WaitOutcome, poll_until};
 
-/// Something that can be wrapped around a stream.
+/// A protocol that wraps a stream.
 pub trait Layer: fmt::Debug + Send + Sync {
-    /// Holds the handshake and returns the stream behind it.
+    /// Performs the handshake and returns the wrapped stream.
     ///
-    /// Fails at the layer's own stage; with 28 when the handshake's time has passed.
-    fn wrap(&self, stream: Stream, talk: &HandshakeContext<'_>) -> Result<Stream, Failure>;
+    /// Fails at the phase of the layer; with 28 when the handshake times out.
+    fn wrap(&self, stream: Stream, context: &HandshakeContext<'_>) -> Result<Stream, Failure>;
 }
 
-/// The circumstances of a handshake: with whom, for how long, who may call it off, who listens.
+/// What a handshake needs to know: its target, its limits, and where its steps are reported.
 pub struct HandshakeContext<'a> {
-    /// The other end, as error lines name it.
+    /// The peer, as error lines name it.
     pub target: String,
-    /// When it must be over.
-    pub until: Option<Instant>,
-    /// The limit behind `until`, for the message.
-    pub limit: Duration,
-    /// The run's cord, where the run waits for this handshake.
-    pub stop: Option<&'a Shutdown>,
-    /// A server's word that nothing is owed while we wait.
+    /// When it times out.
+    pub deadline: Option<Instant>,
+    /// The limit that leads to `deadline`, for the message.
+    pub timeout: Duration,
+    /// The end of the run, where the run waits for this handshake.
+    pub shutdown: Option<&'a Shutdown>,
+    /// The activity of the connection, in a server.
     pub activity: Option<&'a Activity>,
-    /// Who hears of the steps.
-    pub tell: OnConnectEvent<'a>,
+    /// Where the steps are reported.
+    pub emit: OnConnectEvent<'a>,
 }
 
 impl HandshakeContext<'_> {
-    /// Waits until `socket` is ready for `what`.
+    /// Waits until `socket` is ready for `events`.
     ///
-    /// Fails at `stage`: with 28 past the deadline, with 130 or 143 when the run is ended.
-    pub fn wait(&self, stage: Phase, socket: &Socket, what: PollFlags) -> Result<(), Failure> {
-        let woken = match self.stop {
-            Some(stop) => stop.wait(socket.as_fd(), what, self.until),
-            None => self.wait_alone(socket, what),
+    /// Fails at `phase`: with 28 past the deadline, with 130 or 143 at the end of the run.
+    pub fn wait(&self, phase: Phase, socket: &Socket, events: PollFlags) -> Result<(), Failure> {
+        let woken = match self.shutdown {
+            Some(shutdown) => shutdown.wait(socket.as_fd(), events, self.deadline),
+            None => self.wait_alone(socket, events),
         };
         match woken {
             Ok(WaitOutcome::Ready(_)) => Ok(()),
-            Ok(WaitOutcome::TimedOut) => Err(Failure::timeout(stage, &self.target, self.limit)),
+            Ok(WaitOutcome::TimedOut) => Err(Failure::timeout(phase, &self.target, self.timeout)),
             Ok(WaitOutcome::Shutdown(reason)) => {
-                Err(Failure::shutdown(stage, &self.target, reason))
+                Err(Failure::shutdown(phase, &self.target, reason))
             }
-            Err(e) => Err(Failure::new(stage, &self.target, e)),
+            Err(e) => Err(Failure::new(phase, &self.target, e)),
         }
     }
 
-    fn wait_alone(&self, socket: &Socket, what: PollFlags) -> std::io::Result<WaitOutcome> {
-        let mut fds = [PollFd::from_borrowed_fd(socket.as_fd(), what)];
-        let mut wait = || poll_until(&mut fds, self.until);
+    fn wait_alone(&self, socket: &Socket, events: PollFlags) -> std::io::Result<WaitOutcome> {
+        let mut fds = [PollFd::from_borrowed_fd(socket.as_fd(), events)];
+        let mut wait = || poll_until(&mut fds, self.deadline);
         let ready = match self.activity {
-            Some(mood) => mood.while_waiting(wait),
+            Some(activity) => activity.while_waiting(wait),
             None => wait(),
         };
-        Ok(if ready? == 0 { WaitOutcome::TimedOut } else { WaitOutcome::Ready(what) })
+        Ok(if ready? == 0 { WaitOutcome::TimedOut } else { WaitOutcome::Ready(events) })
     }
 
-    /// How long it may still take; `None` without a limit.
-    pub fn left(&self) -> Option<Duration> {
-        self.until.map(|at| at.saturating_duration_since(Instant::now()))
+    /// Returns how long it may still take; `None` without a limit.
+    pub fn remaining(&self) -> Option<Duration> {
+        self.deadline.map(|at| at.saturating_duration_since(Instant::now()))
     }
 
-    /// Tells a part of the layer's story.
-    pub fn log(&self, story: impl Into<String>) {
-        (self.tell)(ConnectEvent::Layer(story.into()));
+    /// Reports a step of the handshake (`-v`).
+    pub fn log(&self, text: impl Into<String>) {
+        (self.emit)(ConnectEvent::Layer(text.into()));
     }
 }

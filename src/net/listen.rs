@@ -1,4 +1,4 @@
-//! Opening in: an address of ours becomes a place where callers can be heard.
+//! Listening: a local address becomes a listening or bound socket.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -8,12 +8,12 @@ use socket2::Socket;
 use super::address::{Address, with_zone_hint};
 use super::endpoint::parse_host;
 use super::socket::SocketOptions;
-use super::unix::SocketFileGuard;
+use super::socket_file::SocketFileGuard;
 use crate::error::{ExitCode, Failure, Phase};
 use crate::resolver;
 use crate::resolver::{Deadline, Family};
 
-/// Where to wait for callers.
+/// Where to listen, and how.
 #[derive(Debug, Clone)]
 pub struct ListenOptions<'a> {
     /// An address or name; empty, `*` and `::` are every interface of both families.
@@ -24,25 +24,25 @@ pub struct ListenOptions<'a> {
     pub family: Family,
     /// Options on the socket.
     pub options: SocketOptions,
-    /// How long the host may take to be looked up.
-    pub patience: Deadline<'a>,
+    /// The deadline for resolving the host.
+    pub deadline: Deadline<'a>,
 }
 
-/// A socket that listens, and its bound address.
+/// A listening socket and its address.
 #[derive(Debug)]
 pub struct Listener {
-    /// Non-blocking, so that accepting and waiting are two things.
+    /// The socket, non-blocking.
     pub socket: Socket,
-    /// The bound address, its port the real one.
+    /// The bound address with its actual port.
     pub local: Address,
-    /// The file of a Unix socket, removed when the listener goes.
+    /// The file of a Unix socket, removed when the listener is dropped.
     pub socket_file: Option<SocketFileGuard>,
 }
 
 impl Listener {
-    /// A listening socket that was passed to us.
+    /// A listening socket that a service manager passed.
     ///
-    /// Fails at [`Stage::Listen`] when it has no address.
+    /// Fails at [`Phase::Listen`] when it has no address.
     pub fn passed(socket: Socket) -> Result<Listener, Failure> {
         let local = socket.local_addr();
         let local = local.map_err(|e| Failure::new(Phase::Listen, "LISTEN_FDS", e))?;
@@ -57,12 +57,12 @@ enum Proto {
 }
 
 impl ListenOptions<'_> {
-    /// A TCP socket that listens, with up to `backlog` callers waiting (listen(2)).
+    /// Listens on a TCP socket with this `backlog` (listen(2)).
     ///
-    /// Fails at [`Stage::Resolve`], [`Stage::Port`], [`Stage::Socket`], [`Stage::Bind`] or
-    /// [`Stage::Listen`]; the last three with code 45.
+    /// Fails at [`Phase::Resolve`], [`Phase::Port`], [`Phase::Socket`], [`Phase::Bind`] or
+    /// [`Phase::Listen`]; the last three with code 45.
     pub fn listen(&self, backlog: i32) -> Result<Listener, Failure> {
-        let socket = self.first(Proto::Tcp)?;
+        let socket = self.bind_first(Proto::Tcp)?;
         let failed = |e| Failure::new(Phase::Listen, self, e);
         socket.listen(backlog).map_err(|e| self.with_hints(failed(e)))?;
         socket.set_nonblocking(true).map_err(failed)?;
@@ -70,13 +70,13 @@ impl ListenOptions<'_> {
         Ok(Listener { socket, local: Address::from(&local), socket_file: None })
     }
 
-    /// A bound UDP socket, blocking; fails as [`ListenOptions::listen`] does.
+    /// Binds a UDP socket, blocking; fails as [`ListenOptions::listen`] does.
     pub fn datagram(&self) -> Result<Socket, Failure> {
-        self.first(Proto::Udp)
+        self.bind_first(Proto::Udp)
     }
 
-    /// Binds the first of our addresses that lets itself be bound.
-    fn first(&self, proto: Proto) -> Result<Socket, Failure> {
+    /// Binds to the first address that succeeds.
+    fn bind_first(&self, proto: Proto) -> Result<Socket, Failure> {
         let mut first_failure = None;
         for address in self.addresses(proto)? {
             match self.bind(proto, &address) {
@@ -92,18 +92,18 @@ impl ListenOptions<'_> {
         let port = resolver::port(&self.port, if proto == Proto::Tcp { "tcp" } else { "udp" })?;
         let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
         let v6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
-        match (self.is_everywhere(), self.family) {
+        match (self.is_any_interface(), self.family) {
             (true, Family::Any) => Ok(vec![v6, v4]),
             (true, Family::V4) => Ok(vec![v4]),
             (true, Family::V6) => Ok(vec![v6]),
             (false, family) => {
-                resolver::addresses(parse_host(&self.host)?, port, family, self.patience)
+                resolver::addresses(parse_host(&self.host)?, port, family, self.deadline)
             }
         }
     }
 
-    /// Whether every interface is meant.
-    pub fn is_everywhere(&self) -> bool {
+    /// Whether the host means all interfaces.
+    pub fn is_any_interface(&self) -> bool {
         matches!(self.host.as_str(), "" | "*" | "::" | "[::]")
     }
 
@@ -122,12 +122,12 @@ impl ListenOptions<'_> {
 
     fn prepare(&self, socket: &Socket, proto: Proto, address: &SocketAddr) -> io::Result<()> {
         if proto == Proto::Tcp || address.ip().is_multicast() {
-            // Connections of an earlier run in TIME_WAIT must not keep us from our port, nor
-            // another member of a group from hearing what it is sent.
+            // Allows to bind while connections of an earlier run are in TIME_WAIT, and several
+            // members of a multicast group on one machine.
             socket.set_reuse_address(true)?;
         }
         if address.is_ipv6() {
-            let both = self.is_everywhere() && self.family == Family::Any;
+            let both = self.is_any_interface() && self.family == Family::Any;
             socket.set_only_v6(!both)?;
         }
         Ok(())
@@ -160,18 +160,18 @@ mod tests {
     use super::*;
 
     fn bind(host: &str, port: &str, family: Family) -> ListenOptions<'static> {
-        let (options, patience) = (SocketOptions::default(), Deadline::default());
-        ListenOptions { host: host.into(), port: port.into(), family, options, patience }
+        let (options, deadline) = (SocketOptions::default(), Deadline::default());
+        ListenOptions { host: host.into(), port: port.into(), family, options, deadline }
     }
 
     #[test]
-    fn port_0_becomes_a_number() {
+    fn port_0_becomes_the_actual_port() {
         let listener = bind("127.0.0.1", "0", Family::Any).listen(5).unwrap();
         assert_ne!(listener.local.inet().unwrap().port(), 0);
     }
 
     #[test]
-    fn everywhere_hears_ipv4_callers_too() {
+    fn any_interface_accepts_ipv4() {
         for host in ["", "*", "::"] {
             let listener = bind(host, "0", Family::Any).listen(5).unwrap();
             let port = listener.local.inet().unwrap().port();
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_in_use_names_its_owner() {
+    fn port_in_use_names_its_owner() {
         let first = bind("127.0.0.1", "0", Family::Any).listen(5).unwrap();
         let port = first.local.inet().unwrap().port().to_string();
         let failure = bind("127.0.0.1", &port, Family::Any).listen(5).unwrap_err();
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_is_not_ours_cannot_be_bound() {
+    fn foreign_address_cannot_be_bound() {
         let failure = bind("192.0.2.1", "0", Family::Any).listen(5).unwrap_err();
         assert_eq!((failure.stage, failure.code), (Phase::Bind, ExitCode::Bind));
     }

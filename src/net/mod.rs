@@ -1,21 +1,24 @@
-//! Sockets, in the order of their life.
+//! Addresses and sockets: connecting, listening, and streams with their layers.
 //!
-//! A name becomes an address, an address becomes a stream, and a stream is two halves with
-//! one owner each. Nothing here knows of flags, JSON or services; whoever wants to hear of the
-//! steps passes a listener for [`connect_event::Step`].
+//! Nothing here depends on flags, JSON or services; steps are reported to a callback
+//! ([`connect_event::OnConnectEvent`]).
 
 pub mod address;
+mod attempt;
 pub mod connect_event;
+mod connection_handle;
 pub mod dial;
 pub mod endpoint;
 mod happy_eyeballs;
 pub mod layer;
 pub mod listen;
 pub mod memory;
+mod peer_credentials;
 pub mod port_owner;
 pub mod proxy;
 pub mod retry;
 pub mod socket;
+pub mod socket_file;
 pub mod stdio;
 pub mod stdout;
 pub mod stream;

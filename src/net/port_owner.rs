@@ -1,9 +1,8 @@
-//! The kernel's table of TCP sockets (proc(5)), for a question that no system call answers: which
-//! process listens on the port we wanted.
+//! The process that listens on a TCP port, by the tables in /proc (proc(5)).
 
 use std::fs;
 
-/// The process that listens on `port`, as `name (pid N)`, if we may know.
+/// Returns the process that listens on `port`, as `name (pid N)`, if /proc shows it.
 pub fn owner_of_port(port: &str) -> Option<String> {
     let port: u16 = port.parse().ok()?;
     let inode = ["/proc/net/tcp", "/proc/net/tcp6"]
@@ -15,12 +14,12 @@ pub fn owner_of_port(port: &str) -> Option<String> {
         .ok()?
         .flatten()
         .filter_map(|entry| entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()));
-    let pid = pids.into_iter().find(|pid| holds(*pid, &wanted))?;
+    let pid = pids.into_iter().find(|pid| has_descriptor(*pid, &wanted))?;
     let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
     Some(format!("{} (pid {pid})", name.trim_end()))
 }
 
-fn holds(pid: u32, wanted: &str) -> bool {
+fn has_descriptor(pid: u32, wanted: &str) -> bool {
     let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
     descriptors
         .flatten()
@@ -33,7 +32,7 @@ fn listener(line: &str, port: u16) -> Option<u64> {
     // `0100007F:1F90`: address and port in hexadecimal.
     let (_, local) = words.nth(1)?.split_once(':')?;
     let state = words.nth(1)?;
-    // tx:rx, timer, retransmits, uid and timeout lie between.
+    // After tx:rx, timer, retransmits, uid and timeout.
     let inode = words.nth(5)?.parse().ok()?;
     let is_wanted = u16::from_str_radix(local, 16) == Ok(port) && state == "0A";
     is_wanted.then_some(inode)
@@ -44,7 +43,7 @@ mod tests {
     use super::listener;
 
     #[test]
-    fn a_line_of_the_table_is_read() {
+    fn listener_is_found_in_a_line() {
         let line = "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  \
                     1000        0 12345 1 0000000000000000 100 0 0 10 0";
         assert_eq!(listener(line, 0x1f90), Some(12345));

@@ -1,4 +1,4 @@
-//! Trying again: how often, after which pause, and after which failures.
+//! Retries: how many, after which delay, and after which failures.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -7,67 +7,67 @@ use super::connect_event::{ConnectEvent, OnConnectEvent};
 use crate::error::{ExitCode, Failure, Phase};
 use crate::shutdown::Shutdown;
 
-/// Further rounds after a failed one.
+/// The retry policy of a run.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Retry {
-    /// How many.
+    /// Maximum number of retries.
     pub times: u32,
-    /// Pause before each.
+    /// Delay before each.
     pub delay: Duration,
 }
 
-/// The rounds of one run.
+/// The retries of a run so far.
 pub struct RetryState<'a> {
     retry: Retry,
     done: u32,
-    stop: &'a Shutdown,
-    tell: OnConnectEvent<'a>,
+    shutdown: &'a Shutdown,
+    emit: OnConnectEvent<'a>,
 }
 
 impl Retry {
-    /// Does `attempt`, again where its failure allows it, until it is done.
+    /// Calls `attempt` until it succeeds, as long as its failure may be retried.
     ///
-    /// Fails as the last attempt did, or as [`RetryState::follow`].
+    /// Fails as the last attempt did, or as [`RetryState::backoff`].
     pub fn call<T>(
         self,
-        stop: &Shutdown,
-        tell: OnConnectEvent<'_>,
+        shutdown: &Shutdown,
+        emit: OnConnectEvent<'_>,
         mut attempt: impl FnMut() -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let mut rounds = RetryState::new(self, stop, tell);
+        let mut state = RetryState::new(self, shutdown, emit);
         loop {
             match attempt() {
                 Ok(done) => return Ok(done),
-                Err(failure) => rounds.backoff(failure)?,
+                Err(failure) => state.backoff(failure)?,
             }
         }
     }
 }
 
 impl<'a> RetryState<'a> {
-    /// None of them used yet.
-    pub fn new(retry: Retry, stop: &'a Shutdown, tell: OnConnectEvent<'a>) -> RetryState<'a> {
-        RetryState { retry, done: 0, stop, tell }
+    /// The state before the first attempt.
+    pub fn new(retry: Retry, shutdown: &'a Shutdown, emit: OnConnectEvent<'a>) -> RetryState<'a> {
+        RetryState { retry, done: 0, shutdown, emit }
     }
 
-    /// Whether a round is left that may follow this failure.
+    /// Whether another attempt may follow this failure.
     pub fn can_retry(&self, failure: &Failure) -> bool {
         self.done < self.retry.times && is_transient(failure) && failure.stage != Phase::Socket
     }
 
-    /// Pauses before the next round.
+    /// Waits for the delay before the next attempt.
     ///
-    /// Fails with `failure` itself when no round may follow it, and at [`Stage::Connect`] when the
+    /// Fails with `failure` itself when no attempt may follow it, and at [`Phase::Connect`] when the
     /// run is to end.
     pub fn backoff(&mut self, failure: Failure) -> Result<(), Failure> {
         if !self.can_retry(&failure) {
             return Err(failure);
         }
         self.done += 1;
-        (self.tell)(ConnectEvent::Layer(failure.to_string()));
-        (self.tell)(ConnectEvent::Retrying(self.done, self.retry.delay));
-        let stopped = |reason| Failure::shutdown(Phase::Connect, &failure.endpoint, reason);
-        self.stop.sleep(self.retry.delay).map_err(stopped)
+        (self.emit)(ConnectEvent::Layer(failure.to_string()));
+        (self.emit)(ConnectEvent::Retrying(self.done, self.retry.delay));
+        let cancelled = |reason| Failure::shutdown(Phase::Connect, &failure.endpoint, reason);
+        self.shutdown.sleep(self.retry.delay).map_err(cancelled)
     }
 }
 
@@ -93,9 +93,9 @@ mod tests {
     }
 
     fn attempts_at(stage: Phase, times: u32, code: ExitCode) -> (u32, Failure) {
-        let (stop, mut attempts) = (Shutdown::new(None).unwrap(), 0);
+        let (shutdown, mut attempts) = (Shutdown::new(None).unwrap(), 0);
         let retry = Retry { times, delay: Duration::ZERO };
-        let failed = retry.call::<()>(&stop, &|_| {}, || {
+        let failed = retry.call::<()>(&shutdown, &|_| {}, || {
             attempts += 1;
             Err(Failure::new(stage, "db:1", "no").with_code(code))
         });
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_may_pass_is_tried_again() {
+    fn only_transient_failures_are_retried() {
         assert_eq!(attempts(3, ExitCode::Connect).0, 4);
         assert_eq!(attempts(0, ExitCode::Connect).0, 1);
         assert_eq!(attempts(3, ExitCode::Tls).0, 1);
@@ -111,19 +111,19 @@ mod tests {
     }
 
     #[test]
-    fn absent_name_is_tried_again_absent_service_is_not() {
+    fn absent_name_is_retried_absent_service_is_not() {
         let (tries, failure) = attempts_at(Phase::Resolve, 3, ExitCode::Resolve);
         assert_eq!((tries, failure.code), (4, ExitCode::Resolve));
         assert_eq!(attempts_at(Phase::Port, 3, ExitCode::Resolve).0, 1);
     }
 
     #[test]
-    fn the_end_of_the_run_ends_a_pause() {
-        let stop = Shutdown::new(None).unwrap();
-        stop.trigger(crate::shutdown::ShutdownReason::Interrupt);
+    fn shutdown_ends_the_delay() {
+        let shutdown = Shutdown::new(None).unwrap();
+        shutdown.trigger(crate::shutdown::ShutdownReason::Interrupt);
         let retry = Retry { times: 1, delay: Duration::from_secs(20) };
         let refused = || Err::<(), _>(Failure::new(Phase::Connect, "db:1", "no"));
-        let failed = retry.call(&stop, &|_| {}, refused).unwrap_err();
+        let failed = retry.call(&shutdown, &|_| {}, refused).unwrap_err();
         assert_eq!(failed.code, ExitCode::Interrupted);
     }
 }

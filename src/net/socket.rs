@@ -1,4 +1,4 @@
-//! Options on a socket, set before it connects or binds: what must precede cannot follow.
+//! Socket options, which are set before the socket binds or connects.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,12 +8,12 @@ use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
 use crate::error::{Failure, Phase};
 
-/// What the user wants set on every socket of a run. Everything off is the kernel's own choice.
+/// Options for every socket of a run. The kernel's default applies to those that are not set.
 #[derive(Debug, Clone, Default)]
 pub struct SocketOptions {
-    /// `TCP_NODELAY`: small writes leave at once.
+    /// `TCP_NODELAY`: small writes are sent immediately.
     pub nodelay: bool,
-    /// Keepalive probes after this much silence, repeated at the same interval.
+    /// Keepalive probes after this idle time, repeated at the same interval.
     pub keepalive: Option<Duration>,
     /// `IP_TTL` and `IPV6_UNICAST_HOPS`.
     pub ttl: Option<u8>,
@@ -21,7 +21,7 @@ pub struct SocketOptions {
     pub tos: Option<u8>,
     /// `SO_SNDBUF` in bytes, which the kernel doubles (socket(7)).
     pub send_buffer: Option<usize>,
-    /// `SO_RCVBUF` in bytes, likewise.
+    /// `SO_RCVBUF` in bytes, which the kernel doubles too.
     pub recv_buffer: Option<usize>,
     /// `SO_MARK` (Linux; needs `CAP_NET_ADMIN`).
     pub mark: Option<u32>,
@@ -32,15 +32,15 @@ pub struct SocketOptions {
 }
 
 impl SocketOptions {
-    /// A TCP socket for `address` with these options set, not yet bound or connected.
+    /// Opens a TCP socket for `address` with these options, not yet bound or connected.
     ///
-    /// Fails at [`Stage::Socket`], naming the option that the kernel refused.
+    /// Fails at [`Phase::Socket`], naming the option that the kernel refused.
     pub fn tcp_socket(&self, address: &SocketAddr) -> Result<Socket, Failure> {
         let domain = Domain::for_address(*address);
         self.open(domain, Type::STREAM, Some(Protocol::TCP), address)
     }
 
-    /// A UDP socket for `address` with these options set, not yet bound or connected.
+    /// Opens a UDP socket for `address` with these options, not yet bound or connected.
     pub fn udp_socket(&self, address: &SocketAddr) -> Result<Socket, Failure> {
         let domain = Domain::for_address(*address);
         self.open(domain, Type::DGRAM, Some(Protocol::UDP), address)
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn options_are_on_the_socket_before_it_connects() {
+    fn options_are_set_before_connecting() {
         let options = SocketOptions {
             nodelay: true,
             ttl: Some(9),
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn an_option_the_kernel_refuses_is_named() {
+    fn refused_option_is_named() {
         let options =
             SocketOptions { interface: Some("no-such-if".into()), ..SocketOptions::default() };
         let failure = options.tcp_socket(&"127.0.0.1:1".parse().unwrap()).unwrap_err();

@@ -1,7 +1,5 @@
-//! Our own standard streams and files as the near end of a conversation.
-//!
-//! They are [`Reader`]s and [`Writer`]s like any stream, so that a pump cannot tell a pipe from a
-//! peer, except by asking the kernel which call suits the two.
+//! Standard streams and files as [`Reader`]s and [`Writer`]s, so that a transfer treats them as any
+//! stream.
 
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -13,13 +11,13 @@ use rustix::fs::{FileType, Stat, fstat, tell};
 use super::stream::{Reader, Writer};
 use crate::shutdown::poll_until;
 
-/// A local descriptor, read or written without any buffer of ours. A descriptor that somebody
-/// else has made non-blocking is waited for.
+/// A local descriptor, read or written without a buffer. If another process has made it
+/// non-blocking, calls wait nevertheless.
 #[derive(Debug)]
 pub struct FdStream<T>(pub T);
 
 impl FdStream<BorrowedFd<'static>> {
-    /// Our stdout.
+    /// Standard output.
     pub fn stdout() -> FdStream<BorrowedFd<'static>> {
         FdStream(rustix::stdio::stdout())
     }
@@ -28,15 +26,15 @@ impl FdStream<BorrowedFd<'static>> {
 impl<T: AsFd> FdStream<T> {
     fn retry<R>(
         &self,
-        way: PollFlags,
-        call: impl Fn(BorrowedFd<'_>) -> rustix::io::Result<R>,
+        events: PollFlags,
+        mut call: impl FnMut(BorrowedFd<'_>) -> rustix::io::Result<R>,
     ) -> io::Result<R> {
         loop {
             match call(self.0.as_fd()) {
                 Err(rustix::io::Errno::INTR) => {}
                 Err(rustix::io::Errno::AGAIN) => {
                     let fd = self.0.as_fd();
-                    poll_until(&mut [PollFd::from_borrowed_fd(fd, way)], None)?;
+                    poll_until(&mut [PollFd::from_borrowed_fd(fd, events)], None)?;
                 }
                 done => return Ok(done?),
             }
@@ -46,16 +44,7 @@ impl<T: AsFd> FdStream<T> {
 
 impl<T: AsFd> Read for FdStream<T> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            match rustix::io::read(self.0.as_fd(), &mut *buffer) {
-                Err(rustix::io::Errno::INTR) => {}
-                Err(rustix::io::Errno::AGAIN) => {
-                    let fd = self.0.as_fd();
-                    poll_until(&mut [PollFd::from_borrowed_fd(fd, PollFlags::IN)], None)?;
-                }
-                done => return Ok(done?),
-            }
-        }
+        self.retry(PollFlags::IN, |fd| rustix::io::read(fd, &mut *buffer))
     }
 }
 
@@ -85,7 +74,7 @@ impl<T: AsFd + Send> Writer for FdStream<T> {
     }
 }
 
-/// A file, a pipe or a terminal as the source of a transfer, from its position on.
+/// A file, a pipe or a terminal as the source of a transfer, from its current position.
 ///
 /// A regular file is read to the size that it has when the transfer begins: no more when it grows,
 /// and an error when it shrinks.
@@ -100,14 +89,14 @@ pub struct Source<T> {
 enum Extent {
     /// All of it.
     Unlimited,
-    /// At most so many bytes.
+    /// At most this many bytes.
     Count(u64),
     /// The bytes before this offset.
     End(u64),
 }
 
 impl<T: AsFd> Source<T> {
-    /// `file` from its position on, at most `count` bytes of it.
+    /// `file` from its current position, at most `count` bytes of it.
     pub fn new(file: T, count: Option<u64>) -> Source<T> {
         let extent = match (end_offset(file.as_fd(), count), count) {
             (Some(end), _) => Extent::End(end),
@@ -119,23 +108,23 @@ impl<T: AsFd> Source<T> {
 
     /// Reads what is left before `end`.
     fn read_before(&mut self, end: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        // Twice: a file that is written anew may be empty for a moment and long again in the next.
+        // Twice: a file that is being rewritten may be empty for a moment.
         for _ in 0..2 {
             let left = bytes_before(self.file.0.as_fd(), end)?;
-            let most = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
-            let n = self.file.read(&mut buffer[..most])?;
-            if n > 0 || most == 0 {
+            let max = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+            let n = self.file.read(&mut buffer[..max])?;
+            if n > 0 || max == 0 {
                 return Ok(n);
             }
             check_length(self.file.0.as_fd(), end)?;
         }
-        // The size of such a file is not the number of its bytes (sysfs(5)).
+        // A file of sysfs has fewer bytes than its size (sysfs(5)).
         Ok(0)
     }
 }
 
 /// The offset at which a regular file ends, or `count` bytes of it; `None` for anything else, and
-/// where a size of 0 says nothing (proc(5)).
+/// where a size of 0 has no meaning (proc(5)).
 fn end_offset(file: BorrowedFd<'_>, count: Option<u64>) -> Option<u64> {
     let stat = fstat(file).ok()?;
     let size = u64::try_from(stat.st_size).ok().filter(|size| *size > 0)?;
@@ -151,7 +140,7 @@ pub fn bytes_before(file: BorrowedFd<'_>, end: u64) -> io::Result<u64> {
     Ok(end.saturating_sub(tell(file)?))
 }
 
-/// Fails when `file` has become shorter than `end`.
+/// Fails when `file` is shorter than `end`.
 fn check_length(file: BorrowedFd<'_>, end: u64) -> io::Result<()> {
     let size = u64::try_from(fstat(file)?.st_size).unwrap_or(0);
     if size >= end {
@@ -166,8 +155,8 @@ impl<T: AsFd> Read for Source<T> {
         match &mut self.extent {
             Extent::Unlimited => self.file.read(buffer),
             Extent::Count(left) => {
-                let most = usize::try_from(*left).unwrap_or(usize::MAX).min(buffer.len());
-                let n = self.file.read(&mut buffer[..most])?;
+                let max = usize::try_from(*left).unwrap_or(usize::MAX).min(buffer.len());
+                let n = self.file.read(&mut buffer[..max])?;
                 *left -= n as u64;
                 Ok(n)
             }
@@ -195,7 +184,7 @@ impl<T: AsFd + Send> Reader for Source<T> {
     }
 }
 
-/// An end that is not there: nothing to read, and nobody who takes anything.
+/// A stream without a peer: reads return the end of the stream, writes fail.
 #[derive(Debug)]
 pub struct NullStream;
 
@@ -223,8 +212,8 @@ impl Writer for NullStream {
     }
 }
 
-/// Whether `fd` is known, without reading, to have nothing more: /dev/null, or a pipe that is empty
-/// and that nobody writes to any more (poll(2), `POLLHUP` alone).
+/// Whether `fd` is known, without reading, to be at its end: /dev/null, or an empty pipe without a
+/// writer (poll(2), `POLLHUP` alone).
 #[cfg(target_os = "linux")]
 pub fn is_at_eof(fd: BorrowedFd<'_>) -> bool {
     let Ok(stat) = fstat(fd) else { return false };
@@ -235,13 +224,13 @@ pub fn is_at_eof(fd: BorrowedFd<'_>) -> bool {
     }
 }
 
-/// Whether `fd` is known, without reading, to have nothing more: here nothing is known.
+/// Not known on this system.
 #[cfg(not(target_os = "linux"))]
 pub fn is_at_eof(_: BorrowedFd<'_>) -> bool {
     false
 }
 
-/// Whether `fd` is the null device, as a descriptor is that was closed when the process started.
+/// Whether `fd` is the null device, which replaces a descriptor that was closed at the start.
 pub fn is_null_device(fd: BorrowedFd<'_>) -> bool {
     let is_device = |stat: &Stat| FileType::from_raw_mode(stat.st_mode).is_char_device();
     fstat(fd).is_ok_and(|stat| is_device(&stat) && is_null(&stat))
@@ -253,21 +242,22 @@ pub fn is_null(stat: &Stat) -> bool {
     stat.st_rdev == rustix::fs::makedev(1, 3)
 }
 
-/// Whether a device is the one that /dev/null is.
+/// Whether a device is /dev/null.
 #[cfg(not(target_os = "linux"))]
 pub fn is_null(stat: &Stat) -> bool {
     rustix::fs::stat("/dev/null").is_ok_and(|null| null.st_rdev == stat.st_rdev)
 }
 
-/// Whoever reads `fd` has gone: a pipe's POLLERR, a socket's or terminal's POLLHUP (poll(2)).
+/// Whether the reader of `fd` has closed it: POLLERR of a pipe, POLLHUP of a socket or terminal
+/// (poll(2)).
 pub fn reader_closed(fd: BorrowedFd<'_>) -> bool {
     poll_now(fd, PollFlags::empty())
-        .is_some_and(|said| said.intersects(PollFlags::ERR | PollFlags::HUP))
+        .is_some_and(|events| events.intersects(PollFlags::ERR | PollFlags::HUP))
 }
 
-/// What poll(2) says of `fd` without waiting.
-fn poll_now(fd: BorrowedFd<'_>, what: PollFlags) -> Option<PollFlags> {
-    let mut fds = [PollFd::from_borrowed_fd(fd, what)];
+/// Calls poll(2) on `fd` without waiting.
+fn poll_now(fd: BorrowedFd<'_>, events: PollFlags) -> Option<PollFlags> {
+    let mut fds = [PollFd::from_borrowed_fd(fd, events)];
     poll_until(&mut fds, Some(std::time::Instant::now() + Duration::ZERO)).ok()?;
     Some(fds[0].revents())
 }
@@ -278,7 +268,7 @@ mod tests {
     use std::fs::{File, write};
 
     #[test]
-    fn source_that_grows_ends_where_it_ended_at_first() {
+    fn growing_source_ends_at_its_first_size() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("f");
         for (count, expected) in [(None, "1234"), (Some(3), "123"), (Some(9), "1234")] {
@@ -292,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn source_that_shrinks_is_an_error_unless_all_of_it_was_read() {
+    fn truncated_source_fails_unless_it_was_read() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("f");
         for (before, shrinks_by, fails) in [(1, 1, true), (4, 4, false), (0, 4, true)] {
@@ -306,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn source_whose_size_says_nothing_is_read_to_its_end() {
+    fn source_without_size_is_read_to_its_end() {
         for path in ["/proc/self/status", "/sys/kernel/uevent_seqnum"] {
             let Ok(file) = File::open(path) else { continue };
             let mut text = String::new();
@@ -316,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_more_is_known_without_reading() {
+    fn end_is_known_without_reading() {
         let null = File::open("/dev/null").unwrap();
         assert!(is_at_eof(null.as_fd()) && is_null_device(null.as_fd()));
         let zero = File::open("/dev/zero").unwrap();
@@ -324,7 +314,7 @@ mod tests {
 
         let (mut reader, mut writer) = io::pipe().unwrap();
         assert!(!is_null_device(reader.as_fd()));
-        assert!(!is_at_eof(reader.as_fd()), "somebody may write");
+        assert!(!is_at_eof(reader.as_fd()), "a writer is open");
         writer.write_all(b"x").unwrap();
         drop(writer);
         assert!(!is_at_eof(reader.as_fd()), "a byte is left");

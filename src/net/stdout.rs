@@ -1,4 +1,4 @@
-//! Our own standard output: data and nothing else, written whole and at once.
+//! Standard output, written completely and without a buffer.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -10,13 +10,13 @@ use rustix::io::Errno;
 use crate::error::{Failure, Phase};
 use crate::shutdown::{Shutdown, WaitOutcome, poll_until};
 
-/// So often a descriptor that poll(2) calls writable may refuse a write with EAGAIN, in a row.
+/// Consecutive writes that may fail with EAGAIN although poll(2) reports a writable descriptor.
 const MAX_REFUSALS: u32 = 1000;
 
 /// Writes all of `bytes` to stdout, unbuffered, however long its reader takes.
 ///
-/// Fails at [`Stage::Stdout`] with code 23, also when the reader is gone (EPIPE): whether that is
-/// an error is the caller's to say.
+/// Fails at [`Phase::Stdout`] with code 23, also when the reader has closed it (EPIPE), which only
+/// some commands treat as an error.
 pub fn write_all(mut bytes: &[u8]) -> Result<(), Failure> {
     let stdout = rustix::stdio::stdout();
     let mut refusals = 0;
@@ -36,59 +36,59 @@ pub fn write_all(mut bytes: &[u8]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// As [`write_all`], but a reader that takes its time holds up nobody who pulls the cord: then it
-/// fails as [`Failure::stopped`].
-pub fn write_all_or_shutdown(bytes: &[u8], stop: &Shutdown) -> Result<(), Failure> {
-    write_all_within(bytes, None, stop)
+/// As [`write_all`], but the end of the run ends the wait for a slow reader, which then fails as
+/// [`Failure::shutdown`].
+pub fn write_all_or_shutdown(bytes: &[u8], shutdown: &Shutdown) -> Result<(), Failure> {
+    write_all_within(bytes, None, shutdown)
 }
 
-/// As [`write_all_unless`], but a reader that takes nothing for as long as `idle` is given up on:
-/// then it fails as [`Failure::late`].
+/// As [`write_all_or_shutdown`], but fails as [`Failure::timeout`] when the reader takes nothing for
+/// `idle_timeout`.
 pub fn write_all_within(
     bytes: &[u8],
-    idle: Option<Duration>,
-    stop: &Shutdown,
+    idle_timeout: Option<Duration>,
+    shutdown: &Shutdown,
 ) -> Result<(), Failure> {
     let stdout = rustix::stdio::stdout();
-    let mut ended = None;
+    let mut failure = None;
     write_until(bytes, || {
-        let until = idle.and_then(|idle| Instant::now().checked_add(idle));
-        ended = match stop.wait(stdout, PollFlags::OUT, until)? {
+        let deadline = idle_timeout.and_then(|idle| Instant::now().checked_add(idle));
+        failure = match shutdown.wait(stdout, PollFlags::OUT, deadline)? {
             WaitOutcome::Ready(_) => None,
             WaitOutcome::Shutdown(reason) => Some(Failure::shutdown(Phase::Stdout, "-", reason)),
             WaitOutcome::TimedOut => {
-                Some(Failure::timeout(Phase::Stdout, "-", idle.unwrap_or_default()))
+                Some(Failure::timeout(Phase::Stdout, "-", idle_timeout.unwrap_or_default()))
             }
         };
-        Ok(ended.is_none())
+        Ok(failure.is_none())
     })?;
-    ended.map_or(Ok(()), Err)
+    failure.map_or(Ok(()), Err)
 }
 
-/// As [`write_all`] until the cord is pulled; then the reader has until `patience` after that,
-/// counted once for all calls that share `last`. Tells how many bytes it has not taken.
+/// As [`write_all`] until the run is to end; from then on the reader has `grace`, counted once for
+/// all calls that share `deadline`. Returns how many bytes it has not taken.
 pub fn write_with_grace(
     bytes: &[u8],
-    stop: &Shutdown,
-    patience: Duration,
-    last: &mut Option<Instant>,
+    shutdown: &Shutdown,
+    grace: Duration,
+    deadline: &mut Option<Instant>,
 ) -> Result<usize, Failure> {
     let stdout = rustix::stdio::stdout();
-    let taken = write_until(bytes, || match stop.wait(stdout, PollFlags::OUT, None)? {
+    let taken = write_until(bytes, || match shutdown.wait(stdout, PollFlags::OUT, None)? {
         WaitOutcome::Ready(_) | WaitOutcome::TimedOut => Ok(true),
         WaitOutcome::Shutdown(_) => {
-            is_writable(Some(*last.get_or_insert_with(|| Instant::now() + patience)))
+            is_writable(Some(*deadline.get_or_insert_with(|| Instant::now() + grace)))
         }
     })?;
     Ok(bytes.len() - taken)
 }
 
-/// Writes as long as `wait`, asked when there is no room, says that there is some again. Tells how
-/// much was written.
+/// Writes; `wait` is called when there is no room, and ends the writing with false. Returns how many
+/// bytes were written.
 fn write_until(bytes: &[u8], mut wait: impl FnMut() -> io::Result<bool>) -> Result<usize, Failure> {
     let (mut left, mut refusals) = (bytes, 0);
     while !left.is_empty() {
-        match put(left) {
+        match write_available(left) {
             Ok(0) => return Err(failed(io::ErrorKind::WriteZero.into())),
             Ok(n) => (left, refusals) = (&left[n..], 0),
             Err(Errno::INTR) => {}
@@ -103,15 +103,15 @@ fn write_until(bytes: &[u8], mut wait: impl FnMut() -> io::Result<bool>) -> Resu
     Ok(bytes.len() - left.len())
 }
 
-/// Waits for room in stdout; whether there is some by `until`.
-fn is_writable(until: Option<Instant>) -> io::Result<bool> {
+/// Waits for room in stdout; returns whether there is some by `deadline`.
+fn is_writable(deadline: Option<Instant>) -> io::Result<bool> {
     let mut fds = [PollFd::from_borrowed_fd(rustix::stdio::stdout(), PollFlags::OUT)];
-    Ok(poll_until(&mut fds, until)? > 0)
+    Ok(poll_until(&mut fds, deadline)? > 0)
 }
 
-/// Writes what stdout takes without waiting: of a pipe, a socket or a terminal with room at least a
-/// page (pipe(7)), of a file all. No room is `EAGAIN`.
-fn put(bytes: &[u8]) -> Result<usize, Errno> {
+/// Writes what stdout takes without blocking: up to a page to a pipe, a socket or a terminal with
+/// room (pipe(7)), everything to a file. Fails with `EAGAIN` without room.
+fn write_available(bytes: &[u8]) -> Result<usize, Errno> {
     const PAGE: usize = 4096;
     let stdout = rustix::stdio::stdout();
     let kind = rustix::fs::fstat(stdout).map(|stat| FileType::from_raw_mode(stat.st_mode));
@@ -128,16 +128,16 @@ fn failed(e: io::Error) -> Failure {
     Failure::new(Phase::Stdout, "-", e)
 }
 
-/// Whether a failure is only that whoever read our stdout has gone.
+/// Whether the failure is that the reader of stdout has closed it.
 pub fn is_broken_pipe(failure: &Failure) -> bool {
     failure.stage == Phase::Stdout && failure.errno() == Some(libc::EPIPE)
 }
 
-/// Writes a product of ours (a man page, a script for a shell), as [`write_all`]; a reader that
-/// leaves early is content with what it has.
+/// Writes a document (a man page, a completion script) as [`write_all`]; a reader that closes early
+/// is no error.
 pub fn write_document(bytes: &[u8]) -> Result<(), Failure> {
-    write_all(bytes).or_else(|failure| match is_broken_pipe(&failure) {
-        true => Ok(()),
-        false => Err(failure),
-    })
+    match write_all(bytes) {
+        Err(failure) if is_broken_pipe(&failure) => Ok(()),
+        done => done,
+    }
 }

@@ -1,14 +1,10 @@
-//! Questions to the kernel that no crate asks for us. The only unsafe code for streams.
+//! The kernel's state of a TCP connection, which no crate queries.
 #![allow(unsafe_code)] // ioctl(2) and getsockopt(2) with plain out-parameters
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use socket2::Socket;
-
-use super::stream::Credentials;
-
-/// Bytes written to the socket and not yet acknowledged by the peer's kernel (tcp(7), `SIOCOUTQ`).
+/// Returns how many sent bytes the peer's kernel has not acknowledged yet (tcp(7), `SIOCOUTQ`).
 #[cfg(target_os = "linux")]
 pub fn unacked_bytes(socket: BorrowedFd<'_>) -> io::Result<usize> {
     let mut bytes: libc::c_int = 0;
@@ -20,7 +16,7 @@ pub fn unacked_bytes(socket: BorrowedFd<'_>) -> io::Result<usize> {
     }
 }
 
-/// Bytes of ours that the peer's kernel has acknowledged, also after the connection has broken.
+/// Returns how many bytes the peer's kernel has acknowledged, also after the connection has failed.
 /// `None` for other sockets.
 #[cfg(target_os = "linux")]
 pub fn acknowledged(socket: BorrowedFd<'_>) -> Option<u64> {
@@ -28,8 +24,8 @@ pub fn acknowledged(socket: BorrowedFd<'_>) -> Option<u64> {
     bytes_acked(socket).map(|bytes| bytes.saturating_sub(1))
 }
 
-/// Whether the handshake of an attempt has ever been completed, even if a reset came right after.
-/// Asking `SO_ERROR` instead would swallow that reset.
+/// Whether the TCP handshake was completed, even if a reset followed. Reading `SO_ERROR` instead
+/// would consume that reset.
 #[cfg(target_os = "linux")]
 pub fn was_established(socket: BorrowedFd<'_>) -> bool {
     bytes_acked(socket).is_some_and(|bytes| bytes > 0)
@@ -41,7 +37,7 @@ pub fn was_established(_: BorrowedFd<'_>) -> bool {
     false
 }
 
-/// Whether a TCP connection is over for the kernel: nothing is sent or received any more.
+/// Whether the kernel has closed a TCP connection: nothing is sent or received any more.
 #[cfg(target_os = "linux")]
 pub fn is_closed(socket: BorrowedFd<'_>) -> bool {
     /// `TCP_CLOSE` of net/tcp_states.h, which `tcpi_state` has as its first byte.
@@ -55,7 +51,7 @@ pub fn is_closed(_: BorrowedFd<'_>) -> bool {
     false
 }
 
-/// What tcp(7)'s `TCP_INFO` says was acknowledged; the field came with Linux 4.1.
+/// `tcpi_bytes_acked` of `TCP_INFO` (tcp(7), since Linux 4.1).
 #[cfg(target_os = "linux")]
 fn bytes_acked(socket: BorrowedFd<'_>) -> Option<u64> {
     /// Where `tcpi_bytes_acked` begins in `struct tcp_info`.
@@ -88,25 +84,5 @@ fn tcp_info(socket: BorrowedFd<'_>) -> Option<Vec<u8>> {
 /// Not known on this system.
 #[cfg(not(target_os = "linux"))]
 pub fn acknowledged(_: BorrowedFd<'_>) -> Option<u64> {
-    None
-}
-
-/// Who is at the other end of a Unix socket; `None` for any other kind of socket.
-#[cfg(target_os = "linux")]
-pub fn credentials(socket: &Socket) -> Option<Credentials> {
-    if socket.domain().ok()? != socket2::Domain::UNIX {
-        return None;
-    }
-    let found = rustix::net::sockopt::socket_peercred(socket).ok()?;
-    Some(Credentials {
-        pid: found.pid.as_raw_nonzero().get(),
-        uid: found.uid.as_raw(),
-        gid: found.gid.as_raw(),
-    })
-}
-
-/// Who is at the other end of a Unix socket; not known on this system.
-#[cfg(not(target_os = "linux"))]
-pub fn credentials(_: &Socket) -> Option<Credentials> {
     None
 }

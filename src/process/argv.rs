@@ -1,13 +1,13 @@
-//! What others read of our command line in the list of processes.
-#![allow(unsafe_code)] // the words lie in memory that the kernel filled, outside of what Rust owns
+//! The command line as other users see it in the list of processes.
+#![allow(unsafe_code)] // the arguments are in memory that the kernel filled, not owned by Rust
 
 use std::ffi::OsString;
 use std::ops::Range;
 
-/// Writes stars over parts of our command line, `words` as we were started: each part is the
-/// number of a word and its bytes. ps(1) and `/proc/PID/cmdline` then show the stars.
+/// Overwrites parts of the command line `words` with asterisks, which ps(1) and `/proc/PID/cmdline`
+/// then show: each part is the index of a word and a range of its bytes.
 ///
-/// Where the words cannot be found (no /proc), they stay as they are: that is no failure.
+/// Has no effect if the command line is not found (no /proc).
 #[cfg(target_os = "linux")]
 pub fn redact_argv(words: &[OsString], parts: &[(usize, Range<usize>)]) {
     use std::os::unix::ffi::OsStrExt;
@@ -23,9 +23,9 @@ pub fn redact_argv(words: &[OsString], parts: &[(usize, Range<usize>)]) {
         if from + length > line.len() {
             continue;
         }
-        // SAFETY: the kernel put the words at `start` on our first stack, which stays for as long
-        // as we live, is writable (proc(5), `arg_start`), and has just been seen to hold `line`;
-        // no reference to it exists, as `args_os` copies.
+        // SAFETY: the kernel put the words at `start` on the initial stack, which exists as long as
+        // the process, is writable (proc(5), `arg_start`), and was just compared with `line`; no
+        // reference to it exists, because `args_os` copies.
         unsafe { std::ptr::write_bytes((start + from) as *mut u8, b'*', length) };
     }
 }
@@ -34,7 +34,7 @@ pub fn redact_argv(words: &[OsString], parts: &[(usize, Range<usize>)]) {
 #[cfg(not(target_os = "linux"))]
 pub fn redact_argv(_: &[OsString], _: &[(usize, Range<usize>)]) {}
 
-/// The address of our command line, if it is `line` that is there.
+/// The address of the command line, if it equals `line`.
 #[cfg(target_os = "linux")]
 fn find_argv(line: &[u8]) -> Option<usize> {
     /// `arg_start` and `arg_end`, counted from the field after the program's name (proc(5)).
@@ -44,7 +44,7 @@ fn find_argv(line: &[u8]) -> Option<usize> {
         return None;
     }
     let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
-    // The name is in brackets and may hold anything, brackets and spaces too.
+    // The name is in parentheses, and may contain parentheses and spaces itself.
     let mut fields = stat[stat.rfind(')')? + 1..].split_ascii_whitespace().skip(ARG_START);
     let (start, end) =
         (fields.next()?.parse::<usize>().ok()?, fields.next()?.parse::<usize>().ok()?);

@@ -1,5 +1,5 @@
-//! The process itself: children, privileges, the sandbox, inherited descriptors, the argument list,
-//! and files that no other user chooses.
+//! The process: children, privileges, sandbox, signals, inherited descriptors, argument list, and
+//! output files.
 
 pub mod argv;
 pub mod child;
@@ -8,5 +8,7 @@ pub mod inherited_fds;
 pub mod output_file;
 pub mod privileges;
 pub mod sandbox;
+pub mod signals;
 #[cfg(target_os = "linux")]
 pub mod sockopt;
+pub mod systemd;

@@ -1,4 +1,4 @@
-//! Files to write to, opened so that no other user of the machine chooses what is written.
+//! Output files, opened so that another user of the machine cannot choose what is overwritten.
 //!
 //! A file whose name this program makes up (`FILE.part`) must be a regular file of the current
 //! user with one name: [`Entry::lock_or_create`]. A file that the user names ([`open`]) may be
@@ -18,13 +18,11 @@ use rustix::fs::{fstat, openat, readlinkat, statat};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
-use crate::net::unix::directory_of;
-
 /// Symbolic links that are followed, as many as the kernel follows (path_resolution(7)).
 const MAX_LINKS: usize = 40;
 /// Attempts to open a name that other processes keep renaming.
 const MAX_TRIES: usize = 20;
-/// A directory is only a place here; searching it needs no right to list it.
+/// Flags for opening a directory, which need no permission to list it.
 #[cfg(target_os = "linux")]
 const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 #[cfg(not(target_os = "linux"))]
@@ -149,14 +147,15 @@ impl Entry {
         Ok(openat(&self.directory, &self.name, flags | OFlags::CLOEXEC, mode)?.into())
     }
 
-    /// The owner of the directory, if users other than us and root can create files in it.
+    /// Returns the owner of the directory, if users other than the current one and root can create
+    /// files in it.
     fn shared_directory(&self) -> io::Result<Option<u32>> {
         let directory = fstat(&self.directory)?;
         let is_shared = directory.st_mode & 0o022 != 0 || !is_trusted(directory.st_uid);
         Ok(is_shared.then_some(directory.st_uid))
     }
 
-    /// Opens what the user named in a directory of `owner` where others can create files.
+    /// Opens the file in a directory of `owner` where other users can create files.
     fn open_shared(&self, owner: u32, flags: OFlags, mode: u32) -> io::Result<File> {
         for _ in 0..MAX_TRIES {
             let Some(found) = self.stat()? else {
@@ -182,8 +181,8 @@ impl Entry {
 
 /// Opens the file at `path` that the user named, by `flags`; a new one gets `mode` less the umask.
 ///
-/// Fails as open(2) does, and on what another user has put into a directory where others than us
-/// can create files.
+/// Fails as open(2) does, and on a file of another user in a directory where other users can create
+/// files.
 pub fn open(path: &Path, flags: OFlags, mode: u32) -> io::Result<File> {
     let entry = Entry::of(&follow_links(path)?)?;
     match entry.shared_directory()? {
@@ -194,8 +193,7 @@ pub fn open(path: &Path, flags: OFlags, mode: u32) -> io::Result<File> {
 
 /// The path behind symbolic links at the end of `path`, even if nothing is there yet.
 ///
-/// Fails on a link that another user has put into a directory where others than us can create
-/// files.
+/// Fails on a link of another user in a directory where other users can create files.
 pub fn follow_links(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_path_buf();
     for _ in 0..MAX_LINKS {
@@ -214,6 +212,14 @@ pub fn follow_links(path: &Path) -> io::Result<PathBuf> {
         path = next;
     }
     Err(Errno::LOOP.into())
+}
+
+/// The directory that `path` is in.
+pub fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
 }
 
 /// Whether `error` is a refusal of this module, rather than the system's.
@@ -248,7 +254,7 @@ fn check_own(found: &Stat, access: Access) -> io::Result<()> {
     Ok(())
 }
 
-/// `owner` is the directory's, who could put anything there by right.
+/// Checks a file in a directory of `owner`, who may create any file there.
 fn check_shared(found: &Stat, owner: u32) -> io::Result<()> {
     let kind = FileType::from_raw_mode(found.st_mode);
     // Only root makes devices; in a user namespace root's own files seem to be of another user.
@@ -292,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_regular_file_with_one_name_is_our_own() {
+    fn only_a_regular_file_with_one_name_is_opened() {
         let (place, path) = place();
         let other = place.path().join("other");
         fs::write(&other, "precious").unwrap();
@@ -312,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_lasts_until_the_file_is_closed() {
+    fn lock_lasts_until_the_file_is_closed() {
         let (_place, path) = place();
         let entry = Entry::of(&path).unwrap();
         assert!(entry.lock_existing().unwrap().is_none());
@@ -324,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hard_link_is_refused_only_where_others_can_write() {
+    fn hard_link_is_refused_in_shared_directories() {
         let (place, path) = place();
         let other = place.path().join("other");
         fs::write(&other, "precious").unwrap();
@@ -339,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn links_of_our_own_and_of_the_kernel_are_followed() {
+    fn own_links_and_those_of_the_kernel_are_followed() {
         let (place, path) = place();
         fs::set_permissions(place.path(), PermissionsExt::from_mode(0o1777)).unwrap();
         symlink("behind", &path).unwrap();

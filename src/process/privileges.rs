@@ -1,6 +1,5 @@
-//! Whose process this is, once the port is ours: a server that had to be root for its port need
-//! not stay root.
-#![allow(unsafe_code)] // the C library keeps the user database, and changes all threads at once
+//! Dropping privileges after binding: a server that needs root for its port does not stay root.
+#![allow(unsafe_code)] // the C library reads the user database, and changes the ids of all threads
 
 use std::ffi::{CStr, CString};
 use std::io;
@@ -9,21 +8,22 @@ use std::ptr;
 
 use crate::error::{Failure, Phase};
 
-/// Room for an entry of the user or group database; larger ones get more, up to the second.
-const ROOM: (usize, usize) = (4 << 10, 1 << 20);
+/// Buffer size for an entry of the user or group database, initially and at most.
+const INITIAL_ENTRY: usize = 4 << 10;
+const MAX_ENTRY: usize = 1 << 20;
 
-/// Becomes `user` and `group`, each a name or a number, for good. A user that is known brings its
-/// own groups; a group alone, or with a number that nobody has, is the only one.
+/// Changes to `user` and `group`, each a name or a number, permanently. A user of the database has
+/// its groups; a group without a user, or with an unknown number, is the only one.
 ///
-/// Fails at [`Stage::Bind`]: with code 2 for a name that is not known, or a number that has no
-/// group, with 45 when we may not.
+/// Fails at [`Phase::Bind`]: with code 2 for an unknown name, or a number without a group, with 45
+/// without the privilege.
 pub fn switch_user(user: Option<&str>, group: Option<&str>) -> Result<(), Failure> {
     let user = user.map(|name| find_user(name).map_err(|e| unknown("--user", name, e)));
     let user = user.transpose()?;
     let group = group.map(|name| find_group(name).map_err(|e| unknown("--group", name, e)));
     let gid = group.transpose()?.or(user.as_ref().and_then(|user| user.gid));
     if let (Some(user), None) = (&user, gid) {
-        let why = "has no group of its own; --group says which";
+        let why = "has no group in the user database; set one with --group";
         return Err(Failure::usage(Phase::Bind, format!("--user {}", user.uid), why));
     }
     let refused = |flag| move |e| Failure::new(Phase::Bind, flag, e);
@@ -37,22 +37,22 @@ pub fn switch_user(user: Option<&str>, group: Option<&str>) -> Result<(), Failur
     }
     let changes = user.is_some() || gid.is_some();
     match changes && !rustix::process::geteuid().is_root() {
-        true => forget_root().map_err(refused("--user")),
+        true => drop_root().map_err(refused("--user")),
         false => Ok(()),
     }
 }
 
-/// Gives up that programs started from here on can gain privileges (prctl(2),
-/// `PR_SET_NO_NEW_PRIVS`). Threads inherit it, so this comes before any other is made.
+/// Prevents programs that are started later from gaining privileges (prctl(2),
+/// `PR_SET_NO_NEW_PRIVS`). Threads inherit it, so this is called before any other is started.
 ///
-/// Fails at [`Stage::Socket`] on kernels before 3.5.
+/// Fails at [`Phase::Socket`] on kernels before 3.5.
 #[cfg(target_os = "linux")]
 pub fn set_no_new_privs() -> Result<(), Failure> {
     let done = rustix::thread::set_no_new_privs(true);
     done.map_err(|e| Failure::new(Phase::Socket, "PR_SET_NO_NEW_PRIVS", io::Error::from(e)))
 }
 
-/// There is no such thing on this system.
+/// Not available on this system.
 #[cfg(not(target_os = "linux"))]
 pub fn set_no_new_privs() -> Result<(), Failure> {
     Ok(())
@@ -60,14 +60,14 @@ pub fn set_no_new_privs() -> Result<(), Failure> {
 
 struct User {
     uid: libc::uid_t,
-    /// Its own group, where the database knows it.
+    /// Its group, if it is in the database.
     gid: Option<libc::gid_t>,
     name: Option<CString>,
 }
 
 fn unknown(flag: &str, name: &str, e: io::Error) -> Failure {
     let why = match e.kind() {
-        io::ErrorKind::NotFound => "not known".to_string(),
+        io::ErrorKind::NotFound => "unknown".to_string(),
         _ => crate::error::message_without_errno(&e),
     };
     Failure::usage(Phase::Bind, format!("{flag} {name}"), why)
@@ -80,7 +80,7 @@ fn is_current_user(uid: Option<libc::uid_t>, gid: Option<libc::gid_t>) -> bool {
 
 fn find_user(word: &str) -> io::Result<User> {
     if let Ok(uid) = word.parse() {
-        return match look_up(|room| user_entry(None, uid, room)) {
+        return match look_up(|buffer| user_entry(None, uid, buffer)) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 Ok(User { uid, gid: None, name: None })
             }
@@ -88,16 +88,16 @@ fn find_user(word: &str) -> io::Result<User> {
         };
     }
     let name = CString::new(word)?;
-    look_up(|room| user_entry(Some(&name), 0, room))
+    look_up(|buffer| user_entry(Some(&name), 0, buffer))
 }
 
-/// The entry of a name, or without one of a number.
-fn user_entry(name: Option<&CStr>, uid: libc::uid_t, room: &mut [u8]) -> Result<User, i32> {
+/// Reads the entry of a name, or of a number without a name.
+fn user_entry(name: Option<&CStr>, uid: libc::uid_t, buffer: &mut [u8]) -> Result<User, i32> {
     let mut entry = MaybeUninit::<libc::passwd>::uninit();
     let mut found = ptr::null_mut();
-    let (space, size) = (room.as_mut_ptr().cast(), room.len());
+    let (space, size) = (buffer.as_mut_ptr().cast(), buffer.len());
     // SAFETY: all pointers are to live memory of the sizes given; `entry` is only read where the
-    // call says that it has filled it, and its name lies in `room`.
+    // call says that it has filled it, and its name lies in `buffer`.
     unsafe {
         let error = match name {
             Some(name) => {
@@ -122,13 +122,13 @@ fn find_group(word: &str) -> io::Result<libc::gid_t> {
         return Ok(gid);
     }
     let name = CString::new(word)?;
-    look_up(|room| {
+    look_up(|buffer| {
         let mut entry = MaybeUninit::<libc::group>::uninit();
         let mut found = ptr::null_mut();
         // SAFETY: as in `find_user`.
         unsafe {
-            let (room, size) = (room.as_mut_ptr().cast(), room.len());
-            match libc::getgrnam_r(name.as_ptr(), entry.as_mut_ptr(), room, size, &mut found) {
+            let (buffer, size) = (buffer.as_mut_ptr().cast(), buffer.len());
+            match libc::getgrnam_r(name.as_ptr(), entry.as_mut_ptr(), buffer, size, &mut found) {
                 0 if found.is_null() => Err(libc::ENOENT),
                 0 => Ok(entry.assume_init_ref().gr_gid),
                 error => Err(error),
@@ -137,12 +137,12 @@ fn find_group(word: &str) -> io::Result<libc::gid_t> {
     })
 }
 
-/// Asks the database, with more room as long as it wants more.
-fn look_up<T>(ask: impl Fn(&mut [u8]) -> Result<T, i32>) -> io::Result<T> {
-    let mut size = ROOM.0;
+/// Calls `query` with a larger buffer as long as it requires one.
+fn look_up<T>(query: impl Fn(&mut [u8]) -> Result<T, i32>) -> io::Result<T> {
+    let mut size = INITIAL_ENTRY;
     loop {
-        match ask(&mut vec![0; size]) {
-            Err(libc::ERANGE) if size < ROOM.1 => size *= 4,
+        match query(&mut vec![0; size]) {
+            Err(libc::ERANGE) if size < MAX_ENTRY => size *= 4,
             done => return done.map_err(io::Error::from_raw_os_error),
         }
     }
@@ -162,22 +162,22 @@ fn set_groups(user: Option<&User>, gid: Option<libc::gid_t>) -> io::Result<()> {
 }
 
 fn set_user(uid: libc::uid_t) -> io::Result<()> {
-    // SAFETY: a plain call; for root it sets the real, effective and saved user (setuid(2)).
+    // SAFETY: a call without pointers; for root it sets the real, effective and saved user (setuid(2)).
     unsafe { done(libc::setuid(uid)) }
 }
 
-/// Makes sure that nothing is left to become root by.
-fn forget_root() -> io::Result<()> {
+/// Drops all means of becoming root again.
+fn drop_root() -> io::Result<()> {
     drop_capabilities()?;
-    // SAFETY: a plain call, which must fail.
+    // SAFETY: a call without pointers, which must fail.
     match unsafe { libc::setuid(0) } {
         0 => Err(io::Error::other("root could be regained")),
         _ => Ok(()),
     }
 }
 
-/// Gives up the capabilities of the calling thread and of the threads and programs that it starts
-/// later. A change between two users other than root keeps them (capabilities(7)).
+/// Drops the capabilities of the calling thread, and of the threads and programs that it starts
+/// later. A change between two users other than root would keep them (capabilities(7)).
 #[cfg(target_os = "linux")]
 pub fn drop_capabilities() -> io::Result<()> {
     use rustix::thread::{CapabilitySet, CapabilitySets};
@@ -187,7 +187,7 @@ pub fn drop_capabilities() -> io::Result<()> {
     Ok(rustix::thread::set_capabilities(None, sets)?)
 }
 
-/// There is no such thing on this system.
+/// Not available on this system.
 #[cfg(not(target_os = "linux"))]
 pub fn drop_capabilities() -> io::Result<()> {
     Ok(())
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_name_is_a_usage_error() {
+    fn unknown_name_is_a_usage_error() {
         for (user, group) in
             [(Some("no-such-user"), None), (None, Some("no-such-group")), (Some("3999999"), None)]
         {
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn to_stay_who_we_are_is_always_allowed() {
+    fn current_user_and_group_are_allowed() {
         let uid = rustix::process::geteuid().as_raw().to_string();
         let gid = rustix::process::getegid().as_raw().to_string();
         assert!(switch_user(Some(&uid), Some(&gid)).is_ok());

@@ -1,21 +1,21 @@
-//! What a run gives up once it is set up, so that a mistake of ours is of less use to a peer: by
-//! landlock(7) the files and TCP ports that it has no more need of, abstract Unix sockets of other
-//! processes, and signals to them. What Landlock does not know stays open: UDP, Unix sockets at a
-//! path, what /proc shows of this user's processes.
+//! The Landlock sandbox (landlock(7)), which limits what a peer can do with a bug in sockit: after
+//! set-up a run cannot reach files and TCP ports that it does not need, abstract Unix sockets of other
+//! processes, or signal them. Landlock does not cover UDP, Unix sockets at a path, and what /proc
+//! shows of this user's processes.
 //!
-//! Best effort: an older kernel, or another system, confines less or nothing, and the run goes on.
-//! What is open stays usable. Landlock binds the calling thread and those it starts later.
+//! Best effort: an older kernel, or another system, restricts less or nothing, and the run continues.
+//! Open descriptors stay usable. The sandbox applies to the calling thread and those it starts later.
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// What a run still has to do after its set-up, besides using what is open.
+/// What a run needs after set-up, besides its open descriptors.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SandboxPolicy {
-    /// Read any file: name services and roots of trust lie where the system likes. Otherwise only
-    /// what tells the local time.
+    /// Read any file: the files of name services and trusted roots differ between systems. Otherwise
+    /// only those of the local time zone.
     pub reads: bool,
-    /// Make, write, rename and remove files in these directories.
+    /// Create, write, rename and remove files in these directories.
     pub writes: Vec<PathBuf>,
     /// Remove files in this directory.
     pub removes: Option<PathBuf>,
@@ -27,14 +27,14 @@ pub struct SandboxPolicy {
     pub sends_to_abstract: bool,
 }
 
-/// How far the kernel went along.
+/// How far the sandbox is enforced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SandboxStatus {
-    /// Files and ports alike.
+    /// Files and ports.
     Fully,
-    /// As far as this kernel's Landlock goes.
+    /// As far as this kernel's Landlock supports it.
     Partly,
-    /// Not at all, and why.
+    /// Not at all, with the reason.
     Not(String),
 }
 
@@ -50,13 +50,13 @@ impl fmt::Display for SandboxStatus {
     }
 }
 
-/// Gives up everything but `needs`, for good.
+/// Restricts this thread to `needs`, permanently.
 #[cfg(target_os = "linux")]
 pub fn confine(needs: &SandboxPolicy) -> SandboxStatus {
     linux::confine(needs).unwrap_or_else(|e| SandboxStatus::Not(e.to_string()))
 }
 
-/// There is no such thing on this system.
+/// Not available on this system.
 #[cfg(not(target_os = "linux"))]
 pub fn confine(_: &SandboxPolicy) -> SandboxStatus {
     SandboxStatus::Not("this system has none".into())
@@ -75,14 +75,14 @@ mod linux {
 
     use super::{SandboxPolicy, SandboxStatus};
 
-    /// What we ask about: files with truncation (3), TCP (4), and beyond these the scopes of
-    /// abstract sockets and signals (6). Newer kernels know more, none of
-    /// which has been tried against every way the C library has of finding a name.
+    /// The restricted operations: files with truncation (3), TCP (4), and the scopes of abstract
+    /// sockets and signals (6). Newer ABIs are not used: they were not tested against all name
+    /// services of the C library.
     const FILES: ABI = ABI::V3;
     const PORTS: ABI = ABI::V4;
 
-    /// What the C library and chrono read to tell the local time, at each connection anew.
-    const TIME: [&str; 5] = [
+    /// Files that the C library and chrono read for the local time, for each connection.
+    const TIME_ZONE_FILES: [&str; 5] = [
         "/etc/localtime",
         "/etc/timezone",
         "/usr/share/zoneinfo",
@@ -107,13 +107,10 @@ mod linux {
         })
     }
 
-    /// What is forbidden wherever no rule allows it. Whoever reads anything may load a module of
-    /// the name service, which may start what it likes: that is confined as we are.
+    /// Operations that need a rule. A run that may read any file may also execute: a module of the
+    /// name service may start programs, which inherit the sandbox.
     fn files(needs: &SandboxPolicy) -> BitFlags<AccessFs> {
-        match needs.reads {
-            true => AccessFs::from_write(FILES),
-            false => AccessFs::from_all(FILES),
-        }
+        if needs.reads { AccessFs::from_write(FILES) } else { AccessFs::from_all(FILES) }
     }
 
     fn ports(needs: &SandboxPolicy) -> BitFlags<AccessNet> {
@@ -127,8 +124,8 @@ mod linux {
         ports
     }
 
-    /// What of other processes is out of reach. Name services are reached as their modules like,
-    /// and a service manager may listen on an abstract socket (sd_notify(3)).
+    /// Restrictions towards other processes. Name services and a service manager may listen on an
+    /// abstract socket (sd_notify(3)).
     fn scopes(needs: &SandboxPolicy) -> BitFlags<Scope> {
         let manager = std::env::var_os("NOTIFY_SOCKET").unwrap_or_default();
         let is_abstract = manager.as_encoded_bytes().starts_with(b"@");
@@ -147,7 +144,7 @@ mod linux {
             let zone = std::env::var("TZ").unwrap_or_default();
             let zone = zone.strip_prefix(':').unwrap_or(&zone);
             let zone = Some(zone).filter(|zone| zone.starts_with('/'));
-            let places = TIME.into_iter().chain(zone);
+            let places = TIME_ZONE_FILES.into_iter().chain(zone);
             allowed.extend(places.map(|path| (path.into(), AccessFs::ReadFile.into())));
         }
         for folder in &needs.writes {
@@ -159,21 +156,21 @@ mod linux {
         allowed
     }
 
-    /// A place that is not there, or not for us, needs no rule. One that cannot be opened for any
-    /// other reason would be lost to us: then we had better not be confined.
+    /// Adds a rule for `path`. A path that does not exist or is not accessible needs none; one that
+    /// cannot be opened for another reason would become unreachable, so that is an error.
     fn allow(
         rules: RulesetCreated,
         path: &Path,
         access: BitFlags<AccessFs>,
     ) -> Result<RulesetCreated, Box<dyn Error>> {
         match PathFd::new(path) {
-            Ok(place) => Ok(rules.add_rule(PathBeneath::new(place, access))?),
-            Err(error) if is_closed_to_us(&error) => Ok(rules),
+            Ok(directory) => Ok(rules.add_rule(PathBeneath::new(directory, access))?),
+            Err(error) if is_inaccessible(&error) => Ok(rules),
             Err(error) => Err(error.into()),
         }
     }
 
-    fn is_closed_to_us(error: &PathFdError) -> bool {
+    fn is_inaccessible(error: &PathFdError) -> bool {
         let PathFdError::OpenCall { source, .. } = error else { return false };
         use ErrorKind::{NotADirectory, NotFound, PermissionDenied};
         matches!(source.kind(), NotFound | NotADirectory | PermissionDenied)
@@ -187,7 +184,7 @@ mod tests {
     use std::io::{ErrorKind, Write};
     use std::net::{TcpListener, TcpStream};
 
-    /// Landlock binds one thread and its children: a thread of its own may give up everything.
+    /// Runs `then` in a sandboxed thread; the sandbox does not apply to the other threads.
     fn confined<T: Send>(needs: SandboxPolicy, then: impl FnOnce() -> T + Send) -> Option<T> {
         std::thread::scope(|scope| {
             let run = scope.spawn(|| (confine(&needs) == SandboxStatus::Fully).then(then));
@@ -200,32 +197,32 @@ mod tests {
     }
 
     #[test]
-    fn a_server_reaches_no_file_and_no_port_and_keeps_what_it_has() {
-        let place = tempfile::tempdir().unwrap();
-        let path = place.path().join("f");
+    fn server_reaches_no_file_and_no_port() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("f");
         let mut open = File::create(&path).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let local = listener.local_addr().unwrap();
-        let caller = TcpStream::connect(local).unwrap();
+        let client = TcpStream::connect(local).unwrap();
 
         confined(SandboxPolicy::default(), || {
             assert!(refused(File::open(&path)) && refused(File::open("/etc/passwd")));
             assert!(refused(File::open("/proc/net/tcp")));
             assert!(refused(fs::read_dir("/")) && refused(fs::remove_file(&path)));
-            assert!(refused(File::create(place.path().join("g"))));
-            assert!(refused(fs::rename(&path, place.path().join("h"))));
+            assert!(refused(File::create(directory.path().join("g"))));
+            assert!(refused(fs::rename(&path, directory.path().join("h"))));
             assert!(refused(TcpListener::bind("127.0.0.1:0")));
             assert!(refused(TcpStream::connect(local)));
             assert!(refused(std::process::Command::new("/bin/true").spawn()));
 
             open.write_all(b"still here").unwrap();
             let (_, peer) = listener.accept().unwrap();
-            assert_eq!(peer, caller.local_addr().unwrap());
+            assert_eq!(peer, client.local_addr().unwrap());
         });
     }
 
     #[test]
-    fn other_processes_abstract_sockets_and_signals_are_out_of_reach() {
+    fn abstract_sockets_and_signals_are_restricted() {
         use rustix::process::{Pid, Signal, kill_process};
         use std::os::linux::net::SocketAddrExt;
         use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
@@ -249,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn the_local_time_stays_what_it_was() {
+    fn local_time_stays_available() {
         let before = chrono::Local::now().offset().to_string();
         let after =
             confined(SandboxPolicy::default(), || chrono::Local::now().offset().to_string());
@@ -259,31 +256,31 @@ mod tests {
     }
 
     #[test]
-    fn only_the_folder_that_was_named_can_be_written_to() {
-        let (ours, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    fn only_the_named_directory_is_writable() {
+        let (named, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let needs = SandboxPolicy {
             reads: true,
-            writes: vec![ours.path().into()],
+            writes: vec![named.path().into()],
             ..SandboxPolicy::default()
         };
         confined(needs, || {
-            let part = ours.path().join("f.part");
+            let part = named.path().join("f.part");
             fs::write(&part, "body").unwrap();
-            fs::rename(&part, ours.path().join("f")).unwrap();
+            fs::rename(&part, named.path().join("f")).unwrap();
             fs::write("/dev/null", "nothing").unwrap();
             assert!(fs::read("/proc/self/stat").is_ok() && fs::read_dir("/").is_ok());
             assert!(refused(fs::write(other.path().join("f"), "body")));
-            assert!(refused(fs::rename(ours.path().join("f"), other.path().join("f"))));
+            assert!(refused(fs::rename(named.path().join("f"), other.path().join("f"))));
         });
     }
 
     #[test]
-    fn who_removes_a_socket_makes_and_reads_nothing_beside_it() {
-        let place = tempfile::tempdir().unwrap();
-        let path = place.path().join("s");
+    fn remover_of_a_socket_cannot_write() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s");
         let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
         let needs =
-            SandboxPolicy { removes: Some(place.path().into()), ..SandboxPolicy::default() };
+            SandboxPolicy { removes: Some(directory.path().into()), ..SandboxPolicy::default() };
         confined(needs, || {
             drop(listener);
             fs::remove_file(&path).unwrap();
@@ -292,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn who_connects_need_not_listen() {
+    fn connecting_does_not_allow_listening() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let local = listener.local_addr().unwrap();
         let needs = SandboxPolicy { reads: true, connects: true, ..SandboxPolicy::default() };

@@ -4,7 +4,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-/// Asks for ICMP errors with the address that they concern (ip(7), `IP_RECVERR`). A socket of both
+/// Enables ICMP errors with the address that they concern (ip(7), `IP_RECVERR`). A socket of both
 /// families reports both kinds.
 pub fn receive_icmp_errors(fd: BorrowedFd<'_>, v6: bool) -> io::Result<()> {
     if v6 {
@@ -13,7 +13,7 @@ pub fn receive_icmp_errors(fd: BorrowedFd<'_>, v6: bool) -> io::Result<()> {
     set(fd, libc::IPPROTO_IP, libc::IP_RECVERR, 1)
 }
 
-/// Sets an option of `level` to an integer.
+/// Sets an integer option of `level`.
 pub fn set(fd: BorrowedFd<'_>, level: i32, option: i32, value: libc::c_int) -> io::Result<()> {
     // SAFETY: the descriptor is open for the whole call, and the value is one int that the kernel
     // only reads.

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::Report;
-use crate::error::{ExitCode, Failure, Phase};
+use crate::error::Failure;
+use crate::process::signals::trigger_on_signals;
 use crate::shutdown::Shutdown;
 
 /// Where events go, and what ends the run early. Clones share both.
@@ -20,10 +21,10 @@ impl Context {
     ///
     /// Fails at [`Phase::Socket`] when no wake pipe can be created.
     pub fn new(report: &Report, limit: Option<Duration>) -> Result<Context, Failure> {
-        let failed = |e| Failure::new(Phase::Socket, "signals", e).with_code(ExitCode::Negative);
+        let failed = |e| Failure::local_resource("signals", e);
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
         let shutdown = Shutdown::new(deadline).map_err(failed)?;
-        shutdown.watch_signals().map_err(failed)?;
+        trigger_on_signals(&shutdown).map_err(failed)?;
         Ok(Context { report: report.clone(), shutdown })
     }
 }

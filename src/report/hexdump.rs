@@ -7,7 +7,7 @@ use std::path::Path;
 use rustix::fs::OFlags;
 
 use super::Report;
-use crate::error::{ExitCode, Failure, Phase};
+use crate::error::{Failure, Phase};
 use crate::process::output_file;
 use crate::transfer::tap::{Direction, TapSink};
 
@@ -64,7 +64,7 @@ impl Dump {
 }
 
 fn unwritten(name: impl ToString, e: io::Error) -> Failure {
-    Failure::new(Phase::File, name.to_string(), e).with_code(ExitCode::Write)
+    Failure::write_file(name.to_string(), e)
 }
 
 impl TapSink for Dump {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
-use crate::error::{ExitCode, Failure, Phase};
+use crate::error::Failure;
 use crate::shutdown::poll_until;
 
 /// How long one line waits for a full pipe before it is given up.
@@ -90,7 +90,7 @@ impl LineWriter {
         if e.kind() == io::ErrorKind::BrokenPipe {
             return Ok(());
         }
-        Err(Failure::new(Phase::File, name, e).with_code(ExitCode::Write))
+        Err(Failure::write_file(name, e))
     }
 
     fn write(&mut self, mut bytes: &[u8]) -> WriteOutcome {
@@ -136,6 +136,7 @@ impl LineWriter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::{ExitCode, Phase};
     use std::io::Read;
     use std::os::fd::OwnedFd;
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
-use crate::error::{ExitCode, Failure, Phase};
+use crate::error::{Failure, Phase};
 use crate::shutdown::{Shutdown, ShutdownReason, WaitOutcome, poll_until};
 
 /// The stack of a thread that calls the C library's resolver. glibc keeps its answers on the
@@ -101,7 +101,7 @@ pub fn run_with_deadline<T: Send + 'static>(
 }
 
 fn failing(endpoint: &str, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Failure {
-    Failure::new(Phase::Resolve, endpoint, cause).with_code(ExitCode::TryAgain)
+    Failure::resolver(endpoint, cause)
 }
 
 /// The limit is told as it was when the wait began, to the hundredth of a second.
@@ -114,6 +114,7 @@ fn late(endpoint: &str, begun: Instant, until: Option<Instant>) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ExitCode;
 
     #[test]
     fn a_late_job_is_left_behind_and_told_with_its_limit() {

@@ -234,9 +234,7 @@ impl AcceptLoop {
         if let Err(e) = self.pool.run(move || host.serve(caller)) {
             // A clean end would say that this was all.
             hangup.abort();
-            self.host.on_accept_failed(
-                Failure::new(Phase::Socket, &peer, e).with_code(ExitCode::Negative),
-            );
+            self.host.on_accept_failed(Failure::local_resource(&peer, e));
         }
     }
 

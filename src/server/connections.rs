@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags};
 
 use crate::net::stream::ConnectionHandle;
-use crate::shutdown::{Shutdown, ShutdownReason, WaitOutcome, bell, poll_until, ring};
+use crate::shutdown::{Shutdown, ShutdownReason, WaitOutcome, poll_until, wake, wake_pipe};
 
 /// How often a drain looks whether a connection has become idle.
 const LOOK: Duration = Duration::from_millis(10);
@@ -166,7 +166,7 @@ pub enum DrainOutcome {
 impl ConnectionTracker {
     /// An empty list. Fails when no pipe can be had.
     pub fn new() -> std::io::Result<ConnectionTracker> {
-        let (bell, rope) = bell()?;
+        let (bell, rope) = wake_pipe()?;
         let (counted, awaited) = (AtomicU64::new(0), AtomicBool::new(false));
         Ok(ConnectionTracker(Arc::new(Shared {
             entries: Mutex::default(),
@@ -212,7 +212,7 @@ impl ConnectionTracker {
     /// Wakes the thread that waits for a change, if there is one.
     fn wake(&self) {
         if self.0.awaited.load(Ordering::SeqCst) {
-            ring(&self.0.rope);
+            wake(&self.0.rope);
         }
     }
 

@@ -17,7 +17,7 @@ use crate::net::layer::{HandshakeContext, Layer};
 use crate::net::listen::Listener;
 use crate::net::stream::{ConnectionInfo, EndedBy, Stream};
 use crate::process::groups;
-use crate::process::inherited_fds;
+use crate::process::systemd;
 use crate::report::Report;
 use crate::report::event::{Closed, Endpoints, Event, Level, Role, Side};
 use crate::service::connection::HalfCloseHook;
@@ -59,7 +59,7 @@ pub fn serve(mut plan: Plan, report: &Report, stop: &Shutdown) -> Result<ExitCod
     let local = plan.listener.local.to_string();
     let reception = AcceptLoop::new(plan.listener, plan.limits, stack, rooms.clone())?;
     report.emit(&Event::Listening { local: local.clone(), what: "connection" });
-    inherited_fds::notify_ready();
+    systemd::notify_ready();
     groups::reap_orphans();
     let ended = reception.run(stop);
     rooms.service.close();
@@ -234,7 +234,7 @@ impl ConnectionHandler for ConnectionService {
     }
 
     fn on_shutdown(&self) {
-        inherited_fds::notify_stopping();
+        systemd::notify_stopping();
     }
 }
 
@@ -252,11 +252,11 @@ impl ConnectionService {
             stream,
             &HandshakeContext {
                 target: whom.clone(),
-                until: None,
-                limit: Duration::ZERO,
-                stop: None,
+                deadline: None,
+                timeout: Duration::ZERO,
+                shutdown: None,
                 activity: Some(mood),
-                tell: &tell,
+                emit: &tell,
             },
         )
     }

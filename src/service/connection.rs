@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
-use crate::error::{ExitCode, Failure, LayerError, Phase};
+use crate::error::{Failure, Phase};
 use crate::net::stdio::NullStream;
 use crate::net::stream::{ConnectionHandle, ConnectionInfo, EndedBy, Reader, Stream};
 use crate::server::connections::Activity;
@@ -193,20 +193,9 @@ impl Connection {
     pub fn receive_failed(&self, error: io::Error) -> Failure {
         let peer = &self.stream.facts.peer;
         match error.kind() {
-            io::ErrorKind::WouldBlock => idle(Phase::Receive, peer),
-            _ if LayerError::of(&error).is_some() => Failure::new(Phase::Receive, peer, error),
-            io::ErrorKind::OutOfMemory => {
-                Failure::new(Phase::Receive, peer, error).with_code(ExitCode::Partial)
-            }
-            _ if self.bytes_in > 0 => {
-                let why = format!(
-                    "{} after {} bytes",
-                    crate::error::message_without_errno(&error),
-                    self.bytes_in
-                );
-                Failure::new(Phase::Receive, peer, why).with_code(ExitCode::Partial)
-            }
-            _ => Failure::new(Phase::Receive, peer, error),
+            io::ErrorKind::WouldBlock => Failure::idle(Phase::Receive, peer),
+            io::ErrorKind::OutOfMemory => Failure::receive(peer, error, self.bytes_in).incomplete(),
+            _ => Failure::receive(peer, error, self.bytes_in),
         }
     }
 
@@ -214,8 +203,8 @@ impl Connection {
     pub fn send_failed(&self, error: io::Error) -> Failure {
         let peer = &self.stream.facts.peer;
         match error.kind() {
-            io::ErrorKind::WouldBlock => idle(Phase::Send, peer),
-            _ => Failure::new(Phase::Send, peer, error).with_code(ExitCode::Partial),
+            io::ErrorKind::WouldBlock => Failure::idle(Phase::Send, peer),
+            _ => Failure::send(peer, error, self.bytes_out, self.bytes_in).incomplete(),
         }
     }
 }
@@ -229,14 +218,10 @@ pub fn half_closed(news: &Option<HalfCloseHook>, hangup: &ConnectionHandle, by: 
     }
 }
 
-fn idle(stage: Phase, peer: &dyn std::fmt::Display) -> Failure {
-    let why = "nothing moved for the idle limit";
-    Failure::new(stage, peer, why).with_code(ExitCode::Timeout)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ExitCode;
     use std::net::{TcpListener, TcpStream};
 
     /// A request that arrives after the last read of a run that ends must not be followed by an

@@ -35,7 +35,7 @@ impl<'a> ChapterRunner<'a> {
     /// Fails when the machine has no room for the folder (23) or no IPv4 loopback.
     pub fn new(stop: &'a Shutdown, report: &'a Report) -> Result<ChapterRunner<'a>, Failure> {
         let dir = std::env::temp_dir().join(name());
-        let failed = |e| Failure::new(Phase::File, dir.display(), e).with_code(ExitCode::Write);
+        let failed = |e| Failure::write_file(dir.display(), e);
         make_private(&dir).map_err(failed)?;
         std::fs::write(dir.join("tour.txt"), "Start of the file\n").map_err(failed)?;
         let closed = unanswered().map_err(|e| Failure::new(Phase::Socket, "127.0.0.1:0", e))?;

@@ -1,6 +1,6 @@
 //! A buffer that costs what is used of it.
 
-use crate::net::memory::room;
+use crate::net::memory::zeroed_buffer;
 
 /// What a connection that says little needs: one page holds it.
 const SMALL: usize = 2 << 10;
@@ -21,7 +21,7 @@ impl Buffer {
 
     /// A buffer for bulk from the beginning, or what can be had of it.
     pub fn large() -> Buffer {
-        Buffer { bytes: room(STEPS[1], SMALL) }
+        Buffer { bytes: zeroed_buffer(STEPS[1], SMALL) }
     }
 
     /// Where the next read goes.
@@ -40,7 +40,7 @@ impl Buffer {
             return;
         }
         if let Some(next) = STEPS.into_iter().find(|step| *step > n) {
-            self.bytes = room(next, n);
+            self.bytes = zeroed_buffer(next, n);
         }
     }
 }

@@ -11,7 +11,7 @@ use super::{TransferError, TransferOptions, pump};
 use crate::net::stdio::is_at_eof;
 use crate::net::stream::{Reader, Writer};
 use crate::net::tls_alert;
-use crate::shutdown::{Shutdown, bell, ring};
+use crate::shutdown::{Shutdown, wake, wake_pipe};
 
 /// Stack of a flow's thread: a pump needs little, TLS under it some.
 const STACK: usize = 256 << 10;
@@ -49,7 +49,7 @@ pub(super) struct EventChannel {
 impl EventChannel {
     /// Fails when no pipe can be had.
     pub(super) fn new() -> io::Result<EventChannel> {
-        let (bell, rope) = bell()?;
+        let (bell, rope) = wake_pipe()?;
         let (sender, notes) = channel();
         let rope = Arc::new(rope);
         let end = |broke| EventSender { notes: sender.clone(), rope: rope.clone(), broke };
@@ -62,7 +62,7 @@ impl EventSender {
     fn send(&self, note: DirectionEvent) {
         // A referee that has left wants no more notes.
         let _ = self.notes.send(note);
-        ring(&self.rope);
+        wake(&self.rope);
     }
 }
 
@@ -182,7 +182,7 @@ fn pump_unless_alert(
     let alerted = tls_alert::begins_with_alert(from).map_err(TransferError::Read)?;
     match pump(from, to, flow) {
         Ok(()) | Err(TransferError::Read(_))
-            if alerted && flow.meter.total() == tls_alert::ALERT as u64 =>
+            if alerted && flow.meter.total() == tls_alert::ALERT_LEN as u64 =>
         {
             Err(TransferError::Read(tls_alert::plaintext_to_tls_error()))
         }

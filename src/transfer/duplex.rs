@@ -17,7 +17,7 @@ use std::time::Duration;
 use super::TransferOptions;
 use super::directions::{Download, EventChannel, Upload, spawn};
 use super::session::Session;
-use crate::error::{ExitCode, Failure, Phase};
+use crate::error::{Failure, Phase};
 use crate::net::stdio::is_null_device;
 use crate::net::stream::{EndedBy, Reader, Stream, Writer};
 use crate::shutdown::Shutdown;
@@ -172,7 +172,7 @@ fn begin(
         Input::Reader(reader) => Some(reader),
         Input::Null | Input::Ignored => None,
     };
-    let short = |e| Failure::new(Phase::Socket, &facts.peer, e).with_code(ExitCode::Negative);
+    let short = |e| Failure::local_resource(&facts.peer, e);
     let EventChannel { up: above, down: below, notes } = EventChannel::new().map_err(short)?;
     let (held, release) = io::pipe().map_err(short)?;
     if terms.shared_input {

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use rustix::pipe::{SpliceFlags, fcntl_setpipe_size, splice};
 
 use super::{FastPathError, Meter, TransferError, TransferOptions, is_refusal};
-use crate::net::memory::room;
+use crate::net::memory::zeroed_buffer;
 use crate::shutdown::poll_until;
 
 /// The largest pipe an ordinary user may have (pipe(7), pipe-max-size): twice as fast as 64 KiB.
@@ -154,7 +154,7 @@ fn copy_out(
     meter: &Meter,
 ) -> Result<(), FastPathError> {
     use std::io::{Read, Write};
-    let mut bytes = room(held, LEAST);
+    let mut bytes = zeroed_buffer(held, LEAST);
     let mut left = held;
     while left > 0 {
         let piece = left.min(bytes.len());

@@ -176,7 +176,9 @@ fn proxy_of_environment_that_fails_names_its_variable() {
     }
     let dead = format!("http://127.0.0.1:{}", peer::free_port());
     let run = sockit("tcp-client target.example 7").env("all_proxy", &dead).run();
-    run.exits(7).fails_at("proxy").says("hint: this is the proxy that all_proxy names");
+    run.exits(7)
+        .fails_at("proxy")
+        .says("hint: the environment variable all_proxy selects this proxy");
     // What is not UTF-8 is no proxy, and not none.
     let odd = std::ffi::OsStr::from_bytes(b"ALL_PROXY=http://\xff\xfe:1");
     let under = [std::ffi::OsStr::new("env"), odd];

@@ -215,7 +215,7 @@ fn plain_text_on_a_tls_port_fails_at_once_on_both_sides() {
     plain.exits(35).fails_at("tls").says("hint:").says("--tls");
     let script = sockit("tcp-client --send hello").to(server.addr()).run();
     script.exits(35).says("hint:");
-    server.wait_to_say("does not speak TLS: it says 'hello");
+    server.wait_to_say("does not speak TLS: it sends 'hello");
     server.wait_to_say("hint:");
     let pin = pin(&server);
     let client = sockit("tcp-client --tls --pin").arg(pin).to(server.addr()).stdin("still here");

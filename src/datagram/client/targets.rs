@@ -14,6 +14,7 @@ use crate::net::address::{Address, with_zone_hint};
 use crate::net::connect_event::{ConnectEvent, OnConnectEvent};
 use crate::net::endpoint::Endpoint;
 use crate::net::retry::{Retry, RetryState};
+use crate::net::socket_file::SocketFileGuard;
 use crate::net::unix;
 use crate::report::Report;
 use crate::resolver;
@@ -31,7 +32,7 @@ pub struct ClientSocket {
     only_from: Option<Address>,
     /// The peer, for people.
     pub shown: Address,
-    _claim: Option<unix::SocketFileGuard>,
+    _claim: Option<SocketFileGuard>,
 }
 
 /// Where lines come from: one after the other until somebody answers, and from the first again
@@ -264,9 +265,7 @@ fn unix_line(name: &unix::UnixAddress, stop: &Shutdown) -> Result<ClientSocket, 
 /// A socket with a name of its own, or nobody could answer: bound to no name, it is given an
 /// abstract one that nobody else has (unix(7), "autobind").
 #[cfg(target_os = "linux")]
-fn named_socket(
-    peer: &unix::UnixAddress,
-) -> Result<(Socket, Option<unix::SocketFileGuard>), Failure> {
+fn named_socket(peer: &unix::UnixAddress) -> Result<(Socket, Option<SocketFileGuard>), Failure> {
     let socket = Socket::new(Domain::UNIX, Type::DGRAM, None)
         .map_err(|e| Failure::new(Phase::Socket, peer, e))?;
     SockAddr::unix("")

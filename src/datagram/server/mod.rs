@@ -18,7 +18,7 @@ use super::listen::Handler;
 use crate::error::{ExitCode, Failure, Phase};
 use crate::net::stdout;
 use crate::process::groups;
-use crate::process::inherited_fds;
+use crate::process::systemd;
 use crate::report::Report;
 use crate::report::event::Event;
 use crate::shutdown::{Shutdown, ShutdownReason};
@@ -51,10 +51,10 @@ pub struct ServerConfig {
 /// cannot be printed, at [`Stage::Listen`] with 28 when nothing has come for `plan.quiet`.
 pub fn serve(plan: ServerConfig, report: &Report, stop: &Shutdown) -> Result<ExitCode, Failure> {
     let mut office = DatagramServer::open(plan, report, stop)?;
-    inherited_fds::notify_ready();
+    systemd::notify_ready();
     groups::reap_orphans();
     let outcome = office.serve();
-    inherited_fds::notify_stopping();
+    systemd::notify_stopping();
     let closed = office.close();
     report.emit(&Event::Totals(office.totals()));
     let reason = match outcome {

@@ -1,8 +1,8 @@
-//! The proxy that the environment names, by curl's rules.
+//! The proxy of the environment variables, by curl's rules.
 //!
-//! `http_proxy` is read in lower case only (a CGI program's `HTTP_PROXY` is a header of its
-//! caller's), `https_proxy`, `all_proxy` and `no_proxy` in both cases, lower first. One thing is
-//! stricter than curl: hosts of this very machine are never sent to such a proxy.
+//! `http_proxy` is read in lower case only (the `HTTP_PROXY` of a CGI program is a header of the
+//! request), `https_proxy`, `all_proxy` and `no_proxy` in both cases, lower first. One rule is
+//! stricter than in curl: the local machine is never reached through such a proxy.
 
 use std::net::IpAddr;
 
@@ -14,9 +14,9 @@ use crate::resolver::is_localhost;
 
 /// The proxy for `host` under `scheme` (`http`, `https`, or anything else), if there is one.
 ///
-/// Fails with exit code 2 when the variable cannot be understood; the message names it.
+/// Fails with exit code 2 when the variable is malformed; the message names it.
 pub fn proxy(scheme: &str, host: &str) -> Result<Option<Proxy>, Failure> {
-    // A value that is not UTF-8 is malformed, and must not mean that there is no proxy.
+    // A value that is not UTF-8 must fail as malformed, rather than count as unset.
     let lossy = |word: std::ffi::OsString| word.to_string_lossy().into_owned();
     choose(scheme, host, &|name| std::env::var_os(name).map(lossy))
 }
@@ -24,7 +24,7 @@ pub fn proxy(scheme: &str, host: &str) -> Result<Option<Proxy>, Failure> {
 type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 fn choose(scheme: &str, host: &str, variables: Variables<'_>) -> Result<Option<Proxy>, Failure> {
-    let own: &[&str] = match scheme {
+    let scheme_variables: &[&str] = match scheme {
         "http" => &["http_proxy"],
         "https" => &["https_proxy", "HTTPS_PROXY"],
         _ => &[],
@@ -33,17 +33,19 @@ fn choose(scheme: &str, host: &str, variables: Variables<'_>) -> Result<Option<P
     let set = |name: &&str| {
         variables(name).filter(|word| !word.is_empty()).map(|word| (name.to_string(), word))
     };
-    let Some((name, word)) = own.iter().chain(&all).find_map(set) else { return Ok(None) };
+    let Some((name, word)) = scheme_variables.iter().chain(&all).find_map(set) else {
+        return Ok(None);
+    };
     if is_local(host) || is_excepted(host, variables) {
         return Ok(None);
     }
-    match Proxy::read(&word) {
+    match Proxy::parse(&word) {
         Ok(proxy) => Ok(Some(proxy.named_by(name))),
         Err(failure) => Err(failure.with_context(&name)),
     }
 }
 
-/// Whether `host` is this machine, by its very spelling.
+/// Whether `host` is a name or address of the local machine.
 fn is_local(host: &str) -> bool {
     match address(host) {
         Some(ip) => ip.is_loopback() || ip.is_unspecified(),
@@ -77,7 +79,7 @@ fn covers_address(rule: &str, ip: IpAddr) -> bool {
     }
 }
 
-/// `example.com` and `.example.com` cover the name itself and everything below it.
+/// `example.com` and `.example.com` cover the name itself and its subdomains.
 fn covers_name(rule: &str, host: &str) -> bool {
     let rule = rule.trim_matches('.').to_ascii_lowercase();
     let host = host.trim_end_matches('.').to_ascii_lowercase();
@@ -97,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn each_scheme_has_its_variable_and_all_stands_behind() {
+    fn scheme_variable_precedes_all_proxy() {
         let all = [("ALL_PROXY", "socks5://a:1"), ("https_proxy", "s:2"), ("http_proxy", "p:3")];
         assert_eq!(chosen("http", "h", &all).as_deref(), Some("http://p:3"));
         assert_eq!(chosen("https", "h", &all).as_deref(), Some("http://s:2"));
@@ -107,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn exceptions_are_names_with_all_below_them_addresses_and_networks() {
+    fn no_proxy_has_names_addresses_and_networks() {
         let except = |host, list| chosen("x", host, &[("ALL_PROXY", "p:1"), ("NO_PROXY", list)]);
         for (host, list) in [
             ("db.example.com", "example.com"),
@@ -126,13 +128,13 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_list_of_exceptions_is_none() {
+    fn empty_no_proxy_is_set() {
         let set = [("ALL_PROXY", "p:1"), ("no_proxy", ""), ("NO_PROXY", "example.com")];
         assert_eq!(chosen("x", "example.com", &set), None);
     }
 
     #[test]
-    fn this_machine_is_never_sent_to_such_a_proxy() {
+    fn local_machine_has_no_proxy() {
         for host in ["localhost", "a.LOCALHOST", "127.0.0.9", "::1", "::ffff:127.0.0.1", "0.0.0.0"]
         {
             assert_eq!(chosen("x", host, &[("ALL_PROXY", "p:1")]), None, "{host}");
@@ -140,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_that_is_no_proxy_names_its_variable() {
+    fn malformed_proxy_names_its_variable() {
         let variables = |name: &str| (name == "ALL_PROXY").then(|| "x://u:secret@h:1".to_string());
         let failure = choose("x", "h", &variables).unwrap_err();
         assert!(failure.to_string().contains("ALL_PROXY"), "{failure}");

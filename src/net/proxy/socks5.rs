@@ -2,14 +2,14 @@
 
 use std::net::IpAddr;
 
-use super::{Credentials, ProxyConn, Target};
+use super::{Login, ProxyConn, Target};
 use crate::error::{ExitCode, Failure, Phase};
 
 const VERSION: u8 = 5;
 /// RFC 1928 §3: methods of authentication.
-const OPEN: u8 = 0;
+const NO_AUTH: u8 = 0;
 const PASSWORD: u8 = 2;
-const NONE_OF_THESE: u8 = 0xff;
+const NO_ACCEPTABLE: u8 = 0xff;
 /// RFC 1928 §4, §5.
 const CONNECT: u8 = 1;
 const V4: u8 = 1;
@@ -20,47 +20,49 @@ const GREETING: &str = "greeting";
 const LOGIN: &str = "login";
 const REQUEST: &str = "request";
 
-/// Greets the proxy, logs in if it asks, and has it connect to `target`.
+/// Negotiates the authentication, then asks the proxy to connect to `target`.
 pub(super) fn connect(
-    line: &mut ProxyConn<'_, '_>,
+    conn: &mut ProxyConn<'_, '_>,
     target: &Target,
-    login: Option<&Credentials>,
+    login: Option<&Login>,
 ) -> Result<(), Failure> {
     let request = request(target)?;
-    match negotiate_auth(line, login.is_some())? {
-        OPEN => {}
-        PASSWORD if login.is_some() => authenticate(line, login)?,
-        NONE_OF_THESE if login.is_some() => {
-            return Err(line.refused(GREETING, "it takes neither our login nor none"));
+    match negotiate_auth(conn, login.is_some())? {
+        NO_AUTH => {}
+        PASSWORD if login.is_some() => authenticate(conn, login)?,
+        NO_ACCEPTABLE if login.is_some() => {
+            return Err(conn.refused(GREETING, "it accepts neither this login nor none"));
         }
-        NONE_OF_THESE => {
-            let failure = line.refused(GREETING, "it wants an authentication we cannot offer");
+        NO_ACCEPTABLE => {
+            let failure =
+                conn.refused(GREETING, "it requires an authentication, and no login is given");
             return Err(failure.with_hint("a login is written socks5://user:password@HOST:PORT"));
         }
         other => {
-            let why = format!("it chose method {other}, which we did not offer");
-            return Err(line.protocol_error(GREETING, &why));
+            let why = format!("it chose method {other}, which was not offered");
+            return Err(conn.protocol_error(GREETING, &why));
         }
     }
-    line.write(REQUEST, &request)?;
-    read_reply(line, target)
+    conn.write(REQUEST, &request)?;
+    read_reply(conn, target)
 }
 
-/// RFC 1928 §3: what we offer, and what the proxy takes of it.
-fn negotiate_auth(line: &mut ProxyConn<'_, '_>, with_login: bool) -> Result<u8, Failure> {
-    match with_login {
-        true => line.write(GREETING, &[VERSION, 2, OPEN, PASSWORD])?,
-        false => line.write(GREETING, &[VERSION, 1, OPEN])?,
+/// Offers methods of authentication and returns the chosen one (RFC 1928 §3).
+fn negotiate_auth(conn: &mut ProxyConn<'_, '_>, with_login: bool) -> Result<u8, Failure> {
+    if with_login {
+        conn.write(GREETING, &[VERSION, 2, NO_AUTH, PASSWORD])?;
+    } else {
+        conn.write(GREETING, &[VERSION, 1, NO_AUTH])?;
     }
     let mut answer = [0; 2];
-    line.read_exact(GREETING, &mut answer[..1])?;
-    check_version(line, GREETING, answer[0])?;
-    line.read_exact(GREETING, &mut answer[1..])?;
+    conn.read_exact(GREETING, &mut answer[..1])?;
+    check_version(conn, GREETING, answer[0])?;
+    conn.read_exact(GREETING, &mut answer[1..])?;
     Ok(answer[1])
 }
 
-fn check_version(line: &ProxyConn<'_, '_>, step: &str, version: u8) -> Result<(), Failure> {
-    let wrong = |why: &str| Err(line.protocol_error(step, why));
+fn check_version(conn: &ProxyConn<'_, '_>, step: &str, version: u8) -> Result<(), Failure> {
+    let wrong = |why: &str| Err(conn.protocol_error(step, why));
     match version {
         VERSION => Ok(()),
         b'H' => wrong("the answer looks like HTTP").map_err(|failure: Failure| {
@@ -71,23 +73,23 @@ fn check_version(line: &ProxyConn<'_, '_>, step: &str, version: u8) -> Result<()
     }
 }
 
-/// RFC 1929 §2.
-fn authenticate(line: &mut ProxyConn<'_, '_>, login: Option<&Credentials>) -> Result<(), Failure> {
+/// Sends user and password (RFC 1929 §2).
+fn authenticate(conn: &mut ProxyConn<'_, '_>, login: Option<&Login>) -> Result<(), Failure> {
     let Some(login) = login else { return Ok(()) };
     let mut message = vec![1, login.user.len() as u8];
     message.extend_from_slice(&login.user);
     message.push(login.password.len() as u8);
     message.extend_from_slice(&login.password);
-    line.write(LOGIN, &message)?;
+    conn.write(LOGIN, &message)?;
     let mut answer = [0; 2];
-    line.read_exact(LOGIN, &mut answer)?;
+    conn.read_exact(LOGIN, &mut answer)?;
     match answer {
         [_, 0] => Ok(()),
-        _ => Err(line.refused(LOGIN, "user and password are not accepted")),
+        _ => Err(conn.refused(LOGIN, "user and password are not accepted")),
     }
 }
 
-/// RFC 1928 §4; a name that is too long to be asked for is usage (2).
+/// The request (RFC 1928 §4); a name that is too long is a usage error (2).
 fn request(target: &Target) -> Result<Vec<u8>, Failure> {
     let mut request = vec![VERSION, CONNECT, 0];
     let port = match target {
@@ -118,41 +120,40 @@ fn request(target: &Target) -> Result<Vec<u8>, Failure> {
     Ok(request)
 }
 
-/// RFC 1928 §6. The bound address is read, because the target's bytes come right behind it, and
-/// told to nobody: it is the proxy's own affair.
-fn read_reply(line: &mut ProxyConn<'_, '_>, target: &Target) -> Result<(), Failure> {
+/// Reads the reply (RFC 1928 §6). The bound address is discarded; the target's bytes follow it.
+fn read_reply(conn: &mut ProxyConn<'_, '_>, target: &Target) -> Result<(), Failure> {
     let mut head = [0; 4];
-    line.read_exact(REQUEST, &mut head[..2])?;
-    check_version(line, REQUEST, head[0])?;
+    conn.read_exact(REQUEST, &mut head[..2])?;
+    check_version(conn, REQUEST, head[0])?;
     match head[1] {
         0 => {}
-        reply => return Err(refusal(line, reply, target)),
+        reply => return Err(refusal(conn, reply, target)),
     }
-    line.read_exact(REQUEST, &mut head[2..])?;
+    conn.read_exact(REQUEST, &mut head[2..])?;
     let address = match head[3] {
         V4 => 4,
         V6 => 16,
         NAME => {
             let mut length = [0];
-            line.read_exact(REQUEST, &mut length)?;
+            conn.read_exact(REQUEST, &mut length)?;
             usize::from(length[0])
         }
         other => {
             let why = format!("the reply has an address of unknown type {other}");
-            return Err(line.protocol_error(REQUEST, &why));
+            return Err(conn.protocol_error(REQUEST, &why));
         }
     };
     let mut bound = [0; 255 + 2];
-    line.read_exact(REQUEST, &mut bound[..address + 2])
+    conn.read_exact(REQUEST, &mut bound[..address + 2])
 }
 
-/// A target that could not be reached is code 7, a proxy that does not want to is 97.
-fn refusal(line: &ProxyConn<'_, '_>, reply: u8, target: &Target) -> Failure {
+/// An unreachable target is code 7, a refusal of the proxy 97.
+fn refusal(conn: &ProxyConn<'_, '_>, reply: u8, target: &Target) -> Failure {
     let unreached = |why: &str| {
-        line.fails(REQUEST, &format!("the proxy could not reach {target}: {why}"))
+        conn.failure(REQUEST, &format!("the proxy could not reach {target}: {why}"))
             .with_code(ExitCode::Connect)
     };
-    let refused = |why: &str| line.refused(REQUEST, &format!("{target} is refused: {why}"));
+    let refused = |why: &str| conn.refused(REQUEST, &format!("{target} is refused: {why}"));
     match reply {
         1 => refused("general failure of the proxy"),
         2 => refused("not allowed by its rules"),
@@ -160,8 +161,8 @@ fn refusal(line: &ProxyConn<'_, '_>, reply: u8, target: &Target) -> Failure {
         4 => unreached("host unreachable"),
         5 => unreached("connection refused"),
         6 => unreached("time to live expired"),
-        7 => refused("it does not know how to connect"),
-        8 => refused("it does not know this type of address"),
-        other => refused(&format!("reply {other}, which has no meaning")),
+        7 => refused("command not supported"),
+        8 => refused("address type not supported"),
+        other => refused(&format!("unknown reply {other}")),
     }
 }

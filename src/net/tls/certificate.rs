@@ -1,5 +1,4 @@
-//! Certificates before and beside a handshake: read from files, made on the spot, named by
-//! their fingerprint, and told in words.
+//! Certificates: reading them from files, generating them, their fingerprints and descriptions.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -10,40 +9,40 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate, X509Version};
 
-use super::words;
+use super::error_text;
 use crate::error::{ExitCode, Failure, Phase};
 
-/// A certificate, what it hangs on, and its key.
+/// A certificate chain and its private key.
 #[derive(Debug)]
 pub struct Identity {
-    /// The certificate itself, then those that lead to a root.
+    /// The end-entity certificate, then the intermediates.
     pub chain: Vec<CertificateDer<'static>>,
-    /// Its key.
+    /// The private key.
     pub key: PrivateKeyDer<'static>,
 }
 
 impl Identity {
-    /// Reads PEM files; without a key file the key stands beside the certificate.
+    /// Reads PEM files; without a key file the key is in the file of the certificate.
     ///
-    /// Fails at [`Stage::File`] with code 26, also when what is wanted is not in the file.
+    /// Fails at [`Phase::File`] with code 26, also when the file has no certificate or key.
     pub fn read(chain: &Path, key: Option<&Path>) -> Result<Identity, Failure> {
         let at = key.unwrap_or(chain);
         let key = PrivateKeyDer::from_pem_file(at).map_err(|e| match e {
-            pem::Error::NoItemsFound => unreadable(at, "no private key in it (PEM)"),
+            pem::Error::NoItemsFound => unreadable(at, "it has no private key (PEM)"),
             other => not_pem(at, other),
         })?;
         Ok(Identity { chain: read(chain)?, key })
     }
 
-    /// A self-signed certificate for these names, good for a year and for nobody who has not
-    /// been told its fingerprint.
+    /// Generates a self-signed certificate for these names, valid for a year. Clients can verify it
+    /// by its fingerprint only.
     pub fn generate_self_signed(names: &[String]) -> Result<Identity, Failure> {
         let failed = |e: rcgen::Error| Failure::new(Phase::Tls, "--tls", e);
         let key = rcgen::KeyPair::generate().map_err(failed)?;
         let mut params = rcgen::CertificateParams::new(names).map_err(failed)?;
         params.distinguished_name = rcgen::DistinguishedName::new();
         params.distinguished_name.push(rcgen::DnType::CommonName, "sockit throw-away");
-        // From yesterday, for clocks that are a little behind.
+        // From yesterday, for clocks that are slow.
         let (from, to) = (day(-1), day(365));
         params.not_before = rcgen::date_time_ymd(from.year(), from.month() as u8, from.day() as u8);
         params.not_after = rcgen::date_time_ymd(to.year(), to.month() as u8, to.day() as u8);
@@ -52,27 +51,27 @@ impl Identity {
         Ok(Identity { chain: vec![certificate.der().clone()], key: key.into() })
     }
 
-    /// SHA-256 of the certificate itself.
+    /// SHA-256 of the end-entity certificate.
     pub fn sha256(&self) -> Sha256 {
-        self.chain.first().map(|own| sha256(own)).unwrap_or(Sha256([0; 32]))
+        self.chain.first().map(|der| sha256(der)).unwrap_or(Sha256([0; 32]))
     }
 }
 
-/// The day that lies so many days from now.
+/// The date that is this many days from now.
 fn day(from_now: i64) -> chrono::NaiveDate {
     let today = chrono::Utc::now().date_naive();
     today.checked_add_signed(chrono::TimeDelta::days(from_now)).unwrap_or(today)
 }
 
-/// The certificates in a PEM file, at least one.
+/// Reads the certificates of a PEM file, at least one.
 ///
-/// Fails at [`Stage::File`] with code 26.
+/// Fails at [`Phase::File`] with code 26.
 pub fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
     let found = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|e| not_pem(path, e))?;
     match found.is_empty() {
-        true => Err(unreadable(path, "no certificate in it (PEM)")),
+        true => Err(unreadable(path, "it has no certificate (PEM)")),
         false => Ok(found),
     }
 }
@@ -88,15 +87,15 @@ fn not_pem(path: &Path, error: pem::Error) -> Failure {
     unreadable(path, &format!("not a PEM file: {why}"))
 }
 
-/// A certificate of ours that cannot be shown: code 26.
+/// A local certificate that rustls does not accept: code 26.
 pub(super) fn unusable(error: &rustls::Error) -> Failure {
     use rustls::Error as Bad;
     let why = match error {
-        Bad::InconsistentKeys(_) => "the key does not belong to the certificate".to_string(),
+        Bad::InconsistentKeys(_) => "the key does not match the certificate".to_string(),
         Bad::InvalidCertificate(why) => {
-            format!("the certificate cannot be used: {}", words::of_certificate(why))
+            format!("the certificate cannot be used: {}", error_text::of_certificate(why))
         }
-        other => format!("the certificate or its key cannot be used: {}", words::of(other)),
+        other => format!("the certificate or its key cannot be used: {}", error_text::of(other)),
     };
     Failure::new(Phase::File, "--cert", why)
 }
@@ -110,8 +109,8 @@ pub(super) fn unreadable(path: &Path, why: &str) -> Failure {
 pub struct Sha256(pub [u8; 32]);
 
 impl Sha256 {
-    /// Reads 64 hexadecimal digits, colons between them optional.
-    pub fn read(word: &str) -> Option<Sha256> {
+    /// Parses 64 hexadecimal digits, with optional colons.
+    pub fn parse(word: &str) -> Option<Sha256> {
         let digits: Vec<u8> = word.bytes().filter(|byte| *byte != b':').collect();
         let mut bytes = [0; 32];
         if digits.len() != 64 {
@@ -143,29 +142,29 @@ pub fn sha256(der: &[u8]) -> Sha256 {
     Sha256(bytes)
 }
 
-/// What a certificate says about itself. All of it may be a peer's invention.
+/// The fields of a certificate, which is not verified: the peer may have chosen all of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateInfo {
     /// Its subject, `CN=…`.
     pub subject: String,
-    /// Who signed it.
+    /// The issuer, `CN=…`.
     pub issuer: String,
-    /// The names and addresses it is for.
+    /// The alternative names: DNS names, addresses and others.
     pub names: Vec<String>,
-    /// The common name in the subject.
+    /// The common name of the subject.
     pub common_name: Option<String>,
-    /// Valid from, in words.
+    /// Start of the validity, as text.
     pub from: String,
-    /// Valid to, in words.
+    /// End of the validity, as text.
     pub to: String,
-    /// The same, seconds since 1970.
+    /// Start and end in seconds since 1970.
     pub validity: (i64, i64),
-    /// Whether it is of X.509 version 1, from before there were extensions.
+    /// Whether it is of X.509 version 1, which has no extensions.
     pub is_version_1: bool,
 }
 
 impl CertificateInfo {
-    /// Reads a certificate; `None` if it is not one.
+    /// Parses a certificate; `None` if it is malformed.
     pub fn of(der: &[u8]) -> Option<CertificateInfo> {
         let (_, certificate) = X509Certificate::from_der(der).ok()?;
         let alternative = certificate.subject_alternative_name().ok().flatten();
@@ -184,12 +183,12 @@ impl CertificateInfo {
         })
     }
 
-    /// The one name to call its owner by.
+    /// The first alternative name, or the common name.
     pub fn name(&self) -> Option<String> {
         self.names.first().or(self.common_name.as_ref()).cloned()
     }
 
-    /// Whether it signed itself.
+    /// Whether issuer and subject are the same.
     pub fn is_self_signed(&self) -> bool {
         self.subject == self.issuer
     }
@@ -218,24 +217,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pin_is_hexadecimal_with_or_without_colons() {
+    fn pin_is_hexadecimal_with_or_without_colons() {
         let plain = "ab".repeat(32);
         let colons = vec!["AB"; 32].join(":");
-        assert_eq!(Sha256::read(&plain), Sha256::read(&colons));
-        assert_eq!(Sha256::read(&plain).unwrap().to_string(), plain);
+        assert_eq!(Sha256::parse(&plain), Sha256::parse(&colons));
+        assert_eq!(Sha256::parse(&plain).unwrap().to_string(), plain);
         for word in ["", "ab", &plain[1..], &plain.replace('a', "x"), &"é".repeat(32)] {
-            assert_eq!(Sha256::read(word), None, "{word}");
+            assert_eq!(Sha256::parse(word), None, "{word}");
         }
     }
 
     #[test]
-    fn a_throw_away_certificate_tells_its_names() {
+    fn generated_certificate_has_its_names() {
         let names = ["localhost".to_string(), "127.0.0.1".to_string()];
         let identity = Identity::generate_self_signed(&names).unwrap();
-        let told = CertificateInfo::of(&identity.chain[0]).unwrap();
-        assert_eq!(told.names, names);
-        assert!(told.is_self_signed());
-        assert!(told.validity.0 < told.validity.1);
+        let info = CertificateInfo::of(&identity.chain[0]).unwrap();
+        assert_eq!(info.names, names);
+        assert!(info.is_self_signed());
+        assert!(info.validity.0 < info.validity.1);
         assert_eq!(sha256(b"").to_string()[..16], *"e3b0c44298fc1c14");
     }
 }

@@ -1,4 +1,4 @@
-//! TLS towards a server.
+//! The TLS client.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,44 +12,44 @@ use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, ClientConnection, Connection, ProtocolVersion, SignatureScheme};
 
 use super::certificate::{self, CertificateInfo, Identity, Sha256};
-use super::finding::Finding;
 use super::handshake::{Handshake, HandshakeError, linger_close};
 use super::key_log::key_log;
 use super::stream::{RecordBuffer, split};
 use super::verify::{ServerVerifier, TrustAnchors, TrustSource};
-use super::{OnTruncation, describe, provider, words};
+use super::verify_error::VerifyError;
+use super::{OnTruncation, describe, error_text, provider};
 use crate::error::{Failure, Phase};
 use crate::net::connect_event::ConnectEvent;
 use crate::net::layer::{HandshakeContext, Layer};
 use crate::net::stream::Stream;
 use crate::shutdown::{earliest, poll_until};
 
-/// How long a server that asked for our certificate may take to refuse it, when it has nothing
-/// else to say: those that accept it mostly send a ticket at once.
+/// How long to wait for a server to refuse the client certificate, when it sends nothing else: one
+/// that accepts it mostly sends a ticket immediately.
 const CLIENT_CERT_ALERT_WAIT: Duration = Duration::from_millis(500);
 
-const PLAIN_HINT: &str = "if this is a plain port, leave --tls (or the s of https) out";
+const PLAIN_HINT: &str = "if this port does not use TLS, omit --tls (or use http)";
 
-/// What a client wants.
+/// Options of a TLS client.
 #[derive(Debug, Default)]
 pub struct ClientOptions {
     /// The name that the server's certificate must have.
     pub server_name: String,
-    /// Whom to believe instead of the system's roots.
+    /// The trusted CA certificates (PEM), instead of the system's roots.
     pub ca_file: Option<PathBuf>,
-    /// Believe anybody, and tell what would have failed.
+    /// Do not verify the certificate; report what would have failed.
     pub insecure: bool,
-    /// Fingerprints of which the server's certificate must have one.
+    /// Accepted fingerprints of the server's certificate.
     pub pins: Vec<Sha256>,
     /// Protocols to offer.
     pub alpn: Vec<Vec<u8>>,
-    /// Our own certificate.
+    /// The client certificate.
     pub identity: Option<Identity>,
-    /// What a bare end of the stream is taken for.
+    /// How to treat an end of stream without close_notify.
     pub on_truncation: OnTruncation,
 }
 
-/// TLS as a client, ready for any number of connections.
+/// A TLS client for any number of connections.
 #[derive(Debug)]
 pub struct Client {
     config: Arc<ClientConfig>,
@@ -57,95 +57,107 @@ pub struct Client {
     trust: TrustSource,
     pins: Vec<Sha256>,
     insecure: bool,
-    ours: Arc<ClientCertResolver>,
+    cert_resolver: Arc<ClientCertResolver>,
     on_truncation: OnTruncation,
 }
 
 impl Client {
-    /// Makes everything ready that needs no peer; reads the roots.
+    /// Prepares the configuration, and reads the trusted roots.
     ///
-    /// Fails at [`Stage::File`] with 26 for what cannot be read, at [`Stage::Tls`] with 2 for a
+    /// Fails at [`Phase::File`] with 26 for what cannot be read, at [`Phase::Tls`] with 2 for a
     /// name that no certificate could have.
-    pub fn new(plan: ClientOptions) -> Result<Client, Failure> {
+    pub fn new(options: ClientOptions) -> Result<Client, Failure> {
         let provider = provider();
-        let name = server_name(&plan.server_name)?;
-        let trust = trust(&plan)?;
-        let ours = Arc::new(ClientCertResolver::new(plan.identity)?);
-        let judge = verifier(&trust, &plan.pins, plan.insecure);
+        let name = server_name(&options.server_name)?;
+        let trust = trust(&options)?;
+        let cert_resolver = Arc::new(ClientCertResolver::new(options.identity)?);
+        let verifier = verifier(&trust, &options.pins, options.insecure);
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .map_err(|e| Failure::new(Phase::Tls, &plan.server_name, e))?
+            .map_err(|e| Failure::new(Phase::Tls, &options.server_name, e))?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(judge))
-            .with_client_cert_resolver(ours.clone());
-        config.alpn_protocols = plan.alpn;
+            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_client_cert_resolver(cert_resolver.clone());
+        config.alpn_protocols = options.alpn;
         config.resumption = Resumption::disabled();
         config.key_log = key_log()?;
-        let ClientOptions { pins, insecure, on_truncation, .. } = plan;
-        Ok(Client { config: Arc::new(config), name, trust, pins, insecure, ours, on_truncation })
+        let ClientOptions { pins, insecure, on_truncation, .. } = options;
+        Ok(Client {
+            config: Arc::new(config),
+            name,
+            trust,
+            pins,
+            insecure,
+            cert_resolver,
+            on_truncation,
+        })
     }
 
     fn handshake(
         &self,
-        opening: &mut Handshake<'_, '_>,
+        handshake: &mut Handshake<'_, '_>,
         connection: &mut Connection,
     ) -> Result<(), HandshakeError> {
-        opening.complete(connection)?;
-        let late_verdict = connection.protocol_version() == Some(ProtocolVersion::TLSv1_3);
-        if late_verdict && self.ours.asked.swap(false, Ordering::SeqCst) && speaks_soon(opening) {
-            opening.await_client_cert_result(connection)?;
+        handshake.complete(connection)?;
+        let is_answer_late = connection.protocol_version() == Some(ProtocolVersion::TLSv1_3);
+        if is_answer_late
+            && self.cert_resolver.requested.swap(false, Ordering::SeqCst)
+            && sends_soon(handshake)
+        {
+            handshake.await_client_cert_result(connection)?;
         }
         Ok(())
     }
 }
 
-/// Whether the server has something to say, or said it already, right after the handshake.
-fn speaks_soon(opening: &Handshake<'_, '_>) -> bool {
-    if !opening.intake.waiting().is_empty() {
+/// Whether the server sends something right after the handshake, and has sent nothing yet.
+fn sends_soon(handshake: &Handshake<'_, '_>) -> bool {
+    if !handshake.records.unread().is_empty() {
         return false;
     }
     use std::os::fd::AsFd;
-    let socket = opening.stream.hangup.socket();
+    let socket = handshake.stream.hangup.socket();
     let mut fds = [PollFd::from_borrowed_fd(socket.as_fd(), PollFlags::IN)];
-    let until = earliest(opening.talk.until, Instant::now().checked_add(CLIENT_CERT_ALERT_WAIT));
-    poll_until(&mut fds, until).is_ok_and(|ready| ready > 0)
+    let deadline =
+        earliest(handshake.context.deadline, Instant::now().checked_add(CLIENT_CERT_ALERT_WAIT));
+    poll_until(&mut fds, deadline).is_ok_and(|ready| ready > 0)
 }
 
 impl Layer for Client {
-    fn wrap(&self, mut stream: Stream, talk: &HandshakeContext<'_>) -> Result<Stream, Failure> {
-        let judge = Arc::new(verifier(&self.trust, &self.pins, self.insecure));
+    fn wrap(&self, mut stream: Stream, context: &HandshakeContext<'_>) -> Result<Stream, Failure> {
+        let verifier = Arc::new(verifier(&self.trust, &self.pins, self.insecure));
         let mut config = ClientConfig::clone(&self.config);
-        config.dangerous().set_certificate_verifier(judge.clone());
+        config.dangerous().set_certificate_verifier(verifier.clone());
         let connection = ClientConnection::new(Arc::new(config), self.name.clone())
-            .map_err(|e| Failure::new(Phase::Tls, &talk.target, words::of(&e)))?;
+            .map_err(|e| Failure::new(Phase::Tls, &context.target, error_text::of(&e)))?;
         let mut connection = Connection::Client(connection);
-        talk.log(format!("TLS: greeting {}...", self.name.to_str()));
-        let mut opening = Handshake {
+        context.log(format!("TLS: starting the handshake with {}...", self.name.to_str()));
+        let mut handshake = Handshake {
             stream: &mut stream,
-            talk,
-            intake: RecordBuffer::new(),
+            context,
+            records: RecordBuffer::new(),
             plain_hint: PLAIN_HINT,
-            mute_hint: Some(PLAIN_HINT),
+            silent_hint: Some(PLAIN_HINT),
         };
-        let held = self.handshake(&mut opening, &mut connection);
-        let intake = opening.intake;
-        if let Err(broken) = held {
-            let failure = broken.failure(&talk.target, judge.verify_error());
+        let outcome = self.handshake(&mut handshake, &mut connection);
+        let records = handshake.records;
+        if let Err(error) = outcome {
+            let failure = error.failure(&context.target, verifier.verify_error());
             if !failure.timed_out() {
-                linger_close(stream, talk);
+                linger_close(stream, context);
             }
             return Err(failure);
         }
-        describe::log_session(&connection, talk);
-        match judge.verify_error() {
-            Some(Finding { why, .. }) => {
+        describe::log_session(&connection, context);
+        match verifier.verify_error() {
+            Some(VerifyError { why, .. }) => {
                 let why = format!("--insecure: this would have failed: {why}");
-                (talk.tell)(ConnectEvent::Warning(why));
+                (context.emit)(ConnectEvent::Warning(why));
             }
             None => stream.facts.peer_name = peer_name(&connection),
         }
-        (talk.tell)(ConnectEvent::Secured(talk.target.clone()));
-        Ok(split(stream, connection, intake, self.on_truncation))
+        (context.emit)(ConnectEvent::Secured(context.target.clone()));
+        Ok(split(stream, connection, records, self.on_truncation))
     }
 }
 
@@ -160,28 +172,28 @@ fn verifier(trust: &TrustSource, pins: &[Sha256], insecure: bool) -> ServerVerif
         pins: pins.to_vec(),
         insecure,
         provider: provider(),
-        finding: Mutex::default(),
+        error: Mutex::default(),
     }
 }
 
-/// A file, the pins alone, or the system.
-fn trust(plan: &ClientOptions) -> Result<TrustSource, Failure> {
-    if let Some(path) = &plan.ca_file {
+/// The certificates of a file, the pins only, or the roots of the system.
+fn trust(options: &ClientOptions) -> Result<TrustSource, Failure> {
+    if let Some(path) = &options.ca_file {
         let anchors = TrustAnchors::of_servers(certificate::read(path)?, provider())
             .map_err(|why| certificate::unreadable(path, &why))?;
         return Ok(TrustSource::File(anchors));
     }
-    if !plan.pins.is_empty() {
+    if !options.pins.is_empty() {
         return Ok(TrustSource::PinsOnly);
     }
     let system = rustls_platform_verifier::Verifier::new(provider());
     if let Err(why) = &system {
-        tracing::debug!(%why, "no roots");
+        tracing::debug!(%why, "no system roots");
     }
     Ok(TrustSource::System(system.ok().map(Arc::new)))
 }
 
-/// The name or address that a certificate must have: without zone and final dot, in ASCII.
+/// The name or address that the certificate must have: without zone and final dot, in ASCII.
 fn server_name(word: &str) -> Result<ServerName<'static>, Failure> {
     let bad = || Failure::usage(Phase::Tls, word, "not a name that a certificate could have");
     let bare = word.split_once('%').map_or(word, |(address, _)| address);
@@ -193,21 +205,21 @@ fn server_name(word: &str) -> Result<ServerName<'static>, Failure> {
     ServerName::try_from(ascii).map_err(|_| bad())
 }
 
-/// Our own certificate, if we have one, and whether we were asked for it.
+/// The client certificate, if there is one, and whether the server has requested it.
 #[derive(Debug)]
 struct ClientCertResolver {
     key: Option<Arc<CertifiedKey>>,
-    asked: AtomicBool,
+    requested: AtomicBool,
 }
 
 impl ClientCertResolver {
     fn new(identity: Option<Identity>) -> Result<ClientCertResolver, Failure> {
         let key = identity.map(|identity| certified(identity).map(Arc::new)).transpose()?;
-        Ok(ClientCertResolver { key, asked: AtomicBool::new(false) })
+        Ok(ClientCertResolver { key, requested: AtomicBool::new(false) })
     }
 }
 
-/// A certificate and key that belong together; 26 when they do not.
+/// A certificate with its key; fails with 26 when they do not match.
 fn certified(identity: Identity) -> Result<CertifiedKey, Failure> {
     let Identity { chain, key } = identity;
     CertifiedKey::from_der(chain, key, &provider()).map_err(|e| certificate::unusable(&e))
@@ -215,12 +227,12 @@ fn certified(identity: Identity) -> Result<CertifiedKey, Failure> {
 
 impl ResolvesClientCert for ClientCertResolver {
     fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        self.asked.store(true, Ordering::SeqCst);
+        self.requested.store(true, Ordering::SeqCst);
         self.key.clone()
     }
 
     fn has_certs(&self) -> bool {
-        // True even without one, so that we notice when a server asks.
+        // True even without one, so that a request is noticed.
         true
     }
 }

@@ -1,15 +1,15 @@
-//! What a handshake has to tell under `-v`, and what its failures mean.
+//! The lines of a handshake under `-v`, and the texts of its failures.
 
 use rustls::{AlertDescription, Connection, Error, InvalidMessage, ProtocolVersion};
 
 use super::certificate::{CertificateInfo, sha256};
-use super::finding::Finding;
-use super::words;
+use super::error_text;
+use super::verify_error::VerifyError;
 use crate::error::{ExitCode, Failure, Phase};
 use crate::net::layer::HandshakeContext;
 
-/// Tells what was agreed on, and who the peer says it is.
-pub(super) fn log_session(connection: &Connection, talk: &HandshakeContext<'_>) {
+/// Logs the negotiated session and the peer's certificate.
+pub(super) fn log_session(connection: &Connection, context: &HandshakeContext<'_>) {
     let version = match connection.protocol_version() {
         Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
         Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
@@ -21,58 +21,63 @@ pub(super) fn log_session(connection: &Connection, talk: &HandshakeContext<'_>) 
         Some(name) => String::from_utf8_lossy(name).into_owned(),
         None => "none".to_string(),
     };
-    talk.log(format!("TLS: {version}, {}, ALPN {protocol}", suite.replace("TLS13_", "TLS_")));
-    let Some(own) = connection.peer_certificates().and_then(|chain| chain.first()) else { return };
-    talk.log(match CertificateInfo::of(own) {
-        Some(told) => format!(
+    context.log(format!("TLS: {version}, {}, ALPN {protocol}", suite.replace("TLS13_", "TLS_")));
+    let Some(end_entity) = connection.peer_certificates().and_then(|chain| chain.first()) else {
+        return;
+    };
+    context.log(match CertificateInfo::of(end_entity) {
+        Some(info) => format!(
             "TLS: the peer's certificate: {}, for {}, signed by {}, valid from {} to {}, SHA-256 {}",
-            told.subject,
-            told.names.join(", "),
-            told.issuer,
-            told.from,
-            told.to,
-            sha256(own)
+            info.subject,
+            info.names.join(", "),
+            info.issuer,
+            info.from,
+            info.to,
+            sha256(end_entity)
         ),
         None => "TLS: the peer's certificate cannot be read".to_string(),
     });
 }
 
-/// What rustls found wrong, as a failure: code 60 for the peer's certificate, 35 for the rest.
-pub(super) fn failure(error: &Error, whom: &str, finding: Option<Finding>) -> Failure {
-    let failed = |why: String| Failure::new(Phase::Tls, whom, why);
+/// An error of rustls as a failure: code 60 for the peer's certificate, 35 for the rest.
+pub(super) fn failure(error: &Error, target: &str, verify_error: Option<VerifyError>) -> Failure {
+    let failed = |why: String| Failure::new(Phase::Tls, target, why);
     match error {
         Error::InvalidCertificate(_) => {
-            let Finding { why, hint } = finding.unwrap_or_else(|| words::of(error).into());
+            let VerifyError { why, hint } =
+                verify_error.unwrap_or_else(|| error_text::of(error).into());
             let mut failure = failed(why).with_code(ExitCode::Certificate);
             failure.hint = hint;
             failure
         }
         Error::NoCertificatesPresented => {
-            failed("the peer shows no certificate".into()).with_code(ExitCode::Certificate)
+            failed("the peer sent no certificate".into()).with_code(ExitCode::Certificate)
         }
         Error::AlertReceived(alert) => failed(alert_message(*alert)),
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
-            failed("what came is not TLS".into())
+            failed("the received data is not TLS".into())
         }
-        other => failed(words::of(other)),
+        other => failed(error_text::of(other)),
     }
 }
 
-/// What the peer's alert means for us (RFC 8446 §6.2).
+/// The text of an alert from the peer (RFC 8446 §6.2).
 pub(super) fn alert_message(alert: AlertDescription) -> String {
     use AlertDescription as Alert;
     let name = alert.as_str().unwrap_or("unknown");
     match alert {
-        Alert::CertificateRequired => "the peer wants a certificate of ours (--cert)".to_string(),
+        Alert::CertificateRequired => "the peer requires a client certificate (--cert)".to_string(),
         Alert::BadCertificate
         | Alert::UnsupportedCertificate
         | Alert::CertificateRevoked
         | Alert::CertificateExpired
         | Alert::CertificateUnknown
         | Alert::UnknownCA
-        | Alert::AccessDenied => format!("the peer does not accept our certificate ({name})"),
-        Alert::NoApplicationProtocol => "the peer speaks none of our --alpn protocols".to_string(),
-        Alert::ProtocolVersion => "the peer speaks no version of TLS that we do".to_string(),
+        | Alert::AccessDenied => format!("the peer does not accept the local certificate ({name})"),
+        Alert::NoApplicationProtocol => {
+            "the peer supports none of the --alpn protocols".to_string()
+        }
+        Alert::ProtocolVersion => "the peer and sockit have no TLS version in common".to_string(),
         Alert::UnrecognisedName => "the peer does not know this name (--server-name)".to_string(),
         _ => format!("the peer refused the handshake ({name})"),
     }

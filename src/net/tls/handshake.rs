@@ -1,4 +1,4 @@
-//! The handshake itself, on the connection's own thread and within its own time.
+//! The TLS handshake, on the thread of the connection and within its own time limit.
 
 use std::io::Read;
 use std::time::{Duration, Instant};
@@ -7,30 +7,30 @@ use rustix::event::PollFlags;
 use rustls::{Connection, Error};
 
 use super::describe;
-use super::finding::Finding;
 use super::stream;
 use super::stream::RecordBuffer;
+use super::verify_error::VerifyError;
 use crate::error::{Failure, Phase};
 use crate::net::layer::HandshakeContext;
 use crate::net::stream::Stream;
 use crate::shutdown::earliest;
 
-/// Where a handshake begins and its bytes go.
+/// A handshake in progress.
 pub(super) struct Handshake<'a, 'b> {
     pub(super) stream: &'a mut Stream,
-    pub(super) talk: &'a HandshakeContext<'b>,
-    pub(super) intake: RecordBuffer,
-    /// What is said to somebody who speaks plain text to us.
+    pub(super) context: &'a HandshakeContext<'b>,
+    pub(super) records: RecordBuffer,
+    /// The hint for a peer that sends plain text.
     pub(super) plain_hint: &'static str,
-    /// What is said when our greeting gets no answer at all.
-    pub(super) mute_hint: Option<&'static str>,
+    /// The hint for a peer that sends nothing at all.
+    pub(super) silent_hint: Option<&'static str>,
 }
 
-/// What broke a handshake off.
+/// Why a handshake failed.
 pub(super) enum HandshakeError {
-    /// The connection, or the time.
+    /// The connection, or the time limit.
     Io(Failure),
-    /// TLS itself; the peer has been told if it could be.
+    /// TLS itself; an alert was sent if possible.
     Tls(Error),
 }
 
@@ -41,18 +41,18 @@ impl From<Failure> for HandshakeError {
 }
 
 impl Handshake<'_, '_> {
-    /// Goes on until both sides have said everything.
+    /// Performs the handshake.
     pub(super) fn complete(&mut self, connection: &mut Connection) -> Result<(), HandshakeError> {
-        // Our answer to the peer's last flight must not wait for its acknowledgement (Nagle).
+        // The answer to the peer's last flight must not wait for its acknowledgement (Nagle).
         let _ = self.stream.hangup.socket().set_tcp_nodelay(true);
         self.flush(connection)?;
         let mut first = true;
         while connection.is_handshaking() {
             self.receive()?;
             let is_tls = if std::mem::take(&mut first) { self.check_greeting() } else { Ok(()) };
-            let fed = self.intake.feed_handshake(connection);
-            // Trouble has made an alert, which is what the peer needs to understand us, even a
-            // peer who speaks plain text.
+            let fed = self.records.feed_handshake(connection);
+            // A failure has queued an alert, which tells the peer the reason, even one that sends
+            // plain text.
             let flushed = self.flush(connection);
             is_tls?;
             fed.map_err(HandshakeError::Tls)?;
@@ -61,36 +61,42 @@ impl Handshake<'_, '_> {
         Ok(())
     }
 
-    /// Hears whether the peer takes the certificate we have shown. In TLS 1.3 it says so only
-    /// after our side of the handshake is done; its tickets, if it sends any, say yes.
+    /// Receives the peer's verdict on the client certificate. In TLS 1.3 it arrives only after the
+    /// client's side of the handshake is complete: an alert, or session tickets.
     pub(super) fn await_client_cert_result(
         &mut self,
         connection: &mut Connection,
     ) -> Result<(), HandshakeError> {
         self.receive()?;
-        self.intake.feed_handshake(connection).map_err(HandshakeError::Tls)
+        self.records.feed_handshake(connection).map_err(HandshakeError::Tls)
     }
 
     fn receive(&mut self) -> Result<(), Failure> {
         loop {
             let socket = self.stream.hangup.socket();
-            let ready = self.talk.wait(Phase::Tls, socket, PollFlags::IN);
-            ready.map_err(|late| if late.timed_out() { self.hinted(late) } else { late })?;
-            match self.stream.reader.read(self.intake.space()) {
+            let ready = self.context.wait(Phase::Tls, socket, PollFlags::IN);
+            ready.map_err(|e| if e.timed_out() { self.with_silent_hint(e) } else { e })?;
+            match self.stream.reader.read(self.records.space()) {
                 Ok(0) => return Err(self.ended()),
                 Ok(n) => {
-                    self.intake.filled(n);
+                    self.records.filled(n);
                     return Ok(());
                 }
                 Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(self.hinted(Failure::new(Phase::Tls, &self.talk.target, e))),
+                Err(e) => {
+                    return Err(self.with_silent_hint(Failure::new(
+                        Phase::Tls,
+                        &self.context.target,
+                        e,
+                    )));
+                }
             }
         }
     }
 
-    /// With a hint, if nothing has ever come.
-    fn hinted(&self, failure: Failure) -> Failure {
-        match self.mute_hint.filter(|_| self.intake.is_new()) {
+    /// Adds the hint if nothing was received yet.
+    fn with_silent_hint(&self, failure: Failure) -> Failure {
+        match self.silent_hint.filter(|_| self.records.is_new()) {
             Some(hint) => failure.with_hint(hint),
             None => failure,
         }
@@ -98,48 +104,48 @@ impl Handshake<'_, '_> {
 
     fn ended(&self) -> Failure {
         let why = "the peer ended the connection during the handshake";
-        self.hinted(Failure::new(Phase::Tls, &self.talk.target, why))
+        self.with_silent_hint(Failure::new(Phase::Tls, &self.context.target, why))
     }
 
-    /// Somebody who does not speak TLS is told apart by the first byte (RFC 8446 §5.1).
+    /// The first byte shows whether the peer speaks TLS (RFC 8446 §5.1).
     fn check_greeting(&self) -> Result<(), Failure> {
-        let came = self.intake.waiting();
-        match came {
+        let received = self.records.unread();
+        match received {
             [0x14..=0x17, 0x03, ..] | [0x14..=0x17] | [] => Ok(()),
             _ => {
-                let begin = String::from_utf8_lossy(&came[..came.len().min(24)]);
-                let why = format!("the peer does not speak TLS: it says '{begin}'");
-                Err(Failure::new(Phase::Tls, &self.talk.target, why).with_hint(self.plain_hint))
+                let begin = String::from_utf8_lossy(&received[..received.len().min(24)]);
+                let why = format!("the peer does not speak TLS: it sends '{begin}'");
+                Err(Failure::new(Phase::Tls, &self.context.target, why).with_hint(self.plain_hint))
             }
         }
     }
 
-    /// Sends what TLS has to say, waiting for room no longer than the handshake may take.
+    /// Sends all queued records, waiting for room until the handshake times out.
     fn flush(&mut self, connection: &mut Connection) -> Result<(), Failure> {
         let socket = self.stream.hangup.socket();
         loop {
             match stream::send_some(connection, socket) {
                 Ok(true) => return Ok(()),
-                Ok(false) => self.talk.wait(Phase::Tls, socket, PollFlags::OUT)?,
-                Err(e) => return Err(Failure::new(Phase::Tls, &self.talk.target, e)),
+                Ok(false) => self.context.wait(Phase::Tls, socket, PollFlags::OUT)?,
+                Err(e) => return Err(Failure::new(Phase::Tls, &self.context.target, e)),
             }
         }
     }
 }
 
-/// Leaves a connection whose handshake failed so that our alert is not destroyed by a reset: what
-/// the peer still sends is read for a moment, if the handshake's own time has one left.
-pub(super) fn linger_close(mut stream: Stream, talk: &HandshakeContext<'_>) {
-    const MOMENT: Duration = Duration::from_millis(500);
+/// Closes a connection after a failed handshake, without a reset that would destroy the alert: what
+/// the peer still sends is read for a moment, within the time limit of the handshake.
+pub(super) fn linger_close(mut stream: Stream, context: &HandshakeContext<'_>) {
+    const LINGER: Duration = Duration::from_millis(500);
     if stream.hangup.left_unread() {
         return stream.hangup.abort();
     }
     let _ = stream.writer.finish();
-    let until = earliest(talk.until, Instant::now().checked_add(MOMENT));
-    let talk = HandshakeContext { target: talk.target.clone(), until, ..*talk };
+    let deadline = earliest(context.deadline, Instant::now().checked_add(LINGER));
+    let context = HandshakeContext { target: context.target.clone(), deadline, ..*context };
     let mut rest = [0; 4096];
     for _ in 0..16 {
-        let ready = talk.wait(Phase::Tls, stream.hangup.socket(), PollFlags::IN);
+        let ready = context.wait(Phase::Tls, stream.hangup.socket(), PollFlags::IN);
         if ready.is_err() || !matches!(stream.reader.read(&mut rest), Ok(1..)) {
             return;
         }
@@ -147,11 +153,11 @@ pub(super) fn linger_close(mut stream: Stream, talk: &HandshakeContext<'_>) {
 }
 
 impl HandshakeError {
-    /// As the failure it is; `finding` is what the judge of certificates has to say.
-    pub(super) fn failure(self, whom: &str, finding: Option<Finding>) -> Failure {
+    /// The failure of the connection to `target`; `verify_error` is that of its certificate.
+    pub(super) fn failure(self, target: &str, verify_error: Option<VerifyError>) -> Failure {
         match self {
             HandshakeError::Io(failure) => failure,
-            HandshakeError::Tls(error) => describe::failure(&error, whom, finding),
+            HandshakeError::Tls(error) => describe::failure(&error, target, verify_error),
         }
     }
 }

@@ -1,41 +1,41 @@
-//! TLS, all of it: the last layer between a connected socket and the user's bytes.
+//! TLS, the last layer between a connected socket and the user's bytes.
 //!
-//! [`client::Client`] and [`server::Server`] hold the handshake on the connection's own thread
-//! and return a stream whose two halves may be used from two threads (`halves`). The verdicts
-//! about certificates are in `judge`, files and fingerprints in [`certificate`].
+//! [`client::Client`] and [`server::Server`] perform the handshake on the thread of the connection
+//! and return a stream whose two halves may be used from two threads (`stream`). Certificates are
+//! verified in `verify`; files and fingerprints are in [`certificate`].
 
 pub mod certificate;
 pub mod client;
 mod describe;
-mod finding;
+mod error_text;
 mod handshake;
 mod key_log;
 pub mod server;
 mod stream;
 mod verify;
-mod words;
+mod verify_error;
 
 use std::sync::Arc;
 
 use rustls::crypto::{CryptoProvider, ring};
 
-/// Bytes of stack that TLS gets on top of a service's own. Measured by the pages touched: 44 KiB
-/// together with the echo service in a build without optimisation, a client certificate
-/// demanded, 24 KiB in a release; the rest is for longer chains and larger keys.
+/// Bytes of stack that TLS needs in addition to a service. Measured by the touched pages: 44 KiB
+/// together with the echo service in a build without optimisation and with a client certificate,
+/// 24 KiB in a release; the rest is for longer chains and larger keys.
 pub const STACK: usize = 128 << 10;
 
-/// What a bare end of the stream, without close_notify (RFC 8446 §6.1), is taken for.
+/// How to treat an end of stream without close_notify (RFC 8446 §6.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnTruncation {
     /// A failure, because data may be missing.
     #[default]
     Fail,
-    /// The end of the data, unless it comes inside a record.
+    /// The end of the data, unless it is inside a record.
     End,
 }
 
-/// The cryptography of every connection. AES-128 comes first, as in browsers: it is no weaker
-/// link than the key exchange beside it, and costs a fifth less than AES-256.
+/// The cryptography of every connection. AES-128 comes first, as in browsers: it is not weaker than
+/// the key exchange, and costs a fifth less than AES-256.
 fn provider() -> Arc<CryptoProvider> {
     let mut provider = ring::default_provider();
     provider.cipher_suites.sort_by_key(|suite| !is_aes_128(suite));

@@ -1,4 +1,4 @@
-//! TLS towards callers.
+//! The TLS server.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,98 +18,101 @@ use crate::net::layer::{HandshakeContext, Layer};
 use crate::net::stream::Stream;
 use crate::shutdown::earliest;
 
-/// How long a caller may take for its handshake, counted from its connection.
-const LIMIT: Duration = Duration::from_secs(10);
+/// Limit of a handshake, from the accepted connection on.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-const PLAIN_HINT: &str = "the caller must speak TLS on this port (sockit: --tls)";
+const PLAIN_HINT: &str = "the client must use TLS on this port (sockit: --tls)";
 
-/// What a server wants.
+/// Options of a TLS server.
 #[derive(Debug)]
 pub struct ServerOptions {
-    /// Our certificate.
+    /// The certificate of the server.
     pub identity: Identity,
-    /// Protocols we speak.
+    /// Supported protocols.
     pub alpn: Vec<Vec<u8>>,
-    /// Whose certificates callers must show.
+    /// The CA certificates (PEM) that client certificates must be signed by.
     pub client_ca: Option<PathBuf>,
-    /// Callers without a certificate are welcome nevertheless.
+    /// Accept clients without a certificate too.
     pub client_optional: bool,
-    /// What a bare end of the stream is taken for.
+    /// How to treat an end of stream without close_notify.
     pub on_truncation: OnTruncation,
 }
 
-/// TLS as a server.
+/// A TLS server for any number of connections.
 #[derive(Debug)]
 pub struct Server {
     config: Arc<ServerConfig>,
-    /// SHA-256 of our certificate.
+    /// SHA-256 of the certificate.
     pub sha256: Sha256,
     on_truncation: OnTruncation,
 }
 
 impl Server {
-    /// Makes everything ready that needs no caller.
+    /// Prepares the configuration.
     ///
-    /// Fails at [`Stage::File`] with 26 for what cannot be read or does not go together.
-    pub fn new(plan: ServerOptions) -> Result<Server, Failure> {
+    /// Fails at [`Phase::File`] with 26 for files that cannot be read or do not match.
+    pub fn new(options: ServerOptions) -> Result<Server, Failure> {
         let provider = provider();
-        let sha256 = plan.identity.sha256();
-        let knows_callers = plan.client_ca.is_some();
+        let sha256 = options.identity.sha256();
+        let verifies_clients = options.client_ca.is_some();
         let builder = ServerConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
             .map_err(|e| Failure::new(Phase::Tls, "--tls", e))?;
-        let builder = match &plan.client_ca {
+        let builder = match &options.client_ca {
             None => builder.with_no_client_auth(),
             Some(path) => {
                 let found = certificate::read(path)?;
-                let anchors = TrustAnchors::of_clients(found, plan.client_optional, provider)
+                let anchors = TrustAnchors::of_clients(found, options.client_optional, provider)
                     .map_err(|why| certificate::unreadable(path, &why))?;
                 builder.with_client_cert_verifier(Arc::new(ClientVerifier(anchors)))
             }
         };
-        let Identity { chain, key } = plan.identity;
+        let Identity { chain, key } = options.identity;
         let config = builder.with_single_cert(chain, key);
         let mut config = config.map_err(|e| certificate::unusable(&e))?;
-        config.alpn_protocols = plan.alpn;
+        config.alpn_protocols = options.alpn;
         config.key_log = key_log()?;
         config.ignore_client_order = true;
-        // Nobody resumes a session here. A ticket that its receiver never reads would turn that
-        // receiver's close into a reset (tcp(7)), which can destroy its last words. Who has shown
-        // a certificate gets one all the same: it is the sign that the certificate was accepted.
-        config.send_tls13_tickets = usize::from(knows_callers);
-        if !knows_callers {
+        // Sessions are not resumed. A ticket that the client never reads would turn its close into a
+        // reset (tcp(7)), which can destroy the last data it sent. After a client certificate one
+        // ticket is sent nevertheless: it shows that the certificate was accepted.
+        config.send_tls13_tickets = usize::from(verifies_clients);
+        if !verifies_clients {
             config.session_storage = Arc::new(NoServerSessionStorage {});
         }
-        Ok(Server { config: Arc::new(config), sha256, on_truncation: plan.on_truncation })
+        Ok(Server { config: Arc::new(config), sha256, on_truncation: options.on_truncation })
     }
 }
 
 impl Layer for Server {
-    fn wrap(&self, mut stream: Stream, talk: &HandshakeContext<'_>) -> Result<Stream, Failure> {
-        let until = earliest(talk.until, stream.facts.began.checked_add(LIMIT));
-        let talk = &HandshakeContext { target: talk.target.clone(), until, limit: LIMIT, ..*talk };
+    fn wrap(&self, mut stream: Stream, context: &HandshakeContext<'_>) -> Result<Stream, Failure> {
+        let deadline =
+            earliest(context.deadline, stream.facts.began.checked_add(HANDSHAKE_TIMEOUT));
+        let timeout = HANDSHAKE_TIMEOUT;
+        let target = context.target.clone();
+        let context = &HandshakeContext { target, deadline, timeout, ..*context };
         let connection = ServerConnection::new(self.config.clone())
-            .map_err(|e| Failure::new(Phase::Tls, &talk.target, e))?;
+            .map_err(|e| Failure::new(Phase::Tls, &context.target, e))?;
         let mut connection = Connection::Server(connection);
-        let mut opening = Handshake {
+        let mut handshake = Handshake {
             stream: &mut stream,
-            talk,
-            intake: RecordBuffer::new(),
+            context,
+            records: RecordBuffer::new(),
             plain_hint: PLAIN_HINT,
-            mute_hint: None,
+            silent_hint: None,
         };
-        let held = opening.complete(&mut connection);
-        let intake = opening.intake;
-        if let Err(broken) = held {
-            let failure = broken.failure(&talk.target, None);
+        let outcome = handshake.complete(&mut connection);
+        let records = handshake.records;
+        if let Err(error) = outcome {
+            let failure = error.failure(&context.target, None);
             if !failure.timed_out() {
-                linger_close(stream, talk);
+                linger_close(stream, context);
             }
             return Err(failure);
         }
-        describe::log_session(&connection, talk);
-        let caller = connection.peer_certificates().and_then(|chain| chain.first());
-        stream.facts.peer_name = caller.and_then(|own| CertificateInfo::of(own)?.name());
-        Ok(split(stream, connection, intake, self.on_truncation))
+        describe::log_session(&connection, context);
+        let end_entity = connection.peer_certificates().and_then(|chain| chain.first());
+        stream.facts.peer_name = end_entity.and_then(|der| CertificateInfo::of(der)?.name());
+        Ok(split(stream, connection, records, self.on_truncation))
     }
 }

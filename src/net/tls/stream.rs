@@ -1,17 +1,17 @@
-//! The two halves of a TLS stream, for two threads at once.
+//! The two halves of a TLS stream, for two threads.
 //!
 //! ```text
-//!   reader: recv ──► intake ──┐ lock ┌── plain text out
+//!   reader: recv ──► records ─┐ lock ┌── plain text out
 //!                             ▼      │
 //!                        TLS state (one lock, never held while waiting)
 //!                             ▲      │
-//!   writer: plain text in ────┘ lock └──► send without waiting; full: unlock, poll, again
+//!   writer: plain text in ────┘ lock └──► send without blocking; full: unlock, poll, retry
 //! ```
 //!
-//! Records leave in the order in which the state made them, because they are only ever taken from
-//! it and given to the kernel under the one lock, and the kernel is only offered what it takes at
-//! once. So a reader that waits never blocks the writer, nor the other way round, and an alert or
-//! a key update that the reader provokes queues behind what the writer has begun.
+//! Records are sent in the order in which the state produced them, because they are taken from it
+//! and given to the kernel under one lock, without blocking. So a waiting reader never blocks the
+//! writer, nor the reverse, and an alert or a key update from the reader queues behind what the
+//! writer has begun.
 
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
@@ -22,22 +22,22 @@ use rustix::event::{PollFd, PollFlags};
 use rustls::{Connection, Error};
 use socket2::Socket;
 
-use super::{OnTruncation, describe, words};
+use super::{OnTruncation, describe, error_text};
 use crate::error::{ExitCode, LayerError, Phase};
 use crate::net::memory;
 use crate::net::stream::{ConnectionHandle, Reader, Stream, Writer};
 use crate::shutdown::poll_until;
 
-/// Plain text that is encrypted and sent in one go: six records. The allocator gives back what
-/// lies free at the top of its heap from 128 KiB on (mallopt(3), `M_TRIM_THRESHOLD`), and larger
-/// pieces have it do so after each of them, which costs a fifth of all time.
+/// Plain text that is encrypted and sent in one step: six records. The allocator returns 128 KiB and
+/// more of free memory at the top of its heap to the kernel (mallopt(3), `M_TRIM_THRESHOLD`); larger
+/// chunks make it do so after each of them, which costs a fifth of all time.
 const WRITE_CHUNK: usize = 96 << 10;
-/// Plain text that is handed out in one go: it is still in the cache when it is written again.
+/// Plain text that is returned by one read: it is still in the cache when it is written.
 const READ_CHUNK: usize = 64 << 10;
-/// What a reader asks of the kernel, growing for peers who fill it.
-const STEPS: [usize; 3] = [8 << 10, 64 << 10, 256 << 10];
+/// Sizes of a read from the kernel, growing with peers that fill it.
+const READ_SIZES: [usize; 3] = [8 << 10, 64 << 10, 256 << 10];
 
-/// Cipher text on its way in: from the kernel, not yet understood.
+/// Received records that are not decrypted yet.
 pub(super) struct RecordBuffer {
     bytes: Vec<u8>,
     start: usize,
@@ -49,7 +49,7 @@ pub(super) struct RecordBuffer {
 impl RecordBuffer {
     pub(super) fn new() -> RecordBuffer {
         RecordBuffer {
-            bytes: vec![0; STEPS[0]],
+            bytes: vec![0; READ_SIZES[0]],
             start: 0,
             end: 0,
             is_new: true,
@@ -57,24 +57,24 @@ impl RecordBuffer {
         }
     }
 
-    /// Whether nothing has ever come.
+    /// Whether nothing was ever received.
     pub(super) fn is_new(&self) -> bool {
         self.is_new
     }
 
-    /// What has come and is not yet understood.
-    pub(super) fn waiting(&self) -> &[u8] {
+    /// The bytes that are not decrypted yet.
+    pub(super) fn unread(&self) -> &[u8] {
         &self.bytes[self.start..self.end]
     }
 
-    /// Where the next read goes. Only asked for when nothing is waiting.
+    /// The space for the next read. Only called when all is decrypted.
     pub(super) fn space(&mut self) -> &mut [u8] {
         self.start = 0;
         self.end = 0;
         &mut self.bytes
     }
 
-    /// After a read of `n` bytes; the next space is larger if this one was filled.
+    /// Records a read of `n` bytes.
     pub(super) fn filled(&mut self, n: usize) {
         self.is_new = false;
         self.end = n;
@@ -83,14 +83,14 @@ impl RecordBuffer {
     /// As [`RecordBuffer::space`], larger if the last read filled it.
     fn next_space(&mut self) -> &mut [u8] {
         let full = self.end == self.bytes.len();
-        let next = STEPS.into_iter().find(|step| *step > self.bytes.len());
+        let next = READ_SIZES.into_iter().find(|step| *step > self.bytes.len());
         if let Some(next) = next.filter(|_| full) {
-            self.bytes = memory::room(next, self.bytes.len());
+            self.bytes = memory::zeroed_buffer(next, self.bytes.len());
         }
         self.space()
     }
 
-    /// Gives the state one bite of what is waiting.
+    /// Passes one piece of the unread bytes to the TLS state.
     fn feed(&mut self, connection: &mut Connection) -> Result<(), Error> {
         let mut rest = &self.bytes[self.start..self.end];
         let taken = connection.read_tls(&mut rest).map_err(|e| Error::General(e.to_string()))?;
@@ -99,7 +99,7 @@ impl RecordBuffer {
         connection.process_new_packets().map(drop)
     }
 
-    /// Feeds until nothing waits or the handshake is done: what follows is the user's.
+    /// Feeds until all is read or the handshake is complete: what follows is application data.
     pub(super) fn feed_handshake(&mut self, connection: &mut Connection) -> Result<(), Error> {
         let handshaking = connection.is_handshaking();
         while self.start < self.end && connection.is_handshaking() == handshaking {
@@ -116,11 +116,11 @@ impl RecordBuffer {
 /// (RFC 8446 §5.1).
 #[derive(Debug, Default)]
 struct Record {
-    /// Bytes of the header that came.
+    /// Received bytes of the header.
     header: u8,
     /// The last two of them.
     length: u16,
-    /// Bytes that are still to come behind a whole header.
+    /// Missing bytes after a complete header.
     left: usize,
 }
 
@@ -143,12 +143,12 @@ impl Record {
         }
     }
 
-    fn is_whole(&self) -> bool {
+    fn is_complete(&self) -> bool {
         self.header == 0 && self.left == 0
     }
 }
 
-/// Offers the kernel what the state has to send; whether all of it was taken.
+/// Sends queued records without blocking; returns whether all were sent.
 pub(super) fn send_some(connection: &mut Connection, socket: &Socket) -> io::Result<bool> {
     while connection.wants_write() {
         match connection.write_tls(&mut NonBlockingWriter(socket)) {
@@ -161,18 +161,18 @@ pub(super) fn send_some(connection: &mut Connection, socket: &Socket) -> io::Res
     Ok(true)
 }
 
-/// Writes to a socket without ever waiting for room in it (send(2), `MSG_DONTWAIT`).
+/// Writes to a socket without blocking (send(2), `MSG_DONTWAIT`).
 struct NonBlockingWriter<'a>(&'a Socket);
 
-const EAGERLY: i32 = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+const SEND_FLAGS: i32 = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
 
 impl Write for NonBlockingWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.send_with_flags(bytes, EAGERLY)
+        self.0.send_with_flags(bytes, SEND_FLAGS)
     }
 
     fn write_vectored(&mut self, pieces: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        self.0.send_vectored_with_flags(pieces, EAGERLY)
+        self.0.send_vectored_with_flags(pieces, SEND_FLAGS)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -190,7 +190,7 @@ impl Shared {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends everything the state has to say, letting go of it while the kernel is full.
+    /// Sends all queued records; the lock is released while the send buffer is full.
     fn send_all<'a>(&'a self, mut connection: MutexGuard<'a, Connection>) -> io::Result<()> {
         while !send_some(&mut connection, self.hangup.socket())? {
             drop(connection);
@@ -200,13 +200,13 @@ impl Shared {
         Ok(())
     }
 
-    /// Waits for room in the kernel, at most as long as a plain socket's write would.
+    /// Waits for room in the send buffer, at most as long as the write timeout of the socket.
     fn wait_writable(&self) -> io::Result<()> {
         let socket = self.hangup.socket();
-        let limit = socket.write_timeout()?;
-        let until = limit.and_then(|limit| Instant::now().checked_add(limit));
+        let timeout = socket.write_timeout()?;
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let mut fds = [PollFd::from_borrowed_fd(socket.as_fd(), PollFlags::OUT)];
-        match poll_until(&mut fds, until)? {
+        match poll_until(&mut fds, deadline)? {
             0 => Err(io::ErrorKind::WouldBlock.into()),
             _ => Ok(()),
         }
@@ -216,20 +216,20 @@ impl Shared {
 /// The half that decrypts.
 struct TlsReader {
     shared: Arc<Shared>,
-    under: Box<dyn Reader>,
-    intake: RecordBuffer,
+    inner: Box<dyn Reader>,
+    records: RecordBuffer,
     on_truncation: OnTruncation,
-    /// What went wrong behind the last plain text, kept for the next read.
+    /// The error after the last plain text, for the next read.
     pending_error: Option<io::Error>,
 }
 
-/// How far one look at the state has come.
+/// What the TLS state has for a reader.
 enum Progress {
-    /// So many bytes of plain text.
+    /// This many bytes of plain text.
     Plaintext(usize),
-    /// The peer has said goodbye.
+    /// The peer has sent close_notify.
     Closed,
-    /// More cipher text is needed.
+    /// More records are needed.
     NeedMore,
 }
 
@@ -246,26 +246,25 @@ impl TlsReader {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
                 Err(e) => return Err(e),
             }
-            if filled == plain.len() || self.intake.waiting().is_empty() {
+            if filled == plain.len() || self.records.unread().is_empty() {
                 break;
             }
-            if let Err(error) = self.intake.feed(&mut connection) {
-                // The alert that says so leaves if the kernel has room for it.
+            if let Err(error) = self.records.feed(&mut connection) {
+                // The alert is sent if the kernel has room for it.
                 let _ = send_some(&mut connection, shared.hangup.socket());
-                // What came before the trouble is the user's.
-                self.pending_error = Some(broken(&error));
+                // What was decrypted before the error is delivered first.
+                self.pending_error = Some(protocol_error(&error));
                 break;
             }
             if connection.wants_write() {
-                // Whether the peer still listens is the writer's business: what came is read all
-                // the same.
+                // A peer that no longer reads is the writer's error: reading continues.
                 let _ = send_some(&mut connection, shared.hangup.socket());
             }
         }
         match self.pending_error.take() {
-            Some(trouble) if filled == 0 => Err(trouble),
-            trouble => {
-                self.pending_error = trouble;
+            Some(error) if filled == 0 => Err(error),
+            error => {
+                self.pending_error = error;
                 Ok(if filled > 0 { Progress::Plaintext(filled) } else { Progress::NeedMore })
             }
         }
@@ -274,8 +273,8 @@ impl TlsReader {
 
 impl Read for TlsReader {
     fn read(&mut self, plain: &mut [u8]) -> io::Result<usize> {
-        let most = plain.len().min(READ_CHUNK);
-        let plain = &mut plain[..most];
+        let len = plain.len().min(READ_CHUNK);
+        let plain = &mut plain[..len];
         if plain.is_empty() {
             return Ok(0);
         }
@@ -285,23 +284,24 @@ impl Read for TlsReader {
                 Progress::Closed => return Ok(0),
                 Progress::NeedMore => {}
             }
-            let n = self.under.read(self.intake.next_space())?;
+            let n = self.inner.read(self.records.next_space())?;
             if n == 0 {
                 return self.check_end().map(|()| 0);
             }
-            self.intake.filled(n);
+            self.records.filled(n);
         }
     }
 }
 
 impl TlsReader {
-    /// The stream has ended without close_notify: by us, truncated, or, inside a record, broken.
+    /// Checks an end of stream without close_notify: closed locally, truncated, or malformed if it
+    /// is inside a record.
     fn check_end(&self) -> io::Result<()> {
         let hangup = &self.shared.hangup;
         if hangup.closed_locally() {
             return Ok(());
         }
-        if !self.intake.record.is_whole() {
+        if !self.records.record.is_complete() {
             let why = "the peer ended inside a TLS record, without close_notify".to_string();
             let inner =
                 LayerError { stage: Phase::Receive, code: ExitCode::Partial, why, hint: None };
@@ -316,18 +316,18 @@ impl TlsReader {
 
 impl Reader for TlsReader {
     fn is_ready(&self) -> bool {
-        let understood = || {
+        let has_plaintext = || {
             let state = self.shared.lock().process_new_packets();
             state.is_ok_and(|state| state.plaintext_bytes_to_read() > 0)
         };
-        !self.intake.waiting().is_empty() || understood() || self.under.is_ready()
+        !self.records.unread().is_empty() || has_plaintext() || self.inner.is_ready()
     }
 }
 
-fn broken(error: &Error) -> io::Error {
+fn protocol_error(error: &Error) -> io::Error {
     let why = match error {
         Error::AlertReceived(alert) => describe::alert_message(*alert),
-        other => words::of(other),
+        other => error_text::of(other),
     };
     let inner = LayerError { stage: Phase::Tls, code: ExitCode::Tls, why, hint: None };
     io::Error::new(io::ErrorKind::InvalidData, inner)
@@ -336,7 +336,7 @@ fn broken(error: &Error) -> io::Error {
 /// The half that encrypts.
 struct TlsWriter {
     shared: Arc<Shared>,
-    under: Box<dyn Writer>,
+    inner: Box<dyn Writer>,
 }
 
 impl Write for TlsWriter {
@@ -358,39 +358,39 @@ impl Write for TlsWriter {
 }
 
 impl Writer for TlsWriter {
-    /// `close_notify` (RFC 8446 §6.1), then the half-close of what is under us.
+    /// Sends `close_notify` (RFC 8446 §6.1), then half-closes the stream below.
     fn finish(&mut self) -> io::Result<()> {
         let mut connection = self.shared.lock();
         connection.send_close_notify();
         match self.shared.send_all(connection) {
-            // The peer has said goodbye and left: nobody is there to hear ours.
+            // The peer has closed already.
             Err(e) if matches!(e.kind(), io::ErrorKind::BrokenPipe) => Ok(()),
             Err(e) => Err(e),
-            Ok(()) => self.under.finish(),
+            Ok(()) => self.inner.finish(),
         }
     }
 }
 
-/// The stream behind a completed handshake; `intake` holds what came behind the peer's part of it.
+/// The stream after a completed handshake; `records` holds what followed the peer's part of it.
 pub(super) fn split(
     stream: Stream,
     mut connection: Connection,
-    intake: RecordBuffer,
+    records: RecordBuffer,
     on_truncation: OnTruncation,
 ) -> Stream {
-    // What a write takes is sent before it returns, so there is no more than one piece in here.
+    // What a write accepts is sent before it returns, so at most one chunk is buffered.
     connection.set_buffer_limit(None);
     let connection = Mutex::new(connection);
     let shared = Arc::new(Shared { connection, hangup: stream.hangup.clone() });
     Stream {
         reader: Box::new(TlsReader {
             shared: shared.clone(),
-            under: stream.reader,
-            intake,
+            inner: stream.reader,
+            records,
             on_truncation,
             pending_error: None,
         }),
-        writer: Box::new(TlsWriter { shared, under: stream.writer }),
+        writer: Box::new(TlsWriter { shared, inner: stream.writer }),
         hangup: stream.hangup,
         facts: stream.facts,
     }
@@ -401,7 +401,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn record_is_whole_only_behind_its_last_byte() {
+    fn record_is_complete_only_after_its_last_byte() {
         let two = b"\x17\x03\x03\x00\x02ab\x17\x03\x03\x01\x01".to_vec();
         let two = [two, vec![b'x'; 257]].concat();
         let whole = [0, 7, two.len()];
@@ -409,7 +409,7 @@ mod tests {
             let mut record = Record::default();
             record.advance(&two[..cut / 2]);
             record.advance(&two[cut / 2..cut]);
-            assert_eq!(record.is_whole(), whole.contains(&cut), "{cut}");
+            assert_eq!(record.is_complete(), whole.contains(&cut), "{cut}");
         }
     }
 }

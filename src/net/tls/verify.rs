@@ -1,9 +1,8 @@
-//! Is this peer the one that was meant? Every verdict about a certificate is made here; its reason
-//! in words a person can act on is a [`Finding`].
+//! Certificate verification. The reason of a rejection is a [`VerifyError`].
 //!
-//! The path to a root, dates and names are checked by webpki. One thing is more lenient: a
-//! certificate that is itself in the file of trusted ones needs no further signature, even if it
-//! calls itself an authority, and no alternative name, as those that `openssl req -x509` makes.
+//! The chain, dates and names are verified by webpki. One rule is more lenient: a certificate that is
+//! itself in the file of trusted ones needs no further signature, even if it is a certificate
+//! authority's, and no alternative name: `openssl req -x509` makes such certificates.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -19,47 +18,50 @@ use rustls::{
 };
 
 use super::certificate::{CertificateInfo, Sha256, sha256};
-use super::finding::{Finding, why};
+use super::verify_error::{VerifyError, explain};
 
-/// Whom a client believes.
+/// The certificates that a client trusts.
 #[derive(Debug, Clone)]
 pub(super) enum TrustSource {
     /// The roots of the system; `None` where it has none.
     System(Option<Arc<rustls_platform_verifier::Verifier>>),
     /// The certificates of a file.
     File(TrustAnchors<dyn ServerCertVerifier>),
-    /// Nobody but the pinned.
+    /// Pinned certificates only.
     PinsOnly,
 }
 
-/// The certificates of a file, and what checks the way to one of them.
+/// The certificates of a file, and the verifier of chains to one of them.
 #[derive(Debug)]
 pub(super) struct TrustAnchors<V: ?Sized> {
     certificates: Arc<[CertificateDer<'static>]>,
-    path: Arc<V>,
+    chain_verifier: Arc<V>,
 }
 
 impl<V: ?Sized> Clone for TrustAnchors<V> {
     fn clone(&self) -> Self {
-        TrustAnchors { certificates: self.certificates.clone(), path: self.path.clone() }
+        TrustAnchors {
+            certificates: self.certificates.clone(),
+            chain_verifier: self.chain_verifier.clone(),
+        }
     }
 }
 
 impl TrustAnchors<dyn ServerCertVerifier> {
-    /// Trust in these certificates, as a client.
+    /// Trusts these certificates for servers.
     pub(super) fn of_servers(
         certificates: Vec<CertificateDer<'static>>,
         provider: Arc<CryptoProvider>,
     ) -> Result<Self, String> {
         let roots = roots(&certificates)?;
-        let path = WebPkiServerVerifier::builder_with_provider(roots, provider).build();
-        let path = path.map_err(|e| e.to_string())?;
-        Ok(TrustAnchors { certificates: certificates.into(), path })
+        let built = WebPkiServerVerifier::builder_with_provider(roots, provider).build();
+        let chain_verifier = built.map_err(|e| e.to_string())?;
+        Ok(TrustAnchors { certificates: certificates.into(), chain_verifier })
     }
 }
 
 impl TrustAnchors<dyn ClientCertVerifier> {
-    /// Trust in these certificates, as a server; a client without one is welcome if `optional`.
+    /// Trusts these certificates for clients; accepts clients without one if `optional`.
     pub(super) fn of_clients(
         certificates: Vec<CertificateDer<'static>>,
         optional: bool,
@@ -68,13 +70,13 @@ impl TrustAnchors<dyn ClientCertVerifier> {
         let roots = roots(&certificates)?;
         let builder = rustls::server::WebPkiClientVerifier::builder_with_provider(roots, provider);
         let builder = if optional { builder.allow_unauthenticated() } else { builder };
-        let path = builder.build().map_err(|e| e.to_string())?;
-        Ok(TrustAnchors { certificates: certificates.into(), path })
+        let chain_verifier = builder.build().map_err(|e| e.to_string())?;
+        Ok(TrustAnchors { certificates: certificates.into(), chain_verifier })
     }
 }
 
 impl<V: ?Sized> TrustAnchors<V> {
-    fn holds(&self, certificate: &CertificateDer<'_>) -> bool {
+    fn contains(&self, certificate: &CertificateDer<'_>) -> bool {
         self.certificates.iter().any(|anchor| anchor == certificate)
     }
 }
@@ -82,33 +84,33 @@ impl<V: ?Sized> TrustAnchors<V> {
 fn roots(certificates: &[CertificateDer<'static>]) -> Result<Arc<RootCertStore>, String> {
     let mut roots = RootCertStore::empty();
     match roots.add_parsable_certificates(certificates.iter().cloned()) {
-        (0, _) => Err("no usable certificate in it".to_string()),
+        (0, _) => Err("it has no usable certificate".to_string()),
         _ => Ok(Arc::new(roots)),
     }
 }
 
-/// A client's judge of one server.
+/// Verifies the certificate of one server.
 #[derive(Debug)]
 pub(super) struct ServerVerifier {
     pub(super) trust: TrustSource,
     pub(super) pins: Vec<Sha256>,
-    /// Lets everything but a wrong pin pass, and remembers what would have failed.
+    /// Accepts everything but a wrong pin, and records what would have failed.
     pub(super) insecure: bool,
     pub(super) provider: Arc<CryptoProvider>,
-    pub(super) finding: Mutex<Option<Finding>>,
+    pub(super) error: Mutex<Option<VerifyError>>,
 }
 
 impl ServerVerifier {
-    /// What was wrong, or would have been.
-    pub(super) fn verify_error(&self) -> Option<Finding> {
-        self.finding.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// What failed, or would have failed.
+    pub(super) fn verify_error(&self) -> Option<VerifyError> {
+        self.error.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn found(&self, finding: Finding) {
-        *self.finding.lock().unwrap_or_else(PoisonError::into_inner) = Some(finding);
+    fn record(&self, error: VerifyError) {
+        *self.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
     }
 
-    fn path(
+    fn verify_chain(
         &self,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
@@ -123,23 +125,25 @@ impl ServerVerifier {
             TrustSource::System(Some(system)) => {
                 system.verify_server_cert(end_entity, intermediates, name, ocsp, now).map(drop)
             }
-            TrustSource::File(anchors) if anchors.holds(end_entity) => {
-                dates(end_entity, now)?;
-                check_name(end_entity, name)
+            TrustSource::File(anchors) if anchors.contains(end_entity) => {
+                verify_dates(end_entity, now)?;
+                verify_name(end_entity, name)
             }
             TrustSource::File(anchors) => anchors
-                .path
+                .chain_verifier
                 .verify_server_cert(end_entity, intermediates, name, ocsp, now)
                 .map(drop),
         }
     }
 
-    fn pinned(&self, end_entity: &CertificateDer<'_>) -> Result<(), Error> {
-        let print = sha256(end_entity);
-        if self.pins.is_empty() || self.pins.contains(&print) {
+    fn verify_pin(&self, end_entity: &CertificateDer<'_>) -> Result<(), Error> {
+        let fingerprint = sha256(end_entity);
+        if self.pins.is_empty() || self.pins.contains(&fingerprint) {
             return Ok(());
         }
-        self.found(format!("the certificate is not the pinned one: its SHA-256 is {print}").into());
+        self.record(
+            format!("the certificate is not the pinned one: its SHA-256 is {fingerprint}").into(),
+        );
         Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
     }
 }
@@ -153,11 +157,11 @@ impl ServerCertVerifier for ServerVerifier {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.pinned(end_entity)?;
-        match self.path(end_entity, intermediates, name, ocsp, now) {
+        self.verify_pin(end_entity)?;
+        match self.verify_chain(end_entity, intermediates, name, ocsp, now) {
             Ok(()) => Ok(ServerCertVerified::assertion()),
             Err(error) => {
-                self.found(why(
+                self.record(explain(
                     &error,
                     end_entity,
                     Some(name),
@@ -193,29 +197,29 @@ impl ServerCertVerifier for ServerVerifier {
     }
 }
 
-/// A server's judge of its clients.
+/// Verifies the certificates of clients.
 #[derive(Debug)]
 pub(super) struct ClientVerifier(pub(super) TrustAnchors<dyn ClientCertVerifier>);
 
 impl ClientCertVerifier for ClientVerifier {
     fn client_auth_mandatory(&self) -> bool {
-        self.0.path.client_auth_mandatory()
+        self.0.chain_verifier.client_auth_mandatory()
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.0.path.root_hint_subjects()
+        self.0.chain_verifier.root_hint_subjects()
     }
 
     fn verify_client_cert(
         &self,
-        own: &CertificateDer<'_>,
-        others: &[CertificateDer<'_>],
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        match self.0.holds(own) {
-            true => dates(own, now).map(|()| ClientCertVerified::assertion()),
-            false => self.0.path.verify_client_cert(own, others, now),
+        if self.0.contains(end_entity) {
+            return verify_dates(end_entity, now).map(|()| ClientCertVerified::assertion());
         }
+        self.0.chain_verifier.verify_client_cert(end_entity, intermediates, now)
     }
 
     fn verify_tls12_signature(
@@ -224,7 +228,7 @@ impl ClientCertVerifier for ClientVerifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.path.verify_tls12_signature(message, certificate, signed)
+        self.0.chain_verifier.verify_tls12_signature(message, certificate, signed)
     }
 
     fn verify_tls13_signature(
@@ -233,34 +237,37 @@ impl ClientCertVerifier for ClientVerifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.path.verify_tls13_signature(message, certificate, signed)
+        self.0.chain_verifier.verify_tls13_signature(message, certificate, signed)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.path.supported_verify_schemes()
+        self.0.chain_verifier.supported_verify_schemes()
     }
 }
 
-/// Whether now is within a certificate's own dates.
-fn dates(own: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
+/// Verifies the validity dates of a certificate that is itself trusted.
+fn verify_dates(end_entity: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
     let bad = |error| Err(Error::InvalidCertificate(error));
-    let Some(told) = CertificateInfo::of(own) else { return bad(CertificateError::BadEncoding) };
+    let Some(info) = CertificateInfo::of(end_entity) else {
+        return bad(CertificateError::BadEncoding);
+    };
     let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-    match told.validity {
+    match info.validity {
         (from, _) if now < from => bad(CertificateError::NotValidYet),
         (_, to) if now > to => bad(CertificateError::Expired),
         _ => Ok(()),
     }
 }
 
-/// Checks the name of a certificate that is itself trusted. Where it has no alternative names, its
-/// common name is one, as for OpenSSL.
-fn check_name(own: &CertificateDer<'_>, name: &ServerName<'_>) -> Result<(), Error> {
-    let parsed = ParsedCertificate::try_from(own)?;
-    let only_name = CertificateInfo::of(own).filter(|told| told.names.is_empty());
-    let only_name = only_name.and_then(|told| told.common_name);
-    match only_name.is_some_and(|only| only.eq_ignore_ascii_case(&name.to_str())) {
-        true => Ok(()),
-        false => verify_server_name(&parsed, name),
+/// Verifies the name of a certificate that is itself trusted. Without alternative names its common
+/// name counts, as for OpenSSL.
+fn verify_name(end_entity: &CertificateDer<'_>, name: &ServerName<'_>) -> Result<(), Error> {
+    let parsed = ParsedCertificate::try_from(end_entity)?;
+    let common_name = CertificateInfo::of(end_entity)
+        .filter(|info| info.names.is_empty())
+        .and_then(|info| info.common_name);
+    if common_name.is_some_and(|common| common.eq_ignore_ascii_case(&name.to_str())) {
+        return Ok(());
     }
+    verify_server_name(&parsed, name)
 }

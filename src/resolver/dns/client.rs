@@ -146,5 +146,5 @@ fn is_limit(error: &io::Error) -> bool {
 }
 
 fn failing(question: &Question, why: String) -> Failure {
-    Failure::new(Phase::Resolve, &question.name, why).with_code(ExitCode::TryAgain)
+    Failure::resolver(&question.name, why)
 }

@@ -110,8 +110,7 @@ fn attend(
     let writer = std::mem::replace(&mut guest.stream.writer, Box::new(NullStream));
     let outlet = queue.clone();
     let writing = thread::Builder::new().stack_size(STACK).spawn(move || write(writer, &outlet));
-    let writing =
-        writing.map_err(|e| Failure::new(Phase::Socket, &peer, e).with_code(ExitCode::Negative))?;
+    let writing = writing.map_err(|e| Failure::local_resource(&peer, e))?;
 
     let name = match peer.inet() {
         Some(address) => address.to_string(),

@@ -25,7 +25,7 @@ use rustix::event::{PollFd, PollFlags};
 
 use super::connection::half_closed;
 use super::{Connection, Service, ServiceOutcome};
-use crate::error::{ExitCode, Failure, Phase};
+use crate::error::{Failure, Phase};
 use crate::net::stream::{ConnectionHandle, ConnectionInfo, EndedBy, Writer};
 use crate::process::child::{Child, Program};
 use crate::shutdown::{earliest, poll_until};
@@ -119,10 +119,10 @@ impl Exec {
                 }
                 heard
             };
-            let inward =
-                thread::Builder::new().stack_size(STACK).spawn_scoped(scope, inward).map_err(
-                    |e| Failure::new(Phase::Socket, &facts.peer, e).with_code(ExitCode::Negative),
-                )?;
+            let inward = thread::Builder::new()
+                .stack_size(STACK)
+                .spawn_scoped(scope, inward)
+                .map_err(|e| Failure::local_resource(&facts.peer, e))?;
             let mut answering = OutputPump {
                 hangup,
                 traffic,
@@ -245,14 +245,11 @@ fn wait_for_either(child: &Child, hangup: &ConnectionHandle) {
 
 /// What a broken connection means: 28 for the idle limit, 18 when an answer was not delivered.
 fn failure(facts: &ConnectionInfo, traffic: &CopyState, e: io::Error, sending: bool) -> Failure {
-    let stage = if sending { Phase::Send } else { Phase::Receive };
-    let heard = traffic.bytes_in.load(Ordering::Relaxed) > 0;
+    let phase = if sending { Phase::Send } else { Phase::Receive };
+    let received = traffic.bytes_in.load(Ordering::Relaxed);
     match e.kind() {
-        io::ErrorKind::WouldBlock => {
-            let why = "nothing moved for the idle limit";
-            Failure::new(stage, &facts.peer, why).with_code(ExitCode::Timeout)
-        }
-        _ if sending || heard => Failure::new(stage, &facts.peer, e).with_code(ExitCode::Partial),
-        _ => Failure::new(stage, &facts.peer, e),
+        io::ErrorKind::WouldBlock => Failure::idle(phase, &facts.peer),
+        _ if sending => Failure::send(&facts.peer, e, 0, received).incomplete(),
+        _ => Failure::receive(&facts.peer, e, received),
     }
 }

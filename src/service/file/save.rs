@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::error::{ExitCode, Failure, Phase};
+use crate::error::Failure;
 use crate::net::address::Address;
 use crate::net::stdio::FdStream;
 use crate::net::stream::EndedBy;
@@ -39,7 +39,7 @@ impl Save {
     }
 
     fn failure(&self, path: &Path, e: io::Error) -> Failure {
-        Failure::new(Phase::File, path.display(), e).with_code(ExitCode::Write)
+        Failure::write_file(path.display(), e)
     }
 
     /// A new file for this guest. Until it is whole it is called a part.
@@ -153,6 +153,7 @@ fn link_to_new(from: &Path, to: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ExitCode;
 
     #[test]
     fn a_name_that_is_taken_stays_with_its_owner() {

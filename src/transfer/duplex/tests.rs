@@ -11,6 +11,7 @@ use std::time::Instant;
 use socket2::Socket;
 
 use super::*;
+use crate::error::ExitCode;
 use crate::net::stdio::FdStream;
 use crate::shutdown::ShutdownReason;
 use crate::test_rng::TestRng;

@@ -102,7 +102,7 @@ fn proxies_that_misbehave_have_each_their_number() {
         ("floods", "http", |mut s| flood(&mut s), 63),
         ("speaks something else", "socks5h", |mut s| s.say("HTTP/1.1 200 OK\r\n\r\n"), 8),
         (
-            "wants a login",
+            "requires a login",
             "socks5h",
             |mut s| {
                 s.say([5, 0xff]);

@@ -4,17 +4,17 @@ use std::fmt::Debug;
 
 use rustls::{CertificateError, Error};
 
-/// Of a certificate from before there were extensions, which webpki does not read.
+/// For a certificate without extensions, which webpki does not support.
 const VERSION_1: &str = "X.509 version 1 is not supported; openssl req -x509 makes version 3";
 
-/// What is wrong, in words.
+/// The text of an error.
 pub(super) fn of(error: &Error) -> String {
     match error {
         Error::InvalidCertificate(why) => {
             format!("the peer's certificate is not accepted: {}", of_certificate(why))
         }
         Error::PeerIncompatible(why) => format!("the peer is incompatible: {}", spaced(why)),
-        Error::PeerMisbehaved(why) => format!("the peer breaks TLS: {}", spaced(why)),
+        Error::PeerMisbehaved(why) => format!("the peer violates the protocol: {}", spaced(why)),
         Error::InvalidMessage(why) => format!("received a corrupt message: {}", spaced(why)),
         Error::InappropriateMessage { got_type, .. } => {
             format!("received an unexpected message: {}", spaced(got_type))
@@ -27,7 +27,7 @@ pub(super) fn of(error: &Error) -> String {
     }
 }
 
-/// What is wrong with a certificate, in words.
+/// The text of an error in a certificate.
 pub(super) fn of_certificate(error: &CertificateError) -> String {
     let text = match error {
         CertificateError::Other(rustls::OtherError(inside)) => inside.to_string(),
@@ -86,7 +86,7 @@ mod tests {
             (other("CaUsedAsEndEntity"), "it is a certificate authority's, not a server's"),
             (other("UnsupportedCertVersion"), VERSION_1),
             (other("TrailingData(Certificate)"), "not accepted: trailing data"),
-            (other("some text (of theirs)"), "not accepted: some text (of theirs)"),
+            (other("some text (of an issuer)"), "not accepted: some text (of an issuer)"),
             (certificate(CertificateError::UnhandledCriticalExtension), "critical extension"),
             (
                 certificate(CertificateError::UnsupportedSignatureAlgorithmContext {
@@ -101,7 +101,7 @@ mod tests {
             ),
             (
                 Error::PeerMisbehaved(PeerMisbehaved::TooManyEmptyFragments),
-                "the peer breaks TLS: too many empty fragments",
+                "the peer violates the protocol: too many empty fragments",
             ),
             (
                 Error::InvalidMessage(InvalidMessage::TrailingData("x")),
