@@ -14,7 +14,7 @@ use socket2::Socket;
 use super::connect_event::{ConnectEvent, OnConnectEvent};
 use super::stream::Stream;
 use crate::error::{Failure, Phase};
-use crate::server::connections::Activity;
+use crate::net::activity::Activity;
 use crate::shutdown::{Shutdown, WaitOutcome, poll_until};
 
 /// Something that can be wrapped around a stream.
@@ -35,7 +35,7 @@ pub struct HandshakeContext<'a> {
     pub limit: Duration,
     /// The run's cord, where the run waits for this handshake.
     pub stop: Option<&'a Shutdown>,
-    /// A server's word that nothing is owed while we wait.
+    /// Records that a server's connection is idle while it waits.
     pub activity: Option<&'a Activity>,
     /// Who hears of the steps.
     pub tell: OnConnectEvent<'a>,
@@ -64,7 +64,7 @@ impl HandshakeContext<'_> {
         let mut fds = [PollFd::from_borrowed_fd(socket.as_fd(), what)];
         let mut wait = || poll_until(&mut fds, self.until);
         let ready = match self.activity {
-            Some(mood) => mood.while_waiting(wait),
+            Some(activity) => activity.while_waiting(wait),
             None => wait(),
         };
         Ok(if ready? == 0 { WaitOutcome::TimedOut } else { WaitOutcome::Ready(what) })

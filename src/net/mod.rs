@@ -4,6 +4,7 @@
 //! one owner each. Nothing here knows of flags, JSON or services; whoever wants to hear of the
 //! steps passes a listener for [`connect_event::Step`].
 
+pub mod activity;
 pub mod address;
 pub mod connect_event;
 pub mod dial;

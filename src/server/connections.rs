@@ -9,14 +9,12 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
+use crate::net::activity::Activity;
 use crate::net::stream::ConnectionHandle;
 use crate::shutdown::{Shutdown, ShutdownReason, WaitOutcome, bell, poll_until, ring};
 
 /// How often a drain looks whether a connection has become idle.
 const LOOK: Duration = Duration::from_millis(10);
-/// How long a peer that streams, or has sent nothing yet, must have been silent to count as
-/// idle: the first request of a new connection may be on its way.
-pub const IDLE_AFTER: Duration = Duration::from_millis(300);
 /// How long connections that were reset have to tell their end; a thread that waits for something
 /// else than its peer is not waited for any longer.
 const ABORT_GRACE: Duration = Duration::from_millis(300);
@@ -39,7 +37,7 @@ struct Shared {
 #[derive(Debug)]
 struct Entry {
     hangup: ConnectionHandle,
-    mood: Activity,
+    activity: Activity,
     dismissed: bool,
     counted: bool,
 }
@@ -64,79 +62,13 @@ pub enum Room {
     Spent,
 }
 
-/// Whether a connection waits for its peer with nothing owed. Shared by the thread that serves it
-/// and the drain that would like to end it.
-#[derive(Debug, Clone)]
-pub struct Activity(Arc<Waiting>);
-
-#[derive(Debug)]
-struct Waiting {
-    began: Instant,
-    /// Milliseconds from `began` to the beginning of the wait that lasts, or [`BUSY`].
-    since: AtomicU64,
-    /// The peer streams: that it says nothing at this moment does not mean that it has finished.
-    streams: AtomicBool,
-    /// The peer has sent something.
-    received: AtomicBool,
-}
-
-/// Nobody waits.
-const BUSY: u64 = u64::MAX;
-
-impl Default for Activity {
-    fn default() -> Activity {
-        let (streams, received) = (AtomicBool::new(false), AtomicBool::new(false));
-        let since = AtomicU64::new(BUSY);
-        Activity(Arc::new(Waiting { began: Instant::now(), since, streams, received }))
-    }
-}
-
-impl Activity {
-    /// Runs a read that may block: while it does, nothing is owed to the peer.
-    pub fn while_waiting<T>(&self, read: impl FnOnce() -> T) -> T {
-        // Between questions and answers it does not matter how long one has been waited for.
-        let now = if self.needs_no_silence() { 0 } else { self.milliseconds() };
-        self.0.since.store(now, Ordering::SeqCst);
-        let done = read();
-        self.0.since.store(BUSY, Ordering::SeqCst);
-        done
-    }
-
-    /// The peer's bytes are one stream, not questions: it is idle only after a silence.
-    pub fn expect_stream(&self) {
-        self.0.streams.store(true, Ordering::SeqCst);
-    }
-
-    /// The peer has sent something: from now on a wait between messages means that it is idle.
-    pub fn has_received(&self) {
-        self.0.received.store(true, Ordering::SeqCst);
-    }
-
-    /// Whether the peer has been waited for long enough to mean that nothing is under way.
-    fn is_idle(&self) -> bool {
-        match self.0.since.load(Ordering::SeqCst) {
-            BUSY => false,
-            _ if self.needs_no_silence() => true,
-            since => self.milliseconds().saturating_sub(since) >= IDLE_AFTER.as_millis() as u64,
-        }
-    }
-
-    fn needs_no_silence(&self) -> bool {
-        self.0.received.load(Ordering::SeqCst) && !self.0.streams.load(Ordering::SeqCst)
-    }
-
-    fn milliseconds(&self) -> u64 {
-        self.0.began.elapsed().as_millis() as u64
-    }
-}
-
 /// A live connection's entry; dropping it takes the connection off the list.
 #[derive(Debug)]
 pub struct TrackedConnection {
     live: ConnectionTracker,
     conn: u64,
     /// What the thread that serves the connection tells about itself.
-    pub mood: Activity,
+    pub activity: Activity,
 }
 
 impl TrackedConnection {
@@ -179,10 +111,10 @@ impl ConnectionTracker {
 
     /// Puts connection `conn` on the list.
     pub fn enter(&self, conn: u64, hangup: ConnectionHandle) -> TrackedConnection {
-        let mood = Activity::default();
-        let entry = Entry { hangup, mood: mood.clone(), dismissed: false, counted: false };
+        let activity = Activity::default();
+        let entry = Entry { hangup, activity: activity.clone(), dismissed: false, counted: false };
         self.lock().insert(conn, entry);
-        TrackedConnection { live: self.clone(), conn, mood }
+        TrackedConnection { live: self.clone(), conn, activity }
     }
 
     /// Counts connection `conn` towards the limit of the whole run, though it may be over already.
@@ -286,7 +218,7 @@ impl ConnectionTracker {
 
     fn close_idle(&self) {
         for entry in self.lock().values_mut() {
-            if !entry.dismissed && entry.mood.is_idle() && entry.hangup.is_quiescent() {
+            if !entry.dismissed && entry.activity.is_idle() && entry.hangup.is_quiescent() {
                 entry.hangup.shutdown_read();
                 entry.dismissed = true;
             }
@@ -376,17 +308,6 @@ mod tests {
         assert_eq!(live.room(&endless), Room::Free);
     }
 
-    #[test]
-    fn a_new_connection_is_not_idle_before_a_silence() {
-        let mood = Activity::default();
-        mood.while_waiting(|| assert!(!mood.is_idle()));
-        mood.has_received();
-        mood.while_waiting(|| assert!(mood.is_idle()));
-        mood.expect_stream();
-        mood.while_waiting(|| assert!(!mood.is_idle()));
-        assert!(!mood.is_idle());
-    }
-
     /// Peers talk, fall silent and leave while the drain looks: whoever waits with nothing owed is
     /// dismissed at once, nobody is cut, and what was read has been answered.
     #[test]
@@ -399,7 +320,7 @@ mod tests {
                     let (hangup, theirs) = hangup();
                     let entered = live.enter(conn, hangup.clone());
                     let (mut ours, mut chance) = (chance.split(), chance.split());
-                    scope.spawn(move || echo(&hangup, &entered.mood, &mut ours));
+                    scope.spawn(move || echo(&hangup, &entered.activity, &mut ours));
                     scope.spawn(move || talk(theirs, &mut chance));
                 }
                 chance.random_pause();
@@ -409,12 +330,12 @@ mod tests {
         }
     }
 
-    fn echo(hangup: &ConnectionHandle, mood: &Activity, chance: &mut TestRng) {
+    fn echo(hangup: &ConnectionHandle, activity: &Activity, chance: &mut TestRng) {
         let mut socket = hangup.socket();
         let mut buffer = [0; 16];
-        mood.has_received();
+        activity.set_received();
         loop {
-            let n = mood.while_waiting(|| std::io::Read::read(&mut socket, &mut buffer));
+            let n = activity.while_waiting(|| std::io::Read::read(&mut socket, &mut buffer));
             chance.random_pause();
             match n {
                 Ok(n) if n > 0 => socket.send(&buffer[..n]).map(drop).unwrap_or_default(),

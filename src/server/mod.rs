@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::{ExitCode, Failure, Phase};
+use crate::net::activity::Activity;
 use crate::net::address::Address;
 use crate::net::connect_event::ConnectEvent;
 use crate::net::layer::{HandshakeContext, Layer};
@@ -24,7 +25,7 @@ use crate::service::connection::HalfCloseHook;
 use crate::service::{Connection, Service, ServiceOutcome};
 use crate::shutdown::{Shutdown, ShutdownReason};
 use accept_loop::{AcceptLoop, Accepted, ConnectionHandler, Counting, Limits, ServeOutcome};
-use connections::{Activity, DrainOutcome};
+use connections::DrainOutcome;
 
 /// Everything a run of a server needs, decided.
 pub struct Plan {
@@ -182,13 +183,13 @@ impl ConnectionHandler for ConnectionService {
         }
         let mut farewell = ClosedEventGuard::new(&self.report, conn, &stream.facts);
         let hangup = stream.hangup.clone();
-        farewell.ended = match self.handshake(stream, &leave.entered.mood, conn) {
+        farewell.ended = match self.handshake(stream, &leave.entered.activity, conn) {
             Ok(stream) => {
                 if self.counting() == Counting::Served {
                     leave.entered.count();
                 }
-                let mood = leave.entered.mood.clone();
-                let mut guest = Connection::new(conn, stream, mood, self.stop.clone());
+                let activity = leave.entered.activity.clone();
+                let mut guest = Connection::new(conn, stream, activity, self.stop.clone());
                 let outcome = self.attend(&mut guest);
                 farewell.bytes_in = guest.bytes_in;
                 farewell.bytes_out = guest.bytes_out;
@@ -241,7 +242,7 @@ impl ConnectionHandler for ConnectionService {
 impl ConnectionService {
     /// The stream as the service is to see it: behind its handshake, if there is one. A caller
     /// who does not come to the end of it is owed nothing.
-    fn handshake(&self, stream: Stream, mood: &Activity, conn: u64) -> Result<Stream, Failure> {
+    fn handshake(&self, stream: Stream, activity: &Activity, conn: u64) -> Result<Stream, Failure> {
         let Some(layer) = &self.layer else { return Ok(stream) };
         let whom = stream.facts.peer.to_string();
         let tell = |step: ConnectEvent| match step {
@@ -255,7 +256,7 @@ impl ConnectionService {
                 until: None,
                 limit: Duration::ZERO,
                 stop: None,
-                activity: Some(mood),
+                activity: Some(activity),
                 tell: &tell,
             },
         )

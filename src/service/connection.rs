@@ -4,9 +4,9 @@ use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
 use crate::error::{ExitCode, Failure, LayerError, Phase};
+use crate::net::activity::Activity;
 use crate::net::stdio::NullStream;
 use crate::net::stream::{ConnectionHandle, ConnectionInfo, EndedBy, Reader, Stream};
-use crate::server::connections::Activity;
 use crate::shutdown::{Shutdown, ShutdownReason};
 
 /// How much a peer may still send while we wait for it to close, and for how long: enough for what
@@ -30,7 +30,7 @@ pub struct Connection {
     /// The run's cord.
     pub stop: Shutdown,
     /// Whether we wait with nothing owed.
-    pub mood: Activity,
+    pub activity: Activity,
     /// Hears which side sends no more, each once.
     pub news: Option<HalfCloseHook>,
     /// Whether the peer has said that it will send no more.
@@ -41,14 +41,14 @@ pub struct Connection {
 
 impl Connection {
     /// The peer of connection `conn`, not yet spoken to.
-    pub fn new(conn: u64, stream: Stream, mood: Activity, stop: Shutdown) -> Connection {
+    pub fn new(conn: u64, stream: Stream, activity: Activity, stop: Shutdown) -> Connection {
         Connection {
             conn,
             stream,
             bytes_in: 0,
             bytes_out: 0,
             stop,
-            mood,
+            activity,
             news: None,
             peer_eof: false,
             saw_tls_hello: false,
@@ -84,7 +84,7 @@ impl Connection {
         read: impl Fn(&mut dyn Reader, &mut [u8]) -> io::Result<usize>,
     ) -> Result<usize, Failure> {
         let reader = self.stream.reader.as_mut();
-        let received = self.mood.while_waiting(|| {
+        let received = self.activity.while_waiting(|| {
             loop {
                 match read(reader, buffer) {
                     Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
@@ -95,7 +95,7 @@ impl Connection {
         match received {
             Ok(n) => {
                 if self.bytes_in == 0 && n > 0 {
-                    self.mood.has_received();
+                    self.activity.set_received();
                 }
                 self.bytes_in += n as u64;
                 if n == 0 && !buffer.is_empty() && !self.peer_eof {
@@ -174,7 +174,7 @@ impl Connection {
         let mut heard = 0;
         while heard < LAST_WORDS && Instant::now() < until {
             let reader = &mut self.stream.reader;
-            match self.mood.while_waiting(|| reader.read(&mut buffer)) {
+            match self.activity.while_waiting(|| reader.read(&mut buffer)) {
                 Ok(0) | Err(_) => return,
                 Ok(n) => heard += n,
             }

@@ -15,7 +15,7 @@ pub struct Echo {
 
 impl Service for Echo {
     fn serve(&self, guest: &mut Connection) -> Result<ServiceOutcome, Failure> {
-        guest.mood.expect_stream();
+        guest.activity.set_stream();
         let mut buffer = Buffer::small();
         loop {
             let n = guest.read(buffer.spare())?;

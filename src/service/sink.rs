@@ -9,7 +9,7 @@ pub struct Discard;
 
 impl Service for Discard {
     fn serve(&self, guest: &mut Connection) -> Result<ServiceOutcome, Failure> {
-        guest.mood.expect_stream();
+        guest.activity.set_stream();
         let mut buffer = Buffer::small();
         let mut bulk = false;
         loop {

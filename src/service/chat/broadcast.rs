@@ -73,7 +73,7 @@ fn stay(guest: &mut Connection, queue: &Queue) -> Result<EndedBy, Failure> {
     }
     let hangup = guest.stream.hangup.clone();
     let _ = hangup.socket().set_tcp_keepalive(&PROBES);
-    guest.mood.while_waiting(|| {
+    guest.activity.while_waiting(|| {
         let is_over = || hangup.closed_locally() || reader_closed(hangup.socket().as_fd());
         while !queue.wait(LOOK) && !is_over() {}
     });

@@ -4,8 +4,8 @@ use std::io::{self, ErrorKind, Write};
 use std::process::ChildStdin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use crate::net::activity::Activity;
 use crate::net::stream::{Reader, Writer};
-use crate::server::connections::Activity;
 use crate::transfer::buffer::Buffer;
 
 /// Bytes a peer may still send after the child's answer is over.
@@ -36,13 +36,13 @@ impl CopyState {
         &self,
         reader: &mut dyn Reader,
         child: Option<ChildStdin>,
-        mood: &Activity,
+        activity: &Activity,
     ) -> io::Result<()> {
         let mut child = child;
         let mut buffer = Buffer::small();
         let mut last_words = 0;
         loop {
-            let n = match mood.while_waiting(|| reader.read(buffer.spare())) {
+            let n = match activity.while_waiting(|| reader.read(buffer.spare())) {
                 Ok(n) => n,
                 Err(e) if self.should_retry(&e) => continue,
                 Err(e) => return Err(e),

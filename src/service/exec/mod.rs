@@ -82,7 +82,7 @@ impl Service for Exec {
             guest.stream.hangup.abort();
             Failure::new(Phase::File, &self.program, e)
         })?;
-        guest.mood.expect_stream();
+        guest.activity.set_stream();
         let traffic = CopyState::default();
         let served = self.relay(guest, child, &traffic);
         guest.bytes_in = traffic.bytes_in.load(Ordering::Relaxed);
@@ -103,12 +103,12 @@ impl Exec {
         traffic: &CopyState,
     ) -> Result<ServiceOutcome, Failure> {
         let stream = &mut guest.stream;
-        let (reader, mood, input) = (&mut stream.reader, &guest.mood, child.input.take());
+        let (reader, activity, input) = (&mut stream.reader, &guest.activity, child.input.take());
         let news = &guest.news;
         let (hangup, facts) = (&stream.hangup, &stream.facts);
         thread::scope(|scope| {
             let inward = || {
-                let heard = traffic.peer_to_child(reader.as_mut(), input, mood);
+                let heard = traffic.peer_to_child(reader.as_mut(), input, activity);
                 if traffic.peer_done.load(Ordering::SeqCst) {
                     hangup.probe_peer();
                     half_closed(news, hangup, EndedBy::Peer);
