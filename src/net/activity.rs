@@ -1,4 +1,4 @@
-//! Whether a connection is idle, as the thread that serves it says and the drain of its server reads.
+//! Whether a connection is idle: set by the thread that serves it, read by the drain of its server.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
