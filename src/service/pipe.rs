@@ -72,7 +72,7 @@ impl Service for Pipe {
         let flows = (TransferOptions::default(), TransferOptions::default());
         let (sent, received) = (flows.0.meter.clone(), flows.1.meter.clone());
         let stream = connection.take_stream();
-        let observer = Observer { connection: connection, report: &self.report };
+        let observer = Observer { connection, report: &self.report };
         let result = duplex(stream, local, flows, options, &observer, &connection.shutdown);
         connection.bytes_in = received.total();
         connection.bytes_out = sent.total();

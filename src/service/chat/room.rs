@@ -133,7 +133,7 @@ fn check_name(name: &str) -> Result<(), &'static str> {
     match name.chars().count() {
         0 => Err("usage: /nick NAME"),
         1..=MAX_NAME if name.chars().all(is_allowed) => Ok(()),
-        1..=MAX_NAME => Err("a name consists of letters, digits, - and _"),
+        1..=MAX_NAME => Err("a name has letters, digits, - and _"),
         _ => Err("a name has at max 32 characters"),
     }
 }
