@@ -1,7 +1,7 @@
 //! What is fuzzed of message framing, apart from the fuzzer, so that the ordinary tests can run
 //! it too.
 
-use sockit::service::framing::{Framing, InputState, MessageSplitter, Unframed};
+use sockit::service::framing::{Framing, FramingError, InputState, MessageSplitter};
 
 /// The longest message that is taken.
 const MOST: usize = 64;
@@ -27,7 +27,7 @@ pub fn framing(bytes: &[u8]) {
 }
 
 /// The messages with their line ends, as they come when each read brings `step` bytes.
-fn cut(framing: Framing, text: &[u8], step: usize) -> Result<Vec<Vec<u8>>, Unframed> {
+fn cut(framing: Framing, text: &[u8], step: usize) -> Result<Vec<Vec<u8>>, FramingError> {
     let mut splitter = MessageSplitter::new(framing, MOST);
     let mut messages = Vec::new();
     for mut piece in text.chunks(step) {
@@ -49,7 +49,7 @@ fn drain(
     flow: InputState,
     framing: Framing,
     to: &mut Vec<Vec<u8>>,
-) -> Result<(), Unframed> {
+) -> Result<(), FramingError> {
     while let Some(message) = splitter.next(flow)? {
         assert!(message.text.len() <= MOST, "a message of {} bytes", message.text.len());
         let mut bytes = Vec::new();

@@ -81,7 +81,7 @@ pub fn rules(bytes: &[u8]) {
         marked.filter(|word| numeric(word) && !word.starts_with('@')).map(String::from).collect()
     };
     let (allow, deny) = (words('+'), words('-'));
-    let rules = match AccessRules::read(&allow, &deny, None) {
+    let rules = match AccessRules::parse(&allow, &deny, None) {
         Ok(rules) => rules,
         Err(failure) => {
             assert!(matches!(failure.code, ExitCode::Usage | ExitCode::Resolve), "{failure}");

@@ -81,8 +81,8 @@ impl Command {
     /// Whether the run starts programs, to which privileges may matter; it then decides itself.
     pub fn starts_programs(&self) -> bool {
         match self {
-            Command::TcpServer(args) => args.choice.starts_programs(),
-            Command::UnixServer(args) => args.choice.starts_programs(),
+            Command::TcpServer(args) => args.service.starts_programs(),
+            Command::UnixServer(args) => args.service.starts_programs(),
             Command::UdpServer(args) => args.choice.starts_programs(),
             Command::Tour(_) => true,
             _ => false,

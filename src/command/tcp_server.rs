@@ -1,83 +1,71 @@
-//! `tcp-server`: listens on TCP and serves each caller on its own thread.
+//! `tcp-server`: listens on TCP and runs a service for each connection.
 
 use crate::error::ExitCode;
 use crate::flags::listen::ListenFlags;
-use crate::flags::run;
 use crate::flags::run_as::RunAsFlags;
 use crate::flags::server_limits::ServerLimitFlags;
 use crate::flags::service::ServiceFlags;
 use crate::flags::socket::TcpFlags;
-use crate::flags::tls::{self, ServerTls};
-use crate::net::address::Address;
-use crate::net::stdout;
+use crate::flags::tls::{ServerTls, TlsServer};
 use crate::report::Report;
+use crate::report::context::Context;
 use crate::report::event::Event;
 use crate::server;
-use crate::server::Plan;
+use crate::server::ServerOptions;
 
-/// What the user asks of tcp-server.
+/// Arguments of tcp-server.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Which service
+    /// Service
     #[command(flatten)]
-    pub choice: ServiceFlags,
-    /// Where
+    pub service: ServiceFlags,
+    /// Address
     #[command(flatten)]
-    pub binding: ListenFlags,
-    /// Options on each connection
+    pub listen: ListenFlags,
+    /// Options of each connection
     #[command(flatten)]
-    pub streams: TcpFlags,
-    /// For whom
+    pub tcp: TcpFlags,
+    /// Limits
     #[command(flatten)]
-    pub serving: ServerLimitFlags,
-    /// Behind what
+    pub limits: ServerLimitFlags,
+    /// TLS
     #[command(flatten)]
     pub tls: ServerTls,
-    /// As whom
+    /// Privileges
     #[command(flatten)]
-    pub identity: RunAsFlags,
+    pub run_as: RunAsFlags,
 }
 
 impl Args {
-    /// Serves until asked to end.
+    /// Serves until the limits or a signal end the run.
     pub fn run(self, report: &Report) -> anyhow::Result<ExitCode> {
-        let stop = run::stop(self.serving.timeout.0)?;
-        let mut limits = self.serving.limits(&stop)?;
-        let tls = self.tls.serving(&self.binding.host)?;
+        let context = Context::new(report, self.limits.timeout.0)?;
+        let mut limits = self.limits.limits(&context.shutdown)?;
+        let tls = self.tls.serving(&self.listen.host)?;
         if let Some(why) = self.tls.warning() {
             report.warn(None, why);
         }
-        let service = self.choice.service(&mut limits, report)?;
-        let listener = self.binding.listener(&self.streams, self.serving.backlog, &stop)?;
-        self.identity.switch_user()?;
-        if self.binding.print_port {
-            print_port(&listener.local)?;
+        let service = self.service.service(&mut limits, report)?;
+        let listener = self.listen.listener(&self.tcp, self.limits.backlog, &context.shutdown)?;
+        self.run_as.switch_user()?;
+        self.listen.print_port(&listener.local)?;
+        if let Some(tls) = &tls {
+            log_certificate(tls, report);
         }
-        let (layer, layer_stack) = match tls {
-            Some(tls) => {
-                log_certificate(&tls, report);
-                (Some(tls.layer), tls.stack)
-            }
-            None => (None, 0),
-        };
-        if let Some(needs) = self.choice.sandbox_policy() {
-            super::confine(&needs, report);
+        if let Some(policy) = self.service.sandbox_policy() {
+            super::confine(&policy, report);
         }
-        let plan = Plan { listener, limits, service, layer, layer_stack };
-        Ok(server::serve(plan, report, &stop)?)
+        let (layer, layer_stack) = tls.map_or((None, 0), |tls| (Some(tls.layer), tls.stack));
+        let options = ServerOptions { listener, limits, service, layer, layer_stack };
+        Ok(server::run(&context, options)?)
     }
 }
 
-/// What callers need to know a certificate by that nobody has signed.
-fn log_certificate(tls: &tls::TlsServer, report: &Report) {
-    match tls.throw_away {
-        true => report.emit(&Event::Certificate { sha256: tls.sha256.clone() }),
-        false => report.step(|| format!("TLS: our certificate's SHA-256 is {}", tls.sha256)),
+/// Emits the fingerprint of the certificate, which clients need to trust a self-signed one.
+fn log_certificate(tls: &TlsServer, report: &Report) {
+    if tls.throw_away {
+        report.emit(&Event::Certificate { sha256: tls.sha256.clone() });
+    } else {
+        report.step(|| format!("TLS: SHA-256 of the certificate: {}", tls.sha256));
     }
-}
-
-/// `--print-port`: the bound port alone on stdout's first line, for scripts.
-pub(super) fn print_port(local: &Address) -> Result<(), crate::error::Failure> {
-    let port = local.inet().map_or(0, |address| address.port());
-    stdout::write_all(format!("{port}\n").as_bytes())
 }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::tcp_server::print_port;
 use crate::datagram::listen;
 use crate::datagram::listen::{Handler, ServerConfig};
 use crate::error::ExitCode;
@@ -33,9 +32,7 @@ impl Args {
         let stop = run::stop(self.answering.timeout.0)?;
         let socket = listen::socket("udp-echo", || self.binding.bind(&stop).datagram())?;
         self.identity.switch_user()?;
-        if self.binding.print_port {
-            print_port(&listen::local(&socket)?)?;
-        }
+        self.binding.print_port(&listen::local(&socket)?)?;
         super::confine(&SandboxPolicy::default(), report);
         let plan = ServerConfig {
             socket,

@@ -1,6 +1,5 @@
 //! `udp-server`: prints datagrams, or answers each by a service.
 
-use super::tcp_server::print_port;
 use crate::datagram::listen::ServerConfig;
 use crate::datagram::{listen, multicast_bind};
 use crate::error::ExitCode;
@@ -46,9 +45,7 @@ impl Args {
             None => bind.datagram(),
         })?;
         self.identity.switch_user()?;
-        if self.binding.print_port {
-            print_port(&listen::local(&socket)?)?;
-        }
+        self.binding.print_port(&listen::local(&socket)?)?;
         if !self.choice.starts_programs() {
             super::confine(&SandboxPolicy::default(), report);
         }

@@ -1,4 +1,4 @@
-//! `unix-server`: listens on a Unix socket and serves each caller as tcp-server does.
+//! `unix-server`: listens on a Unix socket and runs a service for each connection or datagram.
 
 use std::ffi::OsString;
 
@@ -6,7 +6,6 @@ use socket2::{Socket, Type};
 
 use crate::datagram::listen;
 use crate::error::{ExitCode, Failure, Phase, message_without_errno};
-use crate::flags::run;
 use crate::flags::run_as::RunAsFlags;
 use crate::flags::server_limits::ServerLimitFlags;
 use crate::flags::service::ServiceFlags;
@@ -16,116 +15,116 @@ use crate::net::unix::{self, UnixAddress, listen};
 use crate::process::sandbox::SandboxPolicy;
 use crate::process::systemd::{SocketKind, passed_socket};
 use crate::report::Report;
+use crate::report::context::Context;
 use crate::server;
-use crate::server::Plan;
-use crate::shutdown::Shutdown;
+use crate::server::ServerOptions;
 
-/// What the user asks of unix-server.
+/// Arguments of unix-server.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Path of the socket; a leading @ is the abstract namespace
+    /// Path of the socket; a leading @ = a name in the abstract namespace
     #[arg(value_name = "PATH", value_hint = clap::ValueHint::AnyPath)]
     pub path: OsString,
     /// Permissions of the socket file, in octal
     #[arg(long, value_name = "MODE", default_value = "0600", value_parser = mode)]
     pub mode: u32,
-    /// Serve datagrams instead of connections; pipe prints them
+    /// Serve datagrams instead of connections; the service pipe prints them
     ///
-    /// What belongs to connections means nothing then, and is refused: --greeting, --until,
-    /// --messages, --framing, --max-message, the limits and rules for callers, --backlog,
-    /// --idle-timeout. --max-accepts counts datagrams.
+    /// Flags for connections are rejected: --greeting, --until, --messages, --framing,
+    /// --max-message, --max-conns, --allow and --deny, --backlog, --idle-timeout. --max-accepts
+    /// counts datagrams.
     #[arg(long, conflicts_with_all = ["max_conns", "max_conns_per_ip", "idle_timeout", "allow",
           "deny", "backlog", "stack_size"])]
     pub datagram: bool,
-    /// Which service
+    /// Service
     #[command(flatten)]
-    pub choice: ServiceFlags,
-    /// For whom
+    pub service: ServiceFlags,
+    /// Limits
     #[command(flatten)]
-    pub serving: ServerLimitFlags,
-    /// As whom
+    pub limits: ServerLimitFlags,
+    /// Privileges
     #[command(flatten)]
-    pub identity: RunAsFlags,
+    pub run_as: RunAsFlags,
 }
 
 impl Args {
-    /// Serves until asked to end.
+    /// Serves until the limits or a signal end the run.
     pub fn run(self, report: &Report) -> anyhow::Result<ExitCode> {
-        let stop = run::stop(self.serving.timeout.0)?;
+        let context = Context::new(report, self.limits.timeout.0)?;
         if self.datagram {
-            return self.serve_datagrams(report, &stop);
+            return self.serve_datagrams(&context);
         }
-        self.refuse_rules()?;
-        let mut limits = self.serving.limits(&stop)?;
-        let service = self.choice.service(&mut limits, report)?;
+        self.reject_ip_rules()?;
+        let mut limits = self.limits.limits(&context.shutdown)?;
+        let service = self.service.service(&mut limits, report)?;
         let listener = self.listener()?;
-        let trace = listener.socket_file.as_ref().map(SocketFileGuard::trace);
-        self.identity.switch_user()?;
-        self.confine(self.choice.sandbox_policy(), report);
-        let plan = Plan { listener, limits, service, layer: None, layer_stack: 0 };
-        let outcome = server::serve(plan, report, &stop);
-        warn_if_socket_left(trace, report);
+        let cleanup = listener.socket_file.as_ref().map(SocketFileGuard::trace);
+        self.run_as.switch_user()?;
+        self.confine(report);
+        let options = ServerOptions { listener, limits, service, layer: None, layer_stack: 0 };
+        let outcome = server::run(&context, options);
+        warn_if_socket_left(cleanup, report);
         Ok(outcome?)
     }
 
-    /// Rules that could never hold are a mistake worth telling, above all where the user relies on
-    /// them.
-    fn refuse_rules(&self) -> Result<(), Failure> {
-        let ServerLimitFlags { allow, deny, max_conns_per_ip, .. } = &self.serving;
+    /// Rejects rules for IP addresses, which would have no effect.
+    fn reject_ip_rules(&self) -> Result<(), Failure> {
+        let ServerLimitFlags { allow, deny, max_conns_per_ip, .. } = &self.limits;
         let flag = match (allow.is_empty(), deny.is_empty(), max_conns_per_ip) {
             (false, _, _) => "--allow",
             (_, false, _) => "--deny",
             (_, _, Some(_)) => "--max-conns-per-ip",
             _ => return Ok(()),
         };
-        let why = "callers of a Unix socket have no address";
+        let why = "clients of a Unix socket have no IP address";
         Err(Failure::usage(Phase::Listen, flag, why)
-            .with_hint("--mode and the directory say who may call"))
+            .with_hint("--mode and the permissions of the directory limit access"))
     }
 
-    /// Gives up all but `needs`, and the right to remove our socket.
-    fn confine(&self, needs: Option<SandboxPolicy>, report: &Report) {
-        let Some(needs) = needs else { return };
+    /// Enters the sandbox of the service, extended by the removal of the socket file.
+    fn confine(&self, report: &Report) {
+        let Some(policy) = self.service.sandbox_policy() else { return };
         let removes = match UnixAddress::read(&self.path) {
             UnixAddress::Path(path) => {
                 Some(crate::process::output_file::directory_of(&path).to_path_buf())
             }
             UnixAddress::Abstract(_) => None,
         };
-        // Who sends datagrams may have an abstract name, to which the answers go.
+        // Replies go to the sender, whose name may be abstract.
         super::confine(
-            &SandboxPolicy { removes, sends_to_abstract: self.datagram, ..needs },
+            &SandboxPolicy { removes, sends_to_abstract: self.datagram, ..policy },
             report,
         );
     }
 
-    /// The socket that a service manager passed to us, or one at the path.
+    /// The socket that a service manager has passed, or one at the path.
     fn listener(&self) -> Result<Listener, Failure> {
         match passed_socket(SocketKind { name: "unix-server", inet: false, stream: true })? {
             Some(socket) => Listener::passed(socket),
-            None => listen(&UnixAddress::read(&self.path), self.mode, self.serving.backlog),
+            None => listen(&UnixAddress::read(&self.path), self.mode, self.limits.backlog),
         }
     }
 
-    fn serve_datagrams(&self, report: &Report, stop: &Shutdown) -> anyhow::Result<ExitCode> {
-        let limits = self.serving.limits(stop)?;
-        let duty = self.choice.datagram_handler()?;
+    fn serve_datagrams(&self, context: &Context) -> anyhow::Result<ExitCode> {
+        let Context { report, shutdown } = context;
+        let limits = self.limits.limits(shutdown)?;
+        let duty = self.service.datagram_handler()?;
         let (socket, claim) = self.datagram_socket()?;
         let trace = claim.as_ref().map(SocketFileGuard::trace);
-        self.identity.switch_user()?;
-        self.confine(self.choice.sandbox_policy(), report);
+        self.run_as.switch_user()?;
+        self.confine(report);
         let plan = listen::ServerConfig {
             socket,
             keep_recv_buffer: true,
             duty,
-            // Nobody can forge the name of a Unix socket.
+            // The name of a Unix socket cannot be forged.
             max_rate: 0,
-            max_datagrams: limits.accepts.map(u64::from),
-            accept_timeout: limits.quiet,
-            delay: self.choice.wording.delay.unwrap_or_default(),
+            max_datagrams: limits.max_accepts.map(u64::from),
+            accept_timeout: limits.accept_timeout,
+            delay: self.service.messages.delay.unwrap_or_default(),
             grace: limits.grace,
         };
-        let outcome = crate::datagram::server::serve(plan, report, stop);
+        let outcome = crate::datagram::server::serve(plan, report, shutdown);
         drop(claim);
         warn_if_socket_left(trace, report);
         Ok(outcome?)
@@ -140,13 +139,14 @@ impl Args {
     }
 }
 
-/// A socket file that could not be removed at the end would be found by whoever comes next.
-fn warn_if_socket_left(trace: Option<SocketFileCleanup>, report: &Report) {
-    if let Some(trace) = trace
-        && let Err(e) = trace.remove()
+/// Warns of a socket file that could not be removed at the end.
+fn warn_if_socket_left(cleanup: Option<SocketFileCleanup>, report: &Report) {
+    if let Some(cleanup) = cleanup
+        && let Err(e) = cleanup.remove()
     {
-        let path = trace.path().display();
-        report.warn(None, format!("the socket {path} stays: {}", message_without_errno(&e)));
+        let path = cleanup.path().display();
+        report
+            .warn(None, format!("cannot remove the socket {path}: {}", message_without_errno(&e)));
     }
 }
 

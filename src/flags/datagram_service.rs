@@ -98,7 +98,7 @@ pub struct ReplyFlags {
 }
 
 fn template(text: Vec<u8>) -> Result<Template, String> {
-    Template::read(&text)
+    Template::parse(&text)
 }
 
 impl DatagramServiceFlags {
@@ -137,7 +137,7 @@ impl DatagramServiceFlags {
     }
 
     fn script(&self, base: ReplyScript) -> ReplyScript {
-        ReplyScript { answer: self.wording.reply.clone().or(base.answer), ..base }
+        ReplyScript { reply: self.wording.reply.clone().or(base.reply), ..base }
     }
 
     fn print_format(&self) -> PrintFormat {

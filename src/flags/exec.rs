@@ -1,4 +1,4 @@
-//! The flags that name a program to run.
+//! Flags of the service exec: the program to run.
 
 use clap::Args;
 
@@ -10,19 +10,19 @@ use crate::process::privileges::set_no_new_privs;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Programs (exec)")]
 pub struct ExecFlags {
-    /// Run this for each connection or datagram, without a shell; alone, it is the service
+    /// Run COMMAND for each connection or datagram, without a shell (implies --service exec)
     ///
-    /// Words are split as a shell would, and nothing else is done to them. What the peer sends is
-    /// the program's stdin, its stdout is the answer, our stderr is its stderr. PROTO, TCPREMOTEIP,
-    /// TCPREMOTEPORT, TCPLOCALIP, TCPLOCALPORT and TCPLOCALHOST tell it who calls: UDP… instead of
-    /// TCP… for datagrams, UNIXREMOTEPID, UNIXREMOTEUID and UNIXREMOTEGID for Unix sockets,
-    /// TLSREMOTENAME for a client's certificate.
+    /// COMMAND is split into words as by a shell, without expansions. The program reads what the
+    /// peer sends on stdin, its stdout is the reply, and its stderr is that of sockit. The
+    /// environment has the addresses (UCSPI): PROTO, TCPREMOTEIP, TCPREMOTEPORT, TCPLOCALIP,
+    /// TCPLOCALPORT and TCPLOCALHOST; UDP… instead of TCP… for datagrams; UNIXREMOTEPID,
+    /// UNIXREMOTEUID and UNIXREMOTEGID for Unix sockets; TLSREMOTENAME for a client certificate.
     #[arg(long, value_name = "COMMAND", conflicts_with = "sh", value_hint = clap::ValueHint::CommandString)]
     pub exec: Option<String>,
-    /// Run this for each connection or datagram in /bin/sh; alone, it is the service
+    /// Run COMMAND for each connection or datagram with /bin/sh (implies --service exec)
     #[arg(long, value_name = "COMMAND", value_hint = clap::ValueHint::CommandString)]
     pub sh: Option<String>,
-    /// Let programs gain privileges (setuid bits are ignored otherwise)
+    /// Honour setuid and setgid bits of programs; ignored without this flag
     #[arg(long)]
     pub allow_new_privileges: bool,
 }
@@ -34,11 +34,11 @@ impl ExecFlags {
         exec.or(self.sh.as_ref().map(|_| "--sh"))
     }
 
-    /// The program that is named; from here on nothing we start can gain privileges, unless that
-    /// is allowed.
+    /// The program. From now on no child process can gain privileges, unless that is allowed
+    /// (`PR_SET_NO_NEW_PRIVS`).
     ///
-    /// Fails with code 2 when there is none or its quotes are unbalanced, with 26 when it does not
-    /// exist.
+    /// Fails with code 2 without a command or with unbalanced quotes, with 26 when the program does
+    /// not exist.
     pub fn program(&self) -> Result<Program, Failure> {
         if !self.allow_new_privileges {
             set_no_new_privs()?;
@@ -50,7 +50,7 @@ impl ExecFlags {
             }
             (None, Some(command)) => Program::shell(command),
             (None, None) => {
-                let why = "which program? --exec COMMAND or --sh COMMAND says it";
+                let why = "needs --exec COMMAND or --sh COMMAND";
                 Err(Failure::usage(Phase::File, "--service exec", why))
             }
         }
@@ -60,8 +60,8 @@ impl ExecFlags {
 fn split(command: &str) -> Result<Vec<String>, Failure> {
     let words = shlex::split(command)
         .ok_or_else(|| Failure::usage(Phase::File, "--exec", "the quotes are unbalanced"))?;
-    match words.is_empty() {
-        true => Err(Failure::usage(Phase::File, "--exec", "the command is empty")),
-        false => Ok(words),
+    if words.is_empty() {
+        return Err(Failure::usage(Phase::File, "--exec", "the command is empty"));
     }
+    Ok(words)
 }

@@ -1,11 +1,13 @@
-//! Where to wait.
+//! Flags of the listening socket.
 
 use clap::Args;
 
 use super::connect::FamilyFlags;
 use super::socket::{SocketFlags, TcpFlags};
 use crate::error::Failure;
+use crate::net::address::Address;
 use crate::net::listen::{ListenOptions, Listener};
+use crate::net::stdout;
 use crate::process::systemd::{SocketKind, passed_socket};
 use crate::shutdown::Shutdown;
 
@@ -13,51 +15,62 @@ use crate::shutdown::Shutdown;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Listening")]
 pub struct ListenFlags {
-    /// Address or name to listen on; '', * and :: are every interface
+    /// Address or name to listen on; '', * and :: = all interfaces
     #[arg(long, value_name = "HOST", default_value = "127.0.0.1")]
     pub host: String,
-    /// Port or service name; 0 = the kernel picks one
+    /// Port or service name to listen on; 0 = chosen by the kernel
     #[arg(short, long, value_name = "PORT", default_value = "9999")]
     pub port: String,
-    /// Only this family
+    /// Address family
     #[command(flatten)]
     pub families: FamilyFlags,
-    /// Write the bound port on stdout first
+    /// Print the port on stdout, as the first line
     #[arg(long)]
     pub print_port: bool,
-    /// Options on the socket
+    /// Socket options
     #[command(flatten)]
     pub socket: SocketFlags,
 }
 
 impl ListenFlags {
-    /// The socket that a service manager passed to us, or one bound as these flags ask, with up
-    /// to `backlog` callers waiting.
+    /// The socket that a service manager has passed, or one bound as configured, with a queue
+    /// of `backlog` connections.
     ///
-    /// Fails as [`Bind::listen`] and [`passed_socket`] do.
+    /// Fails as [`ListenOptions::listen`] and [`passed_socket`] do.
     pub fn listener(
         &self,
         streams: &TcpFlags,
         backlog: i32,
-        stop: &Shutdown,
+        shutdown: &Shutdown,
     ) -> Result<Listener, Failure> {
         match passed_socket(SocketKind { name: "tcp-server", inet: true, stream: true })? {
             Some(socket) => Listener::passed(socket),
             None => {
-                let bind = self.bind(stop);
+                let bind = self.bind(shutdown);
                 ListenOptions { options: streams.added_to(bind.options), ..bind }.listen(backlog)
             }
         }
     }
 
-    /// Where these flags ask to wait; a pulled cord ends the lookup of the host.
-    pub fn bind<'a>(&self, stop: &'a Shutdown) -> ListenOptions<'a> {
+    /// Prints the port of `local` on stdout, if `--print-port` asks for it.
+    ///
+    /// Fails at [`Phase::Stdout`](crate::error::Phase::Stdout).
+    pub fn print_port(&self, local: &Address) -> Result<(), Failure> {
+        if !self.print_port {
+            return Ok(());
+        }
+        let port = local.inet().map_or(0, |address| address.port());
+        stdout::write_all(format!("{port}\n").as_bytes())
+    }
+
+    /// The address to listen on; `shutdown` cancels the lookup of the host.
+    pub fn bind<'a>(&self, shutdown: &'a Shutdown) -> ListenOptions<'a> {
         ListenOptions {
             host: self.host.clone(),
             port: self.port.clone(),
             family: self.families.family(),
             options: self.socket.options(),
-            deadline: stop.into(),
+            deadline: shutdown.into(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Whom to let in, how many at once, and how long.
+//! Flags of servers that accept connections: limits and access rules.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -7,71 +7,71 @@ use clap::Args;
 
 use super::values::{self, Limit};
 use crate::error::Failure;
-use crate::server::accept_loop::Limits;
+use crate::server::accept_loop::ServerLimits;
 use crate::server::access::AccessRules;
 use crate::shutdown::Shutdown;
 
 /// Flags of every server that accepts connections.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Accepting")]
+#[command(next_help_heading = "Connection limits")]
 pub struct ServerLimitFlags {
-    /// Serve one connection, then leave
+    /// Serve one connection, then exit
     #[arg(long, conflicts_with = "max_accepts")]
     pub once: bool,
-    /// Serve N connections, then leave
+    /// Serve N connections, then exit
     #[arg(long, value_name = "N")]
     pub max_accepts: Option<NonZeroU32>,
-    /// Leave when nobody has called for this long; 0 = never
+    /// Exit if no connection arrives for this long; 0 = never
     #[arg(long, value_name = "DURATION", default_value = "0", value_parser = values::limit, hide_default_value = true)]
     pub accept_timeout: Limit,
-    /// Connections at once; further callers wait in the backlog
+    /// Maximum of concurrent connections; further ones wait in the backlog
     #[arg(long, value_name = "N", default_value = "1024")]
     pub max_conns: NonZeroU32,
-    /// Connections from one address, or one IPv6 /64, at a time; further ones are closed
+    /// Maximum of concurrent connections per IPv4 address or IPv6 /64; further ones are closed
     #[arg(long, value_name = "N")]
     pub max_conns_per_ip: Option<NonZeroU32>,
-    /// End a connection after this much silence; 0 = never
+    /// Close a connection after this long without data; 0 = never
     #[arg(long, value_name = "DURATION", default_value = "0", value_parser = values::limit, hide_default_value = true)]
     pub idle_timeout: Limit,
-    /// Callers that are welcome: CIDR, ADDRESS, NAME or @FILE; the rest is not
+    /// Accept connections only from RULE: CIDR, ADDRESS, NAME or @FILE
     #[arg(long, value_name = "RULE")]
     pub allow: Vec<String>,
-    /// Callers that are not welcome, unless also allowed
+    /// Reject connections from RULE unless --allow matches
     #[arg(long, value_name = "RULE")]
     pub deny: Vec<String>,
-    /// Callers the kernel lets wait (it caps this at somaxconn)
+    /// Listen backlog (capped by net.core.somaxconn)
     #[arg(long, value_name = "N", default_value = "4096", value_parser = clap::value_parser!(i32).range(0..))]
     pub backlog: i32,
-    /// Time to finish on ^C or SIGTERM before what is left is reset
+    /// Time for connections to finish on ^C or SIGTERM; the remaining ones are reset
     #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = values::duration)]
     pub grace: Duration,
-    /// Limit for the whole run; 0 = none
+    /// Timeout of the complete run; 0 = none
     #[arg(long, value_name = "DURATION", default_value = "0", value_parser = values::limit, hide_default_value = true)]
     pub timeout: Limit,
-    /// Stack of a connection's thread (64Ki and up)
+    /// Stack size of a connection's thread (64Ki to 1Gi)
     #[arg(long, value_name = "SIZE", value_parser = stack_size)]
     pub stack_size: Option<usize>,
 }
 
 impl ServerLimitFlags {
-    /// The limits these flags ask for.
+    /// The limits of a server with these flags; names in rules are resolved.
     ///
-    /// Fails as [`Rules::read`] does.
-    pub fn limits(&self, stop: &Shutdown) -> Result<Limits, Failure> {
-        Ok(Limits {
-            accepts: if self.once { Some(1) } else { self.max_accepts.map(NonZeroU32::get) },
-            at_once: self.max_conns.get(),
-            per_ip: self.max_conns_per_ip.map(NonZeroU32::get),
-            quiet: self.accept_timeout.0,
-            idle: self.idle_timeout.0,
+    /// Fails as [`AccessRules::parse`] does.
+    pub fn limits(&self, shutdown: &Shutdown) -> Result<ServerLimits, Failure> {
+        Ok(ServerLimits {
+            max_accepts: if self.once { Some(1) } else { self.max_accepts.map(NonZeroU32::get) },
+            max_conns: self.max_conns.get(),
+            max_conns_per_ip: self.max_conns_per_ip.map(NonZeroU32::get),
+            accept_timeout: self.accept_timeout.0,
+            idle_timeout: self.idle_timeout.0,
             grace: self.grace,
-            stack: self.stack_size,
-            rules: AccessRules::read(&self.allow, &self.deny, stop)?,
+            stack_size: self.stack_size,
+            rules: AccessRules::parse(&self.allow, &self.deny, shutdown)?,
         })
     }
 }
 
-/// 64 KiB is the floor: below it a panic that prints its backtrace overflows the stack.
+/// 64 KiB is the minimum: with less, a panic that prints its backtrace overflows the stack.
 fn stack_size(word: &str) -> Result<usize, String> {
     match values::size(word)? {
         bytes @ 0x1_0000..=0x4000_0000 => Ok(bytes as usize),

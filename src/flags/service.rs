@@ -1,4 +1,4 @@
-//! Which service, by the flags that name it or imply it.
+//! Flags that select a service, and those of each service.
 
 use clap::{Args, ValueEnum};
 use std::sync::Mutex;
@@ -13,127 +13,128 @@ use crate::flags::stream_only;
 use crate::net::stdout;
 use crate::process::sandbox::SandboxPolicy;
 use crate::report::Report;
-use crate::server::accept_loop::Limits;
+use crate::server::accept_loop::ServerLimits;
 use crate::service::Service;
+use crate::service::chargen::Chargen;
 use crate::service::chat::Chat;
 use crate::service::chat::broadcast::Broadcast;
+use crate::service::discard::Discard;
 use crate::service::echo::Echo;
 use crate::service::exec::Exec;
 use crate::service::framing::Framing;
 use crate::service::pipe::Pipe;
 use crate::service::reply::ReplyScript;
-use crate::service::sink::{Chargen, Discard};
 
-/// The services of a server of streams.
+/// The services of a stream server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ServiceName {
-    /// Welcome!, then Hello, <message>! until exit
+    /// Send Welcome!, then Hello, <message>! until exit
     Hello,
-    /// Every byte back (RFC 862)
+    /// Send every byte back (RFC 862)
     Echo,
-    /// [Tue Feb 17 10:00:18 2026] <message>
+    /// Send [Tue Feb 17 10:00:18 2026] <message>
     Time,
-    /// One message, acknowledged
+    /// Acknowledge one message, then close
     Ack,
-    /// What --greeting and --reply say
+    /// Send --greeting, and --reply for each message
     Reply,
-    /// Joined to our stdin and stdout, one at a time (nc -l)
+    /// Connect stdin and stdout, one connection at a time (nc -l)
     Pipe,
-    /// A file to each (--file), or from each (--save)
+    /// Send a file (--file), or save what is received (--save)
     File,
-    /// A program for each (--exec, --sh)
+    /// Run a program per connection (--exec, --sh)
     Exec,
-    /// Each line, also of our stdin, to all the others, and to our terminal
+    /// Send each line, also of stdin, to all other clients and to stdout
     Chat,
-    /// Our stdin to every client; one that reads too slowly is reset
+    /// Send stdin to every client; one that reads too slowly is reset
     Broadcast,
-    /// Takes everything, answers nothing (RFC 863)
+    /// Read everything, send nothing (RFC 863)
     Discard,
-    /// Printable characters without end (RFC 864)
+    /// Send printable characters without end (RFC 864)
     Chargen,
 }
 
-/// Flags that choose a service and shape it.
+/// Flags that select and configure a service.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Service")]
 pub struct ServiceFlags {
-    /// What is done with each connection [hello]
+    /// Service for each connection [hello]
     #[arg(short, long, value_name = "NAME")]
     pub service: Option<ServiceName>,
-    /// Which file
+    /// Service file
     #[command(flatten)]
     pub files: FileServiceFlags,
-    /// Which program
+    /// Service exec
     #[command(flatten)]
-    pub running: ExecFlags,
-    /// What is said
+    pub exec: ExecFlags,
+    /// Services that reply
     #[command(flatten)]
-    pub wording: MessageFlags,
-    /// How a session of the service pipe ends
+    pub messages: MessageFlags,
+    /// Service pipe
     #[command(flatten, next_help_heading = "Sessions (pipe)")]
     pub session: SessionEndFlags,
 }
 
 impl ServiceFlags {
-    /// The service these flags ask for, with its warnings to `report`; one that needs other limits
-    /// changes them.
+    /// The selected service; it emits warnings to `report`, and changes `limits` where it needs
+    /// others.
     ///
-    /// Fails with code 2 on flags that do not go together, with 26 or 23 when a program or file
-    /// that is named cannot be used.
+    /// Fails with code 2 on flags of another service, with 26 or 23 when the program or file cannot
+    /// be used.
     pub fn service(
         &self,
-        limits: &mut Limits,
+        limits: &mut ServerLimits,
         report: &Report,
     ) -> Result<Box<dyn Service>, Failure> {
         let name = self.name();
         self.reject_unused_flags(name)?;
-        let words = &self.wording;
+        let messages = &self.messages;
         Ok(match name {
-            ServiceName::Hello => Box::new(words.service(ReplyScript::hello())?),
-            ServiceName::Time => Box::new(words.service(ReplyScript::time())?),
-            ServiceName::Ack => Box::new(words.service(ReplyScript::ack())?),
-            ServiceName::Reply => Box::new(words.service(self.bare_reply())?),
-            ServiceName::Echo => Box::new(Echo { delay: words.delay.unwrap_or_default() }),
+            ServiceName::Hello => Box::new(messages.service(ReplyScript::hello())?),
+            ServiceName::Time => Box::new(messages.service(ReplyScript::time())?),
+            ServiceName::Ack => Box::new(messages.service(ReplyScript::ack())?),
+            ServiceName::Reply => Box::new(messages.service(self.default_reply())?),
+            ServiceName::Echo => Box::new(Echo { delay: messages.delay.unwrap_or_default() }),
             ServiceName::Discard => Box::new(Discard),
             ServiceName::Chargen => Box::new(Chargen::default()),
             ServiceName::Chat => Box::new(self.chat()?),
             ServiceName::Broadcast => Box::new(Broadcast::default()),
             ServiceName::File => self.files.service()?,
-            ServiceName::Exec => Box::new(Exec::new(self.running.program()?, limits.grace)),
+            ServiceName::Exec => Box::new(Exec::new(self.exec.program()?, limits.grace)),
             ServiceName::Pipe => {
-                // Our stdin and stdout are one pair: the next caller waits.
-                limits.at_once = 1;
+                // Stdin and stdout serve one connection: the next one waits in the backlog.
+                limits.max_conns = 1;
                 Box::new(Pipe {
-                    idle: limits.idle.take(),
+                    idle: limits.idle_timeout.take(),
                     input: self.session.input_mode(),
                     exit_on_eof: self.session.exit_on_eof,
                     report: report.clone(),
-                    turn: Mutex::default(),
+                    lock: Mutex::default(),
                 })
             }
         })
     }
 
-    /// The same service for datagrams, each of which is a message and the whole conversation.
+    /// The selected service for datagrams, each of which is a complete session.
     ///
-    /// Fails with code 2 on a service or a flag that only a stream has.
+    /// Fails with code 2 on a service or a flag for streams only.
     pub fn datagram_handler(&self) -> Result<Handler, Failure> {
         let name = self.name();
         self.reject_unused_flags(name)?;
-        let of_messages = self.wording.first_given_but(&["--reply", "--delay"]);
-        if let Some(flag) = of_messages.or(self.session.first_given()) {
+        let message_flag = self.messages.first_given_but(&["--reply", "--delay"]);
+        if let Some(flag) = message_flag.or(self.session.first_given()) {
             return Err(stream_only::refused(flag, "--max-accepts"));
         }
-        let by = |script| Ok(Handler::from_reply_script(self.wording.script(script)));
+        let by = |script| Ok(Handler::from_reply_script(self.messages.script(script)));
         match name {
             ServiceName::Hello => by(ReplyScript::hello()),
             ServiceName::Time => by(ReplyScript::time()),
             ServiceName::Ack => by(ReplyScript::ack()),
-            ServiceName::Reply => by(self.bare_reply()),
+            ServiceName::Reply => by(self.default_reply()),
             ServiceName::Echo => Ok(Handler::Echo),
             ServiceName::Discard => Ok(Handler::Discard),
             ServiceName::Pipe => Ok(Handler::print(PrintFormat::Bare)),
-            ServiceName::Exec => Ok(Handler::exec(self.running.program()?)),
+            ServiceName::Exec => Ok(Handler::exec(self.exec.program()?)),
             ServiceName::File
             | ServiceName::Chat
             | ServiceName::Broadcast
@@ -148,62 +149,67 @@ impl ServiceFlags {
         self.name() == ServiceName::Exec
     }
 
-    /// What a server of this service needs once it listens; `None` where programs need what they
-    /// need, and for folders in which files are saved, which come and go.
+    /// The sandbox of a server with this service once it listens; `None` for programs, and for
+    /// directories in which files are saved.
     pub fn sandbox_policy(&self) -> Option<SandboxPolicy> {
         match self.name() {
             ServiceName::Exec => None,
             ServiceName::File if self.files.save.is_some() => None,
-            // It is opened for each guest anew.
+            // The file is opened for each connection.
             ServiceName::File => Some(SandboxPolicy { reads: true, ..SandboxPolicy::default() }),
             _ => Some(SandboxPolicy::default()),
         }
     }
 
-    /// The service that is named, or implied by the flag that only it has.
+    /// The selected service, or the one that another flag implies.
     fn name(&self) -> ServiceName {
-        let talks = self.wording.greeting.is_some() || self.wording.reply.is_some();
-        self.service.unwrap_or(match () {
-            () if self.files.first_given().is_some() => ServiceName::File,
-            () if self.running.first_given().is_some() => ServiceName::Exec,
-            () if talks => ServiceName::Reply,
-            () => ServiceName::Hello,
-        })
+        let has_text = self.messages.greeting.is_some() || self.messages.reply.is_some();
+        if let Some(name) = self.service {
+            name
+        } else if self.files.first_given().is_some() {
+            ServiceName::File
+        } else if self.exec.first_given().is_some() {
+            ServiceName::Exec
+        } else if has_text {
+            ServiceName::Reply
+        } else {
+            ServiceName::Hello
+        }
     }
 
-    /// `--service reply` and not a word about what to say.
-    fn bare_reply(&self) -> ReplyScript {
-        match (&self.wording.greeting, &self.wording.reply) {
+    /// The default script of `--service reply`: without texts it sends the message back.
+    fn default_reply(&self) -> ReplyScript {
+        match (&self.messages.greeting, &self.messages.reply) {
             (None, None) => ReplyScript::mirror(),
             _ => ReplyScript::default(),
         }
     }
 
-    /// The service chat, whose lines go to our stdout; nothing in them acts on a terminal.
+    /// The service chat; its lines, with control characters escaped, are printed on stdout.
     fn chat(&self) -> Result<Chat, Failure> {
-        if let Framing::Length(_) = self.wording.framing() {
-            let why = "the service chat passes lines on, which have no length before them";
+        if let Framing::Length(_) = self.messages.framing() {
+            let why = "cannot be used with --service chat, which forwards lines";
             return Err(Failure::usage(Phase::Receive, "--framing length", why));
         }
-        Chat::new(self.wording.framing(), self.wording.max_message(), stdout::write_all)
+        Chat::new(self.messages.framing(), self.messages.max_message(), stdout::write_all)
     }
 
-    /// A flag that would have no effect is a mistake worth telling.
+    /// Rejects a flag that would have no effect.
     fn reject_unused_flags(&self, name: ServiceName) -> Result<(), Failure> {
-        let foreign = [
+        let unused = [
             match name {
                 ServiceName::Hello | ServiceName::Time | ServiceName::Ack | ServiceName::Reply => {
                     None
                 }
-                ServiceName::Echo => self.wording.first_given_but(&["--delay"]),
-                ServiceName::Chat => self.wording.first_given_but(&["--framing", "--max-message"]),
-                _ => self.wording.first_given_but(&[]),
+                ServiceName::Echo => self.messages.first_given_but(&["--delay"]),
+                ServiceName::Chat => self.messages.first_given_but(&["--framing", "--max-message"]),
+                _ => self.messages.first_given_but(&[]),
             },
             self.files.first_given().filter(|_| name != ServiceName::File),
-            self.running.first_given().filter(|_| name != ServiceName::Exec),
+            self.exec.first_given().filter(|_| name != ServiceName::Exec),
             self.session.first_given().filter(|_| name != ServiceName::Pipe),
         ];
-        let Some(flag) = foreign.into_iter().flatten().next() else { return Ok(()) };
+        let Some(flag) = unused.into_iter().flatten().next() else { return Ok(()) };
         let name = name.to_possible_value().map(|value| value.get_name().to_string());
         let why = format!("means nothing to the service {}", name.unwrap_or_default());
         Err(Failure::usage(Phase::File, flag, why))

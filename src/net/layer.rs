@@ -14,7 +14,7 @@ use socket2::Socket;
 use super::connect_event::{ConnectEvent, OnConnectEvent};
 use super::stream::Stream;
 use crate::error::{Failure, Phase};
-use crate::server::connections::Activity;
+use crate::net::activity::Activity;
 use crate::shutdown::{Shutdown, WaitOutcome, poll_until};
 
 /// A protocol that wraps a stream.
@@ -35,7 +35,7 @@ pub struct HandshakeContext<'a> {
     pub timeout: Duration,
     /// The end of the run, where the run waits for this handshake.
     pub shutdown: Option<&'a Shutdown>,
-    /// The activity of the connection, in a server.
+    /// Records that a server's connection is idle while it waits.
     pub activity: Option<&'a Activity>,
     /// Where the steps are reported.
     pub emit: OnConnectEvent<'a>,

@@ -3,6 +3,7 @@
 //! Nothing here depends on flags, JSON or services; steps are reported to a callback
 //! ([`connect_event::OnConnectEvent`]).
 
+pub mod activity;
 pub mod address;
 mod attempt;
 pub mod connect_event;

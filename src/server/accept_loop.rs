@@ -1,220 +1,228 @@
-//! Taking callers in: one thread each, as many as the limits allow, for as long as the run lasts.
+//! The accept loop: accepts connections within the limits and serves each on its own thread.
 //!
-//! Nothing that one caller does, and no shortage of descriptors or threads, ends the loop: it is
-//! told once, the caller concerned suffers, and the loop goes on.
+//! No client, and no shortage of descriptors or threads, ends the loop: a shortage is reported
+//! once, the connection concerned is lost, and accepting continues.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 use socket2::{SockAddr, Socket};
 
-use super::access::{AccessRules, PerIpLimit, PerIpPermit};
-use super::connections::{ConnectionTracker, DrainOutcome, Quota, Room, TrackedConnection};
-use super::thread_pool::Pool;
+use super::access::AccessRules;
+use super::connections::{Capacity, ConnectionTracker, DrainOutcome, Quota, TrackedConnection};
+use super::per_ip_limit::{PerIpLimit, PerIpPermit};
+use super::thread_pool::ThreadPool;
 use crate::error::{ExitCode, Failure, Phase};
 use crate::net::address::Address;
 use crate::net::listen::Listener;
 use crate::net::stream::Stream;
 use crate::shutdown::{Shutdown, ShutdownReason, WaitOutcome, poll_until};
 
-/// The first pause after a failed accept, doubled up to [`LONGEST_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_millis(5);
-/// Short enough that service resumes promptly, long enough to cost nothing.
-const LONGEST_PAUSE: Duration = Duration::from_millis(250);
-/// Failures in a row, none of them a shortage, after which the listener itself must be broken.
-const MOST_FAILURES: u32 = 64;
+/// The first pause after a failed accept, doubled up to [`MAX_PAUSE`].
+const MIN_PAUSE: Duration = Duration::from_millis(5);
+/// Short enough to resume promptly, long enough to use no processor time.
+const MAX_PAUSE: Duration = Duration::from_millis(250);
+/// Consecutive failures, none of them a shortage, after which the listener is considered broken.
+const MAX_FAILURES: u32 = 64;
 
-/// Whom to let in, how many and how long.
+/// The limits of a server of streams.
 #[derive(Debug, Clone)]
-pub struct Limits {
-    /// Connections of the whole run; then leave.
-    pub accepts: Option<u32>,
-    /// Connections at once.
-    pub at_once: u32,
-    /// Connections at once from one address.
-    pub per_ip: Option<u32>,
-    /// Leave when nobody has called for this long.
-    pub quiet: Option<Duration>,
-    /// A connection without a byte for this long is ended.
-    pub idle: Option<Duration>,
-    /// Time to finish when the run is ended.
+pub struct ServerLimits {
+    /// Connections of the complete run, after which the server exits.
+    pub max_accepts: Option<u32>,
+    /// Concurrent connections.
+    pub max_conns: u32,
+    /// Concurrent connections from one address.
+    pub max_conns_per_ip: Option<u32>,
+    /// The server exits if no connection arrives for this long.
+    pub accept_timeout: Option<Duration>,
+    /// A connection is closed if no byte moves for this long.
+    pub idle_timeout: Option<Duration>,
+    /// Time for open connections to finish when the run is shut down.
     pub grace: Duration,
     /// Bytes of stack of a connection's thread; `None` is what the service needs.
-    pub stack: Option<usize>,
-    /// Addresses that are welcome.
+    pub stack_size: Option<usize>,
+    /// The addresses from which connections are accepted.
     pub rules: AccessRules,
 }
 
-/// One accepted connection, on its own thread.
+/// An accepted connection, on its own thread.
 pub struct Accepted {
-    /// Counts connections of this run from 1.
+    /// Number of the connection in this run, from 1.
     pub conn: u64,
-    /// The bare connection.
+    /// The connection, without TLS.
     pub stream: Stream,
-    /// Its place on the list of the living.
-    pub entered: TrackedConnection,
-    place: Option<PerIpPermit>,
+    /// Its part of the limits.
+    pub permit: ConnectionPermit,
 }
 
-/// Who receives callers.
+/// A connection's part of the limits, given back when this is dropped.
+#[derive(Debug)]
+pub struct ConnectionPermit {
+    /// The entry in the list of open connections.
+    pub tracked: TrackedConnection,
+    _per_ip: Option<PerIpPermit>,
+}
+
+/// Serves the connections that an [`AcceptLoop`] accepts.
 pub trait ConnectionHandler: Send + Sync + 'static {
-    /// Serves one caller to its end, on the caller's own thread.
-    fn serve(&self, caller: Accepted);
-    /// When a connection counts towards the limit of the whole run.
+    /// Serves one connection until it is closed, on the connection's own thread.
+    fn serve(&self, accepted: Accepted);
+    /// When a connection counts towards the limit of the complete run.
     fn counting(&self) -> Counting {
-        Counting::Accepted
+        Counting::OnAccept
     }
-    /// Hears of a caller that was turned away by a rule.
+    /// Called when a connection was closed because of an access rule or the limit per address.
     fn on_rejected(&self, peer: &Address, why: &str);
-    /// Hears of a caller that was lost to a shortage.
+    /// Called when a connection was lost to a shortage of descriptors, memory or threads.
     fn on_accept_failed(&self, failure: Failure);
-    /// Hears of something that concerns the accepting itself, once per spell of trouble.
+    /// Called when accept(2) begins to fail, once per series of failures.
     fn on_warning(&self, message: String);
-    /// Hears that no more callers are let in, before those who are in are seen out.
+    /// Called when accepting ends, before the open connections are drained.
     fn on_shutdown(&self) {}
 }
 
-/// When a connection counts towards the limit of the whole run.
+/// When a connection counts towards the limit of the complete run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Counting {
-    /// As soon as it is accepted.
-    Accepted,
-    /// When the host says so ([`Entered::count`]), because its handshake is complete.
-    Served,
+    /// When it is accepted.
+    OnAccept,
+    /// When the handler calls [`TrackedConnection::count`], after the handshake.
+    OnHandshake,
 }
 
-/// How accepting came to its end.
+/// How a run of the accept loop ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ServeOutcome {
-    /// As many were served as were asked for.
-    Served,
-    /// The cord was pulled; all connections have been seen out.
+    /// The limit of the complete run was reached, and all connections are closed.
+    Completed,
+    /// The run was shut down, and all connections are closed.
     Stopped(ShutdownReason, DrainOutcome),
 }
 
-/// A listener and everything that its callers share.
+/// A listener with the limits, the list of open connections and the threads that serve them.
 pub struct AcceptLoop {
     listener: Listener,
-    limits: Limits,
-    live: ConnectionTracker,
-    pool: Pool,
+    limits: ServerLimits,
+    connections: ConnectionTracker,
+    pool: ThreadPool,
     per_ip: Option<PerIpLimit>,
-    host: Arc<dyn ConnectionHandler>,
+    handler: Arc<dyn ConnectionHandler>,
     conn: u64,
 }
 
 impl AcceptLoop {
-    /// A reception that has not yet let anybody in. `stack` is what a thread of this service
-    /// needs at least, in bytes.
+    /// An accept loop on `listener`. `stack_size` is what a thread of the service needs, in bytes;
+    /// the limits may ask for another size.
     ///
-    /// Fails at [`Stage::Listen`] when no pipe can be had.
+    /// Fails at [`Phase::Listen`] when no pipe can be created.
     pub fn new(
         listener: Listener,
-        limits: Limits,
-        stack: usize,
-        host: Arc<dyn ConnectionHandler>,
+        limits: ServerLimits,
+        stack_size: usize,
+        handler: Arc<dyn ConnectionHandler>,
     ) -> Result<AcceptLoop, Failure> {
-        let live = ConnectionTracker::new()
+        let connections = ConnectionTracker::new()
             .map_err(|e| Failure::new(Phase::Listen, &listener.local, e))?;
-        let per_ip = limits.per_ip.map(PerIpLimit::new);
-        let pool = Pool::new(limits.stack.unwrap_or(stack));
-        Ok(AcceptLoop { listener, limits, live, pool, per_ip, host, conn: 0 })
+        let per_ip = limits.max_conns_per_ip.map(PerIpLimit::new);
+        let pool = ThreadPool::new(limits.stack_size.unwrap_or(stack_size));
+        Ok(AcceptLoop { listener, limits, connections, pool, per_ip, handler, conn: 0 })
     }
 
-    /// Lets callers in until the limits or the cord end it, then sees everyone out.
+    /// Accepts connections until the limits or `shutdown` end it, then waits for the open ones.
     ///
-    /// Fails at [`Stage::Listen`]: with 28 when nobody called for `limits.quiet`, with 45 when the
-    /// listener itself is broken.
-    pub fn run(mut self, stop: &Shutdown) -> Result<ServeOutcome, Failure> {
-        let ended = self.accept_all(stop);
-        if matches!(ended, Ok(Some(_))) {
-            self.host.on_shutdown();
+    /// Fails at [`Phase::Listen`]: with 28 when no connection arrived for `accept_timeout`, with 45
+    /// when the listener itself is broken.
+    pub fn run(mut self, shutdown: &Shutdown) -> Result<ServeOutcome, Failure> {
+        let accepted = self.accept_all(shutdown);
+        if matches!(accepted, Ok(Some(_))) {
+            self.handler.on_shutdown();
         }
-        let AcceptLoop { listener, limits, live, host: _host, .. } = self;
-        // From here on further callers are refused, not left waiting.
+        let AcceptLoop { listener, limits, connections, handler: _handler, .. } = self;
+        // Further connections are refused from now on instead of waiting in the backlog.
         drop(listener);
-        if let Ok(Some(reason)) = ended {
-            return Ok(drained(&live, reason, &limits, stop));
+        if let Ok(Some(reason)) = accepted {
+            return Ok(drain(&connections, reason, &limits, shutdown));
         }
-        // Whoever is in already is served to the end, also where nobody else has come in time.
-        match live.wait_until_empty(stop) {
-            Ok(()) => ended.map(|_| ServeOutcome::Served),
-            Err(reason) => Ok(drained(&live, reason, &limits, stop)),
+        // Open connections are served to their end, also after a timeout of accept.
+        match connections.wait_until_empty(shutdown) {
+            Ok(()) => accepted.map(|_| ServeOutcome::Completed),
+            Err(reason) => Ok(drain(&connections, reason, &limits, shutdown)),
         }
     }
 
-    /// `None` when enough were accepted, else why the cord was pulled.
-    fn accept_all(&mut self, stop: &Shutdown) -> Result<Option<ShutdownReason>, Failure> {
-        let mut trouble = AcceptBackoff::default();
-        let mut quiet_since = Instant::now();
-        let concurrent = self.limits.at_once as usize;
-        let quota = Quota { concurrent, whole_run: self.limits.accepts };
+    /// Accepts until the limit of the complete run (`None`) or a shutdown.
+    fn accept_all(&mut self, shutdown: &Shutdown) -> Result<Option<ShutdownReason>, Failure> {
+        let mut backoff = AcceptBackoff::default();
+        let mut last_accept = Instant::now();
+        let concurrent = self.limits.max_conns as usize;
+        let quota = Quota { concurrent, total: self.limits.max_accepts };
         loop {
-            // While all places are taken, callers wait in the backlog.
-            let waited = self.live.wait_for_room(&quota, stop);
-            if self.live.room(&quota) == Room::Spent {
+            // While the quota is full, connections wait in the backlog.
+            let waited = self.connections.wait_for_capacity(&quota, shutdown);
+            if self.connections.capacity(&quota) == Capacity::Exhausted {
                 return Ok(None);
             }
-            if let Some(reason) = stop.reason().or(waited.err()) {
+            if let Some(reason) = shutdown.reason().or(waited.err()) {
                 return Ok(Some(reason));
             }
-            match self.listener.socket.accept() {
+            let waited = match self.listener.socket.accept() {
                 Ok((socket, peer)) => {
-                    trouble = AcceptBackoff::default();
-                    quiet_since = Instant::now();
+                    (backoff, last_accept) = (AcceptBackoff::default(), Instant::now());
                     self.dispatch(socket, &peer);
+                    Ok(())
                 }
-                // Without a descriptor accept(2) fails before it looks whether anybody calls.
+                // Without a descriptor accept(2) fails before it checks for a connection.
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock || !self.has_pending() => {
-                    if let Some(reason) = self.wait_for_caller(stop, quiet_since)? {
-                        return Ok(Some(reason));
-                    }
+                    self.wait_for_connection(shutdown, last_accept)?
                 }
                 Err(e) => {
-                    let pause = trouble.pause(&e, &self.listener.local, self.host.as_ref())?;
-                    if let Err(reason) = stop.sleep(pause) {
-                        return Ok(Some(reason));
-                    }
+                    let warn = |message| self.handler.on_warning(message);
+                    shutdown.sleep(backoff.next_pause(&e, &self.listener.local, warn)?)
                 }
+            };
+            if let Err(reason) = waited {
+                return Ok(Some(reason));
             }
         }
     }
 
-    /// Whether somebody waits to be let in.
+    /// Whether a connection waits in the backlog.
     fn has_pending(&self) -> bool {
         let mut fds = [PollFd::new(&self.listener.socket, PollFlags::IN)];
         poll_until(&mut fds, Some(Instant::now())).is_ok_and(|ready| ready > 0)
     }
 
-    fn wait_for_caller(
+    /// Waits for a connection, until `accept_timeout` after `last_accept`.
+    fn wait_for_connection(
         &self,
-        stop: &Shutdown,
-        since: Instant,
-    ) -> Result<Option<ShutdownReason>, Failure> {
-        use std::os::fd::AsFd;
-        let until = self.limits.quiet.and_then(|quiet| since.checked_add(quiet));
+        shutdown: &Shutdown,
+        last_accept: Instant,
+    ) -> Result<Result<(), ShutdownReason>, Failure> {
+        let timeout = self.limits.accept_timeout;
+        let deadline = timeout.and_then(|timeout| last_accept.checked_add(timeout));
         let local = &self.listener.local;
-        match stop.wait(self.listener.socket.as_fd(), PollFlags::IN, until) {
-            Ok(WaitOutcome::Shutdown(reason)) => Ok(Some(reason)),
-            Ok(WaitOutcome::Ready(_)) => Ok(None),
+        match shutdown.wait(self.listener.socket.as_fd(), PollFlags::IN, deadline) {
+            Ok(WaitOutcome::Shutdown(reason)) => Ok(Err(reason)),
+            Ok(WaitOutcome::Ready(_)) => Ok(Ok(())),
             Ok(WaitOutcome::TimedOut) => {
-                let limit = self.limits.quiet.unwrap_or_default();
-                Err(Failure::timeout(Phase::Listen, local, limit))
+                Err(Failure::timeout(Phase::Listen, local, timeout.unwrap_or_default()))
             }
-            // poll(2) lacks memory: no reason to leave, and nothing that a pause does not mend.
-            Err(e) if e.raw_os_error() == Some(libc::ENOMEM) => Ok(stop.sleep(LONGEST_PAUSE).err()),
+            // poll(2) lacks memory, which is a shortage like those of accept(2).
+            Err(e) if e.raw_os_error() == Some(libc::ENOMEM) => Ok(shutdown.sleep(MAX_PAUSE)),
             Err(e) => Err(Failure::new(Phase::Listen, local, e)),
         }
     }
 
-    /// Gives a fresh connection its thread, unless it is not welcome.
+    /// Serves a new connection on a thread, if the rules and limits allow it.
     fn dispatch(&mut self, socket: Socket, peer: &SockAddr) {
         let peer = Address::from(peer);
-        let place = match self.admit(&peer) {
-            Ok(place) => place,
-            Err(why) => return self.host.on_rejected(&peer, &why),
+        let per_ip = match self.check_access(&peer) {
+            Ok(permit) => permit,
+            Err(why) => return self.handler.on_rejected(&peer, &why),
         };
         self.conn += 1;
         let conn = self.conn;
@@ -222,99 +230,109 @@ impl AcceptLoop {
             Ok(stream) => stream,
             Err(e) => {
                 self.count_accepted(conn);
-                let failure = Failure::new(Phase::Socket, &peer, e);
-                return self.host.on_accept_failed(failure.with_code(ExitCode::Negative));
+                return self.report_lost(&peer, e);
             }
         };
-        let hangup = stream.hangup.clone();
-        let entered = self.live.enter(conn, hangup.clone());
+        let handle = stream.hangup.clone();
+        let tracked = self.connections.track(conn, handle.clone());
         self.count_accepted(conn);
-        let caller = Accepted { conn, stream, entered, place };
-        let host = self.host.clone();
-        if let Err(e) = self.pool.run(move || host.serve(caller)) {
-            // A clean end would say that this was all.
-            hangup.abort();
-            self.host.on_accept_failed(Failure::local_resource(&peer, e));
+        let permit = ConnectionPermit { tracked, _per_ip: per_ip };
+        let accepted = Accepted { conn, stream, permit };
+        let handler = self.handler.clone();
+        if let Err(e) = self.pool.run(move || handler.serve(accepted)) {
+            // An orderly close would look like a complete, empty reply.
+            handle.abort();
+            self.report_lost(&peer, e);
         }
+    }
+
+    fn report_lost(&self, peer: &Address, e: io::Error) {
+        let failure = Failure::new(Phase::Socket, peer, e).with_code(ExitCode::Negative);
+        self.handler.on_accept_failed(failure);
     }
 
     fn count_accepted(&self, conn: u64) {
-        if self.host.counting() == Counting::Accepted {
-            self.live.count(conn);
+        if self.handler.counting() == Counting::OnAccept {
+            self.connections.count(conn);
         }
     }
 
-    fn admit(&self, peer: &Address) -> Result<Option<PerIpPermit>, String> {
+    /// Applies the access rules and the limit per address; fails with the reason.
+    fn check_access(&self, peer: &Address) -> Result<Option<PerIpPermit>, String> {
         let Some(ip) = peer.ip() else { return Ok(None) };
         if !self.limits.rules.allows(ip) {
             return Err("denied by rule".to_string());
         }
-        match &self.per_ip {
-            Some(per_ip) => per_ip.take(ip).map(Some).ok_or_else(|| per_ip.full(ip)),
-            None => Ok(None),
-        }
+        self.per_ip.as_ref().map(|limit| limit.acquire(ip)).transpose()
     }
 
     fn prepare(&self, socket: Socket, peer: Address) -> io::Result<Stream> {
-        // Some systems hand the listener's non-blocking mode on (accept(2), BSD).
+        // Some systems pass the listener's non-blocking mode on (accept(2), BSD).
         #[cfg(not(target_os = "linux"))]
         socket.set_nonblocking(false)?;
         let stream = Stream::with_peer(socket, peer)?;
-        if self.limits.idle.is_some() {
-            let limited = stream.hangup.limit_waits(self.limits.idle);
+        if self.limits.idle_timeout.is_some() {
+            let limited = stream.hangup.limit_waits(self.limits.idle_timeout);
             limited.inspect_err(|_| stream.hangup.abort())?;
         }
         Ok(stream)
     }
 }
 
-impl Accepted {
-    /// The parts that the service uses, and the guard that gives the places back when dropped.
-    pub fn split(self) -> (u64, Stream, ConnectionPermit) {
-        (self.conn, self.stream, ConnectionPermit { entered: self.entered, _place: self.place })
-    }
-}
-
-/// What is given back when a connection is over.
-#[derive(Debug)]
-pub struct ConnectionPermit {
-    /// The place on the list of the living.
-    pub entered: TrackedConnection,
-    _place: Option<PerIpPermit>,
-}
-
-fn drained(
-    live: &ConnectionTracker,
+fn drain(
+    connections: &ConnectionTracker,
     reason: ShutdownReason,
-    limits: &Limits,
-    stop: &Shutdown,
+    limits: &ServerLimits,
+    shutdown: &Shutdown,
 ) -> ServeOutcome {
-    let grace = if reason == ShutdownReason::Deadline { Duration::ZERO } else { limits.grace };
-    let late = || stop.deadline().is_some_and(|at| at <= Instant::now());
-    ServeOutcome::Stopped(reason, live.drain(grace, &late))
+    let is_deadline = reason == ShutdownReason::Deadline;
+    let grace = if is_deadline { Duration::ZERO } else { limits.grace };
+    let is_urgent = || shutdown.deadline().is_some_and(|at| at <= Instant::now());
+    ServeOutcome::Stopped(reason, connections.drain(grace, &is_urgent))
 }
 
-/// A spell of failed accepts.
+/// A series of failed calls of accept(2).
 #[derive(Default)]
 struct AcceptBackoff {
     failures: u32,
-    others: u32,
+    /// Failures that are neither the peer's nor a shortage.
+    unexpected: u32,
     pause: Duration,
 }
 
 impl AcceptBackoff {
-    /// How long to pause after this failure; an error when pausing is no use any more.
-    fn pause(
+    /// How long to pause after this failure; the first of a series is passed to `warn`.
+    ///
+    /// Fails when the listener is broken.
+    fn next_pause(
         &mut self,
         e: &io::Error,
         local: &Address,
-        host: &dyn ConnectionHandler,
+        warn: impl FnOnce(String),
     ) -> Result<Duration, Failure> {
-        match e.raw_os_error() {
-            // The caller gave up, or its network did, between its SYN and our accept: accept(2)
-            // tells of such errors and asks that they be treated like EAGAIN.
-            Some(
-                libc::EINTR
+        if !is_transient(e) {
+            self.unexpected += 1;
+        }
+        if self.unexpected >= MAX_FAILURES {
+            return Err(Failure::new(Phase::Listen, local, io::Error::from(e.kind())));
+        }
+        if self.failures == 0 {
+            let why = crate::error::message_without_errno(e);
+            warn(format!("accept on {local}: {why}; new connections wait in the backlog"));
+        }
+        self.failures += 1;
+        self.pause = (self.pause * 2).clamp(MIN_PAUSE, MAX_PAUSE);
+        Ok(self.pause)
+    }
+}
+
+/// Whether a failure of accept(2) does not concern the listener: the connection failed between
+/// its SYN and the accept (accept(2) asks to treat these errors like EAGAIN), or there is a shortage.
+fn is_transient(e: &io::Error) -> bool {
+    matches!(
+        e.raw_os_error(),
+        Some(
+            libc::EINTR
                 | libc::ECONNABORTED
                 | libc::EPROTO
                 | libc::ENETDOWN
@@ -323,20 +341,11 @@ impl AcceptBackoff {
                 | libc::EHOSTUNREACH
                 | libc::EOPNOTSUPP
                 | libc::ENETUNREACH
-                | libc::EPERM,
-            ) => {}
-            Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => {}
-            _ => self.others += 1,
-        }
-        if self.others >= MOST_FAILURES {
-            return Err(Failure::new(Phase::Listen, local, io::Error::from(e.kind())));
-        }
-        if self.failures == 0 {
-            let why = crate::error::message_without_errno(e);
-            host.on_warning(format!("accepting on {local}: {why}; callers wait"));
-        }
-        self.failures += 1;
-        self.pause = (self.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
-        Ok(self.pause)
-    }
+                | libc::EPERM
+                | libc::EMFILE
+                | libc::ENFILE
+                | libc::ENOBUFS
+                | libc::ENOMEM
+        )
+    )
 }

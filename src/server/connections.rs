@@ -1,5 +1,4 @@
-//! The connections that live just now: counted, so that callers can be made to wait, and known,
-//! so that a server that is asked to end can see each of them out properly.
+//! The open connections of a server: counted against its limits, and closed when it stops.
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -9,183 +8,115 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
+use crate::net::activity::Activity;
 use crate::net::stream::ConnectionHandle;
 use crate::shutdown::{Shutdown, ShutdownReason, WaitOutcome, poll_until, wake, wake_pipe};
 
-/// How often a drain looks whether a connection has become idle.
-const LOOK: Duration = Duration::from_millis(10);
-/// How long a peer that streams, or has sent nothing yet, must have been silent to count as
-/// idle: the first request of a new connection may be on its way.
-pub const IDLE_AFTER: Duration = Duration::from_millis(300);
-/// How long connections that were reset have to tell their end; a thread that waits for something
-/// else than its peer is not waited for any longer.
+/// How often a drain checks whether a connection has become idle.
+const IDLE_CHECK_INTERVAL: Duration = Duration::from_millis(10);
+/// How long connections that were reset have to emit their `closed` event; a thread that waits for
+/// something else than its peer is not waited for any longer.
 const ABORT_GRACE: Duration = Duration::from_millis(300);
 
-/// All live connections of a server.
+/// All open connections of a server. Clones share the list.
 #[derive(Debug, Clone)]
 pub struct ConnectionTracker(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     entries: Mutex<HashMap<u64, Entry>>,
-    /// Connections of the whole run that count towards its limit.
+    /// Connections of the complete run that count towards its limit.
     counted: AtomicU64,
-    bell: OwnedFd,
-    rope: OwnedFd,
-    /// Whether anybody waits for a connection to end: else its end costs no system call.
-    awaited: AtomicBool,
+    wake_rx: OwnedFd,
+    wake_tx: OwnedFd,
+    /// Whether a thread waits for a change: without one a close costs no system call.
+    has_waiter: AtomicBool,
 }
 
 #[derive(Debug)]
 struct Entry {
-    hangup: ConnectionHandle,
-    mood: Activity,
-    dismissed: bool,
+    handle: ConnectionHandle,
+    activity: Activity,
+    read_closed: bool,
     counted: bool,
 }
 
-/// How many connections may be accepted.
+/// The limits for accepting another connection.
 #[derive(Debug, Clone, Copy)]
 pub struct Quota {
-    /// Connections that exist concurrently.
+    /// Connections that are open concurrently.
     pub concurrent: usize,
-    /// Connections of the whole run.
-    pub whole_run: Option<u32>,
+    /// Connections of the complete run.
+    pub total: Option<u32>,
 }
 
 /// Whether another connection may be accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Room {
+pub enum Capacity {
     /// It may.
-    Free,
-    /// Not before one that exists has ended, or is known not to count.
-    Taken,
+    Available,
+    /// Not before an open connection has closed, or turned out not to count.
+    Full,
     /// No more in this run.
-    Spent,
+    Exhausted,
 }
 
-/// Whether a connection waits for its peer with nothing owed. Shared by the thread that serves it
-/// and the drain that would like to end it.
-#[derive(Debug, Clone)]
-pub struct Activity(Arc<Waiting>);
-
-#[derive(Debug)]
-struct Waiting {
-    began: Instant,
-    /// Milliseconds from `began` to the beginning of the wait that lasts, or [`BUSY`].
-    since: AtomicU64,
-    /// The peer streams: that it says nothing at this moment does not mean that it has finished.
-    streams: AtomicBool,
-    /// The peer has sent something.
-    received: AtomicBool,
-}
-
-/// Nobody waits.
-const BUSY: u64 = u64::MAX;
-
-impl Default for Activity {
-    fn default() -> Activity {
-        let (streams, received) = (AtomicBool::new(false), AtomicBool::new(false));
-        let since = AtomicU64::new(BUSY);
-        Activity(Arc::new(Waiting { began: Instant::now(), since, streams, received }))
-    }
-}
-
-impl Activity {
-    /// Runs a read that may block: while it does, nothing is owed to the peer.
-    pub fn while_waiting<T>(&self, read: impl FnOnce() -> T) -> T {
-        // Between questions and answers it does not matter how long one has been waited for.
-        let now = if self.needs_no_silence() { 0 } else { self.milliseconds() };
-        self.0.since.store(now, Ordering::SeqCst);
-        let done = read();
-        self.0.since.store(BUSY, Ordering::SeqCst);
-        done
-    }
-
-    /// The peer's bytes are one stream, not questions: it is idle only after a silence.
-    pub fn expect_stream(&self) {
-        self.0.streams.store(true, Ordering::SeqCst);
-    }
-
-    /// The peer has sent something: from now on a wait between messages means that it is idle.
-    pub fn has_received(&self) {
-        self.0.received.store(true, Ordering::SeqCst);
-    }
-
-    /// Whether the peer has been waited for long enough to mean that nothing is under way.
-    fn is_idle(&self) -> bool {
-        match self.0.since.load(Ordering::SeqCst) {
-            BUSY => false,
-            _ if self.needs_no_silence() => true,
-            since => self.milliseconds().saturating_sub(since) >= IDLE_AFTER.as_millis() as u64,
-        }
-    }
-
-    fn needs_no_silence(&self) -> bool {
-        self.0.received.load(Ordering::SeqCst) && !self.0.streams.load(Ordering::SeqCst)
-    }
-
-    fn milliseconds(&self) -> u64 {
-        self.0.began.elapsed().as_millis() as u64
-    }
-}
-
-/// A live connection's entry; dropping it takes the connection off the list.
+/// The entry of an open connection; dropping it removes the connection from the list.
 #[derive(Debug)]
 pub struct TrackedConnection {
-    live: ConnectionTracker,
+    connections: ConnectionTracker,
     conn: u64,
-    /// What the thread that serves the connection tells about itself.
-    pub mood: Activity,
+    /// Set by the thread that serves the connection.
+    pub activity: Activity,
 }
 
 impl TrackedConnection {
-    /// The connection counts towards the limit of the whole run.
+    /// Counts the connection towards the limit of the complete run.
     pub fn count(&self) {
-        self.live.count(self.conn);
-        self.live.wake();
+        self.connections.count(self.conn);
+        self.connections.wake();
     }
 }
 
 impl Drop for TrackedConnection {
     fn drop(&mut self) {
-        self.live.lock().remove(&self.conn);
-        self.live.wake();
+        self.connections.lock().remove(&self.conn);
+        self.connections.wake();
     }
 }
 
-/// What a drain had to do.
+/// The result of a drain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DrainOutcome {
-    /// Every connection came to its own end.
+    /// Every connection was closed in order.
     Clean,
-    /// So many had to be reset.
+    /// This many were reset.
     Aborted(usize),
 }
 
 impl ConnectionTracker {
-    /// An empty list. Fails when no pipe can be had.
+    /// An empty list. Fails when no pipe can be created.
     pub fn new() -> std::io::Result<ConnectionTracker> {
-        let (bell, rope) = wake_pipe()?;
-        let (counted, awaited) = (AtomicU64::new(0), AtomicBool::new(false));
+        let (wake_rx, wake_tx) = wake_pipe()?;
         Ok(ConnectionTracker(Arc::new(Shared {
             entries: Mutex::default(),
-            counted,
-            bell,
-            rope,
-            awaited,
+            counted: AtomicU64::new(0),
+            wake_rx,
+            wake_tx,
+            has_waiter: AtomicBool::new(false),
         })))
     }
 
-    /// Puts connection `conn` on the list.
-    pub fn enter(&self, conn: u64, hangup: ConnectionHandle) -> TrackedConnection {
-        let mood = Activity::default();
-        let entry = Entry { hangup, mood: mood.clone(), dismissed: false, counted: false };
+    /// Adds connection `conn` to the list.
+    pub fn track(&self, conn: u64, handle: ConnectionHandle) -> TrackedConnection {
+        let activity = Activity::default();
+        let entry =
+            Entry { handle, activity: activity.clone(), read_closed: false, counted: false };
         self.lock().insert(conn, entry);
-        TrackedConnection { live: self.clone(), conn, mood }
+        TrackedConnection { connections: self.clone(), conn, activity }
     }
 
-    /// Counts connection `conn` towards the limit of the whole run, though it may be over already.
+    /// Counts connection `conn` towards the limit of the complete run; it may be closed already.
     pub fn count(&self, conn: u64) {
         let mut entries = self.lock();
         self.0.counted.fetch_add(1, Ordering::SeqCst);
@@ -194,90 +125,97 @@ impl ConnectionTracker {
         }
     }
 
-    /// Whether `quota` lets another connection in. One that may yet count keeps its place.
-    pub fn room(&self, quota: &Quota) -> Room {
+    /// Whether `quota` allows another connection. An open one that is not counted yet may still be.
+    pub fn capacity(&self, quota: &Quota) -> Capacity {
         let entries = self.lock();
-        let left = quota.whole_run.map_or(u64::MAX, |most| {
-            u64::from(most).saturating_sub(self.0.counted.load(Ordering::SeqCst))
+        let left = quota.total.map_or(u64::MAX, |max| {
+            u64::from(max).saturating_sub(self.0.counted.load(Ordering::SeqCst))
         });
-        let undecided = || entries.values().filter(|entry| !entry.counted).count() as u64;
+        let uncounted = || entries.values().filter(|entry| !entry.counted).count() as u64;
         match left {
-            0 => Room::Spent,
-            _ if entries.len() >= quota.concurrent => Room::Taken,
-            _ if quota.whole_run.is_some() && undecided() >= left => Room::Taken,
-            _ => Room::Free,
+            0 => Capacity::Exhausted,
+            _ if entries.len() >= quota.concurrent => Capacity::Full,
+            _ if quota.total.is_some() && uncounted() >= left => Capacity::Full,
+            _ => Capacity::Available,
         }
     }
 
     /// Wakes the thread that waits for a change, if there is one.
     fn wake(&self) {
-        if self.0.awaited.load(Ordering::SeqCst) {
-            wake(&self.0.rope);
+        if self.0.has_waiter.load(Ordering::SeqCst) {
+            wake(&self.0.wake_tx);
         }
     }
 
-    /// How many connections exist.
     fn len(&self) -> usize {
         self.lock().len()
     }
 
-    /// Readable when a connection has ended since [`ConnectionTracker::hush`].
-    fn bell(&self) -> BorrowedFd<'_> {
-        self.0.bell.as_fd()
+    /// Readable when the list has changed since [`ConnectionTracker::clear_wakeups`].
+    fn wake_fd(&self) -> BorrowedFd<'_> {
+        self.0.wake_rx.as_fd()
     }
 
-    /// Silences the bell, which rings from now on. Look at [`ConnectionTracker::len`] afterwards, not before.
+    /// Empties the wake pipe and enables wake-ups. The condition that is waited for must be checked
+    /// afterwards, not before.
     fn clear_wakeups(&self) {
-        self.0.awaited.store(true, Ordering::SeqCst);
+        self.0.has_waiter.store(true, Ordering::SeqCst);
         let mut bytes = [0; 256];
-        while rustix::io::read(&self.0.bell, &mut bytes).is_ok_and(|n| n == bytes.len()) {}
+        while rustix::io::read(&self.0.wake_rx, &mut bytes).is_ok_and(|n| n == bytes.len()) {}
     }
 
-    /// Sees every connection out: idle ones are told at once that no more is heard, busy ones as
-    /// soon as they have answered, and what is left after `grace` is reset.
+    /// Closes every connection: idle ones immediately, busy ones once they have replied; those
+    /// that are left after `grace`, or once `is_urgent` returns true, are reset.
     ///
-    /// `urgent` gives up the rest of the grace when it says so.
-    pub fn drain(&self, grace: Duration, urgent: &dyn Fn() -> bool) -> DrainOutcome {
-        let until = Instant::now().checked_add(grace);
+    /// A connection is closed by ending its input: the service reads end of stream and closes.
+    pub fn drain(&self, grace: Duration, is_urgent: &dyn Fn() -> bool) -> DrainOutcome {
+        let deadline = Instant::now().checked_add(grace);
         while self.len() > 0 {
-            if urgent() || until.is_some_and(|at| at <= Instant::now()) {
+            if is_urgent() || deadline.is_some_and(|at| at <= Instant::now()) {
                 return self.abort_remaining();
             }
             self.close_idle();
-            self.wait_for_an_end(Instant::now() + LOOK);
+            self.wait_for_close(Instant::now() + IDLE_CHECK_INTERVAL);
         }
         DrainOutcome::Clean
     }
 
-    /// Waits until a connection has ended, `until` at the latest; not at all if none lives.
-    fn wait_for_an_end(&self, until: Instant) {
+    /// Waits until a connection has closed, `deadline` at the latest; not if none is open.
+    fn wait_for_close(&self, deadline: Instant) {
         self.clear_wakeups();
         if self.len() > 0 {
-            let mut fds = [PollFd::from_borrowed_fd(self.bell(), PollFlags::IN)];
-            let _ = poll_until(&mut fds, Some(until));
+            let mut fds = [PollFd::from_borrowed_fd(self.wake_fd(), PollFlags::IN)];
+            let _ = poll_until(&mut fds, Some(deadline));
         }
     }
 
-    /// Waits until the last connection has ended by itself, or the cord is pulled.
-    pub fn wait_until_empty(&self, stop: &Shutdown) -> Result<(), ShutdownReason> {
-        self.wait_while(stop, || self.len() > 0)
+    /// Waits until the last connection has closed by itself, or the run is shut down.
+    pub fn wait_until_empty(&self, shutdown: &Shutdown) -> Result<(), ShutdownReason> {
+        self.wait_while(shutdown, || self.len() > 0)
     }
 
-    /// Waits while `quota` has no room, or until the cord is pulled.
-    pub fn wait_for_room(&self, quota: &Quota, stop: &Shutdown) -> Result<(), ShutdownReason> {
-        self.wait_while(stop, || self.room(quota) == Room::Taken)
+    /// Waits while `quota` is full, or until the run is shut down.
+    pub fn wait_for_capacity(
+        &self,
+        quota: &Quota,
+        shutdown: &Shutdown,
+    ) -> Result<(), ShutdownReason> {
+        self.wait_while(shutdown, || self.capacity(quota) == Capacity::Full)
     }
 
-    /// Waits until `lasts` is false, which it is asked when a connection has ended or counted, or
-    /// the cord is pulled.
-    fn wait_while(&self, stop: &Shutdown, lasts: impl Fn() -> bool) -> Result<(), ShutdownReason> {
-        // An end costs no system call unless a thread has been waiting for one.
-        while lasts() {
+    /// Waits until `condition`, checked at each change of the list, is false.
+    fn wait_while(
+        &self,
+        shutdown: &Shutdown,
+        condition: impl Fn() -> bool,
+    ) -> Result<(), ShutdownReason> {
+        while condition() {
             self.clear_wakeups();
-            if !lasts() {
+            if !condition() {
                 break;
             }
-            if let Ok(WaitOutcome::Shutdown(reason)) = stop.wait(self.bell(), PollFlags::IN, None) {
+            let waited = shutdown.wait(self.wake_fd(), PollFlags::IN, None);
+            if let Ok(WaitOutcome::Shutdown(reason)) = waited {
                 return Err(reason);
             }
         }
@@ -286,28 +224,28 @@ impl ConnectionTracker {
 
     fn close_idle(&self) {
         for entry in self.lock().values_mut() {
-            if !entry.dismissed && entry.mood.is_idle() && entry.hangup.is_quiescent() {
-                entry.hangup.shutdown_read();
-                entry.dismissed = true;
+            if !entry.read_closed && entry.activity.is_idle() && entry.handle.is_quiescent() {
+                entry.handle.shutdown_read();
+                entry.read_closed = true;
             }
         }
     }
 
     fn abort_remaining(&self) -> DrainOutcome {
-        let cut = self.reset_all();
-        let until = Instant::now() + ABORT_GRACE;
-        while self.len() > 0 && Instant::now() < until {
-            self.wait_for_an_end(until);
+        let aborted = self.abort_all();
+        let deadline = Instant::now() + ABORT_GRACE;
+        while self.len() > 0 && Instant::now() < deadline {
+            self.wait_for_close(deadline);
         }
-        match cut {
+        match aborted {
             0 => DrainOutcome::Clean,
             n => DrainOutcome::Aborted(n),
         }
     }
 
-    fn reset_all(&self) -> usize {
+    fn abort_all(&self) -> usize {
         let entries = self.lock();
-        entries.values().for_each(|entry| entry.hangup.abort());
+        entries.values().for_each(|entry| entry.handle.abort());
         entries.len()
     }
 
@@ -321,35 +259,34 @@ mod tests {
     use super::*;
     use crate::test_rng::TestRng;
     use std::os::unix::net::UnixStream;
-    use std::sync::Arc;
     use std::thread;
 
-    const PATIENCE: Duration = Duration::from_secs(20);
+    const TIMEOUT: Duration = Duration::from_secs(20);
 
-    fn hangup() -> (ConnectionHandle, UnixStream) {
-        let (ours, theirs) = UnixStream::pair().unwrap();
-        (ConnectionHandle::new(Arc::new(ours.into())), theirs)
+    fn handle() -> (ConnectionHandle, UnixStream) {
+        let (local, peer) = UnixStream::pair().unwrap();
+        (ConnectionHandle::new(Arc::new(local.into())), peer)
     }
 
-    /// Connections end around the moment at which somebody begins to wait for that: a lost ring
-    /// would leave the waiter waiting for its deadline.
+    /// Connections close around the moment at which a wait for that begins: a lost wake-up would
+    /// leave the waiter waiting for its deadline.
     #[test]
-    fn no_end_is_missed_whenever_the_waiting_begins() {
-        let mut chance = TestRng::new();
-        let stop = Shutdown::new(Some(Instant::now() + PATIENCE)).unwrap();
+    fn close_during_start_of_wait_wakes_the_waiter() {
+        let mut rng = TestRng::new();
+        let shutdown = Shutdown::new(Some(Instant::now() + TIMEOUT)).unwrap();
         for round in 0..400 {
-            let live = ConnectionTracker::new().unwrap();
-            let ends = [0, 1, 2].map(|conn| (live.enter(conn, hangup().0), chance.split()));
+            let connections = ConnectionTracker::new().unwrap();
+            let open = [0, 1, 2].map(|conn| (connections.track(conn, handle().0), rng.split()));
             thread::scope(|scope| {
-                for (entered, mut chance) in ends {
+                for (tracked, mut rng) in open {
                     scope.spawn(move || {
-                        chance.random_pause();
-                        drop(entered);
+                        rng.random_pause();
+                        drop(tracked);
                     });
                 }
-                chance.random_pause();
-                for most in [3, 1] {
-                    let waited = live.wait_while(&stop, || live.len() >= most);
+                rng.random_pause();
+                for max in [3, 1] {
+                    let waited = connections.wait_while(&shutdown, || connections.len() >= max);
                     assert_eq!(waited, Ok(()), "round {round}");
                 }
             });
@@ -357,65 +294,54 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_may_yet_count_keeps_its_place() {
-        let live = ConnectionTracker::new().unwrap();
-        let quota = Quota { concurrent: 3, whole_run: Some(2) };
-        assert_eq!(live.room(&quota), Room::Free);
-        let (first, second) = (live.enter(1, hangup().0), live.enter(2, hangup().0));
-        assert_eq!(live.room(&quota), Room::Taken);
+    fn uncounted_connection_reserves_its_part_of_the_quota() {
+        let connections = ConnectionTracker::new().unwrap();
+        let quota = Quota { concurrent: 3, total: Some(2) };
+        assert_eq!(connections.capacity(&quota), Capacity::Available);
+        let (first, second) = (connections.track(1, handle().0), connections.track(2, handle().0));
+        assert_eq!(connections.capacity(&quota), Capacity::Full);
         drop(first);
-        assert_eq!(live.room(&quota), Room::Free);
+        assert_eq!(connections.capacity(&quota), Capacity::Available);
         second.count();
-        let third = live.enter(3, hangup().0);
-        assert_eq!(live.room(&quota), Room::Taken);
+        let third = connections.track(3, handle().0);
+        assert_eq!(connections.capacity(&quota), Capacity::Full);
         third.count();
-        assert_eq!(live.room(&quota), Room::Spent);
-        let endless = Quota { concurrent: 2, whole_run: None };
-        assert_eq!(live.room(&endless), Room::Taken);
+        assert_eq!(connections.capacity(&quota), Capacity::Exhausted);
+        let no_total = Quota { concurrent: 2, total: None };
+        assert_eq!(connections.capacity(&no_total), Capacity::Full);
         drop(second);
-        assert_eq!(live.room(&endless), Room::Free);
+        assert_eq!(connections.capacity(&no_total), Capacity::Available);
     }
 
+    /// Peers send, pause and close while the drain runs: idle connections are closed, none is
+    /// reset, and every request that was read has its reply.
     #[test]
-    fn a_new_connection_is_not_idle_before_a_silence() {
-        let mood = Activity::default();
-        mood.while_waiting(|| assert!(!mood.is_idle()));
-        mood.has_received();
-        mood.while_waiting(|| assert!(mood.is_idle()));
-        mood.expect_stream();
-        mood.while_waiting(|| assert!(!mood.is_idle()));
-        assert!(!mood.is_idle());
-    }
-
-    /// Peers talk, fall silent and leave while the drain looks: whoever waits with nothing owed is
-    /// dismissed at once, nobody is cut, and what was read has been answered.
-    #[test]
-    fn a_drain_sees_everyone_out_whatever_they_are_doing() {
-        let mut chance = TestRng::new();
+    fn drain_closes_active_and_idle_connections_without_reset() {
+        let mut rng = TestRng::new();
         for round in 0..100 {
-            let live = ConnectionTracker::new().unwrap();
+            let connections = ConnectionTracker::new().unwrap();
             thread::scope(|scope| {
                 for conn in 0..3 {
-                    let (hangup, theirs) = hangup();
-                    let entered = live.enter(conn, hangup.clone());
-                    let (mut ours, mut chance) = (chance.split(), chance.split());
-                    scope.spawn(move || echo(&hangup, &entered.mood, &mut ours));
-                    scope.spawn(move || talk(theirs, &mut chance));
+                    let (handle, peer) = handle();
+                    let tracked = connections.track(conn, handle.clone());
+                    let (mut server_rng, mut rng) = (rng.split(), rng.split());
+                    scope.spawn(move || echo(&handle, &tracked.activity, &mut server_rng));
+                    scope.spawn(move || run_client(peer, &mut rng));
                 }
-                chance.random_pause();
-                let drained = live.drain(PATIENCE, &|| false);
+                rng.random_pause();
+                let drained = connections.drain(TIMEOUT, &|| false);
                 assert_eq!(drained, DrainOutcome::Clean, "round {round}");
             });
         }
     }
 
-    fn echo(hangup: &ConnectionHandle, mood: &Activity, chance: &mut TestRng) {
-        let mut socket = hangup.socket();
+    fn echo(handle: &ConnectionHandle, activity: &Activity, rng: &mut TestRng) {
+        let mut socket = handle.socket();
         let mut buffer = [0; 16];
-        mood.has_received();
+        activity.set_received();
         loop {
-            let n = mood.while_waiting(|| std::io::Read::read(&mut socket, &mut buffer));
-            chance.random_pause();
+            let n = activity.while_waiting(|| std::io::Read::read(&mut socket, &mut buffer));
+            rng.random_pause();
             match n {
                 Ok(n) if n > 0 => socket.send(&buffer[..n]).map(drop).unwrap_or_default(),
                 _ => break,
@@ -424,18 +350,18 @@ mod tests {
         let _ = socket.shutdown(std::net::Shutdown::Both);
     }
 
-    /// Says something now and then until it is not answered any more.
-    fn talk(mut stream: UnixStream, chance: &mut TestRng) {
+    /// Sends requests with pauses until there is no reply.
+    fn run_client(mut stream: UnixStream, rng: &mut TestRng) {
         use std::io::{Read, Write};
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        for _ in 0..chance.in_range(20) {
-            chance.random_pause();
-            let mut answer = [0];
-            if stream.write_all(b"x").is_err() || stream.read(&mut answer).is_ok_and(|n| n == 0) {
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+        for _ in 0..rng.in_range(20) {
+            rng.random_pause();
+            let mut reply = [0];
+            if stream.write_all(b"x").is_err() || stream.read(&mut reply).is_ok_and(|n| n == 0) {
                 return;
             }
         }
-        // Silent from here on, until it is dismissed.
-        assert!(stream.read(&mut [0]).is_ok(), "dismissed in time");
+        // Sends no more, until the server closes.
+        assert!(stream.read(&mut [0]).is_ok(), "closed in time");
     }
 }

@@ -1,7 +1,8 @@
-//! Threads for connections: one each, as ever, but a finished thread waits a while for the next.
+//! A thread pool with one thread per running job; a finished thread waits a few seconds for the
+//! next one.
 //!
-//! Creating a thread is most of the price of a short connection, and on a busy machine a new one
-//! waits a scheduler's tick where a parked one is woken at once.
+//! Creating a thread is most of the cost of a short connection, and on a busy machine a new thread
+//! waits for a scheduler tick where a parked one is woken immediately.
 
 use std::collections::VecDeque;
 use std::io;
@@ -9,60 +10,62 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// How long a finished thread waits for another connection.
-const PARKED: Duration = Duration::from_secs(5);
-/// Finished threads that wait at once; more leave.
-const MOST_PARKED: usize = 64;
+/// How long a finished thread waits for another job.
+const PARK_TIMEOUT: Duration = Duration::from_secs(5);
+/// The limit of finished threads that wait; further ones exit.
+const MAX_PARKED: usize = 64;
 
 type Job = Box<dyn FnOnce() + Send>;
 
 /// Runs each job on a thread of its own.
 #[derive(Clone)]
-pub struct Pool {
-    stack: usize,
+pub struct ThreadPool {
+    stack_size: usize,
     shared: Arc<Shared>,
 }
 
 struct Shared {
     state: Mutex<State>,
-    arrival: Condvar,
-    idle_timeout: Duration,
+    job_added: Condvar,
+    park_timeout: Duration,
 }
 
 #[derive(Default)]
 struct State {
     jobs: VecDeque<Job>,
-    idle: usize,
+    parked: usize,
 }
 
-impl Pool {
-    /// A pool whose threads have `stack` bytes of stack.
-    pub fn new(stack: usize) -> Pool {
-        Pool::with_patience(stack, PARKED)
+impl ThreadPool {
+    /// A pool whose threads have `stack_size` bytes of stack.
+    pub fn new(stack_size: usize) -> ThreadPool {
+        ThreadPool::with_park_timeout(stack_size, PARK_TIMEOUT)
     }
 
-    fn with_patience(stack: usize, patience: Duration) -> Pool {
-        let (state, arrival) = (Mutex::default(), Condvar::default());
-        Pool { stack, shared: Arc::new(Shared { state, arrival, idle_timeout: patience }) }
+    fn with_park_timeout(stack_size: usize, park_timeout: Duration) -> ThreadPool {
+        let (state, job_added) = (Mutex::default(), Condvar::default());
+        ThreadPool { stack_size, shared: Arc::new(Shared { state, job_added, park_timeout }) }
     }
 
     /// Runs `job` on a parked thread, or on a new one.
     ///
-    /// Fails when no thread can be had (`clone3(2)`: EAGAIN); the job is dropped, unrun.
+    /// Fails when no thread can be created (`clone3(2)`: EAGAIN); the job is dropped without
+    /// running.
     pub fn run(&self, job: impl FnOnce() + Send + 'static) -> io::Result<()> {
         let mut state = self.shared.lock();
         state.jobs.push_back(Box::new(job));
-        let is_awaited = state.idle >= state.jobs.len();
-        // Not held while a thread is woken, or it would wake up only to wait for the lock.
+        let has_parked = state.parked >= state.jobs.len();
+        // Unlocked before the notification: the woken thread would only wait for the lock.
         drop(state);
-        if is_awaited {
-            self.shared.arrival.notify_one();
+        if has_parked {
+            self.shared.job_added.notify_one();
             return Ok(());
         }
         let shared = self.shared.clone();
-        let spawned = thread::Builder::new().stack_size(self.stack).spawn(move || shared.work());
+        let spawned =
+            thread::Builder::new().stack_size(self.stack_size).spawn(move || shared.work());
         if let Err(e) = spawned {
-            // A thread that finished meanwhile may have taken the job; then all is well.
+            // A thread that finished meanwhile may have taken the job.
             let dropped = self.shared.lock().jobs.pop_back();
             return if dropped.is_some() { Err(e) } else { Ok(()) };
         }
@@ -75,28 +78,28 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A thread's life: jobs, with waits between them, until a wait is in vain.
+    /// Runs jobs on the current thread until none arrives for `park_timeout`.
     fn work(&self) {
-        while let Some(job) = self.next() {
-            // What a job owes the world it does in its own destructors; the panic text has been
-            // told by the hook, and the thread is as good as new.
+        while let Some(job) = self.next_job() {
+            // A job cleans up in its destructors, and the panic hook has printed the message: the
+            // thread can be used again.
             let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job));
         }
     }
 
-    fn next(&self) -> Option<Job> {
+    fn next_job(&self) -> Option<Job> {
         let mut state = self.lock();
         if let Some(job) = state.jobs.pop_front() {
             return Some(job);
         }
-        if state.idle >= MOST_PARKED {
+        if state.parked >= MAX_PARKED {
             return None;
         }
-        state.idle += 1;
+        state.parked += 1;
         let waited =
-            self.arrival.wait_timeout_while(state, self.idle_timeout, |s| s.jobs.is_empty());
+            self.job_added.wait_timeout_while(state, self.park_timeout, |s| s.jobs.is_empty());
         let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        state.idle -= 1;
+        state.parked -= 1;
         state.jobs.pop_front()
     }
 }
@@ -107,11 +110,11 @@ mod tests {
     use crate::test_rng::TestRng;
     use std::sync::mpsc::channel;
 
-    const PATIENCE: Duration = Duration::from_secs(20);
+    const TIMEOUT: Duration = Duration::from_secs(20);
 
     #[test]
-    fn every_job_runs_at_once_even_when_all_threads_are_busy() {
-        let pool = Pool::new(64 << 10);
+    fn jobs_run_concurrently_when_all_threads_are_busy() {
+        let pool = ThreadPool::new(64 << 10);
         let barrier = Arc::new(std::sync::Barrier::new(21));
         for _ in 0..20 {
             let barrier = barrier.clone();
@@ -124,8 +127,8 @@ mod tests {
     }
 
     #[test]
-    fn no_job_is_lost_however_threads_come_and_go() {
-        let pool = Pool::new(64 << 10);
+    fn every_job_runs_once() {
+        let pool = ThreadPool::new(64 << 10);
         let (done, results) = channel();
         for n in 0..2000 {
             let done = done.clone();
@@ -135,45 +138,45 @@ mod tests {
             }
         }
         let mut seen: Vec<i32> =
-            (0..2000).map(|_| results.recv_timeout(PATIENCE).unwrap()).collect();
+            (0..2000).map(|_| results.recv_timeout(TIMEOUT).unwrap()).collect();
         seen.sort_unstable();
         assert!(seen.into_iter().eq(0..2000));
     }
 
-    /// Jobs arrive just when parked threads lose their patience: one that was counted on and left
-    /// would leave its job lying there.
+    /// Jobs are added while the wait of parked threads times out: one that was counted as parked
+    /// and exited would leave its job in the queue.
     #[test]
-    fn no_job_is_left_when_patience_ends_as_it_comes() {
+    fn job_added_during_park_timeout_runs() {
         const JOBS: usize = 1500;
-        let mut chance = TestRng::new();
-        let pool = Pool::with_patience(64 << 10, Duration::from_micros(60));
+        let mut rng = TestRng::new();
+        let pool = ThreadPool::with_park_timeout(64 << 10, Duration::from_micros(60));
         let (done, results) = channel();
-        let givers = [chance.split(), chance.split()].map(|mut chance| {
+        let adders = [rng.split(), rng.split()].map(|mut rng| {
             let (pool, done) = (pool.clone(), done.clone());
             thread::spawn(move || {
                 for _ in 0..JOBS {
-                    let (done, mut own) = (done.clone(), chance.split());
+                    let (done, mut job_rng) = (done.clone(), rng.split());
                     let job = move || {
-                        own.random_pause();
+                        job_rng.random_pause();
                         done.send(()).unwrap_or_default();
                     };
                     pool.run(job).unwrap();
-                    chance.random_pause();
+                    rng.random_pause();
                 }
             })
         });
         for n in 0..2 * JOBS {
-            assert_eq!(results.recv_timeout(PATIENCE), Ok(()), "job {n}");
+            assert_eq!(results.recv_timeout(TIMEOUT), Ok(()), "job {n}");
         }
-        givers.into_iter().for_each(|giver| giver.join().unwrap());
+        adders.into_iter().for_each(|adder| adder.join().unwrap());
     }
 
     #[test]
-    fn a_panic_costs_its_own_job_only() {
-        let pool = Pool::new(256 << 10);
+    fn panic_in_a_job_leaves_the_pool_usable() {
+        let pool = ThreadPool::new(256 << 10);
         pool.run(|| std::panic::resume_unwind(Box::new("boom"))).unwrap();
         let (done, results) = channel();
         pool.run(move || done.send(1).unwrap_or_default()).unwrap();
-        assert_eq!(results.recv_timeout(PATIENCE), Ok(1));
+        assert_eq!(results.recv_timeout(TIMEOUT), Ok(1));
     }
 }

@@ -1,90 +1,93 @@
-//! One accepted peer, as a service sees it.
+//! One accepted connection, as a service sees it.
 
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
-use crate::error::{Failure, Phase};
+use crate::error::{ExitCode, Failure, LayerError, Phase};
+use crate::net::activity::Activity;
 use crate::net::stdio::NullStream;
 use crate::net::stream::{ConnectionHandle, ConnectionInfo, EndedBy, Reader, Stream};
-use crate::server::connections::Activity;
 use crate::shutdown::{Shutdown, ShutdownReason};
 
-/// How much a peer may still send while we wait for it to close, and for how long: enough for what
-/// was under way, not enough to keep us.
-const LAST_WORDS: usize = 1 << 20;
-const LAST_WAIT: Duration = Duration::from_secs(2);
+/// How much a peer may still send after the local end of stream until it closes, in bytes, and for how
+/// long: enough for data in flight, not enough to occupy the thread.
+const MAX_DRAIN: usize = 1 << 20;
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Who hears that a side, the peer or we, sends no more.
+/// Called with the side, the peer or local, that has half-closed.
 pub type HalfCloseHook = Box<dyn Fn(EndedBy) + Send + Sync>;
 
-/// A connected peer: receives, sends, counts, and takes leave so that nothing sent is lost.
+/// A connection: reads, writes, counts bytes, and closes so that nothing that was sent is lost.
 pub struct Connection {
-    /// Counts connections of this run from 1.
+    /// Number of the connection in this run, from 1.
     pub conn: u64,
-    /// Both halves, for services that need them apart.
+    /// Both halves, for services that use them separately.
     pub stream: Stream,
     /// Bytes received so far.
     pub bytes_in: u64,
     /// Bytes sent so far.
     pub bytes_out: u64,
-    /// The run's cord.
-    pub stop: Shutdown,
-    /// Whether we wait with nothing owed.
-    pub mood: Activity,
-    /// Hears which side sends no more, each once.
-    pub news: Option<HalfCloseHook>,
-    /// Whether the peer has said that it will send no more.
+    /// The shutdown of the run.
+    pub shutdown: Shutdown,
+    /// Whether the connection is idle.
+    pub activity: Activity,
+    /// Called when a side half-closes, once for each.
+    pub on_half_close: Option<HalfCloseHook>,
+    /// Whether the peer's end of stream has been read.
     peer_eof: bool,
-    /// Whether the first bytes look like the opening of a TLS handshake (RFC 8446 §5.1).
+    /// Whether the first bytes look like a TLS handshake record (RFC 8446 §5.1).
     pub saw_tls_hello: bool,
 }
 
 impl Connection {
-    /// The peer of connection `conn`, not yet spoken to.
-    pub fn new(conn: u64, stream: Stream, mood: Activity, stop: Shutdown) -> Connection {
+    /// Connection `conn`, of which nothing has been read or written.
+    pub fn new(conn: u64, stream: Stream, activity: Activity, shutdown: Shutdown) -> Connection {
         Connection {
             conn,
             stream,
             bytes_in: 0,
             bytes_out: 0,
-            stop,
-            mood,
-            news: None,
+            shutdown,
+            activity,
+            on_half_close: None,
             peer_eof: false,
             saw_tls_hello: false,
         }
     }
 
-    /// A side sends no more: told, unless the end is our own doing from outside.
+    /// Reports that a side has half-closed, unless the shutdown of the run has ended the input.
     pub fn half_closed(&self, by: EndedBy) {
-        half_closed(&self.news, &self.stream.hangup, by);
+        half_closed(&self.on_half_close, &self.stream.hangup, by);
     }
 
     /// What is known about the connection.
-    pub fn facts(&self) -> &ConnectionInfo {
+    pub fn info(&self) -> &ConnectionInfo {
         &self.stream.facts
     }
 
-    /// Waits for bytes; 0 is the end of what the peer has to say.
+    /// Reads at least one byte; 0 is the end of the stream.
+    ///
+    /// Fails as described at [`Connection::receive_failed`].
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Failure> {
         let first = self.bytes_in == 0;
-        let n = self.receive_by(buffer, |reader, buffer| reader.read(buffer))?;
+        let n = self.read_with(buffer, |reader, buffer| reader.read(buffer))?;
         self.saw_tls_hello |= first && buffer.starts_with(&[0x16, 3]) && n > 4;
         Ok(n)
     }
 
-    /// As [`Connection::receive`], for bytes that nobody wants to see; `unseen` says how many at most.
-    pub fn skip(&mut self, unseen: &mut [u8]) -> Result<usize, Failure> {
-        self.receive_by(unseen, |reader, unseen| reader.skip(unseen))
+    /// As [`Connection::read`], for at most `buffer.len()` bytes that are discarded; the contents of
+    /// `buffer` are unspecified afterwards.
+    pub fn skip(&mut self, buffer: &mut [u8]) -> Result<usize, Failure> {
+        self.read_with(buffer, |reader, buffer| reader.skip(buffer))
     }
 
-    fn receive_by(
+    fn read_with(
         &mut self,
         buffer: &mut [u8],
         read: impl Fn(&mut dyn Reader, &mut [u8]) -> io::Result<usize>,
     ) -> Result<usize, Failure> {
         let reader = self.stream.reader.as_mut();
-        let received = self.mood.while_waiting(|| {
+        let received = self.activity.while_waiting(|| {
             loop {
                 match read(reader, buffer) {
                     Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
@@ -95,7 +98,7 @@ impl Connection {
         match received {
             Ok(n) => {
                 if self.bytes_in == 0 && n > 0 {
-                    self.mood.has_received();
+                    self.activity.set_received();
                 }
                 self.bytes_in += n as u64;
                 if n == 0 && !buffer.is_empty() && !self.peer_eof {
@@ -109,6 +112,8 @@ impl Connection {
     }
 
     /// Sends all of `bytes`.
+    ///
+    /// Fails as described at [`Connection::send_failed`].
     pub fn write_all(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         match self.stream.writer.write_all(bytes).and_then(|()| self.stream.writer.flush()) {
             Ok(()) => {
@@ -117,7 +122,7 @@ impl Connection {
             }
             Err(e) => {
                 if e.kind() == io::ErrorKind::WouldBlock {
-                    // The idle limit cuts an answer short: a clean end would make it look whole.
+                    // The reply is truncated: an orderly close would make it look complete.
                     self.stream.hangup.abort();
                 }
                 Err(self.send_failed(e))
@@ -125,24 +130,26 @@ impl Connection {
         }
     }
 
-    /// Says that we send no more, then hears the peer out for a moment: closing a socket with
-    /// unread data resets it and can destroy what the peer has not yet read.
+    /// Sends end of stream, then reads and discards what the peer still sends, for at most
+    /// [`DRAIN_TIMEOUT`]: closing a socket with unread data resets it, and the reset can destroy
+    /// data that the peer has not read yet (RFC 9112 §9.6).
     ///
-    /// When the run ends, a request that arrived after the last read is answered by a reset.
+    /// When the run is shut down and a request arrived after the last read, the connection is reset
+    /// instead. Fails at [`Phase::Receive`] then, or at [`Phase::Shutdown`].
     pub fn close_gracefully(&mut self) -> Result<(), Failure> {
         let hangup = &self.stream.hangup;
         if hangup.left_unread() {
             hangup.abort();
-            let reason = self.stop.reason().unwrap_or(ShutdownReason::Terminate);
+            let reason = self.shutdown.reason().unwrap_or(ShutdownReason::Terminate);
             return Err(Failure::shutdown(Phase::Receive, &self.stream.facts.peer, reason));
         }
-        // Without a layer a close is enough: in one step it looks for unread bytes and sends a
-        // FIN or, if there are any, a reset (tcp(7), unix(7)).
+        // Without a layer close(2) is enough: it checks for unread bytes and sends a FIN, or a reset
+        // if there are any, in one step (tcp(7), unix(7)).
         if hangup.closed_locally() && self.stream.writer.raw().is_some() {
             return Ok(());
         }
         match self.stream.writer.finish() {
-            // The peer is gone altogether: there is nobody to tell.
+            // The peer has closed both directions already.
             Err(e) if e.kind() == io::ErrorKind::NotConnected => return Ok(()),
             Err(e) => return Err(Failure::new(Phase::Shutdown, &self.stream.facts.peer, e)),
             Ok(()) => {}
@@ -154,8 +161,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Both halves, for a service that gives each to a thread of its own. The guest keeps the
-    /// facts and the hangup, and can neither receive nor send any more.
+    /// Moves both halves out, for a service that gives each to a thread of its own. The connection
+    /// keeps its information and its handle; it reads end of stream and discards writes from now on.
     pub fn take_stream(&mut self) -> Stream {
         Stream {
             reader: std::mem::replace(&mut self.stream.reader, Box::new(NullStream)),
@@ -165,85 +172,97 @@ impl Connection {
         }
     }
 
-    /// Reads what the peer still sends, and drops it. The buffer is on the heap: on the stack it would
-    /// cost every connection a page.
+    /// Reads and discards what the peer still sends. The buffer is on the heap: on the stack it
+    /// would cost every connection a page.
     fn drain_peer(&mut self) {
-        let until = Instant::now() + LAST_WAIT;
-        let _ = self.stream.hangup.limit_waits(Some(LAST_WAIT));
+        let deadline = Instant::now() + DRAIN_TIMEOUT;
+        let _ = self.stream.hangup.limit_waits(Some(DRAIN_TIMEOUT));
         let mut buffer = vec![0; 4096];
-        let mut heard = 0;
-        while heard < LAST_WORDS && Instant::now() < until {
+        let mut drained = 0;
+        while drained < MAX_DRAIN && Instant::now() < deadline {
             let reader = &mut self.stream.reader;
-            match self.mood.while_waiting(|| reader.read(&mut buffer)) {
+            match self.activity.while_waiting(|| reader.read(&mut buffer)) {
                 Ok(0) | Err(_) => return,
-                Ok(n) => heard += n,
+                Ok(n) => drained += n,
             }
         }
     }
 
-    /// Who ended it, when the peer's stream has ended.
+    /// What ended the connection, once the end of the peer's stream has been read.
     pub fn ended_by(&self) -> EndedBy {
-        match self.stream.hangup.closed_locally() {
-            true => EndedBy::Signal,
-            false => EndedBy::Peer,
-        }
+        if self.stream.hangup.closed_locally() { EndedBy::Signal } else { EndedBy::Peer }
     }
 
-    /// What a failed receive means: code 28 for the idle limit, 18 once bytes had come.
+    /// The failure of a read: code 28 after the idle timeout, 18 once bytes have been received.
     pub fn receive_failed(&self, error: io::Error) -> Failure {
         let peer = &self.stream.facts.peer;
         match error.kind() {
-            io::ErrorKind::WouldBlock => Failure::idle(Phase::Receive, peer),
-            io::ErrorKind::OutOfMemory => Failure::receive(peer, error, self.bytes_in).incomplete(),
-            _ => Failure::receive(peer, error, self.bytes_in),
+            io::ErrorKind::WouldBlock => idle_timeout(Phase::Receive, peer),
+            _ if LayerError::of(&error).is_some() => Failure::new(Phase::Receive, peer, error),
+            io::ErrorKind::OutOfMemory => {
+                Failure::new(Phase::Receive, peer, error).with_code(ExitCode::Partial)
+            }
+            _ if self.bytes_in > 0 => {
+                let why = format!(
+                    "{} after {} bytes",
+                    crate::error::message_without_errno(&error),
+                    self.bytes_in
+                );
+                Failure::new(Phase::Receive, peer, why).with_code(ExitCode::Partial)
+            }
+            _ => Failure::new(Phase::Receive, peer, error),
         }
     }
 
-    /// What a failed send means: what we owed is undelivered, which is 18.
+    /// The failure of a write: code 28 after the idle timeout, else 18, because data is undelivered.
     pub fn send_failed(&self, error: io::Error) -> Failure {
         let peer = &self.stream.facts.peer;
         match error.kind() {
-            io::ErrorKind::WouldBlock => Failure::idle(Phase::Send, peer),
-            _ => Failure::send(peer, error, self.bytes_out, self.bytes_in).incomplete(),
+            io::ErrorKind::WouldBlock => idle_timeout(Phase::Send, peer),
+            _ => Failure::new(Phase::Send, peer, error).with_code(ExitCode::Partial),
         }
     }
 }
 
-/// As [`Connection::half_closed`], where the guest's parts are in several hands.
-pub fn half_closed(news: &Option<HalfCloseHook>, hangup: &ConnectionHandle, by: EndedBy) {
-    if let Some(news) = news
-        && (by == EndedBy::Us || !hangup.closed_locally())
+/// As [`Connection::half_closed`], where several threads use the parts of the connection.
+pub fn half_closed(hook: &Option<HalfCloseHook>, handle: &ConnectionHandle, by: EndedBy) {
+    if let Some(hook) = hook
+        && (by == EndedBy::Us || !handle.closed_locally())
     {
-        news(by);
+        hook(by);
     }
+}
+
+/// The failure of a connection on which no byte moved for `--idle-timeout`: code 28.
+pub fn idle_timeout(phase: Phase, peer: &dyn std::fmt::Display) -> Failure {
+    let why = "no data for the idle timeout";
+    Failure::new(phase, peer, why).with_code(ExitCode::Timeout)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::ExitCode;
     use std::net::{TcpListener, TcpStream};
 
-    /// A request that arrives after the last read of a run that ends must not be followed by an
-    /// orderly end.
+    /// An orderly close would hide that the request has no reply.
     #[test]
     fn request_after_the_last_read_is_reset() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let stream = Stream::from_socket(listener.accept().unwrap().0.into()).unwrap();
-        let stop = Shutdown::new(None).unwrap();
-        let mut guest = Connection::new(1, stream, Activity::default(), stop);
-        guest.stream.hangup.shutdown_read();
-        assert_eq!(guest.read(&mut [0; 8]).unwrap(), 0);
+        let shutdown = Shutdown::new(None).unwrap();
+        let mut connection = Connection::new(1, stream, Activity::default(), shutdown);
+        connection.stream.hangup.shutdown_read();
+        assert_eq!(connection.read(&mut [0; 8]).unwrap(), 0);
         peer.write_all(b"request").unwrap();
-        let until = Instant::now() + Duration::from_secs(20);
-        while !guest.stream.hangup.left_unread() {
-            assert!(Instant::now() < until, "the request arrives");
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !connection.stream.hangup.left_unread() {
+            assert!(Instant::now() < deadline, "the request arrives");
             std::thread::yield_now();
         }
-        let failure = guest.close_gracefully().unwrap_err();
+        let failure = connection.close_gracefully().unwrap_err();
         assert_eq!(failure.code, ExitCode::Terminated);
-        drop(guest);
+        drop(connection);
         peer.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         let end = peer.read(&mut [0; 8]).map_err(|e| e.kind());
         assert_eq!(end, Err(io::ErrorKind::ConnectionReset));

@@ -1,4 +1,4 @@
-//! `echo`: every byte back (RFC 862).
+//! `echo`: sends every byte back (RFC 862).
 
 use std::time::Duration;
 
@@ -6,29 +6,29 @@ use super::{Connection, Service, ServiceOutcome};
 use crate::error::Failure;
 use crate::transfer::buffer::Buffer;
 
-/// Every byte back, in the order it came, until the peer has no more.
+/// The echo service: runs until the peer's end of stream.
 #[derive(Debug, Default)]
 pub struct Echo {
-    /// The time before what one read brought goes back.
+    /// The time between a read and its reply.
     pub delay: Duration,
 }
 
 impl Service for Echo {
-    fn serve(&self, guest: &mut Connection) -> Result<ServiceOutcome, Failure> {
-        guest.mood.expect_stream();
+    fn serve(&self, connection: &mut Connection) -> Result<ServiceOutcome, Failure> {
+        connection.activity.set_stream();
         let mut buffer = Buffer::small();
         loop {
-            let n = guest.read(buffer.spare())?;
+            let n = connection.read(buffer.spare())?;
             if n == 0 {
-                let by = guest.ended_by();
-                guest.close_gracefully()?;
+                let by = connection.ended_by();
+                connection.close_gracefully()?;
                 return Ok(by.into());
             }
             if !self.delay.is_zero() {
-                // Whoever wants the run to end is not kept waiting: the answer comes at once.
-                let _ = guest.stop.sleep(self.delay);
+                // A shutdown of the run ends the delay; the reply is sent immediately.
+                let _ = connection.shutdown.sleep(self.delay);
             }
-            guest.write_all(buffer.filled(n))?;
+            connection.write_all(buffer.filled(n))?;
             buffer.grow_if_full(n);
         }
     }

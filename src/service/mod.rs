@@ -1,30 +1,31 @@
-//! What a server does with one accepted peer. A service cannot tell TLS from TCP from a Unix
-//! socket: it has a [`Guest`], which receives, sends and takes leave.
+//! Services: what a server does with one accepted connection. A service does not know whether that
+//! is TCP, TLS or a Unix socket: it has a [`Connection`], which reads, writes and closes.
 
+pub mod chargen;
 pub mod chat;
 pub mod connection;
+pub mod discard;
 pub mod echo;
 pub mod exec;
 pub mod file;
 pub mod framing;
 pub mod pipe;
 pub mod reply;
-pub mod sink;
 pub mod template;
 
-use crate::error::Failure;
 pub use connection::Connection;
 
+use crate::error::Failure;
 use crate::net::stream::EndedBy;
 
-/// How a service's conversation came to its end.
+/// How a service ended its connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceOutcome {
-    /// Who or what ended it.
+    /// What ended it.
     pub by: EndedBy,
-    /// The exit status of the program that served (exec).
+    /// The exit status of the program (exec).
     pub exit_status: Option<i32>,
-    /// The file that what came was saved in (file).
+    /// The path of the saved file (file).
     pub saved: Option<String>,
 }
 
@@ -34,18 +35,18 @@ impl From<EndedBy> for ServiceOutcome {
     }
 }
 
-/// One kind of service, shared by all connections of a server.
+/// A service; all connections of a server share it.
 pub trait Service: Send + Sync + 'static {
-    /// Serves one guest until either side has had enough.
+    /// Serves one connection until it is closed.
     ///
-    /// Fails at the stage where the conversation broke; the server goes on.
-    fn serve(&self, guest: &mut Connection) -> Result<ServiceOutcome, Failure>;
+    /// Fails at the phase in which the connection failed; the server continues.
+    fn serve(&self, connection: &mut Connection) -> Result<ServiceOutcome, Failure>;
 
     /// Bytes of stack that a thread of this service needs.
-    fn stack(&self) -> usize {
+    fn stack_size(&self) -> usize {
         64 << 10
     }
 
-    /// The run is over: lets go of whatever outlives its connections.
+    /// Called when the run ends: stops what outlives the connections.
     fn close(&self) {}
 }

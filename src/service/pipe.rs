@@ -1,4 +1,4 @@
-//! `pipe`: joins the connection to our stdin and stdout, as `nc -l` does.
+//! `pipe`: connects stdin and stdout of the server to the connection, as `nc -l` does.
 
 use std::io::IsTerminal;
 use std::sync::{Mutex, PoisonError};
@@ -14,18 +14,18 @@ use crate::transfer::duplex::{
     DuplexObserver, DuplexOptions, InputMode, LocalEnd, NO_END_OF_INPUT, OnLocalEof, duplex,
 };
 
-/// One connection at a time has our stdin and stdout.
+/// The pipe service: one connection at a time uses stdin and stdout.
 pub struct Pipe {
-    /// Ends a connection on which nothing moves for this long.
+    /// Closes a connection on which no byte moves for this long.
     pub idle: Option<Duration>,
-    /// Whether stdin is input.
+    /// Whether stdin is read.
     pub input: InputMode,
-    /// Whether the peer's end of stream ends its connection, whatever stdin still holds.
+    /// Whether the peer's end of stream closes the connection, even if stdin has more.
     pub exit_on_eof: bool,
     /// Where warnings go.
     pub report: Report,
-    /// Held by the connection that is served.
-    pub turn: Mutex<()>,
+    /// Held by the connection that uses stdin and stdout.
+    pub lock: Mutex<()>,
 }
 
 /// Reports what happens on one connection.
@@ -49,9 +49,9 @@ impl DuplexObserver for Observer<'_> {
 }
 
 impl Service for Pipe {
-    fn serve(&self, guest: &mut Connection) -> Result<ServiceOutcome, Failure> {
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let near = LocalEnd {
+    fn serve(&self, connection: &mut Connection) -> Result<ServiceOutcome, Failure> {
+        let _lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let local = LocalEnd {
             reader: self
                 .input
                 .input(rustix::stdio::stdin(), |stdin| Box::new(Source::new(stdin, None))),
@@ -60,7 +60,7 @@ impl Service for Pipe {
             output: (Phase::Stdout, "-".to_string()),
             endless: std::io::stdin().is_terminal(),
         };
-        let terms = DuplexOptions {
+        let options = DuplexOptions {
             on_end: OnLocalEof::HalfClose,
             idle: self.idle,
             delay: Duration::ZERO,
@@ -71,11 +71,11 @@ impl Service for Pipe {
         };
         let flows = (TransferOptions::default(), TransferOptions::default());
         let (sent, received) = (flows.0.meter.clone(), flows.1.meter.clone());
-        let stream = guest.take_stream();
-        let observer = Observer { connection: guest, report: &self.report };
-        let over = duplex(stream, near, flows, terms, &observer, &guest.stop);
-        guest.bytes_in = received.total();
-        guest.bytes_out = sent.total();
-        over.outcome.map(|()| over.by.into())
+        let stream = connection.take_stream();
+        let observer = Observer { connection, report: &self.report };
+        let result = duplex(stream, local, flows, options, &observer, &connection.shutdown);
+        connection.bytes_in = received.total();
+        connection.bytes_out = sent.total();
+        result.outcome.map(|()| result.by.into())
     }
 }

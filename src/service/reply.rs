@@ -1,25 +1,26 @@
-//! `reply`: a greeting, and an answer to each message. `hello`, `time` and `ack` are it, with
-//! their words filled in.
+//! `reply`: sends a greeting, and a reply to each message. `hello`, `time` and `ack` are the same
+//! with given texts.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
-use super::framing::{Framing, InputState, Message, MessageSplitter, Unframed};
+use super::framing::{Framing, FramingError, InputState, Message, MessageSplitter};
 use super::template::{Template, TemplateValues};
 use super::{Connection, Service, ServiceOutcome};
 use crate::error::{ExitCode, Failure, Phase};
 use crate::net::stream::EndedBy;
 
-/// What is said, and how long the talk lasts.
+/// The texts of a session, and when it ends.
 #[derive(Debug, Clone, Default)]
 pub struct ReplyScript {
-    /// Said first.
+    /// Sent first.
     pub greeting: Option<Template>,
-    /// Said to each message.
-    pub answer: Option<Template>,
-    /// The message that ends the talk, unanswered.
+    /// Sent after each message.
+    pub reply: Option<Template>,
+    /// The message that ends the session, without a reply.
     pub until: Option<Vec<u8>>,
-    /// The number of messages after which we end the talk.
-    pub messages: Option<u64>,
+    /// The number of messages after which the session ends.
+    pub max_messages: Option<u64>,
 }
 
 impl ReplyScript {
@@ -27,192 +28,188 @@ impl ReplyScript {
     pub fn hello() -> ReplyScript {
         ReplyScript {
             greeting: Some(Template::plain("Welcome!")),
-            answer: Some(Template::around_message("Hello, ", "!")),
+            reply: Some(Template::around_message("Hello, ", "!")),
             until: Some(b"exit".to_vec()),
-            messages: None,
+            max_messages: None,
         }
     }
 
     /// `[Tue Feb 17 10:00:18 2026] <message>`.
     pub fn time() -> ReplyScript {
-        ReplyScript { answer: Some(Template::dated_message()), ..ReplyScript::default() }
+        ReplyScript { reply: Some(Template::dated_message()), ..ReplyScript::default() }
     }
 
-    /// One message, acknowledged.
+    /// Acknowledges one message, then closes.
     pub fn ack() -> ReplyScript {
-        let answer = Template::around_message("已接收到数据 ", "");
-        ReplyScript { answer: Some(answer), messages: Some(1), ..ReplyScript::default() }
+        let reply = Template::around_message("已接收到数据 ", "");
+        ReplyScript { reply: Some(reply), max_messages: Some(1), ..ReplyScript::default() }
     }
 
     /// `Your msg=<message>`.
     pub fn mirror() -> ReplyScript {
-        let answer = Template::around_message("Your msg=", "");
-        ReplyScript { answer: Some(answer), ..ReplyScript::default() }
+        let reply = Template::around_message("Your msg=", "");
+        ReplyScript { reply: Some(reply), ..ReplyScript::default() }
     }
 }
 
-/// Talks to each guest by a script.
+/// The reply service.
 #[derive(Debug)]
 pub struct Reply {
-    /// What is said.
+    /// The texts.
     pub script: ReplyScript,
-    /// What a message is.
+    /// How the input is split into messages.
     pub framing: Framing,
     /// Bytes of the longest message.
     pub max_message: usize,
-    /// The time before each answer.
+    /// The time before each reply.
     pub delay: Duration,
 }
 
-/// Answers to one read are sent together, up to this many bytes at a time.
-const TOGETHER: usize = 64 << 10;
+/// Replies to the messages of one read are sent together, up to this many bytes at a time.
+const MAX_BATCH: usize = 64 << 10;
 
-/// Whether the talk goes on.
-#[derive(PartialEq, Eq)]
-enum Talk {
-    GoesOn,
-    IsOver,
-}
-
-/// One guest's talk.
-struct Conversation<'a> {
-    reply: &'a Reply,
-    guest: &'a mut Connection,
+/// The session with one connection.
+struct ReplySession<'a> {
+    service: &'a Reply,
+    connection: &'a mut Connection,
     received: u64,
-    answers: Vec<u8>,
+    /// Replies that are not sent yet.
+    replies: Vec<u8>,
 }
 
 impl Service for Reply {
-    fn serve(&self, guest: &mut Connection) -> Result<ServiceOutcome, Failure> {
-        let mut talk = Conversation { reply: self, guest, received: 0, answers: Vec::new() };
-        talk.send_greeting()?;
-        let mut cutter = MessageSplitter::new(self.framing, self.max_message);
+    fn serve(&self, connection: &mut Connection) -> Result<ServiceOutcome, Failure> {
+        let (received, replies) = (0, Vec::new());
+        let mut session = ReplySession { service: self, connection, received, replies };
+        session.send_greeting()?;
+        let mut splitter = MessageSplitter::new(self.framing, self.max_message);
         loop {
-            let n = talk.guest.read(cutter.space())?;
-            let full = cutter.filled(n);
-            let flow = match n {
+            let n = session.connection.read(splitter.space())?;
+            let is_full = splitter.filled(n);
+            let input = match n {
                 0 => InputState::Eof,
-                _ if full && talk.guest.stream.reader.is_ready() => InputState::More,
+                _ if is_full && session.connection.stream.reader.is_ready() => InputState::More,
                 _ => InputState::Idle,
             };
-            if talk.answer_all(&mut cutter, flow)? == Talk::IsOver {
-                talk.guest.close_gracefully()?;
+            if session.reply_to_all(&mut splitter, input)?.is_break() {
+                session.connection.close_gracefully()?;
                 return Ok(EndedBy::Us.into());
             }
-            if flow == InputState::Eof {
-                let by = talk.guest.ended_by();
-                talk.guest.close_gracefully()?;
+            if input == InputState::Eof {
+                let by = session.connection.ended_by();
+                session.connection.close_gracefully()?;
                 return Ok(by.into());
             }
         }
     }
 }
 
-impl Conversation<'_> {
+impl ReplySession<'_> {
     fn send_greeting(&mut self) -> Result<(), Failure> {
-        let Some(greeting) = &self.reply.script.greeting else { return Ok(()) };
-        let facts = &self.guest.stream.facts;
-        let filling = TemplateValues {
+        let Some(greeting) = &self.service.script.greeting else { return Ok(()) };
+        let info = &self.connection.stream.facts;
+        let values = TemplateValues {
             message: b"",
-            // There is no message yet: a greeting counts the connections.
-            n: self.guest.conn,
-            peer: &facts.peer,
-            local: &facts.local,
-            peer_name: facts.peer_name.as_deref(),
+            // There is no message yet: the number is that of the connection.
+            n: self.connection.conn,
+            peer: &info.peer,
+            local: &info.local,
+            peer_name: info.peer_name.as_deref(),
         };
         let framed =
-            self.reply.framing.append(&mut self.answers, |out| greeting.render(&filling, out));
-        framed.or_else(|most| self.refuse_answer(most))?;
+            self.service.framing.append(&mut self.replies, |out| greeting.render(&values, out));
+        framed.or_else(|max| self.reject_long_reply(max))?;
         self.send()
     }
 
-    /// Answers every message that is whole.
-    fn answer_all(
+    /// Replies to every complete message; breaks at the end of the session.
+    fn reply_to_all(
         &mut self,
-        cutter: &mut MessageSplitter,
-        flow: InputState,
-    ) -> Result<Talk, Failure> {
-        let talk = loop {
-            match cutter.next(flow) {
+        splitter: &mut MessageSplitter,
+        input: InputState,
+    ) -> Result<ControlFlow<()>, Failure> {
+        let flow = loop {
+            match splitter.next(input) {
                 Ok(Some(message)) => {
-                    if self.answer(message)? == Talk::IsOver {
-                        break Talk::IsOver;
+                    if self.reply(message)?.is_break() {
+                        break ControlFlow::Break(());
                     }
                 }
-                Ok(None) => break Talk::GoesOn,
-                Err(unframed) => return self.reject_too_long(unframed),
+                Ok(None) => break ControlFlow::Continue(()),
+                Err(error) => return Err(self.framing_failed(error)?),
             }
         };
         self.send()?;
-        Ok(talk)
+        Ok(flow)
     }
 
-    fn answer(&mut self, message: Message<'_>) -> Result<Talk, Failure> {
-        let script = &self.reply.script;
+    fn reply(&mut self, message: Message<'_>) -> Result<ControlFlow<()>, Failure> {
+        let script = &self.service.script;
         if script.until.as_deref() == Some(message.text) {
-            return Ok(Talk::IsOver);
+            return Ok(ControlFlow::Break(()));
         }
         self.received += 1;
-        if let Some(answer) = &script.answer {
-            if !self.reply.delay.is_zero() {
+        if let Some(reply) = &script.reply {
+            if !self.service.delay.is_zero() {
                 self.send()?;
-                // Whoever wants the run to end is not kept waiting: the answer comes at once.
-                let _ = self.guest.stop.sleep(self.reply.delay);
+                // A shutdown of the run ends the delay; the reply is sent immediately.
+                let _ = self.connection.shutdown.sleep(self.service.delay);
             }
-            let facts = &self.guest.stream.facts;
-            let filling = TemplateValues {
+            let info = &self.connection.stream.facts;
+            let values = TemplateValues {
                 message: message.text,
                 n: self.received,
-                peer: &facts.peer,
-                local: &facts.local,
-                peer_name: facts.peer_name.as_deref(),
+                peer: &info.peer,
+                local: &info.local,
+                peer_name: info.peer_name.as_deref(),
             };
             let framed =
-                self.reply.framing.append(&mut self.answers, |out| answer.render(&filling, out));
-            framed.or_else(|most| self.refuse_answer(most))?;
-            self.answers.extend_from_slice(message.line_end);
+                self.service.framing.append(&mut self.replies, |out| reply.render(&values, out));
+            framed.or_else(|max| self.reject_long_reply(max))?;
+            self.replies.extend_from_slice(message.line_end);
         }
-        if self.answers.len() >= TOGETHER || !self.reply.delay.is_zero() {
+        if self.replies.len() >= MAX_BATCH || !self.service.delay.is_zero() {
             self.send()?;
         }
-        let enough = script.messages.is_some_and(|most| self.received >= most);
-        Ok(if enough { Talk::IsOver } else { Talk::GoesOn })
+        let is_last = script.max_messages.is_some_and(|max| self.received >= max);
+        Ok(if is_last { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     }
 
-    /// Sends what has been answered so far.
+    /// Sends the replies so far.
     fn send(&mut self) -> Result<(), Failure> {
-        if !self.answers.is_empty() {
-            self.guest.write_all(&self.answers)?;
-            self.answers.clear();
+        if !self.replies.is_empty() {
+            self.connection.write_all(&self.replies)?;
+            self.replies.clear();
         }
         Ok(())
     }
 
-    /// Ends the conversation at a message that is too long or truncated; what was answered before
-    /// it is delivered.
-    fn reject_too_long(&mut self, unframed: Unframed) -> Result<Talk, Failure> {
+    /// Closes at a message that is too long or truncated, after the replies to those before it;
+    /// returns the failure to report.
+    fn framing_failed(&mut self, error: FramingError) -> Result<Failure, Failure> {
         self.send()?;
-        self.guest.close_gracefully()?;
-        let peer = &self.guest.stream.facts.peer;
-        let failure = |why: String| Failure::new(Phase::Receive, peer, why);
-        Err(match unframed {
-            Unframed::TooLong => {
-                failure(format!("a message of more than {} bytes", self.reply.max_message))
+        self.connection.close_gracefully()?;
+        let peer = &self.connection.stream.facts.peer;
+        Ok(match error {
+            FramingError::TooLong => {
+                let why = format!("message of more than {} bytes", self.service.max_message);
+                Failure::new(Phase::Receive, peer, why)
                     .with_code(ExitCode::Limit)
                     .with_hint("--max-message allows longer ones")
             }
-            Unframed::Truncated => {
-                failure("the peer ended inside a message".to_string()).with_code(ExitCode::Partial)
+            FramingError::Truncated => {
+                Failure::new(Phase::Receive, peer, "the peer closed inside a message")
+                    .with_code(ExitCode::Partial)
             }
         })
     }
 
-    /// Ends the conversation at an answer that the length before it cannot announce.
-    fn refuse_answer(&mut self, most: usize) -> Result<(), Failure> {
+    /// Closes at a reply whose length does not fit the framing.
+    fn reject_long_reply(&mut self, max: usize) -> Result<(), Failure> {
         self.send()?;
-        self.guest.close_gracefully()?;
-        let why = format!("an answer of more than {most} bytes has no length in this --framing");
-        Err(Failure::new(Phase::Send, &self.guest.stream.facts.peer, why)
+        self.connection.close_gracefully()?;
+        let why = format!("reply of more than {max} bytes: its length does not fit this --framing");
+        Err(Failure::new(Phase::Send, &self.connection.stream.facts.peer, why)
             .with_code(ExitCode::Limit)
             .with_hint("--framing length:4 allows longer ones"))
     }

@@ -1,9 +1,9 @@
-//! What is said to a peer, with blanks for what is known about it: `Hello, {message}!`.
+//! Reply templates: text with placeholders, such as `Hello, {message}!`.
 
 use std::fmt::Display;
 use std::io::Write;
 
-/// A text with blanks, checked when the server starts.
+/// A text with placeholders, checked when the server starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template(Vec<Piece>);
 
@@ -23,8 +23,8 @@ enum Placeholder {
     PeerName,
 }
 
-/// The blanks by name.
-const BLANKS: [(&str, Placeholder); 6] = [
+/// The placeholders by name.
+const PLACEHOLDERS: [(&str, Placeholder); 6] = [
     ("message", Placeholder::Message),
     ("time", Placeholder::Time),
     ("peer", Placeholder::Peer),
@@ -33,24 +33,26 @@ const BLANKS: [(&str, Placeholder); 6] = [
     ("peer_name", Placeholder::PeerName),
 ];
 
-/// What goes into the blanks.
+/// The values of the placeholders.
 pub struct TemplateValues<'a> {
-    /// `{message}`: the peer's, without its line end; put in as it is.
+    /// `{message}`: the peer's message without its line end, inserted unchanged.
     pub message: &'a [u8],
-    /// `{n}`: its number, from 1.
+    /// `{n}`: the number of the message or connection, from 1.
     pub n: u64,
-    /// `{peer}`: the other end.
+    /// `{peer}`: the peer's address.
     pub peer: &'a dyn Display,
-    /// `{local}`: our end.
+    /// `{local}`: the local address.
     pub local: &'a dyn Display,
     /// `{peer_name}`: the name in the peer's verified certificate; empty where there is none.
     pub peer_name: Option<&'a str>,
 }
 
 impl Template {
-    /// Reads `{message}`, `{time}`, `{peer}`, `{local}`, `{n}`, `{peer_name}`; `{{` and `}}` are
-    /// braces. Any other use of braces is an error, told to the user as it stands.
-    pub fn read(text: &[u8]) -> Result<Template, String> {
+    /// Parses a text with `{message}`, `{time}`, `{peer}`, `{local}`, `{n}` and `{peer_name}`; `{{`
+    /// and `}}` are literal braces.
+    ///
+    /// Fails with a message for the user on any other brace.
+    pub fn parse(text: &[u8]) -> Result<Template, String> {
         let mut pieces = Vec::new();
         let mut plain = Vec::new();
         let mut rest = text;
@@ -61,14 +63,16 @@ impl Template {
                     &tail[1..]
                 }
                 b'{' => {
-                    let (blank, after) = read_blank(tail)?;
+                    let (placeholder, after) = parse_placeholder(tail)?;
                     if !plain.is_empty() {
                         pieces.push(Piece::Text(std::mem::take(&mut plain)));
                     }
-                    pieces.push(Piece::Placeholder(blank));
+                    pieces.push(Piece::Placeholder(placeholder));
                     after
                 }
-                b'}' => return Err(format!("a lone }} (}}}} stands for one) {}", known())),
+                b'}' => {
+                    return Err(format!("unmatched '}}' (write '}}}}' for a brace) {}", known()));
+                }
                 _ => {
                     plain.push(first);
                     tail
@@ -81,28 +85,28 @@ impl Template {
         Ok(Template(pieces))
     }
 
-    /// Appends the text with its blanks filled to `out`.
-    pub fn render(&self, filling: &TemplateValues<'_>, out: &mut Vec<u8>) {
+    /// Appends the text with the values of its placeholders to `out`.
+    pub fn render(&self, values: &TemplateValues<'_>, out: &mut Vec<u8>) {
         for piece in &self.0 {
             match piece {
                 Piece::Text(text) => out.extend_from_slice(text),
-                Piece::Placeholder(blank) => blank.render(filling, out),
+                Piece::Placeholder(placeholder) => placeholder.render(values, out),
             }
         }
     }
 
-    /// Nothing but this text.
+    /// A template without placeholders.
     pub(super) fn plain(text: &str) -> Template {
         Template(vec![Piece::Text(text.into())])
     }
 
-    /// `before`, the message, `after`.
+    /// `before`, `{message}`, `after`.
     pub(super) fn around_message(before: &str, after: &str) -> Template {
         let text = |text: &str| Piece::Text(text.into());
         Template(vec![text(before), Piece::Placeholder(Placeholder::Message), text(after)])
     }
 
-    /// The time in brackets, a space, the message.
+    /// `[{time}] {message}`.
     pub(super) fn dated_message() -> Template {
         let text = |text: &str| Piece::Text(text.into());
         let (time, message) =
@@ -111,38 +115,36 @@ impl Template {
     }
 }
 
-/// A blank's name up to its closing brace, and what follows.
-fn read_blank(text: &[u8]) -> Result<(Placeholder, &[u8]), String> {
+/// Parses a name up to its closing brace; returns the rest of the text too.
+fn parse_placeholder(text: &[u8]) -> Result<(Placeholder, &[u8]), String> {
     let end = text.iter().position(|byte| *byte == b'}');
     let end =
-        end.ok_or_else(|| format!("a {{ without its }} ({{{{ stands for one) {}", known()))?;
-    let found = BLANKS.iter().find(|(name, _)| name.as_bytes() == &text[..end]);
+        end.ok_or_else(|| format!("unmatched '{{' (write '{{{{' for a brace) {}", known()))?;
+    let found = PLACEHOLDERS.iter().find(|(name, _)| name.as_bytes() == &text[..end]);
     match found {
-        Some((_, blank)) => Ok((*blank, &text[end + 1..])),
+        Some((_, placeholder)) => Ok((*placeholder, &text[end + 1..])),
         None => {
             let name = String::from_utf8_lossy(&text[..end]);
-            Err(format!("{{{name}}} is not known {}", known()))
+            Err(format!("unknown placeholder {{{name}}} {}", known()))
         }
     }
 }
 
 fn known() -> String {
-    let names: Vec<String> = BLANKS.iter().map(|(name, _)| format!("{{{name}}}")).collect();
+    let names: Vec<String> = PLACEHOLDERS.iter().map(|(name, _)| format!("{{{name}}}")).collect();
     format!("(known: {})", names.join(" "))
 }
 
 impl Placeholder {
-    fn render(self, filling: &TemplateValues<'_>, out: &mut Vec<u8>) {
+    fn render(self, values: &TemplateValues<'_>, out: &mut Vec<u8>) {
         // Writing to a vector cannot fail.
         let _ = match self {
-            Placeholder::Message => out.write_all(filling.message),
+            Placeholder::Message => out.write_all(values.message),
             Placeholder::Time => write!(out, "{}", ctime()),
-            Placeholder::Peer => write!(out, "{}", filling.peer),
-            Placeholder::Local => write!(out, "{}", filling.local),
-            Placeholder::Number => write!(out, "{}", filling.n),
-            Placeholder::PeerName => {
-                out.write_all(filling.peer_name.unwrap_or_default().as_bytes())
-            }
+            Placeholder::Peer => write!(out, "{}", values.peer),
+            Placeholder::Local => write!(out, "{}", values.local),
+            Placeholder::Number => write!(out, "{}", values.n),
+            Placeholder::PeerName => out.write_all(values.peer_name.unwrap_or_default().as_bytes()),
         };
     }
 }
@@ -157,8 +159,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn filled(text: &str) -> Result<String, String> {
-        let filling = TemplateValues {
+    fn rendered(text: &str) -> Result<String, String> {
+        let values = TemplateValues {
             message: b"{n}",
             n: 7,
             peer: &"1.2.3.4:5",
@@ -166,35 +168,35 @@ mod tests {
             peer_name: Some("client"),
         };
         let mut out = Vec::new();
-        Template::read(text.as_bytes())?.render(&filling, &mut out);
+        Template::parse(text.as_bytes())?.render(&values, &mut out);
         Ok(String::from_utf8_lossy(&out).into_owned())
     }
 
     #[test]
-    fn blanks_are_filled_and_what_fills_them_is_not_read_again() {
-        let all = filled("<{message}> {peer} {local} {n} {peer_name} {{}}");
+    fn placeholders_are_replaced_and_values_are_not_parsed_again() {
+        let all = rendered("<{message}> {peer} {local} {n} {peer_name} {{}}");
         assert_eq!(all.as_deref(), Ok("<{n}> 1.2.3.4:5 6.7.8.9:10 7 client {}"));
-        assert_eq!(filled("").as_deref(), Ok(""));
+        assert_eq!(rendered("").as_deref(), Ok(""));
     }
 
     #[test]
-    fn the_time_is_ctimes() {
-        let time = filled("{time}").unwrap_or_default();
+    fn time_has_the_form_of_ctime() {
+        let time = rendered("{time}").unwrap_or_default();
         assert_eq!(time.len(), 24, "{time}");
         assert!(time[11..19].chars().all(|c| c.is_ascii_digit() || c == ':'), "{time}");
     }
 
     #[test]
-    fn what_is_no_blank_is_refused() {
+    fn other_braces_are_rejected() {
         for text in ["{", "}", "{}", "{msg}", "{message", "a}b", "{ message}", "{{}"] {
-            assert!(filled(text).is_err(), "{text}");
+            assert!(rendered(text).is_err(), "{text}");
         }
     }
 
     proptest! {
         #[test]
-        fn text_without_braces_is_itself(text in "[^{}]*") {
-            prop_assert_eq!(filled(&text), Ok(text));
+        fn text_without_braces_is_unchanged(text in "[^{}]*") {
+            prop_assert_eq!(rendered(&text), Ok(text));
         }
     }
 }

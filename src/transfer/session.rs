@@ -11,9 +11,9 @@ use super::duplex::{DuplexObserver, DuplexOptions, DuplexOutcome, OnLocalEof};
 use super::outcome::{failure, success};
 use super::{Meter, TransferError};
 use crate::error::{Failure, Phase};
+use crate::net::activity::IDLE_AFTER;
 use crate::net::stdio::reader_closed;
 use crate::net::stream::{ConnectionHandle, ConnectionInfo, EndedBy, Writer};
-use crate::server::connections::IDLE_AFTER;
 use crate::shutdown::{Shutdown, poll_until};
 
 /// How often time itself is looked at: idle limits, progress, bytes that are not acknowledged yet.

@@ -229,7 +229,7 @@ fn tls_on_a_plain_port_fails_at_once_on_both_sides() {
         let run = sockit("tcp-client --tls --insecure").to(server.addr()).stdin("x").run();
         run.exits(35).fails_at("tls").prints("");
         assert!(run.took < Duration::from_secs(5), "{:?}", run.took);
-        server.wait_to_say("speaks TLS to a plain port");
+        server.wait_to_say("speaks TLS to a port without TLS");
         sockit("tcp-client --hang-up").to(server.addr()).run().exits(0);
     }
 }

@@ -164,7 +164,7 @@ fn rules_that_no_caller_could_meet_are_refused() {
     let (_folder, path) = folder();
     for flags in ["--allow 127.0.0.1", "--deny ::/0", "--max-conns-per-ip 1"] {
         let run = sockit("unix-server").and(flags).arg(&path).run();
-        run.exits(2).fails_at("listen").says("no address");
+        run.exits(2).fails_at("listen").says("no IP address");
         assert!(!path.exists());
     }
 }

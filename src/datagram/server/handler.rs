@@ -35,7 +35,7 @@ impl Handler {
     /// The answers of a script for streams. Its greeting and its end have no place here: a datagram
     /// is the whole conversation.
     pub fn from_reply_script(script: ReplyScript) -> Handler {
-        script.answer.map_or(Handler::Discard, Handler::Reply)
+        script.reply.map_or(Handler::Discard, Handler::Reply)
     }
 
     /// The answers of a program.

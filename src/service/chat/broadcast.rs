@@ -1,4 +1,4 @@
-//! `broadcast`: our stdin to every connected client.
+//! `broadcast`: sends stdin of the server to every connected client.
 
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,75 +7,79 @@ use std::time::Duration;
 
 use socket2::TcpKeepalive;
 
-use super::queue::Queue;
+use super::input;
+use super::member::serve_member;
+use super::queue::LineQueue;
 use super::room::Room;
-use super::{attend, input};
 use crate::error::Failure;
 use crate::net::stdio::reader_closed;
 use crate::net::stream::EndedBy;
 use crate::service::{Connection, Service, ServiceOutcome};
 
-/// Keepalive probes that find out whether a client that sends no more is still there.
-const PROBES: TcpKeepalive =
+/// Keepalive probes, which detect that a client that has half-closed is gone.
+const KEEPALIVE: TcpKeepalive =
     TcpKeepalive::new().with_time(Duration::from_secs(20)).with_interval(Duration::from_secs(10));
-/// How often a connection whose client sends no more is looked at.
-const LOOK: Duration = Duration::from_millis(50);
+/// How often a connection whose client has half-closed is checked.
+const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Our stdin, for all clients. It is read from the first connection on, so that nothing is lost
-/// before there is anyone to send it to.
+/// The broadcast service. Stdin is read from the first connection on, so that no data is lost
+/// before there is a client.
 #[derive(Default)]
 pub struct Broadcast {
     room: Arc<Room>,
-    begun: OnceLock<()>,
-    ended: Arc<AtomicBool>,
+    started: OnceLock<()>,
+    has_ended: Arc<AtomicBool>,
 }
 
 impl Service for Broadcast {
-    fn serve(&self, guest: &mut Connection) -> Result<ServiceOutcome, Failure> {
-        attend(&self.room, guest, |guest, queue| {
-            self.begun.get_or_init(|| self.begin());
-            // In this order: the end of stdin closes the queues of all who are in the room.
-            if self.ended.load(Ordering::SeqCst) {
+    fn serve(&self, connection: &mut Connection) -> Result<ServiceOutcome, Failure> {
+        serve_member(&self.room, connection, |connection, queue| {
+            self.started.get_or_init(|| self.start());
+            // Checked after entering the room: the end of stdin closes the queues of all members.
+            if self.has_ended.load(Ordering::SeqCst) {
                 queue.close(Duration::ZERO);
             }
-            stay(guest, queue)
+            discard_input(connection, queue)
         })
     }
 }
 
 impl Broadcast {
-    fn begin(&self) {
-        let (room, ended) = (self.room.clone(), self.ended.clone());
+    fn start(&self) {
+        let (room, has_ended) = (self.room.clone(), self.has_ended.clone());
         input::start(move || {
-            input::send_pieces(&room);
-            ended.store(true, Ordering::SeqCst);
+            input::send_chunks(&room);
+            has_ended.store(true, Ordering::SeqCst);
             room.close();
         });
     }
 }
 
-/// Drops what the client sends. One that sends no more still receives, until our stdin ends or
-/// the client is gone.
-fn stay(guest: &mut Connection, queue: &Queue) -> Result<EndedBy, Failure> {
-    let mut unseen = [0; 4096];
+/// Reads and discards what the client sends. One that has half-closed still receives, until stdin
+/// ends or the client is gone.
+fn discard_input(connection: &mut Connection, queue: &LineQueue) -> Result<EndedBy, Failure> {
+    let mut buffer = [0; 4096];
     loop {
-        match guest.skip(&mut unseen) {
+        match connection.skip(&mut buffer) {
             Ok(0) => break,
             Ok(_) => {}
-            Err(late) if late.timed_out() && queue.has_moved() => {}
-            Err(late) if late.timed_out() => return Err(late),
-            // It has everything, and may leave without an end of its own (TLS close_notify).
-            Err(_) if queue.wait(Duration::ZERO) && guest.stream.hangup.unacked_bytes() == 0 => {
+            Err(failure) if failure.timed_out() && queue.take_delivered() => {}
+            Err(failure) if failure.timed_out() => return Err(failure),
+            // It has received everything, and may close without an end of stream (TLS close_notify).
+            Err(_)
+                if queue.wait_done(Duration::ZERO)
+                    && connection.stream.hangup.unacked_bytes() == 0 =>
+            {
                 return Ok(EndedBy::Peer);
             }
             Err(failure) => return Err(failure),
         }
     }
-    let hangup = guest.stream.hangup.clone();
-    let _ = hangup.socket().set_tcp_keepalive(&PROBES);
-    guest.mood.while_waiting(|| {
-        let is_over = || hangup.closed_locally() || reader_closed(hangup.socket().as_fd());
-        while !queue.wait(LOOK) && !is_over() {}
+    let handle = connection.stream.hangup.clone();
+    let _ = handle.socket().set_tcp_keepalive(&KEEPALIVE);
+    connection.activity.while_waiting(|| {
+        let is_closed = || handle.closed_locally() || reader_closed(handle.socket().as_fd());
+        while !queue.wait_done(CHECK_INTERVAL) && !is_closed() {}
     });
-    Ok(guest.ended_by())
+    Ok(connection.ended_by())
 }

@@ -1,4 +1,4 @@
-//! Our own stdin as something that speaks to all members.
+//! Sends stdin of the server to the members of a room.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::thread;
@@ -6,55 +6,56 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
-use super::room::Room;
-use super::{BACKPRESSURE_PAUSE, STACK};
+use super::member::STACK_SIZE;
+use super::room::{BACKPRESSURE_PAUSE, Backlog, Room};
 use crate::net::stdio::FdStream;
 use crate::service::framing::Message;
 use crate::shutdown::poll_until;
 
-/// Bytes that go to every client in one piece.
-const PIECE: usize = 64 << 10;
-/// The longest pause between two pieces while a client has little room left for them.
+/// Bytes that are sent to every client together.
+const CHUNK_SIZE: usize = 64 << 10;
+/// The longest pause between two chunks while the queue of a client is more than half full.
 const MAX_PAUSE: Duration = Duration::from_millis(100);
-/// How often a process in the background of its terminal looks whether it is in the foreground.
-const LOOK: Duration = Duration::from_millis(200);
+/// How often a background process checks whether it is in the foreground of its terminal.
+const FOREGROUND_CHECK_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Starts a thread that runs `read`; without one nothing of our stdin is sent.
+/// Starts a thread that runs `read`. Without a thread, which is logged, stdin is not sent.
 pub fn start(read: impl FnOnce() + Send + 'static) {
-    let spawned = thread::Builder::new().name("stdin".into()).stack_size(STACK).spawn(read);
+    let spawned = thread::Builder::new().name("stdin".into()).stack_size(STACK_SIZE).spawn(read);
     if let Err(e) = spawned {
-        tracing::warn!("no thread to read stdin: {e}");
+        tracing::warn!("cannot start a thread to read stdin: {e}");
     }
 }
 
-/// Says each line of stdin; one of more than `max_message` bytes is said in parts.
-pub fn say_lines(room: &Room, max_message: usize) {
+/// Sends each line of stdin with the name of the server; one of more than `max_message` bytes is
+/// split.
+pub fn send_lines(room: &Room, max_message: usize) {
     let mut input = BufReader::new(Input);
     let mut line = Vec::new();
     let limit = max_message.saturating_add(2) as u64;
     while let Ok(1..) = input.by_ref().take(limit).read_until(b'\n', &mut line) {
-        if room.announce(Message::of(&line).text) {
+        if room.announce(Message::of(&line).text) == Backlog::High {
             thread::sleep(BACKPRESSURE_PAUSE);
         }
         line.clear();
     }
 }
 
-/// Sends stdin to every client as it comes. A client that reads slowly delays the others by
-/// [`MAX_PAUSE`] per piece, until its queue is full.
-pub fn send_pieces(room: &Room) {
-    let mut piece = vec![0; PIECE];
-    while let Ok(n @ 1..) = Input.read(&mut piece) {
-        room.send(&piece[..n]);
-        let until = Instant::now() + MAX_PAUSE;
-        while room.is_crowded() && Instant::now() < until {
+/// Sends stdin to every client unchanged. A client that reads slowly delays the others by
+/// [`MAX_PAUSE`] per chunk, until its queue is full.
+pub fn send_chunks(room: &Room) {
+    let mut chunk = vec![0; CHUNK_SIZE];
+    while let Ok(n @ 1..) = Input.read(&mut chunk) {
+        room.send(&chunk[..n]);
+        let deadline = Instant::now() + MAX_PAUSE;
+        while room.is_backlogged() && Instant::now() < deadline {
             thread::sleep(BACKPRESSURE_PAUSE);
         }
     }
 }
 
-/// Our stdin, read only while that does not stop this process: a read in the background of a
-/// terminal does (termios(3), `SIGTTIN`).
+/// Stdin, read only in the foreground of its terminal: a read in the background would stop the
+/// process (termios(3), `SIGTTIN`).
 struct Input;
 
 impl Read for Input {
@@ -62,7 +63,7 @@ impl Read for Input {
         let stdin = rustix::stdio::stdin();
         poll_until(&mut [PollFd::from_borrowed_fd(stdin, PollFlags::IN)], None)?;
         while rustix::termios::tcgetpgrp(stdin).is_ok_and(|g| g != rustix::process::getpgrp()) {
-            thread::sleep(LOOK);
+            thread::sleep(FOREGROUND_CHECK_INTERVAL);
         }
         FdStream(rustix::stdio::stdin()).read(buffer)
     }

@@ -1,21 +1,21 @@
-//! Lines on their way to one listener: bounded, so that one who does not listen costs what fits
-//! in here and nobody's time.
+//! The output queue of one chat member: bounded, so that a member that does not read costs a fixed
+//! amount of memory and delays no other.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Lines that may wait for one listener.
-const MOST_LINES: usize = 1024;
-/// Bytes that may wait for one listener.
-const MOST_BYTES: usize = 1 << 20;
+/// The limit of queued lines.
+const MAX_LINES: usize = 1024;
+/// The limit of queued bytes.
+const MAX_BYTES: usize = 1 << 20;
 
-/// A line, shared by all who are to hear it.
+/// A line, shared by the queues of all members.
 pub type Line = Arc<[u8]>;
 
-/// The lines that wait for one listener.
+/// Lines that wait to be delivered to one member.
 #[derive(Debug, Default)]
-pub struct Queue {
+pub struct LineQueue {
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -24,18 +24,18 @@ pub struct Queue {
 struct State {
     lines: VecDeque<Line>,
     bytes: usize,
-    /// No more lines will come.
+    /// No more lines are accepted.
     closed: bool,
-    /// All lines have been delivered, or never will be.
+    /// Delivery has ended: the queue is empty, or delivery failed.
     done: bool,
-    /// The listener fell behind and lost its place.
+    /// The limit was exceeded.
     overflowed: bool,
-    /// Something was delivered since somebody last asked.
-    moved: bool,
+    /// A line was delivered since [`LineQueue::take_delivered`] was last called.
+    has_delivered: bool,
 }
 
-impl Queue {
-    /// Puts a line in; false when there is no room, and then never again.
+impl LineQueue {
+    /// Adds a line; false when that exceeds the limit, and for every later line.
     pub fn push(&self, line: &Line) -> bool {
         let mut state = self.lock();
         if state.closed {
@@ -43,17 +43,17 @@ impl Queue {
         }
         state.bytes += line.len();
         state.lines.push_back(line.clone());
-        if state.bytes > MOST_BYTES || state.lines.len() > MOST_LINES {
+        if state.bytes > MAX_BYTES || state.lines.len() > MAX_LINES {
             *state = State { closed: true, overflowed: true, ..State::default() };
         }
         self.changed.notify_all();
         !state.overflowed
     }
 
-    /// As [`Queue::push`], for a listener that may miss lines but not its place.
-    pub fn offer(&self, line: &Line) {
+    /// As [`LineQueue::push`], but a line that does not fit is dropped and later ones are accepted.
+    pub fn push_lossy(&self, line: &Line) {
         let mut state = self.lock();
-        let fits = state.bytes + line.len() <= MOST_BYTES && state.lines.len() < MOST_LINES;
+        let fits = state.bytes + line.len() <= MAX_BYTES && state.lines.len() < MAX_LINES;
         if fits && !state.closed {
             state.bytes += line.len();
             state.lines.push_back(line.clone());
@@ -61,14 +61,14 @@ impl Queue {
         }
     }
 
-    /// Hands each line to `deliver` until the queue is closed and empty, or a delivery fails.
+    /// Passes each line to `deliver` until the queue is closed and empty, or a delivery fails.
     pub fn run<E>(&self, mut deliver: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
         let outcome = loop {
             let Some(line) = self.next() else { break Ok(()) };
             if let Err(e) = deliver(&line) {
                 break Err(e);
             }
-            self.lock().moved = true;
+            self.lock().has_delivered = true;
         };
         let mut state = self.lock();
         (state.closed, state.done) = (true, true);
@@ -78,42 +78,42 @@ impl Queue {
     }
 
     fn next(&self) -> Option<Line> {
-        let waits = |state: &mut State| state.lines.is_empty() && !state.closed;
-        let state = self.changed.wait_while(self.lock(), waits);
+        let must_wait = |state: &mut State| state.lines.is_empty() && !state.closed;
+        let state = self.changed.wait_while(self.lock(), must_wait);
         let mut state = state.unwrap_or_else(PoisonError::into_inner);
         let line = state.lines.pop_front()?;
         state.bytes -= line.len();
         Some(line)
     }
 
-    /// No more lines: waits until those that are in have been delivered, at most for `limit`;
-    /// false when it passed.
-    pub fn close(&self, limit: Duration) -> bool {
+    /// Accepts no more lines and waits until the queued ones have been delivered; false when
+    /// `timeout` passed before.
+    pub fn close(&self, timeout: Duration) -> bool {
         self.lock().closed = true;
         self.changed.notify_all();
-        self.wait(limit)
+        self.wait_done(timeout)
     }
 
-    /// Waits at most for `limit` until no more lines can be delivered; false when it passed.
-    pub fn wait(&self, limit: Duration) -> bool {
-        let waited = self.changed.wait_timeout_while(self.lock(), limit, |state| !state.done);
+    /// Waits until delivery has ended; false when `timeout` passed before.
+    pub fn wait_done(&self, timeout: Duration) -> bool {
+        let waited = self.changed.wait_timeout_while(self.lock(), timeout, |state| !state.done);
         waited.unwrap_or_else(PoisonError::into_inner).0.done
     }
 
-    /// Whether the listener fell behind and lost its place.
-    pub fn is_overrun(&self) -> bool {
+    /// Whether the limit was exceeded.
+    pub fn has_overflowed(&self) -> bool {
         self.lock().overflowed
     }
 
-    /// Whether more than half of the room is taken.
+    /// Whether the queue is more than half full.
     pub fn is_half_full(&self) -> bool {
         let state = self.lock();
-        state.lines.len() * 2 > MOST_LINES || state.bytes * 2 > MOST_BYTES
+        state.lines.len() * 2 > MAX_LINES || state.bytes * 2 > MAX_BYTES
     }
 
-    /// Whether something was delivered since this was last asked.
-    pub fn has_moved(&self) -> bool {
-        std::mem::take(&mut self.lock().moved)
+    /// Whether a line was delivered since this was last called.
+    pub fn take_delivered(&self) -> bool {
+        std::mem::take(&mut self.lock().has_delivered)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -127,86 +127,86 @@ mod tests {
     use crate::test_rng::TestRng;
 
     #[test]
-    fn lines_come_out_as_they_went_in_and_all_of_them() {
-        let queue = Arc::new(Queue::default());
-        let listener = std::thread::spawn({
+    fn lines_are_delivered_completely_and_in_order() {
+        let queue = Arc::new(LineQueue::default());
+        let member = std::thread::spawn({
             let queue = queue.clone();
             move || {
-                let mut heard = Vec::new();
+                let mut received = Vec::new();
                 let done = queue.run(|line| {
-                    heard.extend_from_slice(line);
+                    received.extend_from_slice(line);
                     Ok::<(), ()>(())
                 });
-                done.map(|()| heard)
+                done.map(|()| received)
             }
         });
         for line in ["a", "b", "c"] {
             assert!(queue.push(&Line::from(line.as_bytes())));
         }
         assert!(queue.close(Duration::from_secs(20)));
-        assert_eq!(listener.join().unwrap(), Ok(b"abc".to_vec()));
-        assert!(queue.has_moved() && !queue.has_moved());
+        assert_eq!(member.join().unwrap(), Ok(b"abc".to_vec()));
+        assert!(queue.take_delivered() && !queue.take_delivered());
     }
 
-    /// Many rooms' worth of speakers, a listener and a close, with random pauses: a lost wake-up
-    /// would leave `close` waiting for its limit.
+    /// Three senders, a member and a close, with random pauses: a lost wake-up would leave `close`
+    /// waiting for its timeout.
     #[test]
-    fn no_wake_up_is_lost_however_speakers_and_the_end_fall_together() {
-        let mut chance = TestRng::new();
+    fn close_concurrent_with_pushes_loses_no_wake_up() {
+        let mut rng = TestRng::new();
         for round in 0..300 {
-            let queue = Arc::new(Queue::default());
+            let queue = Arc::new(LineQueue::default());
             std::thread::scope(|scope| {
-                let listener = scope.spawn(|| {
-                    let mut heard = 0;
+                let member = scope.spawn(|| {
+                    let mut received = 0;
                     let done = queue.run(|line| {
-                        heard += line.len();
+                        received += line.len();
                         Ok::<(), ()>(())
                     });
-                    (done, heard)
+                    (done, received)
                 });
-                let speakers: Vec<_> = (0..3)
+                let senders: Vec<_> = (0..3)
                     .map(|_| {
-                        let (queue, mut chance) = (&queue, chance.split());
+                        let (queue, mut rng) = (&queue, rng.split());
                         scope.spawn(move || {
                             for _ in 0..5 {
-                                chance.random_pause();
+                                rng.random_pause();
                                 assert!(queue.push(&Line::from(&b"line"[..])));
                             }
                         })
                     })
                     .collect();
-                speakers.into_iter().for_each(|speaker| speaker.join().unwrap());
+                senders.into_iter().for_each(|sender| sender.join().unwrap());
                 assert!(queue.close(Duration::from_secs(20)), "round {round}");
-                assert_eq!(listener.join().unwrap(), (Ok(()), 60), "round {round}");
+                assert_eq!(member.join().unwrap(), (Ok(()), 60), "round {round}");
             });
         }
     }
 
     #[test]
-    fn who_falls_behind_loses_the_place_by_lines_and_by_bytes() {
-        for (line, most) in [(1, MOST_LINES), (MOST_BYTES / 4, 4)] {
-            let queue = Queue::default();
+    fn queue_over_its_limit_of_lines_or_bytes_has_overflowed() {
+        for (line, max) in [(1, MAX_LINES), (MAX_BYTES / 4, 4)] {
+            let queue = LineQueue::default();
             let line = Line::from(vec![0; line]);
-            assert!((0..most).all(|_| queue.push(&line)));
+            assert!((0..max).all(|_| queue.push(&line)));
             assert!(!queue.push(&line) && !queue.push(&line));
-            assert!(queue.is_overrun());
+            assert!(queue.has_overflowed());
         }
     }
 
     #[test]
-    fn half_of_the_room_is_told_before_the_rest_is_taken() {
-        let queue = Queue::default();
+    fn queue_is_half_full_before_it_overflows() {
+        let queue = LineQueue::default();
         let line = Line::from(vec![0; 1]);
-        let half = (0..MOST_LINES).take_while(|_| !queue.is_half_full() && queue.push(&line));
-        assert_eq!(half.count(), MOST_LINES / 2 + 1);
-        assert!(!queue.is_overrun());
+        let half = (0..MAX_LINES).take_while(|_| !queue.is_half_full() && queue.push(&line));
+        assert_eq!(half.count(), MAX_LINES / 2 + 1);
+        assert!(!queue.has_overflowed());
     }
 
     #[test]
-    fn who_may_miss_lines_keeps_the_place() {
-        let queue = Queue::default();
+    fn push_lossy_never_overflows() {
+        let queue = LineQueue::default();
         let line = Line::from(vec![0; 1]);
-        (0..MOST_LINES * 2).for_each(|_| queue.offer(&line));
-        assert!(!queue.is_overrun());
+        (0..MAX_LINES * 2).for_each(|_| queue.push_lossy(&line));
+        assert!(!queue.has_overflowed());
     }
 }

@@ -1,79 +1,92 @@
-//! Who is in the room, and under which name.
+//! The members of a chat room and their names.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::queue::{Line, Queue};
+use super::queue::{Line, LineQueue};
 use crate::net::stream::ConnectionHandle;
 use crate::report::terminal_text::{Allowed, show};
+use crate::service::framing::Message;
 
-/// The name under which our own stdin speaks.
-const OUR_NAME: &str = "server";
+/// The name of the server's own lines.
+const SERVER_NAME: &str = "server";
+/// The pause after a line while a queue is more than half full: it keeps a client that sends without
+/// end from overflowing the queues of the others, and costs half a second until a client that does
+/// not read is reset.
+pub const BACKPRESSURE_PAUSE: Duration = Duration::from_millis(1);
 /// Characters of the longest name.
-const LONGEST_NAME: usize = 32;
+const MAX_NAME: usize = 32;
 
-/// The members, by connection.
+/// The members of a room, by number of the connection.
 #[derive(Debug, Default)]
 pub struct Room(Mutex<HashMap<u64, Member>>);
+
+/// How full the queues of the members are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backlog {
+    /// No queue is more than half full.
+    Low,
+    /// A queue is more than half full: the sender should pause.
+    High,
+}
 
 #[derive(Debug)]
 struct Member {
     name: String,
-    queue: Arc<Queue>,
-    hangup: ConnectionHandle,
+    queue: Arc<LineQueue>,
+    handle: ConnectionHandle,
 }
 
 impl Room {
-    /// Connection `conn` comes in; what the others say goes to `queue`, and `hangup` shows it out.
-    pub fn enter(&self, conn: u64, name: String, queue: Arc<Queue>, hangup: ConnectionHandle) {
-        self.lock().insert(conn, Member { name, queue, hangup });
+    /// Adds connection `conn`: lines of the others go to `queue`; `handle` resets it on overflow.
+    pub fn enter(&self, conn: u64, name: String, queue: Arc<LineQueue>, handle: ConnectionHandle) {
+        self.lock().insert(conn, Member { name, queue, handle });
     }
 
-    /// It goes.
+    /// Removes connection `conn`.
     pub fn leave(&self, conn: u64) {
         self.lock().remove(&conn);
     }
 
-    /// What `conn` says goes to all the others and to our `screen`, with its name before it and in
-    /// the same order for everyone. Whoever has no room for it loses its place; tells whether
-    /// somebody has little room left.
-    pub fn broadcast(&self, conn: u64, text: &[u8], line_end: &[u8], screen: &Queue) -> bool {
+    /// Queues a line of `conn`, with its name before it, for all other members and for the local
+    /// output, in the same order for each. A member whose queue overflows is reset and removed.
+    pub fn broadcast(&self, conn: u64, message: Message<'_>, local_output: &LineQueue) -> Backlog {
         let mut members = self.lock();
         let name = members.get(&conn).map(|member| member.name.as_str()).unwrap_or_default();
-        let line = line(name, text, line_end);
-        let crowded = pass_on(&mut members, Some(conn), &line);
-        screen.offer(&line);
-        crowded
+        let line = line(name, message.text, message.line_end);
+        let backlog = queue_line(&mut members, Some(conn), &line);
+        local_output.push_lossy(&line);
+        backlog
     }
 
-    /// A line of our own goes to all members; returns as [`Room::say`] does.
-    pub fn announce(&self, text: &[u8]) -> bool {
-        pass_on(&mut self.lock(), None, &line(OUR_NAME, text, b"\n"))
+    /// Queues a line of the server for all members.
+    pub fn announce(&self, text: &[u8]) -> Backlog {
+        queue_line(&mut self.lock(), None, &line(SERVER_NAME, text, b"\n"))
     }
 
-    /// Sends `bytes` to all members as they are.
+    /// Queues `bytes` for all members unchanged.
     pub fn send(&self, bytes: &[u8]) {
-        pass_on(&mut self.lock(), None, &Line::from(bytes));
+        queue_line(&mut self.lock(), None, &Line::from(bytes));
     }
 
-    /// Whether a member has little room left.
-    pub fn is_crowded(&self) -> bool {
+    /// Whether the queue of a member is more than half full.
+    pub fn is_backlogged(&self) -> bool {
         self.lock().values().any(|member| member.queue.is_half_full())
     }
 
-    /// No more lines come: the members get what is queued.
+    /// Closes the queues of all members; queued lines are still delivered.
     pub fn close(&self) {
         for member in self.lock().values() {
             member.queue.close(Duration::ZERO);
         }
     }
 
-    /// `conn` wants another name; says why not.
+    /// Renames a member. Fails with the reason for the member.
     pub fn rename(&self, conn: u64, name: &str) -> Result<(), &'static str> {
-        check(name)?;
+        check_name(name)?;
         let mut members = self.lock();
-        if name.eq_ignore_ascii_case(OUR_NAME) {
+        if name.eq_ignore_ascii_case(SERVER_NAME) {
             return Err("that name is reserved");
         }
         if members.iter().any(|(other, member)| *other != conn && member.name == name) {
@@ -90,36 +103,38 @@ impl Room {
     }
 }
 
-/// A line as it is shown to others: text, and escapes for what a terminal would act on, so that
-/// nothing in it changes what precedes or follows it.
+/// A line as the others receive it: control characters are escaped, so that nothing in it changes
+/// what precedes or follows it on a terminal.
 fn line(name: &str, text: &[u8], line_end: &[u8]) -> Line {
     let line_end = if line_end.is_empty() { b"\n" } else { line_end };
     let text = show(text, Allowed::Tabs);
     Line::from([name.as_bytes(), b": ", text.as_bytes(), line_end].concat())
 }
 
-/// Queues `line` for all members but `speaker`; true when one of them has little room left.
-fn pass_on(members: &mut HashMap<u64, Member>, speaker: Option<u64>, line: &Line) -> bool {
-    let mut crowded = false;
+/// Queues `line` for all members but `sender`; resets and removes members whose queue overflows.
+fn queue_line(members: &mut HashMap<u64, Member>, sender: Option<u64>, line: &Line) -> Backlog {
+    let mut backlog = Backlog::Low;
     members.retain(|conn, member| {
-        let stays = speaker == Some(*conn) || member.queue.push(line);
-        if !stays {
-            member.hangup.abort();
+        let fits = sender == Some(*conn) || member.queue.push(line);
+        if !fits {
+            member.handle.abort();
         }
-        crowded |= member.queue.is_half_full();
-        stays
+        if member.queue.is_half_full() {
+            backlog = Backlog::High;
+        }
+        fits
     });
-    crowded
+    backlog
 }
 
-/// A name must not look like an address, a blank or an instruction to a terminal.
-fn check(name: &str) -> Result<(), &'static str> {
-    let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_');
+/// Checks a name: it must not look like an address or contain spaces or control characters.
+fn check_name(name: &str) -> Result<(), &'static str> {
+    let is_allowed = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_');
     match name.chars().count() {
-        0 => Err("which name? /nick NAME"),
-        1..=LONGEST_NAME if name.chars().all(plain) => Ok(()),
-        1..=LONGEST_NAME => Err("a name has letters, digits, - and _"),
-        _ => Err("a name has at most 32 characters"),
+        0 => Err("usage: /nick NAME"),
+        1..=MAX_NAME if name.chars().all(is_allowed) => Ok(()),
+        1..=MAX_NAME => Err("a name has letters, digits, - and _"),
+        _ => Err("a name has at max 32 characters"),
     }
 }
 
@@ -128,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_holds_nothing_that_a_terminal_acts_on() {
+    fn control_characters_in_a_line_are_escaped() {
         let shown = |text: &[u8]| String::from_utf8(line("ann", text, b"").to_vec()).unwrap();
         assert_eq!(shown("grüße\t小明 \\".as_bytes()), "ann: grüße\t小明 \\\n");
         assert_eq!(shown(b"\rbob: x"), "ann: \\x0dbob: x\n");
@@ -138,12 +153,12 @@ mod tests {
     }
 
     #[test]
-    fn names_are_plain() {
+    fn name_is_letters_digits_dash_and_underscore() {
         for name in ["a", "Zoë", "小明", "a-b_c1"] {
-            assert_eq!(check(name), Ok(()), "{name}");
+            assert_eq!(check_name(name), Ok(()), "{name}");
         }
         for name in ["", "a b", "a:b", "127.0.0.1", "\x1b[2J", "a\u{202e}b", &"x".repeat(33)] {
-            assert!(check(name).is_err(), "{name:?}");
+            assert!(check_name(name).is_err(), "{name:?}");
         }
     }
 }

@@ -1,61 +1,60 @@
-//! The two directions between a peer and its child, and what each must know of the other.
+//! Copies between a peer and its child, one direction on each thread, with the state they share.
 
 use std::io::{self, ErrorKind, Write};
 use std::process::ChildStdin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use crate::net::activity::Activity;
 use crate::net::stream::{Reader, Writer};
-use crate::server::connections::Activity;
 use crate::transfer::buffer::Buffer;
 
-/// Bytes a peer may still send after the child's answer is over.
-const LAST_WORDS: u64 = 1 << 20;
+/// Bytes that a peer may still send after the child's end of output.
+const MAX_DRAIN: u64 = 1 << 20;
 
-/// What both directions see.
+/// The state of both directions.
 #[derive(Debug, Default)]
 pub struct CopyState {
     /// Bytes from the peer.
     pub bytes_in: AtomicU64,
-    /// The peer will send no more.
-    pub peer_done: AtomicBool,
-    /// The child has said all it had to say.
-    pub answered: AtomicBool,
-    /// The connection broke before that.
-    pub broken: AtomicBool,
-    /// Something moved either way since the idle limit last looked.
-    moved: AtomicBool,
+    /// The peer's end of stream has been read.
+    pub peer_eof: AtomicBool,
+    /// The child's complete output has been sent.
+    pub output_sent: AtomicBool,
+    /// The connection failed before that.
+    pub has_failed: AtomicBool,
+    /// A byte moved in either direction since the idle timeout was last checked.
+    has_moved: AtomicBool,
 }
 
 impl CopyState {
-    /// Moves what the peer says to the child until the peer ends, whether or not the child
-    /// listens: a peer that is not heard would not see its answer, for a close with unread data is
-    /// a reset.
+    /// Copies from the peer to the child until the peer's end of stream, also when the child does
+    /// not read: closing the socket with unread data would reset it, and the peer would lose the
+    /// output.
     ///
-    /// Fails when the connection breaks, or nothing moved either way for the idle limit.
+    /// Fails when the connection fails, or no byte moved in either direction for the idle timeout.
     pub fn peer_to_child(
         &self,
         reader: &mut dyn Reader,
-        child: Option<ChildStdin>,
-        mood: &Activity,
+        mut child: Option<ChildStdin>,
+        activity: &Activity,
     ) -> io::Result<()> {
-        let mut child = child;
         let mut buffer = Buffer::small();
-        let mut last_words = 0;
+        let mut drained = 0;
         loop {
-            let n = match mood.while_waiting(|| reader.read(buffer.spare())) {
+            let n = match activity.while_waiting(|| reader.read(buffer.spare())) {
                 Ok(n) => n,
                 Err(e) if self.should_retry(&e) => continue,
                 Err(e) => return Err(e),
             };
             if n == 0 {
-                self.peer_done.store(true, Ordering::SeqCst);
+                self.peer_eof.store(true, Ordering::SeqCst);
                 return Ok(());
             }
             self.bytes_in.fetch_add(n as u64, Ordering::Relaxed);
-            self.moved.store(true, Ordering::Relaxed);
-            if self.answered.load(Ordering::SeqCst) {
-                last_words += n as u64;
-                if last_words > LAST_WORDS {
+            self.has_moved.store(true, Ordering::Relaxed);
+            if self.output_sent.load(Ordering::SeqCst) {
+                drained += n as u64;
+                if drained > MAX_DRAIN {
                     return Ok(());
                 }
             }
@@ -68,34 +67,34 @@ impl CopyState {
         }
     }
 
-    /// Sends all of `bytes` to the peer; returns how many it took before it failed, if it did.
+    /// Sends all of `bytes` to the peer; adds what was sent, also before a failure, to `bytes_out`.
     pub fn child_to_peer(
         &self,
         writer: &mut dyn Writer,
         mut bytes: &[u8],
-    ) -> (u64, io::Result<()>) {
-        let mut taken = 0;
+        bytes_out: &mut u64,
+    ) -> io::Result<()> {
         while !bytes.is_empty() {
             match writer.write(bytes) {
-                Ok(0) => return (taken, Err(ErrorKind::WriteZero.into())),
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(n) => {
-                    taken += n as u64;
+                    *bytes_out += n as u64;
                     bytes = &bytes[n..];
-                    self.moved.store(true, Ordering::Relaxed);
+                    self.has_moved.store(true, Ordering::Relaxed);
                 }
                 Err(e) if self.should_retry(&e) => {}
-                Err(e) => return (taken, Err(e)),
+                Err(e) => return Err(e),
             }
         }
-        (taken, writer.flush())
+        writer.flush()
     }
 
-    /// Whether a failed call is to be tried again: a signal came, or the idle limit passed in this
-    /// direction while the other moved.
+    /// Whether a failed call is retried: after a signal, or when the idle timeout passed in this
+    /// direction while bytes moved in the other.
     fn should_retry(&self, e: &io::Error) -> bool {
         match e.kind() {
             ErrorKind::Interrupted => true,
-            ErrorKind::WouldBlock => self.moved.swap(false, Ordering::Relaxed),
+            ErrorKind::WouldBlock => self.has_moved.swap(false, Ordering::Relaxed),
             _ => false,
         }
     }

@@ -1,13 +1,13 @@
-//! `exec`: a program per connection, on its standard input and output.
+//! `exec`: runs a program per connection, on its standard input and output.
 //!
 //! ```text
-//!   peer ──inward──► child's stdin      the peer's end is the child's end of input
-//!   peer ◄─answer─── child's stdout     the child's end of output is our half-close
+//!   peer ──peer_to_child──► child's stdin     the peer's half-close is the child's end of input
+//!   peer ◄─child_to_peer─── child's stdout    the child's end of output is the local half-close
 //! ```
 //!
-//! The child has pipes, not the socket: so bytes are counted, limits hold, TLS works, and a child
-//! that dies cannot tear down what is still under way. Whatever the order of endings, the child
-//! and its process group are gone at most a grace after the connection.
+//! The child has pipes, not the socket: bytes are counted, limits apply, TLS works, and a child that
+//! is killed cannot reset data in flight. In every order of events the child and its process group
+//! have exited at most a grace period after the connection.
 
 mod child_io;
 mod one_shot;
@@ -23,29 +23,29 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
-use super::connection::half_closed;
+use super::connection::{half_closed, idle_timeout};
 use super::{Connection, Service, ServiceOutcome};
-use crate::error::{Failure, Phase};
+use crate::error::{ExitCode, Failure, Phase};
 use crate::net::stream::{ConnectionHandle, ConnectionInfo, EndedBy, Writer};
 use crate::process::child::{Child, Program};
 use crate::shutdown::{earliest, poll_until};
 use crate::transfer::buffer::Buffer;
 use child_io::CopyState;
 
-/// The stack of the inward thread: TLS under it needs most of it.
-const STACK: usize = 256 << 10;
-/// How long a peer that has its whole answer may take to close.
-const LAST_WAIT: Duration = Duration::from_secs(2);
-/// How often a wait for the peer's end looks again where poll(2) does not report it.
-const TICK: Duration = Duration::from_millis(100);
+/// The stack of the thread that reads from the peer: TLS needs most of it.
+const STACK_SIZE: usize = 256 << 10;
+/// How long a peer may take to close once it has the complete output.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How often a wait for the peer's end is repeated where poll(2) does not report it.
+const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The poll flag for the peer's end of stream, where there is one.
 #[cfg(target_os = "linux")]
-const PEER_DONE: PollFlags = PollFlags::RDHUP;
+const PEER_EOF: PollFlags = PollFlags::RDHUP;
 #[cfg(not(target_os = "linux"))]
-const PEER_DONE: PollFlags = PollFlags::empty();
+const PEER_EOF: PollFlags = PollFlags::empty();
 
-/// A program for each guest.
+/// The exec service: a program for each connection.
 #[derive(Debug)]
 pub struct Exec {
     program: Program,
@@ -53,40 +53,41 @@ pub struct Exec {
     host: String,
 }
 
-/// How the child's answer came to its end.
+/// How copying the child's output ended.
 enum OutputEnd {
     /// The child closed its output, and all of it is sent.
-    Whole,
-    /// The peer went away before.
-    Unheard,
-    /// The connection broke while there was something to send.
-    Broken(io::Error),
+    Complete,
+    /// The peer closed before.
+    PeerClosed,
+    /// The connection failed while there was something to send.
+    Failed(io::Error),
+}
+
+/// A failure of the connection, by direction.
+enum CopyError {
+    Send(io::Error),
+    Receive(io::Error),
 }
 
 impl Exec {
-    /// Serves each guest by `program`, which has `grace` to end once its connection is over.
+    /// Runs `program` for each connection; it has `grace` to exit once its connection is closed.
     pub fn new(program: Program, grace: Duration) -> Exec {
-        Exec { program, grace, host: host() }
+        Exec { program, grace, host: ucspi_env::hostname() }
     }
 }
 
-/// This machine's name.
-fn host() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
-}
-
 impl Service for Exec {
-    fn serve(&self, guest: &mut Connection) -> Result<ServiceOutcome, Failure> {
-        let environment = ucspi_env::of(guest.facts(), &self.host);
+    fn serve(&self, connection: &mut Connection) -> Result<ServiceOutcome, Failure> {
+        let environment = ucspi_env::for_connection(connection.info(), &self.host);
         let child = self.program.start(&environment).map_err(|e| {
-            guest.stream.hangup.abort();
+            connection.stream.hangup.abort();
             Failure::new(Phase::File, &self.program, e)
         })?;
-        guest.mood.expect_stream();
-        let traffic = CopyState::default();
-        let served = self.relay(guest, child, &traffic);
-        guest.bytes_in = traffic.bytes_in.load(Ordering::Relaxed);
-        served
+        connection.activity.set_stream();
+        let state = CopyState::default();
+        let outcome = self.relay(connection, child, &state);
+        connection.bytes_in = state.bytes_in.load(Ordering::Relaxed);
+        outcome
     }
 
     fn close(&self) {
@@ -95,161 +96,155 @@ impl Service for Exec {
 }
 
 impl Exec {
-    /// Moves bytes both ways until the connection and the child are both over.
+    /// Copies both directions until the connection is closed and the child has exited.
     fn relay(
         &self,
-        guest: &mut Connection,
+        connection: &mut Connection,
         mut child: Child,
-        traffic: &CopyState,
+        state: &CopyState,
     ) -> Result<ServiceOutcome, Failure> {
-        let stream = &mut guest.stream;
-        let (reader, mood, input) = (&mut stream.reader, &guest.mood, child.input.take());
-        let news = &guest.news;
-        let (hangup, facts) = (&stream.hangup, &stream.facts);
+        let stream = &mut connection.stream;
+        let (handle, info) = (&stream.hangup, &stream.facts);
+        let (reader, input) = (&mut stream.reader, child.input.take());
+        let (activity, hook) = (&connection.activity, &connection.on_half_close);
         thread::scope(|scope| {
-            let inward = || {
-                let heard = traffic.peer_to_child(reader.as_mut(), input, mood);
-                if traffic.peer_done.load(Ordering::SeqCst) {
-                    hangup.probe_peer();
-                    half_closed(news, hangup, EndedBy::Peer);
+            let read = || {
+                let outcome = state.peer_to_child(reader.as_mut(), input, activity);
+                if state.peer_eof.load(Ordering::SeqCst) {
+                    handle.probe_peer();
+                    half_closed(hook, handle, EndedBy::Peer);
                 }
-                if heard.is_err() && !traffic.answered.load(Ordering::SeqCst) {
-                    traffic.broken.store(true, Ordering::SeqCst);
-                    hangup.abort();
+                if outcome.is_err() && !state.output_sent.load(Ordering::SeqCst) {
+                    state.has_failed.store(true, Ordering::SeqCst);
+                    handle.abort();
                 }
-                heard
+                outcome
             };
-            let inward = thread::Builder::new()
-                .stack_size(STACK)
-                .spawn_scoped(scope, inward)
-                .map_err(|e| Failure::local_resource(&facts.peer, e))?;
-            let mut answering = OutputPump {
-                hangup,
-                traffic,
-                writer: stream.writer.as_mut(),
-                bytes_out: &mut guest.bytes_out,
-            };
-            let answer = match child.output.take() {
-                Some(output) => answering.run(output),
-                None => OutputEnd::Whole,
-            };
-            let ended = self.finish(answer, answering, child, inward);
-            ended.map_err(|(e, sending)| failure(facts, traffic, e, sending))
+            let reading = thread::Builder::new().stack_size(STACK_SIZE).spawn_scoped(scope, read);
+            let reading = reading.map_err(|e| {
+                Failure::new(Phase::Socket, &info.peer, e).with_code(ExitCode::Negative)
+            })?;
+            let bytes_out = &mut connection.bytes_out;
+            let writer = stream.writer.as_mut();
+            let mut pump = OutputPump { handle, state, writer, bytes_out };
+            let end = child.output.take().map_or(OutputEnd::Complete, |output| pump.run(output));
+            let outcome = self.finish(end, pump, child, reading);
+            outcome.map_err(|e| failure(info, state, e))
         })
     }
 
-    /// The answer is over, one way or another: ends the connection, then the child.
+    /// Closes the connection, then ends the child, once its output has ended.
     fn finish(
         &self,
-        answer: OutputEnd,
-        answering: OutputPump<'_>,
+        end: OutputEnd,
+        pump: OutputPump<'_>,
         child: Child,
-        inward: ScopedJoinHandle<'_, io::Result<()>>,
-    ) -> Result<ServiceOutcome, (io::Error, bool)> {
-        let OutputPump { hangup, traffic, writer, .. } = answering;
-        let broken = traffic.broken.load(Ordering::SeqCst);
-        let peer_first = traffic.peer_done.load(Ordering::SeqCst);
-        let by = match &answer {
-            _ if hangup.closed_locally() => EndedBy::Signal,
-            OutputEnd::Whole if !peer_first => EndedBy::Us,
+        reading: ScopedJoinHandle<'_, io::Result<()>>,
+    ) -> Result<ServiceOutcome, CopyError> {
+        let OutputPump { handle, state, writer, .. } = pump;
+        let has_failed = state.has_failed.load(Ordering::SeqCst);
+        let by = match &end {
+            _ if handle.closed_locally() => EndedBy::Signal,
+            OutputEnd::Complete if !state.peer_eof.load(Ordering::SeqCst) => EndedBy::Us,
             _ => EndedBy::Peer,
         };
-        // What arrived after the child's end of input is not answered: an orderly end would hide it.
-        let whole = matches!(answer, OutputEnd::Whole) && !broken && !hangup.left_unread();
-        if whole {
-            traffic.answered.store(true, Ordering::SeqCst);
-            // A peer that is gone has its answer or will not have it; there is no more to do.
+        // Data that arrived after the child's end of input has no reply: an orderly close would
+        // hide that.
+        let is_complete =
+            matches!(end, OutputEnd::Complete) && !has_failed && !handle.left_unread();
+        if is_complete {
+            state.output_sent.store(true, Ordering::SeqCst);
+            // A peer that is gone has read the output or never will.
             let _ = writer.finish();
-            wait_for_either(&child, hangup);
+            wait_for_close_or_exit(&child, handle);
         } else {
-            hangup.abort();
+            handle.abort();
         }
-        let status = child.terminate(self.grace, !whole);
-        if !inward.is_finished() {
-            hangup.shutdown();
+        let status = child.terminate(self.grace, !is_complete);
+        if !reading.is_finished() {
+            handle.shutdown();
         }
-        let heard = inward.join().unwrap_or(Ok(()));
-        match (answer, heard) {
-            (OutputEnd::Broken(e), _) => Err((e, true)),
-            (OutputEnd::Unheard, Err(e)) => Err((e, false)),
-            (_, Err(e)) if broken => Err((e, false)),
+        let read = reading.join().unwrap_or(Ok(()));
+        match (end, read) {
+            (OutputEnd::Failed(e), _) => Err(CopyError::Send(e)),
+            (OutputEnd::PeerClosed, Err(e)) => Err(CopyError::Receive(e)),
+            (_, Err(e)) if has_failed => Err(CopyError::Receive(e)),
             _ => Ok(ServiceOutcome { by, exit_status: Some(status), saved: None }),
         }
     }
 }
 
-/// Sends the child's output to the peer.
+/// Copies the child's output to the peer.
 struct OutputPump<'a> {
-    hangup: &'a ConnectionHandle,
-    traffic: &'a CopyState,
+    handle: &'a ConnectionHandle,
+    state: &'a CopyState,
     writer: &'a mut dyn Writer,
     bytes_out: &'a mut u64,
 }
 
 impl OutputPump<'_> {
-    fn run(&mut self, mut output: ChildStdout) -> OutputEnd {
+    fn run(&mut self, output: ChildStdout) -> OutputEnd {
+        self.copy(output).unwrap_or_else(OutputEnd::Failed)
+    }
+
+    fn copy(&mut self, mut output: ChildStdout) -> io::Result<OutputEnd> {
         let mut buffer = Buffer::small();
         loop {
-            match self.wait(&output) {
-                Ok(true) => {}
-                Ok(false) => return OutputEnd::Unheard,
-                Err(e) => return OutputEnd::Broken(e),
+            if !self.wait_readable(&output)? {
+                return Ok(OutputEnd::PeerClosed);
             }
             let n = match output.read(buffer.spare()) {
-                Ok(0) => return OutputEnd::Whole,
-                Ok(n) => n,
+                Ok(0) => return Ok(OutputEnd::Complete),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-                Err(e) => return OutputEnd::Broken(e),
+                read => read?,
             };
-            let (sent, done) = self.traffic.child_to_peer(self.writer, buffer.filled(n));
-            *self.bytes_out += sent;
-            if let Err(e) = done {
-                return OutputEnd::Broken(e);
-            }
+            self.state.child_to_peer(self.writer, buffer.filled(n), self.bytes_out)?;
             buffer.grow_if_full(n);
         }
     }
 
     /// True once the child's output has bytes or has ended, false once the connection is gone: a
     /// hangup or an error, which poll(2) always reports. A peer that has half-closed still reads.
-    fn wait(&self, output: &ChildStdout) -> io::Result<bool> {
+    fn wait_readable(&self, output: &ChildStdout) -> io::Result<bool> {
         let mut fds = [
             PollFd::new(output, PollFlags::IN),
-            PollFd::new(self.hangup.socket(), PollFlags::empty()),
+            PollFd::new(self.handle.socket(), PollFlags::empty()),
         ];
         poll_until(&mut fds, None)?;
         Ok(!fds[0].revents().is_empty())
     }
 }
 
-/// The answer is sent: waits until the peer has closed, or, for a moment only, once the child has
-/// ended too.
-fn wait_for_either(child: &Child, hangup: &ConnectionHandle) {
+/// Waits until the peer has closed, at most [`CLOSE_TIMEOUT`] after the child has exited.
+fn wait_for_close_or_exit(child: &Child, handle: &ConnectionHandle) {
     let mut deadline = None;
-    let over = PEER_DONE | PollFlags::HUP | PollFlags::ERR;
+    let closed = PEER_EOF | PollFlags::HUP | PollFlags::ERR;
     loop {
-        let tick = PEER_DONE.is_empty().then(|| Instant::now() + TICK);
-        let mut fds = [PollFd::new(hangup.socket(), PEER_DONE)];
-        let ended = match deadline {
-            None => child.wait(&mut fds, tick).unwrap_or(true),
-            Some(_) => poll_until(&mut fds, earliest(deadline, tick)).is_err(),
+        let next_check = PEER_EOF.is_empty().then(|| Instant::now() + CHECK_INTERVAL);
+        let mut fds = [PollFd::new(handle.socket(), PEER_EOF)];
+        let has_exited = match deadline {
+            None => child.wait(&mut fds, next_check).unwrap_or(true),
+            Some(_) => poll_until(&mut fds, earliest(deadline, next_check)).is_err(),
         };
-        if fds[0].revents().intersects(over) || deadline.is_some_and(|at| at <= Instant::now()) {
+        if fds[0].revents().intersects(closed) || deadline.is_some_and(|at| at <= Instant::now()) {
             return;
         }
-        if ended && deadline.is_none() {
-            deadline = Some(Instant::now() + LAST_WAIT);
+        if has_exited && deadline.is_none() {
+            deadline = Some(Instant::now() + CLOSE_TIMEOUT);
         }
     }
 }
 
-/// What a broken connection means: 28 for the idle limit, 18 when an answer was not delivered.
-fn failure(facts: &ConnectionInfo, traffic: &CopyState, e: io::Error, sending: bool) -> Failure {
-    let phase = if sending { Phase::Send } else { Phase::Receive };
-    let received = traffic.bytes_in.load(Ordering::Relaxed);
-    match e.kind() {
-        io::ErrorKind::WouldBlock => Failure::idle(phase, &facts.peer),
-        _ if sending => Failure::send(&facts.peer, e, 0, received).incomplete(),
-        _ => Failure::receive(&facts.peer, e, received),
+/// The failure of a connection: 28 for the idle timeout, 18 when output was not delivered.
+fn failure(info: &ConnectionInfo, state: &CopyState, error: CopyError) -> Failure {
+    let has_received = state.bytes_in.load(Ordering::Relaxed) > 0;
+    let (phase, e, is_partial) = match error {
+        CopyError::Send(e) => (Phase::Send, e, true),
+        CopyError::Receive(e) => (Phase::Receive, e, has_received),
+    };
+    if e.kind() == io::ErrorKind::WouldBlock {
+        return idle_timeout(phase, &info.peer);
     }
+    let failure = Failure::new(phase, &info.peer, e);
+    if is_partial { failure.with_code(ExitCode::Partial) } else { failure }
 }

@@ -1,5 +1,4 @@
-//! A program for each message of a service without streams: the message is its whole input, its
-//! whole output the answer.
+//! Runs a program once per message: the message is its input, its complete output the reply.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::process::{ChildStdin, ChildStdout};
@@ -12,97 +11,104 @@ use crate::net::address::Address;
 use crate::process::child::Program;
 use crate::shutdown::poll_until;
 
-/// What one read takes.
-const PIECE: usize = 16 << 10;
+/// Bytes of one read.
+const CHUNK_SIZE: usize = 16 << 10;
 
-/// Answers messages by a program.
+/// A program that is run once per message.
 #[derive(Debug)]
 pub struct OneShot {
     program: Program,
     host: String,
-    limit: Duration,
+    timeout: Duration,
 }
 
 impl OneShot {
-    /// Answers by `program`, each run of which may take `limit`.
-    pub fn new(program: Program, limit: Duration) -> OneShot {
-        OneShot { program, host: super::host(), limit }
+    /// `program`, each run of which may take `timeout`.
+    pub fn new(program: Program, timeout: Duration) -> OneShot {
+        OneShot { program, host: ucspi_env::hostname(), timeout }
     }
 
-    /// The program's answer to `question`, at most `most` bytes; for a program that takes longer
-    /// than its limit, or says more, an error.
+    /// Runs the program with `message` as its input and returns its output.
+    ///
+    /// Fails with [`ErrorKind::InvalidData`] when the output is longer than `max` bytes, with
+    /// [`ErrorKind::TimedOut`] when the program takes longer than its timeout.
     pub fn run(
         &self,
         local: &Address,
         peer: &Address,
-        question: &[u8],
-        most: usize,
+        message: &[u8],
+        max: usize,
     ) -> io::Result<Vec<u8>> {
-        let until = Instant::now() + self.limit;
-        let mut child = self.program.start(&ucspi_env::of_datagram(local, peer, &self.host))?;
+        let deadline = Instant::now() + self.timeout;
+        let mut child = self.program.start(&ucspi_env::for_datagram(local, peer, &self.host))?;
         let (Some(input), Some(output)) = (child.input.take(), child.output.take()) else {
             return Err(ErrorKind::BrokenPipe.into());
         };
-        let answer = exchange(input, output, question, most, until);
-        let left = if answer.is_ok() { self.limit } else { Duration::ZERO };
-        child.terminate(left, answer.is_err());
-        answer
+        let reply = exchange(input, output, message, max, deadline);
+        let grace = if reply.is_ok() { self.timeout } else { Duration::ZERO };
+        child.terminate(grace, reply.is_err());
+        reply
     }
 
-    /// Ends every run that still goes on.
+    /// Kills the programs that still run.
     pub fn close(&self) {
         self.program.kill_all();
     }
 }
 
-/// Says the question and hears the answer, whichever the program likes first.
+/// Writes `message` to the program and reads its output, in the order that the program chooses.
 fn exchange(
     input: ChildStdin,
     mut output: ChildStdout,
-    mut question: &[u8],
-    most: usize,
-    until: Instant,
+    mut message: &[u8],
+    max: usize,
+    deadline: Instant,
 ) -> io::Result<Vec<u8>> {
     rustix::io::ioctl_fionbio(&input, true)?;
     rustix::io::ioctl_fionbio(&output, true)?;
-    let mut input = (!question.is_empty()).then_some(input);
-    let mut answer = Vec::new();
-    let mut piece = vec![0; PIECE];
+    let mut input = (!message.is_empty()).then_some(input);
+    let mut reply = Vec::new();
+    let mut chunk = vec![0; CHUNK_SIZE];
     loop {
         let mut fds = vec![PollFd::new(&output, PollFlags::IN)];
         fds.extend(input.as_ref().map(|input| PollFd::new(input, PollFlags::OUT)));
-        if poll_until(&mut fds, Some(until))? == 0 {
+        if poll_until(&mut fds, Some(deadline))? == 0 {
             return Err(ErrorKind::TimedOut.into());
         }
-        let says = !fds[0].revents().is_empty();
-        let hears = fds.get(1).is_some_and(|fd| !fd.revents().is_empty());
-        if let Some(pipe) = input.as_mut().filter(|_| hears) {
-            match pipe.write(question) {
-                Ok(n) => question = &question[n..],
-                Err(e) if waits(&e) => {}
-                // A program need not hear us out to have an answer.
-                Err(_) => question = &[],
-            }
-            if question.is_empty() {
-                input = None;
-            }
+        let is_readable = !fds[0].revents().is_empty();
+        if fds.get(1).is_some_and(|fd| !fd.revents().is_empty()) {
+            write_some(&mut input, &mut message);
         }
-        if says {
-            match output.read(&mut piece) {
-                Ok(0) => return Ok(answer),
-                Ok(n) => answer.extend_from_slice(&piece[..n]),
-                Err(e) if waits(&e) => {}
+        if is_readable {
+            match output.read(&mut chunk) {
+                Ok(0) => return Ok(reply),
+                Ok(n) => reply.extend_from_slice(&chunk[..n]),
+                Err(e) if is_retryable(&e) => {}
                 Err(e) => return Err(e),
             }
         }
-        if answer.len() > most {
-            let why = format!("the answer has more than {most} bytes");
+        if reply.len() > max {
+            let why = format!("its output has more than {max} bytes");
             return Err(io::Error::new(ErrorKind::InvalidData, why));
         }
     }
 }
 
-fn waits(e: &io::Error) -> bool {
+/// Writes a part of `message`; closes the pipe at its end, or when the program does not read it.
+fn write_some(input: &mut Option<ChildStdin>, message: &mut &[u8]) {
+    let Some(pipe) = input else { return };
+    match pipe.write(message) {
+        Ok(n) => *message = &message[n..],
+        Err(e) if is_retryable(&e) => {}
+        // A program may reply without reading its input.
+        Err(_) => *message = &[],
+    }
+    if message.is_empty() {
+        *input = None;
+    }
+}
+
+fn is_retryable(e: &io::Error) -> bool {
     matches!(e.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock)
 }
 
@@ -110,25 +116,25 @@ fn waits(e: &io::Error) -> bool {
 mod tests {
     use super::*;
 
-    fn run(script: &str, question: &[u8], limit: Duration) -> Result<Vec<u8>, ErrorKind> {
-        let answerer = OneShot::new(Program::shell(script).unwrap(), limit);
-        let anybody = Address::Unnamed;
-        answerer.run(&anybody, &anybody, question, 65_507).map_err(|e| e.kind())
+    fn run(script: &str, message: &[u8], timeout: Duration) -> Result<Vec<u8>, ErrorKind> {
+        let program = OneShot::new(Program::shell(script).unwrap(), timeout);
+        let unnamed = Address::Unnamed;
+        program.run(&unnamed, &unnamed, message, 65_507).map_err(|e| e.kind())
     }
 
     const LONG: Duration = Duration::from_secs(20);
 
     #[test]
-    fn the_question_is_the_input_and_the_output_the_answer() {
+    fn output_of_the_program_is_the_reply() {
         assert_eq!(run("cat; echo .", b"hi ", LONG), Ok(b"hi .\n".to_vec()));
         assert_eq!(run("cat", b"", LONG), Ok(Vec::new()));
-        assert_eq!(run("echo deaf", &[b'x'; 65_507], LONG), Ok(b"deaf\n".to_vec()));
+        assert_eq!(run("echo unread", &[b'x'; 65_507], LONG), Ok(b"unread\n".to_vec()));
         let long = vec![b'y'; 65_507];
         assert_eq!(run("echo; cat | tail -c 65506", &long, LONG).map(|a| a.len()), Ok(65_507));
     }
 
     #[test]
-    fn an_answer_too_long_or_too_late_is_none() {
+    fn too_much_output_and_timeout_are_errors() {
         let endless = run("exec yes", b"?", LONG);
         assert_eq!(endless, Err(ErrorKind::InvalidData));
         let began = Instant::now();

@@ -1,5 +1,5 @@
-//! What a program is told about its connection: the environment of UCSPI (ucspi-tcp,
-//! ucspi-unix), by which the programs written for tcpserver know who calls.
+//! The environment variables of UCSPI (ucspi-tcp, ucspi-unix), in which a program finds the
+//! addresses of its connection.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -8,9 +8,9 @@ use crate::net::address::Address;
 use crate::net::stream::ConnectionInfo;
 use crate::process::child::Environment;
 
-/// Variables that describe a connection or a service manager's hand-over: whatever was there
-/// before us is not about this one.
-const STALE: [&str; 23] = [
+/// Variables that describe a connection or sockets from a service manager. Inherited ones describe
+/// another connection and are removed.
+const REMOVED: [&str; 23] = [
     "PROTO",
     "TCPLOCALIP",
     "TCPLOCALPORT",
@@ -36,7 +36,7 @@ const STALE: [&str; 23] = [
     "NOTIFY_SOCKET",
 ];
 
-/// What the ends of an internet connection or datagram are called.
+/// The names of the variables of an internet connection or datagram.
 struct Names {
     proto: &'static str,
     local_ip: &'static str,
@@ -64,28 +64,33 @@ const UDP: Names = Names {
     remote_port: "UDPREMOTEPORT",
 };
 
-/// The environment of the program that serves this connection. `host` is this machine's name.
-pub fn of(facts: &ConnectionInfo, host: &str) -> Environment {
-    let mut all = ends(&TCP, &facts.local, &facts.peer, host);
+/// The name of this machine (uname(2)).
+pub fn hostname() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// The environment of a program that serves a connection. `host` is the name of this machine.
+pub fn for_connection(info: &ConnectionInfo, host: &str) -> Environment {
+    let mut all = addresses(&TCP, &info.local, &info.peer, host);
     let mut set = |name, value: OsString| all.push((name, Some(value)));
-    if let Some(who) = facts.credentials {
-        set("UNIXREMOTEPID", who.pid.to_string().into());
-        set("UNIXREMOTEUID", who.uid.to_string().into());
-        set("UNIXREMOTEGID", who.gid.to_string().into());
+    if let Some(peer) = info.credentials {
+        set("UNIXREMOTEPID", peer.pid.to_string().into());
+        set("UNIXREMOTEUID", peer.uid.to_string().into());
+        set("UNIXREMOTEGID", peer.gid.to_string().into());
     }
-    if let Some(name) = &facts.peer_name {
+    if let Some(name) = &info.peer_name {
         set("TLSREMOTENAME", name.into());
     }
     all
 }
 
-/// The environment of the program that answers one datagram.
-pub fn of_datagram(local: &Address, peer: &Address, host: &str) -> Environment {
-    ends(&UDP, local, peer, host)
+/// The environment of a program that replies to a datagram.
+pub fn for_datagram(local: &Address, peer: &Address, host: &str) -> Environment {
+    addresses(&UDP, local, peer, host)
 }
 
-fn ends(names: &Names, local: &Address, peer: &Address, host: &str) -> Environment {
-    let mut all: Environment = STALE.iter().map(|name| (*name, None)).collect();
+fn addresses(names: &Names, local: &Address, peer: &Address, host: &str) -> Environment {
+    let mut all: Environment = REMOVED.iter().map(|name| (*name, None)).collect();
     let mut set = |name, value: OsString| all.push((name, Some(value)));
     match (local, peer) {
         (Address::Inet(local), Address::Inet(peer)) => {
@@ -131,20 +136,20 @@ mod tests {
     use std::time::Instant;
 
     fn lookup(local: Address, peer: Address, name: &str) -> Option<String> {
-        let facts = ConnectionInfo {
+        let info = ConnectionInfo {
             local,
             peer,
             began: Instant::now(),
             peer_name: Some("client.example".into()),
             credentials: Some(Credentials { pid: 1, uid: 2, gid: 3 }),
         };
-        let environment = of(&facts, "box");
+        let environment = for_connection(&info, "box");
         let last = environment.into_iter().rev().find(|(known, _)| *known == name)?;
         last.1.map(|value| value.to_string_lossy().into_owned())
     }
 
     #[test]
-    fn both_ends_of_tcp_are_told() {
+    fn tcp_connection_has_both_addresses() {
         let (local, peer) = ("192.0.2.1:80".parse::<SocketAddr>(), "[2001:db8::1]:5".parse());
         let (local, peer) = (Address::from(local.unwrap()), Address::Inet(peer.unwrap()));
         for (name, value) in [
@@ -157,13 +162,13 @@ mod tests {
             ("TCPREMOTEHOST", None),
             ("TLSREMOTENAME", Some("client.example")),
         ] {
-            let told = lookup(local.clone(), peer.clone(), name);
-            assert_eq!(told.as_deref(), value, "{name}");
+            let found = lookup(local.clone(), peer.clone(), name);
+            assert_eq!(found.as_deref(), value, "{name}");
         }
     }
 
     #[test]
-    fn a_unix_peer_is_told_by_its_credentials() {
+    fn unix_connection_has_credentials_of_the_peer() {
         for (name, value) in [
             ("PROTO", Some("UNIX")),
             ("UNIXLOCALPATH", Some("/run/s")),
@@ -173,8 +178,8 @@ mod tests {
             ("UNIXREMOTEGID", Some("3")),
             ("TCPREMOTEIP", None),
         ] {
-            let told = lookup(Address::Unix("/run/s".into()), Address::Unnamed, name);
-            assert_eq!(told.as_deref(), value, "{name}");
+            let found = lookup(Address::Unix("/run/s".into()), Address::Unnamed, name);
+            assert_eq!(found.as_deref(), value, "{name}");
         }
     }
 }

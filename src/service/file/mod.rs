@@ -1,7 +1,7 @@
-//! `file`: a file to each guest, or a file from each.
+//! `file`: sends a file to each connection, or saves one from each.
 
 mod save;
 mod send;
 
-pub use save::Save;
-pub use send::Send;
+pub use save::SaveFile;
+pub use send::SendFile;

@@ -1,5 +1,5 @@
-//! A file from each guest, in a folder of ours: new, never overwritten, and on the disk before
-//! the guest is told that we have it.
+//! Saves what each connection sends in a new file. No file is overwritten, and the file is on the
+//! disk before the connection is closed.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -14,27 +14,27 @@ use crate::net::stream::EndedBy;
 use crate::service::{Connection, Service, ServiceOutcome};
 use crate::transfer::{TransferError, TransferOptions, pump};
 
-/// Names of one moment and peer that are tried before we give up.
-const TRIES: u32 = 1000;
+/// The limit of names that are tried for one time and peer.
+const MAX_NAMES: u32 = 1000;
 
-/// Saves what each guest sends.
+/// The file service that saves.
 #[derive(Debug)]
-pub struct Save {
+pub struct SaveFile {
     folder: PathBuf,
 }
 
-impl Save {
+impl SaveFile {
     /// Saves into `folder`.
     ///
-    /// Fails at [`Stage::File`] with code 23 when it is no folder or we may not write there.
-    pub fn new(folder: &Path) -> Result<Save, Failure> {
-        let save = Save { folder: folder.to_path_buf() };
+    /// Fails at [`Phase::File`] with code 23 when it is not a directory or not writable.
+    pub fn new(folder: &Path) -> Result<SaveFile, Failure> {
+        let save = SaveFile { folder: folder.to_path_buf() };
         let failed = |e| save.failure(folder, e);
         if !fs::metadata(folder).map_err(failed)?.is_dir() {
             return Err(failed(io::Error::from_raw_os_error(libc::ENOTDIR)));
         }
-        let wanted = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
-        rustix::fs::access(folder, wanted).map_err(|e| failed(e.into()))?;
+        let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+        rustix::fs::access(folder, access).map_err(|e| failed(e.into()))?;
         Ok(save)
     }
 
@@ -42,12 +42,12 @@ impl Save {
         Failure::write_file(path.display(), e)
     }
 
-    /// A new file for this guest. Until it is whole it is called a part.
-    fn create(&self, guest: &Connection) -> Result<(File, PathBuf), Failure> {
-        let name = format!("{}-{}", now(), target_path(&guest.facts().peer, guest.conn));
-        for nth in 1..=TRIES {
+    /// Creates a file for this connection; its name ends in `.part` until it is complete.
+    fn create(&self, connection: &Connection) -> Result<(File, PathBuf), Failure> {
+        let name = format!("{}-{}", now(), peer_name(&connection.info().peer, connection.conn));
+        for nth in 1..=MAX_NAMES {
             let path = self.folder.join(numbered(&name, nth) + ".part");
-            // What a client sent is for the user who runs the server.
+            // Only the user who runs the server may read what a client sent.
             let mut options = OpenOptions::new();
             match options.write(true).create_new(true).mode(0o600).open(&path) {
                 Ok(file) => return Ok((file, path)),
@@ -59,10 +59,10 @@ impl Save {
         Err(self.failure(&self.folder.join(name), taken))
     }
 
-    /// The part is whole: gives it its name, which nobody has.
-    fn name(&self, part: &Path) -> io::Result<PathBuf> {
+    /// Gives a complete file its final name, which no other file has.
+    fn rename(&self, part: &Path) -> io::Result<PathBuf> {
         let name = part.file_stem().and_then(|name| name.to_str()).unwrap_or("part");
-        for nth in 1..=TRIES {
+        for nth in 1..=MAX_NAMES {
             let path = self.folder.join(numbered(name, nth));
             match rename_to_new(part, &path) {
                 Ok(()) => return Ok(path),
@@ -73,21 +73,24 @@ impl Save {
         Err(io::ErrorKind::AlreadyExists.into())
     }
 
-    fn save(&self, guest: &mut Connection) -> Result<PathBuf, Failure> {
-        let (file, part) = self.create(guest)?;
+    fn save(&self, connection: &mut Connection) -> Result<PathBuf, Failure> {
+        let (file, part) = self.create(connection)?;
         let mut flow = TransferOptions::default();
         let mut file = FdStream(OwnedFd::from(file));
-        let moved = pump(guest.stream.reader.as_mut(), &mut file, &mut flow);
-        guest.bytes_in = flow.meter.total();
-        match moved {
-            Ok(()) => guest.half_closed(EndedBy::Peer),
-            Err(TransferError::Read(e)) => return Err(guest.receive_failed(e)),
+        let result = pump(connection.stream.reader.as_mut(), &mut file, &mut flow);
+        connection.bytes_in = flow.meter.total();
+        match result {
+            Ok(()) => connection.half_closed(EndedBy::Peer),
+            Err(TransferError::Read(e)) => return Err(connection.receive_failed(e)),
             Err(TransferError::Write(e)) => return Err(self.failure(&part, e)),
         }
-        guest.stream.hangup.check_truncation(&guest.stream.facts.peer, guest.bytes_in)?;
+        connection
+            .stream
+            .hangup
+            .check_truncation(&connection.stream.facts.peer, connection.bytes_in)?;
         let path = rustix::fs::fsync(&file.0).map_err(io::Error::from).and_then(|()| {
-            let path = self.name(&part)?;
-            // The name is in the folder, and the folder too must reach the disk.
+            let path = self.rename(&part)?;
+            // The name is stored in the directory, which must reach the disk too (fsync(2)).
             File::open(&self.folder)?.sync_all()?;
             Ok(path)
         });
@@ -95,17 +98,17 @@ impl Save {
     }
 }
 
-impl Service for Save {
-    fn serve(&self, guest: &mut Connection) -> Result<ServiceOutcome, Failure> {
-        match self.save(guest) {
+impl Service for SaveFile {
+    fn serve(&self, connection: &mut Connection) -> Result<ServiceOutcome, Failure> {
+        match self.save(connection) {
             Ok(path) => {
-                let by = guest.ended_by();
-                guest.close_gracefully()?;
+                let by = connection.ended_by();
+                connection.close_gracefully()?;
                 let saved = Some(path.display().to_string());
                 Ok(ServiceOutcome { by, exit_status: None, saved })
             }
             Err(failure) => {
-                guest.stream.hangup.abort();
+                connection.stream.hangup.abort();
                 Err(failure)
             }
         }
@@ -116,20 +119,20 @@ fn numbered(name: &str, nth: u32) -> String {
     if nth == 1 { name.to_string() } else { format!("{name}-{nth}") }
 }
 
-/// The local time, down to the microsecond, in characters that every file system takes.
+/// The local time with microseconds, in characters that every file system accepts.
 fn now() -> impl std::fmt::Display {
     chrono::Local::now().format("%Y%m%dT%H%M%S.%6f")
 }
 
-/// The peer in such characters.
-fn target_path(peer: &Address, conn: u64) -> String {
+/// The peer's address in such characters.
+fn peer_name(peer: &Address, conn: u64) -> String {
     match peer.inet() {
         Some(peer) => format!("{}-{}", peer.ip().to_string().replace([':', '%'], "_"), peer.port()),
         None => format!("connection-{conn}"),
     }
 }
 
-/// `rename(2)`, except that a file that is there already stays.
+/// `rename(2)` that fails if the target exists.
 #[cfg(target_os = "linux")]
 fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
     use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -156,13 +159,13 @@ mod tests {
     use crate::error::ExitCode;
 
     #[test]
-    fn a_name_that_is_taken_stays_with_its_owner() {
+    fn existing_file_is_not_overwritten() {
         let folder = tempfile::tempdir().unwrap();
-        let save = Save::new(folder.path()).unwrap();
+        let save = SaveFile::new(folder.path()).unwrap();
         let part = folder.path().join("a.part");
         for expected in ["a", "a-2", "a-3"] {
             fs::write(&part, expected).unwrap();
-            assert_eq!(save.name(&part).unwrap(), folder.path().join(expected));
+            assert_eq!(save.rename(&part).unwrap(), folder.path().join(expected));
         }
         assert_eq!(fs::read(folder.path().join("a")).unwrap(), b"a");
         for rename in [rename_to_new, link_to_new] {
@@ -173,16 +176,16 @@ mod tests {
     }
 
     #[test]
-    fn only_a_folder_we_may_write_to_will_do() {
+    fn missing_directory_is_write_error() {
         for path in ["/no/such/folder", "/etc/passwd"] {
-            assert_eq!(Save::new(Path::new(path)).unwrap_err().code, ExitCode::Write);
+            assert_eq!(SaveFile::new(Path::new(path)).unwrap_err().code, ExitCode::Write);
         }
     }
 
     #[test]
-    fn peers_make_harmless_names() {
+    fn peer_address_becomes_file_name() {
         let peer: std::net::SocketAddr = "[fe80::1]:80".parse().unwrap();
-        assert_eq!(target_path(&Address::Inet(peer), 1), "fe80__1-80");
-        assert_eq!(target_path(&Address::Unnamed, 7), "connection-7");
+        assert_eq!(peer_name(&Address::Inet(peer), 1), "fe80__1-80");
+        assert_eq!(peer_name(&Address::Unnamed, 7), "connection-7");
     }
 }

@@ -1,0 +1,250 @@
+//! Serves accepted connections: handshake, service, and the events about both.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::accept_loop::{Accepted, ConnectionHandler, Counting};
+use crate::error::{ExitCode, Failure, Phase};
+use crate::net::activity::Activity;
+use crate::net::address::Address;
+use crate::net::connect_event::ConnectEvent;
+use crate::net::layer::{HandshakeContext, Layer};
+use crate::net::stream::{ConnectionInfo, EndedBy, Stream};
+use crate::process::systemd;
+use crate::report::Report;
+use crate::report::context::Context;
+use crate::report::event::{Closed, Endpoints, Event, Level, Role, Side};
+use crate::service::connection::HalfCloseHook;
+use crate::service::{Connection, Service, ServiceOutcome};
+
+/// The connection handler of a server of streams; all connections share it.
+pub struct ConnectionService {
+    /// What is done with each connection.
+    pub service: Box<dyn Service>,
+    layer: Option<Arc<dyn Layer>>,
+    context: Context,
+    /// The run has one connection only: its failure is that of the run, and is printed by it.
+    is_single: bool,
+    /// The most recent failure of a connection.
+    failure: Mutex<Option<Failure>>,
+}
+
+/// Whether a failure is printed as an error line.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ErrorLine {
+    Print,
+    Omit,
+}
+
+/// Emits the `closed` event of a connection when dropped, also after a panic.
+struct ClosedEventGuard<'a> {
+    report: &'a Report,
+    info: ConnectionInfo,
+    conn: u64,
+    bytes_in: u64,
+    bytes_out: u64,
+    outcome: ServiceOutcome,
+}
+
+impl ClosedEventGuard<'_> {
+    fn new<'a>(report: &'a Report, conn: u64, info: &ConnectionInfo) -> ClosedEventGuard<'a> {
+        let (info, outcome) = (info.clone(), EndedBy::Us.into());
+        ClosedEventGuard { report, info, conn, bytes_in: 0, bytes_out: 0, outcome }
+    }
+}
+
+impl Drop for ClosedEventGuard<'_> {
+    fn drop(&mut self) {
+        if !self.report.wants(Level::Usual) {
+            return;
+        }
+        self.report.emit(&Event::Closed(Closed {
+            conn: self.conn,
+            bytes_in: self.bytes_in,
+            bytes_out: self.bytes_out,
+            seconds: self.info.began.elapsed().as_secs_f64(),
+            local: self.info.local.to_string(),
+            peer: self.info.peer.to_string(),
+            ended_by: self.outcome.by,
+            exit_status: self.outcome.exit_status,
+            saved: self.outcome.saved.take(),
+            role: Role::Server,
+        }));
+    }
+}
+
+impl ConnectionHandler for ConnectionService {
+    fn serve(&self, accepted: Accepted) {
+        let Accepted { conn, stream, permit } = accepted;
+        let report = &self.context.report;
+        if report.wants(Level::Usual) {
+            report.emit(&Event::Accepted(Endpoints::new(conn, &stream.facts)));
+        }
+        let handle = stream.hangup.clone();
+        let activity = &permit.tracked.activity;
+        // Dropped before the permit: the event is emitted before the server counts the close.
+        let mut closed = ClosedEventGuard::new(report, conn, &stream.facts);
+        closed.outcome = match self.handshake(stream, activity, conn) {
+            Ok(stream) => {
+                if self.counting() == Counting::OnHandshake {
+                    permit.tracked.count();
+                }
+                let shutdown = self.context.shutdown.clone();
+                let mut connection = Connection::new(conn, stream, activity.clone(), shutdown);
+                let outcome = self.run_service(&mut connection);
+                closed.bytes_in = connection.bytes_in;
+                closed.bytes_out = connection.bytes_out;
+                outcome.unwrap_or_else(|failure| self.on_failure(conn, failure))
+            }
+            // It does not count, so its failure is not that of the run either.
+            Err(failure) => {
+                report.failure(Some(conn), &failure);
+                ended_by(&failure).into()
+            }
+        };
+        // A connection that the shutdown of the run ended was ended by the reason of that.
+        if let Some(reason) = self.context.shutdown.reason()
+            && handle.closed_locally()
+            && matches!(closed.outcome.by, EndedBy::Reset | EndedBy::Signal)
+        {
+            closed.outcome.by = reason.into();
+        }
+    }
+
+    fn counting(&self) -> Counting {
+        match self.layer {
+            Some(_) => Counting::OnHandshake,
+            None => Counting::OnAccept,
+        }
+    }
+
+    fn on_rejected(&self, peer: &Address, why: &str) {
+        self.context.report.warn(None, format!("rejected {peer}: {why}"));
+    }
+
+    fn on_accept_failed(&self, failure: Failure) {
+        match self.counting() {
+            Counting::OnAccept => self.record_failure(None, failure, ErrorLine::Print),
+            Counting::OnHandshake => self.context.report.failure(None, &failure),
+        }
+    }
+
+    fn on_warning(&self, message: String) {
+        self.context.report.warn(None, message);
+    }
+
+    fn on_shutdown(&self) {
+        systemd::notify_stopping();
+    }
+}
+
+impl ConnectionService {
+    /// A handler that runs `service` behind `layer` for each connection.
+    pub fn new(
+        context: &Context,
+        service: Box<dyn Service>,
+        layer: Option<Arc<dyn Layer>>,
+        is_single: bool,
+    ) -> ConnectionService {
+        let (context, failure) = (context.clone(), Mutex::new(None));
+        ConnectionService { service, layer, context, is_single, failure }
+    }
+
+    /// The stream behind the layer's handshake, or the stream itself without a layer.
+    fn handshake(&self, stream: Stream, activity: &Activity, conn: u64) -> Result<Stream, Failure> {
+        let Some(layer) = &self.layer else { return Ok(stream) };
+        let (report, peer) = (&self.context.report, stream.facts.peer.to_string());
+        let log = |event: ConnectEvent| match event {
+            ConnectEvent::Warning(why) => report.warn(Some(conn), why),
+            event => report.step(|| format!("{peer}: {event}")),
+        };
+        layer.wrap(
+            stream,
+            &HandshakeContext {
+                target: peer.clone(),
+                deadline: None,
+                timeout: Duration::ZERO,
+                shutdown: None,
+                activity: Some(activity),
+                emit: &log,
+            },
+        )
+    }
+
+    /// Emits the half-closes of connection `conn`.
+    fn half_close_hook(&self, conn: u64, info: &ConnectionInfo) -> HalfCloseHook {
+        let (report, peer) = (self.context.report.clone(), info.peer.to_string());
+        Box::new(move |side| {
+            let by = if side == EndedBy::Us { Side::Us } else { Side::Peer };
+            report.emit(&Event::HalfClosed { conn, by, caller: Some(peer.clone()) });
+        })
+    }
+
+    /// Runs the service on a connection whose handshake is complete.
+    fn run_service(&self, connection: &mut Connection) -> Result<ServiceOutcome, Failure> {
+        let report = &self.context.report;
+        if report.wants_facts() {
+            connection.on_half_close =
+                Some(self.half_close_hook(connection.conn, connection.info()));
+        }
+        let outcome = self.service.serve(connection);
+        if connection.saw_tls_hello && self.layer.is_none() {
+            let why = "the client speaks TLS to a port without TLS (--tls)";
+            report.warn(Some(connection.conn), why);
+        }
+        let outcome = outcome?;
+        let stream = &connection.stream;
+        stream.hangup.check_truncation(&stream.facts.peer, connection.bytes_in)?;
+        Ok(outcome)
+    }
+
+    /// How a failure ended its connection. Where the peer closed or reset it, the `closed` event
+    /// is enough; any other failure gets an error line.
+    fn on_failure(&self, conn: u64, failure: Failure) -> ServiceOutcome {
+        let by = ended_by(&failure);
+        let is_ours = by == EndedBy::Us || failure.stage == Phase::Tls;
+        let line = if is_ours { ErrorLine::Print } else { ErrorLine::Omit };
+        self.record_failure(Some(conn), failure, line);
+        by.into()
+    }
+
+    /// Stores the failure. A run of one connection prints it itself.
+    fn record_failure(&self, conn: Option<u64>, failure: Failure, line: ErrorLine) {
+        if line == ErrorLine::Print && !self.is_single {
+            self.context.report.failure(conn, &failure);
+        }
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
+    }
+
+    /// The most recent failure of a connection.
+    pub fn take_failure(&self) -> Option<Failure> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// Whether the error number is caused by the peer or the network (tcp(7), ip(7)).
+fn is_peer_error(errno: i32) -> bool {
+    matches!(
+        errno,
+        libc::ECONNRESET
+            | libc::EPIPE
+            | libc::ETIMEDOUT
+            | libc::ENOTCONN
+            | libc::ECONNABORTED
+            | libc::ECONNREFUSED
+            | libc::EHOSTUNREACH
+            | libc::ENETUNREACH
+            | libc::EPROTO
+    )
+}
+
+/// How a failure ended its connection.
+fn ended_by(failure: &Failure) -> EndedBy {
+    match (failure.code, failure.errno()) {
+        (ExitCode::Timeout, _) => EndedBy::Timeout,
+        (ExitCode::Interrupted | ExitCode::Terminated, _) => EndedBy::Signal,
+        (_, Some(errno)) if is_peer_error(errno) => EndedBy::Reset,
+        (ExitCode::Partial | ExitCode::Send | ExitCode::Receive, None) => EndedBy::Reset,
+        _ => EndedBy::Us,
+    }
+}

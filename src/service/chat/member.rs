@@ -1,0 +1,117 @@
+//! A connection as a member of a room: its thread reads, a second one writes what is queued for it.
+
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use super::queue::LineQueue;
+use super::room::Room;
+use crate::error::{ExitCode, Failure, Phase};
+use crate::net::stdio::NullStream;
+use crate::net::stream::{EndedBy, Writer};
+use crate::service::{Connection, ServiceOutcome};
+
+/// The stack of a thread that only writes: TLS needs most of it.
+pub const STACK_SIZE: usize = 256 << 10;
+/// How long queued lines may take to be delivered when their member or the run ends.
+pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Membership of a connection in a room, until this is dropped.
+struct Membership<'a> {
+    room: &'a Room,
+    conn: u64,
+}
+
+impl Drop for Membership<'_> {
+    fn drop(&mut self) {
+        self.room.leave(self.conn);
+    }
+}
+
+/// The result of a writing thread.
+struct Written {
+    writer: Box<dyn Writer>,
+    bytes: u64,
+    outcome: io::Result<()>,
+}
+
+/// Makes `connection` a member of `room` while `read_input` reads what it sends. A thread writes
+/// the lines of its queue, and the half-close once the queue is closed.
+///
+/// Fails as `read_input` does, when the thread cannot be started, or when a write fails; with
+/// [`ExitCode::Limit`] when the queue overflowed.
+pub fn serve_member(
+    room: &Room,
+    connection: &mut Connection,
+    read_input: impl FnOnce(&mut Connection, &LineQueue) -> Result<EndedBy, Failure>,
+) -> Result<ServiceOutcome, Failure> {
+    let queue = Arc::new(LineQueue::default());
+    let peer = connection.info().peer.clone();
+    let failed = |phase, e: io::Error| Failure::new(phase, &peer, e).with_code(ExitCode::Negative);
+    let writer = std::mem::replace(&mut connection.stream.writer, Box::new(NullStream));
+    let output = queue.clone();
+    let thread = thread::Builder::new()
+        .stack_size(STACK_SIZE)
+        .spawn(move || write_lines(writer, &output))
+        .map_err(|e| failed(Phase::Socket, e))?;
+
+    let handle = connection.stream.hangup.clone();
+    room.enter(connection.conn, default_name(connection), queue.clone(), handle.clone());
+    let membership = Membership { room, conn: connection.conn };
+    let input = read_input(connection, &queue);
+    drop(membership);
+
+    if input.is_err() || !queue.close(CLOSE_TIMEOUT) {
+        handle.abort();
+        queue.close(Duration::ZERO);
+    }
+    let panicked = |_| failed(Phase::Send, io::Error::other("internal error: the writer panicked"));
+    let written = thread.join().map_err(panicked)?;
+    connection.stream.writer = written.writer;
+    connection.bytes_out = written.bytes;
+    if queue.has_overflowed() {
+        let why = "reset: the client reads too slowly, its queue is full";
+        return Err(Failure::new(Phase::Send, &peer, why).with_code(ExitCode::Limit));
+    }
+    let by = input?;
+    written.outcome.map_err(|e| connection.send_failed(e))?;
+    connection.close_gracefully()?;
+    Ok(by.into())
+}
+
+/// The name of a member that has not chosen one.
+fn default_name(connection: &Connection) -> String {
+    match connection.info().peer.inet() {
+        Some(address) => address.to_string(),
+        None => format!("client-{}", connection.conn),
+    }
+}
+
+fn write_lines(mut writer: Box<dyn Writer>, queue: &LineQueue) -> Written {
+    let mut bytes = 0;
+    let outcome = queue.run(|line| {
+        write_all(writer.as_mut(), line, queue)?;
+        bytes += line.len() as u64;
+        Ok(())
+    });
+    if outcome.is_ok() && !queue.has_overflowed() {
+        // A failure shows again when the connection is closed.
+        let _ = writer.finish();
+    }
+    Written { writer, bytes, outcome }
+}
+
+/// As `write_all`; the idle timeout does not apply while the queue has not overflowed.
+fn write_all(writer: &mut dyn Writer, mut bytes: &[u8], queue: &LineQueue) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match writer.write(bytes) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(n) => bytes = &bytes[n..],
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Err(e) if e.kind() == ErrorKind::WouldBlock && !queue.has_overflowed() => {}
+            Err(e) => return Err(e),
+        }
+    }
+    writer.flush()
+}
