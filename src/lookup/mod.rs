@@ -21,4 +21,4 @@ pub mod verify;
 pub mod work_queue;
 
 pub use options::{LookupOptions, VerifyOptions};
-pub use run::{QuestionList, run, run_local};
+pub use run::{QuestionList, run};

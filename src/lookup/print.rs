@@ -19,7 +19,7 @@ const MAX_BUFFERED: usize = 64 * 1024;
 pub struct AnswerPrinter<'a> {
     report: &'a Report,
     /// Ends a wait for the reader of stdout.
-    stop: Option<&'a Shutdown>,
+    stop: &'a Shutdown,
     buffer: Vec<u8>,
     is_terminal: bool,
     /// Whether each line ends with its question.
@@ -32,7 +32,7 @@ pub struct AnswerPrinter<'a> {
 
 impl<'a> AnswerPrinter<'a> {
     /// Creates a printer whose writes end at `stop`.
-    pub fn new(report: &'a Report, stop: Option<&'a Shutdown>) -> AnswerPrinter<'a> {
+    pub fn new(report: &'a Report, stop: &'a Shutdown) -> AnswerPrinter<'a> {
         AnswerPrinter {
             report,
             stop,
@@ -94,16 +94,12 @@ impl<'a> AnswerPrinter<'a> {
     /// before the reader has read everything. That the reader closed stdout (EPIPE) is not an error.
     pub fn flush(&mut self) -> Result<(), Failure> {
         let text = std::mem::take(&mut self.buffer);
-        let written = match self.stop {
-            Some(stop) => stdout::write_all_or_shutdown(&text, stop),
-            None => stdout::write_all(&text),
-        };
-        match written {
+        match stdout::write_all_or_shutdown(&text, self.stop) {
             Err(failure) if stdout::is_broken_pipe(&failure) => {
                 self.stdout_closed = true;
                 Ok(())
             }
-            written => written,
+            result => result,
         }
     }
 

@@ -12,7 +12,7 @@ use super::question::LookupQuestion;
 use super::services::services;
 use super::verify::verify;
 use crate::report::lookup::{LookupReport, LookupSource};
-use crate::resolver::{self, getaddrinfo, hosts_file};
+use crate::resolver::{self, getaddrinfo};
 
 /// Answers `question`, until `deadline`. An error is part of the answer.
 pub fn resolve(options: &LookupOptions, question: &str, deadline: Option<Instant>) -> Answer {
@@ -23,23 +23,6 @@ pub fn resolve(options: &LookupOptions, question: &str, deadline: Option<Instant
         Err(failure) => Answer::failed(failure),
     };
     Answer { notes: notes.into_inner(), ..answer }
-}
-
-/// Whether `question` is answered from files of this machine, without a query.
-pub fn is_local(options: &LookupOptions, question: &str) -> bool {
-    if options.source != LookupSource::System || options.verify.is_some() {
-        return false;
-    }
-    match LookupQuestion::parse(question) {
-        Ok(LookupQuestion::Service { .. }) | Err(_) => true,
-        Ok(LookupQuestion::Address(address)) => {
-            options.all || hosts_file::lists_address(address.ip())
-        }
-        Ok(LookupQuestion::Host { name, .. }) => {
-            !matches!(getaddrinfo::numeric(&name, options.family), Ok(None))
-                || resolver::is_local(&name, options.family)
-        }
-    }
 }
 
 impl Query<'_> {

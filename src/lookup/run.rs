@@ -3,16 +3,14 @@
 use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use super::batch::{Batch, BatchEvent};
 use super::options::LookupOptions;
 use super::print::AnswerPrinter;
 use super::question_file;
-use super::resolve::{is_local, resolve};
+use super::resolve::resolve;
 use super::work_queue::{BatchLimits, Questions};
 use crate::error::{ExitCode, Failure, Phase};
-use crate::report::Report;
 use crate::report::context::Context;
 
 /// The questions of a run.
@@ -25,10 +23,6 @@ pub struct QuestionList {
 }
 
 impl QuestionList {
-    fn is_single(&self) -> bool {
-        self.file.is_none() && self.words.len() == 1
-    }
-
     fn open(self) -> Result<Questions, Failure> {
         let words = self.words.into_iter().map(Ok);
         match self.file {
@@ -36,23 +30,6 @@ impl QuestionList {
             None => Ok(Box::new(words)),
         }
     }
-}
-
-/// Answers a single question that needs no query, without a thread; `None` if there are more, or if
-/// a query is needed.
-pub fn run_local(
-    report: &Report,
-    options: &LookupOptions,
-    questions: &QuestionList,
-) -> Option<Result<ExitCode, Failure>> {
-    let [word] = &questions.words[..] else { return None };
-    if !questions.is_single() || !is_local(options, word) {
-        return None;
-    }
-    let started = Instant::now();
-    let answer = resolve(options, word, None).for_question(word, started.elapsed());
-    let mut printer = AnswerPrinter::new(report, None);
-    Some(printer.print(&answer).and_then(|()| printer.finish()))
 }
 
 /// Answers all questions and prints each answer when it and those before it are ready. The exit
@@ -70,8 +47,8 @@ pub fn run(
         None => options.max_jobs.min(questions.words.len()),
     };
     let limits = BatchLimits { max_jobs, timeout: options.timeout, grace: options.grace() };
-    let mut printer = AnswerPrinter::new(&context.report, Some(&context.shutdown));
-    if !questions.is_single() {
+    let mut printer = AnswerPrinter::new(&context.report, &context.shutdown);
+    if questions.file.is_some() || questions.words.len() > 1 {
         printer.print_questions();
     }
     let file = questions.file.clone();

@@ -38,7 +38,7 @@ pub fn addresses<'a>(
 
 /// Whether the addresses of `host` are known without a query: a name under `localhost`, or one of
 /// the hosts file.
-pub fn is_local(host: &str, family: Family) -> bool {
+fn is_local(host: &str, family: Family) -> bool {
     is_localhost(host) || hosts_file::lists_name(host, family)
 }
 

@@ -90,8 +90,7 @@ impl<'a> ChapterRunner<'a> {
             Action::Serve(line) => self.start_server(line),
             Action::Run(line) => self.run_client(line, None),
             Action::Feed(input, line) => self.run_client(line, Some(input)),
-            Action::End => Ok(self.end_server()),
-            Action::Stop => Ok(self.stop_server()),
+            Action::End | Action::Stop => Ok(self.end_server(action)),
         }
     }
 
@@ -120,28 +119,16 @@ impl<'a> ChapterRunner<'a> {
         Ok(StepResult { output: process.output(), end })
     }
 
-    /// Waits until the last server exits. After a failed step it is terminated, since it may wait for
-    /// a connection.
-    fn end_server(&mut self) -> StepResult {
-        if self.failed > 0 {
-            return self.stop_server();
-        }
-        self.wait_for_server()
-    }
-
-    /// Terminates the last server and waits until it exits.
-    fn stop_server(&mut self) -> StepResult {
-        if let Some(server) = self.servers.last() {
-            server.terminate();
-        }
-        self.wait_for_server()
-    }
-
-    fn wait_for_server(&mut self) -> StepResult {
+    /// Waits until the last server exits. It is terminated by [`Action::Stop`], and after a failed
+    /// step, since it may wait for a connection.
+    fn end_server(&mut self, action: &Action) -> StepResult {
         let Some(mut server) = self.servers.pop() else {
             return StepResult { output: String::new(), end: ProcessEnd::NotExited };
         };
         server.set_deadline(Instant::now() + STEP_TIMEOUT);
+        if self.failed > 0 || matches!(action, Action::Stop) {
+            server.terminate();
+        }
         let end = server.wait(self.shutdown()).into();
         StepResult { output: server.output(), end }
     }
