@@ -19,7 +19,7 @@ pub fn reply(bytes: &[u8]) {
     let id = u16::from_be_bytes([*high, *low]);
     let read = dns::read(message, &question, id);
     if let Ok(reply) = &read {
-        assert_eq!(reply.found == Outcome::Records, !reply.records.is_empty());
+        assert_eq!(reply.outcome == Outcome::Records, !reply.records.is_empty());
         let told: Vec<String> = reply.records.iter().map(|record| format!("{record:?}")).collect();
         assert!(told.len() <= message.len());
         assert_eq!(read, dns::read(message, &question, id));

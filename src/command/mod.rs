@@ -7,6 +7,7 @@ pub mod man;
 pub mod resolve;
 pub mod tcp_client;
 pub mod tcp_server;
+pub mod tour;
 pub mod udp_client;
 pub mod udp_echo;
 pub mod udp_server;
@@ -64,7 +65,7 @@ pub enum Command {
     /// Look up names, addresses and services, and verify them
     Resolve(Box<resolve::Args>),
     /// See the five tutorials at work, live on loopback
-    Tour(Box<crate::tour::Args>),
+    Tour(Box<tour::Args>),
     /// Print what a shell needs to complete commands, flags and files
     Completions(Box<completions::Args>),
     /// Print the manual, a page per command

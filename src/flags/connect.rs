@@ -9,8 +9,9 @@ use super::socket::{SocketFlags, TcpFlags};
 use super::values::{self, Limit};
 use crate::error::Failure;
 use crate::net::dial::Dialer;
-use crate::net::endpoint::{Endpoint, split_host_port};
+use crate::net::endpoint::Endpoint;
 use crate::net::proxy::{Proxy, Route, environment};
+use crate::resolver::host_port::split_host_port;
 use crate::resolver::{Family, getaddrinfo};
 
 /// Host and port, as two words or one.

@@ -1,4 +1,4 @@
-//! What a worker brings back for one question, before it is told.
+//! The answer to one question, before it is printed.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -7,106 +7,103 @@ use dns_lookup::AddrInfo;
 
 use super::question::LookupQuestion;
 use crate::error::{ExitCode, Failure};
-use crate::report::lookup::{LookupReport, Record, Sockaddr, Tuple};
+use crate::report::lookup::{LookupReport, LookupStatus, Record, RecordFormat, Sockaddr, Tuple};
 use crate::resolver::dns;
-use crate::resolver::dns::RecordType;
 use crate::resolver::getaddrinfo;
 
-/// One question answered, or not.
+/// The answer to one question, or its failure.
 #[derive(Debug)]
 pub struct Answer {
-    /// The facts.
-    pub facts: LookupReport,
-    /// Why there are none.
+    /// The result that is printed.
+    pub result: LookupReport,
+    /// The failure that is printed.
     pub failure: Option<Failure>,
-    /// What happened on the way.
+    /// Messages about the lookup.
     pub notes: Vec<Note>,
 }
 
-/// Something that happened on the way to an answer.
+/// A message about a lookup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Note {
-    /// For `-v`.
+    /// Printed with `-v`.
     Step(String),
-    /// For everybody.
+    /// Always printed.
     Warning(String),
 }
 
 impl Answer {
-    /// An answer with these facts; its status is `ok` unless they say otherwise.
-    pub fn ok(facts: LookupReport) -> Answer {
-        let status = if facts.status.is_empty() { "ok" } else { facts.status };
-        Answer { facts: LookupReport { status, ..facts }, failure: None, notes: Vec::new() }
+    /// Creates an answer without a failure.
+    pub fn ok(result: LookupReport) -> Answer {
+        Answer { result, failure: None, notes: Vec::new() }
     }
 
-    /// No answer; the status says why in a word.
+    /// Creates the answer of a failure, with the status of its exit code.
     pub fn failed(failure: Failure) -> Answer {
         let status = match failure.code {
-            ExitCode::Resolve => "absent",
-            ExitCode::TryAgain => "failing",
-            ExitCode::Timeout => "timeout",
-            ExitCode::Protocol => "lie",
-            ExitCode::Usage => "malformed",
-            _ => "failed",
+            ExitCode::Resolve => LookupStatus::Absent,
+            ExitCode::TryAgain => LookupStatus::Failing,
+            ExitCode::Timeout => LookupStatus::Timeout,
+            ExitCode::Protocol => LookupStatus::Invalid,
+            ExitCode::Usage => LookupStatus::Malformed,
+            _ => LookupStatus::Failed,
         };
         Answer::failed_as(status, failure)
     }
 
-    /// No answer, with a status of its own.
-    pub fn failed_as(status: &'static str, failure: Failure) -> Answer {
+    /// Creates the answer of a failure with this status.
+    pub fn failed_as(status: LookupStatus, failure: Failure) -> Answer {
         let (code, cause) = (failure.code.number(), Some(failure.cause()));
-        let facts = LookupReport { status, code, cause, ..LookupReport::default() };
-        Answer { facts, failure: Some(failure), notes: Vec::new() }
+        let result = LookupReport { status, code, cause, ..LookupReport::default() };
+        Answer { result, failure: Some(failure), notes: Vec::new() }
     }
 
-    /// The same answer, to this question, after this time.
-    ///
-    /// Where there is nothing, the list of addresses or names that was wanted is there and
-    /// empty.
-    pub fn for_question(mut self, name: &str, took: Duration) -> Answer {
-        self.facts.name = name.to_string();
-        match LookupQuestion::read(name) {
-            _ if self.facts.records.is_some() => (),
+    /// Adds the question and the duration of the lookup. Without an answer, the list of addresses
+    /// or names that was asked for is present and empty.
+    pub fn for_question(mut self, question: &str, elapsed: Duration) -> Answer {
+        let result = &mut self.result;
+        result.name = question.to_string();
+        match LookupQuestion::parse(question) {
+            _ if result.records.is_some() => (),
             Ok(LookupQuestion::Service { .. }) => (),
-            Ok(LookupQuestion::Address(_)) if self.facts.addresses.is_none() => {
-                self.facts.names.get_or_insert_default();
+            Ok(LookupQuestion::Address(_)) if result.addresses.is_none() => {
+                result.names.get_or_insert_default();
             }
-            _ if self.facts.names.is_none() => {
-                self.facts.addresses.get_or_insert_default();
+            _ if result.names.is_none() => {
+                result.addresses.get_or_insert_default();
             }
             _ => (),
         }
-        self.facts.milliseconds = (took.as_secs_f64() * 1e6).round() / 1e3;
+        result.milliseconds = (elapsed.as_secs_f64() * 1e6).round() / 1e3;
         self
     }
 }
 
-/// Addresses as they are printed: with the port only where one was asked for.
-pub fn format_addresses(addresses: &[SocketAddr], port: bool) -> Vec<String> {
-    let text = |address: &SocketAddr| match (getaddrinfo::format_ip(address), port) {
-        (figures, false) => figures,
-        (figures, true) if address.is_ipv6() => format!("[{figures}]:{}", address.port()),
-        (figures, true) => format!("{figures}:{}", address.port()),
-    };
-    addresses.iter().map(text).collect()
+/// Formats addresses without their ports.
+pub fn format_addresses(addresses: &[SocketAddr]) -> Vec<String> {
+    addresses.iter().map(getaddrinfo::format_ip).collect()
 }
 
-/// Addresses are equal as values: v4-mapped is IPv4, and a zone counts only where both have
-/// one.
+/// Formats an address with `port`.
+pub fn format_with_port(address: SocketAddr, port: u16) -> String {
+    let ip = getaddrinfo::format_ip(&address);
+    if address.is_ipv6() { format!("[{ip}]:{port}") } else { format!("{ip}:{port}") }
+}
+
+/// Compares addresses as values: v4-mapped is IPv4, and zones are compared only if both have one.
 pub fn same_address(a: &SocketAddr, b: &SocketAddr) -> bool {
     let scope = |address: &SocketAddr| match address {
         SocketAddr::V6(v6) => v6.scope_id(),
         SocketAddr::V4(_) => 0,
     };
-    let zones = scope(a) == 0 || scope(b) == 0 || scope(a) == scope(b);
-    zones && canonical(a) == canonical(b)
+    let same_zone = scope(a) == 0 || scope(b) == 0 || scope(a) == scope(b);
+    same_zone && canonical(a) == canonical(b)
 }
 
 fn canonical(address: &SocketAddr) -> IpAddr {
     address.ip().to_canonical()
 }
 
-/// A tuple of the C library in words.
+/// Converts an entry of getaddrinfo(3).
 pub fn tuple(info: AddrInfo) -> Tuple {
     let family = match info.address {
         libc::AF_INET => "AF_INET".to_string(),
@@ -129,15 +126,14 @@ pub fn tuple(info: AddrInfo) -> Tuple {
     Tuple { family, socktype, proto: info.protocol, canonname, sockaddr }
 }
 
-/// A DNS record in words; `whole` where its line is to tell owner, time and type too.
-pub fn record(record: &dns::Record, kind: RecordType, whole: bool) -> Record {
+/// Converts a DNS record, to be printed in `format`.
+pub fn record(record: &dns::Record, format: RecordFormat) -> Record {
     Record {
         owner: record.owner.to_string(),
         ttl: record.ttl,
         kind: record.kind.to_string(),
-        data: record.datum.to_string(),
-        wanted: record.kind == kind,
-        whole,
+        data: record.data.to_string(),
+        format,
     }
 }
 
@@ -156,9 +152,9 @@ mod tests {
     }
 
     #[test]
-    fn ports_are_told_where_they_were_asked() {
-        let both = ["127.0.0.1:80".parse().unwrap(), "[fe80::1%1]:80".parse().unwrap()];
-        assert_eq!(format_addresses(&both, false), ["127.0.0.1", "fe80::1%lo"]);
-        assert_eq!(format_addresses(&both, true), ["127.0.0.1:80", "[fe80::1%lo]:80"]);
+    fn addresses_are_formatted_with_and_without_port() {
+        let both = ["127.0.0.1:0".parse().unwrap(), "[fe80::1%1]:0".parse().unwrap()];
+        assert_eq!(format_addresses(&both), ["127.0.0.1", "fe80::1%lo"]);
+        assert_eq!(both.map(|a| format_with_port(a, 80)), ["127.0.0.1:80", "[fe80::1%lo]:80"]);
     }
 }

@@ -1,9 +1,8 @@
-//! Many questions at once: workers take them in order, and answers come out in that order.
+//! Concurrent lookups of many questions, with the answers in the order of the questions.
 //!
-//! A worker may sit in the C library for as long as a silent server lets it. Questions start
-//! in the order they were asked and all have the same time, so the oldest one unanswered is
-//! always the first to run out: only that one is watched. Its worker is then left behind, and
-//! another takes its place.
+//! A lookup by the C library has no deadline. Questions are started in their order and have the
+//! same time limit, so the oldest pending one is the first to expire, and only its deadline is
+//! watched. When it expires, its worker counts as stuck, and another one is spawned.
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -14,191 +13,192 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags};
 
 use super::answer::Answer;
-use super::work_queue::{Job, Source, TimeLimits, Work, WorkQueue};
+use super::work_queue::{BatchLimits, Job, Lookup, Questions, WorkQueue};
 use crate::error::{Failure, Phase};
 use crate::shutdown;
 use crate::shutdown::{Shutdown, ShutdownReason, WaitOutcome, earliest};
 
-/// How many workers may be left behind at once; past that their places stay empty until the
-/// C library lets one of them go.
+/// The maximum number of stuck workers that are replaced.
 const MAX_STUCK_WORKERS: usize = 1024;
-/// How long an answer may lie there whose bell could not be rung.
+/// The maximum time between an answer and its output if the wake pipe cannot be written.
 const WAKE_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// What comes out next.
-pub enum Next {
-    /// The next answer, in the order of the questions.
+/// What the printer of a batch does next.
+pub enum BatchEvent {
+    /// Print this job, which has an answer.
     Answer(Arc<Job>),
-    /// No more questions.
+    /// All answers were printed.
     End,
-    /// The list could not be read any further.
-    Unreadable(io::Error),
-    /// The run is to end.
+    /// The questions could not be read any further.
+    ReadError(io::Error),
+    /// The run was stopped.
     Stopped(ShutdownReason),
-    /// Nobody reads the answers any more.
+    /// Stdout has no reader any more.
     StdoutClosed,
 }
 
-/// The workers and what they share.
+/// A running batch.
 pub struct Batch {
-    desk: Arc<WorkQueue>,
-    bell: OwnedFd,
+    queue: Arc<WorkQueue>,
+    wake_rx: OwnedFd,
 }
 
 impl Batch {
-    /// Starts on `source` with one worker; each that finds work brings the next, up to
-    /// `jobs`. Every question has the same `time`.
+    /// Starts the lookups with one worker. Each worker that takes a question spawns the next one, up
+    /// to `max_jobs`.
     ///
-    /// Fails when no thread or pipe can be had.
-    pub fn start(source: Source, work: Work, jobs: usize, time: TimeLimits) -> io::Result<Batch> {
-        let (bell, rope) = shutdown::wake_pipe()?;
-        let desk = Arc::new(WorkQueue::new(source, work, jobs, time, rope));
-        desk.spawn_worker()?;
-        Ok(Batch { desk, bell })
+    /// Fails if no thread or pipe can be created.
+    pub fn start(questions: Questions, lookup: Lookup, limits: BatchLimits) -> io::Result<Batch> {
+        let (wake_rx, wake_tx) = shutdown::wake_pipe()?;
+        let queue = Arc::new(WorkQueue::new(questions, lookup, limits, wake_tx));
+        queue.spawn_worker()?;
+        Ok(Batch { queue, wake_rx })
     }
 
-    /// The next answer if it is there already.
-    pub fn ready(&self) -> Option<Next> {
-        let mut line = self.desk.line();
-        match line.tickets.front() {
-            Some(first) if first.answer.get().is_some() => {
-                let first = line.tickets.pop_front()?;
-                self.desk.space_available.notify_one();
-                Some(Next::Answer(first))
-            }
-            Some(first) if self.due(first).is_some_and(|due| due <= Instant::now()) => {
-                let first = line.tickets.pop_front()?;
-                drop(line);
-                Some(Next::Answer(self.abandon_worker(first)))
-            }
-            None if line.ended => Some(match line.unreadable.take() {
-                Some(error) => Next::Unreadable(error),
-                None => Next::End,
-            }),
-            _ => None,
+    /// Returns the next event if there is one without waiting.
+    pub fn poll(&self) -> Option<BatchEvent> {
+        let mut pending = self.queue.pending();
+        let Some(first) = pending.jobs.front() else {
+            let error = pending.read_error.take();
+            return pending.ended.then(|| error.map_or(BatchEvent::End, BatchEvent::ReadError));
+        };
+        let is_answered = first.answer.get().is_some();
+        let is_expired = self.deadline(first).is_some_and(|at| at <= Instant::now());
+        if !is_answered && !is_expired {
+            return None;
         }
+        let first = pending.jobs.pop_front()?;
+        drop(pending);
+        self.queue.space_available.notify_one();
+        if !is_answered {
+            self.abandon_worker(&first);
+        }
+        Some(BatchEvent::Answer(first))
     }
 
-    /// Waits for the next answer, or until nobody reads from `out` any more.
+    /// Waits for the next event. `stdout` is watched for a reader that closes it.
     ///
-    /// Fails when the wait itself does.
-    pub fn next(&self, stop: &Shutdown, out: BorrowedFd<'_>) -> io::Result<Next> {
+    /// Fails if poll(2) does.
+    pub fn wait(&self, stop: &Shutdown, stdout: BorrowedFd<'_>) -> io::Result<BatchEvent> {
         loop {
-            // Said before looking, so that an answer that comes in between rings the bell.
-            self.desk.waiting.store(true, Ordering::SeqCst);
-            if let Some(next) = self.ready() {
-                self.desk.waiting.store(false, Ordering::SeqCst);
-                return Ok(next);
+            // Set before the check, so that an answer in between writes to the pipe.
+            self.queue.is_waiting.store(true, Ordering::SeqCst);
+            if let Some(event) = self.poll() {
+                self.queue.is_waiting.store(false, Ordering::SeqCst);
+                return Ok(event);
             }
-            let due = self.desk.line().tickets.front().and_then(|first| self.due(first));
-            let due = earliest(due, Instant::now().checked_add(WAKE_TIMEOUT));
+            let deadline = self.queue.pending().jobs.front().and_then(|job| self.deadline(job));
+            let deadline = earliest(deadline, Instant::now().checked_add(WAKE_TIMEOUT));
             let mut fds = [
-                PollFd::new(&self.bell, PollFlags::IN),
-                PollFd::from_borrowed_fd(out, PollFlags::empty()),
+                PollFd::new(&self.wake_rx, PollFlags::IN),
+                PollFd::from_borrowed_fd(stdout, PollFlags::empty()),
             ];
-            match stop.wait_any(&mut fds, due)? {
-                WaitOutcome::Shutdown(reason) => return Ok(Next::Stopped(reason)),
+            match stop.wait_any(&mut fds, deadline)? {
+                WaitOutcome::Shutdown(reason) => return Ok(BatchEvent::Stopped(reason)),
                 WaitOutcome::Ready(_) if !fds[1].revents().is_empty() => {
-                    return Ok(Next::StdoutClosed);
+                    return Ok(BatchEvent::StdoutClosed);
                 }
-                WaitOutcome::Ready(_) => drain(&self.bell),
+                WaitOutcome::Ready(_) => drain(&self.wake_rx),
                 WaitOutcome::TimedOut => (),
             }
         }
     }
 
-    fn due(&self, ticket: &Job) -> Option<Instant> {
-        let TimeLimits { limit, grace } = self.desk.time;
-        limit.and_then(|limit| ticket.begun.checked_add(limit + grace))
+    fn deadline(&self, job: &Job) -> Option<Instant> {
+        let BatchLimits { timeout, grace, .. } = self.queue.limits;
+        timeout.and_then(|timeout| job.started.checked_add(timeout + grace))
     }
 
-    /// Answers for a worker that did not come back, and fills its place.
-    fn abandon_worker(&self, ticket: Arc<Job>) -> Arc<Job> {
-        let limit = self.desk.time.limit.unwrap_or_default();
-        let late = Failure::timeout(Phase::Resolve, &ticket.word, limit);
-        let late = Answer::failed(late).for_question(&ticket.word, limit);
-        if ticket.answer.set(late).is_ok() {
-            self.desk.hired.fetch_sub(1, Ordering::SeqCst);
-            if self.desk.stuck.fetch_add(1, Ordering::SeqCst) < MAX_STUCK_WORKERS {
-                // Without a thread to be had, the one left behind comes back to its place.
-                let _ = self.desk.spawn_worker();
-            }
+    /// Sets a timeout as the answer of an expired job, and replaces its worker.
+    fn abandon_worker(&self, job: &Job) {
+        let timeout = self.queue.limits.timeout.unwrap_or_default();
+        let failure = Failure::timeout(Phase::Resolve, &job.question, timeout);
+        let answer = Answer::failed(failure).for_question(&job.question, timeout);
+        if job.answer.set(answer).is_err() {
+            return;
         }
-        self.desk.space_available.notify_one();
-        ticket
+        self.queue.workers.fetch_sub(1, Ordering::SeqCst);
+        if self.queue.stuck.fetch_add(1, Ordering::SeqCst) < MAX_STUCK_WORKERS {
+            // If no thread can be created, the stuck worker rejoins when its lookup returns.
+            let _ = self.queue.spawn_worker();
+        }
     }
 }
 
-fn drain(bell: &OwnedFd) {
-    let mut rings = [0; 64];
-    while matches!(rustix::io::read(bell, &mut rings), Ok(n) if n == rings.len()) {}
+fn drain(wake_rx: &OwnedFd) {
+    let mut buffer = [0; 64];
+    while matches!(rustix::io::read(wake_rx, &mut buffer), Ok(n) if n == buffer.len()) {}
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::lookup::LookupReport;
+    use crate::report::lookup::{LookupReport, LookupStatus};
     use std::os::fd::AsFd;
     use std::sync::atomic::AtomicUsize;
     use std::thread;
 
-    fn crew(words: &[&str], jobs: usize, limit: Duration, work: Work) -> Batch {
-        let words: Vec<_> = words.iter().map(|word| Ok(word.to_string())).collect();
-        let time = TimeLimits { limit: Some(limit), grace: Duration::from_millis(20) };
-        Batch::start(Box::new(words.into_iter()), work, jobs, time).unwrap()
+    const LONG: Duration = Duration::from_secs(20);
+
+    fn batch(questions: &[&str], max_jobs: usize, timeout: Duration, lookup: Lookup) -> Batch {
+        let questions: Vec<_> = questions.iter().map(|word| Ok(word.to_string())).collect();
+        let grace = Duration::from_millis(20);
+        let limits = BatchLimits { max_jobs, timeout: Some(timeout), grace };
+        Batch::start(Box::new(questions.into_iter()), lookup, limits).unwrap()
     }
 
-    fn told(crew: &Batch) -> Vec<(String, &'static str)> {
-        let stop = Shutdown::new(Some(Instant::now() + Duration::from_secs(20))).unwrap();
-        let mut told = Vec::new();
-        while let Next::Answer(ticket) = crew.next(&stop, io::stdout().as_fd()).unwrap() {
-            let facts = &ticket.answer.get().unwrap().facts;
-            told.push((facts.name.clone(), facts.status));
+    fn results(batch: &Batch) -> Vec<(String, LookupStatus)> {
+        let stop = Shutdown::new(Some(Instant::now() + LONG)).unwrap();
+        let mut results = Vec::new();
+        while let BatchEvent::Answer(job) = batch.wait(&stop, io::stdout().as_fd()).unwrap() {
+            let result = &job.answer.get().unwrap().result;
+            results.push((result.name.clone(), result.status));
         }
-        told
+        results
     }
 
     #[test]
-    fn answers_come_in_the_order_of_the_questions() {
+    fn answers_have_the_order_of_the_questions() {
         let words: Vec<String> = (0..500).map(|n| n.to_string()).collect();
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let work = Box::new(|word: &str, _| {
+        let lookup = Box::new(|word: &str, _| {
             if word.ends_with('7') {
                 thread::yield_now();
             }
             Answer::ok(LookupReport::default())
         });
-        let crew = crew(&words, 8, Duration::from_secs(20), work);
-        let names: Vec<String> = told(&crew).into_iter().map(|(name, _)| name).collect();
+        let batch = batch(&words, 8, LONG, lookup);
+        let names: Vec<String> = results(&batch).into_iter().map(|(name, _)| name).collect();
         assert_eq!(names, words);
     }
 
     #[test]
-    fn a_silent_one_delays_its_own_line_only() {
-        let limit = Duration::from_millis(300);
-        let work = Box::new(|word: &str, _| {
+    fn stuck_lookup_delays_its_own_answer_only() {
+        let lookup = Box::new(|word: &str, _| {
             if word == "silent" {
                 thread::sleep(Duration::from_secs(5));
             }
             Answer::ok(LookupReport::default())
         });
-        let begun = Instant::now();
-        let crew = crew(&["a", "silent", "b", "silent", "c"], 2, limit, work);
-        let status: Vec<_> = told(&crew).into_iter().map(|(_, status)| status).collect();
-        assert_eq!(status, ["ok", "timeout", "ok", "timeout", "ok"]);
-        assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+        let started = Instant::now();
+        let questions = ["a", "silent", "b", "silent", "c"];
+        let batch = batch(&questions, 2, Duration::from_millis(300), lookup);
+        let status: Vec<_> = results(&batch).into_iter().map(|(_, status)| status).collect();
+        let [ok, timeout] = [LookupStatus::Ok, LookupStatus::Timeout];
+        assert_eq!(status, [ok, timeout, ok, timeout, ok]);
+        assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
     }
 
     #[test]
-    fn a_question_asked_again_is_answered_once() {
-        let asked = Arc::new(AtomicUsize::new(0));
-        let count = asked.clone();
-        let work = Box::new(move |_: &str, _| {
+    fn repeated_question_is_looked_up_once() {
+        let lookups = Arc::new(AtomicUsize::new(0));
+        let count = lookups.clone();
+        let lookup = Box::new(move |_: &str, _| {
             count.fetch_add(1, Ordering::SeqCst);
             Answer::ok(LookupReport::default())
         });
-        let crew = crew(&["a"; 5000], 4, Duration::from_secs(20), work);
-        assert_eq!(told(&crew).len(), 5000);
-        assert_eq!(asked.load(Ordering::SeqCst), 1);
+        let batch = batch(&["a"; 5000], 4, LONG, lookup);
+        assert_eq!(results(&batch).len(), 5000);
+        assert_eq!(lookups.load(Ordering::SeqCst), 1);
     }
 }

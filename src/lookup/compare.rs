@@ -1,59 +1,67 @@
-//! Two views of one question side by side: where hosts file and DNS disagree.
+//! Compares the answers of the system and of DNS to one question.
 
 use super::answer::Answer;
-use super::options::{LookupResult, NoAnswer};
+use super::no_answer::{LookupResult, NoAnswer};
 use crate::error::{ExitCode, Failure, Phase};
-use crate::report::lookup::{LookupReport, View};
+use crate::report::lookup::{LookupReport, LookupSource, LookupStatus, View};
 
-/// Compares the system's answers with DNS's. That one of them knows of nothing is a difference (1);
-/// that both do is an absence (6); a side that fails is its failure (75, 28, 8), beside what the
-/// other one has. A side without an answer has a view of its own.
-pub fn compare_views<T>(
-    word: &str,
+/// Compares the answers of the system with those of DNS. It is a difference (1) if one of them has no
+/// answer, an unknown name (6) if both have none. A source that failed (75, 28, 8) determines the
+/// status; the answers of the other one are kept. A source without an answer has an entry too.
+pub fn compare<T>(
+    question: &str,
     (system, dns): (LookupResult<T>, LookupResult<T>),
     same: impl Fn(&T, &T) -> bool,
     format: impl Fn(Vec<T>) -> Vec<String>,
 ) -> Answer {
-    let (system, no_system) = apart(system);
-    let (dns, no_dns) = apart(dns);
-    let nothing = system.is_empty() && dns.is_empty();
-    let mut views = compared(system, dns, same, format);
-    views.extend(no_system.iter().map(|absence| missing("system", absence)));
-    views.extend(no_dns.iter().map(|absence| missing("dns", absence)));
-    let agree = views.iter().all(|view| view.via == "both");
-    let (status, code) =
-        if agree { ("ok", ExitCode::Done) } else { ("differs", ExitCode::Negative) };
-    let answer = match [no_system, no_dns].into_iter().flatten().find(|side| !side.is_definitive())
-    {
-        Some(unknown) => unknown.answer(),
-        None if nothing => {
-            let why = "neither the system nor DNS knows it";
-            Answer::failed(Failure::new(Phase::Resolve, word, why))
+    let (system, no_system) = split(system);
+    let (dns, no_dns) = split(dns);
+    let is_empty = system.is_empty() && dns.is_empty();
+    let mut views = merge(system, dns, same, format);
+    views.extend(no_system.iter().map(|no_answer| missing(LookupSource::System, no_answer)));
+    views.extend(no_dns.iter().map(|no_answer| missing(LookupSource::Dns, no_answer)));
+    let agree = views.iter().all(|view| view.via == LookupSource::Both);
+    let (status, code) = if agree {
+        (LookupStatus::Ok, ExitCode::Done)
+    } else {
+        (LookupStatus::Differs, ExitCode::Negative)
+    };
+    let mut sources = [no_system, no_dns].into_iter().flatten();
+    let answer = match sources.find(|source| !source.is_definitive()) {
+        Some(failed) => failed.into_answer(),
+        None if is_empty => {
+            let why = "neither the system nor DNS has an answer";
+            Answer::failed(Failure::new(Phase::Resolve, question, why))
         }
         None => Answer::ok(LookupReport { status, code: code.number(), ..LookupReport::default() }),
     };
-    let views = (!nothing).then_some(views);
-    Answer { facts: LookupReport { views, ..answer.facts }, ..answer }
+    let views = (!is_empty).then_some(views);
+    Answer { result: LookupReport { views, ..answer.result }, ..answer }
 }
 
-/// The answers, and why there are none.
-fn apart<T>(answers: LookupResult<T>) -> (Vec<T>, Option<NoAnswer>) {
+/// Separates the answers from the reason why there are none.
+fn split<T>(answers: LookupResult<T>) -> (Vec<T>, Option<NoAnswer>) {
     match answers {
         Ok(found) => (found, None),
-        Err(absence) => (Vec::new(), Some(absence)),
+        Err(no_answer) => (Vec::new(), Some(no_answer)),
     }
 }
 
-fn compared<T>(
+/// Groups the answers by their source.
+fn merge<T>(
     system: Vec<T>,
     dns: Vec<T>,
     same: impl Fn(&T, &T) -> bool,
     format: impl Fn(Vec<T>) -> Vec<String>,
 ) -> Vec<View> {
     let known = |list: &[T], answer: &T| list.iter().any(|other| same(other, answer));
-    let (shared, theirs): (Vec<T>, Vec<T>) = dns.into_iter().partition(|a| known(&system, a));
-    let ours: Vec<T> = system.into_iter().filter(|answer| !known(&shared, answer)).collect();
-    let parts = [("both", shared), ("system", ours), ("dns", theirs)];
+    let (shared, dns_only): (Vec<T>, Vec<T>) = dns.into_iter().partition(|a| known(&system, a));
+    let system_only: Vec<T> = system.into_iter().filter(|answer| !known(&shared, answer)).collect();
+    let parts = [
+        (LookupSource::Both, shared),
+        (LookupSource::System, system_only),
+        (LookupSource::Dns, dns_only),
+    ];
     let views = parts.into_iter().flat_map(|(via, answers)| {
         let view = move |answer| View { via, answer: Some(answer), cause: None };
         format(answers).into_iter().map(view)
@@ -61,25 +69,25 @@ fn compared<T>(
     views.collect()
 }
 
-fn missing(via: &'static str, absence: &NoAnswer) -> View {
-    View { via, answer: None, cause: Some(absence.failure.cause()) }
+fn missing(via: LookupSource, no_answer: &NoAnswer) -> View {
+    View { via, answer: None, cause: Some(no_answer.failure.cause()) }
 }
 
 impl Answer {
-    /// Lists what the views hold as addresses.
+    /// Lists the answers of all sources as addresses.
     pub fn into_addresses(mut self) -> Answer {
-        self.facts.addresses = Some(self.viewed());
+        self.result.addresses = Some(self.all_answers());
         self
     }
 
-    /// Lists what the views hold as names.
+    /// Lists the answers of all sources as names.
     pub fn into_names(mut self) -> Answer {
-        self.facts.names = Some(self.viewed());
+        self.result.names = Some(self.all_answers());
         self
     }
 
-    fn viewed(&self) -> Vec<String> {
-        self.facts.views.iter().flatten().filter_map(|view| view.answer.clone()).collect()
+    fn all_answers(&self) -> Vec<String> {
+        self.result.views.iter().flatten().filter_map(|view| view.answer.clone()).collect()
     }
 }
 
@@ -87,9 +95,9 @@ impl Answer {
 mod tests {
     use super::*;
 
-    fn compare(system: LookupResult<u8>, dns: LookupResult<u8>) -> Answer {
-        let told = |list: Vec<u8>| list.iter().map(u8::to_string).collect();
-        compare_views("x", (system, dns), |a, b| a == b, told)
+    fn compared(system: LookupResult<u8>, dns: LookupResult<u8>) -> Answer {
+        let format = |list: Vec<u8>| list.iter().map(u8::to_string).collect();
+        compare("x", (system, dns), |a, b| a == b, format)
     }
 
     fn absent() -> LookupResult<u8> {
@@ -97,34 +105,34 @@ mod tests {
     }
 
     #[test]
-    fn each_answer_is_told_with_who_gave_it() {
-        let answer = compare(Ok(vec![1, 2]), Ok(vec![3, 2]));
-        let rows = answer.facts.rows().into_iter().map(|row| row.join(" "));
+    fn answers_are_listed_with_their_source() {
+        let answer = compared(Ok(vec![1, 2]), Ok(vec![3, 2]));
+        let rows = answer.result.rows().into_iter().map(|row| row.join(" "));
         assert_eq!(rows.collect::<Vec<_>>(), ["both 2", "system 1", "dns 3"]);
-        assert_eq!((answer.facts.status, answer.facts.code), ("differs", 1));
-        assert_eq!(compare(Ok(vec![1, 2]), Ok(vec![2, 1])).facts.code, 0);
+        assert_eq!((answer.result.status, answer.result.code), (LookupStatus::Differs, 1));
+        assert_eq!(compared(Ok(vec![1, 2]), Ok(vec![2, 1])).result.code, 0);
     }
 
     #[test]
-    fn to_know_of_nothing_differs_and_not_to_know_fails() {
+    fn missing_answer_differs_and_failed_source_fails() {
         let rows = |answer: &Answer| {
-            answer.facts.rows().iter().map(|row| row.join(" ")).collect::<Vec<_>>()
+            answer.result.rows().iter().map(|row| row.join(" ")).collect::<Vec<_>>()
         };
-        let differs = compare(Ok(vec![1]), absent());
+        let differs = compared(Ok(vec![1]), absent());
         assert_eq!(
-            (differs.facts.code, rows(&differs)),
+            (differs.result.code, rows(&differs)),
             (1, vec!["system 1".into(), "dns -".into()])
         );
-        let differs = compare(absent(), Ok(vec![1]));
+        let differs = compared(absent(), Ok(vec![1]));
         assert_eq!(
-            (differs.facts.code, rows(&differs)),
+            (differs.result.code, rows(&differs)),
             (1, vec!["dns 1".into(), "system -".into()])
         );
-        assert_eq!(compare(absent(), absent()).facts.code, 6);
-        let failing = Failure::resolver("x", "SERVFAIL");
-        let unknown = compare(Ok(vec![1]), Err(failing.into()));
-        assert_eq!((unknown.facts.code, unknown.facts.status), (75, "failing"));
-        assert_eq!(rows(&unknown), ["system 1", "dns -"]);
-        assert_eq!(unknown.into_addresses().facts.addresses.unwrap(), ["1"]);
+        assert_eq!(compared(absent(), absent()).result.code, 6);
+        let failing = Failure::new(Phase::Resolve, "x", "SERVFAIL").with_code(ExitCode::TryAgain);
+        let failed = compared(Ok(vec![1]), Err(failing.into()));
+        assert_eq!((failed.result.code, failed.result.status), (75, LookupStatus::Failing));
+        assert_eq!(rows(&failed), ["system 1", "dns -"]);
+        assert_eq!(failed.into_addresses().result.addresses.unwrap(), ["1"]);
     }
 }

@@ -1,227 +1,228 @@
-//! The part of an inquiry that asks name servers: addresses, names, and records of any type.
+//! Lookups by name servers: addresses, names, and records of any type.
 
 use std::net::SocketAddr;
 
 use super::answer::{Answer, Note, record};
-use super::options::{LookupOptions, LookupResult, NoAnswer};
-use super::query::{Query, merged};
+use super::no_answer::{LookupResult, NoAnswer};
+use super::query::{Query, merge_names};
 use super::question::LookupQuestion;
 use crate::error::{ExitCode, Failure, Phase};
-use crate::report::lookup::LookupReport;
+use crate::report::lookup::{LookupReport, LookupStatus, RecordFormat};
 use crate::resolver::dns;
 use crate::resolver::dns::{
-    Answered, Outcome, Question, Record, RecordData, RecordType, SearchList,
+    Answered, Outcome, QueryOptions, Question, Record, RecordData, RecordType, SearchList,
 };
 use crate::resolver::{Family, getaddrinfo};
 
 impl Query<'_> {
-    /// The addresses DNS has for a name of the user, the search list applied.
+    /// Returns the addresses that DNS has for a name of the user; the search list is applied.
     pub fn dns_addresses(&self, name: &str) -> LookupResult<SocketAddr> {
-        let family = self.plan.family;
+        let family = self.options.family;
         if let Some(found) = getaddrinfo::numeric(name, family)? {
             return Ok(found);
         }
-        let records = self.searched(name, |name| self.host_records(name, family))?;
+        let records = self.search(name, |name| self.host_records(name, family))?;
         Ok(addresses_in(&records))
     }
 
-    /// The addresses DNS has for a name of a record, which is complete.
+    /// Returns the addresses that DNS has for the name in a record, which is complete.
     pub fn addresses_of_target(&self, name: &str, family: Family) -> LookupResult<SocketAddr> {
         Ok(addresses_in(&self.host_records(name, family)?))
     }
 
-    /// The names DNS has for an address, asked for as `word`, as the servers tell them.
-    pub fn dns_names(&self, word: &str, address: SocketAddr) -> LookupResult<String> {
-        let records = self.pointers(word, address)?;
+    /// Returns the names that DNS has for an address.
+    pub fn dns_names(&self, target: &str, address: SocketAddr) -> LookupResult<String> {
+        let records = self.ptr_records(target, address)?;
         let names = records.iter().filter(|record| record.kind == RecordType::PTR);
-        Ok(merged(Vec::new(), names.map(|record| record.datum.to_string()).collect()))
+        Ok(merge_names(Vec::new(), names.map(|record| record.data.to_string()).collect()))
     }
 
-    /// Everything DNS tells about the addresses of a name.
+    /// Returns the address records of a name in full.
     pub fn records_of_host(&self, name: &str) -> Answer {
-        match self.searched(name, |name| self.host_records(name, self.plan.family)) {
-            Ok(records) => Answer::ok(facts(&records, RecordType::ANY, true)),
-            Err(absence) => absence.answer(),
-        }
+        let records = self.search(name, |name| self.host_records(name, self.options.family));
+        answer(records, RecordType::ANY, RecordFormat::Full)
     }
 
-    /// The whole records that DNS has for an address.
-    pub fn records_of_address(&self, word: &str, address: SocketAddr) -> Answer {
-        match self.pointers(word, address) {
-            Ok(records) => Answer::ok(facts(&records, RecordType::PTR, true)),
-            Err(absence) => absence.answer(),
-        }
+    /// Returns the PTR records of an address in full.
+    pub fn records_of_address(&self, target: &str, address: SocketAddr) -> Answer {
+        answer(self.ptr_records(target, address), RecordType::PTR, RecordFormat::Full)
     }
 
-    /// The records of the type the user named.
-    pub fn typed(&self, word: &str, asked: &LookupQuestion) -> Answer {
-        let kind = self.plan.kind.unwrap_or(RecordType::A);
-        let records = match asked {
+    /// Returns the records of type `--type`.
+    pub fn typed_records(&self, target: &str, parsed: &LookupQuestion) -> Answer {
+        let kind = self.options.record_type.unwrap_or(RecordType::A);
+        let records = match parsed {
             LookupQuestion::Address(address) if kind == RecordType::PTR => {
-                self.pointers(word, *address)
+                self.ptr_records(target, *address)
             }
             LookupQuestion::Host { name, port: None } => {
-                self.searched(name, |name| self.of_kind(name, kind))
+                self.search(name, |name| self.records_of_type(name, kind))
             }
-            _ => self.searched(word, |word| self.of_kind(word, kind)),
+            _ => self.search(target, |name| self.records_of_type(name, kind)),
         };
-        match records {
-            Ok(records) => {
-                Answer::ok(facts(&records, kind, self.plan.all || kind == RecordType::ANY))
-            }
-            Err(absence) => absence.answer(),
-        }
+        let is_full = self.options.all || kind == RecordType::ANY;
+        answer(records, kind, if is_full { RecordFormat::Full } else { RecordFormat::Data })
     }
 
-    fn of_kind(&self, name: &str, kind: RecordType) -> LookupResult<Record> {
+    fn records_of_type(&self, name: &str, kind: RecordType) -> LookupResult<Record> {
         self.records(&Question::of(name, kind)?, name, &kind.to_string())
     }
 
-    /// The PTR records of an address that the user asked as `word`.
-    fn pointers(&self, word: &str, address: SocketAddr) -> LookupResult<Record> {
-        self.records(&Question::reverse(address.ip())?, word, "PTR")
+    fn ptr_records(&self, target: &str, address: SocketAddr) -> LookupResult<Record> {
+        self.records(&Question::reverse(address.ip())?, target, "PTR")
     }
 
-    /// A and AAAA, as the family wants it; nothing is found only if neither is there.
+    /// Returns the A and AAAA records of a name, as `family` requires. The name has no answer only if
+    /// it has records of neither type.
     fn host_records(&self, name: &str, family: Family) -> LookupResult<Record> {
-        let (kinds, words) = match family {
+        let (kinds, wanted) = match family {
             Family::Any => (&[RecordType::A, RecordType::AAAA][..], "A or AAAA"),
             Family::V4 => (&[RecordType::A][..], "A"),
             Family::V6 => (&[RecordType::AAAA][..], "AAAA"),
         };
         let (mut found, mut absent) = (Vec::new(), None);
         for &kind in kinds {
-            match self.records(&Question::of(name, kind)?, name, words) {
+            match self.records(&Question::of(name, kind)?, name, wanted) {
                 Ok(records) => found.extend(records),
-                Err(absence) if absence.is_definitive() => absent = Some(absence),
-                Err(failing) if found.is_empty() => return Err(failing),
+                Err(no_answer) if no_answer.is_definitive() => absent = Some(no_answer),
+                Err(failed) if found.is_empty() => return Err(failed),
                 Err(NoAnswer { status, failure }) => {
-                    let partly = (failure.code == ExitCode::TryAgain).then_some(PARTLY);
-                    return Err(NoAnswer { status: partly.or(status), failure });
+                    let partial = (failure.code == ExitCode::TryAgain).then_some(PARTIAL);
+                    return Err(NoAnswer { status: partial.or(status), failure });
                 }
             }
         }
         match absent {
-            Some(absence) if found.is_empty() => Err(absence),
+            Some(no_answer) if found.is_empty() => Err(no_answer),
             _ => Ok(found),
         }
     }
 
-    /// What the first one has of the names that the system would try for `name`; a server that the
-    /// user named is asked for that very name. A failing server is passed over, as by the system,
-    /// but never taken for an absence in the end.
-    fn searched<T>(&self, name: &str, ask: impl Fn(&str) -> LookupResult<T>) -> LookupResult<T> {
-        let candidates = match self.plan.server {
+    /// Queries the names that the system would try for `name` until one has an answer; `--server`
+    /// disables the search list. A name whose server fails is skipped, as by the system, but the
+    /// failure is returned if no other name has an answer.
+    fn search<T>(&self, name: &str, query: impl Fn(&str) -> LookupResult<T>) -> LookupResult<T> {
+        let candidates = match self.options.server {
             Some(_) => vec![name.to_string()],
             None => SearchList::of_system()?.candidates(name),
         };
-        let mut nothing = Vec::new();
+        let mut skipped = Vec::new();
         for candidate in &candidates {
-            match ask(candidate).map_err(|absence| absence.of(name)) {
-                Err(absence) if weight(&absence).is_some() => nothing.push(absence),
-                answer => return answer,
+            match query(candidate).map_err(|no_answer| no_answer.with_target(name)) {
+                Err(no_answer) if search_rank(&no_answer).is_some() => skipped.push(no_answer),
+                result => return result,
             }
         }
-        Err(nothing.into_iter().max_by_key(weight).unwrap_or_else(|| no_data(name, "any", "")))
+        Err(skipped.into_iter().max_by_key(search_rank).unwrap_or_else(|| no_data(name, "any", "")))
     }
 
-    /// The records of a question that the user asked as `word`; an absence says whether the name
-    /// exists, and names the `kinds` that were wanted of it.
-    fn records(&self, question: &Question, word: &str, kinds: &str) -> LookupResult<Record> {
+    /// Returns the records of a question; without any, the error says whether the name exists, and
+    /// names the `wanted` types.
+    fn records(&self, question: &Question, target: &str, wanted: &str) -> LookupResult<Record> {
         if let Some(records) = dns::local_records(question) {
-            self.note(Note::Step(format!(
-                "{question}: not asked, as it is this machine (RFC 6761)"
-            )));
-            let nothing = records.is_empty().then(|| no_data(word, kinds, ""));
-            return nothing.map_or(Ok(records), Err);
+            self.note(Note::Step(format!("{question}: not queried, resolved locally (RFC 6761)")));
+            let is_empty = records.is_empty();
+            return if is_empty { Err(no_data(target, wanted, "")) } else { Ok(records) };
         }
-        let Answered { reply, server, .. } = self.ask(question, word)?;
-        let reasons = reply.reasons();
-        match reply.found {
+        let Answered { response, server, .. } = self.send(question, target)?;
+        let suffix = response.explanation_suffix();
+        match response.outcome {
             Outcome::NxDomain => {
-                let why = format!("no such name (NXDOMAIN){reasons}");
-                let failure = Failure::new(Phase::Resolve, word, why);
-                Err(NoAnswer { status: Some("nxdomain"), failure })
+                let cause = format!("no such name (NXDOMAIN){suffix}");
+                let failure = Failure::new(Phase::Resolve, target, cause);
+                Err(NoAnswer { status: Some(LookupStatus::NxDomain), failure })
             }
-            Outcome::NoData => Err(no_data(word, kinds, &reasons)),
+            Outcome::NoData => Err(no_data(target, wanted, &suffix)),
             _ => {
-                if !reasons.is_empty() {
-                    self.note(Note::Warning(format!("{question}: answer of {server}{reasons}")));
+                if !suffix.is_empty() {
+                    self.note(Note::Warning(format!("{question}: answer of {server}{suffix}")));
                 }
-                Ok(reply.records)
+                Ok(response.records)
             }
         }
     }
 
-    fn ask(&self, question: &Question, word: &str) -> Result<Answered, Failure> {
-        let LookupOptions { server, tcp, limit, .. } = self.plan;
-        let servers = server.map_or_else(dns::configured, |server| Ok(vec![server]))?;
-        let limit = limit.unwrap_or_default();
-        let told = dns::query_any(question, &servers, *tcp, self.until, limit).map_err(
-            |mut failure| {
-                failure.endpoint = word.to_string();
-                failure
-            },
-        )?;
-        self.note(Note::Step(step(question, &told)));
-        if !told.strays.is_empty() {
-            let from = format!("{question}: while {} was asked", told.server);
-            self.note(Note::Warning(format!("{from}, ignored {}", told.strays)));
+    fn send(&self, question: &Question, target: &str) -> Result<Answered, Failure> {
+        let servers =
+            self.options.server.map_or_else(dns::configured, |server| Ok(vec![server]))?;
+        let options = QueryOptions {
+            tcp: self.options.tcp,
+            deadline: self.deadline,
+            timeout: self.options.timeout.unwrap_or_default(),
+        };
+        let answered = dns::query_any(question, &servers, options).map_err(|mut failure| {
+            failure.endpoint = target.to_string();
+            failure
+        })?;
+        self.note(Note::Step(step(question, &answered)));
+        if !answered.mismatches.is_empty() {
+            let Answered { server, mismatches, .. } = &answered;
+            let ignored = format!("{question}: before the reply of {server}, ignored {mismatches}");
+            self.note(Note::Warning(ignored));
         }
-        Ok(told)
+        Ok(answered)
     }
 }
 
-/// The status of a name without records of the wanted kinds.
-const NODATA: &str = "nodata";
-/// The status of a name with records of one kind, where the server fails for the other one.
-const PARTLY: &str = "failing";
+/// The status of a name with records of one type, if the server failed for the other one.
+const PARTIAL: LookupStatus = LookupStatus::Failing;
 
-fn no_data(word: &str, kinds: &str, reasons: &str) -> NoAnswer {
-    let why = format!("the name exists, without {kinds} records (NODATA){reasons}");
-    NoAnswer { status: Some(NODATA), failure: Failure::new(Phase::Resolve, word, why) }
+fn no_data(target: &str, wanted: &str, suffix: &str) -> NoAnswer {
+    let cause = format!("the name exists, without {wanted} records (NODATA){suffix}");
+    let failure = Failure::new(Phase::Resolve, target, cause);
+    NoAnswer { status: Some(LookupStatus::NoData), failure }
 }
 
-/// What it counts that one name of a search list has no answer; `None` ends the search.
-fn weight(absence: &NoAnswer) -> Option<u8> {
-    match (absence.failure.code, absence.status) {
+/// Returns the precedence of an error among the names of a search list; `None` ends the search.
+fn search_rank(no_answer: &NoAnswer) -> Option<u8> {
+    match (no_answer.failure.code, no_answer.status) {
         (ExitCode::TryAgain, None) => Some(2),
-        (ExitCode::Resolve, Some(NODATA)) => Some(1),
+        (ExitCode::Resolve, Some(LookupStatus::NoData)) => Some(1),
         (ExitCode::Resolve, _) => Some(0),
         _ => None,
     }
 }
 
 fn addresses_in(records: &[Record]) -> Vec<SocketAddr> {
-    let address = |record: &Record| match record.datum {
+    let address = |record: &Record| match record.data {
         RecordData::Address(ip) => Some(SocketAddr::new(ip, 0)),
         _ => None,
     };
     records.iter().filter_map(address).collect()
 }
 
-fn step(question: &Question, told: &Answered) -> String {
-    let over = if told.tcp { "TCP" } else { "UDP" };
-    let found = match told.reply.found {
+fn step(question: &Question, answered: &Answered) -> String {
+    let Answered { response, server, .. } = answered;
+    let protocol = if answered.tcp { "TCP" } else { "UDP" };
+    let result = match response.outcome {
         Outcome::NxDomain => "NXDOMAIN".to_string(),
         Outcome::NoData => "NODATA".to_string(),
-        _ => format!("{} records", told.reply.records.len()),
+        _ => format!("{} records", response.records.len()),
     };
-    let charge = if told.reply.authoritative { ", authoritative" } else { "" };
-    format!("{} over {over}: {question}: {found}{charge}", told.server)
+    let suffix = if response.authoritative { ", authoritative" } else { "" };
+    format!("{server} over {protocol}: {question}: {result}{suffix}")
 }
 
-fn facts(records: &[Record], kind: RecordType, whole: bool) -> LookupReport {
-    let of_kind = || records.iter().filter(|record| record.kind == kind || kind == RecordType::ANY);
-    let texts = |wanted: fn(&RecordData) -> bool| {
-        let datums = of_kind().map(|record| &record.datum).filter(|datum| wanted(datum));
-        let texts: Vec<String> = datums.map(RecordData::to_string).collect();
+/// Lists records of type `kind` in `format`, and the addresses and names in them.
+fn answer(records: LookupResult<Record>, kind: RecordType, format: RecordFormat) -> Answer {
+    let records = match records {
+        Ok(records) => records,
+        Err(no_answer) => return no_answer.into_answer(),
+    };
+    let is_wanted = |record: &Record| record.kind == kind || kind == RecordType::ANY;
+    let texts = |has_form: fn(&RecordData) -> bool| {
+        let wanted = records.iter().filter(|record| is_wanted(record) && has_form(&record.data));
+        let texts: Vec<String> = wanted.map(|record| record.data.to_string()).collect();
         (!texts.is_empty()).then_some(texts)
     };
-    LookupReport {
-        addresses: texts(|datum| matches!(datum, RecordData::Address(_))),
-        names: texts(|datum| matches!(datum, RecordData::Name(_))),
-        records: Some(records.iter().map(|r| record(r, kind, whole)).collect()),
+    let format_of = |record: &Record| match format {
+        RecordFormat::Data if record.kind != kind => RecordFormat::Hidden,
+        format => format,
+    };
+    Answer::ok(LookupReport {
+        addresses: texts(|data| matches!(data, RecordData::Address(_))),
+        names: texts(|data| matches!(data, RecordData::Name(_))),
+        records: Some(records.iter().map(|r| record(r, format_of(r))).collect()),
         ..LookupReport::default()
-    }
+    })
 }

@@ -1,103 +1,105 @@
-//! The names of an address looked up again: where does each one lead?
+//! The forward lookups of a verification: the addresses of each name of an address.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use super::answer::{Note, format_addresses, same_address};
-use super::options::{LookupResult, LookupSource, NoAnswer};
+use super::no_answer::{LookupResult, NoAnswer};
 use super::query::Query;
 use crate::error::{ExitCode, Failure};
-use crate::report::lookup::Check;
+use crate::report::lookup::{Check, CheckOutcome, LookupSource};
 use crate::resolver;
 use crate::resolver::{Family, getaddrinfo, hosts_file};
 
-/// The most a further name may take once one has confirmed the address.
+/// The time limit of a further name, once one has confirmed the address.
 const EXTRA_NAME_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A name tried, and the failure where the resolver could not tell.
+/// The forward lookup of one name.
 pub struct ForwardCheck {
-    /// What came of it.
+    /// Its result.
     pub check: Check,
-    /// Why that is not known.
+    /// The failure, if the resolver failed.
     pub failure: Option<Failure>,
 }
 
-/// Whether one of them leads back to the address.
-pub fn confirmed(tried: &[ForwardCheck]) -> bool {
-    tried.iter().any(|tried| tried.check.outcome == "confirmed")
+/// Whether one of the names has the address.
+pub fn is_confirmed(checks: &[ForwardCheck]) -> bool {
+    checks.iter().any(|one| one.check.outcome == CheckOutcome::Confirmed)
 }
 
-/// Looks each name up again. They share the time, so that one silent server does not keep
-/// the others from being asked.
-pub fn check(inquiry: &Query<'_>, names: &[String], address: SocketAddr) -> Vec<ForwardCheck> {
-    let mut tried: Vec<ForwardCheck> = Vec::new();
+/// Looks up each name. They share the time that is left, so that a server that does not reply for
+/// one name leaves time for the others.
+pub fn check_names(query: &Query<'_>, names: &[String], address: SocketAddr) -> Vec<ForwardCheck> {
+    let mut checks: Vec<ForwardCheck> = Vec::new();
     for (nth, name) in names.iter().enumerate() {
-        let sure = confirmed(&tried);
-        if sure && !inquiry.plan.verify.is_some_and(|rigour| rigour.thorough) {
+        let is_extra = is_confirmed(&checks);
+        if is_extra && !query.options.verify.is_some_and(|verify| verify.check_all_names) {
             break;
         }
         let now = Instant::now();
-        let share = inquiry.until.map(|until| {
-            let left = until.saturating_duration_since(now) / (names.len() - nth) as u32;
-            now + if sure { left.min(EXTRA_NAME_TIMEOUT) } else { left }
+        let share = query.deadline.map(|deadline| {
+            let remaining = deadline.saturating_duration_since(now) / (names.len() - nth) as u32;
+            now + if is_extra { remaining.min(EXTRA_NAME_TIMEOUT) } else { remaining }
         });
-        let one = check_one(&inquiry.within(share), name, address);
-        inquiry.note(Note::Step(step(&one.check)));
-        tried.push(one);
+        let one = check_name(&query.with_deadline(share), name, address);
+        query.note(Note::Step(step(&one.check)));
+        checks.push(one);
     }
-    tried
+    checks
 }
 
-fn check_one(inquiry: &Query<'_>, name: &str, address: SocketAddr) -> ForwardCheck {
+fn check_name(query: &Query<'_>, name: &str, address: SocketAddr) -> ForwardCheck {
     let check = |outcome, addresses: &[SocketAddr], cause: Option<String>| Check {
-        address: format_addresses(&[address], false).concat(),
+        address: getaddrinfo::format_ip(&address),
         name: name.to_string(),
         outcome,
-        addresses: format_addresses(addresses, false),
+        addresses: format_addresses(addresses),
         cause,
     };
     if matches!(getaddrinfo::numeric(name, Family::Any), Ok(Some(_))) {
-        let why = "a name that is itself an address proves nothing";
-        return ForwardCheck { check: check("refused", &[], Some(why.into())), failure: None };
+        let cause = Some("a name that is itself an address proves nothing".into());
+        return ForwardCheck { check: check(CheckOutcome::Refused, &[], cause), failure: None };
     }
-    match forward(inquiry, name, address) {
-        Ok(list) if leads_to(&list, &address) => {
-            ForwardCheck { check: check("confirmed", &list, None), failure: None }
+    match forward(query, name, address) {
+        Ok(found) => {
+            let is_same = found.iter().any(|listed| same_address(listed, &address));
+            let outcome = if is_same { CheckOutcome::Confirmed } else { CheckOutcome::Elsewhere };
+            ForwardCheck { check: check(outcome, &found, None), failure: None }
         }
-        Ok(list) => ForwardCheck { check: check("elsewhere", &list, None), failure: None },
-        Err(absence) => {
-            let cause = Some(absence.failure.cause());
-            let (outcome, failure) = match absence.failure.code {
-                ExitCode::Resolve | ExitCode::Usage => ("unresolved", None),
-                ExitCode::Timeout => ("timeout", Some(absence.failure)),
-                ExitCode::Protocol => ("lie", Some(absence.failure)),
-                _ => ("failing", Some(absence.failure)),
-            };
-            ForwardCheck { check: check(outcome, &[], cause), failure }
+        Err(NoAnswer { failure, .. }) => {
+            let outcome = outcome_of(&failure);
+            let check = check(outcome, &[], Some(failure.cause()));
+            let failure = (outcome != CheckOutcome::Unresolved).then_some(failure);
+            ForwardCheck { check, failure }
         }
     }
 }
 
-fn leads_to(list: &[SocketAddr], address: &SocketAddr) -> bool {
-    list.iter().any(|listed| same_address(listed, address))
+fn outcome_of(failure: &Failure) -> CheckOutcome {
+    match failure.code {
+        ExitCode::Resolve | ExitCode::Usage => CheckOutcome::Unresolved,
+        ExitCode::Timeout => CheckOutcome::Timeout,
+        ExitCode::Protocol => CheckOutcome::Invalid,
+        _ => CheckOutcome::Failing,
+    }
 }
 
-/// The addresses of a name. That the system finds none is checked by DNS where it asks DNS, so that
-/// a failing resolver never becomes a verdict.
-fn forward(inquiry: &Query<'_>, name: &str, address: SocketAddr) -> LookupResult<SocketAddr> {
-    let ask_dns = |family| inquiry.addresses_of_target(name, family);
-    if inquiry.plan.via == LookupSource::Dns {
-        return ask_dns(family_for(inquiry.plan.family, address));
+/// Returns the addresses of a name. If the system has none, DNS is queried too where the system uses
+/// it, so that a failing resolver is not taken for an unknown name.
+fn forward(query: &Query<'_>, name: &str, address: SocketAddr) -> LookupResult<SocketAddr> {
+    let query_dns = |family| query.addresses_of_target(name, family);
+    if query.options.source == LookupSource::Dns {
+        return query_dns(family_for(query.options.family, address));
     }
-    match resolver::addresses(name, 0, Family::Any, inquiry.until) {
-        Err(failure) if hosts_file::bypass_nss() => {
-            NoAnswer::from(failure).or_else(|| ask_dns(Family::Any))
+    match resolver::addresses(name, 0, Family::Any, query.deadline) {
+        Err(failure) if hosts_file::uses_name_servers() => {
+            NoAnswer::from(failure).or_else(|| query_dns(Family::Any))
         }
         found => Ok(found?),
     }
 }
 
-/// Where -4 or -6 is asked for, the names of an address still lead to it by its own family.
+/// Returns the family to look up: with `-4` or `-6`, that of the address.
 fn family_for(wanted: Family, address: SocketAddr) -> Family {
     match (wanted, address.ip().to_canonical()) {
         (Family::Any, _) => Family::Any,
@@ -107,9 +109,6 @@ fn family_for(wanted: Family, address: SocketAddr) -> Family {
 }
 
 fn step(check: &Check) -> String {
-    let list = check.addresses.join(", ");
-    match (&check.cause, check.outcome) {
-        (Some(cause), outcome) => format!("{}: {outcome}: {cause}", check.name),
-        (None, outcome) => format!("{}: {outcome}: {list}", check.name),
-    }
+    let detail = check.cause.clone().unwrap_or_else(|| check.addresses.join(", "));
+    format!("{}: {}: {detail}", check.name, check.outcome)
 }

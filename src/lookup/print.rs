@@ -1,4 +1,4 @@
-//! Answers on stdout: lines for people and pipes, or one JSON object per question.
+//! Prints answers on stdout: lines of text, or one JSON object per question.
 
 use std::io::{self, IsTerminal};
 
@@ -7,49 +7,53 @@ use crate::error::{ExitCode, Failure};
 use crate::net::stdout;
 use crate::report::Report;
 use crate::report::event::Event;
+use crate::report::json;
 use crate::report::lookup::{LookupReport, shown};
 use crate::report::progress::Progress;
 use crate::shutdown::{Shutdown, ShutdownReason};
 
-/// Past this much of them, answers are handed to the reader even while more are ready.
-const PLENTY: usize = 64 * 1024;
+/// The size in bytes at which buffered output is written even if more answers are ready.
+const MAX_BUFFERED: usize = 64 * 1024;
 
-/// Where answers go, and what they come to.
+/// Prints answers in their order, and keeps the exit code of the worst one.
 pub struct AnswerPrinter<'a> {
     report: &'a Report,
-    /// What ends a wait for the reader; nothing where nobody listens for signals.
-    stop: Option<&'a Shutdown>,
-    out: Vec<u8>,
-    table: bool,
-    many: bool,
+    /// Ends a wait for the reader of stdout.
+    stop: &'a Shutdown,
+    buffer: Vec<u8>,
+    is_terminal: bool,
+    /// Whether each line ends with its question.
+    has_questions: bool,
     stdout_closed: bool,
     exit_code: u8,
-    answers: u64,
+    answer_count: u64,
     progress: Option<Progress>,
 }
 
 impl<'a> AnswerPrinter<'a> {
-    /// For one question, or for `many`, whose lines name their question.
-    pub fn new(report: &'a Report, many: bool, stop: Option<&'a Shutdown>) -> AnswerPrinter<'a> {
-        let table = io::stdout().is_terminal();
-        let out = Vec::new();
-        let (unheard, worst, answers, progress) = (false, 0, 0, None);
+    /// Creates a printer whose writes end at `stop`.
+    pub fn new(report: &'a Report, stop: &'a Shutdown) -> AnswerPrinter<'a> {
         AnswerPrinter {
             report,
             stop,
-            out,
-            table,
-            many,
-            stdout_closed: unheard,
-            exit_code: worst,
-            answers,
-            progress,
+            buffer: Vec::new(),
+            is_terminal: io::stdout().is_terminal(),
+            has_questions: false,
+            stdout_closed: false,
+            exit_code: 0,
+            answer_count: 0,
+            progress: None,
         }
     }
 
-    /// Shows how far a list is, if stderr is a terminal and the answers go elsewhere.
+    /// Ends each line with its question, for runs with several ones.
+    pub fn print_questions(&mut self) {
+        self.has_questions = true;
+    }
+
+    /// Shows the progress of a file, if stderr is a terminal and stdout is not.
     pub fn show_progress(&mut self, total: impl FnOnce() -> Option<u64>) {
-        if self.table || !self.report.can_draw() {
+        if self.is_terminal || !self.report.can_draw() {
             return;
         }
         let progress = Progress::of_answers(total());
@@ -57,14 +61,14 @@ impl<'a> AnswerPrinter<'a> {
         self.progress = Some(progress);
     }
 
-    /// Tells one answer; a failure is talk, whether or not there are facts beside it.
+    /// Prints one answer on stdout, its failure and its messages on stderr.
     ///
     /// Fails as [`AnswerPrinter::flush`] does.
-    pub fn report(&mut self, answer: &Answer) -> Result<(), Failure> {
-        self.exit_code = self.exit_code.max(answer.facts.code);
-        self.answers += 1;
+    pub fn print(&mut self, answer: &Answer) -> Result<(), Failure> {
+        self.exit_code = self.exit_code.max(answer.result.code);
+        self.answer_count += 1;
         if let Some(progress) = &self.progress {
-            progress.at(self.answers);
+            progress.at(self.answer_count);
         }
         for note in &answer.notes {
             match note {
@@ -72,12 +76,9 @@ impl<'a> AnswerPrinter<'a> {
                 Note::Warning(warning) => self.report.warn(None, warning),
             }
         }
-        let text = match self.report.is_json() || self.report.writes_event_file() {
-            true => self.event(&answer.facts),
-            false => self.lines(&answer.facts),
-        };
-        self.out.extend_from_slice(text.as_bytes());
-        if self.out.len() > PLENTY {
+        let text = self.format(&answer.result);
+        self.buffer.extend_from_slice(text.as_bytes());
+        if self.buffer.len() > MAX_BUFFERED {
             self.flush()?;
         }
         if let Some(failure) = &answer.failure {
@@ -87,35 +88,31 @@ impl<'a> AnswerPrinter<'a> {
         Ok(())
     }
 
-    /// Hands everything told so far to the reader.
+    /// Writes the buffered output to stdout.
     ///
-    /// Fails at [`crate::error::Stage::Stdout`]: with 23, or when the run is to end before a slow
-    /// reader has taken all. One that went away is no failure.
+    /// Fails at [`Phase::Stdout`](crate::error::Phase::Stdout): with 23, or when the run is stopped
+    /// before the reader has read everything. That the reader closed stdout (EPIPE) is not an error.
     pub fn flush(&mut self) -> Result<(), Failure> {
-        let text = std::mem::take(&mut self.out);
-        let written = match self.stop {
-            Some(stop) => stdout::write_all_or_shutdown(&text, stop),
-            None => stdout::write_all(&text),
-        };
-        match written {
+        let text = std::mem::take(&mut self.buffer);
+        match stdout::write_all_or_shutdown(&text, self.stop) {
             Err(failure) if stdout::is_broken_pipe(&failure) => {
                 self.stdout_closed = true;
                 Ok(())
             }
-            written => written,
+            result => result,
         }
     }
 
-    /// The end of all answers: the run's code.
-    pub fn end(mut self) -> Result<ExitCode, Failure> {
+    /// Writes the rest of the output and returns the exit code of the run.
+    pub fn finish(mut self) -> Result<ExitCode, Failure> {
         self.flush()?;
-        let worst = ExitCode::ALL.iter().find(|(code, _)| code.number() == self.exit_code);
-        Ok(worst.map_or(ExitCode::Negative, |(code, _)| *code))
+        let code = ExitCode::ALL.iter().find(|(code, _)| code.number() == self.exit_code);
+        Ok(code.map_or(ExitCode::Negative, |(code, _)| *code))
     }
 
-    /// The code of a run that was ended early.
+    /// Writes the rest of the output and returns the exit code of a stopped run.
     pub fn stopped(mut self, reason: ShutdownReason) -> ExitCode {
-        // The answers so far are worth having; what else happens to them no longer matters.
+        // A write error does not change the exit code of a signal.
         let _ = self.flush();
         match reason {
             ShutdownReason::Interrupt => ExitCode::Interrupted,
@@ -124,27 +121,30 @@ impl<'a> AnswerPrinter<'a> {
         }
     }
 
-    /// Whether the reader has gone.
+    /// Whether the reader closed stdout.
     pub fn is_stdout_closed(&self) -> bool {
         self.stdout_closed
     }
 
-    fn event(&self, facts: &LookupReport) -> String {
-        let event = Event::Resolved(Box::new(facts.clone()));
-        self.report.emit_to_file(&event);
-        match self.report.is_json() {
-            true => crate::report::json::line(&event) + "\n",
-            false => self.lines(facts),
+    /// Formats a result for stdout, and emits it to the event file.
+    fn format(&self, result: &LookupReport) -> String {
+        if self.report.is_json() || self.report.writes_event_file() {
+            let event = Event::Resolved(Box::new(result.clone()));
+            self.report.emit_to_file(&event);
+            if self.report.is_json() {
+                return json::line(&event) + "\n";
+            }
         }
+        self.lines(result)
     }
 
-    fn lines(&self, facts: &LookupReport) -> String {
-        let mut rows = facts.rows();
-        if self.many && facts.verdict.is_none() {
-            let question = shown(&facts.name);
+    fn lines(&self, result: &LookupReport) -> String {
+        let mut rows = result.rows();
+        if self.has_questions && result.verdict.is_none() {
+            let question = shown(&result.name);
             rows.iter_mut().for_each(|row| row.push(question.clone()));
         }
-        if self.table { aligned(&rows) } else { tabbed(&rows) }
+        if self.is_terminal { aligned(&rows) } else { tabbed(&rows) }
     }
 }
 
@@ -157,12 +157,12 @@ impl Drop for AnswerPrinter<'_> {
     }
 }
 
-/// For programs: cells with a tab between.
+/// Separates cells by tabs, for programs.
 fn tabbed(rows: &[Vec<String>]) -> String {
     rows.iter().map(|row| row.join("\t") + "\n").collect()
 }
 
-/// For people: cells under each other.
+/// Aligns cells in columns, for a terminal.
 fn aligned(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
     let cell = |row: &Vec<String>, at: usize| row.get(at).map_or(0, |cell| cell.chars().count());
@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cells_are_tabbed_for_programs_and_aligned_for_people() {
+    fn cells_are_tabbed_in_pipes_and_aligned_on_terminals() {
         let rows = [vec!["a".to_string(), "long".into()], vec!["bcd".into(), "x".into()]];
         assert_eq!(tabbed(&rows), "a\tlong\nbcd\tx\n");
         assert_eq!(aligned(&rows), "a    long\nbcd  x\n");

@@ -1,178 +1,102 @@
-//! One question under way: answered by the system, by DNS, or by both.
+//! The addresses of a name and the names of an address, from the system or from DNS.
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use super::answer::{Answer, Note, format_addresses, same_address, tuple};
-use super::compare::compare_views;
-use super::options::{LookupOptions, LookupResult, LookupSource};
-use super::question::LookupQuestion;
-use super::services::services;
-use super::verify;
+use super::answer::{Note, format_addresses};
+use super::no_answer::LookupResult;
+use super::options::LookupOptions;
 use crate::error::{Failure, Phase};
-use crate::report::lookup::LookupReport;
-use crate::resolver;
+use crate::report::lookup::LookupSource;
 use crate::resolver::{getaddrinfo, hosts_file};
 
-/// One question under way.
+/// The lookup of one question, with its deadline.
 #[derive(Clone, Copy)]
 pub struct Query<'a> {
-    /// How it is to be answered.
-    pub plan: &'a LookupOptions,
-    /// Its deadline.
-    pub until: Option<Instant>,
-    /// What happened on the way.
+    /// The options of the run.
+    pub options: &'a LookupOptions,
+    /// When to give up; `None` is no limit.
+    pub deadline: Option<Instant>,
+    /// Messages about the lookup.
     pub notes: &'a RefCell<Vec<Note>>,
 }
 
 impl Query<'_> {
-    /// Notes what happened on the way.
+    /// Adds a message.
     pub fn note(&self, note: Note) {
         self.notes.borrow_mut().push(note);
     }
 
-    /// The same question with another deadline.
-    pub fn within(&self, until: Option<Instant>) -> Self {
-        Query { until, ..*self }
+    /// Returns the same query with another deadline.
+    pub fn with_deadline(&self, deadline: Option<Instant>) -> Self {
+        Query { deadline, ..*self }
     }
 
-    /// Its answer.
-    pub fn answer(&self, word: &str, asked: LookupQuestion) -> Answer {
-        let plan = self.plan;
-        match asked {
-            LookupQuestion::Service { word, proto } => services(&word, proto.as_deref()),
-            asked if plan.verify.is_some() => verify::answer(self, word, &asked),
-            asked if plan.kind.is_some() => self.typed(word, &asked),
-            LookupQuestion::Address(address) if plan.all && plan.via == LookupSource::System => {
-                self.tuples(&getaddrinfo::format_ip(&address), 0)
-            }
-            LookupQuestion::Address(address) if plan.all => self.records_of_address(word, address),
-            LookupQuestion::Address(address) => self.reverse(word, address),
-            LookupQuestion::Host { name, port } => self.forward(&name, port.as_deref()),
-        }
-    }
-
-    fn forward(&self, name: &str, port: Option<&str>) -> Answer {
-        let number = match port.map_or(Ok(0), |port| resolver::port(port, "tcp")) {
-            Ok(number) => number,
-            Err(failure) => return Answer::failed(failure),
-        };
-        if self.plan.all {
-            return match self.plan.via {
-                LookupSource::Dns => self.records_of_host(name),
-                _ => self.tuples(name, number),
-            };
-        }
-        let told = |found: Vec<SocketAddr>| {
-            let found: Vec<_> = found.into_iter().map(|address| at(address, number)).collect();
-            format_addresses(&found, port.is_some())
-        };
-        if self.plan.via == LookupSource::Both {
-            let views = (self.system_addresses(name), self.dns_addresses(name));
-            return compare_views(name, views, same_address, told).into_addresses();
-        }
-        match self.addresses(name) {
-            Ok(found) => {
-                Answer::ok(LookupReport { addresses: Some(told(found)), ..LookupReport::default() })
-            }
-            Err(absence) => absence.answer(),
-        }
-    }
-
-    /// The addresses of a name by whoever is asked.
+    /// Returns the addresses of a name, from the source of the options.
     pub fn addresses(&self, name: &str) -> LookupResult<SocketAddr> {
-        match self.plan.via {
+        match self.options.source {
             LookupSource::Dns => self.dns_addresses(name),
             _ => self.system_addresses(name),
         }
     }
 
-    fn system_addresses(&self, name: &str) -> LookupResult<SocketAddr> {
-        let found = getaddrinfo::addresses(name, self.plan.family)?;
-        self.note(Note::Step(format!(
-            "the system: {name}: {}",
-            format_addresses(&found, false).join(", ")
-        )));
+    /// Returns the addresses that the system has for a name.
+    pub fn system_addresses(&self, name: &str) -> LookupResult<SocketAddr> {
+        let found = getaddrinfo::addresses(name, self.options.family)?;
+        self.note(Note::Step(format!("system: {name}: {}", format_addresses(&found).join(", "))));
         Ok(found)
     }
 
-    fn tuples(&self, name: &str, port: u16) -> Answer {
-        let found = match getaddrinfo::tuples(name, Some(&port.to_string()), self.plan.family) {
-            Ok(found) => found,
-            Err(failure) => return Answer::failed(failure),
-        };
-        let addresses: Vec<SocketAddr> = found.iter().map(|info| info.sockaddr).collect();
-        let mut addresses = format_addresses(&addresses, false);
-        addresses.dedup();
-        let tuples = Some(found.into_iter().map(tuple).collect());
-        Answer::ok(LookupReport { addresses: Some(addresses), tuples, ..LookupReport::default() })
-    }
-
-    fn reverse(&self, word: &str, address: SocketAddr) -> Answer {
-        if self.plan.via == LookupSource::Both {
-            let views = (self.system_names(word, address), self.dns_names(word, address));
-            let same = |a: &String, b: &String| a.eq_ignore_ascii_case(b);
-            return compare_views(word, views, same, |names| names).into_names();
+    /// Returns the names of an address. getnameinfo(3) returns one at most, so DNS is queried for
+    /// the others, unless the name is from the hosts file, whose line has its aliases (hosts(5)).
+    /// `--verify` also queries DNS where the system has no name, see
+    /// [`NoAnswer::or_else`](super::no_answer::NoAnswer::or_else).
+    pub fn names(&self, question: &str, address: SocketAddr) -> LookupResult<String> {
+        if self.options.source == LookupSource::Dns {
+            return self.dns_names(question, address);
         }
-        match self.names(word, address) {
-            Ok(names) => Answer::ok(LookupReport { names: Some(names), ..LookupReport::default() }),
-            Err(absence) => absence.answer(),
-        }
-    }
-
-    /// The names of an address. getnameinfo(3) returns one at most, so DNS is asked for the
-    /// others unless the name is from the hosts file, whose line has its aliases (hosts(5)).
-    /// `--verify` also asks DNS where the system finds no name, see [`Absence::or_else`].
-    pub fn names(&self, word: &str, address: SocketAddr) -> LookupResult<String> {
-        if self.plan.via == LookupSource::Dns {
-            return self.dns_names(word, address);
-        }
-        let first = self.system_names(word, address);
+        let first = self.system_names(question, address);
         if hosts_file::lists_address(address.ip()) {
-            let line = hosts_file::line_of(address.ip());
-            return first.map(|names| match names.iter().all(|name| line.contains(name)) {
-                true => merged(names, line),
-                false => names,
+            let line = hosts_file::names_of(address.ip());
+            return first.map(|names| {
+                let is_from_line = names.iter().all(|name| line.contains(name));
+                if is_from_line { merge_names(names, line) } else { names }
             });
         }
         match first {
-            Ok(names) if hosts_file::ask_dns() => {
-                Ok(merged(names, self.further_names(word, address)))
+            Ok(names) if hosts_file::uses_dns() => {
+                Ok(merge_names(names, self.further_names(question, address)))
             }
-            Err(absence) if self.plan.verify.is_some() && hosts_file::ask_dns() => {
-                absence.or_else(|| self.dns_names(word, address))
+            Err(no_answer) if self.options.verify.is_some() && hosts_file::uses_dns() => {
+                no_answer.or_else(|| self.dns_names(question, address))
             }
             first => first,
         }
     }
 
-    /// The names DNS adds to one that is known already; that it cannot tell is no failure.
-    pub fn further_names(&self, word: &str, address: SocketAddr) -> Vec<String> {
-        self.dns_names(word, address).unwrap_or_else(|absence| {
-            self.note(Note::Step(format!("no further names: {}", absence.failure)));
+    /// Returns the names that DNS adds to a known one; an error is only a message for `-v`.
+    pub fn further_names(&self, question: &str, address: SocketAddr) -> Vec<String> {
+        self.dns_names(question, address).unwrap_or_else(|no_answer| {
+            self.note(Note::Step(format!("no further names: {}", no_answer.failure)));
             Vec::new()
         })
     }
 
-    fn system_names(&self, word: &str, address: SocketAddr) -> LookupResult<String> {
+    /// Returns the name that the system has for an address.
+    pub fn system_names(&self, question: &str, address: SocketAddr) -> LookupResult<String> {
         match getaddrinfo::name(address)? {
             Some(name) => {
-                self.note(Note::Step(format!("the system: {word}: {name}")));
+                self.note(Note::Step(format!("system: {question}: {name}")));
                 Ok(vec![name])
             }
-            None => Err(Failure::new(Phase::Resolve, word, "the address has no name").into()),
+            None => Err(Failure::new(Phase::Resolve, question, "the address has no name").into()),
         }
     }
 }
 
-fn at(mut address: SocketAddr, port: u16) -> SocketAddr {
-    address.set_port(port);
-    address
-}
-
-/// `names` and what `more` adds to them; names are equal in any case of letters.
-pub fn merged(mut names: Vec<String>, more: Vec<String>) -> Vec<String> {
+/// Appends the names of `more` that are not in `names`; case is ignored.
+pub fn merge_names(mut names: Vec<String>, more: Vec<String>) -> Vec<String> {
     for name in more {
         if !names.iter().any(|known| known.eq_ignore_ascii_case(&name)) {
             names.push(name);

@@ -1,37 +1,40 @@
-//! What a word on the command line, or a line of a list, asks for.
+//! Parses a question: an argument, or a line of a file.
 
 use std::net::{IpAddr, SocketAddr};
 
 use crate::error::Failure;
-use crate::net::endpoint::{refuse_url, split_host_port};
-use crate::resolver::{Family, getaddrinfo};
+use crate::resolver::Family;
+use crate::resolver::getaddrinfo;
+use crate::resolver::host_port::{refuse_url, split_host_port};
 
-/// A question, read.
+/// A parsed question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LookupQuestion {
-    /// A name, or a numeric form in no usual spelling (`127.1`): its addresses are wanted.
+    /// A name, or a number that getaddrinfo(3) accepts as an address (`127.1`): asks for its addresses.
     Host {
         /// The name.
         name: String,
-        /// The port or service that came with it: `NAME:PORT`.
+        /// The port or service of `NAME:PORT`.
         port: Option<String>,
     },
-    /// An address: its names are wanted.
+    /// An address: asks for its names.
     Address(SocketAddr),
-    /// A service or a port number: the other one is wanted.
+    /// A service or a port number: asks for the other one.
     Service {
         /// `http`, `80`.
         word: String,
-        /// `tcp` or `udp`; both where none is named.
+        /// `tcp` or `udp`; `None` for both.
         proto: Option<String>,
     },
 }
 
 impl LookupQuestion {
-    /// Reads a word: `:http`, `:80`, `http/tcp`, `80/udp` are services; what reads as an IP
-    /// address is one, with a zone or in brackets too; `NAME:PORT` has a port; all else is a
-    /// name.
-    pub fn read(word: &str) -> Result<LookupQuestion, Failure> {
+    /// Parses a word: `:http`, `:80`, `http/tcp`, `80/udp` are services; an IP address may have a
+    /// zone or brackets; `NAME:PORT` has a port; any other word is a name.
+    ///
+    /// Fails with 2 at [`Phase::Resolve`](crate::error::Phase::Resolve) on a URL and on misplaced
+    /// brackets and colons.
+    pub fn parse(word: &str) -> Result<LookupQuestion, Failure> {
         refuse_url(word)?;
         if let Some(rest) = word.strip_prefix(':')
             && !rest.starts_with(':')
@@ -41,7 +44,7 @@ impl LookupQuestion {
         if word.contains('/') {
             return Ok(service(word));
         }
-        if let Some(address) = address(word)? {
+        if let Some(address) = parse_address(word)? {
             return Ok(LookupQuestion::Address(address));
         }
         let (name, port) = split_host_port(word)?;
@@ -57,8 +60,8 @@ fn service(word: &str) -> LookupQuestion {
     LookupQuestion::Service { word: word.to_string(), proto }
 }
 
-/// An address in a usual spelling. Only a zone needs the system, which knows its interfaces.
-fn address(word: &str) -> Result<Option<SocketAddr>, Failure> {
+/// Parses an address; a zone is resolved by the system, which knows its interfaces.
+fn parse_address(word: &str) -> Result<Option<SocketAddr>, Failure> {
     let bare = word.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(word);
     if let Ok(ip) = bare.parse::<IpAddr>() {
         return Ok(Some((ip, 0).into()));
@@ -86,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn each_form_is_told_from_the_others() {
+    fn question_forms_are_distinguished() {
         let cases = [
             ("localhost", host("localhost", None)),
             ("localhost:http", host("localhost", Some("http"))),
@@ -100,13 +103,13 @@ mod tests {
             (":http/udp", service("http", Some("udp"))),
             ("80/tcp", service("80", Some("tcp"))),
         ];
-        for (word, asked) in cases {
-            assert_eq!(LookupQuestion::read(word).unwrap(), asked, "{word}");
+        for (word, question) in cases {
+            assert_eq!(LookupQuestion::parse(word).unwrap(), question, "{word}");
         }
     }
 
     #[test]
-    fn brackets_and_colons_that_make_nothing_are_usage() {
+    fn misplaced_brackets_and_colons_are_usage_errors() {
         for word in [
             "[::1",
             "::1]",
@@ -120,11 +123,11 @@ mod tests {
             "1:2:3",
             "a]",
         ] {
-            let refused = LookupQuestion::read(word).unwrap_err();
-            assert_eq!((refused.stage, refused.code), (Phase::Resolve, ExitCode::Usage), "{word}");
+            let error = LookupQuestion::parse(word).unwrap_err();
+            assert_eq!((error.stage, error.code), (Phase::Resolve, ExitCode::Usage), "{word}");
         }
         for word in ["fe80::1%no-such-if", "[fe80::1%no-such-if]:80", "[::1]:http"] {
-            assert!(LookupQuestion::read(word).is_ok(), "{word}");
+            assert!(LookupQuestion::parse(word).is_ok(), "{word}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A list of questions, read a line at a time while answers already come out.
+//! Questions from a file, read line by line while earlier ones are answered.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -7,13 +7,13 @@ use std::path::Path;
 
 use crate::error::{Failure, Phase};
 
-/// The most of a line that is kept: no name is longer, and the rest only makes it malformed.
-const LONGEST: u64 = 4096;
+/// The maximum length, in bytes, that is kept of a line; a longer one is malformed in any case.
+const MAX_LINE_LEN: u64 = 4096;
 
-/// The questions in a file, or in stdin for `-`. Blank lines and lines that begin with `#`
-/// are none.
+/// Opens a file of questions, or stdin for `-`. Blank lines and lines that begin with `#` are
+/// skipped.
 ///
-/// Fails with 26 when the file cannot be opened.
+/// Fails with 26 if the file cannot be opened.
 pub fn open(path: &Path) -> Result<Questions<BufReader<File>>, Failure> {
     let file = if path == Path::new("-") {
         io::stdin().as_fd().try_clone_to_owned().map(File::from)
@@ -22,25 +22,25 @@ pub fn open(path: &Path) -> Result<Questions<BufReader<File>>, Failure> {
     };
     match file {
         Ok(file) => Ok(Questions(BufReader::new(file))),
-        Err(error) => Err(unreadable(Some(path), error)),
+        Err(error) => Err(read_error(Some(path), error)),
     }
 }
 
-/// How many questions a list holds, if it is a file that stays as it is.
+/// Counts the questions of a regular file; `None` for any other.
 pub fn count(path: &Path) -> Option<u64> {
     let file = File::open(path).ok().filter(|file| file.metadata().is_ok_and(|m| m.is_file()))?;
     Some(Questions(BufReader::new(file)).map_while(Result::ok).count() as u64)
 }
 
-/// A list that cannot be read: at its own stage, 26.
-pub fn unreadable(path: Option<&Path>, error: io::Error) -> Failure {
+/// Converts a read error: exit code 26 at [`Phase::File`], or at [`Phase::Stdin`].
+pub fn read_error(path: Option<&Path>, error: io::Error) -> Failure {
     match path {
         Some(path) if path != Path::new("-") => Failure::new(Phase::File, path.display(), error),
         _ => Failure::new(Phase::Stdin, "-", error),
     }
 }
 
-/// The lines that ask something.
+/// The questions of a file.
 pub struct Questions<R>(R);
 
 impl<R: BufRead> Iterator for Questions<R> {
@@ -48,7 +48,7 @@ impl<R: BufRead> Iterator for Questions<R> {
 
     fn next(&mut self) -> Option<io::Result<String>> {
         loop {
-            let line = match self.line() {
+            let line = match self.read_line() {
                 Ok(line) if line.is_empty() => return None,
                 Ok(line) => line,
                 Err(error) => return Some(Err(error)),
@@ -63,16 +63,16 @@ impl<R: BufRead> Iterator for Questions<R> {
 }
 
 impl<R: BufRead> Questions<R> {
-    /// A line with its end; at the end of the list, nothing. What is too long is cut.
-    fn line(&mut self) -> io::Result<Vec<u8>> {
+    /// Reads a line with its line end, truncated to the maximum length; empty at the end of the file.
+    fn read_line(&mut self) -> io::Result<Vec<u8>> {
         let mut line = Vec::new();
-        self.0.by_ref().take(LONGEST).read_until(b'\n', &mut line)?;
+        self.0.by_ref().take(MAX_LINE_LEN).read_until(b'\n', &mut line)?;
         let mut rest = Vec::new();
-        let mut whole = line.len() < LONGEST as usize || line.ends_with(b"\n");
-        while !whole {
+        let mut is_complete = line.len() < MAX_LINE_LEN as usize || line.ends_with(b"\n");
+        while !is_complete {
             rest.clear();
-            self.0.by_ref().take(LONGEST).read_until(b'\n', &mut rest)?;
-            whole = rest.is_empty() || rest.ends_with(b"\n");
+            self.0.by_ref().take(MAX_LINE_LEN).read_until(b'\n', &mut rest)?;
+            is_complete = rest.is_empty() || rest.ends_with(b"\n");
         }
         Ok(line)
     }
@@ -87,14 +87,14 @@ mod tests {
     }
 
     #[test]
-    fn blank_lines_and_remarks_ask_nothing() {
+    fn blank_lines_and_comments_are_skipped() {
         assert_eq!(lines("a\r\n\n  # x\n b \n#\nc"), ["a", "b", "c"]);
         assert!(lines("").is_empty());
     }
 
     #[test]
-    fn a_line_without_an_end_costs_no_memory_and_no_neighbour() {
+    fn long_line_is_truncated_and_next_line_is_kept() {
         let found = lines(&format!("{}\nnext\n", "x".repeat(1_000_000)));
-        assert_eq!((found.len(), found[0].len(), &*found[1]), (2, LONGEST as usize, "next"));
+        assert_eq!((found.len(), found[0].len(), &*found[1]), (2, MAX_LINE_LEN as usize, "next"));
     }
 }

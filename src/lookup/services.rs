@@ -1,19 +1,20 @@
-//! Services and ports, both ways.
+//! Services and ports, in both directions.
 
 use super::answer::Answer;
 use crate::error::{Failure, Phase};
 use crate::report::lookup::{LookupReport, Service};
 use crate::resolver;
 
-/// The lines of services(5) for a name or a number: of one protocol, or of both where none
-/// is named. Unknown in all of them is 6, a number beyond 65535 or another protocol 2.
+/// Returns the entries of services(5) for a name or a number, of one protocol or of both.
+///
+/// Fails with 6 if there is none, and with 2 for a number out of range or another protocol.
 pub fn services(word: &str, proto: Option<&str>) -> Answer {
-    let wanted = ["tcp", "udp"].into_iter().filter(|known| proto.is_none_or(|p| p == *known));
+    let protocols = ["tcp", "udp"].into_iter().filter(|known| proto.is_none_or(|p| p == *known));
     let (mut services, mut failure) = (Vec::new(), None);
-    for protocol in wanted {
+    for protocol in protocols {
         match service(word, protocol) {
             Ok(found) => services.push(found),
-            Err(why) => failure = failure.or(Some(why)),
+            Err(error) => failure = failure.or(Some(error)),
         }
     }
     if !services.is_empty() {
@@ -32,9 +33,9 @@ fn service(word: &str, protocol: &'static str) -> Result<Service, Failure> {
     }
     let unknown = || {
         let endpoint = format!("{port}/{protocol}");
-        Failure::new(Phase::Port, endpoint, "no service is known on this port")
+        Failure::new(Phase::Port, endpoint, "no service is registered for this port")
     };
-    let service = resolver::service(port, protocol).ok_or_else(unknown)?;
+    let service = resolver::service_name(port, protocol).ok_or_else(unknown)?;
     Ok(Service { service, port, protocol })
 }
 
@@ -42,23 +43,26 @@ fn service(word: &str, protocol: &'static str) -> Result<Service, Failure> {
 mod tests {
     use super::*;
 
-    fn told(word: &str, proto: Option<&str>) -> (u8, Vec<String>) {
-        let facts = services(word, proto).facts;
-        (facts.code, facts.rows().into_iter().map(|row| row.join(" ")).collect())
+    fn lines(word: &str, proto: Option<&str>) -> (u8, Vec<String>) {
+        let result = services(word, proto).result;
+        (result.code, result.rows().into_iter().map(|row| row.join(" ")).collect())
     }
 
     #[test]
-    fn services_are_told_both_ways() {
-        assert_eq!(told("http", Some("tcp")), (0, vec!["http 80/tcp".into()]));
-        assert_eq!(told("80", Some("tcp")), (0, vec!["http 80/tcp".into()]));
-        assert_eq!(told("domain", None), (0, vec!["domain 53/tcp".into(), "domain 53/udp".into()]));
+    fn services_are_found_in_both_directions() {
+        assert_eq!(lines("http", Some("tcp")), (0, vec!["http 80/tcp".into()]));
+        assert_eq!(lines("80", Some("tcp")), (0, vec!["http 80/tcp".into()]));
+        assert_eq!(
+            lines("domain", None),
+            (0, vec!["domain 53/tcp".into(), "domain 53/udp".into()])
+        );
     }
 
     #[test]
-    fn unknown_and_impossible_stay_apart() {
-        assert_eq!(told("nosuchservice", None).0, 6);
-        assert_eq!(told("70000", Some("tcp")).0, 2);
-        assert_eq!(told("http", Some("sctp")).0, 2);
-        assert_eq!(told("", None).0, 2);
+    fn unknown_service_and_usage_error_have_different_codes() {
+        assert_eq!(lines("nosuchservice", None).0, 6);
+        assert_eq!(lines("70000", Some("tcp")).0, 2);
+        assert_eq!(lines("http", Some("sctp")).0, 2);
+        assert_eq!(lines("", None).0, 2);
     }
 }

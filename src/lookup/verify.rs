@@ -1,164 +1,150 @@
-//! Whether an address is what its name claims: reverse, forward, and is it in the list.
+//! Forward-confirmed reverse DNS: the names of an address are looked up and must have the address.
 //!
-//! Each outcome stays apart from the others; above all, a resolver that fails is never taken
-//! for an address without a name.
+//! The outcomes are kept apart; a failing resolver is never taken for an address without a name.
 
 use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::answer::Answer;
-use super::forward_check::{ForwardCheck, check, confirmed};
-use super::options::{LookupOptions, LookupSource};
+use super::forward_check::{ForwardCheck, check_names, is_confirmed};
+use super::options::LookupOptions;
 use super::query::Query;
 use super::question::LookupQuestion;
 use crate::error::{ExitCode, Failure, Phase};
-use crate::report::lookup::{Check, LookupReport, shown};
+use crate::report::lookup::{Check, CheckOutcome, LookupReport, LookupSource, LookupStatus, shown};
 use crate::resolver::{getaddrinfo, hosts_file};
 
-/// How strictly, and how far.
-#[derive(Debug, Clone, Copy)]
-pub struct VerifyOptions {
-    /// No name at all is a negative answer.
-    pub strict: bool,
-    /// Every name is tried, even when one has confirmed the address.
-    pub thorough: bool,
-}
-
-/// Verifies an address, or each address of a name; the worst outcome decides.
-pub fn answer(inquiry: &Query<'_>, word: &str, asked: &LookupQuestion) -> Answer {
-    let addresses = match asked {
-        LookupQuestion::Address(address) => Ok(vec![*address]),
-        LookupQuestion::Host { name, .. } => inquiry.addresses(name),
+/// Verifies an address, or each address of a name; the worst result determines the status.
+pub fn verify(query: &Query<'_>, question: &str, parsed: &LookupQuestion) -> Answer {
+    let addresses = match parsed {
+        LookupQuestion::Address(address) => {
+            return merge(vec![verify_address(query, question, *address)]);
+        }
+        LookupQuestion::Host { name, .. } => query.addresses(name),
         LookupQuestion::Service { .. } => Ok(Vec::new()),
     };
+    let verify_one =
+        |address: &SocketAddr| verify_address(query, &getaddrinfo::format_ip(address), *address);
     match addresses {
-        Ok(addresses) => {
-            let verdicts =
-                addresses.iter().map(|address| verify_address(inquiry, word, asked, *address));
-            merge(verdicts.collect())
-        }
-        Err(absence) => absence.answer(),
+        Ok(addresses) => merge(addresses.iter().map(verify_one).collect()),
+        Err(no_answer) => no_answer.into_answer(),
     }
 }
 
-/// What became of one address.
+/// The result for one address.
 struct AddressVerdict {
-    status: &'static str,
+    status: LookupStatus,
     code: ExitCode,
-    sentence: Option<String>,
-    names: Vec<String>,
+    /// The line that is printed; `None` if the resolver failed.
+    text: Option<String>,
     checks: Vec<Check>,
     failure: Option<Failure>,
 }
 
-fn verify_address(
-    inquiry: &Query<'_>,
-    word: &str,
-    asked: &LookupQuestion,
-    address: SocketAddr,
-) -> AddressVerdict {
-    let original = match asked {
-        LookupQuestion::Address(_) => word.to_string(),
-        _ => getaddrinfo::format_ip(&address),
-    };
-    let names = match inquiry.names(&original, address) {
+/// Verifies `address`, which the output names `target`.
+fn verify_address(query: &Query<'_>, target: &str, address: SocketAddr) -> AddressVerdict {
+    let names = match query.names(target, address) {
         Ok(names) => names,
-        Err(absence) if absence.is_definitive() => Vec::new(),
-        Err(absence) => return failed(absence.failure, Vec::new()),
+        Err(no_answer) if no_answer.is_definitive() => Vec::new(),
+        Err(no_answer) => return failed(no_answer.failure, Vec::new()),
     };
-    let mut tried = check(inquiry, &names, address);
-    if !confirmed(&tried) && dns_not_consulted(inquiry.plan, address) {
-        let mut more = inquiry.within(halfway(inquiry.until)).further_names(&original, address);
+    let mut checks = check_names(query, &names, address);
+    if !is_confirmed(&checks) && dns_not_consulted(query.options, address) {
+        let first_half = query.with_deadline(halfway(query.deadline));
+        let mut more = first_half.further_names(target, address);
         more.retain(|name| !names.contains(name));
-        tried.extend(check(inquiry, &more, address));
+        checks.extend(check_names(query, &more, address));
     }
-    summarize(inquiry.plan, &original, tried)
+    summarize(query.options, target, checks)
 }
 
-/// Whether DNS may know names that the hosts file kept the system from asking for.
-fn dns_not_consulted(plan: &LookupOptions, address: SocketAddr) -> bool {
-    plan.via == LookupSource::System
+/// Whether DNS may have further names because the system found one in the hosts file.
+fn dns_not_consulted(options: &LookupOptions, address: SocketAddr) -> bool {
+    options.source == LookupSource::System
         && hosts_file::lists_address(address.ip())
-        && hosts_file::ask_dns()
+        && hosts_file::uses_dns()
 }
 
-fn halfway(until: Option<Instant>) -> Option<Instant> {
+fn halfway(deadline: Option<Instant>) -> Option<Instant> {
     let now = Instant::now();
-    until.map(|until| now + until.saturating_duration_since(now) / 2)
+    deadline.map(|deadline| now + deadline.saturating_duration_since(now) / 2)
 }
 
-/// One confirmation is enough; without it an unknown leaves all open; else the first name
-/// that disappointed is told.
-fn summarize(plan: &LookupOptions, original: &str, mut tried: Vec<ForwardCheck>) -> AddressVerdict {
-    let address = shown(original);
-    let validated = tried.iter().find(|tried| tried.check.outcome == "confirmed");
-    let told = |status, code, sentence| (status, code, Some(sentence));
-    let (status, code, sentence) = if let Some(ForwardCheck { check, .. }) = validated {
-        told("validated", ExitCode::Done, format!("Validated hostname: {}", shown(&check.name)))
-    } else if let Some(failure) = tried.iter_mut().find_map(|tried| tried.failure.take()) {
-        let checks = tried.into_iter().map(|tried| tried.check).collect();
-        return failed(in_all(plan, original, failure), checks);
-    } else if let Some(ForwardCheck { check, .. }) = tried.first() {
-        mismatch(check, &address)
+/// One confirmed name is sufficient; without one, a failed lookup is the result, then the first name
+/// that does not have the address, then the absence of names.
+fn summarize(
+    options: &LookupOptions,
+    target: &str,
+    mut checks: Vec<ForwardCheck>,
+) -> AddressVerdict {
+    let confirmed = |one: &&ForwardCheck| one.check.outcome == CheckOutcome::Confirmed;
+    let (status, code, text) = if let Some(one) = checks.iter().find(confirmed) {
+        let text = format!("Validated hostname: {}", shown(&one.check.name));
+        (LookupStatus::Validated, ExitCode::Done, text)
+    } else if let Some(failure) = checks.iter_mut().find_map(|one| one.failure.take()) {
+        return failed(with_total_limit(options, target, failure), plain(checks));
+    } else if let Some(first) = checks.first() {
+        let (status, text) = mismatch(&first.check, &shown(target));
+        (status, ExitCode::Negative, text)
     } else {
-        let strict = plan.verify.is_some_and(|rigour| rigour.strict);
-        let code = if strict { ExitCode::Negative } else { ExitCode::Done };
-        told("none", code, format!("No host names available for {address}; this may be normal."))
+        let is_strict = options.verify.is_some_and(|verify| verify.strict);
+        let code = if is_strict { ExitCode::Negative } else { ExitCode::Done };
+        let text = format!("No host names available for {}; this may be normal.", shown(target));
+        (LookupStatus::None, code, text)
     };
-    let checks: Vec<Check> = tried.into_iter().map(|tried| tried.check).collect();
-    let names = checks.iter().map(|check| check.name.clone()).collect();
-    AddressVerdict { status, code, sentence, names, checks, failure: None }
+    AddressVerdict { status, code, text: Some(text), checks: plain(checks), failure: None }
 }
 
-fn mismatch(check: &Check, address: &str) -> (&'static str, ExitCode, Option<String>) {
+/// Returns status and text for a name that does not have the address.
+fn mismatch(check: &Check, address: &str) -> (LookupStatus, String) {
     let name = shown(&check.name);
-    let (status, what) = match check.outcome {
-        "elsewhere" => (
-            "mismatch",
-            format!("on forward lookup, original IP {address} did not appear in IP address list."),
-        ),
-        _ => {
-            let cause = check.cause.as_deref().map(shown).unwrap_or_default();
-            ("forward-failed", format!("it could not be forward-resolved: {cause}"))
-        }
-    };
-    (status, ExitCode::Negative, Some(format!("Got hostname {name}, but {what}")))
+    if check.outcome == CheckOutcome::Elsewhere {
+        let text = format!(
+            "Got hostname {name}, but on forward lookup, original IP {address} did not appear in \
+             IP address list."
+        );
+        return (LookupStatus::Mismatch, text);
+    }
+    let cause = check.cause.as_deref().map(shown).unwrap_or_default();
+    let text = format!("Got hostname {name}, but it could not be forward-resolved: {cause}");
+    (LookupStatus::ForwardFailed, text)
 }
 
-/// A share of the time that ran out is told as the whole limit it was taken from.
-fn in_all(plan: &LookupOptions, original: &str, failure: Failure) -> Failure {
-    match plan.limit {
-        Some(limit) if failure.timed_out() => Failure::timeout(Phase::Resolve, original, limit),
+/// Names the time limit of the question in a timeout of one of its lookups.
+fn with_total_limit(options: &LookupOptions, target: &str, failure: Failure) -> Failure {
+    match options.timeout {
+        Some(limit) if failure.timed_out() => Failure::timeout(Phase::Resolve, target, limit),
         _ => failure,
     }
 }
 
-fn failed(failure: Failure, checks: Vec<Check>) -> AddressVerdict {
-    let names = checks.iter().map(|check| check.name.clone()).collect();
-    let Answer { facts, failure, .. } = Answer::failed(failure);
-    let code = failure.as_ref().map_or(ExitCode::TryAgain, |failure| failure.code);
-    AddressVerdict { status: facts.status, code, sentence: None, names, checks, failure }
+fn plain(checks: Vec<ForwardCheck>) -> Vec<Check> {
+    checks.into_iter().map(|one| one.check).collect()
 }
 
-/// The verdicts on all addresses of one question; the worst one names the status.
+fn failed(failure: Failure, checks: Vec<Check>) -> AddressVerdict {
+    let code = failure.code;
+    let Answer { result, failure, .. } = Answer::failed(failure);
+    AddressVerdict { status: result.status, code, text: None, checks, failure }
+}
+
+/// Merges the results for all addresses of a question; the worst one determines the status.
 fn merge(verdicts: Vec<AddressVerdict>) -> Answer {
-    let mut answer =
-        Answer::ok(LookupReport { names: Some(Vec::new()), ..LookupReport::default() });
-    let (mut sentences, mut checks, mut names) = (Vec::new(), Vec::new(), Vec::new());
+    let mut answer = Answer::ok(LookupReport::default());
+    let (mut texts, mut checks) = (Vec::new(), Vec::new());
     for verdict in verdicts {
         let code = verdict.code.number();
-        if answer.facts.status == "ok" || code > answer.facts.code {
-            answer.facts.status = verdict.status;
-            answer.facts.code = code;
-            answer.facts.cause = verdict.failure.as_ref().map(Failure::cause);
+        if answer.result.status == LookupStatus::Ok || code > answer.result.code {
+            answer.result.status = verdict.status;
+            answer.result.code = code;
+            answer.result.cause = verdict.failure.as_ref().map(Failure::cause);
             answer.failure = verdict.failure;
         }
-        sentences.extend(verdict.sentence);
-        names.extend(verdict.names);
+        texts.extend(verdict.text);
         checks.extend(verdict.checks);
     }
-    let verdict = (!sentences.is_empty()).then(|| sentences.join("\n"));
-    answer.facts =
-        LookupReport { names: Some(names), checks: Some(checks), verdict, ..answer.facts };
+    answer.result.names = Some(checks.iter().map(|check| check.name.clone()).collect());
+    answer.result.verdict = (!texts.is_empty()).then(|| texts.join("\n"));
+    answer.result.checks = Some(checks);
     answer
 }

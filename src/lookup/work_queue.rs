@@ -1,4 +1,4 @@
-//! The workers' side of a list: questions are taken in order, each asked once.
+//! The queue of a batch: workers take questions in their order, and each question is looked up once.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -9,192 +9,204 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::answer::Answer;
-use crate::error::Failure;
-use crate::resolver::STACK;
+use crate::error::{ExitCode, Failure, Phase};
+use crate::resolver::STACK_SIZE;
 use crate::shutdown;
 
-/// How many answers may wait behind one that is not there yet.
-const AHEAD: usize = 4096;
-/// How many distinct questions are remembered, so that one asked again costs nothing.
-const REMEMBERED: usize = 16_384;
+/// The maximum number of jobs that are not printed yet.
+const MAX_PENDING: usize = 4096;
+/// The maximum number of distinct questions whose answers are kept for repetitions.
+const MAX_CACHED: usize = 16_384;
 
-/// Where questions come from; an error ends the list.
-pub type Source = Box<dyn Iterator<Item = io::Result<String>> + Send>;
-/// How one is answered, until a moment.
-pub type Work = Box<dyn Fn(&str, Option<Instant>) -> Answer + Send + Sync>;
+/// The questions; an error ends them.
+pub type Questions = Box<dyn Iterator<Item = io::Result<String>> + Send>;
+/// The lookup of one question, until a deadline.
+pub type Lookup = Box<dyn Fn(&str, Option<Instant>) -> Answer + Send + Sync>;
 
-/// A question on its way.
+/// One question and its answer.
 pub struct Job {
-    /// The question, as it was asked.
-    pub word: String,
+    /// The question as the user wrote it.
+    pub question: String,
     /// When a worker took it.
-    pub begun: Instant,
-    /// Its answer, once somebody brought one.
+    pub started: Instant,
+    /// Its answer, once there is one.
     pub answer: OnceLock<Answer>,
 }
 
-/// How much time a question has.
+/// The limits of a batch.
 #[derive(Debug, Clone, Copy)]
-pub struct TimeLimits {
-    /// Until its answer is to be there; `None` for as long as it takes.
-    pub limit: Option<Duration>,
-    /// What a worker that keeps to its time gets beyond it, to say what it knows.
+pub struct BatchLimits {
+    /// The maximum number of concurrent lookups.
+    pub max_jobs: usize,
+    /// The time limit per question; `None` is no limit.
+    pub timeout: Option<Duration>,
+    /// How long after the limit a lookup may still return its own error.
     pub grace: Duration,
 }
 
-/// Where workers take questions and leave answers.
+/// The queue that workers and printer share.
 pub struct WorkQueue {
-    source: Mutex<(Source, HashMap<String, Arc<Job>>)>,
-    line: Mutex<Pending>,
-    /// Told when the line gets shorter.
+    source: Mutex<Source>,
+    pending: Mutex<Pending>,
+    /// Notified when a pending job is removed.
     pub space_available: Condvar,
-    /// Whether somebody waits for the bell.
-    pub waiting: AtomicBool,
-    rope: OwnedFd,
-    work: Work,
-    /// What each question has.
-    pub time: TimeLimits,
-    jobs: usize,
-    /// Workers in their places.
-    pub hired: AtomicUsize,
-    /// Workers left behind.
+    /// Whether the printer waits for `wake_tx`.
+    pub is_waiting: AtomicBool,
+    wake_tx: OwnedFd,
+    lookup: Lookup,
+    /// The limits of the batch.
+    pub limits: BatchLimits,
+    /// The number of workers, without the stuck ones.
+    pub workers: AtomicUsize,
+    /// The number of workers whose job was given up.
     pub stuck: AtomicUsize,
 }
 
-/// The questions taken so far whose answers have not been told, in their order.
+/// The questions that are left, and the jobs of those that were taken.
+struct Source {
+    questions: Questions,
+    cache: HashMap<String, Arc<Job>>,
+}
+
+/// The jobs that are not printed yet.
 #[derive(Default)]
 pub struct Pending {
-    /// The oldest first.
-    pub tickets: VecDeque<Arc<Job>>,
-    /// Whether there are no more.
+    /// The jobs, in the order of the questions.
+    pub jobs: VecDeque<Arc<Job>>,
+    /// Whether all questions were taken.
     pub ended: bool,
-    /// Why, if not because they ended.
-    pub unreadable: Option<io::Error>,
+    /// The error that ended the questions.
+    pub read_error: Option<io::Error>,
 }
 
 impl WorkQueue {
-    /// A desk with nobody at it; `rope` rings for whoever waits.
+    /// Creates a queue without workers; `wake_tx` wakes the printer.
     pub fn new(
-        source: Source,
-        work: Work,
-        jobs: usize,
-        time: TimeLimits,
-        rope: OwnedFd,
+        questions: Questions,
+        lookup: Lookup,
+        limits: BatchLimits,
+        wake_tx: OwnedFd,
     ) -> WorkQueue {
         WorkQueue {
-            source: Mutex::new((source, HashMap::new())),
-            line: Mutex::default(),
+            source: Mutex::new(Source { questions, cache: HashMap::new() }),
+            pending: Mutex::default(),
             space_available: Condvar::new(),
-            waiting: AtomicBool::new(false),
-            rope,
-            work,
-            time,
-            jobs: jobs.max(1),
-            hired: AtomicUsize::new(0),
+            is_waiting: AtomicBool::new(false),
+            wake_tx,
+            lookup,
+            limits,
+            workers: AtomicUsize::new(0),
             stuck: AtomicUsize::new(0),
         }
     }
 
-    /// The line, for one moment.
-    pub fn line(&self) -> MutexGuard<'_, Pending> {
-        lock(&self.line)
+    /// Locks the pending jobs.
+    pub fn pending(&self) -> MutexGuard<'_, Pending> {
+        lock(&self.pending)
     }
 
-    /// One more worker, if there is a place for it.
+    /// Spawns a worker, unless there are `max_jobs`.
     pub fn spawn_worker(self: &Arc<WorkQueue>) -> io::Result<()> {
-        let place = |hired| (hired < self.jobs).then_some(hired + 1);
-        if self.hired.fetch_update(Ordering::SeqCst, Ordering::SeqCst, place).is_err() {
+        if !self.add_worker() {
             return Ok(());
         }
-        let desk = self.clone();
-        let hired = thread::Builder::new().name("resolve".into()).stack_size(STACK);
-        hired.spawn(move || desk.serve()).map(drop).inspect_err(|_| {
-            self.hired.fetch_sub(1, Ordering::SeqCst);
+        let queue = self.clone();
+        let thread = thread::Builder::new().name("resolve".into()).stack_size(STACK_SIZE);
+        thread.spawn(move || queue.run_worker()).map(drop).inspect_err(|_| {
+            self.workers.fetch_sub(1, Ordering::SeqCst);
         })
     }
 
-    fn serve(self: Arc<WorkQueue>) {
-        while let Some(ticket) = self.next_job() {
-            // One worker is enough to go on; a second that cannot be had is no failure.
+    /// Counts one more worker, unless there are `max_jobs`.
+    fn add_worker(&self) -> bool {
+        let max_jobs = self.limits.max_jobs.max(1);
+        let add = |workers| (workers < max_jobs).then_some(workers + 1);
+        self.workers.fetch_update(Ordering::SeqCst, Ordering::SeqCst, add).is_ok()
+    }
+
+    fn run_worker(self: Arc<WorkQueue>) {
+        while let Some(job) = self.next_job() {
+            // One worker is sufficient; that another one cannot be created is not an error.
             let _ = self.spawn_worker();
-            let until = self.time.limit.and_then(|limit| ticket.begun.checked_add(limit));
-            let answer = self.answer(&ticket.word, until);
-            let answer = answer.for_question(&ticket.word, ticket.begun.elapsed());
-            let late = ticket.answer.set(answer).is_err();
-            self.wake_all();
-            if late && !self.rejoin() {
+            let timeout = self.limits.timeout;
+            let deadline = timeout.and_then(|timeout| job.started.checked_add(timeout));
+            let answer = self.answer(&job.question, deadline);
+            let answer = answer.for_question(&job.question, job.started.elapsed());
+            let is_late = job.answer.set(answer).is_err();
+            self.wake_printer();
+            if is_late && !self.rejoin() {
                 return;
             }
         }
-        self.hired.fetch_sub(1, Ordering::SeqCst);
+        self.workers.fetch_sub(1, Ordering::SeqCst);
     }
 
-    /// A panic costs its own question only.
-    fn answer(&self, word: &str, until: Option<Instant>) -> Answer {
-        let work = std::panic::AssertUnwindSafe(|| (self.work)(word, until));
-        std::panic::catch_unwind(work).unwrap_or_else(|_| {
-            let why = "the resolver's thread broke down";
-            Answer::failed(Failure::resolver(word, why))
+    /// Looks up one question; a panic fails this question only.
+    fn answer(&self, question: &str, deadline: Option<Instant>) -> Answer {
+        let lookup = std::panic::AssertUnwindSafe(|| (self.lookup)(question, deadline));
+        std::panic::catch_unwind(lookup).unwrap_or_else(|_| {
+            let failure = Failure::new(Phase::Resolve, question, "the resolver's thread panicked");
+            Answer::failed(failure.with_code(ExitCode::TryAgain))
         })
     }
 
-    /// Whether there is still a place for a worker that was left behind.
+    /// Counts a stuck worker as a worker again, unless there are `max_jobs`.
     fn rejoin(&self) -> bool {
         self.stuck.fetch_sub(1, Ordering::SeqCst);
-        let place = |hired| (hired < self.jobs).then_some(hired + 1);
-        self.hired.fetch_update(Ordering::SeqCst, Ordering::SeqCst, place).is_ok()
+        self.add_worker()
     }
 
-    /// The next question nobody has asked yet; repeated ones share the first one's answer.
+    /// Takes the next question that was not looked up yet; repeated ones share the job of the first.
     fn next_job(&self) -> Option<Arc<Job>> {
         let mut source = lock(&self.source);
         loop {
-            let mut line = lock(&self.line);
-            while line.tickets.len() >= AHEAD {
-                line = self.space_available.wait(line).unwrap_or_else(PoisonError::into_inner);
-            }
-            if line.ended {
+            if !self.wait_for_space() {
                 return None;
             }
-            drop(line);
-            let (words, known) = &mut *source;
-            let word = match words.next() {
-                Some(Ok(word)) => word,
+            let question = match source.questions.next() {
+                Some(Ok(question)) => question,
                 Some(Err(error)) => return self.end(Some(error)),
                 None => return self.end(None),
             };
-            if let Some(known) = known.get(&word) {
-                self.enlist(known.clone());
+            if let Some(known) = source.cache.get(&question) {
+                self.push(known.clone());
                 continue;
             }
-            let ticket = Job { word, begun: Instant::now(), answer: OnceLock::new() };
-            let ticket = Arc::new(ticket);
-            if known.len() < REMEMBERED {
-                known.insert(ticket.word.clone(), ticket.clone());
+            let job = Job { question, started: Instant::now(), answer: OnceLock::new() };
+            let job = Arc::new(job);
+            if source.cache.len() < MAX_CACHED {
+                source.cache.insert(job.question.clone(), job.clone());
             }
-            self.enlist(ticket.clone());
-            return Some(ticket);
+            self.push(job.clone());
+            return Some(job);
         }
     }
 
-    fn enlist(&self, ticket: Arc<Job>) {
-        lock(&self.line).tickets.push_back(ticket);
-        self.wake_all();
+    /// Waits until there is space for a job; returns false if all questions were taken.
+    fn wait_for_space(&self) -> bool {
+        let is_full = |pending: &mut Pending| pending.jobs.len() >= MAX_PENDING;
+        let pending = self.space_available.wait_while(self.pending(), is_full);
+        !pending.unwrap_or_else(PoisonError::into_inner).ended
     }
 
-    fn end(&self, unreadable: Option<io::Error>) -> Option<Arc<Job>> {
-        let mut line = lock(&self.line);
-        line.ended = true;
-        line.unreadable = unreadable;
-        drop(line);
-        self.wake_all();
+    fn push(&self, job: Arc<Job>) {
+        self.pending().jobs.push_back(job);
+        self.wake_printer();
+    }
+
+    fn end(&self, read_error: Option<io::Error>) -> Option<Arc<Job>> {
+        let mut pending = self.pending();
+        pending.ended = true;
+        pending.read_error = read_error;
+        drop(pending);
+        self.wake_printer();
         None
     }
 
-    /// Wakes whoever waits for answers; nobody waits while answers are plenty.
-    fn wake_all(&self) {
-        if self.waiting.swap(false, Ordering::SeqCst) {
-            shutdown::wake(&self.rope);
+    /// Wakes the printer if it waits; it does not while answers are ready.
+    fn wake_printer(&self) {
+        if self.is_waiting.swap(false, Ordering::SeqCst) {
+            shutdown::wake(&self.wake_tx);
         }
     }
 }

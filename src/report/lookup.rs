@@ -1,21 +1,21 @@
-//! The answer to one question, as text and as JSON.
+//! The result of one lookup, as text and as JSON.
+
+use std::fmt;
 
 use serde::Serialize;
 
 use super::escape::{escape, is_dangerous};
 
-/// What became of one question. Its fields are a promise (README, "JSON events").
+/// The result of one question. Its fields are documented in `docs/json-events.md`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct LookupReport {
-    /// The question, as it was asked.
+    /// The question as the user wrote it.
     pub name: String,
-    /// In one word: `ok`, `absent`, `nxdomain`, `nodata`, `differs`, `failing`, `timeout`,
-    /// `lie`, `malformed`; of `--verify` also `validated`, `none`, `mismatch`,
-    /// `forward-failed`.
-    pub status: &'static str,
-    /// The exit code this question alone would have had.
+    /// The kind of result.
+    pub status: LookupStatus,
+    /// The exit code of a run with this question only.
     pub code: u8,
-    /// The addresses of a name, in the order to try them.
+    /// The addresses of a name, in the order of preference.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub addresses: Option<Vec<String>>,
     /// The names of an address.
@@ -24,29 +24,110 @@ pub struct LookupReport {
     /// Services and their ports.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub services: Option<Vec<Service>>,
-    /// What `getaddrinfo(3)` gives (`--all`).
+    /// The entries of `getaddrinfo(3)` (`--all`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tuples: Option<Vec<Tuple>>,
-    /// DNS records (`--type`, or `--all` of a server).
+    /// DNS records (`--type`, or `--all` with a name server).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub records: Option<Vec<Record>>,
-    /// Whose word each answer is (`--via both`).
+    /// Each answer with its source (`--via both`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub views: Option<Vec<View>>,
-    /// Each name of the address that `--verify` tried.
+    /// Each name of the address that `--verify` looked up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checks: Option<Vec<Check>>,
-    /// The sentence `--verify` says, a line for each address.
+    /// The text of `--verify`, a line per address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verdict: Option<String>,
     /// Why there is no answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
-    /// From the question's start to its answer.
+    /// From the start of the lookup to its result.
     pub milliseconds: f64,
 }
 
-/// A line of services(5).
+/// The kind of result of one question, in JSON as documented in `docs/json-events.md`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LookupStatus {
+    /// The question has an answer.
+    #[default]
+    Ok,
+    /// The system found no such name, or no name for the address.
+    Absent,
+    /// The name server answered that the name does not exist.
+    #[serde(rename = "nxdomain")]
+    NxDomain,
+    /// The name server answered that the name has no record of this type.
+    #[serde(rename = "nodata")]
+    NoData,
+    /// The system and DNS have different answers.
+    Differs,
+    /// The resolver or name server failed.
+    Failing,
+    /// No answer before the deadline.
+    Timeout,
+    /// The reply of the name server was malformed.
+    Invalid,
+    /// The question is malformed.
+    Malformed,
+    /// Any other failure.
+    Failed,
+    /// `--verify`: a name has the address.
+    Validated,
+    /// `--verify`: the address has no name.
+    None,
+    /// `--verify`: no name has the address.
+    Mismatch,
+    /// `--verify`: a name has no addresses.
+    ForwardFailed,
+}
+
+/// Where answers are taken from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LookupSource {
+    /// The C library: hosts file, nsswitch and DNS.
+    System,
+    /// Name servers.
+    Dns,
+    /// Both, compared.
+    Both,
+}
+
+/// The result of the forward lookup of a name of an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CheckOutcome {
+    /// The name has the address.
+    Confirmed,
+    /// The name has other addresses only.
+    Elsewhere,
+    /// The name has no addresses.
+    Unresolved,
+    /// The name is an address itself and was not looked up.
+    Refused,
+    /// The resolver or name server failed.
+    Failing,
+    /// No answer before the deadline.
+    Timeout,
+    /// The reply of the name server was malformed.
+    Invalid,
+}
+
+impl fmt::Display for LookupSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
+impl fmt::Display for CheckOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
+/// An entry of services(5).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Service {
     /// Its name.
@@ -57,18 +138,18 @@ pub struct Service {
     pub protocol: &'static str,
 }
 
-/// One tuple of `getaddrinfo(3)`, in the order of Python's.
+/// An entry of `getaddrinfo(3)`, with the fields and the order of Python's `socket.getaddrinfo`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Tuple {
     /// `AF_INET`, `AF_INET6`.
     pub family: String,
     /// `SOCK_STREAM`, `SOCK_DGRAM`, `SOCK_RAW`.
     pub socktype: String,
-    /// The protocol's number: 6 TCP, 17 UDP, 0 any.
+    /// The protocol number: 6 TCP, 17 UDP, 0 any.
     pub proto: i32,
-    /// The canonical name; only the first tuple has it.
+    /// The canonical name; empty except in the first entry.
     pub canonname: String,
-    /// Address and port; of IPv6 flow and scope too.
+    /// Address and port; for IPv6 also flow information and scope ID.
     pub sockaddr: Sockaddr,
 }
 
@@ -78,68 +159,75 @@ pub struct Tuple {
 pub enum Sockaddr {
     /// Address, port.
     V4(String, u16),
-    /// Address, port, flow, scope.
+    /// Address, port, flow information, scope ID.
     V6(String, u16, u32, u32),
 }
 
-/// A DNS record.
+/// A DNS record, and how its line is printed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Record {
-    /// Whose.
+    /// The owner name.
     pub owner: String,
-    /// Seconds it may be kept.
+    /// Time to live, in seconds.
     pub ttl: u32,
     /// `A`, `MX`, ….
     #[serde(rename = "type")]
     pub kind: String,
-    /// As a zone file writes it.
+    /// The data in presentation format (RFC 1035 §5.1).
     pub data: String,
-    /// Whether it is what was asked for, and not an alias on the way; not in JSON.
+    /// What is printed of it; not in JSON.
     #[serde(skip)]
-    pub wanted: bool,
-    /// Whether its line tells more than the data: `--type ANY`, `--all`; not in JSON.
-    #[serde(skip)]
-    pub whole: bool,
+    pub format: RecordFormat,
 }
 
-/// An answer and who gave it.
+/// What the text output has of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecordFormat {
+    /// Owner, time to live, type and data: `--type ANY`, `--all`.
+    Full,
+    /// The data.
+    Data,
+    /// Nothing: an alias of the queried name.
+    Hidden,
+}
+
+/// An answer and its source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct View {
-    /// `system`, `dns` or `both`.
-    pub via: &'static str,
-    /// The address or name; none where that side has nothing.
+    /// The source.
+    pub via: LookupSource,
+    /// The address or name; `None` if the source has no answer.
     pub answer: Option<String>,
-    /// Why it has nothing.
+    /// Why it has no answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
 }
 
-/// One name that `--verify` looked up again.
+/// The forward lookup of one name by `--verify`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// The address it is a name of.
+    /// The address that has this name.
     pub address: String,
     /// The name.
     pub name: String,
-    /// `confirmed`, `elsewhere`, `unresolved`, `refused`, `failing`, `timeout`, `lie`.
-    pub outcome: &'static str,
-    /// Where it leads.
+    /// The result.
+    pub outcome: CheckOutcome,
+    /// The addresses of the name.
     pub addresses: Vec<String>,
-    /// Why it was not resolved.
+    /// Why it has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
 }
 
 impl LookupReport {
-    /// The answer as lines of cells. Peer-made names are escaped; DNS's own escapes stay as
-    /// they are.
+    /// Formats the result as lines of cells. Names are escaped; escapes of DNS stay as they are.
     pub fn rows(&self) -> Vec<Vec<String>> {
         let cell = |text: &String| vec![shown(text)];
         match self {
             LookupReport { verdict: Some(verdict), .. } => {
                 verdict.lines().map(|line| vec![line.to_string()]).collect()
             }
-            // Without a verdict the names that were tried are no answer.
+            // Without a verdict, the names that were looked up are not an answer.
             LookupReport { checks: Some(_), .. } => Vec::new(),
             LookupReport { tuples: Some(tuples), .. } => tuples.iter().map(Tuple::row).collect(),
             LookupReport { records: Some(records), .. } => {
@@ -168,18 +256,18 @@ impl Tuple {
 impl Record {
     fn row(&self) -> Option<Vec<String>> {
         let data = shown(&self.data);
-        match (self.whole, self.wanted) {
-            (true, _) => {
+        match self.format {
+            RecordFormat::Full => {
                 Some(vec![shown(&self.owner), self.ttl.to_string(), self.kind.clone(), data])
             }
-            (false, true) => Some(vec![data]),
-            (false, false) => None,
+            RecordFormat::Data => Some(vec![data]),
+            RecordFormat::Hidden => None,
         }
     }
 }
 
 impl View {
-    /// A side that has nothing is a line too, with `-` for its answer.
+    /// A source without an answer has a line too, with `-`.
     fn row(&self) -> Vec<String> {
         vec![self.via.to_string(), shown(self.answer.as_deref().unwrap_or("-"))]
     }
@@ -191,12 +279,13 @@ impl Service {
     }
 }
 
-/// A name made harmless; backslashes stay, because DNS names are written with escapes already.
+/// Escapes a name for the terminal, except backslashes, which are escapes of DNS names.
 pub fn shown(name: &str) -> String {
     name.chars().fold(String::with_capacity(name.len()), |mut shown, c| {
-        match c != '\\' && is_dangerous(c) {
-            true => shown.push_str(&escape(c.encode_utf8(&mut [0; 4]))),
-            false => shown.push(c),
+        if c != '\\' && is_dangerous(c) {
+            shown.push_str(&escape(c.encode_utf8(&mut [0; 4])));
+        } else {
+            shown.push(c);
         }
         shown
     })
@@ -207,24 +296,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn plain_answers_are_a_cell_each() {
+    fn names_have_a_cell_each() {
         let names = Some(vec!["a\x1b[2J\\027".to_string(), "b".into()]);
-        let told = LookupReport { names, ..LookupReport::default() };
-        assert_eq!(told.rows(), [["a\\x1b[2J\\027"], ["b"]]);
+        let report = LookupReport { names, ..LookupReport::default() };
+        assert_eq!(report.rows(), [["a\\x1b[2J\\027"], ["b"]]);
     }
 
     #[test]
-    fn aliases_are_told_only_where_records_are_whole() {
+    fn aliases_are_printed_only_with_full_records() {
         let alias = Record {
             owner: "a.test".into(),
             ttl: 60,
             kind: "CNAME".into(),
             data: "b.test".into(),
-            wanted: false,
-            whole: false,
+            format: RecordFormat::Hidden,
         };
         assert_eq!(alias.row(), None);
-        let whole = Record { whole: true, ..alias };
-        assert_eq!(whole.row().unwrap(), ["a.test", "60", "CNAME", "b.test"]);
+        let full = Record { format: RecordFormat::Full, ..alias };
+        assert_eq!(full.row().unwrap(), ["a.test", "60", "CNAME", "b.test"]);
     }
 }

@@ -1,4 +1,4 @@
-//! A call that cannot be bounded, on a thread that can be left behind.
+//! Runs a blocking call without a time limit on a thread that is abandoned at the deadline.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -11,87 +11,87 @@ use rustix::event::{PollFd, PollFlags};
 use crate::error::{Failure, Phase};
 use crate::shutdown::{Shutdown, ShutdownReason, WaitOutcome, poll_until};
 
-/// The stack of a thread that calls the C library's resolver. glibc keeps its answers on the
-/// heap once they pass a quarter of the stack; plug-ins of nsswitch need the rest.
-pub const STACK: usize = 256 * 1024;
+/// The stack size, in bytes, of a thread that calls the C library's resolver. glibc moves answers
+/// to the heap when they exceed a quarter of the stack; nsswitch plug-ins need the rest.
+pub const STACK_SIZE: usize = 256 * 1024;
 
-/// How long a lookup is waited for.
+/// How long to wait for a lookup: until an instant, a shutdown, or both.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Deadline<'a> {
-    until: Option<Instant>,
-    stop: Option<&'a Shutdown>,
+    instant: Option<Instant>,
+    shutdown: Option<&'a Shutdown>,
 }
 
 impl From<Option<Instant>> for Deadline<'_> {
-    /// Until a moment, `None` for as long as it takes.
-    fn from(until: Option<Instant>) -> Self {
-        Deadline { until, stop: None }
+    /// Until an instant; `None` is no limit.
+    fn from(instant: Option<Instant>) -> Self {
+        Deadline { instant, shutdown: None }
     }
 }
 
 impl<'a> From<&'a Shutdown> for Deadline<'a> {
-    /// Until this cord is pulled, or pulls itself.
-    fn from(stop: &'a Shutdown) -> Self {
-        Deadline { until: stop.deadline(), stop: Some(stop) }
+    /// Until the shutdown or its own deadline.
+    fn from(shutdown: &'a Shutdown) -> Self {
+        Deadline { instant: shutdown.deadline(), shutdown: Some(shutdown) }
     }
 }
 
 impl<'a> Deadline<'a> {
-    /// The same, unless this cord is pulled first.
-    pub fn or(self, stop: &'a Shutdown) -> Deadline<'a> {
-        Deadline { stop: Some(stop), ..self }
+    /// Ends the wait at `shutdown` too.
+    pub fn or(self, shutdown: &'a Shutdown) -> Deadline<'a> {
+        Deadline { shutdown: Some(shutdown), ..self }
     }
 
-    /// Whether no time is left.
-    pub fn is_over(&self) -> bool {
-        self.until.is_some_and(|until| until <= Instant::now())
+    /// Whether the instant has passed.
+    pub fn has_passed(&self) -> bool {
+        self.instant.is_some_and(|instant| instant <= Instant::now())
     }
 
-    fn wait(&self, end: BorrowedFd<'_>) -> io::Result<WaitOutcome> {
-        if let Some(stop) = self.stop {
-            return stop.wait(end, PollFlags::IN, self.until);
+    fn wait(&self, fd: BorrowedFd<'_>) -> io::Result<WaitOutcome> {
+        if let Some(shutdown) = self.shutdown {
+            return shutdown.wait(fd, PollFlags::IN, self.instant);
         }
-        let mut fds = [PollFd::from_borrowed_fd(end, PollFlags::IN)];
-        poll_until(&mut fds, self.until)?;
+        let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::IN)];
+        poll_until(&mut fds, self.instant)?;
         Ok(match fds[0].revents() {
-            nothing if nothing.is_empty() => WaitOutcome::TimedOut,
+            flags if flags.is_empty() => WaitOutcome::TimedOut,
             flags => WaitOutcome::Ready(flags),
         })
     }
 }
 
-/// Runs `job` on a thread of its own and waits for it as long as `patience` lasts; a job that is
-/// late goes on by itself and its answer is dropped.
+/// Runs `call` on a new thread and waits for its result until `deadline`; afterwards the thread
+/// runs on and its result is dropped.
 ///
-/// Fails at [`Stage::Resolve`]: 28 when late, 130 or 143 when stopped, 75 when no thread can be
-/// had.
+/// Fails at [`Phase::Resolve`]: 28 at the deadline, 130 or 143 at a signal, 75 if no thread can be
+/// created or the call panics.
 pub fn run_with_deadline<T: Send + 'static>(
     endpoint: &str,
-    patience: Deadline<'_>,
-    job: impl FnOnce() -> T + Send + 'static,
+    deadline: Deadline<'_>,
+    call: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Failure> {
-    let begun = Instant::now();
-    if patience.is_over() {
-        return Err(late(endpoint, begun, patience.until));
+    let started = Instant::now();
+    if deadline.has_passed() {
+        return Err(timed_out(endpoint, started, deadline.instant));
     }
-    let (answer, answers) = mpsc::sync_channel(1);
-    // Hangs up when the thread ends, so that one poll(2) sees the answer and the cord.
-    let (done, held) = io::pipe().map_err(|cause| failing(endpoint, cause))?;
+    let (result_tx, result_rx) = mpsc::sync_channel(1);
+    // Hangs up when the thread ends, so that one poll(2) waits for the result and the shutdown.
+    let (done_rx, done_tx) = io::pipe().map_err(|cause| failing(endpoint, cause))?;
     thread::Builder::new()
         .name("resolve".into())
-        .stack_size(STACK)
-        // The asker may have given up by now; then nobody wants the answer.
+        .stack_size(STACK_SIZE)
         .spawn(move || {
-            drop(answer.send(job()));
-            drop(held);
+            // Fails when the wait has ended; the result is not needed any more.
+            drop(result_tx.send(call()));
+            drop(done_tx);
         })
         .map_err(|cause| failing(endpoint, cause))?;
-    match patience.wait(done.as_fd()) {
+    match deadline.wait(done_rx.as_fd()) {
         Ok(WaitOutcome::Ready(_)) => {
-            answers.recv().map_err(|_| failing(endpoint, "the resolver's thread broke down"))
+            result_rx.recv().map_err(|_| failing(endpoint, "the resolver's thread panicked"))
         }
         Ok(WaitOutcome::TimedOut | WaitOutcome::Shutdown(ShutdownReason::Deadline)) => {
-            Err(late(endpoint, begun, patience.until))
+            Err(timed_out(endpoint, started, deadline.instant))
         }
         Ok(WaitOutcome::Shutdown(reason)) => {
             Err(Failure::shutdown(Phase::Resolve, endpoint, reason))
@@ -104,9 +104,9 @@ fn failing(endpoint: &str, cause: impl Into<Box<dyn std::error::Error + Send + S
     Failure::resolver(endpoint, cause)
 }
 
-/// The limit is told as it was when the wait began, to the hundredth of a second.
-fn late(endpoint: &str, begun: Instant, until: Option<Instant>) -> Failure {
-    let limit = until.map_or(Duration::ZERO, |until| until.saturating_duration_since(begun));
+/// The error names the limit as it was when the wait began, rounded to 10 ms.
+fn timed_out(endpoint: &str, started: Instant, deadline: Option<Instant>) -> Failure {
+    let limit = deadline.map_or(Duration::ZERO, |at| at.saturating_duration_since(started));
     let hundredths = (limit.as_secs_f64() * 100.0).round() as u64;
     Failure::timeout(Phase::Resolve, endpoint, Duration::from_millis(hundredths * 10))
 }
@@ -117,43 +117,47 @@ mod tests {
     use crate::error::ExitCode;
 
     #[test]
-    fn a_late_job_is_left_behind_and_told_with_its_limit() {
-        let begun = Instant::now();
-        let until = begun + Duration::from_millis(50);
-        let (hold, held) = mpsc::channel::<()>();
-        let late = run_with_deadline("silent", Some(until).into(), move || held.recv().is_ok())
-            .unwrap_err();
-        assert_eq!(late.code, ExitCode::Timeout);
-        assert_eq!(late.to_string(), "resolve silent: timed out after 50ms");
-        assert!(begun.elapsed() < Duration::from_secs(5));
-        drop(hold);
+    fn deadline_ends_the_wait_with_its_limit_in_the_error() {
+        let started = Instant::now();
+        let deadline = started + Duration::from_millis(50);
+        let (hold_tx, hold_rx) = mpsc::channel::<()>();
+        let error =
+            run_with_deadline("silent", Some(deadline).into(), move || hold_rx.recv().is_ok())
+                .unwrap_err();
+        assert_eq!(error.code, ExitCode::Timeout);
+        assert_eq!(error.to_string(), "resolve silent: timed out after 50ms");
+        assert!(started.elapsed() < Duration::from_secs(5));
+        drop(hold_tx);
     }
 
     #[test]
-    fn an_answer_comes_back() {
+    fn result_is_returned() {
         assert_eq!(run_with_deadline("quick", None.into(), || 7).unwrap(), 7);
     }
 
     #[test]
-    fn a_pulled_cord_ends_the_wait_at_once() {
-        let stop = Shutdown::new(None).unwrap();
-        let (hold, held) = mpsc::channel::<()>();
-        let begun = Instant::now();
+    fn shutdown_ends_the_wait() {
+        let shutdown = Shutdown::new(None).unwrap();
+        let (hold_tx, hold_rx) = mpsc::channel::<()>();
+        let started = Instant::now();
         thread::scope(|scope| {
-            scope.spawn(|| stop.trigger(ShutdownReason::Interrupt));
-            let patience = Deadline::from(None).or(&stop);
-            let stopped =
-                run_with_deadline("silent", patience, move || held.recv().is_ok()).unwrap_err();
-            assert_eq!(stopped.code, ExitCode::Interrupted);
-            assert_eq!(stopped.to_string(), "resolve silent: interrupted");
+            scope.spawn(|| shutdown.trigger(ShutdownReason::Interrupt));
+            let deadline = Deadline::from(None).or(&shutdown);
+            let error =
+                run_with_deadline("silent", deadline, move || hold_rx.recv().is_ok()).unwrap_err();
+            assert_eq!(error.code, ExitCode::Interrupted);
+            assert_eq!(error.to_string(), "resolve silent: interrupted");
         });
-        assert!(begun.elapsed() < Duration::from_secs(5));
-        drop(hold);
+        assert!(started.elapsed() < Duration::from_secs(5));
+        drop(hold_tx);
     }
 
     #[test]
-    fn an_answer_comes_back_before_a_cord_nobody_pulls() {
-        let stop = Shutdown::new(None).unwrap();
-        assert_eq!(run_with_deadline("quick", Deadline::from(None).or(&stop), || 7).unwrap(), 7);
+    fn result_is_returned_without_a_shutdown() {
+        let shutdown = Shutdown::new(None).unwrap();
+        assert_eq!(
+            run_with_deadline("quick", Deadline::from(None).or(&shutdown), || 7).unwrap(),
+            7
+        );
     }
 }

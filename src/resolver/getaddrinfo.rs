@@ -1,26 +1,27 @@
-//! The C library's resolver as it is: these calls wait for as long as it likes.
+//! The C library's resolver, `getaddrinfo(3)` and `getnameinfo(3)`; these calls have no time limit.
 //!
-//! Most callers want the bounded forms one floor up; a list of names brings threads of its
-//! own and calls these directly.
+//! [`super::addresses`] has a deadline; `resolve` has its own threads and calls these directly.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use dns_lookup::{AddrInfo, AddrInfoHints, LookupError};
 
-use super::localhost::local;
-use super::{Family, malformed};
+use super::family::Family;
+use super::localhost::localhost_addresses;
 use crate::error::{ExitCode, Failure, Phase, message_without_errno};
 
-/// The longest name DNS can carry, in its text form without the last dot (RFC 1035 §2.3.4).
-const LONGEST_NAME: usize = 253;
+/// The maximum length of a domain name in text form, without the trailing dot (RFC 1035 §2.3.4).
+const MAX_NAME_LEN: usize = 253;
 
-/// What `dns-lookup` writes before the system's own words.
-const PREFIX: &str = "failed to lookup address information: ";
+/// What the crate `dns-lookup` puts before the message of gai_strerror(3).
+const MESSAGE_PREFIX: &str = "failed to lookup address information: ";
 
-/// The addresses of a numeric form, or `None` for a name; never waits.
+/// Parses a numeric form of an address; `None` for a name. Never waits.
+///
+/// Fails at [`Phase::Resolve`], with 2 for a malformed name.
 pub fn numeric(host: &str, family: Family) -> Result<Option<Vec<SocketAddr>>, Failure> {
-    let host = well_formed(host)?;
+    let host = check_name(host)?;
     let hints = hints(family, libc::SOCK_STREAM, libc::AI_NUMERICHOST);
     match dns_lookup::getaddrinfo(Some(&resolve_zone(host)), None, Some(hints)) {
         Ok(found) => Ok(Some(distinct(host, found)?)),
@@ -29,8 +30,8 @@ pub fn numeric(host: &str, family: Family) -> Result<Option<Vec<SocketAddr>>, Fa
     }
 }
 
-/// `::1%lo` with the number of its zone in place of the name: the C library looks names of zones
-/// up for link-local addresses only, though every address may have one (RFC 4007 §11).
+/// Replaces the zone name in `::1%lo` by its interface index: the C library looks zone names up for
+/// link-local addresses only, though every address may have a zone (RFC 4007 §11).
 fn resolve_zone(host: &str) -> Cow<'_, str> {
     let zoned = host.split_once('%').filter(|(address, _)| address.parse::<Ipv6Addr>().is_ok());
     match zoned.and_then(|(address, zone)| Some((address, interface(zone)?))) {
@@ -39,7 +40,7 @@ fn resolve_zone(host: &str) -> Cow<'_, str> {
     }
 }
 
-/// The number of the network interface with this name.
+/// Returns the index of the network interface `name`.
 #[cfg(target_os = "linux")]
 fn interface(name: &str) -> Option<u32> {
     use rustix::net::{AddressFamily, SocketType, netdevice, socket};
@@ -52,12 +53,15 @@ fn interface(_: &str) -> Option<u32> {
     None
 }
 
-/// The addresses of `host` in the order a program would try them, none twice, port 0.
+/// Returns the addresses of `host` in the order of getaddrinfo(3), without duplicates, with port 0.
 ///
-/// `AI_ADDRCONFIG` is not asked for: it hides families where only loopback is configured.
+/// `AI_ADDRCONFIG` is not set: it hides a family that is configured on loopback only.
+///
+/// Fails at [`Phase::Resolve`]: 6 for an unknown name, 75 for a failing resolver, 2 for a malformed
+/// name.
 pub fn addresses(host: &str, family: Family) -> Result<Vec<SocketAddr>, Failure> {
-    let ascii = ascii(well_formed(host)?)?;
-    if let Some(found) = local(&ascii, family) {
+    let ascii = to_ascii(check_name(host)?)?;
+    if let Some(found) = localhost_addresses(&ascii, family) {
         return Ok(found);
     }
     let hints = hints(family, libc::SOCK_STREAM, 0);
@@ -65,11 +69,11 @@ pub fn addresses(host: &str, family: Family) -> Result<Vec<SocketAddr>, Failure>
     distinct(host, found.map_err(|error| lookup_error(host, error))?)
 }
 
-/// Every tuple `getaddrinfo(3)` gives for `host` and `service`, all socket types, with the
-/// canonical name in the first.
+/// Returns every entry of `getaddrinfo(3)` for `host` and `service`, of all socket types; the first
+/// one has the canonical name. Fails as [`addresses`] does.
 pub fn tuples(host: &str, service: Option<&str>, family: Family) -> Result<Vec<AddrInfo>, Failure> {
-    let ascii = ascii(well_formed(host)?)?;
-    if let Some(found) = local(&ascii, family) {
+    let ascii = to_ascii(check_name(host)?)?;
+    if let Some(found) = localhost_addresses(&ascii, family) {
         return tuples_of(&found, &ascii, service);
     }
     let hints = hints(family, 0, libc::AI_CANONNAME);
@@ -79,7 +83,7 @@ pub fn tuples(host: &str, service: Option<&str>, family: Family) -> Result<Vec<A
         .map_err(|error| Failure::new(Phase::Resolve, host, error))
 }
 
-/// The tuples of these addresses, as if they had been found for `name`.
+/// Returns the entries for `addresses`, with `name` as canonical name.
 fn tuples_of(
     addresses: &[SocketAddr],
     name: &str,
@@ -95,59 +99,67 @@ fn tuples_of(
     Ok(all)
 }
 
-/// The one name `getnameinfo(3)` gives an address; a v4-mapped address is asked as IPv4.
+/// Returns the name that `getnameinfo(3)` has for `address`; a v4-mapped address is looked up as
+/// IPv4.
+///
+/// Fails at [`Phase::Resolve`] with 75 if the resolver fails.
 pub fn name(address: SocketAddr) -> Result<Option<String>, Failure> {
-    let plain = match address.ip().to_canonical() {
+    let canonical = match address.ip().to_canonical() {
         IpAddr::V4(v4) => SocketAddr::from((v4, 0)),
         IpAddr::V6(_) => address,
     };
     let flags = libc::NI_NAMEREQD | libc::NI_NUMERICSERV;
-    match dns_lookup::getnameinfo(&plain, flags) {
+    match dns_lookup::getnameinfo(&canonical, flags) {
         Ok((name, _)) => Ok(Some(name)),
         Err(error) if exit_code(error.error_num()) == ExitCode::Resolve => Ok(None),
         Err(error) => Err(lookup_error(&address.ip().to_string(), error)),
     }
 }
 
-/// An address in figures, its zone by the interface's name where there is one.
+/// Formats an address without its port, the zone as the name of its interface if it has one.
 pub fn format_ip(address: &SocketAddr) -> String {
     let flags = libc::NI_NUMERICHOST | libc::NI_NUMERICSERV;
     match address {
         SocketAddr::V6(v6) if v6.scope_id() != 0 => match dns_lookup::getnameinfo(address, flags) {
-            Ok((figures, _)) => figures,
+            Ok((text, _)) => text,
             Err(_) => format!("{}%{}", v6.ip(), v6.scope_id()),
         },
         _ => address.ip().to_string(),
     }
 }
 
-/// A host in the form the resolver wants: names beyond ASCII in their `xn--` form
-/// (UTS 46, RFC 5891), all else as it is.
-pub fn ascii(host: &str) -> Result<String, Failure> {
+/// Converts an internationalized name to its `xn--` form (UTS 46, RFC 5891); ASCII stays as it is.
+pub fn to_ascii(host: &str) -> Result<String, Failure> {
     if host.is_ascii() {
         return Ok(host.to_string());
     }
     match idna::domain_to_ascii(host) {
-        Ok(ascii) if !ascii.is_empty() && ascii.len() <= LONGEST_NAME + 1 => Ok(ascii),
-        _ => Err(malformed(host, "this is no internationalised domain name (IDNA)")),
+        Ok(ascii) if !ascii.is_empty() && ascii.len() <= MAX_NAME_LEN + 1 => Ok(ascii),
+        _ => Err(malformed(host, "not a valid internationalized domain name (IDNA)")),
     }
 }
 
-/// `host` itself, unless it can be neither name nor address.
-pub fn well_formed(host: &str) -> Result<&str, Failure> {
+/// Returns `host` if it may be a name or an address.
+///
+/// Fails with 2 at [`Phase::Resolve`] otherwise.
+pub fn check_name(host: &str) -> Result<&str, Failure> {
     if host.is_empty() {
         return Err(malformed("''", "the name is empty"));
     }
     if host.bytes().any(|byte| byte == 0) {
-        return Err(malformed(host, "the name holds a NUL byte"));
+        return Err(malformed(host, "the name contains a NUL byte"));
     }
     if host.bytes().any(|byte| byte.is_ascii_whitespace() || byte.is_ascii_control()) {
-        return Err(malformed(host, "the name holds a blank or a control character"));
+        return Err(malformed(host, "the name contains a space or a control character"));
     }
-    if host.is_ascii() && host.trim_end_matches('.').len() > LONGEST_NAME {
+    if host.is_ascii() && host.trim_end_matches('.').len() > MAX_NAME_LEN {
         return Err(malformed(host, "the name is longer than 253 characters"));
     }
     Ok(host)
+}
+
+fn malformed(host: &str, why: &'static str) -> Failure {
+    Failure::usage(Phase::Resolve, host, why)
 }
 
 fn hints(family: Family, socktype: i32, flags: i32) -> AddrInfoHints {
@@ -159,7 +171,7 @@ fn hints(family: Family, socktype: i32, flags: i32) -> AddrInfoHints {
     AddrInfoHints { flags, address, socktype, protocol: 0 }
 }
 
-/// The addresses in their order, each once; a hosts file may name one twice.
+/// Collects the addresses in their order without duplicates; a hosts file may list one twice.
 fn distinct(
     host: &str,
     found: impl Iterator<Item = std::io::Result<AddrInfo>>,
@@ -175,23 +187,24 @@ fn distinct(
     Ok(addresses)
 }
 
-/// What a `getaddrinfo(3)` error means to the shell, in the system's own words.
+/// Converts a `getaddrinfo(3)` error, with the message of gai_strerror(3).
 fn lookup_error(host: &str, error: LookupError) -> Failure {
     let code = exit_code(error.error_num());
     let error = std::io::Error::from(error);
-    // EAI_SYSTEM, and glibc has forgotten the number that goes with it.
+    // EAI_SYSTEM, but glibc did not keep errno.
     if error.raw_os_error() == Some(0) {
         return Failure::new(Phase::Resolve, host, "the system's resolver failed").with_code(code);
     }
     let text = message_without_errno(&error);
-    let text = text.strip_prefix(PREFIX).unwrap_or(&text).to_string();
+    let text = text.strip_prefix(MESSAGE_PREFIX).unwrap_or(&text).to_string();
     Failure::new(Phase::Resolve, host, text).with_code(code)
 }
 
-/// Absent is 6; a resolver or a system in trouble is 75; a word it cannot encode is 2.
+/// Returns the exit code of a `getaddrinfo(3)` error: 6 for an unknown name, 75 for a failing
+/// resolver or a lack of resources, 2 for a name that cannot be encoded.
 ///
-/// `EAI_ADDRFAMILY` (glibc: -9) and `EAI_NODATA` are absences too: the name is there, but
-/// not in this family.
+/// `EAI_ADDRFAMILY` (glibc: -9) and `EAI_NODATA` are 6 too: the name exists, but has no address in
+/// this family.
 fn exit_code(number: i32) -> ExitCode {
     const EAI_IDN_ENCODE: i32 = -105;
     match number {
@@ -209,14 +222,14 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn every_address_may_have_a_zone_by_name() {
+    fn any_address_may_have_a_zone_name() {
         let found = numeric("::1%lo", Family::Any).unwrap().unwrap();
         assert_eq!(found[0].ip(), IpAddr::V6(Ipv6Addr::LOCALHOST));
         assert_eq!(numeric("::1%no-such-if", Family::Any).unwrap(), None);
     }
 
     #[test]
-    fn absent_and_failing_stay_apart() {
+    fn unknown_name_and_failing_resolver_have_different_codes() {
         let absent = lookup_error("db", LookupError::new(libc::EAI_NONAME));
         assert_eq!(absent.code, ExitCode::Resolve);
         assert_eq!(absent.to_string(), "resolve db: Name or service not known");
@@ -226,15 +239,15 @@ mod tests {
     }
 
     #[test]
-    fn names_beyond_ascii_take_their_wire_form() {
-        assert_eq!(ascii("bücher.example").unwrap(), "xn--bcher-kva.example");
-        assert_eq!(ascii("BÜCHER.example").unwrap(), "xn--bcher-kva.example");
-        assert_eq!(ascii("xn--bcher-kva.example").unwrap(), "xn--bcher-kva.example");
-        assert!(ascii("bücher..example\u{202e}").is_err());
+    fn internationalized_names_are_converted_to_ascii() {
+        assert_eq!(to_ascii("bücher.example").unwrap(), "xn--bcher-kva.example");
+        assert_eq!(to_ascii("BÜCHER.example").unwrap(), "xn--bcher-kva.example");
+        assert_eq!(to_ascii("xn--bcher-kva.example").unwrap(), "xn--bcher-kva.example");
+        assert!(to_ascii("bücher..example\u{202e}").is_err());
     }
 
     #[test]
-    fn every_socket_type_has_its_tuple() {
+    fn tuples_have_every_socket_type() {
         let found = tuples("127.0.0.1", Some("80"), Family::Any).unwrap();
         let types: Vec<i32> = found.iter().map(|tuple| tuple.socktype).collect();
         assert_eq!(types, [libc::SOCK_STREAM, libc::SOCK_DGRAM, libc::SOCK_RAW]);

@@ -1,4 +1,4 @@
-//! Ports and the names of their services, both ways.
+//! Port numbers and service names (services(5)), in both directions.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -6,16 +6,16 @@ use dns_lookup::AddrInfoHints;
 
 use crate::error::{Failure, Phase, message_without_errno};
 
-/// The port a word means for `proto` (`tcp` or `udp`): a number from 0 to 65535, or a service
+/// Returns the port of `word` for `proto` (`tcp` or `udp`): a number from 0 to 65535, or a service
 /// of services(5).
 ///
-/// A number beyond the range, a sign, an empty word and an unknown protocol are usage (2);
-/// a service the system does not know is 6. All fail at [`Stage::Port`].
+/// Fails at [`Phase::Port`]: with 2 for a number out of range, a sign, an empty word or an unknown
+/// protocol, with 6 for a service that the system does not know.
 pub fn port(word: &str, proto: &str) -> Result<u16, Failure> {
     if !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit()) {
         return number(word);
     }
-    if !could_be_service(word) {
+    if !is_service_name(word) {
         return Err(usage(word, "a port is a number from 0 to 65535 or the name of a service"));
     }
     let (socktype, protocol) = transport(word, proto)?;
@@ -26,11 +26,11 @@ pub fn port(word: &str, proto: &str) -> Result<u16, Failure> {
         .map_err(|error| unknown(word, proto, &message_without_errno(&error)))?;
     found
         .map(|tuple| tuple.sockaddr.port())
-        .ok_or_else(|| unknown(word, proto, "the system gave no port"))
+        .ok_or_else(|| unknown(word, proto, "the system returned no port"))
 }
 
-/// The service the system knows on `port` for `proto` (`tcp` or `udp`).
-pub fn service(port: u16, proto: &str) -> Option<String> {
+/// Returns the name of the service on `port` for `proto` (`tcp` or `udp`), if services(5) has one.
+pub fn service_name(port: u16, proto: &str) -> Option<String> {
     let flags = match proto {
         "tcp" => libc::NI_NUMERICHOST,
         "udp" => libc::NI_NUMERICHOST | libc::NI_DGRAM,
@@ -38,20 +38,20 @@ pub fn service(port: u16, proto: &str) -> Option<String> {
     };
     let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
     let (_, service) = dns_lookup::getnameinfo(&address, flags).ok()?;
-    // A port without a service comes back as its own number.
+    // getnameinfo(3) returns the number of a port that has no service.
     (service != port.to_string()).then_some(service)
 }
 
 fn number(word: &str) -> Result<u16, Failure> {
-    let significant = word.trim_start_matches('0');
-    match significant {
+    match word.trim_start_matches('0') {
         "" => Ok(0),
-        _ => significant.parse().map_err(|_| usage(word, "ports end at 65535")),
+        significant => significant.parse().map_err(|_| usage(word, "a port is at most 65535")),
     }
 }
 
-/// The C library would read ` 80`, `+80` and `-1` as numbers, and wrap them.
-fn could_be_service(word: &str) -> bool {
+/// Whether `word` may be passed on as a service name: the C library parses ` 80`, `+80` and `-1` as
+/// numbers and wraps them.
+fn is_service_name(word: &str) -> bool {
     !word.is_empty()
         && !word.starts_with(['+', '-'])
         && !word.chars().any(|c| c.is_whitespace() || c.is_control())
@@ -81,26 +81,26 @@ mod tests {
     use crate::error::ExitCode;
 
     #[test]
-    fn numbers_are_checked_never_wrapped() {
+    fn port_number_out_of_range_is_usage_error() {
         assert_eq!(port("0", "tcp").unwrap(), 0);
         assert_eq!(port("65535", "udp").unwrap(), 65535);
         assert_eq!(port("00080", "tcp").unwrap(), 80);
         for word in ["65536", "70000", "99999999999999999999", "", "+80", "-1", " 80", "8\0"] {
-            let refused = port(word, "tcp").unwrap_err();
-            assert_eq!((refused.stage, refused.code), (Phase::Port, ExitCode::Usage), "{word:?}");
+            let error = port(word, "tcp").unwrap_err();
+            assert_eq!((error.stage, error.code), (Phase::Port, ExitCode::Usage), "{word:?}");
         }
     }
 
     #[test]
-    fn services_are_known_both_ways() {
+    fn services_are_found_in_both_directions() {
         assert_eq!(port("http", "tcp").unwrap(), 80);
         assert_eq!(port("domain", "udp").unwrap(), 53);
-        assert_eq!(service(80, "tcp").as_deref(), Some("http"));
-        assert_eq!(service(1, "nosuch"), None);
+        assert_eq!(service_name(80, "tcp").as_deref(), Some("http"));
+        assert_eq!(service_name(1, "nosuch"), None);
     }
 
     #[test]
-    fn an_unknown_service_is_six() {
+    fn unknown_service_is_absent() {
         for word in ["nosuchservice", "0x50", "80x"] {
             let absent = port(word, "tcp").unwrap_err();
             assert_eq!((absent.stage, absent.code), (Phase::Port, ExitCode::Resolve), "{word}");

@@ -1,47 +1,47 @@
-//! What is shown: a chapter per tutorial, a step per command line.
+//! The steps of the tour: a chapter per tutorial, a step per command line.
 //!
-//! In a line, `{server}` is the host and port of the server that was started last and `{port}`
-//! its port alone, `{closed}` a port where nobody listens, `{dir}` a folder of the tour's own.
+//! In a command line, `{server}` is host and port of the server that was started last and `{port}`
+//! its port, `{closed}` a port that refuses connections, `{dir}` the temporary directory.
 
 /// One tutorial.
 pub struct Chapter {
-    /// What it is about.
+    /// The title.
     pub title: &'static str,
-    /// What happens, in order.
+    /// The steps, in their order.
     pub steps: &'static [Step],
-    /// The one thing to remember.
+    /// A summary, printed after `Remember:`.
     pub remember: &'static str,
 }
 
-/// One thing that is shown.
+/// One step.
 pub struct Step {
     /// What it shows.
     pub title: &'static str,
-    /// What is done.
-    pub act: Action,
-    /// The exit code that comes of it; of a server that stays, nothing yet.
+    /// What is run or stopped.
+    pub action: Action,
+    /// The expected exit code; not checked for [`Action::Serve`].
     pub code: u8,
-    /// What its output holds.
+    /// Texts that the output must contain.
     pub expected_output: &'static [&'static str],
-    /// What the machine or the build must have for it.
+    /// What the machine or the build must have; otherwise the step is skipped.
     pub needs: Option<Requirement>,
 }
 
-/// What is done in a step.
+/// The action of a step.
 pub enum Action {
-    /// A server is started, and stays.
+    /// Start a server, which runs on.
     Serve(&'static str),
-    /// A command is run to its end.
+    /// Run a command until it exits.
     Run(&'static str),
-    /// The same with this text on its stdin.
+    /// Run a command with this text on its stdin.
     Feed(&'static str, &'static str),
-    /// The server that was started last comes to its end by itself.
+    /// Wait until the last server exits.
     End,
-    /// It is asked to end, by SIGTERM.
+    /// Terminate the last server with SIGTERM.
     Stop,
 }
 
-/// What not every machine or build has.
+/// What a machine or build may not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Requirement {
     /// An IPv6 loopback.
@@ -52,8 +52,12 @@ pub enum Requirement {
     Http,
 }
 
-const fn step(shows: &'static str, act: Action, says: &'static [&'static str]) -> Step {
-    Step { title: shows, act, code: 0, expected_output: says, needs: None }
+const fn step(
+    title: &'static str,
+    action: Action,
+    expected_output: &'static [&'static str],
+) -> Step {
+    Step { title, action, code: 0, expected_output, needs: None }
 }
 
 impl Step {
@@ -61,205 +65,201 @@ impl Step {
         Step { code, ..self }
     }
 
-    const fn if_there_is(self, need: Requirement) -> Step {
-        Step { needs: Some(need), ..self }
+    const fn requires(self, requirement: Requirement) -> Step {
+        Step { needs: Some(requirement), ..self }
     }
 }
 
-/// The tour.
-pub const CHAPTERS: [Chapter; 5] = [GREETING, TIME, KINDS, ECHO, NAMES];
+/// The chapters of the tour.
+pub const CHAPTERS: [Chapter; 5] = [HTTP_AND_HELLO, TIME, SERVICES, ECHO, NAMES];
 
-const GREETING: Chapter = Chapter {
-    title: "A page by HTTP, and a server that greets",
+const HTTP_AND_HELLO: Chapter = Chapter {
+    title: "An HTTP download, and the hello service",
     steps: &[
         step(
-            "A server of one answer, on a port that the kernel picks:",
+            "A server with one reply, on a port that the kernel chooses:",
             Action::Serve(
-                r"sockit tcp-server --port 0 --once --messages 1 --reply 'HTTP/1.0 200 OK\r\n\r\na whole page'",
+                r"sockit tcp-server --port 0 --once --messages 1 --reply 'HTTP/1.0 200 OK\r\n\r\na complete page'",
             ),
             &["Waiting for connection"],
         )
-        .if_there_is(Requirement::Http),
+        .requires(Requirement::Http),
         step(
-            "Asked by HTTP: the header is talk on stderr, the body is data on stdout:",
+            "An HTTP request: the header is printed on stderr, the body on stdout:",
             Action::Run("sockit http-get http://127.0.0.1:{port}/"),
-            &["a whole page"],
+            &["a complete page"],
         )
-        .if_there_is(Requirement::Http),
+        .requires(Requirement::Http),
         step(
-            "A server that promises more than it sends:",
+            "A server that sends less than its Content-Length:",
             Action::Serve(
                 r"sockit tcp-server --port 0 --once --messages 1 --reply 'HTTP/1.0 200 OK\r\nContent-Length: 100\r\n\r\nhalf a page'",
             ),
             &["Waiting for connection"],
         )
-        .if_there_is(Requirement::Http),
+        .requires(Requirement::Http),
         step(
-            "A page cut short is never taken for a whole one; its exit code is 18:",
+            "A truncated body is an error, with exit code 18:",
             Action::Run("sockit http-get -q http://127.0.0.1:{port}/"),
             &["half a page", "of 100"],
         )
         .exits(18)
-        .if_there_is(Requirement::Http),
+        .requires(Requirement::Http),
         step(
-            "A server that greets each caller, for one caller:",
+            "A server with the hello service, for one connection:",
             Action::Serve("sockit tcp-server --port 0 --once"),
             &["Waiting for connection"],
         ),
         step(
-            "A client by script: after each word it waits for the reply:",
+            "A client with a script: it waits for a reply to each message:",
             Action::Run("sockit tcp-client {server} --send Michael --send Tracy --send Sarah --send exit"),
             &["Welcome!", "Hello, Michael!", "Hello, Tracy!", "Hello, Sarah!"],
         ),
-        step("What the server saw:", Action::End, &["Accept new connection from", "closed."]),
+        step("The log of the server:", Action::End, &["Accept new connection from", "closed."]),
     ],
-    remember: "a stream has no edges between messages; whoever talks must know when a reply is whole.",
+    remember: "a stream has no message boundaries; the protocol must define where a reply ends.",
 };
 
 const TIME: Chapter = Chapter {
-    title: "A server that knows the time, and a prompt",
+    title: "The time service, and a prompt",
     steps: &[
         step(
-            "A server that answers with the time and what it was told:",
+            "A server that replies with the time and the message:",
             Action::Serve("sockit tcp-server --port 0 --service time --once"),
             &["Waiting for connection"],
         ),
         step(
-            "A line at the prompt is a message, sent without its line end; an empty line ends the talk:",
+            "Each line at the prompt is a message, sent without its line end; an empty line ends the session:",
             Action::Feed("tea\n\n", "sockit tcp-client {server} --prompt"),
             &["] tea"],
         ),
-        step("What the server saw:", Action::End, &["Accept new connection from", "closed."]),
+        step("The log of the server:", Action::End, &["Accept new connection from", "closed."]),
     ],
-    remember: "what you type is talk to the program; only the line itself goes over the wire.",
+    remember: "the prompt is local; only the text of the line is sent.",
 };
 
-const KINDS: Chapter = Chapter {
-    title: "Servers of every kind",
+const SERVICES: Chapter = Chapter {
+    title: "Services over TCP, UDP and Unix sockets",
     steps: &[
         step(
-            "One connection, one message, one answer:",
+            "One connection, one message, one reply:",
             Action::Serve("sockit tcp-server --port 0 --service ack --once"),
             &["Waiting for connection"],
         ),
         step(
-            "The end of our input is a half-close, and the answer still comes:",
+            "The end of the input is a half-close; the reply is still received:",
             Action::Feed("hello", "sockit tcp-client {server}"),
             &["已接收到数据 hello"],
         ),
         step(
-            "Messages of exactly ten characters, as a file object reads them:",
+            "Messages of ten bytes each:",
             Action::Serve(
                 "sockit tcp-server --port 0 --once --framing bytes:10 --messages 1 --reply 'Return your msg:{message}'",
             ),
             &["Waiting for connection"],
         ),
         step(
-            "However they are cut on the way:",
+            "A message may arrive in several segments:",
             Action::Feed("0123456789", "sockit tcp-client {server}"),
             &["Return your msg:0123456789"],
         ),
         step(
-            "The same service by UDP:",
+            "The same service over UDP:",
             Action::Serve("sockit udp-server --port 0 --reply 'Your msg={message}'"),
             &["Waiting for datagrams"],
         ),
         step(
-            "A datagram is a message with edges:",
+            "Each datagram is one message:",
             Action::Run("sockit udp-client {server} --send one --send two"),
             &["Your msg=one", "Your msg=two"],
         ),
         step(
-            "And on a Unix socket, which only its owner may use:",
+            "The same service on a Unix socket, which only its owner may use:",
             Action::Serve("sockit unix-server {dir}/tour.sock --once --reply 'Your msg={message}'"),
             &["Waiting for connection"],
         ),
         step(
-            "A path instead of a host and a port:",
+            "The address is a path instead of a host and a port:",
             Action::Run("sockit unix-client {dir}/tour.sock --send three"),
             &["Your msg=three"],
         ),
         step(
-            "A file, from its sixth byte on:",
+            "A server that sends a file from byte 6 on:",
             Action::Serve("sockit tcp-server --port 0 --once --file {dir}/tour.txt --offset 6"),
             &["Waiting for connection"],
         ),
         step(
-            "Nothing to say, everything to take:",
+            "A client that receives only:",
             Action::Run("sockit tcp-client {server} --recv-only"),
             &["of the file"],
         ),
     ],
-    remember: "the service is one thing, and what carries it another: TCP, UDP or a Unix socket.",
+    remember: "services are independent of the transport: TCP, UDP or a Unix socket.",
 };
 
 const ECHO: Chapter = Chapter {
-    title: "Echo, and an orderly end",
+    title: "Echo, and a graceful shutdown",
     steps: &[
         step(
-            "Every byte back, for any number of callers:",
+            "A server that echoes all data, for any number of connections:",
             Action::Serve("sockit tcp-server --port 0 --service echo"),
             &["Waiting for connection"],
         ),
         step(
-            "All of it comes back before we leave:",
+            "The client exits when everything was echoed:",
             Action::Feed("Hello, world\n", "sockit tcp-client {server}"),
             &["Hello, world"],
         ),
         step(
-            "SIGTERM: no new callers, the old ones may finish; a server that drained leaves with 0:",
+            "SIGTERM: no new connections are accepted, open ones may finish; then the server exits with 0:",
             Action::Stop,
             &["closed."],
         ),
         step(
-            "The same by IPv6:",
+            "The same over IPv6:",
             Action::Serve("sockit tcp-server --host ::1 --port 0 --service echo --once"),
             &["Waiting for connection on [::1]"],
         )
-        .if_there_is(Requirement::Ipv6),
+        .requires(Requirement::Ipv6),
         step(
-            "An IPv6 address has its own brackets where a port follows:",
+            "An IPv6 address is written in brackets before a port:",
             Action::Feed("Hello, six\n", "sockit tcp-client [::1]:{port}"),
             &["Hello, six"],
         )
-        .if_there_is(Requirement::Ipv6),
+        .requires(Requirement::Ipv6),
     ],
-    remember: "whoever closes first must still listen: the other side may not have finished.",
+    remember: "after closing one direction, read until the peer has closed the other one.",
 };
 
 const NAMES: Chapter = Chapter {
-    title: "Names, steps, datagrams, and what can go wrong",
+    title: "Names, connections, datagrams, and errors",
     steps: &[
         step("A name has addresses:", Action::Run("sockit resolve localhost"), &["1"]),
+        step("A service has a port:", Action::Run("sockit resolve http/tcp"), &["80/tcp"])
+            .requires(Requirement::Services),
         step(
-            "A service has a port:",
-            Action::Run("sockit resolve http/tcp"),
-            &["80/tcp"],
-        )
-        .if_there_is(Requirement::Services),
-        step(
-            "Is an address what its name claims? Back and forth, and compared:",
+            "Forward-confirmed reverse DNS: do the names of an address have this address?",
             Action::Run("sockit resolve --verify 127.0.0.1"),
             &[],
         ),
         step(
-            "A connection takes steps, and -v tells each:",
+            "A server for a connection with -v, which prints each step:",
             Action::Serve("sockit tcp-server -q --port 0 --print-port --service discard --once"),
             &[],
         ),
         step(
-            "Port, name, socket, connection, and both ends of it:",
+            "Port, name, socket, connection, and its local and peer addresses:",
             Action::Feed("a word\n", "sockit tcp-client -v {server}"),
             &["Creating socket", "Connected from 127.0.0.1:", "Connected to 127.0.0.1:"],
         ),
         step(
-            "Each step can fail in its own way; the line tells which, the number tells a script (7):",
+            "Each step has its own error; the exit code is for scripts (7):",
             Action::Run("sockit tcp-client 127.0.0.1 {closed}"),
             &["sockit: connect 127.0.0.1:", "refused"],
         )
         .exits(7),
         step(
-            "Datagrams need no connection; each goes back to its sender:",
+            "Datagrams need no connection; each is returned to its sender:",
             Action::Serve("sockit udp-echo --port 0"),
             &["Waiting for datagrams"],
         ),
@@ -268,9 +268,13 @@ const NAMES: Chapter = Chapter {
             Action::Run("sockit udp-client {server} --count 3 --interval 10ms"),
             &["3 received"],
         ),
-        step("It stops when asked to, and sums up:", Action::Stop, &["3 datagrams in"]),
+        step(
+            "SIGTERM stops the server, which prints its totals:",
+            Action::Stop,
+            &["3 datagrams in"],
+        ),
     ],
-    remember: "names, ports, sockets, connections: four steps, four errors, four numbers.",
+    remember: "names, ports, sockets, connections: each step has its own error and exit code.",
 };
 
 #[cfg(test)]
@@ -278,10 +282,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_line_is_one_that_sockit_takes() {
+    fn command_lines_are_valid() {
         let steps = CHAPTERS.iter().flat_map(|chapter| chapter.steps);
         for step in steps.filter(|step| step.needs != Some(Requirement::Http)) {
-            let (Action::Serve(line) | Action::Run(line) | Action::Feed(_, line)) = step.act else {
+            let (Action::Serve(line) | Action::Run(line) | Action::Feed(_, line)) = step.action
+            else {
                 continue;
             };
             let line = line.replace("{server}", "127.0.0.1 1").replace("{closed}", "1");

@@ -1,4 +1,4 @@
-//! One chapter on stage: its servers, its folder, and what has gone wrong so far.
+//! Runs the steps of a chapter, with its servers and its temporary directory.
 
 use std::net::{Ipv6Addr, TcpListener};
 use std::path::PathBuf;
@@ -8,119 +8,143 @@ use super::chapters::{Action, Requirement, Step};
 use super::process::DemoProcess;
 use crate::error::{ExitCode, Failure, Phase};
 use crate::net::stdout;
-use crate::report::Report;
+use crate::report::context::Context;
 use crate::report::escape::escape;
 use crate::shutdown::Shutdown;
 
-/// How long any step may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// The time limit of a step.
+const STEP_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A chapter's stage.
+/// The state of a running chapter.
 pub struct ChapterRunner<'a> {
-    stop: &'a Shutdown,
-    /// Steps that did not do what they say.
+    context: &'a Context,
+    /// The number of steps that did not have the expected result.
     pub failed: usize,
-    report: &'a Report,
     servers: Vec<DemoProcess>,
     /// Host and port of the last server.
     server: (String, String),
-    /// A port where nobody listens, held so that nobody comes.
+    /// A bound port that does not listen, so that connections to it are refused.
     closed: TcpListener,
     dir: PathBuf,
 }
 
+/// What a process printed, and how it ended.
+struct StepResult {
+    output: String,
+    end: ProcessEnd,
+}
+
+/// Whether a process has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ProcessEnd {
+    /// It still runs.
+    Running,
+    /// It exited with this code.
+    Exited(i32),
+    /// It did not exit before its deadline, or was killed by a signal.
+    NotExited,
+}
+
+impl From<Option<i32>> for ProcessEnd {
+    fn from(code: Option<i32>) -> ProcessEnd {
+        code.map_or(ProcessEnd::NotExited, ProcessEnd::Exited)
+    }
+}
+
 impl<'a> ChapterRunner<'a> {
-    /// A stage with a folder of its own and nobody on it.
+    /// Creates the state of a chapter, with a temporary directory of its own.
     ///
-    /// Fails when the machine has no room for the folder (23) or no IPv4 loopback.
-    pub fn new(stop: &'a Shutdown, report: &'a Report) -> Result<ChapterRunner<'a>, Failure> {
-        let dir = std::env::temp_dir().join(name());
-        let failed = |e| Failure::write_file(dir.display(), e);
-        make_private(&dir).map_err(failed)?;
+    /// Fails with 23 if the directory cannot be created, and if there is no IPv4 loopback.
+    pub fn new(context: &'a Context) -> Result<ChapterRunner<'a>, Failure> {
+        let dir = std::env::temp_dir().join(dir_name());
+        let failed = |e| Failure::new(Phase::File, dir.display(), e).with_code(ExitCode::Write);
+        create_private(&dir).map_err(failed)?;
         std::fs::write(dir.join("tour.txt"), "Start of the file\n").map_err(failed)?;
-        let closed = unanswered().map_err(|e| Failure::new(Phase::Socket, "127.0.0.1:0", e))?;
+        let closed = closed_port().map_err(|e| Failure::new(Phase::Socket, "127.0.0.1:0", e))?;
         let server = (String::new(), String::new());
-        Ok(ChapterRunner { stop, failed: 0, report, servers: Vec::new(), server, closed, dir })
+        Ok(ChapterRunner { context, failed: 0, servers: Vec::new(), server, closed, dir })
     }
 
-    /// Plays one step, tells it on stdout, and keeps count of what went wrong.
+    /// Runs one step, prints it on stdout and checks its result.
     ///
-    /// Fails when stdout cannot take it, and when the run is to end.
-    pub fn play(&mut self, step: &Step) -> Result<(), Failure> {
+    /// Fails if stdout cannot be written, and when the run is stopped.
+    pub fn run_step(&mut self, step: &Step) -> Result<(), Failure> {
         write_lines(3, step.title)?;
-        if let Some(lack) = step.needs.and_then(missing_requirement) {
-            return write_lines(5, &format!("(left out: {lack})\n\n"));
+        if let Some(missing) = step.needs.and_then(missing_requirement) {
+            return write_lines(5, &format!("(left out: {missing})\n\n"));
         }
-        let (said, code) = self.run_action(&step.act)?;
-        write_lines(5, &said.lines().map(wait_for_output).collect::<Vec<_>>().join("\n"))?;
-        if let Some(reason) = self.stop.reason() {
+        let result = self.run_action(&step.action)?;
+        write_lines(5, &result.output.lines().map(escape_line).collect::<Vec<_>>().join("\n"))?;
+        if let Some(reason) = self.context.shutdown.reason() {
             return Err(Failure::shutdown(Phase::Stdin, "tour", reason));
         }
-        if let Some(why) = check_step(step, &said, code) {
+        if let Some(why) = check_step(step, &result) {
             self.failed += 1;
-            self.report.warn(None, format!("this step did not do what it says: {why}"));
+            self.context.report.warn(None, format!("this step failed: {why}"));
         }
         stdout::write_all(b"\n")
     }
 
-    /// Does it; what was said, and the exit code of what ended.
-    fn run_action(&mut self, act: &Action) -> Result<(String, Option<i32>), Failure> {
-        match act {
-            Action::Serve(line) => self.serve(line),
-            Action::Run(line) => self.run(line, None),
-            Action::Feed(input, line) => self.run(line, Some(input)),
-            // Where a caller failed, a server would wait for it in vain.
-            Action::End => Ok(self.last(self.failed > 0)),
-            Action::Stop => Ok(self.last(true)),
+    fn run_action(&mut self, action: &Action) -> Result<StepResult, Failure> {
+        match action {
+            Action::Serve(line) => self.start_server(line),
+            Action::Run(line) => self.run_client(line, None),
+            Action::Feed(input, line) => self.run_client(line, Some(input)),
+            Action::End | Action::Stop => Ok(self.end_server(action)),
         }
     }
 
-    fn serve(&mut self, line: &str) -> Result<(String, Option<i32>), Failure> {
+    fn start_server(&mut self, line: &str) -> Result<StepResult, Failure> {
         let mut server = self.start(line, None)?;
-        let found = match line.contains("--print-port") {
-            true => server.line_with("", self.stop).map(|port| format!("127.0.0.1:{port}")),
-            false => server.line_with("Waiting for ", self.stop).as_deref().and_then(address),
+        let stop = self.shutdown();
+        let address = if line.contains("--print-port") {
+            server.wait_for_line("", stop).map(|port| format!("127.0.0.1:{port}"))
+        } else {
+            server.wait_for_line("Waiting for ", stop).as_deref().and_then(address)
         };
-        let Some(address) = found else {
+        let Some(address) = address else {
             server.terminate();
-            return Ok((server.output(), Some(server.ends(self.stop).unwrap_or(-1))));
+            return Ok(StepResult { end: server.wait(stop).into(), output: server.output() });
         };
         let (host, port) = address.rsplit_once(':').unwrap_or((&address, ""));
         self.server = (host.to_string(), port.to_string());
-        let said = server.output();
+        let output = server.output();
         self.servers.push(server);
-        Ok((said, None))
+        Ok(StepResult { output, end: ProcessEnd::Running })
     }
 
-    fn run(&mut self, line: &str, input: Option<&str>) -> Result<(String, Option<i32>), Failure> {
-        let mut run = self.start(line, input)?;
-        let code = run.ends(self.stop);
-        Ok((run.output(), Some(code.unwrap_or(-1))))
+    fn run_client(&mut self, line: &str, input: Option<&str>) -> Result<StepResult, Failure> {
+        let mut process = self.start(line, input)?;
+        let end = process.wait(self.shutdown()).into();
+        Ok(StepResult { output: process.output(), end })
     }
 
-    /// The last server's end, by itself or because it was asked.
-    fn last(&mut self, asked: bool) -> (String, Option<i32>) {
-        let Some(mut server) = self.servers.pop() else { return (String::new(), Some(-1)) };
-        server.has_until(Instant::now() + PATIENCE);
-        if asked {
+    /// Waits until the last server exits. It is terminated by [`Action::Stop`], and after a failed
+    /// step, since it may wait for a connection.
+    fn end_server(&mut self, action: &Action) -> StepResult {
+        let Some(mut server) = self.servers.pop() else {
+            return StepResult { output: String::new(), end: ProcessEnd::NotExited };
+        };
+        server.set_deadline(Instant::now() + STEP_TIMEOUT);
+        if self.failed > 0 || matches!(action, Action::Stop) {
             server.terminate();
         }
-        let code = server.ends(self.stop).unwrap_or(-1);
-        (server.output(), Some(code))
+        let end = server.wait(self.shutdown()).into();
+        StepResult { output: server.output(), end }
     }
 
-    /// Shows a command line and starts it.
+    /// Prints a command line and starts it.
     fn start(&self, line: &str, input: Option<&str>) -> Result<DemoProcess, Failure> {
-        let line = self.filled(line);
-        let fed = input.map(|text| format!("printf '{}' | ", text.replace('\n', "\\n")));
-        write_lines(3, &format!("$ {}{line}", fed.unwrap_or_default()))?;
+        let line = self.fill_in(line);
+        let pipe = input.map(|text| format!("printf '{}' | ", text.replace('\n', "\\n")));
+        write_lines(3, &format!("$ {}{line}", pipe.unwrap_or_default()))?;
         let words = shlex::split(&line).unwrap_or_default();
         let words = words.get(1..).unwrap_or_default();
-        DemoProcess::start(words, input, Instant::now() + PATIENCE)
+        DemoProcess::start(words, input, Instant::now() + STEP_TIMEOUT)
             .map_err(|e| Failure::new(Phase::File, "sockit", e).with_code(ExitCode::Negative))
     }
 
-    fn filled(&self, line: &str) -> String {
+    fn fill_in(&self, line: &str) -> String {
         let (host, port) = &self.server;
         let closed = self.closed.local_addr().map(|address| address.port()).unwrap_or(1);
         let dir = self.dir.to_string_lossy();
@@ -128,6 +152,10 @@ impl<'a> ChapterRunner<'a> {
             .replace("{port}", port)
             .replace("{closed}", &closed.to_string())
             .replace("{dir}", &shlex::try_quote(&dir).unwrap_or_default())
+    }
+
+    fn shutdown(&self) -> &'a Shutdown {
+        &self.context.shutdown
     }
 }
 
@@ -138,69 +166,74 @@ impl Drop for ChapterRunner<'_> {
     }
 }
 
-/// A name that no other tour on this machine has, in whatever namespace of process numbers.
-fn name() -> String {
+/// Returns a name that no other tour on this machine has, in any PID namespace.
+fn dir_name() -> String {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let nanoseconds = now.map(|time| time.subsec_nanos()).unwrap_or_default();
     format!("sockit-tour-{}-{nanoseconds}", std::process::id())
 }
 
-/// A folder that nobody but us can look into; one that is there already is not ours.
-fn make_private(dir: &std::path::Path) -> std::io::Result<()> {
+/// Creates a directory that only the user can read; fails if it exists.
+fn create_private(dir: &std::path::Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new().mode(0o700).create(dir)
 }
 
-/// A port that is bound and never listens: a connection to it is refused.
-fn unanswered() -> std::io::Result<TcpListener> {
+/// Binds a port without listening on it.
+fn closed_port() -> std::io::Result<TcpListener> {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
     let any: std::net::SocketAddr = ([127, 0, 0, 1], 0).into();
     socket.bind(&any.into())?;
     Ok(socket.into())
 }
 
-/// `Waiting for connection on ADDRESS...`
+/// Parses the address in `Waiting for connection on ADDRESS...`.
 fn address(line: &str) -> Option<String> {
     Some(line.split_once(" on ")?.1.strip_suffix("...")?.to_string())
 }
 
-/// Why a step cannot be shown here.
-fn missing_requirement(need: Requirement) -> Option<&'static str> {
-    let there = match need {
-        Requirement::Ipv6 => TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok(),
-        Requirement::Services => crate::resolver::service(80, "tcp").is_some(),
-        Requirement::Http => cfg!(feature = "http"),
+/// Returns what this machine or build does not have, if a step needs it.
+fn missing_requirement(requirement: Requirement) -> Option<&'static str> {
+    let (is_met, missing) = match requirement {
+        Requirement::Ipv6 => {
+            let is_met = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
+            (is_met, "this machine has no IPv6 loopback")
+        }
+        Requirement::Services => {
+            let is_met = crate::resolver::service_name(80, "tcp").is_some();
+            (is_met, "this machine has no list of services")
+        }
+        Requirement::Http => (cfg!(feature = "http"), "built without feature http"),
     };
-    let lack = match need {
-        Requirement::Ipv6 => "this machine has no IPv6 loopback",
-        Requirement::Services => "this machine has no list of services",
-        Requirement::Http => "built without feature http",
-    };
-    (!there).then_some(lack)
+    (!is_met).then_some(missing)
 }
 
-/// What is not as the step says, if anything.
-fn check_step(step: &Step, said: &str, code: Option<i32>) -> Option<String> {
-    let stays = matches!(step.act, Action::Serve(_));
-    match code {
-        Some(-1) => return Some(format!("no end in {} seconds", PATIENCE.as_secs())),
-        Some(code) if stays => return Some(format!("the server left, with code {code}")),
-        Some(code) if code != i32::from(step.code) => {
+/// Returns how the result differs from the expected one.
+fn check_step(step: &Step, result: &StepResult) -> Option<String> {
+    let is_server = matches!(step.action, Action::Serve(_));
+    match result.end {
+        ProcessEnd::NotExited => {
+            return Some(format!("it did not exit within {} seconds", STEP_TIMEOUT.as_secs()));
+        }
+        ProcessEnd::Exited(code) if is_server => {
+            return Some(format!("the server exited with code {code}"));
+        }
+        ProcessEnd::Exited(code) if code != i32::from(step.code) => {
             return Some(format!("the exit code is {code} instead of {}", step.code));
         }
         _ => {}
     }
-    // Two voices have no order between them.
-    let missing = step.expected_output.iter().find(|want| !said.contains(**want));
-    missing.map(|want| format!("'{want}' is missing"))
+    // The order of stdout and stderr is not defined.
+    let missing = step.expected_output.iter().find(|text| !result.output.contains(**text));
+    missing.map(|text| format!("'{text}' is missing in the output"))
 }
 
-/// A line that a program said, fit for a terminal; its columns stay apart.
-fn wait_for_output(line: &str) -> String {
+/// Escapes a line of output for the terminal, except tabs.
+fn escape_line(line: &str) -> String {
     line.split('\t').map(escape).collect::<Vec<_>>().join("\t")
 }
 
-/// Lines on stdout, `indent` spaces in.
+/// Writes lines to stdout, indented by `indent` spaces.
 fn write_lines(indent: usize, text: &str) -> Result<(), Failure> {
     let lines = text.lines().map(|line| match line {
         "" => "\n".to_string(),
@@ -215,22 +248,26 @@ mod tests {
 
     const STEP: Step = Step {
         title: "",
-        act: Action::Run("sockit"),
+        action: Action::Run("sockit"),
         code: 7,
         expected_output: &["one", "two"],
         needs: None,
     };
 
-    #[test]
-    fn a_step_must_say_all_it_promises_and_leave_with_its_code() {
-        assert_eq!(check_step(&STEP, "one and two", Some(7)), None);
-        assert!(check_step(&STEP, "only one", Some(7)).is_some());
-        assert!(check_step(&STEP, "one and two", Some(0)).is_some());
-        assert!(check_step(&STEP, "one and two", Some(-1)).is_some());
+    fn check(output: &str, end: ProcessEnd) -> Option<String> {
+        check_step(&STEP, &StepResult { output: output.to_string(), end })
     }
 
     #[test]
-    fn the_address_is_read_from_what_a_server_says() {
+    fn step_needs_all_expected_output_and_its_exit_code() {
+        assert_eq!(check("one and two", ProcessEnd::Exited(7)), None);
+        assert!(check("only one", ProcessEnd::Exited(7)).is_some());
+        assert!(check("one and two", ProcessEnd::Exited(0)).is_some());
+        assert!(check("one and two", ProcessEnd::NotExited).is_some());
+    }
+
+    #[test]
+    fn address_is_parsed_from_the_log_line() {
         let line = "Waiting for connection on [::1]:45129...";
         assert_eq!(address(line).as_deref(), Some("[::1]:45129"));
         assert_eq!(address("sockit: bind"), None);

@@ -1,7 +1,7 @@
-//! A small name server with a script, honest or lying, over UDP and TCP on one port.
+//! A name server for tests, over UDP and TCP on one port.
 //!
-//! It answers each question by what its script makes of it; bytes are put together by hand,
-//! so that they can be wrong in any way.
+//! A function makes the reply to each query; replies are encoded by hand, so that they can be
+//! malformed in any way.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -19,28 +19,28 @@ pub const OPT: u16 = 41;
 pub const TSIG: u16 = 250;
 pub const ANY: u16 = 255;
 
-/// A question as it came.
+/// A received query.
 #[derive(Debug, Clone)]
 pub struct Query {
     /// Its bytes.
     pub bytes: Vec<u8>,
-    /// Whether it came over TCP.
+    /// Whether it was received over TCP.
     pub tcp: bool,
 }
 
 impl Query {
-    /// Id of the message.
+    /// The ID of the message.
     pub fn id(&self) -> u16 {
         u16::from_be_bytes([self.bytes[0], self.bytes[1]])
     }
 
-    /// The type that is asked.
+    /// The queried record type.
     pub fn kind(&self) -> u16 {
         let at = self.question().len() - 4;
         u16::from_be_bytes([self.question()[at], self.question()[at + 1]])
     }
 
-    /// Whether it offers room by EDNS.
+    /// Whether it has an OPT record (EDNS).
     pub fn has_edns(&self) -> bool {
         self.bytes[11] == 1
     }
@@ -55,7 +55,7 @@ impl Query {
         &self.bytes[12..12 + end + 5]
     }
 
-    /// An honest reply without records so far.
+    /// A valid reply without records.
     pub fn reply(&self) -> Reply {
         Reply {
             id: self.id(),
@@ -67,7 +67,7 @@ impl Query {
     }
 }
 
-/// A reply in the making; everything in it can be bent.
+/// A reply under construction.
 #[derive(Debug, Clone)]
 pub struct Reply {
     pub id: u16,
@@ -78,12 +78,12 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// One more answer for the name that was asked.
+    /// Adds an answer for the queried name.
     pub fn has(self, kind: u16, data: &[u8]) -> Reply {
         self.of(b"\xc0\x0c", kind, data)
     }
 
-    /// One more answer, for `owner` in wire form.
+    /// Adds an answer for `owner` in wire format.
     pub fn of(mut self, owner: &[u8], kind: u16, data: &[u8]) -> Reply {
         self.counts[1] += 1;
         self.records.extend(owner);
@@ -94,7 +94,7 @@ impl Reply {
         self
     }
 
-    /// One more record behind all others, in `section` (1 answer, 2 authority, 3 additional).
+    /// Adds a record at the end, counted in `section` (1 answer, 2 authority, 3 additional).
     pub fn in_section(mut self, section: usize, owner: &[u8], kind: u16, data: &[u8]) -> Reply {
         self.counts[section] += 1;
         let class = if kind == OPT { 1232 } else { ANY };
@@ -106,29 +106,29 @@ impl Reply {
         self
     }
 
-    /// The OPT record of EDNS with these options, in `section`.
+    /// Adds an OPT record with these options, counted in `section`.
     pub fn opt(self, section: usize, options: &[u8]) -> Reply {
         self.in_section(section, b"\0", OPT, options)
     }
 
-    /// An Extended DNS Error (RFC 8914).
+    /// Adds an Extended DNS Error (RFC 8914).
     pub fn explained(self, code: u16, text: &str) -> Reply {
         let words = [15, text.len() as u16 + 2, code].map(u16::to_be_bytes);
         self.opt(3, &[&words.concat(), text.as_bytes()].concat())
     }
 
-    /// An IPv4 address.
+    /// Adds an A record.
     pub fn a(self, address: [u8; 4]) -> Reply {
         self.has(A, &address)
     }
 
-    /// A response code.
+    /// Sets the response code.
     pub fn code(mut self, code: u16) -> Reply {
         self.flags |= code;
         self
     }
 
-    /// Its bytes.
+    /// Encodes the reply.
     pub fn bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         for word in [self.id, self.flags].iter().chain(&self.counts) {
@@ -140,7 +140,7 @@ impl Reply {
     }
 }
 
-/// A name in wire form.
+/// Encodes a name.
 pub fn wire(name: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     for label in name.split('.').filter(|label| !label.is_empty()) {
@@ -151,31 +151,31 @@ pub fn wire(name: &str) -> Vec<u8> {
     bytes
 }
 
-/// What the server does about a question.
-pub enum Act {
-    /// These datagrams; over TCP the first one, with its length.
-    Say(Vec<Vec<u8>>),
-    /// These bytes as they are, then the end; over TCP only.
-    Raw(Vec<u8>),
-    /// A datagram from another port, then these.
-    FromElsewhere(Vec<u8>, Vec<Vec<u8>>),
-    /// Nothing.
-    Nothing,
+/// What the server does with a query.
+pub enum Reaction {
+    /// Send these datagrams; over TCP the first one, with its length.
+    Send(Vec<Vec<u8>>),
+    /// Send these bytes without a length, and close; over TCP only.
+    SendRaw(Vec<u8>),
+    /// Send a datagram from another port, then these.
+    SendFromOtherPort(Vec<u8>, Vec<Vec<u8>>),
+    /// Send nothing.
+    Ignore,
 }
 
-impl From<Reply> for Act {
-    fn from(reply: Reply) -> Act {
-        Act::Say(vec![reply.bytes()])
+impl From<Reply> for Reaction {
+    fn from(reply: Reply) -> Reaction {
+        Reaction::Send(vec![reply.bytes()])
     }
 }
 
 /// Starts a name server for the rest of the test run.
-pub fn name_server(script: impl Fn(&Query) -> Act + Send + Sync + 'static) -> SocketAddr {
+pub fn name_server(react: impl Fn(&Query) -> Reaction + Send + Sync + 'static) -> SocketAddr {
     let (udp, tcp) = sockets();
     let addr = udp.local_addr().expect("a bound address");
-    let script = Arc::new(script);
-    let by_tcp = script.clone();
-    thread::spawn(move || over_udp(&udp, &*script));
+    let react = Arc::new(react);
+    let by_tcp = react.clone();
+    thread::spawn(move || over_udp(&udp, &*react));
     thread::spawn(move || {
         for stream in tcp.incoming().flatten() {
             over_tcp(stream, &*by_tcp);
@@ -184,12 +184,12 @@ pub fn name_server(script: impl Fn(&Query) -> Act + Send + Sync + 'static) -> So
     addr
 }
 
-/// A server that takes questions and never says a word.
+/// Starts a server that never replies.
 pub fn silent_server() -> SocketAddr {
-    name_server(|_| Act::Nothing)
+    name_server(|_| Reaction::Ignore)
 }
 
-/// One port for both; somebody else may hold the other half of a free one.
+/// Binds one port for both; another process may have bound it for one of them.
 fn sockets() -> (UdpSocket, TcpListener) {
     for _ in 0..100 {
         let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
@@ -200,27 +200,27 @@ fn sockets() -> (UdpSocket, TcpListener) {
     panic!("no port is free for both UDP and TCP");
 }
 
-fn over_udp(socket: &UdpSocket, script: &dyn Fn(&Query) -> Act) {
+fn over_udp(socket: &UdpSocket, react: &dyn Fn(&Query) -> Reaction) {
     let mut buffer = [0; 4096];
     while let Ok((len, from)) = socket.recv_from(&mut buffer) {
-        let say = |replies: Vec<Vec<u8>>| {
+        let send = |replies: Vec<Vec<u8>>| {
             for reply in replies {
                 let _ = socket.send_to(&reply, from);
             }
         };
-        match script(&Query { bytes: buffer[..len].to_vec(), tcp: false }) {
-            Act::Say(replies) => say(replies),
-            Act::FromElsewhere(stray, replies) => {
-                let elsewhere = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-                let _ = elsewhere.send_to(&stray, from);
-                say(replies);
+        match react(&Query { bytes: buffer[..len].to_vec(), tcp: false }) {
+            Reaction::Send(replies) => send(replies),
+            Reaction::SendFromOtherPort(datagram, replies) => {
+                let other = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+                let _ = other.send_to(&datagram, from);
+                send(replies);
             }
-            Act::Raw(_) | Act::Nothing => (),
+            Reaction::SendRaw(_) | Reaction::Ignore => (),
         }
     }
 }
 
-fn over_tcp(mut stream: TcpStream, script: &dyn Fn(&Query) -> Act) {
+fn over_tcp(mut stream: TcpStream, react: &dyn Fn(&Query) -> Reaction) {
     let _ = stream.set_read_timeout(Some(LIMIT));
     let mut length = [0; 2];
     if stream.read_exact(&mut length).is_err() {
@@ -230,13 +230,13 @@ fn over_tcp(mut stream: TcpStream, script: &dyn Fn(&Query) -> Act) {
     if stream.read_exact(&mut bytes).is_err() {
         return;
     }
-    let said = match script(&Query { bytes, tcp: true }) {
-        Act::Say(replies) | Act::FromElsewhere(_, replies) => {
+    let bytes = match react(&Query { bytes, tcp: true }) {
+        Reaction::Send(replies) | Reaction::SendFromOtherPort(_, replies) => {
             let first = replies.into_iter().next().unwrap_or_default();
             [&(first.len() as u16).to_be_bytes(), &first[..]].concat()
         }
-        Act::Raw(bytes) => bytes,
-        Act::Nothing => Vec::new(),
+        Reaction::SendRaw(bytes) => bytes,
+        Reaction::Ignore => Vec::new(),
     };
-    let _ = stream.write_all(&said);
+    let _ = stream.write_all(&bytes);
 }

@@ -1,9 +1,9 @@
-//! `resolve` where no name server is needed: the hosts file, numbers, services, lists.
+//! `resolve` without a name server: the hosts file, numbers, services, files of questions.
 
 use std::io::{BufRead, BufReader, Write};
 use std::time::{Duration, Instant};
 
-use crate::nameserver::{Act, name_server, silent_server};
+use crate::nameserver::{Reaction, name_server, silent_server};
 use crate::peer::program;
 use crate::sockit::{LIMIT, Run, sockit};
 
@@ -13,7 +13,7 @@ fn objects(run: &Run) -> Vec<serde_json::Value> {
 }
 
 #[test]
-fn a_name_is_its_addresses_one_per_line() {
+fn name_prints_its_addresses_one_per_line() {
     sockit("resolve -4 localhost").run().exits(0).prints("127.0.0.1\n").is_silent();
     sockit("resolve 127.0.0.1").run().exits(0).prints("localhost\n").is_silent();
     sockit("resolve ::ffff:127.0.0.1").run().exits(0).prints("localhost\n");
@@ -21,7 +21,7 @@ fn a_name_is_its_addresses_one_per_line() {
 }
 
 #[test]
-fn literal_forms_are_read_as_the_system_reads_them() {
+fn numeric_forms_are_parsed_as_by_the_system() {
     for form in ["127.1", "0x7f.1", "2130706433", "0177.0.0.1"] {
         sockit("resolve").arg(form).run().exits(0).prints("127.0.0.1\n");
     }
@@ -33,22 +33,22 @@ fn literal_forms_are_read_as_the_system_reads_them() {
 }
 
 #[test]
-fn services_are_told_both_ways() {
+fn services_are_found_in_both_directions() {
     sockit("resolve :http").run().exits(0).prints("http\t80/tcp\n");
     sockit("resolve http/tcp").run().exits(0).prints("http\t80/tcp\n");
     sockit("resolve 80/tcp").run().exits(0).prints("http\t80/tcp\n");
     sockit("resolve domain/udp").run().exits(0).prints("domain\t53/udp\n");
     sockit("resolve :domain").run().exits(0).prints("domain\t53/tcp\ndomain\t53/udp\n");
-    let told = objects(&sockit("resolve --json 80/tcp").run());
-    assert_eq!(told[0]["services"][0]["service"], "http");
-    assert_eq!(told[0]["services"][0]["port"], 80);
+    let results = objects(&sockit("resolve --json 80/tcp").run());
+    assert_eq!(results[0]["services"][0]["service"], "http");
+    assert_eq!(results[0]["services"][0]["port"], 80);
     sockit("resolve :nosuchservice").run().exits(6).prints("").fails_at("port");
     sockit("resolve :70000").run().exits(2).prints("").fails_at("port");
     sockit("resolve http/sctp").run().exits(2).fails_at("port");
 }
 
 #[test]
-fn services_are_those_of_getent() {
+fn services_match_getent() {
     let (Ok(table), Some(mut getent)) =
         (std::fs::read_to_string("/etc/services"), program("getent"))
     else {
@@ -64,16 +64,16 @@ fn services_are_those_of_getent() {
         .collect();
     let getent = getent.arg("services").args(&asked).output().expect("getent runs");
     let getent = String::from_utf8_lossy(&getent.stdout).into_owned();
-    let theirs: Vec<_> = getent.lines().map(|line| line.split_whitespace().nth(1)).collect();
+    let expected: Vec<_> = getent.lines().map(|line| line.split_whitespace().nth(1)).collect();
     let run = sockit("resolve -f -").stdin(asked.join("\n")).run();
     run.exits(0);
     let text = run.text();
-    let ours: Vec<_> = text.lines().map(|line| line.split('\t').nth(1)).collect();
-    assert_eq!(ours, theirs);
+    let lines: Vec<_> = text.lines().map(|line| line.split('\t').nth(1)).collect();
+    assert_eq!(lines, expected);
 }
 
 #[test]
-fn malformed_questions_are_usage() {
+fn malformed_question_is_usage_error() {
     let long = "a.".repeat(200);
     for word in ["", "a b", "a\u{1b}[2Jb", long.as_str(), "localhost:70000", "localhost:+80"] {
         let run = sockit("resolve").arg(word).run();
@@ -91,26 +91,26 @@ fn malformed_questions_are_usage() {
 }
 
 #[test]
-fn a_list_is_answered_in_its_order_with_a_status_for_each() {
+fn file_is_answered_in_order_with_status_per_question() {
     let list = "# machines\nlocalhost\n\n127.0.0.1\n:http\nlocalhost:70000\nlocalhost\n";
     let run = sockit("resolve -4 -f -").stdin(list).run();
     run.exits(2).prints(
         "127.0.0.1\tlocalhost\nlocalhost\t127.0.0.1\nhttp\t80/tcp\t:http\n127.0.0.1\tlocalhost\n",
     );
     run.fails_at("port");
-    let told = objects(&sockit("resolve -4 --json -f -").stdin(list).run());
-    let status: Vec<&str> = told.iter().filter_map(|object| object["status"].as_str()).collect();
+    let results = objects(&sockit("resolve -4 --json -f -").stdin(list).run());
+    let status: Vec<&str> = results.iter().filter_map(|object| object["status"].as_str()).collect();
     assert_eq!(status, ["ok", "ok", "ok", "malformed", "ok"]);
-    assert!(told.iter().all(|object| object["milliseconds"].is_number()));
+    assert!(results.iter().all(|object| object["milliseconds"].is_number()));
 }
 
 #[test]
-fn a_list_that_is_not_there_is_26() {
+fn missing_file_exits_26() {
     sockit("resolve -f /nonexistent/list").run().exits(26).prints("").fails_at("file");
 }
 
 #[test]
-fn answers_come_while_the_list_still_grows() {
+fn stdin_questions_are_answered_before_eof() {
     let mut child = sockit("resolve -4 -f -")
         .command()
         .stdin(std::process::Stdio::piped())
@@ -122,7 +122,7 @@ fn answers_come_while_the_list_still_grows() {
     for _ in 0..3 {
         writeln!(list, "localhost").expect("the list is read");
         let mut line = String::new();
-        answers.read_line(&mut line).expect("an answer at once");
+        answers.read_line(&mut line).expect("an answer");
         assert_eq!(line, "127.0.0.1\tlocalhost\n");
     }
     drop(list);
@@ -130,9 +130,9 @@ fn answers_come_while_the_list_still_grows() {
 }
 
 #[test]
-fn one_silent_name_delays_its_own_line_only() {
+fn silent_server_delays_its_own_answer_only() {
     let server = name_server(|query| match query.bytes.windows(6).any(|part| part == b"silent") {
-        true => Act::Nothing,
+        true => Reaction::Ignore,
         false => query.reply().a([192, 0, 2, 1]).into(),
     });
     let list: String = (0..200)
@@ -141,16 +141,16 @@ fn one_silent_name_delays_its_own_line_only() {
     let line = format!("resolve --timeout 1 --jobs 4 --type A --json --server {server} -f -");
     let run = sockit(&line).stdin(&list).run();
     run.exits(28);
-    let told = objects(&run);
-    let names = told.iter().filter_map(|object| object["name"].as_str());
+    let results = objects(&run);
+    let names = results.iter().filter_map(|object| object["name"].as_str());
     assert!(names.eq(list.lines()), "{}", run.text());
-    let late = told.iter().filter(|object| object["status"] == "timeout").count();
-    assert_eq!(late, 4);
+    let timeouts = results.iter().filter(|object| object["status"] == "timeout").count();
+    assert_eq!(timeouts, 4);
     assert!(run.took < Duration::from_secs(3), "{:?}", run.took);
 }
 
 #[test]
-fn more_silent_names_than_workers_cost_a_limit_each_round() {
+fn more_silent_names_than_jobs_time_out_in_turns() {
     let server = silent_server();
     let names: Vec<String> = (0..8).map(|n| format!("n{n}.test")).collect();
     let line = format!("resolve --timeout 500ms --jobs 4 --type A --server {server}");
@@ -161,7 +161,7 @@ fn more_silent_names_than_workers_cost_a_limit_each_round() {
 }
 
 #[test]
-fn a_reader_that_leaves_is_no_error() {
+fn stdout_closed_early_exits_0() {
     let many = "localhost ".repeat(2000);
     sockit("resolve").and(&many).redirect("| head -n 1").run().exits(0);
     let run = sockit("resolve localhost").redirect(">/dev/full").run();
@@ -169,7 +169,7 @@ fn a_reader_that_leaves_is_no_error() {
 }
 
 #[test]
-fn a_reader_that_leaves_is_noticed_while_nothing_comes() {
+fn stdout_closed_while_waiting_exits_0() {
     let (reader, writer) = std::io::pipe().expect("a pipe");
     let running = sockit("resolve -f -").stdin_open().stdout_to(writer).start();
     drop(reader);
@@ -177,15 +177,15 @@ fn a_reader_that_leaves_is_noticed_while_nothing_comes() {
 }
 
 #[test]
-fn an_interrupt_ends_a_wait_at_once() {
+fn interrupt_while_waiting_exits_130() {
     let server = silent_server();
     let line = format!("resolve --timeout 15 --type A --server {server} a.test");
     let mut child = sockit(&line).command().spawn().expect("sockit starts");
     let pid = rustix::process::Pid::from_child(&child);
     let until = Instant::now() + Duration::from_secs(10);
-    // The handler is set before the first worker is hired.
+    // The signal handler is installed before the first worker is spawned.
     while !std::fs::read_dir(format!("/proc/{}/task", child.id())).is_ok_and(|t| t.count() > 1) {
-        assert!(Instant::now() < until, "no worker came");
+        assert!(Instant::now() < until, "no worker was spawned");
         std::thread::sleep(Duration::from_millis(2));
     }
     rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("it lives");
@@ -196,7 +196,7 @@ fn an_interrupt_ends_a_wait_at_once() {
 }
 
 #[test]
-fn one_name_costs_about_what_getent_costs() {
+fn one_name_takes_about_as_long_as_getent() {
     let Some(mut getent) = program("getent") else { return };
     getent.args(["ahosts", "localhost"]).stdout(std::process::Stdio::null());
     let best = |mut run: Box<dyn FnMut()>| {
@@ -207,25 +207,25 @@ fn one_name_costs_about_what_getent_costs() {
         };
         (0..20).map(once).min().unwrap_or_default()
     };
-    let theirs = best(Box::new(move || {
+    let getent_time = best(Box::new(move || {
         getent.status().expect("getent runs");
     }));
-    let mut ours = sockit("resolve localhost").command();
-    ours.stdout(std::process::Stdio::null());
-    let ours = best(Box::new(move || {
-        ours.status().expect("sockit runs");
+    let mut command = sockit("resolve localhost").command();
+    command.stdout(std::process::Stdio::null());
+    let sockit_time = best(Box::new(move || {
+        command.status().expect("sockit runs");
     }));
-    // The promise is 1.5 times for a release build; a debug build must only be near.
-    assert!(ours < theirs * 10, "ours {ours:?}, getent's {theirs:?}");
+    // A debug build is slower than a release build.
+    assert!(sockit_time < getent_time * 10, "sockit {sockit_time:?}, getent {getent_time:?}");
 }
 
-/// A list whose answers no pipe holds.
+/// Questions whose answers exceed the capacity of a pipe.
 fn long_list() -> String {
     (1..20_000).map(|n| format!("127.0.0.1:{n}\n")).collect()
 }
 
 #[test]
-fn a_stuck_reader_holds_up_no_end() {
+fn signal_ends_run_whose_stdout_is_not_read() {
     for (signal, code) in [(libc::SIGTERM, 143), (libc::SIGINT, 130)] {
         let (reader, writer) = crate::datagrams::stuck();
         let run = sockit("resolve -f -").stdin(long_list()).stdout_to(writer).start();
@@ -240,16 +240,16 @@ fn a_stuck_reader_holds_up_no_end() {
 }
 
 #[test]
-fn a_stdout_that_does_not_wait_gets_every_answer() {
+fn non_blocking_stdout_gets_every_answer() {
     let (writer, read) = crate::datagrams::unwaiting();
     sockit("resolve -f -").stdin(long_list()).stdout_to(writer).run().exits(0).is_silent();
-    let told = String::from_utf8(read()).unwrap();
-    assert_eq!(told.lines().count(), 19_999);
-    assert!(told.ends_with("127.0.0.1:19999\t127.0.0.1:19999\n"), "{}", &told[told.len() - 99..]);
+    let text = String::from_utf8(read()).unwrap();
+    assert_eq!(text.lines().count(), 19_999);
+    assert!(text.ends_with("127.0.0.1:19999\t127.0.0.1:19999\n"), "{}", &text[text.len() - 99..]);
 }
 
 #[test]
-fn what_can_be_neither_name_nor_address_is_usage() {
+fn misplaced_brackets_and_colons_are_usage_errors() {
     for word in ["[::1", "::1]", "[localhost]", "localhost:80:90"] {
         sockit("resolve").arg(word).run().exits(2).fails_at("resolve").says(word);
     }

@@ -1,4 +1,4 @@
-//! `resolve` when the system's own resolver cannot do its work: never a verdict, never an absence.
+//! `resolve` with a failing resolver: never a verdict, never an unknown name.
 
 use std::time::Duration;
 
@@ -8,28 +8,28 @@ use crate::peer::program;
 use crate::resolve_verify::{REVERSE, bare, machine};
 use crate::sockit::{Run, sockit};
 
-/// This sockit line on that machine, where opening `path` fails with `errno`.
-fn blinded(machine: &Namespace, line: &str, path: &str, errno: &str) -> Option<Run> {
+/// Runs sockit in a namespace where opening `path` fails with `errno`.
+fn run_without_file(machine: &Namespace, line: &str, path: &str, errno: &str) -> Option<Run> {
     let inject = format!("inject=openat:error={errno}");
     let strace = ["strace", "-D", "-f", "-qqq", "-o", "/dev/null", "-P", path, "-e", &inject];
     Some(sockit(line).under(strace).under(machine.words()?).run())
 }
 
 #[test]
-fn a_resolv_conf_that_cannot_be_read_is_75_for_our_own_questions() {
+fn unreadable_resolv_conf_exits_75_with_via_dns() {
     if !can_inject() {
         return;
     }
     let Some(machine) = machine(REVERSE) else { return };
     for errno in ["EMFILE", "EIO"] {
         let line = "resolve --via dns good.test";
-        let Some(run) = blinded(&machine, line, "/etc/resolv.conf", errno) else { return };
+        let Some(run) = run_without_file(&machine, line, "/etc/resolv.conf", errno) else { return };
         run.exits(75).prints("").fails_at("resolve");
     }
 }
 
 #[test]
-fn no_failing_call_of_the_resolver_makes_a_verdict() {
+fn failing_system_call_is_never_a_verdict() {
     if !can_inject() {
         return;
     }
@@ -60,17 +60,20 @@ fn no_failing_call_of_the_resolver_makes_a_verdict() {
                 let run = injected(sockit(line), call, errno, when).under(words).run();
                 let known = run.code == 0 && run.text() == answer;
                 let open = run.code == 75 && run.stdout.is_empty();
-                // What is never sent is late in the end; and what cannot be told is untold.
-                let late = run.code == 28 && run.took > Duration::from_millis(900);
-                let untold = call == "write" && matches!(run.code, 23 | 75);
-                assert!(known || open || late || untold, "{call} {errno} {when} {line}: {run:?}");
+                // A query that is never sent times out; a write error has its own code.
+                let timed_out = run.code == 28 && run.took > Duration::from_millis(900);
+                let not_written = call == "write" && matches!(run.code, 23 | 75);
+                assert!(
+                    known || open || timed_out || not_written,
+                    "{call} {errno} {when} {line}: {run:?}"
+                );
             }
         }
     }
 }
 
-/// A machine whose name server makes each reply by these lines of Python: `d` is the query, `q` its
-/// question, and `r(code, count, records)` replies.
+/// A namespace with a name server that runs these lines of Python for each query: `d` is the query,
+/// `q` its question, and `r(code, count, records)` sends a reply.
 fn answering(script: &str) -> Option<Namespace> {
     program("python3")?;
     let server = format!(
@@ -88,7 +91,7 @@ fn answering(script: &str) -> Option<Namespace> {
 }
 
 #[test]
-fn a_server_that_finds_our_question_wrong_is_no_absence() {
+fn formerr_and_notauth_are_not_unknown_names() {
     // FORMERR (1) and NOTAUTH (9) are "no such name" to the C library.
     for code in [1, 9] {
         let Some(machine) = answering(&format!(" r({code})")) else { return };
@@ -96,7 +99,7 @@ fn a_server_that_finds_our_question_wrong_is_no_absence() {
             let Some(run) = machine.run(line) else { return };
             run.exits(75).prints("").fails_at("resolve");
         }
-        // A plain lookup is what getaddrinfo(3) makes of it.
+        // A plain lookup returns the result of getaddrinfo(3).
         for line in ["resolve good.test", "resolve --all good.test"] {
             let Some(run) = machine.run(line) else { return };
             run.exits(6).prints("").fails_at("resolve");

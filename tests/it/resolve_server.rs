@@ -1,4 +1,4 @@
-//! `resolve --server`: one name server asked directly, and every way it can lie.
+//! `resolve --server`: one name server, and every kind of malformed reply.
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::nameserver::{
-    A, AAAA, ANY, Act, CNAME, OPT, PTR, Query, Reply, TSIG, TXT, name_server, silent_server, wire,
+    A, AAAA, ANY, CNAME, OPT, PTR, Query, Reaction, Reply, TSIG, TXT, name_server, silent_server,
+    wire,
 };
 use crate::peer::{free_port, program};
 use crate::sockit::{Run, sockit};
@@ -31,16 +32,16 @@ fn addresses_of_both_families_come_from_the_server() {
         AAAA => {
             query.reply().has(AAAA, &[0x20, 1, 13, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]).into()
         }
-        _ => Act::Nothing,
+        _ => Reaction::Ignore,
     });
     ask(server, "a.test").exits(0).prints("192.0.2.1\n192.0.2.2\n2001:db8::1\n").is_silent();
     ask(server, "-4 a.test").exits(0).prints("192.0.2.1\n192.0.2.2\n");
     ask(server, "--type aaaa a.test").exits(0).prints("2001:db8::1\n");
-    let told = json(&ask(server, "--json a.test"));
-    assert_eq!(told["name"], "a.test");
-    assert_eq!(told["status"], "ok");
-    assert_eq!(told["addresses"].as_array().map(Vec::len), Some(3));
-    assert!(told["milliseconds"].is_number());
+    let result = json(&ask(server, "--json a.test"));
+    assert_eq!(result["name"], "a.test");
+    assert_eq!(result["status"], "ok");
+    assert_eq!(result["addresses"].as_array().map(Vec::len), Some(3));
+    assert!(result["milliseconds"].is_number());
 }
 
 #[test]
@@ -61,7 +62,7 @@ fn names_and_aliases_are_followed() {
 }
 
 #[test]
-fn absent_names_and_absent_records_are_told_apart() {
+fn nxdomain_and_nodata_are_distinguished() {
     let no_name = answering(|reply| reply.code(3));
     ask(no_name, "--type A a.test").exits(6).prints("").fails_at("resolve").says("NXDOMAIN");
     assert_eq!(json(&ask(no_name, "--json a.test"))["status"], "nxdomain");
@@ -71,19 +72,23 @@ fn absent_names_and_absent_records_are_told_apart() {
 }
 
 #[test]
-fn a_server_that_only_refers_elsewhere_does_not_know() {
+fn referral_exits_75() {
     let server = answering(|reply| {
         let mut reply = reply.of(&wire("test"), 2, &wire("ns.test"));
         (reply.flags, reply.counts) = (0x8100, [1, 0, 1, 0]);
         reply
     });
-    ask(server, "a.test").exits(75).prints("").fails_at("resolve").says("only refers elsewhere");
-    ask(server, "--type MX a.test").exits(75).says("only refers elsewhere");
+    ask(server, "a.test")
+        .exits(75)
+        .prints("")
+        .fails_at("resolve")
+        .says("only refers to other servers");
+    ask(server, "--type MX a.test").exits(75).says("only refers to other servers");
     assert_eq!(json(&ask(server, "--json a.test"))["status"], "failing");
 }
 
 #[test]
-fn what_is_missing_is_told_of_the_question_as_it_was_asked() {
+fn error_names_the_question_of_the_user() {
     let no_data = answering(|reply| reply);
     let run = ask(no_data, "a.test");
     run.exits(6).says("sockit: resolve a.test: the name exists, without A or AAAA records");
@@ -102,7 +107,7 @@ fn what_is_missing_is_told_of_the_question_as_it_was_asked() {
 }
 
 #[test]
-fn a_wanted_family_makes_no_valid_address_fail() {
+fn verify_with_a_family_accepts_addresses_of_the_other() {
     let server = name_server(|query| match query.kind() {
         PTR => query.reply().has(PTR, &wire("b.test")).into(),
         A => query.reply().a([192, 0, 2, 9]).into(),
@@ -115,7 +120,7 @@ fn a_wanted_family_makes_no_valid_address_fail() {
 }
 
 #[test]
-fn a_name_with_a_blank_is_no_address() {
+fn name_with_a_space_is_not_looked_up() {
     let server = name_server(|query| match query.kind() {
         PTR => query.reply().has(PTR, b"\x07no host\x04test\0").into(),
         _ => query.reply().into(),
@@ -123,37 +128,37 @@ fn a_name_with_a_blank_is_no_address() {
     let run = ask(server, "--verify 192.0.2.9");
     run.exits(1);
     let text = run.text();
-    assert!(text.contains("could not be forward-resolved: the name holds a blank"), "{text}");
+    assert!(text.contains("could not be forward-resolved: the name contains a space"), "{text}");
     let server = name_server(|query| query.reply().has(PTR, &wire("192.0.2.9")).into());
     let run = ask(server, "--verify 192.0.2.9");
     assert!(run.exits(1).text().contains("a name that is itself an address"), "{}", run.text());
 }
 
 #[test]
-fn a_server_that_fails_or_refuses_is_75() {
+fn failing_or_refusing_server_exits_75() {
     for (code, word) in [(2, "SERVFAIL"), (5, "REFUSED"), (9, "NOTAUTH")] {
         let server = answering(move |reply| reply.code(code));
         ask(server, "a.test").exits(75).prints("").fails_at("resolve").says(word);
         assert_eq!(json(&ask(server, "--json a.test"))["status"], "failing");
     }
-    let nobody: SocketAddr = ([127, 0, 0, 1], free_port()).into();
-    ask(nobody, "a.test").exits(75).fails_at("resolve").says("Connection refused");
-    ask(nobody, "--tcp a.test").exits(75).fails_at("resolve").says("Connection refused");
+    let closed: SocketAddr = ([127, 0, 0, 1], free_port()).into();
+    ask(closed, "a.test").exits(75).fails_at("resolve").says("Connection refused");
+    ask(closed, "--tcp a.test").exits(75).fails_at("resolve").says("Connection refused");
 }
 
 #[test]
-fn a_silent_server_costs_the_limit_and_no_more() {
+fn silent_server_exits_28_at_the_timeout() {
     let run = sockit(&format!("resolve --timeout 2 --server {} a.test", silent_server())).run();
     run.exits(28).prints("").fails_at("resolve").says("timed out after 2s");
     assert!(run.took >= Duration::from_secs(2), "{:?}", run.took);
     assert!(run.took < Duration::from_millis(3500), "{:?}", run.took);
-    let told = json(&ask(silent_server(), "--json a.test"));
-    assert_eq!(told["status"], "timeout");
-    assert_eq!(told["addresses"], serde_json::json!([]));
+    let result = json(&ask(silent_server(), "--json a.test"));
+    assert_eq!(result["status"], "timeout");
+    assert_eq!(result["addresses"], serde_json::json!([]));
 }
 
 #[test]
-fn thousands_of_addresses_are_told() {
+fn thousands_of_addresses_are_printed() {
     let server = name_server(|query| match query.tcp {
         false => query.reply().code(0x200).into(),
         true => (0..4000)
@@ -166,11 +171,11 @@ fn thousands_of_addresses_are_told() {
 }
 
 #[test]
-fn a_lost_datagram_is_sent_again() {
+fn lost_datagram_is_retransmitted() {
     let seen = Arc::new(AtomicUsize::new(0));
     let count = seen.clone();
     let server = name_server(move |query| match count.fetch_add(1, Ordering::SeqCst) {
-        0 => Act::Nothing,
+        0 => Reaction::Ignore,
         _ => query.reply().a([192, 0, 2, 1]).into(),
     });
     sockit(&format!("resolve --type A --server {server} a.test"))
@@ -181,7 +186,7 @@ fn a_lost_datagram_is_sent_again() {
 }
 
 #[test]
-fn ids_and_ports_are_never_the_same_twice() {
+fn ids_and_ports_are_random() {
     let ids = Arc::new(Mutex::new(Vec::new()));
     let seen = ids.clone();
     let server = name_server(move |query| {
@@ -197,7 +202,7 @@ fn ids_and_ports_are_never_the_same_twice() {
 }
 
 #[test]
-fn a_truncated_reply_is_asked_again_over_tcp() {
+fn truncated_reply_is_queried_over_tcp() {
     let server = name_server(|query| match query.tcp {
         false => query.reply().code(0x200).into(),
         true => (1..=200).fold(query.reply(), |reply, n| reply.a([192, 0, 2, n])).into(),
@@ -206,14 +211,14 @@ fn a_truncated_reply_is_asked_again_over_tcp() {
     run.exits(0);
     assert_eq!(run.text().lines().count(), 200);
     let direct = name_server(|query| match query.tcp {
-        false => Act::Nothing,
+        false => Reaction::Ignore,
         true => query.reply().a([192, 0, 2, 1]).into(),
     });
     ask(direct, "--tcp --type A a.test").exits(0).prints("192.0.2.1\n");
 }
 
 #[test]
-fn a_server_from_before_edns_gets_the_plain_question() {
+fn server_without_edns_gets_a_query_without_opt() {
     let server = name_server(|query| match query.has_edns() {
         true => query.reply().code(1).into(),
         false => query.reply().a([192, 0, 2, 1]).into(),
@@ -221,99 +226,111 @@ fn a_server_from_before_edns_gets_the_plain_question() {
     ask(server, "--type A a.test").exits(0).prints("192.0.2.1\n");
 }
 
-/// Asks a liar for an address: it must say nothing on stdout and this much on stderr.
-fn caught(server: SocketAddr, words: &str) {
+/// Asserts that the reply of a server is rejected with this message.
+fn rejected(server: SocketAddr, words: &str) {
     ask(server, "--type A a.test").exits(8).prints("").fails_at("resolve").says(words);
-    assert_eq!(json(&ask(server, "--type A --json a.test"))["status"], "lie");
+    assert_eq!(json(&ask(server, "--type A --json a.test"))["status"], "invalid");
 }
 
 #[test]
-fn lies_about_the_message_have_each_their_own_words() {
+fn malformed_message_has_its_own_error() {
     let good = |reply: Reply| reply.a([192, 0, 2, 66]);
-    caught(name_server(|query| Act::Say(vec![query.bytes[..7].to_vec()])), "too short");
-    caught(name_server(|_| Act::Say(vec![Vec::new()])), "0 of at least 12 bytes");
-    caught(answering(move |r| Reply { flags: 0x0100, ..good(r) }), "QR clear");
-    caught(answering(move |r| Reply { flags: 0xa180, ..good(r) }), "opcode 4");
-    caught(answering(move |r| Reply { counts: [2, 1, 0, 0], ..good(r) }), "2 questions");
-    caught(answering(move |r| good(r).code(3)), "NXDOMAIN and has records");
+    rejected(name_server(|query| Reaction::Send(vec![query.bytes[..7].to_vec()])), "too short");
+    rejected(name_server(|_| Reaction::Send(vec![Vec::new()])), "0 of at least 12 bytes");
+    rejected(answering(move |r| Reply { flags: 0x0100, ..good(r) }), "QR clear");
+    rejected(answering(move |r| Reply { flags: 0xa180, ..good(r) }), "opcode 4");
+    rejected(answering(move |r| Reply { counts: [2, 1, 0, 0], ..good(r) }), "2 questions");
+    rejected(answering(move |r| good(r).code(3)), "NXDOMAIN and has records");
 }
 
 #[test]
-fn lies_about_the_records_have_each_their_own_words() {
+fn malformed_records_have_their_own_errors() {
     let good = |reply: Reply| reply.a([192, 0, 2, 66]);
-    caught(answering(|r| r.of(b"\xc0\x18", A, &[1, 2, 3, 4])), "compression loop");
-    caught(answering(|r| r.of(b"\xc1\x00", A, &[1, 2, 3, 4])), "compression loop");
-    caught(answering(|r| r.of(b"\x80", A, &[1, 2, 3, 4])), "label");
-    caught(answering(move |r| Reply { counts: [1, 5, 0, 0], ..good(r) }), "promises 5 and holds 1");
-    caught(
-        answering(move |r| Reply { counts: [1, 1, 3, 0], ..good(r) }),
-        "authority section promises 3",
+    rejected(answering(|r| r.of(b"\xc0\x18", A, &[1, 2, 3, 4])), "compression loop");
+    rejected(answering(|r| r.of(b"\xc1\x00", A, &[1, 2, 3, 4])), "compression loop");
+    rejected(answering(|r| r.of(b"\x80", A, &[1, 2, 3, 4])), "label");
+    rejected(
+        answering(move |r| Reply { counts: [1, 5, 0, 0], ..good(r) }),
+        "answer section has 1 of 5 records",
     );
-    caught(answering(move |r| Reply { counts: [1, 0, 0, 0], ..good(r) }), "follow the last record");
-    caught(
+    rejected(
+        answering(move |r| Reply { counts: [1, 1, 3, 0], ..good(r) }),
+        "authority section has 0 of 3 records",
+    );
+    rejected(
+        answering(move |r| Reply { counts: [1, 0, 0, 0], ..good(r) }),
+        "follow the last record",
+    );
+    rejected(
         answering(move |r| good(r).a([1, 2, 3, 4]).has(A, &[1, 2, 3])),
         "record 3 in the answer",
     );
-    caught(
+    rejected(
         answering(move |r| {
             let mut reply = good(r);
             let cut = reply.records.len() - 2;
             reply.records.truncate(cut);
             reply
         }),
-        "runs beyond its end",
+        "is truncated",
     );
-    caught(answering(|r| r.of(&wire("b.test"), A, &[1, 2, 3, 4])), "no A record of the name");
-    caught(
+    rejected(answering(|r| r.of(&wire("b.test"), A, &[1, 2, 3, 4])), "no A record of the name");
+    rejected(
         answering(|r| r.has(CNAME, &wire("b.test")).of(&wire("b.test"), CNAME, b"\xc0\x0c")),
-        "aliases (CNAME) of the answer never end",
+        "form a loop or are too many",
     );
 }
 
 #[test]
-fn misplaced_records_have_each_their_own_words() {
+fn misplaced_records_have_their_own_errors() {
     let good = |reply: Reply| reply.a([192, 0, 2, 66]);
     let tsig = |reply: Reply, section| reply.in_section(section, &wire("key"), TSIG, &[0; 16]);
     let misplaced = |kind, section| format!("misplaced {kind} record in the {section} section");
-    caught(answering(move |r| good(r).opt(1, b"")), &misplaced("OPT", "answer"));
-    caught(answering(move |r| good(r).opt(2, b"")), &misplaced("OPT", "authority"));
-    caught(answering(move |r| tsig(good(r), 1)), &misplaced("TSIG", "answer"));
-    caught(answering(move |r| tsig(good(r), 2)), &misplaced("TSIG", "authority"));
-    caught(answering(move |r| tsig(good(r), 3).opt(3, b"")), &misplaced("TSIG", "additional"));
-    caught(answering(move |r| good(r).in_section(1, b"\0", ANY, b"")), &misplaced("ANY", "answer"));
+    rejected(answering(move |r| good(r).opt(1, b"")), &misplaced("OPT", "answer"));
+    rejected(answering(move |r| good(r).opt(2, b"")), &misplaced("OPT", "authority"));
+    rejected(answering(move |r| tsig(good(r), 1)), &misplaced("TSIG", "answer"));
+    rejected(answering(move |r| tsig(good(r), 2)), &misplaced("TSIG", "authority"));
+    rejected(answering(move |r| tsig(good(r), 3).opt(3, b"")), &misplaced("TSIG", "additional"));
+    rejected(
+        answering(move |r| good(r).in_section(1, b"\0", ANY, b"")),
+        &misplaced("ANY", "answer"),
+    );
     let chaos = [&wire("a.test")[..], &[0, 1, 0, 3, 0, 0, 0, 60, 0, 4, 1, 2, 3, 4]].concat();
-    caught(
+    rejected(
         answering(move |mut r| {
             (r.counts[1], r.records) = (1, chaos.clone());
             r
         }),
-        "record 1 in the answer section: it is of class CH",
+        "record 1 in the answer section: its class is CH",
     );
-    // A failure is no less malformed than an answer.
-    caught(answering(|r| r.code(2).opt(1, b"")), &misplaced("OPT", "answer"));
+    // An error response is checked too.
+    rejected(answering(|r| r.code(2).opt(1, b"")), &misplaced("OPT", "answer"));
     let two = |reply: Reply| reply.has(CNAME, &wire("b.test")).has(CNAME, &wire("c.test"));
-    caught(answering(two), "two aliases (CNAME) of a.test");
-    caught(answering(move |r| two(r).of(&wire("b.test"), A, &[1, 2, 3, 4])), "two aliases (CNAME)");
+    rejected(answering(two), "two aliases (CNAME) of a.test");
+    rejected(
+        answering(move |r| two(r).of(&wire("b.test"), A, &[1, 2, 3, 4])),
+        "two aliases (CNAME)",
+    );
     let server = answering(move |r| tsig(good(r).opt(3, b""), 3));
     ask(server, "--type A a.test").exits(0).prints("192.0.2.66\n").is_silent();
 }
 
 #[test]
-fn malformed_edns_has_its_own_words_for_each_fault() {
+fn malformed_edns_has_its_own_errors() {
     let good = |reply: Reply| reply.a([192, 0, 2, 66]);
-    caught(answering(move |r| good(r).opt(3, b"").opt(3, b"")), "two OPT records");
+    rejected(answering(move |r| good(r).opt(3, b"").opt(3, b"")), "two OPT records");
     let owned = move |r| good(r).in_section(3, &wire("a.test"), OPT, b"");
-    caught(answering(owned), "the OPT record has an owner name");
+    rejected(answering(owned), "the OPT record has an owner name");
     let options: [&[u8]; 4] = [&[0], &[0, 3, 0], &[0, 3, 0, 5, 1, 2], &[0, 15, 0, 1, 0]];
     for option in options {
-        caught(answering(move |r| good(r).opt(3, option)), "an option runs beyond its end");
+        rejected(answering(move |r| good(r).opt(3, option)), "an option is truncated");
     }
     let server = answering(move |r| good(r).opt(3, &[0, 3, 0, 2, 1, 2, 0, 12, 0, 0]));
     ask(server, "--type A a.test").exits(0).prints("192.0.2.66\n").is_silent();
 }
 
 #[test]
-fn extended_errors_are_printed_in_words() {
+fn extended_errors_are_printed() {
     let server = answering(|reply| reply.code(2).explained(6, "no\x1b[2J signature"));
     let run = ask(server, "--type A a.test");
     run.exits(75).prints("").fails_at("resolve");
@@ -334,7 +351,7 @@ fn extended_errors_are_printed_in_words() {
 }
 
 #[test]
-fn all_of_an_address_is_its_whole_ptr_records() {
+fn all_of_an_address_prints_full_ptr_records() {
     let server = answering(|reply| reply.has(PTR, &wire("b.test")).has(PTR, &wire("c.test")));
     let owner = "9.2.0.192.in-addr.arpa\t60\tPTR";
     let run = ask(server, "--all 192.0.2.9");
@@ -345,7 +362,7 @@ fn all_of_an_address_is_its_whole_ptr_records() {
 }
 
 #[test]
-fn names_under_localhost_are_sent_to_no_server() {
+fn names_under_localhost_are_not_queried() {
     let seen = Arc::new(AtomicUsize::new(0));
     let count = seen.clone();
     let server = name_server(move |query| {
@@ -362,15 +379,15 @@ fn names_under_localhost_are_sent_to_no_server() {
 }
 
 #[test]
-fn strays_are_ignored_until_the_truth_comes() {
+fn mismatched_replies_are_ignored() {
     let server = name_server(|query| {
         let forged = query.reply().a([192, 0, 2, 66]);
         let wrong_id = Reply { id: query.id() ^ 1, ..forged.clone() };
         let wrong_name =
             Reply { question: [&wire("b.test")[..], &[0, 1, 0, 1]].concat(), ..forged.clone() };
-        let honest = query.reply().a([192, 0, 2, 1]);
-        let then = vec![wrong_id.bytes(), wrong_name.bytes(), honest.bytes()];
-        Act::FromElsewhere(forged.bytes(), then)
+        let valid = query.reply().a([192, 0, 2, 1]);
+        let then = vec![wrong_id.bytes(), wrong_name.bytes(), valid.bytes()];
+        Reaction::SendFromOtherPort(forged.bytes(), then)
     });
     let run = ask(server, "--type A -v a.test");
     run.exits(0).prints("192.0.2.1\n");
@@ -379,35 +396,35 @@ fn strays_are_ignored_until_the_truth_comes() {
 }
 
 #[test]
-fn strays_alone_are_told_at_the_deadline() {
+fn mismatched_replies_alone_are_reported_at_the_timeout() {
     let forged = |query: &Query| query.reply().a([192, 0, 2, 66]);
     let wrong_id = name_server(move |query| Reply { id: !query.id(), ..forged(query) }.into());
-    caught(wrong_id, "with a wrong id");
+    rejected(wrong_id, "with a wrong id");
     let wrong_name = name_server(move |query| {
         Reply { question: [&wire("b.test")[..], &[0, 1, 0, 1]].concat(), ..forged(query) }.into()
     });
-    caught(wrong_name, "with another question");
+    rejected(wrong_name, "with another question");
     let wrong_source =
-        name_server(move |query| Act::FromElsewhere(forged(query).bytes(), Vec::new()));
-    caught(wrong_source, "with a wrong source address");
+        name_server(move |query| Reaction::SendFromOtherPort(forged(query).bytes(), Vec::new()));
+    rejected(wrong_source, "with a wrong source address");
 }
 
 #[test]
-fn lies_over_tcp_are_told_at_once() {
+fn malformed_reply_over_tcp_fails_immediately() {
     let over_tcp = |server, words: &str| {
         let run = ask(server, "--tcp --type A a.test");
         run.exits(8).prints("").fails_at("resolve").says(words);
     };
-    over_tcp(name_server(|_| Act::Nothing), "after 0 of 2 bytes");
-    over_tcp(name_server(|_| Act::Raw(vec![0, 40, 1, 2, 3])), "after 3 of 40 bytes");
-    over_tcp(name_server(|_| Act::Raw(vec![0, 3, 1, 2, 3])), "too short");
+    over_tcp(name_server(|_| Reaction::Ignore), "after 0 of 2 bytes");
+    over_tcp(name_server(|_| Reaction::SendRaw(vec![0, 40, 1, 2, 3])), "after 3 of 40 bytes");
+    over_tcp(name_server(|_| Reaction::SendRaw(vec![0, 3, 1, 2, 3])), "too short");
     over_tcp(answering(|r| r.code(0x200)), "truncated (TC) over TCP");
     over_tcp(answering(|r| Reply { id: !r.id, ..r }), "wrong id");
     over_tcp(answering(|r| Reply { question: vec![0, 0, 1, 0, 1], ..r }), "another question");
 }
 
 #[test]
-fn names_made_by_a_peer_cannot_move_the_cursor() {
+fn control_characters_in_names_are_escaped() {
     let server = name_server(|query| match query.kind() {
         PTR => query.reply().has(PTR, b"\x07\x1b[31m\n\x07\x04test\x00").into(),
         TXT => query.reply().has(TXT, b"\x04a\x1b\xff\"").into(),
@@ -425,7 +442,7 @@ fn names_made_by_a_peer_cannot_move_the_cursor() {
 }
 
 #[test]
-fn every_type_is_told_as_dig_tells_it() {
+fn every_type_is_printed_as_by_dig() {
     let (Some(dnsmasq), Some(_)) = (program("dnsmasq"), program("dig")) else { return };
     let Some(server) = Dnsmasq::start(dnsmasq) else { return };
     let unnamed = ["TYPE65280", "TYPE65281", "TYPE1"];

@@ -1,5 +1,4 @@
-//! `resolve` by the system's own resolver, on a small machine where it can be made to agree,
-//! to disagree, to fail and to fall silent.
+//! `resolve` with the system's resolver, in a namespace with its own name server and hosts file.
 
 use std::time::Duration;
 
@@ -7,7 +6,7 @@ use crate::namespace::Namespace;
 use crate::peer::program;
 use crate::sockit::{Run, sockit};
 
-/// The names and addresses that dnsmasq knows.
+/// The names and addresses of dnsmasq.
 const ZONE: &[&str] = &[
     "--host-record=good.test,10.1.1.1",
     "--host-record=six.test,2001:db8::1",
@@ -23,17 +22,17 @@ const ZONE: &[&str] = &[
 const HOSTS: &str = "127.0.0.1 localhost\n::1 localhost\n10.1.1.7 stale.test\n10.2.2.7 stale.test\n\
                      10.1.1.9 hosts.test\n10.1.1.9 hosts.local.test\n";
 
-/// The address with five names, of which only the one at `place` leads back to it.
+/// An address with five names, of which only the one at `place` has this address.
 fn five(place: usize) -> String {
     let name = |n| if n == place { "five.test".to_string() } else { format!("p{n}.test") };
     let ptr = |n| format!("--ptr-record=5.1.1.10.in-addr.arpa,{}", name(n));
     (0..5).map(ptr).collect::<Vec<_>>().join(" ")
 }
 
-/// A machine whose resolver asks dnsmasq, which knows the zone and whatever `more` says.
+/// A namespace whose resolver queries dnsmasq, with the zone and the options `more`.
 ///
-/// Undaemonised, because a namespace made by a user does not let it change its groups; so the
-/// script waits until port 53 is taken.
+/// dnsmasq stays in the foreground, since it cannot change its groups in a user namespace; the
+/// script waits until port 53 is bound.
 pub fn machine(more: &str) -> Option<Namespace> {
     program("dnsmasq")?;
     let how = "--no-daemon --conf-file=/dev/null --pid-file= --no-resolv --no-hosts";
@@ -46,7 +45,7 @@ pub fn machine(more: &str) -> Option<Namespace> {
     )))
 }
 
-/// A machine with this hosts file and nobody who serves names.
+/// A namespace with this hosts file and no name server.
 pub fn bare() -> Namespace {
     Namespace::new()
         .etc("hosts", HOSTS)
@@ -115,7 +114,7 @@ fn verdict(run: &Run) -> serde_json::Value {
 }
 
 #[test]
-fn every_verdict_has_its_text_its_code_and_its_json() {
+fn verdict_has_its_text_code_and_json() {
     let Some(machine) = machine(&format!("{REVERSE} {}", five(2))) else { return };
     for row in VERDICTS {
         let Some(run) = machine.run(&format!("resolve --verify {}", row.asked)) else { return };
@@ -124,14 +123,14 @@ fn every_verdict_has_its_text_its_code_and_its_json() {
             return;
         };
         run.exits(row.code);
-        let told = verdict(&run);
-        assert_eq!((&told["name"], &told["status"]), (&row.asked.into(), &row.status.into()));
-        assert_eq!(told["verdict"], row.text.trim_end());
+        let result = verdict(&run);
+        assert_eq!((&result["name"], &result["status"]), (&row.asked.into(), &row.status.into()));
+        assert_eq!(result["verdict"], row.text.trim_end());
     }
 }
 
 #[test]
-fn one_of_five_names_is_enough_wherever_it_stands() {
+fn one_confirmed_name_of_five_is_sufficient() {
     for place in [0, 4] {
         let Some(machine) = machine(&format!("{REVERSE} {}", five(place))) else { return };
         let Some(run) = machine.run("resolve --verify -v 10.1.1.5") else { return };
@@ -143,7 +142,7 @@ fn one_of_five_names_is_enough_wherever_it_stands() {
 }
 
 #[test]
-fn no_name_is_a_negative_answer_only_when_strict() {
+fn address_without_name_exits_1_with_strict() {
     let Some(machine) = machine(REVERSE) else { return };
     let Some(run) = machine.run("resolve --verify --strict 10.9.9.9") else { return };
     run.exits(1).prints("No host names available for 10.9.9.9; this may be normal.\n");
@@ -154,7 +153,7 @@ fn no_name_is_a_negative_answer_only_when_strict() {
 }
 
 #[test]
-fn the_worst_of_several_decides_and_each_has_its_line() {
+fn several_addresses_exit_with_the_worst_code() {
     let Some(machine) = machine(REVERSE) else { return };
     let Some(run) = machine.run("resolve --verify 10.1.1.1 10.1.1.2 10.9.9.9") else { return };
     run.exits(1);
@@ -166,7 +165,7 @@ fn the_worst_of_several_decides_and_each_has_its_line() {
 }
 
 #[test]
-fn an_outage_is_never_taken_for_an_answer() {
+fn unreachable_server_exits_75() {
     let Some(run) = bare().run("resolve --verify 10.1.1.1") else { return };
     run.exits(75).prints("").fails_at("resolve");
     let Some(run) = bare().run("resolve --verify --json 10.1.1.1") else { return };
@@ -176,8 +175,8 @@ fn an_outage_is_never_taken_for_an_answer() {
 }
 
 #[test]
-fn a_server_that_refuses_is_no_absence() {
-    // Without a zone for in-addr.arpa and anybody to ask, dnsmasq refuses.
+fn refusing_server_exits_75() {
+    // Without a zone for in-addr.arpa and an upstream server, dnsmasq refuses.
     let Some(machine) = machine("") else { return };
     let Some(run) = machine.run("resolve --verify 10.9.9.9") else { return };
     run.exits(75).prints("").fails_at("resolve");
@@ -186,7 +185,7 @@ fn a_server_that_refuses_is_no_absence() {
 }
 
 #[test]
-fn a_silent_server_costs_the_limit() {
+fn silent_server_exits_28_at_the_timeout() {
     let Some(machine) = machine(REVERSE) else { return };
     let stopped = |line: &str| {
         let silent = "kill -STOP $server";
@@ -204,7 +203,7 @@ fn a_silent_server_costs_the_limit() {
 }
 
 #[test]
-fn the_hosts_file_and_dns_are_compared() {
+fn via_both_compares_hosts_file_and_dns() {
     let Some(machine) = machine(REVERSE) else { return };
     let Some(run) = machine.run("resolve --via both hosts.test") else { return };
     run.exits(1).prints("system\t10.1.1.9\ndns\t10.1.1.8\n");
@@ -221,7 +220,7 @@ fn the_hosts_file_and_dns_are_compared() {
     assert_eq!(verdict(&run)["addresses"], serde_json::json!(["10.1.1.7", "10.2.2.7"]));
     let Some(run) = machine.run("resolve --via both 10.1.1.9") else { return };
     run.exits(1).prints("system\thosts.test\ndns\t-\n");
-    // One side that fails takes nothing from the other one.
+    // A failing source does not remove the answers of the other one.
     let Some(run) = bare().run("resolve --via both hosts.test") else { return };
     run.exits(75).prints("system\t10.1.1.9\ndns\t-\n").fails_at("resolve");
     let Some(run) = machine.run("resolve --via both nosuch.test") else { return };
@@ -233,7 +232,7 @@ fn the_hosts_file_and_dns_are_compared() {
 }
 
 #[test]
-fn own_queries_apply_the_search_list_as_the_system_does() {
+fn dns_queries_apply_the_search_list() {
     let zone = "--address=/a.b.test/10.5.5.5 --address=/a.b/10.6.6.6 --address=/half/10.9.9.9 \
                 --local=/b/ --mx-host=good.test,mail.test,1";
     let Some(machine) = machine(&format!("{REVERSE} {zone}")) else { return };
@@ -254,7 +253,7 @@ fn own_queries_apply_the_search_list_as_the_system_does() {
         ("resolve --type A good.", 75, ""),
         ("resolve --server 127.0.0.1 --type A good", 75, ""),
         ("resolve --type TXT good", 75, ""),
-        // It has an IPv4 address and refuses to say more: no reason to look elsewhere.
+        // The server has an A record and fails for AAAA; the search ends there.
         ("resolve --via dns good.half", 75, ""),
     ] {
         let Some(run) = machine.run(line) else { return };
@@ -288,7 +287,7 @@ fn names_under_localhost_need_no_server() {
 }
 
 #[test]
-fn without_dns_in_nsswitch_nobody_is_asked() {
+fn nsswitch_without_dns_sends_no_query() {
     let alone = bare().nsswitch("hosts: files");
     let Some(run) = alone.run("resolve --verify 10.9.9.9") else { return };
     run.exits(0).prints("No host names available for 10.9.9.9; this may be normal.\n");
@@ -297,7 +296,7 @@ fn without_dns_in_nsswitch_nobody_is_asked() {
 }
 
 #[test]
-fn an_international_name_is_found_in_both_its_forms() {
+fn internationalized_name_is_found_in_both_forms() {
     let Some(machine) = machine(REVERSE) else { return };
     for form in ["bücher.test", "BÜCHER.test", "xn--bcher-kva.test"] {
         let Some(run) = machine.run(&format!("resolve {form}")) else { return };
@@ -308,7 +307,7 @@ fn an_international_name_is_found_in_both_its_forms() {
 }
 
 #[test]
-fn tuples_and_order_are_those_of_python() {
+fn all_matches_python_getaddrinfo() {
     if program("python3").is_none() {
         return;
     }
@@ -328,7 +327,7 @@ fn tuples_and_order_are_those_of_python() {
 }
 
 #[test]
-fn a_thousand_names_in_one_run_beat_a_thousand_runs() {
+fn thousand_names_in_one_run_are_faster_than_getent() {
     let Some(machine) = machine("--address=/many.test/10.3.3.3") else { return };
     let Some(words) = machine.words() else { return };
     let list: String = (0..1000).map(|n| format!("n{n}.many.test\n")).collect();
@@ -342,12 +341,12 @@ fn a_thousand_names_in_one_run_beat_a_thousand_runs() {
     let mut other = std::process::Command::new(&words[0]);
     let done = other.args(&words[1..]).args(["sh", "-c", loops]).output().expect("getent runs");
     assert!(done.status.success(), "{done:?}");
-    let theirs = began.elapsed();
-    assert!(run.took * 5 < theirs, "ours {:?}, a thousand getents {theirs:?}", run.took);
+    let getent_time = began.elapsed();
+    assert!(run.took * 5 < getent_time, "sockit {:?}, getent {getent_time:?}", run.took);
 }
 
 #[test]
-fn an_address_has_the_aliases_of_its_line_too() {
+fn address_has_the_aliases_of_its_hosts_line() {
     let machine = bare().etc("hosts", "192.0.2.50 hosted.test alias.test\n192.0.2.50 later.test");
     let Some(run) = machine.run("resolve 192.0.2.50") else { return };
     run.exits(0).prints("hosted.test\nalias.test\n");

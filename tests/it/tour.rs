@@ -1,11 +1,11 @@
-//! `tour`: it does what it says here, and says so where it cannot.
+//! `tour`: all chapters succeed here, and fail or are skipped where the machine lacks something.
 
 use crate::namespace::Namespace;
 use crate::sockit::sockit;
 use std::time::Duration;
 
 #[test]
-fn the_whole_tour_does_what_it_says() {
+fn tour_runs_all_chapters() {
     let run = sockit("tour").limit(Duration::from_secs(120)).run();
     run.exits(0).is_silent();
     let text = run.text();
@@ -17,7 +17,7 @@ fn the_whole_tour_does_what_it_says() {
 }
 
 #[test]
-fn one_chapter_and_the_list_of_them() {
+fn one_chapter_and_list() {
     let run = sockit("tour 2").run();
     assert!(run.exits(0).text().starts_with("2. "));
     let list = sockit("tour --list").run();
@@ -27,23 +27,23 @@ fn one_chapter_and_the_list_of_them() {
 }
 
 #[test]
-fn whoever_saw_enough_may_leave_and_a_full_disk_is_told() {
+fn closed_stdout_exits_0_and_full_disk_exits_23() {
     sockit("tour 2").redirect("| head -n 1").run().exits(0).is_silent();
     sockit("tour 2").redirect("> /dev/full").run().exits(23).fails_at("stdout");
 }
 
 #[test]
-fn on_a_machine_without_a_loopback_the_tour_says_so() {
-    let dark = Namespace::new().before("ip address flush dev lo");
-    if let Some(run) = dark.run("tour 2") {
+fn machine_without_loopback_fails() {
+    let offline = Namespace::new().before("ip address flush dev lo");
+    if let Some(run) = offline.run("tour 2") {
         assert_ne!(run.code, 0, "{}", run.text());
     }
 }
 
 #[test]
-fn a_machine_without_ipv6_leaves_that_part_out() {
-    let old = Namespace::new().before("ip -6 address flush dev lo");
-    if let Some(run) = old.run("tour 4") {
+fn machine_without_ipv6_skips_those_steps() {
+    let v4_only = Namespace::new().before("ip -6 address flush dev lo");
+    if let Some(run) = v4_only.run("tour 4") {
         run.exits(0);
         assert!(run.text().contains("left out: this machine has no IPv6 loopback"));
     }

@@ -1,150 +1,150 @@
-//! A question from end to end: datagram, second try, stream, and what a disappointment means.
+//! Queries a name server: UDP, retransmission, TCP for truncated replies, and the error of a failure.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::error::{MismatchCounts, Trouble};
-use super::question::Question;
+use super::error::{MismatchCounts, QueryError};
+use super::question::{Edns, Question};
 use super::response::{Outcome, Response};
 use super::{tcp, udp};
 use crate::error::{ExitCode, Failure, Phase, message_without_errno};
 
-/// Whom to ask, how, and for how long.
+/// How a question is asked, and for how long.
 #[derive(Debug, Clone, Copy)]
 pub struct QueryOptions {
-    /// The server.
-    pub server: SocketAddr,
-    /// TCP from the start.
+    /// Use TCP only.
     pub tcp: bool,
-    /// When to give up; `None` waits for as long as it takes.
-    pub until: Option<Instant>,
-    /// What `until` was made from, for the message.
-    pub limit: Duration,
+    /// When to give up; `None` is no limit.
+    pub deadline: Option<Instant>,
+    /// The time limit that `deadline` was computed from, for the error message.
+    pub timeout: Duration,
 }
 
-/// How much before its moment a wait may end.
-const EARLY: Duration = Duration::from_millis(10);
+/// How much before its deadline a wait of the kernel may end.
+const CLOCK_TOLERANCE: Duration = Duration::from_millis(10);
 
-impl QueryOptions {
-    fn is_over(&self) -> bool {
-        self.until.is_some_and(|until| until <= Instant::now() + EARLY)
-    }
-}
-
-/// What a server told, and how it came to us.
+/// A response, and how it was received.
 #[derive(Debug)]
 pub struct Answered {
-    /// The reply that is believed.
-    pub reply: Response,
-    /// Who told it.
+    /// The accepted response.
+    pub response: Response,
+    /// The server that sent it.
     pub server: SocketAddr,
-    /// Whether it took TCP.
+    /// Whether it was received over TCP.
     pub tcp: bool,
-    /// What was passed over meanwhile.
-    pub strays: MismatchCounts,
+    /// The datagrams that were ignored before it.
+    pub mismatches: MismatchCounts,
 }
 
-/// Asks one server.
+/// Queries one server after another until one of them answers; they share the time that is left.
 ///
-/// No such name and no such record are answers ([`Found`]). Failures are at
-/// [`Stage::Resolve`]: a lie is 8, a server that fails, refuses, refers elsewhere or is not there 75, a passed
-/// deadline 28.
-pub fn query(question: &Question, asking: &QueryOptions) -> Result<Answered, Failure> {
-    let told = exchange(question, asking).map_err(|trouble| failure(trouble, question, asking))?;
-    match &told.reply.found {
-        Outcome::ServerError(code) => {
-            let why = format!("server {} answered {code}{}", asking.server, told.reply.reasons());
-            Err(failing(question, why))
-        }
-        Outcome::Referral => {
-            let why = format!("server {} does not know, and only refers elsewhere", asking.server);
-            Err(failing(question, why))
-        }
-        _ => Ok(told),
-    }
-}
-
-/// Asks one server after another until one gives an answer, sharing the time among them; the
-/// last one's failure stays.
+/// NXDOMAIN and NODATA are answers ([`Outcome`]). Fails at [`Phase::Resolve`] with the error of the
+/// last server: a malformed response is 8, a passed deadline 28, and a server that fails, refuses,
+/// only refers to other servers or is not reachable 75.
 pub fn query_any(
     question: &Question,
     servers: &[SocketAddr],
-    tcp: bool,
-    until: Option<Instant>,
-    limit: Duration,
+    options: QueryOptions,
 ) -> Result<Answered, Failure> {
     let mut last = failing(question, "no name server is configured".into());
     for (nth, &server) in servers.iter().enumerate() {
-        let share = until.map(|until| {
+        let share = options.deadline.map(|deadline| {
             let now = Instant::now();
-            now + until.saturating_duration_since(now) / (servers.len() - nth) as u32
+            now + deadline.saturating_duration_since(now) / (servers.len() - nth) as u32
         });
-        match query(question, &QueryOptions { server, tcp, until: share, limit }) {
-            Ok(told) => return Ok(told),
+        let exchange =
+            Exchange { question, server, options: QueryOptions { deadline: share, ..options } };
+        match exchange.run() {
+            Ok(answered) => return Ok(answered),
             Err(failure) => last = failure,
         }
     }
     Err(last)
 }
 
-fn exchange(question: &Question, asking: &QueryOptions) -> Result<Answered, Trouble> {
-    if asking.tcp {
-        return over_tcp(question, asking, true, MismatchCounts::default());
-    }
-    let mut told = over_udp(question, asking, true)?;
-    let mut edns = true;
-    // Servers from before EDNS answer so (RFC 6891 §7); they get the plain question.
-    if matches!(&told.reply.found, Outcome::ServerError(code) if code == "FORMERR" || code == "NOTIMP")
-    {
-        edns = false;
-        told = over_udp(question, asking, edns)?;
-    }
-    match told.reply.found {
-        Outcome::Truncated => over_tcp(question, asking, edns, told.strays),
-        _ => Ok(told),
-    }
+/// One question to one server.
+struct Exchange<'a> {
+    question: &'a Question,
+    server: SocketAddr,
+    options: QueryOptions,
 }
 
-fn over_udp(question: &Question, asking: &QueryOptions, edns: bool) -> Result<Answered, Trouble> {
-    let (server, query) = (asking.server, question.query(edns)?);
-    let (reply, strays) = udp::exchange(question, &query, server, asking.until)?;
-    Ok(Answered { reply, server, tcp: false, strays })
-}
+impl Exchange<'_> {
+    fn run(&self) -> Result<Answered, Failure> {
+        let answered = self.send().map_err(|error| self.failure(error))?;
+        let (server, response) = (self.server, &answered.response);
+        let cause = match &response.outcome {
+            Outcome::ServerError(code) => {
+                format!("server {server} answered {code}{}", response.explanation_suffix())
+            }
+            Outcome::Referral => {
+                format!("server {server} is not authoritative and only refers to other servers")
+            }
+            _ => return Ok(answered),
+        };
+        Err(failing(self.question, cause))
+    }
 
-fn over_tcp(
-    question: &Question,
-    asking: &QueryOptions,
-    edns: bool,
-    strays: MismatchCounts,
-) -> Result<Answered, Trouble> {
-    let (server, query) = (asking.server, question.query(edns)?);
-    let reply = tcp::exchange(question, &query, server, asking.until)?;
-    Ok(Answered { reply, server, tcp: true, strays })
-}
-
-fn failure(trouble: Trouble, question: &Question, asking: &QueryOptions) -> Failure {
-    let server = asking.server;
-    match trouble {
-        Trouble::MalformedResponse(lie) => {
-            let why = format!("server {server}: {lie}");
-            Failure::new(Phase::Resolve, &question.name, why).with_code(ExitCode::Protocol)
+    fn send(&self) -> Result<Answered, QueryError> {
+        if self.options.tcp {
+            return self.over_tcp(Edns::On, MismatchCounts::default());
         }
-        Trouble::Late => Failure::timeout(Phase::Resolve, &question.name, asking.limit),
-        // A limit on a socket ends a wait in these words; so does a system short of something.
-        Trouble::System(error) if is_limit(&error) && asking.is_over() => {
-            Failure::timeout(Phase::Resolve, &question.name, asking.limit)
+        let mut edns = Edns::On;
+        let mut answered = self.over_udp(edns)?;
+        // Servers without EDNS reply so (RFC 6891 §7); the query is repeated without an OPT record.
+        if matches!(&answered.response.outcome, Outcome::ServerError(code) if code == "FORMERR" || code == "NOTIMP")
+        {
+            edns = Edns::Off;
+            answered = self.over_udp(edns)?;
         }
-        Trouble::System(error) => {
-            failing(question, format!("server {server}: {}", message_without_errno(&error)))
+        match answered.response.outcome {
+            Outcome::Truncated => self.over_tcp(edns, answered.mismatches),
+            _ => Ok(answered),
         }
     }
+
+    fn over_udp(&self, edns: Edns) -> Result<Answered, QueryError> {
+        let (server, query) = (self.server, self.question.encode(edns)?);
+        let (response, mismatches) =
+            udp::exchange(self.question, &query, server, self.options.deadline)?;
+        Ok(Answered { response, server, tcp: false, mismatches })
+    }
+
+    fn over_tcp(&self, edns: Edns, mismatches: MismatchCounts) -> Result<Answered, QueryError> {
+        let (server, query) = (self.server, self.question.encode(edns)?);
+        let response = tcp::exchange(self.question, &query, server, self.options.deadline)?;
+        Ok(Answered { response, server, tcp: true, mismatches })
+    }
+
+    fn failure(&self, error: QueryError) -> Failure {
+        let (server, name) = (self.server, &self.question.name);
+        match error {
+            QueryError::MalformedResponse(malformed) => {
+                let cause = format!("server {server}: {malformed}");
+                Failure::new(Phase::Resolve, name, cause).with_code(ExitCode::Protocol)
+            }
+            QueryError::TimedOut => Failure::timeout(Phase::Resolve, name, self.options.timeout),
+            // A socket timeout returns EAGAIN; so does a lack of resources.
+            QueryError::System(error) if is_timeout(&error) && self.has_passed() => {
+                Failure::timeout(Phase::Resolve, name, self.options.timeout)
+            }
+            QueryError::System(error) => {
+                let cause = format!("server {server}: {}", message_without_errno(&error));
+                failing(self.question, cause)
+            }
+        }
+    }
+
+    fn has_passed(&self) -> bool {
+        self.options.deadline.is_some_and(|at| at <= Instant::now() + CLOCK_TOLERANCE)
+    }
 }
 
-fn is_limit(error: &io::Error) -> bool {
+fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock)
 }
 
-fn failing(question: &Question, why: String) -> Failure {
-    Failure::resolver(&question.name, why)
+fn failing(question: &Question, cause: String) -> Failure {
+    Failure::new(Phase::Resolve, &question.name, cause).with_code(ExitCode::TryAgain)
 }

@@ -1,4 +1,4 @@
-//! Which records of a reply answer the question.
+//! Selects the records of a response that answer the question, along CNAME records.
 
 use std::collections::HashSet;
 
@@ -8,12 +8,14 @@ use super::error::MalformedResponse;
 use super::question::{Question, RecordType};
 use super::record::{Record, RecordData};
 
-/// The most aliases followed from the name that was asked to the one that answers; resolvers
-/// commonly stop between 8 and 16.
-const MOST_ALIASES: usize = 16;
+/// The maximum number of CNAME records that are followed; resolvers commonly stop between 8 and 16.
+const MAX_ALIASES: usize = 16;
 
-/// The records that answer: the aliases from the name that was asked, in their order, then
-/// what the last of them has. What belongs to other names is no answer.
+/// Returns the CNAME records from the queried name, in their order, then the records of the last
+/// target. Records of other names are dropped.
+///
+/// Fails if a name has two CNAME records, if they form a loop, and if no record is of the queried
+/// name.
 pub(super) fn select_answer(
     all: Vec<Record>,
     question: &Question,
@@ -24,31 +26,31 @@ pub(super) fn select_answer(
         _ => record.kind == question.kind,
     };
     let mut owners = HashSet::new();
-    let mut aliased = all.iter().filter(|record| record.kind == cname).map(|alias| &alias.owner);
-    if let Some(owner) = aliased.find(|owner| !owners.insert(*owner)) {
+    let mut aliases = all.iter().filter(|record| record.kind == cname).map(|alias| &alias.owner);
+    if let Some(owner) = aliases.find(|owner| !owners.insert(*owner)) {
         return Err(MalformedResponse::TwoAliases(owner.clone()));
     }
-    let mut at = question.name.clone();
+    let mut owner = question.name.clone();
     let mut records: Vec<Record> = Vec::new();
-    while !all.iter().any(|record| record.owner == at && wanted(record)) {
-        let alias = all.iter().find(|record| record.owner == at && record.kind == cname);
-        let Some(Record { datum: RecordData::Name(next), .. }) = alias else { break };
-        if records.len() >= MOST_ALIASES || records.iter().any(|seen| seen.owner == at) {
+    while !all.iter().any(|record| record.owner == owner && wanted(record)) {
+        let alias = all.iter().find(|record| record.owner == owner && record.kind == cname);
+        let Some(Record { data: RecordData::Name(next), .. }) = alias else { break };
+        if records.len() >= MAX_ALIASES || records.iter().any(|seen| seen.owner == owner) {
             return Err(MalformedResponse::Aliases);
         }
         records.extend(alias.cloned());
-        at = next.clone();
+        owner = next.clone();
     }
-    let none_ours = !all.is_empty() && all.iter().all(|record| record.owner != question.name);
-    records.extend(all.into_iter().filter(|record| record.owner == at && wanted(record)));
-    if none_ours {
+    let is_unrelated = !all.is_empty() && all.iter().all(|record| record.owner != question.name);
+    records.extend(all.into_iter().filter(|record| record.owner == owner && wanted(record)));
+    if is_unrelated {
         return Err(MalformedResponse::Unrelated(question.kind));
     }
     Ok(records)
 }
 
-/// Whether an authority section names the servers of a parent of the name that was asked, and does
-/// not say of the name itself that there is nothing.
+/// Whether an authority section has NS records of a parent of the queried name and no SOA record,
+/// which would mean NODATA (RFC 2308 §2.2).
 pub(super) fn is_referral(authority: &[Record], question: &Question) -> bool {
     let of = |kind| authority.iter().filter(move |record| record.kind == RecordType(kind));
     of(Rtype::SOA).next().is_none() && of(Rtype::NS).any(|ns| question.name.ends_with(&ns.owner))

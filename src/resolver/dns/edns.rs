@@ -1,5 +1,4 @@
-//! What a server says besides its records: Extended DNS Errors (RFC 8914), options of EDNS's OPT
-//! record.
+//! Extended DNS Errors (RFC 8914), options of the OPT record of EDNS (RFC 6891).
 
 use std::fmt;
 
@@ -9,14 +8,14 @@ use domain::base::opt::{ExtendedError, Opt};
 
 use super::error::MalformedResponse;
 
-/// The most of a server's own text that is kept, in characters.
-const LONGEST_TEXT: usize = 256;
+/// The maximum length, in characters, of the text that is kept of a server.
+const MAX_TEXT_CHARS: usize = 256;
 
-/// Why a server answered as it did.
+/// An Extended DNS Error: why a server answered as it did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Explanation {
     code: ExtendedErrorCode,
-    /// The server's own words, often empty.
+    /// EXTRA-TEXT of the server, often empty.
     text: String,
 }
 
@@ -28,21 +27,23 @@ impl fmt::Display for Explanation {
     }
 }
 
-/// The extended errors of an OPT record, none of which is cut.
+/// Parses the extended errors of an OPT record.
 pub(super) fn explanations(
     record: &ParsedRecord<'_, [u8]>,
 ) -> Result<Vec<Explanation>, MalformedResponse> {
     if !record.owner().is_root() {
         return Err(MalformedResponse::Opt("the OPT record has an owner name"));
     }
-    let cut = |_| MalformedResponse::Opt("an option runs beyond its end");
-    let Some(opt) = record.to_record::<Opt<&[u8]>>().map_err(cut)? else { return Ok(Vec::new()) };
+    let truncated = |_| MalformedResponse::Opt("an option is truncated");
+    let Some(opt) = record.to_record::<Opt<&[u8]>>().map_err(truncated)? else {
+        return Ok(Vec::new());
+    };
     let errors = opt.data().iter::<ExtendedError<&[u8]>>();
-    errors.map(|error| error.map(|error| explanation(&error)).map_err(cut)).collect()
+    errors.map(|error| error.map(|error| explanation(&error)).map_err(truncated)).collect()
 }
 
 fn explanation(error: &ExtendedError<&[u8]>) -> Explanation {
     let text = String::from_utf8_lossy(error.text_slice().unwrap_or_default());
-    let text = text.trim_end_matches('\0').chars().take(LONGEST_TEXT).collect();
+    let text = text.trim_end_matches('\0').chars().take(MAX_TEXT_CHARS).collect();
     Explanation { code: error.code(), text }
 }

@@ -1,4 +1,4 @@
-//! Every way a reply can be wrong, each with words of its own.
+//! Every way in which a response can be malformed, and the errors of a query.
 
 use std::error::Error;
 use std::fmt;
@@ -6,16 +6,16 @@ use std::io;
 
 use super::question::{Name, RecordType};
 
-/// A section of a message.
+/// A section of a message (RFC 1035 §4.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Section {
-    /// The question repeated.
+    /// The question, repeated.
     Question,
-    /// The records asked for.
+    /// The records that answer it.
     Answer,
-    /// The servers in charge.
+    /// NS and SOA records of the zone.
     Authority,
-    /// What may help further.
+    /// Further records, such as OPT.
     Additional,
 }
 
@@ -30,15 +30,15 @@ impl fmt::Display for Section {
     }
 }
 
-/// A reply to something we did not ask: over UDP a forger's guess, passed over while time is
-/// left; over TCP a lie.
+/// Why a response does not belong to the query: over UDP it is ignored, as it may be forged; over
+/// TCP it is an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mismatch {
-    /// The id is another.
+    /// Another ID.
     Id,
-    /// The question is another.
+    /// Another question.
     Question,
-    /// It came from an address or a port we did not ask.
+    /// Another source address or port than that of the server.
     Source,
 }
 
@@ -52,20 +52,20 @@ impl fmt::Display for Mismatch {
     }
 }
 
-/// How many strays of each kind came.
+/// How many datagrams were ignored, by reason.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MismatchCounts(Vec<(Mismatch, u32)>);
 
 impl MismatchCounts {
-    /// One more.
-    pub fn count(&mut self, stray: Mismatch) {
-        match self.0.iter_mut().find(|(seen, _)| *seen == stray) {
+    /// Counts one datagram.
+    pub fn count(&mut self, mismatch: Mismatch) {
+        match self.0.iter_mut().find(|(seen, _)| *seen == mismatch) {
             Some((_, count)) => *count = count.saturating_add(1),
-            None => self.0.push((stray, 1)),
+            None => self.0.push((mismatch, 1)),
         }
     }
 
-    /// Whether none came.
+    /// Whether none was counted.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -73,128 +73,110 @@ impl MismatchCounts {
 
 impl fmt::Display for MismatchCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (nth, (stray, count)) in self.0.iter().enumerate() {
+        for (nth, (mismatch, count)) in self.0.iter().enumerate() {
             let comma = if nth == 0 { "" } else { ", " };
-            write!(f, "{comma}{count} with {stray}")?;
+            write!(f, "{comma}{count} with {mismatch}")?;
         }
         Ok(())
     }
 }
 
-/// Why a reply is not believed; every one is exit code 8.
+/// Why a response is rejected; always exit code 8.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MalformedResponse {
-    /// Fewer bytes than a DNS header has.
+    /// Shorter than a DNS header; its length in bytes.
     Short(usize),
-    /// The bit that marks a reply is clear: our question came back, or somebody else's.
-    NotAReply,
-    /// Not the reply to a standard query.
+    /// The QR bit is clear: a query, perhaps our own.
+    NotAResponse,
+    /// Another opcode than QUERY.
     Opcode(u8),
-    /// More than one question where one was asked.
+    /// More than one question.
     Questions(u16),
-    /// A reply to something else.
+    /// It does not belong to the query.
     Mismatch(Mismatch),
-    /// Names that point at themselves, or forward.
+    /// A compression pointer that does not point backwards.
     Loop(Section),
-    /// The message ends before the records the header counts.
+    /// The message ends before the records that its header counts.
     Count {
-        /// Where.
-        part: Section,
-        /// How many the header counts.
-        promised: u16,
-        /// How many are there.
-        held: u16,
+        /// The incomplete section.
+        section: Section,
+        /// The number of records in the header.
+        expected: u16,
+        /// The number of records in the message.
+        found: u16,
     },
     /// Bytes after the last record.
     Trailing(usize),
-    /// A record that cannot be read.
-    Broken {
-        /// Where.
-        part: Section,
-        /// Which, from 1.
+    /// A malformed record.
+    Record {
+        /// Its section.
+        section: Section,
+        /// Its number in the section, from 1.
         nth: u16,
         /// What is wrong with it.
         why: String,
     },
-    /// No record belongs to the name that was asked.
+    /// No record belongs to the queried name.
     Unrelated(RecordType),
-    /// Aliases that lead in a circle, or on and on.
+    /// CNAME records that form a loop or a chain that is too long.
     Aliases,
-    /// A name with two aliases (RFC 1034 §3.6.2 allows one).
+    /// A name with two CNAME records (RFC 1034 §3.6.2 allows one).
     TwoAliases(Name),
-    /// A record of the message's own (OPT, TSIG …) where none may be.
+    /// A record of the message (OPT, TSIG …) in a section where it is not allowed.
     Misplaced(RecordType, Section),
-    /// What is wrong with EDNS (RFC 6891 §6.1).
+    /// A malformed OPT record (RFC 6891 §6.1).
     Opt(&'static str),
-    /// NXDOMAIN beside records of the very name.
+    /// NXDOMAIN together with records of the name.
     Contradiction,
-    /// Cut short over TCP, where everything fits.
+    /// Truncated (TC) over TCP.
     Truncated,
-    /// The connection ended before the reply did.
+    /// The connection was closed before the end of the response.
     Closed {
-        /// Bytes that came, the two of the length included.
-        got: usize,
-        /// Bytes promised, if the length came.
-        of: Option<usize>,
+        /// Bytes received of the current part: the length, or the message.
+        received: usize,
+        /// Bytes of the message, if the length was received.
+        expected: Option<usize>,
     },
-    /// Only strays came until the time was up.
+    /// Only mismatches were received until the deadline.
     MismatchCounts(MismatchCounts),
 }
 
 impl fmt::Display for MalformedResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use MalformedResponse::*;
         match self {
-            MalformedResponse::Short(n) => {
+            Short(n) => {
                 write!(f, "the reply is too short for a DNS message: {n} of at least 12 bytes")
             }
-            MalformedResponse::NotAReply => {
-                f.write_str("the reply is a question itself (QR clear)")
+            NotAResponse => f.write_str("the reply is a query (QR clear)"),
+            Opcode(n) => write!(f, "the reply has opcode {n} instead of QUERY"),
+            Questions(n) => write!(f, "the reply has {n} questions instead of one"),
+            Mismatch(mismatch) => write!(f, "the reply has {mismatch}"),
+            Loop(section) => write!(f, "compression loop in a name in the {section} section"),
+            Count { section, expected, found } => {
+                write!(f, "wrong count: the {section} section has {found} of {expected} records")
             }
-            MalformedResponse::Opcode(n) => {
-                write!(f, "the reply is to another kind of request (opcode {n})")
+            Trailing(n) => write!(f, "{n} bytes follow the last record of the reply"),
+            Record { section, nth, why } => {
+                write!(f, "malformed record {nth} in the {section} section: {why}")
             }
-            MalformedResponse::Questions(n) => {
-                write!(f, "the reply repeats {n} questions, and one was asked")
+            Unrelated(kind) => write!(f, "the answer has no {kind} record of the name"),
+            Aliases => f.write_str("the aliases (CNAME) of the answer form a loop or are too many"),
+            TwoAliases(name) => write!(f, "the answer has two aliases (CNAME) of {name}"),
+            Misplaced(kind, section) => {
+                write!(f, "misplaced {kind} record in the {section} section")
             }
-            MalformedResponse::Mismatch(stray) => write!(f, "the reply has {stray}"),
-            MalformedResponse::Loop(part) => write!(
-                f,
-                "compression loop: a name in the {part} section points at itself or forward"
-            ),
-            MalformedResponse::Count { part, promised, held } => {
-                write!(f, "wrong count: the {part} section promises {promised} and holds {held}")
+            Opt(why) => write!(f, "malformed EDNS: {why}"),
+            Contradiction => f.write_str("the reply is NXDOMAIN and has records of the name"),
+            Truncated => f.write_str("the reply is truncated (TC) over TCP"),
+            Closed { received, expected: None } => {
+                write!(f, "the server closed the connection after {received} of 2 bytes of length")
             }
-            MalformedResponse::Trailing(n) => {
-                write!(f, "{n} bytes follow the last record the reply counts")
+            Closed { received, expected: Some(expected) } => {
+                write!(f, "the server closed the connection after {received} of {expected} bytes")
             }
-            MalformedResponse::Broken { part, nth, why } => {
-                write!(f, "malformed record {nth} in the {part} section: {why}")
-            }
-            MalformedResponse::Unrelated(kind) => {
-                write!(f, "the answer holds no {kind} record of the name that was asked")
-            }
-            MalformedResponse::Aliases => {
-                f.write_str("the aliases (CNAME) of the answer never end")
-            }
-            MalformedResponse::TwoAliases(name) => {
-                write!(f, "the answer has two aliases (CNAME) of {name}")
-            }
-            MalformedResponse::Misplaced(kind, part) => {
-                write!(f, "misplaced {kind} record in the {part} section")
-            }
-            MalformedResponse::Opt(why) => write!(f, "malformed EDNS: {why}"),
-            MalformedResponse::Contradiction => {
-                f.write_str("the reply says NXDOMAIN and has records of the name")
-            }
-            MalformedResponse::Truncated => f.write_str("the reply is truncated (TC) over TCP"),
-            MalformedResponse::Closed { got, of: None } => {
-                write!(f, "the server closed the connection after {got} of 2 bytes of length")
-            }
-            MalformedResponse::Closed { got, of: Some(of) } => {
-                write!(f, "the server closed the connection after {got} of {of} bytes")
-            }
-            MalformedResponse::MismatchCounts(strays) => {
-                write!(f, "timed out without a true reply; ignored {strays}")
+            MismatchCounts(counts) => {
+                write!(f, "timed out without a valid reply; ignored {counts}")
             }
         }
     }
@@ -202,25 +184,25 @@ impl fmt::Display for MalformedResponse {
 
 impl Error for MalformedResponse {}
 
-/// What can come between a question and its reply.
+/// Why a query has no response.
 #[derive(Debug)]
-pub(super) enum Trouble {
-    /// A malformed reply.
+pub(super) enum QueryError {
+    /// A malformed response.
     MalformedResponse(MalformedResponse),
-    /// No time is left.
-    Late,
-    /// A failing system call.
+    /// The deadline passed.
+    TimedOut,
+    /// A system call failed.
     System(io::Error),
 }
 
-impl From<MalformedResponse> for Trouble {
-    fn from(lie: MalformedResponse) -> Trouble {
-        Trouble::MalformedResponse(lie)
+impl From<MalformedResponse> for QueryError {
+    fn from(malformed: MalformedResponse) -> QueryError {
+        QueryError::MalformedResponse(malformed)
     }
 }
 
-impl From<io::Error> for Trouble {
-    fn from(error: io::Error) -> Trouble {
-        Trouble::System(error)
+impl From<io::Error> for QueryError {
+    fn from(error: io::Error) -> QueryError {
+        QueryError::System(error)
     }
 }

@@ -1,18 +1,19 @@
-//! Questions that no server is asked: names under `localhost` (RFC 6761 §6.3).
+//! Names under `localhost`, which are answered without a query (RFC 6761 §6.3).
 
 use super::question::{Question, RecordType};
 use super::record::{Record, RecordData};
-use crate::resolver::{Family, is_localhost, loopback};
+use crate::resolver::family::Family;
+use crate::resolver::localhost::{is_localhost, loopback};
 
-/// The records of a name under `localhost`: its loopback addresses, and none of another type.
-/// `None` for every other name.
+/// Returns the records of a name under `localhost`: its loopback addresses, and none of another
+/// type. `None` for every other name.
 pub fn local_records(question: &Question) -> Option<Vec<Record>> {
     is_localhost(&question.name.to_string()).then(|| {
         let records = loopback(Family::Any).into_iter().map(|address| Record {
             owner: question.name.clone(),
             kind: if address.is_ipv4() { RecordType::A } else { RecordType::AAAA },
             ttl: 0,
-            datum: RecordData::Address(address.ip()),
+            data: RecordData::Address(address.ip()),
         });
         records.filter(|record| [record.kind, RecordType::ANY].contains(&question.kind)).collect()
     })

@@ -1,9 +1,9 @@
-//! One DNS server asked directly, past the system's resolver.
+//! A DNS stub resolver for one name server, independent of the system's resolver.
 //!
-//! A question goes out over UDP with a random id from a random port (RFC 1035 §4.2.1,
-//! EDNS of RFC 6891 offering 1232 bytes), again if nothing comes, and over TCP when the answer
-//! does not fit. What comes back is believed only when it is whole: [`Lie`] has a name for
-//! every way it can be wrong. No cache, no recursion of our own.
+//! A query is sent over UDP with a random ID from a random port (RFC 1035 §4.2.1, EDNS of RFC 6891
+//! with a payload size of 1232 bytes), retransmitted without a reply, and repeated over TCP if the
+//! reply is truncated. A reply is accepted only if it is complete and well-formed;
+//! [`MalformedResponse`] lists every way in which it may not be. No cache, no recursion.
 
 mod client;
 mod cname;
@@ -19,7 +19,7 @@ mod sections;
 mod tcp;
 mod udp;
 
-pub use client::{Answered, QueryOptions, query, query_any};
+pub use client::{Answered, QueryOptions, query_any};
 pub use edns::Explanation;
 pub use error::{MalformedResponse, Mismatch, MismatchCounts, Section};
 pub use localhost::local_records;

@@ -1,4 +1,4 @@
-//! What is asked: a name, a type, and the bytes they make.
+//! A DNS question: a name, a record type, and their encoding.
 
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -11,15 +11,15 @@ use domain::base::{MessageBuilder, name};
 use crate::error::{Failure, Phase};
 use crate::resolver::getaddrinfo;
 
-/// A whole domain name, in wire form; its text has no last dot, and escapes whatever is not
-/// plain ASCII.
+/// A complete domain name in wire format; its text has no trailing dot, and bytes that are not
+/// printable ASCII are escaped.
 pub type Name = name::Name<Vec<u8>>;
 
-/// How many bytes of reply we offer to take over UDP: what fits any path unfragmented (the
-/// DNS flag day of 2020).
-const OFFER: u16 = 1232;
+/// The advertised UDP payload size in bytes, which needs no fragmentation on common paths (DNS flag
+/// day 2020).
+const UDP_PAYLOAD_SIZE: u16 = 1232;
 
-/// The types a question can have.
+/// A record type that a question can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RecordType(pub(super) Rtype);
 
@@ -30,16 +30,16 @@ impl RecordType {
     pub const AAAA: RecordType = RecordType(Rtype::AAAA);
     /// The name of an address.
     pub const PTR: RecordType = RecordType(Rtype::PTR);
-    /// Whatever the server has.
+    /// All types (RFC 8482: a server may return a subset).
     pub const ANY: RecordType = RecordType(Rtype::ANY);
-    /// The words `--type` takes.
+    /// The names of `--type`.
     pub const WORDS: [&'static str; 17] = [
         "A", "AAAA", "PTR", "CNAME", "MX", "NS", "SOA", "TXT", "SRV", "CAA", "HTTPS", "TLSA", "DS",
         "SSHFP", "DNSKEY", "NAPTR", "ANY",
     ];
 
-    /// The type that a word of [`RecordType::WORDS`] or `TYPE` and its number (RFC 3597 §5) names, in any
-    /// case of letters; none for a type that no record of a name has.
+    /// Parses a name of [`RecordType::WORDS`] or `TYPEnnn` (RFC 3597 §5), in any letter case; `None`
+    /// for a type that no record of a name has.
     pub fn from_word(word: &str) -> Option<RecordType> {
         let word = word.to_ascii_uppercase();
         let number = word.strip_prefix("TYPE").unwrap_or_default();
@@ -49,8 +49,8 @@ impl RecordType {
         (kind == RecordType::ANY || !kind.is_meta()).then_some(kind)
     }
 
-    /// Whether the type belongs to messages or questions and not to a name: OPT, and the types from
-    /// TKEY to ANY (RFC 6895 §3.1).
+    /// Whether this is a meta-type or question type: OPT, and the types from TKEY to ANY (RFC 6895
+    /// §3.1).
     pub(super) fn is_meta(self) -> bool {
         matches!(self.0.to_int(), 41 | 249..=255)
     }
@@ -62,56 +62,57 @@ impl fmt::Display for RecordType {
     }
 }
 
-/// An id that nobody can foresee (RFC 5452 §4.4): the standard library's hasher is keyed by the
-/// kernel's random numbers, with ways of its own to them where getrandom(2) fails, and no panic.
+/// Returns an unpredictable ID (RFC 5452 §4.4): the hasher of the standard library is keyed by random
+/// numbers of the kernel, has a fallback if getrandom(2) fails, and does not panic.
 fn random_id() -> u16 {
     RandomState::new().build_hasher().finish() as u16
 }
 
-/// A name and the type of record wanted of it; the class is always IN.
+/// A name and a record type; the class is always IN.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
-    /// Whose records.
+    /// The owner name.
     pub name: Name,
-    /// Which records.
+    /// The record type.
     pub kind: RecordType,
 }
 
 impl Question {
-    /// The records of `kind` that `host` has; a name beyond ASCII is asked in its `xn--` form.
+    /// Asks for the records of type `kind` of `host`; an internationalized name is converted to its
+    /// `xn--` form.
     ///
-    /// Fails as usage (2) when `host` cannot be a domain name.
+    /// Fails with 2 if `host` is not a domain name.
     pub fn of(host: &str, kind: RecordType) -> Result<Question, Failure> {
-        let ascii = getaddrinfo::ascii(getaddrinfo::well_formed(host)?)?;
+        let ascii = getaddrinfo::to_ascii(getaddrinfo::check_name(host)?)?;
         let name = Name::vec_from_str(&ascii)
             .map_err(|error| Failure::usage(Phase::Resolve, host, error.to_string()))?;
         Ok(Question { name, kind })
     }
 
-    /// The names of an address: PTR under `in-addr.arpa` or `ip6.arpa` (RFC 1035 §3.5,
-    /// RFC 3596 §2.5); a v4-mapped address is asked as IPv4.
+    /// Asks for the names of an address: PTR under `in-addr.arpa` or `ip6.arpa` (RFC 1035 §3.5,
+    /// RFC 3596 §2.5); a v4-mapped address is converted to IPv4.
     pub fn reverse(address: IpAddr) -> Result<Question, Failure> {
         let name = Name::reverse_from_addr(address.to_canonical())
             .map_err(|error| Failure::new(Phase::Resolve, address, error.to_string()))?;
         Ok(Question { name, kind: RecordType::PTR })
     }
 
-    /// The query as it goes out, with a fresh random id; `edns` offers room for long replies.
-    pub(super) fn query(&self, edns: bool) -> io::Result<EncodedQuery> {
-        let full = |_| io::Error::other("the question does not fit a message");
+    /// Encodes the query, with a new random ID and, with [`Edns::On`], an OPT record.
+    pub(super) fn encode(&self, edns: Edns) -> io::Result<EncodedQuery> {
+        let too_long = |_| io::Error::other("the question does not fit a message");
         let mut message = MessageBuilder::new_vec();
         let id = random_id();
         message.header_mut().set_id(id);
         message.header_mut().set_rd(true);
         let mut questions = message.question();
-        questions.push((&self.name, self.kind.0)).map_err(full)?;
+        questions.push((&self.name, self.kind.0)).map_err(too_long)?;
         let mut additional = questions.additional();
-        if edns {
-            let offer = |opt: &mut domain::base::message_builder::OptBuilder<_>| {
-                opt.set_udp_payload_size(OFFER);
+        if edns == Edns::On {
+            let set_size = |opt: &mut domain::base::message_builder::OptBuilder<_>| {
+                opt.set_udp_payload_size(UDP_PAYLOAD_SIZE);
                 Ok(())
             };
-            additional.opt(offer).map_err(full)?;
+            additional.opt(set_size).map_err(too_long)?;
         }
         Ok(EncodedQuery { id, bytes: additional.finish() })
     }
@@ -123,7 +124,14 @@ impl fmt::Display for Question {
     }
 }
 
-/// A question on its way: its bytes and the id its reply must carry.
+/// Whether a query has an OPT record (RFC 6891).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Edns {
+    On,
+    Off,
+}
+
+/// An encoded query, and the ID that its reply must have.
 #[derive(Debug)]
 pub(super) struct EncodedQuery {
     pub id: u16,
@@ -136,7 +144,7 @@ mod tests {
     use crate::error::ExitCode;
 
     #[test]
-    fn addresses_are_asked_backwards() {
+    fn reverse_question_is_a_ptr_question() {
         let v4 = Question::reverse("192.0.2.7".parse().unwrap()).unwrap();
         assert_eq!(v4.to_string(), "7.2.0.192.in-addr.arpa PTR");
         let mapped = Question::reverse("::ffff:192.0.2.7".parse().unwrap()).unwrap();
@@ -146,15 +154,15 @@ mod tests {
     }
 
     #[test]
-    fn a_query_is_one_question_with_room_offered() {
-        let query = Question::of("a.test", RecordType::A).unwrap().query(true).unwrap();
+    fn query_has_one_question_and_an_opt_record() {
+        let query = Question::of("a.test", RecordType::A).unwrap().encode(Edns::On).unwrap();
         assert_eq!(&query.bytes[..2], query.id.to_be_bytes());
         assert_eq!(&query.bytes[2..12], [1, 0, 0, 1, 0, 0, 0, 0, 0, 1]);
         assert_eq!(&query.bytes[24..28], [0, 0, 41, 4]);
     }
 
     #[test]
-    fn types_are_words_in_any_case() {
+    fn type_names_have_any_letter_case() {
         assert_eq!(RecordType::from_word("aaaa"), Some(RecordType::AAAA));
         assert!(RecordType::WORDS.iter().all(|word| RecordType::from_word(word).is_some()));
         assert_eq!(RecordType::from_word("type1"), Some(RecordType::A));
@@ -165,8 +173,8 @@ mod tests {
     }
 
     #[test]
-    fn labels_that_are_too_long_are_usage() {
-        let refused = Question::of(&"a".repeat(64), RecordType::A).unwrap_err();
-        assert_eq!(refused.code, ExitCode::Usage);
+    fn label_that_is_too_long_is_usage_error() {
+        let error = Question::of(&"a".repeat(64), RecordType::A).unwrap_err();
+        assert_eq!(error.code, ExitCode::Usage);
     }
 }

@@ -1,4 +1,4 @@
-//! One record: whose it is, and its content in words.
+//! A resource record, and its data in presentation format.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -12,27 +12,27 @@ use domain::utils::base16::encode_string;
 
 use super::question::{Name, RecordType};
 
-/// One record of an answer.
+/// A resource record of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// Whose.
+    /// The owner name.
     pub owner: Name,
-    /// Which type.
+    /// The record type.
     pub kind: RecordType,
-    /// Seconds it may be kept.
+    /// Time to live, in seconds.
     pub ttl: u32,
-    /// Its content.
-    pub datum: RecordData,
+    /// The data.
+    pub data: RecordData,
 }
 
-/// The content of a record.
+/// The data of a resource record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RecordData {
     /// A, AAAA.
     Address(IpAddr),
     /// PTR, CNAME, NS.
     Name(Name),
-    /// Anything else, as a zone file writes it (RFC 1035 §5.1), peer-made bytes escaped.
+    /// Any other type in presentation format (RFC 1035 §5.1), with non-printable bytes escaped.
     Text(String),
 }
 
@@ -46,19 +46,19 @@ impl fmt::Display for RecordData {
     }
 }
 
-/// A record in full; `None` for one that is not of the Internet's class (as EDNS's own).
-pub(super) fn read_record(record: ParsedRecord<'_, [u8]>) -> Result<Option<Record>, ParseError> {
+/// Parses a record; `None` for one that is not of class IN, such as OPT.
+pub(super) fn parse_record(record: ParsedRecord<'_, [u8]>) -> Result<Option<Record>, ParseError> {
     if record.class() != Class::IN || record.rtype() == Rtype::OPT {
         return Ok(None);
     }
     let (kind, ttl) = (RecordType(record.rtype()), record.ttl().as_secs());
     let record = record.into_any_record::<AllRecordData<_, ParsedName<_>>>()?;
     let owner = record.owner().to_vec();
-    Ok(Some(Record { owner, kind, ttl, datum: datum(record.data()) }))
+    Ok(Some(Record { owner, kind, ttl, data: parse_data(record.data()) }))
 }
 
-/// Names are written without their last dot, everywhere.
-fn datum(data: &AllRecordData<&[u8], ParsedName<&[u8]>>) -> RecordData {
+/// Formats names without their trailing dot.
+fn parse_data(data: &AllRecordData<&[u8], ParsedName<&[u8]>>) -> RecordData {
     match data {
         AllRecordData::A(a) => RecordData::Address(a.addr().into()),
         AllRecordData::Aaaa(a) => RecordData::Address(a.addr().into()),
@@ -91,12 +91,12 @@ fn datum(data: &AllRecordData<&[u8], ParsedName<&[u8]>>) -> RecordData {
                 format!("{} {target} {params}", https.priority()).trim_end().to_string(),
             )
         }
-        other => RecordData::Text(text(other)),
+        other => RecordData::Text(format_data(other)),
     }
 }
 
-/// Digests in upper case and in one piece, without the parentheses of several lines.
-fn text(data: &AllRecordData<&[u8], ParsedName<&[u8]>>) -> String {
+/// Formats digests in upper case without spaces or parentheses.
+fn format_data(data: &AllRecordData<&[u8], ParsedName<&[u8]>>) -> String {
     match data {
         AllRecordData::Tlsa(tlsa) => {
             let [usage, selector] = [tlsa.usage().to_int(), tlsa.selector().to_int()];
@@ -120,12 +120,12 @@ fn text(data: &AllRecordData<&[u8], ParsedName<&[u8]>>) -> String {
             naptr.regexp().display_quoted(),
             naptr.replacement().to_vec()
         ),
-        AllRecordData::Unknown(unknown) => unknown_text(unknown.data()),
+        AllRecordData::Unknown(unknown) => format_unknown(unknown.data()),
         other => other.to_string().trim_end().to_string(),
     }
 }
 
-/// Data of a type that is not known here (RFC 3597 §5).
-fn unknown_text(data: &[u8]) -> String {
+/// Formats the data of an unknown type (RFC 3597 §5).
+fn format_unknown(data: &[u8]) -> String {
     format!("\\# {} {}", data.len(), encode_string(data)).trim_end().to_string()
 }

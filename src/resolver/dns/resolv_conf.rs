@@ -1,43 +1,46 @@
-//! Which server: the ones of resolv.conf(5), or one the user names.
+//! The name servers to query: those of resolv.conf(5), or the one that the user names.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Instant;
 
-use crate::error::{Failure, Phase};
-use crate::net::endpoint::split_host_port;
-use crate::resolver;
-use crate::resolver::Family;
+use crate::error::{ExitCode, Failure, Phase};
+use crate::resolver::addresses::addresses;
+use crate::resolver::family::Family;
+use crate::resolver::getaddrinfo;
+use crate::resolver::host_port::split_host_port;
+use crate::resolver::services;
 
-/// Where name servers listen.
+/// The port of DNS.
 const PORT: u16 = 53;
-/// As many as the C library uses (resolv.conf(5), MAXNS).
-const MOST: usize = 3;
+/// The maximum number of name servers that the C library uses (resolv.conf(5), MAXNS).
+const MAX_SERVERS: usize = 3;
 
-/// The servers of the system's resolv.conf, in their order; the local one where it names
-/// none, as the C library does.
+/// Returns the name servers of resolv.conf in their order; 127.0.0.1 if it has none, as the C library
+/// does.
 ///
-/// A file that is not there or not for us names none; one that cannot be read for another reason
-/// (no more descriptors) fails at [`Stage::Resolve`] with 75, since the local server would be the
-/// wrong one.
+/// A file that does not exist or is not readable for the user counts as empty. Another error (such
+/// as too many open files) fails at [`Phase::Resolve`] with 75: 127.0.0.1 would be the wrong server.
 pub fn configured() -> Result<Vec<SocketAddr>, Failure> {
     Ok(in_resolv_conf(&resolv_conf()?))
 }
 
-/// The text of resolv.conf, on the same terms.
+/// Reads resolv.conf; fails as [`configured`] does.
 pub(super) fn resolv_conf() -> Result<String, Failure> {
     match std::fs::read("/etc/resolv.conf") {
         Ok(text) => Ok(String::from_utf8_lossy(&text).into_owned()),
-        Err(e) if is_lasting(&e) => Ok(String::new()),
-        Err(e) => Err(Failure::resolver("/etc/resolv.conf", e)),
+        Err(e) if is_permanent(&e) => Ok(String::new()),
+        Err(e) => {
+            Err(Failure::new(Phase::Resolve, "/etc/resolv.conf", e).with_code(ExitCode::TryAgain))
+        }
     }
 }
 
-/// Whether an error lies in the file system itself, which is where glibc draws the line.
-fn is_lasting(error: &io::Error) -> bool {
-    let lasting =
+/// Whether the error is one of the file system, which glibc treats as an empty file.
+fn is_permanent(error: &io::Error) -> bool {
+    let permanent =
         [libc::ENOENT, libc::EACCES, libc::EPERM, libc::EISDIR, libc::ELOOP, libc::ENOTDIR];
-    error.raw_os_error().is_some_and(|errno| lasting.contains(&errno))
+    error.raw_os_error().is_some_and(|errno| permanent.contains(&errno))
 }
 
 fn in_resolv_conf(text: &str) -> Vec<SocketAddr> {
@@ -48,41 +51,39 @@ fn in_resolv_conf(text: &str) -> Vec<SocketAddr> {
             (words.next() == Some("nameserver")).then(|| words.next()).flatten()
         })
         .filter_map(numeric)
-        .take(MOST)
+        .take(MAX_SERVERS)
         .collect();
     if named.is_empty() { vec![(Ipv4Addr::LOCALHOST, PORT).into()] } else { named }
 }
 
-/// A server in numeric form, with a zone where it has one.
+/// Parses the address of a server, with an optional zone.
 fn numeric(word: &str) -> Option<SocketAddr> {
-    let mut address =
-        resolver::getaddrinfo::numeric(word, Family::Any).ok()??.into_iter().next()?;
+    let mut address = getaddrinfo::numeric(word, Family::Any).ok()??.into_iter().next()?;
     address.set_port(PORT);
     Some(address)
 }
 
-/// The server `ADDR[:PORT]` names: `192.0.2.53`, `192.0.2.53:5353`, `::1`, `[::1]:5353`, with
-/// zones, and by name where the system knows one. Port 53 unless given.
+/// Returns the server of `ADDR[:PORT]`: `192.0.2.53`, `192.0.2.53:5353`, `::1`, `[::1]:5353`, with an
+/// optional zone, or a name that the system resolves until `deadline`. The default port is 53.
 ///
-/// A malformed word is usage (2).
-pub fn server(word: &str, until: Option<Instant>) -> Result<SocketAddr, Failure> {
+/// Fails with 2 if the word is malformed.
+pub fn server(word: &str, deadline: Option<Instant>) -> Result<SocketAddr, Failure> {
     let (host, port) = split_host_port(word)?;
-    let port = port.map_or(Ok(PORT), |port| resolver::port(port, "udp"))?;
+    let port = port.map_or(Ok(PORT), |port| services::port(port, "udp"))?;
     if port == 0 {
-        return Err(Failure::usage(Phase::Port, word, "a server has no port 0"));
+        return Err(Failure::usage(Phase::Port, word, "port 0 cannot be connected to"));
     }
-    let found = resolver::addresses(host, port, Family::Any, until)?;
-    let absent = || Failure::new(Phase::Resolve, word, "the name has no address");
-    found.into_iter().next().ok_or_else(absent)
+    let found = addresses(host, port, Family::Any, deadline)?;
+    let no_address = || Failure::new(Phase::Resolve, word, "the name has no address");
+    found.into_iter().next().ok_or_else(no_address)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::ExitCode;
 
     #[test]
-    fn resolv_conf_is_read_as_the_c_library_reads_it() {
+    fn resolv_conf_is_parsed_as_by_the_c_library() {
         let text = "# x\nsearch a b\nnameserver 192.0.2.1\nnameserver\t::1\nnameserver bad\n\
                     nameserver fe80::1%lo\nnameserver 192.0.2.4\n";
         let servers: Vec<String> = in_resolv_conf(text).iter().map(SocketAddr::to_string).collect();
@@ -91,16 +92,16 @@ mod tests {
     }
 
     #[test]
-    fn a_server_is_an_address_with_or_without_a_port() {
-        let told = |word| server(word, None).map(|server| server.to_string());
-        assert_eq!(told("192.0.2.53").unwrap(), "192.0.2.53:53");
-        assert_eq!(told("192.0.2.53:5353").unwrap(), "192.0.2.53:5353");
-        assert_eq!(told("::1").unwrap(), "[::1]:53");
-        assert_eq!(told("[::1]").unwrap(), "[::1]:53");
-        assert_eq!(told("[::1]:5353").unwrap(), "[::1]:5353");
-        assert_eq!(told("fe80::1%lo").unwrap(), "[fe80::1%1]:53");
+    fn server_is_an_address_with_an_optional_port() {
+        let parsed = |word| server(word, None).map(|server| server.to_string());
+        assert_eq!(parsed("192.0.2.53").unwrap(), "192.0.2.53:53");
+        assert_eq!(parsed("192.0.2.53:5353").unwrap(), "192.0.2.53:5353");
+        assert_eq!(parsed("::1").unwrap(), "[::1]:53");
+        assert_eq!(parsed("[::1]").unwrap(), "[::1]:53");
+        assert_eq!(parsed("[::1]:5353").unwrap(), "[::1]:5353");
+        assert_eq!(parsed("fe80::1%lo").unwrap(), "[fe80::1%1]:53");
         for word in ["", "192.0.2.53:70000", "[::1", "[::1]5353", "1:2:3", "192.0.2.53:0"] {
-            assert_eq!(told(word).unwrap_err().code, ExitCode::Usage, "{word:?}");
+            assert_eq!(parsed(word).unwrap_err().code, ExitCode::Usage, "{word:?}");
         }
     }
 }

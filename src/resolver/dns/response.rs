@@ -1,4 +1,4 @@
-//! Bytes in, facts out: a reply is read whole or not at all, with no socket near.
+//! Parses a response, without I/O: it is accepted completely or not at all.
 
 use domain::base::Message;
 use domain::base::iana::{Class, Opcode, OptRcode, Rcode, Rtype};
@@ -9,30 +9,31 @@ use super::edns::Explanation;
 use super::error::{MalformedResponse, Mismatch, Section};
 use super::question::{Question, RecordType};
 use super::record::Record;
-use super::sections::{Sections, broken};
+use super::sections::{Sections, malformed_record};
 
-/// What a server told.
+/// A well-formed response to the question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Response {
-    /// Whether there is anything.
-    pub found: Outcome,
-    /// The records that answer, aliases first; empty unless found.
+    /// What it means.
+    pub outcome: Outcome,
+    /// The records of the answer, CNAME records first; empty unless the outcome is
+    /// [`Outcome::Records`].
     pub records: Vec<Record>,
-    /// Whether the server is in charge of the name (AA).
+    /// Whether the server is authoritative for the name (AA).
     pub authoritative: bool,
-    /// The server's reasons (RFC 8914).
+    /// The extended errors of the server (RFC 8914).
     pub explanations: Vec<Explanation>,
 }
 
 impl Response {
-    /// The server's reasons, to be put behind what it answered; empty without any.
-    pub fn reasons(&self) -> String {
+    /// Formats the extended errors to append them to a message; empty if there are none.
+    pub fn explanation_suffix(&self) -> String {
         let reasons: Vec<String> = self.explanations.iter().map(Explanation::to_string).collect();
         if reasons.is_empty() { String::new() } else { format!(": {}", reasons.join("; ")) }
     }
 }
 
-/// The sense of a reply.
+/// The meaning of a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// Records.
@@ -41,15 +42,15 @@ pub enum Outcome {
     NoData,
     /// No such name (NXDOMAIN).
     NxDomain,
-    /// The server is not in charge, asks nobody and only names others (a referral, RFC 2308 §2.2).
+    /// The server is neither authoritative nor recursive, and refers to other servers (RFC 2308 §2.2).
     Referral,
-    /// The server will not or cannot say; its response code.
+    /// The server failed or refused; its response code.
     ServerError(String),
-    /// The reply did not fit a datagram: ask again over TCP.
+    /// The response did not fit a datagram (TC); the query must be repeated over TCP.
     Truncated,
 }
 
-/// Reads the reply to `question`, sent with `id`.
+/// Parses the response to `question`, which was sent with `id`.
 pub fn read(bytes: &[u8], question: &Question, id: u16) -> Result<Response, MalformedResponse> {
     let message = Message::from_slice(bytes).map_err(|_| MalformedResponse::Short(bytes.len()))?;
     check_header(message, id)?;
@@ -57,20 +58,20 @@ pub fn read(bytes: &[u8], question: &Question, id: u16) -> Result<Response, Malf
     let authoritative = message.header().aa();
     if message.header().tc() {
         let (records, explanations) = (Vec::new(), Vec::new());
-        return Ok(Response { found: Outcome::Truncated, records, authoritative, explanations });
+        return Ok(Response { outcome: Outcome::Truncated, records, authoritative, explanations });
     }
-    let Sections { answer, authority, explanations, .. } = Sections::read(message)?;
-    let refers = answer.is_empty() && !authoritative && !message.header().ra();
+    let Sections { answer, authority, explanations, .. } = Sections::parse(message)?;
+    let may_refer = answer.is_empty() && !authoritative && !message.header().ra();
     let mut records = select_answer(answer, question)?;
-    let mut found = sense(message.opt_rcode(), &records, question.kind)?;
-    if found == Outcome::NoData && refers && is_referral(&authority, question) {
-        found = Outcome::Referral;
+    let mut outcome = interpret(message.opt_rcode(), &records, question.kind)?;
+    if outcome == Outcome::NoData && may_refer && is_referral(&authority, question) {
+        outcome = Outcome::Referral;
     }
-    if found != Outcome::Records {
-        // Aliases that lead nowhere, or that a failing server told before it failed.
+    if outcome != Outcome::Records {
+        // CNAME records without a target, or those of a server that failed after them.
         records.clear();
     }
-    Ok(Response { found, records, authoritative, explanations })
+    Ok(Response { outcome, records, authoritative, explanations })
 }
 
 fn check_header(message: &Message<[u8]>, id: u16) -> Result<(), MalformedResponse> {
@@ -79,7 +80,7 @@ fn check_header(message: &Message<[u8]>, id: u16) -> Result<(), MalformedRespons
         return Err(MalformedResponse::Mismatch(Mismatch::Id));
     }
     if !header.qr() {
-        return Err(MalformedResponse::NotAReply);
+        return Err(MalformedResponse::NotAResponse);
     }
     if header.opcode() != Opcode::QUERY {
         return Err(MalformedResponse::Opcode(header.opcode().to_int()));
@@ -87,22 +88,21 @@ fn check_header(message: &Message<[u8]>, id: u16) -> Result<(), MalformedRespons
     Ok(())
 }
 
-/// The question must be ours, in any case of letters; a server that cannot serve may leave
-/// it out.
+/// The response must repeat the question, in any letter case; an error response may omit it.
 fn check_question(message: &Message<[u8]>, question: &Question) -> Result<(), MalformedResponse> {
     let count = message.header_counts().qdcount();
-    let erring = message.header().rcode() != Rcode::NOERROR;
+    let is_error = message.header().rcode() != Rcode::NOERROR;
     match count {
-        0 if erring => return Ok(()),
+        0 if is_error => return Ok(()),
         0 => return Err(MalformedResponse::Mismatch(Mismatch::Question)),
         1 => (),
         more => return Err(MalformedResponse::Questions(more)),
     }
     let asked = message.sole_question().map_err(|error| match error {
         ParseError::ShortInput => {
-            MalformedResponse::Count { part: Section::Question, promised: 1, held: 0 }
+            MalformedResponse::Count { section: Section::Question, expected: 1, found: 0 }
         }
-        error => broken(Section::Question, 1, error),
+        error => malformed_record(Section::Question, 1, error),
     })?;
     let same = asked.qname() == &question.name
         && asked.qtype() == question.kind.0
@@ -110,8 +110,8 @@ fn check_question(message: &Message<[u8]>, question: &Question) -> Result<(), Ma
     if same { Ok(()) } else { Err(MalformedResponse::Mismatch(Mismatch::Question)) }
 }
 
-/// What a response code and the records that answer mean together.
-fn sense(
+/// Derives the outcome from the response code and the records of the answer.
+fn interpret(
     code: OptRcode,
     records: &[Record],
     kind: RecordType,

@@ -1,36 +1,36 @@
-//! The names that the system tries for the one it is given: the search list of resolv.conf(5).
+//! The search list of resolv.conf(5): the names that the system tries for a given name.
 
 use super::question::{Question, RecordType};
 use super::resolv_conf::resolv_conf;
 use crate::error::Failure;
-use crate::resolver::is_localhost;
+use crate::resolver::localhost::is_localhost;
 
-/// The largest `ndots` that the C library takes (RES_MAXNDOTS).
+/// The maximum of `ndots` in the C library (RES_MAXNDOTS).
 const MAX_NDOTS: usize = 15;
 
-/// The domains that are tried behind a name, and when.
+/// The domains that are appended to a name, and the rules for when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SearchList {
     domains: Vec<String>,
-    /// A name with at least this many dots is tried as it is first.
+    /// A name with at least this many dots is tried unchanged first.
     ndots: usize,
-    /// A name without a dot is never tried as it is (`no-tld-query`).
+    /// A name without a dot is never tried unchanged (`no-tld-query`).
     no_tld_query: bool,
 }
 
 impl SearchList {
-    /// The system's: resolv.conf, `LOCALDOMAIN` and `RES_OPTIONS` of the environment, or the domain
-    /// of the host's own name.
+    /// Returns the search list of the system: resolv.conf, the environment variables `LOCALDOMAIN`
+    /// and `RES_OPTIONS`, or the domain of the host name.
     ///
     /// Fails as [`super::configured`] does.
     pub fn of_system() -> Result<SearchList, Failure> {
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        Ok(SearchList::read(&resolv_conf()?, &host, |name| std::env::var(name).ok()))
+        Ok(SearchList::parse(&resolv_conf()?, &host, |name| std::env::var(name).ok()))
     }
 
-    fn read(text: &str, host: &str, variable: impl Fn(&str) -> Option<String>) -> SearchList {
+    fn parse(text: &str, host: &str, variable: impl Fn(&str) -> Option<String>) -> SearchList {
         let words = |text: &str| text.split_whitespace().map(str::to_string).collect::<Vec<_>>();
-        let forced = variable("LOCALDOMAIN");
+        let local_domain = variable("LOCALDOMAIN");
         let mut list = SearchList { domains: Vec::new(), ndots: 1, no_tld_query: false };
         for line in text.lines() {
             match line.split_once([' ', '\t']) {
@@ -41,8 +41,8 @@ impl SearchList {
             }
         }
         list.set_options(&variable("RES_OPTIONS").unwrap_or_default());
-        if let Some(forced) = forced {
-            list.domains = words(&forced);
+        if let Some(domains) = local_domain {
+            list.domains = words(&domains);
         }
         if list.domains.is_empty() {
             list.domains.extend(host.split_once('.').map(|(_, domain)| domain.to_string()));
@@ -63,14 +63,14 @@ impl SearchList {
         }
     }
 
-    /// The names to ask for, in their order (res_search(3)); `name` itself where it ends with a dot
-    /// or is this machine's.
+    /// Returns the names to query, in their order (res_search(3)); only `name` if it ends with a dot
+    /// or is under `localhost`.
     pub fn candidates(&self, name: &str) -> Vec<String> {
         if name.ends_with('.') || is_localhost(name) {
             return vec![name.to_string()];
         }
         let dots = name.matches('.').count();
-        let listed = self.domains.iter().filter_map(|domain| joined(name, domain));
+        let listed = self.domains.iter().filter_map(|domain| join(name, domain));
         let mut names: Vec<String> = listed.collect();
         if dots >= self.ndots {
             names.insert(0, name.to_string());
@@ -83,8 +83,8 @@ impl SearchList {
     }
 }
 
-/// `name` under `domain`, if that is a domain name; under the root it is the name itself.
-fn joined(name: &str, domain: &str) -> Option<String> {
+/// Appends `domain` to `name`; `None` if that is not a domain name. The root domain changes nothing.
+fn join(name: &str, domain: &str) -> Option<String> {
     let joined = match domain.strip_prefix('.').unwrap_or(domain) {
         "" => name.to_string(),
         domain => format!("{name}.{domain}"),
@@ -98,11 +98,11 @@ mod tests {
 
     fn read(text: &str, environment: &[(&str, &str)]) -> SearchList {
         let value = |name: &str| environment.iter().find(|(n, _)| *n == name);
-        SearchList::read(text, "host.own.test", |name| value(name).map(|(_, v)| v.to_string()))
+        SearchList::parse(text, "host.own.test", |name| value(name).map(|(_, v)| v.to_string()))
     }
 
     #[test]
-    fn search_list_is_read_as_the_c_library_reads_it() {
+    fn search_list_is_parsed_as_by_the_c_library() {
         let domains =
             |text, environment: &[(&str, &str)]| read(text, environment).domains.join(" ");
         assert_eq!(domains("domain c\nsearch a.test\tb.test\n#search x", &[]), "a.test b.test");

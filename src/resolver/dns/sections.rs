@@ -1,4 +1,4 @@
-//! The three sections of records in a message, read to the last byte.
+//! Parses the three record sections of a message, up to its last byte.
 
 use domain::base::iana::{Class, Rtype};
 use domain::base::message::RecordSection;
@@ -8,9 +8,9 @@ use domain::base::{Message, ParsedRecord};
 use super::edns::{Explanation, explanations};
 use super::error::{MalformedResponse, Section};
 use super::question::RecordType;
-use super::record::{Record, read_record};
+use super::record::{Record, parse_record};
 
-/// What the sections hold.
+/// The records that are used of a message.
 #[derive(Default)]
 pub(super) struct Sections {
     pub answer: Vec<Record>,
@@ -21,72 +21,71 @@ pub(super) struct Sections {
 }
 
 impl Sections {
-    /// Reads every record that the header counts, of which the last one ends the message.
-    pub fn read(message: &Message<[u8]>) -> Result<Sections, MalformedResponse> {
+    /// Parses all records; the last one must end the message.
+    pub fn parse(message: &Message<[u8]>) -> Result<Sections, MalformedResponse> {
         let counts = message.header_counts();
         let end = message.as_slice().len();
-        let mut section = message.answer().map_err(|error| broken(Section::Question, 1, error))?;
+        let malformed = |section, error| malformed_record(section, 1, error);
+        let mut records = message.answer().map_err(|error| malformed(Section::Question, error))?;
         let mut sections = Sections::default();
-        let parts = [
+        for (section, count) in [
             (Section::Answer, counts.ancount()),
             (Section::Authority, counts.nscount()),
             (Section::Additional, counts.arcount()),
-        ];
-        for (part, promised) in parts {
-            sections.walk(&mut section, (part, promised), end)?;
-            let at = section.pos();
-            match section.next_section().map_err(|error| broken(part, promised, error))? {
-                Some(next) => section = next,
-                None if at < end => return Err(MalformedResponse::Trailing(end - at)),
+        ] {
+            sections.parse_section(&mut records, section, count, end)?;
+            let position = records.pos();
+            let next = records.next_section();
+            match next.map_err(|error| malformed_record(section, count, error))? {
+                Some(next) => records = next,
+                None if position < end => return Err(MalformedResponse::Trailing(end - position)),
                 None => break,
             }
         }
         Ok(sections)
     }
 
-    fn walk(
+    fn parse_section(
         &mut self,
-        section: &mut RecordSection<'_, [u8]>,
-        (part, promised): (Section, u16),
+        records: &mut RecordSection<'_, [u8]>,
+        section: Section,
+        count: u16,
         end: usize,
     ) -> Result<(), MalformedResponse> {
-        for nth in 0..promised {
-            if section.pos() >= end {
-                return Err(MalformedResponse::Count { part, promised, held: nth });
+        for nth in 0..count {
+            if records.pos() >= end {
+                return Err(MalformedResponse::Count { section, expected: count, found: nth });
             }
-            let Some(record) = section.next() else { break };
-            let malformed = |error| broken(part, nth + 1, error);
+            let Some(record) = records.next() else { break };
+            let malformed = |error| malformed_record(section, nth + 1, error);
             let record = record.map_err(malformed)?;
-            self.check(part, &record)?;
-            if part != Section::Additional && record.class() != Class::IN {
-                let why = format!("it is of class {}, and IN was asked for", record.class());
-                return Err(MalformedResponse::Broken { part, nth: nth + 1, why });
+            self.check_meta_record(section, &record)?;
+            if section != Section::Additional && record.class() != Class::IN {
+                let why = format!("its class is {} instead of IN", record.class());
+                return Err(MalformedResponse::Record { section, nth: nth + 1, why });
             }
-            let kept = match part {
-                Section::Answer => Some(&mut self.answer),
-                Section::Authority => Some(&mut self.authority),
-                _ => None,
-            };
-            let record = read_record(record).map_err(malformed)?;
-            if let (Some(kept), Some(record)) = (kept, record) {
-                kept.push(record);
+            let record = parse_record(record).map_err(malformed)?;
+            match section {
+                Section::Answer => self.answer.extend(record),
+                Section::Authority => self.authority.extend(record),
+                _ => (),
             }
         }
         Ok(())
     }
 
-    /// Records that belong to the message and not to a name: OPT once among the additional ones
-    /// (RFC 6891 §6.1.1), TSIG as their last (RFC 8945 §5.1), the others nowhere.
-    fn check(
+    /// Checks records that belong to the message and not to a name: OPT once in the additional
+    /// section (RFC 6891 §6.1.1), TSIG as its last record (RFC 8945 §5.1), no others.
+    fn check_meta_record(
         &mut self,
-        part: Section,
+        section: Section,
         record: &ParsedRecord<'_, [u8]>,
     ) -> Result<(), MalformedResponse> {
         let kind = RecordType(record.rtype());
         if self.has_tsig {
-            return Err(MalformedResponse::Misplaced(RecordType(Rtype::TSIG), part));
+            return Err(MalformedResponse::Misplaced(RecordType(Rtype::TSIG), section));
         }
-        match (part, record.rtype()) {
+        match (section, record.rtype()) {
             (Section::Additional, Rtype::OPT) if self.has_opt => {
                 Err(MalformedResponse::Opt("there are two OPT records"))
             }
@@ -99,19 +98,20 @@ impl Sections {
                 self.has_tsig = true;
                 Ok(())
             }
-            _ if kind.is_meta() => Err(MalformedResponse::Misplaced(kind, part)),
+            _ if kind.is_meta() => Err(MalformedResponse::Misplaced(kind, section)),
             _ => Ok(()),
         }
     }
 }
 
-pub(super) fn broken(part: Section, nth: u16, error: ParseError) -> MalformedResponse {
+/// Converts an error of the parser in record `nth`, counted from 1.
+pub(super) fn malformed_record(section: Section, nth: u16, error: ParseError) -> MalformedResponse {
     match error.to_string() {
-        // The parser's word for a pointer that does not lead backwards.
-        why if why == "too many compression pointers" => MalformedResponse::Loop(part),
+        // The message of the parser for a pointer that does not point backwards.
+        why if why == "too many compression pointers" => MalformedResponse::Loop(section),
         _ if error == ParseError::ShortInput => {
-            MalformedResponse::Broken { part, nth, why: "it runs beyond its end".into() }
+            MalformedResponse::Record { section, nth, why: "it is truncated".into() }
         }
-        why => MalformedResponse::Broken { part, nth, why },
+        why => MalformedResponse::Record { section, nth, why },
     }
 }

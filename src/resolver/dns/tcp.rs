@@ -1,70 +1,69 @@
-//! A question over TCP, where every reply fits (RFC 7766): a length of two bytes, then the
-//! message.
+//! DNS over TCP (RFC 7766): a length of two bytes, then the message.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use super::error::{MalformedResponse, Trouble};
+use super::error::{MalformedResponse, QueryError};
 use super::question::{EncodedQuery, Question};
 use super::response::{Outcome, Response, read};
 
-/// The most a connection may take when no deadline was given, as TCP's own patience would be
-/// minutes.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The time limit of an exchange without a deadline; TCP's own limits are minutes.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Asks `server` over a connection of its own; all of it within `until`.
+/// Sends `query` over a new connection to `server` and reads the reply, until `deadline`.
 pub(super) fn exchange(
     question: &Question,
     query: &EncodedQuery,
     server: SocketAddr,
-    until: Option<Instant>,
-) -> Result<Response, Trouble> {
-    let until = until.unwrap_or_else(|| Instant::now() + PATIENCE);
+    deadline: Option<Instant>,
+) -> Result<Response, QueryError> {
+    let deadline = deadline.unwrap_or_else(|| Instant::now() + CONNECTION_TIMEOUT);
     let mut stream =
-        TcpStream::connect_timeout(&server, remaining(until)?).map_err(Trouble::from)?;
-    stream.set_write_timeout(Some(remaining(until)?))?;
-    stream.write_all(&framed(&query.bytes)?)?;
+        TcpStream::connect_timeout(&server, remaining(deadline)?).map_err(QueryError::from)?;
+    stream.set_write_timeout(Some(remaining(deadline)?))?;
+    stream.write_all(&with_length(&query.bytes)?)?;
     let mut length = [0; 2];
-    let got = fill(&mut stream, &mut length, until)?;
-    if got < length.len() {
-        return Err(MalformedResponse::Closed { got, of: None }.into());
+    let received = fill(&mut stream, &mut length, deadline)?;
+    if received < length.len() {
+        return Err(MalformedResponse::Closed { received, expected: None }.into());
     }
     let mut message = vec![0; usize::from(u16::from_be_bytes(length))];
-    let got = fill(&mut stream, &mut message, until)?;
-    if got < message.len() {
-        return Err(MalformedResponse::Closed { got, of: Some(message.len()) }.into());
+    let received = fill(&mut stream, &mut message, deadline)?;
+    if received < message.len() {
+        return Err(MalformedResponse::Closed { received, expected: Some(message.len()) }.into());
     }
-    let reply = read(&message, question, query.id)?;
-    if reply.found == Outcome::Truncated {
+    let response = read(&message, question, query.id)?;
+    if response.outcome == Outcome::Truncated {
         return Err(MalformedResponse::Truncated.into());
     }
-    Ok(reply)
+    Ok(response)
 }
 
-/// One write carries length and message, as some servers want it (RFC 7766 §8).
-fn framed(message: &[u8]) -> io::Result<Vec<u8>> {
+/// Prepends the length: some servers need length and message in one segment (RFC 7766 §8).
+fn with_length(message: &[u8]) -> io::Result<Vec<u8>> {
     let length = u16::try_from(message.len()).map_err(io::Error::other)?;
     Ok([&length.to_be_bytes(), message].concat())
 }
 
-/// Reads until `buffer` is full or the peer ends; how many bytes came. A reset is an end too.
-fn fill(stream: &mut TcpStream, buffer: &mut [u8], until: Instant) -> Result<usize, Trouble> {
-    let mut got = 0;
-    while got < buffer.len() {
-        stream.set_read_timeout(Some(remaining(until)?))?;
-        match stream.read(&mut buffer[got..]) {
+/// Reads until `buffer` is full or the stream ends, and returns the number of bytes. A reset counts as
+/// the end of the stream.
+fn fill(stream: &mut TcpStream, buffer: &mut [u8], deadline: Instant) -> Result<usize, QueryError> {
+    let mut received = 0;
+    while received < buffer.len() {
+        stream.set_read_timeout(Some(remaining(deadline)?))?;
+        match stream.read(&mut buffer[received..]) {
             Ok(0) => break,
-            Ok(n) => got += n,
+            Ok(n) => received += n,
             Err(error) if error.kind() == ErrorKind::Interrupted => (),
             Err(error) if error.kind() == ErrorKind::ConnectionReset => break,
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(got)
+    Ok(received)
 }
 
-fn remaining(until: Instant) -> Result<Duration, Trouble> {
-    let left = until.saturating_duration_since(Instant::now());
-    if left.is_zero() { Err(Trouble::Late) } else { Ok(left) }
+fn remaining(deadline: Instant) -> Result<Duration, QueryError> {
+    let remaining = deadline.saturating_duration_since(Instant::now());
+    if remaining.is_zero() { Err(QueryError::TimedOut) } else { Ok(remaining) }
 }

@@ -1,4 +1,4 @@
-//! A question over UDP: sent again while nothing comes, strays passed over.
+//! DNS over UDP: retransmits the query, and ignores datagrams that do not match it.
 
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -6,70 +6,66 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use super::error::{MalformedResponse, Mismatch, MismatchCounts, Trouble};
+use super::error::{MalformedResponse, Mismatch, MismatchCounts, QueryError};
 use super::question::{EncodedQuery, Question};
 use super::response::{Response, read};
 
-/// The first wait for a reply before the question is sent again; each further one is twice
-/// as long, up to [`LONGEST_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+/// The time before the first retransmission; it doubles with each one, up to [`MAX_RETRANSMIT`].
+const FIRST_RETRANSMIT: Duration = Duration::from_secs(1);
+const MAX_RETRANSMIT: Duration = Duration::from_secs(8);
 
-/// The largest datagram there is; a reply may be longer than what we offered.
-const LARGEST: usize = 65_535;
+/// The maximum size of a UDP datagram; a reply may exceed the advertised payload size.
+const MAX_DATAGRAM: usize = 65_535;
 
-/// Sends `query` to `server` and waits for its reply until `until`.
+/// Sends `query` to `server` and waits for the reply until `deadline`; also returns how many
+/// datagrams did not match.
 pub(super) fn exchange(
     question: &Question,
     query: &EncodedQuery,
     server: SocketAddr,
-    until: Option<Instant>,
-) -> Result<(Response, MismatchCounts), Trouble> {
+    deadline: Option<Instant>,
+) -> Result<(Response, MismatchCounts), QueryError> {
     let socket = open(server)?;
-    let mut strays = MismatchCounts::default();
-    let mut pause = FIRST_PAUSE;
-    let mut buffer = vec![0; LARGEST];
+    let mut mismatches = MismatchCounts::default();
+    let mut timeout = FIRST_RETRANSMIT;
+    let mut buffer = vec![0; MAX_DATAGRAM];
     loop {
         send(&socket, &query.bytes, server)?;
-        let again = Instant::now() + pause;
-        let step = until.map_or(again, |until| until.min(again));
-        while let Some((len, source)) = receive(&socket, &mut buffer, step)? {
+        let retransmit = Instant::now() + timeout;
+        let wait_until = deadline.map_or(retransmit, |deadline| deadline.min(retransmit));
+        while let Some((len, source)) = receive(&socket, &mut buffer, wait_until)? {
             match validate(&buffer[..len], source, server, question, query.id) {
-                Err(MalformedResponse::Mismatch(stray)) => strays.count(stray),
-                verdict => {
-                    return verdict
-                        .map(|reply| (reply, strays))
-                        .map_err(Trouble::MalformedResponse);
-                }
+                Err(MalformedResponse::Mismatch(mismatch)) => mismatches.count(mismatch),
+                response => return Ok((response?, mismatches)),
             }
         }
-        if until.is_some_and(|until| until <= Instant::now()) {
-            return Err(if strays.is_empty() {
-                Trouble::Late
+        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            return Err(if mismatches.is_empty() {
+                QueryError::TimedOut
             } else {
-                MalformedResponse::MismatchCounts(strays).into()
+                MalformedResponse::MismatchCounts(mismatches).into()
             });
         }
-        pause = LONGEST_PAUSE.min(pause * 2);
+        timeout = MAX_RETRANSMIT.min(timeout * 2);
     }
 }
 
-/// A socket on a port the kernel picks at random, not connected, so that a reply from
-/// elsewhere is seen and can be told.
+/// Opens a socket on a random port. It is not connected, so that replies from another source can be
+/// counted.
 fn open(server: SocketAddr) -> io::Result<UdpSocket> {
     let any: SocketAddr = match server {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
         SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
     };
     let socket = UdpSocket::bind(any)?;
-    // A connected socket would drop replies from a wrong source before they can be counted; an
-    // unconnected one gets a refusal as ECONNREFUSED only so. Without it the deadline decides.
+    // An unconnected socket reports ICMP errors (ECONNREFUSED) only with IP_RECVERR; without it the
+    // query ends at its deadline.
     #[cfg(target_os = "linux")]
     let _ = crate::process::sockopt::receive_icmp_errors(socket.as_fd(), server.is_ipv6());
     Ok(socket)
 }
 
-/// A refusal of the datagram before may surface on this send; the second one tells for good.
+/// Sends one datagram, twice if interrupted.
 fn send(socket: &UdpSocket, bytes: &[u8], server: SocketAddr) -> io::Result<()> {
     match socket.send_to(bytes, server) {
         Err(error) if error.kind() == ErrorKind::Interrupted => {
@@ -79,27 +75,27 @@ fn send(socket: &UdpSocket, bytes: &[u8], server: SocketAddr) -> io::Result<()> 
     }
 }
 
-/// The next datagram before `step`, or `None` when that time has come.
+/// Receives the next datagram; `None` at `wait_until`.
 fn receive(
     socket: &UdpSocket,
     buffer: &mut [u8],
-    step: Instant,
+    wait_until: Instant,
 ) -> io::Result<Option<(usize, SocketAddr)>> {
     loop {
-        let left = step.saturating_duration_since(Instant::now());
-        if left.is_zero() {
+        let remaining = wait_until.saturating_duration_since(Instant::now());
+        if remaining.is_zero() {
             return Ok(None);
         }
-        socket.set_read_timeout(Some(left.max(Duration::from_millis(1))))?;
+        socket.set_read_timeout(Some(remaining.max(Duration::from_millis(1))))?;
         match socket.recv_from(buffer) {
-            Ok(came) => return Ok(Some(came)),
-            Err(error) if passing(&error) => (),
+            Ok(received) => return Ok(Some(received)),
+            Err(error) if is_transient(&error) => (),
             Err(error) => return Err(error),
         }
     }
 }
 
-fn passing(error: &io::Error) -> bool {
+fn is_transient(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
 }
 
