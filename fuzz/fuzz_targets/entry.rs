@@ -52,7 +52,7 @@ fn read(choice: u8, pieces: &[&[u8]]) -> Outcome {
         }
         assert!(piece.is_empty(), "more was wanted while there was more");
     }
-    answer.end(if choice & 64 == 0 { StreamEnd::Clean } else { StreamEnd::Cut });
+    answer.end(if choice & 64 == 0 { StreamEnd::Clean } else { StreamEnd::Truncated });
     let verdict = facts(&mut answer, &mut &[][..], &mut body).expect("an end");
     (verdict, body)
 }
@@ -64,7 +64,7 @@ fn facts(
 ) -> Option<Result<(), ErrorKind>> {
     loop {
         match answer.next(piece) {
-            Ok(Event::More) => return None,
+            Ok(Event::NeedInput) => return None,
             Ok(Event::Done) => return Some(Ok(())),
             Ok(Event::Body(bytes)) => body.extend_from_slice(bytes),
             Ok(Event::Interim(_) | Event::Head | Event::Note(_)) => {}

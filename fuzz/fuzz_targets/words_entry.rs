@@ -15,12 +15,12 @@ use sockit::server::access::AccessRules;
 pub fn url(bytes: &[u8]) {
     let none = |name: &str| Err(Failure::usage(Phase::Port, name.to_string(), "no such service"));
     if let Ok(word) = std::str::from_utf8(bytes) {
-        match HttpUrl::read(word, &none) {
+        match HttpUrl::parse(word, &none) {
             Ok(link) => sound(&link),
             Err(failure) => assert_eq!(failure.code, ExitCode::Usage, "{failure}"),
         }
     }
-    let Ok(from) = HttpUrl::read("https://user:secret@origin.example:8443/a/b?c", &none) else {
+    let Ok(from) = HttpUrl::parse("https://user:secret@origin.example:8443/a/b?c", &none) else {
         panic!("a plain URL is not read")
     };
     if let Ok(link) = from.resolve_location(bytes) {
@@ -37,7 +37,7 @@ fn sound(link: &HttpUrl) {
         assert!(!text.contains(|c: char| c.is_control() || c == ' '), "{text:?} splits a request");
     }
     let none = |name: &str| Err(Failure::usage(Phase::Port, name.to_string(), "no such service"));
-    match HttpUrl::read(&whole, &none) {
+    match HttpUrl::parse(&whole, &none) {
         Ok(again) => assert_eq!(again.absolute(), whole),
         Err(failure) => panic!("{whole} is not read again: {failure}"),
     }

@@ -36,8 +36,8 @@ impl Default for ParserOptions {
 /// What the next bytes mean.
 #[derive(Debug)]
 pub enum Event<'a> {
-    /// The input is used up.
-    More,
+    /// All input is used; more is needed.
+    NeedInput,
     /// An interim answer; the real one follows.
     Interim(Head),
     /// The head of the answer; [`super::Answer::head`] keeps it. None is HTTP/0.9, which has no head.
@@ -55,17 +55,17 @@ pub enum Event<'a> {
 pub enum StreamEnd {
     /// Properly: FIN, and under TLS close_notify before it.
     Clean,
-    /// Without the goodbye its layer asks for: TLS without close_notify.
-    Cut,
+    /// Without close_notify of its TLS layer, or by an error.
+    Truncated,
 }
 
 /// How far a body has come, in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct BodyProgress {
-    /// Body bytes as they came, without chunk framing, before decoding.
-    pub came: u64,
-    /// How many of them the header promised.
-    pub promised: Option<u64>,
+    /// Body bytes received, without chunk framing, before decoding.
+    pub received: u64,
+    /// The number of them that the header announces.
+    pub expected: Option<u64>,
     /// Body bytes handed out.
     pub decoded: u64,
 }

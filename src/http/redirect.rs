@@ -54,7 +54,7 @@ mod tests {
     }
 
     fn link(word: &str) -> HttpUrl {
-        HttpUrl::read(word, &|_| Ok(80)).unwrap()
+        HttpUrl::parse(word, &|_| Ok(80)).unwrap()
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub struct ResponseParser {
     piece: Option<u64>,
     chain: DecoderChain,
     notes: VecDeque<String>,
-    tally: BodyProgress,
+    progress: BodyProgress,
     over: Option<Error>,
 }
 
@@ -67,7 +67,7 @@ impl ResponseParser {
             piece: None,
             chain: DecoderChain::default(),
             notes: VecDeque::new(),
-            tally: BodyProgress::default(),
+            progress: BodyProgress::default(),
             over: None,
         }
     }
@@ -79,7 +79,7 @@ impl ResponseParser {
 
     /// How far the body has come.
     pub fn progress(&self) -> BodyProgress {
-        self.tally
+        self.progress
     }
 
     /// The next fact about `input`, which shrinks by what was understood. Ask again until
@@ -130,7 +130,7 @@ impl ResponseParser {
 
     /// Counts `count` bytes of body that went another way; at most [`ResponseParser::ahead`].
     pub fn advance_passthrough(&mut self, count: u64) {
-        self.tally.decoded += count;
+        self.progress.decoded += count;
         self.advance(count);
     }
 
@@ -147,7 +147,7 @@ impl ResponseParser {
 
     /// How much of the announced piece is still to come.
     fn piece_left(&self) -> u64 {
-        self.piece.map_or(u64::MAX, |piece| piece.saturating_sub(self.tally.came))
+        self.piece.map_or(u64::MAX, |piece| piece.saturating_sub(self.progress.received))
     }
 
     /// Whether `input` goes on with the body behind the end of the piece.
@@ -160,7 +160,7 @@ impl ResponseParser {
     }
 
     fn advance(&mut self, count: u64) {
-        self.tally.came += count;
+        self.progress.received += count;
         match &mut self.state {
             State::Length(left) => {
                 *left = left.saturating_sub(count);
@@ -175,7 +175,7 @@ impl ResponseParser {
 
     fn next_head<'a>(&mut self, input: &mut &[u8]) -> Result<Event<'a>, Error> {
         match self.gatherer.push(input)? {
-            HeadStatus::Incomplete => return Ok(Event::More),
+            HeadStatus::Incomplete => return Ok(Event::NeedInput),
             HeadStatus::NotHttp => return self.not_http(),
             HeadStatus::Complete => {}
         }
@@ -219,7 +219,7 @@ impl ResponseParser {
             ))),
             Framing::Close => State::Close,
         };
-        self.tally.promised = match (framing, self.piece) {
+        self.progress.expected = match (framing, self.piece) {
             (Framing::Length(length), Some(piece)) if length != piece => {
                 return Err(Error::protocol("Content-Range and Content-Length differ"));
             }
@@ -318,7 +318,7 @@ impl ResponseParser {
     fn emit_decoded(&mut self) -> Result<Event<'_>, Error> {
         let (length, taken) = (self.chain.piece().len() as u64, self.chain.taken());
         let most = self.rules.max_decoded.unwrap_or(coding::bomb_size(taken));
-        let room = most.saturating_sub(self.tally.decoded);
+        let room = most.saturating_sub(self.progress.decoded);
         let out = length.min(room);
         if out < length {
             self.over = Some(match self.rules.max_decoded {
@@ -326,10 +326,10 @@ impl ResponseParser {
                 None => coding::bomb(most, taken),
             });
         }
-        self.tally.decoded += out;
+        self.progress.decoded += out;
         match usize::try_from(out) {
             Ok(out) if out > 0 => Ok(Event::Body(&self.chain.piece()[..out])),
-            _ => self.over.take().map_or(Ok(Event::More), Err),
+            _ => self.over.take().map_or(Ok(Event::NeedInput), Err),
         }
     }
 
@@ -343,11 +343,11 @@ impl ResponseParser {
             State::Tail(_) => return self.verdict().map(Some),
             State::Chunked(chunks) => match chunks.frame(input) {
                 Ok(true) => self.tail(Ok(())),
-                Ok(false) if input.is_empty() => return Ok(Some(Event::More)),
+                Ok(false) if input.is_empty() => return Ok(Some(Event::NeedInput)),
                 Ok(false) => {}
                 Err(error) => self.tail(Err(error)),
             },
-            _ => return Ok(Some(Event::More)),
+            _ => return Ok(Some(Event::NeedInput)),
         }
         Ok(None)
     }

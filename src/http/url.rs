@@ -39,7 +39,7 @@ impl HttpUrl {
     /// Reads what the user typed; `lookup` turns a service name into its port.
     ///
     /// Fails with code 2 on anything malformed, and as `lookup` does.
-    pub fn read(
+    pub fn parse(
         word: &str,
         lookup: &dyn Fn(&str) -> Result<u16, Failure>,
     ) -> Result<HttpUrl, Failure> {

@@ -60,7 +60,7 @@ fn step(
     over: &mut bool,
 ) -> bool {
     match answer.next(piece) {
-        Ok(Event::More) => {
+        Ok(Event::NeedInput) => {
             assert!(piece.is_empty(), "More with input left");
             return false;
         }
@@ -194,10 +194,10 @@ fn every_cut_is_told_and_what_came_is_delivered() {
         assert_eq!((outcome.kind(), outcome.body), (Some(kind), came.into()), "{text:?}");
     }
     let text: &[u8] = b"HTTP/1.1 200 OK\r\n\r\nhello";
-    let cut = read(ParserOptions::default(), [text], StreamEnd::Cut);
+    let cut = read(ParserOptions::default(), [text], StreamEnd::Truncated);
     assert_eq!((cut.kind(), cut.body), (Some(ErrorKind::Truncated), b"hello".to_vec()));
     let text: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
-    assert_eq!(read(ParserOptions::default(), [text], StreamEnd::Cut).verdict, Ok(()));
+    assert_eq!(read(ParserOptions::default(), [text], StreamEnd::Truncated).verdict, Ok(()));
 }
 
 #[test]
@@ -279,7 +279,7 @@ fn bytes_may_take_another_way() {
     assert!(matches!(answer.next(&mut input), Ok(Event::Head)));
     assert_eq!(answer.passthrough_len(), 100);
     answer.advance_passthrough(60);
-    assert_eq!((answer.passthrough_len(), answer.progress().came), (40, 60));
+    assert_eq!((answer.passthrough_len(), answer.progress().received), (40, 60));
     answer.advance_passthrough(40);
     assert!(matches!(answer.next(&mut input), Ok(Event::Done)));
 }

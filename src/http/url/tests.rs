@@ -2,7 +2,7 @@ use super::*;
 use crate::error::ExitCode;
 
 fn read(word: &str) -> Result<HttpUrl, Failure> {
-    HttpUrl::read(word, &|name| match name {
+    HttpUrl::parse(word, &|name| match name {
         "http-alt" => Ok(8080),
         _ => Err(Failure::new(Phase::Port, name, "unknown")),
     })
