@@ -120,7 +120,7 @@ impl Exchange<'_> {
     fn check_range(&self, head: &Head) -> Result<Option<ShortRange>, Failure> {
         match (&self.options.request.range, head.status) {
             (Some(range), 206) => {
-                let checked = range::check_piece(head, RangeSpec::of(range));
+                let checked = range::check_range(head, RangeSpec::of(range));
                 return checked.map_err(|error| self.failure(error));
             }
             (Some(_), 200) => self.warn("the server ignored the range and sends the complete body"),
@@ -170,7 +170,7 @@ impl Exchange<'_> {
             let error = Error::protocol("206 to a request without a range");
             return Err(self.failure(error));
         }
-        let checked = range::check_piece(head, RangeSpec::From(point.length, None));
+        let checked = range::check_range(head, RangeSpec::From(point.length, None));
         let short = checked.map_err(|error| self.failure(error))?;
         if point.is_stale(received) || is_encoded(head) {
             self.warn("the file has changed on the server: downloading it from the start");

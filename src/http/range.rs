@@ -10,8 +10,8 @@ pub fn parse(text: &str) -> Result<String, Error> {
     if text.chars().any(char::is_control) {
         return Err(bad());
     }
-    for piece in text.split(',') {
-        let (first, last) = piece.trim().split_once('-').ok_or_else(bad)?;
+    for range in text.split(',') {
+        let (first, last) = range.trim().split_once('-').ok_or_else(bad)?;
         let number = |text: &str| decimal(text.as_bytes()).ok_or_else(bad);
         match (first, last) {
             ("", "") => return Err(bad()),
@@ -21,8 +21,8 @@ pub fn parse(text: &str) -> Result<String, Error> {
             _ => return Err(bad()),
         }
     }
-    let pieces: Vec<&str> = text.split(',').map(str::trim).collect();
-    Ok(format!("bytes={}", pieces.join(",")))
+    let ranges: Vec<&str> = text.split(',').map(str::trim).collect();
+    Ok(format!("bytes={}", ranges.join(",")))
 }
 
 /// The bytes that a request asks for.
@@ -39,11 +39,11 @@ pub enum RangeSpec {
 impl RangeSpec {
     /// The bytes that a value made by [`parse`] asks for.
     pub fn of(value: &str) -> RangeSpec {
-        let pieces = value.strip_prefix("bytes=").unwrap_or(value);
-        let (first, last) = pieces.split_once('-').unwrap_or((pieces, ""));
+        let ranges = value.strip_prefix("bytes=").unwrap_or(value);
+        let (first, last) = ranges.split_once('-').unwrap_or((ranges, ""));
         let number = |text: &str| decimal(text.as_bytes());
         match (first, number(first), number(last)) {
-            _ if pieces.contains(',') => RangeSpec::Several,
+            _ if ranges.contains(',') => RangeSpec::Several,
             ("", _, Some(count)) => RangeSpec::Last(count),
             (_, Some(first), last) => RangeSpec::From(first, last),
             _ => RangeSpec::Several,
@@ -81,10 +81,10 @@ pub fn content_range(head: &Head) -> Result<Option<ContentRange>, Error> {
     };
     let range = match &rest[..slash] {
         b"*" => None,
-        piece => {
-            let dash = piece.iter().position(|byte| *byte == b'-').ok_or_else(bad)?;
-            let first = decimal(&piece[..dash]).ok_or_else(bad)?;
-            let last = decimal(&piece[dash + 1..]).ok_or_else(bad)?;
+        range => {
+            let dash = range.iter().position(|byte| *byte == b'-').ok_or_else(bad)?;
+            let first = decimal(&range[..dash]).ok_or_else(bad)?;
+            let last = decimal(&range[dash + 1..]).ok_or_else(bad)?;
             if first > last || total.is_some_and(|total| last >= total) {
                 return Err(bad());
             }
@@ -96,7 +96,7 @@ pub fn content_range(head: &Head) -> Result<Option<ContentRange>, Error> {
 
 /// The length of the body of a 206 with one range. None for multipart/byteranges and without a
 /// valid Content-Range.
-pub fn piece_length(head: &Head) -> Option<u64> {
+pub fn range_len(head: &Head) -> Option<u64> {
     let kind = head.first("content-type").unwrap_or_default();
     let several =
         kind.get(..20).is_some_and(|kind| kind.eq_ignore_ascii_case(b"multipart/byteranges"));
@@ -123,7 +123,7 @@ pub struct ShortRange {
 }
 
 /// Checks a 206 to a request for `requested`: its range must begin there and not be longer (8).
-pub fn check_piece(head: &Head, requested: RangeSpec) -> Result<Option<ShortRange>, Error> {
+pub fn check_range(head: &Head, requested: RangeSpec) -> Result<Option<ShortRange>, Error> {
     let range = content_range(head)?;
     if requested == RangeSpec::Several {
         return Ok(None);
@@ -168,7 +168,7 @@ mod tests {
     }
 
     fn piece(range: &str, asked: &str) -> Result<Option<ShortRange>, Error> {
-        check_piece(&head(&[("Content-Range", range)]), RangeSpec::of(&parse(asked).unwrap()))
+        check_range(&head(&[("Content-Range", range)]), RangeSpec::of(&parse(asked).unwrap()))
     }
 
     #[test]
@@ -200,8 +200,8 @@ mod tests {
         ] {
             assert!(piece(range, asked).is_err(), "{range} {asked}");
         }
-        assert!(check_piece(&head(&[]), RangeSpec::From(5, None)).is_err());
-        assert!(check_piece(&head(&[]), RangeSpec::Several).unwrap().is_none());
+        assert!(check_range(&head(&[]), RangeSpec::From(5, None)).is_err());
+        assert!(check_range(&head(&[]), RangeSpec::Several).unwrap().is_none());
     }
 
     #[test]
@@ -225,8 +225,8 @@ mod tests {
         let range = |value| ("Content-Range", value);
         assert!(content_range(&head(&[range("bytes 0-1/3"), range("bytes 1-2/3")])).is_err());
         let same = head(&[range("bytes 0-1/3"), range("bytes 0-1/3")]);
-        assert_eq!(piece_length(&same), Some(2));
+        assert_eq!(range_len(&same), Some(2));
         let kind = ("Content-Type", "multipart/byteranges; boundary=x");
-        assert_eq!(piece_length(&head(&[range("bytes 0-1/3"), kind])), None);
+        assert_eq!(range_len(&head(&[range("bytes 0-1/3"), kind])), None);
     }
 }

@@ -9,7 +9,7 @@ fn read(word: &str) -> Result<HttpUrl, Failure> {
 }
 
 #[test]
-fn the_users_forms_are_read() {
+fn forms_on_the_command_line_are_parsed() {
     for (word, host, port, authority, target) in [
         ("www.sina.com.cn", "www.sina.com.cn", 80, "www.sina.com.cn", "/"),
         ("localhost:8080/a/../b?c#d", "localhost", 8080, "localhost:8080", "/b?c"),
@@ -36,7 +36,7 @@ fn the_users_forms_are_read() {
 }
 
 #[test]
-fn credentials_are_taken_out() {
+fn credentials_are_removed() {
     let link = read("http://us%40er:p%3Aw:d@h/x").unwrap();
     assert_eq!(link.user(), Some(&("us@er".to_string(), "p:w:d".to_string())));
     assert_eq!(link.to_string(), "http://h/x");
@@ -46,7 +46,7 @@ fn credentials_are_taken_out() {
 }
 
 #[test]
-fn malformed_words_are_usage_errors() {
+fn malformed_url_is_usage_error() {
     for word in [
         "",
         "http://",
@@ -78,7 +78,7 @@ fn malformed_words_are_usage_errors() {
 }
 
 #[test]
-fn locations_are_followed_or_refused() {
+fn location_is_resolved_or_refused() {
     let here = read("http://user:pw@[fe80::1%25lo]:81/a/b?c").unwrap();
     for (location, there) in [
         ("/x", "http://[fe80::1]:81/x"),
@@ -119,7 +119,7 @@ fn locations_are_followed_or_refused() {
 }
 
 #[test]
-fn an_origin_is_scheme_host_and_port() {
+fn origin_is_scheme_host_and_port() {
     let origin = |word| read(word).unwrap().origin();
     assert_eq!(origin("http://h/x"), origin("http://H:80/y"));
     for other in ["https://h/", "http://h:81/", "http://g/", "http://h.:80/"] {
@@ -128,7 +128,7 @@ fn an_origin_is_scheme_host_and_port() {
 }
 
 #[test]
-fn a_url_names_a_plain_file_or_none() {
+fn file_name_is_safe_or_none() {
     for (word, name) in [
         ("h/a/b.txt?x", Some("b.txt")),
         ("h/", None),

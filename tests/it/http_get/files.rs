@@ -155,7 +155,11 @@ fn a_finished_file_costs_one_conditional_request() {
             let server = origin([whole.clone(), second]);
             place.get(&server, "-q").run().exits(0);
             let before = fs::metadata(place.path("f")).unwrap().modified().unwrap();
-            place.get(&server, "--continue").run().exits(0).never_says("downloading it from the start");
+            place
+                .get(&server, "--continue")
+                .run()
+                .exits(0)
+                .never_says("downloading it from the start");
             assert_eq!(place.names(), ["f"]);
             assert_eq!(place.read("f").as_deref(), Some("hello"));
             assert_eq!(fs::metadata(place.path("f")).unwrap().modified().unwrap(), before);
@@ -198,7 +202,11 @@ fn a_416_without_a_size_harms_neither_file_nor_part() {
         for answers in [vec![none], vec![none, page], vec![none, none]] {
             let place = Place::new();
             fs::write(place.path(name), "precious").unwrap();
-            place.get(&origin(answers), "--continue").run().exits(22).says("downloading it from the start");
+            place
+                .get(&origin(answers), "--continue")
+                .run()
+                .exits(22)
+                .says("downloading it from the start");
             assert_eq!(place.read(name).as_deref(), Some("precious"));
             assert_eq!(place.names(), [name]);
         }
