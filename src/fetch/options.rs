@@ -103,7 +103,7 @@ pub struct HostOverride {
 }
 
 impl HostOverride {
-    /// The host that stands for every host, as in curl.
+    /// The host that matches every host, as in curl.
     pub const EVERY_HOST: &str = "*";
 
     /// Returns the override for this host and port; one for every host has the lowest priority.

@@ -251,9 +251,9 @@ mod tests {
     }
 
     #[test]
-    fn a_part_becomes_the_target_only_when_it_is_whole() {
-        let place = tempfile::tempdir().unwrap();
-        let target = place.path().join("f");
+    fn partial_file_is_renamed_only_when_complete() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("f");
         fs::write(&target, "old").unwrap();
         let date = "Tue, 15 Nov 1994 08:12:31 GMT";
         let mut part = open(&target, Start::New, ResumeTag::Validator(date.into())).unwrap();
@@ -268,15 +268,15 @@ mod tests {
         part.write(b"er").unwrap();
         part.finish().unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"newer");
-        assert!(!place.path().join("f.part").exists());
+        assert!(!dir.path().join("f.part").exists());
     }
 
     #[test]
-    fn a_link_is_written_through_even_where_it_leads_to_nothing_yet() {
-        let place = tempfile::tempdir().unwrap();
-        let (link, behind) = (place.path().join("link"), place.path().join("behind"));
+    fn symlink_is_followed_even_to_absent_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let (link, behind) = (dir.path().join("link"), dir.path().join("behind"));
         std::os::unix::fs::symlink("behind", &link).unwrap();
-        assert_eq!(target_dir(&link).unwrap(), place.path());
+        assert_eq!(target_dir(&link).unwrap(), dir.path());
         let mut part = open(&link, Start::New, ResumeTag::None).unwrap();
         part.write(b"x").unwrap();
         part.finish().unwrap();
@@ -293,22 +293,21 @@ mod tests {
     }
 
     #[test]
-    fn a_link_in_the_parts_place_is_refused() {
-        let place = tempfile::tempdir().unwrap();
-        let target = place.path().join("f");
-        std::os::unix::fs::symlink(place.path().join("victim"), place.path().join("f.part"))
-            .unwrap();
+    fn symlink_named_as_partial_file_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("f");
+        std::os::unix::fs::symlink(dir.path().join("victim"), dir.path().join("f.part")).unwrap();
         assert_eq!(
             open(&target, Start::New, ResumeTag::None).unwrap_err().code,
             crate::error::ExitCode::Write
         );
-        assert!(!place.path().join("victim").exists());
+        assert!(!dir.path().join("victim").exists());
     }
 
     #[test]
-    fn a_new_body_replaces_a_longer_part_only_when_it_is_complete() {
-        let place = tempfile::tempdir().unwrap();
-        let (target, part) = (place.path().join("f"), place.path().join("f.part"));
+    fn new_body_replaces_longer_partial_file_only_when_complete() {
+        let dir = tempfile::tempdir().unwrap();
+        let (target, part) = (dir.path().join("f"), dir.path().join("f.part"));
         fs::write(&part, "longer").unwrap();
         for (body, left) in [("new", "longer"), ("longest", "longest")] {
             let mut new = open(&target, Start::Restart(None), ResumeTag::None).unwrap();
@@ -322,24 +321,24 @@ mod tests {
         new.write(b"all").unwrap();
         new.finish().unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"all");
-        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
     #[test]
-    fn with_continue_a_part_never_becomes_a_longer_target() {
-        let place = tempfile::tempdir().unwrap();
-        let target = place.path().join("f");
+    fn continued_partial_file_never_replaces_longer_target() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("f");
         fs::write(&target, "longer").unwrap();
         let mut new = open(&target, Start::Restart(None), ResumeTag::None).unwrap();
         new.write(b"new").unwrap();
-        assert_eq!(new.keep_partial(true).unwrap(), Some(place.path().join("f.part")));
+        assert_eq!(new.keep_partial(true).unwrap(), Some(dir.path().join("f.part")));
         assert_eq!(fs::read(&target).unwrap(), b"longer");
     }
 
     #[test]
-    fn a_set_user_id_bit_is_not_inherited() {
-        let place = tempfile::tempdir().unwrap();
-        let target = place.path().join("f");
+    fn set_user_id_bit_is_not_inherited() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("f");
         fs::write(&target, "program").unwrap();
         fs::set_permissions(&target, Permissions::from_mode(0o6750)).unwrap();
         open(&target, Start::New, ResumeTag::None).unwrap().finish().unwrap();

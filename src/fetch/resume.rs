@@ -148,8 +148,8 @@ mod tests {
 
     #[test]
     fn not_resumable_part_is_never_continued() {
-        let place = tempfile::tempdir().unwrap();
-        let target = place.path().join("f");
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("f");
         for (tag, part_is_found, file_is_found) in [
             (ResumeTag::None, true, true),
             (ResumeTag::Decoded, false, true),
@@ -177,8 +177,8 @@ mod tests {
 
     #[test]
     fn finished_file_is_complete_while_its_length_is_unchanged() {
-        let place = tempfile::tempdir().unwrap();
-        let target = place.path().join("f");
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("f");
         let date = "Tue, 15 Nov 1994 08:12:31 GMT".to_string();
         for (etag, condition) in [
             (Some("W/\"1\"".to_string()), ("If-None-Match", "W/\"1\"")),

@@ -168,10 +168,7 @@ impl<'a, 'c> Transaction<'a, 'c> {
                 self.parser.advance_passthrough(n);
                 handler.on_spliced(Ok(n))?;
             }
-            Ok(SpliceOutcome::WouldBlock) => self
-                .connection
-                .wait_output_writable(to)
-                .map_err(|failure| self.with_progress(failure))?,
+            Ok(SpliceOutcome::WouldBlock) => self.wait_output_writable(to)?,
             Ok(SpliceOutcome::Unsupported) => {
                 self.splice = Splice::Unsupported;
                 return Ok(None);
@@ -184,6 +181,12 @@ impl<'a, 'c> Transaction<'a, 'c> {
             Err(TransferError::Write(e)) => handler.on_spliced(Err(e))?,
         }
         Ok(Some(ReadOutcome::Bytes(0)))
+    }
+
+    #[cfg(target_os = "linux")]
+    fn wait_output_writable(&mut self, output: BorrowedFd<'_>) -> Result<(), Failure> {
+        let result = self.connection.wait_output_writable(output);
+        result.map_err(|failure| self.with_progress(failure))
     }
 
     #[cfg(not(target_os = "linux"))]

@@ -263,7 +263,7 @@ impl ResponseFlags {
     }
 }
 
-/// Connects as the flags say.
+/// Connects according to the flags.
 struct HttpConnector {
     unix: Option<UnixAddress>,
     connect: ConnectFlags,

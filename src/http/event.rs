@@ -6,7 +6,7 @@ use super::syntax::Leniency;
 /// What the parser accepts, and its limits.
 #[derive(Debug, Clone)]
 pub struct ParserOptions {
-    /// The request was HEAD: no body follows, whatever the header says.
+    /// The request was HEAD: no body follows, whatever the header contains.
     pub head_request: bool,
     /// The most bytes of header, interim responses and trailers, each.
     pub max_header: usize,

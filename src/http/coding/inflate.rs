@@ -74,7 +74,7 @@ impl Inflate {
 
     fn not_gzip(&mut self) -> Result<usize, Error> {
         if self.members == 0 {
-            return Err(Error::coding("not gzip, although the header says so"));
+            return Err(Error::coding("not gzip, despite the header"));
         }
         self.state = State::Ended;
         Ok(0)

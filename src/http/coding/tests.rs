@@ -7,7 +7,7 @@ fn head(codings: &str) -> Head {
     Head::of(200, &[("Content-Encoding", codings)])
 }
 
-/// The body and its notes, or what came of it and why no more.
+/// The body and its notes, or its beginning and the error.
 type Decoded = Result<(Vec<u8>, Vec<String>), (Vec<u8>, Error)>;
 
 /// Decodes `input` in pieces of `step` bytes to its end.
@@ -188,7 +188,7 @@ fn bytes_after_the_end_are_noted() {
 fn body_without_its_declared_coding_is_refused() {
     for codings in ["gzip", "deflate", "br", "zstd"] {
         let (_, error) =
-            decode(codings, b"\xff\xff\xff\xff plain text, nothing coded", 1).unwrap_err();
+            decode(codings, b"\xff\xff\xff\xff plain text, not encoded", 1).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Coding, "{codings}");
     }
     let (_, error) = decode("gzip, gzip, gzip, gzip, gzip, gzip", b"", 1).unwrap_err();

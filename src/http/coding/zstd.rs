@@ -68,9 +68,9 @@ impl Zstd {
     }
 
     fn collect(&mut self, input: &mut &[u8], count: usize) -> bool {
-        let piece = count.saturating_sub(self.buffer.len()).min(input.len());
-        self.buffer.extend_from_slice(&input[..piece]);
-        *input = &input[piece..];
+        let taken = count.saturating_sub(self.buffer.len()).min(input.len());
+        self.buffer.extend_from_slice(&input[..taken]);
+        *input = &input[taken..];
         self.buffer.len() >= count
     }
 
@@ -83,7 +83,7 @@ impl Zstd {
         let is_complete = self.collect(input, 5);
         if !could_begin(&self.buffer) {
             if self.frames == 0 {
-                return Err(Error::coding("not zstd, although the header says so"));
+                return Err(Error::coding("not zstd, despite the header"));
             }
             self.trailing_bytes += self.buffer.len() as u64;
             self.enter(State::Trailing);

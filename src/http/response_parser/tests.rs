@@ -26,7 +26,7 @@ fn read<'a>(
     pieces: impl IntoIterator<Item = &'a [u8]>,
     end: StreamEnd,
 ) -> Outcome {
-    let mut answer = ResponseParser::new(options);
+    let mut parser = ResponseParser::new(options);
     let mut outcome = Outcome {
         head: None,
         interims: 0,
@@ -37,29 +37,29 @@ fn read<'a>(
     };
     let mut done = false;
     for mut piece in pieces {
-        while !done && step(&mut answer, &mut piece, &mut outcome, &mut done) {}
+        while !done && step(&mut parser, &mut piece, &mut outcome, &mut done) {}
     }
     if !done {
-        answer.end(end);
-        while !done && step(&mut answer, &mut &[][..], &mut outcome, &mut done) {}
-        assert!(done, "an ended answer must come to an end");
+        parser.end(end);
+        while !done && step(&mut parser, &mut &[][..], &mut outcome, &mut done) {}
+        assert!(done, "a stream that has ended must end the response");
     }
-    outcome.head = answer.head().cloned();
-    // Where in a piece a decoder noticed is its own affair.
+    outcome.head = parser.head().cloned();
+    // The position of an error depends on the input that the decoder had.
     if outcome.kind() != Some(ErrorKind::Coding) {
-        outcome.progress = answer.progress();
+        outcome.progress = parser.progress();
     }
     outcome
 }
 
-/// One fact; false when more input is needed or the answer is done.
+/// Reads one event; false when more input is needed or the response is done.
 fn step(
-    answer: &mut ResponseParser,
+    parser: &mut ResponseParser,
     piece: &mut &[u8],
     outcome: &mut Outcome,
     done: &mut bool,
 ) -> bool {
-    match answer.next(piece) {
+    match parser.next(piece) {
         Ok(Event::NeedInput) => {
             assert!(piece.is_empty(), "More with input left");
             return false;
@@ -164,7 +164,7 @@ fn wrong_framing_is_refused() {
 
 #[test]
 fn truncation_is_detected_after_delivery() {
-    for (text, kind, came) in [
+    for (text, kind, body) in [
         ("", ErrorKind::Empty, ""),
         ("H", ErrorKind::Truncated, ""),
         ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n", ErrorKind::Truncated, ""),
@@ -191,7 +191,7 @@ fn truncation_is_detected_after_delivery() {
         ("HTTP/1.1 101 Switching\r\n\r\n", ErrorKind::Protocol, ""),
     ] {
         let outcome = parse(text.as_bytes());
-        assert_eq!((outcome.kind(), outcome.body), (Some(kind), came.into()), "{text:?}");
+        assert_eq!((outcome.kind(), outcome.body), (Some(kind), body.into()), "{text:?}");
     }
     let text: &[u8] = b"HTTP/1.1 200 OK\r\n\r\nhello";
     let cut = read(ParserOptions::default(), [text], StreamEnd::Truncated);
@@ -258,15 +258,15 @@ fn gzipped(size: usize) -> Vec<u8> {
 
 #[test]
 fn decompression_bomb_fails_and_large_body_does_not() {
-    let answer = |size| {
+    let response = |size| {
         [b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n".to_vec(), gzipped(size)].concat()
     };
-    let bomb = answer(100 << 20);
+    let bomb = response(100 << 20);
     let outcome = parse(&bomb);
     assert_eq!(outcome.kind(), Some(ErrorKind::Limit));
     assert_eq!(outcome.progress.decoded, 64 << 20);
-    assert_eq!(parse(&answer(60 << 20)).result, Ok(()));
-    let capped = |most| ParserOptions { max_decoded: Some(most), ..ParserOptions::default() };
+    assert_eq!(parse(&response(60 << 20)).result, Ok(()));
+    let capped = |max| ParserOptions { max_decoded: Some(max), ..ParserOptions::default() };
     assert_eq!(read(capped(100 << 20), [&bomb[..]], StreamEnd::Clean).result, Ok(()));
     let short = read(capped(1000), [&bomb[..]], StreamEnd::Clean);
     assert_eq!((short.kind(), short.body.len()), (Some(ErrorKind::Limit), 1000));
@@ -274,14 +274,14 @@ fn decompression_bomb_fails_and_large_body_does_not() {
 
 #[test]
 fn passthrough_bytes_bypass_parser() {
-    let mut answer = ResponseParser::new(ParserOptions::default());
+    let mut parser = ResponseParser::new(ParserOptions::default());
     let mut input: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n";
-    assert!(matches!(answer.next(&mut input), Ok(Event::Head)));
-    assert_eq!(answer.passthrough_len(), 100);
-    answer.advance_passthrough(60);
-    assert_eq!((answer.passthrough_len(), answer.progress().received), (40, 60));
-    answer.advance_passthrough(40);
-    assert!(matches!(answer.next(&mut input), Ok(Event::Done)));
+    assert!(matches!(parser.next(&mut input), Ok(Event::Head)));
+    assert_eq!(parser.passthrough_len(), 100);
+    parser.advance_passthrough(60);
+    assert_eq!((parser.passthrough_len(), parser.progress().received), (40, 60));
+    parser.advance_passthrough(40);
+    assert!(matches!(parser.next(&mut input), Ok(Event::Done)));
 }
 
 /// Answers that are nearly right: parts of real ones, put together, then bent a little.
