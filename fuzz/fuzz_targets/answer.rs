@@ -1,4 +1,4 @@
-//! Feeds the reader of HTTP answers whatever the fuzzer thinks of.
+//! Feeds the HTTP response parser with the input of the fuzzer.
 #![no_main]
 
 mod entry;

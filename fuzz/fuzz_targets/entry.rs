@@ -1,26 +1,25 @@
-//! What is fuzzed, apart from the fuzzer, so that the ordinary tests can run it too.
+//! The code under fuzzing, separate from the fuzzer, so that the ordinary tests can run it too.
 
 use sockit::http::{ErrorKind, Event, Leniency, ParserOptions, ResponseParser, StreamEnd};
 
-/// Reads `bytes` as an answer, once whole and once split, and compares the outcomes.
+/// Parses `bytes` as a response, once complete and once split, and compares the results.
 ///
-/// The first byte chooses the rules, the second the size of the pieces. Panics where a promise
-/// is broken: different facts from different splits, a body over its limit, an answer that does
-/// not come to an end.
+/// The first byte selects the options, the second the size of the pieces. Panics when the events
+/// depend on the split, a body exceeds its limit, or a response does not end.
 pub fn answer(bytes: &[u8]) {
     let [choice, step, text @ ..] = bytes else { return };
-    let (verdict, body) = read(*choice, &[text]);
+    let (result, body) = read(*choice, &[text]);
     let step = usize::from(*step).max(1);
     let pieces: Vec<&[u8]> = text.chunks(step).collect();
-    let (other_verdict, other_body) = read(*choice, &pieces);
-    // How much of what precedes a break in a coding comes out depends on how much of it the
-    // decoder had in hand when it met the break; and with it, what a coding inside finds first.
-    let broken = [&verdict, &other_verdict].contains(&&Err(ErrorKind::Coding));
+    let (other_result, other_body) = read(*choice, &pieces);
+    // How much is delivered before an error in a coding depends on how much input the decoder had,
+    // and with it the first error of an inner coding.
+    let broken = [&result, &other_result].contains(&&Err(ErrorKind::Coding));
     let common = if broken {
-        assert!(verdict.is_err() && other_verdict.is_err(), "{verdict:?}, {other_verdict:?}");
+        assert!(result.is_err() && other_result.is_err(), "{result:?}, {other_result:?}");
         body.len().min(other_body.len())
     } else {
-        assert_eq!(verdict, other_verdict);
+        assert_eq!(result, other_result);
         body.len().max(other_body.len())
     };
     assert_eq!(body.get(..common), other_body.get(..common));
@@ -28,7 +27,7 @@ pub fn answer(bytes: &[u8]) {
 
 const MAX_DECODED: u64 = 1 << 16;
 
-fn rules(choice: u8) -> ParserOptions {
+fn options(choice: u8) -> ParserOptions {
     ParserOptions {
         head_request: choice & 1 != 0,
         max_header: if choice & 2 != 0 { 64 } else { 4096 },
@@ -39,37 +38,37 @@ fn rules(choice: u8) -> ParserOptions {
     }
 }
 
-/// The verdict and the body.
+/// The result and the body.
 type Outcome = (Result<(), ErrorKind>, Vec<u8>);
 
 fn read(choice: u8, pieces: &[&[u8]]) -> Outcome {
-    let mut answer = ResponseParser::new(rules(choice));
+    let mut parser = ResponseParser::new(options(choice));
     let mut body = Vec::new();
     for piece in pieces {
         let mut piece = *piece;
-        if let Some(verdict) = facts(&mut answer, &mut piece, &mut body) {
-            return (verdict, body);
+        if let Some(result) = events(&mut parser, &mut piece, &mut body) {
+            return (result, body);
         }
-        assert!(piece.is_empty(), "more was wanted while there was more");
+        assert!(piece.is_empty(), "input is needed while there is input");
     }
-    answer.end(if choice & 64 == 0 { StreamEnd::Clean } else { StreamEnd::Cut });
-    let verdict = facts(&mut answer, &mut &[][..], &mut body).expect("an end");
-    (verdict, body)
+    parser.end(if choice & 64 == 0 { StreamEnd::Clean } else { StreamEnd::Truncated });
+    let result = events(&mut parser, &mut &[][..], &mut body).expect("an end");
+    (result, body)
 }
 
-fn facts(
-    answer: &mut ResponseParser,
+fn events(
+    parser: &mut ResponseParser,
     piece: &mut &[u8],
     body: &mut Vec<u8>,
 ) -> Option<Result<(), ErrorKind>> {
     loop {
-        match answer.next(piece) {
-            Ok(Event::More) => return None,
+        match parser.next(piece) {
+            Ok(Event::NeedInput) => return None,
             Ok(Event::Done) => return Some(Ok(())),
             Ok(Event::Body(bytes)) => body.extend_from_slice(bytes),
             Ok(Event::Interim(_) | Event::Head | Event::Note(_)) => {}
             Err(error) => return Some(Err(error.kind)),
         }
-        assert!(body.len() < 80 << 20, "a bomb went off");
+        assert!(body.len() < 80 << 20, "the decoded size is not limited");
     }
 }

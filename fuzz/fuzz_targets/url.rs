@@ -1,4 +1,4 @@
-//! Feeds the readers of URLs, Locations and endpoints whatever the fuzzer thinks of.
+//! Feeds the parsers of URLs, Locations and endpoints with the input of the fuzzer.
 #![no_main]
 
 mod words_entry;

@@ -1,5 +1,5 @@
-//! What is fuzzed of the words that people, and peers in a Location, write: URLs, endpoints and
-//! rules of who may come in. Apart from the fuzzer, so that the ordinary tests can run it too.
+//! The code under fuzzing for URLs, Locations, endpoints and access rules, separate from the fuzzer,
+//! so that the ordinary tests can run it too.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -8,40 +8,40 @@ use sockit::http::url::HttpUrl;
 use sockit::net::endpoint::Endpoint;
 use sockit::server::access::AccessRules;
 
-/// Reads `bytes` as a URL, and as a Location of an answer from a known one.
+/// Parses `bytes` as a URL, and as a Location in a response from a known one.
 ///
-/// Panics where a promise is broken: another code than 2 or 47, a URL that does not survive its
-/// own reading, a redirect that leads out of http, a file name that leads out of its directory.
+/// Panics on another exit code than 2 or 47, a URL that is parsed differently when printed, a
+/// redirect to another scheme, or a file name outside its directory.
 pub fn url(bytes: &[u8]) {
     let none = |name: &str| Err(Failure::usage(Phase::Port, name.to_string(), "no such service"));
     if let Ok(word) = std::str::from_utf8(bytes) {
-        match HttpUrl::read(word, &none) {
-            Ok(link) => sound(&link),
+        match HttpUrl::parse(word, &none) {
+            Ok(url) => check(&url),
             Err(failure) => assert_eq!(failure.code, ExitCode::Usage, "{failure}"),
         }
     }
-    let Ok(from) = HttpUrl::read("https://user:secret@origin.example:8443/a/b?c", &none) else {
-        panic!("a plain URL is not read")
+    let Ok(from) = HttpUrl::parse("https://user:secret@origin.example:8443/a/b?c", &none) else {
+        panic!("a valid URL is not parsed")
     };
-    if let Ok(link) = from.resolve_location(bytes) {
-        assert!(link.user().is_none(), "the peer chose credentials");
-        sound(&link);
+    if let Ok(url) = from.resolve_location(bytes) {
+        assert!(url.user().is_none(), "the peer set credentials");
+        check(&url);
     }
 }
 
-/// What holds for every link, wherever it came from.
-fn sound(link: &HttpUrl) {
-    let whole = link.absolute();
-    assert!(whole.starts_with("http://") || whole.starts_with("https://"), "{whole}");
-    for text in [link.authority(), link.target(), whole.clone()] {
+/// Checks what holds for every URL.
+fn check(url: &HttpUrl) {
+    let text = url.absolute();
+    assert!(text.starts_with("http://") || text.starts_with("https://"), "{text}");
+    for text in [url.authority(), url.target(), text.clone()] {
         assert!(!text.contains(|c: char| c.is_control() || c == ' '), "{text:?} splits a request");
     }
     let none = |name: &str| Err(Failure::usage(Phase::Port, name.to_string(), "no such service"));
-    match HttpUrl::read(&whole, &none) {
-        Ok(again) => assert_eq!(again.absolute(), whole),
-        Err(failure) => panic!("{whole} is not read again: {failure}"),
+    match HttpUrl::parse(&text, &none) {
+        Ok(again) => assert_eq!(again.absolute(), text),
+        Err(failure) => panic!("{text} is not parsed again: {failure}"),
     }
-    if let Some(name) = link.file_name() {
+    if let Some(name) = url.file_name() {
         assert!(!name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', '\0']));
     }
 }

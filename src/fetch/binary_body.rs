@@ -1,16 +1,16 @@
-//! A body on its way to a terminal: refused when it is binary.
+//! Detects binary data, which is not written to a terminal.
 
-/// How much of a body is looked at before it is called text.
+/// How many bytes of a body are examined.
 const SAMPLE: usize = 2000;
 
-/// Whether these first bytes are no text: a NUL, or more than one byte in eight that no text has,
-/// in whatever character set.
+/// Whether a body that begins with these bytes is binary: a NUL, or more than one byte in eight is
+/// a control character that text has in no character set.
 pub fn is_binary(body: &[u8]) -> bool {
     let sample = &body[..body.len().min(SAMPLE)];
     let control =
         |byte: &&u8| (**byte < b' ' && !b"\t\n\r\x0c\x1b\x08".contains(byte)) || **byte == 0x7f;
-    let odd = sample.iter().filter(control).count();
-    sample.contains(&0) || odd * 8 > sample.len()
+    let controls = sample.iter().filter(control).count();
+    sample.contains(&0) || controls * 8 > sample.len()
 }
 
 #[cfg(test)]
@@ -18,7 +18,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_is_text_and_the_rest_is_not() {
+    fn text_in_any_character_set_is_not_binary() {
         for text in ["", "hello\r\n", "\x1b[1mbold\x1b[0m", "grüße 已接收"] {
             assert!(!is_binary(text.as_bytes()), "{text}");
         }

@@ -1,4 +1,4 @@
-//! `--time-condition`: a request that is answered only by what is newer than a file, or a date.
+//! `--time-condition`: requests a body only if it is newer than a file or a date.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -8,55 +8,57 @@ use super::resume::http_date;
 use super::resume_tag::{Validators, complete_validator, is_etag, is_marked_part};
 use crate::process::output_file::{Access, Entry, follow_links};
 
-/// What the answer must be newer than.
+/// What the response must be newer than.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Condition {
-    /// The ETag kept beside the file.
+    /// The ETag stored with the file.
     etag: Option<String>,
     date: SystemTime,
 }
 
 impl Condition {
-    /// The condition that `word` names, a file or a date; none if it names neither, and for a file
-    /// that is known to be a part.
-    pub fn read(word: &Path) -> Option<Condition> {
-        let Ok(found) = fs::metadata(word) else {
-            return Some(Condition { etag: None, date: date(word.to_str()?)? });
+    /// The condition given by `value`, a file or a date; none if it is neither, and for a file that
+    /// is marked as incomplete.
+    pub fn read(value: &Path) -> Option<Condition> {
+        let Ok(found) = fs::metadata(value) else {
+            return Some(Condition { etag: None, date: date(value.to_str()?)? });
         };
-        let file = own(word);
+        let file = open_own(value);
         if file.as_ref().is_some_and(is_marked_part) {
             return None;
         }
-        let etag = file.and_then(|file| complete_validator(&file)).filter(|word| is_etag(word));
+        let etag = file.and_then(|file| complete_validator(&file)).filter(|etag| is_etag(etag));
         Some(Condition { etag, date: found.modified().ok()? })
     }
 
-    /// The fields of the request; a server that knows the ETag ignores the date (RFC 9110 §13.1.3).
+    /// The header fields of the request; a server that knows the ETag ignores the date
+    /// (RFC 9110 §13.1.3).
     pub fn fields(&self) -> Vec<(&'static str, String)> {
         let etag = self.etag.iter().map(|etag| ("If-None-Match", etag.clone()));
         etag.chain([("If-Modified-Since", http_date(self.date))]).collect()
     }
 
-    /// Whether an answer with `given` is not newer.
-    pub fn covers(&self, given: &Validators) -> bool {
-        match (&self.etag, &given.etag, &given.date) {
-            (Some(etag), Some(_), _) => given.match_with(etag),
+    /// Whether a response with these validators is not newer.
+    pub fn covers(&self, received: &Validators) -> bool {
+        match (&self.etag, &received.etag, &received.date) {
+            (Some(etag), Some(_), _) => received.match_with(etag),
             (_, _, Some(changed)) => date(changed).is_some_and(|changed| changed <= self.date),
             _ => false,
         }
     }
 }
 
-fn own(path: &Path) -> Option<File> {
+/// Opens a file of this user.
+fn open_own(path: &Path) -> Option<File> {
     Entry::of(&follow_links(path).ok()?).ok()?.open_own(Access::Read).ok()?
 }
 
-/// Reads `Tue, 15 Nov 1994 08:12:31 GMT`, `1994-11-15T08:12:31Z` and what is left when the weekday,
-/// the zone (then GMT) or the time of day (then midnight) is left out.
-fn date(word: &str) -> Option<SystemTime> {
+/// Parses `Tue, 15 Nov 1994 08:12:31 GMT` and `1994-11-15T08:12:31Z`; the weekday, the zone (then
+/// GMT) and the time of day (then midnight) may be missing.
+fn date(text: &str) -> Option<SystemTime> {
     use chrono::DateTime;
-    let mail = ["", " GMT", " 00:00:00 GMT"].map(|rest| format!("{word}{rest}"));
-    let iso = ["", "Z", "T00:00:00Z"].map(|rest| format!("{word}{rest}"));
+    let mail = ["", " GMT", " 00:00:00 GMT"].map(|rest| format!("{text}{rest}"));
+    let iso = ["", "Z", "T00:00:00Z"].map(|rest| format!("{text}{rest}"));
     let mail = mail.iter().find_map(|text| DateTime::parse_from_rfc2822(text).ok());
     let found =
         mail.or_else(|| iso.iter().find_map(|text| DateTime::parse_from_rfc3339(text).ok()));
@@ -68,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_date_is_read_in_the_forms_of_http_and_iso() {
+    fn date_in_http_and_iso_format_is_parsed() {
         let expected = "Tue, 15 Nov 1994 08:12:31 GMT";
         for word in
             [expected, "15 Nov 1994 08:12:31", "1994-11-15T08:12:31Z", "1994-11-15T08:12:31"]
@@ -85,20 +87,20 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_is_not_newer_is_covered() {
+    fn response_that_is_not_newer_is_covered() {
         let condition = |etag: Option<&str>| Condition {
             etag: etag.map(str::to_string),
             date: date("1994-11-15").unwrap(),
         };
-        let given = |etag: Option<&str>, date: Option<&str>| Validators {
+        let received = |etag: Option<&str>, date: Option<&str>| Validators {
             etag: etag.map(str::to_string),
             date: date.map(str::to_string),
         };
         let (old, new) = (Some("Mon, 14 Nov 1994 08:12:31 GMT"), "Tue, 15 Nov 1994 08:12:31 GMT");
-        assert!(condition(None).covers(&given(None, old)));
-        assert!(!condition(None).covers(&given(None, Some(new))));
-        assert!(!condition(None).covers(&given(Some("\"1\""), None)));
-        assert!(condition(Some("\"1\"")).covers(&given(Some("W/\"1\""), Some(new))));
-        assert!(!condition(Some("\"1\"")).covers(&given(Some("\"2\""), old)));
+        assert!(condition(None).covers(&received(None, old)));
+        assert!(!condition(None).covers(&received(None, Some(new))));
+        assert!(!condition(None).covers(&received(Some("\"1\""), None)));
+        assert!(condition(Some("\"1\"")).covers(&received(Some("W/\"1\""), Some(new))));
+        assert!(!condition(Some("\"1\"")).covers(&received(Some("\"2\""), old)));
     }
 }

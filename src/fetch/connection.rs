@@ -1,5 +1,5 @@
-//! A stream that stands, used with limits: no wait outlasts the idle limit, the run's cord, or
-//! the reader of our own output.
+//! An established connection with timeouts: no wait outlasts the idle timeout, the shutdown of the
+//! run, or the reader of stdout.
 
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -9,81 +9,82 @@ use rustix::event::{PollFd, PollFlags};
 
 use super::limits::Limits;
 use super::read_watchdog::{InterruptCause, Watchdog};
-use crate::error::{ExitCode, Failure, Phase};
+use crate::error::{ExitCode, Failure, Phase, message_without_errno};
 use crate::net::stream::{ConnectionInfo, EndedBy, Stream};
 use crate::shutdown::{Shutdown, WaitOutcome};
 
-/// A socket that reports room takes at least this much without blocking.
-const PIECE: usize = 4096;
+/// A socket that poll(2) calls writable accepts at least this much without blocking.
+const SEND_CHUNK: usize = 4096;
 
-/// How long a goodbye may wait for room.
+/// How long close_notify may wait for space.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// How long the answer of a peer that took no request is waited for: its reset brought the kernel
-/// all there will be.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long to wait for the response of a peer that refused the request: after its reset only what
+/// the kernel already has can follow.
+const REFUSED_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What one wait for bytes came to.
+/// The outcome of one read.
 #[derive(Debug)]
 pub enum ReadOutcome {
     /// So many bytes.
     Bytes(usize),
-    /// The peer's stream has ended properly.
+    /// The stream ended: FIN, under TLS after close_notify.
     End,
-    /// It ended without the closing message of its layer (TLS close_notify).
-    Cut,
+    /// The stream ended without close_notify of its TLS layer.
+    Truncated,
     /// The connection broke.
-    Broken(io::Error),
+    Error(io::Error),
 }
 
 /// The connection of one exchange.
 pub struct HttpConnection<'a> {
     stream: Stream,
-    whom: String,
+    target: String,
     limits: Limits,
-    /// Since when a read waits that cannot be polled for.
-    waiting: Option<Instant>,
-    stop: &'a Shutdown,
-    /// Our output, watched for a reader that leaves while nothing comes.
+    /// The start of a read that the watchdog watches.
+    read_start: Option<Instant>,
+    shutdown: &'a Shutdown,
+    /// Standard output, whose reader may exit while nothing is received.
     output: Option<BorrowedFd<'static>>,
-    /// For streams whose bytes do not come straight from the socket.
-    watch: Option<Watchdog>,
-    /// The peer did not take the request.
+    /// For streams with a layer, whose reads cannot be polled for.
+    watchdog: Option<Watchdog>,
+    /// Why the request could not be sent.
     send_error: Option<io::Error>,
-    /// Bytes of the user's that came.
+    /// Bytes received above all layers.
     pub bytes_in: u64,
-    /// Likewise, sent.
+    /// Bytes sent above all layers.
     pub bytes_out: u64,
-    /// When the first byte came.
+    /// When the first byte was received.
     pub first_byte: Option<Instant>,
-    /// Who or what ended it.
+    /// What ended the connection.
     pub ended_by: EndedBy,
 }
 
 impl<'a> HttpConnection<'a> {
-    /// The wire over `stream`, called `whom` in errors.
+    /// A connection over `stream`, called `target` in errors.
+    ///
+    /// Fails at [`Phase::Socket`] when the watchdog of a layered stream cannot be started.
     pub fn new(
         stream: Stream,
-        whom: String,
+        target: String,
         limits: Limits,
-        stop: &'a Shutdown,
+        shutdown: &'a Shutdown,
         output: Option<BorrowedFd<'static>>,
     ) -> Result<HttpConnection<'a>, Failure> {
-        let watch = match stream.reader.raw() {
-            Some(_) => None,
-            None => {
-                let (hangup, period) = (stream.hangup.clone(), limits.period());
-                Some(Watchdog::start(hangup, period, stop, output, &whom)?)
-            }
+        let watchdog = if stream.reader.raw().is_some() {
+            None
+        } else {
+            let (handle, interval) = (stream.hangup.clone(), limits.check_interval());
+            Some(Watchdog::start(handle, interval, shutdown, output, &target)?)
         };
         Ok(HttpConnection {
             stream,
-            whom,
+            target,
             limits,
-            waiting: None,
-            stop,
+            read_start: None,
+            shutdown,
             output,
-            watch,
+            watchdog,
             send_error: None,
             bytes_in: 0,
             bytes_out: 0,
@@ -92,103 +93,109 @@ impl<'a> HttpConnection<'a> {
         })
     }
 
-    /// What is known about the connection.
-    pub fn facts(&self) -> &ConnectionInfo {
+    /// Addresses and start of the connection.
+    pub fn info(&self) -> &ConnectionInfo {
         &self.stream.facts
     }
 
-    /// The bare socket, if bytes may be taken from it past us.
+    /// The socket, if body bytes may be moved from it by the kernel.
     pub fn raw(&self) -> Option<BorrowedFd<'_>> {
-        self.stream.reader.raw().filter(|_| self.limits.pace.is_none())
+        self.stream.reader.raw().filter(|_| self.limits.throttle.is_none())
     }
 
-    /// Whether the stream ended without close_notify where that may have been all.
+    /// Whether the stream ended without close_notify, but not inside a TLS record.
     pub fn ended_between_records(&self) -> bool {
         self.stream.hangup.is_truncated()
     }
 
-    /// Sends the request; `finish` half-closes behind it.
+    /// Sends the request; `half_close` shuts the sending direction down after it.
     ///
-    /// A peer that has said no already does not listen: if it takes nothing more, or there is no
-    /// room while it speaks, what it said tells why. Else fails at [`Stage::Send`], when waiting
-    /// does or the system will not send.
-    pub fn send(&mut self, bytes: &[u8], finish: bool) -> Result<(), Failure> {
-        for piece in bytes.chunks(PIECE) {
+    /// A peer that has responded already may not read on: if it resets the connection, or there is
+    /// no space while a response arrives, sending ends and the response has the reason. Fails at
+    /// [`Phase::Send`] when the wait fails or the local system does not send.
+    pub fn send(&mut self, bytes: &[u8], half_close: bool) -> Result<(), Failure> {
+        for chunk in bytes.chunks(SEND_CHUNK) {
             if !self.wait_writable()? {
                 return Ok(());
             }
-            if let Err(e) = self.stream.writer.write_all(piece) {
+            if let Err(e) = self.stream.writer.write_all(chunk) {
                 if is_local_abort(&e) {
-                    return Err(Failure::new(Phase::Send, &self.whom, e));
+                    return Err(Failure::new(Phase::Send, &self.target, e));
                 }
                 self.send_error = Some(e);
                 return Ok(());
             }
-            self.bytes_out += piece.len() as u64;
+            self.bytes_out += chunk.len() as u64;
         }
-        if self.stream.writer.flush().is_ok() && finish {
+        if self.stream.writer.flush().is_ok() && half_close {
             let _ = self.stream.writer.finish();
         }
         Ok(())
     }
 
-    /// Why there is no answer, if the peer did not take the request.
+    /// The failure of a request that the peer refused without a response.
     pub fn send_failure(&mut self) -> Option<Failure> {
         let e = self.send_error.take().filter(|_| self.bytes_in == 0)?;
         Some(match self.bytes_out {
-            0 => Failure::new(Phase::Receive, &self.whom, e),
-            sent => Failure::send(&self.whom, e, sent, 0),
+            0 => Failure::new(Phase::Receive, &self.target, e),
+            _ => self.send_aborted(&e),
         })
     }
 
-    /// Whether the peer's system took a part of the request and not all of it; asked of a
-    /// connection that has broken.
-    pub fn is_partly_delivered(&self) -> bool {
-        let taken = self.stream.hangup.acknowledged();
-        taken.is_some_and(|taken| (1..self.bytes_out).contains(&taken))
+    /// The failure of a request that was sent in part (18).
+    fn send_aborted(&self, e: &io::Error) -> Failure {
+        let why = format!("{} after {} bytes", message_without_errno(e), self.bytes_out);
+        Failure::new(Phase::Send, &self.target, why).with_code(ExitCode::Partial)
     }
 
-    /// Waits for room, or for the peer to speak: false if it does while there is none. What a
-    /// layer says for itself cannot be told from an answer, so there only room counts.
+    /// Whether the peer's system has acknowledged only a part of the request; for a connection that
+    /// has broken.
+    pub fn is_partly_delivered(&self) -> bool {
+        let acked = self.stream.hangup.acknowledged();
+        acked.is_some_and(|acked| (1..self.bytes_out).contains(&acked))
+    }
+
+    /// Waits for space to send; false if data arrives while there is none. Records of a layer cannot
+    /// be distinguished from a response, so there only space counts.
     fn wait_writable(&mut self) -> Result<bool, Failure> {
-        let until = self.limits.idle.and_then(|idle| Instant::now().checked_add(idle));
-        let speech = if self.watch.is_none() { PollFlags::IN } else { PollFlags::empty() };
+        let deadline = self.limits.idle_timeout.and_then(|idle| Instant::now().checked_add(idle));
+        let input = if self.watchdog.is_none() { PollFlags::IN } else { PollFlags::empty() };
         let socket = self.stream.hangup.socket();
-        match self.stop.wait(socket.as_fd(), PollFlags::OUT | speech, until) {
-            // An error is the write's to find.
+        match self.shutdown.wait(socket.as_fd(), PollFlags::OUT | input, deadline) {
+            // The write finds an error.
             Ok(WaitOutcome::Ready(found)) => Ok(found != PollFlags::IN),
-            Ok(WaitOutcome::TimedOut) => Err(self.late(Phase::Send)),
+            Ok(WaitOutcome::TimedOut) => Err(self.timed_out(Phase::Send)),
             Ok(WaitOutcome::Shutdown(reason)) => {
-                Err(Failure::shutdown(Phase::Send, &self.whom, reason))
+                Err(Failure::shutdown(Phase::Send, &self.target, reason))
             }
-            Err(e) => Err(Failure::new(Phase::Send, &self.whom, e)),
+            Err(e) => Err(Failure::new(Phase::Send, &self.target, e)),
         }
     }
 
-    /// Nothing more is wanted of the peer: a layer that has a goodbye says it.
+    /// Closes the connection; a TLS layer sends close_notify.
     pub fn close(&mut self) {
-        if self.watch.take().is_some() {
+        if self.watchdog.take().is_some() {
             let _ = self.stream.hangup.limit_waits(Some(CLOSE_TIMEOUT));
             let _ = self.stream.writer.finish();
         }
     }
 
-    /// The next bytes of the peer.
+    /// Reads the next bytes.
     ///
-    /// Fails at [`Stage::Receive`] when a limit passes or the cord is pulled, at
-    /// [`Stage::Stdout`] when the reader of our output has left.
+    /// Fails at [`Phase::Receive`] when a limit is exceeded or the run is shut down, at
+    /// [`Phase::Stdout`] when the reader of stdout is gone.
     pub fn receive(&mut self, buffer: &mut [u8]) -> Result<ReadOutcome, Failure> {
-        let most = self.await_turn()?.min(buffer.len());
+        let max = self.throttle()?.min(buffer.len());
         loop {
             self.wait_readable()?;
-            let read = self.stream.reader.read(&mut buffer[..most]);
-            self.end_watch()?;
+            let read = self.stream.reader.read(&mut buffer[..max]);
+            self.check_interrupt()?;
             let received = match read {
-                Ok(0) if self.stream.hangup.is_truncated() => ReadOutcome::Cut,
+                Ok(0) if self.stream.hangup.is_truncated() => ReadOutcome::Truncated,
                 Ok(0) => ReadOutcome::End,
                 Ok(n) => ReadOutcome::Bytes(n),
                 Err(e) if e.kind() == ErrorKind::Interrupted => continue,
-                Err(e) => ReadOutcome::Broken(e),
+                Err(e) => ReadOutcome::Error(e),
             };
             self.count(&received);
             return Ok(received);
@@ -196,131 +203,137 @@ impl<'a> HttpConnection<'a> {
     }
 
     /// Waits until `--rate` allows more bytes. Returns how many may be received next.
-    fn await_turn(&mut self) -> Result<usize, Failure> {
-        let Some(pace) = &mut self.limits.pace else { return Ok(usize::MAX) };
-        let (delay, piece) = (pace.delay(), pace.chunk_size());
+    fn throttle(&mut self) -> Result<usize, Failure> {
+        let Some(throttle) = &mut self.limits.throttle else { return Ok(usize::MAX) };
+        let (delay, max) = (throttle.delay(), throttle.chunk_size());
         if !delay.is_zero() {
-            self.stop.sleep(delay).map_err(|reason| self.stopped(reason))?;
+            self.shutdown.sleep(delay).map_err(|reason| self.stopped(reason))?;
         }
-        Ok(piece)
+        Ok(max)
     }
 
-    /// Counts bytes that were taken from the socket past us.
-    pub fn count_passed(&mut self, bytes: u64) {
+    /// Counts bytes that the kernel moved.
+    pub fn count_spliced(&mut self, bytes: u64) {
         self.bytes_in += bytes;
     }
 
-    /// Counts what was received, and notes how the connection ended.
+    /// Counts what was received, and stores how the connection ended.
     pub fn count(&mut self, received: &ReadOutcome) {
         match received {
             ReadOutcome::Bytes(n) => {
                 self.bytes_in += *n as u64;
-                if let Some(pace) = &mut self.limits.pace {
-                    pace.count(*n);
+                if let Some(throttle) = &mut self.limits.throttle {
+                    throttle.count(*n);
                 }
                 self.first_byte.get_or_insert_with(Instant::now);
             }
-            // What did not take our words was no proper end.
-            ReadOutcome::End | ReadOutcome::Cut if self.send_error.is_none() => {
+            // A peer that refused the request did not end the stream properly.
+            ReadOutcome::End | ReadOutcome::Truncated if self.send_error.is_none() => {
                 self.ended_by = EndedBy::Peer
             }
             _ => self.ended_by = EndedBy::Reset,
         }
     }
 
-    /// Waits until the peer has something to say, or has ended.
+    /// Waits until data or the end of the stream arrives; with a watchdog only sets the deadline.
     pub fn wait_readable(&mut self) -> Result<(), Failure> {
         // Before the deadline is set, so that a wait up to it is never counted as shorter.
         let now = Instant::now();
-        let until = self.deadline()?;
-        if let Some(watch) = &self.watch {
-            self.waiting = Some(now);
-            watch.begin(until);
+        let deadline = self.deadline()?;
+        if let Some(watchdog) = &self.watchdog {
+            self.read_start = Some(now);
+            watchdog.begin(deadline);
             return Ok(());
         }
         let Some(socket) = self.stream.reader.raw() else { return Ok(()) };
         let mut fds = vec![PollFd::from_borrowed_fd(socket, PollFlags::IN)];
         fds.extend(self.output.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::empty())));
-        let woken = self.stop.wait_any(&mut fds, until);
-        let reader_left = fds.get(1).is_some_and(|fd| fd.revents().contains(PollFlags::ERR));
-        self.limits.waited(now);
-        match woken {
-            Ok(WaitOutcome::Ready(_)) if reader_left => Err(reader_gone()),
+        let outcome = self.shutdown.wait_any(&mut fds, deadline);
+        let stdout_closed = fds.get(1).is_some_and(|fd| fd.revents().contains(PollFlags::ERR));
+        self.limits.add_wait(now);
+        match outcome {
+            Ok(WaitOutcome::Ready(_)) if stdout_closed => Err(broken_pipe()),
             Ok(WaitOutcome::Ready(_)) => Ok(()),
-            Ok(WaitOutcome::TimedOut) => Err(self.late(Phase::Receive)),
+            Ok(WaitOutcome::TimedOut) => Err(self.timed_out(Phase::Receive)),
             Ok(WaitOutcome::Shutdown(reason)) => Err(self.stopped(reason)),
-            Err(e) => Err(Failure::new(Phase::Receive, &self.whom, e)),
+            Err(e) => Err(Failure::new(Phase::Receive, &self.target, e)),
         }
     }
 
-    /// Until when the peer is waited for.
+    /// The end of the next wait for the peer.
     ///
-    /// Fails at [`Stage::Receive`] with 28 when it has been slower than `--speed-limit`.
+    /// Fails at [`Phase::Receive`] with 28 when it has been slower than `--speed-limit`.
     fn deadline(&mut self) -> Result<Option<Instant>, Failure> {
-        let limit = if self.send_error.is_some() { Some(LAST_WORDS) } else { self.limits.idle };
-        let patience = self.limits.patience(self.bytes_in);
-        if patience == Some(Duration::ZERO) {
-            return Err(self.late(Phase::Receive));
+        let limit = if self.send_error.is_some() {
+            Some(REFUSED_TIMEOUT)
+        } else {
+            self.limits.idle_timeout
+        };
+        let speed = self.limits.remaining_wait(self.bytes_in);
+        if speed == Some(Duration::ZERO) {
+            return Err(self.timed_out(Phase::Receive));
         }
-        let shorter = limit.into_iter().chain(patience).min();
+        let shorter = limit.into_iter().chain(speed).min();
         Ok(shorter.and_then(|limit| Instant::now().checked_add(limit)))
     }
 
-    /// Waits until `output`, a pipe that is full, has room again; its reader may take its time.
+    /// Waits, without a timeout, until `output`, a full pipe, has space again.
     pub fn wait_output_writable(&mut self, output: BorrowedFd<'_>) -> Result<(), Failure> {
-        match self.stop.wait(output, PollFlags::OUT, None) {
-            Ok(WaitOutcome::Ready(found)) if found.contains(PollFlags::ERR) => Err(reader_gone()),
+        match self.shutdown.wait(output, PollFlags::OUT, None) {
+            Ok(WaitOutcome::Ready(found)) if found.contains(PollFlags::ERR) => Err(broken_pipe()),
             Ok(WaitOutcome::Shutdown(reason)) => Err(self.stopped(reason)),
             Ok(_) => Ok(()),
             Err(e) => Err(Failure::new(Phase::Stdout, "-", e)),
         }
     }
 
-    fn end_watch(&mut self) -> Result<(), Failure> {
-        if let Some(began) = self.waiting.take() {
-            self.limits.waited(began);
+    fn check_interrupt(&mut self) -> Result<(), Failure> {
+        if let Some(start) = self.read_start.take() {
+            self.limits.add_wait(start);
         }
-        match self.watch.as_ref().and_then(Watchdog::end) {
+        match self.watchdog.as_ref().and_then(Watchdog::end) {
             None => Ok(()),
-            Some(InterruptCause::Idle) => Err(self.late(Phase::Receive)),
-            Some(InterruptCause::Stopped(reason)) => Err(self.stopped(reason)),
-            Some(InterruptCause::ReaderGone) => Err(reader_gone()),
+            Some(InterruptCause::Idle) => Err(self.timed_out(Phase::Receive)),
+            Some(InterruptCause::Shutdown(reason)) => Err(self.stopped(reason)),
+            Some(InterruptCause::StdoutClosed) => Err(broken_pipe()),
         }
     }
 
-    fn late(&mut self, stage: Phase) -> Failure {
+    fn timed_out(&mut self, phase: Phase) -> Failure {
         if let Some(e) = self.send_error.take() {
             self.ended_by = EndedBy::Reset;
             return match self.bytes_out {
-                0 => Failure::new(Phase::Send, &self.whom, e),
-                sent => Failure::send(&self.whom, e, sent, 0),
+                0 => Failure::new(Phase::Send, &self.target, e),
+                _ => self.send_aborted(&e),
             };
         }
         self.ended_by = EndedBy::Timeout;
-        let is_slow =
-            stage == Phase::Receive && self.limits.patience(self.bytes_in) == Some(Duration::ZERO);
-        match self.limits.speed.as_ref().filter(|_| is_slow) {
+        let is_slow = phase == Phase::Receive
+            && self.limits.remaining_wait(self.bytes_in) == Some(Duration::ZERO);
+        match self.limits.min_speed.as_ref().filter(|_| is_slow) {
             Some(speed) => {
-                Failure::new(stage, &self.whom, speed.words()).with_code(ExitCode::Timeout)
+                Failure::new(phase, &self.target, speed.cause()).with_code(ExitCode::Timeout)
             }
-            None => Failure::timeout(stage, &self.whom, self.limits.idle.unwrap_or_default()),
+            None => {
+                Failure::timeout(phase, &self.target, self.limits.idle_timeout.unwrap_or_default())
+            }
         }
     }
 
     fn stopped(&mut self, reason: crate::shutdown::ShutdownReason) -> Failure {
-        let failure = Failure::shutdown(Phase::Receive, &self.whom, reason);
+        let failure = Failure::shutdown(Phase::Receive, &self.target, reason);
         let timed_out = failure.code == ExitCode::Timeout;
         self.ended_by = if timed_out { EndedBy::Timeout } else { EndedBy::Signal };
         failure
     }
 }
 
-/// As if we had written and learnt that nobody reads.
-fn reader_gone() -> Failure {
+/// The failure of a write to stdout whose reader is gone.
+fn broken_pipe() -> Failure {
     Failure::new(Phase::Stdout, "-", io::Error::from_raw_os_error(libc::EPIPE))
 }
 
-/// Whether it was our own system that would not send, and not the peer that would not take.
+/// Whether the local system refused to send, and not the peer to receive.
 fn is_local_abort(error: &io::Error) -> bool {
     error.raw_os_error().is_some_and(|errno| errno != libc::EPIPE && errno != libc::ECONNRESET)
 }

@@ -1,104 +1,106 @@
-//! Where a body goes: stdout, a terminal, or a file by way of its part.
+//! Writes a body to stdout, to a terminal, or to a file through its partial file.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 
 use rustix::fs::{FileType, fstat};
 
 use super::binary_body::is_binary;
-#[cfg(target_os = "linux")]
-use super::connection::HttpConnection;
-use super::partial_file::{PartialFile, Save, Start};
-#[cfg(target_os = "linux")]
-use super::transaction::Spliced;
+use super::partial_file::{BodyMetadata, PartialFile, Start};
 use crate::error::{Failure, Phase};
 use crate::net::stdout;
-use crate::report::Report;
+use crate::report::context::Context;
 use crate::report::progress::Progress;
 use crate::report::terminal_text::{Allowed, Shown};
 use crate::shutdown::Shutdown;
 
-/// Where the user wants a body.
+/// Where a body is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Destination {
-    /// On stdout.
+    /// To stdout.
     Stdout,
-    /// In this file.
+    /// To this file.
     File(PathBuf),
 }
 
-/// The way of one URL's answer out of here.
+/// What an interrupted download leaves behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptPart {
+    /// The file with the received bytes.
+    pub path: PathBuf,
+    /// Whether a later run can continue it.
+    pub resumable: bool,
+}
+
+/// The output of one URL's response.
 pub struct BodyOutput {
-    place: Destination,
-    stop: Shutdown,
+    destination: Destination,
+    shutdown: Shutdown,
     part: Option<PartialFile>,
-    /// Set when stdout is a terminal.
-    shown: Option<Shown>,
+    /// Escapes control characters when stdout is a terminal.
+    terminal: Option<Shown>,
     begun: bool,
-    /// Nothing of the body has been looked at yet.
-    fresh: bool,
-    /// Whether anything is on stdout already, which cannot be taken back.
+    /// Nothing of the body has been checked for binary data yet.
+    unchecked: bool,
+    /// Whether anything has been written to stdout, which cannot be undone.
     pub stdout_written: bool,
-    bar: Option<Progress>,
-    draws: bool,
+    progress: Option<Progress>,
+    draws_progress: bool,
     written: u64,
-    #[cfg(target_os = "linux")]
-    shortcut: super::splice::BodySplice,
 }
 
 impl BodyOutput {
-    /// The way to `place`.
-    pub fn new(place: Destination, report: &Report, stop: &Shutdown) -> BodyOutput {
-        let terminal = std::io::stdout().is_terminal();
+    /// An output to `destination`.
+    pub fn new(destination: Destination, context: &Context) -> BodyOutput {
+        let terminal = io::stdout().is_terminal();
         BodyOutput {
-            draws: report.can_draw() && place != Destination::Stdout,
-            place,
-            stop: stop.clone(),
+            draws_progress: context.report.can_draw() && destination != Destination::Stdout,
+            destination,
+            shutdown: context.shutdown.clone(),
             part: None,
-            shown: terminal.then(|| Shown::new(Allowed::Lines)),
+            terminal: terminal.then(|| Shown::new(Allowed::Lines)),
             begun: false,
-            fresh: true,
+            unchecked: true,
             stdout_written: false,
-            bar: None,
+            progress: None,
             written: 0,
-            #[cfg(target_os = "linux")]
-            shortcut: super::splice::BodySplice::default(),
         }
     }
 
-    /// The file, if it is one.
+    /// The file, if the destination is one.
     pub fn file(&self) -> Option<&PathBuf> {
-        match &self.place {
+        match &self.destination {
             Destination::Stdout => None,
             Destination::File(path) => Some(path),
         }
     }
 
-    /// Stdout, where its reader may leave while we wait for the peer.
+    /// Standard output, if it is a pipe whose reader may exit while the peer is waited for.
     pub fn stdout_pipe(&self) -> Option<BorrowedFd<'static>> {
         let stdout = rustix::stdio::stdout();
         let pipe = |fd| {
             fstat(fd).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo)
         };
-        (self.place == Destination::Stdout && pipe(stdout)).then_some(stdout)
+        (self.destination == Destination::Stdout && pipe(stdout)).then_some(stdout)
     }
 
-    /// A body begins, at `start` of the file, towards `total` bytes if that is known; the file
-    /// remembers `save`.
+    /// Begins a body of `length` bytes, if that is known, at `start` of the file.
+    ///
+    /// Fails at [`Phase::File`] with code 23.
     pub fn begin(
         &mut self,
         start: Start<'_>,
-        total: Option<u64>,
-        save: Save,
+        length: Option<u64>,
+        metadata: BodyMetadata,
     ) -> Result<(), Failure> {
-        let at = if let Start::Behind(standing) = start { standing.length } else { 0 };
-        (self.begun, self.fresh, self.written) = (true, true, at);
-        if let Destination::File(path) = &self.place {
-            self.part = Some(PartialFile::open(path, start, save, &self.stop)?);
+        let offset = if let Start::Resume(point) = start { point.length } else { 0 };
+        (self.begun, self.unchecked, self.written) = (true, true, offset);
+        if let Destination::File(path) = &self.destination {
+            self.part = Some(PartialFile::open(path, start, metadata, &self.shutdown)?);
         }
-        if self.draws {
-            self.bar = Some(Progress::new(total.map(|total| at + total)));
+        if self.draws_progress {
+            self.progress = Some(Progress::new(length.map(|length| offset + length)));
             self.draw();
         }
         Ok(())
@@ -109,22 +111,22 @@ impl BodyOutput {
         self.begun
     }
 
-    /// Header lines for `-i`, or an answer as it came for `--raw`.
-    pub fn verbatim(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+    /// Writes the lines of a header to stdout, for `-i`.
+    pub fn write_header(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.stdout_written = true;
-        match &mut self.shown {
-            Some(shown) => {
-                let mut text = shown.piece(bytes);
-                text.extend(shown.rest());
-                stdout::write_all_or_shutdown(&text, &self.stop)
+        match &mut self.terminal {
+            Some(terminal) => {
+                let mut text = terminal.piece(bytes);
+                text.extend(terminal.rest());
+                stdout::write_all_or_shutdown(&text, &self.shutdown)
             }
-            None => stdout::write_all_or_shutdown(bytes, &self.stop),
+            None => stdout::write_all_or_shutdown(bytes, &self.shutdown),
         }
     }
 
-    /// The next bytes of the body.
+    /// Writes the next bytes of the body.
     ///
-    /// Fails at [`Stage::File`] or [`Stage::Stdout`] with code 23, there also for a binary body
+    /// Fails at [`Phase::File`] or [`Phase::Stdout`] with code 23, there also for a binary body
     /// on a terminal.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.written += bytes.len() as u64;
@@ -133,75 +135,69 @@ impl BodyOutput {
             self.draw();
             return Ok(());
         }
-        if std::mem::take(&mut self.fresh) && self.shown.is_some() && is_binary(bytes) {
+        if std::mem::take(&mut self.unchecked) && self.terminal.is_some() && is_binary(bytes) {
             let why = "the body is binary, and stdout a terminal";
             return Err(Failure::new(Phase::Stdout, "-", why).with_hint("-o FILE saves it"));
         }
         self.stdout_written = true;
-        match &mut self.shown {
-            Some(shown) => stdout::write_all_or_shutdown(&shown.piece(bytes), &self.stop),
-            None => stdout::write_all_or_shutdown(bytes, &self.stop),
+        match &mut self.terminal {
+            Some(terminal) => stdout::write_all_or_shutdown(&terminal.piece(bytes), &self.shutdown),
+            None => stdout::write_all_or_shutdown(bytes, &self.shutdown),
         }
     }
 
-    /// Lets the kernel move at most `most` bytes of body from the wire to where they go; none if
-    /// it cannot.
-    #[cfg(target_os = "linux")]
-    pub fn splice_from(
-        &mut self,
-        wire: &mut HttpConnection<'_>,
-        most: u64,
-    ) -> Result<Option<Spliced>, Failure> {
-        let to = match (&self.place, &self.part) {
-            (Destination::File(_), Some(part)) => part.fd(),
-            (Destination::Stdout, None) if self.shown.is_none() => rustix::stdio::stdout(),
-            _ => return Ok(None),
-        };
-        let passed = self.shortcut.splice_from(wire, to, most, |e| match &self.part {
+    /// The descriptor that takes the body unchanged; none on a terminal.
+    pub fn raw_fd(&self) -> Option<BorrowedFd<'_>> {
+        match (&self.destination, &self.part) {
+            (Destination::File(_), Some(part)) => Some(part.fd()),
+            (Destination::Stdout, None) if self.terminal.is_none() => Some(rustix::stdio::stdout()),
+            _ => None,
+        }
+    }
+
+    /// Counts bytes that the kernel has moved to [`BodyOutput::raw_fd`]; fails as a write does.
+    pub fn count_spliced(&mut self, moved: io::Result<u64>) -> Result<(), Failure> {
+        self.written += moved.map_err(|e| match &self.part {
             Some(part) => part.failed(e),
             None => Failure::new(Phase::Stdout, "-", e),
-        });
-        if let Ok(Some(Spliced::Bytes(n))) = &passed {
-            self.written += n;
-            self.stdout_written |= self.part.is_none();
-            self.draw();
-        }
-        passed
+        })?;
+        self.stdout_written |= self.part.is_none();
+        self.draw();
+        Ok(())
     }
 
     fn draw(&self) {
-        if let Some(bar) = &self.bar {
-            bar.at(self.written);
+        if let Some(progress) = &self.progress {
+            progress.at(self.written);
         }
     }
 
-    fn end_bar(&mut self) {
-        if let Some(bar) = self.bar.take() {
-            bar.end();
+    fn end_progress(&mut self) {
+        if let Some(progress) = self.progress.take() {
+            progress.end();
         }
     }
 
-    /// The body is whole.
+    /// Finishes a complete body: the partial file takes its final name.
     pub fn finish(&mut self) -> Result<(), Failure> {
-        self.end_bar();
-        if let (Destination::Stdout, Some(shown)) = (&self.place, &mut self.shown) {
-            stdout::write_all_or_shutdown(&shown.rest(), &self.stop)?;
+        self.end_progress();
+        if let (Destination::Stdout, Some(terminal)) = (&self.destination, &mut self.terminal) {
+            stdout::write_all_or_shutdown(&terminal.rest(), &self.shutdown)?;
         }
         self.part.take().map_or(Ok(()), PartialFile::finish)
     }
 
-    /// The body broke off: a part stays, under its own name or, `as_target`, under the file's.
-    /// Answers where it is, and whether a later run can go on there.
-    pub fn keep_partial(&mut self, as_target: bool) -> Result<Option<(PathBuf, bool)>, Failure> {
-        self.end_bar();
+    /// Keeps an incomplete file under its own name or, `as_target`, under that of the complete one.
+    pub fn keep_partial(&mut self, as_target: bool) -> Result<Option<KeptPart>, Failure> {
+        self.end_progress();
         let Some(part) = self.part.take() else { return Ok(None) };
-        let goes_on = part.can_be_continued();
-        Ok(part.keep_partial(as_target)?.map(|path| (path, goes_on)))
+        let resumable = part.can_be_continued();
+        Ok(part.keep_partial(as_target)?.map(|path| KeptPart { path, resumable }))
     }
 
-    /// The body is complete, but not wanted.
+    /// Deletes the partial file of a complete body.
     pub fn discard(&mut self) -> Result<(), Failure> {
-        self.end_bar();
+        self.end_progress();
         self.part.take().map_or(Ok(()), PartialFile::discard)
     }
 }

@@ -1,7 +1,8 @@
-//! Ends waits that cannot be polled for.
+//! Interrupts reads that poll(2) cannot wait for.
 //!
-//! Under TLS a read may wait inside the layer, where only the end of the connection reaches it.
-//! A thread waits beside it for whatever ends the wait early, notes why, and hangs up.
+//! Under TLS a read may block inside the layer, where only the end of the connection reaches it.
+//! A thread waits concurrently for a timeout, a signal or the end of stdout, stores the cause and
+//! shuts the connection down.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -11,68 +12,69 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
-use crate::error::Failure;
+use crate::error::{ExitCode, Failure, Phase};
 use crate::net::stream::ConnectionHandle;
 use crate::shutdown::{Shutdown, ShutdownReason, WaitOutcome, earliest};
 
-/// Why a wait was ended.
+/// Why a read was interrupted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InterruptCause {
-    /// Nothing came for too long.
+    /// The deadline passed.
     Idle,
-    /// The cord was pulled.
-    Stopped(ShutdownReason),
-    /// The reader of our output has left.
-    ReaderGone,
+    /// The run is shut down.
+    Shutdown(ShutdownReason),
+    /// The reader of stdout is gone.
+    StdoutClosed,
 }
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// Until when a read waits, if one does that has a limit.
-    until: Option<Instant>,
+    /// The deadline of the current read, if it has one.
+    deadline: Option<Instant>,
     cause: Option<InterruptCause>,
 }
 
-/// The thread beside the reads; it ends with this.
+/// The thread that interrupts reads; it ends when this is dropped.
 #[derive(Debug)]
 pub struct Watchdog {
     shared: Arc<Mutex<Shared>>,
-    _leash: io::PipeWriter,
+    _stop: io::PipeWriter,
 }
 
 impl Watchdog {
-    /// Begins to watch; the moment that [`Watchdog::begin`] names is noticed within `period`.
+    /// Starts the thread, which notices the deadline given to [`Watchdog::begin`] within `interval`.
     ///
-    /// Fails when no thread or no pipe can be had.
+    /// Fails at [`Phase::Socket`] when no thread or pipe can be created.
     pub fn start(
-        hangup: ConnectionHandle,
-        period: Option<Duration>,
-        stop: &Shutdown,
+        handle: ConnectionHandle,
+        interval: Option<Duration>,
+        shutdown: &Shutdown,
         output: Option<BorrowedFd<'static>>,
         target: &str,
     ) -> Result<Watchdog, Failure> {
-        let short = |e| Failure::local_resource(target, e);
-        let (held, leash) = io::pipe().map_err(short)?;
+        let failed = |e| Failure::new(Phase::Socket, target, e).with_code(ExitCode::Negative);
+        let (stopped, stop) = io::pipe().map_err(failed)?;
         let shared = Arc::new(Mutex::new(Shared::default()));
-        let watcher = WatchdogThread { shared: shared.clone(), held: held.into(), period, output };
-        let stop = stop.clone();
+        let stopped = stopped.into();
+        let watcher = WatchdogThread { shared: shared.clone(), stopped, interval, output };
+        let shutdown = shutdown.clone();
         thread::Builder::new()
-            .name("watch".into())
+            .name("watchdog".into())
             .stack_size(128 << 10)
-            .spawn(move || watcher.run(&hangup, &stop))
-            .map_err(short)?;
-        Ok(Watchdog { shared, _leash: leash })
+            .spawn(move || watcher.run(&handle, &shutdown))
+            .map_err(failed)?;
+        Ok(Watchdog { shared, _stop: stop })
     }
 
-    /// A read begins to wait, at most until this moment.
-    pub fn begin(&self, until: Option<Instant>) {
-        self.lock().until = until;
+    /// A read begins, which may last until `deadline`.
+    pub fn begin(&self, deadline: Option<Instant>) {
+        self.lock().deadline = deadline;
     }
 
-    /// The read is over; why, if we ended it.
+    /// The read has ended; returns the cause if it was interrupted.
     pub fn end(&self) -> Option<InterruptCause> {
         let mut shared = self.lock();
-        shared.until = None;
+        shared.deadline = None;
         shared.cause
     }
 
@@ -83,48 +85,48 @@ impl Watchdog {
 
 struct WatchdogThread {
     shared: Arc<Mutex<Shared>>,
-    /// Hangs up when the watch is over.
-    held: OwnedFd,
-    period: Option<Duration>,
+    /// Reports a hang-up when the watchdog is dropped.
+    stopped: OwnedFd,
+    interval: Option<Duration>,
     output: Option<BorrowedFd<'static>>,
 }
 
 impl WatchdogThread {
-    fn run(self, hangup: &ConnectionHandle, stop: &Shutdown) {
-        if let Some(cause) = self.wait(stop) {
+    fn run(self, handle: &ConnectionHandle, shutdown: &Shutdown) {
+        if let Some(cause) = self.wait(shutdown) {
             self.shared.lock().unwrap_or_else(PoisonError::into_inner).cause = Some(cause);
-            hangup.shutdown();
+            handle.shutdown();
         }
     }
 
-    fn wait(&self, stop: &Shutdown) -> Option<InterruptCause> {
+    fn wait(&self, shutdown: &Shutdown) -> Option<InterruptCause> {
         loop {
-            let mut fds = vec![PollFd::from_borrowed_fd(self.held.as_fd(), PollFlags::IN)];
+            let mut fds = vec![PollFd::from_borrowed_fd(self.stopped.as_fd(), PollFlags::IN)];
             fds.extend(self.output.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::empty())));
-            match stop.wait_any(&mut fds, self.due()) {
-                Ok(WaitOutcome::Shutdown(reason)) => return Some(InterruptCause::Stopped(reason)),
+            match shutdown.wait_any(&mut fds, self.next_check()) {
+                Ok(WaitOutcome::Shutdown(reason)) => return Some(InterruptCause::Shutdown(reason)),
                 Ok(WaitOutcome::TimedOut) if self.is_idle() => return Some(InterruptCause::Idle),
                 Ok(WaitOutcome::TimedOut) => {}
                 Ok(WaitOutcome::Ready(_)) if fds[0].revents().is_empty() => {
-                    return Some(InterruptCause::ReaderGone);
+                    return Some(InterruptCause::StdoutClosed);
                 }
                 Ok(WaitOutcome::Ready(_)) | Err(_) => return None,
             }
         }
     }
 
-    fn until(&self) -> Option<Instant> {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner).until
+    fn deadline(&self) -> Option<Instant> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner).deadline
     }
 
-    /// When to look again: at the end of the read that waits now, or where none waits after one
-    /// period, before which the next does not end.
-    fn due(&self) -> Option<Instant> {
-        let next = Instant::now().checked_add(self.period?);
-        earliest(self.until(), next)
+    /// When to check again: at the deadline of the current read; without one after an interval,
+    /// before which no deadline can pass.
+    fn next_check(&self) -> Option<Instant> {
+        let next = Instant::now().checked_add(self.interval?);
+        earliest(self.deadline(), next)
     }
 
     fn is_idle(&self) -> bool {
-        self.until().is_some_and(|until| until <= Instant::now())
+        self.deadline().is_some_and(|deadline| deadline <= Instant::now())
     }
 }

@@ -1,6 +1,6 @@
-//! What a file remembers of where its bytes are from: a validator (an ETag, or a date) in an
-//! extended attribute, the date in the file's own time too; that it is complete; and that it
-//! cannot be continued.
+//! What a file records about the body it belongs to: a validator (an ETag, or a date) in an
+//! extended attribute, a date as its modification time too; that it is complete; and that it cannot
+//! be continued.
 
 use std::fs::File;
 use std::os::fd::AsFd;
@@ -8,46 +8,47 @@ use std::time::SystemTime;
 
 use crate::http::Head;
 
-/// The extended attribute that holds the validator of a part.
+/// The extended attribute with the validator of an incomplete file.
 const ATTRIBUTE: &str = "user.sockit.validator";
-/// What it holds instead where nothing can be gone on with: no validator looks like this.
-const LONE: &str = "lone";
-/// The extended attribute of a complete file: its length and its validator.
+/// The value of [`ATTRIBUTE`] on a file that cannot be continued; no validator looks like this.
+const NOT_RESUMABLE: &str = "lone";
+/// The extended attribute of a complete file, with its length and its validator.
 const COMPLETE: &str = "user.sockit.complete";
 
-/// What a file remembers of where its bytes are from.
+/// What a file records about the body it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum ResumeTag {
-    /// They are the beginning of what this validator names: an ETag in quotes, or a date.
+    /// It is the beginning of the body with this validator: an ETag in quotes, or a date.
     Validator(String),
-    /// They are the beginning of something that has no name but the time they came.
+    /// It is the beginning of a body without a validator; the modification time is used instead.
     #[default]
     None,
-    /// They are decoded: the whole is like any other, a part of it nothing to go on with.
+    /// A content coding was decoded: the complete file is like any other, an incomplete one cannot
+    /// be continued.
     Decoded,
-    /// They stand alone, whole or not: a piece from the middle, an answer as it came, a page that
-    /// tells of an error.
+    /// It cannot be continued, complete or not: a range from the middle, a raw response, an error
+    /// page.
     NotResumable,
 }
 
 impl ResumeTag {
-    /// Whether a later run can go on where a part ends.
+    /// Whether a later run can continue the file.
     pub fn can_be_continued(&self) -> bool {
         matches!(self, ResumeTag::Validator(_) | ResumeTag::None)
     }
 
-    /// Writes it to the attribute of `file`.
+    /// Stores it in the attribute of `file`.
     pub fn store(&self, file: &File) {
         remove(file, COMPLETE);
         match self {
             ResumeTag::Validator(validator) => set(file, ATTRIBUTE, validator),
-            ResumeTag::Decoded | ResumeTag::NotResumable => set(file, ATTRIBUTE, LONE),
+            ResumeTag::Decoded | ResumeTag::NotResumable => set(file, ATTRIBUTE, NOT_RESUMABLE),
             ResumeTag::None => remove(file, ATTRIBUTE),
         }
     }
 
-    /// Writes it to the time of `file`, for file systems without attributes and programs without
-    /// a sense for ours; the epoch is the date of nothing.
+    /// Stores it as the modification time of `file`, for file systems and programs without extended
+    /// attributes; the epoch means that it cannot be continued.
     pub fn store_as_mtime(&self, file: &File) {
         match self {
             ResumeTag::Validator(validator) => set_modified(file, validator),
@@ -60,24 +61,24 @@ impl ResumeTag {
         }
     }
 
-    /// What `file`, last changed at `modified`, remembers; none if it cannot be continued.
+    /// Loads the tag of `file`, last modified at `modified`; none if it cannot be continued.
     pub fn load(file: &File, modified: SystemTime) -> Option<ResumeTag> {
         match get(file, ATTRIBUTE) {
-            Some(word) if word == LONE => None,
+            Some(value) if value == NOT_RESUMABLE => None,
             Some(validator) => Some(ResumeTag::Validator(validator)),
             None if modified == SystemTime::UNIX_EPOCH => None,
             None => Some(ResumeTag::None),
         }
     }
 
-    /// Writes to `file`, which has all bytes of what `validators` name, that it is complete.
+    /// Marks `file` as complete, with the validators of its body.
     pub fn complete(&self, file: &File, validators: &Validators) {
         if *self == ResumeTag::NotResumable {
             return self.store_as_mtime(file);
         }
         remove(file, ATTRIBUTE);
         let Validators { etag, date } = validators;
-        // The ETag of a coded body differs from that of the same body without a coding.
+        // The ETag of an encoded body differs from that of the same body without a coding.
         let best = match self {
             ResumeTag::Decoded => date.as_ref().or(etag.as_ref()),
             _ => etag.as_ref().or(date.as_ref()),
@@ -92,19 +93,19 @@ impl ResumeTag {
     }
 }
 
-/// The validator of `file` if a run has marked it as complete and its length is still the same.
+/// The validator of `file` if it is marked as complete and its length is still the same.
 pub fn complete_validator(file: &File) -> Option<String> {
     let mark = get(file, COMPLETE)?;
     let (length, validator) = mark.split_once(' ')?;
     (length == file.metadata().ok()?.len().to_string()).then(|| validator.to_string())
 }
 
-/// Whether a run has marked `file` as a part of something.
+/// Whether `file` is marked as incomplete.
 pub fn is_marked_part(file: &File) -> bool {
     get(file, ATTRIBUTE).is_some()
 }
 
-/// What an answer can be named by in later requests (RFC 9110 §8.8).
+/// The validators of a response, which later requests refer to (RFC 9110 §8.8).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Validators {
     /// The ETag, weak or strong.
@@ -118,29 +119,29 @@ impl Validators {
     pub fn load(head: &Head) -> Validators {
         let text = |name| {
             let text = std::str::from_utf8(head.first(name)?).ok()?;
-            let is_sound =
+            let is_valid =
                 !text.is_empty() && text.len() <= 400 && !text.chars().any(char::is_control);
-            is_sound.then(|| text.to_string())
+            is_valid.then(|| text.to_string())
         };
         Validators { etag: text("etag"), date: text("last-modified") }
     }
 
-    /// The one that a part of the body can be named by (RFC 9110 §13.1.5).
+    /// The validator that allows continuing the body (RFC 9110 §13.1.5).
     pub fn strong(&self) -> Option<&String> {
         let strong = self.etag.as_ref().filter(|tag| tag.starts_with('"') && tag.len() > 2);
         strong.or(self.date.as_ref())
     }
 
-    /// Whether `validator` names something else; not where there is none of its kind.
+    /// Whether `validator` belongs to another version; false where there is none of its kind.
     pub fn differ_from(&self, validator: &str) -> bool {
-        let given = if is_etag(validator) { &self.etag } else { &self.date };
-        given.as_ref().is_some_and(|given| bare(given) != bare(validator))
+        let received = if is_etag(validator) { &self.etag } else { &self.date };
+        received.as_ref().is_some_and(|received| bare(received) != bare(validator))
     }
 
-    /// Whether `validator` names the same.
+    /// Whether `validator` belongs to the same version.
     pub fn match_with(&self, validator: &str) -> bool {
-        let given = if is_etag(validator) { &self.etag } else { &self.date };
-        given.is_some() && !self.differ_from(validator)
+        let received = if is_etag(validator) { &self.etag } else { &self.date };
+        received.is_some() && !self.differ_from(validator)
     }
 }
 
@@ -168,11 +169,11 @@ fn remove(file: impl AsFd, name: &str) {
     let _ = rustix::fs::fremovexattr(file, name);
 }
 
-/// The attribute `name`, if it is there and makes sense.
+/// The attribute `name`, if it is present and text.
 fn get(file: impl AsFd, name: &str) -> Option<String> {
     let mut value = [0; 512];
     let length = rustix::fs::fgetxattr(file, name, &mut value).ok()?;
     let text = std::str::from_utf8(value.get(..length)?).ok()?;
-    // Whatever put it there: it becomes part of a request.
+    // Any program may have set it, and it becomes part of a request.
     (!text.is_empty() && !text.chars().any(char::is_control)).then(|| text.to_string())
 }

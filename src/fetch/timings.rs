@@ -1,4 +1,4 @@
-//! `--stats`: where the time went.
+//! `--stats`: the times of each phase.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::net::connect_event::ConnectEvent;
 use crate::report::event::{Event, Timings};
 
-/// The phases of a run, added up over its redirects.
+/// The times of the phases of a download, added up over its redirects.
 #[derive(Debug)]
 pub struct Timing {
     began: Instant,
@@ -23,12 +23,12 @@ struct Phases {
 }
 
 impl Timing {
-    /// The clock starts.
+    /// Starts the clock.
     pub fn start() -> Timing {
         Timing { began: Instant::now(), phases: Mutex::default(), first_byte: None }
     }
 
-    /// A step of dialling has been reached.
+    /// Adds the time until this step of connecting.
     pub fn step(&self, step: &ConnectEvent) {
         let now = Instant::now();
         let mut phases = self.phases.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -44,7 +44,7 @@ impl Timing {
         phases.last = Some(now);
     }
 
-    /// The stream stands, all layers included.
+    /// Adds the time until the connection was established, with all layers.
     pub fn connected(&self) {
         let mut phases = self.phases.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(last) = phases.last.take() {
@@ -52,19 +52,19 @@ impl Timing {
         }
     }
 
-    /// The first byte of an answer has come.
+    /// Stores when the first byte of a response was received.
     pub fn first_byte(&mut self, at: Option<Instant>) {
         self.first_byte = at.or(self.first_byte);
     }
 
-    /// The figures, in milliseconds; `layered` says whether there was anything but bare TCP.
-    pub fn event(&self, layered: bool, bytes: u64) -> Event {
+    /// The event with all times in milliseconds; `has_layers`: there was a proxy or TLS.
+    pub fn event(&self, has_layers: bool, bytes: u64) -> Event {
         let phases = self.phases.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
         Event::Timings(Timings {
             dns: milliseconds(phases.dns),
             connect: milliseconds(phases.connect),
-            tls: if layered { milliseconds(phases.tls) } else { 0.0 },
+            tls: if has_layers { milliseconds(phases.tls) } else { 0.0 },
             first_byte: self.first_byte.map(|at| milliseconds(at - self.began)),
             total: milliseconds(self.began.elapsed()),
             bytes,

@@ -1,7 +1,8 @@
-//! One answer on a wire that stands: bytes become facts, facts find their audience, and the end
-//! is judged.
+//! Reads one response from a connection: bytes to parser events, events to the handler, until the
+//! response is complete or has failed.
 
 use std::io;
+use std::os::fd::BorrowedFd;
 
 use super::connection::{HttpConnection, ReadOutcome};
 use crate::error::{ExitCode, Failure, Phase};
@@ -10,212 +11,254 @@ use crate::http::{
 };
 use crate::net::memory;
 use crate::net::stream::TRUNCATION_HINT;
+#[cfg(target_os = "linux")]
+use crate::transfer::TransferError;
+#[cfg(target_os = "linux")]
+use crate::transfer::bounded_splice::{BoundedSplice, SpliceOutcome};
 
-/// One read: large enough that the price of a system call is lost in it.
+/// The size of one read: large enough that the cost of a system call does not count.
 const BUFFER: usize = 256 << 10;
-/// And where memory is short.
-const LEAST: usize = 4 << 10;
+/// The size where memory is short.
+const MIN_BUFFER: usize = 4 << 10;
 
-/// Who hears what an answer says.
+/// Whether a body is of interest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyUse {
+    /// It is read.
+    Read,
+    /// The exchange ends at the head.
+    Skip,
+}
+
+/// Receives the parts of a response.
 pub trait ResponseHandler {
-    /// Bytes as they came, before they are understood; only when `--raw` asks for them.
-    fn raw(&mut self, bytes: &[u8]) -> Result<(), Failure>;
-    /// An interim answer.
-    fn interim(&mut self, head: &Head) -> Result<(), Failure>;
-    /// The head, or none for HTTP/0.9, and how many bytes of body it promises. False: the body is
-    /// of no interest.
-    fn head(&mut self, head: Option<&Head>, promised: Option<u64>) -> Result<bool, Failure>;
-    /// Bytes of the body.
-    fn body(&mut self, bytes: &[u8]) -> Result<(), Failure>;
-    /// Something odd.
-    fn note(&mut self, note: String);
-    /// Lets the kernel move up to `most` bytes from the wire to where the body goes; none if it
-    /// cannot.
-    fn splice_body(
-        &mut self,
-        wire: &mut HttpConnection<'_>,
-        most: u64,
-    ) -> Result<Option<Spliced>, Failure>;
+    /// Bytes as received, before they are parsed; only with `--raw`.
+    fn on_raw(&mut self, bytes: &[u8]) -> Result<(), Failure>;
+    /// The head of an interim response.
+    fn on_interim(&mut self, head: &Head) -> Result<(), Failure>;
+    /// The head, or none for HTTP/0.9, and the announced length of the body.
+    fn on_head(&mut self, head: Option<&Head>, length: Option<u64>) -> Result<BodyUse, Failure>;
+    /// Bytes of the decoded body.
+    fn on_body(&mut self, bytes: &[u8]) -> Result<(), Failure>;
+    /// A deviation that was tolerated.
+    fn on_note(&mut self, note: &str);
+    /// The descriptor that the body is written to unchanged; none if there is no such descriptor.
+    fn raw_output(&self) -> Option<BorrowedFd<'_>>;
+    /// The kernel has moved so many bytes of body to [`ResponseHandler::raw_output`], or could not
+    /// write there.
+    fn on_spliced(&mut self, moved: io::Result<u64>) -> Result<(), Failure>;
 }
 
-/// What the kernel moved by itself.
-#[derive(Debug)]
-pub enum Spliced {
-    /// So many bytes.
-    Bytes(u64),
-    /// Nothing: the connection broke.
-    Broken(io::Error),
-}
-
-/// How an exchange ended well.
+/// The successful end of an exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Completion {
-    /// The answer is whole.
+    /// The response is complete.
     Full,
-    /// Its head was all that was wanted.
+    /// Only its head was read.
     HeadOnly,
 }
 
-/// The reading side of one exchange.
-pub struct Transaction<'a, 'w> {
-    wire: &'a mut HttpConnection<'w>,
-    link: &'a HttpUrl,
-    answer: ResponseParser,
+/// The receiving side of one exchange.
+pub struct Transaction<'a, 'c> {
+    connection: &'a mut HttpConnection<'c>,
+    url: &'a HttpUrl,
+    parser: ResponseParser,
+    /// `--raw`: bytes are delivered as received.
     raw: bool,
-    /// `--raw`, and the answer cannot be understood: bytes are only carried.
+    /// `--raw`, and the response cannot be parsed: bytes are only copied.
     raw_passthrough: bool,
-    begins: [u8; 2],
-    /// Bytes have gone past us within the kernel.
-    passes: bool,
+    first_bytes: [u8; 2],
+    splice: Splice,
 }
 
-impl<'a, 'w> Transaction<'a, 'w> {
-    /// The exchange whose request went to `link` over `wire`.
+/// Whether the kernel can move body bytes from the socket to the output.
+enum Splice {
+    Untried,
+    #[cfg(target_os = "linux")]
+    Active(BoundedSplice),
+    Unsupported,
+}
+
+impl<'a, 'c> Transaction<'a, 'c> {
+    /// The exchange whose request was sent to `url` over `connection`.
     pub fn new(
-        wire: &'a mut HttpConnection<'w>,
-        link: &'a HttpUrl,
-        rules: ParserOptions,
+        connection: &'a mut HttpConnection<'c>,
+        url: &'a HttpUrl,
+        options: ParserOptions,
         raw: bool,
-    ) -> Transaction<'a, 'w> {
-        let answer = ResponseParser::new(rules);
+    ) -> Transaction<'a, 'c> {
         Transaction {
-            wire,
-            link,
-            answer,
+            connection,
+            url,
+            parser: ResponseParser::new(options),
             raw,
             raw_passthrough: false,
-            begins: [0; 2],
-            passes: false,
+            first_bytes: [0; 2],
+            splice: if raw { Splice::Unsupported } else { Splice::Untried },
         }
     }
 
-    /// Reads the answer to its end.
+    /// Reads the response to its end.
     ///
-    /// Fails at [`Stage::Receive`], with the code of what was wrong with the answer and with
-    /// «got N of M» where a body had begun, or as the audience does.
-    pub fn read(&mut self, audience: &mut dyn ResponseHandler) -> Result<Completion, Failure> {
+    /// Fails at [`Phase::Receive`], with the code of what is wrong with the response and with
+    /// «got N of M» where a body had begun, or as the handler does.
+    pub fn read(&mut self, handler: &mut dyn ResponseHandler) -> Result<Completion, Failure> {
         let mut buffer = Vec::new();
         loop {
-            let received = match self.splice_body(audience)? {
-                Some(received) => {
-                    self.wire.count(&received);
-                    received
-                }
-                None => {
-                    if buffer.is_empty() {
-                        buffer = memory::zeroed_buffer(BUFFER, LEAST);
-                    }
-                    self.wire.receive(&mut buffer).map_err(|failure| self.counted(failure))?
-                }
+            let received = match self.splice_len() {
+                0 => self.receive(&mut buffer)?,
+                max => match self.splice(handler, max)? {
+                    Some(received) => received,
+                    None => self.receive(&mut buffer)?,
+                },
             };
-            let over = match received {
-                ReadOutcome::Bytes(n) => self.on_bytes(&buffer[..n], audience)?,
-                ReadOutcome::End => self.ended(StreamEnd::Clean, audience)?,
-                ReadOutcome::Cut => self.ended(StreamEnd::Cut, audience)?,
-                ReadOutcome::Broken(e) => return Err(self.broken(e, audience)),
+            let completion = match received {
+                ReadOutcome::Bytes(n) => self.on_bytes(&buffer[..n], handler)?,
+                ReadOutcome::End => self.on_end(StreamEnd::Clean, handler)?,
+                ReadOutcome::Truncated => self.on_end(StreamEnd::Truncated, handler)?,
+                ReadOutcome::Error(e) => return Err(self.read_error(e, handler)),
             };
-            if let Some(over) = over {
-                return Ok(over);
+            if let Some(completion) = completion {
+                return Ok(completion);
             }
         }
     }
 
-    /// Lets the kernel move what it can. None when bytes must be read.
-    fn splice_body(
+    fn receive(&mut self, buffer: &mut Vec<u8>) -> Result<ReadOutcome, Failure> {
+        if buffer.is_empty() {
+            *buffer = memory::zeroed_buffer(BUFFER, MIN_BUFFER);
+        }
+        self.connection.receive(buffer).map_err(|failure| self.with_progress(failure))
+    }
+
+    /// How many bytes the kernel may move; 0 if they have to be read.
+    fn splice_len(&self) -> u64 {
+        let len = self.parser.passthrough_len();
+        let min = match self.splice {
+            Splice::Unsupported => return 0,
+            // What was begun in the kernel is finished there, if its end is known.
+            #[cfg(target_os = "linux")]
+            Splice::Active(_) if self.parser.progress().expected.is_some() => 1,
+            _ => BUFFER as u64,
+        };
+        if len < min { 0 } else { len }
+    }
+
+    /// Lets the kernel move up to `max` bytes to the handler's output. None when they have to be
+    /// read; no bytes when some were moved.
+    #[cfg(target_os = "linux")]
+    fn splice(
         &mut self,
-        audience: &mut dyn ResponseHandler,
+        handler: &mut dyn ResponseHandler,
+        max: u64,
     ) -> Result<Option<ReadOutcome>, Failure> {
-        loop {
-            let ahead = self.answer.passthrough_len();
-            // What was begun in the kernel is ended there, where the end is known.
-            let begun = self.passes && self.answer.progress().promised.is_some();
-            let least = if begun { 1 } else { BUFFER as u64 };
-            if ahead < least || self.raw || self.wire.raw().is_none() {
+        let (Some(_), Some(to)) = (self.connection.raw(), handler.raw_output()) else {
+            return Ok(None);
+        };
+        self.connection.wait_readable().map_err(|failure| self.with_progress(failure))?;
+        let Some(from) = self.connection.raw() else { return Ok(None) };
+        if let Splice::Untried = self.splice {
+            let splice = BoundedSplice::between(from, to);
+            self.splice = splice.map_or(Splice::Unsupported, Splice::Active);
+        }
+        let Splice::Active(splice) = &mut self.splice else { return Ok(None) };
+        match splice.move_some(from, to, max) {
+            Ok(SpliceOutcome::Moved(n)) => {
+                self.connection.count_spliced(n);
+                self.parser.advance_passthrough(n);
+                handler.on_spliced(Ok(n))?;
+            }
+            Ok(SpliceOutcome::WouldBlock) => self.wait_output_writable(to)?,
+            Ok(SpliceOutcome::Unsupported) => {
+                self.splice = Splice::Unsupported;
                 return Ok(None);
             }
-            let passed = audience.splice_body(self.wire, ahead);
-            match passed.map_err(|failure| self.counted(failure))? {
-                None => return Ok(None),
-                Some(Spliced::Broken(e)) => return Ok(Some(ReadOutcome::Broken(e))),
-                Some(Spliced::Bytes(n)) => {
-                    self.passes = true;
-                    self.wire.count_passed(n);
-                    self.answer.advance_passthrough(n);
-                    if n == ahead {
-                        return Ok(Some(ReadOutcome::Bytes(0)));
-                    }
-                }
+            Err(TransferError::Read(e)) => {
+                let outcome = ReadOutcome::Error(e);
+                self.connection.count(&outcome);
+                return Ok(Some(outcome));
             }
+            Err(TransferError::Write(e)) => handler.on_spliced(Err(e))?,
         }
+        Ok(Some(ReadOutcome::Bytes(0)))
+    }
+
+    #[cfg(target_os = "linux")]
+    fn wait_output_writable(&mut self, output: BorrowedFd<'_>) -> Result<(), Failure> {
+        let result = self.connection.wait_output_writable(output);
+        result.map_err(|failure| self.with_progress(failure))
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn splice(
+        &mut self,
+        _: &mut dyn ResponseHandler,
+        _: u64,
+    ) -> Result<Option<ReadOutcome>, Failure> {
+        Ok(None)
     }
 
     fn on_bytes(
         &mut self,
         bytes: &[u8],
-        audience: &mut dyn ResponseHandler,
+        handler: &mut dyn ResponseHandler,
     ) -> Result<Option<Completion>, Failure> {
         if self.raw {
-            audience.raw(bytes)?;
+            handler.on_raw(bytes)?;
         }
-        if self.wire.bytes_in == bytes.len() as u64 {
+        if self.connection.bytes_in == bytes.len() as u64 {
             let known = bytes.len().min(2);
-            self.begins[..known].copy_from_slice(&bytes[..known]);
+            self.first_bytes[..known].copy_from_slice(&bytes[..known]);
         }
-        self.process(bytes, audience)
+        self.parse(bytes, handler)
     }
 
-    fn ended(
+    fn on_end(
         &mut self,
-        ending: StreamEnd,
-        audience: &mut dyn ResponseHandler,
+        end: StreamEnd,
+        handler: &mut dyn ResponseHandler,
     ) -> Result<Option<Completion>, Failure> {
         if self.raw_passthrough {
             return Ok(Some(Completion::Full));
         }
-        let avoidable = self.answer.is_open_ended() && self.wire.ended_between_records();
-        self.answer.end(ending);
-        if let Some(failure) = self.wire.send_failure() {
+        let acceptable = self.parser.is_open_ended() && self.connection.ended_between_records();
+        self.parser.end(end);
+        if let Some(failure) = self.connection.send_failure() {
             return Err(failure);
         }
-        self.process(&[], audience).map_err(|failure| match failure.code {
-            ExitCode::Partial if avoidable => failure.with_hint(TRUNCATION_HINT),
+        self.parse(&[], handler).map_err(|failure| match failure.code {
+            ExitCode::Partial if acceptable => failure.with_hint(TRUNCATION_HINT),
             _ => failure,
         })
     }
 
-    fn process(
+    /// Gives the events of `input` to the handler; returns how the response ended, if it did.
+    fn parse(
         &mut self,
         mut input: &[u8],
-        audience: &mut dyn ResponseHandler,
+        handler: &mut dyn ResponseHandler,
     ) -> Result<Option<Completion>, Failure> {
         while !self.raw_passthrough {
-            let fact = match self.answer.next(&mut input) {
-                Ok(fact) => fact,
-                Err(error)
-                    if self.raw && matches!(error.kind, ErrorKind::Protocol | ErrorKind::Limit) =>
-                {
-                    audience.note(format!("{error}; the rest is carried without a look at it"));
-                    self.raw_passthrough = true;
-                    return Ok(None);
-                }
-                Err(error) => return Err(self.refused(&error)),
+            let event = match self.parser.next(&mut input) {
+                Ok(event) => event,
+                Err(error) => return self.on_error(&error, handler),
             };
-            match fact {
-                Event::More => return Ok(None),
-                Event::Interim(head) => audience.interim(&head)?,
-                Event::Note(note) => audience.note(note),
+            match event {
+                Event::NeedInput => return Ok(None),
+                Event::Interim(head) => handler.on_interim(&head)?,
+                Event::Note(note) => handler.on_note(&note),
                 Event::Body(_) if self.raw => {}
-                Event::Body(bytes) => audience.body(bytes)?,
+                Event::Body(bytes) => handler.on_body(bytes)?,
                 Event::Head => {
-                    let promised = self.answer.progress().promised;
-                    if !audience.head(self.answer.head(), promised)? {
+                    let length = self.parser.progress().expected;
+                    if handler.on_head(self.parser.head(), length)? == BodyUse::Skip {
                         return Ok(Some(Completion::HeadOnly));
                     }
                 }
                 Event::Done => {
                     if !input.is_empty() && !self.raw {
                         let n = input.len();
-                        audience.note(format!("{n} bytes behind the end of the answer"));
+                        handler.on_note(&format!("{n} bytes after the end of the response"));
                     }
                     return Ok(Some(Completion::Full));
                 }
@@ -224,48 +267,62 @@ impl<'a, 'w> Transaction<'a, 'w> {
         Ok(None)
     }
 
-    /// The connection broke: what decoders hold comes out, then the system's own word.
-    fn broken(&mut self, e: io::Error, audience: &mut dyn ResponseHandler) -> Failure {
-        self.answer.end(StreamEnd::Cut);
-        if let Err(failure) = self.process(&[], audience)
+    /// With `--raw` the bytes of a malformed response are copied; otherwise it fails.
+    fn on_error(
+        &mut self,
+        error: &Error,
+        handler: &mut dyn ResponseHandler,
+    ) -> Result<Option<Completion>, Failure> {
+        if self.raw && matches!(error.kind, ErrorKind::Protocol | ErrorKind::Limit) {
+            handler.on_note(&format!("{error}; the rest is copied without parsing"));
+            self.raw_passthrough = true;
+            return Ok(None);
+        }
+        Err(self.parse_error(error))
+    }
+
+    /// The failure of a connection that broke, after the decoders have delivered what they hold.
+    fn read_error(&mut self, e: io::Error, handler: &mut dyn ResponseHandler) -> Failure {
+        self.parser.end(StreamEnd::Truncated);
+        if let Err(failure) = self.parse(&[], handler)
             && failure.stage != Phase::Receive
         {
             return failure;
         }
-        if let Some(failure) = self.wire.send_failure() {
+        if let Some(failure) = self.connection.send_failure() {
             return failure;
         }
-        let failure = Failure::new(Phase::Receive, self.link, e);
-        if self.wire.bytes_in > 0 || self.wire.is_partly_delivered() {
-            self.counted(failure.incomplete())
-        } else {
-            failure
+        let failure = Failure::new(Phase::Receive, self.url, e);
+        let began = self.connection.bytes_in > 0 || self.connection.is_partly_delivered();
+        // The phase of a layer's own failure (TLS) stays.
+        if began && failure.stage == Phase::Receive {
+            return self.with_progress(failure.with_code(ExitCode::Partial));
         }
+        failure
     }
 
-    /// A refusal of [`Answer`] as the failure of this run.
-    fn refused(&self, error: &Error) -> Failure {
-        let failure = error.failure(self.link);
-        let failure = match (self.begins, self.link.is_tls(), error.kind) {
+    fn parse_error(&self, error: &Error) -> Failure {
+        let failure = error.failure(self.url);
+        let failure = match (self.first_bytes, self.url.is_tls(), error.kind) {
             ([0x15 | 0x16, 3], false, ErrorKind::Protocol) => {
-                failure.with_hint("it speaks TLS: https://")
+                failure.with_hint("the server speaks TLS: use https://")
             }
             _ => failure,
         };
-        self.counted(failure)
+        self.with_progress(failure)
     }
 
-    /// The same failure with «got N of M», where a body had begun.
-    fn counted(&self, failure: Failure) -> Failure {
-        if self.answer.head().is_none() || failure.stage != Phase::Receive {
+    /// Adds «got N of M» to a failure where a body had begun.
+    fn with_progress(&self, failure: Failure) -> Failure {
+        if self.parser.head().is_none() || failure.stage != Phase::Receive {
             return failure;
         }
-        let tally = self.answer.progress();
-        let promised = match tally.promised {
+        let progress = self.parser.progress();
+        let expected = match progress.expected {
             Some(bytes) => format!("{bytes} bytes"),
             None => "an unknown number of bytes".to_string(),
         };
-        let text = format!("{}; got {} of {promised}", failure.cause(), tally.came);
+        let text = format!("{}; got {} of {expected}", failure.cause(), progress.received);
         let counted = Failure::new(failure.stage, &failure.endpoint, text);
         let counted = counted.with_code(failure.code);
         match failure.hint {

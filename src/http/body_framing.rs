@@ -1,26 +1,25 @@
-//! Where the body of an answer ends (RFC 9112 §6.3), read so that nobody can read it otherwise.
+//! Where the body of a response ends (RFC 9112 §6.3), without ambiguity.
 
 use super::error::Error;
 use super::head::Head;
 use super::syntax::{decimal, list, quote};
 
-/// How the end of a body is told.
+/// How the end of a body is marked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Framing {
     /// There is no body: HEAD, 204, 304.
     None,
     /// So many bytes.
     Length(u64),
-    /// Chunks, the last one empty.
+    /// Chunks, of which the last one is empty.
     Chunked,
     /// By the end of the stream.
     Close,
 }
 
-/// Decides the framing of the body under `head`, an answer to GET; notes are pushed for what is odd but clear.
+/// Decides the framing of the body after `head`, a response to GET; adds notes about deviations.
 ///
-/// Refuses (8) lengths that differ or are not plain numbers, and transfer codings that we did not
-/// ask for, which is each but `chunked`.
+/// Fails with 8 on lengths that differ or are malformed, and on any transfer coding but `chunked`.
 pub fn framing(head: &Head, notes: &mut Vec<String>) -> Result<Framing, Error> {
     if head.status == 204 || head.status == 304 {
         return Ok(Framing::None);
@@ -29,7 +28,7 @@ pub fn framing(head: &Head, notes: &mut Vec<String>) -> Result<Framing, Error> {
     let chunked = transfer_coding(head, notes)?;
     match (chunked, length) {
         (true, Some(_)) => {
-            notes.push("both Transfer-Encoding and Content-Length: the chunks count".to_string());
+            notes.push("both Transfer-Encoding and Content-Length: using the chunks".to_string());
             Ok(Framing::Chunked)
         }
         (true, None) => Ok(Framing::Chunked),
@@ -38,7 +37,7 @@ pub fn framing(head: &Head, notes: &mut Vec<String>) -> Result<Framing, Error> {
     }
 }
 
-/// The length all Content-Length fields agree on; `6, 6` is what some proxies make of two.
+/// The length of all Content-Length fields; some proxies join two of them to `6, 6`.
 fn content_length(head: &Head) -> Result<Option<u64>, Error> {
     let mut agreed = None;
     for value in head.values("content-length") {
@@ -57,8 +56,8 @@ fn content_length(head: &Head) -> Result<Option<u64>, Error> {
 
 /// Whether the body is chunked.
 ///
-/// `identity` says nothing and was once allowed; `chunked` twice comes from proxies that each
-/// add theirs, and nobody has ever chunked twice.
+/// `identity` means nothing and was once allowed; `chunked` twice is sent when proxies each add
+/// the field, and never means a body chunked twice.
 fn transfer_coding(head: &Head, notes: &mut Vec<String>) -> Result<bool, Error> {
     let mut chunked = 0;
     for value in head.values("transfer-encoding") {
@@ -80,7 +79,7 @@ fn transfer_coding(head: &Head, notes: &mut Vec<String>) -> Result<bool, Error> 
         notes.push("Transfer-Encoding names chunked more than once".to_string());
     }
     if chunked > 0 && head.minor == 0 {
-        notes.push("chunks in an HTTP/1.0 answer".to_string());
+        notes.push("chunks in an HTTP/1.0 response".to_string());
     }
     Ok(chunked > 0)
 }

@@ -1,25 +1,28 @@
-//! What `WWW-Authenticate` and `Proxy-Authenticate` ask for (RFC 9110 §11.3).
+//! The schemes of `WWW-Authenticate` and `Proxy-Authenticate` (RFC 9110 §11.3).
 
 use super::head::Head;
 use super::syntax::is_tchar;
 
-/// The most schemes that are named, and bytes of each name.
-const MOST: usize = 4;
-const LONGEST: usize = 32;
+/// The most schemes that are listed.
+const MAX_SCHEMES: usize = 4;
+/// The longest name of a scheme in bytes.
+const MAX_NAME: usize = 32;
 
-/// The authentication schemes that `field` of `head` offers, in their order, none twice.
+/// The authentication schemes that `field` of `head` offers, in order, without duplicates.
 pub fn schemes(head: &Head, field: &str) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     for element in head.values(field).flat_map(elements) {
         let Some(scheme) = scheme(element) else { continue };
-        if found.len() < MOST && !found.iter().any(|known| known.eq_ignore_ascii_case(&scheme)) {
+        if found.len() < MAX_SCHEMES
+            && !found.iter().any(|known| known.eq_ignore_ascii_case(&scheme))
+        {
             found.push(scheme);
         }
     }
     found
 }
 
-/// What commas outside quoted strings separate, without blanks before it.
+/// Splits at commas outside quoted strings, and trims.
 fn elements(value: &[u8]) -> Vec<&[u8]> {
     let (mut quoted, mut escaped) = (false, false);
     let split = value.split(|byte| {
@@ -34,13 +37,13 @@ fn elements(value: &[u8]) -> Vec<&[u8]> {
     split.map(<[u8]>::trim_ascii).collect()
 }
 
-/// The scheme at the start of a list's element; none if the element is a further parameter.
+/// The scheme at the beginning of a list element; none if the element is a further parameter.
 fn scheme(element: &[u8]) -> Option<String> {
     let length = element.iter().take_while(|byte| is_tchar(**byte)).count();
     let (name, rest) = element.split_at(length);
     let is_parameter = rest.trim_ascii_start().starts_with(b"=");
-    let sound = (1..=LONGEST).contains(&length) && !is_parameter;
-    sound.then(|| String::from_utf8_lossy(name).into_owned())
+    let is_scheme = (1..=MAX_NAME).contains(&length) && !is_parameter;
+    is_scheme.then(|| String::from_utf8_lossy(name).into_owned())
 }
 
 #[cfg(test)]
@@ -53,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn schemes_are_told_from_parameters() {
+    fn schemes_are_distinguished_from_parameters() {
         for (values, schemes) in [
             (&["Basic realm=\"a, Digest b\""][..], "Basic"),
             (&["Digest realm=\"x\", qop=\"auth\", nonce = \"y\""], "Digest"),

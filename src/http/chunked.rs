@@ -1,4 +1,4 @@
-//! Chunks (RFC 9112 §7.1): sizes, extensions, data, trailers; each with its limit.
+//! The chunked transfer coding (RFC 9112 §7.1): sizes, extensions, data and trailers, each limited.
 
 use super::error::Error;
 use super::header_fields::check_trailer;
@@ -9,32 +9,31 @@ use extension::check;
 mod extension;
 
 /// The longest size line with its extensions, in bytes.
-const LINE: usize = 16 * 1024;
-/// Digits of a size that count as the size; servers pad to a fixed width. Further ones count as
-/// extensions do.
-const PADDED: usize = 16;
-/// Extension bytes that may come for nothing; beyond them no more than one per byte of data.
-const EXTENSIONS: u64 = 64 * 1024;
-/// The most trailer fields.
-const TRAILERS: usize = 200;
+const MAX_LINE: usize = 16 * 1024;
+/// Digits of a size that are not counted as extension bytes; servers pad to a fixed width.
+const FREE_DIGITS: usize = 16;
+/// Extension bytes that are always allowed; beyond them one per byte of data is.
+const FREE_EXTENSIONS: u64 = 64 * 1024;
+/// The most trailer lines.
+const MAX_TRAILERS: usize = 200;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Size,
     Data,
-    /// Behind a chunk's data, and behind the CR that follows it.
+    /// After the data of a chunk, and after the CR that follows it.
     DataEnd,
     DataLf,
     Trailers,
     End,
 }
 
-/// The reader of one chunked body.
+/// Decodes the framing of one chunked body.
 #[derive(Debug)]
 pub struct ChunkedDecoder {
     state: State,
     lines: LineReader,
-    /// Size of the current chunk, and what of it is still to come.
+    /// The size of the current chunk, and how much of it is missing.
     size: u64,
     left: u64,
     data: u64,
@@ -46,7 +45,7 @@ pub struct ChunkedDecoder {
 }
 
 impl ChunkedDecoder {
-    /// A reader that stands before the first chunk; trailers may have `max_trailer` bytes.
+    /// A decoder at the first chunk; trailers may have `max_trailer` bytes.
     pub fn new(max_trailer: usize, leniency: Leniency) -> ChunkedDecoder {
         ChunkedDecoder {
             state: State::Size,
@@ -62,10 +61,10 @@ impl ChunkedDecoder {
         }
     }
 
-    /// Takes framing from `input` until data is ahead, the body is over (true) or the input is
-    /// used up.
-    pub fn frame(&mut self, input: &mut &[u8]) -> Result<bool, Error> {
-        while !input.is_empty() && self.ahead() == 0 && self.state != State::End {
+    /// Takes framing from `input` until data follows, the body is complete (true) or the input is
+    /// used.
+    pub fn read_framing(&mut self, input: &mut &[u8]) -> Result<bool, Error> {
+        while !input.is_empty() && self.data_len() == 0 && self.state != State::End {
             match self.state {
                 State::Size => self.size_line(input)?,
                 State::DataEnd | State::DataLf => self.data_end(input)?,
@@ -76,12 +75,12 @@ impl ChunkedDecoder {
         Ok(self.state == State::End)
     }
 
-    /// Bytes of data that come next without any framing between them.
-    pub fn ahead(&self) -> u64 {
+    /// The number of data bytes that follow without framing.
+    pub fn data_len(&self) -> u64 {
         if self.state == State::Data { self.left } else { 0 }
     }
 
-    /// Counts `count` bytes of data as taken; at most [`ChunkedDecoder::ahead`].
+    /// Counts `count` bytes of data as read; at most [`ChunkedDecoder::data_len`].
     pub fn advance(&mut self, count: u64) {
         self.data += count;
         self.left = self.left.saturating_sub(count);
@@ -90,7 +89,7 @@ impl ChunkedDecoder {
         }
     }
 
-    /// Where the stream ended, if it ends now, in words.
+    /// Describes the current position, for the error of a stream that ends here.
     pub fn position(&self) -> String {
         match self.state {
             State::Size if self.lines.is_empty() && self.data == 0 => {
@@ -107,14 +106,14 @@ impl ChunkedDecoder {
     }
 
     fn size_line(&mut self, input: &mut &[u8]) -> Result<(), Error> {
-        if !self.lines.push(input, LINE, "chunk size line")? {
+        if !self.lines.push(input, MAX_LINE, "chunk size line")? {
             return Ok(());
         }
         let line = self.lines.text(self.leniency)?;
         let (size, digits) = size(line)?;
         check(&line[digits..], self.leniency)?;
-        self.extensions += (line.len() - digits.min(PADDED)) as u64;
-        if self.extensions > EXTENSIONS + self.data {
+        self.extensions += (line.len() - digits.min(FREE_DIGITS)) as u64;
+        if self.extensions > FREE_EXTENSIONS + self.data {
             return Err(Error::limit("more chunk extensions than body"));
         }
         self.lines.clear();
@@ -123,7 +122,7 @@ impl ChunkedDecoder {
         Ok(())
     }
 
-    /// The CR LF behind a chunk's data; anything else is data beyond the size.
+    /// The CR LF after the data of a chunk; anything else is data beyond the size.
     fn data_end(&mut self, input: &mut &[u8]) -> Result<(), Error> {
         self.state = match (self.state, input[0]) {
             (State::DataEnd, b'\r') => State::DataLf,
@@ -137,8 +136,8 @@ impl ChunkedDecoder {
     }
 
     fn trailer(&mut self, input: &mut &[u8]) -> Result<(), Error> {
-        let room = self.max_trailer - self.trailer_bytes;
-        if !self.lines.push(input, room, "trailer")? {
+        let left = self.max_trailer - self.trailer_bytes;
+        if !self.lines.push(input, left, "trailer")? {
             return Ok(());
         }
         let line = self.lines.text(self.leniency)?;
@@ -148,8 +147,8 @@ impl ChunkedDecoder {
             check_trailer(line)?;
         }
         self.trailers += 1;
-        if self.trailers > TRAILERS {
-            return Err(Error::limit(format!("more than {TRAILERS} trailer lines")));
+        if self.trailers > MAX_TRAILERS {
+            return Err(Error::limit(format!("more than {MAX_TRAILERS} trailer lines")));
         }
         self.trailer_bytes += self.lines.len();
         self.lines.clear();
@@ -157,7 +156,8 @@ impl ChunkedDecoder {
     }
 }
 
-/// The size at the start of a size line, and how many digits it has: 1 to 15 after leading zeros.
+/// Parses the size at the beginning of a size line, 1 to 15 digits after leading zeros; returns the
+/// number of all digits too.
 fn size(line: &[u8]) -> Result<(u64, usize), Error> {
     let bad = || Error::protocol(format!("malformed chunk size {}", quote(line)));
     let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
@@ -183,10 +183,10 @@ mod tests {
         let mut chunks = ChunkedDecoder::new(1000, leniency);
         let mut all = Vec::new();
         loop {
-            if chunks.frame(&mut input)? {
+            if chunks.read_framing(&mut input)? {
                 return Ok(all);
             }
-            let count = input.len().min(chunks.ahead() as usize);
+            let count = input.len().min(chunks.data_len() as usize);
             if count == 0 {
                 return Err(Error::truncated(chunks.position()));
             }
@@ -229,8 +229,8 @@ mod tests {
     }
 
     #[test]
-    fn lies_are_refused() {
-        for lie in [
+    fn malformed_chunks_are_refused() {
+        for text in [
             "\r\n",
             "+5\r\n",
             "-5\r\n",
@@ -253,15 +253,15 @@ mod tests {
             "0\n\r\n",
             "5\r\nhello\r\r\n0\r\n\r\n",
         ] {
-            let got = body(lie.as_bytes());
-            let kind = if lie == "5\rhello" { ErrorKind::Truncated } else { ErrorKind::Protocol };
-            assert_eq!(got.map_err(|error| error.kind), Err(kind), "{lie:?}");
+            let got = body(text.as_bytes());
+            let kind = if text == "5\rhello" { ErrorKind::Truncated } else { ErrorKind::Protocol };
+            assert_eq!(got.map_err(|error| error.kind), Err(kind), "{text:?}");
         }
     }
 
     #[test]
-    fn a_cut_is_placed() {
-        for (cut, place) in [
+    fn truncation_has_its_position() {
+        for (text, position) in [
             ("", "before the first chunk"),
             ("5", "in a chunk's size"),
             ("5\r\nhel", "in a chunk, 3 of its 5 bytes"),
@@ -269,12 +269,12 @@ mod tests {
             ("5\r\nhello\r\n", "before the last chunk"),
             ("0\r\n", "in the trailer"),
         ] {
-            assert_eq!(body(cut.as_bytes()).unwrap_err().text, place);
+            assert_eq!(body(text.as_bytes()).unwrap_err().text, position);
         }
     }
 
     #[test]
-    fn endless_lines_are_given_up() {
+    fn endless_lines_exceed_limit() {
         let endless = format!("5;{}", "x".repeat(20_000));
         assert_eq!(body(endless.as_bytes()).unwrap_err().kind, ErrorKind::Limit);
         let endless = format!("0\r\n{}", "a: b\r\n".repeat(1000));

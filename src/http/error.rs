@@ -1,30 +1,30 @@
-//! What can be wrong with an answer, a URL or a redirect, and the exit code of each.
+//! Errors of responses, URLs and redirects, and the exit code of each.
 
 use std::fmt;
 
 use crate::error::{ExitCode, Failure, Phase};
 
-/// The class of an [`Error`]; decides the exit code.
+/// The kind of an [`Error`], which decides the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
-    /// What the user gave is malformed.
+    /// An argument is malformed.
     Usage,
-    /// The answer breaks HTTP or lies about its framing.
+    /// The response is malformed, or its framing is wrong.
     Protocol,
-    /// The stream ended before the answer did.
+    /// The stream ended before the response did.
     Truncated,
-    /// A redirect that must not be followed, or one too many.
+    /// A redirect is not followed.
     Redirect,
-    /// The stream ended before it began.
+    /// The stream ended without a byte.
     Empty,
     /// A content coding is broken.
     Coding,
-    /// A limit of ours was reached.
+    /// A limit is exceeded.
     Limit,
 }
 
 impl ErrorKind {
-    /// The number the shell gets.
+    /// The exit code.
     pub fn code(self) -> ExitCode {
         match self {
             ErrorKind::Usage => ExitCode::Usage,
@@ -38,21 +38,21 @@ impl ErrorKind {
     }
 }
 
-/// One reason why an answer is not taken. The text may quote the peer: escape it to show it.
+/// Why a response is refused. The text may quote the peer, so it must be escaped when printed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
-    /// The class.
+    /// The kind.
     pub kind: ErrorKind,
-    /// The reason in words.
+    /// The cause.
     pub text: String,
-    /// The flag that takes such an answer all the same, as a hint.
+    /// The flag that accepts such a response, as a hint.
     pub hint: Option<&'static str>,
 }
 
 /// The hint of an error that `--lenient` accepts.
 pub const LENIENT: &str = "--lenient accepts it";
 /// The hint of a broken content coding.
-const NO_DECODE: &str = "--no-decode delivers the body as it came";
+const NO_DECODE: &str = "--no-decode writes the body without decoding";
 
 impl Error {
     /// An error of `kind`.
@@ -60,13 +60,13 @@ impl Error {
         Error { kind, text: text.into(), hint: None }
     }
 
-    /// The same error with the flag that takes such an answer.
+    /// Adds the flag that accepts such a response.
     pub fn with_hint(mut self, hint: &'static str) -> Error {
         self.hint = Some(hint);
         self
     }
 
-    /// The failure of a run whose peer, called `endpoint`, sent what is wrong.
+    /// Converts to a failure in phase receive of the peer called `endpoint`.
     pub fn failure(&self, endpoint: impl fmt::Display) -> Failure {
         let failure = Failure::new(Phase::Receive, endpoint, self.text.clone());
         let mut failure = failure.with_code(self.kind.code());
@@ -74,22 +74,22 @@ impl Error {
         failure
     }
 
-    /// Something the user gave is malformed (2).
+    /// A malformed argument (2).
     pub fn usage(text: impl Into<String>) -> Error {
         Error::new(ErrorKind::Usage, text)
     }
 
-    /// The answer breaks its protocol (8).
+    /// A malformed response (8).
     pub fn protocol(text: impl Into<String>) -> Error {
         Error::new(ErrorKind::Protocol, text)
     }
 
-    /// The answer ended early (18).
+    /// A truncated response (18).
     pub fn truncated(text: impl Into<String>) -> Error {
         Error::new(ErrorKind::Truncated, text)
     }
 
-    /// A redirect not to be followed (47).
+    /// A redirect that is not followed (47).
     pub fn redirect(text: impl Into<String>) -> Error {
         Error::new(ErrorKind::Redirect, text)
     }
@@ -99,7 +99,7 @@ impl Error {
         Error::new(ErrorKind::Coding, text).with_hint(NO_DECODE)
     }
 
-    /// A limit of ours (63).
+    /// An exceeded limit (63).
     pub fn limit(text: impl Into<String>) -> Error {
         Error::new(ErrorKind::Limit, text)
     }

@@ -1,22 +1,22 @@
-//! What is asked of the reader of an answer, and what it tells.
+//! The options and the events of the response parser.
 
 use super::head::Head;
 use super::syntax::Leniency;
 
-/// What is expected of an answer, and what is put up with.
+/// What the parser accepts, and its limits.
 #[derive(Debug, Clone)]
 pub struct ParserOptions {
-    /// The request was HEAD: no body follows, whatever the header says.
+    /// The request was HEAD: no body follows, whatever the header contains.
     pub head_request: bool,
-    /// The most bytes of header, interim answers and trailers, each.
+    /// The most bytes of header, interim responses and trailers, each.
     pub max_header: usize,
-    /// The most decoded bytes; none means that only bombs are stopped.
+    /// The most decoded bytes; none means that only decompression bombs fail.
     pub max_decoded: Option<u64>,
-    /// Whether content codings are undone.
+    /// Whether content codings are decoded.
     pub decode: bool,
-    /// How malformed but harmless syntax is read; a lie about the framing is always refused.
+    /// Whether malformed but harmless syntax is accepted; wrong framing never is.
     pub leniency: Leniency,
-    /// Takes what is no HTTP/1 for the body of HTTP/0.9.
+    /// Whether a response without an HTTP/1 status line is accepted as HTTP/0.9.
     pub http09: bool,
 }
 
@@ -33,39 +33,39 @@ impl Default for ParserOptions {
     }
 }
 
-/// What the next bytes mean.
+/// The meaning of the next bytes.
 #[derive(Debug)]
 pub enum Event<'a> {
-    /// The input is used up.
-    More,
-    /// An interim answer; the real one follows.
+    /// All input is used; more is needed.
+    NeedInput,
+    /// An interim response (1xx); the final one follows.
     Interim(Head),
-    /// The head of the answer; [`super::Answer::head`] keeps it. None is HTTP/0.9, which has no head.
+    /// The head of the response, now in [`super::ResponseParser::head`]; HTTP/0.9 has none.
     Head,
     /// Bytes of the body, decoded.
     Body(&'a [u8]),
-    /// Something odd but tolerable, in words.
+    /// A deviation that was tolerated.
     Note(String),
-    /// The answer is complete.
+    /// The response is complete.
     Done,
 }
 
 /// How the stream ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StreamEnd {
-    /// Properly: FIN, and under TLS close_notify before it.
+    /// With FIN, under TLS after close_notify.
     Clean,
-    /// Without the goodbye its layer asks for: TLS without close_notify.
-    Cut,
+    /// Without close_notify of its TLS layer, or by an error.
+    Truncated,
 }
 
-/// How far a body has come, in bytes.
+/// How much of a body has been received, in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct BodyProgress {
-    /// Body bytes as they came, without chunk framing, before decoding.
-    pub came: u64,
-    /// How many of them the header promised.
-    pub promised: Option<u64>,
-    /// Body bytes handed out.
+    /// Body bytes received, without chunk framing, before decoding.
+    pub received: u64,
+    /// The number of them that the header announces.
+    pub expected: Option<u64>,
+    /// Body bytes delivered, after decoding.
     pub decoded: u64,
 }

@@ -1,35 +1,35 @@
-//! The head of an answer, once it is whole: the status line and the fields (RFC 9112 §4, §5).
+//! The parsed head of a response: status line and fields (RFC 9112 §4, §5).
 
 use super::syntax::list;
 
 /// One field of a head or a trailer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Field {
-    /// The name, as the peer wrote it.
+    /// The name, as received.
     pub name: String,
     /// The value without the white space around it, folded lines joined; any bytes but NUL, CR, LF.
     pub value: Vec<u8>,
 }
 
-/// A whole head.
+/// A complete head.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
     /// The digit after `HTTP/1.`.
     pub minor: u8,
     /// 100 to 999.
     pub status: u16,
-    /// The reason phrase, often empty; the peer's own bytes.
+    /// The reason phrase as received, often empty.
     pub reason: Vec<u8>,
-    /// The fields in the order they came.
+    /// The fields in the order received.
     pub fields: Vec<Field>,
-    /// Every byte from the status line to the blank line, as they came.
+    /// All bytes from the status line to the empty line, as received.
     pub raw: Vec<u8>,
-    /// What was tolerated, in words.
+    /// Deviations that were tolerated.
     pub notes: Vec<String>,
 }
 
 impl Head {
-    /// The head with these fields, for tests.
+    /// A head with these fields, for tests.
     #[cfg(test)]
     pub fn of(status: u16, fields: &[(&str, &str)]) -> Head {
         let field = |(name, value): &(&str, &str)| Field {

@@ -1,7 +1,7 @@
-//! Gathers a head from pieces of any size, up to its blank line.
+//! Collects a head from pieces of any size, up to its empty line.
 //!
-//! Whatever is wrong with a line is told when the line is whole, and another protocol at its
-//! first wrong byte, so that nobody waits for the end of what is no head.
+//! A malformed line fails when it is complete, another protocol at its first wrong byte, so that
+//! http-get does not wait for the end of something that is no head.
 
 use super::error::Error;
 use super::head::Head;
@@ -9,76 +9,76 @@ use super::header_fields::{parse, status_line};
 use super::line::strip_line_end;
 use super::syntax::Leniency;
 
-/// Empty lines that may precede a status line; some servers end a former body with one too many.
-const BLANKS: usize = 4;
-/// Header lines in one head.
-const FIELDS: usize = 1000;
-/// What every answer of HTTP/1 begins with.
+/// The most empty lines before a status line; some servers end a previous body with one too many.
+const MAX_EMPTY_LINES: usize = 4;
+/// The most header lines in one head.
+const MAX_FIELDS: usize = 1000;
+/// The beginning of every HTTP/1 response.
 const PREFIX: &[u8] = b"HTTP/";
 
-/// What came of one look at the bytes.
+/// The result of one push.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HeadStatus {
-    /// The head goes on.
+    /// More input is needed.
     Incomplete,
-    /// The blank line came.
+    /// The empty line was read.
     Complete,
-    /// What came is no status line of HTTP.
+    /// The bytes are not an HTTP/1 status line.
     NotHttp,
 }
 
-/// Gathers a head from pieces of any size.
+/// Collects one head after the other.
 #[derive(Debug)]
 pub struct HeadReader {
     raw: Vec<u8>,
-    /// Where the status line begins, behind empty lines.
+    /// Where the status line begins, after empty lines.
     start: usize,
     /// Where the unfinished line begins.
     line: usize,
-    blanks: usize,
+    empty_lines: usize,
     lines: usize,
     max_bytes: usize,
     leniency: Leniency,
 }
 
 impl HeadReader {
-    /// A gatherer that holds at most `max_bytes`.
+    /// A reader that accepts at most `max_bytes` per head.
     pub fn new(max_bytes: usize, leniency: Leniency) -> HeadReader {
         let raw = Vec::new();
-        HeadReader { raw, start: 0, line: 0, blanks: 0, lines: 0, max_bytes, leniency }
+        HeadReader { raw, start: 0, line: 0, empty_lines: 0, lines: 0, max_bytes, leniency }
     }
 
-    /// Whether not one byte has come.
+    /// Whether no byte has been read.
     pub fn is_empty(&self) -> bool {
         self.raw.is_empty()
     }
 
-    /// Whether what came is enough to know it for HTTP.
-    pub fn is_known(&self) -> bool {
+    /// Whether the complete prefix of a status line has been read.
+    pub fn has_prefix(&self) -> bool {
         self.raw.len() - self.start >= PREFIX.len()
     }
 
-    /// How many bytes of this head have come.
+    /// How many bytes of this head have been read.
     pub fn len(&self) -> usize {
         self.raw.len()
     }
 
-    /// Takes what `input` has up to the blank line.
+    /// Takes from `input` up to the empty line.
     ///
-    /// Refuses a NUL or a stray CR (8) as soon as its line is whole, a wrong status line too, and
-    /// a head over its limits (63).
+    /// Fails on a NUL, a bare CR or a malformed status line (8) when the line is complete, and on a
+    /// head that exceeds a limit (63).
     pub fn push(&mut self, input: &mut &[u8]) -> Result<HeadStatus, Error> {
         while !input.is_empty() {
             let end = input.iter().position(|byte| *byte == b'\n').map(|at| at + 1);
-            let room = self.max_bytes - self.raw.len();
-            let piece = end.unwrap_or(input.len()).min(room);
-            self.raw.extend_from_slice(&input[..piece]);
-            let over = end.unwrap_or(input.len()) > room;
-            *input = &input[piece..];
-            if self.is_alien() {
+            let left = self.max_bytes - self.raw.len();
+            let count = end.unwrap_or(input.len()).min(left);
+            self.raw.extend_from_slice(&input[..count]);
+            let too_large = end.unwrap_or(input.len()) > left;
+            *input = &input[count..];
+            if self.is_not_http() {
                 return Ok(HeadStatus::NotHttp);
             }
-            if over {
+            if too_large {
                 let limit = self.max_bytes;
                 return Err(Error::limit(format!("header larger than the limit of {limit} bytes")));
             }
@@ -89,26 +89,26 @@ impl HeadReader {
         Ok(HeadStatus::Incomplete)
     }
 
-    /// Whether what came cannot become `HTTP/`.
-    fn is_alien(&self) -> bool {
-        let mut came = &self.raw[self.start..];
-        if came.starts_with(b"\r") {
-            came = &came[1..];
-            return !(came.is_empty() || came.starts_with(b"\n"));
+    /// Whether the bytes cannot be the beginning of `HTTP/`.
+    fn is_not_http(&self) -> bool {
+        let mut text = &self.raw[self.start..];
+        if text.starts_with(b"\r") {
+            text = &text[1..];
+            return !(text.is_empty() || text.starts_with(b"\n"));
         }
-        if came.starts_with(b"\n") {
+        if text.starts_with(b"\n") {
             return false;
         }
-        let both = came.len().min(PREFIX.len());
-        came[..both] != PREFIX[..both]
+        let len = text.len().min(PREFIX.len());
+        text[..len] != PREFIX[..len]
     }
 
-    /// Looks at the line that has just become whole; true if it ends the head.
+    /// Checks the line that is now complete; true if it ends the head.
     fn line_ended(&mut self) -> Result<bool, Error> {
         let text = strip_line_end(&self.raw[self.line..])?;
         if text.is_empty() && self.lines == 0 {
-            self.blanks += 1;
-            if self.blanks > BLANKS {
+            self.empty_lines += 1;
+            if self.empty_lines > MAX_EMPTY_LINES {
                 return Err(Error::protocol("empty lines instead of a status line"));
             }
             self.start = self.raw.len();
@@ -119,24 +119,24 @@ impl HeadReader {
                 status_line(text, self.leniency)?;
             }
             self.lines += 1;
-            if self.lines > FIELDS + 1 {
-                return Err(Error::limit(format!("more than {FIELDS} header lines")));
+            if self.lines > MAX_FIELDS + 1 {
+                return Err(Error::limit(format!("more than {MAX_FIELDS} header lines")));
             }
         }
         self.line = self.raw.len();
         Ok(false)
     }
 
-    /// The whole head, taken out; the gatherer is then ready for the next one.
+    /// Parses the complete head; the reader is then ready for the next one.
     pub fn finish(&mut self) -> Result<Head, Error> {
         let mut raw = std::mem::take(&mut self.raw);
         raw.drain(..self.start);
-        (self.start, self.line, self.blanks, self.lines) = (0, 0, 0, 0);
+        (self.start, self.line, self.empty_lines, self.lines) = (0, 0, 0, 0);
         parse(raw, self.leniency)
     }
 
-    /// The bytes themselves, when they turned out to be no head.
-    pub fn push_raw(&mut self) -> Vec<u8> {
+    /// Takes the bytes as read, when they are not a head.
+    pub fn take_raw(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.raw)
     }
 }
@@ -147,11 +147,11 @@ mod tests {
     use crate::http::syntax::quote;
 
     fn head(text: &[u8]) -> Result<Head, Error> {
-        let mut gatherer = HeadReader::new(10_000, Leniency::Strict);
+        let mut reader = HeadReader::new(10_000, Leniency::Strict);
         let mut input = text;
-        match gatherer.push(&mut input)? {
+        match reader.push(&mut input)? {
             HeadStatus::Complete => {
-                let head = gatherer.finish()?;
+                let head = reader.finish()?;
                 assert!(text.ends_with(&[&head.raw, input].concat()));
                 Ok(head)
             }
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_head_is_split() {
+    fn head_is_split_into_fields() {
         let head = head(b"HTTP/1.1 200 OK\r\nServer: a b \r\nX:\t\r\nx: 2\r\n\r\n").unwrap();
         assert_eq!((head.minor, head.status, head.reason.as_slice()), (1, 200, &b"OK"[..]));
         assert_eq!(head.first("server"), Some(&b"a b"[..]));
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn old_and_sloppy_but_honest_heads_are_taken() {
+    fn unusual_but_unambiguous_heads_are_accepted() {
         for text in [
             &b"HTTP/1.1 200\r\n\r\n"[..],
             b"HTTP/1.1 200 \r\n\r\n",
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_two_readers_could_read_two_ways_is_refused() {
+    fn ambiguous_heads_are_refused() {
         for text in [
             &b"HTTP/1.1\t200 OK\r\n\r\n"[..],
             b"HTTP/1.1  200 OK\r\n\r\n",
@@ -227,17 +227,17 @@ mod tests {
     }
 
     #[test]
-    fn another_protocol_is_seen_at_its_first_wrong_byte() {
-        for alien in
+    fn other_protocol_is_detected_at_first_wrong_byte() {
+        for text in
             [&b"SSH-2.0"[..], b"ICY 200", b"HTTPS", b"\rHTTP/1.1 200", b"<html>", b"http/1.1"]
         {
-            let mut gatherer = HeadReader::new(1000, Leniency::Strict);
-            assert_eq!(gatherer.push(&mut { alien }).unwrap(), HeadStatus::NotHttp);
+            let mut reader = HeadReader::new(1000, Leniency::Strict);
+            assert_eq!(reader.push(&mut { text }).unwrap(), HeadStatus::NotHttp);
         }
     }
 
     #[test]
-    fn limits_hold() {
+    fn head_over_limit_is_63() {
         let long = [b"HTTP/1.1 200 OK\r\nA: ".to_vec(), vec![b'x'; 20_000]].concat();
         assert_eq!(head(&long).unwrap_err().kind, crate::http::ErrorKind::Limit);
         let many = [b"HTTP/1.1 200 OK\r\n".to_vec(), b"A: b\r\n".repeat(1001)].concat();

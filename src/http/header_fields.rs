@@ -1,4 +1,4 @@
-//! Splits the lines of a head into a status, a reason and fields.
+//! Parses the lines of a head into status, reason and fields.
 //!
 //! Accepted: any minor version of HTTP/1, folded lines (joined by one space, RFC 9112 §5.2),
 //! control bytes other than NUL and CR in values (shown escaped later). Refused: NUL, a CR that
@@ -9,7 +9,7 @@ use super::head::{Field, Head};
 use super::line::strip_line_end;
 use super::syntax::{Leniency, is_token, quote, trim};
 
-/// Version, status and reason of a status line: `HTTP/1.1 200 OK`, the reason optional (§4).
+/// Parses a status line such as `HTTP/1.1 200 OK`, its reason optional (RFC 9112 §4).
 pub fn status_line(line: &[u8], leniency: Leniency) -> Result<(u8, u16, &[u8]), Error> {
     split_status(line, leniency).map_err(|error| match split_status(line, Leniency::Lenient) {
         Ok(_) => error.with_hint(LENIENT),
@@ -24,7 +24,7 @@ fn split_status(line: &[u8], leniency: Leniency) -> Result<(u8, u16, &[u8]), Err
         return Err(bad());
     };
     if *major != b'1' || !minor.is_ascii_digit() {
-        return Err(Error::protocol(format!("not an HTTP/1 answer: {}", quote(line))));
+        return Err(Error::protocol(format!("not an HTTP/1 response: {}", quote(line))));
     }
     let rest = match rest {
         [b' ' | b'\t', ..] if lenient => trim(rest),
@@ -40,7 +40,7 @@ fn split_status(line: &[u8], leniency: Leniency) -> Result<(u8, u16, &[u8]), Err
     Ok((minor - b'0', number, trim(rest)))
 }
 
-/// The fields of a head so far, and what was ignored among them.
+/// The parsed fields of a head, and notes about ignored lines.
 struct Fields {
     found: Vec<Field>,
     notes: Vec<String>,
@@ -48,8 +48,8 @@ struct Fields {
 }
 
 impl Fields {
-    /// Reads one line; a fold continues the field before it.
-    fn read(&mut self, line: &[u8]) -> Result<(), Error> {
+    /// Adds one line; a fold continues the field before it.
+    fn push(&mut self, line: &[u8]) -> Result<(), Error> {
         if is_fold(line) {
             return self.unfold(line);
         }
@@ -58,12 +58,12 @@ impl Fields {
             Err(FieldError::Space(field)) if self.leniency == Leniency::Lenient => {
                 self.found.push(field)
             }
-            Err(flaw) => return self.ignore(flaw.tokens(), line),
+            Err(flaw) => return self.ignore(flaw.text(), line),
         }
         Ok(())
     }
 
-    /// Joins a fold to the field before it by one space.
+    /// Joins a folded line to the field before it with one space.
     fn unfold(&mut self, line: &[u8]) -> Result<(), Error> {
         let Some(field) = self.found.last_mut() else {
             return self.ignore("white space before the first field", line);
@@ -76,7 +76,7 @@ impl Fields {
         Ok(())
     }
 
-    /// Refuses a line, or with `--lenient` leaves it out and says so.
+    /// Fails on a malformed line; with `--lenient` ignores it with a note.
     fn ignore(&mut self, flaw: &str, line: &[u8]) -> Result<(), Error> {
         let text = format!("{flaw}: {}", quote(line));
         if self.leniency == Leniency::Strict {
@@ -87,16 +87,16 @@ impl Fields {
     }
 }
 
-/// Why a line is no field.
+/// Why a line is not a field.
 enum FieldError {
     Colon,
-    /// There is white space before the colon, and otherwise it is this field.
+    /// There is white space before the colon; without it the line is this field.
     Space(Field),
     Name,
 }
 
 impl FieldError {
-    fn tokens(&self) -> &'static str {
+    fn text(&self) -> &'static str {
         match self {
             FieldError::Colon => "header line without a colon",
             FieldError::Space(_) => "space before the colon",
@@ -123,13 +123,13 @@ fn split_field(line: &[u8]) -> Result<Field, FieldError> {
     if name.len() == written.len() { Ok(field) } else { Err(FieldError::Space(field)) }
 }
 
-/// Checks that a trailer's line is a field (RFC 9112 §7.1.2); what it says is ignored.
+/// Checks that a line of a trailer is a field (RFC 9112 §7.1.2), whose content is ignored.
 pub fn check_trailer(line: &[u8]) -> Result<(), Error> {
-    let wrong = |flaw: FieldError| format!("{} in a trailer: {}", flaw.tokens(), quote(line));
+    let wrong = |flaw: FieldError| format!("{} in a trailer: {}", flaw.text(), quote(line));
     split_field(line).map(drop).map_err(|flaw| Error::protocol(wrong(flaw)))
 }
 
-/// Splits a whole head, blank line included (8).
+/// Parses a complete head with its empty line; fails with 8.
 pub fn parse(raw: Vec<u8>, leniency: Leniency) -> Result<Head, Error> {
     let mut lines = raw.split_inclusive(|byte| *byte == b'\n');
     let status = strip_line_end(lines.next().unwrap_or_default())?;
@@ -141,7 +141,7 @@ pub fn parse(raw: Vec<u8>, leniency: Leniency) -> Result<Head, Error> {
         if line.is_empty() {
             break;
         }
-        fields.read(line)?;
+        fields.push(line)?;
     }
     Ok(Head { minor, status, reason, fields: fields.found, raw, notes: fields.notes })
 }

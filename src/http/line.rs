@@ -1,64 +1,64 @@
-//! Lines of a head, a chunk's frame or a trailer, gathered from pieces of any size.
+//! Collects lines of chunk framing and trailers from pieces of any size.
 //!
-//! A line ends at LF. The CR before it is optional in a head, because old servers leave it
-//! out (RFC 9112 §2.2), and required in chunk framing, where the two readings of a bare LF are
-//! how answers are smuggled. A CR anywhere else and a NUL are refused in both.
+//! A line ends with LF. The CR before it is optional in a head, because old servers omit it
+//! (RFC 9112 §2.2), and required in chunk framing, where the two interpretations of a bare LF allow
+//! response smuggling. A CR anywhere else and a NUL are refused in both.
 
 use super::error::{Error, LENIENT};
 use super::syntax::{Leniency, quote};
 
-/// Gathers one line at a time; holds at most the limit.
+/// Collects one line at a time, of limited length.
 #[derive(Debug, Default)]
 pub struct LineReader {
-    held: Vec<u8>,
+    line: Vec<u8>,
 }
 
 impl LineReader {
-    /// Takes bytes from `input` up to the end of the line. Answers true when the line is whole:
-    /// [`LineReader::text`] is it, until [`LineReader::clear`].
+    /// Takes bytes from `input` up to the end of the line. Returns true when the line is complete:
+    /// it is [`LineReader::text`] until [`LineReader::clear`].
     ///
     /// `limit` counts the line with its end; `what` names the part in the error (63).
     pub fn push(&mut self, input: &mut &[u8], limit: usize, what: &str) -> Result<bool, Error> {
         let end = input.iter().position(|byte| *byte == b'\n').map(|at| at + 1);
-        let piece = end.unwrap_or(input.len());
-        if self.held.len() + piece > limit {
+        let count = end.unwrap_or(input.len());
+        if self.line.len() + count > limit {
             return Err(Error::limit(format!("{what} longer than the limit of {limit} bytes")));
         }
-        self.held.extend_from_slice(&input[..piece]);
-        *input = &input[piece..];
+        self.line.extend_from_slice(&input[..count]);
+        *input = &input[count..];
         Ok(end.is_some())
     }
 
-    /// Whether nothing of a next line has come.
+    /// Whether no byte of the line has been read.
     pub fn is_empty(&self) -> bool {
-        self.held.is_empty()
+        self.line.is_empty()
     }
 
-    /// How many bytes are held.
+    /// How many bytes of the line have been read.
     pub fn len(&self) -> usize {
-        self.held.len()
+        self.line.len()
     }
 
-    /// The whole line without its end, checked; strictly read, a bare LF is no line end.
+    /// The complete line without its end; in strict mode a bare LF is an error.
     pub fn text(&self, leniency: Leniency) -> Result<&[u8], Error> {
-        if leniency == Leniency::Strict && !self.held.ends_with(b"\r\n") {
+        if leniency == Leniency::Strict && !self.line.ends_with(b"\r\n") {
             return Err(bare_lf());
         }
-        strip_line_end(&self.held)
+        strip_line_end(&self.line)
     }
 
-    /// Makes room for the next line.
+    /// Removes the line, before the next one.
     pub fn clear(&mut self) {
-        self.held.clear();
+        self.line.clear();
     }
 }
 
-/// A line of chunk framing that ends without a CR; `--lenient` accepts it.
+/// The error of a line of chunk framing that ends without CR; `--lenient` accepts it.
 pub fn bare_lf() -> Error {
     Error::protocol("bare LF in chunk framing").with_hint(LENIENT)
 }
 
-/// A line without its end, checked for the bytes no line may hold (8).
+/// Removes the end of a line; fails with 8 on a NUL or a bare CR.
 pub fn strip_line_end(line: &[u8]) -> Result<&[u8], Error> {
     let text = match line {
         [text @ .., b'\r', b'\n'] => text,

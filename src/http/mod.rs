@@ -1,11 +1,11 @@
-//! The HTTP/1.1 of http-get and of proxies: bytes in, facts out, no socket inside.
+//! HTTP/1.1 for http-get and for proxies: bytes in, events out, no I/O.
 //!
-//! Before a connection: [`link`] reads what the user called a URL, [`request`] turns it into
-//! the bytes of one GET. While it lives: [`answer`] takes the peer's bytes, in pieces of any
-//! size, and says what they mean. Afterwards: [`redirect`] decides where to go next, and
-//! [`range`] whether a piece is the piece that was asked for.
+//! [`url`] parses a URL, [`request`] formats a GET. [`response_parser`] takes the bytes of the
+//! response, in pieces of any size, and returns events: [`head_reader`] collects the head,
+//! [`body_reader`] removes framing ([`chunked`]) and content codings ([`coding`]). [`redirect`]
+//! finds the next URL, [`range`] compares the received range with the requested one.
 //!
-//! An answer passes these states; every arrow into `Refused` is an [`Error`] with its kind:
+//! A response passes these states:
 //!
 //! ```text
 //!            ┌──────── 1xx (counted) ───────┐
@@ -20,16 +20,17 @@
 //!  Empty (52)                           │                            Trailers       │      │
 //!                                       │                                │        CR LF    │
 //!                                       ▼                                ▼                 ▼
-//!                                    the end ────────────────────────► codings whole? ─► Done
+//!                                    the end ───────────────────► codings complete? ───► Done
 //! ```
 //!
-//! Body bytes pass through the codings ([`coding`]) on their way out. The end of the stream in
-//! any state but Close is a truncation (18), and so it is in Close when a coding or the layer
-//! below says that more was to come. What HTTP means is RFC 9110, how it is framed RFC 9112.
+//! The end of the stream in any state but Close is a truncation (18), and in Close too when a
+//! content coding or TLS is not complete. The semantics are RFC 9110, the framing RFC 9112.
 //!
-//! A build without the feature `http` has no http-get; it reads heads for proxies all the same.
+//! A build without the feature `http` has no http-get; it parses heads for proxies only.
 
 pub mod body_framing;
+#[cfg(feature = "http")]
+pub mod body_reader;
 pub mod challenge;
 pub mod chunked;
 #[cfg(feature = "http")]

@@ -1,10 +1,10 @@
-//! Where a 3xx leads (RFC 9110 §15.4), and where we do not go.
+//! Redirects (RFC 9110 §15.4): their target, and what may be sent there.
 
 use super::error::Error;
 use super::head::Head;
 use super::url::HttpUrl;
 
-/// What becomes of a redirect from https to http.
+/// Whether a redirect from https to http is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Downgrade {
     /// It is an error.
@@ -13,17 +13,17 @@ pub enum Downgrade {
     Allow,
 }
 
-/// Where `head`, an answer from `from`, sends us; none if it is no redirect, or names no place.
+/// The target of a redirect from `from`; none if `head` is no redirect or has no Location.
 ///
-/// Refuses places [`Link::follow`] refuses and the step from https to http unless allowed (47),
-/// and an answer that names two places (8).
+/// Fails with 47 on a Location that [`HttpUrl::resolve_location`] refuses and on a redirect from
+/// https to http unless allowed, with 8 on two different Locations.
 pub fn target(head: &Head, from: &HttpUrl, downgrade: Downgrade) -> Result<Option<HttpUrl>, Error> {
     if !matches!(head.status, 301 | 302 | 303 | 307 | 308) {
         return Ok(None);
     }
-    let mut places: Vec<&[u8]> = head.values("location").collect();
-    places.dedup();
-    let location = match places[..] {
+    let mut locations: Vec<&[u8]> = head.values("location").collect();
+    locations.dedup();
+    let location = match locations[..] {
         [] | [b""] => return Ok(None),
         [location] => location,
         _ => return Err(Error::protocol("two different Locations")),
@@ -36,8 +36,8 @@ pub fn target(head: &Head, from: &HttpUrl, downgrade: Downgrade) -> Result<Optio
     Ok(Some(to))
 }
 
-/// Whether a field of the user's own may be sent to an origin other than the first: only what
-/// says nothing about the user.
+/// Whether a custom header may be sent to another origin than the first: only what reveals nothing
+/// about the user.
 pub fn is_safe_cross_origin(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     name.starts_with("accept") || name == "user-agent" || name == "range"
@@ -53,13 +53,13 @@ mod tests {
         Head::of(status, &fields)
     }
 
-    fn link(word: &str) -> HttpUrl {
-        HttpUrl::read(word, &|_| Ok(80)).unwrap()
+    fn url(text: &str) -> HttpUrl {
+        HttpUrl::parse(text, &|_| Ok(80)).unwrap()
     }
 
     #[test]
-    fn only_a_redirect_with_one_place_leads_somewhere() {
-        let from = link("http://h/a");
+    fn redirect_with_one_location_has_target() {
+        let from = url("http://h/a");
         for status in [301, 302, 303, 307, 308] {
             let to = target(&head(status, &["/b"]), &from, Downgrade::Refuse).unwrap().unwrap();
             assert_eq!(to.to_string(), "http://h/b");
@@ -75,14 +75,14 @@ mod tests {
     }
 
     #[test]
-    fn a_downgrade_needs_permission() {
-        let (from, there) = (link("https://h/a"), head(302, &["http://h/a"]));
+    fn downgrade_needs_permission() {
+        let (from, there) = (url("https://h/a"), head(302, &["http://h/a"]));
         assert_eq!(target(&there, &from, Downgrade::Refuse).unwrap_err().kind, ErrorKind::Redirect);
         assert!(target(&there, &from, Downgrade::Allow).unwrap().is_some());
     }
 
     #[test]
-    fn little_crosses_to_another_origin() {
+    fn few_headers_are_safe_cross_origin() {
         for name in ["Accept", "accept-language", "User-Agent", "Range"] {
             assert!(is_safe_cross_origin(name), "{name}");
         }

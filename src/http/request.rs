@@ -1,23 +1,23 @@
-//! One GET (or HEAD) as bytes (RFC 9112 §3).
+//! Formats a GET or HEAD request (RFC 9112 §3).
 
 use super::error::Error;
 use super::redirect::is_safe_cross_origin;
 use super::syntax::is_token;
 use super::url::HttpUrl;
 
-/// A field the user gave with `-H`, in curl's three forms.
+/// A header field given with `-H`, in the three forms of curl.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CustomHeader {
     name: String,
-    /// None takes our own field of that name out.
+    /// None removes the default field of that name.
     value: Option<String>,
 }
 
 impl CustomHeader {
-    /// Reads `Name: value`, `Name:` (leave it out) or `Name;` (empty).
+    /// Parses `Name: value`, `Name:` (remove) or `Name;` (empty value).
     ///
     /// Fails on a malformed name and on CR, LF, NUL or another control byte but TAB.
-    pub fn read(text: &str) -> Result<CustomHeader, Error> {
+    pub fn parse(text: &str) -> Result<CustomHeader, Error> {
         if text.chars().any(|c| c.is_control() && c != '\t') {
             return Err(Error::usage("a header has no control characters"));
         }
@@ -30,7 +30,7 @@ impl CustomHeader {
             (None, None) => return Err(Error::usage("a header is written 'Name: value'")),
         };
         if !is_token(name.as_bytes()) {
-            return Err(Error::usage(format!("'{name}' is no header name")));
+            return Err(Error::usage(format!("'{name}' is not a header name")));
         }
         Ok(CustomHeader { name: name.to_string(), value })
     }
@@ -40,8 +40,8 @@ impl CustomHeader {
     }
 }
 
-/// Checks user name and password given apart from a URL: `name:password`.
-pub fn read_user(text: &str) -> Result<(String, String), Error> {
+/// Parses `USER:PASSWORD`; fails on control characters.
+pub fn parse_user(text: &str) -> Result<(String, String), Error> {
     if text.chars().any(char::is_control) {
         return Err(Error::usage("user and password have no control characters"));
     }
@@ -49,38 +49,39 @@ pub fn read_user(text: &str) -> Result<(String, String), Error> {
     Ok((user.to_string(), password.to_string()))
 }
 
-/// Everything one request says.
+/// The parts of one request.
 #[derive(Debug, Clone)]
 pub struct Request<'a> {
-    /// Where to.
-    pub link: &'a HttpUrl,
+    /// The requested URL.
+    pub url: &'a HttpUrl,
     /// HEAD instead of GET.
     pub head: bool,
     /// HTTP/1.0 instead of HTTP/1.1.
     pub http10: bool,
-    /// The whole URL in the request line, for a forward proxy.
+    /// The absolute URL in the request line, for a forward proxy.
     pub absolute: bool,
-    /// Whether this is the origin the user named; own fields and credentials stay with it.
+    /// Whether this is the origin that the user named; only it gets all custom headers and
+    /// credentials.
     pub same_origin: bool,
-    /// The user's own fields.
-    pub own: &'a [CustomHeader],
-    /// The value of Authorization, for the origin the user named.
+    /// The fields given by the user.
+    pub custom_headers: &'a [CustomHeader],
+    /// The value of Authorization, for the origin that the user named.
     pub authorization: Option<String>,
     /// The value of Proxy-Authorization, for the forward proxy.
-    pub proxy_login: Option<String>,
+    pub proxy_authorization: Option<String>,
     /// The value of Range.
     pub range: Option<String>,
     /// The fields that make the request conditional (RFC 9110 §13.1).
     pub conditions: Vec<(&'static str, String)>,
-    /// Whether a coded body is welcome.
+    /// Whether content codings are accepted.
     pub accept_encoding: bool,
 }
 
 impl Request<'_> {
-    /// The request with its blank line.
+    /// Formats the request, with the empty line at its end.
     pub fn bytes(&self) -> Vec<u8> {
         let method = if self.head { "HEAD" } else { "GET" };
-        let target = if self.absolute { self.link.absolute() } else { self.link.target() };
+        let target = if self.absolute { self.url.absolute() } else { self.url.target() };
         let version = if self.http10 { "HTTP/1.0" } else { "HTTP/1.1" };
         let mut text = format!("{method} {target} {version}\r\n");
         for (name, value) in self.fields() {
@@ -91,14 +92,14 @@ impl Request<'_> {
         text.into_bytes()
     }
 
-    /// Our fields, those the user replaced or took out left out, then the user's.
+    /// The default fields except those that the user replaces or removes, then the user's.
     fn fields(&self) -> Vec<(String, String)> {
         let sent: Vec<&CustomHeader> = self
-            .own
+            .custom_headers
             .iter()
             .filter(|own| self.same_origin || is_safe_cross_origin(&own.name))
             .collect();
-        let mut fields = self.usual();
+        let mut fields = self.default_fields();
         fields.retain(|(name, _)| !sent.iter().any(|own| own.is(name)));
         for own in sent {
             let at = if own.is("host") { 0 } else { fields.len() };
@@ -109,9 +110,9 @@ impl Request<'_> {
         fields
     }
 
-    fn usual(&self) -> Vec<(String, String)> {
+    fn default_fields(&self) -> Vec<(String, String)> {
         let mut fields = vec![
-            ("Host", self.link.authority()),
+            ("Host", self.url.authority()),
             ("User-Agent", concat!("sockit/", env!("CARGO_PKG_VERSION")).to_string()),
             ("Accept", "*/*".to_string()),
         ];
@@ -120,7 +121,9 @@ impl Request<'_> {
         }
         let authorization = self.authorization.iter().filter(|_| self.same_origin);
         fields.extend(authorization.map(|login| ("Authorization", login.clone())));
-        fields.extend(self.proxy_login.iter().map(|login| ("Proxy-Authorization", login.clone())));
+        fields.extend(
+            self.proxy_authorization.iter().map(|login| ("Proxy-Authorization", login.clone())),
+        );
         fields.extend(self.range.iter().map(|range| ("Range", range.clone())));
         fields.extend(self.conditions.iter().cloned());
         fields.push(("Connection", "close".to_string()));
@@ -132,20 +135,20 @@ impl Request<'_> {
 mod tests {
     use super::*;
 
-    fn link(word: &str) -> HttpUrl {
-        HttpUrl::read(word, &|_| Ok(80)).unwrap()
+    fn url(text: &str) -> HttpUrl {
+        HttpUrl::parse(text, &|_| Ok(80)).unwrap()
     }
 
-    fn plain<'a>(link: &'a HttpUrl, own: &'a [CustomHeader]) -> Request<'a> {
+    fn plain<'a>(url: &'a HttpUrl, custom_headers: &'a [CustomHeader]) -> Request<'a> {
         Request {
-            link,
+            url,
             head: false,
             http10: false,
             absolute: false,
             same_origin: true,
-            own,
+            custom_headers,
             authorization: None,
-            proxy_login: None,
+            proxy_authorization: None,
             range: None,
             conditions: Vec::new(),
             accept_encoding: false,
@@ -157,36 +160,36 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_get() {
-        let link = link("http://h:81/a?b");
+    fn request_without_options_has_default_fields() {
+        let url = url("http://h:81/a?b");
         let wanted = format!(
             "GET /a?b HTTP/1.1\r\nHost: h:81\r\nUser-Agent: sockit/{}\r\nAccept: */*\r\n\
              Connection: close\r\n\r\n",
             env!("CARGO_PKG_VERSION")
         );
-        assert_eq!(text(&plain(&link, &[])), wanted);
-        let proxied = Request { absolute: true, http10: true, head: true, ..plain(&link, &[]) };
+        assert_eq!(text(&plain(&url, &[])), wanted);
+        let proxied = Request { absolute: true, http10: true, head: true, ..plain(&url, &[]) };
         assert!(text(&proxied).starts_with("HEAD http://h:81/a?b HTTP/1.0\r\n"));
     }
 
     #[test]
-    fn own_fields_replace_remove_and_empty() {
+    fn custom_headers_replace_remove_and_empty() {
         let own: Vec<CustomHeader> = ["Host: other", "accept:", "X;", "user-agent:  me "]
-            .map(|text| CustomHeader::read(text).unwrap())
+            .map(|text| CustomHeader::parse(text).unwrap())
             .to_vec();
-        let link = link("h");
-        let sent = text(&plain(&link, &own));
+        let url = url("h");
+        let sent = text(&plain(&url, &own));
         assert!(sent.starts_with("GET / HTTP/1.1\r\nHost: other\r\n"), "{sent}");
         assert!(!sent.contains("Accept") && sent.contains("\r\nX:\r\n"), "{sent}");
         assert!(sent.contains("user-agent: me\r\n") && !sent.contains("sockit"), "{sent}");
     }
 
     #[test]
-    fn away_from_home_secrets_stay_at_home() {
+    fn credentials_stay_with_their_origin() {
         let own = ["X-Api-Key: k", "Cookie: c", "Accept-Language: de", "Host: other"]
-            .map(|text| CustomHeader::read(text).unwrap());
-        let (link, login) = (link("h"), "Basic dTpw".to_string());
-        let request = Request { authorization: Some(login), ..plain(&link, &own) };
+            .map(|text| CustomHeader::parse(text).unwrap());
+        let (url, login) = (url("h"), "Basic dTpw".to_string());
+        let request = Request { authorization: Some(login), ..plain(&url, &own) };
         assert!(text(&request).contains("Authorization: Basic dTpw\r\n"));
         let away = text(&Request { same_origin: false, ..request });
         for secret in ["Authorization", "X-Api-Key", "Cookie", "other"] {
@@ -196,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_injected() {
+    fn injected_lines_are_refused() {
         for bad in [
             "X: a\r\nY: b",
             "X: a\nY: b",
@@ -209,8 +212,8 @@ mod tests {
             "Ü: a",
             "X : a",
         ] {
-            assert!(CustomHeader::read(bad).is_err(), "{bad:?}");
+            assert!(CustomHeader::parse(bad).is_err(), "{bad:?}");
         }
-        assert!(read_user("a:b\r\nX: y").is_err());
+        assert!(parse_user("a:b\r\nX: y").is_err());
     }
 }

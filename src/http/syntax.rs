@@ -1,15 +1,15 @@
-//! The small grammar everything in HTTP is made of: tokens, white space, lists (RFC 9110 §5.6).
+//! The basic grammar of HTTP: tokens, white space, lists (RFC 9110 §5.6).
 
-/// How syntax is read that is malformed but can be understood in one way only.
+/// Whether malformed but unambiguous syntax is accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Leniency {
-    /// As an error.
+    /// It is an error.
     Strict,
-    /// As far as it makes sense.
+    /// It is accepted.
     Lenient,
 }
 
-/// Whether `byte` may stand in a token: a method, a field name, a coding's name.
+/// Whether `byte` is allowed in a token: a method, a field name, the name of a coding.
 pub fn is_tchar(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
@@ -19,7 +19,7 @@ pub fn is_token(text: &[u8]) -> bool {
     !text.is_empty() && text.iter().copied().all(is_tchar)
 }
 
-/// Without the spaces and tabs around it.
+/// Removes spaces and tabs at both ends.
 pub fn trim(mut text: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] = text {
         text = rest;
@@ -35,18 +35,18 @@ pub fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| *byte == b',').map(trim)
 }
 
-/// A decimal number of plain digits, at most [`i64::MAX`]: no sign, no prefix, nothing around.
+/// Parses a decimal number of digits only, at most [`i64::MAX`].
 pub fn decimal(text: &[u8]) -> Option<u64> {
     let plain = (1..=19).contains(&text.len()) && text.iter().all(u8::is_ascii_digit);
     let number: u64 = std::str::from_utf8(text).ok().filter(|_| plain)?.parse().ok()?;
     (number <= i64::MAX as u64).then_some(number)
 }
 
-/// The first of some peer-made bytes in quotes, for a message; whoever shows it escapes it.
+/// The first 60 bytes of untrusted data in quotes, for a message that is escaped when printed.
 pub fn quote(bytes: &[u8]) -> String {
-    const LONGEST: usize = 60;
-    let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(LONGEST)]);
-    let more = if bytes.len() > LONGEST { "..." } else { "" };
+    const MAX_LEN: usize = 60;
+    let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_LEN)]);
+    let more = if bytes.len() > MAX_LEN { "..." } else { "" };
     format!("\"{shown}{more}\"")
 }
 
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_is_digits_and_nothing_else() {
+    fn number_has_only_digits() {
         assert_eq!(decimal(b"6"), Some(6));
         assert_eq!(decimal(b"9223372036854775807"), Some(i64::MAX as u64));
         for bad in

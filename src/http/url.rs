@@ -1,13 +1,13 @@
-//! What the user called a URL, or a peer a Location: the place an answer comes from.
+//! http and https URLs, from the command line or from a Location.
 //!
-//! The `url` crate does the standard's part (IDN, dots, escapes). Around it we do what the
-//! standard leaves out: no scheme (http), zones of IPv6 addresses (RFC 6874), ports by service
-//! name; and we refuse what it would silently repair: control bytes, backslashes, missing hosts.
+//! The `url` crate implements the standard (IDN, dot segments, escapes). This file adds what the
+//! standard omits: a missing scheme (http), zones of IPv6 addresses (RFC 6874), ports by service
+//! name; and refuses what it would silently repair: control bytes, backslashes, missing hosts.
 
 use std::fmt;
 
 use authority::{Authority, credentials, hide_credentials, split_scheme};
-use percent::without_stray_bytes;
+use percent::encode_non_utf8;
 use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
@@ -18,16 +18,16 @@ use crate::error::{Failure, Phase};
 mod authority;
 mod percent;
 
-/// One http or https URL. Shown without its credentials.
+/// One http or https URL. Its `Display` has no credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpUrl {
-    /// Never with credentials or a fragment.
+    /// Without credentials and fragment.
     url: Url,
     zone: Option<String>,
     user: Option<(String, String)>,
 }
 
-/// Scheme, host with zone, port: what credentials stay with (RFC 6454 §4).
+/// Scheme, host with zone, and port: credentials are sent to one origin only (RFC 6454 §4).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
     tls: bool,
@@ -36,56 +36,56 @@ pub struct Origin {
 }
 
 impl HttpUrl {
-    /// Reads what the user typed; `lookup` turns a service name into its port.
+    /// Parses a URL given by the user; `lookup` returns the port of a service name.
     ///
     /// Fails with code 2 on anything malformed, and as `lookup` does.
-    pub fn read(
-        word: &str,
+    pub fn parse(
+        text: &str,
         lookup: &dyn Fn(&str) -> Result<u16, Failure>,
     ) -> Result<HttpUrl, Failure> {
-        let bad = |why: &str| Failure::usage(Phase::Resolve, hide_credentials(word), why);
-        if word.chars().any(char::is_control) {
-            return Err(bad("a URL has no control characters"));
+        let bad = |why: &str| Failure::usage(Phase::Resolve, hide_credentials(text), why);
+        if text.chars().any(char::is_control) {
+            return Err(bad("control characters in the URL"));
         }
-        let (scheme, rest) = split_scheme(word).map_err(bad)?;
+        let (scheme, rest) = split_scheme(text).map_err(bad)?;
         let parts = Authority::split(rest).map_err(bad)?;
         let port = match parts.port {
             "" => String::new(),
             port if port.bytes().all(|b| b.is_ascii_digit()) => {
-                let number: u16 = port.parse().map_err(|_| bad("a port is at most 65535"))?;
+                let number: u16 = port.parse().map_err(|_| bad("the maximum port is 65535"))?;
                 format!(":{number}")
             }
-            // An @ behind it: this is rather the beginning of a password, which nobody shall see.
+            // An @ after it: this may be the beginning of a password, which must not be printed.
             name if parts.rest.contains('@') => {
-                let why = "what follows the colon is no port (in a password, write / as %2F)";
+                let why = "the text after the colon is not a port (in a password, write / as %2F)";
                 let number = lookup(name).map_err(|failure| bad(why).with_code(failure.code))?;
                 format!(":{number}")
             }
             name => format!(":{}", lookup(name)?),
         };
-        let text = format!("{scheme}://{}{port}{}", parts.host, parts.rest);
-        let mut url = Url::parse(&text).map_err(|error| bad(&error.to_string()))?;
+        let normalized = format!("{scheme}://{}{port}{}", parts.host, parts.rest);
+        let mut url = Url::parse(&normalized).map_err(|error| bad(&error.to_string()))?;
         if url.host().is_none() {
             return Err(bad("the host is missing"));
         }
         if parts.zone.is_some() && !matches!(url.host(), Some(Host::Ipv6(_))) {
-            return Err(bad("only an IPv6 address has a zone"));
+            return Err(bad("only an IPv6 address can have a zone"));
         }
         url.set_fragment(None);
         let zone = parts.zone.map(str::to_string);
         Ok(HttpUrl { url, zone, user: parts.user.map(credentials) })
     }
 
-    /// Where a Location of an answer from here leads (RFC 9110 §10.2.2).
+    /// Resolves a Location in a response from this URL (RFC 9110 §10.2.2), without its credentials:
+    /// the peer must not choose them.
     ///
-    /// Refuses (47) schemes other than http and https, and whatever two programs could read two
-    /// ways. Credentials in it are not taken over: the peer has no say in whom we claim to be.
+    /// Fails with 47 on schemes other than http and https, and on an ambiguous Location.
     pub fn resolve_location(&self, location: &[u8]) -> Result<HttpUrl, Error> {
         let bad = |why: &str| Error::redirect(format!("redirect to {}: {why}", quote(location)));
         if location.iter().any(|byte| byte.is_ascii_control()) {
             return Err(bad("control characters"));
         }
-        let text = without_stray_bytes(location);
+        let text = encode_non_utf8(location);
         let path = text.split(['?', '#']).next().unwrap_or_default();
         if path.contains('\\') {
             return Err(bad("a backslash"));
@@ -117,7 +117,7 @@ impl HttpUrl {
         self.url.scheme() == "https"
     }
 
-    /// The host to dial: a name or an address without brackets, with its zone.
+    /// The host to connect to: a name or an address without brackets, with its zone.
     pub fn host(&self) -> String {
         let host = self.url.host_str().unwrap_or_default();
         let bare = host.trim_start_matches('[').trim_end_matches(']');
@@ -127,13 +127,13 @@ impl HttpUrl {
         }
     }
 
-    /// The port to dial.
+    /// The port to connect to.
     pub fn port(&self) -> u16 {
         self.url.port_or_known_default().unwrap_or(80)
     }
 
-    /// Host and, unless it is the scheme's own, port: the value of Host (RFC 9110 §7.2), which
-    /// has no zone (RFC 6874 §4).
+    /// The value of Host (RFC 9110 §7.2): the host without zone (RFC 6874 §4), and the port unless it
+    /// is the default of the scheme.
     pub fn authority(&self) -> String {
         let host = self.url.host_str().unwrap_or_default();
         match self.url.port() {
@@ -142,7 +142,7 @@ impl HttpUrl {
         }
     }
 
-    /// Path and query: what stands in the request line.
+    /// Path and query, for the request line.
     pub fn target(&self) -> String {
         match self.url.query() {
             Some(query) => format!("{}?{query}", self.url.path()),
@@ -150,31 +150,31 @@ impl HttpUrl {
         }
     }
 
-    /// The whole, as a proxy wants it in the request line (RFC 9112 §3.2.2).
+    /// The absolute URL, for the request line sent to a proxy (RFC 9112 §3.2.2).
     pub fn absolute(&self) -> String {
         format!("{}://{}{}", self.url.scheme(), self.authority(), self.target())
     }
 
-    /// User and password of the URL itself.
+    /// User and password in the URL.
     pub fn user(&self) -> Option<&(String, String)> {
         self.user.as_ref()
     }
 
-    /// Whose place it is.
+    /// Its origin.
     pub fn origin(&self) -> Origin {
         Origin { tls: self.is_tls(), host: self.host(), port: self.port() }
     }
 
-    /// A file name from the last segment of the path, which can name nothing but a plain, visible
-    /// file in one directory, and is never taken for a flag; none if there is no such segment.
+    /// A file name from the last segment of the path, without `/`, a leading `.` or a leading `-`;
+    /// none if there is no such segment.
     pub fn file_name(&self) -> Option<String> {
-        const LONGEST: usize = 200;
+        const MAX_LEN: usize = 200;
         let segment = self.url.path_segments()?.next_back()?;
         let mut name = String::new();
         for c in percent_decode_str(segment).decode_utf8_lossy().chars() {
             let clean =
                 if c.is_control() || matches!(c, '/' | '\\' | '\u{fffd}') { '_' } else { c };
-            if name.len() + clean.len_utf8() <= LONGEST {
+            if name.len() + clean.len_utf8() <= MAX_LEN {
                 name.push(clean);
             }
         }
@@ -191,7 +191,7 @@ impl fmt::Display for HttpUrl {
     }
 }
 
-/// The scheme a reference begins with, if it has one (RFC 3986 §3.1).
+/// Splits the scheme off a reference, if it has one (RFC 3986 §3.1).
 fn scheme_of(text: &str) -> Option<(&str, &str)> {
     let (scheme, rest) = text.split_once(':')?;
     let letter = scheme.starts_with(|c: char| c.is_ascii_alphabetic());

@@ -1,12 +1,12 @@
-//! What may follow a chunk's size on its line (RFC 9112 §7.1.1).
+//! Chunk extensions, after the size of a chunk (RFC 9112 §7.1.1).
 
 use crate::http::error::{Error, LENIENT};
 use crate::http::syntax::{Leniency, is_tchar, quote, trim};
 
-/// Checks `;name=value` in any number (RFC 9112 §7.1.1); what they say is ignored.
+/// Checks any number of `;name=value`, whose content is ignored.
 pub fn check(text: &[u8], leniency: Leniency) -> Result<(), Error> {
     let control = text.iter().any(|byte| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f);
-    // Blanks at the end are no extension: servers pad sizes to a fixed width.
+    // Spaces at the end are no extension: servers pad sizes to a fixed width.
     let inside = trim(text);
     let tolerable = !control && (inside.is_empty() || inside[0] == b';');
     if tolerable && (leniency == Leniency::Lenient || extensions(inside)) {
@@ -45,7 +45,7 @@ fn skip_token(text: &[u8]) -> Option<&[u8]> {
     (count > 0).then(|| &text[count..])
 }
 
-/// Behind a token or a quoted string, whose backslash quotes the next byte.
+/// Skips a token or a quoted string, in which a backslash quotes the next byte.
 fn skip_value(text: &[u8]) -> Option<&[u8]> {
     let Some(mut rest) = text.strip_prefix(b"\"") else {
         return skip_token(text);

@@ -1,4 +1,4 @@
-//! `br` (RFC 7932). The window is read from the first byte, before anything is allocated for it.
+//! `br` (RFC 7932). The window size is read from the first byte, before it is allocated.
 
 use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, StandardAlloc};
 
@@ -7,13 +7,13 @@ use crate::http::error::Error;
 
 type State = BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>;
 
-/// Undoes `br`.
+/// Decodes `br`.
 pub struct Brotli {
     state: Box<State>,
     window: usize,
     begun: bool,
     ended: bool,
-    junk: u64,
+    trailing_bytes: u64,
 }
 
 impl Brotli {
@@ -21,24 +21,24 @@ impl Brotli {
     pub fn new(window: usize) -> Brotli {
         let alloc = StandardAlloc::default;
         let state = Box::new(State::new_strict(alloc(), alloc(), alloc()));
-        Brotli { state, window, begun: false, ended: false, junk: 0 }
+        Brotli { state, window, begun: false, ended: false, trailing_bytes: 0 }
     }
 
-    /// Refuses a window larger than ours (63).
+    /// Fails with 63 on a window larger than the limit.
     fn begin(&mut self, first: u8) -> Result<(), Error> {
         let size = 1_usize << window_bits(first);
         if size > self.window {
-            let most = self.window;
-            return Err(Error::limit(format!("brotli window of {size} bytes, more than {most}")));
+            let max = self.window;
+            return Err(Error::limit(format!("brotli window of {size} bytes, more than {max}")));
         }
-        // One allocation, touched only as far as the body reaches, instead of growing copies.
+        // One allocation, of which only the used pages are touched, instead of growing copies.
         self.state.set_initial_ring_buffer_size(u32::MAX);
         self.begun = true;
         Ok(())
     }
 }
 
-/// The window's size as a power of two (RFC 7932 §9.1).
+/// The size of the window as a power of two (RFC 7932 §9.1).
 fn window_bits(first: u8) -> u32 {
     let (low, high) = (first >> 1 & 7, first >> 4 & 7);
     match (first & 1, low, high) {
@@ -56,7 +56,7 @@ impl Decoder for Brotli {
 
     fn decode(&mut self, input: &mut &[u8], out: &mut [u8]) -> Result<usize, Error> {
         if self.ended {
-            self.junk += input.len() as u64;
+            self.trailing_bytes += input.len() as u64;
             *input = &[];
             return Ok(0);
         }
@@ -73,7 +73,7 @@ impl Decoder for Brotli {
         *input = input.get(read..).unwrap_or_default();
         match result {
             BrotliResult::ResultSuccess => self.ended = true,
-            // The bytes before the break are good; the next call meets the break again.
+            // The bytes before the error are valid; the next call returns the error.
             BrotliResult::ResultFailure if made == 0 => {
                 return Err(Error::coding("broken br coding"));
             }
@@ -82,11 +82,11 @@ impl Decoder for Brotli {
         Ok(made)
     }
 
-    fn whole(&self) -> bool {
+    fn is_complete(&self) -> bool {
         self.ended
     }
 
-    fn junk(&self) -> u64 {
-        self.junk
+    fn trailing_bytes(&self) -> u64 {
+        self.trailing_bytes
     }
 }

@@ -1,23 +1,23 @@
-//! What every content coding has in common.
+//! The interface of a content decoder.
 
 use crate::http::error::Error;
 
-/// One coding being undone.
+/// Decodes one content coding.
 pub trait Decoder: Send {
-    /// The coding's name.
+    /// The name of the coding.
     fn name(&self) -> &'static str;
 
-    /// Takes from `input` and fills `out`; answers how much of `out` is filled. Nothing taken
-    /// and nothing filled means that more input is needed. Bytes behind the coding's end are
-    /// taken and dropped, and counted by [`Decoder::junk`].
+    /// Takes from `input` and fills `out`; returns how much of `out` is filled. Nothing taken and
+    /// nothing filled means that more input is needed. Bytes after the end of the coding are
+    /// discarded, and counted by [`Decoder::trailing_bytes`].
     fn decode(&mut self, input: &mut &[u8], out: &mut [u8]) -> Result<usize, Error>;
 
-    /// Whether the coding has reached an end of its own.
-    fn whole(&self) -> bool;
+    /// Whether the end of the coding has been read.
+    fn is_complete(&self) -> bool;
 
-    /// Bytes that came behind the end.
-    fn junk(&self) -> u64;
+    /// The number of bytes after the end.
+    fn trailing_bytes(&self) -> u64;
 
-    /// No more input will come although the end was not reached: hands out what is held back.
-    fn cut(&mut self) {}
+    /// The input ended before the coding did: further calls return what is buffered.
+    fn flush_truncated(&mut self) {}
 }

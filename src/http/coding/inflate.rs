@@ -7,12 +7,12 @@ use flate2::{Decompress, FlushDecompress, Status};
 use super::decoder::Decoder;
 use crate::http::error::Error;
 
-/// What every member of gzip begins with.
+/// The first bytes of every gzip member.
 const MAGIC: [u8; 2] = [0x1f, 0x8b];
 /// The window of deflate, 32 KiB, as a power of two.
 const WINDOW_BITS: u8 = 15;
-/// Members that may be almost empty. Starting one costs as much as kilobytes of data, and nested
-/// codings bring a million of them in a few kilobytes.
+/// The most members that may be almost empty. One costs as much as kilobytes of data, and nested
+/// codings have a million of them in a few kilobytes.
 const MAX_TINY_MEMBERS: u64 = 10_000;
 /// Decoded bytes per member, on average, below which members are almost empty.
 const TINY: u64 = 16;
@@ -32,30 +32,31 @@ enum State {
     Data(Decompress),
     /// The bytes before this error are delivered.
     Broken(Error),
-    /// Behind the last stream: everything is dropped.
+    /// After the last stream: everything is discarded.
     Ended,
 }
 
-/// Undoes `gzip` or `deflate`.
+/// Decodes `gzip` or `deflate`.
 pub struct Inflate {
     coding: Coding,
     state: State,
-    /// The first bytes of a stream, until there are two; in the end, what begins the junk.
+    /// The first bytes of a stream, until there are two; in the end, of the trailing bytes.
     first: Vec<u8>,
     members: u64,
     /// Decoded bytes of all members.
     decoded: u64,
-    junk: u64,
+    trailing_bytes: u64,
 }
 
 impl Inflate {
+    /// A decoder of `coding`.
     pub fn new(coding: Coding) -> Inflate {
         let first = Vec::with_capacity(2);
-        Inflate { coding, state: State::Start, first, members: 0, decoded: 0, junk: 0 }
+        Inflate { coding, state: State::Start, first, members: 0, decoded: 0, trailing_bytes: 0 }
     }
 
-    /// Gathers the first two bytes, then gives them to the right decoder. Behind a member of gzip
-    /// anything but another one is junk.
+    /// Collects the first two bytes, then starts the decoder they select. After a gzip member
+    /// anything but another one is discarded.
     fn start(&mut self, input: &mut &[u8], out: &mut [u8]) -> Result<usize, Error> {
         let count = input.len().min(2 - self.first.len());
         self.first.extend_from_slice(&input[..count]);
@@ -73,7 +74,7 @@ impl Inflate {
 
     fn not_gzip(&mut self) -> Result<usize, Error> {
         if self.members == 0 {
-            return Err(Error::coding("not gzip, although the header says so"));
+            return Err(Error::coding("not gzip, despite the header"));
         }
         self.state = State::Ended;
         Ok(0)
@@ -91,7 +92,7 @@ impl Inflate {
             Ok(Status::StreamEnd) => self.end_stream(),
             Ok(_) => {}
             Err(error) => {
-                let error = Error::coding(format!("broken {} coding: {error}", self.name()));
+                let error = broken(self.name(), error.message());
                 if made == 0 {
                     return Err(error);
                 }
@@ -101,11 +102,11 @@ impl Inflate {
         Ok(usize::try_from(made).unwrap_or(usize::MAX))
     }
 
-    /// A decoder for the next member of gzip (63 when too many had almost nothing in them).
+    /// A decoder for the next gzip member; fails with 63 when too many were almost empty.
     fn next_member(&self) -> Result<Decompress, Error> {
         let count = self.members;
         if count > MAX_TINY_MEMBERS && self.decoded < count * TINY {
-            return Err(Error::limit(format!("{count} gzip members with almost nothing in them")));
+            return Err(Error::limit(format!("{count} almost empty gzip members")));
         }
         Ok(Decompress::new_gzip(WINDOW_BITS))
     }
@@ -116,6 +117,15 @@ impl Inflate {
             Coding::Gzip => State::Start,
             Coding::Deflate => State::Ended,
         };
+    }
+}
+
+/// The error of a broken coding. Only failed checks are named: zlib-rs returns another message for
+/// the same broken block when it has more input.
+fn broken(name: &str, message: Option<&str>) -> Error {
+    match message.filter(|message| message.contains("check")) {
+        Some(message) => Error::coding(format!("broken {name} coding: {message}")),
+        None => Error::coding(format!("broken {name} coding")),
     }
 }
 
@@ -138,18 +148,18 @@ impl Decoder for Inflate {
             State::Data(_) => self.inflate(input, out),
             State::Broken(error) => Err(error.clone()),
             State::Ended => {
-                self.junk += input.len() as u64;
+                self.trailing_bytes += input.len() as u64;
                 *input = &[];
                 Ok(0)
             }
         }
     }
 
-    fn whole(&self) -> bool {
+    fn is_complete(&self) -> bool {
         self.members > 0 && matches!(self.state, State::Start | State::Ended)
     }
 
-    fn junk(&self) -> u64 {
-        self.junk + self.first.len() as u64
+    fn trailing_bytes(&self) -> u64 {
+        self.trailing_bytes + self.first.len() as u64
     }
 }

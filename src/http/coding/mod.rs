@@ -1,8 +1,8 @@
-//! Content codings (RFC 9110 §8.4): what a body passes through on its way out.
+//! Content codings (RFC 9110 §8.4).
 //!
-//! A [`DecoderChain`] undoes the codings in the reverse of the order the peer applied them. Each stage
-//! holds one piece of output and nothing else grows: windows are capped before they are
-//! allocated, and a stage that makes too much of too little stops the whole (a bomb).
+//! A [`DecoderChain`] decodes in the reverse of the order in which the peer encoded. Each stage has
+//! one output buffer, windows are limited before they are allocated, and a stage whose output is
+//! too large for its input fails as a decompression bomb.
 
 mod brotli;
 mod decoder;
@@ -16,71 +16,71 @@ use super::error::Error;
 use super::head::Head;
 use super::syntax::quote;
 
-/// The most codings one answer may stack.
-const DEEPEST: usize = 5;
-/// Output of one stage at a time, in bytes.
-const PIECE: usize = 64 * 1024;
-/// Memory for the windows of all stages together, in bytes: brotli's largest (RFC 7932 §9.1).
-const WINDOWS: usize = 16 << 20;
-/// Below this many decoded bytes nothing is called a bomb.
+/// The most content codings of one response.
+const MAX_CODINGS: usize = 5;
+/// The output buffer of one stage, in bytes.
+const BUFFER: usize = 64 * 1024;
+/// The most memory for the windows of all stages, in bytes: the largest of brotli (RFC 7932 §9.1).
+const MAX_WINDOWS: usize = 16 << 20;
+/// Up to this many decoded bytes no body is a decompression bomb.
 const BOMB_BYTES: u64 = 64 << 20;
-/// Beyond [`BOMB_BYTES`] and so many times the bytes on the wire, everything is.
+/// Beyond [`BOMB_BYTES`] and so many times the received bytes, every body is.
 const BOMB_RATIO: u64 = 100;
 
-/// A stage: a decoder and the piece it has made.
+/// A stage: a decoder and its output.
 struct DecoderStage {
     decoder: Box<dyn Decoder>,
-    piece: Box<[u8]>,
-    at: usize,
+    output: Box<[u8]>,
+    start: usize,
     end: usize,
-    made: u64,
-    fed: bool,
+    produced: u64,
+    has_input: bool,
 }
 
 impl DecoderStage {
     fn new(decoder: Box<dyn Decoder>) -> DecoderStage {
-        let piece = vec![0; PIECE].into_boxed_slice();
-        DecoderStage { decoder, piece, at: 0, end: 0, made: 0, fed: false }
+        let output = vec![0; BUFFER].into_boxed_slice();
+        DecoderStage { decoder, output, start: 0, end: 0, produced: 0, has_input: false }
     }
 
-    /// Makes the next piece if the last one is used up; whether anything moved.
+    /// Decodes if the previous output is used; returns whether anything was read or written.
     fn run(&mut self, input: &mut &[u8]) -> Result<bool, Error> {
-        if self.at < self.end {
+        if self.start < self.end {
             return Ok(false);
         }
-        self.fed |= !input.is_empty();
+        self.has_input |= !input.is_empty();
         let before = input.len();
-        (self.at, self.end) = (0, 0);
-        self.end = self.decoder.decode(input, &mut self.piece)?;
-        self.made += self.end as u64;
+        (self.start, self.end) = (0, 0);
+        self.end = self.decoder.decode(input, &mut self.output)?;
+        self.produced += self.end as u64;
         Ok(self.end > 0 || input.len() < before)
     }
 }
 
-/// The codings of one answer, outermost first; empty for most answers.
+/// The decoders of one response, the outermost first; empty for most responses.
 #[derive(Default)]
 pub struct DecoderChain {
     stages: Vec<DecoderStage>,
-    taken: u64,
+    consumed: u64,
 }
 
 impl DecoderChain {
-    /// The chain for `head`; what we cannot undo is noted and delivered as it is.
+    /// The decoders for `head`; from an unknown coding on the body is not decoded, with a note.
     ///
-    /// Fails (61) when more than five codings are stacked.
+    /// Fails with 61 on more than five codings.
     pub fn new(head: &Head, notes: &mut Vec<String>) -> Result<DecoderChain, Error> {
         let mut names = head.tokens("content-encoding");
         names.retain(|name| name != "identity" && name != "none");
-        if names.len() > DEEPEST {
-            return Err(Error::coding(format!("more than {DEEPEST} stacked content codings")));
+        if names.len() > MAX_CODINGS {
+            return Err(Error::coding(format!("more than {MAX_CODINGS} content codings")));
         }
         let heavy = names.iter().filter(|name| *name == "br" || *name == "zstd").count();
-        let window = WINDOWS / heavy.max(1);
+        let window = MAX_WINDOWS / heavy.max(1);
         let mut chain = DecoderChain::default();
         for name in names.iter().rev() {
             let Some(decoder) = decoder(name, window) else {
                 let name = quote(name.as_bytes());
-                notes.push(format!("unknown content coding {name}: the body stays as it is"));
+                notes.push(format!("unknown content coding {name}: the body is not decoded"));
                 break;
             };
             chain.stages.push(DecoderStage::new(decoder));
@@ -88,16 +88,16 @@ impl DecoderChain {
         Ok(chain)
     }
 
-    /// Whether bytes pass through unchanged.
-    pub fn is_plain(&self) -> bool {
+    /// Whether there is nothing to decode.
+    pub fn is_empty(&self) -> bool {
         self.stages.is_empty()
     }
 
-    /// Decodes from `input` until a piece is made, which [`DecoderChain::piece`] then is, or the input is
-    /// used up (false). A piece must be taken before the next step.
+    /// Decodes from `input` until there is [`DecoderChain::output`] (true), or the input is used
+    /// (false). The next step overwrites the output.
     pub fn step(&mut self, input: &mut &[u8]) -> Result<bool, Error> {
         if let Some(last) = self.stages.last_mut() {
-            last.at = last.end;
+            last.start = last.end;
         }
         loop {
             let mut moved = false;
@@ -119,76 +119,76 @@ impl DecoderChain {
             None => {
                 let had = input.len();
                 let moved = rest[0].run(input)?;
-                self.taken += (had - input.len()) as u64;
+                self.consumed += (had - input.len()) as u64;
                 moved
             }
-            Some(feeder) => {
-                let mut piece = &feeder.piece[feeder.at..feeder.end];
-                let moved = rest[0].run(&mut piece)?;
-                feeder.at = feeder.end - piece.len();
+            Some(source) => {
+                let mut input = &source.output[source.start..source.end];
+                let moved = rest[0].run(&mut input)?;
+                source.start = source.end - input.len();
                 moved
             }
         };
-        if k + 1 < self.stages.len() && self.stages[k].made > bomb_size(self.taken) {
-            return Err(bomb(self.stages[k].made, self.taken));
+        if k + 1 < self.stages.len() && self.stages[k].produced > bomb_size(self.consumed) {
+            return Err(bomb(self.stages[k].produced, self.consumed));
         }
         Ok(moved)
     }
 
-    /// The piece the last step made.
-    pub fn piece(&self) -> &[u8] {
-        self.stages.last().map(|last| &last.piece[..last.end]).unwrap_or_default()
+    /// The output of the last step.
+    pub fn output(&self) -> &[u8] {
+        self.stages.last().map(|last| &last.output[..last.end]).unwrap_or_default()
     }
 
-    /// Encoded bytes taken so far.
-    pub fn taken(&self) -> u64 {
-        self.taken
+    /// The number of encoded bytes decoded so far.
+    pub fn consumed(&self) -> u64 {
+        self.consumed
     }
 
-    /// No more input will come: what decoders hold back is handed out by further steps.
+    /// The input ended early: further steps return what the decoders have buffered.
     pub fn flush_truncated(&mut self) {
         for stage in &mut self.stages {
-            if stage.fed && !stage.decoder.whole() {
-                stage.decoder.cut();
+            if stage.has_input && !stage.decoder.is_complete() {
+                stage.decoder.flush_truncated();
             }
         }
     }
 
-    /// Judges the codings at the end of a body: whole, or cut short (18).
+    /// Checks at the end of the body that the codings are complete; fails with 18.
     ///
-    /// A coded body without a single byte is an empty body where the framing itself says that it
-    /// is complete; many servers label those too.
+    /// An encoded body without a byte is empty where the framing says that it is complete; many
+    /// servers declare a coding for empty bodies too.
     pub fn finish(&self, framing: Framing, notes: &mut Vec<String>) -> Result<(), Error> {
-        if framing != Framing::Close && self.stages.first().is_none_or(|first| !first.fed) {
+        if framing != Framing::Close && self.stages.first().is_none_or(|first| !first.has_input) {
             return Ok(());
         }
         for stage in &self.stages {
             let name = stage.decoder.name();
-            if !stage.decoder.whole() {
-                return Err(Error::truncated(format!("the {name} coding is cut short")));
+            if !stage.decoder.is_complete() {
+                return Err(Error::truncated(format!("the {name} coding is truncated")));
             }
-            if stage.decoder.junk() > 0 {
-                let junk = stage.decoder.junk();
-                notes.push(format!("{junk} bytes of junk behind the end of the {name} coding"));
+            let trailing = stage.decoder.trailing_bytes();
+            if trailing > 0 {
+                notes.push(format!("{trailing} bytes after the end of the {name} coding"));
             }
         }
         Ok(())
     }
 }
 
-/// How many decoded bytes `wire` bytes may become before they are a bomb.
-pub fn bomb_size(wire: u64) -> u64 {
-    BOMB_BYTES.max(wire.saturating_mul(BOMB_RATIO))
+/// How many decoded bytes `encoded` bytes may become before they are a decompression bomb.
+pub fn bomb_size(encoded: u64) -> u64 {
+    BOMB_BYTES.max(encoded.saturating_mul(BOMB_RATIO))
 }
 
-/// The error for a bomb (63).
-pub fn bomb(decoded: u64, wire: u64) -> Error {
+/// The error of a decompression bomb (63).
+pub fn bomb(decoded: u64, encoded: u64) -> Error {
     Error::limit(format!(
-        "{wire} bytes decode to more than {decoded}: taken for a bomb (--max-decoded allows it)"
+        "decompression bomb: {encoded} bytes decode to more than {decoded} (--max-decoded allows it)"
     ))
 }
 
-/// The decoder for a coding's name in lower case; windows may have `window` bytes.
+/// The decoder of the coding `name`, in lower case, with a window of at most `window` bytes.
 fn decoder(name: &str, window: usize) -> Option<Box<dyn Decoder>> {
     Some(match name {
         "gzip" | "x-gzip" => Box::new(Inflate::new(Coding::Gzip)),

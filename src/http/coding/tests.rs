@@ -7,7 +7,7 @@ fn head(codings: &str) -> Head {
     Head::of(200, &[("Content-Encoding", codings)])
 }
 
-/// The body and its notes, or what came of it and why no more.
+/// The body and its notes, or its beginning and the error.
 type Decoded = Result<(Vec<u8>, Vec<String>), (Vec<u8>, Error)>;
 
 /// Decodes `input` in pieces of `step` bytes to its end.
@@ -19,7 +19,7 @@ fn decode(codings: &str, mut input: &[u8], step: usize) -> Decoded {
         let (mut piece, rest) = input.split_at(step.min(input.len()));
         loop {
             match chain.step(&mut piece) {
-                Ok(true) => all.extend_from_slice(chain.piece()),
+                Ok(true) => all.extend_from_slice(chain.output()),
                 Ok(false) => break,
                 Err(error) => return Err((all, error)),
             }
@@ -66,7 +66,7 @@ fn text() -> Vec<u8> {
 }
 
 #[test]
-fn every_coding_comes_out_whole_however_it_is_split() {
+fn every_coding_is_decoded_in_any_split() {
     let text = text();
     let gz = gzip(&text);
     for (codings, body) in [
@@ -95,7 +95,7 @@ fn every_coding_comes_out_whole_however_it_is_split() {
 }
 
 #[test]
-fn brotli_comes_out_whole() {
+fn brotli_is_decoded() {
     for step in [1, usize::MAX] {
         let (all, _) = decode("br", BROTLI, step).unwrap();
         assert_eq!(all, b"Hello, brotli! ".repeat(20));
@@ -106,7 +106,7 @@ fn brotli_comes_out_whole() {
 }
 
 #[test]
-fn a_cut_is_told_wherever_it_is() {
+fn truncation_is_detected_at_every_byte() {
     let text = &text()[..2000];
     for (codings, body) in [
         ("gzip", gzip(text)),
@@ -122,7 +122,7 @@ fn a_cut_is_told_wherever_it_is() {
 }
 
 #[test]
-fn a_wrong_byte_is_told() {
+fn wrong_byte_is_detected() {
     let text = &text()[..2000];
     for (codings, body) in [("gzip", gzip(text)), ("deflate", zlib(text)), ("zstd", zstd(text))] {
         for at in 0..body.len() {
@@ -166,7 +166,7 @@ fn wrong_checksum_of_gzip_is_named_after_the_data() {
 }
 
 #[test]
-fn junk_behind_the_end_is_noted() {
+fn bytes_after_the_end_are_noted() {
     for (codings, body) in [
         ("gzip", gzip(b"x")),
         ("deflate", zlib(b"x")),
@@ -174,18 +174,21 @@ fn junk_behind_the_end_is_noted() {
         ("zstd", zstd(b"x")),
         ("br", BROTLI.to_vec()),
     ] {
-        for junk in [&b"\x1f"[..], b"junk", b"\0\0\0\0\0\0\0\0\0\0\0\0"] {
-            let (_, notes) = decode(codings, &[&body, junk].concat(), 1).unwrap();
-            assert!(notes[0].contains(&format!("{} bytes of junk", junk.len())), "{notes:?}");
+        for trailing in [&b"\x1f"[..], b"junk", b"\0\0\0\0\0\0\0\0\0\0\0\0"] {
+            let (_, notes) = decode(codings, &[&body, trailing].concat(), 1).unwrap();
+            assert!(
+                notes[0].contains(&format!("{} bytes after the end", trailing.len())),
+                "{notes:?}"
+            );
         }
     }
 }
 
 #[test]
-fn what_is_not_the_coding_it_claims_is_refused() {
+fn body_without_its_declared_coding_is_refused() {
     for codings in ["gzip", "deflate", "br", "zstd"] {
         let (_, error) =
-            decode(codings, b"\xff\xff\xff\xff plain text, nothing coded", 1).unwrap_err();
+            decode(codings, b"\xff\xff\xff\xff plain text, not encoded", 1).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Coding, "{codings}");
     }
     let (_, error) = decode("gzip, gzip, gzip, gzip, gzip, gzip", b"", 1).unwrap_err();
@@ -193,7 +196,7 @@ fn what_is_not_the_coding_it_claims_is_refused() {
 }
 
 #[test]
-fn many_members_of_gzip_need_something_in_them() {
+fn too_many_empty_gzip_members_exceed_limit() {
     let nested = gzip(&gzip(b"").repeat(11_000));
     for (codings, body) in [
         ("gzip", gzip(b"").repeat(11_000)),
@@ -207,16 +210,16 @@ fn many_members_of_gzip_need_something_in_them() {
 }
 
 #[test]
-fn an_unknown_coding_stays_as_it_is() {
+fn unknown_coding_is_not_decoded() {
     let mut notes = Vec::new();
-    assert!(DecoderChain::new(&head("compress"), &mut notes).unwrap().is_plain());
+    assert!(DecoderChain::new(&head("compress"), &mut notes).unwrap().is_empty());
     assert_eq!(notes.len(), 1);
     let (all, notes) = decode("foo, gzip", &gzip(b"inner"), 1).unwrap();
     assert_eq!((all.as_slice(), notes.len()), (&b"inner"[..], 1));
 }
 
 #[test]
-fn windows_are_capped_before_they_are_made() {
+fn windows_are_limited_before_allocation() {
     let window_16_mib_zstd = [0x28, 0xb5, 0x2f, 0xfd, 0, 14 << 3, 1, 0, 0];
     let (_, error) = decode("zstd", &window_16_mib_zstd, 1).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Limit, "{error}");
@@ -225,4 +228,14 @@ fn windows_are_capped_before_they_are_made() {
     assert_eq!(error.kind, ErrorKind::Limit, "{error}");
     let large_window_br = [0x11, 0x19, 0, 0];
     assert_eq!(decode("br", &large_window_br, 1).unwrap_err().1.kind, ErrorKind::Coding);
+}
+
+#[test]
+fn error_of_broken_deflate_does_not_depend_on_the_pieces() {
+    // A stored byte-aligned start, then a distance beyond the first byte (zlib-rs has two messages).
+    let broken = [b"\xcb\x42\x10".as_slice(), &[0xff; 400]].concat();
+    let (body, error) = decode("deflate", &broken, 1).unwrap_err();
+    let (other_body, other) = decode("deflate", &broken, broken.len()).unwrap_err();
+    assert_eq!((body, &error.text), (other_body, &other.text));
+    assert_eq!(error.text, "broken deflate coding");
 }

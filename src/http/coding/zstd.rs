@@ -1,6 +1,6 @@
 //! `zstd` (RFC 8878; as a content coding RFC 9659, windows up to 8 MB).
 //!
-//! ruzstd is handed one whole block at a time, because a few bytes of input can hold thousands
+//! ruzstd gets one complete block at a time, because a few bytes of input can hold thousands
 //! of blocks of 128 KiB each, and it would decode as many as it is given.
 
 use std::io::Read;
@@ -16,122 +16,130 @@ const WINDOW: usize = 8 << 20;
 /// The largest block (RFC 8878 §3.1.1.2.4).
 const BLOCK: usize = 128 * 1024;
 const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
-/// The smallest frame there is: its decoder makes room in one go when it meets the next.
+/// The smallest frame: after it the decoder allocates once for the next one.
 const SMALLEST: [u8; 9] = [0x28, 0xb5, 0x2f, 0xfd, 0x20, 0x00, 0x01, 0x00, 0x00];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// A frame's four first bytes, or what follows the last frame.
+    /// The first four bytes of a frame, or what follows the last frame.
     Magic,
     /// The header with its magic, so many bytes.
     Header(usize),
-    /// A skippable frame's length, then its content.
+    /// The length of a skippable frame, then its content.
     SkipLength,
     Skip(u32),
-    /// A block's three bytes, then the block with what must come with it.
+    /// The three bytes of a block header, then the block with its checksum.
     BlockHeader,
     Block(usize),
-    /// A whole frame is decoded; what is left of it goes out.
+    /// A frame is decoded, and its output is not yet returned.
     Flush,
-    Junk,
+    Trailing,
 }
 
-/// Undoes `zstd`.
+/// Decodes `zstd`.
 pub struct Zstd {
     frame: FrameDecoder,
-    part: State,
-    held: Vec<u8>,
-    checked: bool,
+    state: State,
+    buffer: Vec<u8>,
+    has_checksum: bool,
     frames: u64,
-    made: u64,
-    junk: u64,
-    cut: bool,
+    produced: u64,
+    trailing_bytes: u64,
+    truncated: bool,
 }
 
 impl Zstd {
-    /// A decoder whose window may have `window` bytes, and never more than 8 MiB.
+    /// A decoder whose window may have `window` bytes, at most 8 MiB.
     pub fn new(window: usize) -> Zstd {
         let mut frame = FrameDecoder::new();
         frame.set_max_window_size(window.min(WINDOW) as u64);
-        // Failure is impossible for this constant, and harmless: the next frame starts afresh.
+        // Cannot fail for this constant, and would be harmless: the next frame resets the decoder.
         let _ = frame.init(SMALLEST.as_slice());
-        let part = State::Magic;
-        let held = Vec::new();
-        Zstd { frame, part, held, checked: false, frames: 0, made: 0, junk: 0, cut: false }
+        Zstd {
+            frame,
+            state: State::Magic,
+            buffer: Vec::new(),
+            has_checksum: false,
+            frames: 0,
+            produced: 0,
+            trailing_bytes: 0,
+            truncated: false,
+        }
     }
 
-    fn gather(&mut self, input: &mut &[u8], count: usize) -> bool {
-        let piece = count.saturating_sub(self.held.len()).min(input.len());
-        self.held.extend_from_slice(&input[..piece]);
-        *input = &input[piece..];
-        self.held.len() >= count
+    fn collect(&mut self, input: &mut &[u8], count: usize) -> bool {
+        let taken = count.saturating_sub(self.buffer.len()).min(input.len());
+        self.buffer.extend_from_slice(&input[..taken]);
+        *input = &input[taken..];
+        self.buffer.len() >= count
     }
 
-    fn enter(&mut self, part: State) {
-        self.held.clear();
-        self.part = part;
+    fn enter(&mut self, state: State) {
+        self.buffer.clear();
+        self.state = state;
     }
 
     fn magic(&mut self, input: &mut &[u8]) -> Result<(), Error> {
-        let whole = self.gather(input, 5);
-        if !could_begin(&self.held) {
+        let is_complete = self.collect(input, 5);
+        if !could_begin(&self.buffer) {
             if self.frames == 0 {
-                return Err(Error::coding("not zstd, although the header says so"));
+                return Err(Error::coding("not zstd, despite the header"));
             }
-            self.junk += self.held.len() as u64;
-            self.enter(State::Junk);
-        } else if self.held.len() >= 4 && self.held[..4] != MAGIC {
-            self.part = State::SkipLength;
-        } else if whole {
-            self.part = State::Header(4 + header_size(self.held[4]));
+            self.trailing_bytes += self.buffer.len() as u64;
+            self.enter(State::Trailing);
+        } else if self.buffer.len() >= 4 && self.buffer[..4] != MAGIC {
+            self.state = State::SkipLength;
+        } else if is_complete {
+            self.state = State::Header(4 + header_size(self.buffer[4]));
         }
         Ok(())
     }
 
     fn header(&mut self, input: &mut &[u8], size: usize) -> Result<(), Error> {
-        if !self.gather(input, size) {
+        if !self.collect(input, size) {
             return Ok(());
         }
-        self.checked = self.held[4] & 4 != 0;
-        self.frame.reset(self.held.as_slice()).map_err(broken)?;
-        self.made = 0;
+        self.has_checksum = self.buffer[4] & 4 != 0;
+        self.frame.reset(self.buffer.as_slice()).map_err(broken)?;
+        self.produced = 0;
         self.enter(State::BlockHeader);
         Ok(())
     }
 
     fn block_header(&mut self, input: &mut &[u8]) -> Result<(), Error> {
-        if !self.gather(input, 3) {
+        if !self.collect(input, 3) {
             return Ok(());
         }
-        let word = u32::from_le_bytes([self.held[0], self.held[1], self.held[2], 0]);
+        let word = u32::from_le_bytes([self.buffer[0], self.buffer[1], self.buffer[2], 0]);
         let (last, kind, size) = (word & 1 == 1, word >> 1 & 3, (word >> 3) as usize);
         if kind == 3 || size > BLOCK {
             return Err(Error::coding("broken zstd coding: block header"));
         }
         let body = if kind == 1 { 1 } else { size };
-        let sum = if last && self.checked { 4 } else { 0 };
-        self.part = State::Block(3 + body + sum);
+        let sum = if last && self.has_checksum { 4 } else { 0 };
+        self.state = State::Block(3 + body + sum);
         Ok(())
     }
 
     fn block(&mut self, input: &mut &[u8], size: usize) -> Result<(), Error> {
-        if !self.gather(input, size) {
+        if !self.collect(input, size) {
             return Ok(());
         }
         let one = BlockDecodingStrategy::UptoBlocks(1);
-        let last = self.frame.decode_blocks(self.held.as_slice(), one).map_err(broken)?;
+        let last = self.frame.decode_blocks(self.buffer.as_slice(), one).map_err(broken)?;
         self.enter(if last { State::Flush } else { State::BlockHeader });
         Ok(())
     }
 
-    /// Checks a frame whose every byte is out: its checksum, and its size where it told one.
+    /// Checks a frame after its last byte: its checksum, and its size if the header has it.
     fn close(&mut self) -> Result<(), Error> {
-        let said = self.frame.get_checksum_from_data();
-        if self.checked && !self.cut && said != self.frame.get_calculated_checksum() {
+        let expected = self.frame.get_checksum_from_data();
+        if self.has_checksum && !self.truncated && expected != self.frame.get_calculated_checksum()
+        {
             return Err(Error::coding("broken zstd coding: checksum"));
         }
         let size = self.frame.content_size();
-        if size > 0 && size != self.made && !self.cut {
+        if size > 0 && size != self.produced && !self.truncated {
             return Err(Error::coding("broken zstd coding: content size"));
         }
         self.frames += 1;
@@ -142,7 +150,7 @@ impl Zstd {
     fn skip(&mut self, input: &mut &[u8], left: u32) {
         let count = input.len().min(left as usize);
         *input = &input[count..];
-        self.part = State::Skip(left - count as u32);
+        self.state = State::Skip(left - count as u32);
         if left as usize == count {
             self.frames += 1;
             self.enter(State::Magic);
@@ -150,12 +158,12 @@ impl Zstd {
     }
 
     fn step(&mut self, input: &mut &[u8]) -> Result<(), Error> {
-        match self.part {
+        match self.state {
             State::Magic => self.magic(input)?,
             State::Header(size) => self.header(input, size)?,
             State::SkipLength => {
-                if self.gather(input, 8) {
-                    let at = |k: usize| self.held[4 + k];
+                if self.collect(input, 8) {
+                    let at = |k: usize| self.buffer[4 + k];
                     let length = u32::from_le_bytes([at(0), at(1), at(2), at(3)]);
                     self.enter(State::Skip(length));
                 }
@@ -164,8 +172,8 @@ impl Zstd {
             State::BlockHeader => self.block_header(input)?,
             State::Block(size) => self.block(input, size)?,
             State::Flush => self.close()?,
-            State::Junk => {
-                self.junk += input.len() as u64;
+            State::Trailing => {
+                self.trailing_bytes += input.len() as u64;
                 *input = &[];
             }
         }
@@ -174,8 +182,8 @@ impl Zstd {
 }
 
 /// Whether these bytes are, or may become, the start of a frame of either kind.
-fn could_begin(held: &[u8]) -> bool {
-    let four = &held[..held.len().min(4)];
+fn could_begin(bytes: &[u8]) -> bool {
+    let four = &bytes[..bytes.len().min(4)];
     let skippable = [0x2a, 0x4d, 0x18];
     let starts = |magic: &[u8]| four.iter().zip(magic).all(|(a, b)| a == b);
     starts(&MAGIC)
@@ -213,36 +221,36 @@ impl Decoder for Zstd {
 
     fn decode(&mut self, input: &mut &[u8], out: &mut [u8]) -> Result<usize, Error> {
         loop {
-            if matches!(self.part, State::BlockHeader | State::Block(_) | State::Flush) {
+            if matches!(self.state, State::BlockHeader | State::Block(_) | State::Flush) {
                 let made = self.frame.read(out).unwrap_or(0);
-                self.made += made as u64;
+                self.produced += made as u64;
                 if made > 0 {
                     return Ok(made);
                 }
             }
-            let (part, before) = (self.part, input.len());
+            let (state, before) = (self.state, input.len());
             self.step(input)?;
-            if input.len() == before && self.part == part {
+            if input.len() == before && self.state == state {
                 return Ok(0);
             }
         }
     }
 
-    fn whole(&self) -> bool {
-        let between = self.part == State::Magic && self.held.is_empty();
-        self.frames > 0 && !self.cut && (self.part == State::Junk || between)
+    fn is_complete(&self) -> bool {
+        let between = self.state == State::Magic && self.buffer.is_empty();
+        self.frames > 0 && !self.truncated && (self.state == State::Trailing || between)
     }
 
-    fn junk(&self) -> u64 {
-        self.junk
+    fn trailing_bytes(&self) -> u64 {
+        self.trailing_bytes
     }
 
-    /// The decoder keeps a window's worth until the last block: an empty one brings it out.
-    fn cut(&mut self) {
-        if !matches!(self.part, State::BlockHeader | State::Block(_)) {
+    /// The decoder buffers a window until the last block; an empty last block flushes it.
+    fn flush_truncated(&mut self) {
+        if !matches!(self.state, State::BlockHeader | State::Block(_)) {
             return;
         }
-        self.cut = true;
+        self.truncated = true;
         let last = [1, 0, 0, 0, 0, 0, 0];
         if self.frame.decode_blocks(last.as_slice(), BlockDecodingStrategy::All).is_ok() {
             self.enter(State::Flush);

@@ -3,64 +3,64 @@ use proptest::prelude::*;
 use super::*;
 use crate::http::Leniency;
 
-/// What one answer came to, whatever pieces it came in.
+/// The result of one response, however it is split.
 #[derive(Debug, PartialEq, Eq, Clone)]
 struct Outcome {
     head: Option<Head>,
     interims: usize,
     body: Vec<u8>,
     notes: Vec<String>,
-    verdict: Result<(), Error>,
-    tally: BodyProgress,
+    result: Result<(), Error>,
+    progress: BodyProgress,
 }
 
 impl Outcome {
     fn kind(&self) -> Option<ErrorKind> {
-        self.verdict.as_ref().err().map(|error| error.kind)
+        self.result.as_ref().err().map(|error| error.kind)
     }
 }
 
 /// Reads `pieces` as one stream.
 fn read<'a>(
-    rules: ParserOptions,
+    options: ParserOptions,
     pieces: impl IntoIterator<Item = &'a [u8]>,
-    ending: StreamEnd,
+    end: StreamEnd,
 ) -> Outcome {
-    let mut answer = ResponseParser::new(rules);
+    let mut parser = ResponseParser::new(options);
     let mut outcome = Outcome {
         head: None,
         interims: 0,
         body: Vec::new(),
         notes: Vec::new(),
-        verdict: Ok(()),
-        tally: BodyProgress::default(),
+        result: Ok(()),
+        progress: BodyProgress::default(),
     };
-    let mut over = false;
+    let mut done = false;
     for mut piece in pieces {
-        while !over && step(&mut answer, &mut piece, &mut outcome, &mut over) {}
+        while !done && step(&mut parser, &mut piece, &mut outcome, &mut done) {}
     }
-    if !over {
-        answer.end(ending);
-        while !over && step(&mut answer, &mut &[][..], &mut outcome, &mut over) {}
-        assert!(over, "an ended answer must come to an end");
+    if !done {
+        parser.end(end);
+        while !done && step(&mut parser, &mut &[][..], &mut outcome, &mut done) {}
+        assert!(done, "a stream that has ended must end the response");
     }
-    outcome.head = answer.head().cloned();
-    // Where in a piece a decoder noticed is its own affair.
+    outcome.head = parser.head().cloned();
+    // The position of an error depends on the input that the decoder had.
     if outcome.kind() != Some(ErrorKind::Coding) {
-        outcome.tally = answer.progress();
+        outcome.progress = parser.progress();
     }
     outcome
 }
 
-/// One fact; false when more input is needed or the answer is over.
+/// Reads one event; false when more input is needed or the response is done.
 fn step(
-    answer: &mut ResponseParser,
+    parser: &mut ResponseParser,
     piece: &mut &[u8],
     outcome: &mut Outcome,
-    over: &mut bool,
+    done: &mut bool,
 ) -> bool {
-    match answer.next(piece) {
-        Ok(Event::More) => {
+    match parser.next(piece) {
+        Ok(Event::NeedInput) => {
             assert!(piece.is_empty(), "More with input left");
             return false;
         }
@@ -71,17 +71,17 @@ fn step(
             outcome.body.extend_from_slice(bytes);
         }
         Ok(Event::Note(note)) => outcome.notes.push(note),
-        Ok(Event::Done) => *over = true,
+        Ok(Event::Done) => *done = true,
         Err(mut error) => {
-            // How much of an alien's greeting can be quoted depends on how much had come.
+            // How much of another protocol is quoted depends on how much was received.
             error.text.truncate(error.text.find("it begins").unwrap_or(error.text.len()));
-            (outcome.verdict, *over) = (Err(error), true);
+            (outcome.result, *done) = (Err(error), true);
         }
     }
-    !*over
+    !*done
 }
 
-fn whole(text: &[u8]) -> Outcome {
+fn parse(text: &[u8]) -> Outcome {
     read(ParserOptions::default(), [text], StreamEnd::Clean)
 }
 
@@ -110,28 +110,28 @@ fn each_framing_gives_its_body() {
             "x",
         ),
     ] {
-        let outcome = whole(text.as_bytes());
-        assert_eq!(outcome.verdict, Ok(()), "{text}");
+        let outcome = parse(text.as_bytes());
+        assert_eq!(outcome.result, Ok(()), "{text}");
         assert_eq!(outcome.body, body.as_bytes(), "{text}");
     }
 }
 
 #[test]
-fn odd_but_clear_is_taken_and_noted() {
+fn unusual_but_unambiguous_is_accepted_with_note() {
     for text in [
         "HTTP/1.1 200 OK\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
         "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Encoding: foo\r\n\r\nx",
     ] {
-        let outcome = whole(text.as_bytes());
-        assert_eq!((outcome.verdict, outcome.body), (Ok(()), b"x".to_vec()), "{text}");
+        let outcome = parse(text.as_bytes());
+        assert_eq!((outcome.result, outcome.body), (Ok(()), b"x".to_vec()), "{text}");
         assert_eq!(outcome.notes.len(), 1, "{text}");
     }
 }
 
 #[test]
-fn lies_about_the_framing_are_refused() {
+fn wrong_framing_is_refused() {
     for fields in [
         "Content-Length: 5\r\nContent-Length: 6",
         "Content-Length: 5, 6",
@@ -158,13 +158,13 @@ fn lies_about_the_framing_are_refused() {
         "Transfer-Encoding: chunked\r\nContent-Length: 5abc",
     ] {
         let text = format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\nhello");
-        assert_eq!(whole(text.as_bytes()).kind(), Some(ErrorKind::Protocol), "{fields}");
+        assert_eq!(parse(text.as_bytes()).kind(), Some(ErrorKind::Protocol), "{fields}");
     }
 }
 
 #[test]
-fn every_cut_is_told_and_what_came_is_delivered() {
-    for (text, kind, came) in [
+fn truncation_is_detected_after_delivery() {
+    for (text, kind, body) in [
         ("", ErrorKind::Empty, ""),
         ("H", ErrorKind::Truncated, ""),
         ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n", ErrorKind::Truncated, ""),
@@ -190,18 +190,18 @@ fn every_cut_is_told_and_what_came_is_delivered() {
         ("SSH-2.0-OpenSSH\r\n", ErrorKind::Protocol, ""),
         ("HTTP/1.1 101 Switching\r\n\r\n", ErrorKind::Protocol, ""),
     ] {
-        let outcome = whole(text.as_bytes());
-        assert_eq!((outcome.kind(), outcome.body), (Some(kind), came.into()), "{text:?}");
+        let outcome = parse(text.as_bytes());
+        assert_eq!((outcome.kind(), outcome.body), (Some(kind), body.into()), "{text:?}");
     }
     let text: &[u8] = b"HTTP/1.1 200 OK\r\n\r\nhello";
-    let cut = read(ParserOptions::default(), [text], StreamEnd::Cut);
+    let cut = read(ParserOptions::default(), [text], StreamEnd::Truncated);
     assert_eq!((cut.kind(), cut.body), (Some(ErrorKind::Truncated), b"hello".to_vec()));
     let text: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
-    assert_eq!(read(ParserOptions::default(), [text], StreamEnd::Cut).verdict, Ok(()));
+    assert_eq!(read(ParserOptions::default(), [text], StreamEnd::Truncated).result, Ok(()));
 }
 
 #[test]
-fn endless_answers_are_given_up() {
+fn endless_responses_exceed_limit() {
     for text in [
         format!("HTTP/1.1 200 OK\r\nA: {}", "x".repeat(300_000)),
         format!("HTTP/1.1 200 OK\r\n{}", "A: b\r\n".repeat(2_000)),
@@ -212,26 +212,26 @@ fn endless_answers_are_given_up() {
             "A: b\r\n".repeat(2_000)
         ),
     ] {
-        assert_eq!(whole(text.as_bytes()).kind(), Some(ErrorKind::Limit), "{}", &text[..60]);
+        assert_eq!(parse(text.as_bytes()).kind(), Some(ErrorKind::Limit), "{}", &text[..60]);
     }
 }
 
 #[test]
-fn http09_is_taken_when_allowed() {
-    let rules = || ParserOptions { http09: true, ..ParserOptions::default() };
+fn http09_is_accepted_when_allowed() {
+    let options = || ParserOptions { http09: true, ..ParserOptions::default() };
     for text in ["<html>", "H", "HTTPr\n", "\r\nHTT"] {
         let pieces: Vec<&[u8]> = text.as_bytes().chunks(1).collect();
-        let outcome = read(rules(), pieces, StreamEnd::Clean);
-        assert_eq!((outcome.verdict, outcome.body), (Ok(()), text.into()), "{text:?}");
+        let outcome = read(options(), pieces, StreamEnd::Clean);
+        assert_eq!((outcome.result, outcome.body), (Ok(()), text.into()), "{text:?}");
     }
-    let head = ParserOptions { head_request: true, ..rules() };
+    let head = ParserOptions { head_request: true, ..options() };
     assert_eq!(read(head, [&b"<html>"[..]], StreamEnd::Clean).kind(), Some(ErrorKind::Protocol));
-    assert_eq!(read(rules(), [], StreamEnd::Clean).kind(), Some(ErrorKind::Empty));
+    assert_eq!(read(options(), [], StreamEnd::Clean).kind(), Some(ErrorKind::Empty));
 }
 
 #[test]
-fn lenient_puts_up_with_syntax_but_not_with_lies() {
-    let rules = || ParserOptions { leniency: Leniency::Lenient, ..ParserOptions::default() };
+fn lenient_accepts_syntax_but_not_wrong_framing() {
+    let options = || ParserOptions { leniency: Leniency::Lenient, ..ParserOptions::default() };
     for text in [
         "HTTP/1.1  200 OK\r\nContent-Length: 1\r\n\r\nx",
         "HTTP/1.1 200 OK\r\nContent-Length : 1\r\n\r\nx",
@@ -239,11 +239,11 @@ fn lenient_puts_up_with_syntax_but_not_with_lies() {
         "HTTP/1.1 200 OK\r\n Folded: at once\r\nContent-Length: 1\r\n\r\nx",
         "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n1 \nx\n0\n\n",
     ] {
-        let outcome = read(rules(), [text.as_bytes()], StreamEnd::Clean);
-        assert_eq!((outcome.verdict, outcome.body), (Ok(()), b"x".to_vec()), "{text}");
+        let outcome = read(options(), [text.as_bytes()], StreamEnd::Clean);
+        assert_eq!((outcome.result, outcome.body), (Ok(()), b"x".to_vec()), "{text}");
     }
-    let lie: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx";
-    assert_eq!(read(rules(), [lie], StreamEnd::Clean).kind(), Some(ErrorKind::Protocol));
+    let text: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx";
+    assert_eq!(read(options(), [text], StreamEnd::Clean).kind(), Some(ErrorKind::Protocol));
 }
 
 fn gzipped(size: usize) -> Vec<u8> {
@@ -257,31 +257,31 @@ fn gzipped(size: usize) -> Vec<u8> {
 }
 
 #[test]
-fn a_bomb_is_stopped_and_a_large_body_is_not() {
-    let answer = |size| {
+fn decompression_bomb_fails_and_large_body_does_not() {
+    let response = |size| {
         [b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n".to_vec(), gzipped(size)].concat()
     };
-    let bomb = answer(100 << 20);
-    let outcome = whole(&bomb);
+    let bomb = response(100 << 20);
+    let outcome = parse(&bomb);
     assert_eq!(outcome.kind(), Some(ErrorKind::Limit));
-    assert_eq!(outcome.tally.decoded, 64 << 20);
-    assert_eq!(whole(&answer(60 << 20)).verdict, Ok(()));
-    let capped = |most| ParserOptions { max_decoded: Some(most), ..ParserOptions::default() };
-    assert_eq!(read(capped(100 << 20), [&bomb[..]], StreamEnd::Clean).verdict, Ok(()));
+    assert_eq!(outcome.progress.decoded, 64 << 20);
+    assert_eq!(parse(&response(60 << 20)).result, Ok(()));
+    let capped = |max| ParserOptions { max_decoded: Some(max), ..ParserOptions::default() };
+    assert_eq!(read(capped(100 << 20), [&bomb[..]], StreamEnd::Clean).result, Ok(()));
     let short = read(capped(1000), [&bomb[..]], StreamEnd::Clean);
     assert_eq!((short.kind(), short.body.len()), (Some(ErrorKind::Limit), 1000));
 }
 
 #[test]
-fn bytes_may_take_another_way() {
-    let mut answer = ResponseParser::new(ParserOptions::default());
+fn passthrough_bytes_bypass_parser() {
+    let mut parser = ResponseParser::new(ParserOptions::default());
     let mut input: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n";
-    assert!(matches!(answer.next(&mut input), Ok(Event::Head)));
-    assert_eq!(answer.passthrough_len(), 100);
-    answer.advance_passthrough(60);
-    assert_eq!((answer.passthrough_len(), answer.progress().came), (40, 60));
-    answer.advance_passthrough(40);
-    assert!(matches!(answer.next(&mut input), Ok(Event::Done)));
+    assert!(matches!(parser.next(&mut input), Ok(Event::Head)));
+    assert_eq!(parser.passthrough_len(), 100);
+    parser.advance_passthrough(60);
+    assert_eq!((parser.passthrough_len(), parser.progress().received), (40, 60));
+    parser.advance_passthrough(40);
+    assert!(matches!(parser.next(&mut input), Ok(Event::Done)));
 }
 
 /// Answers that are nearly right: parts of real ones, put together, then bent a little.
@@ -323,24 +323,24 @@ fn answers() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn any_split_gives_the_same_facts(
+    fn any_split_gives_same_events(
         text in answers(),
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
         leniency in prop::sample::select(vec![Leniency::Strict, Leniency::Lenient]),
         http09: bool,
     ) {
-        let rules = || ParserOptions { leniency, http09, max_header: 100, ..ParserOptions::default() };
-        let at_once = read(rules(), [&text[..]], StreamEnd::Clean);
+        let options = || ParserOptions { leniency, http09, max_header: 100, ..ParserOptions::default() };
+        let unsplit = read(options(), [&text[..]], StreamEnd::Clean);
         let mut places: Vec<usize> = cuts.iter().map(|cut| cut.index(text.len() + 1)).collect();
         places.extend([0, text.len()]);
         places.sort_unstable();
         let pieces = places.windows(2).map(|pair| &text[pair[0]..pair[1]]);
-        prop_assert_eq!(&read(rules(), pieces, StreamEnd::Clean), &at_once);
-        prop_assert_eq!(&read(rules(), text.chunks(1), StreamEnd::Clean), &at_once);
+        prop_assert_eq!(&read(options(), pieces, StreamEnd::Clean), &unsplit);
+        prop_assert_eq!(&read(options(), text.chunks(1), StreamEnd::Clean), &unsplit);
     }
 
     #[test]
-    fn no_bytes_bring_it_down(bytes in prop::collection::vec(any::<u8>(), 0..300), coding in 0..5_usize) {
+    fn no_input_panics(bytes in prop::collection::vec(any::<u8>(), 0..300), coding in 0..5_usize) {
         let coding = ["gzip", "deflate", "br", "zstd", "zstd, gzip"][coding];
         let head = format!("HTTP/1.1 200 OK\r\nContent-Encoding: {coding}\r\n\r\n");
         read(ParserOptions::default(), [head.as_bytes(), &bytes[..]], StreamEnd::Clean);

@@ -1,63 +1,64 @@
-//! The part of a URL that names the place: `user:password@host:port`.
+//! The authority of a URL: `user:password@host:port`.
 
 use percent_encoding::percent_decode_str;
 
-/// A scheme and what follows its `://`; http where there is none.
-pub fn split_scheme(word: &str) -> Result<(&str, &str), &'static str> {
-    let Some((scheme, rest)) = word.split_once("://") else {
-        return Ok(("http", word));
+/// Splits a URL into its scheme, http if it is missing, and the part after `://`.
+pub fn split_scheme(text: &str) -> Result<(&str, &str), &'static str> {
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return Ok(("http", text));
     };
     // host:80/?u=http://x has its :// inside.
     if scheme.contains(['/', '?', '#', '.', ':', '@']) {
-        return Ok(("http", word));
+        return Ok(("http", text));
     }
     match scheme.to_ascii_lowercase().as_str() {
         "http" => Ok(("http", rest)),
         "https" => Ok(("https", rest)),
-        _ => Err("only http and https"),
+        _ => Err("only http and https are supported"),
     }
 }
 
-/// What stands between `://` and the path, taken apart, and the rest.
+/// The parts of an authority, and the rest of the URL.
 pub struct Authority<'a> {
-    /// What stands before the @, percent-encoded.
+    /// The part before the @, percent-encoded.
     pub user: Option<&'a str>,
-    /// As a URL has it, in brackets where it must be.
+    /// As in a URL, an IPv6 address in brackets.
     pub host: String,
-    /// Of an IPv6 address.
+    /// The zone of an IPv6 address.
     pub zone: Option<&'a str>,
     /// A number, a service name or nothing.
     pub port: &'a str,
-    /// From the path on.
+    /// The URL from the path on.
     pub rest: &'a str,
 }
 
 impl<'a> Authority<'a> {
-    /// Takes apart what follows `://`; the error says what is wrong with it.
+    /// Splits the part after `://`; the error is the cause.
     pub fn split(text: &'a str) -> Result<Authority<'a>, &'static str> {
         let end = text.find(['/', '?', '#']).unwrap_or(text.len());
         let (authority, rest) = text.split_at(end);
         if authority.contains('\\') {
-            return Err("a host has no backslash");
+            return Err("a backslash in the host");
         }
-        let (user, place) = match authority.rsplit_once('@') {
-            Some((user, place)) => (Some(user), place),
+        let (user, host_port) = match authority.rsplit_once('@') {
+            Some((user, host_port)) => (Some(user), host_port),
             None => (None, authority),
         };
-        let (host, zone, port) = match place.strip_prefix('[') {
+        let (host, zone, port) = match host_port.strip_prefix('[') {
             Some(inside) => bracketed(inside)?,
-            None => plain(place)?,
+            None => plain(host_port)?,
         };
         Ok(Authority { user, host, zone, port, rest })
     }
 }
 
-type Place<'a> = (String, Option<&'a str>, &'a str);
+/// Host, zone and port.
+type HostPort<'a> = (String, Option<&'a str>, &'a str);
 
-fn plain(place: &str) -> Result<Place<'_>, &'static str> {
-    let (host, port) = place.split_once(':').unwrap_or((place, ""));
+fn plain(text: &str) -> Result<HostPort<'_>, &'static str> {
+    let (host, port) = text.split_once(':').unwrap_or((text, ""));
     if port.contains(':') {
-        return Err("an IPv6 address stands in brackets");
+        return Err("an IPv6 address must be in brackets");
     }
     if host.is_empty() {
         return Err("the host is missing");
@@ -66,43 +67,43 @@ fn plain(place: &str) -> Result<Place<'_>, &'static str> {
 }
 
 /// `ADDRESS%25zone]:port`, the `25` optional as in curl.
-fn bracketed(inside: &str) -> Result<Place<'_>, &'static str> {
+fn bracketed(inside: &str) -> Result<HostPort<'_>, &'static str> {
     let (address, rest) = inside.split_once(']').ok_or("the closing ] is missing")?;
     let port = match rest.strip_prefix(':') {
         Some(port) => port,
         None if rest.is_empty() => "",
-        None => return Err("after ] comes a colon and the port, or nothing"),
+        None => return Err("after ] only a colon and the port may follow"),
     };
     let Some((address, zone)) = address.split_once('%') else {
         return Ok((format!("[{address}]"), None, port));
     };
     let zone = zone.strip_prefix("25").unwrap_or(zone);
-    let sound = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '~');
-    if zone.is_empty() || !zone.chars().all(sound) {
+    let is_valid = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '~');
+    if zone.is_empty() || !zone.chars().all(is_valid) {
         return Err("malformed zone");
     }
     Ok((format!("[{address}]"), Some(zone), port))
 }
 
-/// User and password of a URL's userinfo.
+/// Decodes the user and the password of a userinfo.
 pub fn credentials(userinfo: &str) -> (String, String) {
     let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
     let text = |part: &str| percent_decode_str(part).decode_utf8_lossy().into_owned();
     (text(user), text(password))
 }
 
-/// The user's word as it may be shown: without what stands before the host.
-pub fn hide_credentials(word: &str) -> String {
-    let start = word.find("://").map_or(0, |at| at + 3);
-    let end = word[start..].find(['/', '?', '#']).map_or(word.len(), |at| start + at);
-    let authority = &word[start..end];
-    let place = authority.split_once(':').map_or(authority, |(host, _)| host);
+/// Removes credentials from a URL that is printed.
+pub fn hide_credentials(text: &str) -> String {
+    let start = text.find("://").map_or(0, |at| at + 3);
+    let end = text[start..].find(['/', '?', '#']).map_or(text.len(), |at| start + at);
+    let authority = &text[start..end];
+    let host = authority.split_once(':').map_or(authority, |(host, _)| host);
     match authority.rfind('@') {
-        Some(at) => format!("{}{}", &word[..start], &word[start + at + 1..]),
-        // An @ further on: what follows the colon may be the beginning of a password.
-        None if word[end..].contains('@') && !authority.starts_with('[') => {
-            format!("{}{place}", &word[..start])
+        Some(at) => format!("{}{}", &text[..start], &text[start + at + 1..]),
+        // An @ in the rest: the text after the colon may be the beginning of a password.
+        None if text[end..].contains('@') && !authority.starts_with('[') => {
+            format!("{}{host}", &text[..start])
         }
-        None => word.to_string(),
+        None => text.to_string(),
     }
 }

@@ -1,8 +1,8 @@
-//! Text that is not UTF-8, percent-encoded (RFC 3986 §2.1).
+//! Percent-encodes bytes that are not UTF-8 (RFC 3986 §2.1).
 
-/// Bytes as text, those that are no UTF-8 percent-encoded: what a peer of the last century puts
-/// into a Location.
-pub fn without_stray_bytes(bytes: &[u8]) -> String {
+/// Returns `bytes` as text, those that are not UTF-8 percent-encoded; old servers send such bytes in
+/// Location.
+pub fn encode_non_utf8(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         text.push_str(chunk.valid());

@@ -1,15 +1,15 @@
 use super::*;
 use crate::error::ExitCode;
 
-fn read(word: &str) -> Result<HttpUrl, Failure> {
-    HttpUrl::read(word, &|name| match name {
+fn parse(word: &str) -> Result<HttpUrl, Failure> {
+    HttpUrl::parse(word, &|name| match name {
         "http-alt" => Ok(8080),
         _ => Err(Failure::new(Phase::Port, name, "unknown")),
     })
 }
 
 #[test]
-fn the_users_forms_are_read() {
+fn forms_on_the_command_line_are_parsed() {
     for (word, host, port, authority, target) in [
         ("www.sina.com.cn", "www.sina.com.cn", 80, "www.sina.com.cn", "/"),
         ("localhost:8080/a/../b?c#d", "localhost", 8080, "localhost:8080", "/b?c"),
@@ -29,24 +29,24 @@ fn the_users_forms_are_read() {
         ("http://h:/", "h", 80, "h", "/"),
         ("127.1", "127.0.0.1", 80, "127.0.0.1", "/"),
     ] {
-        let link = read(word).unwrap();
-        let got = (link.host(), link.port(), link.authority(), link.target());
+        let url = parse(word).unwrap();
+        let got = (url.host(), url.port(), url.authority(), url.target());
         assert_eq!(got, (host.into(), port, authority.into(), target.into()), "{word}");
     }
 }
 
 #[test]
-fn credentials_are_taken_out() {
-    let link = read("http://us%40er:p%3Aw:d@h/x").unwrap();
-    assert_eq!(link.user(), Some(&("us@er".to_string(), "p:w:d".to_string())));
-    assert_eq!(link.to_string(), "http://h/x");
-    assert_eq!(link.absolute(), "http://h/x");
-    let failure = read("http://us:secret@h:99999/").unwrap_err();
+fn credentials_are_removed() {
+    let url = parse("http://us%40er:p%3Aw:d@h/x").unwrap();
+    assert_eq!(url.user(), Some(&("us@er".to_string(), "p:w:d".to_string())));
+    assert_eq!(url.to_string(), "http://h/x");
+    assert_eq!(url.absolute(), "http://h/x");
+    let failure = parse("http://us:secret@h:99999/").unwrap_err();
     assert!(!failure.to_string().contains("secret"), "{failure}");
 }
 
 #[test]
-fn malformed_words_are_usage_errors() {
+fn malformed_url_is_usage_error() {
     for word in [
         "",
         "http://",
@@ -69,17 +69,17 @@ fn malformed_words_are_usage_errors() {
         "/x",
     ] {
         assert_eq!(
-            read(word).map(|l| l.to_string()).map_err(|f| f.code),
+            parse(word).map(|l| l.to_string()).map_err(|f| f.code),
             Err(ExitCode::Usage),
             "{word:?}"
         );
     }
-    assert_eq!(read("http://h:nosuch/").unwrap_err().code, ExitCode::Resolve);
+    assert_eq!(parse("http://h:nosuch/").unwrap_err().code, ExitCode::Resolve);
 }
 
 #[test]
-fn locations_are_followed_or_refused() {
-    let here = read("http://user:pw@[fe80::1%25lo]:81/a/b?c").unwrap();
+fn location_is_resolved_or_refused() {
+    let here = parse("http://user:pw@[fe80::1%25lo]:81/a/b?c").unwrap();
     for (location, there) in [
         ("/x", "http://[fe80::1]:81/x"),
         ("x y", "http://[fe80::1]:81/a/x%20y"),
@@ -88,10 +88,10 @@ fn locations_are_followed_or_refused() {
         ("https://u:p@h/x#f", "https://h/x"),
         ("/x?u=http:///", "http://[fe80::1]:81/x?u=http:///"),
     ] {
-        let link = here.resolve_location(location.as_bytes()).unwrap();
-        assert_eq!(link.to_string(), there, "{location}");
-        assert_eq!(link.user(), None);
-        assert_eq!(link.host().ends_with("%lo"), there.contains("fe80"), "{location}");
+        let url = here.resolve_location(location.as_bytes()).unwrap();
+        assert_eq!(url.to_string(), there, "{location}");
+        assert_eq!(url.user(), None);
+        assert_eq!(url.host().ends_with("%lo"), there.contains("fe80"), "{location}");
     }
     assert_eq!(here.resolve_location(b"/\xff").unwrap().target(), "/%FF");
     for location in [
@@ -119,8 +119,8 @@ fn locations_are_followed_or_refused() {
 }
 
 #[test]
-fn an_origin_is_scheme_host_and_port() {
-    let origin = |word| read(word).unwrap().origin();
+fn origin_is_scheme_host_and_port() {
+    let origin = |word| parse(word).unwrap().origin();
     assert_eq!(origin("http://h/x"), origin("http://H:80/y"));
     for other in ["https://h/", "http://h:81/", "http://g/", "http://h.:80/"] {
         assert_ne!(origin("http://h/"), origin(other), "{other}");
@@ -128,7 +128,7 @@ fn an_origin_is_scheme_host_and_port() {
 }
 
 #[test]
-fn a_url_names_a_plain_file_or_none() {
+fn file_name_is_safe_or_none() {
     for (word, name) in [
         ("h/a/b.txt?x", Some("b.txt")),
         ("h/", None),
@@ -141,6 +141,6 @@ fn a_url_names_a_plain_file_or_none() {
         ("h/a%00b%0a", Some("a_b_")),
         ("h/%2f", None),
     ] {
-        assert_eq!(read(word).unwrap().file_name().as_deref(), name, "{word}");
+        assert_eq!(parse(word).unwrap().file_name().as_deref(), name, "{word}");
     }
 }

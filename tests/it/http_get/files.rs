@@ -155,7 +155,11 @@ fn a_finished_file_costs_one_conditional_request() {
             let server = origin([whole.clone(), second]);
             place.get(&server, "-q").run().exits(0);
             let before = fs::metadata(place.path("f")).unwrap().modified().unwrap();
-            place.get(&server, "--continue").run().exits(0).never_says("starting again");
+            place
+                .get(&server, "--continue")
+                .run()
+                .exits(0)
+                .never_says("downloading it from the start");
             assert_eq!(place.names(), ["f"]);
             assert_eq!(place.read("f").as_deref(), Some("hello"));
             assert_eq!(fs::metadata(place.path("f")).unwrap().modified().unwrap(), before);
@@ -182,7 +186,7 @@ fn a_finished_file_that_has_changed_is_replaced_only_by_a_complete_one() {
     let place = Place::new();
     place.get(&origin([whole("\"1\"", "hello", 5)]), "-q").run().exits(0);
     let run = place.get(&origin([whole("\"2\"", "new", 9)]), "--continue").run();
-    run.exits(18).says("starting again");
+    run.exits(18).says("downloading it from the start");
     assert_eq!(place.read("f").as_deref(), Some("hello"));
     assert_eq!(place.read("f.part").as_deref(), Some("new"));
     place.get(&origin([whole("\"3\"", "other", 5)]), "--continue").run().exits(0);
@@ -198,7 +202,11 @@ fn a_416_without_a_size_harms_neither_file_nor_part() {
         for answers in [vec![none], vec![none, page], vec![none, none]] {
             let place = Place::new();
             fs::write(place.path(name), "precious").unwrap();
-            place.get(&origin(answers), "--continue").run().exits(22).says("starting again");
+            place
+                .get(&origin(answers), "--continue")
+                .run()
+                .exits(22)
+                .says("downloading it from the start");
             assert_eq!(place.read(name).as_deref(), Some("precious"));
             assert_eq!(place.names(), [name]);
         }
@@ -217,7 +225,7 @@ fn a_second_answer_that_is_cut_never_shrinks_a_longer_part() {
             place.get(&origin([first_half.clone()]), "-q").run().exits(18);
             let answers = first.iter().cloned().chain([cut(body).into_bytes()]);
             let run = place.get(&origin(answers.collect::<Vec<_>>()), "--continue").run();
-            run.exits(18).says("starting again");
+            run.exits(18).says("downloading it from the start");
             assert_eq!(place.read("f.part").as_deref(), Some(left), "{body}");
             assert_eq!(place.names(), ["f.part"], "{body}");
         }

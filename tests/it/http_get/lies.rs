@@ -249,6 +249,10 @@ fn what_the_peer_says_of_itself_is_shown_harmless() {
 fn interim_answers_have_limits_of_their_own() {
     let interim = |size: usize| format!("HTTP/1.1 103 Soon\r\nA: {}\r\n\r\n", "x".repeat(size));
     let large = origin([interim(100_000).repeat(3)]).get("-q").run();
-    large.exits(63).says("interim answers larger than the limit of 262144 bytes");
-    origin([interim(1).repeat(21)]).get("-q").run().exits(63).says("more than 20 interim answers");
+    large.exits(63).says("interim responses larger than the limit of 262144 bytes");
+    origin([interim(1).repeat(21)])
+        .get("-q")
+        .run()
+        .exits(63)
+        .says("more than 20 interim responses");
 }

@@ -33,7 +33,7 @@ fn a_piece_that_ends_before_the_whole_is_kept_and_gone_on_with() {
     let place = half();
     let server = origin([range("5-7/10", "567"), range("8-9/10", "89")]);
     let run = place.get(&server, "-q --continue").run();
-    run.exits(18).says("got 8 of 10").says("--continue goes on there").fails_at("receive");
+    run.exits(18).says("got 8 of 10").says("resume with --continue").fails_at("receive");
     assert_eq!(place.names(), ["f.part"]);
     place.get(&server, "-q --continue").run().exits(0);
     assert_eq!(place.read("f").as_deref(), Some("0123456789"));

@@ -117,7 +117,7 @@ fn unix_socket_reaches_nginx_under_host_of_url() {
     run.exits(0);
     assert!(run.stdout == body(3 << 20));
     let run = get("http://any.example/private/page.html").run();
-    run.exits(22).says("hint: it asks for Basic authentication: --user USER:PASSWORD");
+    run.exits(22).says("hint: the server requires Basic authentication: --user USER:PASSWORD");
 }
 
 #[test]

@@ -199,7 +199,10 @@ fn refused_request_names_authentication_scheme() {
         ),
     ] {
         let run = refusal(field);
-        run.exits(22).fails_at("receive").prints("page").says(&format!("hint: it asks for {hint}"));
+        run.exits(22)
+            .fails_at("receive")
+            .prints("page")
+            .says(&format!("hint: the server requires {hint}"));
     }
     refusal("").exits(22).never_says("hint:");
 }
