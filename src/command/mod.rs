@@ -83,7 +83,7 @@ impl Command {
         match self {
             Command::TcpServer(args) => args.choice.starts_programs(),
             Command::UnixServer(args) => args.choice.starts_programs(),
-            Command::UdpServer(args) => args.choice.starts_programs(),
+            Command::UdpServer(args) => args.service.starts_programs(),
             Command::Tour(_) => true,
             _ => false,
         }

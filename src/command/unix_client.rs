@@ -3,18 +3,18 @@
 use std::ffi::OsString;
 
 use crate::client;
-use crate::datagram::client::source::Source;
+use crate::datagram;
+use crate::datagram::client::source::DatagramSource;
 use crate::datagram::client::targets::Targets;
-use crate::datagram::listen;
-use crate::datagram::listen::{Replies, SendJob};
+use crate::datagram::client::{Replies, SendJob};
 use crate::error::{ExitCode, Failure, Phase};
 use crate::flags::retry::RetryFlags;
-use crate::flags::run;
 use crate::flags::script::Step;
 use crate::flags::session::SessionFlags;
 use crate::flags::values::{self, Limit};
 use crate::net::unix::{UnixAddress, dial};
 use crate::report::Report;
+use crate::report::context::Context;
 use crate::report::hexdump::Dump;
 
 /// What the user asks of unix-client.
@@ -23,16 +23,16 @@ pub struct Args {
     /// Path of the socket; a leading @ is the abstract namespace
     #[arg(value_name = "PATH", value_hint = clap::ValueHint::AnyPath)]
     pub path: OsString,
-    /// Send datagrams: each --send, each piece of --input, or each line of stdin
+    /// Send datagrams: one per --send, per piece of --input, or per line of stdin
     #[arg(long, conflicts_with_all = ["no_half_close", "half_close", "hang_up", "recv_only",
           "exit_on_eof", "linger", "offset", "count", "output", "rate", "crlf", "stats",
           "progress", "prompt", "eol", "keep_empty", "raw_output", "idle_timeout"])]
     pub datagram: bool,
-    /// Wait this long for answers to the last datagram; 0 = without limit
+    /// Wait this long for replies after the last datagram; 0 = no limit
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = values::limit,
           requires = "datagram")]
     pub wait: Limit,
-    /// Bytes of a datagram, with --datagram --input
+    /// Payload bytes of each datagram, with --datagram --input
     #[arg(long, value_name = "N", default_value = "1400", value_parser = values::buffer_size,
           requires_all = ["datagram", "input"])]
     pub size: usize,
@@ -66,32 +66,28 @@ impl Args {
         Ok(client::run(&self.talk, report, connect)?)
     }
 
-    fn send_datagrams(&self, name: &UnixAddress, report: &Report) -> anyhow::Result<ExitCode> {
-        let stop = run::stop(self.talk.timeout.and_then(|limit| limit.0))?;
-        let letters = self.datagram_source(report)?;
-        let tell = |step| report.on_connect_event(step);
-        let lines = Targets::unix(name, self.retrying.retry(), &stop, &tell);
-        Ok(listen::talk(lines, letters, report, &stop)?)
+    fn send_datagrams(&self, address: &UnixAddress, report: &Report) -> anyhow::Result<ExitCode> {
+        let context = Context::new(report, self.talk.timeout.and_then(|limit| limit.0))?;
+        let job = self.send_job(report)?;
+        let log = |event| report.on_connect_event(event);
+        let targets = Targets::unix(address, self.retrying.retry(), &context, &log);
+        Ok(datagram::client::run(targets, job, &context)?)
     }
 
-    fn datagram_source(&self, report: &Report) -> Result<SendJob, Failure> {
+    fn send_job(&self, report: &Report) -> Result<SendJob, Failure> {
         let texts: Option<Vec<Vec<u8>>> = self.talk.script.steps.iter().map(text).collect();
-        let no_stream = || Failure::usage(Phase::Receive, "--expect", "means nothing to datagrams");
-        let texts = texts.ok_or_else(no_stream)?;
-        let source = match (&self.talk.input, texts.as_slice()) {
-            (Some(path), _) => Source::pieces(path, self.size)?,
-            (None, []) => Source::lines(),
-            (None, texts) => Source::known(texts)?,
-        };
-        let raw = self.talk.input.is_some();
+        let conflict = || Failure::usage(Phase::Receive, "--expect", "conflicts with --datagram");
+        let texts = texts.ok_or_else(conflict)?;
+        let input = self.talk.input.as_deref();
+        let source = DatagramSource::open(input, self.size, texts)?;
         let dump = self.talk.hex.as_deref().map(|path| Dump::open(path, report)).transpose()?;
-        let wait = Replies::Awaited(self.wait.0);
-        let replies = if self.talk.send_only { Replies::Dropped } else { wait };
-        Ok(SendJob { source, delay: self.talk.delay, replies, raw, dump })
+        let wait = Replies::Print(self.wait.0);
+        let replies = if self.talk.send_only { Replies::Discard } else { wait };
+        Ok(SendJob { source, delay: self.talk.delay, replies, raw: input.is_some(), dump })
     }
 }
 
-/// What a step of a script says, if it only says something.
+/// The text that a step sends, if it only sends.
 fn text(step: &Step) -> Option<Vec<u8>> {
     match step {
         Step::Send(text) => Some(text.clone()),

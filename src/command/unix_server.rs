@@ -4,7 +4,9 @@ use std::ffi::OsString;
 
 use socket2::{Socket, Type};
 
-use crate::datagram::listen;
+use crate::datagram;
+use crate::datagram::RecvBuffer;
+use crate::datagram::server::options::DatagramServerOptions;
 use crate::error::{ExitCode, Failure, Phase, message_without_errno};
 use crate::flags::run;
 use crate::flags::run_as::RunAsFlags;
@@ -15,6 +17,7 @@ use crate::net::unix::{self, SocketFileCleanup, SocketFileGuard, UnixAddress, li
 use crate::process::inherited_fds::{SocketKind, passed_socket};
 use crate::process::sandbox::SandboxPolicy;
 use crate::report::Report;
+use crate::report::context::Context;
 use crate::server;
 use crate::server::Plan;
 use crate::shutdown::Shutdown;
@@ -28,11 +31,11 @@ pub struct Args {
     /// Permissions of the socket file, in octal
     #[arg(long, value_name = "MODE", default_value = "0600", value_parser = mode)]
     pub mode: u32,
-    /// Serve datagrams instead of connections; pipe prints them
+    /// Serve datagrams instead of connections; the service pipe prints them
     ///
-    /// What belongs to connections means nothing then, and is refused: --greeting, --until,
-    /// --messages, --framing, --max-message, the limits and rules for callers, --backlog,
-    /// --idle-timeout. --max-accepts counts datagrams.
+    /// Flags for connections are rejected: --greeting, --until, --messages, --framing,
+    /// --max-message, --max-conns and --max-conns-per-ip, --allow, --deny, --backlog,
+    /// --idle-timeout and --stack-size. --max-accepts counts datagrams.
     #[arg(long, conflicts_with_all = ["max_conns", "max_conns_per_ip", "idle_timeout", "allow",
           "deny", "backlog", "stack_size"])]
     pub datagram: bool,
@@ -106,24 +109,24 @@ impl Args {
 
     fn serve_datagrams(&self, report: &Report, stop: &Shutdown) -> anyhow::Result<ExitCode> {
         let limits = self.serving.limits(stop)?;
-        let duty = self.choice.datagram_handler()?;
-        let (socket, claim) = self.datagram_socket()?;
-        let trace = claim.as_ref().map(SocketFileGuard::trace);
+        let handler = self.choice.datagram_handler()?;
+        let (socket, socket_file) = self.datagram_socket()?;
+        let trace = socket_file.as_ref().map(SocketFileGuard::trace);
         self.identity.switch_user()?;
         self.confine(self.choice.sandbox_policy(), report);
-        let plan = listen::ServerConfig {
-            socket,
-            keep_recv_buffer: true,
-            duty,
-            // Nobody can forge the name of a Unix socket.
+        let options = DatagramServerOptions {
+            handler,
+            recv_buffer: RecvBuffer::Keep,
+            // The name of a Unix socket cannot be forged.
             max_rate: 0,
             max_datagrams: limits.accepts.map(u64::from),
             accept_timeout: limits.quiet,
             delay: self.choice.wording.delay.unwrap_or_default(),
             grace: limits.grace,
         };
-        let outcome = crate::datagram::server::serve(plan, report, stop);
-        drop(claim);
+        let context = Context { report: report.clone(), shutdown: stop.clone() };
+        let outcome = datagram::server::serve(socket, options, &context);
+        drop(socket_file);
         warn_if_socket_left(trace, report);
         Ok(outcome?)
     }
