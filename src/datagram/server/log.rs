@@ -3,7 +3,7 @@
 
 use std::io;
 
-use super::handler::Incoming;
+use super::incoming::Incoming;
 use super::reply_policy::DropReason;
 use crate::datagram::{IcmpError, Transmit};
 use crate::error::message_without_errno;

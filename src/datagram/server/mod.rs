@@ -3,6 +3,7 @@
 mod delay_queue;
 mod exec;
 pub mod handler;
+mod incoming;
 mod log;
 pub mod options;
 pub mod print;
