@@ -84,7 +84,7 @@ impl Command {
         match self {
             Command::TcpServer(args) => args.service.starts_programs(),
             Command::UnixServer(args) => args.service.starts_programs(),
-            Command::UdpServer(args) => args.choice.starts_programs(),
+            Command::UdpServer(args) => args.service.starts_programs(),
             Command::Tour(_) => true,
             _ => false,
         }

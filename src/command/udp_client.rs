@@ -1,40 +1,39 @@
-//! `udp-client`: sends datagrams and prints what comes back, or pings.
+//! `udp-client`: sends datagrams and prints the replies, or pings.
 
+use crate::datagram::client;
+use crate::datagram::client::ping::ping;
 use crate::datagram::client::targets::Targets;
-use crate::datagram::listen::{ping, talk};
 use crate::error::ExitCode;
 use crate::flags::connect::Target;
 use crate::flags::datagram_client::{DatagramClientFlags, DatagramSocketFlags};
-use crate::flags::run;
 use crate::report::Report;
+use crate::report::context::Context;
 
-/// What the user asks of udp-client.
+/// Arguments of udp-client.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Whom
+    /// Target
     #[command(flatten)]
     pub target: Target,
-    /// What
+    /// Datagrams
     #[command(flatten)]
-    pub asking: DatagramClientFlags,
-    /// How
+    pub datagrams: DatagramClientFlags,
+    /// Socket
     #[command(flatten)]
-    pub calling: DatagramSocketFlags,
+    pub socket: DatagramSocketFlags,
 }
 
 impl Args {
-    /// Sends, listens, and leaves.
+    /// Sends the datagrams and waits for replies.
     pub fn run(self, report: &Report) -> anyhow::Result<ExitCode> {
         let endpoint = self.target.endpoint()?;
-        let stop = run::stop(self.asking.timeout.0)?;
-        let tell = |step| report.on_connect_event(step);
-        let lines = || Targets::udp(&endpoint, &self.calling, &stop, &tell);
-        Ok(match self.asking.ping()? {
-            Some(plan) => ping(lines()?, plan, report, &stop)?,
-            None => {
-                let letters = self.asking.letters(report)?;
-                talk(lines()?, letters, report, &stop)?
-            }
-        })
+        let context = Context::new(report, self.datagrams.timeout.0)?;
+        let log = |event| report.on_connect_event(event);
+        let targets = || Targets::udp(&endpoint, self.socket.options(), &context, &log);
+        if let Some(options) = self.datagrams.ping_options()? {
+            return Ok(ping(targets()?, options, &context)?);
+        }
+        let job = self.datagrams.send_job(report)?;
+        Ok(client::run(targets()?, job, &context)?)
     }
 }

@@ -2,48 +2,40 @@
 
 use std::time::Duration;
 
-use crate::datagram::listen;
-use crate::datagram::listen::{Handler, ServerConfig};
+use crate::datagram::bind;
+use crate::datagram::server;
+use crate::datagram::server::handler::Handler;
 use crate::error::ExitCode;
 use crate::flags::datagram_limits::DatagramLimitFlags;
 use crate::flags::listen::ListenFlags;
-use crate::flags::run;
 use crate::flags::run_as::RunAsFlags;
 use crate::process::sandbox::SandboxPolicy;
 use crate::report::Report;
+use crate::report::context::Context;
 
-/// What the user asks of udp-echo.
+/// Arguments of udp-echo.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// How often
+    /// Limits
     #[command(flatten)]
-    pub answering: DatagramLimitFlags,
-    /// Where
+    pub limits: DatagramLimitFlags,
+    /// Listening socket
     #[command(flatten)]
-    pub binding: ListenFlags,
-    /// As whom
+    pub listen: ListenFlags,
+    /// User and group
     #[command(flatten)]
-    pub identity: RunAsFlags,
+    pub run_as: RunAsFlags,
 }
 
 impl Args {
-    /// Echoes until asked to end.
+    /// Serves until shutdown or a limit.
     pub fn run(self, report: &Report) -> anyhow::Result<ExitCode> {
-        let stop = run::stop(self.answering.timeout.0)?;
-        let socket = listen::socket("udp-echo", || self.binding.bind(&stop).datagram())?;
-        self.identity.switch_user()?;
-        self.binding.print_port(&listen::local(&socket)?)?;
+        let context = Context::new(report, self.limits.timeout.0)?;
+        let options = self.limits.server_options(&self.listen, Handler::Echo, Duration::ZERO);
+        let socket = bind::udp_socket("udp-echo", self.listen.bind(&context.shutdown), None)?;
+        self.run_as.switch_user()?;
+        self.listen.print_port(&bind::local_address(&socket)?)?;
         super::confine(&SandboxPolicy::default(), report);
-        let plan = ServerConfig {
-            socket,
-            keep_recv_buffer: self.binding.socket.recv_buffer.is_some(),
-            duty: Handler::Echo,
-            max_rate: self.answering.max_rate,
-            max_datagrams: self.answering.most(),
-            accept_timeout: self.answering.accept_timeout.0,
-            delay: Duration::ZERO,
-            grace: listen::GRACE,
-        };
-        Ok(crate::datagram::server::serve(plan, report, &stop)?)
+        Ok(server::serve(socket, options, &context)?)
     }
 }

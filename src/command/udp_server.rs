@@ -1,64 +1,52 @@
-//! `udp-server`: prints datagrams, or answers each by a service.
+//! `udp-server`: prints datagrams, or replies to each.
 
-use crate::datagram::listen::ServerConfig;
-use crate::datagram::{listen, multicast_bind};
+use crate::datagram::bind;
+use crate::datagram::server;
 use crate::error::ExitCode;
 use crate::flags::datagram_limits::DatagramLimitFlags;
 use crate::flags::datagram_service::DatagramServiceFlags;
 use crate::flags::listen::ListenFlags;
-use crate::flags::run;
 use crate::flags::run_as::RunAsFlags;
 use crate::process::sandbox::SandboxPolicy;
 use crate::report::Report;
+use crate::report::context::Context;
 
-/// What the user asks of udp-server.
+/// Arguments of udp-server.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Which service
+    /// Service
     #[command(flatten)]
-    pub choice: DatagramServiceFlags,
-    /// How often
+    pub service: DatagramServiceFlags,
+    /// Limits
     #[command(flatten)]
-    pub answering: DatagramLimitFlags,
-    /// Hear what is sent to this multicast group
+    pub limits: DatagramLimitFlags,
+    /// Receive what is sent to this multicast group (address or name)
     ///
-    /// With --host '' what else comes to the port is heard too; otherwise only what is sent to the
-    /// group, on the interface of the host and on the one that the routes name (or --interface).
+    /// With --host '' unicast datagrams to the port are received too; otherwise only datagrams to
+    /// the group, on the interface of --host and on that of the routing table (or on --interface).
     #[arg(long, value_name = "GROUP", help_heading = "Listening")]
     pub join: Option<String>,
-    /// Where
+    /// Listening socket
     #[command(flatten)]
-    pub binding: ListenFlags,
-    /// As whom
+    pub listen: ListenFlags,
+    /// User and group
     #[command(flatten)]
-    pub identity: RunAsFlags,
+    pub run_as: RunAsFlags,
 }
 
 impl Args {
-    /// Serves until asked to end.
+    /// Serves until shutdown or a limit.
     pub fn run(self, report: &Report) -> anyhow::Result<ExitCode> {
-        let stop = run::stop(self.answering.timeout.0)?;
-        let duty = self.choice.duty()?;
-        let bind = self.binding.bind(&stop);
-        let socket = listen::socket("udp-server", || match &self.join {
-            Some(group) => multicast_bind::bind(bind, group),
-            None => bind.datagram(),
-        })?;
-        self.identity.switch_user()?;
-        self.binding.print_port(&listen::local(&socket)?)?;
-        if !self.choice.starts_programs() {
+        let context = Context::new(report, self.limits.timeout.0)?;
+        let (handler, delay) = (self.service.handler()?, self.service.delay());
+        let options = self.limits.server_options(&self.listen, handler, delay);
+        let bind = self.listen.bind(&context.shutdown);
+        let socket = bind::udp_socket("udp-server", bind, self.join.as_deref())?;
+        self.run_as.switch_user()?;
+        self.listen.print_port(&bind::local_address(&socket)?)?;
+        if !self.service.starts_programs() {
             super::confine(&SandboxPolicy::default(), report);
         }
-        let plan = ServerConfig {
-            socket,
-            keep_recv_buffer: self.binding.socket.recv_buffer.is_some(),
-            duty,
-            max_rate: self.answering.max_rate,
-            max_datagrams: self.answering.most(),
-            accept_timeout: self.answering.accept_timeout.0,
-            delay: self.choice.delay(),
-            grace: listen::GRACE,
-        };
-        Ok(crate::datagram::server::serve(plan, report, &stop)?)
+        Ok(server::serve(socket, options, &context)?)
     }
 }

@@ -4,10 +4,10 @@ use std::ffi::OsString;
 
 use crate::client;
 use crate::client::{ScriptStep, SessionOptions};
-use crate::datagram::client::source::Source;
+use crate::datagram;
+use crate::datagram::client::source::DatagramSource;
 use crate::datagram::client::targets::Targets;
-use crate::datagram::listen;
-use crate::datagram::listen::{Replies, SendJob};
+use crate::datagram::client::{Replies, SendJob};
 use crate::error::{ExitCode, Failure, Phase};
 use crate::flags::retry::RetryFlags;
 use crate::flags::session::SessionFlags;
@@ -73,24 +73,20 @@ impl Args {
         let context = Context::new(report, self.session.timeout.and_then(|limit| limit.0))?;
         let job = self.send_job(report)?;
         let log = |event| report.on_connect_event(event);
-        let targets = Targets::unix(address, self.retry.retry(), &context.shutdown, &log);
-        Ok(listen::talk(targets, job, report, &context.shutdown)?)
+        let targets = Targets::unix(address, self.retry.retry(), &context, &log);
+        Ok(datagram::client::run(targets, job, &context)?)
     }
 
     fn send_job(&self, report: &Report) -> Result<SendJob, Failure> {
         let texts: Option<Vec<Vec<u8>>> = self.session.script.steps.iter().map(text).collect();
         let conflict = || Failure::usage(Phase::Receive, "--expect", "conflicts with --datagram");
         let texts = texts.ok_or_else(conflict)?;
-        let source = match (&self.session.input, texts.as_slice()) {
-            (Some(path), _) => Source::pieces(path, self.size)?,
-            (None, []) => Source::lines(),
-            (None, texts) => Source::known(texts)?,
-        };
-        let raw = self.session.input.is_some();
+        let input = self.session.input.as_deref();
+        let source = DatagramSource::open(input, self.size, texts)?;
         let dump = self.session.hex.as_deref().map(|path| Dump::open(path, report)).transpose()?;
-        let wait = Replies::Awaited(self.wait.0);
-        let replies = if self.session.send_only { Replies::Dropped } else { wait };
-        Ok(SendJob { source, delay: self.session.delay, replies, raw, dump })
+        let wait = Replies::Print(self.wait.0);
+        let replies = if self.session.send_only { Replies::Discard } else { wait };
+        Ok(SendJob { source, delay: self.session.delay, replies, raw: input.is_some(), dump })
     }
 }
 

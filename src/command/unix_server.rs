@@ -4,7 +4,9 @@ use std::ffi::OsString;
 
 use socket2::{Socket, Type};
 
-use crate::datagram::listen;
+use crate::datagram;
+use crate::datagram::RecvBuffer;
+use crate::datagram::server::options::DatagramServerOptions;
 use crate::error::{ExitCode, Failure, Phase, message_without_errno};
 use crate::flags::run_as::RunAsFlags;
 use crate::flags::server_limits::ServerLimitFlags;
@@ -31,8 +33,8 @@ pub struct Args {
     /// Serve datagrams instead of connections; the service pipe prints them
     ///
     /// Flags for connections are rejected: --greeting, --until, --messages, --framing,
-    /// --max-message, --max-conns, --allow and --deny, --backlog, --idle-timeout. --max-accepts
-    /// counts datagrams.
+    /// --max-message, --max-conns and --max-conns-per-ip, --allow, --deny, --backlog,
+    /// --idle-timeout and --stack-size. --max-accepts counts datagrams.
     #[arg(long, conflicts_with_all = ["max_conns", "max_conns_per_ip", "idle_timeout", "allow",
           "deny", "backlog", "stack_size"])]
     pub datagram: bool,
@@ -106,17 +108,15 @@ impl Args {
     }
 
     fn serve_datagrams(&self, context: &Context) -> anyhow::Result<ExitCode> {
-        let Context { report, shutdown } = context;
-        let limits = self.limits.limits(shutdown)?;
-        let duty = self.service.datagram_handler()?;
-        let (socket, claim) = self.datagram_socket()?;
-        let trace = claim.as_ref().map(SocketFileGuard::trace);
+        let limits = self.limits.limits(&context.shutdown)?;
+        let handler = self.service.datagram_handler()?;
+        let (socket, socket_file) = self.datagram_socket()?;
+        let trace = socket_file.as_ref().map(SocketFileGuard::trace);
         self.run_as.switch_user()?;
-        self.confine(report);
-        let plan = listen::ServerConfig {
-            socket,
-            keep_recv_buffer: true,
-            duty,
+        self.confine(&context.report);
+        let options = DatagramServerOptions {
+            handler,
+            recv_buffer: RecvBuffer::Keep,
             // The name of a Unix socket cannot be forged.
             max_rate: 0,
             max_datagrams: limits.max_accepts.map(u64::from),
@@ -124,9 +124,9 @@ impl Args {
             delay: self.service.messages.delay.unwrap_or_default(),
             grace: limits.grace,
         };
-        let outcome = crate::datagram::server::serve(plan, report, shutdown);
-        drop(claim);
-        warn_if_socket_left(trace, report);
+        let outcome = datagram::server::serve(socket, options, context);
+        drop(socket_file);
+        warn_if_socket_left(trace, &context.report);
         Ok(outcome?)
     }
 

@@ -1,4 +1,4 @@
-//! What stands on a datagram: from whom, to which of our addresses, and where an answer goes.
+//! Metadata of a received datagram, and a datagram to be sent.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -7,75 +7,79 @@ use socket2::SockAddr;
 
 use crate::net::address::Address;
 
-/// The address of ours that a datagram was sent to, from which an answer should leave: whoever
-/// asked one address does not expect another to answer (ip(7), `IP_PKTINFO`).
+/// The local address that a datagram was sent to, or that one is to be sent from.
+///
+/// A client that wrote to one address discards a reply from another (ip(7), `IP_PKTINFO`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LocalSource {
-    /// Our address; none leaves the choice to the kernel.
+    /// The local address; `None` leaves the choice to the kernel.
     pub address: Option<IpAddr>,
-    /// The interface, where the address means nothing without one (link-local IPv6); else 0.
+    /// The interface index where the address is ambiguous without one (link-local IPv6), else 0.
     pub interface: u32,
 }
 
-/// From whom a datagram came and how.
+/// Metadata of a received datagram.
 #[derive(Debug, Clone)]
 pub struct RecvMeta {
-    /// The sender, as the kernel names it.
+    /// The sender.
     pub peer: SockAddr,
-    /// Where it arrived.
-    pub origin: LocalSource,
-    /// It was longer than our room for it; the rest is lost (recvmsg(2), `MSG_TRUNC`).
-    pub cut: bool,
+    /// The local address it was sent to.
+    pub local: LocalSource,
+    /// Longer than the slot; the rest is lost (recvmsg(2), `MSG_TRUNC`).
+    pub truncated: bool,
 }
 
 impl RecvMeta {
-    /// The sender.
-    pub fn address(&self) -> Address {
+    /// The address of the sender.
+    pub fn peer_address(&self) -> Address {
         Address::from(&self.peer)
     }
 }
 
-/// Bytes to be sent: one datagram, or several of one length to one peer.
+/// One datagram to send, or several of one length to one peer.
 #[derive(Debug, Clone)]
 pub struct Transmit<'a> {
-    /// To whom; nobody is whom the socket is connected to.
-    pub peer: Option<&'a SockAddr>,
-    /// From where.
-    pub origin: LocalSource,
-    /// What.
-    pub bytes: Cow<'a, [u8]>,
-    /// Length of each datagram in `bytes`, the last of which may be shorter; 0 = `bytes` is one.
-    pub segment: usize,
+    /// The receiver; `None` on a connected socket.
+    pub destination: Option<&'a SockAddr>,
+    /// The local address to send from.
+    pub source: LocalSource,
+    /// The payload, or several concatenated.
+    pub contents: Cow<'a, [u8]>,
+    /// Length of each payload, of which the last may be shorter; 0 = `contents` is one payload.
+    pub segment_size: usize,
 }
 
 impl<'a> Transmit<'a> {
-    /// An answer to whoever sent `envelope`, from the address it was sent to.
-    pub fn answer(envelope: &'a RecvMeta, bytes: impl Into<Cow<'a, [u8]>>) -> Transmit<'a> {
-        let (peer, origin) = (Some(&envelope.peer), envelope.origin);
-        Transmit { peer, origin, bytes: bytes.into(), segment: 0 }
+    /// A reply to the datagram that `meta` describes, from the address it was sent to.
+    pub fn reply(meta: &'a RecvMeta, contents: impl Into<Cow<'a, [u8]>>) -> Transmit<'a> {
+        Transmit { source: meta.local, ..Transmit::to(Some(&meta.peer), contents) }
     }
 
-    /// One datagram to `peer`, or to whom the socket is connected to.
-    pub fn to(peer: Option<&'a SockAddr>, bytes: &'a [u8]) -> Transmit<'a> {
-        Transmit { peer, origin: LocalSource::default(), bytes: bytes.into(), segment: 0 }
+    /// One datagram to `destination`, or to the peer of a connected socket.
+    pub fn to(
+        destination: Option<&'a SockAddr>,
+        contents: impl Into<Cow<'a, [u8]>>,
+    ) -> Transmit<'a> {
+        let source = LocalSource::default();
+        Transmit { destination, source, contents: contents.into(), segment_size: 0 }
     }
 }
 
 impl Transmit<'_> {
-    /// How many datagrams these bytes are.
+    /// The number of datagrams.
     pub fn count(&self) -> u32 {
-        match self.segment {
+        match self.segment_size {
             0 => 1,
-            segment => self.bytes.len().div_ceil(segment).max(1) as u32,
+            size => self.contents.len().div_ceil(size).max(1) as u32,
         }
     }
 }
 
-/// Somebody along the way did not take a datagram of ours, and said so by ICMP.
+/// An ICMP error for a datagram we sent, from the error queue of the socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IcmpError {
-    /// To whom the datagram was sent.
+    /// The destination of the datagram.
     pub peer: Address,
-    /// The system's number for the reason (`ECONNREFUSED`, `EHOSTUNREACH`, …).
+    /// The `errno` of the ICMP message: `ECONNREFUSED`, `EHOSTUNREACH`, … (icmp(7)).
     pub errno: i32,
 }

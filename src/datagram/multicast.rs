@@ -1,4 +1,4 @@
-//! Belonging to a group: what is sent to its address comes to every member (RFC 1112, RFC 3493 §5.2).
+//! Multicast: joining a group, and the hop limit of what is sent to one (RFC 1112, RFC 3493 §5.2).
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -7,40 +7,65 @@ use rustix::net::netdevice::name_to_index;
 use socket2::{InterfaceIndexOrAddress, Socket};
 
 use crate::error::{Failure, Phase};
+use crate::net::listen::ListenOptions;
+use crate::resolver;
 
-/// A group to join, and on which interfaces.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MulticastGroup {
-    /// The group's address; an IPv6 one may carry its interface as scope.
-    pub address: SocketAddr,
-    /// This interface only, by name.
-    pub interface: Option<String>,
-    /// The interface that has this address, besides the one that the kernel's routes name.
-    pub extra_interface: Option<IpAddr>,
-}
-
-/// The loopback's interface, everywhere.
+/// The interface index of the loopback device.
 const LOOPBACK: u32 = 1;
 
-impl MulticastGroup {
-    /// Makes `socket` a member. One interface that lets us in is enough.
-    ///
-    /// Fails at [`Stage::Bind`] with what the first interface said.
-    pub fn join(&self, socket: &Socket) -> Result<(), Failure> {
-        self.try_all(socket).map_err(|e| Failure::new(Phase::Bind, self.address.ip(), e))
+/// Binds a socket and joins it to the multicast group with the address or name `group`.
+///
+/// If `options` names every interface, the socket also receives unicast datagrams to its port; if
+/// it names one address, only datagrams to the group, also on the interface of that address.
+/// Fails with code 2 if `group` is not a multicast address, at [`Phase::Bind`] if it cannot be
+/// joined, else as [`ListenOptions::datagram`] does.
+pub fn bind(mut options: ListenOptions<'_>, group: &str) -> Result<Socket, Failure> {
+    let found = resolver::addresses(group, 0, options.family, options.deadline)?;
+    let address = found.first().copied().filter(|address| address.ip().is_multicast());
+    let not_multicast = || Failure::usage(Phase::Resolve, group, "not a multicast group");
+    let address = address.ok_or_else(not_multicast)?;
+    let interface = options.options.interface.clone();
+    let extra_interface = options.host.trim_matches(['[', ']']).parse::<IpAddr>().ok();
+    if !options.is_any_interface() {
+        options.host = group.to_string();
     }
+    let socket = options.datagram()?;
+    let group = MulticastGroup { address, interface, extra_interface };
+    group.join(&socket).map_err(|e| Failure::new(Phase::Bind, address.ip(), e))?;
+    Ok(socket)
+}
 
-    fn try_all(&self, socket: &Socket) -> io::Result<()> {
+/// Sets the hop limit of multicast datagrams (`IP_MULTICAST_TTL`); the kernel's default is 1.
+pub fn set_hops(socket: &Socket, address: &SocketAddr, hops: u8) -> io::Result<()> {
+    match address {
+        SocketAddr::V4(_) => socket.set_multicast_ttl_v4(hops.into()),
+        SocketAddr::V6(_) => socket.set_multicast_hops_v6(hops.into()),
+    }
+}
+
+/// A group and the interfaces to join it on.
+struct MulticastGroup {
+    /// The group's address; an IPv6 one may have its interface as scope.
+    address: SocketAddr,
+    /// The name of the only interface to join on.
+    interface: Option<String>,
+    /// An address of another interface to join on, besides the one of the routing table.
+    extra_interface: Option<IpAddr>,
+}
+
+impl MulticastGroup {
+    /// Joins the group. One interface is enough; the error is that of the first.
+    fn join(&self, socket: &Socket) -> io::Result<()> {
         #[cfg(target_os = "linux")]
         {
-            // Linux also hands on what other sockets have joined, unless told not to (ip(7)).
+            // By default Linux also delivers groups that other sockets have joined (ip(7)).
             let _ = match self.address {
                 SocketAddr::V4(_) => socket.set_multicast_all_v4(false),
                 SocketAddr::V6(_) => socket.set_multicast_all_v6(false),
             };
         }
         if let Some(name) = &self.interface {
-            return self.on_index(socket, name_to_index(socket, name)?);
+            return self.join_on(socket, name_to_index(socket, name)?);
         }
         match (self.address, self.extra_interface) {
             (SocketAddr::V4(group), Some(IpAddr::V4(ip))) => require_any([
@@ -48,14 +73,14 @@ impl MulticastGroup {
                 socket.join_multicast_v4(group.ip(), &ip),
             ]),
             (SocketAddr::V6(group), Some(ip)) if ip.is_loopback() && group.scope_id() == 0 => {
-                require_any([self.on_index(socket, 0), self.on_index(socket, LOOPBACK)])
+                require_any([self.join_on(socket, 0), self.join_on(socket, LOOPBACK)])
             }
-            (SocketAddr::V6(group), _) => self.on_index(socket, group.scope_id()),
-            _ => self.on_index(socket, 0),
+            (SocketAddr::V6(group), _) => self.join_on(socket, group.scope_id()),
+            _ => self.join_on(socket, 0),
         }
     }
 
-    fn on_index(&self, socket: &Socket, index: u32) -> io::Result<()> {
+    fn join_on(&self, socket: &Socket, index: u32) -> io::Result<()> {
         match self.address {
             SocketAddr::V4(group) => {
                 socket.join_multicast_v4_n(group.ip(), &InterfaceIndexOrAddress::Index(index))
@@ -67,13 +92,4 @@ impl MulticastGroup {
 
 fn require_any([first, second]: [io::Result<()>; 2]) -> io::Result<()> {
     first.or_else(|e| second.map_err(|_| e))
-}
-
-/// How many networks a datagram of ours to a group may cross (`IP_MULTICAST_TTL`); the kernel's own
-/// choice is 1.
-pub fn set_hops(socket: &Socket, v6: bool, hops: u8) -> io::Result<()> {
-    match v6 {
-        true => socket.set_multicast_hops_v6(hops.into()),
-        false => socket.set_multicast_ttl_v4(hops.into()),
-    }
 }

@@ -1,5 +1,5 @@
-//! The same without Linux's calls, and for kernels that refuse them: one datagram at a time, and
-//! the kernel's choice of our address.
+//! Receiving and sending without Linux's batch calls: one datagram per call, and the kernel chooses
+//! the local address. Also used where a kernel refuses the batch calls.
 
 use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
@@ -13,36 +13,40 @@ use socket2::{SockAddr, Socket};
 use super::message::{LocalSource, RecvMeta, Transmit};
 use super::recv_batch::{RecvBatch, SlotMeta};
 
-/// Puts the next datagram into the first slot of `batch`; an empty queue is `WouldBlock`.
+/// Receives one datagram into the first slot of `batch`; an empty queue is `WouldBlock`.
 pub fn receive(socket: &Socket, batch: &mut RecvBatch) -> io::Result<usize> {
-    let (mut slots, facts) = batch.prepare();
+    let (mut slots, filled) = batch.prepare();
     let Some(slot) = slots.next() else { return Ok(0) };
-    let mut beside = RecvAncillaryBuffer::default();
-    let mut pieces = [IoSliceMut::new(slot)];
-    let got = recvmsg(socket, &mut pieces, &mut beside, RecvFlags::DONTWAIT)?;
-    let peer = got.address.map_or_else(unnamed, address)?;
-    let cut = got.flags.contains(ReturnFlags::TRUNC);
-    let envelope = RecvMeta { peer, origin: LocalSource::default(), cut };
-    facts.push(SlotMeta { envelope, length: got.bytes, segment: 0 });
+    let mut control = RecvAncillaryBuffer::default();
+    let mut buffers = [IoSliceMut::new(slot)];
+    let received = recvmsg(socket, &mut buffers, &mut control, RecvFlags::DONTWAIT)?;
+    let peer = received.address.map_or_else(unnamed, address)?;
+    let truncated = received.flags.contains(ReturnFlags::TRUNC);
+    let meta = RecvMeta { peer, local: LocalSource::default(), truncated };
+    filled.push(SlotMeta { meta, len: received.bytes, segment_size: 0 });
     Ok(1)
 }
 
-/// Sends what is at the front of `letters`: 1, unless it comes apart and its end does not go.
-pub fn send(socket: &Socket, letters: &[Transmit<'_>]) -> io::Result<usize> {
-    let Some(letter) = letters.first() else { return Ok(0) };
-    let step = if letter.segment == 0 { letter.bytes.len().max(1) } else { letter.segment };
-    if letter.bytes.is_empty() {
-        put(socket, letter, &[])?;
+/// Sends the first of `transmits` and returns 1. Several payloads of one transmit may be sent in
+/// part when it fails.
+pub fn send(socket: &Socket, transmits: &[Transmit<'_>]) -> io::Result<usize> {
+    let Some(transmit) = transmits.first() else { return Ok(0) };
+    if transmit.contents.is_empty() {
+        send_one(socket, transmit, &[])?;
     }
-    letter.bytes.chunks(step).try_for_each(|datagram| put(socket, letter, datagram))?;
+    let size = match transmit.segment_size {
+        0 => transmit.contents.len().max(1),
+        size => size,
+    };
+    transmit.contents.chunks(size).try_for_each(|payload| send_one(socket, transmit, payload))?;
     Ok(1)
 }
 
-fn put(socket: &Socket, letter: &Transmit<'_>, datagram: &[u8]) -> io::Result<()> {
+fn send_one(socket: &Socket, transmit: &Transmit<'_>, payload: &[u8]) -> io::Result<()> {
     let flags = libc::MSG_DONTWAIT;
-    match letter.peer {
-        Some(peer) => socket.send_to_with_flags(datagram, peer, flags)?,
-        None => socket.send_with_flags(datagram, flags)?,
+    match transmit.destination {
+        Some(peer) => socket.send_to_with_flags(payload, peer, flags)?,
+        None => socket.send_with_flags(payload, flags)?,
     };
     Ok(())
 }
@@ -58,17 +62,17 @@ fn address(any: SocketAddrAny) -> io::Result<SockAddr> {
     let Ok(unix) = SocketAddrUnix::try_from(any) else { return unnamed() };
     match unix.path_bytes() {
         Some(path) => SockAddr::unix(std::ffi::OsStr::from_bytes(path)),
-        None => named_in_the_abstract(&unix),
+        None => abstract_address(&unix),
     }
 }
 
 #[cfg(target_os = "linux")]
-fn named_in_the_abstract(unix: &SocketAddrUnix) -> io::Result<SockAddr> {
+fn abstract_address(unix: &SocketAddrUnix) -> io::Result<SockAddr> {
     let name = [b"\0", unix.abstract_name().unwrap_or_default()].concat();
     SockAddr::unix(std::ffi::OsStr::from_bytes(if name.len() > 1 { &name } else { b"" }))
 }
 
 #[cfg(not(target_os = "linux"))]
-fn named_in_the_abstract(_: &SocketAddrUnix) -> io::Result<SockAddr> {
+fn abstract_address(_: &SocketAddrUnix) -> io::Result<SockAddr> {
     unnamed()
 }

@@ -1,4 +1,4 @@
-//! Room for what one system call brings, used again and again.
+//! Buffers for the datagrams that one system call receives; reused by the next call.
 
 use std::slice::ChunksMut;
 
@@ -6,159 +6,156 @@ use super::message::RecvMeta;
 use super::{BATCH_SIZE, MAX_UDP_PAYLOAD};
 use crate::net::memory;
 
-/// Room for one UDP datagram, or for several that the kernel hands over as one (`UDP_GRO`).
-const UDP_ROOM: usize = 64 << 10;
-/// Room for one Unix datagram: the default send buffer (`net.core.wmem_default`) lets a sender make
-/// one of 212,960 bytes.
-const UNIX_ROOM: usize = 256 << 10;
-/// So many Unix datagrams wait at one socket anyway (`net.unix.max_dgram_qlen`).
+/// Slot size for one UDP datagram, or for several that the kernel merged (`UDP_GRO`).
+const UDP_SLOT: usize = 64 << 10;
+/// Slot size for one Unix datagram: the default send buffer (`net.core.wmem_default`) allows
+/// 212,960 bytes.
+const UNIX_SLOT: usize = 256 << 10;
+/// A Unix socket queues no more than about this many datagrams (`net.unix.max_dgram_qlen`).
 const UNIX_SLOTS: usize = 8;
 
-/// Slots for up to [`MOST`] datagrams, and what is in them since the last receive.
+/// Slots for up to [`BATCH_SIZE`] datagrams, and the content of the last receive.
 ///
-/// The memory is the kernel's zero page until a datagram touches it.
+/// The memory stays the kernel's zero page until a datagram is written to it.
 #[derive(Debug)]
 pub struct RecvBatch {
     bytes: Vec<u8>,
-    room: usize,
-    facts: Vec<SlotMeta>,
+    slot_size: usize,
+    filled: Vec<SlotMeta>,
 }
 
-/// What is known of one filled slot.
+/// Metadata of one filled slot.
 #[derive(Debug)]
 pub(super) struct SlotMeta {
-    pub envelope: RecvMeta,
-    pub length: usize,
-    pub segment: usize,
+    pub meta: RecvMeta,
+    pub len: usize,
+    pub segment_size: usize,
 }
 
-/// One slot's content: a datagram, or several of equal length that came from one sender.
+/// The content of one slot: a datagram, or several of equal length from one sender.
 #[derive(Debug, Clone, Copy)]
 pub struct DatagramGroup<'a> {
-    /// From whom and how.
-    pub envelope: &'a RecvMeta,
-    /// The payload, or several end to end.
+    /// Sender and local address, the same for each.
+    pub meta: &'a RecvMeta,
+    /// The payload, or several concatenated.
     pub bytes: &'a [u8],
-    /// Length of each payload, the last of which may be shorter; 0 = it is one.
-    pub segment: usize,
+    /// Length of each payload, of which the last may be shorter; 0 = `bytes` is one payload.
+    pub segment_size: usize,
 }
 
 impl RecvBatch {
-    /// Room for UDP datagrams of every size.
+    /// Slots for UDP datagrams of every length.
     pub fn udp() -> RecvBatch {
-        RecvBatch::new(BATCH_SIZE, UDP_ROOM)
+        RecvBatch::new(BATCH_SIZE, UDP_SLOT)
     }
 
-    /// Room for Unix datagrams of the usual sizes; a longer one is seen to be cut.
+    /// Slots for Unix datagrams; one that is too long is marked as truncated.
     pub fn unix() -> RecvBatch {
-        RecvBatch::new(UNIX_SLOTS, UNIX_ROOM)
+        RecvBatch::new(UNIX_SLOTS, UNIX_SLOT)
     }
 
-    /// Room for `slots` datagrams (at most [`MOST`]) of up to `room` bytes; for fewer where memory
-    /// is short.
-    pub fn new(slots: usize, room: usize) -> RecvBatch {
+    /// Up to `slots` slots (at most [`BATCH_SIZE`]) of `slot_size` bytes; fewer if memory is short.
+    pub fn new(slots: usize, slot_size: usize) -> RecvBatch {
         let slots = slots.clamp(1, BATCH_SIZE);
-        let facts = Vec::with_capacity(slots);
-        let mut bytes = memory::zeroed_buffer(slots * room, room);
-        bytes.truncate(bytes.len() / room * room);
-        RecvBatch { bytes, room, facts }
+        let mut bytes = memory::zeroed_buffer(slots * slot_size, slot_size);
+        bytes.truncate(bytes.len() / slot_size * slot_size);
+        RecvBatch { bytes, slot_size, filled: Vec::with_capacity(slots) }
     }
 
-    /// How many slots the last receive filled.
+    /// The number of slots that the last receive filled.
     pub fn len(&self) -> usize {
-        self.facts.len()
+        self.filled.len()
     }
 
-    /// Whether the last receive brought nothing.
+    /// Whether the last receive returned nothing.
     pub fn is_empty(&self) -> bool {
-        self.facts.is_empty()
+        self.filled.is_empty()
     }
 
-    /// What the last receive brought, in the order it came.
-    pub fn bundles(&self) -> impl Iterator<Item = DatagramGroup<'_>> {
-        self.facts.iter().zip(self.bytes.chunks(self.room)).map(|(facts, slot)| DatagramGroup {
-            envelope: &facts.envelope,
-            bytes: &slot[..facts.length],
-            segment: facts.segment,
+    /// The content of each filled slot, in order of arrival.
+    pub fn groups(&self) -> impl Iterator<Item = DatagramGroup<'_>> {
+        self.filled.iter().zip(self.bytes.chunks(self.slot_size)).map(|(filled, slot)| {
+            let (meta, segment_size) = (&filled.meta, filled.segment_size);
+            DatagramGroup { meta, bytes: &slot[..filled.len], segment_size }
         })
     }
 
-    /// Forgets what the last receive brought.
+    /// Discards the content of the last receive.
     pub(super) fn clear(&mut self) {
-        self.facts.clear();
+        self.filled.clear();
     }
 
-    /// Empty slots, and where what is known of them goes, in the same order.
+    /// Empty slots, and the list that takes their metadata in the same order.
     pub(super) fn prepare(&mut self) -> (ChunksMut<'_, u8>, &mut Vec<SlotMeta>) {
-        self.facts.clear();
-        (self.bytes.chunks_mut(self.room), &mut self.facts)
+        self.filled.clear();
+        (self.bytes.chunks_mut(self.slot_size), &mut self.filled)
     }
 }
 
 impl<'a> DatagramGroup<'a> {
-    /// How many datagrams it holds; an empty one counts.
+    /// The number of datagrams; an empty one counts.
     pub fn count(&self) -> u32 {
-        match self.step() {
+        match self.stride() {
             0 => 1,
-            step => self.bytes.len().div_ceil(step).max(1) as u32,
+            stride => self.bytes.len().div_ceil(stride).max(1) as u32,
         }
     }
 
     /// Each payload.
     pub fn datagrams(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        let (bytes, step) = (self.bytes, self.step());
-        (0..self.count() as usize).map(move |n| match step {
+        let (bytes, stride) = (self.bytes, self.stride());
+        (0..self.count() as usize).map(move |n| match stride {
             0 => bytes,
-            step => &bytes[n * step..bytes.len().min((n + 1) * step)],
+            stride => &bytes[n * stride..bytes.len().min((n + 1) * stride)],
         })
     }
 
     /// The first `count` payloads.
     pub fn first(&self, count: u32) -> DatagramGroup<'a> {
-        match self.step() {
+        match self.stride() {
             0 => *self,
-            step => {
-                let end = self.bytes.len().min(step * count as usize);
+            stride => {
+                let end = self.bytes.len().min(stride * count as usize);
                 DatagramGroup { bytes: &self.bytes[..end], ..*self }
             }
         }
     }
 
-    /// The length of each, or 0 for a single one.
-    fn step(&self) -> usize {
-        if self.segment < self.bytes.len() { self.segment } else { 0 }
+    /// The length of each payload, or 0 for a single one.
+    fn stride(&self) -> usize {
+        if self.segment_size < self.bytes.len() { self.segment_size } else { 0 }
     }
 }
 
-const _: () = assert!(UDP_ROOM > MAX_UDP_PAYLOAD);
+const _: () = assert!(UDP_SLOT > MAX_UDP_PAYLOAD);
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::datagram::LocalSource;
 
-    fn envelope() -> RecvMeta {
+    fn meta() -> RecvMeta {
         let peer = std::net::SocketAddr::from(([127, 0, 0, 1], 9)).into();
-        RecvMeta { peer, origin: LocalSource::default(), cut: false }
+        RecvMeta { peer, local: LocalSource::default(), truncated: false }
     }
 
     #[test]
-    fn merged_datagrams_come_apart_where_they_were_joined() {
-        let envelope = envelope();
-        let bundle = DatagramGroup { envelope: &envelope, bytes: b"aabbc", segment: 2 };
-        assert_eq!(bundle.count(), 3);
-        assert_eq!(bundle.datagrams().collect::<Vec<_>>(), [&b"aa"[..], b"bb", b"c"]);
-        assert_eq!(bundle.first(2).bytes, b"aabb");
-        assert_eq!(bundle.first(9).bytes, b"aabbc");
+    fn merged_datagrams_are_split_at_segment_size() {
+        let meta = meta();
+        let group = DatagramGroup { meta: &meta, bytes: b"aabbc", segment_size: 2 };
+        assert_eq!(group.count(), 3);
+        assert_eq!(group.datagrams().collect::<Vec<_>>(), [&b"aa"[..], b"bb", b"c"]);
+        assert_eq!(group.first(2).bytes, b"aabb");
+        assert_eq!(group.first(9).bytes, b"aabbc");
     }
 
     #[test]
-    fn an_empty_datagram_is_one_datagram() {
-        let envelope = envelope();
-        for segment in [0, 100] {
-            let bundle = DatagramGroup { envelope: &envelope, bytes: b"", segment };
-            assert_eq!(bundle.count(), 1);
-            assert_eq!(bundle.datagrams().collect::<Vec<_>>(), [b""]);
+    fn empty_datagram_counts_as_one() {
+        let meta = meta();
+        for segment_size in [0, 100] {
+            let group = DatagramGroup { meta: &meta, bytes: b"", segment_size };
+            assert_eq!(group.count(), 1);
+            assert_eq!(group.datagrams().collect::<Vec<_>>(), [b""]);
         }
     }
 }

@@ -1,160 +1,207 @@
-//! The sending side of a datagram socket, and the errors that come back to it. As many threads as
-//! like share one.
+//! The sending side of a datagram socket, shared by threads: batches, retries, and the ICMP errors
+//! that come back.
 
 use std::collections::VecDeque;
 use std::io;
 use std::mem;
 use std::os::fd::AsFd;
+use std::slice;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
 use socket2::{Domain, Socket};
 
-use super::message::{IcmpError, Transmit};
-use super::{portable, send_retry};
+use super::message::{IcmpError, LocalSource, Transmit};
+use super::portable;
 use crate::net::address::Address;
 use crate::shutdown::Shutdown;
 
-/// Errors kept until somebody asks; older ones are forgotten first.
-const MOST_REFUSALS: usize = 64;
+/// ICMP errors kept until they are read; the oldest are discarded first.
+const MAX_ICMP_ERRORS: usize = 64;
+/// How long one datagram may delay the next ones while buffers are full.
+const SEND_TIMEOUT: Duration = Duration::from_millis(50);
+/// The first pause for a full device queue (`ENOBUFS`); it doubles each time.
+const FIRST_PAUSE: Duration = Duration::from_micros(500);
+/// Errors of earlier datagrams that one send may report before its own.
+const MAX_UNRELATED_ERRORS: u32 = 8;
 
-/// Sends by a mailbox's socket from any thread.
-#[derive(Debug, Clone)]
-pub struct Sender(pub(super) Arc<SharedSocket>);
-
-impl Sender {
-    /// Sends every letter, and tells `lost` of those that could not be sent and why.
-    ///
-    /// Full buffers are waited out for a moment each, and an error that belongs to an earlier
-    /// datagram costs a later one nothing.
-    pub fn send(&self, letters: &[Transmit<'_>], lost: &mut dyn FnMut(&Transmit<'_>, &io::Error)) {
-        self.0.send(letters, lost);
-    }
-}
-
-/// The socket and what is known of it.
+/// A datagram socket, used for sending by any number of threads.
 #[derive(Debug)]
-pub(super) struct SharedSocket {
-    pub socket: Socket,
-    pub stop: Shutdown,
-    /// Whether datagrams are moved one at a time: recvmmsg(2) and sendmmsg(2) are Linux's, and a
-    /// kernel may still refuse them.
+pub struct DatagramSender {
+    pub(super) socket: Socket,
+    pub(super) shutdown: Shutdown,
+    /// recvmmsg(2) and sendmmsg(2) exist on Linux only, and a kernel may refuse them.
     batching_disabled: AtomicBool,
-    refusals: Mutex<VecDeque<IcmpError>>,
+    icmp_errors: Mutex<VecDeque<IcmpError>>,
 }
 
-impl SharedSocket {
-    pub fn new(socket: Socket, stop: &Shutdown) -> SharedSocket {
-        let singly = AtomicBool::new(!cfg!(target_os = "linux"));
-        SharedSocket {
-            socket,
-            stop: stop.clone(),
-            batching_disabled: singly,
-            refusals: Mutex::default(),
-        }
+impl DatagramSender {
+    pub(super) fn new(socket: Socket, shutdown: &Shutdown) -> DatagramSender {
+        let batching_disabled = AtomicBool::new(!cfg!(target_os = "linux"));
+        let shutdown = shutdown.clone();
+        DatagramSender { socket, shutdown, batching_disabled, icmp_errors: Mutex::default() }
     }
 
-    /// As [`Sender::send`].
-    pub fn send(&self, letters: &[Transmit<'_>], lost: &mut dyn FnMut(&Transmit<'_>, &io::Error)) {
-        let mut left = letters;
-        while let Some(first) = left.first() {
-            let sent = match self.send_batch(left) {
+    /// Sends each of `transmits`; calls `on_error` for those that could not be sent.
+    ///
+    /// Waits up to 50 ms per datagram for a full buffer. An ICMP error of an earlier datagram does
+    /// not fail a later one.
+    pub fn send(
+        &self,
+        transmits: &[Transmit<'_>],
+        on_error: &mut dyn FnMut(&Transmit<'_>, &io::Error),
+    ) {
+        let mut rest = transmits;
+        while let Some(first) = rest.first() {
+            let sent = match self.send_batch(rest) {
                 Ok(n) => n.max(1),
                 Err(e) => {
-                    if let Err(e) = send_retry::retry_send(self, first, e) {
-                        lost(first, &e);
+                    if let Err(e) = self.resend(first, e) {
+                        on_error(first, &e);
                     }
                     1
                 }
             };
-            left = &left[sent..];
+            rest = &rest[sent..];
         }
     }
 
-    /// One system call's worth from the front of `letters`.
-    pub fn send_batch(&self, letters: &[Transmit<'_>]) -> io::Result<usize> {
+    /// Sends as many from the front of `transmits` as one system call takes.
+    fn send_batch(&self, transmits: &[Transmit<'_>]) -> io::Result<usize> {
         #[cfg(target_os = "linux")]
-        if !self.is_single() {
-            match super::linux::send(self.socket.as_fd(), letters) {
+        if self.is_batching() {
+            match super::linux::send(self.socket.as_fd(), transmits) {
                 Err(e) if is_unsupported(&e) => self.disable_batching(),
                 done => return done,
             }
         }
-        portable::send(&self.socket, letters)
+        portable::send(&self.socket, transmits)
     }
 
-    /// Whether datagrams are moved one at a time.
-    pub fn is_single(&self) -> bool {
-        self.batching_disabled.load(Ordering::Relaxed)
+    /// Sends again after `error`: as it is, and then payload by payload, for a kernel without
+    /// `UDP_SEGMENT` or a device whose MTU is too small for it.
+    fn resend(&self, transmit: &Transmit<'_>, error: io::Error) -> io::Result<()> {
+        match self.retry(transmit.clone(), error) {
+            Err(e) if transmit.count() > 1 && !is_buffer_full(&e) => {}
+            done => return done,
+        }
+        let mut outcome = Ok(());
+        for payload in transmit.contents.chunks(transmit.segment_size) {
+            let single = Transmit { contents: payload.into(), segment_size: 0, ..*transmit };
+            let sent = self.send_batch(slice::from_ref(&single)).map(drop);
+            outcome = outcome.and(sent.or_else(|e| self.retry(single, e)));
+        }
+        outcome
     }
 
-    /// Does without batches from now on.
-    pub fn disable_batching(&self) {
+    /// Sends again for as long as the error is a transient one or belongs to another datagram.
+    fn retry(&self, mut transmit: Transmit<'_>, mut error: io::Error) -> io::Result<()> {
+        let deadline = Instant::now() + SEND_TIMEOUT;
+        let (mut pause, mut unrelated) = (FIRST_PAUSE, 0);
+        loop {
+            match error.raw_os_error() {
+                Some(libc::EINTR) => {}
+                _ if is_buffer_full(&error) && deadline <= Instant::now() => return Err(error),
+                Some(libc::EAGAIN) => self.wait_writable(deadline),
+                Some(libc::ENOBUFS | libc::ENOMEM) => {
+                    // poll(2) reports room in the socket's buffer, not in the device's queue.
+                    thread::sleep(pause);
+                    pause *= 2;
+                }
+                _ if unrelated < MAX_UNRELATED_ERRORS && self.store_if_icmp(&error) => {
+                    unrelated += 1;
+                }
+                Some(libc::EINVAL | libc::EADDRNOTAVAIL | libc::ENETUNREACH)
+                    if transmit.count() == 1 && transmit.source != LocalSource::default() =>
+                {
+                    // The address is no longer local, or a broadcast address.
+                    transmit.source = LocalSource::default();
+                }
+                _ => return Err(error),
+            }
+            match self.send_batch(slice::from_ref(&transmit)) {
+                Ok(_) => return Ok(()),
+                Err(e) => error = e,
+            }
+        }
+    }
+
+    fn wait_writable(&self, deadline: Instant) {
+        let _ = self.shutdown.wait(self.socket.as_fd(), PollFlags::OUT, Some(deadline));
+    }
+
+    /// Whether several datagrams are moved by one call.
+    pub(super) fn is_batching(&self) -> bool {
+        !self.batching_disabled.load(Ordering::Relaxed)
+    }
+
+    /// Moves one datagram per call from now on.
+    pub(super) fn disable_batching(&self) {
         self.batching_disabled.store(true, Ordering::Relaxed);
     }
 
-    /// Waits until there is room to send, at most until `until`, or until the run is to end.
-    pub fn wait_writable(&self, until: Instant) {
-        let _ = self.stop.wait(self.socket.as_fd(), PollFlags::OUT, Some(until));
+    /// The ICMP errors that arrived since the last call.
+    pub fn take_icmp_errors(&self) -> VecDeque<IcmpError> {
+        mem::take(&mut self.lock_icmp_errors())
     }
 
-    /// What came back since the last time this was asked: datagrams of ours that nobody wanted.
-    pub fn refusals(&self) -> VecDeque<IcmpError> {
-        mem::take(&mut self.take_error())
-    }
-
-    /// Whether `error` only tells that an earlier datagram of ours was refused; then it is kept for
-    /// [`SharedSocket::refusals`].
-    pub fn is_refusal(&self, error: &io::Error) -> bool {
-        let collected = self.collect_refusals();
+    /// Whether `error` is an ICMP error of an earlier datagram; it is stored for
+    /// [`DatagramSender::take_icmp_errors`] then.
+    pub(super) fn store_if_icmp(&self, error: &io::Error) -> bool {
+        let queued = self.read_error_queue();
         let Some(errno) = error.raw_os_error().filter(|errno| is_icmp_errno(*errno)) else {
-            return collected;
+            return queued;
         };
-        if !collected {
-            // Only a connected socket has such errors without a queue of them.
+        if !queued {
+            // Only a connected socket reports ICMP errors without an error queue.
             let Ok(peer) = self.socket.peer_addr() else { return false };
-            self.store_error(IcmpError { peer: Address::from(&peer), errno });
+            self.store_icmp_error(IcmpError { peer: Address::from(&peer), errno });
         }
         true
     }
 
     #[cfg(target_os = "linux")]
-    fn collect_refusals(&self) -> bool {
-        // A Unix socket has no queue of errors, and gives a datagram away to whoever asks for one.
+    fn read_error_queue(&self) -> bool {
+        // A Unix socket has no error queue: MSG_ERRQUEUE would return a datagram.
         if self.socket.domain().is_ok_and(|domain| domain == Domain::UNIX) {
             return false;
         }
-        let queue = || super::linux::refused(self.socket.as_fd());
-        let fresh = std::iter::from_fn(queue).take(MOST_REFUSALS);
-        fresh.map(|refused| self.store_error(refused)).count() > 0
+        let next = || super::linux::read_icmp_error(self.socket.as_fd());
+        let errors = std::iter::from_fn(next).take(MAX_ICMP_ERRORS);
+        errors.map(|error| self.store_icmp_error(error)).count() > 0
     }
 
     #[cfg(not(target_os = "linux"))]
-    fn collect_refusals(&self) -> bool {
+    fn read_error_queue(&self) -> bool {
         false
     }
 
-    fn store_error(&self, refused: IcmpError) {
-        let mut kept = self.take_error();
-        if kept.len() >= MOST_REFUSALS {
-            kept.pop_front();
+    fn store_icmp_error(&self, error: IcmpError) {
+        let mut errors = self.lock_icmp_errors();
+        if errors.len() >= MAX_ICMP_ERRORS {
+            errors.pop_front();
         }
-        kept.push_back(refused);
+        errors.push_back(error);
     }
 
-    fn take_error(&self) -> MutexGuard<'_, VecDeque<IcmpError>> {
-        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_icmp_errors(&self) -> MutexGuard<'_, VecDeque<IcmpError>> {
+        self.icmp_errors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Whether the kernel does not know a call.
+/// Whether the kernel does not implement the system call.
 pub(super) fn is_unsupported(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::ENOSYS)
 }
 
-/// Errors that ICMP brings (icmp(7); RFC 1122 §4.1.3.3).
+fn is_buffer_full(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::ENOBUFS | libc::ENOMEM))
+}
+
+/// Whether ICMP messages are reported with this number (icmp(7); RFC 1122 §4.1.3.3).
 fn is_icmp_errno(errno: i32) -> bool {
     matches!(
         errno,

@@ -1,6 +1,5 @@
-//! A bound datagram socket: waits for datagrams, sends them, and tells whose errors came back.
+//! A bound datagram socket: waits for datagrams and receives them in batches.
 
-use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
@@ -9,92 +8,98 @@ use std::time::Instant;
 use rustix::event::{PollFd, PollFlags};
 use socket2::{Domain, Socket};
 
-use super::message::{IcmpError, Transmit};
-use super::sender::{Sender, SharedSocket, is_unsupported};
-use super::{RecvBatch, portable};
+use super::portable;
+use super::recv_batch::RecvBatch;
+use super::sender::{DatagramSender, is_unsupported};
 use crate::net::address::Address;
 #[cfg(target_os = "linux")]
 use crate::process::sockopt::receive_icmp_errors;
 use crate::shutdown::{Shutdown, WaitOutcome};
 
-/// The kernel's own default holds 25 datagrams of 8 KiB, fewer than one burst.
-const RECEIVE_BUFFER: usize = 4 << 20;
+/// The kernel's default holds 25 datagrams of 8 KiB, fewer than one burst.
+const RECV_BUFFER: usize = 4 << 20;
 
-/// A datagram socket and how it is best spoken to.
+/// What is done with the kernel's receive buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecvBuffer {
+    /// It is grown to 4 MiB, as far as the system allows.
+    Grow,
+    /// It keeps the size that the user chose.
+    Keep,
+}
+
+/// A bound datagram socket.
 #[derive(Debug)]
 pub struct DatagramSocket {
-    post: Arc<SharedSocket>,
+    sender: Arc<DatagramSender>,
     local: Address,
-    outlet: Option<BorrowedFd<'static>>,
-    is_unheard: bool,
+    stdout: Option<BorrowedFd<'static>>,
+    stdout_closed: bool,
 }
 
 impl DatagramSocket {
-    /// Sends from other threads by the same socket.
-    pub fn sender(&self) -> Sender {
-        Sender(self.post.clone())
-    }
-
-    /// A server's: every datagram's own destination known, merged ones taken, a wide receive buffer
-    /// unless `narrow` (the user has chosen its size).
+    /// A server's socket: reports the local address of each datagram, ICMP errors, and merged
+    /// datagrams, as far as the system can.
     ///
-    /// A pipe that what comes is written to may be given as `outlet`: once its reader has gone,
-    /// receiving brings nothing ([`DatagramSocket::is_unheard`]).
-    ///
-    /// Fails when the socket is not bound. What the system cannot do is done without.
+    /// If payloads are printed to `stdout`, [`DatagramSocket::receive`] returns when its reader
+    /// closes it ([`DatagramSocket::stdout_closed`]). Fails if the socket is not bound.
     pub fn for_server(
         socket: Socket,
-        narrow: bool,
-        stop: &Shutdown,
-        outlet: Option<BorrowedFd<'static>>,
+        buffer: RecvBuffer,
+        shutdown: &Shutdown,
+        stdout: Option<BorrowedFd<'static>>,
     ) -> io::Result<DatagramSocket> {
-        let mailbox = DatagramSocket::for_client(socket, narrow, stop)?;
-        mailbox.prepare();
-        Ok(DatagramSocket { outlet, ..mailbox })
+        let socket = DatagramSocket::for_client(socket, buffer, shutdown)?;
+        socket.set_server_options();
+        Ok(DatagramSocket { stdout, ..socket })
     }
 
-    /// A client's: connected or not, asked by [`DatagramSocket::receive_now`] only.
-    pub fn for_client(socket: Socket, narrow: bool, stop: &Shutdown) -> io::Result<DatagramSocket> {
+    /// A client's socket, connected or not. Fails if it is not bound.
+    pub fn for_client(
+        socket: Socket,
+        buffer: RecvBuffer,
+        shutdown: &Shutdown,
+    ) -> io::Result<DatagramSocket> {
         let local = Address::from(&socket.local_addr()?);
-        if !narrow {
+        if buffer == RecvBuffer::Grow {
             grow_recv_buffer(&socket);
         }
-        let post = Arc::new(SharedSocket::new(socket, stop));
-        Ok(DatagramSocket { post, local, outlet: None, is_unheard: false })
+        let sender = Arc::new(DatagramSender::new(socket, shutdown));
+        Ok(DatagramSocket { sender, local, stdout: None, stdout_closed: false })
     }
 
     #[cfg(target_os = "linux")]
-    fn prepare(&self) {
+    fn set_server_options(&self) {
         use super::linux;
         let Some(local) = self.local.inet() else { return };
-        let fd = self.post.socket.as_fd();
-        let v6 = self.post.socket.domain().is_ok_and(|domain| domain == Domain::IPV6);
-        let told = |what: &str, done: io::Result<()>| {
-            let _ = done.inspect_err(|e| tracing::debug!("{what}: {e}"));
+        let fd = self.socket().as_fd();
+        let v6 = self.socket().domain().is_ok_and(|domain| domain == Domain::IPV6);
+        let log = |option: &str, done: io::Result<()>| {
+            let _ = done.inspect_err(|e| tracing::debug!("{option}: {e}"));
         };
         if local.ip().is_unspecified() {
-            told("IP_PKTINFO", linux::enable_pktinfo(fd, v6));
+            log("IP_PKTINFO", linux::enable_pktinfo(fd, v6));
         }
-        told("IP_RECVERR", receive_icmp_errors(fd, v6));
-        told("UDP_GRO", linux::enable_gro(fd));
+        log("IP_RECVERR", receive_icmp_errors(fd, v6));
+        log("UDP_GRO", linux::enable_gro(fd));
     }
 
     #[cfg(not(target_os = "linux"))]
-    fn prepare(&self) {}
+    fn set_server_options(&self) {}
 
-    /// Has the kernel report ICMP errors ([`DatagramSocket::refusals`]) though the socket is not connected.
-    pub fn receive_errors(&self) {
+    /// Has the kernel report ICMP errors on a socket that is not connected.
+    pub fn enable_icmp_errors(&self) {
         #[cfg(target_os = "linux")]
         {
             let v6 = self.local.inet().is_some_and(|local| local.is_ipv6());
-            // Without it a refusal looks like silence.
-            let _ = receive_icmp_errors(self.post.socket.as_fd(), v6);
+            // Without it a refused datagram looks like one without a reply.
+            let _ = receive_icmp_errors(self.socket().as_fd(), v6);
         }
     }
 
-    /// Whether the reader of the outlet has gone.
+    /// Whether the reader of stdout has closed it.
     pub fn stdout_closed(&self) -> bool {
-        self.is_unheard
+        self.stdout_closed
     }
 
     /// The bound address.
@@ -104,94 +109,84 @@ impl DatagramSocket {
 
     /// The socket, for `poll(2)` and options.
     pub fn socket(&self) -> &Socket {
-        &self.post.socket
+        &self.sender.socket
     }
 
-    /// Room that suits this socket.
-    pub fn batch(&self) -> RecvBatch {
+    /// The sending side.
+    pub fn sender(&self) -> &Arc<DatagramSender> {
+        &self.sender
+    }
+
+    /// A batch with slots of a suitable size.
+    pub fn new_batch(&self) -> RecvBatch {
         match self.local {
             Address::Inet(_) => RecvBatch::udp(),
             _ => RecvBatch::unix(),
         }
     }
 
-    /// Waits for datagrams and fills `batch`; 0 when `until` has come, when the run is to end, or
-    /// when only errors about datagrams of ours came ([`DatagramSocket::refusals`]).
+    /// Waits for datagrams and fills `batch`; returns the number of filled slots. It is 0 at the
+    /// `deadline`, at shutdown, and after an ICMP error ([`DatagramSender::take_icmp_errors`]).
     ///
-    /// A failure is passing, whatever it is: the next receive may well succeed.
-    pub fn receive(&mut self, batch: &mut RecvBatch, until: Option<Instant>) -> io::Result<usize> {
+    /// Every failure is transient: the next call may succeed.
+    pub fn receive(
+        &mut self,
+        batch: &mut RecvBatch,
+        deadline: Option<Instant>,
+    ) -> io::Result<usize> {
         batch.clear();
-        match self.wait(until)? {
+        match self.wait(deadline)? {
             WaitOutcome::TimedOut => Ok(0),
             WaitOutcome::Ready(_) | WaitOutcome::Shutdown(_) => self.receive_now(batch),
         }
     }
 
-    /// Waits for a datagram, the end of the run or the end of the outlet's reader.
-    fn wait(&mut self, until: Option<Instant>) -> io::Result<WaitOutcome> {
-        let mut fds = vec![PollFd::from_borrowed_fd(self.post.socket.as_fd(), PollFlags::IN)];
-        fds.extend(self.outlet.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::empty())));
-        let wake = self.post.stop.wait_any(&mut fds, until)?;
-        let outlet = fds.get(1).map_or(PollFlags::empty(), PollFd::revents);
-        self.is_unheard |= outlet.contains(PollFlags::ERR);
-        if !outlet.is_empty() {
-            // What has ended is ready for ever.
-            self.outlet = None;
+    /// Waits for a datagram, shutdown, or the reader of stdout to close it.
+    fn wait(&mut self, deadline: Option<Instant>) -> io::Result<WaitOutcome> {
+        let mut fds = vec![PollFd::from_borrowed_fd(self.sender.socket.as_fd(), PollFlags::IN)];
+        fds.extend(self.stdout.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::empty())));
+        let outcome = self.sender.shutdown.wait_any(&mut fds, deadline)?;
+        let stdout = fds.get(1).map_or(PollFlags::empty(), PollFd::revents);
+        self.stdout_closed |= stdout.contains(PollFlags::ERR);
+        if !stdout.is_empty() {
+            // A closed descriptor stays ready, and poll(2) would return immediately.
+            self.stdout = None;
         }
-        Ok(wake)
+        Ok(outcome)
     }
 
     /// As [`DatagramSocket::receive`], without waiting.
     pub fn receive_now(&mut self, batch: &mut RecvBatch) -> io::Result<usize> {
-        let done = self.take(batch);
-        self.outcome(done, batch)
-    }
-
-    fn take(&self, batch: &mut RecvBatch) -> io::Result<usize> {
-        #[cfg(target_os = "linux")]
-        if !self.post.is_single() {
-            return super::linux::receive(self.post.socket.as_fd(), batch);
-        }
-        portable::receive(&self.post.socket, batch)
-    }
-
-    fn outcome(&mut self, done: io::Result<usize>, batch: &mut RecvBatch) -> io::Result<usize> {
-        let failed = match done {
+        let error = match self.receive_batch(batch) {
             Ok(n) => return Ok(n),
             Err(e) => e,
         };
         batch.clear();
-        match failed.kind() {
+        match error.kind() {
             ErrorKind::Interrupted | ErrorKind::WouldBlock => Ok(0),
-            _ if is_unsupported(&failed) && !self.post.is_single() => {
-                self.post.disable_batching();
+            _ if is_unsupported(&error) && self.sender.is_batching() => {
+                self.sender.disable_batching();
                 Ok(0)
             }
-            _ if self.post.is_refusal(&failed) => Ok(0),
-            _ => Err(failed),
+            _ if self.sender.store_if_icmp(&error) => Ok(0),
+            _ => Err(error),
         }
     }
 
-    /// As [`Sender::send`].
-    pub fn send(
-        &mut self,
-        letters: &[Transmit<'_>],
-        lost: &mut dyn FnMut(&Transmit<'_>, &io::Error),
-    ) {
-        self.post.send(letters, lost);
-    }
-
-    /// What came back since the last time this was asked: datagrams of ours that nobody wanted.
-    pub fn icmp_errors(&mut self) -> VecDeque<IcmpError> {
-        self.post.refusals()
+    fn receive_batch(&self, batch: &mut RecvBatch) -> io::Result<usize> {
+        #[cfg(target_os = "linux")]
+        if self.sender.is_batching() {
+            return super::linux::receive(self.socket().as_fd(), batch);
+        }
+        portable::receive(self.socket(), batch)
     }
 }
 
 fn grow_recv_buffer(socket: &Socket) {
     #[cfg(target_os = "linux")]
-    if super::linux::force_recv_buffer(socket.as_fd(), RECEIVE_BUFFER as i32).is_ok() {
+    if super::linux::force_recv_buffer(socket.as_fd(), RECV_BUFFER as i32).is_ok() {
         return;
     }
-    // Past its limit the kernel gives what the limit allows, which is better than the default.
-    let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
+    // The kernel reduces it to its limit, which is still more than the default.
+    let _ = socket.set_recv_buffer_size(RECV_BUFFER);
 }

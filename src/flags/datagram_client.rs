@@ -1,4 +1,4 @@
-//! The flags of a client of datagrams.
+//! Flags of a UDP client.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -7,7 +7,8 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::datagram::client::ping;
-use crate::datagram::client::source::Source;
+use crate::datagram::client::source::DatagramSource;
+use crate::datagram::client::targets::TargetOptions;
 use crate::datagram::client::{Replies, SendJob};
 use crate::error::{Failure, Phase};
 use crate::flags::connect;
@@ -18,9 +19,9 @@ use crate::flags::values::{self, Limit};
 use crate::report::Report;
 use crate::report::hexdump::Dump;
 
-/// What is sent, and how long answers are awaited.
+/// What is sent, and how long to wait for replies.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Asking")]
+#[command(next_help_heading = "Datagrams")]
 pub struct DatagramClientFlags {
     /// Send TEXT as one datagram; repeatable, with C escapes (\n) [default: each line of stdin]
     #[arg(long, value_name = "TEXT", value_parser = values::text(), allow_hyphen_values = true)]
@@ -28,10 +29,10 @@ pub struct DatagramClientFlags {
     /// Send FILE in pieces of --size bytes (- is stdin, byte for byte)
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath, conflicts_with = "send")]
     pub input: Option<PathBuf>,
-    /// Bytes of a datagram, with --input [1400] or --count [64]
+    /// Payload bytes of each datagram, with --input [default: 1400] or --count [default: 64]
     #[arg(long, value_name = "N", value_parser = values::buffer_size)]
     pub size: Option<usize>,
-    /// Ping: send N numbered datagrams and tell loss, duplicates, reorder and round trips
+    /// Ping: send N numbered datagrams and print loss, duplicates, reordering and round-trip times
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000),
           conflicts_with_all = ["send", "input"])]
     pub count: Option<u32>,
@@ -39,76 +40,85 @@ pub struct DatagramClientFlags {
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = values::duration,
           requires = "count", conflicts_with_all = ["send", "input"])]
     pub interval: Duration,
-    /// Wait this long for answers to the last datagram; 0 = without limit
+    /// Wait this long for replies after the last datagram; 0 = no limit
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = values::limit)]
     pub wait: Limit,
-    /// Exit when all is sent; drop replies
+    /// Exit after sending; discard replies
     #[arg(long, conflicts_with_all = ["count", "wait"])]
     pub send_only: bool,
     /// Write a hex dump of both directions to FILE (- is stderr)
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub hex: Option<PathBuf>,
-    /// Limit for the whole run; 0 = none
+    /// Timeout for the whole run; 0 = none
     #[arg(long, value_name = "DURATION", default_value = "0", hide_default_value = true,
           value_parser = values::limit)]
     pub timeout: Limit,
 }
 
-/// Pieces of a file that every path carries unbroken.
-const PIECE: usize = 1400;
+/// Bytes of a file in one datagram, which fit the MTU of every usual path.
+const DEFAULT_PIECE: usize = 1400;
 
 impl DatagramClientFlags {
-    /// The ping these flags ask for, if they do.
+    /// The ping these flags ask for, if any.
     ///
     /// Fails with code 2 on a size that no ping has.
-    pub fn ping(&self) -> Result<Option<ping::PingOptions>, Failure> {
+    pub fn ping_options(&self) -> Result<Option<ping::PingOptions>, Failure> {
         let Some(count) = self.count else { return Ok(None) };
-        let size = self.size.unwrap_or(ping::SIZE);
-        ping::check(size)?;
-        let (interval, wait) = (self.interval, self.wait.0);
-        Ok(Some(ping::PingOptions { count, interval, wait, size }))
+        let size = self.size.unwrap_or(ping::DEFAULT_SIZE);
+        ping::check_size(size)?;
+        let (interval, reply_timeout) = (self.interval, self.wait.0);
+        Ok(Some(ping::PingOptions { count, interval, reply_timeout, size }))
     }
 
-    /// The letters these flags ask for.
+    /// The datagrams these flags ask for.
     ///
-    /// Fails with code 2 on a datagram that is too long, 26 on a file that cannot be read.
-    pub fn letters(&self, report: &Report) -> Result<SendJob, Failure> {
+    /// Fails with code 2 on a datagram that is too long, and with 26 on a file that cannot be read.
+    pub fn send_job(&self, report: &Report) -> Result<SendJob, Failure> {
         if self.size.is_some() && self.input.is_none() {
-            let why = "means nothing without --input or --count";
-            return Err(Failure::usage(Phase::Send, "--size", why));
+            return Err(Failure::usage(Phase::Send, "--size", "needs --input or --count"));
         }
-        let source = match (&self.input, self.send.as_slice()) {
-            (Some(path), _) => Source::pieces(path, self.size.unwrap_or(PIECE))?,
-            (None, []) => Source::lines(),
-            (None, texts) => Source::known(texts)?,
-        };
+        let size = self.size.unwrap_or(DEFAULT_PIECE);
+        let source = DatagramSource::open(self.input.as_deref(), size, self.send.clone())?;
         let dump = self.hex.as_deref().map(|path| Dump::open(path, report)).transpose()?;
-        let delay = Duration::ZERO;
-        let replies = if self.send_only { Replies::Dropped } else { Replies::Awaited(self.wait.0) };
-        Ok(SendJob { source, delay, replies, raw: self.input.is_some(), dump })
+        let replies = if self.send_only { Replies::Discard } else { Replies::Print(self.wait.0) };
+        Ok(SendJob { source, delay: Duration::ZERO, replies, raw: self.input.is_some(), dump })
     }
 }
 
-/// How the socket is opened.
+/// How the socket of a UDP client is opened.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Connecting")]
+#[command(next_help_heading = "Connection")]
 pub struct DatagramSocketFlags {
-    /// Only this family
+    /// Address family
     #[command(flatten)]
-    pub families: FamilyFlags,
-    /// Come from this address (and port)
+    pub family: FamilyFlags,
+    /// Local address (and port) to send from
     #[arg(long, value_name = "ADDR[:PORT]", value_parser = connect::source)]
     pub source: Option<SocketAddr>,
-    /// What if nobody is there
+    /// Retries
     #[command(flatten)]
-    pub retrying: RetryFlags,
-    /// Allow the address of a whole network, and take answers from anybody
+    pub retry: RetryFlags,
+    /// Allow a broadcast address, and accept replies from any sender
     #[arg(long)]
     pub broadcast: bool,
-    /// Networks that a datagram to a multicast group may cross [1]
+    /// Hop limit of multicast datagrams [default: 1]
     #[arg(long, value_name = "N")]
     pub multicast_ttl: Option<u8>,
-    /// Options on the socket
+    /// Socket options
     #[command(flatten)]
     pub socket: SocketFlags,
+}
+
+impl DatagramSocketFlags {
+    /// The options these flags ask for.
+    pub fn options(&self) -> TargetOptions {
+        TargetOptions {
+            family: self.family.family(),
+            source: self.source,
+            retry: self.retry.retry(),
+            broadcast: self.broadcast,
+            multicast_hops: self.multicast_ttl,
+            socket: self.socket.options(),
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! Which service a server of datagrams runs, by the flags that name it or imply it.
+//! The service of a datagram server: the flags that name it, imply it or configure it.
 
 use std::time::Duration;
 
@@ -7,69 +7,69 @@ use clap::{Args, ValueEnum};
 
 use super::exec::ExecFlags;
 use super::stream_only::StreamOnlyFlags;
-use crate::datagram::listen::Handler;
+use crate::datagram::server::handler::Handler;
 use crate::datagram::server::print::PrintFormat;
 use crate::error::{Failure, Phase};
 use crate::flags::values;
 use crate::service::reply::ReplyScript;
 use crate::service::template::Template;
 
-/// The services of a server of datagrams.
+/// The services of a datagram server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ServiceName {
-    /// Each payload to stdout
+pub enum DatagramServiceName {
+    /// Print payloads to stdout
     Print,
-    /// Every datagram back (RFC 862)
+    /// Send each datagram back (RFC 862)
     Echo,
-    /// Hello, <message>!
+    /// Reply: Hello, <message>!
     Hello,
-    /// [Tue Feb 17 10:00:18 2026] <message>
+    /// Reply: [Tue Feb 17 10:00:18 2026] <message>
     Time,
-    /// Each message, acknowledged
+    /// Acknowledge each message
     Ack,
-    /// What --reply says
+    /// Reply with the text of --reply
     Reply,
-    /// Takes everything, answers nothing (RFC 863)
+    /// Discard each datagram without a reply (RFC 863)
     Discard,
-    /// A program for each (--exec, --sh)
+    /// Run a program for each datagram (--exec, --sh)
     Exec,
 }
 
-/// What stands between payloads on stdout.
+/// What is printed between payloads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum PrintSeparator {
     /// Nothing
     Chunk,
-    /// A line end behind each
+    /// A line end after each payload
     Line,
 }
 
-/// Flags that choose a service and shape it.
+/// Flags that choose and configure a service.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Service")]
 pub struct DatagramServiceFlags {
-    /// What is done with each datagram [print]
+    /// Service for each datagram [default: print]
     #[arg(short, long, value_name = "NAME")]
-    pub service: Option<ServiceName>,
-    /// What is printed
+    pub service: Option<DatagramServiceName>,
+    /// Printing
     #[command(flatten)]
-    pub printing: PrintFlags,
-    /// What is answered
+    pub print: PrintFlags,
+    /// Replies
     #[command(flatten)]
-    pub wording: ReplyFlags,
-    /// Which program
+    pub reply: ReplyFlags,
+    /// Programs
     #[command(flatten)]
-    pub running: ExecFlags,
-    /// What no datagram has
+    pub exec: ExecFlags,
+    /// Rejected flags
     #[command(flatten)]
-    pub foreign: StreamOnlyFlags,
+    pub stream_only: StreamOnlyFlags,
 }
 
 /// Flags of the service print.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Printing (print)")]
 pub struct PrintFlags {
-    /// What print puts between payloads
+    /// Separator that print writes after each payload
     #[arg(long, value_name = "HOW", default_value = "chunk", hide_default_value = true)]
     pub framing: PrintSeparator,
     /// Print payloads as a hex dump
@@ -77,22 +77,22 @@ pub struct PrintFlags {
     pub hex: bool,
 }
 
-/// Flags of the services that answer.
+/// Flags of the services that reply.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Messages (hello, time, ack, reply)")]
 pub struct ReplyFlags {
-    /// Answer each datagram with this: {message} {time} {peer} {local} {n}; alone, it is the service
+    /// Reply to each datagram with TEXT: {message} {time} {peer} {local} {n}; implies the service reply
     ///
-    /// {n} is the number of the datagram, {time} the local time in ctime's form; {{ and }} are
-    /// braces. C escapes such as \n are read. A line end that came with the message is put behind
-    /// the answer. A datagram is a whole conversation, so that --greeting, --until and --messages
-    /// are for servers of streams only.
+    /// {n} is the number of the datagram, {time} the local time in the format of ctime; {{ and }}
+    /// are braces. C escapes such as \n are decoded. A line end at the end of the message is moved
+    /// behind the reply. Datagrams have no connection: --greeting, --until and --messages are flags
+    /// of stream servers only.
     #[arg(long, value_name = "TEXT", value_parser = values::text().try_map(template))]
     pub reply: Option<Template>,
-    /// Wait this long before each answer (echo too)
+    /// Delay before each reply, also of echo
     ///
-    /// Nobody waits for another's answer. At most 16,384 wait at once, a quarter of them for one
-    /// source; further datagrams are not answered, told once and counted.
+    /// Delays run concurrently. At most 16,384 replies are delayed, a quarter of them for one
+    /// source address; further datagrams are not answered, with one warning, and counted.
     #[arg(long, value_name = "DURATION", value_parser = values::duration)]
     pub delay: Option<Duration>,
 }
@@ -102,70 +102,74 @@ fn template(text: Vec<u8>) -> Result<Template, String> {
 }
 
 impl DatagramServiceFlags {
-    /// The service these flags ask for.
+    /// The handler these flags ask for.
     ///
     /// Fails with code 2 on flags that do not go together.
-    pub fn duty(&self) -> Result<Handler, Failure> {
-        let implied = match () {
-            () if self.running.first_given().is_some() => ServiceName::Exec,
-            () if self.wording.reply.is_some() => ServiceName::Reply,
-            () => ServiceName::Print,
-        };
-        let name = self.service.unwrap_or(implied);
-        self.foreign.refuse()?;
-        self.refuse_what_means_nothing(name)?;
+    pub fn handler(&self) -> Result<Handler, Failure> {
+        let name = self.name();
+        self.stream_only.reject()?;
+        self.reject_unused_flags(name)?;
+        let reply = |base| Handler::from_reply_script(self.reply_script(base));
         Ok(match name {
-            ServiceName::Print => Handler::print(self.print_format()),
-            ServiceName::Echo => Handler::Echo,
-            ServiceName::Discard => Handler::Discard,
-            ServiceName::Exec => Handler::exec(self.running.program()?),
-            ServiceName::Hello => Handler::from_reply_script(self.script(ReplyScript::hello())),
-            ServiceName::Time => Handler::from_reply_script(self.script(ReplyScript::time())),
-            ServiceName::Ack => Handler::from_reply_script(self.script(ReplyScript::ack())),
-            ServiceName::Reply => Handler::from_reply_script(self.script(ReplyScript::mirror())),
+            DatagramServiceName::Print => Handler::print(self.print_format()),
+            DatagramServiceName::Echo => Handler::Echo,
+            DatagramServiceName::Discard => Handler::Discard,
+            DatagramServiceName::Exec => Handler::exec(self.exec.program()?),
+            DatagramServiceName::Hello => reply(ReplyScript::hello()),
+            DatagramServiceName::Time => reply(ReplyScript::time()),
+            DatagramServiceName::Ack => reply(ReplyScript::ack()),
+            DatagramServiceName::Reply => reply(ReplyScript::mirror()),
         })
     }
 
-    /// The time before each answer.
+    /// The service that is named, or implied by a flag.
+    fn name(&self) -> DatagramServiceName {
+        let implied = if self.exec.first_given().is_some() {
+            DatagramServiceName::Exec
+        } else if self.reply.reply.is_some() {
+            DatagramServiceName::Reply
+        } else {
+            DatagramServiceName::Print
+        };
+        self.service.unwrap_or(implied)
+    }
+
+    /// The time before each reply.
     pub fn delay(&self) -> Duration {
-        self.wording.delay.unwrap_or_default()
+        self.reply.delay.unwrap_or_default()
     }
 
     /// Whether the service runs a program.
     pub fn starts_programs(&self) -> bool {
-        self.service == Some(ServiceName::Exec) || self.running.first_given().is_some()
+        self.name() == DatagramServiceName::Exec || self.exec.first_given().is_some()
     }
 
-    fn script(&self, base: ReplyScript) -> ReplyScript {
-        ReplyScript { reply: self.wording.reply.clone().or(base.reply), ..base }
+    fn reply_script(&self, base: ReplyScript) -> ReplyScript {
+        ReplyScript { reply: self.reply.reply.clone().or(base.reply), ..base }
     }
 
     fn print_format(&self) -> PrintFormat {
-        match (self.printing.hex, self.printing.framing) {
+        match (self.print.hex, self.print.framing) {
             (true, _) => PrintFormat::Hex,
             (_, PrintSeparator::Line) => PrintFormat::Lines,
             (_, PrintSeparator::Chunk) => PrintFormat::Bare,
         }
     }
 
-    /// A flag that would have no effect is a mistake worth telling.
-    fn refuse_what_means_nothing(&self, name: ServiceName) -> Result<(), Failure> {
-        let wordless = matches!(
-            name,
-            ServiceName::Print | ServiceName::Echo | ServiceName::Discard | ServiceName::Exec
-        );
-        let program = self.running.first_given().filter(|_| name != ServiceName::Exec);
-        let answers =
-            !matches!(name, ServiceName::Print | ServiceName::Discard | ServiceName::Exec);
-        let flag = match name {
-            _ if program.is_some() => program.unwrap_or_default(),
-            _ if wordless && self.wording.reply.is_some() => "--reply",
-            _ if !answers && self.wording.delay.is_some() => "--delay",
-            ServiceName::Print => return Ok(()),
-            _ if self.printing.hex => "--hex",
-            _ if self.printing.framing == PrintSeparator::Line => "--framing",
-            _ => return Ok(()),
-        };
+    /// Fails with code 2 on a flag that has no effect on the service.
+    fn reject_unused_flags(&self, name: DatagramServiceName) -> Result<(), Failure> {
+        use DatagramServiceName::{Discard, Echo, Exec, Print};
+        let has_text = !matches!(name, Print | Echo | Discard | Exec);
+        let has_delay = has_text || name == Echo;
+        let reply = (!has_text && self.reply.reply.is_some()).then_some("--reply");
+        let delay = (!has_delay && self.reply.delay.is_some()).then_some("--delay");
+        let hex = self.print.hex.then_some("--hex");
+        let framing = (self.print.framing == PrintSeparator::Line).then_some("--framing");
+        let unused = (self.exec.first_given().filter(|_| name != Exec))
+            .or(reply)
+            .or(delay)
+            .or(hex.or(framing).filter(|_| name != Print));
+        let Some(flag) = unused else { return Ok(()) };
         let name = name.to_possible_value().map(|value| value.get_name().to_string());
         let why = format!("means nothing to the service {}", name.unwrap_or_default());
         Err(Failure::usage(Phase::Send, flag, why))

@@ -6,7 +6,8 @@ use std::sync::Mutex;
 use super::exec::ExecFlags;
 use super::files::FileServiceFlags;
 use super::messages::MessageFlags;
-use crate::datagram::listen::{Handler, PrintFormat};
+use crate::datagram::server::handler::Handler;
+use crate::datagram::server::print::PrintFormat;
 use crate::error::{Failure, Phase};
 use crate::flags::session_end::SessionEndFlags;
 use crate::flags::stream_only;
@@ -123,7 +124,7 @@ impl ServiceFlags {
         self.reject_unused_flags(name)?;
         let message_flag = self.messages.first_given_but(&["--reply", "--delay"]);
         if let Some(flag) = message_flag.or(self.session.first_given()) {
-            return Err(stream_only::refused(flag, "--max-accepts"));
+            return Err(stream_only::needs_stream(flag, "--max-accepts"));
         }
         let by = |script| Ok(Handler::from_reply_script(self.messages.script(script)));
         match name {

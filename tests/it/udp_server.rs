@@ -163,8 +163,8 @@ fn flags_that_mean_nothing_are_refused() {
 #[test]
 fn what_only_a_conversation_has_is_refused_in_words() {
     for (flag, word) in [
-        ("--greeting hi", "nobody calls before it"),
-        ("--until bye", "nothing to end"),
+        ("--greeting hi", "no connection that could be greeted"),
+        ("--until bye", "no connection that could be closed"),
         ("--messages 3", "--max-datagrams N"),
     ] {
         let run = sockit("udp-server --port 0 --reply x").and(flag).run();
@@ -213,14 +213,14 @@ fn one_source_cannot_take_all_places_of_a_delay() {
     for n in 0..5000u32 {
         greedy.send_to(&n.to_le_bytes(), server.addr()).unwrap();
     }
-    server.wait_to_say("too many answers wait");
+    server.wait_to_say("too many replies are delayed");
     crate::datagrams::caller_at("127.0.0.9").send_to(b"mine", server.addr()).unwrap();
     server.wait_to_say("\"peer\":\"127.0.0.9");
     let run = server.stop();
     let totals = &run.exits(0).events_named("totals")[0];
     let (busy, out) = (totals["dropped"]["busy"].as_u64(), totals["datagrams_out"].as_u64());
     assert!(busy.is_some_and(|busy| busy > 0) && out.is_some_and(|out| out > 4000), "{totals}");
-    assert_eq!(run.stderr.matches("too many answers wait").count(), 1);
+    assert_eq!(run.stderr.matches("too many replies are delayed").count(), 1);
 }
 
 #[test]
@@ -265,7 +265,7 @@ fn programs_beyond_their_number_are_counted() {
     for _ in 0..70 {
         caller.send_to(b"x", server.addr()).unwrap();
     }
-    server.wait_to_say("programs run at once");
+    server.wait_to_say("programs are running");
     let run = server.stop();
     let totals = &run.exits(0).events_named("totals")[0];
     assert_eq!(totals["dropped"]["busy"], 6, "{totals}");
@@ -288,7 +288,7 @@ fn a_program_that_is_cut_is_told_and_what_it_said_is_no_answer() {
     caller.send_to(b"?", server.addr()).unwrap();
     server.wait_to_say("\"datagram\"");
     let run = server.stop();
-    run.exits(143).says("1 programs still ran and were ended");
+    run.exits(143).says("1 programs were still running and were killed");
     let totals = &run.events_named("totals")[0];
     assert_eq!((&totals["dropped"]["failed"], &totals["datagrams_out"]), (&1.into(), &0.into()));
     caller.set_nonblocking(true).unwrap();

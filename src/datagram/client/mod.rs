@@ -1,284 +1,289 @@
-//! Writing datagrams and printing what comes back, until each has its answer or patience ends.
+//! The datagram client: sends datagrams and prints the replies, until each has one or a timeout.
 
 pub mod ping;
-pub mod ping_stats;
-pub mod send_window;
+mod ping_stats;
+mod send_window;
 pub mod source;
 pub mod targets;
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
-use crate::datagram::RecvBatch;
+use crate::datagram::{DatagramGroup, RecvBatch};
 use crate::error::{ExitCode, Failure, Phase, message_without_errno};
 use crate::net::stdout;
-use crate::report::Report;
+use crate::report::context::Context;
 use crate::report::hexdump::Dump;
-use crate::shutdown::{Shutdown, WaitOutcome};
+use crate::shutdown::WaitOutcome;
 use crate::transfer::tap::{Direction, TapSink};
-use send_window::Window;
-use source::{NextDatagram, Source};
+use send_window::SendWindow;
+use source::{DatagramSource, NextDatagram};
 use targets::{ClientSocket, Targets};
 
-/// What is sent, and what is done with the answers.
+/// What is sent, and what is done with the replies.
 pub struct SendJob {
     /// The datagrams.
-    pub source: Source,
-    /// How long before the first.
+    pub source: DatagramSource,
+    /// Time before the first.
     pub delay: Duration,
-    /// What becomes of the replies.
+    /// What is done with replies.
     pub replies: Replies,
-    /// Answers are printed as they come, without line ends.
+    /// Print replies as received; otherwise each ends with a line end.
     pub raw: bool,
-    /// Where both directions are dumped.
+    /// Hex dump of both directions.
     pub dump: Option<Dump>,
 }
 
 /// What a client does with replies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Replies {
-    /// Prints them, and waits this long for those to the last datagram; nothing = without limit.
-    Awaited(Option<Duration>),
-    /// Drops them, and waits for none.
-    Dropped,
+    /// Prints them, and waits this long after the last datagram; `None` = without limit.
+    Print(Option<Duration>),
+    /// Discards them, and waits for none.
+    Discard,
 }
 
-/// Datagrams kept to be sent again to another address of the peer's, while none has answered.
-const KEPT: usize = 64;
+/// Datagrams kept to be sent again to another address while the peer has not replied.
+const MAX_UNACKED: usize = 64;
 
-/// Sends the letters and prints the answers. No answer at all is no failure.
+/// Sends the datagrams of `job` and prints the replies. No reply is not a failure.
 ///
-/// Fails with 7 when the peer's machine says that nobody is there, 18 if it had answered before,
-/// and at [`Stage::Send`], [`Stage::Stdin`] or [`Stage::Stdout`].
-pub fn talk(
-    mut lines: Targets<'_>,
-    letters: SendJob,
-    report: &Report,
-    stop: &Shutdown,
-) -> Result<ExitCode, Failure> {
-    let line = lines.first(report)?;
-    let batch = line.mailbox.batch();
-    let mut talk = DatagramClient {
-        line,
-        lines,
-        window: match letters.replies {
-            Replies::Dropped => Window::without_answers(),
-            Replies::Awaited(_) if letters.raw => Window::bulk(),
-            Replies::Awaited(_) => Window::request_reply(),
-        },
-        letters,
+/// Fails with 7 on an ICMP error (18 after a reply), and at [`Phase::Send`], [`Phase::Stdin`] or
+/// [`Phase::Stdout`].
+pub fn run(mut targets: Targets<'_>, job: SendJob, context: &Context) -> Result<ExitCode, Failure> {
+    let target = targets.first()?;
+    let batch = target.socket.new_batch();
+    let window = match job.replies {
+        Replies::Discard => SendWindow::unlimited(),
+        Replies::Print(_) if job.raw => SendWindow::bulk(),
+        Replies::Print(_) => SendWindow::request_reply(),
+    };
+    let mut client = DatagramClient {
+        target,
+        targets,
+        window,
+        job,
         unacked: Vec::new(),
         sent: 0,
-        heard: 0,
-        refused: None,
-        report,
-        stop,
+        received: 0,
+        icmp_error: None,
+        context,
     };
-    let outcome = talk.run(batch);
-    report.step(|| format!("{} datagrams sent, {} came back", talk.sent, talk.heard));
+    let outcome = client.run(batch);
+    let DatagramClient { sent, received, .. } = client;
+    context.report.step(|| format!("{sent} datagrams sent, {received} received"));
     match outcome {
-        Err(failure) if stdout::is_broken_pipe(&failure) => Ok(ExitCode::Done),
-        Err(failure) => Err(failure),
-        Ok(()) => Ok(ExitCode::Done),
+        Err(failure) if !stdout::is_broken_pipe(&failure) => Err(failure),
+        _ => Ok(ExitCode::Done),
     }
 }
 
 struct DatagramClient<'a> {
-    line: ClientSocket,
-    lines: Targets<'a>,
-    letters: SendJob,
-    window: Window,
+    target: ClientSocket,
+    targets: Targets<'a>,
+    job: SendJob,
+    window: SendWindow,
     unacked: Vec<Vec<u8>>,
     sent: u64,
-    heard: u64,
-    /// The latest refusal, unless something was heard since.
-    refused: Option<i32>,
-    report: &'a Report,
-    stop: &'a Shutdown,
+    received: u64,
+    /// The `errno` of the last ICMP error since the last reply.
+    icmp_error: Option<i32>,
+    context: &'a Context,
 }
 
-/// Whom a wait is for.
+/// What the client waits for.
 #[derive(PartialEq, Eq)]
 enum WaitFor {
-    Answers,
-    AnswersOrStdin,
+    Replies,
+    RepliesOrStdin,
 }
 
 impl DatagramClient<'_> {
     fn run(&mut self, mut batch: RecvBatch) -> Result<(), Failure> {
-        let stopped = |reason| Failure::shutdown(Phase::Send, &self.line.shown, reason);
-        self.stop.sleep(self.letters.delay).map_err(stopped)?;
+        let stopped = |reason| Failure::shutdown(Phase::Send, &self.target.address, reason);
+        self.context.shutdown.sleep(self.job.delay).map_err(stopped)?;
         loop {
             self.receive_all(&mut batch)?;
-            self.handle_icmp_errors()?;
-            if let Some(until) = self.window.blocked_until(Instant::now()) {
-                self.wait(Some(until), WaitFor::Answers)?;
+            self.handle_icmp_error()?;
+            if let Some(deadline) = self.window.blocked_until(Instant::now()) {
+                self.wait(Some(deadline), WaitFor::Replies)?;
                 continue;
             }
-            match self.letters.source.advance()? {
+            match self.job.source.next_datagram()? {
                 NextDatagram::Datagram(bytes) => self.send(bytes, &mut batch)?,
-                NextDatagram::Later => drop(self.wait(None, WaitFor::AnswersOrStdin)?),
+                NextDatagram::Pending => drop(self.wait(None, WaitFor::RepliesOrStdin)?),
                 NextDatagram::End => break,
             }
         }
-        let Replies::Awaited(wait) = self.letters.replies else {
-            return self.check_refusals(&mut batch);
-        };
-        let until = wait.and_then(|wait| Instant::now().checked_add(wait));
-        while self.heard < self.sent {
-            if let (Some(errno), false) = (self.refused, self.try_another_address()?) {
-                return Err(self.line.refused(errno, self.heard));
-            }
-            if self.wait(until, WaitFor::Answers)? == WaitOutcome::TimedOut {
-                break;
-            }
-            self.receive_all(&mut batch)?;
+        match self.job.replies {
+            Replies::Print(timeout) => self.await_replies(timeout, &mut batch),
+            Replies::Discard => self.check_icmp_errors(&mut batch),
         }
-        Ok(())
     }
 
-    /// Fails when a refusal is there already; one that comes later is not waited for.
-    fn check_refusals(&mut self, batch: &mut RecvBatch) -> Result<(), Failure> {
-        self.receive_all(batch)?;
-        while let Some(errno) = self.refused {
-            if !self.try_another_address()? {
-                return Err(self.line.refused(errno, self.heard));
+    /// Waits until each datagram has a reply, for at most `timeout`.
+    fn await_replies(
+        &mut self,
+        timeout: Option<Duration>,
+        batch: &mut RecvBatch,
+    ) -> Result<(), Failure> {
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        while self.received < self.sent {
+            self.change_target_or_fail()?;
+            if self.wait(deadline, WaitFor::Replies)? == WaitOutcome::TimedOut {
+                break;
             }
             self.receive_all(batch)?;
         }
         Ok(())
     }
 
-    fn send(&mut self, bytes: Vec<u8>, batch: &mut RecvBatch) -> Result<(), Failure> {
-        loop {
-            match self.line.send(&bytes) {
-                Ok(()) => break,
-                // A peer that reads slowly is waited for, and heard meanwhile.
-                Err(e) if e.kind() == ErrorKind::WouldBlock => self.receive_all(batch)?,
-                Err(e) if e.kind() == ErrorKind::ConnectionRefused => {
-                    let errno = e.raw_os_error().unwrap_or(libc::ECONNREFUSED);
-                    self.refused = Some(errno);
-                    if !self.try_another_address()? {
-                        return Err(self.line.refused(errno, self.heard));
-                    }
-                }
-                Err(e) => return Err(self.line.unsent(e)),
-            }
-            self.check_stop()?;
-        }
-        if let Some(dump) = &mut self.letters.dump {
-            dump.on_bytes(Direction::Sent, &bytes);
-        }
-        self.report.step(|| format!("Sent {} bytes to {}", bytes.len(), self.line.shown));
-        self.sent += 1;
-        self.window.sent();
-        if self.heard == 0 && self.unacked.len() < KEPT {
-            self.unacked.push(bytes);
-        }
-        self.check_stop()
-    }
-
-    /// Takes what is there.
-    fn receive_all(&mut self, batch: &mut RecvBatch) -> Result<(), Failure> {
-        loop {
-            let came = self.line.mailbox.receive_now(batch);
-            let came = came.map_err(|e| Failure::new(Phase::Receive, &self.line.shown, e))?;
-            if let Some(refused) = self.line.mailbox.icmp_errors().back() {
-                self.refused = Some(refused.errno);
-            } else if came == 0 {
-                return Ok(());
-            }
-            for bundle in batch.bundles().take(came) {
-                if self.line.ignores(bundle.envelope, self.report) {
-                    continue;
-                }
-                for payload in bundle.datagrams() {
-                    let peer = || bundle.envelope.address();
-                    self.report.step(|| format!("Got {} bytes from {}", payload.len(), peer()));
-                    if bundle.envelope.cut {
-                        self.report.warn(None, format!("an answer from {} is cut short", peer()));
-                    }
-                    self.heard += 1;
-                    self.window.on_reply();
-                    (self.refused, self.unacked) = (None, Vec::new());
-                    print(&mut self.letters, payload, self.stop)?;
-                }
-            }
-        }
-    }
-
-    /// While there is more to send a refusal is only told: whoever refuses now may be there for
-    /// the next.
-    fn handle_icmp_errors(&mut self) -> Result<(), Failure> {
-        let Some(errno) = self.refused else { return Ok(()) };
-        if !self.try_another_address()? && self.letters.source.waits_for_stdin() {
-            let why = message_without_errno(&std::io::Error::from_raw_os_error(errno));
-            self.report.step(|| format!("{}: {why}", self.line.shown));
+    /// Fails on an ICMP error that has already arrived, without waiting for one.
+    fn check_icmp_errors(&mut self, batch: &mut RecvBatch) -> Result<(), Failure> {
+        self.receive_all(batch)?;
+        while self.icmp_error.is_some() {
+            self.change_target_or_fail()?;
+            self.receive_all(batch)?;
         }
         Ok(())
     }
 
-    /// Sends what nobody has taken to the next address of the peer's; false when there is none.
-    fn try_another_address(&mut self) -> Result<bool, Failure> {
-        let Some(errno) = self.refused else { return Ok(true) };
-        if self.heard > 0 || self.sent > self.unacked.len() as u64 {
+    fn send(&mut self, bytes: Vec<u8>, batch: &mut RecvBatch) -> Result<(), Failure> {
+        while let Err(e) = self.target.send(&bytes) {
+            match e.kind() {
+                // A peer that reads slowly may be waiting for its replies to be read.
+                ErrorKind::WouldBlock => self.receive_all(batch)?,
+                ErrorKind::ConnectionRefused => {
+                    self.icmp_error = e.raw_os_error().or(Some(libc::ECONNREFUSED));
+                    self.change_target_or_fail()?;
+                }
+                _ => return Err(self.target.send_failure(e)),
+            }
+            self.check_shutdown()?;
+        }
+        if let Some(dump) = &mut self.job.dump {
+            dump.on_bytes(Direction::Sent, &bytes);
+        }
+        let (len, peer) = (bytes.len(), &self.target.address);
+        self.context.report.step(|| format!("Sent {len} bytes to {peer}"));
+        self.sent += 1;
+        self.window.on_sent();
+        if self.received == 0 && self.unacked.len() < MAX_UNACKED {
+            self.unacked.push(bytes);
+        }
+        self.check_shutdown()
+    }
+
+    /// Receives what is queued.
+    fn receive_all(&mut self, batch: &mut RecvBatch) -> Result<(), Failure> {
+        loop {
+            let slots = self.target.socket.receive_now(batch);
+            let slots = slots.map_err(|e| Failure::new(Phase::Receive, &self.target.address, e))?;
+            if let Some(error) = self.target.socket.sender().take_icmp_errors().back() {
+                self.icmp_error = Some(error.errno);
+            } else if slots == 0 {
+                return Ok(());
+            }
+            for group in batch.groups() {
+                if !self.target.is_foreign(group.meta, &self.context.report) {
+                    self.on_replies(&group)?;
+                }
+            }
+        }
+    }
+
+    fn on_replies(&mut self, group: &DatagramGroup<'_>) -> Result<(), Failure> {
+        let report = &self.context.report;
+        let peer = || group.meta.peer_address();
+        for payload in group.datagrams() {
+            report.step(|| format!("Got {} bytes from {}", payload.len(), peer()));
+            if group.meta.truncated {
+                report.warn(None, format!("a reply from {} is truncated", peer()));
+            }
+            self.received += 1;
+            self.window.on_reply();
+            (self.icmp_error, self.unacked) = (None, Vec::new());
+            print(&mut self.job, payload, self.context)?;
+        }
+        Ok(())
+    }
+
+    /// Handles an ICMP error while there is more to send. It does not end the run: the next
+    /// datagram may be received.
+    fn handle_icmp_error(&mut self) -> Result<(), Failure> {
+        let Some(errno) = self.icmp_error else { return Ok(()) };
+        if !self.change_target(errno)? && self.job.source.is_stdin_lines() {
+            let why = message_without_errno(&io::Error::from_raw_os_error(errno));
+            self.context.report.step(|| format!("{}: {why}", self.target.address));
+        }
+        Ok(())
+    }
+
+    /// Fails on an ICMP error unless the peer has another address.
+    fn change_target_or_fail(&mut self) -> Result<(), Failure> {
+        let Some(errno) = self.icmp_error else { return Ok(()) };
+        if self.change_target(errno)? {
+            return Ok(());
+        }
+        Err(self.target.icmp_failure(errno, self.received))
+    }
+
+    /// Sends the datagrams without a reply to the next address of the peer. Returns false if there
+    /// is none, or if the peer has already replied.
+    fn change_target(&mut self, errno: i32) -> Result<bool, Failure> {
+        if self.received > 0 || self.sent > self.unacked.len() as u64 {
             return Ok(false);
         }
-        let refused = self.line.refused(errno, 0);
-        let Some(line) = self.lines.next_after_refusal(refused, self.report)? else {
-            return Ok(false);
-        };
-        (self.line, self.refused) = (line, None);
+        let failure = self.target.icmp_failure(errno, 0);
+        let Some(target) = self.targets.next_after(failure)? else { return Ok(false) };
+        (self.target, self.icmp_error) = (target, None);
         for bytes in &self.unacked {
-            self.line.send(bytes).map_err(|e| self.line.unsent(e))?;
+            self.target.send(bytes).map_err(|e| self.target.send_failure(e))?;
         }
         Ok(true)
     }
 
-    fn wait(&self, until: Option<Instant>, whom: WaitFor) -> Result<WaitOutcome, Failure> {
-        let stdin = rustix::stdio::stdin();
-        let out = rustix::stdio::stdout();
+    fn wait(&self, deadline: Option<Instant>, what: WaitFor) -> Result<WaitOutcome, Failure> {
+        let (stdin, stdout) = (rustix::stdio::stdin(), rustix::stdio::stdout());
         let mut fds = vec![
-            PollFd::from_borrowed_fd(self.line.mailbox.socket().as_fd(), PollFlags::IN),
-            PollFd::from_borrowed_fd(out.as_fd(), PollFlags::empty()),
+            PollFd::from_borrowed_fd(self.target.socket.socket().as_fd(), PollFlags::IN),
+            PollFd::from_borrowed_fd(stdout, PollFlags::empty()),
         ];
-        if whom == WaitFor::AnswersOrStdin {
-            fds.push(PollFd::from_borrowed_fd(stdin.as_fd(), PollFlags::IN));
+        if what == WaitFor::RepliesOrStdin {
+            fds.push(PollFd::from_borrowed_fd(stdin, PollFlags::IN));
         }
-        let failed = |e| Failure::new(Phase::Receive, &self.line.shown, e);
-        let wake = self.stop.wait_any(&mut fds, until).map_err(failed)?;
-        if let WaitOutcome::Shutdown(reason) = wake {
-            return Err(Failure::shutdown(Phase::Receive, &self.line.shown, reason));
+        let failed = |e| Failure::new(Phase::Receive, &self.target.address, e);
+        let outcome = self.context.shutdown.wait_any(&mut fds, deadline).map_err(failed)?;
+        if let WaitOutcome::Shutdown(reason) = outcome {
+            return Err(Failure::shutdown(Phase::Receive, &self.target.address, reason));
         }
         if fds[1].revents().contains(PollFlags::ERR) {
-            // Nobody reads what we print any more.
-            let gone = std::io::Error::from_raw_os_error(libc::EPIPE);
-            return Err(Failure::new(Phase::Stdout, "-", gone));
+            // The reader of stdout has closed it.
+            let closed = io::Error::from_raw_os_error(libc::EPIPE);
+            return Err(Failure::new(Phase::Stdout, "-", closed));
         }
-        Ok(wake)
+        Ok(outcome)
     }
 
-    fn check_stop(&self) -> Result<(), Failure> {
-        match self.stop.reason() {
-            Some(reason) => Err(Failure::shutdown(Phase::Send, &self.line.shown, reason)),
+    fn check_shutdown(&self) -> Result<(), Failure> {
+        match self.context.shutdown.reason() {
+            Some(reason) => Err(Failure::shutdown(Phase::Send, &self.target.address, reason)),
             None => Ok(()),
         }
     }
 }
 
-/// Prints an answer on a line of its own or as it came, unless answers are dropped.
-fn print(letters: &mut SendJob, payload: &[u8], stop: &Shutdown) -> Result<(), Failure> {
-    if letters.replies == Replies::Dropped {
+/// Prints a reply, as a line or as received, unless replies are discarded.
+fn print(job: &mut SendJob, payload: &[u8], context: &Context) -> Result<(), Failure> {
+    if job.replies == Replies::Discard {
         return Ok(());
     }
-    if let Some(dump) = &mut letters.dump {
+    if let Some(dump) = &mut job.dump {
         dump.on_bytes(Direction::Received, payload);
     }
-    match letters.raw || payload.ends_with(b"\n") {
-        true => stdout::write_all_or_shutdown(payload, stop),
-        false => stdout::write_all_or_shutdown(&[payload, b"\n"].concat(), stop),
-    }
+    let line_end: &[u8] = if job.raw || payload.ends_with(b"\n") { b"" } else { b"\n" };
+    stdout::write_all_or_shutdown(&[payload, line_end].concat(), &context.shutdown)
 }

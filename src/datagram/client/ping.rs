@@ -1,7 +1,7 @@
-//! A ping: numbered datagrams at an even pace, and what became of them.
+//! Ping: sends numbered datagrams at an interval and prints what became of them.
 
 use std::hash::{BuildHasher, RandomState};
-use std::io::{IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -12,206 +12,206 @@ use super::targets::{ClientSocket, Targets};
 use crate::datagram::{MAX_UDP_PAYLOAD, RecvBatch};
 use crate::error::{ExitCode, Failure, Phase, message_without_errno};
 use crate::net::stdout;
-use crate::report::Report;
+use crate::report::context::Context;
 use crate::report::datagram_stats::Ping;
 use crate::report::event::Event;
 use crate::report::json;
-use crate::shutdown::{Shutdown, WaitOutcome};
+use crate::shutdown::WaitOutcome;
 
-/// Bytes of a ping unless the user says otherwise.
-pub const SIZE: usize = 64;
-/// The fewest: the longest mark has so many.
-const LEAST: usize = 32;
-/// How long we stay at least after the last answer, for a second one to the same datagram.
-const LINGER: Duration = Duration::from_millis(10);
+/// Bytes of a request unless the user chooses another size.
+pub const DEFAULT_SIZE: usize = 64;
+/// Bytes of the shortest request, which holds the longest token and number.
+const MIN_SIZE: usize = 32;
+/// The shortest wait after the last reply, for a duplicate of it.
+const MIN_LINGER: Duration = Duration::from_millis(10);
 
-/// What the user wants to know.
+/// The options of a ping.
 #[derive(Debug, Clone, Copy)]
 pub struct PingOptions {
-    /// Datagrams to send.
+    /// The number of requests.
     pub count: u32,
     /// Time between them.
     pub interval: Duration,
-    /// How long answers to the last one are awaited; nothing = without limit.
-    pub wait: Option<Duration>,
-    /// Bytes of each.
+    /// How long to wait for the last replies; `None` = without limit.
+    pub reply_timeout: Option<Duration>,
+    /// Bytes of each request.
     pub size: usize,
 }
 
 /// Fails with code 2 on a size that a ping cannot have.
-pub fn check(size: usize) -> Result<(), Failure> {
-    match size {
-        LEAST..=MAX_UDP_PAYLOAD => Ok(()),
-        _ => {
-            let why = format!("a ping has {LEAST} to {MAX_UDP_PAYLOAD} bytes, not {size}");
-            Err(Failure::usage(Phase::Send, "--size", why))
-        }
+pub fn check_size(size: usize) -> Result<(), Failure> {
+    if (MIN_SIZE..=MAX_UDP_PAYLOAD).contains(&size) {
+        return Ok(());
     }
+    let why = format!("a ping has {MIN_SIZE} to {MAX_UDP_PAYLOAD} bytes, not {size}");
+    Err(Failure::usage(Phase::Send, "--size", why))
 }
 
-/// Sends, listens, and tells what was found on stdout. 1 when nothing was answered.
+/// Sends the requests and prints the result to stdout. Returns 1 if none was answered.
 ///
-/// Fails when the line cannot be opened, and at [`Stage::Receive`] when the run is to end; then
-/// what was found is told before.
+/// Fails if no target can be used, and at [`Phase::Receive`] at shutdown, after printing.
 pub fn ping(
-    mut lines: Targets<'_>,
-    plan: PingOptions,
-    report: &Report,
-    stop: &Shutdown,
+    mut targets: Targets<'_>,
+    options: PingOptions,
+    context: &Context,
 ) -> Result<ExitCode, Failure> {
-    let line = lines.first(report)?;
-    let batch = line.mailbox.batch();
-    let mark = format!("sockit-ping {:08x} ", RandomState::new().hash_one(()) as u32);
-    let mut pinger = Pinger {
-        line,
-        plan,
-        token: mark,
-        figures: PingStats::default(),
-        refused: false,
-        report,
-        stop,
-    };
+    let target = targets.first()?;
+    let batch = target.socket.new_batch();
+    let token = format!("sockit-ping {:08x} ", RandomState::new().hash_one(()) as u32);
+    let stats = PingStats::default();
+    let mut pinger = Pinger { target, options, token, stats, icmp_warned: false, context };
     let outcome = pinger.run(batch);
-    let found = pinger.figures.ping(pinger.line.shown.to_string());
-    let answered = found.received > 0;
-    log_result(found, report, stop)?;
+    let result = pinger.stats.result(pinger.target.address.to_string());
+    let answered = result.received > 0;
+    print_result(result, context)?;
     outcome?;
     Ok(if answered { ExitCode::Done } else { ExitCode::Negative })
 }
 
 struct Pinger<'a> {
-    line: ClientSocket,
-    plan: PingOptions,
-    /// What our datagrams begin with, before their number.
+    target: ClientSocket,
+    options: PingOptions,
+    /// The beginning of each request, before its number.
     token: String,
-    figures: PingStats,
-    refused: bool,
-    report: &'a Report,
-    stop: &'a Shutdown,
+    stats: PingStats,
+    icmp_warned: bool,
+    context: &'a Context,
 }
 
 impl Pinger<'_> {
     fn run(&mut self, mut batch: RecvBatch) -> Result<(), Failure> {
-        let began = Instant::now();
-        for n in 0..self.plan.count {
-            self.listen(began.checked_add(self.plan.interval * n), &mut batch)?;
+        let started = Instant::now();
+        for n in 0..self.options.count {
+            self.receive_until(started.checked_add(self.options.interval * n), &mut batch)?;
             self.send(n + 1)?;
         }
-        let until = self.plan.wait.and_then(|wait| Instant::now().checked_add(wait));
-        while self.figures.received() < self.figures.count() {
-            if !self.listen_once(until, &mut batch)? {
+        let timeout = self.options.reply_timeout;
+        let deadline = timeout.and_then(|time| Instant::now().checked_add(time));
+        while self.stats.received() < self.stats.sent() {
+            if self.receive(deadline, &mut batch)? == Received::Nothing {
                 return Ok(());
             }
         }
-        let linger = Instant::now() + LINGER.max(self.figures.longest() * 2);
-        self.listen(Some(until.map_or(linger, |until| until.min(linger))), &mut batch)
+        let linger = Instant::now() + MIN_LINGER.max(self.stats.max_round_trip() * 2);
+        let end = deadline.map_or(linger, |deadline| deadline.min(linger));
+        self.receive_until(Some(end), &mut batch)
     }
 
     fn send(&mut self, number: u32) -> Result<(), Failure> {
         let mut payload = format!("{}{number} ", self.token).into_bytes();
-        payload.resize(self.plan.size, b'.');
-        self.figures.sent(Instant::now());
-        match self.line.send(&payload) {
-            Ok(()) => {}
-            // It is lost like any other, and counted so.
-            Err(e) if is_passing(&e) => {
-                self.report.step(|| {
-                    format!("Sending ping {number} failed: {}", message_without_errno(&e))
-                });
+        payload.resize(self.options.size, b'.');
+        self.stats.record_sent(Instant::now());
+        match self.target.send(&payload) {
+            Ok(()) => Ok(()),
+            // It counts as lost.
+            Err(e) if is_transient(&e) => {
+                let why = || message_without_errno(&e);
+                self.context.report.step(|| format!("Sending ping {number} failed: {}", why()));
+                Ok(())
             }
-            Err(e) => return Err(self.line.unsent(e)),
+            Err(e) => Err(self.target.send_failure(e)),
         }
-        Ok(())
     }
 
-    /// Takes answers until a moment has come.
-    fn listen(&mut self, until: Option<Instant>, batch: &mut RecvBatch) -> Result<(), Failure> {
-        while self.listen_once(until, batch)? {}
-        Ok(())
-    }
-
-    /// Takes what comes next; false when `until` has come first.
-    fn listen_once(
+    fn receive_until(
         &mut self,
-        until: Option<Instant>,
+        deadline: Option<Instant>,
         batch: &mut RecvBatch,
-    ) -> Result<bool, Failure> {
-        let failed = |e| Failure::new(Phase::Receive, &self.line.shown, e);
-        let socket = self.line.mailbox.socket().as_fd();
-        match self.stop.wait(socket, PollFlags::IN, until).map_err(failed)? {
-            WaitOutcome::TimedOut => return Ok(false),
+    ) -> Result<(), Failure> {
+        while self.receive(deadline, batch)? == Received::Something {}
+        Ok(())
+    }
+
+    /// Waits until `deadline` for replies and ICMP errors.
+    fn receive(
+        &mut self,
+        deadline: Option<Instant>,
+        batch: &mut RecvBatch,
+    ) -> Result<Received, Failure> {
+        let Context { report, shutdown } = self.context;
+        let failed = |e| Failure::new(Phase::Receive, &self.target.address, e);
+        let socket = self.target.socket.socket().as_fd();
+        match shutdown.wait(socket, PollFlags::IN, deadline).map_err(failed)? {
+            WaitOutcome::TimedOut => return Ok(Received::Nothing),
             WaitOutcome::Shutdown(reason) => {
-                return Err(Failure::shutdown(Phase::Receive, &self.line.shown, reason));
+                return Err(Failure::shutdown(Phase::Receive, &self.target.address, reason));
             }
             WaitOutcome::Ready(_) => {}
         }
-        let came = self.line.mailbox.receive_now(batch);
+        let received = self.target.socket.receive_now(batch);
         let now = Instant::now();
-        match came {
-            Ok(came) => batch.bundles().take(came).for_each(|bundle| {
-                if !self.line.ignores(bundle.envelope, self.report) {
-                    bundle.datagrams().for_each(|payload| self.on_reply(payload, now));
-                }
-            }),
-            Err(e) => {
-                self.report.step(|| format!("Receiving failed: {}", message_without_errno(&e)))
+        if let Err(e) = received {
+            report.step(|| format!("Receiving failed: {}", message_without_errno(&e)));
+        }
+        for group in batch.groups() {
+            if !self.target.is_foreign(group.meta, report) {
+                group.datagrams().for_each(|payload| self.on_reply(payload, now));
             }
         }
-        for refused in self.line.mailbox.icmp_errors() {
-            if !std::mem::replace(&mut self.refused, true) {
-                let why = message_without_errno(&std::io::Error::from_raw_os_error(refused.errno));
-                self.report.warn(None, format!("{}: {why}", refused.peer));
-            }
-        }
-        Ok(true)
+        self.warn_icmp_error();
+        Ok(Received::Something)
     }
 
     fn on_reply(&mut self, payload: &[u8], now: Instant) {
+        let report = &self.context.report;
         let Some(number) = number(payload, self.token.as_bytes()) else {
-            return self.report.step(|| "Got something that answers no ping of ours");
+            return report.step(|| "Received a datagram that is no reply to this ping");
         };
-        if let Some(trip) = self.figures.record_reply(number, now) {
-            let milliseconds = trip.as_secs_f64() * 1e3;
-            self.report.step(|| {
-                let peer = &self.line.shown;
-                format!("Ping {number}: {} bytes from {peer}, {milliseconds:.3} ms", payload.len())
-            });
+        if let Some(time) = self.stats.record_reply(number, now) {
+            let (bytes, peer) = (payload.len(), &self.target.address);
+            let milliseconds = time.as_secs_f64() * 1e3;
+            report
+                .step(|| format!("Ping {number}: {bytes} bytes from {peer}, {milliseconds:.3} ms"));
+        }
+    }
+
+    /// Prints the first ICMP error of the run.
+    fn warn_icmp_error(&mut self) {
+        for error in self.target.socket.sender().take_icmp_errors() {
+            if !std::mem::replace(&mut self.icmp_warned, true) {
+                let why = message_without_errno(&io::Error::from_raw_os_error(error.errno));
+                self.context.report.warn(None, format!("{}: {why}", error.peer));
+            }
         }
     }
 }
 
-/// The number behind our mark, wherever a service has put it.
-fn number(payload: &[u8], mark: &[u8]) -> Option<usize> {
-    let at = payload.windows(mark.len()).position(|window| window == mark)?;
-    let rest = &payload[at + mark.len()..];
+/// What a wait for replies ended with.
+#[derive(PartialEq, Eq)]
+enum Received {
+    Something,
+    /// The deadline passed.
+    Nothing,
+}
+
+/// The number behind the token, which a service may have put anywhere in its reply.
+fn number(payload: &[u8], token: &[u8]) -> Option<usize> {
+    let at = payload.windows(token.len()).position(|window| window == token)?;
+    let rest = &payload[at + token.len()..];
     let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
     std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()
 }
 
-/// A datagram may be lost before it leaves, too.
-fn is_passing(error: &std::io::Error) -> bool {
-    let passing = [libc::EAGAIN, libc::ENOBUFS, libc::ECONNREFUSED, libc::EHOSTUNREACH];
-    error.raw_os_error().is_some_and(|errno| passing.contains(&errno))
+/// Whether the next datagram may be sent all the same.
+fn is_transient(error: &io::Error) -> bool {
+    let transient = [libc::EAGAIN, libc::ENOBUFS, libc::ECONNREFUSED, libc::EHOSTUNREACH];
+    error.raw_os_error().is_some_and(|errno| transient.contains(&errno))
 }
 
-/// The figures are the product, and so go to stdout.
-fn log_result(found: Ping, report: &Report, stop: &Shutdown) -> Result<(), Failure> {
-    let histogram = found.trips.as_ref().map(|trips| trips.histogram.clone());
-    let lines = found.lines();
-    let event = Event::Ping(found);
+/// Prints the result to stdout, with a histogram on a terminal, and writes it to the event file.
+fn print_result(result: Ping, context: &Context) -> Result<(), Failure> {
+    let histogram = result.trips.as_ref().map(|trips| trips.histogram.clone());
+    let lines = result.lines();
+    let event = Event::Ping(result);
+    let report = &context.report;
     report.emit_to_file(&event);
-    let mut text = match report.is_json() {
-        true => json::line(&event).into_bytes(),
-        false => lines.into_bytes(),
-    };
-    if let (Some(histogram), false, true) =
-        (histogram, report.is_json(), std::io::stdout().is_terminal())
-    {
+    let mut text = if report.is_json() { json::line(&event) } else { lines }.into_bytes();
+    if let Some(histogram) = histogram.filter(|_| !report.is_json() && io::stdout().is_terminal()) {
         // Writing to a vector cannot fail.
         let _ = write!(text, "\n{histogram}");
     }
     text.push(b'\n');
-    match stdout::write_all_or_shutdown(&text, stop) {
+    match stdout::write_all_or_shutdown(&text, &context.shutdown) {
         Err(failure) if stdout::is_broken_pipe(&failure) => Ok(()),
         done => done,
     }
@@ -222,22 +222,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_is_found_inside_any_answer() {
-        let mark = b"sockit-ping 0badcafe ";
-        assert_eq!(number(b"sockit-ping 0badcafe 17 ....", mark), Some(17));
-        assert_eq!(number(b"Hello, sockit-ping 0badcafe 3 ..!", mark), Some(3));
-        for stray in [&b""[..], b"sockit-ping 0badcaff 1 ", b"sockit-ping 0badcafe "] {
-            assert_eq!(number(stray, mark), None);
+    fn number_is_found_anywhere_in_a_reply() {
+        let token = b"sockit-ping 0badcafe ";
+        assert_eq!(number(b"sockit-ping 0badcafe 17 ....", token), Some(17));
+        assert_eq!(number(b"Hello, sockit-ping 0badcafe 3 ..!", token), Some(3));
+        for foreign in [&b""[..], b"sockit-ping 0badcaff 1 ", b"sockit-ping 0badcafe "] {
+            assert_eq!(number(foreign, token), None);
         }
     }
 
     #[test]
-    fn the_longest_mark_fits_the_shortest_ping() {
-        assert!("sockit-ping 0badcafe 1000000 ".len() <= LEAST);
-        assert!(
-            check(LEAST).is_ok()
-                && check(LEAST - 1).is_err()
-                && check(MAX_UDP_PAYLOAD + 1).is_err()
-        );
+    fn longest_token_fits_the_shortest_request() {
+        assert!("sockit-ping 0badcafe 1000000 ".len() <= MIN_SIZE);
+        assert!(check_size(MIN_SIZE).is_ok());
+        assert!(check_size(MIN_SIZE - 1).is_err() && check_size(MAX_UDP_PAYLOAD + 1).is_err());
     }
 }

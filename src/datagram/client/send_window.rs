@@ -1,63 +1,65 @@
-//! How far a client may run ahead of the answers. A file sent to an echo would be lost in somebody's
-//! receive buffer; and of two questions asked at once, a server with threads may answer the second
-//! first.
+//! Limits the datagrams sent ahead of their replies.
+//!
+//! A file sent to an echo server without a limit overflows a receive buffer, and of two requests
+//! sent together, a threaded server may answer the second first.
 
 use std::time::{Duration, Instant};
 
-/// Counts what is under way. A peer that never answers is not waited for a second time.
+/// Counts datagrams without a reply. A peer that does not reply is waited for once only.
 #[derive(Debug)]
-pub struct Window {
-    /// Datagrams under way before an answer is waited for.
-    ahead: u64,
-    /// How long, before those under way count as lost, or as not to be answered.
-    patience: Duration,
-    under_way: u64,
+pub struct SendWindow {
+    /// Datagrams in flight before a reply is waited for.
+    max_in_flight: u64,
+    /// How long to wait before those in flight count as lost.
+    timeout: Duration,
+    in_flight: u64,
     full_since: Option<Instant>,
-    silent: bool,
+    unresponsive: bool,
 }
 
-impl Window {
-    /// One question at a time, as in a talk.
-    pub fn request_reply() -> Window {
-        Window::new(1, Duration::from_millis(100))
+impl SendWindow {
+    /// One request at a time.
+    pub fn request_reply() -> SendWindow {
+        SendWindow::new(1, Duration::from_millis(100))
     }
 
-    /// Bulk: as much as a receive buffer holds without effort.
-    pub fn bulk() -> Window {
-        Window::new(32, Duration::from_millis(10))
+    /// As many datagrams as fit into a default receive buffer.
+    pub fn bulk() -> SendWindow {
+        SendWindow::new(32, Duration::from_millis(10))
     }
 
-    /// No answer is waited for.
-    pub fn without_answers() -> Window {
-        Window::new(u64::MAX, Duration::ZERO)
+    /// No limit.
+    pub fn unlimited() -> SendWindow {
+        SendWindow::new(u64::MAX, Duration::ZERO)
     }
 
-    fn new(ahead: u64, patience: Duration) -> Window {
-        Window { ahead, patience, under_way: 0, full_since: None, silent: false }
+    fn new(max_in_flight: u64, timeout: Duration) -> SendWindow {
+        SendWindow { max_in_flight, timeout, in_flight: 0, full_since: None, unresponsive: false }
     }
 
-    /// One was sent.
-    pub fn sent(&mut self) {
-        self.under_way += 1;
+    /// Counts a datagram that was sent.
+    pub fn on_sent(&mut self) {
+        self.in_flight += 1;
     }
 
-    /// One was answered.
+    /// Counts a reply.
     pub fn on_reply(&mut self) {
-        self.under_way = self.under_way.saturating_sub(1);
+        self.in_flight = self.in_flight.saturating_sub(1);
         self.full_since = None;
-        self.silent = false;
+        self.unresponsive = false;
     }
 
-    /// The moment until which an answer must be waited for; nothing when the next may be sent.
+    /// How long to wait for a reply; `None` if the next datagram may be sent.
     pub fn blocked_until(&mut self, now: Instant) -> Option<Instant> {
-        if self.silent || self.under_way < self.ahead {
+        if self.unresponsive || self.in_flight < self.max_in_flight {
             return None;
         }
-        let until = *self.full_since.get_or_insert(now) + self.patience;
-        if now < until {
-            return Some(until);
+        let deadline = *self.full_since.get_or_insert(now) + self.timeout;
+        if now < deadline {
+            return Some(deadline);
         }
-        *self = Window { silent: true, ..Window::new(self.ahead, self.patience) };
+        *self =
+            SendWindow { unresponsive: true, ..SendWindow::new(self.max_in_flight, self.timeout) };
         None
     }
 }
@@ -67,20 +69,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_open_it_and_silence_is_waited_for_once() {
-        let mut window = Window::bulk();
-        let (ahead, patience) = (window.ahead, window.patience);
-        let now = Instant::now();
-        (0..ahead).for_each(|_| window.sent());
+    fn reply_opens_window_and_timeout_is_waited_once() {
+        let mut window = SendWindow::bulk();
+        let (max, timeout, now) = (window.max_in_flight, window.timeout, Instant::now());
+        (0..max).for_each(|_| window.on_sent());
         assert!(window.blocked_until(now).is_some());
         window.on_reply();
         assert_eq!(window.blocked_until(now), None);
-        window.sent();
+        window.on_sent();
         assert!(window.blocked_until(now).is_some());
-        assert_eq!(window.blocked_until(now + patience), None);
-        (0..ahead * 3).for_each(|_| window.sent());
-        assert_eq!(window.blocked_until(now), None, "a silent peer is not waited for again");
+        assert_eq!(window.blocked_until(now + timeout), None);
+        (0..max * 3).for_each(|_| window.on_sent());
+        assert_eq!(window.blocked_until(now), None, "an unresponsive peer is not waited for again");
         window.on_reply();
-        assert!(window.blocked_until(now).is_some(), "one that answers again is");
+        assert!(window.blocked_until(now).is_some(), "a peer that replies again is");
     }
 }

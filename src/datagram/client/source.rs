@@ -1,5 +1,4 @@
-//! Where a client's datagrams come from: words on the command line, a file in pieces, or stdin's
-//! lines.
+//! The datagrams a client sends: texts from the command line, pieces of a file, or lines of stdin.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -14,173 +13,186 @@ use crate::error::{Failure, Phase};
 use crate::net::stdio;
 use crate::shutdown::poll_until;
 
-/// How much of stdin is looked at before the first datagram is sent, and how long a writer may
-/// pause meanwhile: between lines, and within one.
-const AHEAD: usize = 1 << 20;
-const LULL: Duration = Duration::from_millis(10);
-const LULL_INSIDE: Duration = Duration::from_millis(200);
+/// How many bytes of stdin are checked before the first datagram is sent, and how long a writer may
+/// pause meanwhile: between lines, and within a line.
+const MAX_READ_AHEAD: usize = 1 << 20;
+const MAX_PAUSE: Duration = Duration::from_millis(10);
+const MAX_PAUSE_IN_LINE: Duration = Duration::from_millis(200);
 
-/// What there is to send just now.
+/// The next datagram to send.
 #[derive(Debug, PartialEq, Eq)]
 pub enum NextDatagram {
-    /// A datagram.
+    /// A payload.
     Datagram(Vec<u8>),
-    /// Nothing, until stdin has more.
-    Later,
-    /// Nothing any more.
+    /// None until stdin is readable.
+    Pending,
+    /// None any more.
     End,
 }
 
-/// Datagrams to be sent, in order. None is longer than [`LONGEST`].
+/// The datagrams to send, in order. None is longer than [`MAX_UDP_PAYLOAD`].
 #[derive(Debug)]
-pub enum Source {
-    /// Known from the beginning.
-    Known(VecDeque<Vec<u8>>),
-    /// Pieces of a file, of so many bytes each.
-    Pieces(stdio::Source<File>, PathBuf, usize),
-    /// Lines of stdin.
+pub enum DatagramSource {
+    /// Texts.
+    Texts(VecDeque<Vec<u8>>),
+    /// Pieces of a file.
+    File {
+        /// The open file.
+        file: stdio::Source<File>,
+        /// Its name, for errors.
+        path: PathBuf,
+        /// Bytes of each piece.
+        size: usize,
+    },
+    /// Lines of stdin, without their line ends.
     StdinLines(StdinLines),
 }
 
-impl Source {
-    /// These datagrams. Fails with code 2 when one is too long.
-    pub fn known(texts: &[Vec<u8>]) -> Result<Source, Failure> {
-        texts.iter().try_for_each(|text| check(text.len(), "--send"))?;
-        Ok(Source::Known(texts.iter().cloned().collect()))
+impl DatagramSource {
+    /// The file `input` in pieces of `size` bytes (`-` is stdin), or `texts`, or without either the
+    /// lines of stdin.
+    ///
+    /// Fails with code 2 if a datagram is too long, and with 26 if the file cannot be opened.
+    pub fn open(
+        input: Option<&Path>,
+        size: usize,
+        texts: Vec<Vec<u8>>,
+    ) -> Result<DatagramSource, Failure> {
+        if let Some(path) = input {
+            return DatagramSource::file(path, size);
+        }
+        if texts.is_empty() {
+            return Ok(DatagramSource::StdinLines(StdinLines::default()));
+        }
+        texts.iter().try_for_each(|text| check_len(text.len(), "--send"))?;
+        Ok(DatagramSource::Texts(texts.into()))
     }
 
-    /// The file in pieces of `size` bytes, the last of which may be shorter; `-` is stdin.
-    ///
-    /// Fails with code 2 when the size is too large, 26 when there is no such file.
-    pub fn pieces(path: &Path, size: usize) -> Result<Source, Failure> {
-        check(size, "--size")?;
-        let opened = match path.as_os_str() == "-" {
-            true => rustix::stdio::stdin().try_clone_to_owned().map(File::from),
-            false => File::open(path),
+    fn file(path: &Path, size: usize) -> Result<DatagramSource, Failure> {
+        check_len(size, "--size")?;
+        let opened = if path.as_os_str() == "-" {
+            rustix::stdio::stdin().try_clone_to_owned().map(File::from)
+        } else {
+            File::open(path)
         };
         let file = opened.map_err(|e| Failure::new(Phase::File, path.display(), e))?;
         let file = stdio::Source::new(file, None);
-        Ok(Source::Pieces(file, path.to_path_buf(), size))
+        Ok(DatagramSource::File { file, path: path.to_path_buf(), size })
     }
 
-    /// The lines of stdin, without their line ends.
-    pub fn lines() -> Source {
-        Source::StdinLines(StdinLines::default())
+    /// Whether the next datagram may depend on stdin becoming readable.
+    pub fn is_stdin_lines(&self) -> bool {
+        matches!(self, DatagramSource::StdinLines(_))
     }
 
-    /// Whether more can only come when stdin is readable.
-    pub fn waits_for_stdin(&self) -> bool {
-        matches!(self, Source::StdinLines(_))
-    }
-
-    /// What is next, without waiting.
+    /// Returns the next datagram, without waiting for stdin.
     ///
-    /// Fails at [`Stage::Stdin`] or [`Stage::File`], and with code 2 on a line that is too long.
-    pub fn advance(&mut self) -> Result<NextDatagram, Failure> {
+    /// Fails at [`Phase::Stdin`] or [`Phase::File`], and with code 2 on a line that is too long.
+    pub fn next_datagram(&mut self) -> Result<NextDatagram, Failure> {
         match self {
-            Source::Known(texts) => {
+            DatagramSource::Texts(texts) => {
                 Ok(texts.pop_front().map_or(NextDatagram::End, NextDatagram::Datagram))
             }
-            Source::Pieces(file, path, size) => {
+            DatagramSource::File { file, path, size } => {
                 let mut piece = Vec::with_capacity(*size);
                 let read = file.take(*size as u64).read_to_end(&mut piece);
                 read.map_err(|e| Failure::new(Phase::File, path.display(), e))?;
                 Ok(if piece.is_empty() { NextDatagram::End } else { NextDatagram::Datagram(piece) })
             }
-            Source::StdinLines(lines) => lines.advance(),
+            DatagramSource::StdinLines(lines) => lines.next_line(),
         }
     }
 }
 
-fn check(length: usize, what: &str) -> Result<(), Failure> {
-    if length <= MAX_UDP_PAYLOAD {
+fn check_len(len: usize, what: &str) -> Result<(), Failure> {
+    if len <= MAX_UDP_PAYLOAD {
         return Ok(());
     }
-    let why = format!("{length} bytes; a datagram carries at most {MAX_UDP_PAYLOAD}");
+    let why = format!("{len} bytes; a datagram holds at most {MAX_UDP_PAYLOAD}");
     let failure = Failure::usage(Phase::Send, what, why);
     Err(match what {
-        "stdin" => failure.with_hint("--input - sends stdin in pieces, whatever its lines are"),
+        "stdin" => failure.with_hint("--input - sends stdin in pieces instead of lines"),
         _ => failure,
     })
 }
 
-/// stdin, cut into lines.
+/// Splits stdin into lines.
 #[derive(Debug, Default)]
 pub struct StdinLines {
-    held: VecDeque<u8>,
-    /// How much of it is known to have no line end.
+    buffer: VecDeque<u8>,
+    /// How many bytes of the buffer are known to have no line end.
     searched: usize,
-    looked_ahead: bool,
-    ended: bool,
+    read_ahead: bool,
+    eof: bool,
 }
 
 impl StdinLines {
-    fn advance(&mut self) -> Result<NextDatagram, Failure> {
-        if !self.looked_ahead && is_readable(Duration::ZERO) {
-            self.peek()?;
+    fn next_line(&mut self) -> Result<NextDatagram, Failure> {
+        if !self.read_ahead && is_readable(Duration::ZERO) {
+            self.check_ahead()?;
         }
-        if let Some(line) = self.split_chunk()? {
+        if let Some(line) = self.split_line()? {
             return Ok(NextDatagram::Datagram(line));
         }
-        if !self.ended && is_readable(Duration::ZERO) {
+        if !self.eof && is_readable(Duration::ZERO) {
             self.read()?;
-            if let Some(line) = self.split_chunk()? {
+            if let Some(line) = self.split_line()? {
                 return Ok(NextDatagram::Datagram(line));
             }
         }
-        match (self.ended, self.held.is_empty()) {
-            (false, _) => Ok(NextDatagram::Later),
-            (true, true) => Ok(NextDatagram::End),
-            (true, false) => {
-                self.searched = 0;
-                check(self.held.len(), "stdin")?;
-                Ok(NextDatagram::Datagram(self.held.drain(..).collect()))
-            }
+        if !self.eof {
+            return Ok(NextDatagram::Pending);
         }
+        if self.buffer.is_empty() {
+            return Ok(NextDatagram::End);
+        }
+        self.searched = 0;
+        check_len(self.buffer.len(), "stdin")?;
+        Ok(NextDatagram::Datagram(self.buffer.drain(..).collect()))
     }
 
-    /// What comes first and without a pause is read before anything is sent, so that a line that is
-    /// too long is refused and not preceded by half a conversation.
-    fn peek(&mut self) -> Result<(), Failure> {
-        self.looked_ahead = true;
-        while !self.ended && self.held.len() < AHEAD && is_readable(self.pause()) {
+    /// Reads what is written to stdin without a pause, so that a line that is too long fails before
+    /// anything is sent.
+    fn check_ahead(&mut self) -> Result<(), Failure> {
+        self.read_ahead = true;
+        while !self.eof && self.buffer.len() < MAX_READ_AHEAD && is_readable(self.max_pause()) {
             self.read()?;
         }
-        let lines = self.held.make_contiguous();
+        let lines = self.buffer.make_contiguous();
         let longest = lines.split(|byte| *byte == b'\n').map(|line| trim_cr(line).len()).max();
-        check(longest.unwrap_or(0), "stdin")
+        check_len(longest.unwrap_or(0), "stdin")
     }
 
-    fn pause(&self) -> Duration {
-        match self.held.back() {
-            Some(b'\n') | None => LULL,
-            Some(_) => LULL_INSIDE,
+    fn max_pause(&self) -> Duration {
+        match self.buffer.back() {
+            Some(b'\n') | None => MAX_PAUSE,
+            Some(_) => MAX_PAUSE_IN_LINE,
         }
     }
 
     fn read(&mut self) -> Result<(), Failure> {
         let mut buffer = [0; 64 << 10];
         match rustix::io::read(rustix::stdio::stdin(), &mut buffer) {
-            Ok(0) => self.ended = true,
-            Ok(n) => self.held.extend(&buffer[..n]),
+            Ok(0) => self.eof = true,
+            Ok(n) => self.buffer.extend(&buffer[..n]),
             Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
             Err(e) => return Err(Failure::new(Phase::Stdin, "-", io::Error::from(e))),
         }
         Ok(())
     }
 
-    /// The first line that is whole.
-    fn split_chunk(&mut self) -> Result<Option<Vec<u8>>, Failure> {
-        let end = self.held.iter().skip(self.searched).position(|byte| *byte == b'\n');
+    /// Takes the first complete line from the buffer.
+    fn split_line(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        let end = self.buffer.iter().skip(self.searched).position(|byte| *byte == b'\n');
         let Some(end) = end.map(|end| end + self.searched) else {
-            self.searched = self.held.len();
-            // One more for a CR whose LF is still to come.
-            return check(self.held.len().saturating_sub(1), "stdin").map(|()| None);
+            self.searched = self.buffer.len();
+            // One byte more, for a CR whose LF is not read yet.
+            return check_len(self.buffer.len().saturating_sub(1), "stdin").map(|()| None);
         };
         self.searched = 0;
-        let line: Vec<u8> = self.held.drain(..=end).collect();
+        let line: Vec<u8> = self.buffer.drain(..=end).collect();
         let line = trim_cr(&line[..end]);
-        check(line.len(), "stdin")?;
+        check_len(line.len(), "stdin")?;
         Ok(Some(line.to_vec()))
     }
 }
@@ -190,9 +202,9 @@ fn trim_cr(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
-fn is_readable(patience: Duration) -> bool {
+fn is_readable(timeout: Duration) -> bool {
     let mut fds = [PollFd::from_borrowed_fd(rustix::stdio::stdin(), PollFlags::IN)];
-    matches!(poll_until(&mut fds, Some(Instant::now() + patience)), Ok(1..))
+    matches!(poll_until(&mut fds, Some(Instant::now() + timeout)), Ok(1..))
 }
 
 #[cfg(test)]
@@ -201,11 +213,10 @@ mod tests {
     use crate::error::ExitCode;
 
     fn lines(text: &[u8]) -> Vec<NextDatagram> {
-        let held = text.iter().copied().collect();
-        let mut lines =
-            StdinLines { held, looked_ahead: true, ended: true, ..StdinLines::default() };
+        let buffer = text.iter().copied().collect();
+        let mut lines = StdinLines { buffer, read_ahead: true, eof: true, searched: 0 };
         let mut all = Vec::new();
-        while let Ok(next) = lines.advance() {
+        while let Ok(next) = lines.next_line() {
             if next == NextDatagram::End {
                 break;
             }
@@ -223,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_no_datagram_carries_is_refused() {
+    fn line_longer_than_a_datagram_fails() {
         let line = [vec![b'a'; MAX_UDP_PAYLOAD], b"\r\n".to_vec()].concat();
         assert_eq!(lines(&line).len(), 1);
         assert_eq!(lines(&[b"a".to_vec(), line].concat()), []);
@@ -233,18 +244,21 @@ mod tests {
     fn file_that_shrinks_is_an_error() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(&file, "abcd").unwrap();
-        let mut source = Source::pieces(file.path(), 2).unwrap();
-        assert_eq!(source.advance().unwrap(), NextDatagram::Datagram(b"ab".to_vec()));
+        let mut source = DatagramSource::open(Some(file.path()), 2, Vec::new()).unwrap();
+        assert_eq!(source.next_datagram().unwrap(), NextDatagram::Datagram(b"ab".to_vec()));
         file.as_file().set_len(2).unwrap();
-        assert_eq!(source.advance().unwrap_err().code, ExitCode::Read);
+        assert_eq!(source.next_datagram().unwrap_err().code, ExitCode::Read);
     }
 
     #[test]
-    fn what_cannot_be_sent_is_known_before_the_first() {
-        let too_long = Source::known(&[b"fine".to_vec(), vec![0; MAX_UDP_PAYLOAD + 1]]);
-        assert_eq!(too_long.unwrap_err().code, ExitCode::Usage);
-        assert!(Source::known(&[vec![0; MAX_UDP_PAYLOAD]]).is_ok());
-        let missing = Source::pieces(Path::new("/no/such/file"), 100);
+    fn unusable_source_fails_before_the_first_datagram() {
+        let texts = |texts: &[usize]| {
+            let texts = texts.iter().map(|len| vec![0; *len]).collect();
+            DatagramSource::open(None, 1, texts)
+        };
+        assert_eq!(texts(&[4, MAX_UDP_PAYLOAD + 1]).unwrap_err().code, ExitCode::Usage);
+        assert!(texts(&[MAX_UDP_PAYLOAD]).is_ok());
+        let missing = DatagramSource::open(Some(Path::new("/no/such/file")), 100, Vec::new());
         assert_eq!(missing.unwrap_err().code, ExitCode::Read);
     }
 }

@@ -1,177 +1,202 @@
-//! Whom a client of datagrams writes to, and from which socket.
+//! The addresses that a datagram client sends to, and a socket for each.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 #[cfg(target_os = "linux")]
 use socket2::Domain;
 use socket2::{SockAddr, Socket, Type};
 
-use crate::datagram::{DatagramSocket, RecvMeta, Transmit, set_hops};
+use crate::datagram::{DatagramSocket, RecvBuffer, RecvMeta, Transmit, multicast};
 use crate::error::{ExitCode, Failure, Phase};
-use crate::flags::datagram_client::DatagramSocketFlags;
 use crate::net::address::{Address, with_zone_hint};
 use crate::net::connect_event::{ConnectEvent, OnConnectEvent};
 use crate::net::endpoint::Endpoint;
 use crate::net::retry::{Retry, RetryState};
-use crate::net::socket_file::SocketFileGuard;
+use crate::net::socket::SocketOptions;
+#[cfg(not(target_os = "linux"))]
 use crate::net::unix;
+use crate::net::socket_file::SocketFileGuard;
+use crate::net::unix::UnixAddress;
 use crate::report::Report;
-use crate::resolver;
+use crate::report::context::Context;
+use crate::resolver::{self, Family};
 use crate::shutdown::Shutdown;
 
-/// A socket, and whom it writes to.
+/// How the socket of a UDP client is opened.
+#[derive(Debug, Clone)]
+pub struct TargetOptions {
+    /// Only addresses of this family.
+    pub family: Family,
+    /// The local address to send from.
+    pub source: Option<SocketAddr>,
+    /// How often the name and the addresses are tried again.
+    pub retry: Retry,
+    /// Allow a broadcast address (`SO_BROADCAST`), and accept replies from any sender.
+    pub broadcast: bool,
+    /// Hop limit of multicast datagrams.
+    pub multicast_hops: Option<u8>,
+    /// Options of the socket.
+    pub socket: SocketOptions,
+}
+
+/// A socket for one address of the peer.
 #[derive(Debug)]
 pub struct ClientSocket {
     /// The socket.
-    pub mailbox: DatagramSocket,
-    /// The peer, where the socket is not connected: answers to a group or a whole network come
-    /// from other addresses than the one that was written to.
-    pub peer: Option<SockAddr>,
-    /// The only sender that counts, where the socket is not connected and reports the others.
-    only_from: Option<Address>,
-    /// The peer, for people.
-    pub shown: Address,
-    _claim: Option<SocketFileGuard>,
+    pub socket: DatagramSocket,
+    /// The peer's address, for messages.
+    pub address: Address,
+    /// The peer, if the socket is not connected to it.
+    destination: Option<SockAddr>,
+    /// The only sender whose replies are accepted, if the socket receives those of others too.
+    expected_sender: Option<Address>,
+    _socket_file: Option<SocketFileGuard>,
 }
 
-/// Where lines come from: one after the other until somebody answers, and from the first again
-/// where `--retry` asks for it.
+/// The addresses of the peer in the order to try them, repeated as `--retry` says.
 pub struct Targets<'a> {
-    kind: SocketKind<'a>,
-    /// Lines that this round has tried.
+    addresses: PeerAddresses<'a>,
+    /// Addresses tried since the last retry.
     tried: usize,
-    stop: &'a Shutdown,
-    rounds: RetryState<'a>,
+    context: &'a Context,
+    retries: RetryState<'a>,
 }
 
-enum SocketKind<'a> {
-    Udp { addresses: Vec<SocketAddr>, calling: &'a DatagramSocketFlags },
-    Unix { name: &'a unix::UnixAddress },
+enum PeerAddresses<'a> {
+    Udp(Vec<SocketAddr>, TargetOptions),
+    Unix(&'a UnixAddress),
 }
 
 impl ClientSocket {
-    /// Sends one datagram. A datagram for which there is no room after a moment is `WouldBlock`.
+    /// Sends one datagram. Fails with `WouldBlock` if the buffer stays full.
     pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut outcome = Ok(());
-        let letter = Transmit::to(self.peer.as_ref(), bytes);
-        let mut lost = |_: &Transmit<'_>, e: &io::Error| outcome = Err(reconnect(e));
-        self.mailbox.send(std::slice::from_ref(&letter), &mut lost);
+        let transmit = Transmit::to(self.destination.as_ref(), bytes);
+        let mut on_error = |_: &Transmit<'_>, e: &io::Error| outcome = Err(clone_error(e));
+        self.socket.sender().send(std::slice::from_ref(&transmit), &mut on_error);
         outcome
     }
 
-    /// Whether a datagram is another sender's, which is reported under `-v`.
-    pub fn ignores(&self, envelope: &RecvMeta, report: &Report) -> bool {
-        let sender = envelope.address();
-        let foreign = self.only_from.as_ref().is_some_and(|peer| *peer != sender);
+    /// Whether a datagram is from another sender; it is logged under `-v` then.
+    pub fn is_foreign(&self, meta: &RecvMeta, report: &Report) -> bool {
+        let sender = meta.peer_address();
+        let foreign = self.expected_sender.as_ref().is_some_and(|expected| *expected != sender);
         if foreign {
-            report.step(|| format!("Ignored a datagram from {sender}: not from {}", self.shown));
+            report.step(|| format!("Ignored a datagram from {sender}: not from {}", self.address));
         }
         foreign
     }
 
-    /// The failure of a datagram that could not be sent.
-    pub fn unsent(&self, error: io::Error) -> Failure {
+    /// The failure for a datagram that could not be sent; code 2 if it is too long.
+    pub fn send_failure(&self, error: io::Error) -> Failure {
         let too_long = error.raw_os_error() == Some(libc::EMSGSIZE);
-        let failure = Failure::new(Phase::Send, &self.shown, error);
+        let failure = Failure::new(Phase::Send, &self.address, error);
         if too_long { failure.with_code(ExitCode::Usage) } else { failure }
     }
 
-    /// The failure of a datagram that nobody took, `heard` answers having come before.
-    pub fn refused(&self, errno: i32, heard: u64) -> Failure {
+    /// The failure for an ICMP error after `received` replies.
+    pub fn icmp_failure(&self, errno: i32, received: u64) -> Failure {
         let error = io::Error::from_raw_os_error(errno);
-        match heard {
-            0 => Failure::new(Phase::Connect, &self.shown, error),
-            _ => Failure::new(Phase::Receive, &self.shown, error).with_code(ExitCode::Partial),
+        match received {
+            0 => Failure::new(Phase::Connect, &self.address, error),
+            _ => Failure::new(Phase::Receive, &self.address, error).with_code(ExitCode::Partial),
         }
     }
 }
 
-fn reconnect(error: &io::Error) -> io::Error {
+fn clone_error(error: &io::Error) -> io::Error {
     error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
 }
 
 impl<'a> Targets<'a> {
-    /// To every address of `endpoint` in turn.
+    /// Every address of `endpoint`.
     ///
-    /// Fails at [`Stage::Port`] or [`Stage::Resolve`].
+    /// Fails at [`Phase::Port`] or [`Phase::Resolve`], and at [`Phase::Bind`] if none has the
+    /// family of the source address.
     pub fn udp(
         endpoint: &Endpoint,
-        calling: &'a DatagramSocketFlags,
-        stop: &'a Shutdown,
-        tell: OnConnectEvent<'a>,
+        options: TargetOptions,
+        context: &'a Context,
+        on_event: OnConnectEvent<'a>,
     ) -> Result<Targets<'a>, Failure> {
         let Endpoint { host, port } = endpoint;
         let port = resolver::port(port, "udp")?;
-        let retry = calling.retrying.retry();
-        let mut found = retry.call(stop, tell, || {
-            tell(ConnectEvent::Resolving(host.clone()));
-            resolver::addresses(host, port, calling.families.family(), stop)
+        let retry = options.retry;
+        let mut addresses = retry.call(&context.shutdown, on_event, || {
+            on_event(ConnectEvent::Resolving(host.clone()));
+            resolver::addresses(host, port, options.family, &context.shutdown)
         })?;
-        if let Some(source) = calling.source {
-            found.retain(|address| address.is_ipv4() == source.is_ipv4());
-            if found.is_empty() {
+        if let Some(source) = options.source {
+            addresses.retain(|address| address.is_ipv4() == source.is_ipv4());
+            if addresses.is_empty() {
                 let why = format!("{host} has no address of the family of {source}");
                 return Err(Failure::new(Phase::Bind, source, why));
             }
         }
-        let kind = SocketKind::Udp { addresses: found, calling };
-        Ok(Targets { kind, tried: 0, stop, rounds: RetryState::new(retry, stop, tell) })
+        let addresses = PeerAddresses::Udp(addresses, options);
+        Ok(Targets::new(addresses, retry, context, on_event))
     }
 
-    /// To the Unix datagram socket at `name`.
+    /// The Unix datagram socket at `address`.
     pub fn unix(
-        name: &'a unix::UnixAddress,
+        address: &'a UnixAddress,
         retry: Retry,
-        stop: &'a Shutdown,
-        tell: OnConnectEvent<'a>,
+        context: &'a Context,
+        on_event: OnConnectEvent<'a>,
     ) -> Targets<'a> {
-        let kind = SocketKind::Unix { name };
-        Targets { kind, tried: 0, stop, rounds: RetryState::new(retry, stop, tell) }
+        Targets::new(PeerAddresses::Unix(address), retry, context, on_event)
     }
 
-    /// The first line that can be opened. Fails at [`Stage::Socket`], [`Stage::Bind`] or
-    /// [`Stage::Connect`].
-    pub fn first(&mut self, report: &Report) -> Result<ClientSocket, Failure> {
+    fn new(
+        addresses: PeerAddresses<'a>,
+        retry: Retry,
+        context: &'a Context,
+        on_event: OnConnectEvent<'a>,
+    ) -> Targets<'a> {
+        let retries = RetryState::new(retry, &context.shutdown, on_event);
+        Targets { addresses, tried: 0, context, retries }
+    }
+
+    /// Opens a socket for the first address where that is possible. Fails at [`Phase::Socket`],
+    /// [`Phase::Bind`] or [`Phase::Connect`].
+    pub fn first(&mut self) -> Result<ClientSocket, Failure> {
         loop {
-            let failure = match self.next(report) {
-                Some(Ok(line)) => return Ok(line),
+            let failure = match self.next() {
+                Some(Ok(socket)) => return Ok(socket),
                 Some(Err(failure)) => failure,
-                None => Failure::new(Phase::Connect, "-", "no address to write to"),
+                None => Failure::new(Phase::Connect, "-", "no address to send to"),
             };
-            self.rounds.backoff(failure)?;
+            self.retries.backoff(failure)?;
             self.tried = 0;
         }
     }
 
-    /// The line to go on with after one on which nobody answered; nothing when none is left.
+    /// Opens a socket for the address after one that failed with `failure`; `None` if there is no
+    /// other.
     ///
-    /// Fails when the run is to end in a pause between rounds, or as [`Targets::first`].
-    pub fn next_after_refusal(
-        &mut self,
-        refused: Failure,
-        report: &Report,
-    ) -> Result<Option<ClientSocket>, Failure> {
-        if let Some(Ok(line)) = self.next(report) {
-            return Ok(Some(line));
+    /// Fails at shutdown during a pause, or as [`Targets::first`].
+    pub fn next_after(&mut self, failure: Failure) -> Result<Option<ClientSocket>, Failure> {
+        if let Some(Ok(socket)) = self.next() {
+            return Ok(Some(socket));
         }
-        if !self.rounds.can_retry(&refused) {
+        if !self.retries.can_retry(&failure) {
             return Ok(None);
         }
-        self.rounds.backoff(refused)?;
+        self.retries.backoff(failure)?;
         self.tried = 0;
-        self.first(report).map(Some)
+        self.first().map(Some)
     }
 
-    /// The next line of this round that can be opened; the first failure when none can, nothing
-    /// when none is left.
-    fn next(&mut self, report: &Report) -> Option<Result<ClientSocket, Failure>> {
+    /// Opens the next address that can be opened. Returns the first failure if none can, and
+    /// `None` if no address is left.
+    fn next(&mut self) -> Option<Result<ClientSocket, Failure>> {
         let mut first_failure = None;
-        while let Some(opened) = self.open(report) {
+        while let Some(opened) = self.open_next() {
             match opened {
-                Ok(line) => {
-                    report.step(|| format!("Writing to {}", line.shown));
-                    return Some(Ok(line));
+                Ok(socket) => {
+                    self.context.report.step(|| format!("Writing to {}", socket.address));
+                    return Some(Ok(socket));
                 }
                 Err(failure) => first_failure = first_failure.or(Some(Err(failure))),
             }
@@ -179,93 +204,129 @@ impl<'a> Targets<'a> {
         first_failure
     }
 
-    fn open(&mut self, report: &Report) -> Option<Result<ClientSocket, Failure>> {
+    fn open_next(&mut self) -> Option<Result<ClientSocket, Failure>> {
         let nth = self.tried;
         self.tried += 1;
-        match &self.kind {
-            SocketKind::Unix { name } => (nth == 0).then(|| unix_line(name, self.stop)),
-            SocketKind::Udp { addresses, calling } => {
-                let watched = report.wants_steps() && cfg!(target_os = "linux");
-                let senders = if watched { Senders::Reported } else { Senders::Peer };
-                addresses.get(nth).map(|address| udp_line(*address, calling, senders, self.stop))
+        let Context { report, shutdown } = self.context;
+        match &self.addresses {
+            PeerAddresses::Unix(address) => (nth == 0).then(|| open_unix(address, shutdown)),
+            PeerAddresses::Udp(addresses, options) => {
+                let observed = report.wants_steps() && cfg!(target_os = "linux");
+                let senders = if observed { Senders::Any } else { Senders::Peer };
+                let address = addresses.get(nth)?;
+                Some(open_udp(*address, options, senders, shutdown))
             }
         }
     }
 }
 
-/// Whose datagrams a socket receives.
+/// The senders a socket receives datagrams from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Senders {
-    /// The peer's only: the kernel drops the others.
+    /// The peer only: the kernel drops other datagrams.
     Peer,
-    /// All, so that a reply from another address or port can be reported.
-    Reported,
+    /// Any, so that a reply from another address or port can be logged.
+    Any,
 }
 
-fn udp_line(
+fn open_udp(
     address: SocketAddr,
-    calling: &DatagramSocketFlags,
+    options: &TargetOptions,
     senders: Senders,
-    stop: &Shutdown,
+    shutdown: &Shutdown,
 ) -> Result<ClientSocket, Failure> {
-    let options = calling.socket.options();
-    let socket = options.udp_socket(&address)?;
-    let many = address.ip().is_multicast() || calling.broadcast;
-    if calling.broadcast {
-        set("--broadcast", socket.set_broadcast(true))?;
+    let socket = options.socket.udp_socket(&address)?;
+    let many_receivers = address.ip().is_multicast() || options.broadcast;
+    set_options(&socket, &address, options)?;
+    bind(&socket, &address, options)?;
+    let mut expected_sender = None;
+    if !many_receivers && senders == Senders::Any {
+        expected_sender = Some(probe_peer(address, &options.socket)?);
+    } else if !many_receivers {
+        connect(&socket, address)?;
     }
-    if let Some(hops) = calling.multicast_ttl {
-        set("--multicast-ttl", set_hops(&socket, address.is_ipv6(), hops))?;
+    let buffer =
+        if options.socket.recv_buffer.is_some() { RecvBuffer::Keep } else { RecvBuffer::Grow };
+    let socket = DatagramSocket::for_client(socket, buffer, shutdown)
+        .map_err(|e| Failure::new(Phase::Socket, address, e))?;
+    if expected_sender.is_some() {
+        socket.enable_icmp_errors();
     }
-    if let (true, Some(IpAddr::V4(ip))) = (many, calling.source.map(|source| source.ip())) {
-        set("--source", socket.set_multicast_if_v4(&ip))?;
-    }
-    let unspecified = SocketAddr::new(unspecified(&address), 0);
-    let source = calling.source.unwrap_or(unspecified);
-    let unbound = |e| with_zone_hint(Failure::new(Phase::Bind, source, e), &source);
-    socket.bind(&source.into()).map_err(unbound)?;
-    let connect = |socket: &Socket| {
-        socket.connect(&address.into()).map_err(|e| refused_by_kernel(address, e))
-    };
-    let failed = |e| Failure::new(Phase::Socket, address, e);
-    let mut only_from = None;
-    if !many && senders == Senders::Reported {
-        // What connecting would have found out: no route, no permission, and which address
-        // 0.0.0.0 stands for.
-        let trial = options.udp_socket(&address)?;
-        connect(&trial)?;
-        only_from = Some(Address::from(&trial.peer_addr().map_err(failed)?));
-    } else if !many {
-        connect(&socket)?;
-    }
-    let mailbox =
-        DatagramSocket::for_client(socket, options.recv_buffer.is_some(), stop).map_err(failed)?;
-    if only_from.is_some() {
-        mailbox.receive_errors();
-    }
-    let unconnected = many || only_from.is_some();
-    let (peer, shown) = (unconnected.then(|| address.into()), Address::from(address));
-    Ok(ClientSocket { mailbox, peer, only_from, shown, _claim: None })
+    let unconnected = many_receivers || expected_sender.is_some();
+    let destination = unconnected.then(|| address.into());
+    let address = Address::from(address);
+    Ok(ClientSocket { socket, address, destination, expected_sender, _socket_file: None })
 }
 
-fn unix_line(name: &unix::UnixAddress, stop: &Shutdown) -> Result<ClientSocket, Failure> {
+fn set_options(
+    socket: &Socket,
+    address: &SocketAddr,
+    options: &TargetOptions,
+) -> Result<(), Failure> {
+    let failed = |flag: &'static str| move |e: io::Error| Failure::new(Phase::Socket, flag, e);
+    if options.broadcast {
+        socket.set_broadcast(true).map_err(failed("--broadcast"))?;
+    }
+    if let Some(hops) = options.multicast_hops {
+        multicast::set_hops(socket, address, hops).map_err(failed("--multicast-ttl"))?;
+    }
+    let many_receivers = address.ip().is_multicast() || options.broadcast;
+    if let (true, Some(IpAddr::V4(ip))) = (many_receivers, options.source.map(|s| s.ip())) {
+        socket.set_multicast_if_v4(&ip).map_err(failed("--source"))?;
+    }
+    Ok(())
+}
+
+fn bind(socket: &Socket, address: &SocketAddr, options: &TargetOptions) -> Result<(), Failure> {
+    let any: IpAddr = match address {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let source = options.source.unwrap_or(SocketAddr::new(any, 0));
+    let failed = |e| with_zone_hint(Failure::new(Phase::Bind, source, e), &source);
+    socket.bind(&source.into()).map_err(failed)
+}
+
+fn connect(socket: &Socket, address: SocketAddr) -> Result<(), Failure> {
+    socket.connect(&address.into()).map_err(|e| {
+        let denied = e.raw_os_error() == Some(libc::EACCES);
+        let failure = Failure::new(Phase::Connect, address, e);
+        if denied {
+            failure.with_hint("--broadcast allows sending to a broadcast address")
+        } else {
+            with_zone_hint(failure, &address)
+        }
+    })
+}
+
+/// Connects another socket, to fail where connecting would (no route, no permission) and to learn
+/// the address that 0.0.0.0 stands for.
+fn probe_peer(address: SocketAddr, options: &SocketOptions) -> Result<Address, Failure> {
+    let probe = options.udp_socket(&address)?;
+    connect(&probe, address)?;
+    let peer = probe.peer_addr().map_err(|e| Failure::new(Phase::Socket, address, e))?;
+    Ok(Address::from(&peer))
+}
+
+fn open_unix(name: &UnixAddress, shutdown: &Shutdown) -> Result<ClientSocket, Failure> {
     let failed = |e: io::Error| match e.raw_os_error() {
         Some(libc::EPROTOTYPE) => Failure::new(Phase::Connect, name, e)
-            .with_hint("it is no datagram socket; without --datagram it may be reached"),
+            .with_hint("it is no datagram socket; try without --datagram"),
         _ => Failure::new(Phase::Connect, name, e),
     };
-    let address = name.address().map_err(failed)?;
-    let (socket, claim) = named_socket(name)?;
-    socket.connect(&address).map_err(failed)?;
-    let mailbox = DatagramSocket::for_client(socket, false, stop).map_err(failed)?;
-    let shown = Address::from(&address);
-    Ok(ClientSocket { mailbox, peer: None, only_from: None, shown, _claim: claim })
+    let peer = name.address().map_err(failed)?;
+    let (socket, _socket_file) = bind_unix(name)?;
+    socket.connect(&peer).map_err(failed)?;
+    let socket = DatagramSocket::for_client(socket, RecvBuffer::Grow, shutdown).map_err(failed)?;
+    let (destination, expected_sender) = (None, None);
+    let address = Address::from(&peer);
+    Ok(ClientSocket { socket, address, destination, expected_sender, _socket_file })
 }
 
-/// A socket with a name of its own, or nobody could answer: bound to no name, it is given an
-/// abstract one that nobody else has (unix(7), "autobind").
+/// A Unix socket with a name, without which the peer cannot reply: binding to the empty name
+/// assigns a unique abstract one (unix(7), "autobind").
 #[cfg(target_os = "linux")]
-fn named_socket(peer: &unix::UnixAddress) -> Result<(Socket, Option<SocketFileGuard>), Failure> {
+fn bind_unix(peer: &UnixAddress) -> Result<(Socket, Option<SocketFileGuard>), Failure> {
     let socket = Socket::new(Domain::UNIX, Type::DGRAM, None)
         .map_err(|e| Failure::new(Phase::Socket, peer, e))?;
     SockAddr::unix("")
@@ -274,29 +335,9 @@ fn named_socket(peer: &unix::UnixAddress) -> Result<(Socket, Option<SocketFileGu
     Ok((socket, None))
 }
 
-/// A socket with a name of its own, or nobody could answer: a file that goes with the run.
+/// A Unix socket with a name, without which the peer cannot reply: a file that is removed at exit.
 #[cfg(not(target_os = "linux"))]
-fn named_socket(_: &unix::Name) -> Result<(Socket, Option<unix::Claim>), Failure> {
+fn bind_unix(_: &UnixAddress) -> Result<(Socket, Option<SocketFileGuard>), Failure> {
     let file = format!("sockit-{}.sock", std::process::id());
-    unix::bind(&unix::Name::Path(std::env::temp_dir().join(file)), Type::DGRAM, 0o600)
-}
-
-fn set(option: &str, done: io::Result<()>) -> Result<(), Failure> {
-    done.map_err(|e| Failure::new(Phase::Socket, option, e))
-}
-
-fn unspecified(address: &SocketAddr) -> IpAddr {
-    match address {
-        SocketAddr::V4(_) => std::net::Ipv4Addr::UNSPECIFIED.into(),
-        SocketAddr::V6(_) => std::net::Ipv6Addr::UNSPECIFIED.into(),
-    }
-}
-
-fn refused_by_kernel(address: SocketAddr, error: io::Error) -> Failure {
-    let denied = error.raw_os_error() == Some(libc::EACCES);
-    let failure = Failure::new(Phase::Connect, address, error);
-    match denied {
-        true => failure.with_hint("--broadcast allows writing to a whole network"),
-        false => with_zone_hint(failure, &address),
-    }
+    unix::bind(&UnixAddress::Path(std::env::temp_dir().join(file)), Type::DGRAM, 0o600)
 }

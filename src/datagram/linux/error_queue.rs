@@ -1,4 +1,4 @@
-//! Whose ICMP error it was: the socket's error queue (ip(7), `IP_RECVERR`).
+//! ICMP errors from the error queue of a socket (ip(7), `IP_RECVERR`).
 
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -6,41 +6,41 @@ use std::ptr;
 
 use libc::{msghdr, sock_extended_err, sockaddr_storage};
 
-use super::recvmmsg::sender_address;
+use super::recvmmsg::peer_address;
 use crate::datagram::message::IcmpError;
 use crate::net::address::Address;
 
-/// Room for the extended error, the address of whoever sent it, and their header.
-type Room = [u64; 32];
+/// Buffer for the extended error, the address of its sender, and their header.
+type ErrorBuffer = [u64; 32];
 
 /// Takes the oldest error off the queue, if there is one.
-pub fn refused(fd: BorrowedFd<'_>) -> Option<IcmpError> {
+pub fn read_icmp_error(fd: BorrowedFd<'_>) -> Option<IcmpError> {
     let mut peer = MaybeUninit::<sockaddr_storage>::uninit();
-    let mut control = MaybeUninit::<Room>::uninit();
-    // SAFETY: a msghdr of zeroes is one without pointers; without pieces the datagram that caused
-    // the error is not read.
+    let mut control = MaybeUninit::<ErrorBuffer>::uninit();
+    // SAFETY: a zeroed msghdr has no pointers; without an iovec the datagram that caused the error
+    // is not read.
     let mut header: msghdr = unsafe { std::mem::zeroed() };
     header.msg_name = peer.as_mut_ptr().cast();
     header.msg_namelen = size_of::<sockaddr_storage>() as libc::socklen_t;
     header.msg_control = control.as_mut_ptr().cast();
-    header.msg_controllen = size_of::<Room>() as _;
+    header.msg_controllen = size_of::<ErrorBuffer>() as _;
     let flags = libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT;
-    // SAFETY: the header points to rooms that outlive the call, and says how large they are.
-    let got = unsafe { libc::recvmsg(fd.as_raw_fd(), &mut header, flags) };
-    if got < 0 {
+    // SAFETY: the header points to buffers that outlive the call, and has their sizes.
+    let received = unsafe { libc::recvmsg(fd.as_raw_fd(), &mut header, flags) };
+    if received < 0 {
         return None;
     }
-    // SAFETY: the kernel filled the header, whose rooms are still alive.
-    let (peer, errno) = unsafe { (sender_address(&header), errno(&header)) };
+    // SAFETY: the kernel filled the header, whose buffers are still valid.
+    let (peer, errno) = unsafe { (peer_address(&header), errno(&header)) };
     Some(IcmpError { peer: Address::from(&peer), errno })
 }
 
 /// # Safety
 ///
-/// `header` must be one that recvmsg(2) filled, its control room still alive.
+/// `header` must be as recvmsg(2) left it, and its control buffer valid.
 unsafe fn errno(header: &msghdr) -> i32 {
     let mut errno = libc::EPROTO;
-    // SAFETY: FIRSTHDR and NXTHDR stay within what the kernel filled, and a message of this kind
+    // SAFETY: FIRSTHDR and NXTHDR stay within what the kernel wrote, and a message of this type
     // begins with a sock_extended_err.
     unsafe {
         let mut at = libc::CMSG_FIRSTHDR(header);

@@ -1,6 +1,6 @@
-//! The calls that no crate makes for us: batches (recvmmsg(2), sendmmsg(2)), the address a datagram
-//! was sent to, merged datagrams (udp(7), `UDP_GRO`, `UDP_SEGMENT`), and ICMP's errors.
-#![allow(unsafe_code)] // message headers are pointers; each block says what keeps them alive
+//! System calls that no crate wraps: batches (recvmmsg(2), sendmmsg(2)), local addresses, merged
+//! datagrams (udp(7), `UDP_GRO`, `UDP_SEGMENT`), and the error queue.
+#![allow(unsafe_code)] // message headers hold pointers; each block says what keeps them valid
 
 mod cmsg;
 mod error_queue;
@@ -8,7 +8,7 @@ mod options;
 mod recvmmsg;
 mod sendmmsg;
 
-pub(super) use error_queue::refused;
+pub(super) use error_queue::read_icmp_error;
 pub(super) use options::{enable_gro, enable_pktinfo, force_recv_buffer};
 pub(super) use recvmmsg::receive;
 pub(super) use sendmmsg::send;

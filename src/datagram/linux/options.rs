@@ -1,13 +1,14 @@
-//! Options on a datagram socket that only Linux has.
+//! Linux options of a datagram socket.
 
 use std::io;
 use std::os::fd::BorrowedFd;
 
 use crate::process::sockopt::set;
 
-/// Asks for the address each datagram was sent to (ip(7), `IP_PKTINFO`; RFC 3542 §6). A socket of
-/// both families asks in both ways: of IPv4 only `IP_PKTINFO` tells which address of ours to answer
-/// from where a whole network was written to.
+/// Has the kernel report the local address of each datagram (ip(7), `IP_PKTINFO`; RFC 3542 §6).
+///
+/// A dual-stack socket sets both options: for a broadcast IPv4 datagram only `IP_PKTINFO` has the
+/// address to reply from.
 pub fn enable_pktinfo(fd: BorrowedFd<'_>, v6: bool) -> io::Result<()> {
     if v6 {
         set(fd, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)?;
@@ -15,13 +16,14 @@ pub fn enable_pktinfo(fd: BorrowedFd<'_>, v6: bool) -> io::Result<()> {
     set(fd, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)
 }
 
-/// Lets the kernel hand over datagrams of one sender and one length as one (udp(7), `UDP_GRO`).
+/// Lets the kernel merge datagrams of one sender and one length (udp(7), `UDP_GRO`).
 pub fn enable_gro(fd: BorrowedFd<'_>) -> io::Result<()> {
     set(fd, libc::SOL_UDP, libc::UDP_GRO, 1)
 }
 
-/// A receive buffer of `bytes` even past `net.core.rmem_max`, for whom that is allowed
-/// (socket(7), `SO_RCVBUFFORCE`: needs `CAP_NET_ADMIN`).
+/// Sets the receive buffer in bytes, beyond `net.core.rmem_max` (socket(7), `SO_RCVBUFFORCE`).
+///
+/// Fails without `CAP_NET_ADMIN`.
 pub fn force_recv_buffer(fd: BorrowedFd<'_>, bytes: i32) -> io::Result<()> {
     set(fd, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, bytes)
 }

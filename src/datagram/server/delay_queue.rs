@@ -1,23 +1,23 @@
-//! `--delay`: datagrams whose answers wait for their moment.
+//! `--delay`: datagrams that wait until their reply is due.
 //!
-//! Nobody waits for another's answer: what comes is taken at once, and each answer has a moment of
-//! its own. So many wait at most, and a source has a share of the places; what finds none is not
-//! answered, and counted.
+//! Delays run concurrently: every datagram is received immediately and is due on its own. The queue
+//! is bounded, also per source; datagrams that find no place are counted and not answered.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use super::incoming::Incoming;
 use crate::datagram::{DatagramGroup, RecvMeta};
 use crate::net::address::Address;
 
-/// Datagrams that wait at once.
-const MOST: u32 = 16_384;
-/// Of those, from one source.
-const SHARE: u32 = MOST / 4;
-/// Their bytes together.
-const MOST_BYTES: usize = 32 << 20;
+/// The most datagrams in the queue.
+const MAX_DELAYED: u32 = 16_384;
+/// The most datagrams of one source.
+const MAX_PER_SOURCE: u32 = MAX_DELAYED / 4;
+/// The most payload bytes in the queue.
+const MAX_BYTES: usize = 32 << 20;
 
-/// What waits, the oldest first.
+/// Delayed datagrams, the oldest first.
 #[derive(Debug)]
 pub struct DelayQueue {
     delay: Duration,
@@ -27,87 +27,88 @@ pub struct DelayQueue {
     by_source: HashMap<Address, u32>,
 }
 
-/// Datagrams that came together, and where they go on.
+/// Datagrams of one group, copied from the receive buffer.
 #[derive(Debug)]
 pub struct Delayed {
     due: Instant,
-    envelope: RecvMeta,
+    meta: RecvMeta,
     bytes: Vec<u8>,
-    segment: usize,
-    /// How many datagrams came before them.
-    pub heard: u64,
-    /// The address of ours they were sent to.
-    pub local: Address,
+    segment_size: usize,
+    peer: Address,
+    local: Address,
+    previous: u64,
 }
 
 impl DelayQueue {
-    /// Nothing yet; each will wait for `delay`.
+    /// An empty queue; each datagram is due after `delay`.
     pub fn new(delay: Duration) -> DelayQueue {
         let (queue, by_source) = (VecDeque::new(), HashMap::new());
         DelayQueue { delay, queue, count: 0, bytes: 0, by_source }
     }
 
-    /// Keeps what there is room for; the number of datagrams there was none for.
-    pub fn push(
-        &mut self,
-        bundle: &DatagramGroup<'_>,
-        heard: u64,
-        local: Address,
-        now: Instant,
-    ) -> u32 {
-        let count = bundle.count();
-        let source = source(&bundle.envelope.address());
-        let has = self.by_source.get(&source).copied().unwrap_or(0);
-        let room = (MOST - self.count).min(SHARE.saturating_sub(has)).min(count);
-        let kept = bundle.first(room);
-        if room == 0 || self.bytes + kept.bytes.len() > MOST_BYTES {
+    /// Adds as many datagrams as there is room for; returns the number of the others.
+    pub fn push(&mut self, incoming: &Incoming<'_>, now: Instant) -> u32 {
+        let count = incoming.group.count();
+        let source = source(&incoming.peer);
+        let queued = self.by_source.get(&source).copied().unwrap_or(0);
+        let free = (MAX_DELAYED - self.count).min(MAX_PER_SOURCE.saturating_sub(queued));
+        let added = free.min(count);
+        let group = incoming.group.first(added);
+        if added == 0 || self.bytes + group.bytes.len() > MAX_BYTES {
             return count;
         }
-        self.count += room;
-        self.bytes += kept.bytes.len();
-        *self.by_source.entry(source).or_default() += room;
+        self.count += added;
+        self.bytes += group.bytes.len();
+        *self.by_source.entry(source).or_default() += added;
         self.queue.push_back(Delayed {
             due: now.checked_add(self.delay).unwrap_or(now),
-            envelope: kept.envelope.clone(),
-            bytes: kept.bytes.to_vec(),
-            segment: kept.segment,
-            heard,
-            local,
+            meta: group.meta.clone(),
+            bytes: group.bytes.to_vec(),
+            segment_size: group.segment_size,
+            peer: incoming.peer.clone(),
+            local: incoming.local.clone(),
+            previous: incoming.previous,
         });
-        count - room
+        count - added
     }
 
-    /// When the next one's moment is.
+    /// When the oldest is due.
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.queue.front().map(|one| one.due)
+        self.queue.front().map(|delayed| delayed.due)
     }
 
-    /// The next one whose moment has come; with no `now` the next one whatever.
-    pub fn next(&mut self, now: Option<Instant>) -> Option<Delayed> {
-        self.queue.front().filter(|one| now.is_none_or(|now| one.due <= now))?;
-        let one = self.queue.pop_front()?;
-        let count = one.bundle().count();
+    /// Removes the oldest if it is due at `now`; without `now`, whether due or not.
+    pub fn pop(&mut self, now: Option<Instant>) -> Option<Delayed> {
+        self.queue.front().filter(|delayed| now.is_none_or(|now| delayed.due <= now))?;
+        let delayed = self.queue.pop_front()?;
+        let count = delayed.group().count();
         self.count -= count;
-        self.bytes -= one.bytes.len();
-        let source = source(&one.envelope.address());
-        if let Some(has) = self.by_source.get_mut(&source) {
-            *has -= count;
-            if *has == 0 {
+        self.bytes -= delayed.bytes.len();
+        let source = source(&delayed.peer);
+        if let Some(queued) = self.by_source.get_mut(&source) {
+            *queued -= count;
+            if *queued == 0 {
                 self.by_source.remove(&source);
             }
         }
-        Some(one)
+        Some(delayed)
     }
 }
 
 impl Delayed {
-    /// The datagrams, as they came.
-    pub fn bundle(&self) -> DatagramGroup<'_> {
-        DatagramGroup { envelope: &self.envelope, bytes: &self.bytes, segment: self.segment }
+    /// The datagrams as they were received.
+    pub fn incoming(&self) -> Incoming<'_> {
+        let (peer, local) = (self.peer.clone(), self.local.clone());
+        Incoming { group: self.group(), peer, local, previous: self.previous }
+    }
+
+    fn group(&self) -> DatagramGroup<'_> {
+        let Delayed { meta, bytes, segment_size, .. } = self;
+        DatagramGroup { meta, bytes, segment_size: *segment_size }
     }
 }
 
-/// Whose datagrams share places: all of one address, whatever their port.
+/// The source that a limit applies to: the address without its port.
 fn source(peer: &Address) -> Address {
     match peer.inet() {
         Some(peer) => Address::from(std::net::SocketAddr::new(peer.ip(), 0)),
@@ -122,45 +123,53 @@ mod tests {
 
     const DELAY: Duration = Duration::from_secs(1);
 
-    fn push(held: &mut DelayQueue, peer: &str, bytes: &[u8], segment: usize, now: Instant) -> u32 {
+    fn push(
+        queue: &mut DelayQueue,
+        peer: &str,
+        bytes: &[u8],
+        segment_size: usize,
+        now: Instant,
+    ) -> u32 {
         let peer: std::net::SocketAddr = peer.parse().unwrap();
-        let envelope = RecvMeta { peer: peer.into(), origin: LocalSource::default(), cut: false };
-        let bundle = DatagramGroup { envelope: &envelope, bytes, segment };
-        held.push(&bundle, 0, Address::from(peer), now)
+        let local = LocalSource::default();
+        let meta = RecvMeta { peer: peer.into(), local, truncated: false };
+        let group = DatagramGroup { meta: &meta, bytes, segment_size };
+        let (peer, local) = (Address::from(peer), Address::Unnamed);
+        queue.push(&Incoming { group, peer, local, previous: 0 }, now)
     }
 
     #[test]
-    fn each_waits_for_its_own_moment() {
-        let (mut held, now) = (DelayQueue::new(DELAY), Instant::now());
+    fn each_datagram_is_due_after_its_own_delay() {
+        let (mut queue, now) = (DelayQueue::new(DELAY), Instant::now());
         let later = now + DELAY / 2;
-        assert_eq!(push(&mut held, "127.0.0.1:1", b"one", 0, now), 0);
-        assert_eq!(push(&mut held, "127.0.0.1:2", b"two", 0, later), 0);
-        assert_eq!(held.next_deadline(), Some(now + DELAY));
-        assert!(held.next(Some(later)).is_none());
-        assert_eq!(held.next(Some(now + DELAY)).unwrap().bundle().bytes, b"one");
-        assert!(held.next(Some(now + DELAY)).is_none());
-        assert_eq!(held.next(None).unwrap().bundle().bytes, b"two");
-        assert_eq!((held.next_deadline(), held.count, held.bytes), (None, 0, 0));
-        assert!(held.by_source.is_empty());
+        assert_eq!(push(&mut queue, "127.0.0.1:1", b"one", 0, now), 0);
+        assert_eq!(push(&mut queue, "127.0.0.1:2", b"two", 0, later), 0);
+        assert_eq!(queue.next_deadline(), Some(now + DELAY));
+        assert!(queue.pop(Some(later)).is_none());
+        assert_eq!(queue.pop(Some(now + DELAY)).unwrap().bytes, b"one");
+        assert!(queue.pop(Some(now + DELAY)).is_none());
+        assert_eq!(queue.pop(None).unwrap().bytes, b"two");
+        assert_eq!((queue.next_deadline(), queue.count, queue.bytes), (None, 0, 0));
+        assert!(queue.by_source.is_empty());
     }
 
     #[test]
-    fn a_source_has_its_share_and_no_more() {
-        let (mut held, now) = (DelayQueue::new(DELAY), Instant::now());
-        for n in 0..SHARE {
-            assert_eq!(push(&mut held, "127.0.0.1:1", b"", 0, now), 0, "{n}");
+    fn one_source_gets_its_share_only() {
+        let (mut queue, now) = (DelayQueue::new(DELAY), Instant::now());
+        for n in 0..MAX_PER_SOURCE {
+            assert_eq!(push(&mut queue, "127.0.0.1:1", b"", 0, now), 0, "{n}");
         }
-        assert_eq!(push(&mut held, "127.0.0.1:2", b"", 0, now), 1);
-        assert_eq!(push(&mut held, "127.0.0.2:2", b"", 0, now), 0);
-        held.next(None);
-        assert_eq!(push(&mut held, "127.0.0.1:1", b"aabbc", 2, now), 2, "one of three has room");
+        assert_eq!(push(&mut queue, "127.0.0.1:2", b"", 0, now), 1);
+        assert_eq!(push(&mut queue, "127.0.0.2:2", b"", 0, now), 0);
+        queue.pop(None);
+        assert_eq!(push(&mut queue, "127.0.0.1:1", b"aabbc", 2, now), 2, "one of three has room");
     }
 
     #[test]
-    fn the_bytes_are_bounded_too() {
-        let (mut held, now) = (DelayQueue::new(DELAY), Instant::now());
+    fn bytes_are_bounded() {
+        let (mut queue, now) = (DelayQueue::new(DELAY), Instant::now());
         let long = vec![0; 60_000];
-        let refused = (0..1000).map(|_| push(&mut held, "127.0.0.1:1", &long, 0, now)).sum::<u32>();
-        assert_eq!(u64::from(refused), 1000 - (MOST_BYTES / long.len()) as u64);
+        let rejected: u32 = (0..1000).map(|_| push(&mut queue, "127.0.0.1:1", &long, 0, now)).sum();
+        assert_eq!(u64::from(rejected), 1000 - (MAX_BYTES / long.len()) as u64);
     }
 }

@@ -1,4 +1,4 @@
-//! `exec` for datagrams: a program for each, so many at a time, and nobody waits for any of them.
+//! The service `exec` for datagrams: a program for each, concurrently, up to a limit.
 
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -6,7 +6,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::datagram::{DatagramGroup, MAX_UDP_PAYLOAD, RecvMeta, Sender, Transmit};
+use super::incoming::Incoming;
+use crate::datagram::{DatagramSender, MAX_UDP_PAYLOAD, RecvMeta, Transmit};
 use crate::error::message_without_errno;
 use crate::net::address::Address;
 use crate::process::child::Program;
@@ -14,235 +15,243 @@ use crate::report::Report;
 use crate::service::exec::OneShot;
 use crate::shutdown::{Shutdown, ShutdownReason};
 
-/// Programs that run at once; a datagram that comes meanwhile is not answered.
-const MOST: u32 = 64;
-/// How long one may take.
-const LIMIT: Duration = Duration::from_secs(10);
-/// How long the run waits for all of them where nobody is in a hurry: one that has answered may go
-/// on for as long again, and be slow to end.
-const LAST: Duration = Duration::from_secs(22);
-/// How often it is looked whether somebody is in a hurry after all.
-const LOOK: Duration = Duration::from_millis(20);
-/// The stack of a thread that only waits for a program.
-const STACK: usize = 128 << 10;
+/// The most programs that run concurrently; a datagram beyond that is not answered.
+const MAX_PROGRAMS: u32 = 64;
+/// How long a program may take to answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the end of the run waits for all of them: a program that has answered may run for as
+/// long again, and be slow to exit.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(22);
+/// How often the wait for programs checks for shutdown.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+/// Stack size of a thread that only waits for a program.
+const STACK_SIZE: usize = 128 << 10;
 
-/// Answers datagrams by a program.
+/// Answers datagrams with the output of a program.
 pub struct ExecPool {
-    desk: Arc<PoolInner>,
-    outlet: Option<(Sender, Report)>,
+    inner: Arc<PoolInner>,
+    output: Option<(Arc<DatagramSender>, Report)>,
 }
 
-/// What all running programs share.
+/// What the threads of the pool share.
 struct PoolInner {
-    answerer: OneShot,
-    state: Mutex<State>,
+    program: OneShot,
+    state: Mutex<PoolState>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct PoolState {
     running: u32,
-    sums: ExecStats,
-    /// What has been told: the totals tell how often it happened.
+    stats: ExecStats,
+    /// The kinds of errors already printed.
     warned: Vec<ExecError>,
-    /// Nobody waits any more; what comes of the programs now is not sent.
+    /// Shutdown is complete: late answers are not sent.
     closed: bool,
 }
 
-/// The kinds of trouble with programs, each told once in a run.
+/// Why a datagram is not answered. Each kind is printed once per run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ExecError {
-    Crowd,
+    PoolFull,
     Start,
-    Late,
-    Long,
+    TimedOut,
+    TooLong,
 }
 
 impl ExecError {
-    /// What an error of the [`Answerer`] is about, in words for everybody.
-    fn read(error: &io::Error) -> (ExecError, String) {
-        let (trouble, why) = match error.kind() {
+    /// The kind and the warning for an error of [`OneShot::run`].
+    fn classify(error: &io::Error) -> (ExecError, String) {
+        let cause = message_without_errno(error);
+        let (kind, why) = match error.kind() {
             ErrorKind::TimedOut => {
-                (ExecError::Late, format!("its program took more than {} s", LIMIT.as_secs()))
+                let seconds = ANSWER_TIMEOUT.as_secs();
+                (ExecError::TimedOut, format!("its program took more than {seconds} s"))
             }
-            ErrorKind::InvalidData => (ExecError::Long, message_without_errno(error)),
-            _ => (ExecError::Start, format!("no program: {}", message_without_errno(error))),
+            ErrorKind::InvalidData => (ExecError::TooLong, cause),
+            _ => (ExecError::Start, format!("its program cannot be started: {cause}")),
         };
-        (trouble, format!("a datagram is not answered: {why}"))
+        (kind, format!("a datagram is not answered: {why}"))
     }
 }
 
-/// What became of the datagrams.
+/// The counters of the pool.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct ExecStats {
-    /// Answers that were sent.
+    /// Replies that were sent.
     pub sent: u32,
-    /// Their bytes together.
+    /// Their bytes.
     pub bytes: usize,
-    /// Answers that could not be sent.
+    /// Replies that could not be sent.
     pub unsent: u32,
-    /// Datagrams that came while too many programs ran.
+    /// Datagrams that arrived while the pool was full.
     pub busy: u32,
-    /// Datagrams whose program could not be started, took too long, said too much, or was cut.
+    /// Datagrams whose program did not start, took too long, wrote too much, or was killed.
     pub failed: u32,
 }
 
-/// How the programs ended.
+/// How the pool shut down.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ExecShutdown {
-    /// What became of all datagrams.
-    pub sums: ExecStats,
-    /// How many programs still ran and were ended; they are among those that failed.
-    pub cut: u32,
-    /// What put an end to a wait that was to be for all of them.
-    pub hurried: Option<ShutdownReason>,
+    /// The counters of the run.
+    pub stats: ExecStats,
+    /// Programs that were killed; they are counted as failed.
+    pub killed: u32,
+    /// The shutdown that ended the wait for all programs.
+    pub interrupted_by: Option<ShutdownReason>,
 }
 
 /// One datagram to be answered.
 struct ExecJob {
-    envelope: RecvMeta,
+    meta: RecvMeta,
     local: Address,
-    question: Vec<u8>,
+    peer: Address,
+    payload: Vec<u8>,
 }
 
 impl fmt::Debug for ExecPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Programs").field("answerer", &self.desk.answerer).finish_non_exhaustive()
+        f.debug_struct("ExecPool").field("program", &self.inner.program).finish_non_exhaustive()
     }
 }
 
 impl ExecPool {
-    /// Answers by `program`.
+    /// A pool that runs `program` for each datagram.
     pub fn new(program: Program) -> ExecPool {
-        let answerer = OneShot::new(program, LIMIT);
+        let program = OneShot::new(program, ANSWER_TIMEOUT);
         let (state, changed) = (Mutex::default(), Condvar::new());
-        ExecPool { desk: Arc::new(PoolInner { answerer, state, changed }), outlet: None }
+        ExecPool { inner: Arc::new(PoolInner { program, state, changed }), output: None }
     }
 
-    /// Answers go through `sender`.
-    pub fn open(&mut self, sender: Sender, report: &Report) {
-        self.outlet = Some((sender, report.clone()));
+    /// Sets the socket that replies are sent with.
+    pub fn open(&mut self, sender: Arc<DatagramSender>, report: &Report) {
+        self.output = Some((sender, report.clone()));
     }
 
-    /// Starts a program for each datagram of the bundle, as far as there is room.
-    pub fn start(&self, bundle: &DatagramGroup<'_>, local: &Address) {
-        let Some((sender, report)) = &self.outlet else { return };
-        for payload in bundle.datagrams() {
-            if !self.desk.try_acquire(report) {
+    /// Starts a program for each datagram, up to the limit.
+    pub fn start(&self, incoming: &Incoming<'_>) {
+        let Some((sender, report)) = &self.output else { return };
+        for payload in incoming.group.datagrams() {
+            if !self.inner.try_acquire(report) {
                 continue;
             }
-            let (envelope, local) = (bundle.envelope.clone(), local.clone());
-            let job = ExecJob { envelope, local, question: payload.to_vec() };
-            let (desk, sender, told) = (self.desk.clone(), sender.clone(), report.clone());
-            let run = move || desk.serve(&job, &sender, &told);
-            if let Err(e) = thread::Builder::new().stack_size(STACK).spawn(run) {
-                self.desk.fail(&e, report);
+            let (local, peer) = (incoming.local.clone(), incoming.peer.clone());
+            let meta = incoming.group.meta.clone();
+            let job = ExecJob { meta, local, peer, payload: payload.to_vec() };
+            let (inner, sender, log) = (self.inner.clone(), sender.clone(), report.clone());
+            let run = move || inner.run(&job, &sender, &log);
+            if let Err(e) = thread::Builder::new().stack_size(STACK_SIZE).spawn(run) {
+                self.inner.fail(&e, report);
             }
         }
     }
 
-    /// Waits for the programs that run and ends the rest: for `grace` where the run was stopped,
-    /// and else for as long as they may take, or `grace` from when the cord is pulled.
-    pub fn close(&self, grace: Duration, stop: &Shutdown) -> ExecShutdown {
-        let mut hurried = None;
-        if stop.reason().is_none() {
-            self.wait(LAST, || {
-                hurried = stop.reason();
-                hurried.is_some()
+    /// Waits for running programs and kills the others: `grace` after shutdown, otherwise after
+    /// as long as they may take.
+    pub fn close(&self, grace: Duration, shutdown: &Shutdown) -> ExecShutdown {
+        let mut interrupted_by = None;
+        if shutdown.reason().is_none() {
+            self.wait(DRAIN_TIMEOUT, || {
+                interrupted_by = shutdown.reason();
+                interrupted_by.is_some()
             });
         }
-        if stop.reason().is_some() {
+        if shutdown.reason().is_some() {
             self.wait(grace, || false);
         }
-        let mut state = self.desk.lock();
+        let mut state = self.inner.lock();
         state.closed = true;
-        let cut = std::mem::take(&mut state.running);
-        state.sums.failed += cut;
-        self.desk.answerer.close();
-        ExecShutdown { sums: state.sums, cut, hurried }
+        let killed = std::mem::take(&mut state.running);
+        state.stats.failed += killed;
+        self.inner.program.close();
+        ExecShutdown { stats: state.stats, killed, interrupted_by }
     }
 
-    /// Waits until none runs, `time` has passed or somebody is in a `hurry`.
-    fn wait(&self, time: Duration, mut hurry: impl FnMut() -> bool) {
-        let until = Instant::now() + time;
-        let mut state = self.desk.lock();
-        while state.running > 0 && !hurry() {
-            let left = until.saturating_duration_since(Instant::now());
+    /// Waits until no program runs, `timeout` has passed or `interrupted` returns true.
+    fn wait(&self, timeout: Duration, mut interrupted: impl FnMut() -> bool) {
+        let deadline = Instant::now() + timeout;
+        let mut state = self.inner.lock();
+        while state.running > 0 && !interrupted() {
+            let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return;
             }
-            let waited = self.desk.changed.wait_timeout(state, left.min(LOOK));
+            let waited = self.inner.changed.wait_timeout(state, left.min(POLL_INTERVAL));
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 }
 
 impl PoolInner {
-    fn serve(&self, job: &ExecJob, sender: &Sender, report: &Report) {
-        let peer = job.envelope.address();
-        let answer = match self.answerer.run(&job.local, &peer, &job.question, MAX_UDP_PAYLOAD) {
-            Ok(answer) => answer,
+    fn run(&self, job: &ExecJob, sender: &DatagramSender, report: &Report) {
+        let ExecJob { meta, local, peer, payload } = job;
+        let log = |e: &io::Error| {
+            report.step(|| format!("Answering {peer} failed: {}", message_without_errno(e)));
+        };
+        let reply = match self.program.run(local, peer, payload, MAX_UDP_PAYLOAD) {
+            Ok(reply) => reply,
             Err(e) => {
-                report.step(|| format!("Answering {peer} failed: {}", message_without_errno(&e)));
+                log(&e);
                 return self.fail(&e, report);
             }
         };
-        // Nothing said is no answer, and what one says that was ended is none either.
-        if answer.is_empty() || self.lock().closed {
+        // No output is no reply, and neither is the output of a killed program.
+        if reply.is_empty() || self.lock().closed {
             return self.release(|_| {});
         }
-        let (bytes, mut unsent) = (answer.len(), 0);
-        sender.send(&[Transmit::answer(&job.envelope, answer)], &mut |_, e| {
+        let (bytes, mut unsent) = (reply.len(), 0);
+        sender.send(&[Transmit::reply(meta, reply)], &mut |_, e| {
             unsent = 1;
-            report.step(|| format!("Answering {peer} failed: {}", message_without_errno(e)));
+            log(e);
         });
-        self.release(|sums| match unsent {
-            0 => (sums.sent, sums.bytes) = (sums.sent + 1, sums.bytes + bytes),
-            _ => sums.unsent += 1,
+        self.release(|stats| match unsent {
+            0 => (stats.sent, stats.bytes) = (stats.sent + 1, stats.bytes + bytes),
+            _ => stats.unsent += 1,
         });
     }
 
+    /// Counts one more running program, unless the pool is full.
     fn try_acquire(&self, report: &Report) -> bool {
         let mut state = self.lock();
-        if state.running < MOST {
+        if state.running < MAX_PROGRAMS {
             state.running += 1;
             return true;
         }
-        state.sums.busy += 1;
+        state.stats.busy += 1;
         drop(state);
-        let why = format!("{MOST} programs run at once; datagrams beyond that are not answered");
-        self.log_warning(ExecError::Crowd, &why, report);
+        let why = format!("{MAX_PROGRAMS} programs are running; more datagrams are not answered");
+        self.warn_once(ExecError::PoolFull, &why, report);
         false
     }
 
-    /// One leaves its place without an answer.
     fn fail(&self, error: &io::Error, report: &Report) {
         if !self.lock().closed {
-            let (trouble, why) = ExecError::read(error);
-            self.log_warning(trouble, &why, report);
+            let (kind, why) = ExecError::classify(error);
+            self.warn_once(kind, &why, report);
         }
-        self.release(|sums| sums.failed += 1);
+        self.release(|stats| stats.failed += 1);
     }
 
-    fn log_warning(&self, trouble: ExecError, why: &str, report: &Report) {
+    fn warn_once(&self, kind: ExecError, why: &str, report: &Report) {
         let mut state = self.lock();
-        if !state.warned.contains(&trouble) {
-            state.warned.push(trouble);
+        if !state.warned.contains(&kind) {
+            state.warned.push(kind);
             drop(state);
             report.warn(None, why);
         }
     }
 
+    /// Counts one program less, and its outcome.
     fn release(&self, count: impl FnOnce(&mut ExecStats)) {
         let mut state = self.lock();
         if !state.closed {
             state.running -= 1;
-            count(&mut state.sums);
+            count(&mut state.stats);
         }
         self.changed.notify_all();
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, PoolState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,110 +1,82 @@
-//! What a server does with each datagram.
+//! What a datagram server does with each datagram.
 
 use super::exec::ExecPool;
+use super::incoming::Incoming;
 use super::print::{PayloadPrinter, PrintFormat};
-use crate::datagram::{DatagramGroup, Transmit};
-use crate::error::Failure;
-use crate::net::address::Address;
+use crate::datagram::Transmit;
 use crate::process::child::Program;
 use crate::service::framing::Message;
 use crate::service::reply::ReplyScript;
 use crate::service::template::{Template, TemplateValues};
-use crate::shutdown::Shutdown;
 
-/// One kind of service for datagrams.
+/// A service for datagrams.
 #[derive(Debug)]
 pub enum Handler {
-    /// Payloads to stdout.
+    /// Prints payloads to stdout.
     Print(PayloadPrinter),
-    /// Every datagram back.
+    /// Sends each datagram back.
     Echo,
-    /// Nothing at all.
+    /// Does nothing.
     Discard,
-    /// An answer made by a template.
+    /// Replies with a template.
     Reply(Template),
-    /// An answer made by a program.
+    /// Replies with the output of a program.
     Exec(ExecPool),
 }
 
 impl Handler {
-    /// Payloads to stdout, as `look` says.
-    pub fn print(look: PrintFormat) -> Handler {
-        Handler::Print(PayloadPrinter::new(look))
+    /// A handler that prints payloads to stdout.
+    pub fn print(format: PrintFormat) -> Handler {
+        Handler::Print(PayloadPrinter::new(format))
     }
 
-    /// The answers of a script for streams. Its greeting and its end have no place here: a datagram
-    /// is the whole conversation.
+    /// A handler that replies as a script for streams does. The greeting and the end of the script
+    /// are ignored: a datagram is a complete exchange.
     pub fn from_reply_script(script: ReplyScript) -> Handler {
         script.reply.map_or(Handler::Discard, Handler::Reply)
     }
 
-    /// The answers of a program.
+    /// A handler that runs a program for each datagram.
     pub fn exec(program: Program) -> Handler {
         Handler::Exec(ExecPool::new(program))
     }
 
-    /// Whether datagrams are answered at all.
-    pub fn answers(&self) -> bool {
+    /// Whether datagrams are answered.
+    pub fn replies(&self) -> bool {
         matches!(self, Handler::Echo | Handler::Reply(_) | Handler::Exec(_))
     }
 
-    /// Whether an answer may be longer than its question, which is what makes forged sources worth
-    /// while.
+    /// Whether a reply may be longer than its datagram, which makes forged sources worthwhile.
     pub fn amplifies(&self) -> bool {
         matches!(self, Handler::Reply(_) | Handler::Exec(_))
     }
 
-    /// Takes datagrams that are not answered.
-    pub fn handle(&mut self, bundle: &DatagramGroup<'_>) {
-        if let Handler::Print(printer) = self {
-            bundle.datagrams().for_each(|payload| printer.add(payload));
-        }
-    }
-
-    /// Adds the answers to `bundle` to `outgoing`; `heard` datagrams came before it, to `local`.
-    pub fn answer<'a>(
-        &self,
-        bundle: &DatagramGroup<'a>,
-        heard: u64,
-        local: &Address,
-        outgoing: &mut Vec<Transmit<'a>>,
-    ) {
+    /// Adds the replies to `incoming` to `replies`; a program sends its reply by itself, later.
+    pub fn reply<'a>(&self, incoming: &Incoming<'a>, replies: &mut Vec<Transmit<'a>>) {
+        let group = &incoming.group;
         match self {
-            Handler::Echo => outgoing.push(Transmit {
-                segment: bundle.segment,
-                ..Transmit::answer(bundle.envelope, bundle.bytes)
+            Handler::Echo => replies.push(Transmit {
+                segment_size: group.segment_size,
+                ..Transmit::reply(group.meta, group.bytes)
             }),
             Handler::Reply(template) => {
-                let peer = bundle.envelope.address();
-                for (n, payload) in (heard + 1..).zip(bundle.datagrams()) {
-                    let message = Message::of(payload);
-                    let text = message.text;
-                    let filling =
-                        TemplateValues { message: text, n, peer: &peer, local, peer_name: None };
-                    let mut answer = Vec::new();
-                    template.render(&filling, &mut answer);
-                    answer.extend_from_slice(message.line_end);
-                    outgoing.push(Transmit::answer(bundle.envelope, answer));
+                for (n, payload) in (incoming.previous + 1..).zip(group.datagrams()) {
+                    let text = render(template, incoming, n, payload);
+                    replies.push(Transmit::reply(group.meta, text));
                 }
             }
-            Handler::Exec(programs) => programs.start(bundle, local),
+            Handler::Exec(programs) => programs.start(incoming),
             Handler::Print(_) | Handler::Discard => {}
         }
     }
+}
 
-    /// Bytes that came and could not be printed before the end.
-    pub fn unprinted(&self) -> usize {
-        match self {
-            Handler::Print(printer) => printer.print_failed(),
-            _ => 0,
-        }
-    }
-
-    /// Finishes what was taken so far.
-    pub fn flush(&mut self, stop: &Shutdown) -> Result<(), Failure> {
-        match self {
-            Handler::Print(printer) => printer.flush(stop),
-            _ => Ok(()),
-        }
-    }
+/// The reply to the `n`th datagram; a line end in the payload is moved behind it.
+fn render(template: &Template, incoming: &Incoming<'_>, n: u64, payload: &[u8]) -> Vec<u8> {
+    let Message { text: message, line_end, .. } = Message::of(payload);
+    let Incoming { peer, local, .. } = incoming;
+    let mut text = Vec::new();
+    template.render(&TemplateValues { message, n, peer, local, peer_name: None }, &mut text);
+    text.extend_from_slice(line_end);
+    text
 }

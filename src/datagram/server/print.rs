@@ -1,4 +1,4 @@
-//! `print`: what came, on stdout.
+//! The service `print`: writes payloads to stdout.
 
 use std::time::{Duration, Instant};
 
@@ -7,60 +7,60 @@ use crate::net::stdout;
 use crate::report::hexdump;
 use crate::shutdown::Shutdown;
 
-/// How a payload is shown.
+/// The form in which a payload is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PrintFormat {
-    /// As it came, nothing between one and the next.
+    /// As received, without a separator.
     #[default]
     Bare,
-    /// With a line end behind each.
+    /// Followed by a line end.
     Lines,
     /// As a hex dump.
     Hex,
 }
 
-/// How long a reader that is slow may hold up our end.
-const PATIENCE: Duration = Duration::from_millis(200);
+/// How long a slow reader of stdout may delay shutdown.
+const GRACE: Duration = Duration::from_millis(200);
 
-/// Gathers payloads and writes them together.
+/// Collects payloads and writes them with one call.
 #[derive(Debug)]
 pub struct PayloadPrinter {
-    look: PrintFormat,
-    text: Vec<u8>,
-    /// When our end no longer waits for the reader.
-    last: Option<Instant>,
-    lost: usize,
+    format: PrintFormat,
+    buffer: Vec<u8>,
+    /// When shutdown stops waiting for the reader.
+    deadline: Option<Instant>,
+    unwritten: usize,
 }
 
 impl PayloadPrinter {
-    /// Nothing to print yet.
-    pub fn new(look: PrintFormat) -> PayloadPrinter {
-        PayloadPrinter { look, text: Vec::new(), last: None, lost: 0 }
+    /// An empty printer.
+    pub fn new(format: PrintFormat) -> PayloadPrinter {
+        PayloadPrinter { format, buffer: Vec::new(), deadline: None, unwritten: 0 }
     }
 
-    /// Adds one payload.
+    /// Adds one payload to the buffer.
     pub fn add(&mut self, payload: &[u8]) {
-        match self.look {
-            PrintFormat::Bare => self.text.extend_from_slice(payload),
-            PrintFormat::Lines => {
-                self.text.extend_from_slice(payload);
-                self.text.push(b'\n');
-            }
-            PrintFormat::Hex => self.text.extend_from_slice(hexdump::received(payload).as_bytes()),
+        if self.format == PrintFormat::Hex {
+            return self.buffer.extend_from_slice(hexdump::received(payload).as_bytes());
+        }
+        self.buffer.extend_from_slice(payload);
+        if self.format == PrintFormat::Lines {
+            self.buffer.push(b'\n');
         }
     }
 
-    /// Writes what was added. When the run is to end, a reader that takes nothing loses it.
+    /// Writes the buffer. At shutdown it is dropped if the reader takes nothing.
     ///
-    /// Fails at [`crate::error::Stage::Stdout`].
-    pub fn flush(&mut self, stop: &Shutdown) -> Result<(), Failure> {
-        self.lost += stdout::write_with_grace(&self.text, stop, PATIENCE, &mut self.last)?;
-        self.text.clear();
+    /// Fails at [`crate::error::Phase::Stdout`].
+    pub fn flush(&mut self, shutdown: &Shutdown) -> Result<(), Failure> {
+        self.unwritten +=
+            stdout::write_with_grace(&self.buffer, shutdown, GRACE, &mut self.deadline)?;
+        self.buffer.clear();
         Ok(())
     }
 
-    /// How many bytes the reader has lost.
-    pub fn print_failed(&self) -> usize {
-        self.lost
+    /// The number of bytes that were dropped.
+    pub fn unwritten(&self) -> usize {
+        self.unwritten
     }
 }

@@ -1,4 +1,4 @@
-//! Whom a server of datagrams does not answer, so that no forged one can set it talking for ever.
+//! Decides which datagrams are not answered, to prevent reply loops and amplification.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Instant;
@@ -6,80 +6,88 @@ use std::time::Instant;
 use super::rate_limit::RateLimiter;
 use crate::net::address::Address;
 
-/// Ports whose services answer anything: echo, daytime, qotd, chargen, time (RFC 862 to 868).
+/// Ports of services that answer everything: echo, daytime, qotd, chargen, time (RFC 862 to 868).
 const REFLECTOR_PORTS: [u16; 5] = [7, 13, 17, 19, 37];
 
-/// Why a datagram stays without an answer.
+/// Why a datagram is not answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DropReason {
-    /// It came from a port whose service would answer our answer for ever.
+    /// Its source port belongs to a service that would answer the reply, in an endless loop.
     ReflectorPort,
-    /// It claims to come from ourselves.
+    /// Its source is the server itself.
     OwnAddress,
-    /// Its source has had its answers for this second.
+    /// Its source has had the replies of this second.
     RateLimited,
-    /// It has no address that could be answered: port 0, or a Unix socket without a name.
+    /// Its source cannot receive a reply: port 0, or a Unix socket without a name.
     NoReturnAddress,
 }
 
-/// Decides which datagrams may be answered, in constant time for each.
+/// How many datagrams of a group are answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Admission {
+    /// The number of datagrams to answer.
+    pub admitted: u32,
+    /// Why the others are not answered, if any.
+    pub dropped: Option<DropReason>,
+}
+
+/// Decides which datagrams are answered, in constant time for each.
 #[derive(Debug)]
 pub struct ReplyPolicy {
     local: Address,
     limiter: Option<RateLimiter>,
-    /// The last address that was tested for being ours, and the result.
+    /// The last source tested for being a local address, and the result.
     tested: Option<(IpAddr, bool)>,
 }
 
 impl ReplyPolicy {
-    /// For a socket bound to `local`; each source is answered at most `per_second` times a second
-    /// (0: without limit).
+    /// The policy of a socket bound to `local`, with at most `per_second` replies to each source
+    /// (0 = no limit).
     pub fn new(local: Address, per_second: u32) -> ReplyPolicy {
         ReplyPolicy { local, limiter: RateLimiter::new(per_second), tested: None }
     }
 
-    /// The limit for one source, in answers a second, if there is one.
+    /// The rate limit in replies per second.
     pub fn per_second(&self) -> Option<u32> {
         self.limiter.as_ref().map(RateLimiter::per_second)
     }
 
-    /// How many of `count` datagrams from `peer` may be answered at `now`; when fewer than all,
-    /// the reason is told beside.
-    pub fn admit(&mut self, peer: &Address, count: u32, now: Instant) -> (u32, Option<DropReason>) {
-        if let Some(silence) = self.never(peer) {
-            return (0, Some(silence));
+    /// How many of `count` datagrams from `peer` are answered at `now`.
+    pub fn admit(&mut self, peer: &Address, count: u32, now: Instant) -> Admission {
+        if let Some(reason) = self.rejects(peer) {
+            return Admission { admitted: 0, dropped: Some(reason) };
         }
-        let Some(limiter) = &mut self.limiter else { return (count, None) };
-        let admitted = match peer.ip() {
-            Some(ip) => limiter.admit(&ip, count, now),
-            None => limiter.admit(peer, count, now),
+        let admitted = match (&mut self.limiter, peer.ip()) {
+            (None, _) => count,
+            (Some(limiter), Some(ip)) => limiter.admit(&ip, count, now),
+            (Some(limiter), None) => limiter.admit(peer, count, now),
         };
-        (admitted, (admitted < count).then_some(DropReason::RateLimited))
+        Admission { admitted, dropped: (admitted < count).then_some(DropReason::RateLimited) }
     }
 
-    fn never(&mut self, peer: &Address) -> Option<DropReason> {
+    fn rejects(&mut self, peer: &Address) -> Option<DropReason> {
         match peer {
             Address::Unnamed => Some(DropReason::NoReturnAddress),
             Address::Inet(peer) if peer.port() == 0 => Some(DropReason::NoReturnAddress),
             Address::Inet(peer) if REFLECTOR_PORTS.contains(&peer.port()) => {
                 Some(DropReason::ReflectorPort)
             }
-            Address::Inet(peer) => self.is_us(*peer).then_some(DropReason::OwnAddress),
+            Address::Inet(peer) => self.is_own(*peer).then_some(DropReason::OwnAddress),
             named => (*named == self.local).then_some(DropReason::OwnAddress),
         }
     }
 
-    fn is_us(&mut self, peer: SocketAddr) -> bool {
+    fn is_own(&mut self, peer: SocketAddr) -> bool {
         match self.local.inet() {
             Some(local) if local.port() != peer.port() => false,
-            Some(local) if local.ip().is_unspecified() => self.is_of_this_machine(peer.ip()),
+            Some(local) if local.ip().is_unspecified() => self.is_local(peer.ip()),
             Some(local) => local.ip() == peer.ip(),
             None => false,
         }
     }
 
-    /// Only an address of this machine can be bound to.
-    fn is_of_this_machine(&mut self, ip: IpAddr) -> bool {
+    /// Whether an address belongs to this machine: only such an address can be bound.
+    fn is_local(&mut self, ip: IpAddr) -> bool {
         match self.tested {
             _ if ip.is_loopback() => true,
             Some((tested, result)) if tested == ip => result,
@@ -96,42 +104,39 @@ impl ReplyPolicy {
 mod tests {
     use super::*;
 
-    fn verdict(local: &str, peer: &str) -> Option<DropReason> {
+    fn dropped(local: &str, peer: &str) -> Option<DropReason> {
         let address = |text: &str| Address::from(text.parse::<SocketAddr>().unwrap());
-        ReplyPolicy::new(address(local), 0).admit(&address(peer), 1, Instant::now()).1
+        ReplyPolicy::new(address(local), 0).admit(&address(peer), 1, Instant::now()).dropped
     }
 
     #[test]
-    fn talkative_ports_are_never_answered() {
+    fn reflector_ports_are_never_answered() {
         for port in [7, 13, 17, 19, 37] {
             let peer = format!("192.0.2.1:{port}");
-            assert_eq!(verdict("127.0.0.1:9999", &peer), Some(DropReason::ReflectorPort));
+            assert_eq!(dropped("127.0.0.1:9999", &peer), Some(DropReason::ReflectorPort));
         }
-        assert_eq!(verdict("127.0.0.1:9999", "192.0.2.1:0"), Some(DropReason::NoReturnAddress));
-        assert_eq!(verdict("127.0.0.1:9999", "192.0.2.1:53"), None);
+        assert_eq!(dropped("127.0.0.1:9999", "192.0.2.1:0"), Some(DropReason::NoReturnAddress));
+        assert_eq!(dropped("127.0.0.1:9999", "192.0.2.1:53"), None);
     }
 
     #[test]
-    fn we_do_not_answer_ourselves_under_any_of_our_addresses() {
-        assert_eq!(verdict("127.0.0.1:9999", "127.0.0.1:9999"), Some(DropReason::OwnAddress));
-        assert_eq!(verdict("127.0.0.1:9999", "127.0.0.2:9999"), None);
-        assert_eq!(verdict("[::]:9999", "127.0.0.2:9999"), Some(DropReason::OwnAddress));
-        assert_eq!(verdict("[::]:9999", "[::1]:9999"), Some(DropReason::OwnAddress));
-        assert_eq!(verdict("0.0.0.0:9999", "192.0.2.1:9999"), None);
+    fn own_address_is_never_answered() {
+        assert_eq!(dropped("127.0.0.1:9999", "127.0.0.1:9999"), Some(DropReason::OwnAddress));
+        assert_eq!(dropped("127.0.0.1:9999", "127.0.0.2:9999"), None);
+        assert_eq!(dropped("[::]:9999", "127.0.0.2:9999"), Some(DropReason::OwnAddress));
+        assert_eq!(dropped("[::]:9999", "[::1]:9999"), Some(DropReason::OwnAddress));
+        assert_eq!(dropped("0.0.0.0:9999", "192.0.2.1:9999"), None);
     }
 
     #[test]
-    fn a_unix_peer_without_a_name_cannot_be_answered() {
-        let mut guard = ReplyPolicy::new(Address::Unix("/tmp/a".into()), 1);
-        let now = Instant::now();
-        assert_eq!(guard.admit(&Address::Unnamed, 1, now), (0, Some(DropReason::NoReturnAddress)));
-        assert_eq!(
-            guard.admit(&Address::Unix("/tmp/a".into()), 1, now).1,
-            Some(DropReason::OwnAddress)
-        );
-        assert_eq!(
-            guard.admit(&Address::Unix("/tmp/b".into()), 2, now),
-            (1, Some(DropReason::RateLimited))
-        );
+    fn unnamed_unix_peer_is_never_answered() {
+        let mut policy = ReplyPolicy::new(Address::Unix("/tmp/a".into()), 1);
+        let mut admit = |peer, count| policy.admit(&peer, count, Instant::now());
+        let admission = |admitted, reason| Admission { admitted, dropped: Some(reason) };
+        assert_eq!(admit(Address::Unnamed, 1), admission(0, DropReason::NoReturnAddress));
+        let own = Address::Unix("/tmp/a".into());
+        assert_eq!(admit(own, 1), admission(0, DropReason::OwnAddress));
+        let other = Address::Unix("/tmp/b".into());
+        assert_eq!(admit(other, 2), admission(1, DropReason::RateLimited));
     }
 }

@@ -1,284 +1,309 @@
-//! The desk of a server of datagrams: receive some, do the service's duty with each, send the
-//! answers, count.
+//! The datagram server loop: receives a batch, runs the handler, sends the replies.
 //!
-//! Nothing that one datagram brings ends the run: not an error of the kernel's, not a peer's ICMP
-//! refusal, not an answer that cannot be sent.
+//! No single datagram ends the run: neither an error of the kernel, nor an ICMP error of a peer,
+//! nor a reply that cannot be sent.
 
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::ServerConfig;
+use socket2::Socket;
+
 use super::delay_queue::DelayQueue;
-use super::log::{ServerLog, counters};
+use super::handler::Handler;
+use super::incoming::Incoming;
+use super::log::ServerLog;
+use super::options::DatagramServerOptions;
+use super::reply_policy::{Admission, ReplyPolicy};
 use super::stats::ServerStats;
-use crate::datagram::listen::Handler;
-use crate::datagram::server::reply_policy::{DropReason, ReplyPolicy};
-use crate::datagram::{DatagramGroup, DatagramSocket, RecvBatch, Transmit};
+use crate::datagram::{DatagramGroup, DatagramSocket, RecvBatch, RecvMeta, Transmit};
 use crate::error::{Failure, Phase};
 use crate::net::address::Address;
-use crate::report::Report;
+use crate::report::context::Context;
 use crate::report::datagram_stats::Totals;
 use crate::shutdown::{Shutdown, ShutdownReason, earliest};
 
-/// Pauses between receives that fail in a row.
-const FIRST_PAUSE: Duration = Duration::from_millis(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// How long what has already come is still served when the run is to end.
-const LAST_CALL: Duration = Duration::from_millis(200);
+/// The pauses between receives that fail in a row.
+const MIN_PAUSE: Duration = Duration::from_millis(1);
+const MAX_PAUSE: Duration = Duration::from_secs(1);
+/// How long queued datagrams are still served at shutdown.
+const DRAIN_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// How a run ended.
+/// How the server shut down.
+#[derive(Default)]
 pub struct ShutdownReport {
-    /// Whether something was owed that nobody waited for.
+    /// Whether a reply or printed bytes were dropped.
     pub work_dropped: bool,
-    /// What put an end to the wait for it.
+    /// The shutdown that ended the wait for programs.
     pub interrupted_by: Option<ShutdownReason>,
 }
 
-/// One server at work.
+/// A running datagram server.
 pub struct DatagramServer<'a> {
-    mailbox: DatagramSocket,
+    socket: DatagramSocket,
     local: Address,
-    duty: Handler,
-    guard: ReplyPolicy,
-    tally: ServerStats,
-    /// Where answers wait, if they do.
-    held: Option<DelayQueue>,
-    /// Datagrams until we leave.
-    left: u64,
-    quiet: Option<Duration>,
+    handler: Handler,
+    policy: ReplyPolicy,
+    stats: ServerStats,
+    /// Delayed replies, with `--delay`.
+    delayed: Option<DelayQueue>,
+    /// Datagrams to receive before the server exits.
+    remaining: u64,
+    accept_timeout: Option<Duration>,
     grace: Duration,
-    news: ServerLog<'a>,
-    stop: &'a Shutdown,
+    log: ServerLog<'a>,
+    shutdown: &'a Shutdown,
 }
 
 impl<'a> DatagramServer<'a> {
-    /// Opens it. Fails at [`Stage::Bind`] on a socket that is not bound.
+    /// Prepares the socket and logs that the server is ready. Fails at [`Phase::Bind`] if the
+    /// socket is not bound.
     pub fn open(
-        plan: ServerConfig,
-        report: &'a Report,
-        stop: &'a Shutdown,
+        socket: Socket,
+        options: DatagramServerOptions,
+        context: &'a Context,
     ) -> Result<DatagramServer<'a>, Failure> {
-        let mut duty = plan.duty;
-        let outlet = matches!(duty, Handler::Print(_)).then(rustix::stdio::stdout);
-        let mailbox = DatagramSocket::for_server(plan.socket, plan.keep_recv_buffer, stop, outlet)
+        let Context { report, shutdown } = context;
+        let mut handler = options.handler;
+        let stdout = matches!(handler, Handler::Print(_)).then(rustix::stdio::stdout);
+        let socket = DatagramSocket::for_server(socket, options.recv_buffer, shutdown, stdout)
             .map_err(|e| Failure::new(Phase::Bind, "-", e))?;
-        if let Handler::Exec(programs) = &mut duty {
-            programs.open(mailbox.sender(), report);
+        if let Handler::Exec(programs) = &mut handler {
+            programs.open(socket.sender().clone(), report);
         }
-        let local = mailbox.local().clone();
-        let news = ServerLog::new(report, local.clone());
-        news.listening(duty.amplifies());
+        let local = socket.local().clone();
+        let log = ServerLog::new(report, local.clone());
+        log.listening(handler.amplifies());
         Ok(DatagramServer {
-            guard: ReplyPolicy::new(local.clone(), plan.max_rate),
-            news,
-            mailbox,
+            policy: ReplyPolicy::new(local.clone(), options.max_rate),
+            log,
+            socket,
             local,
-            duty,
-            tally: ServerStats::new(),
-            held: (!plan.delay.is_zero()).then(|| DelayQueue::new(plan.delay)),
-            left: plan.max_datagrams.unwrap_or(u64::MAX),
-            quiet: plan.accept_timeout,
-            grace: plan.grace,
-            stop,
+            handler,
+            stats: ServerStats::new(),
+            delayed: (!options.delay.is_zero()).then(|| DelayQueue::new(options.delay)),
+            remaining: options.max_datagrams.unwrap_or(u64::MAX),
+            accept_timeout: options.accept_timeout,
+            grace: options.grace,
+            shutdown,
         })
     }
 
-    /// Serves. Why it ended; nothing when enough datagrams came.
+    /// Serves until the last datagram or shutdown, whose reason is returned.
     ///
-    /// Fails at [`Stage::Stdout`] when payloads cannot be printed, at [`Stage::Listen`] with 28 in
-    /// too long a silence.
-    pub fn serve(&mut self) -> Result<Option<ShutdownReason>, Failure> {
-        let mut batch = self.mailbox.batch();
-        let mut trouble = ReceiveBackoff::default();
-        let mut heard = Instant::now();
-        while self.left > 0 {
-            let silence = self.quiet.and_then(|quiet| heard.checked_add(quiet));
-            let until = earliest(silence, self.held.as_ref().and_then(DelayQueue::next_deadline));
-            let received = self.mailbox.receive(&mut batch, until);
-            self.log_icmp_errors();
+    /// Fails at [`Phase::Stdout`] if payloads cannot be printed, and at [`Phase::Listen`] with 28
+    /// at the accept timeout.
+    pub fn run(&mut self) -> Result<Option<ShutdownReason>, Failure> {
+        let mut batch = self.socket.new_batch();
+        let mut pause = Duration::ZERO;
+        let mut last_received = Instant::now();
+        while self.remaining > 0 {
+            let idle_until = self.accept_timeout.and_then(|time| last_received.checked_add(time));
+            let received = self.receive(&mut batch, idle_until);
             match received {
-                Ok(came) => {
-                    trouble = ReceiveBackoff::default();
+                Ok(0) => pause = Duration::ZERO,
+                Ok(_) => {
+                    pause = Duration::ZERO;
                     self.handle(&batch)?;
-                    if self.quiet.is_some() && came > 0 {
-                        heard = Instant::now();
-                    }
+                    last_received = Instant::now();
                 }
-                Err(e) => self.backoff(&mut trouble, &e),
+                Err(e) => pause = self.backoff(pause, &e),
             }
-            if self.mailbox.stdout_closed() {
-                return Err(stdout_closed());
+            if self.socket.stdout_closed() {
+                let closed = io::Error::from_raw_os_error(libc::EPIPE);
+                return Err(Failure::new(Phase::Stdout, "", closed));
             }
-            self.answer_due(self.held.is_some().then(Instant::now));
-            if let Some(reason) = self.stop.reason() {
+            if self.delayed.is_some() {
+                self.send_delayed(Some(Instant::now()));
+            }
+            if let Some(reason) = self.shutdown.reason() {
                 self.drain_queued(&mut batch)?;
                 return Ok(Some(reason));
             }
-            if let Some(quiet) = self.quiet.filter(|quiet| heard.elapsed() >= *quiet) {
+            if let Some(time) = self.accept_timeout.filter(|time| last_received.elapsed() >= *time)
+            {
                 self.flush_delayed();
-                return Err(Failure::timeout(Phase::Listen, &self.local, quiet));
+                return Err(Failure::timeout(Phase::Listen, &self.local, time));
             }
         }
         Ok(self.flush_delayed())
     }
 
-    /// Sends the answers whose moment has come; with no `now` all of them.
-    fn answer_due(&mut self, now: Option<Instant>) {
-        while let Some(one) = self.held.as_mut().and_then(|held| held.next(now)) {
-            let mut outgoing = Vec::new();
-            self.duty.answer(&one.bundle(), one.heard, &one.local, &mut outgoing);
-            self.send(&outgoing);
+    /// Waits for datagrams until `idle_until` or the next delayed reply; logs ICMP errors.
+    fn receive(&mut self, batch: &mut RecvBatch, idle_until: Option<Instant>) -> io::Result<usize> {
+        let next_due = self.delayed.as_ref().and_then(DelayQueue::next_deadline);
+        let received = self.socket.receive(batch, earliest(idle_until, next_due));
+        self.log_icmp_errors();
+        received
+    }
+
+    /// Sends the delayed replies that are due at `now`; without `now`, all of them.
+    fn send_delayed(&mut self, now: Option<Instant>) {
+        while let Some(delayed) = self.delayed.as_mut().and_then(|queue| queue.pop(now)) {
+            let mut replies = Vec::new();
+            self.handler.reply(&delayed.incoming(), &mut replies);
+            self.send(&replies);
         }
     }
 
-    /// Waits for the answers that are still to come. Whoever wants the run to end is not kept
-    /// waiting: then they come at once.
+    /// Waits until all delayed replies are sent. Shutdown sends them immediately; its reason is
+    /// returned.
     fn flush_delayed(&mut self) -> Option<ShutdownReason> {
-        while let Some(due) = self.held.as_ref().and_then(DelayQueue::next_deadline) {
-            if let Err(reason) = self.stop.sleep(due.saturating_duration_since(Instant::now())) {
-                self.answer_due(None);
+        while let Some(due) = self.delayed.as_ref().and_then(DelayQueue::next_deadline) {
+            let left = due.saturating_duration_since(Instant::now());
+            if let Err(reason) = self.shutdown.sleep(left) {
+                self.send_delayed(None);
                 return Some(reason);
             }
-            self.answer_due(Some(Instant::now()));
+            self.send_delayed(Some(Instant::now()));
         }
         None
     }
 
-    /// What the kernel already holds is still served, for a moment.
+    /// Serves what the kernel has queued, and sends the delayed replies.
     fn drain_queued(&mut self, batch: &mut RecvBatch) -> Result<(), Failure> {
-        let until = Instant::now() + LAST_CALL;
-        while self.left > 0 && Instant::now() < until {
-            match self.mailbox.receive_now(batch) {
+        let deadline = Instant::now() + DRAIN_TIMEOUT;
+        while self.remaining > 0 && Instant::now() < deadline {
+            match self.socket.receive_now(batch) {
                 Ok(1..) => self.handle(batch)?,
                 Ok(0) | Err(_) => break,
             }
         }
-        self.answer_due(None);
+        self.send_delayed(None);
         Ok(())
     }
 
-    /// Waits for what is still owed, and tells what was not waited for.
+    /// Waits for programs and logs what was dropped.
     pub fn close(&mut self) -> ShutdownReport {
-        let unprinted = self.duty.unprinted();
-        self.news.unprinted(unprinted);
-        let mut closed = ShutdownReport { work_dropped: unprinted > 0, interrupted_by: None };
-        if let Handler::Exec(programs) = &self.duty {
-            let ended = programs.close(self.grace, self.stop);
-            self.news.killed_programs(ended.cut);
-            self.tally.by_programs(ended.sums);
-            closed = ShutdownReport { work_dropped: ended.cut > 0, interrupted_by: ended.hurried };
-        }
+        let report = match &self.handler {
+            Handler::Print(printer) => {
+                self.log.unwritten(printer.unwritten());
+                let work_dropped = printer.unwritten() > 0;
+                ShutdownReport { work_dropped, ..ShutdownReport::default() }
+            }
+            Handler::Exec(programs) => {
+                let closed = programs.close(self.grace, self.shutdown);
+                self.log.killed_programs(closed.killed);
+                self.stats.add_exec(closed.stats);
+                let interrupted_by = closed.interrupted_by;
+                ShutdownReport { work_dropped: closed.killed > 0, interrupted_by }
+            }
+            _ => ShutdownReport::default(),
+        };
         self.log_icmp_errors();
-        closed
+        report
     }
 
-    /// Where it is bound.
+    /// The bound address.
     pub fn local(&self) -> &Address {
         &self.local
     }
 
-    /// What was counted.
+    /// The totals of the run.
     pub fn totals(&self) -> Totals {
-        self.tally.totals(&self.local)
+        self.stats.totals(&self.local)
     }
 
     fn handle(&mut self, batch: &RecvBatch) -> Result<(), Failure> {
         let now = Instant::now();
-        let mut outgoing = Vec::with_capacity(batch.len());
-        for bundle in batch.bundles() {
-            let bundle = bundle.first(u32::try_from(self.left).unwrap_or(u32::MAX));
-            self.left -= u64::from(bundle.count()).min(self.left);
-            self.handle_datagrams(&bundle, now, &mut outgoing);
-            if self.left == 0 {
+        let mut replies = Vec::with_capacity(batch.len());
+        for group in batch.groups() {
+            let group = group.first(u32::try_from(self.remaining).unwrap_or(u32::MAX));
+            self.remaining -= u64::from(group.count()).min(self.remaining);
+            self.handle_group(group, now, &mut replies);
+            if self.remaining == 0 {
                 break;
             }
         }
-        self.duty.flush(self.stop)?;
-        self.send(&outgoing);
+        if let Handler::Print(printer) = &mut self.handler {
+            printer.flush(self.shutdown)?;
+        }
+        self.send(&replies);
         Ok(())
     }
 
-    fn handle_datagrams<'b>(
+    fn handle_group<'b>(
         &mut self,
-        bundle: &DatagramGroup<'b>,
+        group: DatagramGroup<'b>,
         now: Instant,
-        outgoing: &mut Vec<Transmit<'b>>,
+        replies: &mut Vec<Transmit<'b>>,
     ) {
-        let (peer, count) = (bundle.envelope.address(), bundle.count());
-        let heard = self.tally.datagrams_in();
-        self.tally.received(&peer, count, bundle.bytes.len());
-        self.news.log_received(bundle, &peer);
-        if bundle.envelope.cut {
-            self.tally.dropped.cut += 1;
-            self.news.truncated(&peer);
-        } else if self.duty.answers() {
-            let (admitted, silence) = self.guard.admit(&peer, count, now);
-            if let Some(silence) = silence {
-                self.stay_silent(silence, &peer, count - admitted);
-            }
-            if admitted > 0 {
-                let local = counters(&self.local, bundle.envelope);
-                let bundle = bundle.first(admitted);
-                match &mut self.held {
-                    None => self.duty.answer(&bundle, heard, &local, outgoing),
-                    Some(held) => {
-                        let refused = held.push(&bundle, heard, local, now);
-                        self.count_dropped(refused);
-                    }
-                }
-            }
-        } else {
-            self.duty.handle(bundle);
+        let (peer, local) = (group.meta.peer_address(), destination(&self.local, group.meta));
+        let incoming = Incoming { group, peer, local, previous: self.stats.datagrams_in() };
+        self.stats.received(&incoming.peer, group.count(), group.bytes.len());
+        self.log.received(&incoming);
+        if group.meta.truncated {
+            self.stats.dropped.cut += 1;
+            self.log.truncated(&incoming.peer);
+        } else if let Handler::Print(printer) = &mut self.handler {
+            group.datagrams().for_each(|payload| printer.add(payload));
+        } else if self.handler.replies() {
+            self.reply(incoming, now, replies);
         }
     }
 
-    fn count_dropped(&mut self, count: u32) {
-        self.tally.dropped.busy += u64::from(count);
-        if count > 0 {
-            self.news.delay_queue_full();
+    /// Replies to as many datagrams as the policy admits, now or after the delay.
+    fn reply<'b>(
+        &mut self,
+        mut incoming: Incoming<'b>,
+        now: Instant,
+        replies: &mut Vec<Transmit<'b>>,
+    ) {
+        let count = incoming.group.count();
+        let Admission { admitted, dropped } = self.policy.admit(&incoming.peer, count, now);
+        if let Some(reason) = dropped {
+            self.stats.dropped(reason, count - admitted);
+            self.log.not_answered(reason, &incoming.peer, self.policy.per_second());
+        }
+        if admitted == 0 {
+            return;
+        }
+        incoming.group = incoming.group.first(admitted);
+        let Some(queue) = &mut self.delayed else {
+            return self.handler.reply(&incoming, replies);
+        };
+        let rejected = queue.push(&incoming, now);
+        if rejected > 0 {
+            self.stats.dropped.busy += u64::from(rejected);
+            self.log.delay_queue_full();
         }
     }
 
-    fn send(&mut self, outgoing: &[Transmit<'_>]) {
-        let DatagramServer { mailbox, tally, news, .. } = self;
-        for letter in outgoing {
-            tally.sent(letter.count(), letter.bytes.len());
+    fn send(&mut self, replies: &[Transmit<'_>]) {
+        let DatagramServer { socket, stats, log, .. } = self;
+        for reply in replies {
+            stats.sent(reply.count(), reply.contents.len());
         }
-        mailbox.send(outgoing, &mut |letter, e| {
-            tally.unsent(letter.count(), letter.bytes.len());
-            news.unsent(letter, e);
+        socket.sender().send(replies, &mut |reply, e| {
+            stats.send_failed(reply.count(), reply.contents.len());
+            log.send_failed(reply, e);
         });
     }
 
-    fn stay_silent(&mut self, silence: DropReason, peer: &Address, count: u32) {
-        self.tally.dropped(silence, count);
-        self.news.not_answered(silence, peer, self.guard.per_second());
-    }
-
     fn log_icmp_errors(&mut self) {
-        for refused in self.mailbox.icmp_errors() {
-            self.tally.dropped.refused += 1;
-            self.news.refused(&refused);
+        for error in self.socket.sender().take_icmp_errors() {
+            self.stats.dropped.refused += 1;
+            self.log.icmp_error(&error);
         }
     }
 
-    fn backoff(&self, trouble: &mut ReceiveBackoff, error: &io::Error) {
-        if trouble.pause.is_zero() {
-            self.news.log_error(error);
+    /// Logs the first of several errors in a row, pauses, and returns the pause.
+    fn backoff(&self, last_pause: Duration, error: &io::Error) -> Duration {
+        if last_pause.is_zero() {
+            self.log.receive_failed(error);
         }
-        trouble.pause = (trouble.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
-        // Whoever pulls the cord ends the pause, and then the loop sees why.
-        let _ = self.stop.sleep(trouble.pause);
+        let pause = (last_pause * 2).clamp(MIN_PAUSE, MAX_PAUSE);
+        // The loop checks for shutdown itself.
+        let _ = self.shutdown.sleep(pause);
+        pause
     }
 }
 
-/// Nobody reads what we print any more.
-fn stdout_closed() -> Failure {
-    Failure::new(Phase::Stdout, "", io::Error::from_raw_os_error(libc::EPIPE))
-}
-
-/// A spell of receives that failed.
-#[derive(Default)]
-struct ReceiveBackoff {
-    pause: Duration,
+/// The local address that a datagram was sent to.
+fn destination(bound: &Address, meta: &RecvMeta) -> Address {
+    match (bound, meta.local.address) {
+        (Address::Inet(bound), Some(ip)) => {
+            Address::from(std::net::SocketAddr::new(ip, bound.port()))
+        }
+        _ => bound.clone(),
+    }
 }

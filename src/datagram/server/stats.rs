@@ -1,76 +1,77 @@
-//! Counting what a server of datagrams did.
+//! Counters of a datagram server.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::time::Instant;
 
 use super::exec::ExecStats;
-use crate::datagram::server::reply_policy::DropReason;
+use super::reply_policy::DropReason;
 use crate::net::address::Address;
 use crate::report::datagram_stats::{Dropped, Totals};
 
-/// Peers told apart; with more of them the total says no more than that.
-const MOST_PEERS: usize = 1 << 16;
+/// Peers that are counted; more are reported as this number.
+const MAX_PEERS: usize = 1 << 16;
 
-/// The sums so far.
+/// The counters of one run.
 #[derive(Debug)]
 pub struct ServerStats {
-    began: Instant,
+    started: Instant,
     datagrams_in: u64,
     bytes_in: u64,
     datagrams_out: u64,
     bytes_out: u64,
+    /// Hashes of the addresses.
     peers: HashSet<u64>,
     last_peer: Option<Address>,
-    seed: RandomState,
-    /// What was not answered, or not even taken, and why.
+    hasher: RandomState,
+    /// Datagrams that were not answered or not served, by reason.
     pub dropped: Dropped,
 }
 
 impl ServerStats {
-    /// Nothing yet.
+    /// Counters at zero; the run begins now.
     pub fn new() -> ServerStats {
         ServerStats {
-            began: Instant::now(),
+            started: Instant::now(),
             datagrams_in: 0,
             bytes_in: 0,
             datagrams_out: 0,
             bytes_out: 0,
             peers: HashSet::new(),
             last_peer: None,
-            seed: RandomState::new(),
+            hasher: RandomState::new(),
             dropped: Dropped::default(),
         }
     }
 
-    /// `count` datagrams of `bytes` together came from `peer`.
+    /// Counts `count` datagrams from `peer`, of `bytes` together.
     pub fn received(&mut self, peer: &Address, count: u32, bytes: usize) {
         self.datagrams_in += u64::from(count);
         self.bytes_in += bytes as u64;
         if self.last_peer.as_ref() != Some(peer) {
-            if self.peers.len() < MOST_PEERS {
-                self.peers.insert(self.seed.hash_one(peer));
+            if self.peers.len() < MAX_PEERS {
+                self.peers.insert(self.hasher.hash_one(peer));
             }
             self.last_peer = Some(peer.clone());
         }
     }
 
-    /// So many went out.
+    /// Counts datagrams that are being sent.
     pub fn sent(&mut self, count: u32, bytes: usize) {
         self.datagrams_out += u64::from(count);
         self.bytes_out += bytes as u64;
     }
 
-    /// So many were thought to have gone out and did not.
-    pub fn unsent(&mut self, count: u32, bytes: usize) {
+    /// Takes back datagrams that were counted as sent and could not be.
+    pub fn send_failed(&mut self, count: u32, bytes: usize) {
         self.datagrams_out -= u64::from(count);
         self.bytes_out -= bytes as u64;
         self.dropped.unsent += u64::from(count);
     }
 
-    /// So many were not answered.
-    pub fn dropped(&mut self, silence: DropReason, count: u32) {
-        let counter = match silence {
+    /// Counts datagrams that are not answered.
+    pub fn dropped(&mut self, reason: DropReason, count: u32) {
+        let counter = match reason {
             DropReason::ReflectorPort => &mut self.dropped.port,
             DropReason::OwnAddress => &mut self.dropped.itself,
             DropReason::RateLimited => &mut self.dropped.rate,
@@ -79,20 +80,20 @@ impl ServerStats {
         *counter += u64::from(count);
     }
 
-    /// What became of the datagrams that programs were to answer.
-    pub fn by_programs(&mut self, sums: ExecStats) {
-        self.dropped.unsent += u64::from(sums.unsent);
-        self.dropped.busy += u64::from(sums.busy);
-        self.dropped.failed += u64::from(sums.failed);
-        self.sent(sums.sent, sums.bytes);
+    /// Adds the counters of the programs.
+    pub fn add_exec(&mut self, exec: ExecStats) {
+        self.dropped.unsent += u64::from(exec.unsent);
+        self.dropped.busy += u64::from(exec.busy);
+        self.dropped.failed += u64::from(exec.failed);
+        self.sent(exec.sent, exec.bytes);
     }
 
-    /// How many came.
+    /// The number of datagrams received.
     pub fn datagrams_in(&self) -> u64 {
         self.datagrams_in
     }
 
-    /// The sums, to be told.
+    /// The totals of a server bound to `local`, for the report.
     pub fn totals(&self, local: &Address) -> Totals {
         Totals {
             local: local.to_string(),
@@ -102,7 +103,7 @@ impl ServerStats {
             bytes_out: self.bytes_out,
             peers: self.peers.len() as u64,
             dropped: self.dropped,
-            seconds: self.began.elapsed().as_secs_f64(),
+            seconds: self.started.elapsed().as_secs_f64(),
         }
     }
 }
@@ -113,13 +114,13 @@ mod tests {
     use std::net::SocketAddr;
 
     #[test]
-    fn peers_are_counted_once_however_they_interleave() {
-        let mut tally = ServerStats::new();
+    fn interleaved_peers_are_counted_once() {
+        let mut stats = ServerStats::new();
         let peer = |port| Address::from(SocketAddr::from(([127, 0, 0, 1], port)));
         for port in [1, 2, 1, 2, 2, 3] {
-            tally.received(&peer(port), 1, 10);
+            stats.received(&peer(port), 1, 10);
         }
-        let totals = tally.totals(&peer(9));
+        let totals = stats.totals(&peer(9));
         assert_eq!((totals.peers, totals.datagrams_in, totals.bytes_in), (3, 6, 60));
     }
 }
