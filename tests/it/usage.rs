@@ -63,19 +63,19 @@ fn source_hint_sends_from_address_and_port() {
 }
 
 #[test]
-fn socat_hint_run_serves_the_program() {
-    let port = crate::peer::free_port();
-    let line = proposed(&format!("socat TCP-LISTEN:{port} EXEC:cat"));
-    let server = sockit(&line).start();
-    server.wait_to_say("Waiting for connection");
-    sockit("tcp-client").and(&format!("127.0.0.1 {port}")).stdin("x").run().exits(0).prints("x");
-    server.wait().exits(0);
+fn wait_hint_run_waits_for_the_port() {
+    let server = sockit("tcp-server --service echo").serve();
+    let line = proposed(&format!("wait 127.0.0.1 {}", server.port()));
+    assert!(line.contains("--retry"), "{line}");
+    sockit(&line).run().exits(0);
 }
 
 #[test]
 fn name_of_another_tool_never_becomes_a_host() {
-    for tool in ["curl", "wget", "dig", "host", "nslookup", "ping", "telnet", "nc", "ncat", "socat"]
-    {
+    for tool in [
+        "curl", "wget", "dig", "host", "nslookup", "ping", "wait", "telnet", "nc", "ncat", "socat",
+        "openssl",
+    ] {
         let run = sockit(tool).and("--frobnicate localhost").run();
         run.exits(2).never_says(&format!("-client {tool}"));
         let plain = sockit(tool).and("localhost").run();
