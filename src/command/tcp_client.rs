@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::client;
 use crate::error::{ExitCode, Failure, Phase};
-use crate::flags::connect::{ConnectFlags, Target};
+use crate::flags::connect::{ConnectFlags, TargetArgs};
 use crate::flags::session::SessionFlags;
 use crate::flags::tls::ClientTls;
 use crate::net::dial::Dialer;
@@ -17,7 +17,7 @@ use crate::report::Report;
 pub struct Args {
     /// Whom
     #[command(flatten)]
-    pub target: Target,
+    pub target: TargetArgs,
     /// What to say
     #[command(flatten)]
     pub talk: SessionFlags,

@@ -3,7 +3,7 @@
 use crate::datagram::client::targets::Targets;
 use crate::datagram::listen::{ping, talk};
 use crate::error::ExitCode;
-use crate::flags::connect::Target;
+use crate::flags::connect::TargetArgs;
 use crate::flags::datagram_client::{DatagramClientFlags, DatagramSocketFlags};
 use crate::flags::run;
 use crate::report::Report;
@@ -13,7 +13,7 @@ use crate::report::Report;
 pub struct Args {
     /// Whom
     #[command(flatten)]
-    pub target: Target,
+    pub target: TargetArgs,
     /// What
     #[command(flatten)]
     pub asking: DatagramClientFlags,

@@ -41,7 +41,7 @@ pub struct Args {
     pub talk: SessionFlags,
     /// Limit for the connection to stand; 0 = none
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = values::limit,
-          help_heading = "Connecting")]
+          help_heading = "Connection")]
     pub connect_timeout: Limit,
     /// What if nobody answers
     #[command(flatten)]
