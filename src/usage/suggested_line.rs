@@ -33,8 +33,8 @@ pub fn compose(operands: Operands, mut args: ForeignArgs) -> Option<Suggestion> 
         Operands::Connection => connection(&args),
         Operands::Telnet => telnet(&mut args),
         Operands::Wait => wait(&mut args),
-        Operands::Urls => download(&args, Save::No),
-        Operands::Downloads => download(&args, Save::Yes),
+        Operands::Urls => download(&args, Destination::Stdout),
+        Operands::Downloads => download(&args, Destination::FileNamedByUrl),
         Operands::Queries | Operands::QueryAndServer => query(&mut args, operands),
         Operands::Unsupported(what) => Err(Some(what)),
     };
@@ -52,11 +52,11 @@ pub fn compose(operands: Operands, mut args: ForeignArgs) -> Option<Suggestion> 
     Some(Suggestion::Line(format!("sockit {quoted}{input}")))
 }
 
-/// Whether a download is saved under the URL's name.
+/// Where a tool writes a download by default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Save {
-    No,
-    Yes,
+enum Destination {
+    Stdout,
+    FileNamedByUrl,
 }
 
 fn has(line: &[String], flags: &[&str]) -> bool {
@@ -69,7 +69,7 @@ fn words(words: &[&str]) -> Vec<String> {
 
 fn connection(args: &ForeignArgs) -> Words {
     match args.operands.as_slice() {
-        [url] if url.contains("://") => download(args, Save::No),
+        [url] if url.contains("://") => download(args, Destination::Stdout),
         _ if args.has(Setting::Listen) => server(args),
         _ => client(args),
     }
@@ -218,33 +218,25 @@ fn proxy(args: &ForeignArgs) -> Result<Option<String>, Option<&'static str>> {
 
 /// The local address and port, which netcats take in separate flags.
 fn source(args: &ForeignArgs) -> Option<String> {
-    let is_v6 = |host: &str| host.contains(':');
-    let to_v6 = has(&args.flags, &["-6"]) || args.operands.first().is_some_and(|to| is_v6(to));
+    let to_v6 =
+        has(&args.flags, &["-6"]) || args.operands.first().is_some_and(|to| to.contains(':'));
     let any = if to_v6 { "::" } else { "0.0.0.0" };
     match (args.get(Setting::Source), args.get(Setting::Port)) {
         (address, None) => address.map(str::to_string),
-        (address, Some(port)) => Some(match address.unwrap_or(any) {
-            v6 if is_v6(v6) => format!("[{v6}]:{port}"),
-            v4 => format!("{v4}:{port}"),
-        }),
+        (address, Some(port)) => Some(host_port(address.unwrap_or(any), port)),
     }
 }
 
-fn download(args: &ForeignArgs, save: Save) -> Words {
+/// `ADDRESS:PORT`, with brackets around an IPv6 address.
+fn host_port(address: &str, port: &str) -> String {
+    if address.contains(':') { format!("[{address}]:{port}") } else { format!("{address}:{port}") }
+}
+
+fn download(args: &ForeignArgs, destination: Destination) -> Words {
     let telnet = args.operands.first().and_then(|url| url.strip_prefix("telnet://"));
     if let Some(host_port) = telnet {
         return Ok(words(&["tcp-client", host_port.trim_end_matches('/')]));
     }
-    let method = match args.get(Setting::Method) {
-        None | Some("GET") => None,
-        Some("HEAD") => Some("--head"),
-        Some(_) => return Err(Some("methods other than GET and HEAD")),
-    };
-    let resume = match args.get(Setting::Resume) {
-        None => None,
-        Some("-") => Some("--continue"),
-        Some(_) => return Err(Some("a given offset; --continue resumes at the end of the file")),
-    };
     let is_web = |url: &String| !url.contains("://") || url.starts_with("http");
     match args.operands.as_slice() {
         [] => return Err(None),
@@ -253,9 +245,8 @@ fn download(args: &ForeignArgs, save: Save) -> Words {
     }
     let mut line = words(&["http-get"]);
     line.extend(args.operands.iter().cloned());
-    line.extend(words(method.as_slice()));
-    line.extend(words(resume.as_slice()));
-    if save == Save::Yes && !has(&args.flags, &["--output", "--head"]) {
+    line.extend(method_and_resume(args)?);
+    if destination == Destination::FileNamedByUrl && !has(&args.flags, &["--output", "--head"]) {
         line.push("--remote-name".to_string());
     }
     let tries =
@@ -266,16 +257,32 @@ fn download(args: &ForeignArgs, save: Save) -> Words {
     Ok(line)
 }
 
+/// The flags for an HTTP method and for the offset where a download is resumed.
+fn method_and_resume(args: &ForeignArgs) -> Words {
+    let mut flags = Vec::new();
+    match args.get(Setting::Method) {
+        None | Some("GET") => {}
+        Some("HEAD") => flags.push("--head"),
+        Some(_) => return Err(Some("methods other than GET and HEAD")),
+    }
+    match args.get(Setting::Resume) {
+        None => {}
+        Some("-") => flags.push("--continue"),
+        Some(_) => return Err(Some("a given offset; --continue resumes at the end of the file")),
+    }
+    Ok(words(&flags))
+}
+
 /// dig and its like query name servers only, and take types and classes between the names.
 fn query(args: &mut ForeignArgs, operands: Operands) -> Words {
     let mut server = None;
     let mut names = Vec::new();
     for word in std::mem::take(&mut args.operands) {
-        // Behind a name, dig takes a word without a dot for a type.
-        let is_behind =
+        // After a name, dig takes a word without a dot for a type.
+        let follows_name =
             operands == Operands::Queries && args.command.is_none() && !names.is_empty();
         let is_type = RecordType::WORDS.iter().any(|kind| kind.eq_ignore_ascii_case(&word))
-            || is_behind && !word.contains(['.', ':', '@']) && !word.eq_ignore_ascii_case("in");
+            || follows_name && !word.contains(['.', ':', '@']) && !word.eq_ignore_ascii_case("in");
         match word.strip_prefix('@') {
             Some(at) => server = Some(at.to_string()),
             None if is_type => args.flags.extend(words(&["--type", &word.to_lowercase()])),
@@ -287,8 +294,7 @@ fn query(args: &mut ForeignArgs, operands: Operands) -> Words {
         server = names.pop();
     }
     let server = server.map(|server| match args.get(Setting::Port) {
-        Some(port) if server.contains(':') => format!("[{server}]:{port}"),
-        Some(port) => format!("{server}:{port}"),
+        Some(port) => host_port(&server, port),
         None => server,
     });
     if names.is_empty() {

@@ -16,8 +16,8 @@ pub use environment::ENVIRONMENT;
 pub struct Page {
     /// The command; the empty string is sockit itself.
     pub name: &'static str,
-    /// The flags and arguments that `-h` shows, by their long names.
-    pub common_flags: &'static [&'static str],
+    /// The flags and arguments that `-h` shows, by their long names, separated by blanks.
+    pub common_flags: &'static str,
     /// Command lines that work as they are, and what each does.
     pub examples: [Example; 3],
 }
@@ -87,9 +87,9 @@ fn paragraphs(texts: impl IntoIterator<Item = String>) -> String {
 }
 
 /// A flag as help shows it: only the common ones in `-h`.
-fn shown(arg: Arg, common: &[&str]) -> Arg {
+fn shown(arg: Arg, common: &str) -> Arg {
     let name = arg.get_long().unwrap_or(arg.get_id().as_str());
-    let is_rare = !common.contains(&name) && !ALWAYS.contains(&name);
+    let is_rare = common.split(' ').chain(ALWAYS).all(|shown| shown != name);
     let (short, long) = (arg.get_help().map(literal), arg.get_long_help().map(literal));
     let mut arg = arg.hide_short_help(is_rare);
     if let Some(short) = short {
@@ -179,7 +179,7 @@ mod tests {
                 let mut arguments = command.get_arguments();
                 arguments.any(|arg| arg.get_long().unwrap_or(arg.get_id().as_str()) == name)
             };
-            for flag in page.common_flags {
+            for flag in page.common_flags.split(' ') {
                 assert!(has(flag), "{} has no {flag}", page.name);
             }
         }

@@ -16,7 +16,7 @@ pub const GROUPS: [(&str, &[&str]); 6] = [
 pub const ALL: &[Page] = &[
     Page {
         name: "",
-        common_flags: &["version"],
+        common_flags: "version",
         examples: [
             ("sockit tcp-server --port 9999", "greet every client"),
             ("sockit tcp-client localhost 9999", "connect to it and type a name"),
@@ -25,7 +25,7 @@ pub const ALL: &[Page] = &[
     },
     Page {
         name: "completions",
-        common_flags: &["shell"],
+        common_flags: "shell",
         examples: [
             (
                 "sockit completions bash > ~/.local/share/bash-completion/completions/sockit",
@@ -37,23 +37,8 @@ pub const ALL: &[Page] = &[
     },
     Page {
         name: "http-get",
-        common_flags: &[
-            "urls",
-            "output",
-            "remote-name",
-            "include",
-            "head",
-            "header",
-            "user",
-            "range",
-            "continue",
-            "max-redirects",
-            "any-status",
-            "insecure",
-            "proxy",
-            "timeout",
-            "stats",
-        ],
+        common_flags: "urls output remote-name include head header user range continue max-redirects \
+            any-status insecure proxy timeout stats",
         examples: [
             (
                 "sockit http-get www.sina.com.cn > sina.html",
@@ -71,7 +56,7 @@ pub const ALL: &[Page] = &[
     },
     Page {
         name: "man",
-        common_flags: &["command", "out-dir"],
+        common_flags: "command out-dir",
         examples: [
             ("sockit man tcp-client | man -l -", "read one page"),
             (
@@ -83,18 +68,7 @@ pub const ALL: &[Page] = &[
     },
     Page {
         name: "resolve",
-        common_flags: &[
-            "questions",
-            "all",
-            "verify",
-            "server",
-            "type",
-            "via",
-            "file",
-            "timeout",
-            "ipv4",
-            "ipv6",
-        ],
+        common_flags: "questions all verify server type via file timeout ipv4 ipv6",
         examples: [
             (
                 "sockit resolve example.com",
@@ -109,30 +83,9 @@ pub const ALL: &[Page] = &[
     },
     Page {
         name: "tcp-client",
-        common_flags: &[
-            "host",
-            "port",
-            "send",
-            "expect",
-            "input",
-            "output",
-            "recv-only",
-            "hang-up",
-            "crlf",
-            "eol",
-            "hex",
-            "stats",
-            "idle-timeout",
-            "timeout",
-            "connect-timeout",
-            "retry",
-            "proxy",
-            "tls",
-            "insecure",
-            "ca-file",
-            "ipv4",
-            "ipv6",
-        ],
+        common_flags: "host port send expect input output recv-only hang-up crlf eol hex stats \
+            idle-timeout timeout connect-timeout retry proxy tls insecure ca-file ipv4 \
+            ipv6",
         examples: [
             (
                 "sockit tcp-client localhost 9999",
@@ -150,23 +103,8 @@ pub const ALL: &[Page] = &[
     },
     Page {
         name: "tcp-server",
-        common_flags: &[
-            "service",
-            "greeting",
-            "reply",
-            "file",
-            "exec",
-            "host",
-            "port",
-            "print-port",
-            "once",
-            "max-conns",
-            "idle-timeout",
-            "allow",
-            "tls",
-            "ipv4",
-            "ipv6",
-        ],
+        common_flags: "service greeting reply file exec host port print-port once max-conns \
+            idle-timeout allow tls ipv4 ipv6",
         examples: [
             ("sockit tcp-server --port 9999", "greet each client, answer each name"),
             (
@@ -178,7 +116,7 @@ pub const ALL: &[Page] = &[
     },
     Page {
         name: "tour",
-        common_flags: &["chapter", "list"],
+        common_flags: "chapter list",
         examples: [
             ("sockit tour", "all chapters, on loopback, in a few seconds"),
             ("sockit tour 3", "one chapter"),
@@ -187,10 +125,7 @@ pub const ALL: &[Page] = &[
     },
     Page {
         name: "udp-client",
-        common_flags: &[
-            "host", "port", "send", "input", "size", "wait", "count", "interval", "timeout",
-            "ipv4", "ipv6",
-        ],
+        common_flags: "host port send input size wait count interval timeout ipv4 ipv6",
         examples: [
             ("sockit udp-client localhost 9999 --send hello", "one datagram, and its reply"),
             (
@@ -202,7 +137,7 @@ pub const ALL: &[Page] = &[
     },
     Page {
         name: "udp-echo",
-        common_flags: &["host", "port", "max-rate", "print-port", "timeout", "ipv4", "ipv6"],
+        common_flags: "host port max-rate print-port timeout ipv4 ipv6",
         examples: [
             ("sockit udp-echo --host '' --port 51423", "on every interface"),
             ("sockit udp-echo --port 0 --print-port", "on a free port, printed on stdout"),
@@ -211,20 +146,7 @@ pub const ALL: &[Page] = &[
     },
     Page {
         name: "udp-server",
-        common_flags: &[
-            "service",
-            "reply",
-            "exec",
-            "sh",
-            "host",
-            "port",
-            "print-port",
-            "max-rate",
-            "once",
-            "timeout",
-            "ipv4",
-            "ipv6",
-        ],
+        common_flags: "service reply exec sh host port print-port max-rate once timeout ipv4 ipv6",
         examples: [
             ("sockit udp-server --port 9999", "print received bytes unchanged"),
             ("sockit udp-server --reply 'Your msg={message}'", "reply to each datagram"),
@@ -233,23 +155,8 @@ pub const ALL: &[Page] = &[
     },
     Page {
         name: "unix-client",
-        common_flags: &[
-            "path",
-            "datagram",
-            "send",
-            "expect",
-            "input",
-            "output",
-            "recv-only",
-            "hang-up",
-            "crlf",
-            "eol",
-            "hex",
-            "stats",
-            "idle-timeout",
-            "timeout",
-            "connect-timeout",
-        ],
+        common_flags: "path datagram send expect input output recv-only hang-up crlf eol hex stats \
+            idle-timeout timeout connect-timeout",
         examples: [
             (
                 "sockit unix-client /run/app.sock",
@@ -261,21 +168,8 @@ pub const ALL: &[Page] = &[
     },
     Page {
         name: "unix-server",
-        common_flags: &[
-            "path",
-            "datagram",
-            "mode",
-            "service",
-            "greeting",
-            "reply",
-            "file",
-            "exec",
-            "sh",
-            "once",
-            "max-conns",
-            "idle-timeout",
-            "grace",
-        ],
+        common_flags: "path datagram mode service greeting reply file exec sh once max-conns \
+            idle-timeout grace",
         examples: [
             ("sockit unix-server /tmp/app.sock", "greet each client, answer each name"),
             (
