@@ -35,7 +35,7 @@ impl Args {
             Some(command) => command == name,
             None => true,
         };
-        let pages: Vec<Page> =
+        let pages: Vec<ManPage> =
             pages(cli).into_iter().filter(|page| wanted(&page.command)).collect();
         if pages.is_empty() {
             let word = self.command.unwrap_or_default();
@@ -52,7 +52,7 @@ impl Args {
     }
 }
 
-fn write_files(pages: &[Page], dir: &Path) -> Result<(), Failure> {
+fn write_files(pages: &[ManPage], dir: &Path) -> Result<(), Failure> {
     let failed =
         |path: &Path, e| Failure::new(Phase::File, path.display(), e).with_code(ExitCode::Write);
     fs::create_dir_all(dir).map_err(|e| failed(dir, e))?;
@@ -66,7 +66,7 @@ fn write_files(pages: &[Page], dir: &Path) -> Result<(), Failure> {
 }
 
 /// A manual page.
-struct Page {
+struct ManPage {
     /// The command; the empty string is sockit itself.
     command: String,
     /// The name of its file.
@@ -75,7 +75,7 @@ struct Page {
     text: Vec<u8>,
 }
 
-fn pages(mut cli: Command) -> Vec<Page> {
+fn pages(mut cli: Command) -> Vec<ManPage> {
     cli.build();
     let names: Vec<String> =
         cli.get_subcommands().map(|c| format!("sockit-{}", c.get_name())).collect();
@@ -87,7 +87,7 @@ fn pages(mut cli: Command) -> Vec<Page> {
     pages
 }
 
-fn page(name: &str, title: &str, command: &Command, related: &[String]) -> Page {
+fn page(name: &str, title: &str, command: &Command, related: &[String]) -> ManPage {
     let man = Man::new(command.clone())
         .title(title.to_uppercase())
         .source(concat!("sockit ", env!("CARGO_PKG_VERSION")))
@@ -105,7 +105,7 @@ fn page(name: &str, title: &str, command: &Command, related: &[String]) -> Page 
             false => Ok(()),
         })
         .and_then(|()| sections(name, related).to_writer(&mut text));
-    Page { command: name.to_string(), file: format!("{title}.1"), text: to_ascii(&text) }
+    ManPage { command: name.to_string(), file: format!("{title}.1"), text: to_ascii(&text) }
 }
 
 /// Replaces other characters by their numbers (groff_char(7)): every formatter reads ASCII, whatever

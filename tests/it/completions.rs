@@ -1,4 +1,4 @@
-//! `completions` and `man`: what they print is taken by the shells and formatters themselves.
+//! `completions` and `man`: shells and formatters accept what they print.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -12,7 +12,7 @@ const SHELLS: [&str; 5] = ["bash", "zsh", "fish", "elvish", "powershell"];
 
 /// The completions for `shell`, in a file.
 fn script(shell: &str) -> (tempfile::TempDir, PathBuf) {
-    let folder = tempfile::tempdir_in(scratch()).expect("a folder for the script");
+    let folder = tempfile::tempdir_in(scratch()).expect("a directory for the script");
     let run = sockit("completions").arg(shell).run();
     run.exits(0).is_silent();
     let file = folder.path().join(shell);
@@ -28,7 +28,7 @@ fn ask(words: &[&str]) -> Run {
 }
 
 #[test]
-fn every_shell_gets_a_script() {
+fn script_is_printed_for_every_shell() {
     for shell in SHELLS {
         let run = sockit("completions").arg(shell).run();
         run.exits(0).is_silent();
@@ -38,7 +38,7 @@ fn every_shell_gets_a_script() {
 }
 
 #[test]
-fn the_shells_read_their_scripts_without_a_complaint() {
+fn script_has_no_syntax_error() {
     for shell in ["bash", "zsh", "fish"] {
         if program(shell).is_none() {
             continue;
@@ -87,8 +87,8 @@ fn fish_completes_commands_flags_and_services() {
 }
 
 #[test]
-fn every_command_has_a_page_of_its_own() {
-    let folder = tempfile::tempdir_in(scratch()).expect("a folder for the pages");
+fn out_dir_gets_a_page_per_command() {
+    let folder = tempfile::tempdir_in(scratch()).expect("a directory for the pages");
     let pages = folder.path().join("not/yet");
     sockit("man --out-dir").arg(&pages).run().exits(0).prints("").is_silent();
     for page in ["sockit", "sockit-tcp-client", "sockit-resolve", "sockit-man"] {
@@ -104,8 +104,8 @@ fn every_command_has_a_page_of_its_own() {
 }
 
 #[test]
-fn groff_and_man_format_the_pages_without_a_warning() {
-    let folder = tempfile::tempdir_in(scratch()).expect("a folder for the pages");
+fn groff_and_man_format_pages_without_warning() {
+    let folder = tempfile::tempdir_in(scratch()).expect("a directory for the pages");
     sockit("man --out-dir").arg(folder.path()).run().exits(0);
     for page in std::fs::read_dir(folder.path()).unwrap() {
         let page = page.unwrap().path();
@@ -122,7 +122,7 @@ fn groff_and_man_format_the_pages_without_a_warning() {
 }
 
 #[test]
-fn a_reader_that_leaves_early_is_content_and_a_full_disk_is_told() {
+fn full_disk_exits_23_and_closed_pipe_exits_0() {
     sockit("completions bash").redirect("> /dev/full").run().exits(23);
     sockit("man").redirect("> /dev/full").run().exits(23);
     sockit("man").redirect("| head -n 1").run().exits(0).is_silent();
