@@ -100,9 +100,11 @@ fn page(name: &str, title: &str, command: &Command, related: &[String]) -> ManPa
         .and_then(|()| man.render_synopsis_section(&mut text))
         .and_then(|()| man.render_description_section(&mut text))
         .and_then(|()| man.render_options_section(&mut text))
-        .and_then(|()| match command.has_subcommands() {
-            true => man.render_subcommands_section(&mut text),
-            false => Ok(()),
+        .and_then(|()| {
+            if !command.has_subcommands() {
+                return Ok(());
+            }
+            man.render_subcommands_section(&mut text)
         })
         .and_then(|()| sections(name, related).to_writer(&mut text));
     ManPage { command: name.to_string(), file: format!("{title}.1"), text: to_ascii(&text) }

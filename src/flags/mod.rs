@@ -1,4 +1,4 @@
-//! clap structs that several commands share; each converts into options that know no clap.
+//! clap structs that several commands share; each converts into options without clap.
 
 pub mod connect;
 pub mod datagram_client;

@@ -61,7 +61,7 @@ pub struct LogFlags {
 impl LogFlags {
     /// The report of the run.
     ///
-    /// Fails at [`Phase::File`](crate::error::Phase::File) with code 23 when the events file cannot be opened.
+    /// Fails with phase `file` and code 23 when the events file cannot be opened.
     pub fn report(&self) -> Result<Report, Failure> {
         let verbosity = match (self.quiet, self.verbose) {
             (true, _) => Verbosity::Quiet,

@@ -20,7 +20,7 @@ fn script(shell: &str) -> (tempfile::TempDir, PathBuf) {
     (folder, file)
 }
 
-fn ask(words: &[&str]) -> Run {
+fn run_program(words: &[&str]) -> Run {
     let mut command = Command::new(words[0]);
     command.args(&words[1..]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.env("LC_ALL", "C.UTF-8").env("HOME", scratch());
@@ -44,7 +44,7 @@ fn script_has_no_syntax_error() {
             continue;
         }
         let (_folder, file) = script(shell);
-        ask(&[shell, "-n", file.to_str().unwrap()]).exits(0).prints("").is_silent();
+        run_program(&[shell, "-n", file.to_str().unwrap()]).exits(0).prints("").is_silent();
     }
 }
 
@@ -63,7 +63,7 @@ fn bash_completes_commands_flags_services_and_files() {
              _sockit sockit \"$cur\" \"$prev\" 2>/dev/null; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
             file.display()
         );
-        ask(&["bash", "-c", &script]).text()
+        run_program(&["bash", "-c", &script]).text()
     };
     assert!(completes("sockit tcp-").contains("tcp-server"));
     assert!(completes("sockit tcp-server --ser").contains("--service"));
@@ -79,7 +79,7 @@ fn fish_completes_commands_flags_and_services() {
     let (_folder, file) = script("fish");
     let completes = |typed: &str| {
         let line = format!("source '{}'; complete -C '{typed}'", file.display());
-        ask(&["fish", "-c", &line]).text()
+        run_program(&["fish", "-c", &line]).text()
     };
     assert!(completes("sockit tcp-").contains("tcp-server"));
     assert!(completes("sockit tcp-server --ser").contains("--service"));
@@ -111,10 +111,10 @@ fn groff_and_man_format_pages_without_warning() {
         let page = page.unwrap().path();
         let page = page.to_str().unwrap();
         if program("groff").is_some() {
-            ask(&["groff", "-man", "-Tutf8", "-ww", "-z", page]).exits(0).is_silent();
+            run_program(&["groff", "-man", "-Tutf8", "-ww", "-z", page]).exits(0).is_silent();
         }
         if program("man").is_some() {
-            let run = ask(&["man", "--warnings", "-l", page]);
+            let run = run_program(&["man", "--warnings", "-l", page]);
             run.exits(0).is_silent();
             assert!(run.text().contains("EXIT STATUS"), "{page}");
         }

@@ -5,7 +5,7 @@ use crate::sockit::sockit;
 
 #[test]
 fn netcat_line_gets_the_sockit_line() {
-    for (typed, ours) in [
+    for (typed, expected) in [
         ("-l 9999", "sockit tcp-server --port 9999 --service pipe"),
         ("-u localhost 53", "sockit udp-client localhost 53"),
         ("-z localhost 22", "sockit tcp-client localhost 22 --hang-up < /dev/null"),
@@ -14,7 +14,7 @@ fn netcat_line_gets_the_sockit_line() {
         ("tcp-client -w 3 localhost 80", "sockit tcp-client localhost 80 --idle-timeout 3"),
     ] {
         let run = sockit(typed).run();
-        run.exits(2).prints("").says(&format!("hint: try: {ours}\n"));
+        run.exits(2).prints("").says(&format!("hint: try: {expected}\n"));
         assert_eq!(run.stderr.lines().count(), 2, "one line and one hint\n{}", run.stderr);
     }
 }

@@ -16,12 +16,16 @@ fn suggested(typed: &str) -> Option<Suggestion> {
     suggest(&cli(), &shlex::split(&format!("sockit {typed}")).unwrap())
 }
 
-/// Each line, and what it becomes here; every one of these can be parsed.
+/// Checks that each typed line becomes the expected one, and that sockit accepts that.
 #[track_caller]
 fn become_lines(table: &[(&str, &str)]) {
-    for (typed, ours) in table {
-        assert_eq!(suggested(typed), Some(Suggestion::Line(format!("sockit {ours}"))), "{typed}");
-        assert!(is_valid_line(&cli(), &format!("sockit {ours}")), "{ours}");
+    for (typed, expected) in table {
+        assert_eq!(
+            suggested(typed),
+            Some(Suggestion::Line(format!("sockit {expected}"))),
+            "{typed}"
+        );
+        assert!(is_valid_line(&cli(), &format!("sockit {expected}")), "{expected}");
     }
 }
 
