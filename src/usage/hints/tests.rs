@@ -4,7 +4,8 @@ use clap::CommandFactory;
 
 use super::super::is_valid_line;
 use super::*;
-use crate::usage::other_tools::{ALL, Operands, Tool};
+#[cfg(all(feature = "http", feature = "tls"))]
+use crate::usage::other_tools::ALL;
 
 fn cli() -> Command {
     let mut cli = crate::command::Cli::command();
@@ -179,6 +180,7 @@ fn line_unknown_to_all_tools_has_no_suggestion() {
 }
 
 /// A line of `tool` that is right but for the flag that is to be tried.
+#[cfg(all(feature = "http", feature = "tls"))]
 fn line_with(tool: &Tool, flag: &str, value: &str) -> String {
     let value = if flag.ends_with('=') { format!(" {value}") } else { String::new() };
     let flag = flag.trim_end_matches('=');
