@@ -10,9 +10,9 @@ use sockit::report::Report;
 use sockit::usage::argv_secrets;
 
 fn main() -> std::process::ExitCode {
-    let words: Vec<_> = std::env::args_os().collect();
-    argv::redact_argv(&words, &argv_secrets::find_secrets(&words));
-    let code = sockit::command::parse(words).map_or_else(|code| code, run);
+    let args: Vec<_> = std::env::args_os().collect();
+    argv::redact_argv(&args, &argv_secrets::find_secrets(&args));
+    let code = sockit::command::parse(args).map_or_else(|code| code, run);
     code.number().into()
 }
 
@@ -28,7 +28,7 @@ fn run(cli: Cli) -> ExitCode {
     let panic_report = report.clone();
     std::panic::set_hook(Box::new(move |info| log_panic(&panic_report, info)));
     if !cli.command.starts_programs() {
-        // Kernels without it (before 3.5) run the command all the same.
+        // Kernels before 3.5 do not have it; the command runs nevertheless.
         let _ = privileges::set_no_new_privs();
     }
     let command = std::panic::AssertUnwindSafe(|| cli.command.run(&report));
@@ -46,7 +46,7 @@ fn report_error(report: &Report, error: &anyhow::Error) -> ExitCode {
         report.warn(None, format!("{error:#}"));
         return ExitCode::Negative;
     };
-    // After a signal the exit code is enough; a hint is printed all the same.
+    // A run that a signal ended prints no error line, unless there is a hint: the exit code is enough.
     let is_signal = matches!(failure.code, ExitCode::Interrupted | ExitCode::Terminated);
     if !is_signal || failure.hint.is_some() {
         report.failure(failure.conn, failure);
@@ -60,9 +60,9 @@ fn log_panic(report: &Report, info: &PanicHookInfo<'_>) {
     let text = match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
         (Some(text), _) => text,
         (_, Some(text)) => text.as_str(),
-        _ => "no reason given",
+        _ => "unknown cause",
     };
-    let place = info.location().map(|at| format!(" at {at}")).unwrap_or_default();
-    let why = format!("internal error{place}: {text}");
-    report.failure(None, &Failure::new(Phase::Socket, "-", why).with_code(ExitCode::Negative));
+    let location = info.location().map(|at| format!(" at {at}")).unwrap_or_default();
+    let cause = format!("internal error{location}: {text}");
+    report.failure(None, &Failure::new(Phase::Socket, "-", cause).with_code(ExitCode::Negative));
 }

@@ -1,44 +1,45 @@
-//! `completions`: what a shell needs to complete commands, flags, values and files.
+//! `completions`: prints the completion script of a shell.
 
+use clap::Command;
 use clap_complete::Shell;
 
 use crate::error::ExitCode;
 use crate::net::stdout;
-use crate::report::Report;
-use crate::usage::help;
 
-/// What the user asks of completions.
+/// Arguments of `completions`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// For which shell
+    /// Shell to complete for
     #[arg(value_name = "SHELL")]
     pub shell: Shell,
 }
 
 impl Args {
-    /// Writes the script on stdout; fails with code 23 when stdout cannot take it.
-    pub fn run(self, _: &Report) -> anyhow::Result<ExitCode> {
-        stdout::write_document(&script(self.shell))?;
+    /// Writes the completion script for `cli` to stdout; fails with code 23 when that fails.
+    pub fn run(self, cli: Command) -> anyhow::Result<ExitCode> {
+        stdout::write_document(&script(self.shell, cli))?;
         Ok(ExitCode::Done)
     }
 }
 
-fn script(shell: Shell) -> Vec<u8> {
+fn script(shell: Shell, mut cli: Command) -> Vec<u8> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut help::full_command(), "sockit", &mut script);
+    clap_complete::generate(shell, &mut cli, "sockit", &mut script);
     script
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use clap::ValueEnum;
 
+    use super::*;
+    use crate::command::decorated_command;
+
     #[test]
-    fn every_shell_learns_every_command_and_flag() {
+    fn script_of_every_shell_has_every_command_and_flag() {
         for shell in Shell::value_variants() {
-            let script = String::from_utf8(script(*shell)).unwrap();
-            for command in help::full_command().get_subcommands() {
+            let script = String::from_utf8(script(*shell, decorated_command())).unwrap();
+            for command in decorated_command().get_subcommands() {
                 assert!(script.contains(command.get_name()), "{shell}: {}", command.get_name());
                 for flag in command.get_arguments().filter_map(clap::Arg::get_long) {
                     assert!(script.contains(flag), "{shell}: {} --{flag}", command.get_name());

@@ -1,4 +1,4 @@
-//! `man`: a manual page per command, from the same flags, examples and tables as `--help`.
+//! `man`: prints a manual page per command, from the flags, examples and tables of `--help`.
 
 use std::fs;
 use std::io::Write;
@@ -12,39 +12,38 @@ use rustix::fs::OFlags;
 use crate::error::{ExitCode, Failure, Phase};
 use crate::net::stdout;
 use crate::process::output_file;
-use crate::report::Report;
-use crate::usage::help;
-use crate::usage::help::ENVIRONMENT;
+use crate::usage::help::{self, ENVIRONMENT};
 
-/// What the user asks of man.
+/// Arguments of `man`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Only the page of this command
+    /// Print only the page of this command
     #[arg(value_name = "COMMAND")]
     pub command: Option<String>,
-    /// Write each page to a file of its own in DIR, which is made if need be
+    /// Write each page to a file in DIR, which is created if missing
     #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     pub out_dir: Option<PathBuf>,
 }
 
 impl Args {
-    /// Writes the pages.
+    /// Writes the pages of `cli` to stdout or to files.
     ///
-    /// Fails with code 2 on a command that does not exist, with 23 where a page cannot be written.
-    pub fn run(self, _: &Report) -> anyhow::Result<ExitCode> {
+    /// Fails with code 2 on an unknown command, with 23 when a page cannot be written.
+    pub fn run(self, cli: Command) -> anyhow::Result<ExitCode> {
         let wanted = |name: &str| match self.command.as_deref() {
             Some("sockit") => name.is_empty(),
             Some(command) => command == name,
             None => true,
         };
-        let pages: Vec<Page> = pages().into_iter().filter(|page| wanted(&page.command)).collect();
+        let pages: Vec<ManPage> =
+            pages(cli).into_iter().filter(|page| wanted(&page.command)).collect();
         if pages.is_empty() {
             let word = self.command.unwrap_or_default();
-            Err(Failure::usage(Phase::File, word, "there is no page of this name")
+            Err(Failure::usage(Phase::File, word, "no page of this name")
                 .with_hint("sockit -h lists the commands"))?;
         }
         match &self.out_dir {
-            Some(dir) => put_all(&pages, dir)?,
+            Some(dir) => write_files(&pages, dir)?,
             None => stdout::write_document(
                 &pages.into_iter().flat_map(|page| page.text).collect::<Vec<_>>(),
             )?,
@@ -53,7 +52,7 @@ impl Args {
     }
 }
 
-fn put_all(pages: &[Page], dir: &Path) -> Result<(), Failure> {
+fn write_files(pages: &[ManPage], dir: &Path) -> Result<(), Failure> {
     let failed = |path: &Path, e| Failure::write_file(path.display(), e);
     fs::create_dir_all(dir).map_err(|e| failed(dir, e))?;
     for page in pages {
@@ -65,9 +64,9 @@ fn put_all(pages: &[Page], dir: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// One page.
-struct Page {
-    /// The command; the empty word is sockit itself.
+/// A manual page.
+struct ManPage {
+    /// The command; the empty string is sockit itself.
     command: String,
     /// The name of its file.
     file: String,
@@ -75,20 +74,19 @@ struct Page {
     text: Vec<u8>,
 }
 
-fn pages() -> Vec<Page> {
-    let mut whole = help::full_command();
-    whole.build();
+fn pages(mut cli: Command) -> Vec<ManPage> {
+    cli.build();
     let names: Vec<String> =
-        whole.get_subcommands().map(|c| format!("sockit-{}", c.get_name())).collect();
-    let mut pages = vec![page("", "sockit", &whole, &names)];
-    for command in whole.get_subcommands() {
+        cli.get_subcommands().map(|c| format!("sockit-{}", c.get_name())).collect();
+    let mut pages = vec![page("", "sockit", &cli, &names)];
+    for command in cli.get_subcommands() {
         let title = format!("sockit-{}", command.get_name());
         pages.push(page(command.get_name(), &title, command, &["sockit".to_string()]));
     }
     pages
 }
 
-fn page(name: &str, title: &str, command: &Command, related: &[String]) -> Page {
+fn page(name: &str, title: &str, command: &Command, related: &[String]) -> ManPage {
     let man = Man::new(command.clone())
         .title(title.to_uppercase())
         .source(concat!("sockit ", env!("CARGO_PKG_VERSION")))
@@ -101,26 +99,27 @@ fn page(name: &str, title: &str, command: &Command, related: &[String]) -> Page 
         .and_then(|()| man.render_synopsis_section(&mut text))
         .and_then(|()| man.render_description_section(&mut text))
         .and_then(|()| man.render_options_section(&mut text))
-        .and_then(|()| match command.has_subcommands() {
-            true => man.render_subcommands_section(&mut text),
-            false => Ok(()),
+        .and_then(|()| {
+            if !command.has_subcommands() {
+                return Ok(());
+            }
+            man.render_subcommands_section(&mut text)
         })
         .and_then(|()| sections(name, related).to_writer(&mut text));
-    Page { command: name.to_string(), file: format!("{title}.1"), text: plain(&text) }
+    ManPage { command: name.to_string(), file: format!("{title}.1"), text: to_ascii(&text) }
 }
 
-/// The page in ASCII, which every formatter takes without being told a coding: other characters
-/// by their numbers (groff_char(7)).
-fn plain(text: &[u8]) -> Vec<u8> {
+/// Replaces other characters by their numbers (groff_char(7)): every formatter reads ASCII, whatever
+/// the encoding.
+fn to_ascii(text: &[u8]) -> Vec<u8> {
     let text = String::from_utf8_lossy(text);
-    let plain = text.chars().map(|c| match c.is_ascii() {
-        true => c.to_string(),
-        false => format!("\\[u{:04X}]", u32::from(c)),
-    });
-    plain.collect::<String>().into_bytes()
+    let ascii = text
+        .chars()
+        .map(|c| if c.is_ascii() { c.to_string() } else { format!("\\[u{:04X}]", u32::from(c)) });
+    ascii.collect::<String>().into_bytes()
 }
 
-/// What the flags alone do not tell.
+/// The sections after the flags.
 fn sections(name: &str, related: &[String]) -> Roff {
     let mut roff = Roff::new();
     roff.control("SH", ["EXIT STATUS"]);
@@ -150,12 +149,13 @@ fn entry(roff: &mut Roff, term: &str, what: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::decorated_command;
 
     #[test]
     fn every_command_has_a_page_with_every_flag_and_section() {
-        let mut whole = help::full_command();
+        let mut whole = decorated_command();
         whole.build();
-        let pages = pages();
+        let pages = pages(decorated_command());
         assert_eq!(pages.len(), 1 + whole.get_subcommands().count());
         for page in pages {
             let text = String::from_utf8(page.text).unwrap();

@@ -1,4 +1,4 @@
-//! What the user asks for: one file per subcommand, and the only `match` over them.
+//! The command line: one file per subcommand, and the only `match` over them.
 
 pub mod completions;
 #[cfg(feature = "http")]
@@ -14,72 +14,85 @@ pub mod udp_server;
 pub mod unix_client;
 pub mod unix_server;
 
-use clap::{ArgAction, Parser, Subcommand};
+use std::ffi::OsString;
+
+use clap::{ArgAction, CommandFactory, Parser, Subcommand};
 
 use crate::error::ExitCode;
 use crate::flags::output::LogFlags;
 use crate::process::sandbox;
 use crate::process::sandbox::SandboxPolicy;
 use crate::report::Report;
-pub use crate::usage::parse;
+use crate::usage;
+use crate::usage::help;
 
-/// A socket toolkit: right endings, honest exit codes
+/// netcat-style toolkit for TCP, UDP, Unix sockets, TLS, HTTP downloads and DNS lookups
 #[derive(Debug, Parser)]
 #[command(name = "sockit", version, propagate_version = true, max_term_width = 100)]
 #[command(disable_help_subcommand = true, disable_help_flag = true, disable_version_flag = true)]
 pub struct Cli {
-    /// How the run talks
+    /// Logging flags
     #[command(flatten)]
     pub output: LogFlags,
-    /// Print help: -h the usual, --help all of it
-    #[arg(short, long, global = true, action = ArgAction::Help, help_heading = "Talk (on stderr)")]
+    /// Print help (-h: the common flags, --help: all)
+    #[arg(short, long, global = true, action = ArgAction::Help, help_heading = "Logging")]
     pub help: Option<bool>,
     /// Print version
-    #[arg(short = 'V', long, global = true, action = ArgAction::Version, help_heading = "Talk (on stderr)")]
+    #[arg(short = 'V', long, global = true, action = ArgAction::Version, help_heading = "Logging")]
     pub version: Option<bool>,
-    /// What to do
+    /// The subcommand
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// Parses a command line; prints help or the error and returns the exit code of [`usage::parse`].
+pub fn parse(args: Vec<OsString>) -> Result<Cli, ExitCode> {
+    usage::parse(args)
+}
+
+/// sockit with all its commands, examples and tables.
+fn decorated_command() -> clap::Command {
+    help::decorate(Cli::command())
 }
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Talk to a TCP server: pipe, prompt or script
+    /// Connect to a TCP server: pipe, prompt or script
     TcpClient(Box<tcp_client::Args>),
-    /// Serve TCP: greet, echo, answer, pipe
+    /// Serve TCP connections: echo, replies, files, programs, chat
     TcpServer(Box<tcp_server::Args>),
-    /// Talk to a Unix socket
+    /// Connect to a Unix socket: pipe, prompt or script
     UnixClient(Box<unix_client::Args>),
-    /// Serve on a Unix socket
+    /// Serve connections on a Unix socket
     UnixServer(Box<unix_server::Args>),
-    /// Send UDP datagrams and print the answers, or ping
+    /// Send UDP datagrams and print the replies, or measure loss and delay
     UdpClient(Box<udp_client::Args>),
-    /// Send every UDP datagram back
+    /// Send every UDP datagram back to its sender
     UdpEcho(Box<udp_echo::Args>),
-    /// Serve UDP: print, echo, answer
+    /// Receive UDP datagrams: print, echo or reply
     UdpServer(Box<udp_server::Args>),
-    /// Get an http or https URL, whole or told
+    /// Download an HTTP(S) URL and verify that it is complete
     #[cfg(feature = "http")]
     HttpGet(Box<http_get::Args>),
     /// Look up names, addresses and services, and verify them
     Resolve(Box<resolve::Args>),
-    /// See the five tutorials at work, live on loopback
+    /// Run the five tutorials on loopback and check their results
     Tour(Box<tour::Args>),
-    /// Print what a shell needs to complete commands, flags and files
+    /// Print the completion script of a shell
     Completions(Box<completions::Args>),
-    /// Print the manual, a page per command
+    /// Print the manual, one page per command
     Man(Box<man::Args>),
 }
 
-/// Gives up what the run needs no more of, and tells so under `-v`.
+/// Enters the sandbox and logs it under `-v`.
 fn confine(needs: &SandboxPolicy, report: &Report) {
     let confined = sandbox::confine(needs);
     report.step(|| confined.to_string());
 }
 
 impl Command {
-    /// Whether the run starts programs, to which privileges may matter; it then decides itself.
+    /// Whether the run may start programs, which could need privileges (`no_new_privs` is not set).
     pub fn starts_programs(&self) -> bool {
         match self {
             Command::TcpServer(args) => args.service.starts_programs(),
@@ -90,7 +103,7 @@ impl Command {
         }
     }
 
-    /// Runs the command to its end.
+    /// Runs the command and returns its exit code.
     pub fn run(self, report: &Report) -> anyhow::Result<ExitCode> {
         match self {
             Command::TcpClient(args) => args.run(report),
@@ -104,8 +117,8 @@ impl Command {
             Command::HttpGet(args) => args.run(report),
             Command::Resolve(args) => args.run(report),
             Command::Tour(args) => args.run(report),
-            Command::Completions(args) => args.run(report),
-            Command::Man(args) => args.run(report),
+            Command::Completions(args) => args.run(decorated_command()),
+            Command::Man(args) => args.run(decorated_command()),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::client;
 use crate::client::SessionOptions;
 use crate::error::{ExitCode, Failure, Phase};
-use crate::flags::connect::{ConnectFlags, Target};
+use crate::flags::connect::{ConnectFlags, TargetArgs};
 use crate::flags::session::SessionFlags;
 use crate::flags::tls::ClientTls;
 use crate::net::dial::Dialer;
@@ -19,7 +19,7 @@ use crate::report::context::Context;
 pub struct Args {
     /// Server
     #[command(flatten)]
-    pub target: Target,
+    pub target: TargetArgs,
     /// Session
     #[command(flatten)]
     pub session: SessionFlags,

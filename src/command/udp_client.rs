@@ -4,7 +4,7 @@ use crate::datagram::client;
 use crate::datagram::client::ping::ping;
 use crate::datagram::client::targets::Targets;
 use crate::error::ExitCode;
-use crate::flags::connect::Target;
+use crate::flags::connect::TargetArgs;
 use crate::flags::datagram_client::{DatagramClientFlags, DatagramSocketFlags};
 use crate::report::Report;
 use crate::report::context::Context;
@@ -14,7 +14,7 @@ use crate::report::context::Context;
 pub struct Args {
     /// Target
     #[command(flatten)]
-    pub target: Target,
+    pub target: TargetArgs,
     /// Datagrams
     #[command(flatten)]
     pub datagrams: DatagramClientFlags,

@@ -1,4 +1,4 @@
-//! Whom to call, and how patiently.
+//! Flags for connecting: target, address family, timeout, proxy.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -14,37 +14,37 @@ use crate::net::proxy::{Proxy, Route, environment};
 use crate::resolver::host_port::split_host_port;
 use crate::resolver::{Family, getaddrinfo};
 
-/// Host and port, as two words or one.
+/// Host and port, as two arguments or one.
 #[derive(Debug, Args)]
-pub struct Target {
-    /// A name, an IPv4 or IPv6 address; HOST:PORT and [V6]:PORT too [default: 127.0.0.1]
+pub struct TargetArgs {
+    /// Host name, IPv4 or IPv6 address, also HOST:PORT or [IPV6]:PORT [default: 127.0.0.1]
     #[arg(value_name = "HOST", value_hint = clap::ValueHint::Hostname)]
     pub host: Option<String>,
-    /// A number or a service name such as http [default: 9999]
+    /// Port number or service name such as http [default: 9999]
     #[arg(value_name = "PORT")]
     pub port: Option<String>,
 }
 
-impl Target {
-    /// The endpoint these words name; fails with code 2 on a malformed one.
+impl TargetArgs {
+    /// The endpoint of these arguments; fails with code 2 if malformed.
     pub fn endpoint(&self) -> Result<Endpoint, Failure> {
         Endpoint::read(self.host.as_deref(), self.port.as_deref(), ("127.0.0.1", "9999"))
     }
 }
 
-/// Only one address family.
+/// Restriction to one address family.
 #[derive(Debug, Args)]
 pub struct FamilyFlags {
-    /// IPv4 only
+    /// Use IPv4 only
     #[arg(short = '4', long = "ipv4", conflicts_with = "ipv6")]
     pub ipv4: bool,
-    /// IPv6 only
+    /// Use IPv6 only
     #[arg(short = '6', long = "ipv6")]
     pub ipv6: bool,
 }
 
 impl FamilyFlags {
-    /// The family these flags ask for.
+    /// The address family to use.
     pub fn family(&self) -> Family {
         match (self.ipv4, self.ipv6) {
             (true, _) => Family::V4,
@@ -54,37 +54,38 @@ impl FamilyFlags {
     }
 }
 
-/// How to connect.
+/// Flags of clients that connect over IP.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Connecting")]
+#[command(next_help_heading = "Connection")]
 pub struct ConnectFlags {
-    /// Only this family
+    /// Address family
     #[command(flatten)]
     pub families: FamilyFlags,
-    /// Limit for the connection to stand: name, TCP, proxy and TLS together; 0 = none
+    /// Timeout for connecting: DNS, TCP, proxy and TLS together; 0 = none
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = values::limit)]
     pub connect_timeout: Limit,
-    /// Come from this address (and port)
+    /// Local address (and port) to connect from
     #[arg(long, value_name = "ADDR[:PORT]", value_parser = source)]
     pub source: Option<SocketAddr>,
-    /// What if nobody answers
+    /// Retries
     #[command(flatten)]
     pub retrying: RetryFlags,
-    /// Go by way of a proxy: socks5://, socks5h:// or http://[USER:PASSWORD@]HOST:PORT
+    /// Connect through a proxy: socks5://, socks5h:// or http://[USER:PASSWORD@]HOST:PORT
     ///
-    /// With socks5h and http the proxy looks the name up. '' = none, whatever the environment says.
+    /// With socks5h and http the proxy resolves the host name. '' connects directly and ignores the
+    /// environment variables.
     #[arg(long, value_name = "URL")]
     pub proxy: Option<String>,
-    /// Options on the connection
+    /// TCP options
     #[command(flatten)]
     pub streams: TcpFlags,
-    /// Options on the socket
+    /// Socket options
     #[command(flatten)]
     pub socket: SocketFlags,
 }
 
 impl ConnectFlags {
-    /// The call these flags ask for, to `endpoint`.
+    /// A dialer of `endpoint` with these options, without proxy and TLS.
     pub fn dial(&self, endpoint: Endpoint) -> Dialer {
         Dialer {
             endpoint,
@@ -98,14 +99,14 @@ impl ConnectFlags {
         }
     }
 
-    /// The way to `endpoint` under `scheme` (`http`, `https`, `tcp`): `--proxy`, or what the
-    /// environment says. Requests for http URLs go to an HTTP proxy itself.
+    /// The route to `endpoint` for `scheme` (`http`, `https`, `tcp`): through `--proxy`, or through
+    /// the proxy of the environment variables. An HTTP proxy gets requests for http URLs itself.
     ///
-    /// Fails with code 2 on a word that is no proxy.
+    /// Fails with code 2 on a malformed proxy.
     pub fn route(&self, scheme: &str, endpoint: &Endpoint) -> Result<Route, Failure> {
         let proxy = match self.proxy.as_deref() {
             Some("") => None,
-            Some(word) => Some(Proxy::parse(word)?),
+            Some(url) => Some(Proxy::parse(url)?),
             None => environment::proxy(scheme, &endpoint.host)?,
         };
         Ok(match proxy {
@@ -116,7 +117,7 @@ impl ConnectFlags {
     }
 }
 
-/// Reads `ADDR`, `ADDR:PORT`, `V6` or `[V6]:PORT`; port 0 lets the kernel choose.
+/// Parses `ADDR`, `ADDR:PORT`, `V6` or `[V6]:PORT`; with port 0 the kernel chooses one.
 pub fn source(word: &str) -> Result<SocketAddr, String> {
     let malformed = || format!("'{word}' is not an address, or an address and a port");
     let (host, port) = split_host_port(word).map_err(|_| malformed())?;
@@ -130,7 +131,7 @@ pub fn source(word: &str) -> Result<SocketAddr, String> {
     Ok(address)
 }
 
-/// `fe80::1%eth0`, which std does not read: the system resolves zones.
+/// Parses `fe80::1%eth0`, which std does not: the system resolves zones.
 fn zoned(host: &str) -> Option<SocketAddr> {
     let found = host.contains('%').then(|| getaddrinfo::numeric(host, Family::V6))?;
     found.ok()??.first().copied()
@@ -141,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_source_is_an_address_with_or_without_a_port() {
+    fn source_is_an_address_with_or_without_a_port() {
         for (word, shown) in [
             ("127.0.0.2", "127.0.0.2:0"),
             ("127.0.0.2:5000", "127.0.0.2:5000"),

@@ -1,4 +1,4 @@
-//! Flag groups that several commands share, each with its help in one place.
+//! clap structs that several commands share; each converts into options without clap.
 
 pub mod connect;
 pub mod datagram_client;

@@ -1,32 +1,53 @@
-//! How a run talks: flags that every command takes.
+//! Flags for logging, which every command has.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use clap::{ArgAction, Args};
+use clap::{ArgAction, Args, ValueEnum};
 use rustix::fs::OFlags;
 
 use crate::error::Failure;
 use crate::process::output_file;
 use crate::report::{Colour, Report, ReportOptions, Verbosity};
 
-/// Flags of every command.
+/// When messages are coloured.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum ColorWhen {
+    /// On a terminal, unless NO_COLOR is set; anywhere with CLICOLOR_FORCE
+    Auto,
+    /// Also in pipes and files
+    Always,
+    /// Nowhere
+    Never,
+}
+
+impl From<ColorWhen> for Colour {
+    fn from(when: ColorWhen) -> Colour {
+        match when {
+            ColorWhen::Auto => Colour::Auto,
+            ColorWhen::Always => Colour::Always,
+            ColorWhen::Never => Colour::Never,
+        }
+    }
+}
+
+/// Logging flags of every command.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Talk (on stderr)")]
+#[command(next_help_heading = "Logging")]
 pub struct LogFlags {
-    /// Tell errors only
+    /// Print errors only
     #[arg(short, long, global = true)]
     pub quiet: bool,
-    /// Tell each step; -vv and -vvv add tracing
+    /// Print each step; -vv also prints debug messages, -vvv also trace messages
     #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
     pub verbose: u8,
-    /// Tell events as JSON Lines
+    /// Print events on stderr as JSON Lines
     #[arg(long, global = true)]
     pub json: bool,
-    /// Write all events to FILE, as JSON Lines
+    /// Append all events to FILE as JSON Lines
     #[arg(long, global = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub events: Option<PathBuf>,
-    /// Colour: auto, always or never
+    /// Colour of messages: auto (on a terminal), always or never
     #[arg(
         long,
         global = true,
@@ -34,27 +55,29 @@ pub struct LogFlags {
         default_value = "auto",
         hide_default_value = true
     )]
-    pub color: Colour,
+    pub color: ColorWhen,
 }
 
 impl LogFlags {
-    /// The voice these flags ask for.
+    /// The report of the run.
     ///
-    /// Fails at [`Stage::File`] with code 23 when the events file cannot be made.
+    /// Fails with phase `file` and code 23 when the events file cannot be opened.
     pub fn report(&self) -> Result<Report, Failure> {
         let verbosity = match (self.quiet, self.verbose) {
             (true, _) => Verbosity::Quiet,
             (false, 0) => Verbosity::Usual,
             (false, _) => Verbosity::Steps,
         };
+        let colour = self.color.into();
         let events = self.events.as_deref().map(open_events).transpose()?;
-        Ok(Report::new(ReportOptions { verbosity, json: self.json, colour: self.color, events }))
+        Ok(Report::new(ReportOptions { verbosity, json: self.json, colour, events }))
     }
 }
 
 fn open_events(path: &Path) -> Result<(File, String), Failure> {
     use std::os::unix::fs::FileTypeExt;
-    // A FIFO opened both ways waits for nobody (fifo(7)): its reader may come later, or never.
+    // A FIFO opened for reading and writing does not wait for a reader (fifo(7)), which may come
+    // later or never.
     let fifo = std::fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo());
     let mode = if fifo { OFlags::RDWR } else { OFlags::WRONLY };
     let opened = output_file::open(path, mode | OFlags::APPEND | OFlags::CREATE, 0o666);

@@ -1,4 +1,4 @@
-//! Trying again when nobody answers.
+//! Flags for retries.
 
 use std::time::Duration;
 
@@ -9,18 +9,18 @@ use crate::net::retry::Retry;
 
 /// Flags of every client that connects.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Connecting")]
+#[command(next_help_heading = "Connection")]
 pub struct RetryFlags {
-    /// Try again up to N times when the name is absent or the peer cannot be reached
+    /// Number of retries if the name does not resolve or the connection fails
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub retry: u32,
-    /// Wait this long before trying again
+    /// Delay before each retry
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = values::duration)]
     pub retry_delay: Duration,
 }
 
 impl RetryFlags {
-    /// The rounds these flags ask for.
+    /// The retries to make.
     pub fn retry(&self) -> Retry {
         Retry { times: self.retry, delay: self.retry_delay }
     }

@@ -1,4 +1,4 @@
-//! Options on the socket itself.
+//! Flags for socket options.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use crate::net::socket::SocketOptions;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Socket")]
 pub struct TcpFlags {
-    /// Send small writes at once (TCP_NODELAY)
+    /// Send small writes immediately (TCP_NODELAY)
     #[arg(long)]
     pub nodelay: bool,
-    /// Probe a silent peer after this time, and again each time [60s]
+    /// Send keepalive probes to an idle peer at this interval (60s if no value is given)
     #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true,
-          default_missing_value = "60s", value_parser = probing)]
+          default_missing_value = "60s", value_parser = keepalive_time)]
     pub keepalive: Option<Duration>,
 }
 
@@ -24,40 +24,40 @@ pub struct TcpFlags {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Socket")]
 pub struct SocketFlags {
-    /// Time to live, hop limit
+    /// IPv4 time to live or IPv6 hop limit of sent packets (1 to 255)
     #[arg(long, value_name = "HOPS", value_parser = clap::value_parser!(u8).range(1..))]
     pub ttl: Option<u8>,
-    /// Type of service, traffic class (0 to 255)
+    /// IPv4 type of service or IPv6 traffic class of sent packets (0 to 255)
     #[arg(long, value_name = "BYTE", value_parser = byte)]
     pub tos: Option<u8>,
-    /// Send buffer in the kernel
+    /// Size of the kernel's send buffer in bytes
     #[arg(long, value_name = "SIZE", value_parser = values::buffer_size)]
     pub send_buffer: Option<usize>,
-    /// Receive buffer in the kernel
+    /// Size of the kernel's receive buffer in bytes
     #[arg(long, value_name = "SIZE", value_parser = values::buffer_size)]
     pub recv_buffer: Option<usize>,
-    /// Firewall mark (Linux, privileged)
+    /// Firewall mark of sent packets (SO_MARK; needs CAP_NET_ADMIN)
     #[arg(long, value_name = "NUMBER", value_parser = number)]
     pub mark: Option<u32>,
-    /// Use this network interface only
+    /// Use only this network interface (SO_BINDTODEVICE)
     #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub interface: Option<String>,
-    /// Let several sockets share the address and port (SO_REUSEPORT)
+    /// Allow several sockets on the same address and port (SO_REUSEPORT)
     #[arg(long)]
     pub reuse_port: bool,
 }
 
-/// Whole seconds, as many as the kernel takes (tcp(7), `TCP_KEEPIDLE`); 0 is none.
-fn probing(word: &str) -> Result<Duration, String> {
+/// Parses whole seconds within the kernel's limit (tcp(7), `TCP_KEEPIDLE`); 0 is none.
+fn keepalive_time(word: &str) -> Result<Duration, String> {
     let time = values::duration(word)?;
-    match time.subsec_nanos() == 0 && time.as_secs() <= 32_767 {
-        true => Ok(time),
-        false => Err(format!("'{word}' is not a number of seconds up to 32767")),
+    if time.subsec_nanos() != 0 || time.as_secs() > 32_767 {
+        return Err(format!("'{word}' is not a whole number of seconds up to 32767"));
     }
+    Ok(time)
 }
 
 impl TcpFlags {
-    /// `options` with what these flags ask for.
+    /// `options` with these TCP options added.
     pub fn added_to(&self, options: SocketOptions) -> SocketOptions {
         let keepalive = self.keepalive.filter(|time| !time.is_zero());
         SocketOptions { nodelay: self.nodelay, keepalive, ..options }
@@ -65,7 +65,7 @@ impl TcpFlags {
 }
 
 impl SocketFlags {
-    /// The options these flags ask for.
+    /// The socket options of these flags.
     pub fn options(&self) -> SocketOptions {
         SocketOptions {
             ttl: self.ttl,
@@ -80,7 +80,7 @@ impl SocketFlags {
     }
 }
 
-/// A number in decimal, or in hexadecimal with `0x`.
+/// Parses a number in decimal, or in hexadecimal with `0x`.
 fn number(word: &str) -> Result<u32, String> {
     let parsed = match word.strip_prefix("0x") {
         Some(hex) => u32::from_str_radix(hex, 16),
@@ -90,5 +90,5 @@ fn number(word: &str) -> Result<u32, String> {
 }
 
 fn byte(word: &str) -> Result<u8, String> {
-    u8::try_from(number(word)?).map_err(|_| format!("'{word}' is over 255"))
+    u8::try_from(number(word)?).map_err(|_| format!("'{word}' is greater than 255"))
 }

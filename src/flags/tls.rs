@@ -1,4 +1,4 @@
-//! TLS: whom to believe, what to show, what to speak.
+//! Flags for TLS: trust, certificates, protocols.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -8,96 +8,96 @@ use clap::{Args, ValueEnum};
 
 use crate::net::layer::Layer;
 
-/// Flags of every client that speaks TLS.
+/// Flags of clients that use TLS.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "TLS")]
 pub struct ClientTls {
-    /// Believe the certificates in FILE (PEM) instead of the system's
+    /// Trust the CA certificates in FILE (PEM) instead of the system roots
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub ca_file: Option<PathBuf>,
-    /// Believe anybody; what would have failed is still told
+    /// Do not verify the server's certificate (problems are printed as warnings)
     #[arg(long)]
     pub insecure: bool,
-    /// The name that the server's certificate must have [default: the host]
+    /// Name that the server's certificate must match [default: HOST]
     #[arg(long, value_name = "NAME", value_parser = server_name)]
     pub server_name: Option<String>,
-    /// Protocols to offer, in order of preference
+    /// Application protocols to offer (ALPN), comma-separated, in order of preference
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = protocol)]
     pub alpn: Vec<String>,
-    /// Our own certificate, and those that lead to its root (PEM)
+    /// Client certificate chain (PEM)
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub cert: Option<PathBuf>,
-    /// Its key (PEM), if it is not in the same file
+    /// Private key of --cert (PEM) [default: in the same file]
     #[arg(long, value_name = "FILE", requires = "cert", value_hint = clap::ValueHint::FilePath)]
     pub key: Option<PathBuf>,
-    /// SHA-256 of the server's certificate: nobody else is believed; enough without a CA
+    /// Accept only the server certificate with this SHA-256 fingerprint; no CA needed
     #[arg(long, value_name = "SHA256", value_parser = fingerprint)]
     pub pin: Vec<String>,
-    /// Accept an end of the stream without close_notify as the end of the data
+    /// Accept a TLS stream that ends without close_notify
     ///
-    /// Without this flag such an end is 18, because data may be missing. An end inside a TLS record
-    /// is 18 with it too.
+    /// Without this flag such an end is exit code 18, because data may be missing. An end inside a
+    /// TLS record is 18 even with this flag.
     #[arg(long)]
     pub allow_truncation: bool,
 }
 
-/// Whether callers must show a certificate.
+/// Whether clients need a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum ClientAuth {
-    /// They must
+    /// Reject clients without a certificate
     #[default]
     Required,
-    /// They may
+    /// Accept clients without a certificate
     Optional,
 }
 
-/// Flags of every server that speaks TLS.
+/// Flags of servers that use TLS.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "TLS")]
 pub struct ServerTls {
-    /// Speak TLS
+    /// Accept TLS connections
     ///
     /// A connection whose handshake fails does not count for --once and --max-accepts.
     #[arg(long)]
     pub tls: bool,
-    /// Our certificate, and those that lead to its root (PEM) [default: a throw-away one]
+    /// Server certificate chain (PEM) [default: a new self-signed certificate]
     #[arg(long, value_name = "FILE", requires = "tls", value_hint = clap::ValueHint::FilePath)]
     pub cert: Option<PathBuf>,
-    /// Its key (PEM), if it is not in the same file
+    /// Private key of --cert (PEM) [default: in the same file]
     #[arg(long, value_name = "FILE", requires = "cert", value_hint = clap::ValueHint::FilePath)]
     pub key: Option<PathBuf>,
-    /// Protocols we speak
+    /// Application protocols to accept (ALPN), comma-separated
     #[arg(long, value_name = "NAME", requires = "tls", value_delimiter = ',',
           value_parser = protocol)]
     pub alpn: Vec<String>,
-    /// Callers must show a certificate that leads to one in FILE (PEM)
+    /// Verify client certificates with the CA certificates in FILE (PEM)
     #[arg(long, value_name = "FILE", requires = "tls", value_hint = clap::ValueHint::FilePath)]
     pub client_ca: Option<PathBuf>,
-    /// Whether they really must
+    /// Whether clients need a certificate
     #[arg(long, value_name = "WHEN", requires = "client_ca", value_enum, default_value_t)]
     pub client_auth: ClientAuth,
-    /// Accept an end of the stream without close_notify as the end of the data
+    /// Accept a TLS stream that ends without close_notify
     ///
-    /// Without this flag such an end is 18, because data may be missing; outstanding answers
-    /// are sent nevertheless. An end inside a TLS record is 18 with it too.
+    /// Without this flag such an end is exit code 18, because data may be missing; pending replies
+    /// are sent nevertheless. An end inside a TLS record is 18 even with this flag.
     #[arg(long, requires = "tls")]
     pub allow_truncation: bool,
 }
 
 /// What a server needs for TLS.
 pub struct TlsServer {
-    /// What is wrapped around each caller.
+    /// The TLS layer of each connection.
     pub layer: Arc<dyn Layer>,
-    /// Bytes of stack that it needs.
+    /// Bytes of stack that a thread with TLS needs.
     pub stack: usize,
-    /// SHA-256 of our certificate, in hexadecimal.
+    /// SHA-256 of the server's certificate, in hexadecimal.
     pub sha256: String,
-    /// Whether that certificate was made just now.
+    /// Whether that certificate was generated for this run.
     pub throw_away: bool,
 }
 
 impl ClientTls {
-    /// The first of these flags that was given: each needs TLS.
+    /// The first of these flags that was given; each of them needs TLS.
     pub fn first_given_flag(&self) -> Option<&'static str> {
         let flags = [
             (self.ca_file.is_some(), "--ca-file"),
@@ -111,26 +111,26 @@ impl ClientTls {
         flags.into_iter().find_map(|(given, name)| given.then_some(name))
     }
 
-    /// A warning when other users can read our key.
+    /// A warning if every user can read the private key.
     pub fn warning(&self) -> Option<String> {
         readable_key(self.cert.as_deref(), self.key.as_deref())
     }
 
-    /// What of these flags is meant for other servers too than the one the user named.
+    /// These flags without those that are meant only for the server that the user named.
     pub fn without_identity(&self) -> ClientTls {
         ClientTls { server_name: None, cert: None, key: None, ..self.clone() }
     }
 }
 
 impl ServerTls {
-    /// A warning when other users can read our key.
+    /// A warning if every user can read the private key.
     pub fn warning(&self) -> Option<String> {
         readable_key(self.cert.as_deref(), self.key.as_deref())
     }
 }
 
-/// Warns of a key file, or of a certificate's with the key in it, that users other than its owner
-/// and group can read.
+/// Warns if users other than owner and group can read the key file, or the certificate file that
+/// has the key in it.
 fn readable_key(cert: Option<&Path>, key: Option<&Path>) -> Option<String> {
     let path = key.or(cert)?;
     let facts = path.metadata().ok().filter(|facts| facts.is_file())?;
@@ -139,33 +139,29 @@ fn readable_key(cert: Option<&Path>, key: Option<&Path>) -> Option<String> {
     (mode & 0o004 != 0).then_some(text)
 }
 
-/// A name that a certificate could have; a malformed one is told when it is used.
+/// Parses a host name or address; a malformed one that passes is reported when it is used.
 fn server_name(word: &str) -> Result<String, String> {
-    match word.is_empty() || word.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        true => Err(format!("'{word}' is not a name that a certificate could have")),
-        false => Ok(word.to_string()),
+    if word.is_empty() || word.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err(format!("'{word}' is not a name that a certificate could have"));
     }
+    Ok(word.to_string())
 }
 
-/// RFC 7301 §3.1: a name has 1 to 255 bytes.
+/// Parses the name of an application protocol: 1 to 255 bytes (RFC 7301 §3.1).
 fn protocol(word: &str) -> Result<String, String> {
-    match word.len() {
-        _ if word.chars().any(char::is_control) => {
-            Err("a protocol's name has no control characters".to_string())
-        }
-        1..=255 => Ok(word.to_string()),
-        _ => Err("a protocol's name has 1 to 255 bytes".to_string()),
+    if !(1..=255).contains(&word.len()) || word.chars().any(char::is_control) {
+        return Err("a protocol name has 1 to 255 bytes and no control characters".to_string());
     }
+    Ok(word.to_string())
 }
 
+/// Parses a SHA-256 fingerprint; colons between its bytes are optional.
 fn fingerprint(word: &str) -> Result<String, String> {
     let digits = word.bytes().filter(|byte| *byte != b':');
-    match digits.clone().count() == 64 && digits.clone().all(|byte| byte.is_ascii_hexdigit()) {
-        true => Ok(word.to_string()),
-        false => Err(format!(
-            "'{word}' is not the SHA-256 of a certificate: 64 hexadecimal digits, colons optional"
-        )),
+    if digits.clone().count() != 64 || !digits.clone().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(format!("'{word}' is not a SHA-256 fingerprint: 64 hexadecimal digits"));
     }
+    Ok(word.to_string())
 }
 
 #[cfg(not(feature = "tls"))]
@@ -181,14 +177,14 @@ mod absent {
     }
 
     impl ClientTls {
-        /// Says that this build has no TLS: code 2.
+        /// Fails with code 2: this build has no TLS.
         pub fn layer(&self, _: &str) -> Result<Arc<dyn Layer>, Failure> {
             Err(missing())
         }
     }
 
     impl ServerTls {
-        /// Says that this build has no TLS, if it was asked for: code 2.
+        /// Fails with code 2 if `--tls` was given: this build has no TLS.
         pub fn serving(&self, _: &str) -> Result<Option<TlsServer>, Failure> {
             if self.tls { Err(missing()) } else { Ok(None) }
         }
@@ -206,13 +202,13 @@ mod present {
     use crate::net::tls::{OnTruncation, STACK, client, server};
 
     impl ClientTls {
-        /// TLS towards `host`, as these flags want it.
+        /// The TLS layer of a client that connects to `host`.
         ///
-        /// Fails with 26 on a file that cannot be read, with 2 on a word that makes no sense.
+        /// Fails with code 26 if a file cannot be read, with 2 on a malformed value.
         pub fn layer(&self, host: &str) -> Result<Arc<dyn Layer>, Failure> {
             let identity =
                 self.cert.as_deref().map(|cert| Identity::read(cert, self.key.as_deref()));
-            let plan = client::ClientOptions {
+            let options = client::ClientOptions {
                 server_name: self.server_name.clone().unwrap_or_else(|| host.to_string()),
                 ca_file: self.ca_file.clone(),
                 insecure: self.insecure,
@@ -221,14 +217,14 @@ mod present {
                 identity: identity.transpose()?,
                 on_truncation: on_truncation(self.allow_truncation),
             };
-            Ok(Arc::new(client::Client::new(plan)?))
+            Ok(Arc::new(client::Client::new(options)?))
         }
     }
 
     impl ServerTls {
-        /// TLS towards callers of `host`, if these flags want it.
+        /// The TLS layer of a server that listens on `host`, if `--tls` was given.
         ///
-        /// Fails with 26 on a file that cannot be read, with 2 on a word that makes no sense.
+        /// Fails with code 26 if a file cannot be read, with 2 on a malformed value.
         pub fn serving(&self, host: &str) -> Result<Option<TlsServer>, Failure> {
             if !self.tls {
                 return Ok(None);
@@ -237,14 +233,14 @@ mod present {
                 Some(cert) => Identity::read(cert, self.key.as_deref())?,
                 None => Identity::generate_self_signed(&names(host))?,
             };
-            let plan = server::ServerOptions {
+            let options = server::ServerOptions {
                 identity,
                 alpn: protocols(&self.alpn),
                 client_ca: self.client_ca.clone(),
                 client_optional: self.client_auth == ClientAuth::Optional,
                 on_truncation: on_truncation(self.allow_truncation),
             };
-            let server = server::Server::new(plan)?;
+            let server = server::Server::new(options)?;
             Ok(Some(TlsServer {
                 sha256: server.sha256.to_string(),
                 layer: Arc::new(server),
@@ -254,7 +250,7 @@ mod present {
         }
     }
 
-    /// What callers may have named us by.
+    /// The names for a generated certificate of a server that listens on `host`.
     fn names(host: &str) -> Vec<String> {
         let mut names = ["localhost", "127.0.0.1", "::1"].map(str::to_string).to_vec();
         let own = host.split_once('%').map_or(host, |(address, _)| address);
@@ -266,7 +262,7 @@ mod present {
     }
 
     fn pin(word: &str) -> Result<Sha256, Failure> {
-        let why = "not the SHA-256 of a certificate: 64 hexadecimal digits, colons optional";
+        let why = "not a SHA-256 fingerprint: 64 hexadecimal digits, colons optional";
         Sha256::parse(word).ok_or_else(|| Failure::usage(Phase::Tls, word, why))
     }
 
@@ -305,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn protocols_come_as_a_list_or_one_by_one() {
+    fn alpn_is_a_list_or_repeated() {
         let trust = client("sockit --alpn h2,http/1.1 --alpn echo").unwrap();
         assert_eq!(trust.alpn, ["h2", "http/1.1", "echo"]);
         assert_eq!(trust.first_given_flag(), Some("--alpn"));
@@ -313,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_needs_its_certificate_and_a_servers_flags_need_tls() {
+    fn key_requires_cert_and_server_flags_require_tls() {
         assert!(client("sockit --key k.pem").is_err());
         assert!(server("sockit --cert c.pem").is_err());
         assert!(server("sockit --tls --client-auth optional").is_err());
@@ -322,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_that_makes_no_sense_is_usage() {
+    fn malformed_value_is_usage_error() {
         for words in [
             ["--pin", "abc"],
             ["--alpn", "a,,b"],
@@ -337,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_certificates_are_for_one_server() {
+    fn identity_is_for_one_server() {
         let there = client("sockit --server-name n --cert c --key k --insecure --ca-file a");
         let elsewhere = there.unwrap().without_identity();
         assert_eq!((elsewhere.server_name, elsewhere.cert, elsewhere.key), (None, None, None));

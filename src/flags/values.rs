@@ -1,4 +1,4 @@
-//! Words that stand for quantities: `250ms`, `64Ki`, `1M/s`.
+//! Parsers of flag values: durations, sizes, rates (`250ms`, `64Ki`, `1M/s`) and C escapes.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
@@ -6,33 +6,33 @@ use std::time::Duration;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 
-/// The longest duration that can be asked for: a hundred years, which no clock overflows on.
-const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+/// The longest duration: a hundred years, which overflows no clock.
+const MAX_DURATION: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
-/// A time limit; `None` is no limit at all, written `0`.
+/// A time limit; `None`, written `0`, is no limit.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Limit(pub Option<Duration>);
 
-/// Reads a [`Limit`]: as [`duration`], with 0 for no limit.
+/// Parses a [`Limit`]: a [`duration`], or 0 for no limit.
 pub fn limit(word: &str) -> Result<Limit, String> {
     let time = duration(word)?;
     Ok(Limit((!time.is_zero()).then_some(time)))
 }
 
-/// Reads `250ms`, `1.5s`, `2m`, `1h30m`; a bare number is seconds.
+/// Parses `250ms`, `1.5s`, `2m`, `1h30m`; a bare number is seconds.
 pub fn duration(word: &str) -> Result<Duration, String> {
     let bad = || format!("'{word}' is not a duration such as 250ms, 1.5s or 2m");
     let parsed = match split_unit(word) {
         Some((number, unit)) => scaled(number, unit).ok_or_else(bad)?,
         None => humantime::parse_duration(word).map_err(|_| bad())?,
     };
-    match parsed <= LONGEST {
-        true => Ok(parsed),
-        false => Err(format!("'{word}' is longer than a hundred years")),
+    if parsed > MAX_DURATION {
+        return Err(format!("'{word}' is longer than a hundred years"));
     }
+    Ok(parsed)
 }
 
-/// One decimal number and at most one unit; `None` for compound forms.
+/// Splits one decimal number from its unit, if any; `None` for compound forms.
 fn split_unit(word: &str) -> Option<(f64, &str)> {
     let end = word.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(word.len());
     let (number, unit) = word.split_at(end);
@@ -55,7 +55,7 @@ fn scaled(number: f64, unit: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(number * seconds).ok()
 }
 
-/// Reads a number of bytes: `64k` (1000), `64Ki` (1024), bare = bytes.
+/// Parses a number of bytes: `64k` (1000), `64Ki` (1024), bare = bytes.
 pub fn size(word: &str) -> Result<u64, String> {
     let good = word.starts_with(|c: char| c.is_ascii_digit()) && !word.contains(' ');
     match word.parse::<bytesize::ByteSize>() {
@@ -64,7 +64,7 @@ pub fn size(word: &str) -> Result<u64, String> {
     }
 }
 
-/// Reads a [`size`] that must fit a buffer option of the kernel (an `int`).
+/// Parses a [`size`] within the kernel's buffer options (an `int`).
 pub fn buffer_size(word: &str) -> Result<usize, String> {
     match size(word)? {
         bytes @ 1..=0x7fff_ffff => Ok(bytes as usize),
@@ -72,7 +72,7 @@ pub fn buffer_size(word: &str) -> Result<usize, String> {
     }
 }
 
-/// Reads bytes per second: a [`size`], with or without `/s`; never 0.
+/// Parses bytes per second: a [`size`], with or without `/s`; never 0.
 pub fn rate(word: &str) -> Result<u64, String> {
     match size(word.strip_suffix("/s").unwrap_or(word)) {
         Ok(bytes) if bytes > 0 => Ok(bytes),
@@ -80,22 +80,22 @@ pub fn rate(word: &str) -> Result<u64, String> {
     }
 }
 
-/// Reads C escapes in `--send` and the like: `\n \r \t \0 \a \b \e \f \v \\ \" \' \xHH \NNN \u{H…}`.
+/// Parses C escapes in `--send` and the like: `\n \r \t \0 \a \b \e \f \v \\ \" \' \xHH \NNN \u{H…}`.
 ///
-/// Anything else behind a backslash is an error, so that a Windows path is not quietly changed.
+/// Anything else after a backslash is an error, so that a Windows path is not changed silently.
 pub fn unescape(word: &str) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::with_capacity(word.len());
     let mut rest = word;
     while let Some(at) = rest.find('\\') {
         bytes.extend_from_slice(&rest.as_bytes()[..at]);
         rest = one_escape(&rest[at + 1..], &mut bytes)
-            .ok_or_else(|| format!("'{}' is not an escape of C", &rest[at..]))?;
+            .ok_or_else(|| format!("'{}' is not a C escape", &rest[at..]))?;
     }
     bytes.extend_from_slice(rest.as_bytes());
     Ok(bytes)
 }
 
-/// As [`unescape`], for a word that need not be UTF-8: other bytes stay as they were typed.
+/// As [`unescape`], for text that need not be UTF-8: other bytes are kept as typed.
 pub fn unescape_bytes(word: OsString) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::with_capacity(word.len());
     for chunk in word.as_bytes().utf8_chunks() {
@@ -105,12 +105,12 @@ pub fn unescape_bytes(word: OsString) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-/// A parser of text for the peer, as [`unescape_bytes`] reads it.
+/// The clap parser for [`unescape_bytes`].
 pub fn text() -> impl TypedValueParser<Value = Vec<u8>> {
     OsStringValueParser::new().try_map(unescape_bytes)
 }
 
-/// Reads what follows a backslash, and returns what follows that.
+/// Parses what follows a backslash, and returns the rest.
 fn one_escape<'a>(rest: &'a str, bytes: &mut Vec<u8>) -> Option<&'a str> {
     let first = rest.chars().next()?;
     let tail = &rest[first.len_utf8()..];
@@ -133,8 +133,8 @@ fn one_escape<'a>(rest: &'a str, bytes: &mut Vec<u8>) -> Option<&'a str> {
     Some(tail)
 }
 
-fn numeric<'a>(text: &'a str, radix: u32, most: usize, bytes: &mut Vec<u8>) -> Option<&'a str> {
-    let digits = text.chars().take(most).take_while(|c| c.is_digit(radix)).count();
+fn numeric<'a>(text: &'a str, radix: u32, max_len: usize, bytes: &mut Vec<u8>) -> Option<&'a str> {
+    let digits = text.chars().take(max_len).take_while(|c| c.is_digit(radix)).count();
     bytes.push(u8::from_str_radix(&text[..digits], radix).ok()?);
     Some(&text[digits..])
 }
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_duration_is_refused() {
+    fn malformed_duration_is_rejected() {
         for word in [
             "",
             "-1",
@@ -218,7 +218,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_word_brings_them_down(word in ".*") {
+        fn any_word_is_parsed_without_panic(word in ".*") {
             let _ = (duration(&word), size(&word), rate(&word), unescape(&word));
         }
 

@@ -41,7 +41,7 @@ pub enum Verbosity {
 }
 
 /// When lines carry colour.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Colour {
     /// On a terminal, unless NO_COLOR; anywhere with CLICOLOR_FORCE.
     #[default]

@@ -1,13 +1,13 @@
-//! Passwords and tokens among the words of a command line, so that they need not stay in the process list.
+//! Passwords and tokens on a command line, which must not stay in the process list.
 
 use std::ffi::OsString;
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 
-/// Headers whose values anybody may read.
-const OPEN: [&str; 5] = ["accept", "user-agent", "range", "host", "content-type"];
+/// Headers whose values are no secrets.
+const PUBLIC_HEADERS: [&str; 5] = ["accept", "user-agent", "range", "host", "content-type"];
 
-/// The secret parts of `words`: the number of a word, and which bytes of it.
+/// The secret parts of `words`: the index of a word, and the range of bytes in it.
 pub fn find_secrets(words: &[OsString]) -> Vec<(usize, Range<usize>)> {
     let mut found = Vec::new();
     let mut flag: &[u8] = b"";
@@ -27,7 +27,7 @@ pub fn find_secrets(words: &[OsString]) -> Vec<(usize, Range<usize>)> {
     found
 }
 
-/// Where the secret lies in what `flag` was given; in a word without a flag, too.
+/// The range of the secret in the value of `flag`, or in a word without a flag.
 fn secret(flag: &[u8], value: &[u8]) -> Option<Range<usize>> {
     match flag {
         b"--user" => after_colon(value),
@@ -45,8 +45,8 @@ fn after_colon(value: &[u8]) -> Option<Range<usize>> {
 fn field(value: &[u8]) -> Option<Range<usize>> {
     let range = after_colon(value)?;
     let name = value[..range.start - 1].to_ascii_lowercase();
-    let open = OPEN.iter().any(|open| name.starts_with(open.as_bytes()));
-    (!open).then_some(range)
+    let is_public = PUBLIC_HEADERS.iter().any(|header| name.starts_with(header.as_bytes()));
+    (!is_public).then_some(range)
 }
 
 /// The password of `scheme://user:password@host` (RFC 3986 §3.2.1), with or without the scheme.
@@ -59,7 +59,7 @@ fn password(value: &[u8]) -> Option<Range<usize>> {
     Some(start + colon + 1..start + at)
 }
 
-/// The query of a URL, `?token=…`, whatever its parameters are called, and what follows it.
+/// The query of a URL, `?token=…`, with any parameter names, and the rest of the URL.
 fn query(value: &[u8]) -> Option<Range<usize>> {
     let start = value.iter().position(|byte| *byte == b'?')? + 1;
     value[start..].contains(&b'=').then_some(start..value.len())
@@ -69,7 +69,7 @@ fn query(value: &[u8]) -> Option<Range<usize>> {
 mod tests {
     use super::*;
 
-    /// The command line as others would see it.
+    /// The command line as the process list shows it.
     fn seen(line: &str) -> String {
         let mut words: Vec<String> = line.split(' ').map(str::to_string).collect();
         let given: Vec<OsString> = words.iter().map(Into::into).collect();
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn passwords_are_found_wherever_they_may_stand() {
+    fn passwords_are_found_in_urls_and_flags() {
         for (line, shown) in [
             ("sockit http-get http://u:pw@h/x:y@z", "sockit http-get http://u:**@h/x:y@z"),
             ("sockit http-get u:p@w@h/", "sockit http-get u:***@h/"),
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rest_stays_readable() {
+    fn other_arguments_stay_readable() {
         for line in [
             "sockit http-get http://h:80/a:b@c",
             "sockit http-get -H Accept:x http://user@h/",

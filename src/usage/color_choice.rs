@@ -1,11 +1,11 @@
-//! Colour of what clap prints by itself: help, above all.
+//! Colour of what clap prints itself: help and errors.
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
 
 use clap::ColorChoice;
 
-/// As `--color` has it for talk, which counts here before all of the command line is understood.
+/// The choice of `--color`, read before the command line is parsed.
 pub fn color_choice(words: &[OsString]) -> ColorChoice {
     match last_color_value(words) {
         Some("always") => ColorChoice::Always,
@@ -17,16 +17,16 @@ pub fn color_choice(words: &[OsString]) -> ColorChoice {
 
 /// The last value of `--color`.
 fn last_color_value(words: &[OsString]) -> Option<&str> {
-    let mut said = None;
+    let mut last = None;
     let mut is_value = false;
     for word in words.iter().filter_map(|word| word.to_str()) {
-        said = if is_value { Some(word) } else { word.strip_prefix("--color=").or(said) };
+        last = if is_value { Some(word) } else { word.strip_prefix("--color=").or(last) };
         is_value = word == "--color";
     }
-    said
+    last
 }
 
-/// `CLICOLOR_FORCE=0` forces nothing.
+/// Whether `CLICOLOR_FORCE` is 0, which clap would take for a demand.
 fn is_unforced() -> bool {
     std::env::var_os("CLICOLOR_FORCE").is_some_and(|value| value == "0")
 }
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_word_on_colour_counts() {
+    fn last_color_flag_wins() {
         let words = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
         assert_eq!(color_choice(&words("sockit --color never --help")), ColorChoice::Never);
         assert_eq!(

@@ -1,9 +1,9 @@
-//! Commands and flags that a build may lack, and the feature that would bring them.
+//! Commands and flags that a build may lack, and the feature that adds them.
 
-/// A command, the feature that brings it, whether this build has it.
+/// A command, the feature that adds it, whether this build has it.
 const COMMANDS: [(&str, &str, bool); 1] = [("http-get", "http", cfg!(feature = "http"))];
 
-/// A flag, likewise.
+/// A flag, the feature that adds it, whether this build has it.
 const FLAGS: [(&str, &str, bool); 9] = [
     ("--tls", "tls", cfg!(feature = "tls")),
     ("--ca-file", "tls", cfg!(feature = "tls")),
@@ -16,7 +16,7 @@ const FLAGS: [(&str, &str, bool); 9] = [
     ("--client-ca", "tls", cfg!(feature = "tls")),
 ];
 
-/// The first word that means something in another build, and the feature it needs.
+/// The first word that another build would accept, and the feature it needs.
 pub fn missing(words: &[String]) -> Option<(&'static str, &'static str)> {
     let absent = |table: &[(&'static str, &'static str, bool)], word: &str| {
         let row = table.iter().find(|(name, _, present)| !present && *name == word);

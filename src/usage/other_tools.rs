@@ -1,46 +1,44 @@
-//! The words of other tools, and what each means here: one table per tool.
+//! The flags of other tools and what each means here: one table per tool.
 
-/// A tool that somebody may know better than sockit.
+/// A tool whose command lines are translated.
 pub struct Tool {
-    /// What it is called on the command line.
+    /// Its names as the first argument.
     pub names: &'static [&'static str],
-    /// What its words without a dash are.
-    pub form: Form,
+    /// What its operands are.
+    pub operands: Operands,
     /// Its flags, separated by blanks, and what they mean; a flag that takes a value ends in `=`.
-    pub words: &'static [(&'static str, Meaning)],
+    pub flags: &'static [(&'static str, Meaning)],
 }
 
-/// What the words without a dash are.
+/// What the arguments are that are not flags.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
+pub enum Operands {
     /// A host and a port, or a path.
     Connection,
-    /// The same, and the port is 23 unless given.
+    /// The same; the port is 23 by default.
     Telnet,
-    /// `s_client`, and a host and a port.
-    Tls,
+    /// A host and a port that is to accept connections.
+    Wait,
     /// URLs, printed.
-    Url,
-    /// URLs, saved in files of their names.
-    Download,
+    Urls,
+    /// URLs, saved under their names.
+    Downloads,
     /// Names, types and `@SERVER`.
-    Question,
-    /// A name, and the server to ask.
-    QuestionServer,
-    /// Two addresses of socat(1).
-    Pair,
-    /// sockit does nothing like it.
-    Absent(&'static str),
+    Queries,
+    /// A name, then the name server.
+    QueryAndServer,
+    /// sockit does not replace this tool.
+    Unsupported(&'static str),
 }
 
 /// What a flag means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Meaning {
-    /// sockit does so without a flag.
-    Usual,
-    /// sockit has nothing like it.
-    Absent(&'static str),
-    /// This flag of sockit, without a value or with the one behind the blank.
+    /// The default of sockit, or without effect here.
+    Ignored,
+    /// sockit has no equivalent.
+    Unsupported(&'static str),
+    /// This flag of sockit, without a value or with the one after the blank.
     Flag(&'static str),
     /// This flag of sockit, with the same value.
     Value(&'static str),
@@ -48,36 +46,36 @@ pub enum Meaning {
     Header(&'static str),
     /// A proxy of this scheme, unless the value has one.
     Proxy(&'static str),
-    /// The value is a word like those without a dash.
-    Word,
-    /// Needs more than a table.
-    Part(Part),
+    /// The value is an operand.
+    Operand,
+    /// The translation depends on other arguments.
+    Setting(Setting),
 }
 
-/// A part of the line that depends on the others.
+/// A flag whose translation depends on other arguments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+pub enum Setting {
     /// Be a server.
     Listen,
     /// Use UDP.
     Udp,
     /// Use a Unix socket.
     Unix,
-    /// Only see whether the port is open.
+    /// Only check whether the port is open.
     Scan,
     /// A program to run, without a shell.
     Exec,
     /// A program to run in a shell.
     Shell,
-    /// Our address.
+    /// The local address.
     Source,
-    /// Our port, or the server's.
+    /// The local port, or the server's.
     Port,
-    /// Seconds of silence.
+    /// Idle timeout in seconds.
     Wait,
-    /// Seconds after the end of input.
+    /// Seconds to wait after the end of input.
     Quit,
-    /// Addresses of whole networks are allowed.
+    /// Allow broadcast addresses.
     Broadcast,
     /// The proxy's URL.
     Proxy,
@@ -87,57 +85,53 @@ pub enum Part {
     ProxyLogin,
     /// An HTTP method.
     Method,
-    /// Where a download begins.
+    /// Where a download is resumed.
     Resume,
-    /// Tries in all.
+    /// Number of attempts.
     Tries,
 }
 
-use Meaning::{Absent, Flag, Header, Proxy, Usual, Value, Word};
-use Part::{
+use Meaning::{Flag, Header, Ignored, Operand, Proxy, Unsupported, Value};
+use Setting::{
     Broadcast, Exec, Listen, Method, Port, ProxyLogin, ProxyType, Quit, Resume, Scan, Shell,
     Source, Tries, Udp, Unix, Wait,
 };
 
-const fn part(part: Part) -> Meaning {
-    Meaning::Part(part)
+const fn setting(setting: Setting) -> Meaning {
+    Meaning::Setting(setting)
 }
 
-const BODY: Meaning = Absent("a request with a body: http-get sends GET and HEAD");
-const TREE: Meaning = Absent("downloads of more than the URLs that are named");
+const BODY: Meaning = Unsupported("a request with a body; http-get sends GET and HEAD");
+const TREE: Meaning = Unsupported("recursive downloads");
 
-/// Every tool. A long flag that is not here means what it means to sockit.
+/// Every tool. A long flag that is missing here is one of sockit itself.
 pub const ALL: &[Tool] = &[
     Tool {
         names: &["nc", "ncat", "netcat", "nc.openbsd", "nc.traditional"],
-        form: Form::Connection,
-        words: &[
-            ("-l --listen", part(Listen)),
-            ("-u --udp", part(Udp)),
-            ("-U --unixsock", part(Unix)),
-            ("-z", part(Scan)),
-            ("-e= --exec=", part(Exec)),
-            ("-c= --sh-exec=", part(Shell)),
-            ("-s= --source=", part(Source)),
-            ("-p= --source-port=", part(Port)),
-            ("-w= --wait=", part(Wait)),
-            ("-q=", part(Quit)),
-            ("-b", part(Broadcast)),
+        operands: Operands::Connection,
+        flags: &[
+            ("-l --listen", setting(Listen)),
+            ("-u --udp", setting(Udp)),
+            ("-U --unixsock", setting(Unix)),
+            ("-z", setting(Scan)),
+            ("-e= --exec=", setting(Exec)),
+            ("-c= --sh-exec=", setting(Shell)),
+            ("-s= --source=", setting(Source)),
+            ("-p= --source-port=", setting(Port)),
+            ("-w= --wait=", setting(Wait)),
+            ("-q=", setting(Quit)),
+            ("-b", setting(Broadcast)),
             ("-x=", Proxy("socks5")),
             ("--proxy=", Proxy("http")),
-            ("-X= --proxy-type=", part(ProxyType)),
-            ("-P= --proxy-auth=", part(ProxyLogin)),
+            ("-X= --proxy-type=", setting(ProxyType)),
+            ("-P= --proxy-auth=", setting(ProxyLogin)),
             ("-v --verbose", Flag("-v")),
             ("-4", Flag("-4")),
             ("-6", Flag("-6")),
             ("-C --crlf", Flag("--crlf")),
             ("-d", Flag("--recv-only")),
             ("-o= --hex-dump=", Value("--hex")),
-            ("-T=", Value("--tos")),
-            ("-M=", Value("--ttl")),
             ("-m= --max-conns=", Value("--max-conns")),
-            ("-O=", Value("--send-buffer")),
-            ("-I=", Value("--recv-buffer")),
             ("--no-shutdown", Flag("--no-half-close")),
             ("--max-time=", Value("--timeout")),
             ("--chat --broker", Flag("--service chat")),
@@ -148,49 +142,31 @@ pub const ALL: &[Tool] = &[
             ("--ssl-key=", Value("--key")),
             ("--ssl-alpn=", Value("--alpn")),
             ("--no-check-certificate", Flag("--insecure")),
-            ("--starttls=", Absent("STARTTLS: TLS begins with the first byte")),
-            ("-k --keep-open -N -n --nodns -r -D --ssl-verify --fail", Usual),
-            ("-t --telnet", Absent("answers to telnet negotiation")),
-            ("-i=", Absent("a pause between lines")),
-            ("-W=", Absent("an end after so many packets")),
-            ("-S", Absent("TCP MD5 signatures")),
-            ("-g= -G=", Absent("source routing")),
-            ("-V=", Absent("a choice of routing table")),
+            ("--starttls=", Unsupported("STARTTLS; TLS begins with the first byte")),
+            ("-k --keep-open -N -n --nodns -r -D --ssl-verify --fail", Ignored),
+            ("-t --telnet", Unsupported("telnet negotiation")),
+            ("-i=", Unsupported("a pause between lines")),
         ],
     },
     Tool {
         names: &["telnet"],
-        form: Form::Telnet,
-        words: &[
+        operands: Operands::Telnet,
+        flags: &[
             ("-4", Flag("-4")),
             ("-6", Flag("-6")),
-            ("-E -8 -L -K", Usual),
-            ("-l= -a", Absent("a login by telnet")),
+            ("-E -8 -L -K", Ignored),
+            ("-l= -a", Unsupported("a telnet login")),
         ],
     },
     Tool {
-        names: &["openssl"],
-        form: Form::Tls,
-        words: &[
-            ("-connect=", Word),
-            ("-servername=", Value("--server-name")),
-            ("-CAfile=", Value("--ca-file")),
-            ("-cert=", Value("--cert")),
-            ("-key=", Value("--key")),
-            ("-alpn=", Value("--alpn")),
-            ("-proxy=", Proxy("http")),
-            ("-crlf", Flag("--crlf")),
-            ("-showcerts", Flag("-v")),
-            ("-quiet -brief -verify_return_error -ign_eof", Usual),
-            ("-4", Flag("-4")),
-            ("-6", Flag("-6")),
-            ("-starttls=", Absent("STARTTLS: TLS begins with the first byte")),
-        ],
+        names: &["wait", "wait-for", "wait-for-it"],
+        operands: Operands::Wait,
+        flags: &[("-t= --timeout=", Value("--timeout")), ("-q --quiet", Flag("-q"))],
     },
     Tool {
         names: &["curl"],
-        form: Form::Url,
-        words: &[
+        operands: Operands::Urls,
+        flags: &[
             ("-o=", Value("--output")),
             ("-O", Flag("--remote-name")),
             ("-I", Flag("--head")),
@@ -217,23 +193,23 @@ pub const ALL: &[Tool] = &[
             ("-x= --proxy=", Proxy("http")),
             ("--socks5=", Proxy("socks5")),
             ("--socks5-hostname=", Proxy("socks5h")),
-            ("-C= --continue-at=", part(Resume)),
-            ("-X= --request=", part(Method)),
-            ("-f --fail --fail-with-body -L --location -S --show-error", Usual),
-            ("--proto= --tlsv1.2 --tlsv1.3 --noproxy=", Usual),
-            ("-g --globoff -N --no-buffer --compressed --http1.1 -# --no-progress-meter", Usual),
+            ("-C= --continue-at=", setting(Resume)),
+            ("-X= --request=", setting(Method)),
+            ("-f --fail --fail-with-body -L --location -S --show-error", Ignored),
+            ("--proto= --tlsv1.2 --tlsv1.3 --noproxy=", Ignored),
+            ("-g --globoff -N --no-buffer --compressed --http1.1 -# --no-progress-meter", Ignored),
             ("-d= --data= --data-raw= --data-binary= --data-urlencode= --json=", BODY),
             ("-F= --form= -T= --upload-file= --post-data= --post-file=", BODY),
-            ("--http2 --http3", Absent("HTTP/2 and HTTP/3: http-get speaks HTTP/1.1")),
-            ("-w= --write-out=", Absent("an output format; --stats prints the times")),
-            ("-K= --config=", Absent("a file of flags")),
-            ("--starttls=", Absent("STARTTLS: TLS begins with the first byte")),
+            ("--http2 --http3", Unsupported("HTTP/2 and HTTP/3; http-get uses HTTP/1.1")),
+            ("-w= --write-out=", Unsupported("an output format; --stats prints the times")),
+            ("-K= --config=", Unsupported("a configuration file")),
+            ("--starttls=", Unsupported("STARTTLS; TLS begins with the first byte")),
         ],
     },
     Tool {
         names: &["wget"],
-        form: Form::Download,
-        words: &[
+        operands: Operands::Downloads,
+        flags: &[
             ("-O= --output-document=", Value("--output")),
             ("-c --continue", Flag("--continue")),
             ("-q --quiet -nv --no-verbose", Flag("-q")),
@@ -245,55 +221,76 @@ pub const ALL: &[Tool] = &[
             ("-U= --user-agent=", Header("User-Agent")),
             ("--referer=", Header("Referer")),
             ("-T= --timeout= --read-timeout=", Value("--idle-timeout")),
-            ("-t= --tries=", part(Tries)),
+            ("-t= --tries=", setting(Tries)),
             ("--limit-rate=", Value("--rate")),
             ("--max-redirect=", Value("--max-redirects")),
             ("--bind-address=", Value("--source")),
             ("--ca-certificate=", Value("--ca-file")),
             ("--certificate=", Value("--cert")),
             ("--private-key=", Value("--key")),
-            ("--show-progress -nc --no-clobber", Usual),
+            ("--show-progress -nc --no-clobber", Ignored),
             ("--post-data= --post-file= --body-data=", BODY),
             ("-r --recursive -m --mirror -p --page-requisites -i= --input-file=", TREE),
-            ("-P= --directory-prefix=", Absent("a folder for what is saved; --output names it")),
-            ("--password= --http-password=", Absent("--password; --user takes NAME:PASSWORD")),
+            (
+                "-P= --directory-prefix=",
+                Unsupported("a directory for downloads; --output names the file"),
+            ),
+            ("--password= --http-password=", Unsupported("--password; --user takes NAME:PASSWORD")),
         ],
     },
     Tool {
         names: &["dig", "delv", "kdig", "drill"],
-        form: Form::Question,
-        words: &[
-            ("-x= -q=", Word),
+        operands: Operands::Queries,
+        flags: &[
+            ("-x= -q=", Operand),
             ("-t= -type=", Value("--type")),
             ("-f=", Value("--file")),
-            ("-p=", part(Port)),
+            ("-p=", setting(Port)),
             ("+tcp +vc", Flag("--tcp")),
             ("+time= +timeout= --max-time=", Value("--timeout")),
-            ("-c= +tries= +retry=", Usual),
-            ("-4 -6 -r +short +noall +answer +recurse +rec +search", Usual),
-            ("+nocmd +nocomments +noquestion +nostats +noauthority +noadditional", Usual),
-            ("+trace", Absent("the way from the root servers down")),
-            ("+dnssec +subnet= +cd +cdflag +norecurse +norec", Absent("that bit of the query")),
+            ("-c= +tries= +retry=", Ignored),
+            ("-4 -6 -r +short +noall +answer +recurse +rec +search", Ignored),
+            ("+nocmd +nocomments +noquestion +nostats +noauthority +noadditional", Ignored),
+            ("+trace", Unsupported("tracing from the root servers")),
+            (
+                "+dnssec +subnet= +cd +cdflag +norecurse +norec",
+                Unsupported("this flag of the query"),
+            ),
         ],
     },
     Tool {
         names: &["host", "nslookup"],
-        form: Form::QuestionServer,
-        words: &[
+        operands: Operands::QueryAndServer,
+        flags: &[
             ("-t= -type= -query= -querytype= -q=", Value("--type")),
-            ("-port=", part(Port)),
+            ("-port=", setting(Port)),
             ("-T -vc", Flag("--tcp")),
             ("-W= -timeout=", Value("--timeout")),
-            ("-a", Absent("all types in one question")),
+            ("-a", Unsupported("all types in one query")),
             ("-v -debug", Flag("-v")),
-            ("-4 -6 -R= -retry=", Usual),
+            ("-4 -6 -R= -retry=", Ignored),
         ],
     },
-    Tool { names: &["socat"], form: Form::Pair, words: &[("-v", Flag("-v")), ("-d", Flag("-v"))] },
+    Tool {
+        names: &["socat"],
+        operands: Operands::Unsupported(
+            "pairs of addresses; each sockit command connects or listens at one, see sockit -h",
+        ),
+        flags: &[],
+    },
+    Tool {
+        names: &["openssl"],
+        operands: Operands::Unsupported(
+            "openssl; for a TLS session: sockit tcp-client --tls HOST PORT",
+        ),
+        flags: &[],
+    },
     Tool {
         names: &["ping", "ping6", "fping", "traceroute", "mtr"],
-        form: Form::Absent("ICMP; udp-client HOST PORT --count N pings a UDP echo server"),
-        words: &[],
+        operands: Operands::Unsupported(
+            "ICMP; udp-client HOST PORT --count N pings a UDP echo server",
+        ),
+        flags: &[],
     },
 ];
 
@@ -303,7 +300,7 @@ impl Tool {
         ALL.iter().find(|tool| tool.names.contains(&name))
     }
 
-    /// The tool that a command of sockit has most in common with.
+    /// The tool that is most like a sockit command.
     pub fn like(command: &str) -> Option<&'static Tool> {
         match command {
             "http-get" => Tool::named("curl"),
@@ -313,24 +310,23 @@ impl Tool {
         }
     }
 
-    /// The command of sockit that does most of it.
+    /// The sockit command that does most of what the tool does.
     pub fn command(&self) -> &'static str {
-        match self.form {
-            Form::Connection | Form::Telnet | Form::Tls | Form::Pair => "tcp-client",
-            Form::Url | Form::Download => "http-get",
-            Form::Question | Form::QuestionServer => "resolve",
-            Form::Absent(_) => "udp-client",
+        match self.operands {
+            Operands::Urls | Operands::Downloads => "http-get",
+            Operands::Queries | Operands::QueryAndServer => "resolve",
+            _ => "tcp-client",
         }
     }
 
-    /// Whether the word is one of its flags, or letters that are.
-    pub fn knows(&self, word: &str) -> bool {
-        !word.starts_with("--") || self.meaning(word.split('=').next().unwrap_or(word)).is_some()
+    /// Whether the argument is one of its flags, or a cluster of short ones.
+    pub fn has_flag(&self, arg: &str) -> bool {
+        !arg.starts_with("--") || self.meaning(arg.split('=').next().unwrap_or(arg)).is_some()
     }
 
     /// What a flag means, and whether it takes a value.
     pub fn meaning(&self, flag: &str) -> Option<(Meaning, bool)> {
-        self.words.iter().find_map(|(names, meaning)| {
+        self.flags.iter().find_map(|(names, meaning)| {
             let mut names = names.split(' ');
             let name = names.find(|name| name.strip_suffix('=').unwrap_or(name) == flag)?;
             Some((*meaning, name.ends_with('=')))

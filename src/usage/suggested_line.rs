@@ -1,51 +1,62 @@
-//! The sockit line for what another tool was asked for.
+//! The sockit line that does what another tool was asked for.
 
-use super::hints::{Advice, Request};
-use super::other_tools::{Form, Part};
-use super::socat_addresses;
+use super::foreign_args::ForeignArgs;
+use super::other_tools::{Operands, Setting};
 use crate::resolver;
 use crate::resolver::dns::RecordType;
 
-/// Words of a line; or why there is none, if that is known.
-pub type Words = Result<Vec<String>, Option<&'static str>>;
+/// What is suggested for a line of another tool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Suggestion {
+    /// A line of sockit that does the same.
+    Line(String),
+    /// sockit has nothing like it: what is missing.
+    Unsupported(&'static str),
+}
+
+/// The words of a line; without one, what is missing, if that is known.
+type Words = Result<Vec<String>, Option<&'static str>>;
 
 /// Flags that mean nothing without `--tls`.
 const TLS: [&str; 7] =
     ["--server-name", "--ca-file", "--insecure", "--cert", "--key", "--alpn", "--pin"];
 /// Flags that choose the service of a server.
 const SERVICE: [&str; 7] = ["--service", "-s", "--exec", "--sh", "--reply", "--greeting", "--file"];
-const RANGE: &str = "more than one port in a run";
-const CLIENT_EXEC: &str = "a program run by a client";
-const SOCKS4: &str = "SOCKS 4";
+const RANGE: &str = "more than one port in one run";
 
-/// The line for `request`, quoted for a shell.
-pub fn compose(form: Form, mut request: Request) -> Option<Advice> {
-    if let Some(why) = request.absent {
-        return Some(Advice::Absent(why));
+/// The line for `args`, quoted for a shell.
+pub fn compose(operands: Operands, mut args: ForeignArgs) -> Option<Suggestion> {
+    if let Some(what) = args.unsupported {
+        return Some(Suggestion::Unsupported(what));
     }
-    let words = match form {
-        Form::Connection => connection(&request),
-        Form::Telnet => telnet(&mut request),
-        Form::Tls => tls(&mut request),
-        Form::Url | Form::Download => download(&request, form == Form::Download),
-        Form::Question | Form::QuestionServer => question(&mut request, form),
-        Form::Pair => socat_addresses::words(&request),
-        Form::Absent(why) => Err(Some(why)),
+    let words = match operands {
+        Operands::Connection => connection(&args),
+        Operands::Telnet => telnet(&mut args),
+        Operands::Wait => wait(&mut args),
+        Operands::Urls => download(&args, Destination::Stdout),
+        Operands::Downloads => download(&args, Destination::FileNamedByUrl),
+        Operands::Queries | Operands::QueryAndServer => query(&mut args, operands),
+        Operands::Unsupported(what) => Err(Some(what)),
     };
     let mut line = match words {
         Ok(words) => words,
-        Err(why) => return why.map(Advice::Absent),
+        Err(what) => return what.map(Suggestion::Unsupported),
     };
-    line.append(&mut request.flags);
+    line.append(&mut args.flags);
     if line[0].starts_with("tcp") && !has(&line, &["--tls"]) && has(&line, &TLS) {
         line.push("--tls".to_string());
     }
     let quoted = shlex::try_join(line.iter().map(String::as_str)).ok()?;
-    let without_input = line.iter().any(|word| word == "--hang-up") && request.has(Part::Scan);
-    Some(Advice::Line(format!(
-        "sockit {quoted}{}",
-        if without_input { " < /dev/null" } else { "" }
-    )))
+    let without_input = args.has(Setting::Scan) && has(&line, &["--hang-up"]);
+    let input = if without_input { " < /dev/null" } else { "" };
+    Some(Suggestion::Line(format!("sockit {quoted}{input}")))
+}
+
+/// Where a tool writes a download by default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Destination {
+    Stdout,
+    FileNamedByUrl,
 }
 
 fn has(line: &[String], flags: &[&str]) -> bool {
@@ -56,100 +67,105 @@ fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(ToString::to_string).collect()
 }
 
-fn connection(request: &Request) -> Words {
-    match request.quoted_args.as_slice() {
-        [url] if url.contains("://") => download(request, false),
-        _ if request.has(Part::Listen) => server(request),
-        _ => client(request),
+fn connection(args: &ForeignArgs) -> Words {
+    match args.operands.as_slice() {
+        [url] if url.contains("://") => download(args, Destination::Stdout),
+        _ if args.has(Setting::Listen) => server(args),
+        _ => client(args),
     }
 }
 
-fn telnet(request: &mut Request) -> Words {
-    if request.quoted_args.len() == 1 {
-        request.quoted_args.push("23".to_string());
+fn telnet(args: &mut ForeignArgs) -> Words {
+    if args.operands.len() == 1 {
+        args.operands.push("23".to_string());
     }
-    request.flags.push("--crlf".to_string());
-    client(request)
+    args.flags.push("--crlf".to_string());
+    client(args)
 }
 
-fn tls(request: &mut Request) -> Words {
-    if request.quoted_args.first().is_none_or(|word| word != "s_client") {
-        return Err(None);
-    }
-    request.quoted_args.remove(0);
-    request.flags.push("--tls".to_string());
-    client(request)
+/// Waits about a minute for a port to accept connections.
+fn wait(args: &mut ForeignArgs) -> Words {
+    args.set(Setting::Scan, "");
+    args.flags.extend(words(&["--retry", "60"]));
+    client(args)
 }
 
-fn server(request: &Request) -> Words {
-    let is_udp = request.has(Part::Udp);
-    let mut line = match (request.command.as_deref(), request.has(Part::Unix)) {
-        (Some(command), _) => words(&[command]),
-        (None, true) => words(&["unix-server"]),
-        (None, false) => words(&[if is_udp { "udp-server" } else { "tcp-server" }]),
-    };
-    let mut rest = request.quoted_args.clone();
-    if request.has(Part::Unix) {
-        line.extend(rest);
+fn server(args: &ForeignArgs) -> Words {
+    let is_udp = args.has(Setting::Udp);
+    let is_unix = args.has(Setting::Unix);
+    let command = if is_unix {
+        "unix-server"
+    } else if is_udp {
+        "udp-server"
     } else {
-        let port = request.get(Part::Port).map(str::to_string).or_else(|| rest.pop());
-        let host = request.get(Part::Source).map(str::to_string).or_else(|| rest.pop());
-        pair_of(&mut line, "--host", host.as_deref());
-        pair_of(&mut line, "--port", port.as_deref());
+        "tcp-server"
+    };
+    let mut line = words(&[args.command.as_deref().unwrap_or(command)]);
+    let mut operands = args.operands.clone();
+    if is_unix {
+        line.extend(operands);
+    } else {
+        let port = args.get(Setting::Port).map(str::to_string).or_else(|| operands.pop());
+        let host = args.get(Setting::Source).map(str::to_string).or_else(|| operands.pop());
+        push_flag(&mut line, "--host", host.as_deref());
+        push_flag(&mut line, "--port", port.as_deref());
     }
-    let program = request.get(Part::Exec).map(|command| ("--exec", command));
-    match program.or_else(|| request.get(Part::Shell).map(|command| ("--sh", command))) {
+    let program = args.get(Setting::Exec).map(|command| ("--exec", command));
+    match program.or_else(|| args.get(Setting::Shell).map(|command| ("--sh", command))) {
         Some((flag, command)) => line.extend(words(&[flag, command])),
-        None if is_udp || has(&request.flags, &SERVICE) => {}
+        None if is_udp || has(&args.flags, &SERVICE) => {}
         None => line.extend(words(&["--service", "pipe"])),
     }
-    pair_of(&mut line, "--idle-timeout", request.get(Part::Wait).filter(|_| !is_udp));
+    push_flag(&mut line, "--idle-timeout", args.get(Setting::Wait).filter(|_| !is_udp));
     Ok(line)
 }
 
-fn pair_of(line: &mut Vec<String>, flag: &str, value: Option<&str>) {
+/// Adds a flag with its value, if there is one.
+fn push_flag(line: &mut Vec<String>, flag: &str, value: Option<&str>) {
     line.extend(value.into_iter().flat_map(|value| words(&[flag, value])));
 }
 
-fn client(request: &Request) -> Words {
-    let (udp, unix) = (request.has(Part::Udp), request.has(Part::Unix));
-    let scan = request.has(Part::Scan);
-    if request.has(Part::Exec) || request.has(Part::Shell) {
-        return Err(Some(CLIENT_EXEC));
+fn client(args: &ForeignArgs) -> Words {
+    if args.has(Setting::Exec) || args.has(Setting::Shell) {
+        return Err(Some("a program run by a client"));
     }
-    match request.quoted_args.as_slice() {
-        [_, ports @ ..] if ports.len() > 1 || ports.iter().any(|port| is_range(port)) => {
-            return Err(ports
-                .iter()
-                .all(|port| is_range(port) || is_number(port))
-                .then_some(RANGE));
-        }
-        [] if unix => return Err(None),
-        [_, port] if !is_port(port, if udp { "udp" } else { "tcp" }) => return Err(None),
-        _ => {}
-    }
-    let command = if unix {
+    check_ports(args)?;
+    let is_udp = args.has(Setting::Udp);
+    let command = if args.has(Setting::Unix) {
         "unix-client"
-    } else if udp {
+    } else if is_udp {
         "udp-client"
     } else {
         "tcp-client"
     };
     let mut line = words(&[command]);
-    line.extend(request.quoted_args.iter().cloned());
-    match (scan, udp) {
-        // What netcat sends; some servers take an empty datagram for the end of all.
-        (true, true) => line.extend(words(&["--send", "X"])),
-        (true, false) => line.push("--hang-up".to_string()),
-        _ => {}
+    line.extend(args.operands.iter().cloned());
+    if args.has(Setting::Scan) {
+        // netcat sends X too; some servers take an empty datagram for the end of all.
+        line.extend(words(if is_udp { &["--send", "X"] } else { &["--hang-up"] }));
     }
-    line.extend(patience(request)?);
-    pair_of(&mut line, "--proxy", proxy(request)?.as_deref());
-    pair_of(&mut line, "--source", source(request).as_deref());
-    if udp && request.has(Part::Broadcast) {
+    line.extend(timeouts(args)?);
+    push_flag(&mut line, "--proxy", proxy(args)?.as_deref());
+    push_flag(&mut line, "--source", source(args).as_deref());
+    if is_udp && args.has(Setting::Broadcast) {
         line.push("--broadcast".to_string());
     }
     Ok(line)
+}
+
+/// Whether the operands are those of a client: one port, or the path of a Unix socket.
+fn check_ports(args: &ForeignArgs) -> Result<(), Option<&'static str>> {
+    let protocol = if args.has(Setting::Udp) { "udp" } else { "tcp" };
+    match args.operands.as_slice() {
+        [] if args.has(Setting::Unix) => Err(None),
+        [_, port] if is_range(port) => Err(Some(RANGE)),
+        [_, port] if !is_port(port, protocol) => Err(None),
+        [_, _, _, ..] => {
+            let are_ports = args.operands[1..].iter().all(|port| is_range(port) || is_number(port));
+            Err(are_ports.then_some(RANGE))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn is_number(word: &str) -> bool {
@@ -164,12 +180,12 @@ fn is_range(word: &str) -> bool {
     word.split_once('-').is_some_and(|(first, last)| is_number(first) && is_number(last))
 }
 
-/// What `-w` and `-q` come to. A netcat with `-w 0` does not wait for answers at all; and after a
-/// scan there is nothing to wait for.
-fn patience(request: &Request) -> Words {
-    let (scan, udp) = (request.has(Part::Scan), request.has(Part::Udp));
-    let wait = request.get(Part::Wait).filter(|wait| !(scan && *wait == "0"));
-    let quit = request.get(Part::Quit);
+/// The flags for `-w` and `-q`. With `-w 0` a netcat does not wait for replies at all; after a scan
+/// there is nothing to wait for.
+fn timeouts(args: &ForeignArgs) -> Words {
+    let (scan, udp) = (args.has(Setting::Scan), args.has(Setting::Udp));
+    let wait = args.get(Setting::Wait).filter(|wait| !(scan && *wait == "0"));
+    let quit = args.get(Setting::Quit);
     if quit.is_some_and(|quit| !is_number(quit.strip_prefix('-').unwrap_or(quit))) {
         return Err(None);
     }
@@ -185,94 +201,100 @@ fn patience(request: &Request) -> Words {
     })
 }
 
-/// The proxy's URL. netcats say protocol and login apart from it.
-fn proxy(request: &Request) -> Result<Option<String>, Option<&'static str>> {
-    let Some(url) = request.get(Part::Proxy) else { return Ok(None) };
-    let (scheme, place) = url.split_once("://").ok_or(None)?;
-    let scheme = match request.get(Part::ProxyType) {
+/// The proxy's URL; netcats take its protocol and login in flags of their own.
+fn proxy(args: &ForeignArgs) -> Result<Option<String>, Option<&'static str>> {
+    let Some(url) = args.get(Setting::Proxy) else { return Ok(None) };
+    let (scheme, host_port) = url.split_once("://").ok_or(None)?;
+    let scheme = match args.get(Setting::ProxyType) {
         Some("connect" | "http") => "http",
         Some("5" | "socks5") => "socks5",
-        Some("4" | "socks4") => return Err(Some(SOCKS4)),
+        Some("4" | "socks4") => return Err(Some("SOCKS 4")),
         Some(_) => return Err(None),
         None => scheme,
     };
-    let login = request.get(Part::ProxyLogin).map(|login| format!("{login}@"));
-    Ok(Some(format!("{scheme}://{}{place}", login.unwrap_or_default())))
+    let login = args.get(Setting::ProxyLogin).map(|login| format!("{login}@"));
+    Ok(Some(format!("{scheme}://{}{host_port}", login.unwrap_or_default())))
 }
 
-/// Our own address and port, of which netcats take each alone.
-fn source(request: &Request) -> Option<String> {
-    let is_v6 = |host: &str| host.contains(':');
+/// The local address and port, which netcats take in separate flags.
+fn source(args: &ForeignArgs) -> Option<String> {
     let to_v6 =
-        has(&request.flags, &["-6"]) || request.quoted_args.first().is_some_and(|to| is_v6(to));
+        has(&args.flags, &["-6"]) || args.operands.first().is_some_and(|to| to.contains(':'));
     let any = if to_v6 { "::" } else { "0.0.0.0" };
-    match (request.get(Part::Source), request.get(Part::Port)) {
+    match (args.get(Setting::Source), args.get(Setting::Port)) {
         (address, None) => address.map(str::to_string),
-        (address, Some(port)) => Some(match address.unwrap_or(any) {
-            v6 if is_v6(v6) => format!("[{v6}]:{port}"),
-            v4 => format!("{v4}:{port}"),
-        }),
+        (address, Some(port)) => Some(host_port(address.unwrap_or(any), port)),
     }
 }
 
-fn download(request: &Request, saved: bool) -> Words {
-    let telnet = request.quoted_args.first().and_then(|url| url.strip_prefix("telnet://"));
-    if let Some(place) = telnet {
-        return Ok(words(&["tcp-client", place.trim_end_matches('/')]));
+/// `ADDRESS:PORT`, with brackets around an IPv6 address.
+fn host_port(address: &str, port: &str) -> String {
+    if address.contains(':') { format!("[{address}]:{port}") } else { format!("{address}:{port}") }
+}
+
+fn download(args: &ForeignArgs, destination: Destination) -> Words {
+    let telnet = args.operands.first().and_then(|url| url.strip_prefix("telnet://"));
+    if let Some(host_port) = telnet {
+        return Ok(words(&["tcp-client", host_port.trim_end_matches('/')]));
     }
-    let method = match request.get(Part::Method) {
-        None | Some("GET") => None,
-        Some("HEAD") => Some("--head"),
-        Some(_) => return Err(Some("methods but GET and HEAD")),
-    };
-    let resume = match request.get(Part::Resume) {
-        None => None,
-        Some("-") => Some("--continue"),
-        Some(_) => return Err(Some("an offset to go on from; --continue finds it")),
-    };
     let is_web = |url: &String| !url.contains("://") || url.starts_with("http");
-    match request.quoted_args.as_slice() {
+    match args.operands.as_slice() {
         [] => return Err(None),
-        urls if !urls.iter().all(is_web) => return Err(Some("URLs but http and https")),
+        urls if !urls.iter().all(is_web) => return Err(Some("URLs other than http and https")),
         _ => {}
     }
     let mut line = words(&["http-get"]);
-    line.extend(request.quoted_args.iter().cloned());
-    line.extend(words(method.as_slice()));
-    line.extend(words(resume.as_slice()));
-    if saved && !has(&request.flags, &["--output", "--head"]) {
+    line.extend(args.operands.iter().cloned());
+    line.extend(method_and_resume(args)?);
+    if destination == Destination::FileNamedByUrl && !has(&args.flags, &["--output", "--head"]) {
         line.push("--remote-name".to_string());
     }
     let tries =
-        request.get(Part::Tries).map(|tries| tries.parse().map_err(|_| None)).transpose()?;
+        args.get(Setting::Tries).map(|tries| tries.parse().map_err(|_| None)).transpose()?;
     let retries = tries.map(|tries: u32| tries.saturating_sub(1).to_string());
-    pair_of(&mut line, "--retry", retries.as_deref());
-    pair_of(&mut line, "--proxy", proxy(request)?.as_deref());
+    push_flag(&mut line, "--retry", retries.as_deref());
+    push_flag(&mut line, "--proxy", proxy(args)?.as_deref());
     Ok(line)
 }
 
-/// dig and its like ask name servers only, and take types and classes between the names.
-fn question(request: &mut Request, form: Form) -> Words {
+/// The flags for an HTTP method and for the offset where a download is resumed.
+fn method_and_resume(args: &ForeignArgs) -> Words {
+    let mut flags = Vec::new();
+    match args.get(Setting::Method) {
+        None | Some("GET") => {}
+        Some("HEAD") => flags.push("--head"),
+        Some(_) => return Err(Some("methods other than GET and HEAD")),
+    }
+    match args.get(Setting::Resume) {
+        None => {}
+        Some("-") => flags.push("--continue"),
+        Some(_) => return Err(Some("a given offset; --continue resumes at the end of the file")),
+    }
+    Ok(words(&flags))
+}
+
+/// dig and its like query name servers only, and take types and classes between the names.
+fn query(args: &mut ForeignArgs, operands: Operands) -> Words {
     let mut server = None;
     let mut names = Vec::new();
-    for word in std::mem::take(&mut request.quoted_args) {
-        // Behind a name, dig takes a word without a dot for a type.
-        let is_behind = form == Form::Question && request.command.is_none() && !names.is_empty();
+    for word in std::mem::take(&mut args.operands) {
+        // After a name, dig takes a word without a dot for a type.
+        let follows_name =
+            operands == Operands::Queries && args.command.is_none() && !names.is_empty();
         let is_type = RecordType::WORDS.iter().any(|kind| kind.eq_ignore_ascii_case(&word))
-            || is_behind && !word.contains(['.', ':', '@']) && !word.eq_ignore_ascii_case("in");
+            || follows_name && !word.contains(['.', ':', '@']) && !word.eq_ignore_ascii_case("in");
         match word.strip_prefix('@') {
             Some(at) => server = Some(at.to_string()),
-            None if is_type => request.flags.extend(words(&["--type", &word.to_lowercase()])),
+            None if is_type => args.flags.extend(words(&["--type", &word.to_lowercase()])),
             None if word.eq_ignore_ascii_case("in") => {}
             None => names.push(word),
         }
     }
-    if form == Form::QuestionServer && names.len() == 2 {
+    if operands == Operands::QueryAndServer && names.len() == 2 {
         server = names.pop();
     }
-    let server = server.map(|server| match request.get(Part::Port) {
-        Some(port) if server.contains(':') => format!("[{server}]:{port}"),
-        Some(port) => format!("{server}:{port}"),
+    let server = server.map(|server| match args.get(Setting::Port) {
+        Some(port) => host_port(&server, port),
         None => server,
     });
     if names.is_empty() {
@@ -280,8 +302,8 @@ fn question(request: &mut Request, form: Form) -> Words {
     }
     let mut line = words(&["resolve"]);
     line.append(&mut names);
-    pair_of(&mut line, "--server", server.as_deref());
-    if request.command.is_none() && server.is_none() && !has(&request.flags, &["--type", "--tcp"]) {
+    push_flag(&mut line, "--server", server.as_deref());
+    if args.command.is_none() && server.is_none() && !has(&args.flags, &["--type", "--tcp"]) {
         line.extend(words(&["--via", "dns"]));
     }
     Ok(line)

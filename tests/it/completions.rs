@@ -1,4 +1,4 @@
-//! `completions` and `man`: what they print is taken by the shells and formatters themselves.
+//! `completions` and `man`: shells and formatters accept what they print.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -12,7 +12,7 @@ const SHELLS: [&str; 5] = ["bash", "zsh", "fish", "elvish", "powershell"];
 
 /// The completions for `shell`, in a file.
 fn script(shell: &str) -> (tempfile::TempDir, PathBuf) {
-    let folder = tempfile::tempdir_in(scratch()).expect("a folder for the script");
+    let folder = tempfile::tempdir_in(scratch()).expect("a directory for the script");
     let run = sockit("completions").arg(shell).run();
     run.exits(0).is_silent();
     let file = folder.path().join(shell);
@@ -20,7 +20,7 @@ fn script(shell: &str) -> (tempfile::TempDir, PathBuf) {
     (folder, file)
 }
 
-fn ask(words: &[&str]) -> Run {
+fn run_program(words: &[&str]) -> Run {
     let mut command = Command::new(words[0]);
     command.args(&words[1..]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.env("LC_ALL", "C.UTF-8").env("HOME", scratch());
@@ -28,7 +28,7 @@ fn ask(words: &[&str]) -> Run {
 }
 
 #[test]
-fn every_shell_gets_a_script() {
+fn script_is_printed_for_every_shell() {
     for shell in SHELLS {
         let run = sockit("completions").arg(shell).run();
         run.exits(0).is_silent();
@@ -38,13 +38,13 @@ fn every_shell_gets_a_script() {
 }
 
 #[test]
-fn the_shells_read_their_scripts_without_a_complaint() {
+fn script_has_no_syntax_error() {
     for shell in ["bash", "zsh", "fish"] {
         if program(shell).is_none() {
             continue;
         }
         let (_folder, file) = script(shell);
-        ask(&[shell, "-n", file.to_str().unwrap()]).exits(0).prints("").is_silent();
+        run_program(&[shell, "-n", file.to_str().unwrap()]).exits(0).prints("").is_silent();
     }
 }
 
@@ -63,7 +63,7 @@ fn bash_completes_commands_flags_services_and_files() {
              _sockit sockit \"$cur\" \"$prev\" 2>/dev/null; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
             file.display()
         );
-        ask(&["bash", "-c", &script]).text()
+        run_program(&["bash", "-c", &script]).text()
     };
     assert!(completes("sockit tcp-").contains("tcp-server"));
     assert!(completes("sockit tcp-server --ser").contains("--service"));
@@ -79,7 +79,7 @@ fn fish_completes_commands_flags_and_services() {
     let (_folder, file) = script("fish");
     let completes = |typed: &str| {
         let line = format!("source '{}'; complete -C '{typed}'", file.display());
-        ask(&["fish", "-c", &line]).text()
+        run_program(&["fish", "-c", &line]).text()
     };
     assert!(completes("sockit tcp-").contains("tcp-server"));
     assert!(completes("sockit tcp-server --ser").contains("--service"));
@@ -87,8 +87,8 @@ fn fish_completes_commands_flags_and_services() {
 }
 
 #[test]
-fn every_command_has_a_page_of_its_own() {
-    let folder = tempfile::tempdir_in(scratch()).expect("a folder for the pages");
+fn out_dir_gets_a_page_per_command() {
+    let folder = tempfile::tempdir_in(scratch()).expect("a directory for the pages");
     let pages = folder.path().join("not/yet");
     sockit("man --out-dir").arg(&pages).run().exits(0).prints("").is_silent();
     for page in ["sockit", "sockit-tcp-client", "sockit-resolve", "sockit-man"] {
@@ -104,17 +104,17 @@ fn every_command_has_a_page_of_its_own() {
 }
 
 #[test]
-fn groff_and_man_format_the_pages_without_a_warning() {
-    let folder = tempfile::tempdir_in(scratch()).expect("a folder for the pages");
+fn groff_and_man_format_pages_without_warning() {
+    let folder = tempfile::tempdir_in(scratch()).expect("a directory for the pages");
     sockit("man --out-dir").arg(folder.path()).run().exits(0);
     for page in std::fs::read_dir(folder.path()).unwrap() {
         let page = page.unwrap().path();
         let page = page.to_str().unwrap();
         if program("groff").is_some() {
-            ask(&["groff", "-man", "-Tutf8", "-ww", "-z", page]).exits(0).is_silent();
+            run_program(&["groff", "-man", "-Tutf8", "-ww", "-z", page]).exits(0).is_silent();
         }
         if program("man").is_some() {
-            let run = ask(&["man", "--warnings", "-l", page]);
+            let run = run_program(&["man", "--warnings", "-l", page]);
             run.exits(0).is_silent();
             assert!(run.text().contains("EXIT STATUS"), "{page}");
         }
@@ -122,7 +122,7 @@ fn groff_and_man_format_the_pages_without_a_warning() {
 }
 
 #[test]
-fn a_reader_that_leaves_early_is_content_and_a_full_disk_is_told() {
+fn full_disk_exits_23_and_closed_pipe_exits_0() {
     sockit("completions bash").redirect("> /dev/full").run().exits(23);
     sockit("man").redirect("> /dev/full").run().exits(23);
     sockit("man").redirect("| head -n 1").run().exits(0).is_silent();

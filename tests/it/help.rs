@@ -1,4 +1,4 @@
-//! `--help` of every command is golden, so a changed flag shows in review.
+//! `--help` of every command is golden, so that a changed flag is visible in review.
 //!
 //! `SOCKIT_BLESS=1 cargo test --test it help` writes the files anew.
 
@@ -11,20 +11,16 @@ fn golden(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/help").join(format!("{name}.txt"))
 }
 
-/// The commands that the top help lists.
+/// The commands that the front page lists, in groups.
 fn commands() -> Vec<String> {
     let help = sockit("--help").run().text();
-    let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1);
-    let names = listed.take_while(|line| !line.is_empty());
-    names
-        .filter_map(|line| line.strip_prefix("  ")?.split(' ').next())
-        .filter(|name| !name.is_empty() && *name != "help")
-        .map(str::to_string)
-        .collect()
+    let (groups, _) = help.split_once("\nLogging:\n").expect("the list of commands");
+    let names = groups.lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
+    names.map(str::to_string).collect()
 }
 
 #[test]
-fn every_help_is_as_it_was() {
+fn help_of_every_command_is_golden() {
     let names = commands();
     assert!(names.iter().any(|name| name == "tcp-client"), "{names:?}");
     let bless = std::env::var_os("SOCKIT_BLESS").is_some_and(|v| v == "1");
@@ -41,26 +37,42 @@ fn every_help_is_as_it_was() {
         }
     }
     assert!(
-        changed.is_empty() || !whole_build(),
+        changed.is_empty() || !is_complete_build(),
         "help changed: {changed:?}; SOCKIT_BLESS=1 cargo test --test it help writes it anew"
     );
 }
 
 /// Whether every feature is in, as in the builds whose help is golden.
-fn whole_build() -> bool {
+fn is_complete_build() -> bool {
     cfg!(all(feature = "tls", feature = "http", feature = "prompt", feature = "progress"))
 }
 
 #[test]
-fn help_tells_the_exit_codes() {
+fn tables_are_in_the_help_of_sockit_alone() {
+    let front = sockit("--help").run().text();
+    assert!(front.contains("\nEnvironment:\n") && front.contains("\nExit codes:\n"), "{front}");
     for name in commands() {
-        let run = sockit(&name).and("--help").run();
-        assert!(run.text().contains("xit code"), "{name} --help has no exit codes");
+        let long = sockit(&name).and("--help").run().text();
+        assert!(!long.contains("\nExit codes:\n"), "{name}");
+        assert!(
+            long.ends_with("\nEnvironment variables and exit codes: sockit --help\n"),
+            "{name}"
+        );
     }
 }
 
 #[test]
-fn short_help_fits_a_screen_or_two() {
+fn front_page_lists_groups_and_ends_with_the_help_of_a_command() {
+    let short = sockit("-h").run().text();
+    for group in ["TCP", "UDP", "Unix sockets", "HTTP and names", "Testing", "Shell"] {
+        assert!(short.contains(&format!("\n\n{group}:\n  ")), "{group}\n{short}");
+    }
+    assert!(short.ends_with("sockit <command> -h\n"), "{short}");
+    assert_eq!(commands().len(), if cfg!(feature = "http") { 12 } else { 11 });
+}
+
+#[test]
+fn short_help_is_shorter_than_long_help() {
     for name in commands() {
         let short = sockit(&name).and("-h").run();
         let long = sockit(&name).and("--help").run();
@@ -83,7 +95,7 @@ fn no_command_at_all_is_usage() {
 }
 
 #[test]
-fn a_mistyped_word_is_met_with_the_likely_one() {
+fn mistyped_word_gets_the_similar_one() {
     sockit("tcp-clinet").run().exits(2).prints("").says("tcp-client");
     sockit("tcp-client --exepct x").run().exits(2).prints("").says("--expect");
 }

@@ -1,11 +1,11 @@
-//! Command lines that make no sense, and what they are met with.
+//! Malformed command lines: the error, the hint, and whether the hint works.
 
 use crate::datagrams::{caller, hear, local};
 use crate::sockit::sockit;
 
 #[test]
-fn a_netcat_habit_is_met_with_our_line() {
-    for (typed, ours) in [
+fn netcat_line_gets_the_sockit_line() {
+    for (typed, expected) in [
         ("-l 9999", "sockit tcp-server --port 9999 --service pipe"),
         ("-u localhost 53", "sockit udp-client localhost 53"),
         ("-z localhost 22", "sockit tcp-client localhost 22 --hang-up < /dev/null"),
@@ -14,12 +14,12 @@ fn a_netcat_habit_is_met_with_our_line() {
         ("tcp-client -w 3 localhost 80", "sockit tcp-client localhost 80 --idle-timeout 3"),
     ] {
         let run = sockit(typed).run();
-        run.exits(2).prints("").says(&format!("hint: try: {ours}\n"));
+        run.exits(2).prints("").says(&format!("hint: try: {expected}\n"));
         assert_eq!(run.stderr.lines().count(), 2, "one line and one hint\n{}", run.stderr);
     }
 }
 
-/// The line that the hint proposes for what was typed.
+/// The line that the hint proposes for the typed one.
 fn proposed(typed: &str) -> String {
     let run = sockit(typed).run();
     run.exits(2).prints("");
@@ -63,19 +63,19 @@ fn source_hint_sends_from_address_and_port() {
 }
 
 #[test]
-fn socat_hint_run_serves_the_program() {
-    let port = crate::peer::free_port();
-    let line = proposed(&format!("socat TCP-LISTEN:{port} EXEC:cat"));
-    let server = sockit(&line).start();
-    server.wait_to_say("Waiting for connection");
-    sockit("tcp-client").and(&format!("127.0.0.1 {port}")).stdin("x").run().exits(0).prints("x");
-    server.wait().exits(0);
+fn wait_hint_run_waits_for_the_port() {
+    let server = sockit("tcp-server --service echo").serve();
+    let line = proposed(&format!("wait 127.0.0.1 {}", server.port()));
+    assert!(line.contains("--retry"), "{line}");
+    sockit(&line).run().exits(0);
 }
 
 #[test]
 fn name_of_another_tool_never_becomes_a_host() {
-    for tool in ["curl", "wget", "dig", "host", "nslookup", "ping", "telnet", "nc", "ncat", "socat"]
-    {
+    for tool in [
+        "curl", "wget", "dig", "host", "nslookup", "ping", "wait", "telnet", "nc", "ncat", "socat",
+        "openssl",
+    ] {
         let run = sockit(tool).and("--frobnicate localhost").run();
         run.exits(2).never_says(&format!("-client {tool}"));
         let plain = sockit(tool).and("localhost").run();
@@ -100,7 +100,7 @@ fn curl_hint_run_gets_the_url() {
 }
 
 #[test]
-fn in_json_a_usage_error_is_an_event_like_any_other() {
+fn usage_error_with_json_is_an_error_event() {
     let run = sockit("tcp-client --json --exepct x").run();
     run.exits(2).prints("");
     let [error] = run.events().try_into().expect("one event and nothing else");
@@ -108,12 +108,12 @@ fn in_json_a_usage_error_is_an_event_like_any_other() {
 }
 
 #[test]
-fn control_bytes_of_the_command_line_are_escaped() {
+fn usage_error_escapes_control_bytes() {
     sockit("").arg("\u{1b}[31mred").run().exits(2).never_says("\u{1b}");
 }
 
 #[test]
-fn keepalive_takes_its_time_behind_an_equals_sign() {
+fn keepalive_value_follows_equals_sign() {
     for words in ["--keepalive=30s 127.0.0.1 1", "--keepalive 127.0.0.1 1"] {
         sockit("tcp-client --hang-up").and(words).run().exits(7).says("127.0.0.1:1");
     }
@@ -122,7 +122,7 @@ fn keepalive_takes_its_time_behind_an_equals_sign() {
 }
 
 #[test]
-fn help_as_a_word_is_help() {
+fn help_command_prints_the_help_of_the_flag() {
     let by_word = sockit("help tcp-client").run();
     let by_flag = sockit("tcp-client --help").run();
     assert_eq!(by_word.exits(0).text(), by_flag.text());
@@ -132,18 +132,18 @@ fn help_as_a_word_is_help() {
 
 #[cfg(not(feature = "http"))]
 #[test]
-fn a_command_that_is_not_in_this_build_says_so() {
+fn command_missing_in_the_build_names_the_feature() {
     sockit("http-get localhost").run().exits(2).says("built without feature http");
 }
 
 #[cfg(not(feature = "tls"))]
 #[test]
-fn a_flag_that_is_not_in_this_build_says_so() {
+fn flag_missing_in_the_build_names_the_feature() {
     sockit("tcp-client --tls localhost 1").run().exits(2).says("built without feature tls");
 }
 
 #[test]
-fn values_that_make_no_sense_are_met_at_once() {
+fn malformed_value_is_usage_error() {
     for words in [
         "tcp-server --host 127.0.0.1:5000",
         "tcp-server --host [::1]:80",
@@ -159,13 +159,13 @@ fn values_that_make_no_sense_are_met_at_once() {
 }
 
 #[test]
-fn advice_is_never_what_fails_the_same_way() {
+fn hint_never_repeats_the_failing_flag() {
     let run = sockit("tcp-server --port -1").run();
     run.exits(2).never_says("--port -1");
 }
 
 #[test]
-fn colour_in_help_is_as_the_flag_says() {
+fn color_flag_decides_colour_of_help() {
     let coloured = |line: &str, force: Option<&str>| {
         let mut run = sockit(line);
         if let Some(force) = force {
@@ -200,7 +200,7 @@ fn empty_host_or_port_is_usage_error() {
 }
 
 #[test]
-fn url_as_host_gets_word_to_write_instead() {
+fn url_as_host_gets_the_host_in_the_hint() {
     for (words, hint) in [
         ("tcp-client tcp://localhost:9", "without the scheme: localhost:9"),
         ("tcp-client tcp://localhost 9", "without the scheme: localhost"),
@@ -217,7 +217,7 @@ fn url_as_host_gets_word_to_write_instead() {
 }
 
 #[test]
-fn duration_may_begin_with_its_point() {
+fn duration_may_begin_with_decimal_point() {
     let silent = crate::peer::Unanswering::on(([127, 0, 0, 1], 0).into());
     let run = sockit("tcp-client --connect-timeout .3").to(silent.addr()).run();
     run.exits(28).fails_at("connect").says("timed out after 300ms");

@@ -219,7 +219,7 @@ fn a_full_disk_under_the_events_or_the_dump_is_told() {
 }
 
 #[test]
-fn help_that_cannot_be_printed_is_told() {
+fn unwritable_stdout_of_help_exits_23() {
     for line in ["--help", "--version", "tcp-client -h"] {
         let full = fs::File::options().write(true).open("/dev/full").unwrap();
         sockit(line).stdout_to(full).run().exits(23).fails_at("stdout");

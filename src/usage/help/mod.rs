@@ -1,73 +1,83 @@
 //! What `-h` and `--help` add to the flags: examples, the environment, the exit codes.
 //!
-//! `-h` is a screen: the flags one needs on most days and three examples. `--help`, the man pages
-//! and the completions know all flags. Nothing of this is built in a run that asks for no help.
+//! `-h` shows the common flags and three examples; `--help`, the man pages and the completions have
+//! all flags. The tables of variables and exit codes are in `sockit --help` and in the man pages.
 
 mod environment;
 mod pages;
 
 use clap::builder::StyledStr;
-use clap::{Arg, Command, CommandFactory};
+use clap::{Arg, Command};
 
-use crate::command::Cli;
 use crate::error::ExitCode;
 pub use environment::ENVIRONMENT;
 
-/// What help says of a command beside its flags.
+/// What help has for a command besides its flags.
 pub struct Page {
-    /// The command; the empty word is sockit itself.
+    /// The command; the empty string is sockit itself.
     pub name: &'static str,
-    /// The flags and arguments that `-h` shows, by their long names.
-    pub common_flags: &'static [&'static str],
-    /// Command lines that work as they stand, and what each does.
+    /// The flags and arguments that `-h` shows, by their long names, separated by blanks.
+    pub common_flags: &'static str,
+    /// Command lines that work as they are, and what each does.
     pub examples: [Example; 3],
 }
 
 /// A command line and what it does.
 pub type Example = (&'static str, &'static str);
 
-/// How wide help is at most.
+/// Maximum width of help.
 const WIDTH: usize = 100;
-/// How wide its tables are: a terminal of the usual size breaks none of their lines.
-const NARROW: usize = 78;
+/// Maximum width of its tables, which fit a terminal of 80 columns.
+const TABLE_WIDTH: usize = 78;
 
-/// The flags of every command that `-h` shows.
+/// The flags that `-h` shows for every command.
 const ALWAYS: [&str; 4] = ["help", "quiet", "verbose", "json"];
 
-/// sockit with all its commands, dressed for people: for help, man pages and completions.
-pub fn full_command() -> Command {
-    let plain = built_command();
-    let names: Vec<String> = plain.get_subcommands().map(|c| c.get_name().to_string()).collect();
-    let dressed = names.iter().fold(plain, |command, name| match page(name) {
-        Some(page) => command.mut_subcommand(name, |inner| decorate(inner, page)),
-        None => command,
+/// Adds groups, examples and tables to `cli`: for help, man pages and completions.
+pub fn decorate(mut cli: Command) -> Command {
+    cli.build();
+    let names: Vec<String> = cli.get_subcommands().map(|c| c.get_name().to_string()).collect();
+    let cli = names.iter().filter_map(|name| page(name)).fold(cli, |cli, page| {
+        cli.mut_subcommand(page.name, |command| decorate_command(command, page))
     });
+    let template = front_page(&cli);
     match page("") {
-        Some(page) => decorate(dressed, page),
-        None => dressed,
+        Some(page) => decorate_command(cli, page).help_template(template),
+        None => cli,
     }
 }
 
-/// sockit with the flags of all its commands, which a run that asks for one of them leaves aside.
-pub fn built_command() -> Command {
-    let mut command = Cli::command();
-    command.build();
-    command
-}
-
-/// What help says of the command of this name.
+/// The page of the command of this name.
 pub fn page(name: &str) -> Option<&'static Page> {
     pages::ALL.iter().find(|page| page.name == name)
 }
 
-fn decorate(command: Command, page: &Page) -> Command {
+/// The template of sockit's own help, which lists the commands by group.
+fn front_page(cli: &Command) -> String {
+    let (header, literal) = (cli.get_styles().get_header(), cli.get_styles().get_literal());
+    let mut text = "{about-with-newline}\n{usage-heading} {usage}\n".to_string();
+    for (group, names) in pages::GROUPS {
+        text += &format!("\n{header}{group}:{header:#}\n");
+        for command in names.iter().filter_map(|name| cli.find_subcommand(name)) {
+            let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+            text += &format!("  {literal}{:<13}{literal:#}{about}\n", command.get_name());
+        }
+    }
+    text + &format!("\n{header}Logging:{header:#}\n{{options}}{{after-help}}")
+}
+
+fn decorate_command(command: Command, page: &Page) -> Command {
     let note = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-    let all = match page.name {
-        "" => "sockit <command> -h".to_string(),
-        name => format!("sockit {name} --help"),
+    let examples = examples(page);
+    let (short, long) = if page.name.is_empty() {
+        let more = "Flags of a command: sockit <command> -h".to_string();
+        let tables = [examples.clone(), environment(), exit_codes(), more.clone()];
+        (paragraphs([examples, more]), paragraphs(tables))
+    } else {
+        let all = format!("All flags: sockit {} --help", page.name);
+        let tables = "Environment variables and exit codes: sockit --help".to_string();
+        (paragraphs([note.clone(), examples.clone(), all]), paragraphs([note, examples, tables]))
     };
-    let short = paragraphs([note.clone(), examples(page), format!("Everything: {all}")]);
-    let long = paragraphs([note, examples(page), environment(), exit_codes()]);
     command.mut_args(|arg| shown(arg, page.common_flags)).after_help(short).after_long_help(long)
 }
 
@@ -76,12 +86,12 @@ fn paragraphs(texts: impl IntoIterator<Item = String>) -> String {
     texts.join("\n\n")
 }
 
-/// A flag as help shows it: the rare ones only in `--help`.
-fn shown(arg: Arg, often: &[&str]) -> Arg {
+/// A flag as help shows it: only the common ones in `-h`.
+fn shown(arg: Arg, common: &str) -> Arg {
     let name = arg.get_long().unwrap_or(arg.get_id().as_str());
-    let rare = !often.contains(&name) && !ALWAYS.contains(&name);
+    let is_rare = common.split(' ').chain(ALWAYS).all(|shown| shown != name);
     let (short, long) = (arg.get_help().map(literal), arg.get_long_help().map(literal));
-    let mut arg = arg.hide_short_help(rare);
+    let mut arg = arg.hide_short_help(is_rare);
     if let Some(short) = short {
         arg = arg.help(short);
     }
@@ -91,17 +101,17 @@ fn shown(arg: Arg, often: &[&str]) -> Arg {
     }
 }
 
-/// clap reads `{n}` in help as a line break; here it is a blank of `--reply`. A reset of style
-/// between its letters is invisible on a terminal, and not printed anywhere else.
+/// clap takes `{n}` in help for a line break; here it is a placeholder of `--reply`. A style reset
+/// between its characters is invisible on a terminal, and not printed anywhere else.
 fn literal(text: &StyledStr) -> StyledStr {
     text.ansi().to_string().replace("{n}", "{\u{1b}[0mn}").into()
 }
 
-/// Each with what it does behind it, or beneath it where both do not fit a line.
+/// The examples, each with its explanation on the same line, or below where that is too long.
 fn examples(page: &Page) -> String {
-    let shown = page.examples.map(|(line, what)| match line.len() + what.len() + 6 <= WIDTH {
-        true => format!("\n  {line}  # {what}"),
-        false => format!("\n  {line}\n      # {what}"),
+    let shown = page.examples.map(|(line, what)| {
+        let fits = line.len() + what.len() + 6 <= WIDTH;
+        format!("\n  {line}{}# {what}", if fits { "  " } else { "\n      " })
     });
     format!("Examples:{}", shown.concat())
 }
@@ -111,7 +121,6 @@ fn environment() -> String {
     format!("Environment:{}", rows.concat())
 }
 
-/// The exit-code table, for the end of every command's `--help`.
 fn exit_codes() -> String {
     let rows = ExitCode::ALL.map(|(code, meaning)| {
         let text = wrap_indented(meaning, 7);
@@ -120,7 +129,7 @@ fn exit_codes() -> String {
     format!("Exit codes:{}", rows.concat())
 }
 
-/// `text` on lines of its own, `indent` in, none over [`NARROW`].
+/// `text` on lines of its own, indented, none longer than [`TABLE_WIDTH`].
 fn wrap_indented(text: &str, indent: usize) -> String {
     let mut lines = String::new();
     let mut room = 0;
@@ -128,7 +137,7 @@ fn wrap_indented(text: &str, indent: usize) -> String {
         let length = word.chars().count();
         if length + 1 > room {
             lines += &format!("\n{:indent$}{word}", "");
-            room = NARROW - indent - length;
+            room = TABLE_WIDTH - indent - length;
         } else {
             lines += &format!(" {word}");
             room -= length + 1;
@@ -139,38 +148,45 @@ fn wrap_indented(text: &str, indent: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
+    use crate::command::Cli;
 
     #[test]
-    fn every_command_has_its_page() {
+    fn every_command_has_a_page_and_a_group() {
         for command in Cli::command().get_subcommands() {
-            assert!(page(command.get_name()).is_some(), "{} has no page", command.get_name());
+            let name = command.get_name();
+            assert!(page(name).is_some(), "{name} has no page");
+            let groups = pages::GROUPS.iter().filter(|(_, names)| names.contains(&name));
+            assert_eq!(groups.count(), 1, "{name}");
         }
     }
 
     #[test]
-    fn no_line_of_a_table_is_broken_by_a_narrow_terminal() {
+    fn tables_fit_a_narrow_terminal() {
         let tables = format!("{}\n{}", environment(), exit_codes());
-        assert!(tables.lines().all(|line| line.chars().count() <= NARROW), "{tables}");
+        assert!(tables.lines().all(|line| line.chars().count() <= TABLE_WIDTH), "{tables}");
     }
 
     #[test]
-    fn what_a_page_shows_often_is_there_in_a_whole_build() {
-        let whole = built_command();
+    fn common_flags_exist_in_a_complete_build() {
+        let mut whole = Cli::command();
+        whole.build();
         for page in pages::ALL.iter().filter(|_| cfg!(all(feature = "tls", feature = "http"))) {
             let Some(command) = whole.find_subcommand(page.name) else { continue };
             let has = |name: &str| {
                 let mut arguments = command.get_arguments();
                 arguments.any(|arg| arg.get_long().unwrap_or(arg.get_id().as_str()) == name)
             };
-            for often in page.common_flags {
-                assert!(has(often), "{} has no {often}", page.name);
+            for flag in page.common_flags.split(' ') {
+                assert!(has(flag), "{} has no {flag}", page.name);
             }
         }
     }
 
     #[test]
-    fn every_example_is_a_command_line_that_is_taken() {
+    fn every_example_is_a_valid_command_line() {
         let known: Vec<_> =
             Cli::command().get_subcommands().map(|c| c.get_name().to_string()).collect();
         for (line, _) in pages::ALL.iter().flat_map(|page| page.examples) {
@@ -178,7 +194,7 @@ mod tests {
             let words = shlex::split(own.split(" > ").next().unwrap_or(own)).unwrap();
             let words: Vec<_> = words.into_iter().skip_while(|word| word != "sockit").collect();
             if words.get(1).is_some_and(|name| known.contains(name)) {
-                crate::command::parse(words.into_iter().map(Into::into).collect())
+                crate::usage::parse::<Cli>(words.into_iter().map(Into::into).collect())
                     .unwrap_or_else(|code| panic!("{line}: {code:?}"));
             }
         }

@@ -1,25 +1,35 @@
-//! The pages, one a command.
+//! The pages, one per command, and the groups of the front page.
 
 use super::Page;
+
+/// The commands by group, in the order of the front page.
+pub const GROUPS: [(&str, &[&str]); 6] = [
+    ("TCP", &["tcp-client", "tcp-server"]),
+    ("UDP", &["udp-client", "udp-server", "udp-echo"]),
+    ("Unix sockets", &["unix-client", "unix-server"]),
+    ("HTTP and names", &["http-get", "resolve"]),
+    ("Testing", &["tour"]),
+    ("Shell", &["completions", "man"]),
+];
 
 /// All pages, sockit's own first.
 pub const ALL: &[Page] = &[
     Page {
         name: "",
-        common_flags: &["version"],
+        common_flags: "version",
         examples: [
-            ("sockit tcp-server --port 9999", "greet whoever connects"),
-            ("sockit tcp-client localhost 9999", "talk to it: type a name"),
-            ("sockit tour", "see everything at work on this machine"),
+            ("sockit tcp-server --port 9999", "greet every client"),
+            ("sockit tcp-client localhost 9999", "connect to it and type a name"),
+            ("sockit tour", "run all tutorials on this machine"),
         ],
     },
     Page {
         name: "completions",
-        common_flags: &["shell"],
+        common_flags: "shell",
         examples: [
             (
                 "sockit completions bash > ~/.local/share/bash-completion/completions/sockit",
-                "for bash, from the next shell on",
+                "for bash, in new shells",
             ),
             ("sockit completions zsh > ~/.zfunc/_sockit", "for zsh, with ~/.zfunc in fpath"),
             ("sockit completions fish > ~/.config/fish/completions/sockit.fish", "for fish"),
@@ -27,23 +37,8 @@ pub const ALL: &[Page] = &[
     },
     Page {
         name: "http-get",
-        common_flags: &[
-            "urls",
-            "output",
-            "remote-name",
-            "include",
-            "head",
-            "header",
-            "user",
-            "range",
-            "continue",
-            "max-redirects",
-            "any-status",
-            "insecure",
-            "proxy",
-            "timeout",
-            "stats",
-        ],
+        common_flags: "urls output remote-name include head header user range continue max-redirects \
+            any-status insecure proxy timeout stats",
         examples: [
             (
                 "sockit http-get www.sina.com.cn > sina.html",
@@ -51,75 +46,46 @@ pub const ALL: &[Page] = &[
             ),
             (
                 "sockit http-get -o page.html https://example.com/",
-                "a whole body or none: page.html is complete or untouched",
+                "page.html is replaced only by a complete body",
             ),
             (
                 "sockit http-get -q --stats https://example.com/ > page.html",
-                "where the time went: dns, connect, tls, first byte, total",
+                "the times of DNS, connect, TLS, first byte and total",
             ),
         ],
     },
     Page {
         name: "man",
-        common_flags: &["command", "out-dir"],
+        common_flags: "command out-dir",
         examples: [
             ("sockit man tcp-client | man -l -", "read one page"),
             (
                 "sockit man --out-dir ~/.local/share/man/man1",
-                "write all pages where man finds them",
+                "write all pages to the search path of man",
             ),
             ("sockit man > sockit.1", "all pages, one after the other"),
         ],
     },
     Page {
         name: "resolve",
-        common_flags: &[
-            "questions",
-            "all",
-            "verify",
-            "server",
-            "type",
-            "via",
-            "file",
-            "timeout",
-            "ipv4",
-            "ipv6",
-        ],
+        common_flags: "questions all verify server type via file timeout ipv4 ipv6",
         examples: [
-            ("sockit resolve example.com", "its addresses, in the order a program would try them"),
-            ("sockit resolve --verify 8.8.8.8", "is the address what its name claims?"),
+            (
+                "sockit resolve example.com",
+                "its addresses, in the order in which programs try them",
+            ),
+            ("sockit resolve --verify 8.8.8.8", "forward-confirmed reverse DNS"),
             (
                 "sockit resolve --server 9.9.9.9 --type mx example.com",
-                "ask one name server, and believe only a whole reply",
+                "query one name server directly",
             ),
         ],
     },
     Page {
         name: "tcp-client",
-        common_flags: &[
-            "host",
-            "port",
-            "send",
-            "expect",
-            "input",
-            "output",
-            "recv-only",
-            "hang-up",
-            "crlf",
-            "eol",
-            "hex",
-            "stats",
-            "idle-timeout",
-            "timeout",
-            "connect-timeout",
-            "retry",
-            "proxy",
-            "tls",
-            "insecure",
-            "ca-file",
-            "ipv4",
-            "ipv6",
-        ],
+        common_flags: "host port send expect input output recv-only hang-up crlf eol hex stats \
+            idle-timeout timeout connect-timeout retry proxy tls insecure ca-file ipv4 \
+            ipv6",
         examples: [
             (
                 "sockit tcp-client localhost 9999",
@@ -127,149 +93,90 @@ pub const ALL: &[Page] = &[
             ),
             (
                 "sockit tcp-client --send Michael --send exit",
-                "a talk by script, each reply on its own line",
+                "send two messages, print each reply on its own line",
             ),
             (
                 "printf 'hello' | sockit tcp-client localhost 9999",
-                "send, half-close, and have the whole answer",
+                "send, half-close, print the complete reply",
             ),
         ],
     },
     Page {
         name: "tcp-server",
-        common_flags: &[
-            "service",
-            "greeting",
-            "reply",
-            "file",
-            "exec",
-            "host",
-            "port",
-            "print-port",
-            "once",
-            "max-conns",
-            "idle-timeout",
-            "allow",
-            "tls",
-            "ipv4",
-            "ipv6",
-        ],
+        common_flags: "service greeting reply file exec host port print-port once max-conns \
+            idle-timeout allow tls ipv4 ipv6",
         examples: [
-            ("sockit tcp-server --port 9999", "Welcome!, and Hello, NAME! to each name"),
+            ("sockit tcp-server --port 9999", "greet each client, answer each name"),
             (
                 "sockit tcp-server --host '' --port 7 --service echo",
                 "echo on every interface, IPv4 and IPv6",
             ),
-            (
-                "sockit tcp-server --service pipe --once > copy",
-                "take one connection's bytes (nc -l)",
-            ),
+            ("sockit tcp-server --service pipe --once > copy", "receive one file (nc -l)"),
         ],
     },
     Page {
         name: "tour",
-        common_flags: &["chapter", "list"],
+        common_flags: "chapter list",
         examples: [
             ("sockit tour", "all chapters, on loopback, in a few seconds"),
             ("sockit tour 3", "one chapter"),
-            ("sockit tour --list", "what the chapters are"),
+            ("sockit tour --list", "list the chapters"),
         ],
     },
     Page {
         name: "udp-client",
-        common_flags: &[
-            "host", "port", "send", "input", "size", "wait", "count", "interval", "timeout",
-            "ipv4", "ipv6",
-        ],
+        common_flags: "host port send input size wait count interval timeout ipv4 ipv6",
         examples: [
             ("sockit udp-client localhost 9999 --send hello", "one datagram, and its reply"),
             (
                 "sockit udp-client localhost 9999 --count 10 --interval 100ms",
-                "a ping over UDP: loss, order, times",
+                "a ping over UDP: loss, reordering, round-trip times",
             ),
-            ("printf 'a\\nb\\n' | sockit udp-client localhost 9999", "a datagram a line"),
+            ("printf 'a\\nb\\n' | sockit udp-client localhost 9999", "one datagram per line"),
         ],
     },
     Page {
         name: "udp-echo",
-        common_flags: &["host", "port", "max-rate", "print-port", "timeout", "ipv4", "ipv6"],
+        common_flags: "host port max-rate print-port timeout ipv4 ipv6",
         examples: [
-            ("sockit udp-echo --host '' --port 51423", "every datagram back to its sender"),
-            ("sockit udp-echo --port 0 --print-port", "on a port the kernel picks, told on stdout"),
-            ("sockit udp-echo -v", "say whose datagram came"),
+            ("sockit udp-echo --host '' --port 51423", "on every interface"),
+            ("sockit udp-echo --port 0 --print-port", "on a free port, printed on stdout"),
+            ("sockit udp-echo -v", "log the sender of each datagram"),
         ],
     },
     Page {
         name: "udp-server",
-        common_flags: &[
-            "service",
-            "reply",
-            "exec",
-            "sh",
-            "host",
-            "port",
-            "print-port",
-            "max-rate",
-            "once",
-            "timeout",
-            "ipv4",
-            "ipv6",
-        ],
+        common_flags: "service reply exec sh host port print-port max-rate once timeout ipv4 ipv6",
         examples: [
-            ("sockit udp-server --port 9999", "print what comes, untouched"),
-            ("sockit udp-server --reply 'Your msg={message}'", "answer each datagram"),
-            ("sockit udp-server --host '' --service time", "the time to whoever asks"),
+            ("sockit udp-server --port 9999", "print received bytes unchanged"),
+            ("sockit udp-server --reply 'Your msg={message}'", "reply to each datagram"),
+            ("sockit udp-server --host '' --service time", "reply with the time"),
         ],
     },
     Page {
         name: "unix-client",
-        common_flags: &[
-            "path",
-            "datagram",
-            "send",
-            "expect",
-            "input",
-            "output",
-            "recv-only",
-            "hang-up",
-            "crlf",
-            "eol",
-            "hex",
-            "stats",
-            "idle-timeout",
-            "timeout",
-            "connect-timeout",
-        ],
+        common_flags: "path datagram send expect input output recv-only hang-up crlf eol hex stats \
+            idle-timeout timeout connect-timeout",
         examples: [
             (
                 "sockit unix-client /run/app.sock",
                 "a prompt on a terminal; in a pipe, bytes both ways",
             ),
-            ("sockit unix-client @app --send hello", "a name of the abstract namespace"),
+            ("sockit unix-client @app --send hello", "a name in the abstract namespace"),
             ("sockit unix-client --datagram /run/app.sock --send hello", "one datagram"),
         ],
     },
     Page {
         name: "unix-server",
-        common_flags: &[
-            "path",
-            "datagram",
-            "mode",
-            "service",
-            "greeting",
-            "reply",
-            "file",
-            "exec",
-            "sh",
-            "once",
-            "max-conns",
-            "idle-timeout",
-            "grace",
-        ],
+        common_flags: "path datagram mode service greeting reply file exec sh once max-conns \
+            idle-timeout grace",
         examples: [
-            ("sockit unix-server /tmp/app.sock", "Welcome!, and Hello, NAME! to each name"),
-            ("sockit unix-server --mode 0660 /tmp/app.sock --service echo", "for the group too"),
-            ("sockit unix-server @app --service pipe --once", "a name of the abstract namespace"),
+            ("sockit unix-server /tmp/app.sock", "greet each client, answer each name"),
+            (
+                "sockit unix-server --mode 0660 /tmp/app.sock --service echo",
+                "accessible for the group too",
+            ),
+            ("sockit unix-server @app --service pipe --once", "a name in the abstract namespace"),
         ],
     },
 ];

@@ -1,25 +1,38 @@
-//! What each tool's lines become.
+//! Suggestions for command lines of each tool.
 
-use super::super::makes_sense;
+use clap::CommandFactory;
+
+use super::super::is_valid_line;
 use super::*;
-use crate::usage::other_tools::{ALL, Form, Tool};
+#[cfg(all(feature = "http", feature = "tls"))]
+use crate::usage::other_tools::ALL;
 
-fn advised(typed: &str) -> Option<Advice> {
-    advice(&shlex::split(&format!("sockit {typed}")).unwrap())
+fn cli() -> Command {
+    let mut cli = crate::command::Cli::command();
+    cli.build();
+    cli
 }
 
-/// Each line, and what it becomes here; every one of these can be parsed.
+fn suggested(typed: &str) -> Option<Suggestion> {
+    suggest(&cli(), &shlex::split(&format!("sockit {typed}")).unwrap())
+}
+
+/// Checks that each typed line becomes the expected one, and that sockit accepts that.
 #[track_caller]
 fn become_lines(table: &[(&str, &str)]) {
-    for (typed, ours) in table {
-        assert_eq!(advised(typed), Some(Advice::Line(format!("sockit {ours}"))), "{typed}");
-        assert!(makes_sense(&format!("sockit {ours}")), "{ours}");
+    for (typed, expected) in table {
+        assert_eq!(
+            suggested(typed),
+            Some(Suggestion::Line(format!("sockit {expected}"))),
+            "{typed}"
+        );
+        assert!(is_valid_line(&cli(), &format!("sockit {expected}")), "{expected}");
     }
 }
 
 #[cfg(feature = "tls")]
 #[test]
-fn netcat_lines_have_a_line_here() {
+fn netcat_lines_become_sockit_lines() {
     become_lines(&[
         ("-l 9999", "tcp-server --port 9999 --service pipe"),
         ("-l -p 9999", "tcp-server --port 9999 --service pipe"),
@@ -78,15 +91,15 @@ fn netcat_lines_have_a_line_here() {
         ("tcp-server -l --port 9999", "tcp-server --service pipe --port 9999"),
         ("tcp-server -k --port 9999 -s echo", "tcp-server --port 9999 -s echo"),
         ("udp-echo 7", "udp-echo --port 7"),
+        ("wait localhost:80", "tcp-client localhost:80 --hang-up --retry 60 < /dev/null"),
         ("telnet h", "tcp-client h 23 --crlf"),
         ("telnet h 25", "tcp-client h 25 --crlf"),
-        ("openssl s_client -connect h:443 -servername n", "tcp-client h:443 --server-name n --tls"),
     ]);
 }
 
 #[cfg(all(feature = "http", feature = "tls"))]
 #[test]
-fn curl_and_wget_lines_have_a_line_here() {
+fn curl_and_wget_lines_become_sockit_lines() {
     become_lines(&[
         ("curl http://x", "http-get http://x"),
         ("curl -fsSL https://x/y -o f", "http-get https://x/y -q --output f"),
@@ -113,7 +126,7 @@ fn curl_and_wget_lines_have_a_line_here() {
 }
 
 #[test]
-fn dig_and_host_lines_have_a_line_here() {
+fn dig_and_host_lines_become_sockit_lines() {
     become_lines(&[
         ("dig example.com", "resolve example.com --via dns"),
         ("dig +short example.com", "resolve example.com --via dns"),
@@ -132,23 +145,8 @@ fn dig_and_host_lines_have_a_line_here() {
     ]);
 }
 
-#[cfg(feature = "tls")]
 #[test]
-fn socat_lines_have_a_line_here() {
-    become_lines(&[
-        ("socat - TCP:h:80", "tcp-client h:80"),
-        ("socat -v STDIO UDP4:h:53", "udp-client h:53 -v"),
-        ("socat - UNIX-CONNECT:/tmp/s", "unix-client /tmp/s"),
-        ("socat - OPENSSL:h:443,verify=0", "tcp-client --tls h:443 --insecure"),
-        ("socat TCP-LISTEN:80,fork,reuseaddr -", "tcp-server --port 80 --service pipe"),
-        ("socat TCP-L:80 EXEC:'cat -n'", "tcp-server --port 80 --exec 'cat -n' --once"),
-        ("socat UDP-RECV:9 STDOUT", "udp-server --port 9"),
-        ("socat UDP-LISTEN:7,fork PIPE", "udp-server --port 7 --service echo"),
-    ]);
-}
-
-#[test]
-fn what_sockit_has_not_is_said() {
+fn missing_feature_is_named() {
     for (typed, part) in [
         ("-z localhost 20-25", "more than one port"),
         ("-zv localhost 22 80", "more than one port"),
@@ -156,46 +154,43 @@ fn what_sockit_has_not_is_said() {
         ("-e /bin/sh localhost 80", "run by a client"),
         ("-X 4 -x p:1 h 80", "SOCKS 4"),
         ("tcp-client --starttls smtp h 25", "STARTTLS"),
-        ("openssl s_client -starttls smtp -connect h:25", "STARTTLS"),
         ("curl -d x=1 http://x", "body"),
         ("curl -X POST http://x", "GET and HEAD"),
         ("curl ftp://x/y", "http and https"),
         ("wget -r http://x", "downloads"),
         ("dig +trace x", "root servers"),
-        ("socat TCP-LISTEN:1 TCP:h:2", "relay"),
+        ("socat TCP-LISTEN:1 TCP:h:2", "addresses"),
+        ("openssl s_client -connect h:443", "tcp-client --tls"),
         ("ping localhost", "ICMP"),
     ] {
-        match advised(typed) {
-            Some(Advice::Absent(why)) => assert!(why.contains(part), "{typed}: {why}"),
+        match suggested(typed) {
+            Some(Suggestion::Unsupported(why)) => assert!(why.contains(part), "{typed}: {why}"),
             other => panic!("{typed}: {other:?}"),
         }
     }
 }
 
 #[test]
-fn what_no_tool_knows_is_left_alone() {
+fn line_unknown_to_all_tools_has_no_suggestion() {
     for typed in
         ["--frobnicate", "-j 3", "a b c d", "ssh h", "curl --frobnicate x", "dig +frobnicate x"]
     {
-        assert_eq!(advised(typed), None, "{typed}");
+        assert_eq!(suggested(typed), None, "{typed}");
     }
 }
 
 /// A line of `tool` that is right but for the flag that is to be tried.
+#[cfg(all(feature = "http", feature = "tls"))]
 fn line_with(tool: &Tool, flag: &str, value: &str) -> String {
     let value = if flag.ends_with('=') { format!(" {value}") } else { String::new() };
     let flag = flag.trim_end_matches('=');
-    let rest = match (tool.form, flag) {
-        (Form::Connection, "-m" | "--max-conns" | "--chat" | "--broker") => "-l 80",
-        (Form::Connection, "-b") => "-u h 80",
-        (Form::Connection, "--ssl-key") => "h 80 --ssl-cert c",
-        (Form::Tls, "-key") => "s_client h:443 -cert c",
-        (Form::Download, "--private-key") => "h --certificate c",
-        (Form::Connection, "-U" | "--unixsock") => "/tmp/s",
-        (Form::Tls, "-connect") => "s_client",
-        (Form::Tls, _) => "s_client h:443",
-        (Form::Connection | Form::Telnet, _) => "h 80",
-        (Form::Pair, _) => "- TCP:h:1",
+    let rest = match (tool.operands, flag) {
+        (Operands::Connection, "-m" | "--max-conns" | "--chat" | "--broker") => "-l 80",
+        (Operands::Connection, "-b") => "-u h 80",
+        (Operands::Connection, "--ssl-key") => "h 80 --ssl-cert c",
+        (Operands::Downloads, "--private-key") => "h --certificate c",
+        (Operands::Connection, "-U" | "--unixsock") => "/tmp/s",
+        (Operands::Connection | Operands::Telnet | Operands::Wait, _) => "h 80",
         _ => "example.com",
     };
     format!("{} {rest} {flag}{value}", tool.names[0])
@@ -203,13 +198,13 @@ fn line_with(tool: &Tool, flag: &str, value: &str) -> String {
 
 #[cfg(all(feature = "http", feature = "tls"))]
 #[test]
-fn every_flag_of_the_tables_becomes_a_line_that_is_read() {
+fn every_flag_of_the_tables_becomes_a_valid_line() {
     let mut wrong = Vec::new();
     for tool in ALL {
-        for flag in tool.words.iter().flat_map(|(names, _)| names.split(' ')) {
+        for flag in tool.flags.iter().flat_map(|(names, _)| names.split(' ')) {
             let value = match flag.trim_end_matches('=') {
                 "-H" => "A:1",
-                "-X" if tool.form == Form::Connection => "5",
+                "-X" if tool.operands == Operands::Connection => "5",
                 "-X" | "--request" => "GET",
                 "-C" | "--continue-at" => "-",
                 "-s" | "--source" | "--bind-address" => "127.0.0.1",
@@ -226,9 +221,9 @@ fn every_flag_of_the_tables_becomes_a_line_that_is_read() {
                 continue;
             }
             let typed = line_with(tool, flag, value);
-            match advised(&typed) {
-                Some(Advice::Line(line)) if makes_sense(&line) => {}
-                Some(Advice::Absent(_)) => {}
+            match suggested(&typed) {
+                Some(Suggestion::Line(line)) if is_valid_line(&cli(), &line) => {}
+                Some(Suggestion::Unsupported(_)) => {}
                 other => wrong.push((typed, other)),
             }
         }
