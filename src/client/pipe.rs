@@ -16,7 +16,7 @@ use crate::report::progress::Progress;
 use crate::report::rate_history::RateHistory;
 use crate::shutdown::Shutdown;
 use crate::transfer::duplex::{
-    DuplexObserver, DuplexOptions, LocalEnd, NO_END_OF_INPUT, OnLocalEof, duplex,
+    Duplex, DuplexObserver, DuplexOptions, LocalEnd, NO_END_OF_INPUT, OnLocalEof,
 };
 use crate::transfer::throttle::Throttle;
 use crate::transfer::{Meter, TransferOptions, crlf};
@@ -40,7 +40,7 @@ pub fn run(
     let down = TransferOptions { pace: pace(), tap: received_tap, ..TransferOptions::default() };
     let (sent, received) = (up.meter.clone(), down.meter.clone());
     let observer = Observer::new(talk, &files, report, &sent, &received);
-    let terms = DuplexOptions {
+    let options = DuplexOptions {
         on_end: talk.on_end(),
         idle: talk.idle_timeout.0,
         delay: talk.delay,
@@ -49,7 +49,8 @@ pub fn run(
         exit_on_eof: talk.session.exit_on_eof,
         finishes: false,
     };
-    let over = duplex(stream, local_end(talk, files), (up, down), terms, &observer, stop);
+    let duplex = Duplex { local: local_end(talk, files), up, down, options };
+    let over = duplex.run(stream, &observer, stop);
     observer.end();
     SessionResult {
         bytes_in: received.total(),

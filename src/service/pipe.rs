@@ -11,7 +11,7 @@ use crate::net::stream::EndedBy;
 use crate::report::Report;
 use crate::transfer::TransferOptions;
 use crate::transfer::duplex::{
-    DuplexObserver, DuplexOptions, InputMode, LocalEnd, NO_END_OF_INPUT, OnLocalEof, duplex,
+    Duplex, DuplexObserver, DuplexOptions, InputMode, LocalEnd, NO_END_OF_INPUT, OnLocalEof,
 };
 
 /// One connection at a time has our stdin and stdout.
@@ -51,7 +51,7 @@ impl DuplexObserver for Observer<'_> {
 impl Service for Pipe {
     fn serve(&self, guest: &mut Connection) -> Result<ServiceOutcome, Failure> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let near = LocalEnd {
+        let local = LocalEnd {
             reader: self
                 .input
                 .input(rustix::stdio::stdin(), |stdin| Box::new(Source::new(stdin, None))),
@@ -60,7 +60,7 @@ impl Service for Pipe {
             output: (Phase::Stdout, "-".to_string()),
             endless: std::io::stdin().is_terminal(),
         };
-        let terms = DuplexOptions {
+        let options = DuplexOptions {
             on_end: OnLocalEof::HalfClose,
             idle: self.idle,
             delay: Duration::ZERO,
@@ -69,11 +69,12 @@ impl Service for Pipe {
             exit_on_eof: self.exit_on_eof,
             finishes: true,
         };
-        let flows = (TransferOptions::default(), TransferOptions::default());
-        let (sent, received) = (flows.0.meter.clone(), flows.1.meter.clone());
+        let (up, down) = (TransferOptions::default(), TransferOptions::default());
+        let (sent, received) = (up.meter.clone(), down.meter.clone());
         let stream = guest.take_stream();
         let observer = Observer { connection: guest, report: &self.report };
-        let over = duplex(stream, near, flows, terms, &observer, &guest.stop);
+        let duplex = Duplex { local, up, down, options };
+        let over = duplex.run(stream, &observer, &guest.stop);
         guest.bytes_in = received.total();
         guest.bytes_out = sent.total();
         over.outcome.map(|()| over.by.into())

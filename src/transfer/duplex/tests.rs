@@ -6,7 +6,8 @@ use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::channel;
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use socket2::Socket;
 
@@ -40,7 +41,7 @@ fn pair(chance: &mut TestRng) -> (Stream, Socket) {
     (Stream::from_socket(ours).unwrap(), theirs)
 }
 
-fn near(reader: impl Into<OwnedFd>, writer: impl Into<OwnedFd>) -> LocalEnd {
+fn local(reader: impl Into<OwnedFd>, writer: impl Into<OwnedFd>) -> LocalEnd {
     LocalEnd {
         reader: Input::Reader(Box::new(FdStream(reader.into()))),
         writer: Box::new(FdStream(writer.into())),
@@ -50,10 +51,21 @@ fn near(reader: impl Into<OwnedFd>, writer: impl Into<OwnedFd>) -> LocalEnd {
     }
 }
 
-fn terms(shared_input: bool) -> DuplexOptions {
+fn options(shared_input: bool) -> DuplexOptions {
     let on_end = OnLocalEof::HalfClose;
     let (delay, exit_on_eof, finishes) = (Duration::ZERO, false, false);
     DuplexOptions { on_end, idle: None, linger: None, delay, shared_input, exit_on_eof, finishes }
+}
+
+fn run(
+    stream: Stream,
+    local: LocalEnd,
+    options: DuplexOptions,
+    observer: &dyn DuplexObserver,
+    stop: &Shutdown,
+) -> DuplexOutcome {
+    let (up, down) = Default::default();
+    Duplex { local, up, down, options }.run(stream, observer, stop)
 }
 
 /// Says all of it in pieces, with pauses.
@@ -87,8 +99,7 @@ fn nothing_is_lost_whoever_ends_first() {
         let (done, over) = channel();
         thread::spawn(move || {
             let stop = Shutdown::new(None).unwrap();
-            let near = near(input, output);
-            done.send(duplex(stream, near, Default::default(), terms(shared), &Quiet, &stop))
+            done.send(run(stream, local(input, output), options(shared), &Quiet, &stop))
         });
         thread::scope(|scope| {
             scope.spawn(|| {
@@ -123,8 +134,7 @@ fn a_unix_peer_that_has_said_all_may_take_its_time_to_read() {
     });
     let stop = Shutdown::new(Some(Instant::now() + PATIENCE)).unwrap();
     let stream = Stream::from_socket(ours.into()).unwrap();
-    let flows = Default::default();
-    let over = duplex(stream, near(input, output), flows, terms(false), &Quiet, &stop);
+    let over = run(stream, local(input, output), options(false), &Quiet, &stop);
     assert!(over.outcome.is_ok(), "{over:?}");
     assert_eq!(reading.join().unwrap().len(), 50_000);
 }
@@ -144,8 +154,7 @@ fn a_unix_peer_that_leaves_with_bytes_unread_is_told() {
     });
     let stop = Shutdown::new(Some(Instant::now() + PATIENCE)).unwrap();
     let stream = Stream::from_socket(ours.into()).unwrap();
-    let flows = Default::default();
-    let over = duplex(stream, near(input, output), flows, terms(false), &Quiet, &stop);
+    let over = run(stream, local(input, output), options(false), &Quiet, &stop);
     assert_eq!(over.outcome.unwrap_err().code, ExitCode::Partial);
     leaving.join().unwrap();
 }
@@ -162,7 +171,7 @@ impl DuplexObserver for PeerEnds {
 fn half_closed_by_peer(
     ours: Socket,
     theirs: &Socket,
-    terms: DuplexOptions,
+    options: DuplexOptions,
 ) -> (io::PipeWriter, Ended) {
     theirs.shutdown(std::net::Shutdown::Write).unwrap();
     let (input, user) = io::pipe().unwrap();
@@ -172,8 +181,7 @@ fn half_closed_by_peer(
         let (_screen, output) = io::pipe().unwrap();
         let stop = Shutdown::new(Some(Instant::now() + PATIENCE)).unwrap();
         let stream = Stream::from_socket(ours).unwrap();
-        let near = near(input, output);
-        done.send(duplex(stream, near, Default::default(), terms, &PeerEnds(seen), &stop))
+        done.send(run(stream, local(input, output), options, &PeerEnds(seen), &stop))
     });
     ends.recv_timeout(PATIENCE).expect("the peer's end is seen");
     (user, over)
@@ -192,7 +200,7 @@ fn peers_end_of_stream_turns_keepalive_probes_on() {
     let (ours, mut theirs) = tcp_pair();
     let socket = ours.try_clone().unwrap();
     assert!(!socket.keepalive().unwrap());
-    let (mut user, over) = half_closed_by_peer(ours, &theirs, terms(false));
+    let (mut user, over) = half_closed_by_peer(ours, &theirs, options(false));
     let deadline = Instant::now() + PATIENCE;
     // The number of probes is the last that is set.
     while socket.tcp_keepalive_retries().unwrap() != 4 {
@@ -216,7 +224,7 @@ fn peers_end_of_stream_turns_keepalive_probes_on() {
 fn lost_peer_ends_a_session_that_waits_for_input() {
     let unix = || UnixStream::pair().map(|(ours, theirs)| (ours.into(), theirs.into())).unwrap();
     for (ours, theirs) in [tcp_pair(), unix()] {
-        let (_user, over) = half_closed_by_peer(ours, &theirs, terms(false));
+        let (_user, over) = half_closed_by_peer(ours, &theirs, options(false));
         theirs.set_linger(Some(Duration::ZERO)).unwrap();
         drop(theirs);
         let over = over.recv_timeout(PATIENCE).expect("it comes to its end");
@@ -236,9 +244,9 @@ fn refused_end_of_stream_ends_a_session_without_input() {
             drop(theirs);
         });
         let (unread, output) = io::pipe().unwrap();
-        let near = LocalEnd { reader: Input::Null, ..near(unread, output) };
+        let local = LocalEnd { reader: Input::Null, ..local(unread, output) };
         let stop = Shutdown::new(Some(Instant::now() + PATIENCE)).unwrap();
-        let over = duplex(stream, near, Default::default(), terms(false), &Quiet, &stop);
+        let over = run(stream, local, options(false), &Quiet, &stop);
         assert!(over.by != EndedBy::Timeout, "{over:?}");
         resets.join().unwrap();
     }
@@ -247,8 +255,8 @@ fn refused_end_of_stream_ends_a_session_without_input() {
 #[test]
 fn exit_on_eof_ends_a_session_that_waits_for_input() {
     let (ours, theirs) = tcp_pair();
-    let terms = DuplexOptions { exit_on_eof: true, ..terms(false) };
-    let (_user, over) = half_closed_by_peer(ours, &theirs, terms);
+    let options = DuplexOptions { exit_on_eof: true, ..options(false) };
+    let (_user, over) = half_closed_by_peer(ours, &theirs, options);
     let over = over.recv_timeout(PATIENCE).expect("it comes to its end");
     assert!(over.outcome.is_ok() && over.by == EndedBy::Peer, "{over:?}");
 }
@@ -265,8 +273,7 @@ fn a_pulled_cord_or_a_reset_ends_it_whenever_it_comes() {
         let (done, over) = channel();
         let cord = stop.clone();
         thread::spawn(move || {
-            let near = near(input, output);
-            done.send(duplex(stream, near, Default::default(), terms(shared), &Quiet, &stop))
+            done.send(run(stream, local(input, output), options(shared), &Quiet, &stop))
         });
         // Both sides are stuck, or soon will be: nobody reads.
         theirs.set_nonblocking(true).unwrap();
