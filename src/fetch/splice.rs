@@ -7,7 +7,7 @@ use super::connection::HttpConnection;
 use super::transaction::Spliced;
 use crate::error::Failure;
 use crate::transfer::TransferError;
-use crate::transfer::bounded_splice::{BoundedSplice, SpliceOutcome};
+use crate::transfer::splice::{BoundedSplice, SpliceOutcome};
 
 /// The short way, once it is known to exist.
 #[derive(Debug, Default)]

@@ -13,7 +13,7 @@ use crate::error::ExitCode;
 use crate::net::stream::Stream;
 use crate::transfer::directions::EventChannel;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Counts the calls.
 #[derive(Default)]
@@ -132,13 +132,13 @@ fn deadline(session: &Session<'_>) -> Option<Instant> {
 
 /// Waits until the session is over by its own deadlines.
 fn wait_until_over(session: &Session<'_>) -> DuplexOutcome {
-    let patience = Instant::now() + PATIENCE;
+    let latest = Instant::now() + DEADLINE;
     loop {
         let deadline = match session.next_step() {
             Step::Finish(outcome) => return outcome,
             Step::Wait(deadline) | Step::WaitOrHangup(deadline) => deadline,
         };
-        assert!(Instant::now() < patience, "not over in time");
+        assert!(Instant::now() < latest, "not over in time");
         let deadline = deadline.expect("a state that ends by itself has a deadline");
         std::thread::sleep(deadline.saturating_duration_since(Instant::now()));
     }
@@ -383,8 +383,8 @@ fn idle_limit_is_28_and_counts_from_the_last_byte() {
     assert_eq!(over.by, EndedBy::Timeout);
     assert_eq!(over.outcome.unwrap_err().code, ExitCode::Timeout);
     // `delay` is no idleness.
-    session.times.begins_at = Instant::now() + PATIENCE;
-    assert!(deadline(&session).unwrap() > Instant::now() + PATIENCE / 2);
+    session.times.begins_at = Instant::now() + DEADLINE;
+    assert!(deadline(&session).unwrap() > Instant::now() + DEADLINE / 2);
 }
 
 #[test]
