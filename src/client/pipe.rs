@@ -13,7 +13,7 @@ use crate::net::stream::{Stream, Writer};
 use crate::report::Report;
 use crate::report::event::{Event, Side};
 use crate::report::progress::Progress;
-use crate::report::rate_history::RateHistory;
+use crate::report::sparkline::RateHistory;
 use crate::shutdown::Shutdown;
 use crate::transfer::duplex::{
     Duplex, DuplexObserver, DuplexOptions, LocalEnd, NO_END_OF_INPUT, OnLocalEof,
@@ -171,7 +171,7 @@ impl DuplexObserver for Observer<'_> {
         }
         if let Some(course) = &self.course {
             let mut course = course.lock().unwrap_or_else(PoisonError::into_inner);
-            course.at(self.began.elapsed(), total);
+            course.record(self.began.elapsed(), total);
         }
     }
 

@@ -13,7 +13,7 @@ use crate::flags::session::SessionFlags;
 use crate::net::stdout;
 use crate::net::stream::{ConnectionInfo, EndedBy, Stream};
 use crate::report::Report;
-use crate::report::terminal_text::{Allowed, Shown};
+use crate::report::terminal_text::{AllowedControls, TerminalEscaper};
 use crate::shutdown::{Shutdown, ShutdownReason};
 use crate::transfer::duplex::OnLocalEof;
 
@@ -46,7 +46,7 @@ pub fn run(
     };
     let escapes = taker.is_terminal() && !talk.raw_output;
     let mut chat = PromptSession {
-        shown: escapes.then(|| Shown::new(Allowed::LinesAndColour)),
+        shown: escapes.then(|| TerminalEscaper::new(AllowedControls::LinesAndColor)),
         has_warned: false,
         inbox,
         lines,
@@ -82,7 +82,7 @@ struct PromptSession<'a> {
     /// Whether the user knows that no line end is sent.
     has_warned: bool,
     /// What escapes control characters on the way to a terminal.
-    shown: Option<Shown>,
+    shown: Option<TerminalEscaper>,
 }
 
 /// Whether an empty line ends the session instead of being sent.
@@ -181,7 +181,7 @@ impl PromptSession<'_> {
     /// Shows a reply on a line of its own, above the prompt where stdout is the terminal.
     fn print(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         let reply = match &mut self.shown {
-            Some(shown) => shown.piece(bytes),
+            Some(shown) => shown.escape(bytes),
             None => bytes.to_vec(),
         };
         self.print_line(reply)
@@ -189,7 +189,7 @@ impl PromptSession<'_> {
 
     /// Shows what was held as the beginning of a character or a sequence.
     fn show_held(&mut self) -> Result<(), Failure> {
-        let rest = self.shown.as_mut().map(Shown::rest);
+        let rest = self.shown.as_mut().map(TerminalEscaper::finish);
         self.print_line(rest.unwrap_or_default())
     }
 

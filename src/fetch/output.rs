@@ -16,7 +16,7 @@ use crate::error::{Failure, Phase};
 use crate::net::stdout;
 use crate::report::Report;
 use crate::report::progress::Progress;
-use crate::report::terminal_text::{Allowed, Shown};
+use crate::report::terminal_text::{AllowedControls, TerminalEscaper};
 use crate::shutdown::Shutdown;
 
 /// Where the user wants a body.
@@ -34,7 +34,7 @@ pub struct BodyOutput {
     stop: Shutdown,
     part: Option<PartialFile>,
     /// Set when stdout is a terminal.
-    shown: Option<Shown>,
+    shown: Option<TerminalEscaper>,
     begun: bool,
     /// Nothing of the body has been looked at yet.
     fresh: bool,
@@ -56,7 +56,7 @@ impl BodyOutput {
             place,
             stop: stop.clone(),
             part: None,
-            shown: terminal.then(|| Shown::new(Allowed::Lines)),
+            shown: terminal.then(|| TerminalEscaper::new(AllowedControls::Lines)),
             begun: false,
             fresh: true,
             stdout_written: false,
@@ -114,8 +114,8 @@ impl BodyOutput {
         self.stdout_written = true;
         match &mut self.shown {
             Some(shown) => {
-                let mut text = shown.piece(bytes);
-                text.extend(shown.rest());
+                let mut text = shown.escape(bytes);
+                text.extend(shown.finish());
                 stdout::write_all_or_shutdown(&text, &self.stop)
             }
             None => stdout::write_all_or_shutdown(bytes, &self.stop),
@@ -139,7 +139,7 @@ impl BodyOutput {
         }
         self.stdout_written = true;
         match &mut self.shown {
-            Some(shown) => stdout::write_all_or_shutdown(&shown.piece(bytes), &self.stop),
+            Some(shown) => stdout::write_all_or_shutdown(&shown.escape(bytes), &self.stop),
             None => stdout::write_all_or_shutdown(bytes, &self.stop),
         }
     }
@@ -185,7 +185,7 @@ impl BodyOutput {
     pub fn finish(&mut self) -> Result<(), Failure> {
         self.end_bar();
         if let (Destination::Stdout, Some(shown)) = (&self.place, &mut self.shown) {
-            stdout::write_all_or_shutdown(&shown.rest(), &self.stop)?;
+            stdout::write_all_or_shutdown(&shown.finish(), &self.stop)?;
         }
         self.part.take().map_or(Ok(()), PartialFile::finish)
     }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::escape::{escape, is_dangerous};
+use super::escape::escape_keep_backslash;
 
 /// What became of one question. Its fields are a promise (README, "JSON events").
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -191,15 +191,10 @@ impl Service {
     }
 }
 
-/// A name made harmless; backslashes stay, because DNS names are written with escapes already.
+/// A name with everything escaped that a terminal would act on, except for backslashes: DNS names
+/// have escapes already.
 pub fn shown(name: &str) -> String {
-    name.chars().fold(String::with_capacity(name.len()), |mut shown, c| {
-        match c != '\\' && is_dangerous(c) {
-            true => shown.push_str(&escape(c.encode_utf8(&mut [0; 4]))),
-            false => shown.push(c),
-        }
-        shown
-    })
+    escape_keep_backslash(name).into_owned()
 }
 
 #[cfg(test)]

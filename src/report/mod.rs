@@ -13,7 +13,6 @@ pub mod json;
 pub mod line_writer;
 pub mod lookup;
 pub mod progress;
-pub mod rate_history;
 pub mod sparkline;
 pub mod terminal_text;
 pub mod text;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::queue::{Line, Queue};
 use crate::net::stream::ConnectionHandle;
-use crate::report::terminal_text::{Allowed, show};
+use crate::report::terminal_text::{AllowedControls, escape_for_terminal};
 
 /// The name under which our own stdin speaks.
 const OUR_NAME: &str = "server";
@@ -94,7 +94,7 @@ impl Room {
 /// nothing in it changes what precedes or follows it.
 fn line(name: &str, text: &[u8], line_end: &[u8]) -> Line {
     let line_end = if line_end.is_empty() { b"\n" } else { line_end };
-    let text = show(text, Allowed::Tabs);
+    let text = escape_for_terminal(text, AllowedControls::Tabs);
     Line::from([name.as_bytes(), b": ", text.as_bytes(), line_end].concat())
 }
 
