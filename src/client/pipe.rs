@@ -153,11 +153,11 @@ impl Observer<'_> {
 
 impl DuplexObserver for Observer<'_> {
     fn on_local_eof(&self) {
-        self.report.emit(&Event::HalfClosed { conn: CONN, by: Side::Us, caller: None });
+        self.report.emit(&Event::HalfClosed { conn: CONN, by: Side::Us, peer: None });
     }
 
     fn on_peer_eof(&self) {
-        self.report.emit(&Event::HalfClosed { conn: CONN, by: Side::Peer, caller: None });
+        self.report.emit(&Event::HalfClosed { conn: CONN, by: Side::Peer, peer: None });
     }
 
     fn peer_silent_without_input(&self) {
@@ -167,7 +167,7 @@ impl DuplexObserver for Observer<'_> {
     fn tick(&self) {
         let total = self.meters.iter().map(Meter::total).sum();
         if let Some(progress) = &self.progress {
-            progress.at(total);
+            progress.set_position(total);
         }
         if let Some(course) = &self.course {
             let mut course = course.lock().unwrap_or_else(PoisonError::into_inner);

@@ -123,11 +123,7 @@ impl ReceiveQueue {
                 }
                 Ok(Incoming::End) | Err(RecvTimeoutError::Disconnected) => {
                     self.over = true;
-                    self.report.emit(&Event::HalfClosed {
-                        conn: CONN,
-                        by: Side::Peer,
-                        caller: None,
-                    });
+                    self.report.emit(&Event::HalfClosed { conn: CONN, by: Side::Peer, peer: None });
                     return Ok(RecvOutcome::End);
                 }
                 Ok(Incoming::Broken(e)) => {

@@ -126,7 +126,7 @@ impl Sender {
     ///
     /// Fails at [`Stage::Shutdown`].
     pub fn finish(&mut self, report: &Report) -> Result<(), Failure> {
-        report.emit(&Event::HalfClosed { conn: CONN, by: Side::Us, caller: None });
+        report.emit(&Event::HalfClosed { conn: CONN, by: Side::Us, peer: None });
         self.finish_silently()
     }
 

@@ -19,6 +19,6 @@ pub fn event(talked: &SessionResult, facts: &ConnectionInfo, connected: Duration
         rate_out: rate(talked.bytes_out),
         connect_milliseconds: connected.as_secs_f64() * 1e3,
         ended_by: talked.by,
-        picture: talked.picture.clone(),
+        sparkline: talked.picture.clone(),
     })
 }

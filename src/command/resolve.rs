@@ -144,7 +144,7 @@ impl Args {
         let via =
             self.via.unwrap_or(if asks_dns { LookupSource::Dns } else { LookupSource::System });
         self.check(via, asks_dns)?;
-        let thorough = report.is_json() || report.wants_steps();
+        let thorough = report.is_json() || report.is_verbose();
         Ok(LookupOptions {
             family: self.families.family(),
             via,

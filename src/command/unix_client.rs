@@ -15,7 +15,7 @@ use crate::flags::session::SessionFlags;
 use crate::flags::values::{self, Limit};
 use crate::net::unix::{UnixAddress, dial};
 use crate::report::Report;
-use crate::report::hexdump::Dump;
+use crate::report::hexdump::HexDump;
 
 /// What the user asks of unix-client.
 #[derive(Debug, clap::Args)]
@@ -84,7 +84,7 @@ impl Args {
             (None, texts) => Source::known(texts)?,
         };
         let raw = self.talk.input.is_some();
-        let dump = self.talk.hex.as_deref().map(|path| Dump::open(path, report)).transpose()?;
+        let dump = self.talk.hex.as_deref().map(|path| HexDump::open(path, report)).transpose()?;
         let wait = Replies::Awaited(self.wait.0);
         let replies = if self.talk.send_only { Replies::Dropped } else { wait };
         Ok(SendJob { source, delay: self.talk.delay, replies, raw, dump })

@@ -171,7 +171,7 @@ impl BodyOutput {
 
     fn draw(&self) {
         if let Some(bar) = &self.bar {
-            bar.at(self.written);
+            bar.set_position(self.written);
         }
     }
 

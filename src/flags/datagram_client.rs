@@ -16,7 +16,7 @@ use crate::flags::retry::RetryFlags;
 use crate::flags::socket::SocketFlags;
 use crate::flags::values::{self, Limit};
 use crate::report::Report;
-use crate::report::hexdump::Dump;
+use crate::report::hexdump::HexDump;
 
 /// What is sent, and how long answers are awaited.
 #[derive(Debug, Args)]
@@ -82,7 +82,7 @@ impl DatagramClientFlags {
             (None, []) => Source::lines(),
             (None, texts) => Source::known(texts)?,
         };
-        let dump = self.hex.as_deref().map(|path| Dump::open(path, report)).transpose()?;
+        let dump = self.hex.as_deref().map(|path| HexDump::open(path, report)).transpose()?;
         let delay = Duration::ZERO;
         let replies = if self.send_only { Replies::Dropped } else { Replies::Awaited(self.wait.0) };
         Ok(SendJob { source, delay, replies, raw: self.input.is_some(), dump })

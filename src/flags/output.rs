@@ -3,12 +3,13 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use clap::builder::PossibleValue;
 use clap::{ArgAction, Args};
 use rustix::fs::OFlags;
 
 use crate::error::{ExitCode, Failure, Phase};
 use crate::process::output_file;
-use crate::report::{Colour, Report, ReportOptions, Verbosity};
+use crate::report::{ColorWhen, Report, ReportOptions, Verbosity};
 
 /// Flags of every command.
 #[derive(Debug, Args)]
@@ -34,7 +35,7 @@ pub struct LogFlags {
         default_value = "auto",
         hide_default_value = true
     )]
-    pub color: Colour,
+    pub color: ColorWhen,
 }
 
 impl LogFlags {
@@ -44,11 +45,26 @@ impl LogFlags {
     pub fn report(&self) -> Result<Report, Failure> {
         let verbosity = match (self.quiet, self.verbose) {
             (true, _) => Verbosity::Quiet,
-            (false, 0) => Verbosity::Usual,
-            (false, _) => Verbosity::Steps,
+            (false, 0) => Verbosity::Normal,
+            (false, _) => Verbosity::Verbose,
         };
         let events = self.events.as_deref().map(open_events).transpose()?;
-        Ok(Report::new(ReportOptions { verbosity, json: self.json, colour: self.color, events }))
+        Ok(Report::new(ReportOptions { verbosity, json: self.json, color: self.color, events }))
+    }
+}
+
+impl clap::ValueEnum for ColorWhen {
+    fn value_variants<'a>() -> &'a [ColorWhen] {
+        &[ColorWhen::Auto, ColorWhen::Always, ColorWhen::Never]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            ColorWhen::Auto => PossibleValue::new("auto")
+                .help("On a terminal, unless NO_COLOR; anywhere with CLICOLOR_FORCE"),
+            ColorWhen::Always => PossibleValue::new("always").help("Always"),
+            ColorWhen::Never => PossibleValue::new("never").help("Never"),
+        })
     }
 }
 

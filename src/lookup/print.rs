@@ -53,7 +53,7 @@ impl<'a> AnswerPrinter<'a> {
             return;
         }
         let progress = Progress::of_answers(total());
-        self.report.set_line_printer(Some(progress.above()));
+        self.report.set_line_printer(Some(progress.line_printer()));
         self.progress = Some(progress);
     }
 
@@ -64,7 +64,7 @@ impl<'a> AnswerPrinter<'a> {
         self.exit_code = self.exit_code.max(answer.facts.code);
         self.answers += 1;
         if let Some(progress) = &self.progress {
-            progress.at(self.answers);
+            progress.set_position(self.answers);
         }
         for note in &answer.notes {
             match note {

@@ -1,4 +1,4 @@
-//! What every part of a run is given.
+//! The context of a run.
 
 use std::time::{Duration, Instant};
 

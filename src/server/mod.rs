@@ -58,7 +58,7 @@ pub fn serve(mut plan: Plan, report: &Report, stop: &Shutdown) -> Result<ExitCod
     });
     let local = plan.listener.local.to_string();
     let reception = AcceptLoop::new(plan.listener, plan.limits, stack, rooms.clone())?;
-    report.emit(&Event::Listening { local: local.clone(), what: "connection" });
+    report.emit(&Event::Listening { local: local.clone(), awaited: "connection" });
     inherited_fds::notify_ready();
     groups::reap_orphans();
     let ended = reception.run(stop);
@@ -156,7 +156,7 @@ impl ClosedEventGuard<'_> {
 
 impl Drop for ClosedEventGuard<'_> {
     fn drop(&mut self) {
-        if !self.report.wants(Level::Usual) {
+        if !self.report.is_enabled(Level::Normal) {
             return;
         }
         self.report.emit(&Event::Closed(Closed {
@@ -177,7 +177,7 @@ impl Drop for ClosedEventGuard<'_> {
 impl ConnectionHandler for ConnectionService {
     fn serve(&self, caller: Accepted) {
         let (conn, stream, leave) = caller.split();
-        if self.report.wants(Level::Usual) {
+        if self.report.is_enabled(Level::Normal) {
             self.report.emit(&Event::Accepted(Endpoints::new(conn, &stream.facts)));
         }
         let mut farewell = ClosedEventGuard::new(&self.report, conn, &stream.facts);
@@ -266,13 +266,13 @@ impl ConnectionService {
         let (report, peer) = (self.report.clone(), facts.peer.to_string());
         Box::new(move |side| {
             let by = if side == EndedBy::Us { Side::Us } else { Side::Peer };
-            report.emit(&Event::HalfClosed { conn, by, caller: Some(peer.clone()) });
+            report.emit(&Event::HalfClosed { conn, by, peer: Some(peer.clone()) });
         })
     }
 
     /// Serves one guest behind its handshake.
     fn attend(&self, guest: &mut Connection) -> Result<ServiceOutcome, Failure> {
-        if self.report.wants_facts() {
+        if self.report.is_enabled(Level::Detail) {
             guest.news = Some(self.half_close_hook(guest.conn, guest.facts()));
         }
         let outcome = self.service.serve(guest);

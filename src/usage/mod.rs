@@ -21,7 +21,7 @@ use clap::{CommandFactory, FromArgMatches};
 use crate::command::Cli;
 use crate::error::{ExitCode, Failure, Phase};
 use crate::report::event::{ErrorEvent, Event};
-use crate::report::{Colour, Report, ReportOptions, Verbosity};
+use crate::report::{ColorWhen, Report, ReportOptions, Verbosity};
 use hints::Advice;
 use other_tools::Tool;
 
@@ -59,8 +59,8 @@ fn print_clap_error(error: clap::Error, words: &[OsString]) -> ExitCode {
         }
         _ => {
             let json = words.iter().any(|word| word == "--json");
-            let (verbosity, colour) = (Verbosity::Usual, Colour::Auto);
-            let report = Report::new(ReportOptions { verbosity, json, colour, events: None });
+            let (verbosity, color) = (Verbosity::Normal, ColorWhen::Auto);
+            let report = Report::new(ReportOptions { verbosity, json, color, events: None });
             report.emit(&Event::Error(error_event(&error, words)));
             ExitCode::Usage
         }

@@ -16,7 +16,7 @@ use crate::datagram::RecvBatch;
 use crate::error::{ExitCode, Failure, Phase, message_without_errno};
 use crate::net::stdout;
 use crate::report::Report;
-use crate::report::hexdump::Dump;
+use crate::report::hexdump::HexDump;
 use crate::shutdown::{Shutdown, WaitOutcome};
 use crate::transfer::tap::{Direction, TapSink};
 use send_window::Window;
@@ -34,7 +34,7 @@ pub struct SendJob {
     /// Answers are printed as they come, without line ends.
     pub raw: bool,
     /// Where both directions are dumped.
-    pub dump: Option<Dump>,
+    pub dump: Option<HexDump>,
 }
 
 /// What a client does with replies.

@@ -184,7 +184,7 @@ impl<'a> Targets<'a> {
         match &self.kind {
             SocketKind::Unix { name } => (nth == 0).then(|| unix_line(name, self.stop)),
             SocketKind::Udp { addresses, calling } => {
-                let watched = report.wants_steps() && cfg!(target_os = "linux");
+                let watched = report.is_verbose() && cfg!(target_os = "linux");
                 let senders = if watched { Senders::Reported } else { Senders::Peer };
                 addresses.get(nth).map(|address| udp_line(*address, calling, senders, self.stop))
             }

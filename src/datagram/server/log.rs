@@ -8,7 +8,7 @@ use crate::datagram::{DatagramGroup, IcmpError, RecvMeta, Transmit};
 use crate::error::message_without_errno;
 use crate::net::address::Address;
 use crate::report::Report;
-use crate::report::event::Event;
+use crate::report::event::{Event, Level};
 
 /// The voice of one server.
 pub struct ServerLog<'a> {
@@ -27,7 +27,7 @@ impl<'a> ServerLog<'a> {
     /// We serve now; `forgeable` if whoever forges a source can point our answers at others.
     pub fn listening(&self, forgeable: bool) {
         let local = self.local.to_string();
-        self.report.emit(&Event::Listening { local, what: "datagrams" });
+        self.report.emit(&Event::Listening { local, awaited: "datagrams" });
         if forgeable && self.local.ip().is_some_and(|ip| !ip.is_loopback()) {
             let why =
                 "answers can be sent to whoever a forged source names; --max-rate limits them";
@@ -37,7 +37,7 @@ impl<'a> ServerLog<'a> {
 
     /// These came.
     pub fn log_received(&self, bundle: &DatagramGroup<'_>, peer: &Address) {
-        if !self.report.wants_facts() {
+        if !self.report.is_enabled(Level::Detail) {
             return;
         }
         for payload in bundle.datagrams() {
