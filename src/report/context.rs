@@ -11,7 +11,7 @@ use crate::shutdown::Shutdown;
 pub struct Context {
     /// Log lines and events.
     pub report: Report,
-    /// Triggered by SIGINT, SIGTERM and the limit of the whole run.
+    /// Triggered by SIGINT, SIGTERM and the time limit of the run.
     pub shutdown: Shutdown,
 }
 

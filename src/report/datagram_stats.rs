@@ -56,7 +56,7 @@ impl Dropped {
             (self.itself, "from ourselves"),
             (self.nowhere, "from nowhere"),
             (self.cut, "too long"),
-            (self.busy, "too many at once"),
+            (self.busy, "too many concurrently"),
             (self.failed, "failed by their program"),
             (self.unsent, "not sent"),
             (self.refused, "refused"),

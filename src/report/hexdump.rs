@@ -34,19 +34,17 @@ impl HexDump {
     /// Fails at [`Phase::File`] with 23 when the file cannot be opened, and with 2 for stderr when it
     /// is JSON Lines.
     pub fn open(path: &Path, report: &Report) -> Result<HexDump, Failure> {
-        let out = match path.as_os_str() == "-" {
-            true if report.is_json() => {
-                let why = "stderr is JSON Lines under --json";
-                return Err(Failure::usage(Phase::File, "--hex -", why)
-                    .with_hint("--hex FILE writes the dump to a file"));
-            }
-            true => DumpOutput::Stderr,
-            false => {
-                let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC;
-                let opened = output_file::open(path, flags, 0o666);
-                let file = opened.map_err(|e| write_error(path.display(), e))?;
-                DumpOutput::File(file, path.display().to_string(), report.clone())
-            }
+        let out = if path.as_os_str() != "-" {
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC;
+            let opened = output_file::open(path, flags, 0o666);
+            let file = opened.map_err(|e| write_error(path.display(), e))?;
+            DumpOutput::File(file, path.display().to_string(), report.clone())
+        } else if report.is_json() {
+            let why = "stderr is JSON Lines under --json";
+            return Err(Failure::usage(Phase::File, "--hex -", why)
+                .with_hint("--hex FILE writes the dump to a file"));
+        } else {
+            DumpOutput::Stderr
         };
         Ok(HexDump { out, sent: 0, received: 0 })
     }

@@ -135,9 +135,10 @@ impl Upload {
         let shutdown = shutdown.clone();
         let thread = spawn("up", move || {
             if delay.is_zero() || shutdown.sleep(delay).is_ok() {
-                let moved = match is_empty {
-                    true => Ok(()),
-                    false => pump(self.reader.as_mut(), self.writer.as_mut(), &mut self.options),
+                let moved = if is_empty {
+                    Ok(())
+                } else {
+                    pump(self.reader.as_mut(), self.writer.as_mut(), &mut self.options)
                 };
                 self.finish(moved);
             }

@@ -75,7 +75,7 @@ impl Transferred<'_> {
         DuplexOutcome::failure(EndedBy::Reset, failure)
     }
 
-    /// Receiving failed: 18 once bytes were received, or while bytes of ours are undelivered.
+    /// Receiving failed: 18 once bytes were received, or while sent bytes are undelivered.
     pub(super) fn receive_failed(
         self,
         e: &std::io::Error,

@@ -70,7 +70,7 @@ pub(super) enum Step {
 /// | Failed to write | send error after 2 s | send error | send error | output error |
 /// | FinishFailed | shutdown error; 60 ms later when the peer is gone | as Done when the peer is gone, else shutdown error | receive error | output error |
 ///
-/// Before all of this: a shutdown finishes the session, at once or (`finishes`) as soon as
+/// Before all of this: a shutdown finishes the session, immediately or (`finishes`) as soon as
 /// nothing is in flight, and so does a closed stdout.
 pub(super) struct Session<'a> {
     pub(super) events: EventReceiver,
@@ -282,7 +282,7 @@ impl Session<'_> {
         }
     }
 
-    /// After both ends of stream: waits until the kernel has delivered what it still holds of ours,
+    /// After both ends of stream: waits until the kernel has delivered the bytes that it still holds,
     /// or has failed to.
     fn after_both_ends(&self) -> Step {
         let done = DuplexOutcome::success(self.times.first_eof.unwrap_or(EndedBy::Peer));

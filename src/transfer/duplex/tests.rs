@@ -23,7 +23,7 @@ const MAX_SENT: usize = 200_000;
 struct NoObserver;
 impl DuplexObserver for NoObserver {}
 
-/// A stream of ours and its other end, over TCP or a Unix socket.
+/// Both ends of a connection, over TCP or a Unix socket.
 fn pair(rng: &mut TestRng) -> (Stream, Socket) {
     let (ours, theirs): (Socket, Socket) = match rng.in_range(2) {
         0 => {
@@ -282,9 +282,10 @@ fn shutdown_or_reset_ends_session_at_any_moment() {
         rng.random_pause();
         let shuts_down = rng.in_range(2) == 0;
         let began = Instant::now();
-        match shuts_down {
-            true => trigger.trigger(ShutdownReason::Terminate),
-            false => theirs.set_linger(Some(Duration::ZERO)).unwrap(),
+        if shuts_down {
+            trigger.trigger(ShutdownReason::Terminate);
+        } else {
+            theirs.set_linger(Some(Duration::ZERO)).unwrap();
         }
         drop(theirs);
         drop(display);
