@@ -92,6 +92,20 @@ struct Started<'a> {
     cancel: Option<PipeWriter>,
 }
 
+impl Started<'_> {
+    fn with_upload(mut self, upload: Upload) -> io::Result<Self> {
+        let Session { options, shutdown, connection, .. } = &self.session;
+        let started = upload.start(options.delay, shutdown);
+        self.upload = started.inspect_err(|_| connection.abort())?; // the download has started
+        Ok(self)
+    }
+
+    fn without_input(mut self, writer: Box<dyn Writer>) -> Self {
+        self.session.up = UpState::NoInput(writer);
+        self
+    }
+}
+
 impl Duplex {
     /// Copies in both directions between `stream` and the local end until the session is over.
     pub fn run(
@@ -100,9 +114,13 @@ impl Duplex {
         observer: &dyn DuplexObserver,
         shutdown: &Shutdown,
     ) -> DuplexOutcome {
+        let peer = stream.facts.peer.clone();
         let Started { session, upload, cancel } = match self.start(stream, observer, shutdown) {
             Ok(started) => started,
-            Err(failure) => return DuplexOutcome { by: EndedBy::Us, outcome: Err(failure) },
+            Err(e) => {
+                let failure = Failure::new(Phase::Socket, peer, e).with_code(ExitCode::Negative);
+                return DuplexOutcome::failure(EndedBy::Us, failure);
+            }
         };
         let outcome = session.run();
         if let Some(cancel) = cancel {
@@ -112,20 +130,17 @@ impl Duplex {
         outcome
     }
 
+    /// Fails when no pipe or thread can be created.
     fn start<'a>(
         mut self,
         stream: Stream,
         observer: &'a dyn DuplexObserver,
         shutdown: &'a Shutdown,
-    ) -> Result<Started<'a>, Failure> {
-        let Stream { reader, writer, hangup: connection, facts: info } = stream;
-        let peer = info.peer.clone();
-        let failed = |e| Failure::new(Phase::Socket, &peer, e).with_code(ExitCode::Negative);
-        let EventChannel { up, down, events } = EventChannel::new().map_err(failed)?;
-        let cancel = self.cancel_pipe().map_err(failed)?;
+    ) -> io::Result<Started<'a>> {
+        let EventChannel { up, down, events } = EventChannel::new()?;
+        let cancel = self.cancel_pipe()?;
         let LocalEnd { reader: input, writer: output, .. } = self.local;
-        let delay = self.options.delay;
-        let mut session = Session {
+        let session = Session {
             events,
             up: UpState::Running,
             down: DownState::Running,
@@ -135,29 +150,23 @@ impl Duplex {
             input: self.local.input,
             output: self.local.output,
             endless: self.local.endless,
-            connection,
-            info,
-            has_close_notify: reader.raw().is_none(),
-            times: Times::start(delay, matches!(input, Input::Null)),
+            connection: stream.hangup,
+            info: stream.facts,
+            has_close_notify: stream.reader.raw().is_none(),
+            times: Times::start(self.options.delay, matches!(input, Input::Null)),
             options: self.options,
             observer,
             shutdown,
         };
+        let (reader, writer) = (stream.reader, stream.writer);
         let detects_alert = !session.options.shared_input;
         let download =
             Download { reader, writer: output, options: self.down, detects_alert, events: down };
-        spawn("down", move || download.run()).map_err(failed)?;
-        let Input::Reader(reader) = input else {
-            session.up = UpState::NoInput(writer);
-            return Ok(Started { session, upload: None, cancel });
-        };
-        let half_closes = session.options.on_end != OnLocalEof::KeepOpen;
-        let upload = Upload { reader, writer, options: self.up, half_closes, events: up };
-        let upload = upload
-            .start(delay, shutdown)
-            .inspect_err(|_| session.connection.abort()) // the download has started
-            .map_err(failed)?;
-        Ok(Started { session, upload, cancel })
+        spawn("down", move || download.run())?;
+        let started = Started { session, upload: None, cancel };
+        let Input::Reader(reader) = input else { return Ok(started.without_input(writer)) };
+        let half_closes = started.session.options.on_end != OnLocalEof::KeepOpen;
+        started.with_upload(Upload { reader, writer, options: self.up, half_closes, events: up })
     }
 
     /// Closing the returned end cancels the upload from shared input.
