@@ -16,7 +16,7 @@ use crate::net::stdio::FdStream;
 use crate::net::stream::Writer;
 use crate::process::output_file;
 use crate::report::Report;
-use crate::report::hexdump::Dump;
+use crate::report::hexdump::HexDump;
 use crate::transfer::tap::Tap;
 
 /// The local files of a session; `None` is stdin or stdout.
@@ -25,7 +25,7 @@ pub struct Files {
     pub input: Option<File>,
     /// `--output`.
     pub output: Option<OutputFile>,
-    hex: Option<Dump>,
+    hex: Option<HexDump>,
 }
 
 impl Files {
@@ -40,7 +40,7 @@ impl Files {
             refuse_same(input, path)?;
         }
         let output = path.map(OutputFile::open).transpose()?;
-        let hex = options.hex.as_deref().map(|path| Dump::open(path, report)).transpose()?;
+        let hex = options.hex.as_deref().map(|path| HexDump::open(path, report)).transpose()?;
         Ok(Files { input, output, hex })
     }
 

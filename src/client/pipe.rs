@@ -14,9 +14,9 @@ use crate::report::Report;
 use crate::report::context::Context;
 use crate::report::event::{Event, Side};
 use crate::report::progress::Progress;
-use crate::report::rate_history::RateHistory;
+use crate::report::sparkline::RateHistory;
 use crate::transfer::duplex::{
-    DuplexObserver, DuplexOptions, LocalEnd, NO_END_OF_INPUT, OnLocalEof, duplex,
+    Duplex, DuplexObserver, DuplexOptions, LocalEnd, NO_END_OF_INPUT, OnLocalEof,
 };
 use crate::transfer::throttle::Throttle;
 use crate::transfer::{Meter, TransferOptions, crlf};
@@ -50,7 +50,8 @@ pub fn run(
         finishes: false,
     };
     let local = local_end(options, files);
-    let ended = duplex(stream, local, (up, down), duplex_options, &observer, &context.shutdown);
+    let duplex = Duplex { local, up, down, options: duplex_options };
+    let ended = duplex.run(stream, &observer, &context.shutdown);
     observer.finish();
     SessionResult {
         bytes_in: received.total(),
@@ -138,11 +139,11 @@ impl<'a> Observer<'a> {
 
 impl DuplexObserver for Observer<'_> {
     fn on_local_eof(&self) {
-        self.report.emit(&Event::HalfClosed { conn: CONN, by: Side::Us, caller: None });
+        self.report.emit(&Event::HalfClosed { conn: CONN, by: Side::Us, peer: None });
     }
 
     fn on_peer_eof(&self) {
-        self.report.emit(&Event::HalfClosed { conn: CONN, by: Side::Peer, caller: None });
+        self.report.emit(&Event::HalfClosed { conn: CONN, by: Side::Peer, peer: None });
     }
 
     fn peer_silent_without_input(&self) {
@@ -152,11 +153,11 @@ impl DuplexObserver for Observer<'_> {
     fn tick(&self) {
         let total = self.meters.iter().map(Meter::total).sum();
         if let Some(progress) = &self.progress {
-            progress.at(total);
+            progress.set_position(total);
         }
         if let Some(rates) = &self.rates {
             let mut rates = rates.lock().unwrap_or_else(PoisonError::into_inner);
-            rates.at(self.began.elapsed(), total);
+            rates.record(self.began.elapsed(), total);
         }
     }
 

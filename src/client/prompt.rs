@@ -11,7 +11,7 @@ use super::result::SessionResult;
 use crate::error::{ExitCode, Failure};
 use crate::net::stream::Stream;
 use crate::report::context::Context;
-use crate::report::terminal_text::{Allowed, Shown};
+use crate::report::terminal_text::{AllowedControls, TerminalEscaper};
 use crate::transfer::duplex::OnLocalEof;
 
 /// How long the peer and the user are waited for in turn.
@@ -46,7 +46,7 @@ struct PromptSession<'a> {
     session: MessageSession<'a>,
     input: PromptInput,
     /// Escapes the peer's control characters on the way to a terminal.
-    escaper: Option<Shown>,
+    escaper: Option<TerminalEscaper>,
     /// Whether the user was warned that no line end is sent.
     has_warned: bool,
 }
@@ -56,7 +56,7 @@ impl<'a> PromptSession<'a> {
         let is_terminal = session.output.is_terminal();
         let input = PromptInput::open(&session.output, &session.context.report)?;
         let escapes = is_terminal && !session.options.raw_output;
-        let escaper = escapes.then(|| Shown::new(Allowed::LinesAndColour));
+        let escaper = escapes.then(|| TerminalEscaper::new(AllowedControls::LinesAndColor));
         Ok(PromptSession { session, input, escaper, has_warned: false })
     }
 
@@ -146,7 +146,7 @@ impl<'a> PromptSession<'a> {
     /// Prints a reply on lines of its own, above the prompt where both are on the same terminal.
     fn print(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         let reply = match &mut self.escaper {
-            Some(escaper) => escaper.piece(bytes),
+            Some(escaper) => escaper.escape(bytes),
             None => bytes.to_vec(),
         };
         self.print_line(reply)
@@ -154,7 +154,7 @@ impl<'a> PromptSession<'a> {
 
     /// Prints the beginning of a character or an escape sequence that was not completed.
     fn print_incomplete(&mut self) -> Result<(), Failure> {
-        let rest = self.escaper.as_mut().map(Shown::rest);
+        let rest = self.escaper.as_mut().map(TerminalEscaper::finish);
         self.print_line(rest.unwrap_or_default())
     }
 

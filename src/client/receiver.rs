@@ -122,7 +122,7 @@ impl ReceiveQueue {
         })?;
         if bytes.is_empty() {
             self.at_eof = true;
-            let half_closed = Event::HalfClosed { conn: CONN, by: Side::Peer, caller: None };
+            let half_closed = Event::HalfClosed { conn: CONN, by: Side::Peer, peer: None };
             self.context.report.emit(&half_closed);
             return Ok(RecvOutcome::Eof);
         }

@@ -74,7 +74,7 @@ impl SessionResult {
             rate_out: rate(self.bytes_out),
             connect_milliseconds: connect_time.as_secs_f64() * 1e3,
             ended_by: self.by,
-            picture: self.sparkline.clone(),
+            sparkline: self.sparkline.clone(),
         })
     }
 }

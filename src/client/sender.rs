@@ -129,7 +129,7 @@ impl MessageSender {
     ///
     /// Fails at [`Phase::Shutdown`].
     pub fn half_close(&mut self) -> Result<(), Failure> {
-        let event = Event::HalfClosed { conn: CONN, by: Side::Us, caller: None };
+        let event = Event::HalfClosed { conn: CONN, by: Side::Us, peer: None };
         self.context.report.emit(&event);
         self.close_write()
     }

@@ -137,7 +137,7 @@ impl Args {
     }
 
     fn options(&self, report: &Report) -> Result<LookupOptions, Failure> {
-        let check_all_names = report.is_json() || report.wants_steps();
+        let check_all_names = report.is_json() || report.is_verbose();
         let verify = VerifyOptions { strict: self.strict, check_all_names };
         Ok(LookupOptions {
             family: self.families.family(),

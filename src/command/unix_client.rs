@@ -15,7 +15,7 @@ use crate::flags::values::{self, Limit};
 use crate::net::unix::{UnixAddress, dial};
 use crate::report::Report;
 use crate::report::context::Context;
-use crate::report::hexdump::Dump;
+use crate::report::hexdump::HexDump;
 
 /// Arguments of unix-client.
 #[derive(Debug, clap::Args)]
@@ -83,7 +83,8 @@ impl Args {
         let texts = texts.ok_or_else(conflict)?;
         let input = self.session.input.as_deref();
         let source = DatagramSource::open(input, self.size, texts)?;
-        let dump = self.session.hex.as_deref().map(|path| Dump::open(path, report)).transpose()?;
+        let dump =
+            self.session.hex.as_deref().map(|path| HexDump::open(path, report)).transpose()?;
         let wait = Replies::Print(self.wait.0);
         let replies = if self.session.send_only { Replies::Discard } else { wait };
         Ok(SendJob { source, delay: self.session.delay, replies, raw: input.is_some(), dump })

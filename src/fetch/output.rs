@@ -12,7 +12,7 @@ use crate::error::{Failure, Phase};
 use crate::net::stdout;
 use crate::report::context::Context;
 use crate::report::progress::Progress;
-use crate::report::terminal_text::{Allowed, Shown};
+use crate::report::terminal_text::{AllowedControls, TerminalEscaper};
 use crate::shutdown::Shutdown;
 
 /// Where a body is written.
@@ -39,7 +39,7 @@ pub struct BodyOutput {
     shutdown: Shutdown,
     part: Option<PartialFile>,
     /// Escapes control characters when stdout is a terminal.
-    terminal: Option<Shown>,
+    terminal: Option<TerminalEscaper>,
     begun: bool,
     /// Nothing of the body has been checked for binary data yet.
     unchecked: bool,
@@ -59,7 +59,7 @@ impl BodyOutput {
             destination,
             shutdown: context.shutdown.clone(),
             part: None,
-            terminal: terminal.then(|| Shown::new(Allowed::Lines)),
+            terminal: terminal.then(|| TerminalEscaper::new(AllowedControls::Lines)),
             begun: false,
             unchecked: true,
             stdout_written: false,
@@ -116,8 +116,8 @@ impl BodyOutput {
         self.stdout_written = true;
         match &mut self.terminal {
             Some(terminal) => {
-                let mut text = terminal.piece(bytes);
-                text.extend(terminal.rest());
+                let mut text = terminal.escape(bytes);
+                text.extend(terminal.finish());
                 stdout::write_all_or_shutdown(&text, &self.shutdown)
             }
             None => stdout::write_all_or_shutdown(bytes, &self.shutdown),
@@ -141,7 +141,9 @@ impl BodyOutput {
         }
         self.stdout_written = true;
         match &mut self.terminal {
-            Some(terminal) => stdout::write_all_or_shutdown(&terminal.piece(bytes), &self.shutdown),
+            Some(terminal) => {
+                stdout::write_all_or_shutdown(&terminal.escape(bytes), &self.shutdown)
+            }
             None => stdout::write_all_or_shutdown(bytes, &self.shutdown),
         }
     }
@@ -168,7 +170,7 @@ impl BodyOutput {
 
     fn draw(&self) {
         if let Some(progress) = &self.progress {
-            progress.at(self.written);
+            progress.set_position(self.written);
         }
     }
 
@@ -182,7 +184,7 @@ impl BodyOutput {
     pub fn finish(&mut self) -> Result<(), Failure> {
         self.end_progress();
         if let (Destination::Stdout, Some(terminal)) = (&self.destination, &mut self.terminal) {
-            stdout::write_all_or_shutdown(&terminal.rest(), &self.shutdown)?;
+            stdout::write_all_or_shutdown(&terminal.finish(), &self.shutdown)?;
         }
         self.part.take().map_or(Ok(()), PartialFile::finish)
     }

@@ -14,7 +14,7 @@ use super::resume::{PART_SUFFIX, ResumePoint, Source, file_error};
 use super::resume_tag::{ResumeTag, Validators};
 use crate::error::{Failure, Phase};
 use crate::process::output_file;
-use crate::process::output_file::{directory_of, Entry, follow_links};
+use crate::process::output_file::{Entry, directory_of, follow_links};
 use crate::shutdown::Shutdown;
 
 /// The suffix of a partial file while that of an earlier run is kept beside it.

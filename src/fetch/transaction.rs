@@ -14,7 +14,7 @@ use crate::net::stream::TRUNCATION_HINT;
 #[cfg(target_os = "linux")]
 use crate::transfer::TransferError;
 #[cfg(target_os = "linux")]
-use crate::transfer::bounded_splice::{BoundedSplice, SpliceOutcome};
+use crate::transfer::splice::{BoundedSplice, SpliceOutcome};
 
 /// The size of one read: large enough that the cost of a system call does not count.
 const BUFFER: usize = 256 << 10;

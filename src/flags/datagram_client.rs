@@ -17,7 +17,7 @@ use crate::flags::retry::RetryFlags;
 use crate::flags::socket::SocketFlags;
 use crate::flags::values::{self, Limit};
 use crate::report::Report;
-use crate::report::hexdump::Dump;
+use crate::report::hexdump::HexDump;
 
 /// What is sent, and how long to wait for replies.
 #[derive(Debug, Args)]
@@ -79,7 +79,7 @@ impl DatagramClientFlags {
         }
         let size = self.size.unwrap_or(DEFAULT_PIECE);
         let source = DatagramSource::open(self.input.as_deref(), size, self.send.clone())?;
-        let dump = self.hex.as_deref().map(|path| Dump::open(path, report)).transpose()?;
+        let dump = self.hex.as_deref().map(|path| HexDump::open(path, report)).transpose()?;
         let replies = if self.send_only { Replies::Discard } else { Replies::Print(self.wait.0) };
         Ok(SendJob { source, delay: Duration::ZERO, replies, raw: self.input.is_some(), dump })
     }

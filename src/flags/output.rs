@@ -3,33 +3,13 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use clap::{ArgAction, Args, ValueEnum};
+use clap::builder::PossibleValue;
+use clap::{ArgAction, Args};
 use rustix::fs::OFlags;
 
 use crate::error::Failure;
 use crate::process::output_file;
-use crate::report::{Colour, Report, ReportOptions, Verbosity};
-
-/// When messages are coloured.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum ColorWhen {
-    /// On a terminal, unless NO_COLOR is set; anywhere with CLICOLOR_FORCE
-    Auto,
-    /// Also in pipes and files
-    Always,
-    /// Nowhere
-    Never,
-}
-
-impl From<ColorWhen> for Colour {
-    fn from(when: ColorWhen) -> Colour {
-        match when {
-            ColorWhen::Auto => Colour::Auto,
-            ColorWhen::Always => Colour::Always,
-            ColorWhen::Never => Colour::Never,
-        }
-    }
-}
+use crate::report::{ColorWhen, Report, ReportOptions, Verbosity};
 
 /// Logging flags of every command.
 #[derive(Debug, Args)]
@@ -65,12 +45,26 @@ impl LogFlags {
     pub fn report(&self) -> Result<Report, Failure> {
         let verbosity = match (self.quiet, self.verbose) {
             (true, _) => Verbosity::Quiet,
-            (false, 0) => Verbosity::Usual,
-            (false, _) => Verbosity::Steps,
+            (false, 0) => Verbosity::Normal,
+            (false, _) => Verbosity::Verbose,
         };
-        let colour = self.color.into();
         let events = self.events.as_deref().map(open_events).transpose()?;
-        Ok(Report::new(ReportOptions { verbosity, json: self.json, colour, events }))
+        Ok(Report::new(ReportOptions { verbosity, json: self.json, color: self.color, events }))
+    }
+}
+
+impl clap::ValueEnum for ColorWhen {
+    fn value_variants<'a>() -> &'a [ColorWhen] {
+        &[ColorWhen::Auto, ColorWhen::Always, ColorWhen::Never]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            ColorWhen::Auto => PossibleValue::new("auto")
+                .help("On a terminal, unless NO_COLOR is set; anywhere with CLICOLOR_FORCE"),
+            ColorWhen::Always => PossibleValue::new("always").help("Also in pipes and files"),
+            ColorWhen::Never => PossibleValue::new("never").help("Nowhere"),
+        })
     }
 }
 

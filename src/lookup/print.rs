@@ -57,7 +57,7 @@ impl<'a> AnswerPrinter<'a> {
             return;
         }
         let progress = Progress::of_answers(total());
-        self.report.set_line_printer(Some(progress.above()));
+        self.report.set_line_printer(Some(progress.line_printer()));
         self.progress = Some(progress);
     }
 
@@ -68,7 +68,7 @@ impl<'a> AnswerPrinter<'a> {
         self.exit_code = self.exit_code.max(answer.result.code);
         self.answer_count += 1;
         if let Some(progress) = &self.progress {
-            progress.at(self.answer_count);
+            progress.set_position(self.answer_count);
         }
         for note in &answer.notes {
             match note {

@@ -1,4 +1,4 @@
-//! What every part of a run is given.
+//! The context of a run.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::shutdown::Shutdown;
 pub struct Context {
     /// Log lines and events.
     pub report: Report,
-    /// Triggered by SIGINT, SIGTERM and the limit of the whole run.
+    /// Triggered by SIGINT, SIGTERM and the time limit of the run.
     pub shutdown: Shutdown,
 }
 

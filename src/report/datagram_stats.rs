@@ -1,50 +1,50 @@
-//! What is told of datagrams when all is over: a server's totals, a ping's figures.
+//! Final statistics of datagrams: the totals of a server, the results of a ping.
 
 use std::fmt::Write;
 
 use serde::Serialize;
 
-/// What a server of datagrams did.
+/// The totals of a datagram server.
 #[derive(Debug, Clone, Serialize)]
 pub struct Totals {
     /// The bound address.
     pub local: String,
-    /// Datagrams that came.
+    /// Datagrams received.
     pub datagrams_in: u64,
-    /// Their payload.
+    /// Their payload, in bytes.
     pub bytes_in: u64,
-    /// Datagrams that were sent.
+    /// Datagrams sent.
     pub datagrams_out: u64,
-    /// Their payload.
+    /// Their payload, in bytes.
     pub bytes_out: u64,
-    /// Different senders, of which at most 65,536 are told apart.
+    /// Distinct senders; counted up to 65,536.
     pub peers: u64,
-    /// What came and was not served, or was sent in vain.
+    /// Requests that were not answered, and answers that were not delivered.
     pub dropped: Dropped,
-    /// From the first wait to the end.
+    /// Time from the first wait to the end.
     pub seconds: f64,
 }
 
-/// How many datagrams were dropped, by the reason.
+/// Dropped datagrams by reason.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Dropped {
-    /// Over the rate for one source.
+    /// Over the rate limit of one source.
     pub rate: u64,
-    /// From a port whose service answers everything.
+    /// From the port of a service that answers everything.
     pub port: u64,
-    /// From ourselves, as they claimed.
+    /// With our own address as the source.
     pub itself: u64,
-    /// From a source without an address to answer to.
+    /// From a source without an address.
     pub nowhere: u64,
-    /// Longer than our room for them.
+    /// Longer than the receive buffer.
     pub cut: u64,
-    /// Beyond what may wait, or run as programs, at once.
+    /// Over the limit of queued datagrams or concurrent programs.
     pub busy: u64,
-    /// Whose program could not be started, took too long, said too much, or was cut at the end.
+    /// Whose program could not be started, exceeded its time or output limit, or was killed at the end.
     pub failed: u64,
     /// Answers that could not be sent.
     pub unsent: u64,
-    /// Answers that were sent, and refused by ICMP.
+    /// Answers that ICMP reported as undeliverable.
     pub refused: u64,
 }
 
@@ -56,7 +56,7 @@ impl Dropped {
             (self.itself, "from ourselves"),
             (self.nowhere, "from nowhere"),
             (self.cut, "too long"),
-            (self.busy, "too many at once"),
+            (self.busy, "too many concurrently"),
             (self.failed, "failed by their program"),
             (self.unsent, "not sent"),
             (self.refused, "refused"),
@@ -65,7 +65,7 @@ impl Dropped {
 }
 
 impl Totals {
-    /// As one line for people.
+    /// As one line of text.
     pub fn line(&self) -> String {
         let mut line = format!(
             "{} datagrams in ({} bytes), {} out ({} bytes), {} peers, {:.3} s",
@@ -76,8 +76,8 @@ impl Totals {
             self.peers,
             self.seconds
         );
-        let told = self.dropped.rows().into_iter().filter(|(count, _)| *count > 0);
-        for (n, (count, why)) in told.enumerate() {
+        let reasons = self.dropped.rows().into_iter().filter(|(count, _)| *count > 0);
+        for (n, (count, why)) in reasons.enumerate() {
             // Writing to a string cannot fail.
             let _ = write!(line, "{} {count} {why}", if n == 0 { "; dropped:" } else { "," });
         }
@@ -85,29 +85,29 @@ impl Totals {
     }
 }
 
-/// What a ping found out.
+/// The result of a ping.
 #[derive(Debug, Clone, Serialize)]
 pub struct Ping {
-    /// Whom it asked.
+    /// The address or name that was pinged.
     pub target: String,
     /// Datagrams sent.
     pub sent: u64,
-    /// Of those, how many were answered.
+    /// How many of them were answered.
     pub received: u64,
     /// How many were not.
     pub lost: u64,
-    /// The same of a hundred.
+    /// The same as a percentage.
     pub loss_percent: f64,
-    /// Answers beyond the first to the same datagram.
+    /// Further answers to the same datagram.
     pub duplicates: u64,
-    /// Answers that came after the answer to a later datagram (RFC 4737 §3).
+    /// Answers received after the answer to a later datagram (RFC 4737 §3).
     pub reordered: u64,
-    /// Round trips; nothing without a single answer.
+    /// Round-trip times; `None` without an answer.
     #[serde(flatten)]
     pub trips: Option<RoundTrips>,
 }
 
-/// Round trips, in milliseconds.
+/// Round-trip times, in milliseconds.
 #[derive(Debug, Clone, Serialize)]
 pub struct RoundTrips {
     /// The shortest.
@@ -116,15 +116,15 @@ pub struct RoundTrips {
     pub avg_ms: f64,
     /// The longest.
     pub max_ms: f64,
-    /// What 99 of a hundred do not exceed.
+    /// The 99th percentile.
     pub p99_ms: f64,
-    /// How they spread, drawn; for people only.
+    /// Their distribution, as a line of text; not in JSON.
     #[serde(skip)]
     pub histogram: String,
 }
 
 impl Ping {
-    /// As lines for people, without the histogram.
+    /// As lines of text, without the histogram.
     pub fn lines(&self) -> String {
         let mut lines = format!(
             "{} sent, {} received, {} lost ({:.1}%), {} duplicates, {} reordered",
@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_reasons_that_happened_are_told() {
+    fn only_reasons_with_a_count_are_printed() {
         let dropped = Dropped { rate: 3, cut: 1, ..Dropped::default() };
         let totals = Totals {
             local: "127.0.0.1:9".into(),

@@ -1,4 +1,4 @@
-//! What can be told. One enum feeds the text and the JSON, so they cannot drift.
+//! The events of the log. Text and JSON are formats of the same values, so that they cannot differ.
 
 use serde::Serialize;
 
@@ -7,98 +7,98 @@ use super::lookup::LookupReport;
 use crate::error::Failure;
 use crate::net::stream::{ConnectionInfo, Credentials, EndedBy};
 
-/// Something that happened. Its fields are a promise (README, "JSON events").
+/// An event. Its fields are a promise (README, "JSON events").
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
-    /// A server is ready; the port is the one the kernel gave.
+    /// A server is ready.
     Listening {
-        /// The bound address.
+        /// The bound address, with the port that the kernel chose.
         local: String,
-        /// What is waited for, `connection` or `datagrams`: the text's word, not in JSON.
+        /// `connection` or `datagrams`, for the text; not in JSON.
         #[serde(skip)]
-        what: &'static str,
+        awaited: &'static str,
     },
-    /// A server made itself a throw-away certificate.
+    /// A server generated a certificate for this run.
     Certificate {
-        /// SHA-256 of its DER, in hexadecimal: what `--pin` takes.
+        /// SHA-256 of its DER, in hexadecimal, as `--pin` expects it.
         sha256: String,
     },
-    /// A server took a connection in.
+    /// A server accepted a connection.
     Accepted(Endpoints),
-    /// A client's connection stands, all layers included.
+    /// A client has connected, including all layers.
     Connected(Endpoints),
-    /// One side will send no more.
+    /// One side has half-closed the connection.
     HalfClosed {
         /// The connection.
         conn: u64,
-        /// Who.
+        /// Which side.
         by: Side,
-        /// Whose connection it is, where there are several: the text's word, not in JSON.
+        /// The peer's address, where there are several connections, for the text; not in JSON.
         #[serde(skip)]
-        caller: Option<String>,
+        peer: Option<String>,
     },
-    /// A connection is over.
+    /// A connection was closed.
     Closed(Closed),
-    /// What a client's connection came to (`--stats`).
+    /// The statistics of a client's connection (`--stats`).
     Stats(Stats),
-    /// A server of datagrams took one in.
+    /// A datagram server received a datagram.
     Datagram {
-        /// The address of ours it was sent to.
+        /// The local address that it was sent to.
         local: String,
-        /// From whom.
+        /// The address that it was sent from.
         peer: String,
-        /// Its payload.
+        /// Length of its payload, in bytes.
         bytes: usize,
     },
-    /// A server of datagrams is done.
+    /// A datagram server has ended.
     Totals(Totals),
-    /// What a ping found out; the product, and so told on stdout.
+    /// The result of a ping, which is printed on stdout.
     Ping(Ping),
-    /// The head of an HTTP answer.
+    /// The head of an HTTP response.
     Answer(ResponseHead),
-    /// Where the time of an HTTP exchange went (`--stats`).
+    /// The phases of an HTTP transfer (`--stats`).
     #[serde(rename = "stats")]
     Timings(Timings),
-    /// A line of the log (`-vv`, `SOCKIT_LOG`), for whoever debugs sockit.
+    /// A trace of sockit itself (`-vv`, `SOCKIT_LOG`).
     Log {
-        /// Level, place and what happened there.
+        /// Level, module and message.
         message: String,
     },
-    /// Something the user should know; the run goes on.
+    /// A warning; the run continues.
     Warning {
         /// The connection, if it concerns one.
         #[serde(skip_serializing_if = "Option::is_none")]
         conn: Option<u64>,
-        /// In one line.
+        /// One line.
         message: String,
     },
-    /// Something failed: a connection of a server, or the run.
+    /// A connection of a server failed, or the run.
     Error(ErrorEvent),
-    /// The answer to one question of `resolve`; the product, and so told on stdout.
+    /// The answer to one question of `resolve`, which is printed on stdout.
     Resolved(Box<LookupReport>),
-    /// A step on the way, for `-v`.
+    /// A step, for `-v`.
     Step {
-        /// In one line.
+        /// One line.
         message: String,
     },
 }
 
-/// A failure, as it is told.
+/// A failure.
 #[derive(Debug, Clone, Serialize)]
 pub struct ErrorEvent {
     /// The connection, if it concerns one of several.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conn: Option<u64>,
-    /// The [`crate::error::Stage`]'s word.
+    /// The word of its [`crate::error::Phase`].
     pub phase: &'static str,
-    /// Towards whom.
+    /// Address, name or file that it concerns.
     pub target: String,
-    /// In the system's own words.
+    /// The message of the system, the library or the peer.
     pub cause: String,
     /// The exit code it has, or would have had if it had ended the run.
     pub code: u8,
-    /// Advice, where there is some.
+    /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
 }
@@ -106,11 +106,11 @@ pub struct ErrorEvent {
 /// Both ends of a connection.
 #[derive(Debug, Clone, Serialize)]
 pub struct Endpoints {
-    /// Counts connections of this run from 1.
+    /// Number of the connection in this run, from 1.
     pub conn: u64,
-    /// Our end.
+    /// The local address.
     pub local: String,
-    /// The other end.
+    /// The peer's address.
     pub peer: String,
     /// The peer's process (Unix sockets).
     #[serde(skip_serializing_if = "Option::is_none", flatten)]
@@ -121,7 +121,7 @@ pub struct Endpoints {
 }
 
 impl Endpoints {
-    /// The ends of connection `conn`.
+    /// The addresses of connection `conn`.
     pub fn new(conn: u64, facts: &ConnectionInfo) -> Endpoints {
         Endpoints {
             conn,
@@ -133,64 +133,64 @@ impl Endpoints {
     }
 }
 
-/// How a connection ended and what it carried.
+/// How a connection ended, and how many bytes were transferred.
 #[derive(Debug, Clone, Serialize)]
 pub struct Closed {
     /// The connection.
     pub conn: u64,
-    /// Bytes the user received; under TLS the plain ones.
+    /// Bytes received; under TLS the decrypted ones.
     pub bytes_in: u64,
-    /// Bytes the user sent, likewise.
+    /// Bytes sent, likewise.
     pub bytes_out: u64,
-    /// From connected or accepted to now.
+    /// Time since it was connected or accepted.
     pub seconds: f64,
-    /// Our end.
+    /// The local address.
     pub local: String,
-    /// The other end.
+    /// The peer's address.
     pub peer: String,
-    /// Who or what ended it.
+    /// What ended it.
     pub ended_by: EndedBy,
-    /// A service's child: its exit status, 128 + N for signal N.
+    /// Exit status of the service's child, 128 + N for signal N.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exit_status: Option<i32>,
-    /// The file that what came was saved in.
+    /// The file that received bytes were saved in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub saved: Option<String>,
-    /// Whether a server tells it (by default) or a client (under `-v`); not in JSON.
+    /// Whether a server logs it (by default) or a client (under `-v`); not in JSON.
     #[serde(skip)]
     pub role: Role,
 }
 
-/// What a connection came to, in figures.
+/// The statistics of a connection.
 #[derive(Debug, Clone, Serialize)]
 pub struct Stats {
     /// The connection.
     pub conn: u64,
-    /// Bytes the user received.
+    /// Bytes received.
     pub bytes_in: u64,
-    /// Bytes the user sent.
+    /// Bytes sent.
     pub bytes_out: u64,
-    /// From connected to the end.
+    /// Time from connected to the end.
     pub seconds: f64,
-    /// Bytes a second received, on the average.
+    /// Bytes received per second, on average.
     pub rate_in: f64,
-    /// Bytes a second sent, on the average.
+    /// Bytes sent per second, on average.
     pub rate_out: f64,
-    /// From the start of the run until the connection stood: name, TCP, layers.
+    /// Time from the start of the run to connected: name, TCP, layers.
     pub connect_milliseconds: f64,
-    /// Who or what ended it.
+    /// What ended it.
     pub ended_by: EndedBy,
-    /// How fast it went all the while, drawn; for people only.
+    /// The rate over time, as a line of text; not in JSON.
     #[serde(skip)]
-    pub picture: Option<String>,
+    pub sparkline: Option<String>,
 }
 
-/// The head of an HTTP answer, as it is told. All of it is the peer's choice.
+/// The head of an HTTP response. All of it comes from the peer.
 #[derive(Debug, Clone, Serialize)]
 pub struct ResponseHead {
     /// The connection.
     pub conn: u64,
-    /// Where it came from, without credentials.
+    /// The requested URL, without credentials.
     pub url: String,
     /// `HTTP/1.0` or `HTTP/1.1`.
     pub version: String,
@@ -198,43 +198,43 @@ pub struct ResponseHead {
     pub status: u16,
     /// The reason phrase, often empty.
     pub reason: String,
-    /// Names and values, in the order they came.
+    /// Names and values, in the order received.
     pub fields: Vec<(String, String)>,
 }
 
-/// The phases of an HTTP exchange over all its redirects, in milliseconds.
+/// The phases of an HTTP transfer over all its redirects, in milliseconds.
 #[derive(Debug, Clone, Serialize)]
 pub struct Timings {
-    /// Looking up names.
+    /// Name resolution.
     pub dns: f64,
-    /// Connecting by TCP.
+    /// TCP connect.
     pub connect: f64,
-    /// Proxy and TLS; 0 without them.
+    /// Proxy and TLS handshakes; 0 without them.
     pub tls: f64,
-    /// From the start of the run to the first byte of the last answer.
+    /// Time from the start of the run to the first byte of the last response.
     pub first_byte: Option<f64>,
-    /// From the start of the run to its end.
+    /// Time from the start of the run to its end.
     pub total: f64,
-    /// Bytes that came, headers included.
+    /// Bytes received, headers included.
     pub bytes: u64,
 }
 
-/// On whose behalf an event is told.
+/// The role of this process in a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// We connected.
+    /// It connected.
     Client,
-    /// We accepted.
+    /// It accepted.
     Server,
 }
 
-/// One side of a connection, seen from us.
+/// One side of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Side {
-    /// The other end.
+    /// The peer.
     Peer,
-    /// We.
+    /// This process.
     Us,
 }
 
@@ -268,36 +268,36 @@ impl Event {
         })
     }
 
-    /// From which verbosity on it is told.
+    /// The verbosity from which on it is logged.
     pub fn level(&self) -> Level {
         match self {
-            // Figures that were asked for are told to whoever wants nothing else.
+            // Statistics are a request of their own, even under `-q`.
             Event::Error(_) | Event::Stats(_) | Event::Timings(_) => Level::Error,
-            Event::Warning { .. } | Event::Listening { .. } | Event::Accepted(_) => Level::Usual,
-            Event::Certificate { .. } | Event::Log { .. } => Level::Usual,
-            Event::Answer(_) => Level::Usual,
-            Event::Closed(closed) if closed.role == Role::Server => Level::Usual,
-            Event::Totals(_) => Level::Usual,
+            Event::Warning { .. } | Event::Listening { .. } | Event::Accepted(_) => Level::Normal,
+            Event::Certificate { .. } | Event::Log { .. } => Level::Normal,
+            Event::Answer(_) => Level::Normal,
+            Event::Closed(closed) if closed.role == Role::Server => Level::Normal,
+            Event::Totals(_) => Level::Normal,
             Event::Connected(_)
             | Event::Closed(_)
             | Event::HalfClosed { .. }
             | Event::Resolved(_)
             | Event::Datagram { .. }
-            | Event::Ping(_) => Level::Fact,
+            | Event::Ping(_) => Level::Detail,
             Event::Step { .. } => Level::Step,
         }
     }
 }
 
-/// How much somebody must want to hear to be told an event.
+/// When an event is logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     /// Always, even under `-q`.
     Error,
     /// Unless `-q`.
-    Usual,
+    Normal,
     /// In JSON unless `-q`; in text under `-v`.
-    Fact,
+    Detail,
     /// Under `-v`.
     Step,
 }

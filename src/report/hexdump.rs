@@ -1,4 +1,4 @@
-//! Bytes as a hex dump: `> 00000000  68 65 6c 6c 6f …  |hello…|`, with `<` for what came.
+//! Bytes as a hex dump: `> 00000000  68 65 6c 6c 6f …  |hello…|`, with `<` for received bytes.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -7,67 +7,66 @@ use std::path::Path;
 use rustix::fs::OFlags;
 
 use super::Report;
-use crate::error::{Failure, Phase};
+use crate::error::{ExitCode, Failure, Phase};
 use crate::process::output_file;
 use crate::transfer::tap::{Direction, TapSink};
 
-/// Bytes on a line.
+/// Bytes per line.
 const WIDTH: usize = 16;
 
 /// Dumps both directions, each with its own offsets, to a file or stderr.
-pub struct Dump {
-    out: DumpRow,
+pub struct HexDump {
+    out: DumpOutput,
     sent: u64,
     received: u64,
 }
 
-enum DumpRow {
+enum DumpOutput {
     Stderr,
-    /// A file, what the user calls it, and who is told when it can take no more.
+    /// A file, its name, and where a write error is reported.
     File(File, String, Report),
 }
 
-impl Dump {
-    /// A dump into the file at `path`, `-` being stderr. What the file cannot take is told to
-    /// `report`; the conversation goes on.
+impl HexDump {
+    /// A dump into the file at `path`, or to stderr for `-`. A later write error is logged by
+    /// `report`, and the session continues.
     ///
-    /// Fails at [`Stage::File`] with code 23, and with 2 for a dump on a stderr that is JSON Lines.
-    pub fn open(path: &Path, report: &Report) -> Result<Dump, Failure> {
-        let out = match path.as_os_str() == "-" {
-            true if report.is_json() => {
-                let why = "stderr is JSON Lines under --json";
-                return Err(Failure::usage(Phase::File, "--hex -", why)
-                    .with_hint("--hex FILE writes the dump to a file"));
-            }
-            true => DumpRow::Stderr,
-            false => {
-                let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC;
-                let opened = output_file::open(path, flags, 0o666);
-                let file = opened.map_err(|e| unwritten(path.display(), e))?;
-                DumpRow::File(file, path.display().to_string(), report.clone())
-            }
+    /// Fails at [`Phase::File`] with 23 when the file cannot be opened, and with 2 for stderr when it
+    /// is JSON Lines.
+    pub fn open(path: &Path, report: &Report) -> Result<HexDump, Failure> {
+        let out = if path.as_os_str() != "-" {
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC;
+            let opened = output_file::open(path, flags, 0o666);
+            let file = opened.map_err(|e| write_error(path.display(), e))?;
+            DumpOutput::File(file, path.display().to_string(), report.clone())
+        } else if report.is_json() {
+            let why = "stderr is JSON Lines under --json";
+            return Err(Failure::usage(Phase::File, "--hex -", why)
+                .with_hint("--hex FILE writes the dump to a file"));
+        } else {
+            DumpOutput::Stderr
         };
-        Ok(Dump { out, sent: 0, received: 0 })
+        Ok(HexDump { out, sent: 0, received: 0 })
     }
 
-    fn push(&mut self, lines: &str) {
+    fn write(&mut self, lines: &str) {
         match &mut self.out {
-            // Talk: what cannot be told has nobody to be told to.
-            DumpRow::Stderr => drop(io::stderr().write_all(lines.as_bytes())),
-            DumpRow::File(file, name, report) => {
+            // A write error of stderr cannot be logged.
+            DumpOutput::Stderr => drop(io::stderr().write_all(lines.as_bytes())),
+            DumpOutput::File(file, name, report) => {
                 if let Err(e) = file.write_all(lines.as_bytes()) {
-                    report.record_write_error(&unwritten(name, e));
+                    report.record_write_error(&write_error(name, e));
                 }
             }
         }
     }
 }
 
-fn unwritten(name: impl ToString, e: io::Error) -> Failure {
-    Failure::write_file(name.to_string(), e)
+fn write_error(name: impl ToString, e: io::Error) -> Failure {
+    Failure::new(Phase::File, name.to_string(), e).with_code(ExitCode::Write)
 }
 
-impl TapSink for Dump {
+impl TapSink for HexDump {
     fn on_bytes(&mut self, direction: Direction, bytes: &[u8]) {
         let (sign, offset) = match direction {
             Direction::Sent => ('>', &mut self.sent),
@@ -78,11 +77,11 @@ impl TapSink for Dump {
             lines.push_str(&line(sign, *offset, piece));
             *offset += piece.len() as u64;
         }
-        self.push(&lines);
+        self.write(&lines);
     }
 }
 
-/// The lines of one datagram that came, with offsets of its own.
+/// The lines of one received datagram, with its own offsets.
 pub fn received(datagram: &[u8]) -> String {
     let pieces = (0..).step_by(WIDTH).zip(datagram.chunks(WIDTH));
     pieces.map(|(offset, piece)| line('<', offset, piece)).collect()
@@ -103,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_has_sign_offset_hex_and_text() {
+    fn line_has_sign_offset_hex_and_text() {
         let dumped = line('>', 16, b"hello\n\x1b");
         assert!(dumped.starts_with("> 00000010  68 65 6c 6c 6f 0a 1b "), "{dumped}");
         assert!(dumped.ends_with("  |hello..|\n"), "{dumped}");

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
-use super::escape::is_dangerous;
+use super::escape::escape_json;
 use super::event::Event;
 
 #[derive(Serialize)]
@@ -21,20 +21,10 @@ pub fn line(event: &Event) -> String {
     to_line(&Line { event, time })
 }
 
-/// Any serialisable fact as one line of JSON that is safe to show on a terminal: serde_json
-/// escapes C0, and what else a terminal would obey can only stand inside strings.
-pub fn to_line<T: Serialize>(fact: &T) -> String {
-    let json = serde_json::to_string(fact).unwrap_or_else(|e| format!("{{\"json\":\"{e}\"}}"));
-    if !json.chars().any(|c| c != '\\' && is_dangerous(c)) {
-        return json;
-    }
-    json.chars().fold(String::with_capacity(json.len()), |mut shown, c| {
-        match c != '\\' && is_dangerous(c) {
-            true => shown.push_str(&format!("\\u{:04x}", u32::from(c))),
-            false => shown.push(c),
-        }
-        shown
-    })
+/// Any value as one line of JSON that is safe on a terminal.
+pub fn to_line<T: Serialize>(value: &T) -> String {
+    let json = serde_json::to_string(value).unwrap_or_else(|e| format!("{{\"json\":\"{e}\"}}"));
+    escape_json(&json).into_owned()
 }
 
 #[cfg(test)]
@@ -42,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_has_its_name_its_time_and_no_raw_controls() {
+    fn line_has_name_time_and_no_raw_controls() {
         let message = "\x1b\u{9b}\u{202e}é\"\\".to_string();
         let line = line(&Event::Warning { conn: Some(3), message: message.clone() });
         let back: serde_json::Value = serde_json::from_str(&line).unwrap();

@@ -1,4 +1,4 @@
-//! Writing talk so that a pipe nobody reads can neither stop nor end us.
+//! Writes log lines so that a pipe without a reader cannot block the run.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -10,52 +10,52 @@ use rustix::event::{PollFd, PollFlags};
 use crate::error::Failure;
 use crate::shutdown::poll_until;
 
-/// How long one line waits for a full pipe before it is given up.
-const PATIENCE: Duration = Duration::from_millis(200);
-/// A pipe that reports room takes at least this much in one piece (pipe(7), `PIPE_BUF`).
-const PIECE: usize = 4096;
+/// How long a line waits for a full pipe before it is dropped.
+const WRITE_TIMEOUT: Duration = Duration::from_millis(200);
+/// A writable pipe takes at least this much in one call, in bytes (pipe(7), `PIPE_BUF`).
+const MAX_WRITE: usize = 4096;
 
-/// A writer of whole lines that gives up on a stuck reader, counts what it dropped, and says
-/// so once somebody reads again.
+/// Writes complete lines, drops them while the reader is stuck, and reports their number once it
+/// reads again.
 #[derive(Debug)]
 pub struct LineWriter {
     out: Out,
-    stuck: bool,
+    is_stuck: bool,
     dropped: u64,
-    broken: bool,
+    has_failed: bool,
 }
 
 #[derive(Debug)]
 enum Out {
     Stderr,
-    /// A file, and what the user calls it.
+    /// A file and its name.
     File(File, String),
 }
 
-/// What became of a line.
+/// The outcome of writing a line.
 enum WriteOutcome {
-    Whole,
+    Complete,
     Stuck,
     Failed(io::Error),
 }
 
 impl LineWriter {
-    /// Talk on stderr.
+    /// Writes to stderr.
     pub fn stderr() -> LineWriter {
-        LineWriter { out: Out::Stderr, stuck: false, dropped: 0, broken: false }
+        LineWriter { out: Out::Stderr, is_stuck: false, dropped: 0, has_failed: false }
     }
 
-    /// Talk into the file called `name` (`--events`).
+    /// Writes to the file called `name` (`--events`).
     pub fn file(file: File, name: String) -> LineWriter {
-        LineWriter { out: Out::File(file, name), stuck: false, dropped: 0, broken: false }
+        LineWriter { out: Out::File(file, name), is_stuck: false, dropped: 0, has_failed: false }
     }
 
     /// Writes `text` and a line end, or drops both when the reader is stuck.
     ///
-    /// Fails at [`Stage::File`] with 23, once, when a file cannot be written. On stderr that is
-    /// no failure: there is nobody left to tell it to.
+    /// Fails at [`Phase::File`] with 23, once, when a file cannot be written. On stderr that is no
+    /// failure: it could not be logged.
     pub fn line(&mut self, text: &str) -> Result<(), Failure> {
-        if self.broken {
+        if self.has_failed {
             return Ok(());
         }
         if self.dropped > 0 && self.is_writable() {
@@ -65,7 +65,7 @@ impl LineWriter {
         }
         let line = [text, "\n"].concat();
         match self.write(line.as_bytes()) {
-            WriteOutcome::Whole => Ok(()),
+            WriteOutcome::Complete => Ok(()),
             WriteOutcome::Stuck => {
                 self.dropped += 1;
                 Ok(())
@@ -74,7 +74,7 @@ impl LineWriter {
         }
     }
 
-    /// Whether all lines found a reader. Fails like [`LineWriter::line`] when the last ones did not.
+    /// Ends the log. Fails like [`LineWriter::line`] when the last lines were dropped.
     pub fn end(&mut self) -> Result<(), Failure> {
         let dropped = std::mem::take(&mut self.dropped);
         match dropped {
@@ -85,8 +85,8 @@ impl LineWriter {
 
     fn fail(&mut self, e: io::Error) -> Result<(), Failure> {
         let Out::File(_, name) = &self.out else { return Ok(()) };
-        self.broken = true;
-        // Whoever read the events has heard enough.
+        self.has_failed = true;
+        // The reader of the events has closed, which is its choice.
         if e.kind() == io::ErrorKind::BrokenPipe {
             return Ok(());
         }
@@ -98,19 +98,19 @@ impl LineWriter {
             if !self.is_writable() {
                 return WriteOutcome::Stuck;
             }
-            match self.try_write(&bytes[..bytes.len().min(PIECE)]) {
+            match self.try_write(&bytes[..bytes.len().min(MAX_WRITE)]) {
                 Ok(0) => return WriteOutcome::Failed(io::ErrorKind::WriteZero.into()),
                 Ok(n) => bytes = &bytes[n..],
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => return WriteOutcome::Failed(e),
             }
         }
-        WriteOutcome::Whole
+        WriteOutcome::Complete
     }
 
     fn try_write(&mut self, piece: &[u8]) -> io::Result<usize> {
         match &mut self.out {
-            // The bare descriptor: std's handle would hold a lock while it blocks.
+            // Not by std's handle, which holds a lock while it blocks.
             Out::Stderr => Ok(rustix::io::write(rustix::stdio::stderr(), piece)?),
             Out::File(file, _) => file.write(piece),
         }
@@ -123,13 +123,13 @@ impl LineWriter {
         }
     }
 
-    /// Whether a line can be written without blocking; waits a little unless it is known stuck.
+    /// Whether a write does not block; waits for [`WRITE_TIMEOUT`] unless the reader is stuck.
     fn is_writable(&mut self) -> bool {
-        let patience = if self.stuck { Duration::ZERO } else { PATIENCE };
+        let timeout = if self.is_stuck { Duration::ZERO } else { WRITE_TIMEOUT };
         let mut fds = [PollFd::from_borrowed_fd(self.fd(), PollFlags::OUT)];
-        let ready = poll_until(&mut fds, Some(Instant::now() + patience));
-        self.stuck = matches!(ready, Ok(0));
-        !self.stuck
+        let ready = poll_until(&mut fds, Some(Instant::now() + timeout));
+        self.is_stuck = matches!(ready, Ok(0));
+        !self.is_stuck
     }
 }
 
@@ -141,33 +141,33 @@ mod tests {
     use std::os::fd::OwnedFd;
 
     #[test]
-    fn a_pipe_nobody_reads_costs_lines_and_never_the_writer() {
+    fn pipe_without_reader_drops_lines_and_never_blocks() {
         let (mut reader, writer) = io::pipe().unwrap();
-        let mut talk = LineWriter::file(File::from(OwnedFd::from(writer)), "pipe".to_string());
+        let mut log = LineWriter::file(File::from(OwnedFd::from(writer)), "pipe".to_string());
         let line = "x".repeat(1000);
         let began = Instant::now();
         for _ in 0..500 {
-            talk.line(&line).unwrap();
+            log.line(&line).unwrap();
         }
         assert!(began.elapsed() < Duration::from_secs(10));
-        assert!(talk.dropped > 0);
+        assert!(log.dropped > 0);
 
-        let mut heard = vec![0; 1 << 20];
-        let read = reader.read(&mut heard).unwrap();
-        heard.truncate(read);
-        talk.line("again").unwrap();
-        drop(talk);
-        reader.read_to_end(&mut heard).unwrap();
-        let text = String::from_utf8(heard).unwrap();
+        let mut read_back = vec![0; 1 << 20];
+        let read = reader.read(&mut read_back).unwrap();
+        read_back.truncate(read);
+        log.line("again").unwrap();
+        drop(log);
+        reader.read_to_end(&mut read_back).unwrap();
+        let text = String::from_utf8(read_back).unwrap();
         assert!(text.contains("lines were lost here") && text.ends_with("again\n"));
     }
 
     #[test]
-    fn a_full_disk_is_told_once() {
+    fn full_disk_fails_once() {
         let full = File::options().append(true).open("/dev/full").unwrap();
-        let mut talk = LineWriter::file(full, "/dev/full".to_string());
-        let failure = talk.line("first").unwrap_err();
+        let mut log = LineWriter::file(full, "/dev/full".to_string());
+        let failure = log.line("first").unwrap_err();
         assert_eq!((failure.stage, failure.code), (Phase::File, ExitCode::Write));
-        assert!(talk.line("second").is_ok() && talk.end().is_ok());
+        assert!(log.line("second").is_ok() && log.end().is_ok());
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::escape::{escape, is_dangerous};
+use super::escape::escape_keep_backslash;
 
 /// The result of one question. Its fields are documented in `docs/json-events.md`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -281,14 +281,7 @@ impl Service {
 
 /// Escapes a name for the terminal, except backslashes, which are escapes of DNS names.
 pub fn shown(name: &str) -> String {
-    name.chars().fold(String::with_capacity(name.len()), |mut shown, c| {
-        if c != '\\' && is_dangerous(c) {
-            shown.push_str(&escape(c.encode_utf8(&mut [0; 4])));
-        } else {
-            shown.push(c);
-        }
-        shown
-    })
+    escape_keep_backslash(name).into_owned()
 }
 
 #[cfg(test)]

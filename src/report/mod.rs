@@ -1,8 +1,7 @@
-//! Telling people: stderr is talk, and talk is events.
+//! The log of a run: events on stderr, as text or JSON Lines.
 //!
-//! Everything that is told goes through [`Report::tell`] as an [`event::Event`]; text and JSON
-//! are two renderings of it. stdout is data and not written from here, except where the facts
-//! are the product.
+//! Everything is logged by [`Report::emit`] as an [`event::Event`]; text and JSON are two formats
+//! of it. stdout is data and is not written from here.
 
 pub mod context;
 pub mod datagram_stats;
@@ -13,7 +12,6 @@ pub mod json;
 pub mod line_writer;
 pub mod lookup;
 pub mod progress;
-pub mod rate_history;
 pub mod sparkline;
 pub mod terminal_text;
 pub mod text;
@@ -29,20 +27,20 @@ use event::{Event, Level};
 use line_writer::LineWriter;
 use text::Palette;
 
-/// How much is told.
+/// How much is logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verbosity {
     /// `-q`: errors only.
     Quiet,
     /// Warnings, and for servers a line per connection.
-    Usual,
+    Normal,
     /// `-v`: each step.
-    Steps,
+    Verbose,
 }
 
-/// When lines carry colour.
+/// When lines have color.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Colour {
+pub enum ColorWhen {
     /// On a terminal, unless NO_COLOR; anywhere with CLICOLOR_FORCE.
     #[default]
     Auto,
@@ -52,22 +50,22 @@ pub enum Colour {
     Never,
 }
 
-/// How this run talks.
+/// What is logged, where and how.
 #[derive(Debug)]
 pub struct ReportOptions {
     /// How much.
     pub verbosity: Verbosity,
     /// JSON Lines instead of text.
     pub json: bool,
-    /// Colour in text.
-    pub colour: Colour,
-    /// A file that gets every event as JSON Lines, and its name.
+    /// Color in text.
+    pub color: ColorWhen,
+    /// A file for all events as JSON Lines, and its name.
     pub events: Option<(File, String)>,
 }
 
 type LinePrinter = Box<dyn FnMut(String) + Send>;
 
-/// A cheap handle to the run's voice.
+/// Logs events. Clones share one log.
 #[derive(Clone)]
 pub struct Report(Arc<Inner>);
 
@@ -75,73 +73,74 @@ struct Inner {
     verbosity: Verbosity,
     json: bool,
     palette: Palette,
-    talk: Mutex<LineWriter>,
+    log: Mutex<LineWriter>,
     events: Option<Mutex<LineWriter>>,
-    lost: AtomicBool,
-    above: Mutex<Option<LinePrinter>>,
+    has_write_error: AtomicBool,
+    line_printer: Mutex<Option<LinePrinter>>,
 }
 
 impl Report {
-    /// A voice of this manner.
-    pub fn new(manner: ReportOptions) -> Report {
+    /// A log with these options.
+    pub fn new(options: ReportOptions) -> Report {
         Report(Arc::new(Inner {
-            verbosity: manner.verbosity,
-            json: manner.json,
-            palette: palette(manner.colour),
-            talk: Mutex::new(LineWriter::stderr()),
-            events: manner.events.map(|(file, name)| Mutex::new(LineWriter::file(file, name))),
-            lost: AtomicBool::new(false),
-            above: Mutex::new(None),
+            verbosity: options.verbosity,
+            json: options.json,
+            palette: palette(options.color),
+            log: Mutex::new(LineWriter::stderr()),
+            events: options.events.map(|(file, name)| Mutex::new(LineWriter::file(file, name))),
+            has_write_error: AtomicBool::new(false),
+            line_printer: Mutex::new(None),
         }))
     }
 
-    /// The voice of a run whose own flags could not be obeyed.
+    /// The log of a run whose own options cannot be used.
     pub fn plain() -> Report {
-        let (verbosity, colour) = (Verbosity::Usual, Colour::Never);
-        Report::new(ReportOptions { verbosity, json: false, colour, events: None })
+        let (verbosity, color) = (Verbosity::Normal, ColorWhen::Never);
+        Report::new(ReportOptions { verbosity, json: false, color, events: None })
     }
 
-    /// Tells an event to everyone who wants to hear it.
+    /// Logs an event.
     pub fn emit(&self, event: &Event) {
         self.emit_to_file(event);
-        if self.hears(event.level()) {
-            self.line(match self.0.json {
-                true => json::line(event),
-                false => text::line(event, self.0.palette),
+        if self.prints(event.level()) {
+            self.print_line(if self.0.json {
+                json::line(event)
+            } else {
+                text::line(event, self.0.palette)
             });
         }
     }
 
-    /// Writes an event to the events file alone: one that is told on stdout, being the product.
+    /// Writes an event to the events file only, where the command prints it on stdout itself.
     pub fn emit_to_file(&self, event: &Event) {
         if let Some(events) = &self.0.events
-            && (event.level() < Level::Step || self.wants_steps())
+            && (event.level() < Level::Step || self.is_verbose())
         {
-            let kept = lock(events).line(&json::line(event));
-            if let Err(failure) = kept {
+            let written = lock(events).line(&json::line(event));
+            if let Err(failure) = written {
                 self.record_write_error(&failure);
             }
         }
     }
 
-    /// Tells once what a file of talk (events, a dump) could not take. The run goes on, but it
-    /// will not have been [`Code::Done`].
+    /// Logs the first write error of an events file or a hex dump. The run continues, but does not
+    /// end with [`ExitCode::Done`].
     pub fn record_write_error(&self, failure: &Failure) {
-        if !self.0.lost.swap(true, Ordering::Relaxed) {
+        if !self.0.has_write_error.swap(true, Ordering::Relaxed) {
             self.failure(None, failure);
         }
     }
 
-    /// The number of a run that by itself ended with `code`, once all has been told.
+    /// Ends the log; returns the exit code of a run that ended with `code` by itself.
     pub fn finish(&self, code: ExitCode) -> ExitCode {
         if let Some(events) = &self.0.events {
-            let left = lock(events).end();
-            if let Err(failure) = left {
+            let ended = lock(events).end();
+            if let Err(failure) = ended {
                 self.record_write_error(&failure);
             }
         }
         match code {
-            ExitCode::Done if self.0.lost.load(Ordering::Relaxed) => ExitCode::Write,
+            ExitCode::Done if self.0.has_write_error.load(Ordering::Relaxed) => ExitCode::Write,
             code => code,
         }
     }
@@ -151,44 +150,39 @@ impl Report {
         self.0.events.is_some()
     }
 
-    /// Whether anybody hears events of this level, so that nobody need make them in vain.
-    pub fn wants(&self, level: Level) -> bool {
-        self.0.events.is_some() || self.hears(level)
+    /// Whether events of this level are logged at all.
+    pub fn is_enabled(&self, level: Level) -> bool {
+        self.0.events.is_some() || self.prints(level)
     }
 
-    /// Tells a failure: of connection `conn` of a server, or of the run.
+    /// Logs a failure: of connection `conn` of a server, or of the run.
     pub fn failure(&self, conn: Option<u64>, failure: &Failure) {
         self.emit(&Event::failure(conn, failure));
     }
 
-    /// Tells something the user should know.
+    /// Logs a warning.
     pub fn warn(&self, conn: Option<u64>, message: impl Into<String>) {
         self.emit(&Event::Warning { conn, message: message.into() });
     }
 
-    /// Tells a step, under `-v`; `message` is only made if somebody hears it.
+    /// Logs a step, under `-v`; `message` is called only then.
     pub fn step<M: Into<String>>(&self, message: impl FnOnce() -> M) {
-        if self.wants_steps() {
+        if self.is_verbose() {
             self.emit(&Event::Step { message: message().into() });
         }
     }
 
-    /// Tells a step on the way to a connection, as loudly as it deserves.
-    pub fn on_connect_event(&self, step: ConnectEvent) {
-        match step {
+    /// Logs a step of connecting, or a warning.
+    pub fn on_connect_event(&self, event: ConnectEvent) {
+        match event {
             ConnectEvent::Warning(why) => self.warn(None, why),
-            step => self.step(|| step.to_string()),
+            event => self.step(|| event.to_string()),
         }
     }
 
     /// Whether `-v` was given.
-    pub fn wants_steps(&self) -> bool {
-        self.0.verbosity >= Verbosity::Steps
-    }
-
-    /// Whether anybody hears facts: under `-v`, in JSON or in the events file.
-    pub fn wants_facts(&self) -> bool {
-        self.hears(Level::Fact) || self.0.events.is_some()
+    pub fn is_verbose(&self) -> bool {
+        self.0.verbosity >= Verbosity::Verbose
     }
 
     /// Whether `-q` was given.
@@ -196,55 +190,56 @@ impl Report {
         self.0.verbosity == Verbosity::Quiet
     }
 
-    /// Whether talk is JSON.
+    /// Whether the log is JSON Lines.
     pub fn is_json(&self) -> bool {
         self.0.json
     }
 
-    /// Whether talk may draw: text on a terminal, and not told to be quiet.
+    /// Whether progress may be drawn: the log is text on a terminal, without `-q`.
     pub fn can_draw(&self) -> bool {
         !self.0.json && !self.is_quiet() && std::io::stderr().is_terminal()
     }
 
-    /// While a prompt owns the terminal, lines go through `above`, which prints them above it.
-    pub fn set_line_printer(&self, above: Option<LinePrinter>) {
-        *lock(&self.0.above) = above;
+    /// Sets what prints lines while a prompt or a progress bar occupies the last line of the
+    /// terminal.
+    pub fn set_line_printer(&self, printer: Option<LinePrinter>) {
+        *lock(&self.0.line_printer) = printer;
     }
 
-    fn hears(&self, level: Level) -> bool {
+    fn prints(&self, level: Level) -> bool {
         let needed = match level {
             Level::Error => Verbosity::Quiet,
-            Level::Usual => Verbosity::Usual,
-            Level::Fact if self.0.json => Verbosity::Usual,
-            Level::Fact | Level::Step => Verbosity::Steps,
+            Level::Normal => Verbosity::Normal,
+            Level::Detail if self.0.json => Verbosity::Normal,
+            Level::Detail | Level::Step => Verbosity::Verbose,
         };
         self.0.verbosity >= needed
     }
 
-    fn line(&self, line: String) {
-        match lock(&self.0.above).as_mut() {
-            Some(above) => above(line + "\n"),
-            // stderr never fails: there would be nobody to tell.
-            None => drop(lock(&self.0.talk).line(&line)),
+    fn print_line(&self, line: String) {
+        match lock(&self.0.line_printer).as_mut() {
+            Some(print) => print(line + "\n"),
+            // A write error of stderr cannot be logged.
+            None => drop(lock(&self.0.log).line(&line)),
         }
     }
 }
 
-/// A lock that a panicking connection left behind is as good as new: lines are written whole.
+/// Locks; a thread that panicked has left complete lines behind.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn palette(colour: Colour) -> Palette {
+fn palette(color: ColorWhen) -> Palette {
     let value = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-    let coloured = match colour {
-        Colour::Always => true,
-        Colour::Never => false,
-        Colour::Auto if value("NO_COLOR").is_some() => false,
-        Colour::Auto => match value("CLICOLOR_FORCE") {
+    let is_colored = match color {
+        ColorWhen::Always => true,
+        ColorWhen::Never => false,
+        ColorWhen::Auto if value("NO_COLOR").is_some() => false,
+        ColorWhen::Auto => match value("CLICOLOR_FORCE") {
             Some(force) => force != "0",
             None => std::io::stderr().is_terminal() && value("TERM").is_none_or(|t| t != "dumb"),
         },
     };
-    if coloured { Palette::Coloured } else { Palette::Plain }
+    if is_colored { Palette::Color } else { Palette::Plain }
 }

@@ -1,9 +1,9 @@
-//! A progress bar on a terminal, where there is one.
+//! A progress bar on a terminal.
 
-/// Takes lines and shows them above whatever owns the terminal's last one.
-type ProgressPrinter = Box<dyn FnMut(String) + Send>;
+/// Prints lines above the bar.
+type LinePrinter = Box<dyn FnMut(String) + Send>;
 
-/// A bar over bytes or answers; without the feature `progress`, or without a terminal, nothing at all.
+/// A bar of bytes or answers on stderr; nothing without the feature `progress` or a terminal.
 pub struct Progress {
     #[cfg(feature = "progress")]
     bar: indicatif::ProgressBar,
@@ -11,58 +11,56 @@ pub struct Progress {
 
 #[cfg(feature = "progress")]
 impl Progress {
-    /// A bar towards `total` bytes, or a counter when the end is not known. Draws on stderr.
+    /// A bar up to `total` bytes, or a counter when the total is not known.
     pub fn new(total: Option<u64>) -> Progress {
-        use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-        let target = ProgressDrawTarget::stderr_with_hz(10);
-        let (bar, shape) = match total {
-            Some(total) => (
-                ProgressBar::with_draw_target(Some(total), target),
-                "{wide_bar} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}",
-            ),
-            None => (
-                ProgressBar::with_draw_target(None, target),
-                "{spinner} {binary_bytes} {binary_bytes_per_sec} {elapsed}",
-            ),
-        };
-        if let Ok(style) = ProgressStyle::with_template(shape) {
-            bar.set_style(style);
-        }
-        Progress { bar }
+        Progress::with_template(
+            total,
+            match total {
+                Some(_) => {
+                    "{wide_bar} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}"
+                }
+                None => "{spinner} {binary_bytes} {binary_bytes_per_sec} {elapsed}",
+            },
+        )
     }
 
-    /// A bar towards `total` answers, or a counter when the end is not known. Draws on stderr.
+    /// A bar up to `total` answers, or a counter when the total is not known.
     pub fn of_answers(total: Option<u64>) -> Progress {
+        Progress::with_template(
+            total,
+            match total {
+                Some(_) => "{wide_bar} {pos}/{len} {per_sec} {eta}",
+                None => "{spinner} {pos} answers {per_sec} {elapsed}",
+            },
+        )
+    }
+
+    fn with_template(total: Option<u64>, template: &str) -> Progress {
         use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-        let target = ProgressDrawTarget::stderr_with_hz(10);
-        let shape = match total {
-            Some(_) => "{wide_bar} {pos}/{len} {per_sec} {eta}",
-            None => "{spinner} {pos} answers {per_sec} {elapsed}",
-        };
-        let bar = ProgressBar::with_draw_target(total, target);
-        if let Ok(style) = ProgressStyle::with_template(shape) {
+        let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr_with_hz(10));
+        if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
         Progress { bar }
     }
 
-    /// So many bytes, or answers, so far.
-    pub fn at(&self, position: u64) {
+    /// Sets the number of bytes or answers so far.
+    pub fn set_position(&self, position: u64) {
         self.bar.set_position(position);
     }
 
-    /// A way for lines past the bar.
-    pub fn above(&self) -> ProgressPrinter {
+    /// What prints lines while the bar is drawn.
+    pub fn line_printer(&self) -> LinePrinter {
         let bar = self.bar.clone();
         Box::new(move |line| bar.println(line.trim_end_matches('\n')))
     }
 
-    /// Takes the bar off the terminal.
+    /// Removes the bar.
     pub fn clear(&self) {
         self.bar.finish_and_clear();
     }
 
-    /// Leaves the bar as it stands.
+    /// Stops drawing, and leaves the bar on the terminal.
     pub fn end(&self) {
         self.bar.abandon();
     }
@@ -81,12 +79,12 @@ impl Progress {
     }
 
     /// Nothing.
-    pub fn at(&self, _: u64) {}
+    pub fn set_position(&self, _: u64) {}
 
     /// Lines go to stderr as they are.
-    pub fn above(&self) -> ProgressPrinter {
+    pub fn line_printer(&self) -> LinePrinter {
         Box::new(|line| {
-            // stderr that cannot be written leaves nobody to tell.
+            // A write error of stderr cannot be logged.
             let _ = std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes());
         })
     }

@@ -1,4 +1,4 @@
-//! Events as lines for people.
+//! Events as lines of text.
 
 use super::escape::{escape, escape_keep_backslash};
 use super::event::{
@@ -6,34 +6,36 @@ use super::event::{
 };
 use super::lookup::LookupReport;
 
-/// Whether lines carry colour.
+/// Whether lines have color.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Palette {
     /// No escape sequences at all.
     Plain,
     /// Errors red, warnings yellow.
-    Coloured,
+    Color,
 }
 
 impl Palette {
     fn paint(self, sgr: &str, text: &str) -> String {
         match self {
             Palette::Plain => text.to_string(),
-            Palette::Coloured => format!("\x1b[{sgr}m{text}\x1b[0m"),
+            Palette::Color => format!("\x1b[{sgr}m{text}\x1b[0m"),
         }
     }
 }
 
-/// The event as text: one line mostly, without its final line end. Whatever a peer may have
-/// chosen is escaped here and nowhere else.
+/// The event as text: mostly one line, without its final line end. Text from a peer is escaped
+/// here and nowhere else.
 pub fn line(event: &Event, palette: Palette) -> String {
     match event {
-        Event::Listening { local, what } => format!("Waiting for {what} on {}...", escape(local)),
+        Event::Listening { local, awaited } => {
+            format!("Waiting for {awaited} on {}...", escape(local))
+        }
         Event::Certificate { sha256 } => format!("Certificate's SHA-256: {sha256}"),
         Event::Accepted(ends) => format!("Accept new connection from {}...", escape(&ends.peer)),
         Event::Connected(ends) => connected(ends),
-        Event::HalfClosed { by, caller, .. } => half_closed(*by, caller.as_deref()),
-        Event::Closed(ending) => closed(ending),
+        Event::HalfClosed { by, peer, .. } => half_closed(*by, peer.as_deref()),
+        Event::Closed(event) => closed(event),
         Event::Datagram { peer, bytes, .. } => {
             format!("Got data from {} ({bytes} bytes)", escape(peer))
         }
@@ -42,16 +44,16 @@ pub fn line(event: &Event, palette: Palette) -> String {
         Event::Warning { message, .. } => {
             format!("sockit: {} {}", palette.paint("33", "warning:"), escape(message))
         }
-        Event::Stats(figures) => stats(figures),
-        Event::Answer(head) => heading(head),
+        Event::Stats(event) => stats(event),
+        Event::Answer(head) => response_head(head),
         Event::Timings(times) => timings(times),
-        Event::Error(trouble) => error(trouble, palette),
+        Event::Error(event) => error(event, palette),
         Event::Resolved(answer) => rows(answer),
         Event::Step { message } | Event::Log { message } => escape(message).into_owned(),
     }
 }
 
-fn heading(head: &ResponseHead) -> String {
+fn response_head(head: &ResponseHead) -> String {
     let first = format!("{} {} {}", head.version, head.status, escape(&head.reason));
     let fields = head.fields.iter().map(|(name, value)| format!("{name}: {}\n", escape(value)));
     format!("{}\n{}", first.trim_end(), fields.collect::<String>())
@@ -70,12 +72,12 @@ fn rows(answer: &LookupReport) -> String {
     rows.collect::<Vec<_>>().join("\n")
 }
 
-fn half_closed(by: Side, caller: Option<&str>) -> String {
-    match (by, caller.map(escape)) {
+fn half_closed(by: Side, peer: Option<&str>) -> String {
+    match (by, peer.map(escape)) {
         (Side::Us, None) => "Half-closed: we send no more.".to_string(),
-        (Side::Us, Some(caller)) => format!("Half-closed: we send no more to {caller}."),
+        (Side::Us, Some(peer)) => format!("Half-closed: we send no more to {peer}."),
         (Side::Peer, None) => "Half-closed: the peer sends no more.".to_string(),
-        (Side::Peer, Some(caller)) => format!("Half-closed: {caller} sends no more."),
+        (Side::Peer, Some(peer)) => format!("Half-closed: {peer} sends no more."),
     }
 }
 
@@ -84,7 +86,7 @@ fn connected(ends: &Endpoints) -> String {
 }
 
 fn closed(c: &Closed) -> String {
-    let whom = match c.role {
+    let connection = match c.role {
         Role::Server => format!("Connection from {} closed.", escape(&c.peer)),
         Role::Client => format!("Connection to {} closed.", escape(&c.peer)),
     };
@@ -92,15 +94,15 @@ fn closed(c: &Closed) -> String {
     let status = c.exit_status.map(|s| format!(", exit status {s}")).unwrap_or_default();
     let saved = c.saved.as_ref().map(|path| format!(", saved as {}", escape(path)));
     let saved = saved.unwrap_or_default();
-    format!("{whom} {carried}, ended by {}{status}{saved}", c.ended_by.word())
+    format!("{connection} {carried}, ended by {}{status}{saved}", c.ended_by.word())
 }
 
 fn stats(s: &Stats) -> String {
     let rate = |rate: f64| bytesize::ByteSize(rate as u64).display().iec().to_string();
-    let picture = s.picture.as_ref().map(|line| format!("\n{line}")).unwrap_or_default();
+    let sparkline = s.sparkline.as_ref().map(|line| format!("\n{line}")).unwrap_or_default();
     format!(
         "received {} bytes ({}/s), sent {} bytes ({}/s), in {:.3} s; connected in {:.1} ms; \
-         ended by {}{picture}",
+         ended by {}{sparkline}",
         s.bytes_in,
         rate(s.rate_in),
         s.bytes_out,
@@ -111,14 +113,14 @@ fn stats(s: &Stats) -> String {
     )
 }
 
-fn error(trouble: &ErrorEvent, palette: Palette) -> String {
+fn error(event: &ErrorEvent, palette: Palette) -> String {
     let name = palette.paint("31", "sockit:");
-    let step = match trouble.target.as_str() {
-        "" => trouble.phase.to_string(),
-        target => format!("{} {}", trouble.phase, escape_keep_backslash(target)),
+    let step = match event.target.as_str() {
+        "" => event.phase.to_string(),
+        target => format!("{} {}", event.phase, escape_keep_backslash(target)),
     };
-    let hint = trouble.hint.as_ref().map(|hint| format!("\nhint: {}", escape_keep_backslash(hint)));
-    format!("{name} {step}: {}{}", escape_keep_backslash(&trouble.cause), hint.unwrap_or_default())
+    let hint = event.hint.as_ref().map(|hint| format!("\nhint: {}", escape_keep_backslash(hint)));
+    format!("{name} {step}: {}{}", escape_keep_backslash(&event.cause), hint.unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -127,7 +129,7 @@ mod tests {
     use crate::error::{Failure, Phase};
 
     #[test]
-    fn an_error_is_one_line_and_at_most_one_hint() {
+    fn error_is_one_line_and_at_most_one_hint() {
         let failure =
             Failure::new(Phase::Bind, "127.0.0.1:80", "Permission denied\n").with_hint("as root");
         let line = line(&Event::failure(None, &failure), Palette::Plain);
@@ -135,9 +137,9 @@ mod tests {
     }
 
     #[test]
-    fn colour_is_only_where_it_was_asked_for() {
+    fn color_depends_on_palette() {
         let event = Event::Warning { conn: None, message: "m".into() };
         assert_eq!(line(&event, Palette::Plain), "sockit: warning: m");
-        assert!(line(&event, Palette::Coloured).contains("\x1b[33m"));
+        assert!(line(&event, Palette::Color).contains("\x1b[33m"));
     }
 }

@@ -55,7 +55,7 @@ impl ClosedEventGuard<'_> {
 
 impl Drop for ClosedEventGuard<'_> {
     fn drop(&mut self) {
-        if !self.report.wants(Level::Usual) {
+        if !self.report.is_enabled(Level::Normal) {
             return;
         }
         self.report.emit(&Event::Closed(Closed {
@@ -77,7 +77,7 @@ impl ConnectionHandler for ConnectionService {
     fn serve(&self, accepted: Accepted) {
         let Accepted { conn, stream, permit } = accepted;
         let report = &self.context.report;
-        if report.wants(Level::Usual) {
+        if report.is_enabled(Level::Normal) {
             report.emit(&Event::Accepted(Endpoints::new(conn, &stream.facts)));
         }
         let handle = stream.hangup.clone();
@@ -176,14 +176,14 @@ impl ConnectionService {
         let (report, peer) = (self.context.report.clone(), info.peer.to_string());
         Box::new(move |side| {
             let by = if side == EndedBy::Us { Side::Us } else { Side::Peer };
-            report.emit(&Event::HalfClosed { conn, by, caller: Some(peer.clone()) });
+            report.emit(&Event::HalfClosed { conn, by, peer: Some(peer.clone()) });
         })
     }
 
     /// Runs the service on a connection whose handshake is complete.
     fn run_service(&self, connection: &mut Connection) -> Result<ServiceOutcome, Failure> {
         let report = &self.context.report;
-        if report.wants_facts() {
+        if report.is_enabled(Level::Detail) {
             connection.on_half_close =
                 Some(self.half_close_hook(connection.conn, connection.info()));
         }

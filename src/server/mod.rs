@@ -53,7 +53,7 @@ pub fn run(context: &Context, mut options: ServerOptions) -> Result<ExitCode, Fa
     let local = options.listener.local.to_string();
     let accept_loop =
         AcceptLoop::new(options.listener, options.limits, stack_size, handler.clone())?;
-    report.emit(&Event::Listening { local: local.clone(), what: "connection" });
+    report.emit(&Event::Listening { local: local.clone(), awaited: "connection" });
     systemd::notify_ready();
     groups::reap_orphans();
     let outcome = accept_loop.run(shutdown);

@@ -11,7 +11,7 @@ use crate::net::stream::EndedBy;
 use crate::report::Report;
 use crate::transfer::TransferOptions;
 use crate::transfer::duplex::{
-    DuplexObserver, DuplexOptions, InputMode, LocalEnd, NO_END_OF_INPUT, OnLocalEof, duplex,
+    Duplex, DuplexObserver, DuplexOptions, InputMode, LocalEnd, NO_END_OF_INPUT, OnLocalEof,
 };
 
 /// The pipe service: one connection at a time uses stdin and stdout.
@@ -69,11 +69,12 @@ impl Service for Pipe {
             exit_on_eof: self.exit_on_eof,
             finishes: true,
         };
-        let flows = (TransferOptions::default(), TransferOptions::default());
-        let (sent, received) = (flows.0.meter.clone(), flows.1.meter.clone());
+        let (up, down) = (TransferOptions::default(), TransferOptions::default());
+        let (sent, received) = (up.meter.clone(), down.meter.clone());
         let stream = connection.take_stream();
         let observer = Observer { connection, report: &self.report };
-        let result = duplex(stream, local, flows, options, &observer, &connection.shutdown);
+        let duplex = Duplex { local, up, down, options };
+        let result = duplex.run(stream, &observer, &connection.shutdown);
         connection.bytes_in = received.total();
         connection.bytes_out = sent.total();
         result.outcome.map(|()| result.by.into())

@@ -1,40 +1,40 @@
-//! A buffer that costs what is used of it.
+//! A read buffer that grows with the amount of data.
 
 use crate::net::memory::zeroed_buffer;
 
-/// What a connection that says little needs: one page holds it.
+/// First size, in bytes: enough for an idle connection, and less than a page.
 const SMALL: usize = 2 << 10;
-/// What a connection that says much gets, in two steps.
+/// Larger sizes, in bytes, each after a read that filled the buffer.
 const STEPS: [usize; 2] = [64 << 10, 256 << 10];
 
-/// Space for one read at a time, which grows for those who fill it.
+/// Space for one read at a time.
 #[derive(Debug)]
 pub struct Buffer {
     bytes: Vec<u8>,
 }
 
 impl Buffer {
-    /// Two kibibytes, to begin with: ten thousand idle connections cost twenty mebibytes.
+    /// A buffer of two kibibytes: ten thousand idle connections need 20 MiB.
     pub fn small() -> Buffer {
         Buffer { bytes: vec![0; SMALL] }
     }
 
-    /// A buffer for bulk from the beginning, or what can be had of it.
+    /// A buffer of the largest size, or smaller when memory is short.
     pub fn large() -> Buffer {
         Buffer { bytes: zeroed_buffer(STEPS[1], SMALL) }
     }
 
-    /// Where the next read goes.
+    /// The space for the next read.
     pub fn spare(&mut self) -> &mut [u8] {
         &mut self.bytes
     }
 
-    /// What the last read brought.
+    /// The first `n` bytes, as the last read returned them.
     pub fn filled(&self, n: usize) -> &[u8] {
         &self.bytes[..n]
     }
 
-    /// After a read of `n` bytes: if it filled the space, the next may bring more.
+    /// Grows the buffer if a read of `n` bytes filled it.
     pub fn grow_if_full(&mut self, n: usize) {
         if n < self.bytes.len() {
             return;
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_full_reads_make_it_grow_and_only_so_far() {
+    fn buffer_grows_after_full_reads_up_to_its_limit() {
         let mut buffer = Buffer::small();
         buffer.grow_if_full(10);
         assert_eq!(buffer.spare().len(), SMALL);

@@ -1,5 +1,4 @@
-//! The plain way: a large buffer between two ends, with everything that wants to see or change
-//! the bytes on their way.
+//! Copies through a buffer, where a tap, a filter or a rate applies, or no faster method does.
 
 use std::io::ErrorKind;
 
@@ -7,19 +6,19 @@ use super::buffer::Buffer;
 use super::{TransferError, TransferOptions};
 use crate::net::stream::{Reader, Writer};
 
-/// Copies until `from` has no more.
+/// Copies until the end of `from`.
 pub(super) fn run(
     from: &mut dyn Reader,
     to: &mut dyn Writer,
-    flow: &mut TransferOptions,
+    options: &mut TransferOptions,
 ) -> Result<(), TransferError> {
     let mut buffer = Buffer::large();
     loop {
-        let room = match &flow.pace {
+        let room = match &options.pace {
             Some(pace) => pace.chunk_size().min(buffer.spare().len()),
             None => buffer.spare().len(),
         };
-        if !flow.wait_readable(from.raw()).map_err(TransferError::Read)? {
+        if !options.wait_readable(from.raw()).map_err(TransferError::Read)? {
             return to.flush().map_err(TransferError::Write);
         }
         let n = match from.read(&mut buffer.spare()[..room]) {
@@ -28,9 +27,9 @@ pub(super) fn run(
             Err(e) if e.kind() == ErrorKind::Interrupted => continue,
             Err(e) => return Err(TransferError::Read(e)),
         };
-        flow.meter.set_in_flight(true);
-        let delivered = deliver(buffer.filled(n), to, flow);
-        flow.meter.set_in_flight(false);
+        options.meter.set_in_flight(true);
+        let delivered = deliver(buffer.filled(n), to, options);
+        options.meter.set_in_flight(false);
         delivered?;
     }
 }
@@ -38,32 +37,32 @@ pub(super) fn run(
 fn deliver(
     bytes: &[u8],
     to: &mut dyn Writer,
-    flow: &mut TransferOptions,
+    options: &mut TransferOptions,
 ) -> Result<(), TransferError> {
-    let changed = flow.filter.as_mut().map(|filter| filter.apply(bytes));
+    let changed = options.filter.as_mut().map(|filter| filter.apply(bytes));
     let bytes = changed.as_deref().unwrap_or(bytes);
-    if let Some(pace) = &mut flow.pace {
+    if let Some(pace) = &mut options.pace {
         pace.wait_for(bytes.len());
     }
-    // Before it is sent, or a quick answer would seem to come first.
-    if let Some(tap) = &mut flow.tap {
+    // Before they are sent, or a quick answer would be observed first.
+    if let Some(tap) = &mut options.tap {
         tap.on_bytes(bytes);
     }
-    write_counted(bytes, to, flow)?;
+    write_counted(bytes, to, options)?;
     to.flush().map_err(TransferError::Write)
 }
 
-/// As `write_all`, but a failure leaves the meter at what was really taken.
+/// As `write_all`, but after a failure the meter has counted what was written.
 fn write_counted(
     mut bytes: &[u8],
     to: &mut dyn Writer,
-    flow: &TransferOptions,
+    options: &TransferOptions,
 ) -> Result<(), TransferError> {
     while !bytes.is_empty() {
         match to.write(bytes) {
             Ok(0) => return Err(TransferError::Write(ErrorKind::WriteZero.into())),
             Ok(n) => {
-                flow.meter.add(n);
+                options.meter.add(n);
                 bytes = &bytes[n..];
             }
             Err(e) if e.kind() == ErrorKind::Interrupted => {}

@@ -1,13 +1,13 @@
-//! Changing bytes on their way.
+//! Line ends of the network.
 
-/// `--crlf`: a line feed leaves as CR LF, unless a CR stands before it already.
+/// `--crlf`: sends each line feed as CR LF, unless a CR precedes it.
 #[derive(Debug, Default)]
 pub struct Crlf {
     after_cr: bool,
 }
 
 impl Crlf {
-    /// The next piece of the flow, changed. Pieces may be cut anywhere.
+    /// Converts the next bytes. They may be split anywhere.
     pub fn apply(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut changed = Vec::with_capacity(bytes.len() + bytes.len() / 16 + 1);
         for &byte in bytes {

@@ -1,4 +1,4 @@
-//! The two flows of a conversation, a thread each, and what they tell the referee.
+//! The two directions of a session, a thread each, and the events they report.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -13,156 +13,145 @@ use crate::net::stream::{Reader, Writer};
 use crate::net::tls_alert;
 use crate::shutdown::{Shutdown, wake, wake_pipe};
 
-/// Stack of a flow's thread: a pump needs little, TLS under it some.
+/// Stack of a direction's thread, in bytes: copying needs little, TLS below it some.
 const STACK: usize = 256 << 10;
 
-/// What a flow's thread tells the referee.
+/// What the thread of a direction reports.
 pub(super) enum DirectionEvent {
-    /// All of our input is sent, and the half-close is about to begin.
+    /// The input is sent, and the half-close is about to begin.
     UpEnding,
-    /// All of our input is sent, and half-closed if that was to be.
+    /// The input is sent, and half-closed if it is to be.
     UpDone,
-    /// Our flow broke.
-    UpBroke(TransferError),
-    /// All is sent, but the half-close failed.
+    UpFailed(TransferError),
+    /// The input is sent, but the half-close failed.
     FinishFailed(io::Error),
-    /// The peer's stream has ended, all of it delivered.
+    /// The peer's stream has ended, and all of it is delivered.
     DownDone,
-    /// The peer's flow broke.
-    DownBroke(TransferError),
+    DownFailed(TransferError),
 }
 
-/// A flow's way of telling the referee.
+/// Reports the events of one direction.
 pub(super) struct EventSender {
-    notes: Sender<DirectionEvent>,
-    rope: Arc<OwnedFd>,
-    broke: fn(TransferError) -> DirectionEvent,
+    queue: Sender<DirectionEvent>,
+    waker: Arc<OwnedFd>,
+    failed: fn(TransferError) -> DirectionEvent,
 }
 
-/// What carries the notes of both flows to the referee.
+/// A queue of events with a descriptor that becomes readable, a sender for each direction.
 pub(super) struct EventChannel {
     pub(super) up: EventSender,
     pub(super) down: EventSender,
-    pub(super) notes: EventReceiver,
+    pub(super) events: EventReceiver,
 }
 
 impl EventChannel {
-    /// Fails when no pipe can be had.
+    /// Fails when no pipe can be created.
     pub(super) fn new() -> io::Result<EventChannel> {
-        let (bell, rope) = wake_pipe()?;
-        let (sender, notes) = channel();
-        let rope = Arc::new(rope);
-        let end = |broke| EventSender { notes: sender.clone(), rope: rope.clone(), broke };
-        let (up, down) = (end(DirectionEvent::UpBroke), end(DirectionEvent::DownBroke));
-        Ok(EventChannel { up, down, notes: EventReceiver { notes, bell, _rope: rope } })
+        let (wake, waker) = wake_pipe()?;
+        let (sender, queue) = channel();
+        let waker = Arc::new(waker);
+        let end = |failed| EventSender { queue: sender.clone(), waker: waker.clone(), failed };
+        let (up, down) = (end(DirectionEvent::UpFailed), end(DirectionEvent::DownFailed));
+        Ok(EventChannel { up, down, events: EventReceiver { queue, wake, _waker: waker } })
     }
 }
 
 impl EventSender {
-    fn send(&self, note: DirectionEvent) {
-        // A referee that has left wants no more notes.
-        let _ = self.notes.send(note);
-        wake(&self.rope);
+    fn send(&self, event: DirectionEvent) {
+        // A session that is over reads no more events.
+        let _ = self.queue.send(event);
+        wake(&self.waker);
     }
 }
 
 impl Drop for EventSender {
     fn drop(&mut self) {
-        // A mistake of ours must not leave the referee waiting for a flow that is no more.
+        // A bug must not leave the session waiting for a thread that has ended.
         if thread::panicking() {
-            self.send((self.broke)(TransferError::Read(io::Error::other("internal error"))));
+            self.send((self.failed)(TransferError::Read(io::Error::other("internal error"))));
         }
     }
 }
 
-/// The referee's end of the two flows.
+/// The session's end of the queue.
 pub(super) struct EventReceiver {
-    pub(super) notes: Receiver<DirectionEvent>,
-    pub(super) bell: OwnedFd,
-    /// Held, or a bell whose last flow has ended would hang up, and wake the referee without end.
-    pub(super) _rope: Arc<OwnedFd>,
+    pub(super) queue: Receiver<DirectionEvent>,
+    pub(super) wake: OwnedFd,
+    /// Held, or the pipe would hang up with its last sender, and wake the session without end.
+    _waker: Arc<OwnedFd>,
 }
 
-/// The peer's flow.
+/// The direction from the peer to the local output.
 pub(super) struct Download {
     pub(super) reader: Box<dyn Reader>,
-    pub(super) taker: Box<dyn Writer>,
-    pub(super) flow: TransferOptions,
-    /// Whether a TLS alert may come instead of an answer.
-    pub(super) may_meet_tls: bool,
-    pub(super) line: EventSender,
+    pub(super) writer: Box<dyn Writer>,
+    pub(super) options: TransferOptions,
+    /// Whether a TLS alert as the only answer is an error of its own.
+    pub(super) detects_alert: bool,
+    pub(super) events: EventSender,
 }
 
 impl Download {
-    /// Delivers what the peer says, to its end.
+    /// Copies until the peer's end of stream.
     pub(super) fn run(mut self) {
-        let (from, to) = (self.reader.as_mut(), self.taker.as_mut());
-        let moved = match self.may_meet_tls {
-            true => pump_unless_alert(from, to, &mut self.flow),
-            false => pump(from, to, &mut self.flow),
+        let (from, to) = (self.reader.as_mut(), self.writer.as_mut());
+        let moved = if self.detects_alert {
+            pump_unless_alert(from, to, &mut self.options)
+        } else {
+            pump(from, to, &mut self.options)
         };
-        self.line.send(match moved {
+        self.events.send(match moved {
             Ok(()) => DirectionEvent::DownDone,
-            Err(broken) => DirectionEvent::DownBroke(broken),
+            Err(e) => DirectionEvent::DownFailed(e),
         });
     }
 }
 
-/// Our flow, and how it ends.
+/// The direction from the local input to the peer.
 pub(super) struct Upload {
-    /// `None` has nothing more to say.
-    input: Option<Box<dyn Reader>>,
-    writer: Box<dyn Writer>,
-    flow: TransferOptions,
-    half_closes: bool,
-    line: EventSender,
+    pub(super) reader: Box<dyn Reader>,
+    pub(super) writer: Box<dyn Writer>,
+    pub(super) options: TransferOptions,
+    /// Whether the end of the input is sent as a half-close.
+    pub(super) half_closes: bool,
+    pub(super) events: EventSender,
 }
 
 impl Upload {
-    /// What `input` says goes to `writer`, and then perhaps a half-close.
-    pub(super) fn new(
-        input: Box<dyn Reader>,
-        writer: Box<dyn Writer>,
-        flow: TransferOptions,
-        half_closes: bool,
-        line: EventSender,
-    ) -> Upload {
-        // A layer has something to say at the end, which may take its time.
-        let spent = writer.raw().is_some() && input.raw().is_some_and(is_at_eof);
-        Upload { input: (!spent).then_some(input), writer, flow, half_closes, line }
-    }
-
-    /// Lets it flow after `delay`; where nothing is to flow it needs no thread.
+    /// Starts after `delay`, in a thread unless there is nothing to send.
     ///
-    /// Fails when no thread can be had.
+    /// Fails when no thread can be created.
     pub(super) fn start(
         mut self,
         delay: Duration,
-        stop: &Shutdown,
+        shutdown: &Shutdown,
     ) -> io::Result<Option<thread::JoinHandle<()>>> {
-        if self.input.is_none() && delay.is_zero() {
-            self.run();
+        // A layer's close_notify may block.
+        let is_empty = self.writer.raw().is_some() && self.reader.raw().is_some_and(is_at_eof);
+        if is_empty && delay.is_zero() {
+            self.finish(Ok(()));
             return Ok(None);
         }
-        let stop = stop.clone();
+        let shutdown = shutdown.clone();
         let thread = spawn("up", move || {
-            if delay.is_zero() || stop.sleep(delay).is_ok() {
-                self.run();
+            if delay.is_zero() || shutdown.sleep(delay).is_ok() {
+                let moved = if is_empty {
+                    Ok(())
+                } else {
+                    pump(self.reader.as_mut(), self.writer.as_mut(), &mut self.options)
+                };
+                self.finish(moved);
             }
         });
         thread.map(Some)
     }
 
-    fn run(&mut self) {
-        let moved = match &mut self.input {
-            Some(input) => pump(input.as_mut(), self.writer.as_mut(), &mut self.flow),
-            None => Ok(()),
-        };
-        self.line.send(match moved {
-            Err(broken) => DirectionEvent::UpBroke(broken),
+    fn finish(&mut self, moved: Result<(), TransferError>) {
+        self.events.send(match moved {
+            Err(e) => DirectionEvent::UpFailed(e),
             Ok(()) if self.half_closes => {
-                // Told before it is done, or a quick peer's end would seem to come first.
-                self.line.send(DirectionEvent::UpEnding);
+                // Before the half-close, or the peer's prompt end would seem to come first.
+                self.events.send(DirectionEvent::UpEnding);
                 match self.writer.finish() {
                     Ok(()) => DirectionEvent::UpDone,
                     Err(e) => DirectionEvent::FinishFailed(e),
@@ -173,16 +162,16 @@ impl Upload {
     }
 }
 
-/// As [`pump`], from a peer that may answer plain text with a TLS alert and nothing else.
+/// As [`pump`], but fails when all that the peer sends is a TLS alert: it expects TLS.
 fn pump_unless_alert(
     from: &mut dyn Reader,
     to: &mut dyn Writer,
-    flow: &mut TransferOptions,
+    options: &mut TransferOptions,
 ) -> Result<(), TransferError> {
     let alerted = tls_alert::begins_with_alert(from).map_err(TransferError::Read)?;
-    match pump(from, to, flow) {
+    match pump(from, to, options) {
         Ok(()) | Err(TransferError::Read(_))
-            if alerted && flow.meter.total() == tls_alert::ALERT_LEN as u64 =>
+            if alerted && options.meter.total() == tls_alert::ALERT_LEN as u64 =>
         {
             Err(TransferError::Read(tls_alert::plaintext_to_tls_error()))
         }
@@ -190,10 +179,10 @@ fn pump_unless_alert(
     }
 }
 
-/// A thread of its own for a flow.
+/// Starts the thread of a direction.
 pub(super) fn spawn(
     name: &str,
-    flow: impl FnOnce() + Send + 'static,
+    direction: impl FnOnce() + Send + 'static,
 ) -> io::Result<thread::JoinHandle<()>> {
-    thread::Builder::new().name(name.into()).stack_size(STACK).spawn(flow)
+    thread::Builder::new().name(name.into()).stack_size(STACK).spawn(direction)
 }

@@ -1,89 +1,108 @@
-//! Moving bytes between two ends, by whichever call suits both.
+//! Copies bytes between two ends, with the call that suits both.
 //!
-//! [`pump`] asks what the ends are and chooses: sendfile from a file to a socket, splice wherever
-//! a pipe is at one end or can be put between, and a large buffer otherwise. Whoever wants to see
-//! or change the bytes (a tap, a filter, a rate) gets the buffer. Each faster way falls back on
-//! the buffer when the kernel refuses it, with nothing lost.
+//! [`pump`] chooses by the kinds of the ends: sendfile from a file to a socket, splice wherever a
+//! pipe is at one end or can be put between, and a large buffer otherwise. A tap, a filter or a
+//! rate needs the buffer. Each faster method falls back to the buffer when the kernel refuses it,
+//! and nothing is lost.
 
-#[cfg(target_os = "linux")]
-pub mod bounded_splice;
 pub mod buffer;
 mod copy;
 pub mod crlf;
 mod directions;
 pub mod duplex;
+mod options;
 mod outcome;
 #[cfg(target_os = "linux")]
 mod sendfile;
 mod session;
-mod session_close;
 #[cfg(target_os = "linux")]
-mod splice;
+pub mod splice;
 mod strategy;
 pub mod tap;
 pub mod throttle;
-mod without_input;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
 use crate::net::stream::{Reader, Writer};
 use crate::shutdown::poll_until;
 
-/// Bytes moved so far, readable from any thread.
+/// Counts the bytes of one direction, readable from any thread.
 #[derive(Debug, Clone, Default)]
 pub struct Meter(Arc<Count>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Count {
-    moved: AtomicU64,
-    in_hand: AtomicBool,
+    bytes: AtomicU64,
+    in_flight: AtomicBool,
+    started: Instant,
+    /// Nanoseconds from `started` to the last byte.
+    moved_at: AtomicU64,
+}
+
+impl Default for Count {
+    fn default() -> Count {
+        Count {
+            bytes: AtomicU64::new(0),
+            in_flight: AtomicBool::new(false),
+            started: Instant::now(),
+            moved_at: AtomicU64::new(0),
+        }
+    }
 }
 
 impl Meter {
     /// Counts `bytes` more.
     pub fn add(&self, bytes: usize) {
-        self.0.moved.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.0.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        let moved_at = self.0.started.elapsed().as_nanos() as u64;
+        self.0.moved_at.store(moved_at, Ordering::Relaxed);
     }
 
     /// Bytes so far.
     pub fn total(&self) -> u64 {
-        self.0.moved.load(Ordering::Relaxed)
+        self.0.bytes.load(Ordering::Relaxed)
     }
 
-    /// Whether the flow has taken bytes from its source that are not delivered yet.
+    /// When bytes were last counted, or the meter was created.
+    pub fn moved_at(&self) -> Instant {
+        self.0.started + Duration::from_nanos(self.0.moved_at.load(Ordering::Relaxed))
+    }
+
+    /// Whether bytes were read from the source that are not delivered yet.
     pub fn has_in_flight(&self) -> bool {
-        self.0.in_hand.load(Ordering::Relaxed)
+        self.0.in_flight.load(Ordering::Relaxed)
     }
 
-    fn set_in_flight(&self, in_hand: bool) {
-        self.0.in_hand.store(in_hand, Ordering::Relaxed);
+    fn set_in_flight(&self, in_flight: bool) {
+        self.0.in_flight.store(in_flight, Ordering::Relaxed);
     }
 }
 
-/// What happens to bytes on their way.
+/// What happens to the bytes of one direction.
 #[derive(Default)]
 pub struct TransferOptions {
-    /// Counts what has arrived.
+    /// Counts delivered bytes.
     pub meter: Meter,
-    /// Holds the flow back to a rate.
+    /// Limits the rate.
     pub pace: Option<throttle::Throttle>,
     /// Changes the bytes.
     pub filter: Option<crlf::Crlf>,
-    /// Sees the bytes as they leave or arrive.
+    /// Observes the bytes.
     pub tap: Option<tap::Tap>,
-    /// Ends the flow, as if the source had ended, once this hangs up: for a source that must be
-    /// let go of while it is silent.
+    /// Ends the transfer, as if the source had ended, once this hangs up: a source that outlives
+    /// it may be silent.
     pub cancel: Option<OwnedFd>,
 }
 
 impl TransferOptions {
-    /// Waits until `from` has something; `false` once the flow is cancelled. Without a cancel there
-    /// is nothing to choose between, and reading itself waits.
+    /// Waits until `from` is readable; `false` once the transfer is cancelled. Without `cancel` the
+    /// read itself waits.
     fn wait_readable(&self, from: Option<BorrowedFd<'_>>) -> io::Result<bool> {
         let (Some(cancel), Some(from)) = (&self.cancel, from) else { return Ok(true) };
         let mut fds = [
@@ -94,13 +113,13 @@ impl TransferOptions {
         Ok(fds[0].revents().is_empty())
     }
 
-    /// Whether nobody needs to see the bytes, so that they may stay in the kernel.
+    /// Whether nothing reads or changes the bytes, so that they may stay in the kernel.
     fn can_stay_in_kernel(&self) -> bool {
         self.pace.is_none() && self.filter.is_none() && self.tap.is_none()
     }
 }
 
-/// On which side a flow broke.
+/// The end at which a transfer failed.
 #[derive(Debug)]
 pub enum TransferError {
     /// The source failed.
@@ -110,7 +129,7 @@ pub enum TransferError {
 }
 
 impl TransferError {
-    /// The system's own error.
+    /// The system's error.
     pub fn error(&self) -> &io::Error {
         match self {
             TransferError::Read(e) | TransferError::Write(e) => e,
@@ -118,46 +137,46 @@ impl TransferError {
     }
 }
 
-/// Moves everything from `from` to `to`, until `from` has no more.
+/// Copies from `from` to `to` until the end of `from`.
 pub fn pump(
     from: &mut dyn Reader,
     to: &mut dyn Writer,
-    flow: &mut TransferOptions,
+    options: &mut TransferOptions,
 ) -> Result<(), TransferError> {
     #[cfg(target_os = "linux")]
-    if flow.can_stay_in_kernel()
-        && let Some(way) = strategy::way(from.raw(), to.raw())
+    if options.can_stay_in_kernel()
+        && let Some(method) = strategy::faster_method(from.raw(), to.raw())
     {
-        tracing::debug!(?way, "pump");
-        let done = match way {
+        tracing::debug!(?method, "pump");
+        let done = match method {
             strategy::TransferMethod::Sendfile(file, socket) => {
-                sendfile::run((file, from.end_offset()), socket, &flow.meter)
+                sendfile::run(file, from.end_offset(), socket, &options.meter)
             }
-            strategy::TransferMethod::Splice(one, other) => splice::direct(one, other, flow),
+            strategy::TransferMethod::Splice(one, other) => splice::direct(one, other, options),
             strategy::TransferMethod::Through(one, other) => {
-                splice::via_pipe(one, other, &flow.meter)
+                splice::via_pipe(one, other, &options.meter)
             }
         };
         match done {
-            Err(FastPathError::Kernel) => {}
-            Err(FastPathError::Broken(broken)) => return Err(broken),
+            Err(FastPathError::Unsupported) => {}
+            Err(FastPathError::Failed(e)) => return Err(e),
             Ok(()) => return Ok(()),
         }
     }
-    copy::run(from, to, flow)
+    copy::run(from, to, options)
 }
 
-/// Why a faster way did not come to its end.
+/// Why a faster method stopped.
 #[cfg(target_os = "linux")]
 enum FastPathError {
     /// The kernel does not do this for these two, or no more of it; everything it took has been
     /// delivered.
-    Kernel,
+    Unsupported,
     /// One end failed.
-    Broken(TransferError),
+    Failed(TransferError),
 }
 
-/// Errors by which the kernel says «not for these two» (splice(2), sendfile(2)).
+/// Whether the kernel does not support the call for these two ends (splice(2), sendfile(2)).
 #[cfg(target_os = "linux")]
 fn is_refusal(error: rustix::io::Errno) -> bool {
     use rustix::io::Errno;

@@ -1,4 +1,4 @@
-//! From a file to a socket without a copy: sendfile(2), in pieces of a mebibyte.
+//! Sends a file to a socket without a copy, by sendfile(2) in parts of a mebibyte.
 
 use std::os::fd::BorrowedFd;
 
@@ -9,35 +9,36 @@ use super::{FastPathError, Meter, TransferError, is_refusal};
 use crate::net::stdio::bytes_before;
 use crate::shutdown::poll_until;
 
-/// Larger pieces gain nothing; smaller ones cost calls.
-const PIECE: u64 = 1 << 20;
+/// Bytes per call. More gains nothing; less costs calls.
+const MAX_PART: u64 = 1 << 20;
 
-/// Sends the file from its position to its end, which is an offset fixed before or wherever it
-/// is met. A file that ends too early is left to the plain copy, which says so.
+/// Sends the file from its position to the offset `end`, or to its end. A file that ends before
+/// `end` is left to the copy, which reports it.
 pub(super) fn run(
-    (file, end): (BorrowedFd<'_>, Option<u64>),
+    file: BorrowedFd<'_>,
+    end: Option<u64>,
     socket: BorrowedFd<'_>,
     meter: &Meter,
 ) -> Result<(), FastPathError> {
     loop {
-        let left = end.map_or(Ok(PIECE), |end| bytes_before(file, end));
-        let most = left.map_err(|e| FastPathError::Broken(TransferError::Read(e)))?.min(PIECE);
-        if most == 0 {
+        let left = end.map_or(Ok(MAX_PART), |end| bytes_before(file, end));
+        let max = left.map_err(|e| FastPathError::Failed(TransferError::Read(e)))?.min(MAX_PART);
+        if max == 0 {
             return Ok(());
         }
-        match rustix::fs::sendfile(socket, file, None, most as usize) {
-            Ok(0) if end.is_some() => return Err(FastPathError::Kernel),
+        match rustix::fs::sendfile(socket, file, None, max as usize) {
+            Ok(0) if end.is_some() => return Err(FastPathError::Unsupported),
             Ok(0) => return Ok(()),
             Ok(n) => meter.add(n),
             Err(Errno::INTR) => {}
             Err(Errno::AGAIN) => {
                 let mut fds = [PollFd::from_borrowed_fd(socket, PollFlags::OUT)];
                 let ready = poll_until(&mut fds, None);
-                ready.map_err(|e| FastPathError::Broken(TransferError::Write(e)))?;
+                ready.map_err(|e| FastPathError::Failed(TransferError::Write(e)))?;
             }
-            Err(e) if is_refusal(e) => return Err(FastPathError::Kernel),
-            Err(e @ Errno::IO) => return Err(FastPathError::Broken(TransferError::Read(e.into()))),
-            Err(e) => return Err(FastPathError::Broken(TransferError::Write(e.into()))),
+            Err(e) if is_refusal(e) => return Err(FastPathError::Unsupported),
+            Err(e @ Errno::IO) => return Err(FastPathError::Failed(TransferError::Read(e.into()))),
+            Err(e) => return Err(FastPathError::Failed(TransferError::Write(e.into()))),
         }
     }
 }

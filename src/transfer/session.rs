@@ -1,320 +1,493 @@
-//! Who decides when a conversation is over, and how it ended.
+//! The state machine of a session: one state per direction, and what ends both.
 
-use std::io::{ErrorKind, PipeWriter};
+use std::io::ErrorKind;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
 use super::directions::{DirectionEvent, EventReceiver};
-use super::duplex::{DuplexObserver, DuplexOptions, DuplexOutcome, OnLocalEof};
-use super::outcome::{failure, success};
+use super::options::{DuplexObserver, DuplexOptions, OnLocalEof, SILENCE_LIMIT};
+use super::outcome::{DuplexOutcome, Transferred};
 use super::{Meter, TransferError};
 use crate::error::{Failure, Phase};
 use crate::net::activity::IDLE_AFTER;
 use crate::net::stdio::reader_closed;
 use crate::net::stream::{ConnectionHandle, ConnectionInfo, EndedBy, Writer};
-use crate::shutdown::{Shutdown, poll_until};
+use crate::shutdown::{Shutdown, ShutdownReason, earliest, poll_until};
 
-/// How often time itself is looked at: idle limits, progress, bytes that are not acknowledged yet.
+/// Interval of an observer's ticks.
 const TICK: Duration = Duration::from_millis(20);
-/// How often it is checked whether the peer has been silent for long enough to warn.
-const SLOW_TICK: Duration = Duration::from_millis(200);
-/// After the peer's reset, how long our own flow may take to notice.
+/// Interval at which the kernel is asked for what it reports by no event: acknowledged bytes.
+const ACK_POLL: Duration = Duration::from_millis(20);
+/// How long after the peer's reset our own direction has time to fail too.
 const SEND_ERROR_GRACE: Duration = Duration::from_millis(60);
-/// After our sending broke, how long the peer's last words may take to arrive.
+/// How long bytes of the peer are read after sending to it has failed.
 const DRAIN_AFTER_SEND_ERROR: Duration = Duration::from_secs(2);
 
-/// What the referee knows from the beginning.
-pub(super) struct Session {
-    pub(super) notes: EventReceiver,
-    pub(super) sent: Meter,
-    pub(super) received: Meter,
-    pub(super) input: (Phase, String),
-    pub(super) output: (Phase, String),
-    pub(super) endless: bool,
-    pub(super) hangup: ConnectionHandle,
-    pub(super) facts: ConnectionInfo,
-    /// Closed at the end: whoever still waits for shared input lets go of it.
-    pub(super) release: PipeWriter,
-    /// Whether the null device is our input, and a silent peer worth a warning.
-    pub(super) warns: bool,
-    /// Whether a layer tells the ends of both directions by itself (TLS).
-    pub(super) says_goodbye: bool,
-    /// Our input, if it is a file of its own.
-    pub(super) source: Option<OwnedFd>,
-    /// The writer of a session without input, until our end of stream is sent.
-    pub(super) idle_writer: Option<Box<dyn Writer>>,
-}
-
-/// How far one direction has come.
-#[derive(Debug, Default)]
-pub(super) enum DirectionState {
-    #[default]
+/// State of the direction from the local input to the peer.
+pub(super) enum UpState {
     Running,
-    /// All of our input is sent, and the half-close is under way.
+    /// There is no input; our end of stream is unsent.
+    NoInput(Box<dyn Writer>),
+    /// The input is sent; the half-close is in progress.
     Ending,
     Done,
-    Broke(TransferError),
-    /// All sent, but the half-close failed.
-    Unfinished(std::io::Error),
+    Failed(TransferError),
+    /// The input is sent; the half-close failed.
+    FinishFailed(std::io::Error),
 }
 
-/// What the referee learns as time goes by.
-pub(super) struct SessionState {
-    pub(super) up: DirectionState,
-    pub(super) down: DirectionState,
-    /// Who said first that there is no more.
-    pub(super) first: Option<EndedBy>,
-    moved: u64,
-    pub(super) moved_at: Instant,
-    /// Until when our own `--delay` lasts, which is no idleness of the peer's.
+/// State of the direction from the peer to the local output.
+pub(super) enum DownState {
+    Running,
+    Done,
+    Failed(TransferError),
+}
+
+/// What follows from the states of both directions.
+#[derive(Debug)]
+pub(super) enum Step {
+    Finish(DuplexOutcome),
+    /// Wait for an event, at most until the deadline.
+    Wait(Option<Instant>),
+    /// As `Wait`; a connection that is closed in both directions is an event too.
+    WaitOrHangup(Option<Instant>),
+}
+
+/// A session of two running directions.
+///
+/// What happens, by the states of both directions. It is looked up after each event and at the
+/// deadline that the state itself names; where none is named, only an event wakes the session.
+///
+/// | up \ down | Running | Done | Failed to read | Failed to write |
+/// |---|---|---|---|---|
+/// | Running | idle limit | finish on `exit_on_eof` or a terminal; a closed connection is a lost peer; idle limit | receive error after 60 ms | output error |
+/// | NoInput | warning after 5 s, idle limit, `linger` | send our end of stream | receive error | output error |
+/// | Ending | idle limit | idle limit | receive error after 60 ms | output error |
+/// | Done | finish by `on_end` or `linger`; idle limit | finish when all is acknowledged | receive error | output error |
+/// | Failed to read | input error | input error | input error | output error |
+/// | Failed to write | send error after 2 s | send error | send error | output error |
+/// | FinishFailed | shutdown error; 60 ms later when the peer is gone | as Done when the peer is gone, else shutdown error | receive error | output error |
+///
+/// Before all of this: a shutdown finishes the session, immediately or (`finishes`) as soon as
+/// nothing is in flight, and so does a closed stdout.
+pub(super) struct Session<'a> {
+    pub(super) events: EventReceiver,
+    pub(super) up: UpState,
+    pub(super) down: DownState,
+    pub(super) sent: Meter,
+    pub(super) received: Meter,
+    /// Phase and name of the local input and output.
+    pub(super) input: (Phase, String),
+    pub(super) output: (Phase, String),
+    /// The local input, if it is a file other than stdin.
+    pub(super) input_fd: Option<OwnedFd>,
+    /// Whether the local input is a terminal.
+    pub(super) endless: bool,
+    pub(super) connection: ConnectionHandle,
+    pub(super) info: ConnectionInfo,
+    /// Whether a layer marks the end of stream in both directions (TLS).
+    pub(super) has_close_notify: bool,
+    pub(super) options: DuplexOptions,
+    pub(super) observer: &'a dyn DuplexObserver,
+    pub(super) shutdown: &'a Shutdown,
+    pub(super) times: Times,
+}
+
+/// When what happened in a session, apart from its bytes.
+pub(super) struct Times {
+    /// The first end of stream, and its sender.
+    first_eof: Option<EndedBy>,
+    /// When the input was sent completely, or the session started.
+    input_sent_at: Instant,
+    /// When the first byte may be sent: `delay` does not count as idle.
     begins_at: Instant,
-    pub(super) broke_at: Option<Instant>,
-    /// Whether the warning about a silent peer has been given.
-    pub(super) warned: bool,
+    /// The first failure of a direction.
+    failed_at: Option<Instant>,
+    /// Whether a silent peer is still to be warned about.
+    warns: bool,
 }
 
-impl SessionState {
-    /// Whether so much time has passed since the first thing went wrong.
-    fn has_waited(&self, time: Duration) -> bool {
-        self.broke_at.is_some_and(|at| at.elapsed() >= time)
+impl Times {
+    /// A session that starts now, and `warns` about a silent peer.
+    pub(super) fn start(delay: Duration, warns: bool) -> Times {
+        let now = Instant::now();
+        let begins_at = now.checked_add(delay).unwrap_or(now);
+        Times { first_eof: None, input_sent_at: now, begins_at, failed_at: None, warns }
     }
 }
 
-/// An error by which the kernel says that there is no connection any more.
-fn is_gone(e: &std::io::Error) -> bool {
-    matches!(e.kind(), ErrorKind::NotConnected | ErrorKind::BrokenPipe | ErrorKind::ConnectionReset)
-}
-
-impl Session {
-    /// Watches the two flows until the conversation is over. What is returned beside the verdict
-    /// releases shared input when dropped.
-    pub(super) fn run(
-        mut self,
-        terms: &DuplexOptions,
-        witness: &dyn DuplexObserver,
-        stop: &Shutdown,
-    ) -> (DuplexOutcome, PipeWriter) {
-        let mut state = SessionState {
-            up: if self.idle_writer.is_none() {
-                DirectionState::Running
-            } else {
-                DirectionState::Done
-            },
-            down: DirectionState::Running,
-            first: None,
-            moved: 0,
-            moved_at: Instant::now(),
-            begins_at: Instant::now() + terms.delay,
-            broke_at: None,
-            warned: !self.warns,
-        };
+impl Session<'_> {
+    /// Waits until the session is over, and closes or resets the connection.
+    pub(super) fn run(mut self) -> DuplexOutcome {
         loop {
-            self.drain_events(&mut state, witness);
-            self.note_movement(&mut state);
-            witness.tick();
-            self.warn_if_silent(&mut state, witness);
-            self.end_without_input(&mut state, terms, witness, stop);
-            if let Some(over) = self.check_finished(&mut state, terms, stop) {
-                self.close_connection(&state, &over, terms);
-                return (over, self.release);
+            self.receive_events();
+            self.observer.tick();
+            self.warn_if_silent();
+            self.send_eof_without_input();
+            let step = self.next_step();
+            if let Step::Finish(outcome) = step {
+                self.close_connection(&outcome);
+                return outcome;
             }
-            if let Err(e) = self.wait(&state, terms, witness, stop) {
-                let failure = Failure::new(Phase::Receive, &self.facts.peer, e);
-                return (DuplexOutcome { by: EndedBy::Us, outcome: Err(failure) }, self.release);
-            }
-        }
-    }
-
-    /// Reads the notes of the two flows.
-    fn drain_events(&self, state: &mut SessionState, witness: &dyn DuplexObserver) {
-        let mut rings = [0; 64];
-        let _ = rustix::io::read(&self.notes.bell, &mut rings);
-        while let Ok(note) = self.notes.notes.try_recv() {
-            match note {
-                DirectionEvent::UpEnding => {
-                    state.up = DirectionState::Ending;
-                    state.first.get_or_insert(EndedBy::Us);
-                    witness.on_local_eof();
-                }
-                DirectionEvent::UpDone => {
-                    state.up = DirectionState::Done;
-                    state.moved_at = Instant::now();
-                    state.first.get_or_insert(EndedBy::Us);
-                }
-                DirectionEvent::UpBroke(broken) => {
-                    state.up = DirectionState::Broke(broken);
-                    state.broke_at.get_or_insert_with(Instant::now);
-                }
-                DirectionEvent::FinishFailed(e) => {
-                    state.up = DirectionState::Unfinished(e);
-                    state.broke_at.get_or_insert_with(Instant::now);
-                }
-                DirectionEvent::DownDone => {
-                    state.down = DirectionState::Done;
-                    state.first.get_or_insert(EndedBy::Peer);
-                    witness.on_peer_eof();
-                    if matches!(state.up, DirectionState::Running) {
-                        self.hangup.probe_peer();
-                    }
-                }
-                DirectionEvent::DownBroke(broken) => {
-                    state.down = DirectionState::Broke(broken);
-                    state.broke_at.get_or_insert_with(Instant::now);
-                }
+            if let Err(e) = self.wait(step) {
+                let failure = Failure::new(Phase::Receive, &self.info.peer, e);
+                return DuplexOutcome::failure(EndedBy::Us, failure);
             }
         }
     }
 
-    fn check_finished(
-        &self,
-        state: &mut SessionState,
-        terms: &DuplexOptions,
-        stop: &Shutdown,
-    ) -> Option<DuplexOutcome> {
-        if let Some(reason) = stop.reason()
-            && (!terms.finishes || self.is_quiet(state))
+    fn receive_events(&mut self) {
+        let mut wakes = [0; 64];
+        let _ = rustix::io::read(&self.events.wake, &mut wakes);
+        while let Ok(event) = self.events.queue.try_recv() {
+            self.on_event(event);
+        }
+    }
+
+    pub(super) fn on_event(&mut self, event: DirectionEvent) {
+        match event {
+            DirectionEvent::UpEnding => {
+                self.up = UpState::Ending;
+                self.times.first_eof.get_or_insert(EndedBy::Us);
+                self.observer.on_local_eof();
+            }
+            DirectionEvent::UpDone => {
+                self.up = UpState::Done;
+                self.times.input_sent_at = Instant::now();
+                self.times.first_eof.get_or_insert(EndedBy::Us);
+            }
+            DirectionEvent::UpFailed(e) => self.fail_up(UpState::Failed(e)),
+            DirectionEvent::FinishFailed(e) => self.fail_up(UpState::FinishFailed(e)),
+            DirectionEvent::DownDone => {
+                self.down = DownState::Done;
+                self.times.first_eof.get_or_insert(EndedBy::Peer);
+                self.observer.on_peer_eof();
+                if matches!(self.up, UpState::Running) {
+                    self.connection.probe_peer();
+                }
+            }
+            DirectionEvent::DownFailed(e) => {
+                self.down = DownState::Failed(e);
+                self.times.failed_at.get_or_insert_with(Instant::now);
+            }
+        }
+    }
+
+    fn fail_up(&mut self, state: UpState) {
+        self.up = state;
+        self.times.failed_at.get_or_insert_with(Instant::now);
+    }
+
+    /// Warns once about a peer that may be waiting for our end of stream.
+    fn warn_if_silent(&mut self) {
+        if self.silence_deadline().is_some_and(has_passed) {
+            self.times.warns = false;
+            self.observer.peer_silent_without_input();
+        }
+    }
+
+    fn silence_deadline(&self) -> Option<Instant> {
+        let may_warn = self.times.warns && matches!(self.down, DownState::Running);
+        may_warn.then(|| self.moved_at() + SILENCE_LIMIT)
+    }
+
+    /// Without input, our end of stream follows the peer's, the silence that `linger` allows, or
+    /// the drain of the server.
+    fn send_eof_without_input(&mut self) {
+        let is_due = || {
+            matches!(self.down, DownState::Done)
+                || self.drains() && self.is_quiet()
+                || self.has_lingered()
+        };
+        if !matches!(self.up, UpState::NoInput(_)) || !is_due() {
+            return;
+        }
+        if let UpState::NoInput(mut writer) = std::mem::replace(&mut self.up, UpState::Done) {
+            self.times.first_eof.get_or_insert(EndedBy::Us);
+            self.observer.on_local_eof();
+            if let Err(e) = writer.finish() {
+                self.fail_up(UpState::FinishFailed(e));
+            }
+        }
+    }
+
+    /// Looks up the table above.
+    pub(super) fn next_step(&self) -> Step {
+        if let Some(reason) = self.shutdown.reason()
+            && (!self.options.finishes || self.is_quiet())
         {
-            let said_all = matches!(state.up, DirectionState::Done) && self.idle_writer.is_none();
-            return Some(match terms.finishes && (said_all || self.endless) {
-                true => success(reason.into()),
-                false => self.stopped(state, reason),
-            });
+            return Step::Finish(self.shut_down(reason));
         }
         if self.output.0 == Phase::Stdout && reader_closed(rustix::stdio::stdout()) {
-            return Some(success(EndedBy::Us));
+            return Step::Finish(DuplexOutcome::success(EndedBy::Us));
         }
-        match (&state.up, &state.down) {
-            (_, DirectionState::Broke(TransferError::Write(e))) => Some(self.output_broke(e)),
-            (DirectionState::Broke(TransferError::Read(e)), _) => Some(self.input_broke(e)),
-            (DirectionState::Broke(TransferError::Write(e)), DirectionState::Running) => {
-                state.has_waited(DRAIN_AFTER_SEND_ERROR).then(|| self.send_broke(e))
+        match (&self.up, &self.down) {
+            (_, DownState::Failed(TransferError::Write(e))) => {
+                Step::Finish(DuplexOutcome::output_failed(&self.output, e))
             }
-            (DirectionState::Broke(TransferError::Write(e)), _) => Some(self.send_broke(e)),
-            (up, DirectionState::Broke(TransferError::Read(e))) => {
-                // If our flow has something in hand, it learns in a moment that it cannot send it.
-                let sending = matches!(up, DirectionState::Running | DirectionState::Ending);
-                let known = !sending || state.has_waited(SEND_ERROR_GRACE);
-                known.then(|| self.receive_broke(up, e))
+            (UpState::Failed(TransferError::Read(e)), _) => {
+                Step::Finish(DuplexOutcome::input_failed(&self.input, e))
             }
-            // A peer that is gone altogether needs no half-close, and its end arrives in a moment.
-            (DirectionState::Unfinished(e), DirectionState::Done) if is_gone(e) => {
-                self.both_done(state)
-            }
-            (DirectionState::Unfinished(e), _)
-                if is_gone(e) && !state.has_waited(SEND_ERROR_GRACE) =>
-            {
-                None
-            }
-            (DirectionState::Unfinished(e), _) => Some(self.finish_broke(e)),
-            (DirectionState::Done, DirectionState::Done) => self.both_done(state),
-            (DirectionState::Done, _)
-                if self.can_close(terms) || self.has_lingered(state, terms) =>
-            {
-                Some(success(EndedBy::Us))
-            }
-            (DirectionState::Running, DirectionState::Done)
-                if self.endless || terms.exit_on_eof =>
-            {
-                Some(success(state.first.unwrap_or(EndedBy::Peer)))
-            }
-            (DirectionState::Running, DirectionState::Done) if self.is_gone() => {
-                state.broke_at.get_or_insert_with(Instant::now);
-                self.lost_peer(state)
-            }
-            _ => self.idle_too_long(state, terms),
+            (UpState::Failed(TransferError::Write(e)), down) => self.after_send_error(e, down),
+            (_, DownState::Failed(TransferError::Read(e))) => self.after_receive_error(e),
+            (UpState::FinishFailed(e), down) => self.after_finish_error(e, down),
+            (UpState::Done, DownState::Done) => self.after_both_ends(),
+            (UpState::Done | UpState::NoInput(_), DownState::Running) => self.only_receiving(),
+            (UpState::Running, DownState::Done) => self.only_sending(),
+            _ => self.until(None),
         }
     }
 
-    /// Waits for a note, for our reader to leave, for the end, or for time to pass.
-    fn wait(
-        &self,
-        state: &SessionState,
-        terms: &DuplexOptions,
-        witness: &dyn DuplexObserver,
-        stop: &Shutdown,
-    ) -> std::io::Result<()> {
-        let mut fds = vec![PollFd::from_borrowed_fd(self.notes.bell.as_fd(), PollFlags::IN)];
-        if self.output.0 == Phase::Stdout {
-            // Nothing to wait for but its reader's leaving, which poll(2) always tells.
-            let stdout = rustix::stdio::stdout();
-            fds.push(PollFd::from_borrowed_fd(stdout, PollFlags::empty()));
-        }
-        let is_open =
-            matches!((&state.up, &state.down), (DirectionState::Running, DirectionState::Done));
-        if is_open && state.broke_at.is_none() {
-            // A hangup or an error, which poll(2) always reports: the connection is gone.
-            let socket = self.hangup.socket().as_fd();
-            fds.push(PollFd::from_borrowed_fd(socket, PollFlags::empty()));
-        }
-        let tick = match self.ticks(state, terms, witness, stop) {
-            true => Some(TICK),
-            false => self.may_warn(state).then_some(SLOW_TICK),
+    fn after_send_error(&self, e: &std::io::Error, down: &DownState) -> Step {
+        let grace = match down {
+            DownState::Running => DRAIN_AFTER_SEND_ERROR,
+            _ => Duration::ZERO,
         };
-        let until = tick.map(|tick| Instant::now() + tick);
-        match terms.finishes && stop.reason().is_some() {
-            // The cord hangs down already: only the conversation itself is waited for.
-            true => poll_until(&mut fds, until).map(drop),
-            false => stop.wait_any(&mut fds, until).map(drop),
-        }
+        self.after_grace(grace, || self.transferred().send_failed(e))
     }
 
-    /// Whether time has to be looked at, and not only events.
-    fn ticks(
-        &self,
-        state: &SessionState,
-        terms: &DuplexOptions,
-        witness: &dyn DuplexObserver,
-        stop: &Shutdown,
-    ) -> bool {
-        let up_done = matches!(state.up, DirectionState::Done);
-        let both_done = up_done && matches!(state.down, DirectionState::Done);
-        witness.needs_ticks()
-            || terms.idle.is_some()
-            || state.broke_at.is_some()
-            || both_done
-            || (up_done && (terms.on_end != OnLocalEof::HalfClose || terms.linger.is_some()))
-            || stop.reason().is_some()
-    }
-
-    fn idle_too_long(&self, state: &SessionState, terms: &DuplexOptions) -> Option<DuplexOutcome> {
-        let limit = terms.idle?;
-        let late = state.moved_at.max(state.begins_at).elapsed() >= limit;
-        late.then(|| {
-            let stage = if self.hangup.unacked_bytes() > 0 { Phase::Send } else { Phase::Receive };
-            failure(EndedBy::Timeout, Failure::timeout(stage, &self.facts.peer, limit))
+    /// A direction that has bytes to send is about to fail too, which is the better error.
+    fn after_receive_error(&self, e: &std::io::Error) -> Step {
+        let grace = match self.up {
+            UpState::Running | UpState::Ending => SEND_ERROR_GRACE,
+            _ => Duration::ZERO,
+        };
+        self.after_grace(grace, || {
+            let sends = matches!(self.up, UpState::Running);
+            let has_undelivered = || sends && self.has_pending_stdin() || self.has_unacknowledged();
+            self.transferred().receive_failed(e, has_undelivered)
         })
     }
 
-    /// Whether nothing is under way, as far as can be seen.
-    pub(super) fn is_quiet(&self, state: &SessionState) -> bool {
-        state.moved_at.elapsed() >= IDLE_AFTER && self.hangup.is_quiescent()
+    /// A peer that is gone needs no half-close, and its end of stream arrives within the grace.
+    fn after_finish_error(&self, e: &std::io::Error, down: &DownState) -> Step {
+        let is_gone = matches!(
+            e.kind(),
+            ErrorKind::NotConnected | ErrorKind::BrokenPipe | ErrorKind::ConnectionReset
+        );
+        if is_gone && matches!(down, DownState::Done) {
+            return self.after_both_ends();
+        }
+        let grace = if is_gone { SEND_ERROR_GRACE } else { Duration::ZERO };
+        self.after_grace(grace, || self.transferred().finish_failed(e))
     }
 
-    fn note_movement(&self, state: &mut SessionState) {
-        let moved = self.sent.total() + self.received.total();
-        if moved != state.moved {
-            state.moved = moved;
-            state.moved_at = Instant::now();
+    fn after_grace(&self, grace: Duration, outcome: impl FnOnce() -> DuplexOutcome) -> Step {
+        let deadline = self.times.failed_at.map(|at| at + grace);
+        match deadline {
+            Some(deadline) if !has_passed(deadline) => Step::Wait(Some(deadline)),
+            _ => Step::Finish(outcome()),
         }
     }
 
-    /// An end in the middle must not look like the end: unless we had said everything, or talk
-    /// from a terminal was broken off, the peer gets a reset.
-    fn close_connection(&self, state: &SessionState, over: &DuplexOutcome, terms: &DuplexOptions) {
-        let said_all = matches!(state.up, DirectionState::Done) && self.idle_writer.is_none();
-        let heard_all = matches!(state.down, DirectionState::Done);
-        match &over.outcome {
-            Ok(()) if said_all || heard_all || self.endless => {
-                if terms.shared_input {
-                    self.hangup.shutdown();
+    /// After both ends of stream: waits until the kernel has delivered the bytes that it still holds,
+    /// or has failed to.
+    fn after_both_ends(&self) -> Step {
+        let done = DuplexOutcome::success(self.times.first_eof.unwrap_or(EndedBy::Peer));
+        // In this order: a Unix socket's bytes vanish with its peer, which has left an error.
+        let unacked = self.connection.unacked_bytes();
+        let error = self.connection.socket().take_error().ok().flatten();
+        let is_incomplete = self.has_unacknowledged();
+        match error {
+            // After the peer's close_notify a reset is the answer to our own from a peer that has
+            // closed by then, and everything before it has arrived.
+            Some(e) if self.sent.total() > 0 && (is_incomplete || !self.has_close_notify) => {
+                Step::Finish(self.transferred().send_failed(&e))
+            }
+            Some(_) => Step::Finish(done),
+            None if unacked == 0 => Step::Finish(done),
+            None if !self.connection.is_closed() => Step::Wait(Some(Instant::now() + ACK_POLL)),
+            // A failed half-close has taken the error.
+            None if is_incomplete => Step::Finish(self.undelivered()),
+            None => Step::Finish(done),
+        }
+    }
+
+    /// After our end of stream, or without input.
+    fn only_receiving(&self) -> Step {
+        if self.can_close() || self.has_lingered() {
+            return Step::Finish(DuplexOutcome::success(EndedBy::Us));
+        }
+        let closes = matches!(self.options.on_end, OnLocalEof::HangUp | OnLocalEof::SendOnly);
+        let next_poll = Instant::now() + ACK_POLL;
+        // Past `linger` something is still in flight.
+        let linger = self.linger_deadline().map(|deadline| deadline.max(next_poll));
+        self.until(earliest(closes.then_some(next_poll), linger))
+    }
+
+    /// After the peer's end of stream.
+    fn only_sending(&self) -> Step {
+        let done = DuplexOutcome::success(self.times.first_eof.unwrap_or(EndedBy::Peer));
+        if self.endless || self.options.exit_on_eof {
+            return Step::Finish(done);
+        }
+        if !reader_closed(self.connection.socket().as_fd()) {
+            return match self.until(None) {
+                Step::Wait(deadline) => Step::WaitOrHangup(deadline),
+                step => step,
+            };
+        }
+        // Closed in both directions: a reset, a failed probe, a Unix peer that has closed.
+        if self.is_about_to_send() {
+            Step::Wait(Some(Instant::now() + ACK_POLL))
+        } else if self.has_unacknowledged() {
+            Step::Finish(self.undelivered())
+        } else {
+            Step::Finish(done)
+        }
+    }
+
+    /// Waits until `deadline`, unless the idle limit is earlier or has passed.
+    fn until(&self, deadline: Option<Instant>) -> Step {
+        let idle_since = self.moved_at().max(self.times.begins_at);
+        let Some(limit) = self.options.idle else { return Step::Wait(deadline) };
+        let idle = idle_since.checked_add(limit);
+        if !idle.is_some_and(has_passed) {
+            return Step::Wait(earliest(deadline, idle));
+        }
+        let is_unacked = self.connection.unacked_bytes() > 0;
+        let phase = if is_unacked { Phase::Send } else { Phase::Receive };
+        let failure = Failure::timeout(phase, &self.info.peer, limit);
+        Step::Finish(DuplexOutcome::failure(EndedBy::Timeout, failure))
+    }
+
+    fn shut_down(&self, reason: ShutdownReason) -> DuplexOutcome {
+        let is_complete = matches!(self.up, UpState::Done) || self.endless;
+        if self.options.finishes && is_complete {
+            return DuplexOutcome::success(reason.into());
+        }
+        let is_unacked = self.connection.unacked_bytes() > 0;
+        let sends = matches!(self.up, UpState::Running) && is_unacked;
+        let phase = if sends { Phase::Send } else { Phase::Receive };
+        self.transferred().shut_down(phase, reason)
+    }
+
+    fn undelivered(&self) -> DuplexOutcome {
+        self.transferred().undelivered(self.connection.acknowledged().unwrap_or(0))
+    }
+
+    fn transferred(&self) -> Transferred<'_> {
+        let (sent, received) = (self.sent.total(), self.received.total());
+        Transferred { peer: &self.info.peer, sent, received }
+    }
+
+    /// Waits for what `step` names, for a direction, for stdout to close, or for a shutdown.
+    fn wait(&self, step: Step) -> std::io::Result<()> {
+        let mut fds = vec![PollFd::from_borrowed_fd(self.events.wake.as_fd(), PollFlags::IN)];
+        if self.output.0 == Phase::Stdout {
+            // poll(2) always reports that its reader has closed.
+            let stdout = rustix::stdio::stdout();
+            fds.push(PollFd::from_borrowed_fd(stdout, PollFlags::empty()));
+        }
+        if matches!(step, Step::WaitOrHangup(_)) {
+            let socket = self.connection.socket().as_fd();
+            fds.push(PollFd::from_borrowed_fd(socket, PollFlags::empty()));
+        }
+        let (Step::Wait(deadline) | Step::WaitOrHangup(deadline)) = step else { return Ok(()) };
+        let deadline = earliest(deadline, self.own_deadline());
+        if self.drains() {
+            // The shutdown has happened: it is no event any more.
+            poll_until(&mut fds, deadline).map(drop)
+        } else {
+            self.shutdown.wait_any(&mut fds, deadline).map(drop)
+        }
+    }
+
+    /// The next moment that is of interest whatever the states of the directions.
+    fn own_deadline(&self) -> Option<Instant> {
+        let now = Instant::now();
+        let tick = self.observer.needs_ticks().then(|| now + TICK);
+        // Past the silence something is still in flight.
+        let quiet = self.drains().then(|| (self.moved_at() + IDLE_AFTER).max(now + ACK_POLL));
+        earliest(earliest(tick, quiet), self.silence_deadline())
+    }
+
+    /// Whether a shutdown has begun that lets the session finish.
+    fn drains(&self) -> bool {
+        self.options.finishes && self.shutdown.reason().is_some()
+    }
+
+    /// When the last byte moved in either direction, or the input ended.
+    fn moved_at(&self) -> Instant {
+        self.sent.moved_at().max(self.received.moved_at()).max(self.times.input_sent_at)
+    }
+
+    /// Whether nothing has been in flight for [`IDLE_AFTER`].
+    fn is_quiet(&self) -> bool {
+        self.moved_at().elapsed() >= IDLE_AFTER && self.connection.is_quiescent()
+    }
+
+    /// Whether the end of the local input ends the session by now.
+    fn can_close(&self) -> bool {
+        match self.options.on_end {
+            OnLocalEof::HangUp => self.connection.unacked_bytes() == 0,
+            OnLocalEof::SendOnly => self.connection.is_quiescent(),
+            OnLocalEof::HalfClose | OnLocalEof::KeepOpen => false,
+        }
+    }
+
+    fn linger_deadline(&self) -> Option<Instant> {
+        self.moved_at().checked_add(self.options.linger?)
+    }
+
+    /// Whether `linger` has passed with nothing in flight. What a Unix peer has not read yet is in
+    /// its own queue.
+    fn has_lingered(&self) -> bool {
+        let is_delivered =
+            || self.info.peer.inet().is_none() || self.connection.unacked_bytes() == 0;
+        self.linger_deadline().is_some_and(has_passed)
+            && !self.received.has_in_flight()
+            && !self.connection.has_unread()
+            && is_delivered()
+    }
+
+    /// Whether the peer's kernel is known not to have acknowledged everything.
+    fn has_unacknowledged(&self) -> bool {
+        self.connection.unacknowledged(self.sent.total())
+    }
+
+    /// Whether our direction holds bytes, or its input does: it then fails, or ends, by itself.
+    fn is_about_to_send(&self) -> bool {
+        let input = match (&self.input_fd, &self.input.0) {
+            (Some(input), _) => input.as_fd(),
+            (None, Phase::Stdin) => rustix::stdio::stdin(),
+            (None, _) => return self.sent.has_in_flight(),
+        };
+        let mut fds = [PollFd::from_borrowed_fd(input, PollFlags::IN)];
+        let ready = poll_until(&mut fds, Some(Instant::now()));
+        self.sent.has_in_flight() || ready.is_ok_and(|ready| ready > 0)
+    }
+
+    /// Whether stdin is the input and holds bytes that have not been read yet.
+    fn has_pending_stdin(&self) -> bool {
+        let pending = rustix::io::ioctl_fionread(rustix::stdio::stdin()).unwrap_or(0);
+        self.input.0 == Phase::Stdin && pending > 0
+    }
+
+    /// Resets a connection that is not complete, so that the peer cannot take what it received for
+    /// everything. A terminal's input never is complete.
+    fn close_connection(&self, outcome: &DuplexOutcome) {
+        let all_sent = matches!(self.up, UpState::Done) || self.endless;
+        let all_received = matches!(self.down, DownState::Done);
+        match &outcome.outcome {
+            Ok(()) if all_sent || all_received => {
+                if self.options.shared_input {
+                    self.connection.shutdown();
                 }
             }
-            Err(failure) if failure.stage == Phase::Receive && (said_all || self.endless) => {
-                self.hangup.shutdown();
+            Err(failure) if failure.stage == Phase::Receive && all_sent => {
+                self.connection.shutdown();
             }
-            _ => self.hangup.abort(),
+            _ => self.connection.abort(),
         }
     }
 }
+
+fn has_passed(deadline: Instant) -> bool {
+    deadline <= Instant::now()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-//! What the two ends of a flow are, and which call suits them.
+//! Chooses the system call by the kinds of the two ends.
 #![cfg(target_os = "linux")]
 
 use std::os::fd::BorrowedFd;
@@ -7,14 +7,14 @@ use rustix::fs::{FileType, fstat};
 
 use crate::net::stdio::is_null;
 
-/// The call that suits two ends. Descriptors are borrowed from the ends.
+/// A faster method, with the descriptors of both ends.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum TransferMethod<'a> {
     /// From a file to a socket.
     Sendfile(BorrowedFd<'a>, BorrowedFd<'a>),
     /// One of the two is a pipe.
     Splice(BorrowedFd<'a>, BorrowedFd<'a>),
-    /// Neither is a pipe: through one of our own.
+    /// Neither is a pipe: splice through one of our own.
     Through(BorrowedFd<'a>, BorrowedFd<'a>),
 }
 
@@ -27,8 +27,8 @@ enum FdKind {
     Other,
 }
 
-/// The faster way for these two, if there is one.
-pub(super) fn way<'a>(
+/// The faster method for these two, if there is one.
+pub(super) fn faster_method<'a>(
     from: Option<BorrowedFd<'a>>,
     to: Option<BorrowedFd<'a>>,
 ) -> Option<TransferMethod<'a>> {

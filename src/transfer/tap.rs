@@ -1,8 +1,8 @@
-//! Watching a flow without touching it.
+//! Observes the bytes of a transfer.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Which way watched bytes went.
+/// The direction of observed bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     /// From us to the peer.
@@ -11,30 +11,30 @@ pub enum Direction {
     Received,
 }
 
-/// Whoever watches both directions of a conversation.
+/// Observes both directions of a session.
 pub trait TapSink: Send {
-    /// Sees the next bytes of one direction.
+    /// Called with the next bytes of one direction.
     fn on_bytes(&mut self, direction: Direction, bytes: &[u8]);
 }
 
-/// One direction's line to a watcher.
+/// Passes the bytes of one direction to a [`TapSink`].
 #[derive(Clone)]
 pub struct Tap {
     direction: Direction,
-    watcher: Arc<Mutex<dyn TapSink>>,
+    sink: Arc<Mutex<dyn TapSink>>,
 }
 
 impl Tap {
     /// A tap for each direction.
-    pub fn pair(watcher: impl TapSink + 'static) -> (Tap, Tap) {
-        let watcher: Arc<Mutex<dyn TapSink>> = Arc::new(Mutex::new(watcher));
-        let tap = |direction| Tap { direction, watcher: watcher.clone() };
+    pub fn pair(sink: impl TapSink + 'static) -> (Tap, Tap) {
+        let sink: Arc<Mutex<dyn TapSink>> = Arc::new(Mutex::new(sink));
+        let tap = |direction| Tap { direction, sink: sink.clone() };
         (tap(Direction::Sent), tap(Direction::Received))
     }
 
-    /// Shows the next bytes.
+    /// Passes the next bytes.
     pub fn on_bytes(&mut self, bytes: &[u8]) {
-        let mut watcher = self.watcher.lock().unwrap_or_else(PoisonError::into_inner);
-        watcher.on_bytes(self.direction, bytes);
+        let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
+        sink.on_bytes(self.direction, bytes);
     }
 }

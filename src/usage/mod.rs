@@ -20,7 +20,7 @@ use clap::{Command, Parser};
 
 use crate::error::{ExitCode, Failure, Phase};
 use crate::report::event::{ErrorEvent, Event};
-use crate::report::{Colour, Report, ReportOptions, Verbosity};
+use crate::report::{ColorWhen, Report, ReportOptions, Verbosity};
 use other_tools::Tool;
 use suggested_line::Suggestion;
 
@@ -57,8 +57,8 @@ fn print_clap_error(error: clap::Error, cli: Command, args: &[OsString]) -> Exit
         }
         _ => {
             let json = args.iter().any(|arg| arg == "--json");
-            let (verbosity, colour) = (Verbosity::Usual, Colour::Auto);
-            let report = Report::new(ReportOptions { verbosity, json, colour, events: None });
+            let (verbosity, color) = (Verbosity::Normal, ColorWhen::Auto);
+            let report = Report::new(ReportOptions { verbosity, json, color, events: None });
             report.emit(&Event::Error(error_event(&error, cli, args)));
             ExitCode::Usage
         }

@@ -55,7 +55,7 @@ const LIMITS_OF_CONSTANTS: [(&str, &str, &str, &str); 35] = [
     ("| 50 s of unanswered", "src/net/stream.rs", "MAX_PROBES", "4"),
     (
         "there is no input | 5 s |",
-        "src/transfer/duplex.rs",
+        "src/transfer/options.rs",
         "SILENCE_LIMIT",
         "Duration::from_secs(5)",
     ),

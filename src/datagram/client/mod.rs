@@ -16,7 +16,7 @@ use crate::datagram::{DatagramGroup, RecvBatch};
 use crate::error::{ExitCode, Failure, Phase, message_without_errno};
 use crate::net::stdout;
 use crate::report::context::Context;
-use crate::report::hexdump::Dump;
+use crate::report::hexdump::HexDump;
 use crate::shutdown::WaitOutcome;
 use crate::transfer::tap::{Direction, TapSink};
 use send_window::SendWindow;
@@ -34,7 +34,7 @@ pub struct SendJob {
     /// Print replies as received; otherwise each ends with a line end.
     pub raw: bool,
     /// Hex dump of both directions.
-    pub dump: Option<Dump>,
+    pub dump: Option<HexDump>,
 }
 
 /// What a client does with replies.

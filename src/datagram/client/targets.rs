@@ -14,9 +14,9 @@ use crate::net::connect_event::{ConnectEvent, OnConnectEvent};
 use crate::net::endpoint::Endpoint;
 use crate::net::retry::{Retry, RetryState};
 use crate::net::socket::SocketOptions;
+use crate::net::socket_file::SocketFileGuard;
 #[cfg(not(target_os = "linux"))]
 use crate::net::unix;
-use crate::net::socket_file::SocketFileGuard;
 use crate::net::unix::UnixAddress;
 use crate::report::Report;
 use crate::report::context::Context;
@@ -211,7 +211,7 @@ impl<'a> Targets<'a> {
         match &self.addresses {
             PeerAddresses::Unix(address) => (nth == 0).then(|| open_unix(address, shutdown)),
             PeerAddresses::Udp(addresses, options) => {
-                let observed = report.wants_steps() && cfg!(target_os = "linux");
+                let observed = report.is_verbose() && cfg!(target_os = "linux");
                 let senders = if observed { Senders::Any } else { Senders::Peer };
                 let address = addresses.get(nth)?;
                 Some(open_udp(*address, options, senders, shutdown))

@@ -9,7 +9,7 @@ use crate::datagram::{IcmpError, Transmit};
 use crate::error::message_without_errno;
 use crate::net::address::Address;
 use crate::report::Report;
-use crate::report::event::Event;
+use crate::report::event::{Event, Level};
 
 /// Logs what one server does.
 pub struct ServerLog<'a> {
@@ -28,7 +28,7 @@ impl<'a> ServerLog<'a> {
     /// The server is ready; warns if it amplifies and is reachable from other hosts.
     pub fn listening(&self, amplifies: bool) {
         let local = self.local.to_string();
-        self.report.emit(&Event::Listening { local, what: "datagrams" });
+        self.report.emit(&Event::Listening { local, awaited: "datagrams" });
         if amplifies && self.local.ip().is_some_and(|ip| !ip.is_loopback()) {
             let why = "replies are also sent to forged source addresses; --max-rate limits them";
             self.report.warn(None, why);
@@ -37,7 +37,7 @@ impl<'a> ServerLog<'a> {
 
     /// Datagrams were received.
     pub fn received(&self, incoming: &Incoming<'_>) {
-        if !self.report.wants_facts() {
+        if !self.report.is_enabled(Level::Detail) {
             return;
         }
         for payload in incoming.group.datagrams() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::queue::{Line, LineQueue};
 use crate::net::stream::ConnectionHandle;
-use crate::report::terminal_text::{Allowed, show};
+use crate::report::terminal_text::{AllowedControls, escape_for_terminal};
 use crate::service::framing::Message;
 
 /// The name of the server's own lines.
@@ -107,7 +107,7 @@ impl Room {
 /// what precedes or follows it on a terminal.
 fn line(name: &str, text: &[u8], line_end: &[u8]) -> Line {
     let line_end = if line_end.is_empty() { b"\n" } else { line_end };
-    let text = show(text, Allowed::Tabs);
+    let text = escape_for_terminal(text, AllowedControls::Tabs);
     Line::from([name.as_bytes(), b": ", text.as_bytes(), line_end].concat())
 }
 

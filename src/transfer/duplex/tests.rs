@@ -1,12 +1,13 @@
-//! Conversations in which everything may happen at any moment: who ends first, what is said after
-//! the other's end, when the cord is pulled. Nothing is lost, and each comes to its end.
+//! Sessions in which everything may happen at any moment: either side ends first, the other sends
+//! on, a shutdown or a reset comes. Nothing is lost, and every session ends.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::channel;
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use socket2::Socket;
 
@@ -16,16 +17,16 @@ use crate::net::stdio::FdStream;
 use crate::shutdown::ShutdownReason;
 use crate::test_rng::TestRng;
 
-const PATIENCE: Duration = Duration::from_secs(20);
-/// The most that one side says.
-const MOST: usize = 200_000;
+const DEADLINE: Duration = Duration::from_secs(20);
+/// The most that one side sends, in bytes.
+const MAX_SENT: usize = 200_000;
 
-struct Quiet;
-impl DuplexObserver for Quiet {}
+struct NoObserver;
+impl DuplexObserver for NoObserver {}
 
-/// A stream of ours and its other end, over TCP or a Unix socket.
-fn pair(chance: &mut TestRng) -> (Stream, Socket) {
-    let (ours, theirs): (Socket, Socket) = match chance.in_range(2) {
+/// Both ends of a connection, over TCP or a Unix socket.
+fn pair(rng: &mut TestRng) -> (Stream, Socket) {
+    let (ours, theirs): (Socket, Socket) = match rng.in_range(2) {
         0 => {
             let (ours, theirs) = UnixStream::pair().unwrap();
             (ours.into(), theirs.into())
@@ -36,12 +37,12 @@ fn pair(chance: &mut TestRng) -> (Stream, Socket) {
             (ours.into(), listener.accept().unwrap().0.into())
         }
     };
-    theirs.set_read_timeout(Some(PATIENCE)).unwrap();
-    theirs.set_write_timeout(Some(PATIENCE)).unwrap();
+    theirs.set_read_timeout(Some(DEADLINE)).unwrap();
+    theirs.set_write_timeout(Some(DEADLINE)).unwrap();
     (Stream::from_socket(ours).unwrap(), theirs)
 }
 
-fn near(reader: impl Into<OwnedFd>, writer: impl Into<OwnedFd>) -> LocalEnd {
+fn local(reader: impl Into<OwnedFd>, writer: impl Into<OwnedFd>) -> LocalEnd {
     LocalEnd {
         reader: Input::Reader(Box::new(FdStream(reader.into()))),
         writer: Box::new(FdStream(writer.into())),
@@ -51,103 +52,111 @@ fn near(reader: impl Into<OwnedFd>, writer: impl Into<OwnedFd>) -> LocalEnd {
     }
 }
 
-fn terms(shared_input: bool) -> DuplexOptions {
+fn options(shared_input: bool) -> DuplexOptions {
     let on_end = OnLocalEof::HalfClose;
     let (delay, exit_on_eof, finishes) = (Duration::ZERO, false, false);
     DuplexOptions { on_end, idle: None, linger: None, delay, shared_input, exit_on_eof, finishes }
 }
 
-/// Says all of it in pieces, with pauses.
-fn say(mut to: impl Write, bytes: &[u8], chance: &mut TestRng) {
+fn run(
+    stream: Stream,
+    local: LocalEnd,
+    options: DuplexOptions,
+    observer: &dyn DuplexObserver,
+    shutdown: &Shutdown,
+) -> DuplexOutcome {
+    let (up, down) = Default::default();
+    Duplex { local, up, down, options }.run(stream, observer, shutdown)
+}
+
+/// Writes all of it in parts, with pauses.
+fn write_slowly(mut to: impl Write, bytes: &[u8], rng: &mut TestRng) {
     let mut rest = bytes;
     while !rest.is_empty() {
-        let n = (1 + chance.in_range(1 + MOST / 4)).min(rest.len());
+        let n = (1 + rng.in_range(1 + MAX_SENT / 4)).min(rest.len());
         to.write_all(&rest[..n]).unwrap();
         rest = &rest[n..];
-        chance.random_pause();
+        rng.random_pause();
     }
 }
 
-fn hear(mut from: impl Read) -> Vec<u8> {
+fn read_all(mut from: impl Read) -> Vec<u8> {
     let mut all = Vec::new();
     from.read_to_end(&mut all).unwrap();
     all
 }
 
 #[test]
-fn nothing_is_lost_whoever_ends_first() {
-    let mut chance = TestRng::new();
+fn either_side_ends_first_and_nothing_is_lost() {
+    let mut rng = TestRng::new();
     for round in 0..60 {
-        let (stream, theirs) = pair(&mut chance);
+        let (stream, theirs) = pair(&mut rng);
         let (input, mut user) = io::pipe().unwrap();
-        let (mut screen, output) = io::pipe().unwrap();
+        let (mut display, output) = io::pipe().unwrap();
         let (up, down) =
-            [chance.in_range(MOST), chance.in_range(MOST)].map(|n| chance.bytes(n)).into();
-        let shared = chance.in_range(2) == 0;
-        let [mut typing, mut talking] = [chance.split(), chance.split()];
-        let (done, over) = channel();
+            [rng.in_range(MAX_SENT), rng.in_range(MAX_SENT)].map(|n| rng.bytes(n)).into();
+        let shared = rng.in_range(2) == 0;
+        let [mut up_rng, mut down_rng] = [rng.split(), rng.split()];
+        let (done, outcome) = channel();
         thread::spawn(move || {
-            let stop = Shutdown::new(None).unwrap();
-            let near = near(input, output);
-            done.send(duplex(stream, near, Default::default(), terms(shared), &Quiet, &stop))
+            let shutdown = Shutdown::new(None).unwrap();
+            done.send(run(stream, local(input, output), options(shared), &NoObserver, &shutdown))
         });
         thread::scope(|scope| {
             scope.spawn(|| {
-                say(&mut user, &up, &mut typing);
+                write_slowly(&mut user, &up, &mut up_rng);
                 drop(user);
             });
             scope.spawn(|| {
-                say(&theirs, &down, &mut talking);
+                write_slowly(&theirs, &down, &mut down_rng);
                 theirs.shutdown(std::net::Shutdown::Write).unwrap();
             });
-            let seen = scope.spawn(|| hear(&mut screen));
-            assert!(hear(&theirs) == up, "round {round}: our words");
-            let over = over.recv_timeout(PATIENCE).expect("it comes to its end");
-            assert!(over.outcome.is_ok(), "round {round}: {over:?}");
-            assert!(seen.join().unwrap() == down, "round {round}: the peer's words");
+            let seen = scope.spawn(|| read_all(&mut display));
+            assert!(read_all(&theirs) == up, "round {round}: sent");
+            let outcome = outcome.recv_timeout(DEADLINE).expect("the session ends");
+            assert!(outcome.outcome.is_ok(), "round {round}: {outcome:?}");
+            assert!(seen.join().unwrap() == down, "round {round}: received");
         });
     }
 }
 
 /// Both half-closes make a Unix socket look hung up, though its peer reads on.
 #[test]
-fn a_unix_peer_that_has_said_all_may_take_its_time_to_read() {
+fn half_closed_unix_peer_that_reads_late_gets_everything() {
     let (ours, mut theirs) = UnixStream::pair().unwrap();
     theirs.shutdown(std::net::Shutdown::Write).unwrap();
     let (input, mut user) = io::pipe().unwrap();
-    let (_screen, output) = io::pipe().unwrap();
+    let (_display, output) = io::pipe().unwrap();
     user.write_all(&[7; 50_000]).unwrap();
     drop(user);
     let reading = thread::spawn(move || {
         thread::sleep(Duration::from_millis(300));
-        hear(&mut theirs)
+        read_all(&mut theirs)
     });
-    let stop = Shutdown::new(Some(Instant::now() + PATIENCE)).unwrap();
+    let shutdown = Shutdown::new(Some(Instant::now() + DEADLINE)).unwrap();
     let stream = Stream::from_socket(ours.into()).unwrap();
-    let flows = Default::default();
-    let over = duplex(stream, near(input, output), flows, terms(false), &Quiet, &stop);
-    assert!(over.outcome.is_ok(), "{over:?}");
+    let outcome = run(stream, local(input, output), options(false), &NoObserver, &shutdown);
+    assert!(outcome.outcome.is_ok(), "{outcome:?}");
     assert_eq!(reading.join().unwrap().len(), 50_000);
 }
 
-/// A Unix peer that leaves without having read everything takes our bytes with it: 18.
+/// A Unix peer that closes without reading everything discards our bytes.
 #[test]
-fn a_unix_peer_that_leaves_with_bytes_unread_is_told() {
+fn unix_peer_that_closes_with_bytes_unread_exits_18() {
     let (ours, theirs) = UnixStream::pair().unwrap();
     theirs.shutdown(std::net::Shutdown::Write).unwrap();
     let (input, mut user) = io::pipe().unwrap();
-    let (_screen, output) = io::pipe().unwrap();
+    let (_display, output) = io::pipe().unwrap();
     user.write_all(&[7; 50_000]).unwrap();
     drop(user);
     let leaving = thread::spawn(move || {
         thread::sleep(Duration::from_millis(300));
         drop(theirs);
     });
-    let stop = Shutdown::new(Some(Instant::now() + PATIENCE)).unwrap();
+    let shutdown = Shutdown::new(Some(Instant::now() + DEADLINE)).unwrap();
     let stream = Stream::from_socket(ours.into()).unwrap();
-    let flows = Default::default();
-    let over = duplex(stream, near(input, output), flows, terms(false), &Quiet, &stop);
-    assert_eq!(over.outcome.unwrap_err().code, ExitCode::Partial);
+    let outcome = run(stream, local(input, output), options(false), &NoObserver, &shutdown);
+    assert_eq!(outcome.outcome.unwrap_err().code, ExitCode::Partial);
     leaving.join().unwrap();
 }
 
@@ -163,24 +172,23 @@ impl DuplexObserver for PeerEnds {
 fn half_closed_by_peer(
     ours: Socket,
     theirs: &Socket,
-    terms: DuplexOptions,
-) -> (io::PipeWriter, Ended) {
+    options: DuplexOptions,
+) -> (io::PipeWriter, Ending) {
     theirs.shutdown(std::net::Shutdown::Write).unwrap();
     let (input, user) = io::pipe().unwrap();
-    let (done, over) = channel();
+    let (done, outcome) = channel();
     let (seen, ends) = channel();
     thread::spawn(move || {
-        let (_screen, output) = io::pipe().unwrap();
-        let stop = Shutdown::new(Some(Instant::now() + PATIENCE)).unwrap();
+        let (_display, output) = io::pipe().unwrap();
+        let shutdown = Shutdown::new(Some(Instant::now() + DEADLINE)).unwrap();
         let stream = Stream::from_socket(ours).unwrap();
-        let near = near(input, output);
-        done.send(duplex(stream, near, Default::default(), terms, &PeerEnds(seen), &stop))
+        done.send(run(stream, local(input, output), options, &PeerEnds(seen), &shutdown))
     });
-    ends.recv_timeout(PATIENCE).expect("the peer's end is seen");
-    (user, over)
+    ends.recv_timeout(DEADLINE).expect("the peer's end is seen");
+    (user, outcome)
 }
 
-type Ended = std::sync::mpsc::Receiver<DuplexOutcome>;
+type Ending = std::sync::mpsc::Receiver<DuplexOutcome>;
 
 fn tcp_pair() -> (Socket, Socket) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -193,8 +201,8 @@ fn peers_end_of_stream_turns_keepalive_probes_on() {
     let (ours, mut theirs) = tcp_pair();
     let socket = ours.try_clone().unwrap();
     assert!(!socket.keepalive().unwrap());
-    let (mut user, over) = half_closed_by_peer(ours, &theirs, terms(false));
-    let deadline = Instant::now() + PATIENCE;
+    let (mut user, outcome) = half_closed_by_peer(ours, &theirs, options(false));
+    let deadline = Instant::now() + DEADLINE;
     // The number of probes is the last that is set.
     while socket.tcp_keepalive_retries().unwrap() != 4 {
         assert!(Instant::now() < deadline, "no probes");
@@ -209,7 +217,7 @@ fn peers_end_of_stream_turns_keepalive_probes_on() {
     let mut came = [0; 10];
     theirs.read_exact(&mut came).unwrap();
     assert_eq!(&came, b"still read");
-    assert!(over.recv_timeout(PATIENCE).unwrap().outcome.is_ok());
+    assert!(outcome.recv_timeout(DEADLINE).unwrap().outcome.is_ok());
 }
 
 /// As a keepalive probe finds it, or another process that has closed.
@@ -217,11 +225,11 @@ fn peers_end_of_stream_turns_keepalive_probes_on() {
 fn lost_peer_ends_a_session_that_waits_for_input() {
     let unix = || UnixStream::pair().map(|(ours, theirs)| (ours.into(), theirs.into())).unwrap();
     for (ours, theirs) in [tcp_pair(), unix()] {
-        let (_user, over) = half_closed_by_peer(ours, &theirs, terms(false));
+        let (_user, outcome) = half_closed_by_peer(ours, &theirs, options(false));
         theirs.set_linger(Some(Duration::ZERO)).unwrap();
         drop(theirs);
-        let over = over.recv_timeout(PATIENCE).expect("it comes to its end");
-        assert!(over.outcome.is_ok() && over.by == EndedBy::Peer, "{over:?}");
+        let outcome = outcome.recv_timeout(DEADLINE).expect("the session ends");
+        assert!(outcome.outcome.is_ok() && outcome.by == EndedBy::Peer, "{outcome:?}");
     }
 }
 
@@ -237,10 +245,10 @@ fn refused_end_of_stream_ends_a_session_without_input() {
             drop(theirs);
         });
         let (unread, output) = io::pipe().unwrap();
-        let near = LocalEnd { reader: Input::Null, ..near(unread, output) };
-        let stop = Shutdown::new(Some(Instant::now() + PATIENCE)).unwrap();
-        let over = duplex(stream, near, Default::default(), terms(false), &Quiet, &stop);
-        assert!(over.by != EndedBy::Timeout, "{over:?}");
+        let local = LocalEnd { reader: Input::Null, ..local(unread, output) };
+        let shutdown = Shutdown::new(Some(Instant::now() + DEADLINE)).unwrap();
+        let outcome = run(stream, local, options(false), &NoObserver, &shutdown);
+        assert!(outcome.by != EndedBy::Timeout, "{outcome:?}");
         resets.join().unwrap();
     }
 }
@@ -248,42 +256,42 @@ fn refused_end_of_stream_ends_a_session_without_input() {
 #[test]
 fn exit_on_eof_ends_a_session_that_waits_for_input() {
     let (ours, theirs) = tcp_pair();
-    let terms = DuplexOptions { exit_on_eof: true, ..terms(false) };
-    let (_user, over) = half_closed_by_peer(ours, &theirs, terms);
-    let over = over.recv_timeout(PATIENCE).expect("it comes to its end");
-    assert!(over.outcome.is_ok() && over.by == EndedBy::Peer, "{over:?}");
+    let options = DuplexOptions { exit_on_eof: true, ..options(false) };
+    let (_user, outcome) = half_closed_by_peer(ours, &theirs, options);
+    let outcome = outcome.recv_timeout(DEADLINE).expect("the session ends");
+    assert!(outcome.outcome.is_ok() && outcome.by == EndedBy::Peer, "{outcome:?}");
 }
 
 #[test]
-fn a_pulled_cord_or_a_reset_ends_it_whenever_it_comes() {
-    let mut chance = TestRng::new();
+fn shutdown_or_reset_ends_session_at_any_moment() {
+    let mut rng = TestRng::new();
     for round in 0..60 {
-        let (stream, theirs) = pair(&mut chance);
+        let (stream, theirs) = pair(&mut rng);
         let (input, user) = io::pipe().unwrap();
-        let (screen, output) = io::pipe().unwrap();
-        let stop = Shutdown::new(None).unwrap();
-        let shared = chance.in_range(2) == 0;
-        let (done, over) = channel();
-        let cord = stop.clone();
+        let (display, output) = io::pipe().unwrap();
+        let shutdown = Shutdown::new(None).unwrap();
+        let shared = rng.in_range(2) == 0;
+        let (done, outcome) = channel();
+        let trigger = shutdown.clone();
         thread::spawn(move || {
-            let near = near(input, output);
-            done.send(duplex(stream, near, Default::default(), terms(shared), &Quiet, &stop))
+            done.send(run(stream, local(input, output), options(shared), &NoObserver, &shutdown))
         });
-        // Both sides are stuck, or soon will be: nobody reads.
+        // Both sides block, or soon will: nothing is read.
         theirs.set_nonblocking(true).unwrap();
-        let some = chance.in_range(MOST);
-        let _ = (&theirs).write(&chance.bytes(some));
-        chance.random_pause();
-        let pulls = chance.in_range(2) == 0;
+        let some = rng.in_range(MAX_SENT);
+        let _ = (&theirs).write(&rng.bytes(some));
+        rng.random_pause();
+        let shuts_down = rng.in_range(2) == 0;
         let began = Instant::now();
-        match pulls {
-            true => cord.trigger(ShutdownReason::Terminate),
-            false => theirs.set_linger(Some(Duration::ZERO)).unwrap(),
+        if shuts_down {
+            trigger.trigger(ShutdownReason::Terminate);
+        } else {
+            theirs.set_linger(Some(Duration::ZERO)).unwrap();
         }
         drop(theirs);
-        drop(screen);
-        let over = over.recv_timeout(PATIENCE).expect("it comes to its end");
-        assert!(began.elapsed() < PATIENCE / 2, "round {round}: {over:?}");
+        drop(display);
+        let outcome = outcome.recv_timeout(DEADLINE).expect("the session ends");
+        assert!(began.elapsed() < DEADLINE / 2, "round {round}: {outcome:?}");
         drop(user);
     }
 }

@@ -1,0 +1,58 @@
+//! What a session is asked to do, and who observes it.
+
+use std::time::Duration;
+
+/// What follows the end of the local input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnLocalEof {
+    /// Half-close, and continue until the peer's end of stream.
+    HalfClose,
+    /// Send nothing, and continue until the peer's end of stream.
+    KeepOpen,
+    /// Close as soon as everything is acknowledged.
+    HangUp,
+    /// Half-close, and close as soon as everything is acknowledged and everything received is read.
+    SendOnly,
+}
+
+/// When a session ends, and how.
+pub struct DuplexOptions {
+    /// What follows the end of the local input.
+    pub on_end: OnLocalEof,
+    /// Fails when no byte has moved in either direction for this long.
+    pub idle: Option<Duration>,
+    /// Ends successfully when the local input has ended and no byte has moved for this long.
+    pub linger: Option<Duration>,
+    /// Pause before the first byte is sent.
+    pub delay: Duration,
+    /// Whether the local reader outlives this session, whose end must not leave it blocked there.
+    pub shared_input: bool,
+    /// Whether the peer's end of stream ends the session, whatever the local input still holds.
+    pub exit_on_eof: bool,
+    /// Whether a shutdown lets the session finish what is in flight: a server's drain resets what
+    /// takes too long. Otherwise a shutdown ends the session immediately.
+    pub finishes: bool,
+}
+
+/// Callbacks of a running session.
+pub trait DuplexObserver {
+    /// Our end of stream is about to be sent.
+    fn on_local_eof(&self) {}
+    /// The peer's end of stream was received.
+    fn on_peer_eof(&self) {}
+    /// No byte has moved for [`SILENCE_LIMIT`], and without input our end of stream is unsent.
+    fn peer_silent_without_input(&self) {}
+    /// Called whenever the session wakes, and several times a second when `needs_ticks`.
+    fn tick(&self) {}
+    /// Whether [`DuplexObserver::tick`] is to be called at short intervals.
+    fn needs_ticks(&self) -> bool {
+        false
+    }
+}
+
+/// How long a peer may be silent before [`DuplexObserver::peer_silent_without_input`].
+pub const SILENCE_LIMIT: Duration = Duration::from_secs(5);
+
+/// The warning for [`DuplexObserver::peer_silent_without_input`].
+pub const NO_END_OF_INPUT: &str = "nothing received for 5 s, and no end of input was sent: the input is the null device or \
+     closed (--half-close sends it immediately)";
