@@ -7,7 +7,7 @@ use super::{ExitCode, Failure, Phase};
 
 impl Failure {
     /// A connection that failed while receiving, after `received` bytes: 18 once bytes had
-    /// arrived, 56 before. What a layer reports ([`LayerError`]) keeps its phase and code.
+    /// arrived, 56 before. What a layer reports (`LayerError`) keeps its phase and code.
     pub fn receive(peer: impl fmt::Display, error: io::Error, received: u64) -> Failure {
         let failure = after_bytes(Phase::Receive, peer, error, received);
         if received > 0 { failure.incomplete() } else { failure }

@@ -12,7 +12,6 @@ pub mod listen;
 pub mod messages;
 pub mod output;
 pub mod retry;
-pub mod run;
 pub mod run_as;
 pub mod script;
 pub mod server_limits;

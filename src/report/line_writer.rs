@@ -52,7 +52,7 @@ impl LineWriter {
 
     /// Writes `text` and a line end, or drops both when the reader is stuck.
     ///
-    /// Fails at [`Phase::File`] with 23, once, when a file cannot be written. On stderr that is no
+    /// Fails at `Phase::File` with 23, once, when a file cannot be written. On stderr that is no
     /// failure: it could not be logged.
     pub fn line(&mut self, text: &str) -> Result<(), Failure> {
         if self.has_failed {

@@ -131,7 +131,7 @@ impl Connection {
     }
 
     /// Sends end of stream, then reads and discards what the peer still sends, for at most
-    /// [`DRAIN_TIMEOUT`]: closing a socket with unread data resets it, and the reset can destroy
+    /// `DRAIN_TIMEOUT`: closing a socket with unread data resets it, and the reset can destroy
     /// data that the peer has not read yet (RFC 9112 §9.6).
     ///
     /// When the run is shut down and a request arrived after the last read, the connection is reset

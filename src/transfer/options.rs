@@ -40,7 +40,7 @@ pub trait DuplexObserver {
     fn on_local_eof(&self) {}
     /// The peer's end of stream was received.
     fn on_peer_eof(&self) {}
-    /// No byte has moved for [`SILENCE_LIMIT`], and without input our end of stream is unsent.
+    /// No byte has moved for `SILENCE_LIMIT`, and without input our end of stream is unsent.
     fn peer_silent_without_input(&self) {}
     /// Called whenever the session wakes, and several times a second when `needs_ticks`.
     fn tick(&self) {}

@@ -49,6 +49,7 @@ mod resolve_server;
 mod resolve_verify;
 mod script;
 mod services;
+mod structure;
 mod talk_files;
 mod tcp_client;
 mod tcp_server;

@@ -26,7 +26,7 @@ pub struct SaveFile {
 impl SaveFile {
     /// Saves into `folder`.
     ///
-    /// Fails at [`Phase::File`] with code 23 when it is not a directory or not writable.
+    /// Fails at `Phase::File` with code 23 when it is not a directory or not writable.
     pub fn new(folder: &Path) -> Result<SaveFile, Failure> {
         let save = SaveFile { folder: folder.to_path_buf() };
         let failed = |e| save.failure(folder, e);
