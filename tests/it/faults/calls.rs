@@ -48,8 +48,8 @@ const TO_A_PROXY: [Row; 8] = [
     ("socket", "EMFILE", "1", 7, "socket"),
     ("connect", "ECONNREFUSED", "1", 7, "proxy"),
     ("connect", "ETIMEDOUT", "1", 28, "proxy"),
-    ("sendto", "ENOBUFS", "3", 7, "proxy"),
-    ("sendto", "ECONNRESET", "3", 8, "proxy"),
+    ("sendto", "ENOBUFS", "1", 7, "proxy"),
+    ("sendto", "ECONNRESET", "1", 8, "proxy"),
     ("recvfrom", "ENOMEM", "1", 7, "proxy"),
     ("recvfrom", "ECONNRESET", "1", 8, "proxy"),
     ("ppoll", "ENOMEM", "2", 0, ""),
@@ -74,10 +74,10 @@ const BY_PUMP: [Row; 12] = [
 /// What a scripted talk makes of one.
 const BY_SCRIPT: [Row; 10] = [
     ("clone3", "EAGAIN", "1", 1, "socket"),
-    ("sendto", "ENOBUFS", "3", 55, "send"),
-    ("sendto", "EPERM", "3", 55, "send"),
-    ("sendto", "ECONNRESET", "3", 18, "send"),
-    ("sendto", "EPIPE", "3", 18, "send"),
+    ("sendto", "ENOBUFS", "1", 55, "send"),
+    ("sendto", "EPERM", "1", 55, "send"),
+    ("sendto", "ECONNRESET", "1", 18, "send"),
+    ("sendto", "EPIPE", "1", 18, "send"),
     ("recvfrom", "ECONNRESET", "1", 56, "receive"),
     ("recvfrom", "ECONNRESET", "2", 18, "receive"),
     ("recvfrom", "EINTR", "1", 0, ""),
@@ -139,10 +139,10 @@ const BY_UDP: [Row; 2] =
     [("sendmmsg", "EPERM", "1", 55, "send"), ("connect", "ENETUNREACH", "1", 7, "connect")];
 
 const BY_GET: [Row; 8] = [
-    ("sendto", "ENOBUFS", "3", 55, "send"),
-    ("sendto", "EPERM", "3", 55, "send"),
-    ("sendto", "ENOMEM", "3", 55, "send"),
-    ("sendto", "EINTR", "3", 0, ""),
+    ("sendto", "ENOBUFS", "1", 55, "send"),
+    ("sendto", "EPERM", "1", 55, "send"),
+    ("sendto", "ENOMEM", "1", 55, "send"),
+    ("sendto", "EINTR", "1", 0, ""),
     ("recvfrom", "ECONNRESET", "1", 56, "receive"),
     ("recvfrom", "ETIMEDOUT", "1", 56, "receive"),
     ("recvfrom", "EINTR", "1", 0, ""),
