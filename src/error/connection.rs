@@ -24,7 +24,7 @@ impl Failure {
 
     /// A connection without a byte in either direction for the idle timeout: exit code 28.
     pub fn idle(phase: Phase, peer: impl fmt::Display) -> Failure {
-        Failure::new(phase, peer, "nothing moved for the idle limit").with_code(ExitCode::Timeout)
+        Failure::new(phase, peer, "no data for the idle timeout").with_code(ExitCode::Timeout)
     }
 
     /// The same failure of a transfer that was under way: 18 in place of 55 and 56.

@@ -9,7 +9,7 @@ use rustix::event::{PollFd, PollFlags};
 
 use super::limits::Limits;
 use super::read_watchdog::{InterruptCause, Watchdog};
-use crate::error::{ExitCode, Failure, Phase, message_without_errno};
+use crate::error::{ExitCode, Failure, Phase};
 use crate::net::stream::{ConnectionInfo, EndedBy, Stream};
 use crate::shutdown::{Shutdown, WaitOutcome};
 
@@ -138,14 +138,8 @@ impl<'a> HttpConnection<'a> {
         let e = self.send_error.take().filter(|_| self.bytes_in == 0)?;
         Some(match self.bytes_out {
             0 => Failure::new(Phase::Receive, &self.target, e),
-            _ => self.send_aborted(&e),
+            sent => Failure::send(&self.target, e, sent, 0),
         })
-    }
-
-    /// The failure of a request that was sent in part (18).
-    fn send_aborted(&self, e: &io::Error) -> Failure {
-        let why = format!("{} after {} bytes", message_without_errno(e), self.bytes_out);
-        Failure::new(Phase::Send, &self.target, why).with_code(ExitCode::Partial)
     }
 
     /// Whether the peer's system has acknowledged only a part of the request; for a connection that
@@ -304,7 +298,7 @@ impl<'a> HttpConnection<'a> {
             self.ended_by = EndedBy::Reset;
             return match self.bytes_out {
                 0 => Failure::new(Phase::Send, &self.target, e),
-                _ => self.send_aborted(&e),
+                sent => Failure::send(&self.target, e, sent, 0),
             };
         }
         self.ended_by = EndedBy::Timeout;

@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
-use crate::error::{ExitCode, Failure, LayerError, Phase};
+use crate::error::{Failure, Phase};
 use crate::net::activity::Activity;
 use crate::net::stdio::NullStream;
 use crate::net::stream::{ConnectionHandle, ConnectionInfo, EndedBy, Reader, Stream};
@@ -197,20 +197,9 @@ impl Connection {
     pub fn receive_failed(&self, error: io::Error) -> Failure {
         let peer = &self.stream.facts.peer;
         match error.kind() {
-            io::ErrorKind::WouldBlock => idle_timeout(Phase::Receive, peer),
-            _ if LayerError::of(&error).is_some() => Failure::new(Phase::Receive, peer, error),
-            io::ErrorKind::OutOfMemory => {
-                Failure::new(Phase::Receive, peer, error).with_code(ExitCode::Partial)
-            }
-            _ if self.bytes_in > 0 => {
-                let why = format!(
-                    "{} after {} bytes",
-                    crate::error::message_without_errno(&error),
-                    self.bytes_in
-                );
-                Failure::new(Phase::Receive, peer, why).with_code(ExitCode::Partial)
-            }
-            _ => Failure::new(Phase::Receive, peer, error),
+            io::ErrorKind::WouldBlock => Failure::idle(Phase::Receive, peer),
+            io::ErrorKind::OutOfMemory => Failure::receive(peer, error, self.bytes_in).incomplete(),
+            _ => Failure::receive(peer, error, self.bytes_in),
         }
     }
 
@@ -218,8 +207,8 @@ impl Connection {
     pub fn send_failed(&self, error: io::Error) -> Failure {
         let peer = &self.stream.facts.peer;
         match error.kind() {
-            io::ErrorKind::WouldBlock => idle_timeout(Phase::Send, peer),
-            _ => Failure::new(Phase::Send, peer, error).with_code(ExitCode::Partial),
+            io::ErrorKind::WouldBlock => Failure::idle(Phase::Send, peer),
+            _ => Failure::send(peer, error, self.bytes_out, self.bytes_in).incomplete(),
         }
     }
 }
@@ -233,15 +222,10 @@ pub fn half_closed(hook: &Option<HalfCloseHook>, handle: &ConnectionHandle, by: 
     }
 }
 
-/// The failure of a connection on which no byte moved for `--idle-timeout`: code 28.
-pub fn idle_timeout(phase: Phase, peer: &dyn std::fmt::Display) -> Failure {
-    let why = "no data for the idle timeout";
-    Failure::new(phase, peer, why).with_code(ExitCode::Timeout)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ExitCode;
     use std::net::{TcpListener, TcpStream};
 
     /// An orderly close would hide that the request has no reply.

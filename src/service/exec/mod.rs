@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
-use super::connection::{half_closed, idle_timeout};
+use super::connection::half_closed;
 use super::{Connection, Service, ServiceOutcome};
 use crate::error::{ExitCode, Failure, Phase};
 use crate::net::stream::{ConnectionHandle, ConnectionInfo, EndedBy, Writer};
@@ -237,14 +237,14 @@ fn wait_for_close_or_exit(child: &Child, handle: &ConnectionHandle) {
 
 /// The failure of a connection: 28 for the idle timeout, 18 when output was not delivered.
 fn failure(info: &ConnectionInfo, state: &CopyState, error: CopyError) -> Failure {
-    let has_received = state.bytes_in.load(Ordering::Relaxed) > 0;
-    let (phase, e, is_partial) = match error {
-        CopyError::Send(e) => (Phase::Send, e, true),
-        CopyError::Receive(e) => (Phase::Receive, e, has_received),
+    let received = state.bytes_in.load(Ordering::Relaxed);
+    let (phase, e) = match error {
+        CopyError::Send(e) => (Phase::Send, e),
+        CopyError::Receive(e) => (Phase::Receive, e),
     };
-    if e.kind() == io::ErrorKind::WouldBlock {
-        return idle_timeout(phase, &info.peer);
+    match (e.kind(), phase) {
+        (io::ErrorKind::WouldBlock, _) => Failure::idle(phase, &info.peer),
+        (_, Phase::Send) => Failure::send(&info.peer, e, 0, received).incomplete(),
+        _ => Failure::receive(&info.peer, e, received),
     }
-    let failure = Failure::new(phase, &info.peer, e);
-    if is_partial { failure.with_code(ExitCode::Partial) } else { failure }
 }
