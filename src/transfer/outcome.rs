@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 
-use crate::error::{ExitCode, Failure, LayerError, Phase, message_without_errno};
+use crate::error::{ExitCode, Failure, LayerError, Phase};
 use crate::net::address::Address;
 use crate::net::stream::EndedBy;
 use crate::shutdown::ShutdownReason;
@@ -64,40 +64,22 @@ impl Transferred<'_> {
         DuplexOutcome::failure(EndedBy::Us, failure)
     }
 
-    /// Sending failed: 18 when the peer closed or reset the connection, or once bytes were
-    /// transferred.
+    /// Sending failed; the exit code is that of [`Failure::send`].
     pub(super) fn send_failed(self, e: &std::io::Error) -> DuplexOutcome {
-        let by_peer = matches!(e.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset);
-        let begun = self.received > 0 || self.sent > 0;
-        let code = if by_peer || begun { ExitCode::Partial } else { ExitCode::Send };
-        let why = with_bytes(message_without_errno(e), if begun { Some(self.sent) } else { None });
-        let failure = Failure::new(Phase::Send, self.peer, why).with_code(code);
+        let failure = Failure::send(self.peer, clone_io_error(e), self.sent, self.received);
         DuplexOutcome::failure(EndedBy::Reset, failure)
     }
 
-    /// Receiving failed: 18 once bytes were received, or while sent bytes are undelivered.
+    /// Receiving failed: as [`Failure::receive`], and 18 while sent bytes are undelivered.
     pub(super) fn receive_failed(
         self,
         e: &std::io::Error,
         has_undelivered: impl FnOnce() -> bool,
     ) -> DuplexOutcome {
-        if let Some(layer) = LayerError::of(e) {
-            return DuplexOutcome::failure(EndedBy::Reset, self.layer_failed(layer));
-        }
-        let is_partial = self.received > 0 || has_undelivered();
-        let code = if is_partial { ExitCode::Partial } else { ExitCode::Receive };
-        let why = with_bytes(message_without_errno(e), self.received_any());
-        let failure = Failure::new(Phase::Receive, self.peer, why).with_code(code);
+        let failure = Failure::receive(self.peer, clone_io_error(e), self.received);
+        let is_partial = failure.code == ExitCode::Receive && has_undelivered();
+        let failure = if is_partial { failure.incomplete() } else { failure };
         DuplexOutcome::failure(EndedBy::Reset, failure)
-    }
-
-    /// A layer such as TLS failed.
-    fn layer_failed(self, layer: &LayerError) -> Failure {
-        let received = self.received_any().filter(|_| layer.code == ExitCode::Partial);
-        let why = with_bytes(layer.why.clone(), received);
-        let mut failure = Failure::new(layer.stage, self.peer, why).with_code(layer.code);
-        failure.hint = layer.hint.map(str::to_string);
-        failure
     }
 
     /// The connection is closed, and the peer's kernel has acknowledged fewer bytes than were sent.
@@ -107,23 +89,13 @@ impl Transferred<'_> {
         let failure = Failure::new(Phase::Send, self.peer, why).with_code(ExitCode::Partial);
         DuplexOutcome::failure(EndedBy::Reset, failure)
     }
-
-    fn received_any(self) -> Option<u64> {
-        Some(self.received).filter(|received| *received > 0)
-    }
 }
 
-fn with_bytes(why: String, bytes: Option<u64>) -> String {
-    match bytes {
-        Some(bytes) => format!("{why} after {bytes} bytes"),
-        None => why,
-    }
-}
-
-/// The same system error once more.
+/// Returns an error with the same number, layer or text.
 fn clone_io_error(e: &std::io::Error) -> std::io::Error {
-    match e.raw_os_error() {
-        Some(number) => std::io::Error::from_raw_os_error(number),
-        None => std::io::Error::new(e.kind(), e.to_string()),
+    match (e.raw_os_error(), LayerError::of(e)) {
+        (Some(number), _) => std::io::Error::from_raw_os_error(number),
+        (None, Some(layer)) => std::io::Error::new(e.kind(), layer.clone()),
+        (None, None) => std::io::Error::new(e.kind(), e.to_string()),
     }
 }
