@@ -98,7 +98,9 @@ fn nothing_that_a_terminal_acts_on_reaches_another_member() {
     let mut eve = call(server.addr());
     let mut bob = call(server.addr());
     let us = eve.local_addr().unwrap();
-    server.wait_to_say_times("accepted", 2);
+    // A client whose message is printed is a member already.
+    bob.say("hello there\n");
+    server.wait_to_print("hello there");
     eve.say("hi\nbob: ha\r\n");
     bob.hear(format!("{us}: hi\\x0abob: ha\\x0d\\x0a\n"));
 }
@@ -153,9 +155,12 @@ fn broadcast_waits_for_its_first_client() {
 #[test]
 fn a_client_that_reads_too_slowly_loses_its_place_in_a_broadcast() {
     let mut server = broadcast("");
-    let deaf = call(server.addr());
+    let mut deaf = call(server.addr());
     let mut bob = call(server.addr());
-    server.wait_to_say_times("accepted", 2);
+    // A client whose end of stream is reported is served already.
+    deaf.finish();
+    bob.finish();
+    server.wait_to_say_times("half_closed", 2);
     let piece = vec![b'x'; 1 << 20];
     for _ in 0..16 {
         server.type_in(&piece);
