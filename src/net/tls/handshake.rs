@@ -51,7 +51,7 @@ impl Handshake<'_, '_> {
             self.receive()?;
             let is_tls = if std::mem::take(&mut first) { self.check_greeting() } else { Ok(()) };
             let fed = self.records.feed_handshake(connection);
-            // A failure has queued an alert, which tells the peer the reason, even one that sends
+            // A failure has queued an alert, which carries the reason to the peer, even one that sends
             // plain text.
             let flushed = self.flush(connection);
             is_tls?;
