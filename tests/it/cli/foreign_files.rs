@@ -67,7 +67,7 @@ impl Shared {
     /// The run is refused, and nothing of what was there has changed.
     #[track_caller]
     fn refused(&self, run: &Run, plant: Plant, path: &Path) {
-        run.exits(23).fails_at("file").says(&path.display().to_string()).says(plant.reason());
+        run.exits(23).fails_at("file").logs(&path.display().to_string()).logs(plant.reason());
         assert_eq!(fs::read(self.victim()).unwrap(), b"precious", "{plant:?}");
         assert_eq!(fs::metadata(self.victim()).unwrap().permissions().mode() & 0o7777, 0o600);
         if plant == Plant::File {
@@ -165,7 +165,7 @@ fn validators_of_a_planted_file_are_not_trusted() {
         let server = origin([same]);
         let run = save(&server, "-q --continue", &shared.path("f"));
         shared.refused(&run, Plant::File, &path);
-        assert!(server.heard().is_empty(), "a request shows the planted validator");
+        assert!(server.requests().is_empty(), "a request shows the planted validator");
         fs::remove_file(&path).unwrap();
     }
 }

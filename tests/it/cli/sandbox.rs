@@ -4,16 +4,16 @@
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 
-use crate::support::peer::call;
-use crate::support::process::Running;
+use crate::support::peer::connect;
+use crate::support::process::Process;
 use crate::support::sockit::{Sockit, scratch, sockit};
-use crate::support::strace::can_inject;
+use crate::support::strace::can_trace;
 
 /// The line that `-v` prints of it, where this kernel has Landlock.
 const CONFINED: &str = "Landlock confines this run";
 
 /// A field of `/proc/PID/status`.
-fn status(run: &Running, field: &str) -> String {
+fn status(run: &Process, field: &str) -> String {
     let text = std::fs::read_to_string(format!("/proc/{}/status", run.pid())).unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix(field)).expect("the field");
     line.trim_start_matches(':').trim().to_string()
@@ -99,7 +99,7 @@ fn root_that_stays_root_loses_its_supplementary_groups() {
 
 #[test]
 fn servers_and_clients_of_names_are_confined_and_those_with_programs_are_not() {
-    if !can_inject() || !has_landlock() {
+    if !can_trace() || !has_landlock() {
         return;
     }
     let place = scratch();
@@ -127,10 +127,10 @@ fn a_confined_server_still_knows_the_local_time() {
     }
     let server =
         sockit("tcp-server --port 0 --service time --reply {time}").env("TZ", zone).serve();
-    let mut caller = call(server.addr());
-    caller.write_all(b"when\n").unwrap();
+    let mut client = connect(server.addr());
+    client.write_all(b"when\n").unwrap();
     let mut told = String::new();
-    BufReader::new(caller).read_line(&mut told).unwrap();
+    BufReader::new(client).read_line(&mut told).unwrap();
     let there = std::process::Command::new("date").env("TZ", zone).arg("+%b %e %H").output();
     let hour = String::from_utf8(there.unwrap().stdout).unwrap();
     let minute_later = told.contains(":00:0");
@@ -144,8 +144,8 @@ fn a_confined_server_removes_its_socket() {
         let server = sockit("unix-server").arg(&path).and(kind).serve();
         assert!(path.exists());
         if kind.is_empty() {
-            let mut caller = UnixStream::connect(&path).unwrap();
-            caller.write_all(b"exit\n").unwrap();
+            let mut client = UnixStream::connect(&path).unwrap();
+            client.write_all(b"exit\n").unwrap();
         }
         server.stop().exits(0);
         assert!(!path.exists(), "{kind}");

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::scenes::{Scene, World};
 use super::{each, is_orderly, step};
 use crate::support::sockit::sockit;
-use crate::support::strace::{can_inject, injected, noted};
+use crate::support::strace::{can_trace, injected, noted};
 
 /// A call, how it fails, on which occasion, and what becomes of the run: its number, and the step
 /// it is told to have failed at; 0 is a run that has lost nothing.
@@ -171,7 +171,7 @@ const BY_QUESTION: [Row; 8] = [
 
 #[test]
 fn what_each_refusal_comes_to_is_in_the_table() {
-    if !can_inject() {
+    if !can_trace() {
         return;
     }
     let world = World::new();
@@ -268,7 +268,7 @@ fn calls(log: &Path) -> BTreeMap<String, usize> {
 
 #[test]
 fn whatever_a_run_calls_may_fail() {
-    if !can_inject() {
+    if !can_trace() {
         return;
     }
     let world = World::new();
@@ -308,7 +308,7 @@ fn whatever_a_run_calls_may_fail() {
 
 #[test]
 fn a_server_that_cannot_listen_says_so() {
-    if !can_inject() {
+    if !can_trace() {
         return;
     }
     let dir = tempfile::tempdir().expect("a folder");

@@ -10,7 +10,7 @@ use std::time::Instant;
 use super::scenes::{Scene, World};
 use super::{each, is_orderly, step};
 use crate::support::namespace::Namespace;
-use crate::support::peer::{self, Script, call};
+use crate::support::peer::{self, Script, connect};
 use crate::support::sockit::{LIMIT, Run, Sockit, sockit};
 
 /// The loader did not come to its end, or the kernel could not even grow the first stack: nobody
@@ -168,8 +168,8 @@ fn a_server_without_threads_goes_on() {
     let Some((_dir, copy)) = for_somebody_else() else { return };
     let words = ["prlimit", "--nproc=2", "setpriv", "--reuid=61900", "--clear-groups"];
     let server = sockit("tcp-server").instead(&copy).under(words).serve();
-    let mut first = call(server.addr());
-    first.hear("Welcome!");
+    let mut first = connect(server.addr());
+    first.expect_bytes("Welcome!");
     // The second thread is taken: the next connection is reset, at the latest when it is read.
     let greeting = || {
         let mut greeting = [0; 8];
@@ -178,9 +178,9 @@ fn a_server_without_threads_goes_on() {
     };
     let end = greeting();
     assert!(end.is_err(), "a clean end looks as if that were all: {end:?}");
-    server.wait_to_say("Resource temporarily unavailable");
-    first.say("exit");
-    assert_eq!(first.hear_all(), b"");
+    server.wait_for_log("Resource temporarily unavailable");
+    first.send("exit");
+    assert_eq!(first.read_all(), b"");
     // The thread that has finished serves a next connection, as soon as it has.
     let until = Instant::now() + crate::support::sockit::LIMIT;
     while !greeting().is_ok_and(|complete| complete) {
@@ -192,7 +192,7 @@ fn a_server_without_threads_goes_on() {
 /// A disk of 64 KiB at `place`, for this run alone.
 fn on_a_small_disk(place: &Path) -> Option<Vec<String>> {
     let mount = format!("mount -t tmpfs -o size=64k none '{}' || exit 99", place.display());
-    Namespace::new().on_our_network().before(&mount).words()
+    Namespace::new().with_host_network().before(&mount).words()
 }
 
 /// Tells much, to whoever calls.
@@ -201,7 +201,7 @@ fn talker() -> peer::Peer<bool> {
         // Whoever cannot keep it leaves in the middle.
         let _ = std::io::Write::write_all(&mut stream, &[b'x'; 300_000]);
         let _ = stream.shutdown(std::net::Shutdown::Write);
-        stream.see_leave()
+        stream.wait_for_fin()
     })
 }
 
@@ -234,7 +234,7 @@ fn a_full_disk_ends_a_download() {
     let here = place.path().display();
     for way in [format!("-o {here}/f"), format!("-o {here}/f --keep-partial")] {
         let run = sockit(&world.get()).and(&way).under(&disk).run();
-        run.exits(23).fails_at("file").says("No space left on device");
+        run.exits(23).fails_at("file").logs("No space left on device");
     }
     let there = ["sh", "-c", &format!("cd {here} && exec \"$0\" \"$@\"")].map(String::from);
     let run = sockit(&world.get()).and("-O").under(there).under(&disk).run();
@@ -247,13 +247,13 @@ fn a_server_whose_disk_is_full_tells_the_caller_by_a_reset_and_goes_on() {
     let Some(disk) = on_a_small_disk(place.path()) else { return };
     let server = sockit("tcp-server --save").arg(place.path()).under(&disk).serve();
     for _ in 0..2 {
-        let mut caller = call(server.addr());
-        let _ = std::io::Write::write_all(&mut caller, &[b'x'; 300_000]);
-        let _ = caller.shutdown(std::net::Shutdown::Write);
-        let end = caller.read(&mut [0; 8]);
+        let mut client = connect(server.addr());
+        let _ = std::io::Write::write_all(&mut client, &[b'x'; 300_000]);
+        let _ = client.shutdown(std::net::Shutdown::Write);
+        let end = client.read(&mut [0; 8]);
         assert!(end.is_err(), "a clean end looks as if all were saved: {end:?}");
     }
-    server.wait_to_say_times("No space left on device", 2);
+    server.wait_for_log_times("No space left on device", 2);
 }
 
 #[test]
@@ -264,15 +264,15 @@ fn a_full_disk_behind_a_unix_socket_ends_what_is_sent_to_it() {
     let path = folder.path().join("s");
     let server = sockit("unix-server --save").arg(place.path()).arg(&path).under(&disk).serve();
     for _ in 0..5 {
-        let mut caller = UnixStream::connect(&path).expect("the server takes our call");
-        caller.set_read_timeout(Some(LIMIT)).expect("a limit");
+        let mut client = UnixStream::connect(&path).expect("the server takes our call");
+        client.set_read_timeout(Some(LIMIT)).expect("a limit");
         // More than fits on the way: some of it is never taken.
-        let sent = std::io::Write::write_all(&mut caller, &vec![b'x'; 4 << 20]);
+        let sent = std::io::Write::write_all(&mut client, &vec![b'x'; 4 << 20]);
         assert!(sent.is_err(), "what was not saved was not taken");
-        let _ = caller.shutdown(std::net::Shutdown::Write);
-        let _ = caller.read(&mut [0; 8]);
+        let _ = client.shutdown(std::net::Shutdown::Write);
+        let _ = client.read(&mut [0; 8]);
     }
-    server.wait_to_say_times("No space left on device", 5);
+    server.wait_for_log_times("No space left on device", 5);
 }
 
 #[test]
@@ -281,6 +281,6 @@ fn a_full_stdout_is_23_for_whatever_is_a_product() {
         let run = sockit(line).redirect(">/dev/full").run();
         run.exits(23).fails_at("stdout");
         assert_eq!(step(run.stderr.lines().next().unwrap_or_default()), Some("stdout"));
-        sockit(line).redirect(">&-").run().exits(0).is_silent();
+        sockit(line).redirect(">&-").run().exits(0).logs_nothing();
     }
 }

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::each;
-use crate::support::peer::{self, Script, call};
-use crate::support::process::Running;
+use crate::support::peer::{self, Script, connect};
+use crate::support::process::Process;
 use crate::support::sockit::sockit;
 
 /// A pipe that takes four kilobytes and is never read.
-fn stuck() -> (PipeReader, PipeWriter) {
+fn unread_pipe() -> (PipeReader, PipeWriter) {
     let (reader, writer) = std::io::pipe().expect("a pipe");
     rustix::pipe::fcntl_setpipe_size(&writer, 4096).expect("a small pipe");
     (reader, writer)
@@ -26,7 +26,7 @@ fn a_client_whose_talk_nobody_takes_loses_no_byte() {
     each(&rows, |(flags, how)| {
         let echo = peer::echoes();
         let client = sockit("tcp-client").and(flags).to(echo.addr()).stdin(&bytes);
-        let (_reader, writer) = stuck();
+        let (_reader, writer) = unread_pipe();
         let client = match *how {
             // A dump that was asked for is waited for, as data is.
             "stuck" if *flags == "--hex -" => return Ok(()),
@@ -44,15 +44,15 @@ fn a_client_whose_talk_nobody_takes_loses_no_byte() {
 
 #[test]
 fn a_log_that_nobody_reads_stops_no_server() {
-    let (_reader, writer) = stuck();
+    let (_reader, writer) = unread_pipe();
     let dir = tempfile::tempdir().expect("a folder");
     let server = sockit("tcp-server --print-port -vvv --save").arg(dir.path());
     let server = server.stderr_to(writer).serve();
     for n in 0..150 {
-        let mut caller = call(server.addr());
-        caller.say("anybody?");
-        caller.finish();
-        assert_eq!(caller.hear_all(), b"", "caller {n}");
+        let mut client = connect(server.addr());
+        client.send("anybody?");
+        client.half_close();
+        assert_eq!(client.read_all(), b"", "caller {n}");
     }
     server.stop().exits(0);
 }
@@ -75,10 +75,10 @@ fn events_that_nobody_reads_stop_no_server() {
     let server = sockit("tcp-server --events").arg(&path).serve();
     let serve_some = || {
         for _ in 0..40 {
-            let mut caller = call(server.addr());
-            caller.hear("Welcome!");
-            caller.say("exit");
-            assert_eq!(caller.hear_all(), b"");
+            let mut client = connect(server.addr());
+            client.expect_bytes("Welcome!");
+            client.send("exit");
+            assert_eq!(client.read_all(), b"");
         }
     };
     // It is full, and then its reader is gone.
@@ -90,9 +90,9 @@ fn events_that_nobody_reads_stop_no_server() {
 }
 
 /// A client whose stdout is a pipe that is full and stays so.
-fn that_cannot_print(line: &str) -> (Running, PipeReader, peer::Peer<()>) {
+fn that_cannot_print(line: &str) -> (Process, PipeReader, peer::Peer<()>) {
     let talker = peer::peer(|mut stream| while stream.write_all(&[b'x'; 4096]).is_ok() {});
-    let (reader, writer) = stuck();
+    let (reader, writer) = unread_pipe();
     let client = sockit(line).to(talker.addr()).stdin_open().stdout_to(writer).start();
     // The first bytes are there: so it is writing, and soon it can write no more.
     assert!(reader_waits(&reader), "nothing is printed");
@@ -128,11 +128,11 @@ fn a_reader_asleep_holds_up_neither_a_signal_nor_a_limit() {
 #[test]
 fn a_reader_that_wakes_up_again_gets_everything() {
     let talker = peer::peer(|mut stream| {
-        stream.say(vec![b'x'; 3_000_000]);
-        stream.finish();
-        stream.hear_all()
+        stream.send(vec![b'x'; 3_000_000]);
+        stream.half_close();
+        stream.read_all()
     });
-    let (mut reader, writer) = stuck();
+    let (mut reader, writer) = unread_pipe();
     let client = sockit("tcp-client").to(talker.addr()).stdout_to(writer).start();
     assert!(reader_waits(&reader));
     let mut heard = Vec::new();
@@ -144,13 +144,13 @@ fn a_reader_that_wakes_up_again_gets_everything() {
 #[test]
 fn a_server_that_cannot_print_ends_when_it_is_told_to() {
     for line in ["--service pipe", "--service chat"] {
-        let (_reader, writer) = stuck();
+        let (_reader, writer) = unread_pipe();
         let server = sockit("tcp-server --grace 300ms").and(line).stdin_open().stdout_to(writer);
         let server = server.serve();
-        let mut caller = call(server.addr());
-        caller.set_write_timeout(Some(Duration::from_millis(500))).expect("a limit");
+        let mut client = connect(server.addr());
+        client.set_write_timeout(Some(Duration::from_millis(500))).expect("a limit");
         let talk = b"a line that nobody reads\n".repeat(100_000);
-        let _ = caller.write_all(&talk);
+        let _ = client.write_all(&talk);
         let asked = Instant::now();
         server.signal(libc::SIGTERM);
         // A second signal is never needed.
@@ -162,11 +162,11 @@ fn a_server_that_cannot_print_ends_when_it_is_told_to() {
 
 #[test]
 fn a_server_of_datagrams_that_cannot_print_ends_when_it_is_told_to() {
-    let (reader, writer) = stuck();
+    let (reader, writer) = unread_pipe();
     let server = sockit("udp-server").stdout_to(writer).serve();
-    let caller = crate::support::datagrams::caller();
+    let client = crate::support::datagrams::udp_socket();
     for _ in 0..200 {
-        caller.send_to(&[b'x'; 1000], server.addr()).expect("a datagram leaves");
+        client.send_to(&[b'x'; 1000], server.addr()).expect("a datagram leaves");
     }
     assert!(reader_waits(&reader), "nothing is printed");
     server.signal(libc::SIGTERM);

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::support::namespace::Namespace;
-use crate::support::process::Running;
+use crate::support::process::Process;
 use crate::support::sockit::{LIMIT, Run, sockit};
 
 /// A machine whose only name server hears everything and answers nothing.
@@ -11,7 +11,7 @@ fn silence(dir: &std::path::Path) -> Namespace {
     let server = env!("CARGO_BIN_EXE_sockit");
     let told = dir.join("port").display().to_string();
     Namespace::new()
-        .among_our_processes()
+        .with_host_processes()
         .nsswitch("hosts: dns")
         .resolv("nameserver 127.0.0.1")
         .before(&format!(
@@ -23,7 +23,7 @@ fn silence(dir: &std::path::Path) -> Namespace {
 }
 
 /// Waits until a thread of this process has gone to look a name up.
-fn wait_for_lookup(run: &Running) {
+fn wait_for_lookup(run: &Process) {
     let until = Instant::now() + LIMIT;
     let tasks = format!("/proc/{}/task", run.pid());
     let looks_up = || {
@@ -61,7 +61,7 @@ fn the_first_signal_ends_a_lookup() {
         "udp-client some-name.example 80 --send hello",
     ] {
         let Some(run) = interrupted(line, libc::SIGINT) else { return };
-        run.exits(130).never_says("Waiting for");
+        run.exits(130).never_logs("Waiting for");
     }
     let Some(run) = interrupted("tcp-server --host some-name.example", libc::SIGTERM) else {
         return;
@@ -76,6 +76,6 @@ fn the_limit_of_the_run_ends_a_lookup_of_a_server() {
         let silence = silence(dir.path());
         let Some(words) = silence.words() else { return };
         let run = sockit(line).and("--timeout 400ms").under(words).run();
-        run.exits(28).fails_at("resolve").says("some-name.example");
+        run.exits(28).fails_at("resolve").logs("some-name.example");
     }
 }

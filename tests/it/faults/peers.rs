@@ -70,7 +70,7 @@ fn a_unix_peer_that_leaves_in_the_middle_is_told() {
         stream.write_all(b"and that is all").expect("some words");
     });
     let run = sockit("unix-client").arg(path("rude")).stdin_open().start();
-    run.wait_to_print("and that is all");
+    run.wait_for_output("and that is all");
     run.wait().exits(0);
     // A drip is a stream like any other.
     unix_peer(&path("drip"), |mut stream| {
@@ -97,16 +97,16 @@ fn proxies_that_misbehave_have_each_their_number() {
     let rows: [Row; 12] = [
         ("leaves at once", "socks5h", drop, 8),
         ("resets at once", "socks5h", |s| s.reset(), 8),
-        ("says nothing", "socks5h", |mut s| assert!(s.outlive()), 28),
+        ("says nothing", "socks5h", |mut s| assert!(s.wait_for_close()), 28),
         ("drips for ever", "http", |mut s| for_ever(&mut s, b"H", Duration::from_millis(100)), 8),
         ("floods", "http", |mut s| flood(&mut s), 63),
-        ("speaks something else", "socks5h", |mut s| s.say("HTTP/1.1 200 OK\r\n\r\n"), 8),
+        ("speaks something else", "socks5h", |mut s| s.send("HTTP/1.1 200 OK\r\n\r\n"), 8),
         (
             "requires a login",
             "socks5h",
             |mut s| {
-                s.say([5, 0xff]);
-                s.outlive();
+                s.send([5, 0xff]);
+                s.wait_for_close();
             },
             97,
         ),
@@ -114,8 +114,8 @@ fn proxies_that_misbehave_have_each_their_number() {
             "cannot reach it",
             "socks5h",
             |mut s| {
-                s.say([5, 0, 5, 4, 0, 1, 0, 0, 0, 0, 0, 0]);
-                s.outlive();
+                s.send([5, 0, 5, 4, 0, 1, 0, 0, 0, 0, 0, 0]);
+                s.wait_for_close();
             },
             7,
         ),
@@ -123,19 +123,19 @@ fn proxies_that_misbehave_have_each_their_number() {
             "will not",
             "socks5h",
             |mut s| {
-                s.say([5, 0, 5, 2, 0, 1, 0, 0, 0, 0, 0, 0]);
-                s.outlive();
+                s.send([5, 0, 5, 2, 0, 1, 0, 0, 0, 0, 0, 0]);
+                s.wait_for_close();
             },
             97,
         ),
-        ("leaves in its answer", "socks5h", |mut s| s.say([5, 0, 5, 0]), 8),
-        ("speaks something else", "http", |mut s| s.say([5, 0]), 8),
+        ("leaves in its answer", "socks5h", |mut s| s.send([5, 0, 5, 0]), 8),
+        ("speaks something else", "http", |mut s| s.send([5, 0]), 8),
         (
             "refuses",
             "http",
             |mut s| {
-                s.say("HTTP/1.1 403 No\r\n\r\n");
-                s.outlive();
+                s.send("HTTP/1.1 403 No\r\n\r\n");
+                s.wait_for_close();
             },
             97,
         ),
@@ -161,12 +161,12 @@ fn flood(stream: &mut std::net::TcpStream) {
 #[test]
 fn a_proxy_that_drips_its_answer_is_heard_out() {
     let proxy = peer(|mut stream| {
-        stream.drip([5, 0], Duration::from_millis(10));
+        stream.send_slowly([5, 0], Duration::from_millis(10));
         let mut asked = [0; 4 + 1 + 14 + 2 + 3];
         stream.read_exact(&mut asked).expect("greeting and request");
-        stream.drip([5, 0, 0, 1, 0, 0, 0, 0, 0, 0], Duration::from_millis(10));
-        let heard = stream.hear_all();
-        stream.say(heard);
+        stream.send_slowly([5, 0, 0, 1, 0, 0, 0, 0, 0, 0], Duration::from_millis(10));
+        let heard = stream.read_all();
+        stream.send(heard);
     });
     let url = format!("socks5h://{}", proxy.addr());
     let run = sockit("tcp-client target.example 7 --proxy").arg(url).stdin("hello").run();
@@ -180,11 +180,11 @@ fn peers_that_misbehave_in_tls_have_each_their_number() {
     let rows: [Row; 6] = [
         ("leaves at once", drop, &[35]),
         ("resets at once", |s| s.reset(), &[35]),
-        ("says nothing", |mut s| assert!(s.outlive()), &[28]),
+        ("says nothing", |mut s| assert!(s.wait_for_close()), &[28]),
         (
             "drips a record for ever",
             |mut s| {
-                s.say([0x16, 3, 3, 0x3f, 0xff]);
+                s.send([0x16, 3, 3, 0x3f, 0xff]);
                 for_ever(&mut s, &[2], Duration::from_millis(100));
             },
             &[28, 35],
@@ -192,16 +192,16 @@ fn peers_that_misbehave_in_tls_have_each_their_number() {
         (
             "sends an alert",
             |mut s| {
-                s.say([0x15, 3, 3, 0, 2, 2, 40]);
-                s.outlive();
+                s.send([0x15, 3, 3, 0, 2, 2, 40]);
+                s.wait_for_close();
             },
             &[35],
         ),
         (
             "speaks something else",
             |mut s| {
-                s.say("220 mail.example ESMTP\r\n");
-                s.outlive();
+                s.send("220 mail.example ESMTP\r\n");
+                s.wait_for_close();
             },
             &[35],
         ),
@@ -244,11 +244,11 @@ fn a_server_outlives_callers_who_misbehave() {
         let server = sockit(line).serve();
         std::thread::scope(|scope| {
             for misbehave in [deaf, mute, garbled, torn] {
-                let caller = crate::support::peer::call(server.addr());
-                scope.spawn(move || misbehave(caller));
+                let client = crate::support::peer::connect(server.addr());
+                scope.spawn(move || misbehave(client));
             }
         });
-        server.wait_to_say_times("closed.", 4);
+        server.wait_for_log_times("closed.", 4);
         let run = server.stop();
         match run.code == 0 && !run.stderr.contains("internal error") {
             true => Ok(()),
@@ -258,25 +258,25 @@ fn a_server_outlives_callers_who_misbehave() {
 }
 
 /// Never reads, and says much.
-fn deaf(mut caller: std::net::TcpStream) {
-    caller.set_write_timeout(Some(Duration::from_millis(100))).expect("a limit");
-    let _ = caller.write_all(&vec![b'x'; 4 << 20]);
-    caller.see_leave();
+fn deaf(mut client: std::net::TcpStream) {
+    client.set_write_timeout(Some(Duration::from_millis(100))).expect("a limit");
+    let _ = client.write_all(&vec![b'x'; 4 << 20]);
+    client.wait_for_fin();
 }
 
 /// Never says a word.
-fn mute(mut caller: std::net::TcpStream) {
-    caller.see_leave();
+fn mute(mut client: std::net::TcpStream) {
+    client.wait_for_fin();
 }
 
 /// Says what nobody understands.
-fn garbled(mut caller: std::net::TcpStream) {
-    let _ = caller.write_all(&(0..=255).cycle().take(9000).collect::<Vec<u8>>());
-    caller.see_leave();
+fn garbled(mut client: std::net::TcpStream) {
+    let _ = client.write_all(&(0..=255).cycle().take(9000).collect::<Vec<u8>>());
+    client.wait_for_fin();
 }
 
 /// Is gone in the middle of a word.
-fn torn(mut caller: std::net::TcpStream) {
-    let _ = caller.write_all(b"hel");
-    caller.reset();
+fn torn(mut client: std::net::TcpStream) {
+    let _ = client.write_all(b"hel");
+    client.reset();
 }

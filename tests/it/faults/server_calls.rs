@@ -9,7 +9,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use super::each;
 use crate::support::process::Daemon;
 use crate::support::sockit::{LIMIT, sockit};
-use crate::support::strace::{can_inject, injected};
+use crate::support::strace::{can_trace, injected};
 
 /// A server and what a caller does there.
 #[derive(Clone, Copy)]
@@ -37,47 +37,47 @@ const UNIX_EXEC: House = House { line: "unix-server PATH --exec cat", visit: hea
 /// What the file of [`FILE`] holds.
 const CONTENT: &[u8] = b"all that there is to get";
 
-fn says_exit(caller: &mut Socket) -> std::io::Result<bool> {
-    caller.write_all(b"exit")?;
-    Ok(rest(caller)? == b"Welcome!")
+fn says_exit(client: &mut Socket) -> std::io::Result<bool> {
+    client.write_all(b"exit")?;
+    Ok(rest(client)? == b"Welcome!")
 }
 
-fn says_exit_late(caller: &mut Socket) -> std::io::Result<bool> {
+fn says_exit_late(client: &mut Socket) -> std::io::Result<bool> {
     let mut greeting = [0; 2];
-    caller.read_exact(&mut greeting)?;
-    caller.write_all(b"now")?;
-    caller.shutdown(std::net::Shutdown::Write)?;
-    Ok(&greeting == b"hi" && rest(caller)?.ends_with(b"] now"))
+    client.read_exact(&mut greeting)?;
+    client.write_all(b"now")?;
+    client.shutdown(std::net::Shutdown::Write)?;
+    Ok(&greeting == b"hi" && rest(client)?.ends_with(b"] now"))
 }
 
-fn hears_itself(caller: &mut Socket) -> std::io::Result<bool> {
-    caller.write_all(b"is there anybody")?;
-    caller.shutdown(std::net::Shutdown::Write)?;
-    Ok(rest(caller)? == b"is there anybody")
+fn hears_itself(client: &mut Socket) -> std::io::Result<bool> {
+    client.write_all(b"is there anybody")?;
+    client.shutdown(std::net::Shutdown::Write)?;
+    Ok(rest(client)? == b"is there anybody")
 }
 
-fn gets_the_file(caller: &mut Socket) -> std::io::Result<bool> {
-    Ok(rest(caller)? == CONTENT)
+fn gets_the_file(client: &mut Socket) -> std::io::Result<bool> {
+    Ok(rest(client)? == CONTENT)
 }
 
 /// After one who leaves before the handshake.
 #[cfg(feature = "tls")]
-fn speaks_tls(caller: &mut Socket) -> std::io::Result<bool> {
-    let addr = caller.peer_addr()?.as_socket().expect("an address");
-    caller.shutdown(std::net::Shutdown::Both)?;
+fn speaks_tls(client: &mut Socket) -> std::io::Result<bool> {
+    let addr = client.peer_addr()?.as_socket().expect("an address");
+    client.shutdown(std::net::Shutdown::Both)?;
     let client = sockit("tcp-client -q --tls --insecure").to(addr).stdin("is there anybody");
     Ok(client.run().stdout == b"is there anybody")
 }
 
-fn joins(caller: &mut Socket) -> std::io::Result<bool> {
-    caller.write_all(b"anna\n")?;
-    caller.shutdown(std::net::Shutdown::Write)?;
-    rest(caller).map(|_| true)
+fn joins(client: &mut Socket) -> std::io::Result<bool> {
+    client.write_all(b"anna\n")?;
+    client.shutdown(std::net::Shutdown::Write)?;
+    rest(client).map(|_| true)
 }
 
-fn rest(caller: &mut Socket) -> std::io::Result<Vec<u8>> {
+fn rest(client: &mut Socket) -> std::io::Result<Vec<u8>> {
     let mut text = Vec::new();
-    caller.read_to_end(&mut text).map(|_| text)
+    client.read_to_end(&mut text).map(|_| text)
 }
 
 fn visit(house: &House, server: &Daemon) -> bool {
@@ -89,15 +89,15 @@ fn visit_at(house: &House, local: &str) -> bool {
         Ok(addr) => (Domain::IPV4, addr.into()),
         Err(_) => (Domain::UNIX, SockAddr::unix(local).expect("a path")),
     };
-    let mut caller = Socket::new(domain, Type::STREAM, None).expect("a socket");
-    caller.set_read_timeout(Some(LIMIT)).expect("a limit");
-    caller.set_write_timeout(Some(LIMIT)).expect("a limit");
-    caller.connect(&address).is_ok() && (house.visit)(&mut caller).unwrap_or(false)
+    let mut client = Socket::new(domain, Type::STREAM, None).expect("a socket");
+    client.set_read_timeout(Some(LIMIT)).expect("a limit");
+    client.set_write_timeout(Some(LIMIT)).expect("a limit");
+    client.connect(&address).is_ok() && (house.visit)(&mut client).unwrap_or(false)
 }
 
 #[test]
 fn callers_who_come_later_never_notice() {
-    if !can_inject() {
+    if !can_trace() {
         return;
     }
     let dir = tempfile::tempdir().expect("a folder");
@@ -229,16 +229,16 @@ const PIPE: House = House { line: "tcp-server --service pipe", visit: talks_to_s
 const UNIX_PIPE: House = House { line: "unix-server PATH --service pipe", visit: talks_to_stdin };
 const SAVE: House = House { line: "tcp-server --save HERE", visit: leaves_a_file };
 
-fn talks_to_stdin(caller: &mut Socket) -> std::io::Result<bool> {
-    caller.write_all(b"from the caller")?;
-    caller.shutdown(std::net::Shutdown::Write)?;
-    Ok(rest(caller)? == b"from our stdin")
+fn talks_to_stdin(client: &mut Socket) -> std::io::Result<bool> {
+    client.write_all(b"from the caller")?;
+    client.shutdown(std::net::Shutdown::Write)?;
+    Ok(rest(client)? == b"from our stdin")
 }
 
-fn leaves_a_file(caller: &mut Socket) -> std::io::Result<bool> {
-    caller.write_all(CONTENT)?;
-    caller.shutdown(std::net::Shutdown::Write)?;
-    Ok(rest(caller)? == b"")
+fn leaves_a_file(client: &mut Socket) -> std::io::Result<bool> {
+    client.write_all(CONTENT)?;
+    client.shutdown(std::net::Shutdown::Write)?;
+    Ok(rest(client)? == b"")
 }
 
 const ONCE: [Once; 21] = [
@@ -267,7 +267,7 @@ const ONCE: [Once; 21] = [
 
 #[test]
 fn with_one_caller_only_its_failure_is_the_runs() {
-    if !can_inject() {
+    if !can_trace() {
         return;
     }
     let dir = tempfile::tempdir().expect("a folder");
@@ -303,7 +303,7 @@ fn with_one_caller_only_its_failure_is_the_runs() {
 }
 
 /// Where it listens; none if it ends before it does.
-pub fn local(server: &crate::support::process::Running) -> Option<String> {
+pub fn local(server: &crate::support::process::Process) -> Option<String> {
     server.stderr.wait(LIMIT, |told| {
         let told = String::from_utf8_lossy(told).into_owned();
         let (_, rest) = told.split_once("Waiting for ")?.1.split_once(" on ")?;

@@ -72,11 +72,11 @@ fn a_thousand_signals_a_second_cost_no_byte() {
         thread::scope(|scope| {
             scope.spawn(|| storm(&pids));
             for n in 0..PIECES {
-                client.type_in(piece(n));
+                client.write_stdin(piece(n));
                 thread::sleep(Duration::from_millis(1));
             }
         });
-        client.end_stdin();
+        client.close_stdin();
         let run = client.wait();
         match run.code == 0 && run.stdout == wanted {
             true => Ok(()),
@@ -124,17 +124,17 @@ fn who_is_stopped_in_the_middle_goes_on_where_it_was() {
         let pids = [client.pid(), server.pid()];
         let (first, rest) = wanted.split_at(wanted.len() / 3);
         let (second, last) = rest.split_at(16 << 10);
-        client.type_in(first);
-        client.wait_to_have(first.len());
+        client.write_stdin(first);
+        client.wait_for_output_len(first.len());
         for pid in pids {
             signal(pid, Signal::STOP);
             wait_for_state(pid, 'T');
         }
         // No more than the pipe holds while nobody reads it.
-        client.type_in(second);
+        client.write_stdin(second);
         pids.iter().for_each(|pid| signal(*pid, Signal::CONT));
-        client.type_in(last);
-        client.end_stdin();
+        client.write_stdin(last);
+        client.close_stdin();
         let run = client.wait();
         assert!(run.stdout == wanted, "{name}: {} of {}", run.stdout.len(), wanted.len());
         run.exits(0);
@@ -161,8 +161,8 @@ fn an_idle_server_that_is_stopped_takes_callers_afterwards() {
     signal(server.pid(), Signal::STOP);
     wait_for_state(server.pid(), 'T');
     let addr: SocketAddr = server.addr();
-    let mut caller = crate::support::peer::call(addr);
+    let mut client = crate::support::peer::connect(addr);
     signal(server.pid(), Signal::CONT);
-    crate::support::peer::Script::hear(&mut caller, "Welcome!");
+    crate::support::peer::Script::expect_bytes(&mut client, "Welcome!");
     server.stop().exits(0);
 }

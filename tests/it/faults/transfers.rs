@@ -8,7 +8,7 @@ use std::path::Path;
 use super::{each, is_orderly};
 use crate::support::peer::{self, Peer};
 use crate::support::sockit::{Run, Sockit, sockit};
-use crate::support::strace::{can_inject, injected};
+use crate::support::strace::{can_trace, injected};
 
 const SIZE: usize = (4 << 20) + 13;
 
@@ -56,7 +56,7 @@ fn came_back(way: Way, run: &Run, place: &Path) -> Vec<u8> {
 
 #[test]
 fn interruptions_and_delays_lose_nothing() {
-    if !can_inject() {
+    if !can_trace() {
         return;
     }
     let rows = [
@@ -91,7 +91,7 @@ fn interruptions_and_delays_lose_nothing() {
 
 #[test]
 fn a_full_disk_in_the_middle_keeps_what_came_and_is_told() {
-    if !can_inject() {
+    if !can_trace() {
         return;
     }
     // Every second splice is the one that writes.
@@ -126,10 +126,10 @@ fn a_reset_in_the_middle_is_eighteen_by_every_way() {
 }
 
 fn reads_a_part_and_resets() -> Peer<()> {
-    peer::peer(|mut caller| {
+    peer::peer(|mut client| {
         let mut part = vec![0; 300_000];
-        caller.read_exact(&mut part).expect("the first part");
-        rustix::net::sockopt::set_socket_linger(&caller, Some(std::time::Duration::ZERO))
+        client.read_exact(&mut part).expect("the first part");
+        rustix::net::sockopt::set_socket_linger(&client, Some(std::time::Duration::ZERO))
             .expect("a close that resets");
     })
 }

@@ -216,23 +216,23 @@ fn hint_names_flag_that_accepts_answer() {
         ("hello".to_string(), 8, "--http0.9"),
     ] {
         let server = origin([answer.as_bytes()]);
-        server.get("").run().exits(code).fails_at("receive").says(&format!("hint: {flag} "));
+        server.get("").run().exits(code).fails_at("receive").logs(&format!("hint: {flag} "));
         let run = server.get(flag).run();
         assert!(run.exits(0).text().ends_with("hello"), "{answer:?}");
     }
     for answer in ["HTTP/1.1 xx OK\r\n\r\n".to_string(), format!("{chunked}x\r\n")] {
-        origin([answer.as_bytes()]).get("").run().exits(8).never_says("hint:");
+        origin([answer.as_bytes()]).get("").run().exits(8).never_logs("hint:");
     }
-    origin(["hello"]).get("-I").run().exits(8).never_says("hint:");
+    origin(["hello"]).get("-I").run().exits(8).never_logs("hint:");
 }
 
 #[test]
 fn raw_is_what_came_to_the_byte() {
     let text = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
     let run = origin([text]).get("--raw").run();
-    run.exits(0).prints(text).is_silent();
+    run.exits(0).prints(text).logs_nothing();
     let unknown = "HTTP/1.1 200 OK\r\nTransfer-Encoding: gobbledigook\r\n\r\nhello";
-    origin([unknown]).get("--raw").run().exits(0).prints(unknown).says("warning");
+    origin([unknown]).get("--raw").run().exits(0).prints(unknown).logs("warning");
     let cut = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello";
     origin([cut]).get("--raw").run().exits(18).prints(cut);
 }
@@ -241,7 +241,7 @@ fn raw_is_what_came_to_the_byte() {
 fn what_the_peer_says_of_itself_is_shown_harmless() {
     let server = origin(["HTTP/1.1 200 O\x1b[31mK\r\nX: \x1b]0;title\x07\r\n\r\nhello"]);
     let run = server.get("").run();
-    run.exits(0).prints("hello").says(r"HTTP/1.1 200 O\x1b[31mK").says(r"X: \x1b]0;title\x07");
+    run.exits(0).prints("hello").logs(r"HTTP/1.1 200 O\x1b[31mK").logs(r"X: \x1b]0;title\x07");
     assert!(!run.stderr.contains('\x1b'));
 }
 
@@ -249,10 +249,10 @@ fn what_the_peer_says_of_itself_is_shown_harmless() {
 fn interim_answers_have_limits_of_their_own() {
     let interim = |size: usize| format!("HTTP/1.1 103 Soon\r\nA: {}\r\n\r\n", "x".repeat(size));
     let large = origin([interim(100_000).repeat(3)]).get("-q").run();
-    large.exits(63).says("interim responses larger than the limit of 262144 bytes");
+    large.exits(63).logs("interim responses larger than the limit of 262144 bytes");
     origin([interim(1).repeat(21)])
         .get("-q")
         .run()
         .exits(63)
-        .says("more than 20 interim responses");
+        .logs("more than 20 interim responses");
 }

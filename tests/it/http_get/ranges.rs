@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::download_dir::Place;
+use super::download_dir::DownloadDir;
 use crate::support::origin::{Answer, ok, origin};
 
 /// A 206 with these header lines.
@@ -21,8 +21,8 @@ fn chunked(body: &str) -> String {
 }
 
 /// A place in which five of ten bytes came.
-fn half() -> Place {
-    let place = Place::new();
+fn half() -> DownloadDir {
+    let place = DownloadDir::new();
     let cut = "HTTP/1.1 200 OK\r\nETag: \"v1\"\r\nContent-Length: 10\r\n\r\n01234";
     place.get(&origin([cut]), "-q").run().exits(18);
     place
@@ -33,11 +33,11 @@ fn a_piece_that_ends_before_the_whole_is_kept_and_gone_on_with() {
     let place = half();
     let server = origin([range("5-7/10", "567"), range("8-9/10", "89")]);
     let run = place.get(&server, "-q --continue").run();
-    run.exits(18).says("got 8 of 10").says("resume with --continue").fails_at("receive");
+    run.exits(18).logs("got 8 of 10").logs("resume with --continue").fails_at("receive");
     assert_eq!(place.names(), ["f.part"]);
     place.get(&server, "-q --continue").run().exits(0);
     assert_eq!(place.read("f").as_deref(), Some("0123456789"));
-    assert!(server.heard()[1].contains("Range: bytes=8-\r\nIf-Range: \"v1\"\r\n"));
+    assert!(server.requests()[1].contains("Range: bytes=8-\r\nIf-Range: \"v1\"\r\n"));
 }
 
 #[test]
@@ -53,14 +53,14 @@ fn a_body_has_the_length_of_its_piece_whatever_its_framing() {
     ] {
         let place = half();
         let run = place.get(&origin([piece(lines, &body)]), "-q --continue").run();
-        run.exits(code).says(says);
+        run.exits(code).logs(says);
         let name = if code == 0 { "f" } else { "f.part" };
         assert_eq!(place.names(), [name], "{body}");
         let held = place.read(name).unwrap();
         assert!("0123456789".starts_with(&held) && held.len() > 7, "{body}: {held}");
     }
     let short = origin([piece(&lines[..2], "567")]);
-    short.get("-q --range 5-").run().exits(18).prints("567").says("got 3 of 5 bytes");
+    short.get("-q --range 5-").run().exits(18).prints("567").logs("got 3 of 5 bytes");
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn pieces_that_were_not_asked_for_are_refused() {
     }
     origin([range("7-9/10", "789")]).get("-q --range -3").run().exits(0).prints("789");
     let early = origin([range("0-2/10", "012")]).get("-q --range 0-4").run();
-    early.exits(18).prints("012").says("got 3 of 5");
+    early.exits(18).prints("012").logs("got 3 of 5");
 }
 
 #[test]
@@ -99,20 +99,20 @@ fn what_stands_alone_is_never_gone_on_with() {
         ),
         ("--any-status", b"HTTP/1.1 404 No\r\nContent-Length: 10\r\n\r\n012".to_vec()),
     ] {
-        let place = Place::new();
+        let place = DownloadDir::new();
         let server = origin([answer, whole.clone()]);
-        place.get(&server, flags).and("-q").run().exits(18).never_says("--continue");
+        place.get(&server, flags).and("-q").run().exits(18).never_logs("--continue");
         assert_eq!(place.names(), ["f.part"], "{flags}");
         place.get(&server, "-q --continue").run().exits(0);
         assert_eq!(place.read("f").as_deref(), Some("0123456789"), "{flags}");
-        assert!(!server.heard()[1].contains("Range"), "{}", server.heard()[1]);
+        assert!(!server.requests()[1].contains("Range"), "{}", server.requests()[1]);
     }
     // A killed run leaves its mark too.
-    let place = Place::new();
+    let place = DownloadDir::new();
     let cut = piece(&["Content-Range: bytes 5-9/10", "Content-Length: 5"], "56");
     let server = origin([Answer::ThenSilence(cut), Answer::Bytes(whole.clone())]);
     let run = place.get(&server, "-q --range 5-").start();
-    place.wait_to_hold("f.part", "56");
+    place.wait_for_content("f.part", "56");
     run.signal(9);
     run.wait();
     place.get(&server, "-q --continue").run().exits(0);
@@ -121,17 +121,17 @@ fn what_stands_alone_is_never_gone_on_with() {
 
 #[test]
 fn a_piece_that_came_whole_is_not_the_beginning_of_a_file() {
-    let place = Place::new();
+    let place = DownloadDir::new();
     let server = origin([range("5-9/10", "56789"), ok("0123456789")]);
     place.get(&server, "-q --range 5-").run().exits(0);
     place.get(&server, "-q --continue").run().exits(0);
     assert_eq!(place.read("f").as_deref(), Some("0123456789"));
-    assert!(!server.heard()[1].contains("Range"), "{}", server.heard()[1]);
+    assert!(!server.requests()[1].contains("Range"), "{}", server.requests()[1]);
 }
 
 #[test]
 fn another_date_is_another_body() {
-    let place = Place::new();
+    let place = DownloadDir::new();
     let date = |day| format!("Last-Modified: Tue, {day} Nov 1994 08:12:31 GMT");
     let cut = format!("HTTP/1.1 200 OK\r\n{}\r\nContent-Length: 10\r\n\r\n01234", date(15));
     let rest = |day| piece(&["Content-Range: bytes 5-9/10", &date(day)], "56789");
@@ -173,5 +173,5 @@ fn retries_continue_what_the_try_before_has_locked() {
     let server = origin([broken("5-9/10", "567"), range("8-9/10", "89")]);
     place.get(&server, "-q --continue --retry 1 --retry-delay 0").run().exits(0);
     assert_eq!(place.read("f").as_deref(), Some("0123456789"));
-    assert!(server.heard()[1].contains("Range: bytes=8-\r\n"), "{}", server.heard()[1]);
+    assert!(server.requests()[1].contains("Range: bytes=8-\r\n"), "{}", server.requests()[1]);
 }

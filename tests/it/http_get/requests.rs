@@ -8,7 +8,7 @@ use crate::support::sockit::sockit;
 fn a_request_says_what_it_must() {
     let server = origin([ok("")]);
     server.get("").run().exits(0);
-    let request = &server.heard()[0];
+    let request = &server.requests()[0];
     assert!(request.starts_with("GET /x HTTP/1.1\r\n"), "{request}");
     assert!(request.contains(&format!("\r\nHost: {}\r\n", server.addr())), "{request}");
     assert!(request.contains("\r\nConnection: close\r\n"), "{request}");
@@ -20,7 +20,7 @@ fn own_headers_credentials_and_ranges_are_sent() {
     server.get("-H 'X-Own: a b' -H accept: -H 'User-Agent: me' --range 5-9").run().exits(0);
     server.get("--user Aladdin:'open sesame'").run().exits(0);
     sockit("http-get").arg(server.url("/").replace("//", "//us%65r:p%3aw@")).run().exits(0);
-    let heard = server.heard();
+    let heard = server.requests();
     assert!(heard[0].contains("X-Own: a b\r\n") && heard[0].contains("User-Agent: me\r\n"));
     assert!(
         heard[0].contains("Range: bytes=5-9\r\n") && !heard[0].contains("Accept"),
@@ -55,9 +55,9 @@ fn nothing_is_injected() {
         let run = words[1..].iter().fold(sockit(words[0]), |run, word| run.arg(word)).run();
         run.exits(2).prints("");
     }
-    assert!(server.heard().is_empty(), "{:?}", server.heard());
+    assert!(server.requests().is_empty(), "{:?}", server.requests());
     sockit("http-get").arg(format!("{url}a b?c d")).run().exits(0);
-    assert!(server.heard()[0].starts_with("GET /a%20b?c%20d HTTP/1.1\r\n"));
+    assert!(server.requests()[0].starts_with("GET /a%20b?c%20d HTTP/1.1\r\n"));
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn an_address_of_the_users_own_is_dialled_under_the_urls_name() {
     let pin = format!("--resolve no.such.name:{port}:127.0.0.1");
     let run = sockit("http-get -q").and(&pin).arg(format!("http://no.such.name:{port}/")).run();
     run.exits(0).prints("hello");
-    assert!(server.heard()[0].contains(&format!("Host: no.such.name:{port}\r\n")));
+    assert!(server.requests()[0].contains(&format!("Host: no.such.name:{port}\r\n")));
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn resolve_of_every_host_yields_to_one_of_this_host() {
     get("own.test", &pins).exits(0).prints("own");
     let other = format!("--resolve *:{}:127.0.0.1", port ^ 1);
     get("name.localhost", &other).exits(0).prints("own");
-    assert!(server.heard()[0].contains(&format!("Host: no.such.name:{port}\r\n")));
+    assert!(server.requests()[0].contains(&format!("Host: no.such.name:{port}\r\n")));
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn a_zone_is_for_us_and_not_for_the_peer() {
             std::io::Read::read_exact(&mut stream, &mut byte).expect("a request");
             request.extend(byte);
         }
-        stream.say(ok("hello"));
+        stream.send(ok("hello"));
         String::from_utf8(request).unwrap()
     });
     let run = sockit("http-get -q").arg(format!("http://[::1%25lo]:{port}/x")).run();
@@ -153,7 +153,7 @@ fn a_forward_proxy_gets_the_whole_url() {
     let proxy = origin([ok("by way of the proxy")]);
     let flag = format!("--proxy http://me:pw@{}", proxy.addr());
     sockit("http-get -q").and(&flag).arg("http://far.away/x?y").run().exits(0);
-    let request = &proxy.heard()[0];
+    let request = &proxy.requests()[0];
     assert!(
         request.starts_with("GET http://far.away/x?y HTTP/1.1\r\nHost: far.away\r\n"),
         "{request}"
@@ -172,10 +172,10 @@ fn login_that_proxy_asks_for_is_97_without_its_page() {
     };
     for (flags, printed) in [("", ""), ("--any-status", ""), ("-I", ""), ("--raw", asks)] {
         let run = get(flags);
-        run.exits(97).fails_at("proxy").prints(printed).says(&url).says("407 Login");
-        run.says("Digest, Basic").says("hint: a login is written http://user:password@HOST:PORT");
+        run.exits(97).fails_at("proxy").prints(printed).logs(&url).logs("407 Login");
+        run.logs("Digest, Basic").logs("hint: a login is written http://user:password@HOST:PORT");
     }
-    let place = super::download_dir::Place::new();
+    let place = super::download_dir::DownloadDir::new();
     std::fs::write(place.path("f"), "old").unwrap();
     let to_file = sockit("http-get -q --proxy").arg(&url).arg("-o").arg(place.path("f"));
     to_file.arg("http://far.away/x").run().exits(97).fails_at("proxy");
@@ -202,9 +202,9 @@ fn refused_request_names_authentication_scheme() {
         run.exits(22)
             .fails_at("receive")
             .prints("page")
-            .says(&format!("hint: the server requires {hint}"));
+            .logs(&format!("hint: the server requires {hint}"));
     }
-    refusal("").exits(22).never_says("hint:");
+    refusal("").exits(22).never_logs("hint:");
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn a_range_is_checked_when_it_comes() {
     origin([part("bytes 1-3/5")]).get("-q --range 2-4").run().exits(8).prints("");
     origin([part("bytes 2-9/5")]).get("-q --range 2-4").run().exits(8).prints("");
     let run = origin([ok("hello")]).get("--range 2-4").run();
-    run.exits(0).prints("hello").says("warning");
+    run.exits(0).prints("hello").logs("warning");
 }
 
 #[test]
@@ -230,18 +230,18 @@ fn another_try_waits_as_long_as_it_is_asked_to() {
     server.get("-q --retry 1 --retry-delay 10ms").run().exits(0).prints("hello");
     let server = origin([busy]);
     server.get("-q --retry 1 --retry-delay 10ms").run().exits(22).prints("busy");
-    assert_eq!(server.heard().len(), 2);
+    assert_eq!(server.requests().len(), 2);
 }
 
 #[test]
 fn what_may_be_a_password_is_not_told() {
     for url in ["http://bob:hunter2/x@127.0.0.1/", "bob:99hunter2?x@127.0.0.1/"] {
         let run = sockit("http-get").arg(url).run();
-        run.prints("").never_says("hunter2").says("%2F");
+        run.prints("").never_logs("hunter2").logs("%2F");
         assert_ne!(run.code, 0);
     }
     let run = sockit("http-get http://bob:99999999/x@127.0.0.1/").run();
-    run.exits(2).never_says("99999999");
+    run.exits(2).never_logs("99999999");
 }
 
 #[test]

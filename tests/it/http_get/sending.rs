@@ -19,7 +19,7 @@ fn long(addr: std::net::SocketAddr) -> Sockit {
 #[test]
 fn a_reset_while_the_request_is_under_way_is_18() {
     let rude = peer(|mut stream| {
-        stream.hear("G");
+        stream.expect_bytes("G");
         stream.reset();
     });
     let run = long(rude.addr()).and("--json").run();
@@ -30,11 +30,11 @@ fn a_reset_while_the_request_is_under_way_is_18() {
 #[test]
 fn an_answer_that_comes_early_is_read() {
     let hasty = peer(|mut stream| {
-        stream.hear("GET / HTTP/1.1\r\n");
-        stream.say("HTTP/1.1 413 Too Large\r\nContent-Length: 4\r\n\r\nlong");
+        stream.expect_bytes("GET / HTTP/1.1\r\n");
+        stream.send("HTTP/1.1 413 Too Large\r\nContent-Length: 4\r\n\r\nlong");
         stream
     });
-    long(hasty.addr()).run().exits(22).prints("long").says("413");
+    long(hasty.addr()).run().exits(22).prints("long").logs("413");
     drop(hasty.outcome());
 }
 
@@ -48,7 +48,7 @@ fn a_peer_that_takes_its_time_gets_all_of_it() {
             heard.extend_from_slice(&piece[..n]);
             thread::sleep(Duration::from_millis(1));
         }
-        stream.say("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nwell");
+        stream.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nwell");
         heard.len()
     });
     long(slow.addr()).run().exits(0).prints("well");

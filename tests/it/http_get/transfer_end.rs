@@ -3,21 +3,21 @@
 use std::time::Duration;
 
 use crate::support::origin::{Answer, ok, origin};
-use crate::support::peer::{Refusing, Script, closes_at_once, peer};
+use crate::support::peer::{Refusing, Script, closes_immediately, peer};
 use crate::support::sockit::sockit;
 
 #[test]
 fn the_body_is_on_stdout_and_the_header_on_stderr() {
     let run = origin([ok("hello\n")]).get("").run();
-    run.exits(0).prints("hello\n").says("HTTP/1.1 200 OK\nContent-Length: 6\n");
+    run.exits(0).prints("hello\n").logs("HTTP/1.1 200 OK\nContent-Length: 6\n");
 }
 
 #[test]
 fn include_puts_the_header_on_stdout_too_and_quiet_hides_it() {
     let server = origin([ok("hello")]);
     let whole = String::from_utf8(ok("hello")).unwrap();
-    server.get("-i").run().exits(0).prints(&whole).says("HTTP/1.1 200 OK");
-    server.get("-q").run().exits(0).prints("hello").is_silent();
+    server.get("-i").run().exits(0).prints(&whole).logs("HTTP/1.1 200 OK");
+    server.get("-q").run().exits(0).prints("hello").logs_nothing();
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn each_cut_is_told_with_how_much_came() {
         ("HTTP".to_string(), "in the header", ""),
     ] {
         let run = origin([text]).get("-q").run();
-        run.exits(18).prints(body).says(says).fails_at("receive");
+        run.exits(18).prints(body).logs(says).fails_at("receive");
     }
 }
 
@@ -43,7 +43,7 @@ fn each_cut_is_told_with_how_much_came() {
 fn a_reset_is_told_after_what_came_before_it() {
     let text = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello".to_vec();
     let run = origin([Answer::ThenReset(text)]).get("-q").run();
-    run.exits(18).prints("hello").says("reset").says("got 5 of 9");
+    run.exits(18).prints("hello").logs("reset").logs("got 5 of 9");
     let close = b"HTTP/1.1 200 OK\r\n\r\nhello".to_vec();
     origin([Answer::ThenReset(close)]).get("-q").run().exits(18).prints("hello");
     origin([Answer::ThenReset(Vec::new())]).get("-q").run().exits(56).prints("");
@@ -52,7 +52,7 @@ fn a_reset_is_told_after_what_came_before_it() {
 #[test]
 fn a_peer_that_says_nothing_is_empty() {
     origin([""]).get("-q").run().exits(52).prints("").fails_at("receive");
-    let knocked = closes_at_once();
+    let knocked = closes_immediately();
     let run = sockit("http-get -q").arg(format!("http://{}/", knocked.addr())).run();
     assert!([52, 56].contains(&run.code), "{}: {}", run.code, run.stderr);
 }
@@ -67,7 +67,7 @@ fn nobody_there_is_told_at_connect() {
 #[test]
 fn statuses_of_400_and_more_are_22_with_their_body() {
     let server = origin(["HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\ngone"]);
-    server.get("-q").run().exits(22).prints("gone").says("404");
+    server.get("-q").run().exits(22).prints("gone").logs("404");
     server.get("-q --any-status").run().exits(0).prints("gone");
 }
 
@@ -85,21 +85,21 @@ fn silence_is_ended_by_the_idle_limit() {
     let text = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello".to_vec();
     let server = origin([Answer::ThenSilence(text)]);
     let run = server.get("-q --idle-timeout 300ms").run();
-    run.exits(28).prints("hello").says("got 5 of 9").fails_at("receive");
+    run.exits(28).prints("hello").logs("got 5 of 9").fails_at("receive");
 }
 
 #[test]
 fn the_reader_of_stdout_may_leave_at_any_time() {
     let long = ok(&"x".repeat(20 << 20));
     let run = origin([long]).get("-q").redirect("| head -c 10; test ${PIPESTATUS:-0} = 0").run();
-    run.exits(0).prints("x".repeat(10)).is_silent();
+    run.exits(0).prints("x".repeat(10)).logs_nothing();
     // It leaves while nothing comes.
     let silent = origin([Answer::ThenSilence(b"HTTP/1.1 200 OK\r\n\r\nhello".to_vec())]);
     let (reader, writer) = std::io::pipe().expect("a pipe");
     let run = silent.get("-q").stdout_to(writer).start();
     std::io::Read::read_exact(&mut &reader, &mut [0; 5]).expect("what came");
     drop(reader);
-    run.wait().exits(0).is_silent();
+    run.wait().exits(0).logs_nothing();
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn a_bomb_is_stopped_unless_it_is_wanted() {
     }
     let head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n".to_vec();
     let server = origin([[head, coder.finish().unwrap()].concat()]);
-    server.get("-q").redirect(">/dev/null").run().exits(63).says("bomb");
+    server.get("-q").redirect(">/dev/null").run().exits(63).logs("bomb");
     server.get("-q --max-decoded 70Mi").redirect(">/dev/null").run().exits(0);
     let run = server.get("-q --max-decoded 1000").run();
     run.exits(63);
@@ -168,14 +168,14 @@ fn stats_tell_every_phase_in_milliseconds() {
     assert_eq!(names, ["connected", "answer", "closed", "stats"]);
     assert_eq!(run.events_named("answer")[0]["status"], 200);
     let text = origin([ok("hello")]).get("--stats").run();
-    text.says("dns ").says("connect ").says("first byte ").says("total ");
+    text.logs("dns ").logs("connect ").logs("first byte ").logs("total ");
 }
 
 #[test]
 fn half_closing_and_waiting_are_for_old_servers() {
     let old = peer(|mut stream| {
-        let request = stream.hear_all();
-        stream.say("HTTP/1.0 200 OK\r\n\r\nhello");
+        let request = stream.read_all();
+        stream.send("HTTP/1.0 200 OK\r\n\r\nhello");
         request
     });
     let url = format!("http://{}/old", old.addr());
@@ -212,7 +212,7 @@ fn a_large_body_that_is_cut_or_reset_is_told_as_a_small_one_is() {
     for answer in [Answer::Bytes(text.clone()), Answer::ThenReset(text)] {
         let server = origin([answer]);
         let run = server.get("-q").run();
-        run.exits(18).says(&format!("got {} of 9000000 bytes", body.len())).fails_at("receive");
+        run.exits(18).logs(&format!("got {} of 9000000 bytes", body.len())).fails_at("receive");
         assert!(run.stdout == body.as_bytes());
         server.get("-q").arg("-o").arg(&file).run().exits(18);
         assert!(std::fs::read(place.path().join("f.part")).unwrap() == body.as_bytes());

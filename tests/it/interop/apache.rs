@@ -72,13 +72,13 @@ fn apache_serves_plain_coded_on_the_fly_ranged_and_moved() {
     assert!(run.stdout == body(3 << 20));
     for coding in ["br", "gzip"] {
         let run = sockit("http-get").arg(server.url(&format!("/{coding}/page.html"))).run();
-        run.exits(0).says(&format!("Content-Encoding: {coding}"));
+        run.exits(0).logs(&format!("Content-Encoding: {coding}"));
         assert!(run.stdout == body(200_000), "{coding}");
     }
     let run = sockit("http-get -q --range 100-199").arg(server.url("/big")).run();
     run.exits(0).prints(&body(3 << 20)[100..200]);
     let run = sockit("http-get").arg(server.url("/away")).run();
-    run.exits(0).says("302 Found");
+    run.exits(0).logs("302 Found");
     assert!(run.stdout == body(200_000));
     sockit("http-get -q").arg(server.url("/gone")).run().exits(22);
     sockit("http-get -q -I").arg(server.url("/big")).run().exits(0).prints("");

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::process::Stdio;
 
 use crate::support::peer;
-use crate::support::process::Running;
+use crate::support::process::Process;
 use crate::support::sockit::{LIMIT, Run, sockit};
 
 /// A real peer's command line; `PORT` stands for the port.
@@ -39,20 +39,20 @@ const SERVERS: [Tool; 4] = [
 ];
 
 impl Tool {
-    fn start(&self, port: u16, input: &[u8]) -> Option<Running> {
+    fn start(&self, port: u16, input: &[u8]) -> Option<Process> {
         self.start_with(port, Some(input.to_vec()))
     }
 
     /// With a stdin that stays open.
-    fn start_open(&self, port: u16) -> Option<Running> {
+    fn start_open(&self, port: u16) -> Option<Process> {
         self.start_with(port, None)
     }
 
-    fn start_with(&self, port: u16, input: Option<Vec<u8>>) -> Option<Running> {
+    fn start_with(&self, port: u16, input: Option<Vec<u8>>) -> Option<Process> {
         let mut command = peer::program(self.program)?;
         command.args(self.args.iter().map(|arg| arg.replace("PORT", &port.to_string())));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        Some(Running::start(command, input, LIMIT))
+        Some(Process::start(command, input, LIMIT))
     }
 }
 
@@ -115,7 +115,7 @@ fn null_stdin_gets_the_whole_file_from_their_servers() {
         let run = sockit("tcp-client").to(at).run();
         let came = run.stdout.len();
         assert!(run.stdout == file, "{}: {came} bytes, {}", tool.program, run.stderr);
-        run.exits(0).is_silent();
+        run.exits(0).logs_nothing();
     }
 }
 
@@ -130,10 +130,10 @@ fn null_stdin_gets_the_whole_file_from_their_clients() {
         let file = bytes(300_000);
         let Some(mut client) = tool.start_open(server.port()) else { continue };
         // Input that comes late: a peer that has seen our end of stream would be gone by then.
-        server.wait_to_say("Accept new connection");
-        client.type_in(&file);
-        client.end_stdin();
-        server.wait_to_have(file.len());
+        server.wait_for_log("Accept new connection");
+        client.write_stdin(&file);
+        client.close_stdin();
+        server.wait_for_output_len(file.len());
         if tool.program == "curl" {
             // It waits for our end of stream, and never sends its own.
             client.signal(libc::SIGTERM);
@@ -155,7 +155,7 @@ fn ncats_child_answers_our_client() {
     let port = peer::free_port();
     ncat.args(["-l", "127.0.0.1", &port.to_string(), "-e", "/bin/cat"]);
     ncat.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let ncat = Running::start(ncat, Some(Vec::new()), LIMIT);
+    let ncat = Process::start(ncat, Some(Vec::new()), LIMIT);
     peer::wait_for_listener(port);
     let client = sockit(&format!("tcp-client 127.0.0.1 {port} --send echo")).run();
     client.exits(0).prints("echo\n");

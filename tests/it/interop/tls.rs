@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::support::certificates::Authority;
 use crate::support::peer;
-use crate::support::process::Running;
+use crate::support::process::Process;
 use crate::support::sockit::{LIMIT, Run, sockit};
 
 /// A real peer's command line; `{port}`, `{ca}` and `{paper}` stand for what they say.
@@ -102,14 +102,14 @@ const NCAT: Tool = Tool {
 };
 
 impl Tool {
-    fn start(&self, port: u16, ca: &Path, paper: &Path, input: Option<Vec<u8>>) -> Option<Running> {
+    fn start(&self, port: u16, ca: &Path, paper: &Path, input: Option<Vec<u8>>) -> Option<Process> {
         let mut command = peer::program(self.program)?;
         let (ca, paper) = (ca.to_str().expect("UTF-8"), paper.to_str().expect("UTF-8"));
         command.args(self.args.iter().map(|arg| {
             arg.replace("{port}", &port.to_string()).replace("{ca}", ca).replace("{paper}", paper)
         }));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        Some(Running::start(command, input, LIMIT * 3))
+        Some(Process::start(command, input, LIMIT * 3))
     }
 }
 
@@ -120,7 +120,7 @@ fn bytes(size: usize) -> Vec<u8> {
 #[test]
 fn their_clients_get_every_byte_back() {
     let authority = Authority::new();
-    let (ca, paper) = (authority.ca(), authority.paper(&["localhost"]));
+    let (ca, paper) = (authority.ca(), authority.certificate(&["localhost"]));
     for tool in CLIENTS {
         let server = sockit("tcp-server --service echo --once --tls --cert").arg(&paper).serve();
         let sent = bytes(16 << 20);
@@ -129,8 +129,8 @@ fn their_clients_get_every_byte_back() {
         let input = (!stays).then(|| sent.clone());
         let Some(mut client) = tool.start(server.port(), &ca, &paper, input) else { continue };
         if stays {
-            client.type_in(&sent);
-            client.wait_to_have(sent.len());
+            client.write_stdin(&sent);
+            client.wait_for_output_len(sent.len());
             client.signal(libc::SIGKILL);
         }
         let run = client.wait();
@@ -144,7 +144,7 @@ fn their_clients_get_every_byte_back() {
 #[test]
 fn our_client_gets_every_byte_back_from_their_servers() {
     let authority = Authority::new();
-    let (ca, paper) = (authority.ca(), authority.paper(&["localhost"]));
+    let (ca, paper) = (authority.ca(), authority.certificate(&["localhost"]));
     for tool in SERVERS {
         let port = peer::free_port();
         let Some(_server) = tool.start(port, &ca, &paper, None) else { continue };
@@ -161,7 +161,7 @@ fn our_client_gets_every_byte_back_from_their_servers() {
 #[test]
 fn ncats_child_answers_behind_tls() {
     let authority = Authority::new();
-    let (ca, paper) = (authority.ca(), authority.paper(&["localhost"]));
+    let (ca, paper) = (authority.ca(), authority.certificate(&["localhost"]));
     let port = peer::free_port();
     let Some(_server) = NCAT.start(port, &ca, &paper, None) else { return };
     peer::wait_for_listener(port);
@@ -175,7 +175,7 @@ fn ncats_child_answers_behind_tls() {
 #[test]
 fn null_stdin_gets_the_whole_file_from_their_tls_servers() {
     let authority = Authority::new();
-    let (ca, paper) = (authority.ca(), authority.paper(&["localhost"]));
+    let (ca, paper) = (authority.ca(), authority.certificate(&["localhost"]));
     let openssl = Tool {
         program: "openssl",
         args: &[
@@ -212,9 +212,9 @@ fn null_stdin_gets_the_whole_file_from_their_tls_servers() {
         let client = sockit("tcp-client --tls --server-name localhost --ca-file").arg(&ca);
         let client = client.to(at).and("-v").start();
         // s_server stops at its first record when its stdin is ready before the handshake.
-        client.wait_to_say("Connected to");
-        server.type_in(&file);
-        server.end_stdin();
+        client.wait_for_log("Connected to");
+        server.write_stdin(&file);
+        server.close_stdin();
         let run = client.wait();
         let came = run.stdout.len();
         assert!(run.stdout == file, "{}: {came} bytes, {}", tool.program, run.stderr);
@@ -225,7 +225,7 @@ fn null_stdin_gets_the_whole_file_from_their_tls_servers() {
 #[test]
 fn sixty_four_mebibytes_both_ways_at_once() {
     let authority = Authority::new();
-    let paper = authority.paper(&["localhost"]);
+    let paper = authority.certificate(&["localhost"]);
     let server = sockit("tcp-server --service echo --once --tls --cert").arg(&paper).serve();
     let sent = bytes(64 << 20);
     let client = sockit("tcp-client --tls localhost").arg(server.port().to_string());
@@ -238,18 +238,18 @@ fn sixty_four_mebibytes_both_ways_at_once() {
 #[test]
 fn openssl_serves_us_in_both_versions() {
     let authority = Authority::new();
-    let (ca, paper) = (authority.ca(), authority.paper(&["localhost"]));
+    let (ca, paper) = (authority.ca(), authority.certificate(&["localhost"]));
     for (flag, version) in [("-tls1_2", "TLSv1.2"), ("-tls1_3", "TLSv1.3")] {
         let Some(mut openssl) = peer::program("openssl") else { return };
         let port = peer::free_port();
         openssl.args(["s_server", "-quiet", "-naccept", "1", flag, "-rev", "-accept"]);
         openssl.arg(format!("127.0.0.1:{port}")).arg("-cert").arg(&paper).arg("-key").arg(&paper);
         openssl.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let server = Running::start(openssl, None, LIMIT);
+        let server = Process::start(openssl, None, LIMIT);
         peer::wait_for_listener(port);
         let client = sockit("tcp-client -v --tls localhost").arg(port.to_string());
         let run = client.and("--send 'abc\\n' --ca-file").arg(&ca).run();
-        run.says(version);
+        run.logs(version);
         assert!(run.text().starts_with("cba"), "{run:?}");
         drop(server);
     }
@@ -262,18 +262,18 @@ fn openssl_paper(authority: &Authority, words: &[&str]) -> Option<std::path::Pat
     openssl.args(["req", "-newkey", "rsa:2048", "-nodes", "-days", "2"]).args(words);
     openssl.arg("-out").arg(&paper).arg("-keyout").arg(paper.with_extension("key"));
     openssl.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    assert_eq!(Running::start(openssl, None, LIMIT).wait().code, 0);
+    assert_eq!(Process::start(openssl, None, LIMIT).wait().code, 0);
     Some(paper)
 }
 
 /// A server of OpenSSL's that shows this certificate to any number of clients.
-fn openssl_server(paper: &Path) -> Option<(Running, u16)> {
+fn openssl_server(paper: &Path) -> Option<(Process, u16)> {
     let mut openssl = peer::program("openssl")?;
     let port = peer::free_port();
     openssl.args(["s_server", "-quiet", "-www", "-accept"]).arg(format!("127.0.0.1:{port}"));
     openssl.arg("-cert").arg(paper).arg("-key").arg(paper.with_extension("key"));
     openssl.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let server = Running::start(openssl, None, LIMIT);
+    let server = Process::start(openssl, None, LIMIT);
     peer::wait_for_listener(port);
     Some((server, port))
 }
@@ -283,7 +283,7 @@ fn openssl_print(paper: &Path) -> String {
     let mut openssl = peer::program("openssl").expect("it was there before");
     openssl.args(["x509", "-noout", "-fingerprint", "-sha256", "-in"]).arg(paper);
     openssl.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let print = Running::start(openssl, None, LIMIT).wait().text();
+    let print = Process::start(openssl, None, LIMIT).wait().text();
     print.trim().rsplit('=').next().expect("a fingerprint").to_string()
 }
 
@@ -317,16 +317,16 @@ fn openssl_self_signed_certificate_is_trusted_when_given_and_explained_when_not(
             client.stdin("GET / HTTP/1.0\r\n\r\n")
         };
         let plain = hello("localhost").run();
-        plain.exits(60).fails_at("tls").says("self-signed certificate (CN=localhost)");
-        plain.says("--ca-file").says(&print.replace(':', "").to_lowercase()).never_says("Error(");
+        plain.exits(60).fails_at("tls").logs("self-signed certificate (CN=localhost)");
+        plain.logs("--ca-file").logs(&print.replace(':', "").to_lowercase()).never_logs("Error(");
         for trust in ["--ca-file", "--pin"] {
             let value = if trust == "--pin" { print.clone().into() } else { paper.clone() };
             hello("localhost").arg(trust).arg(value).run().exits(0);
         }
-        hello("127.0.0.1").arg("--ca-file").arg(&paper).run().exits(60).says("wrong name");
-        let other = authority.paper(&["localhost"]);
+        hello("127.0.0.1").arg("--ca-file").arg(&paper).run().exits(60).logs("wrong name");
+        let other = authority.certificate(&["localhost"]);
         let stranger = hello("localhost").arg("--ca-file").arg(other).run();
-        stranger.exits(60).fails_at("tls").says("self-signed").never_says("Error(");
+        stranger.exits(60).fails_at("tls").logs("self-signed").never_logs("Error(");
     }
 }
 
@@ -340,10 +340,10 @@ fn certificate_of_version_1_is_refused_in_words() {
     openssl.args(["x509", "-req", "-days", "2", "-in"]).arg(&request).arg("-signkey");
     openssl.arg(request.with_extension("key")).arg("-out").arg(&paper);
     openssl.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    assert_eq!(Running::start(openssl, None, LIMIT).wait().code, 0);
+    assert_eq!(Process::start(openssl, None, LIMIT).wait().code, 0);
     let ours = sockit("tcp-server --tls --cert").arg(&paper).and("--key");
     let ours = ours.arg(paper.with_extension("key")).run();
-    ours.exits(26).fails_at("file").says("X.509 version 1").never_says("Error(");
+    ours.exits(26).fails_at("file").logs("X.509 version 1").never_logs("Error(");
     let Some((_server, port)) = openssl_server(&paper) else { return };
     let print = openssl_print(&paper);
     let ca = paper.display().to_string();
@@ -353,7 +353,7 @@ fn certificate_of_version_1_is_refused_in_words() {
             client = client.arg(word);
         }
         let run = client.run();
-        run.exits(60).fails_at("tls").says("X.509 version 1").never_says("Error(");
+        run.exits(60).fails_at("tls").logs("X.509 version 1").never_logs("Error(");
     }
 }
 
@@ -365,18 +365,18 @@ fn tls_failure_is_told_in_words() {
     let stranger = Authority::new();
     openssl.args(["s_client", "-quiet", "-connect", &server.addr().to_string(), "-cert"]);
     openssl
-        .arg(stranger.paper(&["client"]))
+        .arg(stranger.certificate(&["client"]))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    drop(Running::start(openssl, None, LIMIT).wait());
-    server.wait_to_say("not accepted: it is signed by another key than its issuer's");
+    drop(Process::start(openssl, None, LIMIT).wait());
+    server.wait_for_log("not accepted: it is signed by another key than its issuer's");
     let Some(mut openssl) = peer::program("openssl") else { return };
     openssl.args(["s_client", "-quiet", "-tls1_2", "-cipher", "AES128-SHA", "-connect"]);
     openssl.arg(server.addr().to_string());
     openssl.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    drop(Running::start(openssl, None, LIMIT).wait());
-    server.wait_to_say("the peer is incompatible: no ");
+    drop(Process::start(openssl, None, LIMIT).wait());
+    server.wait_for_log("the peer is incompatible: no ");
 }
 
 /// Sends half of it, then lets the connection go without a goodbye, or right after it.
@@ -404,12 +404,12 @@ bare.close()
 /// What our client makes of a Python server that leaves in this way.
 fn left(how: &str) -> Option<Run> {
     let authority = Authority::new();
-    let (ca, paper) = (authority.ca(), authority.paper(&["localhost"]));
+    let (ca, paper) = (authority.ca(), authority.certificate(&["localhost"]));
     let mut python = peer::program("python3")?;
     python.args(["-c", PYTHON_CUTS]).arg(&paper).arg(how);
     python.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let server = Running::start(python, None, LIMIT);
-    server.wait_to_print("\n");
+    let server = Process::start(python, None, LIMIT);
+    server.wait_for_output("\n");
     let port = String::from_utf8_lossy(&server.stdout.bytes()).trim().to_string();
     let client = sockit("tcp-client --tls localhost").arg(port);
     Some(client.and("--ca-file").arg(&ca).stdin("ping").run())
@@ -430,7 +430,7 @@ fn a_fin_or_reset_without_goodbye_is_18() {
 fn a_reset_behind_both_goodbyes_is_none() {
     for _ in 0..5 {
         let Some(run) = left("goodbye") else { return };
-        run.exits(0).prints("half of it and the rest").is_silent();
+        run.exits(0).prints("half of it and the rest").logs_nothing();
     }
 }
 
@@ -440,7 +440,7 @@ const NCAT_CLIENT: Tool = Tool { program: "ncat", args: &["--ssl", "127.0.0.1", 
 #[test]
 fn end_without_close_notify_gets_the_answer_that_is_owed() {
     let authority = Authority::new();
-    let (ca, paper) = (authority.ca(), authority.paper(&["localhost"]));
+    let (ca, paper) = (authority.ca(), authority.certificate(&["localhost"]));
     for (flags, code) in [("", 18), ("--allow-truncation", 0)] {
         for (service, answer) in [
             ("--sh 'wc -c'", "3\n"),
@@ -460,7 +460,7 @@ fn end_without_close_notify_gets_the_answer_that_is_owed() {
 #[test]
 fn saved_file_without_close_notify_is_a_part_unless_allowed() {
     let authority = Authority::new();
-    let (ca, paper) = (authority.ca(), authority.paper(&["localhost"]));
+    let (ca, paper) = (authority.ca(), authority.certificate(&["localhost"]));
     for (flags, code, is_part) in [("", 18, true), ("--allow-truncation", 0, false)] {
         let dir = tempfile::tempdir().unwrap();
         let server = sockit("tcp-server --once --tls --cert").arg(&paper).and(flags);
@@ -504,19 +504,19 @@ print('close_notify', flush=True)
 #[test]
 fn server_that_ends_without_close_notify_still_gets_our_input() {
     let authority = Authority::new();
-    let (ca, paper) = (authority.ca(), authority.paper(&["localhost"]));
+    let (ca, paper) = (authority.ca(), authority.certificate(&["localhost"]));
     for (flags, code) in [("", 18), ("--allow-truncation", 0)] {
         let Some(mut python) = peer::program("python3") else { return };
         python.args(["-c", PYTHON_BARE_FIN]).arg(&paper);
         python.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let server = Running::start(python, None, LIMIT);
-        server.wait_to_print("\n");
+        let server = Process::start(python, None, LIMIT);
+        server.wait_for_output("\n");
         let port = String::from_utf8_lossy(&server.stdout.bytes()).trim().to_string();
         let client = sockit("tcp-client -v --tls localhost").arg(port).and(flags);
         let mut client = client.arg("--ca-file").arg(&ca).stdin_open().start();
-        client.wait_to_say("the peer sends no more");
-        client.type_in("our input");
-        client.end_stdin();
+        client.wait_for_log("the peer sends no more");
+        client.write_stdin("our input");
+        client.close_stdin();
         client.wait().exits(code).prints("answer");
         let run = server.wait();
         assert!(run.text().ends_with("\nour input\nclose_notify\n"), "{run:?}");

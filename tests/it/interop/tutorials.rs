@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use crate::support::peer;
-use crate::support::process::{Daemon, Running};
+use crate::support::process::{Daemon, Process};
 use crate::support::sockit::{LIMIT, Run, sockit};
 
 fn python(program: &str) -> Option<Command> {
@@ -44,7 +44,7 @@ fn their_client(program: &str, server: &Daemon, args: &[&str], input: &str) -> O
     let mut command = python(program)?;
     command.arg(server.port().to_string()).args(args);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    Some(Running::start(command, Some(input.into()), LIMIT).wait())
+    Some(Process::start(command, Some(input.into()), LIMIT).wait())
 }
 
 const GREETINGS: &str = "Welcome!\nHello, Michael!\nHello, Tracy!\nHello, Sarah!\n";
@@ -175,8 +175,8 @@ fn their_information_client_meets_our_server() {
 #[test]
 fn their_careful_client_meets_our_pipe() {
     let mut server = sockit("tcp-server --service pipe --once").stdin_open().serve();
-    server.type_in("HTTP/1.0 200 OK\r\n\r\nthe file\n");
-    server.end_stdin();
+    server.write_stdin("HTTP/1.0 200 OK\r\n\r\nthe file\n");
+    server.close_stdin();
     let Some(run) = their_client("careful_client.py", &server, &["/index.html"], "") else {
         return;
     };
@@ -207,9 +207,9 @@ fn their_udp_client_meets_our_echo() {
     let Some(mut client) = python("class_kinds_client.py") else { return };
     client.args(["udp", &server.port().to_string(), "-", "one", "two"]);
     client.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let run = Running::start(client, Some(Vec::new()), LIMIT).wait();
+    let run = Process::start(client, Some(Vec::new()), LIMIT).wait();
     run.exits(0).prints("one\ntwo\n");
-    server.wait_to_say_times("Got data from 127.0.0.1:", 2);
+    server.wait_for_log_times("Got data from 127.0.0.1:", 2);
 }
 
 #[test]

@@ -117,7 +117,7 @@ fn unix_socket_reaches_nginx_under_host_of_url() {
     run.exits(0);
     assert!(run.stdout == body(3 << 20));
     let run = get("http://any.example/private/page.html").run();
-    run.exits(22).says("hint: the server requires Basic authentication: --user USER:PASSWORD");
+    run.exits(22).logs("hint: the server requires Basic authentication: --user USER:PASSWORD");
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn nginx_serves_plain_coded_ranged_and_moved() {
     run.exits(0);
     assert!(run.stdout == body(3 << 20));
     let run = sockit("http-get").arg(server.url("/moved")).run();
-    run.exits(0).says("301 Moved Permanently").says("Content-Encoding: gzip");
+    run.exits(0).logs("301 Moved Permanently").logs("Content-Encoding: gzip");
     assert!(run.stdout == body(200_000));
     let run = sockit("http-get -q --range 100-199").arg(server.url("/big")).run();
     run.exits(0).prints(&body(3 << 20)[100..200]);
@@ -165,7 +165,7 @@ fn nginx_and_an_interruption_come_to_the_same_file() {
     let part = fs::metadata(server.file("copy.part")).unwrap().len();
     assert!((1..3 << 20).contains(&part), "{part}");
     let whole = sockit("http-get --continue -o").arg(&target).arg(server.url("/big")).run();
-    whole.exits(0).says("206 Partial Content");
+    whole.exits(0).logs("206 Partial Content");
     assert!(fs::read(&target).unwrap() == body(3 << 20));
     // It has changed since, though not in size.
     get("--timeout 2").run().exits(28);
@@ -192,7 +192,7 @@ fn the_tutorials_get_and_ours_bring_the_same_bytes() {
     for server in [python(), nginx()].into_iter().flatten() {
         let Some(theirs) = tutorials(&server, "/big") else { return };
         let raw = sockit("http-get --http1.0 --half-close --raw").arg(server.url("/big")).run();
-        raw.exits(0).is_silent();
+        raw.exits(0).logs_nothing();
         assert!(body_of(&raw.stdout) == theirs);
         let plain = sockit("http-get -q").arg(server.url("/big")).run();
         plain.exits(0);

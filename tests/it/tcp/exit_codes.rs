@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::support::namespace::Namespace;
 use crate::support::peer::{self, Script, peer};
-use crate::support::process::Running;
+use crate::support::process::Process;
 use crate::support::sockit::{Sockit, sockit};
 
 /// One way to an exit code.
@@ -29,7 +29,7 @@ fn against<T: Send + 'static>(
 }
 
 fn holds(mut stream: std::net::TcpStream) -> bool {
-    stream.outlive()
+    stream.wait_for_close()
 }
 
 #[test]
@@ -57,13 +57,13 @@ fn every_code_is_reached() {
         }),
         row("reset after data", 18, "receive", || {
             against("", |mut stream| {
-                stream.say("x");
+                stream.send("x");
                 stream.reset();
             })
             .stdin_open()
         }),
         row("a full disk", 23, "stdout", || {
-            against("", |mut stream| stream.say("x")).redirect(">/dev/full")
+            against("", |mut stream| stream.send("x")).redirect(">/dev/full")
         }),
         row("an output that cannot be", 23, "", || against("--output /no/such/dir/file", drop)),
         row("a missing input", 26, "file", || against("--input /no/such/file", drop)),
@@ -98,7 +98,7 @@ fn a_port_in_use_is_forty_five_with_a_hint() {
     let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = holder.local_addr().unwrap().port();
     let run = sockit(&format!("tcp-server --port {port}")).run();
-    run.exits(45).fails_at("bind").says("Address already in use").says(&port.to_string());
+    run.exits(45).fails_at("bind").logs("Address already in use").logs(&port.to_string());
 }
 
 #[test]
@@ -120,8 +120,8 @@ fn a_privileged_port_is_forty_five_with_a_hint() {
     nobody.arg(&copy).args(["tcp-server", "--port", "879"]);
     nobody.stdin(std::process::Stdio::null());
     nobody.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
-    let run = Running::start(nobody, Some(Vec::new()), Duration::from_secs(10)).wait();
-    run.exits(45).fails_at("bind").says("Permission denied").says("hint:");
+    let run = Process::start(nobody, Some(Vec::new()), Duration::from_secs(10)).wait();
+    run.exits(45).fails_at("bind").logs("Permission denied").logs("hint:");
 }
 
 fn open_to_all(dir: &std::path::Path) {
@@ -134,7 +134,7 @@ fn signals_have_their_own_numbers() {
     for (signal, code) in [(libc::SIGINT, 130), (libc::SIGTERM, 143)] {
         let holder = peer(holds);
         let client = sockit("tcp-client -v").to(holder.addr()).stdin_open().start();
-        client.wait_to_say("Connected to");
+        client.wait_for_log("Connected to");
         client.signal(signal);
         client.wait().exits(code);
     }
@@ -154,7 +154,7 @@ fn a_name_that_does_not_exist_is_six() {
     else {
         return;
     };
-    run.exits(6).fails_at("resolve").says("no-such-name");
+    run.exits(6).fails_at("resolve").logs("no-such-name");
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn a_resolver_that_fails_is_seventy_five() {
     // Nobody answers on port 53 of this namespace: the resolver says "try again".
     let world = Namespace::new().nsswitch("hosts: dns").resolv("nameserver 127.0.0.1");
     let Some(run) = world.run("tcp-client some-name.example 80 --timeout 15s") else { return };
-    run.exits(75).fails_at("resolve").says("some-name.example");
+    run.exits(75).fails_at("resolve").logs("some-name.example");
 }
 
 #[test]

@@ -5,9 +5,9 @@ use std::io::{ErrorKind, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use crate::support::peer::{Script, call, peer};
+use crate::support::peer::{Script, connect, peer};
 use crate::support::proc_stats::{own_memory, peak_memory};
-use crate::support::process::Running;
+use crate::support::process::Process;
 use crate::support::sockit::sockit;
 
 /// KiB that a server may spend on a client that never reads.
@@ -24,7 +24,7 @@ const STUCK: Duration = Duration::from_millis(300);
 
 /// Calls, talks until nobody takes any more of it, and reads nothing.
 fn deaf(addr: SocketAddr) -> TcpStream {
-    let mut stream = call(addr);
+    let mut stream = connect(addr);
     stream.set_nonblocking(true).expect("a mode");
     let line = format!("{}\n", "a line that nobody will read the answer of, ".repeat(50));
     let talk = line.repeat(20).into_bytes();
@@ -48,10 +48,10 @@ fn deaf_callers_cost_little(line: &str) {
     drop(deaf(server.addr()));
     let before = own_memory(server.pid());
     let addr = server.addr();
-    let callers: Vec<_> = (0..CALLERS).map(|_| std::thread::spawn(move || deaf(addr))).collect();
-    let callers: Vec<_> = callers.into_iter().map(|caller| caller.join().unwrap()).collect();
+    let clients: Vec<_> = (0..CALLERS).map(|_| std::thread::spawn(move || deaf(addr))).collect();
+    let clients: Vec<_> = clients.into_iter().map(|client| client.join().unwrap()).collect();
     let each = own_memory(server.pid()).saturating_sub(before) / CALLERS;
-    assert!(each <= PER_CALLER, "{line}: {each} KiB for each of {} callers", callers.len());
+    assert!(each <= PER_CALLER, "{line}: {each} KiB for each of {} callers", clients.len());
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn settle(pid: u32) {
 }
 
 /// The client's peak once it has nothing more to do, and then its end.
-fn peak(client: Running) -> u64 {
+fn peak(client: Process) -> u64 {
     settle(client.pid());
     let peak = peak_memory(client.pid());
     client.signal(libc::SIGKILL);
@@ -114,7 +114,7 @@ fn peak(client: Running) -> u64 {
 
 #[test]
 fn a_peer_that_never_reads_costs_a_client_little() {
-    let server = peer(|mut stream| stream.outlive());
+    let server = peer(|mut stream| stream.wait_for_close());
     let zeros = File::open("/dev/zero").unwrap();
     let peak = peak(sockit("tcp-client -q").to(server.addr()).stdin_from(zeros).start());
     assert!(peak <= CLIENT, "{peak} KiB");
@@ -145,9 +145,9 @@ fn a_long_list_and_a_stuck_reader_cost_resolve_little() {
 #[cfg(feature = "http")]
 fn fetched(head: &'static str, body: Vec<u8>) -> u64 {
     let server = peer(move |mut stream| {
-        stream.say(format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n"));
+        stream.send(format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n"));
         let _ = stream.write_all(&body);
-        stream.outlive()
+        stream.wait_for_close()
     });
     let null = File::create("/dev/null").unwrap();
     let url = format!("http://{}/", server.addr());

@@ -3,18 +3,18 @@
 use std::fs;
 use std::time::Duration;
 
-use crate::support::peer::{self, Script, call, peer};
+use crate::support::peer::{self, Script, connect, peer};
 use crate::support::sockit::sockit;
 
 #[test]
 fn json_is_one_object_a_line_and_nothing_else() {
     let server = sockit("tcp-server --service echo --json").serve();
-    let mut caller = call(server.addr());
-    let us = caller.local_addr().unwrap().to_string();
-    caller.say("12345");
-    caller.finish();
-    assert_eq!(caller.hear_all(), b"12345");
-    server.wait_to_say("\"event\":\"closed\"");
+    let mut client = connect(server.addr());
+    let us = client.local_addr().unwrap().to_string();
+    client.send("12345");
+    client.half_close();
+    assert_eq!(client.read_all(), b"12345");
+    server.wait_for_log("\"event\":\"closed\"");
     let local = server.local().to_string();
     let run = server.stop();
     run.prints("");
@@ -66,7 +66,7 @@ fn an_error_is_an_event_with_its_phase_and_code() {
     assert_eq!(error["code"], 7);
     assert_eq!(error["target"], nobody.addr().to_string().as_str());
     assert_eq!(error["cause"], "Connection refused");
-    run.never_says("sockit: ");
+    run.never_logs("sockit: ");
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn events_go_to_a_file_of_their_own() {
     let file = dir.path().join("events");
     let echo = peer::echoes();
     let run = sockit("tcp-client --events").arg(&file).to(echo.addr()).stdin("x").run();
-    run.exits(0).prints("x").is_silent();
+    run.exits(0).prints("x").logs_nothing();
     let told = fs::read_to_string(&file).unwrap();
     assert!(told.lines().all(|l| serde_json::from_str::<serde_json::Value>(l).is_ok()), "{told}");
     assert!(told.contains("\"connected\"") && told.contains("\"closed\""), "{told}");
@@ -91,11 +91,11 @@ fn events_go_to_a_file_of_their_own() {
 #[test]
 fn quiet_is_errors_only() {
     let server = sockit("tcp-server -q --print-port --once").serve();
-    let mut caller = call(server.addr());
-    caller.hear("Welcome!");
-    drop(caller);
+    let mut client = connect(server.addr());
+    client.expect_bytes("Welcome!");
+    drop(client);
     let run = server.wait();
-    run.exits(0).is_silent();
+    run.exits(0).logs_nothing();
     let nobody = peer::Refusing::new();
     sockit("tcp-client -q").to(nobody.addr()).run().exits(7).fails_at("connect");
 }
@@ -103,7 +103,7 @@ fn quiet_is_errors_only() {
 #[test]
 fn a_client_says_nothing_unless_asked() {
     let echo = peer::echoes();
-    sockit("tcp-client").to(echo.addr()).stdin("x").run().exits(0).is_silent();
+    sockit("tcp-client").to(echo.addr()).stdin("x").run().exits(0).logs_nothing();
 }
 
 #[test]
@@ -138,8 +138,8 @@ fn colour_follows_the_terminal_and_those_who_know_better() {
 fn what_a_peer_says_is_escaped_in_talk_and_untouched_in_data() {
     let nasty = "\x1b[31mred\x07\u{9b}1m\u{202e}\x7f";
     let rude = peer(move |mut stream| {
-        stream.say(nasty);
-        stream.outlive();
+        stream.send(nasty);
+        stream.wait_for_close();
     });
     let run = sockit("tcp-client --expect never --timeout 300ms").to(rude.addr()).run();
     run.exits(1);
@@ -147,7 +147,7 @@ fn what_a_peer_says_is_escaped_in_talk_and_untouched_in_data() {
     for raw in ['\x1b', '\x07', '\u{9b}', '\u{202e}', '\x7f'] {
         assert!(!run.stderr.contains(raw), "{raw:?} is raw in {:?}", run.stderr);
     }
-    run.says("red");
+    run.logs("red");
 }
 
 #[test]
@@ -165,10 +165,10 @@ fn a_dead_or_full_stderr_stops_no_server() {
         for flags in ["", "--json", "-vvv"] {
             let server = sockit("tcp-server --print-port").and(flags).redirect(how).serve();
             for _ in 0..3 {
-                let mut caller = call(server.addr());
-                caller.hear("Welcome!");
-                caller.say("exit");
-                assert_eq!(caller.hear_all(), b"", "{how} {flags}");
+                let mut client = connect(server.addr());
+                client.expect_bytes("Welcome!");
+                client.send("exit");
+                assert_eq!(client.read_all(), b"", "{how} {flags}");
             }
         }
     }
@@ -180,11 +180,11 @@ fn a_stderr_that_nobody_reads_stops_no_server() {
     rustix::pipe::fcntl_setpipe_size(&writer, 4096).unwrap();
     let mut server = sockit("tcp-server --print-port -vvv").stderr_to(writer).serve();
     for n in 0..300 {
-        let mut caller = call(server.addr());
-        caller.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        caller.hear("Welcome!");
-        caller.say("exit");
-        assert_eq!(caller.hear_all(), b"", "caller {n}");
+        let mut client = connect(server.addr());
+        client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        client.expect_bytes("Welcome!");
+        client.send("exit");
+        assert_eq!(client.read_all(), b"", "caller {n}");
     }
     assert!(server.is_alive());
     server.signal(libc::SIGTERM);
@@ -199,7 +199,7 @@ fn a_reader_of_our_stderr_that_goes_away_stops_no_server() {
     let server = sockit("tcp-server --print-port").stderr_to(writer).serve();
     drop(reader);
     for _ in 0..3 {
-        call(server.addr()).hear("Welcome!");
+        connect(server.addr()).expect_bytes("Welcome!");
     }
     server.stop().exits(0);
 }
@@ -213,7 +213,7 @@ fn a_full_disk_under_the_events_or_the_dump_is_told() {
         let client = sockit("tcp-client").arg(flag).arg("/dev/full");
         let run = client.to(echo.addr()).stdin("every byte").run();
         run.exits(23).prints("every byte").fails_at("file");
-        run.says("/dev/full: No space left on device");
+        run.logs("/dev/full: No space left on device");
         assert_eq!(run.stderr.matches("No space").count(), 1, "{}", run.stderr);
     }
 }
@@ -238,23 +238,23 @@ fn passwords_leave_the_list_of_processes() {
         let addr = silent.addr().to_string();
         let here = |text: &str| text.replace("PEER", &addr);
         let run = sockit(command).arg("-v").arg(flag).arg(here(secret)).arg(here(url)).start();
-        run.wait_to_say("Connect");
+        run.wait_for_log("Connect");
         let shown = fs::read(format!("/proc/{}/cmdline", run.pid())).unwrap();
         let shown = String::from_utf8(shown).unwrap();
         assert!(shown.contains(flag) && !shown.contains("secret"), "{shown:?}");
         run.signal(libc::SIGTERM);
-        run.wait().never_says("secret");
+        run.wait().never_logs("secret");
     }
 }
 
 #[test]
 fn a_server_tells_who_sends_no_more() {
     let server = sockit("tcp-server --service echo --json").serve();
-    let mut caller = call(server.addr());
-    caller.say("12345");
-    caller.finish();
-    caller.hear_all();
-    server.wait_to_say("\"closed\"");
+    let mut client = connect(server.addr());
+    client.send("12345");
+    client.half_close();
+    client.read_all();
+    server.wait_for_log("\"closed\"");
     let run = server.stop();
     let names: Vec<_> = run.events().iter().map(|e| e["event"].to_string()).collect();
     assert_eq!(names[1..4], ["\"accepted\"", "\"half_closed\"", "\"closed\""]);
@@ -262,19 +262,19 @@ fn a_server_tells_who_sends_no_more() {
     assert_eq!((&half["by"], &half["conn"]), (&"peer".into(), &1.into()));
 
     let server = sockit("tcp-server --service ack -v").serve();
-    let mut caller = call(server.addr());
-    caller.say("x");
-    caller.hear_all();
-    let us = caller.local_addr().unwrap();
-    server.wait_to_say(&format!("Half-closed: we send no more to {us}."));
-    drop(caller);
+    let mut client = connect(server.addr());
+    client.send("x");
+    client.read_all();
+    let us = client.local_addr().unwrap();
+    server.wait_for_log(&format!("Half-closed: we send no more to {us}."));
+    drop(client);
 }
 
 #[test]
 fn what_the_limit_of_the_run_ends_was_ended_by_a_timeout() {
     let server = sockit("tcp-server --timeout 500ms --json").serve();
-    let mut caller = call(server.addr());
-    caller.hear("Welcome!");
+    let mut client = connect(server.addr());
+    client.expect_bytes("Welcome!");
     let run = server.wait();
     run.exits(28);
     assert_eq!(run.events_named("closed")[0]["ended_by"], "timeout", "{}", run.stderr);
@@ -304,7 +304,7 @@ fn in_json_the_log_is_json_too() {
 fn figures_that_were_asked_for_are_told_in_quiet_too() {
     let echo = peer::echoes();
     let run = sockit("tcp-client -q --stats").to(echo.addr()).stdin("abc").run();
-    run.exits(0).prints("abc").says("3 bytes");
+    run.exits(0).prints("abc").logs("3 bytes");
 }
 
 #[test]

@@ -31,14 +31,14 @@ fn a_throw_away_certificate_is_good_for_who_knows_its_fingerprint() {
     let server = sockit("tcp-server --service echo --tls").serve();
     let pin = pin(&server);
     let client = |pin: &str| sockit("tcp-client --tls").to(server.addr()).and("--pin").arg(pin);
-    client(&pin).stdin("hello").run().exits(0).prints("hello").is_silent();
+    client(&pin).stdin("hello").run().exits(0).prints("hello").logs_nothing();
     let colons: Vec<&str> = (0..32).map(|at| &pin[2 * at..2 * at + 2]).collect();
     client(&colons.join(":").to_uppercase()).stdin("x").run().exits(0).prints("x");
     let wrong = client(&"ab".repeat(32)).stdin("hello").run();
-    wrong.exits(60).fails_at("tls").says(&pin).prints("");
+    wrong.exits(60).fails_at("tls").logs(&pin).prints("");
     client("abc").run().exits(2);
     let unknown = sockit("tcp-client --tls").to(server.addr()).stdin("hello").run();
-    unknown.exits(60).fails_at("tls").says("self-signed");
+    unknown.exits(60).fails_at("tls").logs("self-signed");
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn the_fingerprint_is_an_event() {
 #[test]
 fn an_authority_is_believed_for_the_names_it_signed() {
     let authority = Authority::new();
-    let server = echo(&authority.paper(&["localhost"]));
+    let server = echo(&authority.certificate(&["localhost"]));
     let run = hello(&server).and("--ca-file").arg(authority.ca()).and("--json").run();
     run.exits(0).prints("hello");
     assert_eq!(run.events_named("connected")[0]["peer_name"], "localhost");
@@ -67,7 +67,7 @@ fn an_authority_is_believed_for_the_names_it_signed() {
     by_environment.run().exits(0).prints("hello");
     let by_address = sockit("tcp-client --tls").to(server.addr()).and("--ca-file");
     let wrong = by_address.arg(authority.ca()).stdin("hello").run();
-    wrong.exits(60).fails_at("tls").says("localhost").says("127.0.0.1").says("wrong name");
+    wrong.exits(60).fails_at("tls").logs("localhost").logs("127.0.0.1").logs("wrong name");
     let renamed = sockit("tcp-client --tls --server-name localhost").to(server.addr());
     renamed.and("--ca-file").arg(authority.ca()).stdin("hello").run().exits(0).prints("hello");
 }
@@ -75,10 +75,10 @@ fn an_authority_is_believed_for_the_names_it_signed() {
 #[test]
 fn a_pin_is_needed_even_beside_an_authority() {
     let authority = Authority::new();
-    let server = echo(&authority.paper(&["localhost"]));
+    let server = echo(&authority.certificate(&["localhost"]));
     let wrong = "00".repeat(32);
     let run = hello(&server).and("--pin").arg(wrong).and("--ca-file").arg(authority.ca()).run();
-    run.exits(60).fails_at("tls").says("not the pinned one");
+    run.exits(60).fails_at("tls").logs("not the pinned one");
 }
 
 #[test]
@@ -92,17 +92,17 @@ fn each_bad_certificate_has_its_own_reason() {
         }
     };
     for (paper, reason) in [
-        (authority.paper_with(&["localhost"], year(2000, 2001)), "expired"),
-        (authority.paper_with(&["localhost"], year(2200, 2201)), "not yet valid"),
-        (authority.paper(&["elsewhere.example"]), "wrong name"),
-        (stranger.paper(&["localhost"]), "unknown issuer"),
+        (authority.certificate_with(&["localhost"], year(2000, 2001)), "expired"),
+        (authority.certificate_with(&["localhost"], year(2200, 2201)), "not yet valid"),
+        (authority.certificate(&["elsewhere.example"]), "wrong name"),
+        (stranger.certificate(&["localhost"]), "unknown issuer"),
         (authority.self_signed(&["localhost"]), "self-signed"),
     ] {
         let server = echo(&paper);
         let refused = hello(&server).and("--ca-file").arg(authority.ca()).run();
-        refused.exits(60).fails_at("tls").says(reason).prints("");
+        refused.exits(60).fails_at("tls").logs(reason).prints("");
         let anyhow = hello(&server).and("--insecure --ca-file").arg(authority.ca()).run();
-        anyhow.exits(0).prints("hello").says("warning").says(reason);
+        anyhow.exits(0).prints("hello").logs("warning").logs(reason);
     }
 }
 
@@ -114,7 +114,7 @@ fn a_self_signed_certificate_may_be_its_own_authority() {
     hello(&server).and("--ca-file").arg(&paper).run().exits(0).prints("hello");
     let elsewhere = sockit("tcp-client --tls --server-name elsewhere.example --ca-file");
     let wrong = elsewhere.arg(&paper).to(server.addr()).stdin("hello").run();
-    wrong.exits(60).says("wrong name").says("elsewhere.example").says("localhost");
+    wrong.exits(60).logs("wrong name").logs("elsewhere.example").logs("localhost");
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn files_that_are_not_there_or_not_what_they_should_be_are_26() {
     for flag in ["--ca-file", "--cert"] {
         for path in ["/no/such/file".as_ref(), empty.as_path()] {
             let run = sockit("tcp-client --tls localhost 9").arg(flag).arg(path).run();
-            run.exits(26).fails_at("file").says(path.to_str().expect("UTF-8"));
+            run.exits(26).fails_at("file").logs(path.to_str().expect("UTF-8"));
         }
     }
     for (text, why) in [("abc", "does not end"), ("MIIB!\n-----END CERTIFICATE-----", "base64")] {
@@ -133,21 +133,21 @@ fn files_that_are_not_there_or_not_what_they_should_be_are_26() {
         let run = sockit("tcp-client --tls localhost 9 --ca-file").arg(&empty).run();
         run.exits(26)
             .fails_at("file")
-            .says("not a PEM file")
-            .says(why)
-            .never_says("(")
-            .never_says("[");
+            .logs("not a PEM file")
+            .logs(why)
+            .never_logs("(")
+            .never_logs("[");
     }
-    let foreign = authority.paper(&["other"]);
+    let foreign = authority.certificate(&["other"]);
     let mixed = sockit("tcp-server --tls --port 0 --cert").arg(authority.ca());
     mixed.and("--key").arg(foreign).run().exits(26).fails_at("file");
-    sockit("tcp-client --insecure localhost 9").run().exits(2).says("--tls");
+    sockit("tcp-client --insecure localhost 9").run().exits(2).logs("--tls");
 }
 
 #[test]
 fn a_client_may_have_to_show_a_certificate() {
     let authority = Authority::new();
-    let paper = authority.paper(&["localhost"]);
+    let paper = authority.certificate(&["localhost"]);
     let server = sockit("tcp-server --reply '{peer_name} says {message}' --tls --client-ca")
         .arg(authority.ca())
         .and("--cert")
@@ -155,10 +155,10 @@ fn a_client_may_have_to_show_a_certificate() {
         .serve();
     let hello = || hello(&server).and("--ca-file").arg(authority.ca());
     let none = hello().run();
-    none.exits(35).fails_at("tls").says("certificate").prints("");
-    let stranger = hello().and("--cert").arg(Authority::new().paper(&["eve.example"])).run();
+    none.exits(35).fails_at("tls").logs("certificate").prints("");
+    let stranger = hello().and("--cert").arg(Authority::new().certificate(&["eve.example"])).run();
     stranger.exits(35).fails_at("tls").prints("");
-    let known = hello().and("--cert").arg(authority.paper(&["alice.example"])).run();
+    let known = hello().and("--cert").arg(authority.certificate(&["alice.example"])).run();
     known.exits(0).prints("alice.example says hello");
 }
 
@@ -169,11 +169,11 @@ fn a_certificate_may_be_optional() {
         .and("--client-ca")
         .arg(authority.ca())
         .and("--cert")
-        .arg(authority.paper(&["localhost"]))
+        .arg(authority.certificate(&["localhost"]))
         .serve();
     let hello = || hello(&server).and("--ca-file").arg(authority.ca());
     hello().run().exits(0).prints("<>hello");
-    let paper = authority.paper(&["alice.example"]);
+    let paper = authority.certificate(&["alice.example"]);
     hello().and("--cert").arg(&paper).run().exits(0).prints("<alice.example>hello");
 }
 
@@ -181,14 +181,14 @@ fn a_certificate_may_be_optional() {
 fn the_steps_tell_version_cipher_protocol_and_names() {
     let authority = Authority::new();
     let server = sockit("tcp-server --service echo --tls --alpn two,one -v --cert")
-        .arg(authority.paper(&["localhost", "other.example"]))
+        .arg(authority.certificate(&["localhost", "other.example"]))
         .serve();
     let run = hello(&server).and("-v --alpn one --alpn three --ca-file").arg(authority.ca()).run();
-    run.exits(0).says("TLSv1.3").says("AES_128_GCM").says("ALPN one");
-    run.says("localhost, other.example").says("test authority").says("valid from");
-    server.wait_to_say("ALPN one");
+    run.exits(0).logs("TLSv1.3").logs("AES_128_GCM").logs("ALPN one");
+    run.logs("localhost, other.example").logs("test authority").logs("valid from");
+    server.wait_for_log("ALPN one");
     let strangers = hello(&server).and("--alpn three --ca-file").arg(authority.ca()).run();
-    strangers.exits(35).fails_at("tls").says("alpn");
+    strangers.exits(35).fails_at("tls").logs("alpn");
 }
 
 #[test]
@@ -196,7 +196,7 @@ fn keys_are_logged_only_where_the_environment_says() {
     let authority = Authority::new();
     let (ours, theirs) = (authority.file("ours"), authority.file("theirs"));
     let server = sockit("tcp-server --service echo --once --tls --cert")
-        .arg(authority.paper(&["localhost"]))
+        .arg(authority.certificate(&["localhost"]))
         .env("SSLKEYLOGFILE", theirs.to_str().expect("UTF-8"))
         .serve();
     let client = hello(&server).and("--ca-file").arg(authority.ca());
@@ -212,11 +212,11 @@ fn keys_are_logged_only_where_the_environment_says() {
 fn plain_text_on_a_tls_port_fails_at_once_on_both_sides() {
     let server = sockit("tcp-server --service echo --tls").serve();
     let plain = sockit("tcp-client").to(server.addr()).stdin("hello\n").run();
-    plain.exits(35).fails_at("tls").says("hint:").says("--tls");
+    plain.exits(35).fails_at("tls").logs("hint:").logs("--tls");
     let script = sockit("tcp-client --send hello").to(server.addr()).run();
-    script.exits(35).says("hint:");
-    server.wait_to_say("does not speak TLS: it sends 'hello");
-    server.wait_to_say("hint:");
+    script.exits(35).logs("hint:");
+    server.wait_for_log("does not speak TLS: it sends 'hello");
+    server.wait_for_log("hint:");
     let pin = pin(&server);
     let client = sockit("tcp-client --tls --pin").arg(pin).to(server.addr()).stdin("still here");
     client.run().exits(0).prints("still here");
@@ -229,7 +229,7 @@ fn tls_on_a_plain_port_fails_at_once_on_both_sides() {
         let run = sockit("tcp-client --tls --insecure").to(server.addr()).stdin("x").run();
         run.exits(35).fails_at("tls").prints("");
         assert!(run.took < Duration::from_secs(5), "{:?}", run.took);
-        server.wait_to_say("speaks TLS to a port without TLS");
+        server.wait_for_log("speaks TLS to a port without TLS");
         sockit("tcp-client --hang-up").to(server.addr()).run().exits(0);
     }
 }
@@ -238,14 +238,14 @@ fn tls_on_a_plain_port_fails_at_once_on_both_sides() {
 fn a_stream_cut_without_goodbye_is_never_whole() {
     let authority = Authority::new();
     let server = sockit("tcp-server --tls --service pipe --once --cert")
-        .arg(authority.paper(&["localhost"]))
+        .arg(authority.certificate(&["localhost"]))
         .stdin_open()
         .serve();
     // A relay between the two, which cuts.
     let relay = peer::peer({
         let to = server.addr();
         move |near| {
-            let far = peer::call(to);
+            let far = peer::connect(to);
             let mut up = (near.try_clone().expect("a handle"), far.try_clone().expect("a handle"));
             std::thread::spawn(move || std::io::copy(&mut up.0, &mut up.1));
             let mut down = (far, near);
@@ -262,19 +262,19 @@ fn a_stream_cut_without_goodbye_is_never_whole() {
     let client = sockit("tcp-client --tls --server-name localhost --ca-file").arg(authority.ca());
     let client = client.to(relay.addr()).stdin_open().start();
     let mut server = server;
-    server.type_in(vec![b'x'; 60_000]);
+    server.write_stdin(vec![b'x'; 60_000]);
     let run = client.wait();
-    run.exits(18).fails_at("receive").says("close_notify");
+    run.exits(18).fails_at("receive").logs("close_notify");
 }
 
 /// Callers whose handshake comes to nothing: silent, plain text, and cut off.
 fn scan(server: &Daemon) {
-    drop(peer::call(server.addr()));
-    let mut plain = peer::call(server.addr());
-    plain.say("GET / HTTP/1.0\r\n\r\n");
+    drop(peer::connect(server.addr()));
+    let mut plain = peer::connect(server.addr());
+    plain.send("GET / HTTP/1.0\r\n\r\n");
     let _ = plain.read_to_end(&mut Vec::new());
-    let mut begun = peer::call(server.addr());
-    begun.say(b"\x16\x03\x01\x02\x00\x01");
+    let mut begun = peer::connect(server.addr());
+    begun.send(b"\x16\x03\x01\x02\x00\x01");
     begun.reset();
 }
 
@@ -290,22 +290,22 @@ fn failed_handshake_does_not_count() {
             client.stdin("served").run().exits(0).prints("served");
         }
         let run = server.wait();
-        run.exits(0).says("does not speak TLS");
+        run.exits(0).logs("does not speak TLS");
     }
 }
 
 #[test]
 fn unfinished_handshake_keeps_its_place_until_it_fails() {
     let server = sockit("tcp-server --service echo --tls --once --json").serve();
-    let silent = peer::call(server.addr());
-    server.wait_to_say_times("\"event\":\"accepted\"", 1);
+    let silent = peer::connect(server.addr());
+    server.wait_for_log_times("\"event\":\"accepted\"", 1);
     let mut client =
         sockit("tcp-client --tls --insecure -q").to(server.addr()).stdin_open().start();
-    client.type_in("second");
+    client.write_stdin("second");
     // Were it accepted beside the first, both handshakes could succeed.
     drop(silent);
-    client.wait_to_print("second");
-    client.end_stdin();
+    client.wait_for_output("second");
+    client.close_stdin();
     client.wait().exits(0);
     let run = server.wait();
     run.exits(0);
@@ -320,14 +320,14 @@ fn handshake_that_is_complete_ends_the_accepting() {
     let server = sockit("tcp-server --service echo --tls --once").serve();
     let mut client =
         sockit("tcp-client --tls --insecure -q").to(server.addr()).stdin_open().start();
-    client.type_in("first");
-    client.wait_to_print("first");
+    client.write_stdin("first");
+    client.wait_for_output("first");
     let until = std::time::Instant::now() + Duration::from_secs(10);
     while TcpStream::connect(server.addr()).is_ok() {
         assert!(std::time::Instant::now() < until, "still accepting");
         std::thread::sleep(Duration::from_millis(5));
     }
-    client.end_stdin();
+    client.close_stdin();
     client.wait().exits(0).prints("first");
     server.wait().exits(0);
 }
@@ -338,12 +338,12 @@ fn request_after_sigterm() -> Option<String> {
     let server = sockit("tcp-server --service ack --tls --grace 10s").serve();
     let client = sockit("tcp-client --tls --insecure -v").to(server.addr());
     let mut client = client.stdin_open().start();
-    client.wait_to_say("Connected to");
-    server.wait_to_say("Accept new connection");
+    client.wait_for_log("Connected to");
+    server.wait_for_log("Accept new connection");
     let asked = std::time::Instant::now();
     server.signal(libc::SIGTERM);
-    client.type_in("question");
-    client.end_stdin();
+    client.write_stdin("question");
+    client.close_stdin();
     let run = client.wait();
     let in_time = asked.elapsed() < Duration::from_millis(280);
     server.wait();
@@ -360,7 +360,7 @@ fn request_behind_a_new_handshake_is_answered_after_sigterm() {
 fn key_that_every_user_can_read_is_a_warning() {
     use std::os::unix::fs::PermissionsExt;
     let authority = Authority::new();
-    let path = authority.paper(&["localhost"]);
+    let path = authority.certificate(&["localhost"]);
     for (mode, warns) in [(0o644, true), (0o604, true), (0o600, false), (0o640, false)] {
         std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
         for key in ["--cert", "--key"] {
@@ -372,16 +372,17 @@ fn key_that_every_user_can_read_is_a_warning() {
             let said = run.stderr.contains("every user can read the key");
             assert_eq!(said, warns, "{mode:o} {key}: {}", run.stderr);
         }
-        let client = sockit("tcp-client --tls --cert").arg(&path).to(peer::closes_at_once().addr());
+        let client =
+            sockit("tcp-client --tls --cert").arg(&path).to(peer::closes_immediately().addr());
         let said = client.run().stderr.contains("every user can read the key");
         assert_eq!(said, warns, "{mode:o}");
     }
 }
 
 fn silence_costs() -> Duration {
-    let silent = peer::peer(|mut stream| stream.outlive());
+    let silent = peer::peer(|mut stream| stream.wait_for_close());
     let run = sockit("tcp-client --tls --connect-timeout 700ms").to(silent.addr()).run();
-    run.exits(28).fails_at("tls").says("timed out after 700ms");
+    run.exits(28).fails_at("tls").logs("timed out after 700ms");
     run.took
 }
 
@@ -398,8 +399,8 @@ fn stalled_handshakes_delay_nobody_and_end_with_the_server() {
     let pin = pin(&server);
     let stalled: Vec<TcpStream> = (0..20)
         .map(|n| {
-            let mut stream = peer::call(server.addr());
-            stream.say(&b"\x16\x03\x01\x02\x00\x01"[..n % 7]);
+            let mut stream = peer::connect(server.addr());
+            stream.send(&b"\x16\x03\x01\x02\x00\x01"[..n % 7]);
             stream
         })
         .collect();
@@ -426,12 +427,12 @@ fn null_stdin_ends_a_tls_session_after_the_peer() {
     for flags in ["", "--recv-only"] {
         let server = sockit("tcp-server --tls --service pipe --once").and(flags).serve();
         let client = sockit("tcp-client --tls --pin").arg(pin(&server)).to(server.addr());
-        client.stdin("to the server").run().exits(0).prints("").is_silent();
+        client.stdin("to the server").run().exits(0).prints("").logs_nothing();
         server.wait().exits(0).prints("to the server");
 
         let server = sockit("tcp-server --tls --service pipe --once").stdin("to us").serve();
         let client = sockit("tcp-client --tls --pin").arg(pin(&server)).to(server.addr());
-        client.and(flags).run().exits(0).prints("to us").is_silent();
+        client.and(flags).run().exits(0).prints("to us").logs_nothing();
         server.wait().exits(0).prints("");
     }
 }
@@ -449,12 +450,12 @@ fn half_closes_and_a_mebibyte_after_each() {
 
     let mut server = sockit("tcp-server --tls --service pipe --once").stdin_open().serve();
     let pin = self::pin(&server);
-    server.end_stdin();
+    server.close_stdin();
     let mut client =
         sockit("tcp-client -v --tls --pin").arg(pin).to(server.addr()).stdin_open().start();
-    client.wait_to_say("the peer sends no more");
-    client.type_in(&answer);
-    client.end_stdin();
+    client.wait_for_log("the peer sends no more");
+    client.write_stdin(&answer);
+    client.close_stdin();
     client.wait().exits(0).prints("");
     let run = server.wait();
     run.exits(0);

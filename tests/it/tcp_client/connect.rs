@@ -13,18 +13,18 @@ fn a_silent_address_is_overtaken_by_the_next() {
     let port = listener.local_addr().unwrap().port();
     let silent = peer::Unanswering::on(([127, 0, 0, 5], port).into());
     let echo = peer::peer_on(listener, |mut stream| {
-        stream.hear("hi");
-        stream.say("hi");
+        stream.expect_bytes("hi");
+        stream.send("hi");
     });
     let world = Namespace::new()
-        .on_our_network()
+        .with_host_network()
         .nsswitch("hosts: files")
         .etc("hosts", "127.0.0.5 two\n127.0.0.6 two");
     let Some(run) = world.run(&format!("tcp-client -v two {port} --send hi")) else {
         return;
     };
-    run.exits(0).prints("hi\n").says(&format!("Connected to {}", echo.addr()));
-    run.says(&silent.addr().to_string());
+    run.exits(0).prints("hi\n").logs(&format!("Connected to {}", echo.addr()));
+    run.logs(&silent.addr().to_string());
     // RFC 8305 §5: the next attempt begins 250 ms after the last, not after its failure.
     assert!(run.took < Duration::from_secs(2), "{:?}", run.took);
 }
@@ -34,11 +34,11 @@ fn a_refusing_address_gives_way_to_the_next_at_once() {
     let echo = peer::echoes();
     let port = echo.addr().port();
     let world = Namespace::new()
-        .on_our_network()
+        .with_host_network()
         .nsswitch("hosts: files")
         .etc("hosts", "127.0.0.77 two\n127.0.0.1 two");
     let Some(run) = world.run(&format!("tcp-client --half-close two {port}")) else { return };
-    run.exits(0).is_silent();
+    run.exits(0).logs_nothing();
     echo.outcome();
 }
 
@@ -47,12 +47,12 @@ fn of_several_failures_the_first_is_told_and_each_under_v() {
     let nobody = peer::Refusing::new();
     let port = nobody.addr().port();
     let world = Namespace::new()
-        .on_our_network()
+        .with_host_network()
         .nsswitch("hosts: files")
         .etc("hosts", "127.0.0.1 two\n127.0.0.77 two");
     let Some(run) = world.run(&format!("tcp-client -v two {port}")) else { return };
-    run.exits(7).fails_at("connect").says("Connection refused");
-    run.says(&format!("127.0.0.1:{port}")).says(&format!("127.0.0.77:{port}"));
+    run.exits(7).fails_at("connect").logs("Connection refused");
+    run.logs(&format!("127.0.0.1:{port}")).logs(&format!("127.0.0.77:{port}"));
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn a_server_shares_its_port_when_asked_to() {
 fn hosts_only(hosts: &std::path::Path) -> Namespace {
     std::fs::write(hosts, "127.0.0.1 other\n").unwrap();
     let mount = format!("mount --bind '{}' /etc/hosts || exit 99", hosts.display());
-    Namespace::new().on_our_network().nsswitch("hosts: files").before(&mount)
+    Namespace::new().with_host_network().nsswitch("hosts: files").before(&mount)
 }
 
 /// Commands that look a name up, and what they say to whom they find.
@@ -125,9 +125,9 @@ fn absent_name_is_retried_until_it_appears() {
         let world = hosts_only(&hosts);
         let Some(inside) = world.words() else { return };
         let client = sockit(&line).and("--retry 1000 --retry-delay 20ms").under(inside).start();
-        client.wait_to_say("Trying again in 20ms (retry 2)");
+        client.wait_for_log("Trying again in 20ms (retry 2)");
         std::fs::write(&hosts, "127.0.0.1 db\n").unwrap();
-        client.wait_to_say("Connection refused");
+        client.wait_for_log("Connection refused");
         client.signal(9);
     }
 }
@@ -138,7 +138,7 @@ fn absent_name_exits_6_after_last_retry() {
     let world = hosts_only(&folder.path().join("hosts"));
     for line in lookups(9) {
         let Some(run) = world.run(&format!("{line} --retry 2 --retry-delay 10ms")) else { return };
-        run.exits(6).says("(retry 2)").never_says("(retry 3)");
+        run.exits(6).logs("(retry 2)").never_logs("(retry 3)");
         assert!(
             run.stderr.lines().last().is_some_and(|line| line.starts_with("sockit: resolve db:"))
         );
@@ -159,6 +159,6 @@ fn link_local_address_without_zone_gets_hint() {
         ("udp-echo --host fe80::1 --port 0", 45, "bind"),
     ] {
         let run = sockit(line).run();
-        run.exits(code).fails_at(phase).says("hint: a link-local address needs its interface");
+        run.exits(code).fails_at(phase).logs("hint: a link-local address needs its interface");
     }
 }

@@ -47,7 +47,7 @@ fn a_name_is_typed_and_a_greeting_comes() {
 
 #[test]
 fn control_d_ends_it() {
-    let listener = peer(|mut stream| stream.hear_all());
+    let listener = peer(|mut stream| stream.read_all());
     let mut screen = prompt_to(listener.addr(), "");
     screen.exp_string("> ").unwrap();
     screen.send_line("last words").unwrap();
@@ -61,8 +61,8 @@ fn control_d_ends_it() {
 #[test]
 fn a_peer_that_leaves_ends_the_prompt() {
     let rude = peer(|mut stream| {
-        stream.hear("hi");
-        stream.say("bye");
+        stream.expect_bytes("hi");
+        stream.send("bye");
     });
     let mut screen = prompt_to(rude.addr(), "");
     screen.exp_string("> ").unwrap();
@@ -77,8 +77,8 @@ fn replies_come_above_the_line_being_typed() {
     let (tell, told) = std::sync::mpsc::channel();
     let talker = peer(move |mut stream| {
         told.recv().unwrap();
-        stream.say("news\n");
-        stream.hear_all()
+        stream.send("news\n");
+        stream.read_all()
     });
     let mut screen = prompt_to(talker.addr(), "");
     screen.exp_string("> ").unwrap();
@@ -98,7 +98,7 @@ fn replies_come_above_the_line_being_typed() {
 
 #[test]
 fn line_ends_and_empty_lines_are_sent_when_asked_for() {
-    let listener = peer(|mut stream| stream.hear_all());
+    let listener = peer(|mut stream| stream.read_all());
     let mut screen = prompt_to(listener.addr(), "--eol crlf --keep-empty");
     screen.exp_string("> ").unwrap();
     screen.send_line("a").unwrap();
@@ -112,7 +112,7 @@ fn line_ends_and_empty_lines_are_sent_when_asked_for() {
 
 #[test]
 fn history_brings_a_line_back() {
-    let listener = peer(|mut stream| stream.hear_all());
+    let listener = peer(|mut stream| stream.read_all());
     let mut screen = prompt_to(listener.addr(), "--eol lf");
     screen.exp_string("> ").unwrap();
     screen.send_line("again").unwrap();
@@ -136,7 +136,7 @@ fn type_bytes(screen: &PtySession, bytes: &[u8]) {
 #[test]
 fn a_line_that_is_not_utf8_is_sent_as_typed_and_the_session_continues() {
     for term in ["xterm", "dumb"] {
-        let listener = peer(|mut stream| stream.hear_all());
+        let listener = peer(|mut stream| stream.read_all());
         let mut command = sockit("tcp-client --eol lf").to(listener.addr()).command();
         command.env("TERM", term);
         let mut screen = spawn_command(command, Some(PATIENCE)).unwrap();
@@ -159,7 +159,7 @@ fn a_line_that_is_not_utf8_is_sent_as_typed_and_the_session_continues() {
 
 #[test]
 fn a_line_of_a_pipe_that_is_not_utf8_is_sent_as_it_is() {
-    let listener = peer(|mut stream| stream.hear_all());
+    let listener = peer(|mut stream| stream.read_all());
     let run = sockit("tcp-client --prompt --eol lf").to(listener.addr());
     run.stdin(b"caf\xe9\r\n\xff\x80\nnext\n").run().exits(0);
     assert_eq!(listener.outcome(), b"caf\xe9\n\xff\x80\nnext\n");
@@ -167,7 +167,7 @@ fn a_line_of_a_pipe_that_is_not_utf8_is_sent_as_it_is() {
 
 #[test]
 fn a_line_is_edited_in_the_middle_and_by_control_keys() {
-    let listener = peer(|mut stream| stream.hear_all());
+    let listener = peer(|mut stream| stream.read_all());
     let mut screen = prompt_to(listener.addr(), "--eol lf");
     screen.exp_string("> ").unwrap();
     screen.send("one thre\x1b[D\x1b[D\x1b[D\x1b[Dtwo \x05e\r").unwrap();
@@ -181,9 +181,9 @@ fn a_line_is_edited_in_the_middle_and_by_control_keys() {
 #[test]
 fn crlf_at_the_prompt_ends_each_line_also_an_empty_one() {
     for flags in ["--crlf", "--eol crlf", "--crlf --eol lf", "--crlf --eol crlf"] {
-        let listener = peer(|mut stream| stream.hear_all());
+        let listener = peer(|mut stream| stream.read_all());
         let prompt = sockit("tcp-client --prompt").and(flags).to(listener.addr());
-        prompt.stdin("EHLO x\n\nQUIT\n").run().exits(0).never_says("line end");
+        prompt.stdin("EHLO x\n\nQUIT\n").run().exits(0).never_logs("line end");
         assert_eq!(listener.outcome(), b"EHLO x\r\n\r\nQUIT\r\n", "{flags}");
     }
 }
@@ -191,12 +191,12 @@ fn crlf_at_the_prompt_ends_each_line_also_an_empty_one() {
 #[test]
 fn a_line_protocol_is_spoken_at_the_prompt_with_crlf() {
     let server = peer(|mut stream| {
-        stream.say("220 ready\r\n");
-        stream.hear("EHLO x\r\n");
-        stream.say("250-hello\r\n250 done\r\n");
-        stream.hear("\r\n");
-        stream.say("500 what?\r\n");
-        stream.hear_all()
+        stream.send("220 ready\r\n");
+        stream.expect_bytes("EHLO x\r\n");
+        stream.send("250-hello\r\n250 done\r\n");
+        stream.expect_bytes("\r\n");
+        stream.send("500 what?\r\n");
+        stream.read_all()
     });
     let mut screen = prompt_to(server.addr(), "--crlf");
     screen.exp_string("220 ready").unwrap();
@@ -212,28 +212,28 @@ fn a_line_protocol_is_spoken_at_the_prompt_with_crlf() {
 
 #[test]
 fn a_missing_line_end_is_a_warning_once() {
-    let listener = peer(|mut stream| stream.hear_all());
+    let listener = peer(|mut stream| stream.read_all());
     let run = sockit("tcp-client --prompt").to(listener.addr()).stdin("one\ntwo\n").run();
     run.exits(0);
     assert_eq!(run.stderr.matches("without a line end").count(), 1, "{}", run.stderr);
     assert!(run.stderr.contains("--eol"), "{}", run.stderr);
     assert_eq!(listener.outcome(), b"onetwo");
 
-    let listener = peer(|mut stream| stream.hear_all());
+    let listener = peer(|mut stream| stream.read_all());
     let run = sockit("tcp-client -q --prompt").to(listener.addr()).stdin("one\n").run();
-    run.exits(0).never_says("line end");
-    let unused = peer(|mut stream| stream.hear_all());
-    sockit("tcp-client --prompt").to(unused.addr()).stdin("").run().never_says("line end");
+    run.exits(0).never_logs("line end");
+    let unused = peer(|mut stream| stream.read_all());
+    sockit("tcp-client --prompt").to(unused.addr()).stdin("").run().never_logs("line end");
 }
 
 /// Sends what no terminal should act on, colour that is split between two writes, and a last line.
 fn paints() -> peer::Peer<()> {
     peer(|mut stream| {
-        stream.say("\x1b]0;title\x07a\x08\x1b[2J\x1b[1A\rb\u{9b}\u{202e}c\tgr\u{fc}n\r\n");
-        stream.say(b"\xe9\x1b[1;31mred\x1b[0m end\x1b[3");
-        stream.hear("x");
-        stream.say("2mgreen\n");
-        stream.hear_all();
+        stream.send("\x1b]0;title\x07a\x08\x1b[2J\x1b[1A\rb\u{9b}\u{202e}c\tgr\u{fc}n\r\n");
+        stream.send(b"\xe9\x1b[1;31mred\x1b[0m end\x1b[3");
+        stream.expect_bytes("x");
+        stream.send("2mgreen\n");
+        stream.read_all();
     })
 }
 
@@ -271,8 +271,8 @@ fn raw_output_passes_everything() {
 #[test]
 fn a_stdout_that_is_no_terminal_gets_replies_untouched() {
     let painter = peer(|mut stream| {
-        stream.say("\x1b]0;title\x07\r\u{202e}\x1b[2J\n");
-        stream.hear_all();
+        stream.send("\x1b]0;title\x07\r\u{202e}\x1b[2J\n");
+        stream.read_all();
     });
     let run = sockit("tcp-client --prompt --eol lf").to(painter.addr()).stdin("x\n").run();
     run.exits(0).prints("\x1b]0;title\x07\r\u{202e}\x1b[2J\n");
@@ -280,15 +280,15 @@ fn a_stdout_that_is_no_terminal_gets_replies_untouched() {
 
 #[test]
 fn the_prompt_may_be_forced_onto_a_pipe() {
-    let listener = peer(|mut stream| stream.hear_all());
+    let listener = peer(|mut stream| stream.read_all());
     let run = sockit("tcp-client --prompt").to(listener.addr()).stdin("one\ntwo\n").run();
-    run.exits(0).prints("").says("> ");
+    run.exits(0).prints("").logs("> ");
     assert_eq!(listener.outcome(), b"onetwo");
 }
 
 #[test]
 fn no_prompt_makes_a_terminal_a_pipe() {
-    let listener = peer(|mut stream| stream.hear_all());
+    let listener = peer(|mut stream| stream.read_all());
     let mut screen = prompt_to(listener.addr(), "--no-prompt -v");
     screen.exp_string("Connected to").unwrap();
     screen.send_line("raw").unwrap();
@@ -374,8 +374,8 @@ fn a_redirected_stderr_gets_the_prompt() {
 #[test]
 fn the_terminal_is_given_back_however_it_ends() {
     let resets = peer(|mut stream| {
-        stream.say("hi");
-        stream.hear("x");
+        stream.send("hi");
+        stream.expect_bytes("x");
         stream.reset();
     });
     let mut screen = and_then_the_terminal("\"$0\" \"$@\"", resets.addr(), ("LC_ALL", "C.UTF-8"));
@@ -385,8 +385,8 @@ fn the_terminal_is_given_back_however_it_ends() {
 
     for (signal, code) in [("TERM", 143), ("INT", 130), ("HUP", 129)] {
         let holder = peer(|mut stream| {
-            stream.say("hi");
-            stream.outlive()
+            stream.send("hi");
+            stream.wait_for_close()
         });
         let line = "sh -c 'echo $$ >\"$PID_FILE\"; exec \"$0\" \"$@\"' \"$0\" \"$@\"";
         let dir = tempfile::tempdir().unwrap();
@@ -406,7 +406,7 @@ fn the_terminal_is_given_back_however_it_ends() {
 fn talk_shares_no_line_with_a_plain_prompt() {
     let silent = peer::does_nothing();
     let prompt = sockit("tcp-client --prompt -v --timeout 300ms").to(silent.addr());
-    prompt.stdin_open().run().exits(28).fails_at("receive").says("\n> \n");
+    prompt.stdin_open().run().exits(28).fails_at("receive").logs("\n> \n");
 
     let silent = peer::does_nothing();
     let prompt = sockit("tcp-client --prompt --json --timeout 300ms").to(silent.addr());
@@ -431,9 +431,9 @@ fn replies_of_a_prompt_may_go_to_a_file_or_nowhere() {
 #[test]
 fn a_forced_prompt_hears_a_slow_peer_out() {
     let slow = peer(|mut stream| {
-        stream.hear_all();
+        stream.read_all();
         std::thread::sleep(std::time::Duration::from_millis(3500));
-        stream.say("late");
+        stream.send("late");
     });
     let run = sockit("tcp-client --prompt").to(slow.addr()).stdin("x\n").run();
     run.exits(0).prints("late\n");
@@ -441,7 +441,7 @@ fn a_forced_prompt_hears_a_slow_peer_out() {
 
 #[test]
 fn hanging_up_ends_a_prompt_at_once() {
-    let holder = peer(|mut stream| stream.hear_all());
+    let holder = peer(|mut stream| stream.read_all());
     let run = sockit("tcp-client --prompt --hang-up").to(holder.addr()).stdin("x\n").run();
     run.exits(0);
     assert_eq!(holder.outcome(), b"x");

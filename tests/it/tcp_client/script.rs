@@ -16,7 +16,7 @@ fn a_reader_of_our_stdout_that_leaves_ends_the_script_well() {
     reader.read_exact(&mut first).unwrap();
     drop(reader);
     let run = script.wait();
-    run.exits(0).is_silent();
+    run.exits(0).logs_nothing();
     assert!(run.took < Duration::from_secs(8), "{:?}", run.took);
 }
 
@@ -25,7 +25,7 @@ fn a_full_disk_under_stdout_is_told() {
     let server = sockit("tcp-server").serve();
     let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
     let run = sockit("tcp-client --send Ann").to(server.addr()).stdout_to(full).run();
-    run.exits(23).fails_at("stdout").says("No space left");
+    run.exits(23).fails_at("stdout").logs("No space left");
 }
 
 /// Says much more than any pipe holds, and waits for the end.
@@ -67,7 +67,7 @@ fn the_idle_limit_holds_for_a_reply_that_never_comes() {
         let silent = peer::does_nothing();
         let client = sockit("tcp-client --idle-timeout 400ms").and(mode).to(silent.addr());
         let run = client.stdin_open().run();
-        run.exits(28).fails_at("receive").says("400ms");
+        run.exits(28).fails_at("receive").logs("400ms");
         assert!(run.took < Duration::from_secs(6), "{mode}: {:?}", run.took);
     }
 }
@@ -76,10 +76,10 @@ fn the_idle_limit_holds_for_a_reply_that_never_comes() {
 fn our_own_delay_is_not_idle() {
     for mode in ["--send x", "--recv-only", ""] {
         let slow = peer(|mut stream| {
-            stream.say("wait");
+            stream.send("wait");
             let mut first = [0];
             let n = stream.read(&mut first).unwrap();
-            stream.say(&first[..n]);
+            stream.send(&first[..n]);
         });
         let flags = "tcp-client --delay 900ms --idle-timeout 450ms";
         let run = sockit(flags).and(mode).to(slow.addr()).stdin("x").run();
@@ -94,11 +94,11 @@ fn our_own_delay_is_not_idle() {
 #[test]
 fn what_comes_after_the_last_reply_is_printed_until_the_peer_ends() {
     let slow = peer(|mut stream| {
-        stream.hear("x");
-        stream.say("one");
-        stream.hear_all();
+        stream.expect_bytes("x");
+        stream.send("one");
+        stream.read_all();
         std::thread::sleep(Duration::from_millis(2500));
-        stream.say("two");
+        stream.send("two");
     });
     let run = sockit("tcp-client --send x").to(slow.addr()).run();
     run.exits(0).prints("one\ntwo\n");
@@ -116,9 +116,9 @@ fn an_echo_ends_as_soon_as_we_have() {
 fn a_peer_that_never_ends_is_left_when_the_time_is_over() {
     for limit in ["--timeout 1500ms", "--timeout 15s --idle-timeout 1s"] {
         let stays = peer(|mut stream| {
-            stream.hear("x");
-            stream.say("reply");
-            stream.outlive();
+            stream.expect_bytes("x");
+            stream.send("reply");
+            stream.wait_for_close();
         });
         let run = sockit("tcp-client --send x").and(limit).to(stays.addr()).run();
         run.exits(0).prints("reply\n");
@@ -129,13 +129,13 @@ fn a_peer_that_never_ends_is_left_when_the_time_is_over() {
 #[test]
 fn a_signal_after_the_last_reply_keeps_its_number() {
     let stays = peer(|mut stream| {
-        stream.hear("x");
-        stream.say("reply");
-        stream.see_leave();
-        stream.outlive()
+        stream.expect_bytes("x");
+        stream.send("reply");
+        stream.wait_for_fin();
+        stream.wait_for_close()
     });
     let client = sockit("tcp-client -v --send x").to(stays.addr()).start();
-    client.wait_to_say("we send no more");
+    client.wait_for_log("we send no more");
     client.signal(libc::SIGTERM);
     client.wait().exits(143).prints("reply\n");
 }
@@ -143,9 +143,9 @@ fn a_signal_after_the_last_reply_keeps_its_number() {
 #[test]
 fn hang_up_leaves_at_once_and_no_half_close_says_nothing() {
     let stays = peer(|mut stream| {
-        stream.hear("x");
-        stream.say("reply");
-        stream.hear_all()
+        stream.expect_bytes("x");
+        stream.send("reply");
+        stream.read_all()
     });
     let run = sockit("tcp-client --send x --hang-up").to(stays.addr()).run();
     run.exits(0).prints("reply\n");
@@ -153,11 +153,11 @@ fn hang_up_leaves_at_once_and_no_half_close_says_nothing() {
     stays.outcome();
 
     let ends_late = peer(|mut stream| {
-        stream.hear("x");
-        stream.say("reply");
+        stream.expect_bytes("x");
+        stream.send("reply");
         stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
         let heard = stream.read(&mut [0]);
-        stream.say("more");
+        stream.send("more");
         heard.is_err()
     });
     let run = sockit("tcp-client --send x --no-half-close").to(ends_late.addr()).run();
@@ -169,8 +169,8 @@ fn hang_up_leaves_at_once_and_no_half_close_says_nothing() {
 fn what_is_said_to_a_peer_that_has_gone_is_undelivered() {
     for steps in ["--send x --expect ok --send y", "--send x --send y"] {
         let gone = peer(|mut stream| {
-            stream.hear("x");
-            stream.say("ok");
+            stream.expect_bytes("x");
+            stream.send("ok");
         });
         let run = sockit("tcp-client").and(steps).to(gone.addr()).run();
         run.exits(18).prints("ok\n");
@@ -180,23 +180,23 @@ fn what_is_said_to_a_peer_that_has_gone_is_undelivered() {
 #[test]
 fn a_reset_tells_how_much_had_come() {
     let rude = peer(|mut stream| {
-        stream.hear("x");
-        stream.say("12345");
-        stream.see_leave();
+        stream.expect_bytes("x");
+        stream.send("12345");
+        stream.wait_for_fin();
         stream.reset();
     });
     let run = sockit("tcp-client --send x").to(rude.addr()).run();
-    run.exits(18).fails_at("receive").says("after 5 bytes");
+    run.exits(18).fails_at("receive").logs("after 5 bytes");
 }
 
 #[test]
 fn expect_reads_characters_however_they_are_cut() {
     let torn = peer(|mut stream| {
         for byte in "已接收到数据 \u{1f600}".as_bytes() {
-            stream.say([*byte]);
+            stream.send([*byte]);
             std::thread::sleep(Duration::from_millis(10));
         }
-        stream.outlive()
+        stream.wait_for_close()
     });
     let run = sockit("tcp-client --expect 已接收到数据 --expect '^ .$' --timeout 5s --hang-up")
         .to(torn.addr())
@@ -206,11 +206,11 @@ fn expect_reads_characters_however_they_are_cut() {
 
 #[test]
 fn patterns_are_told_as_they_were_typed() {
-    let other = peer(|mut stream| stream.say(r"C:\dir"));
+    let other = peer(|mut stream| stream.send(r"C:\dir"));
     let run = sockit(r"tcp-client --expect '^\d+\.$'").to(other.addr()).run();
-    run.exits(1).says(r#"expected /^\d+\.$/, got "C:\dir""#);
+    run.exits(1).logs(r#"expected /^\d+\.$/, got "C:\dir""#);
     let run = sockit(r"tcp-client --expect '\d+('").run();
-    run.exits(2).says(r"'\d+('").never_says(r"\\d");
+    run.exits(2).logs(r"'\d+('").never_logs(r"\\d");
 }
 
 #[test]
@@ -226,9 +226,9 @@ fn an_empty_send_is_passed_over() {
 fn line_ends_and_rates_hold_in_a_script_too() {
     let listener = peer(|mut stream| {
         let began = Instant::now();
-        stream.hear("a\r\nbbbbbbbbbbbbbbbbb");
+        stream.expect_bytes("a\r\nbbbbbbbbbbbbbbbbb");
         let took = began.elapsed();
-        stream.say("ok");
+        stream.send("ok");
         took
     });
     let flags = r"tcp-client --crlf --rate 40/s --send 'a\nbbbbbbbbbbbbbbbbb'";
@@ -239,8 +239,8 @@ fn line_ends_and_rates_hold_in_a_script_too() {
 #[test]
 fn each_message_gets_the_line_end_asked_for_even_an_empty_one() {
     let listener = peer(|mut stream| {
-        stream.hear("HEAD / HTTP/1.0\r\n\r\n");
-        stream.say("ok");
+        stream.expect_bytes("HEAD / HTTP/1.0\r\n\r\n");
+        stream.send("ok");
     });
     let flags = "tcp-client --eol crlf --send 'HEAD / HTTP/1.0' --expect '' --send ''";
     sockit(flags).to(listener.addr()).run().exits(0).prints("ok\n");
@@ -283,7 +283,7 @@ fn flags_that_mean_nothing_together_are_refused() {
         "--prompt --recv-only",
     ] {
         let line = line.replace('F', file.to_str().unwrap());
-        sockit("tcp-client").and(&line).run().exits(2).says("sockit: usage: ");
+        sockit("tcp-client").and(&line).run().exits(2).logs("sockit: usage: ");
     }
 }
 
@@ -304,20 +304,20 @@ fn a_text_that_is_not_utf8_is_sent_as_it_was_given() {
 fn expect_matches_bytes_and_text_however_they_are_cut() {
     // The test's own words cut them: the peer sends the next piece only when it is asked for it.
     let telnet = peer(|mut stream| {
-        stream.say(b"\xff");
-        stream.hear("1");
-        stream.say(b"\xfb\x01caf\xc3");
-        stream.hear("2");
-        stream.say(b"\xa9 \xe9.");
-        stream.hear_all()
+        stream.send(b"\xff");
+        stream.expect_bytes("1");
+        stream.send(b"\xfb\x01caf\xc3");
+        stream.expect_bytes("2");
+        stream.send(b"\xa9 \xe9.");
+        stream.read_all()
     });
     let script = r"--expect \xff --send 1 --expect \xfb.caf --send 2 --expect \xe9\.";
     let run = sockit("tcp-client").and(&quoted(script)).to(telnet.addr()).run();
     run.exits(0).prints(b"\xff\n\xfb\x01caf\xc3\n\xa9 \xe9.\n");
 
     let cafe = peer(|mut stream| {
-        stream.say("un caf\u{e9} noir");
-        stream.hear_all()
+        stream.send("un caf\u{e9} noir");
+        stream.read_all()
     });
     let client = sockit("tcp-client --expect").arg("caf[\u{e8}-\u{ea}] n.ir$").to(cafe.addr());
     client.run().exits(0);
@@ -331,9 +331,9 @@ fn quoted(line: &str) -> String {
 #[test]
 fn expect_shows_the_bytes_that_came_instead() {
     let telnet = peer(|mut stream| {
-        stream.say(b"\xff\xfb\x01");
-        stream.hear_all()
+        stream.send(b"\xff\xfb\x01");
+        stream.read_all()
     });
     let client = sockit("tcp-client --timeout 500ms --expect").arg(r"\xfe").to(telnet.addr());
-    client.run().exits(1).says(r"expected /\xfe/, got").says(r"\xff\xfb");
+    client.run().exits(1).logs(r"expected /\xfe/, got").logs(r"\xff\xfb");
 }

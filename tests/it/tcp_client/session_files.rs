@@ -45,12 +45,12 @@ fn a_shorter_or_empty_answer_leaves_nothing_old() {
     }
     for flags in ["", "--prompt", "--hex -"] {
         let old = file(&dir, "something longer");
-        let mute = peer(|mut stream| stream.hear_all());
+        let mute = peer(|mut stream| stream.read_all());
         let run = sockit("tcp-client --output").arg(&old).and(flags).to(mute.addr());
         run.stdin("x").run().exits(0).prints("");
         assert_eq!(fs::read(&old).unwrap(), b"", "{flags}");
         let new = dir.path().join("new");
-        let mute = peer(|mut stream| stream.hear_all());
+        let mute = peer(|mut stream| stream.read_all());
         let run = sockit("tcp-client --output").arg(&new).and(flags).to(mute.addr());
         run.stdin("x").run().exits(0);
         assert_eq!(fs::read(&new).unwrap(), b"", "an empty answer is an empty file");
@@ -72,7 +72,7 @@ fn an_output_that_cannot_be_written_costs_no_connection() {
 fn a_full_disk_under_a_scripts_output_is_told() {
     let echo = peer::echoes();
     let run = sockit("tcp-client --send x --output /dev/full").to(echo.addr()).run();
-    run.exits(23).fails_at("file").says("/dev/full");
+    run.exits(23).fails_at("file").logs("/dev/full");
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn an_offset_beyond_the_end_is_told_before_anybody_is_called() {
     let short = file(&dir, "0123456789");
     let nobody = peer::Refusing::new();
     let run = sockit("tcp-client --offset 11 --input").arg(&short).to(nobody.addr()).run();
-    run.exits(26).fails_at("file").says("--offset is beyond the end of the file (10 bytes)");
+    run.exits(26).fails_at("file").logs("--offset is beyond the end of the file (10 bytes)");
 }
 
 #[test]
@@ -125,9 +125,9 @@ fn a_dump_has_the_question_before_the_answer() {
     for (flags, stdin) in [("--send ask", ""), ("--prompt", "ask\n"), ("", "ask")] {
         for _ in 0..10 {
             let quick = peer(|mut stream| {
-                stream.hear("ask");
-                stream.say("answer");
-                stream.hear_all();
+                stream.expect_bytes("ask");
+                stream.send("answer");
+                stream.read_all();
             });
             let run = sockit("tcp-client --hex").arg(&dump).and(flags).to(quick.addr());
             run.stdin(stdin).run().exits(0);
@@ -191,7 +191,7 @@ fn input_that_shrinks_is_reset_and_26() {
         let (client, phase) = senders(&path).swap_remove(at);
         let reader = reader(&path, |file| file.set_len(1000).unwrap());
         let run = client.to(reader.addr()).run();
-        run.exits(26).fails_at(phase).says("the file became shorter");
+        run.exits(26).fails_at(phase).logs("the file became shorter");
         let end = reader.outcome().map_err(|e| e.kind());
         assert_eq!(end, Err(io::ErrorKind::ConnectionReset), "{at}");
     }
@@ -217,10 +217,10 @@ fn stdin_of_a_server_that_shrinks_is_reset_and_26() {
     senders(&path);
     let stdin = File::open(&path).unwrap();
     let server = sockit("tcp-server --service pipe --once").stdin_from(stdin).serve();
-    let mut client = peer::call(server.addr());
+    let mut client = peer::connect(server.addr());
     client.read_exact(&mut [0]).unwrap();
     File::options().write(true).open(&path).unwrap().set_len(1000).unwrap();
     let end = io::copy(&mut client, &mut io::sink()).map_err(|e| e.kind());
     assert_eq!(end.unwrap_err(), io::ErrorKind::ConnectionReset);
-    server.wait().exits(26).fails_at("stdin").says("the file became shorter");
+    server.wait().exits(26).fails_at("stdin").logs("the file became shorter");
 }

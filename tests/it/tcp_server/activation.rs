@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tempfile::tempdir;
 
-use crate::support::peer::{Script, call};
+use crate::support::peer::{Script, connect};
 use crate::support::sockit::{LIMIT, Sockit, sockit};
 
 /// Starts `line` as systemd would, with these sockets as descriptors 3 and up.
@@ -30,7 +30,7 @@ fn a_passed_socket_is_used() {
     let addr = listener.local_addr().unwrap();
     let server = activated("tcp-server --port 1", &[&listener.into()], "any").serve();
     assert_eq!(server.addr(), addr);
-    call(addr).hear("Welcome!");
+    connect(addr).expect_bytes("Welcome!");
     server.stop().exits(0);
 }
 
@@ -43,7 +43,7 @@ fn of_several_the_one_with_our_name() {
     let server = activated("tcp-server --port 1", &[&other, &ours], "web:tcp-server").serve();
     assert_eq!(server.addr(), addr);
     let run = activated("tcp-server --port 1", &[&other, &ours], "web:mail").run();
-    run.exits(45).fails_at("listen").says("web, mail").says("hint:");
+    run.exits(45).fails_at("listen").logs("web, mail").logs("hint:");
 }
 
 #[test]
@@ -63,10 +63,10 @@ fn a_passed_unix_socket_keeps_its_file() {
     let path = folder.path().join("s");
     let listener = UnixListener::bind(&path).unwrap();
     let server = activated("unix-server /nowhere/at/all", &[&listener.into()], "s").serve();
-    let mut caller = std::os::unix::net::UnixStream::connect(&path).unwrap();
-    caller.set_read_timeout(Some(LIMIT)).unwrap();
+    let mut client = std::os::unix::net::UnixStream::connect(&path).unwrap();
+    client.set_read_timeout(Some(LIMIT)).unwrap();
     let mut welcome = [0; 8];
-    std::io::Read::read_exact(&mut caller, &mut welcome).unwrap();
+    std::io::Read::read_exact(&mut client, &mut welcome).unwrap();
     assert_eq!(&welcome, b"Welcome!");
     server.stop().exits(0);
     assert!(path.exists());

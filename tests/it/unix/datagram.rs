@@ -10,7 +10,7 @@ use std::time::Duration;
 use tempfile::{TempDir, tempdir};
 
 use crate::support::peer;
-use crate::support::process::{Daemon, Running};
+use crate::support::process::{Daemon, Process};
 use crate::support::sockit::{LIMIT, Sockit, sockit};
 
 fn folder() -> (TempDir, PathBuf) {
@@ -85,7 +85,7 @@ fn nobody_there_is_7() {
     let (_folder, path) = folder();
     client(&path).and("--send x").run().exits(7).fails_at("connect");
     drop(UnixDatagram::bind(&path).unwrap());
-    client(&path).and("--send x").run().exits(7).says("refused");
+    client(&path).and("--send x").run().exits(7).logs("refused");
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn a_server_that_is_still_to_come_is_waited_for() {
         let (_folder, path) = folder();
         let retry = "-v --send you --retry 100 --retry-delay 50ms";
         let client = sockit(ours).and(retry).arg(&path).start();
-        client.wait_to_say("Trying again in 50ms (retry 2)");
+        client.wait_for_log("Trying again in 50ms (retry 2)");
         let server = sockit(theirs).arg(&path).serve();
         client.wait().exits(0).prints(answer);
         server.stop().exits(0);
@@ -177,8 +177,8 @@ fn every_kind_of_socketserver_meets_our_clients() {
         let (_folder, path) = folder();
         let address = if kind == "udp" { "0" } else { path.to_str().unwrap() };
         let Some(theirs) = python("class_kinds_server.py", &[kind, address]) else { return };
-        let theirs = Running::start(theirs, Some(Vec::new()), LIMIT);
-        theirs.wait_to_print("\n");
+        let theirs = Process::start(theirs, Some(Vec::new()), LIMIT);
+        theirs.wait_for_output("\n");
         let said = String::from_utf8(theirs.stdout.bytes()).unwrap();
         let ours = match kind {
             "udp" => sockit(&format!("udp-client 127.0.0.1:{}", said.trim().replace("port ", ""))),
@@ -210,7 +210,7 @@ fn their_client_of_every_kind_meets_our_servers() {
         let own = folder.path().join("own");
         let words = [kind, &address, own.to_str().unwrap(), "one", "two"];
         let Some(theirs) = python("class_kinds_client.py", &words) else { return };
-        let run = Running::start(theirs, Some(Vec::new()), LIMIT).wait();
+        let run = Process::start(theirs, Some(Vec::new()), LIMIT).wait();
         run.exits(0).prints("Your msg=one\nYour msg=two\n");
         server.stop().exits(0);
     }
@@ -225,17 +225,17 @@ fn nc_and_socat_speak_to_our_server() {
     let target = format!("UNIX-SENDTO:{},bind={}", path.display(), own.display());
     socat.args(["-t2", "STDIO", &target]);
     socat.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut socat = Running::start(socat, None, LIMIT);
-    socat.type_in("you\n");
-    socat.wait_to_print("Hello, you!\n");
+    let mut socat = Process::start(socat, None, LIMIT);
+    socat.write_stdin("you\n");
+    socat.wait_for_output("Hello, you!\n");
     drop(socat);
 
     let Some(mut nc) = peer::program("nc.openbsd") else { return };
     nc.args(["-u", "-U"]).arg(&path);
     nc.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut nc = Running::start(nc, None, LIMIT);
-    nc.type_in("nc\n");
-    nc.wait_to_print("Hello, nc!\n");
+    let mut nc = Process::start(nc, None, LIMIT);
+    nc.write_stdin("nc\n");
+    nc.wait_for_output("Hello, nc!\n");
     drop(nc);
     server.stop().exits(0);
 }
@@ -258,7 +258,7 @@ fn an_abstract_name_may_fill_its_whole_room() {
     client(name).and("--send you").run().exits(0).prints("you\n");
     server.stop().exits(0);
     let long = format!("@{}", "n".repeat(108));
-    sockit("unix-server --datagram").arg(&long).run().exits(45).says("the name is too long");
+    sockit("unix-server --datagram").arg(&long).run().exits(45).logs("the name is too long");
 }
 
 #[test]
@@ -271,7 +271,7 @@ fn a_socket_that_cannot_be_removed_is_told() {
         let (folder, path) = folder();
         std::fs::set_permissions(folder.path(), Permissions::from_mode(mode)).unwrap();
         let server = sockit("unix-server --user nobody").and(flags).arg(&path).serve();
-        server.stop().exits(0).says("cannot remove the socket");
+        server.stop().exits(0).logs("cannot remove the socket");
         assert!(path.exists());
     }
 }

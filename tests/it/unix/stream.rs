@@ -8,7 +8,7 @@ use std::process::Stdio;
 use tempfile::{TempDir, tempdir};
 
 use crate::support::peer;
-use crate::support::process::{Daemon, Running};
+use crate::support::process::{Daemon, Process};
 use crate::support::sockit::{LIMIT, Sockit, sockit};
 
 fn folder() -> (TempDir, PathBuf) {
@@ -52,8 +52,8 @@ fn the_services_are_those_of_tcp() {
 fn a_pipe_joins_both_ends() {
     let (_folder, path) = folder();
     let mut server = sockit("unix-server --service pipe --once").arg(&path).stdin_open().serve();
-    server.type_in("from the server");
-    server.end_stdin();
+    server.write_stdin("from the server");
+    server.close_stdin();
     client("", &path).stdin("from the client").run().exits(0).prints("from the server");
     server.wait().exits(0).prints("from the client");
 }
@@ -97,7 +97,7 @@ fn whatever_lies_at_the_path_stays() {
     }
 
     let live = UnixListener::bind(&path).unwrap();
-    refused().exits(45).fails_at("bind").says("live");
+    refused().exits(45).fails_at("bind").logs("live");
     drop(live);
     server("", &path).stop().exits(0);
 }
@@ -134,7 +134,7 @@ fn lock_on_the_directory_does_not_delay_the_start() {
     // The stale file is replaced all the same.
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     let run = sockit("unix-server --timeout 3s --accept-timeout 10ms").arg(&path).run();
-    run.exits(28).says("timed out after 10ms");
+    run.exits(28).logs("timed out after 10ms");
     // And a live one is not, however many begin without the lock.
     let starts: Vec<_> =
         (0..6).map(|_| sockit("unix-server --accept-timeout 2s").arg(&path).start()).collect();
@@ -164,7 +164,7 @@ fn rules_that_no_caller_could_meet_are_refused() {
     let (_folder, path) = folder();
     for flags in ["--allow 127.0.0.1", "--deny ::/0", "--max-conns-per-ip 1"] {
         let run = sockit("unix-server").and(flags).arg(&path).run();
-        run.exits(2).fails_at("listen").says("no IP address");
+        run.exits(2).fails_at("listen").logs("no IP address");
         assert!(!path.exists());
     }
 }
@@ -173,7 +173,7 @@ fn rules_that_no_caller_could_meet_are_refused() {
 fn names_that_no_socket_can_have_and_folders_that_are_not_there() {
     let (folder, path) = folder();
     let long = folder.path().join("x".repeat(108));
-    sockit("unix-server").arg(&long).run().exits(45).says("too long");
+    sockit("unix-server").arg(&long).run().exits(45).logs("too long");
     sockit("unix-server").arg(path.join("no/such")).run().exits(45).fails_at("bind");
     client("--send x", &path).run().exits(7).fails_at("connect");
     let name = format!("@sockit-stream-{}", std::process::id());
@@ -198,9 +198,9 @@ fn their_clients_meet_our_server() {
         let Some(mut theirs) = peer::program(name) else { continue };
         theirs.args(args);
         theirs.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut theirs = Running::start(theirs, None, LIMIT);
-        theirs.type_in("you");
-        theirs.wait_to_print("Welcome!Hello, you!");
+        let mut theirs = Process::start(theirs, None, LIMIT);
+        theirs.write_stdin("you");
+        theirs.wait_for_output("Welcome!Hello, you!");
     }
     server.stop().exits(0);
 }
@@ -218,11 +218,11 @@ fn our_client_meets_their_servers() {
         let Some(mut theirs) = peer::program(name) else { continue };
         theirs.args(args);
         theirs.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut theirs = Running::start(theirs, None, LIMIT);
-        theirs.type_in("answer");
+        let mut theirs = Process::start(theirs, None, LIMIT);
+        theirs.write_stdin("answer");
         let ours = client("--retry 100 --retry-delay 20ms", &path).stdin("question").start();
-        theirs.wait_to_print("question");
-        theirs.end_stdin();
+        theirs.wait_for_output("question");
+        theirs.close_stdin();
         ours.wait().exits(0).prints("answer");
         drop(theirs);
         let _ = std::fs::remove_file(&path);
@@ -233,12 +233,12 @@ fn our_client_meets_their_servers() {
 fn datagram_socket_behind_stream_client_gets_hint() {
     let (_folder, path) = folder();
     let datagrams = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
-    client("", &path).run().exits(7).fails_at("connect").says("unix-client --datagram");
+    client("", &path).run().exits(7).fails_at("connect").logs("unix-client --datagram");
     let works = client("--datagram --send x --wait 10ms", &path).run();
     works.exits(0);
     drop(datagrams);
     std::fs::remove_file(&path).unwrap();
     let _streams = std::os::unix::net::UnixListener::bind(&path).unwrap();
     let run = client("--datagram --send x", &path).run();
-    run.exits(7).fails_at("connect").says("hint: it is no datagram socket");
+    run.exits(7).fails_at("connect").logs("hint: it is no datagram socket");
 }
