@@ -89,7 +89,7 @@ fn version_is_one_line_on_stdout() {
 }
 
 #[test]
-fn no_command_at_all_is_usage() {
+fn missing_command_is_usage_error() {
     let run = sockit("").run();
     run.exits(2).prints("").logs("Usage");
 }

@@ -38,7 +38,7 @@ fn has_landlock() -> bool {
 }
 
 #[test]
-fn every_run_that_starts_no_program_can_gain_no_privileges() {
+fn no_new_privs_is_set_unless_allowed() {
     for line in ["tcp-server --port 0", "tcp-server --port 0 --sh cat", "udp-echo --port 0"] {
         assert_eq!(status(&sockit(line).serve(), "NoNewPrivs"), "1", "{line}");
     }
@@ -57,7 +57,7 @@ const CAPABLE: [&str; 6] = [
 ];
 
 #[test]
-fn user_and_group_leave_no_capability_and_no_way_back() {
+fn user_and_group_drop_all_capabilities() {
     if !rustix::process::geteuid().is_root() || crate::support::peer::program("setpriv").is_none() {
         return;
     }
@@ -86,7 +86,7 @@ fn user_and_group_leave_no_capability_and_no_way_back() {
 }
 
 #[test]
-fn root_that_stays_root_loses_its_supplementary_groups() {
+fn user_root_drops_supplementary_groups() {
     if !rustix::process::geteuid().is_root() || crate::support::peer::program("setpriv").is_none() {
         return;
     }
@@ -98,7 +98,7 @@ fn root_that_stays_root_loses_its_supplementary_groups() {
 }
 
 #[test]
-fn servers_and_clients_of_names_are_confined_and_those_with_programs_are_not() {
+fn landlock_restricts_all_but_exec_and_save() {
     if !can_trace() || !has_landlock() {
         return;
     }
@@ -119,7 +119,7 @@ fn servers_and_clients_of_names_are_confined_and_those_with_programs_are_not() {
 }
 
 #[test]
-fn a_confined_server_still_knows_the_local_time() {
+fn sandboxed_server_prints_local_time() {
     let zone = "Asia/Kathmandu";
     if !std::path::Path::new("/usr/share/zoneinfo").join(zone).exists() {
         eprintln!("skipped: no time zones here");
@@ -138,7 +138,7 @@ fn a_confined_server_still_knows_the_local_time() {
 }
 
 #[test]
-fn a_confined_server_removes_its_socket() {
+fn sandboxed_server_removes_its_socket() {
     let path = scratch().join("s");
     for kind in ["", "--datagram"] {
         let server = sockit("unix-server").arg(&path).and(kind).serve();

@@ -170,7 +170,7 @@ const BY_QUESTION: [Row; 8] = [
 ];
 
 #[test]
-fn what_each_refusal_comes_to_is_in_the_table() {
+fn failing_call_has_its_exit_code_and_phase() {
     if !can_trace() {
         return;
     }
@@ -267,7 +267,7 @@ fn calls(log: &Path) -> BTreeMap<String, usize> {
 }
 
 #[test]
-fn whatever_a_run_calls_may_fail() {
+fn any_failing_call_ends_in_one_error_line() {
     if !can_trace() {
         return;
     }
@@ -307,7 +307,7 @@ fn whatever_a_run_calls_may_fail() {
 }
 
 #[test]
-fn a_server_that_cannot_listen_says_so() {
+fn server_that_cannot_listen_exits_45() {
     if !can_trace() {
         return;
     }

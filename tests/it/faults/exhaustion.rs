@@ -36,7 +36,7 @@ fn within(limit: &str, scene: &Scene, world: &World) -> Result<Run, String> {
 }
 
 #[test]
-fn a_client_with_few_descriptors_says_so_or_does_its_work() {
+fn client_with_few_descriptors_succeeds_or_reports() {
     let Some(_) = peer::program("prlimit") else { return };
     let world = World::new();
     let scenes = world.scenes();
@@ -51,7 +51,7 @@ fn a_client_with_few_descriptors_says_so_or_does_its_work() {
 }
 
 #[test]
-fn a_server_with_few_descriptors_says_so_or_goes_on() {
+fn server_with_few_descriptors_keeps_running_or_reports() {
     let Some(_) = peer::program("prlimit") else { return };
     let dir = tempfile::tempdir().expect("a folder");
     let lines = [
@@ -99,7 +99,7 @@ fn goes_on(server: Sockit) -> Result<(), String> {
 }
 
 #[test]
-fn a_client_with_little_memory_says_so_or_does_its_work() {
+fn client_with_little_memory_succeeds_or_reports() {
     let Some(_) = peer::program("prlimit") else { return };
     let world = World::new();
     let least = least_memory();
@@ -139,7 +139,7 @@ fn for_somebody_else() -> Option<(tempfile::TempDir, std::path::PathBuf)> {
 }
 
 #[test]
-fn without_threads_a_run_says_so() {
+fn client_without_threads_reports() {
     let Some((_dir, copy)) = for_somebody_else() else { return };
     let world = World::new();
     let scenes = world.scenes();
@@ -164,7 +164,7 @@ fn without_threads_a_run_says_so() {
 }
 
 #[test]
-fn a_server_without_threads_goes_on() {
+fn server_without_threads_keeps_running() {
     let Some((_dir, copy)) = for_somebody_else() else { return };
     let words = ["prlimit", "--nproc=2", "setpriv", "--reuid=61900", "--clear-groups"];
     let server = sockit("tcp-server").instead(&copy).under(words).serve();
@@ -206,7 +206,7 @@ fn talker() -> peer::Peer<bool> {
 }
 
 #[test]
-fn a_full_disk_is_told_by_whoever_writes() {
+fn full_disk_exits_23_for_every_writer() {
     let place = tempfile::tempdir().expect("a folder");
     let Some(disk) = on_a_small_disk(place.path()) else { return };
     let here = place.path().display().to_string();
@@ -227,7 +227,7 @@ fn a_full_disk_is_told_by_whoever_writes() {
 
 #[cfg(feature = "http")]
 #[test]
-fn a_full_disk_ends_a_download() {
+fn full_disk_during_download_exits_23() {
     let world = World::new();
     let place = tempfile::tempdir().expect("a folder");
     let Some(disk) = on_a_small_disk(place.path()) else { return };
@@ -242,7 +242,7 @@ fn a_full_disk_ends_a_download() {
 }
 
 #[test]
-fn a_server_whose_disk_is_full_tells_the_caller_by_a_reset_and_goes_on() {
+fn full_disk_of_save_resets_the_client() {
     let place = tempfile::tempdir().expect("a folder");
     let Some(disk) = on_a_small_disk(place.path()) else { return };
     let server = sockit("tcp-server --save").arg(place.path()).under(&disk).serve();
@@ -257,7 +257,7 @@ fn a_server_whose_disk_is_full_tells_the_caller_by_a_reset_and_goes_on() {
 }
 
 #[test]
-fn a_full_disk_behind_a_unix_socket_ends_what_is_sent_to_it() {
+fn full_disk_of_save_closes_the_unix_client() {
     let place = tempfile::tempdir().expect("a folder");
     let Some(disk) = on_a_small_disk(place.path()) else { return };
     let folder = tempfile::tempdir().expect("a folder");
@@ -276,7 +276,7 @@ fn a_full_disk_behind_a_unix_socket_ends_what_is_sent_to_it() {
 }
 
 #[test]
-fn a_full_stdout_is_23_for_whatever_is_a_product() {
+fn full_stdout_of_help_and_man_exits_23() {
     for line in ["--help", "tcp-server --help", "man", "completions zsh", "tour --list"] {
         let run = sockit(line).redirect(">/dev/full").run();
         run.exits(23).fails_at("stdout");

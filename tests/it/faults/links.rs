@@ -187,25 +187,25 @@ fn comes_back_whole(
 }
 
 #[test]
-fn a_rough_link_costs_time_and_no_byte() {
+fn lossy_link_loses_no_byte() {
     comes_back_whole("tcp", ROUGH, "tcp-server --service echo", "tcp-client", 600_000);
 }
 
 #[cfg(feature = "tls")]
 #[test]
-fn a_rough_link_costs_tls_no_byte() {
+fn lossy_link_loses_no_byte_of_tls() {
     let server = "tcp-server --tls --service echo";
     comes_back_whole("tls", ROUGH, server, "tcp-client -q --tls --insecure", 400_000);
 }
 
 #[test]
-fn a_link_that_dies_for_three_seconds_is_waited_for() {
+fn link_down_for_three_seconds_loses_no_byte() {
     let client = "tcp-client --idle-timeout 30";
     comes_back_whole("dying", DYING, "tcp-server --service echo", client, 600_000);
 }
 
 #[test]
-fn a_link_that_stays_dead_is_ended_by_the_limits() {
+fn link_down_for_good_exits_28() {
     let dead = Mischief { dies_after: 60, outage: PATIENCE, ..DYING };
     let server = sockit("tcp-server --service echo");
     let run = over(dead, server, |addr| {
@@ -216,7 +216,7 @@ fn a_link_that_stays_dead_is_ended_by_the_limits() {
 }
 
 #[test]
-fn a_ping_counts_what_a_rough_link_did() {
+fn ping_over_lossy_link_counts_losses() {
     let rough = Mischief { lost: 10, ..ROUGH };
     let run = over(rough, sockit("udp-echo --max-rate 0"), |addr| {
         sockit("udp-client --count 300 --interval 2ms --json").to(addr)

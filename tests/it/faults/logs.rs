@@ -18,7 +18,7 @@ fn unread_pipe() -> (PipeReader, PipeWriter) {
 }
 
 #[test]
-fn a_client_whose_talk_nobody_takes_loses_no_byte() {
+fn client_with_unwritable_log_loses_no_byte() {
     let bytes: Vec<u8> = (0..600_000).map(|n| ((n * 31) >> 3) as u8).collect();
     let flags = ["-v", "-v --json", "-vvv", "-v --stats", "--hex -"];
     let hows = ["2>&-", "2>/dev/full", "2>/dev/null", "stuck"];
@@ -43,7 +43,7 @@ fn a_client_whose_talk_nobody_takes_loses_no_byte() {
 }
 
 #[test]
-fn a_log_that_nobody_reads_stops_no_server() {
+fn unread_log_does_not_block_the_server() {
     let (_reader, writer) = unread_pipe();
     let dir = tempfile::tempdir().expect("a folder");
     let server = sockit("tcp-server --print-port -vvv --save").arg(dir.path());
@@ -69,7 +69,7 @@ fn fifo(dir: &tempfile::TempDir) -> (PathBuf, File) {
 }
 
 #[test]
-fn events_that_nobody_reads_stop_no_server() {
+fn unread_events_do_not_block_the_server() {
     let dir = tempfile::tempdir().expect("a folder");
     let (path, reader) = fifo(&dir);
     let server = sockit("tcp-server --events").arg(&path).serve();
@@ -111,7 +111,7 @@ fn reader_waits(reader: &PipeReader) -> bool {
 }
 
 #[test]
-fn a_reader_asleep_holds_up_neither_a_signal_nor_a_limit() {
+fn unread_stdout_delays_neither_signal_nor_timeout() {
     for (signal, code) in [(libc::SIGINT, 130), (libc::SIGTERM, 143)] {
         for line in ["tcp-client", "tcp-client --rate 50M/s", "tcp-client --hex -"] {
             let (client, _reader, _talker) = that_cannot_print(line);
@@ -126,7 +126,7 @@ fn a_reader_asleep_holds_up_neither_a_signal_nor_a_limit() {
 }
 
 #[test]
-fn a_reader_that_wakes_up_again_gets_everything() {
+fn stdout_read_late_gets_every_byte() {
     let talker = peer::peer(|mut stream| {
         stream.send(vec![b'x'; 3_000_000]);
         stream.half_close();
@@ -142,7 +142,7 @@ fn a_reader_that_wakes_up_again_gets_everything() {
 }
 
 #[test]
-fn a_server_that_cannot_print_ends_when_it_is_told_to() {
+fn server_with_unread_stdout_ends_on_sigterm() {
     for line in ["--service pipe", "--service chat"] {
         let (_reader, writer) = unread_pipe();
         let server = sockit("tcp-server --grace 300ms").and(line).stdin_open().stdout_to(writer);
@@ -161,7 +161,7 @@ fn a_server_that_cannot_print_ends_when_it_is_told_to() {
 }
 
 #[test]
-fn a_server_of_datagrams_that_cannot_print_ends_when_it_is_told_to() {
+fn udp_server_with_unread_stdout_ends_on_sigterm() {
     let (reader, writer) = unread_pipe();
     let server = sockit("udp-server").stdout_to(writer).serve();
     let client = crate::support::datagrams::udp_socket();

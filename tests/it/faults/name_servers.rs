@@ -50,7 +50,7 @@ fn interrupted(line: &str, signal: i32) -> Option<Run> {
 }
 
 #[test]
-fn the_first_signal_ends_a_lookup() {
+fn signal_during_lookup_exits_130() {
     for line in [
         "tcp-server --host some-name.example",
         "tcp-server --port 0 --allow some-name.example",
@@ -70,7 +70,7 @@ fn the_first_signal_ends_a_lookup() {
 }
 
 #[test]
-fn the_limit_of_the_run_ends_a_lookup_of_a_server() {
+fn timeout_during_server_lookup_exits_28() {
     let dir = tempfile::tempdir().expect("a folder");
     for line in ["tcp-server --host some-name.example", "tcp-server --allow some-name.example"] {
         let silence = silence(dir.path());

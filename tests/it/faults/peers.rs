@@ -35,7 +35,7 @@ fn stays(stream: UnixStream) {
 }
 
 #[test]
-fn peers_that_do_nothing_cost_the_limit() {
+fn peer_that_does_nothing_exits_28() {
     let dir = tempfile::tempdir().expect("a folder");
     for (limit, more, said, phase) in [
         ("--idle-timeout 300ms", "", 0, "receive"),
@@ -56,7 +56,7 @@ fn peers_that_do_nothing_cost_the_limit() {
 }
 
 #[test]
-fn a_unix_peer_that_leaves_in_the_middle_is_told() {
+fn unix_peer_that_closes_early_exits_18() {
     let dir = tempfile::tempdir().expect("a folder");
     let path = |name: &str| dir.path().join(name);
     // It took some of what we had to say, and left.
@@ -92,7 +92,7 @@ fn through(scheme: &str, script: fn(std::net::TcpStream)) -> Run {
 }
 
 #[test]
-fn proxies_that_misbehave_have_each_their_number() {
+fn misbehaving_proxy_has_its_exit_code() {
     type Row = (&'static str, &'static str, fn(std::net::TcpStream), i32);
     let rows: [Row; 12] = [
         ("leaves at once", "socks5h", drop, 8),
@@ -159,7 +159,7 @@ fn flood(stream: &mut std::net::TcpStream) {
 }
 
 #[test]
-fn a_proxy_that_drips_its_answer_is_heard_out() {
+fn slow_proxy_answer_is_read_completely() {
     let proxy = peer(|mut stream| {
         stream.send_slowly([5, 0], Duration::from_millis(10));
         let mut asked = [0; 4 + 1 + 14 + 2 + 3];
@@ -175,7 +175,7 @@ fn a_proxy_that_drips_its_answer_is_heard_out() {
 
 #[cfg(feature = "tls")]
 #[test]
-fn peers_that_misbehave_in_tls_have_each_their_number() {
+fn misbehaving_tls_peer_has_its_exit_code() {
     type Row = (&'static str, fn(std::net::TcpStream), &'static [i32]);
     let rows: [Row; 6] = [
         ("leaves at once", drop, &[35]),
@@ -230,7 +230,7 @@ fn addressed(line: &str, peer: std::net::SocketAddr) -> crate::support::sockit::
 }
 
 #[test]
-fn a_server_outlives_callers_who_misbehave() {
+fn server_survives_misbehaving_clients() {
     let lines = [
         "tcp-server --idle-timeout 300ms",
         "tcp-server --idle-timeout 300ms --service echo",

@@ -96,7 +96,7 @@ fn visit_at(house: &House, local: &str) -> bool {
 }
 
 #[test]
-fn callers_who_come_later_never_notice() {
+fn failing_call_leaves_later_clients_served() {
     if !can_trace() {
         return;
     }
@@ -266,7 +266,7 @@ const ONCE: [Once; 21] = [
 ];
 
 #[test]
-fn with_one_caller_only_its_failure_is_the_runs() {
+fn failing_call_with_once_is_the_exit_code() {
     if !can_trace() {
         return;
     }

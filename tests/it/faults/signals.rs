@@ -58,7 +58,7 @@ fn conversations(dir: &std::path::Path) -> Vec<(&'static str, Daemon, Sockit)> {
 }
 
 #[test]
-fn a_thousand_signals_a_second_cost_no_byte() {
+fn thousand_signals_per_second_lose_no_byte() {
     let dir = tempfile::tempdir().expect("a folder");
     let wanted = all();
     let rows: Vec<_> = conversations(dir.path())
@@ -92,7 +92,7 @@ fn a_thousand_signals_a_second_cost_no_byte() {
 }
 
 #[test]
-fn a_thousand_signals_a_second_cost_no_datagram() {
+fn thousand_signals_per_second_lose_no_datagram() {
     let server = sockit("udp-echo --max-rate 0").serve();
     let client = sockit("udp-client --count 300 --interval 3ms --wait 10s --json");
     let client = client.to(server.addr()).start();
@@ -106,7 +106,7 @@ fn a_thousand_signals_a_second_cost_no_datagram() {
 
 #[cfg(feature = "http")]
 #[test]
-fn a_thousand_signals_a_second_cost_a_download_nothing() {
+fn thousand_signals_per_second_leave_a_download_complete() {
     use crate::support::origin::{Answer, ok, origin};
     let body = "x".repeat(900);
     let web = origin([Answer::Drip(ok(&body), Duration::from_millis(1))]);
@@ -116,7 +116,7 @@ fn a_thousand_signals_a_second_cost_a_download_nothing() {
 }
 
 #[test]
-fn who_is_stopped_in_the_middle_goes_on_where_it_was() {
+fn session_continues_after_sigstop_and_sigcont() {
     let dir = tempfile::tempdir().expect("a folder");
     let wanted = all();
     for (name, server, client) in conversations(dir.path()) {
@@ -156,7 +156,7 @@ fn wait_for_state(pid: u32, state: char) {
 }
 
 #[test]
-fn an_idle_server_that_is_stopped_takes_callers_afterwards() {
+fn server_accepts_after_sigstop_and_sigcont() {
     let server = sockit("tcp-server").serve();
     signal(server.pid(), Signal::STOP);
     wait_for_state(server.pid(), 'T');

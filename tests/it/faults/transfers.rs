@@ -55,7 +55,7 @@ fn came_back(way: Way, run: &Run, place: &Path) -> Vec<u8> {
 }
 
 #[test]
-fn interruptions_and_delays_lose_nothing() {
+fn interrupted_calls_lose_no_byte() {
     if !can_trace() {
         return;
     }
@@ -90,7 +90,7 @@ fn interruptions_and_delays_lose_nothing() {
 }
 
 #[test]
-fn a_full_disk_in_the_middle_keeps_what_came_and_is_told() {
+fn full_disk_during_transfer_exits_23_and_keeps_the_part() {
     if !can_trace() {
         return;
     }
@@ -113,7 +113,7 @@ fn a_full_disk_in_the_middle_keeps_what_came_and_is_told() {
 }
 
 #[test]
-fn a_reset_in_the_middle_is_eighteen_by_every_way() {
+fn reset_during_transfer_exits_18_for_every_copy_method() {
     each(&[Way::File, Way::Pipe, Way::Into, Way::Seen], |way| {
         let (peer, place) = (reads_a_part_and_resets(), place());
         let run = client(*way, place.path(), peer.addr()).run();

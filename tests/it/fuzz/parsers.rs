@@ -34,7 +34,7 @@ fn seeds() -> Vec<(Entry, Vec<u8>)> {
 }
 
 #[test]
-fn every_seed_keeps_every_promise() {
+fn corpus_seed_breaks_no_invariant() {
     seeds().iter().for_each(|(entry, seed)| entry(seed));
 }
 
@@ -42,7 +42,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn a_bent_seed_keeps_every_promise(
+    fn mutated_seed_breaks_no_invariant(
         (entry, seed) in prop::sample::select(seeds()),
         bends in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
         cut in any::<prop::sample::Index>(),

@@ -16,7 +16,7 @@ fn rest(etag: &str) -> Vec<u8> {
 }
 
 #[test]
-fn a_whole_body_replaces_the_file() {
+fn complete_body_replaces_the_file() {
     let place = DownloadDir::new();
     fs::write(place.path("f"), "old").unwrap();
     place.get(&origin([ok("new")]), "-q").run().exits(0).prints("").logs_nothing();
@@ -25,7 +25,7 @@ fn a_whole_body_replaces_the_file() {
 }
 
 #[test]
-fn a_broken_transfer_leaves_the_file_alone() {
+fn truncated_body_leaves_the_file_and_a_part() {
     let place = DownloadDir::new();
     fs::write(place.path("f"), "old").unwrap();
     place.get(&origin([cut("\"1\"")]), "-q").run().exits(18).logs("got 5 of 10").logs("f.part");
@@ -37,7 +37,7 @@ fn a_broken_transfer_leaves_the_file_alone() {
 }
 
 #[test]
-fn nothing_is_touched_before_a_body_comes() {
+fn file_is_untouched_until_the_body_begins() {
     let place = DownloadDir::new();
     fs::write(place.path("f"), "old").unwrap();
     for answer in ["", "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", "HTTP/1.1 304 No\r\n\r\n"] {
@@ -48,7 +48,7 @@ fn nothing_is_touched_before_a_body_comes() {
 }
 
 #[test]
-fn a_part_is_gone_on_with() {
+fn continue_appends_to_the_part() {
     let place = DownloadDir::new();
     let server = origin([cut("\"1\""), rest("\"1\"")]);
     place.get(&server, "-q").run().exits(18);
@@ -63,7 +63,7 @@ fn a_part_is_gone_on_with() {
 }
 
 #[test]
-fn what_has_changed_starts_again() {
+fn continue_of_changed_resource_starts_again() {
     let place = DownloadDir::new();
     for changed in [vec![ok("all of it new")], vec![rest("\"2\""), ok("all of it new")]] {
         place.get(&origin([cut("\"1\"")]), "-q").run().exits(18);
@@ -74,7 +74,7 @@ fn what_has_changed_starts_again() {
 }
 
 #[test]
-fn a_whole_part_is_whole_and_a_longer_one_starts_again() {
+fn continue_of_complete_part_renames_it() {
     let none = |size: u64| {
         format!("HTTP/1.1 416 No\r\nContent-Range: bytes */{size}\r\nContent-Length: 0\r\n\r\n")
     };
@@ -94,7 +94,7 @@ fn a_whole_part_is_whole_and_a_longer_one_starts_again() {
 }
 
 #[test]
-fn a_piece_that_does_not_fit_is_refused_and_the_part_kept() {
+fn continue_with_wrong_range_exits_8_and_keeps_the_part() {
     let place = DownloadDir::new();
     place.get(&origin([cut("\"1\"")]), "-q").run().exits(18);
     let wrong =
@@ -109,7 +109,7 @@ fn a_piece_that_does_not_fit_is_refused_and_the_part_kept() {
 }
 
 #[test]
-fn an_interrupted_transfer_can_be_finished() {
+fn interrupted_transfer_is_continued() {
     let place = DownloadDir::new();
     let server = origin([Answer::ThenSilence(cut("\"1\"")), Answer::Bytes(rest("\"1\""))]);
     let run = place.get(&server, "").start();
@@ -127,7 +127,7 @@ fn an_interrupted_transfer_can_be_finished() {
 }
 
 #[test]
-fn the_url_names_the_file_and_the_server_never_does() {
+fn remote_name_comes_from_the_url_only() {
     let place = DownloadDir::new();
     let answer = "HTTP/1.1 200 OK\r\nContent-Disposition: attachment; filename=evil\r\n\
                   Content-Length: 5\r\n\r\nhello";
@@ -140,7 +140,7 @@ fn the_url_names_the_file_and_the_server_never_does() {
 }
 
 #[test]
-fn a_finished_file_costs_one_conditional_request() {
+fn continue_of_complete_file_sends_a_conditional_request() {
     let date = "Last-Modified: Tue, 15 Nov 1994 08:12:31 GMT";
     let same = "HTTP/1.1 304 Not Modified\r\n\r\n".to_string();
     for (field, asked) in [
@@ -179,7 +179,7 @@ fn has_attributes(place: &DownloadDir) -> bool {
 }
 
 #[test]
-fn a_finished_file_that_has_changed_is_replaced_only_by_a_complete_one() {
+fn continue_of_changed_file_replaces_it_when_complete() {
     let whole = |etag: &str, body: &str, length: usize| {
         format!("HTTP/1.1 200 OK\r\nETag: {etag}\r\nContent-Length: {length}\r\n\r\n{body}")
     };
@@ -195,7 +195,7 @@ fn a_finished_file_that_has_changed_is_replaced_only_by_a_complete_one() {
 }
 
 #[test]
-fn a_416_without_a_size_harms_neither_file_nor_part() {
+fn status_416_without_size_keeps_file_and_part() {
     let none = "HTTP/1.1 416 No\r\nContent-Length: 4\r\n\r\npage";
     let page = "HTTP/1.1 404 No\r\nContent-Length: 4\r\n\r\npage";
     for name in ["f", "f.part"] {
@@ -214,7 +214,7 @@ fn a_416_without_a_size_harms_neither_file_nor_part() {
 }
 
 #[test]
-fn a_second_answer_that_is_cut_never_shrinks_a_longer_part() {
+fn truncated_second_answer_never_shrinks_the_part() {
     let first_half = cut("\"1\"");
     let cut =
         |body: &str| format!("HTTP/1.1 200 OK\r\nETag: \"2\"\r\nContent-Length: 20\r\n\r\n{body}");
@@ -233,7 +233,7 @@ fn a_second_answer_that_is_cut_never_shrinks_a_longer_part() {
 }
 
 #[test]
-fn a_file_that_another_run_is_writing_is_twenty_three() {
+fn file_locked_by_another_run_exits_23() {
     let place = DownloadDir::new();
     let server = origin([Answer::ThenSilence(cut("\"1\"")), Answer::Bytes(ok("other"))]);
     let first = place.get(&server, "-q").start();
@@ -251,7 +251,7 @@ fn a_file_that_another_run_is_writing_is_twenty_three() {
 }
 
 #[test]
-fn an_error_page_replaces_a_file_only_with_any_status() {
+fn error_page_replaces_the_file_only_with_any_status() {
     let page = "HTTP/1.1 404 No\r\nContent-Length: 4\r\n\r\npage";
     for flags in ["", "--raw", "--continue", "--keep-partial", "-i"] {
         for old in [Some("precious"), None] {
@@ -269,7 +269,7 @@ fn an_error_page_replaces_a_file_only_with_any_status() {
 }
 
 #[test]
-fn a_file_is_fetched_again_only_if_there_is_a_newer_one() {
+fn time_condition_fetches_only_newer_files() {
     let date = |day| format!("Last-Modified: Tue, {day} Nov 1994 08:12:31 GMT");
     let answer = |day, body: &str| {
         let fields = format!("{}\r\nETag: \"{day}\"\r\nContent-Length: {}", date(day), body.len());
@@ -299,7 +299,7 @@ fn a_file_is_fetched_again_only_if_there_is_a_newer_one() {
 }
 
 #[test]
-fn a_fifo_without_a_reader_is_waited_for_within_the_time_limit() {
+fn fifo_without_reader_exits_28_at_the_timeout() {
     use rustix::fs::{CWD, FileType, Mode, mknodat};
     let place = DownloadDir::new();
     let fifo = place.path("f");

@@ -26,7 +26,7 @@ fn get(server: &Daemon, pin: &str, flags: &str) -> Sockit {
 }
 
 #[test]
-fn a_body_that_the_stream_ends_needs_the_goodbye() {
+fn body_to_end_of_stream_requires_close_notify() {
     let (server, pin) = https(b"HTTP/1.1 200 OK\r\n\r\nhello", true);
     get(&server, &pin, "").run().exits(0).prints("hello");
     let (server, pin) = https(b"HTTP/1.1 200 OK\r\n\r\nhello", false);
@@ -55,13 +55,13 @@ fn allow_truncation_accepts_a_body_without_close_notify() {
 }
 
 #[test]
-fn a_body_that_is_whole_needs_none() {
+fn body_of_known_length_requires_no_close_notify() {
     let (server, pin) = https(&ok("hello"), false);
     get(&server, &pin, "").run().exits(0).prints("hello");
 }
 
 #[test]
-fn a_certificate_nobody_vouches_for_is_60() {
+fn untrusted_certificate_exits_60() {
     let (server, _) = https(&ok("hello"), true);
     let url = format!("https://127.0.0.1:{}/x", server.port());
     sockit("http-get").arg(url).run().exits(60).prints("").fails_at("tls");
@@ -74,7 +74,7 @@ fn a_certificate_nobody_vouches_for_is_60() {
 }
 
 #[test]
-fn the_way_from_https_to_http_needs_permission() {
+fn redirect_from_https_to_http_requires_allow_downgrade() {
     let plain = origin([ok("in the clear")]);
     let (server, pin) = https(&to(&plain.url("/")), true);
     get(&server, &pin, "").run().exits(47).prints("").logs("--allow-downgrade");
@@ -83,7 +83,7 @@ fn the_way_from_https_to_http_needs_permission() {
 }
 
 #[test]
-fn limits_and_signals_reach_into_a_tls_stream() {
+fn timeouts_apply_to_a_tls_stream() {
     let cut = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello";
     let (server, pin) = https(cut, false);
     let run = get(&server, &pin, "--idle-timeout 300ms").run();
@@ -95,7 +95,7 @@ fn limits_and_signals_reach_into_a_tls_stream() {
 }
 
 #[test]
-fn a_name_and_a_certificate_are_for_the_first_origin_alone() {
+fn server_name_and_client_certificate_stay_with_the_first_origin() {
     let authority = Authority::new();
     let (theirs, ours) = (authority.certificate(&["a.example"]), authority.certificate(&["me"]));
     for (flags, code) in [("", 0), ("--client-ca", 35)] {

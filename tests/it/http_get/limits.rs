@@ -11,7 +11,7 @@ use crate::support::sockit::sockit;
 const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n";
 
 #[test]
-fn rate_bounds_receiving_and_loses_nothing() {
+fn rate_limits_receiving_and_loses_nothing() {
     let body = "x".repeat(40_000);
     let run = origin([ok(&body)]).get("-q --rate 100k/s").run();
     run.exits(0).prints(&body);

@@ -29,7 +29,7 @@ fn half() -> DownloadDir {
 }
 
 #[test]
-fn a_piece_that_ends_before_the_whole_is_kept_and_gone_on_with() {
+fn short_range_exits_18_and_is_continued() {
     let place = half();
     let server = origin([range("5-7/10", "567"), range("8-9/10", "89")]);
     let run = place.get(&server, "-q --continue").run();
@@ -41,7 +41,7 @@ fn a_piece_that_ends_before_the_whole_is_kept_and_gone_on_with() {
 }
 
 #[test]
-fn a_body_has_the_length_of_its_piece_whatever_its_framing() {
+fn body_length_must_match_content_range() {
     let lines = ["Content-Range: bytes 5-9/10", "ETag: \"v1\"", "Transfer-Encoding: chunked"];
     for (lines, body, code, says) in [
         (&lines[..2], "567".to_string(), 18, "got 3 of 5 bytes"),
@@ -64,7 +64,7 @@ fn a_body_has_the_length_of_its_piece_whatever_its_framing() {
 }
 
 #[test]
-fn pieces_that_were_not_asked_for_are_refused() {
+fn range_that_was_not_requested_exits_8() {
     for (asked, told) in [("-3", "0-2/10"), ("-3", "5-9/10"), ("0-4", "0-9/10"), ("5-", "4-9/10")] {
         let (from, to) = told.split_once('/').unwrap().0.split_once('-').unwrap();
         let length = to.parse::<usize>().unwrap() - from.parse::<usize>().unwrap() + 1;
@@ -83,7 +83,7 @@ fn pieces_that_were_not_asked_for_are_refused() {
 }
 
 #[test]
-fn what_stands_alone_is_never_gone_on_with() {
+fn part_of_a_single_range_is_never_continued() {
     let whole = ok("0123456789");
     let head = "HTTP/1.1 200 OK\r\nETag: \"v1\"\r\n";
     for (flags, answer) in [
@@ -120,7 +120,7 @@ fn what_stands_alone_is_never_gone_on_with() {
 }
 
 #[test]
-fn a_piece_that_came_whole_is_not_the_beginning_of_a_file() {
+fn file_of_a_range_is_never_continued() {
     let place = DownloadDir::new();
     let server = origin([range("5-9/10", "56789"), ok("0123456789")]);
     place.get(&server, "-q --range 5-").run().exits(0);
@@ -130,7 +130,7 @@ fn a_piece_that_came_whole_is_not_the_beginning_of_a_file() {
 }
 
 #[test]
-fn another_date_is_another_body() {
+fn continue_with_another_date_starts_again() {
     let place = DownloadDir::new();
     let date = |day| format!("Last-Modified: Tue, {day} Nov 1994 08:12:31 GMT");
     let cut = format!("HTTP/1.1 200 OK\r\n{}\r\nContent-Length: 10\r\n\r\n01234", date(15));
@@ -147,7 +147,7 @@ fn another_date_is_another_body() {
 }
 
 #[test]
-fn statuses_mean_with_a_part_what_they_mean_without() {
+fn status_of_continue_has_its_usual_exit_code() {
     let answer = |status: &str| {
         format!("HTTP/1.1 {status}\r\nLocation: /y\r\nContent-Length: 4\r\n\r\npage")
     };
@@ -164,7 +164,7 @@ fn statuses_mean_with_a_part_what_they_mean_without() {
 }
 
 #[test]
-fn retries_continue_what_the_try_before_has_locked() {
+fn retry_continues_the_locked_part() {
     let place = half();
     let broken = |range: &str, body: &str| {
         let lines = [format!("Content-Range: bytes {range}"), "Content-Length: 5".to_string()];

@@ -4,7 +4,7 @@ use crate::support::origin::{ok, origin, to};
 use crate::support::sockit::sockit;
 
 #[test]
-fn redirects_are_followed_to_their_end() {
+fn redirects_are_followed_up_to_the_limit() {
     let server = origin([to("/a"), to("b?c"), to("//127.0.0.1:1/../x"), ok("hello")]);
     server.get("--max-redirects 2").run().exits(47);
     let server = origin([to("/a/b"), to("../c?d"), ok("hello")]);
@@ -15,7 +15,7 @@ fn redirects_are_followed_to_their_end() {
 }
 
 #[test]
-fn a_circle_ends_and_none_at_all_may_be_followed() {
+fn redirect_loop_exits_47() {
     let circle = origin([to("/x")]);
     circle.get("").run().exits(47).prints("").logs("more than 10 redirects");
     assert_eq!(circle.requests().len(), 11);
@@ -29,7 +29,7 @@ fn a_circle_ends_and_none_at_all_may_be_followed() {
 }
 
 #[test]
-fn tricks_are_refused() {
+fn malicious_location_exits_47() {
     for location in [
         "file:///etc/passwd",
         "ftp://127.0.0.1/",
@@ -51,7 +51,7 @@ fn tricks_are_refused() {
 }
 
 #[test]
-fn what_is_mine_stays_with_its_origin() {
+fn credentials_are_not_sent_to_another_origin() {
     let other = origin([ok("elsewhere")]);
     let home = origin([to("/again"), to(&other.url("/there"))]);
     let run = home
@@ -72,7 +72,7 @@ fn what_is_mine_stays_with_its_origin() {
 }
 
 #[test]
-fn a_peer_cannot_give_us_credentials() {
+fn credentials_of_a_redirect_are_not_sent() {
     let other = origin([ok("")]);
     let home = origin([to(&other.url("/").replace("//", "//evil:pw@"))]);
     home.get("-q").run().exits(0);
@@ -80,7 +80,7 @@ fn a_peer_cannot_give_us_credentials() {
 }
 
 #[test]
-fn every_head_on_the_way_is_told() {
+fn header_of_every_redirect_is_logged() {
     let server = origin([to("/a"), ok("hello")]);
     let run = sockit("http-get").arg(server.url("/")).run();
     run.exits(0).logs("302 Found").logs("200 OK").prints("hello");

@@ -5,7 +5,7 @@ use crate::support::peer::{Script, peer_on};
 use crate::support::sockit::sockit;
 
 #[test]
-fn a_request_says_what_it_must() {
+fn request_has_the_required_fields() {
     let server = origin([ok("")]);
     server.get("").run().exits(0);
     let request = &server.requests()[0];
@@ -32,7 +32,7 @@ fn own_headers_credentials_and_ranges_are_sent() {
 }
 
 #[test]
-fn nothing_is_injected() {
+fn line_breaks_in_arguments_are_usage_errors() {
     let server = origin([ok("")]);
     let url = server.url("/");
     for words in [
@@ -61,7 +61,7 @@ fn nothing_is_injected() {
 }
 
 #[test]
-fn malformed_words_are_usage_errors() {
+fn malformed_arguments_are_usage_errors() {
     for line in [
         "http-get",
         "http-get ftp://h/",
@@ -84,7 +84,7 @@ fn malformed_words_are_usage_errors() {
 }
 
 #[test]
-fn an_address_of_the_users_own_is_dialled_under_the_urls_name() {
+fn resolve_flag_connects_to_its_address() {
     let server = origin([ok("hello")]);
     let port = server.addr().port();
     let pin = format!("--resolve no.such.name:{port}:127.0.0.1");
@@ -94,7 +94,7 @@ fn an_address_of_the_users_own_is_dialled_under_the_urls_name() {
 }
 
 #[test]
-fn resolve_of_every_host_yields_to_one_of_this_host() {
+fn resolve_of_a_host_wins_over_the_wildcard() {
     let server = origin([ok("any"), ok("own")]);
     let port = server.addr().port();
     let pins = format!("--resolve *:{port}:127.0.0.1 --resolve own.test:{port}:127.0.0.9");
@@ -111,7 +111,7 @@ fn resolve_of_every_host_yields_to_one_of_this_host() {
 }
 
 #[test]
-fn a_zone_is_for_us_and_not_for_the_peer() {
+fn zone_of_an_address_is_not_in_the_host_field() {
     let Ok(listener) = std::net::TcpListener::bind("[::1]:0") else { return };
     let port = listener.local_addr().unwrap().port();
     let peer = peer_on(listener, |mut stream| {
@@ -131,7 +131,7 @@ fn a_zone_is_for_us_and_not_for_the_peer() {
 }
 
 #[test]
-fn a_proxy_of_the_environment_is_for_hosts_elsewhere() {
+fn http_proxy_of_the_environment_respects_no_proxy() {
     let proxy = origin([ok("by way of the proxy")]);
     let url = format!("http://{}", proxy.addr());
     let run = sockit("http-get -q http://far.away/x").env("http_proxy", &url).run();
@@ -142,14 +142,14 @@ fn a_proxy_of_the_environment_is_for_hosts_elsewhere() {
 }
 
 #[test]
-fn several_urls_are_got_in_turn() {
+fn several_urls_are_fetched_in_order() {
     let server = origin([ok("one "), ok("two")]);
     let run = sockit("http-get -q").arg(server.url("/1")).arg(server.url("/2")).run();
     run.exits(0).prints("one two");
 }
 
 #[test]
-fn a_forward_proxy_gets_the_whole_url() {
+fn forward_proxy_gets_the_absolute_url() {
     let proxy = origin([ok("by way of the proxy")]);
     let flag = format!("--proxy http://me:pw@{}", proxy.addr());
     sockit("http-get -q").and(&flag).arg("http://far.away/x?y").run().exits(0);
@@ -162,7 +162,7 @@ fn a_forward_proxy_gets_the_whole_url() {
 }
 
 #[test]
-fn login_that_proxy_asks_for_is_97_without_its_page() {
+fn proxy_status_407_exits_97_without_its_body() {
     let asks = "HTTP/1.1 407 Login\r\nProxy-Authenticate: Digest realm=\"x\", Basic realm=\"y\"\r\n\
                 Content-Length: 4\r\n\r\npage";
     let proxy = origin([asks]);
@@ -208,7 +208,7 @@ fn refused_request_names_authentication_scheme() {
 }
 
 #[test]
-fn a_range_is_checked_when_it_comes() {
+fn content_range_must_match_the_request() {
     let part = |range: &str| {
         format!("HTTP/1.1 206 Part\r\nContent-Range: {range}\r\nContent-Length: 3\r\n\r\nllo")
     };
@@ -220,7 +220,7 @@ fn a_range_is_checked_when_it_comes() {
 }
 
 #[test]
-fn another_try_waits_as_long_as_it_is_asked_to() {
+fn retry_waits_for_retry_after() {
     let busy = b"HTTP/1.1 503 Busy\r\nRetry-After: 1\r\nContent-Length: 4\r\n\r\nbusy".to_vec();
     let server = origin([busy.clone(), ok("hello")]);
     let run = server.get("-q --retry 3 --retry-delay 10ms").run();
@@ -234,7 +234,7 @@ fn another_try_waits_as_long_as_it_is_asked_to() {
 }
 
 #[test]
-fn what_may_be_a_password_is_not_told() {
+fn password_in_malformed_url_is_not_logged() {
     for url in ["http://bob:hunter2/x@127.0.0.1/", "bob:99hunter2?x@127.0.0.1/"] {
         let run = sockit("http-get").arg(url).run();
         run.prints("").never_logs("hunter2").logs("%2F");
@@ -245,7 +245,7 @@ fn what_may_be_a_password_is_not_told() {
 }
 
 #[test]
-fn a_warning_tells_which_connection_it_is_about() {
+fn warning_event_has_its_connection() {
     let run = origin([ok("hello")]).get("--json --range 2-4").run();
     run.exits(0).prints("hello");
     assert_eq!(run.events_named("warning")[0]["conn"], 1);

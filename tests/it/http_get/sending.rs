@@ -17,7 +17,7 @@ fn long(addr: std::net::SocketAddr) -> Sockit {
 }
 
 #[test]
-fn a_reset_while_the_request_is_under_way_is_18() {
+fn reset_during_the_request_exits_18() {
     let rude = peer(|mut stream| {
         stream.expect_bytes("G");
         stream.reset();
@@ -28,7 +28,7 @@ fn a_reset_while_the_request_is_under_way_is_18() {
 }
 
 #[test]
-fn an_answer_that_comes_early_is_read() {
+fn response_before_the_end_of_the_request_is_read() {
     let hasty = peer(|mut stream| {
         stream.expect_bytes("GET / HTTP/1.1\r\n");
         stream.send("HTTP/1.1 413 Too Large\r\nContent-Length: 4\r\n\r\nlong");
@@ -39,7 +39,7 @@ fn an_answer_that_comes_early_is_read() {
 }
 
 #[test]
-fn a_peer_that_takes_its_time_gets_all_of_it() {
+fn slow_reader_gets_the_complete_request() {
     let slow = peer(|mut stream| {
         let mut heard = Vec::new();
         let mut piece = [0; 20_000];

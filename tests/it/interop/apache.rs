@@ -65,7 +65,7 @@ fn open_to_all(place: &Path) {
 }
 
 #[test]
-fn apache_serves_plain_coded_on_the_fly_ranged_and_moved() {
+fn apache_plain_encoded_range_and_redirect() {
     let Some(server) = apache() else { return };
     let run = sockit("http-get -q").arg(server.url("/big")).run();
     run.exits(0);
@@ -85,7 +85,7 @@ fn apache_serves_plain_coded_on_the_fly_ranged_and_moved() {
 }
 
 #[test]
-fn apache_completes_what_was_cut() {
+fn apache_continues_a_part() {
     let Some(server) = apache() else { return };
     let target = server.file("copy");
     let run = sockit("http-get -q --range 0-99999 -o").arg(&target).arg(server.url("/big")).run();

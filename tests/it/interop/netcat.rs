@@ -61,7 +61,7 @@ fn bytes(size: usize) -> Vec<u8> {
 }
 
 #[test]
-fn their_clients_get_every_byte_back_from_our_echo() {
+fn netcat_client_gets_every_byte_from_echo() {
     for tool in CLIENTS {
         let server = sockit("tcp-server --service echo --once").serve();
         let sent = bytes(300_000);
@@ -74,7 +74,7 @@ fn their_clients_get_every_byte_back_from_our_echo() {
 }
 
 #[test]
-fn their_clients_get_the_whole_of_our_pipes_answer() {
+fn netcat_client_gets_the_complete_pipe_output() {
     for tool in CLIENTS {
         let answer = bytes(300_000);
         let server = sockit("tcp-server --service pipe --once").stdin(&answer).serve();
@@ -86,7 +86,7 @@ fn their_clients_get_the_whole_of_our_pipes_answer() {
 }
 
 #[test]
-fn our_client_talks_to_their_servers() {
+fn tcp_client_exchanges_data_with_netcat_server() {
     for tool in SERVERS {
         let port = peer::free_port();
         let answer = bytes(300_000);
@@ -103,7 +103,7 @@ fn our_client_talks_to_their_servers() {
 
 /// What a peer sends arrives whole where we have no input: its own end of stream comes first.
 #[test]
-fn null_stdin_gets_the_whole_file_from_their_servers() {
+fn null_stdin_gets_the_complete_file_from_netcat_server() {
     let traditional =
         Tool { program: "nc.traditional", args: &["-q1", "-l", "-p", "PORT", "-s", "127.0.0.1"] };
     for tool in SERVERS.into_iter().chain([traditional]) {
@@ -120,7 +120,7 @@ fn null_stdin_gets_the_whole_file_from_their_servers() {
 }
 
 #[test]
-fn null_stdin_gets_the_whole_file_from_their_clients() {
+fn null_stdin_gets_the_complete_file_from_netcat_client() {
     let more = [
         Tool { program: "nc.traditional", args: &["-q1", "127.0.0.1", "PORT"] },
         Tool { program: "curl", args: &["-s", "telnet://127.0.0.1:PORT"] },
@@ -150,7 +150,7 @@ fn check(program: &str, theirs: Run) {
 }
 
 #[test]
-fn ncats_child_answers_our_client() {
+fn ncat_child_answers_tcp_client() {
     let Some(mut ncat) = peer::program("ncat") else { return };
     let port = peer::free_port();
     ncat.args(["-l", "127.0.0.1", &port.to_string(), "-e", "/bin/cat"]);

@@ -118,7 +118,7 @@ fn bytes(size: usize) -> Vec<u8> {
 }
 
 #[test]
-fn their_clients_get_every_byte_back() {
+fn tls_client_gets_every_byte_from_echo() {
     let authority = Authority::new();
     let (ca, paper) = (authority.ca(), authority.certificate(&["localhost"]));
     for tool in CLIENTS {
@@ -142,7 +142,7 @@ fn their_clients_get_every_byte_back() {
 }
 
 #[test]
-fn our_client_gets_every_byte_back_from_their_servers() {
+fn tcp_client_gets_every_byte_from_tls_server() {
     let authority = Authority::new();
     let (ca, paper) = (authority.ca(), authority.certificate(&["localhost"]));
     for tool in SERVERS {
@@ -159,7 +159,7 @@ fn our_client_gets_every_byte_back_from_their_servers() {
 }
 
 #[test]
-fn ncats_child_answers_behind_tls() {
+fn ncat_child_answers_over_tls() {
     let authority = Authority::new();
     let (ca, paper) = (authority.ca(), authority.certificate(&["localhost"]));
     let port = peer::free_port();
@@ -173,7 +173,7 @@ fn ncats_child_answers_behind_tls() {
 
 /// ncat ends without close_notify, which is 18, but not before all of it has come.
 #[test]
-fn null_stdin_gets_the_whole_file_from_their_tls_servers() {
+fn null_stdin_gets_the_complete_file_from_tls_server() {
     let authority = Authority::new();
     let (ca, paper) = (authority.ca(), authority.certificate(&["localhost"]));
     let openssl = Tool {
@@ -223,7 +223,7 @@ fn null_stdin_gets_the_whole_file_from_their_tls_servers() {
 }
 
 #[test]
-fn sixty_four_mebibytes_both_ways_at_once() {
+fn sixty_four_mebibytes_pass_in_both_directions() {
     let authority = Authority::new();
     let paper = authority.certificate(&["localhost"]);
     let server = sockit("tcp-server --service echo --once --tls --cert").arg(&paper).serve();
@@ -236,7 +236,7 @@ fn sixty_four_mebibytes_both_ways_at_once() {
 }
 
 #[test]
-fn openssl_serves_us_in_both_versions() {
+fn openssl_server_negotiates_both_versions() {
     let authority = Authority::new();
     let (ca, paper) = (authority.ca(), authority.certificate(&["localhost"]));
     for (flag, version) in [("-tls1_2", "TLSv1.2"), ("-tls1_3", "TLSv1.3")] {
@@ -288,7 +288,7 @@ fn openssl_print(paper: &Path) -> String {
 }
 
 #[test]
-fn openssl_made_certificates_are_read() {
+fn openssl_certificates_are_read() {
     let authority = Authority::new();
     let names = "subjectAltName=DNS:localhost";
     let words = ["-x509", "-subj", "/CN=localhost", "-addext", names];
@@ -301,7 +301,7 @@ fn openssl_made_certificates_are_read() {
 }
 
 #[test]
-fn openssl_self_signed_certificate_is_trusted_when_given_and_explained_when_not() {
+fn openssl_self_signed_certificate_is_trusted_only_when_given() {
     let authority = Authority::new();
     let names = "subjectAltName=DNS:localhost";
     // With an alternative name, and with the common name alone, as most recipes make it.
@@ -331,7 +331,7 @@ fn openssl_self_signed_certificate_is_trusted_when_given_and_explained_when_not(
 }
 
 #[test]
-fn certificate_of_version_1_is_refused_in_words() {
+fn certificate_of_version_1_exits_60() {
     let authority = Authority::new();
     let Some(request) = openssl_paper(&authority, &["-subj", "/CN=localhost"]) else { return };
     let paper = request.with_file_name("version-1.pem");
@@ -358,7 +358,7 @@ fn certificate_of_version_1_is_refused_in_words() {
 }
 
 #[test]
-fn tls_failure_is_told_in_words() {
+fn tls_failure_is_logged_in_words() {
     let authority = Authority::new();
     let server = sockit("tcp-server --service echo --tls --client-ca").arg(authority.ca()).serve();
     let Some(mut openssl) = peer::program("openssl") else { return };
@@ -416,7 +416,7 @@ fn left(how: &str) -> Option<Run> {
 }
 
 #[test]
-fn a_fin_or_reset_without_goodbye_is_18() {
+fn fin_or_reset_without_close_notify_exits_18() {
     for how in ["fin", "reset"] {
         let Some(run) = left(how) else { return };
         run.exits(18).prints("half of it").fails_at("receive");
@@ -427,7 +427,7 @@ fn a_fin_or_reset_without_goodbye_is_18() {
 /// Both have said goodbye, and everything came: what the connection comes to afterwards is nobody's
 /// loss.
 #[test]
-fn a_reset_behind_both_goodbyes_is_none() {
+fn reset_after_both_close_notify_exits_0() {
     for _ in 0..5 {
         let Some(run) = left("goodbye") else { return };
         run.exits(0).prints("half of it and the rest").logs_nothing();
@@ -438,7 +438,7 @@ fn a_reset_behind_both_goodbyes_is_none() {
 const NCAT_CLIENT: Tool = Tool { program: "ncat", args: &["--ssl", "127.0.0.1", "{port}"] };
 
 #[test]
-fn end_without_close_notify_gets_the_answer_that_is_owed() {
+fn end_without_close_notify_still_gets_the_answer() {
     let authority = Authority::new();
     let (ca, paper) = (authority.ca(), authority.certificate(&["localhost"]));
     for (flags, code) in [("", 18), ("--allow-truncation", 0)] {
@@ -502,7 +502,7 @@ print('close_notify', flush=True)
 ";
 
 #[test]
-fn server_that_ends_without_close_notify_still_gets_our_input() {
+fn server_ending_without_close_notify_still_gets_the_input() {
     let authority = Authority::new();
     let (ca, paper) = (authority.ca(), authority.certificate(&["localhost"]));
     for (flags, code) in [("", 18), ("--allow-truncation", 0)] {

@@ -121,7 +121,7 @@ fn unix_socket_reaches_nginx_under_host_of_url() {
 }
 
 #[test]
-fn python_serves_and_we_get_every_byte() {
+fn python_server_body_is_complete() {
     let Some(server) = python() else { return };
     let run = sockit("http-get -q").arg(server.url("/big")).run();
     run.exits(0);
@@ -135,7 +135,7 @@ fn python_serves_and_we_get_every_byte() {
 }
 
 #[test]
-fn nginx_serves_plain_coded_ranged_and_moved() {
+fn nginx_plain_encoded_range_and_redirect() {
     let Some(server) = nginx() else { return };
     let run = sockit("http-get -q").arg(server.url("/big")).run();
     run.exits(0);
@@ -155,7 +155,7 @@ fn nginx_serves_plain_coded_ranged_and_moved() {
 }
 
 #[test]
-fn nginx_and_an_interruption_come_to_the_same_file() {
+fn nginx_interrupted_download_is_continued() {
     let Some(server) = nginx() else { return };
     let target = server.file("copy");
     let get = |flags: &str| {
@@ -188,7 +188,7 @@ fn body_of(answer: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn the_tutorials_get_and_ours_bring_the_same_bytes() {
+fn body_equals_that_of_the_tutorial_client() {
     for server in [python(), nginx()].into_iter().flatten() {
         let Some(theirs) = tutorials(&server, "/big") else { return };
         let raw = sockit("http-get --http1.0 --half-close --raw").arg(server.url("/big")).run();

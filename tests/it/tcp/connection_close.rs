@@ -14,7 +14,7 @@ use crate::support::sockit::sockit;
 const AT_ONCE: Duration = Duration::from_millis(400);
 
 #[test]
-fn end_of_stdin_is_a_fin_at_once_and_the_answer_is_whole() {
+fn end_of_stdin_half_closes_and_the_answer_is_complete() {
     let began = Instant::now();
     let slow = peer::answers_after_fin(Duration::from_secs(1), "the whole answer\n");
     let run = sockit("tcp-client").to(slow.addr()).stdin("hi\n").run();
@@ -27,7 +27,7 @@ fn end_of_stdin_is_a_fin_at_once_and_the_answer_is_whole() {
 }
 
 #[test]
-fn no_half_close_keeps_our_side_open() {
+fn no_half_close_keeps_the_connection_open() {
     let listener = peer(|mut stream| {
         stream.expect_bytes("hi");
         stream.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
@@ -40,7 +40,7 @@ fn no_half_close_keeps_our_side_open() {
 }
 
 #[test]
-fn hang_up_leaves_at_once() {
+fn hang_up_closes_at_end_of_stdin() {
     let silent = peer(|mut stream| {
         // It hears our end, and keeps its own direction open until we have left.
         let heard = stream.read_all();
@@ -53,7 +53,7 @@ fn hang_up_leaves_at_once() {
 }
 
 #[test]
-fn a_peer_that_half_closes_first_still_gets_everything() {
+fn input_after_the_peers_half_close_is_delivered() {
     let reader = peer::half_closes_first("mine first\n");
     let mut client = sockit("tcp-client").to(reader.addr()).stdin_open().start();
     client.wait_for_output("mine first\n");
@@ -66,7 +66,7 @@ fn a_peer_that_half_closes_first_still_gets_everything() {
 
 /// The peer has closed: the kernel refuses what is sent then, and that is not silent.
 #[test]
-fn input_after_the_peers_close_is_eighteen() {
+fn input_after_the_peers_close_exits_18() {
     let brief = peer(|mut stream| stream.send("all there is\n"));
     let mut client = sockit("tcp-client -v").to(brief.addr()).stdin_open().start();
     client.wait_for_log("the peer sends no more");
@@ -91,7 +91,7 @@ fn exit_on_eof_ends_a_pipe_session_with_the_peers_end_of_stream() {
 }
 
 #[test]
-fn eight_orders_of_fin_and_last_data_lose_nothing() {
+fn fin_and_last_data_in_eight_orders_lose_nothing() {
     // Who finishes first, whether the other's last words follow that FIN, and how much.
     for peer_first in [false, true] {
         for last_words_follow in [false, true] {
@@ -145,7 +145,7 @@ fn an_order(peer_first: bool, last_words_follow: bool, size: usize) {
 }
 
 #[test]
-fn thirty_two_mebibytes_cross_both_ways_within_little_memory() {
+fn thirty_two_mebibytes_of_echo_need_little_memory() {
     const SIZE: usize = 32 << 20;
     let server = sockit("tcp-server --service echo").serve();
     let bytes = noise(SIZE, 3);
@@ -165,7 +165,7 @@ fn thirty_two_mebibytes_cross_both_ways_within_little_memory() {
 }
 
 #[test]
-fn a_peer_that_finishes_and_never_reads_is_waited_for_in_peace() {
+fn peer_that_never_reads_is_waited_for_without_polling() {
     // Less than the two kernels hold, more than the peer's takes: ours is said, and not delivered.
     let bytes = noise(150_000, 5);
     let deaf = peer(|mut stream| {
@@ -185,21 +185,21 @@ fn a_peer_that_finishes_and_never_reads_is_waited_for_in_peace() {
 }
 
 #[test]
-fn a_reset_after_data_is_eighteen_and_the_data_is_kept() {
+fn reset_after_data_exits_18_and_keeps_the_data() {
     let rude = peer::sends_and_resets("half a senten");
     let run = sockit("tcp-client").to(rude.addr()).stdin_open().run();
     run.exits(18).prints("half a senten").fails_at("receive").logs("reset");
 }
 
 #[test]
-fn a_reset_at_once_is_fifty_six() {
+fn reset_before_data_exits_56() {
     let rude = peer(|stream| stream.reset());
     let run = sockit("tcp-client").to(rude.addr()).stdin_open().run();
     run.exits(56).prints("").fails_at("receive").logs("reset");
 }
 
 #[test]
-fn input_that_nobody_took_is_eighteen() {
+fn unread_input_exits_18() {
     // Made first: the peer waits for its caller only so long.
     let bytes = noise(4 << 20, 4);
     let deaf = peer(|mut stream| {
@@ -214,7 +214,7 @@ fn input_that_nobody_took_is_eighteen() {
 
 /// A flow that is held back has bytes in hand that nobody will take any more.
 #[test]
-fn input_that_is_held_back_and_never_taken_is_eighteen() {
+fn rate_limited_input_that_is_unread_exits_18() {
     let place = tempfile::tempdir().unwrap();
     let file = place.path().join("input");
     fs::write(&file, [b'x'; 3000]).unwrap();
@@ -231,7 +231,7 @@ fn input_that_is_held_back_and_never_taken_is_eighteen() {
 }
 
 #[test]
-fn a_full_disk_is_twenty_three() {
+fn full_stdout_exits_23() {
     let talker = peer(|mut stream| {
         stream.send("more than nothing");
         stream.half_close();
@@ -242,7 +242,7 @@ fn a_full_disk_is_twenty_three() {
 }
 
 #[test]
-fn a_reader_that_went_away_is_noticed_without_data_and_is_no_error() {
+fn closed_stdout_ends_an_idle_session_with_0() {
     let silent = peer(|mut stream| {
         stream.send("one line\n");
         stream.wait_for_fin()
@@ -261,7 +261,7 @@ fn a_reader_that_went_away_is_noticed_without_data_and_is_no_error() {
 }
 
 #[test]
-fn closed_standard_streams_are_normal() {
+fn closed_standard_streams_are_accepted() {
     for how in ["<&-", "</dev/null", "<&- 2>&-"] {
         let talker = peer(|mut stream| {
             stream.send("to nobody's surprise");
@@ -352,7 +352,7 @@ fn empty_input_half_closes_immediately() {
 }
 
 #[test]
-fn recv_only_servers_ignore_their_stdin() {
+fn recv_only_server_ignores_its_stdin() {
     let server = sockit("tcp-server -v --service pipe --once --recv-only").stdin("never").serve();
     let mut client = connect(server.addr());
     client.send("taken");
@@ -405,7 +405,7 @@ fn answers_and_stays() -> peer::Peer<(Vec<u8>, TcpStream)> {
 }
 
 #[test]
-fn linger_exits_zero_when_the_peer_stays_silent() {
+fn linger_with_silent_peer_exits_0() {
     for (flags, stdin) in [
         ("", Some("question")),
         ("", None),
@@ -434,7 +434,7 @@ fn linger_exits_zero_when_the_peer_stays_silent() {
 }
 
 #[test]
-fn linger_waits_for_a_drip_and_for_what_is_undelivered() {
+fn linger_waits_for_slow_data_and_unread_input() {
     let drip = peer(|mut stream| {
         stream.send_slowly("drop by drop", Duration::from_millis(100));
         stream.wait_for_close()
@@ -450,7 +450,7 @@ fn linger_waits_for_a_drip_and_for_what_is_undelivered() {
 
 /// A session without input owes nothing: an idle one ends cleanly with its server.
 #[test]
-fn terminated_pipe_server_without_input_closes_an_idle_connection() {
+fn sigterm_closes_an_idle_pipe_connection() {
     let server = sockit("tcp-server --service pipe --grace 20s").serve();
     let mut client = connect(server.addr());
     client.send("some");
@@ -461,7 +461,7 @@ fn terminated_pipe_server_without_input_closes_an_idle_connection() {
 }
 
 #[test]
-fn a_slow_reader_of_our_stdout_gets_all_of_it() {
+fn slow_reader_of_stdout_gets_every_byte() {
     let bytes = noise(1 << 20, 5);
     let answer = bytes.clone();
     let talker = peer::answers_after_fin(Duration::ZERO, answer);
@@ -482,7 +482,7 @@ fn a_slow_reader_of_our_stdout_gets_all_of_it() {
 }
 
 #[test]
-fn a_finished_exchange_is_never_idle() {
+fn finished_session_exits_before_the_idle_timeout() {
     let slow = peer::answers_after_fin(Duration::from_millis(50), "done");
     let run = sockit("tcp-client --idle-timeout 2s").to(slow.addr()).stdin("x").run();
     run.exits(0).prints("done");
@@ -490,7 +490,7 @@ fn a_finished_exchange_is_never_idle() {
 }
 
 #[test]
-fn a_pipe_server_answers_a_client_that_has_finished() {
+fn pipe_server_answers_a_half_closed_client() {
     let mut server = sockit("tcp-server --service pipe --once").stdin_open().serve();
     let mut client = connect(server.addr());
     client.send("question");
@@ -503,7 +503,7 @@ fn a_pipe_server_answers_a_client_that_has_finished() {
 }
 
 #[test]
-fn a_pipe_server_half_closes_at_the_end_of_its_stdin() {
+fn pipe_server_half_closes_at_end_of_stdin() {
     let server = sockit("tcp-server --service pipe --once").stdin("a file's bytes").serve();
     let mut client = connect(server.addr());
     assert_eq!(client.read_all(), b"a file's bytes");
@@ -513,7 +513,7 @@ fn a_pipe_server_half_closes_at_the_end_of_its_stdin() {
 }
 
 #[test]
-fn a_terminated_server_lets_an_owed_answer_finish() {
+fn sigterm_lets_a_pending_answer_finish() {
     let server = sockit("tcp-server --delay 300ms --grace 5s").serve();
     let mut client = connect(server.addr());
     client.expect_bytes("Welcome!");
@@ -530,7 +530,7 @@ fn a_terminated_server_lets_an_owed_answer_finish() {
 }
 
 #[test]
-fn a_terminated_server_closes_idle_connections_and_leaves_with_zero() {
+fn sigterm_closes_idle_connections_and_exits_0() {
     for signal in [libc::SIGTERM, libc::SIGINT] {
         let server = sockit("tcp-server --grace 5s").serve();
         let mut client = connect(server.addr());
@@ -604,7 +604,7 @@ fn request_unread_at_sigterm_is_answered() {
 }
 
 #[test]
-fn a_transfer_that_is_cut_ends_in_a_reset_never_in_a_clean_fin() {
+fn transfer_beyond_the_grace_period_is_reset() {
     let server = sockit("tcp-server --service chargen --grace 200ms").serve();
     let mut client = connect(server.addr());
     let mut piece = [0; 1000];
@@ -616,7 +616,7 @@ fn a_transfer_that_is_cut_ends_in_a_reset_never_in_a_clean_fin() {
 }
 
 #[test]
-fn a_second_signal_ends_a_server_at_once() {
+fn second_signal_ends_the_server_immediately() {
     let server = sockit("tcp-server --service chargen --grace 30s").serve();
     let mut client = connect(server.addr());
     client.read_exact(&mut [0; 100]).unwrap();
@@ -657,7 +657,7 @@ fn trap(signal: &str) -> [String; 3] {
 }
 
 #[test]
-fn an_idle_caller_loses_its_place_and_the_server_goes_on() {
+fn idle_timeout_closes_one_connection_only() {
     let server = sockit("tcp-server --json --idle-timeout 200ms").serve();
     let mut idle = connect(server.addr());
     idle.expect_bytes("Welcome!");
@@ -667,7 +667,7 @@ fn an_idle_caller_loses_its_place_and_the_server_goes_on() {
 }
 
 #[test]
-fn ended_by_tells_whose_hand_it_was() {
+fn closed_event_reports_ended_by() {
     let server = sockit("tcp-server --service echo --json").serve();
     connect(server.addr()).half_close();
     server.wait_for_log_times("\"event\":\"closed\"", 1);
@@ -685,7 +685,7 @@ fn ended_by_tells_whose_hand_it_was() {
 }
 
 #[test]
-fn a_file_as_stdin_goes_out_from_where_it_stands() {
+fn stdin_file_is_sent_from_its_offset() {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(b"skipped sent").unwrap();
     file.seek(SeekFrom::Start(8)).unwrap();
@@ -695,7 +695,7 @@ fn a_file_as_stdin_goes_out_from_where_it_stands() {
 }
 
 #[test]
-fn a_peer_that_closes_at_once_is_done_at_once() {
+fn peer_that_closes_immediately_exits_0() {
     let brief = peer::closes_immediately();
     let run = sockit("tcp-client").to(brief.addr()).run();
     run.exits(0).prints("").logs_nothing();
@@ -703,7 +703,7 @@ fn a_peer_that_closes_at_once_is_done_at_once() {
 }
 
 #[test]
-fn nothing_is_left_on_disk() {
+fn session_writes_nothing_to_home() {
     let dir = tempfile::tempdir().unwrap();
     let before = dir.path().metadata().unwrap().mtime_nsec();
     let echo = peer::echoes();
@@ -733,7 +733,7 @@ fn noise(size: usize, seed: u64) -> Vec<u8> {
 
 /// The sink is told to end while the caller streams, with pauses in which nothing is under way.
 #[test]
-fn a_terminated_server_hears_a_stream_to_its_end() {
+fn sigterm_lets_a_client_finish_its_stream() {
     let folder = tempfile::tempdir().unwrap();
     let copy = folder.path().join("copy");
     let program = format!("--sh 'cat > {}'", copy.display());

@@ -33,7 +33,7 @@ fn holds(mut stream: std::net::TcpStream) -> bool {
 }
 
 #[test]
-fn every_code_is_reached() {
+fn every_exit_code_is_reached() {
     let table = [
         row("a talk", 0, "", || against("", drop)),
         row("what was expected did not come", 1, "", || {
@@ -94,7 +94,7 @@ fn every_code_is_reached() {
 }
 
 #[test]
-fn a_port_in_use_is_forty_five_with_a_hint() {
+fn port_in_use_exits_45_with_a_hint() {
     let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = holder.local_addr().unwrap().port();
     let run = sockit(&format!("tcp-server --port {port}")).run();
@@ -102,7 +102,7 @@ fn a_port_in_use_is_forty_five_with_a_hint() {
 }
 
 #[test]
-fn a_privileged_port_is_forty_five_with_a_hint() {
+fn privileged_port_exits_45_with_a_hint() {
     let Some(_) = peer::program("setpriv") else { return };
     let root = rustix::process::geteuid().is_root();
     let lowest = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
@@ -130,7 +130,7 @@ fn open_to_all(dir: &std::path::Path) {
 }
 
 #[test]
-fn signals_have_their_own_numbers() {
+fn signal_exits_128_plus_its_number() {
     for (signal, code) in [(libc::SIGINT, 130), (libc::SIGTERM, 143)] {
         let holder = peer(holds);
         let client = sockit("tcp-client -v").to(holder.addr()).stdin_open().start();
@@ -141,7 +141,7 @@ fn signals_have_their_own_numbers() {
 }
 
 #[test]
-fn a_connect_that_never_ends_is_twenty_eight() {
+fn unanswered_connect_exits_28() {
     let silent = peer::Unanswering::on(([127, 0, 0, 1], 0).into());
     let run = sockit("tcp-client --connect-timeout 300ms").to(silent.addr()).run();
     run.exits(28).fails_at("connect");
@@ -149,7 +149,7 @@ fn a_connect_that_never_ends_is_twenty_eight() {
 }
 
 #[test]
-fn a_name_that_does_not_exist_is_six() {
+fn unknown_name_exits_6() {
     let Some(run) = Namespace::new().nsswitch("hosts: files").run("tcp-client no-such-name 80")
     else {
         return;
@@ -158,7 +158,7 @@ fn a_name_that_does_not_exist_is_six() {
 }
 
 #[test]
-fn a_resolver_that_fails_is_seventy_five() {
+fn failing_resolver_exits_75() {
     // Nobody answers on port 53 of this namespace: the resolver says "try again".
     let world = Namespace::new().nsswitch("hosts: dns").resolv("nameserver 127.0.0.1");
     let Some(run) = world.run("tcp-client some-name.example 80 --timeout 15s") else { return };
@@ -166,7 +166,7 @@ fn a_resolver_that_fails_is_seventy_five() {
 }
 
 #[test]
-fn a_resolver_that_is_silent_is_twenty_eight() {
+fn silent_resolver_exits_28() {
     let world = Namespace::new()
         .nsswitch("hosts: dns")
         .resolv("nameserver 127.0.0.1")

@@ -55,7 +55,7 @@ fn deaf_callers_cost_little(line: &str) {
 }
 
 #[test]
-fn a_caller_that_never_reads_costs_a_server_a_mebibyte_at_most() {
+fn client_that_never_reads_takes_one_mebibyte_of_the_server() {
     let big = tempfile::NamedTempFile::new().unwrap();
     big.as_file().set_len(1 << 30).unwrap();
     for line in ["echo", "hello", "chargen", "time", "chat"] {
@@ -67,7 +67,7 @@ fn a_caller_that_never_reads_costs_a_server_a_mebibyte_at_most() {
 
 #[cfg(feature = "tls")]
 #[test]
-fn the_same_under_tls_and_before_its_handshake() {
+fn tls_client_that_never_reads_takes_one_mebibyte_of_the_server() {
     deaf_callers_cost_little("--tls --service echo");
     const CALLERS: u64 = 6;
     let server = sockit("tcp-server -q --print-port --tls --service echo").serve();
@@ -113,7 +113,7 @@ fn peak(client: Process) -> u64 {
 }
 
 #[test]
-fn a_peer_that_never_reads_costs_a_client_little() {
+fn peer_that_never_reads_takes_little_memory_of_the_client() {
     let server = peer(|mut stream| stream.wait_for_close());
     let zeros = File::open("/dev/zero").unwrap();
     let peak = peak(sockit("tcp-client -q").to(server.addr()).stdin_from(zeros).start());
@@ -121,7 +121,7 @@ fn a_peer_that_never_reads_costs_a_client_little() {
 }
 
 #[test]
-fn a_peer_that_never_stops_costs_a_client_little() {
+fn peer_that_never_stops_takes_little_memory_of_the_client() {
     let server = sockit("tcp-server -q --print-port --service chargen").serve();
     for line in ["tcp-client -q", "tcp-client -q --hex /dev/null", "tcp-client -q --expect never"] {
         let (_stuck, stdout) = std::io::pipe().unwrap();
@@ -132,7 +132,7 @@ fn a_peer_that_never_stops_costs_a_client_little() {
 }
 
 #[test]
-fn a_long_list_and_a_stuck_reader_cost_resolve_little() {
+fn long_list_with_unread_stdout_takes_little_memory_of_resolve() {
     let list = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(list.path(), "127.0.0.1\n:http\nlocalhost\n".repeat(100_000)).unwrap();
     let (_stuck, stdout) = std::io::pipe().unwrap();
@@ -156,7 +156,7 @@ fn fetched(head: &'static str, body: Vec<u8>) -> u64 {
 
 #[cfg(feature = "http")]
 #[test]
-fn hostile_answers_cost_http_get_little() {
+fn hostile_response_takes_little_memory_of_http_get() {
     let endless = fetched("Content-Length: 99999999", vec![0; 50 << 20]);
     assert!(endless <= CLIENT, "{endless} KiB");
     let peak = fetched("Content-Encoding: zstd", zstd(400));

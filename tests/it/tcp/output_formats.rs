@@ -7,7 +7,7 @@ use crate::support::peer::{self, Script, connect, peer};
 use crate::support::sockit::sockit;
 
 #[test]
-fn json_is_one_object_a_line_and_nothing_else() {
+fn json_writes_one_object_per_line() {
     let server = sockit("tcp-server --service echo --json").serve();
     let mut client = connect(server.addr());
     let us = client.local_addr().unwrap().to_string();
@@ -38,7 +38,7 @@ fn json_is_one_object_a_line_and_nothing_else() {
 }
 
 #[test]
-fn a_clients_events_tell_the_life_of_its_connection() {
+fn client_events_follow_the_connection() {
     for say in ["", "--send abc"] {
         let echo = peer::echoes();
         let addr = echo.addr().to_string();
@@ -57,7 +57,7 @@ fn a_clients_events_tell_the_life_of_its_connection() {
 }
 
 #[test]
-fn an_error_is_an_event_with_its_phase_and_code() {
+fn error_event_has_phase_and_code() {
     let nobody = peer::Refusing::new();
     let run = sockit("tcp-client --json").to(nobody.addr()).run();
     run.exits(7);
@@ -70,14 +70,14 @@ fn an_error_is_an_event_with_its_phase_and_code() {
 }
 
 #[test]
-fn usage_errors_are_json_too_when_json_is_asked_for() {
+fn usage_error_with_json_is_an_error_event() {
     let run = sockit("tcp-client --json 127.0.0.1 70000").run();
     run.exits(2).prints("");
     assert_eq!(run.events_named("error")[0]["code"], 2, "{}", run.stderr);
 }
 
 #[test]
-fn events_go_to_a_file_of_their_own() {
+fn events_flag_writes_to_its_file() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("events");
     let echo = peer::echoes();
@@ -89,7 +89,7 @@ fn events_go_to_a_file_of_their_own() {
 }
 
 #[test]
-fn quiet_is_errors_only() {
+fn quiet_logs_errors_only() {
     let server = sockit("tcp-server -q --print-port --once").serve();
     let mut client = connect(server.addr());
     client.expect_bytes("Welcome!");
@@ -101,13 +101,13 @@ fn quiet_is_errors_only() {
 }
 
 #[test]
-fn a_client_says_nothing_unless_asked() {
+fn client_logs_nothing_by_default() {
     let echo = peer::echoes();
     sockit("tcp-client").to(echo.addr()).stdin("x").run().exits(0).logs_nothing();
 }
 
 #[test]
-fn tracing_goes_to_stderr_and_only_when_asked() {
+fn tracing_goes_to_stderr_when_enabled() {
     for (flags, variable) in [("-vvv", ""), ("", "trace"), ("", "sockit=debug")] {
         let echo = peer::echoes();
         let client = sockit("tcp-client").and(flags).env("SOCKIT_LOG", variable);
@@ -119,7 +119,7 @@ fn tracing_goes_to_stderr_and_only_when_asked() {
 }
 
 #[test]
-fn colour_follows_the_terminal_and_those_who_know_better() {
+fn colour_follows_flag_environment_and_terminal() {
     let nobody = peer::Refusing::new();
     let fails = |flags: &str, name: &str| {
         let client = sockit("tcp-client").and(flags).to(nobody.addr());
@@ -135,7 +135,7 @@ fn colour_follows_the_terminal_and_those_who_know_better() {
 }
 
 #[test]
-fn what_a_peer_says_is_escaped_in_talk_and_untouched_in_data() {
+fn peer_data_is_escaped_in_the_log_only() {
     let nasty = "\x1b[31mred\x07\u{9b}1m\u{202e}\x7f";
     let rude = peer(move |mut stream| {
         stream.send(nasty);
@@ -151,7 +151,7 @@ fn what_a_peer_says_is_escaped_in_talk_and_untouched_in_data() {
 }
 
 #[test]
-fn errors_stay_on_one_line_whatever_they_name() {
+fn error_is_one_line_whatever_it_names() {
     let run = sockit("tcp-client").arg("ba\nd\x1b[2J").arg("80").run();
     assert_ne!(run.code, 0);
     assert!(!run.stderr.contains('\x1b'), "{:?}", run.stderr);
@@ -160,7 +160,7 @@ fn errors_stay_on_one_line_whatever_they_name() {
 }
 
 #[test]
-fn a_dead_or_full_stderr_stops_no_server() {
+fn closed_or_full_stderr_does_not_stop_the_server() {
     for how in ["2>&-", "2>/dev/full", "2>/dev/null"] {
         for flags in ["", "--json", "-vvv"] {
             let server = sockit("tcp-server --print-port").and(flags).redirect(how).serve();
@@ -175,7 +175,7 @@ fn a_dead_or_full_stderr_stops_no_server() {
 }
 
 #[test]
-fn a_stderr_that_nobody_reads_stops_no_server() {
+fn unread_stderr_does_not_stop_the_server() {
     let (reader, writer) = std::io::pipe().unwrap();
     rustix::pipe::fcntl_setpipe_size(&writer, 4096).unwrap();
     let mut server = sockit("tcp-server --print-port -vvv").stderr_to(writer).serve();
@@ -194,7 +194,7 @@ fn a_stderr_that_nobody_reads_stops_no_server() {
 }
 
 #[test]
-fn a_reader_of_our_stderr_that_goes_away_stops_no_server() {
+fn stderr_closed_by_its_reader_does_not_stop_the_server() {
     let (reader, writer) = std::io::pipe().unwrap();
     let server = sockit("tcp-server --print-port").stderr_to(writer).serve();
     drop(reader);
@@ -207,7 +207,7 @@ fn a_reader_of_our_stderr_that_goes_away_stops_no_server() {
 /// What a log or a dump cannot take is told once, and the run is not a success any more; but
 /// the conversation itself goes on to its end.
 #[test]
-fn a_full_disk_under_the_events_or_the_dump_is_told() {
+fn full_disk_of_events_or_hex_exits_23() {
     for flag in ["--events", "--hex"] {
         let echo = peer::echoes();
         let client = sockit("tcp-client").arg(flag).arg("/dev/full");
@@ -228,7 +228,7 @@ fn unwritable_stdout_of_help_exits_23() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn passwords_leave_the_list_of_processes() {
+fn passwords_are_removed_from_the_command_line() {
     for (command, flag, secret, url) in [
         ("http-get", "--user", "me:secret", "http://PEER/"),
         ("http-get", "--header", "X-Key: secret", "http://you:secret@PEER/"),
@@ -248,7 +248,7 @@ fn passwords_leave_the_list_of_processes() {
 }
 
 #[test]
-fn a_server_tells_who_sends_no_more() {
+fn half_closed_event_names_the_side() {
     let server = sockit("tcp-server --service echo --json").serve();
     let mut client = connect(server.addr());
     client.send("12345");
@@ -271,7 +271,7 @@ fn a_server_tells_who_sends_no_more() {
 }
 
 #[test]
-fn what_the_limit_of_the_run_ends_was_ended_by_a_timeout() {
+fn connection_ended_by_the_run_limit_reports_timeout() {
     let server = sockit("tcp-server --timeout 500ms --json").serve();
     let mut client = connect(server.addr());
     client.expect_bytes("Welcome!");
@@ -281,7 +281,7 @@ fn what_the_limit_of_the_run_ends_was_ended_by_a_timeout() {
 }
 
 #[test]
-fn what_befalls_a_connection_names_it() {
+fn error_event_has_its_connection() {
     let peer = peer(Script::reset);
     let run = sockit("tcp-client --json").to(peer.addr()).stdin_open().run();
     run.exits(56);
@@ -291,7 +291,7 @@ fn what_befalls_a_connection_names_it() {
 }
 
 #[test]
-fn in_json_the_log_is_json_too() {
+fn tracing_with_json_is_json() {
     let echo = peer::echoes();
     let run = sockit("tcp-client --json -vv").to(echo.addr()).stdin("abc").run();
     run.exits(0).prints("abc");
@@ -301,14 +301,14 @@ fn in_json_the_log_is_json_too() {
 }
 
 #[test]
-fn figures_that_were_asked_for_are_told_in_quiet_too() {
+fn stats_are_printed_with_quiet() {
     let echo = peer::echoes();
     let run = sockit("tcp-client -q --stats").to(echo.addr()).stdin("abc").run();
     run.exits(0).prints("abc").logs("3 bytes");
 }
 
 #[test]
-fn events_into_a_fifo_wait_for_no_reader() {
+fn events_to_a_fifo_do_not_wait_for_a_reader() {
     let folder = tempfile::tempdir().unwrap();
     let fifo = folder.path().join("events");
     rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RWXU).unwrap();

@@ -27,7 +27,7 @@ fn pin(server: &Daemon) -> String {
 }
 
 #[test]
-fn a_throw_away_certificate_is_good_for_who_knows_its_fingerprint() {
+fn generated_certificate_is_trusted_by_its_pin() {
     let server = sockit("tcp-server --service echo --tls").serve();
     let pin = pin(&server);
     let client = |pin: &str| sockit("tcp-client --tls").to(server.addr()).and("--pin").arg(pin);
@@ -42,7 +42,7 @@ fn a_throw_away_certificate_is_good_for_who_knows_its_fingerprint() {
 }
 
 #[test]
-fn the_fingerprint_is_an_event() {
+fn certificate_event_has_the_fingerprint() {
     let server = sockit("tcp-server --service echo --tls --json --once").serve();
     let told = String::from_utf8_lossy(&server.stderr.bytes()).into_owned();
     let event: serde_json::Value =
@@ -55,7 +55,7 @@ fn the_fingerprint_is_an_event() {
 }
 
 #[test]
-fn an_authority_is_believed_for_the_names_it_signed() {
+fn ca_file_is_trusted_for_the_names_it_signed() {
     let authority = Authority::new();
     let server = echo(&authority.certificate(&["localhost"]));
     let run = hello(&server).and("--ca-file").arg(authority.ca()).and("--json").run();
@@ -73,7 +73,7 @@ fn an_authority_is_believed_for_the_names_it_signed() {
 }
 
 #[test]
-fn a_pin_is_needed_even_beside_an_authority() {
+fn pin_is_required_beside_a_ca_file() {
     let authority = Authority::new();
     let server = echo(&authority.certificate(&["localhost"]));
     let wrong = "00".repeat(32);
@@ -82,7 +82,7 @@ fn a_pin_is_needed_even_beside_an_authority() {
 }
 
 #[test]
-fn each_bad_certificate_has_its_own_reason() {
+fn invalid_certificate_exits_60_with_its_reason() {
     let authority = Authority::new();
     let stranger = Authority::new();
     let year = |from: i32, to: i32| {
@@ -107,7 +107,7 @@ fn each_bad_certificate_has_its_own_reason() {
 }
 
 #[test]
-fn a_self_signed_certificate_may_be_its_own_authority() {
+fn self_signed_certificate_is_trusted_as_ca_file() {
     let authority = Authority::new();
     let paper = authority.self_signed(&["localhost"]);
     let server = echo(&paper);
@@ -118,7 +118,7 @@ fn a_self_signed_certificate_may_be_its_own_authority() {
 }
 
 #[test]
-fn files_that_are_not_there_or_not_what_they_should_be_are_26() {
+fn missing_or_malformed_pem_file_exits_26() {
     let authority = Authority::new();
     let empty = authority.file("empty");
     std::fs::write(&empty, "nothing").expect("a file");
@@ -145,7 +145,7 @@ fn files_that_are_not_there_or_not_what_they_should_be_are_26() {
 }
 
 #[test]
-fn a_client_may_have_to_show_a_certificate() {
+fn client_ca_requires_a_client_certificate() {
     let authority = Authority::new();
     let paper = authority.certificate(&["localhost"]);
     let server = sockit("tcp-server --reply '{peer_name} says {message}' --tls --client-ca")
@@ -163,7 +163,7 @@ fn a_client_may_have_to_show_a_certificate() {
 }
 
 #[test]
-fn a_certificate_may_be_optional() {
+fn client_auth_optional_accepts_clients_without_certificate() {
     let authority = Authority::new();
     let server = sockit("tcp-server --reply '<{peer_name}>{message}' --tls --client-auth optional")
         .and("--client-ca")
@@ -178,7 +178,7 @@ fn a_certificate_may_be_optional() {
 }
 
 #[test]
-fn the_steps_tell_version_cipher_protocol_and_names() {
+fn verbose_logs_version_cipher_protocol_and_names() {
     let authority = Authority::new();
     let server = sockit("tcp-server --service echo --tls --alpn two,one -v --cert")
         .arg(authority.certificate(&["localhost", "other.example"]))
@@ -192,7 +192,7 @@ fn the_steps_tell_version_cipher_protocol_and_names() {
 }
 
 #[test]
-fn keys_are_logged_only_where_the_environment_says() {
+fn sslkeylogfile_receives_the_session_keys() {
     let authority = Authority::new();
     let (ours, theirs) = (authority.file("ours"), authority.file("theirs"));
     let server = sockit("tcp-server --service echo --once --tls --cert")
@@ -209,7 +209,7 @@ fn keys_are_logged_only_where_the_environment_says() {
 }
 
 #[test]
-fn plain_text_on_a_tls_port_fails_at_once_on_both_sides() {
+fn plain_text_to_a_tls_port_fails_on_both_sides() {
     let server = sockit("tcp-server --service echo --tls").serve();
     let plain = sockit("tcp-client").to(server.addr()).stdin("hello\n").run();
     plain.exits(35).fails_at("tls").logs("hint:").logs("--tls");
@@ -223,7 +223,7 @@ fn plain_text_on_a_tls_port_fails_at_once_on_both_sides() {
 }
 
 #[test]
-fn tls_on_a_plain_port_fails_at_once_on_both_sides() {
+fn tls_to_a_plain_port_fails_on_both_sides() {
     for service in ["hello", "echo", "time"] {
         let server = sockit("tcp-server --service").arg(service).serve();
         let run = sockit("tcp-client --tls --insecure").to(server.addr()).stdin("x").run();
@@ -235,7 +235,7 @@ fn tls_on_a_plain_port_fails_at_once_on_both_sides() {
 }
 
 #[test]
-fn a_stream_cut_without_goodbye_is_never_whole() {
+fn stream_truncated_without_close_notify_exits_18() {
     let authority = Authority::new();
     let server = sockit("tcp-server --tls --service pipe --once --cert")
         .arg(authority.certificate(&["localhost"]))
@@ -351,13 +351,13 @@ fn request_after_sigterm() -> Option<String> {
 }
 
 #[test]
-fn request_behind_a_new_handshake_is_answered_after_sigterm() {
+fn request_after_a_new_handshake_is_answered_after_sigterm() {
     let answer = (0..20).find_map(|_| request_after_sigterm());
     assert_eq!(answer.expect("one try in time"), "已接收到数据 question");
 }
 
 #[test]
-fn key_that_every_user_can_read_is_a_warning() {
+fn world_readable_key_is_a_warning() {
     use std::os::unix::fs::PermissionsExt;
     let authority = Authority::new();
     let path = authority.certificate(&["localhost"]);
@@ -387,14 +387,14 @@ fn silence_costs() -> Duration {
 }
 
 #[test]
-fn a_silent_peer_costs_the_limit_and_no_more() {
+fn silent_tls_peer_exits_28_at_the_connect_timeout() {
     // A busy machine may be late once.
     let took: Vec<_> = (0..4).map(|_| silence_costs()).collect();
     assert!(took.iter().any(|took| *took < Duration::from_millis(1150)), "{took:?}");
 }
 
 #[test]
-fn stalled_handshakes_delay_nobody_and_end_with_the_server() {
+fn stalled_handshakes_do_not_delay_others() {
     let server = sockit("tcp-server --service echo --tls").serve();
     let pin = pin(&server);
     let stalled: Vec<TcpStream> = (0..20)
@@ -423,7 +423,7 @@ fn stalled_handshakes_delay_nobody_and_end_with_the_server() {
 
 /// close_notify follows the peer's: neither side sees a truncated stream.
 #[test]
-fn null_stdin_ends_a_tls_session_after_the_peer() {
+fn null_stdin_half_closes_tls_after_the_peer() {
     for flags in ["", "--recv-only"] {
         let server = sockit("tcp-server --tls --service pipe --once").and(flags).serve();
         let client = sockit("tcp-client --tls --pin").arg(pin(&server)).to(server.addr());
@@ -438,7 +438,7 @@ fn null_stdin_ends_a_tls_session_after_the_peer() {
 }
 
 #[test]
-fn half_closes_and_a_mebibyte_after_each() {
+fn mebibyte_after_each_half_close_is_delivered() {
     let answer: Vec<u8> = (0..=250).cycle().take(1 << 20).collect();
     let server = sockit("tcp-server --tls --service pipe --once").stdin(&answer).serve();
     let pin = pin(&server);

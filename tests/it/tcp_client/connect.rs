@@ -8,7 +8,7 @@ use crate::support::peer::{self, Script};
 use crate::support::sockit::sockit;
 
 #[test]
-fn a_silent_address_is_overtaken_by_the_next() {
+fn silent_address_is_overtaken_by_the_next() {
     let listener = TcpListener::bind("127.0.0.6:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let silent = peer::Unanswering::on(([127, 0, 0, 5], port).into());
@@ -30,7 +30,7 @@ fn a_silent_address_is_overtaken_by_the_next() {
 }
 
 #[test]
-fn a_refusing_address_gives_way_to_the_next_at_once() {
+fn refusing_address_is_followed_by_the_next() {
     let echo = peer::echoes();
     let port = echo.addr().port();
     let world = Namespace::new()
@@ -43,7 +43,7 @@ fn a_refusing_address_gives_way_to_the_next_at_once() {
 }
 
 #[test]
-fn of_several_failures_the_first_is_told_and_each_under_v() {
+fn first_of_several_failures_is_reported() {
     let nobody = peer::Refusing::new();
     let port = nobody.addr().port();
     let world = Namespace::new()
@@ -56,7 +56,7 @@ fn of_several_failures_the_first_is_told_and_each_under_v() {
 }
 
 #[test]
-fn the_lookup_counts_against_the_connect_limit_of_the_whole_run() {
+fn timeout_of_the_run_ends_the_connect() {
     let silent = peer::Unanswering::on(([127, 0, 0, 1], 0).into());
     let run = sockit("tcp-client --timeout 300ms").to(silent.addr()).run();
     run.exits(28).fails_at("connect");
@@ -94,7 +94,7 @@ fn socket_options_reach_the_kernel() {
 }
 
 #[test]
-fn a_server_shares_its_port_when_asked_to() {
+fn reuse_port_shares_a_port() {
     let first = sockit("tcp-server --reuse-port").serve();
     let second = sockit(&format!("tcp-server --reuse-port --port {}", first.port())).serve();
     assert_eq!(first.port(), second.port());

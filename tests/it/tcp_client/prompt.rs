@@ -31,7 +31,7 @@ fn as_rexpect_sees(text: &str) -> String {
 }
 
 #[test]
-fn a_name_is_typed_and_a_greeting_comes() {
+fn prompt_sends_a_line_and_prints_the_reply() {
     let server = sockit("tcp-server").serve();
     let mut screen = prompt_to(server.addr(), "");
     screen.exp_string("Welcome!").unwrap();
@@ -46,7 +46,7 @@ fn a_name_is_typed_and_a_greeting_comes() {
 }
 
 #[test]
-fn control_d_ends_it() {
+fn control_d_ends_the_prompt() {
     let listener = peer(|mut stream| stream.read_all());
     let mut screen = prompt_to(listener.addr(), "");
     screen.exp_string("> ").unwrap();
@@ -59,7 +59,7 @@ fn control_d_ends_it() {
 }
 
 #[test]
-fn a_peer_that_leaves_ends_the_prompt() {
+fn peer_close_ends_the_prompt() {
     let rude = peer(|mut stream| {
         stream.expect_bytes("hi");
         stream.send("bye");
@@ -73,7 +73,7 @@ fn a_peer_that_leaves_ends_the_prompt() {
 }
 
 #[test]
-fn replies_come_above_the_line_being_typed() {
+fn reply_is_printed_above_the_edited_line() {
     let (tell, told) = std::sync::mpsc::channel();
     let talker = peer(move |mut stream| {
         told.recv().unwrap();
@@ -97,7 +97,7 @@ fn replies_come_above_the_line_being_typed() {
 }
 
 #[test]
-fn line_ends_and_empty_lines_are_sent_when_asked_for() {
+fn eol_and_keep_empty_send_line_ends_and_empty_lines() {
     let listener = peer(|mut stream| stream.read_all());
     let mut screen = prompt_to(listener.addr(), "--eol crlf --keep-empty");
     screen.exp_string("> ").unwrap();
@@ -111,7 +111,7 @@ fn line_ends_and_empty_lines_are_sent_when_asked_for() {
 }
 
 #[test]
-fn history_brings_a_line_back() {
+fn history_recalls_a_line() {
     let listener = peer(|mut stream| stream.read_all());
     let mut screen = prompt_to(listener.addr(), "--eol lf");
     screen.exp_string("> ").unwrap();
@@ -134,7 +134,7 @@ fn type_bytes(screen: &PtySession, bytes: &[u8]) {
 }
 
 #[test]
-fn a_line_that_is_not_utf8_is_sent_as_typed_and_the_session_continues() {
+fn line_that_is_not_utf8_is_sent_as_typed() {
     for term in ["xterm", "dumb"] {
         let listener = peer(|mut stream| stream.read_all());
         let mut command = sockit("tcp-client --eol lf").to(listener.addr()).command();
@@ -158,7 +158,7 @@ fn a_line_that_is_not_utf8_is_sent_as_typed_and_the_session_continues() {
 }
 
 #[test]
-fn a_line_of_a_pipe_that_is_not_utf8_is_sent_as_it_is() {
+fn piped_line_that_is_not_utf8_is_sent_unchanged() {
     let listener = peer(|mut stream| stream.read_all());
     let run = sockit("tcp-client --prompt --eol lf").to(listener.addr());
     run.stdin(b"caf\xe9\r\n\xff\x80\nnext\n").run().exits(0);
@@ -166,7 +166,7 @@ fn a_line_of_a_pipe_that_is_not_utf8_is_sent_as_it_is() {
 }
 
 #[test]
-fn a_line_is_edited_in_the_middle_and_by_control_keys() {
+fn line_is_edited_by_arrow_and_control_keys() {
     let listener = peer(|mut stream| stream.read_all());
     let mut screen = prompt_to(listener.addr(), "--eol lf");
     screen.exp_string("> ").unwrap();
@@ -179,7 +179,7 @@ fn a_line_is_edited_in_the_middle_and_by_control_keys() {
 }
 
 #[test]
-fn crlf_at_the_prompt_ends_each_line_also_an_empty_one() {
+fn crlf_at_the_prompt_ends_every_line() {
     for flags in ["--crlf", "--eol crlf", "--crlf --eol lf", "--crlf --eol crlf"] {
         let listener = peer(|mut stream| stream.read_all());
         let prompt = sockit("tcp-client --prompt").and(flags).to(listener.addr());
@@ -189,7 +189,7 @@ fn crlf_at_the_prompt_ends_each_line_also_an_empty_one() {
 }
 
 #[test]
-fn a_line_protocol_is_spoken_at_the_prompt_with_crlf() {
+fn crlf_at_the_prompt_serves_a_line_protocol() {
     let server = peer(|mut stream| {
         stream.send("220 ready\r\n");
         stream.expect_bytes("EHLO x\r\n");
@@ -211,7 +211,7 @@ fn a_line_protocol_is_spoken_at_the_prompt_with_crlf() {
 }
 
 #[test]
-fn a_missing_line_end_is_a_warning_once() {
+fn missing_line_end_is_warned_about_once() {
     let listener = peer(|mut stream| stream.read_all());
     let run = sockit("tcp-client --prompt").to(listener.addr()).stdin("one\ntwo\n").run();
     run.exits(0);
@@ -238,7 +238,7 @@ fn paints() -> peer::Peer<()> {
 }
 
 #[test]
-fn control_characters_of_the_peer_are_escaped_and_colour_passes() {
+fn control_characters_of_the_peer_are_escaped_except_colour() {
     for term in ["xterm", "dumb"] {
         let painter = paints();
         let mut command = sockit("tcp-client").to(painter.addr()).command();
@@ -257,7 +257,7 @@ fn control_characters_of_the_peer_are_escaped_and_colour_passes() {
 }
 
 #[test]
-fn raw_output_passes_everything() {
+fn raw_output_prints_control_characters() {
     let painter = paints();
     let mut screen = prompt_to(painter.addr(), "--raw-output");
     screen.exp_string("\x1b]0;title\x07a\x08\x1b[2J\x1b[1A\rb").unwrap();
@@ -269,7 +269,7 @@ fn raw_output_passes_everything() {
 }
 
 #[test]
-fn a_stdout_that_is_no_terminal_gets_replies_untouched() {
+fn stdout_that_is_no_terminal_gets_replies_unchanged() {
     let painter = peer(|mut stream| {
         stream.send("\x1b]0;title\x07\r\u{202e}\x1b[2J\n");
         stream.read_all();
@@ -279,7 +279,7 @@ fn a_stdout_that_is_no_terminal_gets_replies_untouched() {
 }
 
 #[test]
-fn the_prompt_may_be_forced_onto_a_pipe() {
+fn prompt_flag_prompts_on_a_pipe() {
     let listener = peer(|mut stream| stream.read_all());
     let run = sockit("tcp-client --prompt").to(listener.addr()).stdin("one\ntwo\n").run();
     run.exits(0).prints("").logs("> ");
@@ -287,7 +287,7 @@ fn the_prompt_may_be_forced_onto_a_pipe() {
 }
 
 #[test]
-fn no_prompt_makes_a_terminal_a_pipe() {
+fn no_prompt_reads_a_terminal_as_a_pipe() {
     let listener = peer(|mut stream| stream.read_all());
     let mut screen = prompt_to(listener.addr(), "--no-prompt -v");
     screen.exp_string("Connected to").unwrap();
@@ -299,7 +299,7 @@ fn no_prompt_makes_a_terminal_a_pipe() {
 }
 
 #[test]
-fn control_c_is_one_hundred_and_thirty() {
+fn control_c_exits_130() {
     let holder = peer::does_nothing();
     let mut screen = prompt_to(holder.addr(), "");
     screen.exp_string("> ").unwrap();
@@ -327,7 +327,7 @@ fn left_sane(screen: &mut PtySession, code: i32) {
 }
 
 #[test]
-fn a_simple_terminal_gets_plain_lines() {
+fn simple_terminal_gets_plain_lines() {
     for term in ["dumb", "emacs", "cons25"] {
         let server = sockit("tcp-server").serve();
         let mut screen = and_then_the_terminal("\"$0\" \"$@\"", server.addr(), ("TERM", term));
@@ -342,7 +342,7 @@ fn a_simple_terminal_gets_plain_lines() {
 }
 
 #[test]
-fn a_terminal_that_is_not_ours_is_given_back_too() {
+fn terminal_of_another_session_is_restored() {
     if peer::program("setsid").is_none() {
         return;
     }
@@ -357,7 +357,7 @@ fn a_terminal_that_is_not_ours_is_given_back_too() {
 }
 
 #[test]
-fn a_redirected_stderr_gets_the_prompt() {
+fn redirected_stderr_gets_the_prompt() {
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("log");
     let server = sockit("tcp-server").serve();
@@ -372,7 +372,7 @@ fn a_redirected_stderr_gets_the_prompt() {
 }
 
 #[test]
-fn the_terminal_is_given_back_however_it_ends() {
+fn terminal_is_restored_at_every_end() {
     let resets = peer(|mut stream| {
         stream.send("hi");
         stream.expect_bytes("x");
@@ -403,7 +403,7 @@ fn the_terminal_is_given_back_however_it_ends() {
 }
 
 #[test]
-fn talk_shares_no_line_with_a_plain_prompt() {
+fn log_lines_do_not_share_a_line_with_the_prompt() {
     let silent = peer::does_nothing();
     let prompt = sockit("tcp-client --prompt -v --timeout 300ms").to(silent.addr());
     prompt.stdin_open().run().exits(28).fails_at("receive").logs("\n> \n");
@@ -415,7 +415,7 @@ fn talk_shares_no_line_with_a_plain_prompt() {
 }
 
 #[test]
-fn replies_of_a_prompt_may_go_to_a_file_or_nowhere() {
+fn output_of_a_prompt_goes_to_a_file_or_nowhere() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("replies");
     let server = sockit("tcp-server").serve();
@@ -429,7 +429,7 @@ fn replies_of_a_prompt_may_go_to_a_file_or_nowhere() {
 }
 
 #[test]
-fn a_forced_prompt_hears_a_slow_peer_out() {
+fn prompt_on_a_pipe_waits_for_a_slow_peer() {
     let slow = peer(|mut stream| {
         stream.read_all();
         std::thread::sleep(std::time::Duration::from_millis(3500));
@@ -440,7 +440,7 @@ fn a_forced_prompt_hears_a_slow_peer_out() {
 }
 
 #[test]
-fn hanging_up_ends_a_prompt_at_once() {
+fn hang_up_ends_the_prompt() {
     let holder = peer(|mut stream| stream.read_all());
     let run = sockit("tcp-client --prompt --hang-up").to(holder.addr()).stdin("x\n").run();
     run.exits(0);

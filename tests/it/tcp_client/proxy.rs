@@ -35,7 +35,7 @@ fn by(proxy: &str) -> Sockit {
 }
 
 #[test]
-fn socks_joins_us_to_addresses_and_names() {
+fn socks_proxy_connects_to_addresses_and_names() {
     let Some((_proxy, port)) = microsocks(&[]) else { return };
     peer::wait_for_listener(port);
     let server = sockit("tcp-server --service echo").serve();
@@ -52,7 +52,7 @@ fn socks_joins_us_to_addresses_and_names() {
 }
 
 #[test]
-fn socks_with_a_login() {
+fn socks_login_is_sent_and_checked() {
     let Some((_proxy, port)) = microsocks(&["-u", "ann", "-P", "se cret"]) else { return };
     peer::wait_for_listener(port);
     let server = sockit("tcp-server --service echo").serve();
@@ -64,7 +64,7 @@ fn socks_with_a_login() {
 }
 
 #[test]
-fn an_http_proxy_joins_us_and_refuses_by_its_rules() {
+fn http_proxy_connects_and_its_refusal_exits_97() {
     let dir = tempfile::TempDir::new().expect("a directory");
     let server = sockit("tcp-server --service echo").serve();
     let rules = format!("BasicAuth ann secret\nConnectPort {}", server.port());
@@ -107,7 +107,7 @@ fn http_proxy_asking_for_login_is_97_for_every_scheme() {
 
 #[cfg(feature = "tls")]
 #[test]
-fn tls_goes_through_a_proxy_to_the_target() {
+fn tls_through_a_proxy_verifies_the_target() {
     use crate::support::certificates::Authority;
     let Some((_proxy, port)) = microsocks(&[]) else { return };
     peer::wait_for_listener(port);
@@ -123,7 +123,7 @@ fn tls_goes_through_a_proxy_to_the_target() {
 }
 
 #[test]
-fn a_proxy_that_is_not_there_is_7_and_named() {
+fn unreachable_proxy_exits_7_and_is_named() {
     for scheme in ["socks5", "socks5h", "http"] {
         let proxy = format!("{scheme}://127.0.0.1:{}", peer::free_port());
         let run = by(&proxy).arg("127.0.0.1").arg("9").run();
@@ -150,7 +150,7 @@ fn yes_man() -> peer::Peer<Vec<u8>> {
 }
 
 #[test]
-fn the_environment_names_a_proxy_but_not_for_this_machine() {
+fn all_proxy_is_not_used_for_local_targets() {
     let proxy = yes_man();
     let url = format!("socks5h://{}", proxy.addr());
     let client = sockit("tcp-client target.example 7").env("ALL_PROXY", &url).stdin("late");
@@ -187,7 +187,7 @@ fn proxy_of_environment_that_fails_names_its_variable() {
 }
 
 #[test]
-fn a_silent_proxy_costs_the_connect_timeout() {
+fn silent_proxy_exits_28_at_the_connect_timeout() {
     let proxy = peer::peer(|mut stream| stream.wait_for_close());
     let run = by(&format!("socks5h://{}", proxy.addr()))
         .and("--connect-timeout 300ms target.example 7")
@@ -196,7 +196,7 @@ fn a_silent_proxy_costs_the_connect_timeout() {
 }
 
 #[test]
-fn a_proxy_of_two_lines_is_none() {
+fn proxy_with_a_line_break_is_usage_error() {
     let broken = "http://127.0.0.1:1\r\nX: y";
     sockit("tcp-client target.example 7").env("ALL_PROXY", broken).run().exits(2).logs("ALL_PROXY");
     by(broken).and("target.example 7").run().exits(2);

@@ -7,7 +7,7 @@ use crate::support::peer::{self, Script, peer};
 use crate::support::sockit::sockit;
 
 #[test]
-fn a_reader_of_our_stdout_that_leaves_ends_the_script_well() {
+fn closed_stdout_ends_the_script_with_0() {
     let server = sockit("tcp-server").serve();
     let (mut reader, writer) = std::io::pipe().unwrap();
     let flags = "tcp-client --timeout 15s --send Ann --expect Ann --expect never";
@@ -21,7 +21,7 @@ fn a_reader_of_our_stdout_that_leaves_ends_the_script_well() {
 }
 
 #[test]
-fn a_full_disk_under_stdout_is_told() {
+fn full_stdout_of_a_script_exits_23() {
     let server = sockit("tcp-server").serve();
     let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
     let run = sockit("tcp-client --send Ann").to(server.addr()).stdout_to(full).run();
@@ -37,7 +37,7 @@ fn flood() -> peer::Peer<()> {
 }
 
 #[test]
-fn a_stdout_that_nobody_reads_keeps_no_limit_and_no_signal_away() {
+fn unread_stdout_delays_neither_timeout_nor_signal() {
     for mode in ["--expect never", "--prompt --keep-empty"] {
         let (reader, writer) = std::io::pipe().unwrap();
         let client = sockit("tcp-client --timeout 600ms").and(mode).to(flood().addr());
@@ -62,7 +62,7 @@ fn a_stdout_that_nobody_reads_keeps_no_limit_and_no_signal_away() {
 }
 
 #[test]
-fn the_idle_limit_holds_for_a_reply_that_never_comes() {
+fn missing_reply_exits_28_at_the_idle_timeout() {
     for mode in ["--timeout 15s --send x", "--timeout 15s --expect x", "--prompt"] {
         let silent = peer::does_nothing();
         let client = sockit("tcp-client --idle-timeout 400ms").and(mode).to(silent.addr());
@@ -73,7 +73,7 @@ fn the_idle_limit_holds_for_a_reply_that_never_comes() {
 }
 
 #[test]
-fn our_own_delay_is_not_idle() {
+fn delay_does_not_count_as_idle() {
     for mode in ["--send x", "--recv-only", ""] {
         let slow = peer(|mut stream| {
             stream.send("wait");
@@ -92,7 +92,7 @@ fn our_own_delay_is_not_idle() {
 }
 
 #[test]
-fn what_comes_after_the_last_reply_is_printed_until_the_peer_ends() {
+fn data_after_the_last_reply_is_printed_until_end_of_stream() {
     let slow = peer(|mut stream| {
         stream.expect_bytes("x");
         stream.send("one");
@@ -105,7 +105,7 @@ fn what_comes_after_the_last_reply_is_printed_until_the_peer_ends() {
 }
 
 #[test]
-fn an_echo_ends_as_soon_as_we_have() {
+fn script_with_echo_ends_at_its_own_end() {
     let echo = peer::echoes();
     let run = sockit("tcp-client --send abc").to(echo.addr()).run();
     run.exits(0).prints("abc\n");
@@ -113,7 +113,7 @@ fn an_echo_ends_as_soon_as_we_have() {
 }
 
 #[test]
-fn a_peer_that_never_ends_is_left_when_the_time_is_over() {
+fn script_with_open_peer_ends_at_the_timeout() {
     for limit in ["--timeout 1500ms", "--timeout 15s --idle-timeout 1s"] {
         let stays = peer(|mut stream| {
             stream.expect_bytes("x");
@@ -127,7 +127,7 @@ fn a_peer_that_never_ends_is_left_when_the_time_is_over() {
 }
 
 #[test]
-fn a_signal_after_the_last_reply_keeps_its_number() {
+fn signal_after_the_last_reply_exits_143() {
     let stays = peer(|mut stream| {
         stream.expect_bytes("x");
         stream.send("reply");
@@ -141,7 +141,7 @@ fn a_signal_after_the_last_reply_keeps_its_number() {
 }
 
 #[test]
-fn hang_up_leaves_at_once_and_no_half_close_says_nothing() {
+fn hang_up_and_no_half_close_apply_to_a_script() {
     let stays = peer(|mut stream| {
         stream.expect_bytes("x");
         stream.send("reply");
@@ -166,7 +166,7 @@ fn hang_up_leaves_at_once_and_no_half_close_says_nothing() {
 }
 
 #[test]
-fn what_is_said_to_a_peer_that_has_gone_is_undelivered() {
+fn send_to_a_closed_peer_exits_18() {
     for steps in ["--send x --expect ok --send y", "--send x --send y"] {
         let gone = peer(|mut stream| {
             stream.expect_bytes("x");
@@ -178,7 +178,7 @@ fn what_is_said_to_a_peer_that_has_gone_is_undelivered() {
 }
 
 #[test]
-fn a_reset_tells_how_much_had_come() {
+fn reset_reports_the_bytes_before_it() {
     let rude = peer(|mut stream| {
         stream.expect_bytes("x");
         stream.send("12345");
@@ -190,7 +190,7 @@ fn a_reset_tells_how_much_had_come() {
 }
 
 #[test]
-fn expect_reads_characters_however_they_are_cut() {
+fn expect_matches_characters_that_arrive_in_parts() {
     let torn = peer(|mut stream| {
         for byte in "已接收到数据 \u{1f600}".as_bytes() {
             stream.send([*byte]);
@@ -205,7 +205,7 @@ fn expect_reads_characters_however_they_are_cut() {
 }
 
 #[test]
-fn patterns_are_told_as_they_were_typed() {
+fn failed_pattern_is_logged_as_typed() {
     let other = peer(|mut stream| stream.send(r"C:\dir"));
     let run = sockit(r"tcp-client --expect '^\d+\.$'").to(other.addr()).run();
     run.exits(1).logs(r#"expected /^\d+\.$/, got "C:\dir""#);
@@ -214,7 +214,7 @@ fn patterns_are_told_as_they_were_typed() {
 }
 
 #[test]
-fn an_empty_send_is_passed_over() {
+fn empty_send_is_skipped() {
     let echo = peer::echoes();
     let began = Instant::now();
     let run = sockit("tcp-client --send '' --send a --send ''").to(echo.addr()).run();
@@ -223,7 +223,7 @@ fn an_empty_send_is_passed_over() {
 }
 
 #[test]
-fn line_ends_and_rates_hold_in_a_script_too() {
+fn crlf_and_rate_apply_to_a_script() {
     let listener = peer(|mut stream| {
         let began = Instant::now();
         stream.expect_bytes("a\r\nbbbbbbbbbbbbbbbbb");
@@ -237,7 +237,7 @@ fn line_ends_and_rates_hold_in_a_script_too() {
 }
 
 #[test]
-fn each_message_gets_the_line_end_asked_for_even_an_empty_one() {
+fn eol_is_appended_to_every_message() {
     let listener = peer(|mut stream| {
         stream.expect_bytes("HEAD / HTTP/1.0\r\n\r\n");
         stream.send("ok");
@@ -248,7 +248,7 @@ fn each_message_gets_the_line_end_asked_for_even_an_empty_one() {
 
 #[cfg(feature = "tls")]
 #[test]
-fn a_peer_that_takes_nothing_keeps_no_limit_away_under_tls_either() {
+fn tls_peer_that_never_reads_does_not_delay_the_timeout() {
     let server = sockit("tcp-server --tls --recv-buffer 4096 --exec 'sleep 60'").serve();
     for flags in ["", "--send-buffer 2048"] {
         let run = sockit("tcp-client --tls --insecure --timeout 1s")
@@ -262,7 +262,7 @@ fn a_peer_that_takes_nothing_keeps_no_limit_away_under_tls_either() {
 }
 
 #[test]
-fn flags_that_mean_nothing_together_are_refused() {
+fn contradictory_flags_are_usage_errors() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("f");
     std::fs::write(&file, "x").unwrap();
@@ -288,7 +288,7 @@ fn flags_that_mean_nothing_together_are_refused() {
 }
 
 #[test]
-fn a_text_that_is_not_utf8_is_sent_as_it_was_given() {
+fn text_that_is_not_utf8_is_sent_unchanged() {
     use std::os::unix::ffi::OsStrExt;
     let latin1 = std::ffi::OsStr::from_bytes(b"caf\xe9\\n\xff");
     let echo = peer::echoes();
@@ -301,7 +301,7 @@ fn a_text_that_is_not_utf8_is_sent_as_it_was_given() {
 }
 
 #[test]
-fn expect_matches_bytes_and_text_however_they_are_cut() {
+fn expect_matches_bytes_and_text_that_arrive_in_parts() {
     // The test's own words cut them: the peer sends the next piece only when it is asked for it.
     let telnet = peer(|mut stream| {
         stream.send(b"\xff");
@@ -329,7 +329,7 @@ fn quoted(line: &str) -> String {
 }
 
 #[test]
-fn expect_shows_the_bytes_that_came_instead() {
+fn failed_expect_shows_the_received_bytes() {
     let telnet = peer(|mut stream| {
         stream.send(b"\xff\xfb\x01");
         stream.read_all()

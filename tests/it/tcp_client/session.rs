@@ -7,7 +7,7 @@ use crate::support::peer::{self, Script, peer};
 use crate::support::sockit::sockit;
 
 #[test]
-fn a_pipe_goes_both_ways_untouched() {
+fn pipe_passes_bytes_unchanged() {
     let echo = peer::echoes();
     let run = sockit("tcp-client").to(echo.addr()).stdin(b"a\r\n\0\xff\xfe no end").run();
     run.exits(0).prints(b"a\r\n\0\xff\xfe no end").logs_nothing();
@@ -15,7 +15,7 @@ fn a_pipe_goes_both_ways_untouched() {
 }
 
 #[test]
-fn host_and_port_may_be_one_word() {
+fn host_and_port_are_accepted_as_one_word() {
     for form in ["127.0.0.1:{}", "localhost:{}", "localhost {}", "127.0.0.1 {}"] {
         let echo = peer::echoes();
         let words = form.replace("{}", &echo.addr().port().to_string());
@@ -24,7 +24,7 @@ fn host_and_port_may_be_one_word() {
 }
 
 #[test]
-fn names_under_localhost_are_this_machine() {
+fn name_under_localhost_is_loopback() {
     // Over IPv4 and IPv6 alike, whatever the system's resolver makes of them.
     let echo = peer::echoes();
     let word = format!("a.b.LocalHost:{}", echo.addr().port());
@@ -33,7 +33,7 @@ fn names_under_localhost_are_this_machine() {
 }
 
 #[test]
-fn an_ipv6_peer_is_reached_in_brackets() {
+fn bracketed_ipv6_address_is_connected_to() {
     let Ok(listener) = std::net::TcpListener::bind("[::1]:0") else { return };
     let echo = peer::peer_on(listener, |mut stream| {
         let heard = stream.read_all();
@@ -44,7 +44,7 @@ fn an_ipv6_peer_is_reached_in_brackets() {
 }
 
 #[test]
-fn a_name_is_tried_on_all_its_addresses() {
+fn every_address_of_a_name_is_tried() {
     // localhost is ::1 and 127.0.0.1 on most machines; this peer has only the second.
     let echo = peer::echoes();
     let word = format!("localhost:{}", echo.addr().port());
@@ -52,7 +52,7 @@ fn a_name_is_tried_on_all_its_addresses() {
 }
 
 #[test]
-fn a_script_prints_each_reply_on_a_line_of_its_own() {
+fn script_prints_each_reply_on_its_own_line() {
     let greeter = peer(|mut stream| {
         stream.send("Welcome!");
         for name in ["Michael", "Tracy", "Sarah"] {
@@ -70,7 +70,7 @@ fn a_script_prints_each_reply_on_a_line_of_its_own() {
 }
 
 #[test]
-fn a_script_sends_c_escapes() {
+fn script_sends_c_escapes() {
     let echo = peer(|mut stream| {
         stream.expect_bytes(b"a\tb\r\n\x00\xe2\x9c\x93\\");
         stream.send("done\n");
@@ -81,7 +81,7 @@ fn a_script_sends_c_escapes() {
 }
 
 #[test]
-fn expect_waits_for_what_must_come() {
+fn expect_waits_for_its_pattern() {
     let slow = peer(|mut stream| {
         stream.send_slowly("220 ready\r\n", Duration::from_millis(5));
         stream.expect_bytes("QUIT\r\n");
@@ -97,7 +97,7 @@ fn expect_waits_for_what_must_come() {
 }
 
 #[test]
-fn expect_not_met_is_one_and_tells_both() {
+fn unmet_expect_exits_1_and_logs_both_texts() {
     let other = peer(|mut stream| {
         stream.send("554 no");
         stream.wait_for_close();
@@ -108,7 +108,7 @@ fn expect_not_met_is_one_and_tells_both() {
 }
 
 #[test]
-fn a_part_of_a_file_goes_out() {
+fn offset_and_count_select_a_part_of_the_input() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("letters");
     fs::write(&file, "abcdefghijklmnopqrstuvwxyz").unwrap();
@@ -128,7 +128,7 @@ fn a_part_of_a_file_goes_out() {
 }
 
 #[test]
-fn what_comes_goes_into_the_output_file() {
+fn output_flag_writes_to_its_file() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("out");
     let echo = peer::echoes();
@@ -138,14 +138,14 @@ fn what_comes_goes_into_the_output_file() {
 }
 
 #[test]
-fn crlf_turns_line_ends_into_the_networks() {
+fn crlf_converts_line_ends() {
     let listener = peer(|mut stream| stream.read_all());
     sockit("tcp-client --crlf").to(listener.addr()).stdin("a\nb\r\nc").run().exits(0);
     assert_eq!(listener.outcome(), b"a\r\nb\r\nc");
 }
 
 #[test]
-fn rate_bounds_the_speed() {
+fn rate_limits_the_speed() {
     let echo = peer::echoes();
     let run = sockit("tcp-client --rate 40k/s").to(echo.addr()).stdin(vec![7; 20_000]).run();
     run.exits(0).prints(vec![7; 20_000]);
@@ -155,7 +155,7 @@ fn rate_bounds_the_speed() {
 }
 
 #[test]
-fn delay_lies_between_connect_and_the_first_byte() {
+fn delay_precedes_the_first_byte() {
     let listener = peer(|mut stream| {
         let began = std::time::Instant::now();
         stream.expect_bytes("x");
@@ -188,7 +188,7 @@ fn hex_shows_both_directions() {
 }
 
 #[test]
-fn stats_tell_bytes_and_who_ended_it() {
+fn stats_have_bytes_and_ended_by() {
     let echo = peer::echoes();
     let run = sockit("tcp-client --stats").to(echo.addr()).stdin("12345").run();
     run.exits(0).prints("12345").logs("5");
@@ -196,7 +196,7 @@ fn stats_tell_bytes_and_who_ended_it() {
 }
 
 #[test]
-fn each_step_is_told_as_it_happens() {
+fn verbose_logs_each_step_in_order() {
     let echo = peer::echoes();
     let word = format!("localhost:{}", echo.addr().port());
     let run = sockit("tcp-client -4 -v").arg(word).stdin("x").run();
@@ -216,7 +216,7 @@ fn each_step_is_told_as_it_happens() {
 }
 
 #[test]
-fn a_refused_connection_is_seven_and_names_its_target() {
+fn refused_connection_exits_7_and_names_its_target() {
     let nobody = peer::Refusing::new();
     let run = sockit("tcp-client").to(nobody.addr()).run();
     run.exits(7).prints("").fails_at("connect").logs("Connection refused");
@@ -224,7 +224,7 @@ fn a_refused_connection_is_seven_and_names_its_target() {
 }
 
 #[test]
-fn retries_bridge_a_server_that_is_late() {
+fn retry_connects_once_the_server_listens() {
     let port = peer::free_port();
     let client = sockit(&format!("tcp-client 127.0.0.1 {port} --retry 200 --retry-delay 20ms -v"))
         .stdin("late")
@@ -240,7 +240,7 @@ fn retries_bridge_a_server_that_is_late() {
 }
 
 #[test]
-fn retries_run_out() {
+fn exhausted_retries_exit_7() {
     let nobody = peer::Refusing::new();
     let run = sockit("tcp-client --retry 2 --retry-delay 100ms").to(nobody.addr()).run();
     run.exits(7).fails_at("connect");
@@ -248,7 +248,7 @@ fn retries_run_out() {
 }
 
 #[test]
-fn the_source_address_and_port_are_ours_to_choose() {
+fn source_flag_sets_address_and_port() {
     let listener = peer(|stream| stream.peer_addr().unwrap());
     sockit("tcp-client --source 127.0.0.7").to(listener.addr()).run().exits(0);
     assert_eq!(listener.outcome().ip().to_string(), "127.0.0.7");
@@ -261,7 +261,7 @@ fn the_source_address_and_port_are_ours_to_choose() {
 }
 
 #[test]
-fn the_whole_run_limit_tells_its_phase() {
+fn timeout_exits_28_with_its_phase() {
     let silent = peer::does_nothing();
     let run = sockit("tcp-client --timeout 300ms").to(silent.addr()).stdin_open().run();
     run.exits(28).fails_at("receive");
@@ -269,7 +269,7 @@ fn the_whole_run_limit_tells_its_phase() {
 }
 
 #[test]
-fn the_idle_limit_fires_when_nothing_moves() {
+fn idle_timeout_exits_28_without_data() {
     let silent = peer::does_nothing();
     let run = sockit("tcp-client --idle-timeout 300ms").to(silent.addr()).stdin_open().run();
     run.exits(28);
@@ -278,14 +278,14 @@ fn the_idle_limit_fires_when_nothing_moves() {
 }
 
 #[test]
-fn the_idle_limit_leaves_a_drip_alone() {
+fn idle_timeout_is_reset_by_slow_data() {
     let drip = peer(|mut stream| stream.send_slowly("0123456789", Duration::from_millis(60)));
     let run = sockit("tcp-client --idle-timeout 400ms").to(drip.addr()).run();
     run.exits(0).prints("0123456789");
 }
 
 #[test]
-fn interrupt_and_term_end_it_with_their_numbers() {
+fn signal_exits_with_its_number_and_keeps_output() {
     for (signal, code) in [(libc::SIGINT, 130), (libc::SIGTERM, 143)] {
         let talker = peer(|mut stream| {
             stream.send("hi");
@@ -301,7 +301,7 @@ fn interrupt_and_term_end_it_with_their_numbers() {
 }
 
 #[test]
-fn recv_only_ignores_stdin_and_send_only_leaves_when_all_is_sent() {
+fn recv_only_ignores_stdin_and_send_only_ends_after_it() {
     let talker = peer(|mut stream| {
         stream.send("all");
         stream.half_close();

@@ -14,7 +14,7 @@ fn file(dir: &tempfile::TempDir, text: &str) -> PathBuf {
 }
 
 #[test]
-fn an_old_output_stays_until_something_comes() {
+fn existing_output_is_kept_until_data_arrives() {
     let dir = tempfile::tempdir().unwrap();
     let old = file(&dir, "precious");
     let nobody = peer::Refusing::new();
@@ -32,7 +32,7 @@ fn an_old_output_stays_until_something_comes() {
 }
 
 #[test]
-fn a_shorter_or_empty_answer_leaves_nothing_old() {
+fn shorter_answer_truncates_the_output() {
     let dir = tempfile::tempdir().unwrap();
     for (flags, stdin) in
         [("", "new"), ("--send new", ""), ("--prompt", "new\n"), ("--hex -", "new")]
@@ -59,7 +59,7 @@ fn a_shorter_or_empty_answer_leaves_nothing_old() {
 }
 
 #[test]
-fn an_output_that_cannot_be_written_costs_no_connection() {
+fn unwritable_output_exits_23_before_connecting() {
     let dir = tempfile::tempdir().unwrap();
     let nobody = peer::Refusing::new();
     for path in [dir.path().to_path_buf(), dir.path().join("no/file")] {
@@ -69,14 +69,14 @@ fn an_output_that_cannot_be_written_costs_no_connection() {
 }
 
 #[test]
-fn a_full_disk_under_a_scripts_output_is_told() {
+fn full_disk_of_script_output_exits_23() {
     let echo = peer::echoes();
     let run = sockit("tcp-client --send x --output /dev/full").to(echo.addr()).run();
     run.exits(23).fails_at("file").logs("/dev/full");
 }
 
 #[test]
-fn what_comes_never_overwrites_what_is_sent() {
+fn output_equal_to_input_is_usage_error() {
     let dir = tempfile::tempdir().unwrap();
     let same = file(&dir, "both");
     let link = dir.path().join("link");
@@ -90,7 +90,7 @@ fn what_comes_never_overwrites_what_is_sent() {
 }
 
 #[test]
-fn an_offset_beyond_the_end_is_told_before_anybody_is_called() {
+fn offset_beyond_the_end_exits_26_before_connecting() {
     let dir = tempfile::tempdir().unwrap();
     let short = file(&dir, "0123456789");
     let nobody = peer::Refusing::new();
@@ -99,7 +99,7 @@ fn an_offset_beyond_the_end_is_told_before_anybody_is_called() {
 }
 
 #[test]
-fn a_dash_is_stdin_and_stdout() {
+fn dash_is_stdin_or_stdout() {
     let echo = peer::echoes();
     let dash = sockit("tcp-client --input - --output -");
     dash.to(echo.addr()).stdin("abc").run().exits(0).prints("abc");
@@ -119,7 +119,7 @@ fn a_dash_is_stdin_and_stdout() {
 }
 
 #[test]
-fn a_dump_has_the_question_before_the_answer() {
+fn hex_dump_has_request_before_reply() {
     let dir = tempfile::tempdir().unwrap();
     let dump = dir.path().join("dump");
     for (flags, stdin) in [("--send ask", ""), ("--prompt", "ask\n"), ("", "ask")] {
@@ -139,7 +139,7 @@ fn a_dump_has_the_question_before_the_answer() {
 }
 
 #[test]
-fn a_dump_on_a_stderr_of_json_lines_is_a_usage_error() {
+fn hex_to_stderr_with_json_is_usage_error() {
     let dir = tempfile::tempdir().unwrap();
     let at = |line: &str| sockit(line).and("--json --hex -").arg(dir.path().join("socket"));
     let udp = sockit("udp-client --json --hex - --send x localhost 9");
@@ -198,7 +198,7 @@ fn input_that_shrinks_is_reset_and_26() {
 }
 
 #[test]
-fn input_that_grows_is_sent_to_its_first_end() {
+fn input_that_grows_is_sent_up_to_its_first_length() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("f");
     for at in 0..4 {

@@ -6,7 +6,7 @@ use crate::support::peer::{Script, connect};
 use crate::support::sockit::sockit;
 
 #[test]
-fn it_greets_and_tells_one_line_per_step() {
+fn server_logs_one_line_per_step() {
     let server = sockit("tcp-server").serve();
     let mut client = connect(server.addr());
     let us = client.local_addr().unwrap();
@@ -24,14 +24,14 @@ fn it_greets_and_tells_one_line_per_step() {
 }
 
 #[test]
-fn print_port_tells_a_script_where_to_call() {
+fn print_port_prints_the_port() {
     let server = sockit("tcp-server --print-port").serve();
     server.wait_for_output(format!("{}\n", server.port()));
     server.stop().exits(0);
 }
 
 #[test]
-fn once_serves_one_caller_and_leaves() {
+fn once_serves_one_client_and_exits() {
     let server = sockit("tcp-server --service echo --once").serve();
     let mut client = connect(server.addr());
     client.send("only");
@@ -41,14 +41,14 @@ fn once_serves_one_caller_and_leaves() {
 }
 
 #[test]
-fn a_second_server_on_the_port_is_told_who_is_there() {
+fn port_in_use_exits_45() {
     let first = sockit("tcp-server").serve();
     let run = sockit(&format!("tcp-server --port {}", first.port())).run();
     run.exits(45).fails_at("bind").logs("Address already in use").logs("hint:");
 }
 
 #[test]
-fn a_port_is_free_again_at_once() {
+fn port_in_time_wait_can_be_bound() {
     let first = sockit("tcp-server").serve();
     let port = first.port();
     let mut client = connect(first.addr());
@@ -61,7 +61,7 @@ fn a_port_is_free_again_at_once() {
 }
 
 #[test]
-fn every_interface_means_both_families() {
+fn wildcard_host_listens_on_both_families() {
     for host in ["''", "'*'", "::"] {
         let server = sockit(&format!("tcp-server --host {host}")).serve();
         connect(server.addr()).expect_bytes("Welcome!");
@@ -72,7 +72,7 @@ fn every_interface_means_both_families() {
 }
 
 #[test]
-fn one_family_alone_when_asked_for() {
+fn ipv4_flag_listens_on_ipv4_only() {
     let server = sockit("tcp-server -4 --host ''").serve();
     connect(server.addr()).expect_bytes("Welcome!");
     let six = std::net::TcpStream::connect((std::net::Ipv6Addr::LOCALHOST, server.port()));
@@ -80,7 +80,7 @@ fn one_family_alone_when_asked_for() {
 }
 
 #[test]
-fn nobody_calls_in_time() {
+fn accept_timeout_exits_28() {
     let began = Instant::now();
     let run = sockit("tcp-server --port 0 --accept-timeout 300ms").run();
     run.exits(28).fails_at("listen");
@@ -88,7 +88,7 @@ fn nobody_calls_in_time() {
 }
 
 #[test]
-fn nobody_calls_in_time_while_there_are_no_descriptors_either() {
+fn accept_timeout_without_descriptors_exits_28() {
     // As few as it starts with.
     let none_left = (6..20).any(|most| {
         let limit = format!("--nofile={most}");
@@ -104,7 +104,7 @@ fn nobody_calls_in_time_while_there_are_no_descriptors_either() {
 }
 
 #[test]
-fn the_accept_limit_starts_anew_with_each_caller() {
+fn accept_timeout_restarts_with_each_client() {
     let server = sockit("tcp-server --accept-timeout 700ms").serve();
     for _ in 0..3 {
         let mut client = connect(server.addr());
@@ -114,7 +114,7 @@ fn the_accept_limit_starts_anew_with_each_caller() {
 }
 
 #[test]
-fn whoever_is_in_is_served_though_nobody_else_calls_in_time() {
+fn accept_timeout_lets_connections_finish() {
     let server = sockit("tcp-server --delay 600ms --accept-timeout 200ms").serve();
     let mut client = connect(server.addr());
     client.expect_bytes("Welcome!");
@@ -125,7 +125,7 @@ fn whoever_is_in_is_served_though_nobody_else_calls_in_time() {
 }
 
 #[test]
-fn a_closed_connection_is_told_with_its_bytes() {
+fn closed_connection_is_logged_with_its_bytes() {
     let server = sockit("tcp-server --service echo --once").serve();
     let mut client = connect(server.addr());
     client.send("1234567");

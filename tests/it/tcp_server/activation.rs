@@ -25,7 +25,7 @@ fn activated(line: &str, sockets: &[&OwnedFd], names: &str) -> Sockit {
 }
 
 #[test]
-fn a_passed_socket_is_used() {
+fn passed_socket_is_used() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
     let server = activated("tcp-server --port 1", &[&listener.into()], "any").serve();
@@ -35,7 +35,7 @@ fn a_passed_socket_is_used() {
 }
 
 #[test]
-fn of_several_the_one_with_our_name() {
+fn passed_socket_is_selected_by_name() {
     let other: OwnedFd = TcpListener::bind("127.0.0.1:0").unwrap().into();
     let ours = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = ours.local_addr().unwrap();
@@ -47,7 +47,7 @@ fn of_several_the_one_with_our_name() {
 }
 
 #[test]
-fn a_passed_socket_of_another_kind_is_refused() {
+fn passed_socket_of_another_type_exits_45() {
     let folder = tempdir().unwrap();
     let unix = UnixListener::bind(folder.path().join("s")).unwrap();
     let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -58,7 +58,7 @@ fn a_passed_socket_of_another_kind_is_refused() {
 }
 
 #[test]
-fn a_passed_unix_socket_keeps_its_file() {
+fn passed_unix_socket_keeps_its_file() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("s");
     let listener = UnixListener::bind(&path).unwrap();
@@ -73,7 +73,7 @@ fn a_passed_unix_socket_keeps_its_file() {
 }
 
 #[test]
-fn sockets_meant_for_another_process_are_not_ours() {
+fn sockets_of_another_process_are_ignored() {
     let run = sockit("tcp-server --port 0 --accept-timeout 100ms")
         .env("LISTEN_PID", "1")
         .env("LISTEN_FDS", "1")
@@ -82,7 +82,7 @@ fn sockets_meant_for_another_process_are_not_ours() {
 }
 
 #[test]
-fn listen_variables_of_another_process_are_ignored_with_names_too() {
+fn listen_variables_of_another_process_are_ignored() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("s").display().to_string();
     let unix = [format!("unix-server {path}"), format!("unix-server --datagram {path}")];
@@ -96,7 +96,7 @@ fn listen_variables_of_another_process_are_ignored_with_names_too() {
 }
 
 #[test]
-fn the_manager_hears_that_we_are_ready_and_that_we_stop() {
+fn notify_socket_receives_ready_and_stopping() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("notify");
     let manager = UnixDatagram::bind(&path).unwrap();

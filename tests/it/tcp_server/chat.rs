@@ -24,7 +24,7 @@ fn member(server: &Daemon, name: &str) -> TcpStream {
 }
 
 #[test]
-fn a_line_goes_to_all_the_others_and_to_our_stdout() {
+fn line_goes_to_all_others_and_to_stdout() {
     let server = serve("");
     let mut ann = member(&server, "ann");
     let mut bob = member(&server, "bob");
@@ -43,7 +43,7 @@ fn a_line_goes_to_all_the_others_and_to_our_stdout() {
 }
 
 #[test]
-fn our_own_stdin_speaks_to_all() {
+fn stdin_of_the_server_goes_to_all() {
     let mut server = sockit("tcp-server --service chat --json").stdin_open().serve();
     let mut ann = member(&server, "ann");
     let mut bob = member(&server, "bob");
@@ -63,7 +63,7 @@ fn our_own_stdin_speaks_to_all() {
 }
 
 #[test]
-fn our_own_terminal_speaks_to_all() {
+fn terminal_of_the_server_goes_to_all() {
     let command = sockit("tcp-server --service chat --port 0").command();
     let mut screen = rexpect::session::spawn_command(command, Some(15_000)).unwrap();
     screen.exp_string("127.0.0.1:").unwrap();
@@ -77,7 +77,7 @@ fn our_own_terminal_speaks_to_all() {
 }
 
 #[test]
-fn nothing_that_a_terminal_acts_on_reaches_another_member() {
+fn control_characters_are_escaped_for_other_members() {
     let server = serve("");
     let mut ann = member(&server, "ann");
     let mut bob = member(&server, "bob");
@@ -110,7 +110,7 @@ fn broadcast(flags: &str) -> Daemon {
 }
 
 #[test]
-fn broadcast_sends_our_stdin_to_every_client_and_then_ends() {
+fn broadcast_sends_stdin_to_every_client() {
     let mut server = broadcast("");
     let mut clients = [connect(server.addr()), connect(server.addr()), connect(server.addr())];
     clients[0].send("what a client says goes nowhere");
@@ -133,7 +133,7 @@ fn broadcast_sends_our_stdin_to_every_client_and_then_ends() {
 
 #[cfg(feature = "tls")]
 #[test]
-fn broadcast_over_tls_ends_by_the_clients_end() {
+fn broadcast_over_tls_ends_with_the_client() {
     let mut server = broadcast("--tls");
     let client = sockit("tcp-client --tls --insecure --recv-only -q").to(server.addr()).start();
     server.wait_for_log("accepted");
@@ -153,7 +153,7 @@ fn broadcast_waits_for_its_first_client() {
 }
 
 #[test]
-fn a_client_that_reads_too_slowly_loses_its_place_in_a_broadcast() {
+fn broadcast_closes_a_client_that_reads_too_slowly() {
     let mut server = broadcast("");
     let mut deaf = connect(server.addr());
     let mut bob = connect(server.addr());
@@ -210,7 +210,7 @@ fn broadcast_serves_a_unix_socket_and_real_clients() {
 }
 
 #[test]
-fn a_line_that_comes_in_parts_is_one() {
+fn line_that_arrives_in_parts_is_one_message() {
     let server = serve("");
     let mut ann = member(&server, "ann");
     let mut bob = member(&server, "bob");
@@ -221,7 +221,7 @@ fn a_line_that_comes_in_parts_is_one() {
 }
 
 #[test]
-fn without_a_name_one_is_known_by_the_address() {
+fn member_without_name_is_shown_by_address() {
     let server = serve("");
     let mut ann = member(&server, "ann");
     let mut client = connect(server.addr());
@@ -231,7 +231,7 @@ fn without_a_name_one_is_known_by_the_address() {
 }
 
 #[test]
-fn a_name_belongs_to_one() {
+fn name_in_use_is_refused() {
     let server = serve("");
     let _ann = member(&server, "ann");
     let mut other = connect(server.addr());
@@ -242,7 +242,7 @@ fn a_name_belongs_to_one() {
 }
 
 #[test]
-fn fifty_members_of_whom_one_never_reads() {
+fn member_that_never_reads_does_not_delay_others() {
     let server = serve("");
     let mut ann = member(&server, "ann");
     let mut others: Vec<_> = (0..48).map(|n| member(&server, &format!("m{n}"))).collect();
@@ -258,7 +258,7 @@ fn fifty_members_of_whom_one_never_reads() {
 }
 
 #[test]
-fn who_never_reads_loses_the_place_and_is_told() {
+fn member_that_never_reads_is_closed() {
     // A long line may come in parts, and a part would be a message of its own otherwise.
     let server = serve("--framing line");
     let mut ann = member(&server, "ann");
@@ -277,7 +277,7 @@ fn who_never_reads_loses_the_place_and_is_told() {
 }
 
 #[test]
-fn a_flood_costs_no_listener_its_place() {
+fn flood_keeps_members_that_read() {
     const LINES: usize = 20_000;
     let server = serve("--framing line");
     let mut bob = member(&server, "bob");
@@ -306,7 +306,7 @@ fn drain(stream: &mut TcpStream) {
 
 /// A Unix socket knows no reset, and whoever writes to it must let go all the same.
 #[test]
-fn who_never_reads_a_unix_socket_loses_the_place_too() {
+fn unix_member_that_never_reads_is_closed() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("room");
     let server = sockit("unix-server --service chat --framing line").arg(&path).serve();
@@ -326,7 +326,7 @@ fn who_never_reads_a_unix_socket_loses_the_place_too() {
 }
 
 #[test]
-fn a_line_past_the_limit_ends_its_member_only() {
+fn line_beyond_max_message_closes_its_member_only() {
     let server = serve("--max-message 100");
     let mut ann = member(&server, "ann");
     let mut bob = member(&server, "bob");

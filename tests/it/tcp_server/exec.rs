@@ -47,7 +47,7 @@ fn descriptors(pid: u32) -> Vec<std::path::PathBuf> {
 }
 
 #[test]
-fn the_peers_end_is_the_programs_end_of_input_and_the_answer_still_comes() {
+fn half_close_ends_the_input_of_the_program() {
     let server = serve("--exec 'sort -r'");
     for _ in 0..50 {
         let mut client = connect(server.addr());
@@ -58,7 +58,7 @@ fn the_peers_end_is_the_programs_end_of_input_and_the_answer_still_comes() {
 }
 
 #[test]
-fn a_large_answer_after_the_half_close_is_whole() {
+fn large_output_after_the_half_close_is_complete() {
     let server = serve("--sh 'cat >/dev/null; head -c 5000000 /dev/zero'");
     let mut client = connect(server.addr());
     client.send(vec![b'x'; 3_000_000]);
@@ -69,7 +69,7 @@ fn a_large_answer_after_the_half_close_is_whole() {
 }
 
 #[test]
-fn the_environment_says_who_calls() {
+fn environment_has_both_addresses() {
     let server = serve(
         "--sh 'echo $PROTO $TCPREMOTEIP $TCPREMOTEPORT $TCPLOCALIP $TCPLOCALPORT $TCPLOCALHOST'",
     );
@@ -80,7 +80,7 @@ fn the_environment_says_who_calls() {
 }
 
 #[test]
-fn only_three_descriptors_are_inherited_and_no_privilege_gained() {
+fn program_inherits_three_descriptors_and_no_new_privs() {
     let server = sockit("tcp-server --sh 'ls /proc/self/fd; grep NoNewPrivs /proc/self/status'")
         .redirect("5</dev/null")
         .serve();
@@ -92,7 +92,7 @@ fn only_three_descriptors_are_inherited_and_no_privilege_gained() {
 }
 
 #[test]
-fn the_exit_status_is_in_the_closed_event() {
+fn closed_event_has_the_exit_status() {
     for (script, status) in [("exit 7", 7), ("kill -9 $$", 137), ("true", 0)] {
         let server = sockit("tcp-server --json --once --sh").arg(script).serve();
         connect(server.addr()).read_all();
@@ -105,7 +105,7 @@ fn the_exit_status_is_in_the_closed_event() {
 }
 
 #[test]
-fn a_program_that_leaves_at_once_is_heard_however_much_we_say() {
+fn output_of_a_program_that_ignores_its_input_is_complete() {
     let server = serve("--sh 'echo bye'");
     let mut client = connect(server.addr());
     client.send(vec![b'x'; 300_000]);
@@ -116,7 +116,7 @@ fn a_program_that_leaves_at_once_is_heard_however_much_we_say() {
 /// A closed Unix socket is seen immediately; a closed TCP connection looks half-closed until a
 /// keepalive probe is refused.
 #[test]
-fn a_program_that_outlives_its_connection_is_ended_after_the_grace() {
+fn program_is_killed_after_the_grace_period() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("socket");
     let server = sockit("unix-server --json --grace 300ms").arg(&path);
@@ -132,7 +132,7 @@ fn a_program_that_outlives_its_connection_is_ended_after_the_grace() {
 }
 
 #[test]
-fn a_reset_ends_the_program_too() {
+fn reset_ends_the_program() {
     let server = serve("--grace 300ms --exec 'sleep 98763'");
     let client = connect(server.addr());
     while runs("98763") < 1 {
@@ -144,7 +144,7 @@ fn a_reset_ends_the_program_too() {
 }
 
 #[test]
-fn a_peer_that_waits_half_closed_keeps_its_program() {
+fn half_closed_peer_keeps_its_program() {
     let server = serve("--grace 100ms --sh 'cat; sleep 1; echo late'");
     let mut client = connect(server.addr());
     client.send("early ");
@@ -153,7 +153,7 @@ fn a_peer_that_waits_half_closed_keeps_its_program() {
 }
 
 #[test]
-fn sigterm_ends_the_input_and_hears_the_answer() {
+fn sigterm_ends_the_input_and_sends_the_output() {
     let server = serve("--sh 'cat; echo bye'");
     let mut client = connect(server.addr());
     client.send("hello ");
@@ -230,7 +230,7 @@ fn whole_run_limit_kills_the_process_group() {
 }
 
 #[test]
-fn killed_server_takes_its_program_with_it() {
+fn killed_server_ends_its_program() {
     for (line, word) in [("tcp-server", "98795"), ("udp-server", "98796")] {
         let server = sockit(line).and(&format!("--exec 'sleep {word}'")).serve();
         let _client = TcpStream::connect(server.addr());
@@ -270,7 +270,7 @@ fn process_1_reaps_orphans_of_its_programs() {
 }
 
 #[test]
-fn an_idle_connection_ends_its_program() {
+fn idle_timeout_ends_the_program() {
     let server = serve("--idle-timeout 200ms --grace 100ms --exec cat");
     let mut client = connect(server.addr());
     client.send("hi");
@@ -279,7 +279,7 @@ fn an_idle_connection_ends_its_program() {
 }
 
 #[test]
-fn what_cannot_be_run_is_told_at_the_start() {
+fn missing_program_exits_at_startup() {
     for (flags, code) in [
         ("--exec no-such-program-anywhere", 26),
         ("--exec /etc/passwd", 26),
@@ -296,7 +296,7 @@ fn what_cannot_be_run_is_told_at_the_start() {
 }
 
 #[test]
-fn a_thousand_runs_leave_no_zombie_and_no_descriptor() {
+fn thousand_runs_leave_no_zombie_and_no_descriptor() {
     let server = sockit("tcp-server --exec true").serve();
     // Some of its own are only made when it takes its first caller.
     connect(server.addr()).read_all();
@@ -318,7 +318,7 @@ fn a_thousand_runs_leave_no_zombie_and_no_descriptor() {
 }
 
 #[test]
-fn a_datagram_is_a_programs_input_and_its_output_the_answer() {
+fn datagram_is_the_input_and_output_is_the_reply() {
     let server =
         sockit("udp-server --sh 'cat; echo \" $PROTO $UDPREMOTEIP $UDPREMOTEPORT\"'").serve();
     let client = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -341,7 +341,7 @@ fn a_datagram_is_a_programs_input_and_its_output_the_answer() {
 }
 
 #[test]
-fn programs_for_datagrams_are_named_at_the_start() {
+fn missing_program_of_udp_server_exits_at_startup() {
     for (flags, code) in [
         ("--exec no-such-program-anywhere", 26),
         ("--service exec", 2),
@@ -354,7 +354,7 @@ fn programs_for_datagrams_are_named_at_the_start() {
 
 #[cfg(feature = "tls")]
 #[test]
-fn a_program_behind_tls_hears_the_end_and_answers_whole() {
+fn program_over_tls_reads_the_end_and_its_output_is_complete() {
     let server = serve("--tls --sh 'cat >/dev/null; head -c 1000000 /dev/zero'");
     for _ in 0..5 {
         let run = sockit("tcp-client --tls --insecure -q")

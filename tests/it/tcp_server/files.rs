@@ -26,7 +26,7 @@ fn listing(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn each_caller_gets_the_whole_file() {
+fn each_client_gets_the_complete_file() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("f");
     let bytes = some_bytes(3_000_001);
@@ -41,7 +41,7 @@ fn each_caller_gets_the_whole_file() {
 }
 
 #[test]
-fn a_part_is_what_was_asked_for() {
+fn offset_and_count_select_a_part_of_the_file() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("f");
     fs::write(&path, "0123456789").unwrap();
@@ -59,7 +59,7 @@ fn a_part_is_what_was_asked_for() {
 }
 
 #[test]
-fn what_is_no_file_is_refused_at_the_start() {
+fn path_that_is_no_file_exits_at_startup() {
     let folder = tempdir().unwrap();
     let fifo = folder.path().join("fifo");
     rustix::fs::mknodat(
@@ -82,7 +82,7 @@ fn what_is_no_file_is_refused_at_the_start() {
 }
 
 #[test]
-fn a_file_that_shrinks_midway_is_told_and_reset() {
+fn file_that_shrinks_is_logged_and_reset() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("f");
     fs::write(&path, some_bytes(64 << 20)).unwrap();
@@ -97,7 +97,7 @@ fn a_file_that_shrinks_midway_is_told_and_reset() {
 }
 
 #[test]
-fn a_file_that_is_gone_is_told_and_reset() {
+fn removed_file_is_logged_and_reset() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("f");
     fs::write(&path, "here").unwrap();
@@ -111,7 +111,7 @@ fn a_file_that_is_gone_is_told_and_reset() {
 }
 
 #[test]
-fn what_comes_is_saved_before_the_caller_sees_the_end() {
+fn save_completes_before_the_client_reads_the_end() {
     let folder = tempdir().unwrap();
     let server = serve("--save", folder.path(), "");
     let bytes = some_bytes(2_000_000);
@@ -131,7 +131,7 @@ fn what_comes_is_saved_before_the_caller_sees_the_end() {
 }
 
 #[test]
-fn what_did_not_come_whole_stays_a_part() {
+fn save_of_an_incomplete_stream_stays_a_part() {
     let folder = tempdir().unwrap();
     let server = serve("--save", folder.path(), "");
     let mut client = connect(server.addr());
@@ -148,7 +148,7 @@ fn what_did_not_come_whole_stays_a_part() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_file_without_a_size_is_sent_whole() {
+fn file_without_size_is_sent_completely() {
     let path = Path::new("/proc/version");
     let server = serve("--file", path, "");
     assert_eq!(connect(server.addr()).read_all(), fs::read(path).unwrap());
@@ -159,7 +159,7 @@ fn a_file_without_a_size_is_sent_whole() {
 }
 
 #[test]
-fn what_is_saved_is_for_the_owner_alone() {
+fn saved_file_has_mode_0600() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempdir().unwrap();
     let script = "umask 0; exec \"$0\" \"$@\"";

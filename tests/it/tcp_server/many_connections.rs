@@ -8,7 +8,7 @@ use crate::support::proc_stats::{cpu_time, descriptors, resident, threads};
 use crate::support::sockit::sockit;
 
 #[test]
-fn two_hundred_at_once_are_all_served() {
+fn two_hundred_concurrent_clients_are_served() {
     let server = sockit("tcp-server").serve();
     let mut clients: Vec<_> = (0..200).map(|_| connect(server.addr())).collect();
     for (n, client) in clients.iter_mut().enumerate() {
@@ -26,7 +26,7 @@ fn two_hundred_at_once_are_all_served() {
 }
 
 #[test]
-fn threads_and_descriptors_come_back() {
+fn threads_and_descriptors_are_released() {
     let server = sockit("tcp-server").serve();
     connect(server.addr()).expect_bytes("Welcome!");
     wait_until("the first caller is gone", || threads(server.pid()) <= before_any_caller());
@@ -47,7 +47,7 @@ fn before_any_caller() -> usize {
 }
 
 #[test]
-fn five_hundred_resets_at_once_leave_it_alive() {
+fn five_hundred_resets_leave_the_server_running() {
     let mut server = sockit("tcp-server").serve();
     for _ in 0..500 {
         connect(server.addr()).reset();
@@ -58,7 +58,7 @@ fn five_hundred_resets_at_once_leave_it_alive() {
 }
 
 #[test]
-fn forty_descriptors_and_eighty_callers() {
+fn exhausted_descriptors_are_waited_for_without_spinning() {
     let Some(_) = peer::program("prlimit") else { return };
     let server = sockit("tcp-server").under(["prlimit", "--nofile=40"]).serve();
     let clients: Vec<_> = (0..80).map(|_| connect(server.addr())).collect();
@@ -82,7 +82,7 @@ fn greeted(client: &TcpStream) {
 }
 
 #[test]
-fn a_full_house_makes_callers_wait() {
+fn max_conns_queues_in_backlog() {
     let server = sockit("tcp-server --max-conns 2").serve();
     let mut first = connect(server.addr());
     let mut second = connect(server.addr());
@@ -98,7 +98,7 @@ fn a_full_house_makes_callers_wait() {
 }
 
 #[test]
-fn one_address_has_its_own_limit() {
+fn max_conns_per_ip_closes_further_connections() {
     let server = sockit("tcp-server --max-conns-per-ip 2").serve();
     let mut first = connect(server.addr());
     let mut second = connect(server.addr());
@@ -125,7 +125,7 @@ fn call_from(source: &str, to: SocketAddr) -> TcpStream {
 }
 
 #[test]
-fn rules_let_in_and_keep_out() {
+fn allow_and_deny_select_clients() {
     let greets = |rules: &str| {
         let server = sockit("tcp-server").and(rules).serve();
         let answer = std::io::Read::read(&mut connect(server.addr()), &mut [0; 8]);
@@ -151,7 +151,7 @@ fn rules_let_in_and_keep_out() {
 }
 
 #[test]
-fn max_accepts_counts_callers() {
+fn max_accepts_counts_clients() {
     let server = sockit("tcp-server --max-accepts 3").serve();
     for _ in 0..3 {
         let mut client = connect(server.addr());
@@ -163,7 +163,7 @@ fn max_accepts_counts_callers() {
 }
 
 #[test]
-fn denied_callers_do_not_count() {
+fn denied_clients_do_not_count() {
     let server = sockit("tcp-server --once --deny 127.0.0.2").serve();
     for _ in 0..3 {
         let end = std::io::Read::read(&mut call_from("127.0.0.2:0", server.addr()), &mut [0; 8]);

@@ -12,7 +12,7 @@ fn serve(line: &str) -> Daemon {
 }
 
 #[test]
-fn hello_greets_whoever_introduces_themselves() {
+fn hello_greets_each_name() {
     let server = serve("--service hello");
     let mut client = connect(server.addr());
     client.expect_bytes("Welcome!");
@@ -25,7 +25,7 @@ fn hello_greets_whoever_introduces_themselves() {
 }
 
 #[test]
-fn a_line_end_is_taken_off_and_put_back() {
+fn hello_keeps_the_line_end() {
     let server = serve("");
     let mut client = connect(server.addr());
     client.expect_bytes("Welcome!");
@@ -40,7 +40,7 @@ fn a_line_end_is_taken_off_and_put_back() {
 }
 
 #[test]
-fn end_of_stream_ends_hello_too() {
+fn end_of_stream_ends_hello() {
     let server = serve("");
     let mut client = connect(server.addr());
     client.expect_bytes("Welcome!");
@@ -49,7 +49,7 @@ fn end_of_stream_ends_hello_too() {
 }
 
 #[test]
-fn echo_gives_back_every_byte() {
+fn echo_returns_every_byte() {
     let server = serve("--service echo");
     let mut client = connect(server.addr());
     let all: Vec<u8> = (0..=255).collect();
@@ -60,7 +60,7 @@ fn echo_gives_back_every_byte() {
 }
 
 #[test]
-fn time_answers_in_ctimes_form() {
+fn time_has_the_form_of_ctime() {
     let server = serve("--service time").port();
     let server_time = sockit("tcp-server --service time").env("TZ", "UTC").serve();
     assert_ne!(server, server_time.port());
@@ -97,7 +97,7 @@ fn reply_fills_its_template() {
 }
 
 #[test]
-fn reply_knows_the_time() {
+fn reply_fills_in_the_time() {
     let server = serve("--reply '{time}|'");
     let mut client = connect(server.addr());
     client.send("?");
@@ -107,7 +107,7 @@ fn reply_knows_the_time() {
 }
 
 #[test]
-fn what_a_message_holds_is_never_a_template() {
+fn message_is_never_a_template() {
     let server = serve("--reply 'Your msg={message}'");
     let mut client = connect(server.addr());
     client.send("{peer} {n} {message} {{}}");
@@ -115,7 +115,7 @@ fn what_a_message_holds_is_never_a_template() {
 }
 
 #[test]
-fn until_and_messages_bound_a_talk() {
+fn until_and_messages_end_the_session() {
     let server = serve("--reply 'got {message};' --until stop");
     let mut client = connect(server.addr());
     client.send("go");
@@ -132,7 +132,7 @@ fn until_and_messages_bound_a_talk() {
 }
 
 #[test]
-fn a_greeting_alone_is_a_service() {
+fn greeting_without_service_is_sent() {
     let server = serve("--greeting 'only this'");
     let mut client = connect(server.addr());
     client.expect_bytes("only this");
@@ -163,7 +163,7 @@ fn bytes_framing_counts_characters() {
 }
 
 #[test]
-fn utf8_is_never_split() {
+fn chunk_framing_never_splits_a_character() {
     let server = serve("--reply '<{message}>' --framing chunk");
     let mut client = connect(server.addr());
     let word = "已".as_bytes();
@@ -175,7 +175,7 @@ fn utf8_is_never_split() {
 }
 
 #[test]
-fn a_message_without_end_is_told_and_ends_that_connection_only() {
+fn message_without_end_closes_its_connection_only() {
     let server = serve("--framing line --max-message 1k --json");
     let mut client = connect(server.addr());
     client.expect_bytes("Welcome!");
@@ -188,7 +188,7 @@ fn a_message_without_end_is_told_and_ends_that_connection_only() {
 }
 
 #[test]
-fn discard_takes_everything_and_says_nothing() {
+fn discard_reads_everything_and_sends_nothing() {
     let server = serve("--service discard --json");
     let mut client = connect(server.addr());
     client.send(vec![b'x'; 1 << 20]);
@@ -198,7 +198,7 @@ fn discard_takes_everything_and_says_nothing() {
 }
 
 #[test]
-fn chargen_is_rfc_864s_pattern() {
+fn chargen_sends_the_pattern_of_rfc_864() {
     let server = serve("--service chargen");
     let mut client = connect(server.addr());
     let mut text = vec![0; 96 * 74];
@@ -215,7 +215,7 @@ fn chargen_is_rfc_864s_pattern() {
 }
 
 #[test]
-fn a_delay_precedes_each_answer() {
+fn delay_precedes_each_answer() {
     let server = serve("--delay 150ms");
     let mut client = connect(server.addr());
     client.expect_bytes("Welcome!");
@@ -228,7 +228,7 @@ fn a_delay_precedes_each_answer() {
 }
 
 #[test]
-fn pipe_joins_one_caller_at_a_time() {
+fn pipe_serves_one_client_at_a_time() {
     let mut server = sockit("tcp-server --service pipe --exit-on-eof").stdin_open().serve();
     let mut first = connect(server.addr());
     first.send("one ");
@@ -243,7 +243,7 @@ fn pipe_joins_one_caller_at_a_time() {
 }
 
 #[test]
-fn a_message_shows_where_it_was_cut_by_the_clients_own_writes() {
+fn one_write_is_one_message() {
     // The client of the tutorials writes without line ends: one write is one message.
     let server = serve("--service ack --messages 1");
     let mut client = connect(server.addr());
@@ -253,7 +253,7 @@ fn a_message_shows_where_it_was_cut_by_the_clients_own_writes() {
 
 #[cfg(feature = "tls")]
 #[test]
-fn a_long_message_is_one_under_tls_too() {
+fn long_message_over_tls_is_one() {
     let server = serve("--tls");
     let run = sockit("tcp-client --tls --insecure -q --send")
         .arg("y".repeat(40_000))
@@ -265,7 +265,7 @@ fn a_long_message_is_one_under_tls_too() {
 }
 
 #[test]
-fn an_answer_that_the_idle_limit_cuts_ends_in_a_reset() {
+fn idle_timeout_resets_an_incomplete_answer() {
     let server = serve("--service echo --idle-timeout 300ms --json");
     let mut client = connect(server.addr());
     // Nobody reads what comes back, until the server has had enough.
@@ -301,7 +301,7 @@ fn length_framing_prefixes_messages_greeting_and_answers() {
 }
 
 #[test]
-fn length_over_max_message_is_63_before_the_message_comes() {
+fn length_over_max_message_exits_63_before_the_message() {
     let server = serve("--once --service reply --framing length:4 --max-message 100");
     let mut client = connect(server.addr());
     client.send(b"\0\0\0\x02hi\0\0\0\x65");
@@ -311,7 +311,7 @@ fn length_over_max_message_is_63_before_the_message_comes() {
 }
 
 #[test]
-fn length_framing_that_ends_inside_a_message_is_18_without_an_answer() {
+fn length_framing_that_ends_inside_a_message_exits_18() {
     let server = serve("--once --service reply --framing length:2");
     let mut client = connect(server.addr());
     client.send(b"\0\x01a\0\x05half");
@@ -321,7 +321,7 @@ fn length_framing_that_ends_inside_a_message_is_18_without_an_answer() {
 }
 
 #[test]
-fn answer_that_its_length_cannot_announce_is_63() {
+fn answer_too_long_for_its_length_field_exits_63() {
     let server = serve("--once --framing length:1 --service reply --reply '{message}!'");
     let mut client = connect(server.addr());
     client.send([&b"\x02ok\xff"[..], &[b'x'; 255]].concat());
@@ -330,7 +330,7 @@ fn answer_that_its_length_cannot_announce_is_63() {
 }
 
 #[test]
-fn length_framing_is_refused_where_there_are_no_framed_messages() {
+fn length_framing_without_framed_messages_is_usage_error() {
     let dir = tempfile::tempdir().unwrap();
     for line in
         ["udp-server --service reply", "tcp-server --service chat", "tcp-server --service pipe"]

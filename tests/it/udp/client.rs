@@ -13,7 +13,7 @@ use crate::support::process::Process;
 use crate::support::sockit::{LIMIT, sockit};
 
 #[test]
-fn a_line_is_a_datagram_and_an_answer_is_a_line() {
+fn line_is_a_datagram_and_reply_is_a_line() {
     let server = sockit("udp-server --service hello").serve();
     let run = sockit("udp-client --wait 10s").to(server.addr()).stdin("ping").run();
     run.exits(0).prints("Hello, ping!\n").logs_nothing();
@@ -21,7 +21,7 @@ fn a_line_is_a_datagram_and_an_answer_is_a_line() {
 }
 
 #[test]
-fn line_ends_stay_here_and_empty_lines_are_sent() {
+fn line_ends_are_stripped_and_empty_lines_are_sent() {
     let server = sockit("udp-server --framing line --max-datagrams 4").serve();
     let client = sockit("udp-client --wait 10ms").to(server.addr()).stdin("a\r\n\n\nb");
     client.run().exits(0).prints("");
@@ -29,7 +29,7 @@ fn line_ends_stay_here_and_empty_lines_are_sent() {
 }
 
 #[test]
-fn lines_and_texts_that_are_not_utf8_are_sent_as_they_are() {
+fn input_that_is_not_utf8_is_sent_unchanged() {
     use std::os::unix::ffi::OsStrExt;
     let server = sockit("udp-server --framing line --max-datagrams 4").serve();
     let client = sockit("udp-client --wait 10ms").to(server.addr());
@@ -40,14 +40,14 @@ fn lines_and_texts_that_are_not_utf8_are_sent_as_they_are() {
 }
 
 #[test]
-fn each_text_is_a_datagram() {
+fn each_send_is_a_datagram() {
     let server = sockit("udp-echo").serve();
     let run = sockit("udp-client --wait 10s --send one --send '' --send 'a\\tb\\n'");
     run.to(server.addr()).run().exits(0).prints("one\n\na\tb\n");
 }
 
 #[test]
-fn no_answer_at_all_is_no_error() {
+fn missing_reply_exits_0() {
     let silent = udp_socket();
     let run = sockit("udp-client --wait 50ms --send x").to(local_addr(&silent)).run();
     run.exits(0).prints("").logs_nothing();
@@ -103,7 +103,7 @@ fn reply_from_another_port_is_reported_when_verbose() {
 }
 
 #[test]
-fn a_refusal_is_told() {
+fn refused_datagram_exits_7() {
     let nobody = local_addr(&udp_socket());
     let run = sockit("udp-client --send x").to(nobody).run();
     run.exits(7).fails_at("connect").logs("Connection refused");
@@ -111,7 +111,7 @@ fn a_refusal_is_told() {
 }
 
 #[test]
-fn a_refusal_is_tried_again_when_asked_for() {
+fn retry_resends_a_refused_datagram() {
     let place = udp_socket();
     let at = local_addr(&place);
     drop(place);
@@ -128,7 +128,7 @@ fn a_refusal_is_tried_again_when_asked_for() {
 }
 
 #[test]
-fn the_next_address_is_tried_when_the_first_refuses() {
+fn next_address_is_tried_when_the_first_refuses() {
     // Where localhost has both addresses, the server on either is found.
     for host in ["localhost", "a.localhost"] {
         let server = sockit("udp-server --service hello").serve();
@@ -138,7 +138,7 @@ fn the_next_address_is_tried_when_the_first_refuses() {
 }
 
 #[test]
-fn what_no_datagram_carries_is_refused_before_anything_is_sent() {
+fn oversized_datagram_exits_2_before_anything_is_sent() {
     let server = udp_socket();
     let long = "x".repeat(65_508);
     let input = format!("fine\n{long}\n");
@@ -161,7 +161,7 @@ fn what_no_datagram_carries_is_refused_before_anything_is_sent() {
 }
 
 #[test]
-fn the_longest_datagram_there_is_goes_both_ways() {
+fn longest_datagram_is_echoed() {
     let server = sockit("udp-echo").serve();
     let longest = "y".repeat(65_507);
     let run = sockit("udp-client --wait 10s").to(server.addr()).stdin(&longest).run();
@@ -169,7 +169,7 @@ fn the_longest_datagram_there_is_goes_both_ways() {
 }
 
 #[test]
-fn a_file_goes_out_in_pieces_and_comes_back_whole() {
+fn file_in_pieces_is_echoed_completely() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     let content: Vec<u8> = (0..=250).cycle().take(300_001).collect();
@@ -184,7 +184,7 @@ fn a_file_goes_out_in_pieces_and_comes_back_whole() {
 }
 
 #[test]
-fn stdin_that_stays_open_is_served_line_by_line() {
+fn open_stdin_is_sent_line_by_line() {
     let server = sockit("udp-server --service hello").serve();
     let mut client = sockit("udp-client").to(server.addr()).stdin_open().start();
     for name in ["Ann", "Bob"] {
@@ -196,7 +196,7 @@ fn stdin_that_stays_open_is_served_line_by_line() {
 }
 
 #[test]
-fn a_reader_that_left_is_no_error_and_a_full_disk_is() {
+fn closed_stdout_exits_0_and_full_disk_exits_23() {
     let server = sockit("udp-echo").serve();
     let full = sockit("udp-client --send x").to(server.addr()).redirect("> /dev/full");
     full.run().exits(23);
@@ -206,7 +206,7 @@ fn a_reader_that_left_is_no_error_and_a_full_disk_is() {
 }
 
 #[test]
-fn malformed_words_are_usage() {
+fn malformed_arguments_are_usage_errors() {
     for line in [
         "udp-client 127.0.0.1 65536",
         "udp-client --count 0",
@@ -224,7 +224,7 @@ fn malformed_words_are_usage() {
 }
 
 #[test]
-fn signals_and_limits_have_their_codes() {
+fn signal_exits_130_and_timeout_exits_28() {
     let silent = udp_socket();
     let client = sockit("udp-client -v --wait 0 --send x").to(local_addr(&silent)).start();
     client.wait_for_log("Sent 1 bytes");
@@ -235,7 +235,7 @@ fn signals_and_limits_have_their_codes() {
 }
 
 #[test]
-fn a_whole_network_is_written_to_only_when_allowed() {
+fn broadcast_address_requires_the_broadcast_flag() {
     let server = sockit("udp-server --service hello --host 0.0.0.0").serve();
     let port = server.port();
     let denied = sockit(&format!("udp-client 127.255.255.255 {port} --send you")).run();
@@ -245,7 +245,7 @@ fn a_whole_network_is_written_to_only_when_allowed() {
 }
 
 #[test]
-fn a_group_is_written_to_from_the_interface_of_the_source() {
+fn multicast_leaves_from_the_interface_of_the_source() {
     let server = sockit("udp-server --service hello --join 239.255.77.2").serve();
     let line =
         format!("udp-client {} --send you --source 127.0.0.1 --multicast-ttl 3", server.local());
@@ -253,7 +253,7 @@ fn a_group_is_written_to_from_the_interface_of_the_source() {
 }
 
 #[test]
-fn a_ping_without_trouble_has_clean_figures() {
+fn ping_without_loss_has_clean_figures() {
     let server = sockit("udp-echo").serve();
     let run = sockit("udp-client --count 20 --interval 1ms").to(server.addr()).run();
     run.exits(0).logs_nothing();
@@ -264,7 +264,7 @@ fn a_ping_without_trouble_has_clean_figures() {
 }
 
 #[test]
-fn a_ping_without_an_answer_is_1() {
+fn ping_without_reply_exits_1() {
     let silent = udp_socket();
     let run =
         sockit("udp-client --count 3 --interval 1ms --wait 50ms").to(local_addr(&silent)).run();
@@ -323,7 +323,7 @@ fn mischief(near: &UdpSocket, back: &UdpSocket, client: &Mutex<Option<SocketAddr
 }
 
 #[test]
-fn the_figures_of_a_bad_line_are_exact() {
+fn ping_over_a_lossy_relay_counts_exactly() {
     let server = sockit("udp-echo --max-rate 0").serve();
     let through = relay(server.addr());
     let run = sockit("udp-client --count 1000 --interval 1ms --json").to(through).run();
@@ -339,7 +339,7 @@ fn the_figures_of_a_bad_line_are_exact() {
 }
 
 #[test]
-fn their_servers_are_understood() {
+fn real_udp_servers_are_answered() {
     let servers: [(&str, &[&str]); 3] = [
         ("nc.openbsd", &["-u", "-l", "127.0.0.1", "PORT"]),
         ("ncat", &["-u", "-l", "127.0.0.1", "PORT"]),
@@ -371,7 +371,7 @@ fn lines() -> String {
 }
 
 #[test]
-fn a_stuck_reader_holds_up_no_end() {
+fn unread_stdout_delays_neither_timeout_nor_signal() {
     let server = sockit("udp-echo --max-rate 0").serve();
     let (_reader, writer) = crate::support::datagrams::unread_pipe();
     let run = sockit("udp-client --timeout 1s").to(server.addr()).stdin(lines());
@@ -389,7 +389,7 @@ fn a_stuck_reader_holds_up_no_end() {
 }
 
 #[test]
-fn a_stdout_that_does_not_wait_gets_every_answer() {
+fn nonblocking_stdout_gets_every_reply() {
     let server = sockit("udp-echo --max-rate 0").serve();
     let (writer, read) = crate::support::datagrams::nonblocking_pipe();
     let run = sockit("udp-client").to(server.addr()).stdin(lines()).stdout_to(writer).run();

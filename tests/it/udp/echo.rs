@@ -11,7 +11,7 @@ use crate::support::sockit::{LIMIT, sockit};
 use crate::support::strace::{can_trace, injected};
 
 #[test]
-fn every_size_comes_back_whole() {
+fn datagram_of_every_size_is_echoed() {
     let server = sockit("udp-echo").serve();
     let client = udp_socket();
     for size in [0, 1, 2, 1472, 8192, 65_506, 65_507] {
@@ -23,7 +23,7 @@ fn every_size_comes_back_whole() {
 }
 
 #[test]
-fn interleaved_peers_get_only_their_own() {
+fn interleaved_peers_get_their_own_datagrams() {
     let server = sockit("udp-echo").serve();
     let (one, two) = (udp_socket(), udp_socket());
     for n in 0..50 {
@@ -37,7 +37,7 @@ fn interleaved_peers_get_only_their_own() {
 }
 
 #[test]
-fn an_answer_leaves_from_the_address_that_was_asked() {
+fn reply_leaves_from_the_receiving_address() {
     let server = sockit("udp-echo --host ''").serve();
     let port = server.port();
     for (ours, asked) in [("127.0.0.1", "127.0.0.2"), ("127.0.0.3", "127.0.0.4")] {
@@ -55,7 +55,7 @@ fn an_answer_leaves_from_the_address_that_was_asked() {
 }
 
 #[test]
-fn what_a_whole_network_was_sent_is_answered_too() {
+fn broadcast_datagram_is_echoed() {
     for flags in ["--host ''", "-4 --host ''"] {
         let server = sockit("udp-echo").and(flags).serve();
         let client = udp_socket();
@@ -69,7 +69,7 @@ fn what_a_whole_network_was_sent_is_answered_too() {
 }
 
 #[test]
-fn merged_datagrams_come_back_one_by_one() {
+fn merged_datagrams_are_echoed_one_by_one() {
     let Some(mut python) = peer::program("python3") else { return };
     let server = sockit("udp-echo").serve();
     // Sent as one with UDP_SEGMENT (udp(7)), the kernel may hand them to sockit as one.
@@ -89,7 +89,7 @@ print('whole')";
 }
 
 #[test]
-fn verbose_tells_who_asked() {
+fn verbose_logs_the_peer() {
     let server = sockit("udp-echo -v").serve();
     let client = udp_socket();
     exchange(&client, server.addr(), "hello");
@@ -98,7 +98,7 @@ fn verbose_tells_who_asked() {
 }
 
 #[test]
-fn vanished_peers_do_not_stop_it() {
+fn vanished_peers_do_not_stop_the_server() {
     let server = sockit("udp-echo").serve();
     for n in 0..200 {
         let gone = udp_socket();
@@ -109,7 +109,7 @@ fn vanished_peers_do_not_stop_it() {
 }
 
 #[test]
-fn a_source_is_answered_so_often_and_no_more() {
+fn max_rate_limits_replies_per_source() {
     let server = sockit("udp-echo --max-rate 10 --json").serve();
     let (client, other) = (udp_socket(), udp_socket_at("127.0.0.9"));
     for n in 0..50u8 {
@@ -129,7 +129,7 @@ fn a_source_is_answered_so_often_and_no_more() {
 }
 
 #[test]
-fn without_a_limit_everything_is_answered() {
+fn max_rate_0_answers_everything() {
     let server = sockit("udp-echo --max-rate 0").serve();
     let client = udp_socket();
     for n in 0..3000u32 {
@@ -138,7 +138,7 @@ fn without_a_limit_everything_is_answered() {
 }
 
 #[test]
-fn ports_that_answer_everything_are_not_answered() {
+fn ports_of_echo_services_are_not_answered() {
     for port in [7, 13, 17, 19, 37] {
         let Ok(talkative) = UdpSocket::bind(("127.0.0.1", port)) else {
             eprintln!("skipped: port {port} is not ours to take");
@@ -162,7 +162,7 @@ fn forge(source: SocketAddr, victim: SocketAddr) {
 }
 
 #[test]
-fn a_forged_datagram_between_two_of_us_dies() {
+fn forged_datagram_between_two_servers_is_rate_limited() {
     let one = sockit("udp-echo --reuse-port --json").serve();
     let two = sockit("udp-echo --json").serve();
     let until = Instant::now() + LIMIT;
@@ -183,7 +183,7 @@ fn a_forged_datagram_between_two_of_us_dies() {
 }
 
 #[test]
-fn it_does_not_answer_itself() {
+fn datagram_from_its_own_address_is_not_answered() {
     let server = sockit("udp-echo --reuse-port -v").serve();
     forge(server.addr(), server.addr());
     let other = udp_socket();
@@ -195,7 +195,7 @@ fn it_does_not_answer_itself() {
 }
 
 #[test]
-fn it_survives_every_error_of_receiving() {
+fn receive_error_does_not_stop_the_server() {
     if !can_trace() {
         return;
     }
@@ -221,7 +221,7 @@ fn it_survives_every_error_of_receiving() {
 }
 
 #[test]
-fn it_survives_every_error_of_sending() {
+fn send_error_does_not_stop_the_server() {
     if !can_trace() {
         return;
     }
@@ -249,7 +249,7 @@ fn it_survives_every_error_of_sending() {
 }
 
 #[test]
-fn signals_end_it_orderly() {
+fn signal_ends_the_server_with_totals() {
     for (signal, code) in [(libc::SIGTERM, 0), (libc::SIGINT, 130)] {
         let server = sockit("udp-echo --json").serve();
         exchange(&udp_socket(), server.addr(), "one");
@@ -262,7 +262,7 @@ fn signals_end_it_orderly() {
 }
 
 #[test]
-fn a_busy_port_is_45_and_a_forbidden_one_too() {
+fn unavailable_address_exits_45() {
     let first = sockit("udp-echo").serve();
     let run = sockit(&format!("udp-echo --port {}", first.port())).run();
     run.exits(45).fails_at("bind").logs("in use");

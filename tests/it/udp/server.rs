@@ -13,7 +13,7 @@ use crate::support::sockit::{LIMIT, sockit};
 use crate::support::strace::{can_trace, injected};
 
 #[test]
-fn payloads_are_printed_untouched() {
+fn payloads_are_printed_unchanged() {
     let server = sockit("udp-server -v").serve();
     let client = udp_socket();
     for payload in [&b"one\n"[..], b"", b"\x00\xff\x1b[2J", b"two"] {
@@ -25,7 +25,7 @@ fn payloads_are_printed_untouched() {
 }
 
 #[test]
-fn a_line_for_each_payload_when_asked_for() {
+fn line_framing_prints_a_line_per_payload() {
     let server = sockit("udp-server --framing line").serve();
     let client = udp_socket();
     for payload in ["one", "", "two\n"] {
@@ -36,7 +36,7 @@ fn a_line_for_each_payload_when_asked_for() {
 }
 
 #[test]
-fn a_hex_dump_when_asked_for() {
+fn hex_prints_a_dump() {
     let server = sockit("udp-server --hex --max-datagrams 2").serve();
     let client = udp_socket();
     client.send_to(b"hello", server.addr()).unwrap();
@@ -51,7 +51,7 @@ fn a_hex_dump_when_asked_for() {
 }
 
 #[test]
-fn each_service_answers_in_its_words() {
+fn each_service_has_its_reply() {
     let answers = [
         ("hello", "Hello, Michael!"),
         ("ack", "已接收到数据 Michael"),
@@ -72,7 +72,7 @@ fn each_service_answers_in_its_words() {
 }
 
 #[test]
-fn a_reply_is_filled_in() {
+fn reply_template_is_filled_in() {
     let server = sockit("udp-server --reply '{n}:{message}:{peer}:{local}'").serve();
     let client = udp_socket();
     let (us, them) = (local_addr(&client), server.addr());
@@ -83,7 +83,7 @@ fn a_reply_is_filled_in() {
 }
 
 #[test]
-fn discard_takes_everything_and_says_nothing() {
+fn discard_reads_everything_and_sends_nothing() {
     let server = sockit("udp-server --service discard --json").serve();
     let client = udp_socket();
     for _ in 0..10 {
@@ -97,7 +97,7 @@ fn discard_takes_everything_and_says_nothing() {
 }
 
 #[test]
-fn answers_are_limited_for_each_source() {
+fn max_rate_limits_replies_per_source() {
     let server = sockit("udp-server --service hello --max-rate 5 --json").serve();
     let client = udp_socket();
     for n in 0..30 {
@@ -112,7 +112,7 @@ fn answers_are_limited_for_each_source() {
 }
 
 #[test]
-fn on_every_interface_it_warns_of_forged_sources() {
+fn wildcard_host_warns_of_forged_sources() {
     let server = sockit("udp-server --service hello --host ''").serve();
     server.wait_for_log("forged");
     server.stop().exits(0);
@@ -122,7 +122,7 @@ fn on_every_interface_it_warns_of_forged_sources() {
 }
 
 #[test]
-fn once_is_one_datagram_and_the_port_can_be_printed() {
+fn once_answers_one_datagram() {
     let server = sockit("udp-server --service echo --once --print-port").serve();
     server.wait_for_log("Waiting for datagrams on");
     assert_eq!(exchange(&udp_socket(), server.addr(), "only"), b"only");
@@ -130,7 +130,7 @@ fn once_is_one_datagram_and_the_port_can_be_printed() {
 }
 
 #[test]
-fn a_reader_that_left_ends_it_and_a_full_disk_is_told() {
+fn closed_stdout_exits_0_and_full_disk_exits_23() {
     // It is noticed without a single datagram.
     sockit("udp-server").redirect("| true").serve().wait().exits(0).logs("0 datagrams in");
     let server = sockit("udp-server --framing line").redirect("| head -n 1").serve();
@@ -143,7 +143,7 @@ fn a_reader_that_left_ends_it_and_a_full_disk_is_told() {
 }
 
 #[test]
-fn flags_that_mean_nothing_are_refused() {
+fn meaningless_flags_are_usage_errors() {
     for line in [
         "udp-server --service nosuch",
         "udp-server --service echo --reply x",
@@ -163,7 +163,7 @@ fn flags_that_mean_nothing_are_refused() {
 }
 
 #[test]
-fn what_only_a_conversation_has_is_refused_in_words() {
+fn flags_of_connections_are_usage_errors() {
     for (flag, word) in [
         ("--greeting hi", "no connection that could be greeted"),
         ("--until bye", "no connection that could be closed"),
@@ -175,7 +175,7 @@ fn what_only_a_conversation_has_is_refused_in_words() {
 }
 
 #[test]
-fn an_answer_comes_after_its_delay_and_nobody_waits_for_anothers() {
+fn delayed_replies_do_not_delay_each_other() {
     let server = sockit("udp-server --service hello --delay 400ms --json").serve();
     let clients: Vec<_> = (0..5).map(|_| udp_socket()).collect();
     let began = Instant::now();
@@ -192,7 +192,7 @@ fn an_answer_comes_after_its_delay_and_nobody_waits_for_anothers() {
 }
 
 #[test]
-fn a_server_that_is_to_end_does_not_keep_answers_back() {
+fn sigterm_sends_delayed_replies() {
     let server = sockit("udp-server --service echo --delay 1m --json").serve();
     let client = udp_socket();
     client.send_to(b"soon", server.addr()).unwrap();
@@ -209,7 +209,7 @@ fn a_server_that_is_to_end_does_not_keep_answers_back() {
 }
 
 #[test]
-fn one_source_cannot_take_all_places_of_a_delay() {
+fn one_source_cannot_fill_the_delay_queue() {
     let server = sockit("udp-server --service echo --delay 1m --max-rate 0 --json").serve();
     let greedy = udp_socket();
     for n in 0..5000u32 {
@@ -226,7 +226,7 @@ fn one_source_cannot_take_all_places_of_a_delay() {
 }
 
 #[test]
-fn silence_ends_it_when_asked_for() {
+fn accept_timeout_exits_28_without_datagrams() {
     let server = sockit("udp-server --accept-timeout 300ms --service echo").serve();
     for _ in 0..4 {
         std::thread::sleep(Duration::from_millis(100));
@@ -239,7 +239,7 @@ fn silence_ends_it_when_asked_for() {
 }
 
 #[test]
-fn programs_answer_by_the_same_post_as_everything_else() {
+fn reply_of_a_program_that_cannot_be_sent_is_counted() {
     if !can_trace() {
         return;
     }
@@ -261,7 +261,7 @@ fn programs_answer_by_the_same_post_as_everything_else() {
 }
 
 #[test]
-fn programs_beyond_their_number_are_counted() {
+fn programs_beyond_the_limit_are_counted() {
     let server = sockit("udp-server --sh 'sleep 1' --json --max-rate 0").serve();
     let client = udp_socket();
     for _ in 0..70 {
@@ -274,7 +274,7 @@ fn programs_beyond_their_number_are_counted() {
 }
 
 #[test]
-fn a_natural_end_waits_for_the_programs() {
+fn orderly_end_waits_for_programs() {
     for how in ["--once", "--accept-timeout 200ms"] {
         let server = sockit("udp-server --sh 'sleep 4; echo answer'").and(how).serve();
         assert_eq!(exchange(&udp_socket(), server.addr(), "?"), b"answer\n");
@@ -284,7 +284,7 @@ fn a_natural_end_waits_for_the_programs() {
 }
 
 #[test]
-fn a_program_that_is_cut_is_told_and_what_it_said_is_no_answer() {
+fn killed_program_is_logged_and_sends_no_reply() {
     let server = sockit("udp-server --sh 'echo half; sleep 60' --json").serve();
     let client = udp_socket();
     client.send_to(b"?", server.addr()).unwrap();
@@ -303,7 +303,7 @@ fn a_program_that_is_cut_is_told_and_what_it_said_is_no_answer() {
 }
 
 #[test]
-fn a_program_that_gives_no_answer_is_told_once_and_counted() {
+fn failed_program_is_logged_once_and_counted() {
     let script = "case $(cat) in long) head -c 70000 /dev/zero;; late) sleep 60;; esac; echo well";
     let server = sockit("udp-server --json --sh").arg(script).serve();
     let client = udp_socket();
@@ -322,7 +322,7 @@ fn a_program_that_gives_no_answer_is_told_once_and_counted() {
 }
 
 #[test]
-fn a_program_that_has_gone_is_told_once_and_counted() {
+fn removed_program_is_logged_once_and_counted() {
     let place = tempfile::tempdir().unwrap();
     let program = place.path().join("program");
     std::fs::copy("/bin/cat", &program).unwrap();
@@ -340,7 +340,7 @@ fn a_program_that_has_gone_is_told_once_and_counted() {
 }
 
 #[test]
-fn what_a_stuck_reader_does_not_take_is_told_at_the_end() {
+fn bytes_lost_to_unread_stdout_are_logged() {
     let (reader, writer) = unread_pipe();
     let server = sockit("udp-server --json").stdout_to(writer).serve();
     for _ in 0..100 {
@@ -355,7 +355,7 @@ fn what_a_stuck_reader_does_not_take_is_told_at_the_end() {
 }
 
 #[test]
-fn a_stdout_that_does_not_wait_gets_everything() {
+fn nonblocking_stdout_gets_every_payload() {
     let (writer, read) = nonblocking_pipe();
     let server = sockit("udp-server --max-datagrams 200").stdout_to(writer).serve();
     for _ in 0..200 {
@@ -366,7 +366,7 @@ fn a_stdout_that_does_not_wait_gets_everything() {
 }
 
 #[test]
-fn a_group_is_heard_by_its_members() {
+fn multicast_group_is_joined() {
     let group = "239.255.77.1";
     let server = sockit(&format!("udp-server --service echo --join {group}")).serve();
     let client = socket2::Socket::from(udp_socket());
@@ -379,7 +379,7 @@ fn a_group_is_heard_by_its_members() {
 }
 
 #[test]
-fn their_clients_are_answered() {
+fn real_udp_clients_are_answered() {
     let clients: [(&str, &[&str]); 3] = [
         ("nc.openbsd", &["-u", "-w1", "127.0.0.1", "PORT"]),
         ("ncat", &["-u", "-i1", "127.0.0.1", "PORT"]),

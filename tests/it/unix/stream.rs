@@ -26,7 +26,7 @@ fn client(flags: &str, path: &Path) -> Sockit {
 }
 
 #[test]
-fn the_services_are_those_of_tcp() {
+fn each_service_answers_as_over_tcp() {
     let (folder, path) = folder();
     let file = folder.path().join("file");
     std::fs::write(&file, "content").unwrap();
@@ -49,7 +49,7 @@ fn the_services_are_those_of_tcp() {
 }
 
 #[test]
-fn a_pipe_joins_both_ends() {
+fn pipe_connects_both_ends() {
     let (_folder, path) = folder();
     let mut server = sockit("unix-server --service pipe --once").arg(&path).stdin_open().serve();
     server.write_stdin("from the server");
@@ -59,7 +59,7 @@ fn a_pipe_joins_both_ends() {
 }
 
 #[test]
-fn both_ends_are_told_who_is_there() {
+fn events_have_the_credentials_of_the_peer() {
     let (_folder, path) = folder();
     let server = server("--json --once", &path);
     let run = client("--json --send you --send exit", &path).run();
@@ -75,7 +75,7 @@ fn both_ends_are_told_who_is_there() {
 }
 
 #[test]
-fn whatever_lies_at_the_path_stays() {
+fn file_at_the_path_is_kept() {
     let (folder, path) = folder();
     let refused = || sockit("unix-server").arg(&path).run();
     std::fs::write(&path, "precious").unwrap();
@@ -103,7 +103,7 @@ fn whatever_lies_at_the_path_stays() {
 }
 
 #[test]
-fn our_file_goes_unless_somebody_has_replaced_it() {
+fn socket_file_is_removed_unless_replaced() {
     let (_folder, path) = folder();
     let first = server("", &path);
     std::fs::remove_file(&path).unwrap();
@@ -144,7 +144,7 @@ fn lock_on_the_directory_does_not_delay_the_start() {
 }
 
 #[test]
-fn the_mode_holds_against_every_umask() {
+fn mode_is_set_despite_the_umask() {
     let (_folder, path) = folder();
     for (mode, umask) in [("0600", "000"), ("0666", "077"), ("660", "022")] {
         let script = format!("umask {umask}; exec \"$0\" \"$@\"");
@@ -160,7 +160,7 @@ fn the_mode_holds_against_every_umask() {
 }
 
 #[test]
-fn rules_that_no_caller_could_meet_are_refused() {
+fn rules_of_addresses_are_usage_errors() {
     let (_folder, path) = folder();
     for flags in ["--allow 127.0.0.1", "--deny ::/0", "--max-conns-per-ip 1"] {
         let run = sockit("unix-server").and(flags).arg(&path).run();
@@ -170,7 +170,7 @@ fn rules_that_no_caller_could_meet_are_refused() {
 }
 
 #[test]
-fn names_that_no_socket_can_have_and_folders_that_are_not_there() {
+fn invalid_path_exits_45_and_missing_server_exits_7() {
     let (folder, path) = folder();
     let long = folder.path().join("x".repeat(108));
     sockit("unix-server").arg(&long).run().exits(45).logs("too long");
@@ -185,7 +185,7 @@ fn names_that_no_socket_can_have_and_folders_that_are_not_there() {
 }
 
 #[test]
-fn their_clients_meet_our_server() {
+fn real_unix_clients_are_served() {
     let (_folder, path) = folder();
     let server = server("", &path);
     let socket = path.to_str().unwrap();
@@ -206,7 +206,7 @@ fn their_clients_meet_our_server() {
 }
 
 #[test]
-fn our_client_meets_their_servers() {
+fn real_unix_servers_serve_the_client() {
     let (_folder, path) = folder();
     let socket = path.to_str().unwrap().to_string();
     let listen = format!("UNIX-LISTEN:{socket}");
