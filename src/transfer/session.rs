@@ -477,7 +477,7 @@ impl Session<'_> {
                     self.connection.shutdown();
                 }
             }
-            Err(failure) if failure.stage == Phase::Receive && all_sent => {
+            Err(failure) if failure.phase == Phase::Receive && all_sent => {
                 self.connection.shutdown();
             }
             _ => self.connection.abort(),
