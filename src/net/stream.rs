@@ -65,9 +65,9 @@ pub struct Stream {
     /// Sends to the peer.
     pub writer: Box<dyn Writer>,
     /// Ends the connection from any thread.
-    pub hangup: ConnectionHandle,
+    pub handle: ConnectionHandle,
     /// What is known about the connection.
-    pub facts: ConnectionInfo,
+    pub info: ConnectionInfo,
 }
 
 /// Properties of an established connection.
@@ -184,7 +184,7 @@ impl Stream {
         let local = socket.local_addr().inspect_err(|_| {
             let _ = socket.set_linger(Some(Duration::ZERO));
         })?;
-        let facts = ConnectionInfo {
+        let info = ConnectionInfo {
             local: Address::from(&local),
             credentials: match peer {
                 Address::Inet(_) => None,
@@ -198,8 +198,8 @@ impl Stream {
         Ok(Stream {
             reader: Box::new(SocketHalf(socket.clone())),
             writer: Box::new(SocketHalf(socket.clone())),
-            hangup: ConnectionHandle::new(socket),
-            facts,
+            handle: ConnectionHandle::new(socket),
+            info,
         })
     }
 }

@@ -122,13 +122,13 @@ pub struct Endpoints {
 
 impl Endpoints {
     /// The addresses of connection `conn`.
-    pub fn new(conn: u64, facts: &ConnectionInfo) -> Endpoints {
+    pub fn new(conn: u64, info: &ConnectionInfo) -> Endpoints {
         Endpoints {
             conn,
-            local: facts.local.to_string(),
-            peer: facts.peer.to_string(),
-            credentials: facts.credentials,
-            peer_name: facts.peer_name.clone(),
+            local: info.local.to_string(),
+            peer: info.peer.to_string(),
+            credentials: info.credentials,
+            peer_name: info.peer_name.clone(),
         }
     }
 }
@@ -260,8 +260,8 @@ impl Event {
     pub fn failure(conn: Option<u64>, failure: &Failure) -> Event {
         Event::Error(ErrorEvent {
             conn,
-            phase: failure.stage.word(),
-            target: failure.endpoint.clone(),
+            phase: failure.phase.word(),
+            target: failure.target.clone(),
             cause: failure.cause(),
             code: failure.code.number(),
             hint: failure.hint.clone(),
