@@ -10,7 +10,7 @@ use crate::support::sockit::{Sockit, scratch, sockit};
 use crate::support::strace::can_trace;
 
 /// The line that `-v` prints of it, where this kernel has Landlock.
-const CONFINED: &str = "Landlock confines this run";
+const RESTRICTED: &str = "Landlock confines this run";
 
 /// A field of `/proc/PID/status`.
 fn status(run: &Process, field: &str) -> String {
@@ -31,10 +31,10 @@ fn restrictions(run: Sockit) -> usize {
 /// Whether this kernel has Landlock, as sockit finds it.
 fn has_landlock() -> bool {
     let run = sockit("resolve -v --timeout 2s --server 127.0.0.1:1 a.example").run();
-    if !run.stderr.contains(CONFINED) {
+    if !run.stderr.contains(RESTRICTED) {
         eprintln!("skipped: no Landlock here");
     }
-    run.stderr.contains(CONFINED)
+    run.stderr.contains(RESTRICTED)
 }
 
 #[test]
@@ -61,10 +61,10 @@ fn user_and_group_drop_all_capabilities() {
     if !rustix::process::geteuid().is_root() || crate::support::peer::program("setpriv").is_none() {
         return;
     }
-    let place = tempfile::tempdir_in("/tmp").unwrap();
-    std::fs::set_permissions(place.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+    let dir = tempfile::tempdir_in("/tmp").unwrap();
+    std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))
         .unwrap();
-    let copy = place.path().join("sockit");
+    let copy = dir.path().join("sockit");
     std::fs::copy(env!("CARGO_BIN_EXE_sockit"), &copy).unwrap();
     for (line, words) in [
         ("tcp-server --user 65533 --group 65533", &CAPABLE[..]),
@@ -102,14 +102,14 @@ fn landlock_restricts_all_but_exec_and_save() {
     if !can_trace() || !has_landlock() {
         return;
     }
-    let place = scratch();
+    let dir = scratch();
     let serving = |line: &str| restrictions(sockit(line).and("--timeout 300ms"));
     for line in ["tcp-server --port 0", "udp-server --port 0", "udp-echo --port 0"] {
         assert_eq!(serving(line), 1, "{line}");
     }
-    let path = place.join("s").display().to_string();
+    let path = dir.join("s").display().to_string();
     assert_eq!(serving(&format!("unix-server {path}")), 1);
-    for line in ["--sh cat", &format!("--save {}", place.display())] {
+    for line in ["--sh cat", &format!("--save {}", dir.display())] {
         assert_eq!(serving(&format!("tcp-server --port 0 {line}")), 0, "{line}");
     }
     let running = |line: &str| restrictions(sockit(line));
@@ -129,12 +129,12 @@ fn sandboxed_server_prints_local_time() {
         sockit("tcp-server --port 0 --service time --reply {time}").env("TZ", zone).serve();
     let mut client = connect(server.addr());
     client.write_all(b"when\n").unwrap();
-    let mut told = String::new();
-    BufReader::new(client).read_line(&mut told).unwrap();
+    let mut time = String::new();
+    BufReader::new(client).read_line(&mut time).unwrap();
     let there = std::process::Command::new("date").env("TZ", zone).arg("+%b %e %H").output();
     let hour = String::from_utf8(there.unwrap().stdout).unwrap();
-    let minute_later = told.contains(":00:0");
-    assert!(told.contains(hour.trim()) || minute_later, "{told} is not {hour}");
+    let minute_later = time.contains(":00:0");
+    assert!(time.contains(hour.trim()) || minute_later, "{time} is not {hour}");
 }
 
 #[test]

@@ -21,23 +21,28 @@ fn unread_pipe() -> (PipeReader, PipeWriter) {
 fn client_with_unwritable_log_loses_no_byte() {
     let bytes: Vec<u8> = (0..600_000).map(|n| ((n * 31) >> 3) as u8).collect();
     let flags = ["-v", "-v --json", "-vvv", "-v --stats", "--hex -"];
-    let hows = ["2>&-", "2>/dev/full", "2>/dev/null", "stuck"];
-    let rows: Vec<_> = flags.iter().flat_map(|flags| hows.map(|how| (*flags, how))).collect();
-    each(&rows, |(flags, how)| {
+    let redirections = ["2>&-", "2>/dev/full", "2>/dev/null", "stuck"];
+    let rows: Vec<_> = flags
+        .iter()
+        .flat_map(|flags| redirections.map(|redirection| (*flags, redirection)))
+        .collect();
+    each(&rows, |(flags, redirection)| {
         let echo = peer::echoes();
         let client = sockit("tcp-client").and(flags).to(echo.addr()).stdin(&bytes);
         let (_reader, writer) = unread_pipe();
-        let client = match *how {
+        let client = match *redirection {
             // A dump that was asked for is waited for, as data is.
             "stuck" if *flags == "--hex -" => return Ok(()),
             "stuck" => client.stderr_to(writer),
-            how => client.redirect(how),
+            redirection => client.redirect(redirection),
         };
         let run = client.run();
         // Only a dump that was asked for and cannot be had is an error.
         match run.stdout == bytes && (run.code == 0 || *flags == "--hex -") {
             true => Ok(()),
-            false => Err(format!("{flags} {how}: {}, {} bytes", run.code, run.stdout.len())),
+            false => {
+                Err(format!("{flags} {redirection}: {}, {} bytes", run.code, run.stdout.len()))
+            }
         }
     });
 }
@@ -90,16 +95,16 @@ fn unread_events_do_not_block_the_server() {
 }
 
 /// A client whose stdout is a pipe that is full and stays so.
-fn that_cannot_print(line: &str) -> (Process, PipeReader, peer::Peer<()>) {
-    let talker = peer::peer(|mut stream| while stream.write_all(&[b'x'; 4096]).is_ok() {});
+fn client_with_full_stdout(line: &str) -> (Process, PipeReader, peer::Peer<()>) {
+    let sender = peer::peer(|mut stream| while stream.write_all(&[b'x'; 4096]).is_ok() {});
     let (reader, writer) = unread_pipe();
-    let client = sockit(line).to(talker.addr()).stdin_open().stdout_to(writer).start();
+    let client = sockit(line).to(sender.addr()).stdin_open().stdout_to(writer).start();
     // The first bytes are there: so it is writing, and soon it can write no more.
-    assert!(reader_waits(&reader), "nothing is printed");
-    (client, reader, talker)
+    assert!(wait_until_full(&reader), "nothing is printed");
+    (client, reader, sender)
 }
 
-fn reader_waits(reader: &PipeReader) -> bool {
+fn wait_until_full(reader: &PipeReader) -> bool {
     let until = Instant::now() + crate::support::sockit::LIMIT;
     while Instant::now() < until {
         if rustix::io::ioctl_fionread(reader).is_ok_and(|n| n > 3000) {
@@ -114,31 +119,31 @@ fn reader_waits(reader: &PipeReader) -> bool {
 fn unread_stdout_delays_neither_signal_nor_timeout() {
     for (signal, code) in [(libc::SIGINT, 130), (libc::SIGTERM, 143)] {
         for line in ["tcp-client", "tcp-client --rate 50M/s", "tcp-client --hex -"] {
-            let (client, _reader, _talker) = that_cannot_print(line);
+            let (client, _reader, _talker) = client_with_full_stdout(line);
             client.signal(signal);
             client.wait().exits(code);
         }
     }
     for line in ["tcp-client --timeout 400ms", "tcp-client --idle-timeout 400ms"] {
-        let (client, _reader, _talker) = that_cannot_print(line);
+        let (client, _reader, _talker) = client_with_full_stdout(line);
         client.wait().exits(28);
     }
 }
 
 #[test]
 fn stdout_read_late_gets_every_byte() {
-    let talker = peer::peer(|mut stream| {
+    let sender = peer::peer(|mut stream| {
         stream.send(vec![b'x'; 3_000_000]);
         stream.half_close();
         stream.read_all()
     });
     let (mut reader, writer) = unread_pipe();
-    let client = sockit("tcp-client").to(talker.addr()).stdout_to(writer).start();
-    assert!(reader_waits(&reader));
-    let mut heard = Vec::new();
-    reader.read_to_end(&mut heard).expect("what was printed");
+    let client = sockit("tcp-client").to(sender.addr()).stdout_to(writer).start();
+    assert!(wait_until_full(&reader));
+    let mut received = Vec::new();
+    reader.read_to_end(&mut received).expect("what was printed");
     client.wait().exits(0);
-    assert!(heard == vec![b'x'; 3_000_000], "{}", heard.len());
+    assert!(received == vec![b'x'; 3_000_000], "{}", received.len());
 }
 
 #[test]
@@ -149,8 +154,8 @@ fn server_with_unread_stdout_ends_on_sigterm() {
         let server = server.serve();
         let mut client = connect(server.addr());
         client.set_write_timeout(Some(Duration::from_millis(500))).expect("a limit");
-        let talk = b"a line that nobody reads\n".repeat(100_000);
-        let _ = client.write_all(&talk);
+        let lines = b"a line that nobody reads\n".repeat(100_000);
+        let _ = client.write_all(&lines);
         let asked = Instant::now();
         server.signal(libc::SIGTERM);
         // A second signal is never needed.
@@ -168,7 +173,7 @@ fn udp_server_with_unread_stdout_ends_on_sigterm() {
     for _ in 0..200 {
         client.send_to(&[b'x'; 1000], server.addr()).expect("a datagram leaves");
     }
-    assert!(reader_waits(&reader), "nothing is printed");
+    assert!(wait_until_full(&reader), "nothing is printed");
     server.signal(libc::SIGTERM);
     let run = server.wait();
     assert!([0, 143].contains(&run.code), "{} {}", run.code, run.stderr);

@@ -7,18 +7,18 @@ use crate::support::process::Process;
 use crate::support::sockit::{LIMIT, Run, sockit};
 
 /// A machine whose only name server hears everything and answers nothing.
-fn silence(dir: &std::path::Path) -> Namespace {
+fn silent_resolver(dir: &std::path::Path) -> Namespace {
     let server = env!("CARGO_BIN_EXE_sockit");
-    let told = dir.join("port").display().to_string();
+    let port_file = dir.join("port").display().to_string();
     Namespace::new()
         .with_host_processes()
         .nsswitch("hosts: dns")
         .resolv("nameserver 127.0.0.1")
         .before(&format!(
-            "rm -f {told}
+            "rm -f {port_file}
             {server} udp-server --service discard --port 53 --print-port --timeout 30 \
-                >{told} 2>&1 </dev/null &
-            until [ -s {told} ]; do sleep 0.01; done"
+                >{port_file} 2>&1 </dev/null &
+            until [ -s {port_file} ]; do sleep 0.01; done"
         ))
 }
 
@@ -39,8 +39,8 @@ fn wait_for_lookup(run: &Process) {
 
 fn interrupted(line: &str, signal: i32) -> Option<Run> {
     let dir = tempfile::tempdir().expect("a folder");
-    let silence = silence(dir.path());
-    let run = sockit(line).under(silence.words()?).start();
+    let silent_resolver = silent_resolver(dir.path());
+    let run = sockit(line).under(silent_resolver.words()?).start();
     wait_for_lookup(&run);
     let asked = Instant::now();
     run.signal(signal);
@@ -73,8 +73,8 @@ fn signal_during_lookup_exits_130() {
 fn timeout_during_server_lookup_exits_28() {
     let dir = tempfile::tempdir().expect("a folder");
     for line in ["tcp-server --host some-name.example", "tcp-server --allow some-name.example"] {
-        let silence = silence(dir.path());
-        let Some(words) = silence.words() else { return };
+        let silent_resolver = silent_resolver(dir.path());
+        let Some(words) = silent_resolver.words() else { return };
         let run = sockit(line).and("--timeout 400ms").under(words).run();
         run.exits(28).fails_at("resolve").logs("some-name.example");
     }

@@ -23,7 +23,7 @@ fn signal(pid: u32, signal: Signal) {
 }
 
 /// A thousand signals in a second to each of these.
-fn storm(pids: &[u32]) {
+fn send_signals(pids: &[u32]) {
     for n in 0..1000 {
         pids.iter().for_each(|pid| signal(*pid, HARMLESS[n % HARMLESS.len()]));
         thread::sleep(Duration::from_millis(1));
@@ -39,7 +39,7 @@ fn all() -> Vec<u8> {
 }
 
 /// Each kind of conversation that echoes: its server and its client.
-fn conversations(dir: &std::path::Path) -> Vec<(&'static str, Daemon, Sockit)> {
+fn echo_sessions(dir: &std::path::Path) -> Vec<(&'static str, Daemon, Sockit)> {
     let path = dir.join("socket");
     let by_tcp = |name, server: &str, client: &str| {
         let server = sockit(server).serve();
@@ -61,7 +61,7 @@ fn conversations(dir: &std::path::Path) -> Vec<(&'static str, Daemon, Sockit)> {
 fn thousand_signals_per_second_lose_no_byte() {
     let dir = tempfile::tempdir().expect("a folder");
     let wanted = all();
-    let rows: Vec<_> = conversations(dir.path())
+    let rows: Vec<_> = echo_sessions(dir.path())
         .into_iter()
         .map(|(name, server, client)| (name, server, std::sync::Mutex::new(Some(client))))
         .collect();
@@ -70,7 +70,7 @@ fn thousand_signals_per_second_lose_no_byte() {
         let mut client = client.stdin_open().limit(3 * LIMIT).start();
         let pids = [client.pid(), server.pid()];
         thread::scope(|scope| {
-            scope.spawn(|| storm(&pids));
+            scope.spawn(|| send_signals(&pids));
             for n in 0..PIECES {
                 client.write_stdin(piece(n));
                 thread::sleep(Duration::from_millis(1));
@@ -96,7 +96,7 @@ fn thousand_signals_per_second_lose_no_datagram() {
     let server = sockit("udp-echo --max-rate 0").serve();
     let client = sockit("udp-client --count 300 --interval 3ms --wait 10s --json");
     let client = client.to(server.addr()).start();
-    storm(&[client.pid(), server.pid()]);
+    send_signals(&[client.pid(), server.pid()]);
     let run = client.wait();
     run.exits(0);
     let figures: serde_json::Value = serde_json::from_slice(&run.stdout).expect("figures");
@@ -111,7 +111,7 @@ fn thousand_signals_per_second_leave_a_download_complete() {
     let body = "x".repeat(900);
     let web = origin([Answer::Drip(ok(&body), Duration::from_millis(1))]);
     let run = web.get("-q").start();
-    storm(&[run.pid()]);
+    send_signals(&[run.pid()]);
     run.wait().exits(0).prints(body);
 }
 
@@ -119,7 +119,7 @@ fn thousand_signals_per_second_leave_a_download_complete() {
 fn session_continues_after_sigstop_and_sigcont() {
     let dir = tempfile::tempdir().expect("a folder");
     let wanted = all();
-    for (name, server, client) in conversations(dir.path()) {
+    for (name, server, client) in echo_sessions(dir.path()) {
         let mut client = client.stdin_open().start();
         let pids = [client.pid(), server.pid()];
         let (first, rest) = wanted.split_at(wanted.len() / 3);

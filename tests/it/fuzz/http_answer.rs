@@ -23,15 +23,15 @@ proptest! {
     #[test]
     fn mutated_seed_breaks_no_invariant(
         seed in prop::sample::select(seeds()),
-        bends in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        mutations in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
         choice: u8,
         step: u8,
         cut in any::<prop::sample::Index>(),
     ) {
         let mut bytes = seed;
-        for (at, bend) in bends {
+        for (at, mutation) in mutations {
             let at = at.index(bytes.len());
-            bytes[at] ^= bend;
+            bytes[at] ^= mutation;
         }
         (bytes[0], bytes[1]) = (choice, step);
         entry::answer(&bytes);

@@ -44,14 +44,14 @@ proptest! {
     #[test]
     fn mutated_seed_breaks_no_invariant(
         (entry, seed) in prop::sample::select(seeds()),
-        bends in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        mutations in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
         cut in any::<prop::sample::Index>(),
     ) {
         let mut bytes = seed;
         bytes.push(0);
-        for (at, bend) in bends {
+        for (at, mutation) in mutations {
             let at = at.index(bytes.len());
-            bytes[at] ^= bend;
+            bytes[at] ^= mutation;
         }
         entry(&bytes);
         entry(&bytes[..cut.index(bytes.len())]);

@@ -10,8 +10,8 @@ use crate::support::sockit::{Sockit, sockit};
 fn https(answer: &[u8], ends: bool) -> (Daemon, String) {
     let mut server = sockit("tcp-server --tls --service pipe --once").stdin_open().serve();
     server.wait_for_log("SHA-256: ");
-    let told = String::from_utf8(server.stderr.bytes()).expect("text");
-    let pin = told.lines().find_map(|line| line.split_once("SHA-256: ")).expect("a fingerprint");
+    let log = String::from_utf8(server.stderr.bytes()).expect("text");
+    let pin = log.lines().find_map(|line| line.split_once("SHA-256: ")).expect("a fingerprint");
     let pin = pin.1.trim().to_string();
     server.write_stdin(answer);
     if ends {

@@ -16,10 +16,10 @@ fn rate_limits_receiving_and_loses_nothing() {
     let run = origin([ok(&body)]).get("-q --rate 100k/s").run();
     run.exits(0).prints(&body);
     assert!(run.took >= Duration::from_millis(300), "{:?}", run.took);
-    let place = DownloadDir::new();
-    let run = place.get(&origin([ok(&body)]), "-q --rate 100k/s").run();
+    let downloads = DownloadDir::new();
+    let run = downloads.get(&origin([ok(&body)]), "-q --rate 100k/s").run();
     run.exits(0);
-    assert_eq!(place.read("f").as_deref(), Some(body.as_str()));
+    assert_eq!(downloads.read("f").as_deref(), Some(body.as_str()));
     assert!(run.took >= Duration::from_millis(300), "{:?}", run.took);
 }
 
@@ -52,22 +52,22 @@ fn peer_above_speed_limit_is_waited_for() {
 
 #[test]
 fn part_of_slow_peer_is_kept_and_continued() {
-    let place = DownloadDir::new();
+    let downloads = DownloadDir::new();
     let bytes = format!("{}hello", HEAD.replace("\r\n\r\n", "\r\nETag: \"1\"\r\n\r\n"));
     let server = origin([Answer::ThenSilence(bytes.into_bytes())]);
-    let run = place.get(&server, "-q --speed-limit 1k --speed-time 200ms").run();
+    let run = downloads.get(&server, "-q --speed-limit 1k --speed-time 200ms").run();
     run.exits(28).fails_at("receive").logs("--continue");
-    assert_eq!(place.read("f.part").as_deref(), Some("hello"));
+    assert_eq!(downloads.read("f.part").as_deref(), Some("hello"));
 }
 
 #[test]
 fn interrupted_transfer_names_continue() {
     for (signal, code) in [(2, 130), (15, 143)] {
-        let place = DownloadDir::new();
+        let downloads = DownloadDir::new();
         let bytes = format!("{}hello", HEAD.replace("\r\n\r\n", "\r\nETag: \"1\"\r\n\r\n"));
         let server = origin([Answer::ThenSilence(bytes.into_bytes())]);
-        let run = place.get(&server, "-q").start();
-        place.wait_for_content("f.part", "hello");
+        let run = downloads.get(&server, "-q").start();
+        downloads.wait_for_content("f.part", "hello");
         run.signal(signal);
         run.wait().exits(code).fails_at("receive").logs("hint:").logs("--continue");
         // Nothing to continue: the number alone says it.
@@ -80,8 +80,8 @@ fn interrupted_transfer_names_continue() {
 
 #[test]
 fn unix_socket_gets_request_under_host_of_url() {
-    let place = DownloadDir::new();
-    let listener = UnixListener::bind(place.path("s")).unwrap();
+    let downloads = DownloadDir::new();
+    let listener = UnixListener::bind(downloads.path("s")).unwrap();
     let server = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         stream.set_read_timeout(Some(crate::support::sockit::LIMIT)).unwrap();
@@ -90,12 +90,13 @@ fn unix_socket_gets_request_under_host_of_url() {
         stream.write_all(&ok("hello")).unwrap();
         String::from_utf8_lossy(&request[..n]).into_owned()
     });
-    let get = || sockit("http-get --unix").arg(place.path("s")).arg("http://docker.example:81/v1");
+    let get =
+        || sockit("http-get --unix").arg(downloads.path("s")).arg("http://docker.example:81/v1");
     get().and("-q").run().exits(0).prints("hello");
     let request = server.join().unwrap();
     assert!(request.starts_with("GET /v1 HTTP/1.1\r\nHost: docker.example:81\r\n"), "{request}");
     get().run().exits(7).fails_at("connect").logs("Connection refused");
-    std::fs::remove_file(place.path("s")).unwrap();
+    std::fs::remove_file(downloads.path("s")).unwrap();
     get().run().exits(7).fails_at("connect");
 }
 

@@ -192,11 +192,12 @@ fn http09_and_lenient_accept_what_is_refused_by_default() {
     let old = origin(["<html>hello</html>"]);
     old.get("").run().exits(8).prints("");
     old.get("--http0.9").run().exits(0).prints("<html>hello</html>");
-    let sloppy = origin(["HTTP/1.1  200 OK\r\nno colon\r\nContent-Length : 5\r\n\r\nhello"]);
-    sloppy.get("").run().exits(8);
-    sloppy.get("--lenient").run().exits(0).prints("hello");
-    let liar = origin(["HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello"]);
-    liar.get("--lenient").run().exits(8);
+    let malformed = origin(["HTTP/1.1  200 OK\r\nno colon\r\nContent-Length : 5\r\n\r\nhello"]);
+    malformed.get("").run().exits(8);
+    malformed.get("--lenient").run().exits(0).prints("hello");
+    let contradictory =
+        origin(["HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello"]);
+    contradictory.get("--lenient").run().exits(8);
 }
 
 #[test]

@@ -22,21 +22,21 @@ fn chunked(body: &str) -> String {
 
 /// A place in which five of ten bytes came.
 fn half() -> DownloadDir {
-    let place = DownloadDir::new();
+    let downloads = DownloadDir::new();
     let cut = "HTTP/1.1 200 OK\r\nETag: \"v1\"\r\nContent-Length: 10\r\n\r\n01234";
-    place.get(&origin([cut]), "-q").run().exits(18);
-    place
+    downloads.get(&origin([cut]), "-q").run().exits(18);
+    downloads
 }
 
 #[test]
 fn short_range_exits_18_and_is_continued() {
-    let place = half();
+    let downloads = half();
     let server = origin([range("5-7/10", "567"), range("8-9/10", "89")]);
-    let run = place.get(&server, "-q --continue").run();
+    let run = downloads.get(&server, "-q --continue").run();
     run.exits(18).logs("got 8 of 10").logs("resume with --continue").fails_at("receive");
-    assert_eq!(place.names(), ["f.part"]);
-    place.get(&server, "-q --continue").run().exits(0);
-    assert_eq!(place.read("f").as_deref(), Some("0123456789"));
+    assert_eq!(downloads.names(), ["f.part"]);
+    downloads.get(&server, "-q --continue").run().exits(0);
+    assert_eq!(downloads.read("f").as_deref(), Some("0123456789"));
     assert!(server.requests()[1].contains("Range: bytes=8-\r\nIf-Range: \"v1\"\r\n"));
 }
 
@@ -51,12 +51,12 @@ fn body_length_must_match_content_range() {
         (&lines[..2], "56789".to_string(), 0, ""),
         (&lines[..], chunked("56789"), 0, ""),
     ] {
-        let place = half();
-        let run = place.get(&origin([piece(lines, &body)]), "-q --continue").run();
+        let downloads = half();
+        let run = downloads.get(&origin([piece(lines, &body)]), "-q --continue").run();
         run.exits(code).logs(says);
         let name = if code == 0 { "f" } else { "f.part" };
-        assert_eq!(place.names(), [name], "{body}");
-        let held = place.read(name).unwrap();
+        assert_eq!(downloads.names(), [name], "{body}");
+        let held = downloads.read(name).unwrap();
         assert!("0123456789".starts_with(&held) && held.len() > 7, "{body}: {held}");
     }
     let short = origin([piece(&lines[..2], "567")]);
@@ -65,11 +65,13 @@ fn body_length_must_match_content_range() {
 
 #[test]
 fn range_that_was_not_requested_exits_8() {
-    for (asked, told) in [("-3", "0-2/10"), ("-3", "5-9/10"), ("0-4", "0-9/10"), ("5-", "4-9/10")] {
-        let (from, to) = told.split_once('/').unwrap().0.split_once('-').unwrap();
+    for (requested, sent) in
+        [("-3", "0-2/10"), ("-3", "5-9/10"), ("0-4", "0-9/10"), ("5-", "4-9/10")]
+    {
+        let (from, to) = sent.split_once('/').unwrap().0.split_once('-').unwrap();
         let length = to.parse::<usize>().unwrap() - from.parse::<usize>().unwrap() + 1;
-        let server = origin([range(told, &"x".repeat(length))]);
-        server.get(&format!("-q --range {asked}")).run().exits(8).prints("");
+        let server = origin([range(sent, &"x".repeat(length))]);
+        server.get(&format!("-q --range {requested}")).run().exits(8).prints("");
     }
     let length = "Content-Length: 3";
     for lines in
@@ -99,51 +101,51 @@ fn part_of_a_single_range_is_never_continued() {
         ),
         ("--any-status", b"HTTP/1.1 404 No\r\nContent-Length: 10\r\n\r\n012".to_vec()),
     ] {
-        let place = DownloadDir::new();
+        let downloads = DownloadDir::new();
         let server = origin([answer, whole.clone()]);
-        place.get(&server, flags).and("-q").run().exits(18).never_logs("--continue");
-        assert_eq!(place.names(), ["f.part"], "{flags}");
-        place.get(&server, "-q --continue").run().exits(0);
-        assert_eq!(place.read("f").as_deref(), Some("0123456789"), "{flags}");
+        downloads.get(&server, flags).and("-q").run().exits(18).never_logs("--continue");
+        assert_eq!(downloads.names(), ["f.part"], "{flags}");
+        downloads.get(&server, "-q --continue").run().exits(0);
+        assert_eq!(downloads.read("f").as_deref(), Some("0123456789"), "{flags}");
         assert!(!server.requests()[1].contains("Range"), "{}", server.requests()[1]);
     }
     // A killed run leaves its mark too.
-    let place = DownloadDir::new();
+    let downloads = DownloadDir::new();
     let cut = piece(&["Content-Range: bytes 5-9/10", "Content-Length: 5"], "56");
     let server = origin([Answer::ThenSilence(cut), Answer::Bytes(whole.clone())]);
-    let run = place.get(&server, "-q --range 5-").start();
-    place.wait_for_content("f.part", "56");
+    let run = downloads.get(&server, "-q --range 5-").start();
+    downloads.wait_for_content("f.part", "56");
     run.signal(9);
     run.wait();
-    place.get(&server, "-q --continue").run().exits(0);
-    assert_eq!(place.read("f").as_deref(), Some("0123456789"));
+    downloads.get(&server, "-q --continue").run().exits(0);
+    assert_eq!(downloads.read("f").as_deref(), Some("0123456789"));
 }
 
 #[test]
 fn file_of_a_range_is_never_continued() {
-    let place = DownloadDir::new();
+    let downloads = DownloadDir::new();
     let server = origin([range("5-9/10", "56789"), ok("0123456789")]);
-    place.get(&server, "-q --range 5-").run().exits(0);
-    place.get(&server, "-q --continue").run().exits(0);
-    assert_eq!(place.read("f").as_deref(), Some("0123456789"));
+    downloads.get(&server, "-q --range 5-").run().exits(0);
+    downloads.get(&server, "-q --continue").run().exits(0);
+    assert_eq!(downloads.read("f").as_deref(), Some("0123456789"));
     assert!(!server.requests()[1].contains("Range"), "{}", server.requests()[1]);
 }
 
 #[test]
 fn continue_with_another_date_starts_again() {
-    let place = DownloadDir::new();
+    let downloads = DownloadDir::new();
     let date = |day| format!("Last-Modified: Tue, {day} Nov 1994 08:12:31 GMT");
     let cut = format!("HTTP/1.1 200 OK\r\n{}\r\nContent-Length: 10\r\n\r\n01234", date(15));
     let rest = |day| piece(&["Content-Range: bytes 5-9/10", &date(day)], "56789");
-    place.get(&origin([&cut]), "-q").run().exits(18);
-    place.get(&origin([rest(15)]), "-q --continue").run().exits(0);
-    assert_eq!(place.read("f").as_deref(), Some("0123456789"));
-    fs::remove_file(place.path("f")).unwrap();
+    downloads.get(&origin([&cut]), "-q").run().exits(18);
+    downloads.get(&origin([rest(15)]), "-q --continue").run().exits(0);
+    assert_eq!(downloads.read("f").as_deref(), Some("0123456789"));
+    fs::remove_file(downloads.path("f")).unwrap();
 
-    place.get(&origin([&cut]), "-q").run().exits(18);
+    downloads.get(&origin([&cut]), "-q").run().exits(18);
     let server = origin([rest(16), ok("all of it new")]);
-    place.get(&server, "-q --continue").run().exits(0);
-    assert_eq!(place.read("f").as_deref(), Some("all of it new"));
+    downloads.get(&server, "-q --continue").run().exits(0);
+    assert_eq!(downloads.read("f").as_deref(), Some("all of it new"));
 }
 
 #[test]
@@ -151,27 +153,27 @@ fn status_of_continue_has_its_usual_exit_code() {
     let answer = |status: &str| {
         format!("HTTP/1.1 {status}\r\nLocation: /y\r\nContent-Length: 4\r\n\r\npage")
     };
-    let place = half();
-    place.get(&origin([answer("404 No")]), "-q --continue").run().exits(22);
-    place.get(&origin([answer("304 Same")]), "-q --continue").run().exits(0);
-    assert_eq!(place.read("f.part").as_deref(), Some("01234"));
+    let downloads = half();
+    downloads.get(&origin([answer("404 No")]), "-q --continue").run().exits(22);
+    downloads.get(&origin([answer("304 Same")]), "-q --continue").run().exits(0);
+    assert_eq!(downloads.read("f.part").as_deref(), Some("01234"));
     for (flags, status) in [("--max-redirects 0", "302 Found"), ("--any-status", "404 No")] {
-        let place = half();
-        place.get(&origin([answer(status)]), flags).and("-q --continue").run().exits(0);
-        assert_eq!(place.read("f").as_deref(), Some("page"), "{flags}");
-        assert_eq!(place.names(), ["f"]);
+        let downloads = half();
+        downloads.get(&origin([answer(status)]), flags).and("-q --continue").run().exits(0);
+        assert_eq!(downloads.read("f").as_deref(), Some("page"), "{flags}");
+        assert_eq!(downloads.names(), ["f"]);
     }
 }
 
 #[test]
 fn retry_continues_the_locked_part() {
-    let place = half();
+    let downloads = half();
     let broken = |range: &str, body: &str| {
         let lines = [format!("Content-Range: bytes {range}"), "Content-Length: 5".to_string()];
         piece(&[&lines[0], &lines[1], "ETag: \"v1\""], body)
     };
     let server = origin([broken("5-9/10", "567"), range("8-9/10", "89")]);
-    place.get(&server, "-q --continue --retry 1 --retry-delay 0").run().exits(0);
-    assert_eq!(place.read("f").as_deref(), Some("0123456789"));
+    downloads.get(&server, "-q --continue --retry 1 --retry-delay 0").run().exits(0);
+    assert_eq!(downloads.read("f").as_deref(), Some("0123456789"));
     assert!(server.requests()[1].contains("Range: bytes=8-\r\n"), "{}", server.requests()[1]);
 }

@@ -20,15 +20,15 @@ fn own_headers_credentials_and_ranges_are_sent() {
     server.get("-H 'X-Own: a b' -H accept: -H 'User-Agent: me' --range 5-9").run().exits(0);
     server.get("--user Aladdin:'open sesame'").run().exits(0);
     sockit("http-get").arg(server.url("/").replace("//", "//us%65r:p%3aw@")).run().exits(0);
-    let heard = server.requests();
-    assert!(heard[0].contains("X-Own: a b\r\n") && heard[0].contains("User-Agent: me\r\n"));
+    let requests = server.requests();
+    assert!(requests[0].contains("X-Own: a b\r\n") && requests[0].contains("User-Agent: me\r\n"));
     assert!(
-        heard[0].contains("Range: bytes=5-9\r\n") && !heard[0].contains("Accept"),
+        requests[0].contains("Range: bytes=5-9\r\n") && !requests[0].contains("Accept"),
         "{}",
-        heard[0]
+        requests[0]
     );
-    assert!(heard[1].contains("Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==\r\n"));
-    assert!(heard[2].contains("Authorization: Basic dXNlcjpwOnc=\r\n"), "{}", heard[2]);
+    assert!(requests[1].contains("Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==\r\n"));
+    assert!(requests[2].contains("Authorization: Basic dXNlcjpwOnc=\r\n"), "{}", requests[2]);
 }
 
 #[test]
@@ -175,11 +175,14 @@ fn proxy_status_407_exits_97_without_its_body() {
         run.exits(97).fails_at("proxy").prints(printed).logs(&url).logs("407 Login");
         run.logs("Digest, Basic").logs("hint: a login is written http://user:password@HOST:PORT");
     }
-    let place = super::download_dir::DownloadDir::new();
-    std::fs::write(place.path("f"), "old").unwrap();
-    let to_file = sockit("http-get -q --proxy").arg(&url).arg("-o").arg(place.path("f"));
+    let downloads = super::download_dir::DownloadDir::new();
+    std::fs::write(downloads.path("f"), "old").unwrap();
+    let to_file = sockit("http-get -q --proxy").arg(&url).arg("-o").arg(downloads.path("f"));
     to_file.arg("http://far.away/x").run().exits(97).fails_at("proxy");
-    assert_eq!((place.read("f").as_deref(), place.names()), (Some("old"), vec!["f".to_string()]));
+    assert_eq!(
+        (downloads.read("f").as_deref(), downloads.names()),
+        (Some("old"), vec!["f".to_string()])
+    );
     // Without a proxy it is the server's own word.
     proxy.get("-q").run().exits(22).fails_at("receive").prints("page");
 }

@@ -23,7 +23,7 @@ fn include_prints_the_header_and_quiet_hides_it() {
 #[test]
 fn truncated_response_exits_18_with_its_byte_count() {
     let head = "HTTP/1.1 200 OK\r\n";
-    for (text, says, body) in [
+    for (text, cause, body) in [
         (format!("{head}Content-Length: 9\r\n\r\nhello"), "got 5 of 9 bytes", "hello"),
         (
             format!("{head}Transfer-Encoding: chunked\r\n\r\n9\r\nhello"),
@@ -35,7 +35,7 @@ fn truncated_response_exits_18_with_its_byte_count() {
         ("HTTP".to_string(), "in the header", ""),
     ] {
         let run = origin([text]).get("-q").run();
-        run.exits(18).prints(body).logs(says).fails_at("receive");
+        run.exits(18).prints(body).logs(cause).fails_at("receive");
     }
 }
 
@@ -52,15 +52,15 @@ fn reset_after_data_exits_18_and_before_56() {
 #[test]
 fn empty_response_exits_52() {
     origin([""]).get("-q").run().exits(52).prints("").fails_at("receive");
-    let knocked = closes_immediately();
-    let run = sockit("http-get -q").arg(format!("http://{}/", knocked.addr())).run();
+    let closing = closes_immediately();
+    let run = sockit("http-get -q").arg(format!("http://{}/", closing.addr())).run();
     assert!([52, 56].contains(&run.code), "{}: {}", run.code, run.stderr);
 }
 
 #[test]
 fn refused_connection_exits_7() {
-    let nobody = Refusing::new();
-    let run = sockit("http-get").arg(format!("http://{}/", nobody.addr())).run();
+    let refusing = Refusing::new();
+    let run = sockit("http-get").arg(format!("http://{}/", refusing.addr())).run();
     run.exits(7).fails_at("connect");
 }
 
@@ -119,8 +119,8 @@ fn large_body_is_complete_for_every_copy_method() {
     let chunks: String = body.as_bytes().chunks(700_001).fold(String::new(), |text, chunk| {
         text + &format!("{:x}\r\n{}\r\n", chunk.len(), std::str::from_utf8(chunk).unwrap())
     });
-    let place = tempfile::tempdir().unwrap();
-    let file = place.path().join("f");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("f");
     for answer in [
         ok(&body),
         format!("HTTP/1.1 200 OK\r\n\r\n{body}").into_bytes(),
@@ -207,14 +207,14 @@ fn unread_stdout_does_not_delay_the_timeout() {
 fn truncated_large_body_exits_18_with_its_byte_count() {
     let body = "y".repeat(3 << 20);
     let text = format!("HTTP/1.1 200 OK\r\nContent-Length: 9000000\r\n\r\n{body}").into_bytes();
-    let place = tempfile::tempdir().unwrap();
-    let file = place.path().join("f");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("f");
     for answer in [Answer::Bytes(text.clone()), Answer::ThenReset(text)] {
         let server = origin([answer]);
         let run = server.get("-q").run();
         run.exits(18).logs(&format!("got {} of 9000000 bytes", body.len())).fails_at("receive");
         assert!(run.stdout == body.as_bytes());
         server.get("-q").arg("-o").arg(&file).run().exits(18);
-        assert!(std::fs::read(place.path().join("f.part")).unwrap() == body.as_bytes());
+        assert!(std::fs::read(dir.path().join("f.part")).unwrap() == body.as_bytes());
     }
 }

@@ -17,11 +17,11 @@ fn apache() -> Option<Server> {
         there if there.exists() => Command::new(there),
         _ => program("apache2")?,
     };
-    let (port, place) = (free_port(), tempfile::tempdir().unwrap());
-    let home = place.path().display().to_string();
-    fs::create_dir(place.path().join("docs")).unwrap();
-    fs::write(place.path().join("docs/page.html"), body(200_000)).unwrap();
-    fs::write(place.path().join("docs/big"), body(3 << 20)).unwrap();
+    let (port, dir) = (free_port(), tempfile::tempdir().unwrap());
+    let home = dir.path().display().to_string();
+    fs::create_dir(dir.path().join("docs")).unwrap();
+    fs::write(dir.path().join("docs/page.html"), body(200_000)).unwrap();
+    fs::write(dir.path().join("docs/big"), body(3 << 20)).unwrap();
     let modules = ["mpm_event", "authz_core", "mime", "filter", "deflate", "brotli", "alias"];
     let modules = modules.map(|name| format!("LoadModule {name}_module {MODULES}/mod_{name}.so\n"));
     // Whoever starts it as root must say whose it is to be; the files are for everybody.
@@ -53,15 +53,15 @@ fn apache() -> Option<Server> {
          Redirect gone /gone\n",
         modules = modules.concat()
     );
-    fs::write(place.path().join("conf"), conf).unwrap();
-    open_to_all(place.path());
+    fs::write(dir.path().join("conf"), conf).unwrap();
+    open_to_all(dir.path());
     command.args(["-X", "-d", &home, "-f", &format!("{home}/conf")]);
-    Some(Server::start(command, port, place))
+    Some(Server::start(command, port, dir))
 }
 
-fn open_to_all(place: &Path) {
+fn open_to_all(dir: &Path) {
     use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(place, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 #[test]

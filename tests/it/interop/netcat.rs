@@ -15,7 +15,7 @@ struct Tool {
 
 /// nc.openbsd, ncat and busybox leave as soon as their caller has finished, whatever they still have to
 /// say; against them, ours must not finish first.
-fn ours(tool: &Tool) -> &'static str {
+fn client_line(tool: &Tool) -> &'static str {
     match tool.program {
         "nc.openbsd" | "ncat" | "busybox" => "tcp-client --no-half-close",
         _ => "tcp-client",
@@ -93,10 +93,10 @@ fn tcp_client_exchanges_data_with_netcat_server() {
         let Some(server) = tool.start(port, &answer) else { continue };
         peer::wait_for_listener(port);
         let at: SocketAddr = ([127, 0, 0, 1], port).into();
-        let run = sockit(ours(&tool)).to(at).stdin("from us").run();
-        let told = format!("{}: {}", tool.program, run.stderr);
-        assert_eq!(run.code, 0, "{told}");
-        assert!(run.stdout == answer, "{told}: {} bytes came", run.stdout.len());
+        let run = sockit(client_line(&tool)).to(at).stdin("from us").run();
+        let detail = format!("{}: {}", tool.program, run.stderr);
+        assert_eq!(run.code, 0, "{detail}");
+        assert!(run.stdout == answer, "{detail}: {} bytes came", run.stdout.len());
         check(tool.program, server.wait());
     }
 }

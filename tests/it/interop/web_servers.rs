@@ -13,7 +13,7 @@ use crate::support::sockit::sockit;
 pub struct Server {
     child: Child,
     port: u16,
-    place: TempDir,
+    dir: TempDir,
 }
 
 impl Drop for Server {
@@ -25,11 +25,11 @@ impl Drop for Server {
 
 impl Server {
     /// Starts it, and waits until it listens.
-    pub fn start(mut command: Command, port: u16, place: TempDir) -> Server {
+    pub fn start(mut command: Command, port: u16, dir: TempDir) -> Server {
         let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = quiet.spawn().expect("the server starts");
         wait_for_listener(port);
-        Server { child, port, place }
+        Server { child, port, dir }
     }
 
     /// Where it has this path.
@@ -39,7 +39,7 @@ impl Server {
 
     /// A file in its folder.
     pub fn file(&self, name: &str) -> std::path::PathBuf {
-        self.place.path().join(name)
+        self.dir.path().join(name)
     }
 }
 
@@ -57,11 +57,11 @@ pub fn body(size: usize) -> Vec<u8> {
 
 fn python() -> Option<Server> {
     let mut command = program("python3")?;
-    let (port, place) = (free_port(), tempfile::tempdir().unwrap());
-    fs::write(place.path().join("big"), body(3 << 20)).unwrap();
+    let (port, dir) = (free_port(), tempfile::tempdir().unwrap());
+    fs::write(dir.path().join("big"), body(3 << 20)).unwrap();
     command.args(["-m", "http.server", "--bind", "127.0.0.1", &port.to_string()]);
-    command.current_dir(place.path());
-    Some(Server::start(command, port, place))
+    command.current_dir(dir.path());
+    Some(Server::start(command, port, dir))
 }
 
 fn nginx() -> Option<Server> {
@@ -70,13 +70,13 @@ fn nginx() -> Option<Server> {
         there if there.exists() => Command::new(there),
         _ => program("nginx")?,
     };
-    let (port, place) = (free_port(), tempfile::tempdir().unwrap());
-    let home = place.path().display().to_string();
-    fs::write(place.path().join("big"), body(3 << 20)).unwrap();
-    fs::write(place.path().join("page.html"), body(200_000)).unwrap();
-    fs::write(place.path().join("users"), "me:{PLAIN}secret\n").unwrap();
+    let (port, dir) = (free_port(), tempfile::tempdir().unwrap());
+    let home = dir.path().display().to_string();
+    fs::write(dir.path().join("big"), body(3 << 20)).unwrap();
+    fs::write(dir.path().join("page.html"), body(200_000)).unwrap();
+    fs::write(dir.path().join("users"), "me:{PLAIN}secret\n").unwrap();
     fs::write(
-        place.path().join("conf"),
+        dir.path().join("conf"),
         format!(
             "daemon off; master_process off; pid {home}/pid; error_log {home}/errors;
              events {{ worker_connections 64; }}
@@ -99,7 +99,7 @@ fn nginx() -> Option<Server> {
     )
     .unwrap();
     command.args(["-p", &home, "-c", &format!("{home}/conf"), "-e", &format!("{home}/errors")]);
-    Some(Server::start(command, port, place))
+    Some(Server::start(command, port, dir))
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn nginx_interrupted_download_is_continued() {
 }
 
 /// The tutorial's whole answer to its own GET, split at the blank line.
-fn tutorials(server: &Server, path: &str) -> Option<Vec<u8>> {
+fn tutorial_body(server: &Server, path: &str) -> Option<Vec<u8>> {
     let mut python = program("python3")?;
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tutorials");
     python.arg(folder.join("careful_client.py")).arg(server.port.to_string()).arg(path);
@@ -190,7 +190,7 @@ fn body_of(answer: &[u8]) -> Vec<u8> {
 #[test]
 fn body_equals_that_of_the_tutorial_client() {
     for server in [python(), nginx()].into_iter().flatten() {
-        let Some(theirs) = tutorials(&server, "/big") else { return };
+        let Some(theirs) = tutorial_body(&server, "/big") else { return };
         let raw = sockit("http-get --http1.0 --half-close --raw").arg(server.url("/big")).run();
         raw.exits(0).logs_nothing();
         assert!(body_of(&raw.stdout) == theirs);

@@ -43,8 +43,8 @@ fn no_half_close_keeps_the_connection_open() {
 fn hang_up_closes_at_end_of_stdin() {
     let silent = peer(|mut stream| {
         // It hears our end, and keeps its own direction open until we have left.
-        let heard = stream.read_all();
-        (heard, stream)
+        let received = stream.read_all();
+        (received, stream)
     });
     let run = sockit("tcp-client --hang-up").to(silent.addr()).stdin("bye").run();
     run.exits(0);
@@ -96,36 +96,36 @@ fn fin_and_last_data_in_eight_orders_lose_nothing() {
     for peer_first in [false, true] {
         for last_words_follow in [false, true] {
             for size in [10, 600_000] {
-                an_order(peer_first, last_words_follow, size);
+                exchange_in_order(peer_first, last_words_follow, size);
             }
         }
     }
 }
 
-fn an_order(peer_first: bool, last_words_follow: bool, size: usize) {
+fn exchange_in_order(peer_first: bool, last_words_follow: bool, size: usize) {
     let (ours, theirs) = (noise(size, 1), noise(size, 2));
-    let say = theirs.clone();
+    let data = theirs.clone();
     let other = peer(move |mut stream| {
-        let mut talker = stream.try_clone().unwrap();
-        let (head, tail) = say.split_at(say.len() / 2);
+        let mut sender = stream.try_clone().unwrap();
+        let (head, tail) = data.split_at(data.len() / 2);
         let (head, tail) = (head.to_vec(), tail.to_vec());
         if peer_first {
-            let talking = std::thread::spawn(move || {
-                talker.send([head, tail].concat());
-                talker.half_close();
+            let sending = std::thread::spawn(move || {
+                sender.send([head, tail].concat());
+                sender.half_close();
             });
-            let heard = stream.read_all();
-            talking.join().unwrap();
-            return heard;
+            let received = stream.read_all();
+            sending.join().unwrap();
+            return received;
         }
-        let early = if last_words_follow { head.clone() } else { say.clone() };
-        let talking = std::thread::spawn(move || talker.send(early));
-        let heard = stream.read_all();
-        talking.join().unwrap();
+        let early = if last_words_follow { head.clone() } else { data.clone() };
+        let sending = std::thread::spawn(move || sender.send(early));
+        let received = stream.read_all();
+        sending.join().unwrap();
         if last_words_follow {
             stream.send(tail);
         }
-        heard
+        received
     });
     let mut client = sockit("tcp-client").to(other.addr()).stdin_open().start();
     let (head, tail) = ours.split_at(size / 2);
@@ -140,8 +140,8 @@ fn an_order(peer_first: bool, last_words_follow: bool, size: usize) {
     run.exits(0);
     let order = format!("peer first {peer_first}, late {last_words_follow}, {size} bytes");
     assert!(run.stdout == theirs, "{order}: {} of {size} came", run.stdout.len());
-    let heard = other.outcome();
-    assert!(heard == ours, "{order}: {} of {size} arrived", heard.len());
+    let received = other.outcome();
+    assert!(received == ours, "{order}: {} of {size} arrived", received.len());
 }
 
 #[test]
@@ -168,11 +168,11 @@ fn thirty_two_mebibytes_of_echo_need_little_memory() {
 fn peer_that_never_reads_is_waited_for_without_polling() {
     // Less than the two kernels hold, more than the peer's takes: ours is said, and not delivered.
     let bytes = noise(150_000, 5);
-    let deaf = peer(|mut stream| {
+    let nonreader = peer(|mut stream| {
         stream.half_close();
         stream.wait_for_close()
     });
-    let client = sockit("tcp-client -v").to(deaf.addr()).stdin(bytes).start();
+    let client = sockit("tcp-client -v").to(nonreader.addr()).stdin(bytes).start();
     client.wait_for_log("we send no more");
     std::thread::sleep(Duration::from_millis(1100));
     let (began, busy) = (Instant::now(), cpu_time(client.pid()));
@@ -186,15 +186,15 @@ fn peer_that_never_reads_is_waited_for_without_polling() {
 
 #[test]
 fn reset_after_data_exits_18_and_keeps_the_data() {
-    let rude = peer::sends_and_resets("half a senten");
-    let run = sockit("tcp-client").to(rude.addr()).stdin_open().run();
+    let remote = peer::sends_and_resets("half a senten");
+    let run = sockit("tcp-client").to(remote.addr()).stdin_open().run();
     run.exits(18).prints("half a senten").fails_at("receive").logs("reset");
 }
 
 #[test]
 fn reset_before_data_exits_56() {
-    let rude = peer(|stream| stream.reset());
-    let run = sockit("tcp-client").to(rude.addr()).stdin_open().run();
+    let remote = peer(|stream| stream.reset());
+    let run = sockit("tcp-client").to(remote.addr()).stdin_open().run();
     run.exits(56).prints("").fails_at("receive").logs("reset");
 }
 
@@ -202,21 +202,21 @@ fn reset_before_data_exits_56() {
 fn unread_input_exits_18() {
     // Made first: the peer waits for its caller only so long.
     let bytes = noise(4 << 20, 4);
-    let deaf = peer(|mut stream| {
+    let nonreader = peer(|mut stream| {
         let mut some = [0; 1000];
         stream.read_exact(&mut some).unwrap();
         // Closing with unread bytes is a reset: what sockit sent is lost.
     });
-    let run = sockit("tcp-client").to(deaf.addr()).stdin(bytes).run();
+    let run = sockit("tcp-client").to(nonreader.addr()).stdin(bytes).run();
     run.exits(18);
-    deaf.outcome();
+    nonreader.outcome();
 }
 
 /// A flow that is held back has bytes in hand that nobody will take any more.
 #[test]
 fn rate_limited_input_that_is_unread_exits_18() {
-    let place = tempfile::tempdir().unwrap();
-    let file = place.path().join("input");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("input");
     fs::write(&file, [b'x'; 3000]).unwrap();
     for from_file in [true, false] {
         // It leaves once the talk has begun, with most of it still to come.
@@ -232,12 +232,12 @@ fn rate_limited_input_that_is_unread_exits_18() {
 
 #[test]
 fn full_stdout_exits_23() {
-    let talker = peer(|mut stream| {
+    let sender = peer(|mut stream| {
         stream.send("more than nothing");
         stream.half_close();
         stream.read_all()
     });
-    let run = sockit("tcp-client").to(talker.addr()).redirect(">/dev/full").run();
+    let run = sockit("tcp-client").to(sender.addr()).redirect(">/dev/full").run();
     run.exits(23).fails_at("stdout").logs("No space left on device");
 }
 
@@ -263,23 +263,23 @@ fn closed_stdout_ends_an_idle_session_with_0() {
 #[test]
 fn closed_standard_streams_are_accepted() {
     for how in ["<&-", "</dev/null", "<&- 2>&-"] {
-        let talker = peer(|mut stream| {
+        let sender = peer(|mut stream| {
             stream.send("to nobody's surprise");
             stream.half_close();
             stream.read_all()
         });
-        let run = sockit("tcp-client").to(talker.addr()).redirect(how).run();
+        let run = sockit("tcp-client").to(sender.addr()).redirect(how).run();
         run.exits(0).prints("to nobody's surprise");
-        assert_eq!(talker.outcome(), b"", "{how}: nothing is echoed back");
+        assert_eq!(sender.outcome(), b"", "{how}: nothing is echoed back");
     }
     for how in [">&-", "<&- >&-", "<&- >&- 2>&-", ">/dev/null"] {
-        let talker = peer(|mut stream| {
+        let sender = peer(|mut stream| {
             stream.send("dropped");
             stream.half_close();
             stream.read_all()
         });
-        sockit("tcp-client").to(talker.addr()).redirect(how).run().exits(0).prints("");
-        assert_eq!(talker.outcome(), b"", "{how}: nothing is echoed back");
+        sockit("tcp-client").to(sender.addr()).redirect(how).run().exits(0).prints("");
+        assert_eq!(sender.outcome(), b"", "{how}: nothing is echoed back");
     }
 }
 
@@ -289,11 +289,11 @@ fn null_stdin_half_closes_after_the_peer() {
     let file = tempfile::tempdir().unwrap();
     let path = file.path().join("socket");
     for how in ["</dev/null", "<&-"] {
-        let talker = peer::half_closes_first("whole");
-        let run = sockit("tcp-client -v").to(talker.addr()).redirect(how).run();
+        let sender = peer::half_closes_first("whole");
+        let run = sockit("tcp-client -v").to(sender.addr()).redirect(how).run();
         peer_ends_first(&run.stderr);
         run.exits(0).prints("whole");
-        assert_eq!(talker.outcome(), b"");
+        assert_eq!(sender.outcome(), b"");
 
         let server = sockit("unix-server --service pipe --once").arg(&path).stdin("whole").serve();
         let run = sockit("unix-client -v").arg(&path).redirect(how).run();
@@ -310,17 +310,17 @@ fn null_stdin_half_closes_after_the_peer() {
         peer_ends_first(&run.stderr);
         run.exits(0).prints("whole");
     }
-    let talker = peer::half_closes_first("whole");
-    let run = sockit("tcp-client -v --input /dev/null").to(talker.addr()).stdin_open().run();
+    let sender = peer::half_closes_first("whole");
+    let run = sockit("tcp-client -v --input /dev/null").to(sender.addr()).stdin_open().run();
     peer_ends_first(&run.stderr);
     run.exits(0).prints("whole");
 }
 
 /// Checks the order of the two ends under `-v`.
 #[track_caller]
-fn peer_ends_first(told: &str) {
-    let at = |what: &str| told.find(what).unwrap_or_else(|| panic!("no {what:?} in\n{told}"));
-    assert!(at("sends no more") < at("we send no more"), "{told}");
+fn peer_ends_first(log: &str) {
+    let at = |what: &str| log.find(what).unwrap_or_else(|| panic!("no {what:?} in\n{log}"));
+    assert!(at("sends no more") < at("we send no more"), "{log}");
 }
 
 #[test]
@@ -375,9 +375,9 @@ fn silent_peer_without_input_is_warned_about_once() {
             stream.wait_for_close()
         })
     };
-    let (quiet, deaf) = (silent(), silent());
+    let (quiet, nonreader) = (silent(), silent());
     let ignores = sockit("tcp-client --recv-only").to(quiet.addr()).start();
-    let client = sockit("tcp-client --json --timeout 12s").to(deaf.addr()).start();
+    let client = sockit("tcp-client --json --timeout 12s").to(nonreader.addr()).start();
     let server = sockit("tcp-server --service pipe --once --json").serve();
     let mut stream = connect(server.addr());
     client.wait_for_log(WARNING);
@@ -397,7 +397,7 @@ fn silent_peer_without_input_is_warned_about_once() {
 }
 
 /// A peer that answers, and keeps its direction open after our end of stream.
-fn answers_and_stays() -> peer::Peer<(Vec<u8>, TcpStream)> {
+fn answers_and_stays_open() -> peer::Peer<(Vec<u8>, TcpStream)> {
     peer(|mut stream| {
         stream.send("answer");
         (stream.read_all(), stream)
@@ -413,7 +413,7 @@ fn linger_with_silent_peer_exits_0() {
         ("--expect answer", None),
         ("--prompt --quiet", Some("question\n")),
     ] {
-        let stays = answers_and_stays();
+        let stays = answers_and_stays_open();
         let client = sockit("tcp-client --linger 300ms").and(flags).to(stays.addr());
         let client = match stdin {
             Some(stdin) => client.stdin(stdin),
@@ -425,8 +425,8 @@ fn linger_with_silent_peer_exits_0() {
         let asked = stdin.unwrap_or_default();
         assert_eq!(stays.outcome().0, asked.trim_end().as_bytes(), "{flags}: a clean end");
     }
-    let place = tempfile::tempdir().unwrap();
-    let path = place.path().join("socket");
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("socket");
     let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
     let client = sockit("unix-client --linger 300ms").arg(&path).stdin("unread").start();
     let _stays = listener.accept().unwrap();
@@ -443,8 +443,8 @@ fn linger_waits_for_slow_data_and_unread_input() {
     run.exits(0).prints("drop by drop");
 
     // More than the peer's kernel takes, less than ours holds beside it.
-    let deaf = peer(|mut stream| stream.wait_for_close());
-    let client = sockit("tcp-client --linger 200ms --timeout 1500ms").to(deaf.addr());
+    let nonreader = peer(|mut stream| stream.wait_for_close());
+    let client = sockit("tcp-client --linger 200ms --timeout 1500ms").to(nonreader.addr());
     client.stdin(noise(150_000, 7)).run().exits(28).fails_at("receive");
 }
 
@@ -464,9 +464,9 @@ fn sigterm_closes_an_idle_pipe_connection() {
 fn slow_reader_of_stdout_gets_every_byte() {
     let bytes = noise(1 << 20, 5);
     let answer = bytes.clone();
-    let talker = peer::answers_after_fin(Duration::ZERO, answer);
+    let sender = peer::answers_after_fin(Duration::ZERO, answer);
     let (mut reader, writer) = std::io::pipe().unwrap();
-    let client = sockit("tcp-client").to(talker.addr()).stdin("").stdout_to(writer).start();
+    let client = sockit("tcp-client").to(sender.addr()).stdin("").stdout_to(writer).start();
     let mut got = Vec::new();
     let mut piece = [0; 20_000];
     loop {
@@ -671,10 +671,10 @@ fn closed_event_reports_ended_by() {
     let server = sockit("tcp-server --service echo --json").serve();
     connect(server.addr()).half_close();
     server.wait_for_log_times("\"event\":\"closed\"", 1);
-    let mut rude = connect(server.addr());
-    rude.send("x");
-    rude.expect_bytes("x");
-    rude.reset();
+    let mut remote = connect(server.addr());
+    remote.send("x");
+    remote.expect_bytes("x");
+    remote.reset();
     server.wait_for_log_times("\"event\":\"closed\"", 2);
     let run = server.stop();
     let closed = run.events_named("closed");

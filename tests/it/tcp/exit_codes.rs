@@ -28,7 +28,7 @@ fn against<T: Send + 'static>(
     sockit("tcp-client").and(line).to(peer(script).addr())
 }
 
-fn holds(mut stream: std::net::TcpStream) -> bool {
+fn stays_open(mut stream: std::net::TcpStream) -> bool {
     stream.wait_for_close()
 }
 
@@ -37,7 +37,7 @@ fn every_exit_code_is_reached() {
     let table = [
         row("a talk", 0, "", || against("", drop)),
         row("what was expected did not come", 1, "", || {
-            against("--expect never --timeout 200ms", holds)
+            against("--expect never --timeout 200ms", stays_open)
         }),
         row("a port that is too large", 2, "", || sockit("tcp-client 127.0.0.1 65536")),
         row("a negative port", 2, "", || sockit("tcp-client -- 127.0.0.1 -1")),
@@ -71,9 +71,11 @@ fn every_exit_code_is_reached() {
             sockit("tcp-server --port 0 --allow @/no/such/file")
         }),
         row("the whole run is late", 28, "receive", || {
-            against("--timeout 200ms", holds).stdin_open()
+            against("--timeout 200ms", stays_open).stdin_open()
         }),
-        row("nothing moves", 28, "receive", || against("--idle-timeout 200ms", holds).stdin_open()),
+        row("nothing moves", 28, "receive", || {
+            against("--idle-timeout 200ms", stays_open).stdin_open()
+        }),
         row("nobody calls", 28, "listen", || sockit("tcp-server --port 0 --accept-timeout 200ms")),
         row("not an address of ours", 45, "bind", || {
             sockit("tcp-server --host 192.0.2.1 --port 0")
@@ -95,8 +97,8 @@ fn every_exit_code_is_reached() {
 
 #[test]
 fn port_in_use_exits_45_with_a_hint() {
-    let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = holder.local_addr().unwrap().port();
+    let open_peer = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = open_peer.local_addr().unwrap().port();
     let run = sockit(&format!("tcp-server --port {port}")).run();
     run.exits(45).fails_at("bind").logs("Address already in use").logs(&port.to_string());
 }
@@ -115,12 +117,17 @@ fn privileged_port_exits_45_with_a_hint() {
     let copy = dir.path().join("sockit");
     std::fs::copy(env!("CARGO_BIN_EXE_sockit"), &copy).unwrap();
     open_to_all(dir.path());
-    let mut nobody = std::process::Command::new("setpriv");
-    nobody.args(["--reuid=65534", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all"]);
-    nobody.arg(&copy).args(["tcp-server", "--port", "879"]);
-    nobody.stdin(std::process::Stdio::null());
-    nobody.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
-    let run = Process::start(nobody, Some(Vec::new()), Duration::from_secs(10)).wait();
+    let mut unprivileged = std::process::Command::new("setpriv");
+    unprivileged.args([
+        "--reuid=65534",
+        "--clear-groups",
+        "--bounding-set=-all",
+        "--inh-caps=-all",
+    ]);
+    unprivileged.arg(&copy).args(["tcp-server", "--port", "879"]);
+    unprivileged.stdin(std::process::Stdio::null());
+    unprivileged.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let run = Process::start(unprivileged, Some(Vec::new()), Duration::from_secs(10)).wait();
     run.exits(45).fails_at("bind").logs("Permission denied").logs("hint:");
 }
 
@@ -132,8 +139,8 @@ fn open_to_all(dir: &std::path::Path) {
 #[test]
 fn signal_exits_128_plus_its_number() {
     for (signal, code) in [(libc::SIGINT, 130), (libc::SIGTERM, 143)] {
-        let holder = peer(holds);
-        let client = sockit("tcp-client -v").to(holder.addr()).stdin_open().start();
+        let open_peer = peer(stays_open);
+        let client = sockit("tcp-client -v").to(open_peer.addr()).stdin_open().start();
         client.wait_for_log("Connected to");
         client.signal(signal);
         client.wait().exits(code);
@@ -160,19 +167,19 @@ fn unknown_name_exits_6() {
 #[test]
 fn failing_resolver_exits_75() {
     // Nobody answers on port 53 of this namespace: the resolver says "try again".
-    let world = Namespace::new().nsswitch("hosts: dns").resolv("nameserver 127.0.0.1");
-    let Some(run) = world.run("tcp-client some-name.example 80 --timeout 15s") else { return };
+    let namespace = Namespace::new().nsswitch("hosts: dns").resolv("nameserver 127.0.0.1");
+    let Some(run) = namespace.run("tcp-client some-name.example 80 --timeout 15s") else { return };
     run.exits(75).fails_at("resolve").logs("some-name.example");
 }
 
 #[test]
 fn silent_resolver_exits_28() {
-    let world = Namespace::new()
+    let namespace = Namespace::new()
         .nsswitch("hosts: dns")
         .resolv("nameserver 127.0.0.1")
         .before("socat -u UDP-RECV:53 OPEN:/dev/null &");
     let limit = "tcp-client some-name.example 80 --timeout 400ms";
-    let Some(run) = peer::program("socat").and_then(|_| world.run(limit)) else { return };
+    let Some(run) = peer::program("socat").and_then(|_| namespace.run(limit)) else { return };
     // Before the name server's stand-in listens, the resolver fails instead of being late.
     assert!([28, 75].contains(&run.code), "{}", run.stderr);
     run.fails_at("resolve");

@@ -10,7 +10,7 @@ use crate::support::sockit::sockit;
 fn json_writes_one_object_per_line() {
     let server = sockit("tcp-server --service echo --json").serve();
     let mut client = connect(server.addr());
-    let us = client.local_addr().unwrap().to_string();
+    let client_addr = client.local_addr().unwrap().to_string();
     client.send("12345");
     client.half_close();
     assert_eq!(client.read_all(), b"12345");
@@ -25,46 +25,49 @@ fn json_writes_one_object_per_line() {
         assert!(chrono::DateTime::parse_from_rfc3339(time).is_ok(), "{time} is not RFC 3339");
     }
     let names: Vec<_> = events.iter().map(|e| e["event"].as_str().unwrap()).collect();
-    let of_ours: Vec<_> = names.iter().filter(|n| **n != "half_closed").collect();
-    assert_eq!(of_ours[..3], [&"listening", &"accepted", &"closed"], "{}", run.stderr);
+    let names_left: Vec<_> = names.iter().filter(|n| **n != "half_closed").collect();
+    assert_eq!(names_left[..3], [&"listening", &"accepted", &"closed"], "{}", run.stderr);
     assert_eq!(events[0]["local"], local.as_str());
-    assert_eq!(events[1]["peer"], us.as_str());
+    assert_eq!(events[1]["peer"], client_addr.as_str());
     assert_eq!(events[1]["local"], local.as_str());
     let closed = &run.events_named("closed")[0];
     assert_eq!(closed["conn"], events[1]["conn"]);
     assert_eq!((closed["bytes_in"].as_u64(), closed["bytes_out"].as_u64()), (Some(5), Some(5)));
     assert!(closed["seconds"].is_number(), "{closed}");
-    assert_eq!((closed["peer"].as_str(), closed["local"].as_str()), (Some(&*us), Some(&*local)));
+    assert_eq!(
+        (closed["peer"].as_str(), closed["local"].as_str()),
+        (Some(&*client_addr), Some(&*local))
+    );
 }
 
 #[test]
 fn client_events_follow_the_connection() {
-    for say in ["", "--send abc"] {
+    for flags in ["", "--send abc"] {
         let echo = peer::echoes();
         let addr = echo.addr().to_string();
-        let run = sockit("tcp-client --json").and(say).to(echo.addr()).stdin("abc").run();
+        let run = sockit("tcp-client --json").and(flags).to(echo.addr()).stdin("abc").run();
         run.exits(0);
         let events = run.events();
         let names: Vec<_> = events.iter().map(|e| e["event"].as_str().unwrap()).collect();
-        assert_eq!(names, ["connected", "half_closed", "half_closed", "closed"], "{say}");
+        assert_eq!(names, ["connected", "half_closed", "half_closed", "closed"], "{flags}");
         assert_eq!(events[0]["peer"], addr.as_str());
         // An echo ends when we have: we are the first, however quick it is.
-        assert_eq!((&events[1]["by"], &events[2]["by"]), (&"us".into(), &"peer".into()), "{say}");
+        assert_eq!((&events[1]["by"], &events[2]["by"]), (&"us".into(), &"peer".into()), "{flags}");
         let closed = &events[3];
         assert_eq!((closed["bytes_in"].as_u64(), closed["bytes_out"].as_u64()), (Some(3), Some(3)));
-        assert_eq!(closed["ended_by"], "us", "{say}");
+        assert_eq!(closed["ended_by"], "us", "{flags}");
     }
 }
 
 #[test]
 fn error_event_has_phase_and_code() {
-    let nobody = peer::Refusing::new();
-    let run = sockit("tcp-client --json").to(nobody.addr()).run();
+    let refusing = peer::Refusing::new();
+    let run = sockit("tcp-client --json").to(refusing.addr()).run();
     run.exits(7);
     let error = &run.events_named("error")[0];
     assert_eq!(error["phase"], "connect");
     assert_eq!(error["code"], 7);
-    assert_eq!(error["target"], nobody.addr().to_string().as_str());
+    assert_eq!(error["target"], refusing.addr().to_string().as_str());
     assert_eq!(error["cause"], "Connection refused");
     run.never_logs("sockit: ");
 }
@@ -83,9 +86,12 @@ fn events_flag_writes_to_its_file() {
     let echo = peer::echoes();
     let run = sockit("tcp-client --events").arg(&file).to(echo.addr()).stdin("x").run();
     run.exits(0).prints("x").logs_nothing();
-    let told = fs::read_to_string(&file).unwrap();
-    assert!(told.lines().all(|l| serde_json::from_str::<serde_json::Value>(l).is_ok()), "{told}");
-    assert!(told.contains("\"connected\"") && told.contains("\"closed\""), "{told}");
+    let events = fs::read_to_string(&file).unwrap();
+    assert!(
+        events.lines().all(|l| serde_json::from_str::<serde_json::Value>(l).is_ok()),
+        "{events}"
+    );
+    assert!(events.contains("\"connected\"") && events.contains("\"closed\""), "{events}");
 }
 
 #[test]
@@ -96,8 +102,8 @@ fn quiet_logs_errors_only() {
     drop(client);
     let run = server.wait();
     run.exits(0).logs_nothing();
-    let nobody = peer::Refusing::new();
-    sockit("tcp-client -q").to(nobody.addr()).run().exits(7).fails_at("connect");
+    let refusing = peer::Refusing::new();
+    sockit("tcp-client -q").to(refusing.addr()).run().exits(7).fails_at("connect");
 }
 
 #[test]
@@ -120,9 +126,9 @@ fn tracing_goes_to_stderr_when_enabled() {
 
 #[test]
 fn colour_follows_flag_environment_and_terminal() {
-    let nobody = peer::Refusing::new();
+    let refusing = peer::Refusing::new();
     let fails = |flags: &str, name: &str| {
-        let client = sockit("tcp-client").and(flags).to(nobody.addr());
+        let client = sockit("tcp-client").and(flags).to(refusing.addr());
         let client = if name.is_empty() { client } else { client.env(name, "1") };
         client.run().exits(7).stderr.contains('\x1b')
     };
@@ -137,11 +143,11 @@ fn colour_follows_flag_environment_and_terminal() {
 #[test]
 fn peer_data_is_escaped_in_the_log_only() {
     let nasty = "\x1b[31mred\x07\u{9b}1m\u{202e}\x7f";
-    let rude = peer(move |mut stream| {
+    let remote = peer(move |mut stream| {
         stream.send(nasty);
         stream.wait_for_close();
     });
-    let run = sockit("tcp-client --expect never --timeout 300ms").to(rude.addr()).run();
+    let run = sockit("tcp-client --expect never --timeout 300ms").to(remote.addr()).run();
     run.exits(1);
     assert!(run.text().starts_with(nasty), "{:?}", run.text());
     for raw in ['\x1b', '\x07', '\u{9b}', '\u{202e}', '\x7f'] {
@@ -265,8 +271,8 @@ fn half_closed_event_names_the_side() {
     let mut client = connect(server.addr());
     client.send("x");
     client.read_all();
-    let us = client.local_addr().unwrap();
-    server.wait_for_log(&format!("Half-closed: we send no more to {us}."));
+    let client_addr = client.local_addr().unwrap();
+    server.wait_for_log(&format!("Half-closed: we send no more to {client_addr}."));
     drop(client);
 }
 

@@ -10,8 +10,8 @@ use crate::support::process::Daemon;
 use crate::support::sockit::{Sockit, sockit};
 
 /// An echo server with this paper.
-fn echo(paper: &std::path::Path) -> Daemon {
-    sockit("tcp-server --service echo --tls --cert").arg(paper).serve()
+fn echo(certificate: &std::path::Path) -> Daemon {
+    sockit("tcp-server --service echo --tls --cert").arg(certificate).serve()
 }
 
 /// A client that says hello to it, as the certificate wants to be called.
@@ -21,8 +21,8 @@ fn hello(server: &Daemon) -> Sockit {
 
 /// The fingerprint a server told.
 fn pin(server: &Daemon) -> String {
-    let told = String::from_utf8_lossy(&server.stderr.bytes()).into_owned();
-    let pin = told.lines().find_map(|line| line.split_once("SHA-256: ")).expect("a fingerprint");
+    let log = String::from_utf8_lossy(&server.stderr.bytes()).into_owned();
+    let pin = log.lines().find_map(|line| line.split_once("SHA-256: ")).expect("a fingerprint");
     pin.1.trim().to_string()
 }
 
@@ -44,9 +44,9 @@ fn generated_certificate_is_trusted_by_its_pin() {
 #[test]
 fn certificate_event_has_the_fingerprint() {
     let server = sockit("tcp-server --service echo --tls --json --once").serve();
-    let told = String::from_utf8_lossy(&server.stderr.bytes()).into_owned();
+    let log = String::from_utf8_lossy(&server.stderr.bytes()).into_owned();
     let event: serde_json::Value =
-        told.lines().find_map(|line| serde_json::from_str(line).ok()).expect("an event");
+        log.lines().find_map(|line| serde_json::from_str(line).ok()).expect("an event");
     assert_eq!(event["event"], "certificate");
     let pin = event["sha256"].as_str().expect("a fingerprint");
     let client = sockit("tcp-client --tls --pin").arg(pin).to(server.addr());
@@ -91,29 +91,29 @@ fn invalid_certificate_exits_60_with_its_reason() {
             params.not_after = rcgen::date_time_ymd(to, 1, 1);
         }
     };
-    for (paper, reason) in [
+    for (certificate, reason) in [
         (authority.certificate_with(&["localhost"], year(2000, 2001)), "expired"),
         (authority.certificate_with(&["localhost"], year(2200, 2201)), "not yet valid"),
         (authority.certificate(&["elsewhere.example"]), "wrong name"),
         (stranger.certificate(&["localhost"]), "unknown issuer"),
         (authority.self_signed(&["localhost"]), "self-signed"),
     ] {
-        let server = echo(&paper);
+        let server = echo(&certificate);
         let refused = hello(&server).and("--ca-file").arg(authority.ca()).run();
         refused.exits(60).fails_at("tls").logs(reason).prints("");
-        let anyhow = hello(&server).and("--insecure --ca-file").arg(authority.ca()).run();
-        anyhow.exits(0).prints("hello").logs("warning").logs(reason);
+        let insecure = hello(&server).and("--insecure --ca-file").arg(authority.ca()).run();
+        insecure.exits(0).prints("hello").logs("warning").logs(reason);
     }
 }
 
 #[test]
 fn self_signed_certificate_is_trusted_as_ca_file() {
     let authority = Authority::new();
-    let paper = authority.self_signed(&["localhost"]);
-    let server = echo(&paper);
-    hello(&server).and("--ca-file").arg(&paper).run().exits(0).prints("hello");
+    let certificate = authority.self_signed(&["localhost"]);
+    let server = echo(&certificate);
+    hello(&server).and("--ca-file").arg(&certificate).run().exits(0).prints("hello");
     let elsewhere = sockit("tcp-client --tls --server-name elsewhere.example --ca-file");
-    let wrong = elsewhere.arg(&paper).to(server.addr()).stdin("hello").run();
+    let wrong = elsewhere.arg(&certificate).to(server.addr()).stdin("hello").run();
     wrong.exits(60).logs("wrong name").logs("elsewhere.example").logs("localhost");
 }
 
@@ -147,11 +147,11 @@ fn missing_or_malformed_pem_file_exits_26() {
 #[test]
 fn client_ca_requires_a_client_certificate() {
     let authority = Authority::new();
-    let paper = authority.certificate(&["localhost"]);
+    let certificate = authority.certificate(&["localhost"]);
     let server = sockit("tcp-server --reply '{peer_name} says {message}' --tls --client-ca")
         .arg(authority.ca())
         .and("--cert")
-        .arg(&paper)
+        .arg(&certificate)
         .serve();
     let hello = || hello(&server).and("--ca-file").arg(authority.ca());
     let none = hello().run();
@@ -173,8 +173,8 @@ fn client_auth_optional_accepts_clients_without_certificate() {
         .serve();
     let hello = || hello(&server).and("--ca-file").arg(authority.ca());
     hello().run().exits(0).prints("<>hello");
-    let paper = authority.certificate(&["alice.example"]);
-    hello().and("--cert").arg(&paper).run().exits(0).prints("<alice.example>hello");
+    let certificate = authority.certificate(&["alice.example"]);
+    hello().and("--cert").arg(&certificate).run().exits(0).prints("<alice.example>hello");
 }
 
 #[test]
@@ -369,13 +369,13 @@ fn world_readable_key_is_a_warning() {
             server = if key == "--key" { server.and("--key").arg(&path) } else { server };
             let run = server.run();
             run.exits(28);
-            let said = run.stderr.contains("every user can read the key");
-            assert_eq!(said, warns, "{mode:o} {key}: {}", run.stderr);
+            let warned = run.stderr.contains("every user can read the key");
+            assert_eq!(warned, warns, "{mode:o} {key}: {}", run.stderr);
         }
         let client =
             sockit("tcp-client --tls --cert").arg(&path).to(peer::closes_immediately().addr());
-        let said = client.run().stderr.contains("every user can read the key");
-        assert_eq!(said, warns, "{mode:o}");
+        let warned = client.run().stderr.contains("every user can read the key");
+        assert_eq!(warned, warns, "{mode:o}");
     }
 }
 

@@ -16,11 +16,11 @@ fn silent_address_is_overtaken_by_the_next() {
         stream.expect_bytes("hi");
         stream.send("hi");
     });
-    let world = Namespace::new()
+    let namespace = Namespace::new()
         .with_host_network()
         .nsswitch("hosts: files")
         .etc("hosts", "127.0.0.5 two\n127.0.0.6 two");
-    let Some(run) = world.run(&format!("tcp-client -v two {port} --send hi")) else {
+    let Some(run) = namespace.run(&format!("tcp-client -v two {port} --send hi")) else {
         return;
     };
     run.exits(0).prints("hi\n").logs(&format!("Connected to {}", echo.addr()));
@@ -33,24 +33,24 @@ fn silent_address_is_overtaken_by_the_next() {
 fn refusing_address_is_followed_by_the_next() {
     let echo = peer::echoes();
     let port = echo.addr().port();
-    let world = Namespace::new()
+    let namespace = Namespace::new()
         .with_host_network()
         .nsswitch("hosts: files")
         .etc("hosts", "127.0.0.77 two\n127.0.0.1 two");
-    let Some(run) = world.run(&format!("tcp-client --half-close two {port}")) else { return };
+    let Some(run) = namespace.run(&format!("tcp-client --half-close two {port}")) else { return };
     run.exits(0).logs_nothing();
     echo.outcome();
 }
 
 #[test]
 fn first_of_several_failures_is_reported() {
-    let nobody = peer::Refusing::new();
-    let port = nobody.addr().port();
-    let world = Namespace::new()
+    let refusing = peer::Refusing::new();
+    let port = refusing.addr().port();
+    let namespace = Namespace::new()
         .with_host_network()
         .nsswitch("hosts: files")
         .etc("hosts", "127.0.0.1 two\n127.0.0.77 two");
-    let Some(run) = world.run(&format!("tcp-client -v two {port}")) else { return };
+    let Some(run) = namespace.run(&format!("tcp-client -v two {port}")) else { return };
     run.exits(7).fails_at("connect").logs("Connection refused");
     run.logs(&format!("127.0.0.1:{port}")).logs(&format!("127.0.0.77:{port}"));
 }
@@ -122,8 +122,8 @@ fn absent_name_is_retried_until_it_appears() {
     let folder = tempfile::tempdir().unwrap();
     let hosts = folder.path().join("hosts");
     for line in lookups(peer::free_port()) {
-        let world = hosts_only(&hosts);
-        let Some(inside) = world.words() else { return };
+        let namespace = hosts_only(&hosts);
+        let Some(inside) = namespace.words() else { return };
         let client = sockit(&line).and("--retry 1000 --retry-delay 20ms").under(inside).start();
         client.wait_for_log("Trying again in 20ms (retry 2)");
         std::fs::write(&hosts, "127.0.0.1 db\n").unwrap();
@@ -135,9 +135,11 @@ fn absent_name_is_retried_until_it_appears() {
 #[test]
 fn absent_name_exits_6_after_last_retry() {
     let folder = tempfile::tempdir().unwrap();
-    let world = hosts_only(&folder.path().join("hosts"));
+    let namespace = hosts_only(&folder.path().join("hosts"));
     for line in lookups(9) {
-        let Some(run) = world.run(&format!("{line} --retry 2 --retry-delay 10ms")) else { return };
+        let Some(run) = namespace.run(&format!("{line} --retry 2 --retry-delay 10ms")) else {
+            return;
+        };
         run.exits(6).logs("(retry 2)").never_logs("(retry 3)");
         assert!(
             run.stderr.lines().last().is_some_and(|line| line.starts_with("sockit: resolve db:"))

@@ -9,12 +9,12 @@ use crate::support::peer::{self, Script, peer};
 use crate::support::sockit::sockit;
 
 /// How long anything on the screen may take, in milliseconds.
-const PATIENCE: u64 = 15_000;
+const TIMEOUT_MS: u64 = 15_000;
 
 fn prompt_to(addr: SocketAddr, flags: &str) -> PtySession {
     let mut command = sockit("tcp-client").and(flags).to(addr).command();
     command.env("TERM", "xterm");
-    spawn_command(command, Some(PATIENCE)).expect("a terminal with sockit on it")
+    spawn_command(command, Some(TIMEOUT_MS)).expect("a terminal with sockit on it")
 }
 
 /// The exit code; rexpect keeps the type that holds it to itself, so it is read from its text,
@@ -26,7 +26,7 @@ fn code(screen: &mut PtySession) -> i32 {
 }
 
 /// rexpect takes each byte for a character of its own.
-fn as_rexpect_sees(text: &str) -> String {
+fn as_rexpect_reads(text: &str) -> String {
     text.bytes().map(char::from).collect()
 }
 
@@ -39,7 +39,7 @@ fn prompt_sends_a_line_and_prints_the_reply() {
     screen.send_line("Michael").unwrap();
     screen.exp_string("Hello, Michael!").unwrap();
     screen.send_line("小明").unwrap();
-    screen.exp_string(&as_rexpect_sees("Hello, 小明!")).unwrap();
+    screen.exp_string(&as_rexpect_reads("Hello, 小明!")).unwrap();
     screen.send_line("").unwrap();
     screen.exp_eof().unwrap();
     assert_eq!(code(&mut screen), 0);
@@ -60,11 +60,11 @@ fn control_d_ends_the_prompt() {
 
 #[test]
 fn peer_close_ends_the_prompt() {
-    let rude = peer(|mut stream| {
+    let remote = peer(|mut stream| {
         stream.expect_bytes("hi");
         stream.send("bye");
     });
-    let mut screen = prompt_to(rude.addr(), "");
+    let mut screen = prompt_to(remote.addr(), "");
     screen.exp_string("> ").unwrap();
     screen.send_line("hi").unwrap();
     screen.exp_string("bye").unwrap();
@@ -74,18 +74,18 @@ fn peer_close_ends_the_prompt() {
 
 #[test]
 fn reply_is_printed_above_the_edited_line() {
-    let (tell, told) = std::sync::mpsc::channel();
-    let talker = peer(move |mut stream| {
+    let (tx, told) = std::sync::mpsc::channel();
+    let sender = peer(move |mut stream| {
         told.recv().unwrap();
         stream.send("news\n");
         stream.read_all()
     });
-    let mut screen = prompt_to(talker.addr(), "");
+    let mut screen = prompt_to(sender.addr(), "");
     screen.exp_string("> ").unwrap();
     screen.send("half a").unwrap();
     screen.flush().unwrap();
     screen.exp_string("half a").unwrap();
-    tell.send(()).unwrap();
+    tx.send(()).unwrap();
     screen.exp_string("news").unwrap();
     // The line in the making is drawn again beneath, and is whole.
     screen.exp_string("half a").unwrap();
@@ -93,7 +93,7 @@ fn reply_is_printed_above_the_edited_line() {
     screen.exp_string("> ").unwrap();
     screen.send_control('d').unwrap();
     screen.exp_eof().unwrap();
-    assert_eq!(talker.outcome(), b"half a line");
+    assert_eq!(sender.outcome(), b"half a line");
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn line_that_is_not_utf8_is_sent_as_typed() {
         let listener = peer(|mut stream| stream.read_all());
         let mut command = sockit("tcp-client --eol lf").to(listener.addr()).command();
         command.env("TERM", term);
-        let mut screen = spawn_command(command, Some(PATIENCE)).unwrap();
+        let mut screen = spawn_command(command, Some(TIMEOUT_MS)).unwrap();
         screen.exp_string("> ").unwrap();
         type_bytes(&screen, b"caf\xe9 au lait\r");
         screen.exp_string("> ").unwrap();
@@ -227,7 +227,7 @@ fn missing_line_end_is_warned_about_once() {
 }
 
 /// Sends what no terminal should act on, colour that is split between two writes, and a last line.
-fn paints() -> peer::Peer<()> {
+fn control_character_peer() -> peer::Peer<()> {
     peer(|mut stream| {
         stream.send("\x1b]0;title\x07a\x08\x1b[2J\x1b[1A\rb\u{9b}\u{202e}c\tgr\u{fc}n\r\n");
         stream.send(b"\xe9\x1b[1;31mred\x1b[0m end\x1b[3");
@@ -240,12 +240,12 @@ fn paints() -> peer::Peer<()> {
 #[test]
 fn control_characters_of_the_peer_are_escaped_except_colour() {
     for term in ["xterm", "dumb"] {
-        let painter = paints();
+        let painter = control_character_peer();
         let mut command = sockit("tcp-client").to(painter.addr()).command();
         command.env("TERM", term);
-        let mut screen = spawn_command(command, Some(PATIENCE)).unwrap();
+        let mut screen = spawn_command(command, Some(TIMEOUT_MS)).unwrap();
         let shown = "\\x1b]0;title\\x07a\\x08\\x1b[2J\\x1b[1A\\x0db\\x9b\\u{202e}c\tgr\u{fc}n";
-        screen.exp_string(&as_rexpect_sees(shown)).unwrap();
+        screen.exp_string(&as_rexpect_reads(shown)).unwrap();
         screen.exp_string("\\xe9\x1b[1;31mred\x1b[0m end").unwrap();
         screen.exp_string("> ").unwrap();
         screen.send_line("x").unwrap();
@@ -258,7 +258,7 @@ fn control_characters_of_the_peer_are_escaped_except_colour() {
 
 #[test]
 fn raw_output_prints_control_characters() {
-    let painter = paints();
+    let painter = control_character_peer();
     let mut screen = prompt_to(painter.addr(), "--raw-output");
     screen.exp_string("\x1b]0;title\x07a\x08\x1b[2J\x1b[1A\rb").unwrap();
     screen.exp_string("end\x1b[3").unwrap();
@@ -300,8 +300,8 @@ fn no_prompt_reads_a_terminal_as_a_pipe() {
 
 #[test]
 fn control_c_exits_130() {
-    let holder = peer::does_nothing();
-    let mut screen = prompt_to(holder.addr(), "");
+    let open_peer = peer::does_nothing();
+    let mut screen = prompt_to(open_peer.addr(), "");
     screen.exp_string("> ").unwrap();
     screen.send_control('c').unwrap();
     screen.exp_eof().unwrap();
@@ -309,16 +309,16 @@ fn control_c_exits_130() {
 }
 
 /// A shell on a terminal that starts the prompt, and tells afterwards how it left the terminal.
-fn and_then_the_terminal(line: &str, addr: SocketAddr, env: (&str, &str)) -> PtySession {
+fn shell_with_client(line: &str, addr: SocketAddr, env: (&str, &str)) -> PtySession {
     let shell = format!("stty echo; {line}; echo code=$?; stty -a; echo over");
     let mut command = sockit("tcp-client").to(addr).under(["sh", "-c", &shell]).command();
     command.env("TERM", "xterm").env(env.0, env.1);
-    spawn_command(command, Some(PATIENCE)).expect("a terminal with a shell on it")
+    spawn_command(command, Some(TIMEOUT_MS)).expect("a terminal with a shell on it")
 }
 
 /// The terminal is as any shell wants it.
 #[track_caller]
-fn left_sane(screen: &mut PtySession, code: i32) {
+fn expect_restored_terminal(screen: &mut PtySession, code: i32) {
     screen.exp_string(&format!("code={code}")).unwrap();
     let told = screen.exp_string("over").unwrap();
     for mode in ["icanon", "echo", "isig"] {
@@ -330,14 +330,14 @@ fn left_sane(screen: &mut PtySession, code: i32) {
 fn simple_terminal_gets_plain_lines() {
     for term in ["dumb", "emacs", "cons25"] {
         let server = sockit("tcp-server").serve();
-        let mut screen = and_then_the_terminal("\"$0\" \"$@\"", server.addr(), ("TERM", term));
+        let mut screen = shell_with_client("\"$0\" \"$@\"", server.addr(), ("TERM", term));
         screen.exp_string("> ").unwrap();
         screen.exp_string("Welcome!").unwrap();
         screen.exp_string("> ").unwrap();
         screen.send_line("Michael").unwrap();
         screen.exp_string("Hello, Michael!").unwrap();
         screen.send_line("").unwrap();
-        left_sane(&mut screen, 0);
+        expect_restored_terminal(&mut screen, 0);
     }
 }
 
@@ -348,12 +348,12 @@ fn terminal_of_another_session_is_restored() {
     }
     let server = sockit("tcp-server").serve();
     let piped = "setsid -w sh -c '\"$0\" \"$@\" | cat' \"$0\" \"$@\"";
-    let mut screen = and_then_the_terminal(piped, server.addr(), ("LC_ALL", "C.UTF-8"));
+    let mut screen = shell_with_client(piped, server.addr(), ("LC_ALL", "C.UTF-8"));
     screen.exp_string("Welcome!").unwrap();
     screen.send_line("Michael").unwrap();
     screen.exp_string("Hello, Michael!").unwrap();
     screen.send_line("").unwrap();
-    left_sane(&mut screen, 0);
+    expect_restored_terminal(&mut screen, 0);
 }
 
 #[test]
@@ -362,12 +362,12 @@ fn redirected_stderr_gets_the_prompt() {
     let log = dir.path().join("log");
     let server = sockit("tcp-server").serve();
     let line = format!("\"$0\" \"$@\" -q 2>{}", log.display());
-    let mut screen = and_then_the_terminal(&line, server.addr(), ("LC_ALL", "C.UTF-8"));
+    let mut screen = shell_with_client(&line, server.addr(), ("LC_ALL", "C.UTF-8"));
     screen.exp_string("Welcome!").unwrap();
     screen.send_line("Michael").unwrap();
     screen.exp_string("Hello, Michael!").unwrap();
     screen.send_line("").unwrap();
-    left_sane(&mut screen, 0);
+    expect_restored_terminal(&mut screen, 0);
     assert_eq!(std::fs::read_to_string(&log).unwrap(), "> > ");
 }
 
@@ -378,13 +378,13 @@ fn terminal_is_restored_at_every_end() {
         stream.expect_bytes("x");
         stream.reset();
     });
-    let mut screen = and_then_the_terminal("\"$0\" \"$@\"", resets.addr(), ("LC_ALL", "C.UTF-8"));
+    let mut screen = shell_with_client("\"$0\" \"$@\"", resets.addr(), ("LC_ALL", "C.UTF-8"));
     screen.exp_string("hi").unwrap();
     screen.send_line("x").unwrap();
-    left_sane(&mut screen, 18);
+    expect_restored_terminal(&mut screen, 18);
 
     for (signal, code) in [("TERM", 143), ("INT", 130), ("HUP", 129)] {
-        let holder = peer(|mut stream| {
+        let open_peer = peer(|mut stream| {
             stream.send("hi");
             stream.wait_for_close()
         });
@@ -392,13 +392,13 @@ fn terminal_is_restored_at_every_end() {
         let dir = tempfile::tempdir().unwrap();
         let pid = dir.path().join("pid");
         let env = ("PID_FILE", pid.to_str().unwrap());
-        let mut screen = and_then_the_terminal(line, holder.addr(), env);
+        let mut screen = shell_with_client(line, open_peer.addr(), env);
         screen.exp_string("> ").unwrap();
         screen.exp_string("hi").unwrap();
         let pid = std::fs::read_to_string(&pid).unwrap();
         let mut kill = std::process::Command::new("kill");
         assert!(kill.arg(format!("-{signal}")).arg(pid.trim()).status().unwrap().success());
-        left_sane(&mut screen, code);
+        expect_restored_terminal(&mut screen, code);
     }
 }
 
@@ -441,9 +441,9 @@ fn prompt_on_a_pipe_waits_for_a_slow_peer() {
 
 #[test]
 fn hang_up_ends_the_prompt() {
-    let holder = peer(|mut stream| stream.read_all());
-    let run = sockit("tcp-client --prompt --hang-up").to(holder.addr()).stdin("x\n").run();
+    let open_peer = peer(|mut stream| stream.read_all());
+    let run = sockit("tcp-client --prompt --hang-up").to(open_peer.addr()).stdin("x\n").run();
     run.exits(0);
-    assert_eq!(holder.outcome(), b"x");
+    assert_eq!(open_peer.outcome(), b"x");
     assert!(run.took < std::time::Duration::from_secs(2), "{:?}", run.took);
 }

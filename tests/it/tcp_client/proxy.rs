@@ -30,7 +30,7 @@ fn start(mut command: std::process::Command) -> Process {
     Process::start(command, None, LIMIT)
 }
 
-fn by(proxy: &str) -> Sockit {
+fn through(proxy: &str) -> Sockit {
     sockit("tcp-client --proxy").arg(proxy)
 }
 
@@ -43,10 +43,10 @@ fn socks_proxy_connects_to_addresses_and_names() {
         let proxy = format!("{scheme}://127.0.0.1:{port}");
         // microsocks takes a half-close for the end, so the answer must come before it.
         let hello = |client: Sockit| client.and("--send hello").run();
-        hello(by(&proxy).to(server.addr())).exits(0).prints("hello\n").logs_nothing();
-        let named = by(&proxy).arg("localhost").arg(server.port().to_string());
+        hello(through(&proxy).to(server.addr())).exits(0).prints("hello\n").logs_nothing();
+        let named = through(&proxy).arg("localhost").arg(server.port().to_string());
         hello(named).exits(0).prints("hello\n");
-        let gone = by(&proxy).arg("127.0.0.1").arg(peer::free_port().to_string()).run();
+        let gone = through(&proxy).arg("127.0.0.1").arg(peer::free_port().to_string()).run();
         gone.exits(7).fails_at("proxy").logs(&proxy).logs("could not reach");
     }
 }
@@ -56,7 +56,8 @@ fn socks_login_is_sent_and_checked() {
     let Some((_proxy, port)) = microsocks(&["-u", "ann", "-P", "se cret"]) else { return };
     peer::wait_for_listener(port);
     let server = sockit("tcp-server --service echo").serve();
-    let login = |login: &str| by(&format!("socks5h://{login}127.0.0.1:{port}")).to(server.addr());
+    let login =
+        |login: &str| through(&format!("socks5h://{login}127.0.0.1:{port}")).to(server.addr());
     login("ann:se%20cret@").and("--send hello").run().exits(0).prints("hello\n");
     let wrong = login("ann:wrongsecret@").and("-vv --json").stdin("hello").run();
     wrong.exits(97).never_logs("wrongsecret");
@@ -70,7 +71,7 @@ fn http_proxy_connects_and_its_refusal_exits_97() {
     let rules = format!("BasicAuth ann secret\nConnectPort {}", server.port());
     let Some((_proxy, port)) = tinyproxy(&dir, &rules) else { return };
     peer::wait_for_listener(port);
-    let login = |login: &str| by(&format!("http://{login}127.0.0.1:{port}"));
+    let login = |login: &str| through(&format!("http://{login}127.0.0.1:{port}"));
     // tinyproxy ends the whole relay at a half-close, so the script waits for its answer first.
     let right = login("ann:secret@").to(server.addr()).and("--send hello").run();
     right.exits(0).prints("hello\n");
@@ -115,7 +116,7 @@ fn tls_through_a_proxy_verifies_the_target() {
     let bytes: Vec<u8> = (0..=250).cycle().take(4 << 20).collect();
     let server = sockit("tcp-server --service pipe --once --tls --cert");
     let server = server.arg(authority.certificate(&["localhost"])).stdin(&bytes).serve();
-    let client = by(&format!("socks5h://127.0.0.1:{port}")).arg("localhost");
+    let client = through(&format!("socks5h://127.0.0.1:{port}")).arg("localhost");
     let client = client.arg(server.port().to_string()).and("--tls --ca-file").arg(authority.ca());
     let run = client.and("--recv-only").run();
     run.exits(0);
@@ -126,32 +127,32 @@ fn tls_through_a_proxy_verifies_the_target() {
 fn unreachable_proxy_exits_7_and_is_named() {
     for scheme in ["socks5", "socks5h", "http"] {
         let proxy = format!("{scheme}://127.0.0.1:{}", peer::free_port());
-        let run = by(&proxy).arg("127.0.0.1").arg("9").run();
+        let run = through(&proxy).arg("127.0.0.1").arg("9").run();
         run.exits(7).fails_at("proxy").logs(&proxy).logs("refused");
     }
-    by("ftp://127.0.0.1:1").arg("127.0.0.1").arg("9").run().exits(2);
+    through("ftp://127.0.0.1:1").arg("127.0.0.1").arg("9").run().exits(2);
 }
 
 /// A SOCKS proxy that says yes to anything and then echoes; tells what it was asked for.
-fn yes_man() -> peer::Peer<Vec<u8>> {
+fn accepting_proxy() -> peer::Peer<Vec<u8>> {
     peer::peer(|mut stream| {
         stream.expect_bytes([5, 1, 0]);
         stream.send([5, 0]);
-        let mut asked = vec![0; 5];
-        std::io::Read::read_exact(&mut stream, &mut asked).expect("a request");
-        let mut rest = vec![0; usize::from(asked[4]) + 2];
+        let mut request = vec![0; 5];
+        std::io::Read::read_exact(&mut stream, &mut request).expect("a request");
+        let mut rest = vec![0; usize::from(request[4]) + 2];
         std::io::Read::read_exact(&mut stream, &mut rest).expect("a request");
         // The target speaks first, in the same breath.
         stream.send([&[5, 0, 0, 1, 127, 0, 0, 1, 0, 7][..], b"early "].concat());
-        let heard = stream.read_all();
-        stream.send(heard);
+        let received = stream.read_all();
+        stream.send(received);
         rest
     })
 }
 
 #[test]
 fn all_proxy_is_not_used_for_local_targets() {
-    let proxy = yes_man();
+    let proxy = accepting_proxy();
     let url = format!("socks5h://{}", proxy.addr());
     let client = sockit("tcp-client target.example 7").env("ALL_PROXY", &url).stdin("late");
     client.run().exits(0).prints("early late");
@@ -189,7 +190,7 @@ fn proxy_of_environment_that_fails_names_its_variable() {
 #[test]
 fn silent_proxy_exits_28_at_the_connect_timeout() {
     let proxy = peer::peer(|mut stream| stream.wait_for_close());
-    let run = by(&format!("socks5h://{}", proxy.addr()))
+    let run = through(&format!("socks5h://{}", proxy.addr()))
         .and("--connect-timeout 300ms target.example 7")
         .run();
     run.exits(28).fails_at("proxy").logs("greeting").logs("timed out after 300ms");
@@ -199,5 +200,5 @@ fn silent_proxy_exits_28_at_the_connect_timeout() {
 fn proxy_with_a_line_break_is_usage_error() {
     let broken = "http://127.0.0.1:1\r\nX: y";
     sockit("tcp-client target.example 7").env("ALL_PROXY", broken).run().exits(2).logs("ALL_PROXY");
-    by(broken).and("target.example 7").run().exits(2);
+    through(broken).and("target.example 7").run().exits(2);
 }

@@ -156,9 +156,9 @@ fn hang_up_and_no_half_close_apply_to_a_script() {
         stream.expect_bytes("x");
         stream.send("reply");
         stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
-        let heard = stream.read(&mut [0]);
+        let received = stream.read(&mut [0]);
         stream.send("more");
-        heard.is_err()
+        received.is_err()
     });
     let run = sockit("tcp-client --send x --no-half-close").to(ends_late.addr()).run();
     run.exits(0).prints("reply\nmore\n");
@@ -179,13 +179,13 @@ fn send_to_a_closed_peer_exits_18() {
 
 #[test]
 fn reset_reports_the_bytes_before_it() {
-    let rude = peer(|mut stream| {
+    let remote = peer(|mut stream| {
         stream.expect_bytes("x");
         stream.send("12345");
         stream.wait_for_fin();
         stream.reset();
     });
-    let run = sockit("tcp-client --send x").to(rude.addr()).run();
+    let run = sockit("tcp-client --send x").to(remote.addr()).run();
     run.exits(18).fails_at("receive").logs("after 5 bytes");
 }
 

@@ -36,8 +36,8 @@ fn name_under_localhost_is_loopback() {
 fn bracketed_ipv6_address_is_connected_to() {
     let Ok(listener) = std::net::TcpListener::bind("[::1]:0") else { return };
     let echo = peer::peer_on(listener, |mut stream| {
-        let heard = stream.read_all();
-        stream.send(heard);
+        let received = stream.read_all();
+        stream.send(received);
     });
     let word = echo.addr().to_string();
     sockit("tcp-client").arg(word).stdin("six").run().exits(0).prints("six");
@@ -217,10 +217,10 @@ fn verbose_logs_each_step_in_order() {
 
 #[test]
 fn refused_connection_exits_7_and_names_its_target() {
-    let nobody = peer::Refusing::new();
-    let run = sockit("tcp-client").to(nobody.addr()).run();
+    let refusing = peer::Refusing::new();
+    let run = sockit("tcp-client").to(refusing.addr()).run();
     run.exits(7).prints("").fails_at("connect").logs("Connection refused");
-    run.logs(&nobody.addr().to_string());
+    run.logs(&refusing.addr().to_string());
 }
 
 #[test]
@@ -232,8 +232,8 @@ fn retry_connects_once_the_server_listens() {
     client.wait_for_log("Connection refused");
     let listener = std::net::TcpListener::bind(("127.0.0.1", port)).expect("our port");
     let echo = peer::peer_on(listener, |mut stream| {
-        let heard = stream.read_all();
-        stream.send(heard);
+        let received = stream.read_all();
+        stream.send(received);
     });
     client.wait().exits(0).prints("late");
     echo.outcome();
@@ -241,8 +241,8 @@ fn retry_connects_once_the_server_listens() {
 
 #[test]
 fn exhausted_retries_exit_7() {
-    let nobody = peer::Refusing::new();
-    let run = sockit("tcp-client --retry 2 --retry-delay 100ms").to(nobody.addr()).run();
+    let refusing = peer::Refusing::new();
+    let run = sockit("tcp-client --retry 2 --retry-delay 100ms").to(refusing.addr()).run();
     run.exits(7).fails_at("connect");
     assert!(run.took >= Duration::from_millis(200), "{:?}", run.took);
 }
@@ -287,28 +287,28 @@ fn idle_timeout_is_reset_by_slow_data() {
 #[test]
 fn signal_exits_with_its_number_and_keeps_output() {
     for (signal, code) in [(libc::SIGINT, 130), (libc::SIGTERM, 143)] {
-        let talker = peer(|mut stream| {
+        let sender = peer(|mut stream| {
             stream.send("hi");
             stream.wait_for_close()
         });
-        let client = sockit("tcp-client").to(talker.addr()).stdin_open().start();
+        let client = sockit("tcp-client").to(sender.addr()).stdin_open().start();
         client.wait_for_output("hi");
         client.signal(signal);
         let run = client.wait();
         run.exits(code).prints("hi");
-        assert!(talker.outcome(), "the peer sees us leave");
+        assert!(sender.outcome(), "the peer sees us leave");
     }
 }
 
 #[test]
 fn recv_only_ignores_stdin_and_send_only_ends_after_it() {
-    let talker = peer(|mut stream| {
+    let sender = peer(|mut stream| {
         stream.send("all");
         stream.half_close();
         stream.read_all()
     });
-    sockit("tcp-client --recv-only").to(talker.addr()).stdin("no").run().exits(0).prints("all");
-    assert_eq!(talker.outcome(), b"");
+    sockit("tcp-client --recv-only").to(sender.addr()).stdin("no").run().exits(0).prints("all");
+    assert_eq!(sender.outcome(), b"");
 
     let listener = peer(|mut stream| stream.read_all());
     sockit("tcp-client --send-only").to(listener.addr()).stdin("go").run().exits(0);

@@ -17,8 +17,8 @@ fn file(dir: &tempfile::TempDir, text: &str) -> PathBuf {
 fn existing_output_is_kept_until_data_arrives() {
     let dir = tempfile::tempdir().unwrap();
     let old = file(&dir, "precious");
-    let nobody = peer::Refusing::new();
-    sockit("tcp-client --output").arg(&old).to(nobody.addr()).run().exits(7);
+    let refusing = peer::Refusing::new();
+    sockit("tcp-client --output").arg(&old).to(refusing.addr()).run().exits(7);
     assert_eq!(fs::read(&old).unwrap(), b"precious");
 
     let resets = peer(|stream| stream.reset());
@@ -27,7 +27,7 @@ fn existing_output_is_kept_until_data_arrives() {
     assert_eq!(fs::read(&old).unwrap(), b"precious");
 
     let new = dir.path().join("new");
-    sockit("tcp-client --output").arg(&new).to(nobody.addr()).run().exits(7);
+    sockit("tcp-client --output").arg(&new).to(refusing.addr()).run().exits(7);
     assert!(!new.exists(), "a call that nobody takes leaves no file");
 }
 
@@ -45,13 +45,13 @@ fn shorter_answer_truncates_the_output() {
     }
     for flags in ["", "--prompt", "--hex -"] {
         let old = file(&dir, "something longer");
-        let mute = peer(|mut stream| stream.read_all());
-        let run = sockit("tcp-client --output").arg(&old).and(flags).to(mute.addr());
+        let silent = peer(|mut stream| stream.read_all());
+        let run = sockit("tcp-client --output").arg(&old).and(flags).to(silent.addr());
         run.stdin("x").run().exits(0).prints("");
         assert_eq!(fs::read(&old).unwrap(), b"", "{flags}");
         let new = dir.path().join("new");
-        let mute = peer(|mut stream| stream.read_all());
-        let run = sockit("tcp-client --output").arg(&new).and(flags).to(mute.addr());
+        let silent = peer(|mut stream| stream.read_all());
+        let run = sockit("tcp-client --output").arg(&new).and(flags).to(silent.addr());
         run.stdin("x").run().exits(0);
         assert_eq!(fs::read(&new).unwrap(), b"", "an empty answer is an empty file");
         fs::remove_file(&new).unwrap();
@@ -61,9 +61,9 @@ fn shorter_answer_truncates_the_output() {
 #[test]
 fn unwritable_output_exits_23_before_connecting() {
     let dir = tempfile::tempdir().unwrap();
-    let nobody = peer::Refusing::new();
+    let refusing = peer::Refusing::new();
     for path in [dir.path().to_path_buf(), dir.path().join("no/file")] {
-        let run = sockit("tcp-client --output").arg(path).to(nobody.addr()).run();
+        let run = sockit("tcp-client --output").arg(path).to(refusing.addr()).run();
         run.exits(23).fails_at("file");
     }
 }
@@ -81,10 +81,10 @@ fn output_equal_to_input_is_usage_error() {
     let same = file(&dir, "both");
     let link = dir.path().join("link");
     std::os::unix::fs::symlink(&same, &link).unwrap();
-    let nobody = peer::Refusing::new();
+    let refusing = peer::Refusing::new();
     for output in [&same, &link] {
         let run = sockit("tcp-client --input").arg(&same).and("--output").arg(output);
-        run.to(nobody.addr()).run().exits(2).fails_at("file");
+        run.to(refusing.addr()).run().exits(2).fails_at("file");
         assert_eq!(fs::read(&same).unwrap(), b"both");
     }
 }
@@ -93,8 +93,8 @@ fn output_equal_to_input_is_usage_error() {
 fn offset_beyond_the_end_exits_26_before_connecting() {
     let dir = tempfile::tempdir().unwrap();
     let short = file(&dir, "0123456789");
-    let nobody = peer::Refusing::new();
-    let run = sockit("tcp-client --offset 11 --input").arg(&short).to(nobody.addr()).run();
+    let refusing = peer::Refusing::new();
+    let run = sockit("tcp-client --offset 11 --input").arg(&short).to(refusing.addr()).run();
     run.exits(26).fails_at("file").logs("--offset is beyond the end of the file (10 bytes)");
 }
 
@@ -172,7 +172,7 @@ fn reader(path: &Path, change: fn(&File)) -> Peer<io::Result<u64>> {
 }
 
 /// The ways by which a large file is sent, and the phase of their errors.
-fn senders(path: &Path) -> Vec<(Sockit, &'static str)> {
+fn inputs(path: &Path) -> Vec<(Sockit, &'static str)> {
     File::create(path).unwrap().set_len(LARGE).unwrap();
     let input = |flags| sockit("tcp-client").and(flags).arg("--input").arg(path);
     vec![
@@ -188,7 +188,7 @@ fn input_that_shrinks_is_reset_and_26() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("f");
     for at in 0..4 {
-        let (client, phase) = senders(&path).swap_remove(at);
+        let (client, phase) = inputs(&path).swap_remove(at);
         let reader = reader(&path, |file| file.set_len(1000).unwrap());
         let run = client.to(reader.addr()).run();
         run.exits(26).fails_at(phase).logs("the file became shorter");
@@ -202,7 +202,7 @@ fn input_that_grows_is_sent_up_to_its_first_length() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("f");
     for at in 0..4 {
-        let (client, _) = senders(&path).swap_remove(at);
+        let (client, _) = inputs(&path).swap_remove(at);
         let reader = reader(&path, |mut file| file.write_all(&[1; 5000]).unwrap());
         client.to(reader.addr()).run().exits(0);
         let sent = if at == 1 { 60 << 20 } else { LARGE };
@@ -214,7 +214,7 @@ fn input_that_grows_is_sent_up_to_its_first_length() {
 fn stdin_of_a_server_that_shrinks_is_reset_and_26() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("f");
-    senders(&path);
+    inputs(&path);
     let stdin = File::open(&path).unwrap();
     let server = sockit("tcp-server --service pipe --once").stdin_from(stdin).serve();
     let mut client = peer::connect(server.addr());

@@ -101,14 +101,14 @@ fn notify_socket_receives_ready_and_stopping() {
     let path = folder.path().join("notify");
     let manager = UnixDatagram::bind(&path).unwrap();
     manager.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    let hear = || {
-        let mut note = [0; 100];
-        let n = manager.recv(&mut note).unwrap();
-        String::from_utf8_lossy(&note[..n]).trim().to_string()
+    let receive = || {
+        let mut buffer = [0; 100];
+        let n = manager.recv(&mut buffer).unwrap();
+        String::from_utf8_lossy(&buffer[..n]).trim().to_string()
     };
     let server = sockit("tcp-server").env("NOTIFY_SOCKET", path.to_str().unwrap()).serve();
-    assert_eq!(hear(), "READY=1");
+    assert_eq!(receive(), "READY=1");
     server.signal(libc::SIGTERM);
-    assert_eq!(hear(), "STOPPING=1");
+    assert_eq!(receive(), "STOPPING=1");
     server.wait().exits(0);
 }

@@ -81,7 +81,7 @@ fn control_characters_are_escaped_for_other_members() {
     let server = serve("");
     let mut ann = member(&server, "ann");
     let mut bob = member(&server, "bob");
-    for (said, shown) in [
+    for (sent, shown) in [
         (&b"\rbob: lend me money"[..], "\\x0dbob: lend me money"),
         (b"x\x08\x1b[1A\x1b[2Kbob: y", "x\\x08\\x1b[1A\\x1b[2Kbob: y"),
         ("\u{9b}2J \u{202e}x\u{2066}".as_bytes(), "\\x9b2J \\u{202e}x\\u{2066}"),
@@ -89,7 +89,7 @@ fn control_characters_are_escaped_for_other_members() {
         (b"\x1b]0;title\x07", "\\x1b]0;title\\x07"),
         ("tab\t \\ grüße 小明 🙂".as_bytes(), "tab\t \\ grüße 小明 🙂"),
     ] {
-        ann.send([said, b"\n"].concat());
+        ann.send([sent, b"\n"].concat());
         bob.expect_bytes(format!("ann: {shown}\n"));
     }
     server.wait_for_output("ann: \\x0dbob: lend me money\n");
@@ -155,10 +155,10 @@ fn broadcast_waits_for_its_first_client() {
 #[test]
 fn broadcast_closes_a_client_that_reads_too_slowly() {
     let mut server = broadcast("");
-    let mut deaf = connect(server.addr());
+    let mut nonreader = connect(server.addr());
     let mut bob = connect(server.addr());
     // A client whose end of stream is reported is served already.
-    deaf.half_close();
+    nonreader.half_close();
     bob.half_close();
     server.wait_for_log_times("half_closed", 2);
     let piece = vec![b'x'; 1 << 20];
@@ -167,7 +167,7 @@ fn broadcast_closes_a_client_that_reads_too_slowly() {
         bob.expect_bytes(&piece);
     }
     server.wait_for_log("reads too slowly");
-    drop(deaf);
+    drop(nonreader);
     server.write_stdin("still here");
     bob.expect_bytes("still here");
     server.close_stdin();
@@ -248,12 +248,12 @@ fn member_that_never_reads_does_not_delay_others() {
     let mut others: Vec<_> = (0..48).map(|n| member(&server, &format!("m{n}"))).collect();
     let _deaf = member(&server, "deaf");
     for round in 0..20 {
-        let said = Instant::now();
+        let sent = Instant::now();
         ann.send(format!("line {round}\n"));
         for other in &mut others {
             other.expect_bytes(format!("ann: line {round}\n"));
         }
-        assert!(said.elapsed() < Duration::from_millis(1000), "{:?}", said.elapsed());
+        assert!(sent.elapsed() < Duration::from_millis(1000), "{:?}", sent.elapsed());
     }
 }
 
@@ -263,7 +263,7 @@ fn member_that_never_reads_is_closed() {
     let server = serve("--framing line");
     let mut ann = member(&server, "ann");
     let mut bob = member(&server, "bob");
-    let deaf = member(&server, "deaf");
+    let nonreader = member(&server, "deaf");
     let line = "x".repeat(60_000);
     // More than the queue and both kernels' buffers hold; bob gets all of it.
     for _ in 0..400 {
@@ -271,7 +271,7 @@ fn member_that_never_reads_is_closed() {
         bob.expect_bytes(format!("ann: {line}\n"));
     }
     server.wait_for_log("reads too slowly");
-    drop(deaf);
+    drop(nonreader);
     ann.send("still here\n");
     bob.expect_bytes("ann: still here\n");
 }
@@ -282,20 +282,20 @@ fn flood_keeps_members_that_read() {
     let server = serve("--framing line");
     let mut bob = member(&server, "bob");
     let floods: Vec<_> = ["ann", "eve", "zoe"].map(|name| (name, member(&server, name))).into();
-    let talkers = floods.into_iter().map(|(name, mut talker)| {
-        let mut deaf = talker.try_clone().unwrap();
-        std::thread::spawn(move || drain(&mut deaf));
-        std::thread::spawn(move || talker.send(format!("from {name}\n").repeat(LINES)))
+    let senders = floods.into_iter().map(|(name, mut sender)| {
+        let mut nonreader = sender.try_clone().unwrap();
+        std::thread::spawn(move || drain(&mut nonreader));
+        std::thread::spawn(move || sender.send(format!("from {name}\n").repeat(LINES)))
     });
-    let talkers: Vec<_> = talkers.collect();
-    let mut heard = 0;
+    let senders: Vec<_> = senders.collect();
+    let mut received = 0;
     let mut lines = std::io::BufReader::new(&mut bob).lines();
-    while heard < 3 * LINES {
+    while received < 3 * LINES {
         let line = lines.next().expect("bob keeps the place").unwrap();
         assert!(line.contains(": from "), "{line}");
-        heard += 1;
+        received += 1;
     }
-    talkers.into_iter().for_each(|talker| talker.join().unwrap());
+    senders.into_iter().for_each(|sender| sender.join().unwrap());
 }
 
 /// Reads, for someone who is not listening.
@@ -315,8 +315,8 @@ fn unix_member_that_never_reads_is_closed() {
     ann.set_write_timeout(Some(crate::support::sockit::LIMIT)).unwrap();
     ann.write_all(b"/nick ann\n/nick a b\n").unwrap();
     ann.read_exact(&mut [0; 38]).unwrap();
-    let mut deaf = UnixStream::connect(&path).unwrap();
-    deaf.write_all(b"/nick deaf\n").unwrap();
+    let mut nonreader = UnixStream::connect(&path).unwrap();
+    nonreader.write_all(b"/nick deaf\n").unwrap();
     let line = "x".repeat(60_000) + "\n";
     for _ in 0..60 {
         ann.write_all(line.as_bytes()).unwrap();

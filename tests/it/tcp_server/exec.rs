@@ -14,16 +14,16 @@ fn serve(line: &str) -> Daemon {
 
 /// Waits until no process with this argument lives.
 #[track_caller]
-fn nobody_runs(argument: &str) {
+fn wait_until_gone(argument: &str) {
     let until = Instant::now() + LIMIT;
-    while runs(argument) > 0 {
+    while count_processes(argument) > 0 {
         assert!(Instant::now() < until, "{argument} still runs");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
 
 /// How many processes have this word on their command line.
-fn runs(argument: &str) -> usize {
+fn count_processes(argument: &str) -> usize {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     processes
         .filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok())
@@ -117,17 +117,17 @@ fn output_of_a_program_that_ignores_its_input_is_complete() {
 /// keepalive probe is refused.
 #[test]
 fn program_is_killed_after_the_grace_period() {
-    let place = tempfile::tempdir().unwrap();
-    let path = place.path().join("socket");
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("socket");
     let server = sockit("unix-server --json --grace 300ms").arg(&path);
     let server = server.and("--sh 'trap \"\" TERM; sleep 98761 & sleep 98762'").serve();
     let client = std::os::unix::net::UnixStream::connect(&path).unwrap();
-    while runs("98761") + runs("98762") < 2 {
+    while count_processes("98761") + count_processes("98762") < 2 {
         std::thread::sleep(Duration::from_millis(5));
     }
     drop(client);
-    nobody_runs("98761");
-    nobody_runs("98762");
+    wait_until_gone("98761");
+    wait_until_gone("98762");
     server.wait_for_log("\"ended_by\":\"peer\"");
 }
 
@@ -135,11 +135,11 @@ fn program_is_killed_after_the_grace_period() {
 fn reset_ends_the_program() {
     let server = serve("--grace 300ms --exec 'sleep 98763'");
     let client = connect(server.addr());
-    while runs("98763") < 1 {
+    while count_processes("98763") < 1 {
         std::thread::sleep(Duration::from_millis(5));
     }
     client.reset();
-    nobody_runs("98763");
+    wait_until_gone("98763");
     server.wait_for_log("\"ended_by\":\"reset\"");
 }
 
@@ -167,13 +167,13 @@ fn sigterm_ends_the_input_and_sends_the_output() {
 fn sigterm_leaves_no_program_behind() {
     let server = serve("--grace 200ms --sh 'trap \"\" TERM; sleep 98764 & sleep 98765'");
     let _client = connect(server.addr());
-    while runs("98764") + runs("98765") < 2 {
+    while count_processes("98764") + count_processes("98765") < 2 {
         std::thread::sleep(Duration::from_millis(5));
     }
     server.signal(libc::SIGTERM);
     server.wait().exits(143);
-    nobody_runs("98764");
-    nobody_runs("98765");
+    wait_until_gone("98764");
+    wait_until_gone("98765");
 }
 
 /// A program that ignores the signals by which it could be asked to end, and its child.
@@ -188,7 +188,7 @@ fn with_stubborn_program(server: &str, n: u32) -> Daemon {
     let client = TcpStream::connect(server.addr());
     socket.send_to(b"question", server.addr()).unwrap();
     let until = Instant::now() + LIMIT;
-    while runs(&parent) + runs(&child) < 2 {
+    while count_processes(&parent) + count_processes(&child) < 2 {
         assert!(Instant::now() < until, "the program does not run");
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -205,8 +205,8 @@ fn second_signal_kills_the_process_group() {
         server.signal(libc::SIGINT);
         let code = server.wait().code;
         assert!([130, 143].contains(&code), "{line}: {code}");
-        nobody_runs(&format!("9877{n}"));
-        nobody_runs(&format!("9878{n}"));
+        wait_until_gone(&format!("9877{n}"));
+        wait_until_gone(&format!("9878{n}"));
     }
 }
 
@@ -216,8 +216,8 @@ fn hangup_and_quit_kill_the_process_group() {
         let server = with_stubborn_program("tcp-server", n);
         server.signal(signal);
         server.wait().exits(128 + signal);
-        nobody_runs(&format!("9877{n}"));
-        nobody_runs(&format!("9878{n}"));
+        wait_until_gone(&format!("9877{n}"));
+        wait_until_gone(&format!("9878{n}"));
     }
 }
 
@@ -225,8 +225,8 @@ fn hangup_and_quit_kill_the_process_group() {
 fn whole_run_limit_kills_the_process_group() {
     let server = with_stubborn_program("tcp-server --timeout 2s", 4);
     server.wait().exits(28);
-    nobody_runs("98774");
-    nobody_runs("98784");
+    wait_until_gone("98774");
+    wait_until_gone("98784");
 }
 
 #[test]
@@ -237,13 +237,13 @@ fn killed_server_ends_its_program() {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.send_to(b"question", server.addr()).unwrap();
         let until = Instant::now() + LIMIT;
-        while runs(word) < 1 {
+        while count_processes(word) < 1 {
             assert!(Instant::now() < until, "the program does not run");
             std::thread::sleep(Duration::from_millis(5));
         }
         server.signal(libc::SIGKILL);
         server.wait().exits(137);
-        nobody_runs(word);
+        wait_until_gone(word);
     }
 }
 

@@ -29,7 +29,7 @@ fn two_hundred_concurrent_clients_are_served() {
 fn threads_and_descriptors_are_released() {
     let server = sockit("tcp-server").serve();
     connect(server.addr()).expect_bytes("Welcome!");
-    wait_until("the first caller is gone", || threads(server.pid()) <= before_any_caller());
+    wait_until("the first caller is gone", || threads(server.pid()) <= idle_threads());
     let (threads_before, fds_before) = (threads(server.pid()), descriptors(server.pid()));
     let mut clients: Vec<_> = (0..300).map(|_| connect(server.addr())).collect();
     clients.iter_mut().for_each(|client| client.expect_bytes("Welcome!"));
@@ -42,7 +42,7 @@ fn threads_and_descriptors_are_released() {
 }
 
 /// The accepting thread, the log's writer and a little more.
-fn before_any_caller() -> usize {
+fn idle_threads() -> usize {
     6
 }
 
@@ -63,7 +63,7 @@ fn exhausted_descriptors_are_waited_for_without_spinning() {
     let server = sockit("tcp-server").under(["prlimit", "--nofile=40"]).serve();
     let clients: Vec<_> = (0..80).map(|_| connect(server.addr())).collect();
     let mut server = server;
-    greeted(&clients[0]);
+    expect_greeting(&clients[0]);
     let (began, busy) = (Instant::now(), cpu_time(server.pid()));
     // A second of standing at the limit is what is measured.
     std::thread::sleep(Duration::from_secs(1));
@@ -76,7 +76,7 @@ fn exhausted_descriptors_are_waited_for_without_spinning() {
     run.exits(0).never_logs("internal error");
 }
 
-fn greeted(client: &TcpStream) {
+fn expect_greeting(client: &TcpStream) {
     let mut client = client.try_clone().unwrap();
     client.expect_bytes("Welcome!");
 }
@@ -106,7 +106,7 @@ fn max_conns_per_ip_closes_further_connections() {
     second.expect_bytes("Welcome!");
     let closed = std::io::Read::read(&mut connect(server.addr()), &mut [0; 8]);
     assert!(matches!(closed, Ok(0) | Err(_)), "the third is closed at once: {closed:?}");
-    let mut elsewhere = call_from("127.0.0.2:0", server.addr());
+    let mut elsewhere = connect_from("127.0.0.2:0", server.addr());
     elsewhere.expect_bytes("Welcome!");
     drop(first);
     wait_until("the place is free again", || {
@@ -115,7 +115,7 @@ fn max_conns_per_ip_closes_further_connections() {
     });
 }
 
-fn call_from(source: &str, to: SocketAddr) -> TcpStream {
+fn connect_from(source: &str, to: SocketAddr) -> TcpStream {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.bind(&source.parse::<SocketAddr>().unwrap().into()).unwrap();
     socket.connect(&to.into()).unwrap();
@@ -166,7 +166,7 @@ fn max_accepts_counts_clients() {
 fn denied_clients_do_not_count() {
     let server = sockit("tcp-server --once --deny 127.0.0.2").serve();
     for _ in 0..3 {
-        let end = std::io::Read::read(&mut call_from("127.0.0.2:0", server.addr()), &mut [0; 8]);
+        let end = std::io::Read::read(&mut connect_from("127.0.0.2:0", server.addr()), &mut [0; 8]);
         assert!(matches!(end, Ok(0) | Err(_)), "{end:?}");
     }
     let mut client = connect(server.addr());

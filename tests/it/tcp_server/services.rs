@@ -269,10 +269,10 @@ fn idle_timeout_resets_an_incomplete_answer() {
     let server = serve("--service echo --idle-timeout 300ms --json");
     let mut client = connect(server.addr());
     // Nobody reads what comes back, until the server has had enough.
-    let said = std::io::Write::write_all(&mut client, &vec![b'x'; 64 << 20]);
+    let sent = std::io::Write::write_all(&mut client, &vec![b'x'; 64 << 20]);
     server.wait_for_log("\"ended_by\":\"timeout\"");
     let end = std::io::copy(&mut client, &mut std::io::sink());
-    assert!(said.is_err() || end.is_err(), "{said:?} {end:?}");
+    assert!(sent.is_err() || end.is_err(), "{sent:?} {end:?}");
 }
 
 #[test]

@@ -104,17 +104,17 @@ fn reply_from_another_port_is_reported_when_verbose() {
 
 #[test]
 fn refused_datagram_exits_7() {
-    let nobody = local_addr(&udp_socket());
-    let run = sockit("udp-client --send x").to(nobody).run();
+    let closed = local_addr(&udp_socket());
+    let run = sockit("udp-client --send x").to(closed).run();
     run.exits(7).fails_at("connect").logs("Connection refused");
     assert!(run.took < Duration::from_millis(900), "{run:?}");
 }
 
 #[test]
 fn retry_resends_a_refused_datagram() {
-    let place = udp_socket();
-    let at = local_addr(&place);
-    drop(place);
+    let socket = udp_socket();
+    let at = local_addr(&socket);
+    drop(socket);
     let client = sockit("udp-client -v --send you --wait 10s --retry 100 --retry-delay 50ms");
     let client = client.to(at).start();
     client.wait_for_log("Trying again in 50ms (retry 2)");
@@ -269,8 +269,8 @@ fn ping_without_reply_exits_1() {
     let run =
         sockit("udp-client --count 3 --interval 1ms --wait 50ms").to(local_addr(&silent)).run();
     run.exits(1).prints("3 sent, 0 received, 3 lost (100.0%), 0 duplicates, 0 reordered\n");
-    let nobody = local_addr(&udp_socket());
-    let refused = sockit("udp-client --count 3 --interval 1ms --wait 50ms").to(nobody).run();
+    let closed = local_addr(&udp_socket());
+    let refused = sockit("udp-client --count 3 --interval 1ms --wait 50ms").to(closed).run();
     refused.exits(1).logs("Connection refused");
 }
 
@@ -283,12 +283,13 @@ fn number(ping: &[u8]) -> u32 {
 /// Passes datagrams on to `far` and its answers back, with mischief on the way out: each tenth is
 /// dropped (100 of 1,000), each fiftieth doubled (20), each twentieth changes places with the next
 /// (50 pairs).
-fn relay(far: SocketAddr) -> SocketAddr {
-    let (near, back) = (udp_socket(), udp_socket());
-    back.connect(far).unwrap();
-    let at = local_addr(&near);
+fn relay(server: SocketAddr) -> SocketAddr {
+    let (front, back) = (udp_socket(), udp_socket());
+    back.connect(server).unwrap();
+    let at = local_addr(&front);
     let client: Arc<Mutex<Option<SocketAddr>>> = Arc::default();
-    let (answers, known) = ((near.try_clone().unwrap(), back.try_clone().unwrap()), client.clone());
+    let (answers, known) =
+        ((front.try_clone().unwrap(), back.try_clone().unwrap()), client.clone());
     thread::spawn(move || {
         let mut buffer = [0; 2000];
         while let Ok(n) = answers.1.recv(&mut buffer) {
@@ -296,14 +297,14 @@ fn relay(far: SocketAddr) -> SocketAddr {
             let _ = answers.0.send_to(&buffer[..n], to);
         }
     });
-    thread::spawn(move || mischief(&near, &back, &client));
+    thread::spawn(move || impair(&front, &back, &client));
     at
 }
 
-fn mischief(near: &UdpSocket, back: &UdpSocket, client: &Mutex<Option<SocketAddr>>) {
+fn impair(front: &UdpSocket, back: &UdpSocket, client: &Mutex<Option<SocketAddr>>) {
     let mut held: HashMap<u32, Vec<u8>> = HashMap::new();
     let mut buffer = [0; 2000];
-    while let Ok((n, from)) = near.recv_from(&mut buffer) {
+    while let Ok((n, from)) = front.recv_from(&mut buffer) {
         *client.lock().unwrap() = Some(from);
         let (ping, number) = (buffer[..n].to_vec(), number(&buffer[..n]));
         if number % 20 == 5 {
@@ -325,8 +326,8 @@ fn mischief(near: &UdpSocket, back: &UdpSocket, client: &Mutex<Option<SocketAddr
 #[test]
 fn ping_over_a_lossy_relay_counts_exactly() {
     let server = sockit("udp-echo --max-rate 0").serve();
-    let through = relay(server.addr());
-    let run = sockit("udp-client --count 1000 --interval 1ms --json").to(through).run();
+    let relayed = relay(server.addr());
+    let run = sockit("udp-client --count 1000 --interval 1ms --json").to(relayed).run();
     run.exits(0);
     let found: serde_json::Value = serde_json::from_slice(&run.stdout).unwrap();
     for (field, value) in

@@ -60,8 +60,8 @@ fn broadcast_datagram_is_echoed() {
         let server = sockit("udp-echo").and(flags).serve();
         let client = udp_socket();
         client.set_broadcast(true).unwrap();
-        let everybody = SocketAddr::from(([127, 255, 255, 255], server.port()));
-        client.send_to(b"anybody?", everybody).unwrap();
+        let broadcast = SocketAddr::from(([127, 255, 255, 255], server.port()));
+        client.send_to(b"anybody?", broadcast).unwrap();
         let (answer, from) = receive(&client);
         assert_eq!((answer.as_slice(), from.ip()), (&b"anybody?"[..], [127, 0, 0, 1].into()));
         server.stop().exits(0);
@@ -120,8 +120,8 @@ fn max_rate_limits_replies_per_source() {
     }
     assert_eq!(exchange(&other, server.addr(), "mine"), b"mine", "another source is not affected");
     let run = server.stop();
-    let told = run.stderr.matches("answered at most 10 times a second").count();
-    assert_eq!(told, 1, "told once\n{}", run.stderr);
+    let warnings = run.stderr.matches("answered at most 10 times a second").count();
+    assert_eq!(warnings, 1, "told once\n{}", run.stderr);
     let totals = &run.exits(0).events_named("totals")[0];
     assert_eq!(totals["datagrams_in"], 51);
     assert!(totals["dropped"]["rate"].as_u64().unwrap() >= 35, "{totals}");
@@ -140,16 +140,16 @@ fn max_rate_0_answers_everything() {
 #[test]
 fn ports_of_echo_services_are_not_answered() {
     for port in [7, 13, 17, 19, 37] {
-        let Ok(talkative) = UdpSocket::bind(("127.0.0.1", port)) else {
+        let Ok(echo_port) = UdpSocket::bind(("127.0.0.1", port)) else {
             eprintln!("skipped: port {port} is not ours to take");
             continue;
         };
         let server = sockit("udp-echo -v").serve();
-        talkative.send_to(b"?", server.addr()).unwrap();
+        echo_port.send_to(b"?", server.addr()).unwrap();
         server.wait_for_log(&format!("Not answering 127.0.0.1:{port}"));
         assert_eq!(exchange(&udp_socket(), server.addr(), "you"), b"you");
-        talkative.set_nonblocking(true).unwrap();
-        assert!(talkative.recv(&mut [0; 10]).is_err(), "port {port} was answered");
+        echo_port.set_nonblocking(true).unwrap();
+        assert!(echo_port.recv(&mut [0; 10]).is_err(), "port {port} was answered");
     }
 }
 
@@ -166,11 +166,11 @@ fn forged_datagram_between_two_servers_is_rate_limited() {
     let one = sockit("udp-echo --reuse-port --json").serve();
     let two = sockit("udp-echo --json").serve();
     let until = Instant::now() + LIMIT;
-    let bit = |server: &Daemon| {
+    let is_limited = |server: &Daemon| {
         String::from_utf8_lossy(&server.stderr.bytes()).contains("at most 1000 times a second")
     };
     // The first answer may come while the forger's socket is still there to take it.
-    while !bit(&one) && !bit(&two) {
+    while !is_limited(&one) && !is_limited(&two) {
         forge(one.addr(), two.addr());
         assert!(Instant::now() < until, "the loop never met its limit");
         std::thread::sleep(Duration::from_millis(20));

@@ -211,9 +211,9 @@ fn sigterm_sends_delayed_replies() {
 #[test]
 fn one_source_cannot_fill_the_delay_queue() {
     let server = sockit("udp-server --service echo --delay 1m --max-rate 0 --json").serve();
-    let greedy = udp_socket();
+    let flooding = udp_socket();
     for n in 0..5000u32 {
-        greedy.send_to(&n.to_le_bytes(), server.addr()).unwrap();
+        flooding.send_to(&n.to_le_bytes(), server.addr()).unwrap();
     }
     server.wait_for_log("too many replies are delayed");
     crate::support::datagrams::udp_socket_at("127.0.0.9").send_to(b"mine", server.addr()).unwrap();
@@ -323,8 +323,8 @@ fn failed_program_is_logged_once_and_counted() {
 
 #[test]
 fn removed_program_is_logged_once_and_counted() {
-    let place = tempfile::tempdir().unwrap();
-    let program = place.path().join("program");
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir.path().join("program");
     std::fs::copy("/bin/cat", &program).unwrap();
     let server = sockit("udp-server --json --exec").arg(&program).serve();
     assert_eq!(exchange(&udp_socket(), server.addr(), "here"), b"here");

@@ -179,9 +179,11 @@ fn python_socketserver_of_each_type_serves_the_client() {
         let Some(theirs) = python("class_kinds_server.py", &[kind, address]) else { return };
         let theirs = Process::start(theirs, Some(Vec::new()), LIMIT);
         theirs.wait_for_output("\n");
-        let said = String::from_utf8(theirs.stdout.bytes()).unwrap();
+        let output = String::from_utf8(theirs.stdout.bytes()).unwrap();
         let ours = match kind {
-            "udp" => sockit(&format!("udp-client 127.0.0.1:{}", said.trim().replace("port ", ""))),
+            "udp" => {
+                sockit(&format!("udp-client 127.0.0.1:{}", output.trim().replace("port ", "")))
+            }
             "unix" => sockit("unix-client -q").arg(&path),
             _ => client(&path),
         };

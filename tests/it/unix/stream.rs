@@ -31,7 +31,7 @@ fn each_service_answers_as_over_tcp() {
     let file = folder.path().join("file");
     std::fs::write(&file, "content").unwrap();
     let file = format!("--file {}", file.display());
-    for (flags, said, answer) in [
+    for (flags, input, answer) in [
         ("", "you", "Welcome!Hello, you!"),
         ("--service echo", "a\0b", "a\0b"),
         ("--service ack", "you", "已接收到数据 you"),
@@ -42,7 +42,7 @@ fn each_service_answers_as_over_tcp() {
         (file.as_str(), "", "content"),
     ] {
         let server = server(flags, &path);
-        client("", &path).stdin(said).run().exits(0).prints(answer);
+        client("", &path).stdin(input).run().exits(0).prints(answer);
         server.stop().exits(0);
         assert!(!path.exists(), "our file is gone at the end: {flags}");
     }
@@ -150,8 +150,8 @@ fn mode_is_set_despite_the_umask() {
         let script = format!("umask {umask}; exec \"$0\" \"$@\"");
         let server = sockit("unix-server --mode").arg(mode).arg(&path);
         let server = server.under(["sh", "-c", &script]).serve();
-        let born = path.metadata().unwrap().mode() & 0o777;
-        assert_eq!(born, u32::from_str_radix(mode, 8).unwrap());
+        let created = path.metadata().unwrap().mode() & 0o777;
+        assert_eq!(created, u32::from_str_radix(mode, 8).unwrap());
         server.stop().exits(0);
     }
     for mode in ["999", "01777", "rw"] {
