@@ -95,6 +95,8 @@ impl<'a> Download<'a> {
                 NextStep::Request => {}
                 NextStep::Restart => resume_point = None,
                 NextStep::Retry { delay, cause } => {
+                    // Its partial file is locked.
+                    drop(resume_point.take());
                     self.pause(state.retries(), delay, cause)?;
                     resume_point = self.find_resume_point(output)?;
                 }
