@@ -1,11 +1,11 @@
 //! Downloads from a scripted server on loopback, without a process.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
-use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -28,10 +28,9 @@ use crate::net::proxy::{Proxy, Route};
 use crate::net::retry::Retry;
 use crate::net::socket::SocketOptions;
 use crate::net::stdout::Stdout;
-use crate::report::context::Context;
-use crate::report::{ColorWhen, Report, ReportOptions, Verbosity};
 use crate::resolver::Family;
-use crate::shutdown::{Shutdown, ShutdownReason};
+use crate::shutdown::ShutdownReason;
+use crate::test_run::TestRun;
 
 const LONG: Duration = Duration::from_secs(20);
 const ETAG: &str = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\nETag: \"1\"\r\n\r\n";
@@ -163,43 +162,30 @@ impl Fetched {
     }
 }
 
-fn context(events: &Path) -> Context {
-    let events = Some((File::create(events).unwrap(), "events".to_string()));
-    let (verbosity, color) = (Verbosity::Quiet, ColorWhen::Never);
-    let report = Report::new(ReportOptions { verbosity, json: false, color, events });
-    Context { report, shutdown: Shutdown::new(None).unwrap() }
-}
-
 /// Downloads `/a` to stdout, or to `file`, from a server with these replies.
 fn fetch_to(
     file: Option<PathBuf>,
     replies: Vec<Reply>,
     adjust: impl FnOnce(&mut FetchOptions, u16),
 ) -> Fetched {
-    let dir = tempfile::tempdir().unwrap();
-    let (out, events) = (dir.path().join("out"), dir.path().join("events"));
+    let test = TestRun::new();
     let (port, requests) = serve(replies);
     let mut options = options();
     adjust(&mut options, port);
-    let url = HttpUrl::parse(&format!("http://127.0.0.1:{port}/a"), &|_| Ok(80)).unwrap();
-    let context = context(&events);
     let destination = file.map_or(Destination::Stdout, Destination::File);
-    let stdout = Stdout::of(File::create(&out).unwrap());
-    let ended = run(&context, &options, vec![(url, destination)], stdout);
-    let (code, error) = match ended {
+    let downloads = vec![(local_url(port), destination)];
+    let (code, error) = match run(&test.context, &options, downloads, test.stdout) {
         Ok(code) => (code, String::new()),
         Err(failure) => {
             (failure.code, format!("{failure} {}", failure.hint.clone().unwrap_or_default()))
         }
     };
-    context.report.finish(code);
-    Fetched {
-        code: code.number(),
-        error,
-        out: fs::read(out).unwrap(),
-        log: fs::read_to_string(events).unwrap(),
-        requests: requests.try_iter().collect(),
-    }
+    let (out, log) = (test.output(), test.events());
+    Fetched { code: code.number(), error, out, log, requests: requests.try_iter().collect() }
+}
+
+fn local_url(port: u16) -> HttpUrl {
+    HttpUrl::parse(&format!("http://127.0.0.1:{port}/a"), &|_| Ok(80)).unwrap()
 }
 
 fn closes(replies: &[&str]) -> Vec<Reply> {
@@ -415,14 +401,12 @@ fn host_override_replaces_the_lookup() {
     let mut options = options();
     let address = "127.0.0.1".parse().unwrap();
     options.request.host_overrides = vec![HostOverride { host: "h.test".into(), port, address }];
-    let dir = tempfile::tempdir().unwrap();
     let url = HttpUrl::parse(&format!("http://h.test:{port}/"), &|_| Ok(80)).unwrap();
-    let (context, out) = (context(&dir.path().join("events")), dir.path().join("out"));
-    let stdout = Stdout::of(File::create(&out).unwrap());
+    let test = TestRun::new();
     let unreachable = HttpUrl::parse("https://h.test/", &|_| Ok(80)).unwrap();
     let urls = [url, unreachable].map(|url| (url, Destination::Stdout)).to_vec();
-    let failure = run(&context, &options, urls, stdout).unwrap_err();
-    assert_eq!((failure.phase, fs::read(&out).unwrap()), (Phase::Tls, b"ok".to_vec()));
+    let failure = run(&test.context, &options, urls, test.stdout).unwrap_err();
+    assert_eq!((failure.phase, test.output()), (Phase::Tls, b"ok".to_vec()));
     assert!(requests.recv().unwrap().contains(&format!("\r\nHost: h.test:{port}\r\n")));
 }
 
@@ -445,8 +429,7 @@ fn shutdown_and_closed_stdout_end_the_wait_for_the_server() {
     let begun = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc";
     for (ends_stdout, code) in [(false, 130), (true, 0)] {
         let (port, _requests) = serve(vec![Reply::Hold(begun)]);
-        let dir = tempfile::tempdir().unwrap();
-        let context = context(&dir.path().join("events"));
+        let context = TestRun::new().context;
         let (mut reader, writer) = io::pipe().unwrap();
         let shutdown = context.shutdown.clone();
         let ender = thread::spawn(move || {
@@ -457,8 +440,7 @@ fn shutdown_and_closed_stdout_end_the_wait_for_the_server() {
             }
             None
         });
-        let url = HttpUrl::parse(&format!("http://127.0.0.1:{port}/"), &|_| Ok(80)).unwrap();
-        let downloads = vec![(url, Destination::Stdout)];
+        let downloads = vec![(local_url(port), Destination::Stdout)];
         let ended = run(&context, &options(), downloads, Stdout::of(writer));
         assert_eq!(ended.unwrap_or_else(|failure| failure.code).number(), code);
         drop(ender.join().unwrap());
@@ -475,17 +457,17 @@ fn long_body_is_moved_to_file_and_pipe() {
     fetch_to(Some(file.clone()), vec![Reply::Close(response.clone())], |_, _| ()).is(0, "");
     assert!(fs::read(&file).unwrap() == body);
     let (port, _requests) = serve(vec![Reply::Close(response)]);
-    let context = context(&dir.path().join("events"));
+    let context = TestRun::new().context;
     let (mut reader, writer) = io::pipe().unwrap();
     let length = body.len();
     let read = thread::spawn(move || {
         let mut all = vec![0; length];
         reader.read_exact(&mut all).map(|()| all)
     });
-    let url = HttpUrl::parse(&format!("http://127.0.0.1:{port}/"), &|_| Ok(80)).unwrap();
-    let ended = run(&context, &options(), vec![(url, Destination::Stdout)], Stdout::of(writer));
+    let downloads = vec![(local_url(port), Destination::Stdout)];
+    let ended = run(&context, &options(), downloads, Stdout::of(writer));
     assert_eq!(ended.unwrap().number(), 0);
-    assert!(read.join().map_err(|_| PoisonError::new(())).unwrap().unwrap() == body);
+    assert!(read.join().unwrap().unwrap() == body);
 }
 
 #[test]
