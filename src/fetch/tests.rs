@@ -20,6 +20,7 @@ use super::partial_file::KeptName;
 use super::{FetchOptions, run};
 use crate::error::{Failure, Phase};
 use crate::http::redirect::Downgrade;
+use crate::http::url::UserInfo;
 use crate::http::{HttpUrl, ParserOptions};
 use crate::net::dial::Dialer;
 use crate::net::endpoint::Endpoint;
@@ -203,7 +204,7 @@ fn body_is_written_to_stdout_and_events_are_emitted() {
         options.output.stats = true;
         options.request.half_close = true;
         options.request.delay = Duration::from_millis(1);
-        options.request.user = Some(("u".into(), "p".into()));
+        options.request.user = Some(UserInfo::split("u:p"));
     });
     fetched.is(0, "ok");
     let request = &fetched.requests[0];
