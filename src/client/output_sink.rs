@@ -1,6 +1,7 @@
 //! Where the replies of a prompt or a script are written.
 
 use std::io::IsTerminal;
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use super::files::{Files, OutputFile};
@@ -14,7 +15,7 @@ use crate::transfer::duplex::OnLocalEof;
 /// The destination of received bytes.
 pub enum OutputSink {
     /// Standard output.
-    Stdout,
+    Stdout(BorrowedFd<'static>),
     /// `--output`.
     File(OutputFile),
     /// `--send-only`: nothing is written.
@@ -27,7 +28,7 @@ impl OutputSink {
         match files.output.take() {
             _ if options.on_local_eof == OnLocalEof::SendOnly => OutputSink::Discard,
             Some(output) => OutputSink::File(output),
-            None => OutputSink::Stdout,
+            None => OutputSink::Stdout(files.std.stdout),
         }
     }
 
@@ -41,7 +42,7 @@ impl OutputSink {
         shutdown: &Shutdown,
     ) -> Result<(), Failure> {
         match self {
-            OutputSink::Stdout => stdout::write_all_within(bytes, idle_timeout, shutdown),
+            OutputSink::Stdout(fd) => stdout::write_all_within(*fd, bytes, idle_timeout, shutdown),
             OutputSink::File(output) => output.write(bytes),
             OutputSink::Discard => Ok(()),
         }
@@ -53,13 +54,13 @@ impl OutputSink {
     pub fn finish(&mut self) -> Result<(), Failure> {
         match self {
             OutputSink::File(output) => output.write(b""),
-            OutputSink::Stdout | OutputSink::Discard => Ok(()),
+            OutputSink::Stdout(_) | OutputSink::Discard => Ok(()),
         }
     }
 
     /// Whether replies are printed on a terminal.
     pub fn is_terminal(&self) -> bool {
-        matches!(self, OutputSink::Stdout) && std::io::stdout().is_terminal()
+        matches!(self, OutputSink::Stdout(fd) if fd.is_terminal())
     }
 
     /// Detects a closed reader of stdout without writing.
@@ -67,7 +68,7 @@ impl OutputSink {
     /// Fails as a write would, see [`stdout::is_broken_pipe`].
     pub fn check(&self) -> Result<(), Failure> {
         match self {
-            OutputSink::Stdout if reader_closed(rustix::stdio::stdout()) => {
+            OutputSink::Stdout(fd) if reader_closed(*fd) => {
                 let broken_pipe = std::io::Error::from(rustix::io::Errno::PIPE);
                 Err(Failure::new(Phase::Stdout, "-", broken_pipe))
             }

@@ -31,8 +31,6 @@ pub struct MessageSender {
     tap: Option<Tap>,
     filter: Option<Crlf>,
     throttle: Option<Throttle>,
-    /// Whether the end of each direction is announced by TLS (close_notify).
-    has_tls_close: bool,
     /// Bytes written so far.
     pub sent: u64,
 }
@@ -46,7 +44,6 @@ impl MessageSender {
         context: &Context,
     ) -> MessageSender {
         MessageSender {
-            has_tls_close: writer.raw().is_none(),
             writer,
             handle: handle.clone(),
             info: info.clone(),
@@ -170,7 +167,7 @@ impl MessageSender {
 
     /// Whether only our close_notify was answered with a reset, by a peer that had closed before.
     fn failed_on_close_only(&self) -> bool {
-        self.has_tls_close && !self.handle.unacknowledged(self.sent)
+        self.info.is_encrypted && !self.handle.unacknowledged(self.sent)
     }
 
     fn send_error(&self, e: io::Error, received: u64) -> Failure {

@@ -17,7 +17,7 @@ pub struct Args {
 impl Args {
     /// Writes the completion script for `cli` to stdout; fails with code 23 when that fails.
     pub fn run(self, cli: Command) -> anyhow::Result<ExitCode> {
-        stdout::write_document(&script(self.shell, cli))?;
+        stdout::write_document(rustix::stdio::stdout(), &script(self.shell, cli))?;
         Ok(ExitCode::Done)
     }
 }

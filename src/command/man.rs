@@ -45,6 +45,7 @@ impl Args {
         match &self.out_dir {
             Some(dir) => write_files(&pages, dir)?,
             None => stdout::write_document(
+                rustix::stdio::stdout(),
                 &pages.into_iter().flat_map(|page| page.text).collect::<Vec<_>>(),
             )?,
         }

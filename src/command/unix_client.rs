@@ -12,6 +12,7 @@ use crate::error::{ExitCode, Failure, Phase};
 use crate::flags::retry::RetryFlags;
 use crate::flags::session::SessionFlags;
 use crate::flags::values::{self, Limit};
+use crate::net::stdio::StdStreams;
 use crate::net::unix::{UnixAddress, dial};
 use crate::report::Report;
 use crate::report::context::Context;
@@ -66,7 +67,7 @@ impl Args {
                 dial(&address, self.connect_timeout.0, &context.shutdown)
             })
         };
-        Ok(client::run(&context, &options, connect)?)
+        Ok(client::run(&context, &options, StdStreams::of_process(), connect)?)
     }
 
     fn send_datagrams(&self, address: &UnixAddress, report: &Report) -> anyhow::Result<ExitCode> {

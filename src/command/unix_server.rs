@@ -13,6 +13,7 @@ use crate::flags::server_limits::ServerLimitFlags;
 use crate::flags::service::ServiceFlags;
 use crate::net::listen::Listener;
 use crate::net::socket_file::{SocketFileCleanup, SocketFileGuard};
+use crate::net::stdio::StdStreams;
 use crate::net::unix::{self, UnixAddress, listen};
 use crate::process::sandbox::SandboxPolicy;
 use crate::process::systemd::{SocketKind, passed_socket};
@@ -58,7 +59,7 @@ impl Args {
         }
         self.reject_ip_rules()?;
         let mut limits = self.limits.limits(&context.shutdown)?;
-        let service = self.service.service(&mut limits, report)?;
+        let service = self.service.service(&mut limits, StdStreams::of_process(), report)?;
         let listener = self.listener()?;
         let cleanup = listener.socket_file.as_ref().map(SocketFileGuard::trace);
         self.run_as.switch_user()?;

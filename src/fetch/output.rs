@@ -118,9 +118,9 @@ impl BodyOutput {
             Some(terminal) => {
                 let mut text = terminal.escape(bytes);
                 text.extend(terminal.finish());
-                stdout::write_all_or_shutdown(&text, &self.shutdown)
+                stdout::write_all_or_shutdown(rustix::stdio::stdout(), &text, &self.shutdown)
             }
-            None => stdout::write_all_or_shutdown(bytes, &self.shutdown),
+            None => stdout::write_all_or_shutdown(rustix::stdio::stdout(), bytes, &self.shutdown),
         }
     }
 
@@ -141,10 +141,12 @@ impl BodyOutput {
         }
         self.stdout_written = true;
         match &mut self.terminal {
-            Some(terminal) => {
-                stdout::write_all_or_shutdown(&terminal.escape(bytes), &self.shutdown)
-            }
-            None => stdout::write_all_or_shutdown(bytes, &self.shutdown),
+            Some(terminal) => stdout::write_all_or_shutdown(
+                rustix::stdio::stdout(),
+                &terminal.escape(bytes),
+                &self.shutdown,
+            ),
+            None => stdout::write_all_or_shutdown(rustix::stdio::stdout(), bytes, &self.shutdown),
         }
     }
 
@@ -184,7 +186,11 @@ impl BodyOutput {
     pub fn finish(&mut self) -> Result<(), Failure> {
         self.end_progress();
         if let (Destination::Stdout, Some(terminal)) = (&self.destination, &mut self.terminal) {
-            stdout::write_all_or_shutdown(&terminal.finish(), &self.shutdown)?;
+            stdout::write_all_or_shutdown(
+                rustix::stdio::stdout(),
+                &terminal.finish(),
+                &self.shutdown,
+            )?;
         }
         self.part.take().map_or(Ok(()), PartialFile::finish)
     }

@@ -60,7 +60,7 @@ impl ListenFlags {
             return Ok(());
         }
         let port = local.inet().map_or(0, |address| address.port());
-        stdout::write_all(format!("{port}\n").as_bytes())
+        stdout::write_all(rustix::stdio::stdout(), format!("{port}\n").as_bytes())
     }
 
     /// The address to listen on; `shutdown` cancels the lookup of the host.

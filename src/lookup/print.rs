@@ -94,7 +94,7 @@ impl<'a> AnswerPrinter<'a> {
     /// before the reader has read everything. That the reader closed stdout (EPIPE) is not an error.
     pub fn flush(&mut self) -> Result<(), Failure> {
         let text = std::mem::take(&mut self.buffer);
-        match stdout::write_all_or_shutdown(&text, self.stop) {
+        match stdout::write_all_or_shutdown(rustix::stdio::stdout(), &text, self.stop) {
             Err(failure) if stdout::is_broken_pipe(&failure) => {
                 self.stdout_closed = true;
                 Ok(())

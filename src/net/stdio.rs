@@ -11,17 +11,29 @@ use rustix::fs::{FileType, Stat, fstat, tell};
 use super::stream::{Reader, Writer};
 use crate::shutdown::poll_until;
 
+/// The standard streams of a command: those of the process, or others in a test.
+#[derive(Debug, Clone, Copy)]
+pub struct StdStreams {
+    /// Standard input.
+    pub stdin: BorrowedFd<'static>,
+    /// Standard output: data.
+    pub stdout: BorrowedFd<'static>,
+    /// Standard error: the prompt.
+    pub stderr: BorrowedFd<'static>,
+}
+
+impl StdStreams {
+    /// Those of the process.
+    pub fn of_process() -> StdStreams {
+        use rustix::stdio::{stderr, stdin, stdout};
+        StdStreams { stdin: stdin(), stdout: stdout(), stderr: stderr() }
+    }
+}
+
 /// A local descriptor, read or written without a buffer. If another process has made it
 /// non-blocking, calls wait nevertheless.
 #[derive(Debug)]
 pub struct FdStream<T>(pub T);
-
-impl FdStream<BorrowedFd<'static>> {
-    /// Standard output.
-    pub fn stdout() -> FdStream<BorrowedFd<'static>> {
-        FdStream(rustix::stdio::stdout())
-    }
-}
 
 impl<T: AsFd> FdStream<T> {
     fn retry<R>(

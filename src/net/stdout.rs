@@ -1,6 +1,7 @@
 //! Standard output, written completely and without a buffer.
 
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
@@ -13,12 +14,11 @@ use crate::shutdown::{Shutdown, WaitOutcome, poll_until};
 /// Consecutive writes that may fail with EAGAIN although poll(2) reports a writable descriptor.
 const MAX_REFUSALS: u32 = 1000;
 
-/// Writes all of `bytes` to stdout, unbuffered, however long its reader takes.
+/// Writes all of `bytes` to `stdout`, unbuffered, however long its reader takes.
 ///
 /// Fails at [`Phase::Stdout`] with code 23, also when the reader has closed it (EPIPE), which only
 /// some commands treat as an error.
-pub fn write_all(mut bytes: &[u8]) -> Result<(), Failure> {
-    let stdout = rustix::stdio::stdout();
+pub fn write_all(stdout: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Failure> {
     let mut refusals = 0;
     while !bytes.is_empty() {
         match rustix::io::write(stdout, bytes) {
@@ -28,7 +28,7 @@ pub fn write_all(mut bytes: &[u8]) -> Result<(), Failure> {
             // Another process with the same stdout may have made it non-blocking (O_NONBLOCK).
             Err(Errno::AGAIN) if refusals < MAX_REFUSALS => {
                 refusals += 1;
-                is_writable(None).map_err(failed)?;
+                is_writable(stdout, None).map_err(failed)?;
             }
             Err(e) => return Err(failed(e.into())),
         }
@@ -38,20 +38,24 @@ pub fn write_all(mut bytes: &[u8]) -> Result<(), Failure> {
 
 /// As [`write_all`], but the end of the run ends the wait for a slow reader, which then fails as
 /// [`Failure::shutdown`].
-pub fn write_all_or_shutdown(bytes: &[u8], shutdown: &Shutdown) -> Result<(), Failure> {
-    write_all_within(bytes, None, shutdown)
+pub fn write_all_or_shutdown(
+    stdout: BorrowedFd<'_>,
+    bytes: &[u8],
+    shutdown: &Shutdown,
+) -> Result<(), Failure> {
+    write_all_within(stdout, bytes, None, shutdown)
 }
 
 /// As [`write_all_or_shutdown`], but fails as [`Failure::timeout`] when the reader takes nothing for
 /// `idle_timeout`.
 pub fn write_all_within(
+    stdout: BorrowedFd<'_>,
     bytes: &[u8],
     idle_timeout: Option<Duration>,
     shutdown: &Shutdown,
 ) -> Result<(), Failure> {
-    let stdout = rustix::stdio::stdout();
     let mut failure = None;
-    write_until(bytes, || {
+    write_until(stdout, bytes, || {
         let deadline = idle_timeout.and_then(|idle| Instant::now().checked_add(idle));
         failure = match shutdown.wait(stdout, PollFlags::OUT, deadline)? {
             WaitOutcome::Ready(_) => None,
@@ -65,30 +69,48 @@ pub fn write_all_within(
     failure.map_or(Ok(()), Err)
 }
 
-/// As [`write_all`] until the run is to end; from then on the reader has `grace`, counted once for
-/// all calls that share `deadline`. Returns how many bytes it has not taken.
+/// How long a slow reader may delay the end of a run, counted once for all its writes.
+#[derive(Debug)]
+pub struct WriteGrace {
+    limit: Duration,
+    deadline: Option<Instant>,
+}
+
+impl WriteGrace {
+    /// `limit` from the first wait after the shutdown.
+    pub fn new(limit: Duration) -> WriteGrace {
+        WriteGrace { limit, deadline: None }
+    }
+}
+
+/// As [`write_all`] until the run is to end; from then on the reader has `grace`. Returns how many
+/// bytes it has not taken.
 pub fn write_with_grace(
+    stdout: BorrowedFd<'_>,
     bytes: &[u8],
+    grace: &mut WriteGrace,
     shutdown: &Shutdown,
-    grace: Duration,
-    deadline: &mut Option<Instant>,
 ) -> Result<usize, Failure> {
-    let stdout = rustix::stdio::stdout();
-    let taken = write_until(bytes, || match shutdown.wait(stdout, PollFlags::OUT, None)? {
+    let wait = || match shutdown.wait(stdout, PollFlags::OUT, None)? {
         WaitOutcome::Ready(_) | WaitOutcome::TimedOut => Ok(true),
         WaitOutcome::Shutdown(_) => {
-            is_writable(Some(*deadline.get_or_insert_with(|| Instant::now() + grace)))
+            let deadline = grace.deadline.get_or_insert_with(|| Instant::now() + grace.limit);
+            is_writable(stdout, Some(*deadline))
         }
-    })?;
-    Ok(bytes.len() - taken)
+    };
+    Ok(bytes.len() - write_until(stdout, bytes, wait)?)
 }
 
 /// Writes; `wait` is called when there is no room, and ends the writing with false. Returns how many
 /// bytes were written.
-fn write_until(bytes: &[u8], mut wait: impl FnMut() -> io::Result<bool>) -> Result<usize, Failure> {
+fn write_until(
+    stdout: BorrowedFd<'_>,
+    bytes: &[u8],
+    mut wait: impl FnMut() -> io::Result<bool>,
+) -> Result<usize, Failure> {
     let (mut left, mut refusals) = (bytes, 0);
     while !left.is_empty() {
-        match write_available(left) {
+        match write_available(stdout, left) {
             Ok(0) => return Err(failed(io::ErrorKind::WriteZero.into())),
             Ok(n) => (left, refusals) = (&left[n..], 0),
             Err(Errno::INTR) => {}
@@ -103,22 +125,21 @@ fn write_until(bytes: &[u8], mut wait: impl FnMut() -> io::Result<bool>) -> Resu
     Ok(bytes.len() - left.len())
 }
 
-/// Waits for room in stdout; returns whether there is some by `deadline`.
-fn is_writable(deadline: Option<Instant>) -> io::Result<bool> {
-    let mut fds = [PollFd::from_borrowed_fd(rustix::stdio::stdout(), PollFlags::OUT)];
+/// Waits for room in `stdout`; returns whether there is some by `deadline`.
+fn is_writable(stdout: BorrowedFd<'_>, deadline: Option<Instant>) -> io::Result<bool> {
+    let mut fds = [PollFd::from_borrowed_fd(stdout, PollFlags::OUT)];
     Ok(poll_until(&mut fds, deadline)? > 0)
 }
 
 /// Writes what stdout takes without blocking: up to a page to a pipe, a socket or a terminal with
 /// room (pipe(7)), everything to a file. Fails with `EAGAIN` without room.
-fn write_available(bytes: &[u8]) -> Result<usize, Errno> {
+fn write_available(stdout: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
     const PAGE: usize = 4096;
-    let stdout = rustix::stdio::stdout();
     let kind = rustix::fs::fstat(stdout).map(|stat| FileType::from_raw_mode(stat.st_mode));
     if kind == Ok(FileType::RegularFile) {
         return rustix::io::write(stdout, bytes);
     }
-    if !is_writable(Some(Instant::now())).unwrap_or(true) {
+    if !is_writable(stdout, Some(Instant::now())).unwrap_or(true) {
         return Err(Errno::AGAIN);
     }
     rustix::io::write(stdout, &bytes[..bytes.len().min(PAGE)])
@@ -135,8 +156,8 @@ pub fn is_broken_pipe(failure: &Failure) -> bool {
 
 /// Writes a document (a man page, a completion script) as [`write_all`]; a reader that closes early
 /// is no error.
-pub fn write_document(bytes: &[u8]) -> Result<(), Failure> {
-    match write_all(bytes) {
+pub fn write_document(stdout: BorrowedFd<'_>, bytes: &[u8]) -> Result<(), Failure> {
+    match write_all(stdout, bytes) {
         Err(failure) if is_broken_pipe(&failure) => Ok(()),
         done => done,
     }

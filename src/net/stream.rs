@@ -81,6 +81,8 @@ pub struct ConnectionInfo {
     pub began: Instant,
     /// The name in the peer's verified TLS certificate, where there is one.
     pub peer_name: Option<String>,
+    /// Whether TLS encrypts it, and ends each direction by close_notify.
+    pub is_encrypted: bool,
     /// The process at the other end of a Unix socket (`SO_PEERCRED`).
     pub credentials: Option<Credentials>,
 }
@@ -193,6 +195,7 @@ impl Stream {
             peer,
             began: Instant::now(),
             peer_name: None,
+            is_encrypted: false,
         };
         let socket = Arc::new(socket);
         Ok(Stream {

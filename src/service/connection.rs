@@ -145,7 +145,7 @@ impl Connection {
         }
         // Without a layer close(2) is enough: it checks for unread bytes and sends a FIN, or a reset
         // if there are any, in one step (tcp(7), unix(7)).
-        if handle.closed_locally() && self.stream.writer.raw().is_some() {
+        if handle.closed_locally() && !self.stream.info.is_encrypted {
             return Ok(());
         }
         match self.stream.writer.finish() {

@@ -36,7 +36,7 @@ pub fn run(context: &Context, only: Option<usize>) -> Result<ExitCode, Failure> 
         0 => "Everything did what it says.\n".to_string(),
         n => format!("{n} of the steps above did not do what they say.\n"),
     };
-    stdout::write_document(summary.as_bytes())?;
+    stdout::write_document(rustix::stdio::stdout(), summary.as_bytes())?;
     Ok(if failed == 0 { ExitCode::Done } else { ExitCode::Negative })
 }
 
@@ -45,11 +45,17 @@ fn run_chapter(
     number: usize,
     chapter: &Chapter,
 ) -> Result<(), Failure> {
-    stdout::write_all(format!("{number}. {}\n\n", chapter.title).as_bytes())?;
+    stdout::write_all(
+        rustix::stdio::stdout(),
+        format!("{number}. {}\n\n", chapter.title).as_bytes(),
+    )?;
     for step in chapter.steps {
         runner.run_step(step)?;
     }
-    stdout::write_all(format!("   Remember: {}\n\n", chapter.remember).as_bytes())
+    stdout::write_all(
+        rustix::stdio::stdout(),
+        format!("   Remember: {}\n\n", chapter.remember).as_bytes(),
+    )
 }
 
 /// Returns the numbers and titles of the chapters, a line each.

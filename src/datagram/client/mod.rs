@@ -285,5 +285,9 @@ fn print(job: &mut SendJob, payload: &[u8], context: &Context) -> Result<(), Fai
         dump.on_bytes(Direction::Received, payload);
     }
     let line_end: &[u8] = if job.raw || payload.ends_with(b"\n") { b"" } else { b"\n" };
-    stdout::write_all_or_shutdown(&[payload, line_end].concat(), &context.shutdown)
+    stdout::write_all_or_shutdown(
+        rustix::stdio::stdout(),
+        &[payload, line_end].concat(),
+        &context.shutdown,
+    )
 }

@@ -211,7 +211,7 @@ fn print_result(result: Ping, context: &Context) -> Result<(), Failure> {
         let _ = write!(text, "\n{histogram}");
     }
     text.push(b'\n');
-    match stdout::write_all_or_shutdown(&text, &context.shutdown) {
+    match stdout::write_all_or_shutdown(rustix::stdio::stdout(), &text, &context.shutdown) {
         Err(failure) if stdout::is_broken_pipe(&failure) => Ok(()),
         done => done,
     }

@@ -1,9 +1,10 @@
 //! The service `print`: writes payloads to stdout.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::error::Failure;
 use crate::net::stdout;
+use crate::net::stdout::WriteGrace;
 use crate::report::hexdump;
 use crate::shutdown::Shutdown;
 
@@ -27,15 +28,14 @@ const GRACE: Duration = Duration::from_millis(200);
 pub struct PayloadPrinter {
     format: PrintFormat,
     buffer: Vec<u8>,
-    /// When shutdown stops waiting for the reader.
-    deadline: Option<Instant>,
+    grace: WriteGrace,
     unwritten: usize,
 }
 
 impl PayloadPrinter {
     /// An empty printer.
     pub fn new(format: PrintFormat) -> PayloadPrinter {
-        PayloadPrinter { format, buffer: Vec::new(), deadline: None, unwritten: 0 }
+        PayloadPrinter { format, buffer: Vec::new(), grace: WriteGrace::new(GRACE), unwritten: 0 }
     }
 
     /// Adds one payload to the buffer.
@@ -53,8 +53,9 @@ impl PayloadPrinter {
     ///
     /// Fails at [`crate::error::Phase::Stdout`].
     pub fn flush(&mut self, shutdown: &Shutdown) -> Result<(), Failure> {
+        let stdout = rustix::stdio::stdout();
         self.unwritten +=
-            stdout::write_with_grace(&self.buffer, shutdown, GRACE, &mut self.deadline)?;
+            stdout::write_with_grace(stdout, &self.buffer, &mut self.grace, shutdown)?;
         self.buffer.clear();
         Ok(())
     }
