@@ -12,7 +12,7 @@ use crate::error::message_without_errno;
 use crate::net::address::Address;
 use crate::process::child::Program;
 use crate::report::Report;
-use crate::service::exec::OneShot;
+use crate::service::exec::{OneShot, RunLimits};
 use crate::shutdown::{Shutdown, ShutdownReason};
 
 /// The most programs that run concurrently; a datagram beyond that is not answered.
@@ -118,7 +118,8 @@ impl fmt::Debug for ExecPool {
 impl ExecPool {
     /// A pool that runs `program` for each datagram.
     pub fn new(program: Program) -> ExecPool {
-        let program = OneShot::new(program, ANSWER_TIMEOUT);
+        let limits = RunLimits { timeout: ANSWER_TIMEOUT, max_output: MAX_UDP_PAYLOAD };
+        let program = OneShot::new(program, limits);
         let (state, changed) = (Mutex::default(), Condvar::new());
         ExecPool { inner: Arc::new(PoolInner { program, state, changed }), output: None }
     }
@@ -188,7 +189,7 @@ impl PoolInner {
         let log = |e: &io::Error| {
             report.step(|| format!("Answering {peer} failed: {}", message_without_errno(e)));
         };
-        let reply = match self.program.run(local, peer, payload, MAX_UDP_PAYLOAD) {
+        let reply = match self.program.run(local, peer, payload) {
             Ok(reply) => reply,
             Err(e) => {
                 log(&e);
