@@ -72,14 +72,14 @@ fn local_end(options: &SessionOptions, files: Files) -> LocalEnd {
     let writer: Box<dyn Writer> = match files.output {
         _ if options.on_local_eof == OnLocalEof::SendOnly => Box::new(io::sink()),
         Some(file) => Box::new(file),
-        None => Box::new(FdStream(stdout)),
+        None => Box::new(FdStream(stdout.fd())),
     };
     let named = |path: &Option<PathBuf>| Some(LocalFile::named(path.as_ref()?.display()));
     LocalEnd {
         reader,
         writer,
         input: named(&options.input).unwrap_or_else(|| LocalFile::stdin(stdin)),
-        output: named(&options.output).unwrap_or_else(|| LocalFile::stdout(stdout)),
+        output: named(&options.output).unwrap_or_else(|| LocalFile::stdout(stdout.fd())),
         endless: options.input.is_none() && stdin.is_terminal(),
     }
 }

@@ -14,6 +14,7 @@ use crate::flags::service::ServiceFlags;
 use crate::net::listen::Listener;
 use crate::net::socket_file::{SocketFileCleanup, SocketFileGuard};
 use crate::net::stdio::StdStreams;
+use crate::net::stdout::Stdout;
 use crate::net::unix::{self, UnixAddress, listen};
 use crate::process::sandbox::SandboxPolicy;
 use crate::process::systemd::{SocketKind, passed_socket};
@@ -125,7 +126,7 @@ impl Args {
             delay: self.service.messages.delay.unwrap_or_default(),
             grace: limits.grace,
         };
-        let outcome = datagram::server::serve(socket, options, context);
+        let outcome = datagram::server::serve(socket, options, context, Stdout::standard());
         drop(socket_file);
         warn_if_socket_left(trace, &context.report);
         Ok(outcome?)

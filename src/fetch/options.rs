@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::partial_file::KeptName;
 use crate::error::Failure;
 use crate::http::ParserOptions;
 use crate::http::redirect::Downgrade;
@@ -70,8 +71,8 @@ pub struct ResponseOptions {
 pub struct OutputOptions {
     /// The response header is written to stdout before the body.
     pub include_header: bool,
-    /// An incomplete file takes the name of the complete one.
-    pub keep_partial: bool,
+    /// The name that an incomplete file is kept under.
+    pub kept_name: KeptName,
     /// A partial file is continued.
     pub resume: bool,
     /// The response is written as received, header and framing included.

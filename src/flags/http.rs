@@ -14,6 +14,7 @@ use crate::fetch::options::{
     ServerRole,
 };
 use crate::fetch::output::Destination;
+use crate::fetch::partial_file::KeptName;
 use crate::http::redirect::Downgrade;
 use crate::http::request::{self, CustomHeader};
 use crate::http::{HttpUrl, Leniency, ParserOptions, range};
@@ -216,7 +217,7 @@ impl OutputFlags {
     fn options(&self) -> OutputOptions {
         OutputOptions {
             include_header: self.include,
-            keep_partial: self.keep_partial,
+            kept_name: if self.keep_partial { KeptName::Target } else { KeptName::Part },
             resume: self.resume,
             raw: self.raw,
             stats: self.stats,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{FileType, Stat, fstat, tell};
 
+use super::stdout::Stdout;
 use super::stream::{Reader, Writer};
 use crate::shutdown::poll_until;
 
@@ -17,7 +18,7 @@ pub struct StdStreams {
     /// Standard input.
     pub stdin: BorrowedFd<'static>,
     /// Standard output: data.
-    pub stdout: BorrowedFd<'static>,
+    pub stdout: Stdout,
     /// Standard error: the prompt.
     pub stderr: BorrowedFd<'static>,
 }
@@ -25,8 +26,8 @@ pub struct StdStreams {
 impl StdStreams {
     /// Those of the process.
     pub fn of_process() -> StdStreams {
-        use rustix::stdio::{stderr, stdin, stdout};
-        StdStreams { stdin: stdin(), stdout: stdout(), stderr: stderr() }
+        let (stdin, stderr) = (rustix::stdio::stdin(), rustix::stdio::stderr());
+        StdStreams { stdin, stdout: Stdout::standard(), stderr }
     }
 }
 

@@ -57,9 +57,9 @@ impl Service for Pipe {
         let StdStreams { stdin, stdout, .. } = self.std;
         let local = LocalEnd {
             reader: self.input.input(stdin, |stdin| Box::new(Source::new(stdin, None))),
-            writer: Box::new(FdStream(stdout)),
+            writer: Box::new(FdStream(stdout.fd())),
             input: LocalFile::stdin(stdin),
-            output: LocalFile::stdout(stdout),
+            output: LocalFile::stdout(stdout.fd()),
             endless: stdin.is_terminal(),
         };
         let options = DuplexOptions {

@@ -8,13 +8,13 @@ use domain::base::{Message, ParsedRecord};
 use super::edns::{Explanation, explanations};
 use super::error::{MalformedResponse, Section};
 use super::question::RecordType;
-use super::record::{Record, parse_record};
+use super::record::{ResourceRecord, parse_record};
 
 /// The records that are used of a message.
 #[derive(Default)]
 pub(super) struct Sections {
-    pub answer: Vec<Record>,
-    pub authority: Vec<Record>,
+    pub answer: Vec<ResourceRecord>,
+    pub authority: Vec<ResourceRecord>,
     pub explanations: Vec<Explanation>,
     has_opt: bool,
     has_tsig: bool,

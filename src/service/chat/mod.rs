@@ -25,7 +25,6 @@ use super::framing::{Framing, InputState, Message, MessageSplitter};
 use super::{Connection, Service, ServiceOutcome};
 use crate::error::{ExitCode, Failure, Phase};
 use crate::net::stdio::StdStreams;
-use crate::net::stdout;
 use crate::net::stream::{EndedBy, Reader};
 use crate::process::privileges::drop_capabilities;
 use member::{CLOSE_TIMEOUT, STACK_SIZE, serve_member};
@@ -60,7 +59,7 @@ impl Chat {
             .spawn(move || {
                 // The thread is started before `--user` takes effect, and only writes.
                 let _ = drop_capabilities();
-                queue.run(|line| stdout::write_all(std.stdout, line))
+                queue.run(|line| std.stdout.write_all(line))
             })
             .map_err(|e| Failure::new(Phase::Stdout, "-", e).with_code(ExitCode::Negative))?;
         let (room, started) = (Arc::default(), OnceLock::new());
