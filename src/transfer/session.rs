@@ -330,7 +330,7 @@ impl Session<'_> {
         // Closed in both directions: a reset, a failed probe, a Unix peer that has closed.
         if self.is_about_to_send() {
             NextStep::Wait(Some(Instant::now() + ACK_POLL))
-        } else if self.has_unacknowledged() {
+        } else if self.connection.unacknowledged(self.transmitted()) {
             NextStep::Finish(self.undelivered())
         } else {
             NextStep::Finish(done)
@@ -363,7 +363,18 @@ impl Session<'_> {
     }
 
     fn undelivered(&self) -> DuplexOutcome {
-        self.transferred().undelivered(self.connection.acknowledged().unwrap_or(0))
+        let sent = Transferred { sent: self.transmitted(), ..self.transferred() };
+        sent.undelivered(self.connection.acknowledged().unwrap_or(0))
+    }
+
+    /// How many bytes were sent. The peer's reset can arrive before the call that has sent the last
+    /// ones returns and counts them; without a layer the kernel knows them.
+    fn transmitted(&self) -> u64 {
+        let counted = self.sent.total();
+        if self.info.is_encrypted {
+            return counted;
+        }
+        counted.max(self.connection.transmitted().unwrap_or(0))
     }
 
     fn transferred(&self) -> Transferred<'_> {

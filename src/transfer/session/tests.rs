@@ -490,3 +490,19 @@ fn incomplete_session_is_reset() {
         assert_eq!(matches!(read, Ok(0)), ends_clean, "{read:?}");
     }
 }
+
+/// The thread that has sent the bytes has not counted them yet.
+#[test]
+fn uncounted_bytes_that_the_peer_refuses_are_undelivered() {
+    let parts = Parts::new();
+    let (ours, theirs) = tcp_pair();
+    let writer = ours.try_clone().unwrap();
+    let (mut session, _user) = parts.session(ours);
+    drop(theirs);
+    (&writer).write_all(b"late").unwrap();
+    session.on_event(DirectionEvent::DownDone);
+    let over = wait_until_over(&session);
+    let failure = over.outcome.unwrap_err();
+    assert_eq!((failure.phase, failure.code), (Phase::Send, ExitCode::Partial));
+    assert!(failure.to_string().contains("4 of 4 bytes"), "{failure}");
+}
