@@ -147,7 +147,7 @@ impl<'a> MessageSession<'a> {
             (_, Some(ShutdownReason::Interrupt | ShutdownReason::Terminate)) => EndedBy::Signal,
             (Err(failure), _) if is_connection_failure(failure) => EndedBy::Reset,
             _ if self.queue.at_eof && !self.ended_first => EndedBy::Peer,
-            _ => EndedBy::Us,
+            _ => EndedBy::Local,
         }
     }
 }

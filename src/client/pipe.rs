@@ -138,7 +138,7 @@ impl<'a> Observer<'a> {
 
 impl DuplexObserver for Observer<'_> {
     fn on_local_eof(&self) {
-        self.report.emit(&Event::HalfClosed { conn: CONN, by: Side::Us, peer: None });
+        self.report.emit(&Event::HalfClosed { conn: CONN, by: Side::Local, peer: None });
     }
 
     fn on_peer_eof(&self) {

@@ -126,7 +126,7 @@ impl MessageSender {
     ///
     /// Fails at [`Phase::Shutdown`].
     pub fn half_close(&mut self) -> Result<(), Failure> {
-        let event = Event::HalfClosed { conn: CONN, by: Side::Us, peer: None };
+        let event = Event::HalfClosed { conn: CONN, by: Side::Local, peer: None };
         self.context.report.emit(&event);
         self.close_write()
     }

@@ -55,7 +55,7 @@ impl Args {
     ///
     /// Fails as [`client::run`] and [`listen::talk`] do.
     pub fn run(self, report: &Report) -> anyhow::Result<ExitCode> {
-        let address = UnixAddress::read(&self.path);
+        let address = UnixAddress::parse(&self.path);
         if self.datagram {
             return self.send_datagrams(&address, report);
         }

@@ -155,7 +155,7 @@ impl Connection {
             Ok(()) => {}
         }
         if !self.peer_eof {
-            self.half_closed(EndedBy::Us);
+            self.half_closed(EndedBy::Local);
             self.drain_peer();
         }
         Ok(())
@@ -216,7 +216,7 @@ impl Connection {
 /// As [`Connection::half_closed`], where several threads use the parts of the connection.
 pub fn half_closed(hook: &Option<HalfCloseHook>, handle: &ConnectionHandle, by: EndedBy) {
     if let Some(hook) = hook
-        && (by == EndedBy::Us || !handle.closed_locally())
+        && (by == EndedBy::Local || !handle.closed_locally())
     {
         hook(by);
     }

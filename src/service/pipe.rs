@@ -39,7 +39,7 @@ struct Observer<'a> {
 
 impl DuplexObserver for Observer<'_> {
     fn on_local_eof(&self) {
-        self.connection.half_closed(EndedBy::Us);
+        self.connection.half_closed(EndedBy::Local);
     }
 
     fn on_peer_eof(&self) {

@@ -70,7 +70,7 @@ impl Duplex {
             Ok(started) => started,
             Err(e) => {
                 let failure = Failure::local_resource(peer, e);
-                return DuplexOutcome::failure(EndedBy::Us, failure);
+                return DuplexOutcome::failure(EndedBy::Local, failure);
             }
         };
         let outcome = session.run();

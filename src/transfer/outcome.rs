@@ -32,17 +32,17 @@ impl DuplexOutcome {
     pub(super) fn input_failed(input: &LocalFile, e: &std::io::Error) -> DuplexOutcome {
         let failure = Failure::new(input.phase, &input.name, clone_io_error(e));
         let failure = failure.with_code(ExitCode::Read);
-        DuplexOutcome::failure(EndedBy::Us, failure)
+        DuplexOutcome::failure(EndedBy::Local, failure)
     }
 
     /// The local output failed. A closed stdout is no failure.
     pub(super) fn output_failed(output: &LocalFile, e: &std::io::Error) -> DuplexOutcome {
         if output.phase == Phase::Stdout && e.kind() == ErrorKind::BrokenPipe {
-            return DuplexOutcome::success(EndedBy::Us);
+            return DuplexOutcome::success(EndedBy::Local);
         }
         let failure = Failure::new(output.phase, &output.name, clone_io_error(e));
         let failure = failure.with_code(ExitCode::Write);
-        DuplexOutcome::failure(EndedBy::Us, failure)
+        DuplexOutcome::failure(EndedBy::Local, failure)
     }
 }
 
@@ -64,7 +64,7 @@ impl Transferred<'_> {
     /// Everything was sent, but the half-close failed.
     pub(super) fn finish_failed(self, e: &std::io::Error) -> DuplexOutcome {
         let failure = Failure::new(Phase::Shutdown, self.peer, clone_io_error(e));
-        DuplexOutcome::failure(EndedBy::Us, failure)
+        DuplexOutcome::failure(EndedBy::Local, failure)
     }
 
     /// Sending failed; the exit code is that of [`Failure::send`].

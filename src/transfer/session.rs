@@ -48,7 +48,7 @@ pub(super) enum DownState {
 
 /// What follows from the states of both directions.
 #[derive(Debug)]
-pub(super) enum NextStep {
+pub(super) enum SessionStep {
     Finish(DuplexOutcome),
     /// Wait for an event, at most until the deadline.
     Wait(Option<Instant>),
@@ -125,13 +125,13 @@ impl Session<'_> {
             self.warn_if_silent();
             self.send_eof_without_input();
             let step = self.next_step();
-            if let NextStep::Finish(outcome) = step {
+            if let SessionStep::Finish(outcome) = step {
                 self.close_connection(&outcome);
                 return outcome;
             }
             if let Err(e) = self.wait(step) {
                 let failure = Failure::new(Phase::Receive, &self.info.peer, e);
-                return DuplexOutcome::failure(EndedBy::Us, failure);
+                return DuplexOutcome::failure(EndedBy::Local, failure);
             }
         }
     }
@@ -148,13 +148,13 @@ impl Session<'_> {
         match event {
             DirectionEvent::UpEnding => {
                 self.up = UpState::Ending;
-                self.times.first_eof.get_or_insert(EndedBy::Us);
+                self.times.first_eof.get_or_insert(EndedBy::Local);
                 self.observer.on_local_eof();
             }
             DirectionEvent::UpDone => {
                 self.up = UpState::Done;
                 self.times.input_sent_at = Instant::now();
-                self.times.first_eof.get_or_insert(EndedBy::Us);
+                self.times.first_eof.get_or_insert(EndedBy::Local);
             }
             DirectionEvent::UpFailed(e) => self.fail_up(UpState::Failed(e)),
             DirectionEvent::FinishFailed(e) => self.fail_up(UpState::FinishFailed(e)),
@@ -203,7 +203,7 @@ impl Session<'_> {
             return;
         }
         if let UpState::NoInput(mut writer) = std::mem::replace(&mut self.up, UpState::Done) {
-            self.times.first_eof.get_or_insert(EndedBy::Us);
+            self.times.first_eof.get_or_insert(EndedBy::Local);
             self.observer.on_local_eof();
             if let Err(e) = writer.finish() {
                 self.fail_up(UpState::FinishFailed(e));
@@ -212,21 +212,21 @@ impl Session<'_> {
     }
 
     /// Looks up the table above.
-    pub(super) fn next_step(&self) -> NextStep {
+    pub(super) fn next_step(&self) -> SessionStep {
         if let Some(reason) = self.shutdown.reason()
             && (!self.options.finishes || self.is_quiet())
         {
-            return NextStep::Finish(self.shut_down(reason));
+            return SessionStep::Finish(self.shut_down(reason));
         }
         if self.output.standard.is_some_and(reader_closed) {
-            return NextStep::Finish(DuplexOutcome::success(EndedBy::Us));
+            return SessionStep::Finish(DuplexOutcome::success(EndedBy::Local));
         }
         match (&self.up, &self.down) {
             (_, DownState::Failed(TransferError::Write(e))) => {
-                NextStep::Finish(DuplexOutcome::output_failed(&self.output, e))
+                SessionStep::Finish(DuplexOutcome::output_failed(&self.output, e))
             }
             (UpState::Failed(TransferError::Read(e)), _) => {
-                NextStep::Finish(DuplexOutcome::input_failed(&self.input, e))
+                SessionStep::Finish(DuplexOutcome::input_failed(&self.input, e))
             }
             (UpState::Failed(TransferError::Write(e)), down) => self.after_send_error(e, down),
             (_, DownState::Failed(TransferError::Read(e))) => self.after_receive_error(e),
@@ -238,7 +238,7 @@ impl Session<'_> {
         }
     }
 
-    fn after_send_error(&self, e: &std::io::Error, down: &DownState) -> NextStep {
+    fn after_send_error(&self, e: &std::io::Error, down: &DownState) -> SessionStep {
         let grace = match down {
             DownState::Running => DRAIN_AFTER_SEND_ERROR,
             _ => Duration::ZERO,
@@ -247,7 +247,7 @@ impl Session<'_> {
     }
 
     /// A direction that has bytes to send is about to fail too, which is the better error.
-    fn after_receive_error(&self, e: &std::io::Error) -> NextStep {
+    fn after_receive_error(&self, e: &std::io::Error) -> SessionStep {
         let grace = match self.up {
             UpState::Running | UpState::Ending => SEND_ERROR_GRACE,
             _ => Duration::ZERO,
@@ -260,7 +260,7 @@ impl Session<'_> {
     }
 
     /// A peer that is gone needs no half-close, and its end of stream arrives within the grace.
-    fn after_finish_error(&self, e: &std::io::Error, down: &DownState) -> NextStep {
+    fn after_finish_error(&self, e: &std::io::Error, down: &DownState) -> SessionStep {
         let is_gone = matches!(
             e.kind(),
             ErrorKind::NotConnected | ErrorKind::BrokenPipe | ErrorKind::ConnectionReset
@@ -272,17 +272,17 @@ impl Session<'_> {
         self.after_grace(grace, || self.transferred().finish_failed(e))
     }
 
-    fn after_grace(&self, grace: Duration, outcome: impl FnOnce() -> DuplexOutcome) -> NextStep {
+    fn after_grace(&self, grace: Duration, outcome: impl FnOnce() -> DuplexOutcome) -> SessionStep {
         let deadline = self.times.failed_at.map(|at| at + grace);
         match deadline {
-            Some(deadline) if !has_passed(deadline) => NextStep::Wait(Some(deadline)),
-            _ => NextStep::Finish(outcome()),
+            Some(deadline) if !has_passed(deadline) => SessionStep::Wait(Some(deadline)),
+            _ => SessionStep::Finish(outcome()),
         }
     }
 
     /// After both ends of stream: waits until the kernel has delivered the bytes that it still holds,
     /// or has failed to.
-    fn after_both_ends(&self) -> NextStep {
+    fn after_both_ends(&self) -> SessionStep {
         let done = DuplexOutcome::success(self.times.first_eof.unwrap_or(EndedBy::Peer));
         // In this order: a Unix socket's bytes vanish with its peer, which has left an error.
         let unacked = self.connection.unacked_bytes();
@@ -292,21 +292,23 @@ impl Session<'_> {
             // After the peer's close_notify a reset is the answer to our own from a peer that has
             // closed by then, and everything before it has arrived.
             Some(e) if self.sent.total() > 0 && (is_incomplete || !self.info.is_encrypted) => {
-                NextStep::Finish(self.transferred().send_failed(&e))
+                SessionStep::Finish(self.transferred().send_failed(&e))
             }
-            Some(_) => NextStep::Finish(done),
-            None if unacked == 0 => NextStep::Finish(done),
-            None if !self.connection.is_closed() => NextStep::Wait(Some(Instant::now() + ACK_POLL)),
+            Some(_) => SessionStep::Finish(done),
+            None if unacked == 0 => SessionStep::Finish(done),
+            None if !self.connection.is_closed() => {
+                SessionStep::Wait(Some(Instant::now() + ACK_POLL))
+            }
             // A failed half-close has taken the error.
-            None if is_incomplete => NextStep::Finish(self.undelivered()),
-            None => NextStep::Finish(done),
+            None if is_incomplete => SessionStep::Finish(self.undelivered()),
+            None => SessionStep::Finish(done),
         }
     }
 
     /// After our end of stream, or without input.
-    fn only_receiving(&self) -> NextStep {
+    fn only_receiving(&self) -> SessionStep {
         if self.can_close() || self.has_lingered() {
-            return NextStep::Finish(DuplexOutcome::success(EndedBy::Us));
+            return SessionStep::Finish(DuplexOutcome::success(EndedBy::Local));
         }
         let closes = matches!(self.options.on_end, OnLocalEof::HangUp | OnLocalEof::SendOnly);
         let next_poll = Instant::now() + ACK_POLL;
@@ -316,39 +318,39 @@ impl Session<'_> {
     }
 
     /// After the peer's end of stream.
-    fn only_sending(&self) -> NextStep {
+    fn only_sending(&self) -> SessionStep {
         let done = DuplexOutcome::success(self.times.first_eof.unwrap_or(EndedBy::Peer));
         if self.endless || self.options.exit_on_eof {
-            return NextStep::Finish(done);
+            return SessionStep::Finish(done);
         }
         if !reader_closed(self.connection.socket().as_fd()) {
             return match self.until(None) {
-                NextStep::Wait(deadline) => NextStep::WaitOrHangup(deadline),
+                SessionStep::Wait(deadline) => SessionStep::WaitOrHangup(deadline),
                 step => step,
             };
         }
         // Closed in both directions: a reset, a failed probe, a Unix peer that has closed.
         if self.is_about_to_send() {
-            NextStep::Wait(Some(Instant::now() + ACK_POLL))
+            SessionStep::Wait(Some(Instant::now() + ACK_POLL))
         } else if self.connection.unacknowledged(self.transmitted()) {
-            NextStep::Finish(self.undelivered())
+            SessionStep::Finish(self.undelivered())
         } else {
-            NextStep::Finish(done)
+            SessionStep::Finish(done)
         }
     }
 
     /// Waits until `deadline`, unless the idle limit is earlier or has passed.
-    fn until(&self, deadline: Option<Instant>) -> NextStep {
+    fn until(&self, deadline: Option<Instant>) -> SessionStep {
         let idle_since = self.moved_at().max(self.times.begins_at);
-        let Some(limit) = self.options.idle else { return NextStep::Wait(deadline) };
+        let Some(limit) = self.options.idle else { return SessionStep::Wait(deadline) };
         let idle = idle_since.checked_add(limit);
         if !idle.is_some_and(has_passed) {
-            return NextStep::Wait(earliest(deadline, idle));
+            return SessionStep::Wait(earliest(deadline, idle));
         }
         let is_unacked = self.connection.unacked_bytes() > 0;
         let phase = if is_unacked { Phase::Send } else { Phase::Receive };
         let failure = Failure::timeout(phase, &self.info.peer, limit);
-        NextStep::Finish(DuplexOutcome::failure(EndedBy::Timeout, failure))
+        SessionStep::Finish(DuplexOutcome::failure(EndedBy::Timeout, failure))
     }
 
     fn shut_down(&self, reason: ShutdownReason) -> DuplexOutcome {
@@ -383,16 +385,16 @@ impl Session<'_> {
     }
 
     /// Waits for what `step` names, for a direction, for stdout to close, or for a shutdown.
-    fn wait(&self, step: NextStep) -> std::io::Result<()> {
+    fn wait(&self, step: SessionStep) -> std::io::Result<()> {
         let mut fds = vec![PollFd::from_borrowed_fd(self.events.wake.as_fd(), PollFlags::IN)];
         // poll(2) always reports that its reader has closed.
         let stdout = self.output.standard;
         fds.extend(stdout.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::empty())));
-        if matches!(step, NextStep::WaitOrHangup(_)) {
+        if matches!(step, SessionStep::WaitOrHangup(_)) {
             let socket = self.connection.socket().as_fd();
             fds.push(PollFd::from_borrowed_fd(socket, PollFlags::empty()));
         }
-        let (NextStep::Wait(deadline) | NextStep::WaitOrHangup(deadline)) = step else {
+        let (SessionStep::Wait(deadline) | SessionStep::WaitOrHangup(deadline)) = step else {
             return Ok(());
         };
         let deadline = earliest(deadline, self.own_deadline());

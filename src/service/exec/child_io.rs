@@ -81,7 +81,7 @@ pub struct Received {
 /// Each thread reports the end of its direction once, so that the first three states are those at
 /// the end of the output.
 #[derive(Debug)]
-pub struct Exchange<'a> {
+pub struct ExecExchange<'a> {
     handle: &'a ConnectionHandle,
     activity: &'a Activity,
     state: Mutex<ExchangeState>,
@@ -89,10 +89,15 @@ pub struct Exchange<'a> {
     has_moved: AtomicBool,
 }
 
-impl<'a> Exchange<'a> {
+impl<'a> ExecExchange<'a> {
     /// An open connection.
-    pub fn new(handle: &'a ConnectionHandle, activity: &'a Activity) -> Exchange<'a> {
-        Exchange { handle, activity, state: Mutex::default(), has_moved: AtomicBool::new(false) }
+    pub fn new(handle: &'a ConnectionHandle, activity: &'a Activity) -> ExecExchange<'a> {
+        ExecExchange {
+            handle,
+            activity,
+            state: Mutex::default(),
+            has_moved: AtomicBool::new(false),
+        }
     }
 
     /// Copies from the peer to the child until the peer's end of stream, also when the child does
@@ -249,7 +254,7 @@ impl<'a> Exchange<'a> {
 pub fn ended_by(state: ExchangeState, end: &OutputEnd, handle: &ConnectionHandle) -> EndedBy {
     match end {
         _ if handle.closed_locally() => EndedBy::Signal,
-        OutputEnd::Complete if state != ExchangeState::PeerEnded => EndedBy::Us,
+        OutputEnd::Complete if state != ExchangeState::PeerEnded => EndedBy::Local,
         _ => EndedBy::Peer,
     }
 }
@@ -297,7 +302,7 @@ mod tests {
     #[test]
     fn peer_is_copied_to_the_child_until_its_end_of_stream() {
         let Ends { mut stream, mut peer, activity } = Ends::new();
-        let exchange = Exchange::new(&stream.handle, &activity);
+        let exchange = ExecExchange::new(&stream.handle, &activity);
         peer.write_all(b"question").unwrap();
         peer.shutdown(Shutdown::Write).unwrap();
         let mut input = Vec::new();
@@ -313,7 +318,7 @@ mod tests {
     #[test]
     fn output_is_copied_to_the_peer_and_counted() {
         let Ends { mut stream, mut peer, activity } = Ends::new();
-        let exchange = Exchange::new(&stream.handle, &activity);
+        let exchange = ExecExchange::new(&stream.handle, &activity);
         let (output, mut child) = io::pipe().unwrap();
         child.write_all(b"answer").unwrap();
         drop(child);
@@ -325,13 +330,13 @@ mod tests {
         assert_eq!((sent, &answer), (6, b"answer"));
         let state = exchange.end_output(&end);
         assert_eq!(state, ExchangeState::Open);
-        assert_eq!(ended_by(state, &end, &stream.handle), EndedBy::Us);
+        assert_eq!(ended_by(state, &end, &stream.handle), EndedBy::Local);
     }
 
     #[test]
     fn peer_that_closes_before_the_output_ends_the_copy() {
         let Ends { mut stream, peer, activity } = Ends::new();
-        let exchange = Exchange::new(&stream.handle, &activity);
+        let exchange = ExecExchange::new(&stream.handle, &activity);
         let (output, _child) = io::pipe().unwrap();
         drop(peer);
         let end = exchange.send(stream.writer.as_mut(), output, &mut 0);
@@ -343,7 +348,7 @@ mod tests {
     #[test]
     fn child_that_does_not_read_leaves_the_peer_unharmed() {
         let Ends { mut stream, mut peer, activity } = Ends::new();
-        let exchange = Exchange::new(&stream.handle, &activity);
+        let exchange = ExecExchange::new(&stream.handle, &activity);
         peer.write_all(&[b'x'; 5000]).unwrap();
         drop(peer);
         let (unread, input) = io::pipe().unwrap();
@@ -356,7 +361,7 @@ mod tests {
     #[test]
     fn peer_that_sends_without_end_after_the_output_is_abandoned() {
         let Ends { mut stream, mut peer, activity } = Ends::new();
-        let exchange = Exchange::new(&stream.handle, &activity);
+        let exchange = ExecExchange::new(&stream.handle, &activity);
         exchange.end_output(&OutputEnd::Complete);
         let sender = std::thread::spawn(move || while peer.write_all(&[0; 65536]).is_ok() {});
         let received = exchange.receive(stream.reader.as_mut(), None::<Vec<u8>>);
@@ -370,7 +375,7 @@ mod tests {
     fn idle_timeout_counts_bytes_of_the_other_direction() {
         let Ends { mut stream, peer: _peer, activity } = Ends::new();
         stream.handle.limit_waits(Some(Duration::from_millis(10))).unwrap();
-        let exchange = Exchange::new(&stream.handle, &activity);
+        let exchange = ExecExchange::new(&stream.handle, &activity);
         exchange.has_moved.store(true, Ordering::Relaxed);
         assert!(exchange.should_retry(&ErrorKind::WouldBlock.into()));
         let received = exchange.receive(stream.reader.as_mut(), None::<Vec<u8>>);
@@ -386,7 +391,7 @@ mod tests {
         let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let mut stream = Stream::from_socket(listener.accept().unwrap().0.into()).unwrap();
         let activity = Activity::default();
-        let exchange = Exchange::new(&stream.handle, &activity);
+        let exchange = ExecExchange::new(&stream.handle, &activity);
         exchange.end_output(&OutputEnd::Complete);
         socket2::SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
         drop(peer);

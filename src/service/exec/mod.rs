@@ -26,7 +26,7 @@ use crate::error::{Failure, Phase};
 use crate::net::stream::{ConnectionHandle, EndedBy, Writer};
 use crate::process::child::{Child, Leftover, Program};
 use crate::shutdown::{earliest, poll_until};
-use child_io::{CopyError, Exchange, InputEnd, OutputEnd, Received, ended_by};
+use child_io::{CopyError, ExecExchange, InputEnd, OutputEnd, Received, ended_by};
 
 /// The stack of the thread that reads from the peer: TLS needs most of it.
 const STACK_SIZE: usize = 256 << 10;
@@ -93,7 +93,7 @@ impl Exec {
         let stream = &mut connection.stream;
         let (handle, hook) = (&stream.handle, &connection.on_half_close);
         let (reader, input) = (&mut stream.reader, child.input.take());
-        let exchange = &Exchange::new(handle, &connection.activity);
+        let exchange = &ExecExchange::new(handle, &connection.activity);
         let receive = || {
             let received = exchange.receive(reader.as_mut(), input);
             if matches!(received.end, InputEnd::Eof) {
@@ -117,7 +117,7 @@ impl Exec {
 
 /// A connection whose output has ended.
 struct Ending<'a> {
-    exchange: &'a Exchange<'a>,
+    exchange: &'a ExecExchange<'a>,
     handle: &'a ConnectionHandle,
     writer: &'a mut dyn Writer,
     end: OutputEnd,
