@@ -97,3 +97,6 @@ fn has_input(mode: InputMode, stdin: BorrowedFd<'_>) -> bool {
         InputMode::NotNull => !is_null_device(stdin),
     }
 }
+
+#[cfg(test)]
+mod tests;

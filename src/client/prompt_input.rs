@@ -159,7 +159,9 @@ fn prompt(std: StdStreams, output: &OutputSink, report: &Report) -> Prompt {
     let is_shared = output.is_terminal() && std.stderr.is_terminal();
     let place = if is_shared { PromptPlace::WithReplies } else { PromptPlace::Apart };
     #[cfg(feature = "prompt")]
-    if let Some(raw_mode) = RawMode::open(std) {
+    let term = std::env::var("TERM").unwrap_or_default();
+    #[cfg(feature = "prompt")]
+    if let Some(raw_mode) = RawMode::open(std, &term) {
         return Prompt::edited(std.stderr, place, raw_mode);
     }
     // stderr contains nothing but JSON Lines under `--json`.

@@ -27,11 +27,10 @@ pub struct RawMode {
 
 impl RawMode {
     /// Sets raw mode for stdin. Returns `None` if no line can be edited: stdin and stderr must be
-    /// terminals whose cursor can be moved.
-    pub fn open(std: StdStreams) -> Option<RawMode> {
+    /// terminals whose cursor can be moved, by the value `term` of TERM.
+    pub fn open(std: StdStreams, term: &str) -> Option<RawMode> {
         let StdStreams { stdin, stderr, .. } = std;
-        let term = std::env::var("TERM").unwrap_or_default();
-        let is_simple = SIMPLE_TERMINALS.iter().any(|name| name.eq_ignore_ascii_case(&term));
+        let is_simple = SIMPLE_TERMINALS.iter().any(|name| name.eq_ignore_ascii_case(term));
         if is_simple || !stdin.is_terminal() || !stderr.is_terminal() {
             return None;
         }
