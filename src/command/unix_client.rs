@@ -12,6 +12,7 @@ use crate::error::{ExitCode, Failure, Phase};
 use crate::flags::retry::RetryFlags;
 use crate::flags::session::SessionFlags;
 use crate::flags::values::{self, Limit};
+use crate::net::stdio::StdStreams;
 use crate::net::stdout::Stdout;
 use crate::net::unix::{UnixAddress, dial};
 use crate::report::Report;
@@ -54,7 +55,7 @@ impl Args {
     ///
     /// Fails as [`client::run`] and [`listen::talk`] do.
     pub fn run(self, report: &Report) -> anyhow::Result<ExitCode> {
-        let address = UnixAddress::read(&self.path);
+        let address = UnixAddress::parse(&self.path);
         if self.datagram {
             return self.send_datagrams(&address, report);
         }
@@ -67,7 +68,7 @@ impl Args {
                 dial(&address, self.connect_timeout.0, &context.shutdown)
             })
         };
-        Ok(client::run(&context, &options, connect)?)
+        Ok(client::run(&context, &options, StdStreams::of_process(), connect)?)
     }
 
     fn send_datagrams(&self, address: &UnixAddress, report: &Report) -> anyhow::Result<ExitCode> {

@@ -94,7 +94,7 @@ impl HttpConnection {
             bytes_in: 0,
             bytes_out: 0,
             first_byte: None,
-            ended_by: EndedBy::Us,
+            ended_by: EndedBy::Local,
         })
     }
 

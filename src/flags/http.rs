@@ -293,7 +293,7 @@ impl Connector for HttpConnector {
 }
 
 fn unix_name(word: &str) -> Result<UnixAddress, String> {
-    let name = UnixAddress::read(word.as_ref());
+    let name = UnixAddress::parse(word.as_ref());
     name.address().map(|_| name).map_err(|e| e.to_string())
 }
 

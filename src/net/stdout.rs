@@ -74,6 +74,15 @@ impl Stdout {
         Ok(())
     }
 
+    /// Writes a document (a man page, a completion script) as [`Stdout::write_all`]; a reader that
+    /// closes early is no error.
+    pub fn write_document(self, bytes: &[u8]) -> Result<(), Failure> {
+        match self.write_all(bytes) {
+            Err(failure) if is_broken_pipe(&failure) => Ok(()),
+            done => done,
+        }
+    }
+
     /// As [`Stdout::write_all`], but the end of the run ends the wait for a slow reader, which then
     /// fails as [`Failure::shutdown`].
     pub fn write_all_or_shutdown(self, bytes: &[u8], shutdown: &Shutdown) -> Result<(), Failure> {
@@ -183,20 +192,6 @@ impl Grace {
     }
 }
 
-/// [`Stdout::write_all`] to standard output.
-pub fn write_all(bytes: &[u8]) -> Result<(), Failure> {
-    Stdout::standard().write_all(bytes)
-}
-
-/// [`Stdout::write_all_within`] to standard output.
-pub fn write_all_within(
-    bytes: &[u8],
-    idle_timeout: Option<Duration>,
-    shutdown: &Shutdown,
-) -> Result<(), Failure> {
-    Stdout::standard().write_all_within(bytes, idle_timeout, shutdown)
-}
-
 fn failed(e: io::Error) -> Failure {
     Failure::new(Phase::Stdout, "-", e)
 }
@@ -204,13 +199,4 @@ fn failed(e: io::Error) -> Failure {
 /// Whether the failure is that the reader of stdout has closed it.
 pub fn is_broken_pipe(failure: &Failure) -> bool {
     failure.phase == Phase::Stdout && failure.errno() == Some(libc::EPIPE)
-}
-
-/// Writes a document (a man page, a completion script) as [`write_all`]; a reader that closes early
-/// is no error.
-pub fn write_document(bytes: &[u8]) -> Result<(), Failure> {
-    match write_all(bytes) {
-        Err(failure) if is_broken_pipe(&failure) => Ok(()),
-        done => done,
-    }
 }

@@ -12,7 +12,7 @@ use crate::error::message_without_errno;
 use crate::net::address::Address;
 use crate::process::child::Program;
 use crate::report::Report;
-use crate::service::exec::OneShot;
+use crate::service::exec::{OneShot, RunLimits};
 use crate::shutdown::{Shutdown, ShutdownReason};
 
 /// The most programs that run concurrently; a datagram beyond that is not answered.
@@ -156,7 +156,8 @@ impl fmt::Debug for ExecPool {
 impl ExecPool {
     /// A pool that runs `program` for each datagram.
     pub fn new(program: Program) -> ExecPool {
-        let program = OneShot::new(program, ANSWER_TIMEOUT);
+        let limits = RunLimits { timeout: ANSWER_TIMEOUT, max_output: MAX_UDP_PAYLOAD };
+        let program = OneShot::new(program, limits);
         let (state, changed) = (Mutex::default(), Condvar::new());
         ExecPool { inner: Arc::new(PoolInner { program, state, changed }), output: None }
     }
@@ -226,7 +227,7 @@ impl PoolInner {
         let log = |e: &io::Error| {
             report.step(|| format!("Answering {} failed: {}", job.peer, message_without_errno(e)));
         };
-        let outcome = match self.program.run(&job.local, &job.peer, &job.payload, MAX_UDP_PAYLOAD) {
+        let outcome = match self.program.run(&job.local, &job.peer, &job.payload) {
             // No output is no reply, and neither is the output of a killed program.
             Ok(reply) if reply.is_empty() || self.lock().closed => ExecOutcome::NoReply,
             Ok(reply) => {
