@@ -21,7 +21,8 @@ fn status(run: &Process, field: &str) -> String {
 
 /// The number of successful landlock_restrict_self(2) calls of a run.
 fn restrictions(run: Sockit) -> usize {
-    let seen = scratch().join("seen");
+    let folder = tempfile::tempdir_in(scratch()).unwrap();
+    let seen = folder.path().join("seen");
     let strace = ["strace", "-f", "-qqq", "-e", "trace=landlock_restrict_self", "-o"];
     run.under(strace.map(std::ffi::OsStr::new).into_iter().chain([seen.as_os_str()])).run();
     let seen = std::fs::read_to_string(seen).unwrap();
@@ -102,7 +103,8 @@ fn landlock_restricts_all_but_exec_and_save() {
     if !can_trace() || !has_landlock() {
         return;
     }
-    let dir = scratch();
+    let folder = tempfile::tempdir_in(scratch()).unwrap();
+    let dir = folder.path();
     let serving = |line: &str| restrictions(sockit(line).and("--timeout 300ms"));
     for line in ["tcp-server --port 0", "udp-server --port 0", "udp-echo --port 0"] {
         assert_eq!(serving(line), 1, "{line}");
@@ -139,7 +141,8 @@ fn sandboxed_server_prints_local_time() {
 
 #[test]
 fn sandboxed_server_removes_its_socket() {
-    let path = scratch().join("s");
+    let folder = tempfile::tempdir_in(scratch()).unwrap();
+    let path = folder.path().join("s");
     for kind in ["", "--datagram"] {
         let server = sockit("unix-server").arg(&path).and(kind).serve();
         assert!(path.exists());
