@@ -1,13 +1,10 @@
 //! Each system call of a client fails once. The tables have the exit code and the phase of the
 //! important ones; every other call must end in one error line too.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-
 use super::scenes::{Peers, Scene};
 use super::{each, is_orderly, step};
 use crate::support::sockit::sockit;
-use crate::support::strace::{can_trace, injected, noted};
+use crate::support::strace::{can_trace, count_calls, injected, logged};
 
 /// A call, its errno, the occasion, the exit code and the phase of the error line; 0 means that no
 /// byte is lost.
@@ -252,20 +249,6 @@ fn errno_of(call: &str) -> &'static str {
     }
 }
 
-/// The number of calls in a log of strace.
-fn calls(log: &Path) -> BTreeMap<String, usize> {
-    let text = std::fs::read_to_string(log).unwrap_or_default();
-    let mut calls = BTreeMap::new();
-    for line in text.lines() {
-        let line = line.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ');
-        let Some((call, _)) = line.split_once('(') else { continue };
-        if call.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
-            *calls.entry(call.to_string()).or_insert(0) += 1;
-        }
-    }
-    calls
-}
-
 #[test]
 fn any_failing_call_ends_in_one_error_line() {
     if !can_trace() {
@@ -273,16 +256,16 @@ fn any_failing_call_ends_in_one_error_line() {
     }
     let peers = Peers::new();
     let log = peers.path("start");
-    noted(sockit("--version"), &log).run();
-    let start = calls(&log);
+    logged(sockit("--version"), &log).run();
+    let start = count_calls(&log);
     let scenes = peers.scenes();
     let mut rows = Vec::new();
     for scene in &scenes {
         let log = peers.path("calls");
         let (run, out) = peers.play(scene);
-        let run = noted(run, &log).run();
+        let run = logged(run, &log).run();
         scene.check(&run, &out).unwrap_or_else(|why| panic!("{}: {why}", scene.name));
-        for (call, times) in calls(&log) {
+        for (call, times) in count_calls(&log) {
             if NOT_INJECTED.contains(&call.as_str()) {
                 continue;
             }

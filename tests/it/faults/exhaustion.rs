@@ -5,13 +5,13 @@ use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::Instant;
 
 use super::scenes::{Peers, Scene};
 use super::{each, is_orderly, step};
 use crate::support::namespace::Namespace;
 use crate::support::peer::{self, Script, connect};
 use crate::support::sockit::{LIMIT, Run, Sockit, sockit};
+use crate::support::wait_until;
 
 /// Whether the process ended before main: the loader failed, or the kernel could not grow the first
 /// stack. The C library and the standard library abort when they cannot allocate what they need.
@@ -182,10 +182,7 @@ fn server_without_threads_keeps_running() {
     first.send("exit");
     assert_eq!(first.read_all(), b"");
     // The thread serves the next connection as soon as it has finished.
-    let until = Instant::now() + crate::support::sockit::LIMIT;
-    while !greeting().is_ok_and(|complete| complete) {
-        assert!(Instant::now() < until, "no connection is served any more");
-    }
+    wait_until("a connection is served", || greeting().is_ok_and(|complete| complete));
     server.stop().exits(0);
 }
 
