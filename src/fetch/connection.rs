@@ -341,3 +341,104 @@ fn broken_pipe() -> Failure {
 fn is_local_abort(error: &io::Error) -> bool {
     error.raw_os_error().is_some_and(|errno| errno != libc::EPIPE && errno != libc::ECONNRESET)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixStream;
+    use std::thread;
+
+    use super::*;
+    use crate::fetch::options::LimitOptions;
+    use crate::net::stream::Reader;
+    use crate::shutdown::Shutdown;
+
+    /// A reader whose descriptor is hidden, as under TLS.
+    struct Layered(Box<dyn Reader>);
+
+    impl Read for Layered {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.0.read(buffer)
+        }
+    }
+
+    impl Reader for Layered {}
+
+    /// Whether a stream has a layer.
+    #[derive(Clone, Copy, PartialEq)]
+    enum Kind {
+        Plain,
+        Layered,
+    }
+
+    fn connection(kind: Kind, idle_timeout: Option<Duration>) -> (HttpConnection, UnixStream) {
+        let (ours, peer) = UnixStream::pair().unwrap();
+        let mut stream = Stream::from_socket(ours.into()).unwrap();
+        if kind == Kind::Layered {
+            stream.reader = Box::new(Layered(stream.reader));
+        }
+        let limits = LimitOptions { idle_timeout, max_rate: None, min_rate: None };
+        let interrupts = Interrupts { shutdown: Shutdown::new(None).unwrap(), output: None };
+        let limits = Limits::new(&limits);
+        (HttpConnection::new(stream, "peer".into(), limits, interrupts).unwrap(), peer)
+    }
+
+    #[test]
+    fn read_returns_bytes_then_the_end() {
+        for kind in [Kind::Plain, Kind::Layered] {
+            let (mut connection, mut peer) = connection(kind, None);
+            peer.write_all(b"abc").unwrap();
+            let mut buffer = [0; 9];
+            assert!(matches!(connection.receive(&mut buffer), Ok(ReadOutcome::Bytes(3))));
+            drop(peer);
+            assert!(matches!(connection.receive(&mut buffer), Ok(ReadOutcome::End)));
+            assert_eq!((connection.bytes_in, connection.ended_by), (3, EndedBy::Peer));
+            connection.close();
+        }
+    }
+
+    #[test]
+    fn silent_peer_is_a_timeout_at_its_phase() {
+        for kind in [Kind::Plain, Kind::Layered] {
+            let limit = Some(Duration::from_millis(20));
+            let (mut receiving, _peer) = connection(kind, limit);
+            let failure = receiving.receive(&mut [0; 9]).unwrap_err();
+            assert_eq!((failure.phase, failure.code), (Phase::Receive, ExitCode::Timeout));
+            let (mut connection, _peer) = connection(kind, limit);
+            let failure = connection.send(&vec![0; 16 << 20]).unwrap_err();
+            assert_eq!((failure.phase, failure.code), (Phase::Send, ExitCode::Timeout));
+            assert_eq!(connection.ended_by, EndedBy::Timeout);
+        }
+    }
+
+    #[test]
+    fn shutdown_ends_a_blocked_read() {
+        for kind in [Kind::Plain, Kind::Layered] {
+            let (mut connection, _peer) = connection(kind, None);
+            let shutdown = connection.interrupts.shutdown.clone();
+            let ender = thread::spawn(move || shutdown.trigger(ShutdownReason::Terminate));
+            let failure = connection.receive(&mut [0; 9]).unwrap_err();
+            assert_eq!(failure.code, ExitCode::Terminated);
+            assert_eq!(connection.ended_by, EndedBy::Signal);
+            ender.join().unwrap();
+        }
+    }
+
+    #[test]
+    fn request_ends_where_the_peer_responds_early() {
+        let (mut connection, mut peer) = connection(Kind::Plain, None);
+        peer.write_all(b"HTTP/1.1 413 No\r\n\r\n").unwrap();
+        connection.send(&vec![0; 16 << 20]).unwrap();
+        assert!(connection.bytes_out < 16 << 20);
+        assert!(connection.send_failure().is_none());
+    }
+
+    #[test]
+    fn refused_request_has_the_error_of_the_send() {
+        let (mut connection, peer) = connection(Kind::Plain, None);
+        drop(peer);
+        connection.send(b"GET").unwrap();
+        let failure = connection.send_failure().unwrap();
+        assert_eq!((failure.phase, failure.errno()), (Phase::Receive, Some(libc::EPIPE)));
+    }
+}

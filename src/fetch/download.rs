@@ -95,6 +95,8 @@ impl<'a> Download<'a> {
                 NextStep::Request => {}
                 NextStep::Restart => resume_point = None,
                 NextStep::Retry { delay, cause } => {
+                    // Its partial file is locked.
+                    drop(resume_point.take());
                     self.pause(state.retries(), delay, cause)?;
                     resume_point = self.find_resume_point(output)?;
                 }
@@ -250,7 +252,8 @@ impl<'a> Download<'a> {
             absolute: proxy.is_some(),
             same_origin: self.is_start_origin(url),
             custom_headers: &options.headers,
-            authorization: user.map(|(user, word)| basic_auth(user.as_bytes(), word.as_bytes())),
+            authorization: user
+                .map(|login| basic_auth(login.user.as_bytes(), login.password.as_bytes())),
             proxy_authorization: proxy.and_then(Proxy::authorization),
             range: options.range.clone().or(resume_point.and_then(ResumePoint::range)),
             conditions: match (resume_point, &self.condition) {

@@ -132,3 +132,78 @@ impl<'a> DownloadState<'a> {
         NextStep::Retry { delay: min_delay.max(self.options.retry.delay), cause }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fetch::tests::options;
+    use crate::net::retry::Retry;
+
+    fn url(text: &str) -> HttpUrl {
+        HttpUrl::parse(text, &|_| Ok(80)).unwrap()
+    }
+
+    fn result(action: NextAction) -> Result<ExchangeResult, Failure> {
+        Ok(ExchangeResult { action, status_error: None })
+    }
+
+    fn failure(code: ExitCode) -> Failure {
+        Failure::new(Phase::Receive, "h", "why").with_code(code)
+    }
+
+    #[test]
+    fn every_end_of_an_exchange_has_its_next_step() {
+        let mut options = options();
+        options.request.max_redirects = 1;
+        options.retry = Retry { times: 1, delay: Duration::from_secs(1) };
+        let mut state = DownloadState::new(&options, url("http://h/a"));
+        let step = |state: &mut DownloadState<'_>, ended| state.next(ended, Repeatable::Yes);
+        let to = |text| result(NextAction::Redirect(url(text)));
+
+        assert!(matches!(step(&mut state, to("http://h/b")), NextStep::Request));
+        assert_eq!(state.url().to_string(), "http://h/b");
+        assert!(matches!(step(&mut state, result(NextAction::Restart)), NextStep::Restart));
+        let promote = step(&mut state, result(NextAction::AlreadyComplete));
+        assert!(matches!(promote, NextStep::Promote));
+        assert!(matches!(step(&mut state, result(NextAction::Deliver(None))), NextStep::Done));
+
+        let wait = Some(Duration::from_secs(3));
+        let retry = step(&mut state, result(NextAction::Retry(wait)));
+        let NextStep::Retry { delay, cause: None } = retry else { panic!("{retry:?}") };
+        assert_eq!((Some(delay), state.url().to_string().as_str()), (wait, "http://h/a"));
+        // The redirects of each attempt are counted anew.
+        assert!(matches!(step(&mut state, to("http://h/b")), NextStep::Request));
+        let NextStep::Fail(last) = step(&mut state, to("http://h/c")) else { panic!() };
+        assert_eq!(last.code, ExitCode::Redirect);
+    }
+
+    #[test]
+    fn failure_is_retried_only_if_it_may_pass_and_nothing_was_written() {
+        for (times, code, repeatable, retries) in [
+            (1, ExitCode::Partial, Repeatable::Yes, true),
+            (0, ExitCode::Partial, Repeatable::Yes, false),
+            (1, ExitCode::Partial, Repeatable::No, false),
+            (1, ExitCode::Protocol, Repeatable::Yes, false),
+        ] {
+            let mut options = options();
+            options.retry = Retry { times, delay: Duration::ZERO };
+            let mut state = DownloadState::new(&options, url("http://h/"));
+            let next = state.next(Err(failure(code)), repeatable);
+            assert_eq!(matches!(next, NextStep::Retry { cause: Some(_), .. }), retries, "{next:?}");
+            assert_eq!(state.retries(), u32::from(retries));
+        }
+    }
+
+    #[test]
+    fn error_status_fails_unless_any_status() {
+        for (any_status, fails) in [(false, true), (true, false)] {
+            let mut options = options();
+            options.response.any_status = any_status;
+            let mut state = DownloadState::new(&options, url("http://h/"));
+            let status_error = Some(failure(ExitCode::Status));
+            let ended = ExchangeResult { action: NextAction::Deliver(None), status_error };
+            let next = state.next(Ok(ended), Repeatable::Yes);
+            assert_eq!(matches!(next, NextStep::Fail(_)), fails, "{next:?}");
+        }
+    }
+}

@@ -55,3 +55,6 @@ pub fn run(
     }
     first
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,7 @@ use crate::error::Failure;
 use crate::http::ParserOptions;
 use crate::http::redirect::Downgrade;
 use crate::http::request::CustomHeader;
+use crate::http::url::UserInfo;
 use crate::net::dial::Dialer;
 use crate::net::endpoint::Endpoint;
 use crate::net::layer::Layer;
@@ -41,7 +42,7 @@ pub struct RequestOptions {
     /// The user's own header fields.
     pub headers: Vec<CustomHeader>,
     /// User name and password for the origin of the first URL.
-    pub user: Option<(String, String)>,
+    pub user: Option<UserInfo>,
     /// The value of Range.
     pub range: Option<String>,
     /// The file or date that the response must be newer than.

@@ -97,12 +97,13 @@ impl PartialFile {
             return Ok(PartialFile { file, names: None, path: target, metadata });
         }
         let entry = Entry::of(&target).map_err(|e| file_error(&target, e))?;
-        let (file, names) = open_part(entry, start)?;
+        let names = Names::choose(entry, start)?;
+        let path = names.written.path().to_path_buf();
+        let file = open_written(&names.written, start).map_err(|e| file_error(&path, e))?;
         metadata.tag.store(&file);
         if let Some(found) = found {
             let _ = file.set_permissions(Permissions::from_mode(mode_like(&found)));
         }
-        let path = names.written.path().to_path_buf();
         Ok(PartialFile { file, names: Some(names), path, metadata })
     }
 
@@ -191,18 +192,20 @@ fn mode_like(found: &Metadata) -> u32 {
     found.mode() & if is_own { 0o777 } else { 0o755 }
 }
 
-fn open_part(target: Entry, start: Start<'_>) -> Result<(File, Names), Failure> {
-    let part = target.with_suffix(PART_SUFFIX);
-    let earlier = match start {
-        Start::Restart(point) => {
-            earlier_part(&part, point).map_err(|e| file_error(part.path(), e))?
-        }
-        _ => None,
-    };
-    let written = if earlier.is_some() { part.with_suffix(NEW_SUFFIX) } else { part.clone() };
-    let file = open_written(&written, start).map_err(|e| file_error(written.path(), e))?;
-    let continues = !matches!(start, Start::New);
-    Ok((file, Names { written, part, target, earlier, continues }))
+impl Names {
+    /// The names of the partial file of `target`.
+    fn choose(target: Entry, start: Start<'_>) -> Result<Names, Failure> {
+        let part = target.with_suffix(PART_SUFFIX);
+        let earlier = match start {
+            Start::Restart(point) => {
+                earlier_part(&part, point).map_err(|e| file_error(part.path(), e))?
+            }
+            _ => None,
+        };
+        let written = if earlier.is_some() { part.with_suffix(NEW_SUFFIX) } else { part.clone() };
+        let continues = !matches!(start, Start::New);
+        Ok(Names { written, part, target, earlier, continues })
+    }
 }
 
 /// Opens the file to write, positioned at `start`.

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use super::resume_tag::{ResumeTag, Validators, complete_validator, is_etag};
 use crate::error::{ExitCode, Failure, Phase};
+use crate::http::Field;
 use crate::process::output_file::{Access, Entry, follow_links};
 
 /// The suffix of a partial file.
@@ -91,13 +92,13 @@ impl ResumePoint {
     }
 
     /// The header field that makes the request depend on the validator (RFC 9110 §13.1).
-    pub fn condition(&self) -> (&'static str, String) {
+    pub fn condition(&self) -> Field {
         let name = match (self.is_complete(), is_etag(&self.validator)) {
             (false, _) => "If-Range",
             (true, true) => "If-None-Match",
             (true, false) => "If-Modified-Since",
         };
-        (name, self.validator.clone())
+        Field::new(name, &self.validator)
     }
 
     /// Whether a response with these validators is another version of the file.
@@ -183,8 +184,8 @@ mod tests {
         let target = dir.path().join("f");
         let date = "Tue, 15 Nov 1994 08:12:31 GMT".to_string();
         for (etag, condition) in [
-            (Some("W/\"1\"".to_string()), ("If-None-Match", "W/\"1\"")),
-            (None, ("If-Modified-Since", date.as_str())),
+            (Some("W/\"1\"".to_string()), Field::new("If-None-Match", "W/\"1\"")),
+            (None, Field::new("If-Modified-Since", &date)),
         ] {
             let validators = Validators { etag, date: Some(date.clone()) };
             let metadata = BodyMetadata { validators, ..BodyMetadata::default() };
@@ -197,7 +198,7 @@ mod tests {
             assert_eq!(http_date(modified), date);
             let point = find(&target).unwrap();
             if point.is_complete() {
-                assert_eq!(point.condition(), (condition.0, condition.1.to_string()));
+                assert_eq!(point.condition(), condition);
                 assert_eq!(point.range(), None);
             } else {
                 eprintln!("skipped: no extended attributes here");

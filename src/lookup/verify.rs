@@ -200,3 +200,71 @@ fn merge(options: &LookupOptions, results: Vec<AddressResult>) -> Answer {
     answer.result.checks = Some(checks);
     answer
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lookup::VerifyOptions;
+    use crate::resolver::Family;
+
+    fn options(strict: bool) -> LookupOptions {
+        LookupOptions {
+            family: Family::Any,
+            source: LookupSource::Dns,
+            server: None,
+            record_type: None,
+            tcp: false,
+            all: false,
+            verify: Some(VerifyOptions { strict, check_all_names: false }),
+            timeout: None,
+            max_jobs: 1,
+        }
+    }
+
+    fn check(name: &str, outcome: CheckOutcome) -> ForwardCheck {
+        let failing = outcome == CheckOutcome::Failing;
+        let failure = failing.then(|| Failure::resolver(name, "SERVFAIL"));
+        let (address, addresses) = ("192.0.2.1".to_string(), Vec::new());
+        let cause = Some("no such name".to_string());
+        let check = Check { address, name: name.into(), outcome, addresses, cause };
+        ForwardCheck { check, failure }
+    }
+
+    #[test]
+    fn names_of_an_address_have_one_verdict() {
+        use CheckOutcome::{Confirmed, Elsewhere, Failing, Refused, Unresolved};
+        for (outcomes, status, code, strict_code, text) in [
+            (&[Elsewhere, Failing, Confirmed][..], LookupStatus::Validated, 0, 0, "Validated"),
+            (&[Elsewhere, Failing], LookupStatus::Failing, 75, 75, ""),
+            (&[Elsewhere, Unresolved], LookupStatus::Mismatch, 1, 1, "did not appear"),
+            (&[Unresolved, Elsewhere], LookupStatus::ForwardFailed, 1, 1, "could not be"),
+            (&[Refused], LookupStatus::ForwardFailed, 1, 1, "could not be"),
+            (&[], LookupStatus::None, 0, 1, "may be normal"),
+        ] {
+            let mut checks: Vec<_> = outcomes.iter().map(|one| check("n", *one)).collect();
+            let verdict = Verdict::of(&mut checks);
+            let codes = [false, true].map(|strict| verdict.code(&options(strict)).number());
+            assert_eq!((verdict.status(), codes), (status, [code, strict_code]), "{outcomes:?}");
+            let printed = verdict.text("192.0.2.1");
+            assert_eq!(printed.is_none(), text.is_empty());
+            assert!(printed.unwrap_or_default().contains(text));
+        }
+    }
+
+    #[test]
+    fn worst_address_decides_and_every_line_is_printed() {
+        let result = |verdict| AddressResult { target: "a".into(), verdict, checks: Vec::new() };
+        let name = || "n".to_string();
+        let answer = merge(
+            &options(false),
+            vec![
+                result(Verdict::Validated { name: name() }),
+                result(Verdict::Failed(Failure::resolver("a", "SERVFAIL"))),
+                result(Verdict::Mismatch { name: name() }),
+            ],
+        );
+        assert_eq!((answer.result.status, answer.result.code), (LookupStatus::Failing, 75));
+        assert_eq!(answer.result.cause.as_deref(), Some("SERVFAIL"));
+        assert_eq!(answer.result.verdict.unwrap().lines().count(), 2);
+    }
+}

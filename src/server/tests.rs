@@ -56,7 +56,7 @@ impl Server {
         let events = File::create(dir.path().join("events")).unwrap();
         let (verbosity, color) = (Verbosity::Quiet, ColorWhen::Never);
         let events = Some((events, "events".into()));
-        let report = Report::new(ReportOptions { verbosity, json: false, color, events });
+        let report = Report::without_stderr(ReportOptions { verbosity, json: false, color, events });
         let shutdown = Shutdown::new(Some(Instant::now() + TIMEOUT)).unwrap();
         let service = Box::new(Echo { delay: Duration::ZERO });
         let options = ServerOptions { listener, limits, service, layer: None, layer_stack: 0 };
@@ -143,6 +143,11 @@ fn is_closed(mut stream: TcpStream) -> bool {
     stream.read(&mut [0; 8]).is_ok_and(|n| n == 0)
 }
 
+/// Waits until the server has closed or reset the connection.
+fn wait_for_close(stream: TcpStream) {
+    is_closed(stream);
+}
+
 #[test]
 fn run_ends_after_the_last_connection_of_its_limit() {
     let server = Server::new(ServerLimits { max_accepts: Some(2), ..limits() });
@@ -160,7 +165,7 @@ fn run_ends_after_the_last_connection_of_its_limit() {
 fn failure_of_the_only_connection_is_that_of_the_run() {
     let idle_timeout = Some(Duration::from_millis(30));
     let limits = ServerLimits { max_accepts: Some(1), idle_timeout, ..limits() };
-    let served = Server::new(limits).serve(|clients| let _ = is_closed(clients.served()));
+    let served = Server::new(limits).serve(|clients| wait_for_close(clients.served()));
     assert_eq!(served.code(), ExitCode::Timeout);
     assert!(served.events.contains("\"ended_by\":\"timeout\""), "{}", served.events);
 }
@@ -225,12 +230,12 @@ fn denied_and_surplus_clients_are_rejected() {
     let deny = |rule: &str| AccessRules::parse(&[], &[rule.into()], None).unwrap();
     let accept_timeout = Some(Duration::from_millis(100));
     let denied = ServerLimits { rules: deny("127.0.0.0/8"), accept_timeout, ..limits() };
-    let served = Server::new(denied).serve(|clients| let _ = is_closed(clients.connect()));
+    let served = Server::new(denied).serve(|clients| wait_for_close(clients.connect()));
     assert!(served.events.contains("denied by rule"), "{}", served.events);
     let one = ServerLimits { max_conns_per_ip: Some(1), max_accepts: Some(2), ..limits() };
     let served = Server::new(one).serve(|clients| {
         let first = clients.served();
-        let _ = is_closed(clients.connect());
+        wait_for_close(clients.connect());
         drop(first);
         clients.wait_for_event("\"closed\"");
         drop(clients.served());
@@ -276,7 +281,7 @@ fn only_completed_handshakes_count() {
     let served = server.with_layer(OneByte).serve(|clients| {
         let mut wrong = clients.connect();
         wrong.write_all(b"w").unwrap();
-        let _ = is_closed(wrong);
+        wait_for_close(wrong);
         let mut right = clients.connect();
         right.write_all(b"h").unwrap();
         assert_eq!(ask(&mut right, b"hello").unwrap(), b"hello");
@@ -303,7 +308,7 @@ fn panic_ends_its_own_connection_only() {
         for _ in 0..2 {
             let mut stream = clients.connect();
             stream.write_all(b"x").unwrap();
-            let _ = is_closed(stream);
+            wait_for_close(stream);
         }
     });
     assert_eq!(served.code(), ExitCode::Done);
@@ -327,7 +332,7 @@ fn local_failure_of_a_connection_is_printed_and_ended_by_us() {
         for _ in 0..2 {
             let mut stream = clients.connect();
             stream.write_all(b"x").unwrap();
-            let _ = is_closed(stream);
+            wait_for_close(stream);
         }
     });
     assert_eq!(served.code(), ExitCode::Done);
