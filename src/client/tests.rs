@@ -41,7 +41,7 @@ impl Terminal {
         let stderr = leak(File::create(dir.path().join("stderr")).unwrap());
         let std = StdStreams { stdin: leak(stdin), stdout: Stdout::of(stdout), stderr };
         let events = File::create(dir.path().join("events")).unwrap();
-        let report = Report::new(ReportOptions {
+        let report = Report::without_stderr(ReportOptions {
             verbosity: Verbosity::Quiet,
             json: false,
             color: ColorWhen::Never,
@@ -65,14 +65,14 @@ impl Terminal {
     }
 
     /// Runs a session with `peer` at the other end.
-    fn run<P: Into<socket2::Socket>>(
+    fn run<P>(
         &self,
         options: &SessionOptions,
         (local, remote): (P, P),
         peer: impl FnOnce(socket2::Socket) + Send,
     ) -> Result<ExitCode, Failure>
     where
-        P: Send,
+        P: Into<socket2::Socket> + Send,
     {
         let (local, remote): (socket2::Socket, socket2::Socket) = (local.into(), remote.into());
         remote.set_read_timeout(Some(TIMEOUT)).unwrap();
