@@ -175,14 +175,14 @@ fn sigterm_leaves_no_program_behind() {
 }
 
 /// A server whose program and the program's child run; both ignore SIGTERM and SIGHUP.
-struct Stubborn {
+struct ServerWithProgram {
     server: Daemon,
     words: [String; 2],
     _client: std::io::Result<TcpStream>,
 }
 
-impl Stubborn {
-    fn start(server: &str, n: u32) -> Stubborn {
+impl ServerWithProgram {
+    fn start(server: &str, n: u32) -> ServerWithProgram {
         let words = [unique(n), unique(n + 1)];
         let script = format!("trap '' TERM HUP; sleep {} & sleep {}", words[0], words[1]);
         let server = sockit(server).arg("--sh").arg(script).serve();
@@ -190,7 +190,7 @@ impl Stubborn {
         let _client = TcpStream::connect(server.addr());
         socket.send_to(b"question", server.addr()).unwrap();
         wait_until_run(&[&words[0], &words[1]]);
-        Stubborn { server, words, _client }
+        ServerWithProgram { server, words, _client }
     }
 
     /// Waits for the exit of the server and of both processes; returns the exit code.
@@ -204,10 +204,10 @@ impl Stubborn {
 #[test]
 fn second_signal_kills_the_process_group() {
     for (n, line) in [(10, "tcp-server --grace 60s"), (12, "udp-server")] {
-        let stubborn = Stubborn::start(line, n);
-        stubborn.server.signal(libc::SIGTERM);
-        stubborn.server.signal(libc::SIGINT);
-        let code = stubborn.wait();
+        let running = ServerWithProgram::start(line, n);
+        running.server.signal(libc::SIGTERM);
+        running.server.signal(libc::SIGINT);
+        let code = running.wait();
         assert!([130, 143].contains(&code), "{line}: {code}");
     }
 }
@@ -215,15 +215,15 @@ fn second_signal_kills_the_process_group() {
 #[test]
 fn hangup_and_quit_kill_the_process_group() {
     for (n, signal) in [(20, libc::SIGHUP), (22, libc::SIGQUIT)] {
-        let stubborn = Stubborn::start("tcp-server", n);
-        stubborn.server.signal(signal);
-        assert_eq!(stubborn.wait(), 128 + signal);
+        let running = ServerWithProgram::start("tcp-server", n);
+        running.server.signal(signal);
+        assert_eq!(running.wait(), 128 + signal);
     }
 }
 
 #[test]
 fn timeout_of_the_run_kills_the_process_group() {
-    assert_eq!(Stubborn::start("tcp-server --timeout 6s", 30).wait(), 28);
+    assert_eq!(ServerWithProgram::start("tcp-server --timeout 6s", 30).wait(), 28);
 }
 
 #[test]
