@@ -65,15 +65,12 @@ impl Terminal {
     }
 
     /// Runs a session with `peer` at the other end.
-    fn run<P: Into<socket2::Socket>>(
+    fn run<P: Into<socket2::Socket> + Send>(
         &self,
         options: &SessionOptions,
         (local, remote): (P, P),
         peer: impl FnOnce(socket2::Socket) + Send,
-    ) -> Result<ExitCode, Failure>
-    where
-        P: Send,
-    {
+    ) -> Result<ExitCode, Failure> {
         let (local, remote): (socket2::Socket, socket2::Socket) = (local.into(), remote.into());
         remote.set_read_timeout(Some(TIMEOUT)).unwrap();
         let stream = Stream::from_socket(local).unwrap();

@@ -229,7 +229,8 @@ fn unix_datagrams_are_answered_if_the_peer_has_a_name() {
     let test = TestRun::new();
     let (path, own) = (test.path("server"), test.path("client"));
     let name = UnixAddress::Path(path.clone());
-    let (socket, _file) = unix::bind(&name, Type::DGRAM, 0o600).unwrap();
+    let unix::BoundSocket { socket, socket_file: _file } =
+        unix::bind(&name, Type::DGRAM, 0o600).unwrap();
     let limited = DatagramServerOptions { max_datagrams: Some(2), ..options(Handler::Echo) };
     thread::scope(|scope| {
         scope.spawn(|| {

@@ -334,7 +334,7 @@ fn complete_file_is_only_replaced_by_another_version() {
     let file = dir.path().join("f");
     fetch_to(Some(file.clone()), closes(&[&format!("{ETAG}0123456789")]), |_, _| ()).is(0, "");
     let unchanged = "HTTP/1.1 304 Not Modified\r\nETag: \"1\"\r\n\r\n".to_string();
-    resume(&file, &[unchanged.clone()]).is(0, "");
+    resume(&file, std::slice::from_ref(&unchanged)).is(0, "");
     resume(&file, &[format!("{ETAG}0123456789")]).is(0, "");
     let condition = |options: &mut FetchOptions, _| {
         options.request.time_condition = Some(file.clone());

@@ -18,9 +18,10 @@ fn check_row(peers: &Peers, scene: &Scene, row: &Row) -> Result<(), String> {
     let (run, out) = peers.play(scene);
     let run = injected(run, call, errno, when).run();
     let failed_at = run.stderr.lines().find_map(step).unwrap_or_default();
-    let checked = match (run.code, failed_at) == (code, phase) {
-        true => scene.check(&run, &out),
-        false => Err(format!("wanted {code} {phase}, got {} {}", run.code, run.stderr.trim_end())),
+    let checked = if (run.code, failed_at) == (code, phase) {
+        scene.check(&run, &out)
+    } else {
+        Err(format!("wanted {code} {phase}, got {} {}", run.code, run.stderr.trim_end()))
     };
     checked.map_err(|why| format!("{} / {call} {errno} {when}: {why}", scene.name))
 }

@@ -223,9 +223,10 @@ fn misbehaving_tls_peer_has_its_exit_code() {
 
 #[cfg(feature = "tls")]
 fn client_of(line: &str, peer: std::net::SocketAddr) -> crate::support::sockit::Sockit {
-    match line.starts_with("http") {
-        true => sockit(line).arg(format!("https://{peer}/")),
-        false => sockit(line).to(peer).stdin("hello"),
+    if line.starts_with("http") {
+        sockit(line).arg(format!("https://{peer}/"))
+    } else {
+        sockit(line).to(peer).stdin("hello")
     }
 }
 
@@ -250,9 +251,10 @@ fn server_survives_misbehaving_clients() {
         });
         server.wait_for_log_times("closed.", 4);
         let run = server.stop();
-        match run.code == 0 && !run.stderr.contains("internal error") {
-            true => Ok(()),
-            false => Err(format!("{line}: {} {}", run.code, run.stderr)),
+        if run.code == 0 && !run.stderr.contains("internal error") {
+            Ok(())
+        } else {
+            Err(format!("{line}: {} {}", run.code, run.stderr))
         }
     });
 }

@@ -77,9 +77,10 @@ impl Peers {
             proxy: serve_every_client(|stream| drop(http_proxy(stream))),
             names: name_server(|query| {
                 let truncated = !query.tcp && query.bytes.windows(4).any(|w| w == b"\x04long");
-                match truncated {
-                    true => Reply { flags: 0x8380, ..query.reply() }.into(),
-                    false => query.reply().a([192, 0, 2, 7]).into(),
+                if truncated {
+                    Reply { flags: 0x8380, ..query.reply() }.into()
+                } else {
+                    query.reply().a([192, 0, 2, 7]).into()
                 }
             }),
             dir,
@@ -245,10 +246,7 @@ impl Scene {
             Expected::Saved(wanted) => std::fs::read(out).is_ok_and(|saved| saved == *wanted),
             Expected::Anything => true,
         };
-        match is_complete {
-            true => Ok(()),
-            false => Err(format!("0 with bytes missing: {:?}", run.text())),
-        }
+        if is_complete { Ok(()) } else { Err(format!("0 with bytes missing: {:?}", run.text())) }
     }
 }
 

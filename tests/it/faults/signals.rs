@@ -78,15 +78,16 @@ fn thousand_signals_per_second_lose_no_byte() {
         });
         client.close_stdin();
         let run = client.wait();
-        match run.code == 0 && run.stdout == wanted {
-            true => Ok(()),
-            false => Err(format!(
+        if run.code == 0 && run.stdout == wanted {
+            Ok(())
+        } else {
+            Err(format!(
                 "{name}: {} and {} of {} bytes, {}",
                 run.code,
                 run.stdout.len(),
                 wanted.len(),
                 run.stderr
-            )),
+            ))
         }
     });
 }

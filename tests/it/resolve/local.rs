@@ -131,9 +131,12 @@ fn stdin_questions_are_answered_before_eof() {
 
 #[test]
 fn silent_server_delays_its_own_answer_only() {
-    let server = name_server(|query| match query.bytes.windows(6).any(|part| part == b"silent") {
-        true => Reaction::Ignore,
-        false => query.reply().a([192, 0, 2, 1]).into(),
+    let server = name_server(|query| {
+        if query.bytes.windows(6).any(|part| part == b"silent") {
+            Reaction::Ignore
+        } else {
+            query.reply().a([192, 0, 2, 1]).into()
+        }
     });
     let list: String = (0..200)
         .map(|n| if n % 50 == 7 { format!("silent{n}.test\n") } else { format!("n{n}.test\n") })

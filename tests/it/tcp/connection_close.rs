@@ -222,10 +222,8 @@ fn rate_limited_input_that_is_unread_exits_18() {
         // It leaves once the talk has begun, with most of it still to come.
         let brief = peer(|mut stream| stream.expect_bytes("x"));
         let client = sockit("tcp-client --rate 2k/s").to(brief.addr());
-        let client = match from_file {
-            true => client.arg("--input").arg(&file),
-            false => client.stdin([b'x'; 3000]),
-        };
+        let client =
+            if from_file { client.arg("--input").arg(&file) } else { client.stdin([b'x'; 3000]) };
         client.run().exits(18);
     }
 }
