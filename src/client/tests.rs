@@ -65,12 +65,15 @@ impl Terminal {
     }
 
     /// Runs a session with `peer` at the other end.
-    fn run<P: Into<socket2::Socket> + Send>(
+    fn run<P>(
         &self,
         options: &SessionOptions,
         (local, remote): (P, P),
         peer: impl FnOnce(socket2::Socket) + Send,
-    ) -> Result<ExitCode, Failure> {
+    ) -> Result<ExitCode, Failure>
+    where
+        P: Into<socket2::Socket> + Send,
+    {
         let (local, remote): (socket2::Socket, socket2::Socket) = (local.into(), remote.into());
         remote.set_read_timeout(Some(TIMEOUT)).unwrap();
         let stream = Stream::from_socket(local).unwrap();
