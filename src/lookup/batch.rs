@@ -49,7 +49,7 @@ impl Batch {
     ///
     /// Fails if no thread or pipe can be created.
     pub fn start(questions: Questions, lookup: Lookup, limits: BatchLimits) -> io::Result<Batch> {
-        let (wake_rx, wake_tx) = shutdown::wake_pipe()?;
+        let shutdown::WakePipe { rx: wake_rx, tx: wake_tx } = shutdown::wake_pipe()?;
         let queue = Arc::new(WorkQueue::new(questions, lookup, limits, wake_tx));
         queue.spawn_worker()?;
         Ok(Batch { queue, wake_rx })
