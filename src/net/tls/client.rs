@@ -21,7 +21,7 @@ use super::{OnTruncation, describe, error_text, provider};
 use crate::error::{Failure, Phase};
 use crate::net::connect_event::ConnectEvent;
 use crate::net::layer::{HandshakeContext, Layer};
-use crate::net::stream::Stream;
+use crate::net::stream::{PeerCertificate, Stream};
 use crate::shutdown::{earliest, poll_until};
 
 /// How long to wait for a server to refuse the client certificate, when it sends nothing else: one
@@ -154,16 +154,24 @@ impl Layer for Client {
                 let why = format!("--insecure: this would have failed: {why}");
                 (context.emit)(ConnectEvent::Warning(why));
             }
-            None => stream.facts.peer_name = peer_name(&connection),
+            None => stream.facts.peer_name = certificate(&connection).and_then(|info| info.name()),
         }
+        stream.facts.certificate = certificate(&connection).map(PeerCertificate::from);
         (context.emit)(ConnectEvent::Secured(context.target.clone()));
         Ok(split(stream, connection, records, self.on_truncation))
     }
 }
 
-fn peer_name(connection: &Connection) -> Option<String> {
-    let own = connection.peer_certificates()?.first()?;
-    CertificateInfo::of(own)?.name()
+fn certificate(connection: &Connection) -> Option<CertificateInfo> {
+    CertificateInfo::of(connection.peer_certificates()?.first()?)
+}
+
+impl From<CertificateInfo> for PeerCertificate {
+    fn from(info: CertificateInfo) -> PeerCertificate {
+        let name = info.name().unwrap_or_default();
+        let subject = if info.subject.is_empty() { name } else { info.subject };
+        PeerCertificate { subject, not_after: info.validity.1 }
+    }
 }
 
 fn verifier(trust: &TrustSource, pins: &[Sha256], insecure: bool) -> ServerVerifier {

@@ -141,6 +141,7 @@ mod tests {
             peer,
             began: Instant::now(),
             peer_name: Some("client.example".into()),
+            certificate: None,
             credentials: Some(Credentials { pid: 1, uid: 2, gid: 3 }),
         };
         let environment = for_connection(&info, "box");
