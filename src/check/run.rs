@@ -198,7 +198,7 @@ impl Run {
         for (n, (target, verdict)) in others.iter().take(MAX_NAMED - 1).enumerate() {
             let separator = if n == 0 { "; also " } else { ", " };
             let target = &self.options.targets[*target];
-            cause += &format!("{separator}{target}: {}", verdict.reason());
+            cause += &format!("{separator}{target}: {}", verdict.reason_with_phase());
         }
         match others.len().saturating_sub(MAX_NAMED - 1) {
             0 => cause,

@@ -53,9 +53,11 @@ impl Verdict {
 
     /// An attempt that failed.
     pub fn failed(failure: &Failure) -> Verdict {
-        let cause = Some(failure.cause());
-        let verdict = Verdict::new(status(failure));
-        Verdict { code: failure.code, phase: failure.stage, cause, ..verdict }
+        let status = status(failure);
+        // Which limit it was is known; what is left of it for the phase is no round number.
+        let is_timeout = status == CheckStatus::Timeout;
+        let cause = Some(if is_timeout { "timed out".into() } else { failure.cause() });
+        Verdict { code: failure.code, phase: failure.stage, cause, ..Verdict::new(status) }
     }
 
     /// The same with its time and address.
@@ -88,16 +90,19 @@ impl Verdict {
 
     /// The reason in an error line: the cause, or the state where there is none.
     pub fn reason(&self) -> String {
-        match &self.cause {
-            Some(cause) if self.phase == Phase::Connect => cause.clone(),
-            Some(cause) => format!("{}: {cause}", self.phase),
-            None => self.status.to_string(),
+        self.cause.clone().unwrap_or_else(|| self.status.to_string())
+    }
+
+    /// The same with its phase, unless that is connecting.
+    pub fn reason_with_phase(&self) -> String {
+        match self.phase {
+            Phase::Connect => self.reason(),
+            phase => format!("{phase}: {}", self.reason()),
         }
     }
 
     /// The report of this verdict on `target`.
     pub fn report(&self, target: &Target) -> CheckReport {
-        let is_failed = self.status == CheckStatus::Failed;
         let certificate = self.certificate.as_ref();
         CheckReport {
             target: target.to_string(),
@@ -105,7 +110,8 @@ impl Verdict {
             code: self.code.number(),
             milliseconds: self.elapsed.as_nanos() as f64 / 1e6,
             address: self.address.clone(),
-            cause: if is_failed { Some(self.reason()) } else { self.cause.clone() },
+            phase: (!self.is_open()).then(|| self.phase.word()),
+            cause: self.cause.clone(),
             subject: certificate.map(|certificate| certificate.subject.clone()),
             days_left: certificate.map(PeerCertificate::days_left),
             attempts: self.attempts,
@@ -224,8 +230,8 @@ mod tests {
     #[test]
     fn reason_names_the_phase_unless_it_is_connect() {
         let failure = Failure::new(Phase::Tls, "db:1", "self-signed certificate");
-        assert_eq!(Verdict::failed(&failure).reason(), "tls: self-signed certificate");
-        assert_eq!(of_errno(libc::ECONNREFUSED).reason(), "Connection refused");
+        assert_eq!(Verdict::failed(&failure).reason_with_phase(), "tls: self-signed certificate");
+        assert_eq!(of_errno(libc::ECONNREFUSED).reason_with_phase(), "Connection refused");
         assert_eq!(Verdict::new(CheckStatus::NoAnswer).reason(), "no answer");
     }
 }

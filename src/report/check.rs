@@ -64,6 +64,9 @@ pub struct CheckReport {
     /// The address that answered, or failed first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
+    /// The phase at which the last attempt failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phase: Option<&'static str>,
     /// Why it is not open.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
@@ -101,7 +104,8 @@ impl CheckReport {
                 format!("{target} open {:.1} ms{}", self.milliseconds, self.certificate())
             }
             (CheckStatus::Failed, Some(cause)) => {
-                format!("{target} failed: {}", escape_keep_backslash(cause))
+                let phase = self.phase.unwrap_or_default();
+                format!("{target} failed: {phase}: {}", escape_keep_backslash(cause))
             }
             _ => format!("{target} {status}"),
         }
@@ -130,6 +134,7 @@ mod tests {
             code: 0,
             milliseconds: 0.26,
             address: None,
+            phase: None,
             cause: None,
             subject: None,
             days_left: None,
@@ -143,8 +148,9 @@ mod tests {
     fn line_is_target_and_state() {
         assert_eq!(report(CheckStatus::Open).line(), "db:5432 open 0.3 ms");
         assert_eq!(report(CheckStatus::NoSuchName).line(), "db:5432 no such name");
-        let failed = CheckReport { cause: Some("a\nb".into()), ..report(CheckStatus::Failed) };
-        assert_eq!(failed.line(), "db:5432 failed: a\\nb");
+        let (phase, cause) = (Some("tls"), Some("a\nb".into()));
+        let failed = CheckReport { phase, cause, ..report(CheckStatus::Failed) };
+        assert_eq!(failed.line(), "db:5432 failed: tls: a\\nb");
     }
 
     #[test]
