@@ -13,7 +13,7 @@ use super::hosts::{HostCache, Lifetime, LookupLimits};
 use super::options::{CheckOptions, Repeat, Until};
 use super::probe::{Destination, probe};
 use super::schedule::{Addresses, Goal, Next, Part, Schedule};
-use super::target::Target;
+use super::target::{Protocol, Target};
 use super::verdict::Verdict;
 use crate::error::{ExitCode, Failure, Phase};
 use crate::net::proxy::Route;
@@ -289,10 +289,13 @@ impl Run {
     }
 
     fn destinations(&self, target: &Target) -> Result<Vec<Destination>, Arc<Failure>> {
-        let Target::Port { host, port, .. } = target else { return Ok(vec![Destination::Target]) };
+        let Target::Port { protocol, host, port } = target else {
+            return Ok(vec![Destination::Target]);
+        };
         let options = self.options.hosts.get(host);
         if let Some(Route::Through(proxy)) = options.map(|options| &options.route)
             && proxy.resolves()
+            && *protocol == Protocol::Tcp
         {
             return Ok(vec![Destination::Target]);
         }

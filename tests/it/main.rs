@@ -16,6 +16,7 @@ mod vitals;
 
 mod activation;
 mod chat;
+mod check;
 mod completions;
 #[cfg(target_os = "linux")]
 mod confined;
