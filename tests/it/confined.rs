@@ -114,6 +114,7 @@ fn servers_and_clients_of_names_are_confined_and_those_with_programs_are_not() {
     }
     let running = |line: &str| restrictions(sockit(line));
     assert_eq!(running("resolve --timeout 2s --server 127.0.0.1:1 a.example"), 1);
+    assert_eq!(running("check 127.0.0.1:1"), 1);
     #[cfg(feature = "http")]
     assert_eq!(running("http-get http://127.0.0.1:1/"), 1);
 }

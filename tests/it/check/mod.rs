@@ -5,6 +5,7 @@ mod layers;
 mod limits;
 mod output;
 mod states;
+mod table;
 mod targets;
 mod udp;
 mod wait;
