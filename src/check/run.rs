@@ -1,7 +1,10 @@
 //! Runs a check: worker threads make the attempts, the calling thread hands over the results.
 
+use std::io;
+use std::io::Error;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -59,7 +62,7 @@ pub fn run(
     outcome
 }
 
-fn no_resource(error: std::io::Error) -> Failure {
+fn no_resource(error: Error) -> Failure {
     Failure::local_resource("check", error)
 }
 
@@ -207,7 +210,7 @@ impl Run {
     }
 
     /// Starts a worker; fails if there are no more threads.
-    fn spawn_worker(self: &Arc<Run>, state: &mut State) -> std::io::Result<()> {
+    fn spawn_worker(self: &Arc<Run>, state: &mut State) -> io::Result<()> {
         let run = self.clone();
         let thread = thread::Builder::new().name("check".into()).stack_size(STACK_SIZE);
         thread.spawn(move || run.work())?;
@@ -312,7 +315,10 @@ impl Run {
         drop(state);
         let Connection { destination, limit } = &part.destination;
         let target = &self.options.targets[part.target];
-        let verdict = probe(target, destination, &self.options, *limit, &self.attempts);
+        let attempt = || probe(target, destination, &self.options, *limit, &self.attempts);
+        let verdict = catch_unwind(AssertUnwindSafe(attempt)).unwrap_or_else(|_| {
+            Verdict::failed(&Failure::local_resource(target, Error::other("internal error")))
+        });
         self.log(part.target, Some(destination), &verdict);
         let mut state = self.lock();
         state.schedule.finished(part, verdict, Instant::now());

@@ -261,13 +261,19 @@ impl<D> Schedule<D> {
         Some((target, slot.verdict()?))
     }
 
-    /// Takes the verdict on the next target in their order, decided or not, when the run is over.
+    /// Takes the verdict on the next target in their order when the run is over, decided or not. A
+    /// target without any is left out if the goal was reached without it.
     pub fn take_rest(&mut self) -> Option<(usize, Verdict)> {
-        let slot = self.slots.get(self.taken)?;
-        let verdict =
-            slot.verdict().unwrap_or(Verdict { attempts: 0, ..Verdict::new(CheckStatus::Timeout) });
-        self.taken += 1;
-        Some((self.taken - 1, verdict))
+        let never_tried = || Verdict { attempts: 0, ..Verdict::new(CheckStatus::Timeout) };
+        let is_met = self.is_met();
+        while let Some(slot) = self.slots.get(self.taken) {
+            self.taken += 1;
+            let verdict = slot.verdict().or_else(|| (!is_met).then(never_tried));
+            if let Some(verdict) = verdict {
+                return Some((self.taken - 1, verdict));
+            }
+        }
+        None
     }
 
     /// Whether the goal is reached.
@@ -406,6 +412,8 @@ mod tests {
         assert_eq!(attempt(&mut schedule, CheckStatus::Open, start), 1);
         assert_eq!(schedule.next(start), Next::Over);
         assert!(schedule.is_met() && schedule.is_over(start));
+        let rest = std::iter::from_fn(|| schedule.take_rest());
+        assert_eq!(rest.map(|(target, _)| target).collect::<Vec<_>>(), [0, 1]);
     }
 
     #[test]

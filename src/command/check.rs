@@ -34,7 +34,7 @@ const RESULTS: &str = "Prints a line per target: open, refused, timeout, unreach
 #[command(after_help = RESULTS)]
 pub struct Args {
     /// HOST:PORT, HOST:22,80,8000-8010, udp:HOST:PORT or unix:PATH
-    #[arg(value_name = "TARGET", required = true)]
+    #[arg(value_name = "TARGET", required = true, value_hint = clap::ValueHint::Hostname)]
     pub targets: Vec<OsString>,
     /// Program with arguments that replaces sockit if the check succeeds
     #[arg(last = true, value_name = "COMMAND")]
