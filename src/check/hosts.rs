@@ -20,10 +20,10 @@ const MAX_AGE: Duration = Duration::from_secs(30);
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 
 /// The addresses of a host, or why there are none.
-pub type Addresses = Result<Arc<[SocketAddr]>, Arc<Failure>>;
+pub type HostAddresses = Result<Arc<[SocketAddr]>, Arc<Failure>>;
 
 /// A lookup of a name.
-pub type Lookup = fn(&str, Family) -> Result<Vec<SocketAddr>, Failure>;
+pub type HostLookup = fn(&str, Family) -> Result<Vec<SocketAddr>, Failure>;
 
 /// The limits of lookups.
 #[derive(Debug, Clone, Copy)]
@@ -50,7 +50,7 @@ pub enum Lifetime {
 pub struct HostCache {
     family: Family,
     limits: LookupLimits,
-    lookup: Lookup,
+    lookup: HostLookup,
     shared: Arc<Shared>,
 }
 
@@ -63,7 +63,7 @@ struct Shared {
 #[derive(Debug)]
 enum Entry {
     Running { since: Instant },
-    Done { at: Instant, addresses: Addresses },
+    Done { at: Instant, addresses: HostAddresses },
 }
 
 impl HostCache {
@@ -75,7 +75,7 @@ impl HostCache {
 
     /// Returns the addresses of `host` with port 0, waiting for a running lookup until its time limit
     /// or `deadline`.
-    pub fn addresses(&self, host: &Arc<str>, deadline: Option<Instant>) -> Addresses {
+    pub fn addresses(&self, host: &Arc<str>, deadline: Option<Instant>) -> HostAddresses {
         if let Some(found) = getaddrinfo::numeric(host, self.family)? {
             return Ok(found.into());
         }
@@ -106,7 +106,7 @@ impl HostCache {
         }
     }
 
-    fn is_fresh(&self, at: Instant, addresses: &Addresses) -> bool {
+    fn is_fresh(&self, at: Instant, addresses: &HostAddresses) -> bool {
         let max_age = if addresses.is_ok() { MAX_AGE } else { RETRY_DELAY };
         self.limits.lifetime == Lifetime::Run || at.elapsed() < max_age
     }
@@ -159,7 +159,7 @@ mod tests {
         lifetime: Lifetime::Run,
     };
 
-    fn cache(lookup: Lookup, limits: LookupLimits) -> HostCache {
+    fn cache(lookup: HostLookup, limits: LookupLimits) -> HostCache {
         HostCache { lookup, ..HostCache::new(Family::Any, limits) }
     }
 

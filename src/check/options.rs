@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::target::Target;
+use super::target::CheckTarget;
 use crate::net::layer::Layer;
 use crate::net::proxy::Route;
 use crate::net::socket::SocketOptions;
@@ -15,15 +15,11 @@ use crate::resolver::Family;
 #[derive(Debug)]
 pub struct CheckOptions {
     /// The targets, in the order of their results.
-    pub targets: Vec<Target>,
+    pub targets: Vec<CheckTarget>,
     /// The time limit of each attempt at a target: name, connection and layers; `None` is no limit.
     pub timeout: Option<Duration>,
-    /// How often each target is tried.
-    pub repeat: Repeat,
-    /// The wanted state of a target.
-    pub until: Until,
-    /// How many targets must have it.
-    pub quorum: Quorum,
+    /// What the run has to reach.
+    pub goal: Goal,
     /// The maximum number of concurrent attempts, and of their sockets and threads.
     pub max_jobs: usize,
     /// Address families to use.
@@ -43,6 +39,28 @@ pub struct HostOptions {
     pub route: Route,
     /// The layer whose handshake belongs to the check (TLS).
     pub layer: Option<Arc<dyn Layer>>,
+}
+
+/// What a run has to reach.
+#[derive(Debug, Clone, Copy)]
+pub struct Goal {
+    /// How often each target is tried.
+    pub repeat: Repeat,
+    /// The wanted state of a target.
+    pub until: Until,
+    /// How many targets must have it.
+    pub quorum: Quorum,
+    /// Which addresses of a target are tried.
+    pub addresses: AddressCoverage,
+}
+
+/// Which addresses of a target are tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AddressCoverage {
+    /// Until one is open.
+    FirstOpen,
+    /// All of them.
+    All,
 }
 
 /// How often each target is tried.
@@ -86,13 +104,16 @@ pub enum Quorum {
 
 impl CheckOptions {
     /// One attempt at each of `targets`, directly, within 3 seconds each, 32 concurrently.
-    pub fn new(targets: Vec<Target>) -> CheckOptions {
+    pub fn new(targets: Vec<CheckTarget>) -> CheckOptions {
         CheckOptions {
             targets,
             timeout: Some(Duration::from_secs(3)),
-            repeat: Repeat::Once,
-            until: Until::Open,
-            quorum: Quorum::All,
+            goal: Goal {
+                repeat: Repeat::Once,
+                until: Until::Open,
+                quorum: Quorum::All,
+                addresses: AddressCoverage::FirstOpen,
+            },
             max_jobs: 32,
             family: Family::Any,
             source: None,

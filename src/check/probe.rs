@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::options::{CheckOptions, HostOptions};
-use super::target::{Protocol, Target};
+use super::target::{CheckTarget, Protocol};
 use super::udp;
 use super::verdict::Verdict;
 use crate::net::connect_event::ConnectEvent;
@@ -18,26 +18,26 @@ use crate::report::context::Context;
 
 /// What an attempt connects to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Destination {
+pub enum ProbeAddress {
     /// An address of the host.
-    Address(SocketAddr),
-    /// The target as it is: a Unix socket, or a name that the proxy resolves.
-    Target,
+    Resolved(SocketAddr),
+    /// What the target names: a Unix socket, or a host that the proxy resolves.
+    AsGiven,
 }
 
 /// Connects to `target` at `destination` within `limit` and closes the connection.
 ///
 /// `context.shutdown` ends the attempt too.
 pub fn probe(
-    target: &Target,
-    destination: &Destination,
+    target: &CheckTarget,
+    destination: &ProbeAddress,
     options: &CheckOptions,
     limit: Option<Duration>,
     context: &Context,
 ) -> Verdict {
     let began = Instant::now();
     let verdict = match (target, destination) {
-        (Target::Port { protocol: Protocol::Udp, .. }, Destination::Address(address)) => {
+        (CheckTarget::Port { protocol: Protocol::Udp, .. }, ProbeAddress::Resolved(address)) => {
             udp::probe(*address, options, limit, &context.shutdown)
         }
         _ => {
@@ -49,26 +49,26 @@ pub fn probe(
     let elapsed = began.elapsed();
     let verdict = verdict.unwrap_or_else(|failure| Verdict::failed(&failure));
     match destination {
-        Destination::Address(address) => verdict.at(address, elapsed),
-        Destination::Target => Verdict { elapsed, ..verdict },
+        ProbeAddress::Resolved(address) => verdict.at(address, elapsed),
+        ProbeAddress::AsGiven => Verdict { elapsed, ..verdict },
     }
 }
 
 fn dialer(
-    target: &Target,
-    destination: &Destination,
+    target: &CheckTarget,
+    destination: &ProbeAddress,
     options: &CheckOptions,
     timeout: Option<Duration>,
 ) -> Dialer {
     let HostOptions { route, layer } =
         target.host().and_then(|host| options.hosts.get(host)).cloned().unwrap_or_default();
     let (host, port, route) = match target {
-        Target::Unix(name) => (name.to_string(), 0, Route::Unix(name.clone())),
-        Target::Port { host, port, .. } => (host.to_string(), *port, route),
+        CheckTarget::Unix(name) => (name.to_string(), 0, Route::Unix(name.clone())),
+        CheckTarget::Port { host, port, .. } => (host.to_string(), *port, route),
     };
     let host = match destination {
-        Destination::Address(address) => resolver_text(address),
-        Destination::Target => host,
+        ProbeAddress::Resolved(address) => resolver_text(address),
+        ProbeAddress::AsGiven => host,
     };
     Dialer {
         endpoint: Endpoint { host, port: port.to_string() },

@@ -13,7 +13,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::options::{Quorum, Repeat, Until};
+use super::options::{AddressCoverage, Goal, Quorum, Repeat};
 use super::verdict::{Verdict, merge};
 use crate::report::check::CheckStatus;
 use crate::report::datagram_stats::RoundTrips;
@@ -21,35 +21,13 @@ use crate::report::datagram_stats::RoundTrips;
 /// How long after the time limit of a run an attempt that it ended may still return its reason.
 const GRACE: Duration = Duration::from_millis(20);
 
-/// What a run has to reach.
-#[derive(Debug, Clone, Copy)]
-pub struct Goal {
-    /// How often each target is tried.
-    pub repeat: Repeat,
-    /// The wanted state of a target.
-    pub until: Until,
-    /// How many targets must have it.
-    pub quorum: Quorum,
-    /// Which addresses of a target are tried.
-    pub addresses: Addresses,
-}
-
-/// Which addresses of a target are tried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Addresses {
-    /// Until one is open.
-    FirstOpen,
-    /// All of them.
-    All,
-}
-
 /// What a worker does next.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Next<D> {
+pub enum NextStep<D> {
     /// Start an attempt at the target of this index: resolve its name.
     Attempt(usize),
     /// Connect to one address.
-    Connect(Part<D>),
+    Connect(AttemptPart<D>),
     /// Wait until something changes, or until this instant.
     Wait(Option<Instant>),
     /// Exit.
@@ -58,7 +36,7 @@ pub enum Next<D> {
 
 /// One address of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Part<D> {
+pub struct AttemptPart<D> {
     /// The index of the target.
     pub target: usize,
     /// Where to connect to.
@@ -74,7 +52,7 @@ pub struct Schedule<D> {
     deadline: Option<Instant>,
     slots: Vec<Slot>,
     ready: VecDeque<usize>,
-    parts: VecDeque<Part<D>>,
+    parts: VecDeque<AttemptPart<D>>,
     delayed: BinaryHeap<Reverse<(Instant, usize)>>,
     /// Attempts that have started and have no verdict.
     running: usize,
@@ -121,12 +99,12 @@ impl<D> Schedule<D> {
     }
 
     /// Takes the next piece of work.
-    pub fn next(&mut self, now: Instant) -> Next<D> {
+    pub fn next(&mut self, now: Instant) -> NextStep<D> {
         if self.is_finished() || self.deadline.is_some_and(|at| at <= now) {
-            return Next::Over;
+            return NextStep::Over;
         }
         if let Some(part) = self.parts.pop_front() {
-            return Next::Connect(part);
+            return NextStep::Connect(part);
         }
         while let Some(Reverse((due, target))) = self.delayed.peek().copied() {
             if due > now {
@@ -137,16 +115,16 @@ impl<D> Schedule<D> {
         }
         match self.ready.pop_front() {
             Some(target) => self.start(target, now),
-            None => Next::Wait(self.delayed.peek().map(|Reverse((due, _))| *due)),
+            None => NextStep::Wait(self.delayed.peek().map(|Reverse((due, _))| *due)),
         }
     }
 
-    fn start(&mut self, target: usize, now: Instant) -> Next<D> {
+    fn start(&mut self, target: usize, now: Instant) -> NextStep<D> {
         let slot = &mut self.slots[target];
         slot.addresses = Some(Vec::new());
         slot.first_start.get_or_insert(now);
         self.running += 1;
-        Next::Attempt(target)
+        NextStep::Attempt(target)
     }
 
     /// Whether another worker would have something to do now.
@@ -156,13 +134,17 @@ impl<D> Schedule<D> {
 
     /// Records where to connect to for the running attempt at `target`, and returns the first part;
     /// the others follow before any other work.
-    pub fn resolved(&mut self, target: usize, destinations: Vec<D>) -> Option<Part<D>> {
+    pub fn resolved(&mut self, target: usize, destinations: Vec<D>) -> Option<AttemptPart<D>> {
         let slot = &mut self.slots[target];
         let attempt = slot.attempts;
         slot.addresses = Some(destinations.iter().map(|_| None).collect());
         let parts = destinations.into_iter().enumerate();
-        let mut parts =
-            parts.map(|(position, destination)| Part { target, destination, attempt, position });
+        let mut parts = parts.map(|(position, destination)| AttemptPart {
+            target,
+            destination,
+            attempt,
+            position,
+        });
         let first = parts.next();
         let others: Vec<_> = parts.collect();
         others.into_iter().rev().for_each(|part| self.parts.push_front(part));
@@ -170,8 +152,9 @@ impl<D> Schedule<D> {
     }
 
     /// Records the verdict of a part. It has no effect once the attempt has its own.
-    pub fn finished(&mut self, part: &Part<D>, verdict: Verdict, now: Instant) {
-        let (target, stop_at_open) = (part.target, self.goal.addresses == Addresses::FirstOpen);
+    pub fn finished(&mut self, part: &AttemptPart<D>, verdict: Verdict, now: Instant) {
+        let (target, stop_at_open) =
+            (part.target, self.goal.addresses == AddressCoverage::FirstOpen);
         let slot = &mut self.slots[target];
         let Some(addresses) = slot.addresses.as_mut().filter(|_| slot.attempts == part.attempt)
         else {
@@ -313,151 +296,4 @@ impl Slot {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SECOND: Duration = Duration::from_secs(1);
-
-    fn goal(repeat: Repeat) -> Goal {
-        let (until, quorum) = (Until::Open, Quorum::All);
-        Goal { repeat, until, quorum, addresses: Addresses::FirstOpen }
-    }
-
-    fn wait(limit: Duration) -> Goal {
-        goal(Repeat::Wait { limit: Some(limit), interval: SECOND })
-    }
-
-    fn verdict(status: CheckStatus) -> Verdict {
-        Verdict { elapsed: Duration::from_millis(1), ..Verdict::new(status) }
-    }
-
-    /// Starts the next attempt and ends it with `status`; returns its target.
-    fn attempt(schedule: &mut Schedule<char>, status: CheckStatus, now: Instant) -> usize {
-        let Next::Attempt(target) = schedule.next(now) else { panic!("no attempt is due") };
-        let part = schedule.resolved(target, vec!['a']).expect("a part");
-        schedule.finished(&part, verdict(status), now);
-        target
-    }
-
-    fn statuses(schedule: &mut Schedule<char>) -> Vec<CheckStatus> {
-        std::iter::from_fn(|| schedule.take_decided()).map(|(_, v)| v.status).collect()
-    }
-
-    #[test]
-    fn targets_are_tried_once_and_reported_in_order() {
-        let now = Instant::now();
-        let mut schedule = Schedule::new(3, goal(Repeat::Once), now);
-        assert_eq!(schedule.next(now), Next::<char>::Attempt(0));
-        assert_eq!(attempt(&mut schedule, CheckStatus::Open, now), 1);
-        assert_eq!(attempt(&mut schedule, CheckStatus::Refused, now), 2);
-        assert_eq!(schedule.next(now), Next::Wait(None));
-        assert_eq!(statuses(&mut schedule), []);
-        schedule.attempted(0, verdict(CheckStatus::Open), now);
-        use CheckStatus::{Open, Refused};
-        assert_eq!(statuses(&mut schedule), [Open, Open, Refused]);
-        assert_eq!(schedule.next(now), Next::Over);
-        assert!(schedule.is_over(now) && !schedule.is_met());
-        assert_eq!(schedule.missing().map(|(target, _)| target).collect::<Vec<_>>(), [2]);
-    }
-
-    #[test]
-    fn waiting_retries_after_the_interval_what_is_not_open() {
-        let start = Instant::now();
-        let mut schedule = Schedule::new(2, wait(SECOND * 10), start);
-        attempt(&mut schedule, CheckStatus::Refused, start);
-        attempt(&mut schedule, CheckStatus::Open, start);
-        assert_eq!(schedule.next(start), Next::Wait(Some(start + SECOND)));
-        assert_eq!(schedule.next(start + SECOND / 2), Next::Wait(Some(start + SECOND)));
-        assert_eq!(attempt(&mut schedule, CheckStatus::Open, start + SECOND), 0);
-        assert_eq!(schedule.next(start + SECOND), Next::Over);
-        assert!(schedule.is_met());
-        let (_, first) = schedule.take_decided().unwrap();
-        assert_eq!((first.attempts, first.opened), (2, 1));
-    }
-
-    #[test]
-    fn waiting_ends_at_the_limit_with_the_last_reason() {
-        let start = Instant::now();
-        let mut schedule = Schedule::new(1, wait(SECOND * 2), start);
-        attempt(&mut schedule, CheckStatus::Refused, start);
-        let limit = start + SECOND * 2;
-        let Next::Attempt(0) = schedule.next(start + SECOND) else { panic!("no attempt") };
-        let part = schedule.resolved(0, vec!['a']).unwrap();
-        assert!(!schedule.is_over(start + SECOND) && !schedule.is_over(limit));
-        assert!(schedule.is_over(limit + GRACE));
-        // The limit ended this attempt; the reason is that of the one before.
-        schedule.finished(&part, verdict(CheckStatus::Timeout), limit);
-        assert!(schedule.is_over(limit) && !schedule.is_met());
-        assert_eq!(schedule.take_rest().unwrap().1.status, CheckStatus::Refused);
-        assert!(schedule.take_rest().is_none());
-    }
-
-    #[test]
-    fn stopped_attempt_is_no_sign_of_a_closed_port() {
-        let start = Instant::now();
-        let closed = Goal { until: Until::Closed, ..wait(SECOND) };
-        let mut schedule = Schedule::new(1, closed, start);
-        let Next::Attempt(0) = schedule.next(start) else { panic!("no attempt") };
-        let part = schedule.resolved(0, vec!['a']).unwrap();
-        schedule.finished(&part, verdict(CheckStatus::Timeout), start + SECOND);
-        assert!(!schedule.is_met());
-        assert_eq!(schedule.missing().count(), 1);
-    }
-
-    #[test]
-    fn any_ends_the_wait_at_the_first_open_target() {
-        let start = Instant::now();
-        let mut schedule = Schedule::new(3, Goal { quorum: Quorum::Any, ..wait(SECOND) }, start);
-        attempt(&mut schedule, CheckStatus::Refused, start);
-        assert_eq!(attempt(&mut schedule, CheckStatus::Open, start), 1);
-        assert_eq!(schedule.next(start), Next::Over);
-        assert!(schedule.is_met() && schedule.is_over(start));
-        let rest = std::iter::from_fn(|| schedule.take_rest());
-        assert_eq!(rest.map(|(target, _)| target).collect::<Vec<_>>(), [0, 1]);
-    }
-
-    #[test]
-    fn first_open_address_decides_and_the_others_are_left_out() {
-        let now = Instant::now();
-        let mut schedule = Schedule::new(1, goal(Repeat::Once), now);
-        schedule.next(now);
-        let first = schedule.resolved(0, vec!['a', 'b', 'c']).unwrap();
-        let Next::Connect(second) = schedule.next(now) else { panic!("no part") };
-        assert_eq!((first.destination, second.destination), ('a', 'b'));
-        schedule.finished(&second, verdict(CheckStatus::Open), now);
-        assert_eq!(schedule.next(now), Next::Over);
-        schedule.finished(&first, verdict(CheckStatus::Refused), now);
-        assert_eq!(statuses(&mut schedule), [CheckStatus::Open]);
-    }
-
-    #[test]
-    fn all_addresses_are_tried_when_each_is_to_be_listed() {
-        let now = Instant::now();
-        let all = Goal { addresses: Addresses::All, ..goal(Repeat::Once) };
-        let mut schedule = Schedule::new(1, all, now);
-        schedule.next(now);
-        let first = schedule.resolved(0, vec!['a', 'b']).unwrap();
-        schedule.finished(&first, verdict(CheckStatus::Open), now);
-        let Next::Connect(second) = schedule.next(now) else { panic!("no part") };
-        schedule.finished(&second, verdict(CheckStatus::Refused), now);
-        assert_eq!(statuses(&mut schedule), [CheckStatus::Open]);
-    }
-
-    #[test]
-    fn counted_attempts_start_at_the_interval_and_have_figures() {
-        let start = Instant::now();
-        let repeat = Repeat::Count { times: 3, interval: SECOND };
-        let mut schedule = Schedule::<char>::new(1, goal(repeat), start);
-        let mut at = start;
-        for status in [CheckStatus::Open, CheckStatus::Refused, CheckStatus::Open] {
-            // Each attempt takes 300 ms.
-            let Next::Attempt(0) = schedule.next(at) else { panic!("no attempt") };
-            schedule.attempted(0, verdict(status), at + SECOND * 3 / 10);
-            at += SECOND;
-            assert_ne!(schedule.next(at - SECOND / 2), Next::Attempt(0));
-        }
-        let (_, verdict) = schedule.take_decided().unwrap();
-        assert_eq!((verdict.status, verdict.attempts, verdict.opened), (CheckStatus::Open, 3, 2));
-        assert_eq!(verdict.times.map(|times| times.max_ms), Some(1.0));
-    }
-}
+mod tests;

@@ -16,7 +16,7 @@ const FORMS: &str = "a target is HOST:PORT, HOST:22,80,8000-8010, udp:HOST:PORT 
 
 /// What is checked: one port of a host, or a Unix socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
+pub enum CheckTarget {
     /// A port of a host.
     Port {
         /// The transport protocol.
@@ -49,31 +49,31 @@ impl Protocol {
     }
 }
 
-impl Target {
+impl CheckTarget {
     /// A TCP port.
-    pub fn tcp(host: &str, port: u16) -> Target {
-        Target::Port { protocol: Protocol::Tcp, host: host.into(), port }
+    pub fn tcp(host: &str, port: u16) -> CheckTarget {
+        CheckTarget::Port { protocol: Protocol::Tcp, host: host.into(), port }
     }
 
     /// A UDP port.
-    pub fn udp(host: &str, port: u16) -> Target {
-        Target::Port { protocol: Protocol::Udp, host: host.into(), port }
+    pub fn udp(host: &str, port: u16) -> CheckTarget {
+        CheckTarget::Port { protocol: Protocol::Udp, host: host.into(), port }
     }
 
     /// The host, unless it is a Unix socket.
     pub fn host(&self) -> Option<&Arc<str>> {
         match self {
-            Target::Port { host, .. } => Some(host),
-            Target::Unix(_) => None,
+            CheckTarget::Port { host, .. } => Some(host),
+            CheckTarget::Unix(_) => None,
         }
     }
 }
 
-impl fmt::Display for Target {
+impl fmt::Display for CheckTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Target::Unix(name) => write!(f, "unix:{name}"),
-            Target::Port { protocol, host, port } => {
+            CheckTarget::Unix(name) => write!(f, "unix:{name}"),
+            CheckTarget::Port { protocol, host, port } => {
                 let prefix = if *protocol == Protocol::Udp { "udp:" } else { "" };
                 let is_v6 = host.contains(':');
                 let (open, close) = if is_v6 { ("[", "]") } else { ("", "") };
@@ -87,7 +87,7 @@ impl fmt::Display for Target {
 ///
 /// Fails at [`Phase::Resolve`] or [`Phase::Port`]: with 2 for a malformed word, no target or more
 /// than [`MAX_TARGETS`], with 6 for a service that the system does not know.
-pub fn parse_all<S: AsRef<OsStr>>(words: &[S]) -> Result<Vec<Target>, Failure> {
+pub fn parse_all<S: AsRef<OsStr>>(words: &[S]) -> Result<Vec<CheckTarget>, Failure> {
     let mut targets = Vec::new();
     for word in words {
         targets.append(&mut parse(word.as_ref())?);
@@ -100,7 +100,7 @@ pub fn parse_all<S: AsRef<OsStr>>(words: &[S]) -> Result<Vec<Target>, Failure> {
     Ok(targets)
 }
 
-fn parse(word: &OsStr) -> Result<Vec<Target>, Failure> {
+fn parse(word: &OsStr) -> Result<Vec<CheckTarget>, Failure> {
     use std::os::unix::ffi::OsStrExt;
     if let Some(path) = word.as_bytes().strip_prefix(b"unix:") {
         return parse_unix(OsStr::from_bytes(path), word);
@@ -116,13 +116,16 @@ fn parse(word: &OsStr) -> Result<Vec<Target>, Failure> {
     let endpoint = Endpoint::parse(rest).map_err(with_forms)?;
     let host: Arc<str> = endpoint.host.into();
     let ports = parse_ports(&endpoint.port, protocol)?;
-    Ok(ports.into_iter().map(|port| Target::Port { protocol, host: host.clone(), port }).collect())
+    Ok(ports
+        .into_iter()
+        .map(|port| CheckTarget::Port { protocol, host: host.clone(), port })
+        .collect())
 }
 
-fn parse_unix(path: &OsStr, word: &OsStr) -> Result<Vec<Target>, Failure> {
+fn parse_unix(path: &OsStr, word: &OsStr) -> Result<Vec<CheckTarget>, Failure> {
     let name = UnixAddress::read(path);
     match name.address() {
-        Ok(_) => Ok(vec![Target::Unix(name)]),
+        Ok(_) => Ok(vec![CheckTarget::Unix(name)]),
         Err(e) => Err(Failure::usage(Phase::Connect, word.to_string_lossy(), e)),
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::options::Until;
-use super::target::Target;
+use super::target::CheckTarget;
 use crate::error::{ExitCode, Failure, Phase};
 use crate::net::stream::PeerCertificate;
 use crate::report::check::{CheckReport, CheckStatus};
@@ -102,7 +102,7 @@ impl Verdict {
     }
 
     /// The report of this verdict on `target`.
-    pub fn report(&self, target: &Target) -> CheckReport {
+    pub fn report(&self, target: &CheckTarget) -> CheckReport {
         let certificate = self.certificate.as_ref();
         CheckReport {
             target: target.to_string(),

@@ -84,7 +84,7 @@ const LIMITS_OF_CONSTANTS: [(&str, &str, &str, &str); 40] = [
     ("| 64 KiB, 8 interim answers |", "src/net/proxy/http_connect.rs", "MAX_INTERIM", "8"),
     ("aliases of a name (`--server`) | 16 |", "src/resolver/dns/cname.rs", "MAX_ALIASES", "16"),
     ("targets of `check` | 65,536 |", "src/check/target.rs", "MAX_TARGETS", "65_536"),
-    ("in all | 1,000,000 |", "src/command/check.rs", "MAX_ATTEMPTS", "1_000_000"),
+    ("in all | 1,000,000 |", "src/flags/check.rs", "MAX_ATTEMPTS", "1_000_000"),
     ("| 3, one per second |", "src/check/udp.rs", "MAX_SENDS", "3"),
     ("| 3, one per second |", "src/check/udp.rs", "RESEND_DELAY", "Duration::from_secs(1)"),
     ("a wait of `check` | 30 s |", "src/check/hosts.rs", "MAX_AGE", "Duration::from_secs(30)"),
