@@ -2,25 +2,32 @@
 
 use super::run::CheckResult;
 use crate::error::Failure;
-use crate::report::Report;
+use crate::net::stdout::{Stdout, is_broken_pipe};
+use crate::report::context::Context;
 use crate::report::event::Event;
 use crate::report::json;
 
-/// Prints results on the stream of `write`; `-q` leaves them out.
+/// Prints results on stdout, on a terminal with a histogram of counted times; `-q` leaves them out.
 pub struct ResultPrinter<'a> {
-    /// Decides between text and JSON, and writes the event file.
-    pub report: &'a Report,
-    /// Whether the times of `--count` are drawn too: the stream is a terminal.
-    pub draws: bool,
-    /// Writes complete lines.
-    pub write: &'a dyn Fn(&[u8]) -> Result<(), Failure>,
+    /// Decides between text and JSON, and ends a wait for the reader of stdout.
+    pub context: &'a Context,
+    /// Where results are printed.
+    pub stdout: Stdout,
 }
 
 impl ResultPrinter<'_> {
-    /// Prints `results`; fails as the stream does.
+    /// Prints `results`.
+    ///
+    /// Fails with 23 if stdout cannot be written; that its reader has closed it is no error.
     pub fn print(&self, results: &[CheckResult<'_>]) -> Result<(), Failure> {
         let text: String = results.iter().map(|result| self.format(result)).collect();
-        if self.report.is_quiet() { Ok(()) } else { (self.write)(text.as_bytes()) }
+        if self.context.report.is_quiet() {
+            return Ok(());
+        }
+        match self.stdout.write_all_or_shutdown(text.as_bytes(), &self.context.shutdown) {
+            Err(failure) if is_broken_pipe(&failure) => Ok(()),
+            done => done,
+        }
     }
 
     fn format(&self, result: &CheckResult<'_>) -> String {
@@ -28,11 +35,11 @@ impl ResultPrinter<'_> {
         let histogram = report.times.as_ref().map(|times| times.histogram.clone());
         let line = report.line();
         let event = Event::Checked(Box::new(report));
-        self.report.emit_to_file(&event);
-        if self.report.is_json() {
+        self.context.report.emit_to_file(&event);
+        if self.context.report.is_json() {
             return json::line(&event) + "\n";
         }
-        match histogram.filter(|_| self.draws) {
+        match histogram.filter(|_| self.stdout.is_terminal()) {
             Some(histogram) => format!("{line}\n{histogram}\n"),
             None => format!("{line}\n"),
         }

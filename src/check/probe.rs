@@ -98,7 +98,7 @@ fn log(event: ConnectEvent, context: &Context) {
 }
 
 fn close(mut stream: Stream, dialer: &Dialer) -> Verdict {
-    let certificate = stream.facts.certificate.take();
+    let certificate = stream.info.certificate.take();
     if dialer.layer.is_some() {
         // The peer is not to take the end for a truncation; that it has closed already is no matter.
         let _ = stream.writer.finish();

@@ -123,7 +123,7 @@ fn parse(word: &OsStr) -> Result<Vec<CheckTarget>, Failure> {
 }
 
 fn parse_unix(path: &OsStr, word: &OsStr) -> Result<Vec<CheckTarget>, Failure> {
-    let name = UnixAddress::read(path);
+    let name = UnixAddress::parse(path);
     match name.address() {
         Ok(_) => Ok(vec![CheckTarget::Unix(name)]),
         Err(e) => Err(Failure::usage(Phase::Connect, word.to_string_lossy(), e)),

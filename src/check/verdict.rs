@@ -57,7 +57,7 @@ impl Verdict {
         // Which limit it was is known; what is left of it for the phase is no round number.
         let is_timeout = status == CheckStatus::Timeout;
         let cause = Some(if is_timeout { "timed out".into() } else { failure.cause() });
-        Verdict { code: failure.code, phase: failure.stage, cause, ..Verdict::new(status) }
+        Verdict { code: failure.code, phase: failure.phase, cause, ..Verdict::new(status) }
     }
 
     /// The same with its time and address.
@@ -110,7 +110,7 @@ impl Verdict {
             code: self.code.number(),
             milliseconds: self.elapsed.as_nanos() as f64 / 1e6,
             address: self.address.clone(),
-            phase: (!self.is_open()).then(|| self.phase.word()),
+            phase: (!self.is_open()).then(|| self.phase.name()),
             cause: self.cause.clone(),
             subject: certificate.map(|certificate| certificate.subject.clone()),
             days_left: certificate.map(PeerCertificate::days_left),
@@ -132,7 +132,7 @@ fn exit_code(status: CheckStatus) -> ExitCode {
 }
 
 fn status(failure: &Failure) -> CheckStatus {
-    match (failure.stage, failure.code) {
+    match (failure.phase, failure.code) {
         (_, ExitCode::Timeout) => CheckStatus::Timeout,
         (Phase::Resolve, ExitCode::Resolve) => CheckStatus::NoSuchName,
         (Phase::Resolve, ExitCode::TryAgain) => CheckStatus::ResolverFailed,

@@ -1,7 +1,6 @@
 //! `check`: is something listening there, now or soon?
 
 use std::ffi::OsString;
-use std::io::{self, IsTerminal};
 
 use super::confine;
 use crate::check;
@@ -10,7 +9,7 @@ use crate::check::target;
 use crate::check::{AddressCoverage, CheckOptions, CheckTarget};
 use crate::error::ExitCode;
 use crate::flags::check::CheckFlags;
-use crate::net::stdout;
+use crate::net::stdout::Stdout;
 use crate::process::exec::Replacement;
 use crate::process::sandbox::SandboxPolicy;
 use crate::report::Report;
@@ -55,12 +54,7 @@ impl Args {
             confine(&policy(&options), report);
         }
         let context = Context::new(report, None)?;
-        let write = |bytes: &[u8]| match stdout::write_all_or_shutdown(bytes, &context.shutdown) {
-            Err(failure) if stdout::is_broken_pipe(&failure) => Ok(()),
-            done => done,
-        };
-        let draws = io::stdout().is_terminal();
-        let printer = ResultPrinter { report, draws, write: &write };
+        let printer = ResultPrinter { context: &context, stdout: Stdout::standard() };
         let code = check::run(&context, options, &mut |results| printer.print(results))?;
         match command {
             Some(command) if code == ExitCode::Done => Err(command.exec().into()),

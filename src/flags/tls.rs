@@ -133,8 +133,8 @@ impl ServerTls {
 /// has the key in it.
 fn readable_key(cert: Option<&Path>, key: Option<&Path>) -> Option<String> {
     let path = key.or(cert)?;
-    let facts = path.metadata().ok().filter(|facts| facts.is_file())?;
-    let mode = facts.permissions().mode() & 0o777;
+    let info = path.metadata().ok().filter(|info| info.is_file())?;
+    let mode = info.permissions().mode() & 0o777;
     let text = format!("every user can read the key in {} (mode {mode:04o})", path.display());
     (mode & 0o004 != 0).then_some(text)
 }
@@ -233,7 +233,7 @@ mod present {
                 Some(cert) => Identity::read(cert, self.key.as_deref())?,
                 None => Identity::generate_self_signed(&names(host))?,
             };
-            let options = server::ServerOptions {
+            let options = server::TlsServerOptions {
                 identity,
                 alpn: protocols(&self.alpn),
                 client_ca: self.client_ca.clone(),

@@ -13,7 +13,7 @@ use socket2::Socket;
 
 use super::address::Address;
 pub use super::connection_handle::{ConnectionHandle, TRUNCATION_HINT};
-pub use super::peer_credentials::Credentials;
+pub use super::peer_credentials::PeerCredentials;
 use super::peer_credentials::credentials;
 use crate::shutdown::ShutdownReason;
 
@@ -65,9 +65,9 @@ pub struct Stream {
     /// Sends to the peer.
     pub writer: Box<dyn Writer>,
     /// Ends the connection from any thread.
-    pub hangup: ConnectionHandle,
+    pub handle: ConnectionHandle,
     /// What is known about the connection.
-    pub facts: ConnectionInfo,
+    pub info: ConnectionInfo,
 }
 
 /// Properties of an established connection.
@@ -83,8 +83,10 @@ pub struct ConnectionInfo {
     pub peer_name: Option<String>,
     /// The peer's TLS certificate, verified or not.
     pub certificate: Option<PeerCertificate>,
+    /// Whether TLS encrypts it, and ends each direction by close_notify.
+    pub is_encrypted: bool,
     /// The process at the other end of a Unix socket (`SO_PEERCRED`).
-    pub credentials: Option<Credentials>,
+    pub credentials: Option<PeerCredentials>,
 }
 
 /// A certificate that a peer presented.
@@ -110,7 +112,7 @@ pub enum EndedBy {
     /// The peer closed first.
     Peer,
     /// This process closed first.
-    Us,
+    Local,
     /// A reset, or another failure of the connection.
     Reset,
     /// A local time limit.
@@ -129,11 +131,11 @@ impl From<ShutdownReason> for EndedBy {
 }
 
 impl EndedBy {
-    /// The word that events use.
-    pub fn word(self) -> &'static str {
+    /// The name that events use.
+    pub fn name(self) -> &'static str {
         match self {
             EndedBy::Peer => "peer",
-            EndedBy::Us => "us",
+            EndedBy::Local => "us",
             EndedBy::Reset => "reset",
             EndedBy::Timeout => "timeout",
             EndedBy::Signal => "signal",
@@ -203,7 +205,7 @@ impl Stream {
         let local = socket.local_addr().inspect_err(|_| {
             let _ = socket.set_linger(Some(Duration::ZERO));
         })?;
-        let facts = ConnectionInfo {
+        let info = ConnectionInfo {
             local: Address::from(&local),
             credentials: match peer {
                 Address::Inet(_) => None,
@@ -213,13 +215,14 @@ impl Stream {
             began: Instant::now(),
             peer_name: None,
             certificate: None,
+            is_encrypted: false,
         };
         let socket = Arc::new(socket);
         Ok(Stream {
             reader: Box::new(SocketHalf(socket.clone())),
             writer: Box::new(SocketHalf(socket.clone())),
-            hangup: ConnectionHandle::new(socket),
-            facts,
+            handle: ConnectionHandle::new(socket),
+            info,
         })
     }
 }

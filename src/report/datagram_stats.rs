@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::sparkline;
 
 /// The totals of a datagram server.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct Totals {
     /// The bound address.
     pub local: String,

@@ -6,7 +6,7 @@ use super::check::CheckReport;
 use super::datagram_stats::{Ping, Totals};
 use super::lookup::LookupReport;
 use crate::error::Failure;
-use crate::net::stream::{ConnectionInfo, Credentials, EndedBy};
+use crate::net::stream::{ConnectionInfo, EndedBy, PeerCredentials};
 
 /// An event. Its fields are a promise (README, "JSON events").
 #[derive(Debug, Clone, Serialize)]
@@ -117,7 +117,7 @@ pub struct Endpoints {
     pub peer: String,
     /// The peer's process (Unix sockets).
     #[serde(skip_serializing_if = "Option::is_none", flatten)]
-    pub credentials: Option<Credentials>,
+    pub credentials: Option<PeerCredentials>,
     /// The name in the peer's verified certificate (TLS).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer_name: Option<String>,
@@ -125,13 +125,13 @@ pub struct Endpoints {
 
 impl Endpoints {
     /// The addresses of connection `conn`.
-    pub fn new(conn: u64, facts: &ConnectionInfo) -> Endpoints {
+    pub fn new(conn: u64, info: &ConnectionInfo) -> Endpoints {
         Endpoints {
             conn,
-            local: facts.local.to_string(),
-            peer: facts.peer.to_string(),
-            credentials: facts.credentials,
-            peer_name: facts.peer_name.clone(),
+            local: info.local.to_string(),
+            peer: info.peer.to_string(),
+            credentials: info.credentials,
+            peer_name: info.peer_name.clone(),
         }
     }
 }
@@ -238,16 +238,17 @@ pub enum Side {
     /// The peer.
     Peer,
     /// This process.
-    Us,
+    #[serde(rename = "us")]
+    Local,
 }
 
 impl Serialize for EndedBy {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.word())
+        serializer.serialize_str(self.name())
     }
 }
 
-impl Serialize for Credentials {
+impl Serialize for PeerCredentials {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         use serde::ser::SerializeStruct;
         let mut fields = serializer.serialize_struct("credentials", 3)?;
@@ -263,8 +264,8 @@ impl Event {
     pub fn failure(conn: Option<u64>, failure: &Failure) -> Event {
         Event::Error(ErrorEvent {
             conn,
-            phase: failure.stage.word(),
-            target: failure.endpoint.clone(),
+            phase: failure.phase.name(),
+            target: failure.target.clone(),
             cause: failure.cause(),
             code: failure.code.number(),
             hint: failure.hint.clone(),

@@ -18,8 +18,7 @@ pub fn port(word: &str, proto: &str) -> Result<u16, Failure> {
     if !is_service_name(word) {
         return Err(usage(word, "a port is a number from 0 to 65535 or the name of a service"));
     }
-    let (socktype, protocol) = transport(word, proto)?;
-    let hints = AddrInfoHints { flags: 0, address: libc::AF_INET, socktype, protocol };
+    let hints = transport(word, proto)?;
     let found = dns_lookup::getaddrinfo(None, Some(word), Some(hints))
         .map_err(std::io::Error::from)
         .and_then(|mut found| found.next().transpose())
@@ -57,10 +56,14 @@ fn is_service_name(word: &str) -> bool {
         && !word.chars().any(|c| c.is_whitespace() || c.is_control())
 }
 
-fn transport(word: &str, proto: &str) -> Result<(i32, i32), Failure> {
+/// The hints for services of `proto`.
+fn transport(word: &str, proto: &str) -> Result<AddrInfoHints, Failure> {
+    let hints = |socktype, protocol| {
+        Ok(AddrInfoHints { flags: 0, address: libc::AF_INET, socktype, protocol })
+    };
     match proto {
-        "tcp" => Ok((libc::SOCK_STREAM, libc::IPPROTO_TCP)),
-        "udp" => Ok((libc::SOCK_DGRAM, libc::IPPROTO_UDP)),
+        "tcp" => hints(libc::SOCK_STREAM, libc::IPPROTO_TCP),
+        "udp" => hints(libc::SOCK_DGRAM, libc::IPPROTO_UDP),
         _ => Err(usage(&format!("{word}/{proto}"), "the protocol is tcp or udp")),
     }
 }
@@ -87,7 +90,7 @@ mod tests {
         assert_eq!(port("00080", "tcp").unwrap(), 80);
         for word in ["65536", "70000", "99999999999999999999", "", "+80", "-1", " 80", "8\0"] {
             let error = port(word, "tcp").unwrap_err();
-            assert_eq!((error.stage, error.code), (Phase::Port, ExitCode::Usage), "{word:?}");
+            assert_eq!((error.phase, error.code), (Phase::Port, ExitCode::Usage), "{word:?}");
         }
     }
 
@@ -103,7 +106,7 @@ mod tests {
     fn unknown_service_is_absent() {
         for word in ["nosuchservice", "0x50", "80x"] {
             let absent = port(word, "tcp").unwrap_err();
-            assert_eq!((absent.stage, absent.code), (Phase::Port, ExitCode::Resolve), "{word}");
+            assert_eq!((absent.phase, absent.code), (Phase::Port, ExitCode::Resolve), "{word}");
         }
     }
 }

@@ -25,7 +25,7 @@ const PLAIN_HINT: &str = "the client must use TLS on this port (sockit: --tls)";
 
 /// Options of a TLS server.
 #[derive(Debug)]
-pub struct ServerOptions {
+pub struct TlsServerOptions {
     /// The certificate of the server.
     pub identity: Identity,
     /// Supported protocols.
@@ -51,7 +51,7 @@ impl Server {
     /// Prepares the configuration.
     ///
     /// Fails at [`Phase::File`] with 26 for files that cannot be read or do not match.
-    pub fn new(options: ServerOptions) -> Result<Server, Failure> {
+    pub fn new(options: TlsServerOptions) -> Result<Server, Failure> {
         let provider = provider();
         let sha256 = options.identity.sha256();
         let verifies_clients = options.client_ca.is_some();
@@ -86,8 +86,7 @@ impl Server {
 
 impl Layer for Server {
     fn wrap(&self, mut stream: Stream, context: &HandshakeContext<'_>) -> Result<Stream, Failure> {
-        let deadline =
-            earliest(context.deadline, stream.facts.began.checked_add(HANDSHAKE_TIMEOUT));
+        let deadline = earliest(context.deadline, stream.info.began.checked_add(HANDSHAKE_TIMEOUT));
         let timeout = HANDSHAKE_TIMEOUT;
         let target = context.target.clone();
         let context = &HandshakeContext { target, deadline, timeout, ..*context };
@@ -112,7 +111,7 @@ impl Layer for Server {
         }
         describe::log_session(&connection, context);
         let end_entity = connection.peer_certificates().and_then(|chain| chain.first());
-        stream.facts.peer_name = end_entity.and_then(|der| CertificateInfo::of(der)?.name());
+        stream.info.peer_name = end_entity.and_then(|der| CertificateInfo::of(der)?.name());
         Ok(split(stream, connection, records, self.on_truncation))
     }
 }

@@ -1,14 +1,14 @@
 //! `-- COMMAND`: found before the wait begins, and then in the place of sockit.
 
 use super::{check, listener};
-use crate::peer::Refusing;
+use crate::support::peer::Refusing;
 
 #[test]
 fn command_replaces_sockit_and_its_exit_code_is_that_of_the_run() {
     let (_listener, open) = listener();
     let running = check("-q", &[open]).and("-- sh -c 'echo $$; exit 9'").start();
     let pid = running.pid();
-    running.wait().exits(9).is_silent().prints(format!("{pid}\n"));
+    running.wait().exits(9).logs_nothing().prints(format!("{pid}\n"));
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn command_does_not_run_if_the_check_fails() {
 #[test]
 fn command_after_any_runs_while_others_are_still_tried() {
     let (_listener, open) = listener();
-    let silent = crate::peer::Unanswering::on(([127, 0, 0, 1], 0).into());
+    let silent = crate::support::peer::Unanswering::on(([127, 0, 0, 1], 0).into());
     let run = check("-q --any --wait 20s --timeout 20s", &[silent.addr(), open]);
     run.and("-- echo yes").run().exits(0).prints("yes\n");
 }
@@ -56,7 +56,7 @@ fn command_may_gain_privileges_and_a_check_alone_may_not() {
     command.run().exits(0).prints("NoNewPrivs:\t0\n");
     let refusing = Refusing::new();
     let alone = check("-v --wait 20s", &[refusing.addr()]).start();
-    alone.wait_to_say("refused");
+    alone.wait_for_log("refused");
     let status = std::fs::read_to_string(format!("/proc/{}/status", alone.pid())).unwrap();
     assert!(status.contains("NoNewPrivs:\t1\n"), "{status}");
 }

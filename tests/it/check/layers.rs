@@ -1,11 +1,11 @@
 //! Proxies and TLS belong to the check.
 
 use super::{check, lines, listener};
-use crate::datagrams::{caller, local};
-use crate::namespace::Namespace;
-use crate::peer::{Refusing, wait_for_listener};
-use crate::proxy::microsocks;
-use crate::sockit::sockit;
+use crate::support::datagrams::{local_addr, udp_socket};
+use crate::support::namespace::Namespace;
+use crate::support::peer::{Refusing, wait_for_listener};
+use crate::support::sockit::sockit;
+use crate::tcp_client::proxy::microsocks;
 
 #[test]
 fn target_is_checked_through_a_proxy() {
@@ -39,7 +39,7 @@ fn proxy_that_refuses_is_a_failed_check() {
 
 #[test]
 fn udp_target_ignores_the_proxy_of_the_environment() {
-    let target = local(&caller());
+    let target = local_addr(&udp_socket());
     let machine = Namespace::new().before("ip addr add 192.0.2.1/32 dev lo");
     let Some(words) = machine.words() else { return };
     let proxy = format!("socks5h://{target}");
@@ -50,13 +50,13 @@ fn udp_target_ignores_the_proxy_of_the_environment() {
 #[cfg(feature = "tls")]
 mod tls {
     use super::super::{check, listener, objects};
-    use crate::papers::Authority;
-    use crate::running::Daemon;
-    use crate::sockit::{Sockit, sockit};
+    use crate::support::certificates::Authority;
+    use crate::support::process::Daemon;
+    use crate::support::sockit::{Sockit, sockit};
 
     /// A TLS server for `localhost` whose certificate expires in so many days, and a half.
     fn server(authority: &Authority, days: i64) -> Daemon {
-        let paper = authority.paper_with(&["localhost"], |params| {
+        let paper = authority.certificate_with(&["localhost"], |params| {
             let now = std::time::SystemTime::now();
             params.not_after = now.into();
             params.not_after += std::time::Duration::from_secs(12 * 3600);
@@ -77,13 +77,13 @@ mod tls {
         let authority = Authority::new();
         let server = server(&authority, 57);
         let run = tls(&server).arg("--ca-file").arg(authority.ca()).run();
-        run.exits(0).is_silent();
+        run.exits(0).logs_nothing();
         let text = run.text();
         assert!(text.starts_with(&format!("localhost:{} open ", server.port())), "{text}");
-        assert!(text.ends_with(" ms, CN=somebody, valid for 57 days\n"), "{text}");
+        assert!(text.ends_with(" ms, CN=subject, valid for 57 days\n"), "{text}");
         let run = tls(&server).arg("--ca-file").arg(authority.ca()).and("--json").run();
         let object = &objects(&run)[0];
-        assert_eq!((&object["subject"], &object["days_left"]), (&"CN=somebody".into(), &57.into()));
+        assert_eq!((&object["subject"], &object["days_left"]), (&"CN=subject".into(), &57.into()));
     }
 
     #[test]
@@ -114,6 +114,6 @@ mod tls {
     fn server_sees_a_clean_end_of_tls() {
         let server = sockit("tcp-server --once --tls --service echo").serve();
         tls(&server).and("--insecure").run().exits(0);
-        server.wait().exits(0).says("ended by peer");
+        server.wait().exits(0).logs("ended by peer");
     }
 }

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::{check, listener};
-use crate::namespace::Namespace;
-use crate::peer::{self, Unanswering};
-use crate::sockit::sockit;
-use crate::vitals;
+use crate::support::namespace::Namespace;
+use crate::support::peer::{self, Unanswering};
+use crate::support::proc_stats;
+use crate::support::sockit::sockit;
 
 /// The most sockets and threads that `running` has had at a time until it ends.
-fn peaks(mut running: crate::running::Running) -> (usize, usize) {
+fn peaks(mut running: crate::support::process::Process) -> (usize, usize) {
     let (mut sockets, mut threads) = (0, 0);
     while running.is_alive() {
         let folder = format!("/proc/{}/fd", running.pid());
@@ -18,7 +18,7 @@ fn peaks(mut running: crate::running::Running) -> (usize, usize) {
         let links = entries.filter_map(|entry| std::fs::read_link(entry.path()).ok());
         let is_socket = |link: &PathBuf| link.to_string_lossy().starts_with("socket:");
         sockets = sockets.max(links.filter(is_socket).count());
-        threads = threads.max(vitals::threads(running.pid()));
+        threads = threads.max(proc_stats::threads(running.pid()));
     }
     running.wait().exits(28);
     (sockets, threads)
@@ -70,5 +70,5 @@ fn thousand_closed_ports_are_all_refused() {
 fn targets_beyond_the_jobs_wait_for_their_turn() {
     let (_listener, open) = listener();
     let targets = [open; 40];
-    check("--jobs 1", &targets).run().exits(0).is_silent();
+    check("--jobs 1", &targets).run().exits(0).logs_nothing();
 }

@@ -12,7 +12,7 @@ mod wait;
 
 use std::net::{SocketAddr, TcpListener};
 
-use crate::sockit::{Run, Sockit, sockit};
+use crate::support::sockit::{Run, Sockit, sockit};
 
 /// A check of these addresses.
 fn check(line: &str, targets: &[SocketAddr]) -> Sockit {

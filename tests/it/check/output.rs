@@ -1,8 +1,8 @@
 //! Lines, JSON objects, `-q`, `--count`, and what stdout does to the run.
 
 use super::{check, lines, listener, objects};
-use crate::peer::{Refusing, Unanswering};
-use crate::sockit::sockit;
+use crate::support::peer::{Refusing, Unanswering};
+use crate::support::sockit::sockit;
 
 #[test]
 fn lines_are_in_the_order_given() {
@@ -24,7 +24,7 @@ fn json_is_one_object_per_target_on_stdout() {
     let (_listener, open) = listener();
     let refusing = Refusing::new();
     let run = check("--json", &[open, refusing.addr()]).run();
-    run.exits(7).is_silent();
+    run.exits(7).logs_nothing();
     let [first, second] = &objects(&run)[..] else { panic!("{}", run.text()) };
     assert_eq!(first["event"], "checked");
     assert_eq!(first["target"], open.to_string());
@@ -45,7 +45,7 @@ fn events_file_has_the_results() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("events");
     let run = check("-q --events", &[]).arg(&file).arg(open.to_string()).run();
-    run.exits(0).is_silent().prints("");
+    run.exits(0).logs_nothing().prints("");
     assert!(std::fs::read_to_string(file).unwrap().contains("\"status\":\"open\""));
 }
 
@@ -53,9 +53,9 @@ fn events_file_has_the_results() {
 fn quiet_prints_nothing() {
     let (_listener, open) = listener();
     let refusing = Refusing::new();
-    check("-q", &[open]).run().exits(0).is_silent().prints("");
-    check("-q", &[refusing.addr()]).run().exits(7).is_silent().prints("");
-    check("-q --json", &[refusing.addr()]).run().exits(7).is_silent().prints("");
+    check("-q", &[open]).run().exits(0).logs_nothing().prints("");
+    check("-q", &[refusing.addr()]).run().exits(7).logs_nothing().prints("");
+    check("-q --json", &[refusing.addr()]).run().exits(7).logs_nothing().prints("");
 }
 
 #[test]
@@ -64,8 +64,8 @@ fn closed_stdout_changes_no_exit_code_and_a_full_disk_is_23() {
     let refusing = Refusing::new();
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    check("", &[refusing.addr()]).stdout_to(writer).run().exits(7).is_silent();
-    check("", &[open]).redirect(">&-").run().exits(0).is_silent();
+    check("", &[refusing.addr()]).stdout_to(writer).run().exits(7).logs_nothing();
+    check("", &[open]).redirect(">&-").run().exits(0).logs_nothing();
     check("", &[open]).redirect("> /dev/full").run().exits(23).fails_at("stdout");
 }
 
@@ -73,7 +73,7 @@ fn closed_stdout_changes_no_exit_code_and_a_full_disk_is_23() {
 fn count_prints_the_times_to_connect() {
     let server = sockit("tcp-server -v").serve();
     let run = check("--count 5 --interval 5ms", &[server.addr()]).run();
-    run.exits(0).is_silent();
+    run.exits(0).logs_nothing();
     let begin = format!("{} open 5 of 5, min/avg/max/p99 = ", server.addr());
     assert!(run.text().starts_with(&begin) && run.text().ends_with(" ms\n"), "{}", run.text());
     let run = check("--json --count 3 --interval 0", &[server.addr()]).run();
@@ -82,7 +82,7 @@ fn count_prints_the_times_to_connect() {
     for key in ["min_ms", "avg_ms", "max_ms", "p99_ms"] {
         assert!(object[key].as_f64().is_some_and(|ms| ms > 0.0), "{key}: {object}");
     }
-    server.wait_to_say_times("Accept new connection", 8);
+    server.wait_for_log_times("Accept new connection", 8);
 }
 
 #[test]

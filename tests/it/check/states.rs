@@ -4,15 +4,15 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use super::{check, lines, listener, objects};
-use crate::namespace::Namespace;
-use crate::peer::{Refusing, Unanswering};
-use crate::sockit::sockit;
+use crate::support::namespace::Namespace;
+use crate::support::peer::{Refusing, Unanswering};
+use crate::support::sockit::sockit;
 
 #[test]
 fn listening_port_is_open() {
     let (_listener, address) = listener();
     let run = check("", &[address]).run();
-    run.exits(0).is_silent();
+    run.exits(0).logs_nothing();
     assert_eq!(lines(&run), [format!("{address} open N ms")]);
 }
 
@@ -20,14 +20,14 @@ fn listening_port_is_open() {
 fn port_without_listener_is_refused() {
     let refusing = Refusing::new();
     let run = check("", &[refusing.addr()]).run();
-    run.exits(7).is_silent().prints(format!("{} refused\n", refusing.addr()));
+    run.exits(7).logs_nothing().prints(format!("{} refused\n", refusing.addr()));
 }
 
 #[test]
 fn full_backlog_is_a_timeout() {
     let silent = Unanswering::on(([127, 0, 0, 1], 0).into());
     let run = check("--timeout 300ms", &[silent.addr()]).run();
-    run.exits(28).is_silent().prints(format!("{} timeout\n", silent.addr()));
+    run.exits(28).logs_nothing().prints(format!("{} timeout\n", silent.addr()));
     assert!(run.took < Duration::from_secs(3), "{:?}", run.took);
 }
 
@@ -66,7 +66,7 @@ while True:
 
 #[test]
 fn absent_name_and_failing_resolver_are_told_apart() {
-    if crate::peer::program("python3").is_none() {
+    if crate::support::peer::program("python3").is_none() {
         return;
     }
     for (rcode, line, status, code) in
@@ -75,7 +75,7 @@ fn absent_name_and_failing_resolver_are_told_apart() {
         let folder = tempfile::tempdir().unwrap();
         let enter = format!("cd {}\n{}", folder.path().display(), answering(rcode));
         let Some(run) = machine(&enter).run("check db.example:80") else { return };
-        run.exits(code).is_silent().prints(format!("db.example:80 {line}\n"));
+        run.exits(code).logs_nothing().prints(format!("db.example:80 {line}\n"));
         std::fs::remove_file(folder.path().join("ready")).unwrap();
         let Some(run) = machine(&enter).run("check --json db.example:80") else { return };
         let object = &objects(run.exits(code))[0];
@@ -95,7 +95,7 @@ fn lost_packets_are_a_timeout_and_a_missing_route_is_unreachable() {
     let line = "check --timeout 300ms 192.0.2.9:80 198.51.100.1:80 udp:192.0.2.9:80";
     let Some(run) = machine.run(line) else { return };
     run.exits(28)
-        .is_silent()
+        .logs_nothing()
         .prints("192.0.2.9:80 timeout\n198.51.100.1:80 unreachable\nudp:192.0.2.9:80 no answer\n");
     machine.run("check 198.51.100.1:80").expect("as before").exits(7);
 }
@@ -104,7 +104,7 @@ fn lost_packets_are_a_timeout_and_a_missing_route_is_unreachable() {
 fn wait_for_lost_packets_ends_at_its_limit() {
     let machine = Namespace::new().before(LOSSY);
     let Some(run) = machine.run("check --wait 600ms 192.0.2.9:80") else { return };
-    run.exits(28).says("connect 192.0.2.9:80: not open after 600ms: timed out");
+    run.exits(28).logs("connect 192.0.2.9:80: not open after 600ms: timed out");
     assert!(run.took >= Duration::from_millis(600), "{:?}", run.took);
 }
 
@@ -113,7 +113,7 @@ fn wait_for_a_silent_name_server_ends_at_its_limit() {
     let silent = "\"$0\" udp-server -q --service discard --host 127.0.0.53 --port 53 &
                   until grep -q ' 3500007F:0035 ' /proc/net/udp; do sleep 0.01; done";
     let Some(run) = machine(silent).run("check --wait 600ms db.example:80") else { return };
-    run.exits(28).says("resolve db.example:80: not open after 600ms: timed out");
+    run.exits(28).logs("resolve db.example:80: not open after 600ms: timed out");
     assert!(run.took >= Duration::from_millis(600), "{:?}", run.took);
     assert!(run.took < Duration::from_secs(4), "{:?}", run.took);
 }
@@ -123,15 +123,15 @@ fn one_open_address_of_a_name_is_enough_and_v_lists_each() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let machine = Namespace::new()
-        .on_our_network()
+        .with_host_network()
         .nsswitch("hosts: files")
         .etc("hosts", "127.0.0.77 two\n127.0.0.1 two\n127.0.0.78 two");
     let Some(run) = machine.run(&format!("check two:{port}")) else { return };
     assert_eq!(lines(run.exits(0)), [format!("two:{port} open N ms")]);
     let run = machine.run(&format!("check -v --jobs 1 two:{port}")).expect("as before");
-    run.exits(0).says(&format!("127.0.0.1:{port}: two:{port} open"));
+    run.exits(0).logs(&format!("127.0.0.1:{port}: two:{port} open"));
     for refused in ["127.0.0.77", "127.0.0.78"] {
-        run.says(&format!("{refused}:{port}: two:{port} refused"));
+        run.logs(&format!("{refused}:{port}: two:{port} refused"));
     }
 }
 

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use crate::documents::read;
-use crate::namespace::Namespace;
-use crate::running::Running;
-use crate::sockit::scratch;
+use crate::docs::tables::read;
+use crate::support::namespace::Namespace;
+use crate::support::process::Process;
+use crate::support::sockit::scratch;
 
 /// The column of sockit's lines.
 fn documented() -> Vec<String> {
@@ -56,6 +56,6 @@ fn lines_of_the_table_succeed() {
     let mut shell = Command::new(&words[0]);
     shell.args(&words[1..]).args(["sh", "-c", &script]).current_dir(folder.path());
     shell.env("PATH", path).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let run = Running::start(shell, Some(Vec::new()), Duration::from_secs(60)).wait();
-    run.exits(0).prints("").is_silent();
+    let run = Process::start(shell, Some(Vec::new()), Duration::from_secs(60)).wait();
+    run.exits(0).prints("").logs_nothing();
 }

@@ -1,8 +1,8 @@
 //! Malformed targets and flags: usage errors before anything is sent.
 
 use super::{lines, listener};
-use crate::peer;
-use crate::sockit::sockit;
+use crate::support::peer;
+use crate::support::sockit::sockit;
 
 #[test]
 fn malformed_target_exits_2_before_anything_is_sent() {
@@ -41,8 +41,8 @@ fn unknown_service_exits_6() {
 
 #[test]
 fn no_target_exits_2_with_a_hint() {
-    sockit("check").run().exits(2).prints("").says("hint: ");
-    sockit("check localhost 80").run().exits(2).says("hint: a target is HOST:PORT");
+    sockit("check").run().exits(2).prints("").logs("hint: ");
+    sockit("check localhost 80").run().exits(2).logs("hint: a target is HOST:PORT");
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn flags_that_do_not_apply_exit_2() {
         "--until ajar db:80",
         "--wait soon db:80",
     ] {
-        sockit("check").and(line).run().exits(2).prints("").says("sockit: ");
+        sockit("check").and(line).run().exits(2).prints("").logs("sockit: ");
     }
 }
 
@@ -93,6 +93,6 @@ fn socket_options_and_local_address_are_used() {
     let server = sockit("tcp-server").serve();
     let from = peer::free_port();
     let line = format!("check --source 127.0.0.2:{from} --ttl 7 localhost:{}", server.port());
-    sockit(&line).run().exits(0).is_silent();
-    server.stop().says(&format!("127.0.0.2:{from}"));
+    sockit(&line).run().exits(0).logs_nothing();
+    server.stop().logs(&format!("127.0.0.2:{from}"));
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{lines, objects};
-use crate::datagrams::{caller, hear, local};
-use crate::sockit::sockit;
+use crate::support::datagrams::{local_addr, receive, udp_socket};
+use crate::support::sockit::sockit;
 
 #[test]
 fn udp_port_that_answers_is_open() {
@@ -15,19 +15,19 @@ fn udp_port_that_answers_is_open() {
 
 #[test]
 fn udp_port_that_icmp_reports_is_closed() {
-    let gone = local(&caller());
+    let gone = local_addr(&udp_socket());
     let run = sockit(&format!("check udp:{gone}")).run();
-    run.exits(7).is_silent().prints(format!("udp:{gone} closed\n"));
+    run.exits(7).logs_nothing().prints(format!("udp:{gone} closed\n"));
     sockit(&format!("check --until closed udp:{gone}")).run().exits(0);
 }
 
 #[test]
 fn silent_udp_port_is_no_answer_and_is_asked_again() {
-    let silent = caller();
-    let target = format!("udp:{}", local(&silent));
+    let silent = udp_socket();
+    let target = format!("udp:{}", local_addr(&silent));
     let run = sockit(&format!("check --timeout 1500ms {target}")).run();
-    run.exits(28).is_silent().prints(format!("{target} no answer\n"));
-    assert_eq!((hear(&silent).0, hear(&silent).0), (b"X".to_vec(), b"X".to_vec()));
+    run.exits(28).logs_nothing().prints(format!("{target} no answer\n"));
+    assert_eq!((receive(&silent).0, receive(&silent).0), (b"X".to_vec(), b"X".to_vec()));
     // It may be open all the same.
     sockit(&format!("check --timeout 100ms --until closed {target}")).run().exits(28);
     let run = sockit(&format!("check --json --timeout 100ms {target}")).run();
@@ -37,11 +37,11 @@ fn silent_udp_port_is_no_answer_and_is_asked_again() {
 
 #[test]
 fn wait_ends_when_a_udp_server_appears() {
-    let refusing = caller();
-    let address = local(&refusing);
+    let refusing = udp_socket();
+    let address = local_addr(&refusing);
     drop(refusing);
     let running = sockit(&format!("check -v --wait 20s udp:{address}")).start();
-    running.wait_to_say("closed");
+    running.wait_for_log("closed");
     let server = sockit(&format!("udp-echo --port {}", address.port())).serve();
     running.wait().exits(0);
     server.stop();
