@@ -11,6 +11,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::error::{Failure, Phase};
+use crate::net::connect_event::ConnectEvent;
+use crate::report::Report;
 use crate::resolver::{Family, STACK_SIZE, getaddrinfo};
 use crate::shutdown::earliest;
 
@@ -46,11 +48,11 @@ pub enum Lifetime {
 }
 
 /// The addresses that are known. Threads share it.
-#[derive(Debug)]
 pub struct HostCache {
     family: Family,
     limits: LookupLimits,
     lookup: HostLookup,
+    report: Report,
     shared: Arc<Shared>,
 }
 
@@ -67,10 +69,10 @@ enum Entry {
 }
 
 impl HostCache {
-    /// An empty cache for addresses of `family`.
-    pub fn new(family: Family, limits: LookupLimits) -> HostCache {
+    /// An empty cache for addresses of `family`; lookups are steps of `report`.
+    pub fn new(family: Family, limits: LookupLimits, report: Report) -> HostCache {
         let lookup = getaddrinfo::addresses;
-        HostCache { family, limits, lookup, shared: Arc::default() }
+        HostCache { family, limits, lookup, report, shared: Arc::default() }
     }
 
     /// Returns the addresses of `host` with port 0, waiting for a running lookup until its time limit
@@ -113,11 +115,15 @@ impl HostCache {
 
     fn start(&self, host: &Arc<str>) -> io::Result<()> {
         let (shared, lookup, family) = (self.shared.clone(), self.lookup, self.family);
-        let name = host.clone();
+        let (name, report) = (host.clone(), self.report.clone());
+        report.on_connect_event(ConnectEvent::Resolving(name.to_string()));
         let thread = thread::Builder::new().name("resolve".into()).stack_size(STACK_SIZE);
         let started = thread.spawn(move || {
-            let found = lookup(&name, family).map(Arc::from);
-            let addresses = found.map_err(Arc::new);
+            let found = lookup(&name, family);
+            if let Ok(found) = &found {
+                report.on_connect_event(ConnectEvent::Resolved(name.to_string(), found.clone()));
+            }
+            let addresses = found.map(Arc::from).map_err(Arc::new);
             shared.lock().insert(name, Entry::Done { at: Instant::now(), addresses });
             shared.changed.notify_all();
         });
@@ -160,7 +166,7 @@ mod tests {
     };
 
     fn cache(lookup: HostLookup, limits: LookupLimits) -> HostCache {
-        HostCache { lookup, ..HostCache::new(Family::Any, limits) }
+        HostCache { lookup, ..HostCache::new(Family::Any, limits, Report::plain()) }
     }
 
     fn loopback(_: &str, _: Family) -> Result<Vec<SocketAddr>, Failure> {

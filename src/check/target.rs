@@ -8,6 +8,7 @@ use crate::error::{Failure, Phase};
 use crate::net::endpoint::Endpoint;
 use crate::net::unix::UnixAddress;
 use crate::resolver;
+use crate::resolver::getaddrinfo;
 
 /// The maximum number of targets of a run: as many as a host has ports.
 pub const MAX_TARGETS: usize = 65_536;
@@ -108,12 +109,12 @@ fn parse(word: &OsStr) -> Result<Vec<CheckTarget>, Failure> {
     let text = word.to_str().ok_or_else(|| {
         Failure::usage(Phase::Resolve, word.to_string_lossy(), "not a host name or address")
     })?;
-    let (protocol, rest) = match text.split_once(':') {
-        Some(("udp", rest)) => (Protocol::Udp, rest),
-        Some(("tcp", rest)) => (Protocol::Tcp, rest),
-        _ => (Protocol::Tcp, text),
+    let (protocol, rest) = match text.strip_prefix("udp:") {
+        Some(rest) => (Protocol::Udp, rest),
+        None => (Protocol::Tcp, text),
     };
     let endpoint = Endpoint::parse(rest).map_err(with_forms)?;
+    getaddrinfo::to_ascii(getaddrinfo::check_name(&endpoint.host)?)?;
     let host: Arc<str> = endpoint.host.into();
     let ports = parse_ports(&endpoint.port, protocol)?;
     Ok(ports
@@ -192,7 +193,6 @@ mod tests {
     fn every_form_is_parsed() {
         for (word, targets) in [
             ("localhost:80", &["localhost:80"][..]),
-            ("tcp:localhost:80", &["localhost:80"]),
             ("localhost:http", &["localhost:80"]),
             ("db:22,80,8000-8002", &["db:22", "db:80", "db:8000", "db:8001", "db:8002"]),
             ("db:5-5,00080", &["db:5", "db:80"]),
@@ -241,6 +241,8 @@ mod tests {
             assert_eq!(code(word), ExitCode::Usage, "{word}");
         }
         assert_eq!(code(&format!("unix:{}", "x".repeat(200))), ExitCode::Usage);
+        assert_eq!(code(&format!("{}:80", "a.".repeat(200))), ExitCode::Usage);
+        assert_eq!(code("bücher..\u{202e}:80"), ExitCode::Usage);
         assert_eq!(code("db:no-such-service"), ExitCode::Resolve);
     }
 

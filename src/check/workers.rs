@@ -88,7 +88,7 @@ impl Workers {
             lifetime: if is_wait { Lifetime::Limited } else { Lifetime::Run },
         };
         Ok(Workers {
-            hosts: HostCache::new(options.family, limits),
+            hosts: HostCache::new(options.family, limits, report.clone()),
             state: Mutex::new(WorkerState { schedule, workers: 0, sleeps_until: None }),
             changed: Condvar::new(),
             attempts: Context { report: report.clone(), shutdown },

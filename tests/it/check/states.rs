@@ -129,7 +129,8 @@ fn one_open_address_of_a_name_is_enough_and_v_lists_each() {
     let Some(run) = machine.run(&format!("check two:{port}")) else { return };
     assert_eq!(lines(run.exits(0)), [format!("two:{port} open N ms")]);
     let run = machine.run(&format!("check -v --jobs 1 two:{port}")).expect("as before");
-    run.exits(0).logs(&format!("127.0.0.1:{port}: two:{port} open"));
+    run.exits(0).logs("Looking up two... done: ");
+    run.logs(&format!("127.0.0.1:{port}: two:{port} open"));
     for refused in ["127.0.0.77", "127.0.0.78"] {
         run.logs(&format!("{refused}:{port}: two:{port} refused"));
     }

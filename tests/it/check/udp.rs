@@ -25,9 +25,12 @@ fn udp_port_that_icmp_reports_is_closed() {
 fn silent_udp_port_is_no_answer_and_is_asked_again() {
     let silent = udp_socket();
     let target = format!("udp:{}", local_addr(&silent));
-    let run = sockit(&format!("check --timeout 1500ms {target}")).run();
-    run.exits(28).logs_nothing().prints(format!("{target} no answer\n"));
+    let running = sockit(&format!("check --timeout 0 {target}")).start();
     assert_eq!((receive(&silent).0, receive(&silent).0), (b"X".to_vec(), b"X".to_vec()));
+    running.signal(libc::SIGTERM);
+    running.wait().exits(143);
+    let run = sockit(&format!("check --timeout 100ms {target}")).run();
+    run.exits(28).logs_nothing().prints(format!("{target} no answer\n"));
     // It may be open all the same.
     sockit(&format!("check --timeout 100ms --until closed {target}")).run().exits(28);
     let run = sockit(&format!("check --json --timeout 100ms {target}")).run();
