@@ -3,7 +3,6 @@
 use std::net::TcpListener;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::{UnixDatagram, UnixListener};
-use std::time::Duration;
 
 use tempfile::tempdir;
 
