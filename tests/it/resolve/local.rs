@@ -204,7 +204,7 @@ fn signal_ends_run_whose_stdout_is_not_read() {
     for (signal, code) in [(libc::SIGTERM, 143), (libc::SIGINT, 130)] {
         let (reader, writer) = crate::support::datagrams::unread_pipe();
         let run = sockit("resolve -f -").stdin(long_list()).stdout_to(writer).start();
-        let full = || rustix::io::ioctl_fionread(&reader).is_ok_and(|held| held >= 60_000);
+        let full = || rustix::io::ioctl_fionread(&reader).is_ok_and(|held| held >= 50_000);
         wait_until("the pipe is full", full);
         run.signal(signal);
         run.wait().exits(code);
