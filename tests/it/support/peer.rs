@@ -251,6 +251,17 @@ impl Unanswering {
         Unanswering { listener, _fillers }
     }
 
+    /// Accepts every connection from now on.
+    pub fn accept_all(self) {
+        self.listener.set_read_timeout(Some(LIMIT)).expect("a limit of accept(2)");
+        thread::spawn(move || {
+            let mut accepted = Vec::new();
+            while let Ok((connection, _)) = self.listener.accept() {
+                accepted.push(connection);
+            }
+        });
+    }
+
     /// Its address.
     pub fn addr(&self) -> SocketAddr {
         self.listener.local_addr().ok().and_then(|a| a.as_socket()).expect("a bound address")
