@@ -56,7 +56,8 @@ impl Server {
         let events = File::create(dir.path().join("events")).unwrap();
         let (verbosity, color) = (Verbosity::Quiet, ColorWhen::Never);
         let events = Some((events, "events".into()));
-        let report = Report::without_stderr(ReportOptions { verbosity, json: false, color, events });
+        let report =
+            Report::without_stderr(ReportOptions { verbosity, json: false, color, events });
         let shutdown = Shutdown::new(Some(Instant::now() + TIMEOUT)).unwrap();
         let service = Box::new(Echo { delay: Duration::ZERO });
         let options = ServerOptions { listener, limits, service, layer: None, layer_stack: 0 };
