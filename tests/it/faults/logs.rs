@@ -38,11 +38,10 @@ fn client_with_unwritable_log_loses_no_byte() {
         };
         let run = client.run();
         // Only a dump that cannot be written is an error.
-        match run.stdout == bytes && (run.code == 0 || *flags == "--hex -") {
-            true => Ok(()),
-            false => {
-                Err(format!("{flags} {redirection}: {}, {} bytes", run.code, run.stdout.len()))
-            }
+        if run.stdout == bytes && (run.code == 0 || *flags == "--hex -") {
+            Ok(())
+        } else {
+            Err(format!("{flags} {redirection}: {}, {} bytes", run.code, run.stdout.len()))
         }
     });
 }

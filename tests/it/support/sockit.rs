@@ -174,9 +174,10 @@ impl Sockit {
         if on_a_port && !has("--port") {
             self = self.and("--port 0");
         }
-        match has("--print-port") {
-            true => Daemon::wait_for_port(self.start()),
-            false => Daemon::wait_for_listening(self.start()),
+        if has("--print-port") {
+            Daemon::wait_for_port(self.start())
+        } else {
+            Daemon::wait_for_listening(self.start())
         }
     }
 
