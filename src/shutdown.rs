@@ -210,6 +210,12 @@ pub fn wake(wake_tx: impl AsFd) {
     }
 }
 
+/// Empties the first end of a wake pipe.
+pub fn drain(wake_rx: impl AsFd) {
+    let mut buffer = [0; 64];
+    while matches!(rustix::io::read(&wake_rx, &mut buffer), Ok(n) if n == buffer.len()) {}
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

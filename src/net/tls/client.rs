@@ -21,7 +21,7 @@ use super::{OnTruncation, describe, error_text, provider};
 use crate::error::{Failure, Phase};
 use crate::net::connect_event::ConnectEvent;
 use crate::net::layer::{HandshakeContext, Layer};
-use crate::net::stream::Stream;
+use crate::net::stream::{PeerCertificate, Stream};
 use crate::shutdown::{earliest, poll_until};
 
 /// How long to wait for a server to refuse the client certificate, when it sends nothing else: one
@@ -145,16 +145,24 @@ impl Layer for Client {
                 let why = format!("--insecure: this would have failed: {why}");
                 (context.emit)(ConnectEvent::Warning(why));
             }
-            None => stream.info.peer_name = peer_name(&connection),
+            None => stream.info.peer_name = certificate(&connection).and_then(|info| info.name()),
         }
+        stream.info.certificate = certificate(&connection).map(PeerCertificate::from);
         (context.emit)(ConnectEvent::Secured(context.target.clone()));
         Ok(split(stream, connection, records, self.on_truncation))
     }
 }
 
-fn peer_name(connection: &Connection) -> Option<String> {
-    let own = connection.peer_certificates()?.first()?;
-    CertificateInfo::of(own)?.name()
+fn certificate(connection: &Connection) -> Option<CertificateInfo> {
+    CertificateInfo::of(connection.peer_certificates()?.first()?)
+}
+
+impl From<CertificateInfo> for PeerCertificate {
+    fn from(info: CertificateInfo) -> PeerCertificate {
+        let name = info.name().unwrap_or_default();
+        let subject = if info.subject.is_empty() { name } else { info.subject };
+        PeerCertificate { subject, not_after: info.validity.1 }
+    }
 }
 
 /// The certificates of a file, the pins only, or the roots of the system.
