@@ -37,9 +37,9 @@ pub fn run(
     options: CheckOptions,
     on_results: OnResults<'_>,
 ) -> Result<ExitCode, Failure> {
-    let (wake_rx, wake_tx) = shutdown::wake_pipe().map_err(no_resource)?;
-    let workers = Workers::start(options, &context.report, wake_tx).map_err(no_resource)?;
-    let reported = report_all(&workers, &context.shutdown, &wake_rx, on_results);
+    let wake = shutdown::wake_pipe().map_err(no_resource)?;
+    let workers = Workers::start(options, &context.report, wake.tx).map_err(no_resource)?;
+    let reported = report_all(&workers, &context.shutdown, &wake.rx, on_results);
     workers.stop();
     reported.and_then(|()| outcome(&workers.options, &workers.lock().schedule))
 }
