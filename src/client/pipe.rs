@@ -51,6 +51,7 @@ pub fn run(
     };
     let local = local_end(options, files);
     let duplex = Duplex { local, up, down, options: duplex_options };
+    context.report.log_delay(options.delay);
     let ended = duplex.run(stream, &observer, &context.shutdown);
     observer.finish();
     SessionResult {

@@ -23,6 +23,7 @@ use crate::flags::output::LogFlags;
 use crate::process::sandbox;
 use crate::process::sandbox::SandboxPolicy;
 use crate::report::Report;
+use crate::report::event::Level;
 use crate::usage;
 use crate::usage::help;
 
@@ -85,10 +86,10 @@ pub enum Command {
     Man(Box<man::Args>),
 }
 
-/// Enters the sandbox and logs it under `-v`.
+/// Enters the sandbox and logs it under `-vv`.
 fn confine(needs: &SandboxPolicy, report: &Report) {
     let confined = sandbox::confine(needs);
-    report.step(|| confined.to_string());
+    report.step_at(Level::Traffic, || confined.to_string());
 }
 
 impl Command {

@@ -46,7 +46,9 @@ impl Args {
             report.warn(None, why);
         }
         let service = self.service.service(&mut limits, report)?;
-        let listener = self.listen.listener(&self.tcp, self.limits.backlog, &context.shutdown)?;
+        let log = |event| report.on_connect_event(event);
+        let bind = self.listen.bind(&context.shutdown, &log);
+        let listener = self.listen.listener(&self.tcp, self.limits.backlog, bind)?;
         self.run_as.switch_user()?;
         self.listen.print_port(&listener.local)?;
         if let Some(tls) = &tls {

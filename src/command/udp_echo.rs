@@ -32,7 +32,9 @@ impl Args {
     pub fn run(self, report: &Report) -> anyhow::Result<ExitCode> {
         let context = Context::new(report, self.limits.timeout.0)?;
         let options = self.limits.server_options(&self.listen, Handler::Echo, Duration::ZERO);
-        let socket = bind::udp_socket("udp-echo", self.listen.bind(&context.shutdown), None)?;
+        let log = |event| report.on_connect_event(event);
+        let bind = self.listen.bind(&context.shutdown, &log);
+        let socket = bind::udp_socket("udp-echo", bind, None)?;
         self.run_as.switch_user()?;
         self.listen.print_port(&bind::local_address(&socket)?)?;
         super::confine(&SandboxPolicy::default(), report);

@@ -40,7 +40,8 @@ impl Args {
         let context = Context::new(report, self.limits.timeout.0)?;
         let (handler, delay) = (self.service.handler()?, self.service.delay());
         let options = self.limits.server_options(&self.listen, handler, delay);
-        let bind = self.listen.bind(&context.shutdown);
+        let log = |event| report.on_connect_event(event);
+        let bind = self.listen.bind(&context.shutdown, &log);
         let socket = bind::udp_socket("udp-server", bind, self.join.as_deref())?;
         self.run_as.switch_user()?;
         self.listen.print_port(&bind::local_address(&socket)?)?;

@@ -59,7 +59,7 @@ impl Args {
         self.reject_ip_rules()?;
         let mut limits = self.limits.limits(&context.shutdown)?;
         let service = self.service.service(&mut limits, report)?;
-        let listener = self.listener()?;
+        let listener = self.listener(report)?;
         let cleanup = listener.socket_file.as_ref().map(SocketFileGuard::trace);
         self.run_as.switch_user()?;
         self.confine(report);
@@ -100,17 +100,18 @@ impl Args {
     }
 
     /// The socket that a service manager has passed, or one at the path.
-    fn listener(&self) -> Result<Listener, Failure> {
+    fn listener(&self, report: &Report) -> Result<Listener, Failure> {
+        let log = |event| report.on_connect_event(event);
         match passed_socket(SocketKind { name: "unix-server", inet: false, stream: true })? {
             Some(socket) => Listener::passed(socket),
-            None => listen(&UnixAddress::read(&self.path), self.mode, self.limits.backlog),
+            None => listen(&UnixAddress::read(&self.path), self.mode, self.limits.backlog, &log),
         }
     }
 
     fn serve_datagrams(&self, context: &Context) -> anyhow::Result<ExitCode> {
         let limits = self.limits.limits(&context.shutdown)?;
         let handler = self.service.datagram_handler()?;
-        let (socket, socket_file) = self.datagram_socket()?;
+        let (socket, socket_file) = self.datagram_socket(&context.report)?;
         let trace = socket_file.as_ref().map(SocketFileGuard::trace);
         self.run_as.switch_user()?;
         self.confine(&context.report);
@@ -131,10 +132,14 @@ impl Args {
     }
 
     /// As [`Args::listener`], for datagrams.
-    fn datagram_socket(&self) -> Result<(Socket, Option<SocketFileGuard>), Failure> {
+    fn datagram_socket(
+        &self,
+        report: &Report,
+    ) -> Result<(Socket, Option<SocketFileGuard>), Failure> {
+        let log = |event| report.on_connect_event(event);
         match passed_socket(SocketKind { name: "unix-server", inet: false, stream: false })? {
             Some(socket) => Ok((socket, None)),
-            None => unix::bind(&UnixAddress::read(&self.path), Type::DGRAM, self.mode),
+            None => unix::bind(&UnixAddress::read(&self.path), Type::DGRAM, self.mode, &log),
         }
     }
 }

@@ -220,6 +220,7 @@ impl<'a> Download<'a> {
     fn send(&self, connection: &mut HttpConnection<'_>, request: &[u8]) -> Result<(), Failure> {
         let options = &self.options.request;
         if !options.delay.is_zero() {
+            self.context.report.log_delay(options.delay);
             self.sleep(options.delay, Phase::Send)?;
         }
         connection.send(request, options.half_close)

@@ -46,7 +46,8 @@ impl LogFlags {
         let verbosity = match (self.quiet, self.verbose) {
             (true, _) => Verbosity::Quiet,
             (false, 0) => Verbosity::Normal,
-            (false, _) => Verbosity::Verbose,
+            (false, 1) => Verbosity::Verbose,
+            (false, _) => Verbosity::Traffic,
         };
         let events = self.events.as_deref().map(open_events).transpose()?;
         Ok(Report::new(ReportOptions { verbosity, json: self.json, color: self.color, events }))

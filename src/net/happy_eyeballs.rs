@@ -85,8 +85,7 @@ impl Race<'_> {
             }
             Err(failure) => return Err(failure),
         };
-        (self.attempt.emit)(ConnectEvent::Socket(address));
-        (self.attempt.emit)(ConnectEvent::Connecting(address));
+        (self.attempt.emit)(ConnectEvent::Connecting(address.into()));
         self.next_start = Instant::now() + ATTEMPT_DELAY;
         let begun = socket.set_nonblocking(true).and_then(|()| start_connect(&socket, &address));
         match begun {
@@ -158,7 +157,7 @@ impl Race<'_> {
         };
         match ready {
             Ok(()) => {
-                (self.attempt.emit)(ConnectEvent::Connected(address));
+                (self.attempt.emit)(ConnectEvent::Connected(address.into()));
                 Some((socket, address))
             }
             Err(e) => {
@@ -170,7 +169,7 @@ impl Race<'_> {
 
     fn failed(&mut self, address: SocketAddr, failure: Failure) {
         let failure = with_zone_hint(failure, &address);
-        (self.attempt.emit)(ConnectEvent::Failed(address, failure.cause()));
+        (self.attempt.emit)(ConnectEvent::Failed(address.into(), failure.cause()));
         tracing::debug!(%address, %failure, "attempt failed");
         self.next_start = Instant::now();
         if self.failure.is_none() || self.preferred == Some(address) {

@@ -14,6 +14,7 @@ mod happy_eyeballs;
 pub mod layer;
 pub mod listen;
 pub mod memory;
+pub mod name_lookup;
 mod peer_credentials;
 pub mod port_owner;
 pub mod proxy;

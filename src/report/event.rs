@@ -77,10 +77,13 @@ pub enum Event {
     Error(ErrorEvent),
     /// The answer to one question of `resolve`, which is printed on stdout.
     Resolved(Box<LookupReport>),
-    /// A step, for `-v`.
+    /// A step, for `-v` or `-vv`.
     Step {
         /// One line.
         message: String,
+        /// From which level on it is logged; not in JSON.
+        #[serde(skip)]
+        level: Level,
     },
 }
 
@@ -118,6 +121,9 @@ pub struct Endpoints {
     /// The name in the peer's verified certificate (TLS).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer_name: Option<String>,
+    /// The descriptor and the thread of an accepted connection, for `-v`; not in JSON.
+    #[serde(skip)]
+    pub resources: Option<String>,
 }
 
 impl Endpoints {
@@ -129,6 +135,7 @@ impl Endpoints {
             peer: info.peer.to_string(),
             credentials: info.credentials,
             peer_name: info.peer_name.clone(),
+            resources: None,
         }
     }
 }
@@ -284,7 +291,7 @@ impl Event {
             | Event::Resolved(_)
             | Event::Datagram { .. }
             | Event::Ping(_) => Level::Detail,
-            Event::Step { .. } => Level::Step,
+            Event::Step { level, .. } => *level,
         }
     }
 }
@@ -300,4 +307,6 @@ pub enum Level {
     Detail,
     /// Under `-v`.
     Step,
+    /// Under `-vv`.
+    Traffic,
 }

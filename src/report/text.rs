@@ -1,5 +1,7 @@
 //! Events as lines of text.
 
+use std::time::Duration;
+
 use super::escape::{escape, escape_keep_backslash};
 use super::event::{
     Closed, Endpoints, ErrorEvent, Event, ResponseHead, Role, Side, Stats, Timings,
@@ -32,7 +34,7 @@ pub fn line(event: &Event, palette: Palette) -> String {
             format!("Waiting for {awaited} on {}...", escape(local))
         }
         Event::Certificate { sha256 } => format!("Certificate's SHA-256: {sha256}"),
-        Event::Accepted(ends) => format!("Accept new connection from {}...", escape(&ends.peer)),
+        Event::Accepted(ends) => accepted(ends),
         Event::Connected(ends) => connected(ends),
         Event::HalfClosed { by, peer, .. } => half_closed(*by, peer.as_deref()),
         Event::Closed(event) => closed(event),
@@ -49,7 +51,7 @@ pub fn line(event: &Event, palette: Palette) -> String {
         Event::Timings(times) => timings(times),
         Event::Error(event) => error(event, palette),
         Event::Resolved(answer) => rows(answer),
-        Event::Step { message } | Event::Log { message } => escape(message).into_owned(),
+        Event::Step { message, .. } | Event::Log { message } => escape(message).into_owned(),
     }
 }
 
@@ -78,6 +80,19 @@ fn half_closed(by: Side, peer: Option<&str>) -> String {
         (Side::Us, Some(peer)) => format!("Half-closed: we send no more to {peer}."),
         (Side::Peer, None) => "Half-closed: the peer sends no more.".to_string(),
         (Side::Peer, Some(peer)) => format!("Half-closed: {peer} sends no more."),
+    }
+}
+
+fn accepted(ends: &Endpoints) -> String {
+    let resources = ends.resources.as_ref().map(|these| format!(" ({these})")).unwrap_or_default();
+    format!("Accept new connection from {}...{resources}", escape(&ends.peer))
+}
+
+/// A duration as a number and its unit, `10 s` or `250 ms`.
+pub fn duration(duration: Duration) -> String {
+    match duration.as_secs_f64() {
+        seconds @ 1.0.. => format!("{seconds} s"),
+        seconds => format!("{} ms", seconds * 1e3),
     }
 }
 

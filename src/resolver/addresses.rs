@@ -36,6 +36,11 @@ pub fn addresses<'a>(
     Ok(found)
 }
 
+/// Whether `host` is an address in one of its numeric forms, which needs no lookup.
+pub fn is_address(host: &str) -> bool {
+    matches!(getaddrinfo::numeric(host, Family::Any), Ok(Some(_)))
+}
+
 /// Whether the addresses of `host` are known without a query: a name under `localhost`, or one of
 /// the hosts file.
 fn is_local(host: &str, family: Family) -> bool {

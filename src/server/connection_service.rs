@@ -1,5 +1,6 @@
 //! Serves accepted connections: handshake, service, and the events about both.
 
+use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -78,7 +79,9 @@ impl ConnectionHandler for ConnectionService {
         let Accepted { conn, stream, permit } = accepted;
         let report = &self.context.report;
         if report.is_enabled(Level::Normal) {
-            report.emit(&Event::Accepted(Endpoints::new(conn, &stream.info)));
+            let resources = report.is_verbose().then(|| resources(&stream));
+            let ends = Endpoints::new(conn, &stream.info);
+            report.emit(&Event::Accepted(Endpoints { resources, ..ends }));
         }
         let handle = stream.handle.clone();
         let activity = &permit.tracked.activity;
@@ -220,6 +223,15 @@ impl ConnectionService {
     pub fn take_failure(&self) -> Option<Failure> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
+}
+
+/// The descriptor of an accepted connection, and the thread that serves it.
+fn resources(stream: &Stream) -> String {
+    let socket = stream.handle.socket().as_raw_fd();
+    #[cfg(target_os = "linux")]
+    return format!("socket {socket}, thread {}", rustix::thread::gettid());
+    #[cfg(not(target_os = "linux"))]
+    return format!("socket {socket}");
 }
 
 /// Whether the error number is caused by the peer or the network (tcp(7), ip(7)).

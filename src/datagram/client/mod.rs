@@ -104,6 +104,7 @@ enum WaitFor {
 impl DatagramClient<'_> {
     fn run(&mut self, mut batch: RecvBatch) -> Result<(), Failure> {
         let stopped = |reason| Failure::shutdown(Phase::Send, &self.target.address, reason);
+        self.context.report.log_delay(self.job.delay);
         self.context.shutdown.sleep(self.job.delay).map_err(stopped)?;
         loop {
             self.receive_all(&mut batch)?;
