@@ -30,6 +30,7 @@ use crate::net::stdio::is_null_device;
 use crate::net::stream::Stream;
 use crate::report::context::Context;
 use crate::report::event::{Endpoints, Event};
+use crate::report::traffic::SentContent;
 use crate::transfer::duplex::InputMode;
 use result::CONN;
 
@@ -47,6 +48,7 @@ pub fn run(
     let connect_time = began.elapsed();
     files.keep_output();
     let (info, handle) = (stream.info.clone(), stream.handle.clone());
+    let stream = context.report.observe(CONN, stream, SentContent::Shown);
     context.report.emit(&Event::Connected(Endpoints::new(CONN, &info)));
 
     let run_mode = match Mode::of(options) {
@@ -55,6 +57,7 @@ pub fn run(
         Mode::Pipe => pipe::run,
     };
     let mut result = run_mode(stream, options, files, context);
+    handle.observe_close();
     result.check_truncation(&handle, &info);
     context.report.emit(&result.closed_event(&info));
     if options.stats {

@@ -7,7 +7,7 @@ use std::mem;
 use std::os::fd::AsFd;
 use std::slice;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,8 @@ use socket2::{Domain, Socket};
 use super::message::{IcmpError, LocalSource, Transmit};
 use super::portable;
 use crate::net::address::Address;
+use crate::report::Report;
+use crate::report::traffic::TrafficLog;
 use crate::shutdown::Shutdown;
 
 /// ICMP errors kept until they are read; the oldest are discarded first.
@@ -36,13 +38,38 @@ pub struct DatagramSender {
     /// recvmmsg(2) and sendmmsg(2) exist on Linux only, and a kernel may refuse them.
     batching_disabled: AtomicBool,
     icmp_errors: Mutex<VecDeque<IcmpError>>,
+    /// The log of `-vv`.
+    traffic: OnceLock<TrafficLog>,
 }
 
 impl DatagramSender {
     pub(super) fn new(socket: Socket, shutdown: &Shutdown) -> DatagramSender {
         let batching_disabled = AtomicBool::new(!cfg!(target_os = "linux"));
         let shutdown = shutdown.clone();
-        DatagramSender { socket, shutdown, batching_disabled, icmp_errors: Mutex::default() }
+        let (icmp_errors, traffic) = (Mutex::default(), OnceLock::new());
+        DatagramSender { socket, shutdown, batching_disabled, icmp_errors, traffic }
+    }
+
+    /// Logs each datagram that is sent from now on, under `-vv`.
+    pub fn log_traffic(&self, report: &Report) {
+        if let Some(log) = TrafficLog::of_datagrams(report) {
+            let _ = self.traffic.set(log);
+        }
+    }
+
+    /// The log of `-vv`.
+    pub fn traffic(&self) -> Option<&TrafficLog> {
+        self.traffic.get()
+    }
+
+    fn log_sent(&self, sent: &[Transmit<'_>]) {
+        let Some(traffic) = self.traffic() else { return };
+        for transmit in sent {
+            let connected = || self.socket.peer_addr().map(|peer| Address::from(&peer));
+            let peer = transmit.destination.map(Address::from);
+            let peer = peer.or_else(|| connected().ok()).unwrap_or(Address::Unnamed);
+            transmit.payloads().for_each(|payload| traffic.sent_datagram(&peer, payload));
+        }
     }
 
     /// Sends each of `transmits`; calls `on_error` for those that could not be sent.
@@ -57,10 +84,14 @@ impl DatagramSender {
         let mut rest = transmits;
         while let Some(first) = rest.first() {
             let sent = match self.send_batch(rest) {
-                Ok(n) => n.max(1),
+                Ok(n) => {
+                    self.log_sent(&rest[..n.max(1)]);
+                    n.max(1)
+                }
                 Err(e) => {
-                    if let Err(e) = self.resend(first, e) {
-                        on_error(first, &e);
+                    match self.resend(first, e) {
+                        Ok(()) => self.log_sent(slice::from_ref(first)),
+                        Err(e) => on_error(first, &e),
                     }
                     1
                 }

@@ -11,6 +11,7 @@ use super::limits::Limits;
 use super::read_watchdog::{InterruptCause, Watchdog};
 use crate::error::{ExitCode, Failure, Phase};
 use crate::net::stream::{ConnectionInfo, EndedBy, Stream};
+use crate::net::stream_observer::Observation;
 use crate::shutdown::{Shutdown, WaitOutcome};
 
 /// A socket that poll(2) calls writable accepts at least this much without blocking.
@@ -100,7 +101,9 @@ impl<'a> HttpConnection<'a> {
 
     /// The socket, if body bytes may be moved from it by the kernel.
     pub fn raw(&self) -> Option<BorrowedFd<'_>> {
-        self.stream.reader.raw().filter(|_| self.limits.throttle.is_none())
+        let reader = &self.stream.reader;
+        let is_plain = self.limits.throttle.is_none() && reader.observation() == Observation::None;
+        reader.raw().filter(|_| is_plain)
     }
 
     /// Whether the stream ended without close_notify, but not inside a TLS record.
@@ -172,6 +175,7 @@ impl<'a> HttpConnection<'a> {
             let _ = self.stream.handle.limit_waits(Some(CLOSE_TIMEOUT));
             let _ = self.stream.writer.finish();
         }
+        self.stream.handle.observe_close();
     }
 
     /// Reads the next bytes.

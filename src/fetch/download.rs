@@ -15,7 +15,7 @@ use super::timings::Timing;
 use super::transaction::Transaction;
 use crate::error::{ExitCode, Failure, Phase};
 use crate::http::HttpUrl;
-use crate::http::request::Request;
+use crate::http::request::{Request, masked_lines};
 use crate::net::connect_event::ConnectEvent;
 use crate::net::dial::Dialer;
 use crate::net::endpoint::Endpoint;
@@ -26,6 +26,7 @@ use crate::net::stdout;
 use crate::net::stream::Stream;
 use crate::report::context::Context;
 use crate::report::event::{Closed, Endpoints, Event, Role};
+use crate::report::traffic::SentContent;
 
 /// How one try ended.
 enum AttemptOutcome {
@@ -189,6 +190,7 @@ impl<'a> Download<'a> {
         let PreparedRequest { stream, bytes, proxy } = self.connect(url, resume_point)?;
         let Context { report, shutdown } = self.context;
         report.emit(&Event::Connected(Endpoints::new(self.conn, &stream.info)));
+        let stream = report.observe(self.conn, stream, SentContent::Hidden);
         let limits = Limits::new(&self.options.limits);
         let mut connection =
             HttpConnection::new(stream, url.to_string(), limits, shutdown, output.stdout_pipe())?;
@@ -222,6 +224,10 @@ impl<'a> Download<'a> {
         if !options.delay.is_zero() {
             self.context.report.log_delay(options.delay);
             self.sleep(options.delay, Phase::Send)?;
+        }
+        if self.context.report.shows_traffic() {
+            let lines = masked_lines(request);
+            self.context.report.emit(&Event::Request { conn: self.conn, lines });
         }
         connection.send(request, options.half_close)
     }

@@ -167,6 +167,7 @@ fn head_event(exchange: &Exchange<'_>, head: &Head) -> Event {
         status: head.status,
         reason: text(&head.reason),
         fields,
+        is_marked: exchange.report.shows_traffic(),
     })
 }
 

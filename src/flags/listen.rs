@@ -65,11 +65,7 @@ impl ListenFlags {
 
     /// The address to listen on; `shutdown` cancels the lookup of the host, and `emit` receives the
     /// steps.
-    pub fn bind<'a>(
-        &self,
-        shutdown: &'a Shutdown,
-        emit: OnConnectEvent<'a>,
-    ) -> ListenOptions<'a> {
+    pub fn bind<'a>(&self, shutdown: &'a Shutdown, emit: OnConnectEvent<'a>) -> ListenOptions<'a> {
         ListenOptions {
             host: self.host.clone(),
             port: self.port.clone(),

@@ -70,9 +70,7 @@ impl Dialer {
             Route::Direct => self.connect_direct(attempt)?,
             Route::To(proxy) => return self.connect_to(proxy, attempt),
             Route::Through(proxy) => self.connect_via_proxy(proxy, attempt)?,
-            Route::Unix(name) => {
-                unix::dial(name, self.timeout, attempt.shutdown, attempt.emit)?
-            }
+            Route::Unix(name) => unix::dial(name, self.timeout, attempt.shutdown, attempt.emit)?,
         };
         match &self.layer {
             Some(layer) => layer.wrap(stream, &handshake(&self.endpoint, attempt)),
@@ -128,11 +126,7 @@ impl Dialer {
     }
 
     fn lookup<'a>(&self, attempt: &Attempt<'a>) -> NameLookup<'a> {
-        NameLookup {
-            family: self.family,
-            deadline: attempt.resolve_deadline(),
-            emit: attempt.emit,
-        }
+        NameLookup { family: self.family, deadline: attempt.resolve_deadline(), emit: attempt.emit }
     }
 
     fn resolve(&self, attempt: &Attempt<'_>) -> Result<Vec<SocketAddr>, Failure> {

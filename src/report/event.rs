@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::datagram_stats::{Ping, Totals};
+use super::excerpt::Excerpt;
 use super::lookup::LookupReport;
 use crate::error::Failure;
 use crate::net::stream::{ConnectionInfo, Credentials, EndedBy};
@@ -38,6 +39,27 @@ pub enum Event {
         #[serde(skip)]
         peer: Option<String>,
     },
+    /// Bytes were sent (`-vv`).
+    Sent(Transfer),
+    /// Bytes were received (`-vv`).
+    Received(Transfer),
+    /// One side has ended its stream (`-vv`).
+    EndOfStream {
+        /// The connection.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        conn: Option<u64>,
+        /// The peer's address.
+        peer: String,
+        /// Which side.
+        by: Side,
+    },
+    /// An HTTP request is about to be sent (`-vv`).
+    Request {
+        /// The connection.
+        conn: u64,
+        /// Its lines, without credentials.
+        lines: Vec<String>,
+    },
     /// A connection was closed.
     Closed(Closed),
     /// The statistics of a client's connection (`--stats`).
@@ -50,6 +72,9 @@ pub enum Event {
         peer: String,
         /// Length of its payload, in bytes.
         bytes: usize,
+        /// Its beginning (`-vv`).
+        #[serde(skip_serializing_if = "Option::is_none")]
+        data: Option<Excerpt>,
     },
     /// A datagram server has ended.
     Totals(Totals),
@@ -140,6 +165,39 @@ impl Endpoints {
     }
 }
 
+/// Bytes of one call, or of the calls of a second.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Transfer {
+    /// The connection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conn: Option<u64>,
+    /// The peer's address.
+    pub peer: String,
+    /// So many bytes.
+    pub bytes: u64,
+    /// Of so many that were to be sent, where the call took fewer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub of: Option<u64>,
+    /// The calls, where they are several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calls: Option<u64>,
+    /// `sendfile`, for bytes that stayed in the kernel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<&'static str>,
+    /// The offset in the file, of `sendfile`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offset: Option<u64>,
+    /// The first bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<Excerpt>,
+}
+
+impl Serialize for Excerpt {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
+    }
+}
+
 /// How a connection ended, and how many bytes were transferred.
 #[derive(Debug, Clone, Serialize)]
 pub struct Closed {
@@ -207,6 +265,9 @@ pub struct ResponseHead {
     pub reason: String,
     /// Names and values, in the order received.
     pub fields: Vec<(String, String)>,
+    /// Whether its lines are marked with `<` (`-vv`); not in JSON.
+    #[serde(skip)]
+    pub is_marked: bool,
 }
 
 /// The phases of an HTTP transfer over all its redirects, in milliseconds.
@@ -291,6 +352,10 @@ impl Event {
             | Event::Resolved(_)
             | Event::Datagram { .. }
             | Event::Ping(_) => Level::Detail,
+            Event::Sent(_)
+            | Event::Received(_)
+            | Event::EndOfStream { .. }
+            | Event::Request { .. } => Level::Traffic,
             Event::Step { level, .. } => *level,
         }
     }

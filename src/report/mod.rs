@@ -7,6 +7,7 @@ pub mod context;
 pub mod datagram_stats;
 pub mod escape;
 pub mod event;
+pub mod excerpt;
 pub mod hexdump;
 pub mod json;
 pub mod line_writer;
@@ -15,6 +16,7 @@ pub mod progress;
 pub mod sparkline;
 pub mod terminal_text;
 pub mod text;
+pub mod traffic;
 
 use std::fs::File;
 use std::io::IsTerminal;
@@ -210,6 +212,11 @@ impl Report {
     /// Whether `-v` was given.
     pub fn is_verbose(&self) -> bool {
         self.0.verbosity >= Verbosity::Verbose
+    }
+
+    /// Whether `-vv` was given.
+    pub fn shows_traffic(&self) -> bool {
+        self.0.verbosity >= Verbosity::Traffic
     }
 
     /// Whether `-q` was given.

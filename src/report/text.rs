@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::escape::{escape, escape_keep_backslash};
 use super::event::{
-    Closed, Endpoints, ErrorEvent, Event, ResponseHead, Role, Side, Stats, Timings,
+    Closed, Endpoints, ErrorEvent, Event, ResponseHead, Role, Side, Stats, Timings, Transfer,
 };
+use super::excerpt::{Excerpt, byte_count, group_digits};
 use super::lookup::LookupReport;
 
 /// Whether lines have color.
@@ -38,8 +39,24 @@ pub fn line(event: &Event, palette: Palette) -> String {
         Event::Connected(ends) => connected(ends),
         Event::HalfClosed { by, peer, .. } => half_closed(*by, peer.as_deref()),
         Event::Closed(event) => closed(event),
-        Event::Datagram { peer, bytes, .. } => {
-            format!("Got data from {} ({bytes} bytes)", escape(peer))
+        Event::Datagram { peer, bytes, data, .. } => {
+            format!("Got data from {} ({bytes} bytes){}", escape(peer), quoted(data.as_ref()))
+        }
+        Event::Sent(transfer) => sent(transfer),
+        Event::Received(transfer) => format!(
+            "Received {} from {}{}{}",
+            byte_count(transfer.bytes),
+            escape(&transfer.peer),
+            calls(transfer),
+            quoted(transfer.data.as_ref())
+        ),
+        Event::EndOfStream { peer, by, .. } => match by {
+            Side::Us => format!("Sent end of stream to {}", escape(peer)),
+            Side::Peer => format!("Received end of stream from {}", escape(peer)),
+        },
+        Event::Request { lines, .. } => {
+            let lines = lines.iter().map(|line| format!("> {}", escape(line)));
+            lines.collect::<Vec<_>>().join("\n")
         }
         Event::Totals(totals) => totals.line(),
         Event::Ping(ping) => ping.lines(),
@@ -58,7 +75,11 @@ pub fn line(event: &Event, palette: Palette) -> String {
 fn response_head(head: &ResponseHead) -> String {
     let first = format!("{} {} {}", head.version, head.status, escape(&head.reason));
     let fields = head.fields.iter().map(|(name, value)| format!("{name}: {}\n", escape(value)));
-    format!("{}\n{}", first.trim_end(), fields.collect::<String>())
+    let text = format!("{}\n{}", first.trim_end(), fields.collect::<String>());
+    match head.is_marked {
+        true => text.lines().map(|line| format!("< {line}")).collect::<Vec<_>>().join("\n"),
+        false => text,
+    }
 }
 
 fn timings(t: &Timings) -> String {
@@ -81,6 +102,36 @@ fn half_closed(by: Side, peer: Option<&str>) -> String {
         (Side::Peer, None) => "Half-closed: the peer sends no more.".to_string(),
         (Side::Peer, Some(peer)) => format!("Half-closed: {peer} sends no more."),
     }
+}
+
+fn sent(transfer: &Transfer) -> String {
+    let peer = escape(&transfer.peer);
+    let bytes = byte_count(transfer.bytes);
+    match (transfer.offset, transfer.of) {
+        (Some(offset), _) => {
+            format!("Sending the file from byte {}, {bytes} (sendfile)", group_digits(offset))
+        }
+        (_, Some(of)) => {
+            let bytes = group_digits(transfer.bytes);
+            let data = quoted(transfer.data.as_ref());
+            format!("Sent {bytes} of {} to {peer}{data}", byte_count(of))
+        }
+        _ => {
+            let data = quoted(transfer.data.as_ref());
+            format!("Sent {bytes} to {peer}{}{data}", calls(transfer))
+        }
+    }
+}
+
+/// How many calls, for those of a second.
+fn calls(transfer: &Transfer) -> String {
+    let calls = transfer.calls.map(|calls| format!(" in {} calls", group_digits(calls)));
+    calls.unwrap_or_default()
+}
+
+/// The beginning of the bytes, after a colon.
+pub fn quoted(data: Option<&Excerpt>) -> String {
+    data.map(|data| format!(": {}", data.quoted())).unwrap_or_default()
 }
 
 fn accepted(ends: &Endpoints) -> String {

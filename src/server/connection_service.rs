@@ -15,6 +15,7 @@ use crate::process::systemd;
 use crate::report::Report;
 use crate::report::context::Context;
 use crate::report::event::{Closed, Endpoints, Event, Level, Role, Side};
+use crate::report::traffic::SentContent;
 use crate::service::connection::HalfCloseHook;
 use crate::service::{Connection, Service, ServiceOutcome};
 
@@ -93,8 +94,10 @@ impl ConnectionHandler for ConnectionService {
                     permit.tracked.count();
                 }
                 let shutdown = self.context.shutdown.clone();
+                let stream = report.observe(conn, stream, SentContent::Shown);
                 let mut connection = Connection::new(conn, stream, activity.clone(), shutdown);
                 let outcome = self.run_service(&mut connection);
+                handle.observe_close();
                 closed.bytes_in = connection.bytes_in;
                 closed.bytes_out = connection.bytes_out;
                 outcome.unwrap_or_else(|failure| self.on_failure(conn, failure))

@@ -30,6 +30,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags};
 
 use crate::net::stream::{Reader, Writer};
+use crate::net::stream_observer::Observation;
 use crate::shutdown::poll_until;
 
 /// Counts the bytes of one direction, readable from any thread.
@@ -146,11 +147,15 @@ pub fn pump(
     #[cfg(target_os = "linux")]
     if options.can_stay_in_kernel()
         && let Some(method) = strategy::faster_method(from.raw(), to.raw())
+        && method.suits(from.observation().max(to.observation()))
     {
-        tracing::debug!(?method, "pump");
+        tracing::debug!(method = method.word(), "the kernel moves the bytes");
         let done = match method {
             strategy::TransferMethod::Sendfile(file, socket) => {
-                sendfile::run(file, from.end_offset(), socket, &options.meter)
+                sendfile::run(file, from.end_offset(), socket, &|bytes| {
+                    options.meter.add(bytes);
+                    report_sendfile(file, bytes, to);
+                })
             }
             strategy::TransferMethod::Splice(one, other) => splice::direct(one, other, options),
             strategy::TransferMethod::Through(one, other) => {
@@ -164,6 +169,16 @@ pub fn pump(
         }
     }
     copy::run(from, to, options)
+}
+
+/// Reports bytes of `file` before its position, which sendfile(2) has sent.
+#[cfg(target_os = "linux")]
+fn report_sendfile(file: BorrowedFd<'_>, bytes: usize, to: &dyn Writer) {
+    if to.observation() != Observation::None
+        && let Ok(position) = rustix::fs::tell(file)
+    {
+        to.on_sendfile(position.saturating_sub(bytes as u64), bytes);
+    }
 }
 
 /// Why a faster method stopped.

@@ -168,8 +168,10 @@ impl DatagramClient<'_> {
         if let Some(dump) = &mut self.job.dump {
             dump.on_bytes(Direction::Sent, &bytes);
         }
-        let (len, peer) = (bytes.len(), &self.target.address);
-        self.context.report.step(|| format!("Sent {len} bytes to {peer}"));
+        if self.target.socket.sender().traffic().is_none() {
+            let (len, peer) = (bytes.len(), &self.target.address);
+            self.context.report.step(|| format!("Sent {len} bytes to {peer}"));
+        }
         self.sent += 1;
         self.window.on_sent();
         if self.received == 0 && self.unacked.len() < MAX_UNACKED {
@@ -200,7 +202,10 @@ impl DatagramClient<'_> {
         let report = &self.context.report;
         let peer = || group.meta.peer_address();
         for payload in group.datagrams() {
-            report.step(|| format!("Got {} bytes from {}", payload.len(), peer()));
+            match self.target.socket.sender().traffic() {
+                Some(traffic) => traffic.received_datagram(&peer(), payload),
+                None => report.step(|| format!("Got {} bytes from {}", payload.len(), peer())),
+            }
             if group.meta.truncated {
                 report.warn(None, format!("a reply from {} is truncated", peer()));
             }

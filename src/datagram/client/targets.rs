@@ -254,6 +254,7 @@ fn open_udp(
         if options.socket.recv_buffer.is_some() { RecvBuffer::Keep } else { RecvBuffer::Grow };
     let socket = DatagramSocket::for_client(socket, buffer, &context.shutdown)
         .map_err(|e| Failure::new(Phase::Socket, address, e))?;
+    socket.sender().log_traffic(report);
     if expected_sender.is_some() {
         socket.enable_icmp_errors();
     }
@@ -331,6 +332,7 @@ fn open_unix(name: &UnixAddress, context: &Context) -> Result<ClientSocket, Fail
     context.report.on_connect_event(ConnectEvent::Connected(Address::from(&peer)));
     let socket = DatagramSocket::for_client(socket, RecvBuffer::Grow, &context.shutdown);
     let socket = socket.map_err(failed)?;
+    socket.sender().log_traffic(&context.report);
     let (destination, expected_sender) = (None, None);
     let address = Address::from(&peer);
     Ok(ClientSocket { socket, address, destination, expected_sender, _socket_file })

@@ -70,6 +70,7 @@ impl<'a> DatagramServer<'a> {
         if let Handler::Exec(programs) = &mut handler {
             programs.open(socket.sender().clone(), report);
         }
+        socket.sender().log_traffic(report);
         let local = socket.local().clone();
         let log = ServerLog::new(report, local.clone());
         log.listening(handler.amplifies());
