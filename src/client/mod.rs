@@ -47,11 +47,14 @@ pub fn run(
     let stream = connect()?;
     let connect_time = began.elapsed();
     files.keep_output();
+    let _span = tracing::debug_span!("connection", conn = CONN, peer = %stream.info.peer).entered();
     let (info, handle) = (stream.info.clone(), stream.handle.clone());
     let stream = context.report.observe(CONN, stream, SentContent::Shown);
     context.report.emit(&Event::Connected(Endpoints::new(CONN, &info)));
 
-    let run_mode = match Mode::of(options) {
+    let mode = Mode::of(options);
+    tracing::debug!(mode = mode.word(), "session: begins");
+    let run_mode = match mode {
         Mode::Script => script::run,
         Mode::Prompt => prompt::run,
         Mode::Pipe => pipe::run,
@@ -85,6 +88,16 @@ impl Mode {
             Mode::Prompt
         } else {
             Mode::Pipe
+        }
+    }
+}
+
+impl Mode {
+    fn word(&self) -> &'static str {
+        match self {
+            Mode::Script => "script",
+            Mode::Prompt => "prompt",
+            Mode::Pipe => "pipe",
         }
     }
 }

@@ -129,7 +129,8 @@ impl<'a> Observer<'a> {
         if let Some(progress) = &self.progress {
             progress.end();
         }
-        tracing::debug!(elapsed = ?self.began.elapsed(), "session finished");
+        let seconds = self.began.elapsed().as_secs_f64();
+        tracing::debug!(seconds, "session: finished");
     }
 
     fn sparkline(&self) -> Option<String> {

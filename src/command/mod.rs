@@ -104,6 +104,25 @@ impl Command {
         }
     }
 
+    /// Its name, for the trace.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Command::TcpClient(_) => "tcp-client",
+            Command::TcpServer(_) => "tcp-server",
+            Command::UnixClient(_) => "unix-client",
+            Command::UnixServer(_) => "unix-server",
+            Command::UdpClient(_) => "udp-client",
+            Command::UdpEcho(_) => "udp-echo",
+            Command::UdpServer(_) => "udp-server",
+            #[cfg(feature = "http")]
+            Command::HttpGet(_) => "http-get",
+            Command::Resolve(_) => "resolve",
+            Command::Tour(_) => "tour",
+            Command::Completions(_) => "completions",
+            Command::Man(_) => "man",
+        }
+    }
+
     /// Runs the command and returns its exit code.
     pub fn run(self, report: &Report) -> anyhow::Result<ExitCode> {
         match self {

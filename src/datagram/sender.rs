@@ -171,6 +171,7 @@ impl DatagramSender {
 
     /// Moves one datagram per call from now on.
     pub(super) fn disable_batching(&self) {
+        tracing::debug!("this kernel moves one datagram per call");
         self.batching_disabled.store(true, Ordering::Relaxed);
     }
 

@@ -75,7 +75,7 @@ impl DatagramSocket {
         let fd = self.socket().as_fd();
         let v6 = self.socket().domain().is_ok_and(|domain| domain == Domain::IPV6);
         let log = |option: &str, done: io::Result<()>| {
-            let _ = done.inspect_err(|e| tracing::debug!("{option}: {e}"));
+            let _ = done.inspect_err(|e| tracing::debug!(option, cause = %e, "option is not set"));
         };
         if local.ip().is_unspecified() {
             log("IP_PKTINFO", linux::enable_pktinfo(fd, v6));

@@ -143,6 +143,7 @@ impl<'a> Download<'a> {
         };
         loop {
             let result = self.request_once(&url, output, resume_point.as_ref(), is_last)?;
+            tracing::debug!(%url, action = result.action.word(), redirects, "response: decided");
             match result.action {
                 NextAction::Redirect(next) => {
                     redirects += 1;
@@ -190,6 +191,8 @@ impl<'a> Download<'a> {
         let PreparedRequest { stream, bytes, proxy } = self.connect(url, resume_point)?;
         let Context { report, shutdown } = self.context;
         report.emit(&Event::Connected(Endpoints::new(self.conn, &stream.info)));
+        let peer = &stream.info.peer;
+        let _span = tracing::debug_span!("connection", conn = self.conn, %peer).entered();
         let stream = report.observe(self.conn, stream, SentContent::Hidden);
         let limits = Limits::new(&self.options.limits);
         let mut connection =

@@ -66,6 +66,8 @@ impl Dialer {
     }
 
     fn connect_once(&self, attempt: &Attempt<'_>) -> Result<Stream, Failure> {
+        let (route, layer) = (self.route.word(), self.layer.is_some());
+        tracing::debug!(target = %self.endpoint, route, layer, "connects");
         let stream = match &self.route {
             Route::Direct => self.connect_direct(attempt)?,
             Route::To(proxy) => return self.connect_to(proxy, attempt),

@@ -85,7 +85,10 @@ impl ListenOptions<'_> {
         for address in self.addresses(proto)? {
             match self.bind(proto, &address) {
                 Ok(socket) => return Ok(socket),
-                Err(failure) => first_failure = first_failure.or(Some(failure)),
+                Err(failure) => {
+                    tracing::debug!(%address, cause = failure.cause(), "cannot be bound, the next is due");
+                    first_failure = first_failure.or(Some(failure));
+                }
             }
         }
         Err(first_failure

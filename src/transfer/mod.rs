@@ -149,7 +149,7 @@ pub fn pump(
         && let Some(method) = strategy::faster_method(from.raw(), to.raw())
         && method.suits(from.observation().max(to.observation()))
     {
-        tracing::debug!(method = method.word(), "the kernel moves the bytes");
+        tracing::debug!(method = method.word(), "transfer: the kernel moves the bytes");
         let done = match method {
             strategy::TransferMethod::Sendfile(file, socket) => {
                 sendfile::run(file, from.end_offset(), socket, &|bytes| {
@@ -163,11 +163,20 @@ pub fn pump(
             }
         };
         match done {
-            Err(FastPathError::Unsupported) => {}
+            Err(FastPathError::Unsupported) => {
+                let bytes = options.meter.total();
+                tracing::debug!(
+                    method = method.word(),
+                    bytes,
+                    "transfer: the kernel moves no more"
+                );
+            }
             Err(FastPathError::Failed(e)) => return Err(e),
             Ok(()) => return Ok(()),
         }
     }
+    let in_kernel = options.can_stay_in_kernel();
+    tracing::debug!(method = "copy", in_kernel, "transfer: bytes pass through a buffer");
     copy::run(from, to, options)
 }
 

@@ -252,6 +252,8 @@ impl<'a> DatagramServer<'a> {
         let count = incoming.group.count();
         let Admission { admitted, dropped } = self.policy.admit(&incoming.peer, count, now);
         if let Some(reason) = dropped {
+            let (peer, why) = (&incoming.peer, reason.word());
+            tracing::debug!(%peer, admitted, of = count, why, "not all are answered");
             self.stats.dropped(reason, count - admitted);
             self.log.not_answered(reason, &incoming.peer, self.policy.per_second());
         }

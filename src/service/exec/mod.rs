@@ -83,6 +83,7 @@ impl Service for Exec {
             connection.stream.handle.abort();
             Failure::new(Phase::File, &self.program, e)
         })?;
+        tracing::debug!(program = %self.program, "exec: the program runs");
         connection.activity.set_stream();
         let state = CopyState::default();
         let outcome = self.relay(connection, child, &state);
