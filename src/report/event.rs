@@ -126,6 +126,9 @@ pub struct ErrorEvent {
     pub cause: String,
     /// The exit code it has, or would have had if it had ended the run.
     pub code: u8,
+    /// The system call that failed, and what usually causes it (`-v`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
@@ -332,6 +335,7 @@ impl Event {
             target: failure.target.clone(),
             cause: failure.cause(),
             code: failure.code.number(),
+            reason: None,
             hint: failure.hint.clone(),
         })
     }

@@ -163,7 +163,11 @@ impl Report {
 
     /// Logs a failure: of connection `conn` of a server, or of the run.
     pub fn failure(&self, conn: Option<u64>, failure: &Failure) {
-        self.emit(&Event::failure(conn, failure));
+        let mut event = Event::failure(conn, failure);
+        if let Event::Error(event) = &mut event {
+            event.reason = failure.reason().filter(|_| self.is_verbose());
+        }
+        self.emit(&event);
     }
 
     /// Logs a warning.

@@ -185,8 +185,11 @@ fn error(event: &ErrorEvent, palette: Palette) -> String {
         "" => event.phase.to_string(),
         target => format!("{} {}", event.phase, escape_keep_backslash(target)),
     };
+    let reason = event.reason.as_ref().map(|reason| format!("\nreason: {reason}"));
+    let reason = reason.unwrap_or_default();
     let hint = event.hint.as_ref().map(|hint| format!("\nhint: {}", escape_keep_backslash(hint)));
-    format!("{name} {step}: {}{}", escape_keep_backslash(&event.cause), hint.unwrap_or_default())
+    let cause = escape_keep_backslash(&event.cause);
+    format!("{name} {step}: {cause}{reason}{}", hint.unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -25,6 +25,8 @@ pub struct ConnectionService {
     pub service: Box<dyn Service>,
     layer: Option<Arc<dyn Layer>>,
     context: Context,
+    /// The span of the command.
+    span: tracing::Span,
     /// The run has one connection only: its failure is that of the run, and is printed by it.
     is_single: bool,
     /// The most recent failure of a connection.
@@ -78,6 +80,9 @@ impl Drop for ClosedEventGuard<'_> {
 impl ConnectionHandler for ConnectionService {
     fn serve(&self, accepted: Accepted) {
         let Accepted { conn, stream, permit } = accepted;
+        let peer = &stream.info.peer;
+        let span = tracing::debug_span!(parent: &self.span, "connection", conn, %peer);
+        let _span = span.entered();
         let report = &self.context.report;
         if report.is_enabled(Level::Normal) {
             let resources = report.is_verbose().then(|| resources(&stream));
@@ -108,6 +113,8 @@ impl ConnectionHandler for ConnectionService {
                 ended_by(&failure).into()
             }
         };
+        let (bytes_in, bytes_out) = (closed.bytes_in, closed.bytes_out);
+        tracing::debug!(bytes_in, bytes_out, by = closed.outcome.by.word(), "service: has ended");
         // A connection that the shutdown of the run ended was ended by the reason of that.
         if let Some(reason) = self.context.shutdown.reason()
             && handle.closed_locally()
@@ -152,8 +159,9 @@ impl ConnectionService {
         layer: Option<Arc<dyn Layer>>,
         is_single: bool,
     ) -> ConnectionService {
-        let (context, failure) = (context.clone(), Mutex::new(None));
-        ConnectionService { service, layer, context, is_single, failure }
+        let (context, span) = (context.clone(), tracing::Span::current());
+        let failure = Mutex::new(None);
+        ConnectionService { service, layer, context, span, is_single, failure }
     }
 
     /// The stream behind the layer's handshake, or the stream itself without a layer.
@@ -210,6 +218,9 @@ impl ConnectionService {
         let by = ended_by(&failure);
         let is_ours = by == EndedBy::Us || failure.phase == Phase::Tls;
         let line = if is_ours { ErrorLine::Print } else { ErrorLine::Omit };
+        if let (false, Some(reason)) = (is_ours, failure.reason()) {
+            self.context.report.step(|| format!("{failure}; {reason}"));
+        }
         self.record_failure(Some(conn), failure, line);
         by.into()
     }
