@@ -53,7 +53,7 @@ pub fn run(
     context.report.emit(&Event::Connected(Endpoints::new(CONN, &info)));
 
     let mode = Mode::of(options);
-    tracing::debug!(mode = mode.word(), "session: begins");
+    tracing::debug!(mode = mode.word(), "session begins");
     let run_mode = match mode {
         Mode::Script => script::run,
         Mode::Prompt => prompt::run,

@@ -130,7 +130,7 @@ impl<'a> Observer<'a> {
             progress.end();
         }
         let seconds = self.began.elapsed().as_secs_f64();
-        tracing::debug!(seconds, "session: finished");
+        tracing::debug!(seconds, "session has ended");
     }
 
     fn sparkline(&self) -> Option<String> {

@@ -3,6 +3,7 @@
 use crate::error::ExitCode;
 use crate::flags::listen::ListenFlags;
 use crate::flags::run_as::RunAsFlags;
+use crate::flags::server_hex::ServerHexFlag;
 use crate::flags::server_limits::ServerLimitFlags;
 use crate::flags::service::ServiceFlags;
 use crate::flags::socket::TcpFlags;
@@ -34,6 +35,9 @@ pub struct Args {
     /// Privileges
     #[command(flatten)]
     pub run_as: RunAsFlags,
+    /// Hex dump
+    #[command(flatten)]
+    pub hex: ServerHexFlag,
 }
 
 impl Args {
@@ -45,6 +49,7 @@ impl Args {
         if let Some(why) = self.tls.warning() {
             report.warn(None, why);
         }
+        let hex = self.hex.open(report)?;
         let service = self.service.service(&mut limits, report)?;
         let log = |event| report.on_connect_event(event);
         let bind = self.listen.bind(&context.shutdown, &log);
@@ -58,7 +63,7 @@ impl Args {
             super::confine(&policy, report);
         }
         let (layer, layer_stack) = tls.map_or((None, 0), |tls| (Some(tls.layer), tls.stack));
-        let options = ServerOptions { listener, limits, service, layer, layer_stack };
+        let options = ServerOptions { listener, limits, service, layer, layer_stack, hex };
         Ok(server::run(&context, options)?)
     }
 }

@@ -5,10 +5,12 @@ use std::time::Duration;
 use crate::datagram::bind;
 use crate::datagram::server;
 use crate::datagram::server::handler::Handler;
+use crate::datagram::server::options::DatagramServerOptions;
 use crate::error::ExitCode;
 use crate::flags::datagram_limits::DatagramLimitFlags;
 use crate::flags::listen::ListenFlags;
 use crate::flags::run_as::RunAsFlags;
+use crate::flags::server_hex::ServerHexFlag;
 use crate::process::sandbox::SandboxPolicy;
 use crate::report::Report;
 use crate::report::context::Context;
@@ -25,12 +27,16 @@ pub struct Args {
     /// User and group
     #[command(flatten)]
     pub run_as: RunAsFlags,
+    /// Hex dump
+    #[command(flatten)]
+    pub hex: ServerHexFlag,
 }
 
 impl Args {
     /// Serves until shutdown or a limit.
     pub fn run(self, report: &Report) -> anyhow::Result<ExitCode> {
         let context = Context::new(report, self.limits.timeout.0)?;
+        let hex = self.hex.open(report)?;
         let options = self.limits.server_options(&self.listen, Handler::Echo, Duration::ZERO);
         let log = |event| report.on_connect_event(event);
         let bind = self.listen.bind(&context.shutdown, &log);
@@ -38,6 +44,6 @@ impl Args {
         self.run_as.switch_user()?;
         self.listen.print_port(&bind::local_address(&socket)?)?;
         super::confine(&SandboxPolicy::default(), report);
-        Ok(server::serve(socket, options, &context)?)
+        Ok(server::serve(socket, DatagramServerOptions { hex, ..options }, &context)?)
     }
 }

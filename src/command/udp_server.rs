@@ -2,6 +2,7 @@
 
 use crate::datagram::bind;
 use crate::datagram::server;
+use crate::datagram::server::options::DatagramServerOptions;
 use crate::error::ExitCode;
 use crate::flags::datagram_limits::DatagramLimitFlags;
 use crate::flags::datagram_service::DatagramServiceFlags;
@@ -39,6 +40,7 @@ impl Args {
     pub fn run(self, report: &Report) -> anyhow::Result<ExitCode> {
         let context = Context::new(report, self.limits.timeout.0)?;
         let (handler, delay) = (self.service.handler()?, self.service.delay());
+        let hex = self.service.print.dump(report)?;
         let options = self.limits.server_options(&self.listen, handler, delay);
         let log = |event| report.on_connect_event(event);
         let bind = self.listen.bind(&context.shutdown, &log);
@@ -48,6 +50,6 @@ impl Args {
         if !self.service.starts_programs() {
             super::confine(&SandboxPolicy::default(), report);
         }
-        Ok(server::serve(socket, options, &context)?)
+        Ok(server::serve(socket, DatagramServerOptions { hex, ..options }, &context)?)
     }
 }

@@ -9,6 +9,7 @@ use crate::datagram::RecvBuffer;
 use crate::datagram::server::options::DatagramServerOptions;
 use crate::error::{ExitCode, Failure, Phase, message_without_errno};
 use crate::flags::run_as::RunAsFlags;
+use crate::flags::server_hex::ServerHexFlag;
 use crate::flags::server_limits::ServerLimitFlags;
 use crate::flags::service::ServiceFlags;
 use crate::net::listen::Listener;
@@ -47,6 +48,9 @@ pub struct Args {
     /// Privileges
     #[command(flatten)]
     pub run_as: RunAsFlags,
+    /// Hex dump
+    #[command(flatten)]
+    pub hex: ServerHexFlag,
 }
 
 impl Args {
@@ -58,12 +62,14 @@ impl Args {
         }
         self.reject_ip_rules()?;
         let mut limits = self.limits.limits(&context.shutdown)?;
+        let hex = self.hex.open(report)?;
         let service = self.service.service(&mut limits, report)?;
         let listener = self.listener(report)?;
         let cleanup = listener.socket_file.as_ref().map(SocketFileGuard::trace);
         self.run_as.switch_user()?;
         self.confine(report);
-        let options = ServerOptions { listener, limits, service, layer: None, layer_stack: 0 };
+        let (layer, layer_stack) = (None, 0);
+        let options = ServerOptions { listener, limits, service, layer, layer_stack, hex };
         let outcome = server::run(&context, options);
         warn_if_socket_left(cleanup, report);
         Ok(outcome?)
@@ -111,6 +117,7 @@ impl Args {
     fn serve_datagrams(&self, context: &Context) -> anyhow::Result<ExitCode> {
         let limits = self.limits.limits(&context.shutdown)?;
         let handler = self.service.datagram_handler()?;
+        let hex = self.hex.open(&context.report)?;
         let (socket, socket_file) = self.datagram_socket(&context.report)?;
         let trace = socket_file.as_ref().map(SocketFileGuard::trace);
         self.run_as.switch_user()?;
@@ -124,6 +131,7 @@ impl Args {
             accept_timeout: limits.accept_timeout,
             delay: self.service.messages.delay.unwrap_or_default(),
             grace: limits.grace,
+            hex,
         };
         let outcome = datagram::server::serve(socket, options, context);
         drop(socket_file);

@@ -18,8 +18,10 @@ use super::message::{IcmpError, LocalSource, Transmit};
 use super::portable;
 use crate::net::address::Address;
 use crate::report::Report;
+use crate::report::hexdump::ServerDump;
 use crate::report::traffic::TrafficLog;
 use crate::shutdown::Shutdown;
+use crate::transfer::tap::Direction;
 
 /// ICMP errors kept until they are read; the oldest are discarded first.
 const MAX_ICMP_ERRORS: usize = 64;
@@ -40,14 +42,22 @@ pub struct DatagramSender {
     icmp_errors: Mutex<VecDeque<IcmpError>>,
     /// The log of `-vv`.
     traffic: OnceLock<TrafficLog>,
+    /// The hex dump.
+    dump: OnceLock<ServerDump>,
 }
 
 impl DatagramSender {
     pub(super) fn new(socket: Socket, shutdown: &Shutdown) -> DatagramSender {
         let batching_disabled = AtomicBool::new(!cfg!(target_os = "linux"));
         let shutdown = shutdown.clone();
-        let (icmp_errors, traffic) = (Mutex::default(), OnceLock::new());
-        DatagramSender { socket, shutdown, batching_disabled, icmp_errors, traffic }
+        DatagramSender {
+            socket,
+            shutdown,
+            batching_disabled,
+            icmp_errors: Mutex::default(),
+            traffic: OnceLock::new(),
+            dump: OnceLock::new(),
+        }
     }
 
     /// Logs each datagram that is sent from now on, under `-vv`.
@@ -62,13 +72,32 @@ impl DatagramSender {
         self.traffic.get()
     }
 
+    /// Dumps each datagram that is sent from now on.
+    pub fn dump(&self, dump: ServerDump) {
+        let _ = self.dump.set(dump);
+    }
+
+    /// The hex dump.
+    pub fn hex_dump(&self) -> Option<&ServerDump> {
+        self.dump.get()
+    }
+
     fn log_sent(&self, sent: &[Transmit<'_>]) {
-        let Some(traffic) = self.traffic() else { return };
+        if self.traffic().is_none() && self.hex_dump().is_none() {
+            return;
+        }
         for transmit in sent {
             let connected = || self.socket.peer_addr().map(|peer| Address::from(&peer));
             let peer = transmit.destination.map(Address::from);
             let peer = peer.or_else(|| connected().ok()).unwrap_or(Address::Unnamed);
-            transmit.payloads().for_each(|payload| traffic.sent_datagram(&peer, payload));
+            for payload in transmit.payloads() {
+                if let Some(traffic) = self.traffic() {
+                    traffic.sent_datagram(&peer, payload);
+                }
+                if let Some(dump) = self.hex_dump() {
+                    dump.datagram(Direction::Sent, &peer, payload);
+                }
+            }
         }
     }
 

@@ -15,6 +15,7 @@ use crate::process::systemd;
 use crate::report::Report;
 use crate::report::context::Context;
 use crate::report::event::{Closed, Endpoints, Event, Level, Role, Side};
+use crate::report::hexdump::ServerDump;
 use crate::report::traffic::SentContent;
 use crate::service::connection::HalfCloseHook;
 use crate::service::{Connection, Service, ServiceOutcome};
@@ -23,6 +24,8 @@ use crate::service::{Connection, Service, ServiceOutcome};
 pub struct ConnectionService {
     /// What is done with each connection.
     pub service: Box<dyn Service>,
+    /// The hex dump of all connections.
+    pub dump: Option<ServerDump>,
     layer: Option<Arc<dyn Layer>>,
     context: Context,
     /// The span of the command.
@@ -99,7 +102,7 @@ impl ConnectionHandler for ConnectionService {
                     permit.tracked.count();
                 }
                 let shutdown = self.context.shutdown.clone();
-                let stream = report.observe(conn, stream, SentContent::Shown);
+                let stream = self.observe(conn, stream);
                 let mut connection = Connection::new(conn, stream, activity.clone(), shutdown);
                 let outcome = self.run_service(&mut connection);
                 handle.observe_close();
@@ -161,7 +164,7 @@ impl ConnectionService {
     ) -> ConnectionService {
         let (context, span) = (context.clone(), tracing::Span::current());
         let failure = Mutex::new(None);
-        ConnectionService { service, layer, context, span, is_single, failure }
+        ConnectionService { service, dump: None, layer, context, span, is_single, failure }
     }
 
     /// The stream behind the layer's handshake, or the stream itself without a layer.
@@ -183,6 +186,15 @@ impl ConnectionService {
                 emit: &log,
             },
         )
+    }
+
+    /// The stream with the observers of `-vv` and `--hex`, where they are on.
+    fn observe(&self, conn: u64, stream: Stream) -> Stream {
+        let stream = self.context.report.observe(conn, stream, SentContent::Shown);
+        match &self.dump {
+            Some(dump) => dump.observe(conn, stream),
+            None => stream,
+        }
     }
 
     /// Emits the half-closes of connection `conn`.

@@ -114,6 +114,17 @@ impl TransferOptions {
         Ok(fds[0].revents().is_empty())
     }
 
+    /// Why the bytes pass through a buffer, for the trace.
+    fn copy_reason(&self, from: &dyn Reader, to: &dyn Writer) -> &'static str {
+        if !self.can_stay_in_kernel() {
+            "a hex dump, a filter or a rate needs the bytes"
+        } else if from.observation().max(to.observation()) != Observation::None {
+            "the log needs the bytes"
+        } else {
+            "these two ends have no faster method"
+        }
+    }
+
     /// Whether nothing reads or changes the bytes, so that they may stay in the kernel.
     fn can_stay_in_kernel(&self) -> bool {
         self.pace.is_none() && self.filter.is_none() && self.tap.is_none()
@@ -149,7 +160,7 @@ pub fn pump(
         && let Some(method) = strategy::faster_method(from.raw(), to.raw())
         && method.suits(from.observation().max(to.observation()))
     {
-        tracing::debug!(method = method.word(), "transfer: the kernel moves the bytes");
+        tracing::debug!(method = method.word(), "transfer");
         let done = match method {
             strategy::TransferMethod::Sendfile(file, socket) => {
                 sendfile::run(file, from.end_offset(), socket, &|bytes| {
@@ -165,18 +176,13 @@ pub fn pump(
         match done {
             Err(FastPathError::Unsupported) => {
                 let bytes = options.meter.total();
-                tracing::debug!(
-                    method = method.word(),
-                    bytes,
-                    "transfer: the kernel moves no more"
-                );
+                tracing::debug!(method = method.word(), bytes, "the kernel moves no more");
             }
             Err(FastPathError::Failed(e)) => return Err(e),
             Ok(()) => return Ok(()),
         }
     }
-    let in_kernel = options.can_stay_in_kernel();
-    tracing::debug!(method = "copy", in_kernel, "transfer: bytes pass through a buffer");
+    tracing::debug!(method = "copy", why = options.copy_reason(from, to), "transfer");
     copy::run(from, to, options)
 }
 

@@ -152,7 +152,7 @@ impl Session<'_> {
             let step = self.next_step();
             if let Step::Finish(outcome) = step {
                 let (ended_by, failed) = (outcome.by.word(), outcome.outcome.is_err());
-                tracing::debug!(ended_by, failed, "session: is over");
+                tracing::debug!(ended_by, failed, "session is over");
                 self.close_connection(&outcome);
                 return outcome;
             }
@@ -174,7 +174,7 @@ impl Session<'_> {
                 down,
                 sent = self.sent.total(),
                 received = self.received.total(),
-                "session: state"
+                "state of both directions"
             );
         }
     }

@@ -21,6 +21,7 @@ use crate::net::address::Address;
 use crate::report::context::Context;
 use crate::report::datagram_stats::Totals;
 use crate::shutdown::{Shutdown, ShutdownReason, earliest};
+use crate::transfer::tap::Direction;
 
 /// The pauses between receives that fail in a row.
 const MIN_PAUSE: Duration = Duration::from_millis(1);
@@ -71,6 +72,9 @@ impl<'a> DatagramServer<'a> {
             programs.open(socket.sender().clone(), report);
         }
         socket.sender().log_traffic(report);
+        if let Some(dump) = options.hex {
+            socket.sender().dump(dump);
+        }
         let local = socket.local().clone();
         let log = ServerLog::new(report, local.clone());
         log.listening(handler.amplifies());
@@ -232,6 +236,7 @@ impl<'a> DatagramServer<'a> {
         let incoming = Incoming { group, peer, local, previous: self.stats.datagrams_in() };
         self.stats.received(&incoming.peer, group.count(), group.bytes.len());
         self.log.received(&incoming);
+        self.dump_received(&incoming);
         if group.meta.truncated {
             self.stats.dropped.cut += 1;
             self.log.truncated(&incoming.peer);
@@ -239,6 +244,13 @@ impl<'a> DatagramServer<'a> {
             group.datagrams().for_each(|payload| printer.add(payload));
         } else if self.handler.replies() {
             self.reply(incoming, now, replies);
+        }
+    }
+
+    fn dump_received(&self, incoming: &Incoming<'_>) {
+        let Some(dump) = self.socket.sender().hex_dump() else { return };
+        for payload in incoming.group.datagrams() {
+            dump.datagram(Direction::Received, &incoming.peer, payload);
         }
     }
 
