@@ -8,6 +8,7 @@ use crate::flags::server_limits::ServerLimitFlags;
 use crate::flags::service::ServiceFlags;
 use crate::flags::socket::TcpFlags;
 use crate::flags::tls::{ServerTls, TlsServer};
+use crate::net::stdio::StdStreams;
 use crate::report::Report;
 use crate::report::context::Context;
 use crate::report::event::Event;
@@ -50,7 +51,7 @@ impl Args {
             report.warn(None, why);
         }
         let hex = self.hex.open(report)?;
-        let service = self.service.service(&mut limits, report)?;
+        let service = self.service.service(&mut limits, StdStreams::of_process(), report)?;
         let log = |event| report.on_connect_event(event);
         let bind = self.listen.bind(&context.shutdown, &log);
         let listener = self.listen.listener(&self.tcp, self.limits.backlog, bind)?;

@@ -11,6 +11,7 @@ use crate::flags::datagram_limits::DatagramLimitFlags;
 use crate::flags::listen::ListenFlags;
 use crate::flags::run_as::RunAsFlags;
 use crate::flags::server_hex::ServerHexFlag;
+use crate::net::stdout::Stdout;
 use crate::process::sandbox::SandboxPolicy;
 use crate::report::Report;
 use crate::report::context::Context;
@@ -44,6 +45,7 @@ impl Args {
         self.run_as.switch_user()?;
         self.listen.print_port(&bind::local_address(&socket)?)?;
         super::confine(&SandboxPolicy::default(), report);
-        Ok(server::serve(socket, DatagramServerOptions { hex, ..options }, &context)?)
+        let options = DatagramServerOptions { hex, ..options };
+        Ok(server::serve(socket, options, &context, Stdout::standard())?)
     }
 }

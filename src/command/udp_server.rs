@@ -8,6 +8,7 @@ use crate::flags::datagram_limits::DatagramLimitFlags;
 use crate::flags::datagram_service::DatagramServiceFlags;
 use crate::flags::listen::ListenFlags;
 use crate::flags::run_as::RunAsFlags;
+use crate::net::stdout::Stdout;
 use crate::process::sandbox::SandboxPolicy;
 use crate::report::Report;
 use crate::report::context::Context;
@@ -50,6 +51,7 @@ impl Args {
         if !self.service.starts_programs() {
             super::confine(&SandboxPolicy::default(), report);
         }
-        Ok(server::serve(socket, DatagramServerOptions { hex, ..options }, &context)?)
+        let options = DatagramServerOptions { hex, ..options };
+        Ok(server::serve(socket, options, &context, Stdout::standard())?)
     }
 }

@@ -14,6 +14,8 @@ use crate::flags::server_limits::ServerLimitFlags;
 use crate::flags::service::ServiceFlags;
 use crate::net::listen::Listener;
 use crate::net::socket_file::{SocketFileCleanup, SocketFileGuard};
+use crate::net::stdio::StdStreams;
+use crate::net::stdout::Stdout;
 use crate::net::unix::{self, UnixAddress, listen};
 use crate::process::sandbox::SandboxPolicy;
 use crate::process::systemd::{SocketKind, passed_socket};
@@ -63,7 +65,7 @@ impl Args {
         self.reject_ip_rules()?;
         let mut limits = self.limits.limits(&context.shutdown)?;
         let hex = self.hex.open(report)?;
-        let service = self.service.service(&mut limits, report)?;
+        let service = self.service.service(&mut limits, StdStreams::of_process(), report)?;
         let listener = self.listener(report)?;
         let cleanup = listener.socket_file.as_ref().map(SocketFileGuard::trace);
         self.run_as.switch_user()?;
@@ -92,7 +94,7 @@ impl Args {
     /// Enters the sandbox of the service, extended by the removal of the socket file.
     fn confine(&self, report: &Report) {
         let Some(policy) = self.service.sandbox_policy() else { return };
-        let removes = match UnixAddress::read(&self.path) {
+        let removes = match UnixAddress::parse(&self.path) {
             UnixAddress::Path(path) => {
                 Some(crate::process::output_file::directory_of(&path).to_path_buf())
             }
@@ -110,7 +112,7 @@ impl Args {
         let log = |event| report.on_connect_event(event);
         match passed_socket(SocketKind { name: "unix-server", inet: false, stream: true })? {
             Some(socket) => Listener::passed(socket),
-            None => listen(&UnixAddress::read(&self.path), self.mode, self.limits.backlog, &log),
+            None => listen(&UnixAddress::parse(&self.path), self.mode, self.limits.backlog, &log),
         }
     }
 
@@ -133,7 +135,7 @@ impl Args {
             grace: limits.grace,
             hex,
         };
-        let outcome = datagram::server::serve(socket, options, context);
+        let outcome = datagram::server::serve(socket, options, context, Stdout::standard());
         drop(socket_file);
         warn_if_socket_left(trace, &context.report);
         Ok(outcome?)
@@ -147,7 +149,7 @@ impl Args {
         let log = |event| report.on_connect_event(event);
         match passed_socket(SocketKind { name: "unix-server", inet: false, stream: false })? {
             Some(socket) => Ok((socket, None)),
-            None => unix::bind(&UnixAddress::read(&self.path), Type::DGRAM, self.mode, &log),
+            None => unix::bind(&UnixAddress::parse(&self.path), Type::DGRAM, self.mode, &log),
         }
     }
 }

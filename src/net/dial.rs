@@ -66,7 +66,7 @@ impl Dialer {
     }
 
     fn connect_once(&self, attempt: &Attempt<'_>) -> Result<Stream, Failure> {
-        let (route, layer) = (self.route.word(), self.layer.is_some());
+        let (route, layer) = (self.route.name(), self.layer.is_some());
         tracing::debug!(target = %self.endpoint, route, layer, "connects");
         let stream = match &self.route {
             Route::Direct => self.connect_direct(attempt)?,

@@ -39,6 +39,15 @@ pub struct Program {
     closed: Arc<AtomicBool>,
 }
 
+/// What happens to processes of a child's group that outlive it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leftover {
+    /// They continue.
+    Keep,
+    /// They are terminated.
+    Kill,
+}
+
 /// A running child process.
 #[derive(Debug)]
 pub struct Child {
@@ -101,9 +110,13 @@ impl Program {
             return Err(io::ErrorKind::Interrupted.into());
         }
         let slot = groups::free_slot()?;
-        let mut process = command.spawn()?;
+        // The child may run for a while before spawn() returns.
+        let mut process = super::signals::defer_sudden_end(|| {
+            let process = command.spawn()?;
+            slot.store(Pid::from_child(&process).as_raw_nonzero().get(), Ordering::SeqCst);
+            io::Result::Ok(process)
+        })?;
         let pid = Pid::from_child(&process);
-        slot.store(pid.as_raw_nonzero().get(), Ordering::SeqCst);
         drop(guard);
         let (input, output) = (process.stdin.take(), process.stdout.take());
         Ok(Child { input, output, process, pid, pidfd: pidfd(pid), slot: Some(slot) })
@@ -145,12 +158,12 @@ impl Child {
         Ok(self.has_exited())
     }
 
-    /// Waits `grace` for its exit, then sends SIGTERM and finally SIGKILL to its process group; with
-    /// `kill_group` also if the child itself has exited. Returns its exit status, 128 + N for signal
-    /// N.
-    pub fn terminate(mut self, grace: Duration, kill_group: bool) -> i32 {
+    /// Waits `grace` for its exit, then sends SIGTERM and finally SIGKILL to its process group; to what
+    /// is `leftover` of the group also if the child itself has exited. Returns its exit status,
+    /// 128 + N for signal N.
+    pub fn terminate(mut self, grace: Duration, leftover: Leftover) -> i32 {
         let has_exited = self.exits_by(Instant::now().checked_add(grace));
-        if !has_exited || kill_group {
+        if !has_exited || leftover == Leftover::Kill {
             self.signal(Signal::TERM);
             self.exits_by(Some(Instant::now() + grace.min(KILL_AFTER)));
             self.signal(Signal::KILL);
@@ -265,7 +278,7 @@ mod tests {
         let mut output = String::new();
         child.output.take().unwrap().read_to_string(&mut output).unwrap();
         assert_eq!(output, "b-\n");
-        assert_eq!(child.terminate(Duration::from_secs(20), false), 7);
+        assert_eq!(child.terminate(Duration::from_secs(20), Leftover::Keep), 7);
         assert!(!groups::contains(pid));
     }
 
@@ -274,7 +287,7 @@ mod tests {
         let began = Instant::now();
         let mut child = start("trap '' TERM; sleep 300 & sleep 300");
         let mut output = child.output.take().unwrap();
-        let status = child.terminate(Duration::from_millis(50), false);
+        let status = child.terminate(Duration::from_millis(50), Leftover::Keep);
         assert_eq!(status, 128 + libc::SIGKILL);
         // The end of its output shows that no process of its group is left.
         assert_eq!(output.read_to_end(&mut Vec::new()).unwrap(), 0);

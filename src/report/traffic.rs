@@ -101,7 +101,7 @@ impl TrafficLog {
 
     /// A datagram was sent to `peer`.
     pub fn sent_datagram(&self, peer: &Address, payload: &[u8]) {
-        self.on_datagram(Side::Us, peer, payload);
+        self.on_datagram(Side::Local, peer, payload);
     }
 
     /// A datagram was received from `peer`.
@@ -128,7 +128,7 @@ impl TrafficLog {
     fn with_sum<T>(&self, side: Side, change: impl FnOnce(&mut Sum) -> T) -> T {
         let mut sums = self.sums.lock().unwrap_or_else(PoisonError::into_inner);
         change(match side {
-            Side::Us => &mut sums.sent,
+            Side::Local => &mut sums.sent,
             Side::Peer => &mut sums.received,
         })
     }
@@ -149,7 +149,7 @@ impl TrafficLog {
         let peer = if transfer.peer.is_empty() { self.peer.clone() } else { transfer.peer };
         let transfer = Transfer { conn: self.conn, peer, ..transfer };
         self.report.emit(&match side {
-            Side::Us => Event::Sent(transfer),
+            Side::Local => Event::Sent(transfer),
             Side::Peer => Event::Received(transfer),
         });
     }
@@ -160,13 +160,13 @@ impl TrafficLog {
     }
 
     fn step(&self, what: &str) {
-        self.flush(Side::Us);
+        self.flush(Side::Local);
         self.flush(Side::Peer);
         self.report.step_at(Level::Traffic, || format!("{what} {}", self.peer));
     }
 
     fn sent(&self, bytes: &[u8], of: usize) {
-        self.on_transfer(Side::Us, bytes.len(), || Transfer {
+        self.on_transfer(Side::Local, bytes.len(), || Transfer {
             of: (bytes.len() < of).then_some(of as u64),
             data: (self.sent_content == SentContent::Shown).then(|| Excerpt::of(bytes)),
             ..Transfer::default()
@@ -182,7 +182,7 @@ impl fmt::Debug for TrafficLog {
 
 impl Drop for TrafficLog {
     fn drop(&mut self) {
-        self.flush(Side::Us);
+        self.flush(Side::Local);
         self.flush(Side::Peer);
     }
 }
@@ -191,7 +191,7 @@ impl StreamObserver for TrafficLog {
     fn on_call(&self, call: Call<'_>) {
         match call {
             Call::Sent(bytes, of) => self.sent(bytes, of),
-            Call::SentFile(offset, bytes) => self.on_transfer(Side::Us, bytes, || Transfer {
+            Call::SentFile(offset, bytes) => self.on_transfer(Side::Local, bytes, || Transfer {
                 offset: Some(offset),
                 method: Some("sendfile"),
                 ..Transfer::default()
@@ -200,13 +200,13 @@ impl StreamObserver for TrafficLog {
                 data: Some(Excerpt::of(bytes)),
                 ..Transfer::default()
             }),
-            Call::SentEnd => self.on_end(Side::Us),
+            Call::SentEnd => self.on_end(Side::Local),
             Call::ReceivedEnd => self.on_end(Side::Peer),
             Call::ShutDown => self.step("Shut down both directions of the connection to"),
             Call::ReadShutDown => self.step("Shut down receiving from"),
             Call::Reset => self.step("Resetting the connection to"),
             Call::Closing => {
-                self.flush(Side::Us);
+                self.flush(Side::Local);
                 self.flush(Side::Peer);
             }
         }

@@ -55,7 +55,7 @@ struct ClosedEventGuard<'a> {
 
 impl ClosedEventGuard<'_> {
     fn new<'a>(report: &'a Report, conn: u64, info: &ConnectionInfo) -> ClosedEventGuard<'a> {
-        let (info, outcome) = (info.clone(), EndedBy::Us.into());
+        let (info, outcome) = (info.clone(), EndedBy::Local.into());
         ClosedEventGuard { report, info, conn, bytes_in: 0, bytes_out: 0, outcome }
     }
 }
@@ -117,7 +117,7 @@ impl ConnectionHandler for ConnectionService {
             }
         };
         let (bytes_in, bytes_out) = (closed.bytes_in, closed.bytes_out);
-        tracing::debug!(bytes_in, bytes_out, by = closed.outcome.by.word(), "service: has ended");
+        tracing::debug!(bytes_in, bytes_out, by = closed.outcome.by.name(), "service: has ended");
         // A connection that the shutdown of the run ended was ended by the reason of that.
         if let Some(reason) = self.context.shutdown.reason()
             && handle.closed_locally()
@@ -201,7 +201,7 @@ impl ConnectionService {
     fn half_close_hook(&self, conn: u64, info: &ConnectionInfo) -> HalfCloseHook {
         let (report, peer) = (self.context.report.clone(), info.peer.to_string());
         Box::new(move |side| {
-            let by = if side == EndedBy::Us { Side::Us } else { Side::Peer };
+            let by = if side == EndedBy::Local { Side::Local } else { Side::Peer };
             report.emit(&Event::HalfClosed { conn, by, peer: Some(peer.clone()) });
         })
     }
@@ -228,7 +228,7 @@ impl ConnectionService {
     /// is enough; any other failure gets an error line.
     fn on_failure(&self, conn: u64, failure: Failure) -> ServiceOutcome {
         let by = ended_by(&failure);
-        let is_ours = by == EndedBy::Us || failure.phase == Phase::Tls;
+        let is_ours = by == EndedBy::Local || failure.phase == Phase::Tls;
         let line = if is_ours { ErrorLine::Print } else { ErrorLine::Omit };
         if let (false, Some(reason)) = (is_ours, failure.reason()) {
             self.context.report.step(|| format!("{failure}; {reason}"));
@@ -283,6 +283,6 @@ fn ended_by(failure: &Failure) -> EndedBy {
         (ExitCode::Interrupted | ExitCode::Terminated, _) => EndedBy::Signal,
         (_, Some(errno)) if is_peer_error(errno) => EndedBy::Reset,
         (ExitCode::Partial | ExitCode::Send | ExitCode::Receive, None) => EndedBy::Reset,
-        _ => EndedBy::Us,
+        _ => EndedBy::Local,
     }
 }

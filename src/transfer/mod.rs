@@ -10,6 +10,7 @@ mod copy;
 pub mod crlf;
 mod directions;
 pub mod duplex;
+mod local;
 mod options;
 mod outcome;
 #[cfg(target_os = "linux")]
@@ -160,7 +161,7 @@ pub fn pump(
         && let Some(method) = strategy::faster_method(from.raw(), to.raw())
         && method.suits(from.observation().max(to.observation()))
     {
-        tracing::debug!(method = method.word(), "transfer");
+        tracing::debug!(method = method.name(), "transfer");
         let done = match method {
             strategy::TransferMethod::Sendfile(file, socket) => {
                 sendfile::run(file, from.end_offset(), socket, &|bytes| {
@@ -176,7 +177,7 @@ pub fn pump(
         match done {
             Err(FastPathError::Unsupported) => {
                 let bytes = options.meter.total();
-                tracing::debug!(method = method.word(), bytes, "the kernel moves no more");
+                tracing::debug!(method = method.name(), bytes, "the kernel moves no more");
             }
             Err(FastPathError::Failed(e)) => return Err(e),
             Ok(()) => return Ok(()),

@@ -29,7 +29,7 @@ impl TransferMethod<'_> {
     }
 
     /// The system call.
-    pub(super) fn word(&self) -> &'static str {
+    pub(super) fn name(&self) -> &'static str {
         match self {
             TransferMethod::Sendfile(..) => "sendfile",
             TransferMethod::Splice(..) => "splice",

@@ -24,7 +24,7 @@ pub enum DropReason {
 
 impl DropReason {
     /// The word of the `dropped` counts, for the trace.
-    pub fn word(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             DropReason::ReflectorPort => "port",
             DropReason::OwnAddress => "itself",

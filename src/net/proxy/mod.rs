@@ -75,7 +75,7 @@ pub enum Route {
 
 impl Route {
     /// The kind of route, for the trace.
-    pub fn word(&self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         match self {
             Route::Direct => "direct",
             Route::Through(_) => "through a proxy",

@@ -114,14 +114,14 @@ impl Exchange<'_> {
 
     fn over_udp(&self, edns: Edns) -> Result<Answered, QueryError> {
         let (server, query) = (self.server, self.question.encode(edns)?);
-        let (response, mismatches) =
-            udp::exchange(self.question, &query, server, self.options.deadline)?;
+        let mut mismatches = MismatchCounts::default();
+        let response = udp::exchange(&query, server, self.options.deadline, &mut mismatches)?;
         Ok(Answered { response, server, tcp: false, mismatches })
     }
 
     fn over_tcp(&self, edns: Edns, mismatches: MismatchCounts) -> Result<Answered, QueryError> {
         let (server, query) = (self.server, self.question.encode(edns)?);
-        let response = tcp::exchange(self.question, &query, server, self.options.deadline)?;
+        let response = tcp::exchange(&query, server, self.options.deadline)?;
         Ok(Answered { response, server, tcp: true, mismatches })
     }
 

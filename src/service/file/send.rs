@@ -131,6 +131,6 @@ impl Service for SendFile {
             return Err(failure);
         }
         connection.close_gracefully()?;
-        Ok(EndedBy::Us.into())
+        Ok(EndedBy::Local.into())
     }
 }
