@@ -86,12 +86,8 @@ impl ConnectionHandler for ConnectionService {
         let peer = &stream.info.peer;
         let span = tracing::debug_span!(parent: &self.span, "connection", conn, %peer);
         let _span = span.entered();
+        self.log_accepted(conn, &stream);
         let report = &self.context.report;
-        if report.is_enabled(Level::Normal) {
-            let resources = report.is_verbose().then(|| resources(&stream));
-            let ends = Endpoints::new(conn, &stream.info);
-            report.emit(&Event::Accepted(Endpoints { resources, ..ends }));
-        }
         let handle = stream.handle.clone();
         let activity = &permit.tracked.activity;
         // Dropped before the permit: the event is emitted before the server counts the close.
@@ -116,8 +112,6 @@ impl ConnectionHandler for ConnectionService {
                 ended_by(&failure).into()
             }
         };
-        let (bytes_in, bytes_out) = (closed.bytes_in, closed.bytes_out);
-        tracing::debug!(bytes_in, bytes_out, by = closed.outcome.by.name(), "service: has ended");
         // A connection that the shutdown of the run ended was ended by the reason of that.
         if let Some(reason) = self.context.shutdown.reason()
             && handle.closed_locally()
@@ -188,6 +182,15 @@ impl ConnectionService {
         )
     }
 
+    fn log_accepted(&self, conn: u64, stream: &Stream) {
+        let report = &self.context.report;
+        if report.is_enabled(Level::Normal) {
+            let resources = report.is_verbose().then(|| resources(stream));
+            let ends = Endpoints::new(conn, &stream.info);
+            report.emit(&Event::Accepted(Endpoints { resources, ..ends }));
+        }
+    }
+
     /// The stream with the observers of `-vv` and `--hex`, where they are on.
     fn observe(&self, conn: u64, stream: Stream) -> Stream {
         let stream = self.context.report.observe(conn, stream, SentContent::Shown);
@@ -214,6 +217,8 @@ impl ConnectionService {
                 Some(self.half_close_hook(connection.conn, connection.info()));
         }
         let outcome = self.service.serve(connection);
+        let (bytes_in, bytes_out) = (connection.bytes_in, connection.bytes_out);
+        tracing::debug!(bytes_in, bytes_out, failed = outcome.is_err(), "service has ended");
         if connection.saw_tls_hello && self.layer.is_none() {
             let why = "the client speaks TLS to a port without TLS (--tls)";
             report.warn(Some(connection.conn), why);
