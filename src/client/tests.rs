@@ -41,7 +41,7 @@ impl Terminal {
         let stderr = leak(File::create(dir.path().join("stderr")).unwrap());
         let std = StdStreams { stdin: leak(stdin), stdout: Stdout::of(stdout), stderr };
         let events = File::create(dir.path().join("events")).unwrap();
-        let report = Report::new(ReportOptions {
+        let report = Report::without_stderr(ReportOptions {
             verbosity: Verbosity::Quiet,
             json: false,
             color: ColorWhen::Never,

@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand, and the only `match` over them.
 
+pub mod check;
 pub mod completions;
 #[cfg(feature = "http")]
 pub mod http_get;
@@ -76,6 +77,8 @@ pub enum Command {
     /// Download an HTTP(S) URL and verify that it is complete
     #[cfg(feature = "http")]
     HttpGet(Box<http_get::Args>),
+    /// Check whether ports are open, now or within a time, and then start a program
+    Check(Box<check::Args>),
     /// Look up names, addresses and services, and verify them
     Resolve(Box<resolve::Args>),
     /// Run the five tutorials on loopback and check their results
@@ -99,6 +102,7 @@ impl Command {
             Command::TcpServer(args) => args.service.starts_programs(),
             Command::UnixServer(args) => args.service.starts_programs(),
             Command::UdpServer(args) => args.service.starts_programs(),
+            Command::Check(args) => !args.command.is_empty(),
             Command::Tour(_) => true,
             _ => false,
         }
@@ -117,6 +121,7 @@ impl Command {
             #[cfg(feature = "http")]
             Command::HttpGet(_) => "http-get",
             Command::Resolve(_) => "resolve",
+            Command::Check(_) => "check",
             Command::Tour(_) => "tour",
             Command::Completions(_) => "completions",
             Command::Man(_) => "man",
@@ -135,6 +140,7 @@ impl Command {
             Command::UdpServer(args) => args.run(report),
             #[cfg(feature = "http")]
             Command::HttpGet(args) => args.run(report),
+            Command::Check(args) => args.run(report),
             Command::Resolve(args) => args.run(report),
             Command::Tour(args) => args.run(report),
             Command::Completions(args) => args.run(decorated_command()),

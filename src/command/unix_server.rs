@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use socket2::{Socket, Type};
+use socket2::Type;
 
 use crate::datagram;
 use crate::datagram::RecvBuffer;
@@ -16,7 +16,7 @@ use crate::net::listen::Listener;
 use crate::net::socket_file::{SocketFileCleanup, SocketFileGuard};
 use crate::net::stdio::StdStreams;
 use crate::net::stdout::Stdout;
-use crate::net::unix::{self, UnixAddress, listen};
+use crate::net::unix::{self, BoundSocket, UnixAddress, listen};
 use crate::process::sandbox::SandboxPolicy;
 use crate::process::systemd::{SocketKind, passed_socket};
 use crate::report::Report;
@@ -120,7 +120,7 @@ impl Args {
         let limits = self.limits.limits(&context.shutdown)?;
         let handler = self.service.datagram_handler()?;
         let hex = self.hex.open(&context.report)?;
-        let (socket, socket_file) = self.datagram_socket(&context.report)?;
+        let BoundSocket { socket, socket_file } = self.datagram_socket(&context.report)?;
         let trace = socket_file.as_ref().map(SocketFileGuard::trace);
         self.run_as.switch_user()?;
         self.confine(&context.report);
@@ -142,13 +142,10 @@ impl Args {
     }
 
     /// As [`Args::listener`], for datagrams.
-    fn datagram_socket(
-        &self,
-        report: &Report,
-    ) -> Result<(Socket, Option<SocketFileGuard>), Failure> {
+    fn datagram_socket(&self, report: &Report) -> Result<BoundSocket, Failure> {
         let log = |event| report.on_connect_event(event);
         match passed_socket(SocketKind { name: "unix-server", inet: false, stream: false })? {
-            Some(socket) => Ok((socket, None)),
+            Some(socket) => Ok(BoundSocket { socket, socket_file: None }),
             None => unix::bind(&UnixAddress::parse(&self.path), Type::DGRAM, self.mode, &log),
         }
     }

@@ -17,7 +17,7 @@ use super::server::handler::Handler;
 use super::server::options::DatagramServerOptions;
 use super::server::print::PrintFormat;
 use super::server::serve;
-use super::{RecvBuffer, bind};
+use super::{DatagramGroup, DatagramSocket, RecvBuffer, Transmit, bind};
 use crate::error::{ExitCode, Failure, Phase};
 use crate::net::connect_event::ConnectEvent;
 use crate::net::endpoint::Endpoint;
@@ -30,7 +30,7 @@ use crate::report::Verbosity;
 use crate::report::hexdump::HexDump;
 use crate::resolver::{Deadline, Family};
 use crate::service::reply::ReplyScript;
-use crate::shutdown::ShutdownReason;
+use crate::shutdown::{Shutdown, ShutdownReason};
 use crate::test_run::TestRun;
 
 const LONG: Duration = Duration::from_secs(20);
@@ -231,7 +231,8 @@ fn unix_datagrams_are_answered_if_the_peer_has_a_name() {
     let test = TestRun::new();
     let (path, own) = (test.path("server"), test.path("client"));
     let name = UnixAddress::Path(path.clone());
-    let (socket, _file) = unix::bind(&name, Type::DGRAM, 0o600, &|_| ()).unwrap();
+    let unix::BoundSocket { socket, socket_file: _file } =
+        unix::bind(&name, Type::DGRAM, 0o600, &|_| ()).unwrap();
     let limited = DatagramServerOptions { max_datagrams: Some(2), ..options(Handler::Echo) };
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -430,4 +431,32 @@ fn ping_counts_replies_duplicates_and_losses() {
     let to = refusing.local_addr().unwrap();
     let (code, _) = pinged(&test, to, Duration::from_millis(5));
     assert!(code == 1 && test.events().contains("Connection refused"), "{}", test.events());
+}
+
+#[test]
+fn datagrams_are_moved_one_by_one_where_batches_are_not_supported() {
+    let shutdown = Shutdown::new(None).unwrap();
+    let (socket, local) = bound("127.0.0.1");
+    let test = TestRun::new();
+    let (path, own) = (test.path("server"), test.path("client"));
+    let unix = unix::bind(&UnixAddress::Path(path.clone()), Type::DGRAM, 0o600, &|_| ()).unwrap();
+    let (client, named) = (peer(local), UnixDatagram::bind(own).unwrap());
+    named.connect(path).unwrap();
+    client.send(b"one").unwrap();
+    named.send(b"one").unwrap();
+    for socket in [socket, unix.socket] {
+        let mut socket =
+            DatagramSocket::for_server(socket, RecvBuffer::Keep, &shutdown, None).unwrap();
+        socket.sender().disable_batching();
+        let mut batch = socket.new_batch();
+        assert_eq!(socket.receive(&mut batch, None).unwrap(), 1);
+        for DatagramGroup { meta, bytes, .. } in batch.groups() {
+            let replies = [Transmit::reply(meta, bytes), Transmit::reply(meta, &b""[..])];
+            socket.sender().send(&replies, &mut |_, e| panic!("{e}"));
+        }
+        assert_eq!(socket.receive_now(&mut batch).unwrap(), 0);
+    }
+    let mut buffer = [0; 9];
+    assert_eq!([client.recv(&mut buffer).unwrap(), client.recv(&mut buffer).unwrap()], [3, 0]);
+    assert_eq!([named.recv(&mut buffer).unwrap(), named.recv(&mut buffer).unwrap()], [3, 0]);
 }

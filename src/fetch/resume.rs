@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use super::resume_tag::{ResumeTag, Validators, complete_validator, is_etag};
-use crate::error::{ExitCode, Failure, Phase};
+use crate::error::Failure;
 use crate::http::Field;
 use crate::process::output_file::{Access, Entry, follow_links};
 
@@ -41,7 +41,7 @@ impl ResumePoint {
     /// Finds what can be continued of `target`: its partial file, a file that `--keep-partial` left,
     /// or the complete file.
     ///
-    /// Fails at [`Phase::File`] with 23 if another run is writing the partial file, or one of the
+    /// Fails at [`Phase::File`](crate::error::Phase::File) with 23 if another run is writing the partial file, or one of the
     /// files belongs to another user.
     pub fn find(target: &Path) -> Result<Option<ResumePoint>, Failure> {
         let target = follow_links(target).map_err(|e| file_error(target, e))?;
@@ -113,7 +113,7 @@ impl ResumePoint {
 
     /// Gives a partial file that is complete its final name.
     ///
-    /// Fails at [`Phase::File`] with code 23.
+    /// Fails at [`Phase::File`](crate::error::Phase::File) with code 23.
     pub fn promote(&self, target: &Path) -> Result<(), Failure> {
         let ResumeSource::Part(file) = &self.source else { return Ok(()) };
         let rename = || {
@@ -131,7 +131,7 @@ fn is_nonempty(file: &File) -> bool {
 
 /// The failure of an operation on the file at `path` (23).
 pub fn file_error(path: &Path, e: io::Error) -> Failure {
-    Failure::new(Phase::File, path.display(), e).with_code(ExitCode::Write)
+    Failure::write_file(path.display(), e)
 }
 
 /// Formats a time as an HTTP date (RFC 9110 §5.6.7).

@@ -115,8 +115,7 @@ impl BodyReader {
         match self.state {
             State::Done => Ok(ParserEvent::Done),
             _ if !self.unread.is_empty() => Ok(self.next_unread()),
-            _ if self.decoders.is_empty() => self.next_plain(input, notes),
-            _ => self.next_encoded(input, notes),
+            _ => self.next_body(input, notes),
         }
     }
 
@@ -203,41 +202,31 @@ impl BodyReader {
         ParserEvent::Body(&self.delivered)
     }
 
-    fn next_plain<'a, 'i: 'a>(
+    fn next_body<'a, 'i: 'a>(
         &'a mut self,
         input: &mut &'i [u8],
         notes: &mut VecDeque<String>,
     ) -> Result<ParserEvent<'a>, Error> {
         loop {
-            let count = available(self.unframed_len(), input);
-            if count > 0 {
-                let (data, rest) = input.split_at(count);
-                *input = rest;
-                self.advance_passthrough(count as u64);
-                return Ok(ParserEvent::Body(data));
-            }
-            if let Some(event) = self.read_framing(input, notes)? {
-                return Ok(event);
-            }
-        }
-    }
-
-    fn next_encoded<'a, 'i: 'a>(
-        &'a mut self,
-        input: &mut &'i [u8],
-        notes: &mut VecDeque<String>,
-    ) -> Result<ParserEvent<'a>, Error> {
-        loop {
-            let count = available(self.unframed_len(), input);
-            let mut data = &input[..count];
-            let has_output = self.decoders.step(&mut data)?;
-            let taken = count - data.len();
+            let data = &input[..available(self.unframed_len(), input)];
+            let mut rest = data;
+            let has_output = if self.decoders.is_empty() {
+                rest = &[];
+                false
+            } else {
+                self.decoders.step(&mut rest)?
+            };
+            let taken = data.len() - rest.len();
             *input = &input[taken..];
             if taken > 0 {
                 self.advance(taken as u64);
             }
             if has_output {
                 return self.emit_decoded();
+            }
+            if taken > 0 && self.decoders.is_empty() {
+                self.progress.decoded += taken as u64;
+                return Ok(ParserEvent::Body(data));
             }
             if taken == 0
                 && let Some(event) = self.read_framing(input, notes)?

@@ -76,6 +76,15 @@ impl fmt::Display for UnixAddress {
     }
 }
 
+/// A bound socket.
+#[derive(Debug)]
+pub struct BoundSocket {
+    /// The socket.
+    pub socket: Socket,
+    /// Its file, removed when this is dropped.
+    pub socket_file: Option<socket_file::SocketFileGuard>,
+}
+
 /// Binds a socket of `kind` to `name`, whose file is created with exactly `mode`.
 ///
 /// Fails at [`Phase::Bind`] with 45: the path is occupied or too long, or its directory is not
@@ -85,20 +94,20 @@ pub fn bind(
     kind: Type,
     mode: u32,
     emit: OnConnectEvent<'_>,
-) -> Result<(Socket, Option<socket_file::SocketFileGuard>), Failure> {
+) -> Result<BoundSocket, Failure> {
     let failed = |e: io::Error| Failure::new(Phase::Bind, name, e);
     let address = name.address().map_err(failed)?;
     let socket = Socket::new(Domain::UNIX, kind, None)
         .map_err(|e| Failure::new(Phase::Socket, name, e).with_code(ExitCode::Bind))?;
     let is_stream = kind == Type::STREAM;
     emit(ConnectEvent::Socket(if is_stream { "Unix, stream" } else { "Unix, datagram" }.into()));
-    let guard = match name {
+    let socket_file = match name {
         UnixAddress::Abstract(_) => socket.bind(&address).map(|()| None),
         UnixAddress::Path(path) => socket_file::bind(path, &socket, &address, mode).map(Some),
     };
-    let guard = guard.map_err(failed)?;
+    let socket_file = socket_file.map_err(failed)?;
     emit(ConnectEvent::Bound(name.to_string()));
-    Ok((socket, guard))
+    Ok(BoundSocket { socket, socket_file })
 }
 
 /// Listens on a stream socket at `name`; fails as [`bind`] does, or at [`Phase::Listen`].
@@ -114,7 +123,7 @@ pub fn listen(
         }
         UnixAddress::Abstract(_) => None,
     };
-    let (socket, socket_file) = bind(name, Type::STREAM, mode, emit)?;
+    let BoundSocket { socket, socket_file } = bind(name, Type::STREAM, mode, emit)?;
     let failed = |e| Failure::new(Phase::Listen, name, e);
     socket.listen(backlog).map_err(failed)?;
     emit(ConnectEvent::Listening(backlog));

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::check::CheckReport;
 use super::datagram_stats::{Ping, Totals};
 use super::excerpt::Excerpt;
 use super::lookup::LookupReport;
@@ -102,6 +103,8 @@ pub enum Event {
     Error(ErrorEvent),
     /// The answer to one question of `resolve`, which is printed on stdout.
     Resolved(Box<LookupReport>),
+    /// The result of one target of `check`, which is printed on stdout.
+    Checked(Box<CheckReport>),
     /// A step, for `-v` or `-vv`.
     Step {
         /// One line.
@@ -355,6 +358,7 @@ impl Event {
             | Event::Closed(_)
             | Event::HalfClosed { .. }
             | Event::Resolved(_)
+            | Event::Checked(_)
             | Event::Datagram { .. }
             | Event::Ping(_) => Level::Detail,
             Event::Sent(_)

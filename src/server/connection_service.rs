@@ -282,7 +282,7 @@ fn is_peer_error(errno: i32) -> bool {
 }
 
 /// How a failure ended its connection.
-fn ended_by(failure: &Failure) -> EndedBy {
+pub fn ended_by(failure: &Failure) -> EndedBy {
     match (failure.code, failure.errno()) {
         (ExitCode::Timeout, _) => EndedBy::Timeout,
         (ExitCode::Interrupted | ExitCode::Terminated, _) => EndedBy::Signal,

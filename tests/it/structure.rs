@@ -10,9 +10,9 @@ const LAYERS: [&[&str]; 7] = [
     &["error", "shutdown", "test_rng"],
     &["resolver", "http", "process"],
     &["net"],
-    &["transfer", "report"],
+    &["transfer", "report", "test_run"],
     &["service"],
-    &["client", "server", "relay", "datagram", "fetch", "lookup", "tour"],
+    &["client", "server", "relay", "check", "datagram", "fetch", "lookup", "tour"],
     &["command", "flags", "usage", "logging", "main", "lib"],
 ];
 

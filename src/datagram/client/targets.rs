@@ -18,7 +18,7 @@ use crate::net::socket::SocketOptions;
 use crate::net::socket_file::SocketFileGuard;
 #[cfg(not(target_os = "linux"))]
 use crate::net::unix;
-use crate::net::unix::UnixAddress;
+use crate::net::unix::{BoundSocket, UnixAddress};
 use crate::report::Report;
 use crate::report::context::Context;
 use crate::resolver::Family;
@@ -327,7 +327,8 @@ fn open_unix(name: &UnixAddress, context: &Context) -> Result<ClientSocket, Fail
         _ => Failure::new(Phase::Connect, name, e),
     };
     let peer = name.address().map_err(failed)?;
-    let (socket, _socket_file) = bind_unix(name, &context.report)?;
+    let bound = bind_unix(name, &context.report)?;
+    let BoundSocket { socket, socket_file: _socket_file } = bound;
     socket.connect(&peer).map_err(failed)?;
     context.report.on_connect_event(ConnectEvent::Connected(Address::from(&peer)));
     let socket = DatagramSocket::for_client(socket, RecvBuffer::Grow, &context.shutdown);
@@ -341,10 +342,7 @@ fn open_unix(name: &UnixAddress, context: &Context) -> Result<ClientSocket, Fail
 /// A Unix socket with a name, without which the peer cannot reply: binding to the empty name
 /// assigns a unique abstract one (unix(7), "autobind").
 #[cfg(target_os = "linux")]
-fn bind_unix(
-    peer: &UnixAddress,
-    report: &Report,
-) -> Result<(Socket, Option<SocketFileGuard>), Failure> {
+fn bind_unix(peer: &UnixAddress, report: &Report) -> Result<BoundSocket, Failure> {
     let socket = Socket::new(Domain::UNIX, Type::DGRAM, None)
         .map_err(|e| Failure::new(Phase::Socket, peer, e))?;
     report.on_connect_event(ConnectEvent::Socket("Unix, datagram".into()));
@@ -352,15 +350,12 @@ fn bind_unix(
         .and_then(|unnamed| socket.bind(&unnamed))
         .map_err(|e| Failure::new(Phase::Bind, peer, e))?;
     report.on_connect_event(ConnectEvent::Bound("a name that the kernel chooses".into()));
-    Ok((socket, None))
+    Ok(BoundSocket { socket, socket_file: None })
 }
 
 /// A Unix socket with a name, without which the peer cannot reply: a file that is removed at exit.
 #[cfg(not(target_os = "linux"))]
-fn bind_unix(
-    _: &UnixAddress,
-    report: &Report,
-) -> Result<(Socket, Option<SocketFileGuard>), Failure> {
+fn bind_unix(_: &UnixAddress, report: &Report) -> Result<BoundSocket, Failure> {
     let log = |event| report.on_connect_event(event);
     let file = format!("sockit-{}.sock", std::process::id());
     unix::bind(&UnixAddress::Path(std::env::temp_dir().join(file)), Type::DGRAM, 0o600, &log)

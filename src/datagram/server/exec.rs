@@ -291,3 +291,29 @@ impl PoolInner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_outcome_has_its_counter() {
+        use ExecOutcome::{Failed, NoReply, Sent, Unsent};
+        let mut stats = ExecStats::default();
+        [Sent(3), Sent(4), Unsent, NoReply, Failed].into_iter().for_each(|one| stats.count(one));
+        let ExecStats { sent, bytes, unsent, failed, busy } = stats;
+        assert_eq!((sent, bytes, unsent, failed, busy), (2, 7, 1, 1, 0));
+    }
+
+    #[test]
+    fn error_of_a_program_has_its_kind_and_warning() {
+        for (error, kind, why) in [
+            (ErrorKind::TimedOut.into(), ExecError::TimedOut, "more than 10 s"),
+            (io::Error::new(ErrorKind::InvalidData, "too long"), ExecError::TooLong, "too long"),
+            (io::Error::from_raw_os_error(libc::ENOENT), ExecError::Start, "cannot be started"),
+        ] {
+            assert_eq!(ExecError::of(&error), kind);
+            assert!(kind.warning(&error).contains(why));
+        }
+    }
+}

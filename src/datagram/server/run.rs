@@ -81,11 +81,11 @@ impl<'a> DatagramServer<'a> {
         }
         Ok(DatagramServer {
             policy: ReplyPolicy::new(local.clone(), options.max_rate),
+            stats: ServerStats::new(&local),
             log,
             socket,
             local,
             handler,
-            stats: ServerStats::new(),
             delayed: (!options.delay.is_zero()).then(|| DelayQueue::new(options.delay)),
             remaining: options.max_datagrams.unwrap_or(u64::MAX),
             accept_timeout: options.accept_timeout,
@@ -217,7 +217,7 @@ impl<'a> DatagramServer<'a> {
 
     /// The totals of the run.
     pub fn totals(&self) -> Totals {
-        self.stats.totals(&self.local)
+        self.stats.totals()
     }
 
     fn handle(&mut self, batch: &RecvBatch) -> Result<(), Failure> {
@@ -258,7 +258,7 @@ impl<'a> DatagramServer<'a> {
         self.log.received(&incoming);
         self.dump_received(&incoming);
         if group.meta.truncated {
-            self.stats.dropped.cut += 1;
+            self.stats.dropped_mut().cut += 1;
             self.log.truncated(&incoming.peer);
         } else if let Handler::Print(printer) = &mut self.handler {
             group.datagrams().for_each(|payload| printer.add(payload));
@@ -298,7 +298,7 @@ impl<'a> DatagramServer<'a> {
         };
         let rejected = queue.push(&incoming, now);
         if rejected > 0 {
-            self.stats.dropped.busy += u64::from(rejected);
+            self.stats.dropped_mut().busy += u64::from(rejected);
             self.log.delay_queue_full();
         }
     }
@@ -316,7 +316,7 @@ impl<'a> DatagramServer<'a> {
 
     fn log_icmp_errors(&mut self) {
         for error in self.socket.sender().take_icmp_errors() {
-            self.stats.dropped.refused += 1;
+            self.stats.dropped_mut().refused += 1;
             self.log.icmp_error(&error);
         }
     }

@@ -47,7 +47,7 @@ pub fn query_any(
     servers: &[SocketAddr],
     options: QueryOptions,
 ) -> Result<Answered, Failure> {
-    let mut last = failing(question, "no name server is configured".into());
+    let mut last = Failure::resolver(&question.name, "no name server is configured");
     for (nth, &server) in servers.iter().enumerate() {
         let share = options.deadline.map(|deadline| {
             let now = Instant::now();
@@ -87,7 +87,7 @@ impl Exchange<'_> {
             }
             _ => return Ok(answered),
         };
-        Err(failing(self.question, cause))
+        Err(Failure::resolver(&self.question.name, cause))
     }
 
     fn send(&self) -> Result<Answered, QueryError> {
@@ -139,7 +139,7 @@ impl Exchange<'_> {
             }
             QueryError::System(error) => {
                 let cause = format!("server {server}: {}", message_without_errno(&error));
-                failing(self.question, cause)
+                Failure::resolver(name, cause)
             }
         }
     }
@@ -151,8 +151,4 @@ impl Exchange<'_> {
 
 fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock)
-}
-
-fn failing(question: &Question, cause: String) -> Failure {
-    Failure::new(Phase::Resolve, &question.name, cause).with_code(ExitCode::TryAgain)
 }

@@ -105,11 +105,11 @@ impl<'a> ExecExchange<'a> {
     /// output.
     ///
     /// Fails when the connection fails, or no byte moved in either direction for the idle timeout;
-    /// the connection is reset then, unless the output has been sent.
-    pub fn receive(&self, reader: &mut dyn Reader, mut child: Option<impl Write>) -> Received {
+    /// the connection is reset then, unless the output has been sent. Does not close the child's
+    /// input: the child may exit as soon as it ends, and what ended it is recorded before.
+    pub fn receive(&self, reader: &mut dyn Reader, child: &mut Option<impl Write>) -> Received {
         let mut bytes = 0;
-        let end = self.copy_input(reader, &mut child, &mut bytes).unwrap_or_else(InputEnd::Failed);
-        // Before the child's input is closed, which may end its output.
+        let end = self.copy_input(reader, child, &mut bytes).unwrap_or_else(InputEnd::Failed);
         let mut state = self.lock();
         match (&end, *state) {
             (InputEnd::Eof, ExchangeState::Open) => *state = ExchangeState::PeerEnded,
@@ -306,7 +306,7 @@ mod tests {
         peer.write_all(b"question").unwrap();
         peer.shutdown(Shutdown::Write).unwrap();
         let mut input = Vec::new();
-        let received = exchange.receive(stream.reader.as_mut(), Some(&mut input));
+        let received = exchange.receive(stream.reader.as_mut(), &mut Some(&mut input));
         assert_eq!((received.bytes, input.as_slice()), (8, &b"question"[..]));
         assert!(matches!(received.end, InputEnd::Eof));
         let state = exchange.end_output(&OutputEnd::Complete);
@@ -353,7 +353,7 @@ mod tests {
         drop(peer);
         let (unread, input) = io::pipe().unwrap();
         drop(unread);
-        let received = exchange.receive(stream.reader.as_mut(), Some(input));
+        let received = exchange.receive(stream.reader.as_mut(), &mut Some(input));
         assert_eq!(received.bytes, 5000);
         assert!(matches!(received.end, InputEnd::Eof));
     }
@@ -364,7 +364,7 @@ mod tests {
         let exchange = ExecExchange::new(&stream.handle, &activity);
         exchange.end_output(&OutputEnd::Complete);
         let sender = std::thread::spawn(move || while peer.write_all(&[0; 65536]).is_ok() {});
-        let received = exchange.receive(stream.reader.as_mut(), None::<Vec<u8>>);
+        let received = exchange.receive(stream.reader.as_mut(), &mut None::<Vec<u8>>);
         assert!(matches!(received.end, InputEnd::Abandoned));
         assert!(received.bytes > MAX_DRAIN);
         drop(stream);
@@ -378,7 +378,7 @@ mod tests {
         let exchange = ExecExchange::new(&stream.handle, &activity);
         exchange.has_moved.store(true, Ordering::Relaxed);
         assert!(exchange.should_retry(&ErrorKind::WouldBlock.into()));
-        let received = exchange.receive(stream.reader.as_mut(), None::<Vec<u8>>);
+        let received = exchange.receive(stream.reader.as_mut(), &mut None::<Vec<u8>>);
         assert!(matches!(received.end, InputEnd::Failed(e) if e.kind() == ErrorKind::WouldBlock));
         assert_eq!(exchange.end_output(&OutputEnd::Complete), ExchangeState::Failed);
         assert!(!exchange.is_answered());
@@ -395,7 +395,7 @@ mod tests {
         exchange.end_output(&OutputEnd::Complete);
         socket2::SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
         drop(peer);
-        let received = exchange.receive(stream.reader.as_mut(), None::<Vec<u8>>);
+        let received = exchange.receive(stream.reader.as_mut(), &mut None::<Vec<u8>>);
         assert!(matches!(received.end, InputEnd::Failed(_)));
         assert!(exchange.is_answered() && !stream.handle.closed_locally());
     }

@@ -93,10 +93,10 @@ impl Exec {
     fn run(&self, connection: &mut Connection, mut child: Child) -> Result<Run, Failure> {
         let stream = &mut connection.stream;
         let (handle, hook) = (&stream.handle, &connection.on_half_close);
-        let (reader, input) = (&mut stream.reader, child.input.take());
+        let (reader, mut input) = (&mut stream.reader, child.input.take());
         let exchange = &ExecExchange::new(handle, &connection.activity);
-        let receive = || {
-            let received = exchange.receive(reader.as_mut(), input);
+        let receive = move || {
+            let received = exchange.receive(reader.as_mut(), &mut input);
             if matches!(received.end, InputEnd::Eof) {
                 handle.probe_peer();
                 half_closed(hook, handle, EndedBy::Peer);

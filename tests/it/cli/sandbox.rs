@@ -1,5 +1,5 @@
-//! What a run gives up once it is set up, as the kernel tells it, and that nothing it still has
-//! to do is lost with it. What is then forbidden is tried beside `net/confine`.
+//! Privileges that a run drops after its setup, as `/proc` and strace(1) show them, and what must
+//! still work then. What is forbidden is tested beside `process/sandbox`.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -9,7 +9,7 @@ use crate::support::process::Process;
 use crate::support::sockit::{Sockit, scratch, sockit};
 use crate::support::strace::can_trace;
 
-/// The line that `-v` prints of it, where this kernel has Landlock.
+/// The line that `-v` prints where the kernel has Landlock.
 const RESTRICTED: &str = "Landlock confines this run";
 
 /// A field of `/proc/PID/status`.
@@ -19,7 +19,7 @@ fn status(run: &Process, field: &str) -> String {
     line.trim_start_matches(':').trim().to_string()
 }
 
-/// The calls that confine, as strace sees them succeed in a whole run.
+/// The number of successful landlock_restrict_self(2) calls of a run.
 fn restrictions(run: Sockit) -> usize {
     let folder = tempfile::tempdir_in(scratch()).unwrap();
     let seen = folder.path().join("seen");
@@ -29,7 +29,7 @@ fn restrictions(run: Sockit) -> usize {
     seen.lines().filter(|line| line.ends_with("= 0")).count()
 }
 
-/// Whether this kernel has Landlock, as sockit finds it.
+/// Whether sockit finds Landlock on this kernel.
 fn has_landlock() -> bool {
     let run = sockit("resolve -v --timeout 2s --server 127.0.0.1:1 a.example").run();
     if !run.stderr.contains(RESTRICTED) {
@@ -47,7 +47,7 @@ fn no_new_privs_is_set_unless_allowed() {
     assert_eq!(status(&trusting, "NoNewPrivs"), "0");
 }
 
-/// Words that start a program as the user 65534 with capabilities that make it almost root.
+/// Words that start a program as the user 65534 with some capabilities of root.
 const CAPABLE: [&str; 6] = [
     "setpriv",
     "--reuid=65534",
@@ -116,6 +116,7 @@ fn landlock_restricts_all_but_exec_and_save() {
     }
     let running = |line: &str| restrictions(sockit(line));
     assert_eq!(running("resolve --timeout 2s --server 127.0.0.1:1 a.example"), 1);
+    assert_eq!(running("check 127.0.0.1:1"), 1);
     #[cfg(feature = "http")]
     assert_eq!(running("http-get http://127.0.0.1:1/"), 1);
 }
