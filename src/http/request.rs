@@ -63,9 +63,10 @@ fn masked(line: &str) -> String {
     let Some((name, _)) = line.split_once(':') else { return line.to_string() };
     let lower = name.to_ascii_lowercase();
     let secret = ["auth", "cookie", "key", "token", "secret", "password"];
-    match secret.iter().any(|word| lower.contains(word)) {
-        true => format!("{name}: (hidden)"),
-        false => line.to_string(),
+    if secret.iter().any(|word| lower.contains(word)) {
+        format!("{name}: (hidden)")
+    } else {
+        line.to_string()
     }
 }
 

@@ -77,9 +77,10 @@ fn response_head(head: &ResponseHead) -> String {
     let first = format!("{} {} {}", head.version, head.status, escape(&head.reason));
     let fields = head.fields.iter().map(|(name, value)| format!("{name}: {}\n", escape(value)));
     let text = format!("{}\n{}", first.trim_end(), fields.collect::<String>());
-    match head.is_marked {
-        true => text.lines().map(|line| format!("< {line}")).collect::<Vec<_>>().join("\n"),
-        false => text,
+    if head.is_marked {
+        text.lines().map(|line| format!("< {line}")).collect::<Vec<_>>().join("\n")
+    } else {
+        text
     }
 }
 

@@ -170,7 +170,7 @@ const TIME: Chapter = Chapter {
         ),
         step(
             "The same messages, each sent with a line end:",
-            Action::Feed("tea\ntea\ntea\n\n", "sockit tcp-client {server} --prompt --eol lf"),
+            Action::Feed("tea\ntea\ntea\n", "sockit tcp-client {server} --prompt --eol lf"),
             &["Hello, tea!"],
         ),
         step(

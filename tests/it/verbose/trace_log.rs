@@ -1,6 +1,6 @@
 //! What strace(1) recorded of a run, as the lines that `-vv` must have for it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use crate::support::sockit::{Run, Sockit};
@@ -45,42 +45,57 @@ impl TraceLog {
         run.under(["strace", "-f", "-qqq", "-e", CALLS, "-o", path.to_str().unwrap()])
     }
 
-    /// Checks that the log of `run` has a line for each call, in order, and no other.
+    /// Checks that the log of `run` has a line for each call, those of a thread in their order, and
+    /// no other.
     #[track_caller]
     pub fn check(&self, run: &Run) {
-        let calls = completed_calls(&self.path());
-        let expected: Vec<String> = expected_lines(&calls);
+        let threads = calls_of_threads(&self.path());
+        let expected: Vec<_> = threads.values().map(|calls| expected_lines(calls)).collect();
         let is_of_a_call = |line: &&str| LINES.iter().any(|start| line.starts_with(start));
         let lines: Vec<&str> = run.stderr.lines().filter(is_of_a_call).collect();
-        let fits = |(line, expected): (&&str, &String)| line.starts_with(expected.as_str());
-        let agree = lines.len() == expected.len() && lines.iter().zip(&expected).all(fits);
+        let queues = expected.iter().map(Vec::as_slice).collect();
         assert!(
-            agree,
-            "calls:\n{}\nexpected lines:\n{}\nlog:\n{}",
-            calls.join("\n"),
-            expected.join("\n"),
+            is_interleaved(&lines, queues),
+            "calls:\n{threads:#?}\nexpected lines:\n{expected:#?}\nlog:\n{}",
             run.stderr
         );
     }
 }
 
-/// The calls in the order in which they returned, each on a line without its process.
-fn completed_calls(log: &Path) -> Vec<String> {
+/// The calls of each thread, in the order in which they returned.
+fn calls_of_threads(log: &Path) -> BTreeMap<String, Vec<String>> {
     let text = std::fs::read_to_string(log).unwrap();
-    let mut unfinished: HashMap<String, String> = HashMap::new();
-    let mut calls = Vec::new();
+    let mut unfinished: HashMap<&str, &str> = HashMap::new();
+    let mut threads: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for line in text.lines() {
-        let (pid, call) = line.split_once(char::is_whitespace).unwrap_or(("", line));
+        let (thread, call) = line.split_once(char::is_whitespace).unwrap_or(("", line));
         let call = call.trim_start();
         if let Some(begin) = call.strip_suffix(" <unfinished ...>") {
-            unfinished.insert(pid.to_string(), begin.to_string());
-        } else if let Some((_, end)) = call.split_once(" resumed>") {
-            calls.push(unfinished.remove(pid).unwrap_or_default() + end);
-        } else {
-            calls.push(call.to_string());
+            unfinished.insert(thread, begin);
+            continue;
         }
+        let call = match call.split_once(" resumed>") {
+            Some((_, end)) => unfinished.remove(thread).unwrap_or_default().to_string() + end,
+            None => call.to_string(),
+        };
+        threads.entry(thread.to_string()).or_default().push(call);
     }
-    calls
+    threads
+}
+
+/// Whether the lines are those of all queues, each queue in its order: threads run concurrently.
+fn is_interleaved(lines: &[&str], queues: Vec<&[String]>) -> bool {
+    let Some((line, rest)) = lines.split_first() else {
+        return queues.iter().all(|queue| queue.is_empty());
+    };
+    (0..queues.len()).any(|at| match queues[at].split_first() {
+        Some((first, others)) if line.starts_with(first.as_str()) => {
+            let mut queues = queues.clone();
+            queues[at] = others;
+            is_interleaved(rest, queues)
+        }
+        _ => false,
+    })
 }
 
 fn expected_lines(calls: &[String]) -> Vec<String> {
@@ -137,10 +152,11 @@ fn socket_line(arguments: &str) -> String {
         Some("AF_UNIX") => "(Unix",
         _ => "(no such family is expected",
     };
-    match arguments.contains("SOCK_DGRAM") {
+    if arguments.contains("SOCK_DGRAM") {
         // With -v a UDP client has a second socket, whose line is its own.
-        true => "Creating ".to_string(),
-        false => format!("Creating socket {family}"),
+        "Creating ".to_string()
+    } else {
+        format!("Creating socket {family}")
     }
 }
 
