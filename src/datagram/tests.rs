@@ -84,16 +84,31 @@ fn exchange(socket: &UdpSocket, payload: &[u8]) -> Vec<u8> {
     buffer
 }
 
-/// Serves on `host` while `talk` runs; returns the exit code.
+/// Ends a run whose test has failed.
+struct EndOnPanic<'a>(&'a Shutdown);
+
+impl Drop for EndOnPanic<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.trigger(ShutdownReason::Terminate);
+        }
+    }
+}
+
+/// Serves on `host` while `exchanges` runs; returns the exit code.
 fn served(
     test: &TestRun,
     host: &str,
     options: DatagramServerOptions,
-    talk: impl FnOnce(SocketAddr) + Send,
+    exchanges: impl FnOnce(SocketAddr) + Send,
 ) -> u8 {
     let (socket, local) = bound(host);
+    let shutdown = &test.context.shutdown;
     thread::scope(|scope| {
-        scope.spawn(move || talk(local));
+        scope.spawn(move || {
+            let _end = EndOnPanic(shutdown);
+            exchanges(local);
+        });
         code(serve(socket, options, &test.context, test.stdout))
     })
 }
