@@ -61,13 +61,13 @@ pub(super) fn connect(
         Race { attempt, open, waiting, running, next_start, preferred, failure: None, is_only };
     loop {
         if let Some(connected) = race.start_due()? {
-            return Ok(race.won_by(connected));
+            return Ok(race.finish(connected));
         }
         if race.running.is_empty() {
             return Err(race.final_error());
         }
         if let Some(connected) = race.wait()? {
-            return Ok(race.won_by(connected));
+            return Ok(race.finish(connected));
         }
     }
 }
@@ -157,8 +157,8 @@ impl Race<'_> {
         None
     }
 
-    /// Abandons the others.
-    fn won_by(self, connected: Candidate) -> Candidate {
+    /// Abandons the other candidates.
+    fn finish(self, connected: Candidate) -> Candidate {
         for Candidate { address, .. } in self.running {
             (self.attempt.emit)(ConnectEvent::Abandoned(address.into()));
         }

@@ -43,13 +43,7 @@ pub fn line(event: &Event, palette: Palette) -> String {
             format!("Got data from {} ({bytes} bytes){}", escape(peer), quoted(data.as_ref()))
         }
         Event::Sent(transfer) => sent(transfer),
-        Event::Received(transfer) => format!(
-            "Received {} from {}{}{}",
-            byte_count(transfer.bytes),
-            escape(&transfer.peer),
-            calls(transfer),
-            quoted(transfer.data.as_ref())
-        ),
+        Event::Received(transfer) => received(transfer),
         Event::EndOfStream { peer, by, .. } => match by {
             Side::Local => format!("Sent end of stream to {}", escape(peer)),
             Side::Peer => format!("Received end of stream from {}", escape(peer)),
@@ -104,6 +98,11 @@ fn half_closed(by: Side, peer: Option<&str>) -> String {
         (Side::Peer, None) => "Half-closed: the peer sends no more.".to_string(),
         (Side::Peer, Some(peer)) => format!("Half-closed: {peer} sends no more."),
     }
+}
+
+fn received(transfer: &Transfer) -> String {
+    let (bytes, peer) = (byte_count(transfer.bytes), escape(&transfer.peer));
+    format!("Received {bytes} from {peer}{}{}", calls(transfer), quoted(transfer.data.as_ref()))
 }
 
 fn sent(transfer: &Transfer) -> String {
