@@ -107,6 +107,11 @@ fn half_closed(by: Side, peer: Option<&str>) -> String {
     }
 }
 
+fn received(transfer: &Transfer) -> String {
+    let (bytes, peer) = (byte_count(transfer.bytes), escape(&transfer.peer));
+    format!("Received {bytes} from {peer}{}{}", calls(transfer), quoted(transfer.data.as_ref()))
+}
+
 fn sent(transfer: &Transfer) -> String {
     let peer = escape(&transfer.peer);
     let bytes = byte_count(transfer.bytes);
