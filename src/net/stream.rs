@@ -92,6 +92,10 @@ pub enum EndedBy {
     Peer,
     /// This process closed first.
     Us,
+    /// The client of a relay closed first.
+    Client,
+    /// The target of a relay closed first.
+    Target,
     /// A reset, or another failure of the connection.
     Reset,
     /// A local time limit.
@@ -115,6 +119,8 @@ impl EndedBy {
         match self {
             EndedBy::Peer => "peer",
             EndedBy::Us => "us",
+            EndedBy::Client => "client",
+            EndedBy::Target => "target",
             EndedBy::Reset => "reset",
             EndedBy::Timeout => "timeout",
             EndedBy::Signal => "signal",

@@ -150,6 +150,9 @@ pub struct Closed {
     pub peer: String,
     /// What ended it.
     pub ended_by: EndedBy,
+    /// The bytes of a relayed connection.
+    #[serde(skip_serializing_if = "Option::is_none", flatten)]
+    pub relayed: Option<Relayed>,
     /// Exit status of the service's child, 128 + N for signal N.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exit_status: Option<i32>,
@@ -159,6 +162,15 @@ pub struct Closed {
     /// Whether a server logs it (by default) or a client (under `-v`); not in JSON.
     #[serde(skip)]
     pub role: Role,
+}
+
+/// The bytes that a relay has passed on, by the peer that received them.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Relayed {
+    /// Bytes from the client to the target.
+    pub bytes_to_target: u64,
+    /// Bytes from the target to the client.
+    pub bytes_to_client: u64,
 }
 
 /// The statistics of a connection.
@@ -236,6 +248,10 @@ pub enum Side {
     Peer,
     /// This process.
     Us,
+    /// The client of a relay.
+    Client,
+    /// The target of a relay.
+    Target,
 }
 
 impl Serialize for EndedBy {
