@@ -30,6 +30,7 @@ pub mod logging;
 pub mod lookup;
 pub mod net;
 pub mod process;
+pub mod relay;
 pub mod report;
 pub mod resolver;
 pub mod server;
