@@ -3,3 +3,4 @@
 
 pub mod direction;
 pub mod fault;
+pub mod record;
