@@ -7,7 +7,8 @@
 //! other. A test holds these rules. From the top:
 //!
 //! 1. [`command`], [`flags`], [`usage`]: the command line. clap is imported nowhere else.
-//! 2. [`client`], [`server`], [`datagram`], [`fetch`], [`lookup`], [`tour`]: what a command does.
+//! 2. [`client`], [`server`], [`relay`], [`datagram`], [`fetch`], [`lookup`], [`tour`]: what a command
+//!    does.
 //! 3. [`service`]: what a server does with one connection.
 //! 4. [`transfer`], [`report`]: bytes between two ends; events as text and JSON.
 //! 5. [`net`]: addresses and sockets in the order of their life, TLS and proxies as layers of a stream.

@@ -52,7 +52,7 @@ fn outcome(proxy: &str, answer: &[u8], step: usize) -> Result<Vec<u8>, ExitCode>
         emit: &|_| (),
     };
     let mut stream = proxy.tunnel(stream, &target, &talk).map_err(|failure| {
-        assert_eq!(failure.stage, Phase::Proxy, "{failure}");
+        assert_eq!(failure.phase, Phase::Proxy, "{failure}");
         failure.code
     })?;
     let mut rest = Vec::new();

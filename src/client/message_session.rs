@@ -23,14 +23,14 @@ pub struct MessageSession<'a> {
     /// Events and shutdown.
     pub context: &'a Context,
     /// Closes or aborts the connection.
-    pub hangup: ConnectionHandle,
+    pub handle: ConnectionHandle,
     /// Received bytes.
     pub queue: ReceiveQueue,
     /// Sends messages.
     pub sender: MessageSender,
     /// Where received bytes are written.
     pub output: OutputSink,
-    facts: ConnectionInfo,
+    info: ConnectionInfo,
     /// Whether this side ended its stream before the peer did.
     ended_first: bool,
 }
@@ -45,19 +45,19 @@ impl<'a> MessageSession<'a> {
         mut files: Files,
         context: &'a Context,
     ) -> Result<MessageSession<'a>, Failure> {
-        let Stream { reader, writer, hangup, facts } = stream;
+        let Stream { reader, writer, handle, info } = stream;
         let (sent_tap, received_tap) = files.taps();
         let throttle = options.rate.map(Throttle::new);
         let thread = ReaderThread { reader, tap: received_tap, throttle };
         Ok(MessageSession {
             options,
             context,
-            queue: ReceiveQueue::open(thread, &facts, options.idle_timeout, context)?,
-            sender: MessageSender::new(writer, &hangup, &facts, context)
+            queue: ReceiveQueue::open(thread, &info, options.idle_timeout, context)?,
+            sender: MessageSender::new(writer, &handle, &info, context)
                 .with_options(options, sent_tap),
             output: OutputSink::new(options, &mut files),
-            hangup,
-            facts,
+            handle,
+            info,
             ended_first: false,
         })
     }
@@ -122,12 +122,12 @@ impl<'a> MessageSession<'a> {
 
     /// A failure with the peer as its target.
     pub fn failure(&self, phase: Phase, why: impl Into<String>) -> Failure {
-        Failure::new(phase, &self.facts.peer, why.into())
+        Failure::new(phase, &self.info.peer, why.into())
     }
 
     /// The failure of a session that a signal or the limit of the run has ended.
     pub fn shutdown_error(&self, reason: ShutdownReason) -> Failure {
-        Failure::shutdown(Phase::Receive, &self.facts.peer, reason)
+        Failure::shutdown(Phase::Receive, &self.info.peer, reason)
     }
 
     /// The result of the session. That stdout's reader has closed is a success.
@@ -154,6 +154,6 @@ impl<'a> MessageSession<'a> {
 
 /// Whether the connection broke, rather than an expectation, a file or stdout.
 fn is_connection_failure(failure: &Failure) -> bool {
-    let is_local = matches!(failure.stage, Phase::Stdout | Phase::File);
+    let is_local = matches!(failure.phase, Phase::Stdout | Phase::File);
     failure.code != ExitCode::Negative && !is_local
 }

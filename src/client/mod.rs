@@ -46,8 +46,8 @@ pub fn run(
     let stream = connect()?;
     let connect_time = began.elapsed();
     files.keep_output();
-    let (facts, hangup) = (stream.facts.clone(), stream.hangup.clone());
-    context.report.emit(&Event::Connected(Endpoints::new(CONN, &facts)));
+    let (info, handle) = (stream.info.clone(), stream.handle.clone());
+    context.report.emit(&Event::Connected(Endpoints::new(CONN, &info)));
 
     let run_mode = match Mode::of(options) {
         Mode::Script => script::run,
@@ -55,10 +55,10 @@ pub fn run(
         Mode::Pipe => pipe::run,
     };
     let mut result = run_mode(stream, options, files, context);
-    result.check_truncation(&hangup, &facts);
-    context.report.emit(&result.closed_event(&facts));
+    result.check_truncation(&handle, &info);
+    context.report.emit(&result.closed_event(&info));
     if options.stats {
-        context.report.emit(&result.stats_event(&facts, connect_time));
+        context.report.emit(&result.stats_event(&info, connect_time));
     }
     result.outcome.map_err(|failure| failure.of_conn(CONN))
 }

@@ -38,7 +38,7 @@ pub fn run(
     let outcome = session.run().map(|()| ExitCode::Done);
     let result = session.session.result(outcome);
     session.input.close();
-    session.session.hangup.shutdown();
+    session.session.handle.shutdown();
     result
 }
 

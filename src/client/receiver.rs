@@ -32,7 +32,7 @@ pub struct ReceiveQueue {
     reads: Receiver<ReadResult>,
     /// Whether the peer has ended its stream.
     pub at_eof: bool,
-    facts: ConnectionInfo,
+    info: ConnectionInfo,
     context: Context,
     /// When bytes were last sent or received.
     last_activity: Instant,
@@ -60,7 +60,7 @@ impl ReceiveQueue {
     /// Fails at [`Phase::Socket`] when the thread cannot be created.
     pub fn open(
         thread: ReaderThread,
-        facts: &ConnectionInfo,
+        info: &ConnectionInfo,
         idle_timeout: Option<Duration>,
         context: &Context,
     ) -> Result<ReceiveQueue, Failure> {
@@ -69,11 +69,11 @@ impl ReceiveQueue {
             .name("receiver".into())
             .stack_size(256 << 10)
             .spawn(move || thread.run(&sender))
-            .map_err(|e| Failure::local_resource(&facts.peer, e))?;
+            .map_err(|e| Failure::local_resource(&info.peer, e))?;
         Ok(ReceiveQueue {
             reads,
             at_eof: false,
-            facts: facts.clone(),
+            info: info.clone(),
             context: context.clone(),
             last_activity: Instant::now(),
             idle_timeout,
@@ -118,7 +118,7 @@ impl ReceiveQueue {
     fn on_read(&mut self, read: ReadResult) -> Result<RecvOutcome, Failure> {
         let bytes = read.map_err(|e| {
             self.at_eof = true;
-            Failure::receive(&self.facts.peer, e, self.received)
+            Failure::receive(&self.info.peer, e, self.received)
         })?;
         if bytes.is_empty() {
             self.at_eof = true;
@@ -134,7 +134,7 @@ impl ReceiveQueue {
     fn check_idle(&self) -> Result<(), Failure> {
         match self.idle_timeout {
             Some(limit) if self.last_activity.elapsed() >= limit => {
-                Err(Failure::timeout(Phase::Receive, &self.facts.peer, limit))
+                Err(Failure::timeout(Phase::Receive, &self.info.peer, limit))
             }
             _ => Ok(()),
         }

@@ -32,12 +32,12 @@ impl SessionResult {
 
     /// Turns success, or an expectation that was not met, into a failure if the peer's stream was
     /// truncated.
-    pub fn check_truncation(&mut self, hangup: &ConnectionHandle, facts: &ConnectionInfo) {
+    pub fn check_truncation(&mut self, handle: &ConnectionHandle, info: &ConnectionInfo) {
         let explained = match &self.outcome {
             Ok(_) => true,
             Err(failure) => failure.code == ExitCode::Negative,
         };
-        if let Err(failure) = hangup.check_truncation(&facts.peer, self.bytes_in)
+        if let Err(failure) = handle.check_truncation(&info.peer, self.bytes_in)
             && explained
         {
             self.by = EndedBy::Reset;
@@ -46,15 +46,16 @@ impl SessionResult {
     }
 
     /// The event of the closed connection.
-    pub fn closed_event(&self, facts: &ConnectionInfo) -> Event {
+    pub fn closed_event(&self, info: &ConnectionInfo) -> Event {
         Event::Closed(Closed {
             conn: CONN,
             bytes_in: self.bytes_in,
             bytes_out: self.bytes_out,
-            seconds: facts.began.elapsed().as_secs_f64(),
-            local: facts.local.to_string(),
-            peer: facts.peer.to_string(),
+            seconds: info.began.elapsed().as_secs_f64(),
+            local: info.local.to_string(),
+            peer: info.peer.to_string(),
             ended_by: self.by,
+            relayed: None,
             exit_status: None,
             saved: None,
             role: Role::Client,
@@ -62,8 +63,8 @@ impl SessionResult {
     }
 
     /// The event of `--stats`; `connect_time` includes name lookup, proxy and TLS.
-    pub fn stats_event(&self, facts: &ConnectionInfo, connect_time: Duration) -> Event {
-        let seconds = facts.began.elapsed().as_secs_f64();
+    pub fn stats_event(&self, info: &ConnectionInfo, connect_time: Duration) -> Event {
+        let seconds = info.began.elapsed().as_secs_f64();
         let rate = |bytes: u64| if seconds > 0.0 { bytes as f64 / seconds } else { 0.0 };
         Event::Stats(Stats {
             conn: CONN,

@@ -37,7 +37,7 @@ pub fn run(
         ScriptSession { session, unmatched: MatchBuffer::default(), at_line_start: true };
     let outcome = script.run_steps();
     if outcome.is_err() {
-        script.session.hangup.abort();
+        script.session.handle.abort();
     }
     script.session.result(outcome)
 }

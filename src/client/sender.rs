@@ -25,8 +25,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(5);
 /// Sends messages to the peer.
 pub struct MessageSender {
     writer: Box<dyn Writer>,
-    hangup: ConnectionHandle,
-    facts: ConnectionInfo,
+    handle: ConnectionHandle,
+    info: ConnectionInfo,
     context: Context,
     tap: Option<Tap>,
     filter: Option<Crlf>,
@@ -41,15 +41,15 @@ impl MessageSender {
     /// A sender to `writer`, the sending half of the connection.
     pub fn new(
         writer: Box<dyn Writer>,
-        hangup: &ConnectionHandle,
-        facts: &ConnectionInfo,
+        handle: &ConnectionHandle,
+        info: &ConnectionInfo,
         context: &Context,
     ) -> MessageSender {
         MessageSender {
             has_tls_close: writer.raw().is_none(),
             writer,
-            hangup: hangup.clone(),
-            facts: facts.clone(),
+            handle: handle.clone(),
+            info: info.clone(),
             context: context.clone(),
             tap: None,
             filter: None,
@@ -107,8 +107,8 @@ impl MessageSender {
     /// and the kernel's bookkeeping need (tcp(7)): a third of its buffer is free then, and all of
     /// it when nothing is unacknowledged, so that a message is sent by one write.
     fn write_budget(&self) -> usize {
-        let buffer = self.hangup.socket().send_buffer_size().unwrap_or(MAX_WRITE);
-        match self.hangup.unacked_bytes() {
+        let buffer = self.handle.socket().send_buffer_size().unwrap_or(MAX_WRITE);
+        match self.handle.unacked_bytes() {
             0 => (buffer / 2).max(1),
             _ => MAX_WRITE.min(buffer / 16).max(1),
         }
@@ -116,9 +116,9 @@ impl MessageSender {
 
     /// Waits until a write does not block, or until shutdown.
     fn wait_writable(&self) -> Result<(), Failure> {
-        match self.context.shutdown.wait(self.hangup.socket().as_fd(), PollFlags::OUT, None) {
+        match self.context.shutdown.wait(self.handle.socket().as_fd(), PollFlags::OUT, None) {
             Ok(WaitOutcome::Shutdown(reason)) => {
-                Err(Failure::shutdown(Phase::Send, &self.facts.peer, reason))
+                Err(Failure::shutdown(Phase::Send, &self.info.peer, reason))
             }
             // The write itself returns any other error.
             _ => Ok(()),
@@ -139,7 +139,7 @@ impl MessageSender {
     /// Fails at [`Phase::Shutdown`].
     pub fn close_write(&mut self) -> Result<(), Failure> {
         let finished = self.writer.finish();
-        finished.map_err(|e| Failure::new(Phase::Shutdown, &self.facts.peer, e))
+        finished.map_err(|e| Failure::new(Phase::Shutdown, &self.info.peer, e))
     }
 
     /// Waits until the peer's kernel has acknowledged all bytes.
@@ -149,31 +149,31 @@ impl MessageSender {
         loop {
             // In this order: the bytes queued in a Unix socket disappear when its peer closes, and
             // its error is set before.
-            let unacked = self.hangup.unacked_bytes();
-            if let Ok(Some(e)) = self.hangup.socket().take_error()
+            let unacked = self.handle.unacked_bytes();
+            if let Ok(Some(e)) = self.handle.socket().take_error()
                 && self.sent > 0
                 && !self.failed_on_close_only()
             {
                 return Err(self.send_error(e, received));
             }
-            let is_closed = self.hangup.is_closed() && !self.hangup.unacknowledged(self.sent);
+            let is_closed = self.handle.is_closed() && !self.handle.unacknowledged(self.sent);
             if unacked == 0 || is_closed {
                 return Ok(());
             }
             let next_check = Some(Instant::now() + POLL_INTERVAL);
             let wait = self.context.shutdown.wait_any(&mut [], next_check);
             if let Ok(WaitOutcome::Shutdown(reason)) = wait {
-                return Err(Failure::shutdown(Phase::Send, &self.facts.peer, reason));
+                return Err(Failure::shutdown(Phase::Send, &self.info.peer, reason));
             }
         }
     }
 
     /// Whether only our close_notify was answered with a reset, by a peer that had closed before.
     fn failed_on_close_only(&self) -> bool {
-        self.has_tls_close && !self.hangup.unacknowledged(self.sent)
+        self.has_tls_close && !self.handle.unacknowledged(self.sent)
     }
 
     fn send_error(&self, e: io::Error, received: u64) -> Failure {
-        Failure::send(&self.facts.peer, e, self.sent, received)
+        Failure::send(&self.info.peer, e, self.sent, received)
     }
 }

@@ -4,6 +4,7 @@ pub mod completions;
 #[cfg(feature = "http")]
 pub mod http_get;
 pub mod man;
+pub mod relay;
 pub mod resolve;
 pub mod tcp_client;
 pub mod tcp_server;
@@ -66,6 +67,8 @@ pub enum Command {
     UnixClient(Box<unix_client::Args>),
     /// Serve connections on a Unix socket
     UnixServer(Box<unix_server::Args>),
+    /// Relay connections to a target, with each half-close and reset passed on
+    Relay(Box<relay::Args>),
     /// Send UDP datagrams and print the replies, or measure loss and delay
     UdpClient(Box<udp_client::Args>),
     /// Send every UDP datagram back to its sender
@@ -110,6 +113,7 @@ impl Command {
             Command::TcpServer(args) => args.run(report),
             Command::UnixClient(args) => args.run(report),
             Command::UnixServer(args) => args.run(report),
+            Command::Relay(args) => args.run(report),
             Command::UdpClient(args) => args.run(report),
             Command::UdpEcho(args) => args.run(report),
             Command::UdpServer(args) => args.run(report),

@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn layer_error_keeps_its_code_after_bytes() {
         let why = "bad record".to_string();
-        let inner = LayerError { stage: Phase::Tls, code: ExitCode::Tls, why, hint: None };
+        let inner = LayerError { phase: Phase::Tls, code: ExitCode::Tls, why, hint: None };
         let failure = Failure::receive("db:1", io::Error::other(inner), 3);
         assert_eq!((failure.code, failure.cause().as_str()), (ExitCode::Tls, "bad record"));
     }

@@ -21,9 +21,9 @@ use crate::shutdown::ShutdownReason;
 #[derive(Debug)]
 pub struct Failure {
     /// The phase of the run.
-    pub stage: Phase,
+    pub phase: Phase,
     /// The target as the user named it; may contain text from a peer, escaped when printed.
-    pub endpoint: String,
+    pub target: String,
     /// The exit code.
     pub code: ExitCode,
     /// One line of advice, printed after `hint:`.
@@ -40,7 +40,7 @@ pub struct Failure {
 #[derive(Debug, Clone)]
 pub struct LayerError {
     /// The phase that failed.
-    pub stage: Phase,
+    pub phase: Phase,
     /// The exit code.
     pub code: ExitCode,
     /// The cause, in one line.
@@ -68,17 +68,17 @@ impl Failure {
     /// A failure with the exit code of its phase, or with the phase and code of the layer that
     /// reported the error ([`LayerError`]).
     pub fn new(
-        stage: Phase,
-        endpoint: impl fmt::Display,
+        phase: Phase,
+        target: impl fmt::Display,
         source: impl Into<Box<dyn Error + Send + Sync>>,
     ) -> Failure {
         let source = source.into();
         let inner = source.downcast_ref::<io::Error>().and_then(LayerError::of);
-        let (stage, code) = inner.map_or((stage, stage.code()), |i| (i.stage, i.code));
+        let (phase, code) = inner.map_or((phase, phase.code()), |i| (i.phase, i.code));
         let hint = inner.and_then(|inner| inner.hint).map(str::to_string);
         Failure {
-            stage,
-            endpoint: endpoint.to_string(),
+            phase,
+            target: target.to_string(),
             code,
             hint,
             conn: None,
@@ -89,25 +89,21 @@ impl Failure {
 
     /// A malformed address, URL or rule: exit code 2.
     pub fn usage(
-        stage: Phase,
-        endpoint: impl fmt::Display,
+        phase: Phase,
+        target: impl fmt::Display,
         why: impl Into<Box<dyn Error + Send + Sync>>,
     ) -> Failure {
-        Failure::new(stage, endpoint, why).with_code(ExitCode::Usage)
+        Failure::new(phase, target, why).with_code(ExitCode::Usage)
     }
 
     /// A time limit that was reached at `phase`: exit code 28.
-    pub fn timeout(
-        stage: Phase,
-        endpoint: impl fmt::Display,
-        limit: std::time::Duration,
-    ) -> Failure {
+    pub fn timeout(phase: Phase, target: impl fmt::Display, limit: std::time::Duration) -> Failure {
         let why = format!("timed out after {}", humantime::format_duration(limit));
-        Failure::new(stage, endpoint, why).with_code(ExitCode::Timeout)
+        Failure::new(phase, target, why).with_code(ExitCode::Timeout)
     }
 
     /// The end of the run at `phase`: exit code 130, 143, or 28 for the limit of the run.
-    pub fn shutdown(stage: Phase, endpoint: impl fmt::Display, reason: ShutdownReason) -> Failure {
+    pub fn shutdown(phase: Phase, target: impl fmt::Display, reason: ShutdownReason) -> Failure {
         let (code, why) = match reason {
             ShutdownReason::Interrupt => (ExitCode::Interrupted, "interrupted"),
             ShutdownReason::Terminate => (ExitCode::Terminated, "terminated"),
@@ -115,7 +111,7 @@ impl Failure {
                 (ExitCode::Timeout, "timed out: the limit of the whole run passed")
             }
         };
-        Failure::new(stage, endpoint, why).with_code(code)
+        Failure::new(phase, target, why).with_code(code)
     }
 
     /// A local file at `path` that cannot be written: exit code 23.
@@ -192,9 +188,9 @@ pub fn message_without_errno(error: &(dyn Error + 'static)) -> String {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.endpoint.as_str() {
-            "" => write!(f, "{}: {}", self.stage, self.cause()),
-            endpoint => write!(f, "{} {}: {}", self.stage, endpoint, self.cause()),
+        match self.target.as_str() {
+            "" => write!(f, "{}: {}", self.phase, self.cause()),
+            target => write!(f, "{} {}: {}", self.phase, target, self.cause()),
         }
     }
 }
@@ -228,7 +224,7 @@ mod tests {
     #[test]
     fn layer_error_replaces_phase_and_code() {
         let inner = LayerError {
-            stage: Phase::Tls,
+            phase: Phase::Tls,
             code: ExitCode::Partial,
             why: "truncated".into(),
             hint: None,

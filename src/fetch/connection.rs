@@ -74,7 +74,7 @@ impl<'a> HttpConnection<'a> {
         let watchdog = if stream.reader.raw().is_some() {
             None
         } else {
-            let (handle, interval) = (stream.hangup.clone(), limits.check_interval());
+            let (handle, interval) = (stream.handle.clone(), limits.check_interval());
             Some(Watchdog::start(handle, interval, shutdown, output, &target)?)
         };
         Ok(HttpConnection {
@@ -95,7 +95,7 @@ impl<'a> HttpConnection<'a> {
 
     /// Addresses and start of the connection.
     pub fn info(&self) -> &ConnectionInfo {
-        &self.stream.facts
+        &self.stream.info
     }
 
     /// The socket, if body bytes may be moved from it by the kernel.
@@ -105,7 +105,7 @@ impl<'a> HttpConnection<'a> {
 
     /// Whether the stream ended without close_notify, but not inside a TLS record.
     pub fn ended_between_records(&self) -> bool {
-        self.stream.hangup.is_truncated()
+        self.stream.handle.is_truncated()
     }
 
     /// Sends the request; `half_close` shuts the sending direction down after it.
@@ -145,7 +145,7 @@ impl<'a> HttpConnection<'a> {
     /// Whether the peer's system has acknowledged only a part of the request; for a connection that
     /// has broken.
     pub fn is_partly_delivered(&self) -> bool {
-        let acked = self.stream.hangup.acknowledged();
+        let acked = self.stream.handle.acknowledged();
         acked.is_some_and(|acked| (1..self.bytes_out).contains(&acked))
     }
 
@@ -154,7 +154,7 @@ impl<'a> HttpConnection<'a> {
     fn wait_writable(&mut self) -> Result<bool, Failure> {
         let deadline = self.limits.idle_timeout.and_then(|idle| Instant::now().checked_add(idle));
         let input = if self.watchdog.is_none() { PollFlags::IN } else { PollFlags::empty() };
-        let socket = self.stream.hangup.socket();
+        let socket = self.stream.handle.socket();
         match self.shutdown.wait(socket.as_fd(), PollFlags::OUT | input, deadline) {
             // The write finds an error.
             Ok(WaitOutcome::Ready(found)) => Ok(found != PollFlags::IN),
@@ -169,7 +169,7 @@ impl<'a> HttpConnection<'a> {
     /// Closes the connection; a TLS layer sends close_notify.
     pub fn close(&mut self) {
         if self.watchdog.take().is_some() {
-            let _ = self.stream.hangup.limit_waits(Some(CLOSE_TIMEOUT));
+            let _ = self.stream.handle.limit_waits(Some(CLOSE_TIMEOUT));
             let _ = self.stream.writer.finish();
         }
     }
@@ -185,7 +185,7 @@ impl<'a> HttpConnection<'a> {
             let read = self.stream.reader.read(&mut buffer[..max]);
             self.check_interrupt()?;
             let received = match read {
-                Ok(0) if self.stream.hangup.is_truncated() => ReadOutcome::Truncated,
+                Ok(0) if self.stream.handle.is_truncated() => ReadOutcome::Truncated,
                 Ok(0) => ReadOutcome::End,
                 Ok(n) => ReadOutcome::Bytes(n),
                 Err(e) if e.kind() == ErrorKind::Interrupted => continue,

@@ -104,7 +104,7 @@ impl<'a> Download<'a> {
                     return Err(failure);
                 }
                 Err(failure) => {
-                    let connected = matches!(failure.stage, Phase::Send | Phase::Receive);
+                    let connected = matches!(failure.phase, Phase::Send | Phase::Receive);
                     let conn = connected.then_some(self.conn);
                     self.context.report.warn(conn, failure.to_string());
                     None
@@ -188,7 +188,7 @@ impl<'a> Download<'a> {
     ) -> Result<ExchangeResult, Failure> {
         let PreparedRequest { stream, bytes, proxy } = self.connect(url, resume_point)?;
         let Context { report, shutdown } = self.context;
-        report.emit(&Event::Connected(Endpoints::new(self.conn, &stream.facts)));
+        report.emit(&Event::Connected(Endpoints::new(self.conn, &stream.info)));
         let limits = Limits::new(&self.options.limits);
         let mut connection =
             HttpConnection::new(stream, url.to_string(), limits, shutdown, output.stdout_pipe())?;
@@ -310,6 +310,7 @@ impl<'a> Download<'a> {
             local: info.local.to_string(),
             peer: info.peer.to_string(),
             ended_by: connection.ended_by,
+            relayed: None,
             exit_status: None,
             saved: None,
             role: Role::Client,

@@ -285,7 +285,7 @@ impl<'a, 'c> Transaction<'a, 'c> {
     fn read_error(&mut self, e: io::Error, handler: &mut dyn ResponseHandler) -> Failure {
         self.parser.end(StreamEnd::Truncated);
         if let Err(failure) = self.parse(&[], handler)
-            && failure.stage != Phase::Receive
+            && failure.phase != Phase::Receive
         {
             return failure;
         }
@@ -295,7 +295,7 @@ impl<'a, 'c> Transaction<'a, 'c> {
         let failure = Failure::new(Phase::Receive, self.url, e);
         let began = self.connection.bytes_in > 0 || self.connection.is_partly_delivered();
         // The phase of a layer's own failure (TLS) stays.
-        if began && failure.stage == Phase::Receive {
+        if began && failure.phase == Phase::Receive {
             return self.with_progress(failure.with_code(ExitCode::Partial));
         }
         failure
@@ -314,7 +314,7 @@ impl<'a, 'c> Transaction<'a, 'c> {
 
     /// Adds «got N of M» to a failure where a body had begun.
     fn with_progress(&self, failure: Failure) -> Failure {
-        if self.parser.head().is_none() || failure.stage != Phase::Receive {
+        if self.parser.head().is_none() || failure.phase != Phase::Receive {
             return failure;
         }
         let progress = self.parser.progress();
@@ -323,7 +323,7 @@ impl<'a, 'c> Transaction<'a, 'c> {
             None => "an unknown number of bytes".to_string(),
         };
         let text = format!("{}; got {} of {expected}", failure.cause(), progress.received);
-        let counted = Failure::new(failure.stage, &failure.endpoint, text);
+        let counted = Failure::new(failure.phase, &failure.target, text);
         let counted = counted.with_code(failure.code);
         match failure.hint {
             Some(hint) => counted.with_hint(hint),

@@ -11,6 +11,7 @@ pub mod http;
 pub mod listen;
 pub mod messages;
 pub mod output;
+pub mod relay;
 pub mod retry;
 pub mod run_as;
 pub mod script;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::values::{self, Limit};
-use crate::error::Failure;
+use crate::error::{Failure, Phase};
 use crate::server::accept_loop::ServerLimits;
 use crate::server::access::AccessRules;
 use crate::shutdown::Shutdown;
@@ -68,6 +68,21 @@ impl ServerLimitFlags {
             stack_size: self.stack_size,
             rules: AccessRules::parse(&self.allow, &self.deny, shutdown)?,
         })
+    }
+
+    /// Rejects rules for IP addresses on a Unix socket, where they would have no effect.
+    ///
+    /// Fails with exit code 2.
+    pub fn reject_ip_rules(&self) -> Result<(), Failure> {
+        let flag = match (self.allow.is_empty(), self.deny.is_empty(), self.max_conns_per_ip) {
+            (false, _, _) => "--allow",
+            (_, false, _) => "--deny",
+            (_, _, Some(_)) => "--max-conns-per-ip",
+            _ => return Ok(()),
+        };
+        let why = "clients of a Unix socket have no IP address";
+        Err(Failure::usage(Phase::Listen, flag, why)
+            .with_hint("--mode and the permissions of the directory limit access"))
     }
 }
 

@@ -151,7 +151,7 @@ impl Query<'_> {
             timeout: self.options.timeout.unwrap_or_default(),
         };
         let answered = dns::query_any(question, &servers, options).map_err(|mut failure| {
-            failure.endpoint = target.to_string();
+            failure.target = target.to_string();
             failure
         })?;
         self.note(Note::Step(step(question, &answered)));

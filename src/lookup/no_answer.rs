@@ -25,7 +25,7 @@ impl From<Failure> for NoAnswer {
 impl NoAnswer {
     /// Sets the target of the failure to the question as the user wrote it.
     pub fn with_target(mut self, question: &str) -> NoAnswer {
-        self.failure.endpoint = question.to_string();
+        self.failure.target = question.to_string();
         self
     }
 

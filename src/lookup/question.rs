@@ -124,7 +124,7 @@ mod tests {
             "a]",
         ] {
             let error = LookupQuestion::parse(word).unwrap_err();
-            assert_eq!((error.stage, error.code), (Phase::Resolve, ExitCode::Usage), "{word}");
+            assert_eq!((error.phase, error.code), (Phase::Resolve, ExitCode::Usage), "{word}");
         }
         for word in ["fe80::1%no-such-if", "[fe80::1%no-such-if]:80", "[::1]:http"] {
             assert!(LookupQuestion::parse(word).is_ok(), "{word}");

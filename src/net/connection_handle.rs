@@ -149,6 +149,12 @@ impl ConnectionHandle {
         tcp_info::acknowledged(self.socket.as_fd())
     }
 
+    /// Returns how many bytes the kernel has sent, those of layers included, also after the
+    /// connection has failed; `None` where that is not known.
+    pub fn transmitted(&self) -> Option<u64> {
+        tcp_info::transmitted(self.socket.as_fd())
+    }
+
     /// Whether a TCP connection has failed, or is closed in both directions. What is not delivered by
     /// then never will be.
     pub fn is_closed(&self) -> bool {

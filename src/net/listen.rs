@@ -191,6 +191,6 @@ mod tests {
     #[test]
     fn foreign_address_cannot_be_bound() {
         let failure = bind("192.0.2.1", "0", Family::Any).listen(5).unwrap_err();
-        assert_eq!((failure.stage, failure.code), (Phase::Bind, ExitCode::Bind));
+        assert_eq!((failure.phase, failure.code), (Phase::Bind, ExitCode::Bind));
     }
 }

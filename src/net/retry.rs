@@ -52,7 +52,7 @@ impl<'a> RetryState<'a> {
 
     /// Whether another attempt may follow this failure.
     pub fn can_retry(&self, failure: &Failure) -> bool {
-        self.done < self.retry.times && is_transient(failure) && failure.stage != Phase::Socket
+        self.done < self.retry.times && is_transient(failure) && failure.phase != Phase::Socket
     }
 
     /// Waits for the delay before the next attempt.
@@ -66,7 +66,7 @@ impl<'a> RetryState<'a> {
         self.done += 1;
         (self.emit)(ConnectEvent::Layer(failure.to_string()));
         (self.emit)(ConnectEvent::Retrying(self.done, self.retry.delay));
-        let cancelled = |reason| Failure::shutdown(Phase::Connect, &failure.endpoint, reason);
+        let cancelled = |reason| Failure::shutdown(Phase::Connect, &failure.target, reason);
         self.shutdown.sleep(self.retry.delay).map_err(cancelled)
     }
 }
@@ -78,7 +78,7 @@ pub fn is_transient(failure: &Failure) -> bool {
     match failure.code {
         ExitCode::Connect | ExitCode::Timeout | ExitCode::TryAgain => true,
         ExitCode::Resolve => {
-            failure.stage == Phase::Resolve && failure.endpoint.parse::<IpAddr>().is_err()
+            failure.phase == Phase::Resolve && failure.target.parse::<IpAddr>().is_err()
         }
         _ => false,
     }
@@ -92,12 +92,12 @@ mod tests {
         attempts_at(Phase::Connect, times, code)
     }
 
-    fn attempts_at(stage: Phase, times: u32, code: ExitCode) -> (u32, Failure) {
+    fn attempts_at(phase: Phase, times: u32, code: ExitCode) -> (u32, Failure) {
         let (shutdown, mut attempts) = (Shutdown::new(None).unwrap(), 0);
         let retry = Retry { times, delay: Duration::ZERO };
         let failed = retry.call::<()>(&shutdown, &|_| {}, || {
             attempts += 1;
-            Err(Failure::new(stage, "db:1", "no").with_code(code))
+            Err(Failure::new(phase, "db:1", "no").with_code(code))
         });
         (attempts, failed.unwrap_err())
     }

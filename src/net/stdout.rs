@@ -130,7 +130,7 @@ fn failed(e: io::Error) -> Failure {
 
 /// Whether the failure is that the reader of stdout has closed it.
 pub fn is_broken_pipe(failure: &Failure) -> bool {
-    failure.stage == Phase::Stdout && failure.errno() == Some(libc::EPIPE)
+    failure.phase == Phase::Stdout && failure.errno() == Some(libc::EPIPE)
 }
 
 /// Writes a document (a man page, a completion script) as [`write_all`]; a reader that closes early

@@ -65,9 +65,9 @@ pub struct Stream {
     /// Sends to the peer.
     pub writer: Box<dyn Writer>,
     /// Ends the connection from any thread.
-    pub hangup: ConnectionHandle,
+    pub handle: ConnectionHandle,
     /// What is known about the connection.
-    pub facts: ConnectionInfo,
+    pub info: ConnectionInfo,
 }
 
 /// Properties of an established connection.
@@ -92,6 +92,10 @@ pub enum EndedBy {
     Peer,
     /// This process closed first.
     Us,
+    /// The client of a relay closed first.
+    Client,
+    /// The target of a relay closed first.
+    Target,
     /// A reset, or another failure of the connection.
     Reset,
     /// A local time limit.
@@ -115,6 +119,8 @@ impl EndedBy {
         match self {
             EndedBy::Peer => "peer",
             EndedBy::Us => "us",
+            EndedBy::Client => "client",
+            EndedBy::Target => "target",
             EndedBy::Reset => "reset",
             EndedBy::Timeout => "timeout",
             EndedBy::Signal => "signal",
@@ -184,7 +190,7 @@ impl Stream {
         let local = socket.local_addr().inspect_err(|_| {
             let _ = socket.set_linger(Some(Duration::ZERO));
         })?;
-        let facts = ConnectionInfo {
+        let info = ConnectionInfo {
             local: Address::from(&local),
             credentials: match peer {
                 Address::Inet(_) => None,
@@ -198,8 +204,8 @@ impl Stream {
         Ok(Stream {
             reader: Box::new(SocketHalf(socket.clone())),
             writer: Box::new(SocketHalf(socket.clone())),
-            hangup: ConnectionHandle::new(socket),
-            facts,
+            handle: ConnectionHandle::new(socket),
+            info,
         })
     }
 }

@@ -51,14 +51,37 @@ pub fn is_closed(_: BorrowedFd<'_>) -> bool {
     false
 }
 
+/// Returns how many bytes the kernel has sent, retransmissions not counted, those of layers included.
+/// `None` for other sockets.
+#[cfg(target_os = "linux")]
+pub fn transmitted(socket: BorrowedFd<'_>) -> Option<u64> {
+    /// Where `tcpi_bytes_sent` begins in `struct tcp_info` (since Linux 4.19).
+    const BYTES_SENT: usize = 200;
+    /// Where `tcpi_bytes_retrans` begins.
+    const BYTES_RETRANS: usize = 208;
+    let info = tcp_info(socket)?;
+    Some(field(&info, BYTES_SENT)?.saturating_sub(field(&info, BYTES_RETRANS)?))
+}
+
+/// Not known on this system.
+#[cfg(not(target_os = "linux"))]
+pub fn transmitted(_: BorrowedFd<'_>) -> Option<u64> {
+    None
+}
+
 /// `tcpi_bytes_acked` of `TCP_INFO` (tcp(7), since Linux 4.1).
 #[cfg(target_os = "linux")]
 fn bytes_acked(socket: BorrowedFd<'_>) -> Option<u64> {
     /// Where `tcpi_bytes_acked` begins in `struct tcp_info`.
     const BYTES_ACKED: usize = 120;
-    let info = tcp_info(socket)?;
-    let field = info.get(BYTES_ACKED..BYTES_ACKED + 8)?.try_into().ok()?;
-    Some(u64::from_ne_bytes(field))
+    field(&tcp_info(socket)?, BYTES_ACKED)
+}
+
+/// Returns the 64-bit field of `struct tcp_info` that begins at `offset`.
+#[cfg(target_os = "linux")]
+fn field(info: &[u8], offset: usize) -> Option<u64> {
+    let bytes = info.get(offset..offset + 8)?.try_into().ok()?;
+    Some(u64::from_ne_bytes(bytes))
 }
 
 /// `struct tcp_info` (tcp(7), `TCP_INFO`), which only ever grows at its end.

@@ -39,7 +39,7 @@ pub fn begins_with_alert(reader: &dyn Reader) -> io::Result<bool> {
 /// The error when an alert was all that arrived.
 pub fn plaintext_to_tls_error() -> io::Error {
     let inner = LayerError {
-        stage: Phase::Tls,
+        phase: Phase::Tls,
         code: ExitCode::Tls,
         why: "the peer answered plain text with a TLS alert".to_string(),
         hint: Some("the peer expects TLS on this port (--tls)"),

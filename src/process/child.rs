@@ -252,7 +252,7 @@ mod tests {
         assert!(Program::find(vec!["sh".into()]).is_ok());
         for name in ["", "no-such-program", "/", "/etc/passwd", "/no/such/program"] {
             let failure = Program::find(vec![name.into()]).unwrap_err();
-            assert_eq!((failure.stage, failure.code), (Phase::File, ExitCode::Read), "{name}");
+            assert_eq!((failure.phase, failure.code), (Phase::File, ExitCode::Read), "{name}");
         }
     }
 

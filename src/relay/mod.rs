@@ -1,6 +1,11 @@
-//! The relay: accepts connections, connects each to a target, and copies bytes both ways with every
-//! ending passed on as it came.
+//! The relay: accepts connections, connects each to a target, and passes bytes and endings both ways.
 
+mod copy;
 pub mod direction;
 pub mod fault;
+mod halves;
+mod peer_socket;
 pub mod record;
+pub mod service;
+mod session;
+mod state;

@@ -129,13 +129,13 @@ pub struct Endpoints {
 
 impl Endpoints {
     /// The addresses of connection `conn`.
-    pub fn new(conn: u64, facts: &ConnectionInfo) -> Endpoints {
+    pub fn new(conn: u64, info: &ConnectionInfo) -> Endpoints {
         Endpoints {
             conn,
-            local: facts.local.to_string(),
-            peer: facts.peer.to_string(),
-            credentials: facts.credentials,
-            peer_name: facts.peer_name.clone(),
+            local: info.local.to_string(),
+            peer: info.peer.to_string(),
+            credentials: info.credentials,
+            peer_name: info.peer_name.clone(),
         }
     }
 }
@@ -157,6 +157,9 @@ pub struct Closed {
     pub peer: String,
     /// What ended it.
     pub ended_by: EndedBy,
+    /// The bytes of a relayed connection.
+    #[serde(skip_serializing_if = "Option::is_none", flatten)]
+    pub relayed: Option<Relayed>,
     /// Exit status of the service's child, 128 + N for signal N.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exit_status: Option<i32>,
@@ -186,6 +189,15 @@ pub struct FaultEvent {
     /// The flipped bit of the byte at the offset, from 0, the lowest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bit: Option<u8>,
+}
+
+/// The bytes that a relay has passed on, by the peer that received them.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Relayed {
+    /// Bytes from the client to the target.
+    pub bytes_to_target: u64,
+    /// Bytes from the target to the client.
+    pub bytes_to_client: u64,
 }
 
 /// The statistics of a connection.
@@ -263,6 +275,10 @@ pub enum Side {
     Peer,
     /// This process.
     Us,
+    /// The client of a relay.
+    Client,
+    /// The target of a relay.
+    Target,
 }
 
 impl Serialize for EndedBy {
@@ -287,8 +303,8 @@ impl Event {
     pub fn failure(conn: Option<u64>, failure: &Failure) -> Event {
         Event::Error(ErrorEvent {
             conn,
-            phase: failure.stage.word(),
-            target: failure.endpoint.clone(),
+            phase: failure.phase.word(),
+            target: failure.target.clone(),
             cause: failure.cause(),
             code: failure.code.number(),
             hint: failure.hint.clone(),

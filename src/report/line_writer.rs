@@ -167,7 +167,7 @@ mod tests {
         let full = File::options().append(true).open("/dev/full").unwrap();
         let mut log = LineWriter::file(full, "/dev/full".to_string());
         let failure = log.line("first").unwrap_err();
-        assert_eq!((failure.stage, failure.code), (Phase::File, ExitCode::Write));
+        assert_eq!((failure.phase, failure.code), (Phase::File, ExitCode::Write));
         assert!(log.line("second").is_ok() && log.end().is_ok());
     }
 }

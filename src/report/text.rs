@@ -78,8 +78,12 @@ fn half_closed(by: Side, peer: Option<&str>) -> String {
     match (by, peer.map(escape)) {
         (Side::Us, None) => "Half-closed: we send no more.".to_string(),
         (Side::Us, Some(peer)) => format!("Half-closed: we send no more to {peer}."),
-        (Side::Peer, None) => "Half-closed: the peer sends no more.".to_string(),
-        (Side::Peer, Some(peer)) => format!("Half-closed: {peer} sends no more."),
+        (Side::Peer | Side::Client | Side::Target, None) => {
+            "Half-closed: the peer sends no more.".to_string()
+        }
+        (Side::Peer | Side::Client | Side::Target, Some(peer)) => {
+            format!("Half-closed: {peer} sends no more.")
+        }
     }
 }
 
@@ -100,7 +104,12 @@ fn closed(c: &Closed) -> String {
         Role::Server => format!("Connection from {} closed.", escape(&c.peer)),
         Role::Client => format!("Connection to {} closed.", escape(&c.peer)),
     };
-    let carried = format!("{} bytes in, {} bytes out, {:.3} s", c.bytes_in, c.bytes_out, c.seconds);
+    let (received, sent) = match c.relayed {
+        Some(_) => ("to target", "to client"),
+        None => ("in", "out"),
+    };
+    let bytes = format!("{} bytes {received}, {} bytes {sent}", c.bytes_in, c.bytes_out);
+    let carried = format!("{bytes}, {:.3} s", c.seconds);
     let status = c.exit_status.map(|s| format!(", exit status {s}")).unwrap_or_default();
     let saved = c.saved.as_ref().map(|path| format!(", saved as {}", escape(path)));
     let saved = saved.unwrap_or_default();

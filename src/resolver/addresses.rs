@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn wrong_family_is_absent() {
         let absent = addresses("::1", 1, Family::V4, None).unwrap_err();
-        assert_eq!((absent.stage, absent.code), (Phase::Resolve, ExitCode::Resolve));
+        assert_eq!((absent.phase, absent.code), (Phase::Resolve, ExitCode::Resolve));
     }
 
     #[test]

@@ -87,7 +87,7 @@ mod tests {
         assert_eq!(port("00080", "tcp").unwrap(), 80);
         for word in ["65536", "70000", "99999999999999999999", "", "+80", "-1", " 80", "8\0"] {
             let error = port(word, "tcp").unwrap_err();
-            assert_eq!((error.stage, error.code), (Phase::Port, ExitCode::Usage), "{word:?}");
+            assert_eq!((error.phase, error.code), (Phase::Port, ExitCode::Usage), "{word:?}");
         }
     }
 
@@ -103,7 +103,7 @@ mod tests {
     fn unknown_service_is_absent() {
         for word in ["nosuchservice", "0x50", "80x"] {
             let absent = port(word, "tcp").unwrap_err();
-            assert_eq!((absent.stage, absent.code), (Phase::Port, ExitCode::Resolve), "{word}");
+            assert_eq!((absent.phase, absent.code), (Phase::Port, ExitCode::Resolve), "{word}");
         }
     }
 }

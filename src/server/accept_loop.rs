@@ -233,7 +233,7 @@ impl AcceptLoop {
                 return self.report_lost(&peer, e);
             }
         };
-        let handle = stream.hangup.clone();
+        let handle = stream.handle.clone();
         let tracked = self.connections.track(conn, handle.clone());
         self.count_accepted(conn);
         let permit = ConnectionPermit { tracked, _per_ip: per_ip };
@@ -272,8 +272,8 @@ impl AcceptLoop {
         socket.set_nonblocking(false)?;
         let stream = Stream::with_peer(socket, peer)?;
         if self.limits.idle_timeout.is_some() {
-            let limited = stream.hangup.limit_waits(self.limits.idle_timeout);
-            limited.inspect_err(|_| stream.hangup.abort())?;
+            let limited = stream.handle.limit_waits(self.limits.idle_timeout);
+            limited.inspect_err(|_| stream.handle.abort())?;
         }
         Ok(stream)
     }

@@ -13,7 +13,7 @@ use crate::net::stream::{ConnectionInfo, EndedBy, Stream};
 use crate::process::systemd;
 use crate::report::Report;
 use crate::report::context::Context;
-use crate::report::event::{Closed, Endpoints, Event, Level, Role, Side};
+use crate::report::event::{Closed, Endpoints, Event, Level, Relayed, Role, Side};
 use crate::service::connection::HalfCloseHook;
 use crate::service::{Connection, Service, ServiceOutcome};
 
@@ -43,13 +43,15 @@ struct ClosedEventGuard<'a> {
     conn: u64,
     bytes_in: u64,
     bytes_out: u64,
+    relays: bool,
     outcome: ServiceOutcome,
 }
 
 impl ClosedEventGuard<'_> {
     fn new<'a>(report: &'a Report, conn: u64, info: &ConnectionInfo) -> ClosedEventGuard<'a> {
         let (info, outcome) = (info.clone(), EndedBy::Us.into());
-        ClosedEventGuard { report, info, conn, bytes_in: 0, bytes_out: 0, outcome }
+        let (bytes_in, bytes_out, relays) = (0, 0, false);
+        ClosedEventGuard { report, info, conn, bytes_in, bytes_out, relays, outcome }
     }
 }
 
@@ -58,6 +60,7 @@ impl Drop for ClosedEventGuard<'_> {
         if !self.report.is_enabled(Level::Normal) {
             return;
         }
+        let (bytes_to_target, bytes_to_client) = (self.bytes_in, self.bytes_out);
         self.report.emit(&Event::Closed(Closed {
             conn: self.conn,
             bytes_in: self.bytes_in,
@@ -66,6 +69,7 @@ impl Drop for ClosedEventGuard<'_> {
             local: self.info.local.to_string(),
             peer: self.info.peer.to_string(),
             ended_by: self.outcome.by,
+            relayed: self.relays.then_some(Relayed { bytes_to_target, bytes_to_client }),
             exit_status: self.outcome.exit_status,
             saved: self.outcome.saved.take(),
             role: Role::Server,
@@ -78,12 +82,13 @@ impl ConnectionHandler for ConnectionService {
         let Accepted { conn, stream, permit } = accepted;
         let report = &self.context.report;
         if report.is_enabled(Level::Normal) {
-            report.emit(&Event::Accepted(Endpoints::new(conn, &stream.facts)));
+            report.emit(&Event::Accepted(Endpoints::new(conn, &stream.info)));
         }
-        let handle = stream.hangup.clone();
+        let handle = stream.handle.clone();
         let activity = &permit.tracked.activity;
         // Dropped before the permit: the event is emitted before the server counts the close.
-        let mut closed = ClosedEventGuard::new(report, conn, &stream.facts);
+        let mut closed = ClosedEventGuard::new(report, conn, &stream.info);
+        closed.relays = self.service.relays();
         closed.outcome = match self.handshake(stream, activity, conn) {
             Ok(stream) => {
                 if self.counting() == Counting::OnHandshake {
@@ -153,7 +158,7 @@ impl ConnectionService {
     /// The stream behind the layer's handshake, or the stream itself without a layer.
     fn handshake(&self, stream: Stream, activity: &Activity, conn: u64) -> Result<Stream, Failure> {
         let Some(layer) = &self.layer else { return Ok(stream) };
-        let (report, peer) = (&self.context.report, stream.facts.peer.to_string());
+        let (report, peer) = (&self.context.report, stream.info.peer.to_string());
         let log = |event: ConnectEvent| match event {
             ConnectEvent::Warning(why) => report.warn(Some(conn), why),
             event => report.step(|| format!("{peer}: {event}")),
@@ -194,16 +199,20 @@ impl ConnectionService {
         }
         let outcome = outcome?;
         let stream = &connection.stream;
-        stream.hangup.check_truncation(&stream.facts.peer, connection.bytes_in)?;
+        stream.handle.check_truncation(&stream.info.peer, connection.bytes_in)?;
         Ok(outcome)
     }
 
-    /// How a failure ended its connection. Where the peer closed or reset it, the `closed` event
-    /// is enough; any other failure gets an error line.
+    /// How a failure ended its connection. Where a peer closed or reset it, the `closed` event is
+    /// enough; any other failure gets an error line, also that of a relay to connect to its target.
     fn on_failure(&self, conn: u64, failure: Failure) -> ServiceOutcome {
         let by = ended_by(&failure);
-        let is_ours = by == EndedBy::Us || failure.stage == Phase::Tls;
-        let line = if is_ours { ErrorLine::Print } else { ErrorLine::Omit };
+        let is_transfer = matches!(failure.phase, Phase::Send | Phase::Shutdown | Phase::Receive);
+        let line = match by {
+            EndedBy::Us => ErrorLine::Print,
+            _ if is_transfer => ErrorLine::Omit,
+            _ => ErrorLine::Print,
+        };
         self.record_failure(Some(conn), failure, line);
         by.into()
     }
@@ -239,7 +248,7 @@ fn is_peer_error(errno: i32) -> bool {
 }
 
 /// How a failure ended its connection.
-fn ended_by(failure: &Failure) -> EndedBy {
+pub fn ended_by(failure: &Failure) -> EndedBy {
     match (failure.code, failure.errno()) {
         (ExitCode::Timeout, _) => EndedBy::Timeout,
         (ExitCode::Interrupted | ExitCode::Terminated, _) => EndedBy::Signal,

@@ -57,12 +57,12 @@ impl Connection {
 
     /// Reports that a side has half-closed, unless the shutdown of the run has ended the input.
     pub fn half_closed(&self, by: EndedBy) {
-        half_closed(&self.on_half_close, &self.stream.hangup, by);
+        half_closed(&self.on_half_close, &self.stream.handle, by);
     }
 
     /// What is known about the connection.
     pub fn info(&self) -> &ConnectionInfo {
-        &self.stream.facts
+        &self.stream.info
     }
 
     /// Reads at least one byte; 0 is the end of the stream.
@@ -123,7 +123,7 @@ impl Connection {
             Err(e) => {
                 if e.kind() == io::ErrorKind::WouldBlock {
                     // The reply is truncated: an orderly close would make it look complete.
-                    self.stream.hangup.abort();
+                    self.stream.handle.abort();
                 }
                 Err(self.send_failed(e))
             }
@@ -137,21 +137,21 @@ impl Connection {
     /// When the run is shut down and a request arrived after the last read, the connection is reset
     /// instead. Fails at [`Phase::Receive`] then, or at [`Phase::Shutdown`].
     pub fn close_gracefully(&mut self) -> Result<(), Failure> {
-        let hangup = &self.stream.hangup;
-        if hangup.left_unread() {
-            hangup.abort();
+        let handle = &self.stream.handle;
+        if handle.left_unread() {
+            handle.abort();
             let reason = self.shutdown.reason().unwrap_or(ShutdownReason::Terminate);
-            return Err(Failure::shutdown(Phase::Receive, &self.stream.facts.peer, reason));
+            return Err(Failure::shutdown(Phase::Receive, &self.stream.info.peer, reason));
         }
         // Without a layer close(2) is enough: it checks for unread bytes and sends a FIN, or a reset
         // if there are any, in one step (tcp(7), unix(7)).
-        if hangup.closed_locally() && self.stream.writer.raw().is_some() {
+        if handle.closed_locally() && self.stream.writer.raw().is_some() {
             return Ok(());
         }
         match self.stream.writer.finish() {
             // The peer has closed both directions already.
             Err(e) if e.kind() == io::ErrorKind::NotConnected => return Ok(()),
-            Err(e) => return Err(Failure::new(Phase::Shutdown, &self.stream.facts.peer, e)),
+            Err(e) => return Err(Failure::new(Phase::Shutdown, &self.stream.info.peer, e)),
             Ok(()) => {}
         }
         if !self.peer_eof {
@@ -167,8 +167,8 @@ impl Connection {
         Stream {
             reader: std::mem::replace(&mut self.stream.reader, Box::new(NullStream)),
             writer: std::mem::replace(&mut self.stream.writer, Box::new(NullStream)),
-            hangup: self.stream.hangup.clone(),
-            facts: self.stream.facts.clone(),
+            handle: self.stream.handle.clone(),
+            info: self.stream.info.clone(),
         }
     }
 
@@ -176,7 +176,7 @@ impl Connection {
     /// would cost every connection a page.
     fn drain_peer(&mut self) {
         let deadline = Instant::now() + DRAIN_TIMEOUT;
-        let _ = self.stream.hangup.limit_waits(Some(DRAIN_TIMEOUT));
+        let _ = self.stream.handle.limit_waits(Some(DRAIN_TIMEOUT));
         let mut buffer = vec![0; 4096];
         let mut drained = 0;
         while drained < MAX_DRAIN && Instant::now() < deadline {
@@ -190,12 +190,12 @@ impl Connection {
 
     /// What ended the connection, once the end of the peer's stream has been read.
     pub fn ended_by(&self) -> EndedBy {
-        if self.stream.hangup.closed_locally() { EndedBy::Signal } else { EndedBy::Peer }
+        if self.stream.handle.closed_locally() { EndedBy::Signal } else { EndedBy::Peer }
     }
 
     /// The failure of a read: code 28 after the idle timeout, 18 once bytes have been received.
     pub fn receive_failed(&self, error: io::Error) -> Failure {
-        let peer = &self.stream.facts.peer;
+        let peer = &self.stream.info.peer;
         match error.kind() {
             io::ErrorKind::WouldBlock => Failure::idle(Phase::Receive, peer),
             io::ErrorKind::OutOfMemory => Failure::receive(peer, error, self.bytes_in).incomplete(),
@@ -205,7 +205,7 @@ impl Connection {
 
     /// The failure of a write: code 28 after the idle timeout, else 18, because data is undelivered.
     pub fn send_failed(&self, error: io::Error) -> Failure {
-        let peer = &self.stream.facts.peer;
+        let peer = &self.stream.info.peer;
         match error.kind() {
             io::ErrorKind::WouldBlock => Failure::idle(Phase::Send, peer),
             _ => Failure::send(peer, error, self.bytes_out, self.bytes_in).incomplete(),
@@ -236,11 +236,11 @@ mod tests {
         let stream = Stream::from_socket(listener.accept().unwrap().0.into()).unwrap();
         let shutdown = Shutdown::new(None).unwrap();
         let mut connection = Connection::new(1, stream, Activity::default(), shutdown);
-        connection.stream.hangup.shutdown_read();
+        connection.stream.handle.shutdown_read();
         assert_eq!(connection.read(&mut [0; 8]).unwrap(), 0);
         peer.write_all(b"request").unwrap();
         let deadline = Instant::now() + Duration::from_secs(20);
-        while !connection.stream.hangup.left_unread() {
+        while !connection.stream.handle.left_unread() {
             assert!(Instant::now() < deadline, "the request arrives");
             std::thread::yield_now();
         }

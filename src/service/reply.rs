@@ -107,7 +107,7 @@ impl Service for Reply {
 impl ReplySession<'_> {
     fn send_greeting(&mut self) -> Result<(), Failure> {
         let Some(greeting) = &self.service.script.greeting else { return Ok(()) };
-        let info = &self.connection.stream.facts;
+        let info = &self.connection.stream.info;
         let values = TemplateValues {
             message: b"",
             // There is no message yet: the number is that of the connection.
@@ -155,7 +155,7 @@ impl ReplySession<'_> {
                 // A shutdown of the run ends the delay; the reply is sent immediately.
                 let _ = self.connection.shutdown.sleep(self.service.delay);
             }
-            let info = &self.connection.stream.facts;
+            let info = &self.connection.stream.info;
             let values = TemplateValues {
                 message: message.text,
                 n: self.received,
@@ -189,7 +189,7 @@ impl ReplySession<'_> {
     fn framing_failed(&mut self, error: FramingError) -> Result<Failure, Failure> {
         self.send()?;
         self.connection.close_gracefully()?;
-        let peer = &self.connection.stream.facts.peer;
+        let peer = &self.connection.stream.info.peer;
         Ok(match error {
             FramingError::TooLong => {
                 let why = format!("message of more than {} bytes", self.service.max_message);
@@ -209,7 +209,7 @@ impl ReplySession<'_> {
         self.send()?;
         self.connection.close_gracefully()?;
         let why = format!("reply of more than {max} bytes: its length does not fit this --framing");
-        Err(Failure::new(Phase::Send, &self.connection.stream.facts.peer, why)
+        Err(Failure::new(Phase::Send, &self.connection.stream.info.peer, why)
             .with_code(ExitCode::Limit)
             .with_hint("--framing length:4 allows longer ones"))
     }

@@ -114,7 +114,7 @@ impl Duplex {
         observer: &dyn DuplexObserver,
         shutdown: &Shutdown,
     ) -> DuplexOutcome {
-        let peer = stream.facts.peer.clone();
+        let peer = stream.info.peer.clone();
         let Started { session, upload, cancel } = match self.start(stream, observer, shutdown) {
             Ok(started) => started,
             Err(e) => {
@@ -150,8 +150,8 @@ impl Duplex {
             input: self.local.input,
             output: self.local.output,
             endless: self.local.endless,
-            connection: stream.hangup,
-            info: stream.facts,
+            connection: stream.handle,
+            info: stream.info,
             has_close_notify: stream.reader.raw().is_none(),
             times: Times::start(self.options.delay, matches!(input, Input::Null)),
             options: self.options,
@@ -174,8 +174,8 @@ impl Duplex {
         if !self.options.shared_input {
             return Ok(None);
         }
-        let (hangup, cancel) = io::pipe()?;
-        self.up.cancel = Some(hangup.into());
+        let (handle, cancel) = io::pipe()?;
+        self.up.cancel = Some(handle.into());
         Ok(Some(cancel))
     }
 }

@@ -332,7 +332,7 @@ impl Session<'_> {
         // Closed in both directions: a reset, a failed probe, a Unix peer that has closed.
         if self.is_about_to_send() {
             Step::Wait(Some(Instant::now() + ACK_POLL))
-        } else if self.has_unacknowledged() {
+        } else if self.connection.unacknowledged(self.transmitted()) {
             Step::Finish(self.undelivered())
         } else {
             Step::Finish(done)
@@ -365,7 +365,18 @@ impl Session<'_> {
     }
 
     fn undelivered(&self) -> DuplexOutcome {
-        self.transferred().undelivered(self.connection.acknowledged().unwrap_or(0))
+        let sent = Transferred { sent: self.transmitted(), ..self.transferred() };
+        sent.undelivered(self.connection.acknowledged().unwrap_or(0))
+    }
+
+    /// How many bytes were sent. The peer's reset can arrive before the call that has sent the last
+    /// ones returns and counts them; without a layer the kernel knows them.
+    fn transmitted(&self) -> u64 {
+        let counted = self.sent.total();
+        if self.has_close_notify {
+            return counted;
+        }
+        counted.max(self.connection.transmitted().unwrap_or(0))
     }
 
     fn transferred(&self) -> Transferred<'_> {
@@ -477,7 +488,7 @@ impl Session<'_> {
                     self.connection.shutdown();
                 }
             }
-            Err(failure) if failure.stage == Phase::Receive && all_sent => {
+            Err(failure) if failure.phase == Phase::Receive && all_sent => {
                 self.connection.shutdown();
             }
             _ => self.connection.abort(),

@@ -1,7 +1,7 @@
 //! `tour`: all chapters succeed here, and fail or are skipped where the machine lacks something.
 
-use crate::namespace::Namespace;
-use crate::sockit::sockit;
+use crate::support::namespace::Namespace;
+use crate::support::sockit::sockit;
 use std::time::Duration;
 
 #[test]

@@ -68,7 +68,7 @@ fn check(scheme: &str, reply: FakeReply, code: ExitCode, why: &str) {
     let began = Instant::now();
     let failure = connect(scheme, reply).expect_err("the answer is invalid");
     let line = failure.to_string();
-    assert_eq!((failure.stage, failure.code), (Phase::Proxy, code), "{line}");
+    assert_eq!((failure.phase, failure.code), (Phase::Proxy, code), "{line}");
     assert!(line.starts_with(&format!("proxy {scheme}://127.0.0.1:")), "{line}");
     assert!(line.contains(why), "{line}");
     assert!(began.elapsed() < TIMEOUT * 4, "{line}");

@@ -54,7 +54,7 @@ fn read_head(conn: &mut ProxyConn<'_, '_>) -> Result<Head, Failure> {
     let mut piece = [0; 4096];
     loop {
         conn.wait(STEP)?;
-        let socket = conn.stream.hangup.socket();
+        let socket = conn.stream.handle.socket();
         let peeked = retry_on_intr(|| recv(socket, &mut piece, RecvFlags::PEEK));
         let (_, count) = peeked.map_err(|error| conn.io_error(STEP, &error.into()))?;
         if count == 0 {

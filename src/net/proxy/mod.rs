@@ -135,7 +135,7 @@ impl Proxy {
             }
         };
         let endpoint = Endpoint::read(Some(address), None, ("", PORT)).map_err(|mut failure| {
-            failure.stage = Phase::Proxy;
+            failure.phase = Phase::Proxy;
             failure
         })?;
         let proxy = Proxy { kind, endpoint, login, variable: None };
@@ -204,9 +204,9 @@ impl Proxy {
         if let (None, Some(variable)) = (&failure.hint, &self.variable) {
             failure.hint = Some(format!("the environment variable {variable} selects this proxy"));
         }
-        if failure.stage == Phase::Connect {
-            failure.stage = Phase::Proxy;
-            failure.endpoint = self.to_string();
+        if failure.phase == Phase::Connect {
+            failure.phase = Phase::Proxy;
+            failure.target = self.to_string();
         }
         failure
     }
@@ -270,7 +270,7 @@ impl ProxyConn<'_, '_> {
 
     /// Waits for more of the proxy's answer.
     fn wait(&self, step: &str) -> Result<(), Failure> {
-        let socket = self.stream.hangup.socket();
+        let socket = self.stream.handle.socket();
         let ready = self.context.wait(Phase::Proxy, socket, rustix::event::PollFlags::IN);
         ready.map_err(|failure| failure.with_context(step))
     }

@@ -116,7 +116,7 @@ fn sends_soon(handshake: &Handshake<'_, '_>) -> bool {
         return false;
     }
     use std::os::fd::AsFd;
-    let socket = handshake.stream.hangup.socket();
+    let socket = handshake.stream.handle.socket();
     let mut fds = [PollFd::from_borrowed_fd(socket.as_fd(), PollFlags::IN)];
     let deadline =
         earliest(handshake.context.deadline, Instant::now().checked_add(CLIENT_CERT_ALERT_WAIT));
@@ -154,7 +154,7 @@ impl Layer for Client {
                 let why = format!("--insecure: this would have failed: {why}");
                 (context.emit)(ConnectEvent::Warning(why));
             }
-            None => stream.facts.peer_name = peer_name(&connection),
+            None => stream.info.peer_name = peer_name(&connection),
         }
         (context.emit)(ConnectEvent::Secured(context.target.clone()));
         Ok(split(stream, connection, records, self.on_truncation))

@@ -44,7 +44,7 @@ impl Handshake<'_, '_> {
     /// Performs the handshake.
     pub(super) fn complete(&mut self, connection: &mut Connection) -> Result<(), HandshakeError> {
         // The answer to the peer's last flight must not wait for its acknowledgement (Nagle).
-        let _ = self.stream.hangup.socket().set_tcp_nodelay(true);
+        let _ = self.stream.handle.socket().set_tcp_nodelay(true);
         self.flush(connection)?;
         let mut first = true;
         while connection.is_handshaking() {
@@ -73,7 +73,7 @@ impl Handshake<'_, '_> {
 
     fn receive(&mut self) -> Result<(), Failure> {
         loop {
-            let socket = self.stream.hangup.socket();
+            let socket = self.stream.handle.socket();
             let ready = self.context.wait(Phase::Tls, socket, PollFlags::IN);
             ready.map_err(|e| if e.timed_out() { self.with_silent_hint(e) } else { e })?;
             match self.stream.reader.read(self.records.space()) {
@@ -122,7 +122,7 @@ impl Handshake<'_, '_> {
 
     /// Sends all queued records, waiting for room until the handshake times out.
     fn flush(&mut self, connection: &mut Connection) -> Result<(), Failure> {
-        let socket = self.stream.hangup.socket();
+        let socket = self.stream.handle.socket();
         loop {
             match stream::send_some(connection, socket) {
                 Ok(true) => return Ok(()),
@@ -137,15 +137,15 @@ impl Handshake<'_, '_> {
 /// the peer still sends is read for a moment, within the time limit of the handshake.
 pub(super) fn linger_close(mut stream: Stream, context: &HandshakeContext<'_>) {
     const LINGER: Duration = Duration::from_millis(500);
-    if stream.hangup.left_unread() {
-        return stream.hangup.abort();
+    if stream.handle.left_unread() {
+        return stream.handle.abort();
     }
     let _ = stream.writer.finish();
     let deadline = earliest(context.deadline, Instant::now().checked_add(LINGER));
     let context = HandshakeContext { target: context.target.clone(), deadline, ..*context };
     let mut rest = [0; 4096];
     for _ in 0..16 {
-        let ready = context.wait(Phase::Tls, stream.hangup.socket(), PollFlags::IN);
+        let ready = context.wait(Phase::Tls, stream.handle.socket(), PollFlags::IN);
         if ready.is_err() || !matches!(stream.reader.read(&mut rest), Ok(1..)) {
             return;
         }

@@ -86,8 +86,7 @@ impl Server {
 
 impl Layer for Server {
     fn wrap(&self, mut stream: Stream, context: &HandshakeContext<'_>) -> Result<Stream, Failure> {
-        let deadline =
-            earliest(context.deadline, stream.facts.began.checked_add(HANDSHAKE_TIMEOUT));
+        let deadline = earliest(context.deadline, stream.info.began.checked_add(HANDSHAKE_TIMEOUT));
         let timeout = HANDSHAKE_TIMEOUT;
         let target = context.target.clone();
         let context = &HandshakeContext { target, deadline, timeout, ..*context };
@@ -112,7 +111,7 @@ impl Layer for Server {
         }
         describe::log_session(&connection, context);
         let end_entity = connection.peer_certificates().and_then(|chain| chain.first());
-        stream.facts.peer_name = end_entity.and_then(|der| CertificateInfo::of(der)?.name());
+        stream.info.peer_name = end_entity.and_then(|der| CertificateInfo::of(der)?.name());
         Ok(split(stream, connection, records, self.on_truncation))
     }
 }

@@ -182,7 +182,7 @@ impl Write for NonBlockingWriter<'_> {
 
 struct Shared {
     connection: Mutex<Connection>,
-    hangup: ConnectionHandle,
+    handle: ConnectionHandle,
 }
 
 impl Shared {
@@ -192,7 +192,7 @@ impl Shared {
 
     /// Sends all queued records; the lock is released while the send buffer is full.
     fn send_all<'a>(&'a self, mut connection: MutexGuard<'a, Connection>) -> io::Result<()> {
-        while !send_some(&mut connection, self.hangup.socket())? {
+        while !send_some(&mut connection, self.handle.socket())? {
             drop(connection);
             self.wait_writable()?;
             connection = self.lock();
@@ -202,7 +202,7 @@ impl Shared {
 
     /// Waits for room in the send buffer, at most as long as the write timeout of the socket.
     fn wait_writable(&self) -> io::Result<()> {
-        let socket = self.hangup.socket();
+        let socket = self.handle.socket();
         let timeout = socket.write_timeout()?;
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let mut fds = [PollFd::from_borrowed_fd(socket.as_fd(), PollFlags::OUT)];
@@ -251,14 +251,14 @@ impl TlsReader {
             }
             if let Err(error) = self.records.feed(&mut connection) {
                 // The alert is sent if the kernel has room for it.
-                let _ = send_some(&mut connection, shared.hangup.socket());
+                let _ = send_some(&mut connection, shared.handle.socket());
                 // What was decrypted before the error is delivered first.
                 self.pending_error = Some(protocol_error(&error));
                 break;
             }
             if connection.wants_write() {
                 // A peer that no longer reads is the writer's error: reading continues.
-                let _ = send_some(&mut connection, shared.hangup.socket());
+                let _ = send_some(&mut connection, shared.handle.socket());
             }
         }
         match self.pending_error.take() {
@@ -297,18 +297,18 @@ impl TlsReader {
     /// Checks an end of stream without close_notify: closed locally, truncated, or malformed if it
     /// is inside a record.
     fn check_end(&self) -> io::Result<()> {
-        let hangup = &self.shared.hangup;
-        if hangup.closed_locally() {
+        let handle = &self.shared.handle;
+        if handle.closed_locally() {
             return Ok(());
         }
         if !self.records.record.is_complete() {
             let why = "the peer ended inside a TLS record, without close_notify".to_string();
             let inner =
-                LayerError { stage: Phase::Receive, code: ExitCode::Partial, why, hint: None };
+                LayerError { phase: Phase::Receive, code: ExitCode::Partial, why, hint: None };
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, inner));
         }
         if self.on_truncation == OnTruncation::Fail {
-            hangup.note_truncation();
+            handle.note_truncation();
         }
         Ok(())
     }
@@ -329,7 +329,7 @@ fn protocol_error(error: &Error) -> io::Error {
         Error::AlertReceived(alert) => describe::alert_message(*alert),
         other => error_text::of(other),
     };
-    let inner = LayerError { stage: Phase::Tls, code: ExitCode::Tls, why, hint: None };
+    let inner = LayerError { phase: Phase::Tls, code: ExitCode::Tls, why, hint: None };
     io::Error::new(io::ErrorKind::InvalidData, inner)
 }
 
@@ -381,7 +381,7 @@ pub(super) fn split(
     // What a write accepts is sent before it returns, so at most one chunk is buffered.
     connection.set_buffer_limit(None);
     let connection = Mutex::new(connection);
-    let shared = Arc::new(Shared { connection, hangup: stream.hangup.clone() });
+    let shared = Arc::new(Shared { connection, handle: stream.handle.clone() });
     Stream {
         reader: Box::new(TlsReader {
             shared: shared.clone(),
@@ -391,8 +391,8 @@ pub(super) fn split(
             pending_error: None,
         }),
         writer: Box::new(TlsWriter { shared, inner: stream.writer }),
-        hangup: stream.hangup,
-        facts: stream.facts,
+        handle: stream.handle,
+        info: stream.info,
     }
 }
 

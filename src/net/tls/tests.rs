@@ -124,29 +124,29 @@ fn peer_sends_after_local_half_close() {
 fn end_without_close_notify_is_an_end_and_a_truncation() {
     let (mut local, mut peer) = pair();
     peer.writer.write_all(b"half of").unwrap();
-    peer.hangup.socket().shutdown(std::net::Shutdown::Write).unwrap();
+    peer.handle.socket().shutdown(std::net::Shutdown::Write).unwrap();
     let mut received = Vec::new();
     local.reader.read_to_end(&mut received).unwrap();
     assert_eq!(received, b"half of");
-    let failure = local.hangup.check_truncation(&local.facts.peer, 7).unwrap_err();
-    assert_eq!((failure.stage, failure.code), (Phase::Receive, ExitCode::Partial));
+    let failure = local.handle.check_truncation(&local.info.peer, 7).unwrap_err();
+    assert_eq!((failure.phase, failure.code), (Phase::Receive, ExitCode::Partial));
     local.writer.write_all(b"answer").unwrap();
     local.writer.finish().unwrap();
     let mut answer = String::new();
     peer.reader.read_to_string(&mut answer).unwrap();
-    assert_eq!((answer.as_str(), peer.hangup.is_truncated()), ("answer", false));
+    assert_eq!((answer.as_str(), peer.handle.is_truncated()), ("answer", false));
 }
 
 #[test]
 fn blocked_reader_does_not_block_the_writer() {
     let (local, mut peer) = pair();
-    let Stream { mut reader, mut writer, hangup, .. } = local;
+    let Stream { mut reader, mut writer, handle, .. } = local;
     let waiting = thread::spawn(move || reader.read(&mut [0; 10]));
     thread::sleep(Duration::from_millis(30));
     writer.write_all(b"all the same").unwrap();
     let mut received = [0; 12];
     peer.reader.read_exact(&mut received).unwrap();
-    hangup.shutdown();
+    handle.shutdown();
     assert_eq!(waiting.join().unwrap().unwrap(), 0);
 }
 

@@ -68,14 +68,14 @@ fn discard_input(connection: &mut Connection, queue: &LineQueue) -> Result<Ended
             // It has received everything, and may close without an end of stream (TLS close_notify).
             Err(_)
                 if queue.wait_done(Duration::ZERO)
-                    && connection.stream.hangup.unacked_bytes() == 0 =>
+                    && connection.stream.handle.unacked_bytes() == 0 =>
             {
                 return Ok(EndedBy::Peer);
             }
             Err(failure) => return Err(failure),
         }
     }
-    let handle = connection.stream.hangup.clone();
+    let handle = connection.stream.handle.clone();
     let _ = handle.socket().set_tcp_keepalive(&KEEPALIVE);
     connection.activity.while_waiting(|| {
         let is_closed = || handle.closed_locally() || reader_closed(handle.socket().as_fd());

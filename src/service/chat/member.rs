@@ -56,7 +56,7 @@ pub fn serve_member(
         .spawn(move || write_lines(writer, &output))
         .map_err(|e| failed(Phase::Socket, e))?;
 
-    let handle = connection.stream.hangup.clone();
+    let handle = connection.stream.handle.clone();
     room.enter(connection.conn, default_name(connection), queue.clone(), handle.clone());
     let membership = Membership { room, conn: connection.conn };
     let input = read_input(connection, &queue);

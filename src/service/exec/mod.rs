@@ -80,7 +80,7 @@ impl Service for Exec {
     fn serve(&self, connection: &mut Connection) -> Result<ServiceOutcome, Failure> {
         let environment = ucspi_env::for_connection(connection.info(), &self.host);
         let child = self.program.start(&environment).map_err(|e| {
-            connection.stream.hangup.abort();
+            connection.stream.handle.abort();
             Failure::new(Phase::File, &self.program, e)
         })?;
         connection.activity.set_stream();
@@ -104,7 +104,7 @@ impl Exec {
         state: &CopyState,
     ) -> Result<ServiceOutcome, Failure> {
         let stream = &mut connection.stream;
-        let (handle, info) = (&stream.hangup, &stream.facts);
+        let (handle, info) = (&stream.handle, &stream.info);
         let (reader, input) = (&mut stream.reader, child.input.take());
         let (activity, hook) = (&connection.activity, &connection.on_half_close);
         thread::scope(|scope| {

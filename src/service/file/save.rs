@@ -86,8 +86,8 @@ impl SaveFile {
         }
         connection
             .stream
-            .hangup
-            .check_truncation(&connection.stream.facts.peer, connection.bytes_in)?;
+            .handle
+            .check_truncation(&connection.stream.info.peer, connection.bytes_in)?;
         let path = rustix::fs::fsync(&file.0).map_err(io::Error::from).and_then(|()| {
             let path = self.rename(&part)?;
             // The name is stored in the directory, which must reach the disk too (fsync(2)).
@@ -108,7 +108,7 @@ impl Service for SaveFile {
                 Ok(ServiceOutcome { by, exit_status: None, saved })
             }
             Err(failure) => {
-                connection.stream.hangup.abort();
+                connection.stream.handle.abort();
                 Err(failure)
             }
         }

@@ -120,7 +120,7 @@ impl Service for SendFile {
     fn serve(&self, connection: &mut Connection) -> Result<ServiceOutcome, Failure> {
         if let Err(failure) = self.send(connection) {
             // An orderly close would make a part look complete.
-            connection.stream.hangup.abort();
+            connection.stream.handle.abort();
             return Err(failure);
         }
         connection.close_gracefully()?;

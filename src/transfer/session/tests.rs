@@ -50,7 +50,7 @@ impl Parts {
 
     /// A session of `socket`, whose input is a pipe that the returned end writes.
     fn session(&self, socket: Socket) -> (Session<'_>, io::PipeWriter) {
-        let Stream { hangup, facts, .. } = Stream::from_socket(socket).unwrap();
+        let Stream { handle, info, .. } = Stream::from_socket(socket).unwrap();
         let (input, user) = io::pipe().unwrap();
         let session = Session {
             events: EventChannel::new().unwrap().events,
@@ -62,8 +62,8 @@ impl Parts {
             output: (Phase::File, "out".into()),
             input_fd: Some(input.into()),
             endless: false,
-            connection: hangup,
-            info: facts,
+            connection: handle,
+            info: info,
             has_close_notify: false,
             options: options(OnLocalEof::HalfClose),
             observer: &self.calls,
@@ -119,7 +119,7 @@ fn outcome(session: &Session<'_>) -> DuplexOutcome {
 
 fn code(session: &Session<'_>) -> (EndedBy, Option<(Phase, ExitCode)>) {
     let DuplexOutcome { by, outcome } = outcome(session);
-    (by, outcome.err().map(|failure| (failure.stage, failure.code)))
+    (by, outcome.err().map(|failure| (failure.phase, failure.code)))
 }
 
 /// The deadline of a session that is not over, if it has one.
@@ -230,7 +230,7 @@ fn reset_before_data_is_56_and_after_data_18() {
             let over = wait_until_over(&session);
             assert_eq!(over.by, EndedBy::Reset);
             let failure = over.outcome.unwrap_err();
-            assert_eq!((failure.stage, failure.code), (Phase::Receive, expected));
+            assert_eq!((failure.phase, failure.code), (Phase::Receive, expected));
         }
     }
 }
@@ -304,7 +304,7 @@ fn failed_half_close_of_a_peer_that_is_gone_awaits_its_end() {
     session.on_event(DirectionEvent::FinishFailed(reset()));
     assert!(deadline(&session).is_some());
     assert_eq!(
-        wait_until_over(&session).outcome.unwrap_err().stage,
+        wait_until_over(&session).outcome.unwrap_err().phase,
         Phase::Shutdown,
         "the grace has passed"
     );
@@ -489,4 +489,20 @@ fn incomplete_session_is_reset() {
         let read = io::Read::read(&mut theirs, &mut [0; 8]);
         assert_eq!(matches!(read, Ok(0)), ends_clean, "{read:?}");
     }
+}
+
+/// The thread that has sent the bytes has not counted them yet.
+#[test]
+fn uncounted_bytes_that_the_peer_refuses_are_undelivered() {
+    let parts = Parts::new();
+    let (ours, theirs) = tcp_pair();
+    let writer = ours.try_clone().unwrap();
+    let (mut session, _user) = parts.session(ours);
+    drop(theirs);
+    (&writer).write_all(b"late").unwrap();
+    session.on_event(DirectionEvent::DownDone);
+    let over = wait_until_over(&session);
+    let failure = over.outcome.unwrap_err();
+    assert_eq!((failure.phase, failure.code), (Phase::Send, ExitCode::Partial));
+    assert!(failure.to_string().contains("4 of 4 bytes"), "{failure}");
 }

@@ -7,11 +7,11 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Instant;
 
-use super::world::{Scene, World};
+use super::scenes::{Scene, World};
 use super::{each, is_orderly, step};
-use crate::namespace::Namespace;
-use crate::peer::{self, Script, call};
-use crate::sockit::{LIMIT, Run, Sockit, sockit};
+use crate::support::namespace::Namespace;
+use crate::support::peer::{self, Script, call};
+use crate::support::sockit::{LIMIT, Run, Sockit, sockit};
 
 /// The loader did not come to its end, or the kernel could not even grow the first stack: nobody
 /// of ours was there to say so. Nor is it when the C library has no room for a note of its own, or
@@ -77,14 +77,14 @@ fn a_server_with_few_descriptors_says_so_or_goes_on() {
 /// Either it cannot begin and says so, or it stays, whoever calls, until it is told to end.
 fn goes_on(server: Sockit) -> Result<(), String> {
     let mut server = server.start();
-    let Some(local) = super::servers::local(&server) else {
+    let Some(local) = super::server_calls::local(&server) else {
         let run = server.wait();
         return if never_began(&run) { Ok(()) } else { is_orderly(&run) };
     };
     if let Ok(addr) = local.parse::<std::net::SocketAddr>() {
         for _ in 0..3 {
             // What it cannot take waits in the backlog, and what it takes it may have to drop.
-            let _ = std::net::TcpStream::connect_timeout(&addr, crate::sockit::LIMIT);
+            let _ = std::net::TcpStream::connect_timeout(&addr, crate::support::sockit::LIMIT);
         }
     }
     if !server.is_alive() {
@@ -182,7 +182,7 @@ fn a_server_without_threads_goes_on() {
     first.say("exit");
     assert_eq!(first.hear_all(), b"");
     // The thread that has finished serves a next connection, as soon as it has.
-    let until = Instant::now() + crate::sockit::LIMIT;
+    let until = Instant::now() + crate::support::sockit::LIMIT;
     while !greeting().is_ok_and(|complete| complete) {
         assert!(Instant::now() < until, "no connection is served any more");
     }

@@ -17,9 +17,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::peer;
-use crate::running::Daemon;
-use crate::sockit::{Run, Sockit, sockit};
+use crate::support::peer;
+use crate::support::process::Daemon;
+use crate::support::sockit::{Run, Sockit, sockit};
 
 /// What the wire does.
 #[derive(Clone, Copy)]

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::each;
-use crate::peer::{self, Script, call};
-use crate::running::Running;
-use crate::sockit::sockit;
+use crate::support::peer::{self, Script, call};
+use crate::support::process::Running;
+use crate::support::sockit::sockit;
 
 /// A pipe that takes four kilobytes and is never read.
 fn stuck() -> (PipeReader, PipeWriter) {
@@ -100,7 +100,7 @@ fn that_cannot_print(line: &str) -> (Running, PipeReader, peer::Peer<()>) {
 }
 
 fn reader_waits(reader: &PipeReader) -> bool {
-    let until = Instant::now() + crate::sockit::LIMIT;
+    let until = Instant::now() + crate::support::sockit::LIMIT;
     while Instant::now() < until {
         if rustix::io::ioctl_fionread(reader).is_ok_and(|n| n > 3000) {
             return true;
@@ -164,7 +164,7 @@ fn a_server_that_cannot_print_ends_when_it_is_told_to() {
 fn a_server_of_datagrams_that_cannot_print_ends_when_it_is_told_to() {
     let (reader, writer) = stuck();
     let server = sockit("udp-server").stdout_to(writer).serve();
-    let caller = crate::datagrams::caller();
+    let caller = crate::support::datagrams::caller();
     for _ in 0..200 {
         caller.send_to(&[b'x'; 1000], server.addr()).expect("a datagram leaves");
     }

@@ -3,26 +3,25 @@
 //!
 //! What holds on each of them: the run ends, with the number of INTERFACE's table, told in one
 //! line; 0 never with a byte missing; no panic text; and a server goes on serving. `strace` does
-//! the refusing, `world` is the company that a run keeps meanwhile.
+//! the refusing, `scenes` is the company that a run keeps meanwhile.
 
-mod calls;
+mod client_calls;
 mod exhaustion;
 #[cfg(target_os = "linux")]
 mod links;
 mod logs;
-mod names;
+mod name_servers;
 mod peers;
-mod pumps;
-mod servers;
+mod scenes;
+mod server_calls;
 mod signals;
-pub mod strace;
-mod world;
+mod transfers;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use crate::sockit::Run;
+use crate::support::sockit::Run;
 
 /// Rows of a table that are tried at once: more than there are cores, because runs wait.
 const HANDS: usize = 8;

@@ -5,8 +5,8 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::Duration;
 
 use super::{each, step};
-use crate::peer::{Script, does_nothing, peer};
-use crate::sockit::{LIMIT, Run, sockit};
+use crate::support::peer::{Script, does_nothing, peer};
+use crate::support::sockit::{LIMIT, Run, sockit};
 
 /// More than all buffers between us hold.
 const MUCH: usize = 32 << 20;
@@ -222,7 +222,7 @@ fn peers_that_misbehave_in_tls_have_each_their_number() {
 }
 
 #[cfg(feature = "tls")]
-fn addressed(line: &str, peer: std::net::SocketAddr) -> crate::sockit::Sockit {
+fn addressed(line: &str, peer: std::net::SocketAddr) -> crate::support::sockit::Sockit {
     match line.starts_with("http") {
         true => sockit(line).arg(format!("https://{peer}/")),
         false => sockit(line).to(peer).stdin("hello"),
@@ -244,7 +244,7 @@ fn a_server_outlives_callers_who_misbehave() {
         let server = sockit(line).serve();
         std::thread::scope(|scope| {
             for misbehave in [deaf, mute, garbled, torn] {
-                let caller = crate::peer::call(server.addr());
+                let caller = crate::support::peer::call(server.addr());
                 scope.spawn(move || misbehave(caller));
             }
         });

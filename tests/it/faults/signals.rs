@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::each;
-use crate::running::Daemon;
-use crate::sockit::{LIMIT, Sockit, sockit};
+use crate::support::process::Daemon;
+use crate::support::sockit::{LIMIT, Sockit, sockit};
 
 /// How many pieces are sent, a thousand a second, and how large they are.
 const PIECES: usize = 1000;
@@ -107,7 +107,7 @@ fn a_thousand_signals_a_second_cost_no_datagram() {
 #[cfg(feature = "http")]
 #[test]
 fn a_thousand_signals_a_second_cost_a_download_nothing() {
-    use crate::http_get::origin::{Answer, ok, origin};
+    use crate::support::origin::{Answer, ok, origin};
     let body = "x".repeat(900);
     let web = origin([Answer::Drip(ok(&body), Duration::from_millis(1))]);
     let run = web.get("-q").start();
@@ -161,8 +161,8 @@ fn an_idle_server_that_is_stopped_takes_callers_afterwards() {
     signal(server.pid(), Signal::STOP);
     wait_for_state(server.pid(), 'T');
     let addr: SocketAddr = server.addr();
-    let mut caller = crate::peer::call(addr);
+    let mut caller = crate::support::peer::call(addr);
     signal(server.pid(), Signal::CONT);
-    crate::peer::Script::hear(&mut caller, "Welcome!");
+    crate::support::peer::Script::hear(&mut caller, "Welcome!");
     server.stop().exits(0);
 }

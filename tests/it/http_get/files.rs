@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use super::origin::{Answer, ok, origin};
-use super::place::Place;
-use crate::sockit::sockit;
+use super::download_dir::Place;
+use crate::support::origin::{Answer, ok, origin};
+use crate::support::sockit::sockit;
 
 fn cut(etag: &str) -> Vec<u8> {
     format!("HTTP/1.1 200 OK\r\nETag: {etag}\r\nContent-Length: 10\r\n\r\nhello").into_bytes()

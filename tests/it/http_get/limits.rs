@@ -4,9 +4,9 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
-use super::origin::{Answer, ok, origin};
-use super::place::Place;
-use crate::sockit::sockit;
+use super::download_dir::Place;
+use crate::support::origin::{Answer, ok, origin};
+use crate::support::sockit::sockit;
 
 const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n";
 
@@ -84,7 +84,7 @@ fn unix_socket_gets_request_under_host_of_url() {
     let listener = UnixListener::bind(place.path("s")).unwrap();
     let server = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
-        stream.set_read_timeout(Some(crate::sockit::LIMIT)).unwrap();
+        stream.set_read_timeout(Some(crate::support::sockit::LIMIT)).unwrap();
         let mut request = vec![0; 4096];
         let n = stream.read(&mut request).unwrap();
         stream.write_all(&ok("hello")).unwrap();

@@ -1,7 +1,7 @@
 //! Where a peer may send us, and what we take along.
 
-use super::origin::{ok, origin, to};
-use crate::sockit::sockit;
+use crate::support::origin::{ok, origin, to};
+use crate::support::sockit::sockit;
 
 #[test]
 fn redirects_are_followed_to_their_end() {

@@ -1,8 +1,8 @@
 //! What is asked, and what never reaches the wire.
 
-use super::origin::{ok, origin};
-use crate::peer::{Script, peer_on};
-use crate::sockit::sockit;
+use crate::support::origin::{ok, origin};
+use crate::support::peer::{Script, peer_on};
+use crate::support::sockit::sockit;
 
 #[test]
 fn a_request_says_what_it_must() {
@@ -175,7 +175,7 @@ fn login_that_proxy_asks_for_is_97_without_its_page() {
         run.exits(97).fails_at("proxy").prints(printed).says(&url).says("407 Login");
         run.says("Digest, Basic").says("hint: a login is written http://user:password@HOST:PORT");
     }
-    let place = super::place::Place::new();
+    let place = super::download_dir::Place::new();
     std::fs::write(place.path("f"), "old").unwrap();
     let to_file = sockit("http-get -q --proxy").arg(&url).arg("-o").arg(place.path("f"));
     to_file.arg("http://far.away/x").run().exits(97).fails_at("proxy");

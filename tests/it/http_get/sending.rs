@@ -4,8 +4,8 @@ use std::io::Read;
 use std::thread;
 use std::time::Duration;
 
-use crate::peer::{Script, peer};
-use crate::sockit::{Sockit, sockit};
+use crate::support::peer::{Script, peer};
+use crate::support::sockit::{Sockit, sockit};
 
 /// A request of 1.5 MB, through a buffer that holds little of it.
 fn long(addr: std::net::SocketAddr) -> Sockit {

@@ -1,0 +1,156 @@
+//! `relay`: accepts connections and relays each to a target.
+
+use crate::error::{ExitCode, Failure, Phase};
+use crate::flags::connect::ConnectFlags;
+use crate::flags::relay::{ListenAddress, RelayTlsFlags, TargetAddress};
+use crate::flags::run_as::RunAsFlags;
+use crate::flags::server_limits::ServerLimitFlags;
+use crate::net::dial::Dialer;
+use crate::net::listen::{ListenOptions, Listener};
+use crate::net::proxy::Route;
+use crate::net::unix::{self, UnixAddress};
+use crate::process::output_file;
+use crate::process::sandbox::SandboxPolicy;
+use crate::process::systemd::{SocketKind, passed_socket};
+use crate::relay::service::{RelayOptions, RelayService};
+use crate::report::Report;
+use crate::report::context::Context;
+use crate::resolver::Family;
+use crate::server;
+use crate::server::ServerOptions;
+
+/// The permissions of the file of a Unix socket, as of unix-server.
+const UNIX_MODE: u32 = 0o600;
+
+/// Arguments of relay.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Where to listen: [HOST:]PORT (default host 127.0.0.1; :PORT = all interfaces) or unix:PATH
+    #[arg(value_name = "LISTEN")]
+    pub listen: String,
+    /// Where to connect to: HOST:PORT or unix:PATH
+    #[arg(value_name = "TARGET")]
+    pub target: String,
+    /// Print statistics of each connection
+    #[arg(long)]
+    pub stats: bool,
+    /// Print the port on stdout, as the first line
+    #[arg(long)]
+    pub print_port: bool,
+    /// Connecting to the target
+    #[command(flatten)]
+    pub connect: ConnectFlags,
+    /// Limits
+    #[command(flatten)]
+    pub limits: ServerLimitFlags,
+    /// TLS
+    #[command(flatten)]
+    pub tls: RelayTlsFlags,
+    /// Privileges
+    #[command(flatten)]
+    pub run_as: RunAsFlags,
+}
+
+impl Args {
+    /// Relays until the limits or a signal end the run.
+    ///
+    /// Fails with 2 when LISTEN and TARGET are the same address, and as [`server::run`] does.
+    pub fn run(self, report: &Report) -> anyhow::Result<ExitCode> {
+        let context = Context::new(report, self.limits.timeout.0)?;
+        let (listen, target) = self.addresses()?;
+        let limits = self.limits.limits(&context.shutdown)?;
+        let tls = self.tls.serving(&listen)?;
+        if let Some(why) = self.tls.server().warning() {
+            report.warn(None, why);
+        }
+        let dialer = self.dialer(&target)?;
+        let listener = self.listener(&listen, &context)?;
+        self.run_as.switch_user()?;
+        if self.print_port {
+            crate::flags::listen::print_port(&listener.local)?;
+        }
+        if let Some(tls) = &tls {
+            tls.log_certificate(report);
+        }
+        self.confine(&listen, &target, report);
+        let service = Box::new(RelayService::new(&context, self.relay_options(dialer)));
+        let (layer, layer_stack) = tls.map_or((None, 0), |tls| (Some(tls.layer), tls.stack));
+        let options = ServerOptions { listener, limits, service, layer, layer_stack };
+        Ok(server::run(&context, options)?)
+    }
+
+    /// Fails with exit code 2 on malformed addresses, and when both are the same.
+    fn addresses(&self) -> Result<(ListenAddress, TargetAddress), Failure> {
+        let listen = ListenAddress::parse(&self.listen)?;
+        let target = TargetAddress::parse(&self.target)?;
+        if listen.is_same_as(&target) {
+            let why = "the target is the address that the relay listens on";
+            return Err(Failure::usage(Phase::Connect, &self.target, why));
+        }
+        if matches!(listen, ListenAddress::Unix(_)) {
+            self.limits.reject_ip_rules()?;
+        }
+        Ok((listen, target))
+    }
+
+    fn dialer(&self, target: &TargetAddress) -> Result<Dialer, Failure> {
+        let endpoint = target.endpoint();
+        let route = match target {
+            TargetAddress::Unix(name) => Route::Unix(name.clone()),
+            TargetAddress::Inet(endpoint) => {
+                self.connect.route(if self.tls.tls { "https" } else { "tcp" }, endpoint)?
+            }
+        };
+        let layer = self.tls.layer(&endpoint.host)?;
+        Ok(Dialer { route, layer, ..self.connect.dial(endpoint) })
+    }
+
+    /// The socket that a service manager has passed, or one at `listen`.
+    fn listener(&self, listen: &ListenAddress, context: &Context) -> Result<Listener, Failure> {
+        let inet = matches!(listen, ListenAddress::Inet(..));
+        if let Some(socket) = passed_socket(SocketKind { name: "relay", inet, stream: true })? {
+            return Listener::passed(socket);
+        }
+        match listen {
+            ListenAddress::Unix(name) => unix::listen(name, UNIX_MODE, self.limits.backlog),
+            ListenAddress::Inet(host, port) => {
+                let bind = ListenOptions {
+                    host: host.clone(),
+                    port: port.clone(),
+                    family: Family::Any,
+                    options: self.connect.streams.added_to(self.connect.socket.options()),
+                    deadline: (&context.shutdown).into(),
+                };
+                bind.listen(self.limits.backlog)
+            }
+        }
+    }
+
+    fn relay_options(&self, dialer: Dialer) -> RelayOptions {
+        RelayOptions {
+            dialer,
+            idle_timeout: self.limits.idle_timeout.0,
+            stats: self.stats,
+            layer_stack: self.tls.stack(),
+        }
+    }
+
+    /// Enters the sandbox: name services and trusted roots are read at any time.
+    fn confine(&self, listen: &ListenAddress, target: &TargetAddress, report: &Report) {
+        let removes = match listen {
+            ListenAddress::Unix(UnixAddress::Path(path)) => {
+                Some(output_file::directory_of(path).to_path_buf())
+            }
+            _ => None,
+        };
+        let sends_to_abstract = matches!(target, TargetAddress::Unix(UnixAddress::Abstract(_)));
+        let policy = SandboxPolicy {
+            reads: true,
+            connects: true,
+            removes,
+            sends_to_abstract,
+            ..SandboxPolicy::default()
+        };
+        super::confine(&policy, report);
+    }
+}

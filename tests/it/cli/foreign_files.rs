@@ -1,0 +1,247 @@
+//! Files that another user has put where a run will write: nothing of theirs is followed, filled,
+//! trusted or waited for. Made by root, who can give files away.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, lchown, symlink};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+use tempfile::TempDir;
+
+#[cfg(feature = "http")]
+use crate::support::origin::{Origin, ok, origin};
+use crate::support::peer;
+use crate::support::sockit::{Run, Sockit, sockit};
+
+/// Another user.
+const STRANGER: u32 = 65534;
+
+/// A directory where all users can create files, as /tmp, and a file that only its owner may change.
+struct Shared {
+    dir: TempDir,
+}
+
+impl Shared {
+    /// None where we cannot give files away.
+    fn new() -> Option<Shared> {
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("skipped: only root can give files to another user");
+            return None;
+        }
+        let dir = tempfile::tempdir_in("/tmp").unwrap();
+        fs::create_dir(dir.path().join("shared")).unwrap();
+        fs::set_permissions(dir.path().join("shared"), PermissionsExt::from_mode(0o1777)).unwrap();
+        let shared = Shared { dir };
+        fs::write(shared.victim(), "precious").unwrap();
+        fs::set_permissions(shared.victim(), PermissionsExt::from_mode(0o600)).unwrap();
+        Some(shared)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join("shared").join(name)
+    }
+
+    fn victim(&self) -> PathBuf {
+        self.dir.path().join("victim")
+    }
+
+    /// Puts `plant` at `name` as the stranger would.
+    fn plant(&self, plant: Plant, name: &str) -> PathBuf {
+        let path = self.path(name);
+        let _ = fs::remove_file(&path);
+        match plant {
+            Plant::Link => symlink(self.victim(), &path).unwrap(),
+            Plant::HardLink => return fs::hard_link(self.victim(), &path).map(|()| path).unwrap(),
+            Plant::Fifo => {
+                mknodat(CWD, &path, FileType::Fifo, Mode::from_raw_mode(0o666), 0).unwrap();
+            }
+            Plant::File => {
+                fs::write(&path, "theirs").unwrap();
+                fs::set_permissions(&path, PermissionsExt::from_mode(0o666)).unwrap();
+            }
+        }
+        lchown(&path, Some(STRANGER), None).unwrap();
+        path
+    }
+
+    /// The run is refused, and nothing of what was there has changed.
+    #[track_caller]
+    fn refused(&self, run: &Run, plant: Plant, path: &Path) {
+        run.exits(23).fails_at("file").says(&path.display().to_string()).says(plant.reason());
+        assert_eq!(fs::read(self.victim()).unwrap(), b"precious", "{plant:?}");
+        assert_eq!(fs::metadata(self.victim()).unwrap().permissions().mode() & 0o7777, 0o600);
+        if plant == Plant::File {
+            assert_eq!(fs::read(path).unwrap(), b"theirs");
+        }
+    }
+}
+
+/// What an attacker puts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Plant {
+    Link,
+    HardLink,
+    Fifo,
+    File,
+}
+
+impl Plant {
+    const ALL: [Plant; 4] = [Plant::Link, Plant::HardLink, Plant::Fifo, Plant::File];
+
+    fn reason(self) -> &'static str {
+        match self {
+            Plant::Link => "symbolic link",
+            Plant::HardLink => "hard link",
+            Plant::Fifo => "",
+            Plant::File => "another user",
+        }
+    }
+}
+
+#[cfg(feature = "http")]
+fn save(server: &Origin, flags: &str, path: &Path) -> Run {
+    server.get(flags).arg("-o").arg(path).run()
+}
+
+#[cfg(feature = "http")]
+#[test]
+fn a_planted_part_is_refused_before_a_byte_is_written() {
+    let Some(shared) = Shared::new() else { return };
+    let target = shared.path("f");
+    for plant in Plant::ALL {
+        let part = shared.plant(plant, "f.part");
+        for flags in ["-q", "-q --continue", "-q --keep-partial", "-q --raw", "-q --range 0-2"] {
+            let run = save(&origin([ok("evil")]), flags, &target);
+            shared.refused(&run, plant, &part);
+            assert!(!target.exists(), "{plant:?} {flags}");
+        }
+    }
+}
+
+#[cfg(feature = "http")]
+#[test]
+fn continuing_a_file_of_ours_never_copies_it_onto_a_planted_part() {
+    let Some(shared) = Shared::new() else { return };
+    let target = shared.path("f");
+    fs::write(&target, "01234").unwrap();
+    let rest = "HTTP/1.1 206 Part\r\nContent-Range: bytes 5-9/10\r\nContent-Length: 5\r\n\r\n56789";
+    for plant in Plant::ALL {
+        let part = shared.plant(plant, "f.part");
+        let run = save(&origin([rest]), "-q --continue", &target);
+        shared.refused(&run, plant, &part);
+        assert_eq!(fs::read(&target).unwrap(), b"01234");
+    }
+}
+
+#[cfg(feature = "http")]
+#[test]
+fn the_name_beside_a_part_is_guarded_too() {
+    let Some(shared) = Shared::new() else { return };
+    fs::write(shared.path("f.part"), "a longer part").unwrap();
+    for plant in Plant::ALL {
+        let new = shared.plant(plant, "f.part.new");
+        let run = save(&origin([ok("evil")]), "-q --continue", &shared.path("f"));
+        shared.refused(&run, plant, &new);
+        assert_eq!(fs::read(shared.path("f.part")).unwrap(), b"a longer part");
+    }
+}
+
+#[cfg(feature = "http")]
+#[test]
+fn validators_of_a_planted_file_are_not_trusted() {
+    use rustix::fs::{XattrFlags, setxattr};
+    let Some(shared) = Shared::new() else { return };
+    for (name, attribute, value) in [
+        ("f", "user.sockit.complete", "6 \"1\""),
+        ("f", "user.sockit.validator", "\"1\""),
+        ("f.part", "user.sockit.validator", "\"1\""),
+    ] {
+        let path = shared.plant(Plant::File, name);
+        if setxattr(&path, attribute, value.as_bytes(), XattrFlags::empty()).is_err() {
+            eprintln!("skipped: no extended attributes here");
+            return;
+        }
+        let same = "HTTP/1.1 304 Not Modified\r\nETag: \"1\"\r\n\r\n";
+        let server = origin([same]);
+        let run = save(&server, "-q --continue", &shared.path("f"));
+        shared.refused(&run, Plant::File, &path);
+        assert!(server.heard().is_empty(), "a request shows the planted validator");
+        fs::remove_file(&path).unwrap();
+    }
+}
+
+#[cfg(feature = "http")]
+#[test]
+fn a_planted_link_or_fifo_at_the_file_itself_is_refused() {
+    let Some(shared) = Shared::new() else { return };
+    for plant in [Plant::Link, Plant::Fifo] {
+        let path = shared.plant(plant, "f");
+        for flags in ["-q", "-q --raw", "-q --keep-partial"] {
+            shared.refused(&save(&origin([ok("evil")]), flags, &path), plant, &path);
+        }
+    }
+}
+
+#[cfg(feature = "http")]
+#[test]
+fn a_file_that_replaces_another_users_is_not_theirs_to_write() {
+    use std::os::unix::fs::MetadataExt;
+    let Some(shared) = Shared::new() else { return };
+    let path = shared.plant(Plant::File, "f");
+    save(&origin([ok("new")]), "-q", &path).exits(0);
+    let found = fs::metadata(&path).unwrap();
+    assert_eq!((found.uid(), found.mode() & 0o7777), (0, 0o644));
+    assert_eq!(fs::read(&path).unwrap(), b"new");
+}
+
+/// Each flag that makes a run write to a file of the user's choice.
+fn writers(path: &Path) -> Vec<(&'static str, Sockit)> {
+    let client =
+        |flag: &str| sockit("tcp-client --send x").and(flag).arg(path).to(peer::echoes().addr());
+    let folder = path.parent().unwrap();
+    vec![
+        ("--output", client("--output")),
+        ("--hex", client("--hex")),
+        ("--events", client("--events")),
+        ("man", sockit("man resolve --out-dir").arg(folder)),
+    ]
+}
+
+#[test]
+fn files_that_others_planted_are_not_written_by_any_flag() {
+    let Some(shared) = Shared::new() else { return };
+    for plant in Plant::ALL {
+        let path = shared.plant(plant, "sockit-resolve.1");
+        for (flag, run) in writers(&path) {
+            eprintln!("{plant:?} {flag}");
+            shared.refused(&run.run(), plant, &path);
+        }
+    }
+}
+
+#[test]
+fn our_own_links_and_files_are_written_in_a_shared_directory() {
+    let Some(shared) = Shared::new() else { return };
+    let path = shared.path("sockit-resolve.1");
+    symlink(shared.victim(), &path).unwrap();
+    for link in [true, false] {
+        for (flag, run) in writers(&path) {
+            run.run().exits(0);
+            let written = fs::read_to_string(&path).unwrap();
+            assert!(!written.is_empty() && written != "precious", "{flag} {link}");
+        }
+        fs::remove_file(&path).unwrap();
+    }
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn secrets_of_tls_are_not_given_to_who_planted_the_file() {
+    let Some(shared) = Shared::new() else { return };
+    for plant in Plant::ALL {
+        let path = shared.plant(plant, "keys");
+        let run = sockit("tcp-client --tls --insecure 127.0.0.1 1");
+        let run = run.env("SSLKEYLOGFILE", path.to_str().unwrap()).run();
+        shared.refused(&run, plant, &path);
+    }
+}

@@ -1,0 +1,153 @@
+//! What a run gives up once it is set up, as the kernel tells it, and that nothing it still has
+//! to do is lost with it. What is then forbidden is tried beside `net/confine`.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+
+use crate::support::peer::call;
+use crate::support::process::Running;
+use crate::support::sockit::{Sockit, scratch, sockit};
+use crate::support::strace::can_inject;
+
+/// The line that `-v` prints of it, where this kernel has Landlock.
+const CONFINED: &str = "Landlock confines this run";
+
+/// A field of `/proc/PID/status`.
+fn status(run: &Running, field: &str) -> String {
+    let text = std::fs::read_to_string(format!("/proc/{}/status", run.pid())).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix(field)).expect("the field");
+    line.trim_start_matches(':').trim().to_string()
+}
+
+/// The calls that confine, as strace sees them succeed in a whole run.
+fn restrictions(run: Sockit) -> usize {
+    let seen = scratch().join("seen");
+    let strace = ["strace", "-f", "-qqq", "-e", "trace=landlock_restrict_self", "-o"];
+    run.under(strace.map(std::ffi::OsStr::new).into_iter().chain([seen.as_os_str()])).run();
+    let seen = std::fs::read_to_string(seen).unwrap();
+    seen.lines().filter(|line| line.ends_with("= 0")).count()
+}
+
+/// Whether this kernel has Landlock, as sockit finds it.
+fn has_landlock() -> bool {
+    let run = sockit("resolve -v --timeout 2s --server 127.0.0.1:1 a.example").run();
+    if !run.stderr.contains(CONFINED) {
+        eprintln!("skipped: no Landlock here");
+    }
+    run.stderr.contains(CONFINED)
+}
+
+#[test]
+fn every_run_that_starts_no_program_can_gain_no_privileges() {
+    for line in ["tcp-server --port 0", "tcp-server --port 0 --sh cat", "udp-echo --port 0"] {
+        assert_eq!(status(&sockit(line).serve(), "NoNewPrivs"), "1", "{line}");
+    }
+    let trusting = sockit("tcp-server --port 0 --sh cat --allow-new-privileges").serve();
+    assert_eq!(status(&trusting, "NoNewPrivs"), "0");
+}
+
+/// Words that start a program as the user 65534 with capabilities that make it almost root.
+const CAPABLE: [&str; 6] = [
+    "setpriv",
+    "--reuid=65534",
+    "--regid=65534",
+    "--clear-groups",
+    "--inh-caps=+setuid,+setgid,+net_bind_service",
+    "--ambient-caps=+setuid,+setgid,+net_bind_service",
+];
+
+#[test]
+fn user_and_group_leave_no_capability_and_no_way_back() {
+    if !rustix::process::geteuid().is_root() || crate::support::peer::program("setpriv").is_none() {
+        return;
+    }
+    let place = tempfile::tempdir_in("/tmp").unwrap();
+    std::fs::set_permissions(place.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .unwrap();
+    let copy = place.path().join("sockit");
+    std::fs::copy(env!("CARGO_BIN_EXE_sockit"), &copy).unwrap();
+    for (line, words) in [
+        ("tcp-server --user 65533 --group 65533", &CAPABLE[..]),
+        ("tcp-server --service chat --user 65534 --group 65534", &CAPABLE[..]),
+        ("udp-echo --group 65533", &CAPABLE[..]),
+        ("tcp-server --user 65533 --group 65533", &[]),
+    ] {
+        let server = sockit(line).instead(&copy).under(words).serve();
+        for task in std::fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap().flatten() {
+            let text = std::fs::read_to_string(task.path().join("status")).unwrap();
+            for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+                let line = text.lines().find(|line| line.starts_with(set)).unwrap();
+                assert!(line.ends_with("\t0000000000000000"), "{words:?}: {line}");
+            }
+        }
+    }
+    let capable = sockit("udp-echo").instead(&copy).under(CAPABLE).serve();
+    assert_ne!(status(&capable, "CapPrm"), "0000000000000000", "without the flags they stay");
+}
+
+#[test]
+fn root_that_stays_root_loses_its_supplementary_groups() {
+    if !rustix::process::geteuid().is_root() || crate::support::peer::program("setpriv").is_none() {
+        return;
+    }
+    for line in ["--user root --group 0", "--user 0", "--group 0"] {
+        let server = sockit("tcp-server").and(line).under(["setpriv", "--groups", "61901,61902"]);
+        let groups = status(&server.serve(), "Groups");
+        assert!(!groups.contains("6190"), "{line}: {groups}");
+    }
+}
+
+#[test]
+fn servers_and_clients_of_names_are_confined_and_those_with_programs_are_not() {
+    if !can_inject() || !has_landlock() {
+        return;
+    }
+    let place = scratch();
+    let serving = |line: &str| restrictions(sockit(line).and("--timeout 300ms"));
+    for line in ["tcp-server --port 0", "udp-server --port 0", "udp-echo --port 0"] {
+        assert_eq!(serving(line), 1, "{line}");
+    }
+    let path = place.join("s").display().to_string();
+    assert_eq!(serving(&format!("unix-server {path}")), 1);
+    for line in ["--sh cat", &format!("--save {}", place.display())] {
+        assert_eq!(serving(&format!("tcp-server --port 0 {line}")), 0, "{line}");
+    }
+    let running = |line: &str| restrictions(sockit(line));
+    assert_eq!(running("resolve --timeout 2s --server 127.0.0.1:1 a.example"), 1);
+    #[cfg(feature = "http")]
+    assert_eq!(running("http-get http://127.0.0.1:1/"), 1);
+}
+
+#[test]
+fn a_confined_server_still_knows_the_local_time() {
+    let zone = "Asia/Kathmandu";
+    if !std::path::Path::new("/usr/share/zoneinfo").join(zone).exists() {
+        eprintln!("skipped: no time zones here");
+        return;
+    }
+    let server =
+        sockit("tcp-server --port 0 --service time --reply {time}").env("TZ", zone).serve();
+    let mut caller = call(server.addr());
+    caller.write_all(b"when\n").unwrap();
+    let mut told = String::new();
+    BufReader::new(caller).read_line(&mut told).unwrap();
+    let there = std::process::Command::new("date").env("TZ", zone).arg("+%b %e %H").output();
+    let hour = String::from_utf8(there.unwrap().stdout).unwrap();
+    let minute_later = told.contains(":00:0");
+    assert!(told.contains(hour.trim()) || minute_later, "{told} is not {hour}");
+}
+
+#[test]
+fn a_confined_server_removes_its_socket() {
+    let path = scratch().join("s");
+    for kind in ["", "--datagram"] {
+        let server = sockit("unix-server").arg(&path).and(kind).serve();
+        assert!(path.exists());
+        if kind.is_empty() {
+            let mut caller = UnixStream::connect(&path).unwrap();
+            caller.write_all(b"exit\n").unwrap();
+        }
+        server.stop().exits(0);
+        assert!(!path.exists(), "{kind}");
+    }
+}

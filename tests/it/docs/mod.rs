@@ -1,0 +1,5 @@
+//! README.md and docs/, compared with the program.
+
+mod console_blocks;
+mod limits;
+mod tables;

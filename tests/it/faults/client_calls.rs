@@ -1,0 +1,342 @@
+//! Every system call that a client makes, refused once. What the user is told is in the tables;
+//! whatever else a run calls is refused too, and must end in good order.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::scenes::{Scene, World};
+use super::{each, is_orderly, step};
+use crate::support::sockit::sockit;
+use crate::support::strace::{can_inject, injected, noted};
+
+/// A call, how it fails, on which occasion, and what becomes of the run: its number, and the step
+/// it is told to have failed at; 0 is a run that has lost nothing.
+type Row = (&'static str, &'static str, &'static str, i32, &'static str);
+
+fn refuse(world: &World, scene: &Scene, row: &Row) -> Result<(), String> {
+    let (call, errno, when, code, phase) = *row;
+    let (run, out) = world.play(scene);
+    let run = injected(run, call, errno, when).run();
+    let told = run.stderr.lines().find_map(step).unwrap_or_default();
+    let judged = match (run.code, told) == (code, phase) {
+        true => scene.judge(&run, &out),
+        false => Err(format!("wanted {code} {phase}, got {} {}", run.code, run.stderr.trim_end())),
+    };
+    judged.map_err(|why| format!("{} / {call} {errno} {when}: {why}", scene.name))
+}
+
+/// What every client that connects by TCP makes of a refusal on the way.
+const ON_THE_WAY: [Row; 14] = [
+    ("pipe2", "EMFILE", "1", 1, "socket"),
+    ("socket", "EMFILE", "1", 7, "socket"),
+    ("socket", "ENOBUFS", "1", 7, "socket"),
+    ("socket", "EACCES", "1", 7, "socket"),
+    ("connect", "ECONNREFUSED", "1", 7, "connect"),
+    ("connect", "EHOSTUNREACH", "1", 7, "connect"),
+    ("connect", "ENETUNREACH", "1", 7, "connect"),
+    ("connect", "EADDRNOTAVAIL", "1", 7, "connect"),
+    ("connect", "EPERM", "1", 7, "connect"),
+    ("connect", "ETIMEDOUT", "1", 28, "connect"),
+    ("connect", "EINTR", "1", 0, ""),
+    ("ppoll", "ENOMEM", "1", 0, ""),
+    ("ppoll", "ENOMEM", "2", 0, ""),
+    ("ppoll", "EINTR", "1", 0, ""),
+];
+
+/// And on the way to a proxy, which is then the one that cannot be reached.
+const TO_A_PROXY: [Row; 8] = [
+    ("socket", "EMFILE", "1", 7, "socket"),
+    ("connect", "ECONNREFUSED", "1", 7, "proxy"),
+    ("connect", "ETIMEDOUT", "1", 28, "proxy"),
+    ("sendto", "ENOBUFS", "1", 7, "proxy"),
+    ("sendto", "ECONNRESET", "1", 8, "proxy"),
+    ("recvfrom", "ENOMEM", "1", 7, "proxy"),
+    ("recvfrom", "ECONNRESET", "1", 8, "proxy"),
+    ("ppoll", "ENOMEM", "2", 0, ""),
+];
+
+/// What a pump makes of a refusal: the faster ways fall back, and a break is told as what it is.
+const BY_PUMP: [Row; 12] = [
+    ("clone3", "EAGAIN", "1", 1, "socket"),
+    ("clone3", "EAGAIN", "2", 1, "socket"),
+    ("pipe2", "EMFILE", "2", 1, "socket"),
+    ("splice", "EINVAL", "1", 0, ""),
+    ("splice", "EINVAL", "2", 0, ""),
+    ("splice", "ECONNRESET", "1", 18, "send"),
+    ("splice", "ECONNRESET", "2", 18, "send"),
+    ("splice", "EPIPE", "1", 18, "send"),
+    ("splice", "ENOBUFS", "1", 55, "send"),
+    ("splice", "ENOBUFS", "2", 18, "send"),
+    ("shutdown", "ENOTCONN", "1", 55, "shutdown"),
+    ("shutdown", "ENOBUFS", "1", 55, "shutdown"),
+];
+
+/// What a scripted talk makes of one.
+const BY_SCRIPT: [Row; 10] = [
+    ("clone3", "EAGAIN", "1", 1, "socket"),
+    ("sendto", "ENOBUFS", "1", 55, "send"),
+    ("sendto", "EPERM", "1", 55, "send"),
+    ("sendto", "ECONNRESET", "1", 18, "send"),
+    ("sendto", "EPIPE", "1", 18, "send"),
+    ("recvfrom", "ECONNRESET", "1", 56, "receive"),
+    ("recvfrom", "ECONNRESET", "2", 18, "receive"),
+    ("recvfrom", "EINTR", "1", 0, ""),
+    ("shutdown", "ENOBUFS", "1", 55, "shutdown"),
+    ("write", "ENOSPC", "1", 23, "stdout"),
+];
+
+const BY_COPY: [Row; 5] = [
+    ("sendto", "ENOBUFS", "1", 55, "send"),
+    ("sendto", "EPERM", "1", 55, "send"),
+    ("sendto", "ECONNRESET", "1", 18, "send"),
+    ("sendto", "EINTR", "1", 0, ""),
+    ("recvfrom", "EINTR", "1", 0, ""),
+];
+
+const BY_FILES: [Row; 7] = [
+    ("sendfile", "EINVAL", "1", 0, ""),
+    ("sendfile", "EIO", "1", 26, "file"),
+    ("sendfile", "ECONNRESET", "1", 18, "send"),
+    ("splice", "EINVAL", "1", 0, ""),
+    ("splice", "EINVAL", "2", 0, ""),
+    ("splice", "ENOSPC", "2", 23, "file"),
+    ("splice", "EPIPE", "2", 23, "file"),
+];
+
+const BY_TLS: [Row; 8] = [
+    ("sendmsg", "ECONNRESET", "1", 35, "tls"),
+    ("sendmsg", "ENOBUFS", "2", 35, "tls"),
+    ("sendmsg", "ENOBUFS", "3", 55, "send"),
+    ("sendmsg", "ECONNRESET", "3", 18, "send"),
+    ("sendmsg", "EPERM", "4", 55, "shutdown"),
+    ("recvfrom", "ECONNRESET", "1", 35, "tls"),
+    ("recvfrom", "EINTR", "1", 0, ""),
+    ("write", "ENOSPC", "1", 23, "stdout"),
+];
+
+const BY_UNIX: [Row; 5] = [
+    ("socket", "EMFILE", "1", 7, "socket"),
+    ("connect", "ECONNREFUSED", "1", 7, "connect"),
+    ("connect", "ENOENT", "1", 7, "connect"),
+    ("connect", "EACCES", "1", 7, "connect"),
+    ("connect", "EAGAIN", "1", 0, ""),
+];
+
+const BY_DATAGRAMS: [Row; 10] = [
+    ("socket", "EMFILE", "1", 7, "socket"),
+    ("bind", "EADDRINUSE", "1", 45, "bind"),
+    ("connect", "ECONNREFUSED", "1", 7, "connect"),
+    ("sendmmsg", "ENOBUFS", "1", 0, ""),
+    ("sendmmsg", "EAGAIN", "1", 0, ""),
+    ("sendmmsg", "EINTR", "1", 0, ""),
+    ("sendmmsg", "ENOSYS", "1", 0, ""),
+    ("recvmmsg", "EINTR", "1", 0, ""),
+    ("recvmmsg", "ENOSYS", "1", 0, ""),
+    ("write", "ENOSPC", "1", 23, "stdout"),
+];
+
+const BY_UDP: [Row; 2] =
+    [("sendmmsg", "EPERM", "1", 55, "send"), ("connect", "ENETUNREACH", "1", 7, "connect")];
+
+const BY_GET: [Row; 8] = [
+    ("sendto", "ENOBUFS", "1", 55, "send"),
+    ("sendto", "EPERM", "1", 55, "send"),
+    ("sendto", "ENOMEM", "1", 55, "send"),
+    ("sendto", "EINTR", "1", 0, ""),
+    ("recvfrom", "ECONNRESET", "1", 56, "receive"),
+    ("recvfrom", "ETIMEDOUT", "1", 56, "receive"),
+    ("recvfrom", "EINTR", "1", 0, ""),
+    ("write", "EIO", "1", 23, "stdout"),
+];
+
+const BY_GET_FILE: [Row; 6] = [
+    ("ftruncate", "EIO", "1", 23, "file"),
+    ("flock", "EAGAIN", "1", 23, "file"),
+    ("flock", "ENOLCK", "1", 0, ""),
+    ("write", "ENOSPC", "1", 23, "file"),
+    ("renameat", "EACCES", "1", 23, "file"),
+    ("recvfrom", "ECONNRESET", "1", 56, "receive"),
+];
+
+const BY_QUESTION: [Row; 8] = [
+    ("socket", "EMFILE", "1", 75, "resolve"),
+    ("clone3", "EAGAIN", "1", 75, "resolve"),
+    ("sendto", "ENETUNREACH", "1", 75, "resolve"),
+    ("recvfrom", "EINTR", "1", 0, ""),
+    ("ppoll", "ENOMEM", "1", 0, ""),
+    ("getrandom", "ENOSYS", "2", 0, ""),
+    ("write", "EIO", "1", 23, "stdout"),
+    ("write", "EAGAIN", "1", 0, ""),
+];
+
+#[test]
+fn what_each_refusal_comes_to_is_in_the_table() {
+    if !can_inject() {
+        return;
+    }
+    let world = World::new();
+    let scenes = world.scenes();
+    let mut all = Vec::new();
+    for (names, rows) in [
+        (&["pipe", "script", "get", "tls script", "get tls"][..], &ON_THE_WAY[..]),
+        (&["socks", "connect", "get by socks", "tls by socks"], &TO_A_PROXY),
+        (&["pipe", "unix"], &BY_PUMP),
+        (&["script", "unix script"], &BY_SCRIPT),
+        (&["copy"], &BY_COPY),
+        (&["files"], &BY_FILES),
+        (&["tls script"], &BY_TLS),
+        (&["unix", "unix script"], &BY_UNIX),
+        (&["udp", "udp file", "unix letters"], &BY_DATAGRAMS),
+        (&["udp", "udp file"], &BY_UDP),
+        (&["get"], &BY_GET),
+        (&["get file"], &BY_GET_FILE),
+        (&["ask", "ask tcp"], &BY_QUESTION),
+    ] {
+        // A build without TLS, say, has fewer scenes.
+        let named = scenes.iter().filter(|scene| names.contains(&scene.name));
+        all.extend(named.flat_map(|scene| rows.iter().map(move |row| (scene, row))));
+    }
+    each(&all, |(scene, row)| refuse(&world, scene, row));
+}
+
+/// Calls that are not refused: they belong to the loader, to the C library or to the standard
+/// library's own start, which ends the process where they fail; or they cannot fail.
+const SPARED: [&str; 34] = [
+    "access",
+    "arch_prctl",
+    "brk",
+    "clock_nanosleep",
+    "close",
+    "execve",
+    "exit",
+    "exit_group",
+    "futex",
+    "getpid",
+    "gettid",
+    "getuid",
+    "madvise",
+    "mmap",
+    "mprotect",
+    "munmap",
+    "newfstatat",
+    "pread64",
+    "prlimit64",
+    "restart_syscall",
+    "rseq",
+    "rt_sigaction",
+    "rt_sigprocmask",
+    "rt_sigreturn",
+    "sched_getaffinity",
+    "sched_yield",
+    "set_robust_list",
+    "set_tid_address",
+    "sigaltstack",
+    "tgkill",
+    "umask",
+    "uname",
+    "wait4",
+    "getrandom",
+];
+
+/// How a call fails when nothing is known about it.
+fn errno_of(call: &str) -> &'static str {
+    match call {
+        "socket" | "pipe2" | "openat" | "dup" | "fcntl" | "landlock_create_ruleset" => "EMFILE",
+        "clone3" => "EAGAIN",
+        "poll" | "ppoll" | "recvmmsg" => "ENOMEM",
+        "connect" | "mkdir" | "renameat" | "statx" | "readlink" | "unlink" => "EACCES",
+        "sendto" | "sendmsg" | "sendmmsg" | "getsockname" | "setsockopt" => "ENOBUFS",
+        "shutdown" | "getpeername" => "ENOTCONN",
+        "recvfrom" | "recvmsg" => "ECONNRESET",
+        _ => "EIO",
+    }
+}
+
+/// How often a run calls what, by its log.
+fn calls(log: &Path) -> BTreeMap<String, usize> {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let mut calls = BTreeMap::new();
+    for line in text.lines() {
+        let line = line.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ');
+        let Some((call, _)) = line.split_once('(') else { continue };
+        if call.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+            *calls.entry(call.to_string()).or_insert(0) += 1;
+        }
+    }
+    calls
+}
+
+#[test]
+fn whatever_a_run_calls_may_fail() {
+    if !can_inject() {
+        return;
+    }
+    let world = World::new();
+    let log = world.path("start");
+    noted(sockit("--version"), &log).run();
+    let start = calls(&log);
+    let scenes = world.scenes();
+    let mut rows = Vec::new();
+    for scene in &scenes {
+        let log = world.path("calls");
+        let (run, out) = world.play(scene);
+        let run = noted(run, &log).run();
+        scene.judge(&run, &out).unwrap_or_else(|why| panic!("{}: {why}", scene.name));
+        for (call, times) in calls(&log) {
+            if SPARED.contains(&call.as_str()) {
+                continue;
+            }
+            // What the loader does with files is no business of ours.
+            let first = match call.as_str() {
+                "openat" | "read" | "fstat" => start.get(&call).copied().unwrap_or(0),
+                _ => 0,
+            };
+            rows.extend((first + 1..=times.min(first + 3)).map(|when| (scene, call.clone(), when)));
+        }
+    }
+    each(&rows, |(scene, call, when)| {
+        let (run, out) = world.play(scene);
+        let run = injected(run, call, errno_of(call), &when.to_string()).run();
+        let judged = match (call.as_str(), run.code) {
+            // The line that would tell it is written by another thread, and fails as well.
+            ("write", 23) => Ok(()),
+            _ => scene.judge(&run, &out),
+        };
+        judged.map_err(|why| format!("{} / {call} {when}: {why}", scene.name))
+    });
+}
+
+#[test]
+fn a_server_that_cannot_listen_says_so() {
+    if !can_inject() {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let (at, letters) = (path("socket"), path("letters"));
+    let lines = [
+        "tcp-server --port 0".to_string(),
+        "tcp-server --port 0 --service pipe".to_string(),
+        format!("unix-server {at}"),
+        format!("unix-server --datagram {letters}"),
+        "udp-echo --port 0".to_string(),
+        "udp-server --port 0".to_string(),
+    ];
+    let mut rows = Vec::new();
+    for line in &lines {
+        rows.push((line, "socket", "EMFILE", "socket"));
+        rows.push((line, "bind", "EACCES", "bind"));
+        if !line.contains("udp") && !line.contains("datagram") {
+            rows.push((line, "listen", "EADDRINUSE", "listen"));
+        }
+    }
+    each(&rows, |(line, call, errno, phase)| {
+        let run = injected(sockit(line), call, errno, "1+").run();
+        let told = run.stderr.lines().find_map(step).unwrap_or_default();
+        is_orderly(&run)?;
+        match (run.code, told == *phase) {
+            (45, true) => Ok(()),
+            _ => Err(format!("{line} / {call} {errno}: {} {}", run.code, run.stderr)),
+        }
+    });
+}

@@ -1,0 +1,81 @@
+//! Name servers that are silent while somebody wants to stop.
+
+use std::time::{Duration, Instant};
+
+use crate::support::namespace::Namespace;
+use crate::support::process::Running;
+use crate::support::sockit::{LIMIT, Run, sockit};
+
+/// A machine whose only name server hears everything and answers nothing.
+fn silence(dir: &std::path::Path) -> Namespace {
+    let server = env!("CARGO_BIN_EXE_sockit");
+    let told = dir.join("port").display().to_string();
+    Namespace::new()
+        .among_our_processes()
+        .nsswitch("hosts: dns")
+        .resolv("nameserver 127.0.0.1")
+        .before(&format!(
+            "rm -f {told}
+            {server} udp-server --service discard --port 53 --print-port --timeout 30 \
+                >{told} 2>&1 </dev/null &
+            until [ -s {told} ]; do sleep 0.01; done"
+        ))
+}
+
+/// Waits until a thread of this process has gone to look a name up.
+fn wait_for_lookup(run: &Running) {
+    let until = Instant::now() + LIMIT;
+    let tasks = format!("/proc/{}/task", run.pid());
+    let looks_up = || {
+        let names = std::fs::read_dir(&tasks).into_iter().flatten().flatten();
+        let mut names = names.map(|task| std::fs::read_to_string(task.path().join("comm")));
+        names.any(|name| name.is_ok_and(|name| name.trim() == "resolve"))
+    };
+    while !looks_up() {
+        assert!(Instant::now() < until, "nobody looks a name up");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn interrupted(line: &str, signal: i32) -> Option<Run> {
+    let dir = tempfile::tempdir().expect("a folder");
+    let silence = silence(dir.path());
+    let run = sockit(line).under(silence.words()?).start();
+    wait_for_lookup(&run);
+    let asked = Instant::now();
+    run.signal(signal);
+    let run = run.wait();
+    assert!(asked.elapsed() < Duration::from_secs(3), "{line}: {:?}", asked.elapsed());
+    Some(run)
+}
+
+#[test]
+fn the_first_signal_ends_a_lookup() {
+    for line in [
+        "tcp-server --host some-name.example",
+        "tcp-server --port 0 --allow some-name.example",
+        "tcp-server --port 0 --deny 192.0.2.1 --deny some-name.example",
+        "udp-echo --host some-name.example",
+        "udp-server --host some-name.example",
+        "tcp-client some-name.example 80",
+        "udp-client some-name.example 80 --send hello",
+    ] {
+        let Some(run) = interrupted(line, libc::SIGINT) else { return };
+        run.exits(130).never_says("Waiting for");
+    }
+    let Some(run) = interrupted("tcp-server --host some-name.example", libc::SIGTERM) else {
+        return;
+    };
+    run.exits(143);
+}
+
+#[test]
+fn the_limit_of_the_run_ends_a_lookup_of_a_server() {
+    let dir = tempfile::tempdir().expect("a folder");
+    for line in ["tcp-server --host some-name.example", "tcp-server --allow some-name.example"] {
+        let silence = silence(dir.path());
+        let Some(words) = silence.words() else { return };
+        let run = sockit(line).and("--timeout 400ms").under(words).run();
+        run.exits(28).fails_at("resolve").says("some-name.example");
+    }
+}

@@ -1,0 +1,40 @@
+//! The fuzz target's entry, run by the ordinary tests: its corpus, and random bends of it.
+
+use proptest::prelude::*;
+
+#[path = "../../../fuzz/fuzz_targets/entry.rs"]
+mod entry;
+
+/// The seeds the fuzzer begins with.
+fn seeds() -> Vec<Vec<u8>> {
+    let place = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/answer");
+    let files = std::fs::read_dir(place).expect("the corpus");
+    files.map(|file| std::fs::read(file.expect("a seed").path()).expect("a seed")).collect()
+}
+
+#[test]
+fn every_seed_is_read_the_same_however_it_is_split() {
+    for seed in seeds() {
+        entry::answer(&seed);
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_bent_seed_breaks_no_promise(
+        seed in prop::sample::select(seeds()),
+        bends in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        choice: u8,
+        step: u8,
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let mut bytes = seed;
+        for (at, bend) in bends {
+            let at = at.index(bytes.len());
+            bytes[at] ^= bend;
+        }
+        (bytes[0], bytes[1]) = (choice, step);
+        entry::answer(&bytes);
+        entry::answer(&bytes[..cut.index(bytes.len())]);
+    }
+}

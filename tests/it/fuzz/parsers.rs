@@ -1,0 +1,59 @@
+//! The fuzz targets for words, DNS replies and framing, run by the ordinary tests: their corpora,
+//! and random bends of them.
+
+use proptest::prelude::*;
+
+#[path = "../../../fuzz/fuzz_targets/framing_entry.rs"]
+mod framing_entry;
+#[path = "../../../fuzz/fuzz_targets/reply_entry.rs"]
+mod reply_entry;
+#[path = "../../../fuzz/fuzz_targets/words_entry.rs"]
+mod words_entry;
+
+type Entry = fn(&[u8]);
+
+/// Each corpus, and what reads it.
+const TARGETS: [(&str, Entry); 5] = [
+    ("url", words_entry::url),
+    ("url", words_entry::endpoint),
+    ("rules", words_entry::rules),
+    ("reply", reply_entry::reply),
+    ("framing", framing_entry::framing),
+];
+
+/// All seeds, each with its reader.
+fn seeds() -> Vec<(Entry, Vec<u8>)> {
+    let mut seeds = Vec::new();
+    for (corpus, entry) in TARGETS {
+        let place = format!("{}/fuzz/corpus/{corpus}", env!("CARGO_MANIFEST_DIR"));
+        for file in std::fs::read_dir(place).expect("the corpus") {
+            seeds.push((entry, std::fs::read(file.expect("a seed").path()).expect("a seed")));
+        }
+    }
+    seeds
+}
+
+#[test]
+fn every_seed_keeps_every_promise() {
+    seeds().iter().for_each(|(entry, seed)| entry(seed));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn a_bent_seed_keeps_every_promise(
+        (entry, seed) in prop::sample::select(seeds()),
+        bends in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let mut bytes = seed;
+        bytes.push(0);
+        for (at, bend) in bends {
+            let at = at.index(bytes.len());
+            bytes[at] ^= bend;
+        }
+        entry(&bytes);
+        entry(&bytes[..cut.index(bytes.len())]);
+    }
+}

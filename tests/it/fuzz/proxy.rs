@@ -1,0 +1,34 @@
+//! The fuzz target for proxies, run by the ordinary tests: its corpus, and random bends of it.
+
+use proptest::prelude::*;
+
+#[path = "../../../fuzz/fuzz_targets/proxy_entry.rs"]
+mod proxy_entry;
+
+fn seeds() -> Vec<Vec<u8>> {
+    let place = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/proxy");
+    let files = std::fs::read_dir(place).expect("the corpus");
+    files.map(|file| std::fs::read(file.expect("a seed").path()).expect("a seed")).collect()
+}
+
+#[test]
+fn every_seed_comes_to_an_end() {
+    seeds().iter().for_each(|seed| proxy_entry::proxy(seed));
+}
+
+proptest! {
+    #[test]
+    fn a_bent_answer_breaks_no_promise(
+        seed in prop::sample::select(seeds()),
+        bends in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let mut bytes = seed;
+        for (at, bend) in bends {
+            let at = at.index(bytes.len());
+            bytes[at] ^= bend;
+        }
+        proxy_entry::proxy(&bytes);
+        proxy_entry::proxy(&bytes[..cut.index(bytes.len())]);
+    }
+}

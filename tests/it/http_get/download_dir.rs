@@ -1,0 +1,55 @@
+//! A directory in which files come to be.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use tempfile::TempDir;
+
+use crate::support::origin::Origin;
+use crate::support::sockit::{LIMIT, Sockit};
+
+/// The directory; it goes with the test.
+pub struct Place {
+    dir: TempDir,
+}
+
+impl Place {
+    /// An empty one.
+    pub fn new() -> Place {
+        Place { dir: tempfile::tempdir().unwrap() }
+    }
+
+    /// Where `name` is in it.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// What `name` holds, if it is there.
+    pub fn read(&self, name: &str) -> Option<String> {
+        fs::read_to_string(self.path(name)).ok()
+    }
+
+    /// A run of http-get that saves what `server` has as `f`.
+    pub fn get(&self, server: &Origin, flags: &str) -> Sockit {
+        server.get(flags).arg("-o").arg(self.path("f"))
+    }
+
+    /// What is in it, in order.
+    pub fn names(&self) -> Vec<String> {
+        let files = fs::read_dir(self.dir.path()).unwrap();
+        let mut names: Vec<_> =
+            files.map(|f| f.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    /// Waits until `name` holds `text`.
+    pub fn wait_to_hold(&self, name: &str, text: &str) {
+        let until = Instant::now() + LIMIT;
+        while self.read(name).as_deref() != Some(text) {
+            assert!(Instant::now() < until, "{name} never holds {text}");
+            std::thread::yield_now();
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! https: what TLS adds to the truth about endings.
+
+use crate::support::certificates::Authority;
+use crate::support::origin::{ok, origin, to};
+use crate::support::peer::{Script, peer};
+use crate::support::process::Daemon;
+use crate::support::sockit::{Sockit, sockit};
+
+/// A server of ours that says `answer` under TLS, with its fingerprint.
+fn https(answer: &[u8], ends: bool) -> (Daemon, String) {
+    let mut server = sockit("tcp-server --tls --service pipe --once").stdin_open().serve();
+    server.wait_to_say("SHA-256: ");
+    let told = String::from_utf8(server.stderr.bytes()).expect("text");
+    let pin = told.lines().find_map(|line| line.split_once("SHA-256: ")).expect("a fingerprint");
+    let pin = pin.1.trim().to_string();
+    server.type_in(answer);
+    if ends {
+        server.end_stdin();
+    }
+    (server, pin)
+}
+
+fn get(server: &Daemon, pin: &str, flags: &str) -> Sockit {
+    let url = format!("https://127.0.0.1:{}/x", server.port());
+    sockit("http-get -q").and(flags).arg("--pin").arg(pin).arg(url)
+}
+
+#[test]
+fn a_body_that_the_stream_ends_needs_the_goodbye() {
+    let (server, pin) = https(b"HTTP/1.1 200 OK\r\n\r\nhello", true);
+    get(&server, &pin, "").run().exits(0).prints("hello");
+    let (server, pin) = https(b"HTTP/1.1 200 OK\r\n\r\nhello", false);
+    let run = get(&server, &pin, "").start();
+    run.wait_to_print("hello");
+    // Whoever leaves with something unread resets the connection.
+    server.wait_to_print("\r\n\r\n");
+    server.signal(9);
+    run.wait().exits(18).prints("hello").says("close_notify").fails_at("receive");
+}
+
+#[test]
+fn allow_truncation_accepts_a_body_without_close_notify() {
+    let (server, pin) = https(b"HTTP/1.1 200 OK\r\n\r\nhello", false);
+    let run = get(&server, &pin, "--allow-truncation").start();
+    run.wait_to_print("hello");
+    server.wait_to_print("\r\n\r\n");
+    server.signal(9);
+    run.wait().exits(0).prints("hello").is_silent();
+    let (server, pin) = https(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello", false);
+    let run = get(&server, &pin, "--allow-truncation").start();
+    run.wait_to_print("hello");
+    server.wait_to_print("\r\n\r\n");
+    server.signal(9);
+    run.wait().exits(18).fails_at("receive");
+}
+
+#[test]
+fn a_body_that_is_whole_needs_none() {
+    let (server, pin) = https(&ok("hello"), false);
+    get(&server, &pin, "").run().exits(0).prints("hello");
+}
+
+#[test]
+fn a_certificate_nobody_vouches_for_is_60() {
+    let (server, _) = https(&ok("hello"), true);
+    let url = format!("https://127.0.0.1:{}/x", server.port());
+    sockit("http-get").arg(url).run().exits(60).prints("").fails_at("tls");
+    let plain = peer(|mut stream| {
+        stream.say("HTTP/1.1 400 Bad Request\r\n\r\n");
+        stream.finish();
+        stream.hear_all()
+    });
+    sockit("http-get").arg(format!("https://{}/", plain.addr())).run().exits(35).fails_at("tls");
+}
+
+#[test]
+fn the_way_from_https_to_http_needs_permission() {
+    let plain = origin([ok("in the clear")]);
+    let (server, pin) = https(&to(&plain.url("/")), true);
+    get(&server, &pin, "").run().exits(47).prints("").says("--allow-downgrade");
+    let (server, pin) = https(&to(&plain.url("/")), true);
+    get(&server, &pin, "--allow-downgrade").run().exits(0).prints("in the clear");
+}
+
+#[test]
+fn limits_and_signals_reach_into_a_tls_stream() {
+    let cut = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello";
+    let (server, pin) = https(cut, false);
+    let run = get(&server, &pin, "--idle-timeout 300ms").run();
+    run.exits(28).prints("hello").says("got 5 of 9").fails_at("receive");
+    let (server, pin) = https(cut, false);
+    let run = get(&server, &pin, "--timeout 1").run();
+    run.exits(28).prints("hello").fails_at("receive");
+    assert!((0.9..5.0).contains(&run.took.as_secs_f64()), "{:?}", run.took);
+}
+
+#[test]
+fn a_name_and_a_certificate_are_for_the_first_origin_alone() {
+    let authority = Authority::new();
+    let (theirs, ours) = (authority.paper(&["a.example"]), authority.paper(&["me"]));
+    for (flags, code) in [("", 0), ("--client-ca", 35)] {
+        let mut other = sockit("tcp-server --tls --service pipe --cert");
+        other = other.arg(authority.paper(&["localhost"])).stdin(ok("elsewhere"));
+        if !flags.is_empty() {
+            other = other.arg(flags).arg(authority.ca());
+        }
+        let other = other.serve();
+        let home = sockit("tcp-server --tls --service pipe --once --cert").arg(&theirs);
+        let home = home.arg("--client-ca").arg(authority.ca());
+        let home = home.stdin(to(&format!("https://localhost:{}/", other.port()))).serve();
+        let run = sockit("http-get -q --server-name a.example --ca-file").arg(authority.ca());
+        let url = format!("https://127.0.0.1:{}/", home.port());
+        run.arg("--cert").arg(&ours).arg(url).run().exits(code);
+    }
+}

@@ -1,0 +1,96 @@
+//! A second real server, with codings made on the fly: Apache with a private configuration.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use super::web_servers::{Server, body};
+use crate::support::peer::{free_port, program};
+use crate::support::sockit::sockit;
+
+/// Where Debian keeps its modules.
+const MODULES: &str = "/usr/lib/apache2/modules";
+
+fn apache() -> Option<Server> {
+    // Debian keeps it where only root's PATH leads.
+    let mut command = match Path::new("/usr/sbin/apache2") {
+        there if there.exists() => Command::new(there),
+        _ => program("apache2")?,
+    };
+    let (port, place) = (free_port(), tempfile::tempdir().unwrap());
+    let home = place.path().display().to_string();
+    fs::create_dir(place.path().join("docs")).unwrap();
+    fs::write(place.path().join("docs/page.html"), body(200_000)).unwrap();
+    fs::write(place.path().join("docs/big"), body(3 << 20)).unwrap();
+    let modules = ["mpm_event", "authz_core", "mime", "filter", "deflate", "brotli", "alias"];
+    let modules = modules.map(|name| format!("LoadModule {name}_module {MODULES}/mod_{name}.so\n"));
+    // Whoever starts it as root must say whose it is to be; the files are for everybody.
+    let conf = format!(
+        "{modules}
+         ServerRoot {home}
+         ServerName localhost
+         Listen 127.0.0.1:{port}
+         PidFile {home}/pid
+         ErrorLog {home}/errors
+         Mutex posixsem
+         User www-data
+         Group www-data
+         DocumentRoot {home}/docs
+         TypesConfig /dev/null
+         AddType text/html .html
+         <Directory {home}/docs>
+           Require all granted
+         </Directory>
+         <Location /br>
+           SetOutputFilter BROTLI_COMPRESS
+         </Location>
+         <Location /gzip>
+           SetOutputFilter DEFLATE
+         </Location>
+         Alias /br {home}/docs
+         Alias /gzip {home}/docs
+         Redirect 302 /away /page.html
+         Redirect gone /gone\n",
+        modules = modules.concat()
+    );
+    fs::write(place.path().join("conf"), conf).unwrap();
+    open_to_all(place.path());
+    command.args(["-X", "-d", &home, "-f", &format!("{home}/conf")]);
+    Some(Server::start(command, port, place))
+}
+
+fn open_to_all(place: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(place, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn apache_serves_plain_coded_on_the_fly_ranged_and_moved() {
+    let Some(server) = apache() else { return };
+    let run = sockit("http-get -q").arg(server.url("/big")).run();
+    run.exits(0);
+    assert!(run.stdout == body(3 << 20));
+    for coding in ["br", "gzip"] {
+        let run = sockit("http-get").arg(server.url(&format!("/{coding}/page.html"))).run();
+        run.exits(0).says(&format!("Content-Encoding: {coding}"));
+        assert!(run.stdout == body(200_000), "{coding}");
+    }
+    let run = sockit("http-get -q --range 100-199").arg(server.url("/big")).run();
+    run.exits(0).prints(&body(3 << 20)[100..200]);
+    let run = sockit("http-get").arg(server.url("/away")).run();
+    run.exits(0).says("302 Found");
+    assert!(run.stdout == body(200_000));
+    sockit("http-get -q").arg(server.url("/gone")).run().exits(22);
+    sockit("http-get -q -I").arg(server.url("/big")).run().exits(0).prints("");
+}
+
+#[test]
+fn apache_completes_what_was_cut() {
+    let Some(server) = apache() else { return };
+    let target = server.file("copy");
+    let run = sockit("http-get -q --range 0-99999 -o").arg(&target).arg(server.url("/big")).run();
+    run.exits(0);
+    fs::rename(&target, server.file("copy.part")).unwrap();
+    sockit("http-get -q --continue -o").arg(&target).arg(server.url("/big")).run().exits(0);
+    assert!(fs::read(&target).unwrap() == body(3 << 20));
+}

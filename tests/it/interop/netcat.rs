@@ -1,0 +1,163 @@
+//! nc, ncat, socat and busybox at the other end, in both roles.
+
+use std::net::SocketAddr;
+use std::process::Stdio;
+
+use crate::support::peer;
+use crate::support::process::Running;
+use crate::support::sockit::{LIMIT, Run, sockit};
+
+/// A real peer's command line; `PORT` stands for the port.
+struct Tool {
+    program: &'static str,
+    args: &'static [&'static str],
+}
+
+/// nc.openbsd, ncat and busybox leave as soon as their caller has finished, whatever they still have to
+/// say; against them, ours must not finish first.
+fn ours(tool: &Tool) -> &'static str {
+    match tool.program {
+        "nc.openbsd" | "ncat" | "busybox" => "tcp-client --no-half-close",
+        _ => "tcp-client",
+    }
+}
+
+/// Clients that finish at the end of their stdin and stay for the answer.
+const CLIENTS: [Tool; 4] = [
+    Tool { program: "nc.openbsd", args: &["-N", "127.0.0.1", "PORT"] },
+    Tool { program: "ncat", args: &["127.0.0.1", "PORT"] },
+    Tool { program: "socat", args: &["-t10", "STDIO", "TCP4:127.0.0.1:PORT"] },
+    Tool { program: "busybox", args: &["nc", "127.0.0.1", "PORT"] },
+];
+
+/// Servers that take one caller and join it to their stdin and stdout.
+const SERVERS: [Tool; 4] = [
+    Tool { program: "nc.openbsd", args: &["-N", "-l", "127.0.0.1", "PORT"] },
+    Tool { program: "ncat", args: &["-l", "127.0.0.1", "PORT"] },
+    Tool { program: "socat", args: &["-t10", "STDIO", "TCP4-LISTEN:PORT,bind=127.0.0.1"] },
+    Tool { program: "busybox", args: &["nc", "-l", "-p", "PORT", "127.0.0.1"] },
+];
+
+impl Tool {
+    fn start(&self, port: u16, input: &[u8]) -> Option<Running> {
+        self.start_with(port, Some(input.to_vec()))
+    }
+
+    /// With a stdin that stays open.
+    fn start_open(&self, port: u16) -> Option<Running> {
+        self.start_with(port, None)
+    }
+
+    fn start_with(&self, port: u16, input: Option<Vec<u8>>) -> Option<Running> {
+        let mut command = peer::program(self.program)?;
+        command.args(self.args.iter().map(|arg| arg.replace("PORT", &port.to_string())));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Some(Running::start(command, input, LIMIT))
+    }
+}
+
+fn bytes(size: usize) -> Vec<u8> {
+    (0..=250).cycle().take(size).collect()
+}
+
+#[test]
+fn their_clients_get_every_byte_back_from_our_echo() {
+    for tool in CLIENTS {
+        let server = sockit("tcp-server --service echo --once").serve();
+        let sent = bytes(300_000);
+        let Some(client) = tool.start(server.port(), &sent) else { continue };
+        let run = client.wait();
+        assert_eq!(run.code, 0, "{}: {}", tool.program, run.stderr);
+        assert!(run.stdout == sent, "{}: {} bytes back", tool.program, run.stdout.len());
+        server.wait().exits(0);
+    }
+}
+
+#[test]
+fn their_clients_get_the_whole_of_our_pipes_answer() {
+    for tool in CLIENTS {
+        let answer = bytes(300_000);
+        let server = sockit("tcp-server --service pipe --once").stdin(&answer).serve();
+        let Some(client) = tool.start(server.port(), b"question") else { continue };
+        let run = client.wait();
+        assert!(run.stdout == answer, "{}: {} bytes came", tool.program, run.stdout.len());
+        server.wait().exits(0).prints("question");
+    }
+}
+
+#[test]
+fn our_client_talks_to_their_servers() {
+    for tool in SERVERS {
+        let port = peer::free_port();
+        let answer = bytes(300_000);
+        let Some(server) = tool.start(port, &answer) else { continue };
+        peer::wait_for_listener(port);
+        let at: SocketAddr = ([127, 0, 0, 1], port).into();
+        let run = sockit(ours(&tool)).to(at).stdin("from us").run();
+        let told = format!("{}: {}", tool.program, run.stderr);
+        assert_eq!(run.code, 0, "{told}");
+        assert!(run.stdout == answer, "{told}: {} bytes came", run.stdout.len());
+        check(tool.program, server.wait());
+    }
+}
+
+/// What a peer sends arrives whole where we have no input: its own end of stream comes first.
+#[test]
+fn null_stdin_gets_the_whole_file_from_their_servers() {
+    let traditional =
+        Tool { program: "nc.traditional", args: &["-q1", "-l", "-p", "PORT", "-s", "127.0.0.1"] };
+    for tool in SERVERS.into_iter().chain([traditional]) {
+        let port = peer::free_port();
+        let file = bytes(300_000);
+        let Some(_server) = tool.start(port, &file) else { continue };
+        peer::wait_for_listener(port);
+        let at: SocketAddr = ([127, 0, 0, 1], port).into();
+        let run = sockit("tcp-client").to(at).run();
+        let came = run.stdout.len();
+        assert!(run.stdout == file, "{}: {came} bytes, {}", tool.program, run.stderr);
+        run.exits(0).is_silent();
+    }
+}
+
+#[test]
+fn null_stdin_gets_the_whole_file_from_their_clients() {
+    let more = [
+        Tool { program: "nc.traditional", args: &["-q1", "127.0.0.1", "PORT"] },
+        Tool { program: "curl", args: &["-s", "telnet://127.0.0.1:PORT"] },
+    ];
+    for tool in CLIENTS.into_iter().chain(more) {
+        let server = sockit("tcp-server --service pipe --once").serve();
+        let file = bytes(300_000);
+        let Some(mut client) = tool.start_open(server.port()) else { continue };
+        // Input that comes late: a peer that has seen our end of stream would be gone by then.
+        server.wait_to_say("Accept new connection");
+        client.type_in(&file);
+        client.end_stdin();
+        server.wait_to_have(file.len());
+        if tool.program == "curl" {
+            // It waits for our end of stream, and never sends its own.
+            client.signal(libc::SIGTERM);
+        }
+        let run = server.wait();
+        let came = run.stdout.len();
+        assert!(run.stdout == file, "{}: {came} bytes, {}", tool.program, run.stderr);
+        run.exits(0);
+    }
+}
+
+fn check(program: &str, theirs: Run) {
+    assert_eq!(theirs.stdout, b"from us", "{program}: {}", theirs.stderr);
+}
+
+#[test]
+fn ncats_child_answers_our_client() {
+    let Some(mut ncat) = peer::program("ncat") else { return };
+    let port = peer::free_port();
+    ncat.args(["-l", "127.0.0.1", &port.to_string(), "-e", "/bin/cat"]);
+    ncat.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let ncat = Running::start(ncat, Some(Vec::new()), LIMIT);
+    peer::wait_for_listener(port);
+    let client = sockit(&format!("tcp-client 127.0.0.1 {port} --send echo")).run();
+    client.exits(0).prints("echo\n");
+    drop(ncat);
+}

@@ -1,0 +1,201 @@
+//! Real servers: nginx with a private configuration, and Python's own.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use tempfile::TempDir;
+
+use crate::support::peer::{free_port, program, wait_for_listener};
+use crate::support::sockit::sockit;
+
+/// A server of somebody else's, killed with its test.
+pub struct Server {
+    child: Child,
+    port: u16,
+    place: TempDir,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Server {
+    /// Starts it, and waits until it listens.
+    pub fn start(mut command: Command, port: u16, place: TempDir) -> Server {
+        let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = quiet.spawn().expect("the server starts");
+        wait_for_listener(port);
+        Server { child, port, place }
+    }
+
+    /// Where it has this path.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// A file in its folder.
+    pub fn file(&self, name: &str) -> std::path::PathBuf {
+        self.place.path().join(name)
+    }
+}
+
+/// A body that does not compress to nothing, and is the same every time.
+pub fn body(size: usize) -> Vec<u8> {
+    let mut state = 88172645463325252_u64;
+    let mut byte = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        b'a' + (state % 16) as u8
+    };
+    (0..size).map(|_| byte()).collect()
+}
+
+fn python() -> Option<Server> {
+    let mut command = program("python3")?;
+    let (port, place) = (free_port(), tempfile::tempdir().unwrap());
+    fs::write(place.path().join("big"), body(3 << 20)).unwrap();
+    command.args(["-m", "http.server", "--bind", "127.0.0.1", &port.to_string()]);
+    command.current_dir(place.path());
+    Some(Server::start(command, port, place))
+}
+
+fn nginx() -> Option<Server> {
+    // Debian keeps it where only root's PATH leads.
+    let mut command = match Path::new("/usr/sbin/nginx") {
+        there if there.exists() => Command::new(there),
+        _ => program("nginx")?,
+    };
+    let (port, place) = (free_port(), tempfile::tempdir().unwrap());
+    let home = place.path().display().to_string();
+    fs::write(place.path().join("big"), body(3 << 20)).unwrap();
+    fs::write(place.path().join("page.html"), body(200_000)).unwrap();
+    fs::write(place.path().join("users"), "me:{PLAIN}secret\n").unwrap();
+    fs::write(
+        place.path().join("conf"),
+        format!(
+            "daemon off; master_process off; pid {home}/pid; error_log {home}/errors;
+             events {{ worker_connections 64; }}
+             http {{
+               access_log off;
+               client_body_temp_path {home}/t1; proxy_temp_path {home}/t2;
+               fastcgi_temp_path {home}/t3; uwsgi_temp_path {home}/t4; scgi_temp_path {home}/t5;
+               types {{ text/html html; }}
+               server {{
+                 listen 127.0.0.1:{port}; listen unix:{home}/socket; root {home};
+                 location /host {{ return 200 $http_host; }}
+                 gzip on; gzip_min_length 10;
+                 location /moved {{ return 301 /page.html; }}
+                 location /nothing {{ return 444; }}
+                 location /slow/ {{ alias {home}/; limit_rate 200k; limit_rate_after 1; }}
+                 location /private/ {{ alias {home}/; auth_basic x; auth_basic_user_file {home}/users; }}
+               }}
+             }}"
+        ),
+    )
+    .unwrap();
+    command.args(["-p", &home, "-c", &format!("{home}/conf"), "-e", &format!("{home}/errors")]);
+    Some(Server::start(command, port, place))
+}
+
+#[test]
+fn unix_socket_reaches_nginx_under_host_of_url() {
+    let Some(server) = nginx() else { return };
+    let get = |url: &str| sockit("http-get -q --unix").arg(server.file("socket")).arg(url);
+    // The proxy of the environment is for hosts, not for this socket.
+    let dead = "http://127.0.0.1:9";
+    get("http://docker.example:81/host")
+        .env("http_proxy", dead)
+        .run()
+        .exits(0)
+        .prints("docker.example:81");
+    let run = get("http://any.example/big").run();
+    run.exits(0);
+    assert!(run.stdout == body(3 << 20));
+    let run = get("http://any.example/private/page.html").run();
+    run.exits(22).says("hint: the server requires Basic authentication: --user USER:PASSWORD");
+}
+
+#[test]
+fn python_serves_and_we_get_every_byte() {
+    let Some(server) = python() else { return };
+    let run = sockit("http-get -q").arg(server.url("/big")).run();
+    run.exits(0);
+    assert!(run.stdout == body(3 << 20));
+    sockit("http-get -q").arg(server.url("/none")).run().exits(22);
+    // It knows no ranges: what stands is of no use, and all of it comes again.
+    let target = server.file("copy");
+    fs::write(server.file("copy.part"), "not of this body").unwrap();
+    sockit("http-get --continue -o").arg(&target).arg(server.url("/big")).run().exits(0);
+    assert!(fs::read(&target).unwrap() == body(3 << 20));
+}
+
+#[test]
+fn nginx_serves_plain_coded_ranged_and_moved() {
+    let Some(server) = nginx() else { return };
+    let run = sockit("http-get -q").arg(server.url("/big")).run();
+    run.exits(0);
+    assert!(run.stdout == body(3 << 20));
+    let run = sockit("http-get").arg(server.url("/moved")).run();
+    run.exits(0).says("301 Moved Permanently").says("Content-Encoding: gzip");
+    assert!(run.stdout == body(200_000));
+    let run = sockit("http-get -q --range 100-199").arg(server.url("/big")).run();
+    run.exits(0).prints(&body(3 << 20)[100..200]);
+    sockit("http-get -q").arg(server.url("/nothing")).run().exits(52);
+    sockit("http-get -q").arg(server.url("/none")).run().exits(22);
+    let run = sockit("http-get -q --user me:secret").arg(server.url("/private/page.html")).run();
+    run.exits(0);
+    assert!(run.stdout == body(200_000));
+    sockit("http-get -q").arg(server.url("/private/page.html")).run().exits(22);
+    sockit("http-get -q -I").arg(server.url("/big")).run().exits(0).prints("");
+}
+
+#[test]
+fn nginx_and_an_interruption_come_to_the_same_file() {
+    let Some(server) = nginx() else { return };
+    let target = server.file("copy");
+    let get = |flags: &str| {
+        sockit("http-get -q").and(flags).arg("-o").arg(&target).arg(server.url("/slow/big"))
+    };
+    get("--timeout 2").run().exits(28);
+    let part = fs::metadata(server.file("copy.part")).unwrap().len();
+    assert!((1..3 << 20).contains(&part), "{part}");
+    let whole = sockit("http-get --continue -o").arg(&target).arg(server.url("/big")).run();
+    whole.exits(0).says("206 Partial Content");
+    assert!(fs::read(&target).unwrap() == body(3 << 20));
+    // It has changed since, though not in size.
+    get("--timeout 2").run().exits(28);
+    fs::write(server.file("big"), [body(1), body(3 << 20)].concat()).unwrap();
+    sockit("http-get -q --continue -o").arg(&target).arg(server.url("/big")).run().exits(0);
+    assert!(fs::read(&target).unwrap() == [body(1), body(3 << 20)].concat());
+}
+
+/// The tutorial's whole answer to its own GET, split at the blank line.
+fn tutorials(server: &Server, path: &str) -> Option<Vec<u8>> {
+    let mut python = program("python3")?;
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tutorials");
+    python.arg(folder.join("careful_client.py")).arg(server.port.to_string()).arg(path);
+    Some(body_of(&python.output().expect("their client runs").stdout))
+}
+
+fn body_of(answer: &[u8]) -> Vec<u8> {
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("a blank line");
+    answer[end + 4..].to_vec()
+}
+
+#[test]
+fn the_tutorials_get_and_ours_bring_the_same_bytes() {
+    for server in [python(), nginx()].into_iter().flatten() {
+        let Some(theirs) = tutorials(&server, "/big") else { return };
+        let raw = sockit("http-get --http1.0 --half-close --raw").arg(server.url("/big")).run();
+        raw.exits(0).is_silent();
+        assert!(body_of(&raw.stdout) == theirs);
+        let plain = sockit("http-get -q").arg(server.url("/big")).run();
+        plain.exits(0);
+        assert!(plain.stdout == theirs);
+    }
+}

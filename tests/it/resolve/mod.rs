@@ -1,0 +1,6 @@
+//! `sockit resolve`.
+
+mod failures;
+mod local;
+mod server;
+mod verify;

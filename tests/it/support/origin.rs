@@ -1,0 +1,140 @@
+//! A web server with a script: a raw answer for each caller in turn, and memory of what they asked.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use crate::support::sockit::{LIMIT, Sockit, sockit};
+
+/// What one caller gets.
+#[derive(Clone)]
+pub enum Answer {
+    /// These bytes, then a FIN.
+    Bytes(Vec<u8>),
+    /// These bytes, then a reset.
+    ThenReset(Vec<u8>),
+    /// These bytes, then nothing until the caller leaves.
+    ThenSilence(Vec<u8>),
+    /// These bytes over and over until the caller leaves.
+    Endless(Vec<u8>),
+    /// These bytes, one at a time and so far apart.
+    Drip(Vec<u8>, Duration),
+}
+
+impl<T: AsRef<[u8]>> From<T> for Answer {
+    fn from(bytes: T) -> Answer {
+        Answer::Bytes(bytes.as_ref().to_vec())
+    }
+}
+
+/// The server; its thread ends with the test.
+pub struct Origin {
+    addr: SocketAddr,
+    heard: Arc<Mutex<Vec<String>>>,
+}
+
+/// A server that gives these answers in turn, the last one for ever.
+pub fn origin<A: Into<Answer>>(answers: impl IntoIterator<Item = A>) -> Origin {
+    origin_of(answers.into_iter().map(Into::into).collect())
+}
+
+fn origin_of(answers: Vec<Answer>) -> Origin {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port for the origin");
+    let addr = listener.local_addr().expect("a bound address");
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let ours = heard.clone();
+    thread::spawn(move || {
+        for (n, stream) in listener.incoming().enumerate() {
+            let answer = answers[n.min(answers.len() - 1)].clone();
+            let heard = ours.clone();
+            let Ok(stream) = stream else { return };
+            thread::spawn(move || play(stream, answer, &heard));
+        }
+    });
+    Origin { addr, heard }
+}
+
+impl Origin {
+    /// A URL here.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.addr)
+    }
+
+    /// Where it is.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// A run of http-get for `/x` here.
+    pub fn get(&self, flags: &str) -> Sockit {
+        sockit("http-get").and(flags).arg(self.url("/x"))
+    }
+
+    /// The requests so far, each with its blank line.
+    pub fn heard(&self) -> Vec<String> {
+        self.heard.lock().expect("the requests").clone()
+    }
+}
+
+fn play(mut stream: TcpStream, answer: Answer, heard: &Mutex<Vec<String>>) {
+    stream.set_read_timeout(Some(LIMIT)).expect("a limit");
+    stream.set_write_timeout(Some(LIMIT)).expect("a limit");
+    let Some(request) = request(&mut stream) else { return };
+    heard.lock().expect("the requests").push(request);
+    match answer {
+        Answer::Bytes(bytes) => {
+            let _ = stream.write_all(&bytes);
+            let _ = stream.shutdown(Shutdown::Write);
+            drain(&mut stream);
+        }
+        Answer::ThenReset(bytes) => {
+            let _ = stream.write_all(&bytes);
+            // The reset must not overtake what it follows.
+            thread::sleep(Duration::from_millis(150));
+            let _ = socket2::Socket::from(stream).set_linger(Some(Duration::ZERO));
+        }
+        Answer::ThenSilence(bytes) => {
+            let _ = stream.write_all(&bytes);
+            drain(&mut stream);
+        }
+        Answer::Endless(bytes) => while stream.write_all(&bytes).is_ok() {},
+        Answer::Drip(bytes, apart) => {
+            for byte in bytes {
+                if stream.write_all(&[byte]).is_err() {
+                    return;
+                }
+                thread::sleep(apart);
+            }
+        }
+    }
+}
+
+/// One request up to its blank line; none from a caller that only knocked.
+fn request(stream: &mut TcpStream) -> Option<String> {
+    let mut text = Vec::new();
+    let mut byte = [0];
+    while !text.ends_with(b"\r\n\r\n") {
+        match stream.read(&mut byte) {
+            Ok(1) => text.push(byte[0]),
+            _ => return None,
+        }
+    }
+    Some(String::from_utf8(text).expect("a request in ASCII"))
+}
+
+fn drain(stream: &mut TcpStream) {
+    let mut rest = [0; 4096];
+    while stream.read(&mut rest).is_ok_and(|n| n > 0) {}
+}
+
+/// An answer with a body of known length.
+pub fn ok(body: &str) -> Vec<u8> {
+    format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
+}
+
+/// A redirect.
+pub fn to(location: &str) -> Vec<u8> {
+    format!("HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n").into_bytes()
+}

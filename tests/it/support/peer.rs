@@ -1,0 +1,325 @@
+//! The other end: peers with a script, written on std::net, and the real ones on PATH.
+//!
+//! Every socket here has a limit on each read and write, so that a sockit that never answers
+//! fails its test instead of hanging it.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::Command;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::support::sockit::LIMIT;
+
+/// A listener that plays `script` to its caller, on a thread of its own.
+pub struct Peer<T> {
+    addr: SocketAddr,
+    outcome: mpsc::Receiver<T>,
+}
+
+/// Plays `script` to the first caller.
+pub fn peer<T: Send + 'static>(script: impl FnOnce(TcpStream) -> T + Send + 'static) -> Peer<T> {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port for the peer");
+    peer_on(listener, script)
+}
+
+/// Plays `script` to the first caller of this listener.
+pub fn peer_on<T: Send + 'static>(
+    listener: TcpListener,
+    script: impl FnOnce(TcpStream) -> T + Send + 'static,
+) -> Peer<T> {
+    let addr = listener.local_addr().expect("a bound address");
+    let (tell, outcome) = mpsc::channel();
+    thread::spawn(move || {
+        if let Some(stream) = accept(&listener) {
+            drop(listener);
+            let _ = tell.send(script(stream));
+        }
+    });
+    Peer { addr, outcome }
+}
+
+impl<T> Peer<T> {
+    /// Where sockit finds it.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// What the script returned, once it is through.
+    #[track_caller]
+    pub fn outcome(&self) -> T {
+        self.outcome.recv_timeout(LIMIT).expect("the peer's script came to its end")
+    }
+}
+
+fn accept(listener: &TcpListener) -> Option<TcpStream> {
+    let limit = Timespec { tv_sec: LIMIT.as_secs() as i64, tv_nsec: 0 };
+    let mut fds = [PollFd::new(listener, PollFlags::IN)];
+    match poll(&mut fds, Some(&limit)) {
+        Ok(1) => Some(limited(listener.accept().ok()?.0)),
+        _ => None,
+    }
+}
+
+fn limited(stream: TcpStream) -> TcpStream {
+    stream.set_read_timeout(Some(LIMIT)).expect("a read limit");
+    stream.set_write_timeout(Some(LIMIT)).expect("a write limit");
+    stream
+}
+
+/// A connection to a server under test.
+#[track_caller]
+pub fn call(addr: SocketAddr) -> TcpStream {
+    limited(TcpStream::connect_timeout(&addr, LIMIT).expect("the server takes our call"))
+}
+
+/// The words a script is made of.
+pub trait Script {
+    /// Sends all of it.
+    fn say(&mut self, bytes: impl AsRef<[u8]>);
+    /// Reads exactly this many bytes and checks them.
+    fn hear(&mut self, bytes: impl AsRef<[u8]>);
+    /// Reads up to the end of the stream.
+    fn hear_all(&mut self) -> Vec<u8>;
+    /// No more from us (a half-close).
+    fn finish(&mut self);
+    /// Ends both ways by a reset.
+    fn reset(self);
+    /// Sends one byte at a time, so far apart.
+    fn drip(&mut self, bytes: impl AsRef<[u8]>, apart: Duration);
+    /// Waits, reading nothing, until the other end is gone altogether; false at the limit.
+    fn outlive(&mut self) -> bool;
+    /// Waits, reading nothing, until the other end has finished or is gone; false at the limit.
+    fn see_leave(&mut self) -> bool;
+}
+
+impl Script for TcpStream {
+    #[track_caller]
+    fn say(&mut self, bytes: impl AsRef<[u8]>) {
+        self.write_all(bytes.as_ref()).expect("the peer's words reach sockit");
+    }
+
+    #[track_caller]
+    fn hear(&mut self, bytes: impl AsRef<[u8]>) {
+        let want = bytes.as_ref();
+        let mut got = vec![0; want.len()];
+        let mut n = 0;
+        while n < got.len() {
+            match self.read(&mut got[n..]) {
+                Ok(0) => break,
+                Ok(more) => n += more,
+                Err(why) => panic!("heard {} and then: {why}", got[..n].escape_ascii()),
+            }
+        }
+        assert_eq!(got[..n].escape_ascii().to_string(), want.escape_ascii().to_string());
+    }
+
+    #[track_caller]
+    fn hear_all(&mut self) -> Vec<u8> {
+        let mut all = Vec::new();
+        let end = self.read_to_end(&mut all);
+        end.unwrap_or_else(|why| panic!("heard {} and then: {why}", all.escape_ascii()));
+        all
+    }
+
+    #[track_caller]
+    fn finish(&mut self) {
+        self.shutdown(Shutdown::Write).expect("a half-close");
+    }
+
+    #[track_caller]
+    fn reset(self) {
+        let socket = socket2::Socket::from(self);
+        socket.set_linger(Some(Duration::ZERO)).expect("SO_LINGER");
+    }
+
+    #[track_caller]
+    fn drip(&mut self, bytes: impl AsRef<[u8]>, apart: Duration) {
+        for byte in bytes.as_ref() {
+            self.say([*byte]);
+            thread::sleep(apart);
+        }
+    }
+
+    fn outlive(&mut self) -> bool {
+        wait_for(self, PollFlags::empty())
+    }
+
+    fn see_leave(&mut self) -> bool {
+        wait_for(self, PollFlags::RDHUP)
+    }
+}
+
+/// Waits for one of these, or for a hang-up, which poll(2) always tells.
+fn wait_for(stream: &TcpStream, what: PollFlags) -> bool {
+    let limit = Timespec { tv_sec: LIMIT.as_secs() as i64, tv_nsec: 0 };
+    let mut fds = [PollFd::new(stream, what)];
+    matches!(poll(&mut fds, Some(&limit)), Ok(1))
+}
+
+/// What a peer saw of one connection.
+pub struct Seen {
+    /// All that sockit sent.
+    pub heard: Vec<u8>,
+    /// When sockit's FIN came.
+    pub fin: Instant,
+    /// When the peer closed.
+    pub closed: Instant,
+}
+
+/// Answers `wait` after it has seen our FIN, and closes.
+pub fn answers_after_fin(wait: Duration, answer: impl AsRef<[u8]> + Send + 'static) -> Peer<Seen> {
+    peer(move |mut stream| {
+        let heard = stream.hear_all();
+        let fin = Instant::now();
+        thread::sleep(wait);
+        stream.say(answer);
+        drop(stream);
+        Seen { heard, fin, closed: Instant::now() }
+    })
+}
+
+/// Sends its part and a FIN first, then listens to the end; tells what it heard.
+pub fn half_closes_first(part: &'static str) -> Peer<Vec<u8>> {
+    peer(move |mut stream| {
+        stream.say(part);
+        stream.finish();
+        stream.hear_all()
+    })
+}
+
+/// Says this much, then resets.
+pub fn says_and_resets(part: &'static str) -> Peer<()> {
+    peer(move |mut stream| {
+        stream.say(part);
+        stream.reset();
+    })
+}
+
+/// Takes the call and closes it without a word.
+pub fn closes_at_once() -> Peer<()> {
+    peer(drop)
+}
+
+/// Takes the call, then neither reads nor writes until sockit is gone.
+pub fn does_nothing() -> Peer<bool> {
+    peer(|mut stream| stream.outlive())
+}
+
+/// Sends every byte back and closes at the end; tells how many there were.
+pub fn echoes() -> Peer<u64> {
+    peer(|stream| io::copy(&mut &stream, &mut &stream).expect("an echo to the end"))
+}
+
+/// A port on which nobody listens, and nobody else will while this value lives.
+pub struct Refusing(socket2::Socket);
+
+impl Refusing {
+    /// Bound, never listening: the kernel answers every call with a reset.
+    pub fn new() -> Refusing {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+        let socket = socket.expect("a socket");
+        let any: SocketAddr = ([127, 0, 0, 1], 0).into();
+        socket.bind(&any.into()).expect("a port that refuses");
+        Refusing(socket)
+    }
+
+    /// Where the refusals come from.
+    pub fn addr(&self) -> SocketAddr {
+        self.0.local_addr().ok().and_then(|a| a.as_socket()).expect("a bound address")
+    }
+}
+
+/// A port whose calls are neither taken nor refused: its backlog is full, so the kernel leaves
+/// every further call without an answer.
+pub struct Unanswering {
+    listener: socket2::Socket,
+    _fillers: Vec<socket2::Socket>,
+}
+
+impl Unanswering {
+    /// Listens on this address, and has callers enough already.
+    pub fn on(addr: SocketAddr) -> Unanswering {
+        let socket = || {
+            let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+            socket.expect("a socket")
+        };
+        let listener = socket();
+        listener.bind(&addr.into()).expect("a port that never answers");
+        listener.listen(0).expect("the shortest backlog");
+        let addr = listener.local_addr().expect("a bound address");
+        // One call that is left without an answer may be a lost packet, two are a full backlog.
+        let mut _fillers = Vec::new();
+        let mut unanswered = 0;
+        while unanswered < 2 && _fillers.len() < 10 {
+            let filler = socket();
+            let answered = filler.connect_timeout(&addr, Duration::from_millis(100)).is_ok();
+            unanswered = if answered { 0 } else { unanswered + 1 };
+            _fillers.push(filler);
+        }
+        Unanswering { listener, _fillers }
+    }
+
+    /// Where nobody answers.
+    pub fn addr(&self) -> SocketAddr {
+        self.listener.local_addr().ok().and_then(|a| a.as_socket()).expect("a bound address")
+    }
+}
+
+/// A real peer by its name, if PATH has it. One that is missing skips the test with a
+/// message, or fails it when SOCKIT_REQUIRE_PEERS=1.
+pub fn program(name: &str) -> Option<Command> {
+    if on_path(name) {
+        let mut command = Command::new(name);
+        command.env("LC_ALL", "C.UTF-8");
+        return Some(command);
+    }
+    let required = std::env::var_os("SOCKIT_REQUIRE_PEERS").is_some_and(|v| v == "1");
+    assert!(!required, "{name} is not on PATH, and SOCKIT_REQUIRE_PEERS=1");
+    eprintln!("skipped: {name} is not on PATH");
+    None
+}
+
+fn on_path(name: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|dir| is_program(&dir.join(name)))
+}
+
+fn is_program(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    path.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
+}
+
+/// A port that was free a moment ago, for real peers that cannot be asked which they took.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("a bound address").port()
+}
+
+/// Waits until some process listens on this TCP port, without calling it.
+#[track_caller]
+pub fn wait_for_listener(port: u16) {
+    let until = Instant::now() + LIMIT;
+    while !has_listener(port) {
+        assert!(Instant::now() < until, "nobody listens on port {port}");
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn has_listener(port: u16) -> bool {
+    // proc(5): the second field is the local address in hexadecimal, the fourth the state,
+    // where 0A is TCP_LISTEN.
+    let suffix = format!(":{port:04X}");
+    ["/proc/net/tcp", "/proc/net/tcp6"].iter().any(|table| {
+        let table = std::fs::read_to_string(table).unwrap_or_default();
+        table.lines().any(|line| {
+            let mut fields = line.split_whitespace().skip(1);
+            let (local, state) = (fields.next(), fields.nth(1));
+            local.is_some_and(|local| local.ends_with(&suffix)) && state == Some("0A")
+        })
+    })
+}

@@ -1,0 +1,326 @@
+//! A sockit that is running: what it has said so far, and the ways to reach it.
+//!
+//! Both of its output streams are read all the time by threads of ours, so no run ever
+//! blocks on a full pipe, and a test waits for what it wants to see with a deadline.
+
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+use std::ops::{Deref, DerefMut};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, ChildStdin, Command, ExitStatus};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::support::sockit::Run;
+
+/// All that came from one stream so far.
+#[derive(Clone, Default)]
+pub struct Capture(Arc<(Mutex<Heard>, Condvar)>);
+
+#[derive(Default)]
+struct Heard {
+    bytes: Vec<u8>,
+    ended: bool,
+}
+
+impl Capture {
+    /// Reads `source` to its end on a thread of its own.
+    pub fn of(source: impl Read + Send + 'static) -> Capture {
+        let capture = Capture::default();
+        let ours = capture.clone();
+        thread::spawn(move || ours.fill(source));
+        capture
+    }
+
+    /// A stream that was never ours to read.
+    pub fn nothing() -> Capture {
+        let capture = Capture::default();
+        capture.0.0.lock().unwrap().ended = true;
+        capture
+    }
+
+    fn fill(&self, mut source: impl Read) {
+        let mut buffer = [0; 65536];
+        loop {
+            let n = source.read(&mut buffer).unwrap_or(0);
+            let mut heard = self.0.0.lock().unwrap();
+            heard.bytes.extend_from_slice(&buffer[..n]);
+            heard.ended = n == 0;
+            self.0.1.notify_all();
+            if n == 0 {
+                return;
+            }
+        }
+    }
+
+    /// What has come so far.
+    pub fn bytes(&self) -> Vec<u8> {
+        self.0.0.lock().unwrap().bytes.clone()
+    }
+
+    /// Waits until `seen` finds what it looks for; None when the stream ended or `limit`
+    /// passed without it.
+    pub fn wait<T>(&self, limit: Duration, seen: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
+        let until = Instant::now() + limit;
+        let mut heard = self.0.0.lock().unwrap();
+        loop {
+            if let Some(found) = seen(&heard.bytes) {
+                return Some(found);
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if heard.ended || left.is_zero() {
+                return None;
+            }
+            heard = self.0.1.wait_timeout(heard, left).unwrap().0;
+        }
+    }
+
+    /// Waits for the end of the stream; false when `limit` passed first.
+    fn wait_for_end(&self, limit: Duration) -> bool {
+        let heard = self.0.0.lock().unwrap();
+        let waited = self.0.1.wait_timeout_while(heard, limit, |heard| !heard.ended).unwrap();
+        waited.0.ended
+    }
+}
+
+/// A child with its pipes; killed when dropped, with whatever it started (strace, sh).
+pub struct Running {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    pub stdout: Capture,
+    pub stderr: Capture,
+    began: Instant,
+    limit: Duration,
+}
+
+impl Running {
+    /// Starts `command`; `input` is written to its stdin and then stdin is closed, or stdin
+    /// stays open where there is none.
+    pub fn start(mut command: Command, input: Option<Vec<u8>>, limit: Duration) -> Running {
+        let began = Instant::now();
+        let started = command.process_group(0).spawn();
+        let mut child = started.unwrap_or_else(|why| panic!("{command:?} does not start: {why}"));
+        let stdout = child.stdout.take().map_or_else(Capture::nothing, Capture::of);
+        let stderr = child.stderr.take().map_or_else(Capture::nothing, Capture::of);
+        let mut stdin = child.stdin.take();
+        if let Some(bytes) = input
+            && let Some(mut pipe) = stdin.take()
+        {
+            // A child that leaves before it read everything is the test's business.
+            thread::spawn(move || pipe.write_all(&bytes));
+        }
+        Running { child, stdin, stdout, stderr, began, limit }
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Writes to the open stdin.
+    #[track_caller]
+    pub fn type_in(&mut self, text: impl AsRef<[u8]>) {
+        let stdin = self.stdin.as_mut().expect("stdin was left open by stdin_open()");
+        stdin.write_all(text.as_ref()).expect("sockit still reads its stdin");
+    }
+
+    /// Closes the open stdin.
+    pub fn end_stdin(&mut self) {
+        self.stdin = None;
+    }
+
+    /// Waits until stderr holds `text`.
+    #[track_caller]
+    pub fn wait_to_say(&self, text: &str) {
+        let seen = self.stderr.wait(self.limit, |bytes| find(bytes, text.as_bytes()));
+        assert!(seen.is_some(), "stderr never says {text:?}\n{}", self.told());
+    }
+
+    /// Waits until stderr holds `text` this many times.
+    #[track_caller]
+    pub fn wait_to_say_times(&self, text: &str, times: usize) {
+        let seen = self.stderr.wait(self.limit, |bytes| {
+            (String::from_utf8_lossy(bytes).matches(text).count() >= times).then_some(())
+        });
+        assert!(seen.is_some(), "stderr never says {text:?} {times} times\n{}", self.told());
+    }
+
+    /// Waits until stdout holds `text`.
+    #[track_caller]
+    pub fn wait_to_print(&self, text: impl AsRef<[u8]>) {
+        let text = text.as_ref();
+        let seen = self.stdout.wait(self.limit, |bytes| find(bytes, text));
+        assert!(seen.is_some(), "stdout never has {}\n{}", text.escape_ascii(), self.told());
+    }
+
+    /// Waits until stdout holds this many bytes.
+    #[track_caller]
+    pub fn wait_to_have(&self, size: usize) {
+        let seen = self.stdout.wait(self.limit, |bytes| (bytes.len() >= size).then_some(()));
+        let came = self.stdout.bytes().len();
+        assert!(seen.is_some(), "{came} of {size} bytes came\n{}", lossy(&self.stderr.bytes()));
+    }
+
+    /// Sends a signal by its number (`libc::SIGTERM`).
+    pub fn signal(&self, signal: i32) {
+        let pid = rustix::process::Pid::from_raw(self.pid() as i32).expect("a process id");
+        let signal = rustix::process::Signal::from_named_raw(signal).expect("a signal");
+        // A process that is gone already has nothing to be told.
+        let _ = rustix::process::kill_process(pid, signal);
+    }
+
+    /// Waits for the end, at most the run's limit from now.
+    #[track_caller]
+    pub fn wait(mut self) -> Run {
+        let until = Instant::now() + self.limit;
+        let Some(status) = self.status_by(until) else {
+            panic!("still running after {:?}\n{}", self.limit, self.told());
+        };
+        let ended = Instant::now();
+        self.finish(status, ended)
+    }
+
+    /// Whether it has not ended yet.
+    pub fn is_alive(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    fn status_by(&mut self, until: Instant) -> Option<ExitStatus> {
+        // The streams end with the process, which saves looking at it every millisecond.
+        let left = || until.saturating_duration_since(Instant::now());
+        self.stdout.wait_for_end(left());
+        self.stderr.wait_for_end(left());
+        loop {
+            match self.child.try_wait().expect("a child of ours") {
+                Some(status) => return Some(status),
+                None if Instant::now() >= until => return None,
+                None => thread::sleep(Duration::from_millis(1)),
+            }
+        }
+    }
+
+    fn finish(self, status: ExitStatus, ended: Instant) -> Run {
+        let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+        let stderr = String::from_utf8_lossy(&self.stderr.bytes()).into_owned();
+        let stdout = self.stdout.bytes();
+        Run { code, stdout, stderr, took: ended - self.began, ended }
+    }
+
+    fn told(&self) -> String {
+        let out = self.stdout.bytes();
+        let err = self.stderr.bytes();
+        format!("--- stdout\n{}\n--- stderr\n{}\n---", out.escape_ascii(), lossy(&err))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Once the child has been waited for, its number may be somebody else's.
+        if self.is_alive()
+            && let Some(group) = rustix::process::Pid::from_raw(self.pid() as i32)
+        {
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        }
+        let _ = self.child.wait();
+    }
+}
+
+/// A server that has said where it listens.
+pub struct Daemon {
+    running: Running,
+    local: String,
+}
+
+impl Daemon {
+    /// Waits for `listening` on stderr, as text or as JSON.
+    #[track_caller]
+    pub fn wait_for_listening(running: Running) -> Daemon {
+        let told = running.stderr.wait(running.limit, |bytes| lossy(bytes).lines().find_map(local));
+        Daemon::that_told(told, running)
+    }
+
+    /// Waits for the port on stdout, where stderr is out of our hands.
+    #[track_caller]
+    pub fn wait_for_port(running: Running) -> Daemon {
+        let told = running.stdout.wait(running.limit, |bytes| {
+            let (port, _) = std::str::from_utf8(bytes).ok()?.split_once('\n')?;
+            Some(format!("127.0.0.1:{port}"))
+        });
+        Daemon::that_told(told, running)
+    }
+
+    #[track_caller]
+    fn that_told(local: Option<String>, running: Running) -> Daemon {
+        let Some(local) = local else {
+            panic!("it never said where it listens\n{}", running.told());
+        };
+        Daemon { running, local }
+    }
+
+    /// What it listens on, in its own words: `127.0.0.1:4711`, or a path.
+    pub fn local(&self) -> &str {
+        &self.local
+    }
+
+    /// Where to reach it; a server on every interface is reached on loopback.
+    #[track_caller]
+    pub fn addr(&self) -> SocketAddr {
+        let mut addr: SocketAddr = self.local.parse().expect("it listens on an address");
+        if addr.ip().is_unspecified() {
+            addr.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+        }
+        addr
+    }
+
+    /// The port it listens on.
+    #[track_caller]
+    pub fn port(&self) -> u16 {
+        self.addr().port()
+    }
+
+    /// SIGTERM, and what became of it.
+    #[track_caller]
+    pub fn stop(self) -> Run {
+        self.running.signal(libc::SIGTERM);
+        self.running.wait()
+    }
+
+    /// Waits for its end by itself.
+    #[track_caller]
+    pub fn wait(self) -> Run {
+        self.running.wait()
+    }
+}
+
+impl Deref for Daemon {
+    type Target = Running;
+    fn deref(&self) -> &Running {
+        &self.running
+    }
+}
+
+impl DerefMut for Daemon {
+    fn deref_mut(&mut self) -> &mut Running {
+        &mut self.running
+    }
+}
+
+/// The bound address, if `line` is the one that tells it (a line still being written has
+/// no closing dots or brace).
+fn local(line: &str) -> Option<String> {
+    if let Ok(event) = serde_json::from_str::<serde_json::Value>(line) {
+        let listening = event["event"] == "listening";
+        return event["local"].as_str().filter(|_| listening).map(str::to_string);
+    }
+    let rest = line.split_once("Waiting for ")?.1;
+    Some(rest.split_once(" on ")?.1.strip_suffix("...")?.to_string())
+}
+
+fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    haystack.windows(needle.len()).position(|w| w == needle)
+}
+
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

@@ -1,0 +1,323 @@
+//! Starts the sockit under test, in words that let a test read as a story.
+//!
+//! ```ignore
+//! let server = sockit("tcp-server --service echo").serve();
+//! let run = sockit("tcp-client").to(server.addr()).stdin("hi\n").run();
+//! run.exits(0).prints("hi\n");
+//! ```
+//!
+//! Every run has a limit; a run that passes it is killed and fails its test with all it said.
+
+use std::ffi::{OsStr, OsString};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::support::process::{Daemon, Running};
+
+/// How long any run may take unless its test says otherwise.
+pub const LIMIT: Duration = Duration::from_secs(20);
+
+/// A command line in the making; the words of `line` are split as a shell would.
+pub fn sockit(line: &str) -> Sockit {
+    Sockit {
+        before: Vec::new(),
+        program: env!("CARGO_BIN_EXE_sockit").into(),
+        args: words(line),
+        env: Vec::new(),
+        stdin: Input::Null,
+        stdout: None,
+        stderr: None,
+        limit: LIMIT,
+    }
+}
+
+/// Where sockit reads its standard input from.
+enum Input {
+    Null,
+    Bytes(Vec<u8>),
+    Open,
+    Given(Stdio),
+}
+
+/// The builder: which sockit to start, and what surrounds it.
+pub struct Sockit {
+    before: Vec<OsString>,
+    program: OsString,
+    args: Vec<OsString>,
+    env: Vec<(String, String)>,
+    stdin: Input,
+    stdout: Option<Stdio>,
+    stderr: Option<Stdio>,
+    limit: Duration,
+}
+
+impl Sockit {
+    /// More words of the command line.
+    pub fn and(mut self, line: &str) -> Sockit {
+        self.args.extend(words(line));
+        self
+    }
+
+    /// One word as it is, however odd.
+    pub fn arg(mut self, word: impl AsRef<OsStr>) -> Sockit {
+        self.args.push(word.as_ref().to_owned());
+        self
+    }
+
+    /// The peer's host and port, as two words.
+    pub fn to(self, peer: SocketAddr) -> Sockit {
+        self.arg(peer.ip().to_string()).arg(peer.port().to_string())
+    }
+
+    /// One variable of the environment.
+    pub fn env(mut self, name: &str, value: &str) -> Sockit {
+        self.env.push((name.to_string(), value.to_string()));
+        self
+    }
+
+    /// These bytes on stdin, then its end. Without this, stdin is /dev/null, which is no input.
+    pub fn stdin(mut self, bytes: impl AsRef<[u8]>) -> Sockit {
+        self.stdin = Input::Bytes(bytes.as_ref().to_vec());
+        self
+    }
+
+    /// A stdin that stays open until the test closes it.
+    pub fn stdin_open(mut self) -> Sockit {
+        self.stdin = Input::Open;
+        self
+    }
+
+    /// A file, pipe or terminal of the test's own as stdin.
+    pub fn stdin_from(mut self, source: impl Into<Stdio>) -> Sockit {
+        self.stdin = Input::Given(source.into());
+        self
+    }
+
+    /// A file or pipe of the test's own as stdout; the run's own stdout then stays empty.
+    pub fn stdout_to(mut self, target: impl Into<Stdio>) -> Sockit {
+        self.stdout = Some(target.into());
+        self
+    }
+
+    /// The same for stderr.
+    pub fn stderr_to(mut self, target: impl Into<Stdio>) -> Sockit {
+        self.stderr = Some(target.into());
+        self
+    }
+
+    /// Redirections in the shell's own words: `<&-`, `>/dev/full`.
+    pub fn redirect(self, how: &str) -> Sockit {
+        let script = format!("exec \"$0\" \"$@\" {how}");
+        self.under(["sh", "-c", &script])
+    }
+
+    /// A program that starts us: `prlimit --nofile=40`, `strace …`, `unshare …`.
+    pub fn under<W: AsRef<OsStr>>(mut self, words: impl IntoIterator<Item = W>) -> Sockit {
+        let mut before: Vec<_> = words.into_iter().map(|w| w.as_ref().to_owned()).collect();
+        before.append(&mut self.before);
+        self.before = before;
+        self
+    }
+
+    /// Another program in sockit's place: a copy that others may run.
+    pub fn instead(mut self, program: &std::path::Path) -> Sockit {
+        self.program = program.into();
+        self
+    }
+
+    /// Another limit than [`LIMIT`].
+    pub fn limit(mut self, limit: Duration) -> Sockit {
+        self.limit = limit;
+        self
+    }
+
+    /// Starts it and waits for its end.
+    pub fn run(self) -> Run {
+        self.start().wait()
+    }
+
+    /// Starts it and lets it run.
+    pub fn start(mut self) -> Running {
+        let mut command = self.command();
+        let bytes = match std::mem::replace(&mut self.stdin, Input::Null) {
+            Input::Null => {
+                command.stdin(Stdio::null());
+                Some(Vec::new())
+            }
+            Input::Bytes(bytes) => {
+                command.stdin(Stdio::piped());
+                Some(bytes)
+            }
+            Input::Open => {
+                command.stdin(Stdio::piped());
+                None
+            }
+            Input::Given(source) => {
+                command.stdin(source);
+                Some(Vec::new())
+            }
+        };
+        command.stdout(self.stdout.take().unwrap_or_else(Stdio::piped));
+        command.stderr(self.stderr.take().unwrap_or_else(Stdio::piped));
+        Running::start(command, bytes, self.limit)
+    }
+
+    /// Starts a server and waits until it says that it listens. Adds `--port 0` to a server
+    /// on a port that does not say which, and reads that port from stdout where
+    /// `--print-port` is asked for.
+    pub fn serve(mut self) -> Daemon {
+        let args = self.args.clone();
+        let says = |word: &str| args.iter().any(|a| a == word);
+        let on_a_port = says("tcp-server") || says("udp-server") || says("udp-echo");
+        if on_a_port && !says("--port") {
+            self = self.and("--port 0");
+        }
+        match says("--print-port") {
+            true => Daemon::wait_for_port(self.start()),
+            false => Daemon::wait_for_listening(self.start()),
+        }
+    }
+
+    /// The whole thing as a [`Command`] whose standard streams are still to be chosen, for a
+    /// test that drives it by other means (a terminal).
+    pub fn command(&self) -> Command {
+        let mut words = self.before.clone();
+        words.push(self.program.clone());
+        words.extend(self.args.iter().cloned());
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]);
+        for name in FOREIGN {
+            command.env_remove(name);
+        }
+        command.env("HOME", scratch()).env("COLUMNS", "100").env("LC_ALL", "C.UTF-8");
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        command
+    }
+}
+
+/// What whoever runs the tests may have set, and no test wants unasked.
+const FOREIGN: [&str; 20] = [
+    "SOCKIT_LOG",
+    "RUST_LOG",
+    "RUST_BACKTRACE",
+    "NO_COLOR",
+    "CLICOLOR",
+    "CLICOLOR_FORCE",
+    "ALL_PROXY",
+    "all_proxy",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "HTTP_PROXY",
+    "http_proxy",
+    "NO_PROXY",
+    "no_proxy",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "NOTIFY_SOCKET",
+    "XDG_STATE_HOME",
+    "XDG_DATA_HOME",
+    "XDG_CONFIG_HOME",
+];
+
+/// A home directory for the runs, so that no test touches the user's.
+pub fn scratch() -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+}
+
+fn words(line: &str) -> Vec<OsString> {
+    let words = shlex::split(line).unwrap_or_else(|| panic!("unbalanced quotes: {line}"));
+    words.into_iter().map(OsString::from).collect()
+}
+
+/// A run that has ended.
+#[derive(Debug)]
+pub struct Run {
+    /// The exit code as a shell tells it: 128 + N when a signal ended it.
+    pub code: i32,
+    pub stdout: Vec<u8>,
+    pub stderr: String,
+    /// From the start of the process to its end.
+    pub took: Duration,
+    /// The moment the end was seen.
+    pub ended: Instant,
+}
+
+impl Run {
+    /// Checks the exit code.
+    #[track_caller]
+    pub fn exits(&self, code: i32) -> &Run {
+        assert_eq!(self.code, code, "exit code\n{}", self.told());
+        self
+    }
+
+    /// Checks that stdout is exactly this.
+    #[track_caller]
+    pub fn prints(&self, text: impl AsRef<[u8]>) -> &Run {
+        let want = text.as_ref();
+        if self.stdout != want {
+            panic!("stdout, wanted {:?}\n{}", String::from_utf8_lossy(want), self.told());
+        }
+        self
+    }
+
+    /// Checks that stderr holds this somewhere.
+    #[track_caller]
+    pub fn says(&self, text: &str) -> &Run {
+        assert!(self.stderr.contains(text), "stderr lacks {text:?}\n{}", self.told());
+        self
+    }
+
+    /// Checks that stderr holds this nowhere.
+    #[track_caller]
+    pub fn never_says(&self, text: &str) -> &Run {
+        assert!(!self.stderr.contains(text), "stderr has {text:?}\n{}", self.told());
+        self
+    }
+
+    /// Checks that nothing at all came on stderr.
+    #[track_caller]
+    pub fn is_silent(&self) -> &Run {
+        assert!(self.stderr.is_empty(), "stderr is not empty\n{}", self.told());
+        self
+    }
+
+    /// Checks the one error line: `sockit: <phase> <target>: <cause>`, at most one hint.
+    #[track_caller]
+    pub fn fails_at(&self, phase: &str) -> &Run {
+        let errors: Vec<_> = self.stderr.lines().filter(|l| l.starts_with("sockit: ")).collect();
+        assert_eq!(errors.len(), 1, "one error line\n{}", self.told());
+        let begin = format!("sockit: {phase} ");
+        assert!(errors[0].starts_with(&begin), "phase {phase}\n{}", self.told());
+        let hints = self.stderr.lines().filter(|l| l.starts_with("hint:")).count();
+        assert!(hints <= 1, "at most one hint\n{}", self.told());
+        self
+    }
+
+    /// The JSON events on stderr, in order; other lines are left out.
+    pub fn events(&self) -> Vec<serde_json::Value> {
+        self.stderr.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// The JSON events with this name.
+    pub fn events_named(&self, name: &str) -> Vec<serde_json::Value> {
+        self.events().into_iter().filter(|event| event["event"] == name).collect()
+    }
+
+    /// stdout as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+
+    fn told(&self) -> String {
+        let out = &self.stdout[..self.stdout.len().min(2000)];
+        format!(
+            "code {} after {:?}\n--- stdout\n{}\n--- stderr\n{}\n---",
+            self.code,
+            self.took,
+            out.escape_ascii(),
+            self.stderr
+        )
+    }
+}

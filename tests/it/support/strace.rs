@@ -1,0 +1,36 @@
+//! strace(1) as a saboteur: it makes a system call fail without the kernel being asked.
+//!
+//! It counts occasions for each thread by itself. In the main thread the first two calls of
+//! `sendto` are signal-hook's, which only asks what kind of descriptor it holds.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use crate::support::peer;
+use crate::support::process::Running;
+use crate::support::sockit::Sockit;
+
+/// A run whose `call` fails with `errno` at these occasions (`1`, `1..3`, `2+`).
+pub fn injected(run: Sockit, call: &str, errno: &str, when: &str) -> Sockit {
+    let inject = format!("inject={call}:error={errno}:when={when}");
+    // With -D the child is sockit itself, and strace goes when it goes.
+    run.under(["strace", "-D", "-f", "-qqq", "-o", "/dev/null", "-e", &inject])
+}
+
+/// A run whose calls are noted in the file `log`, one a line.
+pub fn noted(run: Sockit, log: &std::path::Path) -> Sockit {
+    let log = log.to_str().expect("a path of ours");
+    run.under(["strace", "-f", "-qqq", "-o", log])
+}
+
+/// Whether strace is here and may trace.
+pub fn can_inject() -> bool {
+    let Some(mut strace) = peer::program("strace") else { return false };
+    strace.args(["-qqq", "-o", "/dev/null", "true"]);
+    strace.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let run = Running::start(strace, Some(Vec::new()), Duration::from_secs(10)).wait();
+    if run.code != 0 {
+        eprintln!("skipped: strace may not trace here: {}", run.stderr);
+    }
+    run.code == 0
+}

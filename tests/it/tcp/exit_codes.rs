@@ -1,0 +1,180 @@
+//! Every exit code the TCP pair can give, provoked; a row of the table is one way to it.
+
+use std::time::Duration;
+
+use crate::support::namespace::Namespace;
+use crate::support::peer::{self, Script, peer};
+use crate::support::process::Running;
+use crate::support::sockit::{Sockit, sockit};
+
+/// One way to an exit code.
+struct Row {
+    what: &'static str,
+    code: i32,
+    /// The phase the error line must name; none where there is no error line.
+    phase: Option<&'static str>,
+    run: fn() -> Sockit,
+}
+
+fn row(what: &'static str, code: i32, phase: &'static str, run: fn() -> Sockit) -> Row {
+    Row { what, code, phase: Some(phase).filter(|p| !p.is_empty()), run }
+}
+
+/// tcp-client against a peer with this script, which is left to itself.
+fn against<T: Send + 'static>(
+    line: &str,
+    script: impl FnOnce(std::net::TcpStream) -> T + Send + 'static,
+) -> Sockit {
+    sockit("tcp-client").and(line).to(peer(script).addr())
+}
+
+fn holds(mut stream: std::net::TcpStream) -> bool {
+    stream.outlive()
+}
+
+#[test]
+fn every_code_is_reached() {
+    let table = [
+        row("a talk", 0, "", || against("", drop)),
+        row("what was expected did not come", 1, "", || {
+            against("--expect never --timeout 200ms", holds)
+        }),
+        row("a port that is too large", 2, "", || sockit("tcp-client 127.0.0.1 65536")),
+        row("a negative port", 2, "", || sockit("tcp-client -- 127.0.0.1 -1")),
+        row("no such flag", 2, "", || sockit("tcp-client --no-such-flag")),
+        row("no such command", 2, "", || sockit("tcp-cleint")),
+        row("a malformed duration", 2, "", || sockit("tcp-client --timeout 5parsecs")),
+        row("a malformed size", 2, "", || sockit("tcp-client --rate lots")),
+        row("a malformed address", 2, "", || sockit("tcp-client [::1 80")),
+        row("an IPv6 word without its end", 2, "", || sockit("tcp-client [::1")),
+        row("a malformed rule", 2, "", || sockit("tcp-server --port 0 --allow 10.0.0.0/99")),
+        row("no such service", 2, "", || sockit("tcp-server --port 0 --service no-such")),
+        row("a malformed expression", 2, "", || sockit("tcp-client --expect '['")),
+        row("no such service name", 6, "port", || sockit("tcp-client 127.0.0.1 no-such-service")),
+        row("refused", 7, "connect", || {
+            // Nobody takes port 1 of an address of loopback that no test uses.
+            sockit("tcp-client 127.99.98.97 1")
+        }),
+        row("reset after data", 18, "receive", || {
+            against("", |mut stream| {
+                stream.say("x");
+                stream.reset();
+            })
+            .stdin_open()
+        }),
+        row("a full disk", 23, "stdout", || {
+            against("", |mut stream| stream.say("x")).redirect(">/dev/full")
+        }),
+        row("an output that cannot be", 23, "", || against("--output /no/such/dir/file", drop)),
+        row("a missing input", 26, "file", || against("--input /no/such/file", drop)),
+        row("a missing rule file", 26, "file", || {
+            sockit("tcp-server --port 0 --allow @/no/such/file")
+        }),
+        row("the whole run is late", 28, "receive", || {
+            against("--timeout 200ms", holds).stdin_open()
+        }),
+        row("nothing moves", 28, "receive", || against("--idle-timeout 200ms", holds).stdin_open()),
+        row("nobody calls", 28, "listen", || sockit("tcp-server --port 0 --accept-timeout 200ms")),
+        row("not an address of ours", 45, "bind", || {
+            sockit("tcp-server --host 192.0.2.1 --port 0")
+        }),
+        row("reset at once", 56, "receive", || against("", Script::reset).stdin_open()),
+    ];
+    for row in table {
+        let run = (row.run)().limit(Duration::from_secs(10)).run();
+        assert_eq!(run.code, row.code, "{}\n{}", row.what, run.stderr);
+        assert!(!run.stderr.contains("internal error"), "{}\n{}", row.what, run.stderr);
+        if let Some(phase) = row.phase {
+            run.fails_at(phase);
+        }
+        if row.code != 0 && row.code != 1 && row.phase.is_none() {
+            assert!(!run.stderr.is_empty(), "{}: nothing is told", row.what);
+        }
+    }
+}
+
+#[test]
+fn a_port_in_use_is_forty_five_with_a_hint() {
+    let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = holder.local_addr().unwrap().port();
+    let run = sockit(&format!("tcp-server --port {port}")).run();
+    run.exits(45).fails_at("bind").says("Address already in use").says(&port.to_string());
+}
+
+#[test]
+fn a_privileged_port_is_forty_five_with_a_hint() {
+    let Some(_) = peer::program("setpriv") else { return };
+    let root = rustix::process::geteuid().is_root();
+    let lowest = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
+    if !root || lowest.is_ok_and(|n| n.trim().parse().is_ok_and(|n: u16| n < 1024)) {
+        eprintln!("skipped: this machine gives low ports to everybody, or we are not root");
+        return;
+    }
+    // Somebody without privileges may not reach our target folder: hand the binary over.
+    let dir = tempfile::tempdir_in("/tmp").unwrap();
+    let copy = dir.path().join("sockit");
+    std::fs::copy(env!("CARGO_BIN_EXE_sockit"), &copy).unwrap();
+    open_to_all(dir.path());
+    let mut nobody = std::process::Command::new("setpriv");
+    nobody.args(["--reuid=65534", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all"]);
+    nobody.arg(&copy).args(["tcp-server", "--port", "879"]);
+    nobody.stdin(std::process::Stdio::null());
+    nobody.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let run = Running::start(nobody, Some(Vec::new()), Duration::from_secs(10)).wait();
+    run.exits(45).fails_at("bind").says("Permission denied").says("hint:");
+}
+
+fn open_to_all(dir: &std::path::Path) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(dir, PermissionsExt::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn signals_have_their_own_numbers() {
+    for (signal, code) in [(libc::SIGINT, 130), (libc::SIGTERM, 143)] {
+        let holder = peer(holds);
+        let client = sockit("tcp-client -v").to(holder.addr()).stdin_open().start();
+        client.wait_to_say("Connected to");
+        client.signal(signal);
+        client.wait().exits(code);
+    }
+}
+
+#[test]
+fn a_connect_that_never_ends_is_twenty_eight() {
+    let silent = peer::Unanswering::on(([127, 0, 0, 1], 0).into());
+    let run = sockit("tcp-client --connect-timeout 300ms").to(silent.addr()).run();
+    run.exits(28).fails_at("connect");
+    assert!(run.took < Duration::from_secs(3), "{:?}", run.took);
+}
+
+#[test]
+fn a_name_that_does_not_exist_is_six() {
+    let Some(run) = Namespace::new().nsswitch("hosts: files").run("tcp-client no-such-name 80")
+    else {
+        return;
+    };
+    run.exits(6).fails_at("resolve").says("no-such-name");
+}
+
+#[test]
+fn a_resolver_that_fails_is_seventy_five() {
+    // Nobody answers on port 53 of this namespace: the resolver says "try again".
+    let world = Namespace::new().nsswitch("hosts: dns").resolv("nameserver 127.0.0.1");
+    let Some(run) = world.run("tcp-client some-name.example 80 --timeout 15s") else { return };
+    run.exits(75).fails_at("resolve").says("some-name.example");
+}
+
+#[test]
+fn a_resolver_that_is_silent_is_twenty_eight() {
+    let world = Namespace::new()
+        .nsswitch("hosts: dns")
+        .resolv("nameserver 127.0.0.1")
+        .before("socat -u UDP-RECV:53 OPEN:/dev/null &");
+    let limit = "tcp-client some-name.example 80 --timeout 400ms";
+    let Some(run) = peer::program("socat").and_then(|_| world.run(limit)) else { return };
+    // Before the name server's stand-in listens, the resolver fails instead of being late.
+    assert!([28, 75].contains(&run.code), "{}", run.stderr);
+    run.fails_at("resolve");
+    assert!(run.took < Duration::from_secs(3), "{:?}", run.took);
+}

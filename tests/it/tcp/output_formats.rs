@@ -1,0 +1,318 @@
+//! stdout is data, stderr is talk: text and JSON, quiet and loud, escaped, coloured, or stuck.
+
+use std::fs;
+use std::time::Duration;
+
+use crate::support::peer::{self, Script, call, peer};
+use crate::support::sockit::sockit;
+
+#[test]
+fn json_is_one_object_a_line_and_nothing_else() {
+    let server = sockit("tcp-server --service echo --json").serve();
+    let mut caller = call(server.addr());
+    let us = caller.local_addr().unwrap().to_string();
+    caller.say("12345");
+    caller.finish();
+    assert_eq!(caller.hear_all(), b"12345");
+    server.wait_to_say("\"event\":\"closed\"");
+    let local = server.local().to_string();
+    let run = server.stop();
+    run.prints("");
+    let events = run.events();
+    assert_eq!(events.len(), run.stderr.lines().count(), "all talk is JSON\n{}", run.stderr);
+    for event in &events {
+        let time = event["time"].as_str().expect("a time in every event");
+        assert!(chrono::DateTime::parse_from_rfc3339(time).is_ok(), "{time} is not RFC 3339");
+    }
+    let names: Vec<_> = events.iter().map(|e| e["event"].as_str().unwrap()).collect();
+    let of_ours: Vec<_> = names.iter().filter(|n| **n != "half_closed").collect();
+    assert_eq!(of_ours[..3], [&"listening", &"accepted", &"closed"], "{}", run.stderr);
+    assert_eq!(events[0]["local"], local.as_str());
+    assert_eq!(events[1]["peer"], us.as_str());
+    assert_eq!(events[1]["local"], local.as_str());
+    let closed = &run.events_named("closed")[0];
+    assert_eq!(closed["conn"], events[1]["conn"]);
+    assert_eq!((closed["bytes_in"].as_u64(), closed["bytes_out"].as_u64()), (Some(5), Some(5)));
+    assert!(closed["seconds"].is_number(), "{closed}");
+    assert_eq!((closed["peer"].as_str(), closed["local"].as_str()), (Some(&*us), Some(&*local)));
+}
+
+#[test]
+fn a_clients_events_tell_the_life_of_its_connection() {
+    for say in ["", "--send abc"] {
+        let echo = peer::echoes();
+        let addr = echo.addr().to_string();
+        let run = sockit("tcp-client --json").and(say).to(echo.addr()).stdin("abc").run();
+        run.exits(0);
+        let events = run.events();
+        let names: Vec<_> = events.iter().map(|e| e["event"].as_str().unwrap()).collect();
+        assert_eq!(names, ["connected", "half_closed", "half_closed", "closed"], "{say}");
+        assert_eq!(events[0]["peer"], addr.as_str());
+        // An echo ends when we have: we are the first, however quick it is.
+        assert_eq!((&events[1]["by"], &events[2]["by"]), (&"us".into(), &"peer".into()), "{say}");
+        let closed = &events[3];
+        assert_eq!((closed["bytes_in"].as_u64(), closed["bytes_out"].as_u64()), (Some(3), Some(3)));
+        assert_eq!(closed["ended_by"], "us", "{say}");
+    }
+}
+
+#[test]
+fn an_error_is_an_event_with_its_phase_and_code() {
+    let nobody = peer::Refusing::new();
+    let run = sockit("tcp-client --json").to(nobody.addr()).run();
+    run.exits(7);
+    let error = &run.events_named("error")[0];
+    assert_eq!(error["phase"], "connect");
+    assert_eq!(error["code"], 7);
+    assert_eq!(error["target"], nobody.addr().to_string().as_str());
+    assert_eq!(error["cause"], "Connection refused");
+    run.never_says("sockit: ");
+}
+
+#[test]
+fn usage_errors_are_json_too_when_json_is_asked_for() {
+    let run = sockit("tcp-client --json 127.0.0.1 70000").run();
+    run.exits(2).prints("");
+    assert_eq!(run.events_named("error")[0]["code"], 2, "{}", run.stderr);
+}
+
+#[test]
+fn events_go_to_a_file_of_their_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("events");
+    let echo = peer::echoes();
+    let run = sockit("tcp-client --events").arg(&file).to(echo.addr()).stdin("x").run();
+    run.exits(0).prints("x").is_silent();
+    let told = fs::read_to_string(&file).unwrap();
+    assert!(told.lines().all(|l| serde_json::from_str::<serde_json::Value>(l).is_ok()), "{told}");
+    assert!(told.contains("\"connected\"") && told.contains("\"closed\""), "{told}");
+}
+
+#[test]
+fn quiet_is_errors_only() {
+    let server = sockit("tcp-server -q --print-port --once").serve();
+    let mut caller = call(server.addr());
+    caller.hear("Welcome!");
+    drop(caller);
+    let run = server.wait();
+    run.exits(0).is_silent();
+    let nobody = peer::Refusing::new();
+    sockit("tcp-client -q").to(nobody.addr()).run().exits(7).fails_at("connect");
+}
+
+#[test]
+fn a_client_says_nothing_unless_asked() {
+    let echo = peer::echoes();
+    sockit("tcp-client").to(echo.addr()).stdin("x").run().exits(0).is_silent();
+}
+
+#[test]
+fn tracing_goes_to_stderr_and_only_when_asked() {
+    for (flags, variable) in [("-vvv", ""), ("", "trace"), ("", "sockit=debug")] {
+        let echo = peer::echoes();
+        let client = sockit("tcp-client").and(flags).env("SOCKIT_LOG", variable);
+        let run = client.to(echo.addr()).stdin("x").run();
+        run.exits(0).prints("x");
+        assert!(!run.stderr.is_empty(), "{flags} SOCKIT_LOG={variable}: nothing is traced");
+        assert!(!run.stderr.contains('\x1b'), "no colour in a pipe: {:?}", run.stderr);
+    }
+}
+
+#[test]
+fn colour_follows_the_terminal_and_those_who_know_better() {
+    let nobody = peer::Refusing::new();
+    let fails = |flags: &str, name: &str| {
+        let client = sockit("tcp-client").and(flags).to(nobody.addr());
+        let client = if name.is_empty() { client } else { client.env(name, "1") };
+        client.run().exits(7).stderr.contains('\x1b')
+    };
+    assert!(!fails("", ""), "a pipe has no colour");
+    assert!(fails("--color always", ""), "always is always");
+    assert!(!fails("--color never", "CLICOLOR_FORCE"), "never is never");
+    assert!(fails("", "CLICOLOR_FORCE"), "CLICOLOR_FORCE colours a pipe");
+    assert!(!fails("--color auto", "NO_COLOR"), "NO_COLOR takes colour away");
+    assert!(sockit("tcp-client --color sometimes").run().code == 2);
+}
+
+#[test]
+fn what_a_peer_says_is_escaped_in_talk_and_untouched_in_data() {
+    let nasty = "\x1b[31mred\x07\u{9b}1m\u{202e}\x7f";
+    let rude = peer(move |mut stream| {
+        stream.say(nasty);
+        stream.outlive();
+    });
+    let run = sockit("tcp-client --expect never --timeout 300ms").to(rude.addr()).run();
+    run.exits(1);
+    assert!(run.text().starts_with(nasty), "{:?}", run.text());
+    for raw in ['\x1b', '\x07', '\u{9b}', '\u{202e}', '\x7f'] {
+        assert!(!run.stderr.contains(raw), "{raw:?} is raw in {:?}", run.stderr);
+    }
+    run.says("red");
+}
+
+#[test]
+fn errors_stay_on_one_line_whatever_they_name() {
+    let run = sockit("tcp-client").arg("ba\nd\x1b[2J").arg("80").run();
+    assert_ne!(run.code, 0);
+    assert!(!run.stderr.contains('\x1b'), "{:?}", run.stderr);
+    assert_eq!(run.stderr.lines().filter(|l| l.starts_with("sockit: ")).count(), 1);
+    assert!(run.stderr.lines().count() <= 2, "{:?}", run.stderr);
+}
+
+#[test]
+fn a_dead_or_full_stderr_stops_no_server() {
+    for how in ["2>&-", "2>/dev/full", "2>/dev/null"] {
+        for flags in ["", "--json", "-vvv"] {
+            let server = sockit("tcp-server --print-port").and(flags).redirect(how).serve();
+            for _ in 0..3 {
+                let mut caller = call(server.addr());
+                caller.hear("Welcome!");
+                caller.say("exit");
+                assert_eq!(caller.hear_all(), b"", "{how} {flags}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_stderr_that_nobody_reads_stops_no_server() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    rustix::pipe::fcntl_setpipe_size(&writer, 4096).unwrap();
+    let mut server = sockit("tcp-server --print-port -vvv").stderr_to(writer).serve();
+    for n in 0..300 {
+        let mut caller = call(server.addr());
+        caller.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        caller.hear("Welcome!");
+        caller.say("exit");
+        assert_eq!(caller.hear_all(), b"", "caller {n}");
+    }
+    assert!(server.is_alive());
+    server.signal(libc::SIGTERM);
+    let run = server.wait();
+    run.exits(0);
+    drop(reader);
+}
+
+#[test]
+fn a_reader_of_our_stderr_that_goes_away_stops_no_server() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    let server = sockit("tcp-server --print-port").stderr_to(writer).serve();
+    drop(reader);
+    for _ in 0..3 {
+        call(server.addr()).hear("Welcome!");
+    }
+    server.stop().exits(0);
+}
+
+/// What a log or a dump cannot take is told once, and the run is not a success any more; but
+/// the conversation itself goes on to its end.
+#[test]
+fn a_full_disk_under_the_events_or_the_dump_is_told() {
+    for flag in ["--events", "--hex"] {
+        let echo = peer::echoes();
+        let client = sockit("tcp-client").arg(flag).arg("/dev/full");
+        let run = client.to(echo.addr()).stdin("every byte").run();
+        run.exits(23).prints("every byte").fails_at("file");
+        run.says("/dev/full: No space left on device");
+        assert_eq!(run.stderr.matches("No space").count(), 1, "{}", run.stderr);
+    }
+}
+
+#[test]
+fn unwritable_stdout_of_help_exits_23() {
+    for line in ["--help", "--version", "tcp-client -h"] {
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        sockit(line).stdout_to(full).run().exits(23).fails_at("stdout");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn passwords_leave_the_list_of_processes() {
+    for (command, flag, secret, url) in [
+        ("http-get", "--user", "me:secret", "http://PEER/"),
+        ("http-get", "--header", "X-Key: secret", "http://you:secret@PEER/"),
+        ("tcp-client", "--proxy", "http://me:secret@PEER", "127.0.0.1:9"),
+    ] {
+        let silent = peer::does_nothing();
+        let addr = silent.addr().to_string();
+        let here = |text: &str| text.replace("PEER", &addr);
+        let run = sockit(command).arg("-v").arg(flag).arg(here(secret)).arg(here(url)).start();
+        run.wait_to_say("Connect");
+        let shown = fs::read(format!("/proc/{}/cmdline", run.pid())).unwrap();
+        let shown = String::from_utf8(shown).unwrap();
+        assert!(shown.contains(flag) && !shown.contains("secret"), "{shown:?}");
+        run.signal(libc::SIGTERM);
+        run.wait().never_says("secret");
+    }
+}
+
+#[test]
+fn a_server_tells_who_sends_no_more() {
+    let server = sockit("tcp-server --service echo --json").serve();
+    let mut caller = call(server.addr());
+    caller.say("12345");
+    caller.finish();
+    caller.hear_all();
+    server.wait_to_say("\"closed\"");
+    let run = server.stop();
+    let names: Vec<_> = run.events().iter().map(|e| e["event"].to_string()).collect();
+    assert_eq!(names[1..4], ["\"accepted\"", "\"half_closed\"", "\"closed\""]);
+    let half = &run.events_named("half_closed")[0];
+    assert_eq!((&half["by"], &half["conn"]), (&"peer".into(), &1.into()));
+
+    let server = sockit("tcp-server --service ack -v").serve();
+    let mut caller = call(server.addr());
+    caller.say("x");
+    caller.hear_all();
+    let us = caller.local_addr().unwrap();
+    server.wait_to_say(&format!("Half-closed: we send no more to {us}."));
+    drop(caller);
+}
+
+#[test]
+fn what_the_limit_of_the_run_ends_was_ended_by_a_timeout() {
+    let server = sockit("tcp-server --timeout 500ms --json").serve();
+    let mut caller = call(server.addr());
+    caller.hear("Welcome!");
+    let run = server.wait();
+    run.exits(28);
+    assert_eq!(run.events_named("closed")[0]["ended_by"], "timeout", "{}", run.stderr);
+}
+
+#[test]
+fn what_befalls_a_connection_names_it() {
+    let peer = peer(Script::reset);
+    let run = sockit("tcp-client --json").to(peer.addr()).stdin_open().run();
+    run.exits(56);
+    assert_eq!(run.events_named("error")[0]["conn"], 1, "{}", run.stderr);
+    let run = sockit("tcp-client --json 127.0.0.1 1").run();
+    assert!(run.exits(7).events_named("error")[0].get("conn").is_none(), "none stood");
+}
+
+#[test]
+fn in_json_the_log_is_json_too() {
+    let echo = peer::echoes();
+    let run = sockit("tcp-client --json -vv").to(echo.addr()).stdin("abc").run();
+    run.exits(0).prints("abc");
+    assert_eq!(run.events().len(), run.stderr.lines().count(), "{}", run.stderr);
+    let log = &run.events_named("log")[0];
+    assert!(log["message"].as_str().is_some_and(|text| text.contains("sockit::")), "{log}");
+}
+
+#[test]
+fn figures_that_were_asked_for_are_told_in_quiet_too() {
+    let echo = peer::echoes();
+    let run = sockit("tcp-client -q --stats").to(echo.addr()).stdin("abc").run();
+    run.exits(0).prints("abc").says("3 bytes");
+}
+
+#[test]
+fn events_into_a_fifo_wait_for_no_reader() {
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("events");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RWXU).unwrap();
+    let echo = peer::echoes();
+    let run = sockit("tcp-client --events").arg(&fifo).to(echo.addr()).stdin("abc").run();
+    run.exits(0).prints("abc");
+}

@@ -1,0 +1,164 @@
+//! How tcp-client comes to its connection: which address, in which order, with which options.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use crate::support::namespace::Namespace;
+use crate::support::peer::{self, Script};
+use crate::support::sockit::sockit;
+
+#[test]
+fn a_silent_address_is_overtaken_by_the_next() {
+    let listener = TcpListener::bind("127.0.0.6:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let silent = peer::Unanswering::on(([127, 0, 0, 5], port).into());
+    let echo = peer::peer_on(listener, |mut stream| {
+        stream.hear("hi");
+        stream.say("hi");
+    });
+    let world = Namespace::new()
+        .on_our_network()
+        .nsswitch("hosts: files")
+        .etc("hosts", "127.0.0.5 two\n127.0.0.6 two");
+    let Some(run) = world.run(&format!("tcp-client -v two {port} --send hi")) else {
+        return;
+    };
+    run.exits(0).prints("hi\n").says(&format!("Connected to {}", echo.addr()));
+    run.says(&silent.addr().to_string());
+    // RFC 8305 §5: the next attempt begins 250 ms after the last, not after its failure.
+    assert!(run.took < Duration::from_secs(2), "{:?}", run.took);
+}
+
+#[test]
+fn a_refusing_address_gives_way_to_the_next_at_once() {
+    let echo = peer::echoes();
+    let port = echo.addr().port();
+    let world = Namespace::new()
+        .on_our_network()
+        .nsswitch("hosts: files")
+        .etc("hosts", "127.0.0.77 two\n127.0.0.1 two");
+    let Some(run) = world.run(&format!("tcp-client --half-close two {port}")) else { return };
+    run.exits(0).is_silent();
+    echo.outcome();
+}
+
+#[test]
+fn of_several_failures_the_first_is_told_and_each_under_v() {
+    let nobody = peer::Refusing::new();
+    let port = nobody.addr().port();
+    let world = Namespace::new()
+        .on_our_network()
+        .nsswitch("hosts: files")
+        .etc("hosts", "127.0.0.1 two\n127.0.0.77 two");
+    let Some(run) = world.run(&format!("tcp-client -v two {port}")) else { return };
+    run.exits(7).fails_at("connect").says("Connection refused");
+    run.says(&format!("127.0.0.1:{port}")).says(&format!("127.0.0.77:{port}"));
+}
+
+#[test]
+fn the_lookup_counts_against_the_connect_limit_of_the_whole_run() {
+    let silent = peer::Unanswering::on(([127, 0, 0, 1], 0).into());
+    let run = sockit("tcp-client --timeout 300ms").to(silent.addr()).run();
+    run.exits(28).fails_at("connect");
+    assert!(run.took < Duration::from_secs(2), "{:?}", run.took);
+}
+
+/// Runs `line` under strace and gives the calls it made of these.
+fn traced(line: &str, calls: &str) -> Option<String> {
+    peer::program("strace")?;
+    let echo = peer::echoes();
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("trace");
+    let trace = format!("trace={calls}");
+    let strace = ["strace", "-f", "-qq", "-e", &trace, "-o", log.to_str().unwrap()];
+    let run = sockit("tcp-client").and(line).to(echo.addr()).under(strace).stdin("x").run();
+    run.exits(0).prints("x");
+    std::fs::read_to_string(&log).ok()
+}
+
+#[test]
+fn socket_options_reach_the_kernel() {
+    let options = [
+        ("--nodelay", "TCP_NODELAY, [1]"),
+        ("--keepalive", "SO_KEEPALIVE, [1]"),
+        ("--ttl 7", "IP_TTL, [7]"),
+        ("--tos 16", "IP_TOS, [16]"),
+        ("--send-buffer 64Ki", "SO_SNDBUF, [65536]"),
+        ("--recv-buffer 32Ki", "SO_RCVBUF, [32768]"),
+        ("--interface lo", "SO_BINDTODEVICE, \"lo"),
+    ];
+    for (flags, option) in options {
+        let Some(calls) = traced(flags, "setsockopt") else { return };
+        assert!(calls.contains(option), "{flags} sets no {option}:\n{calls}");
+    }
+}
+
+#[test]
+fn a_server_shares_its_port_when_asked_to() {
+    let first = sockit("tcp-server --reuse-port").serve();
+    let second = sockit(&format!("tcp-server --reuse-port --port {}", first.port())).serve();
+    assert_eq!(first.port(), second.port());
+}
+
+/// A machine whose hosts file, at `hosts`, is all that knows names.
+fn hosts_only(hosts: &std::path::Path) -> Namespace {
+    std::fs::write(hosts, "127.0.0.1 other\n").unwrap();
+    let mount = format!("mount --bind '{}' /etc/hosts || exit 99", hosts.display());
+    Namespace::new().on_our_network().nsswitch("hosts: files").before(&mount)
+}
+
+/// Commands that look a name up, and what they say to whom they find.
+fn lookups(port: u16) -> Vec<String> {
+    let udp = format!("udp-client -v --send hi --wait 10s db {port}");
+    let mut lines = vec![format!("tcp-client -v --send hi db {port}"), udp];
+    if cfg!(feature = "http") {
+        lines.push(format!("http-get -v http://db:{port}/"));
+    }
+    lines
+}
+
+#[test]
+fn absent_name_is_retried_until_it_appears() {
+    let folder = tempfile::tempdir().unwrap();
+    let hosts = folder.path().join("hosts");
+    for line in lookups(peer::free_port()) {
+        let world = hosts_only(&hosts);
+        let Some(inside) = world.words() else { return };
+        let client = sockit(&line).and("--retry 1000 --retry-delay 20ms").under(inside).start();
+        client.wait_to_say("Trying again in 20ms (retry 2)");
+        std::fs::write(&hosts, "127.0.0.1 db\n").unwrap();
+        client.wait_to_say("Connection refused");
+        client.signal(9);
+    }
+}
+
+#[test]
+fn absent_name_exits_6_after_last_retry() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = hosts_only(&folder.path().join("hosts"));
+    for line in lookups(9) {
+        let Some(run) = world.run(&format!("{line} --retry 2 --retry-delay 10ms")) else { return };
+        run.exits(6).says("(retry 2)").never_says("(retry 3)");
+        assert!(
+            run.stderr.lines().last().is_some_and(|line| line.starts_with("sockit: resolve db:"))
+        );
+    }
+}
+
+#[test]
+fn link_local_address_without_zone_gets_hint() {
+    if std::net::UdpSocket::bind("[::1]:0").is_err() {
+        eprintln!("skipped: this machine has no IPv6");
+        return;
+    }
+    for (line, code, phase) in [
+        ("tcp-client fe80::1 9", 7, "connect"),
+        ("udp-client --send x fe80::1 9", 7, "connect"),
+        ("tcp-client --source fe80::1 ::1 9", 45, "bind"),
+        ("tcp-server --host fe80::1 --port 0", 45, "bind"),
+        ("udp-echo --host fe80::1 --port 0", 45, "bind"),
+    ] {
+        let run = sockit(line).run();
+        run.exits(code).fails_at(phase).says("hint: a link-local address needs its interface");
+    }
+}

@@ -1,0 +1,339 @@
+//! `--send` and `--expect`: what is printed, when a script ends, and with which number.
+
+use std::io::Read;
+use std::time::{Duration, Instant};
+
+use crate::support::peer::{self, Script, peer};
+use crate::support::sockit::sockit;
+
+#[test]
+fn a_reader_of_our_stdout_that_leaves_ends_the_script_well() {
+    let server = sockit("tcp-server").serve();
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let flags = "tcp-client --timeout 15s --send Ann --expect Ann --expect never";
+    let script = sockit(flags).to(server.addr()).stdout_to(writer).start();
+    let mut first = [0];
+    reader.read_exact(&mut first).unwrap();
+    drop(reader);
+    let run = script.wait();
+    run.exits(0).is_silent();
+    assert!(run.took < Duration::from_secs(8), "{:?}", run.took);
+}
+
+#[test]
+fn a_full_disk_under_stdout_is_told() {
+    let server = sockit("tcp-server").serve();
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let run = sockit("tcp-client --send Ann").to(server.addr()).stdout_to(full).run();
+    run.exits(23).fails_at("stdout").says("No space left");
+}
+
+/// Says much more than any pipe holds, and waits for the end.
+fn flood() -> peer::Peer<()> {
+    peer(|mut stream| {
+        use std::io::Write;
+        while stream.write_all(&[b'x'; 65536]).is_ok() {}
+    })
+}
+
+#[test]
+fn a_stdout_that_nobody_reads_keeps_no_limit_and_no_signal_away() {
+    for mode in ["--expect never", "--prompt --keep-empty"] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let client = sockit("tcp-client --timeout 600ms").and(mode).to(flood().addr());
+        let run = client.stdin_open().stdout_to(writer).run();
+        run.exits(28);
+        assert!(run.took < Duration::from_secs(6), "{mode}: {:?}", run.took);
+        drop(reader);
+
+        let (reader, writer) = std::io::pipe().unwrap();
+        let client = sockit("tcp-client --idle-timeout 600ms").and(mode).to(flood().addr());
+        client.stdin_open().stdout_to(writer).run().exits(28);
+        drop(reader);
+
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        let client = sockit("tcp-client").and(mode).to(flood().addr());
+        let client = client.stdin_open().stdout_to(writer).start();
+        reader.read_exact(&mut [0]).unwrap();
+        client.signal(libc::SIGTERM);
+        client.wait().exits(143);
+        drop(reader);
+    }
+}
+
+#[test]
+fn the_idle_limit_holds_for_a_reply_that_never_comes() {
+    for mode in ["--timeout 15s --send x", "--timeout 15s --expect x", "--prompt"] {
+        let silent = peer::does_nothing();
+        let client = sockit("tcp-client --idle-timeout 400ms").and(mode).to(silent.addr());
+        let run = client.stdin_open().run();
+        run.exits(28).fails_at("receive").says("400ms");
+        assert!(run.took < Duration::from_secs(6), "{mode}: {:?}", run.took);
+    }
+}
+
+#[test]
+fn our_own_delay_is_not_idle() {
+    for mode in ["--send x", "--recv-only", ""] {
+        let slow = peer(|mut stream| {
+            stream.say("wait");
+            let mut first = [0];
+            let n = stream.read(&mut first).unwrap();
+            stream.say(&first[..n]);
+        });
+        let flags = "tcp-client --delay 900ms --idle-timeout 450ms";
+        let run = sockit(flags).and(mode).to(slow.addr()).stdin("x").run();
+        if mode == "--recv-only" {
+            run.exits(28); // nothing of ours is to come: the delay itself passes, and then the limit
+        } else {
+            run.exits(0);
+        }
+    }
+}
+
+#[test]
+fn what_comes_after_the_last_reply_is_printed_until_the_peer_ends() {
+    let slow = peer(|mut stream| {
+        stream.hear("x");
+        stream.say("one");
+        stream.hear_all();
+        std::thread::sleep(Duration::from_millis(2500));
+        stream.say("two");
+    });
+    let run = sockit("tcp-client --send x").to(slow.addr()).run();
+    run.exits(0).prints("one\ntwo\n");
+}
+
+#[test]
+fn an_echo_ends_as_soon_as_we_have() {
+    let echo = peer::echoes();
+    let run = sockit("tcp-client --send abc").to(echo.addr()).run();
+    run.exits(0).prints("abc\n");
+    assert!(run.took < Duration::from_secs(3), "{:?}", run.took);
+}
+
+#[test]
+fn a_peer_that_never_ends_is_left_when_the_time_is_over() {
+    for limit in ["--timeout 1500ms", "--timeout 15s --idle-timeout 1s"] {
+        let stays = peer(|mut stream| {
+            stream.hear("x");
+            stream.say("reply");
+            stream.outlive();
+        });
+        let run = sockit("tcp-client --send x").and(limit).to(stays.addr()).run();
+        run.exits(0).prints("reply\n");
+        assert!(run.took < Duration::from_secs(6), "{limit}: {:?}", run.took);
+    }
+}
+
+#[test]
+fn a_signal_after_the_last_reply_keeps_its_number() {
+    let stays = peer(|mut stream| {
+        stream.hear("x");
+        stream.say("reply");
+        stream.see_leave();
+        stream.outlive()
+    });
+    let client = sockit("tcp-client -v --send x").to(stays.addr()).start();
+    client.wait_to_say("we send no more");
+    client.signal(libc::SIGTERM);
+    client.wait().exits(143).prints("reply\n");
+}
+
+#[test]
+fn hang_up_leaves_at_once_and_no_half_close_says_nothing() {
+    let stays = peer(|mut stream| {
+        stream.hear("x");
+        stream.say("reply");
+        stream.hear_all()
+    });
+    let run = sockit("tcp-client --send x --hang-up").to(stays.addr()).run();
+    run.exits(0).prints("reply\n");
+    assert!(run.took < Duration::from_secs(3), "{:?}", run.took);
+    stays.outcome();
+
+    let ends_late = peer(|mut stream| {
+        stream.hear("x");
+        stream.say("reply");
+        stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+        let heard = stream.read(&mut [0]);
+        stream.say("more");
+        heard.is_err()
+    });
+    let run = sockit("tcp-client --send x --no-half-close").to(ends_late.addr()).run();
+    run.exits(0).prints("reply\nmore\n");
+    assert!(ends_late.outcome(), "no end of ours");
+}
+
+#[test]
+fn what_is_said_to_a_peer_that_has_gone_is_undelivered() {
+    for steps in ["--send x --expect ok --send y", "--send x --send y"] {
+        let gone = peer(|mut stream| {
+            stream.hear("x");
+            stream.say("ok");
+        });
+        let run = sockit("tcp-client").and(steps).to(gone.addr()).run();
+        run.exits(18).prints("ok\n");
+    }
+}
+
+#[test]
+fn a_reset_tells_how_much_had_come() {
+    let rude = peer(|mut stream| {
+        stream.hear("x");
+        stream.say("12345");
+        stream.see_leave();
+        stream.reset();
+    });
+    let run = sockit("tcp-client --send x").to(rude.addr()).run();
+    run.exits(18).fails_at("receive").says("after 5 bytes");
+}
+
+#[test]
+fn expect_reads_characters_however_they_are_cut() {
+    let torn = peer(|mut stream| {
+        for byte in "已接收到数据 \u{1f600}".as_bytes() {
+            stream.say([*byte]);
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        stream.outlive()
+    });
+    let run = sockit("tcp-client --expect 已接收到数据 --expect '^ .$' --timeout 5s --hang-up")
+        .to(torn.addr())
+        .run();
+    run.exits(0);
+}
+
+#[test]
+fn patterns_are_told_as_they_were_typed() {
+    let other = peer(|mut stream| stream.say(r"C:\dir"));
+    let run = sockit(r"tcp-client --expect '^\d+\.$'").to(other.addr()).run();
+    run.exits(1).says(r#"expected /^\d+\.$/, got "C:\dir""#);
+    let run = sockit(r"tcp-client --expect '\d+('").run();
+    run.exits(2).says(r"'\d+('").never_says(r"\\d");
+}
+
+#[test]
+fn an_empty_send_is_passed_over() {
+    let echo = peer::echoes();
+    let began = Instant::now();
+    let run = sockit("tcp-client --send '' --send a --send ''").to(echo.addr()).run();
+    run.exits(0).prints("a\n");
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", run.took);
+}
+
+#[test]
+fn line_ends_and_rates_hold_in_a_script_too() {
+    let listener = peer(|mut stream| {
+        let began = Instant::now();
+        stream.hear("a\r\nbbbbbbbbbbbbbbbbb");
+        let took = began.elapsed();
+        stream.say("ok");
+        took
+    });
+    let flags = r"tcp-client --crlf --rate 40/s --send 'a\nbbbbbbbbbbbbbbbbb'";
+    sockit(flags).to(listener.addr()).run().exits(0).prints("ok\n");
+    assert!(listener.outcome() > Duration::from_millis(600), "20 bytes, greeting apart");
+}
+
+#[test]
+fn each_message_gets_the_line_end_asked_for_even_an_empty_one() {
+    let listener = peer(|mut stream| {
+        stream.hear("HEAD / HTTP/1.0\r\n\r\n");
+        stream.say("ok");
+    });
+    let flags = "tcp-client --eol crlf --send 'HEAD / HTTP/1.0' --expect '' --send ''";
+    sockit(flags).to(listener.addr()).run().exits(0).prints("ok\n");
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn a_peer_that_takes_nothing_keeps_no_limit_away_under_tls_either() {
+    let server = sockit("tcp-server --tls --recv-buffer 4096 --exec 'sleep 60'").serve();
+    for flags in ["", "--send-buffer 2048"] {
+        let run = sockit("tcp-client --tls --insecure --timeout 1s")
+            .and(flags)
+            .and(&"--send LONG --send LONG".replace("LONG", &"x".repeat(120_000)))
+            .to(server.addr())
+            .run();
+        run.exits(28);
+        assert!(run.took < Duration::from_secs(5), "{flags}: {:?}", run.took);
+    }
+}
+
+#[test]
+fn flags_that_mean_nothing_together_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("f");
+    std::fs::write(&file, "x").unwrap();
+    for line in [
+        "--send x --input F",
+        "--send x --count 3",
+        "--send x --offset 3",
+        "--send x --prompt",
+        "--send x --recv-only",
+        "--send x --exit-on-eof",
+        "--send x --half-close",
+        "--recv-only --half-close",
+        "--hang-up --half-close",
+        "--count 3",
+        "--offset 3",
+        "--recv-only --input F",
+        "--prompt --input F",
+        "--prompt --recv-only",
+    ] {
+        let line = line.replace('F', file.to_str().unwrap());
+        sockit("tcp-client").and(&line).run().exits(2).says("sockit: usage: ");
+    }
+}
+
+#[test]
+fn a_text_that_is_not_utf8_is_sent_as_it_was_given() {
+    use std::os::unix::ffi::OsStrExt;
+    let latin1 = std::ffi::OsStr::from_bytes(b"caf\xe9\\n\xff");
+    let echo = peer::echoes();
+    let run = sockit("tcp-client --send").arg(latin1).to(echo.addr()).run();
+    run.exits(0).prints(b"caf\xe9\n\xff\n");
+
+    let server = sockit("tcp-server --reply").arg(latin1).serve();
+    let run = sockit("tcp-client --send x").to(server.addr()).run();
+    run.exits(0).prints(b"caf\xe9\n\xff\n");
+}
+
+#[test]
+fn expect_matches_bytes_and_text_however_they_are_cut() {
+    // The test's own words cut them: the peer sends the next piece only when it is asked for it.
+    let telnet = peer(|mut stream| {
+        stream.say(b"\xff");
+        stream.hear("1");
+        stream.say(b"\xfb\x01caf\xc3");
+        stream.hear("2");
+        stream.say(b"\xa9 \xe9.");
+        stream.hear_all()
+    });
+    let script = r"--expect \xff --send 1 --expect \xfb.caf --send 2 --expect \xe9\.";
+    let run = sockit("tcp-client").and(&quoted(script)).to(telnet.addr()).run();
+    run.exits(0).prints(b"\xff\n\xfb\x01caf\xc3\n\xa9 \xe9.\n");
+
+    let cafe = peer(|mut stream| {
+        stream.say("un caf\u{e9} noir");
+        stream.hear_all()
+    });
+    let client = sockit("tcp-client --expect").arg("caf[\u{e8}-\u{ea}] n.ir$").to(cafe.addr());
+    client.run().exits(0);
+}
+
+/// Each word for a shell, so that its backslashes stay.
+fn quoted(line: &str) -> String {
+    line.split(' ').map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn expect_shows_the_bytes_that_came_instead() {
+    let telnet = peer(|mut stream| {
+        stream.say(b"\xff\xfb\x01");
+        stream.hear_all()
+    });
+    let client = sockit("tcp-client --timeout 500ms --expect").arg(r"\xfe").to(telnet.addr());
+    client.run().exits(1).says(r"expected /\xfe/, got").says(r"\xff\xfb");
+}

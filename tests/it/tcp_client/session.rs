@@ -1,0 +1,316 @@
+//! `sockit tcp-client`: its streams, its scripted talk, its files and its limits.
+
+use std::fs;
+use std::time::Duration;
+
+use crate::support::peer::{self, Script, peer};
+use crate::support::sockit::sockit;
+
+#[test]
+fn a_pipe_goes_both_ways_untouched() {
+    let echo = peer::echoes();
+    let run = sockit("tcp-client").to(echo.addr()).stdin(b"a\r\n\0\xff\xfe no end").run();
+    run.exits(0).prints(b"a\r\n\0\xff\xfe no end").is_silent();
+    assert_eq!(echo.outcome(), 13);
+}
+
+#[test]
+fn host_and_port_may_be_one_word() {
+    for form in ["127.0.0.1:{}", "localhost:{}", "localhost {}", "127.0.0.1 {}"] {
+        let echo = peer::echoes();
+        let words = form.replace("{}", &echo.addr().port().to_string());
+        sockit("tcp-client -4").and(&words).stdin("hi").run().exits(0).prints("hi");
+    }
+}
+
+#[test]
+fn names_under_localhost_are_this_machine() {
+    // Over IPv4 and IPv6 alike, whatever the system's resolver makes of them.
+    let echo = peer::echoes();
+    let word = format!("a.b.LocalHost:{}", echo.addr().port());
+    sockit("tcp-client").arg(word).stdin("hi").run().exits(0).prints("hi").is_silent();
+    sockit("tcp-client [::1]:80:90").run().exits(2).fails_at("resolve");
+}
+
+#[test]
+fn an_ipv6_peer_is_reached_in_brackets() {
+    let Ok(listener) = std::net::TcpListener::bind("[::1]:0") else { return };
+    let echo = peer::peer_on(listener, |mut stream| {
+        let heard = stream.hear_all();
+        stream.say(heard);
+    });
+    let word = echo.addr().to_string();
+    sockit("tcp-client").arg(word).stdin("six").run().exits(0).prints("six");
+}
+
+#[test]
+fn a_name_is_tried_on_all_its_addresses() {
+    // localhost is ::1 and 127.0.0.1 on most machines; this peer has only the second.
+    let echo = peer::echoes();
+    let word = format!("localhost:{}", echo.addr().port());
+    sockit("tcp-client").arg(word).stdin("both").run().exits(0).prints("both");
+}
+
+#[test]
+fn a_script_prints_each_reply_on_a_line_of_its_own() {
+    let greeter = peer(|mut stream| {
+        stream.say("Welcome!");
+        for name in ["Michael", "Tracy", "Sarah"] {
+            stream.hear(name);
+            stream.say(format!("Hello, {name}!"));
+        }
+        stream.hear("exit");
+    });
+    sockit("tcp-client --send Michael --send Tracy --send Sarah --send exit")
+        .to(greeter.addr())
+        .run()
+        .exits(0)
+        .prints("Welcome!\nHello, Michael!\nHello, Tracy!\nHello, Sarah!\n");
+    greeter.outcome();
+}
+
+#[test]
+fn a_script_sends_c_escapes() {
+    let echo = peer(|mut stream| {
+        stream.hear(b"a\tb\r\n\x00\xe2\x9c\x93\\");
+        stream.say("done\n");
+    });
+    let run =
+        sockit("tcp-client").arg("--send").arg(r"a\tb\r\n\0\xe2\x9c\x93\\").to(echo.addr()).run();
+    run.exits(0).prints("done\n");
+}
+
+#[test]
+fn expect_waits_for_what_must_come() {
+    let slow = peer(|mut stream| {
+        stream.drip("220 ready\r\n", Duration::from_millis(5));
+        stream.hear("QUIT\r\n");
+        stream.say("221 bye\r\n");
+    });
+    let run = sockit("tcp-client")
+        .and(r"--expect '^220 .*\n' --send 'QUIT\r\n' --expect 221")
+        .to(slow.addr())
+        .run();
+    run.exits(0);
+    assert!(run.text().contains("220 ready"), "{}", run.text());
+    assert!(run.text().contains("221 bye"), "{}", run.text());
+}
+
+#[test]
+fn expect_not_met_is_one_and_tells_both() {
+    let other = peer(|mut stream| {
+        stream.say("554 no");
+        stream.outlive();
+    });
+    let run = sockit("tcp-client --expect 220 --timeout 300ms").to(other.addr()).run();
+    run.exits(1).says("220").says("554 no");
+    assert!(run.took < Duration::from_secs(5), "{:?}", run.took);
+}
+
+#[test]
+fn a_part_of_a_file_goes_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("letters");
+    fs::write(&file, "abcdefghijklmnopqrstuvwxyz").unwrap();
+    for (flags, part) in [
+        ("", "abcdefghijklmnopqrstuvwxyz"),
+        ("--offset 20", "uvwxyz"),
+        ("--count 3", "abc"),
+        ("--offset 3 --count 4", "defg"),
+        ("--offset 24 --count 40", "yz"),
+        ("--offset 26", ""),
+        ("--count 0", ""),
+    ] {
+        let echo = peer::echoes();
+        let run = sockit("tcp-client --input").arg(&file).and(flags).to(echo.addr()).run();
+        run.exits(0).prints(part);
+    }
+}
+
+#[test]
+fn what_comes_goes_into_the_output_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("out");
+    let echo = peer::echoes();
+    let run = sockit("tcp-client --output").arg(&file).to(echo.addr()).stdin("kept").run();
+    run.exits(0).prints("");
+    assert_eq!(fs::read(&file).unwrap(), b"kept");
+}
+
+#[test]
+fn crlf_turns_line_ends_into_the_networks() {
+    let listener = peer(|mut stream| stream.hear_all());
+    sockit("tcp-client --crlf").to(listener.addr()).stdin("a\nb\r\nc").run().exits(0);
+    assert_eq!(listener.outcome(), b"a\r\nb\r\nc");
+}
+
+#[test]
+fn rate_bounds_the_speed() {
+    let echo = peer::echoes();
+    let run = sockit("tcp-client --rate 40k/s").to(echo.addr()).stdin(vec![7; 20_000]).run();
+    run.exits(0).prints(vec![7; 20_000]);
+    // 20 kB at 40 kB/s are half a second; a burst of a quarter is forgiven.
+    assert!(run.took > Duration::from_millis(250), "{:?}", run.took);
+    assert!(run.took < Duration::from_secs(4), "{:?}", run.took);
+}
+
+#[test]
+fn delay_lies_between_connect_and_the_first_byte() {
+    let listener = peer(|mut stream| {
+        let began = std::time::Instant::now();
+        stream.hear("x");
+        began.elapsed()
+    });
+    sockit("tcp-client --delay 300ms").to(listener.addr()).stdin("x").run().exits(0);
+    let waited = listener.outcome();
+    assert!(waited > Duration::from_millis(250), "{waited:?}");
+    assert!(waited < Duration::from_secs(3), "{waited:?}");
+}
+
+#[test]
+fn hex_shows_both_directions() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("dump");
+    let answer = peer(|mut stream| {
+        stream.hear("hello");
+        stream.say("world\n");
+        stream.hear_all();
+    });
+    let run = sockit("tcp-client --hex").arg(&file).to(answer.addr()).stdin("hello").run();
+    run.exits(0).prints("world\n");
+    let dump = fs::read_to_string(&file).unwrap();
+    let sent = dump.lines().find(|l| l.starts_with('>')).expect("a line for what we sent");
+    assert!(sent.starts_with("> 00000000  68 65 6c 6c 6f"), "{dump}");
+    assert!(sent.ends_with("|hello|"), "{dump}");
+    let came = dump.lines().find(|l| l.starts_with('<')).expect("a line for what came");
+    assert!(came.starts_with("< 00000000  77 6f 72 6c 64 0a"), "{dump}");
+    assert!(came.ends_with("|world.|"), "{dump}");
+}
+
+#[test]
+fn stats_tell_bytes_and_who_ended_it() {
+    let echo = peer::echoes();
+    let run = sockit("tcp-client --stats").to(echo.addr()).stdin("12345").run();
+    run.exits(0).prints("12345").says("5");
+    assert!(run.stderr.contains("peer") || run.stderr.contains("us"), "{}", run.stderr);
+}
+
+#[test]
+fn each_step_is_told_as_it_happens() {
+    let echo = peer::echoes();
+    let word = format!("localhost:{}", echo.addr().port());
+    let run = sockit("tcp-client -4 -v").arg(word).stdin("x").run();
+    run.exits(0).prints("x");
+    for step in ["Creating socket", "Looking up port number", "Looking up localhost"] {
+        run.says(step);
+    }
+    let steps =
+        ["Connecting to 127.0.0.1:", "Connected from 127.0.0.1:", "Connected to 127.0.0.1:"];
+    let mut rest = run.stderr.as_str();
+    // We closed first, and the peer after us.
+    for step in steps.into_iter().chain(["we send no more", "the peer sends no more"]) {
+        let at = rest.find(step).unwrap_or_else(|| panic!("no {step:?} in\n{}", run.stderr));
+        rest = &rest[at..];
+    }
+    run.says(&format!("Connected to {}", echo.addr()));
+}
+
+#[test]
+fn a_refused_connection_is_seven_and_names_its_target() {
+    let nobody = peer::Refusing::new();
+    let run = sockit("tcp-client").to(nobody.addr()).run();
+    run.exits(7).prints("").fails_at("connect").says("Connection refused");
+    run.says(&nobody.addr().to_string());
+}
+
+#[test]
+fn retries_bridge_a_server_that_is_late() {
+    let port = peer::free_port();
+    let client = sockit(&format!("tcp-client 127.0.0.1 {port} --retry 200 --retry-delay 20ms -v"))
+        .stdin("late")
+        .start();
+    client.wait_to_say("Connection refused");
+    let listener = std::net::TcpListener::bind(("127.0.0.1", port)).expect("our port");
+    let echo = peer::peer_on(listener, |mut stream| {
+        let heard = stream.hear_all();
+        stream.say(heard);
+    });
+    client.wait().exits(0).prints("late");
+    echo.outcome();
+}
+
+#[test]
+fn retries_run_out() {
+    let nobody = peer::Refusing::new();
+    let run = sockit("tcp-client --retry 2 --retry-delay 100ms").to(nobody.addr()).run();
+    run.exits(7).fails_at("connect");
+    assert!(run.took >= Duration::from_millis(200), "{:?}", run.took);
+}
+
+#[test]
+fn the_source_address_and_port_are_ours_to_choose() {
+    let listener = peer(|stream| stream.peer_addr().unwrap());
+    sockit("tcp-client --source 127.0.0.7").to(listener.addr()).run().exits(0);
+    assert_eq!(listener.outcome().ip().to_string(), "127.0.0.7");
+
+    let port = peer::free_port();
+    let listener = peer(|stream| stream.peer_addr().unwrap());
+    let flags = format!("--source 127.0.0.1:{port}");
+    sockit("tcp-client").and(&flags).to(listener.addr()).run().exits(0);
+    assert_eq!(listener.outcome().port(), port);
+}
+
+#[test]
+fn the_whole_run_limit_tells_its_phase() {
+    let silent = peer::does_nothing();
+    let run = sockit("tcp-client --timeout 300ms").to(silent.addr()).stdin_open().run();
+    run.exits(28).fails_at("receive");
+    assert!(run.took < Duration::from_secs(3), "{:?}", run.took);
+}
+
+#[test]
+fn the_idle_limit_fires_when_nothing_moves() {
+    let silent = peer::does_nothing();
+    let run = sockit("tcp-client --idle-timeout 300ms").to(silent.addr()).stdin_open().run();
+    run.exits(28);
+    assert!(run.took >= Duration::from_millis(300), "{:?}", run.took);
+    assert!(run.took < Duration::from_secs(3), "{:?}", run.took);
+}
+
+#[test]
+fn the_idle_limit_leaves_a_drip_alone() {
+    let drip = peer(|mut stream| stream.drip("0123456789", Duration::from_millis(60)));
+    let run = sockit("tcp-client --idle-timeout 400ms").to(drip.addr()).run();
+    run.exits(0).prints("0123456789");
+}
+
+#[test]
+fn interrupt_and_term_end_it_with_their_numbers() {
+    for (signal, code) in [(libc::SIGINT, 130), (libc::SIGTERM, 143)] {
+        let talker = peer(|mut stream| {
+            stream.say("hi");
+            stream.outlive()
+        });
+        let client = sockit("tcp-client").to(talker.addr()).stdin_open().start();
+        client.wait_to_print("hi");
+        client.signal(signal);
+        let run = client.wait();
+        run.exits(code).prints("hi");
+        assert!(talker.outcome(), "the peer sees us leave");
+    }
+}
+
+#[test]
+fn recv_only_ignores_stdin_and_send_only_leaves_when_all_is_sent() {
+    let talker = peer(|mut stream| {
+        stream.say("all");
+        stream.finish();
+        stream.hear_all()
+    });
+    sockit("tcp-client --recv-only").to(talker.addr()).stdin("no").run().exits(0).prints("all");
+    assert_eq!(talker.outcome(), b"");
+
+    let listener = peer(|mut stream| stream.hear_all());
+    sockit("tcp-client --send-only").to(listener.addr()).stdin("go").run().exits(0);
+    assert_eq!(listener.outcome(), b"go");
+}

@@ -1,0 +1,5 @@
+//! `udp-client`, `udp-echo` and `udp-server`.
+
+mod client;
+mod echo;
+mod server;

@@ -1,0 +1,4 @@
+//! `unix-client` and `unix-server`.
+
+mod datagram;
+mod stream;
