@@ -3,6 +3,7 @@
 use crate::error::{ExitCode, Failure, Phase};
 use crate::flags::connect::ConnectFlags;
 use crate::flags::relay::{ListenAddress, RelayTlsFlags, TargetAddress};
+use crate::flags::relay_faults::{RecordFlags, RelayFaultFlags};
 use crate::flags::run_as::RunAsFlags;
 use crate::flags::server_limits::ServerLimitFlags;
 use crate::net::dial::Dialer;
@@ -12,6 +13,7 @@ use crate::net::unix::{self, UnixAddress};
 use crate::process::output_file;
 use crate::process::sandbox::SandboxPolicy;
 use crate::process::systemd::{SocketKind, passed_socket};
+use crate::relay::fault::FaultPlan;
 use crate::relay::service::{RelayOptions, RelayService};
 use crate::report::Report;
 use crate::report::context::Context;
@@ -37,6 +39,12 @@ pub struct Args {
     /// Print the port on stdout, as the first line
     #[arg(long)]
     pub print_port: bool,
+    /// Recording
+    #[command(flatten)]
+    pub record: RecordFlags,
+    /// Faults
+    #[command(flatten)]
+    pub faults: RelayFaultFlags,
     /// Connecting to the target
     #[command(flatten)]
     pub connect: ConnectFlags,
@@ -63,8 +71,9 @@ impl Args {
         if let Some(why) = self.tls.server().warning() {
             report.warn(None, why);
         }
-        let dialer = self.dialer(&target)?;
+        let (dialer, faults) = (self.dialer(&target)?, self.faults.stream_plan(report)?);
         let listener = self.listener(&listen, &context)?;
+        let recorder = self.record.recorder(report)?;
         self.run_as.switch_user()?;
         if self.print_port {
             crate::flags::listen::print_port(&listener.local)?;
@@ -73,10 +82,11 @@ impl Args {
             tls.log_certificate(report);
         }
         self.confine(&listen, &target, report);
-        let service = Box::new(RelayService::new(&context, self.relay_options(dialer)));
+        let options = RelayOptions { faults, recorder, ..self.relay_options(dialer) };
+        let service = Box::new(RelayService::new(&context, options));
         let (layer, layer_stack) = tls.map_or((None, 0), |tls| (Some(tls.layer), tls.stack));
-        let options = ServerOptions { listener, limits, service, layer, layer_stack };
-        Ok(server::run(&context, options)?)
+        let server = ServerOptions { listener, limits, service, layer, layer_stack };
+        Ok(server::run(&context, server)?)
     }
 
     /// Fails with exit code 2 on malformed addresses, and when both are the same.
@@ -130,6 +140,8 @@ impl Args {
         RelayOptions {
             dialer,
             idle_timeout: self.limits.idle_timeout.0,
+            faults: FaultPlan::default(),
+            recorder: None,
             stats: self.stats,
             layer_stack: self.tls.stack(),
         }

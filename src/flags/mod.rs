@@ -12,6 +12,7 @@ pub mod listen;
 pub mod messages;
 pub mod output;
 pub mod relay;
+pub mod relay_faults;
 pub mod retry;
 pub mod run_as;
 pub mod script;

@@ -1,6 +1,8 @@
 //! The relay: accepts connections, connects each to a target, and passes bytes and endings both ways.
 
+mod connection_log;
 mod copy;
+mod destination;
 pub mod direction;
 pub mod fault;
 mod halves;
