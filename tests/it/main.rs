@@ -14,6 +14,7 @@ mod fuzz;
 #[cfg(feature = "http")]
 mod http_get;
 mod interop;
+mod relay;
 mod resolve;
 mod structure;
 mod tcp;

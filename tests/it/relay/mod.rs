@@ -1,0 +1,7 @@
+//! `relay`: every ending arrives as it came, through every mix of transports.
+
+mod endings;
+mod events;
+mod limits;
+mod resets;
+mod route;
