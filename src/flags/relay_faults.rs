@@ -42,6 +42,13 @@ impl RelayFaultFlags {
         self.plan(FaultSpec::check_for_streams, report)
     }
 
+    /// The faults on datagrams; a seed that was not given is emitted.
+    ///
+    /// Fails with exit code 2 on a fault of streams.
+    pub fn datagram_plan(&self, report: &Report) -> Result<FaultPlan, Failure> {
+        self.plan(FaultSpec::check_for_datagrams, report)
+    }
+
     fn plan(
         &self,
         check: fn(&FaultSpec) -> Result<(), String>,

@@ -142,8 +142,9 @@ fn header(sequence: u32, flag: Flag) -> TcpHeader {
         Flag::Reset => header.rst = true,
         Flag::Syn => {
             header.syn = true;
-            // One option always fits.
-            let _ = header.set_options(&[TcpOptionElement::WindowScale(WINDOW_SCALE)]);
+            let size = TcpOptionElement::MaximumSegmentSize(MAX_SEGMENT as u16);
+            // Two options always fit.
+            let _ = header.set_options(&[size, TcpOptionElement::WindowScale(WINDOW_SCALE)]);
         }
     }
     header
