@@ -1,5 +1,8 @@
 //! `relay`: accepts connections and relays each to a target.
 
+use std::time::Duration;
+
+use crate::datagram::bind::{local_address, udp_socket};
 use crate::error::{ExitCode, Failure, Phase};
 use crate::flags::connect::ConnectFlags;
 use crate::flags::relay::{ListenAddress, RelayTlsFlags, TargetAddress};
@@ -13,6 +16,8 @@ use crate::net::unix::{self, UnixAddress};
 use crate::process::output_file;
 use crate::process::sandbox::SandboxPolicy;
 use crate::process::systemd::{SocketKind, passed_socket};
+use crate::relay;
+use crate::relay::datagram::DatagramRelayOptions;
 use crate::relay::fault::FaultPlan;
 use crate::relay::service::{RelayOptions, RelayService};
 use crate::report::Report;
@@ -20,9 +25,13 @@ use crate::report::context::Context;
 use crate::resolver::Family;
 use crate::server;
 use crate::server::ServerOptions;
+use crate::server::accept_loop::ServerLimits;
 
 /// The permissions of the file of a Unix socket, as of unix-server.
 const UNIX_MODE: u32 = 0o600;
+
+/// The idle timeout of a UDP flow, which has no other end.
+const UDP_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Arguments of relay.
 #[derive(Debug, clap::Args)]
@@ -33,6 +42,13 @@ pub struct Args {
     /// Where to connect to: HOST:PORT or unix:PATH
     #[arg(value_name = "TARGET")]
     pub target: String,
+    /// Relay UDP datagrams; a flow per client ends by --idle-timeout (60s if not given)
+    ///
+    /// Flags for connections are rejected: TLS, --proxy, --stats, --grace, --backlog and
+    /// --stack-size. --once, --max-accepts and --max-conns count flows.
+    #[arg(long, conflicts_with_all = ["listen_tls", "tls", "proxy", "stats", "grace", "backlog",
+          "stack_size", "nodelay", "keepalive"])]
+    pub udp: bool,
     /// Print statistics of each connection
     #[arg(long)]
     pub stats: bool,
@@ -67,6 +83,9 @@ impl Args {
         let context = Context::new(report, self.limits.timeout.0)?;
         let (listen, target) = self.addresses()?;
         let limits = self.limits.limits(&context.shutdown)?;
+        if self.udp {
+            return self.relay_datagrams(&context, &listen, limits);
+        }
         let tls = self.tls.serving(&listen)?;
         if let Some(why) = self.tls.server().warning() {
             report.warn(None, why);
@@ -115,6 +134,40 @@ impl Args {
         Ok(Dialer { route, layer, ..self.connect.dial(endpoint) })
     }
 
+    fn relay_datagrams(
+        &self,
+        context: &Context,
+        listen: &ListenAddress,
+        limits: ServerLimits,
+    ) -> anyhow::Result<ExitCode> {
+        let TargetAddress::Inet(endpoint) = TargetAddress::parse(&self.target)? else {
+            return Err(not_udp(&self.target).into());
+        };
+        let ListenAddress::Inet(host, port) = listen else {
+            return Err(not_udp(&self.listen).into());
+        };
+        let socket = udp_socket("relay", self.bind(host, port, context), None)?;
+        self.run_as.switch_user()?;
+        if self.print_port {
+            crate::flags::listen::print_port(&local_address(&socket)?)?;
+        }
+        let idle_timeout = self.limits.idle_timeout.map_or(Some(UDP_IDLE_TIMEOUT), |limit| limit.0);
+        let dialer = self.connect.dial(endpoint);
+        let limits = ServerLimits { idle_timeout, ..limits };
+        let options = DatagramRelayOptions { socket, dialer, limits };
+        Ok(relay::datagram::run(context, options)?)
+    }
+
+    fn bind<'a>(&self, host: &str, port: &str, context: &'a Context) -> ListenOptions<'a> {
+        ListenOptions {
+            host: host.to_string(),
+            port: port.to_string(),
+            family: Family::Any,
+            options: self.connect.streams.added_to(self.connect.socket.options()),
+            deadline: (&context.shutdown).into(),
+        }
+    }
+
     /// The socket that a service manager has passed, or one at `listen`.
     fn listener(&self, listen: &ListenAddress, context: &Context) -> Result<Listener, Failure> {
         let inet = matches!(listen, ListenAddress::Inet(..));
@@ -124,14 +177,7 @@ impl Args {
         match listen {
             ListenAddress::Unix(name) => unix::listen(name, UNIX_MODE, self.limits.backlog),
             ListenAddress::Inet(host, port) => {
-                let bind = ListenOptions {
-                    host: host.clone(),
-                    port: port.clone(),
-                    family: Family::Any,
-                    options: self.connect.streams.added_to(self.connect.socket.options()),
-                    deadline: (&context.shutdown).into(),
-                };
-                bind.listen(self.limits.backlog)
+                self.bind(host, port, context).listen(self.limits.backlog)
             }
         }
     }
@@ -139,9 +185,9 @@ impl Args {
     fn relay_options(&self, dialer: Dialer) -> RelayOptions {
         RelayOptions {
             dialer,
-            idle_timeout: self.limits.idle_timeout.0,
             faults: FaultPlan::default(),
             recorder: None,
+            idle_timeout: self.limits.idle_timeout.and_then(|limit| limit.0),
             stats: self.stats,
             layer_stack: self.tls.stack(),
         }
@@ -165,4 +211,8 @@ impl Args {
         };
         super::confine(&policy, report);
     }
+}
+
+fn not_udp(word: &str) -> Failure {
+    Failure::usage(Phase::Connect, word, "--udp needs HOST:PORT on both sides")
 }

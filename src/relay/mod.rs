@@ -2,9 +2,11 @@
 
 mod connection_log;
 mod copy;
+pub mod datagram;
 mod destination;
 pub mod direction;
 pub mod fault;
+mod flow;
 mod halves;
 mod peer_socket;
 pub mod record;
