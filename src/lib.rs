@@ -13,7 +13,8 @@
 //! 4. [`transfer`], [`report`]: bytes between two ends; events as text and JSON.
 //! 5. [`net`]: addresses and sockets in the order of their life, TLS and proxies as layers of a stream.
 //! 6. [`resolver`], [`http`], [`process`]: names, HTTP/1.1 messages without I/O, the process itself.
-//! 7. [`error`], [`shutdown`]: one error type with its exit codes; the cancellation token.
+//! 7. [`error`], [`shutdown`], [`units`]: one error type with its exit codes; the cancellation token;
+//!    durations and sizes as text.
 
 pub mod client;
 // The doc comments of flags are help texts first; brackets in them are default values.
@@ -40,4 +41,5 @@ pub mod shutdown;
 mod test_rng;
 pub mod tour;
 pub mod transfer;
+pub mod units;
 pub mod usage;

@@ -7,6 +7,7 @@ use crate::error::{ExitCode, Failure, Phase};
 use crate::flags::connect::ConnectFlags;
 use crate::flags::listen::print_port;
 use crate::flags::relay_address::{ListenAddress, TargetAddress};
+use crate::flags::relay_faults::{RecordFlags, RelayFaultFlags};
 use crate::flags::relay_tls::RelayTlsFlags;
 use crate::flags::run_as::RunAsFlags;
 use crate::flags::server_limits::ServerLimitFlags;
@@ -48,6 +49,12 @@ pub struct Args {
     /// Print the port on stdout, as the first line
     #[arg(long)]
     pub print_port: bool,
+    /// Recording
+    #[command(flatten)]
+    pub record: RecordFlags,
+    /// Faults
+    #[command(flatten)]
+    pub faults: RelayFaultFlags,
     /// Connecting to the target
     #[command(flatten)]
     pub connect: ConnectFlags,
@@ -77,7 +84,7 @@ impl Args {
         if let Some(why) = self.tls.server().warning() {
             report.warn(None, why);
         }
-        let service = RelayService::new(&context, self.options(&target)?);
+        let options = self.options(&target, report)?;
         let shutdown = &context.shutdown;
         let listener = listen.listener(&self.connect, self.limits.backlog, shutdown)?;
         self.run_as.switch_user()?;
@@ -89,7 +96,9 @@ impl Args {
         }
         super::confine(&policy(&listen, &target), report);
         let (layer, layer_stack) = tls.map_or((None, 0), |tls| (Some(tls.layer), tls.stack));
-        let service = Box::new(service);
+        let recorder = self.record.recorder(report)?;
+        let options = RelayOptions { recorder, ..options };
+        let service = Box::new(RelayService::new(&context, options));
         let options = ServerOptions { listener, limits, service, layer, layer_stack };
         Ok(server::run(&context, options)?)
     }
@@ -108,12 +117,14 @@ impl Args {
         Ok((listen, target))
     }
 
-    fn options(&self, target: &TargetAddress) -> Result<RelayOptions, Failure> {
+    fn options(&self, target: &TargetAddress, report: &Report) -> Result<RelayOptions, Failure> {
         let scheme = if self.tls.tls { "https" } else { "tcp" };
         let dialer = target.dialer(&self.connect, scheme)?;
         Ok(RelayOptions {
             dialer: Dialer { layer: self.tls.layer(&dialer.endpoint.host)?, ..dialer },
             idle_timeout: self.limits.idle_timeout.and_then(|limit| limit.0),
+            faults: self.faults.stream_plan(report)?,
+            recorder: None,
             stats: self.stats,
             layer_stack: self.tls.stack(),
         })
@@ -131,6 +142,7 @@ impl Args {
         let Some(bind) = listen.bind(&self.connect, &context.shutdown) else {
             return Err(not_udp(&self.listen).into());
         };
+        let faults = self.faults.datagram_plan(&context.report)?;
         let socket = udp_socket("relay", bind, None)?;
         self.run_as.switch_user()?;
         if self.print_port {
@@ -139,7 +151,8 @@ impl Args {
         let idle = self.limits.idle_timeout.map_or(Some(UDP_IDLE_TIMEOUT), |limit| limit.0);
         let limits = ServerLimits { idle_timeout: idle, ..limits };
         let dialer = self.connect.dial(endpoint);
-        let options = DatagramRelayOptions { socket, dialer, limits };
+        let recorder = self.record.recorder(&context.report)?;
+        let options = DatagramRelayOptions { socket, dialer, faults, recorder, limits };
         Ok(relay::datagram::run(context, options)?)
     }
 }

@@ -12,6 +12,7 @@ pub mod listen;
 pub mod messages;
 pub mod output;
 pub mod relay_address;
+pub mod relay_faults;
 pub mod relay_tls;
 pub mod retry;
 pub mod run_as;

@@ -96,6 +96,8 @@ pub enum EndedBy {
     Client,
     /// The target of a relay closed first.
     Target,
+    /// A fault that a relay puts on its connections (`--fault`).
+    Fault,
     /// A reset, or another failure of the connection.
     Reset,
     /// A local time limit.
@@ -121,6 +123,7 @@ impl EndedBy {
             EndedBy::Us => "us",
             EndedBy::Client => "client",
             EndedBy::Target => "target",
+            EndedBy::Fault => "fault",
             EndedBy::Reset => "reset",
             EndedBy::Timeout => "timeout",
             EndedBy::Signal => "signal",

@@ -180,7 +180,7 @@ impl Write for RelayWriter {
     /// Fails with [`StopReason::Closed`] once the connection was interrupted: a direction that waits
     /// before its next write calls this to find out.
     fn flush(&mut self) -> io::Result<()> {
-        if self.state.is_interrupted() {
+        if self.state.is_interrupted() || self.state.client.handle.closed_locally() {
             return Err(StopReason::Closed.into());
         }
         self.inner.flush()

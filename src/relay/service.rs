@@ -1,10 +1,12 @@
 //! What the relay does with each accepted connection: connects to the target and runs a session.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::connection_log::ConnectionLog;
 use super::direction::Direction;
-use super::session::{OnHalfClose, Session, SessionOptions};
+use super::fault::FaultPlan;
+use super::record::Recorder;
+use super::session::{Session, SessionOptions};
 use super::state::{Interruption, SessionState};
 use crate::error::Failure;
 use crate::net::address::Address;
@@ -12,7 +14,7 @@ use crate::net::connect_event::ConnectEvent;
 use crate::net::dial::Dialer;
 use crate::net::stream::{EndedBy, Stream};
 use crate::report::context::Context;
-use crate::report::event::{Endpoints, Event, Level, Side, Stats};
+use crate::report::event::{Endpoints, Event, Level, Stats};
 use crate::server::connection_service::ended_by;
 use crate::server::thread_pool::ThreadPool;
 use crate::service::{Connection, Service, ServiceOutcome};
@@ -26,6 +28,10 @@ pub struct RelayOptions {
     pub dialer: Dialer,
     /// The connection is interrupted if no byte moves for this long.
     pub idle_timeout: Option<Duration>,
+    /// What is put on the connections on purpose.
+    pub faults: FaultPlan,
+    /// Where the relayed bytes are recorded.
+    pub recorder: Option<Recorder>,
     /// Whether statistics of each connection are printed.
     pub stats: bool,
     /// Bytes of stack that the layers of both sides need.
@@ -62,25 +68,34 @@ impl RelayService {
     }
 
     fn session(&self, connection: &mut Connection, target: Stream) -> Result<Session, Failure> {
-        let peers = [&connection.stream.info.peer, &target.info.peer].map(Address::to_string);
+        let conn = connection.conn;
+        let (client_address, target_address) = (&connection.stream.info.peer, &target.info.peer);
+        let recorder = self.options.recorder.as_ref();
+        let recorded =
+            recorder.map(|recorder| recorder.connection(conn, client_address, target_address));
+        let observers = recorded.iter().map(|recorded| Box::new(recorded.clone()) as _).collect();
+        let log = ConnectionLog {
+            conn,
+            client: client_address.to_string(),
+            target: target_address.to_string(),
+            report: self.context.report.clone(),
+            recorded,
+        };
         let options = SessionOptions {
             idle_timeout: self.options.idle_timeout,
             shutdown: self.context.shutdown.clone(),
-            on_half_close: Arc::new(self.half_close_hook(connection.conn, peers)),
+            log,
+            faults: self.options.faults.stream_faults(conn),
+            observers,
         };
-        Session::new(connection.take_stream(), target, &options)
+        Session::new(connection.take_stream(), target, options)
     }
 
-    /// Emits the half-closes of connection `conn` between `client` and `target`.
-    fn half_close_hook(&self, conn: u64, [client, target]: [String; 2]) -> OnHalfClose {
-        let report = self.context.report.clone();
-        Box::new(move |direction| {
-            let (by, peer) = match direction {
-                Direction::ToTarget => (Side::Client, &client),
-                Direction::ToClient => (Side::Target, &target),
-            };
-            report.emit(&Event::HalfClosed { conn, by, peer: Some(peer.clone()) });
-        })
+    /// Records a connection that was reset without a target, whose address is not known.
+    fn record_refusal(&self, conn: u64, client: &Address) {
+        if let Some(recorder) = &self.options.recorder {
+            recorder.refused(conn, client, &Address::Unnamed);
+        }
     }
 
     /// Runs both directions to their end, one of them on the current thread.
@@ -92,6 +107,9 @@ impl RelayService {
         }
         to_target.run();
         state.wait_finished(Direction::ToClient, None);
+        if !self.options.faults.is_empty() {
+            state.close();
+        }
         state.outcome()
     }
 
@@ -128,7 +146,16 @@ impl Service for RelayService {
         let began = Instant::now();
         // An orderly close would look like a complete, empty answer.
         let handle = connection.stream.handle.clone();
-        let target = self.connect(conn, &client).inspect_err(|_| handle.abort())?;
+        if let Some(event) = self.options.faults.refuses(conn) {
+            self.context.report.emit(&Event::Fault(event));
+            self.record_refusal(conn, &client);
+            handle.abort();
+            return Ok(EndedBy::Fault.into());
+        }
+        let target = self.connect(conn, &client).inspect_err(|_| {
+            self.record_refusal(conn, &client);
+            handle.abort();
+        })?;
         let times = Times { began, connected: Instant::now() };
         let session = self.session(connection, target)?;
         let state = session.state.clone();

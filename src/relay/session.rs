@@ -19,20 +19,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags};
-
+use super::connection_log::ConnectionLog;
 use super::copy;
+use super::destination::Destination;
 use super::direction::Direction;
+use super::fault::{self, ConnectionFaults, StreamEnd, StreamFaults};
 use super::halves::{RelayReader, RelayWriter};
-use super::peer_socket::{Hangup, PeerSocket};
-use super::state::{Interruption, RESET_GRACE, SessionState, StopReason};
-use crate::error::{Failure, Phase};
+use super::peer_socket::PeerSocket;
+use super::state::SessionState;
+use crate::error::Failure;
 use crate::net::stream::{Reader, Stream, Writer};
-use crate::shutdown::{Shutdown, ShutdownReason};
-use crate::transfer::{TransferError, TransferOptions};
-
-/// Called when the source of a direction has ended its stream.
-pub type OnHalfClose = Box<dyn Fn(Direction) + Send + Sync>;
+use crate::shutdown::Shutdown;
+use crate::transfer::TransferOptions;
+use crate::transfer::tap::{Tap, TapSink};
 
 /// The two directions of a session, not started yet.
 pub struct Session {
@@ -44,54 +43,68 @@ pub struct Session {
     pub to_client: DirectionTask,
 }
 
-/// What applies to each session.
+/// What applies to a session.
 pub struct SessionOptions {
     /// The connection is interrupted if no byte moves for this long.
     pub idle_timeout: Option<Duration>,
     /// The end of the run.
     pub shutdown: Shutdown,
-    /// Called at each half-close.
-    pub on_half_close: Arc<OnHalfClose>,
+    /// Where half-closes, faults and endings are logged.
+    pub log: ConnectionLog,
+    /// What is put on the connection on purpose.
+    pub faults: ConnectionFaults,
+    /// What observes the bytes: sent ones go to the target.
+    pub observers: Vec<Box<dyn TapSink>>,
 }
 
 /// One direction; it runs on a thread of its own.
 pub struct DirectionTask {
-    direction: Direction,
     reader: RelayReader,
-    writer: RelayWriter,
-    transfer: TransferOptions,
-    context: TaskContext,
+    faults: Option<StreamFaults>,
+    destination: Destination,
 }
 
-#[derive(Clone)]
-struct TaskContext {
-    state: Arc<SessionState>,
-    shutdown: Shutdown,
-    on_half_close: Arc<OnHalfClose>,
+/// What a direction of its own is made of.
+struct DirectionParts {
+    direction: Direction,
+    reader: Box<dyn Reader>,
+    writer: Box<dyn Writer>,
+    faults: Option<StreamFaults>,
+    tap: Option<Tap>,
 }
 
 impl Session {
     /// A session between two connected streams.
     ///
-    /// Fails at [`Phase::Socket`] when the kernel refuses an option; both are reset then.
+    /// Fails at [`Phase::Socket`](crate::error::Phase::Socket) when the kernel refuses an option; both
+    /// are reset then.
     pub fn new(
         client: Stream,
         target: Stream,
-        options: &SessionOptions,
+        options: SessionOptions,
     ) -> Result<Session, Failure> {
-        let state = shared_state(&client, &target, options).inspect_err(|_| {
+        let state = shared_state(&client, &target, &options).inspect_err(|_| {
             client.handle.abort();
             target.handle.abort();
         })?;
-        let context = TaskContext {
-            state: state.clone(),
-            shutdown: options.shutdown.clone(),
-            on_half_close: options.on_half_close.clone(),
-        };
-        let to_target =
-            DirectionTask::new(Direction::ToTarget, client.reader, target.writer, &context);
-        let to_client =
-            DirectionTask::new(Direction::ToClient, target.reader, client.writer, &context);
+        let SessionOptions { shutdown, log, faults, observers, .. } = options;
+        let (sent, received) = (!observers.is_empty()).then(|| Tap::pair(observers)).unzip();
+        let log = Arc::new(log);
+        let task = |parts| DirectionTask::new(parts, &state, &shutdown, &log);
+        let to_target = task(DirectionParts {
+            direction: Direction::ToTarget,
+            reader: client.reader,
+            writer: target.writer,
+            faults: faults.to_target,
+            tap: sent,
+        });
+        let to_client = task(DirectionParts {
+            direction: Direction::ToClient,
+            reader: target.reader,
+            writer: client.writer,
+            faults: faults.to_client,
+            tap: received,
+        });
         Ok(Session { state, to_target, to_client })
     }
 }
@@ -110,114 +123,39 @@ fn shared_state(
 
 impl DirectionTask {
     fn new(
-        direction: Direction,
-        reader: Box<dyn Reader>,
-        writer: Box<dyn Writer>,
-        context: &TaskContext,
+        parts: DirectionParts,
+        state: &Arc<SessionState>,
+        shutdown: &Shutdown,
+        log: &Arc<ConnectionLog>,
     ) -> DirectionTask {
-        let state = &context.state;
-        let transfer =
-            TransferOptions { meter: state.meter(direction).clone(), ..TransferOptions::default() };
-        DirectionTask {
+        let DirectionParts { direction, reader, writer, faults, tap } = parts;
+        let meter = state.meter(direction).clone();
+        let destination = Destination {
             direction,
-            reader: RelayReader::new(reader, direction, state),
             writer: RelayWriter::new(writer, direction, state),
-            transfer,
-            context: context.clone(),
-        }
+            transfer: TransferOptions { meter, tap, ..TransferOptions::default() },
+            state: state.clone(),
+            shutdown: shutdown.clone(),
+            log: log.clone(),
+        };
+        DirectionTask { reader: RelayReader::new(reader, direction, state), faults, destination }
     }
 
     /// Relays until this direction, or the connection, has ended.
-    pub fn run(mut self) {
-        match copy::run(&mut self.reader, &mut self.writer, &mut self.transfer) {
-            Ok(()) => self.pass_end(),
-            Err(error) => self.on_error(error),
-        }
-    }
-
-    fn state(&self) -> &SessionState {
-        &self.context.state
-    }
-
-    /// Half-closes the destination, then watches the source.
-    fn pass_end(&mut self) {
-        self.state().set_ended(self.direction);
-        // Before the half-close, or the answer to it would seem to come first.
-        (self.context.on_half_close)(self.direction);
-        match self.writer.finish() {
-            Ok(()) => self.watch_source(),
-            Err(e) => self.on_error(TransferError::Write(e)),
-        }
-    }
-
-    /// Waits until the source is closed in both directions, or reset.
-    fn watch_source(&self) {
-        let source = self.state().source(self.direction);
-        loop {
-            let mut fds = [PollFd::from_borrowed_fd(source.fd(), PollFlags::empty())];
-            if let Err(e) = self.state().poll(&mut fds) {
-                return self.on_error(TransferError::Read(e));
+    pub fn run(self) {
+        let DirectionTask { mut reader, faults, mut destination } = self;
+        let (writer, transfer) = (&mut destination.writer, &mut destination.transfer);
+        let log = destination.log.clone();
+        let ended = match faults {
+            None => copy::run(&mut reader, writer, transfer).map(|()| StreamEnd::Eof),
+            Some(faults) => {
+                let on_fault = |event| log.fault(event);
+                fault::pump(Box::new(reader), writer, transfer, faults, &on_fault)
             }
-            match source.hangup(fds[0].revents()) {
-                Some(Hangup::Closed) => return,
-                Some(Hangup::Reset) => {
-                    let reset = std::io::Error::from_raw_os_error(libc::ECONNRESET);
-                    return self.on_error(TransferError::Read(reset));
-                }
-                None => {}
-            }
+        };
+        match ended {
+            Ok(end) => destination.end(end),
+            Err(error) => destination.fail(error),
         }
-    }
-
-    fn on_error(&self, error: TransferError) {
-        if self.state().is_interrupted() {
-            return;
-        }
-        let is_write_failure =
-            matches!(&error, TransferError::Write(e) if StopReason::of(e).is_none());
-        if is_write_failure {
-            let other = self.direction.opposite();
-            self.state().destination(self.direction).wake_reader();
-            self.state().wait_finished(other, Some(RESET_GRACE));
-        }
-        let failure = self.failure(error);
-        let grace = if failure.timed_out() { Duration::ZERO } else { RESET_GRACE };
-        self.state().interrupt(Interruption::Failure(failure), grace);
-    }
-
-    /// The failure of the connection.
-    fn failure(&self, error: TransferError) -> Failure {
-        let state = self.state();
-        let source = &state.source(self.direction).address;
-        // Only a shutdown of the run closes the client before this session does.
-        if state.client.handle.closed_locally() {
-            let reason = self.context.shutdown.reason().unwrap_or(ShutdownReason::Terminate);
-            return Failure::shutdown(Phase::Receive, &state.client.address, reason);
-        }
-        let received = state.meter(self.direction).total();
-        match (StopReason::of(error.error()), error) {
-            (Some(StopReason::Idle), _) => Failure::idle(Phase::Receive, source),
-            (Some(_), _) => {
-                let reset = std::io::Error::from_raw_os_error(libc::ECONNRESET);
-                Failure::receive(source, reset, received)
-            }
-            (None, TransferError::Read(e)) => Failure::receive(source, e, received),
-            (None, TransferError::Write(e)) => {
-                let destination = &state.destination(self.direction).address;
-                let answered = state.meter(self.direction.opposite()).total();
-                Failure::send(destination, e, received, answered).incomplete()
-            }
-        }
-    }
-}
-
-impl Drop for DirectionTask {
-    fn drop(&mut self) {
-        // A bug must not leave a connection without a reader.
-        if std::thread::panicking() {
-            let failure = Failure::local_resource("relay", std::io::Error::other("internal error"));
-            self.state().interrupt(Interruption::Failure(failure), Duration::ZERO);
-        }
-        self.state().set_finished(self.direction);
     }
 }

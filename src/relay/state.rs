@@ -37,8 +37,10 @@ pub struct SessionState {
 
 #[derive(Debug, Default)]
 struct Progress {
-    /// The direction that ended first.
-    first_end: Option<Direction>,
+    /// What ended the first direction that has ended.
+    first_end: Option<EndedBy>,
+    is_to_target_ended: bool,
+    is_to_client_ended: bool,
     /// Why both connections were reset.
     interruption: Option<Interruption>,
     is_to_target_finished: bool,
@@ -50,6 +52,8 @@ struct Progress {
 pub enum Interruption {
     /// A peer, a time limit or a signal.
     Failure(Failure),
+    /// A fault of the relay.
+    Fault,
 }
 
 /// Why a read or write of a relayed connection ended without a failure of its socket. It is the
@@ -147,9 +151,15 @@ impl SessionState {
         self.idle_timeout.and_then(|timeout| moved_at().checked_add(timeout))
     }
 
-    /// Records that the source of `direction` has ended its stream.
-    pub fn set_ended(&self, direction: Direction) {
-        self.lock().first_end.get_or_insert(direction);
+    /// Records that `direction` was ended, by its source or by a fault.
+    pub fn set_ended(&self, direction: Direction, by: EndedBy) {
+        let mut progress = self.lock();
+        progress.first_end.get_or_insert(by);
+        match direction {
+            Direction::ToTarget => progress.is_to_target_ended = true,
+            Direction::ToClient => progress.is_to_client_ended = true,
+        }
+        self.changed.notify_all();
     }
 
     /// Resets both connections, after what was relayed before has been acknowledged or
@@ -162,11 +172,34 @@ impl SessionState {
             }
             progress.interruption = Some(interruption);
         }
+        self.changed.notify_all();
         let deadline = Instant::now() + grace;
         for peer in [&self.client, &self.target] {
             peer.wait_until_acked(deadline);
             peer.handle.abort();
         }
+    }
+
+    /// Shuts down both connections after an orderly end of both directions, which wakes the threads
+    /// of faults that still discard what a peer sends.
+    pub fn close(&self) {
+        for peer in [&self.client, &self.target] {
+            peer.set_sent_fin();
+            peer.handle.shutdown();
+        }
+    }
+
+    /// Whether the source of `direction` has ended its stream, or a fault has ended it.
+    pub fn has_ended(&self, direction: Direction) -> bool {
+        self.lock().has_ended(direction)
+    }
+
+    /// Waits until `direction` has ended or the connection was interrupted.
+    pub fn wait_ended(&self, direction: Direction) {
+        let lasts = |progress: &mut Progress| {
+            !progress.has_ended(direction) && progress.interruption.is_none()
+        };
+        drop(self.changed.wait_while(self.lock(), lasts));
     }
 
     /// Whether both connections were reset, or are about to be.
@@ -197,8 +230,8 @@ impl SessionState {
         let mut progress = self.lock();
         match (progress.interruption.take(), progress.first_end) {
             (Some(Interruption::Failure(failure)), _) => Err(failure),
-            (None, Some(Direction::ToClient)) => Ok(EndedBy::Target),
-            (None, _) => Ok(EndedBy::Client),
+            (Some(Interruption::Fault), _) => Ok(EndedBy::Fault),
+            (None, by) => Ok(by.unwrap_or(EndedBy::Client)),
         }
     }
 
@@ -212,6 +245,13 @@ impl Progress {
         match direction {
             Direction::ToTarget => self.is_to_target_finished = true,
             Direction::ToClient => self.is_to_client_finished = true,
+        }
+    }
+
+    fn has_ended(&self, direction: Direction) -> bool {
+        match direction {
+            Direction::ToTarget => self.is_to_target_ended,
+            Direction::ToClient => self.is_to_client_ended,
         }
     }
 

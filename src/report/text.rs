@@ -2,7 +2,7 @@
 
 use super::escape::{escape, escape_keep_backslash};
 use super::event::{
-    Closed, Endpoints, ErrorEvent, Event, ResponseHead, Role, Side, Stats, Timings,
+    Closed, Endpoints, ErrorEvent, Event, FaultEvent, ResponseHead, Role, Side, Stats, Timings,
 };
 use super::lookup::LookupReport;
 
@@ -36,6 +36,8 @@ pub fn line(event: &Event, palette: Palette) -> String {
         Event::Connected(ends) => connected(ends),
         Event::HalfClosed { by, peer, .. } => half_closed(*by, peer.as_deref()),
         Event::Closed(event) => closed(event),
+        Event::Fault(event) => fault(event),
+        Event::Seed { seed } => format!("Seed of the faults: {seed} (--seed {seed} repeats them)"),
         Event::Datagram { peer, bytes, .. } => {
             format!("Got data from {} ({bytes} bytes)", escape(peer))
         }
@@ -83,6 +85,14 @@ fn half_closed(by: Side, peer: Option<&str>) -> String {
             format!("Half-closed: {peer} sends no more.")
         }
     }
+}
+
+fn fault(event: &FaultEvent) -> String {
+    let direction = event.direction.map(|direction| format!(", {}", direction.replace('_', " ")));
+    let offset = event.offset.map(|offset| format!(", at byte {offset}")).unwrap_or_default();
+    let bit = event.bit.map(|bit| format!(", bit {bit}")).unwrap_or_default();
+    let (spec, direction) = (escape(&event.spec), direction.unwrap_or_default());
+    format!("Fault {spec} on connection {}{direction}{offset}{bit}", event.conn)
 }
 
 fn connected(ends: &Endpoints) -> String {
