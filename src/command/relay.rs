@@ -5,30 +5,24 @@ use std::time::Duration;
 use crate::datagram::bind::{local_address, udp_socket};
 use crate::error::{ExitCode, Failure, Phase};
 use crate::flags::connect::ConnectFlags;
-use crate::flags::relay::{ListenAddress, RelayTlsFlags, TargetAddress};
+use crate::flags::listen::print_port;
+use crate::flags::relay_address::{ListenAddress, TargetAddress};
 use crate::flags::relay_faults::{RecordFlags, RelayFaultFlags};
+use crate::flags::relay_tls::RelayTlsFlags;
 use crate::flags::run_as::RunAsFlags;
 use crate::flags::server_limits::ServerLimitFlags;
 use crate::net::dial::Dialer;
-use crate::net::listen::{ListenOptions, Listener};
-use crate::net::proxy::Route;
-use crate::net::unix::{self, UnixAddress};
+use crate::net::unix::UnixAddress;
 use crate::process::output_file;
 use crate::process::sandbox::SandboxPolicy;
-use crate::process::systemd::{SocketKind, passed_socket};
 use crate::relay;
 use crate::relay::datagram::DatagramRelayOptions;
-use crate::relay::fault::FaultPlan;
 use crate::relay::service::{RelayOptions, RelayService};
 use crate::report::Report;
 use crate::report::context::Context;
-use crate::resolver::Family;
 use crate::server;
 use crate::server::ServerOptions;
 use crate::server::accept_loop::ServerLimits;
-
-/// The permissions of the file of a Unix socket, as of unix-server.
-const UNIX_MODE: u32 = 0o600;
 
 /// The idle timeout of a UDP flow, which has no other end.
 const UDP_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -90,22 +84,22 @@ impl Args {
         if let Some(why) = self.tls.server().warning() {
             report.warn(None, why);
         }
-        let (dialer, faults) = (self.dialer(&target)?, self.faults.stream_plan(report)?);
-        let listener = self.listener(&listen, &context)?;
-        let recorder = self.record.recorder(report)?;
+        let mut options = self.options(&target, report)?;
+        let shutdown = &context.shutdown;
+        let listener = listen.listener(&self.connect, self.limits.backlog, shutdown)?;
+        options.recorder = self.record.recorder(report)?;
         self.run_as.switch_user()?;
         if self.print_port {
-            crate::flags::listen::print_port(&listener.local)?;
+            print_port(&listener.local)?;
         }
         if let Some(tls) = &tls {
             tls.log_certificate(report);
         }
-        self.confine(&listen, &target, report);
-        let options = RelayOptions { faults, recorder, ..self.relay_options(dialer) };
-        let service = Box::new(RelayService::new(&context, options));
+        super::confine(&policy(&listen, &target), report);
         let (layer, layer_stack) = tls.map_or((None, 0), |tls| (Some(tls.layer), tls.stack));
-        let server = ServerOptions { listener, limits, service, layer, layer_stack };
-        Ok(server::run(&context, server)?)
+        let service = Box::new(RelayService::new(&context, options));
+        let options = ServerOptions { listener, limits, service, layer, layer_stack };
+        Ok(server::run(&context, options)?)
     }
 
     /// Fails with exit code 2 on malformed addresses, and when both are the same.
@@ -122,16 +116,17 @@ impl Args {
         Ok((listen, target))
     }
 
-    fn dialer(&self, target: &TargetAddress) -> Result<Dialer, Failure> {
-        let endpoint = target.endpoint();
-        let route = match target {
-            TargetAddress::Unix(name) => Route::Unix(name.clone()),
-            TargetAddress::Inet(endpoint) => {
-                self.connect.route(if self.tls.tls { "https" } else { "tcp" }, endpoint)?
-            }
-        };
-        let layer = self.tls.layer(&endpoint.host)?;
-        Ok(Dialer { route, layer, ..self.connect.dial(endpoint) })
+    fn options(&self, target: &TargetAddress, report: &Report) -> Result<RelayOptions, Failure> {
+        let scheme = if self.tls.tls { "https" } else { "tcp" };
+        let dialer = target.dialer(&self.connect, scheme)?;
+        Ok(RelayOptions {
+            dialer: Dialer { layer: self.tls.layer(&dialer.endpoint.host)?, ..dialer },
+            idle_timeout: self.limits.idle_timeout.and_then(|limit| limit.0),
+            faults: self.faults.stream_plan(report)?,
+            recorder: None,
+            stats: self.stats,
+            layer_stack: self.tls.stack(),
+        })
     }
 
     fn relay_datagrams(
@@ -143,74 +138,33 @@ impl Args {
         let TargetAddress::Inet(endpoint) = TargetAddress::parse(&self.target)? else {
             return Err(not_udp(&self.target).into());
         };
-        let ListenAddress::Inet(host, port) = listen else {
+        let Some(bind) = listen.bind(&self.connect, &context.shutdown) else {
             return Err(not_udp(&self.listen).into());
         };
-        let socket = udp_socket("relay", self.bind(host, port, context), None)?;
+        let socket = udp_socket("relay", bind, None)?;
         self.run_as.switch_user()?;
         if self.print_port {
-            crate::flags::listen::print_port(&local_address(&socket)?)?;
+            print_port(&local_address(&socket)?)?;
         }
-        let idle_timeout = self.limits.idle_timeout.map_or(Some(UDP_IDLE_TIMEOUT), |limit| limit.0);
+        let idle = self.limits.idle_timeout.map_or(Some(UDP_IDLE_TIMEOUT), |limit| limit.0);
+        let limits = ServerLimits { idle_timeout: idle, ..limits };
         let dialer = self.connect.dial(endpoint);
-        let limits = ServerLimits { idle_timeout, ..limits };
         let options = DatagramRelayOptions { socket, dialer, limits };
         Ok(relay::datagram::run(context, options)?)
     }
+}
 
-    fn bind<'a>(&self, host: &str, port: &str, context: &'a Context) -> ListenOptions<'a> {
-        ListenOptions {
-            host: host.to_string(),
-            port: port.to_string(),
-            family: Family::Any,
-            options: self.connect.streams.added_to(self.connect.socket.options()),
-            deadline: (&context.shutdown).into(),
+/// What the relay needs after set-up: name services and trusted roots are read at any time.
+fn policy(listen: &ListenAddress, target: &TargetAddress) -> SandboxPolicy {
+    let removes = match listen {
+        ListenAddress::Unix(UnixAddress::Path(path)) => {
+            Some(output_file::directory_of(path).to_path_buf())
         }
-    }
-
-    /// The socket that a service manager has passed, or one at `listen`.
-    fn listener(&self, listen: &ListenAddress, context: &Context) -> Result<Listener, Failure> {
-        let inet = matches!(listen, ListenAddress::Inet(..));
-        if let Some(socket) = passed_socket(SocketKind { name: "relay", inet, stream: true })? {
-            return Listener::passed(socket);
-        }
-        match listen {
-            ListenAddress::Unix(name) => unix::listen(name, UNIX_MODE, self.limits.backlog),
-            ListenAddress::Inet(host, port) => {
-                self.bind(host, port, context).listen(self.limits.backlog)
-            }
-        }
-    }
-
-    fn relay_options(&self, dialer: Dialer) -> RelayOptions {
-        RelayOptions {
-            dialer,
-            faults: FaultPlan::default(),
-            recorder: None,
-            idle_timeout: self.limits.idle_timeout.and_then(|limit| limit.0),
-            stats: self.stats,
-            layer_stack: self.tls.stack(),
-        }
-    }
-
-    /// Enters the sandbox: name services and trusted roots are read at any time.
-    fn confine(&self, listen: &ListenAddress, target: &TargetAddress, report: &Report) {
-        let removes = match listen {
-            ListenAddress::Unix(UnixAddress::Path(path)) => {
-                Some(output_file::directory_of(path).to_path_buf())
-            }
-            _ => None,
-        };
-        let sends_to_abstract = matches!(target, TargetAddress::Unix(UnixAddress::Abstract(_)));
-        let policy = SandboxPolicy {
-            reads: true,
-            connects: true,
-            removes,
-            sends_to_abstract,
-            ..SandboxPolicy::default()
-        };
-        super::confine(&policy, report);
-    }
+        _ => None,
+    };
+    let sends_to_abstract = matches!(target, TargetAddress::Unix(UnixAddress::Abstract(_)));
+    let default = SandboxPolicy::default();
+    SandboxPolicy { reads: true, connects: true, removes, sends_to_abstract, ..default }
 }
 
 fn not_udp(word: &str) -> Failure {
