@@ -84,10 +84,9 @@ impl Args {
         if let Some(why) = self.tls.server().warning() {
             report.warn(None, why);
         }
-        let mut options = self.options(&target, report)?;
+        let options = self.options(&target, report)?;
         let shutdown = &context.shutdown;
         let listener = listen.listener(&self.connect, self.limits.backlog, shutdown)?;
-        options.recorder = self.record.recorder(report)?;
         self.run_as.switch_user()?;
         if self.print_port {
             print_port(&listener.local)?;
@@ -97,6 +96,8 @@ impl Args {
         }
         super::confine(&policy(&listen, &target), report);
         let (layer, layer_stack) = tls.map_or((None, 0), |tls| (Some(tls.layer), tls.stack));
+        let recorder = self.record.recorder(report)?;
+        let options = RelayOptions { recorder, ..options };
         let service = Box::new(RelayService::new(&context, options));
         let options = ServerOptions { listener, limits, service, layer, layer_stack };
         Ok(server::run(&context, options)?)
@@ -141,6 +142,7 @@ impl Args {
         let Some(bind) = listen.bind(&self.connect, &context.shutdown) else {
             return Err(not_udp(&self.listen).into());
         };
+        let faults = self.faults.datagram_plan(&context.report)?;
         let socket = udp_socket("relay", bind, None)?;
         self.run_as.switch_user()?;
         if self.print_port {
@@ -149,7 +151,8 @@ impl Args {
         let idle = self.limits.idle_timeout.map_or(Some(UDP_IDLE_TIMEOUT), |limit| limit.0);
         let limits = ServerLimits { idle_timeout: idle, ..limits };
         let dialer = self.connect.dial(endpoint);
-        let options = DatagramRelayOptions { socket, dialer, limits };
+        let recorder = self.record.recorder(&context.report)?;
+        let options = DatagramRelayOptions { socket, dialer, faults, recorder, limits };
         Ok(relay::datagram::run(context, options)?)
     }
 }

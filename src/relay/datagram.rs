@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags};
 use socket2::Socket;
 
+use super::fault::FaultPlan;
 use super::flow::{Flow, FlowOptions, FlowQueue};
+use super::record::Recorder;
 use crate::datagram::{DatagramGroup, DatagramSocket, RecvBatch, RecvBuffer, RecvMeta};
 use crate::error::{ExitCode, Failure, Phase};
 use crate::net::address::Address;
@@ -35,6 +37,10 @@ pub struct DatagramRelayOptions {
     pub socket: Socket,
     /// The target.
     pub dialer: Dialer,
+    /// What is put on the datagrams on purpose.
+    pub faults: FaultPlan,
+    /// Where the datagrams are recorded.
+    pub recorder: Option<Recorder>,
     /// Limits, of which a flow is a connection.
     pub limits: ServerLimits,
 }
@@ -88,7 +94,7 @@ impl<'a> DatagramRelay<'a> {
         context: &'a Context,
         options: DatagramRelayOptions,
     ) -> Result<DatagramRelay<'a>, Failure> {
-        let DatagramRelayOptions { socket, dialer, limits } = options;
+        let DatagramRelayOptions { socket, dialer, faults, recorder, limits } = options;
         let failed = |e| Failure::new(Phase::Bind, "-", e);
         let socket = DatagramSocket::for_server(socket, RecvBuffer::Grow, &context.shutdown, None);
         let socket = socket.map_err(failed)?;
@@ -97,6 +103,8 @@ impl<'a> DatagramRelay<'a> {
             dialer,
             idle_timeout: limits.idle_timeout,
             context: context.clone(),
+            faults,
+            recorder,
             replies: socket.sender().clone(),
             local: local.clone(),
         };

@@ -10,16 +10,20 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags};
 use socket2::{SockAddr, Socket};
 
+use super::direction::Direction;
+use super::due_queue::DueQueue;
+use super::fault::FaultPlan;
+use super::record::Recorder;
 use crate::datagram::{DatagramSender, MAX_UDP_PAYLOAD, RecvMeta, Transmit};
 use crate::error::{Failure, Phase};
 use crate::net::address::Address;
 use crate::net::dial::Dialer;
 use crate::net::stream::EndedBy;
 use crate::report::context::Context;
-use crate::report::event::{Closed, Endpoints, Event, Level, Relayed, Role};
+use crate::report::event::{Closed, Endpoints, Event, FaultEvent, Level, Relayed, Role};
 use crate::resolver;
 use crate::resolver::Deadline;
-use crate::shutdown::{WaitOutcome, wake, wake_pipe};
+use crate::shutdown::{WaitOutcome, earliest, wake, wake_pipe};
 
 /// Datagrams of one client that wait for their flow's thread; further ones are dropped, as by a full
 /// receive buffer.
@@ -78,6 +82,10 @@ pub struct FlowOptions {
     pub idle_timeout: Option<Duration>,
     /// Events, and the end of the run.
     pub context: Context,
+    /// What is put on the datagrams on purpose.
+    pub faults: FaultPlan,
+    /// Where the datagrams are recorded.
+    pub recorder: Option<Recorder>,
     /// Sends to clients.
     pub replies: Arc<DatagramSender>,
     /// The address on which clients reach the relay.
@@ -101,6 +109,8 @@ struct ConnectedFlow<'a> {
     flow: &'a Flow,
     target: Socket,
     address: Address,
+    to_target: DueQueue,
+    to_client: DueQueue,
     relayed: Relayed,
     moved_at: Instant,
     buffer: Vec<u8>,
@@ -148,10 +158,14 @@ impl Flow {
             let local = local.unwrap_or_default();
             report.emit(&Event::Connected(endpoints(self.conn, local, address.to_string())));
         }
+        let faults = &self.options.faults;
+        let queue = |direction| DueQueue::new(faults.datagram_faults(self.conn, direction));
         Ok(ConnectedFlow {
             flow: self,
             target,
             address,
+            to_target: queue(Direction::ToTarget),
+            to_client: queue(Direction::ToClient),
             relayed: Relayed { bytes_to_target: 0, bytes_to_client: 0 },
             moved_at: Instant::now(),
             buffer: vec![0; MAX_UDP_PAYLOAD + 1],
@@ -190,54 +204,56 @@ impl ConnectedFlow<'_> {
     fn run(&mut self, can_end: impl Fn() -> bool) -> EndedBy {
         loop {
             match self.wait() {
-                Ok(WaitOutcome::Ready(_)) => {
-                    self.send_to_target();
-                    self.send_to_client();
-                }
-                Ok(WaitOutcome::TimedOut) if can_end() => return EndedBy::Timeout,
-                Ok(WaitOutcome::TimedOut) => self.moved_at = Instant::now(),
+                Ok(WaitOutcome::Ready(_) | WaitOutcome::TimedOut) => self.relay(),
                 Ok(WaitOutcome::Shutdown(reason)) => return reason.into(),
                 Err(e) => {
                     self.report_once(Phase::Socket, e);
                     return EndedBy::Us;
                 }
             }
-        }
-    }
-
-    /// Waits for a datagram of either side.
-    fn wait(&self) -> io::Result<WaitOutcome> {
-        let options = &self.flow.options;
-        let idle_at = options.idle_timeout.and_then(|limit| self.moved_at.checked_add(limit));
-        let mut fds = [
-            PollFd::from_borrowed_fd(self.flow.queue.wake_rx.as_fd(), PollFlags::IN),
-            PollFd::from_borrowed_fd(self.target.as_fd(), PollFlags::IN),
-        ];
-        options.context.shutdown.wait_any(&mut fds, idle_at)
-    }
-
-    fn send_to_target(&mut self) {
-        for datagram in self.flow.queue.take() {
-            self.moved_at = Instant::now();
-            match self.send(&datagram) {
-                Ok(_) => self.relayed.bytes_to_target += datagram.len() as u64,
-                Err(e) => self.report_once(Phase::Send, e),
+            if self.idle_at().is_some_and(|at| at <= Instant::now()) && can_end() {
+                self.flush();
+                return EndedBy::Timeout;
             }
         }
     }
 
-    /// Sends one datagram. An ICMP error of an earlier one does not fail it.
-    fn send(&self, datagram: &[u8]) -> io::Result<usize> {
-        match self.target.send(datagram) {
-            Err(e) if e.kind() == ErrorKind::ConnectionRefused => self.target.send(datagram),
-            done => done,
-        }
+    /// When the flow ends if nothing is received until then.
+    fn idle_at(&self) -> Option<Instant> {
+        let limit = self.flow.options.idle_timeout;
+        limit.and_then(|limit| self.moved_at.checked_add(limit))
     }
 
-    fn send_to_client(&mut self) {
+    /// Waits for a datagram of either side, or for the time of one that is held back.
+    fn wait(&self) -> io::Result<WaitOutcome> {
+        let next_due = earliest(self.to_target.next_due(), self.to_client.next_due());
+        let mut fds = [
+            PollFd::from_borrowed_fd(self.flow.queue.wake_rx.as_fd(), PollFlags::IN),
+            PollFd::from_borrowed_fd(self.target.as_fd(), PollFlags::IN),
+        ];
+        let shutdown = &self.flow.options.context.shutdown;
+        shutdown.wait_any(&mut fds, earliest(self.idle_at(), next_due))
+    }
+
+    /// Receives what has arrived, and sends what is due.
+    fn relay(&mut self) {
+        let report = self.flow.options.context.report.clone();
+        let on_fault = |event| report.emit(&Event::Fault(event));
+        for datagram in self.flow.queue.take() {
+            self.moved_at = Instant::now();
+            self.to_target.add(&datagram, &on_fault);
+        }
+        self.receive_replies(&on_fault);
+        self.send_due();
+    }
+
+    fn receive_replies(&mut self, on_fault: &dyn Fn(FaultEvent)) {
         for _ in 0..MAX_REPLIES {
             match io::Read::read(&mut &self.target, &mut self.buffer) {
-                Ok(n) => self.reply(n),
+                Ok(n) => {
+                    self.moved_at = Instant::now();
+                    self.to_client.add(&self.buffer[..n], on_fault);
+                }
                 Err(e) if e.kind() == ErrorKind::WouldBlock => return,
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 Err(e) => return self.report_once(Phase::Receive, e),
@@ -245,17 +261,54 @@ impl ConnectedFlow<'_> {
         }
     }
 
-    /// Sends the first `n` bytes of the buffer to the client, from the address it has sent to.
-    fn reply(&mut self, n: usize) {
-        self.moved_at = Instant::now();
-        let reply = Transmit::reply(&self.flow.client, &self.buffer[..n]);
-        let mut failed = None;
+    /// Sends what the faults hold back, when the flow ends.
+    fn flush(&mut self) {
+        let report = self.flow.options.context.report.clone();
+        let on_fault = |event| report.emit(&Event::Fault(event));
+        self.to_target.flush(&on_fault);
+        self.to_client.flush(&on_fault);
+        self.send_due();
+    }
+
+    fn send_due(&mut self) {
+        while let Some(datagram) = self.to_target.pop() {
+            self.record(Direction::ToTarget, &datagram);
+            match self.send(&datagram) {
+                Ok(_) => self.relayed.bytes_to_target += datagram.len() as u64,
+                Err(e) => self.report_once(Phase::Send, e),
+            }
+        }
+        while let Some(datagram) = self.to_client.pop() {
+            self.record(Direction::ToClient, &datagram);
+            match self.reply(&datagram) {
+                Ok(()) => self.relayed.bytes_to_client += datagram.len() as u64,
+                Err(e) => self.report_once(Phase::Send, e),
+            }
+        }
+    }
+
+    /// Sends one datagram to the target. An ICMP error of an earlier one does not fail it.
+    fn send(&self, datagram: &[u8]) -> io::Result<usize> {
+        match self.target.send(datagram) {
+            Err(e) if e.kind() == ErrorKind::ConnectionRefused => self.target.send(datagram),
+            done => done,
+        }
+    }
+
+    /// Sends one datagram to the client, from the address it has sent to.
+    fn reply(&self, datagram: &[u8]) -> io::Result<()> {
+        let reply = Transmit::reply(&self.flow.client, datagram);
+        let mut sent = Ok(());
         self.flow.options.replies.send(&[reply], &mut |_, e| {
-            failed = e.raw_os_error().map(io::Error::from_raw_os_error);
+            sent = Err(e.raw_os_error().map_or(e.kind().into(), io::Error::from_raw_os_error));
         });
-        match failed {
-            None => self.relayed.bytes_to_client += n as u64,
-            Some(e) => self.report_once(Phase::Send, e),
+        sent
+    }
+
+    fn record(&self, direction: Direction, datagram: &[u8]) {
+        if let Some(recorder) = &self.flow.options.recorder {
+            let client = self.flow.client.peer_address();
+            recorder.datagram(self.flow.conn, (&client, &self.address), direction, datagram);
         }
     }
 

@@ -164,8 +164,13 @@ impl RelayWriter {
 
     /// Writes to a layer, which would wait by itself if its socket had no room.
     fn write_to_layer(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.wait()?;
-        self.inner.write(&bytes[..bytes.len().min(LAYER_CHUNK)])
+        loop {
+            self.wait()?;
+            match self.inner.write(&bytes[..bytes.len().min(LAYER_CHUNK)]) {
+                Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+                done => return done,
+            }
+        }
     }
 }
 

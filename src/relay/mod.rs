@@ -5,6 +5,7 @@ mod copy;
 pub mod datagram;
 mod destination;
 pub mod direction;
+mod due_queue;
 pub mod fault;
 mod flow;
 mod halves;

@@ -97,3 +97,36 @@ fn streams_flags_and_unix_sockets_are_usage_errors() {
         sockit(line).run().exits(2);
     }
 }
+
+#[test]
+fn delayed_datagram_arrives_after_its_time() {
+    let target = udp_socket();
+    let relay = relay_to(&target, "--fault to-target:delay=400ms --seed 1");
+    let client = udp_socket();
+    let sent = std::time::Instant::now();
+    client.send_to(b"query", relay.addr()).unwrap();
+    let (query, flow) = receive(&target);
+    assert_eq!(query, b"query");
+    assert!(sent.elapsed() >= std::time::Duration::from_millis(400), "{:?}", sent.elapsed());
+    target.send_to(b"reply", flow).unwrap();
+    assert_eq!(receive(&client).0, b"reply");
+}
+
+#[test]
+fn lost_datagrams_are_those_of_the_seed() {
+    let lost = || {
+        let target = udp_socket();
+        let relay = relay_to(&target, "--fault to-target:loss=50% --seed 7");
+        let client = udp_socket();
+        client.connect(relay.addr()).unwrap();
+        (0..100u8).for_each(|n| drop(client.send(&[n]).unwrap()));
+        let mut arrived = Vec::new();
+        while arrived.len() < 20 {
+            arrived.push(receive(&target).0);
+        }
+        arrived
+    };
+    let arrived = lost();
+    assert_eq!(arrived, lost());
+    assert!(arrived.windows(2).any(|two| two[1][0] > two[0][0] + 1), "{arrived:?}");
+}
