@@ -39,6 +39,8 @@ pub mod service;
 pub mod shutdown;
 #[cfg(test)]
 mod test_rng;
+#[cfg(test)]
+mod test_run;
 pub mod tour;
 pub mod transfer;
 pub mod units;

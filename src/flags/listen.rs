@@ -7,7 +7,7 @@ use super::socket::{SocketFlags, TcpFlags};
 use crate::error::Failure;
 use crate::net::address::Address;
 use crate::net::listen::{ListenOptions, Listener};
-use crate::net::stdout;
+use crate::net::stdout::Stdout;
 use crate::process::systemd::{SocketKind, passed_socket};
 use crate::shutdown::Shutdown;
 
@@ -37,7 +37,7 @@ pub struct ListenFlags {
 /// Fails at [`Phase::Stdout`](crate::error::Phase::Stdout).
 pub fn print_port(local: &Address) -> Result<(), Failure> {
     let port = local.inet().map_or(0, |address| address.port());
-    stdout::write_all(format!("{port}\n").as_bytes())
+    Stdout::standard().write_all(format!("{port}\n").as_bytes())
 }
 
 impl ListenFlags {

@@ -46,7 +46,7 @@ impl ListenAddress {
     /// Fails with exit code 2 on anything else.
     pub fn parse(word: &str) -> Result<ListenAddress, Failure> {
         if let Some(path) = word.strip_prefix(UNIX) {
-            return Ok(ListenAddress::Unix(UnixAddress::read(OsStr::new(path))));
+            return Ok(ListenAddress::Unix(UnixAddress::parse(OsStr::new(path))));
         }
         if !word.is_empty() && !word.contains([':', '[', '.', '/']) {
             return Ok(ListenAddress::Inet("127.0.0.1".to_string(), word.to_string()));
@@ -170,7 +170,7 @@ impl TargetAddress {
     /// Fails with exit code 2 on anything else.
     pub fn parse(word: &str) -> Result<TargetAddress, Failure> {
         match word.strip_prefix(UNIX) {
-            Some(path) => Ok(TargetAddress::Unix(UnixAddress::read(OsStr::new(path)))),
+            Some(path) => Ok(TargetAddress::Unix(UnixAddress::parse(OsStr::new(path)))),
             None => Endpoint::parse(word).map(TargetAddress::Inet),
         }
     }

@@ -130,7 +130,7 @@ impl Flow {
             Ok(mut connected) => (connected.run(can_end), connected.relayed),
             Err(failure) => {
                 report.failure(Some(conn), &failure);
-                (EndedBy::Us, Relayed { bytes_to_target: 0, bytes_to_client: 0 })
+                (EndedBy::Local, Relayed { bytes_to_target: 0, bytes_to_client: 0 })
             }
         };
         report.emit(&Event::Closed(Closed {
@@ -208,7 +208,7 @@ impl ConnectedFlow<'_> {
                 Ok(WaitOutcome::Shutdown(reason)) => return reason.into(),
                 Err(e) => {
                     self.report_once(Phase::Socket, e);
-                    return EndedBy::Us;
+                    return EndedBy::Local;
                 }
             }
             if self.idle_at().is_some_and(|at| at <= Instant::now()) && can_end() {

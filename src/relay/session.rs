@@ -31,7 +31,7 @@ use crate::error::Failure;
 use crate::net::stream::{Reader, Stream, Writer};
 use crate::shutdown::Shutdown;
 use crate::transfer::TransferOptions;
-use crate::transfer::tap::{Tap, TapSink};
+use crate::transfer::tap::{Tap, TapSink, Taps};
 
 /// The two directions of a session, not started yet.
 pub struct Session {
@@ -88,7 +88,7 @@ impl Session {
             target.handle.abort();
         })?;
         let SessionOptions { shutdown, log, faults, observers, .. } = options;
-        let (sent, received) = (!observers.is_empty()).then(|| Tap::pair(observers)).unzip();
+        let taps = if observers.is_empty() { Taps::default() } else { Taps::new(observers) };
         let log = Arc::new(log);
         let task = |parts| DirectionTask::new(parts, &state, &shutdown, &log);
         let to_target = task(DirectionParts {
@@ -96,14 +96,14 @@ impl Session {
             reader: client.reader,
             writer: target.writer,
             faults: faults.to_target,
-            tap: sent,
+            tap: taps.sent,
         });
         let to_client = task(DirectionParts {
             direction: Direction::ToClient,
             reader: target.reader,
             writer: client.writer,
             faults: faults.to_client,
-            tap: received,
+            tap: taps.received,
         });
         Ok(Session { state, to_target, to_client })
     }

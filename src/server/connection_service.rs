@@ -49,7 +49,7 @@ struct ClosedEventGuard<'a> {
 
 impl ClosedEventGuard<'_> {
     fn new<'a>(report: &'a Report, conn: u64, info: &ConnectionInfo) -> ClosedEventGuard<'a> {
-        let (info, outcome) = (info.clone(), EndedBy::Us.into());
+        let (info, outcome) = (info.clone(), EndedBy::Local.into());
         let (bytes_in, bytes_out, relays) = (0, 0, false);
         ClosedEventGuard { report, info, conn, bytes_in, bytes_out, relays, outcome }
     }
@@ -180,7 +180,7 @@ impl ConnectionService {
     fn half_close_hook(&self, conn: u64, info: &ConnectionInfo) -> HalfCloseHook {
         let (report, peer) = (self.context.report.clone(), info.peer.to_string());
         Box::new(move |side| {
-            let by = if side == EndedBy::Us { Side::Us } else { Side::Peer };
+            let by = if side == EndedBy::Local { Side::Local } else { Side::Peer };
             report.emit(&Event::HalfClosed { conn, by, peer: Some(peer.clone()) });
         })
     }
@@ -209,7 +209,7 @@ impl ConnectionService {
         let by = ended_by(&failure);
         let is_transfer = matches!(failure.phase, Phase::Send | Phase::Shutdown | Phase::Receive);
         let line = match by {
-            EndedBy::Us => ErrorLine::Print,
+            EndedBy::Local => ErrorLine::Print,
             _ if is_transfer => ErrorLine::Omit,
             _ => ErrorLine::Print,
         };
@@ -254,6 +254,6 @@ pub fn ended_by(failure: &Failure) -> EndedBy {
         (ExitCode::Interrupted | ExitCode::Terminated, _) => EndedBy::Signal,
         (_, Some(errno)) if is_peer_error(errno) => EndedBy::Reset,
         (ExitCode::Partial | ExitCode::Send | ExitCode::Receive, None) => EndedBy::Reset,
-        _ => EndedBy::Us,
+        _ => EndedBy::Local,
     }
 }

@@ -5,17 +5,20 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::{Connection, Service, ServiceOutcome};
-use crate::error::{Failure, Phase};
-use crate::net::stdio::{FdStream, Source};
+use crate::error::Failure;
+use crate::net::stdio::{FdStream, Source, StdStreams};
 use crate::net::stream::EndedBy;
 use crate::report::Report;
 use crate::transfer::TransferOptions;
 use crate::transfer::duplex::{
-    Duplex, DuplexObserver, DuplexOptions, InputMode, LocalEnd, NO_END_OF_INPUT, OnLocalEof,
+    Duplex, DuplexObserver, DuplexOptions, InputMode, LocalEnd, LocalFile, NO_END_OF_INPUT,
+    OnLocalEof,
 };
 
 /// The pipe service: one connection at a time uses stdin and stdout.
 pub struct Pipe {
+    /// Stdin and stdout of the server.
+    pub std: StdStreams,
     /// Closes a connection on which no byte moves for this long.
     pub idle: Option<Duration>,
     /// Whether stdin is read.
@@ -36,7 +39,7 @@ struct Observer<'a> {
 
 impl DuplexObserver for Observer<'_> {
     fn on_local_eof(&self) {
-        self.connection.half_closed(EndedBy::Us);
+        self.connection.half_closed(EndedBy::Local);
     }
 
     fn on_peer_eof(&self) {
@@ -51,14 +54,13 @@ impl DuplexObserver for Observer<'_> {
 impl Service for Pipe {
     fn serve(&self, connection: &mut Connection) -> Result<ServiceOutcome, Failure> {
         let _lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let StdStreams { stdin, stdout, .. } = self.std;
         let local = LocalEnd {
-            reader: self
-                .input
-                .input(rustix::stdio::stdin(), |stdin| Box::new(Source::new(stdin, None))),
-            writer: Box::new(FdStream::stdout()),
-            input: (Phase::Stdin, "-".to_string()),
-            output: (Phase::Stdout, "-".to_string()),
-            endless: std::io::stdin().is_terminal(),
+            reader: self.input.input(stdin, |stdin| Box::new(Source::new(stdin, None))),
+            writer: Box::new(FdStream(stdout.fd())),
+            input: LocalFile::stdin(stdin),
+            output: LocalFile::stdout(stdout.fd()),
+            endless: stdin.is_terminal(),
         };
         let options = DuplexOptions {
             on_end: OnLocalEof::HalfClose,

@@ -119,7 +119,7 @@ fn lost_datagrams_are_those_of_the_seed() {
         let relay = relay_to(&target, "--fault to-target:loss=50% --seed 7");
         let client = udp_socket();
         client.connect(relay.addr()).unwrap();
-        (0..100u8).for_each(|n| drop(client.send(&[n]).unwrap()));
+        (0..100u8).for_each(|n| assert_eq!(client.send(&[n]).unwrap(), 1));
         let mut arrived = Vec::new();
         while arrived.len() < 20 {
             arrived.push(receive(&target).0);
