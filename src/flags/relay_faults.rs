@@ -17,8 +17,8 @@ use crate::report::event::Event;
 #[command(next_help_heading = "Faults")]
 pub struct RelayFaultFlags {
     /// Put a fault on the connections (repeatable): delay=20ms±10ms, rate=64Ki, slice=1..7,
-    /// stall=5s@4096, close@4096, reset@4096, drop@4096, refuse=1/20 or corrupt=1/1Mi; to-client: or
-    /// to-target: in front limits it to one direction
+    /// stall=5s@4096, close@4096, reset@4096, drop@4096, refuse=1/20, corrupt=1/1Mi; with --udp also
+    /// loss=5%, duplicate=1%, reorder=2%; to-client: or to-target: in front limits it to one direction
     #[arg(long = "fault", value_name = "SPEC", value_parser = FaultSpec::from_str)]
     pub faults: Vec<FaultSpec>,
     /// Repeat the faults of the run that printed this seed [default: a random one]

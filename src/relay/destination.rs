@@ -83,10 +83,13 @@ impl Destination {
     }
 
     /// Keeps the destination open until the other direction has ended.
-    fn vanish(&self) {
+    fn vanish(&mut self) {
         self.state().set_ended(self.direction, source_of(self.direction));
         self.state().wait_ended(self.direction.opposite());
-        self.state().close();
+        if !self.state().is_interrupted() {
+            // The connection is over, and its failure too.
+            let _ = self.writer.finish();
+        }
     }
 
     /// Waits until the source is closed in both directions, or reset.

@@ -181,10 +181,12 @@ impl SessionState {
     }
 
     /// Shuts down both connections after an orderly end of both directions, which wakes the threads
-    /// of faults that still discard what a peer sends.
+    /// of faults that still discard what a peer sends. Bytes before it have [`RESET_GRACE`] to arrive,
+    /// as a peer that still sends is reset.
     pub fn close(&self) {
+        let deadline = Instant::now() + RESET_GRACE;
         for peer in [&self.client, &self.target] {
-            peer.set_sent_fin();
+            peer.wait_until_acked(deadline);
             peer.handle.shutdown();
         }
     }

@@ -3,6 +3,8 @@
 mod datagrams;
 mod endings;
 mod events;
+mod faults;
 mod limits;
+mod record;
 mod resets;
 mod route;

@@ -105,6 +105,18 @@ impl Route {
         Ends { client, server }
     }
 
+    /// As [`Route::connect`]; `None` if the relay resets the connection instead.
+    pub fn connect_unless_refused(&self) -> Option<Ends> {
+        let client = Socket::new(self.address.domain(), Type::STREAM, None).unwrap();
+        // The reset may be faster than the return of connect(2).
+        client.connect(&self.address).ok()?;
+        let mut fds =
+            [PollFd::new(&self.listener, PollFlags::IN), PollFd::new(&client, PollFlags::empty())];
+        let limit = Timespec { tv_sec: LIMIT.as_secs() as i64, tv_nsec: 0 };
+        assert!(poll(&mut fds, Some(&limit)).unwrap() > 0, "neither accepted nor reset");
+        fds[1].revents().is_empty().then(|| Ends { client, server: self.accept() })
+    }
+
     /// The next connection at the server.
     #[track_caller]
     pub fn accept(&self) -> Socket {
