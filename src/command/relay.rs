@@ -87,6 +87,8 @@ impl Args {
         let options = self.options(&target, report)?;
         let shutdown = &context.shutdown;
         let listener = listen.listener(&self.connect, self.limits.backlog, shutdown)?;
+        // Before the sandbox, which allows no new file.
+        let options = RelayOptions { recorder: self.record.recorder(report)?, ..options };
         self.run_as.switch_user()?;
         if self.print_port {
             print_port(&listener.local)?;
@@ -96,8 +98,6 @@ impl Args {
         }
         super::confine(&policy(&listen, &target), report);
         let (layer, layer_stack) = tls.map_or((None, 0), |tls| (Some(tls.layer), tls.stack));
-        let recorder = self.record.recorder(report)?;
-        let options = RelayOptions { recorder, ..options };
         let service = Box::new(RelayService::new(&context, options));
         let options = ServerOptions { listener, limits, service, layer, layer_stack };
         Ok(server::run(&context, options)?)
