@@ -7,8 +7,8 @@
 //! other. A test holds these rules. From the top:
 //!
 //! 1. [`command`], [`flags`], [`usage`]: the command line. clap is imported nowhere else.
-//! 2. [`client`], [`server`], [`relay`], [`datagram`], [`fetch`], [`lookup`], [`tour`]: what a command
-//!    does.
+//! 2. [`client`], [`server`], [`relay`], [`check`], [`datagram`], [`fetch`], [`lookup`], [`tour`]: what a
+//!    command does.
 //! 3. [`service`]: what a server does with one connection.
 //! 4. [`transfer`], [`report`]: bytes between two ends; events as text and JSON.
 //! 5. [`net`]: addresses and sockets in the order of their life, TLS and proxies as layers of a stream.
@@ -16,6 +16,7 @@
 //! 7. [`error`], [`shutdown`], [`units`]: one error type with its exit codes; the cancellation token;
 //!    durations and sizes as text.
 
+pub mod check;
 pub mod client;
 // The doc comments of flags are help texts first; brackets in them are default values.
 #[allow(rustdoc::broken_intra_doc_links, rustdoc::invalid_html_tags)]

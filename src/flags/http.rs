@@ -167,12 +167,11 @@ impl HttpFlags {
     ///
     /// Fails with code 2 on a proxy beside `--unix`, which bypasses every proxy.
     pub fn options(self) -> Result<FetchOptions, Failure> {
-        let has_proxy = self.connect.proxy.as_ref().is_some_and(|url| !url.is_empty());
-        if self.request.unix.is_some() && has_proxy {
+        if self.request.unix.is_some() && self.connect.route.has_proxy() {
             return Err(Failure::usage(Phase::Proxy, "--proxy", "cannot be used with --unix"));
         }
         let HttpFlags { output, request, response, connect, tls } = self;
-        let parser = response.parser_options(request.head);
+        let parser = ParserOptions { head_request: request.head, ..response.parser_options() };
         Ok(FetchOptions {
             response: ResponseOptions { parser, any_status: response.any_status },
             limits: response.limits(),
@@ -245,14 +244,14 @@ impl RequestFlags {
 }
 
 impl ResponseFlags {
-    fn parser_options(&self, head_request: bool) -> ParserOptions {
+    fn parser_options(&self) -> ParserOptions {
         ParserOptions {
-            head_request,
             max_header: self.max_header,
             max_decoded: self.max_decoded.map(|max| if max == 0 { u64::MAX } else { max }),
             decode: !self.no_decode,
             leniency: if self.lenient { Leniency::Lenient } else { Leniency::Strict },
             http09: self.http09,
+            ..ParserOptions::default()
         }
     }
 

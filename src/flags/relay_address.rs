@@ -113,7 +113,7 @@ fn bind<'a>(
         host: host.to_string(),
         port: port.to_string(),
         family: Family::Any,
-        options: connect.streams.added_to(connect.socket.options()),
+        options: connect.route.socket_options(),
         deadline: shutdown.into(),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ use crate::report::event::Event;
 use crate::server::accept_loop::ServerLimits;
 use crate::server::per_ip_limit::{PerIpLimit, PerIpPermit};
 use crate::server::thread_pool::ThreadPool;
-use crate::shutdown::{ShutdownReason, WaitOutcome, wake, wake_pipe};
+use crate::shutdown::{ShutdownReason, WaitOutcome, WakePipe, wake, wake_pipe};
 
 /// Stack of a flow's thread, in bytes.
 const STACK: usize = 64 << 10;
@@ -48,8 +48,7 @@ pub struct DatagramRelayOptions {
 /// The flows of a run by the address of their client.
 struct FlowTable {
     flows: Mutex<HashMap<Address, Arc<FlowQueue>>>,
-    wake_rx: OwnedFd,
-    wake_tx: OwnedFd,
+    wake: WakePipe,
 }
 
 /// Relays datagrams until the limits, a signal or a failure of the socket end it.
@@ -156,7 +155,7 @@ impl<'a> DatagramRelay<'a> {
     fn wait(&self, deadline: Option<Instant>) -> io::Result<WaitOutcome> {
         let mut fds = [
             PollFd::new(self.socket.socket(), PollFlags::IN),
-            PollFd::from_borrowed_fd(self.table.wake_rx.as_fd(), PollFlags::IN),
+            PollFd::from_borrowed_fd(self.table.wake.rx.as_fd(), PollFlags::IN),
         ];
         let waited = self.context.shutdown.wait_any(&mut fds, deadline);
         self.table.clear_wakeups();
@@ -259,14 +258,13 @@ struct FlowRemoval<'a> {
 impl Drop for FlowRemoval<'_> {
     fn drop(&mut self) {
         self.table.lock().remove(self.peer);
-        wake(&self.table.wake_tx);
+        wake(&self.table.wake.tx);
     }
 }
 
 impl FlowTable {
     fn new() -> io::Result<FlowTable> {
-        let (wake_rx, wake_tx) = wake_pipe()?;
-        Ok(FlowTable { flows: Mutex::default(), wake_rx, wake_tx })
+        Ok(FlowTable { flows: Mutex::default(), wake: wake_pipe()? })
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Address, Arc<FlowQueue>>> {
@@ -279,7 +277,7 @@ impl FlowTable {
 
     fn clear_wakeups(&self) {
         let mut bytes = [0; 256];
-        while rustix::io::read(&self.wake_rx, &mut bytes).is_ok_and(|n| n == bytes.len()) {}
+        while rustix::io::read(&self.wake.rx, &mut bytes).is_ok_and(|n| n == bytes.len()) {}
     }
 
     /// Removes the flow of `peer` if no datagram has arrived for it meanwhile.
@@ -295,7 +293,7 @@ impl FlowTable {
     fn wait_until_empty(&self, timeout: Duration) {
         let deadline = Instant::now() + timeout;
         while !self.is_empty() && Instant::now() < deadline {
-            let mut fds = [PollFd::from_borrowed_fd(self.wake_rx.as_fd(), PollFlags::IN)];
+            let mut fds = [PollFd::from_borrowed_fd(self.wake.rx.as_fd(), PollFlags::IN)];
             let _ = crate::shutdown::poll_until(&mut fds, Some(deadline));
             self.clear_wakeups();
         }

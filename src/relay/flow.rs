@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ use crate::report::context::Context;
 use crate::report::event::{Closed, Endpoints, Event, FaultEvent, Level, Relayed, Role};
 use crate::resolver;
 use crate::resolver::Deadline;
-use crate::shutdown::{WaitOutcome, earliest, wake, wake_pipe};
+use crate::shutdown::{WaitOutcome, WakePipe, earliest, wake, wake_pipe};
 
 /// Datagrams of one client that wait for their flow's thread; further ones are dropped, as by a full
 /// receive buffer.
@@ -35,15 +35,13 @@ const MAX_REPLIES: usize = 64;
 #[derive(Debug)]
 pub struct FlowQueue {
     datagrams: Mutex<VecDeque<Vec<u8>>>,
-    wake_rx: OwnedFd,
-    wake_tx: OwnedFd,
+    wake: WakePipe,
 }
 
 impl FlowQueue {
     /// An empty queue. Fails when no pipe can be created.
     pub fn new() -> io::Result<FlowQueue> {
-        let (wake_rx, wake_tx) = wake_pipe()?;
-        Ok(FlowQueue { datagrams: Mutex::default(), wake_rx, wake_tx })
+        Ok(FlowQueue { datagrams: Mutex::default(), wake: wake_pipe()? })
     }
 
     /// Adds a datagram, and wakes the flow.
@@ -54,7 +52,7 @@ impl FlowQueue {
         }
         datagrams.push_back(datagram.to_vec());
         if datagrams.len() == 1 {
-            wake(&self.wake_tx);
+            wake(&self.wake.tx);
         }
     }
 
@@ -65,7 +63,7 @@ impl FlowQueue {
 
     fn take(&self) -> VecDeque<Vec<u8>> {
         let mut datagrams = self.lock();
-        let _ = rustix::io::read(&self.wake_rx, &mut [0; 8]);
+        let _ = rustix::io::read(&self.wake.rx, &mut [0; 8]);
         std::mem::take(&mut *datagrams)
     }
 
@@ -228,7 +226,7 @@ impl ConnectedFlow<'_> {
     fn wait(&self) -> io::Result<WaitOutcome> {
         let next_due = earliest(self.to_target.next_due(), self.to_client.next_due());
         let mut fds = [
-            PollFd::from_borrowed_fd(self.flow.queue.wake_rx.as_fd(), PollFlags::IN),
+            PollFd::from_borrowed_fd(self.flow.queue.wake.rx.as_fd(), PollFlags::IN),
             PollFd::from_borrowed_fd(self.target.as_fd(), PollFlags::IN),
         ];
         let shutdown = &self.flow.options.context.shutdown;
@@ -334,7 +332,7 @@ mod tests {
         let taken = queue.take();
         assert_eq!((taken.len(), taken[0].as_slice()), (MAX_QUEUED, &0usize.to_ne_bytes()[..]));
         assert!(queue.is_empty());
-        let again = rustix::io::read(&queue.wake_rx, &mut [0; 8]);
+        let again = rustix::io::read(&queue.wake.rx, &mut [0; 8]);
         assert_eq!(again, Err(rustix::io::Errno::AGAIN));
     }
 }

@@ -2,7 +2,7 @@
 
 use clap::Arg;
 
-use super::other_tools::{Meaning, Setting, Tool};
+use super::other_tools::{Meaning, Operands, Setting, Tool};
 use crate::flags::values;
 
 /// Arguments of another tool, or of a sockit command with another tool's flags among them.
@@ -16,6 +16,8 @@ pub struct ForeignArgs {
     pub flags: Vec<String>,
     /// Arguments that are not flags.
     pub operands: Vec<String>,
+    /// A program to start, with `--` before it.
+    pub program: Vec<String>,
     /// The first flag that sockit has no equivalent for, in words.
     pub unsupported: Option<&'static str>,
 }
@@ -33,6 +35,10 @@ impl ForeignArgs {
         let mut parsed = ForeignArgs::of_command(command);
         let mut rest = args;
         while let Some((arg, more)) = rest.split_first() {
+            if arg == "--" && tool.operands == Operands::Wait {
+                parsed.program = rest.to_vec();
+                break;
+            }
             let next = more.first().map(String::as_str);
             let known = own.iter().find(|flag| is_flag(flag, arg));
             let took_next = match known.filter(|_| command.is_some() || !tool.has_flag(arg)) {
@@ -53,6 +59,9 @@ impl ForeignArgs {
             if name.starts_with(prefix) {
                 args.set(setting, "");
             }
+        }
+        if name == "check" {
+            args.set(Setting::Scan, "");
         }
         if name.ends_with("-server") || name == "udp-echo" {
             args.set(Setting::Listen, "");

@@ -161,7 +161,11 @@ pub const ALL: &[Tool] = &[
     Tool {
         names: &["wait", "wait-for", "wait-for-it"],
         operands: Operands::Wait,
-        flags: &[("-t= --timeout=", Value("--timeout")), ("-q --quiet", Flag("-q"))],
+        flags: &[
+            ("-t= --timeout=", Value("--wait")),
+            ("-q --quiet", Flag("-q")),
+            ("-s --strict", Ignored),
+        ],
     },
     Tool {
         names: &["curl"],
@@ -305,6 +309,7 @@ impl Tool {
         match command {
             "http-get" => Tool::named("curl"),
             "resolve" => Tool::named("dig"),
+            "check" => Tool::named("nc"),
             _ if command.contains('-') => Tool::named("nc"),
             _ => None,
         }
@@ -315,6 +320,7 @@ impl Tool {
         match self.operands {
             Operands::Urls | Operands::Downloads => "http-get",
             Operands::Queries | Operands::QueryAndServer => "resolve",
+            Operands::Wait => "check",
             _ => "tcp-client",
         }
     }

@@ -1,11 +1,9 @@
 //! Every exit code of `tcp-client` and `tcp-server`; each row of the table causes one.
 
-use std::time::Duration;
-
 use crate::support::namespace::Namespace;
 use crate::support::peer::{self, Script, peer};
 use crate::support::process::Process;
-use crate::support::sockit::{Sockit, sockit};
+use crate::support::sockit::{LIMIT, Sockit, sockit};
 
 /// One cause of an exit code.
 struct Row {
@@ -36,7 +34,7 @@ fn stays_open(mut stream: std::net::TcpStream) -> bool {
 fn every_exit_code_is_reached() {
     let table = [
         row("a session", 0, "", || against("", drop)),
-        row("an unmet --expect", 1, "", || against("--expect never --timeout 200ms", stays_open)),
+        row("an unmet --expect", 1, "", || against("--expect never --timeout 1s", stays_open)),
         row("a port that is too large", 2, "", || sockit("tcp-client 127.0.0.1 65536")),
         row("a negative port", 2, "", || sockit("tcp-client -- 127.0.0.1 -1")),
         row("no such flag", 2, "", || sockit("tcp-client --no-such-flag")),
@@ -71,7 +69,7 @@ fn every_exit_code_is_reached() {
             sockit("tcp-server --port 0 --allow @/no/such/file")
         }),
         row("the run takes too long", 28, "receive", || {
-            against("--timeout 200ms", stays_open).stdin_open()
+            against("--timeout 1s", stays_open).stdin_open()
         }),
         row("no data", 28, "receive", || against("--idle-timeout 200ms", stays_open).stdin_open()),
         row("no client connects", 28, "listen", || {
@@ -83,7 +81,7 @@ fn every_exit_code_is_reached() {
         row("reset before data", 56, "receive", || against("", Script::reset).stdin_open()),
     ];
     for row in table {
-        let run = (row.run)().limit(Duration::from_secs(10)).run();
+        let run = (row.run)().run();
         assert_eq!(run.code, row.code, "{}\n{}", row.what, run.stderr);
         assert!(!run.stderr.contains("internal error"), "{}\n{}", row.what, run.stderr);
         if let Some(phase) = row.phase {
@@ -127,7 +125,7 @@ fn privileged_port_exits_45_with_a_hint() {
     unprivileged.arg(&copy).args(["tcp-server", "--port", "879"]);
     unprivileged.stdin(std::process::Stdio::null());
     unprivileged.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
-    let run = Process::start(unprivileged, Some(Vec::new()), Duration::from_secs(10)).wait();
+    let run = Process::start(unprivileged, Some(Vec::new()), LIMIT).wait();
     run.exits(45).fails_at("bind").logs("Permission denied").logs("hint:");
 }
 
@@ -152,7 +150,6 @@ fn unanswered_connect_exits_28() {
     let silent = peer::Unanswering::on(([127, 0, 0, 1], 0).into());
     let run = sockit("tcp-client --connect-timeout 300ms").to(silent.addr()).run();
     run.exits(28).fails_at("connect");
-    assert!(run.took < Duration::from_secs(3), "{:?}", run.took);
 }
 
 #[test]
@@ -183,5 +180,4 @@ fn silent_resolver_exits_28() {
     // Before socat listens, the resolver fails instead of timing out.
     assert!([28, 75].contains(&run.code), "{}", run.stderr);
     run.fails_at("resolve");
-    assert!(run.took < Duration::from_secs(3), "{:?}", run.took);
 }
