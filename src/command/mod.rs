@@ -83,7 +83,7 @@ pub enum Command {
     Check(Box<check::Args>),
     /// Look up names, addresses and services, and verify them
     Resolve(Box<resolve::Args>),
-    /// Run the five tutorials on loopback and check their results
+    /// Run the tutorials on loopback and check their results
     Tour(Box<tour::Args>),
     /// Print the completion script of a shell
     Completions(Box<completions::Args>),
