@@ -91,7 +91,8 @@ impl Args {
         let options = self.options(&target, report)?;
         let listener = listen.listener(&self.connect, self.limits.backlog, &context)?;
         // Before the change of user and the sandbox, which may not open them.
-        let (recorder, hex) = (self.record.recorder(report)?, self.hex.open(report)?);
+        let options = RelayOptions { recorder: self.record.recorder(report)?, ..options };
+        let hex = self.hex.open(report)?;
         self.run_as.switch_user()?;
         if self.print_port {
             print_port(&listener.local)?;
@@ -101,7 +102,6 @@ impl Args {
         }
         super::confine(&policy(&listen, &target), report);
         let (layer, layer_stack) = tls.map_or((None, 0), |tls| (Some(tls.layer), tls.stack));
-        let options = RelayOptions { recorder, ..options };
         let service = Box::new(RelayService::new(&context, options));
         let options = ServerOptions { listener, limits, service, layer, layer_stack, hex };
         Ok(server::run(&context, options)?)

@@ -17,8 +17,8 @@ use crate::net::stream::{EndedBy, Writer};
 use crate::shutdown::{Shutdown, ShutdownReason, poll_until};
 use crate::transfer::{TransferError, TransferOptions};
 
-/// How long a peer may send after a fault has ended both directions, before it is reset.
-const DISCARD_TIME: Duration = Duration::from_secs(1);
+/// How long a peer may read what came before a fault, or may send after it, before it is reset.
+const FAULT_GRACE: Duration = Duration::from_secs(1);
 /// Interval of checks whether the other direction has ended.
 const END_CHECK: Duration = Duration::from_millis(50);
 
@@ -76,10 +76,10 @@ impl Destination {
         }
     }
 
-    /// Resets both connections.
+    /// Resets both connections, once the bytes before the reset have arrived.
     fn reset(&self) {
         self.log.passed_reset(self.direction);
-        self.state().interrupt(Interruption::Fault, RESET_GRACE);
+        self.state().interrupt(Interruption::Fault, FAULT_GRACE);
     }
 
     /// Keeps the destination open until the other direction has ended.
@@ -117,7 +117,7 @@ impl Destination {
         let mut deadline = None;
         while !state.is_interrupted() && deadline.is_none_or(|at| Instant::now() < at) {
             if state.has_ended(self.direction.opposite()) {
-                deadline.get_or_insert_with(|| Instant::now() + DISCARD_TIME);
+                deadline.get_or_insert_with(|| Instant::now() + FAULT_GRACE);
             }
             let mut fds = [PollFd::from_borrowed_fd(source.fd(), PollFlags::empty())];
             let polled = poll_until(&mut fds, Some(Instant::now() + END_CHECK));

@@ -154,13 +154,13 @@ impl FaultPlan {
             Some(direction) => spec.direction.is_none_or(|only| only == direction),
         };
         let sites = self.faults.iter().zip(0..).map(move |(spec, place)| {
-            let way = direction.map_or(0, |direction| direction as u64 + 1);
+            let to = direction.map_or(0, |direction| direction as u64 + 1);
             let site = Site {
                 conn,
                 direction,
                 fault: spec.0.kind.name,
                 spec: spec.0.text.clone(),
-                key: key(&[self.seed, conn, way, place]),
+                key: key(&[self.seed, conn, to, place]),
                 is_reset: is_reset.clone(),
             };
             (site, &*spec.0)

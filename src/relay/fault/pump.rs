@@ -34,9 +34,9 @@ pub fn pump(
     on_fault: &dyn Fn(FaultEvent),
 ) -> Result<StreamEnd, TransferError> {
     let queue = Arc::new(Queue::default());
-    let feeder = Feeder { queue: queue.clone(), faults };
+    let source = SourceReader { queue: queue.clone(), faults };
     let builder = thread::Builder::new().name("faults".into()).stack_size(STACK);
-    builder.spawn(move || feeder.run(from)).map_err(TransferError::Read)?;
+    builder.spawn(move || source.run(from)).map_err(TransferError::Read)?;
     let ended = Delivery { to, options, on_fault }.run(&queue);
     queue.stop_reading();
     let end = ended?;
@@ -47,12 +47,12 @@ pub fn pump(
 }
 
 /// Reads the source and passes its bytes through the faults into the queue.
-struct Feeder {
+struct SourceReader {
     queue: Arc<Queue>,
     faults: StreamFaults,
 }
 
-impl Feeder {
+impl SourceReader {
     fn run(mut self, mut from: Box<dyn Reader>) {
         let mut buffer = vec![0; self.faults.max_read().min(BUFFER)];
         // An end at offset 0 comes before any byte.
@@ -80,7 +80,7 @@ impl Feeder {
     }
 }
 
-impl Drop for Feeder {
+impl Drop for SourceReader {
     fn drop(&mut self) {
         self.queue.stop_writing();
     }

@@ -52,7 +52,7 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// Waits until there is room and `until` has passed; `false` once nobody takes pieces any more.
+    /// Waits until there is room and `until` has passed; `false` once pieces are not taken any more.
     pub(super) fn wait_for_room(&self, until: Option<Instant>) -> bool {
         let mut state = self.lock();
         while !state.is_read {
@@ -61,20 +61,28 @@ impl Queue {
             if wait.is_none_or(|wait| wait.is_zero()) && !state.is_full(now) {
                 return true;
             }
-            let wait = wait.filter(|wait| !wait.is_zero());
-            state = match wait {
-                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(wait) => self.wait(state, wait),
-            };
+            state = self.wait(state, wait.filter(|wait| !wait.is_zero()));
         }
         false
     }
 
-    fn wait<'a>(&self, state: MutexGuard<'a, State>, time: Duration) -> MutexGuard<'a, State> {
-        self.changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0
+    /// Waits for a change, at most for `time`.
+    fn wait<'a>(
+        &self,
+        state: MutexGuard<'a, State>,
+        time: Option<Duration>,
+    ) -> MutexGuard<'a, State> {
+        let changed = &self.changed;
+        match time {
+            None => changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+            Some(time) => {
+                changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0
+            }
+        }
     }
 
-    /// Removes the first piece if it is due, or waits for at most `time`.
+    /// Removes the first piece if it is due. Otherwise waits: for the first piece, or until it is due,
+    /// at most for `time`.
     pub(super) fn next(&self, time: Duration) -> Next {
         let mut state = self.lock();
         let wait =
@@ -89,7 +97,7 @@ impl Queue {
         if wait.is_none() && state.is_written {
             return Next::Stopped;
         }
-        drop(self.wait(state, wait.map_or(time, |wait| wait.min(time))));
+        drop(self.wait(state, wait.map(|wait| wait.min(time))));
         Next::Wait
     }
 
