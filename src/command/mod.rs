@@ -25,6 +25,7 @@ use crate::flags::output::LogFlags;
 use crate::process::sandbox;
 use crate::process::sandbox::SandboxPolicy;
 use crate::report::Report;
+use crate::report::event::Level;
 use crate::usage;
 use crate::usage::help;
 
@@ -83,7 +84,7 @@ pub enum Command {
     Check(Box<check::Args>),
     /// Look up names, addresses and services, and verify them
     Resolve(Box<resolve::Args>),
-    /// Run the five tutorials on loopback and check their results
+    /// Run the tutorials on loopback and check their results
     Tour(Box<tour::Args>),
     /// Print the completion script of a shell
     Completions(Box<completions::Args>),
@@ -91,10 +92,10 @@ pub enum Command {
     Man(Box<man::Args>),
 }
 
-/// Enters the sandbox and logs it under `-v`.
+/// Enters the sandbox and logs it under `-vv`.
 fn confine(needs: &SandboxPolicy, report: &Report) {
     let confined = sandbox::confine(needs);
-    report.step(|| confined.to_string());
+    report.step_at(Level::Traffic, || confined.to_string());
 }
 
 impl Command {
@@ -107,6 +108,27 @@ impl Command {
             Command::Check(args) => !args.command.is_empty(),
             Command::Tour(_) => true,
             _ => false,
+        }
+    }
+
+    /// Its name, for the trace.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Command::TcpClient(_) => "tcp-client",
+            Command::TcpServer(_) => "tcp-server",
+            Command::UnixClient(_) => "unix-client",
+            Command::UnixServer(_) => "unix-server",
+            Command::Relay(_) => "relay",
+            Command::UdpClient(_) => "udp-client",
+            Command::UdpEcho(_) => "udp-echo",
+            Command::UdpServer(_) => "udp-server",
+            #[cfg(feature = "http")]
+            Command::HttpGet(_) => "http-get",
+            Command::Resolve(_) => "resolve",
+            Command::Check(_) => "check",
+            Command::Tour(_) => "tour",
+            Command::Completions(_) => "completions",
+            Command::Man(_) => "man",
         }
     }
 

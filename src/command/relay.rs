@@ -6,10 +6,11 @@ use crate::datagram::bind::{local_address, udp_socket};
 use crate::error::{ExitCode, Failure, Phase};
 use crate::flags::connect::ConnectFlags;
 use crate::flags::listen::print_port;
-use crate::flags::relay_address::{ListenAddress, TargetAddress};
+use crate::flags::relay_address::{ListenAddress, TargetAddress, bind};
 use crate::flags::relay_faults::{RecordFlags, RelayFaultFlags};
 use crate::flags::relay_tls::RelayTlsFlags;
 use crate::flags::run_as::RunAsFlags;
+use crate::flags::server_hex::ServerHexFlag;
 use crate::flags::server_limits::ServerLimitFlags;
 use crate::net::dial::Dialer;
 use crate::net::unix::UnixAddress;
@@ -38,9 +39,9 @@ pub struct Args {
     pub target: String,
     /// Relay UDP datagrams; a flow per client ends by --idle-timeout (60s if not given)
     ///
-    /// Flags for connections are rejected: TLS, --proxy, --stats, --grace, --backlog and
+    /// Flags for connections are rejected: TLS, --proxy, --stats, --hex, --grace, --backlog and
     /// --stack-size. --once, --max-accepts and --max-conns count flows.
-    #[arg(long, conflicts_with_all = ["listen_tls", "tls", "proxy", "stats", "grace", "backlog",
+    #[arg(long, conflicts_with_all = ["listen_tls", "tls", "proxy", "stats", "hex", "grace", "backlog",
           "stack_size", "nodelay", "keepalive"])]
     pub udp: bool,
     /// Print statistics of each connection
@@ -49,6 +50,9 @@ pub struct Args {
     /// Print the port on stdout, as the first line
     #[arg(long)]
     pub print_port: bool,
+    /// Hex dump
+    #[command(flatten)]
+    pub hex: ServerHexFlag,
     /// Recording
     #[command(flatten)]
     pub record: RecordFlags,
@@ -85,10 +89,10 @@ impl Args {
             report.warn(None, why);
         }
         let options = self.options(&target, report)?;
-        let shutdown = &context.shutdown;
-        let listener = listen.listener(&self.connect, self.limits.backlog, shutdown)?;
-        // Before the sandbox, which allows no new file.
+        let listener = listen.listener(&self.connect, self.limits.backlog, &context)?;
+        // Before the change of user and the sandbox, which may not open them.
         let options = RelayOptions { recorder: self.record.recorder(report)?, ..options };
+        let hex = self.hex.open(report)?;
         self.run_as.switch_user()?;
         if self.print_port {
             print_port(&listener.local)?;
@@ -99,7 +103,7 @@ impl Args {
         super::confine(&policy(&listen, &target), report);
         let (layer, layer_stack) = tls.map_or((None, 0), |tls| (Some(tls.layer), tls.stack));
         let service = Box::new(RelayService::new(&context, options));
-        let options = ServerOptions { listener, limits, service, layer, layer_stack };
+        let options = ServerOptions { listener, limits, service, layer, layer_stack, hex };
         Ok(server::run(&context, options)?)
     }
 
@@ -139,11 +143,14 @@ impl Args {
         let TargetAddress::Inet(endpoint) = TargetAddress::parse(&self.target)? else {
             return Err(not_udp(&self.target).into());
         };
-        let Some(bind) = listen.bind(&self.connect, &context.shutdown) else {
+        let ListenAddress::Inet(listen) = listen else {
             return Err(not_udp(&self.listen).into());
         };
+        let log = |event| context.report.on_connect_event(event);
+        let bind = bind(listen, &self.connect, &context.shutdown, &log);
         let faults = self.faults.datagram_plan(&context.report)?;
         let socket = udp_socket("relay", bind, None)?;
+        let recorder = self.record.recorder(&context.report)?;
         self.run_as.switch_user()?;
         if self.print_port {
             print_port(&local_address(&socket)?)?;
@@ -151,7 +158,6 @@ impl Args {
         let idle = self.limits.idle_timeout.map_or(Some(UDP_IDLE_TIMEOUT), |limit| limit.0);
         let limits = ServerLimits { idle_timeout: idle, ..limits };
         let dialer = self.connect.dial(endpoint);
-        let recorder = self.record.recorder(&context.report)?;
         let options = DatagramRelayOptions { socket, dialer, faults, recorder, limits };
         Ok(relay::datagram::run(context, options)?)
     }

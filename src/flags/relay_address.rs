@@ -6,12 +6,14 @@ use std::net::IpAddr;
 
 use super::connect::ConnectFlags;
 use crate::error::{Failure, Phase};
+use crate::net::connect_event::OnConnectEvent;
 use crate::net::dial::Dialer;
 use crate::net::endpoint::Endpoint;
 use crate::net::listen::{ListenOptions, Listener};
 use crate::net::proxy::Route;
 use crate::net::unix::{self, UnixAddress};
 use crate::process::systemd::{SocketKind, passed_socket};
+use crate::report::context::Context;
 use crate::resolver::Family;
 use crate::resolver::host_port::split_host_port;
 use crate::resolver::is_localhost;
@@ -25,8 +27,8 @@ const UNIX: &str = "unix:";
 /// An address to listen on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ListenAddress {
-    /// Host and port; the empty host is every interface.
-    Inet(String, String),
+    /// Host and port; the empty host is every interface, and port 0 lets the kernel choose.
+    Inet(Endpoint),
     /// A Unix socket.
     Unix(UnixAddress),
 }
@@ -49,11 +51,13 @@ impl ListenAddress {
             return Ok(ListenAddress::Unix(UnixAddress::parse(OsStr::new(path))));
         }
         if !word.is_empty() && !word.contains([':', '[', '.', '/']) {
-            return Ok(ListenAddress::Inet("127.0.0.1".to_string(), word.to_string()));
+            let (host, port) = ("127.0.0.1".to_string(), word.to_string());
+            return Ok(ListenAddress::Inet(Endpoint { host, port }));
         }
         match split_host_port(word)? {
             (host, Some(port)) if !port.is_empty() => {
-                Ok(ListenAddress::Inet(host.to_string(), port.to_string()))
+                let (host, port) = (host.to_string(), port.to_string());
+                Ok(ListenAddress::Inet(Endpoint { host, port }))
             }
             _ => Err(Failure::usage(Phase::Port, word, "the port to listen on is missing")
                 .with_hint("write PORT, HOST:PORT, :PORT or unix:PATH")),
@@ -64,57 +68,51 @@ impl ListenAddress {
     pub fn is_same_as(&self, target: &TargetAddress) -> bool {
         match (self, target) {
             (ListenAddress::Unix(listen), TargetAddress::Unix(target)) => listen == target,
-            (ListenAddress::Inet(host, port), TargetAddress::Inet(target)) => {
-                port == &target.port && is_same_host(host, &target.host)
+            (ListenAddress::Inet(listen), TargetAddress::Inet(target)) => {
+                listen.port == target.port && is_same_host(&listen.host, &target.host)
             }
             _ => false,
         }
     }
 
-    /// How to listen here, with the options of `connect` on each socket; `None` for a Unix socket.
-    pub fn bind<'a>(
-        &self,
-        connect: &ConnectFlags,
-        shutdown: &'a Shutdown,
-    ) -> Option<ListenOptions<'a>> {
-        match self {
-            ListenAddress::Inet(host, port) => Some(bind(host, port, connect, shutdown)),
-            ListenAddress::Unix(_) => None,
-        }
-    }
-
-    /// The socket that a service manager has passed, or one that listens here.
+    /// The socket that a service manager has passed, or one that listens here with a queue of `backlog`
+    /// connections.
     ///
     /// Fails as [`ListenOptions::listen`], [`unix::listen`] and [`passed_socket`] do.
     pub fn listener(
         &self,
         connect: &ConnectFlags,
         backlog: i32,
-        shutdown: &Shutdown,
+        context: &Context,
     ) -> Result<Listener, Failure> {
-        let inet = matches!(self, ListenAddress::Inet(..));
+        let inet = matches!(self, ListenAddress::Inet(_));
         if let Some(socket) = passed_socket(SocketKind { name: "relay", inet, stream: true })? {
             return Listener::passed(socket);
         }
+        let log = |event| context.report.on_connect_event(event);
         match self {
-            ListenAddress::Unix(name) => unix::listen(name, UNIX_MODE, backlog),
-            ListenAddress::Inet(host, port) => bind(host, port, connect, shutdown).listen(backlog),
+            ListenAddress::Unix(name) => unix::listen(name, UNIX_MODE, backlog, &log),
+            ListenAddress::Inet(address) => {
+                bind(address, connect, &context.shutdown, &log).listen(backlog)
+            }
         }
     }
 }
 
-fn bind<'a>(
-    host: &str,
-    port: &str,
+/// How to listen on `address`, with the options of `connect` on each socket.
+pub fn bind<'a>(
+    address: &Endpoint,
     connect: &ConnectFlags,
     shutdown: &'a Shutdown,
+    emit: OnConnectEvent<'a>,
 ) -> ListenOptions<'a> {
     ListenOptions {
-        host: host.to_string(),
-        port: port.to_string(),
+        host: address.host.clone(),
+        port: address.port.clone(),
         family: Family::Any,
         options: connect.route.socket_options(),
         deadline: shutdown.into(),
+        emit,
     }
 }
 
@@ -196,7 +194,7 @@ impl TargetAddress {
 impl fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ListenAddress::Inet(host, port) => write!(f, "{host}:{port}"),
+            ListenAddress::Inet(address) => address.fmt(f),
             ListenAddress::Unix(name) => write!(f, "{UNIX}{name}"),
         }
     }
@@ -216,7 +214,7 @@ mod tests {
             (":8080", ":8080"),
             ("*:8080", "*:8080"),
             ("localhost:8080", "localhost:8080"),
-            ("[::1]:8080", "::1:8080"),
+            ("[::1]:8080", "[::1]:8080"),
             ("unix:/run/a.sock", "unix:/run/a.sock"),
             ("unix:@a", "unix:@a"),
         ] {

@@ -73,7 +73,7 @@ impl RelayTlsFlags {
     /// Fails as [`ServerTls::serving`] does.
     pub fn serving(&self, listen: &ListenAddress) -> Result<Option<TlsServer>, Failure> {
         let host = match listen {
-            ListenAddress::Inet(host, _) => host,
+            ListenAddress::Inet(address) => &address.host,
             ListenAddress::Unix(_) => "",
         };
         self.server().serving(host)

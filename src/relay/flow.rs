@@ -195,7 +195,7 @@ impl Flow {
 }
 
 fn endpoints(conn: u64, local: String, peer: String) -> Endpoints {
-    Endpoints { conn, local, peer, credentials: None, peer_name: None }
+    Endpoints { conn, local, peer, credentials: None, peer_name: None, resources: None }
 }
 
 impl ConnectedFlow<'_> {

@@ -12,6 +12,7 @@ use super::peer_socket::Hangup;
 use super::state::{SessionState, StopReason};
 use crate::error::{ExitCode, LayerError, Phase};
 use crate::net::stream::{Reader, Writer};
+use crate::net::stream_observer::Observation;
 
 /// Bytes that are written to a layer in one step, once the socket has room: as much as fits into a
 /// third of the smallest send buffer, so that the layer does not wait by itself (tcp(7),
@@ -39,9 +40,9 @@ impl RelayReader {
         RelayReader { inner, direction, state: state.clone(), is_drained }
     }
 
-    /// The socket, if it carries the user's bytes.
+    /// The socket, if it carries the user's bytes and they are not observed.
     pub fn socket(&self) -> Option<BorrowedFd<'_>> {
-        self.inner.raw()
+        self.inner.raw().filter(|_| self.inner.observation() == Observation::None)
     }
 
     /// Waits until something has arrived.
@@ -117,9 +118,9 @@ impl RelayWriter {
         RelayWriter { inner, direction, state: state.clone(), watches_source: true }
     }
 
-    /// The socket, if it carries the user's bytes.
+    /// The socket, if it carries the user's bytes and they are not observed.
     pub fn socket(&self) -> Option<BorrowedFd<'_>> {
-        self.inner.raw()
+        self.inner.raw().filter(|_| self.inner.observation() == Observation::None)
     }
 
     /// Repeats a write that does not block until it does not return `WouldBlock`.
@@ -176,7 +177,7 @@ impl RelayWriter {
 
 impl Write for RelayWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.inner.raw().is_none() {
+        if self.socket().is_none() {
             return self.write_to_layer(bytes);
         }
         self.write_with(|socket| Ok(rustix::net::send(socket, bytes, SEND_FLAGS)?))

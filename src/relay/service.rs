@@ -15,6 +15,7 @@ use crate::net::dial::Dialer;
 use crate::net::stream::{EndedBy, Stream};
 use crate::report::context::Context;
 use crate::report::event::{Endpoints, Event, Level, Stats};
+use crate::report::traffic::SentContent;
 use crate::server::connection_service::ended_by;
 use crate::server::thread_pool::ThreadPool;
 use crate::service::{Connection, Service, ServiceOutcome};
@@ -64,7 +65,7 @@ impl RelayService {
         if report.is_enabled(Level::Detail) {
             report.emit(&Event::Connected(Endpoints::new(conn, &target.info)));
         }
-        Ok(target)
+        Ok(report.observe(conn, target, SentContent::Shown))
     }
 
     fn session(&self, connection: &mut Connection, target: Stream) -> Result<Session, Failure> {

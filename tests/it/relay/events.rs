@@ -62,3 +62,20 @@ fn text_names_both_directions() {
     run.logs("Accept new connection from").logs("Connected to").logs("sends no more.");
     run.logs("8 bytes to target, 0 bytes to client").logs("ended by client");
 }
+
+#[test]
+fn hex_dump_has_the_connection_and_both_directions() {
+    let directory = tempfile::tempdir().unwrap();
+    let dump = directory.path().join("dump");
+    let mut route = Route::relay_with(&format!("--once --hex {}", dump.display()));
+    let Ends { client, server } = route.connect();
+    send(&client, b"question");
+    assert_eq!(receive(&server, 8), b"question");
+    send(&server, b"answer");
+    assert_eq!(receive(&client, 6), b"answer");
+    drop((client, server));
+    route.relays.remove(0).wait().exits(0);
+    let dumped = std::fs::read_to_string(dump).unwrap();
+    assert!(dumped.contains("1 < 00000000  71 75 65"), "{dumped}");
+    assert!(dumped.contains("1 > 00000000  61 6e 73"), "{dumped}");
+}
