@@ -292,6 +292,7 @@ impl<'a> Download<'a> {
             local: info.local.to_string(),
             peer: info.peer.to_string(),
             ended_by: connection.ended_by,
+            relayed: None,
             exit_status: None,
             saved: None,
             role: Role::Client,

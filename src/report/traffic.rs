@@ -81,7 +81,7 @@ impl TrafficLog {
         let mut sums = self.sums.lock().unwrap_or_else(PoisonError::into_inner);
         change(match side {
             Side::Local => &mut sums.sent,
-            Side::Peer => &mut sums.received,
+            _ => &mut sums.received,
         })
     }
 
@@ -102,7 +102,7 @@ impl TrafficLog {
         let transfer = Transfer { conn: self.conn, peer, ..transfer };
         self.report.emit(&match side {
             Side::Local => Event::Sent(transfer),
-            Side::Peer => Event::Received(transfer),
+            _ => Event::Received(transfer),
         });
     }
 

@@ -17,6 +17,13 @@ pub trait TapSink: Send {
     fn on_bytes(&mut self, direction: Direction, bytes: &[u8]);
 }
 
+/// Several sinks, each of which observes all bytes.
+impl TapSink for Vec<Box<dyn TapSink>> {
+    fn on_bytes(&mut self, direction: Direction, bytes: &[u8]) {
+        self.iter_mut().for_each(|sink| sink.on_bytes(direction, bytes));
+    }
+}
+
 /// The taps of both directions.
 #[derive(Default)]
 pub struct Taps {

@@ -3,10 +3,11 @@
 use super::Page;
 
 /// The commands by group, in the order of the front page.
-pub const GROUPS: [(&str, &[&str]); 6] = [
+pub const GROUPS: [(&str, &[&str]); 7] = [
     ("TCP", &["tcp-client", "tcp-server"]),
     ("UDP", &["udp-client", "udp-server", "udp-echo"]),
     ("Unix sockets", &["unix-client", "unix-server"]),
+    ("Between two peers", &["relay"]),
     ("HTTP and names", &["http-get", "resolve"]),
     ("Testing", &["check", "tour"]),
     ("Shell", &["completions", "man"]),
@@ -79,6 +80,22 @@ pub const ALL: &[Page] = &[
                 "write all pages to the search path of man",
             ),
             ("sockit man > sockit.1", "all pages, one after the other"),
+        ],
+    },
+    Page {
+        name: "relay",
+        common_flags: "listen target udp tls listen-tls cert ca-file max-conns allow idle-timeout \
+            connect-timeout retry hex stats once print-port",
+        examples: [
+            (
+                "sockit relay 8080 db.internal:5432",
+                "accept on 127.0.0.1:8080, connect each client to the database",
+            ),
+            (
+                "sockit relay :443 unix:/run/app.sock --listen-tls --cert cert.pem",
+                "end TLS in front of a Unix socket",
+            ),
+            ("sockit relay --udp :53 9.9.9.9:53", "relay DNS queries and their replies"),
         ],
     },
     Page {
