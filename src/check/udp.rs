@@ -57,8 +57,11 @@ fn open(address: SocketAddr, options: &CheckOptions) -> Result<Socket, Failure> 
     }
     let failed = |e| with_zone_hint(Failure::new(Phase::Connect, address, e), &address);
     #[cfg(target_os = "linux")]
-    crate::process::sockopt::receive_icmp_errors(socket.as_fd(), address.is_ipv6())
-        .map_err(failed)?;
+    crate::process::sockopt::receive_icmp_errors(
+        socket.as_fd(),
+        socket2::Domain::for_address(address),
+    )
+    .map_err(failed)?;
     socket.set_nonblocking(true).map_err(failed)?;
     socket.connect(&address.into()).map_err(failed)?;
     let local = socket.local_addr().map_err(failed)?.as_socket();
