@@ -37,8 +37,9 @@ pub fn run(
     let meters = [up.meter.clone(), down.meter.clone()];
     let observer = Observer::new(options, &files, &context.report, meters);
     let local = local_end(options, files);
-    let duplex = Duplex { local, up, down, options: duplex_options(options) };
-    let ended = duplex.run(stream, &observer, &context.shutdown);
+    let (options, shutdown) = (duplex_options(options), &context.shutdown);
+    let duplex = Duplex { local, up, down, options, observer: &observer, shutdown };
+    let ended = duplex.run(stream);
     observer.finish();
     let [sent, received] = &observer.meters;
     SessionResult {
