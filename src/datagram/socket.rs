@@ -75,7 +75,7 @@ impl DatagramSocket {
         let fd = self.socket().as_fd();
         let domain = self.socket().domain().unwrap_or(Domain::IPV4);
         let log = |option: &str, done: io::Result<()>| {
-            let _ = done.inspect_err(|e| tracing::debug!("{option}: {e}"));
+            let _ = done.inspect_err(|e| tracing::debug!(option, cause = %e, "option is not set"));
         };
         if local.ip().is_unspecified() {
             log("IP_PKTINFO", linux::enable_pktinfo(fd, domain));

@@ -15,6 +15,7 @@ pub mod output;
 pub mod retry;
 pub mod run_as;
 pub mod script;
+pub mod server_hex;
 pub mod server_limits;
 pub mod service;
 pub mod session;

@@ -47,13 +47,15 @@ impl Server {
             family: Family::Any,
             options: SocketOptions::default(),
             deadline: Deadline::from(None),
+            emit: &|_| (),
         };
         let listener = listener.listen(16).unwrap();
         let address = listener.local.inet().unwrap();
         let mut run = TestRun::new();
         run.context.shutdown = Shutdown::new(Some(Instant::now() + TIMEOUT)).unwrap();
         let service = Box::new(Echo { delay: Duration::ZERO });
-        let options = ServerOptions { listener, limits, service, layer: None, layer_stack: 0 };
+        let (layer, layer_stack, hex) = (None, 0, None);
+        let options = ServerOptions { listener, limits, service, layer, layer_stack, hex };
         Server { options, address, run }
     }
 

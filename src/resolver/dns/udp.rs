@@ -56,6 +56,8 @@ pub(super) fn exchange(
             });
         }
         timeout = MAX_RETRANSMIT.min(timeout * 2);
+        let timeout = timeout.as_secs_f64();
+        tracing::debug!(%server, timeout, "has not replied, the query is sent again");
     }
 }
 

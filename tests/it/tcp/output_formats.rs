@@ -298,7 +298,7 @@ fn error_event_has_its_connection() {
 #[test]
 fn tracing_with_json_is_json() {
     let echo = peer::echoes();
-    let run = sockit("tcp-client --json -vv").to(echo.addr()).stdin("abc").run();
+    let run = sockit("tcp-client --json -vvv").to(echo.addr()).stdin("abc").run();
     run.exits(0).prints("abc");
     assert_eq!(run.events().len(), run.stderr.lines().count(), "{}", run.stderr);
     let log = &run.events_named("log")[0];
