@@ -38,7 +38,7 @@ pub fn probe(
     let began = Instant::now();
     let verdict = match (target, destination) {
         (CheckTarget::Port { protocol: Protocol::Udp, .. }, ProbeAddress::Resolved(address)) => {
-            udp::probe(*address, options, limit, &context.shutdown)
+            udp::probe(*address, options, limit, context)
         }
         _ => {
             let dialer = dialer(target, destination, options, limit);
@@ -90,9 +90,12 @@ fn resolver_text(address: &SocketAddr) -> String {
     }
 }
 
-/// Logs the steps and warnings of proxies and TLS; those of TCP are in the verdict.
+/// Logs the steps and warnings of proxies and TLS; those of TCP are in the verdict, and logged under
+/// `-vv`, where each has a complete line, as attempts are concurrent.
 fn log(event: ConnectEvent, context: &Context) {
-    if matches!(event, ConnectEvent::Layer(_) | ConnectEvent::Warning(_)) {
+    use ConnectEvent::{HandshakeMessage, Layer, Warning};
+    let is_of_layer = matches!(event, Layer(_) | HandshakeMessage(_) | Warning(_));
+    if is_of_layer || context.report.shows_traffic() && !event.is_beginning() {
         context.report.on_connect_event(event);
     }
 }

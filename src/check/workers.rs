@@ -121,7 +121,8 @@ impl Workers {
     fn spawn_worker(self: &Arc<Workers>, state: &mut WorkerState) -> io::Result<()> {
         let workers = self.clone();
         let thread = thread::Builder::new().name("check".into()).stack_size(STACK_SIZE);
-        thread.spawn(move || workers.work())?;
+        let span = tracing::Span::current();
+        thread.spawn(move || span.in_scope(|| workers.work()))?;
         state.workers += 1;
         Ok(())
     }
@@ -164,6 +165,7 @@ impl Workers {
     fn sleep<'a>(&'a self, until: Instant, mut state: Guard<'a>) -> Guard<'a> {
         state.sleeps_until = Some(until);
         let left = until.saturating_duration_since(Instant::now());
+        tracing::debug!(?left, workers = state.workers, "waits for the next attempt");
         let slept = self.changed.wait_timeout(state, left);
         let mut state = slept.unwrap_or_else(PoisonError::into_inner).0;
         state.sleeps_until = None;
@@ -174,11 +176,13 @@ impl Workers {
     fn attempt<'a>(self: &'a Arc<Workers>, target: usize, state: Guard<'a>) -> Guard<'a> {
         drop(state);
         let began = Instant::now();
-        let resolved = self.destinations(&self.options.targets[target]);
+        let name = &self.options.targets[target];
+        let resolved = self.destinations(name);
         let mut state = self.lock();
         match resolved {
             Ok(destinations) => {
                 let limit = self.limit(destinations.len(), began.elapsed());
+                tracing::debug!(target = %name, addresses = destinations.len(), ?limit, "attempt");
                 let connection = |destination| PendingProbe { destination, limit };
                 let connections = destinations.into_iter().map(connection).collect();
                 let first = state.schedule.resolved(target, connections);
@@ -234,6 +238,7 @@ impl Workers {
             Verdict::failed(&Failure::local_resource(target, io::Error::other("internal error")))
         });
         self.log(part.target, Some(destination), &verdict);
+        tracing::debug!(%target, status = %verdict.status, took = ?verdict.elapsed, "verdict");
         let mut state = self.lock();
         state.schedule.finished(part, verdict, Instant::now());
         self.announce_result();

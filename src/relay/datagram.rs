@@ -97,6 +97,7 @@ impl<'a> DatagramRelay<'a> {
         let failed = |e| Failure::new(Phase::Bind, "-", e);
         let socket = DatagramSocket::for_server(socket, RecvBuffer::Grow, &context.shutdown, None);
         let socket = socket.map_err(failed)?;
+        socket.sender().log_traffic(&context.report);
         let local = socket.local().clone();
         let flow_options = FlowOptions {
             dialer,
@@ -189,7 +190,12 @@ impl<'a> DatagramRelay<'a> {
             None => self.start_flow(&peer, group.meta, flows.len()),
         };
         let Some(queue) = queue else { return };
-        group.datagrams().for_each(|datagram| queue.push(datagram));
+        group.datagrams().for_each(|datagram| {
+            if let Some(traffic) = self.socket.sender().traffic() {
+                traffic.received_datagram(&peer, datagram);
+            }
+            queue.push(datagram);
+        });
         flows.insert(peer, queue);
     }
 

@@ -250,6 +250,9 @@ impl ConnectedFlow<'_> {
             match io::Read::read(&mut &self.target, &mut self.buffer) {
                 Ok(n) => {
                     self.moved_at = Instant::now();
+                    if let Some(traffic) = self.flow.options.replies.traffic() {
+                        traffic.received_datagram(&self.address, &self.buffer[..n]);
+                    }
                     self.to_client.add(&self.buffer[..n], on_fault);
                 }
                 Err(e) if e.kind() == ErrorKind::WouldBlock => return,
@@ -287,10 +290,14 @@ impl ConnectedFlow<'_> {
 
     /// Sends one datagram to the target. An ICMP error of an earlier one does not fail it.
     fn send(&self, datagram: &[u8]) -> io::Result<usize> {
-        match self.target.send(datagram) {
-            Err(e) if e.kind() == ErrorKind::ConnectionRefused => self.target.send(datagram),
-            done => done,
+        let sent = match self.target.send(datagram) {
+            Err(e) if e.kind() == ErrorKind::ConnectionRefused => self.target.send(datagram)?,
+            done => done?,
+        };
+        if let Some(traffic) = self.flow.options.replies.traffic() {
+            traffic.sent_datagram(&self.address, datagram);
         }
+        Ok(sent)
     }
 
     /// Sends one datagram to the client, from the address it has sent to.

@@ -10,7 +10,6 @@ use super::session::{Session, SessionOptions};
 use super::state::{Interruption, SessionState};
 use crate::error::Failure;
 use crate::net::address::Address;
-use crate::net::connect_event::ConnectEvent;
 use crate::net::dial::Dialer;
 use crate::net::stream::{EndedBy, Stream};
 use crate::report::context::Context;
@@ -57,10 +56,7 @@ impl RelayService {
     /// Connects to the target of connection `conn`, which `client` has opened.
     fn connect(&self, conn: u64, client: &Address) -> Result<Stream, Failure> {
         let Context { report, shutdown } = &self.context;
-        let log = |event: ConnectEvent| match event {
-            ConnectEvent::Warning(why) => report.warn(Some(conn), why),
-            event => report.step(|| format!("{client}: {event}")),
-        };
+        let log = |event| report.on_connect_event_of(conn, client, event);
         let target = self.options.dialer.connect(shutdown, &log)?;
         if report.is_enabled(Level::Detail) {
             report.emit(&Event::Connected(Endpoints::new(conn, &target.info)));
