@@ -32,6 +32,7 @@ pub fn run(
     let pace = || options.rate.map(Throttle::new);
     let up = TransferOptions {
         pace: pace(),
+        line_delay: options.line_delay,
         filter: options.crlf.then(crlf::Crlf::default),
         tap: sent_tap,
         ..TransferOptions::default()
@@ -45,6 +46,7 @@ pub fn run(
         idle: options.idle_timeout,
         delay: options.delay,
         shared_input: false,
+        input_timeout: options.input_timeout,
         linger: options.linger,
         exit_on_eof: options.exit_on_eof,
         finishes: false,
@@ -83,13 +85,6 @@ fn local_end(options: &SessionOptions, files: Files) -> LocalEnd {
         None => Box::new(FdStream::stdout()),
     };
     LocalEnd { reader, writer, input, output, endless }
-}
-
-/// `--send-only` discards received bytes.
-impl Writer for io::Sink {
-    fn finish(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 /// Emits half-closes and draws progress.

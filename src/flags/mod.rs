@@ -11,13 +11,14 @@ pub mod http;
 pub mod listen;
 pub mod messages;
 pub mod output;
+pub mod pipe;
 pub mod retry;
 pub mod run_as;
 pub mod script;
 pub mod server_limits;
 pub mod service;
 pub mod session;
-pub mod session_end;
+
 pub mod socket;
 pub mod stream_only;
 pub mod tls;

@@ -85,11 +85,10 @@ pub struct Duplex {
     pub options: DuplexOptions,
 }
 
-/// A started session, and what ends the thread of its upload.
+/// A started session, and the thread of its upload.
 struct Started<'a> {
     session: Session<'a>,
     upload: Option<JoinHandle<()>>,
-    cancel: Option<PipeWriter>,
 }
 
 impl Started<'_> {
@@ -115,16 +114,17 @@ impl Duplex {
         shutdown: &Shutdown,
     ) -> DuplexOutcome {
         let peer = stream.info.peer.clone();
-        let Started { session, upload, cancel } = match self.start(stream, observer, shutdown) {
+        let shares_input = self.options.shared_input;
+        let Started { session, upload } = match self.start(stream, observer, shutdown) {
             Ok(started) => started,
             Err(e) => {
                 let failure = Failure::new(Phase::Socket, peer, e).with_code(ExitCode::Negative);
                 return DuplexOutcome::failure(EndedBy::Us, failure);
             }
         };
+        // Drops the session, which cancels the upload.
         let outcome = session.run();
-        if let Some(cancel) = cancel {
-            drop(cancel);
+        if shares_input {
             upload.map(JoinHandle::join);
         }
         outcome
@@ -142,6 +142,7 @@ impl Duplex {
         let LocalEnd { reader: input, writer: output, .. } = self.local;
         let session = Session {
             events,
+            cancel,
             up: UpState::Running,
             down: DownState::Running,
             sent: self.up.meter.clone(),
@@ -163,15 +164,15 @@ impl Duplex {
         let download =
             Download { reader, writer: output, options: self.down, detects_alert, events: down };
         spawn("down", move || download.run())?;
-        let started = Started { session, upload: None, cancel };
+        let started = Started { session, upload: None };
         let Input::Reader(reader) = input else { return Ok(started.without_input(writer)) };
         let half_closes = started.session.options.on_end != OnLocalEof::KeepOpen;
         started.with_upload(Upload { reader, writer, options: self.up, half_closes, events: up })
     }
 
-    /// Closing the returned end cancels the upload from shared input.
+    /// Closing the returned end cancels the upload from an input that may be silent.
     fn cancel_pipe(&mut self) -> io::Result<Option<PipeWriter>> {
-        if !self.options.shared_input {
+        if !self.options.shared_input && self.options.input_timeout.is_none() {
             return Ok(None);
         }
         let (handle, cancel) = io::pipe()?;

@@ -21,6 +21,8 @@ pub struct DuplexOptions {
     pub on_end: OnLocalEof,
     /// Fails when no byte has moved in either direction for this long.
     pub idle: Option<Duration>,
+    /// Ends the local input when no byte has moved in either direction for this long.
+    pub input_timeout: Option<Duration>,
     /// Ends successfully when the local input has ended and no byte has moved for this long.
     pub linger: Option<Duration>,
     /// Pause before the first byte is sent.

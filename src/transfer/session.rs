@@ -1,6 +1,6 @@
 //! The state machine of a session: one state per direction, and what ends both.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, PipeWriter};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -62,7 +62,7 @@ pub(super) enum Step {
 ///
 /// | up \ down | Running | Done | Failed to read | Failed to write |
 /// |---|---|---|---|---|
-/// | Running | idle limit | finish on `exit_on_eof` or a terminal; a closed connection is a lost peer; idle limit | receive error after 60 ms | output error |
+/// | Running | end of the input at the input timeout; idle limit | finish on `exit_on_eof` or a terminal; a closed connection is a lost peer; idle limit | receive error after 60 ms | output error |
 /// | NoInput | warning after 5 s, idle limit, `linger` | send our end of stream | receive error | output error |
 /// | Ending | idle limit | idle limit | receive error after 60 ms | output error |
 /// | Done | finish by `on_end` or `linger`; idle limit | finish when all is acknowledged | receive error | output error |
@@ -74,6 +74,8 @@ pub(super) enum Step {
 /// nothing is in flight, and so does a closed stdout.
 pub(super) struct Session<'a> {
     pub(super) events: EventReceiver,
+    /// Dropped to end the upload; `None` when it cannot be ended.
+    pub(super) cancel: Option<PipeWriter>,
     pub(super) up: UpState,
     pub(super) down: DownState,
     pub(super) sent: Meter,
@@ -125,6 +127,7 @@ impl Session<'_> {
             self.receive_events();
             self.observer.tick();
             self.warn_if_silent();
+            self.end_silent_input();
             self.send_eof_without_input();
             let step = self.next_step();
             if let Step::Finish(outcome) = step {
@@ -193,12 +196,35 @@ impl Session<'_> {
         may_warn.then(|| self.moved_at() + SILENCE_LIMIT)
     }
 
-    /// Without input, our end of stream follows the peer's, the silence that `linger` allows, or
-    /// the drain of the server.
+    /// Ends an input that has been silent for the input timeout, once all of it is delivered.
+    fn end_silent_input(&mut self) {
+        if matches!(self.up, UpState::Running)
+            && self.input_deadline().is_some_and(has_passed)
+            && !self.sent.has_in_flight()
+            && self.connection.unacked_bytes() == 0
+        {
+            self.cancel = None;
+        }
+    }
+
+    /// When the input has been silent for the input timeout.
+    fn input_deadline(&self) -> Option<Instant> {
+        let may_end = match self.up {
+            UpState::Running => self.cancel.is_some(),
+            UpState::NoInput(_) => true,
+            _ => false,
+        };
+        let limit = self.options.input_timeout.filter(|_| may_end)?;
+        self.moved_at().max(self.times.begins_at).checked_add(limit)
+    }
+
+    /// Without input, our end of stream follows the peer's, the silence that the input timeout or
+    /// `linger` allows, or the drain of the server.
     fn send_eof_without_input(&mut self) {
         let is_due = || {
             matches!(self.down, DownState::Done)
                 || self.drains() && self.is_quiet()
+                || self.input_deadline().is_some_and(has_passed)
                 || self.has_lingered()
         };
         if !matches!(self.up, UpState::NoInput(_)) || !is_due() {
@@ -412,7 +438,9 @@ impl Session<'_> {
         let tick = self.observer.needs_ticks().then(|| now + TICK);
         // Past the silence something is still in flight.
         let quiet = self.drains().then(|| (self.moved_at() + IDLE_AFTER).max(now + ACK_POLL));
-        earliest(earliest(tick, quiet), self.silence_deadline())
+        // Past the input timeout something is still in flight.
+        let input = self.input_deadline().map(|deadline| deadline.max(now + ACK_POLL));
+        earliest(earliest(tick, quiet), earliest(self.silence_deadline(), input))
     }
 
     /// Whether a shutdown has begun that lets the session finish.

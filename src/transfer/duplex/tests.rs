@@ -55,7 +55,17 @@ fn local(reader: impl Into<OwnedFd>, writer: impl Into<OwnedFd>) -> LocalEnd {
 fn options(shared_input: bool) -> DuplexOptions {
     let on_end = OnLocalEof::HalfClose;
     let (delay, exit_on_eof, finishes) = (Duration::ZERO, false, false);
-    DuplexOptions { on_end, idle: None, linger: None, delay, shared_input, exit_on_eof, finishes }
+    let (idle, input_timeout, linger) = (None, None, None);
+    DuplexOptions {
+        on_end,
+        idle,
+        input_timeout,
+        linger,
+        delay,
+        shared_input,
+        exit_on_eof,
+        finishes,
+    }
 }
 
 fn run(

@@ -58,6 +58,7 @@ impl Parts {
             down: DownState::Running,
             sent: Meter::default(),
             received: Meter::default(),
+            cancel: None,
             input: (Phase::File, "in".into()),
             output: (Phase::File, "out".into()),
             input_fd: Some(input.into()),
@@ -78,6 +79,7 @@ fn options(on_end: OnLocalEof) -> DuplexOptions {
     DuplexOptions {
         on_end,
         idle: None,
+        input_timeout: None,
         linger: None,
         delay: Duration::ZERO,
         shared_input: false,
@@ -399,6 +401,26 @@ fn linger_ends_a_session_whose_input_has_ended() {
     assert!(over.by == EndedBy::Us && over.outcome.is_ok());
     session.received.set_in_flight(true);
     assert!(deadline(&session).is_some(), "bytes are in flight");
+}
+
+#[test]
+fn input_timeout_ends_a_silent_input_once_all_is_delivered() {
+    let parts = Parts::new();
+    let (ours, _theirs) = tcp_pair();
+    let (mut session, _user) = parts.session(ours);
+    let (hangup, cancel) = io::pipe().unwrap();
+    (session.cancel, session.options.input_timeout) = (Some(cancel), Some(Duration::ZERO));
+    session.sent.set_in_flight(true);
+    session.end_silent_input();
+    assert!(session.cancel.is_some(), "bytes are in flight");
+    session.sent.set_in_flight(false);
+    session.end_silent_input();
+    assert!(session.cancel.is_none());
+    assert_eq!(session.input_deadline(), None, "it ends once");
+    assert_eq!(rustix::io::read(hangup, &mut [0; 1]), Ok(0), "the upload is cancelled");
+    // Nothing ends the wait for the peer's end of stream.
+    session.on_event(DirectionEvent::UpDone);
+    assert_eq!(deadline(&session), None);
 }
 
 #[test]
