@@ -18,10 +18,13 @@ mod receiver;
 mod result;
 mod script;
 mod sender;
+mod service;
 mod terminal;
 
 use std::io::IsTerminal;
 use std::time::Instant;
+
+pub use service::serve;
 
 pub use options::{PromptMode, ScriptStep, SessionOptions};
 

@@ -4,6 +4,7 @@ pub mod completions;
 #[cfg(feature = "http")]
 pub mod http_get;
 pub mod man;
+pub mod nc;
 pub mod resolve;
 pub mod tcp_client;
 pub mod tcp_server;
@@ -47,7 +48,7 @@ pub struct Cli {
 
 /// Parses a command line; prints help or the error and returns the exit code of [`usage::parse`].
 pub fn parse(args: Vec<OsString>) -> Result<Cli, ExitCode> {
-    usage::parse(args)
+    usage::parse(nc::separate_args(args))
 }
 
 /// sockit with all its commands, examples and tables.
@@ -72,6 +73,8 @@ pub enum Command {
     UdpEcho(Box<udp_echo::Args>),
     /// Receive UDP datagrams: print, echo or reply
     UdpServer(Box<udp_server::Args>),
+    /// Run a netcat command line, without losing data
+    Nc(Box<nc::Args>),
     /// Download an HTTP(S) URL and verify that it is complete
     #[cfg(feature = "http")]
     HttpGet(Box<http_get::Args>),
@@ -87,7 +90,9 @@ pub enum Command {
 
 /// Enters the sandbox and logs it under `-v`.
 fn confine(needs: &SandboxPolicy, report: &Report) {
-    let confined = sandbox::confine(needs);
+    // Names of addresses that are logged come from files and name servers.
+    let named = SandboxPolicy { reads: true, connects: true, ..needs.clone() };
+    let confined = sandbox::confine(if report.looks_up_names() { &named } else { needs });
     report.step(|| confined.to_string());
 }
 
@@ -113,6 +118,7 @@ impl Command {
             Command::UdpClient(args) => args.run(report),
             Command::UdpEcho(args) => args.run(report),
             Command::UdpServer(args) => args.run(report),
+            Command::Nc(args) => args.run(report),
             #[cfg(feature = "http")]
             Command::HttpGet(args) => args.run(report),
             Command::Resolve(args) => args.run(report),

@@ -87,7 +87,8 @@ impl Args {
             self.session.pipe.hex.as_deref().map(|path| HexDump::open(path, report)).transpose()?;
         let wait = Replies::Print(self.wait.0);
         let replies = if self.session.pipe.send_only { Replies::Discard } else { wait };
-        Ok(SendJob { source, delay: self.session.delay, replies, raw: input.is_some(), dump })
+        let (delay, input_timeout) = (self.session.delay, None);
+        Ok(SendJob { source, delay, input_timeout, replies, raw: input.is_some(), dump })
     }
 }
 

@@ -1,5 +1,7 @@
 //! The flags of other tools and what each means here: one table per tool.
 
+use super::netcat_flags;
+
 /// A tool whose command lines are translated.
 pub struct Tool {
     /// Its names as the first argument.
@@ -59,6 +61,8 @@ pub enum Setting {
     Listen,
     /// Use UDP.
     Udp,
+    /// Serve one client after another.
+    KeepOpen,
     /// Use a Unix socket.
     Unix,
     /// Only check whether the port is open.
@@ -71,6 +75,19 @@ pub enum Setting {
     Source,
     /// The local port, or the server's.
     Port,
+    /// Numeric addresses only.
+    Numeric,
+    /// The null device is an input that ends.
+    HalfClose,
+    /// Verify the peer's certificate.
+    SslVerify,
+    /// Clients that are allowed, or not; or a file of them.
+    Allow,
+    AllowFile,
+    Deny,
+    DenyFile,
+    /// Print help.
+    Help,
     /// Idle timeout in seconds.
     Wait,
     /// Seconds to wait after the end of input.
@@ -92,10 +109,7 @@ pub enum Setting {
 }
 
 use Meaning::{Flag, Header, Ignored, Operand, Proxy, Unsupported, Value};
-use Setting::{
-    Broadcast, Exec, Listen, Method, Port, ProxyLogin, ProxyType, Quit, Resume, Scan, Shell,
-    Source, Tries, Udp, Unix, Wait,
-};
+use Setting::{Method, Port, Resume, Tries};
 
 const fn setting(setting: Setting) -> Meaning {
     Meaning::Setting(setting)
@@ -109,43 +123,14 @@ pub const ALL: &[Tool] = &[
     Tool {
         names: &["nc", "ncat", "netcat", "nc.openbsd", "nc.traditional"],
         operands: Operands::Connection,
+        // Those of curl that are typed after tcp-client; netcat_flags has the others.
         flags: &[
-            ("-l --listen", setting(Listen)),
-            ("-u --udp", setting(Udp)),
-            ("-U --unixsock", setting(Unix)),
-            ("-z", setting(Scan)),
-            ("-e= --exec=", setting(Exec)),
-            ("-c= --sh-exec=", setting(Shell)),
-            ("-s= --source=", setting(Source)),
-            ("-p= --source-port=", setting(Port)),
-            ("-w= --wait=", setting(Wait)),
-            ("-q=", setting(Quit)),
-            ("-b", setting(Broadcast)),
-            ("-x=", Proxy("socks5")),
-            ("--proxy=", Proxy("http")),
-            ("-X= --proxy-type=", setting(ProxyType)),
-            ("-P= --proxy-auth=", setting(ProxyLogin)),
-            ("-v --verbose", Flag("-v")),
-            ("-4", Flag("-4")),
-            ("-6", Flag("-6")),
-            ("-C --crlf", Flag("--crlf")),
-            ("-d", Flag("--recv-only")),
-            ("-o= --hex-dump=", Value("--hex")),
-            ("-m= --max-conns=", Value("--max-conns")),
-            ("--no-shutdown", Flag("--no-half-close")),
             ("--max-time=", Value("--timeout")),
-            ("--chat --broker", Flag("--service chat")),
-            ("--ssl", Flag("--tls")),
-            ("--ssl-servername= --sni=", Value("--server-name")),
-            ("--ssl-trustfile= --cacert=", Value("--ca-file")),
-            ("--ssl-cert=", Value("--cert")),
-            ("--ssl-key=", Value("--key")),
-            ("--ssl-alpn=", Value("--alpn")),
+            ("--sni=", Value("--server-name")),
+            ("--cacert=", Value("--ca-file")),
             ("--no-check-certificate", Flag("--insecure")),
             ("--starttls=", Unsupported("STARTTLS; TLS begins with the first byte")),
-            ("-k --keep-open -N -n --nodns -r -D --ssl-verify --fail", Ignored),
-            ("-t --telnet", Unsupported("telnet negotiation")),
-            ("-i=", Unsupported("a pause between lines")),
+            ("--fail", Ignored),
         ],
     },
     Tool {
@@ -326,10 +311,17 @@ impl Tool {
 
     /// What a flag means, and whether it takes a value.
     pub fn meaning(&self, flag: &str) -> Option<(Meaning, bool)> {
-        self.flags.iter().find_map(|(names, meaning)| {
+        self.rows().find_map(|(names, meaning)| {
             let mut names = names.split(' ');
             let name = names.find(|name| name.strip_suffix('=').unwrap_or(name) == flag)?;
-            Some((*meaning, name.ends_with('=')))
+            Some((meaning, name.ends_with('=')))
         })
+    }
+
+    /// All its flags and what they mean.
+    pub fn rows(&self) -> impl Iterator<Item = (&'static str, Meaning)> {
+        let netcat = (self.operands == Operands::Connection).then_some(netcat_flags::ALL);
+        let netcat = netcat.into_iter().flatten().map(|flag| (flag.names, flag.meaning));
+        self.flags.iter().copied().chain(netcat)
     }
 }

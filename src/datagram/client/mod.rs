@@ -29,6 +29,8 @@ pub struct SendJob {
     pub source: DatagramSource,
     /// Time before the first.
     pub delay: Duration,
+    /// Treats stdin as ended after this long without a datagram in either direction.
+    pub input_timeout: Option<Duration>,
     /// What is done with replies.
     pub replies: Replies,
     /// Print replies as received; otherwise each ends with a line end.
@@ -42,6 +44,8 @@ pub struct SendJob {
 pub enum Replies {
     /// Prints them, and waits this long after the last datagram; `None` = without limit.
     Print(Option<Duration>),
+    /// Prints them until none has come for this long after the last datagram.
+    PrintUntilSilent(Option<Duration>),
     /// Discards them, and waits for none.
     Discard,
 }
@@ -58,8 +62,8 @@ pub fn run(mut targets: Targets<'_>, job: SendJob, context: &Context) -> Result<
     let batch = target.socket.new_batch();
     let window = match job.replies {
         Replies::Discard => SendWindow::unlimited(),
-        Replies::Print(_) if job.raw => SendWindow::bulk(),
-        Replies::Print(_) => SendWindow::request_reply(),
+        Replies::Print(_) if !job.raw => SendWindow::request_reply(),
+        Replies::Print(_) | Replies::PrintUntilSilent(_) => SendWindow::bulk(),
     };
     let mut client = DatagramClient {
         target,
@@ -69,6 +73,7 @@ pub fn run(mut targets: Targets<'_>, job: SendJob, context: &Context) -> Result<
         unacked: Vec::new(),
         sent: 0,
         received: 0,
+        moved_at: Instant::now(),
         icmp_error: None,
         context,
     };
@@ -89,6 +94,8 @@ struct DatagramClient<'a> {
     unacked: Vec<Vec<u8>>,
     sent: u64,
     received: u64,
+    /// When a datagram was last sent or received.
+    moved_at: Instant,
     /// The `errno` of the last ICMP error since the last reply.
     icmp_error: Option<i32>,
     context: &'a Context,
@@ -114,12 +121,18 @@ impl DatagramClient<'_> {
             }
             match self.job.source.next_datagram()? {
                 NextDatagram::Datagram(bytes) => self.send(bytes, &mut batch)?,
-                NextDatagram::Pending => drop(self.wait(None, WaitFor::RepliesOrStdin)?),
+                NextDatagram::Pending => {
+                    let deadline = self.silence_deadline(self.job.input_timeout);
+                    if self.wait(deadline, WaitFor::RepliesOrStdin)? == WaitOutcome::TimedOut {
+                        break;
+                    }
+                }
                 NextDatagram::End => break,
             }
         }
         match self.job.replies {
             Replies::Print(timeout) => self.await_replies(timeout, &mut batch),
+            Replies::PrintUntilSilent(limit) => self.await_silence(limit, &mut batch),
             Replies::Discard => self.check_icmp_errors(&mut batch),
         }
     }
@@ -139,6 +152,27 @@ impl DatagramClient<'_> {
             self.receive_all(batch)?;
         }
         Ok(())
+    }
+
+    /// Receives until nothing has come for `limit`.
+    fn await_silence(
+        &mut self,
+        limit: Option<Duration>,
+        batch: &mut RecvBatch,
+    ) -> Result<(), Failure> {
+        self.moved_at = Instant::now();
+        loop {
+            self.change_target_or_fail()?;
+            if self.wait(self.silence_deadline(limit), WaitFor::Replies)? == WaitOutcome::TimedOut {
+                return Ok(());
+            }
+            self.receive_all(batch)?;
+        }
+    }
+
+    /// When there has been no datagram in either direction for `limit`.
+    fn silence_deadline(&self, limit: Option<Duration>) -> Option<Instant> {
+        self.moved_at.checked_add(limit?)
     }
 
     /// Fails on an ICMP error that has already arrived, without waiting for one.
@@ -170,6 +204,7 @@ impl DatagramClient<'_> {
         let (len, peer) = (bytes.len(), &self.target.address);
         self.context.report.step(|| format!("Sent {len} bytes to {peer}"));
         self.sent += 1;
+        self.moved_at = Instant::now();
         self.window.on_sent();
         if self.received == 0 && self.unacked.len() < MAX_UNACKED {
             self.unacked.push(bytes);
@@ -204,6 +239,7 @@ impl DatagramClient<'_> {
                 report.warn(None, format!("a reply from {} is truncated", peer()));
             }
             self.received += 1;
+            self.moved_at = Instant::now();
             self.window.on_reply();
             (self.icmp_error, self.unacked) = (None, Vec::new());
             print(&mut self.job, payload, self.context)?;
@@ -215,7 +251,7 @@ impl DatagramClient<'_> {
     /// datagram may be received.
     fn handle_icmp_error(&mut self) -> Result<(), Failure> {
         let Some(errno) = self.icmp_error else { return Ok(()) };
-        if !self.change_target(errno)? && self.job.source.is_stdin_lines() {
+        if !self.change_target(errno)? && self.job.source.waits_for_stdin() {
             let why = message_without_errno(&io::Error::from_raw_os_error(errno));
             self.context.report.step(|| format!("{}: {why}", self.target.address));
         }
@@ -225,6 +261,11 @@ impl DatagramClient<'_> {
     /// Fails on an ICMP error unless the peer has another address.
     fn change_target_or_fail(&mut self) -> Result<(), Failure> {
         let Some(errno) = self.icmp_error else { return Ok(()) };
+        if self.targets.is_server() {
+            // A sender that has left does not end a server.
+            self.icmp_error = None;
+            return Ok(());
+        }
         if self.change_target(errno)? {
             return Ok(());
         }

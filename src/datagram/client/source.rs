@@ -12,6 +12,7 @@ use crate::datagram::MAX_UDP_PAYLOAD;
 use crate::error::{Failure, Phase};
 use crate::net::stdio;
 use crate::shutdown::poll_until;
+use crate::transfer::crlf::Crlf;
 
 /// How many bytes of stdin are checked before the first datagram is sent, and how long a writer may
 /// pause meanwhile: between lines, and within a line.
@@ -46,7 +47,12 @@ pub enum DatagramSource {
     },
     /// Lines of stdin, without their line ends.
     StdinLines(StdinLines),
+    /// What each read of stdin returns, changed by a filter.
+    StdinReads(Option<Crlf>),
 }
+
+/// Bytes of one read of [`DatagramSource::StdinReads`], as in nc.openbsd.
+const MAX_READ: usize = 16 << 10;
 
 impl DatagramSource {
     /// The file `input` in pieces of `size` bytes (`-` is stdin), or `texts`, or without either the
@@ -81,8 +87,8 @@ impl DatagramSource {
     }
 
     /// Whether the next datagram may depend on stdin becoming readable.
-    pub fn is_stdin_lines(&self) -> bool {
-        matches!(self, DatagramSource::StdinLines(_))
+    pub fn waits_for_stdin(&self) -> bool {
+        matches!(self, DatagramSource::StdinLines(_) | DatagramSource::StdinReads(_))
     }
 
     /// Returns the next datagram, without waiting for stdin.
@@ -100,7 +106,24 @@ impl DatagramSource {
                 Ok(if piece.is_empty() { NextDatagram::End } else { NextDatagram::Datagram(piece) })
             }
             DatagramSource::StdinLines(lines) => lines.next_line(),
+            DatagramSource::StdinReads(_) if !is_readable(Duration::ZERO) => {
+                Ok(NextDatagram::Pending)
+            }
+            DatagramSource::StdinReads(filter) => read_stdin(filter.as_mut()),
         }
+    }
+}
+
+fn read_stdin(filter: Option<&mut Crlf>) -> Result<NextDatagram, Failure> {
+    let mut buffer = vec![0; MAX_READ];
+    match rustix::io::read(rustix::stdio::stdin(), &mut buffer) {
+        Ok(0) => Ok(NextDatagram::End),
+        Ok(n) => {
+            buffer.truncate(n);
+            Ok(NextDatagram::Datagram(filter.map(|crlf| crlf.apply(&buffer)).unwrap_or(buffer)))
+        }
+        Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => Ok(NextDatagram::Pending),
+        Err(e) => Err(Failure::new(Phase::Stdin, "-", io::Error::from(e))),
     }
 }
 
