@@ -101,9 +101,13 @@ impl Program {
             return Err(io::ErrorKind::Interrupted.into());
         }
         let slot = groups::free_slot()?;
-        let mut process = command.spawn()?;
+        // The child may run for a while before spawn() returns.
+        let mut process = super::signals::defer_sudden_end(|| {
+            let process = command.spawn()?;
+            slot.store(Pid::from_child(&process).as_raw_nonzero().get(), Ordering::SeqCst);
+            io::Result::Ok(process)
+        })?;
         let pid = Pid::from_child(&process);
-        slot.store(pid.as_raw_nonzero().get(), Ordering::SeqCst);
         drop(guard);
         let (input, output) = (process.stdin.take(), process.stdout.take());
         Ok(Child { input, output, process, pid, pidfd: pidfd(pid), slot: Some(slot) })

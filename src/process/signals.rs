@@ -4,7 +4,7 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::ptr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
@@ -14,6 +14,10 @@ use crate::shutdown::{Shutdown, ShutdownReason};
 
 /// What runs in a signal handler before a signal ends the process.
 static CLEANUP: OnceLock<fn()> = OnceLock::new();
+/// A thread is in [`defer_sudden_end`].
+static IS_DEFERRED: AtomicBool = AtomicBool::new(false);
+/// The signal that is to end the process, or 0.
+static ENDING: AtomicI32 = AtomicI32::new(0);
 
 /// Lets SIGINT and SIGTERM trigger `shutdown`; a second signal ends the process immediately with
 /// 130 or 143. A signal that was ignored when the process started stays ignored, as `nohup` and a
@@ -22,8 +26,8 @@ static CLEANUP: OnceLock<fn()> = OnceLock::new();
 /// Fails when a handler cannot be installed.
 pub fn trigger_on_signals(shutdown: &Shutdown) -> io::Result<()> {
     let is_second = Arc::new(AtomicBool::new(false));
-    for (signal, reason, code) in
-        [(SIGINT, ShutdownReason::Interrupt, 130), (SIGTERM, ShutdownReason::Terminate, 143)]
+    for (signal, reason) in
+        [(SIGINT, ShutdownReason::Interrupt), (SIGTERM, ShutdownReason::Terminate)]
     {
         if is_ignored(signal) {
             continue;
@@ -31,8 +35,7 @@ pub fn trigger_on_signals(shutdown: &Shutdown) -> io::Result<()> {
         let (shutdown, is_second) = (shutdown.clone(), is_second.clone());
         let action = move || {
             if is_second.swap(true, Ordering::SeqCst) {
-                clean_up();
-                low_level::exit(code);
+                end_by(signal);
             }
             shutdown.trigger(reason);
         };
@@ -55,19 +58,44 @@ pub unsafe fn before_sudden_end(cleanup: fn()) -> io::Result<()> {
         return Ok(());
     }
     for signal in [SIGHUP, SIGQUIT].into_iter().filter(|signal| !is_ignored(*signal)) {
-        let action = move || {
-            clean_up();
-            let _ = low_level::emulate_default_handler(signal);
-        };
         // SAFETY: as in `trigger_on_signals`; emulate_default_handler is async-signal-safe.
-        unsafe { low_level::register(signal, action) }?;
+        unsafe { low_level::register(signal, move || end_by(signal)) }?;
     }
     Ok(())
 }
 
-fn clean_up() {
+/// Runs `start`, and lets a signal that ends the process wait for it: what `start` begins is then
+/// known to the cleanup. A further signal does not wait. One thread at a time may be in here.
+pub(super) fn defer_sudden_end<T>(start: impl FnOnce() -> T) -> T {
+    IS_DEFERRED.store(true, Ordering::SeqCst);
+    let started = start();
+    IS_DEFERRED.store(false, Ordering::SeqCst);
+    match ENDING.load(Ordering::SeqCst) {
+        0 => started,
+        signal => {
+            end_now(signal);
+            started
+        }
+    }
+}
+
+/// Ends the process in a signal handler, unless [`defer_sudden_end`] is to do it.
+fn end_by(signal: i32) {
+    let is_repeated = ENDING.swap(signal, Ordering::SeqCst) != 0;
+    if is_repeated || !IS_DEFERRED.load(Ordering::SeqCst) {
+        end_now(signal);
+    }
+}
+
+/// Runs the cleanup and ends the process: SIGINT and SIGTERM by their exit codes, as they end it
+/// the first time.
+fn end_now(signal: i32) {
     if let Some(cleanup) = CLEANUP.get() {
         cleanup();
+    }
+    match signal {
+        SIGINT | SIGTERM => low_level::exit(128 + signal),
+        signal => drop(low_level::emulate_default_handler(signal)),
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 #[test]
 fn tour_runs_all_chapters() {
     let run = sockit("tour").limit(Duration::from_secs(120)).run();
-    run.exits(0).is_silent();
+    run.exits(0).logs_nothing();
     let text = run.text();
     for shown in ["1. ", "2. ", "3. ", "4. ", "5. ", "Hello, Sarah!", "Remember: ", "已接收到数据"]
     {
@@ -28,7 +28,7 @@ fn one_chapter_and_list() {
 
 #[test]
 fn closed_stdout_exits_0_and_full_disk_exits_23() {
-    sockit("tour 2").redirect("| head -n 1").run().exits(0).is_silent();
+    sockit("tour 2").redirect("| head -n 1").run().exits(0).logs_nothing();
     sockit("tour 2").redirect("> /dev/full").run().exits(23).fails_at("stdout");
 }
 

@@ -32,10 +32,12 @@ impl CopyState {
     /// output.
     ///
     /// Fails when the connection fails, or no byte moved in either direction for the idle timeout.
+    /// Does not close the child's input: its owner first records how this ended, because the child
+    /// may exit as soon as its input does.
     pub fn peer_to_child(
         &self,
         reader: &mut dyn Reader,
-        mut child: Option<ChildStdin>,
+        child: &mut Option<ChildStdin>,
         activity: &Activity,
     ) -> io::Result<()> {
         let mut buffer = Buffer::small();
@@ -58,10 +60,10 @@ impl CopyState {
                     return Ok(());
                 }
             }
-            if let Some(pipe) = &mut child
+            if let Some(pipe) = child
                 && pipe.write_all(buffer.filled(n)).is_err()
             {
-                child = None;
+                *child = None;
             }
             buffer.grow_if_full(n);
         }

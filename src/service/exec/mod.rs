@@ -105,11 +105,11 @@ impl Exec {
     ) -> Result<ServiceOutcome, Failure> {
         let stream = &mut connection.stream;
         let (handle, info) = (&stream.handle, &stream.info);
-        let (reader, input) = (&mut stream.reader, child.input.take());
+        let (reader, mut input) = (&mut stream.reader, child.input.take());
         let (activity, hook) = (&connection.activity, &connection.on_half_close);
         thread::scope(|scope| {
-            let read = || {
-                let outcome = state.peer_to_child(reader.as_mut(), input, activity);
+            let read = move || {
+                let outcome = state.peer_to_child(reader.as_mut(), &mut input, activity);
                 if state.peer_eof.load(Ordering::SeqCst) {
                     handle.probe_peer();
                     half_closed(hook, handle, EndedBy::Peer);

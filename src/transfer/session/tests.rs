@@ -64,7 +64,7 @@ impl Parts {
             input_fd: Some(input.into()),
             endless: false,
             connection: handle,
-            info: info,
+            info,
             has_close_notify: false,
             options: options(OnLocalEof::HalfClose),
             observer: &self.calls,

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::support::peer::program;
-use crate::support::process::Running;
+use crate::support::process::Process;
 use crate::support::sockit::{Run, scratch, sockit};
 
 const SHELLS: [&str; 5] = ["bash", "zsh", "fish", "elvish", "powershell"];
@@ -14,7 +14,7 @@ const SHELLS: [&str; 5] = ["bash", "zsh", "fish", "elvish", "powershell"];
 fn script(shell: &str) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir_in(scratch()).expect("a directory for the script");
     let run = sockit("completions").arg(shell).run();
-    run.exits(0).is_silent();
+    run.exits(0).logs_nothing();
     let file = folder.path().join(shell);
     std::fs::write(&file, &run.stdout).expect("the script");
     (folder, file)
@@ -24,17 +24,17 @@ fn run_program(words: &[&str]) -> Run {
     let mut command = Command::new(words[0]);
     command.args(&words[1..]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.env("LC_ALL", "C.UTF-8").env("HOME", scratch());
-    Running::start(command, Some(Vec::new()), Duration::from_secs(20)).wait()
+    Process::start(command, Some(Vec::new()), Duration::from_secs(20)).wait()
 }
 
 #[test]
 fn script_is_printed_for_every_shell() {
     for shell in SHELLS {
         let run = sockit("completions").arg(shell).run();
-        run.exits(0).is_silent();
+        run.exits(0).logs_nothing();
         assert!(run.text().contains("tcp-server"), "{shell}");
     }
-    sockit("completions tcsh").run().exits(2).prints("").says("bash");
+    sockit("completions tcsh").run().exits(2).prints("").logs("bash");
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn script_has_no_syntax_error() {
             continue;
         }
         let (_folder, file) = script(shell);
-        run_program(&[shell, "-n", file.to_str().unwrap()]).exits(0).prints("").is_silent();
+        run_program(&[shell, "-n", file.to_str().unwrap()]).exits(0).prints("").logs_nothing();
     }
 }
 
@@ -90,16 +90,16 @@ fn fish_completes_commands_flags_and_services() {
 fn out_dir_gets_a_page_per_command() {
     let folder = tempfile::tempdir_in(scratch()).expect("a directory for the pages");
     let pages = folder.path().join("not/yet");
-    sockit("man --out-dir").arg(&pages).run().exits(0).prints("").is_silent();
+    sockit("man --out-dir").arg(&pages).run().exits(0).prints("").logs_nothing();
     for page in ["sockit", "sockit-tcp-client", "sockit-resolve", "sockit-man"] {
         assert!(pages.join(format!("{page}.1")).is_file(), "{page}");
     }
     let all = sockit("man").run();
-    all.exits(0).is_silent();
+    all.exits(0).logs_nothing();
     assert!(all.text().contains("SOCKIT-TCP-SERVER") && all.text().contains("\"EXIT STATUS\""));
     let one = sockit("man tcp-server").run();
     assert!(one.exits(0).text().matches(".TH ").count() == 1);
-    sockit("man tcp-sever").run().exits(2).prints("").says("no page");
+    sockit("man tcp-sever").run().exits(2).prints("").logs("no page");
     sockit("man --out-dir /proc/nowhere").run().exits(23).fails_at("file");
 }
 
@@ -111,11 +111,11 @@ fn groff_and_man_format_pages_without_warning() {
         let page = page.unwrap().path();
         let page = page.to_str().unwrap();
         if program("groff").is_some() {
-            run_program(&["groff", "-man", "-Tutf8", "-ww", "-z", page]).exits(0).is_silent();
+            run_program(&["groff", "-man", "-Tutf8", "-ww", "-z", page]).exits(0).logs_nothing();
         }
         if program("man").is_some() {
             let run = run_program(&["man", "--warnings", "-l", page]);
-            run.exits(0).is_silent();
+            run.exits(0).logs_nothing();
             assert!(run.text().contains("EXIT STATUS"), "{page}");
         }
     }
@@ -125,5 +125,5 @@ fn groff_and_man_format_pages_without_warning() {
 fn full_disk_exits_23_and_closed_pipe_exits_0() {
     sockit("completions bash").redirect("> /dev/full").run().exits(23);
     sockit("man").redirect("> /dev/full").run().exits(23);
-    sockit("man").redirect("| head -n 1").run().exits(0).is_silent();
+    sockit("man").redirect("| head -n 1").run().exits(0).logs_nothing();
 }

@@ -67,7 +67,7 @@ impl Shared {
     /// The run is refused, and nothing of what was there has changed.
     #[track_caller]
     fn refused(&self, run: &Run, plant: Plant, path: &Path) {
-        run.exits(23).fails_at("file").says(&path.display().to_string()).says(plant.reason());
+        run.exits(23).fails_at("file").logs(&path.display().to_string()).logs(plant.reason());
         assert_eq!(fs::read(self.victim()).unwrap(), b"precious", "{plant:?}");
         assert_eq!(fs::metadata(self.victim()).unwrap().permissions().mode() & 0o7777, 0o600);
         if plant == Plant::File {
@@ -105,7 +105,7 @@ fn save(server: &Origin, flags: &str, path: &Path) -> Run {
 
 #[cfg(feature = "http")]
 #[test]
-fn a_planted_part_is_refused_before_a_byte_is_written() {
+fn part_file_of_another_user_is_refused_before_writing() {
     let Some(shared) = Shared::new() else { return };
     let target = shared.path("f");
     for plant in Plant::ALL {
@@ -120,7 +120,7 @@ fn a_planted_part_is_refused_before_a_byte_is_written() {
 
 #[cfg(feature = "http")]
 #[test]
-fn continuing_a_file_of_ours_never_copies_it_onto_a_planted_part() {
+fn continue_never_copies_to_part_file_of_another_user() {
     let Some(shared) = Shared::new() else { return };
     let target = shared.path("f");
     fs::write(&target, "01234").unwrap();
@@ -135,7 +135,7 @@ fn continuing_a_file_of_ours_never_copies_it_onto_a_planted_part() {
 
 #[cfg(feature = "http")]
 #[test]
-fn the_name_beside_a_part_is_guarded_too() {
+fn new_part_file_of_another_user_is_refused() {
     let Some(shared) = Shared::new() else { return };
     fs::write(shared.path("f.part"), "a longer part").unwrap();
     for plant in Plant::ALL {
@@ -148,7 +148,7 @@ fn the_name_beside_a_part_is_guarded_too() {
 
 #[cfg(feature = "http")]
 #[test]
-fn validators_of_a_planted_file_are_not_trusted() {
+fn validators_of_foreign_file_are_not_trusted() {
     use rustix::fs::{XattrFlags, setxattr};
     let Some(shared) = Shared::new() else { return };
     for (name, attribute, value) in [
@@ -165,14 +165,14 @@ fn validators_of_a_planted_file_are_not_trusted() {
         let server = origin([same]);
         let run = save(&server, "-q --continue", &shared.path("f"));
         shared.refused(&run, Plant::File, &path);
-        assert!(server.heard().is_empty(), "a request shows the planted validator");
+        assert!(server.requests().is_empty(), "a request shows the planted validator");
         fs::remove_file(&path).unwrap();
     }
 }
 
 #[cfg(feature = "http")]
 #[test]
-fn a_planted_link_or_fifo_at_the_file_itself_is_refused() {
+fn foreign_link_or_fifo_as_output_is_refused() {
     let Some(shared) = Shared::new() else { return };
     for plant in [Plant::Link, Plant::Fifo] {
         let path = shared.plant(plant, "f");
@@ -184,7 +184,7 @@ fn a_planted_link_or_fifo_at_the_file_itself_is_refused() {
 
 #[cfg(feature = "http")]
 #[test]
-fn a_file_that_replaces_another_users_is_not_theirs_to_write() {
+fn file_that_replaces_a_foreign_one_belongs_to_the_run() {
     use std::os::unix::fs::MetadataExt;
     let Some(shared) = Shared::new() else { return };
     let path = shared.plant(Plant::File, "f");
@@ -208,7 +208,7 @@ fn writers(path: &Path) -> Vec<(&'static str, Sockit)> {
 }
 
 #[test]
-fn files_that_others_planted_are_not_written_by_any_flag() {
+fn foreign_file_is_written_by_no_flag() {
     let Some(shared) = Shared::new() else { return };
     for plant in Plant::ALL {
         let path = shared.plant(plant, "sockit-resolve.1");
@@ -220,7 +220,7 @@ fn files_that_others_planted_are_not_written_by_any_flag() {
 }
 
 #[test]
-fn our_own_links_and_files_are_written_in_a_shared_directory() {
+fn own_links_and_files_are_written_in_a_shared_directory() {
     let Some(shared) = Shared::new() else { return };
     let path = shared.path("sockit-resolve.1");
     symlink(shared.victim(), &path).unwrap();
@@ -236,7 +236,7 @@ fn our_own_links_and_files_are_written_in_a_shared_directory() {
 
 #[cfg(feature = "tls")]
 #[test]
-fn secrets_of_tls_are_not_given_to_who_planted_the_file() {
+fn tls_secrets_are_not_written_to_a_foreign_file() {
     let Some(shared) = Shared::new() else { return };
     for plant in Plant::ALL {
         let path = shared.plant(plant, "keys");

@@ -28,7 +28,7 @@ fn help_of_every_command_is_golden() {
     for name in std::iter::once("sockit").chain(names.iter().map(String::as_str)) {
         let command = if name == "sockit" { String::new() } else { name.to_string() };
         let run = sockit(&command).and("--help").run();
-        run.exits(0).is_silent();
+        run.exits(0).logs_nothing();
         if bless {
             fs::create_dir_all(golden(name).parent().unwrap()).unwrap();
             fs::write(golden(name), run.text()).unwrap();
@@ -84,18 +84,18 @@ fn short_help_is_shorter_than_long_help() {
 #[test]
 fn version_is_one_line_on_stdout() {
     let version = format!("sockit {}\n", env!("CARGO_PKG_VERSION"));
-    sockit("--version").run().exits(0).prints(version).is_silent();
-    sockit("-V").run().exits(0).is_silent();
+    sockit("--version").run().exits(0).prints(version).logs_nothing();
+    sockit("-V").run().exits(0).logs_nothing();
 }
 
 #[test]
-fn no_command_at_all_is_usage() {
+fn missing_command_is_usage_error() {
     let run = sockit("").run();
-    run.exits(2).prints("").says("Usage");
+    run.exits(2).prints("").logs("Usage");
 }
 
 #[test]
 fn mistyped_word_gets_the_similar_one() {
-    sockit("tcp-clinet").run().exits(2).prints("").says("tcp-client");
-    sockit("tcp-client --exepct x").run().exits(2).prints("").says("--expect");
+    sockit("tcp-clinet").run().exits(2).prints("").logs("tcp-client");
+    sockit("tcp-client --exepct x").run().exits(2).prints("").logs("--expect");
 }

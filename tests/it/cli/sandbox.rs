@@ -4,16 +4,16 @@
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 
-use crate::support::peer::call;
-use crate::support::process::Running;
+use crate::support::peer::connect;
+use crate::support::process::Process;
 use crate::support::sockit::{Sockit, scratch, sockit};
-use crate::support::strace::can_inject;
+use crate::support::strace::can_trace;
 
 /// The line that `-v` prints of it, where this kernel has Landlock.
-const CONFINED: &str = "Landlock confines this run";
+const RESTRICTED: &str = "Landlock confines this run";
 
 /// A field of `/proc/PID/status`.
-fn status(run: &Running, field: &str) -> String {
+fn status(run: &Process, field: &str) -> String {
     let text = std::fs::read_to_string(format!("/proc/{}/status", run.pid())).unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix(field)).expect("the field");
     line.trim_start_matches(':').trim().to_string()
@@ -31,14 +31,14 @@ fn restrictions(run: Sockit) -> usize {
 /// Whether this kernel has Landlock, as sockit finds it.
 fn has_landlock() -> bool {
     let run = sockit("resolve -v --timeout 2s --server 127.0.0.1:1 a.example").run();
-    if !run.stderr.contains(CONFINED) {
+    if !run.stderr.contains(RESTRICTED) {
         eprintln!("skipped: no Landlock here");
     }
-    run.stderr.contains(CONFINED)
+    run.stderr.contains(RESTRICTED)
 }
 
 #[test]
-fn every_run_that_starts_no_program_can_gain_no_privileges() {
+fn no_new_privs_is_set_unless_allowed() {
     for line in ["tcp-server --port 0", "tcp-server --port 0 --sh cat", "udp-echo --port 0"] {
         assert_eq!(status(&sockit(line).serve(), "NoNewPrivs"), "1", "{line}");
     }
@@ -57,14 +57,14 @@ const CAPABLE: [&str; 6] = [
 ];
 
 #[test]
-fn user_and_group_leave_no_capability_and_no_way_back() {
+fn user_and_group_drop_all_capabilities() {
     if !rustix::process::geteuid().is_root() || crate::support::peer::program("setpriv").is_none() {
         return;
     }
-    let place = tempfile::tempdir_in("/tmp").unwrap();
-    std::fs::set_permissions(place.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+    let dir = tempfile::tempdir_in("/tmp").unwrap();
+    std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))
         .unwrap();
-    let copy = place.path().join("sockit");
+    let copy = dir.path().join("sockit");
     std::fs::copy(env!("CARGO_BIN_EXE_sockit"), &copy).unwrap();
     for (line, words) in [
         ("tcp-server --user 65533 --group 65533", &CAPABLE[..]),
@@ -86,7 +86,7 @@ fn user_and_group_leave_no_capability_and_no_way_back() {
 }
 
 #[test]
-fn root_that_stays_root_loses_its_supplementary_groups() {
+fn user_root_drops_supplementary_groups() {
     if !rustix::process::geteuid().is_root() || crate::support::peer::program("setpriv").is_none() {
         return;
     }
@@ -98,18 +98,18 @@ fn root_that_stays_root_loses_its_supplementary_groups() {
 }
 
 #[test]
-fn servers_and_clients_of_names_are_confined_and_those_with_programs_are_not() {
-    if !can_inject() || !has_landlock() {
+fn landlock_restricts_all_but_exec_and_save() {
+    if !can_trace() || !has_landlock() {
         return;
     }
-    let place = scratch();
+    let dir = scratch();
     let serving = |line: &str| restrictions(sockit(line).and("--timeout 300ms"));
     for line in ["tcp-server --port 0", "udp-server --port 0", "udp-echo --port 0"] {
         assert_eq!(serving(line), 1, "{line}");
     }
-    let path = place.join("s").display().to_string();
+    let path = dir.join("s").display().to_string();
     assert_eq!(serving(&format!("unix-server {path}")), 1);
-    for line in ["--sh cat", &format!("--save {}", place.display())] {
+    for line in ["--sh cat", &format!("--save {}", dir.display())] {
         assert_eq!(serving(&format!("tcp-server --port 0 {line}")), 0, "{line}");
     }
     let running = |line: &str| restrictions(sockit(line));
@@ -119,7 +119,7 @@ fn servers_and_clients_of_names_are_confined_and_those_with_programs_are_not() {
 }
 
 #[test]
-fn a_confined_server_still_knows_the_local_time() {
+fn sandboxed_server_prints_local_time() {
     let zone = "Asia/Kathmandu";
     if !std::path::Path::new("/usr/share/zoneinfo").join(zone).exists() {
         eprintln!("skipped: no time zones here");
@@ -127,25 +127,25 @@ fn a_confined_server_still_knows_the_local_time() {
     }
     let server =
         sockit("tcp-server --port 0 --service time --reply {time}").env("TZ", zone).serve();
-    let mut caller = call(server.addr());
-    caller.write_all(b"when\n").unwrap();
-    let mut told = String::new();
-    BufReader::new(caller).read_line(&mut told).unwrap();
+    let mut client = connect(server.addr());
+    client.write_all(b"when\n").unwrap();
+    let mut time = String::new();
+    BufReader::new(client).read_line(&mut time).unwrap();
     let there = std::process::Command::new("date").env("TZ", zone).arg("+%b %e %H").output();
     let hour = String::from_utf8(there.unwrap().stdout).unwrap();
-    let minute_later = told.contains(":00:0");
-    assert!(told.contains(hour.trim()) || minute_later, "{told} is not {hour}");
+    let minute_later = time.contains(":00:0");
+    assert!(time.contains(hour.trim()) || minute_later, "{time} is not {hour}");
 }
 
 #[test]
-fn a_confined_server_removes_its_socket() {
+fn sandboxed_server_removes_its_socket() {
     let path = scratch().join("s");
     for kind in ["", "--datagram"] {
         let server = sockit("unix-server").arg(&path).and(kind).serve();
         assert!(path.exists());
         if kind.is_empty() {
-            let mut caller = UnixStream::connect(&path).unwrap();
-            caller.write_all(b"exit\n").unwrap();
+            let mut client = UnixStream::connect(&path).unwrap();
+            client.write_all(b"exit\n").unwrap();
         }
         server.stop().exits(0);
         assert!(!path.exists(), "{kind}");

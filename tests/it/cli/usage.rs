@@ -1,6 +1,6 @@
 //! Malformed command lines: the error, the hint, and whether the hint works.
 
-use crate::support::datagrams::{caller, hear, local};
+use crate::support::datagrams::{local_addr, receive, udp_socket};
 use crate::support::sockit::sockit;
 
 #[test]
@@ -14,7 +14,7 @@ fn netcat_line_gets_the_sockit_line() {
         ("tcp-client -w 3 localhost 80", "sockit tcp-client localhost 80 --idle-timeout 3"),
     ] {
         let run = sockit(typed).run();
-        run.exits(2).prints("").says(&format!("hint: try: {expected}\n"));
+        run.exits(2).prints("").logs(&format!("hint: try: {expected}\n"));
         assert_eq!(run.stderr.lines().count(), 2, "one line and one hint\n{}", run.stderr);
     }
 }
@@ -31,7 +31,7 @@ fn proposed(typed: &str) -> String {
 
 #[test]
 fn scan_hint_run_on_closed_port_exits_7() {
-    let (tcp, udp) = (crate::support::peer::free_port(), local(&caller()).port());
+    let (tcp, udp) = (crate::support::peer::free_port(), local_addr(&udp_socket()).port());
     sockit(&proposed(&format!("-zv 127.0.0.1 {tcp}"))).run().exits(7);
     sockit(&proposed(&format!("-zvu 127.0.0.1 {udp}"))).run().exits(7);
 }
@@ -40,17 +40,17 @@ fn scan_hint_run_on_closed_port_exits_7() {
 fn scan_hint_run_on_open_port_exits_0() {
     let tcp = sockit("tcp-server --service echo").serve();
     sockit(&proposed(&format!("-z 127.0.0.1 {}", tcp.port()))).run().exits(0);
-    let udp = caller();
-    sockit(&proposed(&format!("-zu -w 0.1 127.0.0.1 {}", local(&udp).port()))).run().exits(0);
-    assert_eq!(hear(&udp).0, b"X");
+    let udp = udp_socket();
+    sockit(&proposed(&format!("-zu -w 0.1 127.0.0.1 {}", local_addr(&udp).port()))).run().exits(0);
+    assert_eq!(receive(&udp).0, b"X");
 }
 
 #[test]
 fn udp_wait_0_hint_sends_without_waiting() {
-    let metrics = caller();
-    let line = proposed(&format!("-u -w0 127.0.0.1 {}", local(&metrics).port()));
+    let metrics = udp_socket();
+    let line = proposed(&format!("-u -w0 127.0.0.1 {}", local_addr(&metrics).port()));
     sockit(&line).stdin("a:1|c\n").run().exits(0).prints("");
-    assert_eq!(hear(&metrics).0, b"a:1|c");
+    assert_eq!(receive(&metrics).0, b"a:1|c");
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn source_hint_sends_from_address_and_port() {
     let from = crate::support::peer::free_port();
     let line = proposed(&format!("-s 127.0.0.2 -p {from} 127.0.0.1 {}", server.port()));
     sockit(&line).stdin("x").run().exits(0).prints("x");
-    server.stop().says(&format!("127.0.0.2:{from}"));
+    server.stop().logs(&format!("127.0.0.2:{from}"));
 }
 
 #[test]
@@ -77,9 +77,9 @@ fn name_of_another_tool_never_becomes_a_host() {
         "openssl",
     ] {
         let run = sockit(tool).and("--frobnicate localhost").run();
-        run.exits(2).never_says(&format!("-client {tool}"));
+        run.exits(2).never_logs(&format!("-client {tool}"));
         let plain = sockit(tool).and("localhost").run();
-        plain.exits(2).never_says(&format!("-client {tool}")).says("hint: ");
+        plain.exits(2).never_logs(&format!("-client {tool}")).logs("hint: ");
     }
 }
 
@@ -109,16 +109,16 @@ fn usage_error_with_json_is_an_error_event() {
 
 #[test]
 fn usage_error_escapes_control_bytes() {
-    sockit("").arg("\u{1b}[31mred").run().exits(2).never_says("\u{1b}");
+    sockit("").arg("\u{1b}[31mred").run().exits(2).never_logs("\u{1b}");
 }
 
 #[test]
 fn keepalive_value_follows_equals_sign() {
     for words in ["--keepalive=30s 127.0.0.1 1", "--keepalive 127.0.0.1 1"] {
-        sockit("tcp-client --hang-up").and(words).run().exits(7).says("127.0.0.1:1");
+        sockit("tcp-client --hang-up").and(words).run().exits(7).logs("127.0.0.1:1");
     }
     let line = proposed("tcp-client --hang-up --keepalive 30s 127.0.0.1 1");
-    sockit(&line).run().exits(7).says("127.0.0.1:1");
+    sockit(&line).run().exits(7).logs("127.0.0.1:1");
 }
 
 #[test]
@@ -126,20 +126,20 @@ fn help_command_prints_the_help_of_the_flag() {
     let by_word = sockit("help tcp-client").run();
     let by_flag = sockit("tcp-client --help").run();
     assert_eq!(by_word.exits(0).text(), by_flag.text());
-    sockit("help").run().exits(0).is_silent();
-    sockit("help tcp-clinet").run().exits(2).says("tcp-client");
+    sockit("help").run().exits(0).logs_nothing();
+    sockit("help tcp-clinet").run().exits(2).logs("tcp-client");
 }
 
 #[cfg(not(feature = "http"))]
 #[test]
 fn command_missing_in_the_build_names_the_feature() {
-    sockit("http-get localhost").run().exits(2).says("built without feature http");
+    sockit("http-get localhost").run().exits(2).logs("built without feature http");
 }
 
 #[cfg(not(feature = "tls"))]
 #[test]
 fn flag_missing_in_the_build_names_the_feature() {
-    sockit("tcp-client --tls localhost 1").run().exits(2).says("built without feature tls");
+    sockit("tcp-client --tls localhost 1").run().exits(2).logs("built without feature tls");
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn malformed_value_is_usage_error() {
 #[test]
 fn hint_never_repeats_the_failing_flag() {
     let run = sockit("tcp-server --port -1").run();
-    run.exits(2).never_says("--port -1");
+    run.exits(2).never_logs("--port -1");
 }
 
 #[test]
@@ -210,15 +210,15 @@ fn url_as_host_gets_the_host_in_the_hint() {
         ("resolve https://localhost/x", "without the scheme: localhost; sockit http-get"),
     ] {
         let run = sockit(words).run();
-        run.exits(2).fails_at("resolve").says("hint: ").says(hint);
+        run.exits(2).fails_at("resolve").logs("hint: ").logs(hint);
     }
     let secret = sockit("tcp-client http://me:geheim@localhost/").run();
-    secret.exits(2).never_says("geheim");
+    secret.exits(2).never_logs("geheim");
 }
 
 #[test]
 fn duration_may_begin_with_decimal_point() {
     let silent = crate::support::peer::Unanswering::on(([127, 0, 0, 1], 0).into());
     let run = sockit("tcp-client --connect-timeout .3").to(silent.addr()).run();
-    run.exits(28).fails_at("connect").says("timed out after 300ms");
+    run.exits(28).fails_at("connect").logs("timed out after 300ms");
 }

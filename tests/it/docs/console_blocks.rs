@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::support::namespace::Namespace;
-use crate::support::process::Running;
+use crate::support::process::Process;
 use crate::support::sockit::scratch;
 
 /// The Markdown files of the project: those of its root folder and of docs/.
@@ -113,7 +113,7 @@ fn outputs(block: &[Step]) -> Vec<String> {
     shell.env("PATH", format!("{}:{path}", bin.display())).env("HOME", folder.path());
     shell.env("LC_ALL", "C.UTF-8").env("TZ", "UTC");
     shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let run = Running::start(shell, Some(Vec::new()), Duration::from_secs(60)).wait();
+    let run = Process::start(shell, Some(Vec::new()), Duration::from_secs(60)).wait();
     run.text().split(&format!("{SEPARATOR}\n")).map(str::to_string).collect()
 }
 

@@ -4,29 +4,29 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::scenes::{Scene, World};
+use super::scenes::{Peers, Scene};
 use super::{each, is_orderly, step};
 use crate::support::sockit::sockit;
-use crate::support::strace::{can_inject, injected, noted};
+use crate::support::strace::{can_trace, injected, noted};
 
 /// A call, how it fails, on which occasion, and what becomes of the run: its number, and the step
 /// it is told to have failed at; 0 is a run that has lost nothing.
 type Row = (&'static str, &'static str, &'static str, i32, &'static str);
 
-fn refuse(world: &World, scene: &Scene, row: &Row) -> Result<(), String> {
+fn check_row(peers: &Peers, scene: &Scene, row: &Row) -> Result<(), String> {
     let (call, errno, when, code, phase) = *row;
-    let (run, out) = world.play(scene);
+    let (run, out) = peers.play(scene);
     let run = injected(run, call, errno, when).run();
-    let told = run.stderr.lines().find_map(step).unwrap_or_default();
-    let judged = match (run.code, told) == (code, phase) {
-        true => scene.judge(&run, &out),
+    let failed_at = run.stderr.lines().find_map(step).unwrap_or_default();
+    let checked = match (run.code, failed_at) == (code, phase) {
+        true => scene.check(&run, &out),
         false => Err(format!("wanted {code} {phase}, got {} {}", run.code, run.stderr.trim_end())),
     };
-    judged.map_err(|why| format!("{} / {call} {errno} {when}: {why}", scene.name))
+    checked.map_err(|why| format!("{} / {call} {errno} {when}: {why}", scene.name))
 }
 
 /// What every client that connects by TCP makes of a refusal on the way.
-const ON_THE_WAY: [Row; 14] = [
+const CONNECT: [Row; 14] = [
     ("pipe2", "EMFILE", "1", 1, "socket"),
     ("socket", "EMFILE", "1", 7, "socket"),
     ("socket", "ENOBUFS", "1", 7, "socket"),
@@ -44,7 +44,7 @@ const ON_THE_WAY: [Row; 14] = [
 ];
 
 /// And on the way to a proxy, which is then the one that cannot be reached.
-const TO_A_PROXY: [Row; 8] = [
+const PROXY: [Row; 8] = [
     ("socket", "EMFILE", "1", 7, "socket"),
     ("connect", "ECONNREFUSED", "1", 7, "proxy"),
     ("connect", "ETIMEDOUT", "1", 28, "proxy"),
@@ -56,7 +56,7 @@ const TO_A_PROXY: [Row; 8] = [
 ];
 
 /// What a pump makes of a refusal: the faster ways fall back, and a break is told as what it is.
-const BY_PUMP: [Row; 12] = [
+const PIPE: [Row; 12] = [
     ("clone3", "EAGAIN", "1", 1, "socket"),
     ("clone3", "EAGAIN", "2", 1, "socket"),
     ("pipe2", "EMFILE", "2", 1, "socket"),
@@ -72,7 +72,7 @@ const BY_PUMP: [Row; 12] = [
 ];
 
 /// What a scripted talk makes of one.
-const BY_SCRIPT: [Row; 10] = [
+const SCRIPT: [Row; 10] = [
     ("clone3", "EAGAIN", "1", 1, "socket"),
     ("sendto", "ENOBUFS", "1", 55, "send"),
     ("sendto", "EPERM", "1", 55, "send"),
@@ -85,7 +85,7 @@ const BY_SCRIPT: [Row; 10] = [
     ("write", "ENOSPC", "1", 23, "stdout"),
 ];
 
-const BY_COPY: [Row; 5] = [
+const COPY: [Row; 5] = [
     ("sendto", "ENOBUFS", "1", 55, "send"),
     ("sendto", "EPERM", "1", 55, "send"),
     ("sendto", "ECONNRESET", "1", 18, "send"),
@@ -93,7 +93,7 @@ const BY_COPY: [Row; 5] = [
     ("recvfrom", "EINTR", "1", 0, ""),
 ];
 
-const BY_FILES: [Row; 7] = [
+const FILES: [Row; 7] = [
     ("sendfile", "EINVAL", "1", 0, ""),
     ("sendfile", "EIO", "1", 26, "file"),
     ("sendfile", "ECONNRESET", "1", 18, "send"),
@@ -103,7 +103,7 @@ const BY_FILES: [Row; 7] = [
     ("splice", "EPIPE", "2", 23, "file"),
 ];
 
-const BY_TLS: [Row; 8] = [
+const TLS: [Row; 8] = [
     ("sendmsg", "ECONNRESET", "1", 35, "tls"),
     ("sendmsg", "ENOBUFS", "2", 35, "tls"),
     ("sendmsg", "ENOBUFS", "3", 55, "send"),
@@ -114,7 +114,7 @@ const BY_TLS: [Row; 8] = [
     ("write", "ENOSPC", "1", 23, "stdout"),
 ];
 
-const BY_UNIX: [Row; 5] = [
+const UNIX: [Row; 5] = [
     ("socket", "EMFILE", "1", 7, "socket"),
     ("connect", "ECONNREFUSED", "1", 7, "connect"),
     ("connect", "ENOENT", "1", 7, "connect"),
@@ -122,7 +122,7 @@ const BY_UNIX: [Row; 5] = [
     ("connect", "EAGAIN", "1", 0, ""),
 ];
 
-const BY_DATAGRAMS: [Row; 10] = [
+const DATAGRAMS: [Row; 10] = [
     ("socket", "EMFILE", "1", 7, "socket"),
     ("bind", "EADDRINUSE", "1", 45, "bind"),
     ("connect", "ECONNREFUSED", "1", 7, "connect"),
@@ -135,10 +135,10 @@ const BY_DATAGRAMS: [Row; 10] = [
     ("write", "ENOSPC", "1", 23, "stdout"),
 ];
 
-const BY_UDP: [Row; 2] =
+const UDP: [Row; 2] =
     [("sendmmsg", "EPERM", "1", 55, "send"), ("connect", "ENETUNREACH", "1", 7, "connect")];
 
-const BY_GET: [Row; 8] = [
+const GET: [Row; 8] = [
     ("sendto", "ENOBUFS", "1", 55, "send"),
     ("sendto", "EPERM", "1", 55, "send"),
     ("sendto", "ENOMEM", "1", 55, "send"),
@@ -149,7 +149,7 @@ const BY_GET: [Row; 8] = [
     ("write", "EIO", "1", 23, "stdout"),
 ];
 
-const BY_GET_FILE: [Row; 6] = [
+const GET_FILE: [Row; 6] = [
     ("ftruncate", "EIO", "1", 23, "file"),
     ("flock", "EAGAIN", "1", 23, "file"),
     ("flock", "ENOLCK", "1", 0, ""),
@@ -158,7 +158,7 @@ const BY_GET_FILE: [Row; 6] = [
     ("recvfrom", "ECONNRESET", "1", 56, "receive"),
 ];
 
-const BY_QUESTION: [Row; 8] = [
+const RESOLVE: [Row; 8] = [
     ("socket", "EMFILE", "1", 75, "resolve"),
     ("clone3", "EAGAIN", "1", 75, "resolve"),
     ("sendto", "ENETUNREACH", "1", 75, "resolve"),
@@ -170,38 +170,38 @@ const BY_QUESTION: [Row; 8] = [
 ];
 
 #[test]
-fn what_each_refusal_comes_to_is_in_the_table() {
-    if !can_inject() {
+fn failing_call_has_its_exit_code_and_phase() {
+    if !can_trace() {
         return;
     }
-    let world = World::new();
-    let scenes = world.scenes();
+    let peers = Peers::new();
+    let scenes = peers.scenes();
     let mut all = Vec::new();
     for (names, rows) in [
-        (&["pipe", "script", "get", "tls script", "get tls"][..], &ON_THE_WAY[..]),
-        (&["socks", "connect", "get by socks", "tls by socks"], &TO_A_PROXY),
-        (&["pipe", "unix"], &BY_PUMP),
-        (&["script", "unix script"], &BY_SCRIPT),
-        (&["copy"], &BY_COPY),
-        (&["files"], &BY_FILES),
-        (&["tls script"], &BY_TLS),
-        (&["unix", "unix script"], &BY_UNIX),
-        (&["udp", "udp file", "unix letters"], &BY_DATAGRAMS),
-        (&["udp", "udp file"], &BY_UDP),
-        (&["get"], &BY_GET),
-        (&["get file"], &BY_GET_FILE),
-        (&["ask", "ask tcp"], &BY_QUESTION),
+        (&["pipe", "script", "get", "tls script", "get tls"][..], &CONNECT[..]),
+        (&["socks", "connect", "get by socks", "tls by socks"], &PROXY),
+        (&["pipe", "unix"], &PIPE),
+        (&["script", "unix script"], &SCRIPT),
+        (&["copy"], &COPY),
+        (&["files"], &FILES),
+        (&["tls script"], &TLS),
+        (&["unix", "unix script"], &UNIX),
+        (&["udp", "udp file", "unix letters"], &DATAGRAMS),
+        (&["udp", "udp file"], &UDP),
+        (&["get"], &GET),
+        (&["get file"], &GET_FILE),
+        (&["ask", "ask tcp"], &RESOLVE),
     ] {
         // A build without TLS, say, has fewer scenes.
         let named = scenes.iter().filter(|scene| names.contains(&scene.name));
         all.extend(named.flat_map(|scene| rows.iter().map(move |row| (scene, row))));
     }
-    each(&all, |(scene, row)| refuse(&world, scene, row));
+    each(&all, |(scene, row)| check_row(&peers, scene, row));
 }
 
 /// Calls that are not refused: they belong to the loader, to the C library or to the standard
 /// library's own start, which ends the process where they fail; or they cannot fail.
-const SPARED: [&str; 34] = [
+const NOT_INJECTED: [&str; 34] = [
     "access",
     "arch_prctl",
     "brk",
@@ -267,23 +267,23 @@ fn calls(log: &Path) -> BTreeMap<String, usize> {
 }
 
 #[test]
-fn whatever_a_run_calls_may_fail() {
-    if !can_inject() {
+fn any_failing_call_ends_in_one_error_line() {
+    if !can_trace() {
         return;
     }
-    let world = World::new();
-    let log = world.path("start");
+    let peers = Peers::new();
+    let log = peers.path("start");
     noted(sockit("--version"), &log).run();
     let start = calls(&log);
-    let scenes = world.scenes();
+    let scenes = peers.scenes();
     let mut rows = Vec::new();
     for scene in &scenes {
-        let log = world.path("calls");
-        let (run, out) = world.play(scene);
+        let log = peers.path("calls");
+        let (run, out) = peers.play(scene);
         let run = noted(run, &log).run();
-        scene.judge(&run, &out).unwrap_or_else(|why| panic!("{}: {why}", scene.name));
+        scene.check(&run, &out).unwrap_or_else(|why| panic!("{}: {why}", scene.name));
         for (call, times) in calls(&log) {
-            if SPARED.contains(&call.as_str()) {
+            if NOT_INJECTED.contains(&call.as_str()) {
                 continue;
             }
             // What the loader does with files is no business of ours.
@@ -295,20 +295,20 @@ fn whatever_a_run_calls_may_fail() {
         }
     }
     each(&rows, |(scene, call, when)| {
-        let (run, out) = world.play(scene);
+        let (run, out) = peers.play(scene);
         let run = injected(run, call, errno_of(call), &when.to_string()).run();
-        let judged = match (call.as_str(), run.code) {
+        let checked = match (call.as_str(), run.code) {
             // The line that would tell it is written by another thread, and fails as well.
             ("write", 23) => Ok(()),
-            _ => scene.judge(&run, &out),
+            _ => scene.check(&run, &out),
         };
-        judged.map_err(|why| format!("{} / {call} {when}: {why}", scene.name))
+        checked.map_err(|why| format!("{} / {call} {when}: {why}", scene.name))
     });
 }
 
 #[test]
-fn a_server_that_cannot_listen_says_so() {
-    if !can_inject() {
+fn server_that_cannot_listen_exits_45() {
+    if !can_trace() {
         return;
     }
     let dir = tempfile::tempdir().expect("a folder");
@@ -332,9 +332,9 @@ fn a_server_that_cannot_listen_says_so() {
     }
     each(&rows, |(line, call, errno, phase)| {
         let run = injected(sockit(line), call, errno, "1+").run();
-        let told = run.stderr.lines().find_map(step).unwrap_or_default();
+        let failed_at = run.stderr.lines().find_map(step).unwrap_or_default();
         is_orderly(&run)?;
-        match (run.code, told == *phase) {
+        match (run.code, failed_at == *phase) {
             (45, true) => Ok(()),
             _ => Err(format!("{line} / {call} {errno}: {} {}", run.code, run.stderr)),
         }

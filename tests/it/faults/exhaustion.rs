@@ -7,42 +7,42 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Instant;
 
-use super::scenes::{Scene, World};
+use super::scenes::{Peers, Scene};
 use super::{each, is_orderly, step};
 use crate::support::namespace::Namespace;
-use crate::support::peer::{self, Script, call};
+use crate::support::peer::{self, Script, connect};
 use crate::support::sockit::{LIMIT, Run, Sockit, sockit};
 
 /// The loader did not come to its end, or the kernel could not even grow the first stack: nobody
 /// of ours was there to say so. Nor is it when the C library has no room for a note of its own, or
 /// the standard library none for what it cannot do without: it aborts.
-fn never_began(run: &Run) -> bool {
+fn never_started(run: &Run) -> bool {
     let aborts =
         ["failed to register TLS destructor", "memory allocation of", "an alternative stack"];
     if run.code == 134 && aborts.iter().any(|words| run.stderr.contains(words)) {
         return true;
     }
-    let told = run.stderr.lines().any(|line| line.starts_with("sockit: "));
-    [127, 139].contains(&run.code) && run.stdout.is_empty() && !told
+    let has_error = run.stderr.lines().any(|line| line.starts_with("sockit: "));
+    [127, 139].contains(&run.code) && run.stdout.is_empty() && !has_error
 }
 
-fn within(limit: &str, scene: &Scene, world: &World) -> Result<Run, String> {
-    let (run, out) = world.play(scene);
+fn within(limit: &str, scene: &Scene, peers: &Peers) -> Result<Run, String> {
+    let (run, out) = peers.play(scene);
     let run = run.under(["prlimit", limit]).run();
-    if !never_began(&run) {
-        scene.judge(&run, &out).map_err(|why| format!("{} / {limit}: {why}", scene.name))?;
+    if !never_started(&run) {
+        scene.check(&run, &out).map_err(|why| format!("{} / {limit}: {why}", scene.name))?;
     }
     Ok(run)
 }
 
 #[test]
-fn a_client_with_few_descriptors_says_so_or_does_its_work() {
+fn client_with_few_descriptors_succeeds_or_reports() {
     let Some(_) = peer::program("prlimit") else { return };
-    let world = World::new();
-    let scenes = world.scenes();
+    let peers = Peers::new();
+    let scenes = peers.scenes();
     let rows: Vec<_> = scenes.iter().flat_map(|s| (3..=20).map(move |n| (s, n))).collect();
     each(&rows, |(scene, n)| {
-        let run = within(&format!("--nofile={n}"), scene, &world)?;
+        let run = within(&format!("--nofile={n}"), scene, &peers)?;
         match (run.code, n) {
             (0, _) | (_, ..20) => Ok(()),
             (code, n) => Err(format!("{} wants more than {n} descriptors: {code}", scene.name)),
@@ -51,7 +51,7 @@ fn a_client_with_few_descriptors_says_so_or_does_its_work() {
 }
 
 #[test]
-fn a_server_with_few_descriptors_says_so_or_goes_on() {
+fn server_with_few_descriptors_keeps_running_or_reports() {
     let Some(_) = peer::program("prlimit") else { return };
     let dir = tempfile::tempdir().expect("a folder");
     let lines = [
@@ -70,16 +70,17 @@ fn a_server_with_few_descriptors_says_so_or_goes_on() {
         let here = dir.path().to_str().expect("a path");
         let line = line.replace("DIR", here).replace("NAME", &name.to_string());
         let limited = sockit(&line).under(["prlimit", &format!("--nofile={n}")]);
-        goes_on(limited).map_err(|why| format!("{line} with {n} descriptors: {why}"))
+        keeps_running_or_reports(limited)
+            .map_err(|why| format!("{line} with {n} descriptors: {why}"))
     });
 }
 
 /// Either it cannot begin and says so, or it stays, whoever calls, until it is told to end.
-fn goes_on(server: Sockit) -> Result<(), String> {
+fn keeps_running_or_reports(server: Sockit) -> Result<(), String> {
     let mut server = server.start();
     let Some(local) = super::server_calls::local(&server) else {
         let run = server.wait();
-        return if never_began(&run) { Ok(()) } else { is_orderly(&run) };
+        return if never_started(&run) { Ok(()) } else { is_orderly(&run) };
     };
     if let Ok(addr) = local.parse::<std::net::SocketAddr>() {
         for _ in 0..3 {
@@ -99,33 +100,33 @@ fn goes_on(server: Sockit) -> Result<(), String> {
 }
 
 #[test]
-fn a_client_with_little_memory_says_so_or_does_its_work() {
+fn client_with_little_memory_succeeds_or_reports() {
     let Some(_) = peer::program("prlimit") else { return };
-    let world = World::new();
-    let least = least_memory();
-    let scenes = world.scenes();
-    let steps = (0..24).map(|n| least + n * (128 << 10));
+    let peers = Peers::new();
+    let minimum = minimum_memory();
+    let scenes = peers.scenes();
+    let steps = (0..24).map(|n| minimum + n * (128 << 10));
     let rows: Vec<_> = scenes.iter().flat_map(|s| steps.clone().map(move |n| (s, n))).collect();
-    each(&rows, |(scene, bytes)| within(&format!("--as={bytes}"), scene, &world).map(drop));
+    each(&rows, |(scene, bytes)| within(&format!("--as={bytes}"), scene, &peers).map(drop));
     // And with four times as much as nothing at all wants, everything works.
-    each(&scenes, |scene| match within(&format!("--as={}", least * 4), scene, &world)? {
+    each(&scenes, |scene| match within(&format!("--as={}", minimum * 4), scene, &peers)? {
         run if run.code == 0 => Ok(()),
         run => Err(format!("{}: {}", scene.name, run.stderr)),
     });
 }
 
 /// The address space in which the loader just comes to its end, in bytes.
-fn least_memory() -> u64 {
+fn minimum_memory() -> u64 {
     let begins = |mebibytes: &u64| {
         let limit = format!("--as={}", mebibytes << 20);
-        !never_began(&sockit("--version").under(["prlimit", &limit]).run())
+        !never_started(&sockit("--version").under(["prlimit", &limit]).run())
     };
     (4..200).find(begins).expect("an address space to begin in") << 20
 }
 
 /// The binary where somebody else can start it, who may have few processes: our target folder may
 /// be out of reach. None where we cannot become somebody else.
-fn for_somebody_else() -> Option<(tempfile::TempDir, std::path::PathBuf)> {
+fn copy_for_other_users() -> Option<(tempfile::TempDir, std::path::PathBuf)> {
     peer::program("setpriv").and(peer::program("prlimit"))?;
     if !rustix::process::geteuid().is_root() {
         eprintln!("skipped: only root can become somebody with few processes");
@@ -139,10 +140,10 @@ fn for_somebody_else() -> Option<(tempfile::TempDir, std::path::PathBuf)> {
 }
 
 #[test]
-fn without_threads_a_run_says_so() {
-    let Some((_dir, copy)) = for_somebody_else() else { return };
-    let world = World::new();
-    let scenes = world.scenes();
+fn client_without_threads_reports() {
+    let Some((_dir, copy)) = copy_for_other_users() else { return };
+    let peers = Peers::new();
+    let scenes = peers.scenes();
     let rows: Vec<_> = scenes.iter().enumerate().flat_map(|s| [(s, 1), (s, 2)]).collect();
     each(&rows, |((uid, scene), threads)| {
         if scene.writes_a_file() {
@@ -153,23 +154,23 @@ fn without_threads_a_run_says_so() {
         let limit = format!("--nproc={threads}");
         let script = "exec \"$0\" \"$@\"";
         let words = ["prlimit", &limit, "setpriv", &uid, "--clear-groups", "sh", "-c"];
-        let (run, out) = world.play(scene);
+        let (run, out) = peers.play(scene);
         let run = run.instead(&copy).under(words.into_iter().chain([script])).run();
         // The Unix peers are ours alone.
         if run.stderr.contains("Permission denied") {
             return Ok(());
         }
-        scene.judge(&run, &out).map_err(|why| format!("{} / {threads}: {why}", scene.name))
+        scene.check(&run, &out).map_err(|why| format!("{} / {threads}: {why}", scene.name))
     });
 }
 
 #[test]
-fn a_server_without_threads_goes_on() {
-    let Some((_dir, copy)) = for_somebody_else() else { return };
+fn server_without_threads_keeps_running() {
+    let Some((_dir, copy)) = copy_for_other_users() else { return };
     let words = ["prlimit", "--nproc=2", "setpriv", "--reuid=61900", "--clear-groups"];
     let server = sockit("tcp-server").instead(&copy).under(words).serve();
-    let mut first = call(server.addr());
-    first.hear("Welcome!");
+    let mut first = connect(server.addr());
+    first.expect_bytes("Welcome!");
     // The second thread is taken: the next connection is reset, at the latest when it is read.
     let greeting = || {
         let mut greeting = [0; 8];
@@ -178,9 +179,9 @@ fn a_server_without_threads_goes_on() {
     };
     let end = greeting();
     assert!(end.is_err(), "a clean end looks as if that were all: {end:?}");
-    server.wait_to_say("Resource temporarily unavailable");
-    first.say("exit");
-    assert_eq!(first.hear_all(), b"");
+    server.wait_for_log("Resource temporarily unavailable");
+    first.send("exit");
+    assert_eq!(first.read_all(), b"");
     // The thread that has finished serves a next connection, as soon as it has.
     let until = Instant::now() + crate::support::sockit::LIMIT;
     while !greeting().is_ok_and(|complete| complete) {
@@ -190,97 +191,97 @@ fn a_server_without_threads_goes_on() {
 }
 
 /// A disk of 64 KiB at `place`, for this run alone.
-fn on_a_small_disk(place: &Path) -> Option<Vec<String>> {
-    let mount = format!("mount -t tmpfs -o size=64k none '{}' || exit 99", place.display());
-    Namespace::new().on_our_network().before(&mount).words()
+fn on_a_small_disk(dir: &Path) -> Option<Vec<String>> {
+    let mount = format!("mount -t tmpfs -o size=64k none '{}' || exit 99", dir.display());
+    Namespace::new().with_host_network().before(&mount).words()
 }
 
 /// Tells much, to whoever calls.
-fn talker() -> peer::Peer<bool> {
+fn sender() -> peer::Peer<bool> {
     peer::peer(|mut stream| {
         // Whoever cannot keep it leaves in the middle.
         let _ = std::io::Write::write_all(&mut stream, &[b'x'; 300_000]);
         let _ = stream.shutdown(std::net::Shutdown::Write);
-        stream.see_leave()
+        stream.wait_for_fin()
     })
 }
 
 #[test]
-fn a_full_disk_is_told_by_whoever_writes() {
-    let place = tempfile::tempdir().expect("a folder");
-    let Some(disk) = on_a_small_disk(place.path()) else { return };
-    let here = place.path().display().to_string();
+fn full_disk_exits_23_for_every_writer() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let Some(disk) = on_a_small_disk(dir.path()) else { return };
+    let here = dir.path().display().to_string();
     let client = |line: &str| {
-        let talker = talker();
-        let run = sockit(line).to(talker.addr()).under(&disk).run();
-        talker.outcome();
+        let sender = sender();
+        let run = sockit(line).to(sender.addr()).under(&disk).run();
+        sender.outcome();
         run
     };
     client(&format!("tcp-client --recv-only --output {here}/f")).exits(23).fails_at("file");
     client(&format!("tcp-client --recv-only --rate 9M/s --output {here}/f")).exits(23);
     sockit(&format!("man --out-dir {here}/man")).under(&disk).run().exits(23).fails_at("file");
-    let talker = talker();
+    let sender = sender();
     let onto = ["sh", "-c", &format!("exec \"$0\" \"$@\" >{here}/f")].map(String::from);
-    let run = sockit("tcp-client --recv-only").to(talker.addr()).under(onto).under(&disk).run();
+    let run = sockit("tcp-client --recv-only").to(sender.addr()).under(onto).under(&disk).run();
     run.exits(23).fails_at("stdout");
 }
 
 #[cfg(feature = "http")]
 #[test]
-fn a_full_disk_ends_a_download() {
-    let world = World::new();
-    let place = tempfile::tempdir().expect("a folder");
-    let Some(disk) = on_a_small_disk(place.path()) else { return };
-    let here = place.path().display();
+fn full_disk_during_download_exits_23() {
+    let peers = Peers::new();
+    let dir = tempfile::tempdir().expect("a folder");
+    let Some(disk) = on_a_small_disk(dir.path()) else { return };
+    let here = dir.path().display();
     for way in [format!("-o {here}/f"), format!("-o {here}/f --keep-partial")] {
-        let run = sockit(&world.get()).and(&way).under(&disk).run();
-        run.exits(23).fails_at("file").says("No space left on device");
+        let run = sockit(&peers.get()).and(&way).under(&disk).run();
+        run.exits(23).fails_at("file").logs("No space left on device");
     }
     let there = ["sh", "-c", &format!("cd {here} && exec \"$0\" \"$@\"")].map(String::from);
-    let run = sockit(&world.get()).and("-O").under(there).under(&disk).run();
+    let run = sockit(&peers.get()).and("-O").under(there).under(&disk).run();
     run.exits(23).fails_at("file");
 }
 
 #[test]
-fn a_server_whose_disk_is_full_tells_the_caller_by_a_reset_and_goes_on() {
-    let place = tempfile::tempdir().expect("a folder");
-    let Some(disk) = on_a_small_disk(place.path()) else { return };
-    let server = sockit("tcp-server --save").arg(place.path()).under(&disk).serve();
+fn full_disk_of_save_resets_the_client() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let Some(disk) = on_a_small_disk(dir.path()) else { return };
+    let server = sockit("tcp-server --save").arg(dir.path()).under(&disk).serve();
     for _ in 0..2 {
-        let mut caller = call(server.addr());
-        let _ = std::io::Write::write_all(&mut caller, &[b'x'; 300_000]);
-        let _ = caller.shutdown(std::net::Shutdown::Write);
-        let end = caller.read(&mut [0; 8]);
+        let mut client = connect(server.addr());
+        let _ = std::io::Write::write_all(&mut client, &[b'x'; 300_000]);
+        let _ = client.shutdown(std::net::Shutdown::Write);
+        let end = client.read(&mut [0; 8]);
         assert!(end.is_err(), "a clean end looks as if all were saved: {end:?}");
     }
-    server.wait_to_say_times("No space left on device", 2);
+    server.wait_for_log_times("No space left on device", 2);
 }
 
 #[test]
-fn a_full_disk_behind_a_unix_socket_ends_what_is_sent_to_it() {
-    let place = tempfile::tempdir().expect("a folder");
-    let Some(disk) = on_a_small_disk(place.path()) else { return };
+fn full_disk_of_save_closes_the_unix_client() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let Some(disk) = on_a_small_disk(dir.path()) else { return };
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("s");
-    let server = sockit("unix-server --save").arg(place.path()).arg(&path).under(&disk).serve();
+    let server = sockit("unix-server --save").arg(dir.path()).arg(&path).under(&disk).serve();
     for _ in 0..5 {
-        let mut caller = UnixStream::connect(&path).expect("the server takes our call");
-        caller.set_read_timeout(Some(LIMIT)).expect("a limit");
+        let mut client = UnixStream::connect(&path).expect("the server takes our call");
+        client.set_read_timeout(Some(LIMIT)).expect("a limit");
         // More than fits on the way: some of it is never taken.
-        let sent = std::io::Write::write_all(&mut caller, &vec![b'x'; 4 << 20]);
+        let sent = std::io::Write::write_all(&mut client, &vec![b'x'; 4 << 20]);
         assert!(sent.is_err(), "what was not saved was not taken");
-        let _ = caller.shutdown(std::net::Shutdown::Write);
-        let _ = caller.read(&mut [0; 8]);
+        let _ = client.shutdown(std::net::Shutdown::Write);
+        let _ = client.read(&mut [0; 8]);
     }
-    server.wait_to_say_times("No space left on device", 5);
+    server.wait_for_log_times("No space left on device", 5);
 }
 
 #[test]
-fn a_full_stdout_is_23_for_whatever_is_a_product() {
+fn full_stdout_of_help_and_man_exits_23() {
     for line in ["--help", "tcp-server --help", "man", "completions zsh", "tour --list"] {
         let run = sockit(line).redirect(">/dev/full").run();
         run.exits(23).fails_at("stdout");
         assert_eq!(step(run.stderr.lines().next().unwrap_or_default()), Some("stdout"));
-        sockit(line).redirect(">&-").run().exits(0).is_silent();
+        sockit(line).redirect(">&-").run().exits(0).logs_nothing();
     }
 }

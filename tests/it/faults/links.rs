@@ -23,37 +23,37 @@ use crate::support::sockit::{Run, Sockit, sockit};
 
 /// What the wire does.
 #[derive(Clone, Copy)]
-struct Mischief {
+struct Impairment {
     /// Of a hundred packets so many are lost, doubled, or held back behind the next.
     lost: u64,
     doubled: u64,
     late: u64,
     /// After so many packets nothing passes for a while.
-    dies_after: u64,
+    down_after: u64,
     outage: Duration,
 }
 
-const ROUGH: Mischief =
-    Mischief { lost: 2, doubled: 3, late: 5, dies_after: u64::MAX, outage: Duration::ZERO };
-const DYING: Mischief =
-    Mischief { lost: 0, doubled: 0, late: 0, dies_after: 120, outage: Duration::from_secs(3) };
+const LOSSY: Impairment =
+    Impairment { lost: 2, doubled: 3, late: 5, down_after: u64::MAX, outage: Duration::ZERO };
+const OUTAGE: Impairment =
+    Impairment { lost: 0, doubled: 0, late: 0, down_after: 120, outage: Duration::from_secs(3) };
 
 /// A run has this long: TCP waits longer and longer for a link that is down.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Does `work` in a network of its own whose only link is a TUN device with this address; none
 /// where the machine lets us make none. What it starts is in that network too.
-fn in_a_network<T: Send + 'static>(
+fn in_network<T: Send + 'static>(
     address: &'static str,
     work: impl FnOnce(File) -> T + Send + 'static,
 ) -> Option<thread::JoinHandle<T>> {
-    let (tell, told) = std::sync::mpsc::channel();
+    let (tx, rx) = std::sync::mpsc::channel();
     let thread = thread::spawn(move || {
         let device = network(address);
-        let _ = tell.send(device.is_ok());
+        let _ = tx.send(device.is_ok());
         work(device.unwrap_or_else(|why| panic!("no network: {why}")))
     });
-    told.recv().is_ok_and(|made| made).then_some(thread)
+    rx.recv().is_ok_and(|made| made).then_some(thread)
 }
 
 fn network(address: &str) -> io::Result<File> {
@@ -86,37 +86,37 @@ fn network(address: &str) -> io::Result<File> {
 }
 
 /// Carries packets from one end to the other, with mischief, until one end is gone.
-fn carry(mut from: File, mut to: File, mischief: Mischief, seed: u64) {
+fn carry(mut from: File, mut to: File, impairment: Impairment, seed: u64) {
     let mut packet = [0; 2048];
-    let (mut held, mut dice, mut count) = (None::<Vec<u8>>, seed, 0u64);
-    let mut dead_until = None;
+    let (mut delayed, mut random, mut count) = (None::<Vec<u8>>, seed, 0u64);
+    let mut down_until = None;
     while let Ok(n) = from.read(&mut packet) {
         count += 1;
-        if count == mischief.dies_after {
-            dead_until = Some(Instant::now() + mischief.outage);
+        if count == impairment.down_after {
+            down_until = Some(Instant::now() + impairment.outage);
         }
-        if dead_until.is_some_and(|until| Instant::now() < until) {
+        if down_until.is_some_and(|until| Instant::now() < until) {
             continue;
         }
         // xorshift64 (Marsaglia): the same dice in every run.
-        dice ^= dice << 13;
-        dice ^= dice >> 7;
-        dice ^= dice << 17;
-        let fate = dice % 100;
-        let Mischief { lost, doubled, late, .. } = mischief;
-        match fate {
-            fate if fate < lost => {}
-            fate if fate < lost + doubled => {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        let percent = random % 100;
+        let Impairment { lost, doubled, late, .. } = impairment;
+        match percent {
+            percent if percent < lost => {}
+            percent if percent < lost + doubled => {
                 let _ = to.write_all(&packet[..n]);
                 let _ = to.write_all(&packet[..n]);
             }
-            fate if fate < lost + doubled + late && held.is_none() => {
-                held = Some(packet[..n].to_vec());
+            percent if percent < lost + doubled + late && delayed.is_none() => {
+                delayed = Some(packet[..n].to_vec());
                 continue;
             }
             _ => drop(to.write_all(&packet[..n])),
         }
-        if let Some(late) = held.take() {
+        if let Some(late) = delayed.take() {
             let _ = to.write_all(&late);
         }
     }
@@ -124,7 +124,7 @@ fn carry(mut from: File, mut to: File, mischief: Mischief, seed: u64) {
 
 /// Runs `client`, told where the server is, over such a wire; none where there can be none.
 fn over(
-    mischief: Mischief,
+    impairment: Impairment,
     server: Sockit,
     client: impl FnOnce(SocketAddr) -> Sockit + Send + 'static,
 ) -> Option<Run> {
@@ -133,17 +133,17 @@ fn over(
     let (address, addresses) = std::sync::mpsc::channel::<SocketAddr>();
     let (done, over) = std::sync::mpsc::channel::<()>();
     let other = wire.clone();
-    let near = in_a_network("10.77.0.1/24", move |device| {
+    let near = in_network("10.77.0.1/24", move |device| {
         let _ = wire.send(device);
         let server: Daemon = server.and("--host 10.77.0.1").serve();
         let _ = address.send(server.addr());
         let _ = over.recv();
     });
     let far = near.as_ref().and_then(|_| {
-        in_a_network("10.77.0.2/24", move |device| {
+        in_network("10.77.0.2/24", move |device| {
             let _ = other.send(device);
-            let server = addresses.recv_timeout(PATIENCE).expect("the server listens");
-            client(server).limit(PATIENCE).run()
+            let server = addresses.recv_timeout(TIMEOUT).expect("the server listens");
+            client(server).limit(TIMEOUT).run()
         })
     });
     let Some(far) = far else {
@@ -156,7 +156,7 @@ fn over(
         let (from, to) = (ends[from].try_clone().ok()?, ends[to].try_clone().ok()?);
         let passed = passed.clone();
         thread::spawn(move || {
-            carry(from, to, mischief, seed);
+            carry(from, to, impairment, seed);
             passed.fetch_add(1, Ordering::Relaxed);
         });
     }
@@ -170,16 +170,16 @@ fn noise(size: usize) -> Vec<u8> {
     (0..size as u64).map(|n| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect()
 }
 
-fn comes_back_whole(
+fn is_echoed_completely(
     what: &str,
-    mischief: Mischief,
+    impairment: Impairment,
     server: &str,
     client: &'static str,
     size: usize,
 ) {
     let bytes = noise(size);
-    let said = bytes.clone();
-    let run = over(mischief, sockit(server), move |addr| sockit(client).to(addr).stdin(said));
+    let input = bytes.clone();
+    let run = over(impairment, sockit(server), move |addr| sockit(client).to(addr).stdin(input));
     if let Some(run) = run {
         assert!(run.stdout == bytes, "{what}: {} of {size}, {}", run.stdout.len(), run.stderr);
         run.exits(0);
@@ -187,28 +187,28 @@ fn comes_back_whole(
 }
 
 #[test]
-fn a_rough_link_costs_time_and_no_byte() {
-    comes_back_whole("tcp", ROUGH, "tcp-server --service echo", "tcp-client", 600_000);
+fn lossy_link_loses_no_byte() {
+    is_echoed_completely("tcp", LOSSY, "tcp-server --service echo", "tcp-client", 600_000);
 }
 
 #[cfg(feature = "tls")]
 #[test]
-fn a_rough_link_costs_tls_no_byte() {
+fn lossy_link_loses_no_byte_of_tls() {
     let server = "tcp-server --tls --service echo";
-    comes_back_whole("tls", ROUGH, server, "tcp-client -q --tls --insecure", 400_000);
+    is_echoed_completely("tls", LOSSY, server, "tcp-client -q --tls --insecure", 400_000);
 }
 
 #[test]
-fn a_link_that_dies_for_three_seconds_is_waited_for() {
+fn link_down_for_three_seconds_loses_no_byte() {
     let client = "tcp-client --idle-timeout 30";
-    comes_back_whole("dying", DYING, "tcp-server --service echo", client, 600_000);
+    is_echoed_completely("dying", OUTAGE, "tcp-server --service echo", client, 600_000);
 }
 
 #[test]
-fn a_link_that_stays_dead_is_ended_by_the_limits() {
-    let dead = Mischief { dies_after: 60, outage: PATIENCE, ..DYING };
+fn link_down_for_good_exits_28() {
+    let down = Impairment { down_after: 60, outage: TIMEOUT, ..OUTAGE };
     let server = sockit("tcp-server --service echo");
-    let run = over(dead, server, |addr| {
+    let run = over(down, server, |addr| {
         sockit("tcp-client --idle-timeout 1500ms").to(addr).stdin(noise(600_000))
     });
     let Some(run) = run else { return };
@@ -216,9 +216,9 @@ fn a_link_that_stays_dead_is_ended_by_the_limits() {
 }
 
 #[test]
-fn a_ping_counts_what_a_rough_link_did() {
-    let rough = Mischief { lost: 10, ..ROUGH };
-    let run = over(rough, sockit("udp-echo --max-rate 0"), |addr| {
+fn ping_over_lossy_link_counts_losses() {
+    let lossy = Impairment { lost: 10, ..LOSSY };
+    let run = over(lossy, sockit("udp-echo --max-rate 0"), |addr| {
         sockit("udp-client --count 300 --interval 2ms --json").to(addr)
     });
     let Some(run) = run else { return };

@@ -6,53 +6,58 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::each;
-use crate::support::peer::{self, Script, call};
-use crate::support::process::Running;
+use crate::support::peer::{self, Script, connect};
+use crate::support::process::Process;
 use crate::support::sockit::sockit;
 
 /// A pipe that takes four kilobytes and is never read.
-fn stuck() -> (PipeReader, PipeWriter) {
+fn unread_pipe() -> (PipeReader, PipeWriter) {
     let (reader, writer) = std::io::pipe().expect("a pipe");
     rustix::pipe::fcntl_setpipe_size(&writer, 4096).expect("a small pipe");
     (reader, writer)
 }
 
 #[test]
-fn a_client_whose_talk_nobody_takes_loses_no_byte() {
+fn client_with_unwritable_log_loses_no_byte() {
     let bytes: Vec<u8> = (0..600_000).map(|n| ((n * 31) >> 3) as u8).collect();
     let flags = ["-v", "-v --json", "-vvv", "-v --stats", "--hex -"];
-    let hows = ["2>&-", "2>/dev/full", "2>/dev/null", "stuck"];
-    let rows: Vec<_> = flags.iter().flat_map(|flags| hows.map(|how| (*flags, how))).collect();
-    each(&rows, |(flags, how)| {
+    let redirections = ["2>&-", "2>/dev/full", "2>/dev/null", "stuck"];
+    let rows: Vec<_> = flags
+        .iter()
+        .flat_map(|flags| redirections.map(|redirection| (*flags, redirection)))
+        .collect();
+    each(&rows, |(flags, redirection)| {
         let echo = peer::echoes();
         let client = sockit("tcp-client").and(flags).to(echo.addr()).stdin(&bytes);
-        let (_reader, writer) = stuck();
-        let client = match *how {
+        let (_reader, writer) = unread_pipe();
+        let client = match *redirection {
             // A dump that was asked for is waited for, as data is.
             "stuck" if *flags == "--hex -" => return Ok(()),
             "stuck" => client.stderr_to(writer),
-            how => client.redirect(how),
+            redirection => client.redirect(redirection),
         };
         let run = client.run();
         // Only a dump that was asked for and cannot be had is an error.
         match run.stdout == bytes && (run.code == 0 || *flags == "--hex -") {
             true => Ok(()),
-            false => Err(format!("{flags} {how}: {}, {} bytes", run.code, run.stdout.len())),
+            false => {
+                Err(format!("{flags} {redirection}: {}, {} bytes", run.code, run.stdout.len()))
+            }
         }
     });
 }
 
 #[test]
-fn a_log_that_nobody_reads_stops_no_server() {
-    let (_reader, writer) = stuck();
+fn unread_log_does_not_block_the_server() {
+    let (_reader, writer) = unread_pipe();
     let dir = tempfile::tempdir().expect("a folder");
     let server = sockit("tcp-server --print-port -vvv --save").arg(dir.path());
     let server = server.stderr_to(writer).serve();
     for n in 0..150 {
-        let mut caller = call(server.addr());
-        caller.say("anybody?");
-        caller.finish();
-        assert_eq!(caller.hear_all(), b"", "caller {n}");
+        let mut client = connect(server.addr());
+        client.send("anybody?");
+        client.half_close();
+        assert_eq!(client.read_all(), b"", "caller {n}");
     }
     server.stop().exits(0);
 }
@@ -69,16 +74,16 @@ fn fifo(dir: &tempfile::TempDir) -> (PathBuf, File) {
 }
 
 #[test]
-fn events_that_nobody_reads_stop_no_server() {
+fn unread_events_do_not_block_the_server() {
     let dir = tempfile::tempdir().expect("a folder");
     let (path, reader) = fifo(&dir);
     let server = sockit("tcp-server --events").arg(&path).serve();
     let serve_some = || {
         for _ in 0..40 {
-            let mut caller = call(server.addr());
-            caller.hear("Welcome!");
-            caller.say("exit");
-            assert_eq!(caller.hear_all(), b"");
+            let mut client = connect(server.addr());
+            client.expect_bytes("Welcome!");
+            client.send("exit");
+            assert_eq!(client.read_all(), b"");
         }
     };
     // It is full, and then its reader is gone.
@@ -90,16 +95,16 @@ fn events_that_nobody_reads_stop_no_server() {
 }
 
 /// A client whose stdout is a pipe that is full and stays so.
-fn that_cannot_print(line: &str) -> (Running, PipeReader, peer::Peer<()>) {
-    let talker = peer::peer(|mut stream| while stream.write_all(&[b'x'; 4096]).is_ok() {});
-    let (reader, writer) = stuck();
-    let client = sockit(line).to(talker.addr()).stdin_open().stdout_to(writer).start();
+fn client_with_full_stdout(line: &str) -> (Process, PipeReader, peer::Peer<()>) {
+    let sender = peer::peer(|mut stream| while stream.write_all(&[b'x'; 4096]).is_ok() {});
+    let (reader, writer) = unread_pipe();
+    let client = sockit(line).to(sender.addr()).stdin_open().stdout_to(writer).start();
     // The first bytes are there: so it is writing, and soon it can write no more.
-    assert!(reader_waits(&reader), "nothing is printed");
-    (client, reader, talker)
+    assert!(wait_until_full(&reader), "nothing is printed");
+    (client, reader, sender)
 }
 
-fn reader_waits(reader: &PipeReader) -> bool {
+fn wait_until_full(reader: &PipeReader) -> bool {
     let until = Instant::now() + crate::support::sockit::LIMIT;
     while Instant::now() < until {
         if rustix::io::ioctl_fionread(reader).is_ok_and(|n| n > 3000) {
@@ -111,46 +116,46 @@ fn reader_waits(reader: &PipeReader) -> bool {
 }
 
 #[test]
-fn a_reader_asleep_holds_up_neither_a_signal_nor_a_limit() {
+fn unread_stdout_delays_neither_signal_nor_timeout() {
     for (signal, code) in [(libc::SIGINT, 130), (libc::SIGTERM, 143)] {
         for line in ["tcp-client", "tcp-client --rate 50M/s", "tcp-client --hex -"] {
-            let (client, _reader, _talker) = that_cannot_print(line);
+            let (client, _reader, _talker) = client_with_full_stdout(line);
             client.signal(signal);
             client.wait().exits(code);
         }
     }
     for line in ["tcp-client --timeout 400ms", "tcp-client --idle-timeout 400ms"] {
-        let (client, _reader, _talker) = that_cannot_print(line);
+        let (client, _reader, _talker) = client_with_full_stdout(line);
         client.wait().exits(28);
     }
 }
 
 #[test]
-fn a_reader_that_wakes_up_again_gets_everything() {
-    let talker = peer::peer(|mut stream| {
-        stream.say(vec![b'x'; 3_000_000]);
-        stream.finish();
-        stream.hear_all()
+fn stdout_read_late_gets_every_byte() {
+    let sender = peer::peer(|mut stream| {
+        stream.send(vec![b'x'; 3_000_000]);
+        stream.half_close();
+        stream.read_all()
     });
-    let (mut reader, writer) = stuck();
-    let client = sockit("tcp-client").to(talker.addr()).stdout_to(writer).start();
-    assert!(reader_waits(&reader));
-    let mut heard = Vec::new();
-    reader.read_to_end(&mut heard).expect("what was printed");
+    let (mut reader, writer) = unread_pipe();
+    let client = sockit("tcp-client").to(sender.addr()).stdout_to(writer).start();
+    assert!(wait_until_full(&reader));
+    let mut received = Vec::new();
+    reader.read_to_end(&mut received).expect("what was printed");
     client.wait().exits(0);
-    assert!(heard == vec![b'x'; 3_000_000], "{}", heard.len());
+    assert!(received == vec![b'x'; 3_000_000], "{}", received.len());
 }
 
 #[test]
-fn a_server_that_cannot_print_ends_when_it_is_told_to() {
+fn server_with_unread_stdout_ends_on_sigterm() {
     for line in ["--service pipe", "--service chat"] {
-        let (_reader, writer) = stuck();
+        let (_reader, writer) = unread_pipe();
         let server = sockit("tcp-server --grace 300ms").and(line).stdin_open().stdout_to(writer);
         let server = server.serve();
-        let mut caller = call(server.addr());
-        caller.set_write_timeout(Some(Duration::from_millis(500))).expect("a limit");
-        let talk = b"a line that nobody reads\n".repeat(100_000);
-        let _ = caller.write_all(&talk);
+        let mut client = connect(server.addr());
+        client.set_write_timeout(Some(Duration::from_millis(500))).expect("a limit");
+        let lines = b"a line that nobody reads\n".repeat(100_000);
+        let _ = client.write_all(&lines);
         let asked = Instant::now();
         server.signal(libc::SIGTERM);
         // A second signal is never needed.
@@ -161,14 +166,14 @@ fn a_server_that_cannot_print_ends_when_it_is_told_to() {
 }
 
 #[test]
-fn a_server_of_datagrams_that_cannot_print_ends_when_it_is_told_to() {
-    let (reader, writer) = stuck();
+fn udp_server_with_unread_stdout_ends_on_sigterm() {
+    let (reader, writer) = unread_pipe();
     let server = sockit("udp-server").stdout_to(writer).serve();
-    let caller = crate::support::datagrams::caller();
+    let client = crate::support::datagrams::udp_socket();
     for _ in 0..200 {
-        caller.send_to(&[b'x'; 1000], server.addr()).expect("a datagram leaves");
+        client.send_to(&[b'x'; 1000], server.addr()).expect("a datagram leaves");
     }
-    assert!(reader_waits(&reader), "nothing is printed");
+    assert!(wait_until_full(&reader), "nothing is printed");
     server.signal(libc::SIGTERM);
     let run = server.wait();
     assert!([0, 143].contains(&run.code), "{} {}", run.code, run.stderr);

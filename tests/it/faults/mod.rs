@@ -24,20 +24,20 @@ use std::thread;
 use crate::support::sockit::Run;
 
 /// Rows of a table that are tried at once: more than there are cores, because runs wait.
-const HANDS: usize = 8;
+const CONCURRENT: usize = 8;
 
 /// Judges every row, a few at once, and fails with all that was found wrong.
 #[track_caller]
-fn each<T: Sync>(rows: &[T], judge: impl Fn(&T) -> Result<(), String> + Sync) {
+fn each<T: Sync>(rows: &[T], check: impl Fn(&T) -> Result<(), String> + Sync) {
     let (next, wrong) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let work = || {
         while let Some(row) = rows.get(next.fetch_add(1, Ordering::Relaxed)) {
-            if let Err(why) = judge(row) {
+            if let Err(why) = check(row) {
                 wrong.lock().expect("no judge panics in here").push(why);
             }
         }
     };
-    thread::scope(|scope| (0..HANDS).for_each(|_| drop(scope.spawn(work))));
+    thread::scope(|scope| (0..CONCURRENT).for_each(|_| drop(scope.spawn(work))));
     let wrong = wrong.into_inner().expect("no judge panics in here");
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), rows.len(), wrong.join("\n"));
 }
@@ -54,8 +54,8 @@ fn is_orderly(run: &Run) -> Result<(), String> {
     if !CODES.contains(&run.code) {
         return bad("no number of the table");
     }
-    let told: Vec<_> = run.stderr.lines().filter(|line| is_error(line)).collect();
-    match (run.code, &told[..]) {
+    let errors: Vec<_> = run.stderr.lines().filter(|line| is_error(line)).collect();
+    match (run.code, &errors[..]) {
         (0, []) => Ok(()),
         (0, _) => bad("an error and yet 0"),
         (_, [line]) if step(line).is_some() => Ok(()),

@@ -3,27 +3,27 @@
 use std::time::{Duration, Instant};
 
 use crate::support::namespace::Namespace;
-use crate::support::process::Running;
+use crate::support::process::Process;
 use crate::support::sockit::{LIMIT, Run, sockit};
 
 /// A machine whose only name server hears everything and answers nothing.
-fn silence(dir: &std::path::Path) -> Namespace {
+fn silent_resolver(dir: &std::path::Path) -> Namespace {
     let server = env!("CARGO_BIN_EXE_sockit");
-    let told = dir.join("port").display().to_string();
+    let port_file = dir.join("port").display().to_string();
     Namespace::new()
-        .among_our_processes()
+        .with_host_processes()
         .nsswitch("hosts: dns")
         .resolv("nameserver 127.0.0.1")
         .before(&format!(
-            "rm -f {told}
+            "rm -f {port_file}
             {server} udp-server --service discard --port 53 --print-port --timeout 30 \
-                >{told} 2>&1 </dev/null &
-            until [ -s {told} ]; do sleep 0.01; done"
+                >{port_file} 2>&1 </dev/null &
+            until [ -s {port_file} ]; do sleep 0.01; done"
         ))
 }
 
 /// Waits until a thread of this process has gone to look a name up.
-fn wait_for_lookup(run: &Running) {
+fn wait_for_lookup(run: &Process) {
     let until = Instant::now() + LIMIT;
     let tasks = format!("/proc/{}/task", run.pid());
     let looks_up = || {
@@ -39,8 +39,8 @@ fn wait_for_lookup(run: &Running) {
 
 fn interrupted(line: &str, signal: i32) -> Option<Run> {
     let dir = tempfile::tempdir().expect("a folder");
-    let silence = silence(dir.path());
-    let run = sockit(line).under(silence.words()?).start();
+    let silent_resolver = silent_resolver(dir.path());
+    let run = sockit(line).under(silent_resolver.words()?).start();
     wait_for_lookup(&run);
     let asked = Instant::now();
     run.signal(signal);
@@ -50,7 +50,7 @@ fn interrupted(line: &str, signal: i32) -> Option<Run> {
 }
 
 #[test]
-fn the_first_signal_ends_a_lookup() {
+fn signal_during_lookup_exits_130() {
     for line in [
         "tcp-server --host some-name.example",
         "tcp-server --port 0 --allow some-name.example",
@@ -61,7 +61,7 @@ fn the_first_signal_ends_a_lookup() {
         "udp-client some-name.example 80 --send hello",
     ] {
         let Some(run) = interrupted(line, libc::SIGINT) else { return };
-        run.exits(130).never_says("Waiting for");
+        run.exits(130).never_logs("Waiting for");
     }
     let Some(run) = interrupted("tcp-server --host some-name.example", libc::SIGTERM) else {
         return;
@@ -70,12 +70,12 @@ fn the_first_signal_ends_a_lookup() {
 }
 
 #[test]
-fn the_limit_of_the_run_ends_a_lookup_of_a_server() {
+fn timeout_during_server_lookup_exits_28() {
     let dir = tempfile::tempdir().expect("a folder");
     for line in ["tcp-server --host some-name.example", "tcp-server --allow some-name.example"] {
-        let silence = silence(dir.path());
-        let Some(words) = silence.words() else { return };
+        let silent_resolver = silent_resolver(dir.path());
+        let Some(words) = silent_resolver.words() else { return };
         let run = sockit(line).and("--timeout 400ms").under(words).run();
-        run.exits(28).fails_at("resolve").says("some-name.example");
+        run.exits(28).fails_at("resolve").logs("some-name.example");
     }
 }

@@ -9,11 +9,11 @@ use crate::support::peer::{Script, does_nothing, peer};
 use crate::support::sockit::{LIMIT, Run, sockit};
 
 /// More than all buffers between us hold.
-const MUCH: usize = 32 << 20;
+const LARGE: usize = 32 << 20;
 
-fn ends(run: &Run, what: &str, code: i32, phase: &str) {
-    let told = run.stderr.lines().find_map(step).unwrap_or_default();
-    assert_eq!((run.code, told), (code, phase), "{what}: {}", run.stderr);
+fn assert_ends(run: &Run, what: &str, code: i32, phase: &str) {
+    let failed_at = run.stderr.lines().find_map(step).unwrap_or_default();
+    assert_eq!((run.code, failed_at), (code, phase), "{what}: {}", run.stderr);
 }
 
 /// Plays this to the first caller of a Unix socket.
@@ -27,7 +27,7 @@ fn unix_peer(path: &std::path::Path, script: fn(UnixStream)) {
 }
 
 /// Stays, and neither reads nor writes.
-fn stays(stream: UnixStream) {
+fn stays_open(stream: UnixStream) {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     let mut fds = [PollFd::new(&stream, PollFlags::empty())];
     let limit = Timespec { tv_sec: LIMIT.as_secs() as i64, tv_nsec: 0 };
@@ -35,42 +35,42 @@ fn stays(stream: UnixStream) {
 }
 
 #[test]
-fn peers_that_do_nothing_cost_the_limit() {
+fn peer_that_does_nothing_exits_28() {
     let dir = tempfile::tempdir().expect("a folder");
-    for (limit, more, said, phase) in [
+    for (limit, more, input, phase) in [
         ("--idle-timeout 300ms", "", 0, "receive"),
-        ("--idle-timeout 300ms", "", MUCH, "send"),
-        ("--idle-timeout 300ms", "--rate 1G/s", MUCH, "send"),
-        ("--timeout 500ms", "", MUCH, "send"),
+        ("--idle-timeout 300ms", "", LARGE, "send"),
+        ("--idle-timeout 300ms", "--rate 1G/s", LARGE, "send"),
+        ("--timeout 500ms", "", LARGE, "send"),
         ("--timeout 500ms", "--send hello", 0, "receive"),
     ] {
-        let said = vec![b'x'; said];
+        let input = vec![b'x'; input];
         let quiet = does_nothing();
-        let run = sockit("tcp-client").and(limit).and(more).to(quiet.addr()).stdin(&said).run();
-        ends(&run, &format!("tcp {limit} {more}"), 28, phase);
+        let run = sockit("tcp-client").and(limit).and(more).to(quiet.addr()).stdin(&input).run();
+        assert_ends(&run, &format!("tcp {limit} {more}"), 28, phase);
         let path = dir.path().join(format!("{limit}{more}{phase}").replace(['/', ' '], "-"));
-        unix_peer(&path, stays);
-        let run = sockit("unix-client").and(limit).and(more).arg(&path).stdin(&said).run();
-        ends(&run, &format!("unix {limit} {more}"), 28, phase);
+        unix_peer(&path, stays_open);
+        let run = sockit("unix-client").and(limit).and(more).arg(&path).stdin(&input).run();
+        assert_ends(&run, &format!("unix {limit} {more}"), 28, phase);
     }
 }
 
 #[test]
-fn a_unix_peer_that_leaves_in_the_middle_is_told() {
+fn unix_peer_that_closes_early_exits_18() {
     let dir = tempfile::tempdir().expect("a folder");
     let path = |name: &str| dir.path().join(name);
     // It took some of what we had to say, and left.
     unix_peer(&path("deaf"), |mut stream| {
         stream.read_exact(&mut [0; 100]).expect("some words");
     });
-    let run = sockit("unix-client").arg(path("deaf")).stdin(vec![b'x'; MUCH]).run();
-    ends(&run, "left while we spoke", 18, "send");
+    let run = sockit("unix-client").arg(path("deaf")).stdin(vec![b'x'; LARGE]).run();
+    assert_ends(&run, "left while we spoke", 18, "send");
     // It said its part, and left without a look at ours.
     unix_peer(&path("rude"), |mut stream| {
         stream.write_all(b"and that is all").expect("some words");
     });
     let run = sockit("unix-client").arg(path("rude")).stdin_open().start();
-    run.wait_to_print("and that is all");
+    run.wait_for_output("and that is all");
     run.wait().exits(0);
     // A drip is a stream like any other.
     unix_peer(&path("drip"), |mut stream| {
@@ -84,7 +84,7 @@ fn a_unix_peer_that_leaves_in_the_middle_is_told() {
 }
 
 /// The words of a client that goes through a proxy which is played by `script`.
-fn through(scheme: &str, script: fn(std::net::TcpStream)) -> Run {
+fn run_through(scheme: &str, script: fn(std::net::TcpStream)) -> Run {
     let proxy = peer(script);
     let url = format!("{scheme}://{}", proxy.addr());
     let client = sockit("tcp-client target.example 7 --connect-timeout 1500ms --proxy").arg(url);
@@ -92,21 +92,21 @@ fn through(scheme: &str, script: fn(std::net::TcpStream)) -> Run {
 }
 
 #[test]
-fn proxies_that_misbehave_have_each_their_number() {
+fn misbehaving_proxy_has_its_exit_code() {
     type Row = (&'static str, &'static str, fn(std::net::TcpStream), i32);
     let rows: [Row; 12] = [
         ("leaves at once", "socks5h", drop, 8),
         ("resets at once", "socks5h", |s| s.reset(), 8),
-        ("says nothing", "socks5h", |mut s| assert!(s.outlive()), 28),
-        ("drips for ever", "http", |mut s| for_ever(&mut s, b"H", Duration::from_millis(100)), 8),
+        ("says nothing", "socks5h", |mut s| assert!(s.wait_for_close()), 28),
+        ("drips for ever", "http", |mut s| repeat(&mut s, b"H", Duration::from_millis(100)), 8),
         ("floods", "http", |mut s| flood(&mut s), 63),
-        ("speaks something else", "socks5h", |mut s| s.say("HTTP/1.1 200 OK\r\n\r\n"), 8),
+        ("speaks something else", "socks5h", |mut s| s.send("HTTP/1.1 200 OK\r\n\r\n"), 8),
         (
             "requires a login",
             "socks5h",
             |mut s| {
-                s.say([5, 0xff]);
-                s.outlive();
+                s.send([5, 0xff]);
+                s.wait_for_close();
             },
             97,
         ),
@@ -114,8 +114,8 @@ fn proxies_that_misbehave_have_each_their_number() {
             "cannot reach it",
             "socks5h",
             |mut s| {
-                s.say([5, 0, 5, 4, 0, 1, 0, 0, 0, 0, 0, 0]);
-                s.outlive();
+                s.send([5, 0, 5, 4, 0, 1, 0, 0, 0, 0, 0, 0]);
+                s.wait_for_close();
             },
             7,
         ),
@@ -123,31 +123,31 @@ fn proxies_that_misbehave_have_each_their_number() {
             "will not",
             "socks5h",
             |mut s| {
-                s.say([5, 0, 5, 2, 0, 1, 0, 0, 0, 0, 0, 0]);
-                s.outlive();
+                s.send([5, 0, 5, 2, 0, 1, 0, 0, 0, 0, 0, 0]);
+                s.wait_for_close();
             },
             97,
         ),
-        ("leaves in its answer", "socks5h", |mut s| s.say([5, 0, 5, 0]), 8),
-        ("speaks something else", "http", |mut s| s.say([5, 0]), 8),
+        ("leaves in its answer", "socks5h", |mut s| s.send([5, 0, 5, 0]), 8),
+        ("speaks something else", "http", |mut s| s.send([5, 0]), 8),
         (
             "refuses",
             "http",
             |mut s| {
-                s.say("HTTP/1.1 403 No\r\n\r\n");
-                s.outlive();
+                s.send("HTTP/1.1 403 No\r\n\r\n");
+                s.wait_for_close();
             },
             97,
         ),
     ];
     each(&rows, |(what, scheme, script, code)| {
-        ends(&through(scheme, *script), what, *code, "proxy");
+        assert_ends(&run_through(scheme, *script), what, *code, "proxy");
         Ok(())
     });
 }
 
 /// The same again and again, until nobody listens.
-fn for_ever(stream: &mut std::net::TcpStream, bytes: &[u8], apart: Duration) {
+fn repeat(stream: &mut std::net::TcpStream, bytes: &[u8], apart: Duration) {
     while stream.write_all(bytes).is_ok() {
         std::thread::sleep(apart);
     }
@@ -159,14 +159,14 @@ fn flood(stream: &mut std::net::TcpStream) {
 }
 
 #[test]
-fn a_proxy_that_drips_its_answer_is_heard_out() {
+fn slow_proxy_answer_is_read_completely() {
     let proxy = peer(|mut stream| {
-        stream.drip([5, 0], Duration::from_millis(10));
+        stream.send_slowly([5, 0], Duration::from_millis(10));
         let mut asked = [0; 4 + 1 + 14 + 2 + 3];
         stream.read_exact(&mut asked).expect("greeting and request");
-        stream.drip([5, 0, 0, 1, 0, 0, 0, 0, 0, 0], Duration::from_millis(10));
-        let heard = stream.hear_all();
-        stream.say(heard);
+        stream.send_slowly([5, 0, 0, 1, 0, 0, 0, 0, 0, 0], Duration::from_millis(10));
+        let received = stream.read_all();
+        stream.send(received);
     });
     let url = format!("socks5h://{}", proxy.addr());
     let run = sockit("tcp-client target.example 7 --proxy").arg(url).stdin("hello").run();
@@ -175,33 +175,33 @@ fn a_proxy_that_drips_its_answer_is_heard_out() {
 
 #[cfg(feature = "tls")]
 #[test]
-fn peers_that_misbehave_in_tls_have_each_their_number() {
+fn misbehaving_tls_peer_has_its_exit_code() {
     type Row = (&'static str, fn(std::net::TcpStream), &'static [i32]);
     let rows: [Row; 6] = [
         ("leaves at once", drop, &[35]),
         ("resets at once", |s| s.reset(), &[35]),
-        ("says nothing", |mut s| assert!(s.outlive()), &[28]),
+        ("says nothing", |mut s| assert!(s.wait_for_close()), &[28]),
         (
             "drips a record for ever",
             |mut s| {
-                s.say([0x16, 3, 3, 0x3f, 0xff]);
-                for_ever(&mut s, &[2], Duration::from_millis(100));
+                s.send([0x16, 3, 3, 0x3f, 0xff]);
+                repeat(&mut s, &[2], Duration::from_millis(100));
             },
             &[28, 35],
         ),
         (
             "sends an alert",
             |mut s| {
-                s.say([0x15, 3, 3, 0, 2, 2, 40]);
-                s.outlive();
+                s.send([0x15, 3, 3, 0, 2, 2, 40]);
+                s.wait_for_close();
             },
             &[35],
         ),
         (
             "speaks something else",
             |mut s| {
-                s.say("220 mail.example ESMTP\r\n");
-                s.outlive();
+                s.send("220 mail.example ESMTP\r\n");
+                s.wait_for_close();
             },
             &[35],
         ),
@@ -213,7 +213,7 @@ fn peers_that_misbehave_in_tls_have_each_their_number() {
             return Ok(());
         }
         let peer = peer(*script);
-        let run = addressed(line, peer.addr()).and("--connect-timeout 1500ms").run();
+        let run = client_of(line, peer.addr()).and("--connect-timeout 1500ms").run();
         match (codes.contains(&run.code), run.stderr.lines().find_map(step)) {
             (true, Some("tls")) => Ok(()),
             _ => Err(format!("{line} {what}: {} {}", run.code, run.stderr)),
@@ -222,7 +222,7 @@ fn peers_that_misbehave_in_tls_have_each_their_number() {
 }
 
 #[cfg(feature = "tls")]
-fn addressed(line: &str, peer: std::net::SocketAddr) -> crate::support::sockit::Sockit {
+fn client_of(line: &str, peer: std::net::SocketAddr) -> crate::support::sockit::Sockit {
     match line.starts_with("http") {
         true => sockit(line).arg(format!("https://{peer}/")),
         false => sockit(line).to(peer).stdin("hello"),
@@ -230,7 +230,7 @@ fn addressed(line: &str, peer: std::net::SocketAddr) -> crate::support::sockit::
 }
 
 #[test]
-fn a_server_outlives_callers_who_misbehave() {
+fn server_survives_misbehaving_clients() {
     let lines = [
         "tcp-server --idle-timeout 300ms",
         "tcp-server --idle-timeout 300ms --service echo",
@@ -243,12 +243,12 @@ fn a_server_outlives_callers_who_misbehave() {
     each(&lines, |line| {
         let server = sockit(line).serve();
         std::thread::scope(|scope| {
-            for misbehave in [deaf, mute, garbled, torn] {
-                let caller = crate::support::peer::call(server.addr());
-                scope.spawn(move || misbehave(caller));
+            for misbehave in [never_reads, never_writes, sends_garbage, resets_midway] {
+                let client = crate::support::peer::connect(server.addr());
+                scope.spawn(move || misbehave(client));
             }
         });
-        server.wait_to_say_times("closed.", 4);
+        server.wait_for_log_times("closed.", 4);
         let run = server.stop();
         match run.code == 0 && !run.stderr.contains("internal error") {
             true => Ok(()),
@@ -258,25 +258,25 @@ fn a_server_outlives_callers_who_misbehave() {
 }
 
 /// Never reads, and says much.
-fn deaf(mut caller: std::net::TcpStream) {
-    caller.set_write_timeout(Some(Duration::from_millis(100))).expect("a limit");
-    let _ = caller.write_all(&vec![b'x'; 4 << 20]);
-    caller.see_leave();
+fn never_reads(mut client: std::net::TcpStream) {
+    client.set_write_timeout(Some(Duration::from_millis(100))).expect("a limit");
+    let _ = client.write_all(&vec![b'x'; 4 << 20]);
+    client.wait_for_fin();
 }
 
 /// Never says a word.
-fn mute(mut caller: std::net::TcpStream) {
-    caller.see_leave();
+fn never_writes(mut client: std::net::TcpStream) {
+    client.wait_for_fin();
 }
 
 /// Says what nobody understands.
-fn garbled(mut caller: std::net::TcpStream) {
-    let _ = caller.write_all(&(0..=255).cycle().take(9000).collect::<Vec<u8>>());
-    caller.see_leave();
+fn sends_garbage(mut client: std::net::TcpStream) {
+    let _ = client.write_all(&(0..=255).cycle().take(9000).collect::<Vec<u8>>());
+    client.wait_for_fin();
 }
 
 /// Is gone in the middle of a word.
-fn torn(mut caller: std::net::TcpStream) {
-    let _ = caller.write_all(b"hel");
-    caller.reset();
+fn resets_midway(mut client: std::net::TcpStream) {
+    let _ = client.write_all(b"hel");
+    client.reset();
 }

@@ -14,12 +14,12 @@ use crate::support::process::Daemon;
 use crate::support::sockit::{LIMIT, Run, Sockit, sockit};
 
 /// What a client says in most scenes.
-pub const WORDS: &[u8] = b"every byte";
+pub const INPUT: &[u8] = b"every byte";
 
 /// Peers that do nothing wrong.
-pub struct World {
+pub struct Peers {
     echo: Daemon,
-    letters: Daemon,
+    datagrams: Daemon,
     _unix: [Daemon; 2],
     #[cfg(feature = "tls")]
     tls: Daemon,
@@ -41,12 +41,12 @@ pub struct Scene {
     /// Its words; `OUT` is a new path for each run.
     line: String,
     stdin: &'static [u8],
-    wants: Wants,
+    expected: Expected,
 }
 
 /// What a run that ends with 0 has brought.
 #[derive(Debug)]
-enum Wants {
+enum Expected {
     /// On stdout.
     Printed(Vec<u8>),
     /// In the file `OUT`.
@@ -55,26 +55,26 @@ enum Wants {
     Anything,
 }
 
-impl World {
+impl Peers {
     /// Starts all of them.
-    pub fn new() -> World {
+    pub fn new() -> Peers {
         let dir = tempfile::tempdir().expect("a folder for the world");
-        let place = |name: &str| dir.path().join(name).to_str().expect("a path").to_string();
-        std::fs::write(place("words"), WORDS).expect("a file to send");
-        std::fs::write(place("answer"), answer()).expect("a file to serve");
-        World {
+        let path_of = |name: &str| dir.path().join(name).to_str().expect("a path").to_string();
+        std::fs::write(path_of("words"), INPUT).expect("a file to send");
+        std::fs::write(path_of("answer"), answer()).expect("a file to serve");
+        Peers {
             echo: sockit("tcp-server --service echo").serve(),
-            letters: sockit("udp-echo --max-rate 0").serve(),
+            datagrams: sockit("udp-echo --max-rate 0").serve(),
             _unix: [("", "echo"), ("--datagram", "letters")].map(|(kind, name)| {
-                sockit("unix-server --service echo").and(kind).arg(place(name)).serve()
+                sockit("unix-server --service echo").and(kind).arg(path_of(name)).serve()
             }),
             #[cfg(feature = "tls")]
             tls: sockit("tcp-server --service echo --tls").serve(),
             #[cfg(all(feature = "tls", feature = "http"))]
-            https: sockit("tcp-server --tls --file").arg(place("answer")).serve(),
-            web: always(|stream| drop(tell_and_leave(stream))),
-            socks: always(|stream| drop(socks(stream))),
-            proxy: always(|stream| drop(http_proxy(stream))),
+            https: sockit("tcp-server --tls --file").arg(path_of("answer")).serve(),
+            web: serve_every_client(|stream| drop(respond(stream))),
+            socks: serve_every_client(|stream| drop(socks(stream))),
+            proxy: serve_every_client(|stream| drop(http_proxy(stream))),
             names: name_server(|query| {
                 let truncated = !query.tcp && query.bytes.windows(4).any(|w| w == b"\x04long");
                 match truncated {
@@ -89,26 +89,26 @@ impl World {
 
     /// Everything a client can do that has a beginning and an end.
     pub fn scenes(&self) -> Vec<Scene> {
-        let (echo, letters) = (self.echo.port(), self.letters.port());
+        let (echo, datagrams) = (self.echo.port(), self.datagrams.port());
         let (socks, proxy) = (self.socks, self.proxy);
         let dir = self.dir.path().display();
-        let words = || Wants::Printed(WORDS.to_vec());
-        let line = || Wants::Printed(b"hello\n".to_vec());
+        let words = || Expected::Printed(INPUT.to_vec());
+        let line = || Expected::Printed(b"hello\n".to_vec());
         let client = "tcp-client 127.0.0.1";
         let mut scenes = vec![
-            scene("pipe", format!("{client} {echo}"), WORDS, words()),
-            scene("name", format!("tcp-client localhost {echo}"), WORDS, words()),
+            scene("pipe", format!("{client} {echo}"), INPUT, words()),
+            scene("name", format!("tcp-client localhost {echo}"), INPUT, words()),
             scene("script", format!("{client} {echo} --send hello"), b"", line()),
             scene(
                 "files",
                 format!("{client} {echo} --input {dir}/words --output OUT"),
                 b"",
-                Wants::Saved(WORDS.to_vec()),
+                Expected::Saved(INPUT.to_vec()),
             ),
-            scene("copy", format!("{client} {echo} --rate 1M/s"), WORDS, words()),
-            scene("socks", format!("{client} {echo} --proxy socks5://{socks}"), WORDS, words()),
-            scene("connect", format!("{client} {echo} --proxy http://{proxy}"), WORDS, words()),
-            scene("unix", format!("unix-client {dir}/echo"), WORDS, words()),
+            scene("copy", format!("{client} {echo} --rate 1M/s"), INPUT, words()),
+            scene("socks", format!("{client} {echo} --proxy socks5://{socks}"), INPUT, words()),
+            scene("connect", format!("{client} {echo} --proxy http://{proxy}"), INPUT, words()),
+            scene("unix", format!("unix-client {dir}/echo"), INPUT, words()),
             scene("unix script", format!("unix-client {dir}/echo --send hello"), b"", line()),
             scene(
                 "unix letters",
@@ -116,31 +116,36 @@ impl World {
                 b"",
                 line(),
             ),
-            scene("udp", format!("udp-client 127.0.0.1 {letters} --send hello"), b"", line()),
+            scene("udp", format!("udp-client 127.0.0.1 {datagrams} --send hello"), b"", line()),
             scene(
                 "udp file",
-                format!("udp-client 127.0.0.1 {letters} --input {dir}/words --size 5"),
+                format!("udp-client 127.0.0.1 {datagrams} --input {dir}/words --size 5"),
                 b"",
                 words(),
             ),
             scene(
                 "ping",
-                format!("udp-client 127.0.0.1 {letters} --count 2 --interval 1ms"),
+                format!("udp-client 127.0.0.1 {datagrams} --count 2 --interval 1ms"),
                 b"",
-                Wants::Anything,
+                Expected::Anything,
             ),
-            scene("resolve", "resolve localhost".into(), b"", Wants::Anything),
-            scene("ask", self.ask("short.test"), b"", Wants::Printed(b"192.0.2.7\n".to_vec())),
-            scene("ask tcp", self.ask("long.test"), b"", Wants::Printed(b"192.0.2.7\n".to_vec())),
-            scene("man", "man --out-dir OUT".into(), b"", Wants::Anything),
-            scene("completions", "completions bash".into(), b"", Wants::Anything),
+            scene("resolve", "resolve localhost".into(), b"", Expected::Anything),
+            scene("ask", self.query_line("short.test"), b"", Expected::Printed(b"192.0.2.7\n".to_vec())),
+            scene(
+                "ask tcp",
+                self.query_line("long.test"),
+                b"",
+                Expected::Printed(b"192.0.2.7\n".to_vec()),
+            ),
+            scene("man", "man --out-dir OUT".into(), b"", Expected::Anything),
+            scene("completions", "completions bash".into(), b"", Expected::Anything),
         ];
         scenes.extend(self.web_scenes());
         scenes.extend(self.tls_scenes());
         scenes
     }
 
-    fn ask(&self, name: &str) -> String {
+    fn query_line(&self, name: &str) -> String {
         format!("resolve --type A --server {} {name}", self.names)
     }
 
@@ -153,10 +158,10 @@ impl World {
     #[cfg(feature = "http")]
     fn web_scenes(&self) -> Vec<Scene> {
         let (get, socks, proxy) = (self.get(), self.socks, self.proxy);
-        let body = || Wants::Printed(body());
+        let body = || Expected::Printed(body());
         vec![
             scene("get", get.clone(), b"", body()),
-            scene("get file", format!("{get} -o OUT"), b"", Wants::Saved(self::body())),
+            scene("get file", format!("{get} -o OUT"), b"", Expected::Saved(self::body())),
             scene("get by proxy", format!("{get} --proxy http://{proxy}"), b"", body()),
             scene("get by socks", format!("{get} --proxy socks5h://{socks}"), b"", body()),
         ]
@@ -172,26 +177,26 @@ impl World {
     fn tls_scenes(&self) -> Vec<Scene> {
         let port = self.tls.port();
         let client = format!("tcp-client 127.0.0.1 {port} -q --tls --insecure");
-        let words = || Wants::Printed(WORDS.to_vec());
+        let words = || Expected::Printed(INPUT.to_vec());
         let mut scenes = vec![
-            scene("tls", client.clone(), WORDS, words()),
+            scene("tls", client.clone(), INPUT, words()),
             scene(
                 "tls script",
                 format!("{client} --send hello"),
                 b"",
-                Wants::Printed(b"hello\n".to_vec()),
+                Expected::Printed(b"hello\n".to_vec()),
             ),
             scene(
                 "tls by socks",
                 format!("{client} --proxy socks5h://{}", self.socks),
-                WORDS,
+                INPUT,
                 words(),
             ),
         ];
         #[cfg(feature = "http")]
         {
             let get = format!("http-get -q --insecure https://127.0.0.1:{}/x", self.https.port());
-            scenes.push(scene("get tls", get, b"", Wants::Printed(body())));
+            scenes.push(scene("get tls", get, b"", Expected::Printed(body())));
         }
         scenes
     }
@@ -216,8 +221,8 @@ impl World {
     }
 }
 
-fn scene(name: &'static str, line: String, stdin: &'static [u8], wants: Wants) -> Scene {
-    Scene { name, line, stdin, wants }
+fn scene(name: &'static str, line: String, stdin: &'static [u8], expected: Expected) -> Scene {
+    Scene { name, line, stdin, expected }
 }
 
 impl Scene {
@@ -227,15 +232,15 @@ impl Scene {
     }
 
     /// A run that ends with 0 has brought everything; any run is orderly.
-    pub fn judge(&self, run: &Run, out: &Path) -> Result<(), String> {
+    pub fn check(&self, run: &Run, out: &Path) -> Result<(), String> {
         super::is_orderly(run)?;
-        let whole = match &self.wants {
+        let is_complete = match &self.expected {
             _ if run.code != 0 => true,
-            Wants::Printed(wanted) => run.stdout == *wanted,
-            Wants::Saved(wanted) => std::fs::read(out).is_ok_and(|saved| saved == *wanted),
-            Wants::Anything => true,
+            Expected::Printed(wanted) => run.stdout == *wanted,
+            Expected::Saved(wanted) => std::fs::read(out).is_ok_and(|saved| saved == *wanted),
+            Expected::Anything => true,
         };
-        match whole {
+        match is_complete {
             true => Ok(()),
             false => Err(format!("0 with bytes missing: {:?}", run.text())),
         }
@@ -253,7 +258,7 @@ fn answer() -> Vec<u8> {
 }
 
 /// Plays this script to every caller, as long as the tests last.
-fn always(script: fn(TcpStream)) -> SocketAddr {
+fn serve_every_client(script: fn(TcpStream)) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port for a peer");
     let addr = listener.local_addr().expect("a bound address");
     thread::spawn(move || {
@@ -276,7 +281,7 @@ fn header(stream: &mut TcpStream) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
-fn tell_and_leave(mut stream: TcpStream) -> io::Result<()> {
+fn respond(mut stream: TcpStream) -> io::Result<()> {
     header(&mut stream)?;
     stream.write_all(&answer())?;
     stream.shutdown(Shutdown::Write)?;
@@ -284,52 +289,52 @@ fn tell_and_leave(mut stream: TcpStream) -> io::Result<()> {
 }
 
 /// SOCKS 5 without a login (RFC 1928).
-fn socks(mut near: TcpStream) -> io::Result<()> {
+fn socks(mut client: TcpStream) -> io::Result<()> {
     let mut greeting = [0; 2];
-    near.read_exact(&mut greeting)?;
-    near.read_exact(&mut vec![0; greeting[1].into()])?;
-    near.write_all(&[5, 0])?;
-    let mut asked = [0; 4];
-    near.read_exact(&mut asked)?;
+    client.read_exact(&mut greeting)?;
+    client.read_exact(&mut vec![0; greeting[1].into()])?;
+    client.write_all(&[5, 0])?;
+    let mut request = [0; 4];
+    client.read_exact(&mut request)?;
     let mut host = vec![0; 4];
-    if asked[3] == 3 {
+    if request[3] == 3 {
         let mut length = [0];
-        near.read_exact(&mut length)?;
+        client.read_exact(&mut length)?;
         host = vec![0; length[0].into()];
     }
-    near.read_exact(&mut host)?;
+    client.read_exact(&mut host)?;
     let mut port = [0; 2];
-    near.read_exact(&mut port)?;
+    client.read_exact(&mut port)?;
     // Whoever is asked for is on this machine.
-    let far = TcpStream::connect(("127.0.0.1", u16::from_be_bytes(port)))?;
-    near.write_all(&[5, 0, 0, 1, 127, 0, 0, 1, 0, 0])?;
-    join(near, far)
+    let upstream = TcpStream::connect(("127.0.0.1", u16::from_be_bytes(port)))?;
+    client.write_all(&[5, 0, 0, 1, 127, 0, 0, 1, 0, 0])?;
+    relay(client, upstream)
 }
 
 /// CONNECT (RFC 9110 §9.3.6); whatever else is asked is answered from here.
-fn http_proxy(mut near: TcpStream) -> io::Result<()> {
-    let asked = header(&mut near)?;
-    let Some(target) = asked.strip_prefix("CONNECT ").and_then(|rest| rest.split(' ').next())
+fn http_proxy(mut client: TcpStream) -> io::Result<()> {
+    let request = header(&mut client)?;
+    let Some(target) = request.strip_prefix("CONNECT ").and_then(|rest| rest.split(' ').next())
     else {
-        near.write_all(&answer())?;
-        near.shutdown(Shutdown::Write)?;
-        return io::copy(&mut near, &mut io::sink()).map(drop);
+        client.write_all(&answer())?;
+        client.shutdown(Shutdown::Write)?;
+        return io::copy(&mut client, &mut io::sink()).map(drop);
     };
-    let far = TcpStream::connect(target)?;
-    near.write_all(b"HTTP/1.1 200 OK\r\n\r\n")?;
-    join(near, far)
+    let upstream = TcpStream::connect(target)?;
+    client.write_all(b"HTTP/1.1 200 OK\r\n\r\n")?;
+    relay(client, upstream)
 }
 
 /// Both ways, each to its own end.
-fn join(near: TcpStream, far: TcpStream) -> io::Result<()> {
-    let (one, other) = (near.try_clone()?, far.try_clone()?);
-    let up = thread::spawn(move || pass(one, other));
-    pass(far, near);
+fn relay(client: TcpStream, upstream: TcpStream) -> io::Result<()> {
+    let (one, other) = (client.try_clone()?, upstream.try_clone()?);
+    let up = thread::spawn(move || copy_and_half_close(one, other));
+    copy_and_half_close(upstream, client);
     let _ = up.join();
     Ok(())
 }
 
-fn pass(mut from: TcpStream, mut to: TcpStream) {
+fn copy_and_half_close(mut from: TcpStream, mut to: TcpStream) {
     let _ = io::copy(&mut from, &mut to);
     let _ = to.shutdown(Shutdown::Write);
 }

@@ -9,137 +9,140 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use super::each;
 use crate::support::process::Daemon;
 use crate::support::sockit::{LIMIT, sockit};
-use crate::support::strace::{can_inject, injected};
+use crate::support::strace::{can_trace, injected};
 
 /// A server and what a caller does there.
 #[derive(Clone, Copy)]
-struct House {
+struct Server {
     line: &'static str,
     /// Whether one is served as one should be.
-    visit: fn(&mut Socket) -> std::io::Result<bool>,
+    exchange: fn(&mut Socket) -> std::io::Result<bool>,
 }
 
-const HELLO: House = House { line: "tcp-server", visit: says_exit };
-const TIME: House =
-    House { line: "tcp-server --service time --greeting hi", visit: says_exit_late };
-const ECHO: House = House { line: "tcp-server --service echo", visit: hears_itself };
-const IDLE: House =
-    House { line: "tcp-server --service echo --idle-timeout 20", visit: hears_itself };
-const FILE: House = House { line: "tcp-server --file FILE", visit: gets_the_file };
-const EXEC: House = House { line: "tcp-server --exec cat", visit: hears_itself };
-const CHAT: House = House { line: "tcp-server --service chat", visit: joins };
+const HELLO: Server = Server { line: "tcp-server", exchange: exits };
+const TIME: Server =
+    Server { line: "tcp-server --service time --greeting hi", exchange: sends_and_half_closes };
+const ECHO: Server = Server { line: "tcp-server --service echo", exchange: is_echoed };
+const IDLE: Server =
+    Server { line: "tcp-server --service echo --idle-timeout 20", exchange: is_echoed };
+const FILE: Server = Server { line: "tcp-server --file FILE", exchange: gets_the_file };
+const EXEC: Server = Server { line: "tcp-server --exec cat", exchange: is_echoed };
+const CHAT: Server = Server { line: "tcp-server --service chat", exchange: joins_chat };
 #[cfg(feature = "tls")]
-const TLS: House = House { line: "tcp-server --tls --service echo", visit: speaks_tls };
-const UNIX: House = House { line: "unix-server PATH", visit: says_exit };
-const UNIX_ECHO: House = House { line: "unix-server PATH --service echo", visit: hears_itself };
-const UNIX_EXEC: House = House { line: "unix-server PATH --exec cat", visit: hears_itself };
+const TLS: Server =
+    Server { line: "tcp-server --tls --service echo", exchange: is_echoed_over_tls };
+const UNIX: Server = Server { line: "unix-server PATH", exchange: exits };
+const UNIX_ECHO: Server = Server { line: "unix-server PATH --service echo", exchange: is_echoed };
+const UNIX_EXEC: Server = Server { line: "unix-server PATH --exec cat", exchange: is_echoed };
 
 /// What the file of [`FILE`] holds.
 const CONTENT: &[u8] = b"all that there is to get";
 
-fn says_exit(caller: &mut Socket) -> std::io::Result<bool> {
-    caller.write_all(b"exit")?;
-    Ok(rest(caller)? == b"Welcome!")
+fn exits(client: &mut Socket) -> std::io::Result<bool> {
+    client.write_all(b"exit")?;
+    Ok(read_rest(client)? == b"Welcome!")
 }
 
-fn says_exit_late(caller: &mut Socket) -> std::io::Result<bool> {
+fn sends_and_half_closes(client: &mut Socket) -> std::io::Result<bool> {
     let mut greeting = [0; 2];
-    caller.read_exact(&mut greeting)?;
-    caller.write_all(b"now")?;
-    caller.shutdown(std::net::Shutdown::Write)?;
-    Ok(&greeting == b"hi" && rest(caller)?.ends_with(b"] now"))
+    client.read_exact(&mut greeting)?;
+    client.write_all(b"now")?;
+    client.shutdown(std::net::Shutdown::Write)?;
+    Ok(&greeting == b"hi" && read_rest(client)?.ends_with(b"] now"))
 }
 
-fn hears_itself(caller: &mut Socket) -> std::io::Result<bool> {
-    caller.write_all(b"is there anybody")?;
-    caller.shutdown(std::net::Shutdown::Write)?;
-    Ok(rest(caller)? == b"is there anybody")
+fn is_echoed(client: &mut Socket) -> std::io::Result<bool> {
+    client.write_all(b"is there anybody")?;
+    client.shutdown(std::net::Shutdown::Write)?;
+    Ok(read_rest(client)? == b"is there anybody")
 }
 
-fn gets_the_file(caller: &mut Socket) -> std::io::Result<bool> {
-    Ok(rest(caller)? == CONTENT)
+fn gets_the_file(client: &mut Socket) -> std::io::Result<bool> {
+    Ok(read_rest(client)? == CONTENT)
 }
 
 /// After one who leaves before the handshake.
 #[cfg(feature = "tls")]
-fn speaks_tls(caller: &mut Socket) -> std::io::Result<bool> {
-    let addr = caller.peer_addr()?.as_socket().expect("an address");
-    caller.shutdown(std::net::Shutdown::Both)?;
+fn is_echoed_over_tls(client: &mut Socket) -> std::io::Result<bool> {
+    let addr = client.peer_addr()?.as_socket().expect("an address");
+    client.shutdown(std::net::Shutdown::Both)?;
     let client = sockit("tcp-client -q --tls --insecure").to(addr).stdin("is there anybody");
     Ok(client.run().stdout == b"is there anybody")
 }
 
-fn joins(caller: &mut Socket) -> std::io::Result<bool> {
-    caller.write_all(b"anna\n")?;
-    caller.shutdown(std::net::Shutdown::Write)?;
-    rest(caller).map(|_| true)
+fn joins_chat(client: &mut Socket) -> std::io::Result<bool> {
+    client.write_all(b"anna\n")?;
+    client.shutdown(std::net::Shutdown::Write)?;
+    read_rest(client).map(|_| true)
 }
 
-fn rest(caller: &mut Socket) -> std::io::Result<Vec<u8>> {
+fn read_rest(client: &mut Socket) -> std::io::Result<Vec<u8>> {
     let mut text = Vec::new();
-    caller.read_to_end(&mut text).map(|_| text)
+    client.read_to_end(&mut text).map(|_| text)
 }
 
-fn visit(house: &House, server: &Daemon) -> bool {
-    visit_at(house, server.local())
+fn exchange(server_kind: &Server, server: &Daemon) -> bool {
+    exchange_with(server_kind, server.local())
 }
 
-fn visit_at(house: &House, local: &str) -> bool {
+fn exchange_with(server_kind: &Server, local: &str) -> bool {
     let (domain, address) = match local.parse::<std::net::SocketAddr>() {
         Ok(addr) => (Domain::IPV4, addr.into()),
         Err(_) => (Domain::UNIX, SockAddr::unix(local).expect("a path")),
     };
-    let mut caller = Socket::new(domain, Type::STREAM, None).expect("a socket");
-    caller.set_read_timeout(Some(LIMIT)).expect("a limit");
-    caller.set_write_timeout(Some(LIMIT)).expect("a limit");
-    caller.connect(&address).is_ok() && (house.visit)(&mut caller).unwrap_or(false)
+    let mut client = Socket::new(domain, Type::STREAM, None).expect("a socket");
+    client.set_read_timeout(Some(LIMIT)).expect("a limit");
+    client.set_write_timeout(Some(LIMIT)).expect("a limit");
+    client.connect(&address).is_ok() && (server_kind.exchange)(&mut client).unwrap_or(false)
 }
 
 #[test]
-fn callers_who_come_later_never_notice() {
-    if !can_inject() {
+fn failing_call_leaves_later_clients_served() {
+    if !can_trace() {
         return;
     }
     let dir = tempfile::tempdir().expect("a folder");
     std::fs::write(dir.path().join("file"), CONTENT).expect("a file to serve");
     let mut rows = Vec::new();
-    for house in [HELLO, TIME, ECHO, IDLE, FILE, EXEC, CHAT, UNIX, UNIX_ECHO, UNIX_EXEC] {
-        rows.extend(OF_THE_LISTENER.map(|(call, errno, when)| (house, call, errno, when)));
+    for server_kind in [HELLO, TIME, ECHO, IDLE, FILE, EXEC, CHAT, UNIX, UNIX_ECHO, UNIX_EXEC] {
+        rows.extend(ACCEPT_LOOP.map(|(call, errno, when)| (server_kind, call, errno, when)));
         // strace counts these for each thread anew: every caller may meet one.
-        rows.extend(OF_A_CONNECTION.map(|(call, errno)| (house, call, errno, "1")));
+        rows.extend(CONNECTION.map(|(call, errno)| (server_kind, call, errno, "1")));
     }
     #[cfg(feature = "tls")]
     {
-        rows.extend(OF_TLS.map(|(call, errno, when)| (TLS, call, errno, when)));
+        rows.extend(HANDSHAKE.map(|(call, errno, when)| (TLS, call, errno, when)));
         rows.push((TLS, "clone3", "EAGAIN", "1"));
     }
     // Its first thread is the one that writes to our screen.
-    rows.retain(|(house, call, ..)| (house.line, *call) != (CHAT.line, "clone3"));
+    rows.retain(|(server_kind, call, ..)| (server_kind.line, *call) != (CHAT.line, "clone3"));
     rows.push((CHAT, "clone3", "EAGAIN", "2"));
     // The standard library reads by it whether exec(2) has failed, from a socket pair of its own
     // that never fails.
-    rows.retain(|(house, call, errno, _)| {
-        let is_own = house.line.contains("--exec") && *call == "recvfrom";
+    rows.retain(|(server_kind, call, errno, _)| {
+        let is_own = server_kind.line.contains("--exec") && *call == "recvfrom";
         !is_own || *errno == "EINTR"
     });
     rows.push((IDLE, "setsockopt", "ENOMEM", "2"));
-    for (house, more) in [(FILE, &OF_FILES[..]), (EXEC, &OF_PROGRAMS), (UNIX_EXEC, &OF_PROGRAMS)] {
-        rows.extend(more.iter().map(|(call, errno)| (house, *call, *errno, "1")));
+    for (server_kind, more) in
+        [(FILE, &FILE_CALLS[..]), (EXEC, &EXEC_CALLS), (UNIX_EXEC, &EXEC_CALLS)]
+    {
+        rows.extend(more.iter().map(|(call, errno)| (server_kind, *call, *errno, "1")));
     }
-    each(&rows, |(house, call, errno, when)| {
-        let line = filled(house.line, dir.path(), &format!("{call}-{errno}-{when}"));
+    each(&rows, |(server_kind, call, errno, when)| {
+        let line = filled(server_kind.line, dir.path(), &format!("{call}-{errno}-{when}"));
         let server = injected(sockit(&line), call, errno, when);
         let mut server = server.serve();
         // The first may bear it. Of programs each new thread starts one, so that it takes some
         // callers more until all have had their refusal.
-        let served = (0..12).map(|_| visit(house, &server)).skip(3).any(|served| served);
+        let served = (0..12).map(|_| exchange(server_kind, &server)).skip(3).any(|served| served);
         let told = String::from_utf8_lossy(&server.stderr.bytes()).into_owned();
-        let what = format!("{} / {call} {errno} {when}", house.line);
-        let spared = OF_THE_LISTENER.iter().any(|row| row == &(*call, *errno, *when));
+        let what = format!("{} / {call} {errno} {when}", server_kind.line);
+        let must_serve = ACCEPT_LOOP.iter().any(|row| row == &(*call, *errno, *when));
         if told.contains("internal error") || told.contains("panicked") {
             return Err(format!("{what}: {told}"));
         }
-        if !server.is_alive() || (spared && !served) {
+        if !server.is_alive() || (must_serve && !served) {
             return Err(format!("{what}: nobody is served any more: {told}"));
         }
         match server.stop().code {
@@ -150,7 +153,7 @@ fn callers_who_come_later_never_notice() {
 }
 
 /// Refused to the thread that takes callers in, so many times.
-const OF_THE_LISTENER: [(&str, &str, &str); 14] = [
+const ACCEPT_LOOP: [(&str, &str, &str); 14] = [
     ("accept4", "EMFILE", "1..3"),
     ("accept4", "ENFILE", "1..3"),
     ("accept4", "ECONNABORTED", "1..8"),
@@ -168,7 +171,7 @@ const OF_THE_LISTENER: [(&str, &str, &str); 14] = [
 ];
 
 /// Refused to each thread once.
-const OF_A_CONNECTION: [(&str, &str); 10] = [
+const CONNECTION: [(&str, &str); 10] = [
     ("sendto", "ECONNRESET"),
     ("sendto", "EPIPE"),
     ("sendto", "ENOBUFS"),
@@ -183,7 +186,7 @@ const OF_A_CONNECTION: [(&str, &str); 10] = [
 
 /// Refused to each thread in the handshake, and behind it.
 #[cfg(feature = "tls")]
-const OF_TLS: [(&str, &str, &str); 13] = [
+const HANDSHAKE: [(&str, &str, &str); 13] = [
     ("recvfrom", "ECONNRESET", "1"),
     ("recvfrom", "ENOMEM", "1"),
     ("recvfrom", "EINTR", "1"),
@@ -199,10 +202,10 @@ const OF_TLS: [(&str, &str, &str); 13] = [
     ("shutdown", "ENOTCONN", "1"),
 ];
 
-const OF_FILES: [(&str, &str); 3] =
+const FILE_CALLS: [(&str, &str); 3] =
     [("sendfile", "EIO"), ("sendfile", "EINVAL"), ("sendfile", "ECONNRESET")];
 
-const OF_PROGRAMS: [(&str, &str); 3] =
+const EXEC_CALLS: [(&str, &str); 3] =
     [("wait4", "ECHILD"), ("socketpair", "EMFILE"), ("clone", "EAGAIN")];
 
 /// The line with its file, and with a socket that no other row has.
@@ -214,69 +217,70 @@ fn filled(line: &str, dir: &Path, row: &str) -> String {
 
 /// What the one caller of a server sees of the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
+enum PeerEnd {
     /// Everything came, and then a clean end.
-    Whole,
+    Clean,
     /// A reset: nobody can take that for all there was.
-    Cut,
+    Reset,
 }
 
 /// A server for one caller, what is refused, with which number it leaves and where it says that it
 /// failed, and what the caller sees.
-type Once = (House, &'static str, &'static str, &'static str, i32, &'static str, End);
+type Once = (Server, &'static str, &'static str, &'static str, i32, &'static str, PeerEnd);
 
-const PIPE: House = House { line: "tcp-server --service pipe", visit: talks_to_stdin };
-const UNIX_PIPE: House = House { line: "unix-server PATH --service pipe", visit: talks_to_stdin };
-const SAVE: House = House { line: "tcp-server --save HERE", visit: leaves_a_file };
+const PIPE: Server = Server { line: "tcp-server --service pipe", exchange: exchanges_with_stdin };
+const UNIX_PIPE: Server =
+    Server { line: "unix-server PATH --service pipe", exchange: exchanges_with_stdin };
+const SAVE: Server = Server { line: "tcp-server --save HERE", exchange: saves_a_file };
 
-fn talks_to_stdin(caller: &mut Socket) -> std::io::Result<bool> {
-    caller.write_all(b"from the caller")?;
-    caller.shutdown(std::net::Shutdown::Write)?;
-    Ok(rest(caller)? == b"from our stdin")
+fn exchanges_with_stdin(client: &mut Socket) -> std::io::Result<bool> {
+    client.write_all(b"from the caller")?;
+    client.shutdown(std::net::Shutdown::Write)?;
+    Ok(read_rest(client)? == b"from our stdin")
 }
 
-fn leaves_a_file(caller: &mut Socket) -> std::io::Result<bool> {
-    caller.write_all(CONTENT)?;
-    caller.shutdown(std::net::Shutdown::Write)?;
-    Ok(rest(caller)? == b"")
+fn saves_a_file(client: &mut Socket) -> std::io::Result<bool> {
+    client.write_all(CONTENT)?;
+    client.shutdown(std::net::Shutdown::Write)?;
+    Ok(read_rest(client)? == b"")
 }
 
-const ONCE: [Once; 21] = [
-    (PIPE, "none", "EIO", "1", 0, "", End::Whole),
-    (PIPE, "clone3", "EAGAIN", "1", 1, "socket", End::Cut),
-    (PIPE, "clone3", "EAGAIN", "2", 1, "socket", End::Cut),
-    (PIPE, "getsockname", "ENOBUFS", "2", 1, "socket", End::Cut),
-    (PIPE, "splice", "ECONNRESET", "1", 18, "send", End::Cut),
-    (PIPE, "splice", "ENOSPC", "1", 23, "stdout", End::Cut),
-    (PIPE, "splice", "EINVAL", "1", 0, "", End::Whole),
-    (PIPE, "shutdown", "ENOBUFS", "1", 55, "shutdown", End::Cut),
-    (PIPE, "accept4", "EMFILE", "1", 0, "", End::Whole),
-    (PIPE, "pipe2", "EMFILE", "1", 1, "socket", End::Cut),
-    (PIPE, "pipe2", "EMFILE", "2", 45, "listen", End::Cut),
-    (UNIX_PIPE, "none", "EIO", "1", 0, "", End::Whole),
-    (UNIX_PIPE, "clone3", "EAGAIN", "1", 1, "socket", End::Cut),
-    (UNIX_PIPE, "splice", "ENOSPC", "1", 23, "stdout", End::Cut),
-    (SAVE, "none", "EIO", "1", 0, "", End::Whole),
-    (SAVE, "clone3", "EAGAIN", "1", 1, "socket", End::Cut),
-    (SAVE, "splice", "ENOSPC", "2", 23, "file", End::Cut),
-    (SAVE, "fsync", "EIO", "1", 23, "file", End::Cut),
-    (SAVE, "renameat2", "EACCES", "1", 23, "file", End::Cut),
-    (SAVE, "renameat2", "ENOSYS", "1", 0, "", End::Whole),
-    (FILE, "sendfile", "EIO", "1", 26, "file", End::Cut),
+const ONCE_ROWS: [Once; 21] = [
+    (PIPE, "none", "EIO", "1", 0, "", PeerEnd::Clean),
+    (PIPE, "clone3", "EAGAIN", "1", 1, "socket", PeerEnd::Reset),
+    (PIPE, "clone3", "EAGAIN", "2", 1, "socket", PeerEnd::Reset),
+    (PIPE, "getsockname", "ENOBUFS", "2", 1, "socket", PeerEnd::Reset),
+    (PIPE, "splice", "ECONNRESET", "1", 18, "send", PeerEnd::Reset),
+    (PIPE, "splice", "ENOSPC", "1", 23, "stdout", PeerEnd::Reset),
+    (PIPE, "splice", "EINVAL", "1", 0, "", PeerEnd::Clean),
+    (PIPE, "shutdown", "ENOBUFS", "1", 55, "shutdown", PeerEnd::Reset),
+    (PIPE, "accept4", "EMFILE", "1", 0, "", PeerEnd::Clean),
+    (PIPE, "pipe2", "EMFILE", "1", 1, "socket", PeerEnd::Reset),
+    (PIPE, "pipe2", "EMFILE", "2", 45, "listen", PeerEnd::Reset),
+    (UNIX_PIPE, "none", "EIO", "1", 0, "", PeerEnd::Clean),
+    (UNIX_PIPE, "clone3", "EAGAIN", "1", 1, "socket", PeerEnd::Reset),
+    (UNIX_PIPE, "splice", "ENOSPC", "1", 23, "stdout", PeerEnd::Reset),
+    (SAVE, "none", "EIO", "1", 0, "", PeerEnd::Clean),
+    (SAVE, "clone3", "EAGAIN", "1", 1, "socket", PeerEnd::Reset),
+    (SAVE, "splice", "ENOSPC", "2", 23, "file", PeerEnd::Reset),
+    (SAVE, "fsync", "EIO", "1", 23, "file", PeerEnd::Reset),
+    (SAVE, "renameat2", "EACCES", "1", 23, "file", PeerEnd::Reset),
+    (SAVE, "renameat2", "ENOSYS", "1", 0, "", PeerEnd::Clean),
+    (FILE, "sendfile", "EIO", "1", 26, "file", PeerEnd::Reset),
 ];
 
 #[test]
-fn with_one_caller_only_its_failure_is_the_runs() {
-    if !can_inject() {
+fn failing_call_with_once_is_the_exit_code() {
+    if !can_trace() {
         return;
     }
     let dir = tempfile::tempdir().expect("a folder");
     std::fs::write(dir.path().join("file"), CONTENT).expect("a file to serve");
-    each(&ONCE, |row| {
-        let (house, call, errno, when, code, phase, end) = *row;
+    each(&ONCE_ROWS, |row| {
+        let (server_kind, call, errno, when, code, phase, end) = *row;
         let saved = dir.path().join(format!("{call}-{errno}-{when}"));
         let _ = std::fs::create_dir_all(&saved);
-        let line = filled(house.line, dir.path(), &format!("once-{call}-{errno}-{when}"));
+        let line = filled(server_kind.line, dir.path(), &format!("once-{call}-{errno}-{when}"));
         let line = line.replace("HERE", saved.to_str().expect("a path"));
         let server = sockit(&line).and("--once").stdin("from our stdin");
         let server = match call {
@@ -286,8 +290,8 @@ fn with_one_caller_only_its_failure_is_the_runs() {
         let server = if line.starts_with("tcp") { server.and("--port 0") } else { server };
         let server = server.start();
         let seen = match local(&server) {
-            Some(local) if visit_at(&house, &local) => End::Whole,
-            _ => End::Cut,
+            Some(local) if exchange_with(&server_kind, &local) => PeerEnd::Clean,
+            _ => PeerEnd::Reset,
         };
         let run = server.wait();
         let told = run.stderr.lines().find_map(super::step).unwrap_or_default();
@@ -303,10 +307,10 @@ fn with_one_caller_only_its_failure_is_the_runs() {
 }
 
 /// Where it listens; none if it ends before it does.
-pub fn local(server: &crate::support::process::Running) -> Option<String> {
+pub fn local(server: &crate::support::process::Process) -> Option<String> {
     server.stderr.wait(LIMIT, |told| {
         let told = String::from_utf8_lossy(told).into_owned();
-        let (_, rest) = told.split_once("Waiting for ")?.1.split_once(" on ")?;
-        rest.split_once("...\n").map(|(local, _)| local.to_string())
+        let (_, read_rest) = told.split_once("Waiting for ")?.1.split_once(" on ")?;
+        read_rest.split_once("...\n").map(|(local, _)| local.to_string())
     })
 }

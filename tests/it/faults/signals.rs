@@ -23,7 +23,7 @@ fn signal(pid: u32, signal: Signal) {
 }
 
 /// A thousand signals in a second to each of these.
-fn storm(pids: &[u32]) {
+fn send_signals(pids: &[u32]) {
     for n in 0..1000 {
         pids.iter().for_each(|pid| signal(*pid, HARMLESS[n % HARMLESS.len()]));
         thread::sleep(Duration::from_millis(1));
@@ -39,7 +39,7 @@ fn all() -> Vec<u8> {
 }
 
 /// Each kind of conversation that echoes: its server and its client.
-fn conversations(dir: &std::path::Path) -> Vec<(&'static str, Daemon, Sockit)> {
+fn echo_sessions(dir: &std::path::Path) -> Vec<(&'static str, Daemon, Sockit)> {
     let path = dir.join("socket");
     let by_tcp = |name, server: &str, client: &str| {
         let server = sockit(server).serve();
@@ -58,10 +58,10 @@ fn conversations(dir: &std::path::Path) -> Vec<(&'static str, Daemon, Sockit)> {
 }
 
 #[test]
-fn a_thousand_signals_a_second_cost_no_byte() {
+fn thousand_signals_per_second_lose_no_byte() {
     let dir = tempfile::tempdir().expect("a folder");
     let wanted = all();
-    let rows: Vec<_> = conversations(dir.path())
+    let rows: Vec<_> = echo_sessions(dir.path())
         .into_iter()
         .map(|(name, server, client)| (name, server, std::sync::Mutex::new(Some(client))))
         .collect();
@@ -70,13 +70,13 @@ fn a_thousand_signals_a_second_cost_no_byte() {
         let mut client = client.stdin_open().limit(3 * LIMIT).start();
         let pids = [client.pid(), server.pid()];
         thread::scope(|scope| {
-            scope.spawn(|| storm(&pids));
+            scope.spawn(|| send_signals(&pids));
             for n in 0..PIECES {
-                client.type_in(piece(n));
+                client.write_stdin(piece(n));
                 thread::sleep(Duration::from_millis(1));
             }
         });
-        client.end_stdin();
+        client.close_stdin();
         let run = client.wait();
         match run.code == 0 && run.stdout == wanted {
             true => Ok(()),
@@ -92,11 +92,11 @@ fn a_thousand_signals_a_second_cost_no_byte() {
 }
 
 #[test]
-fn a_thousand_signals_a_second_cost_no_datagram() {
+fn thousand_signals_per_second_lose_no_datagram() {
     let server = sockit("udp-echo --max-rate 0").serve();
     let client = sockit("udp-client --count 300 --interval 3ms --wait 10s --json");
     let client = client.to(server.addr()).start();
-    storm(&[client.pid(), server.pid()]);
+    send_signals(&[client.pid(), server.pid()]);
     let run = client.wait();
     run.exits(0);
     let figures: serde_json::Value = serde_json::from_slice(&run.stdout).expect("figures");
@@ -106,35 +106,35 @@ fn a_thousand_signals_a_second_cost_no_datagram() {
 
 #[cfg(feature = "http")]
 #[test]
-fn a_thousand_signals_a_second_cost_a_download_nothing() {
+fn thousand_signals_per_second_leave_a_download_complete() {
     use crate::support::origin::{Answer, ok, origin};
     let body = "x".repeat(900);
     let web = origin([Answer::Drip(ok(&body), Duration::from_millis(1))]);
     let run = web.get("-q").start();
-    storm(&[run.pid()]);
+    send_signals(&[run.pid()]);
     run.wait().exits(0).prints(body);
 }
 
 #[test]
-fn who_is_stopped_in_the_middle_goes_on_where_it_was() {
+fn session_continues_after_sigstop_and_sigcont() {
     let dir = tempfile::tempdir().expect("a folder");
     let wanted = all();
-    for (name, server, client) in conversations(dir.path()) {
+    for (name, server, client) in echo_sessions(dir.path()) {
         let mut client = client.stdin_open().start();
         let pids = [client.pid(), server.pid()];
         let (first, rest) = wanted.split_at(wanted.len() / 3);
         let (second, last) = rest.split_at(16 << 10);
-        client.type_in(first);
-        client.wait_to_have(first.len());
+        client.write_stdin(first);
+        client.wait_for_output_len(first.len());
         for pid in pids {
             signal(pid, Signal::STOP);
             wait_for_state(pid, 'T');
         }
         // No more than the pipe holds while nobody reads it.
-        client.type_in(second);
+        client.write_stdin(second);
         pids.iter().for_each(|pid| signal(*pid, Signal::CONT));
-        client.type_in(last);
-        client.end_stdin();
+        client.write_stdin(last);
+        client.close_stdin();
         let run = client.wait();
         assert!(run.stdout == wanted, "{name}: {} of {}", run.stdout.len(), wanted.len());
         run.exits(0);
@@ -156,13 +156,13 @@ fn wait_for_state(pid: u32, state: char) {
 }
 
 #[test]
-fn an_idle_server_that_is_stopped_takes_callers_afterwards() {
+fn server_accepts_after_sigstop_and_sigcont() {
     let server = sockit("tcp-server").serve();
     signal(server.pid(), Signal::STOP);
     wait_for_state(server.pid(), 'T');
     let addr: SocketAddr = server.addr();
-    let mut caller = crate::support::peer::call(addr);
+    let mut client = crate::support::peer::connect(addr);
     signal(server.pid(), Signal::CONT);
-    crate::support::peer::Script::hear(&mut caller, "Welcome!");
+    crate::support::peer::Script::expect_bytes(&mut client, "Welcome!");
     server.stop().exits(0);
 }

@@ -8,32 +8,32 @@ use std::path::Path;
 use super::{each, is_orderly};
 use crate::support::peer::{self, Peer};
 use crate::support::sockit::{Run, Sockit, sockit};
-use crate::support::strace::{can_inject, injected};
+use crate::support::strace::{can_trace, injected};
 
 const SIZE: usize = (4 << 20) + 13;
 
 /// The ways from us to a peer and back, by what the near ends are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
+enum Method {
     /// A file as stdin, a pipe as stdout: sendfile, splice.
     File,
     /// Pipes on both sides: splice, splice.
     Pipe,
     /// From a file into a file: sendfile, and splice through a pipe of our own.
-    Into,
+    FileToFile,
     /// Somebody looks at every byte: read and write.
-    Seen,
+    Dump,
 }
 
 /// The client of this way, and where the answer ends up if not on stdout.
-fn client(way: Way, place: &Path, peer: std::net::SocketAddr) -> Sockit {
+fn client(method: Method, dir: &Path, peer: std::net::SocketAddr) -> Sockit {
     let plain = sockit("tcp-client -q").to(peer);
-    let from_file = |run: Sockit| run.stdin_from(File::open(place.join("input")).unwrap());
-    match way {
-        Way::File => from_file(plain),
-        Way::Pipe => plain.stdin(input()),
-        Way::Into => from_file(plain).arg("--output").arg(place.join("output")),
-        Way::Seen => plain.stdin(input()).arg("--hex").arg("/dev/null"),
+    let from_file = |run: Sockit| run.stdin_from(File::open(dir.join("input")).unwrap());
+    match method {
+        Method::File => from_file(plain),
+        Method::Pipe => plain.stdin(input()),
+        Method::FileToFile => from_file(plain).arg("--output").arg(dir.join("output")),
+        Method::Dump => plain.stdin(input()).arg("--hex").arg("/dev/null"),
     }
 }
 
@@ -41,95 +41,95 @@ fn input() -> Vec<u8> {
     (0..SIZE).map(|at| (at * 31 + at / 251) as u8).collect()
 }
 
-fn place() -> tempfile::TempDir {
-    let place = tempfile::tempdir().unwrap();
-    fs::write(place.path().join("input"), input()).unwrap();
-    place
+fn dir() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("input"), input()).unwrap();
+    dir
 }
 
-fn came_back(way: Way, run: &Run, place: &Path) -> Vec<u8> {
-    match way {
-        Way::Into => fs::read(place.join("output")).unwrap(),
+fn echoed(method: Method, run: &Run, dir: &Path) -> Vec<u8> {
+    match method {
+        Method::FileToFile => fs::read(dir.join("output")).unwrap(),
         _ => run.stdout.clone(),
     }
 }
 
 #[test]
-fn interruptions_and_delays_lose_nothing() {
-    if !can_inject() {
+fn interrupted_calls_lose_no_byte() {
+    if !can_trace() {
         return;
     }
     let rows = [
-        (Way::File, "sendfile", "EINTR", "1+2"),
-        (Way::File, "sendfile", "EAGAIN", "2+3"),
-        (Way::File, "splice", "EINTR", "1+3"),
-        (Way::File, "splice", "EAGAIN", "1+3"),
-        (Way::File, "sendfile", "EINVAL", "3"),
-        (Way::Pipe, "splice", "EINTR", "2+2"),
-        (Way::Pipe, "splice", "EAGAIN", "3+4"),
-        (Way::Pipe, "splice", "EINVAL", "5"),
-        (Way::Pipe, "ppoll", "EINTR", "2+3"),
-        (Way::Into, "splice", "EINTR", "2+2"),
-        (Way::Into, "splice", "EINVAL", "6"),
-        (Way::Seen, "sendto", "EINTR", "3+2"),
-        (Way::Seen, "recvfrom", "EINTR", "1+2"),
+        (Method::File, "sendfile", "EINTR", "1+2"),
+        (Method::File, "sendfile", "EAGAIN", "2+3"),
+        (Method::File, "splice", "EINTR", "1+3"),
+        (Method::File, "splice", "EAGAIN", "1+3"),
+        (Method::File, "sendfile", "EINVAL", "3"),
+        (Method::Pipe, "splice", "EINTR", "2+2"),
+        (Method::Pipe, "splice", "EAGAIN", "3+4"),
+        (Method::Pipe, "splice", "EINVAL", "5"),
+        (Method::Pipe, "ppoll", "EINTR", "2+3"),
+        (Method::FileToFile, "splice", "EINTR", "2+2"),
+        (Method::FileToFile, "splice", "EINVAL", "6"),
+        (Method::Dump, "sendto", "EINTR", "3+2"),
+        (Method::Dump, "recvfrom", "EINTR", "1+2"),
         // The loader and the standard library read before main.
-        (Way::Seen, "read", "EINTR", "12+5"),
+        (Method::Dump, "read", "EINTR", "12+5"),
     ];
     each(&rows, |row| {
-        let (way, call, errno, when) = *row;
-        let (echo, place) = (peer::echoes(), place());
-        let run = client(way, place.path(), echo.addr());
+        let (method, call, errno, when) = *row;
+        let (echo, dir) = (peer::echoes(), dir());
+        let run = client(method, dir.path(), echo.addr());
         let run = injected(run, call, errno, when).run();
-        let whole = came_back(way, &run, place.path()) == input();
-        match (run.code, whole) {
+        let is_complete = echoed(method, &run, dir.path()) == input();
+        match (run.code, is_complete) {
             (0, true) => Ok(()),
-            _ => Err(format!("{row:?}: code {}, whole {whole}: {}", run.code, run.stderr)),
+            _ => Err(format!("{row:?}: code {}, whole {is_complete}: {}", run.code, run.stderr)),
         }
     });
 }
 
 #[test]
-fn a_full_disk_in_the_middle_keeps_what_came_and_is_told() {
-    if !can_inject() {
+fn full_disk_during_transfer_exits_23_and_keeps_the_part() {
+    if !can_trace() {
         return;
     }
     // Every second splice is the one that writes.
-    let rows = [(Way::Into, "splice", "8"), (Way::Seen, "write", "10")];
+    let rows = [(Method::FileToFile, "splice", "8"), (Method::Dump, "write", "10")];
     each(&rows, |row| {
-        let (way, call, when) = *row;
-        let (echo, place) = (peer::echoes(), place());
-        let run = client(way, place.path(), echo.addr());
+        let (method, call, when) = *row;
+        let (echo, dir) = (peer::echoes(), dir());
+        let run = client(method, dir.path(), echo.addr());
         let run = injected(run, call, "ENOSPC", when).run();
-        let came = came_back(way, &run, place.path());
+        let echoed_bytes = echoed(method, &run, dir.path());
         is_orderly(&run)?;
         // If it is the dump that can take no more, the talk itself goes on.
-        let lacks = came.len() < SIZE || run.stderr.contains("file /dev/null");
-        match run.code == 23 && lacks && input().starts_with(&came) {
+        let lacks = echoed_bytes.len() < SIZE || run.stderr.contains("file /dev/null");
+        match run.code == 23 && lacks && input().starts_with(&echoed_bytes) {
             true => Ok(()),
-            false => Err(format!("{row:?}: code {}, {} bytes", run.code, came.len())),
+            false => Err(format!("{row:?}: code {}, {} bytes", run.code, echoed_bytes.len())),
         }
     });
 }
 
 #[test]
-fn a_reset_in_the_middle_is_eighteen_by_every_way() {
-    each(&[Way::File, Way::Pipe, Way::Into, Way::Seen], |way| {
-        let (peer, place) = (reads_a_part_and_resets(), place());
-        let run = client(*way, place.path(), peer.addr()).run();
+fn reset_during_transfer_exits_18_for_every_copy_method() {
+    each(&[Method::File, Method::Pipe, Method::FileToFile, Method::Dump], |method| {
+        let (peer, dir) = (reads_a_part_and_resets(), dir());
+        let run = client(*method, dir.path(), peer.addr()).run();
         is_orderly(&run)?;
         match run.code {
             18 => Ok(()),
-            code => Err(format!("{way:?}: {code}: {}", run.stderr)),
+            code => Err(format!("{method:?}: {code}: {}", run.stderr)),
         }
     });
 }
 
 fn reads_a_part_and_resets() -> Peer<()> {
-    peer::peer(|mut caller| {
+    peer::peer(|mut client| {
         let mut part = vec![0; 300_000];
-        caller.read_exact(&mut part).expect("the first part");
-        rustix::net::sockopt::set_socket_linger(&caller, Some(std::time::Duration::ZERO))
+        client.read_exact(&mut part).expect("the first part");
+        rustix::net::sockopt::set_socket_linger(&client, Some(std::time::Duration::ZERO))
             .expect("a close that resets");
     })
 }

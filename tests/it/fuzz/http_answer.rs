@@ -13,7 +13,7 @@ fn seeds() -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn every_seed_is_read_the_same_however_it_is_split() {
+fn corpus_seed_is_parsed_alike_however_it_is_split() {
     for seed in seeds() {
         entry::answer(&seed);
     }
@@ -21,17 +21,17 @@ fn every_seed_is_read_the_same_however_it_is_split() {
 
 proptest! {
     #[test]
-    fn a_bent_seed_breaks_no_promise(
+    fn mutated_seed_breaks_no_invariant(
         seed in prop::sample::select(seeds()),
-        bends in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        mutations in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
         choice: u8,
         step: u8,
         cut in any::<prop::sample::Index>(),
     ) {
         let mut bytes = seed;
-        for (at, bend) in bends {
+        for (at, mutation) in mutations {
             let at = at.index(bytes.len());
-            bytes[at] ^= bend;
+            bytes[at] ^= mutation;
         }
         (bytes[0], bytes[1]) = (choice, step);
         entry::answer(&bytes);

@@ -34,7 +34,7 @@ fn seeds() -> Vec<(Entry, Vec<u8>)> {
 }
 
 #[test]
-fn every_seed_keeps_every_promise() {
+fn corpus_seed_breaks_no_invariant() {
     seeds().iter().for_each(|(entry, seed)| entry(seed));
 }
 
@@ -42,16 +42,16 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn a_bent_seed_keeps_every_promise(
+    fn mutated_seed_breaks_no_invariant(
         (entry, seed) in prop::sample::select(seeds()),
-        bends in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        mutations in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
         cut in any::<prop::sample::Index>(),
     ) {
         let mut bytes = seed;
         bytes.push(0);
-        for (at, bend) in bends {
+        for (at, mutation) in mutations {
             let at = at.index(bytes.len());
-            bytes[at] ^= bend;
+            bytes[at] ^= mutation;
         }
         entry(&bytes);
         entry(&bytes[..cut.index(bytes.len())]);

@@ -12,21 +12,21 @@ fn seeds() -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn every_seed_comes_to_an_end() {
+fn corpus_seed_is_parsed_to_an_end() {
     seeds().iter().for_each(|seed| proxy_entry::proxy(seed));
 }
 
 proptest! {
     #[test]
-    fn a_bent_answer_breaks_no_promise(
+    fn mutated_reply_breaks_no_invariant(
         seed in prop::sample::select(seeds()),
-        bends in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        mutations in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
         cut in any::<prop::sample::Index>(),
     ) {
         let mut bytes = seed;
-        for (at, bend) in bends {
+        for (at, mutation) in mutations {
             let at = at.index(bytes.len());
-            bytes[at] ^= bend;
+            bytes[at] ^= mutation;
         }
         proxy_entry::proxy(&bytes);
         proxy_entry::proxy(&bytes[..cut.index(bytes.len())]);

@@ -10,14 +10,14 @@ use crate::support::origin::Origin;
 use crate::support::sockit::{LIMIT, Sockit};
 
 /// The directory; it goes with the test.
-pub struct Place {
+pub struct DownloadDir {
     dir: TempDir,
 }
 
-impl Place {
+impl DownloadDir {
     /// An empty one.
-    pub fn new() -> Place {
-        Place { dir: tempfile::tempdir().unwrap() }
+    pub fn new() -> DownloadDir {
+        DownloadDir { dir: tempfile::tempdir().unwrap() }
     }
 
     /// Where `name` is in it.
@@ -45,7 +45,7 @@ impl Place {
     }
 
     /// Waits until `name` holds `text`.
-    pub fn wait_to_hold(&self, name: &str, text: &str) {
+    pub fn wait_for_content(&self, name: &str, text: &str) {
         let until = Instant::now() + LIMIT;
         while self.read(name).as_deref() != Some(text) {
             assert!(Instant::now() < until, "{name} never holds {text}");

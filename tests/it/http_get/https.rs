@@ -9,13 +9,13 @@ use crate::support::sockit::{Sockit, sockit};
 /// A server of ours that says `answer` under TLS, with its fingerprint.
 fn https(answer: &[u8], ends: bool) -> (Daemon, String) {
     let mut server = sockit("tcp-server --tls --service pipe --once").stdin_open().serve();
-    server.wait_to_say("SHA-256: ");
-    let told = String::from_utf8(server.stderr.bytes()).expect("text");
-    let pin = told.lines().find_map(|line| line.split_once("SHA-256: ")).expect("a fingerprint");
+    server.wait_for_log("SHA-256: ");
+    let log = String::from_utf8(server.stderr.bytes()).expect("text");
+    let pin = log.lines().find_map(|line| line.split_once("SHA-256: ")).expect("a fingerprint");
     let pin = pin.1.trim().to_string();
-    server.type_in(answer);
+    server.write_stdin(answer);
     if ends {
-        server.end_stdin();
+        server.close_stdin();
     }
     (server, pin)
 }
@@ -26,68 +26,68 @@ fn get(server: &Daemon, pin: &str, flags: &str) -> Sockit {
 }
 
 #[test]
-fn a_body_that_the_stream_ends_needs_the_goodbye() {
+fn body_to_end_of_stream_requires_close_notify() {
     let (server, pin) = https(b"HTTP/1.1 200 OK\r\n\r\nhello", true);
     get(&server, &pin, "").run().exits(0).prints("hello");
     let (server, pin) = https(b"HTTP/1.1 200 OK\r\n\r\nhello", false);
     let run = get(&server, &pin, "").start();
-    run.wait_to_print("hello");
+    run.wait_for_output("hello");
     // Whoever leaves with something unread resets the connection.
-    server.wait_to_print("\r\n\r\n");
+    server.wait_for_output("\r\n\r\n");
     server.signal(9);
-    run.wait().exits(18).prints("hello").says("close_notify").fails_at("receive");
+    run.wait().exits(18).prints("hello").logs("close_notify").fails_at("receive");
 }
 
 #[test]
 fn allow_truncation_accepts_a_body_without_close_notify() {
     let (server, pin) = https(b"HTTP/1.1 200 OK\r\n\r\nhello", false);
     let run = get(&server, &pin, "--allow-truncation").start();
-    run.wait_to_print("hello");
-    server.wait_to_print("\r\n\r\n");
+    run.wait_for_output("hello");
+    server.wait_for_output("\r\n\r\n");
     server.signal(9);
-    run.wait().exits(0).prints("hello").is_silent();
+    run.wait().exits(0).prints("hello").logs_nothing();
     let (server, pin) = https(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello", false);
     let run = get(&server, &pin, "--allow-truncation").start();
-    run.wait_to_print("hello");
-    server.wait_to_print("\r\n\r\n");
+    run.wait_for_output("hello");
+    server.wait_for_output("\r\n\r\n");
     server.signal(9);
     run.wait().exits(18).fails_at("receive");
 }
 
 #[test]
-fn a_body_that_is_whole_needs_none() {
+fn body_of_known_length_requires_no_close_notify() {
     let (server, pin) = https(&ok("hello"), false);
     get(&server, &pin, "").run().exits(0).prints("hello");
 }
 
 #[test]
-fn a_certificate_nobody_vouches_for_is_60() {
+fn untrusted_certificate_exits_60() {
     let (server, _) = https(&ok("hello"), true);
     let url = format!("https://127.0.0.1:{}/x", server.port());
     sockit("http-get").arg(url).run().exits(60).prints("").fails_at("tls");
     let plain = peer(|mut stream| {
-        stream.say("HTTP/1.1 400 Bad Request\r\n\r\n");
-        stream.finish();
-        stream.hear_all()
+        stream.send("HTTP/1.1 400 Bad Request\r\n\r\n");
+        stream.half_close();
+        stream.read_all()
     });
     sockit("http-get").arg(format!("https://{}/", plain.addr())).run().exits(35).fails_at("tls");
 }
 
 #[test]
-fn the_way_from_https_to_http_needs_permission() {
+fn redirect_from_https_to_http_requires_allow_downgrade() {
     let plain = origin([ok("in the clear")]);
     let (server, pin) = https(&to(&plain.url("/")), true);
-    get(&server, &pin, "").run().exits(47).prints("").says("--allow-downgrade");
+    get(&server, &pin, "").run().exits(47).prints("").logs("--allow-downgrade");
     let (server, pin) = https(&to(&plain.url("/")), true);
     get(&server, &pin, "--allow-downgrade").run().exits(0).prints("in the clear");
 }
 
 #[test]
-fn limits_and_signals_reach_into_a_tls_stream() {
+fn timeouts_apply_to_a_tls_stream() {
     let cut = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello";
     let (server, pin) = https(cut, false);
     let run = get(&server, &pin, "--idle-timeout 300ms").run();
-    run.exits(28).prints("hello").says("got 5 of 9").fails_at("receive");
+    run.exits(28).prints("hello").logs("got 5 of 9").fails_at("receive");
     let (server, pin) = https(cut, false);
     let run = get(&server, &pin, "--timeout 1").run();
     run.exits(28).prints("hello").fails_at("receive");
@@ -95,12 +95,12 @@ fn limits_and_signals_reach_into_a_tls_stream() {
 }
 
 #[test]
-fn a_name_and_a_certificate_are_for_the_first_origin_alone() {
+fn server_name_and_client_certificate_stay_with_the_first_origin() {
     let authority = Authority::new();
-    let (theirs, ours) = (authority.paper(&["a.example"]), authority.paper(&["me"]));
+    let (theirs, ours) = (authority.certificate(&["a.example"]), authority.certificate(&["me"]));
     for (flags, code) in [("", 0), ("--client-ca", 35)] {
         let mut other = sockit("tcp-server --tls --service pipe --cert");
-        other = other.arg(authority.paper(&["localhost"])).stdin(ok("elsewhere"));
+        other = other.arg(authority.certificate(&["localhost"])).stdin(ok("elsewhere"));
         if !flags.is_empty() {
             other = other.arg(flags).arg(authority.ca());
         }

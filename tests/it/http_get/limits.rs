@@ -4,22 +4,22 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
-use super::download_dir::Place;
+use super::download_dir::DownloadDir;
 use crate::support::origin::{Answer, ok, origin};
 use crate::support::sockit::sockit;
 
 const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n";
 
 #[test]
-fn rate_bounds_receiving_and_loses_nothing() {
+fn rate_limits_receiving_and_loses_nothing() {
     let body = "x".repeat(40_000);
     let run = origin([ok(&body)]).get("-q --rate 100k/s").run();
     run.exits(0).prints(&body);
     assert!(run.took >= Duration::from_millis(300), "{:?}", run.took);
-    let place = Place::new();
-    let run = place.get(&origin([ok(&body)]), "-q --rate 100k/s").run();
+    let downloads = DownloadDir::new();
+    let run = downloads.get(&origin([ok(&body)]), "-q --rate 100k/s").run();
     run.exits(0);
-    assert_eq!(place.read("f").as_deref(), Some(body.as_str()));
+    assert_eq!(downloads.read("f").as_deref(), Some(body.as_str()));
     assert!(run.took >= Duration::from_millis(300), "{:?}", run.took);
 }
 
@@ -32,15 +32,15 @@ fn peer_below_speed_limit_exits_28() {
     let flags = "-q --speed-limit 1k/s --speed-time 300ms --idle-timeout 20s";
     for (begin, got) in [("", 0), ("hello", 5)] {
         let run = drip(begin).get(flags).run();
-        run.exits(28).fails_at("receive").says("slower than 1000 bytes/s over 300ms");
-        run.says(&format!("got {got} of 1000000 bytes")).prints(begin);
+        run.exits(28).fails_at("receive").logs("slower than 1000 bytes/s over 300ms");
+        run.logs(&format!("got {got} of 1000000 bytes")).prints(begin);
     }
     // One that says nothing at all, and one that never stops saying next to nothing.
     origin([Answer::ThenSilence(Vec::new())]).get(flags).run().exits(28).fails_at("receive");
     let endless = Answer::Drip(HEAD.repeat(100).into_bytes(), Duration::from_millis(20));
-    origin([endless]).get(flags).run().exits(28).fails_at("receive").says("slower than");
+    origin([endless]).get(flags).run().exits(28).fails_at("receive").logs("slower than");
     // What came in a burst is no credit for what follows.
-    drip(&"x".repeat(500_000)).get(flags).run().exits(28).says("got 500000 of");
+    drip(&"x".repeat(500_000)).get(flags).run().exits(28).logs("got 500000 of");
 }
 
 #[test]
@@ -52,36 +52,36 @@ fn peer_above_speed_limit_is_waited_for() {
 
 #[test]
 fn part_of_slow_peer_is_kept_and_continued() {
-    let place = Place::new();
+    let downloads = DownloadDir::new();
     let bytes = format!("{}hello", HEAD.replace("\r\n\r\n", "\r\nETag: \"1\"\r\n\r\n"));
     let server = origin([Answer::ThenSilence(bytes.into_bytes())]);
-    let run = place.get(&server, "-q --speed-limit 1k --speed-time 200ms").run();
-    run.exits(28).fails_at("receive").says("--continue");
-    assert_eq!(place.read("f.part").as_deref(), Some("hello"));
+    let run = downloads.get(&server, "-q --speed-limit 1k --speed-time 200ms").run();
+    run.exits(28).fails_at("receive").logs("--continue");
+    assert_eq!(downloads.read("f.part").as_deref(), Some("hello"));
 }
 
 #[test]
 fn interrupted_transfer_names_continue() {
     for (signal, code) in [(2, 130), (15, 143)] {
-        let place = Place::new();
+        let downloads = DownloadDir::new();
         let bytes = format!("{}hello", HEAD.replace("\r\n\r\n", "\r\nETag: \"1\"\r\n\r\n"));
         let server = origin([Answer::ThenSilence(bytes.into_bytes())]);
-        let run = place.get(&server, "-q").start();
-        place.wait_to_hold("f.part", "hello");
+        let run = downloads.get(&server, "-q").start();
+        downloads.wait_for_content("f.part", "hello");
         run.signal(signal);
-        run.wait().exits(code).fails_at("receive").says("hint:").says("--continue");
+        run.wait().exits(code).fails_at("receive").logs("hint:").logs("--continue");
         // Nothing to continue: the number alone says it.
         let run = server.get("").start();
-        run.wait_to_print("hello");
+        run.wait_for_output("hello");
         run.signal(signal);
-        run.wait().exits(code).never_says("hint:").never_says("sockit:");
+        run.wait().exits(code).never_logs("hint:").never_logs("sockit:");
     }
 }
 
 #[test]
 fn unix_socket_gets_request_under_host_of_url() {
-    let place = Place::new();
-    let listener = UnixListener::bind(place.path("s")).unwrap();
+    let downloads = DownloadDir::new();
+    let listener = UnixListener::bind(downloads.path("s")).unwrap();
     let server = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         stream.set_read_timeout(Some(crate::support::sockit::LIMIT)).unwrap();
@@ -90,12 +90,13 @@ fn unix_socket_gets_request_under_host_of_url() {
         stream.write_all(&ok("hello")).unwrap();
         String::from_utf8_lossy(&request[..n]).into_owned()
     });
-    let get = || sockit("http-get --unix").arg(place.path("s")).arg("http://docker.example:81/v1");
+    let get =
+        || sockit("http-get --unix").arg(downloads.path("s")).arg("http://docker.example:81/v1");
     get().and("-q").run().exits(0).prints("hello");
     let request = server.join().unwrap();
     assert!(request.starts_with("GET /v1 HTTP/1.1\r\nHost: docker.example:81\r\n"), "{request}");
-    get().run().exits(7).fails_at("connect").says("Connection refused");
-    std::fs::remove_file(place.path("s")).unwrap();
+    get().run().exits(7).fails_at("connect").logs("Connection refused");
+    std::fs::remove_file(downloads.path("s")).unwrap();
     get().run().exits(7).fails_at("connect");
 }
 

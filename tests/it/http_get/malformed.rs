@@ -102,7 +102,7 @@ const FRAMINGS: &[Case] = &[
 ];
 
 #[test]
-fn each_framing_gets_its_verdict() {
+fn framing_has_its_exit_code_and_body() {
     let mut wrong = Vec::new();
     for (fields, rest, code, body) in FRAMINGS {
         let server = origin([format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\n{rest}")]);
@@ -115,7 +115,7 @@ fn each_framing_gets_its_verdict() {
 }
 
 #[test]
-fn each_status_line_gets_its_verdict() {
+fn status_line_has_its_exit_code() {
     for (line, code) in [
         ("HTTP/1.1 200 OK", 0),
         ("HTTP/1.0 200 OK", 0),
@@ -157,7 +157,7 @@ fn each_status_line_gets_its_verdict() {
 }
 
 #[test]
-fn bodies_that_cannot_be_are_not_waited_for() {
+fn responses_without_body_are_not_waited_for() {
     for (flags, text) in [
         ("", "HTTP/1.1 204 No\r\nContent-Length: 9\r\n\r\n"),
         ("", "HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: chunked\r\n\r\n"),
@@ -169,7 +169,7 @@ fn bodies_that_cannot_be_are_not_waited_for() {
 }
 
 #[test]
-fn endless_answers_are_given_up() {
+fn endless_header_exits_63() {
     for (begin, over_and_over) in [
         ("HTTP/1.1 200 OK\r\nA: ", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"),
         ("HTTP/1.1 200 OK\r\n", "A: bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\r\n"),
@@ -188,15 +188,16 @@ fn endless_answers_are_given_up() {
 }
 
 #[test]
-fn http09_and_lenient_are_for_those_who_ask() {
+fn http09_and_lenient_accept_what_is_refused_by_default() {
     let old = origin(["<html>hello</html>"]);
     old.get("").run().exits(8).prints("");
     old.get("--http0.9").run().exits(0).prints("<html>hello</html>");
-    let sloppy = origin(["HTTP/1.1  200 OK\r\nno colon\r\nContent-Length : 5\r\n\r\nhello"]);
-    sloppy.get("").run().exits(8);
-    sloppy.get("--lenient").run().exits(0).prints("hello");
-    let liar = origin(["HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello"]);
-    liar.get("--lenient").run().exits(8);
+    let malformed = origin(["HTTP/1.1  200 OK\r\nno colon\r\nContent-Length : 5\r\n\r\nhello"]);
+    malformed.get("").run().exits(8);
+    malformed.get("--lenient").run().exits(0).prints("hello");
+    let contradictory =
+        origin(["HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello"]);
+    contradictory.get("--lenient").run().exits(8);
 }
 
 #[test]
@@ -216,43 +217,43 @@ fn hint_names_flag_that_accepts_answer() {
         ("hello".to_string(), 8, "--http0.9"),
     ] {
         let server = origin([answer.as_bytes()]);
-        server.get("").run().exits(code).fails_at("receive").says(&format!("hint: {flag} "));
+        server.get("").run().exits(code).fails_at("receive").logs(&format!("hint: {flag} "));
         let run = server.get(flag).run();
         assert!(run.exits(0).text().ends_with("hello"), "{answer:?}");
     }
     for answer in ["HTTP/1.1 xx OK\r\n\r\n".to_string(), format!("{chunked}x\r\n")] {
-        origin([answer.as_bytes()]).get("").run().exits(8).never_says("hint:");
+        origin([answer.as_bytes()]).get("").run().exits(8).never_logs("hint:");
     }
-    origin(["hello"]).get("-I").run().exits(8).never_says("hint:");
+    origin(["hello"]).get("-I").run().exits(8).never_logs("hint:");
 }
 
 #[test]
-fn raw_is_what_came_to_the_byte() {
+fn raw_prints_the_received_bytes() {
     let text = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
     let run = origin([text]).get("--raw").run();
-    run.exits(0).prints(text).is_silent();
+    run.exits(0).prints(text).logs_nothing();
     let unknown = "HTTP/1.1 200 OK\r\nTransfer-Encoding: gobbledigook\r\n\r\nhello";
-    origin([unknown]).get("--raw").run().exits(0).prints(unknown).says("warning");
+    origin([unknown]).get("--raw").run().exits(0).prints(unknown).logs("warning");
     let cut = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello";
     origin([cut]).get("--raw").run().exits(18).prints(cut);
 }
 
 #[test]
-fn what_the_peer_says_of_itself_is_shown_harmless() {
+fn control_characters_of_the_header_are_escaped() {
     let server = origin(["HTTP/1.1 200 O\x1b[31mK\r\nX: \x1b]0;title\x07\r\n\r\nhello"]);
     let run = server.get("").run();
-    run.exits(0).prints("hello").says(r"HTTP/1.1 200 O\x1b[31mK").says(r"X: \x1b]0;title\x07");
+    run.exits(0).prints("hello").logs(r"HTTP/1.1 200 O\x1b[31mK").logs(r"X: \x1b]0;title\x07");
     assert!(!run.stderr.contains('\x1b'));
 }
 
 #[test]
-fn interim_answers_have_limits_of_their_own() {
+fn interim_responses_beyond_the_limits_exit_63() {
     let interim = |size: usize| format!("HTTP/1.1 103 Soon\r\nA: {}\r\n\r\n", "x".repeat(size));
     let large = origin([interim(100_000).repeat(3)]).get("-q").run();
-    large.exits(63).says("interim responses larger than the limit of 262144 bytes");
+    large.exits(63).logs("interim responses larger than the limit of 262144 bytes");
     origin([interim(1).repeat(21)])
         .get("-q")
         .run()
         .exits(63)
-        .says("more than 20 interim responses");
+        .logs("more than 20 interim responses");
 }

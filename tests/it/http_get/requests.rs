@@ -5,10 +5,10 @@ use crate::support::peer::{Script, peer_on};
 use crate::support::sockit::sockit;
 
 #[test]
-fn a_request_says_what_it_must() {
+fn request_has_the_required_fields() {
     let server = origin([ok("")]);
     server.get("").run().exits(0);
-    let request = &server.heard()[0];
+    let request = &server.requests()[0];
     assert!(request.starts_with("GET /x HTTP/1.1\r\n"), "{request}");
     assert!(request.contains(&format!("\r\nHost: {}\r\n", server.addr())), "{request}");
     assert!(request.contains("\r\nConnection: close\r\n"), "{request}");
@@ -20,19 +20,19 @@ fn own_headers_credentials_and_ranges_are_sent() {
     server.get("-H 'X-Own: a b' -H accept: -H 'User-Agent: me' --range 5-9").run().exits(0);
     server.get("--user Aladdin:'open sesame'").run().exits(0);
     sockit("http-get").arg(server.url("/").replace("//", "//us%65r:p%3aw@")).run().exits(0);
-    let heard = server.heard();
-    assert!(heard[0].contains("X-Own: a b\r\n") && heard[0].contains("User-Agent: me\r\n"));
+    let requests = server.requests();
+    assert!(requests[0].contains("X-Own: a b\r\n") && requests[0].contains("User-Agent: me\r\n"));
     assert!(
-        heard[0].contains("Range: bytes=5-9\r\n") && !heard[0].contains("Accept"),
+        requests[0].contains("Range: bytes=5-9\r\n") && !requests[0].contains("Accept"),
         "{}",
-        heard[0]
+        requests[0]
     );
-    assert!(heard[1].contains("Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==\r\n"));
-    assert!(heard[2].contains("Authorization: Basic dXNlcjpwOnc=\r\n"), "{}", heard[2]);
+    assert!(requests[1].contains("Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==\r\n"));
+    assert!(requests[2].contains("Authorization: Basic dXNlcjpwOnc=\r\n"), "{}", requests[2]);
 }
 
 #[test]
-fn nothing_is_injected() {
+fn line_breaks_in_arguments_are_usage_errors() {
     let server = origin([ok("")]);
     let url = server.url("/");
     for words in [
@@ -55,13 +55,13 @@ fn nothing_is_injected() {
         let run = words[1..].iter().fold(sockit(words[0]), |run, word| run.arg(word)).run();
         run.exits(2).prints("");
     }
-    assert!(server.heard().is_empty(), "{:?}", server.heard());
+    assert!(server.requests().is_empty(), "{:?}", server.requests());
     sockit("http-get").arg(format!("{url}a b?c d")).run().exits(0);
-    assert!(server.heard()[0].starts_with("GET /a%20b?c%20d HTTP/1.1\r\n"));
+    assert!(server.requests()[0].starts_with("GET /a%20b?c%20d HTTP/1.1\r\n"));
 }
 
 #[test]
-fn malformed_words_are_usage_errors() {
+fn malformed_arguments_are_usage_errors() {
     for line in [
         "http-get",
         "http-get ftp://h/",
@@ -84,17 +84,17 @@ fn malformed_words_are_usage_errors() {
 }
 
 #[test]
-fn an_address_of_the_users_own_is_dialled_under_the_urls_name() {
+fn resolve_flag_connects_to_its_address() {
     let server = origin([ok("hello")]);
     let port = server.addr().port();
     let pin = format!("--resolve no.such.name:{port}:127.0.0.1");
     let run = sockit("http-get -q").and(&pin).arg(format!("http://no.such.name:{port}/")).run();
     run.exits(0).prints("hello");
-    assert!(server.heard()[0].contains(&format!("Host: no.such.name:{port}\r\n")));
+    assert!(server.requests()[0].contains(&format!("Host: no.such.name:{port}\r\n")));
 }
 
 #[test]
-fn resolve_of_every_host_yields_to_one_of_this_host() {
+fn resolve_of_a_host_wins_over_the_wildcard() {
     let server = origin([ok("any"), ok("own")]);
     let port = server.addr().port();
     let pins = format!("--resolve *:{port}:127.0.0.1 --resolve own.test:{port}:127.0.0.9");
@@ -107,11 +107,11 @@ fn resolve_of_every_host_yields_to_one_of_this_host() {
     get("own.test", &pins).exits(0).prints("own");
     let other = format!("--resolve *:{}:127.0.0.1", port ^ 1);
     get("name.localhost", &other).exits(0).prints("own");
-    assert!(server.heard()[0].contains(&format!("Host: no.such.name:{port}\r\n")));
+    assert!(server.requests()[0].contains(&format!("Host: no.such.name:{port}\r\n")));
 }
 
 #[test]
-fn a_zone_is_for_us_and_not_for_the_peer() {
+fn zone_of_an_address_is_not_in_the_host_field() {
     let Ok(listener) = std::net::TcpListener::bind("[::1]:0") else { return };
     let port = listener.local_addr().unwrap().port();
     let peer = peer_on(listener, |mut stream| {
@@ -121,7 +121,7 @@ fn a_zone_is_for_us_and_not_for_the_peer() {
             std::io::Read::read_exact(&mut stream, &mut byte).expect("a request");
             request.extend(byte);
         }
-        stream.say(ok("hello"));
+        stream.send(ok("hello"));
         String::from_utf8(request).unwrap()
     });
     let run = sockit("http-get -q").arg(format!("http://[::1%25lo]:{port}/x")).run();
@@ -131,7 +131,7 @@ fn a_zone_is_for_us_and_not_for_the_peer() {
 }
 
 #[test]
-fn a_proxy_of_the_environment_is_for_hosts_elsewhere() {
+fn http_proxy_of_the_environment_respects_no_proxy() {
     let proxy = origin([ok("by way of the proxy")]);
     let url = format!("http://{}", proxy.addr());
     let run = sockit("http-get -q http://far.away/x").env("http_proxy", &url).run();
@@ -142,18 +142,18 @@ fn a_proxy_of_the_environment_is_for_hosts_elsewhere() {
 }
 
 #[test]
-fn several_urls_are_got_in_turn() {
+fn several_urls_are_fetched_in_order() {
     let server = origin([ok("one "), ok("two")]);
     let run = sockit("http-get -q").arg(server.url("/1")).arg(server.url("/2")).run();
     run.exits(0).prints("one two");
 }
 
 #[test]
-fn a_forward_proxy_gets_the_whole_url() {
+fn forward_proxy_gets_the_absolute_url() {
     let proxy = origin([ok("by way of the proxy")]);
     let flag = format!("--proxy http://me:pw@{}", proxy.addr());
     sockit("http-get -q").and(&flag).arg("http://far.away/x?y").run().exits(0);
-    let request = &proxy.heard()[0];
+    let request = &proxy.requests()[0];
     assert!(
         request.starts_with("GET http://far.away/x?y HTTP/1.1\r\nHost: far.away\r\n"),
         "{request}"
@@ -162,7 +162,7 @@ fn a_forward_proxy_gets_the_whole_url() {
 }
 
 #[test]
-fn login_that_proxy_asks_for_is_97_without_its_page() {
+fn proxy_status_407_exits_97_without_its_body() {
     let asks = "HTTP/1.1 407 Login\r\nProxy-Authenticate: Digest realm=\"x\", Basic realm=\"y\"\r\n\
                 Content-Length: 4\r\n\r\npage";
     let proxy = origin([asks]);
@@ -172,14 +172,17 @@ fn login_that_proxy_asks_for_is_97_without_its_page() {
     };
     for (flags, printed) in [("", ""), ("--any-status", ""), ("-I", ""), ("--raw", asks)] {
         let run = get(flags);
-        run.exits(97).fails_at("proxy").prints(printed).says(&url).says("407 Login");
-        run.says("Digest, Basic").says("hint: a login is written http://user:password@HOST:PORT");
+        run.exits(97).fails_at("proxy").prints(printed).logs(&url).logs("407 Login");
+        run.logs("Digest, Basic").logs("hint: a login is written http://user:password@HOST:PORT");
     }
-    let place = super::download_dir::Place::new();
-    std::fs::write(place.path("f"), "old").unwrap();
-    let to_file = sockit("http-get -q --proxy").arg(&url).arg("-o").arg(place.path("f"));
+    let downloads = super::download_dir::DownloadDir::new();
+    std::fs::write(downloads.path("f"), "old").unwrap();
+    let to_file = sockit("http-get -q --proxy").arg(&url).arg("-o").arg(downloads.path("f"));
     to_file.arg("http://far.away/x").run().exits(97).fails_at("proxy");
-    assert_eq!((place.read("f").as_deref(), place.names()), (Some("old"), vec!["f".to_string()]));
+    assert_eq!(
+        (downloads.read("f").as_deref(), downloads.names()),
+        (Some("old"), vec!["f".to_string()])
+    );
     // Without a proxy it is the server's own word.
     proxy.get("-q").run().exits(22).fails_at("receive").prints("page");
 }
@@ -202,13 +205,13 @@ fn refused_request_names_authentication_scheme() {
         run.exits(22)
             .fails_at("receive")
             .prints("page")
-            .says(&format!("hint: the server requires {hint}"));
+            .logs(&format!("hint: the server requires {hint}"));
     }
-    refusal("").exits(22).never_says("hint:");
+    refusal("").exits(22).never_logs("hint:");
 }
 
 #[test]
-fn a_range_is_checked_when_it_comes() {
+fn content_range_must_match_the_request() {
     let part = |range: &str| {
         format!("HTTP/1.1 206 Part\r\nContent-Range: {range}\r\nContent-Length: 3\r\n\r\nllo")
     };
@@ -216,11 +219,11 @@ fn a_range_is_checked_when_it_comes() {
     origin([part("bytes 1-3/5")]).get("-q --range 2-4").run().exits(8).prints("");
     origin([part("bytes 2-9/5")]).get("-q --range 2-4").run().exits(8).prints("");
     let run = origin([ok("hello")]).get("--range 2-4").run();
-    run.exits(0).prints("hello").says("warning");
+    run.exits(0).prints("hello").logs("warning");
 }
 
 #[test]
-fn another_try_waits_as_long_as_it_is_asked_to() {
+fn retry_waits_for_retry_after() {
     let busy = b"HTTP/1.1 503 Busy\r\nRetry-After: 1\r\nContent-Length: 4\r\n\r\nbusy".to_vec();
     let server = origin([busy.clone(), ok("hello")]);
     let run = server.get("-q --retry 3 --retry-delay 10ms").run();
@@ -230,22 +233,22 @@ fn another_try_waits_as_long_as_it_is_asked_to() {
     server.get("-q --retry 1 --retry-delay 10ms").run().exits(0).prints("hello");
     let server = origin([busy]);
     server.get("-q --retry 1 --retry-delay 10ms").run().exits(22).prints("busy");
-    assert_eq!(server.heard().len(), 2);
+    assert_eq!(server.requests().len(), 2);
 }
 
 #[test]
-fn what_may_be_a_password_is_not_told() {
+fn password_in_malformed_url_is_not_logged() {
     for url in ["http://bob:hunter2/x@127.0.0.1/", "bob:99hunter2?x@127.0.0.1/"] {
         let run = sockit("http-get").arg(url).run();
-        run.prints("").never_says("hunter2").says("%2F");
+        run.prints("").never_logs("hunter2").logs("%2F");
         assert_ne!(run.code, 0);
     }
     let run = sockit("http-get http://bob:99999999/x@127.0.0.1/").run();
-    run.exits(2).never_says("99999999");
+    run.exits(2).never_logs("99999999");
 }
 
 #[test]
-fn a_warning_tells_which_connection_it_is_about() {
+fn warning_event_has_its_connection() {
     let run = origin([ok("hello")]).get("--json --range 2-4").run();
     run.exits(0).prints("hello");
     assert_eq!(run.events_named("warning")[0]["conn"], 1);

@@ -17,39 +17,39 @@ fn long(addr: std::net::SocketAddr) -> Sockit {
 }
 
 #[test]
-fn a_reset_while_the_request_is_under_way_is_18() {
-    let rude = peer(|mut stream| {
-        stream.hear("G");
+fn reset_during_the_request_exits_18() {
+    let remote = peer(|mut stream| {
+        stream.expect_bytes("G");
         stream.reset();
     });
-    let run = long(rude.addr()).and("--json").run();
+    let run = long(remote.addr()).and("--json").run();
     run.exits(18).prints("");
     assert_eq!(run.events_named("closed")[0]["ended_by"], "reset");
 }
 
 #[test]
-fn an_answer_that_comes_early_is_read() {
+fn response_before_the_end_of_the_request_is_read() {
     let hasty = peer(|mut stream| {
-        stream.hear("GET / HTTP/1.1\r\n");
-        stream.say("HTTP/1.1 413 Too Large\r\nContent-Length: 4\r\n\r\nlong");
+        stream.expect_bytes("GET / HTTP/1.1\r\n");
+        stream.send("HTTP/1.1 413 Too Large\r\nContent-Length: 4\r\n\r\nlong");
         stream
     });
-    long(hasty.addr()).run().exits(22).prints("long").says("413");
+    long(hasty.addr()).run().exits(22).prints("long").logs("413");
     drop(hasty.outcome());
 }
 
 #[test]
-fn a_peer_that_takes_its_time_gets_all_of_it() {
+fn slow_reader_gets_the_complete_request() {
     let slow = peer(|mut stream| {
-        let mut heard = Vec::new();
+        let mut received = Vec::new();
         let mut piece = [0; 20_000];
-        while !heard.ends_with(b"\r\n\r\n") {
+        while !received.ends_with(b"\r\n\r\n") {
             let n = stream.read(&mut piece).expect("more of the request");
-            heard.extend_from_slice(&piece[..n]);
+            received.extend_from_slice(&piece[..n]);
             thread::sleep(Duration::from_millis(1));
         }
-        stream.say("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nwell");
-        heard.len()
+        stream.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nwell");
+        received.len()
     });
     long(slow.addr()).run().exits(0).prints("well");
     assert!(slow.outcome() > 1_500_000);

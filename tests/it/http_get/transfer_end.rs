@@ -3,27 +3,27 @@
 use std::time::Duration;
 
 use crate::support::origin::{Answer, ok, origin};
-use crate::support::peer::{Refusing, Script, closes_at_once, peer};
+use crate::support::peer::{Refusing, Script, closes_immediately, peer};
 use crate::support::sockit::sockit;
 
 #[test]
-fn the_body_is_on_stdout_and_the_header_on_stderr() {
+fn body_goes_to_stdout_and_header_to_stderr() {
     let run = origin([ok("hello\n")]).get("").run();
-    run.exits(0).prints("hello\n").says("HTTP/1.1 200 OK\nContent-Length: 6\n");
+    run.exits(0).prints("hello\n").logs("HTTP/1.1 200 OK\nContent-Length: 6\n");
 }
 
 #[test]
-fn include_puts_the_header_on_stdout_too_and_quiet_hides_it() {
+fn include_prints_the_header_and_quiet_hides_it() {
     let server = origin([ok("hello")]);
     let whole = String::from_utf8(ok("hello")).unwrap();
-    server.get("-i").run().exits(0).prints(&whole).says("HTTP/1.1 200 OK");
-    server.get("-q").run().exits(0).prints("hello").is_silent();
+    server.get("-i").run().exits(0).prints(&whole).logs("HTTP/1.1 200 OK");
+    server.get("-q").run().exits(0).prints("hello").logs_nothing();
 }
 
 #[test]
-fn each_cut_is_told_with_how_much_came() {
+fn truncated_response_exits_18_with_its_byte_count() {
     let head = "HTTP/1.1 200 OK\r\n";
-    for (text, says, body) in [
+    for (text, cause, body) in [
         (format!("{head}Content-Length: 9\r\n\r\nhello"), "got 5 of 9 bytes", "hello"),
         (
             format!("{head}Transfer-Encoding: chunked\r\n\r\n9\r\nhello"),
@@ -35,44 +35,44 @@ fn each_cut_is_told_with_how_much_came() {
         ("HTTP".to_string(), "in the header", ""),
     ] {
         let run = origin([text]).get("-q").run();
-        run.exits(18).prints(body).says(says).fails_at("receive");
+        run.exits(18).prints(body).logs(cause).fails_at("receive");
     }
 }
 
 #[test]
-fn a_reset_is_told_after_what_came_before_it() {
+fn reset_after_data_exits_18_and_before_56() {
     let text = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello".to_vec();
     let run = origin([Answer::ThenReset(text)]).get("-q").run();
-    run.exits(18).prints("hello").says("reset").says("got 5 of 9");
+    run.exits(18).prints("hello").logs("reset").logs("got 5 of 9");
     let close = b"HTTP/1.1 200 OK\r\n\r\nhello".to_vec();
     origin([Answer::ThenReset(close)]).get("-q").run().exits(18).prints("hello");
     origin([Answer::ThenReset(Vec::new())]).get("-q").run().exits(56).prints("");
 }
 
 #[test]
-fn a_peer_that_says_nothing_is_empty() {
+fn empty_response_exits_52() {
     origin([""]).get("-q").run().exits(52).prints("").fails_at("receive");
-    let knocked = closes_at_once();
-    let run = sockit("http-get -q").arg(format!("http://{}/", knocked.addr())).run();
+    let closing = closes_immediately();
+    let run = sockit("http-get -q").arg(format!("http://{}/", closing.addr())).run();
     assert!([52, 56].contains(&run.code), "{}: {}", run.code, run.stderr);
 }
 
 #[test]
-fn nobody_there_is_told_at_connect() {
-    let nobody = Refusing::new();
-    let run = sockit("http-get").arg(format!("http://{}/", nobody.addr())).run();
+fn refused_connection_exits_7() {
+    let refusing = Refusing::new();
+    let run = sockit("http-get").arg(format!("http://{}/", refusing.addr())).run();
     run.exits(7).fails_at("connect");
 }
 
 #[test]
-fn statuses_of_400_and_more_are_22_with_their_body() {
+fn status_of_400_or_more_exits_22_with_its_body() {
     let server = origin(["HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\ngone"]);
-    server.get("-q").run().exits(22).prints("gone").says("404");
+    server.get("-q").run().exits(22).prints("gone").logs("404");
     server.get("-q --any-status").run().exits(0).prints("gone");
 }
 
 #[test]
-fn a_drip_is_ended_by_the_limit_over_the_whole_run() {
+fn slow_body_ends_at_the_timeout() {
     let text = b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\nhello, hello, hello".to_vec();
     let server = origin([Answer::Drip(text, Duration::from_millis(50))]);
     let run = server.get("-q --timeout 1").run();
@@ -81,29 +81,29 @@ fn a_drip_is_ended_by_the_limit_over_the_whole_run() {
 }
 
 #[test]
-fn silence_is_ended_by_the_idle_limit() {
+fn silent_peer_exits_28_at_the_idle_timeout() {
     let text = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello".to_vec();
     let server = origin([Answer::ThenSilence(text)]);
     let run = server.get("-q --idle-timeout 300ms").run();
-    run.exits(28).prints("hello").says("got 5 of 9").fails_at("receive");
+    run.exits(28).prints("hello").logs("got 5 of 9").fails_at("receive");
 }
 
 #[test]
-fn the_reader_of_stdout_may_leave_at_any_time() {
+fn closed_stdout_exits_0() {
     let long = ok(&"x".repeat(20 << 20));
     let run = origin([long]).get("-q").redirect("| head -c 10; test ${PIPESTATUS:-0} = 0").run();
-    run.exits(0).prints("x".repeat(10)).is_silent();
+    run.exits(0).prints("x".repeat(10)).logs_nothing();
     // It leaves while nothing comes.
     let silent = origin([Answer::ThenSilence(b"HTTP/1.1 200 OK\r\n\r\nhello".to_vec())]);
     let (reader, writer) = std::io::pipe().expect("a pipe");
     let run = silent.get("-q").stdout_to(writer).start();
     std::io::Read::read_exact(&mut &reader, &mut [0; 5]).expect("what came");
     drop(reader);
-    run.wait().exits(0).is_silent();
+    run.wait().exits(0).logs_nothing();
 }
 
 #[test]
-fn a_full_disk_is_23() {
+fn full_disk_exits_23() {
     let server = origin([ok("hello")]);
     server.get("-q").redirect(">/dev/full").run().exits(23).fails_at("stdout");
     server.get("-q -o /dev/full").run().exits(23).fails_at("file");
@@ -114,13 +114,13 @@ fn a_full_disk_is_23() {
 }
 
 #[test]
-fn large_plain_bodies_come_whole_by_every_way() {
+fn large_body_is_complete_for_every_copy_method() {
     let body = "0123456789abcdef".repeat(300_000);
     let chunks: String = body.as_bytes().chunks(700_001).fold(String::new(), |text, chunk| {
         text + &format!("{:x}\r\n{}\r\n", chunk.len(), std::str::from_utf8(chunk).unwrap())
     });
-    let place = tempfile::tempdir().unwrap();
-    let file = place.path().join("f");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("f");
     for answer in [
         ok(&body),
         format!("HTTP/1.1 200 OK\r\n\r\n{body}").into_bytes(),
@@ -139,7 +139,7 @@ fn large_plain_bodies_come_whole_by_every_way() {
 }
 
 #[test]
-fn a_bomb_is_stopped_unless_it_is_wanted() {
+fn decompression_bomb_exits_63() {
     use std::io::Write;
     let mut coder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     for _ in 0..70 {
@@ -147,7 +147,7 @@ fn a_bomb_is_stopped_unless_it_is_wanted() {
     }
     let head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n".to_vec();
     let server = origin([[head, coder.finish().unwrap()].concat()]);
-    server.get("-q").redirect(">/dev/null").run().exits(63).says("bomb");
+    server.get("-q").redirect(">/dev/null").run().exits(63).logs("bomb");
     server.get("-q --max-decoded 70Mi").redirect(">/dev/null").run().exits(0);
     let run = server.get("-q --max-decoded 1000").run();
     run.exits(63);
@@ -156,7 +156,7 @@ fn a_bomb_is_stopped_unless_it_is_wanted() {
 }
 
 #[test]
-fn stats_tell_every_phase_in_milliseconds() {
+fn stats_have_every_phase_in_milliseconds() {
     let run = origin([ok("hello")]).get("--json --stats").run();
     run.exits(0).prints("hello");
     let stats = &run.events_named("stats")[0];
@@ -168,14 +168,14 @@ fn stats_tell_every_phase_in_milliseconds() {
     assert_eq!(names, ["connected", "answer", "closed", "stats"]);
     assert_eq!(run.events_named("answer")[0]["status"], 200);
     let text = origin([ok("hello")]).get("--stats").run();
-    text.says("dns ").says("connect ").says("first byte ").says("total ");
+    text.logs("dns ").logs("connect ").logs("first byte ").logs("total ");
 }
 
 #[test]
-fn half_closing_and_waiting_are_for_old_servers() {
+fn half_close_and_delay_serve_http_1_0() {
     let old = peer(|mut stream| {
-        let request = stream.hear_all();
-        stream.say("HTTP/1.0 200 OK\r\n\r\nhello");
+        let request = stream.read_all();
+        stream.send("HTTP/1.0 200 OK\r\n\r\nhello");
         request
     });
     let url = format!("http://{}/old", old.addr());
@@ -187,7 +187,7 @@ fn half_closing_and_waiting_are_for_old_servers() {
 }
 
 #[test]
-fn a_reader_that_takes_its_time_holds_up_neither_the_limit_nor_a_signal() {
+fn unread_stdout_does_not_delay_the_timeout() {
     use std::io::Write;
     let mut coder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     coder.write_all(&vec![b'x'; 3 << 20]).unwrap();
@@ -204,17 +204,17 @@ fn a_reader_that_takes_its_time_holds_up_neither_the_limit_nor_a_signal() {
 }
 
 #[test]
-fn a_large_body_that_is_cut_or_reset_is_told_as_a_small_one_is() {
+fn truncated_large_body_exits_18_with_its_byte_count() {
     let body = "y".repeat(3 << 20);
     let text = format!("HTTP/1.1 200 OK\r\nContent-Length: 9000000\r\n\r\n{body}").into_bytes();
-    let place = tempfile::tempdir().unwrap();
-    let file = place.path().join("f");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("f");
     for answer in [Answer::Bytes(text.clone()), Answer::ThenReset(text)] {
         let server = origin([answer]);
         let run = server.get("-q").run();
-        run.exits(18).says(&format!("got {} of 9000000 bytes", body.len())).fails_at("receive");
+        run.exits(18).logs(&format!("got {} of 9000000 bytes", body.len())).fails_at("receive");
         assert!(run.stdout == body.as_bytes());
         server.get("-q").arg("-o").arg(&file).run().exits(18);
-        assert!(std::fs::read(place.path().join("f.part")).unwrap() == body.as_bytes());
+        assert!(std::fs::read(dir.path().join("f.part")).unwrap() == body.as_bytes());
     }
 }

@@ -17,11 +17,11 @@ fn apache() -> Option<Server> {
         there if there.exists() => Command::new(there),
         _ => program("apache2")?,
     };
-    let (port, place) = (free_port(), tempfile::tempdir().unwrap());
-    let home = place.path().display().to_string();
-    fs::create_dir(place.path().join("docs")).unwrap();
-    fs::write(place.path().join("docs/page.html"), body(200_000)).unwrap();
-    fs::write(place.path().join("docs/big"), body(3 << 20)).unwrap();
+    let (port, dir) = (free_port(), tempfile::tempdir().unwrap());
+    let home = dir.path().display().to_string();
+    fs::create_dir(dir.path().join("docs")).unwrap();
+    fs::write(dir.path().join("docs/page.html"), body(200_000)).unwrap();
+    fs::write(dir.path().join("docs/big"), body(3 << 20)).unwrap();
     let modules = ["mpm_event", "authz_core", "mime", "filter", "deflate", "brotli", "alias"];
     let modules = modules.map(|name| format!("LoadModule {name}_module {MODULES}/mod_{name}.so\n"));
     // Whoever starts it as root must say whose it is to be; the files are for everybody.
@@ -53,39 +53,39 @@ fn apache() -> Option<Server> {
          Redirect gone /gone\n",
         modules = modules.concat()
     );
-    fs::write(place.path().join("conf"), conf).unwrap();
-    open_to_all(place.path());
+    fs::write(dir.path().join("conf"), conf).unwrap();
+    open_to_all(dir.path());
     command.args(["-X", "-d", &home, "-f", &format!("{home}/conf")]);
-    Some(Server::start(command, port, place))
+    Some(Server::start(command, port, dir))
 }
 
-fn open_to_all(place: &Path) {
+fn open_to_all(dir: &Path) {
     use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(place, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 #[test]
-fn apache_serves_plain_coded_on_the_fly_ranged_and_moved() {
+fn apache_plain_encoded_range_and_redirect() {
     let Some(server) = apache() else { return };
     let run = sockit("http-get -q").arg(server.url("/big")).run();
     run.exits(0);
     assert!(run.stdout == body(3 << 20));
     for coding in ["br", "gzip"] {
         let run = sockit("http-get").arg(server.url(&format!("/{coding}/page.html"))).run();
-        run.exits(0).says(&format!("Content-Encoding: {coding}"));
+        run.exits(0).logs(&format!("Content-Encoding: {coding}"));
         assert!(run.stdout == body(200_000), "{coding}");
     }
     let run = sockit("http-get -q --range 100-199").arg(server.url("/big")).run();
     run.exits(0).prints(&body(3 << 20)[100..200]);
     let run = sockit("http-get").arg(server.url("/away")).run();
-    run.exits(0).says("302 Found");
+    run.exits(0).logs("302 Found");
     assert!(run.stdout == body(200_000));
     sockit("http-get -q").arg(server.url("/gone")).run().exits(22);
     sockit("http-get -q -I").arg(server.url("/big")).run().exits(0).prints("");
 }
 
 #[test]
-fn apache_completes_what_was_cut() {
+fn apache_continues_a_part() {
     let Some(server) = apache() else { return };
     let target = server.file("copy");
     let run = sockit("http-get -q --range 0-99999 -o").arg(&target).arg(server.url("/big")).run();

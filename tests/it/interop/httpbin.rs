@@ -59,7 +59,7 @@ const PLAIN: [(&str, i32); 24] = [
 ];
 
 #[test]
-fn httpbin_gives_us_what_it_gives_curl() {
+fn httpbin_body_equals_that_of_curl() {
     let Some(server) = httpbin() else { return };
     let Some(_) = program("curl") else { return };
     for (path, code) in PLAIN {
@@ -75,7 +75,7 @@ fn curl(url: &str) -> Vec<u8> {
 }
 
 #[test]
-fn httpbin_hears_what_we_say_and_is_read_in_every_coding() {
+fn httpbin_receives_fields_and_every_encoding_is_decoded() {
     let Some(server) = httpbin() else { return };
     let get = |line: &str, path: &str| {
         let run = sockit("http-get -q").and(line).arg(server.url(path)).run();

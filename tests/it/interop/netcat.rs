@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::process::Stdio;
 
 use crate::support::peer;
-use crate::support::process::Running;
+use crate::support::process::Process;
 use crate::support::sockit::{LIMIT, Run, sockit};
 
 /// A real peer's command line; `PORT` stands for the port.
@@ -15,7 +15,7 @@ struct Tool {
 
 /// nc.openbsd, ncat and busybox leave as soon as their caller has finished, whatever they still have to
 /// say; against them, ours must not finish first.
-fn ours(tool: &Tool) -> &'static str {
+fn client_line(tool: &Tool) -> &'static str {
     match tool.program {
         "nc.openbsd" | "ncat" | "busybox" => "tcp-client --no-half-close",
         _ => "tcp-client",
@@ -39,20 +39,20 @@ const SERVERS: [Tool; 4] = [
 ];
 
 impl Tool {
-    fn start(&self, port: u16, input: &[u8]) -> Option<Running> {
+    fn start(&self, port: u16, input: &[u8]) -> Option<Process> {
         self.start_with(port, Some(input.to_vec()))
     }
 
     /// With a stdin that stays open.
-    fn start_open(&self, port: u16) -> Option<Running> {
+    fn start_open(&self, port: u16) -> Option<Process> {
         self.start_with(port, None)
     }
 
-    fn start_with(&self, port: u16, input: Option<Vec<u8>>) -> Option<Running> {
+    fn start_with(&self, port: u16, input: Option<Vec<u8>>) -> Option<Process> {
         let mut command = peer::program(self.program)?;
         command.args(self.args.iter().map(|arg| arg.replace("PORT", &port.to_string())));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        Some(Running::start(command, input, LIMIT))
+        Some(Process::start(command, input, LIMIT))
     }
 }
 
@@ -61,7 +61,7 @@ fn bytes(size: usize) -> Vec<u8> {
 }
 
 #[test]
-fn their_clients_get_every_byte_back_from_our_echo() {
+fn netcat_client_gets_every_byte_from_echo() {
     for tool in CLIENTS {
         let server = sockit("tcp-server --service echo --once").serve();
         let sent = bytes(300_000);
@@ -74,7 +74,7 @@ fn their_clients_get_every_byte_back_from_our_echo() {
 }
 
 #[test]
-fn their_clients_get_the_whole_of_our_pipes_answer() {
+fn netcat_client_gets_the_complete_pipe_output() {
     for tool in CLIENTS {
         let answer = bytes(300_000);
         let server = sockit("tcp-server --service pipe --once").stdin(&answer).serve();
@@ -86,24 +86,24 @@ fn their_clients_get_the_whole_of_our_pipes_answer() {
 }
 
 #[test]
-fn our_client_talks_to_their_servers() {
+fn tcp_client_exchanges_data_with_netcat_server() {
     for tool in SERVERS {
         let port = peer::free_port();
         let answer = bytes(300_000);
         let Some(server) = tool.start(port, &answer) else { continue };
         peer::wait_for_listener(port);
         let at: SocketAddr = ([127, 0, 0, 1], port).into();
-        let run = sockit(ours(&tool)).to(at).stdin("from us").run();
-        let told = format!("{}: {}", tool.program, run.stderr);
-        assert_eq!(run.code, 0, "{told}");
-        assert!(run.stdout == answer, "{told}: {} bytes came", run.stdout.len());
+        let run = sockit(client_line(&tool)).to(at).stdin("from us").run();
+        let detail = format!("{}: {}", tool.program, run.stderr);
+        assert_eq!(run.code, 0, "{detail}");
+        assert!(run.stdout == answer, "{detail}: {} bytes came", run.stdout.len());
         check(tool.program, server.wait());
     }
 }
 
 /// What a peer sends arrives whole where we have no input: its own end of stream comes first.
 #[test]
-fn null_stdin_gets_the_whole_file_from_their_servers() {
+fn null_stdin_gets_the_complete_file_from_netcat_server() {
     let traditional =
         Tool { program: "nc.traditional", args: &["-q1", "-l", "-p", "PORT", "-s", "127.0.0.1"] };
     for tool in SERVERS.into_iter().chain([traditional]) {
@@ -115,12 +115,12 @@ fn null_stdin_gets_the_whole_file_from_their_servers() {
         let run = sockit("tcp-client").to(at).run();
         let came = run.stdout.len();
         assert!(run.stdout == file, "{}: {came} bytes, {}", tool.program, run.stderr);
-        run.exits(0).is_silent();
+        run.exits(0).logs_nothing();
     }
 }
 
 #[test]
-fn null_stdin_gets_the_whole_file_from_their_clients() {
+fn null_stdin_gets_the_complete_file_from_netcat_client() {
     let more = [
         Tool { program: "nc.traditional", args: &["-q1", "127.0.0.1", "PORT"] },
         Tool { program: "curl", args: &["-s", "telnet://127.0.0.1:PORT"] },
@@ -130,10 +130,10 @@ fn null_stdin_gets_the_whole_file_from_their_clients() {
         let file = bytes(300_000);
         let Some(mut client) = tool.start_open(server.port()) else { continue };
         // Input that comes late: a peer that has seen our end of stream would be gone by then.
-        server.wait_to_say("Accept new connection");
-        client.type_in(&file);
-        client.end_stdin();
-        server.wait_to_have(file.len());
+        server.wait_for_log("Accept new connection");
+        client.write_stdin(&file);
+        client.close_stdin();
+        server.wait_for_output_len(file.len());
         if tool.program == "curl" {
             // It waits for our end of stream, and never sends its own.
             client.signal(libc::SIGTERM);
@@ -150,12 +150,12 @@ fn check(program: &str, theirs: Run) {
 }
 
 #[test]
-fn ncats_child_answers_our_client() {
+fn ncat_child_answers_tcp_client() {
     let Some(mut ncat) = peer::program("ncat") else { return };
     let port = peer::free_port();
     ncat.args(["-l", "127.0.0.1", &port.to_string(), "-e", "/bin/cat"]);
     ncat.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let ncat = Running::start(ncat, Some(Vec::new()), LIMIT);
+    let ncat = Process::start(ncat, Some(Vec::new()), LIMIT);
     peer::wait_for_listener(port);
     let client = sockit(&format!("tcp-client 127.0.0.1 {port} --send echo")).run();
     client.exits(0).prints("echo\n");

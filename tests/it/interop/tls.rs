@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::support::certificates::Authority;
 use crate::support::peer;
-use crate::support::process::Running;
+use crate::support::process::Process;
 use crate::support::sockit::{LIMIT, Run, sockit};
 
 /// A real peer's command line; `{port}`, `{ca}` and `{paper}` stand for what they say.
@@ -73,12 +73,12 @@ const CLIENTS: [Tool; 4] = [
 
 /// Servers that echo one caller to its end.
 const SERVERS: [Tool; 2] = [
-    Tool { program: "python3", args: &["-c", PYTHON_ECHO, "{port}", "{paper}"] },
+    Tool { program: "python3", args: &["-c", PYTHON_ECHO, "{port}", "{certificate}"] },
     Tool {
         program: "socat",
         args: &[
             "-t20",
-            "OPENSSL-LISTEN:{port},bind=127.0.0.1,cert={paper},verify=0",
+            "OPENSSL-LISTEN:{port},bind=127.0.0.1,cert={certificate},verify=0",
             "EXEC:/bin/cat",
         ],
     },
@@ -90,9 +90,9 @@ const NCAT: Tool = Tool {
     args: &[
         "--ssl",
         "--ssl-cert",
-        "{paper}",
+        "{certificate}",
         "--ssl-key",
-        "{paper}",
+        "{certificate}",
         "-l",
         "127.0.0.1",
         "{port}",
@@ -102,14 +102,22 @@ const NCAT: Tool = Tool {
 };
 
 impl Tool {
-    fn start(&self, port: u16, ca: &Path, paper: &Path, input: Option<Vec<u8>>) -> Option<Running> {
+    fn start(
+        &self,
+        port: u16,
+        ca: &Path,
+        certificate: &Path,
+        input: Option<Vec<u8>>,
+    ) -> Option<Process> {
         let mut command = peer::program(self.program)?;
-        let (ca, paper) = (ca.to_str().expect("UTF-8"), paper.to_str().expect("UTF-8"));
+        let (ca, certificate) = (ca.to_str().expect("UTF-8"), certificate.to_str().expect("UTF-8"));
         command.args(self.args.iter().map(|arg| {
-            arg.replace("{port}", &port.to_string()).replace("{ca}", ca).replace("{paper}", paper)
+            arg.replace("{port}", &port.to_string())
+                .replace("{ca}", ca)
+                .replace("{certificate}", certificate)
         }));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        Some(Running::start(command, input, LIMIT * 3))
+        Some(Process::start(command, input, LIMIT * 3))
     }
 }
 
@@ -118,19 +126,22 @@ fn bytes(size: usize) -> Vec<u8> {
 }
 
 #[test]
-fn their_clients_get_every_byte_back() {
+fn tls_client_gets_every_byte_from_echo() {
     let authority = Authority::new();
-    let (ca, paper) = (authority.ca(), authority.paper(&["localhost"]));
+    let (ca, certificate) = (authority.ca(), authority.certificate(&["localhost"]));
     for tool in CLIENTS {
-        let server = sockit("tcp-server --service echo --once --tls --cert").arg(&paper).serve();
+        let server =
+            sockit("tcp-server --service echo --once --tls --cert").arg(&certificate).serve();
         let sent = bytes(16 << 20);
         // openssl never leaves by itself.
         let stays = tool.program == "openssl";
         let input = (!stays).then(|| sent.clone());
-        let Some(mut client) = tool.start(server.port(), &ca, &paper, input) else { continue };
+        let Some(mut client) = tool.start(server.port(), &ca, &certificate, input) else {
+            continue;
+        };
         if stays {
-            client.type_in(&sent);
-            client.wait_to_have(sent.len());
+            client.write_stdin(&sent);
+            client.wait_for_output_len(sent.len());
             client.signal(libc::SIGKILL);
         }
         let run = client.wait();
@@ -142,28 +153,28 @@ fn their_clients_get_every_byte_back() {
 }
 
 #[test]
-fn our_client_gets_every_byte_back_from_their_servers() {
+fn tcp_client_gets_every_byte_from_tls_server() {
     let authority = Authority::new();
-    let (ca, paper) = (authority.ca(), authority.paper(&["localhost"]));
+    let (ca, certificate) = (authority.ca(), authority.certificate(&["localhost"]));
     for tool in SERVERS {
         let port = peer::free_port();
-        let Some(_server) = tool.start(port, &ca, &paper, None) else { continue };
+        let Some(_server) = tool.start(port, &ca, &certificate, None) else { continue };
         peer::wait_for_listener(port);
         let sent = bytes(16 << 20);
         let at: SocketAddr = ([127, 0, 0, 1], port).into();
         let client = sockit("tcp-client --tls --server-name localhost --ca-file").arg(&ca);
         let run = client.to(at).stdin(&sent).limit(LIMIT * 3).run();
-        let told = format!("{}: {} back, {}", tool.program, run.stdout.len(), run.stderr);
-        assert!(run.code == 0 && run.stdout == sent, "{told}");
+        let detail = format!("{}: {} back, {}", tool.program, run.stdout.len(), run.stderr);
+        assert!(run.code == 0 && run.stdout == sent, "{detail}");
     }
 }
 
 #[test]
-fn ncats_child_answers_behind_tls() {
+fn ncat_child_answers_over_tls() {
     let authority = Authority::new();
-    let (ca, paper) = (authority.ca(), authority.paper(&["localhost"]));
+    let (ca, certificate) = (authority.ca(), authority.certificate(&["localhost"]));
     let port = peer::free_port();
-    let Some(_server) = NCAT.start(port, &ca, &paper, None) else { return };
+    let Some(_server) = NCAT.start(port, &ca, &certificate, None) else { return };
     peer::wait_for_listener(port);
     let client = sockit("tcp-client --tls --server-name localhost --send hello --ca-file").arg(&ca);
     let run = client.and("--expect hello").arg("127.0.0.1").arg(port.to_string()).run();
@@ -173,9 +184,9 @@ fn ncats_child_answers_behind_tls() {
 
 /// ncat ends without close_notify, which is 18, but not before all of it has come.
 #[test]
-fn null_stdin_gets_the_whole_file_from_their_tls_servers() {
+fn null_stdin_gets_the_complete_file_from_tls_server() {
     let authority = Authority::new();
-    let (ca, paper) = (authority.ca(), authority.paper(&["localhost"]));
+    let (ca, certificate) = (authority.ca(), authority.certificate(&["localhost"]));
     let openssl = Tool {
         program: "openssl",
         args: &[
@@ -186,9 +197,9 @@ fn null_stdin_gets_the_whole_file_from_their_tls_servers() {
             "-accept",
             "127.0.0.1:{port}",
             "-cert",
-            "{paper}",
+            "{certificate}",
             "-key",
-            "{paper}",
+            "{certificate}",
         ],
     };
     let ncat = Tool {
@@ -196,9 +207,9 @@ fn null_stdin_gets_the_whole_file_from_their_tls_servers() {
         args: &[
             "--ssl",
             "--ssl-cert",
-            "{paper}",
+            "{certificate}",
             "--ssl-key",
-            "{paper}",
+            "{certificate}",
             "-l",
             "127.0.0.1",
             "{port}",
@@ -206,15 +217,15 @@ fn null_stdin_gets_the_whole_file_from_their_tls_servers() {
     };
     for (tool, code) in [(openssl, 0), (ncat, 18)] {
         let (port, file) = (peer::free_port(), bytes(3 << 20));
-        let Some(mut server) = tool.start(port, &ca, &paper, None) else { continue };
+        let Some(mut server) = tool.start(port, &ca, &certificate, None) else { continue };
         peer::wait_for_listener(port);
         let at: SocketAddr = ([127, 0, 0, 1], port).into();
         let client = sockit("tcp-client --tls --server-name localhost --ca-file").arg(&ca);
         let client = client.to(at).and("-v").start();
         // s_server stops at its first record when its stdin is ready before the handshake.
-        client.wait_to_say("Connected to");
-        server.type_in(&file);
-        server.end_stdin();
+        client.wait_for_log("Connected to");
+        server.write_stdin(&file);
+        server.close_stdin();
         let run = client.wait();
         let came = run.stdout.len();
         assert!(run.stdout == file, "{}: {came} bytes, {}", tool.program, run.stderr);
@@ -223,10 +234,10 @@ fn null_stdin_gets_the_whole_file_from_their_tls_servers() {
 }
 
 #[test]
-fn sixty_four_mebibytes_both_ways_at_once() {
+fn sixty_four_mebibytes_pass_in_both_directions() {
     let authority = Authority::new();
-    let paper = authority.paper(&["localhost"]);
-    let server = sockit("tcp-server --service echo --once --tls --cert").arg(&paper).serve();
+    let certificate = authority.certificate(&["localhost"]);
+    let server = sockit("tcp-server --service echo --once --tls --cert").arg(&certificate).serve();
     let sent = bytes(64 << 20);
     let client = sockit("tcp-client --tls localhost").arg(server.port().to_string());
     let run = client.and("--ca-file").arg(authority.ca()).stdin(&sent).limit(LIMIT * 5).run();
@@ -236,63 +247,68 @@ fn sixty_four_mebibytes_both_ways_at_once() {
 }
 
 #[test]
-fn openssl_serves_us_in_both_versions() {
+fn openssl_server_negotiates_both_versions() {
     let authority = Authority::new();
-    let (ca, paper) = (authority.ca(), authority.paper(&["localhost"]));
+    let (ca, certificate) = (authority.ca(), authority.certificate(&["localhost"]));
     for (flag, version) in [("-tls1_2", "TLSv1.2"), ("-tls1_3", "TLSv1.3")] {
         let Some(mut openssl) = peer::program("openssl") else { return };
         let port = peer::free_port();
         openssl.args(["s_server", "-quiet", "-naccept", "1", flag, "-rev", "-accept"]);
-        openssl.arg(format!("127.0.0.1:{port}")).arg("-cert").arg(&paper).arg("-key").arg(&paper);
+        openssl
+            .arg(format!("127.0.0.1:{port}"))
+            .arg("-cert")
+            .arg(&certificate)
+            .arg("-key")
+            .arg(&certificate);
         openssl.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let server = Running::start(openssl, None, LIMIT);
+        let server = Process::start(openssl, None, LIMIT);
         peer::wait_for_listener(port);
         let client = sockit("tcp-client -v --tls localhost").arg(port.to_string());
         let run = client.and("--send 'abc\\n' --ca-file").arg(&ca).run();
-        run.says(version);
+        run.logs(version);
         assert!(run.text().starts_with("cba"), "{run:?}");
         drop(server);
     }
 }
 
 /// A certificate that `openssl req -x509` makes with these words, and its key beside it.
-fn openssl_paper(authority: &Authority, words: &[&str]) -> Option<std::path::PathBuf> {
+fn openssl_certificate(authority: &Authority, words: &[&str]) -> Option<std::path::PathBuf> {
     let mut openssl = peer::program("openssl")?;
-    let paper = authority.file(&format!("openssl-{}.pem", words.len()));
+    let certificate = authority.file(&format!("openssl-{}.pem", words.len()));
     openssl.args(["req", "-newkey", "rsa:2048", "-nodes", "-days", "2"]).args(words);
-    openssl.arg("-out").arg(&paper).arg("-keyout").arg(paper.with_extension("key"));
+    openssl.arg("-out").arg(&certificate).arg("-keyout").arg(certificate.with_extension("key"));
     openssl.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    assert_eq!(Running::start(openssl, None, LIMIT).wait().code, 0);
-    Some(paper)
+    assert_eq!(Process::start(openssl, None, LIMIT).wait().code, 0);
+    Some(certificate)
 }
 
 /// A server of OpenSSL's that shows this certificate to any number of clients.
-fn openssl_server(paper: &Path) -> Option<(Running, u16)> {
+fn openssl_server(certificate: &Path) -> Option<(Process, u16)> {
     let mut openssl = peer::program("openssl")?;
     let port = peer::free_port();
     openssl.args(["s_server", "-quiet", "-www", "-accept"]).arg(format!("127.0.0.1:{port}"));
-    openssl.arg("-cert").arg(paper).arg("-key").arg(paper.with_extension("key"));
+    openssl.arg("-cert").arg(certificate).arg("-key").arg(certificate.with_extension("key"));
     openssl.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let server = Running::start(openssl, None, LIMIT);
+    let server = Process::start(openssl, None, LIMIT);
     peer::wait_for_listener(port);
     Some((server, port))
 }
 
 /// The fingerprint of a certificate, as OpenSSL names it.
-fn openssl_print(paper: &Path) -> String {
+fn openssl_fingerprint(certificate: &Path) -> String {
     let mut openssl = peer::program("openssl").expect("it was there before");
-    openssl.args(["x509", "-noout", "-fingerprint", "-sha256", "-in"]).arg(paper);
+    openssl.args(["x509", "-noout", "-fingerprint", "-sha256", "-in"]).arg(certificate);
     openssl.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let print = Running::start(openssl, None, LIMIT).wait().text();
+    let print = Process::start(openssl, None, LIMIT).wait().text();
     print.trim().rsplit('=').next().expect("a fingerprint").to_string()
 }
 
 #[test]
-fn openssl_made_certificates_are_read() {
+fn openssl_certificates_are_read() {
     let authority = Authority::new();
     let names = "subjectAltName=DNS:localhost";
     let words = ["-x509", "-subj", "/CN=localhost", "-addext", names];
-    let Some(cert) = openssl_paper(&authority, &words) else { return };
+    let Some(cert) = openssl_certificate(&authority, &words) else { return };
     let server = sockit("tcp-server --service echo --once --tls --cert").arg(&cert).and("--key");
     let server = server.arg(cert.with_extension("key")).serve();
     let client = sockit("tcp-client --tls localhost").arg(server.port().to_string());
@@ -301,7 +317,7 @@ fn openssl_made_certificates_are_read() {
 }
 
 #[test]
-fn openssl_self_signed_certificate_is_trusted_when_given_and_explained_when_not() {
+fn openssl_self_signed_certificate_is_trusted_only_when_given() {
     let authority = Authority::new();
     let names = "subjectAltName=DNS:localhost";
     // With an alternative name, and with the common name alone, as most recipes make it.
@@ -309,74 +325,76 @@ fn openssl_self_signed_certificate_is_trusted_when_given_and_explained_when_not(
         &["-x509", "-subj", "/CN=localhost", "-addext", names][..],
         &["-x509", "-subj", "/CN=localhost"],
     ] {
-        let Some(paper) = openssl_paper(&authority, words) else { return };
-        let Some((_server, port)) = openssl_server(&paper) else { return };
-        let print = openssl_print(&paper);
+        let Some(certificate) = openssl_certificate(&authority, words) else { return };
+        let Some((_server, port)) = openssl_server(&certificate) else { return };
+        let print = openssl_fingerprint(&certificate);
         let hello = |host: &str| {
             let client = sockit("tcp-client --tls").arg(host).arg(port.to_string());
             client.stdin("GET / HTTP/1.0\r\n\r\n")
         };
         let plain = hello("localhost").run();
-        plain.exits(60).fails_at("tls").says("self-signed certificate (CN=localhost)");
-        plain.says("--ca-file").says(&print.replace(':', "").to_lowercase()).never_says("Error(");
+        plain.exits(60).fails_at("tls").logs("self-signed certificate (CN=localhost)");
+        plain.logs("--ca-file").logs(&print.replace(':', "").to_lowercase()).never_logs("Error(");
         for trust in ["--ca-file", "--pin"] {
-            let value = if trust == "--pin" { print.clone().into() } else { paper.clone() };
+            let value = if trust == "--pin" { print.clone().into() } else { certificate.clone() };
             hello("localhost").arg(trust).arg(value).run().exits(0);
         }
-        hello("127.0.0.1").arg("--ca-file").arg(&paper).run().exits(60).says("wrong name");
-        let other = authority.paper(&["localhost"]);
+        hello("127.0.0.1").arg("--ca-file").arg(&certificate).run().exits(60).logs("wrong name");
+        let other = authority.certificate(&["localhost"]);
         let stranger = hello("localhost").arg("--ca-file").arg(other).run();
-        stranger.exits(60).fails_at("tls").says("self-signed").never_says("Error(");
+        stranger.exits(60).fails_at("tls").logs("self-signed").never_logs("Error(");
     }
 }
 
 #[test]
-fn certificate_of_version_1_is_refused_in_words() {
+fn certificate_of_version_1_exits_60() {
     let authority = Authority::new();
-    let Some(request) = openssl_paper(&authority, &["-subj", "/CN=localhost"]) else { return };
-    let paper = request.with_file_name("version-1.pem");
-    std::fs::copy(request.with_extension("key"), paper.with_extension("key")).expect("a key");
+    let Some(request) = openssl_certificate(&authority, &["-subj", "/CN=localhost"]) else {
+        return;
+    };
+    let certificate = request.with_file_name("version-1.pem");
+    std::fs::copy(request.with_extension("key"), certificate.with_extension("key")).expect("a key");
     let Some(mut openssl) = peer::program("openssl") else { return };
     openssl.args(["x509", "-req", "-days", "2", "-in"]).arg(&request).arg("-signkey");
-    openssl.arg(request.with_extension("key")).arg("-out").arg(&paper);
+    openssl.arg(request.with_extension("key")).arg("-out").arg(&certificate);
     openssl.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    assert_eq!(Running::start(openssl, None, LIMIT).wait().code, 0);
-    let ours = sockit("tcp-server --tls --cert").arg(&paper).and("--key");
-    let ours = ours.arg(paper.with_extension("key")).run();
-    ours.exits(26).fails_at("file").says("X.509 version 1").never_says("Error(");
-    let Some((_server, port)) = openssl_server(&paper) else { return };
-    let print = openssl_print(&paper);
-    let ca = paper.display().to_string();
+    assert_eq!(Process::start(openssl, None, LIMIT).wait().code, 0);
+    let ours = sockit("tcp-server --tls --cert").arg(&certificate).and("--key");
+    let ours = ours.arg(certificate.with_extension("key")).run();
+    ours.exits(26).fails_at("file").logs("X.509 version 1").never_logs("Error(");
+    let Some((_server, port)) = openssl_server(&certificate) else { return };
+    let print = openssl_fingerprint(&certificate);
+    let ca = certificate.display().to_string();
     for trust in [&["--ca-file", &ca][..], &["--pin", &print], &["--insecure"], &[]] {
         let mut client = sockit("tcp-client --tls localhost").arg(port.to_string());
         for word in trust {
             client = client.arg(word);
         }
         let run = client.run();
-        run.exits(60).fails_at("tls").says("X.509 version 1").never_says("Error(");
+        run.exits(60).fails_at("tls").logs("X.509 version 1").never_logs("Error(");
     }
 }
 
 #[test]
-fn tls_failure_is_told_in_words() {
+fn tls_failure_is_logged_in_words() {
     let authority = Authority::new();
     let server = sockit("tcp-server --service echo --tls --client-ca").arg(authority.ca()).serve();
     let Some(mut openssl) = peer::program("openssl") else { return };
     let stranger = Authority::new();
     openssl.args(["s_client", "-quiet", "-connect", &server.addr().to_string(), "-cert"]);
     openssl
-        .arg(stranger.paper(&["client"]))
+        .arg(stranger.certificate(&["client"]))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    drop(Running::start(openssl, None, LIMIT).wait());
-    server.wait_to_say("not accepted: it is signed by another key than its issuer's");
+    drop(Process::start(openssl, None, LIMIT).wait());
+    server.wait_for_log("not accepted: it is signed by another key than its issuer's");
     let Some(mut openssl) = peer::program("openssl") else { return };
     openssl.args(["s_client", "-quiet", "-tls1_2", "-cipher", "AES128-SHA", "-connect"]);
     openssl.arg(server.addr().to_string());
     openssl.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    drop(Running::start(openssl, None, LIMIT).wait());
-    server.wait_to_say("the peer is incompatible: no ");
+    drop(Process::start(openssl, None, LIMIT).wait());
+    server.wait_for_log("the peer is incompatible: no ");
 }
 
 /// Sends half of it, then lets the connection go without a goodbye, or right after it.
@@ -402,23 +420,23 @@ bare.close()
 ";
 
 /// What our client makes of a Python server that leaves in this way.
-fn left(how: &str) -> Option<Run> {
+fn run_against(how: &str) -> Option<Run> {
     let authority = Authority::new();
-    let (ca, paper) = (authority.ca(), authority.paper(&["localhost"]));
+    let (ca, certificate) = (authority.ca(), authority.certificate(&["localhost"]));
     let mut python = peer::program("python3")?;
-    python.args(["-c", PYTHON_CUTS]).arg(&paper).arg(how);
+    python.args(["-c", PYTHON_CUTS]).arg(&certificate).arg(how);
     python.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let server = Running::start(python, None, LIMIT);
-    server.wait_to_print("\n");
+    let server = Process::start(python, None, LIMIT);
+    server.wait_for_output("\n");
     let port = String::from_utf8_lossy(&server.stdout.bytes()).trim().to_string();
     let client = sockit("tcp-client --tls localhost").arg(port);
     Some(client.and("--ca-file").arg(&ca).stdin("ping").run())
 }
 
 #[test]
-fn a_fin_or_reset_without_goodbye_is_18() {
+fn fin_or_reset_without_close_notify_exits_18() {
     for how in ["fin", "reset"] {
-        let Some(run) = left(how) else { return };
+        let Some(run) = run_against(how) else { return };
         run.exits(18).prints("half of it").fails_at("receive");
         assert!(run.took < Duration::from_secs(10));
     }
@@ -427,10 +445,10 @@ fn a_fin_or_reset_without_goodbye_is_18() {
 /// Both have said goodbye, and everything came: what the connection comes to afterwards is nobody's
 /// loss.
 #[test]
-fn a_reset_behind_both_goodbyes_is_none() {
+fn reset_after_both_close_notify_exits_0() {
     for _ in 0..5 {
-        let Some(run) = left("goodbye") else { return };
-        run.exits(0).prints("half of it and the rest").is_silent();
+        let Some(run) = run_against("goodbye") else { return };
+        run.exits(0).prints("half of it and the rest").logs_nothing();
     }
 }
 
@@ -438,18 +456,20 @@ fn a_reset_behind_both_goodbyes_is_none() {
 const NCAT_CLIENT: Tool = Tool { program: "ncat", args: &["--ssl", "127.0.0.1", "{port}"] };
 
 #[test]
-fn end_without_close_notify_gets_the_answer_that_is_owed() {
+fn end_without_close_notify_still_gets_the_answer() {
     let authority = Authority::new();
-    let (ca, paper) = (authority.ca(), authority.paper(&["localhost"]));
+    let (ca, certificate) = (authority.ca(), authority.certificate(&["localhost"]));
     for (flags, code) in [("", 18), ("--allow-truncation", 0)] {
         for (service, answer) in [
             ("--sh 'wc -c'", "3\n"),
             ("--reply '<{message}>' --framing line --delay 50ms", "<a><b>"),
         ] {
-            let server = sockit("tcp-server --once --tls --cert").arg(&paper).and(flags);
+            let server = sockit("tcp-server --once --tls --cert").arg(&certificate).and(flags);
             let server = server.and(service).serve();
             let input = Some(b"a\nb".to_vec());
-            let Some(client) = NCAT_CLIENT.start(server.port(), &ca, &paper, input) else { return };
+            let Some(client) = NCAT_CLIENT.start(server.port(), &ca, &certificate, input) else {
+                return;
+            };
             let run = client.wait();
             assert_eq!(run.text().replace('\n', ""), answer.replace('\n', ""), "{run:?}");
             server.wait().exits(code);
@@ -460,13 +480,15 @@ fn end_without_close_notify_gets_the_answer_that_is_owed() {
 #[test]
 fn saved_file_without_close_notify_is_a_part_unless_allowed() {
     let authority = Authority::new();
-    let (ca, paper) = (authority.ca(), authority.paper(&["localhost"]));
+    let (ca, certificate) = (authority.ca(), authority.certificate(&["localhost"]));
     for (flags, code, is_part) in [("", 18, true), ("--allow-truncation", 0, false)] {
         let dir = tempfile::tempdir().unwrap();
-        let server = sockit("tcp-server --once --tls --cert").arg(&paper).and(flags);
+        let server = sockit("tcp-server --once --tls --cert").arg(&certificate).and(flags);
         let server = server.arg("--save").arg(dir.path()).serve();
         let input = Some(bytes(100_000));
-        let Some(client) = NCAT_CLIENT.start(server.port(), &ca, &paper, input) else { return };
+        let Some(client) = NCAT_CLIENT.start(server.port(), &ca, &certificate, input) else {
+            return;
+        };
         client.wait();
         server.wait().exits(code);
         let saved = fs::read_dir(dir.path()).unwrap().next().unwrap().unwrap().path();
@@ -502,21 +524,21 @@ print('close_notify', flush=True)
 ";
 
 #[test]
-fn server_that_ends_without_close_notify_still_gets_our_input() {
+fn server_ending_without_close_notify_still_gets_the_input() {
     let authority = Authority::new();
-    let (ca, paper) = (authority.ca(), authority.paper(&["localhost"]));
+    let (ca, certificate) = (authority.ca(), authority.certificate(&["localhost"]));
     for (flags, code) in [("", 18), ("--allow-truncation", 0)] {
         let Some(mut python) = peer::program("python3") else { return };
-        python.args(["-c", PYTHON_BARE_FIN]).arg(&paper);
+        python.args(["-c", PYTHON_BARE_FIN]).arg(&certificate);
         python.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let server = Running::start(python, None, LIMIT);
-        server.wait_to_print("\n");
+        let server = Process::start(python, None, LIMIT);
+        server.wait_for_output("\n");
         let port = String::from_utf8_lossy(&server.stdout.bytes()).trim().to_string();
         let client = sockit("tcp-client -v --tls localhost").arg(port).and(flags);
         let mut client = client.arg("--ca-file").arg(&ca).stdin_open().start();
-        client.wait_to_say("the peer sends no more");
-        client.type_in("our input");
-        client.end_stdin();
+        client.wait_for_log("the peer sends no more");
+        client.write_stdin("our input");
+        client.close_stdin();
         client.wait().exits(code).prints("answer");
         let run = server.wait();
         assert!(run.text().ends_with("\nour input\nclose_notify\n"), "{run:?}");

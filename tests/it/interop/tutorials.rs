@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use crate::support::peer;
-use crate::support::process::{Daemon, Running};
+use crate::support::process::{Daemon, Process};
 use crate::support::sockit::{LIMIT, Run, sockit};
 
 fn python(program: &str) -> Option<Command> {
@@ -44,13 +44,13 @@ fn their_client(program: &str, server: &Daemon, args: &[&str], input: &str) -> O
     let mut command = python(program)?;
     command.arg(server.port().to_string()).args(args);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    Some(Running::start(command, Some(input.into()), LIMIT).wait())
+    Some(Process::start(command, Some(input.into()), LIMIT).wait())
 }
 
 const GREETINGS: &str = "Welcome!\nHello, Michael!\nHello, Tracy!\nHello, Sarah!\n";
 
 #[test]
-fn their_greeting_server_meets_our_client() {
+fn greeting_server_serves_tcp_client() {
     let Some(server) = their_server("greeting_server.py") else { return };
     sockit("tcp-client --send Michael --send Tracy --send Sarah --send exit")
         .to(server.addr)
@@ -60,14 +60,14 @@ fn their_greeting_server_meets_our_client() {
 }
 
 #[test]
-fn their_greeting_client_meets_our_server() {
+fn greeting_client_is_served_by_tcp_server() {
     let server = sockit("tcp-server").serve();
     let Some(run) = their_client("greeting_client.py", &server, &[], "") else { return };
     run.exits(0).prints(GREETINGS);
 }
 
 #[test]
-fn both_of_ours_greet_as_theirs_do() {
+fn tcp_client_and_server_greet_as_the_tutorial() {
     let server = sockit("tcp-server").serve();
     sockit("tcp-client --send Michael --send Tracy --send Sarah --send exit")
         .to(server.addr())
@@ -78,7 +78,7 @@ fn both_of_ours_greet_as_theirs_do() {
 }
 
 #[test]
-fn their_time_server_meets_our_client() {
+fn time_server_serves_tcp_client() {
     let Some(server) = their_server("time_server.py") else { return };
     let run = sockit("tcp-client --send one --send two").to(server.addr).run();
     run.exits(0);
@@ -86,7 +86,7 @@ fn their_time_server_meets_our_client() {
 }
 
 #[test]
-fn their_prompt_client_meets_our_time_server() {
+fn prompt_client_is_served_by_time_service() {
     let server = sockit("tcp-server --service time").serve();
     let Some(run) = their_client("prompt_client.py", &server, &[], "one\ntwo\n\n") else { return };
     run.exits(0);
@@ -103,14 +103,14 @@ fn check_times(text: &str) {
 }
 
 #[test]
-fn their_one_shot_server_meets_our_client() {
+fn one_shot_server_serves_tcp_client() {
     let Some(server) = their_server("one_shot_server.py") else { return };
     let run = sockit("tcp-client").to(server.addr).stdin("hi there").run();
     run.exits(0).prints("已接收到数据 hi there");
 }
 
 #[test]
-fn their_one_shot_client_meets_our_server() {
+fn one_shot_client_is_served_by_ack() {
     let server = sockit("tcp-server --service ack --once").serve();
     let Some(run) = their_client("one_shot_client.py", &server, &["你好"], "") else { return };
     run.exits(0).prints("已接收到数据 你好");
@@ -118,14 +118,14 @@ fn their_one_shot_client_meets_our_server() {
 }
 
 #[test]
-fn their_file_object_server_meets_our_client() {
+fn file_object_server_serves_tcp_client() {
     let Some(server) = their_server("file_object_server.py") else { return };
     let run = sockit("tcp-client").to(server.addr).stdin("0123456789").run();
     run.exits(0).prints("Return your msg:0123456789");
 }
 
 #[test]
-fn their_file_object_client_meets_our_server() {
+fn file_object_client_is_served_by_bytes_framing() {
     let server = sockit("tcp-server --framing bytes:10 --messages 1")
         .and("--reply 'Return your msg:{message}'")
         .serve();
@@ -135,14 +135,14 @@ fn their_file_object_client_meets_our_server() {
 }
 
 #[test]
-fn their_class_server_meets_our_client() {
+fn class_server_serves_tcp_client() {
     let Some(server) = their_server("class_server.py") else { return };
     let run = sockit("tcp-client --send a --send b").to(server.addr).run();
     run.exits(0).prints("Your msg=a\nYour msg=b\n");
 }
 
 #[test]
-fn their_class_client_meets_our_server() {
+fn class_client_is_served_by_reply() {
     let server = sockit("tcp-server --reply 'Your msg={message}'").serve();
     let args = ["a", "b", "c d"];
     let Some(run) = their_client("class_client.py", &server, &args, "") else { return };
@@ -150,21 +150,21 @@ fn their_class_client_meets_our_server() {
 }
 
 #[test]
-fn their_echo_server_meets_our_client() {
+fn echo_server_serves_tcp_client() {
     let Some(server) = their_server("echo_server.py") else { return };
     let all: Vec<u8> = (0..=255).cycle().take(100_000).collect();
     sockit("tcp-client").to(server.addr).stdin(&all).run().exits(0).prints(&all);
 }
 
 #[test]
-fn their_echo_client_meets_our_server() {
+fn echo_client_is_served_by_echo() {
     let server = sockit("tcp-server --service echo").serve();
     let Some(run) = their_client("echo_client.py", &server, &[], "") else { return };
     run.exits(0).prints("Received b'Hello, world'\n");
 }
 
 #[test]
-fn their_information_client_meets_our_server() {
+fn information_client_is_served_by_discard() {
     let server = sockit("tcp-server --service discard").serve();
     let Some(run) = their_client("information_client.py", &server, &[], "") else { return };
     run.exits(0);
@@ -173,10 +173,10 @@ fn their_information_client_meets_our_server() {
 }
 
 #[test]
-fn their_careful_client_meets_our_pipe() {
+fn careful_client_is_served_by_pipe() {
     let mut server = sockit("tcp-server --service pipe --once").stdin_open().serve();
-    server.type_in("HTTP/1.0 200 OK\r\n\r\nthe file\n");
-    server.end_stdin();
+    server.write_stdin("HTTP/1.0 200 OK\r\n\r\nthe file\n");
+    server.close_stdin();
     let Some(run) = their_client("careful_client.py", &server, &["/index.html"], "") else {
         return;
     };
@@ -185,14 +185,14 @@ fn their_careful_client_meets_our_pipe() {
 }
 
 #[test]
-fn their_steps_server_meets_our_client() {
+fn steps_server_serves_tcp_client() {
     let Some(server) = their_server("steps_server.py") else { return };
     let run = sockit("tcp-client").to(server.addr).stdin("a word\n").run();
     run.exits(0).prints("Good day.\n");
 }
 
 #[test]
-fn their_udp_echo_server_meets_our_client() {
+fn udp_echo_server_serves_udp_client() {
     let Some(server) = their_server("udp_echo_server.py") else { return };
     let run = sockit("udp-client --wait 10s --send one --send '' --send 'two words'");
     run.to(server.addr).run().exits(0).prints("one\n\ntwo words\n");
@@ -202,18 +202,18 @@ fn their_udp_echo_server_meets_our_client() {
 }
 
 #[test]
-fn their_udp_client_meets_our_echo() {
+fn udp_class_client_is_served_by_udp_echo() {
     let server = sockit("udp-echo --host '' -v").serve();
     let Some(mut client) = python("class_kinds_client.py") else { return };
     client.args(["udp", &server.port().to_string(), "-", "one", "two"]);
     client.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let run = Running::start(client, Some(Vec::new()), LIMIT).wait();
+    let run = Process::start(client, Some(Vec::new()), LIMIT).wait();
     run.exits(0).prints("one\ntwo\n");
-    server.wait_to_say_times("Got data from 127.0.0.1:", 2);
+    server.wait_for_log_times("Got data from 127.0.0.1:", 2);
 }
 
 #[test]
-fn our_server_takes_every_interface_as_theirs_does() {
+fn tcp_server_binds_every_interface_as_the_tutorial() {
     let server = sockit("tcp-server --host '' --backlog 5 --service echo").serve();
     let Some(run) = their_client("echo_client.py", &server, &[], "") else { return };
     run.exits(0).prints("Received b'Hello, world'\n");

@@ -13,7 +13,7 @@ use crate::support::sockit::sockit;
 pub struct Server {
     child: Child,
     port: u16,
-    place: TempDir,
+    dir: TempDir,
 }
 
 impl Drop for Server {
@@ -25,11 +25,11 @@ impl Drop for Server {
 
 impl Server {
     /// Starts it, and waits until it listens.
-    pub fn start(mut command: Command, port: u16, place: TempDir) -> Server {
+    pub fn start(mut command: Command, port: u16, dir: TempDir) -> Server {
         let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = quiet.spawn().expect("the server starts");
         wait_for_listener(port);
-        Server { child, port, place }
+        Server { child, port, dir }
     }
 
     /// Where it has this path.
@@ -39,7 +39,7 @@ impl Server {
 
     /// A file in its folder.
     pub fn file(&self, name: &str) -> std::path::PathBuf {
-        self.place.path().join(name)
+        self.dir.path().join(name)
     }
 }
 
@@ -57,11 +57,11 @@ pub fn body(size: usize) -> Vec<u8> {
 
 fn python() -> Option<Server> {
     let mut command = program("python3")?;
-    let (port, place) = (free_port(), tempfile::tempdir().unwrap());
-    fs::write(place.path().join("big"), body(3 << 20)).unwrap();
+    let (port, dir) = (free_port(), tempfile::tempdir().unwrap());
+    fs::write(dir.path().join("big"), body(3 << 20)).unwrap();
     command.args(["-m", "http.server", "--bind", "127.0.0.1", &port.to_string()]);
-    command.current_dir(place.path());
-    Some(Server::start(command, port, place))
+    command.current_dir(dir.path());
+    Some(Server::start(command, port, dir))
 }
 
 fn nginx() -> Option<Server> {
@@ -70,13 +70,13 @@ fn nginx() -> Option<Server> {
         there if there.exists() => Command::new(there),
         _ => program("nginx")?,
     };
-    let (port, place) = (free_port(), tempfile::tempdir().unwrap());
-    let home = place.path().display().to_string();
-    fs::write(place.path().join("big"), body(3 << 20)).unwrap();
-    fs::write(place.path().join("page.html"), body(200_000)).unwrap();
-    fs::write(place.path().join("users"), "me:{PLAIN}secret\n").unwrap();
+    let (port, dir) = (free_port(), tempfile::tempdir().unwrap());
+    let home = dir.path().display().to_string();
+    fs::write(dir.path().join("big"), body(3 << 20)).unwrap();
+    fs::write(dir.path().join("page.html"), body(200_000)).unwrap();
+    fs::write(dir.path().join("users"), "me:{PLAIN}secret\n").unwrap();
     fs::write(
-        place.path().join("conf"),
+        dir.path().join("conf"),
         format!(
             "daemon off; master_process off; pid {home}/pid; error_log {home}/errors;
              events {{ worker_connections 64; }}
@@ -99,7 +99,7 @@ fn nginx() -> Option<Server> {
     )
     .unwrap();
     command.args(["-p", &home, "-c", &format!("{home}/conf"), "-e", &format!("{home}/errors")]);
-    Some(Server::start(command, port, place))
+    Some(Server::start(command, port, dir))
 }
 
 #[test]
@@ -117,11 +117,11 @@ fn unix_socket_reaches_nginx_under_host_of_url() {
     run.exits(0);
     assert!(run.stdout == body(3 << 20));
     let run = get("http://any.example/private/page.html").run();
-    run.exits(22).says("hint: the server requires Basic authentication: --user USER:PASSWORD");
+    run.exits(22).logs("hint: the server requires Basic authentication: --user USER:PASSWORD");
 }
 
 #[test]
-fn python_serves_and_we_get_every_byte() {
+fn python_server_body_is_complete() {
     let Some(server) = python() else { return };
     let run = sockit("http-get -q").arg(server.url("/big")).run();
     run.exits(0);
@@ -135,13 +135,13 @@ fn python_serves_and_we_get_every_byte() {
 }
 
 #[test]
-fn nginx_serves_plain_coded_ranged_and_moved() {
+fn nginx_plain_encoded_range_and_redirect() {
     let Some(server) = nginx() else { return };
     let run = sockit("http-get -q").arg(server.url("/big")).run();
     run.exits(0);
     assert!(run.stdout == body(3 << 20));
     let run = sockit("http-get").arg(server.url("/moved")).run();
-    run.exits(0).says("301 Moved Permanently").says("Content-Encoding: gzip");
+    run.exits(0).logs("301 Moved Permanently").logs("Content-Encoding: gzip");
     assert!(run.stdout == body(200_000));
     let run = sockit("http-get -q --range 100-199").arg(server.url("/big")).run();
     run.exits(0).prints(&body(3 << 20)[100..200]);
@@ -155,7 +155,7 @@ fn nginx_serves_plain_coded_ranged_and_moved() {
 }
 
 #[test]
-fn nginx_and_an_interruption_come_to_the_same_file() {
+fn nginx_interrupted_download_is_continued() {
     let Some(server) = nginx() else { return };
     let target = server.file("copy");
     let get = |flags: &str| {
@@ -165,7 +165,7 @@ fn nginx_and_an_interruption_come_to_the_same_file() {
     let part = fs::metadata(server.file("copy.part")).unwrap().len();
     assert!((1..3 << 20).contains(&part), "{part}");
     let whole = sockit("http-get --continue -o").arg(&target).arg(server.url("/big")).run();
-    whole.exits(0).says("206 Partial Content");
+    whole.exits(0).logs("206 Partial Content");
     assert!(fs::read(&target).unwrap() == body(3 << 20));
     // It has changed since, though not in size.
     get("--timeout 2").run().exits(28);
@@ -175,7 +175,7 @@ fn nginx_and_an_interruption_come_to_the_same_file() {
 }
 
 /// The tutorial's whole answer to its own GET, split at the blank line.
-fn tutorials(server: &Server, path: &str) -> Option<Vec<u8>> {
+fn tutorial_body(server: &Server, path: &str) -> Option<Vec<u8>> {
     let mut python = program("python3")?;
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tutorials");
     python.arg(folder.join("careful_client.py")).arg(server.port.to_string()).arg(path);
@@ -188,11 +188,11 @@ fn body_of(answer: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn the_tutorials_get_and_ours_bring_the_same_bytes() {
+fn body_equals_that_of_the_tutorial_client() {
     for server in [python(), nginx()].into_iter().flatten() {
-        let Some(theirs) = tutorials(&server, "/big") else { return };
+        let Some(theirs) = tutorial_body(&server, "/big") else { return };
         let raw = sockit("http-get --http1.0 --half-close --raw").arg(server.url("/big")).run();
-        raw.exits(0).is_silent();
+        raw.exits(0).logs_nothing();
         assert!(body_of(&raw.stdout) == theirs);
         let plain = sockit("http-get -q").arg(server.url("/big")).run();
         plain.exits(0);

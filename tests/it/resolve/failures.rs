@@ -6,7 +6,7 @@ use super::verify::{REVERSE, bare, machine};
 use crate::support::namespace::Namespace;
 use crate::support::peer::program;
 use crate::support::sockit::{Run, sockit};
-use crate::support::strace::{can_inject, injected};
+use crate::support::strace::{can_trace, injected};
 
 /// Runs sockit in a namespace where opening `path` fails with `errno`.
 fn run_without_file(machine: &Namespace, line: &str, path: &str, errno: &str) -> Option<Run> {
@@ -17,7 +17,7 @@ fn run_without_file(machine: &Namespace, line: &str, path: &str, errno: &str) ->
 
 #[test]
 fn unreadable_resolv_conf_exits_75_with_via_dns() {
-    if !can_inject() {
+    if !can_trace() {
         return;
     }
     let Some(machine) = machine(REVERSE) else { return };
@@ -30,7 +30,7 @@ fn unreadable_resolv_conf_exits_75_with_via_dns() {
 
 #[test]
 fn failing_system_call_is_never_a_verdict() {
-    if !can_inject() {
+    if !can_trace() {
         return;
     }
     let Some(machine) = machine(REVERSE) else { return };

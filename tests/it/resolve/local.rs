@@ -14,8 +14,8 @@ fn objects(run: &Run) -> Vec<serde_json::Value> {
 
 #[test]
 fn name_prints_its_addresses_one_per_line() {
-    sockit("resolve -4 localhost").run().exits(0).prints("127.0.0.1\n").is_silent();
-    sockit("resolve 127.0.0.1").run().exits(0).prints("localhost\n").is_silent();
+    sockit("resolve -4 localhost").run().exits(0).prints("127.0.0.1\n").logs_nothing();
+    sockit("resolve 127.0.0.1").run().exits(0).prints("localhost\n").logs_nothing();
     sockit("resolve ::ffff:127.0.0.1").run().exits(0).prints("localhost\n");
     sockit("resolve -4 localhost:http").run().exits(0).prints("127.0.0.1:80\n");
 }
@@ -81,10 +81,10 @@ fn malformed_question_is_usage_error() {
         assert!(!run.stderr.contains('\u{1b}'), "{:?}", run.stderr);
         assert_eq!(run.stderr.lines().count(), 1, "{:?}", run.stderr);
     }
-    sockit("resolve").run().exits(2).says("Usage");
+    sockit("resolve").run().exits(2).logs("Usage");
     sockit("resolve --strict 127.0.0.1").run().exits(2);
     sockit("resolve --verify --all 127.0.0.1").run().exits(2);
-    sockit("resolve --type NOSUCH a").run().exits(2).says("possible values");
+    sockit("resolve --type NOSUCH a").run().exits(2).logs("possible values");
     sockit("resolve --jobs 0 a").run().exits(2);
     sockit("resolve --via system --type A a").run().exits(2).fails_at("resolve");
     sockit("resolve --server 127.0.0.1:99999 a").run().exits(2).fails_at("port");
@@ -227,7 +227,7 @@ fn long_list() -> String {
 #[test]
 fn signal_ends_run_whose_stdout_is_not_read() {
     for (signal, code) in [(libc::SIGTERM, 143), (libc::SIGINT, 130)] {
-        let (reader, writer) = crate::support::datagrams::stuck();
+        let (reader, writer) = crate::support::datagrams::unread_pipe();
         let run = sockit("resolve -f -").stdin(long_list()).stdout_to(writer).start();
         let full = || rustix::io::ioctl_fionread(&reader).is_ok_and(|held| held >= 60_000);
         let began = Instant::now();
@@ -241,8 +241,8 @@ fn signal_ends_run_whose_stdout_is_not_read() {
 
 #[test]
 fn non_blocking_stdout_gets_every_answer() {
-    let (writer, read) = crate::support::datagrams::unwaiting();
-    sockit("resolve -f -").stdin(long_list()).stdout_to(writer).run().exits(0).is_silent();
+    let (writer, read) = crate::support::datagrams::nonblocking_pipe();
+    sockit("resolve -f -").stdin(long_list()).stdout_to(writer).run().exits(0).logs_nothing();
     let text = String::from_utf8(read()).unwrap();
     assert_eq!(text.lines().count(), 19_999);
     assert!(text.ends_with("127.0.0.1:19999\t127.0.0.1:19999\n"), "{}", &text[text.len() - 99..]);
@@ -251,7 +251,7 @@ fn non_blocking_stdout_gets_every_answer() {
 #[test]
 fn misplaced_brackets_and_colons_are_usage_errors() {
     for word in ["[::1", "::1]", "[localhost]", "localhost:80:90"] {
-        sockit("resolve").arg(word).run().exits(2).fails_at("resolve").says(word);
+        sockit("resolve").arg(word).run().exits(2).fails_at("resolve").logs(word);
     }
     sockit("resolve --server 127.0.0.1:9 ok.test:80:90").run().exits(2).fails_at("resolve");
     sockit("resolve [::1]:http").run().exits(0).prints("[::1]:80\n");

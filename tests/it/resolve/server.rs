@@ -34,7 +34,7 @@ fn addresses_of_both_families_come_from_the_server() {
         }
         _ => Reaction::Ignore,
     });
-    ask(server, "a.test").exits(0).prints("192.0.2.1\n192.0.2.2\n2001:db8::1\n").is_silent();
+    ask(server, "a.test").exits(0).prints("192.0.2.1\n192.0.2.2\n2001:db8::1\n").logs_nothing();
     ask(server, "-4 a.test").exits(0).prints("192.0.2.1\n192.0.2.2\n");
     ask(server, "--type aaaa a.test").exits(0).prints("2001:db8::1\n");
     let result = json(&ask(server, "--json a.test"));
@@ -64,10 +64,10 @@ fn names_and_aliases_are_followed() {
 #[test]
 fn nxdomain_and_nodata_are_distinguished() {
     let no_name = answering(|reply| reply.code(3));
-    ask(no_name, "--type A a.test").exits(6).prints("").fails_at("resolve").says("NXDOMAIN");
+    ask(no_name, "--type A a.test").exits(6).prints("").fails_at("resolve").logs("NXDOMAIN");
     assert_eq!(json(&ask(no_name, "--json a.test"))["status"], "nxdomain");
     let no_data = answering(|reply| reply);
-    ask(no_data, "--type A a.test").exits(6).prints("").fails_at("resolve").says("NODATA");
+    ask(no_data, "--type A a.test").exits(6).prints("").fails_at("resolve").logs("NODATA");
     assert_eq!(json(&ask(no_data, "--json a.test"))["status"], "nodata");
 }
 
@@ -82,8 +82,8 @@ fn referral_exits_75() {
         .exits(75)
         .prints("")
         .fails_at("resolve")
-        .says("only refers to other servers");
-    ask(server, "--type MX a.test").exits(75).says("only refers to other servers");
+        .logs("only refers to other servers");
+    ask(server, "--type MX a.test").exits(75).logs("only refers to other servers");
     assert_eq!(json(&ask(server, "--json a.test"))["status"], "failing");
 }
 
@@ -91,19 +91,19 @@ fn referral_exits_75() {
 fn error_names_the_question_of_the_user() {
     let no_data = answering(|reply| reply);
     let run = ask(no_data, "a.test");
-    run.exits(6).says("sockit: resolve a.test: the name exists, without A or AAAA records");
-    ask(no_data, "-6 a.test").exits(6).says("without AAAA records");
+    run.exits(6).logs("sockit: resolve a.test: the name exists, without A or AAAA records");
+    ask(no_data, "-6 a.test").exits(6).logs("without AAAA records");
     let servers = [(answering(|reply| reply.code(2)), 75), (answering(|reply| reply.code(3)), 6)];
     for (server, code) in servers {
         for word in ["192.0.2.1", "[2001:db8::1]", "bücher.test"] {
             let run = ask(server, word);
-            run.exits(code).says(&format!("sockit: resolve {word}: "));
+            run.exits(code).logs(&format!("sockit: resolve {word}: "));
             let run = ask(server, &format!("--json {word}"));
             assert_eq!(run.exits(code).events_named("error")[0]["target"], word);
         }
     }
     let run = ask(silent_server(), "192.0.2.1");
-    run.exits(28).says("sockit: resolve 192.0.2.1: timed out");
+    run.exits(28).logs("sockit: resolve 192.0.2.1: timed out");
 }
 
 #[test]
@@ -138,18 +138,18 @@ fn name_with_a_space_is_not_looked_up() {
 fn failing_or_refusing_server_exits_75() {
     for (code, word) in [(2, "SERVFAIL"), (5, "REFUSED"), (9, "NOTAUTH")] {
         let server = answering(move |reply| reply.code(code));
-        ask(server, "a.test").exits(75).prints("").fails_at("resolve").says(word);
+        ask(server, "a.test").exits(75).prints("").fails_at("resolve").logs(word);
         assert_eq!(json(&ask(server, "--json a.test"))["status"], "failing");
     }
     let closed: SocketAddr = ([127, 0, 0, 1], free_port()).into();
-    ask(closed, "a.test").exits(75).fails_at("resolve").says("Connection refused");
-    ask(closed, "--tcp a.test").exits(75).fails_at("resolve").says("Connection refused");
+    ask(closed, "a.test").exits(75).fails_at("resolve").logs("Connection refused");
+    ask(closed, "--tcp a.test").exits(75).fails_at("resolve").logs("Connection refused");
 }
 
 #[test]
 fn silent_server_exits_28_at_the_timeout() {
     let run = sockit(&format!("resolve --timeout 2 --server {} a.test", silent_server())).run();
-    run.exits(28).prints("").fails_at("resolve").says("timed out after 2s");
+    run.exits(28).prints("").fails_at("resolve").logs("timed out after 2s");
     assert!(run.took >= Duration::from_secs(2), "{:?}", run.took);
     assert!(run.took < Duration::from_millis(3500), "{:?}", run.took);
     let result = json(&ask(silent_server(), "--json a.test"));
@@ -228,7 +228,7 @@ fn server_without_edns_gets_a_query_without_opt() {
 
 /// Asserts that the reply of a server is rejected with this message.
 fn rejected(server: SocketAddr, words: &str) {
-    ask(server, "--type A a.test").exits(8).prints("").fails_at("resolve").says(words);
+    ask(server, "--type A a.test").exits(8).prints("").fails_at("resolve").logs(words);
     assert_eq!(json(&ask(server, "--type A --json a.test"))["status"], "invalid");
 }
 
@@ -312,7 +312,7 @@ fn misplaced_records_have_their_own_errors() {
         "two aliases (CNAME)",
     );
     let server = answering(move |r| tsig(good(r).opt(3, b""), 3));
-    ask(server, "--type A a.test").exits(0).prints("192.0.2.66\n").is_silent();
+    ask(server, "--type A a.test").exits(0).prints("192.0.2.66\n").logs_nothing();
 }
 
 #[test]
@@ -326,7 +326,7 @@ fn malformed_edns_has_its_own_errors() {
         rejected(answering(move |r| good(r).opt(3, option)), "an option is truncated");
     }
     let server = answering(move |r| good(r).opt(3, &[0, 3, 0, 2, 1, 2, 0, 12, 0, 0]));
-    ask(server, "--type A a.test").exits(0).prints("192.0.2.66\n").is_silent();
+    ask(server, "--type A a.test").exits(0).prints("192.0.2.66\n").logs_nothing();
 }
 
 #[test]
@@ -334,20 +334,20 @@ fn extended_errors_are_printed() {
     let server = answering(|reply| reply.code(2).explained(6, "no\x1b[2J signature"));
     let run = ask(server, "--type A a.test");
     run.exits(75).prints("").fails_at("resolve");
-    run.says("answered SERVFAIL: DNSSEC Bogus (EDE 6): no").never_says("\x1b");
+    run.logs("answered SERVFAIL: DNSSEC Bogus (EDE 6): no").never_logs("\x1b");
     let server = answering(|reply| reply.code(3).explained(17, ""));
-    ask(server, "--type A a.test").exits(6).says("(NXDOMAIN): Filtered (EDE 17)");
+    ask(server, "--type A a.test").exits(6).logs("(NXDOMAIN): Filtered (EDE 17)");
     let cause = &json(&ask(server, "--json --type A a.test"))["cause"];
     assert_eq!(cause, "no such name (NXDOMAIN): Filtered (EDE 17)");
     ask(answering(|reply| reply.explained(15, "policy")), "a.test")
         .exits(6)
-        .says("without A or AAAA records (NODATA): Blocked (EDE 15): policy");
+        .logs("without A or AAAA records (NODATA): Blocked (EDE 15): policy");
     let run = ask(answering(|r| r.a([192, 0, 2, 1]).explained(3, "")), "--type A a.test");
-    run.exits(0).prints("192.0.2.1\n").says("warning: a.test A: answer of ");
-    run.says(": Stale Answer (EDE 3)");
+    run.exits(0).prints("192.0.2.1\n").logs("warning: a.test A: answer of ");
+    run.logs(": Stale Answer (EDE 3)");
     let server = answering(|r| r.a([192, 0, 2, 1]).explained(49152, &"x".repeat(400)));
     let run = ask(server, "--type A a.test");
-    run.exits(0).says("unknown extended error (EDE 49152): xxx").never_says(&"x".repeat(257));
+    run.exits(0).logs("unknown extended error (EDE 49152): xxx").never_logs(&"x".repeat(257));
 }
 
 #[test]
@@ -369,10 +369,10 @@ fn names_under_localhost_are_not_queried() {
         count.fetch_add(1, Ordering::SeqCst);
         query.reply().a([192, 0, 2, 66]).into()
     });
-    ask(server, "A.LocalHost").exits(0).prints("127.0.0.1\n::1\n").is_silent();
+    ask(server, "A.LocalHost").exits(0).prints("127.0.0.1\n::1\n").logs_nothing();
     ask(server, "-4 a.b.localhost.").exits(0).prints("127.0.0.1\n");
     ask(server, "--type AAAA localhost").exits(0).prints("::1\n");
-    ask(server, "--type MX a.localhost").exits(6).prints("").says("NODATA");
+    ask(server, "--type MX a.localhost").exits(6).prints("").logs("NODATA");
     assert_eq!(seen.load(Ordering::SeqCst), 0);
     ask(server, "-4 localhost.test").exits(0).prints("192.0.2.66\n");
     assert_eq!(seen.load(Ordering::SeqCst), 1);
@@ -391,8 +391,8 @@ fn mismatched_replies_are_ignored() {
     });
     let run = ask(server, "--type A -v a.test");
     run.exits(0).prints("192.0.2.1\n");
-    run.says("ignored 1 with a wrong source address, 1 with a wrong id, 1 with another question");
-    run.says("over UDP: a.test A: 1 records");
+    run.logs("ignored 1 with a wrong source address, 1 with a wrong id, 1 with another question");
+    run.logs("over UDP: a.test A: 1 records");
 }
 
 #[test]
@@ -413,7 +413,7 @@ fn mismatched_replies_alone_are_reported_at_the_timeout() {
 fn malformed_reply_over_tcp_fails_immediately() {
     let over_tcp = |server, words: &str| {
         let run = ask(server, "--tcp --type A a.test");
-        run.exits(8).prints("").fails_at("resolve").says(words);
+        run.exits(8).prints("").fails_at("resolve").logs(words);
     };
     over_tcp(name_server(|_| Reaction::Ignore), "after 0 of 2 bytes");
     over_tcp(name_server(|_| Reaction::SendRaw(vec![0, 40, 1, 2, 3])), "after 3 of 40 bytes");

@@ -118,7 +118,7 @@ fn verdict_has_its_text_code_and_json() {
     let Some(machine) = machine(&format!("{REVERSE} {}", five(2))) else { return };
     for row in VERDICTS {
         let Some(run) = machine.run(&format!("resolve --verify {}", row.asked)) else { return };
-        run.exits(row.code).prints(row.text).is_silent();
+        run.exits(row.code).prints(row.text).logs_nothing();
         let Some(run) = machine.run(&format!("resolve --verify --json {}", row.asked)) else {
             return;
         };
@@ -134,9 +134,9 @@ fn one_confirmed_name_of_five_is_sufficient() {
     for place in [0, 4] {
         let Some(machine) = machine(&format!("{REVERSE} {}", five(place))) else { return };
         let Some(run) = machine.run("resolve --verify -v 10.1.1.5") else { return };
-        run.exits(0).prints("Validated hostname: five.test\n").says("five.test: confirmed");
+        run.exits(0).prints("Validated hostname: five.test\n").logs("five.test: confirmed");
         for n in (0..5).filter(|&n| n != place) {
-            run.says(&format!("p{n}.test: unresolved"));
+            run.logs(&format!("p{n}.test: unresolved"));
         }
     }
 }
@@ -171,7 +171,7 @@ fn unreachable_server_exits_75() {
     let Some(run) = bare().run("resolve --verify --json 10.1.1.1") else { return };
     assert_eq!(verdict(&run)["status"], "failing");
     let Some(run) = bare().run("resolve good.test") else { return };
-    run.exits(75).prints("").says("Temporary failure in name resolution");
+    run.exits(75).prints("").logs("Temporary failure in name resolution");
 }
 
 #[test]
@@ -196,7 +196,7 @@ fn silent_server_exits_28_at_the_timeout() {
     };
     for line in ["resolve --timeout 2 good.test", "resolve --timeout 2 --verify 10.1.1.1"] {
         let Some(run) = stopped(line) else { return };
-        run.exits(28).prints("").fails_at("resolve").says("timed out after 2s");
+        run.exits(28).prints("").fails_at("resolve").logs("timed out after 2s");
         assert!(run.took >= Duration::from_secs(2), "{:?}", run.took);
         assert!(run.took < Duration::from_secs(4), "{:?}", run.took);
     }
@@ -277,7 +277,7 @@ fn names_under_localhost_need_no_server() {
         ("resolve --type A a.localhost", "127.0.0.1\n"),
     ] {
         let Some(run) = machine.run(line) else { return };
-        run.exits(0).prints(text).is_silent();
+        run.exits(0).prints(text).logs_nothing();
     }
     let Some(run) = machine.run("resolve --all -4 a.localhost:80") else { return };
     let first = "AF_INET\tSOCK_STREAM\t6\ta.localhost\t('127.0.0.1', 80)";

@@ -13,7 +13,7 @@ pub struct Authority {
 }
 
 /// Certificate and key in one PEM file.
-pub type Paper = PathBuf;
+pub type PemFile = PathBuf;
 
 impl Authority {
     /// An authority nobody knows yet.
@@ -32,12 +32,16 @@ impl Authority {
     }
 
     /// A paper for these names.
-    pub fn paper(&self, names: &[&str]) -> Paper {
-        self.paper_with(names, |_| ())
+    pub fn certificate(&self, names: &[&str]) -> PemFile {
+        self.certificate_with(names, |_| ())
     }
 
     /// The same, changed before it is signed.
-    pub fn paper_with(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Paper {
+    pub fn certificate_with(
+        &self,
+        names: &[&str],
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> PemFile {
         let (params, key) = params(names, change);
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
         let pem = certificate.pem() + &key.serialize_pem();
@@ -46,7 +50,7 @@ impl Authority {
     }
 
     /// A paper that signs itself, and calls itself an authority as `openssl req -x509` does.
-    pub fn self_signed(&self, names: &[&str]) -> Paper {
+    pub fn self_signed(&self, names: &[&str]) -> PemFile {
         let (params, key) = params(names, |params| {
             params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         });

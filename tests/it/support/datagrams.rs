@@ -6,7 +6,7 @@ use crate::support::sockit::LIMIT;
 
 /// A socket on a port of its own, at this address.
 #[track_caller]
-pub fn caller_at(ip: &str) -> UdpSocket {
+pub fn udp_socket_at(ip: &str) -> UdpSocket {
     let ip: IpAddr = ip.parse().expect("an address");
     let socket = UdpSocket::bind((ip, 0)).expect("a port of our own");
     socket.set_read_timeout(Some(LIMIT)).expect("a read limit");
@@ -15,13 +15,13 @@ pub fn caller_at(ip: &str) -> UdpSocket {
 
 /// A socket on loopback.
 #[track_caller]
-pub fn caller() -> UdpSocket {
-    caller_at("127.0.0.1")
+pub fn udp_socket() -> UdpSocket {
+    udp_socket_at("127.0.0.1")
 }
 
 /// The next datagram, and from whom.
 #[track_caller]
-pub fn hear(socket: &UdpSocket) -> (Vec<u8>, SocketAddr) {
+pub fn receive(socket: &UdpSocket) -> (Vec<u8>, SocketAddr) {
     let mut buffer = vec![0; 65_536];
     let (n, from) = socket.recv_from(&mut buffer).expect("a datagram comes in time");
     buffer.truncate(n);
@@ -30,26 +30,26 @@ pub fn hear(socket: &UdpSocket) -> (Vec<u8>, SocketAddr) {
 
 /// Sends one datagram and takes the next that comes.
 #[track_caller]
-pub fn ask(socket: &UdpSocket, to: SocketAddr, bytes: impl AsRef<[u8]>) -> Vec<u8> {
+pub fn exchange(socket: &UdpSocket, to: SocketAddr, bytes: impl AsRef<[u8]>) -> Vec<u8> {
     socket.send_to(bytes.as_ref(), to).expect("a datagram leaves");
-    hear(socket).0
+    receive(socket).0
 }
 
 /// Where a caller is found.
-pub fn local(socket: &UdpSocket) -> SocketAddr {
+pub fn local_addr(socket: &UdpSocket) -> SocketAddr {
     socket.local_addr().expect("a bound address")
 }
 
 /// A pipe that nobody reads, for a run's stdout: its reader, to be kept.
 #[track_caller]
-pub fn stuck() -> (std::io::PipeReader, std::io::PipeWriter) {
+pub fn unread_pipe() -> (std::io::PipeReader, std::io::PipeWriter) {
     std::io::pipe().expect("a pipe")
 }
 
 /// A pipe whose writer does not wait (`O_NONBLOCK`), and whose reader takes a little at a time.
 /// What was read comes from the returned function once all writers are gone.
 #[track_caller]
-pub fn unwaiting() -> (std::io::PipeWriter, impl FnOnce() -> Vec<u8>) {
+pub fn nonblocking_pipe() -> (std::io::PipeWriter, impl FnOnce() -> Vec<u8>) {
     let (mut reader, writer) = std::io::pipe().expect("a pipe");
     rustix::io::ioctl_fionbio(&writer, true).expect("a writer that does not wait");
     let reads = std::thread::spawn(move || {

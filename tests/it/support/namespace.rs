@@ -28,14 +28,14 @@ impl Namespace {
     }
 
     /// The network is the test's own after all, so that its peers can be reached.
-    pub fn on_our_network(mut self) -> Namespace {
+    pub fn with_host_network(mut self) -> Namespace {
         self.unshare.retain(|word| *word != "-n");
         self
     }
 
     /// Its processes are ours after all, so that sockit is the one that is started, and hears the
     /// signals it is sent. What runs beside it must end by itself.
-    pub fn among_our_processes(mut self) -> Namespace {
+    pub fn with_host_processes(mut self) -> Namespace {
         self.unshare.retain(|word| !["-p", "-f", "--kill-child"].contains(word));
         self
     }

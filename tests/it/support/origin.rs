@@ -32,7 +32,7 @@ impl<T: AsRef<[u8]>> From<T> for Answer {
 /// The server; its thread ends with the test.
 pub struct Origin {
     addr: SocketAddr,
-    heard: Arc<Mutex<Vec<String>>>,
+    requests: Arc<Mutex<Vec<String>>>,
 }
 
 /// A server that gives these answers in turn, the last one for ever.
@@ -43,17 +43,17 @@ pub fn origin<A: Into<Answer>>(answers: impl IntoIterator<Item = A>) -> Origin {
 fn origin_of(answers: Vec<Answer>) -> Origin {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port for the origin");
     let addr = listener.local_addr().expect("a bound address");
-    let heard = Arc::new(Mutex::new(Vec::new()));
-    let ours = heard.clone();
+    let requests = Arc::new(Mutex::new(Vec::new()));
+    let ours = requests.clone();
     thread::spawn(move || {
         for (n, stream) in listener.incoming().enumerate() {
             let answer = answers[n.min(answers.len() - 1)].clone();
-            let heard = ours.clone();
+            let requests = ours.clone();
             let Ok(stream) = stream else { return };
-            thread::spawn(move || play(stream, answer, &heard));
+            thread::spawn(move || play(stream, answer, &requests));
         }
     });
-    Origin { addr, heard }
+    Origin { addr, requests }
 }
 
 impl Origin {
@@ -73,16 +73,16 @@ impl Origin {
     }
 
     /// The requests so far, each with its blank line.
-    pub fn heard(&self) -> Vec<String> {
-        self.heard.lock().expect("the requests").clone()
+    pub fn requests(&self) -> Vec<String> {
+        self.requests.lock().expect("the requests").clone()
     }
 }
 
-fn play(mut stream: TcpStream, answer: Answer, heard: &Mutex<Vec<String>>) {
+fn play(mut stream: TcpStream, answer: Answer, requests: &Mutex<Vec<String>>) {
     stream.set_read_timeout(Some(LIMIT)).expect("a limit");
     stream.set_write_timeout(Some(LIMIT)).expect("a limit");
     let Some(request) = request(&mut stream) else { return };
-    heard.lock().expect("the requests").push(request);
+    requests.lock().expect("the requests").push(request);
     match answer {
         Answer::Bytes(bytes) => {
             let _ = stream.write_all(&bytes);

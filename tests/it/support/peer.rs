@@ -33,11 +33,11 @@ pub fn peer_on<T: Send + 'static>(
     script: impl FnOnce(TcpStream) -> T + Send + 'static,
 ) -> Peer<T> {
     let addr = listener.local_addr().expect("a bound address");
-    let (tell, outcome) = mpsc::channel();
+    let (tx, outcome) = mpsc::channel();
     thread::spawn(move || {
         if let Some(stream) = accept(&listener) {
             drop(listener);
-            let _ = tell.send(script(stream));
+            let _ = tx.send(script(stream));
         }
     });
     Peer { addr, outcome }
@@ -73,38 +73,38 @@ fn limited(stream: TcpStream) -> TcpStream {
 
 /// A connection to a server under test.
 #[track_caller]
-pub fn call(addr: SocketAddr) -> TcpStream {
+pub fn connect(addr: SocketAddr) -> TcpStream {
     limited(TcpStream::connect_timeout(&addr, LIMIT).expect("the server takes our call"))
 }
 
 /// The words a script is made of.
 pub trait Script {
     /// Sends all of it.
-    fn say(&mut self, bytes: impl AsRef<[u8]>);
+    fn send(&mut self, bytes: impl AsRef<[u8]>);
     /// Reads exactly this many bytes and checks them.
-    fn hear(&mut self, bytes: impl AsRef<[u8]>);
+    fn expect_bytes(&mut self, bytes: impl AsRef<[u8]>);
     /// Reads up to the end of the stream.
-    fn hear_all(&mut self) -> Vec<u8>;
+    fn read_all(&mut self) -> Vec<u8>;
     /// No more from us (a half-close).
-    fn finish(&mut self);
+    fn half_close(&mut self);
     /// Ends both ways by a reset.
     fn reset(self);
     /// Sends one byte at a time, so far apart.
-    fn drip(&mut self, bytes: impl AsRef<[u8]>, apart: Duration);
+    fn send_slowly(&mut self, bytes: impl AsRef<[u8]>, apart: Duration);
     /// Waits, reading nothing, until the other end is gone altogether; false at the limit.
-    fn outlive(&mut self) -> bool;
+    fn wait_for_close(&mut self) -> bool;
     /// Waits, reading nothing, until the other end has finished or is gone; false at the limit.
-    fn see_leave(&mut self) -> bool;
+    fn wait_for_fin(&mut self) -> bool;
 }
 
 impl Script for TcpStream {
     #[track_caller]
-    fn say(&mut self, bytes: impl AsRef<[u8]>) {
+    fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.write_all(bytes.as_ref()).expect("the peer's words reach sockit");
     }
 
     #[track_caller]
-    fn hear(&mut self, bytes: impl AsRef<[u8]>) {
+    fn expect_bytes(&mut self, bytes: impl AsRef<[u8]>) {
         let want = bytes.as_ref();
         let mut got = vec![0; want.len()];
         let mut n = 0;
@@ -112,22 +112,22 @@ impl Script for TcpStream {
             match self.read(&mut got[n..]) {
                 Ok(0) => break,
                 Ok(more) => n += more,
-                Err(why) => panic!("heard {} and then: {why}", got[..n].escape_ascii()),
+                Err(why) => panic!("received {} and then: {why}", got[..n].escape_ascii()),
             }
         }
         assert_eq!(got[..n].escape_ascii().to_string(), want.escape_ascii().to_string());
     }
 
     #[track_caller]
-    fn hear_all(&mut self) -> Vec<u8> {
+    fn read_all(&mut self) -> Vec<u8> {
         let mut all = Vec::new();
         let end = self.read_to_end(&mut all);
-        end.unwrap_or_else(|why| panic!("heard {} and then: {why}", all.escape_ascii()));
+        end.unwrap_or_else(|why| panic!("received {} and then: {why}", all.escape_ascii()));
         all
     }
 
     #[track_caller]
-    fn finish(&mut self) {
+    fn half_close(&mut self) {
         self.shutdown(Shutdown::Write).expect("a half-close");
     }
 
@@ -138,18 +138,18 @@ impl Script for TcpStream {
     }
 
     #[track_caller]
-    fn drip(&mut self, bytes: impl AsRef<[u8]>, apart: Duration) {
+    fn send_slowly(&mut self, bytes: impl AsRef<[u8]>, apart: Duration) {
         for byte in bytes.as_ref() {
-            self.say([*byte]);
+            self.send([*byte]);
             thread::sleep(apart);
         }
     }
 
-    fn outlive(&mut self) -> bool {
+    fn wait_for_close(&mut self) -> bool {
         wait_for(self, PollFlags::empty())
     }
 
-    fn see_leave(&mut self) -> bool {
+    fn wait_for_fin(&mut self) -> bool {
         wait_for(self, PollFlags::RDHUP)
     }
 }
@@ -164,7 +164,7 @@ fn wait_for(stream: &TcpStream, what: PollFlags) -> bool {
 /// What a peer saw of one connection.
 pub struct Seen {
     /// All that sockit sent.
-    pub heard: Vec<u8>,
+    pub received: Vec<u8>,
     /// When sockit's FIN came.
     pub fin: Instant,
     /// When the peer closed.
@@ -174,40 +174,40 @@ pub struct Seen {
 /// Answers `wait` after it has seen our FIN, and closes.
 pub fn answers_after_fin(wait: Duration, answer: impl AsRef<[u8]> + Send + 'static) -> Peer<Seen> {
     peer(move |mut stream| {
-        let heard = stream.hear_all();
+        let received = stream.read_all();
         let fin = Instant::now();
         thread::sleep(wait);
-        stream.say(answer);
+        stream.send(answer);
         drop(stream);
-        Seen { heard, fin, closed: Instant::now() }
+        Seen { received, fin, closed: Instant::now() }
     })
 }
 
-/// Sends its part and a FIN first, then listens to the end; tells what it heard.
+/// Sends its part and a FIN first, then listens to the end; tells what it received.
 pub fn half_closes_first(part: &'static str) -> Peer<Vec<u8>> {
     peer(move |mut stream| {
-        stream.say(part);
-        stream.finish();
-        stream.hear_all()
+        stream.send(part);
+        stream.half_close();
+        stream.read_all()
     })
 }
 
 /// Says this much, then resets.
-pub fn says_and_resets(part: &'static str) -> Peer<()> {
+pub fn sends_and_resets(part: &'static str) -> Peer<()> {
     peer(move |mut stream| {
-        stream.say(part);
+        stream.send(part);
         stream.reset();
     })
 }
 
 /// Takes the call and closes it without a word.
-pub fn closes_at_once() -> Peer<()> {
+pub fn closes_immediately() -> Peer<()> {
     peer(drop)
 }
 
 /// Takes the call, then neither reads nor writes until sockit is gone.
 pub fn does_nothing() -> Peer<bool> {
-    peer(|mut stream| stream.outlive())
+    peer(|mut stream| stream.wait_for_close())
 }
 
 /// Sends every byte back and closes at the end; tells how many there were.

@@ -1,4 +1,4 @@
-//! A sockit that is running: what it has said so far, and the ways to reach it.
+//! A sockit that is process: what it has said so far, and the ways to reach it.
 //!
 //! Both of its output streams are read all the time by threads of ours, so no run ever
 //! blocks on a full pipe, and a test waits for what it wants to see with a deadline.
@@ -16,10 +16,10 @@ use crate::support::sockit::Run;
 
 /// All that came from one stream so far.
 #[derive(Clone, Default)]
-pub struct Capture(Arc<(Mutex<Heard>, Condvar)>);
+pub struct Capture(Arc<(Mutex<Captured>, Condvar)>);
 
 #[derive(Default)]
-struct Heard {
+struct Captured {
     bytes: Vec<u8>,
     ended: bool,
 }
@@ -44,9 +44,9 @@ impl Capture {
         let mut buffer = [0; 65536];
         loop {
             let n = source.read(&mut buffer).unwrap_or(0);
-            let mut heard = self.0.0.lock().unwrap();
-            heard.bytes.extend_from_slice(&buffer[..n]);
-            heard.ended = n == 0;
+            let mut captured = self.0.0.lock().unwrap();
+            captured.bytes.extend_from_slice(&buffer[..n]);
+            captured.ended = n == 0;
             self.0.1.notify_all();
             if n == 0 {
                 return;
@@ -63,29 +63,30 @@ impl Capture {
     /// passed without it.
     pub fn wait<T>(&self, limit: Duration, seen: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
         let until = Instant::now() + limit;
-        let mut heard = self.0.0.lock().unwrap();
+        let mut captured = self.0.0.lock().unwrap();
         loop {
-            if let Some(found) = seen(&heard.bytes) {
+            if let Some(found) = seen(&captured.bytes) {
                 return Some(found);
             }
             let left = until.saturating_duration_since(Instant::now());
-            if heard.ended || left.is_zero() {
+            if captured.ended || left.is_zero() {
                 return None;
             }
-            heard = self.0.1.wait_timeout(heard, left).unwrap().0;
+            captured = self.0.1.wait_timeout(captured, left).unwrap().0;
         }
     }
 
     /// Waits for the end of the stream; false when `limit` passed first.
     fn wait_for_end(&self, limit: Duration) -> bool {
-        let heard = self.0.0.lock().unwrap();
-        let waited = self.0.1.wait_timeout_while(heard, limit, |heard| !heard.ended).unwrap();
+        let captured = self.0.0.lock().unwrap();
+        let waited =
+            self.0.1.wait_timeout_while(captured, limit, |captured| !captured.ended).unwrap();
         waited.0.ended
     }
 }
 
 /// A child with its pipes; killed when dropped, with whatever it started (strace, sh).
-pub struct Running {
+pub struct Process {
     child: Child,
     stdin: Option<ChildStdin>,
     pub stdout: Capture,
@@ -94,10 +95,10 @@ pub struct Running {
     limit: Duration,
 }
 
-impl Running {
+impl Process {
     /// Starts `command`; `input` is written to its stdin and then stdin is closed, or stdin
     /// stays open where there is none.
-    pub fn start(mut command: Command, input: Option<Vec<u8>>, limit: Duration) -> Running {
+    pub fn start(mut command: Command, input: Option<Vec<u8>>, limit: Duration) -> Process {
         let began = Instant::now();
         let started = command.process_group(0).spawn();
         let mut child = started.unwrap_or_else(|why| panic!("{command:?} does not start: {why}"));
@@ -110,7 +111,7 @@ impl Running {
             // A child that leaves before it read everything is the test's business.
             thread::spawn(move || pipe.write_all(&bytes));
         }
-        Running { child, stdin, stdout, stderr, began, limit }
+        Process { child, stdin, stdout, stderr, began, limit }
     }
 
     /// The process id.
@@ -120,43 +121,43 @@ impl Running {
 
     /// Writes to the open stdin.
     #[track_caller]
-    pub fn type_in(&mut self, text: impl AsRef<[u8]>) {
+    pub fn write_stdin(&mut self, text: impl AsRef<[u8]>) {
         let stdin = self.stdin.as_mut().expect("stdin was left open by stdin_open()");
         stdin.write_all(text.as_ref()).expect("sockit still reads its stdin");
     }
 
     /// Closes the open stdin.
-    pub fn end_stdin(&mut self) {
+    pub fn close_stdin(&mut self) {
         self.stdin = None;
     }
 
     /// Waits until stderr holds `text`.
     #[track_caller]
-    pub fn wait_to_say(&self, text: &str) {
+    pub fn wait_for_log(&self, text: &str) {
         let seen = self.stderr.wait(self.limit, |bytes| find(bytes, text.as_bytes()));
-        assert!(seen.is_some(), "stderr never says {text:?}\n{}", self.told());
+        assert!(seen.is_some(), "stderr never says {text:?}\n{}", self.describe());
     }
 
     /// Waits until stderr holds `text` this many times.
     #[track_caller]
-    pub fn wait_to_say_times(&self, text: &str, times: usize) {
+    pub fn wait_for_log_times(&self, text: &str, times: usize) {
         let seen = self.stderr.wait(self.limit, |bytes| {
             (String::from_utf8_lossy(bytes).matches(text).count() >= times).then_some(())
         });
-        assert!(seen.is_some(), "stderr never says {text:?} {times} times\n{}", self.told());
+        assert!(seen.is_some(), "stderr never says {text:?} {times} times\n{}", self.describe());
     }
 
     /// Waits until stdout holds `text`.
     #[track_caller]
-    pub fn wait_to_print(&self, text: impl AsRef<[u8]>) {
+    pub fn wait_for_output(&self, text: impl AsRef<[u8]>) {
         let text = text.as_ref();
         let seen = self.stdout.wait(self.limit, |bytes| find(bytes, text));
-        assert!(seen.is_some(), "stdout never has {}\n{}", text.escape_ascii(), self.told());
+        assert!(seen.is_some(), "stdout never has {}\n{}", text.escape_ascii(), self.describe());
     }
 
     /// Waits until stdout holds this many bytes.
     #[track_caller]
-    pub fn wait_to_have(&self, size: usize) {
+    pub fn wait_for_output_len(&self, size: usize) {
         let seen = self.stdout.wait(self.limit, |bytes| (bytes.len() >= size).then_some(()));
         let came = self.stdout.bytes().len();
         assert!(seen.is_some(), "{came} of {size} bytes came\n{}", lossy(&self.stderr.bytes()));
@@ -175,7 +176,7 @@ impl Running {
     pub fn wait(mut self) -> Run {
         let until = Instant::now() + self.limit;
         let Some(status) = self.status_by(until) else {
-            panic!("still running after {:?}\n{}", self.limit, self.told());
+            panic!("still process after {:?}\n{}", self.limit, self.describe());
         };
         let ended = Instant::now();
         self.finish(status, ended)
@@ -207,14 +208,14 @@ impl Running {
         Run { code, stdout, stderr, took: ended - self.began, ended }
     }
 
-    fn told(&self) -> String {
+    fn describe(&self) -> String {
         let out = self.stdout.bytes();
         let err = self.stderr.bytes();
         format!("--- stdout\n{}\n--- stderr\n{}\n---", out.escape_ascii(), lossy(&err))
     }
 }
 
-impl Drop for Running {
+impl Drop for Process {
     fn drop(&mut self) {
         // Once the child has been waited for, its number may be somebody else's.
         if self.is_alive()
@@ -228,34 +229,35 @@ impl Drop for Running {
 
 /// A server that has said where it listens.
 pub struct Daemon {
-    running: Running,
+    process: Process,
     local: String,
 }
 
 impl Daemon {
     /// Waits for `listening` on stderr, as text or as JSON.
     #[track_caller]
-    pub fn wait_for_listening(running: Running) -> Daemon {
-        let told = running.stderr.wait(running.limit, |bytes| lossy(bytes).lines().find_map(local));
-        Daemon::that_told(told, running)
+    pub fn wait_for_listening(process: Process) -> Daemon {
+        let local =
+            process.stderr.wait(process.limit, |bytes| lossy(bytes).lines().find_map(local));
+        Daemon::listening_on(local, process)
     }
 
     /// Waits for the port on stdout, where stderr is out of our hands.
     #[track_caller]
-    pub fn wait_for_port(running: Running) -> Daemon {
-        let told = running.stdout.wait(running.limit, |bytes| {
+    pub fn wait_for_port(process: Process) -> Daemon {
+        let local = process.stdout.wait(process.limit, |bytes| {
             let (port, _) = std::str::from_utf8(bytes).ok()?.split_once('\n')?;
             Some(format!("127.0.0.1:{port}"))
         });
-        Daemon::that_told(told, running)
+        Daemon::listening_on(local, process)
     }
 
     #[track_caller]
-    fn that_told(local: Option<String>, running: Running) -> Daemon {
+    fn listening_on(local: Option<String>, process: Process) -> Daemon {
         let Some(local) = local else {
-            panic!("it never said where it listens\n{}", running.told());
+            panic!("it never said where it listens\n{}", process.describe());
         };
-        Daemon { running, local }
+        Daemon { process, local }
     }
 
     /// What it listens on, in its own words: `127.0.0.1:4711`, or a path.
@@ -282,27 +284,27 @@ impl Daemon {
     /// SIGTERM, and what became of it.
     #[track_caller]
     pub fn stop(self) -> Run {
-        self.running.signal(libc::SIGTERM);
-        self.running.wait()
+        self.process.signal(libc::SIGTERM);
+        self.process.wait()
     }
 
     /// Waits for its end by itself.
     #[track_caller]
     pub fn wait(self) -> Run {
-        self.running.wait()
+        self.process.wait()
     }
 }
 
 impl Deref for Daemon {
-    type Target = Running;
-    fn deref(&self) -> &Running {
-        &self.running
+    type Target = Process;
+    fn deref(&self) -> &Process {
+        &self.process
     }
 }
 
 impl DerefMut for Daemon {
-    fn deref_mut(&mut self) -> &mut Running {
-        &mut self.running
+    fn deref_mut(&mut self) -> &mut Process {
+        &mut self.process
     }
 }
 

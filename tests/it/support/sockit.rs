@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::process::{Daemon, Running};
+use crate::support::process::{Daemon, Process};
 
 /// How long any run may take unless its test says otherwise.
 pub const LIMIT: Duration = Duration::from_secs(20);
@@ -139,7 +139,7 @@ impl Sockit {
     }
 
     /// Starts it and lets it run.
-    pub fn start(mut self) -> Running {
+    pub fn start(mut self) -> Process {
         let mut command = self.command();
         let bytes = match std::mem::replace(&mut self.stdin, Input::Null) {
             Input::Null => {
@@ -161,7 +161,7 @@ impl Sockit {
         };
         command.stdout(self.stdout.take().unwrap_or_else(Stdio::piped));
         command.stderr(self.stderr.take().unwrap_or_else(Stdio::piped));
-        Running::start(command, bytes, self.limit)
+        Process::start(command, bytes, self.limit)
     }
 
     /// Starts a server and waits until it says that it listens. Adds `--port 0` to a server
@@ -248,7 +248,7 @@ impl Run {
     /// Checks the exit code.
     #[track_caller]
     pub fn exits(&self, code: i32) -> &Run {
-        assert_eq!(self.code, code, "exit code\n{}", self.told());
+        assert_eq!(self.code, code, "exit code\n{}", self.describe());
         self
     }
 
@@ -257,29 +257,29 @@ impl Run {
     pub fn prints(&self, text: impl AsRef<[u8]>) -> &Run {
         let want = text.as_ref();
         if self.stdout != want {
-            panic!("stdout, wanted {:?}\n{}", String::from_utf8_lossy(want), self.told());
+            panic!("stdout, wanted {:?}\n{}", String::from_utf8_lossy(want), self.describe());
         }
         self
     }
 
     /// Checks that stderr holds this somewhere.
     #[track_caller]
-    pub fn says(&self, text: &str) -> &Run {
-        assert!(self.stderr.contains(text), "stderr lacks {text:?}\n{}", self.told());
+    pub fn logs(&self, text: &str) -> &Run {
+        assert!(self.stderr.contains(text), "stderr lacks {text:?}\n{}", self.describe());
         self
     }
 
     /// Checks that stderr holds this nowhere.
     #[track_caller]
-    pub fn never_says(&self, text: &str) -> &Run {
-        assert!(!self.stderr.contains(text), "stderr has {text:?}\n{}", self.told());
+    pub fn never_logs(&self, text: &str) -> &Run {
+        assert!(!self.stderr.contains(text), "stderr has {text:?}\n{}", self.describe());
         self
     }
 
     /// Checks that nothing at all came on stderr.
     #[track_caller]
-    pub fn is_silent(&self) -> &Run {
-        assert!(self.stderr.is_empty(), "stderr is not empty\n{}", self.told());
+    pub fn logs_nothing(&self) -> &Run {
+        assert!(self.stderr.is_empty(), "stderr is not empty\n{}", self.describe());
         self
     }
 
@@ -287,11 +287,11 @@ impl Run {
     #[track_caller]
     pub fn fails_at(&self, phase: &str) -> &Run {
         let errors: Vec<_> = self.stderr.lines().filter(|l| l.starts_with("sockit: ")).collect();
-        assert_eq!(errors.len(), 1, "one error line\n{}", self.told());
+        assert_eq!(errors.len(), 1, "one error line\n{}", self.describe());
         let begin = format!("sockit: {phase} ");
-        assert!(errors[0].starts_with(&begin), "phase {phase}\n{}", self.told());
+        assert!(errors[0].starts_with(&begin), "phase {phase}\n{}", self.describe());
         let hints = self.stderr.lines().filter(|l| l.starts_with("hint:")).count();
-        assert!(hints <= 1, "at most one hint\n{}", self.told());
+        assert!(hints <= 1, "at most one hint\n{}", self.describe());
         self
     }
 
@@ -310,7 +310,7 @@ impl Run {
         String::from_utf8_lossy(&self.stdout).into_owned()
     }
 
-    fn told(&self) -> String {
+    fn describe(&self) -> String {
         let out = &self.stdout[..self.stdout.len().min(2000)];
         format!(
             "code {} after {:?}\n--- stdout\n{}\n--- stderr\n{}\n---",

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use crate::support::peer;
-use crate::support::process::Running;
+use crate::support::process::Process;
 use crate::support::sockit::Sockit;
 
 /// A run whose `call` fails with `errno` at these occasions (`1`, `1..3`, `2+`).
@@ -24,11 +24,11 @@ pub fn noted(run: Sockit, log: &std::path::Path) -> Sockit {
 }
 
 /// Whether strace is here and may trace.
-pub fn can_inject() -> bool {
+pub fn can_trace() -> bool {
     let Some(mut strace) = peer::program("strace") else { return false };
     strace.args(["-qqq", "-o", "/dev/null", "true"]);
     strace.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let run = Running::start(strace, Some(Vec::new()), Duration::from_secs(10)).wait();
+    let run = Process::start(strace, Some(Vec::new()), Duration::from_secs(10)).wait();
     if run.code != 0 {
         eprintln!("skipped: strace may not trace here: {}", run.stderr);
     }

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
-use crate::support::peer::{self, Script, call, peer};
+use crate::support::peer::{self, Script, connect, peer};
 use crate::support::proc_stats::{cpu_time, peak_memory};
 use crate::support::sockit::sockit;
 
@@ -14,25 +14,25 @@ use crate::support::sockit::sockit;
 const AT_ONCE: Duration = Duration::from_millis(400);
 
 #[test]
-fn end_of_stdin_is_a_fin_at_once_and_the_answer_is_whole() {
+fn end_of_stdin_half_closes_and_the_answer_is_complete() {
     let began = Instant::now();
     let slow = peer::answers_after_fin(Duration::from_secs(1), "the whole answer\n");
     let run = sockit("tcp-client").to(slow.addr()).stdin("hi\n").run();
-    run.exits(0).prints("the whole answer\n").is_silent();
+    run.exits(0).prints("the whole answer\n").logs_nothing();
     let seen = slow.outcome();
-    assert_eq!(seen.heard, b"hi\n");
+    assert_eq!(seen.received, b"hi\n");
     assert!(seen.fin - began < AT_ONCE, "FIN after {:?}", seen.fin - began);
     let lingered = run.ended.saturating_duration_since(seen.closed);
     assert!(lingered < AT_ONCE, "left {lingered:?} after the peer's FIN");
 }
 
 #[test]
-fn no_half_close_keeps_our_side_open() {
+fn no_half_close_keeps_the_connection_open() {
     let listener = peer(|mut stream| {
-        stream.hear("hi");
+        stream.expect_bytes("hi");
         stream.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
         let next = stream.read(&mut [0; 8]);
-        stream.say("ok");
+        stream.send("ok");
         next.map_err(|why| why.kind())
     });
     sockit("tcp-client --no-half-close").to(listener.addr()).stdin("hi").run().prints("ok");
@@ -40,11 +40,11 @@ fn no_half_close_keeps_our_side_open() {
 }
 
 #[test]
-fn hang_up_leaves_at_once() {
+fn hang_up_closes_at_end_of_stdin() {
     let silent = peer(|mut stream| {
         // It hears our end, and keeps its own direction open until we have left.
-        let heard = stream.hear_all();
-        (heard, stream)
+        let received = stream.read_all();
+        (received, stream)
     });
     let run = sockit("tcp-client --hang-up").to(silent.addr()).stdin("bye").run();
     run.exits(0);
@@ -53,25 +53,25 @@ fn hang_up_leaves_at_once() {
 }
 
 #[test]
-fn a_peer_that_half_closes_first_still_gets_everything() {
+fn input_after_the_peers_half_close_is_delivered() {
     let reader = peer::half_closes_first("mine first\n");
     let mut client = sockit("tcp-client").to(reader.addr()).stdin_open().start();
-    client.wait_to_print("mine first\n");
-    client.type_in("then ");
-    client.type_in("yours");
-    client.end_stdin();
+    client.wait_for_output("mine first\n");
+    client.write_stdin("then ");
+    client.write_stdin("yours");
+    client.close_stdin();
     client.wait().exits(0).prints("mine first\n");
     assert_eq!(reader.outcome(), b"then yours");
 }
 
 /// The peer has closed: the kernel refuses what is sent then, and that is not silent.
 #[test]
-fn input_after_the_peers_close_is_eighteen() {
-    let brief = peer(|mut stream| stream.say("all there is\n"));
+fn input_after_the_peers_close_exits_18() {
+    let brief = peer(|mut stream| stream.send("all there is\n"));
     let mut client = sockit("tcp-client -v").to(brief.addr()).stdin_open().start();
-    client.wait_to_say("the peer sends no more");
+    client.wait_for_log("the peer sends no more");
     brief.outcome();
-    client.type_in("too late");
+    client.write_stdin("too late");
     client.wait().exits(18).prints("all there is\n").fails_at("send");
 }
 
@@ -79,73 +79,73 @@ fn input_after_the_peers_close_is_eighteen() {
 fn exit_on_eof_ends_a_pipe_session_with_the_peers_end_of_stream() {
     let reader = peer::half_closes_first("mine");
     let client = sockit("tcp-client --exit-on-eof").to(reader.addr()).stdin_open().start();
-    client.wait().exits(0).prints("mine").is_silent();
+    client.wait().exits(0).prints("mine").logs_nothing();
     assert_eq!(reader.outcome(), b"", "a clean end");
 
     let server = sockit("tcp-server --service pipe --exit-on-eof --once").stdin_open().serve();
-    let mut caller = call(server.addr());
-    caller.say("mine");
-    caller.finish();
-    assert_eq!(caller.hear_all(), b"", "a clean end");
+    let mut client = connect(server.addr());
+    client.send("mine");
+    client.half_close();
+    assert_eq!(client.read_all(), b"", "a clean end");
     server.wait().exits(0).prints("mine");
 }
 
 #[test]
-fn eight_orders_of_fin_and_last_data_lose_nothing() {
+fn fin_and_last_data_in_eight_orders_lose_nothing() {
     // Who finishes first, whether the other's last words follow that FIN, and how much.
     for peer_first in [false, true] {
         for last_words_follow in [false, true] {
             for size in [10, 600_000] {
-                an_order(peer_first, last_words_follow, size);
+                exchange_in_order(peer_first, last_words_follow, size);
             }
         }
     }
 }
 
-fn an_order(peer_first: bool, last_words_follow: bool, size: usize) {
+fn exchange_in_order(peer_first: bool, last_words_follow: bool, size: usize) {
     let (ours, theirs) = (noise(size, 1), noise(size, 2));
-    let say = theirs.clone();
+    let data = theirs.clone();
     let other = peer(move |mut stream| {
-        let mut talker = stream.try_clone().unwrap();
-        let (head, tail) = say.split_at(say.len() / 2);
+        let mut sender = stream.try_clone().unwrap();
+        let (head, tail) = data.split_at(data.len() / 2);
         let (head, tail) = (head.to_vec(), tail.to_vec());
         if peer_first {
-            let talking = std::thread::spawn(move || {
-                talker.say([head, tail].concat());
-                talker.finish();
+            let sending = std::thread::spawn(move || {
+                sender.send([head, tail].concat());
+                sender.half_close();
             });
-            let heard = stream.hear_all();
-            talking.join().unwrap();
-            return heard;
+            let received = stream.read_all();
+            sending.join().unwrap();
+            return received;
         }
-        let early = if last_words_follow { head.clone() } else { say.clone() };
-        let talking = std::thread::spawn(move || talker.say(early));
-        let heard = stream.hear_all();
-        talking.join().unwrap();
+        let early = if last_words_follow { head.clone() } else { data.clone() };
+        let sending = std::thread::spawn(move || sender.send(early));
+        let received = stream.read_all();
+        sending.join().unwrap();
         if last_words_follow {
-            stream.say(tail);
+            stream.send(tail);
         }
-        heard
+        received
     });
     let mut client = sockit("tcp-client").to(other.addr()).stdin_open().start();
     let (head, tail) = ours.split_at(size / 2);
-    client.type_in(head);
+    client.write_stdin(head);
     if peer_first && last_words_follow {
         // Our last words leave only when all of the peer's, and so its FIN, are behind us.
-        client.wait_to_print(&theirs[size - 8..]);
+        client.wait_for_output(&theirs[size - 8..]);
     }
-    client.type_in(tail);
-    client.end_stdin();
+    client.write_stdin(tail);
+    client.close_stdin();
     let run = client.wait();
     run.exits(0);
     let order = format!("peer first {peer_first}, late {last_words_follow}, {size} bytes");
     assert!(run.stdout == theirs, "{order}: {} of {size} came", run.stdout.len());
-    let heard = other.outcome();
-    assert!(heard == ours, "{order}: {} of {size} arrived", heard.len());
+    let received = other.outcome();
+    assert!(received == ours, "{order}: {} of {size} arrived", received.len());
 }
 
 #[test]
-fn thirty_two_mebibytes_cross_both_ways_within_little_memory() {
+fn thirty_two_mebibytes_of_echo_need_little_memory() {
     const SIZE: usize = 32 << 20;
     let server = sockit("tcp-server --service echo").serve();
     let bytes = noise(SIZE, 3);
@@ -154,8 +154,8 @@ fn thirty_two_mebibytes_cross_both_ways_within_little_memory() {
         .stdin_open()
         .limit(Duration::from_secs(60))
         .start();
-    client.type_in(&bytes);
-    client.wait_to_have(SIZE);
+    client.write_stdin(&bytes);
+    client.wait_for_output_len(SIZE);
     let (ours, theirs) = (peak_memory(client.pid()), peak_memory(server.pid()));
     client.signal(libc::SIGINT);
     let run = client.wait();
@@ -165,15 +165,15 @@ fn thirty_two_mebibytes_cross_both_ways_within_little_memory() {
 }
 
 #[test]
-fn a_peer_that_finishes_and_never_reads_is_waited_for_in_peace() {
+fn peer_that_never_reads_is_waited_for_without_polling() {
     // Less than the two kernels hold, more than the peer's takes: ours is said, and not delivered.
     let bytes = noise(150_000, 5);
-    let deaf = peer(|mut stream| {
-        stream.finish();
-        stream.outlive()
+    let nonreader = peer(|mut stream| {
+        stream.half_close();
+        stream.wait_for_close()
     });
-    let client = sockit("tcp-client -v").to(deaf.addr()).stdin(bytes).start();
-    client.wait_to_say("we send no more");
+    let client = sockit("tcp-client -v").to(nonreader.addr()).stdin(bytes).start();
+    client.wait_for_log("we send no more");
     std::thread::sleep(Duration::from_millis(1100));
     let (began, busy) = (Instant::now(), cpu_time(client.pid()));
     // What is measured is a second of waiting.
@@ -185,42 +185,42 @@ fn a_peer_that_finishes_and_never_reads_is_waited_for_in_peace() {
 }
 
 #[test]
-fn a_reset_after_data_is_eighteen_and_the_data_is_kept() {
-    let rude = peer::says_and_resets("half a senten");
-    let run = sockit("tcp-client").to(rude.addr()).stdin_open().run();
-    run.exits(18).prints("half a senten").fails_at("receive").says("reset");
+fn reset_after_data_exits_18_and_keeps_the_data() {
+    let remote = peer::sends_and_resets("half a senten");
+    let run = sockit("tcp-client").to(remote.addr()).stdin_open().run();
+    run.exits(18).prints("half a senten").fails_at("receive").logs("reset");
 }
 
 #[test]
-fn a_reset_at_once_is_fifty_six() {
-    let rude = peer(|stream| stream.reset());
-    let run = sockit("tcp-client").to(rude.addr()).stdin_open().run();
-    run.exits(56).prints("").fails_at("receive").says("reset");
+fn reset_before_data_exits_56() {
+    let remote = peer(|stream| stream.reset());
+    let run = sockit("tcp-client").to(remote.addr()).stdin_open().run();
+    run.exits(56).prints("").fails_at("receive").logs("reset");
 }
 
 #[test]
-fn input_that_nobody_took_is_eighteen() {
+fn unread_input_exits_18() {
     // Made first: the peer waits for its caller only so long.
     let bytes = noise(4 << 20, 4);
-    let deaf = peer(|mut stream| {
+    let nonreader = peer(|mut stream| {
         let mut some = [0; 1000];
         stream.read_exact(&mut some).unwrap();
         // Closing with unread bytes is a reset: what sockit sent is lost.
     });
-    let run = sockit("tcp-client").to(deaf.addr()).stdin(bytes).run();
+    let run = sockit("tcp-client").to(nonreader.addr()).stdin(bytes).run();
     run.exits(18);
-    deaf.outcome();
+    nonreader.outcome();
 }
 
 /// A flow that is held back has bytes in hand that nobody will take any more.
 #[test]
-fn input_that_is_held_back_and_never_taken_is_eighteen() {
-    let place = tempfile::tempdir().unwrap();
-    let file = place.path().join("input");
+fn rate_limited_input_that_is_unread_exits_18() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("input");
     fs::write(&file, [b'x'; 3000]).unwrap();
     for from_file in [true, false] {
         // It leaves once the talk has begun, with most of it still to come.
-        let brief = peer(|mut stream| stream.hear("x"));
+        let brief = peer(|mut stream| stream.expect_bytes("x"));
         let client = sockit("tcp-client --rate 2k/s").to(brief.addr());
         let client = match from_file {
             true => client.arg("--input").arg(&file),
@@ -231,21 +231,21 @@ fn input_that_is_held_back_and_never_taken_is_eighteen() {
 }
 
 #[test]
-fn a_full_disk_is_twenty_three() {
-    let talker = peer(|mut stream| {
-        stream.say("more than nothing");
-        stream.finish();
-        stream.hear_all()
+fn full_stdout_exits_23() {
+    let sender = peer(|mut stream| {
+        stream.send("more than nothing");
+        stream.half_close();
+        stream.read_all()
     });
-    let run = sockit("tcp-client").to(talker.addr()).redirect(">/dev/full").run();
-    run.exits(23).fails_at("stdout").says("No space left on device");
+    let run = sockit("tcp-client").to(sender.addr()).redirect(">/dev/full").run();
+    run.exits(23).fails_at("stdout").logs("No space left on device");
 }
 
 #[test]
-fn a_reader_that_went_away_is_noticed_without_data_and_is_no_error() {
+fn closed_stdout_ends_an_idle_session_with_0() {
     let silent = peer(|mut stream| {
-        stream.say("one line\n");
-        stream.see_leave()
+        stream.send("one line\n");
+        stream.wait_for_fin()
     });
     let (reader, writer) = std::io::pipe().unwrap();
     let client = sockit("tcp-client").to(silent.addr()).stdin_open().stdout_to(writer).start();
@@ -255,31 +255,31 @@ fn a_reader_that_went_away_is_noticed_without_data_and_is_no_error() {
     drop(reader);
     let gone = Instant::now();
     let run = client.wait();
-    run.exits(0).is_silent();
+    run.exits(0).logs_nothing();
     assert!(run.ended - gone < Duration::from_secs(2), "noticed after {:?}", run.ended - gone);
     assert!(silent.outcome(), "the peer sees us leave");
 }
 
 #[test]
-fn closed_standard_streams_are_normal() {
+fn closed_standard_streams_are_accepted() {
     for how in ["<&-", "</dev/null", "<&- 2>&-"] {
-        let talker = peer(|mut stream| {
-            stream.say("to nobody's surprise");
-            stream.finish();
-            stream.hear_all()
+        let sender = peer(|mut stream| {
+            stream.send("to nobody's surprise");
+            stream.half_close();
+            stream.read_all()
         });
-        let run = sockit("tcp-client").to(talker.addr()).redirect(how).run();
+        let run = sockit("tcp-client").to(sender.addr()).redirect(how).run();
         run.exits(0).prints("to nobody's surprise");
-        assert_eq!(talker.outcome(), b"", "{how}: nothing is echoed back");
+        assert_eq!(sender.outcome(), b"", "{how}: nothing is echoed back");
     }
     for how in [">&-", "<&- >&-", "<&- >&- 2>&-", ">/dev/null"] {
-        let talker = peer(|mut stream| {
-            stream.say("dropped");
-            stream.finish();
-            stream.hear_all()
+        let sender = peer(|mut stream| {
+            stream.send("dropped");
+            stream.half_close();
+            stream.read_all()
         });
-        sockit("tcp-client").to(talker.addr()).redirect(how).run().exits(0).prints("");
-        assert_eq!(talker.outcome(), b"", "{how}: nothing is echoed back");
+        sockit("tcp-client").to(sender.addr()).redirect(how).run().exits(0).prints("");
+        assert_eq!(sender.outcome(), b"", "{how}: nothing is echoed back");
     }
 }
 
@@ -289,11 +289,11 @@ fn null_stdin_half_closes_after_the_peer() {
     let file = tempfile::tempdir().unwrap();
     let path = file.path().join("socket");
     for how in ["</dev/null", "<&-"] {
-        let talker = peer::half_closes_first("whole");
-        let run = sockit("tcp-client -v").to(talker.addr()).redirect(how).run();
+        let sender = peer::half_closes_first("whole");
+        let run = sockit("tcp-client -v").to(sender.addr()).redirect(how).run();
         peer_ends_first(&run.stderr);
         run.exits(0).prints("whole");
-        assert_eq!(talker.outcome(), b"");
+        assert_eq!(sender.outcome(), b"");
 
         let server = sockit("unix-server --service pipe --once").arg(&path).stdin("whole").serve();
         let run = sockit("unix-client -v").arg(&path).redirect(how).run();
@@ -302,38 +302,38 @@ fn null_stdin_half_closes_after_the_peer() {
         server.wait().exits(0).prints("");
 
         let server = sockit("tcp-server -v --service pipe --once").redirect(how).serve();
-        let mut caller = call(server.addr());
-        caller.say("whole");
-        caller.finish();
-        assert_eq!(caller.hear_all(), b"");
+        let mut client = connect(server.addr());
+        client.send("whole");
+        client.half_close();
+        assert_eq!(client.read_all(), b"");
         let run = server.wait();
         peer_ends_first(&run.stderr);
         run.exits(0).prints("whole");
     }
-    let talker = peer::half_closes_first("whole");
-    let run = sockit("tcp-client -v --input /dev/null").to(talker.addr()).stdin_open().run();
+    let sender = peer::half_closes_first("whole");
+    let run = sockit("tcp-client -v --input /dev/null").to(sender.addr()).stdin_open().run();
     peer_ends_first(&run.stderr);
     run.exits(0).prints("whole");
 }
 
 /// Checks the order of the two ends under `-v`.
 #[track_caller]
-fn peer_ends_first(told: &str) {
-    let at = |what: &str| told.find(what).unwrap_or_else(|| panic!("no {what:?} in\n{told}"));
-    assert!(at("sends no more") < at("we send no more"), "{told}");
+fn peer_ends_first(log: &str) {
+    let at = |what: &str| log.find(what).unwrap_or_else(|| panic!("no {what:?} in\n{log}"));
+    assert!(at("sends no more") < at("we send no more"), "{log}");
 }
 
 #[test]
 fn half_close_sends_the_end_of_a_null_stdin_immediately() {
     let waits = peer::answers_after_fin(Duration::ZERO, "answer");
     let run = sockit("tcp-client --half-close").to(waits.addr()).run();
-    run.exits(0).prints("answer").is_silent();
+    run.exits(0).prints("answer").logs_nothing();
 
     let server = sockit("tcp-server --service pipe --once --half-close").serve();
-    let mut caller = call(server.addr());
-    assert_eq!(caller.hear_all(), b"");
-    caller.say("answer");
-    caller.finish();
+    let mut client = connect(server.addr());
+    assert_eq!(client.read_all(), b"");
+    client.send("answer");
+    client.half_close();
     server.wait().exits(0).prints("answer");
 }
 
@@ -344,25 +344,25 @@ fn empty_input_half_closes_immediately() {
         let waits = peer::answers_after_fin(Duration::ZERO, "answer");
         let client = sockit("tcp-client").to(waits.addr());
         let client = if from_file { client.stdin_from(empty_file()) } else { client.stdin("") };
-        client.run().exits(0).prints("answer").is_silent();
+        client.run().exits(0).prints("answer").logs_nothing();
     }
     let server = sockit("tcp-server --service pipe --once").stdin_from(empty_file()).serve();
-    assert_eq!(call(server.addr()).hear_all(), b"");
+    assert_eq!(connect(server.addr()).read_all(), b"");
     server.wait().exits(0);
 }
 
 #[test]
-fn recv_only_servers_ignore_their_stdin() {
+fn recv_only_server_ignores_its_stdin() {
     let server = sockit("tcp-server -v --service pipe --once --recv-only").stdin("never").serve();
-    let mut caller = call(server.addr());
-    caller.say("taken");
-    caller.finish();
-    assert_eq!(caller.hear_all(), b"");
+    let mut client = connect(server.addr());
+    client.send("taken");
+    client.half_close();
+    assert_eq!(client.read_all(), b"");
     let run = server.wait();
     peer_ends_first(&run.stderr);
     run.exits(0).prints("taken");
     for line in ["tcp-server --recv-only", "tcp-server --service echo --half-close"] {
-        sockit(line).run().exits(2).says("means nothing to the service");
+        sockit(line).run().exits(2).logs("means nothing to the service");
     }
 }
 
@@ -371,21 +371,21 @@ fn silent_peer_without_input_is_warned_about_once() {
     const WARNING: &str = "--half-close";
     let silent = || {
         peer(|mut stream| {
-            stream.hear("");
-            stream.outlive()
+            stream.expect_bytes("");
+            stream.wait_for_close()
         })
     };
-    let (quiet, deaf) = (silent(), silent());
+    let (quiet, nonreader) = (silent(), silent());
     let ignores = sockit("tcp-client --recv-only").to(quiet.addr()).start();
-    let client = sockit("tcp-client --json --timeout 12s").to(deaf.addr()).start();
+    let client = sockit("tcp-client --json --timeout 12s").to(nonreader.addr()).start();
     let server = sockit("tcp-server --service pipe --once --json").serve();
-    let mut caller = call(server.addr());
-    client.wait_to_say(WARNING);
-    server.wait_to_say(WARNING);
+    let mut stream = connect(server.addr());
+    client.wait_for_log(WARNING);
+    server.wait_for_log(WARNING);
     ignores.signal(libc::SIGTERM);
-    ignores.wait().exits(143).never_says(WARNING);
-    caller.finish();
-    caller.hear_all();
+    ignores.wait().exits(143).never_logs(WARNING);
+    stream.half_close();
+    stream.read_all();
     for (run, code, conn) in [(server.wait(), 0, Some(1)), (client.wait(), 28, None)] {
         run.exits(code);
         let warnings = run.events_named("warning");
@@ -397,15 +397,15 @@ fn silent_peer_without_input_is_warned_about_once() {
 }
 
 /// A peer that answers, and keeps its direction open after our end of stream.
-fn answers_and_stays() -> peer::Peer<(Vec<u8>, TcpStream)> {
+fn answers_and_stays_open() -> peer::Peer<(Vec<u8>, TcpStream)> {
     peer(|mut stream| {
-        stream.say("answer");
-        (stream.hear_all(), stream)
+        stream.send("answer");
+        (stream.read_all(), stream)
     })
 }
 
 #[test]
-fn linger_exits_zero_when_the_peer_stays_silent() {
+fn linger_with_silent_peer_exits_0() {
     for (flags, stdin) in [
         ("", Some("question")),
         ("", None),
@@ -413,20 +413,20 @@ fn linger_exits_zero_when_the_peer_stays_silent() {
         ("--expect answer", None),
         ("--prompt --quiet", Some("question\n")),
     ] {
-        let stays = answers_and_stays();
+        let stays = answers_and_stays_open();
         let client = sockit("tcp-client --linger 300ms").and(flags).to(stays.addr());
         let client = match stdin {
             Some(stdin) => client.stdin(stdin),
             None => client,
         };
         let run = client.run();
-        run.exits(0).never_says("sockit:");
+        run.exits(0).never_logs("sockit:");
         assert_eq!(run.text().trim_end(), "answer", "{flags}");
         let asked = stdin.unwrap_or_default();
         assert_eq!(stays.outcome().0, asked.trim_end().as_bytes(), "{flags}: a clean end");
     }
-    let place = tempfile::tempdir().unwrap();
-    let path = place.path().join("socket");
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("socket");
     let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
     let client = sockit("unix-client --linger 300ms").arg(&path).stdin("unread").start();
     let _stays = listener.accept().unwrap();
@@ -434,39 +434,39 @@ fn linger_exits_zero_when_the_peer_stays_silent() {
 }
 
 #[test]
-fn linger_waits_for_a_drip_and_for_what_is_undelivered() {
+fn linger_waits_for_slow_data_and_unread_input() {
     let drip = peer(|mut stream| {
-        stream.drip("drop by drop", Duration::from_millis(100));
-        stream.outlive()
+        stream.send_slowly("drop by drop", Duration::from_millis(100));
+        stream.wait_for_close()
     });
     let run = sockit("tcp-client --linger 700ms").to(drip.addr()).stdin("x").run();
     run.exits(0).prints("drop by drop");
 
     // More than the peer's kernel takes, less than ours holds beside it.
-    let deaf = peer(|mut stream| stream.outlive());
-    let client = sockit("tcp-client --linger 200ms --timeout 1500ms").to(deaf.addr());
+    let nonreader = peer(|mut stream| stream.wait_for_close());
+    let client = sockit("tcp-client --linger 200ms --timeout 1500ms").to(nonreader.addr());
     client.stdin(noise(150_000, 7)).run().exits(28).fails_at("receive");
 }
 
 /// A session without input owes nothing: an idle one ends cleanly with its server.
 #[test]
-fn terminated_pipe_server_without_input_closes_an_idle_connection() {
+fn sigterm_closes_an_idle_pipe_connection() {
     let server = sockit("tcp-server --service pipe --grace 20s").serve();
-    let mut caller = call(server.addr());
-    caller.say("some");
-    server.wait_to_print("some");
+    let mut client = connect(server.addr());
+    client.send("some");
+    server.wait_for_output("some");
     server.signal(libc::SIGTERM);
-    assert_eq!(caller.hear_all(), b"");
+    assert_eq!(client.read_all(), b"");
     server.wait().exits(0);
 }
 
 #[test]
-fn a_slow_reader_of_our_stdout_gets_all_of_it() {
+fn slow_reader_of_stdout_gets_every_byte() {
     let bytes = noise(1 << 20, 5);
     let answer = bytes.clone();
-    let talker = peer::answers_after_fin(Duration::ZERO, answer);
+    let sender = peer::answers_after_fin(Duration::ZERO, answer);
     let (mut reader, writer) = std::io::pipe().unwrap();
-    let client = sockit("tcp-client").to(talker.addr()).stdin("").stdout_to(writer).start();
+    let client = sockit("tcp-client").to(sender.addr()).stdin("").stdout_to(writer).start();
     let mut got = Vec::new();
     let mut piece = [0; 20_000];
     loop {
@@ -482,7 +482,7 @@ fn a_slow_reader_of_our_stdout_gets_all_of_it() {
 }
 
 #[test]
-fn a_finished_exchange_is_never_idle() {
+fn finished_session_exits_before_the_idle_timeout() {
     let slow = peer::answers_after_fin(Duration::from_millis(50), "done");
     let run = sockit("tcp-client --idle-timeout 2s").to(slow.addr()).stdin("x").run();
     run.exits(0).prints("done");
@@ -490,38 +490,38 @@ fn a_finished_exchange_is_never_idle() {
 }
 
 #[test]
-fn a_pipe_server_answers_a_client_that_has_finished() {
+fn pipe_server_answers_a_half_closed_client() {
     let mut server = sockit("tcp-server --service pipe --once").stdin_open().serve();
-    let mut caller = call(server.addr());
-    caller.say("question");
-    caller.finish();
-    server.wait_to_print("question");
-    server.type_in("the answer");
-    server.end_stdin();
-    assert_eq!(caller.hear_all(), b"the answer");
+    let mut client = connect(server.addr());
+    client.send("question");
+    client.half_close();
+    server.wait_for_output("question");
+    server.write_stdin("the answer");
+    server.close_stdin();
+    assert_eq!(client.read_all(), b"the answer");
     server.wait().exits(0).prints("question");
 }
 
 #[test]
-fn a_pipe_server_half_closes_at_the_end_of_its_stdin() {
+fn pipe_server_half_closes_at_end_of_stdin() {
     let server = sockit("tcp-server --service pipe --once").stdin("a file's bytes").serve();
-    let mut caller = call(server.addr());
-    assert_eq!(caller.hear_all(), b"a file's bytes");
-    caller.say("thanks");
-    caller.finish();
+    let mut client = connect(server.addr());
+    assert_eq!(client.read_all(), b"a file's bytes");
+    client.send("thanks");
+    client.half_close();
     server.wait().exits(0).prints("thanks");
 }
 
 #[test]
-fn a_terminated_server_lets_an_owed_answer_finish() {
+fn sigterm_lets_a_pending_answer_finish() {
     let server = sockit("tcp-server --delay 300ms --grace 5s").serve();
-    let mut caller = call(server.addr());
-    caller.hear("Welcome!");
-    caller.say("Michael");
-    server.wait_to_say("Accept new connection");
+    let mut client = connect(server.addr());
+    client.expect_bytes("Welcome!");
+    client.send("Michael");
+    server.wait_for_log("Accept new connection");
     let answer = std::thread::spawn(move || {
-        caller.hear("Hello, Michael!");
-        caller.hear_all()
+        client.expect_bytes("Hello, Michael!");
+        client.read_all()
     });
     // The message must be in the server's hands before the signal is.
     std::thread::sleep(Duration::from_millis(100));
@@ -530,14 +530,14 @@ fn a_terminated_server_lets_an_owed_answer_finish() {
 }
 
 #[test]
-fn a_terminated_server_closes_idle_connections_and_leaves_with_zero() {
+fn sigterm_closes_idle_connections_and_exits_0() {
     for signal in [libc::SIGTERM, libc::SIGINT] {
         let server = sockit("tcp-server --grace 5s").serve();
-        let mut caller = call(server.addr());
-        caller.hear("Welcome!");
+        let mut client = connect(server.addr());
+        client.expect_bytes("Welcome!");
         let asked = Instant::now();
         server.signal(signal);
-        assert_eq!(caller.hear_all(), b"", "an orderly end");
+        assert_eq!(client.read_all(), b"", "an orderly end");
         let run = server.wait();
         let code = if signal == libc::SIGTERM { 0 } else { run.code };
         run.exits(code);
@@ -549,15 +549,15 @@ fn a_terminated_server_closes_idle_connections_and_leaves_with_zero() {
 /// machine was too busy to do so in the time that a new connection has.
 fn request_after_sigterm(line: &str) -> Option<Result<Vec<u8>, std::io::ErrorKind>> {
     let server = sockit(line).and("--grace 10s").serve();
-    let mut caller = call(server.addr());
-    server.wait_to_say("Accept new connection");
+    let mut client = connect(server.addr());
+    server.wait_for_log("Accept new connection");
     let asked = Instant::now();
     server.signal(libc::SIGTERM);
     refuses_connections(server.addr());
-    caller.say("question\n");
+    client.send("question\n");
     let in_time = asked.elapsed() < Duration::from_millis(200);
     let mut answer = Vec::new();
-    let end = caller.read_to_end(&mut answer);
+    let end = client.read_to_end(&mut answer);
     server.wait();
     in_time.then(|| end.map(|_| answer).map_err(|why| why.kind()))
 }
@@ -588,15 +588,15 @@ fn request_of_a_new_connection_is_answered_after_sigterm() {
 fn request_unread_at_sigterm_is_answered() {
     for line in ["--service ack", "--service echo", "--sh 'read x; echo got $x'"] {
         let server = sockit("tcp-server --grace 10s").and(line).serve();
-        let mut callers = [call(server.addr()), call(server.addr())];
-        server.wait_to_say_times("Accept new connection", 2);
+        let mut clients = [connect(server.addr()), connect(server.addr())];
+        server.wait_for_log_times("Accept new connection", 2);
         // The request and the signal are both there before the server runs again.
         server.signal(libc::SIGSTOP);
-        callers.iter_mut().for_each(|caller| caller.say("question\n"));
+        clients.iter_mut().for_each(|client| client.send("question\n"));
         server.signal(libc::SIGTERM);
         server.signal(libc::SIGCONT);
-        for mut caller in callers {
-            let answer = String::from_utf8(caller.hear_all()).unwrap();
+        for mut client in clients {
+            let answer = String::from_utf8(client.read_all()).unwrap();
             assert!(answer.contains("question"), "{line}: {answer:?}");
         }
         server.wait().exits(0);
@@ -604,22 +604,22 @@ fn request_unread_at_sigterm_is_answered() {
 }
 
 #[test]
-fn a_transfer_that_is_cut_ends_in_a_reset_never_in_a_clean_fin() {
+fn transfer_beyond_the_grace_period_is_reset() {
     let server = sockit("tcp-server --service chargen --grace 200ms").serve();
-    let mut caller = call(server.addr());
+    let mut client = connect(server.addr());
     let mut piece = [0; 1000];
-    caller.read_exact(&mut piece).unwrap();
+    client.read_exact(&mut piece).unwrap();
     server.signal(libc::SIGTERM);
-    let end = read_to_the_end(&mut caller);
+    let end = read_to_the_end(&mut client);
     assert_eq!(end.map_err(|why| why.kind()), Err(std::io::ErrorKind::ConnectionReset));
-    server.wait().exits(143).says("ended by signal");
+    server.wait().exits(143).logs("ended by signal");
 }
 
 #[test]
-fn a_second_signal_ends_a_server_at_once() {
+fn second_signal_ends_the_server_immediately() {
     let server = sockit("tcp-server --service chargen --grace 30s").serve();
-    let mut caller = call(server.addr());
-    caller.read_exact(&mut [0; 100]).unwrap();
+    let mut client = connect(server.addr());
+    client.read_exact(&mut [0; 100]).unwrap();
     server.signal(libc::SIGTERM);
     // The first signal has been taken once nobody is accepted any more.
     refuses_connections(server.addr());
@@ -635,8 +635,8 @@ fn signals_ignored_at_the_start_stay_ignored() {
     for (name, signal) in signals {
         let server = sockit("tcp-server").under(trap(name)).serve();
         server.signal(signal);
-        let mut caller = call(server.addr());
-        caller.hear("Welcome!");
+        let mut client = connect(server.addr());
+        client.expect_bytes("Welcome!");
         // Another signal still ends it.
         let other = if signal == libc::SIGTERM { libc::SIGINT } else { libc::SIGTERM };
         server.signal(other);
@@ -645,7 +645,7 @@ fn signals_ignored_at_the_start_stay_ignored() {
     }
     let client = sockit("tcp-client -v").to(peer::does_nothing().addr()).stdin_open();
     let client = client.under(trap("INT")).start();
-    client.wait_to_say("Connected to");
+    client.wait_for_log("Connected to");
     client.signal(libc::SIGINT);
     client.signal(libc::SIGTERM);
     client.wait().exits(143);
@@ -657,25 +657,25 @@ fn trap(signal: &str) -> [String; 3] {
 }
 
 #[test]
-fn an_idle_caller_loses_its_place_and_the_server_goes_on() {
+fn idle_timeout_closes_one_connection_only() {
     let server = sockit("tcp-server --json --idle-timeout 200ms").serve();
-    let mut idle = call(server.addr());
-    idle.hear("Welcome!");
-    server.wait_to_say("\"ended_by\":\"timeout\"");
-    let mut next = call(server.addr());
-    next.hear("Welcome!");
+    let mut idle = connect(server.addr());
+    idle.expect_bytes("Welcome!");
+    server.wait_for_log("\"ended_by\":\"timeout\"");
+    let mut next = connect(server.addr());
+    next.expect_bytes("Welcome!");
 }
 
 #[test]
-fn ended_by_tells_whose_hand_it_was() {
+fn closed_event_reports_ended_by() {
     let server = sockit("tcp-server --service echo --json").serve();
-    call(server.addr()).finish();
-    server.wait_to_say_times("\"event\":\"closed\"", 1);
-    let mut rude = call(server.addr());
-    rude.say("x");
-    rude.hear("x");
-    rude.reset();
-    server.wait_to_say_times("\"event\":\"closed\"", 2);
+    connect(server.addr()).half_close();
+    server.wait_for_log_times("\"event\":\"closed\"", 1);
+    let mut remote = connect(server.addr());
+    remote.send("x");
+    remote.expect_bytes("x");
+    remote.reset();
+    server.wait_for_log_times("\"event\":\"closed\"", 2);
     let run = server.stop();
     let closed = run.events_named("closed");
     assert_eq!(closed[0]["ended_by"], "peer", "{}", closed[0]);
@@ -685,25 +685,25 @@ fn ended_by_tells_whose_hand_it_was() {
 }
 
 #[test]
-fn a_file_as_stdin_goes_out_from_where_it_stands() {
+fn stdin_file_is_sent_from_its_offset() {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(b"skipped sent").unwrap();
     file.seek(SeekFrom::Start(8)).unwrap();
-    let listener = peer(|mut stream| stream.hear_all());
+    let listener = peer(|mut stream| stream.read_all());
     sockit("tcp-client").to(listener.addr()).stdin_from(file).run().exits(0);
     assert_eq!(listener.outcome(), b"sent");
 }
 
 #[test]
-fn a_peer_that_closes_at_once_is_done_at_once() {
-    let brief = peer::closes_at_once();
+fn peer_that_closes_immediately_exits_0() {
+    let brief = peer::closes_immediately();
     let run = sockit("tcp-client").to(brief.addr()).run();
-    run.exits(0).prints("").is_silent();
+    run.exits(0).prints("").logs_nothing();
     assert!(run.took < Duration::from_secs(2), "{:?}", run.took);
 }
 
 #[test]
-fn nothing_is_left_on_disk() {
+fn session_writes_nothing_to_home() {
     let dir = tempfile::tempdir().unwrap();
     let before = dir.path().metadata().unwrap().mtime_nsec();
     let echo = peer::echoes();
@@ -733,24 +733,24 @@ fn noise(size: usize, seed: u64) -> Vec<u8> {
 
 /// The sink is told to end while the caller streams, with pauses in which nothing is under way.
 #[test]
-fn a_terminated_server_hears_a_stream_to_its_end() {
+fn sigterm_lets_a_client_finish_its_stream() {
     let folder = tempfile::tempdir().unwrap();
     let copy = folder.path().join("copy");
     let program = format!("--sh 'cat > {}'", copy.display());
     for service in ["--service discard", "--service echo", &program] {
         let server = sockit("tcp-server --grace 20s").and(service).serve();
-        let mut caller = call(server.addr());
+        let mut client = connect(server.addr());
         for piece in 0..20 {
-            caller.say([b'x'; 10_000]);
+            client.send([b'x'; 10_000]);
             if piece == 2 {
-                server.wait_to_say("Accept new connection");
+                server.wait_for_log("Accept new connection");
                 server.signal(libc::SIGTERM);
             }
             std::thread::sleep(Duration::from_millis(40));
         }
-        caller.finish();
-        caller.hear_all();
-        server.wait().exits(0).says("200000 bytes in");
+        client.half_close();
+        client.read_all();
+        server.wait().exits(0).logs("200000 bytes in");
     }
     assert_eq!(std::fs::metadata(copy).unwrap().len(), 200_000);
 }

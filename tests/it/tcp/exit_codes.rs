@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::support::namespace::Namespace;
 use crate::support::peer::{self, Script, peer};
-use crate::support::process::Running;
+use crate::support::process::Process;
 use crate::support::sockit::{Sockit, sockit};
 
 /// One way to an exit code.
@@ -28,16 +28,16 @@ fn against<T: Send + 'static>(
     sockit("tcp-client").and(line).to(peer(script).addr())
 }
 
-fn holds(mut stream: std::net::TcpStream) -> bool {
-    stream.outlive()
+fn stays_open(mut stream: std::net::TcpStream) -> bool {
+    stream.wait_for_close()
 }
 
 #[test]
-fn every_code_is_reached() {
+fn every_exit_code_is_reached() {
     let table = [
         row("a talk", 0, "", || against("", drop)),
         row("what was expected did not come", 1, "", || {
-            against("--expect never --timeout 200ms", holds)
+            against("--expect never --timeout 200ms", stays_open)
         }),
         row("a port that is too large", 2, "", || sockit("tcp-client 127.0.0.1 65536")),
         row("a negative port", 2, "", || sockit("tcp-client -- 127.0.0.1 -1")),
@@ -57,13 +57,13 @@ fn every_code_is_reached() {
         }),
         row("reset after data", 18, "receive", || {
             against("", |mut stream| {
-                stream.say("x");
+                stream.send("x");
                 stream.reset();
             })
             .stdin_open()
         }),
         row("a full disk", 23, "stdout", || {
-            against("", |mut stream| stream.say("x")).redirect(">/dev/full")
+            against("", |mut stream| stream.send("x")).redirect(">/dev/full")
         }),
         row("an output that cannot be", 23, "", || against("--output /no/such/dir/file", drop)),
         row("a missing input", 26, "file", || against("--input /no/such/file", drop)),
@@ -71,9 +71,11 @@ fn every_code_is_reached() {
             sockit("tcp-server --port 0 --allow @/no/such/file")
         }),
         row("the whole run is late", 28, "receive", || {
-            against("--timeout 200ms", holds).stdin_open()
+            against("--timeout 200ms", stays_open).stdin_open()
         }),
-        row("nothing moves", 28, "receive", || against("--idle-timeout 200ms", holds).stdin_open()),
+        row("nothing moves", 28, "receive", || {
+            against("--idle-timeout 200ms", stays_open).stdin_open()
+        }),
         row("nobody calls", 28, "listen", || sockit("tcp-server --port 0 --accept-timeout 200ms")),
         row("not an address of ours", 45, "bind", || {
             sockit("tcp-server --host 192.0.2.1 --port 0")
@@ -94,15 +96,15 @@ fn every_code_is_reached() {
 }
 
 #[test]
-fn a_port_in_use_is_forty_five_with_a_hint() {
-    let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = holder.local_addr().unwrap().port();
+fn port_in_use_exits_45_with_a_hint() {
+    let open_peer = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = open_peer.local_addr().unwrap().port();
     let run = sockit(&format!("tcp-server --port {port}")).run();
-    run.exits(45).fails_at("bind").says("Address already in use").says(&port.to_string());
+    run.exits(45).fails_at("bind").logs("Address already in use").logs(&port.to_string());
 }
 
 #[test]
-fn a_privileged_port_is_forty_five_with_a_hint() {
+fn privileged_port_exits_45_with_a_hint() {
     let Some(_) = peer::program("setpriv") else { return };
     let root = rustix::process::geteuid().is_root();
     let lowest = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
@@ -115,13 +117,18 @@ fn a_privileged_port_is_forty_five_with_a_hint() {
     let copy = dir.path().join("sockit");
     std::fs::copy(env!("CARGO_BIN_EXE_sockit"), &copy).unwrap();
     open_to_all(dir.path());
-    let mut nobody = std::process::Command::new("setpriv");
-    nobody.args(["--reuid=65534", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all"]);
-    nobody.arg(&copy).args(["tcp-server", "--port", "879"]);
-    nobody.stdin(std::process::Stdio::null());
-    nobody.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
-    let run = Running::start(nobody, Some(Vec::new()), Duration::from_secs(10)).wait();
-    run.exits(45).fails_at("bind").says("Permission denied").says("hint:");
+    let mut unprivileged = std::process::Command::new("setpriv");
+    unprivileged.args([
+        "--reuid=65534",
+        "--clear-groups",
+        "--bounding-set=-all",
+        "--inh-caps=-all",
+    ]);
+    unprivileged.arg(&copy).args(["tcp-server", "--port", "879"]);
+    unprivileged.stdin(std::process::Stdio::null());
+    unprivileged.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let run = Process::start(unprivileged, Some(Vec::new()), Duration::from_secs(10)).wait();
+    run.exits(45).fails_at("bind").logs("Permission denied").logs("hint:");
 }
 
 fn open_to_all(dir: &std::path::Path) {
@@ -130,18 +137,18 @@ fn open_to_all(dir: &std::path::Path) {
 }
 
 #[test]
-fn signals_have_their_own_numbers() {
+fn signal_exits_128_plus_its_number() {
     for (signal, code) in [(libc::SIGINT, 130), (libc::SIGTERM, 143)] {
-        let holder = peer(holds);
-        let client = sockit("tcp-client -v").to(holder.addr()).stdin_open().start();
-        client.wait_to_say("Connected to");
+        let open_peer = peer(stays_open);
+        let client = sockit("tcp-client -v").to(open_peer.addr()).stdin_open().start();
+        client.wait_for_log("Connected to");
         client.signal(signal);
         client.wait().exits(code);
     }
 }
 
 #[test]
-fn a_connect_that_never_ends_is_twenty_eight() {
+fn unanswered_connect_exits_28() {
     let silent = peer::Unanswering::on(([127, 0, 0, 1], 0).into());
     let run = sockit("tcp-client --connect-timeout 300ms").to(silent.addr()).run();
     run.exits(28).fails_at("connect");
@@ -149,30 +156,30 @@ fn a_connect_that_never_ends_is_twenty_eight() {
 }
 
 #[test]
-fn a_name_that_does_not_exist_is_six() {
+fn unknown_name_exits_6() {
     let Some(run) = Namespace::new().nsswitch("hosts: files").run("tcp-client no-such-name 80")
     else {
         return;
     };
-    run.exits(6).fails_at("resolve").says("no-such-name");
+    run.exits(6).fails_at("resolve").logs("no-such-name");
 }
 
 #[test]
-fn a_resolver_that_fails_is_seventy_five() {
+fn failing_resolver_exits_75() {
     // Nobody answers on port 53 of this namespace: the resolver says "try again".
-    let world = Namespace::new().nsswitch("hosts: dns").resolv("nameserver 127.0.0.1");
-    let Some(run) = world.run("tcp-client some-name.example 80 --timeout 15s") else { return };
-    run.exits(75).fails_at("resolve").says("some-name.example");
+    let namespace = Namespace::new().nsswitch("hosts: dns").resolv("nameserver 127.0.0.1");
+    let Some(run) = namespace.run("tcp-client some-name.example 80 --timeout 15s") else { return };
+    run.exits(75).fails_at("resolve").logs("some-name.example");
 }
 
 #[test]
-fn a_resolver_that_is_silent_is_twenty_eight() {
-    let world = Namespace::new()
+fn silent_resolver_exits_28() {
+    let namespace = Namespace::new()
         .nsswitch("hosts: dns")
         .resolv("nameserver 127.0.0.1")
         .before("socat -u UDP-RECV:53 OPEN:/dev/null &");
     let limit = "tcp-client some-name.example 80 --timeout 400ms";
-    let Some(run) = peer::program("socat").and_then(|_| world.run(limit)) else { return };
+    let Some(run) = peer::program("socat").and_then(|_| namespace.run(limit)) else { return };
     // Before the name server's stand-in listens, the resolver fails instead of being late.
     assert!([28, 75].contains(&run.code), "{}", run.stderr);
     run.fails_at("resolve");

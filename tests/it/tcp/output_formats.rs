@@ -3,18 +3,18 @@
 use std::fs;
 use std::time::Duration;
 
-use crate::support::peer::{self, Script, call, peer};
+use crate::support::peer::{self, Script, connect, peer};
 use crate::support::sockit::sockit;
 
 #[test]
-fn json_is_one_object_a_line_and_nothing_else() {
+fn json_writes_one_object_per_line() {
     let server = sockit("tcp-server --service echo --json").serve();
-    let mut caller = call(server.addr());
-    let us = caller.local_addr().unwrap().to_string();
-    caller.say("12345");
-    caller.finish();
-    assert_eq!(caller.hear_all(), b"12345");
-    server.wait_to_say("\"event\":\"closed\"");
+    let mut client = connect(server.addr());
+    let client_addr = client.local_addr().unwrap().to_string();
+    client.send("12345");
+    client.half_close();
+    assert_eq!(client.read_all(), b"12345");
+    server.wait_for_log("\"event\":\"closed\"");
     let local = server.local().to_string();
     let run = server.stop();
     run.prints("");
@@ -25,89 +25,95 @@ fn json_is_one_object_a_line_and_nothing_else() {
         assert!(chrono::DateTime::parse_from_rfc3339(time).is_ok(), "{time} is not RFC 3339");
     }
     let names: Vec<_> = events.iter().map(|e| e["event"].as_str().unwrap()).collect();
-    let of_ours: Vec<_> = names.iter().filter(|n| **n != "half_closed").collect();
-    assert_eq!(of_ours[..3], [&"listening", &"accepted", &"closed"], "{}", run.stderr);
+    let names_left: Vec<_> = names.iter().filter(|n| **n != "half_closed").collect();
+    assert_eq!(names_left[..3], [&"listening", &"accepted", &"closed"], "{}", run.stderr);
     assert_eq!(events[0]["local"], local.as_str());
-    assert_eq!(events[1]["peer"], us.as_str());
+    assert_eq!(events[1]["peer"], client_addr.as_str());
     assert_eq!(events[1]["local"], local.as_str());
     let closed = &run.events_named("closed")[0];
     assert_eq!(closed["conn"], events[1]["conn"]);
     assert_eq!((closed["bytes_in"].as_u64(), closed["bytes_out"].as_u64()), (Some(5), Some(5)));
     assert!(closed["seconds"].is_number(), "{closed}");
-    assert_eq!((closed["peer"].as_str(), closed["local"].as_str()), (Some(&*us), Some(&*local)));
+    assert_eq!(
+        (closed["peer"].as_str(), closed["local"].as_str()),
+        (Some(&*client_addr), Some(&*local))
+    );
 }
 
 #[test]
-fn a_clients_events_tell_the_life_of_its_connection() {
-    for say in ["", "--send abc"] {
+fn client_events_follow_the_connection() {
+    for flags in ["", "--send abc"] {
         let echo = peer::echoes();
         let addr = echo.addr().to_string();
-        let run = sockit("tcp-client --json").and(say).to(echo.addr()).stdin("abc").run();
+        let run = sockit("tcp-client --json").and(flags).to(echo.addr()).stdin("abc").run();
         run.exits(0);
         let events = run.events();
         let names: Vec<_> = events.iter().map(|e| e["event"].as_str().unwrap()).collect();
-        assert_eq!(names, ["connected", "half_closed", "half_closed", "closed"], "{say}");
+        assert_eq!(names, ["connected", "half_closed", "half_closed", "closed"], "{flags}");
         assert_eq!(events[0]["peer"], addr.as_str());
         // An echo ends when we have: we are the first, however quick it is.
-        assert_eq!((&events[1]["by"], &events[2]["by"]), (&"us".into(), &"peer".into()), "{say}");
+        assert_eq!((&events[1]["by"], &events[2]["by"]), (&"us".into(), &"peer".into()), "{flags}");
         let closed = &events[3];
         assert_eq!((closed["bytes_in"].as_u64(), closed["bytes_out"].as_u64()), (Some(3), Some(3)));
-        assert_eq!(closed["ended_by"], "us", "{say}");
+        assert_eq!(closed["ended_by"], "us", "{flags}");
     }
 }
 
 #[test]
-fn an_error_is_an_event_with_its_phase_and_code() {
-    let nobody = peer::Refusing::new();
-    let run = sockit("tcp-client --json").to(nobody.addr()).run();
+fn error_event_has_phase_and_code() {
+    let refusing = peer::Refusing::new();
+    let run = sockit("tcp-client --json").to(refusing.addr()).run();
     run.exits(7);
     let error = &run.events_named("error")[0];
     assert_eq!(error["phase"], "connect");
     assert_eq!(error["code"], 7);
-    assert_eq!(error["target"], nobody.addr().to_string().as_str());
+    assert_eq!(error["target"], refusing.addr().to_string().as_str());
     assert_eq!(error["cause"], "Connection refused");
-    run.never_says("sockit: ");
+    run.never_logs("sockit: ");
 }
 
 #[test]
-fn usage_errors_are_json_too_when_json_is_asked_for() {
+fn usage_error_with_json_is_an_error_event() {
     let run = sockit("tcp-client --json 127.0.0.1 70000").run();
     run.exits(2).prints("");
     assert_eq!(run.events_named("error")[0]["code"], 2, "{}", run.stderr);
 }
 
 #[test]
-fn events_go_to_a_file_of_their_own() {
+fn events_flag_writes_to_its_file() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("events");
     let echo = peer::echoes();
     let run = sockit("tcp-client --events").arg(&file).to(echo.addr()).stdin("x").run();
-    run.exits(0).prints("x").is_silent();
-    let told = fs::read_to_string(&file).unwrap();
-    assert!(told.lines().all(|l| serde_json::from_str::<serde_json::Value>(l).is_ok()), "{told}");
-    assert!(told.contains("\"connected\"") && told.contains("\"closed\""), "{told}");
+    run.exits(0).prints("x").logs_nothing();
+    let events = fs::read_to_string(&file).unwrap();
+    assert!(
+        events.lines().all(|l| serde_json::from_str::<serde_json::Value>(l).is_ok()),
+        "{events}"
+    );
+    assert!(events.contains("\"connected\"") && events.contains("\"closed\""), "{events}");
 }
 
 #[test]
-fn quiet_is_errors_only() {
+fn quiet_logs_errors_only() {
     let server = sockit("tcp-server -q --print-port --once").serve();
-    let mut caller = call(server.addr());
-    caller.hear("Welcome!");
-    drop(caller);
+    let mut client = connect(server.addr());
+    client.expect_bytes("Welcome!");
+    drop(client);
     let run = server.wait();
-    run.exits(0).is_silent();
-    let nobody = peer::Refusing::new();
-    sockit("tcp-client -q").to(nobody.addr()).run().exits(7).fails_at("connect");
+    run.exits(0).logs_nothing();
+    let refusing = peer::Refusing::new();
+    sockit("tcp-client -q").to(refusing.addr()).run().exits(7).fails_at("connect");
 }
 
 #[test]
-fn a_client_says_nothing_unless_asked() {
+fn client_logs_nothing_by_default() {
     let echo = peer::echoes();
-    sockit("tcp-client").to(echo.addr()).stdin("x").run().exits(0).is_silent();
+    sockit("tcp-client").to(echo.addr()).stdin("x").run().exits(0).logs_nothing();
 }
 
 #[test]
-fn tracing_goes_to_stderr_and_only_when_asked() {
+fn tracing_goes_to_stderr_when_enabled() {
     for (flags, variable) in [("-vvv", ""), ("", "trace"), ("", "sockit=debug")] {
         let echo = peer::echoes();
         let client = sockit("tcp-client").and(flags).env("SOCKIT_LOG", variable);
@@ -119,10 +125,10 @@ fn tracing_goes_to_stderr_and_only_when_asked() {
 }
 
 #[test]
-fn colour_follows_the_terminal_and_those_who_know_better() {
-    let nobody = peer::Refusing::new();
+fn colour_follows_flag_environment_and_terminal() {
+    let refusing = peer::Refusing::new();
     let fails = |flags: &str, name: &str| {
-        let client = sockit("tcp-client").and(flags).to(nobody.addr());
+        let client = sockit("tcp-client").and(flags).to(refusing.addr());
         let client = if name.is_empty() { client } else { client.env(name, "1") };
         client.run().exits(7).stderr.contains('\x1b')
     };
@@ -135,23 +141,23 @@ fn colour_follows_the_terminal_and_those_who_know_better() {
 }
 
 #[test]
-fn what_a_peer_says_is_escaped_in_talk_and_untouched_in_data() {
+fn peer_data_is_escaped_in_the_log_only() {
     let nasty = "\x1b[31mred\x07\u{9b}1m\u{202e}\x7f";
-    let rude = peer(move |mut stream| {
-        stream.say(nasty);
-        stream.outlive();
+    let remote = peer(move |mut stream| {
+        stream.send(nasty);
+        stream.wait_for_close();
     });
-    let run = sockit("tcp-client --expect never --timeout 300ms").to(rude.addr()).run();
+    let run = sockit("tcp-client --expect never --timeout 300ms").to(remote.addr()).run();
     run.exits(1);
     assert!(run.text().starts_with(nasty), "{:?}", run.text());
     for raw in ['\x1b', '\x07', '\u{9b}', '\u{202e}', '\x7f'] {
         assert!(!run.stderr.contains(raw), "{raw:?} is raw in {:?}", run.stderr);
     }
-    run.says("red");
+    run.logs("red");
 }
 
 #[test]
-fn errors_stay_on_one_line_whatever_they_name() {
+fn error_is_one_line_whatever_it_names() {
     let run = sockit("tcp-client").arg("ba\nd\x1b[2J").arg("80").run();
     assert_ne!(run.code, 0);
     assert!(!run.stderr.contains('\x1b'), "{:?}", run.stderr);
@@ -160,31 +166,31 @@ fn errors_stay_on_one_line_whatever_they_name() {
 }
 
 #[test]
-fn a_dead_or_full_stderr_stops_no_server() {
+fn closed_or_full_stderr_does_not_stop_the_server() {
     for how in ["2>&-", "2>/dev/full", "2>/dev/null"] {
         for flags in ["", "--json", "-vvv"] {
             let server = sockit("tcp-server --print-port").and(flags).redirect(how).serve();
             for _ in 0..3 {
-                let mut caller = call(server.addr());
-                caller.hear("Welcome!");
-                caller.say("exit");
-                assert_eq!(caller.hear_all(), b"", "{how} {flags}");
+                let mut client = connect(server.addr());
+                client.expect_bytes("Welcome!");
+                client.send("exit");
+                assert_eq!(client.read_all(), b"", "{how} {flags}");
             }
         }
     }
 }
 
 #[test]
-fn a_stderr_that_nobody_reads_stops_no_server() {
+fn unread_stderr_does_not_stop_the_server() {
     let (reader, writer) = std::io::pipe().unwrap();
     rustix::pipe::fcntl_setpipe_size(&writer, 4096).unwrap();
     let mut server = sockit("tcp-server --print-port -vvv").stderr_to(writer).serve();
     for n in 0..300 {
-        let mut caller = call(server.addr());
-        caller.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        caller.hear("Welcome!");
-        caller.say("exit");
-        assert_eq!(caller.hear_all(), b"", "caller {n}");
+        let mut client = connect(server.addr());
+        client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        client.expect_bytes("Welcome!");
+        client.send("exit");
+        assert_eq!(client.read_all(), b"", "caller {n}");
     }
     assert!(server.is_alive());
     server.signal(libc::SIGTERM);
@@ -194,12 +200,12 @@ fn a_stderr_that_nobody_reads_stops_no_server() {
 }
 
 #[test]
-fn a_reader_of_our_stderr_that_goes_away_stops_no_server() {
+fn stderr_closed_by_its_reader_does_not_stop_the_server() {
     let (reader, writer) = std::io::pipe().unwrap();
     let server = sockit("tcp-server --print-port").stderr_to(writer).serve();
     drop(reader);
     for _ in 0..3 {
-        call(server.addr()).hear("Welcome!");
+        connect(server.addr()).expect_bytes("Welcome!");
     }
     server.stop().exits(0);
 }
@@ -207,13 +213,13 @@ fn a_reader_of_our_stderr_that_goes_away_stops_no_server() {
 /// What a log or a dump cannot take is told once, and the run is not a success any more; but
 /// the conversation itself goes on to its end.
 #[test]
-fn a_full_disk_under_the_events_or_the_dump_is_told() {
+fn full_disk_of_events_or_hex_exits_23() {
     for flag in ["--events", "--hex"] {
         let echo = peer::echoes();
         let client = sockit("tcp-client").arg(flag).arg("/dev/full");
         let run = client.to(echo.addr()).stdin("every byte").run();
         run.exits(23).prints("every byte").fails_at("file");
-        run.says("/dev/full: No space left on device");
+        run.logs("/dev/full: No space left on device");
         assert_eq!(run.stderr.matches("No space").count(), 1, "{}", run.stderr);
     }
 }
@@ -228,7 +234,7 @@ fn unwritable_stdout_of_help_exits_23() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn passwords_leave_the_list_of_processes() {
+fn passwords_are_removed_from_the_command_line() {
     for (command, flag, secret, url) in [
         ("http-get", "--user", "me:secret", "http://PEER/"),
         ("http-get", "--header", "X-Key: secret", "http://you:secret@PEER/"),
@@ -238,23 +244,23 @@ fn passwords_leave_the_list_of_processes() {
         let addr = silent.addr().to_string();
         let here = |text: &str| text.replace("PEER", &addr);
         let run = sockit(command).arg("-v").arg(flag).arg(here(secret)).arg(here(url)).start();
-        run.wait_to_say("Connect");
+        run.wait_for_log("Connect");
         let shown = fs::read(format!("/proc/{}/cmdline", run.pid())).unwrap();
         let shown = String::from_utf8(shown).unwrap();
         assert!(shown.contains(flag) && !shown.contains("secret"), "{shown:?}");
         run.signal(libc::SIGTERM);
-        run.wait().never_says("secret");
+        run.wait().never_logs("secret");
     }
 }
 
 #[test]
-fn a_server_tells_who_sends_no_more() {
+fn half_closed_event_names_the_side() {
     let server = sockit("tcp-server --service echo --json").serve();
-    let mut caller = call(server.addr());
-    caller.say("12345");
-    caller.finish();
-    caller.hear_all();
-    server.wait_to_say("\"closed\"");
+    let mut client = connect(server.addr());
+    client.send("12345");
+    client.half_close();
+    client.read_all();
+    server.wait_for_log("\"closed\"");
     let run = server.stop();
     let names: Vec<_> = run.events().iter().map(|e| e["event"].to_string()).collect();
     assert_eq!(names[1..4], ["\"accepted\"", "\"half_closed\"", "\"closed\""]);
@@ -262,26 +268,26 @@ fn a_server_tells_who_sends_no_more() {
     assert_eq!((&half["by"], &half["conn"]), (&"peer".into(), &1.into()));
 
     let server = sockit("tcp-server --service ack -v").serve();
-    let mut caller = call(server.addr());
-    caller.say("x");
-    caller.hear_all();
-    let us = caller.local_addr().unwrap();
-    server.wait_to_say(&format!("Half-closed: we send no more to {us}."));
-    drop(caller);
+    let mut client = connect(server.addr());
+    client.send("x");
+    client.read_all();
+    let client_addr = client.local_addr().unwrap();
+    server.wait_for_log(&format!("Half-closed: we send no more to {client_addr}."));
+    drop(client);
 }
 
 #[test]
-fn what_the_limit_of_the_run_ends_was_ended_by_a_timeout() {
+fn connection_ended_by_the_run_limit_reports_timeout() {
     let server = sockit("tcp-server --timeout 500ms --json").serve();
-    let mut caller = call(server.addr());
-    caller.hear("Welcome!");
+    let mut client = connect(server.addr());
+    client.expect_bytes("Welcome!");
     let run = server.wait();
     run.exits(28);
     assert_eq!(run.events_named("closed")[0]["ended_by"], "timeout", "{}", run.stderr);
 }
 
 #[test]
-fn what_befalls_a_connection_names_it() {
+fn error_event_has_its_connection() {
     let peer = peer(Script::reset);
     let run = sockit("tcp-client --json").to(peer.addr()).stdin_open().run();
     run.exits(56);
@@ -291,7 +297,7 @@ fn what_befalls_a_connection_names_it() {
 }
 
 #[test]
-fn in_json_the_log_is_json_too() {
+fn tracing_with_json_is_json() {
     let echo = peer::echoes();
     let run = sockit("tcp-client --json -vv").to(echo.addr()).stdin("abc").run();
     run.exits(0).prints("abc");
@@ -301,14 +307,14 @@ fn in_json_the_log_is_json_too() {
 }
 
 #[test]
-fn figures_that_were_asked_for_are_told_in_quiet_too() {
+fn stats_are_printed_with_quiet() {
     let echo = peer::echoes();
     let run = sockit("tcp-client -q --stats").to(echo.addr()).stdin("abc").run();
-    run.exits(0).prints("abc").says("3 bytes");
+    run.exits(0).prints("abc").logs("3 bytes");
 }
 
 #[test]
-fn events_into_a_fifo_wait_for_no_reader() {
+fn events_to_a_fifo_do_not_wait_for_a_reader() {
     let folder = tempfile::tempdir().unwrap();
     let fifo = folder.path().join("events");
     rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RWXU).unwrap();

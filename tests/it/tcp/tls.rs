@@ -10,8 +10,8 @@ use crate::support::process::Daemon;
 use crate::support::sockit::{Sockit, sockit};
 
 /// An echo server with this paper.
-fn echo(paper: &std::path::Path) -> Daemon {
-    sockit("tcp-server --service echo --tls --cert").arg(paper).serve()
+fn echo(certificate: &std::path::Path) -> Daemon {
+    sockit("tcp-server --service echo --tls --cert").arg(certificate).serve()
 }
 
 /// A client that says hello to it, as the certificate wants to be called.
@@ -21,32 +21,32 @@ fn hello(server: &Daemon) -> Sockit {
 
 /// The fingerprint a server told.
 fn pin(server: &Daemon) -> String {
-    let told = String::from_utf8_lossy(&server.stderr.bytes()).into_owned();
-    let pin = told.lines().find_map(|line| line.split_once("SHA-256: ")).expect("a fingerprint");
+    let log = String::from_utf8_lossy(&server.stderr.bytes()).into_owned();
+    let pin = log.lines().find_map(|line| line.split_once("SHA-256: ")).expect("a fingerprint");
     pin.1.trim().to_string()
 }
 
 #[test]
-fn a_throw_away_certificate_is_good_for_who_knows_its_fingerprint() {
+fn generated_certificate_is_trusted_by_its_pin() {
     let server = sockit("tcp-server --service echo --tls").serve();
     let pin = pin(&server);
     let client = |pin: &str| sockit("tcp-client --tls").to(server.addr()).and("--pin").arg(pin);
-    client(&pin).stdin("hello").run().exits(0).prints("hello").is_silent();
+    client(&pin).stdin("hello").run().exits(0).prints("hello").logs_nothing();
     let colons: Vec<&str> = (0..32).map(|at| &pin[2 * at..2 * at + 2]).collect();
     client(&colons.join(":").to_uppercase()).stdin("x").run().exits(0).prints("x");
     let wrong = client(&"ab".repeat(32)).stdin("hello").run();
-    wrong.exits(60).fails_at("tls").says(&pin).prints("");
+    wrong.exits(60).fails_at("tls").logs(&pin).prints("");
     client("abc").run().exits(2);
     let unknown = sockit("tcp-client --tls").to(server.addr()).stdin("hello").run();
-    unknown.exits(60).fails_at("tls").says("self-signed");
+    unknown.exits(60).fails_at("tls").logs("self-signed");
 }
 
 #[test]
-fn the_fingerprint_is_an_event() {
+fn certificate_event_has_the_fingerprint() {
     let server = sockit("tcp-server --service echo --tls --json --once").serve();
-    let told = String::from_utf8_lossy(&server.stderr.bytes()).into_owned();
+    let log = String::from_utf8_lossy(&server.stderr.bytes()).into_owned();
     let event: serde_json::Value =
-        told.lines().find_map(|line| serde_json::from_str(line).ok()).expect("an event");
+        log.lines().find_map(|line| serde_json::from_str(line).ok()).expect("an event");
     assert_eq!(event["event"], "certificate");
     let pin = event["sha256"].as_str().expect("a fingerprint");
     let client = sockit("tcp-client --tls --pin").arg(pin).to(server.addr());
@@ -55,9 +55,9 @@ fn the_fingerprint_is_an_event() {
 }
 
 #[test]
-fn an_authority_is_believed_for_the_names_it_signed() {
+fn ca_file_is_trusted_for_the_names_it_signed() {
     let authority = Authority::new();
-    let server = echo(&authority.paper(&["localhost"]));
+    let server = echo(&authority.certificate(&["localhost"]));
     let run = hello(&server).and("--ca-file").arg(authority.ca()).and("--json").run();
     run.exits(0).prints("hello");
     assert_eq!(run.events_named("connected")[0]["peer_name"], "localhost");
@@ -67,22 +67,22 @@ fn an_authority_is_believed_for_the_names_it_signed() {
     by_environment.run().exits(0).prints("hello");
     let by_address = sockit("tcp-client --tls").to(server.addr()).and("--ca-file");
     let wrong = by_address.arg(authority.ca()).stdin("hello").run();
-    wrong.exits(60).fails_at("tls").says("localhost").says("127.0.0.1").says("wrong name");
+    wrong.exits(60).fails_at("tls").logs("localhost").logs("127.0.0.1").logs("wrong name");
     let renamed = sockit("tcp-client --tls --server-name localhost").to(server.addr());
     renamed.and("--ca-file").arg(authority.ca()).stdin("hello").run().exits(0).prints("hello");
 }
 
 #[test]
-fn a_pin_is_needed_even_beside_an_authority() {
+fn pin_is_required_beside_a_ca_file() {
     let authority = Authority::new();
-    let server = echo(&authority.paper(&["localhost"]));
+    let server = echo(&authority.certificate(&["localhost"]));
     let wrong = "00".repeat(32);
     let run = hello(&server).and("--pin").arg(wrong).and("--ca-file").arg(authority.ca()).run();
-    run.exits(60).fails_at("tls").says("not the pinned one");
+    run.exits(60).fails_at("tls").logs("not the pinned one");
 }
 
 #[test]
-fn each_bad_certificate_has_its_own_reason() {
+fn invalid_certificate_exits_60_with_its_reason() {
     let authority = Authority::new();
     let stranger = Authority::new();
     let year = |from: i32, to: i32| {
@@ -91,41 +91,41 @@ fn each_bad_certificate_has_its_own_reason() {
             params.not_after = rcgen::date_time_ymd(to, 1, 1);
         }
     };
-    for (paper, reason) in [
-        (authority.paper_with(&["localhost"], year(2000, 2001)), "expired"),
-        (authority.paper_with(&["localhost"], year(2200, 2201)), "not yet valid"),
-        (authority.paper(&["elsewhere.example"]), "wrong name"),
-        (stranger.paper(&["localhost"]), "unknown issuer"),
+    for (certificate, reason) in [
+        (authority.certificate_with(&["localhost"], year(2000, 2001)), "expired"),
+        (authority.certificate_with(&["localhost"], year(2200, 2201)), "not yet valid"),
+        (authority.certificate(&["elsewhere.example"]), "wrong name"),
+        (stranger.certificate(&["localhost"]), "unknown issuer"),
         (authority.self_signed(&["localhost"]), "self-signed"),
     ] {
-        let server = echo(&paper);
+        let server = echo(&certificate);
         let refused = hello(&server).and("--ca-file").arg(authority.ca()).run();
-        refused.exits(60).fails_at("tls").says(reason).prints("");
-        let anyhow = hello(&server).and("--insecure --ca-file").arg(authority.ca()).run();
-        anyhow.exits(0).prints("hello").says("warning").says(reason);
+        refused.exits(60).fails_at("tls").logs(reason).prints("");
+        let insecure = hello(&server).and("--insecure --ca-file").arg(authority.ca()).run();
+        insecure.exits(0).prints("hello").logs("warning").logs(reason);
     }
 }
 
 #[test]
-fn a_self_signed_certificate_may_be_its_own_authority() {
+fn self_signed_certificate_is_trusted_as_ca_file() {
     let authority = Authority::new();
-    let paper = authority.self_signed(&["localhost"]);
-    let server = echo(&paper);
-    hello(&server).and("--ca-file").arg(&paper).run().exits(0).prints("hello");
+    let certificate = authority.self_signed(&["localhost"]);
+    let server = echo(&certificate);
+    hello(&server).and("--ca-file").arg(&certificate).run().exits(0).prints("hello");
     let elsewhere = sockit("tcp-client --tls --server-name elsewhere.example --ca-file");
-    let wrong = elsewhere.arg(&paper).to(server.addr()).stdin("hello").run();
-    wrong.exits(60).says("wrong name").says("elsewhere.example").says("localhost");
+    let wrong = elsewhere.arg(&certificate).to(server.addr()).stdin("hello").run();
+    wrong.exits(60).logs("wrong name").logs("elsewhere.example").logs("localhost");
 }
 
 #[test]
-fn files_that_are_not_there_or_not_what_they_should_be_are_26() {
+fn missing_or_malformed_pem_file_exits_26() {
     let authority = Authority::new();
     let empty = authority.file("empty");
     std::fs::write(&empty, "nothing").expect("a file");
     for flag in ["--ca-file", "--cert"] {
         for path in ["/no/such/file".as_ref(), empty.as_path()] {
             let run = sockit("tcp-client --tls localhost 9").arg(flag).arg(path).run();
-            run.exits(26).fails_at("file").says(path.to_str().expect("UTF-8"));
+            run.exits(26).fails_at("file").logs(path.to_str().expect("UTF-8"));
         }
     }
     for (text, why) in [("abc", "does not end"), ("MIIB!\n-----END CERTIFICATE-----", "base64")] {
@@ -133,70 +133,70 @@ fn files_that_are_not_there_or_not_what_they_should_be_are_26() {
         let run = sockit("tcp-client --tls localhost 9 --ca-file").arg(&empty).run();
         run.exits(26)
             .fails_at("file")
-            .says("not a PEM file")
-            .says(why)
-            .never_says("(")
-            .never_says("[");
+            .logs("not a PEM file")
+            .logs(why)
+            .never_logs("(")
+            .never_logs("[");
     }
-    let foreign = authority.paper(&["other"]);
+    let foreign = authority.certificate(&["other"]);
     let mixed = sockit("tcp-server --tls --port 0 --cert").arg(authority.ca());
     mixed.and("--key").arg(foreign).run().exits(26).fails_at("file");
-    sockit("tcp-client --insecure localhost 9").run().exits(2).says("--tls");
+    sockit("tcp-client --insecure localhost 9").run().exits(2).logs("--tls");
 }
 
 #[test]
-fn a_client_may_have_to_show_a_certificate() {
+fn client_ca_requires_a_client_certificate() {
     let authority = Authority::new();
-    let paper = authority.paper(&["localhost"]);
+    let certificate = authority.certificate(&["localhost"]);
     let server = sockit("tcp-server --reply '{peer_name} says {message}' --tls --client-ca")
         .arg(authority.ca())
         .and("--cert")
-        .arg(&paper)
+        .arg(&certificate)
         .serve();
     let hello = || hello(&server).and("--ca-file").arg(authority.ca());
     let none = hello().run();
-    none.exits(35).fails_at("tls").says("certificate").prints("");
-    let stranger = hello().and("--cert").arg(Authority::new().paper(&["eve.example"])).run();
+    none.exits(35).fails_at("tls").logs("certificate").prints("");
+    let stranger = hello().and("--cert").arg(Authority::new().certificate(&["eve.example"])).run();
     stranger.exits(35).fails_at("tls").prints("");
-    let known = hello().and("--cert").arg(authority.paper(&["alice.example"])).run();
+    let known = hello().and("--cert").arg(authority.certificate(&["alice.example"])).run();
     known.exits(0).prints("alice.example says hello");
 }
 
 #[test]
-fn a_certificate_may_be_optional() {
+fn client_auth_optional_accepts_clients_without_certificate() {
     let authority = Authority::new();
     let server = sockit("tcp-server --reply '<{peer_name}>{message}' --tls --client-auth optional")
         .and("--client-ca")
         .arg(authority.ca())
         .and("--cert")
-        .arg(authority.paper(&["localhost"]))
+        .arg(authority.certificate(&["localhost"]))
         .serve();
     let hello = || hello(&server).and("--ca-file").arg(authority.ca());
     hello().run().exits(0).prints("<>hello");
-    let paper = authority.paper(&["alice.example"]);
-    hello().and("--cert").arg(&paper).run().exits(0).prints("<alice.example>hello");
+    let certificate = authority.certificate(&["alice.example"]);
+    hello().and("--cert").arg(&certificate).run().exits(0).prints("<alice.example>hello");
 }
 
 #[test]
-fn the_steps_tell_version_cipher_protocol_and_names() {
+fn verbose_logs_version_cipher_protocol_and_names() {
     let authority = Authority::new();
     let server = sockit("tcp-server --service echo --tls --alpn two,one -v --cert")
-        .arg(authority.paper(&["localhost", "other.example"]))
+        .arg(authority.certificate(&["localhost", "other.example"]))
         .serve();
     let run = hello(&server).and("-v --alpn one --alpn three --ca-file").arg(authority.ca()).run();
-    run.exits(0).says("TLSv1.3").says("AES_128_GCM").says("ALPN one");
-    run.says("localhost, other.example").says("test authority").says("valid from");
-    server.wait_to_say("ALPN one");
+    run.exits(0).logs("TLSv1.3").logs("AES_128_GCM").logs("ALPN one");
+    run.logs("localhost, other.example").logs("test authority").logs("valid from");
+    server.wait_for_log("ALPN one");
     let strangers = hello(&server).and("--alpn three --ca-file").arg(authority.ca()).run();
-    strangers.exits(35).fails_at("tls").says("alpn");
+    strangers.exits(35).fails_at("tls").logs("alpn");
 }
 
 #[test]
-fn keys_are_logged_only_where_the_environment_says() {
+fn sslkeylogfile_receives_the_session_keys() {
     let authority = Authority::new();
     let (ours, theirs) = (authority.file("ours"), authority.file("theirs"));
     let server = sockit("tcp-server --service echo --once --tls --cert")
-        .arg(authority.paper(&["localhost"]))
+        .arg(authority.certificate(&["localhost"]))
         .env("SSLKEYLOGFILE", theirs.to_str().expect("UTF-8"))
         .serve();
     let client = hello(&server).and("--ca-file").arg(authority.ca());
@@ -209,43 +209,43 @@ fn keys_are_logged_only_where_the_environment_says() {
 }
 
 #[test]
-fn plain_text_on_a_tls_port_fails_at_once_on_both_sides() {
+fn plain_text_to_a_tls_port_fails_on_both_sides() {
     let server = sockit("tcp-server --service echo --tls").serve();
     let plain = sockit("tcp-client").to(server.addr()).stdin("hello\n").run();
-    plain.exits(35).fails_at("tls").says("hint:").says("--tls");
+    plain.exits(35).fails_at("tls").logs("hint:").logs("--tls");
     let script = sockit("tcp-client --send hello").to(server.addr()).run();
-    script.exits(35).says("hint:");
-    server.wait_to_say("does not speak TLS: it sends 'hello");
-    server.wait_to_say("hint:");
+    script.exits(35).logs("hint:");
+    server.wait_for_log("does not speak TLS: it sends 'hello");
+    server.wait_for_log("hint:");
     let pin = pin(&server);
     let client = sockit("tcp-client --tls --pin").arg(pin).to(server.addr()).stdin("still here");
     client.run().exits(0).prints("still here");
 }
 
 #[test]
-fn tls_on_a_plain_port_fails_at_once_on_both_sides() {
+fn tls_to_a_plain_port_fails_on_both_sides() {
     for service in ["hello", "echo", "time"] {
         let server = sockit("tcp-server --service").arg(service).serve();
         let run = sockit("tcp-client --tls --insecure").to(server.addr()).stdin("x").run();
         run.exits(35).fails_at("tls").prints("");
         assert!(run.took < Duration::from_secs(5), "{:?}", run.took);
-        server.wait_to_say("speaks TLS to a port without TLS");
+        server.wait_for_log("speaks TLS to a port without TLS");
         sockit("tcp-client --hang-up").to(server.addr()).run().exits(0);
     }
 }
 
 #[test]
-fn a_stream_cut_without_goodbye_is_never_whole() {
+fn stream_truncated_without_close_notify_exits_18() {
     let authority = Authority::new();
     let server = sockit("tcp-server --tls --service pipe --once --cert")
-        .arg(authority.paper(&["localhost"]))
+        .arg(authority.certificate(&["localhost"]))
         .stdin_open()
         .serve();
     // A relay between the two, which cuts.
     let relay = peer::peer({
         let to = server.addr();
         move |near| {
-            let far = peer::call(to);
+            let far = peer::connect(to);
             let mut up = (near.try_clone().expect("a handle"), far.try_clone().expect("a handle"));
             std::thread::spawn(move || std::io::copy(&mut up.0, &mut up.1));
             let mut down = (far, near);
@@ -262,19 +262,19 @@ fn a_stream_cut_without_goodbye_is_never_whole() {
     let client = sockit("tcp-client --tls --server-name localhost --ca-file").arg(authority.ca());
     let client = client.to(relay.addr()).stdin_open().start();
     let mut server = server;
-    server.type_in(vec![b'x'; 60_000]);
+    server.write_stdin(vec![b'x'; 60_000]);
     let run = client.wait();
-    run.exits(18).fails_at("receive").says("close_notify");
+    run.exits(18).fails_at("receive").logs("close_notify");
 }
 
 /// Callers whose handshake comes to nothing: silent, plain text, and cut off.
 fn scan(server: &Daemon) {
-    drop(peer::call(server.addr()));
-    let mut plain = peer::call(server.addr());
-    plain.say("GET / HTTP/1.0\r\n\r\n");
+    drop(peer::connect(server.addr()));
+    let mut plain = peer::connect(server.addr());
+    plain.send("GET / HTTP/1.0\r\n\r\n");
     let _ = plain.read_to_end(&mut Vec::new());
-    let mut begun = peer::call(server.addr());
-    begun.say(b"\x16\x03\x01\x02\x00\x01");
+    let mut begun = peer::connect(server.addr());
+    begun.send(b"\x16\x03\x01\x02\x00\x01");
     begun.reset();
 }
 
@@ -290,22 +290,22 @@ fn failed_handshake_does_not_count() {
             client.stdin("served").run().exits(0).prints("served");
         }
         let run = server.wait();
-        run.exits(0).says("does not speak TLS");
+        run.exits(0).logs("does not speak TLS");
     }
 }
 
 #[test]
 fn unfinished_handshake_keeps_its_place_until_it_fails() {
     let server = sockit("tcp-server --service echo --tls --once --json").serve();
-    let silent = peer::call(server.addr());
-    server.wait_to_say_times("\"event\":\"accepted\"", 1);
+    let silent = peer::connect(server.addr());
+    server.wait_for_log_times("\"event\":\"accepted\"", 1);
     let mut client =
         sockit("tcp-client --tls --insecure -q").to(server.addr()).stdin_open().start();
-    client.type_in("second");
+    client.write_stdin("second");
     // Were it accepted beside the first, both handshakes could succeed.
     drop(silent);
-    client.wait_to_print("second");
-    client.end_stdin();
+    client.wait_for_output("second");
+    client.close_stdin();
     client.wait().exits(0);
     let run = server.wait();
     run.exits(0);
@@ -320,14 +320,14 @@ fn handshake_that_is_complete_ends_the_accepting() {
     let server = sockit("tcp-server --service echo --tls --once").serve();
     let mut client =
         sockit("tcp-client --tls --insecure -q").to(server.addr()).stdin_open().start();
-    client.type_in("first");
-    client.wait_to_print("first");
+    client.write_stdin("first");
+    client.wait_for_output("first");
     let until = std::time::Instant::now() + Duration::from_secs(10);
     while TcpStream::connect(server.addr()).is_ok() {
         assert!(std::time::Instant::now() < until, "still accepting");
         std::thread::sleep(Duration::from_millis(5));
     }
-    client.end_stdin();
+    client.close_stdin();
     client.wait().exits(0).prints("first");
     server.wait().exits(0);
 }
@@ -338,12 +338,12 @@ fn request_after_sigterm() -> Option<String> {
     let server = sockit("tcp-server --service ack --tls --grace 10s").serve();
     let client = sockit("tcp-client --tls --insecure -v").to(server.addr());
     let mut client = client.stdin_open().start();
-    client.wait_to_say("Connected to");
-    server.wait_to_say("Accept new connection");
+    client.wait_for_log("Connected to");
+    server.wait_for_log("Accept new connection");
     let asked = std::time::Instant::now();
     server.signal(libc::SIGTERM);
-    client.type_in("question");
-    client.end_stdin();
+    client.write_stdin("question");
+    client.close_stdin();
     let run = client.wait();
     let in_time = asked.elapsed() < Duration::from_millis(280);
     server.wait();
@@ -351,16 +351,16 @@ fn request_after_sigterm() -> Option<String> {
 }
 
 #[test]
-fn request_behind_a_new_handshake_is_answered_after_sigterm() {
+fn request_after_a_new_handshake_is_answered_after_sigterm() {
     let answer = (0..20).find_map(|_| request_after_sigterm());
     assert_eq!(answer.expect("one try in time"), "已接收到数据 question");
 }
 
 #[test]
-fn key_that_every_user_can_read_is_a_warning() {
+fn world_readable_key_is_a_warning() {
     use std::os::unix::fs::PermissionsExt;
     let authority = Authority::new();
-    let path = authority.paper(&["localhost"]);
+    let path = authority.certificate(&["localhost"]);
     for (mode, warns) in [(0o644, true), (0o604, true), (0o600, false), (0o640, false)] {
         std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
         for key in ["--cert", "--key"] {
@@ -369,37 +369,38 @@ fn key_that_every_user_can_read_is_a_warning() {
             server = if key == "--key" { server.and("--key").arg(&path) } else { server };
             let run = server.run();
             run.exits(28);
-            let said = run.stderr.contains("every user can read the key");
-            assert_eq!(said, warns, "{mode:o} {key}: {}", run.stderr);
+            let warned = run.stderr.contains("every user can read the key");
+            assert_eq!(warned, warns, "{mode:o} {key}: {}", run.stderr);
         }
-        let client = sockit("tcp-client --tls --cert").arg(&path).to(peer::closes_at_once().addr());
-        let said = client.run().stderr.contains("every user can read the key");
-        assert_eq!(said, warns, "{mode:o}");
+        let client =
+            sockit("tcp-client --tls --cert").arg(&path).to(peer::closes_immediately().addr());
+        let warned = client.run().stderr.contains("every user can read the key");
+        assert_eq!(warned, warns, "{mode:o}");
     }
 }
 
 fn silence_costs() -> Duration {
-    let silent = peer::peer(|mut stream| stream.outlive());
+    let silent = peer::peer(|mut stream| stream.wait_for_close());
     let run = sockit("tcp-client --tls --connect-timeout 700ms").to(silent.addr()).run();
-    run.exits(28).fails_at("tls").says("timed out after 700ms");
+    run.exits(28).fails_at("tls").logs("timed out after 700ms");
     run.took
 }
 
 #[test]
-fn a_silent_peer_costs_the_limit_and_no_more() {
+fn silent_tls_peer_exits_28_at_the_connect_timeout() {
     // A busy machine may be late once.
     let took: Vec<_> = (0..4).map(|_| silence_costs()).collect();
     assert!(took.iter().any(|took| *took < Duration::from_millis(1150)), "{took:?}");
 }
 
 #[test]
-fn stalled_handshakes_delay_nobody_and_end_with_the_server() {
+fn stalled_handshakes_do_not_delay_others() {
     let server = sockit("tcp-server --service echo --tls").serve();
     let pin = pin(&server);
     let stalled: Vec<TcpStream> = (0..20)
         .map(|n| {
-            let mut stream = peer::call(server.addr());
-            stream.say(&b"\x16\x03\x01\x02\x00\x01"[..n % 7]);
+            let mut stream = peer::connect(server.addr());
+            stream.send(&b"\x16\x03\x01\x02\x00\x01"[..n % 7]);
             stream
         })
         .collect();
@@ -422,22 +423,22 @@ fn stalled_handshakes_delay_nobody_and_end_with_the_server() {
 
 /// close_notify follows the peer's: neither side sees a truncated stream.
 #[test]
-fn null_stdin_ends_a_tls_session_after_the_peer() {
+fn null_stdin_half_closes_tls_after_the_peer() {
     for flags in ["", "--recv-only"] {
         let server = sockit("tcp-server --tls --service pipe --once").and(flags).serve();
         let client = sockit("tcp-client --tls --pin").arg(pin(&server)).to(server.addr());
-        client.stdin("to the server").run().exits(0).prints("").is_silent();
+        client.stdin("to the server").run().exits(0).prints("").logs_nothing();
         server.wait().exits(0).prints("to the server");
 
         let server = sockit("tcp-server --tls --service pipe --once").stdin("to us").serve();
         let client = sockit("tcp-client --tls --pin").arg(pin(&server)).to(server.addr());
-        client.and(flags).run().exits(0).prints("to us").is_silent();
+        client.and(flags).run().exits(0).prints("to us").logs_nothing();
         server.wait().exits(0).prints("");
     }
 }
 
 #[test]
-fn half_closes_and_a_mebibyte_after_each() {
+fn mebibyte_after_each_half_close_is_delivered() {
     let answer: Vec<u8> = (0..=250).cycle().take(1 << 20).collect();
     let server = sockit("tcp-server --tls --service pipe --once").stdin(&answer).serve();
     let pin = pin(&server);
@@ -449,12 +450,12 @@ fn half_closes_and_a_mebibyte_after_each() {
 
     let mut server = sockit("tcp-server --tls --service pipe --once").stdin_open().serve();
     let pin = self::pin(&server);
-    server.end_stdin();
+    server.close_stdin();
     let mut client =
         sockit("tcp-client -v --tls --pin").arg(pin).to(server.addr()).stdin_open().start();
-    client.wait_to_say("the peer sends no more");
-    client.type_in(&answer);
-    client.end_stdin();
+    client.wait_for_log("the peer sends no more");
+    client.write_stdin(&answer);
+    client.close_stdin();
     client.wait().exits(0).prints("");
     let run = server.wait();
     run.exits(0);

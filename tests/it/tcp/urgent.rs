@@ -4,21 +4,21 @@
 use std::fs::{self, File};
 use std::net::TcpStream;
 
-use crate::support::peer::{Peer, Script, call, peer};
+use crate::support::peer::{Peer, Script, connect, peer};
 use crate::support::sockit::sockit;
 
 /// Sends `abcdef` with an urgent byte in its middle, and no more.
 fn send_urgent(stream: &mut TcpStream) {
-    stream.say("abc");
+    stream.send("abc");
     socket2::SockRef::from(&*stream).send_out_of_band(b"U").expect("urgent data");
-    stream.say("def");
-    stream.finish();
+    stream.send("def");
+    stream.half_close();
 }
 
 fn server() -> Peer<Vec<u8>> {
     peer(|mut stream| {
         send_urgent(&mut stream);
-        stream.hear_all()
+        stream.read_all()
     })
 }
 
@@ -42,13 +42,13 @@ fn urgent_byte_from_a_client_is_not_its_end() {
         [("echo", "abcdef"), ("exec --sh cat", "abcdef"), ("exec --sh 'wc -c'", "6\n")]
     {
         let server = sockit("tcp-server --once --service").and(service).serve();
-        let mut client = call(server.addr());
+        let mut client = connect(server.addr());
         send_urgent(&mut client);
-        assert_eq!(client.hear_all(), answer.as_bytes(), "{service}");
+        assert_eq!(client.read_all(), answer.as_bytes(), "{service}");
         server.wait().exits(0);
     }
     let server = sockit("tcp-server --once --service pipe").stdin("").serve();
-    let mut client = call(server.addr());
+    let mut client = connect(server.addr());
     send_urgent(&mut client);
     server.wait().exits(0).prints("abcdef");
 }
@@ -57,9 +57,9 @@ fn urgent_byte_from_a_client_is_not_its_end() {
 fn urgent_byte_in_a_saved_file_is_not_its_end() {
     let dir = tempfile::tempdir().unwrap();
     let server = sockit("tcp-server --once --save").arg(dir.path()).serve();
-    let mut client = call(server.addr());
+    let mut client = connect(server.addr());
     send_urgent(&mut client);
-    assert_eq!(client.hear_all(), b"");
+    assert_eq!(client.read_all(), b"");
     server.wait().exits(0);
     let saved = fs::read_dir(dir.path()).unwrap().next().unwrap().unwrap().path();
     assert_eq!(fs::read(saved).unwrap(), b"abcdef");
@@ -75,10 +75,10 @@ fn urgent_byte_in_a_body_is_not_its_end() {
         for to_file in [false, true] {
             let head = format!("HTTP/1.1 200 OK\r\n{length}\r\n\r\n{long}");
             let server = peer(move |mut stream| {
-                stream.hear("GET / HTTP/1.1\r\n");
-                stream.say(head);
+                stream.expect_bytes("GET / HTTP/1.1\r\n");
+                stream.send(head);
                 send_urgent(&mut stream);
-                stream.hear_all()
+                stream.read_all()
             });
             let run = sockit("http-get -q").arg(format!("http://{}/", server.addr()));
             if to_file {

@@ -8,55 +8,55 @@ use crate::support::peer::{self, Script};
 use crate::support::sockit::sockit;
 
 #[test]
-fn a_silent_address_is_overtaken_by_the_next() {
+fn silent_address_is_overtaken_by_the_next() {
     let listener = TcpListener::bind("127.0.0.6:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let silent = peer::Unanswering::on(([127, 0, 0, 5], port).into());
     let echo = peer::peer_on(listener, |mut stream| {
-        stream.hear("hi");
-        stream.say("hi");
+        stream.expect_bytes("hi");
+        stream.send("hi");
     });
-    let world = Namespace::new()
-        .on_our_network()
+    let namespace = Namespace::new()
+        .with_host_network()
         .nsswitch("hosts: files")
         .etc("hosts", "127.0.0.5 two\n127.0.0.6 two");
-    let Some(run) = world.run(&format!("tcp-client -v two {port} --send hi")) else {
+    let Some(run) = namespace.run(&format!("tcp-client -v two {port} --send hi")) else {
         return;
     };
-    run.exits(0).prints("hi\n").says(&format!("Connected to {}", echo.addr()));
-    run.says(&silent.addr().to_string());
+    run.exits(0).prints("hi\n").logs(&format!("Connected to {}", echo.addr()));
+    run.logs(&silent.addr().to_string());
     // RFC 8305 §5: the next attempt begins 250 ms after the last, not after its failure.
     assert!(run.took < Duration::from_secs(2), "{:?}", run.took);
 }
 
 #[test]
-fn a_refusing_address_gives_way_to_the_next_at_once() {
+fn refusing_address_is_followed_by_the_next() {
     let echo = peer::echoes();
     let port = echo.addr().port();
-    let world = Namespace::new()
-        .on_our_network()
+    let namespace = Namespace::new()
+        .with_host_network()
         .nsswitch("hosts: files")
         .etc("hosts", "127.0.0.77 two\n127.0.0.1 two");
-    let Some(run) = world.run(&format!("tcp-client --half-close two {port}")) else { return };
-    run.exits(0).is_silent();
+    let Some(run) = namespace.run(&format!("tcp-client --half-close two {port}")) else { return };
+    run.exits(0).logs_nothing();
     echo.outcome();
 }
 
 #[test]
-fn of_several_failures_the_first_is_told_and_each_under_v() {
-    let nobody = peer::Refusing::new();
-    let port = nobody.addr().port();
-    let world = Namespace::new()
-        .on_our_network()
+fn first_of_several_failures_is_reported() {
+    let refusing = peer::Refusing::new();
+    let port = refusing.addr().port();
+    let namespace = Namespace::new()
+        .with_host_network()
         .nsswitch("hosts: files")
         .etc("hosts", "127.0.0.1 two\n127.0.0.77 two");
-    let Some(run) = world.run(&format!("tcp-client -v two {port}")) else { return };
-    run.exits(7).fails_at("connect").says("Connection refused");
-    run.says(&format!("127.0.0.1:{port}")).says(&format!("127.0.0.77:{port}"));
+    let Some(run) = namespace.run(&format!("tcp-client -v two {port}")) else { return };
+    run.exits(7).fails_at("connect").logs("Connection refused");
+    run.logs(&format!("127.0.0.1:{port}")).logs(&format!("127.0.0.77:{port}"));
 }
 
 #[test]
-fn the_lookup_counts_against_the_connect_limit_of_the_whole_run() {
+fn timeout_of_the_run_ends_the_connect() {
     let silent = peer::Unanswering::on(([127, 0, 0, 1], 0).into());
     let run = sockit("tcp-client --timeout 300ms").to(silent.addr()).run();
     run.exits(28).fails_at("connect");
@@ -94,7 +94,7 @@ fn socket_options_reach_the_kernel() {
 }
 
 #[test]
-fn a_server_shares_its_port_when_asked_to() {
+fn reuse_port_shares_a_port() {
     let first = sockit("tcp-server --reuse-port").serve();
     let second = sockit(&format!("tcp-server --reuse-port --port {}", first.port())).serve();
     assert_eq!(first.port(), second.port());
@@ -104,7 +104,7 @@ fn a_server_shares_its_port_when_asked_to() {
 fn hosts_only(hosts: &std::path::Path) -> Namespace {
     std::fs::write(hosts, "127.0.0.1 other\n").unwrap();
     let mount = format!("mount --bind '{}' /etc/hosts || exit 99", hosts.display());
-    Namespace::new().on_our_network().nsswitch("hosts: files").before(&mount)
+    Namespace::new().with_host_network().nsswitch("hosts: files").before(&mount)
 }
 
 /// Commands that look a name up, and what they say to whom they find.
@@ -122,12 +122,12 @@ fn absent_name_is_retried_until_it_appears() {
     let folder = tempfile::tempdir().unwrap();
     let hosts = folder.path().join("hosts");
     for line in lookups(peer::free_port()) {
-        let world = hosts_only(&hosts);
-        let Some(inside) = world.words() else { return };
+        let namespace = hosts_only(&hosts);
+        let Some(inside) = namespace.words() else { return };
         let client = sockit(&line).and("--retry 1000 --retry-delay 20ms").under(inside).start();
-        client.wait_to_say("Trying again in 20ms (retry 2)");
+        client.wait_for_log("Trying again in 20ms (retry 2)");
         std::fs::write(&hosts, "127.0.0.1 db\n").unwrap();
-        client.wait_to_say("Connection refused");
+        client.wait_for_log("Connection refused");
         client.signal(9);
     }
 }
@@ -135,10 +135,12 @@ fn absent_name_is_retried_until_it_appears() {
 #[test]
 fn absent_name_exits_6_after_last_retry() {
     let folder = tempfile::tempdir().unwrap();
-    let world = hosts_only(&folder.path().join("hosts"));
+    let namespace = hosts_only(&folder.path().join("hosts"));
     for line in lookups(9) {
-        let Some(run) = world.run(&format!("{line} --retry 2 --retry-delay 10ms")) else { return };
-        run.exits(6).says("(retry 2)").never_says("(retry 3)");
+        let Some(run) = namespace.run(&format!("{line} --retry 2 --retry-delay 10ms")) else {
+            return;
+        };
+        run.exits(6).logs("(retry 2)").never_logs("(retry 3)");
         assert!(
             run.stderr.lines().last().is_some_and(|line| line.starts_with("sockit: resolve db:"))
         );
@@ -159,6 +161,6 @@ fn link_local_address_without_zone_gets_hint() {
         ("udp-echo --host fe80::1 --port 0", 45, "bind"),
     ] {
         let run = sockit(line).run();
-        run.exits(code).fails_at(phase).says("hint: a link-local address needs its interface");
+        run.exits(code).fails_at(phase).logs("hint: a link-local address needs its interface");
     }
 }

@@ -9,12 +9,12 @@ use crate::support::peer::{self, Script, peer};
 use crate::support::sockit::sockit;
 
 /// How long anything on the screen may take, in milliseconds.
-const PATIENCE: u64 = 15_000;
+const TIMEOUT_MS: u64 = 15_000;
 
 fn prompt_to(addr: SocketAddr, flags: &str) -> PtySession {
     let mut command = sockit("tcp-client").and(flags).to(addr).command();
     command.env("TERM", "xterm");
-    spawn_command(command, Some(PATIENCE)).expect("a terminal with sockit on it")
+    spawn_command(command, Some(TIMEOUT_MS)).expect("a terminal with sockit on it")
 }
 
 /// The exit code; rexpect keeps the type that holds it to itself, so it is read from its text,
@@ -26,12 +26,12 @@ fn code(screen: &mut PtySession) -> i32 {
 }
 
 /// rexpect takes each byte for a character of its own.
-fn as_rexpect_sees(text: &str) -> String {
+fn as_rexpect_reads(text: &str) -> String {
     text.bytes().map(char::from).collect()
 }
 
 #[test]
-fn a_name_is_typed_and_a_greeting_comes() {
+fn prompt_sends_a_line_and_prints_the_reply() {
     let server = sockit("tcp-server").serve();
     let mut screen = prompt_to(server.addr(), "");
     screen.exp_string("Welcome!").unwrap();
@@ -39,15 +39,15 @@ fn a_name_is_typed_and_a_greeting_comes() {
     screen.send_line("Michael").unwrap();
     screen.exp_string("Hello, Michael!").unwrap();
     screen.send_line("小明").unwrap();
-    screen.exp_string(&as_rexpect_sees("Hello, 小明!")).unwrap();
+    screen.exp_string(&as_rexpect_reads("Hello, 小明!")).unwrap();
     screen.send_line("").unwrap();
     screen.exp_eof().unwrap();
     assert_eq!(code(&mut screen), 0);
 }
 
 #[test]
-fn control_d_ends_it() {
-    let listener = peer(|mut stream| stream.hear_all());
+fn control_d_ends_the_prompt() {
+    let listener = peer(|mut stream| stream.read_all());
     let mut screen = prompt_to(listener.addr(), "");
     screen.exp_string("> ").unwrap();
     screen.send_line("last words").unwrap();
@@ -59,12 +59,12 @@ fn control_d_ends_it() {
 }
 
 #[test]
-fn a_peer_that_leaves_ends_the_prompt() {
-    let rude = peer(|mut stream| {
-        stream.hear("hi");
-        stream.say("bye");
+fn peer_close_ends_the_prompt() {
+    let remote = peer(|mut stream| {
+        stream.expect_bytes("hi");
+        stream.send("bye");
     });
-    let mut screen = prompt_to(rude.addr(), "");
+    let mut screen = prompt_to(remote.addr(), "");
     screen.exp_string("> ").unwrap();
     screen.send_line("hi").unwrap();
     screen.exp_string("bye").unwrap();
@@ -73,19 +73,19 @@ fn a_peer_that_leaves_ends_the_prompt() {
 }
 
 #[test]
-fn replies_come_above_the_line_being_typed() {
-    let (tell, told) = std::sync::mpsc::channel();
-    let talker = peer(move |mut stream| {
+fn reply_is_printed_above_the_edited_line() {
+    let (tx, told) = std::sync::mpsc::channel();
+    let sender = peer(move |mut stream| {
         told.recv().unwrap();
-        stream.say("news\n");
-        stream.hear_all()
+        stream.send("news\n");
+        stream.read_all()
     });
-    let mut screen = prompt_to(talker.addr(), "");
+    let mut screen = prompt_to(sender.addr(), "");
     screen.exp_string("> ").unwrap();
     screen.send("half a").unwrap();
     screen.flush().unwrap();
     screen.exp_string("half a").unwrap();
-    tell.send(()).unwrap();
+    tx.send(()).unwrap();
     screen.exp_string("news").unwrap();
     // The line in the making is drawn again beneath, and is whole.
     screen.exp_string("half a").unwrap();
@@ -93,12 +93,12 @@ fn replies_come_above_the_line_being_typed() {
     screen.exp_string("> ").unwrap();
     screen.send_control('d').unwrap();
     screen.exp_eof().unwrap();
-    assert_eq!(talker.outcome(), b"half a line");
+    assert_eq!(sender.outcome(), b"half a line");
 }
 
 #[test]
-fn line_ends_and_empty_lines_are_sent_when_asked_for() {
-    let listener = peer(|mut stream| stream.hear_all());
+fn eol_and_keep_empty_send_line_ends_and_empty_lines() {
+    let listener = peer(|mut stream| stream.read_all());
     let mut screen = prompt_to(listener.addr(), "--eol crlf --keep-empty");
     screen.exp_string("> ").unwrap();
     screen.send_line("a").unwrap();
@@ -111,8 +111,8 @@ fn line_ends_and_empty_lines_are_sent_when_asked_for() {
 }
 
 #[test]
-fn history_brings_a_line_back() {
-    let listener = peer(|mut stream| stream.hear_all());
+fn history_recalls_a_line() {
+    let listener = peer(|mut stream| stream.read_all());
     let mut screen = prompt_to(listener.addr(), "--eol lf");
     screen.exp_string("> ").unwrap();
     screen.send_line("again").unwrap();
@@ -134,12 +134,12 @@ fn type_bytes(screen: &PtySession, bytes: &[u8]) {
 }
 
 #[test]
-fn a_line_that_is_not_utf8_is_sent_as_typed_and_the_session_continues() {
+fn line_that_is_not_utf8_is_sent_as_typed() {
     for term in ["xterm", "dumb"] {
-        let listener = peer(|mut stream| stream.hear_all());
+        let listener = peer(|mut stream| stream.read_all());
         let mut command = sockit("tcp-client --eol lf").to(listener.addr()).command();
         command.env("TERM", term);
-        let mut screen = spawn_command(command, Some(PATIENCE)).unwrap();
+        let mut screen = spawn_command(command, Some(TIMEOUT_MS)).unwrap();
         screen.exp_string("> ").unwrap();
         type_bytes(&screen, b"caf\xe9 au lait\r");
         screen.exp_string("> ").unwrap();
@@ -158,16 +158,16 @@ fn a_line_that_is_not_utf8_is_sent_as_typed_and_the_session_continues() {
 }
 
 #[test]
-fn a_line_of_a_pipe_that_is_not_utf8_is_sent_as_it_is() {
-    let listener = peer(|mut stream| stream.hear_all());
+fn piped_line_that_is_not_utf8_is_sent_unchanged() {
+    let listener = peer(|mut stream| stream.read_all());
     let run = sockit("tcp-client --prompt --eol lf").to(listener.addr());
     run.stdin(b"caf\xe9\r\n\xff\x80\nnext\n").run().exits(0);
     assert_eq!(listener.outcome(), b"caf\xe9\n\xff\x80\nnext\n");
 }
 
 #[test]
-fn a_line_is_edited_in_the_middle_and_by_control_keys() {
-    let listener = peer(|mut stream| stream.hear_all());
+fn line_is_edited_by_arrow_and_control_keys() {
+    let listener = peer(|mut stream| stream.read_all());
     let mut screen = prompt_to(listener.addr(), "--eol lf");
     screen.exp_string("> ").unwrap();
     screen.send("one thre\x1b[D\x1b[D\x1b[D\x1b[Dtwo \x05e\r").unwrap();
@@ -179,24 +179,24 @@ fn a_line_is_edited_in_the_middle_and_by_control_keys() {
 }
 
 #[test]
-fn crlf_at_the_prompt_ends_each_line_also_an_empty_one() {
+fn crlf_at_the_prompt_ends_every_line() {
     for flags in ["--crlf", "--eol crlf", "--crlf --eol lf", "--crlf --eol crlf"] {
-        let listener = peer(|mut stream| stream.hear_all());
+        let listener = peer(|mut stream| stream.read_all());
         let prompt = sockit("tcp-client --prompt").and(flags).to(listener.addr());
-        prompt.stdin("EHLO x\n\nQUIT\n").run().exits(0).never_says("line end");
+        prompt.stdin("EHLO x\n\nQUIT\n").run().exits(0).never_logs("line end");
         assert_eq!(listener.outcome(), b"EHLO x\r\n\r\nQUIT\r\n", "{flags}");
     }
 }
 
 #[test]
-fn a_line_protocol_is_spoken_at_the_prompt_with_crlf() {
+fn crlf_at_the_prompt_serves_a_line_protocol() {
     let server = peer(|mut stream| {
-        stream.say("220 ready\r\n");
-        stream.hear("EHLO x\r\n");
-        stream.say("250-hello\r\n250 done\r\n");
-        stream.hear("\r\n");
-        stream.say("500 what?\r\n");
-        stream.hear_all()
+        stream.send("220 ready\r\n");
+        stream.expect_bytes("EHLO x\r\n");
+        stream.send("250-hello\r\n250 done\r\n");
+        stream.expect_bytes("\r\n");
+        stream.send("500 what?\r\n");
+        stream.read_all()
     });
     let mut screen = prompt_to(server.addr(), "--crlf");
     screen.exp_string("220 ready").unwrap();
@@ -211,41 +211,41 @@ fn a_line_protocol_is_spoken_at_the_prompt_with_crlf() {
 }
 
 #[test]
-fn a_missing_line_end_is_a_warning_once() {
-    let listener = peer(|mut stream| stream.hear_all());
+fn missing_line_end_is_warned_about_once() {
+    let listener = peer(|mut stream| stream.read_all());
     let run = sockit("tcp-client --prompt").to(listener.addr()).stdin("one\ntwo\n").run();
     run.exits(0);
     assert_eq!(run.stderr.matches("without a line end").count(), 1, "{}", run.stderr);
     assert!(run.stderr.contains("--eol"), "{}", run.stderr);
     assert_eq!(listener.outcome(), b"onetwo");
 
-    let listener = peer(|mut stream| stream.hear_all());
+    let listener = peer(|mut stream| stream.read_all());
     let run = sockit("tcp-client -q --prompt").to(listener.addr()).stdin("one\n").run();
-    run.exits(0).never_says("line end");
-    let unused = peer(|mut stream| stream.hear_all());
-    sockit("tcp-client --prompt").to(unused.addr()).stdin("").run().never_says("line end");
+    run.exits(0).never_logs("line end");
+    let unused = peer(|mut stream| stream.read_all());
+    sockit("tcp-client --prompt").to(unused.addr()).stdin("").run().never_logs("line end");
 }
 
 /// Sends what no terminal should act on, colour that is split between two writes, and a last line.
-fn paints() -> peer::Peer<()> {
+fn control_character_peer() -> peer::Peer<()> {
     peer(|mut stream| {
-        stream.say("\x1b]0;title\x07a\x08\x1b[2J\x1b[1A\rb\u{9b}\u{202e}c\tgr\u{fc}n\r\n");
-        stream.say(b"\xe9\x1b[1;31mred\x1b[0m end\x1b[3");
-        stream.hear("x");
-        stream.say("2mgreen\n");
-        stream.hear_all();
+        stream.send("\x1b]0;title\x07a\x08\x1b[2J\x1b[1A\rb\u{9b}\u{202e}c\tgr\u{fc}n\r\n");
+        stream.send(b"\xe9\x1b[1;31mred\x1b[0m end\x1b[3");
+        stream.expect_bytes("x");
+        stream.send("2mgreen\n");
+        stream.read_all();
     })
 }
 
 #[test]
-fn control_characters_of_the_peer_are_escaped_and_colour_passes() {
+fn control_characters_of_the_peer_are_escaped_except_colour() {
     for term in ["xterm", "dumb"] {
-        let painter = paints();
+        let painter = control_character_peer();
         let mut command = sockit("tcp-client").to(painter.addr()).command();
         command.env("TERM", term);
-        let mut screen = spawn_command(command, Some(PATIENCE)).unwrap();
+        let mut screen = spawn_command(command, Some(TIMEOUT_MS)).unwrap();
         let shown = "\\x1b]0;title\\x07a\\x08\\x1b[2J\\x1b[1A\\x0db\\x9b\\u{202e}c\tgr\u{fc}n";
-        screen.exp_string(&as_rexpect_sees(shown)).unwrap();
+        screen.exp_string(&as_rexpect_reads(shown)).unwrap();
         screen.exp_string("\\xe9\x1b[1;31mred\x1b[0m end").unwrap();
         screen.exp_string("> ").unwrap();
         screen.send_line("x").unwrap();
@@ -257,8 +257,8 @@ fn control_characters_of_the_peer_are_escaped_and_colour_passes() {
 }
 
 #[test]
-fn raw_output_passes_everything() {
-    let painter = paints();
+fn raw_output_prints_control_characters() {
+    let painter = control_character_peer();
     let mut screen = prompt_to(painter.addr(), "--raw-output");
     screen.exp_string("\x1b]0;title\x07a\x08\x1b[2J\x1b[1A\rb").unwrap();
     screen.exp_string("end\x1b[3").unwrap();
@@ -269,26 +269,26 @@ fn raw_output_passes_everything() {
 }
 
 #[test]
-fn a_stdout_that_is_no_terminal_gets_replies_untouched() {
+fn stdout_that_is_no_terminal_gets_replies_unchanged() {
     let painter = peer(|mut stream| {
-        stream.say("\x1b]0;title\x07\r\u{202e}\x1b[2J\n");
-        stream.hear_all();
+        stream.send("\x1b]0;title\x07\r\u{202e}\x1b[2J\n");
+        stream.read_all();
     });
     let run = sockit("tcp-client --prompt --eol lf").to(painter.addr()).stdin("x\n").run();
     run.exits(0).prints("\x1b]0;title\x07\r\u{202e}\x1b[2J\n");
 }
 
 #[test]
-fn the_prompt_may_be_forced_onto_a_pipe() {
-    let listener = peer(|mut stream| stream.hear_all());
+fn prompt_flag_prompts_on_a_pipe() {
+    let listener = peer(|mut stream| stream.read_all());
     let run = sockit("tcp-client --prompt").to(listener.addr()).stdin("one\ntwo\n").run();
-    run.exits(0).prints("").says("> ");
+    run.exits(0).prints("").logs("> ");
     assert_eq!(listener.outcome(), b"onetwo");
 }
 
 #[test]
-fn no_prompt_makes_a_terminal_a_pipe() {
-    let listener = peer(|mut stream| stream.hear_all());
+fn no_prompt_reads_a_terminal_as_a_pipe() {
+    let listener = peer(|mut stream| stream.read_all());
     let mut screen = prompt_to(listener.addr(), "--no-prompt -v");
     screen.exp_string("Connected to").unwrap();
     screen.send_line("raw").unwrap();
@@ -299,9 +299,9 @@ fn no_prompt_makes_a_terminal_a_pipe() {
 }
 
 #[test]
-fn control_c_is_one_hundred_and_thirty() {
-    let holder = peer::does_nothing();
-    let mut screen = prompt_to(holder.addr(), "");
+fn control_c_exits_130() {
+    let open_peer = peer::does_nothing();
+    let mut screen = prompt_to(open_peer.addr(), "");
     screen.exp_string("> ").unwrap();
     screen.send_control('c').unwrap();
     screen.exp_eof().unwrap();
@@ -309,16 +309,16 @@ fn control_c_is_one_hundred_and_thirty() {
 }
 
 /// A shell on a terminal that starts the prompt, and tells afterwards how it left the terminal.
-fn and_then_the_terminal(line: &str, addr: SocketAddr, env: (&str, &str)) -> PtySession {
+fn shell_with_client(line: &str, addr: SocketAddr, env: (&str, &str)) -> PtySession {
     let shell = format!("stty echo; {line}; echo code=$?; stty -a; echo over");
     let mut command = sockit("tcp-client").to(addr).under(["sh", "-c", &shell]).command();
     command.env("TERM", "xterm").env(env.0, env.1);
-    spawn_command(command, Some(PATIENCE)).expect("a terminal with a shell on it")
+    spawn_command(command, Some(TIMEOUT_MS)).expect("a terminal with a shell on it")
 }
 
 /// The terminal is as any shell wants it.
 #[track_caller]
-fn left_sane(screen: &mut PtySession, code: i32) {
+fn expect_restored_terminal(screen: &mut PtySession, code: i32) {
     screen.exp_string(&format!("code={code}")).unwrap();
     let told = screen.exp_string("over").unwrap();
     for mode in ["icanon", "echo", "isig"] {
@@ -327,86 +327,86 @@ fn left_sane(screen: &mut PtySession, code: i32) {
 }
 
 #[test]
-fn a_simple_terminal_gets_plain_lines() {
+fn simple_terminal_gets_plain_lines() {
     for term in ["dumb", "emacs", "cons25"] {
         let server = sockit("tcp-server").serve();
-        let mut screen = and_then_the_terminal("\"$0\" \"$@\"", server.addr(), ("TERM", term));
+        let mut screen = shell_with_client("\"$0\" \"$@\"", server.addr(), ("TERM", term));
         screen.exp_string("> ").unwrap();
         screen.exp_string("Welcome!").unwrap();
         screen.exp_string("> ").unwrap();
         screen.send_line("Michael").unwrap();
         screen.exp_string("Hello, Michael!").unwrap();
         screen.send_line("").unwrap();
-        left_sane(&mut screen, 0);
+        expect_restored_terminal(&mut screen, 0);
     }
 }
 
 #[test]
-fn a_terminal_that_is_not_ours_is_given_back_too() {
+fn terminal_of_another_session_is_restored() {
     if peer::program("setsid").is_none() {
         return;
     }
     let server = sockit("tcp-server").serve();
     let piped = "setsid -w sh -c '\"$0\" \"$@\" | cat' \"$0\" \"$@\"";
-    let mut screen = and_then_the_terminal(piped, server.addr(), ("LC_ALL", "C.UTF-8"));
+    let mut screen = shell_with_client(piped, server.addr(), ("LC_ALL", "C.UTF-8"));
     screen.exp_string("Welcome!").unwrap();
     screen.send_line("Michael").unwrap();
     screen.exp_string("Hello, Michael!").unwrap();
     screen.send_line("").unwrap();
-    left_sane(&mut screen, 0);
+    expect_restored_terminal(&mut screen, 0);
 }
 
 #[test]
-fn a_redirected_stderr_gets_the_prompt() {
+fn redirected_stderr_gets_the_prompt() {
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("log");
     let server = sockit("tcp-server").serve();
     let line = format!("\"$0\" \"$@\" -q 2>{}", log.display());
-    let mut screen = and_then_the_terminal(&line, server.addr(), ("LC_ALL", "C.UTF-8"));
+    let mut screen = shell_with_client(&line, server.addr(), ("LC_ALL", "C.UTF-8"));
     screen.exp_string("Welcome!").unwrap();
     screen.send_line("Michael").unwrap();
     screen.exp_string("Hello, Michael!").unwrap();
     screen.send_line("").unwrap();
-    left_sane(&mut screen, 0);
+    expect_restored_terminal(&mut screen, 0);
     assert_eq!(std::fs::read_to_string(&log).unwrap(), "> > ");
 }
 
 #[test]
-fn the_terminal_is_given_back_however_it_ends() {
+fn terminal_is_restored_at_every_end() {
     let resets = peer(|mut stream| {
-        stream.say("hi");
-        stream.hear("x");
+        stream.send("hi");
+        stream.expect_bytes("x");
         stream.reset();
     });
-    let mut screen = and_then_the_terminal("\"$0\" \"$@\"", resets.addr(), ("LC_ALL", "C.UTF-8"));
+    let mut screen = shell_with_client("\"$0\" \"$@\"", resets.addr(), ("LC_ALL", "C.UTF-8"));
     screen.exp_string("hi").unwrap();
     screen.send_line("x").unwrap();
-    left_sane(&mut screen, 18);
+    expect_restored_terminal(&mut screen, 18);
 
     for (signal, code) in [("TERM", 143), ("INT", 130), ("HUP", 129)] {
-        let holder = peer(|mut stream| {
-            stream.say("hi");
-            stream.outlive()
+        let open_peer = peer(|mut stream| {
+            stream.send("hi");
+            stream.wait_for_close()
         });
         let line = "sh -c 'echo $$ >\"$PID_FILE\"; exec \"$0\" \"$@\"' \"$0\" \"$@\"";
         let dir = tempfile::tempdir().unwrap();
         let pid = dir.path().join("pid");
         let env = ("PID_FILE", pid.to_str().unwrap());
-        let mut screen = and_then_the_terminal(line, holder.addr(), env);
+        let mut screen = shell_with_client(line, open_peer.addr(), env);
         screen.exp_string("> ").unwrap();
         screen.exp_string("hi").unwrap();
         let pid = std::fs::read_to_string(&pid).unwrap();
         let mut kill = std::process::Command::new("kill");
         assert!(kill.arg(format!("-{signal}")).arg(pid.trim()).status().unwrap().success());
-        left_sane(&mut screen, code);
+        expect_restored_terminal(&mut screen, code);
     }
 }
 
 #[test]
-fn talk_shares_no_line_with_a_plain_prompt() {
+fn log_lines_do_not_share_a_line_with_the_prompt() {
     let silent = peer::does_nothing();
     let prompt = sockit("tcp-client --prompt -v --timeout 300ms").to(silent.addr());
-    prompt.stdin_open().run().exits(28).fails_at("receive").says("\n> \n");
+    prompt.stdin_open().run().exits(28).fails_at("receive").logs("\n> \n");
 
     let silent = peer::does_nothing();
     let prompt = sockit("tcp-client --prompt --json --timeout 300ms").to(silent.addr());
@@ -415,7 +415,7 @@ fn talk_shares_no_line_with_a_plain_prompt() {
 }
 
 #[test]
-fn replies_of_a_prompt_may_go_to_a_file_or_nowhere() {
+fn output_of_a_prompt_goes_to_a_file_or_nowhere() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("replies");
     let server = sockit("tcp-server").serve();
@@ -429,21 +429,21 @@ fn replies_of_a_prompt_may_go_to_a_file_or_nowhere() {
 }
 
 #[test]
-fn a_forced_prompt_hears_a_slow_peer_out() {
+fn prompt_on_a_pipe_waits_for_a_slow_peer() {
     let slow = peer(|mut stream| {
-        stream.hear_all();
+        stream.read_all();
         std::thread::sleep(std::time::Duration::from_millis(3500));
-        stream.say("late");
+        stream.send("late");
     });
     let run = sockit("tcp-client --prompt").to(slow.addr()).stdin("x\n").run();
     run.exits(0).prints("late\n");
 }
 
 #[test]
-fn hanging_up_ends_a_prompt_at_once() {
-    let holder = peer(|mut stream| stream.hear_all());
-    let run = sockit("tcp-client --prompt --hang-up").to(holder.addr()).stdin("x\n").run();
+fn hang_up_ends_the_prompt() {
+    let open_peer = peer(|mut stream| stream.read_all());
+    let run = sockit("tcp-client --prompt --hang-up").to(open_peer.addr()).stdin("x\n").run();
     run.exits(0);
-    assert_eq!(holder.outcome(), b"x");
+    assert_eq!(open_peer.outcome(), b"x");
     assert!(run.took < std::time::Duration::from_secs(2), "{:?}", run.took);
 }

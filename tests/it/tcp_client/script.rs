@@ -7,7 +7,7 @@ use crate::support::peer::{self, Script, peer};
 use crate::support::sockit::sockit;
 
 #[test]
-fn a_reader_of_our_stdout_that_leaves_ends_the_script_well() {
+fn closed_stdout_ends_the_script_with_0() {
     let server = sockit("tcp-server").serve();
     let (mut reader, writer) = std::io::pipe().unwrap();
     let flags = "tcp-client --timeout 15s --send Ann --expect Ann --expect never";
@@ -16,16 +16,16 @@ fn a_reader_of_our_stdout_that_leaves_ends_the_script_well() {
     reader.read_exact(&mut first).unwrap();
     drop(reader);
     let run = script.wait();
-    run.exits(0).is_silent();
+    run.exits(0).logs_nothing();
     assert!(run.took < Duration::from_secs(8), "{:?}", run.took);
 }
 
 #[test]
-fn a_full_disk_under_stdout_is_told() {
+fn full_stdout_of_a_script_exits_23() {
     let server = sockit("tcp-server").serve();
     let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
     let run = sockit("tcp-client --send Ann").to(server.addr()).stdout_to(full).run();
-    run.exits(23).fails_at("stdout").says("No space left");
+    run.exits(23).fails_at("stdout").logs("No space left");
 }
 
 /// Says much more than any pipe holds, and waits for the end.
@@ -37,7 +37,7 @@ fn flood() -> peer::Peer<()> {
 }
 
 #[test]
-fn a_stdout_that_nobody_reads_keeps_no_limit_and_no_signal_away() {
+fn unread_stdout_delays_neither_timeout_nor_signal() {
     for mode in ["--expect never", "--prompt --keep-empty"] {
         let (reader, writer) = std::io::pipe().unwrap();
         let client = sockit("tcp-client --timeout 600ms").and(mode).to(flood().addr());
@@ -62,24 +62,24 @@ fn a_stdout_that_nobody_reads_keeps_no_limit_and_no_signal_away() {
 }
 
 #[test]
-fn the_idle_limit_holds_for_a_reply_that_never_comes() {
+fn missing_reply_exits_28_at_the_idle_timeout() {
     for mode in ["--timeout 15s --send x", "--timeout 15s --expect x", "--prompt"] {
         let silent = peer::does_nothing();
         let client = sockit("tcp-client --idle-timeout 400ms").and(mode).to(silent.addr());
         let run = client.stdin_open().run();
-        run.exits(28).fails_at("receive").says("400ms");
+        run.exits(28).fails_at("receive").logs("400ms");
         assert!(run.took < Duration::from_secs(6), "{mode}: {:?}", run.took);
     }
 }
 
 #[test]
-fn our_own_delay_is_not_idle() {
+fn delay_does_not_count_as_idle() {
     for mode in ["--send x", "--recv-only", ""] {
         let slow = peer(|mut stream| {
-            stream.say("wait");
+            stream.send("wait");
             let mut first = [0];
             let n = stream.read(&mut first).unwrap();
-            stream.say(&first[..n]);
+            stream.send(&first[..n]);
         });
         let flags = "tcp-client --delay 900ms --idle-timeout 450ms";
         let run = sockit(flags).and(mode).to(slow.addr()).stdin("x").run();
@@ -92,20 +92,20 @@ fn our_own_delay_is_not_idle() {
 }
 
 #[test]
-fn what_comes_after_the_last_reply_is_printed_until_the_peer_ends() {
+fn data_after_the_last_reply_is_printed_until_end_of_stream() {
     let slow = peer(|mut stream| {
-        stream.hear("x");
-        stream.say("one");
-        stream.hear_all();
+        stream.expect_bytes("x");
+        stream.send("one");
+        stream.read_all();
         std::thread::sleep(Duration::from_millis(2500));
-        stream.say("two");
+        stream.send("two");
     });
     let run = sockit("tcp-client --send x").to(slow.addr()).run();
     run.exits(0).prints("one\ntwo\n");
 }
 
 #[test]
-fn an_echo_ends_as_soon_as_we_have() {
+fn script_with_echo_ends_at_its_own_end() {
     let echo = peer::echoes();
     let run = sockit("tcp-client --send abc").to(echo.addr()).run();
     run.exits(0).prints("abc\n");
@@ -113,12 +113,12 @@ fn an_echo_ends_as_soon_as_we_have() {
 }
 
 #[test]
-fn a_peer_that_never_ends_is_left_when_the_time_is_over() {
+fn script_with_open_peer_ends_at_the_timeout() {
     for limit in ["--timeout 1500ms", "--timeout 15s --idle-timeout 1s"] {
         let stays = peer(|mut stream| {
-            stream.hear("x");
-            stream.say("reply");
-            stream.outlive();
+            stream.expect_bytes("x");
+            stream.send("reply");
+            stream.wait_for_close();
         });
         let run = sockit("tcp-client --send x").and(limit).to(stays.addr()).run();
         run.exits(0).prints("reply\n");
@@ -127,25 +127,25 @@ fn a_peer_that_never_ends_is_left_when_the_time_is_over() {
 }
 
 #[test]
-fn a_signal_after_the_last_reply_keeps_its_number() {
+fn signal_after_the_last_reply_exits_143() {
     let stays = peer(|mut stream| {
-        stream.hear("x");
-        stream.say("reply");
-        stream.see_leave();
-        stream.outlive()
+        stream.expect_bytes("x");
+        stream.send("reply");
+        stream.wait_for_fin();
+        stream.wait_for_close()
     });
     let client = sockit("tcp-client -v --send x").to(stays.addr()).start();
-    client.wait_to_say("we send no more");
+    client.wait_for_log("we send no more");
     client.signal(libc::SIGTERM);
     client.wait().exits(143).prints("reply\n");
 }
 
 #[test]
-fn hang_up_leaves_at_once_and_no_half_close_says_nothing() {
+fn hang_up_and_no_half_close_apply_to_a_script() {
     let stays = peer(|mut stream| {
-        stream.hear("x");
-        stream.say("reply");
-        stream.hear_all()
+        stream.expect_bytes("x");
+        stream.send("reply");
+        stream.read_all()
     });
     let run = sockit("tcp-client --send x --hang-up").to(stays.addr()).run();
     run.exits(0).prints("reply\n");
@@ -153,12 +153,12 @@ fn hang_up_leaves_at_once_and_no_half_close_says_nothing() {
     stays.outcome();
 
     let ends_late = peer(|mut stream| {
-        stream.hear("x");
-        stream.say("reply");
+        stream.expect_bytes("x");
+        stream.send("reply");
         stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
-        let heard = stream.read(&mut [0]);
-        stream.say("more");
-        heard.is_err()
+        let received = stream.read(&mut [0]);
+        stream.send("more");
+        received.is_err()
     });
     let run = sockit("tcp-client --send x --no-half-close").to(ends_late.addr()).run();
     run.exits(0).prints("reply\nmore\n");
@@ -166,11 +166,11 @@ fn hang_up_leaves_at_once_and_no_half_close_says_nothing() {
 }
 
 #[test]
-fn what_is_said_to_a_peer_that_has_gone_is_undelivered() {
+fn send_to_a_closed_peer_exits_18() {
     for steps in ["--send x --expect ok --send y", "--send x --send y"] {
         let gone = peer(|mut stream| {
-            stream.hear("x");
-            stream.say("ok");
+            stream.expect_bytes("x");
+            stream.send("ok");
         });
         let run = sockit("tcp-client").and(steps).to(gone.addr()).run();
         run.exits(18).prints("ok\n");
@@ -178,25 +178,25 @@ fn what_is_said_to_a_peer_that_has_gone_is_undelivered() {
 }
 
 #[test]
-fn a_reset_tells_how_much_had_come() {
-    let rude = peer(|mut stream| {
-        stream.hear("x");
-        stream.say("12345");
-        stream.see_leave();
+fn reset_reports_the_bytes_before_it() {
+    let remote = peer(|mut stream| {
+        stream.expect_bytes("x");
+        stream.send("12345");
+        stream.wait_for_fin();
         stream.reset();
     });
-    let run = sockit("tcp-client --send x").to(rude.addr()).run();
-    run.exits(18).fails_at("receive").says("after 5 bytes");
+    let run = sockit("tcp-client --send x").to(remote.addr()).run();
+    run.exits(18).fails_at("receive").logs("after 5 bytes");
 }
 
 #[test]
-fn expect_reads_characters_however_they_are_cut() {
+fn expect_matches_characters_that_arrive_in_parts() {
     let torn = peer(|mut stream| {
         for byte in "已接收到数据 \u{1f600}".as_bytes() {
-            stream.say([*byte]);
+            stream.send([*byte]);
             std::thread::sleep(Duration::from_millis(10));
         }
-        stream.outlive()
+        stream.wait_for_close()
     });
     let run = sockit("tcp-client --expect 已接收到数据 --expect '^ .$' --timeout 5s --hang-up")
         .to(torn.addr())
@@ -205,16 +205,16 @@ fn expect_reads_characters_however_they_are_cut() {
 }
 
 #[test]
-fn patterns_are_told_as_they_were_typed() {
-    let other = peer(|mut stream| stream.say(r"C:\dir"));
+fn failed_pattern_is_logged_as_typed() {
+    let other = peer(|mut stream| stream.send(r"C:\dir"));
     let run = sockit(r"tcp-client --expect '^\d+\.$'").to(other.addr()).run();
-    run.exits(1).says(r#"expected /^\d+\.$/, got "C:\dir""#);
+    run.exits(1).logs(r#"expected /^\d+\.$/, got "C:\dir""#);
     let run = sockit(r"tcp-client --expect '\d+('").run();
-    run.exits(2).says(r"'\d+('").never_says(r"\\d");
+    run.exits(2).logs(r"'\d+('").never_logs(r"\\d");
 }
 
 #[test]
-fn an_empty_send_is_passed_over() {
+fn empty_send_is_skipped() {
     let echo = peer::echoes();
     let began = Instant::now();
     let run = sockit("tcp-client --send '' --send a --send ''").to(echo.addr()).run();
@@ -223,12 +223,12 @@ fn an_empty_send_is_passed_over() {
 }
 
 #[test]
-fn line_ends_and_rates_hold_in_a_script_too() {
+fn crlf_and_rate_apply_to_a_script() {
     let listener = peer(|mut stream| {
         let began = Instant::now();
-        stream.hear("a\r\nbbbbbbbbbbbbbbbbb");
+        stream.expect_bytes("a\r\nbbbbbbbbbbbbbbbbb");
         let took = began.elapsed();
-        stream.say("ok");
+        stream.send("ok");
         took
     });
     let flags = r"tcp-client --crlf --rate 40/s --send 'a\nbbbbbbbbbbbbbbbbb'";
@@ -237,10 +237,10 @@ fn line_ends_and_rates_hold_in_a_script_too() {
 }
 
 #[test]
-fn each_message_gets_the_line_end_asked_for_even_an_empty_one() {
+fn eol_is_appended_to_every_message() {
     let listener = peer(|mut stream| {
-        stream.hear("HEAD / HTTP/1.0\r\n\r\n");
-        stream.say("ok");
+        stream.expect_bytes("HEAD / HTTP/1.0\r\n\r\n");
+        stream.send("ok");
     });
     let flags = "tcp-client --eol crlf --send 'HEAD / HTTP/1.0' --expect '' --send ''";
     sockit(flags).to(listener.addr()).run().exits(0).prints("ok\n");
@@ -248,7 +248,7 @@ fn each_message_gets_the_line_end_asked_for_even_an_empty_one() {
 
 #[cfg(feature = "tls")]
 #[test]
-fn a_peer_that_takes_nothing_keeps_no_limit_away_under_tls_either() {
+fn tls_peer_that_never_reads_does_not_delay_the_timeout() {
     let server = sockit("tcp-server --tls --recv-buffer 4096 --exec 'sleep 60'").serve();
     for flags in ["", "--send-buffer 2048"] {
         let run = sockit("tcp-client --tls --insecure --timeout 1s")
@@ -262,7 +262,7 @@ fn a_peer_that_takes_nothing_keeps_no_limit_away_under_tls_either() {
 }
 
 #[test]
-fn flags_that_mean_nothing_together_are_refused() {
+fn contradictory_flags_are_usage_errors() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("f");
     std::fs::write(&file, "x").unwrap();
@@ -283,12 +283,12 @@ fn flags_that_mean_nothing_together_are_refused() {
         "--prompt --recv-only",
     ] {
         let line = line.replace('F', file.to_str().unwrap());
-        sockit("tcp-client").and(&line).run().exits(2).says("sockit: usage: ");
+        sockit("tcp-client").and(&line).run().exits(2).logs("sockit: usage: ");
     }
 }
 
 #[test]
-fn a_text_that_is_not_utf8_is_sent_as_it_was_given() {
+fn text_that_is_not_utf8_is_sent_unchanged() {
     use std::os::unix::ffi::OsStrExt;
     let latin1 = std::ffi::OsStr::from_bytes(b"caf\xe9\\n\xff");
     let echo = peer::echoes();
@@ -301,23 +301,23 @@ fn a_text_that_is_not_utf8_is_sent_as_it_was_given() {
 }
 
 #[test]
-fn expect_matches_bytes_and_text_however_they_are_cut() {
+fn expect_matches_bytes_and_text_that_arrive_in_parts() {
     // The test's own words cut them: the peer sends the next piece only when it is asked for it.
     let telnet = peer(|mut stream| {
-        stream.say(b"\xff");
-        stream.hear("1");
-        stream.say(b"\xfb\x01caf\xc3");
-        stream.hear("2");
-        stream.say(b"\xa9 \xe9.");
-        stream.hear_all()
+        stream.send(b"\xff");
+        stream.expect_bytes("1");
+        stream.send(b"\xfb\x01caf\xc3");
+        stream.expect_bytes("2");
+        stream.send(b"\xa9 \xe9.");
+        stream.read_all()
     });
     let script = r"--expect \xff --send 1 --expect \xfb.caf --send 2 --expect \xe9\.";
     let run = sockit("tcp-client").and(&quoted(script)).to(telnet.addr()).run();
     run.exits(0).prints(b"\xff\n\xfb\x01caf\xc3\n\xa9 \xe9.\n");
 
     let cafe = peer(|mut stream| {
-        stream.say("un caf\u{e9} noir");
-        stream.hear_all()
+        stream.send("un caf\u{e9} noir");
+        stream.read_all()
     });
     let client = sockit("tcp-client --expect").arg("caf[\u{e8}-\u{ea}] n.ir$").to(cafe.addr());
     client.run().exits(0);
@@ -329,11 +329,11 @@ fn quoted(line: &str) -> String {
 }
 
 #[test]
-fn expect_shows_the_bytes_that_came_instead() {
+fn failed_expect_shows_the_received_bytes() {
     let telnet = peer(|mut stream| {
-        stream.say(b"\xff\xfb\x01");
-        stream.hear_all()
+        stream.send(b"\xff\xfb\x01");
+        stream.read_all()
     });
     let client = sockit("tcp-client --timeout 500ms --expect").arg(r"\xfe").to(telnet.addr());
-    client.run().exits(1).says(r"expected /\xfe/, got").says(r"\xff\xfb");
+    client.run().exits(1).logs(r"expected /\xfe/, got").logs(r"\xff\xfb");
 }

@@ -7,15 +7,15 @@ use crate::support::peer::{self, Script, peer};
 use crate::support::sockit::sockit;
 
 #[test]
-fn a_pipe_goes_both_ways_untouched() {
+fn pipe_passes_bytes_unchanged() {
     let echo = peer::echoes();
     let run = sockit("tcp-client").to(echo.addr()).stdin(b"a\r\n\0\xff\xfe no end").run();
-    run.exits(0).prints(b"a\r\n\0\xff\xfe no end").is_silent();
+    run.exits(0).prints(b"a\r\n\0\xff\xfe no end").logs_nothing();
     assert_eq!(echo.outcome(), 13);
 }
 
 #[test]
-fn host_and_port_may_be_one_word() {
+fn host_and_port_are_accepted_as_one_word() {
     for form in ["127.0.0.1:{}", "localhost:{}", "localhost {}", "127.0.0.1 {}"] {
         let echo = peer::echoes();
         let words = form.replace("{}", &echo.addr().port().to_string());
@@ -24,27 +24,27 @@ fn host_and_port_may_be_one_word() {
 }
 
 #[test]
-fn names_under_localhost_are_this_machine() {
+fn name_under_localhost_is_loopback() {
     // Over IPv4 and IPv6 alike, whatever the system's resolver makes of them.
     let echo = peer::echoes();
     let word = format!("a.b.LocalHost:{}", echo.addr().port());
-    sockit("tcp-client").arg(word).stdin("hi").run().exits(0).prints("hi").is_silent();
+    sockit("tcp-client").arg(word).stdin("hi").run().exits(0).prints("hi").logs_nothing();
     sockit("tcp-client [::1]:80:90").run().exits(2).fails_at("resolve");
 }
 
 #[test]
-fn an_ipv6_peer_is_reached_in_brackets() {
+fn bracketed_ipv6_address_is_connected_to() {
     let Ok(listener) = std::net::TcpListener::bind("[::1]:0") else { return };
     let echo = peer::peer_on(listener, |mut stream| {
-        let heard = stream.hear_all();
-        stream.say(heard);
+        let received = stream.read_all();
+        stream.send(received);
     });
     let word = echo.addr().to_string();
     sockit("tcp-client").arg(word).stdin("six").run().exits(0).prints("six");
 }
 
 #[test]
-fn a_name_is_tried_on_all_its_addresses() {
+fn every_address_of_a_name_is_tried() {
     // localhost is ::1 and 127.0.0.1 on most machines; this peer has only the second.
     let echo = peer::echoes();
     let word = format!("localhost:{}", echo.addr().port());
@@ -52,14 +52,14 @@ fn a_name_is_tried_on_all_its_addresses() {
 }
 
 #[test]
-fn a_script_prints_each_reply_on_a_line_of_its_own() {
+fn script_prints_each_reply_on_its_own_line() {
     let greeter = peer(|mut stream| {
-        stream.say("Welcome!");
+        stream.send("Welcome!");
         for name in ["Michael", "Tracy", "Sarah"] {
-            stream.hear(name);
-            stream.say(format!("Hello, {name}!"));
+            stream.expect_bytes(name);
+            stream.send(format!("Hello, {name}!"));
         }
-        stream.hear("exit");
+        stream.expect_bytes("exit");
     });
     sockit("tcp-client --send Michael --send Tracy --send Sarah --send exit")
         .to(greeter.addr())
@@ -70,10 +70,10 @@ fn a_script_prints_each_reply_on_a_line_of_its_own() {
 }
 
 #[test]
-fn a_script_sends_c_escapes() {
+fn script_sends_c_escapes() {
     let echo = peer(|mut stream| {
-        stream.hear(b"a\tb\r\n\x00\xe2\x9c\x93\\");
-        stream.say("done\n");
+        stream.expect_bytes(b"a\tb\r\n\x00\xe2\x9c\x93\\");
+        stream.send("done\n");
     });
     let run =
         sockit("tcp-client").arg("--send").arg(r"a\tb\r\n\0\xe2\x9c\x93\\").to(echo.addr()).run();
@@ -81,11 +81,11 @@ fn a_script_sends_c_escapes() {
 }
 
 #[test]
-fn expect_waits_for_what_must_come() {
+fn expect_waits_for_its_pattern() {
     let slow = peer(|mut stream| {
-        stream.drip("220 ready\r\n", Duration::from_millis(5));
-        stream.hear("QUIT\r\n");
-        stream.say("221 bye\r\n");
+        stream.send_slowly("220 ready\r\n", Duration::from_millis(5));
+        stream.expect_bytes("QUIT\r\n");
+        stream.send("221 bye\r\n");
     });
     let run = sockit("tcp-client")
         .and(r"--expect '^220 .*\n' --send 'QUIT\r\n' --expect 221")
@@ -97,18 +97,18 @@ fn expect_waits_for_what_must_come() {
 }
 
 #[test]
-fn expect_not_met_is_one_and_tells_both() {
+fn unmet_expect_exits_1_and_logs_both_texts() {
     let other = peer(|mut stream| {
-        stream.say("554 no");
-        stream.outlive();
+        stream.send("554 no");
+        stream.wait_for_close();
     });
     let run = sockit("tcp-client --expect 220 --timeout 300ms").to(other.addr()).run();
-    run.exits(1).says("220").says("554 no");
+    run.exits(1).logs("220").logs("554 no");
     assert!(run.took < Duration::from_secs(5), "{:?}", run.took);
 }
 
 #[test]
-fn a_part_of_a_file_goes_out() {
+fn offset_and_count_select_a_part_of_the_input() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("letters");
     fs::write(&file, "abcdefghijklmnopqrstuvwxyz").unwrap();
@@ -128,7 +128,7 @@ fn a_part_of_a_file_goes_out() {
 }
 
 #[test]
-fn what_comes_goes_into_the_output_file() {
+fn output_flag_writes_to_its_file() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("out");
     let echo = peer::echoes();
@@ -138,14 +138,14 @@ fn what_comes_goes_into_the_output_file() {
 }
 
 #[test]
-fn crlf_turns_line_ends_into_the_networks() {
-    let listener = peer(|mut stream| stream.hear_all());
+fn crlf_converts_line_ends() {
+    let listener = peer(|mut stream| stream.read_all());
     sockit("tcp-client --crlf").to(listener.addr()).stdin("a\nb\r\nc").run().exits(0);
     assert_eq!(listener.outcome(), b"a\r\nb\r\nc");
 }
 
 #[test]
-fn rate_bounds_the_speed() {
+fn rate_limits_the_speed() {
     let echo = peer::echoes();
     let run = sockit("tcp-client --rate 40k/s").to(echo.addr()).stdin(vec![7; 20_000]).run();
     run.exits(0).prints(vec![7; 20_000]);
@@ -155,10 +155,10 @@ fn rate_bounds_the_speed() {
 }
 
 #[test]
-fn delay_lies_between_connect_and_the_first_byte() {
+fn delay_precedes_the_first_byte() {
     let listener = peer(|mut stream| {
         let began = std::time::Instant::now();
-        stream.hear("x");
+        stream.expect_bytes("x");
         began.elapsed()
     });
     sockit("tcp-client --delay 300ms").to(listener.addr()).stdin("x").run().exits(0);
@@ -172,9 +172,9 @@ fn hex_shows_both_directions() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("dump");
     let answer = peer(|mut stream| {
-        stream.hear("hello");
-        stream.say("world\n");
-        stream.hear_all();
+        stream.expect_bytes("hello");
+        stream.send("world\n");
+        stream.read_all();
     });
     let run = sockit("tcp-client --hex").arg(&file).to(answer.addr()).stdin("hello").run();
     run.exits(0).prints("world\n");
@@ -188,21 +188,21 @@ fn hex_shows_both_directions() {
 }
 
 #[test]
-fn stats_tell_bytes_and_who_ended_it() {
+fn stats_have_bytes_and_ended_by() {
     let echo = peer::echoes();
     let run = sockit("tcp-client --stats").to(echo.addr()).stdin("12345").run();
-    run.exits(0).prints("12345").says("5");
+    run.exits(0).prints("12345").logs("5");
     assert!(run.stderr.contains("peer") || run.stderr.contains("us"), "{}", run.stderr);
 }
 
 #[test]
-fn each_step_is_told_as_it_happens() {
+fn verbose_logs_each_step_in_order() {
     let echo = peer::echoes();
     let word = format!("localhost:{}", echo.addr().port());
     let run = sockit("tcp-client -4 -v").arg(word).stdin("x").run();
     run.exits(0).prints("x");
     for step in ["Creating socket", "Looking up port number", "Looking up localhost"] {
-        run.says(step);
+        run.logs(step);
     }
     let steps =
         ["Connecting to 127.0.0.1:", "Connected from 127.0.0.1:", "Connected to 127.0.0.1:"];
@@ -212,43 +212,43 @@ fn each_step_is_told_as_it_happens() {
         let at = rest.find(step).unwrap_or_else(|| panic!("no {step:?} in\n{}", run.stderr));
         rest = &rest[at..];
     }
-    run.says(&format!("Connected to {}", echo.addr()));
+    run.logs(&format!("Connected to {}", echo.addr()));
 }
 
 #[test]
-fn a_refused_connection_is_seven_and_names_its_target() {
-    let nobody = peer::Refusing::new();
-    let run = sockit("tcp-client").to(nobody.addr()).run();
-    run.exits(7).prints("").fails_at("connect").says("Connection refused");
-    run.says(&nobody.addr().to_string());
+fn refused_connection_exits_7_and_names_its_target() {
+    let refusing = peer::Refusing::new();
+    let run = sockit("tcp-client").to(refusing.addr()).run();
+    run.exits(7).prints("").fails_at("connect").logs("Connection refused");
+    run.logs(&refusing.addr().to_string());
 }
 
 #[test]
-fn retries_bridge_a_server_that_is_late() {
+fn retry_connects_once_the_server_listens() {
     let port = peer::free_port();
     let client = sockit(&format!("tcp-client 127.0.0.1 {port} --retry 200 --retry-delay 20ms -v"))
         .stdin("late")
         .start();
-    client.wait_to_say("Connection refused");
+    client.wait_for_log("Connection refused");
     let listener = std::net::TcpListener::bind(("127.0.0.1", port)).expect("our port");
     let echo = peer::peer_on(listener, |mut stream| {
-        let heard = stream.hear_all();
-        stream.say(heard);
+        let received = stream.read_all();
+        stream.send(received);
     });
     client.wait().exits(0).prints("late");
     echo.outcome();
 }
 
 #[test]
-fn retries_run_out() {
-    let nobody = peer::Refusing::new();
-    let run = sockit("tcp-client --retry 2 --retry-delay 100ms").to(nobody.addr()).run();
+fn exhausted_retries_exit_7() {
+    let refusing = peer::Refusing::new();
+    let run = sockit("tcp-client --retry 2 --retry-delay 100ms").to(refusing.addr()).run();
     run.exits(7).fails_at("connect");
     assert!(run.took >= Duration::from_millis(200), "{:?}", run.took);
 }
 
 #[test]
-fn the_source_address_and_port_are_ours_to_choose() {
+fn source_flag_sets_address_and_port() {
     let listener = peer(|stream| stream.peer_addr().unwrap());
     sockit("tcp-client --source 127.0.0.7").to(listener.addr()).run().exits(0);
     assert_eq!(listener.outcome().ip().to_string(), "127.0.0.7");
@@ -261,7 +261,7 @@ fn the_source_address_and_port_are_ours_to_choose() {
 }
 
 #[test]
-fn the_whole_run_limit_tells_its_phase() {
+fn timeout_exits_28_with_its_phase() {
     let silent = peer::does_nothing();
     let run = sockit("tcp-client --timeout 300ms").to(silent.addr()).stdin_open().run();
     run.exits(28).fails_at("receive");
@@ -269,7 +269,7 @@ fn the_whole_run_limit_tells_its_phase() {
 }
 
 #[test]
-fn the_idle_limit_fires_when_nothing_moves() {
+fn idle_timeout_exits_28_without_data() {
     let silent = peer::does_nothing();
     let run = sockit("tcp-client --idle-timeout 300ms").to(silent.addr()).stdin_open().run();
     run.exits(28);
@@ -278,39 +278,39 @@ fn the_idle_limit_fires_when_nothing_moves() {
 }
 
 #[test]
-fn the_idle_limit_leaves_a_drip_alone() {
-    let drip = peer(|mut stream| stream.drip("0123456789", Duration::from_millis(60)));
+fn idle_timeout_is_reset_by_slow_data() {
+    let drip = peer(|mut stream| stream.send_slowly("0123456789", Duration::from_millis(60)));
     let run = sockit("tcp-client --idle-timeout 400ms").to(drip.addr()).run();
     run.exits(0).prints("0123456789");
 }
 
 #[test]
-fn interrupt_and_term_end_it_with_their_numbers() {
+fn signal_exits_with_its_number_and_keeps_output() {
     for (signal, code) in [(libc::SIGINT, 130), (libc::SIGTERM, 143)] {
-        let talker = peer(|mut stream| {
-            stream.say("hi");
-            stream.outlive()
+        let sender = peer(|mut stream| {
+            stream.send("hi");
+            stream.wait_for_close()
         });
-        let client = sockit("tcp-client").to(talker.addr()).stdin_open().start();
-        client.wait_to_print("hi");
+        let client = sockit("tcp-client").to(sender.addr()).stdin_open().start();
+        client.wait_for_output("hi");
         client.signal(signal);
         let run = client.wait();
         run.exits(code).prints("hi");
-        assert!(talker.outcome(), "the peer sees us leave");
+        assert!(sender.outcome(), "the peer sees us leave");
     }
 }
 
 #[test]
-fn recv_only_ignores_stdin_and_send_only_leaves_when_all_is_sent() {
-    let talker = peer(|mut stream| {
-        stream.say("all");
-        stream.finish();
-        stream.hear_all()
+fn recv_only_ignores_stdin_and_send_only_ends_after_it() {
+    let sender = peer(|mut stream| {
+        stream.send("all");
+        stream.half_close();
+        stream.read_all()
     });
-    sockit("tcp-client --recv-only").to(talker.addr()).stdin("no").run().exits(0).prints("all");
-    assert_eq!(talker.outcome(), b"");
+    sockit("tcp-client --recv-only").to(sender.addr()).stdin("no").run().exits(0).prints("all");
+    assert_eq!(sender.outcome(), b"");
 
-    let listener = peer(|mut stream| stream.hear_all());
+    let listener = peer(|mut stream| stream.read_all());
     sockit("tcp-client --send-only").to(listener.addr()).stdin("go").run().exits(0);
     assert_eq!(listener.outcome(), b"go");
 }

@@ -14,11 +14,11 @@ fn file(dir: &tempfile::TempDir, text: &str) -> PathBuf {
 }
 
 #[test]
-fn an_old_output_stays_until_something_comes() {
+fn existing_output_is_kept_until_data_arrives() {
     let dir = tempfile::tempdir().unwrap();
     let old = file(&dir, "precious");
-    let nobody = peer::Refusing::new();
-    sockit("tcp-client --output").arg(&old).to(nobody.addr()).run().exits(7);
+    let refusing = peer::Refusing::new();
+    sockit("tcp-client --output").arg(&old).to(refusing.addr()).run().exits(7);
     assert_eq!(fs::read(&old).unwrap(), b"precious");
 
     let resets = peer(|stream| stream.reset());
@@ -27,12 +27,12 @@ fn an_old_output_stays_until_something_comes() {
     assert_eq!(fs::read(&old).unwrap(), b"precious");
 
     let new = dir.path().join("new");
-    sockit("tcp-client --output").arg(&new).to(nobody.addr()).run().exits(7);
+    sockit("tcp-client --output").arg(&new).to(refusing.addr()).run().exits(7);
     assert!(!new.exists(), "a call that nobody takes leaves no file");
 }
 
 #[test]
-fn a_shorter_or_empty_answer_leaves_nothing_old() {
+fn shorter_answer_truncates_the_output() {
     let dir = tempfile::tempdir().unwrap();
     for (flags, stdin) in
         [("", "new"), ("--send new", ""), ("--prompt", "new\n"), ("--hex -", "new")]
@@ -45,13 +45,13 @@ fn a_shorter_or_empty_answer_leaves_nothing_old() {
     }
     for flags in ["", "--prompt", "--hex -"] {
         let old = file(&dir, "something longer");
-        let mute = peer(|mut stream| stream.hear_all());
-        let run = sockit("tcp-client --output").arg(&old).and(flags).to(mute.addr());
+        let silent = peer(|mut stream| stream.read_all());
+        let run = sockit("tcp-client --output").arg(&old).and(flags).to(silent.addr());
         run.stdin("x").run().exits(0).prints("");
         assert_eq!(fs::read(&old).unwrap(), b"", "{flags}");
         let new = dir.path().join("new");
-        let mute = peer(|mut stream| stream.hear_all());
-        let run = sockit("tcp-client --output").arg(&new).and(flags).to(mute.addr());
+        let silent = peer(|mut stream| stream.read_all());
+        let run = sockit("tcp-client --output").arg(&new).and(flags).to(silent.addr());
         run.stdin("x").run().exits(0);
         assert_eq!(fs::read(&new).unwrap(), b"", "an empty answer is an empty file");
         fs::remove_file(&new).unwrap();
@@ -59,47 +59,47 @@ fn a_shorter_or_empty_answer_leaves_nothing_old() {
 }
 
 #[test]
-fn an_output_that_cannot_be_written_costs_no_connection() {
+fn unwritable_output_exits_23_before_connecting() {
     let dir = tempfile::tempdir().unwrap();
-    let nobody = peer::Refusing::new();
+    let refusing = peer::Refusing::new();
     for path in [dir.path().to_path_buf(), dir.path().join("no/file")] {
-        let run = sockit("tcp-client --output").arg(path).to(nobody.addr()).run();
+        let run = sockit("tcp-client --output").arg(path).to(refusing.addr()).run();
         run.exits(23).fails_at("file");
     }
 }
 
 #[test]
-fn a_full_disk_under_a_scripts_output_is_told() {
+fn full_disk_of_script_output_exits_23() {
     let echo = peer::echoes();
     let run = sockit("tcp-client --send x --output /dev/full").to(echo.addr()).run();
-    run.exits(23).fails_at("file").says("/dev/full");
+    run.exits(23).fails_at("file").logs("/dev/full");
 }
 
 #[test]
-fn what_comes_never_overwrites_what_is_sent() {
+fn output_equal_to_input_is_usage_error() {
     let dir = tempfile::tempdir().unwrap();
     let same = file(&dir, "both");
     let link = dir.path().join("link");
     std::os::unix::fs::symlink(&same, &link).unwrap();
-    let nobody = peer::Refusing::new();
+    let refusing = peer::Refusing::new();
     for output in [&same, &link] {
         let run = sockit("tcp-client --input").arg(&same).and("--output").arg(output);
-        run.to(nobody.addr()).run().exits(2).fails_at("file");
+        run.to(refusing.addr()).run().exits(2).fails_at("file");
         assert_eq!(fs::read(&same).unwrap(), b"both");
     }
 }
 
 #[test]
-fn an_offset_beyond_the_end_is_told_before_anybody_is_called() {
+fn offset_beyond_the_end_exits_26_before_connecting() {
     let dir = tempfile::tempdir().unwrap();
     let short = file(&dir, "0123456789");
-    let nobody = peer::Refusing::new();
-    let run = sockit("tcp-client --offset 11 --input").arg(&short).to(nobody.addr()).run();
-    run.exits(26).fails_at("file").says("--offset is beyond the end of the file (10 bytes)");
+    let refusing = peer::Refusing::new();
+    let run = sockit("tcp-client --offset 11 --input").arg(&short).to(refusing.addr()).run();
+    run.exits(26).fails_at("file").logs("--offset is beyond the end of the file (10 bytes)");
 }
 
 #[test]
-fn a_dash_is_stdin_and_stdout() {
+fn dash_is_stdin_or_stdout() {
     let echo = peer::echoes();
     let dash = sockit("tcp-client --input - --output -");
     dash.to(echo.addr()).stdin("abc").run().exits(0).prints("abc");
@@ -119,15 +119,15 @@ fn a_dash_is_stdin_and_stdout() {
 }
 
 #[test]
-fn a_dump_has_the_question_before_the_answer() {
+fn hex_dump_has_request_before_reply() {
     let dir = tempfile::tempdir().unwrap();
     let dump = dir.path().join("dump");
     for (flags, stdin) in [("--send ask", ""), ("--prompt", "ask\n"), ("", "ask")] {
         for _ in 0..10 {
             let quick = peer(|mut stream| {
-                stream.hear("ask");
-                stream.say("answer");
-                stream.hear_all();
+                stream.expect_bytes("ask");
+                stream.send("answer");
+                stream.read_all();
             });
             let run = sockit("tcp-client --hex").arg(&dump).and(flags).to(quick.addr());
             run.stdin(stdin).run().exits(0);
@@ -139,7 +139,7 @@ fn a_dump_has_the_question_before_the_answer() {
 }
 
 #[test]
-fn a_dump_on_a_stderr_of_json_lines_is_a_usage_error() {
+fn hex_to_stderr_with_json_is_usage_error() {
     let dir = tempfile::tempdir().unwrap();
     let at = |line: &str| sockit(line).and("--json --hex -").arg(dir.path().join("socket"));
     let udp = sockit("udp-client --json --hex - --send x localhost 9");
@@ -172,7 +172,7 @@ fn reader(path: &Path, change: fn(&File)) -> Peer<io::Result<u64>> {
 }
 
 /// The ways by which a large file is sent, and the phase of their errors.
-fn senders(path: &Path) -> Vec<(Sockit, &'static str)> {
+fn inputs(path: &Path) -> Vec<(Sockit, &'static str)> {
     File::create(path).unwrap().set_len(LARGE).unwrap();
     let input = |flags| sockit("tcp-client").and(flags).arg("--input").arg(path);
     vec![
@@ -188,21 +188,21 @@ fn input_that_shrinks_is_reset_and_26() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("f");
     for at in 0..4 {
-        let (client, phase) = senders(&path).swap_remove(at);
+        let (client, phase) = inputs(&path).swap_remove(at);
         let reader = reader(&path, |file| file.set_len(1000).unwrap());
         let run = client.to(reader.addr()).run();
-        run.exits(26).fails_at(phase).says("the file became shorter");
+        run.exits(26).fails_at(phase).logs("the file became shorter");
         let end = reader.outcome().map_err(|e| e.kind());
         assert_eq!(end, Err(io::ErrorKind::ConnectionReset), "{at}");
     }
 }
 
 #[test]
-fn input_that_grows_is_sent_to_its_first_end() {
+fn input_that_grows_is_sent_up_to_its_first_length() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("f");
     for at in 0..4 {
-        let (client, _) = senders(&path).swap_remove(at);
+        let (client, _) = inputs(&path).swap_remove(at);
         let reader = reader(&path, |mut file| file.write_all(&[1; 5000]).unwrap());
         client.to(reader.addr()).run().exits(0);
         let sent = if at == 1 { 60 << 20 } else { LARGE };
@@ -214,13 +214,13 @@ fn input_that_grows_is_sent_to_its_first_end() {
 fn stdin_of_a_server_that_shrinks_is_reset_and_26() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("f");
-    senders(&path);
+    inputs(&path);
     let stdin = File::open(&path).unwrap();
     let server = sockit("tcp-server --service pipe --once").stdin_from(stdin).serve();
-    let mut client = peer::call(server.addr());
+    let mut client = peer::connect(server.addr());
     client.read_exact(&mut [0]).unwrap();
     File::options().write(true).open(&path).unwrap().set_len(1000).unwrap();
     let end = io::copy(&mut client, &mut io::sink()).map_err(|e| e.kind());
     assert_eq!(end.unwrap_err(), io::ErrorKind::ConnectionReset);
-    server.wait().exits(26).fails_at("stdin").says("the file became shorter");
+    server.wait().exits(26).fails_at("stdin").logs("the file became shorter");
 }

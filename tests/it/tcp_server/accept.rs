@@ -2,85 +2,85 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::peer::{Script, call};
+use crate::support::peer::{Script, connect};
 use crate::support::sockit::sockit;
 
 #[test]
-fn it_greets_and_tells_one_line_per_step() {
+fn server_logs_one_line_per_step() {
     let server = sockit("tcp-server").serve();
-    let mut caller = call(server.addr());
-    let us = caller.local_addr().unwrap();
-    caller.hear("Welcome!");
-    caller.say("Michael");
-    caller.hear("Hello, Michael!");
-    caller.say("exit");
-    assert_eq!(caller.hear_all(), b"");
-    server.wait_to_say(&format!("Connection from {us} closed."));
+    let mut client = connect(server.addr());
+    let us = client.local_addr().unwrap();
+    client.expect_bytes("Welcome!");
+    client.send("Michael");
+    client.expect_bytes("Hello, Michael!");
+    client.send("exit");
+    assert_eq!(client.read_all(), b"");
+    server.wait_for_log(&format!("Connection from {us} closed."));
     let local = server.addr();
     let run = server.stop();
     run.exits(0).prints("");
-    run.says(&format!("Waiting for connection on {local}..."));
-    run.says(&format!("Accept new connection from {us}..."));
+    run.logs(&format!("Waiting for connection on {local}..."));
+    run.logs(&format!("Accept new connection from {us}..."));
 }
 
 #[test]
-fn print_port_tells_a_script_where_to_call() {
+fn print_port_prints_the_port() {
     let server = sockit("tcp-server --print-port").serve();
-    server.wait_to_print(format!("{}\n", server.port()));
+    server.wait_for_output(format!("{}\n", server.port()));
     server.stop().exits(0);
 }
 
 #[test]
-fn once_serves_one_caller_and_leaves() {
+fn once_serves_one_client_and_exits() {
     let server = sockit("tcp-server --service echo --once").serve();
-    let mut caller = call(server.addr());
-    caller.say("only");
-    caller.finish();
-    assert_eq!(caller.hear_all(), b"only");
+    let mut client = connect(server.addr());
+    client.send("only");
+    client.half_close();
+    assert_eq!(client.read_all(), b"only");
     server.wait().exits(0);
 }
 
 #[test]
-fn a_second_server_on_the_port_is_told_who_is_there() {
+fn port_in_use_exits_45() {
     let first = sockit("tcp-server").serve();
     let run = sockit(&format!("tcp-server --port {}", first.port())).run();
-    run.exits(45).fails_at("bind").says("Address already in use").says("hint:");
+    run.exits(45).fails_at("bind").logs("Address already in use").logs("hint:");
 }
 
 #[test]
-fn a_port_is_free_again_at_once() {
+fn port_in_time_wait_can_be_bound() {
     let first = sockit("tcp-server").serve();
     let port = first.port();
-    let mut caller = call(first.addr());
-    caller.hear("Welcome!");
+    let mut client = connect(first.addr());
+    client.expect_bytes("Welcome!");
     first.stop();
     // The connection is now in TIME_WAIT on the server's side.
-    assert_eq!(caller.hear_all(), b"");
+    assert_eq!(client.read_all(), b"");
     let second = sockit(&format!("tcp-server --port {port}")).serve();
-    call(second.addr()).hear("Welcome!");
+    connect(second.addr()).expect_bytes("Welcome!");
 }
 
 #[test]
-fn every_interface_means_both_families() {
+fn wildcard_host_listens_on_both_families() {
     for host in ["''", "'*'", "::"] {
         let server = sockit(&format!("tcp-server --host {host}")).serve();
-        call(server.addr()).hear("Welcome!");
+        connect(server.addr()).expect_bytes("Welcome!");
         if std::net::TcpListener::bind("[::1]:0").is_ok() {
-            call(([0, 0, 0, 0, 0, 0, 0, 1], server.port()).into()).hear("Welcome!");
+            connect(([0, 0, 0, 0, 0, 0, 0, 1], server.port()).into()).expect_bytes("Welcome!");
         }
     }
 }
 
 #[test]
-fn one_family_alone_when_asked_for() {
+fn ipv4_flag_listens_on_ipv4_only() {
     let server = sockit("tcp-server -4 --host ''").serve();
-    call(server.addr()).hear("Welcome!");
+    connect(server.addr()).expect_bytes("Welcome!");
     let six = std::net::TcpStream::connect((std::net::Ipv6Addr::LOCALHOST, server.port()));
     assert!(six.is_err(), "-4 listens on IPv4 alone");
 }
 
 #[test]
-fn nobody_calls_in_time() {
+fn accept_timeout_exits_28() {
     let began = Instant::now();
     let run = sockit("tcp-server --port 0 --accept-timeout 300ms").run();
     run.exits(28).fails_at("listen");
@@ -88,7 +88,7 @@ fn nobody_calls_in_time() {
 }
 
 #[test]
-fn nobody_calls_in_time_while_there_are_no_descriptors_either() {
+fn accept_timeout_without_descriptors_exits_28() {
     // As few as it starts with.
     let none_left = (6..20).any(|most| {
         let limit = format!("--nofile={most}");
@@ -104,33 +104,33 @@ fn nobody_calls_in_time_while_there_are_no_descriptors_either() {
 }
 
 #[test]
-fn the_accept_limit_starts_anew_with_each_caller() {
+fn accept_timeout_restarts_with_each_client() {
     let server = sockit("tcp-server --accept-timeout 700ms").serve();
     for _ in 0..3 {
-        let mut caller = call(server.addr());
-        caller.hear("Welcome!");
+        let mut client = connect(server.addr());
+        client.expect_bytes("Welcome!");
     }
     server.wait().exits(28);
 }
 
 #[test]
-fn whoever_is_in_is_served_though_nobody_else_calls_in_time() {
+fn accept_timeout_lets_connections_finish() {
     let server = sockit("tcp-server --delay 600ms --accept-timeout 200ms").serve();
-    let mut caller = call(server.addr());
-    caller.hear("Welcome!");
-    caller.say("late");
-    caller.hear("Hello, late!");
-    drop(caller);
+    let mut client = connect(server.addr());
+    client.expect_bytes("Welcome!");
+    client.send("late");
+    client.expect_bytes("Hello, late!");
+    drop(client);
     server.wait().exits(28).fails_at("listen");
 }
 
 #[test]
-fn a_closed_connection_is_told_with_its_bytes() {
+fn closed_connection_is_logged_with_its_bytes() {
     let server = sockit("tcp-server --service echo --once").serve();
-    let mut caller = call(server.addr());
-    caller.say("1234567");
-    caller.finish();
-    assert_eq!(caller.hear_all(), b"1234567");
+    let mut client = connect(server.addr());
+    client.send("1234567");
+    client.half_close();
+    assert_eq!(client.read_all(), b"1234567");
     let run = server.wait();
     let line = run.stderr.lines().find(|l| l.contains(" closed.")).expect("a closing line");
     assert!(line.matches('7').count() >= 2, "bytes in and out: {line}");

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tempfile::tempdir;
 
-use crate::support::peer::{Script, call};
+use crate::support::peer::{Script, connect};
 use crate::support::sockit::{LIMIT, Sockit, sockit};
 
 /// Starts `line` as systemd would, with these sockets as descriptors 3 and up.
@@ -25,17 +25,17 @@ fn activated(line: &str, sockets: &[&OwnedFd], names: &str) -> Sockit {
 }
 
 #[test]
-fn a_passed_socket_is_used() {
+fn passed_socket_is_used() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
     let server = activated("tcp-server --port 1", &[&listener.into()], "any").serve();
     assert_eq!(server.addr(), addr);
-    call(addr).hear("Welcome!");
+    connect(addr).expect_bytes("Welcome!");
     server.stop().exits(0);
 }
 
 #[test]
-fn of_several_the_one_with_our_name() {
+fn passed_socket_is_selected_by_name() {
     let other: OwnedFd = TcpListener::bind("127.0.0.1:0").unwrap().into();
     let ours = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = ours.local_addr().unwrap();
@@ -43,11 +43,11 @@ fn of_several_the_one_with_our_name() {
     let server = activated("tcp-server --port 1", &[&other, &ours], "web:tcp-server").serve();
     assert_eq!(server.addr(), addr);
     let run = activated("tcp-server --port 1", &[&other, &ours], "web:mail").run();
-    run.exits(45).fails_at("listen").says("web, mail").says("hint:");
+    run.exits(45).fails_at("listen").logs("web, mail").logs("hint:");
 }
 
 #[test]
-fn a_passed_socket_of_another_kind_is_refused() {
+fn passed_socket_of_another_type_exits_45() {
     let folder = tempdir().unwrap();
     let unix = UnixListener::bind(folder.path().join("s")).unwrap();
     let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -58,22 +58,22 @@ fn a_passed_socket_of_another_kind_is_refused() {
 }
 
 #[test]
-fn a_passed_unix_socket_keeps_its_file() {
+fn passed_unix_socket_keeps_its_file() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("s");
     let listener = UnixListener::bind(&path).unwrap();
     let server = activated("unix-server /nowhere/at/all", &[&listener.into()], "s").serve();
-    let mut caller = std::os::unix::net::UnixStream::connect(&path).unwrap();
-    caller.set_read_timeout(Some(LIMIT)).unwrap();
+    let mut client = std::os::unix::net::UnixStream::connect(&path).unwrap();
+    client.set_read_timeout(Some(LIMIT)).unwrap();
     let mut welcome = [0; 8];
-    std::io::Read::read_exact(&mut caller, &mut welcome).unwrap();
+    std::io::Read::read_exact(&mut client, &mut welcome).unwrap();
     assert_eq!(&welcome, b"Welcome!");
     server.stop().exits(0);
     assert!(path.exists());
 }
 
 #[test]
-fn sockets_meant_for_another_process_are_not_ours() {
+fn sockets_of_another_process_are_ignored() {
     let run = sockit("tcp-server --port 0 --accept-timeout 100ms")
         .env("LISTEN_PID", "1")
         .env("LISTEN_FDS", "1")
@@ -82,7 +82,7 @@ fn sockets_meant_for_another_process_are_not_ours() {
 }
 
 #[test]
-fn listen_variables_of_another_process_are_ignored_with_names_too() {
+fn listen_variables_of_another_process_are_ignored() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("s").display().to_string();
     let unix = [format!("unix-server {path}"), format!("unix-server --datagram {path}")];
@@ -96,19 +96,19 @@ fn listen_variables_of_another_process_are_ignored_with_names_too() {
 }
 
 #[test]
-fn the_manager_hears_that_we_are_ready_and_that_we_stop() {
+fn notify_socket_receives_ready_and_stopping() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("notify");
     let manager = UnixDatagram::bind(&path).unwrap();
     manager.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    let hear = || {
-        let mut note = [0; 100];
-        let n = manager.recv(&mut note).unwrap();
-        String::from_utf8_lossy(&note[..n]).trim().to_string()
+    let receive = || {
+        let mut buffer = [0; 100];
+        let n = manager.recv(&mut buffer).unwrap();
+        String::from_utf8_lossy(&buffer[..n]).trim().to_string()
     };
     let server = sockit("tcp-server").env("NOTIFY_SOCKET", path.to_str().unwrap()).serve();
-    assert_eq!(hear(), "READY=1");
+    assert_eq!(receive(), "READY=1");
     server.signal(libc::SIGTERM);
-    assert_eq!(hear(), "STOPPING=1");
+    assert_eq!(receive(), "STOPPING=1");
     server.wait().exits(0);
 }

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::support::peer::{Script, call, program};
+use crate::support::peer::{Script, connect, program};
 use crate::support::process::Daemon;
 use crate::support::sockit::sockit;
 
@@ -16,72 +16,72 @@ fn serve(line: &str) -> Daemon {
 
 /// A member who is in the room under this name.
 fn member(server: &Daemon, name: &str) -> TcpStream {
-    let mut caller = call(server.addr());
+    let mut client = connect(server.addr());
     // The answer to a bad name shows that the room has heard us, so the good one holds too.
-    caller.say(format!("/nick {name}\n/nick a b\n"));
-    caller.hear("* a name has letters, digits, - and _\n");
-    caller
+    client.send(format!("/nick {name}\n/nick a b\n"));
+    client.expect_bytes("* a name has letters, digits, - and _\n");
+    client
 }
 
 #[test]
-fn a_line_goes_to_all_the_others_and_to_our_stdout() {
+fn line_goes_to_all_others_and_to_stdout() {
     let server = serve("");
     let mut ann = member(&server, "ann");
     let mut bob = member(&server, "bob");
     let mut zoe = member(&server, "Zoë");
-    ann.say("hello\n");
-    bob.hear("ann: hello\n");
-    zoe.hear("ann: hello\n");
-    zoe.say("two\r\nlines\n");
-    ann.hear("Zoë: two\r\nZoë: lines\n");
-    bob.hear("Zoë: two\r\nZoë: lines\n");
-    server.wait_to_print("ann: hello\nZoë: two\r\nZoë: lines\n");
-    bob.finish();
-    assert_eq!(bob.hear_all(), b"");
-    server.wait_to_say("\"bytes_out\":");
+    ann.send("hello\n");
+    bob.expect_bytes("ann: hello\n");
+    zoe.expect_bytes("ann: hello\n");
+    zoe.send("two\r\nlines\n");
+    ann.expect_bytes("Zoë: two\r\nZoë: lines\n");
+    bob.expect_bytes("Zoë: two\r\nZoë: lines\n");
+    server.wait_for_output("ann: hello\nZoë: two\r\nZoë: lines\n");
+    bob.half_close();
+    assert_eq!(bob.read_all(), b"");
+    server.wait_for_log("\"bytes_out\":");
     server.stop().exits(0);
 }
 
 #[test]
-fn our_own_stdin_speaks_to_all() {
+fn stdin_of_the_server_goes_to_all() {
     let mut server = sockit("tcp-server --service chat --json").stdin_open().serve();
     let mut ann = member(&server, "ann");
     let mut bob = member(&server, "bob");
-    server.type_in("good morning\r\ncaf\u{e9}\n");
+    server.write_stdin("good morning\r\ncaf\u{e9}\n");
     for one in [&mut ann, &mut bob] {
-        one.hear("server: good morning\nserver: caf\u{e9}\n");
+        one.expect_bytes("server: good morning\nserver: caf\u{e9}\n");
     }
-    server.type_in(b"no \xe9 end");
-    server.end_stdin();
-    ann.hear("server: no \\xe9 end\n");
-    bob.hear("server: no \\xe9 end\n");
-    ann.say("/nick Server\n");
-    ann.hear("* that name is reserved\n");
-    ann.say("still here\n");
-    bob.hear("ann: still here\n");
+    server.write_stdin(b"no \xe9 end");
+    server.close_stdin();
+    ann.expect_bytes("server: no \\xe9 end\n");
+    bob.expect_bytes("server: no \\xe9 end\n");
+    ann.send("/nick Server\n");
+    ann.expect_bytes("* that name is reserved\n");
+    ann.send("still here\n");
+    bob.expect_bytes("ann: still here\n");
     server.stop().exits(0);
 }
 
 #[test]
-fn our_own_terminal_speaks_to_all() {
+fn terminal_of_the_server_goes_to_all() {
     let command = sockit("tcp-server --service chat --port 0").command();
     let mut screen = rexpect::session::spawn_command(command, Some(15_000)).unwrap();
     screen.exp_string("127.0.0.1:").unwrap();
     let port = screen.exp_string("...").unwrap().parse().unwrap();
-    let mut ann = call(([127, 0, 0, 1], port).into());
+    let mut ann = connect(([127, 0, 0, 1], port).into());
     screen.exp_string("Accept new").unwrap();
     screen.send_line("hello").unwrap();
-    ann.hear("server: hello\n");
-    ann.say("a\x1b[2J\rb\n");
+    ann.expect_bytes("server: hello\n");
+    ann.send("a\x1b[2J\rb\n");
     screen.exp_string("a\\x1b[2J\\x0db").unwrap();
 }
 
 #[test]
-fn nothing_that_a_terminal_acts_on_reaches_another_member() {
+fn control_characters_are_escaped_for_other_members() {
     let server = serve("");
     let mut ann = member(&server, "ann");
     let mut bob = member(&server, "bob");
-    for (said, shown) in [
+    for (sent, shown) in [
         (&b"\rbob: lend me money"[..], "\\x0dbob: lend me money"),
         (b"x\x08\x1b[1A\x1b[2Kbob: y", "x\\x08\\x1b[1A\\x1b[2Kbob: y"),
         ("\u{9b}2J \u{202e}x\u{2066}".as_bytes(), "\\x9b2J \\u{202e}x\\u{2066}"),
@@ -89,20 +89,20 @@ fn nothing_that_a_terminal_acts_on_reaches_another_member() {
         (b"\x1b]0;title\x07", "\\x1b]0;title\\x07"),
         ("tab\t \\ grüße 小明 🙂".as_bytes(), "tab\t \\ grüße 小明 🙂"),
     ] {
-        ann.say([said, b"\n"].concat());
-        bob.hear(format!("ann: {shown}\n"));
+        ann.send([sent, b"\n"].concat());
+        bob.expect_bytes(format!("ann: {shown}\n"));
     }
-    server.wait_to_print("ann: \\x0dbob: lend me money\n");
+    server.wait_for_output("ann: \\x0dbob: lend me money\n");
 
     let server = serve("--framing bytes:12");
-    let mut eve = call(server.addr());
-    let mut bob = call(server.addr());
+    let mut eve = connect(server.addr());
+    let mut bob = connect(server.addr());
     let us = eve.local_addr().unwrap();
     // A client whose message is printed is a member already.
-    bob.say("hello there\n");
-    server.wait_to_print("hello there");
-    eve.say("hi\nbob: ha\r\n");
-    bob.hear(format!("{us}: hi\\x0abob: ha\\x0d\\x0a\n"));
+    bob.send("hello there\n");
+    server.wait_for_output("hello there");
+    eve.send("hi\nbob: ha\r\n");
+    bob.expect_bytes(format!("{us}: hi\\x0abob: ha\\x0d\\x0a\n"));
 }
 
 fn broadcast(flags: &str) -> Daemon {
@@ -110,68 +110,68 @@ fn broadcast(flags: &str) -> Daemon {
 }
 
 #[test]
-fn broadcast_sends_our_stdin_to_every_client_and_then_ends() {
+fn broadcast_sends_stdin_to_every_client() {
     let mut server = broadcast("");
-    let mut clients = [call(server.addr()), call(server.addr()), call(server.addr())];
-    clients[0].say("what a client says goes nowhere");
+    let mut clients = [connect(server.addr()), connect(server.addr()), connect(server.addr())];
+    clients[0].send("what a client says goes nowhere");
     // A client whose end of stream is reported is served already.
-    clients.iter_mut().for_each(|client| client.finish());
-    server.wait_to_say_times("half_closed", 3);
+    clients.iter_mut().for_each(|client| client.half_close());
+    server.wait_for_log_times("half_closed", 3);
     for piece in [&b"one\x1b\xe9"[..], b"\ntwo"] {
-        server.type_in(piece);
-        clients.iter_mut().for_each(|client| client.hear(piece));
+        server.write_stdin(piece);
+        clients.iter_mut().for_each(|client| client.expect_bytes(piece));
     }
-    server.end_stdin();
+    server.close_stdin();
     for client in &mut clients {
-        assert_eq!(client.hear_all(), b"");
+        assert_eq!(client.read_all(), b"");
     }
-    assert_eq!(call(server.addr()).hear_all(), b"", "nothing is left for one who comes later");
+    assert_eq!(connect(server.addr()).read_all(), b"", "nothing is left for one who comes later");
     drop(clients);
-    server.wait_to_say_times("\"bytes_out\":9,", 3);
+    server.wait_for_log_times("\"bytes_out\":9,", 3);
     server.stop().exits(0).prints("");
 }
 
 #[cfg(feature = "tls")]
 #[test]
-fn broadcast_over_tls_ends_by_the_clients_end() {
+fn broadcast_over_tls_ends_with_the_client() {
     let mut server = broadcast("--tls");
     let client = sockit("tcp-client --tls --insecure --recv-only -q").to(server.addr()).start();
-    server.wait_to_say("accepted");
-    server.type_in("news");
-    server.end_stdin();
+    server.wait_for_log("accepted");
+    server.write_stdin("news");
+    server.close_stdin();
     client.wait().exits(0).prints("news");
-    server.wait_to_say("\"ended_by\":\"peer\"");
-    server.stop().exits(0).never_says("\"error\"");
+    server.wait_for_log("\"ended_by\":\"peer\"");
+    server.stop().exits(0).never_logs("\"error\"");
 }
 
 #[test]
 fn broadcast_waits_for_its_first_client() {
     let mut server = broadcast("");
-    server.type_in("early");
-    server.end_stdin();
-    assert_eq!(call(server.addr()).hear_all(), b"early");
+    server.write_stdin("early");
+    server.close_stdin();
+    assert_eq!(connect(server.addr()).read_all(), b"early");
 }
 
 #[test]
-fn a_client_that_reads_too_slowly_loses_its_place_in_a_broadcast() {
+fn broadcast_closes_a_client_that_reads_too_slowly() {
     let mut server = broadcast("");
-    let mut deaf = call(server.addr());
-    let mut bob = call(server.addr());
+    let mut nonreader = connect(server.addr());
+    let mut bob = connect(server.addr());
     // A client whose end of stream is reported is served already.
-    deaf.finish();
-    bob.finish();
-    server.wait_to_say_times("half_closed", 2);
+    nonreader.half_close();
+    bob.half_close();
+    server.wait_for_log_times("half_closed", 2);
     let piece = vec![b'x'; 1 << 20];
     for _ in 0..16 {
-        server.type_in(&piece);
-        bob.hear(&piece);
+        server.write_stdin(&piece);
+        bob.expect_bytes(&piece);
     }
-    server.wait_to_say("reads too slowly");
-    drop(deaf);
-    server.type_in("still here");
-    bob.hear("still here");
-    server.end_stdin();
-    assert_eq!(bob.hear_all(), b"");
+    server.wait_for_log("reads too slowly");
+    drop(nonreader);
+    server.write_stdin("still here");
+    bob.expect_bytes("still here");
+    server.close_stdin();
+    assert_eq!(bob.read_all(), b"");
     server.stop().exits(0);
 }
 
@@ -183,12 +183,12 @@ fn broadcast_serves_a_unix_socket_and_real_clients() {
         sockit("unix-server --service broadcast --json").arg(&path).stdin_open().serve();
     let mut client = UnixStream::connect(&path).unwrap();
     client.set_read_timeout(Some(crate::support::sockit::LIMIT)).unwrap();
-    server.wait_to_say("accepted");
-    server.type_in("news");
+    server.wait_for_log("accepted");
+    server.write_stdin("news");
     let mut got = [0; 4];
     client.read_exact(&mut got).unwrap();
     assert_eq!(&got, b"news");
-    server.end_stdin();
+    server.close_stdin();
     assert_eq!(client.read(&mut got).unwrap(), 0);
 
     for line in
@@ -200,102 +200,102 @@ fn broadcast_serves_a_unix_socket_and_real_clients() {
         let Some(mut program) = program(words.next().unwrap()) else { continue };
         let words = words.map(|word| word.replace("PORT", &port));
         let client = program.args(words).stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
-        server.wait_to_say("accepted");
-        server.type_in("one\n");
-        server.type_in("two\n");
-        server.end_stdin();
+        server.wait_for_log("accepted");
+        server.write_stdin("one\n");
+        server.write_stdin("two\n");
+        server.close_stdin();
         let out = client.unwrap().wait_with_output().unwrap();
         assert_eq!(out.stdout, b"one\ntwo\n", "{line}");
     }
 }
 
 #[test]
-fn a_line_that_comes_in_parts_is_one() {
+fn line_that_arrives_in_parts_is_one_message() {
     let server = serve("");
     let mut ann = member(&server, "ann");
     let mut bob = member(&server, "bob");
     ann.set_nodelay(true).unwrap();
-    ann.say("par");
-    ann.say("tial\n");
-    bob.hear("ann: partial\n");
+    ann.send("par");
+    ann.send("tial\n");
+    bob.expect_bytes("ann: partial\n");
 }
 
 #[test]
-fn without_a_name_one_is_known_by_the_address() {
+fn member_without_name_is_shown_by_address() {
     let server = serve("");
     let mut ann = member(&server, "ann");
-    let mut caller = call(server.addr());
-    let us = caller.local_addr().unwrap();
-    caller.say("no line end either");
-    ann.hear(format!("{us}: no line end either\n"));
+    let mut client = connect(server.addr());
+    let us = client.local_addr().unwrap();
+    client.send("no line end either");
+    ann.expect_bytes(format!("{us}: no line end either\n"));
 }
 
 #[test]
-fn a_name_belongs_to_one() {
+fn name_in_use_is_refused() {
     let server = serve("");
     let _ann = member(&server, "ann");
-    let mut other = call(server.addr());
-    other.say("/nick ann\n");
-    other.hear("* that name is taken\n");
-    other.say("/nick\n");
-    other.hear("* usage: /nick NAME\n");
+    let mut other = connect(server.addr());
+    other.send("/nick ann\n");
+    other.expect_bytes("* that name is taken\n");
+    other.send("/nick\n");
+    other.expect_bytes("* usage: /nick NAME\n");
 }
 
 #[test]
-fn fifty_members_of_whom_one_never_reads() {
+fn member_that_never_reads_does_not_delay_others() {
     let server = serve("");
     let mut ann = member(&server, "ann");
     let mut others: Vec<_> = (0..48).map(|n| member(&server, &format!("m{n}"))).collect();
     let _deaf = member(&server, "deaf");
     for round in 0..20 {
-        let said = Instant::now();
-        ann.say(format!("line {round}\n"));
+        let sent = Instant::now();
+        ann.send(format!("line {round}\n"));
         for other in &mut others {
-            other.hear(format!("ann: line {round}\n"));
+            other.expect_bytes(format!("ann: line {round}\n"));
         }
-        assert!(said.elapsed() < Duration::from_millis(1000), "{:?}", said.elapsed());
+        assert!(sent.elapsed() < Duration::from_millis(1000), "{:?}", sent.elapsed());
     }
 }
 
 #[test]
-fn who_never_reads_loses_the_place_and_is_told() {
+fn member_that_never_reads_is_closed() {
     // A long line may come in parts, and a part would be a message of its own otherwise.
     let server = serve("--framing line");
     let mut ann = member(&server, "ann");
     let mut bob = member(&server, "bob");
-    let deaf = member(&server, "deaf");
+    let nonreader = member(&server, "deaf");
     let line = "x".repeat(60_000);
     // More than the queue and both kernels' buffers hold; bob gets all of it.
     for _ in 0..400 {
-        ann.say(format!("{line}\n"));
-        bob.hear(format!("ann: {line}\n"));
+        ann.send(format!("{line}\n"));
+        bob.expect_bytes(format!("ann: {line}\n"));
     }
-    server.wait_to_say("reads too slowly");
-    drop(deaf);
-    ann.say("still here\n");
-    bob.hear("ann: still here\n");
+    server.wait_for_log("reads too slowly");
+    drop(nonreader);
+    ann.send("still here\n");
+    bob.expect_bytes("ann: still here\n");
 }
 
 #[test]
-fn a_flood_costs_no_listener_its_place() {
+fn flood_keeps_members_that_read() {
     const LINES: usize = 20_000;
     let server = serve("--framing line");
     let mut bob = member(&server, "bob");
     let floods: Vec<_> = ["ann", "eve", "zoe"].map(|name| (name, member(&server, name))).into();
-    let talkers = floods.into_iter().map(|(name, mut talker)| {
-        let mut deaf = talker.try_clone().unwrap();
-        std::thread::spawn(move || drain(&mut deaf));
-        std::thread::spawn(move || talker.say(format!("from {name}\n").repeat(LINES)))
+    let senders = floods.into_iter().map(|(name, mut sender)| {
+        let mut nonreader = sender.try_clone().unwrap();
+        std::thread::spawn(move || drain(&mut nonreader));
+        std::thread::spawn(move || sender.send(format!("from {name}\n").repeat(LINES)))
     });
-    let talkers: Vec<_> = talkers.collect();
-    let mut heard = 0;
+    let senders: Vec<_> = senders.collect();
+    let mut received = 0;
     let mut lines = std::io::BufReader::new(&mut bob).lines();
-    while heard < 3 * LINES {
+    while received < 3 * LINES {
         let line = lines.next().expect("bob keeps the place").unwrap();
         assert!(line.contains(": from "), "{line}");
-        heard += 1;
+        received += 1;
     }
-    talkers.into_iter().for_each(|talker| talker.join().unwrap());
+    senders.into_iter().for_each(|sender| sender.join().unwrap());
 }
 
 /// Reads, for someone who is not listening.
@@ -306,7 +306,7 @@ fn drain(stream: &mut TcpStream) {
 
 /// A Unix socket knows no reset, and whoever writes to it must let go all the same.
 #[test]
-fn who_never_reads_a_unix_socket_loses_the_place_too() {
+fn unix_member_that_never_reads_is_closed() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("room");
     let server = sockit("unix-server --service chat --framing line").arg(&path).serve();
@@ -315,24 +315,24 @@ fn who_never_reads_a_unix_socket_loses_the_place_too() {
     ann.set_write_timeout(Some(crate::support::sockit::LIMIT)).unwrap();
     ann.write_all(b"/nick ann\n/nick a b\n").unwrap();
     ann.read_exact(&mut [0; 38]).unwrap();
-    let mut deaf = UnixStream::connect(&path).unwrap();
-    deaf.write_all(b"/nick deaf\n").unwrap();
+    let mut nonreader = UnixStream::connect(&path).unwrap();
+    nonreader.write_all(b"/nick deaf\n").unwrap();
     let line = "x".repeat(60_000) + "\n";
     for _ in 0..60 {
         ann.write_all(line.as_bytes()).unwrap();
     }
-    server.wait_to_say("reads too slowly");
+    server.wait_for_log("reads too slowly");
     server.stop().exits(0);
 }
 
 #[test]
-fn a_line_past_the_limit_ends_its_member_only() {
+fn line_beyond_max_message_closes_its_member_only() {
     let server = serve("--max-message 100");
     let mut ann = member(&server, "ann");
     let mut bob = member(&server, "bob");
-    bob.say("y".repeat(101));
-    server.wait_to_say("\"code\":63");
+    bob.send("y".repeat(101));
+    server.wait_for_log("\"code\":63");
     let mut next = member(&server, "bob");
-    ann.say("again\n");
-    next.hear("ann: again\n");
+    ann.send("again\n");
+    next.expect_bytes("ann: again\n");
 }

@@ -4,7 +4,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use crate::support::namespace::Namespace;
-use crate::support::peer::{Script, call};
+use crate::support::peer::{Script, connect};
 use crate::support::process::Daemon;
 use crate::support::sockit::{LIMIT, sockit};
 
@@ -14,16 +14,16 @@ fn serve(line: &str) -> Daemon {
 
 /// Waits until no process with this argument lives.
 #[track_caller]
-fn nobody_runs(argument: &str) {
+fn wait_until_gone(argument: &str) {
     let until = Instant::now() + LIMIT;
-    while runs(argument) > 0 {
+    while count_processes(argument) > 0 {
         assert!(Instant::now() < until, "{argument} still runs");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
 
 /// How many processes have this word on their command line.
-fn runs(argument: &str) -> usize {
+fn count_processes(argument: &str) -> usize {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     processes
         .filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok())
@@ -47,55 +47,55 @@ fn descriptors(pid: u32) -> Vec<std::path::PathBuf> {
 }
 
 #[test]
-fn the_peers_end_is_the_programs_end_of_input_and_the_answer_still_comes() {
+fn half_close_ends_the_input_of_the_program() {
     let server = serve("--exec 'sort -r'");
     for _ in 0..50 {
-        let mut caller = call(server.addr());
-        caller.say("a\nc\nb\n");
-        caller.finish();
-        assert_eq!(caller.hear_all(), b"c\nb\na\n");
+        let mut client = connect(server.addr());
+        client.send("a\nc\nb\n");
+        client.half_close();
+        assert_eq!(client.read_all(), b"c\nb\na\n");
     }
 }
 
 #[test]
-fn a_large_answer_after_the_half_close_is_whole() {
+fn large_output_after_the_half_close_is_complete() {
     let server = serve("--sh 'cat >/dev/null; head -c 5000000 /dev/zero'");
-    let mut caller = call(server.addr());
-    caller.say(vec![b'x'; 3_000_000]);
-    caller.finish();
-    assert_eq!(caller.hear_all().len(), 5_000_000);
-    server.wait_to_say("\"bytes_out\":5000000");
-    server.wait_to_say("\"bytes_in\":3000000");
+    let mut client = connect(server.addr());
+    client.send(vec![b'x'; 3_000_000]);
+    client.half_close();
+    assert_eq!(client.read_all().len(), 5_000_000);
+    server.wait_for_log("\"bytes_out\":5000000");
+    server.wait_for_log("\"bytes_in\":3000000");
 }
 
 #[test]
-fn the_environment_says_who_calls() {
+fn environment_has_both_addresses() {
     let server = serve(
         "--sh 'echo $PROTO $TCPREMOTEIP $TCPREMOTEPORT $TCPLOCALIP $TCPLOCALPORT $TCPLOCALHOST'",
     );
-    let mut caller = call(server.addr());
-    let us = caller.local_addr().unwrap().port();
-    let all = String::from_utf8(caller.hear_all()).unwrap();
+    let mut client = connect(server.addr());
+    let us = client.local_addr().unwrap().port();
+    let all = String::from_utf8(client.read_all()).unwrap();
     assert_eq!(all, format!("TCP 127.0.0.1 {us} 127.0.0.1 {} localhost\n", server.port()));
 }
 
 #[test]
-fn only_three_descriptors_are_inherited_and_no_privilege_gained() {
+fn program_inherits_three_descriptors_and_no_new_privs() {
     let server = sockit("tcp-server --sh 'ls /proc/self/fd; grep NoNewPrivs /proc/self/status'")
         .redirect("5</dev/null")
         .serve();
-    let all = String::from_utf8(call(server.addr()).hear_all()).unwrap();
+    let all = String::from_utf8(connect(server.addr()).read_all()).unwrap();
     // ls itself opens the folder it lists, as the next descriptor.
     assert_eq!(all, "0\n1\n2\n3\nNoNewPrivs:\t1\n");
     let server = serve("--allow-new-privileges --sh 'grep NoNewPrivs /proc/self/status'");
-    assert_eq!(call(server.addr()).hear_all(), b"NoNewPrivs:\t0\n");
+    assert_eq!(connect(server.addr()).read_all(), b"NoNewPrivs:\t0\n");
 }
 
 #[test]
-fn the_exit_status_is_in_the_closed_event() {
+fn closed_event_has_the_exit_status() {
     for (script, status) in [("exit 7", 7), ("kill -9 $$", 137), ("true", 0)] {
         let server = sockit("tcp-server --json --once --sh").arg(script).serve();
-        call(server.addr()).hear_all();
+        connect(server.addr()).read_all();
         let run = server.wait();
         run.exits(0);
         let closed = run.events_named("closed");
@@ -105,75 +105,75 @@ fn the_exit_status_is_in_the_closed_event() {
 }
 
 #[test]
-fn a_program_that_leaves_at_once_is_heard_however_much_we_say() {
+fn output_of_a_program_that_ignores_its_input_is_complete() {
     let server = serve("--sh 'echo bye'");
-    let mut caller = call(server.addr());
-    caller.say(vec![b'x'; 300_000]);
-    caller.finish();
-    assert_eq!(caller.hear_all(), b"bye\n");
+    let mut client = connect(server.addr());
+    client.send(vec![b'x'; 300_000]);
+    client.half_close();
+    assert_eq!(client.read_all(), b"bye\n");
 }
 
 /// A closed Unix socket is seen immediately; a closed TCP connection looks half-closed until a
 /// keepalive probe is refused.
 #[test]
-fn a_program_that_outlives_its_connection_is_ended_after_the_grace() {
-    let place = tempfile::tempdir().unwrap();
-    let path = place.path().join("socket");
+fn program_is_killed_after_the_grace_period() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("socket");
     let server = sockit("unix-server --json --grace 300ms").arg(&path);
     let server = server.and("--sh 'trap \"\" TERM; sleep 98761 & sleep 98762'").serve();
-    let caller = std::os::unix::net::UnixStream::connect(&path).unwrap();
-    while runs("98761") + runs("98762") < 2 {
+    let client = std::os::unix::net::UnixStream::connect(&path).unwrap();
+    while count_processes("98761") + count_processes("98762") < 2 {
         std::thread::sleep(Duration::from_millis(5));
     }
-    drop(caller);
-    nobody_runs("98761");
-    nobody_runs("98762");
-    server.wait_to_say("\"ended_by\":\"peer\"");
+    drop(client);
+    wait_until_gone("98761");
+    wait_until_gone("98762");
+    server.wait_for_log("\"ended_by\":\"peer\"");
 }
 
 #[test]
-fn a_reset_ends_the_program_too() {
+fn reset_ends_the_program() {
     let server = serve("--grace 300ms --exec 'sleep 98763'");
-    let caller = call(server.addr());
-    while runs("98763") < 1 {
+    let client = connect(server.addr());
+    while count_processes("98763") < 1 {
         std::thread::sleep(Duration::from_millis(5));
     }
-    caller.reset();
-    nobody_runs("98763");
-    server.wait_to_say("\"ended_by\":\"reset\"");
+    client.reset();
+    wait_until_gone("98763");
+    server.wait_for_log("\"ended_by\":\"reset\"");
 }
 
 #[test]
-fn a_peer_that_waits_half_closed_keeps_its_program() {
+fn half_closed_peer_keeps_its_program() {
     let server = serve("--grace 100ms --sh 'cat; sleep 1; echo late'");
-    let mut caller = call(server.addr());
-    caller.say("early ");
-    caller.finish();
-    assert_eq!(caller.hear_all(), b"early late\n");
+    let mut client = connect(server.addr());
+    client.send("early ");
+    client.half_close();
+    assert_eq!(client.read_all(), b"early late\n");
 }
 
 #[test]
-fn sigterm_ends_the_input_and_hears_the_answer() {
+fn sigterm_ends_the_input_and_sends_the_output() {
     let server = serve("--sh 'cat; echo bye'");
-    let mut caller = call(server.addr());
-    caller.say("hello ");
-    caller.hear("hello ");
+    let mut client = connect(server.addr());
+    client.send("hello ");
+    client.expect_bytes("hello ");
     server.signal(libc::SIGTERM);
-    assert_eq!(caller.hear_all(), b"bye\n");
+    assert_eq!(client.read_all(), b"bye\n");
     server.wait().exits(0);
 }
 
 #[test]
 fn sigterm_leaves_no_program_behind() {
     let server = serve("--grace 200ms --sh 'trap \"\" TERM; sleep 98764 & sleep 98765'");
-    let _caller = call(server.addr());
-    while runs("98764") + runs("98765") < 2 {
+    let _client = connect(server.addr());
+    while count_processes("98764") + count_processes("98765") < 2 {
         std::thread::sleep(Duration::from_millis(5));
     }
     server.signal(libc::SIGTERM);
     server.wait().exits(143);
-    nobody_runs("98764");
-    nobody_runs("98765");
+    wait_until_gone("98764");
+    wait_until_gone("98765");
 }
 
 /// A program that ignores the signals by which it could be asked to end, and its child.
@@ -185,15 +185,15 @@ fn with_stubborn_program(server: &str, n: u32) -> Daemon {
     let server = sockit(server).and(&line).serve();
     let (parent, child) = (format!("9877{n}"), format!("9878{n}"));
     let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    let caller = TcpStream::connect(server.addr());
+    let client = TcpStream::connect(server.addr());
     socket.send_to(b"question", server.addr()).unwrap();
     let until = Instant::now() + LIMIT;
-    while runs(&parent) + runs(&child) < 2 {
+    while count_processes(&parent) + count_processes(&child) < 2 {
         assert!(Instant::now() < until, "the program does not run");
         std::thread::sleep(Duration::from_millis(5));
     }
     // The connection, if there is one, ends with the test.
-    std::mem::forget(caller);
+    std::mem::forget(client);
     server
 }
 
@@ -205,8 +205,8 @@ fn second_signal_kills_the_process_group() {
         server.signal(libc::SIGINT);
         let code = server.wait().code;
         assert!([130, 143].contains(&code), "{line}: {code}");
-        nobody_runs(&format!("9877{n}"));
-        nobody_runs(&format!("9878{n}"));
+        wait_until_gone(&format!("9877{n}"));
+        wait_until_gone(&format!("9878{n}"));
     }
 }
 
@@ -216,8 +216,8 @@ fn hangup_and_quit_kill_the_process_group() {
         let server = with_stubborn_program("tcp-server", n);
         server.signal(signal);
         server.wait().exits(128 + signal);
-        nobody_runs(&format!("9877{n}"));
-        nobody_runs(&format!("9878{n}"));
+        wait_until_gone(&format!("9877{n}"));
+        wait_until_gone(&format!("9878{n}"));
     }
 }
 
@@ -225,31 +225,31 @@ fn hangup_and_quit_kill_the_process_group() {
 fn whole_run_limit_kills_the_process_group() {
     let server = with_stubborn_program("tcp-server --timeout 2s", 4);
     server.wait().exits(28);
-    nobody_runs("98774");
-    nobody_runs("98784");
+    wait_until_gone("98774");
+    wait_until_gone("98784");
 }
 
 #[test]
-fn killed_server_takes_its_program_with_it() {
+fn killed_server_ends_its_program() {
     for (line, word) in [("tcp-server", "98795"), ("udp-server", "98796")] {
         let server = sockit(line).and(&format!("--exec 'sleep {word}'")).serve();
-        let _caller = TcpStream::connect(server.addr());
+        let _client = TcpStream::connect(server.addr());
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.send_to(b"question", server.addr()).unwrap();
         let until = Instant::now() + LIMIT;
-        while runs(word) < 1 {
+        while count_processes(word) < 1 {
             assert!(Instant::now() < until, "the program does not run");
             std::thread::sleep(Duration::from_millis(5));
         }
         server.signal(libc::SIGKILL);
         server.wait().exits(137);
-        nobody_runs(word);
+        wait_until_gone(word);
     }
 }
 
 #[test]
 fn process_1_reaps_orphans_of_its_programs() {
-    if !Namespace::new().on_our_network().possible() {
+    if !Namespace::new().with_host_network().possible() {
         return;
     }
     // The program leaves a process behind that ends later, as a child of process 1.
@@ -257,7 +257,7 @@ fn process_1_reaps_orphans_of_its_programs() {
         .under(["unshare", "-r", "-p", "-f", "--kill-child"])
         .serve();
     for _ in 0..10 {
-        assert_eq!(call(server.addr()).hear_all(), b"started\n");
+        assert_eq!(connect(server.addr()).read_all(), b"started\n");
     }
     let list = format!("/proc/{0}/task/{0}/children", server.pid());
     let first = std::fs::read_to_string(list).unwrap();
@@ -270,16 +270,16 @@ fn process_1_reaps_orphans_of_its_programs() {
 }
 
 #[test]
-fn an_idle_connection_ends_its_program() {
+fn idle_timeout_ends_the_program() {
     let server = serve("--idle-timeout 200ms --grace 100ms --exec cat");
-    let mut caller = call(server.addr());
-    caller.say("hi");
-    caller.hear("hi");
-    server.wait_to_say("\"ended_by\":\"timeout\"");
+    let mut client = connect(server.addr());
+    client.send("hi");
+    client.expect_bytes("hi");
+    server.wait_for_log("\"ended_by\":\"timeout\"");
 }
 
 #[test]
-fn what_cannot_be_run_is_told_at_the_start() {
+fn missing_program_exits_at_startup() {
     for (flags, code) in [
         ("--exec no-such-program-anywhere", 26),
         ("--exec /etc/passwd", 26),
@@ -296,18 +296,18 @@ fn what_cannot_be_run_is_told_at_the_start() {
 }
 
 #[test]
-fn a_thousand_runs_leave_no_zombie_and_no_descriptor() {
+fn thousand_runs_leave_no_zombie_and_no_descriptor() {
     let server = sockit("tcp-server --exec true").serve();
     // Some of its own are only made when it takes its first caller.
-    call(server.addr()).hear_all();
-    server.wait_to_say(" closed.");
+    connect(server.addr()).read_all();
+    server.wait_for_log(" closed.");
     let (pid, before) = (server.pid(), descriptors(server.pid()));
     for n in 0..1000 {
-        let mut caller = call(server.addr());
+        let mut client = connect(server.addr());
         if n % 3 == 0 {
-            caller.finish();
+            client.half_close();
         }
-        assert_eq!(caller.hear_all(), b"");
+        assert_eq!(client.read_all(), b"");
     }
     let until = Instant::now() + LIMIT;
     while children(pid) > 0 || descriptors(pid).len() > before.len() {
@@ -318,16 +318,16 @@ fn a_thousand_runs_leave_no_zombie_and_no_descriptor() {
 }
 
 #[test]
-fn a_datagram_is_a_programs_input_and_its_output_the_answer() {
+fn datagram_is_the_input_and_output_is_the_reply() {
     let server =
         sockit("udp-server --sh 'cat; echo \" $PROTO $UDPREMOTEIP $UDPREMOTEPORT\"'").serve();
-    let caller = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    caller.set_read_timeout(Some(LIMIT)).unwrap();
-    let us = caller.local_addr().unwrap().port();
+    let client = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.set_read_timeout(Some(LIMIT)).unwrap();
+    let us = client.local_addr().unwrap().port();
     for word in ["one", "two", ""] {
-        caller.send_to(word.as_bytes(), server.addr()).unwrap();
+        client.send_to(word.as_bytes(), server.addr()).unwrap();
         let mut answer = [0; 100];
-        let n = caller.recv(&mut answer).unwrap();
+        let n = client.recv(&mut answer).unwrap();
         let want = format!("{word} UDP 127.0.0.1 {us}\n");
         assert_eq!(String::from_utf8_lossy(&answer[..n]), want);
     }
@@ -341,7 +341,7 @@ fn a_datagram_is_a_programs_input_and_its_output_the_answer() {
 }
 
 #[test]
-fn programs_for_datagrams_are_named_at_the_start() {
+fn missing_program_of_udp_server_exits_at_startup() {
     for (flags, code) in [
         ("--exec no-such-program-anywhere", 26),
         ("--service exec", 2),
@@ -354,7 +354,7 @@ fn programs_for_datagrams_are_named_at_the_start() {
 
 #[cfg(feature = "tls")]
 #[test]
-fn a_program_behind_tls_hears_the_end_and_answers_whole() {
+fn program_over_tls_reads_the_end_and_its_output_is_complete() {
     let server = serve("--tls --sh 'cat >/dev/null; head -c 1000000 /dev/zero'");
     for _ in 0..5 {
         let run = sockit("tcp-client --tls --insecure -q")
@@ -364,6 +364,6 @@ fn a_program_behind_tls_hears_the_end_and_answers_whole() {
         run.exits(0);
         assert_eq!(run.stdout.len(), 1_000_000);
     }
-    server.wait_to_say("\"bytes_in\":200000");
-    server.wait_to_say("\"bytes_out\":1000000");
+    server.wait_for_log("\"bytes_in\":200000");
+    server.wait_for_log("\"bytes_out\":1000000");
 }

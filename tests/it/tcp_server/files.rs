@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::tempdir;
 
-use crate::support::peer::{Script, call};
+use crate::support::peer::{Script, connect};
 use crate::support::process::Daemon;
 use crate::support::sockit::sockit;
 
@@ -26,22 +26,22 @@ fn listing(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn each_caller_gets_the_whole_file() {
+fn each_client_gets_the_complete_file() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("f");
     let bytes = some_bytes(3_000_001);
     fs::write(&path, &bytes).unwrap();
     let server = serve("--file", &path, "");
     for _ in 0..3 {
-        let mut caller = call(server.addr());
-        caller.say("whatever is asked");
-        assert!(caller.hear_all() == bytes);
+        let mut client = connect(server.addr());
+        client.send("whatever is asked");
+        assert!(client.read_all() == bytes);
     }
-    server.wait_to_say("\"bytes_out\":3000001");
+    server.wait_for_log("\"bytes_out\":3000001");
 }
 
 #[test]
-fn a_part_is_what_was_asked_for() {
+fn offset_and_count_select_a_part_of_the_file() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("f");
     fs::write(&path, "0123456789").unwrap();
@@ -54,12 +54,12 @@ fn a_part_is_what_was_asked_for() {
         ("--count 0", ""),
     ] {
         let server = serve("--file", &path, flags);
-        assert_eq!(call(server.addr()).hear_all(), part.as_bytes(), "{flags}");
+        assert_eq!(connect(server.addr()).read_all(), part.as_bytes(), "{flags}");
     }
 }
 
 #[test]
-fn what_is_no_file_is_refused_at_the_start() {
+fn path_that_is_no_file_exits_at_startup() {
     let folder = tempdir().unwrap();
     let fifo = folder.path().join("fifo");
     rustix::fs::mknodat(
@@ -82,65 +82,65 @@ fn what_is_no_file_is_refused_at_the_start() {
 }
 
 #[test]
-fn a_file_that_shrinks_midway_is_told_and_reset() {
+fn file_that_shrinks_is_logged_and_reset() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("f");
     fs::write(&path, some_bytes(64 << 20)).unwrap();
     let server = serve("--file", &path, "");
-    let mut caller = call(server.addr());
+    let mut client = connect(server.addr());
     let mut first = [0; 4096];
-    caller.read_exact(&mut first).unwrap();
+    client.read_exact(&mut first).unwrap();
     fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(1000).unwrap();
-    let end = std::io::copy(&mut caller, &mut std::io::sink());
+    let end = std::io::copy(&mut client, &mut std::io::sink());
     assert_eq!(end.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
-    server.wait_to_say("the file became shorter");
+    server.wait_for_log("the file became shorter");
 }
 
 #[test]
-fn a_file_that_is_gone_is_told_and_reset() {
+fn removed_file_is_logged_and_reset() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("f");
     fs::write(&path, "here").unwrap();
     let server = serve("--file", &path, "");
-    assert_eq!(call(server.addr()).hear_all(), b"here");
+    assert_eq!(connect(server.addr()).read_all(), b"here");
     fs::remove_file(&path).unwrap();
-    assert!(call(server.addr()).read(&mut [0; 10]).is_err(), "no clean end");
-    server.wait_to_say("No such file or directory");
+    assert!(connect(server.addr()).read(&mut [0; 10]).is_err(), "no clean end");
+    server.wait_for_log("No such file or directory");
     fs::write(&path, "again").unwrap();
-    assert_eq!(call(server.addr()).hear_all(), b"again");
+    assert_eq!(connect(server.addr()).read_all(), b"again");
 }
 
 #[test]
-fn what_comes_is_saved_before_the_caller_sees_the_end() {
+fn save_completes_before_the_client_reads_the_end() {
     let folder = tempdir().unwrap();
     let server = serve("--save", folder.path(), "");
     let bytes = some_bytes(2_000_000);
     for n in 1..=3 {
-        let mut caller = call(server.addr());
-        caller.say(&bytes);
-        caller.finish();
-        assert_eq!(caller.hear_all(), b"");
+        let mut client = connect(server.addr());
+        client.send(&bytes);
+        client.half_close();
+        assert_eq!(client.read_all(), b"");
         let files = listing(folder.path());
         assert_eq!(files.len(), n);
         assert!(files.iter().all(|file| fs::read(file).unwrap() == bytes));
         let name = files[n - 1].file_name().unwrap().to_string_lossy().into_owned();
-        let us = caller.local_addr().unwrap().port();
+        let us = client.local_addr().unwrap().port();
         assert!(name.ends_with(&format!("-127.0.0.1-{us}")), "{name}");
-        server.wait_to_say(&format!("\"saved\":\"{}", files[n - 1].display()));
+        server.wait_for_log(&format!("\"saved\":\"{}", files[n - 1].display()));
     }
 }
 
 #[test]
-fn what_did_not_come_whole_stays_a_part() {
+fn save_of_an_incomplete_stream_stays_a_part() {
     let folder = tempdir().unwrap();
     let server = serve("--save", folder.path(), "");
-    let mut caller = call(server.addr());
-    caller.say("only half");
+    let mut client = connect(server.addr());
+    client.send("only half");
     while listing(folder.path()).is_empty() {
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
-    caller.reset();
-    server.wait_to_say("\"ended_by\":\"reset\"");
+    client.reset();
+    server.wait_for_log("\"ended_by\":\"reset\"");
     let files = listing(folder.path());
     assert_eq!(files.len(), 1);
     assert_eq!(files[0].extension().unwrap(), "part");
@@ -148,30 +148,30 @@ fn what_did_not_come_whole_stays_a_part() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_file_without_a_size_is_sent_whole() {
+fn file_without_size_is_sent_completely() {
     let path = Path::new("/proc/version");
     let server = serve("--file", path, "");
-    assert_eq!(call(server.addr()).hear_all(), fs::read(path).unwrap());
+    assert_eq!(connect(server.addr()).read_all(), fs::read(path).unwrap());
     let empty = tempfile::NamedTempFile::new().unwrap();
     let server = serve("--file", empty.path(), "--once");
-    assert_eq!(call(server.addr()).hear_all(), b"");
+    assert_eq!(connect(server.addr()).read_all(), b"");
     server.wait().exits(0);
 }
 
 #[test]
-fn what_is_saved_is_for_the_owner_alone() {
+fn saved_file_has_mode_0600() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempdir().unwrap();
     let script = "umask 0; exec \"$0\" \"$@\"";
     let server = sockit("tcp-server --save").arg(folder.path()).under(["sh", "-c", script]).serve();
-    let mut caller = call(server.addr());
-    caller.say("secret");
+    let mut client = connect(server.addr());
+    client.send("secret");
     while listing(folder.path()).is_empty() {
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
     let mode = || fs::metadata(&listing(folder.path())[0]).unwrap().permissions().mode() & 0o7777;
     assert_eq!(mode(), 0o600);
-    caller.finish();
-    assert_eq!(caller.hear_all(), b"");
+    client.half_close();
+    assert_eq!(client.read_all(), b"");
     assert_eq!(mode(), 0o600);
 }

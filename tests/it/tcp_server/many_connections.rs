@@ -3,119 +3,119 @@
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use crate::support::peer::{self, Script, call};
+use crate::support::peer::{self, Script, connect};
 use crate::support::proc_stats::{cpu_time, descriptors, resident, threads};
 use crate::support::sockit::sockit;
 
 #[test]
-fn two_hundred_at_once_are_all_served() {
+fn two_hundred_concurrent_clients_are_served() {
     let server = sockit("tcp-server").serve();
-    let mut callers: Vec<_> = (0..200).map(|_| call(server.addr())).collect();
-    for (n, caller) in callers.iter_mut().enumerate() {
-        caller.hear("Welcome!");
-        caller.say(format!("caller {n}"));
+    let mut clients: Vec<_> = (0..200).map(|_| connect(server.addr())).collect();
+    for (n, client) in clients.iter_mut().enumerate() {
+        client.expect_bytes("Welcome!");
+        client.send(format!("caller {n}"));
     }
-    for (n, caller) in callers.iter_mut().enumerate() {
-        caller.hear(format!("Hello, caller {n}!"));
-        caller.say("exit");
+    for (n, client) in clients.iter_mut().enumerate() {
+        client.expect_bytes(format!("Hello, caller {n}!"));
+        client.send("exit");
     }
-    for caller in &mut callers {
-        assert_eq!(caller.hear_all(), b"");
+    for client in &mut clients {
+        assert_eq!(client.read_all(), b"");
     }
     server.stop().exits(0);
 }
 
 #[test]
-fn threads_and_descriptors_come_back() {
+fn threads_and_descriptors_are_released() {
     let server = sockit("tcp-server").serve();
-    call(server.addr()).hear("Welcome!");
-    wait_until("the first caller is gone", || threads(server.pid()) <= before_any_caller());
+    connect(server.addr()).expect_bytes("Welcome!");
+    wait_until("the first caller is gone", || threads(server.pid()) <= idle_threads());
     let (threads_before, fds_before) = (threads(server.pid()), descriptors(server.pid()));
-    let mut callers: Vec<_> = (0..300).map(|_| call(server.addr())).collect();
-    callers.iter_mut().for_each(|caller| caller.hear("Welcome!"));
-    let each = resident(server.pid()) / callers.len() as u64;
+    let mut clients: Vec<_> = (0..300).map(|_| connect(server.addr())).collect();
+    clients.iter_mut().for_each(|client| client.expect_bytes("Welcome!"));
+    let each = resident(server.pid()) / clients.len() as u64;
     // The whole process shared among its callers; a debug build is no measure of the rest.
     assert!(each <= 96, "{each} KiB per caller");
-    drop(callers);
+    drop(clients);
     wait_until("threads are back", || threads(server.pid()) <= threads_before);
     wait_until("descriptors are back", || descriptors(server.pid()) <= fds_before);
 }
 
 /// The accepting thread, the log's writer and a little more.
-fn before_any_caller() -> usize {
+fn idle_threads() -> usize {
     6
 }
 
 #[test]
-fn five_hundred_resets_at_once_leave_it_alive() {
+fn five_hundred_resets_leave_the_server_running() {
     let mut server = sockit("tcp-server").serve();
     for _ in 0..500 {
-        call(server.addr()).reset();
+        connect(server.addr()).reset();
     }
-    call(server.addr()).hear("Welcome!");
+    connect(server.addr()).expect_bytes("Welcome!");
     assert!(server.is_alive());
-    server.stop().exits(0).never_says("internal error");
+    server.stop().exits(0).never_logs("internal error");
 }
 
 #[test]
-fn forty_descriptors_and_eighty_callers() {
+fn exhausted_descriptors_are_waited_for_without_spinning() {
     let Some(_) = peer::program("prlimit") else { return };
     let server = sockit("tcp-server").under(["prlimit", "--nofile=40"]).serve();
-    let callers: Vec<_> = (0..80).map(|_| call(server.addr())).collect();
+    let clients: Vec<_> = (0..80).map(|_| connect(server.addr())).collect();
     let mut server = server;
-    greeted(&callers[0]);
+    expect_greeting(&clients[0]);
     let (began, busy) = (Instant::now(), cpu_time(server.pid()));
     // A second of standing at the limit is what is measured.
     std::thread::sleep(Duration::from_secs(1));
     let share = (cpu_time(server.pid()) - busy).as_secs_f64() / began.elapsed().as_secs_f64();
     assert!(share < 0.3, "{:.0} % of a core while out of descriptors", share * 100.0);
     assert!(server.is_alive());
-    drop(callers);
-    call(server.addr()).hear("Welcome!");
+    drop(clients);
+    connect(server.addr()).expect_bytes("Welcome!");
     let run = server.stop();
-    run.exits(0).never_says("internal error");
+    run.exits(0).never_logs("internal error");
 }
 
-fn greeted(caller: &TcpStream) {
-    let mut caller = caller.try_clone().unwrap();
-    caller.hear("Welcome!");
+fn expect_greeting(client: &TcpStream) {
+    let mut client = client.try_clone().unwrap();
+    client.expect_bytes("Welcome!");
 }
 
 #[test]
-fn a_full_house_makes_callers_wait() {
+fn max_conns_queues_in_backlog() {
     let server = sockit("tcp-server --max-conns 2").serve();
-    let mut first = call(server.addr());
-    let mut second = call(server.addr());
-    first.hear("Welcome!");
-    second.hear("Welcome!");
-    let mut third = call(server.addr());
+    let mut first = connect(server.addr());
+    let mut second = connect(server.addr());
+    first.expect_bytes("Welcome!");
+    second.expect_bytes("Welcome!");
+    let mut third = connect(server.addr());
     third.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
     let kept_waiting = std::io::Read::read(&mut third, &mut [0; 8]);
     assert!(kept_waiting.is_err(), "nobody greets the third yet: {kept_waiting:?}");
     third.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     drop(first);
-    third.hear("Welcome!");
+    third.expect_bytes("Welcome!");
 }
 
 #[test]
-fn one_address_has_its_own_limit() {
+fn max_conns_per_ip_closes_further_connections() {
     let server = sockit("tcp-server --max-conns-per-ip 2").serve();
-    let mut first = call(server.addr());
-    let mut second = call(server.addr());
-    first.hear("Welcome!");
-    second.hear("Welcome!");
-    let closed = std::io::Read::read(&mut call(server.addr()), &mut [0; 8]);
+    let mut first = connect(server.addr());
+    let mut second = connect(server.addr());
+    first.expect_bytes("Welcome!");
+    second.expect_bytes("Welcome!");
+    let closed = std::io::Read::read(&mut connect(server.addr()), &mut [0; 8]);
     assert!(matches!(closed, Ok(0) | Err(_)), "the third is closed at once: {closed:?}");
-    let mut elsewhere = call_from("127.0.0.2:0", server.addr());
-    elsewhere.hear("Welcome!");
+    let mut elsewhere = connect_from("127.0.0.2:0", server.addr());
+    elsewhere.expect_bytes("Welcome!");
     drop(first);
     wait_until("the place is free again", || {
-        let mut again = call(server.addr());
+        let mut again = connect(server.addr());
         std::io::Read::read(&mut again, &mut [0; 8]).is_ok_and(|n| n > 0)
     });
 }
 
-fn call_from(source: &str, to: SocketAddr) -> TcpStream {
+fn connect_from(source: &str, to: SocketAddr) -> TcpStream {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.bind(&source.parse::<SocketAddr>().unwrap().into()).unwrap();
     socket.connect(&to.into()).unwrap();
@@ -125,10 +125,10 @@ fn call_from(source: &str, to: SocketAddr) -> TcpStream {
 }
 
 #[test]
-fn rules_let_in_and_keep_out() {
+fn allow_and_deny_select_clients() {
     let greets = |rules: &str| {
         let server = sockit("tcp-server").and(rules).serve();
-        let answer = std::io::Read::read(&mut call(server.addr()), &mut [0; 8]);
+        let answer = std::io::Read::read(&mut connect(server.addr()), &mut [0; 8]);
         answer.is_ok_and(|n| n > 0)
     };
     assert!(greets("--allow 127.0.0.0/8"));
@@ -151,28 +151,28 @@ fn rules_let_in_and_keep_out() {
 }
 
 #[test]
-fn max_accepts_counts_callers() {
+fn max_accepts_counts_clients() {
     let server = sockit("tcp-server --max-accepts 3").serve();
     for _ in 0..3 {
-        let mut caller = call(server.addr());
-        caller.hear("Welcome!");
-        caller.say("exit");
-        assert_eq!(caller.hear_all(), b"");
+        let mut client = connect(server.addr());
+        client.expect_bytes("Welcome!");
+        client.send("exit");
+        assert_eq!(client.read_all(), b"");
     }
     server.wait().exits(0);
 }
 
 #[test]
-fn denied_callers_do_not_count() {
+fn denied_clients_do_not_count() {
     let server = sockit("tcp-server --once --deny 127.0.0.2").serve();
     for _ in 0..3 {
-        let end = std::io::Read::read(&mut call_from("127.0.0.2:0", server.addr()), &mut [0; 8]);
+        let end = std::io::Read::read(&mut connect_from("127.0.0.2:0", server.addr()), &mut [0; 8]);
         assert!(matches!(end, Ok(0) | Err(_)), "{end:?}");
     }
-    let mut caller = call(server.addr());
-    caller.hear("Welcome!");
-    caller.say("exit");
-    assert_eq!(caller.hear_all(), b"");
+    let mut client = connect(server.addr());
+    client.expect_bytes("Welcome!");
+    client.send("exit");
+    assert_eq!(client.read_all(), b"");
     server.wait().exits(0);
 }
 

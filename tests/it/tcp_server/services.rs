@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::time::{Duration, Instant};
 
-use crate::support::peer::{Script, call};
+use crate::support::peer::{Script, connect};
 use crate::support::process::Daemon;
 use crate::support::sockit::sockit;
 
@@ -12,63 +12,63 @@ fn serve(line: &str) -> Daemon {
 }
 
 #[test]
-fn hello_greets_whoever_introduces_themselves() {
+fn hello_greets_each_name() {
     let server = serve("--service hello");
-    let mut caller = call(server.addr());
-    caller.hear("Welcome!");
+    let mut client = connect(server.addr());
+    client.expect_bytes("Welcome!");
     for name in ["Michael", "Tracy", "小明", "two words"] {
-        caller.say(name);
-        caller.hear(format!("Hello, {name}!"));
+        client.send(name);
+        client.expect_bytes(format!("Hello, {name}!"));
     }
-    caller.say("exit");
-    assert_eq!(caller.hear_all(), b"");
+    client.send("exit");
+    assert_eq!(client.read_all(), b"");
 }
 
 #[test]
-fn a_line_end_is_taken_off_and_put_back() {
+fn hello_keeps_the_line_end() {
     let server = serve("");
-    let mut caller = call(server.addr());
-    caller.hear("Welcome!");
-    caller.say("unix\n");
-    caller.hear("Hello, unix!\n");
-    caller.say("dos\r\n");
-    caller.hear("Hello, dos!\r\n");
-    caller.say("several\nin one\nread");
-    caller.hear("Hello, several!\nHello, in one!\nHello, read!");
-    caller.say("exit\n");
-    assert_eq!(caller.hear_all(), b"");
+    let mut client = connect(server.addr());
+    client.expect_bytes("Welcome!");
+    client.send("unix\n");
+    client.expect_bytes("Hello, unix!\n");
+    client.send("dos\r\n");
+    client.expect_bytes("Hello, dos!\r\n");
+    client.send("several\nin one\nread");
+    client.expect_bytes("Hello, several!\nHello, in one!\nHello, read!");
+    client.send("exit\n");
+    assert_eq!(client.read_all(), b"");
 }
 
 #[test]
-fn end_of_stream_ends_hello_too() {
+fn end_of_stream_ends_hello() {
     let server = serve("");
-    let mut caller = call(server.addr());
-    caller.hear("Welcome!");
-    caller.finish();
-    assert_eq!(caller.hear_all(), b"");
+    let mut client = connect(server.addr());
+    client.expect_bytes("Welcome!");
+    client.half_close();
+    assert_eq!(client.read_all(), b"");
 }
 
 #[test]
-fn echo_gives_back_every_byte() {
+fn echo_returns_every_byte() {
     let server = serve("--service echo");
-    let mut caller = call(server.addr());
+    let mut client = connect(server.addr());
     let all: Vec<u8> = (0..=255).collect();
-    caller.say(&all);
-    caller.hear(&all);
-    caller.finish();
-    assert_eq!(caller.hear_all(), b"");
+    client.send(&all);
+    client.expect_bytes(&all);
+    client.half_close();
+    assert_eq!(client.read_all(), b"");
 }
 
 #[test]
-fn time_answers_in_ctimes_form() {
+fn time_has_the_form_of_ctime() {
     let server = serve("--service time").port();
     let server_time = sockit("tcp-server --service time").env("TZ", "UTC").serve();
     assert_ne!(server, server_time.port());
-    let mut caller = call(server_time.addr());
-    caller.say("now?");
+    let mut client = connect(server_time.addr());
+    client.send("now?");
     // `[Tue Feb 17 10:00:18 2026] now?`: ctime(3) pads the day of the month with a space.
     let mut answer = [0; 31];
-    caller.read_exact(&mut answer).unwrap();
+    client.read_exact(&mut answer).unwrap();
     let answer = String::from_utf8_lossy(&answer).into_owned();
     let shape =
         r"^\[(Mon|Tue|Wed|Thu|Fri|Sat|Sun) [A-Z][a-z]{2} [ 1-3][0-9] \d\d:\d\d:\d\d \d{4}\] now\?$";
@@ -79,130 +79,130 @@ fn time_answers_in_ctimes_form() {
 #[test]
 fn ack_answers_once_and_closes() {
     let server = serve("--service ack");
-    let mut caller = call(server.addr());
-    caller.say("hello");
-    assert_eq!(String::from_utf8(caller.hear_all()).unwrap(), "已接收到数据 hello");
+    let mut client = connect(server.addr());
+    client.send("hello");
+    assert_eq!(String::from_utf8(client.read_all()).unwrap(), "已接收到数据 hello");
 }
 
 #[test]
 fn reply_fills_its_template() {
     let server = serve("--reply '{n}: {message} from {peer} at {local}' --greeting 'hi {peer}; '");
-    let mut caller = call(server.addr());
-    let (us, them) = (caller.local_addr().unwrap(), server.addr());
-    caller.hear(format!("hi {us}; "));
-    caller.say("a");
-    caller.hear(format!("1: a from {us} at {them}"));
-    caller.say("b");
-    caller.hear(format!("2: b from {us} at {them}"));
+    let mut client = connect(server.addr());
+    let (us, them) = (client.local_addr().unwrap(), server.addr());
+    client.expect_bytes(format!("hi {us}; "));
+    client.send("a");
+    client.expect_bytes(format!("1: a from {us} at {them}"));
+    client.send("b");
+    client.expect_bytes(format!("2: b from {us} at {them}"));
 }
 
 #[test]
-fn reply_knows_the_time() {
+fn reply_fills_in_the_time() {
     let server = serve("--reply '{time}|'");
-    let mut caller = call(server.addr());
-    caller.say("?");
+    let mut client = connect(server.addr());
+    client.send("?");
     let mut answer = [0; 25];
-    caller.read_exact(&mut answer).unwrap();
+    client.read_exact(&mut answer).unwrap();
     assert_eq!(answer[24], b'|', "ctime's 24 characters: {}", answer.escape_ascii());
 }
 
 #[test]
-fn what_a_message_holds_is_never_a_template() {
+fn message_is_never_a_template() {
     let server = serve("--reply 'Your msg={message}'");
-    let mut caller = call(server.addr());
-    caller.say("{peer} {n} {message} {{}}");
-    caller.hear("Your msg={peer} {n} {message} {{}}");
+    let mut client = connect(server.addr());
+    client.send("{peer} {n} {message} {{}}");
+    client.expect_bytes("Your msg={peer} {n} {message} {{}}");
 }
 
 #[test]
-fn until_and_messages_bound_a_talk() {
+fn until_and_messages_end_the_session() {
     let server = serve("--reply 'got {message};' --until stop");
-    let mut caller = call(server.addr());
-    caller.say("go");
-    caller.hear("got go;");
-    caller.say("stop");
-    assert_eq!(caller.hear_all(), b"");
+    let mut client = connect(server.addr());
+    client.send("go");
+    client.expect_bytes("got go;");
+    client.send("stop");
+    assert_eq!(client.read_all(), b"");
 
     let server = serve("--reply 'got {message};' --messages 2");
-    let mut caller = call(server.addr());
-    caller.say("1");
-    caller.hear("got 1;");
-    caller.say("2");
-    assert_eq!(caller.hear_all(), b"got 2;");
+    let mut client = connect(server.addr());
+    client.send("1");
+    client.expect_bytes("got 1;");
+    client.send("2");
+    assert_eq!(client.read_all(), b"got 2;");
 }
 
 #[test]
-fn a_greeting_alone_is_a_service() {
+fn greeting_without_service_is_sent() {
     let server = serve("--greeting 'only this'");
-    let mut caller = call(server.addr());
-    caller.hear("only this");
-    caller.finish();
-    assert_eq!(caller.hear_all(), b"");
+    let mut client = connect(server.addr());
+    client.expect_bytes("only this");
+    client.half_close();
+    assert_eq!(client.read_all(), b"");
 }
 
 #[test]
 fn line_framing_waits_for_the_end_of_the_line() {
     let server = serve("--reply '<{message}>' --framing line");
-    let mut caller = call(server.addr());
+    let mut client = connect(server.addr());
     for piece in ["ha", "lf", "\n", "two\nthr", "ee\r\nrest"] {
-        caller.say(piece);
+        client.send(piece);
     }
-    caller.finish();
-    let all = String::from_utf8(caller.hear_all()).unwrap();
+    client.half_close();
+    let all = String::from_utf8(client.read_all()).unwrap();
     assert_eq!(all, "<half>\n<two>\n<three>\r\n<rest>");
 }
 
 #[test]
 fn bytes_framing_counts_characters() {
     let server = serve("--reply '<{message}>' --framing bytes:3");
-    let mut caller = call(server.addr());
-    caller.say("abcde");
-    caller.say("f已接收到");
-    caller.finish();
-    assert_eq!(String::from_utf8(caller.hear_all()).unwrap(), "<abc><def><已接收><到>");
+    let mut client = connect(server.addr());
+    client.send("abcde");
+    client.send("f已接收到");
+    client.half_close();
+    assert_eq!(String::from_utf8(client.read_all()).unwrap(), "<abc><def><已接收><到>");
 }
 
 #[test]
-fn utf8_is_never_split() {
+fn chunk_framing_never_splits_a_character() {
     let server = serve("--reply '<{message}>' --framing chunk");
-    let mut caller = call(server.addr());
+    let mut client = connect(server.addr());
     let word = "已".as_bytes();
-    caller.say(&word[..2]);
+    client.send(&word[..2]);
     // The rest comes in a read of its own, for the kernel had the first part delivered.
     std::thread::sleep(Duration::from_millis(50));
-    caller.say(&word[2..]);
-    caller.hear("<已>");
+    client.send(&word[2..]);
+    client.expect_bytes("<已>");
 }
 
 #[test]
-fn a_message_without_end_is_told_and_ends_that_connection_only() {
+fn message_without_end_closes_its_connection_only() {
     let server = serve("--framing line --max-message 1k --json");
-    let mut caller = call(server.addr());
-    caller.hear("Welcome!");
-    caller.say(vec![b'x'; 4000]);
-    let end = std::io::copy(&mut caller, &mut std::io::sink());
+    let mut client = connect(server.addr());
+    client.expect_bytes("Welcome!");
+    client.send(vec![b'x'; 4000]);
+    let end = std::io::copy(&mut client, &mut std::io::sink());
     assert!(end.is_err() || end.is_ok_and(|n| n == 0), "no answer to half a message");
-    server.wait_to_say("\"code\":63");
-    let mut next = call(server.addr());
-    next.hear("Welcome!");
+    server.wait_for_log("\"code\":63");
+    let mut next = connect(server.addr());
+    next.expect_bytes("Welcome!");
 }
 
 #[test]
-fn discard_takes_everything_and_says_nothing() {
+fn discard_reads_everything_and_sends_nothing() {
     let server = serve("--service discard --json");
-    let mut caller = call(server.addr());
-    caller.say(vec![b'x'; 1 << 20]);
-    caller.finish();
-    assert_eq!(caller.hear_all(), b"");
-    server.wait_to_say("\"bytes_in\":1048576");
+    let mut client = connect(server.addr());
+    client.send(vec![b'x'; 1 << 20]);
+    client.half_close();
+    assert_eq!(client.read_all(), b"");
+    server.wait_for_log("\"bytes_in\":1048576");
 }
 
 #[test]
-fn chargen_is_rfc_864s_pattern() {
+fn chargen_sends_the_pattern_of_rfc_864() {
     let server = serve("--service chargen");
-    let mut caller = call(server.addr());
+    let mut client = connect(server.addr());
     let mut text = vec![0; 96 * 74];
-    caller.read_exact(&mut text).unwrap();
+    client.read_exact(&mut text).unwrap();
     for (n, line) in text.chunks(74).enumerate() {
         // 95 printing characters in a ring, 72 of them in a line, each line one further on.
         let want: Vec<u8> = (0..72).map(|i| b' ' + ((n + i) % 95) as u8).collect();
@@ -215,45 +215,45 @@ fn chargen_is_rfc_864s_pattern() {
 }
 
 #[test]
-fn a_delay_precedes_each_answer() {
+fn delay_precedes_each_answer() {
     let server = serve("--delay 150ms");
-    let mut caller = call(server.addr());
-    caller.hear("Welcome!");
+    let mut client = connect(server.addr());
+    client.expect_bytes("Welcome!");
     let asked = Instant::now();
-    caller.say("a");
-    caller.hear("Hello, a!");
-    caller.say("b");
-    caller.hear("Hello, b!");
+    client.send("a");
+    client.expect_bytes("Hello, a!");
+    client.send("b");
+    client.expect_bytes("Hello, b!");
     assert!(asked.elapsed() >= Duration::from_millis(300), "{:?}", asked.elapsed());
 }
 
 #[test]
-fn pipe_joins_one_caller_at_a_time() {
+fn pipe_serves_one_client_at_a_time() {
     let mut server = sockit("tcp-server --service pipe --exit-on-eof").stdin_open().serve();
-    let mut first = call(server.addr());
-    first.say("one ");
-    server.wait_to_print("one ");
-    let mut second = call(server.addr());
-    second.say("two");
-    server.type_in("for the first");
-    first.hear("for the first");
-    first.finish();
+    let mut first = connect(server.addr());
+    first.send("one ");
+    server.wait_for_output("one ");
+    let mut second = connect(server.addr());
+    second.send("two");
+    server.write_stdin("for the first");
+    first.expect_bytes("for the first");
+    first.half_close();
     drop(first);
-    server.wait_to_print("one two");
+    server.wait_for_output("one two");
 }
 
 #[test]
-fn a_message_shows_where_it_was_cut_by_the_clients_own_writes() {
+fn one_write_is_one_message() {
     // The client of the tutorials writes without line ends: one write is one message.
     let server = serve("--service ack --messages 1");
-    let mut caller = call(server.addr());
-    caller.say("no newline");
-    assert_eq!(String::from_utf8(caller.hear_all()).unwrap(), "已接收到数据 no newline");
+    let mut client = connect(server.addr());
+    client.send("no newline");
+    assert_eq!(String::from_utf8(client.read_all()).unwrap(), "已接收到数据 no newline");
 }
 
 #[cfg(feature = "tls")]
 #[test]
-fn a_long_message_is_one_under_tls_too() {
+fn long_message_over_tls_is_one() {
     let server = serve("--tls");
     let run = sockit("tcp-client --tls --insecure -q --send")
         .arg("y".repeat(40_000))
@@ -265,72 +265,72 @@ fn a_long_message_is_one_under_tls_too() {
 }
 
 #[test]
-fn an_answer_that_the_idle_limit_cuts_ends_in_a_reset() {
+fn idle_timeout_resets_an_incomplete_answer() {
     let server = serve("--service echo --idle-timeout 300ms --json");
-    let mut caller = call(server.addr());
+    let mut client = connect(server.addr());
     // Nobody reads what comes back, until the server has had enough.
-    let said = std::io::Write::write_all(&mut caller, &vec![b'x'; 64 << 20]);
-    server.wait_to_say("\"ended_by\":\"timeout\"");
-    let end = std::io::copy(&mut caller, &mut std::io::sink());
-    assert!(said.is_err() || end.is_err(), "{said:?} {end:?}");
+    let sent = std::io::Write::write_all(&mut client, &vec![b'x'; 64 << 20]);
+    server.wait_for_log("\"ended_by\":\"timeout\"");
+    let end = std::io::copy(&mut client, &mut std::io::sink());
+    assert!(sent.is_err() || end.is_err(), "{sent:?} {end:?}");
 }
 
 #[test]
 fn length_framing_prefixes_messages_greeting_and_answers() {
     for (framing, zeros) in [("length:1", 0), ("length:2", 1), ("length:4", 3)] {
         let server = serve(&format!("--once --framing {framing}"));
-        let mut client = call(server.addr());
+        let mut client = connect(server.addr());
         let framed = |text: &str| {
             let mut bytes = vec![0; zeros];
             bytes.push(text.len() as u8);
             [bytes, text.as_bytes().to_vec()].concat()
         };
-        client.hear(framed("Welcome!"));
-        client.say([framed("Ann"), framed(""), framed("two\nlines\n")].concat());
-        client.hear([framed("Hello, Ann!"), framed("Hello, !")].concat());
-        client.hear(framed("Hello, two\nlines\n!"));
+        client.expect_bytes(framed("Welcome!"));
+        client.send([framed("Ann"), framed(""), framed("two\nlines\n")].concat());
+        client.expect_bytes([framed("Hello, Ann!"), framed("Hello, !")].concat());
+        client.expect_bytes(framed("Hello, two\nlines\n!"));
         // A message that comes in pieces is one.
         let tracy = framed("Tracy");
-        client.say(&tracy[..zeros + 3]);
-        client.say(&tracy[zeros + 3..]);
-        client.hear(framed("Hello, Tracy!"));
-        client.say(framed("exit"));
-        assert_eq!(client.hear_all(), b"");
+        client.send(&tracy[..zeros + 3]);
+        client.send(&tracy[zeros + 3..]);
+        client.expect_bytes(framed("Hello, Tracy!"));
+        client.send(framed("exit"));
+        assert_eq!(client.read_all(), b"");
         server.wait().exits(0);
     }
 }
 
 #[test]
-fn length_over_max_message_is_63_before_the_message_comes() {
+fn length_over_max_message_exits_63_before_the_message() {
     let server = serve("--once --service reply --framing length:4 --max-message 100");
-    let mut client = call(server.addr());
-    client.say(b"\0\0\0\x02hi\0\0\0\x65");
-    client.hear(b"\0\0\0\x0bYour msg=hi");
-    assert_eq!(client.hear_all(), b"");
-    server.wait().exits(63).fails_at("receive").says("--max-message");
+    let mut client = connect(server.addr());
+    client.send(b"\0\0\0\x02hi\0\0\0\x65");
+    client.expect_bytes(b"\0\0\0\x0bYour msg=hi");
+    assert_eq!(client.read_all(), b"");
+    server.wait().exits(63).fails_at("receive").logs("--max-message");
 }
 
 #[test]
-fn length_framing_that_ends_inside_a_message_is_18_without_an_answer() {
+fn length_framing_that_ends_inside_a_message_exits_18() {
     let server = serve("--once --service reply --framing length:2");
-    let mut client = call(server.addr());
-    client.say(b"\0\x01a\0\x05half");
-    client.finish();
-    assert_eq!(client.hear_all(), b"\0\x0aYour msg=a");
-    server.wait().exits(18).fails_at("receive").says("inside a message");
+    let mut client = connect(server.addr());
+    client.send(b"\0\x01a\0\x05half");
+    client.half_close();
+    assert_eq!(client.read_all(), b"\0\x0aYour msg=a");
+    server.wait().exits(18).fails_at("receive").logs("inside a message");
 }
 
 #[test]
-fn answer_that_its_length_cannot_announce_is_63() {
+fn answer_too_long_for_its_length_field_exits_63() {
     let server = serve("--once --framing length:1 --service reply --reply '{message}!'");
-    let mut client = call(server.addr());
-    client.say([&b"\x02ok\xff"[..], &[b'x'; 255]].concat());
-    assert_eq!(client.hear_all(), b"\x03ok!");
-    server.wait().exits(63).fails_at("send").says("255");
+    let mut client = connect(server.addr());
+    client.send([&b"\x02ok\xff"[..], &[b'x'; 255]].concat());
+    assert_eq!(client.read_all(), b"\x03ok!");
+    server.wait().exits(63).fails_at("send").logs("255");
 }
 
 #[test]
-fn length_framing_is_refused_where_there_are_no_framed_messages() {
+fn length_framing_without_framed_messages_is_usage_error() {
     let dir = tempfile::tempdir().unwrap();
     for line in
         ["udp-server --service reply", "tcp-server --service chat", "tcp-server --service pipe"]

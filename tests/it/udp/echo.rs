@@ -4,72 +4,72 @@ use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::support::datagrams::{ask, caller, caller_at, hear, local};
+use crate::support::datagrams::{exchange, local_addr, receive, udp_socket, udp_socket_at};
 use crate::support::peer;
-use crate::support::process::{Daemon, Running};
+use crate::support::process::{Daemon, Process};
 use crate::support::sockit::{LIMIT, sockit};
-use crate::support::strace::{can_inject, injected};
+use crate::support::strace::{can_trace, injected};
 
 #[test]
-fn every_size_comes_back_whole() {
+fn datagram_of_every_size_is_echoed() {
     let server = sockit("udp-echo").serve();
-    let caller = caller();
+    let client = udp_socket();
     for size in [0, 1, 2, 1472, 8192, 65_506, 65_507] {
         let sent: Vec<u8> = (0..=250).cycle().take(size).collect();
-        assert!(ask(&caller, server.addr(), &sent) == sent, "{size} bytes");
+        assert!(exchange(&client, server.addr(), &sent) == sent, "{size} bytes");
     }
     let run = server.stop();
-    run.exits(0).prints("").says("7 datagrams in (140680 bytes), 7 out (140680 bytes), 1 peers");
+    run.exits(0).prints("").logs("7 datagrams in (140680 bytes), 7 out (140680 bytes), 1 peers");
 }
 
 #[test]
-fn interleaved_peers_get_only_their_own() {
+fn interleaved_peers_get_their_own_datagrams() {
     let server = sockit("udp-echo").serve();
-    let (one, two) = (caller(), caller());
+    let (one, two) = (udp_socket(), udp_socket());
     for n in 0..50 {
         one.send_to(format!("one {n}").as_bytes(), server.addr()).unwrap();
         two.send_to(format!("two {n}").as_bytes(), server.addr()).unwrap();
     }
     for n in 0..50 {
-        assert_eq!(hear(&one).0, format!("one {n}").as_bytes());
-        assert_eq!(hear(&two).0, format!("two {n}").as_bytes());
+        assert_eq!(receive(&one).0, format!("one {n}").as_bytes());
+        assert_eq!(receive(&two).0, format!("two {n}").as_bytes());
     }
 }
 
 #[test]
-fn an_answer_leaves_from_the_address_that_was_asked() {
+fn reply_leaves_from_the_receiving_address() {
     let server = sockit("udp-echo --host ''").serve();
     let port = server.port();
     for (ours, asked) in [("127.0.0.1", "127.0.0.2"), ("127.0.0.3", "127.0.0.4")] {
         let asked = SocketAddr::new(asked.parse().unwrap(), port);
-        let caller = caller_at(ours);
-        caller.send_to(b"?", asked).unwrap();
-        assert_eq!(hear(&caller), (b"?".to_vec(), asked));
+        let client = udp_socket_at(ours);
+        client.send_to(b"?", asked).unwrap();
+        assert_eq!(receive(&client), (b"?".to_vec(), asked));
     }
     if UdpSocket::bind("[::1]:0").is_ok() {
         let asked = SocketAddr::from((Ipv6Addr::LOCALHOST, port));
-        let caller = caller_at("::1");
-        caller.send_to(b"?", asked).unwrap();
-        assert_eq!(hear(&caller), (b"?".to_vec(), asked));
+        let client = udp_socket_at("::1");
+        client.send_to(b"?", asked).unwrap();
+        assert_eq!(receive(&client), (b"?".to_vec(), asked));
     }
 }
 
 #[test]
-fn what_a_whole_network_was_sent_is_answered_too() {
+fn broadcast_datagram_is_echoed() {
     for flags in ["--host ''", "-4 --host ''"] {
         let server = sockit("udp-echo").and(flags).serve();
-        let caller = caller();
-        caller.set_broadcast(true).unwrap();
-        let everybody = SocketAddr::from(([127, 255, 255, 255], server.port()));
-        caller.send_to(b"anybody?", everybody).unwrap();
-        let (answer, from) = hear(&caller);
+        let client = udp_socket();
+        client.set_broadcast(true).unwrap();
+        let broadcast = SocketAddr::from(([127, 255, 255, 255], server.port()));
+        client.send_to(b"anybody?", broadcast).unwrap();
+        let (answer, from) = receive(&client);
         assert_eq!((answer.as_slice(), from.ip()), (&b"anybody?"[..], [127, 0, 0, 1].into()));
         server.stop().exits(0);
     }
 }
 
 #[test]
-fn merged_datagrams_come_back_one_by_one() {
+fn merged_datagrams_are_echoed_one_by_one() {
     let Some(mut python) = peer::program("python3") else { return };
     let server = sockit("udp-echo").serve();
     // Sent as one with UDP_SEGMENT (udp(7)), the kernel may hand them to sockit as one.
@@ -83,45 +83,45 @@ for letter, size in ((b'a', 100), (b'b', 100), (b'c', 30)):
 print('whole')";
     python.args(["-c", script, &server.port().to_string()]);
     python.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let run = Running::start(python, Some(Vec::new()), LIMIT).wait();
+    let run = Process::start(python, Some(Vec::new()), LIMIT).wait();
     run.exits(0);
     assert!(["whole\n", "no UDP_SEGMENT\n"].contains(&run.text().as_str()), "{}", run.text());
 }
 
 #[test]
-fn verbose_tells_who_asked() {
+fn verbose_logs_the_peer() {
     let server = sockit("udp-echo -v").serve();
-    let caller = caller();
-    ask(&caller, server.addr(), "hello");
-    server.wait_to_say(&format!("Got data from {} (5 bytes)", local(&caller)));
+    let client = udp_socket();
+    exchange(&client, server.addr(), "hello");
+    server.wait_for_log(&format!("Got data from {} (5 bytes)", local_addr(&client)));
     server.stop().exits(0);
 }
 
 #[test]
-fn vanished_peers_do_not_stop_it() {
+fn vanished_peers_do_not_stop_the_server() {
     let server = sockit("udp-echo").serve();
     for n in 0..200 {
-        let gone = caller();
+        let gone = udp_socket();
         gone.send_to(format!("{n}").as_bytes(), server.addr()).unwrap();
     }
-    assert_eq!(ask(&caller(), server.addr(), "still there"), b"still there");
+    assert_eq!(exchange(&udp_socket(), server.addr(), "still there"), b"still there");
     server.stop().exits(0);
 }
 
 #[test]
-fn a_source_is_answered_so_often_and_no_more() {
+fn max_rate_limits_replies_per_source() {
     let server = sockit("udp-echo --max-rate 10 --json").serve();
-    let (caller, other) = (caller(), caller_at("127.0.0.9"));
+    let (client, other) = (udp_socket(), udp_socket_at("127.0.0.9"));
     for n in 0..50u8 {
-        caller.send_to(&[n], server.addr()).unwrap();
+        client.send_to(&[n], server.addr()).unwrap();
     }
     for n in 0..10u8 {
-        assert_eq!(hear(&caller).0, [n]);
+        assert_eq!(receive(&client).0, [n]);
     }
-    assert_eq!(ask(&other, server.addr(), "mine"), b"mine", "another source is not affected");
+    assert_eq!(exchange(&other, server.addr(), "mine"), b"mine", "another source is not affected");
     let run = server.stop();
-    let told = run.stderr.matches("answered at most 10 times a second").count();
-    assert_eq!(told, 1, "told once\n{}", run.stderr);
+    let warnings = run.stderr.matches("answered at most 10 times a second").count();
+    assert_eq!(warnings, 1, "told once\n{}", run.stderr);
     let totals = &run.exits(0).events_named("totals")[0];
     assert_eq!(totals["datagrams_in"], 51);
     assert!(totals["dropped"]["rate"].as_u64().unwrap() >= 35, "{totals}");
@@ -129,27 +129,27 @@ fn a_source_is_answered_so_often_and_no_more() {
 }
 
 #[test]
-fn without_a_limit_everything_is_answered() {
+fn max_rate_0_answers_everything() {
     let server = sockit("udp-echo --max-rate 0").serve();
-    let caller = caller();
+    let client = udp_socket();
     for n in 0..3000u32 {
-        assert_eq!(ask(&caller, server.addr(), n.to_le_bytes()), n.to_le_bytes());
+        assert_eq!(exchange(&client, server.addr(), n.to_le_bytes()), n.to_le_bytes());
     }
 }
 
 #[test]
-fn ports_that_answer_everything_are_not_answered() {
+fn ports_of_echo_services_are_not_answered() {
     for port in [7, 13, 17, 19, 37] {
-        let Ok(talkative) = UdpSocket::bind(("127.0.0.1", port)) else {
+        let Ok(echo_port) = UdpSocket::bind(("127.0.0.1", port)) else {
             eprintln!("skipped: port {port} is not ours to take");
             continue;
         };
         let server = sockit("udp-echo -v").serve();
-        talkative.send_to(b"?", server.addr()).unwrap();
-        server.wait_to_say(&format!("Not answering 127.0.0.1:{port}"));
-        assert_eq!(ask(&caller(), server.addr(), "you"), b"you");
-        talkative.set_nonblocking(true).unwrap();
-        assert!(talkative.recv(&mut [0; 10]).is_err(), "port {port} was answered");
+        echo_port.send_to(b"?", server.addr()).unwrap();
+        server.wait_for_log(&format!("Not answering 127.0.0.1:{port}"));
+        assert_eq!(exchange(&udp_socket(), server.addr(), "you"), b"you");
+        echo_port.set_nonblocking(true).unwrap();
+        assert!(echo_port.recv(&mut [0; 10]).is_err(), "port {port} was answered");
     }
 }
 
@@ -162,15 +162,15 @@ fn forge(source: SocketAddr, victim: SocketAddr) {
 }
 
 #[test]
-fn a_forged_datagram_between_two_of_us_dies() {
+fn forged_datagram_between_two_servers_is_rate_limited() {
     let one = sockit("udp-echo --reuse-port --json").serve();
     let two = sockit("udp-echo --json").serve();
     let until = Instant::now() + LIMIT;
-    let bit = |server: &Daemon| {
+    let is_limited = |server: &Daemon| {
         String::from_utf8_lossy(&server.stderr.bytes()).contains("at most 1000 times a second")
     };
     // The first answer may come while the forger's socket is still there to take it.
-    while !bit(&one) && !bit(&two) {
+    while !is_limited(&one) && !is_limited(&two) {
         forge(one.addr(), two.addr());
         assert!(Instant::now() < until, "the loop never met its limit");
         std::thread::sleep(Duration::from_millis(20));
@@ -183,20 +183,20 @@ fn a_forged_datagram_between_two_of_us_dies() {
 }
 
 #[test]
-fn it_does_not_answer_itself() {
+fn datagram_from_its_own_address_is_not_answered() {
     let server = sockit("udp-echo --reuse-port -v").serve();
     forge(server.addr(), server.addr());
-    let other = caller();
-    let us = local(&other);
+    let other = udp_socket();
+    let us = local_addr(&other);
     other.send_to(b"last", server.addr()).unwrap();
-    server.wait_to_say(&format!("Got data from {us}"));
+    server.wait_for_log(&format!("Got data from {us}"));
     let run = server.stop();
     assert!(run.stderr.matches("Got data from").count() <= 2, "{}", run.stderr);
 }
 
 #[test]
-fn it_survives_every_error_of_receiving() {
-    if !can_inject() {
+fn receive_error_does_not_stop_the_server() {
+    if !can_trace() {
         return;
     }
     for errno in [
@@ -212,17 +212,17 @@ fn it_survives_every_error_of_receiving() {
         "ENOSYS",
     ] {
         let server = injected(sockit("udp-echo"), "recvmmsg", errno, "1..3").serve();
-        let caller = caller();
+        let client = udp_socket();
         for n in 0..5u8 {
-            assert_eq!(ask(&caller, server.addr(), [n]), [n], "{errno}");
+            assert_eq!(exchange(&client, server.addr(), [n]), [n], "{errno}");
         }
         assert!(!String::from_utf8_lossy(&server.stderr.bytes()).contains("panicked"), "{errno}");
     }
 }
 
 #[test]
-fn it_survives_every_error_of_sending() {
-    if !can_inject() {
+fn send_error_does_not_stop_the_server() {
+    if !can_trace() {
         return;
     }
     for errno in [
@@ -239,20 +239,20 @@ fn it_survives_every_error_of_sending() {
         "ENOSYS",
     ] {
         let server = injected(sockit("udp-echo"), "sendmmsg", errno, "1").serve();
-        let caller = caller();
+        let client = udp_socket();
         // The first answer may be the one that is lost.
-        caller.send_to(b"first", server.addr()).unwrap();
-        caller.send_to(b"second", server.addr()).unwrap();
-        while hear(&caller).0 != b"second" {}
+        client.send_to(b"first", server.addr()).unwrap();
+        client.send_to(b"second", server.addr()).unwrap();
+        while receive(&client).0 != b"second" {}
         assert!(!String::from_utf8_lossy(&server.stderr.bytes()).contains("panicked"), "{errno}");
     }
 }
 
 #[test]
-fn signals_end_it_orderly() {
+fn signal_ends_the_server_with_totals() {
     for (signal, code) in [(libc::SIGTERM, 0), (libc::SIGINT, 130)] {
         let server = sockit("udp-echo --json").serve();
-        ask(&caller(), server.addr(), "one");
+        exchange(&udp_socket(), server.addr(), "one");
         server.signal(signal);
         let run = server.wait();
         let totals = &run.exits(code).events_named("totals")[0];
@@ -262,10 +262,10 @@ fn signals_end_it_orderly() {
 }
 
 #[test]
-fn a_busy_port_is_45_and_a_forbidden_one_too() {
+fn unavailable_address_exits_45() {
     let first = sockit("udp-echo").serve();
     let run = sockit(&format!("udp-echo --port {}", first.port())).run();
-    run.exits(45).fails_at("bind").says("in use");
+    run.exits(45).fails_at("bind").logs("in use");
     sockit("udp-echo --port 65536").run().exits(2);
     sockit("udp-echo --host 192.0.2.1 --port 0").run().exits(45).fails_at("bind");
 }

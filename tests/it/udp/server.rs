@@ -4,41 +4,43 @@ use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::support::datagrams::{ask, caller, hear, local, stuck, unwaiting};
+use crate::support::datagrams::{
+    exchange, local_addr, nonblocking_pipe, receive, udp_socket, unread_pipe,
+};
 use crate::support::peer;
-use crate::support::process::Running;
+use crate::support::process::Process;
 use crate::support::sockit::{LIMIT, sockit};
-use crate::support::strace::{can_inject, injected};
+use crate::support::strace::{can_trace, injected};
 
 #[test]
-fn payloads_are_printed_untouched() {
+fn payloads_are_printed_unchanged() {
     let server = sockit("udp-server -v").serve();
-    let caller = caller();
+    let client = udp_socket();
     for payload in [&b"one\n"[..], b"", b"\x00\xff\x1b[2J", b"two"] {
-        caller.send_to(payload, server.addr()).unwrap();
+        client.send_to(payload, server.addr()).unwrap();
     }
-    server.wait_to_print("two");
-    server.wait_to_say_times(&format!("Got data from {}", local(&caller)), 4);
+    server.wait_for_output("two");
+    server.wait_for_log_times(&format!("Got data from {}", local_addr(&client)), 4);
     server.stop().exits(0).prints(b"one\n\x00\xff\x1b[2Jtwo");
 }
 
 #[test]
-fn a_line_for_each_payload_when_asked_for() {
+fn line_framing_prints_a_line_per_payload() {
     let server = sockit("udp-server --framing line").serve();
-    let caller = caller();
+    let client = udp_socket();
     for payload in ["one", "", "two\n"] {
-        caller.send_to(payload.as_bytes(), server.addr()).unwrap();
+        client.send_to(payload.as_bytes(), server.addr()).unwrap();
     }
-    server.wait_to_print("one\n\ntwo\n\n");
+    server.wait_for_output("one\n\ntwo\n\n");
     server.stop().exits(0);
 }
 
 #[test]
-fn a_hex_dump_when_asked_for() {
+fn hex_prints_a_dump() {
     let server = sockit("udp-server --hex --max-datagrams 2").serve();
-    let caller = caller();
-    caller.send_to(b"hello", server.addr()).unwrap();
-    caller.send_to(&[7; 17], server.addr()).unwrap();
+    let client = udp_socket();
+    client.send_to(b"hello", server.addr()).unwrap();
+    client.send_to(&[7; 17], server.addr()).unwrap();
     let run = server.wait();
     run.exits(0);
     let text = run.text();
@@ -49,7 +51,7 @@ fn a_hex_dump_when_asked_for() {
 }
 
 #[test]
-fn each_service_answers_in_its_words() {
+fn each_service_has_its_reply() {
     let answers = [
         ("hello", "Hello, Michael!"),
         ("ack", "已接收到数据 Michael"),
@@ -58,90 +60,90 @@ fn each_service_answers_in_its_words() {
     ];
     for (service, answer) in answers {
         let server = sockit(&format!("udp-server --service {service}")).serve();
-        let caller = caller();
-        assert_eq!(ask(&caller, server.addr(), "Michael"), answer.as_bytes(), "{service}");
-        let with_end = ask(&caller, server.addr(), "Michael\r\n");
+        let client = udp_socket();
+        assert_eq!(exchange(&client, server.addr(), "Michael"), answer.as_bytes(), "{service}");
+        let with_end = exchange(&client, server.addr(), "Michael\r\n");
         assert_eq!(with_end, format!("{answer}\r\n").as_bytes(), "{service}");
         server.stop().exits(0);
     }
     let server = sockit("udp-server --service time").serve();
-    let dated = String::from_utf8(ask(&caller(), server.addr(), "x")).unwrap();
+    let dated = String::from_utf8(exchange(&udp_socket(), server.addr(), "x")).unwrap();
     assert!(dated.starts_with('[') && dated.ends_with("] x") && dated.len() == 28, "{dated}");
 }
 
 #[test]
-fn a_reply_is_filled_in() {
+fn reply_template_is_filled_in() {
     let server = sockit("udp-server --reply '{n}:{message}:{peer}:{local}'").serve();
-    let caller = caller();
-    let (us, them) = (local(&caller), server.addr());
+    let client = udp_socket();
+    let (us, them) = (local_addr(&client), server.addr());
     for n in 1..3 {
-        let answer = ask(&caller, them, "m");
+        let answer = exchange(&client, them, "m");
         assert_eq!(String::from_utf8_lossy(&answer), format!("{n}:m:{us}:{them}"));
     }
 }
 
 #[test]
-fn discard_takes_everything_and_says_nothing() {
+fn discard_reads_everything_and_sends_nothing() {
     let server = sockit("udp-server --service discard --json").serve();
-    let caller = caller();
+    let client = udp_socket();
     for _ in 0..10 {
-        caller.send_to(b"12345", server.addr()).unwrap();
+        client.send_to(b"12345", server.addr()).unwrap();
     }
     let run = server.stop();
     let totals = &run.exits(0).prints("").events_named("totals")[0];
     assert_eq!(totals["datagrams_out"], 0);
-    caller.set_nonblocking(true).unwrap();
-    assert!(caller.recv(&mut [0; 10]).is_err());
+    client.set_nonblocking(true).unwrap();
+    assert!(client.recv(&mut [0; 10]).is_err());
 }
 
 #[test]
-fn answers_are_limited_for_each_source() {
+fn max_rate_limits_replies_per_source() {
     let server = sockit("udp-server --service hello --max-rate 5 --json").serve();
-    let caller = caller();
+    let client = udp_socket();
     for n in 0..30 {
-        caller.send_to(format!("{n}").as_bytes(), server.addr()).unwrap();
+        client.send_to(format!("{n}").as_bytes(), server.addr()).unwrap();
     }
     for n in 0..5 {
-        assert_eq!(hear(&caller).0, format!("Hello, {n}!").as_bytes());
+        assert_eq!(receive(&client).0, format!("Hello, {n}!").as_bytes());
     }
     let run = server.stop();
-    let totals = &run.exits(0).says("at most 5 times a second").events_named("totals")[0];
+    let totals = &run.exits(0).logs("at most 5 times a second").events_named("totals")[0];
     assert!(totals["dropped"]["rate"].as_u64().unwrap() > 15, "{totals}");
 }
 
 #[test]
-fn on_every_interface_it_warns_of_forged_sources() {
+fn wildcard_host_warns_of_forged_sources() {
     let server = sockit("udp-server --service hello --host ''").serve();
-    server.wait_to_say("forged");
+    server.wait_for_log("forged");
     server.stop().exits(0);
     for line in ["udp-server --service hello", "udp-server --host ''"] {
-        sockit(line).serve().stop().exits(0).never_says("forged");
+        sockit(line).serve().stop().exits(0).never_logs("forged");
     }
 }
 
 #[test]
-fn once_is_one_datagram_and_the_port_can_be_printed() {
+fn once_answers_one_datagram() {
     let server = sockit("udp-server --service echo --once --print-port").serve();
-    server.wait_to_say("Waiting for datagrams on");
-    assert_eq!(ask(&caller(), server.addr(), "only"), b"only");
+    server.wait_for_log("Waiting for datagrams on");
+    assert_eq!(exchange(&udp_socket(), server.addr(), "only"), b"only");
     server.wait().exits(0);
 }
 
 #[test]
-fn a_reader_that_left_ends_it_and_a_full_disk_is_told() {
+fn closed_stdout_exits_0_and_full_disk_exits_23() {
     // It is noticed without a single datagram.
-    sockit("udp-server").redirect("| true").serve().wait().exits(0).says("0 datagrams in");
+    sockit("udp-server").redirect("| true").serve().wait().exits(0).logs("0 datagrams in");
     let server = sockit("udp-server --framing line").redirect("| head -n 1").serve();
-    caller().send_to(b"first", server.addr()).unwrap();
+    udp_socket().send_to(b"first", server.addr()).unwrap();
     server.wait().exits(0).prints("first\n");
 
     let full = sockit("udp-server").redirect("> /dev/full").serve();
-    crate::support::datagrams::caller().send_to(b"x", full.addr()).unwrap();
+    crate::support::datagrams::udp_socket().send_to(b"x", full.addr()).unwrap();
     full.wait().exits(23).fails_at("stdout");
 }
 
 #[test]
-fn flags_that_mean_nothing_are_refused() {
+fn meaningless_flags_are_usage_errors() {
     for line in [
         "udp-server --service nosuch",
         "udp-server --service echo --reply x",
@@ -161,27 +163,27 @@ fn flags_that_mean_nothing_are_refused() {
 }
 
 #[test]
-fn what_only_a_conversation_has_is_refused_in_words() {
+fn flags_of_connections_are_usage_errors() {
     for (flag, word) in [
         ("--greeting hi", "no connection that could be greeted"),
         ("--until bye", "no connection that could be closed"),
         ("--messages 3", "--max-datagrams N"),
     ] {
         let run = sockit("udp-server --port 0 --reply x").and(flag).run();
-        run.exits(2).prints("").fails_at("receive").says(word);
+        run.exits(2).prints("").fails_at("receive").logs(word);
     }
 }
 
 #[test]
-fn an_answer_comes_after_its_delay_and_nobody_waits_for_anothers() {
+fn delayed_replies_do_not_delay_each_other() {
     let server = sockit("udp-server --service hello --delay 400ms --json").serve();
-    let callers: Vec<_> = (0..5).map(|_| caller()).collect();
+    let clients: Vec<_> = (0..5).map(|_| udp_socket()).collect();
     let began = Instant::now();
-    for (n, caller) in callers.iter().enumerate() {
-        caller.send_to(format!("{n}").as_bytes(), server.addr()).unwrap();
+    for (n, client) in clients.iter().enumerate() {
+        client.send_to(format!("{n}").as_bytes(), server.addr()).unwrap();
     }
-    for (n, caller) in callers.iter().enumerate() {
-        assert_eq!(hear(caller).0, format!("Hello, {n}!").as_bytes());
+    for (n, client) in clients.iter().enumerate() {
+        assert_eq!(receive(client).0, format!("Hello, {n}!").as_bytes());
     }
     let took = began.elapsed();
     assert!((Duration::from_millis(400)..Duration::from_millis(1900)).contains(&took), "{took:?}");
@@ -190,32 +192,32 @@ fn an_answer_comes_after_its_delay_and_nobody_waits_for_anothers() {
 }
 
 #[test]
-fn a_server_that_is_to_end_does_not_keep_answers_back() {
+fn sigterm_sends_delayed_replies() {
     let server = sockit("udp-server --service echo --delay 1m --json").serve();
-    let caller = caller();
-    caller.send_to(b"soon", server.addr()).unwrap();
-    server.wait_to_say("\"datagram\"");
+    let client = udp_socket();
+    client.send_to(b"soon", server.addr()).unwrap();
+    server.wait_for_log("\"datagram\"");
     server.signal(libc::SIGTERM);
-    assert_eq!(hear(&caller).0, b"soon");
+    assert_eq!(receive(&client).0, b"soon");
     server.wait().exits(0);
     // Enough came, and the answer still takes its time.
     let server = sockit("udp-server --reply '{n}:{message}' --delay 200ms --once").serve();
     let began = Instant::now();
-    assert_eq!(ask(&caller, server.addr(), "a"), b"1:a");
+    assert_eq!(exchange(&client, server.addr(), "a"), b"1:a");
     assert!(began.elapsed() >= Duration::from_millis(200));
     server.wait().exits(0);
 }
 
 #[test]
-fn one_source_cannot_take_all_places_of_a_delay() {
+fn one_source_cannot_fill_the_delay_queue() {
     let server = sockit("udp-server --service echo --delay 1m --max-rate 0 --json").serve();
-    let greedy = caller();
+    let flooding = udp_socket();
     for n in 0..5000u32 {
-        greedy.send_to(&n.to_le_bytes(), server.addr()).unwrap();
+        flooding.send_to(&n.to_le_bytes(), server.addr()).unwrap();
     }
-    server.wait_to_say("too many replies are delayed");
-    crate::support::datagrams::caller_at("127.0.0.9").send_to(b"mine", server.addr()).unwrap();
-    server.wait_to_say("\"peer\":\"127.0.0.9");
+    server.wait_for_log("too many replies are delayed");
+    crate::support::datagrams::udp_socket_at("127.0.0.9").send_to(b"mine", server.addr()).unwrap();
+    server.wait_for_log("\"peer\":\"127.0.0.9");
     let run = server.stop();
     let totals = &run.exits(0).events_named("totals")[0];
     let (busy, out) = (totals["dropped"]["busy"].as_u64(), totals["datagrams_out"].as_u64());
@@ -224,32 +226,32 @@ fn one_source_cannot_take_all_places_of_a_delay() {
 }
 
 #[test]
-fn silence_ends_it_when_asked_for() {
+fn accept_timeout_exits_28_without_datagrams() {
     let server = sockit("udp-server --accept-timeout 300ms --service echo").serve();
     for _ in 0..4 {
         std::thread::sleep(Duration::from_millis(100));
-        assert_eq!(ask(&caller(), server.addr(), "x"), b"x");
+        assert_eq!(exchange(&udp_socket(), server.addr(), "x"), b"x");
     }
     let run = server.wait();
-    run.exits(28).fails_at("listen").says("timed out after 300ms");
+    run.exits(28).fails_at("listen").logs("timed out after 300ms");
     let run = sockit("udp-echo --port 0 --timeout 50ms").run();
-    run.exits(28).fails_at("listen").says("0 datagrams in");
+    run.exits(28).fails_at("listen").logs("0 datagrams in");
 }
 
 #[test]
-fn programs_answer_by_the_same_post_as_everything_else() {
-    if !can_inject() {
+fn reply_of_a_program_that_cannot_be_sent_is_counted() {
+    if !can_trace() {
         return;
     }
     // What passes costs nothing; what does not is counted.
     for (errno, when, lost) in [("ENOBUFS", "1..2", 0), ("ENOBUFS", "1+", 1), ("EPERM", "1+", 1)] {
         let server = sockit("udp-server --exec cat --json");
         let server = injected(server, "sendmmsg", errno, when).serve();
-        let caller = caller();
-        caller.send_to(b"x", server.addr()).unwrap();
+        let client = udp_socket();
+        client.send_to(b"x", server.addr()).unwrap();
         match lost {
-            0 => assert_eq!(hear(&caller).0, b"x"),
-            _ => server.wait_to_say("\"datagram\""),
+            0 => assert_eq!(receive(&client).0, b"x"),
+            _ => server.wait_for_log("\"datagram\""),
         }
         let run = server.stop();
         let totals = &run.exits(0).events_named("totals")[0];
@@ -259,57 +261,57 @@ fn programs_answer_by_the_same_post_as_everything_else() {
 }
 
 #[test]
-fn programs_beyond_their_number_are_counted() {
+fn programs_beyond_the_limit_are_counted() {
     let server = sockit("udp-server --sh 'sleep 1' --json --max-rate 0").serve();
-    let caller = caller();
+    let client = udp_socket();
     for _ in 0..70 {
-        caller.send_to(b"x", server.addr()).unwrap();
+        client.send_to(b"x", server.addr()).unwrap();
     }
-    server.wait_to_say("programs are running");
+    server.wait_for_log("programs are running");
     let run = server.stop();
     let totals = &run.exits(0).events_named("totals")[0];
     assert_eq!(totals["dropped"]["busy"], 6, "{totals}");
 }
 
 #[test]
-fn a_natural_end_waits_for_the_programs() {
+fn orderly_end_waits_for_programs() {
     for how in ["--once", "--accept-timeout 200ms"] {
         let server = sockit("udp-server --sh 'sleep 4; echo answer'").and(how).serve();
-        assert_eq!(ask(&caller(), server.addr(), "?"), b"answer\n");
+        assert_eq!(exchange(&udp_socket(), server.addr(), "?"), b"answer\n");
         let run = server.wait();
-        run.exits(if how == "--once" { 0 } else { 28 }).never_says("ended");
+        run.exits(if how == "--once" { 0 } else { 28 }).never_logs("ended");
     }
 }
 
 #[test]
-fn a_program_that_is_cut_is_told_and_what_it_said_is_no_answer() {
+fn killed_program_is_logged_and_sends_no_reply() {
     let server = sockit("udp-server --sh 'echo half; sleep 60' --json").serve();
-    let caller = caller();
-    caller.send_to(b"?", server.addr()).unwrap();
-    server.wait_to_say("\"datagram\"");
+    let client = udp_socket();
+    client.send_to(b"?", server.addr()).unwrap();
+    server.wait_for_log("\"datagram\"");
     let run = server.stop();
-    run.exits(143).says("1 programs were still running and were killed");
+    run.exits(143).logs("1 programs were still running and were killed");
     let totals = &run.events_named("totals")[0];
     assert_eq!((&totals["dropped"]["failed"], &totals["datagrams_out"]), (&1.into(), &0.into()));
-    caller.set_nonblocking(true).unwrap();
-    assert!(caller.recv(&mut [0; 10]).is_err());
+    client.set_nonblocking(true).unwrap();
+    assert!(client.recv(&mut [0; 10]).is_err());
     // The signal may come while the end is waited for already.
     let server = sockit("udp-server --once --sh 'sleep 60' --json").serve();
-    caller.send_to(b"?", server.addr()).unwrap();
-    server.wait_to_say("\"datagram\"");
+    client.send_to(b"?", server.addr()).unwrap();
+    server.wait_for_log("\"datagram\"");
     server.stop().exits(143);
 }
 
 #[test]
-fn a_program_that_gives_no_answer_is_told_once_and_counted() {
+fn failed_program_is_logged_once_and_counted() {
     let script = "case $(cat) in long) head -c 70000 /dev/zero;; late) sleep 60;; esac; echo well";
     let server = sockit("udp-server --json --sh").arg(script).serve();
-    let caller = caller();
+    let client = udp_socket();
     for question in ["long", "late", "long", "late", "else"] {
-        caller.send_to(question.as_bytes(), server.addr()).unwrap();
+        client.send_to(question.as_bytes(), server.addr()).unwrap();
     }
-    assert_eq!(hear(&caller).0, b"well\n");
-    server.wait_to_say("took more than 10 s");
+    assert_eq!(receive(&client).0, b"well\n");
+    server.wait_for_log("took more than 10 s");
     let run = server.stop();
     run.exits(0);
     for why in ["took more than 10 s", "more than 65507 bytes"] {
@@ -320,17 +322,17 @@ fn a_program_that_gives_no_answer_is_told_once_and_counted() {
 }
 
 #[test]
-fn a_program_that_has_gone_is_told_once_and_counted() {
-    let place = tempfile::tempdir().unwrap();
-    let program = place.path().join("program");
+fn removed_program_is_logged_once_and_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir.path().join("program");
     std::fs::copy("/bin/cat", &program).unwrap();
     let server = sockit("udp-server --json --exec").arg(&program).serve();
-    assert_eq!(ask(&caller(), server.addr(), "here"), b"here");
+    assert_eq!(exchange(&udp_socket(), server.addr(), "here"), b"here");
     std::fs::remove_file(&program).unwrap();
     for _ in 0..3 {
-        caller().send_to(b"gone", server.addr()).unwrap();
+        udp_socket().send_to(b"gone", server.addr()).unwrap();
     }
-    server.wait_to_say_times("\"datagram\"", 4);
+    server.wait_for_log_times("\"datagram\"", 4);
     let run = server.stop();
     run.exits(0);
     assert_eq!(run.stderr.matches("No such file").count(), 1, "{}", run.stderr);
@@ -338,46 +340,46 @@ fn a_program_that_has_gone_is_told_once_and_counted() {
 }
 
 #[test]
-fn what_a_stuck_reader_does_not_take_is_told_at_the_end() {
-    let (reader, writer) = stuck();
+fn bytes_lost_to_unread_stdout_are_logged() {
+    let (reader, writer) = unread_pipe();
     let server = sockit("udp-server --json").stdout_to(writer).serve();
     for _ in 0..100 {
-        caller().send_to(&[b'x'; 1000], server.addr()).unwrap();
+        udp_socket().send_to(&[b'x'; 1000], server.addr()).unwrap();
     }
-    server.wait_to_say_times("\"datagram\"", 66);
+    server.wait_for_log_times("\"datagram\"", 66);
     let run = server.stop();
     run.exits(143);
     let came = run.events_named("totals")[0]["bytes_in"].as_u64().unwrap();
     let printed = rustix::io::ioctl_fionread(&reader).unwrap();
-    run.says(&format!("{} bytes for stdout are lost", came - printed));
+    run.logs(&format!("{} bytes for stdout are lost", came - printed));
 }
 
 #[test]
-fn a_stdout_that_does_not_wait_gets_everything() {
-    let (writer, read) = unwaiting();
+fn nonblocking_stdout_gets_every_payload() {
+    let (writer, read) = nonblocking_pipe();
     let server = sockit("udp-server --max-datagrams 200").stdout_to(writer).serve();
     for _ in 0..200 {
-        caller().send_to(&[b'x'; 1000], server.addr()).unwrap();
+        udp_socket().send_to(&[b'x'; 1000], server.addr()).unwrap();
     }
     server.wait().exits(0);
     assert_eq!(read().len(), 200_000);
 }
 
 #[test]
-fn a_group_is_heard_by_its_members() {
+fn multicast_group_is_joined() {
     let group = "239.255.77.1";
     let server = sockit(&format!("udp-server --service echo --join {group}")).serve();
-    let caller = socket2::Socket::from(caller());
-    caller.set_multicast_if_v4(&std::net::Ipv4Addr::LOCALHOST).unwrap();
-    let caller = std::net::UdpSocket::from(caller);
+    let client = socket2::Socket::from(udp_socket());
+    client.set_multicast_if_v4(&std::net::Ipv4Addr::LOCALHOST).unwrap();
+    let client = std::net::UdpSocket::from(client);
     let at: SocketAddr = server.local().parse().unwrap();
     assert_eq!(at.ip().to_string(), group);
-    assert_eq!(ask(&caller, at, "all of you"), b"all of you");
+    assert_eq!(exchange(&client, at, "all of you"), b"all of you");
     server.stop().exits(0);
 }
 
 #[test]
-fn their_clients_are_answered() {
+fn real_udp_clients_are_answered() {
     let clients: [(&str, &[&str]); 3] = [
         ("nc.openbsd", &["-u", "-w1", "127.0.0.1", "PORT"]),
         ("ncat", &["-u", "-i1", "127.0.0.1", "PORT"]),
@@ -389,9 +391,9 @@ fn their_clients_are_answered() {
         let port = server.port().to_string();
         client.args(args.iter().map(|arg| arg.replace("PORT", &port)));
         client.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let client = Running::start(client, None, LIMIT);
+        let client = Process::start(client, None, LIMIT);
         let mut client = client;
-        client.type_in("you\n");
-        client.wait_to_print("Hello, you!\n");
+        client.write_stdin("you\n");
+        client.wait_for_output("Hello, you!\n");
     }
 }

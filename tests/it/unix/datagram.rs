@@ -10,7 +10,7 @@ use std::time::Duration;
 use tempfile::{TempDir, tempdir};
 
 use crate::support::peer;
-use crate::support::process::{Daemon, Running};
+use crate::support::process::{Daemon, Process};
 use crate::support::sockit::{LIMIT, Sockit, sockit};
 
 fn folder() -> (TempDir, PathBuf) {
@@ -28,7 +28,7 @@ fn client(path: &Path) -> Sockit {
 }
 
 #[test]
-fn the_services_answer_a_client_that_has_a_name() {
+fn each_service_answers_a_named_client() {
     let (_folder, path) = folder();
     for (flags, answer) in [
         ("", "Hello, you!\n"),
@@ -44,7 +44,7 @@ fn the_services_answer_a_client_that_has_a_name() {
 }
 
 #[test]
-fn a_peer_without_a_name_is_heard_and_cannot_be_answered() {
+fn datagram_of_an_unnamed_peer_is_counted_as_nowhere() {
     let (_folder, path) = folder();
     let server = server("--service echo --json", &path);
     UnixDatagram::unbound().unwrap().send_to(b"who am I", &path).unwrap();
@@ -55,7 +55,7 @@ fn a_peer_without_a_name_is_heard_and_cannot_be_answered() {
 }
 
 #[test]
-fn long_datagrams_come_whole_and_crowds_are_waited_for() {
+fn long_and_many_datagrams_are_echoed() {
     let (_folder, path) = folder();
     let server = server("--service echo", &path);
     let long = "z".repeat(60_000);
@@ -66,7 +66,7 @@ fn long_datagrams_come_whole_and_crowds_are_waited_for() {
 }
 
 #[test]
-fn stale_files_are_replaced_and_others_are_not() {
+fn stale_socket_is_replaced_and_other_files_are_kept() {
     let (_folder, path) = folder();
     drop(UnixDatagram::bind(&path).unwrap());
     server("", &path).stop().exits(0);
@@ -81,11 +81,11 @@ fn stale_files_are_replaced_and_others_are_not() {
 }
 
 #[test]
-fn nobody_there_is_7() {
+fn missing_server_exits_7() {
     let (_folder, path) = folder();
     client(&path).and("--send x").run().exits(7).fails_at("connect");
     drop(UnixDatagram::bind(&path).unwrap());
-    client(&path).and("--send x").run().exits(7).says("refused");
+    client(&path).and("--send x").run().exits(7).logs("refused");
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn send_only_exits_without_waiting_for_a_reply() {
 }
 
 #[test]
-fn what_needs_a_stream_is_refused() {
+fn flags_of_streams_are_usage_errors() {
     let (_folder, path) = folder();
     let flags = [
         "--service chargen",
@@ -129,7 +129,7 @@ fn what_needs_a_stream_is_refused() {
 }
 
 #[test]
-fn answers_and_questions_can_be_delayed() {
+fn delay_applies_to_client_and_server() {
     let (_folder, path) = folder();
     let server = server("--delay 200ms", &path);
     let run = client(&path).and("--send you --delay 200ms").run();
@@ -139,14 +139,14 @@ fn answers_and_questions_can_be_delayed() {
 }
 
 #[test]
-fn silence_ends_a_server_when_asked_for() {
+fn accept_timeout_exits_28() {
     let (_folder, path) = folder();
     server("--accept-timeout 50ms", &path).wait().exits(28).fails_at("listen");
     assert!(!path.exists());
 }
 
 #[test]
-fn a_server_that_is_still_to_come_is_waited_for() {
+fn retry_waits_for_the_server() {
     for (ours, theirs, answer) in [
         ("unix-client --datagram --wait 10s", "unix-server --datagram", "Hello, you!\n"),
         ("unix-client", "unix-server", "Welcome!\nHello, you!\n"),
@@ -154,7 +154,7 @@ fn a_server_that_is_still_to_come_is_waited_for() {
         let (_folder, path) = folder();
         let retry = "-v --send you --retry 100 --retry-delay 50ms";
         let client = sockit(ours).and(retry).arg(&path).start();
-        client.wait_to_say("Trying again in 50ms (retry 2)");
+        client.wait_for_log("Trying again in 50ms (retry 2)");
         let server = sockit(theirs).arg(&path).serve();
         client.wait().exits(0).prints(answer);
         server.stop().exits(0);
@@ -172,16 +172,18 @@ fn python(program: &str, words: &[&str]) -> Option<Command> {
 }
 
 #[test]
-fn every_kind_of_socketserver_meets_our_clients() {
+fn python_socketserver_of_each_type_serves_the_client() {
     for kind in ["udp", "unix", "unix-datagram"] {
         let (_folder, path) = folder();
         let address = if kind == "udp" { "0" } else { path.to_str().unwrap() };
         let Some(theirs) = python("class_kinds_server.py", &[kind, address]) else { return };
-        let theirs = Running::start(theirs, Some(Vec::new()), LIMIT);
-        theirs.wait_to_print("\n");
-        let said = String::from_utf8(theirs.stdout.bytes()).unwrap();
+        let theirs = Process::start(theirs, Some(Vec::new()), LIMIT);
+        theirs.wait_for_output("\n");
+        let output = String::from_utf8(theirs.stdout.bytes()).unwrap();
         let ours = match kind {
-            "udp" => sockit(&format!("udp-client 127.0.0.1:{}", said.trim().replace("port ", ""))),
+            "udp" => {
+                sockit(&format!("udp-client 127.0.0.1:{}", output.trim().replace("port ", "")))
+            }
             "unix" => sockit("unix-client -q").arg(&path),
             _ => client(&path),
         };
@@ -191,7 +193,7 @@ fn every_kind_of_socketserver_meets_our_clients() {
 }
 
 #[test]
-fn their_client_of_every_kind_meets_our_servers() {
+fn python_client_of_each_type_is_served() {
     for kind in ["udp", "unix", "unix-datagram"] {
         let (folder, path) = folder();
         let line = "--reply 'Your msg={message}'";
@@ -210,14 +212,14 @@ fn their_client_of_every_kind_meets_our_servers() {
         let own = folder.path().join("own");
         let words = [kind, &address, own.to_str().unwrap(), "one", "two"];
         let Some(theirs) = python("class_kinds_client.py", &words) else { return };
-        let run = Running::start(theirs, Some(Vec::new()), LIMIT).wait();
+        let run = Process::start(theirs, Some(Vec::new()), LIMIT).wait();
         run.exits(0).prints("Your msg=one\nYour msg=two\n");
         server.stop().exits(0);
     }
 }
 
 #[test]
-fn nc_and_socat_speak_to_our_server() {
+fn nc_and_socat_are_served() {
     let Some(mut socat) = peer::program("socat") else { return };
     let (folder, path) = folder();
     let server = server("", &path);
@@ -225,23 +227,23 @@ fn nc_and_socat_speak_to_our_server() {
     let target = format!("UNIX-SENDTO:{},bind={}", path.display(), own.display());
     socat.args(["-t2", "STDIO", &target]);
     socat.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut socat = Running::start(socat, None, LIMIT);
-    socat.type_in("you\n");
-    socat.wait_to_print("Hello, you!\n");
+    let mut socat = Process::start(socat, None, LIMIT);
+    socat.write_stdin("you\n");
+    socat.wait_for_output("Hello, you!\n");
     drop(socat);
 
     let Some(mut nc) = peer::program("nc.openbsd") else { return };
     nc.args(["-u", "-U"]).arg(&path);
     nc.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut nc = Running::start(nc, None, LIMIT);
-    nc.type_in("nc\n");
-    nc.wait_to_print("Hello, nc!\n");
+    let mut nc = Process::start(nc, None, LIMIT);
+    nc.write_stdin("nc\n");
+    nc.wait_for_output("Hello, nc!\n");
     drop(nc);
     server.stop().exits(0);
 }
 
 #[test]
-fn an_abstract_name_is_met_without_a_file() {
+fn abstract_name_needs_no_file() {
     let name = format!("@sockit-test-{}", std::process::id());
     let server = sockit("unix-server --datagram").arg(&name).serve();
     assert_eq!(server.local(), name);
@@ -251,18 +253,18 @@ fn an_abstract_name_is_met_without_a_file() {
 }
 
 #[test]
-fn an_abstract_name_may_fill_its_whole_room() {
+fn abstract_name_may_have_107_bytes() {
     let name = format!("@{}{}", std::process::id(), "n".repeat(107));
     let name = Path::new(&name[..108]);
     let server = server("--service echo", name);
     client(name).and("--send you").run().exits(0).prints("you\n");
     server.stop().exits(0);
     let long = format!("@{}", "n".repeat(108));
-    sockit("unix-server --datagram").arg(&long).run().exits(45).says("the name is too long");
+    sockit("unix-server --datagram").arg(&long).run().exits(45).logs("the name is too long");
 }
 
 #[test]
-fn a_socket_that_cannot_be_removed_is_told() {
+fn socket_that_cannot_be_removed_is_logged() {
     if !rustix::process::geteuid().is_root() {
         eprintln!("skipped: only root becomes somebody else");
         return;
@@ -271,7 +273,7 @@ fn a_socket_that_cannot_be_removed_is_told() {
         let (folder, path) = folder();
         std::fs::set_permissions(folder.path(), Permissions::from_mode(mode)).unwrap();
         let server = sockit("unix-server --user nobody").and(flags).arg(&path).serve();
-        server.stop().exits(0).says("cannot remove the socket");
+        server.stop().exits(0).logs("cannot remove the socket");
         assert!(path.exists());
     }
 }

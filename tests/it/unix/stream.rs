@@ -8,7 +8,7 @@ use std::process::Stdio;
 use tempfile::{TempDir, tempdir};
 
 use crate::support::peer;
-use crate::support::process::{Daemon, Running};
+use crate::support::process::{Daemon, Process};
 use crate::support::sockit::{LIMIT, Sockit, sockit};
 
 fn folder() -> (TempDir, PathBuf) {
@@ -26,12 +26,12 @@ fn client(flags: &str, path: &Path) -> Sockit {
 }
 
 #[test]
-fn the_services_are_those_of_tcp() {
+fn each_service_answers_as_over_tcp() {
     let (folder, path) = folder();
     let file = folder.path().join("file");
     std::fs::write(&file, "content").unwrap();
     let file = format!("--file {}", file.display());
-    for (flags, said, answer) in [
+    for (flags, input, answer) in [
         ("", "you", "Welcome!Hello, you!"),
         ("--service echo", "a\0b", "a\0b"),
         ("--service ack", "you", "已接收到数据 you"),
@@ -42,24 +42,24 @@ fn the_services_are_those_of_tcp() {
         (file.as_str(), "", "content"),
     ] {
         let server = server(flags, &path);
-        client("", &path).stdin(said).run().exits(0).prints(answer);
+        client("", &path).stdin(input).run().exits(0).prints(answer);
         server.stop().exits(0);
         assert!(!path.exists(), "our file is gone at the end: {flags}");
     }
 }
 
 #[test]
-fn a_pipe_joins_both_ends() {
+fn pipe_connects_both_ends() {
     let (_folder, path) = folder();
     let mut server = sockit("unix-server --service pipe --once").arg(&path).stdin_open().serve();
-    server.type_in("from the server");
-    server.end_stdin();
+    server.write_stdin("from the server");
+    server.close_stdin();
     client("", &path).stdin("from the client").run().exits(0).prints("from the server");
     server.wait().exits(0).prints("from the client");
 }
 
 #[test]
-fn both_ends_are_told_who_is_there() {
+fn events_have_the_credentials_of_the_peer() {
     let (_folder, path) = folder();
     let server = server("--json --once", &path);
     let run = client("--json --send you --send exit", &path).run();
@@ -75,7 +75,7 @@ fn both_ends_are_told_who_is_there() {
 }
 
 #[test]
-fn whatever_lies_at_the_path_stays() {
+fn file_at_the_path_is_kept() {
     let (folder, path) = folder();
     let refused = || sockit("unix-server").arg(&path).run();
     std::fs::write(&path, "precious").unwrap();
@@ -97,13 +97,13 @@ fn whatever_lies_at_the_path_stays() {
     }
 
     let live = UnixListener::bind(&path).unwrap();
-    refused().exits(45).fails_at("bind").says("live");
+    refused().exits(45).fails_at("bind").logs("live");
     drop(live);
     server("", &path).stop().exits(0);
 }
 
 #[test]
-fn our_file_goes_unless_somebody_has_replaced_it() {
+fn socket_file_is_removed_unless_replaced() {
     let (_folder, path) = folder();
     let first = server("", &path);
     std::fs::remove_file(&path).unwrap();
@@ -134,7 +134,7 @@ fn lock_on_the_directory_does_not_delay_the_start() {
     // The stale file is replaced all the same.
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     let run = sockit("unix-server --timeout 3s --accept-timeout 10ms").arg(&path).run();
-    run.exits(28).says("timed out after 10ms");
+    run.exits(28).logs("timed out after 10ms");
     // And a live one is not, however many begin without the lock.
     let starts: Vec<_> =
         (0..6).map(|_| sockit("unix-server --accept-timeout 2s").arg(&path).start()).collect();
@@ -144,14 +144,14 @@ fn lock_on_the_directory_does_not_delay_the_start() {
 }
 
 #[test]
-fn the_mode_holds_against_every_umask() {
+fn mode_is_set_despite_the_umask() {
     let (_folder, path) = folder();
     for (mode, umask) in [("0600", "000"), ("0666", "077"), ("660", "022")] {
         let script = format!("umask {umask}; exec \"$0\" \"$@\"");
         let server = sockit("unix-server --mode").arg(mode).arg(&path);
         let server = server.under(["sh", "-c", &script]).serve();
-        let born = path.metadata().unwrap().mode() & 0o777;
-        assert_eq!(born, u32::from_str_radix(mode, 8).unwrap());
+        let created = path.metadata().unwrap().mode() & 0o777;
+        assert_eq!(created, u32::from_str_radix(mode, 8).unwrap());
         server.stop().exits(0);
     }
     for mode in ["999", "01777", "rw"] {
@@ -160,20 +160,20 @@ fn the_mode_holds_against_every_umask() {
 }
 
 #[test]
-fn rules_that_no_caller_could_meet_are_refused() {
+fn rules_of_addresses_are_usage_errors() {
     let (_folder, path) = folder();
     for flags in ["--allow 127.0.0.1", "--deny ::/0", "--max-conns-per-ip 1"] {
         let run = sockit("unix-server").and(flags).arg(&path).run();
-        run.exits(2).fails_at("listen").says("no IP address");
+        run.exits(2).fails_at("listen").logs("no IP address");
         assert!(!path.exists());
     }
 }
 
 #[test]
-fn names_that_no_socket_can_have_and_folders_that_are_not_there() {
+fn invalid_path_exits_45_and_missing_server_exits_7() {
     let (folder, path) = folder();
     let long = folder.path().join("x".repeat(108));
-    sockit("unix-server").arg(&long).run().exits(45).says("too long");
+    sockit("unix-server").arg(&long).run().exits(45).logs("too long");
     sockit("unix-server").arg(path.join("no/such")).run().exits(45).fails_at("bind");
     client("--send x", &path).run().exits(7).fails_at("connect");
     let name = format!("@sockit-stream-{}", std::process::id());
@@ -185,7 +185,7 @@ fn names_that_no_socket_can_have_and_folders_that_are_not_there() {
 }
 
 #[test]
-fn their_clients_meet_our_server() {
+fn real_unix_clients_are_served() {
     let (_folder, path) = folder();
     let server = server("", &path);
     let socket = path.to_str().unwrap();
@@ -198,15 +198,15 @@ fn their_clients_meet_our_server() {
         let Some(mut theirs) = peer::program(name) else { continue };
         theirs.args(args);
         theirs.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut theirs = Running::start(theirs, None, LIMIT);
-        theirs.type_in("you");
-        theirs.wait_to_print("Welcome!Hello, you!");
+        let mut theirs = Process::start(theirs, None, LIMIT);
+        theirs.write_stdin("you");
+        theirs.wait_for_output("Welcome!Hello, you!");
     }
     server.stop().exits(0);
 }
 
 #[test]
-fn our_client_meets_their_servers() {
+fn real_unix_servers_serve_the_client() {
     let (_folder, path) = folder();
     let socket = path.to_str().unwrap().to_string();
     let listen = format!("UNIX-LISTEN:{socket}");
@@ -218,11 +218,11 @@ fn our_client_meets_their_servers() {
         let Some(mut theirs) = peer::program(name) else { continue };
         theirs.args(args);
         theirs.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut theirs = Running::start(theirs, None, LIMIT);
-        theirs.type_in("answer");
+        let mut theirs = Process::start(theirs, None, LIMIT);
+        theirs.write_stdin("answer");
         let ours = client("--retry 100 --retry-delay 20ms", &path).stdin("question").start();
-        theirs.wait_to_print("question");
-        theirs.end_stdin();
+        theirs.wait_for_output("question");
+        theirs.close_stdin();
         ours.wait().exits(0).prints("answer");
         drop(theirs);
         let _ = std::fs::remove_file(&path);
@@ -233,12 +233,12 @@ fn our_client_meets_their_servers() {
 fn datagram_socket_behind_stream_client_gets_hint() {
     let (_folder, path) = folder();
     let datagrams = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
-    client("", &path).run().exits(7).fails_at("connect").says("unix-client --datagram");
+    client("", &path).run().exits(7).fails_at("connect").logs("unix-client --datagram");
     let works = client("--datagram --send x --wait 10ms", &path).run();
     works.exits(0);
     drop(datagrams);
     std::fs::remove_file(&path).unwrap();
     let _streams = std::os::unix::net::UnixListener::bind(&path).unwrap();
     let run = client("--datagram --send x", &path).run();
-    run.exits(7).fails_at("connect").says("hint: it is no datagram socket");
+    run.exits(7).fails_at("connect").logs("hint: it is no datagram socket");
 }
