@@ -27,8 +27,8 @@ pub struct SessionOptions {
     pub hex: Option<PathBuf>,
     /// What happens at the end of the input.
     pub on_local_eof: OnLocalEof,
-    /// Whether the peer's end of stream ends the session.
-    pub exit_on_eof: bool,
+    /// How long after the peer's end of stream a silent input ends the session.
+    pub exit_on_eof: Option<Duration>,
     /// How long neither side may send anything before the input counts as ended.
     pub input_timeout: Option<Duration>,
     /// How long the peer may be silent after the end of the input.

@@ -34,9 +34,12 @@ pub struct PipeFlags {
     /// Ignore stdin; only receive
     #[arg(long, group = "local_eof")]
     pub recv_only: bool,
-    /// End the session when the peer closes, even if stdin has more data
-    #[arg(long)]
-    pub exit_on_eof: bool,
+    /// End the session when the peer closes and stdin is silent for DURATION
+    ///
+    /// Without a value it ends immediately, even if stdin has more data.
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true,
+          default_missing_value = "0", value_parser = values::duration)]
+    pub exit_on_eof: Option<Duration>,
     /// Treat stdin as ended after this long without data in either direction; 0 = never
     #[arg(long, value_name = "DURATION", default_value = "0", hide_default_value = true,
           value_parser = values::limit)]
@@ -105,7 +108,7 @@ impl PipeFlags {
             ("--hang-up", self.hang_up),
             ("--send-only", self.send_only),
             ("--recv-only", self.recv_only),
-            ("--exit-on-eof", self.exit_on_eof),
+            ("--exit-on-eof", self.exit_on_eof.is_some()),
             ("--input-timeout", self.input_timeout.0.is_some()),
             ("--linger", self.linger.0.is_some()),
             ("--line-delay", self.line_delay.is_some()),

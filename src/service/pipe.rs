@@ -34,8 +34,8 @@ pub struct PipeOptions {
     pub input: InputMode,
     /// What follows the end of stdin.
     pub on_local_eof: OnLocalEof,
-    /// Whether the peer's end of stream closes the connection, even if stdin has more.
-    pub exit_on_eof: bool,
+    /// How long after the peer's end of stream a silent stdin closes the connection.
+    pub exit_on_eof: Option<Duration>,
     /// How long neither side may send anything before stdin counts as ended.
     pub input_timeout: Option<Duration>,
     /// How long the peer may be silent after the end of stdin.

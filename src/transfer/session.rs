@@ -105,6 +105,8 @@ pub(super) struct Times {
     input_sent_at: Instant,
     /// When the first byte may be sent: `delay` does not count as idle.
     begins_at: Instant,
+    /// When the peer's end of stream was received.
+    peer_ended_at: Option<Instant>,
     /// The first failure of a direction.
     failed_at: Option<Instant>,
     /// Whether a silent peer is still to be warned about.
@@ -116,7 +118,14 @@ impl Times {
     pub(super) fn start(delay: Duration, warns: bool) -> Times {
         let now = Instant::now();
         let begins_at = now.checked_add(delay).unwrap_or(now);
-        Times { first_eof: None, input_sent_at: now, begins_at, failed_at: None, warns }
+        Times {
+            first_eof: None,
+            input_sent_at: now,
+            begins_at,
+            peer_ended_at: None,
+            failed_at: None,
+            warns,
+        }
     }
 }
 
@@ -165,6 +174,7 @@ impl Session<'_> {
             DirectionEvent::FinishFailed(e) => self.fail_up(UpState::FinishFailed(e)),
             DirectionEvent::DownDone => {
                 self.down = DownState::Done;
+                self.times.peer_ended_at = Some(Instant::now());
                 self.times.first_eof.get_or_insert(EndedBy::Peer);
                 self.observer.on_peer_eof();
                 if matches!(self.up, UpState::Running) {
@@ -346,11 +356,12 @@ impl Session<'_> {
     /// After the peer's end of stream.
     fn only_sending(&self) -> Step {
         let done = DuplexOutcome::success(self.times.first_eof.unwrap_or(EndedBy::Peer));
-        if self.endless || self.options.exit_on_eof {
+        let exit_at = self.exit_deadline();
+        if self.endless || exit_at.is_some_and(has_passed) {
             return Step::Finish(done);
         }
         if !reader_closed(self.connection.socket().as_fd()) {
-            return match self.until(None) {
+            return match self.until(exit_at) {
                 Step::Wait(deadline) => Step::WaitOrHangup(deadline),
                 step => step,
             };
@@ -465,6 +476,19 @@ impl Session<'_> {
             OnLocalEof::SendOnly => self.connection.is_quiescent(),
             OnLocalEof::HalfClose | OnLocalEof::KeepOpen => false,
         }
+    }
+
+    /// When a silent input ends the session after the peer's end of stream, unless something is
+    /// still in flight.
+    fn exit_deadline(&self) -> Option<Instant> {
+        let limit = self.options.exit_on_eof?;
+        let has_in_flight = || self.sent.has_in_flight() || self.connection.unacked_bytes() > 0;
+        let earliest = if limit.is_zero() || !has_in_flight() {
+            self.times.peer_ended_at
+        } else {
+            Some(Instant::now() + ACK_POLL)
+        };
+        self.moved_at().max(earliest?).checked_add(limit)
     }
 
     fn linger_deadline(&self) -> Option<Instant> {

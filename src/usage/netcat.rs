@@ -20,6 +20,9 @@ use crate::transfer::crlf::Crlf;
 /// `-w` and `-q`, and lose a late answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// How long stdin of a server may be silent after the client's end of stream.
+const STDIN_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// A netcat command line, translated.
 #[derive(Debug)]
 pub struct NetcatLine {
@@ -270,9 +273,9 @@ fn address(args: &ForeignArgs, host: &str, port: &str) -> Result<Vec<String>, Fa
 /// The other flags.
 fn flags(args: &ForeignArgs, mode: &NetcatMode) -> Result<Vec<String>, Failure> {
     let mut flags = args.flags.clone();
-    if has(&flags, &["--server-name", "--cert", "--key", "--ca-file", "--alpn"])
-        && !take(&mut flags, "--tls")
-    {
+    let has_tls =
+        has(&flags, &["--tls", "--server-name", "--cert", "--key", "--ca-file", "--alpn"]);
+    if has_tls && !has(&flags, &["--tls"]) {
         flags.push("--tls".to_string());
     }
     let line = match mode {
@@ -295,7 +298,13 @@ fn client_flags(args: &ForeignArgs, flags: &[String]) -> Result<Vec<String>, Fai
     if has(flags, &["--tls"]) && !verifies {
         line.push("--insecure".to_string());
     }
+    line.extend(truncation_flag(flags));
     Ok(line)
+}
+
+/// ncat closes without close_notify.
+fn truncation_flag(flags: &[String]) -> Option<String> {
+    has(flags, &["--tls"]).then(|| "--allow-truncation".to_string())
 }
 
 fn server_flags(args: &ForeignArgs, flags: &mut Vec<String>) -> Result<Vec<String>, Failure> {
@@ -308,10 +317,13 @@ fn server_flags(args: &ForeignArgs, flags: &mut Vec<String>) -> Result<Vec<Strin
     if !has_program && !is_chat {
         line.extend(words(&["--service", "pipe"]));
         line.extend(end_flags(args, flags)?);
+        // netcat exits immediately, and loses an answer of stdin that is late.
+        line.push(format!("--exit-on-eof={}", duration(STDIN_TIMEOUT)));
     }
     if !args.has(Setting::KeepOpen) && !is_chat {
         line.push("--once".to_string());
     }
+    line.extend(truncation_flag(flags));
     if let Some(file) = take_value(flags, "--ca-file") {
         line.extend(words(&["--client-ca", &file]));
     }

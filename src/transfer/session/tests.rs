@@ -83,7 +83,7 @@ fn options(on_end: OnLocalEof) -> DuplexOptions {
         linger: None,
         delay: Duration::ZERO,
         shared_input: false,
-        exit_on_eof: false,
+        exit_on_eof: None,
         finishes: false,
     }
 }
@@ -343,7 +343,7 @@ fn end_of_input_closes_by_its_option() {
 
 #[test]
 fn peers_end_closes_a_terminal_or_by_option() {
-    for (endless, exit_on_eof) in [(true, false), (false, true)] {
+    for (endless, exit_on_eof) in [(true, None), (false, Some(Duration::ZERO))] {
         let parts = Parts::new();
         let (ours, _theirs) = tcp_pair();
         let (mut session, _user) = parts.session(ours);
@@ -351,6 +351,27 @@ fn peers_end_closes_a_terminal_or_by_option() {
         (session.endless, session.options.exit_on_eof) = (endless, exit_on_eof);
         assert_eq!(code(&session), (EndedBy::Peer, None));
     }
+}
+
+#[test]
+fn silent_input_ends_after_the_peers_end_once_all_is_delivered() {
+    let parts = Parts::new();
+    let (ours, _theirs) = tcp_pair();
+    let (mut session, _user) = parts.session(ours);
+    session.options.exit_on_eof = Some(DEADLINE);
+    session.on_event(DirectionEvent::DownDone);
+    let half = Instant::now() + DEADLINE / 2;
+    let Step::WaitOrHangup(Some(deadline)) = session.next_step() else { panic!("over") };
+    assert!(deadline > half, "the time is counted from the peer's end");
+    session.options.exit_on_eof = Some(Duration::from_millis(1));
+    assert_eq!(wait_until_over(&session).by, EndedBy::Peer);
+    session.sent.set_in_flight(true);
+    assert!(deadline_of_sender(&session), "bytes are in flight");
+}
+
+/// Whether a session that only sends waits on.
+fn deadline_of_sender(session: &Session<'_>) -> bool {
+    matches!(session.next_step(), Step::WaitOrHangup(Some(_)))
 }
 
 #[test]

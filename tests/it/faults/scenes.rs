@@ -130,7 +130,12 @@ impl Peers {
                 Expected::Anything,
             ),
             scene("resolve", "resolve localhost".into(), b"", Expected::Anything),
-            scene("ask", self.query_line("short.test"), b"", Expected::Printed(b"192.0.2.7\n".to_vec())),
+            scene(
+                "ask",
+                self.query_line("short.test"),
+                b"",
+                Expected::Printed(b"192.0.2.7\n".to_vec()),
+            ),
             scene(
                 "ask tcp",
                 self.query_line("long.test"),
