@@ -36,6 +36,8 @@ pub mod service;
 pub mod shutdown;
 #[cfg(test)]
 mod test_rng;
+#[cfg(test)]
+mod test_run;
 pub mod tour;
 pub mod transfer;
 pub mod usage;

@@ -1,6 +1,6 @@
 //! The code under fuzzing, separate from the fuzzer, so that the ordinary tests can run it too.
 
-use sockit::http::{ErrorKind, Event, Leniency, ParserOptions, ResponseParser, StreamEnd};
+use sockit::http::{ErrorKind, Leniency, ParserEvent, ParserOptions, ResponseParser, StreamEnd};
 
 /// Parses `bytes` as a response, once complete and once split, and compares the results.
 ///
@@ -63,10 +63,10 @@ fn events(
 ) -> Option<Result<(), ErrorKind>> {
     loop {
         match parser.next(piece) {
-            Ok(Event::NeedInput) => return None,
-            Ok(Event::Done) => return Some(Ok(())),
-            Ok(Event::Body(bytes)) => body.extend_from_slice(bytes),
-            Ok(Event::Interim(_) | Event::Head | Event::Note(_)) => {}
+            Ok(ParserEvent::NeedInput) => return None,
+            Ok(ParserEvent::Done) => return Some(Ok(())),
+            Ok(ParserEvent::Body(bytes)) => body.extend_from_slice(bytes),
+            Ok(ParserEvent::Interim(_) | ParserEvent::Head | ParserEvent::Note(_)) => {}
             Err(error) => return Some(Err(error.kind)),
         }
         assert!(body.len() < 80 << 20, "the decoded size is not limited");

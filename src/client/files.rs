@@ -12,15 +12,17 @@ use rustix::fs::OFlags;
 
 use super::options::SessionOptions;
 use crate::error::{Failure, Phase};
-use crate::net::stdio::FdStream;
+use crate::net::stdio::{FdStream, StdStreams};
 use crate::net::stream::Writer;
 use crate::process::output_file;
 use crate::report::Report;
 use crate::report::hexdump::HexDump;
-use crate::transfer::tap::Tap;
+use crate::transfer::tap::Taps;
 
-/// The local files of a session; `None` is stdin or stdout.
+/// The local files of a session, and the standard streams that are used without them.
 pub struct Files {
+    /// The standard streams.
+    pub std: StdStreams,
     /// `--input`.
     pub input: Option<File>,
     /// `--output`.
@@ -33,15 +35,19 @@ impl Files {
     ///
     /// Fails at [`Phase::File`] with 26 for the input, 23 for an output, and 2 when input and
     /// output are the same file.
-    pub fn open(options: &SessionOptions, report: &Report) -> Result<Files, Failure> {
-        let input = open_input(options)?;
+    pub fn open(
+        options: &SessionOptions,
+        std: StdStreams,
+        report: &Report,
+    ) -> Result<Files, Failure> {
+        let input = open_input(options, std.stdin)?;
         let path = options.output.as_deref();
         if let (Some(input), Some(path)) = (&input, path) {
             refuse_same(input, path)?;
         }
         let output = path.map(OutputFile::open).transpose()?;
         let hex = options.hex.as_deref().map(|path| HexDump::open(path, report)).transpose()?;
-        Ok(Files { input, output, hex })
+        Ok(Files { std, input, output, hex })
     }
 
     /// Keeps a new output file, even if nothing is received. Until then it is removed on drop.
@@ -51,20 +57,17 @@ impl Files {
         }
     }
 
-    /// The taps of the hex dump for sent and for received bytes.
-    pub fn taps(&mut self) -> (Option<Tap>, Option<Tap>) {
-        match self.hex.take().map(Tap::pair) {
-            Some((sent, received)) => (Some(sent), Some(received)),
-            None => (None, None),
-        }
+    /// The taps of the hex dump.
+    pub fn taps(&mut self) -> Taps {
+        self.hex.take().map(Taps::new).unwrap_or_default()
     }
 }
 
-fn open_input(options: &SessionOptions) -> Result<Option<File>, Failure> {
+fn open_input(options: &SessionOptions, stdin: BorrowedFd<'_>) -> Result<Option<File>, Failure> {
     match (&options.input, options.offset, options.count) {
         (Some(path), offset, _) => open_at(path, offset).map(Some),
         (None, None, None) => Ok(None),
-        (None, offset, _) => stdin_slice(offset).map(Some),
+        (None, offset, _) => stdin_slice(stdin, offset).map(Some),
     }
 }
 
@@ -78,9 +81,9 @@ fn open_at(path: &Path, offset: Option<u64>) -> Result<File, Failure> {
 }
 
 /// `--input -` with `--offset` or `--count`: a duplicated descriptor of stdin.
-fn stdin_slice(offset: Option<u64>) -> Result<File, Failure> {
+fn stdin_slice(stdin: BorrowedFd<'_>, offset: Option<u64>) -> Result<File, Failure> {
     let failed = |e| Failure::new(Phase::Stdin, "-", e);
-    let stdin = rustix::stdio::stdin().try_clone_to_owned().map_err(failed)?;
+    let stdin = stdin.try_clone_to_owned().map_err(failed)?;
     skip(File::from(stdin), offset).map_err(failed)
 }
 

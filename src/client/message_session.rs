@@ -46,15 +46,15 @@ impl<'a> MessageSession<'a> {
         context: &'a Context,
     ) -> Result<MessageSession<'a>, Failure> {
         let Stream { reader, writer, handle, info } = stream;
-        let (sent_tap, received_tap) = files.taps();
+        let taps = files.taps();
         let throttle = options.rate.map(Throttle::new);
-        let thread = ReaderThread { reader, tap: received_tap, throttle };
+        let thread = ReaderThread { reader, tap: taps.received, throttle };
         Ok(MessageSession {
             options,
             context,
             queue: ReceiveQueue::open(thread, &info, options.idle_timeout, context)?,
             sender: MessageSender::new(writer, &handle, &info, context)
-                .with_options(options, sent_tap),
+                .with_options(options, taps.sent),
             output: OutputSink::new(options, &mut files),
             handle,
             info,
@@ -147,7 +147,7 @@ impl<'a> MessageSession<'a> {
             (_, Some(ShutdownReason::Interrupt | ShutdownReason::Terminate)) => EndedBy::Signal,
             (Err(failure), _) if is_connection_failure(failure) => EndedBy::Reset,
             _ if self.queue.at_eof && !self.ended_first => EndedBy::Peer,
-            _ => EndedBy::Us,
+            _ => EndedBy::Local,
         }
     }
 }

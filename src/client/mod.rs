@@ -22,6 +22,7 @@ mod service;
 mod terminal;
 
 use std::io::IsTerminal;
+use std::os::fd::BorrowedFd;
 use std::time::Instant;
 
 pub use service::serve;
@@ -29,22 +30,24 @@ pub use service::serve;
 pub use options::{PromptMode, ScriptStep, SessionOptions};
 
 use crate::error::{ExitCode, Failure};
-use crate::net::stdio::is_null_device;
+use crate::net::stdio::{StdStreams, is_null_device};
 use crate::net::stream::Stream;
 use crate::report::context::Context;
 use crate::report::event::{Endpoints, Event};
 use crate::transfer::duplex::InputMode;
 use result::CONN;
 
-/// Opens the files, connects by `connect`, and runs the session to its end.
+/// Opens the files, connects by `connect`, and runs the session to its end, on the standard streams
+/// `std` where no file takes their place.
 ///
 /// Fails at the phase that broke; the events before it have been emitted.
 pub fn run(
     context: &Context,
     options: &SessionOptions,
+    std: StdStreams,
     connect: impl FnOnce() -> Result<Stream, Failure>,
 ) -> Result<ExitCode, Failure> {
-    let mut files = files::Files::open(options, &context.report)?;
+    let mut files = files::Files::open(options, std, &context.report)?;
     let began = Instant::now();
     let stream = connect()?;
     let connect_time = began.elapsed();
@@ -52,7 +55,7 @@ pub fn run(
     let (info, handle) = (stream.info.clone(), stream.handle.clone());
     context.report.emit(&Event::Connected(Endpoints::new(CONN, &info)));
 
-    let run_mode = match Mode::of(options) {
+    let run_mode = match Mode::of(options, std.stdin) {
         Mode::Script => script::run,
         Mode::Prompt => prompt::run,
         Mode::Pipe => pipe::run,
@@ -73,15 +76,15 @@ enum Mode {
 }
 
 impl Mode {
-    fn of(options: &SessionOptions) -> Mode {
+    fn of(options: &SessionOptions, stdin: BorrowedFd<'_>) -> Mode {
         let prompts = match options.prompt {
-            PromptMode::Auto => std::io::stdin().is_terminal(),
+            PromptMode::Auto => stdin.is_terminal(),
             PromptMode::Always => true,
             PromptMode::Never => false,
         };
         if !options.script.is_empty() {
             Mode::Script
-        } else if prompts && has_input(options.input_mode) {
+        } else if prompts && has_input(options.input_mode, stdin) {
             Mode::Prompt
         } else {
             Mode::Pipe
@@ -90,10 +93,13 @@ impl Mode {
 }
 
 /// Whether there can be messages for a prompt.
-fn has_input(mode: InputMode) -> bool {
+fn has_input(mode: InputMode, stdin: BorrowedFd<'_>) -> bool {
     match mode {
         InputMode::Any => true,
         InputMode::Ignored => false,
-        InputMode::NotNull => !is_null_device(rustix::stdio::stdin()),
+        InputMode::NotNull => !is_null_device(stdin),
     }
 }
+
+#[cfg(test)]
+mod tests;

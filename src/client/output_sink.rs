@@ -1,20 +1,19 @@
 //! Where the replies of a prompt or a script are written.
 
-use std::io::IsTerminal;
 use std::time::Duration;
 
 use super::files::{Files, OutputFile};
 use super::options::SessionOptions;
 use crate::error::{Failure, Phase};
 use crate::net::stdio::reader_closed;
-use crate::net::stdout;
+use crate::net::stdout::Stdout;
 use crate::shutdown::Shutdown;
 use crate::transfer::duplex::OnLocalEof;
 
 /// The destination of received bytes.
 pub enum OutputSink {
     /// Standard output.
-    Stdout,
+    Stdout(Stdout),
     /// `--output`.
     File(OutputFile),
     /// `--send-only`: nothing is written.
@@ -27,7 +26,7 @@ impl OutputSink {
         match files.output.take() {
             _ if options.on_local_eof == OnLocalEof::SendOnly => OutputSink::Discard,
             Some(output) => OutputSink::File(output),
-            None => OutputSink::Stdout,
+            None => OutputSink::Stdout(files.std.stdout),
         }
     }
 
@@ -41,7 +40,7 @@ impl OutputSink {
         shutdown: &Shutdown,
     ) -> Result<(), Failure> {
         match self {
-            OutputSink::Stdout => stdout::write_all_within(bytes, idle_timeout, shutdown),
+            OutputSink::Stdout(stdout) => stdout.write_all_within(bytes, idle_timeout, shutdown),
             OutputSink::File(output) => output.write(bytes),
             OutputSink::Discard => Ok(()),
         }
@@ -53,21 +52,21 @@ impl OutputSink {
     pub fn finish(&mut self) -> Result<(), Failure> {
         match self {
             OutputSink::File(output) => output.write(b""),
-            OutputSink::Stdout | OutputSink::Discard => Ok(()),
+            OutputSink::Stdout(_) | OutputSink::Discard => Ok(()),
         }
     }
 
     /// Whether replies are printed on a terminal.
     pub fn is_terminal(&self) -> bool {
-        matches!(self, OutputSink::Stdout) && std::io::stdout().is_terminal()
+        matches!(self, OutputSink::Stdout(stdout) if stdout.is_terminal())
     }
 
     /// Detects a closed reader of stdout without writing.
     ///
-    /// Fails as a write would, see [`stdout::is_broken_pipe`].
+    /// Fails as a write would, see [`crate::net::stdout::is_broken_pipe`].
     pub fn check(&self) -> Result<(), Failure> {
         match self {
-            OutputSink::Stdout if reader_closed(rustix::stdio::stdout()) => {
+            OutputSink::Stdout(stdout) if reader_closed(stdout.fd()) => {
                 let broken_pipe = std::io::Error::from(rustix::io::Errno::PIPE);
                 Err(Failure::new(Phase::Stdout, "-", broken_pipe))
             }

@@ -1,14 +1,15 @@
 //! A session without messages: bytes are copied unchanged in both directions.
 
 use std::io::{self, IsTerminal};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use super::files::Files;
 use super::options::SessionOptions;
 use super::result::{CONN, SessionResult};
-use crate::error::{ExitCode, Phase};
-use crate::net::stdio::{FdStream, Source};
+use crate::error::ExitCode;
+use crate::net::stdio::{FdStream, Source, StdStreams};
 use crate::net::stream::{Stream, Writer};
 use crate::report::Report;
 use crate::report::context::Context;
@@ -16,7 +17,7 @@ use crate::report::event::{Event, Side};
 use crate::report::progress::Progress;
 use crate::report::sparkline::RateHistory;
 use crate::transfer::duplex::{
-    Duplex, DuplexObserver, DuplexOptions, LocalEnd, NO_END_OF_INPUT, OnLocalEof,
+    Duplex, DuplexObserver, DuplexOptions, LocalEnd, LocalFile, NO_END_OF_INPUT, OnLocalEof,
 };
 use crate::transfer::throttle::Throttle;
 use crate::transfer::{Meter, TransferOptions, crlf};
@@ -28,33 +29,23 @@ pub fn run(
     mut files: Files,
     context: &Context,
 ) -> SessionResult {
-    let (sent_tap, received_tap) = files.taps();
+    let taps = files.taps();
     let pace = || options.rate.map(Throttle::new);
     let up = TransferOptions {
         pace: pace(),
         line_delay: options.line_delay,
         filter: options.crlf.then(crlf::Crlf::default),
-        tap: sent_tap,
+        tap: taps.sent,
         ..TransferOptions::default()
     };
-    let down = TransferOptions { pace: pace(), tap: received_tap, ..TransferOptions::default() };
-    let (sent, received) = (up.meter.clone(), down.meter.clone());
-    let meters = [sent.clone(), received.clone()];
+    let down = TransferOptions { pace: pace(), tap: taps.received, ..Default::default() };
+    let meters = [up.meter.clone(), down.meter.clone()];
     let observer = Observer::new(options, &files, &context.report, meters);
-    let duplex_options = DuplexOptions {
-        on_end: options.on_local_eof,
-        idle: options.idle_timeout,
-        delay: options.delay,
-        shared_input: false,
-        input_timeout: options.input_timeout,
-        linger: options.linger,
-        exit_on_eof: options.exit_on_eof,
-        finishes: false,
-    };
     let local = local_end(options, files);
-    let duplex = Duplex { local, up, down, options: duplex_options };
+    let duplex = Duplex { local, up, down, options: duplex_options(options) };
     let ended = duplex.run(stream, &observer, &context.shutdown);
     observer.finish();
+    let [sent, received] = &observer.meters;
     SessionResult {
         bytes_in: received.total(),
         bytes_out: sent.total(),
@@ -64,27 +55,39 @@ pub fn run(
     }
 }
 
+fn duplex_options(options: &SessionOptions) -> DuplexOptions {
+    DuplexOptions {
+        on_end: options.on_local_eof,
+        idle: options.idle_timeout,
+        delay: options.delay,
+        shared_input: false,
+        input_timeout: options.input_timeout,
+        linger: options.linger,
+        exit_on_eof: options.exit_on_eof,
+        finishes: false,
+    }
+}
+
 fn local_end(options: &SessionOptions, files: Files) -> LocalEnd {
-    let endless = options.input.is_none() && io::stdin().is_terminal();
-    let input = match &options.input {
-        Some(path) => (Phase::File, path.display().to_string()),
-        None => (Phase::Stdin, "-".to_string()),
-    };
-    let output = match &options.output {
-        Some(path) => (Phase::File, path.display().to_string()),
-        None => (Phase::Stdout, "-".to_string()),
-    };
+    let StdStreams { stdin, stdout, .. } = files.std;
     let mode = options.input_mode;
     let reader = match files.input {
         Some(file) => mode.input(file, |file| Box::new(Source::new(file, options.count))),
-        None => mode.input(rustix::stdio::stdin(), |stdin| Box::new(Source::new(stdin, None))),
+        None => mode.input(stdin, |stdin| Box::new(Source::new(stdin, None))),
     };
     let writer: Box<dyn Writer> = match files.output {
         _ if options.on_local_eof == OnLocalEof::SendOnly => Box::new(io::sink()),
         Some(file) => Box::new(file),
-        None => Box::new(FdStream::stdout()),
+        None => Box::new(FdStream(stdout.fd())),
     };
-    LocalEnd { reader, writer, input, output, endless }
+    let named = |path: &Option<PathBuf>| Some(LocalFile::named(path.as_ref()?.display()));
+    LocalEnd {
+        reader,
+        writer,
+        input: named(&options.input).unwrap_or_else(|| LocalFile::stdin(stdin)),
+        output: named(&options.output).unwrap_or_else(|| LocalFile::stdout(stdout.fd())),
+        endless: options.input.is_none() && stdin.is_terminal(),
+    }
 }
 
 /// Emits half-closes and draws progress.
@@ -134,7 +137,7 @@ impl<'a> Observer<'a> {
 
 impl DuplexObserver for Observer<'_> {
     fn on_local_eof(&self) {
-        self.report.emit(&Event::HalfClosed { conn: CONN, by: Side::Us, peer: None });
+        self.report.emit(&Event::HalfClosed { conn: CONN, by: Side::Local, peer: None });
     }
 
     fn on_peer_eof(&self) {

@@ -9,6 +9,7 @@ use super::prompt_input::{InputEvent, PromptInput};
 use super::receiver::RecvOutcome;
 use super::result::SessionResult;
 use crate::error::{ExitCode, Failure};
+use crate::net::stdio::StdStreams;
 use crate::net::stream::Stream;
 use crate::report::context::Context;
 use crate::report::terminal_text::{AllowedControls, TerminalEscaper};
@@ -30,8 +31,9 @@ pub fn run(
     files: Files,
     context: &Context,
 ) -> SessionResult {
+    let std = files.std;
     let opened = MessageSession::open(stream, options, files, context);
-    let mut session = match opened.and_then(PromptSession::open) {
+    let mut session = match opened.and_then(|session| PromptSession::open(session, std)) {
         Ok(session) => session,
         Err(failure) => return SessionResult::not_started(failure),
     };
@@ -52,9 +54,9 @@ struct PromptSession<'a> {
 }
 
 impl<'a> PromptSession<'a> {
-    fn open(session: MessageSession<'a>) -> Result<PromptSession<'a>, Failure> {
+    fn open(session: MessageSession<'a>, std: StdStreams) -> Result<Self, Failure> {
         let is_terminal = session.output.is_terminal();
-        let input = PromptInput::open(&session.output, &session.context.report)?;
+        let input = PromptInput::open(std, &session.output, &session.context.report)?;
         let escapes = is_terminal && !session.options.raw_output;
         let escaper = escapes.then(|| TerminalEscaper::new(AllowedControls::LinesAndColor));
         Ok(PromptSession { session, input, escaper, has_warned: false })

@@ -3,7 +3,8 @@
 
 #[cfg(feature = "prompt")]
 use std::io::Read;
-use std::io::{BufRead, IsTerminal};
+use std::io::{BufRead, BufReader, IsTerminal};
+use std::os::fd::BorrowedFd;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread;
 
@@ -14,8 +15,7 @@ use super::output_sink::OutputSink;
 use super::raw_mode::RawMode;
 use super::terminal::{Prompt, PromptPlace};
 use crate::error::{ExitCode, Failure, Phase};
-#[cfg(feature = "prompt")]
-use crate::net::stdio::FdStream;
+use crate::net::stdio::{FdStream, StdStreams};
 use crate::report::Report;
 
 /// A message, or the end of the input.
@@ -28,6 +28,7 @@ pub enum InputEvent {
 
 /// The input of a prompt.
 pub struct PromptInput {
+    stdin: BorrowedFd<'static>,
     events: Receiver<InputEvent>,
     /// Lets the thread read the next line.
     permits: SyncSender<()>,
@@ -40,11 +41,16 @@ impl PromptInput {
     /// Draws the prompt and starts to read; log output is printed above the prompt from now on.
     ///
     /// Fails at [`Phase::Stdin`] when the thread cannot be created.
-    pub fn open(output: &OutputSink, report: &Report) -> Result<PromptInput, Failure> {
+    pub fn open(
+        std: StdStreams,
+        output: &OutputSink,
+        report: &Report,
+    ) -> Result<PromptInput, Failure> {
         let (sender, events) = sync_channel(1);
         let (permits, next_permit) = sync_channel(1);
-        let thread = InputThread { sender, next_permit };
-        let prompt = prompt(output, report);
+        let stdin = std.stdin;
+        let thread = InputThread { stdin, sender, next_permit };
+        let prompt = prompt(std, output, report);
         if prompt.is_visible() {
             let prompt = prompt.clone();
             report.set_line_printer(Some(Box::new(move |line| prompt.print_log(&line))));
@@ -54,7 +60,7 @@ impl PromptInput {
         let spawned =
             thread::Builder::new().name("input".into()).spawn(move || thread.run(&shared));
         spawned.map_err(|e| Failure::new(Phase::Stdin, "-", e).with_code(ExitCode::Negative))?;
-        Ok(PromptInput { events, permits, prompt, report: report.clone() })
+        Ok(PromptInput { stdin, events, permits, prompt, report: report.clone() })
     }
 
     /// The next message or the end of the input, if it is there.
@@ -74,7 +80,7 @@ impl PromptInput {
 
     /// Whether stdin is a terminal.
     pub fn is_interactive(&self) -> bool {
-        std::io::stdin().is_terminal()
+        self.stdin.is_terminal()
     }
 
     /// Removes the prompt and restores the terminal. The thread may still be reading from it.
@@ -94,6 +100,7 @@ impl Drop for PromptInput {
 
 /// The thread that reads.
 struct InputThread {
+    stdin: BorrowedFd<'static>,
     sender: SyncSender<InputEvent>,
     next_permit: Receiver<()>,
 }
@@ -115,7 +122,7 @@ impl InputThread {
     }
 
     fn read_lines(&self) {
-        for line in std::io::stdin().lock().split(b'\n') {
+        for line in BufReader::new(FdStream(self.stdin)).split(b'\n') {
             let Ok(mut line) = line else { break };
             if line.ends_with(b"\r") {
                 line.pop();
@@ -129,7 +136,7 @@ impl InputThread {
     #[cfg(feature = "prompt")]
     fn read_keys(&self, prompt: &Prompt) {
         let mut buffer = [0; 4096];
-        while let Ok(n @ 1..) = FdStream(rustix::stdio::stdin()).read(&mut buffer) {
+        while let Ok(n @ 1..) = FdStream(self.stdin).read(&mut buffer) {
             let mut bytes = &buffer[..n];
             while !bytes.is_empty() {
                 match prompt.type_keys(&mut bytes) {
@@ -148,13 +155,16 @@ impl InputThread {
 }
 
 /// A prompt with a line editor where the terminals allow one, else a plain one.
-fn prompt(output: &OutputSink, report: &Report) -> Prompt {
-    let is_shared = output.is_terminal() && std::io::stderr().is_terminal();
+fn prompt(std: StdStreams, output: &OutputSink, report: &Report) -> Prompt {
+    let is_shared = output.is_terminal() && std.stderr.is_terminal();
     let place = if is_shared { PromptPlace::WithReplies } else { PromptPlace::Apart };
     #[cfg(feature = "prompt")]
-    if let Some(raw_mode) = RawMode::open() {
-        return Prompt::edited(place, raw_mode);
+    let term = std::env::var("TERM").unwrap_or_default();
+    #[cfg(feature = "prompt")]
+    if let Some(raw_mode) = RawMode::open(std, &term) {
+        return Prompt::edited(std.stderr, place, raw_mode);
     }
     // stderr contains nothing but JSON Lines under `--json`.
-    Prompt::plain(if report.is_json() { PromptPlace::Hidden } else { place })
+    let place = if report.is_json() { PromptPlace::Hidden } else { place };
+    Prompt::plain(std.stderr, place)
 }

@@ -27,7 +27,7 @@ impl SessionResult {
     /// The result of a session that could not start.
     pub fn not_started(failure: Failure) -> SessionResult {
         let outcome = Err(failure);
-        SessionResult { bytes_in: 0, bytes_out: 0, by: EndedBy::Us, outcome, sparkline: None }
+        SessionResult { bytes_in: 0, bytes_out: 0, by: EndedBy::Local, outcome, sparkline: None }
     }
 
     /// Turns success, or an expectation that was not met, into a failure if the peer's stream was

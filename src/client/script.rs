@@ -22,6 +22,69 @@ const REPLY_GAP: Duration = Duration::from_millis(40);
 /// Characters of the received text in the error of an expectation.
 const MAX_SHOWN: usize = 200;
 
+/// What a script waits for.
+///
+/// | waits for \ event | bytes | end of stream | nothing in time | `--timeout` | signal |
+/// |---|---|---|---|---|---|
+/// | `Quiet` | `Quiet` for the gap of a reply | met | met | failure | failure |
+/// | `Reply` | `Quiet` for the gap of a reply | met | – | failure | failure |
+/// | `Match` | `Match` | not matched | – | not matched | failure |
+/// | `End` | `End` | met | met | met | failure |
+#[derive(Debug, Clone, Copy)]
+enum Awaited<'a> {
+    /// A pause of this length, before or after which the peer may send.
+    Quiet(Duration),
+    /// The first bytes of a reply.
+    Reply,
+    /// Bytes that match.
+    Match(&'a Pattern),
+    /// The peer's end of stream, or a pause of this length.
+    End(Option<Duration>),
+}
+
+/// What follows from an event.
+#[derive(Debug)]
+enum Reaction<'a> {
+    /// Bytes are printed, and this is waited for.
+    Wait(Awaited<'a>),
+    /// The wait is over.
+    Met,
+    /// The pattern was not matched until then.
+    NotMatched(&'a Pattern, &'static str),
+    /// The run is to end.
+    Stop(ShutdownReason),
+}
+
+impl<'a> Awaited<'a> {
+    fn timeout(self) -> Option<Duration> {
+        match self {
+            Awaited::Quiet(timeout) => Some(timeout),
+            Awaited::End(timeout) => timeout,
+            Awaited::Reply | Awaited::Match(_) => None,
+        }
+    }
+
+    /// Looks up the table above.
+    fn on(self, event: &RecvOutcome) -> Reaction<'a> {
+        use ShutdownReason::Deadline;
+        match (self, event) {
+            (Awaited::Quiet(_) | Awaited::Reply, RecvOutcome::Data(_)) => {
+                Reaction::Wait(Awaited::Quiet(REPLY_GAP))
+            }
+            (Awaited::Match(_) | Awaited::End(_), RecvOutcome::Data(_)) => Reaction::Wait(self),
+            (Awaited::Match(pattern), RecvOutcome::Shutdown(Deadline)) => {
+                Reaction::NotMatched(pattern, "before the timeout")
+            }
+            (Awaited::Match(pattern), RecvOutcome::Eof | RecvOutcome::TimedOut) => {
+                Reaction::NotMatched(pattern, "before the peer closed")
+            }
+            (Awaited::End(_), RecvOutcome::Shutdown(Deadline)) => Reaction::Met,
+            (_, RecvOutcome::Shutdown(reason)) => Reaction::Stop(*reason),
+            (_, RecvOutcome::Eof | RecvOutcome::TimedOut) => Reaction::Met,
+        }
+    }
+}
+
 /// Runs the steps, then half-closes and prints what the peer still sends.
 pub fn run(
     stream: Stream,
@@ -54,7 +117,7 @@ impl ScriptSession<'_> {
         let steps = &self.session.options.script;
         self.session.wait_delay()?;
         if matches!(steps.first(), Some(ScriptStep::Send(_))) {
-            self.read_until_quiet(GREETING_TIMEOUT)?;
+            self.wait_for(Awaited::Quiet(GREETING_TIMEOUT))?;
         }
         for (at, step) in steps.iter().enumerate() {
             match step {
@@ -74,29 +137,24 @@ impl ScriptSession<'_> {
             return Ok(());
         }
         // What arrived before is not the reply.
-        self.read_until_quiet(Duration::ZERO)?;
+        self.wait_for(Awaited::Quiet(Duration::ZERO))?;
         if self.session.queue.at_eof {
             let why = "the peer closed before everything was sent";
             return Err(self.session.failure(Phase::Send, why).with_code(ExitCode::Partial));
         }
         self.session.send(&message)?;
         self.unmatched.clear();
-        if matches!(next_step, Some(ScriptStep::Expect(_))) { Ok(()) } else { self.read_reply() }
+        match next_step {
+            Some(ScriptStep::Expect(_)) => Ok(()),
+            _ => self.wait_for(Awaited::Reply),
+        }
     }
 
-    /// Waits for a reply, up to the limit of the run.
-    fn read_reply(&mut self) -> Result<(), Failure> {
-        let Some(bytes) = self.session.recv_data(None)? else { return Ok(()) };
-        self.print(&bytes)?;
-        self.read_until_quiet(REPLY_GAP)
-    }
-
-    /// Prints what arrives until nothing has arrived for a while: `timeout` at first, then
-    /// [`REPLY_GAP`].
-    fn read_until_quiet(&mut self, mut timeout: Duration) -> Result<(), Failure> {
-        while let Some(bytes) = self.session.recv_data(Some(timeout))? {
-            self.print(&bytes)?;
-            timeout = REPLY_GAP;
+    /// Prints what arrives until `awaited` is met.
+    fn wait_for(&mut self, awaited: Awaited<'_>) -> Result<(), Failure> {
+        let mut awaited = Some(awaited);
+        while let Some(next) = awaited {
+            awaited = self.receive(next)?;
         }
         self.end_line()
     }
@@ -104,18 +162,23 @@ impl ScriptSession<'_> {
     fn expect(&mut self, pattern: &Pattern) -> Result<(), Failure> {
         let mut search = pattern.search();
         while !self.unmatched.consume_match(&mut search) {
-            match self.session.recv(None)? {
-                RecvOutcome::Data(bytes) => self.print(&bytes)?,
-                RecvOutcome::Shutdown(ShutdownReason::Deadline) => {
-                    return Err(self.expectation_failed(pattern, "before the timeout"));
-                }
-                RecvOutcome::Shutdown(reason) => return Err(self.session.shutdown_error(reason)),
-                RecvOutcome::Eof | RecvOutcome::TimedOut => {
-                    return Err(self.expectation_failed(pattern, "before the peer closed"));
-                }
-            }
+            self.receive(Awaited::Match(pattern))?;
         }
         Ok(())
+    }
+
+    /// Waits for one event, and returns what is to be waited for after it, if anything is.
+    fn receive<'b>(&mut self, awaited: Awaited<'b>) -> Result<Option<Awaited<'b>>, Failure> {
+        let event = self.session.recv(awaited.timeout())?;
+        if let RecvOutcome::Data(bytes) = &event {
+            self.print(bytes)?;
+        }
+        match awaited.on(&event) {
+            Reaction::Wait(next) => Ok(Some(next)),
+            Reaction::Met => Ok(None),
+            Reaction::NotMatched(pattern, when) => Err(self.expectation_failed(pattern, when)),
+            Reaction::Stop(reason) => Err(self.session.shutdown_error(reason)),
+        }
     }
 
     /// The failure that says what was expected, and what was received until `when`.
@@ -142,21 +205,8 @@ impl ScriptSession<'_> {
         }
         // The exchange is complete: from here on the idle timeout is no failure.
         let idle_timeout = self.session.queue.idle_timeout.take();
-        let timeout = self.session.options.linger.or(idle_timeout);
-        loop {
-            match self.session.recv(timeout)? {
-                RecvOutcome::Data(bytes) => self.print(&bytes)?,
-                RecvOutcome::Shutdown(
-                    reason @ (ShutdownReason::Interrupt | ShutdownReason::Terminate),
-                ) => return Err(self.session.shutdown_error(reason)),
-                RecvOutcome::Eof
-                | RecvOutcome::TimedOut
-                | RecvOutcome::Shutdown(ShutdownReason::Deadline) => {
-                    self.end_line()?;
-                    return self.session.wait_acked();
-                }
-            }
-        }
+        self.wait_for(Awaited::End(self.session.options.linger.or(idle_timeout)))?;
+        self.session.wait_acked()
     }
 
     fn print(&mut self, bytes: &[u8]) -> Result<(), Failure> {
@@ -172,5 +222,55 @@ impl ScriptSession<'_> {
         }
         self.at_line_start = true;
         self.session.write_output(b"\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pattern() -> Pattern {
+        "ok".parse().unwrap()
+    }
+
+    /// Each cell of the table, as the name of the reaction.
+    fn reactions(awaited: Awaited<'_>) -> [String; 5] {
+        let events = [
+            RecvOutcome::Data(b"x".to_vec()),
+            RecvOutcome::Eof,
+            RecvOutcome::TimedOut,
+            RecvOutcome::Shutdown(ShutdownReason::Deadline),
+            RecvOutcome::Shutdown(ShutdownReason::Interrupt),
+        ];
+        events.map(|event| match awaited.on(&event) {
+            Reaction::Wait(Awaited::Quiet(gap)) => format!("quiet {}", gap.as_millis()),
+            Reaction::Wait(Awaited::Reply) => "reply".into(),
+            Reaction::Wait(Awaited::Match(_)) => "match".into(),
+            Reaction::Wait(Awaited::End(_)) => "end".into(),
+            Reaction::Met => "met".into(),
+            Reaction::NotMatched(_, when) => when.into(),
+            Reaction::Stop(reason) => format!("{reason:?}"),
+        })
+    }
+
+    #[test]
+    fn each_wait_reacts_to_each_event_as_the_table_says() {
+        let (pattern, timeout) = (pattern(), Duration::from_secs(1));
+        let quiet = ["quiet 40", "met", "met", "Deadline", "Interrupt"];
+        assert_eq!(reactions(Awaited::Quiet(timeout)), quiet);
+        assert_eq!(reactions(Awaited::Reply), quiet);
+        let (closed, late) = ("before the peer closed", "before the timeout");
+        let matched = ["match", closed, closed, late, "Interrupt"];
+        assert_eq!(reactions(Awaited::Match(&pattern)), matched);
+        assert_eq!(reactions(Awaited::End(None)), ["end", "met", "met", "met", "Interrupt"]);
+    }
+
+    #[test]
+    fn only_a_match_and_a_reply_wait_without_a_timeout() {
+        let (pattern, second) = (pattern(), Some(Duration::from_secs(1)));
+        assert_eq!(Awaited::Quiet(Duration::from_secs(1)).timeout(), second);
+        assert_eq!(Awaited::End(second).timeout(), second);
+        assert_eq!(Awaited::Reply.timeout(), None);
+        assert_eq!(Awaited::Match(&pattern).timeout(), None);
     }
 }

@@ -31,8 +31,6 @@ pub struct MessageSender {
     tap: Option<Tap>,
     filter: Option<Crlf>,
     throttle: Option<Throttle>,
-    /// Whether the end of each direction is announced by TLS (close_notify).
-    has_tls_close: bool,
     /// Bytes written so far.
     pub sent: u64,
 }
@@ -46,7 +44,6 @@ impl MessageSender {
         context: &Context,
     ) -> MessageSender {
         MessageSender {
-            has_tls_close: writer.raw().is_none(),
             writer,
             handle: handle.clone(),
             info: info.clone(),
@@ -129,7 +126,7 @@ impl MessageSender {
     ///
     /// Fails at [`Phase::Shutdown`].
     pub fn half_close(&mut self) -> Result<(), Failure> {
-        let event = Event::HalfClosed { conn: CONN, by: Side::Us, peer: None };
+        let event = Event::HalfClosed { conn: CONN, by: Side::Local, peer: None };
         self.context.report.emit(&event);
         self.close_write()
     }
@@ -170,7 +167,7 @@ impl MessageSender {
 
     /// Whether only our close_notify was answered with a reset, by a peer that had closed before.
     fn failed_on_close_only(&self) -> bool {
-        self.has_tls_close && !self.handle.unacknowledged(self.sent)
+        self.info.is_encrypted && !self.handle.unacknowledged(self.sent)
     }
 
     fn send_error(&self, e: io::Error, received: u64) -> Failure {

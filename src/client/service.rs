@@ -5,7 +5,7 @@ use std::thread;
 use super::result::{CONN, SessionResult};
 use crate::error::{ExitCode, Failure, Phase};
 use crate::net::activity::Activity;
-use crate::net::stream::Stream;
+use crate::net::stream::{EndedBy, Stream};
 use crate::report::context::Context;
 use crate::report::event::{Endpoints, Event};
 use crate::service::{Connection, Service};
@@ -36,7 +36,7 @@ pub fn serve(
     let result = SessionResult {
         bytes_in: connection.bytes_in,
         bytes_out: connection.bytes_out,
-        by: outcome.as_ref().map_or(crate::net::stream::EndedBy::Us, |outcome| outcome.by),
+        by: outcome.as_ref().map_or(EndedBy::Local, |outcome| outcome.by),
         outcome: outcome.map(|_| ExitCode::Done),
         sparkline: None,
     };

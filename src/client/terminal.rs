@@ -2,6 +2,7 @@
 //! follows it, and replies and log lines are printed above.
 
 use std::io::Write;
+use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 #[cfg(feature = "prompt")]
@@ -9,6 +10,7 @@ use super::line_editor::{KeyEffect, LineEditor, printable};
 #[cfg(feature = "prompt")]
 use super::raw_mode::RawMode;
 use crate::error::Failure;
+use crate::net::stdio::FdStream;
 
 /// Where a prompt is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,8 +30,8 @@ pub struct Prompt {
     state: Arc<Mutex<State>>,
 }
 
-#[derive(Default)]
 struct State {
+    stderr: BorrowedFd<'static>,
     /// Whether the prompt is on the last line of the terminal.
     is_drawn: bool,
     /// Whether it has been removed for good.
@@ -46,15 +48,15 @@ struct Edited {
 
 impl Prompt {
     /// A prompt without a line editor, not yet drawn.
-    pub fn plain(place: PromptPlace) -> Prompt {
-        Prompt { place, state: Arc::default() }
+    pub fn plain(stderr: BorrowedFd<'static>, place: PromptPlace) -> Prompt {
+        Prompt { place, state: Arc::new(Mutex::new(State::new(stderr))) }
     }
 
     /// A prompt with a line editor, not yet drawn.
     #[cfg(feature = "prompt")]
-    pub fn edited(place: PromptPlace, raw_mode: RawMode) -> Prompt {
+    pub fn edited(stderr: BorrowedFd<'static>, place: PromptPlace, raw_mode: RawMode) -> Prompt {
         let edited = Some(Edited { editor: LineEditor::default(), raw_mode });
-        let state = Arc::new(Mutex::new(State { edited, ..State::default() }));
+        let state = Arc::new(Mutex::new(State { edited, ..State::new(stderr) }));
         Prompt { place, state }
     }
 
@@ -89,7 +91,7 @@ impl Prompt {
         let mut state = self.lock();
         let was_drawn = state.is_drawn;
         state.erase(self.place);
-        write_stderr(line.as_bytes());
+        state.print(line);
         if was_drawn && state.is_edited() {
             state.draw();
         }
@@ -130,7 +132,7 @@ impl Prompt {
             *bytes = rest;
             let effect = edited.editor.on_key(*key);
             if let KeyEffect::Entered(line) = &effect {
-                write_stderr(format!("\r\x1b[K> {}\n", printable(line)).as_bytes());
+                state.print(&format!("\r\x1b[K> {}\n", printable(line)));
                 state.is_drawn = false;
                 return effect;
             }
@@ -155,6 +157,16 @@ impl Prompt {
 }
 
 impl State {
+    fn new(stderr: BorrowedFd<'static>) -> State {
+        State {
+            stderr,
+            is_drawn: false,
+            is_closed: false,
+            #[cfg(feature = "prompt")]
+            edited: None,
+        }
+    }
+
     fn draw(&mut self) {
         if self.is_closed {
             return;
@@ -162,11 +174,11 @@ impl State {
         self.is_drawn = true;
         #[cfg(feature = "prompt")]
         if let Some(edited) = &self.edited {
-            let view = edited.editor.view(columns().saturating_sub(2));
+            let view = edited.editor.view(columns(self.stderr).saturating_sub(2));
             let column = view.column + 2;
-            return write_stderr(format!("\r\x1b[K> {}\r\x1b[{column}C", view.text).as_bytes());
+            return self.print(&format!("\r\x1b[K> {}\r\x1b[{column}C", view.text));
         }
-        write_stderr(b"> ");
+        self.print("> ");
     }
 
     /// Moves to the line on which something else is printed: the prompt's own if replies are on its
@@ -176,10 +188,15 @@ impl State {
             return;
         }
         match place {
-            _ if self.is_edited() => write_stderr(b"\r\x1b[K"),
-            PromptPlace::WithReplies => write_stderr(b"\r"),
-            PromptPlace::Apart | PromptPlace::Hidden => write_stderr(b"\n"),
+            _ if self.is_edited() => self.print("\r\x1b[K"),
+            PromptPlace::WithReplies => self.print("\r"),
+            PromptPlace::Apart | PromptPlace::Hidden => self.print("\n"),
         }
+    }
+
+    /// Writes to stderr. A failure is ignored, because errors are reported there.
+    fn print(&self, text: &str) {
+        let _ = FdStream(self.stderr).write_all(text.as_bytes());
     }
 
     #[cfg(feature = "prompt")]
@@ -195,12 +212,7 @@ impl State {
 
 /// The width of the terminal; 80 if it is unknown.
 #[cfg(feature = "prompt")]
-fn columns() -> usize {
-    let size = rustix::termios::tcgetwinsize(rustix::stdio::stderr());
+fn columns(stderr: BorrowedFd<'_>) -> usize {
+    let size = rustix::termios::tcgetwinsize(stderr);
     size.map_or(80, |size| if size.ws_col == 0 { 80 } else { size.ws_col.into() })
-}
-
-/// Writes to stderr. A failure is ignored, because errors are reported there.
-fn write_stderr(bytes: &[u8]) {
-    let _ = std::io::stderr().write_all(bytes);
 }

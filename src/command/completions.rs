@@ -4,7 +4,7 @@ use clap::Command;
 use clap_complete::Shell;
 
 use crate::error::ExitCode;
-use crate::net::stdout;
+use crate::net::stdout::Stdout;
 
 /// Arguments of `completions`.
 #[derive(Debug, clap::Args)]
@@ -17,7 +17,7 @@ pub struct Args {
 impl Args {
     /// Writes the completion script for `cli` to stdout; fails with code 23 when that fails.
     pub fn run(self, cli: Command) -> anyhow::Result<ExitCode> {
-        stdout::write_document(&script(self.shell, cli))?;
+        Stdout::standard().write_document(&script(self.shell, cli))?;
         Ok(ExitCode::Done)
     }
 }

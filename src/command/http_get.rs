@@ -6,6 +6,7 @@ use crate::fetch;
 use crate::fetch::output::Destination;
 use crate::flags::http::HttpFlags;
 use crate::http::HttpUrl;
+use crate::net::stdout::Stdout;
 use crate::process::sandbox::SandboxPolicy;
 use crate::report::Report;
 use crate::report::context::Context;
@@ -38,7 +39,7 @@ impl Args {
         }
         let context = Context::new(report, timeout)?;
         let downloads = urls.into_iter().zip(destinations).collect();
-        Ok(fetch::run(&context, &options, downloads)?)
+        Ok(fetch::run(&context, &options, downloads, Stdout::standard())?)
     }
 
     fn parse_urls(&self) -> Result<Vec<HttpUrl>, Failure> {

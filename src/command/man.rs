@@ -10,7 +10,7 @@ use clap_mangen::roff::{Roff, bold, roman};
 use rustix::fs::OFlags;
 
 use crate::error::{ExitCode, Failure, Phase};
-use crate::net::stdout;
+use crate::net::stdout::Stdout;
 use crate::process::output_file;
 use crate::usage::help::{self, ENVIRONMENT};
 
@@ -44,7 +44,7 @@ impl Args {
         }
         match &self.out_dir {
             Some(dir) => write_files(&pages, dir)?,
-            None => stdout::write_document(
+            None => Stdout::standard().write_document(
                 &pages.into_iter().flat_map(|page| page.text).collect::<Vec<_>>(),
             )?,
         }

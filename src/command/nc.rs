@@ -13,6 +13,7 @@ use crate::datagram::client::targets::Targets;
 use crate::error::{ExitCode, Failure, Phase};
 use crate::flags::exec::ExecFlags;
 use crate::net::retry::Retry;
+use crate::net::stdio::StdStreams;
 use crate::net::unix::{self, UnixAddress};
 use crate::report::Report;
 use crate::report::context::Context;
@@ -118,7 +119,7 @@ fn run_program(command: Command, program: Program, report: &Report) -> anyhow::R
             client::serve(&context, exec, || dialer.connect(&context.shutdown, &log))?
         }
         Command::UnixClient(args) => {
-            let (path, limit) = (UnixAddress::read(&args.path), args.connect_timeout.0);
+            let (path, limit) = (UnixAddress::parse(&args.path), args.connect_timeout.0);
             client::serve(&context, exec, || unix::dial(&path, limit, &context.shutdown))?
         }
         other => other.run(report)?,
@@ -127,19 +128,19 @@ fn run_program(command: Command, program: Program, report: &Report) -> anyhow::R
 
 /// Exchanges stdin and stdout as datagrams.
 fn exchange(command: Command, options: Datagrams, report: &Report) -> anyhow::Result<ExitCode> {
-    let context = Context::new(report, None)?;
+    let (std, context) = (StdStreams::of_process(), Context::new(report, None)?);
     let log = |event| report.on_connect_event(event);
     let bound = |local: String| report.emit(&Event::Listening { local, awaited: "datagrams" });
-    let local = options.local.as_ref().map(|path| UnixAddress::read(path.as_ref()));
-    let job = options.job(report)?;
-    let send = |targets| crate::datagram::client::run(targets, job, &context);
+    let local = options.local.as_ref().map(|path| UnixAddress::parse(path.as_ref()));
+    let job = options.job(std.stdin, report)?;
+    let send = |targets| crate::datagram::client::run(targets, job, &context, std.stdout);
     Ok(match command {
         Command::UdpClient(args) => {
             let endpoint = args.target.endpoint()?;
             send(Targets::udp(&endpoint, args.socket.options(), &context, &log)?)?
         }
         Command::UnixClient(args) => {
-            let path = UnixAddress::read(&args.path);
+            let path = UnixAddress::parse(&args.path);
             let targets = Targets::unix(&path, Retry::default(), &context, &log);
             send(targets.from_unix(local.as_ref()))?
         }
@@ -149,7 +150,7 @@ fn exchange(command: Command, options: Datagrams, report: &Report) -> anyhow::Re
             send(Targets::first_sender(socket, &context, &log))?
         }
         Command::UnixServer(args) => {
-            let path = UnixAddress::read(&args.path);
+            let path = UnixAddress::parse(&args.path);
             let (socket, _file) = unix::bind(&path, Type::DGRAM, args.mode)?;
             bound(path.to_string());
             send(Targets::first_sender(socket, &context, &log))?

@@ -14,6 +14,7 @@ use crate::flags::connect::FamilyFlags;
 use crate::flags::values::{self, Limit};
 use crate::lookup;
 use crate::lookup::{LookupOptions, QuestionList, VerifyOptions};
+use crate::net::stdout::Stdout;
 use crate::process::sandbox::SandboxPolicy;
 use crate::report::Report;
 use crate::report::context::Context;
@@ -128,12 +129,13 @@ impl Args {
     /// Answers all questions; the exit code is that of the worst answer.
     pub fn run(self, report: &Report) -> anyhow::Result<ExitCode> {
         let options = self.options(report)?;
-        let questions = QuestionList { words: self.questions, file: self.file };
+        let questions =
+            QuestionList { words: self.questions, file: self.file, stdin: rustix::stdio::stdin() };
         confine(&SandboxPolicy { reads: true, connects: true, ..SandboxPolicy::default() }, report);
         // Not 1, which would be a negative answer.
         let context = Context::new(report, None);
         let context = context.map_err(|failure| failure.with_code(ExitCode::TryAgain))?;
-        Ok(lookup::run(&context, options, questions)?)
+        Ok(lookup::run(&context, options, questions, Stdout::standard())?)
     }
 
     fn options(&self, report: &Report) -> Result<LookupOptions, Failure> {

@@ -11,6 +11,7 @@ use crate::flags::tls::ClientTls;
 use crate::net::dial::Dialer;
 use crate::net::endpoint::Endpoint;
 use crate::net::layer::Layer;
+use crate::net::stdio::StdStreams;
 use crate::report::Report;
 use crate::report::context::Context;
 
@@ -43,7 +44,9 @@ impl Args {
         let context = Context::new(report, self.session.run_timeout())?;
         let options = SessionOptions::from(&self.session);
         let log = |event| report.on_connect_event(event);
-        Ok(client::run(&context, &options, || dialer.connect(&context.shutdown, &log))?)
+        Ok(client::run(&context, &options, StdStreams::of_process(), || {
+            dialer.connect(&context.shutdown, &log)
+        })?)
     }
 
     /// The dialer of the server.

@@ -7,6 +7,7 @@ use crate::flags::server_limits::ServerLimitFlags;
 use crate::flags::service::ServiceFlags;
 use crate::flags::socket::TcpFlags;
 use crate::flags::tls::{ServerTls, TlsServer};
+use crate::net::stdio::StdStreams;
 use crate::report::Report;
 use crate::report::context::Context;
 use crate::report::event::Event;
@@ -45,7 +46,7 @@ impl Args {
         if let Some(why) = self.tls.warning() {
             report.warn(None, why);
         }
-        let service = self.service.service(&mut limits, report)?;
+        let service = self.service.service(&mut limits, StdStreams::of_process(), report)?;
         let listener = self.listen.listener(&self.tcp, self.limits.backlog, &context.shutdown)?;
         self.run_as.switch_user()?;
         self.listen.print_port(&listener.local)?;

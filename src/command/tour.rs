@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use crate::error::ExitCode;
-use crate::net::stdout;
+use crate::net::stdout::Stdout;
 use crate::report::Report;
 use crate::report::context::Context;
 use crate::tour;
@@ -25,7 +25,7 @@ impl Args {
     /// Runs the chapters; the exit code is 1 if a step had another result than expected.
     pub fn run(self, report: &Report) -> anyhow::Result<ExitCode> {
         if self.list {
-            stdout::write_document(tour::titles().as_bytes())?;
+            Stdout::standard().write_document(tour::titles().as_bytes())?;
             return Ok(ExitCode::Done);
         }
         Ok(tour::run(&Context::new(report, None)?, self.chapter.map(usize::from))?)

@@ -6,6 +6,7 @@ use crate::datagram::client::targets::Targets;
 use crate::error::ExitCode;
 use crate::flags::connect::TargetArgs;
 use crate::flags::datagram_client::{DatagramClientFlags, DatagramSocketFlags};
+use crate::net::stdout::Stdout;
 use crate::report::Report;
 use crate::report::context::Context;
 
@@ -31,9 +32,9 @@ impl Args {
         let log = |event| report.on_connect_event(event);
         let targets = || Targets::udp(&endpoint, self.socket.options(), &context, &log);
         if let Some(options) = self.datagrams.ping_options()? {
-            return Ok(ping(targets()?, options, &context)?);
+            return Ok(ping(targets()?, options, &context, Stdout::standard())?);
         }
-        let job = self.datagrams.send_job(report)?;
-        Ok(client::run(targets()?, job, &context)?)
+        let job = self.datagrams.send_job(report, rustix::stdio::stdin())?;
+        Ok(client::run(targets()?, job, &context, Stdout::standard())?)
     }
 }

@@ -9,6 +9,7 @@ use crate::error::ExitCode;
 use crate::flags::datagram_limits::DatagramLimitFlags;
 use crate::flags::listen::ListenFlags;
 use crate::flags::run_as::RunAsFlags;
+use crate::net::stdout::Stdout;
 use crate::process::sandbox::SandboxPolicy;
 use crate::report::Report;
 use crate::report::context::Context;
@@ -36,6 +37,6 @@ impl Args {
         self.run_as.switch_user()?;
         self.listen.print_port(&bind::local_address(&socket)?)?;
         super::confine(&SandboxPolicy::default(), report);
-        Ok(server::serve(socket, options, &context)?)
+        Ok(server::serve(socket, options, &context, Stdout::standard())?)
     }
 }

@@ -7,6 +7,7 @@ use crate::flags::datagram_limits::DatagramLimitFlags;
 use crate::flags::datagram_service::DatagramServiceFlags;
 use crate::flags::listen::ListenFlags;
 use crate::flags::run_as::RunAsFlags;
+use crate::net::stdout::Stdout;
 use crate::process::sandbox::SandboxPolicy;
 use crate::report::Report;
 use crate::report::context::Context;
@@ -47,6 +48,6 @@ impl Args {
         if !self.service.starts_programs() {
             super::confine(&SandboxPolicy::default(), report);
         }
-        Ok(server::serve(socket, options, &context)?)
+        Ok(server::serve(socket, options, &context, Stdout::standard())?)
     }
 }

@@ -12,6 +12,8 @@ use crate::error::{ExitCode, Failure, Phase};
 use crate::flags::retry::RetryFlags;
 use crate::flags::session::SessionFlags;
 use crate::flags::values::{self, Limit};
+use crate::net::stdio::StdStreams;
+use crate::net::stdout::Stdout;
 use crate::net::unix::{UnixAddress, dial};
 use crate::report::Report;
 use crate::report::context::Context;
@@ -53,7 +55,7 @@ impl Args {
     ///
     /// Fails as [`client::run`] and [`listen::talk`] do.
     pub fn run(self, report: &Report) -> anyhow::Result<ExitCode> {
-        let address = UnixAddress::read(&self.path);
+        let address = UnixAddress::parse(&self.path);
         if self.datagram {
             return self.send_datagrams(&address, report);
         }
@@ -66,7 +68,7 @@ impl Args {
                 dial(&address, self.connect_timeout.0, &context.shutdown)
             })
         };
-        Ok(client::run(&context, &options, connect)?)
+        Ok(client::run(&context, &options, StdStreams::of_process(), connect)?)
     }
 
     fn send_datagrams(&self, address: &UnixAddress, report: &Report) -> anyhow::Result<ExitCode> {
@@ -74,7 +76,7 @@ impl Args {
         let job = self.send_job(report)?;
         let log = |event| report.on_connect_event(event);
         let targets = Targets::unix(address, self.retry.retry(), &context, &log);
-        Ok(datagram::client::run(targets, job, &context)?)
+        Ok(datagram::client::run(targets, job, &context, Stdout::standard())?)
     }
 
     fn send_job(&self, report: &Report) -> Result<SendJob, Failure> {
@@ -82,7 +84,7 @@ impl Args {
         let conflict = || Failure::usage(Phase::Receive, "--expect", "conflicts with --datagram");
         let texts = texts.ok_or_else(conflict)?;
         let input = self.session.input.as_deref();
-        let source = DatagramSource::open(input, self.size, texts)?;
+        let source = DatagramSource::open(input, self.size, texts, rustix::stdio::stdin())?;
         let dump =
             self.session.pipe.hex.as_deref().map(|path| HexDump::open(path, report)).transpose()?;
         let wait = Replies::Print(self.wait.0);

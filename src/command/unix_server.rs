@@ -13,6 +13,8 @@ use crate::flags::server_limits::ServerLimitFlags;
 use crate::flags::service::ServiceFlags;
 use crate::net::listen::Listener;
 use crate::net::socket_file::{SocketFileCleanup, SocketFileGuard};
+use crate::net::stdio::StdStreams;
+use crate::net::stdout::Stdout;
 use crate::net::unix::{self, UnixAddress, listen};
 use crate::process::sandbox::SandboxPolicy;
 use crate::process::systemd::{SocketKind, passed_socket};
@@ -58,7 +60,7 @@ impl Args {
         }
         self.reject_ip_rules()?;
         let mut limits = self.limits.limits(&context.shutdown)?;
-        let service = self.service.service(&mut limits, report)?;
+        let service = self.service.service(&mut limits, StdStreams::of_process(), report)?;
         let listener = self.listener()?;
         let cleanup = listener.socket_file.as_ref().map(SocketFileGuard::trace);
         self.run_as.switch_user()?;
@@ -86,7 +88,7 @@ impl Args {
     /// Enters the sandbox of the service, extended by the removal of the socket file.
     fn confine(&self, report: &Report) {
         let Some(policy) = self.service.sandbox_policy() else { return };
-        let removes = match UnixAddress::read(&self.path) {
+        let removes = match UnixAddress::parse(&self.path) {
             UnixAddress::Path(path) => {
                 Some(crate::process::output_file::directory_of(&path).to_path_buf())
             }
@@ -103,7 +105,7 @@ impl Args {
     fn listener(&self) -> Result<Listener, Failure> {
         match passed_socket(SocketKind { name: "unix-server", inet: false, stream: true })? {
             Some(socket) => Listener::passed(socket),
-            None => listen(&UnixAddress::read(&self.path), self.mode, self.limits.backlog),
+            None => listen(&UnixAddress::parse(&self.path), self.mode, self.limits.backlog),
         }
     }
 
@@ -124,7 +126,7 @@ impl Args {
             delay: self.service.messages.delay.unwrap_or_default(),
             grace: limits.grace,
         };
-        let outcome = datagram::server::serve(socket, options, context);
+        let outcome = datagram::server::serve(socket, options, context, Stdout::standard());
         drop(socket_file);
         warn_if_socket_left(trace, &context.report);
         Ok(outcome?)
@@ -134,7 +136,7 @@ impl Args {
     fn datagram_socket(&self) -> Result<(Socket, Option<SocketFileGuard>), Failure> {
         match passed_socket(SocketKind { name: "unix-server", inet: false, stream: false })? {
             Some(socket) => Ok((socket, None)),
-            None => unix::bind(&UnixAddress::read(&self.path), Type::DGRAM, self.mode),
+            None => unix::bind(&UnixAddress::parse(&self.path), Type::DGRAM, self.mode),
         }
     }
 }

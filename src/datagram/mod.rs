@@ -16,6 +16,9 @@ mod sender;
 pub mod server;
 mod socket;
 
+#[cfg(test)]
+mod tests;
+
 pub use message::{IcmpError, LocalSource, RecvMeta, Transmit};
 pub use recv_batch::{DatagramGroup, RecvBatch};
 pub use sender::DatagramSender;

@@ -11,15 +11,15 @@ use rustix::net::{
 use socket2::{SockAddr, Socket};
 
 use super::message::{LocalSource, RecvMeta, Transmit};
-use super::recv_batch::{RecvBatch, SlotMeta};
+use super::recv_batch::{EmptySlots, RecvBatch, SlotMeta};
 
 /// Receives one datagram into the first slot of `batch`; an empty queue is `WouldBlock`.
 pub fn receive(socket: &Socket, batch: &mut RecvBatch) -> io::Result<usize> {
-    let (mut slots, filled) = batch.prepare();
-    let Some(slot) = slots.next() else { return Ok(0) };
+    let EmptySlots { mut buffers, filled } = batch.prepare();
+    let Some(slot) = buffers.next() else { return Ok(0) };
     let mut control = RecvAncillaryBuffer::default();
-    let mut buffers = [IoSliceMut::new(slot)];
-    let received = recvmsg(socket, &mut buffers, &mut control, RecvFlags::DONTWAIT)?;
+    let mut slices = [IoSliceMut::new(slot)];
+    let received = recvmsg(socket, &mut slices, &mut control, RecvFlags::DONTWAIT)?;
     let peer = received.address.map_or_else(unnamed, address)?;
     let truncated = received.flags.contains(ReturnFlags::TRUNC);
     let meta = RecvMeta { peer, local: LocalSource::default(), truncated };

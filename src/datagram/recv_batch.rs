@@ -43,6 +43,14 @@ pub struct DatagramGroup<'a> {
     pub segment_size: usize,
 }
 
+/// The empty slots of a batch.
+pub(super) struct EmptySlots<'a> {
+    /// Their buffers.
+    pub buffers: ChunksMut<'a, u8>,
+    /// Takes the metadata of those that are filled, in the same order.
+    pub filled: &'a mut Vec<SlotMeta>,
+}
+
 impl RecvBatch {
     /// Slots for UDP datagrams of every length.
     pub fn udp() -> RecvBatch {
@@ -85,10 +93,10 @@ impl RecvBatch {
         self.filled.clear();
     }
 
-    /// Empty slots, and the list that takes their metadata in the same order.
-    pub(super) fn prepare(&mut self) -> (ChunksMut<'_, u8>, &mut Vec<SlotMeta>) {
+    /// Empties the slots.
+    pub(super) fn prepare(&mut self) -> EmptySlots<'_> {
         self.filled.clear();
-        (self.bytes.chunks_mut(self.slot_size), &mut self.filled)
+        EmptySlots { buffers: self.bytes.chunks_mut(self.slot_size), filled: &mut self.filled }
     }
 }
 

@@ -73,14 +73,14 @@ impl DatagramSocket {
         use super::linux;
         let Some(local) = self.local.inet() else { return };
         let fd = self.socket().as_fd();
-        let v6 = self.socket().domain().is_ok_and(|domain| domain == Domain::IPV6);
+        let domain = self.socket().domain().unwrap_or(Domain::IPV4);
         let log = |option: &str, done: io::Result<()>| {
             let _ = done.inspect_err(|e| tracing::debug!("{option}: {e}"));
         };
         if local.ip().is_unspecified() {
-            log("IP_PKTINFO", linux::enable_pktinfo(fd, v6));
+            log("IP_PKTINFO", linux::enable_pktinfo(fd, domain));
         }
-        log("IP_RECVERR", receive_icmp_errors(fd, v6));
+        log("IP_RECVERR", receive_icmp_errors(fd, domain == Domain::IPV6));
         log("UDP_GRO", linux::enable_gro(fd));
     }
 

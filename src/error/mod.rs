@@ -74,7 +74,7 @@ impl Failure {
     ) -> Failure {
         let source = source.into();
         let inner = source.downcast_ref::<io::Error>().and_then(LayerError::of);
-        let (phase, code) = inner.map_or((phase, phase.code()), |i| (i.phase, i.code));
+        let (phase, code) = inner.map_or((phase, phase.exit_code()), |i| (i.phase, i.code));
         let hint = inner.and_then(|inner| inner.hint).map(str::to_string);
         Failure {
             phase,
@@ -240,6 +240,6 @@ mod tests {
     #[test]
     fn the_code_table_is_in_numeric_order() {
         assert!(ExitCode::ALL.windows(2).all(|two| two[0].0.number() < two[1].0.number()));
-        assert!(Phase::ALL.iter().all(|s| ExitCode::ALL.iter().any(|(c, _)| *c == s.code())));
+        assert!(Phase::ALL.iter().all(|s| ExitCode::ALL.iter().any(|(c, _)| *c == s.exit_code())));
     }
 }

@@ -56,8 +56,8 @@ impl Phase {
         Phase::File,
     ];
 
-    /// The word that error lines and JSON events use.
-    pub fn word(self) -> &'static str {
+    /// The name that error lines and JSON events use.
+    pub fn name(self) -> &'static str {
         match self {
             Phase::Resolve => "resolve",
             Phase::Port => "port",
@@ -77,7 +77,7 @@ impl Phase {
     }
 
     /// The default exit code of a failure at this phase.
-    pub fn code(self) -> ExitCode {
+    pub fn exit_code(self) -> ExitCode {
         match self {
             Phase::Resolve | Phase::Port => ExitCode::Resolve,
             Phase::Socket | Phase::Connect | Phase::Proxy => ExitCode::Connect,
@@ -93,6 +93,6 @@ impl Phase {
 
 impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
+        f.write_str(self.name())
     }
 }

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use super::resume::http_date;
 use super::resume_tag::{Validators, complete_validator, is_etag, is_marked_part};
+use crate::http::Field;
 use crate::process::output_file::{Access, Entry, follow_links};
 
 /// What the response must be newer than.
@@ -33,9 +34,9 @@ impl Condition {
 
     /// The header fields of the request; a server that knows the ETag ignores the date
     /// (RFC 9110 §13.1.3).
-    pub fn fields(&self) -> Vec<(&'static str, String)> {
-        let etag = self.etag.iter().map(|etag| ("If-None-Match", etag.clone()));
-        etag.chain([("If-Modified-Since", http_date(self.date))]).collect()
+    pub fn fields(&self) -> Vec<Field> {
+        let etag = self.etag.iter().map(|etag| Field::new("If-None-Match", etag));
+        etag.chain([Field::new("If-Modified-Since", &http_date(self.date))]).collect()
     }
 
     /// Whether a response with these validators is not newer.

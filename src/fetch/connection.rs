@@ -5,13 +5,13 @@ use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags};
+use rustix::event::PollFlags;
 
 use super::limits::Limits;
-use super::read_watchdog::{InterruptCause, Watchdog};
+use super::read_watchdog::{InterruptCause, Interrupts, ReadWait, Watchdog};
 use crate::error::{ExitCode, Failure, Phase};
 use crate::net::stream::{ConnectionInfo, EndedBy, Stream};
-use crate::shutdown::{Shutdown, WaitOutcome};
+use crate::shutdown::{ShutdownReason, WaitOutcome};
 
 /// A socket that poll(2) calls writable accepts at least this much without blocking.
 const SEND_CHUNK: usize = 4096;
@@ -36,16 +36,23 @@ pub enum ReadOutcome {
     Error(io::Error),
 }
 
+/// How a wait for space to send ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SendWait {
+    /// There is space, or an error that the write finds.
+    Space,
+    /// There is none, and data arrives: the peer has responded already.
+    Response,
+}
+
 /// The connection of one exchange.
-pub struct HttpConnection<'a> {
+pub struct HttpConnection {
     stream: Stream,
     target: String,
     limits: Limits,
     /// The start of a read that the watchdog watches.
     read_start: Option<Instant>,
-    shutdown: &'a Shutdown,
-    /// Standard output, whose reader may exit while nothing is received.
-    output: Option<BorrowedFd<'static>>,
+    interrupts: Interrupts,
     /// For streams with a layer, whose reads cannot be polled for.
     watchdog: Option<Watchdog>,
     /// Why the request could not be sent.
@@ -60,7 +67,7 @@ pub struct HttpConnection<'a> {
     pub ended_by: EndedBy,
 }
 
-impl<'a> HttpConnection<'a> {
+impl HttpConnection {
     /// A connection over `stream`, called `target` in errors.
     ///
     /// Fails at [`Phase::Socket`] when the watchdog of a layered stream cannot be started.
@@ -68,28 +75,26 @@ impl<'a> HttpConnection<'a> {
         stream: Stream,
         target: String,
         limits: Limits,
-        shutdown: &'a Shutdown,
-        output: Option<BorrowedFd<'static>>,
-    ) -> Result<HttpConnection<'a>, Failure> {
+        interrupts: Interrupts,
+    ) -> Result<HttpConnection, Failure> {
         let watchdog = if stream.reader.raw().is_some() {
             None
         } else {
             let (handle, interval) = (stream.handle.clone(), limits.check_interval());
-            Some(Watchdog::start(handle, interval, shutdown, output, &target)?)
+            Some(Watchdog::start(handle, interval, interrupts.clone(), &target)?)
         };
         Ok(HttpConnection {
             stream,
             target,
             limits,
             read_start: None,
-            shutdown,
-            output,
+            interrupts,
             watchdog,
             send_error: None,
             bytes_in: 0,
             bytes_out: 0,
             first_byte: None,
-            ended_by: EndedBy::Us,
+            ended_by: EndedBy::Local,
         })
     }
 
@@ -108,14 +113,14 @@ impl<'a> HttpConnection<'a> {
         self.stream.handle.is_truncated()
     }
 
-    /// Sends the request; `half_close` shuts the sending direction down after it.
+    /// Sends the request.
     ///
     /// A peer that has responded already may not read on: if it resets the connection, or there is
     /// no space while a response arrives, sending ends and the response has the reason. Fails at
     /// [`Phase::Send`] when the wait fails or the local system does not send.
-    pub fn send(&mut self, bytes: &[u8], half_close: bool) -> Result<(), Failure> {
+    pub fn send(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         for chunk in bytes.chunks(SEND_CHUNK) {
-            if !self.wait_writable()? {
+            if self.wait_writable()? == SendWait::Response {
                 return Ok(());
             }
             if let Err(e) = self.stream.writer.write_all(chunk) {
@@ -127,19 +132,28 @@ impl<'a> HttpConnection<'a> {
             }
             self.bytes_out += chunk.len() as u64;
         }
-        if self.stream.writer.flush().is_ok() && half_close {
-            let _ = self.stream.writer.finish();
-        }
+        // An error is found by the next read.
+        let _ = self.stream.writer.flush();
         Ok(())
+    }
+
+    /// Shuts the sending direction down.
+    pub fn half_close(&mut self) {
+        let _ = self.stream.writer.finish();
     }
 
     /// The failure of a request that the peer refused without a response.
     pub fn send_failure(&mut self) -> Option<Failure> {
         let e = self.send_error.take().filter(|_| self.bytes_in == 0)?;
-        Some(match self.bytes_out {
-            0 => Failure::new(Phase::Receive, &self.target, e),
+        Some(self.refused(Phase::Receive, e))
+    }
+
+    /// The failure of a request that the peer refused, at `phase` if it refused all of it.
+    fn refused(&self, phase: Phase, e: io::Error) -> Failure {
+        match self.bytes_out {
+            0 => Failure::new(phase, &self.target, e),
             sent => Failure::send(&self.target, e, sent, 0),
-        })
+        }
     }
 
     /// Whether the peer's system has acknowledged only a part of the request; for a connection that
@@ -149,15 +163,15 @@ impl<'a> HttpConnection<'a> {
         acked.is_some_and(|acked| (1..self.bytes_out).contains(&acked))
     }
 
-    /// Waits for space to send; false if data arrives while there is none. Records of a layer cannot
-    /// be distinguished from a response, so there only space counts.
-    fn wait_writable(&mut self) -> Result<bool, Failure> {
+    /// Waits for space to send, or for data. Records of a layer cannot be distinguished from a
+    /// response, so there only space counts.
+    fn wait_writable(&mut self) -> Result<SendWait, Failure> {
         let deadline = self.limits.idle_timeout.and_then(|idle| Instant::now().checked_add(idle));
         let input = if self.watchdog.is_none() { PollFlags::IN } else { PollFlags::empty() };
         let socket = self.stream.handle.socket();
-        match self.shutdown.wait(socket.as_fd(), PollFlags::OUT | input, deadline) {
-            // The write finds an error.
-            Ok(WaitOutcome::Ready(found)) => Ok(found != PollFlags::IN),
+        match self.interrupts.shutdown.wait(socket.as_fd(), PollFlags::OUT | input, deadline) {
+            Ok(WaitOutcome::Ready(PollFlags::IN)) => Ok(SendWait::Response),
+            Ok(WaitOutcome::Ready(_)) => Ok(SendWait::Space),
             Ok(WaitOutcome::TimedOut) => Err(self.timed_out(Phase::Send)),
             Ok(WaitOutcome::Shutdown(reason)) => {
                 Err(Failure::shutdown(Phase::Send, &self.target, reason))
@@ -201,7 +215,7 @@ impl<'a> HttpConnection<'a> {
         let Some(throttle) = &mut self.limits.throttle else { return Ok(usize::MAX) };
         let (delay, max) = (throttle.delay(), throttle.chunk_size());
         if !delay.is_zero() {
-            self.shutdown.sleep(delay).map_err(|reason| self.stopped(reason))?;
+            self.interrupts.shutdown.sleep(delay).map_err(|reason| self.stopped(reason))?;
         }
         Ok(max)
     }
@@ -240,16 +254,11 @@ impl<'a> HttpConnection<'a> {
             return Ok(());
         }
         let Some(socket) = self.stream.reader.raw() else { return Ok(()) };
-        let mut fds = vec![PollFd::from_borrowed_fd(socket, PollFlags::IN)];
-        fds.extend(self.output.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::empty())));
-        let outcome = self.shutdown.wait_any(&mut fds, deadline);
-        let stdout_closed = fds.get(1).is_some_and(|fd| fd.revents().contains(PollFlags::ERR));
+        let outcome = self.interrupts.wait(socket, deadline);
         self.limits.add_wait(now);
         match outcome {
-            Ok(WaitOutcome::Ready(_)) if stdout_closed => Err(broken_pipe()),
-            Ok(WaitOutcome::Ready(_)) => Ok(()),
-            Ok(WaitOutcome::TimedOut) => Err(self.timed_out(Phase::Receive)),
-            Ok(WaitOutcome::Shutdown(reason)) => Err(self.stopped(reason)),
+            Ok(ReadWait::Ready) => Ok(()),
+            Ok(ReadWait::Interrupted(cause)) => Err(self.interrupted(cause)),
             Err(e) => Err(Failure::new(Phase::Receive, &self.target, e)),
         }
     }
@@ -273,7 +282,7 @@ impl<'a> HttpConnection<'a> {
 
     /// Waits, without a timeout, until `output`, a full pipe, has space again.
     pub fn wait_output_writable(&mut self, output: BorrowedFd<'_>) -> Result<(), Failure> {
-        match self.shutdown.wait(output, PollFlags::OUT, None) {
+        match self.interrupts.shutdown.wait(output, PollFlags::OUT, None) {
             Ok(WaitOutcome::Ready(found)) if found.contains(PollFlags::ERR) => Err(broken_pipe()),
             Ok(WaitOutcome::Shutdown(reason)) => Err(self.stopped(reason)),
             Ok(_) => Ok(()),
@@ -287,19 +296,22 @@ impl<'a> HttpConnection<'a> {
         }
         match self.watchdog.as_ref().and_then(Watchdog::end) {
             None => Ok(()),
-            Some(InterruptCause::Idle) => Err(self.timed_out(Phase::Receive)),
-            Some(InterruptCause::Shutdown(reason)) => Err(self.stopped(reason)),
-            Some(InterruptCause::StdoutClosed) => Err(broken_pipe()),
+            Some(cause) => Err(self.interrupted(cause)),
+        }
+    }
+
+    fn interrupted(&mut self, cause: InterruptCause) -> Failure {
+        match cause {
+            InterruptCause::Idle => self.timed_out(Phase::Receive),
+            InterruptCause::Shutdown(reason) => self.stopped(reason),
+            InterruptCause::StdoutClosed => broken_pipe(),
         }
     }
 
     fn timed_out(&mut self, phase: Phase) -> Failure {
         if let Some(e) = self.send_error.take() {
             self.ended_by = EndedBy::Reset;
-            return match self.bytes_out {
-                0 => Failure::new(Phase::Send, &self.target, e),
-                sent => Failure::send(&self.target, e, sent, 0),
-            };
+            return self.refused(Phase::Send, e);
         }
         self.ended_by = EndedBy::Timeout;
         let is_slow = phase == Phase::Receive
@@ -314,11 +326,9 @@ impl<'a> HttpConnection<'a> {
         }
     }
 
-    fn stopped(&mut self, reason: crate::shutdown::ShutdownReason) -> Failure {
-        let failure = Failure::shutdown(Phase::Receive, &self.target, reason);
-        let timed_out = failure.code == ExitCode::Timeout;
-        self.ended_by = if timed_out { EndedBy::Timeout } else { EndedBy::Signal };
-        failure
+    fn stopped(&mut self, reason: ShutdownReason) -> Failure {
+        self.ended_by = EndedBy::from(reason);
+        Failure::shutdown(Phase::Receive, &self.target, reason)
     }
 }
 
@@ -330,4 +340,105 @@ fn broken_pipe() -> Failure {
 /// Whether the local system refused to send, and not the peer to receive.
 fn is_local_abort(error: &io::Error) -> bool {
     error.raw_os_error().is_some_and(|errno| errno != libc::EPIPE && errno != libc::ECONNRESET)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixStream;
+    use std::thread;
+
+    use super::*;
+    use crate::fetch::options::LimitOptions;
+    use crate::net::stream::Reader;
+    use crate::shutdown::Shutdown;
+
+    /// A reader whose descriptor is hidden, as under TLS.
+    struct Layered(Box<dyn Reader>);
+
+    impl Read for Layered {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.0.read(buffer)
+        }
+    }
+
+    impl Reader for Layered {}
+
+    /// Whether a stream has a layer.
+    #[derive(Clone, Copy, PartialEq)]
+    enum Kind {
+        Plain,
+        Layered,
+    }
+
+    fn connection(kind: Kind, idle_timeout: Option<Duration>) -> (HttpConnection, UnixStream) {
+        let (ours, peer) = UnixStream::pair().unwrap();
+        let mut stream = Stream::from_socket(ours.into()).unwrap();
+        if kind == Kind::Layered {
+            stream.reader = Box::new(Layered(stream.reader));
+        }
+        let limits = LimitOptions { idle_timeout, max_rate: None, min_rate: None };
+        let interrupts = Interrupts { shutdown: Shutdown::new(None).unwrap(), output: None };
+        let limits = Limits::new(&limits);
+        (HttpConnection::new(stream, "peer".into(), limits, interrupts).unwrap(), peer)
+    }
+
+    #[test]
+    fn read_returns_bytes_then_the_end() {
+        for kind in [Kind::Plain, Kind::Layered] {
+            let (mut connection, mut peer) = connection(kind, None);
+            peer.write_all(b"abc").unwrap();
+            let mut buffer = [0; 9];
+            assert!(matches!(connection.receive(&mut buffer), Ok(ReadOutcome::Bytes(3))));
+            drop(peer);
+            assert!(matches!(connection.receive(&mut buffer), Ok(ReadOutcome::End)));
+            assert_eq!((connection.bytes_in, connection.ended_by), (3, EndedBy::Peer));
+            connection.close();
+        }
+    }
+
+    #[test]
+    fn silent_peer_is_a_timeout_at_its_phase() {
+        for kind in [Kind::Plain, Kind::Layered] {
+            let limit = Some(Duration::from_millis(20));
+            let (mut receiving, _peer) = connection(kind, limit);
+            let failure = receiving.receive(&mut [0; 9]).unwrap_err();
+            assert_eq!((failure.phase, failure.code), (Phase::Receive, ExitCode::Timeout));
+            let (mut connection, _peer) = connection(kind, limit);
+            let failure = connection.send(&vec![0; 16 << 20]).unwrap_err();
+            assert_eq!((failure.phase, failure.code), (Phase::Send, ExitCode::Timeout));
+            assert_eq!(connection.ended_by, EndedBy::Timeout);
+        }
+    }
+
+    #[test]
+    fn shutdown_ends_a_blocked_read() {
+        for kind in [Kind::Plain, Kind::Layered] {
+            let (mut connection, _peer) = connection(kind, None);
+            let shutdown = connection.interrupts.shutdown.clone();
+            let ender = thread::spawn(move || shutdown.trigger(ShutdownReason::Terminate));
+            let failure = connection.receive(&mut [0; 9]).unwrap_err();
+            assert_eq!(failure.code, ExitCode::Terminated);
+            assert_eq!(connection.ended_by, EndedBy::Signal);
+            ender.join().unwrap();
+        }
+    }
+
+    #[test]
+    fn request_ends_where_the_peer_responds_early() {
+        let (mut connection, mut peer) = connection(Kind::Plain, None);
+        peer.write_all(b"HTTP/1.1 413 No\r\n\r\n").unwrap();
+        connection.send(&vec![0; 16 << 20]).unwrap();
+        assert!(connection.bytes_out < 16 << 20);
+        assert!(connection.send_failure().is_none());
+    }
+
+    #[test]
+    fn refused_request_has_the_error_of_the_send() {
+        let (mut connection, peer) = connection(Kind::Plain, None);
+        drop(peer);
+        connection.send(b"GET").unwrap();
+        let failure = connection.send_failure().unwrap();
+        assert_eq!((failure.phase, failure.errno()), (Phase::Receive, Some(libc::EPIPE)));
+    }
 }

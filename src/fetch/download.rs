@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use super::condition::Condition;
 use super::connection::HttpConnection;
-use super::exchange::{Exchange, NextAction};
+use super::download_state::{DownloadState, NextStep, Repeatable};
+use super::exchange::Exchange;
 use super::limits::Limits;
 use super::options::{FetchOptions, HostOverride, ServerRole};
-use super::output::{BodyOutput, Destination};
+use super::output::BodyOutput;
+use super::read_watchdog::Interrupts;
 use super::response_handler::{BodyHandler, ExchangeResult};
 use super::resume::ResumePoint;
-use super::status;
 use super::timings::Timing;
 use super::transaction::Transaction;
 use crate::error::{ExitCode, Failure, Phase};
@@ -26,12 +27,6 @@ use crate::net::stdout;
 use crate::net::stream::Stream;
 use crate::report::context::Context;
 use crate::report::event::{Closed, Endpoints, Event, Role};
-
-/// How one try ended.
-enum AttemptOutcome {
-    Done,
-    Retry(Option<Duration>),
-}
 
 /// A connection and the request to send over it.
 struct PreparedRequest {
@@ -50,7 +45,6 @@ pub struct Download<'a> {
     timing: Timing,
     conn: u64,
     bytes: u64,
-    has_layers: bool,
 }
 
 impl<'a> Download<'a> {
@@ -64,19 +58,17 @@ impl<'a> Download<'a> {
             timing: Timing::start(),
             conn: 0,
             bytes: 0,
-            has_layers: false,
         }
     }
 
-    /// Downloads to `destination`, with the retries of the options.
+    /// Downloads to `output`, with the retries of the options.
     ///
     /// Fails at the phase of the last exchange; with 22 for a status of 400 or above.
-    pub fn run(mut self, destination: Destination) -> Result<ExitCode, Failure> {
-        let mut output = BodyOutput::new(destination, self.context);
+    pub fn run(mut self, mut output: BodyOutput) -> Result<ExitCode, Failure> {
         self.warn_without_condition(&output);
-        let result = self.with_retries(&mut output);
+        let result = self.exchanges(&mut output);
         if self.options.output.stats {
-            self.context.report.emit(&self.timing.event(self.has_layers, self.bytes));
+            self.context.report.emit(&self.timing.event(self.bytes));
         }
         match result {
             Err(failure) if !stdout::is_broken_pipe(&failure) => Err(failure),
@@ -93,34 +85,49 @@ impl<'a> Download<'a> {
         }
     }
 
-    fn with_retries(&mut self, output: &mut BodyOutput) -> Result<(), Failure> {
-        let retry = &self.options.retry;
-        for round in 1.. {
-            let is_last = round > retry.times;
-            let requested = match self.attempt(output, is_last) {
-                Ok(AttemptOutcome::Done) => return Ok(()),
-                Ok(AttemptOutcome::Retry(delay)) => delay,
-                Err(failure) if is_last || !self.is_retryable(&failure, output) => {
-                    return Err(failure);
+    /// Makes one exchange after the other, as [`DownloadState`] decides.
+    fn exchanges(&mut self, output: &mut BodyOutput) -> Result<(), Failure> {
+        let mut state = DownloadState::new(self.options, self.start_url.clone());
+        let mut resume_point = self.find_resume_point(output)?;
+        loop {
+            let ended = self.exchange(&state, output, resume_point.as_ref());
+            match state.next(ended, self.repeatable(output)) {
+                NextStep::Request => {}
+                NextStep::Restart => resume_point = None,
+                NextStep::Retry { delay, cause } => {
+                    // Its partial file is locked.
+                    drop(resume_point.take());
+                    self.pause(state.retries(), delay, cause)?;
+                    resume_point = self.find_resume_point(output)?;
                 }
-                Err(failure) => {
-                    let connected = matches!(failure.phase, Phase::Send | Phase::Receive);
-                    let conn = connected.then_some(self.conn);
-                    self.context.report.warn(conn, failure.to_string());
-                    None
-                }
-            };
-            let delay = requested.unwrap_or_default().max(retry.delay);
-            self.context.report.step(|| ConnectEvent::Retrying(round, delay).to_string());
-            self.sleep(delay, Phase::Receive)?;
+                NextStep::Promote => return promote(resume_point, output),
+                NextStep::Done => return Ok(()),
+                NextStep::Fail(failure) => return Err(failure),
+            }
         }
-        Ok(())
     }
 
-    /// Whether a further try may succeed; not when part of the body is on stdout.
-    fn is_retryable(&self, failure: &Failure, output: &BodyOutput) -> bool {
+    fn find_resume_point(&self, output: &BodyOutput) -> Result<Option<ResumePoint>, Failure> {
+        match output.file() {
+            Some(path) if self.options.output.resume => ResumePoint::find(path),
+            _ => Ok(None),
+        }
+    }
+
+    fn repeatable(&self, output: &BodyOutput) -> Repeatable {
         let is_final = output.stdout_written || self.context.shutdown.reason().is_some();
-        !is_final && status::is_retryable(failure)
+        if is_final { Repeatable::No } else { Repeatable::Yes }
+    }
+
+    /// Waits before retry number `retry`, and logs why it is made.
+    fn pause(&self, retry: u32, delay: Duration, cause: Option<Failure>) -> Result<(), Failure> {
+        let report = &self.context.report;
+        if let Some(failure) = cause {
+            let connected = matches!(failure.phase, Phase::Send | Phase::Receive);
+            report.warn(connected.then_some(self.conn), failure.to_string());
+        }
+        report.step(|| ConnectEvent::Retrying(retry, delay).to_string());
+        self.sleep(delay, Phase::Receive)
     }
 
     fn sleep(&self, delay: Duration, phase: Phase) -> Result<(), Failure> {
@@ -128,70 +135,20 @@ impl<'a> Download<'a> {
         self.context.shutdown.sleep(delay).map_err(stopped)
     }
 
-    /// One try, with all redirects.
-    fn attempt(
-        &mut self,
-        output: &mut BodyOutput,
-        is_last: bool,
-    ) -> Result<AttemptOutcome, Failure> {
-        let mut url = self.start_url.clone();
-        let mut redirects = 0;
-        let mut resume_point = match output.file() {
-            Some(path) if self.options.output.resume => ResumePoint::find(path)?,
-            _ => None,
-        };
-        loop {
-            let result = self.request_once(&url, output, resume_point.as_ref(), is_last)?;
-            match result.action {
-                NextAction::Redirect(next) => {
-                    redirects += 1;
-                    self.check_redirects(redirects, &url)?;
-                    url = next;
-                }
-                NextAction::Restart => resume_point = None,
-                NextAction::Retry(delay) => return Ok(AttemptOutcome::Retry(delay)),
-                NextAction::AlreadyComplete => {
-                    if let (Some(point), Some(path)) = (&resume_point, output.file()) {
-                        point.promote(path)?;
-                    }
-                    return Ok(AttemptOutcome::Done);
-                }
-                NextAction::Deliver(_) => return self.check_status(result.status_error),
-            }
-        }
-    }
-
-    fn check_redirects(&self, count: u32, url: &HttpUrl) -> Result<(), Failure> {
-        let max = self.options.request.max_redirects;
-        if count <= max {
-            return Ok(());
-        }
-        let failure = Failure::new(Phase::Receive, url, format!("more than {max} redirects"));
-        Err(failure.with_code(ExitCode::Redirect))
-    }
-
-    /// Returns the failure of a complete response with a status of 400 or above.
-    fn check_status(&self, status_error: Option<Failure>) -> Result<AttemptOutcome, Failure> {
-        match status_error {
-            Some(failure) if !self.options.response.any_status => Err(failure.of_conn(self.conn)),
-            _ => Ok(AttemptOutcome::Done),
-        }
-    }
-
     /// One exchange with one server.
-    fn request_once(
+    fn exchange(
         &mut self,
-        url: &HttpUrl,
+        state: &DownloadState<'_>,
         output: &mut BodyOutput,
         resume_point: Option<&ResumePoint>,
-        is_last_try: bool,
     ) -> Result<ExchangeResult, Failure> {
+        let url = state.url();
         let PreparedRequest { stream, bytes, proxy } = self.connect(url, resume_point)?;
         let Context { report, shutdown } = self.context;
         report.emit(&Event::Connected(Endpoints::new(self.conn, &stream.info)));
+        let interrupts = Interrupts { shutdown: shutdown.clone(), output: output.stdout_pipe() };
         let limits = Limits::new(&self.options.limits);
-        let mut connection =
-            HttpConnection::new(stream, url.to_string(), limits, shutdown, output.stdout_pipe())?;
+        let mut connection = HttpConnection::new(stream, url.to_string(), limits, interrupts)?;
         let exchange = Exchange {
             options: self.options,
             report,
@@ -200,29 +157,35 @@ impl<'a> Download<'a> {
             resume_point,
             condition: self.condition.as_ref(),
             proxy: proxy.as_ref(),
-            is_last_try,
+            is_last_attempt: state.is_last_attempt(),
             has_file: output.file().is_some(),
         };
         let mut handler = BodyHandler::new(exchange, output);
-        let read = self.send(&mut connection, &bytes).and_then(|()| {
-            let parser = self.options.response.parser.clone();
-            let raw = self.options.output.raw;
-            Transaction::new(&mut connection, url, parser, raw).read(&mut handler)
-        });
+        let sent = self.send(&mut connection, &bytes);
+        let read = sent
+            .and_then(|()| Transaction::new(&mut connection, url, self.options).read(&mut handler));
         let result = handler.end(read);
-        connection.close();
-        self.timing.first_byte(connection.first_byte);
-        self.bytes += connection.bytes_in;
-        report.emit(&self.closed_event(&connection));
+        self.close(connection);
         result.map_err(|failure| failure.of_conn(self.conn))
     }
 
-    fn send(&self, connection: &mut HttpConnection<'_>, request: &[u8]) -> Result<(), Failure> {
+    fn close(&mut self, mut connection: HttpConnection) {
+        connection.close();
+        self.timing.first_byte(connection.first_byte);
+        self.bytes += connection.bytes_in;
+        self.context.report.emit(&self.closed_event(&connection));
+    }
+
+    fn send(&self, connection: &mut HttpConnection, request: &[u8]) -> Result<(), Failure> {
         let options = &self.options.request;
         if !options.delay.is_zero() {
             self.sleep(options.delay, Phase::Send)?;
         }
-        connection.send(request, options.half_close)
+        connection.send(request)?;
+        if options.half_close && connection.bytes_out == request.len() as u64 {
+            connection.half_close();
+        }
+        Ok(())
     }
 
     /// Connects to the server of `url`, or to the proxy before it.
@@ -259,7 +222,8 @@ impl<'a> Download<'a> {
             if self.is_start_origin(url) { ServerRole::Named } else { ServerRole::Redirected };
         let bare = host.split_once('%').map_or(host.as_str(), |(address, _)| address);
         let layer = url.is_tls().then(|| connector.tls(bare, role)).transpose()?;
-        self.has_layers = layer.is_some() || matches!(route, Route::To(_) | Route::Through(_));
+        self.timing.has_layers =
+            layer.is_some() || matches!(route, Route::To(_) | Route::Through(_));
         let entry = HostOverride::find(&self.options.request.host_overrides, &host, port);
         let host = entry.map_or(host, |entry| entry.address.to_string());
         let dialer = connector.dialer(Endpoint { host, ..named });
@@ -288,7 +252,8 @@ impl<'a> Download<'a> {
             absolute: proxy.is_some(),
             same_origin: self.is_start_origin(url),
             custom_headers: &options.headers,
-            authorization: user.map(|(user, word)| basic_auth(user.as_bytes(), word.as_bytes())),
+            authorization: user
+                .map(|login| basic_auth(login.user.as_bytes(), login.password.as_bytes())),
             proxy_authorization: proxy.and_then(Proxy::authorization),
             range: options.range.clone().or(resume_point.and_then(ResumePoint::range)),
             conditions: match (resume_point, &self.condition) {
@@ -300,7 +265,7 @@ impl<'a> Download<'a> {
         }
     }
 
-    fn closed_event(&self, connection: &HttpConnection<'_>) -> Event {
+    fn closed_event(&self, connection: &HttpConnection) -> Event {
         let info = connection.info();
         Event::Closed(Closed {
             conn: self.conn,
@@ -314,5 +279,13 @@ impl<'a> Download<'a> {
             saved: None,
             role: Role::Client,
         })
+    }
+}
+
+/// Gives a partial file that is complete its final name.
+fn promote(point: Option<ResumePoint>, output: &BodyOutput) -> Result<(), Failure> {
+    match (point, output.file()) {
+        (Some(point), Some(path)) => point.promote(path),
+        _ => Ok(()),
     }
 }

@@ -45,7 +45,7 @@ pub struct Exchange<'a> {
     /// The proxy that the request itself was sent to.
     pub proxy: Option<&'a Proxy>,
     /// No retry follows.
-    pub is_last_try: bool,
+    pub is_last_attempt: bool,
     /// The body is saved in a file.
     pub has_file: bool,
 }
@@ -62,7 +62,7 @@ impl Exchange<'_> {
         if let Some(url) = self.redirect(head)? {
             return Ok(NextAction::Redirect(url));
         }
-        if !self.is_last_try && status::is_retryable_status(head.status) {
+        if !self.is_last_attempt && status::is_retryable_status(head.status) {
             return Ok(NextAction::Retry(status::retry_after(head)));
         }
         let restarts = head.status == 416 && self.resume_point.is_some_and(|p| !p.is_complete());

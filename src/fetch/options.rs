@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::partial_file::KeptName;
 use crate::error::Failure;
 use crate::http::ParserOptions;
 use crate::http::redirect::Downgrade;
 use crate::http::request::CustomHeader;
+use crate::http::url::UserInfo;
 use crate::net::dial::Dialer;
 use crate::net::endpoint::Endpoint;
 use crate::net::layer::Layer;
@@ -40,7 +42,7 @@ pub struct RequestOptions {
     /// The user's own header fields.
     pub headers: Vec<CustomHeader>,
     /// User name and password for the origin of the first URL.
-    pub user: Option<(String, String)>,
+    pub user: Option<UserInfo>,
     /// The value of Range.
     pub range: Option<String>,
     /// The file or date that the response must be newer than.
@@ -70,8 +72,8 @@ pub struct ResponseOptions {
 pub struct OutputOptions {
     /// The response header is written to stdout before the body.
     pub include_header: bool,
-    /// An incomplete file takes the name of the complete one.
-    pub keep_partial: bool,
+    /// The name that an incomplete file is kept under.
+    pub kept_name: KeptName,
     /// A partial file is continued.
     pub resume: bool,
     /// The response is written as received, header and framing included.

@@ -1,15 +1,13 @@
 //! Writes a body to stdout, to a terminal, or to a file through its partial file.
 
-use std::io::{self, IsTerminal};
+use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 
-use rustix::fs::{FileType, fstat};
-
 use super::binary_body::is_binary;
-use super::partial_file::{BodyMetadata, PartialFile, Start};
+use super::partial_file::{BodyMetadata, KeptName, PartialFile, Start};
 use crate::error::{Failure, Phase};
-use crate::net::stdout;
+use crate::net::stdout::Stdout;
 use crate::report::context::Context;
 use crate::report::progress::Progress;
 use crate::report::terminal_text::{AllowedControls, TerminalEscaper};
@@ -36,6 +34,7 @@ pub struct KeptPart {
 /// The output of one URL's response.
 pub struct BodyOutput {
     destination: Destination,
+    stdout: Stdout,
     shutdown: Shutdown,
     part: Option<PartialFile>,
     /// Escapes control characters when stdout is a terminal.
@@ -51,12 +50,14 @@ pub struct BodyOutput {
 }
 
 impl BodyOutput {
-    /// An output to `destination`.
-    pub fn new(destination: Destination, context: &Context) -> BodyOutput {
-        let terminal = io::stdout().is_terminal();
+    /// An output to `destination`; headers, and the body if it is not a file, are written to
+    /// `stdout`.
+    pub fn new(destination: Destination, stdout: Stdout, context: &Context) -> BodyOutput {
+        let terminal = stdout.is_terminal();
         BodyOutput {
             draws_progress: context.report.can_draw() && destination != Destination::Stdout,
             destination,
+            stdout,
             shutdown: context.shutdown.clone(),
             part: None,
             terminal: terminal.then(|| TerminalEscaper::new(AllowedControls::Lines)),
@@ -78,11 +79,7 @@ impl BodyOutput {
 
     /// Standard output, if it is a pipe whose reader may exit while the peer is waited for.
     pub fn stdout_pipe(&self) -> Option<BorrowedFd<'static>> {
-        let stdout = rustix::stdio::stdout();
-        let pipe = |fd| {
-            fstat(fd).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo)
-        };
-        (self.destination == Destination::Stdout && pipe(stdout)).then_some(stdout)
+        (self.destination == Destination::Stdout && self.stdout.is_pipe()).then(|| self.stdout.fd())
     }
 
     /// Begins a body of `length` bytes, if that is known, at `start` of the file.
@@ -113,15 +110,21 @@ impl BodyOutput {
 
     /// Writes the lines of a header to stdout, for `-i`.
     pub fn write_header(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.print(bytes)?;
+        self.print_rest()
+    }
+
+    /// Writes to stdout, escaped for a terminal.
+    fn print(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.stdout_written = true;
-        match &mut self.terminal {
-            Some(terminal) => {
-                let mut text = terminal.escape(bytes);
-                text.extend(terminal.finish());
-                stdout::write_all_or_shutdown(&text, &self.shutdown)
-            }
-            None => stdout::write_all_or_shutdown(bytes, &self.shutdown),
-        }
+        let escaped = self.terminal.as_mut().map(|terminal| terminal.escape(bytes));
+        self.stdout.write_all_or_shutdown(escaped.as_deref().unwrap_or(bytes), &self.shutdown)
+    }
+
+    /// Writes the incomplete character that the escaping for a terminal still holds.
+    fn print_rest(&mut self) -> Result<(), Failure> {
+        let rest = self.terminal.as_mut().map(TerminalEscaper::finish).unwrap_or_default();
+        self.stdout.write_all_or_shutdown(&rest, &self.shutdown)
     }
 
     /// Writes the next bytes of the body.
@@ -139,20 +142,14 @@ impl BodyOutput {
             let why = "the body is binary, and stdout a terminal";
             return Err(Failure::new(Phase::Stdout, "-", why).with_hint("-o FILE saves it"));
         }
-        self.stdout_written = true;
-        match &mut self.terminal {
-            Some(terminal) => {
-                stdout::write_all_or_shutdown(&terminal.escape(bytes), &self.shutdown)
-            }
-            None => stdout::write_all_or_shutdown(bytes, &self.shutdown),
-        }
+        self.print(bytes)
     }
 
     /// The descriptor that takes the body unchanged; none on a terminal.
     pub fn raw_fd(&self) -> Option<BorrowedFd<'_>> {
         match (&self.destination, &self.part) {
             (Destination::File(_), Some(part)) => Some(part.fd()),
-            (Destination::Stdout, None) if self.terminal.is_none() => Some(rustix::stdio::stdout()),
+            (Destination::Stdout, None) if self.terminal.is_none() => Some(self.stdout.fd()),
             _ => None,
         }
     }
@@ -183,18 +180,18 @@ impl BodyOutput {
     /// Finishes a complete body: the partial file takes its final name.
     pub fn finish(&mut self) -> Result<(), Failure> {
         self.end_progress();
-        if let (Destination::Stdout, Some(terminal)) = (&self.destination, &mut self.terminal) {
-            stdout::write_all_or_shutdown(&terminal.finish(), &self.shutdown)?;
+        if self.destination == Destination::Stdout {
+            self.print_rest()?;
         }
         self.part.take().map_or(Ok(()), PartialFile::finish)
     }
 
-    /// Keeps an incomplete file under its own name or, `as_target`, under that of the complete one.
-    pub fn keep_partial(&mut self, as_target: bool) -> Result<Option<KeptPart>, Failure> {
+    /// Keeps an incomplete file.
+    pub fn keep_partial(&mut self, name: KeptName) -> Result<Option<KeptPart>, Failure> {
         self.end_progress();
         let Some(part) = self.part.take() else { return Ok(None) };
         let resumable = part.can_be_continued();
-        Ok(part.keep_partial(as_target)?.map(|path| KeptPart { path, resumable }))
+        Ok(part.keep_partial(name)?.map(|path| KeptPart { path, resumable }))
     }
 
     /// Deletes the partial file of a complete body.

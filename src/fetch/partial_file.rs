@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rustix::fs::OFlags;
 
-use super::resume::{PART_SUFFIX, ResumePoint, Source, file_error};
+use super::resume::{PART_SUFFIX, ResumePoint, ResumeSource, file_error};
 use super::resume_tag::{ResumeTag, Validators};
 use crate::error::{Failure, Phase};
 use crate::process::output_file;
@@ -42,6 +42,15 @@ pub struct BodyMetadata {
     pub tag: ResumeTag,
     /// When it is complete.
     pub validators: Validators,
+}
+
+/// The name of an incomplete file that is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeptName {
+    /// `FILE.part`.
+    Part,
+    /// The name of the complete file.
+    Target,
 }
 
 /// A file being written.
@@ -88,12 +97,13 @@ impl PartialFile {
             return Ok(PartialFile { file, names: None, path: target, metadata });
         }
         let entry = Entry::of(&target).map_err(|e| file_error(&target, e))?;
-        let (file, names) = open_part(entry, start)?;
+        let names = Names::choose(entry, start)?;
+        let path = names.written.path().to_path_buf();
+        let file = open_written(&names.written, start).map_err(|e| file_error(&path, e))?;
         metadata.tag.store(&file);
         if let Some(found) = found {
             let _ = file.set_permissions(Permissions::from_mode(mode_like(&found)));
         }
-        let path = names.written.path().to_path_buf();
         Ok(PartialFile { file, names: Some(names), path, metadata })
     }
 
@@ -123,11 +133,11 @@ impl PartialFile {
         }
     }
 
-    /// Keeps the incomplete file under its name or, `as_target`, under its final name. Returns its
-    /// path; none if an earlier run left more bytes.
+    /// Keeps the incomplete file under `name`, but never replaces a longer file. Returns its path;
+    /// none if an earlier run left more bytes.
     ///
     /// Fails at [`Phase::File`] with code 23.
-    pub fn keep_partial(self, as_target: bool) -> Result<Option<PathBuf>, Failure> {
+    pub fn keep_partial(self, name: KeptName) -> Result<Option<PathBuf>, Failure> {
         let Some(names) = &self.names else { return Ok(Some(self.path)) };
         self.metadata.tag.store_as_mtime(&self.file);
         let length = self.file.metadata().map_err(|e| self.failed(e))?.len();
@@ -138,7 +148,7 @@ impl PartialFile {
         }
         let target = names.target.path();
         let shrinks = fs::metadata(target).is_ok_and(|found| found.len() > length);
-        let final_name = as_target && !(names.continues && shrinks);
+        let final_name = name == KeptName::Target && !(names.continues && shrinks);
         let to = if final_name { &names.target } else { &names.part };
         names.written.rename(to).map_err(|e| file_error(to.path(), e))?;
         Ok(Some(to.path().to_path_buf()))
@@ -182,18 +192,20 @@ fn mode_like(found: &Metadata) -> u32 {
     found.mode() & if is_own { 0o777 } else { 0o755 }
 }
 
-fn open_part(target: Entry, start: Start<'_>) -> Result<(File, Names), Failure> {
-    let part = target.with_suffix(PART_SUFFIX);
-    let earlier = match start {
-        Start::Restart(point) => {
-            earlier_part(&part, point).map_err(|e| file_error(part.path(), e))?
-        }
-        _ => None,
-    };
-    let written = if earlier.is_some() { part.with_suffix(NEW_SUFFIX) } else { part.clone() };
-    let file = open_written(&written, start).map_err(|e| file_error(written.path(), e))?;
-    let continues = !matches!(start, Start::New);
-    Ok((file, Names { written, part, target, earlier, continues }))
+impl Names {
+    /// The names of the partial file of `target`.
+    fn choose(target: Entry, start: Start<'_>) -> Result<Names, Failure> {
+        let part = target.with_suffix(PART_SUFFIX);
+        let earlier = match start {
+            Start::Restart(point) => {
+                earlier_part(&part, point).map_err(|e| file_error(part.path(), e))?
+            }
+            _ => None,
+        };
+        let written = if earlier.is_some() { part.with_suffix(NEW_SUFFIX) } else { part.clone() };
+        let continues = !matches!(start, Start::New);
+        Ok(Names { written, part, target, earlier, continues })
+    }
 }
 
 /// Opens the file to write, positioned at `start`.
@@ -204,10 +216,10 @@ fn open_written(written: &Entry, start: Start<'_>) -> io::Result<File> {
         return Ok(file);
     };
     let mut file = match &point.source {
-        Source::Part(part) => part.try_clone()?,
-        Source::Target(_) | Source::Complete => written.lock_or_create()?,
+        ResumeSource::Part(part) => part.try_clone()?,
+        ResumeSource::Target(_) | ResumeSource::Complete => written.lock_or_create()?,
     };
-    if let Source::Target(from) = &point.source {
+    if let ResumeSource::Target(from) = &point.source {
         file.set_len(0)?;
         if io::copy(&mut from.take(point.length), &mut file)? < point.length {
             return Err(io::Error::other("the file to continue has become shorter"));
@@ -220,7 +232,7 @@ fn open_written(written: &Entry, start: Start<'_>) -> io::Result<File> {
 /// The partial file of an earlier run, locked, if it is not empty.
 fn earlier_part(part: &Entry, point: Option<&ResumePoint>) -> io::Result<Option<File>> {
     let found = match point {
-        Some(ResumePoint { source: Source::Part(file), .. }) => Some(file.try_clone()?),
+        Some(ResumePoint { source: ResumeSource::Part(file), .. }) => Some(file.try_clone()?),
         _ => part.lock_existing()?,
     };
     Ok(found.filter(|file| file.metadata().is_ok_and(|found| found.len() > 0)))
@@ -257,7 +269,7 @@ mod tests {
         let date = "Tue, 15 Nov 1994 08:12:31 GMT";
         let mut part = open(&target, Start::New, ResumeTag::Validator(date.into())).unwrap();
         part.write(b"new").unwrap();
-        part.keep_partial(false).unwrap();
+        part.keep_partial(KeptName::Part).unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"old");
 
         let point = ResumePoint::find(&target).unwrap().unwrap();
@@ -313,7 +325,7 @@ mod tests {
             let second = open(&target, Start::New, ResumeTag::None).unwrap_err();
             assert!(second.to_string().contains("another run is writing it"), "{second}");
             new.write(body.as_bytes()).unwrap();
-            assert_eq!(new.keep_partial(false).unwrap().is_some(), left == body);
+            assert_eq!(new.keep_partial(KeptName::Part).unwrap().is_some(), left == body);
             assert_eq!(fs::read(&part).unwrap(), left.as_bytes());
         }
         let mut new = open(&target, Start::Restart(None), ResumeTag::None).unwrap();
@@ -330,7 +342,7 @@ mod tests {
         fs::write(&target, "longer").unwrap();
         let mut new = open(&target, Start::Restart(None), ResumeTag::None).unwrap();
         new.write(b"new").unwrap();
-        assert_eq!(new.keep_partial(true).unwrap(), Some(dir.path().join("f.part")));
+        assert_eq!(new.keep_partial(KeptName::Target).unwrap(), Some(dir.path().join("f.part")));
         assert_eq!(fs::read(&target).unwrap(), b"longer");
     }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
-use crate::error::{ExitCode, Failure, Phase};
+use crate::error::Failure;
 use crate::net::stream::ConnectionHandle;
 use crate::shutdown::{Shutdown, ShutdownReason, WaitOutcome, earliest};
 
@@ -25,6 +25,44 @@ pub enum InterruptCause {
     Shutdown(ShutdownReason),
     /// The reader of stdout is gone.
     StdoutClosed,
+}
+
+/// What interrupts a wait for the peer: the end of the run, and of the reader of stdout.
+#[derive(Debug, Clone)]
+pub struct Interrupts {
+    /// The end of the run.
+    pub shutdown: Shutdown,
+    /// Standard output, where its reader may exit while nothing is received.
+    pub output: Option<BorrowedFd<'static>>,
+}
+
+/// How a wait for the peer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadWait {
+    /// There is something to read, or the end of the stream.
+    Ready,
+    /// It was interrupted, by its deadline or from outside.
+    Interrupted(InterruptCause),
+}
+
+impl Interrupts {
+    /// Waits until `fd` is readable or hangs up. Fails as poll(2) does.
+    pub fn wait(&self, fd: BorrowedFd<'_>, deadline: Option<Instant>) -> io::Result<ReadWait> {
+        let mut fds = vec![PollFd::from_borrowed_fd(fd, PollFlags::IN)];
+        fds.extend(self.output.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::empty())));
+        let outcome = self.shutdown.wait_any(&mut fds, deadline)?;
+        let stdout_closed = fds.get(1).is_some_and(|fd| fd.revents().contains(PollFlags::ERR));
+        Ok(match outcome {
+            WaitOutcome::Ready(_) if stdout_closed => {
+                ReadWait::Interrupted(InterruptCause::StdoutClosed)
+            }
+            WaitOutcome::Ready(_) => ReadWait::Ready,
+            WaitOutcome::TimedOut => ReadWait::Interrupted(InterruptCause::Idle),
+            WaitOutcome::Shutdown(reason) => {
+                ReadWait::Interrupted(InterruptCause::Shutdown(reason))
+            }
+        })
+    }
 }
 
 #[derive(Debug, Default)]
@@ -44,24 +82,22 @@ pub struct Watchdog {
 impl Watchdog {
     /// Starts the thread, which notices the deadline given to [`Watchdog::begin`] within `interval`.
     ///
-    /// Fails at [`Phase::Socket`] when no thread or pipe can be created.
+    /// Fails at [`Phase::Socket`](crate::error::Phase::Socket) when no thread or pipe can be created.
     pub fn start(
         handle: ConnectionHandle,
         interval: Option<Duration>,
-        shutdown: &Shutdown,
-        output: Option<BorrowedFd<'static>>,
+        interrupts: Interrupts,
         target: &str,
     ) -> Result<Watchdog, Failure> {
-        let failed = |e| Failure::new(Phase::Socket, target, e).with_code(ExitCode::Negative);
+        let failed = |e| Failure::local_resource(target, e);
         let (stopped, stop) = io::pipe().map_err(failed)?;
         let shared = Arc::new(Mutex::new(Shared::default()));
         let stopped = stopped.into();
-        let watcher = WatchdogThread { shared: shared.clone(), stopped, interval, output };
-        let shutdown = shutdown.clone();
+        let watcher = WatchdogThread { shared: shared.clone(), stopped, interval, interrupts };
         thread::Builder::new()
             .name("watchdog".into())
             .stack_size(128 << 10)
-            .spawn(move || watcher.run(&handle, &shutdown))
+            .spawn(move || watcher.run(&handle))
             .map_err(failed)?;
         Ok(Watchdog { shared, _stop: stop })
     }
@@ -88,29 +124,24 @@ struct WatchdogThread {
     /// Reports a hang-up when the watchdog is dropped.
     stopped: OwnedFd,
     interval: Option<Duration>,
-    output: Option<BorrowedFd<'static>>,
+    interrupts: Interrupts,
 }
 
 impl WatchdogThread {
-    fn run(self, handle: &ConnectionHandle, shutdown: &Shutdown) {
-        if let Some(cause) = self.wait(shutdown) {
+    fn run(self, handle: &ConnectionHandle) {
+        if let Some(cause) = self.wait() {
             self.shared.lock().unwrap_or_else(PoisonError::into_inner).cause = Some(cause);
             handle.shutdown();
         }
     }
 
-    fn wait(&self, shutdown: &Shutdown) -> Option<InterruptCause> {
+    /// Waits for a cause; none when the watchdog is dropped.
+    fn wait(&self) -> Option<InterruptCause> {
         loop {
-            let mut fds = vec![PollFd::from_borrowed_fd(self.stopped.as_fd(), PollFlags::IN)];
-            fds.extend(self.output.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::empty())));
-            match shutdown.wait_any(&mut fds, self.next_check()) {
-                Ok(WaitOutcome::Shutdown(reason)) => return Some(InterruptCause::Shutdown(reason)),
-                Ok(WaitOutcome::TimedOut) if self.is_idle() => return Some(InterruptCause::Idle),
-                Ok(WaitOutcome::TimedOut) => {}
-                Ok(WaitOutcome::Ready(_)) if fds[0].revents().is_empty() => {
-                    return Some(InterruptCause::StdoutClosed);
-                }
-                Ok(WaitOutcome::Ready(_)) | Err(_) => return None,
+            match self.interrupts.wait(self.stopped.as_fd(), self.next_check()) {
+                Ok(ReadWait::Interrupted(InterruptCause::Idle)) if !self.is_idle() => {}
+                Ok(ReadWait::Interrupted(cause)) => return Some(cause),
+                Ok(ReadWait::Ready) | Err(_) => return None,
             }
         }
     }

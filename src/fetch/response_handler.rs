@@ -8,11 +8,28 @@ use super::output::{BodyOutput, KeptPart};
 use super::partial_file::{BodyMetadata, Start};
 use super::resume_tag::{ResumeTag, Validators};
 use super::status;
-use super::transaction::{BodyUse, Completion, ResponseHandler};
 use crate::error::{ExitCode, Failure, Phase};
 use crate::http::Head;
 use crate::http::range::{self, ShortRange};
 use crate::report::event::{Event, ResponseHead};
+
+/// Whether a body is of interest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyUse {
+    /// It is read.
+    Read,
+    /// The exchange ends at the head.
+    Skip,
+}
+
+/// The successful end of an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Completion {
+    /// The response is complete.
+    Full,
+    /// Only its head was read.
+    HeadOnly,
+}
 
 /// What an exchange led to.
 pub struct ExchangeResult {
@@ -45,6 +62,66 @@ impl<'a> BodyHandler<'a> {
         }
     }
 
+    /// Writes bytes as received, before they are parsed; only with `--raw`.
+    pub fn on_raw(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        if !self.output.has_begun() {
+            self.begin_unnamed_body()?;
+        }
+        self.output.write(bytes)
+    }
+
+    /// Reports the head of an interim response.
+    pub fn on_interim(&mut self, head: &Head) -> Result<(), Failure> {
+        self.report_head(head)
+    }
+
+    /// Decides what is done with the response: its head, or none for HTTP/0.9, and the announced
+    /// length of its body.
+    pub fn on_head(
+        &mut self,
+        head: Option<&Head>,
+        length: Option<u64>,
+    ) -> Result<BodyUse, Failure> {
+        let is_raw = self.exchange.options.output.raw;
+        let Some(head) = head else {
+            if !is_raw {
+                self.begin_unnamed_body()?;
+            }
+            return Ok(BodyUse::Read);
+        };
+        self.report_head(head)?;
+        self.check_status(head)?;
+        self.result.action = self.exchange.next_action(head, length)?;
+        if !matches!(self.result.action, NextAction::Deliver(_)) {
+            return Ok(BodyUse::Skip);
+        }
+        // A 304 has no body, and so nothing that would replace the file.
+        if head.status != 304 && !is_raw && !self.exchange.options.request.head {
+            self.begin_body(head, length)?;
+        }
+        Ok(BodyUse::Read)
+    }
+
+    /// Writes bytes of the decoded body.
+    pub fn on_body(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.output.write(bytes)
+    }
+
+    /// Warns of a deviation that was tolerated.
+    pub fn on_note(&mut self, note: &str) {
+        self.exchange.warn(note);
+    }
+
+    /// The descriptor that takes the body unchanged, if there is one.
+    pub fn raw_output(&self) -> Option<BorrowedFd<'_>> {
+        self.output.raw_fd()
+    }
+
+    /// Counts bytes that the kernel has moved to [`BodyHandler::raw_output`], or could not.
+    pub fn on_spliced(&mut self, moved: io::Result<u64>) -> Result<(), Failure> {
+        self.output.count_spliced(moved)
+    }
+
     fn finish_body(self) -> Result<ExchangeResult, Failure> {
         // Only --raw gets here with a status that is not saved.
         let is_error = self.result.status_error.is_some() && self.exchange.is_refused(400);
@@ -58,7 +135,7 @@ impl<'a> BodyHandler<'a> {
 
     /// Keeps what was received; the hint of `failure` has its place.
     fn keep_partial(self, failure: Failure) -> Result<Failure, Failure> {
-        let kept = self.output.keep_partial(self.exchange.options.output.keep_partial)?;
+        let kept = self.output.keep_partial(self.exchange.options.output.kept_name)?;
         let Some(KeptPart { path, resumable }) = kept else { return Ok(failure) };
         if failure.hint.is_some() || !is_interruption(failure.code) {
             return Ok(failure);
@@ -112,9 +189,12 @@ impl<'a> BodyHandler<'a> {
             Some(point) if head.status == 206 => Start::Resume(point),
             _ => self.first_start(),
         };
-        let decoded = self.exchange.options.response.parser.decode && is_encoded(head);
-        let metadata = self.metadata(head, decoded);
-        self.output.begin(start, length.filter(|_| !decoded), metadata)
+        let length = length.filter(|_| !self.is_decoded(head));
+        self.output.begin(start, length, self.metadata(head))
+    }
+
+    fn is_decoded(&self, head: &Head) -> bool {
+        self.exchange.options.response.parser.decode && is_encoded(head)
     }
 
     /// The start of a complete body.
@@ -133,12 +213,12 @@ impl<'a> BodyHandler<'a> {
     }
 
     /// What the file records about its body.
-    fn metadata(&self, head: &Head, decoded: bool) -> BodyMetadata {
+    fn metadata(&self, head: &Head) -> BodyMetadata {
         let validators = Validators::load(head);
         let named = validators.strong().cloned().map(ResumeTag::Validator);
         let tag = match (head.status, self.exchange.resume_point) {
             (206, Some(point)) => named.unwrap_or_else(|| point.tag.clone()),
-            (200, _) if decoded => ResumeTag::Decoded,
+            (200, _) if self.is_decoded(head) => ResumeTag::Decoded,
             (200, _) if !is_encoded(head) => named.unwrap_or_default(),
             (206, None) if range::is_beginning(head) && !is_encoded(head) => {
                 named.unwrap_or_default()
@@ -168,54 +248,4 @@ fn head_event(exchange: &Exchange<'_>, head: &Head) -> Event {
         reason: text(&head.reason),
         fields,
     })
-}
-
-impl ResponseHandler for BodyHandler<'_> {
-    fn on_raw(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        if !self.output.has_begun() {
-            self.begin_unnamed_body()?;
-        }
-        self.output.write(bytes)
-    }
-
-    fn on_interim(&mut self, head: &Head) -> Result<(), Failure> {
-        self.report_head(head)
-    }
-
-    fn on_head(&mut self, head: Option<&Head>, length: Option<u64>) -> Result<BodyUse, Failure> {
-        let is_raw = self.exchange.options.output.raw;
-        let Some(head) = head else {
-            if !is_raw {
-                self.begin_unnamed_body()?;
-            }
-            return Ok(BodyUse::Read);
-        };
-        self.report_head(head)?;
-        self.check_status(head)?;
-        self.result.action = self.exchange.next_action(head, length)?;
-        if !matches!(self.result.action, NextAction::Deliver(_)) {
-            return Ok(BodyUse::Skip);
-        }
-        // A 304 has no body, and so nothing that would replace the file.
-        if head.status != 304 && !is_raw && !self.exchange.options.request.head {
-            self.begin_body(head, length)?;
-        }
-        Ok(BodyUse::Read)
-    }
-
-    fn on_body(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        self.output.write(bytes)
-    }
-
-    fn on_note(&mut self, note: &str) {
-        self.exchange.warn(note);
-    }
-
-    fn raw_output(&self) -> Option<BorrowedFd<'_>> {
-        self.output.raw_fd()
-    }
-
-    fn on_spliced(&mut self, moved: io::Result<u64>) -> Result<(), Failure> {
-        self.output.count_spliced(moved)
-    }
 }

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use super::resume_tag::{ResumeTag, Validators, complete_validator, is_etag};
-use crate::error::{ExitCode, Failure, Phase};
+use crate::error::Failure;
+use crate::http::Field;
 use crate::process::output_file::{Access, Entry, follow_links};
 
 /// The suffix of a partial file.
@@ -22,12 +23,12 @@ pub struct ResumePoint {
     /// The tag of a partial file that continues them.
     pub tag: ResumeTag,
     /// The file that has them.
-    pub source: Source,
+    pub source: ResumeSource,
 }
 
 /// The file that has the bytes of an earlier run.
 #[derive(Debug)]
-pub enum Source {
+pub enum ResumeSource {
     /// The partial file, which is locked.
     Part(File),
     /// The file itself, which may be incomplete.
@@ -40,7 +41,7 @@ impl ResumePoint {
     /// Finds what can be continued of `target`: its partial file, a file that `--keep-partial` left,
     /// or the complete file.
     ///
-    /// Fails at [`Phase::File`] with 23 if another run is writing the partial file, or one of the
+    /// Fails at [`Phase::File`](crate::error::Phase::File) with 23 if another run is writing the partial file, or one of the
     /// files belongs to another user.
     pub fn find(target: &Path) -> Result<Option<ResumePoint>, Failure> {
         let target = follow_links(target).map_err(|e| file_error(target, e))?;
@@ -51,23 +52,25 @@ impl ResumePoint {
         let part = target.with_suffix(PART_SUFFIX);
         let left = part.lock_existing().map_err(|e| file_error(part.path(), e))?;
         if let Some(file) = left.filter(is_nonempty) {
-            return ResumePoint::of(Source::Part(file)).map_err(|e| file_error(part.path(), e));
+            return ResumePoint::of(ResumeSource::Part(file))
+                .map_err(|e| file_error(part.path(), e));
         }
         let complete = target.open_own(Access::Read).map_err(|e| file_error(target.path(), e))?;
         match complete.filter(is_nonempty) {
-            Some(file) => {
-                ResumePoint::of(Source::Target(file)).map_err(|e| file_error(target.path(), e))
-            }
+            Some(file) => ResumePoint::of(ResumeSource::Target(file))
+                .map_err(|e| file_error(target.path(), e)),
             None => Ok(None),
         }
     }
 
-    fn of(source: Source) -> io::Result<Option<ResumePoint>> {
-        let (Source::Part(file) | Source::Target(file)) = &source else { return Ok(None) };
+    fn of(source: ResumeSource) -> io::Result<Option<ResumePoint>> {
+        let (ResumeSource::Part(file) | ResumeSource::Target(file)) = &source else {
+            return Ok(None);
+        };
         let found = file.metadata()?;
         let (length, modified) = (found.len(), found.modified()?);
-        if let (Source::Target(_), Some(validator)) = (&source, complete_validator(file)) {
-            let (tag, source) = (ResumeTag::Validator(validator.clone()), Source::Complete);
+        if let (ResumeSource::Target(_), Some(validator)) = (&source, complete_validator(file)) {
+            let (tag, source) = (ResumeTag::Validator(validator.clone()), ResumeSource::Complete);
             return Ok(Some(ResumePoint { length, validator, tag, source }));
         }
         let Some(tag) = ResumeTag::load(file, modified) else { return Ok(None) };
@@ -80,7 +83,7 @@ impl ResumePoint {
 
     /// Whether the file is known to be complete.
     pub fn is_complete(&self) -> bool {
-        matches!(self.source, Source::Complete)
+        matches!(self.source, ResumeSource::Complete)
     }
 
     /// The value of Range for the missing bytes.
@@ -89,13 +92,13 @@ impl ResumePoint {
     }
 
     /// The header field that makes the request depend on the validator (RFC 9110 §13.1).
-    pub fn condition(&self) -> (&'static str, String) {
+    pub fn condition(&self) -> Field {
         let name = match (self.is_complete(), is_etag(&self.validator)) {
             (false, _) => "If-Range",
             (true, true) => "If-None-Match",
             (true, false) => "If-Modified-Since",
         };
-        (name, self.validator.clone())
+        Field::new(name, &self.validator)
     }
 
     /// Whether a response with these validators is another version of the file.
@@ -110,9 +113,9 @@ impl ResumePoint {
 
     /// Gives a partial file that is complete its final name.
     ///
-    /// Fails at [`Phase::File`] with code 23.
+    /// Fails at [`Phase::File`](crate::error::Phase::File) with code 23.
     pub fn promote(&self, target: &Path) -> Result<(), Failure> {
-        let Source::Part(file) = &self.source else { return Ok(()) };
+        let ResumeSource::Part(file) = &self.source else { return Ok(()) };
         let rename = || {
             let target = Entry::of(&follow_links(target)?)?;
             self.tag.complete(file, &Validators::default());
@@ -128,7 +131,7 @@ fn is_nonempty(file: &File) -> bool {
 
 /// The failure of an operation on the file at `path` (23).
 pub fn file_error(path: &Path, e: io::Error) -> Failure {
-    Failure::new(Phase::File, path.display(), e).with_code(ExitCode::Write)
+    Failure::write_file(path.display(), e)
 }
 
 /// Formats a time as an HTTP date (RFC 9110 §5.6.7).
@@ -139,7 +142,7 @@ pub fn http_date(time: SystemTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fetch::partial_file::{BodyMetadata, PartialFile, Start};
+    use crate::fetch::partial_file::{BodyMetadata, KeptName, PartialFile, Start};
     use crate::shutdown::Shutdown;
 
     fn find(target: &Path) -> Option<ResumePoint> {
@@ -163,7 +166,7 @@ mod tests {
                 part.write(b"new").unwrap();
                 part
             };
-            write().keep_partial(false).unwrap();
+            write().keep_partial(KeptName::Part).unwrap();
             assert_eq!(find(&target).is_some(), part_is_found, "{tag:?}");
             write().finish().unwrap();
             assert_eq!(find(&target).is_some(), file_is_found, "{tag:?}");
@@ -181,8 +184,8 @@ mod tests {
         let target = dir.path().join("f");
         let date = "Tue, 15 Nov 1994 08:12:31 GMT".to_string();
         for (etag, condition) in [
-            (Some("W/\"1\"".to_string()), ("If-None-Match", "W/\"1\"")),
-            (None, ("If-Modified-Since", date.as_str())),
+            (Some("W/\"1\"".to_string()), Field::new("If-None-Match", "W/\"1\"")),
+            (None, Field::new("If-Modified-Since", &date)),
         ] {
             let validators = Validators { etag, date: Some(date.clone()) };
             let metadata = BodyMetadata { validators, ..BodyMetadata::default() };
@@ -195,7 +198,7 @@ mod tests {
             assert_eq!(http_date(modified), date);
             let point = find(&target).unwrap();
             if point.is_complete() {
-                assert_eq!(point.condition(), (condition.0, condition.1.to_string()));
+                assert_eq!(point.condition(), condition);
                 assert_eq!(point.range(), None);
             } else {
                 eprintln!("skipped: no extended attributes here");

@@ -1,6 +1,6 @@
 //! `--stats`: the times of each phase.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::net::connect_event::ConnectEvent;
@@ -9,6 +9,8 @@ use crate::report::event::{Event, Timings};
 /// The times of the phases of a download, added up over its redirects.
 #[derive(Debug)]
 pub struct Timing {
+    /// Whether the connection has a proxy or TLS.
+    pub has_layers: bool,
     began: Instant,
     phases: Mutex<Phases>,
     first_byte: Option<Instant>,
@@ -25,13 +27,18 @@ struct Phases {
 impl Timing {
     /// Starts the clock.
     pub fn start() -> Timing {
-        Timing { began: Instant::now(), phases: Mutex::default(), first_byte: None }
+        Timing {
+            has_layers: false,
+            began: Instant::now(),
+            phases: Mutex::default(),
+            first_byte: None,
+        }
     }
 
     /// Adds the time until this step of connecting.
     pub fn step(&self, step: &ConnectEvent) {
         let now = Instant::now();
-        let mut phases = self.phases.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut phases = self.phases();
         let since = phases.last.map_or(Duration::ZERO, |last| now - last);
         match step {
             ConnectEvent::Resolving(_) => {}
@@ -46,10 +53,14 @@ impl Timing {
 
     /// Adds the time until the connection was established, with all layers.
     pub fn connected(&self) {
-        let mut phases = self.phases.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut phases = self.phases();
         if let Some(last) = phases.last.take() {
             phases.tls += last.elapsed();
         }
+    }
+
+    fn phases(&self) -> MutexGuard<'_, Phases> {
+        self.phases.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Stores when the first byte of a response was received.
@@ -57,14 +68,14 @@ impl Timing {
         self.first_byte = at.or(self.first_byte);
     }
 
-    /// The event with all times in milliseconds; `has_layers`: there was a proxy or TLS.
-    pub fn event(&self, has_layers: bool, bytes: u64) -> Event {
-        let phases = self.phases.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    /// The event with all times in milliseconds, and the number of received bytes.
+    pub fn event(&self, bytes: u64) -> Event {
+        let phases = self.phases();
         let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
         Event::Timings(Timings {
             dns: milliseconds(phases.dns),
             connect: milliseconds(phases.connect),
-            tls: if has_layers { milliseconds(phases.tls) } else { 0.0 },
+            tls: if self.has_layers { milliseconds(phases.tls) } else { 0.0 },
             first_byte: self.first_byte.map(|at| milliseconds(at - self.began)),
             total: milliseconds(self.began.elapsed()),
             bytes,

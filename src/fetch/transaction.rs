@@ -2,13 +2,14 @@
 //! response is complete or has failed.
 
 use std::io;
+#[cfg(target_os = "linux")]
 use std::os::fd::BorrowedFd;
 
 use super::connection::{HttpConnection, ReadOutcome};
+use super::options::FetchOptions;
+use super::response_handler::{BodyHandler, BodyUse, Completion};
 use crate::error::{ExitCode, Failure, Phase};
-use crate::http::{
-    Error, ErrorKind, Event, Head, HttpUrl, ParserOptions, ResponseParser, StreamEnd,
-};
+use crate::http::{Error, ErrorKind, HttpUrl, ParserEvent, ResponseParser, StreamEnd};
 use crate::net::memory;
 use crate::net::stream::TRUNCATION_HINT;
 #[cfg(target_os = "linux")]
@@ -21,46 +22,9 @@ const BUFFER: usize = 256 << 10;
 /// The size where memory is short.
 const MIN_BUFFER: usize = 4 << 10;
 
-/// Whether a body is of interest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BodyUse {
-    /// It is read.
-    Read,
-    /// The exchange ends at the head.
-    Skip,
-}
-
-/// Receives the parts of a response.
-pub trait ResponseHandler {
-    /// Bytes as received, before they are parsed; only with `--raw`.
-    fn on_raw(&mut self, bytes: &[u8]) -> Result<(), Failure>;
-    /// The head of an interim response.
-    fn on_interim(&mut self, head: &Head) -> Result<(), Failure>;
-    /// The head, or none for HTTP/0.9, and the announced length of the body.
-    fn on_head(&mut self, head: Option<&Head>, length: Option<u64>) -> Result<BodyUse, Failure>;
-    /// Bytes of the decoded body.
-    fn on_body(&mut self, bytes: &[u8]) -> Result<(), Failure>;
-    /// A deviation that was tolerated.
-    fn on_note(&mut self, note: &str);
-    /// The descriptor that the body is written to unchanged; none if there is no such descriptor.
-    fn raw_output(&self) -> Option<BorrowedFd<'_>>;
-    /// The kernel has moved so many bytes of body to [`ResponseHandler::raw_output`], or could not
-    /// write there.
-    fn on_spliced(&mut self, moved: io::Result<u64>) -> Result<(), Failure>;
-}
-
-/// The successful end of an exchange.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Completion {
-    /// The response is complete.
-    Full,
-    /// Only its head was read.
-    HeadOnly,
-}
-
 /// The receiving side of one exchange.
-pub struct Transaction<'a, 'c> {
-    connection: &'a mut HttpConnection<'c>,
+pub struct Transaction<'a> {
+    connection: &'a mut HttpConnection,
     url: &'a HttpUrl,
     parser: ResponseParser,
     /// `--raw`: bytes are delivered as received.
@@ -79,18 +43,18 @@ enum Splice {
     Unsupported,
 }
 
-impl<'a, 'c> Transaction<'a, 'c> {
+impl<'a> Transaction<'a> {
     /// The exchange whose request was sent to `url` over `connection`.
     pub fn new(
-        connection: &'a mut HttpConnection<'c>,
+        connection: &'a mut HttpConnection,
         url: &'a HttpUrl,
-        options: ParserOptions,
-        raw: bool,
-    ) -> Transaction<'a, 'c> {
+        options: &FetchOptions,
+    ) -> Transaction<'a> {
+        let raw = options.output.raw;
         Transaction {
             connection,
             url,
-            parser: ResponseParser::new(options),
+            parser: ResponseParser::new(options.response.parser.clone()),
             raw,
             raw_passthrough: false,
             first_bytes: [0; 2],
@@ -102,7 +66,7 @@ impl<'a, 'c> Transaction<'a, 'c> {
     ///
     /// Fails at [`Phase::Receive`], with the code of what is wrong with the response and with
     /// «got N of M» where a body had begun, or as the handler does.
-    pub fn read(&mut self, handler: &mut dyn ResponseHandler) -> Result<Completion, Failure> {
+    pub fn read(&mut self, handler: &mut BodyHandler<'_>) -> Result<Completion, Failure> {
         let mut buffer = Vec::new();
         loop {
             let received = match self.splice_len() {
@@ -149,7 +113,7 @@ impl<'a, 'c> Transaction<'a, 'c> {
     #[cfg(target_os = "linux")]
     fn splice(
         &mut self,
-        handler: &mut dyn ResponseHandler,
+        handler: &mut BodyHandler<'_>,
         max: u64,
     ) -> Result<Option<ReadOutcome>, Failure> {
         let (Some(_), Some(to)) = (self.connection.raw(), handler.raw_output()) else {
@@ -190,18 +154,14 @@ impl<'a, 'c> Transaction<'a, 'c> {
     }
 
     #[cfg(not(target_os = "linux"))]
-    fn splice(
-        &mut self,
-        _: &mut dyn ResponseHandler,
-        _: u64,
-    ) -> Result<Option<ReadOutcome>, Failure> {
+    fn splice(&mut self, _: &mut BodyHandler<'_>, _: u64) -> Result<Option<ReadOutcome>, Failure> {
         Ok(None)
     }
 
     fn on_bytes(
         &mut self,
         bytes: &[u8],
-        handler: &mut dyn ResponseHandler,
+        handler: &mut BodyHandler<'_>,
     ) -> Result<Option<Completion>, Failure> {
         if self.raw {
             handler.on_raw(bytes)?;
@@ -216,7 +176,7 @@ impl<'a, 'c> Transaction<'a, 'c> {
     fn on_end(
         &mut self,
         end: StreamEnd,
-        handler: &mut dyn ResponseHandler,
+        handler: &mut BodyHandler<'_>,
     ) -> Result<Option<Completion>, Failure> {
         if self.raw_passthrough {
             return Ok(Some(Completion::Full));
@@ -236,7 +196,7 @@ impl<'a, 'c> Transaction<'a, 'c> {
     fn parse(
         &mut self,
         mut input: &[u8],
-        handler: &mut dyn ResponseHandler,
+        handler: &mut BodyHandler<'_>,
     ) -> Result<Option<Completion>, Failure> {
         while !self.raw_passthrough {
             let event = match self.parser.next(&mut input) {
@@ -244,18 +204,18 @@ impl<'a, 'c> Transaction<'a, 'c> {
                 Err(error) => return self.on_error(&error, handler),
             };
             match event {
-                Event::NeedInput => return Ok(None),
-                Event::Interim(head) => handler.on_interim(&head)?,
-                Event::Note(note) => handler.on_note(&note),
-                Event::Body(_) if self.raw => {}
-                Event::Body(bytes) => handler.on_body(bytes)?,
-                Event::Head => {
+                ParserEvent::NeedInput => return Ok(None),
+                ParserEvent::Interim(head) => handler.on_interim(&head)?,
+                ParserEvent::Note(note) => handler.on_note(&note),
+                ParserEvent::Body(_) if self.raw => {}
+                ParserEvent::Body(bytes) => handler.on_body(bytes)?,
+                ParserEvent::Head => {
                     let length = self.parser.progress().expected;
                     if handler.on_head(self.parser.head(), length)? == BodyUse::Skip {
                         return Ok(Some(Completion::HeadOnly));
                     }
                 }
-                Event::Done => {
+                ParserEvent::Done => {
                     if !input.is_empty() && !self.raw {
                         let n = input.len();
                         handler.on_note(&format!("{n} bytes after the end of the response"));
@@ -271,7 +231,7 @@ impl<'a, 'c> Transaction<'a, 'c> {
     fn on_error(
         &mut self,
         error: &Error,
-        handler: &mut dyn ResponseHandler,
+        handler: &mut BodyHandler<'_>,
     ) -> Result<Option<Completion>, Failure> {
         if self.raw && matches!(error.kind, ErrorKind::Protocol | ErrorKind::Limit) {
             handler.on_note(&format!("{error}; the rest is copied without parsing"));
@@ -282,7 +242,7 @@ impl<'a, 'c> Transaction<'a, 'c> {
     }
 
     /// The failure of a connection that broke, after the decoders have delivered what they hold.
-    fn read_error(&mut self, e: io::Error, handler: &mut dyn ResponseHandler) -> Failure {
+    fn read_error(&mut self, e: io::Error, handler: &mut BodyHandler<'_>) -> Failure {
         self.parser.end(StreamEnd::Truncated);
         if let Err(failure) = self.parse(&[], handler)
             && failure.phase != Phase::Receive

@@ -1,6 +1,7 @@
 //! Flags of a UDP client.
 
 use std::net::SocketAddr;
+use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -73,12 +74,16 @@ impl DatagramClientFlags {
     /// The datagrams these flags ask for.
     ///
     /// Fails with code 2 on a datagram that is too long, and with 26 on a file that cannot be read.
-    pub fn send_job(&self, report: &Report) -> Result<SendJob, Failure> {
+    pub fn send_job(
+        &self,
+        report: &Report,
+        stdin: BorrowedFd<'static>,
+    ) -> Result<SendJob, Failure> {
         if self.size.is_some() && self.input.is_none() {
             return Err(Failure::usage(Phase::Send, "--size", "needs --input or --count"));
         }
         let size = self.size.unwrap_or(DEFAULT_PIECE);
-        let source = DatagramSource::open(self.input.as_deref(), size, self.send.clone())?;
+        let source = DatagramSource::open(self.input.as_deref(), size, self.send.clone(), stdin)?;
         let dump = self.hex.as_deref().map(|path| HexDump::open(path, report)).transpose()?;
         let replies = if self.send_only { Replies::Discard } else { Replies::Print(self.wait.0) };
         let (delay, input_timeout) = (Duration::ZERO, None);

@@ -14,8 +14,10 @@ use crate::fetch::options::{
     ServerRole,
 };
 use crate::fetch::output::Destination;
+use crate::fetch::partial_file::KeptName;
 use crate::http::redirect::Downgrade;
 use crate::http::request::{self, CustomHeader};
+use crate::http::url::UserInfo;
 use crate::http::{HttpUrl, Leniency, ParserOptions, range};
 use crate::net::dial::Dialer;
 use crate::net::endpoint::Endpoint;
@@ -86,7 +88,7 @@ pub struct RequestFlags {
     pub headers: Vec<CustomHeader>,
     /// User name and password for Basic authentication; sent to the origin of the URL only
     #[arg(long, value_name = "USER:PASSWORD", value_parser = user, hide_env_values = true)]
-    pub user: Option<(String, String)>,
+    pub user: Option<UserInfo>,
     /// Request only these bytes: 0-99, 100- or -100
     #[arg(long, value_name = "RANGE", value_parser = byte_range, allow_hyphen_values = true)]
     pub range: Option<String>,
@@ -216,7 +218,7 @@ impl OutputFlags {
     fn options(&self) -> OutputOptions {
         OutputOptions {
             include_header: self.include,
-            keep_partial: self.keep_partial,
+            kept_name: if self.keep_partial { KeptName::Target } else { KeptName::Part },
             resume: self.resume,
             raw: self.raw,
             stats: self.stats,
@@ -291,7 +293,7 @@ impl Connector for HttpConnector {
 }
 
 fn unix_name(word: &str) -> Result<UnixAddress, String> {
-    let name = UnixAddress::read(word.as_ref());
+    let name = UnixAddress::parse(word.as_ref());
     name.address().map(|_| name).map_err(|e| e.to_string())
 }
 
@@ -306,7 +308,7 @@ fn parse_header(word: &str) -> Result<CustomHeader, String> {
     CustomHeader::parse(word).map_err(|error| error.to_string())
 }
 
-fn user(word: &str) -> Result<(String, String), String> {
+fn user(word: &str) -> Result<UserInfo, String> {
     request::parse_user(word).map_err(|error| error.to_string())
 }
 

@@ -7,7 +7,7 @@ use super::socket::{SocketFlags, TcpFlags};
 use crate::error::Failure;
 use crate::net::address::Address;
 use crate::net::listen::{ListenOptions, Listener};
-use crate::net::stdout;
+use crate::net::stdout::Stdout;
 use crate::process::systemd::{SocketKind, passed_socket};
 use crate::shutdown::Shutdown;
 
@@ -60,7 +60,7 @@ impl ListenFlags {
             return Ok(());
         }
         let port = local.inet().map_or(0, |address| address.port());
-        stdout::write_all(format!("{port}\n").as_bytes())
+        Stdout::standard().write_all(format!("{port}\n").as_bytes())
     }
 
     /// The address to listen on; `shutdown` cancels the lookup of the host.

@@ -11,7 +11,7 @@ use crate::report::Report;
 use crate::report::hexdump::HexDump;
 use crate::service::pipe::PipeOptions;
 use crate::transfer::duplex::{InputMode, OnLocalEof};
-use crate::transfer::tap::Tap;
+use crate::transfer::tap::Taps;
 
 /// Flags that a client and the service pipe share.
 #[derive(Debug, Clone, Default, Args)]
@@ -96,7 +96,7 @@ impl PipeFlags {
             linger: self.linger.0,
             line_delay: self.line_delay,
             crlf: self.crlf,
-            taps: dump.map(Tap::pair),
+            taps: dump.map(Taps::new).unwrap_or_default(),
         })
     }
 

@@ -11,7 +11,7 @@ use crate::datagram::server::print::PrintFormat;
 use crate::error::{Failure, Phase};
 use crate::flags::pipe::PipeFlags;
 use crate::flags::stream_only;
-use crate::net::stdout;
+use crate::net::stdio::StdStreams;
 use crate::process::sandbox::SandboxPolicy;
 use crate::report::Report;
 use crate::server::accept_loop::ServerLimits;
@@ -78,13 +78,14 @@ pub struct ServiceFlags {
 
 impl ServiceFlags {
     /// The selected service; it emits warnings to `report`, and changes `limits` where it needs
-    /// others.
+    /// others. Services that use the standard streams use `std`.
     ///
     /// Fails with code 2 on flags of another service, with 26 or 23 when the program or file cannot
     /// be used.
     pub fn service(
         &self,
         limits: &mut ServerLimits,
+        std: StdStreams,
         report: &Report,
     ) -> Result<Box<dyn Service>, Failure> {
         let name = self.name();
@@ -98,15 +99,15 @@ impl ServiceFlags {
             ServiceName::Echo => Box::new(Echo { delay: messages.delay.unwrap_or_default() }),
             ServiceName::Discard => Box::new(Discard),
             ServiceName::Chargen => Box::new(Chargen::default()),
-            ServiceName::Chat => Box::new(self.chat()?),
-            ServiceName::Broadcast => Box::new(Broadcast::default()),
+            ServiceName::Chat => Box::new(self.chat(std)?),
+            ServiceName::Broadcast => Box::new(Broadcast::new(std.stdin)),
             ServiceName::File => self.files.service()?,
             ServiceName::Exec => Box::new(Exec::new(self.exec.program()?, limits.grace)),
             ServiceName::Pipe => {
                 // Stdin and stdout serve one connection: the next one waits in the backlog.
                 limits.max_conns = 1;
                 let options = self.session.options(limits.idle_timeout.take(), report)?;
-                Box::new(Pipe { options, report: report.clone(), lock: Mutex::default() })
+                Box::new(Pipe { std, options, report: report.clone(), lock: Mutex::default() })
             }
         })
     }
@@ -182,12 +183,12 @@ impl ServiceFlags {
     }
 
     /// The service chat; its lines, with control characters escaped, are printed on stdout.
-    fn chat(&self) -> Result<Chat, Failure> {
+    fn chat(&self, std: StdStreams) -> Result<Chat, Failure> {
         if let Framing::Length(_) = self.messages.framing() {
             let why = "cannot be used with --service chat, which forwards lines";
             return Err(Failure::usage(Phase::Receive, "--framing length", why));
         }
-        Chat::new(self.messages.framing(), self.messages.max_message(), stdout::write_all)
+        Chat::new(self.messages.framing(), self.messages.max_message(), std)
     }
 
     /// Rejects a flag that would have no effect.

@@ -233,7 +233,7 @@ mod present {
                 Some(cert) => Identity::read(cert, self.key.as_deref())?,
                 None => Identity::generate_self_signed(&names(host))?,
             };
-            let options = server::ServerOptions {
+            let options = server::TlsServerOptions {
                 identity,
                 alpn: protocols(&self.alpn),
                 client_ca: self.client_ca.clone(),

@@ -6,7 +6,7 @@ use super::syntax::{decimal, list, quote};
 
 /// How the end of a body is marked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Framing {
+pub enum BodyFraming {
     /// There is no body: HEAD, 204, 304.
     None,
     /// So many bytes.
@@ -20,20 +20,20 @@ pub enum Framing {
 /// Decides the framing of the body after `head`, a response to GET; adds notes about deviations.
 ///
 /// Fails with 8 on lengths that differ or are malformed, and on any transfer coding but `chunked`.
-pub fn framing(head: &Head, notes: &mut Vec<String>) -> Result<Framing, Error> {
+pub fn framing(head: &Head, notes: &mut Vec<String>) -> Result<BodyFraming, Error> {
     if head.status == 204 || head.status == 304 {
-        return Ok(Framing::None);
+        return Ok(BodyFraming::None);
     }
     let length = content_length(head)?;
     let chunked = transfer_coding(head, notes)?;
     match (chunked, length) {
         (true, Some(_)) => {
             notes.push("both Transfer-Encoding and Content-Length: using the chunks".to_string());
-            Ok(Framing::Chunked)
+            Ok(BodyFraming::Chunked)
         }
-        (true, None) => Ok(Framing::Chunked),
-        (false, Some(length)) => Ok(Framing::Length(length)),
-        (false, None) => Ok(Framing::Close),
+        (true, None) => Ok(BodyFraming::Chunked),
+        (false, Some(length)) => Ok(BodyFraming::Length(length)),
+        (false, None) => Ok(BodyFraming::Close),
     }
 }
 

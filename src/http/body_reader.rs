@@ -3,11 +3,11 @@
 
 use std::collections::VecDeque;
 
-use super::body_framing::{Framing, framing};
+use super::body_framing::{BodyFraming, framing};
 use super::chunked::ChunkedDecoder;
 use super::coding::{self, DecoderChain};
 use super::error::Error;
-use super::event::{BodyProgress, Event, ParserOptions, StreamEnd};
+use super::event::{BodyProgress, ParserEvent, ParserOptions, StreamEnd};
 use super::head::Head;
 use super::range::range_len;
 
@@ -24,7 +24,7 @@ enum State {
 /// Reads the body of one response.
 pub struct BodyReader {
     state: State,
-    framing: Framing,
+    framing: BodyFraming,
     /// The length that Content-Range announces.
     range_len: Option<u64>,
     decoders: DecoderChain,
@@ -46,18 +46,18 @@ impl BodyReader {
         options: &ParserOptions,
         notes: &mut Vec<String>,
     ) -> Result<BodyReader, Error> {
-        let framing = if options.head_request { Framing::None } else { framing(head, notes)? };
+        let framing = if options.head_request { BodyFraming::None } else { framing(head, notes)? };
         let mut body = BodyReader::with_framing(framing);
         body.max_decoded = options.max_decoded;
         body.state = match framing {
-            Framing::None | Framing::Length(0) => State::Tail(Ok(())),
-            Framing::Length(length) => State::Length(length),
-            Framing::Chunked => {
+            BodyFraming::None | BodyFraming::Length(0) => State::Tail(Ok(())),
+            BodyFraming::Length(length) => State::Length(length),
+            BodyFraming::Chunked => {
                 State::Chunked(Box::new(ChunkedDecoder::new(options.max_header, options.leniency)))
             }
-            Framing::Close => State::Close,
+            BodyFraming::Close => State::Close,
         };
-        if framing == Framing::None {
+        if framing == BodyFraming::None {
             return Ok(body);
         }
         if options.decode {
@@ -65,10 +65,10 @@ impl BodyReader {
         }
         body.range_len = range_len(head);
         body.progress.expected = match (framing, body.range_len) {
-            (Framing::Length(length), Some(range_len)) if length != range_len => {
+            (BodyFraming::Length(length), Some(range_len)) if length != range_len => {
                 return Err(Error::protocol("Content-Range and Content-Length differ"));
             }
-            (Framing::Length(length), _) => Some(length),
+            (BodyFraming::Length(length), _) => Some(length),
             (_, range_len) => range_len,
         };
         Ok(body)
@@ -76,10 +76,10 @@ impl BodyReader {
 
     /// The reader of an HTTP/0.9 body that begins with `bytes`.
     pub fn http09(bytes: Vec<u8>) -> BodyReader {
-        BodyReader { unread: bytes, ..BodyReader::with_framing(Framing::Close) }
+        BodyReader { unread: bytes, ..BodyReader::with_framing(BodyFraming::Close) }
     }
 
-    fn with_framing(framing: Framing) -> BodyReader {
+    fn with_framing(framing: BodyFraming) -> BodyReader {
         BodyReader {
             state: State::Close,
             framing,
@@ -108,15 +108,14 @@ impl BodyReader {
         &'a mut self,
         input: &mut &'i [u8],
         notes: &mut VecDeque<String>,
-    ) -> Result<Event<'a>, Error> {
+    ) -> Result<ParserEvent<'a>, Error> {
         if let Some(error) = self.pending_error.take() {
             return Err(error);
         }
         match self.state {
-            State::Done => Ok(Event::Done),
+            State::Done => Ok(ParserEvent::Done),
             _ if !self.unread.is_empty() => Ok(self.next_unread()),
-            _ if self.decoders.is_empty() => self.next_plain(input, notes),
-            _ => self.next_encoded(input, notes),
+            _ => self.next_body(input, notes),
         }
     }
 
@@ -197,47 +196,37 @@ impl BodyReader {
         self.state = State::Tail(result);
     }
 
-    fn next_unread(&mut self) -> Event<'_> {
+    fn next_unread(&mut self) -> ParserEvent<'_> {
         self.delivered = std::mem::take(&mut self.unread);
         self.advance_passthrough(self.delivered.len() as u64);
-        Event::Body(&self.delivered)
+        ParserEvent::Body(&self.delivered)
     }
 
-    fn next_plain<'a, 'i: 'a>(
+    fn next_body<'a, 'i: 'a>(
         &'a mut self,
         input: &mut &'i [u8],
         notes: &mut VecDeque<String>,
-    ) -> Result<Event<'a>, Error> {
+    ) -> Result<ParserEvent<'a>, Error> {
         loop {
-            let count = available(self.unframed_len(), input);
-            if count > 0 {
-                let (data, rest) = input.split_at(count);
-                *input = rest;
-                self.advance_passthrough(count as u64);
-                return Ok(Event::Body(data));
-            }
-            if let Some(event) = self.read_framing(input, notes)? {
-                return Ok(event);
-            }
-        }
-    }
-
-    fn next_encoded<'a, 'i: 'a>(
-        &'a mut self,
-        input: &mut &'i [u8],
-        notes: &mut VecDeque<String>,
-    ) -> Result<Event<'a>, Error> {
-        loop {
-            let count = available(self.unframed_len(), input);
-            let mut data = &input[..count];
-            let has_output = self.decoders.step(&mut data)?;
-            let taken = count - data.len();
+            let data = &input[..available(self.unframed_len(), input)];
+            let mut rest = data;
+            let has_output = if self.decoders.is_empty() {
+                rest = &[];
+                false
+            } else {
+                self.decoders.step(&mut rest)?
+            };
+            let taken = data.len() - rest.len();
             *input = &input[taken..];
             if taken > 0 {
                 self.advance(taken as u64);
             }
             if has_output {
                 return self.emit_decoded();
+            }
+            if taken > 0 && self.decoders.is_empty() {
+                self.progress.decoded += taken as u64;
+                return Ok(ParserEvent::Body(data));
             }
             if taken == 0
                 && let Some(event) = self.read_framing(input, notes)?
@@ -248,7 +237,7 @@ impl BodyReader {
     }
 
     /// Delivers the output of the decoders, as far as the limits allow.
-    fn emit_decoded(&mut self) -> Result<Event<'_>, Error> {
+    fn emit_decoded(&mut self) -> Result<ParserEvent<'_>, Error> {
         let (length, encoded) = (self.decoders.output().len() as u64, self.decoders.consumed());
         let max = self.max_decoded.unwrap_or(coding::bomb_size(encoded));
         let out = length.min(max.saturating_sub(self.progress.decoded));
@@ -260,8 +249,8 @@ impl BodyReader {
         }
         self.progress.decoded += out;
         match usize::try_from(out) {
-            Ok(out) if out > 0 => Ok(Event::Body(&self.decoders.output()[..out])),
-            _ => self.pending_error.take().map_or(Ok(Event::NeedInput), Err),
+            Ok(out) if out > 0 => Ok(ParserEvent::Body(&self.decoders.output()[..out])),
+            _ => self.pending_error.take().map_or(Ok(ParserEvent::NeedInput), Err),
         }
     }
 
@@ -271,7 +260,7 @@ impl BodyReader {
         &mut self,
         input: &mut &[u8],
         notes: &mut VecDeque<String>,
-    ) -> Result<Option<Event<'a>>, Error> {
+    ) -> Result<Option<ParserEvent<'a>>, Error> {
         if self.exceeds_range(input) {
             self.finish_framing(Err(Error::protocol(
                 "more bytes than the Content-Range announces",
@@ -281,24 +270,27 @@ impl BodyReader {
             State::Tail(_) => return self.check_complete(notes).map(Some),
             State::Chunked(chunks) => match chunks.read_framing(input) {
                 Ok(true) => self.finish_framing(Ok(())),
-                Ok(false) if input.is_empty() => return Ok(Some(Event::NeedInput)),
+                Ok(false) if input.is_empty() => return Ok(Some(ParserEvent::NeedInput)),
                 Ok(false) => {}
                 Err(error) => self.finish_framing(Err(error)),
             },
-            _ => return Ok(Some(Event::NeedInput)),
+            _ => return Ok(Some(ParserEvent::NeedInput)),
         }
         Ok(None)
     }
 
     /// Checks, after everything was delivered, that it is the complete body.
-    fn check_complete<'a>(&mut self, notes: &mut VecDeque<String>) -> Result<Event<'a>, Error> {
+    fn check_complete<'a>(
+        &mut self,
+        notes: &mut VecDeque<String>,
+    ) -> Result<ParserEvent<'a>, Error> {
         if let State::Tail(result) = std::mem::replace(&mut self.state, State::Done) {
             result?;
             let mut found = Vec::new();
             self.decoders.finish(self.framing, &mut found)?;
             notes.extend(found);
         }
-        Ok(notes.pop_front().map_or(Event::Done, Event::Note))
+        Ok(notes.pop_front().map_or(ParserEvent::Done, ParserEvent::Note))
     }
 }
 

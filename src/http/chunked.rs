@@ -110,7 +110,7 @@ impl ChunkedDecoder {
             return Ok(());
         }
         let line = self.lines.text(self.leniency)?;
-        let (size, digits) = size(line)?;
+        let ChunkSize { size, digits } = ChunkSize::parse(line)?;
         check(&line[digits..], self.leniency)?;
         self.extensions += (line.len() - digits.min(FREE_DIGITS)) as u64;
         if self.extensions > FREE_EXTENSIONS + self.data {
@@ -156,17 +156,25 @@ impl ChunkedDecoder {
     }
 }
 
-/// Parses the size at the beginning of a size line, 1 to 15 digits after leading zeros; returns the
-/// number of all digits too.
-fn size(line: &[u8]) -> Result<(u64, usize), Error> {
-    let bad = || Error::protocol(format!("malformed chunk size {}", quote(line)));
-    let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
-    let zeros = line[..digits].iter().take_while(|digit| **digit == b'0').count();
-    if digits == 0 || digits - zeros > 15 {
-        return Err(bad());
+/// The size at the beginning of a size line.
+struct ChunkSize {
+    size: u64,
+    /// How many digits it has, with leading zeros.
+    digits: usize,
+}
+
+impl ChunkSize {
+    /// Parses 1 to 15 digits after leading zeros.
+    fn parse(line: &[u8]) -> Result<ChunkSize, Error> {
+        let bad = || Error::protocol(format!("malformed chunk size {}", quote(line)));
+        let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+        let zeros = line[..digits].iter().take_while(|digit| **digit == b'0').count();
+        if digits == 0 || digits - zeros > 15 {
+            return Err(bad());
+        }
+        let text = std::str::from_utf8(&line[..digits]).map_err(|_| bad())?;
+        Ok(ChunkSize { size: u64::from_str_radix(text, 16).map_err(|_| bad())?, digits })
     }
-    let text = std::str::from_utf8(&line[..digits]).map_err(|_| bad())?;
-    Ok((u64::from_str_radix(text, 16).map_err(|_| bad())?, digits))
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ impl Default for ParserOptions {
 
 /// The meaning of the next bytes.
 #[derive(Debug)]
-pub enum Event<'a> {
+pub enum ParserEvent<'a> {
     /// All input is used; more is needed.
     NeedInput,
     /// An interim response (1xx); the final one follows.

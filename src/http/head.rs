@@ -11,6 +11,13 @@ pub struct Field {
     pub value: Vec<u8>,
 }
 
+impl Field {
+    /// A field of text.
+    pub fn new(name: &str, value: &str) -> Field {
+        Field { name: name.to_string(), value: value.as_bytes().to_vec() }
+    }
+}
+
 /// A complete head.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
@@ -32,11 +39,7 @@ impl Head {
     /// A head with these fields, for tests.
     #[cfg(test)]
     pub fn of(status: u16, fields: &[(&str, &str)]) -> Head {
-        let field = |(name, value): &(&str, &str)| Field {
-            name: name.to_string(),
-            value: value.as_bytes().to_vec(),
-        };
-        let fields = fields.iter().map(field).collect();
+        let fields = fields.iter().map(|(name, value)| Field::new(name, value)).collect();
         Head { minor: 1, status, reason: Vec::new(), fields, raw: Vec::new(), notes: Vec::new() }
     }
 

@@ -9,15 +9,25 @@ use super::head::{Field, Head};
 use super::line::strip_line_end;
 use super::syntax::{Leniency, is_token, quote, trim};
 
+/// A parsed status line.
+pub struct StatusLine<'a> {
+    /// The digit after `HTTP/1.`.
+    pub minor: u8,
+    /// 100 to 999.
+    pub status: u16,
+    /// The reason phrase, often empty.
+    pub reason: &'a [u8],
+}
+
 /// Parses a status line such as `HTTP/1.1 200 OK`, its reason optional (RFC 9112 §4).
-pub fn status_line(line: &[u8], leniency: Leniency) -> Result<(u8, u16, &[u8]), Error> {
+pub fn status_line(line: &[u8], leniency: Leniency) -> Result<StatusLine<'_>, Error> {
     split_status(line, leniency).map_err(|error| match split_status(line, Leniency::Lenient) {
         Ok(_) => error.with_hint(LENIENT),
         Err(_) => error,
     })
 }
 
-fn split_status(line: &[u8], leniency: Leniency) -> Result<(u8, u16, &[u8]), Error> {
+fn split_status(line: &[u8], leniency: Leniency) -> Result<StatusLine<'_>, Error> {
     let lenient = leniency == Leniency::Lenient;
     let bad = || Error::protocol(format!("malformed status line {}", quote(line)));
     let Some([major, b'.', minor, rest @ ..]) = line.strip_prefix(b"HTTP/") else {
@@ -36,8 +46,8 @@ fn split_status(line: &[u8], leniency: Leniency) -> Result<(u8, u16, &[u8]), Err
     if !digits || !(rest.is_empty() || rest[0] == b' ' || (lenient && !rest[0].is_ascii_digit())) {
         return Err(bad());
     }
-    let number = status.iter().fold(0, |sum, digit| sum * 10 + u16::from(digit - b'0'));
-    Ok((minor - b'0', number, trim(rest)))
+    let status = status.iter().fold(0, |sum, digit| sum * 10 + u16::from(digit - b'0'));
+    Ok(StatusLine { minor: minor - b'0', status, reason: trim(rest) })
 }
 
 /// The parsed fields of a head, and notes about ignored lines.
@@ -133,7 +143,7 @@ pub fn check_trailer(line: &[u8]) -> Result<(), Error> {
 pub fn parse(raw: Vec<u8>, leniency: Leniency) -> Result<Head, Error> {
     let mut lines = raw.split_inclusive(|byte| *byte == b'\n');
     let status = strip_line_end(lines.next().unwrap_or_default())?;
-    let (minor, status, reason) = status_line(status, leniency)?;
+    let StatusLine { minor, status, reason } = status_line(status, leniency)?;
     let reason = reason.to_vec();
     let mut fields = Fields { found: Vec::new(), notes: Vec::new(), leniency };
     for line in lines {

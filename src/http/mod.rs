@@ -53,7 +53,7 @@ pub mod syntax;
 pub mod url;
 
 pub use error::{Error, ErrorKind};
-pub use event::{BodyProgress, Event, ParserOptions, StreamEnd};
+pub use event::{BodyProgress, ParserEvent, ParserOptions, StreamEnd};
 pub use head::{Field, Head};
 #[cfg(feature = "http")]
 pub use response_parser::ResponseParser;

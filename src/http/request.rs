@@ -1,9 +1,10 @@
 //! Formats a GET or HEAD request (RFC 9112 §3).
 
 use super::error::Error;
+use super::head::Field;
 use super::redirect::is_safe_cross_origin;
 use super::syntax::is_token;
-use super::url::HttpUrl;
+use super::url::{HttpUrl, UserInfo};
 
 /// A header field given with `-H`, in the three forms of curl.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,12 +42,11 @@ impl CustomHeader {
 }
 
 /// Parses `USER:PASSWORD`; fails on control characters.
-pub fn parse_user(text: &str) -> Result<(String, String), Error> {
+pub fn parse_user(text: &str) -> Result<UserInfo, Error> {
     if text.chars().any(char::is_control) {
         return Err(Error::usage("user and password have no control characters"));
     }
-    let (user, password) = text.split_once(':').unwrap_or((text, ""));
-    Ok((user.to_string(), password.to_string()))
+    Ok(UserInfo::split(text))
 }
 
 /// The parts of one request.
@@ -72,7 +72,7 @@ pub struct Request<'a> {
     /// The value of Range.
     pub range: Option<String>,
     /// The fields that make the request conditional (RFC 9110 §13.1).
-    pub conditions: Vec<(&'static str, String)>,
+    pub conditions: Vec<Field>,
     /// Whether content codings are accepted.
     pub accept_encoding: bool,
 }
@@ -83,51 +83,54 @@ impl Request<'_> {
         let method = if self.head { "HEAD" } else { "GET" };
         let target = if self.absolute { self.url.absolute() } else { self.url.target() };
         let version = if self.http10 { "HTTP/1.0" } else { "HTTP/1.1" };
-        let mut text = format!("{method} {target} {version}\r\n");
-        for (name, value) in self.fields() {
+        let mut text = format!("{method} {target} {version}\r\n").into_bytes();
+        for Field { name, value } in self.fields() {
             let end = if value.is_empty() { ":" } else { ": " };
-            text.push_str(&format!("{name}{end}{value}\r\n"));
+            text.extend([name.as_bytes(), end.as_bytes(), &value, b"\r\n"].concat());
         }
-        text.push_str("\r\n");
-        text.into_bytes()
+        text.extend(b"\r\n");
+        text
     }
 
     /// The default fields except those that the user replaces or removes, then the user's.
-    fn fields(&self) -> Vec<(String, String)> {
+    fn fields(&self) -> Vec<Field> {
         let sent: Vec<&CustomHeader> = self
             .custom_headers
             .iter()
             .filter(|own| self.same_origin || is_safe_cross_origin(&own.name))
             .collect();
         let mut fields = self.default_fields();
-        fields.retain(|(name, _)| !sent.iter().any(|own| own.is(name)));
+        fields.retain(|field| !sent.iter().any(|own| own.is(&field.name)));
         for own in sent {
             let at = if own.is("host") { 0 } else { fields.len() };
             if let Some(value) = &own.value {
-                fields.insert(at, (own.name.clone(), value.clone()));
+                fields.insert(at, Field::new(&own.name, value));
             }
         }
         fields
     }
 
-    fn default_fields(&self) -> Vec<(String, String)> {
+    fn default_fields(&self) -> Vec<Field> {
+        let agent = concat!("sockit/", env!("CARGO_PKG_VERSION"));
         let mut fields = vec![
-            ("Host", self.url.authority()),
-            ("User-Agent", concat!("sockit/", env!("CARGO_PKG_VERSION")).to_string()),
-            ("Accept", "*/*".to_string()),
+            Field::new("Host", &self.url.authority()),
+            Field::new("User-Agent", agent),
+            Field::new("Accept", "*/*"),
         ];
         if self.accept_encoding {
-            fields.push(("Accept-Encoding", "gzip, deflate, br, zstd".to_string()));
+            fields.push(Field::new("Accept-Encoding", "gzip, deflate, br, zstd"));
         }
-        let authorization = self.authorization.iter().filter(|_| self.same_origin);
-        fields.extend(authorization.map(|login| ("Authorization", login.clone())));
-        fields.extend(
-            self.proxy_authorization.iter().map(|login| ("Proxy-Authorization", login.clone())),
-        );
-        fields.extend(self.range.iter().map(|range| ("Range", range.clone())));
+        let authorization = self.authorization.as_ref().filter(|_| self.same_origin);
+        for (name, value) in [
+            ("Authorization", authorization),
+            ("Proxy-Authorization", self.proxy_authorization.as_ref()),
+            ("Range", self.range.as_ref()),
+        ] {
+            fields.extend(value.map(|value| Field::new(name, value)));
+        }
         fields.extend(self.conditions.iter().cloned());
-        fields.push(("Connection", "close".to_string()));
-        fields.into_iter().map(|(name, value)| (name.to_string(), value)).collect()
+        fields.push(Field::new("Connection", "close"));
+        fields
     }
 }
 

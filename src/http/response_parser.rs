@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use super::body_reader::BodyReader;
 use super::error::{Error, ErrorKind};
-use super::event::{BodyProgress, Event, ParserOptions, StreamEnd};
+use super::event::{BodyProgress, ParserEvent, ParserOptions, StreamEnd};
 use super::head::Head;
 use super::head_reader::{HeadReader, HeadStatus};
 use super::syntax::quote;
@@ -46,7 +46,7 @@ impl ResponseParser {
         }
     }
 
-    /// The head, after [`Event::Head`].
+    /// The head, after [`ParserEvent::Head`].
     pub fn head(&self) -> Option<&Head> {
         self.head.as_ref()
     }
@@ -57,10 +57,10 @@ impl ResponseParser {
     }
 
     /// The next event of `input`, which shrinks by what was used. To be called until
-    /// [`Event::NeedInput`] or [`Event::Done`]; nothing follows an error.
-    pub fn next<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Result<Event<'a>, Error> {
+    /// [`ParserEvent::NeedInput`] or [`ParserEvent::Done`]; nothing follows an error.
+    pub fn next<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Result<ParserEvent<'a>, Error> {
         if let Some(note) = self.notes.pop_front() {
-            return Ok(Event::Note(note));
+            return Ok(ParserEvent::Note(note));
         }
         if let Some(error) = self.pending_error.take() {
             return Err(error);
@@ -70,12 +70,12 @@ impl ResponseParser {
         }
         match &mut self.body {
             Some(body) => body.next(input, &mut self.notes),
-            None => Ok(Event::NeedInput),
+            None => Ok(ParserEvent::NeedInput),
         }
     }
 
     /// The stream has ended; further calls of [`ResponseParser::next`] without input lead to
-    /// [`Event::Done`] or to the error that says what is missing.
+    /// [`ParserEvent::Done`] or to the error that says what is missing.
     pub fn end(&mut self, end: StreamEnd) {
         match &mut self.body {
             Some(body) => body.end(end),
@@ -102,9 +102,9 @@ impl ResponseParser {
         }
     }
 
-    fn next_head<'a>(&mut self, input: &mut &[u8]) -> Result<Event<'a>, Error> {
+    fn next_head<'a>(&mut self, input: &mut &[u8]) -> Result<ParserEvent<'a>, Error> {
         match self.head_reader.push(input)? {
-            HeadStatus::Incomplete => return Ok(Event::NeedInput),
+            HeadStatus::Incomplete => return Ok(ParserEvent::NeedInput),
             HeadStatus::NotHttp => return self.not_http(),
             HeadStatus::Complete => {}
         }
@@ -116,13 +116,13 @@ impl ResponseParser {
         }
         if head.status < 200 {
             self.check_interims()?;
-            return Ok(Event::Interim(head));
+            return Ok(ParserEvent::Interim(head));
         }
         let mut notes = Vec::new();
         self.body = Some(BodyReader::new(&head, &self.options, &mut notes)?);
         self.notes.extend(notes);
         self.head = Some(head);
-        Ok(Event::Head)
+        Ok(ParserEvent::Head)
     }
 
     /// Fails with 63 when the interim responses are too many or too large.
@@ -140,7 +140,7 @@ impl ResponseParser {
     }
 
     /// Begins an HTTP/0.9 body, if that is allowed, or fails: the server speaks another protocol.
-    fn not_http<'a>(&mut self) -> Result<Event<'a>, Error> {
+    fn not_http<'a>(&mut self) -> Result<ParserEvent<'a>, Error> {
         let raw = self.head_reader.take_raw();
         let may_be_http09 = !self.options.head_request && self.interims == 0;
         if !(self.options.http09 && may_be_http09) {
@@ -149,7 +149,7 @@ impl ResponseParser {
             return Err(if may_be_http09 { error.with_hint(HTTP09) } else { error });
         }
         self.body = Some(BodyReader::http09(raw));
-        Ok(Event::Head)
+        Ok(ParserEvent::Head)
     }
 
     fn end_in_head(&mut self) {

@@ -6,7 +6,8 @@
 
 use std::fmt;
 
-use authority::{Authority, credentials, hide_credentials, split_scheme};
+pub use authority::UserInfo;
+use authority::{Authority, hide_credentials, split_scheme};
 use percent::encode_non_utf8;
 use percent_encoding::percent_decode_str;
 use url::{Host, Url};
@@ -24,7 +25,7 @@ pub struct HttpUrl {
     /// Without credentials and fragment.
     url: Url,
     zone: Option<String>,
-    user: Option<(String, String)>,
+    user: Option<UserInfo>,
 }
 
 /// Scheme, host with zone, and port: credentials are sent to one origin only (RFC 6454 §4).
@@ -73,7 +74,7 @@ impl HttpUrl {
         }
         url.set_fragment(None);
         let zone = parts.zone.map(str::to_string);
-        Ok(HttpUrl { url, zone, user: parts.user.map(credentials) })
+        Ok(HttpUrl { url, zone, user: parts.user.map(UserInfo::decode) })
     }
 
     /// Resolves a Location in a response from this URL (RFC 9110 §10.2.2), without its credentials:
@@ -156,7 +157,7 @@ impl HttpUrl {
     }
 
     /// User and password in the URL.
-    pub fn user(&self) -> Option<&(String, String)> {
+    pub fn user(&self) -> Option<&UserInfo> {
         self.user.as_ref()
     }
 

@@ -39,15 +39,7 @@ impl Answer {
 
     /// Creates the answer of a failure, with the status of its exit code.
     pub fn failed(failure: Failure) -> Answer {
-        let status = match failure.code {
-            ExitCode::Resolve => LookupStatus::Absent,
-            ExitCode::TryAgain => LookupStatus::Failing,
-            ExitCode::Timeout => LookupStatus::Timeout,
-            ExitCode::Protocol => LookupStatus::Invalid,
-            ExitCode::Usage => LookupStatus::Malformed,
-            _ => LookupStatus::Failed,
-        };
-        Answer::failed_as(status, failure)
+        Answer::failed_as(failure_status(&failure), failure)
     }
 
     /// Creates the answer of a failure with this status.
@@ -75,6 +67,18 @@ impl Answer {
         }
         result.milliseconds = (elapsed.as_secs_f64() * 1e6).round() / 1e3;
         self
+    }
+}
+
+/// The status of a failed lookup.
+pub fn failure_status(failure: &Failure) -> LookupStatus {
+    match failure.code {
+        ExitCode::Resolve => LookupStatus::Absent,
+        ExitCode::TryAgain => LookupStatus::Failing,
+        ExitCode::Timeout => LookupStatus::Timeout,
+        ExitCode::Protocol => LookupStatus::Invalid,
+        ExitCode::Usage => LookupStatus::Malformed,
+        _ => LookupStatus::Failed,
     }
 }
 
@@ -127,7 +131,7 @@ pub fn tuple(info: AddrInfo) -> Tuple {
 }
 
 /// Converts a DNS record, to be printed in `format`.
-pub fn record(record: &dns::Record, format: RecordFormat) -> Record {
+pub fn record(record: &dns::ResourceRecord, format: RecordFormat) -> Record {
     Record {
         owner: record.owner.to_string(),
         ttl: record.ttl,

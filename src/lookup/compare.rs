@@ -14,20 +14,25 @@ pub fn compare<T>(
     same: impl Fn(&T, &T) -> bool,
     format: impl Fn(Vec<T>) -> Vec<String>,
 ) -> Answer {
-    let (system, no_system) = split(system);
-    let (dns, no_dns) = split(dns);
+    let mut missing = Vec::new();
+    let mut answers = |via, result: LookupResult<T>| {
+        result.unwrap_or_else(|no_answer| {
+            missing.push((via, no_answer));
+            Vec::new()
+        })
+    };
+    let (system, dns) = (answers(LookupSource::System, system), answers(LookupSource::Dns, dns));
     let is_empty = system.is_empty() && dns.is_empty();
     let mut views = merge(system, dns, same, format);
-    views.extend(no_system.iter().map(|no_answer| missing(LookupSource::System, no_answer)));
-    views.extend(no_dns.iter().map(|no_answer| missing(LookupSource::Dns, no_answer)));
+    views.extend(missing.iter().map(|(via, no_answer)| missing_view(*via, no_answer)));
     let agree = views.iter().all(|view| view.via == LookupSource::Both);
     let (status, code) = if agree {
         (LookupStatus::Ok, ExitCode::Done)
     } else {
         (LookupStatus::Differs, ExitCode::Negative)
     };
-    let mut sources = [no_system, no_dns].into_iter().flatten();
-    let answer = match sources.find(|source| !source.is_definitive()) {
+    let mut reasons = missing.into_iter().map(|(_, no_answer)| no_answer);
+    let answer = match reasons.find(|no_answer| !no_answer.is_definitive()) {
         Some(failed) => failed.into_answer(),
         None if is_empty => {
             let why = "neither the system nor DNS has an answer";
@@ -37,14 +42,6 @@ pub fn compare<T>(
     };
     let views = (!is_empty).then_some(views);
     Answer { result: LookupReport { views, ..answer.result }, ..answer }
-}
-
-/// Separates the answers from the reason why there are none.
-fn split<T>(answers: LookupResult<T>) -> (Vec<T>, Option<NoAnswer>) {
-    match answers {
-        Ok(found) => (found, None),
-        Err(no_answer) => (Vec::new(), Some(no_answer)),
-    }
 }
 
 /// Groups the answers by their source.
@@ -69,7 +66,7 @@ fn merge<T>(
     views.collect()
 }
 
-fn missing(via: LookupSource, no_answer: &NoAnswer) -> View {
+fn missing_view(via: LookupSource, no_answer: &NoAnswer) -> View {
     View { via, answer: None, cause: Some(no_answer.failure.cause()) }
 }
 

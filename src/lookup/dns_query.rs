@@ -10,7 +10,7 @@ use crate::error::{ExitCode, Failure, Phase};
 use crate::report::lookup::{LookupReport, LookupStatus, RecordFormat};
 use crate::resolver::dns;
 use crate::resolver::dns::{
-    Answered, Outcome, QueryOptions, Question, Record, RecordData, RecordType, SearchList,
+    Answered, Outcome, QueryOptions, Question, RecordData, RecordType, ResourceRecord, SearchList,
 };
 use crate::resolver::{Family, getaddrinfo};
 
@@ -64,17 +64,17 @@ impl Query<'_> {
         answer(records, kind, if is_full { RecordFormat::Full } else { RecordFormat::Data })
     }
 
-    fn records_of_type(&self, name: &str, kind: RecordType) -> LookupResult<Record> {
+    fn records_of_type(&self, name: &str, kind: RecordType) -> LookupResult<ResourceRecord> {
         self.records(&Question::of(name, kind)?, name, &kind.to_string())
     }
 
-    fn ptr_records(&self, target: &str, address: SocketAddr) -> LookupResult<Record> {
+    fn ptr_records(&self, target: &str, address: SocketAddr) -> LookupResult<ResourceRecord> {
         self.records(&Question::reverse(address.ip())?, target, "PTR")
     }
 
     /// Returns the A and AAAA records of a name, as `family` requires. The name has no answer only if
     /// it has records of neither type.
-    fn host_records(&self, name: &str, family: Family) -> LookupResult<Record> {
+    fn host_records(&self, name: &str, family: Family) -> LookupResult<ResourceRecord> {
         let (kinds, wanted) = match family {
             Family::Any => (&[RecordType::A, RecordType::AAAA][..], "A or AAAA"),
             Family::V4 => (&[RecordType::A][..], "A"),
@@ -118,7 +118,12 @@ impl Query<'_> {
 
     /// Returns the records of a question; without any, the error says whether the name exists, and
     /// names the `wanted` types.
-    fn records(&self, question: &Question, target: &str, wanted: &str) -> LookupResult<Record> {
+    fn records(
+        &self,
+        question: &Question,
+        target: &str,
+        wanted: &str,
+    ) -> LookupResult<ResourceRecord> {
         if let Some(records) = dns::local_records(question) {
             self.note(Note::Step(format!("{question}: not queried, resolved locally (RFC 6761)")));
             let is_empty = records.is_empty();
@@ -183,8 +188,8 @@ fn search_rank(no_answer: &NoAnswer) -> Option<u8> {
     }
 }
 
-fn addresses_in(records: &[Record]) -> Vec<SocketAddr> {
-    let address = |record: &Record| match record.data {
+fn addresses_in(records: &[ResourceRecord]) -> Vec<SocketAddr> {
+    let address = |record: &ResourceRecord| match record.data {
         RecordData::Address(ip) => Some(SocketAddr::new(ip, 0)),
         _ => None,
     };
@@ -204,18 +209,18 @@ fn step(question: &Question, answered: &Answered) -> String {
 }
 
 /// Lists records of type `kind` in `format`, and the addresses and names in them.
-fn answer(records: LookupResult<Record>, kind: RecordType, format: RecordFormat) -> Answer {
+fn answer(records: LookupResult<ResourceRecord>, kind: RecordType, format: RecordFormat) -> Answer {
     let records = match records {
         Ok(records) => records,
         Err(no_answer) => return no_answer.into_answer(),
     };
-    let is_wanted = |record: &Record| record.kind == kind || kind == RecordType::ANY;
+    let is_wanted = |record: &ResourceRecord| record.kind == kind || kind == RecordType::ANY;
     let texts = |has_form: fn(&RecordData) -> bool| {
         let wanted = records.iter().filter(|record| is_wanted(record) && has_form(&record.data));
         let texts: Vec<String> = wanted.map(|record| record.data.to_string()).collect();
         (!texts.is_empty()).then_some(texts)
     };
-    let format_of = |record: &Record| match format {
+    let format_of = |record: &ResourceRecord| match format {
         RecordFormat::Data if record.kind != kind => RecordFormat::Hidden,
         format => format,
     };

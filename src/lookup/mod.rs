@@ -17,6 +17,8 @@ pub mod question_file;
 pub mod resolve;
 mod run;
 pub mod services;
+#[cfg(test)]
+mod tests;
 pub mod verify;
 pub mod work_queue;
 

@@ -1,11 +1,10 @@
 //! Prints answers on stdout: lines of text, or one JSON object per question.
 
-use std::io::{self, IsTerminal};
-
 use super::answer::{Answer, Note};
 use crate::error::{ExitCode, Failure};
-use crate::net::stdout;
+use crate::net::stdout::{Stdout, is_broken_pipe};
 use crate::report::Report;
+use crate::report::context::Context;
 use crate::report::event::Event;
 use crate::report::json;
 use crate::report::lookup::{LookupReport, shown};
@@ -18,6 +17,7 @@ const MAX_BUFFERED: usize = 64 * 1024;
 /// Prints answers in their order, and keeps the exit code of the worst one.
 pub struct AnswerPrinter<'a> {
     report: &'a Report,
+    stdout: Stdout,
     /// Ends a wait for the reader of stdout.
     stop: &'a Shutdown,
     buffer: Vec<u8>,
@@ -31,13 +31,14 @@ pub struct AnswerPrinter<'a> {
 }
 
 impl<'a> AnswerPrinter<'a> {
-    /// Creates a printer whose writes end at `stop`.
-    pub fn new(report: &'a Report, stop: &'a Shutdown) -> AnswerPrinter<'a> {
+    /// Creates a printer to `stdout`, whose writes end with the run.
+    pub fn new(context: &'a Context, stdout: Stdout) -> AnswerPrinter<'a> {
         AnswerPrinter {
-            report,
-            stop,
+            report: &context.report,
+            stdout,
+            stop: &context.shutdown,
             buffer: Vec::new(),
-            is_terminal: io::stdout().is_terminal(),
+            is_terminal: stdout.is_terminal(),
             has_questions: false,
             stdout_closed: false,
             exit_code: 0,
@@ -94,8 +95,8 @@ impl<'a> AnswerPrinter<'a> {
     /// before the reader has read everything. That the reader closed stdout (EPIPE) is not an error.
     pub fn flush(&mut self) -> Result<(), Failure> {
         let text = std::mem::take(&mut self.buffer);
-        match stdout::write_all_or_shutdown(&text, self.stop) {
-            Err(failure) if stdout::is_broken_pipe(&failure) => {
+        match self.stdout.write_all_or_shutdown(&text, self.stop) {
+            Err(failure) if is_broken_pipe(&failure) => {
                 self.stdout_closed = true;
                 Ok(())
             }
@@ -119,6 +120,11 @@ impl<'a> AnswerPrinter<'a> {
             ShutdownReason::Terminate => ExitCode::Terminated,
             ShutdownReason::Deadline => ExitCode::Timeout,
         }
+    }
+
+    /// Where answers are printed.
+    pub fn stdout(&self) -> Stdout {
+        self.stdout
     }
 
     /// Whether the reader closed stdout.

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
-use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 
 use crate::error::{Failure, Phase};
@@ -10,18 +10,21 @@ use crate::error::{Failure, Phase};
 /// The maximum length, in bytes, that is kept of a line; a longer one is malformed in any case.
 const MAX_LINE_LEN: u64 = 4096;
 
-/// Opens a file of questions, or stdin for `-`. Blank lines and lines that begin with `#` are
+/// Opens a file of questions, or `stdin` for `-`. Blank lines and lines that begin with `#` are
 /// skipped.
 ///
 /// Fails with 26 if the file cannot be opened.
-pub fn open(path: &Path) -> Result<Questions<BufReader<File>>, Failure> {
+pub fn open(
+    path: &Path,
+    stdin: BorrowedFd<'_>,
+) -> Result<QuestionReader<BufReader<File>>, Failure> {
     let file = if path == Path::new("-") {
-        io::stdin().as_fd().try_clone_to_owned().map(File::from)
+        stdin.try_clone_to_owned().map(File::from)
     } else {
         File::open(path)
     };
     match file {
-        Ok(file) => Ok(Questions(BufReader::new(file))),
+        Ok(file) => Ok(QuestionReader(BufReader::new(file))),
         Err(error) => Err(read_error(Some(path), error)),
     }
 }
@@ -29,7 +32,7 @@ pub fn open(path: &Path) -> Result<Questions<BufReader<File>>, Failure> {
 /// Counts the questions of a regular file; `None` for any other.
 pub fn count(path: &Path) -> Option<u64> {
     let file = File::open(path).ok().filter(|file| file.metadata().is_ok_and(|m| m.is_file()))?;
-    Some(Questions(BufReader::new(file)).map_while(Result::ok).count() as u64)
+    Some(QuestionReader(BufReader::new(file)).map_while(Result::ok).count() as u64)
 }
 
 /// Converts a read error: exit code 26 at [`Phase::File`], or at [`Phase::Stdin`].
@@ -41,9 +44,9 @@ pub fn read_error(path: Option<&Path>, error: io::Error) -> Failure {
 }
 
 /// The questions of a file.
-pub struct Questions<R>(R);
+pub struct QuestionReader<R>(R);
 
-impl<R: BufRead> Iterator for Questions<R> {
+impl<R: BufRead> Iterator for QuestionReader<R> {
     type Item = io::Result<String>;
 
     fn next(&mut self) -> Option<io::Result<String>> {
@@ -62,7 +65,7 @@ impl<R: BufRead> Iterator for Questions<R> {
     }
 }
 
-impl<R: BufRead> Questions<R> {
+impl<R: BufRead> QuestionReader<R> {
     /// Reads a line with its line end, truncated to the maximum length; empty at the end of the file.
     fn read_line(&mut self) -> io::Result<Vec<u8>> {
         let mut line = Vec::new();
@@ -83,7 +86,7 @@ mod tests {
     use super::*;
 
     fn lines(text: &str) -> Vec<String> {
-        Questions(text.as_bytes()).map(Result::unwrap).collect()
+        QuestionReader(text.as_bytes()).map(Result::unwrap).collect()
     }
 
     #[test]

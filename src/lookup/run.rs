@@ -1,7 +1,7 @@
 //! Runs the lookups of a list of questions and prints the answers.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 
 use super::batch::{Batch, BatchEvent};
@@ -10,7 +10,8 @@ use super::print::AnswerPrinter;
 use super::question_file;
 use super::resolve::resolve;
 use super::work_queue::{BatchLimits, Questions};
-use crate::error::{ExitCode, Failure, Phase};
+use crate::error::{ExitCode, Failure};
+use crate::net::stdout::Stdout;
 use crate::report::context::Context;
 
 /// The questions of a run.
@@ -20,13 +21,15 @@ pub struct QuestionList {
     pub words: Vec<String>,
     /// A file with further questions; `-` is stdin.
     pub file: Option<PathBuf>,
+    /// Standard input.
+    pub stdin: BorrowedFd<'static>,
 }
 
 impl QuestionList {
     fn open(self) -> Result<Questions, Failure> {
         let words = self.words.into_iter().map(Ok);
         match self.file {
-            Some(path) => Ok(Box::new(words.chain(question_file::open(&path)?))),
+            Some(path) => Ok(Box::new(words.chain(question_file::open(&path, self.stdin)?))),
             None => Ok(Box::new(words)),
         }
     }
@@ -41,13 +44,14 @@ pub fn run(
     context: &Context,
     options: LookupOptions,
     questions: QuestionList,
+    stdout: Stdout,
 ) -> Result<ExitCode, Failure> {
     let max_jobs = match questions.file {
         Some(_) => options.max_jobs,
         None => options.max_jobs.min(questions.words.len()),
     };
     let limits = BatchLimits { max_jobs, timeout: options.timeout, grace: options.grace() };
-    let mut printer = AnswerPrinter::new(&context.report, &context.shutdown);
+    let mut printer = AnswerPrinter::new(context, stdout);
     if questions.file.is_some() || questions.words.len() > 1 {
         printer.print_questions();
     }
@@ -73,7 +77,7 @@ fn print_all(
             Some(event) => event,
             None => {
                 printer.flush()?;
-                batch.wait(stop, io::stdout().as_fd()).map_err(no_thread)?
+                batch.wait(stop, printer.stdout().fd()).map_err(no_thread)?
             }
         };
         match event {
@@ -91,5 +95,5 @@ fn print_all(
 }
 
 fn no_thread(error: io::Error) -> Failure {
-    Failure::new(Phase::Resolve, "-", error).with_code(ExitCode::TryAgain)
+    Failure::resolver("-", error)
 }

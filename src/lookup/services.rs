@@ -2,7 +2,7 @@
 
 use super::answer::Answer;
 use crate::error::{Failure, Phase};
-use crate::report::lookup::{LookupReport, Service};
+use crate::report::lookup::{LookupReport, ServiceEntry};
 use crate::resolver;
 
 /// Returns the entries of services(5) for a name or a number, of one protocol or of both.
@@ -26,17 +26,17 @@ pub fn services(word: &str, proto: Option<&str>) -> Answer {
     }))
 }
 
-fn service(word: &str, protocol: &'static str) -> Result<Service, Failure> {
+fn service(word: &str, protocol: &'static str) -> Result<ServiceEntry, Failure> {
     let port = resolver::port(word, protocol)?;
     if !word.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Ok(Service { service: word.to_string(), port, protocol });
+        return Ok(ServiceEntry { service: word.to_string(), port, protocol });
     }
     let unknown = || {
         let endpoint = format!("{port}/{protocol}");
         Failure::new(Phase::Port, endpoint, "no service is registered for this port")
     };
     let service = resolver::service_name(port, protocol).ok_or_else(unknown)?;
-    Ok(Service { service, port, protocol })
+    Ok(ServiceEntry { service, port, protocol })
 }
 
 #[cfg(test)]

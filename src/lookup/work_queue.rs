@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::answer::Answer;
-use crate::error::{ExitCode, Failure, Phase};
+use crate::error::Failure;
 use crate::resolver::STACK_SIZE;
 use crate::shutdown;
 
@@ -145,8 +145,7 @@ impl WorkQueue {
     fn answer(&self, question: &str, deadline: Option<Instant>) -> Answer {
         let lookup = std::panic::AssertUnwindSafe(|| (self.lookup)(question, deadline));
         std::panic::catch_unwind(lookup).unwrap_or_else(|_| {
-            let failure = Failure::new(Phase::Resolve, question, "the resolver's thread panicked");
-            Answer::failed(failure.with_code(ExitCode::TryAgain))
+            Answer::failed(Failure::resolver(question, "the resolver's thread panicked"))
         })
     }
 

@@ -8,20 +8,33 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{FileType, Stat, fstat, tell};
 
+use super::stdout::Stdout;
 use super::stream::{Reader, Writer};
 use crate::shutdown::poll_until;
+
+/// The standard streams of a command: those of the process, or others in a test.
+#[derive(Debug, Clone, Copy)]
+pub struct StdStreams {
+    /// Standard input.
+    pub stdin: BorrowedFd<'static>,
+    /// Standard output: data.
+    pub stdout: Stdout,
+    /// Standard error: the prompt.
+    pub stderr: BorrowedFd<'static>,
+}
+
+impl StdStreams {
+    /// Those of the process.
+    pub fn of_process() -> StdStreams {
+        let (stdin, stderr) = (rustix::stdio::stdin(), rustix::stdio::stderr());
+        StdStreams { stdin, stdout: Stdout::standard(), stderr }
+    }
+}
 
 /// A local descriptor, read or written without a buffer. If another process has made it
 /// non-blocking, calls wait nevertheless.
 #[derive(Debug)]
 pub struct FdStream<T>(pub T);
-
-impl FdStream<BorrowedFd<'static>> {
-    /// Standard output.
-    pub fn stdout() -> FdStream<BorrowedFd<'static>> {
-        FdStream(rustix::stdio::stdout())
-    }
-}
 
 impl<T: AsFd> FdStream<T> {
     fn retry<R>(

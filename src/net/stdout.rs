@@ -1,6 +1,9 @@
 //! Standard output, written completely and without a buffer.
 
 use std::io;
+use std::os::fd::BorrowedFd;
+#[cfg(test)]
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
@@ -13,115 +16,180 @@ use crate::shutdown::{Shutdown, WaitOutcome, poll_until};
 /// Consecutive writes that may fail with EAGAIN although poll(2) reports a writable descriptor.
 const MAX_REFUSALS: u32 = 1000;
 
-/// Writes all of `bytes` to stdout, unbuffered, however long its reader takes.
-///
-/// Fails at [`Phase::Stdout`] with code 23, also when the reader has closed it (EPIPE), which only
-/// some commands treat as an error.
-pub fn write_all(mut bytes: &[u8]) -> Result<(), Failure> {
-    let stdout = rustix::stdio::stdout();
-    let mut refusals = 0;
-    while !bytes.is_empty() {
-        match rustix::io::write(stdout, bytes) {
-            Ok(0) => return Err(failed(io::ErrorKind::WriteZero.into())),
-            Ok(n) => (bytes, refusals) = (&bytes[n..], 0),
-            Err(Errno::INTR) => {}
-            // Another process with the same stdout may have made it non-blocking (O_NONBLOCK).
-            Err(Errno::AGAIN) if refusals < MAX_REFUSALS => {
-                refusals += 1;
-                is_writable(None).map_err(failed)?;
+/// Where a command writes its data: standard output, or what a test puts in its place.
+#[derive(Debug, Clone, Copy)]
+pub struct Stdout(BorrowedFd<'static>);
+
+impl Stdout {
+    /// Standard output.
+    pub fn standard() -> Stdout {
+        Stdout(rustix::stdio::stdout())
+    }
+
+    /// A file or a pipe instead, which stays open.
+    #[cfg(test)]
+    pub fn of(file: impl Into<OwnedFd>) -> Stdout {
+        let file: &'static OwnedFd = Box::leak(Box::new(file.into()));
+        Stdout(file.as_fd())
+    }
+
+    /// The descriptor.
+    pub fn fd(self) -> BorrowedFd<'static> {
+        self.0
+    }
+
+    /// Whether it is a terminal.
+    pub fn is_terminal(self) -> bool {
+        rustix::termios::isatty(self.0)
+    }
+
+    /// Whether it is a pipe or a FIFO.
+    pub fn is_pipe(self) -> bool {
+        self.file_type() == Some(FileType::Fifo)
+    }
+
+    fn file_type(self) -> Option<FileType> {
+        rustix::fs::fstat(self.0).map(|stat| FileType::from_raw_mode(stat.st_mode)).ok()
+    }
+
+    /// Writes all of `bytes`, unbuffered, however long the reader takes.
+    ///
+    /// Fails at [`Phase::Stdout`] with code 23, also when the reader has closed it (EPIPE), which
+    /// only some commands treat as an error.
+    pub fn write_all(self, mut bytes: &[u8]) -> Result<(), Failure> {
+        let mut refusals = 0;
+        while !bytes.is_empty() {
+            match rustix::io::write(self.0, bytes) {
+                Ok(0) => return Err(failed(io::ErrorKind::WriteZero.into())),
+                Ok(n) => (bytes, refusals) = (&bytes[n..], 0),
+                Err(Errno::INTR) => {}
+                // Another process with the same stdout may have made it non-blocking (O_NONBLOCK).
+                Err(Errno::AGAIN) if refusals < MAX_REFUSALS => {
+                    refusals += 1;
+                    self.is_writable(None).map_err(failed)?;
+                }
+                Err(e) => return Err(failed(e.into())),
             }
-            Err(e) => return Err(failed(e.into())),
+        }
+        Ok(())
+    }
+
+    /// Writes a document (a man page, a completion script) as [`Stdout::write_all`]; a reader that
+    /// closes early is no error.
+    pub fn write_document(self, bytes: &[u8]) -> Result<(), Failure> {
+        match self.write_all(bytes) {
+            Err(failure) if is_broken_pipe(&failure) => Ok(()),
+            done => done,
         }
     }
-    Ok(())
-}
 
-/// As [`write_all`], but the end of the run ends the wait for a slow reader, which then fails as
-/// [`Failure::shutdown`].
-pub fn write_all_or_shutdown(bytes: &[u8], shutdown: &Shutdown) -> Result<(), Failure> {
-    write_all_within(bytes, None, shutdown)
-}
+    /// As [`Stdout::write_all`], but the end of the run ends the wait for a slow reader, which then
+    /// fails as [`Failure::shutdown`].
+    pub fn write_all_or_shutdown(self, bytes: &[u8], shutdown: &Shutdown) -> Result<(), Failure> {
+        self.write_all_within(bytes, None, shutdown)
+    }
 
-/// As [`write_all_or_shutdown`], but fails as [`Failure::timeout`] when the reader takes nothing for
-/// `idle_timeout`.
-pub fn write_all_within(
-    bytes: &[u8],
-    idle_timeout: Option<Duration>,
-    shutdown: &Shutdown,
-) -> Result<(), Failure> {
-    let stdout = rustix::stdio::stdout();
-    let mut failure = None;
-    write_until(bytes, || {
-        let deadline = idle_timeout.and_then(|idle| Instant::now().checked_add(idle));
-        failure = match shutdown.wait(stdout, PollFlags::OUT, deadline)? {
-            WaitOutcome::Ready(_) => None,
-            WaitOutcome::Shutdown(reason) => Some(Failure::shutdown(Phase::Stdout, "-", reason)),
-            WaitOutcome::TimedOut => {
-                Some(Failure::timeout(Phase::Stdout, "-", idle_timeout.unwrap_or_default()))
+    /// As [`Stdout::write_all_or_shutdown`], but fails as [`Failure::timeout`] when the reader takes
+    /// nothing for `idle_timeout`.
+    pub fn write_all_within(
+        self,
+        bytes: &[u8],
+        idle_timeout: Option<Duration>,
+        shutdown: &Shutdown,
+    ) -> Result<(), Failure> {
+        let mut failure = None;
+        self.write_until(bytes, || {
+            let deadline = idle_timeout.and_then(|idle| Instant::now().checked_add(idle));
+            failure = match shutdown.wait(self.0, PollFlags::OUT, deadline)? {
+                WaitOutcome::Ready(_) => None,
+                WaitOutcome::Shutdown(reason) => {
+                    Some(Failure::shutdown(Phase::Stdout, "-", reason))
+                }
+                WaitOutcome::TimedOut => {
+                    Some(Failure::timeout(Phase::Stdout, "-", idle_timeout.unwrap_or_default()))
+                }
+            };
+            Ok(failure.is_none())
+        })?;
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// As [`Stdout::write_all`] until the run is to end; from then on the reader has `grace`, counted
+    /// once for all calls that share `grace`. Returns how many bytes it has not taken.
+    pub fn write_with_grace(
+        self,
+        bytes: &[u8],
+        grace: &mut Grace,
+        shutdown: &Shutdown,
+    ) -> Result<usize, Failure> {
+        let taken =
+            self.write_until(bytes, || match shutdown.wait(self.0, PollFlags::OUT, None)? {
+                WaitOutcome::Ready(_) | WaitOutcome::TimedOut => Ok(true),
+                WaitOutcome::Shutdown(_) => self.is_writable(Some(grace.deadline())),
+            })?;
+        Ok(bytes.len() - taken)
+    }
+
+    /// Writes; `wait` is called when there is no room, and ends the writing with false. Returns how
+    /// many bytes were written.
+    fn write_until(
+        self,
+        bytes: &[u8],
+        mut wait: impl FnMut() -> io::Result<bool>,
+    ) -> Result<usize, Failure> {
+        let (mut left, mut refusals) = (bytes, 0);
+        while !left.is_empty() {
+            match self.write_available(left) {
+                Ok(0) => return Err(failed(io::ErrorKind::WriteZero.into())),
+                Ok(n) => (left, refusals) = (&left[n..], 0),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) if refusals < MAX_REFUSALS => match wait() {
+                    Ok(true) => refusals += 1,
+                    Ok(false) => break,
+                    Err(e) => return Err(failed(e)),
+                },
+                Err(e) => return Err(failed(e.into())),
             }
-        };
-        Ok(failure.is_none())
-    })?;
-    failure.map_or(Ok(()), Err)
-}
-
-/// As [`write_all`] until the run is to end; from then on the reader has `grace`, counted once for
-/// all calls that share `deadline`. Returns how many bytes it has not taken.
-pub fn write_with_grace(
-    bytes: &[u8],
-    shutdown: &Shutdown,
-    grace: Duration,
-    deadline: &mut Option<Instant>,
-) -> Result<usize, Failure> {
-    let stdout = rustix::stdio::stdout();
-    let taken = write_until(bytes, || match shutdown.wait(stdout, PollFlags::OUT, None)? {
-        WaitOutcome::Ready(_) | WaitOutcome::TimedOut => Ok(true),
-        WaitOutcome::Shutdown(_) => {
-            is_writable(Some(*deadline.get_or_insert_with(|| Instant::now() + grace)))
         }
-    })?;
-    Ok(bytes.len() - taken)
-}
+        Ok(bytes.len() - left.len())
+    }
 
-/// Writes; `wait` is called when there is no room, and ends the writing with false. Returns how many
-/// bytes were written.
-fn write_until(bytes: &[u8], mut wait: impl FnMut() -> io::Result<bool>) -> Result<usize, Failure> {
-    let (mut left, mut refusals) = (bytes, 0);
-    while !left.is_empty() {
-        match write_available(left) {
-            Ok(0) => return Err(failed(io::ErrorKind::WriteZero.into())),
-            Ok(n) => (left, refusals) = (&left[n..], 0),
-            Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) if refusals < MAX_REFUSALS => match wait() {
-                Ok(true) => refusals += 1,
-                Ok(false) => break,
-                Err(e) => return Err(failed(e)),
-            },
-            Err(e) => return Err(failed(e.into())),
+    /// Waits for room; returns whether there is some by `deadline`.
+    fn is_writable(self, deadline: Option<Instant>) -> io::Result<bool> {
+        let mut fds = [PollFd::from_borrowed_fd(self.0, PollFlags::OUT)];
+        Ok(poll_until(&mut fds, deadline)? > 0)
+    }
+
+    /// Writes what is taken without blocking: up to a page to a pipe, a socket or a terminal with
+    /// room (pipe(7)), everything to a file. Fails with `EAGAIN` without room.
+    fn write_available(self, bytes: &[u8]) -> Result<usize, Errno> {
+        const PAGE: usize = 4096;
+        if self.file_type() == Some(FileType::RegularFile) {
+            return rustix::io::write(self.0, bytes);
         }
+        if !self.is_writable(Some(Instant::now())).unwrap_or(true) {
+            return Err(Errno::AGAIN);
+        }
+        rustix::io::write(self.0, &bytes[..bytes.len().min(PAGE)])
     }
-    Ok(bytes.len() - left.len())
 }
 
-/// Waits for room in stdout; returns whether there is some by `deadline`.
-fn is_writable(deadline: Option<Instant>) -> io::Result<bool> {
-    let mut fds = [PollFd::from_borrowed_fd(rustix::stdio::stdout(), PollFlags::OUT)];
-    Ok(poll_until(&mut fds, deadline)? > 0)
+/// The time that a slow reader has at shutdown, counted from its first use.
+#[derive(Debug)]
+pub struct Grace {
+    time: Duration,
+    deadline: Option<Instant>,
 }
 
-/// Writes what stdout takes without blocking: up to a page to a pipe, a socket or a terminal with
-/// room (pipe(7)), everything to a file. Fails with `EAGAIN` without room.
-fn write_available(bytes: &[u8]) -> Result<usize, Errno> {
-    const PAGE: usize = 4096;
-    let stdout = rustix::stdio::stdout();
-    let kind = rustix::fs::fstat(stdout).map(|stat| FileType::from_raw_mode(stat.st_mode));
-    if kind == Ok(FileType::RegularFile) {
-        return rustix::io::write(stdout, bytes);
+impl Grace {
+    /// A grace of `time`.
+    pub fn new(time: Duration) -> Grace {
+        Grace { time, deadline: None }
     }
-    if !is_writable(Some(Instant::now())).unwrap_or(true) {
-        return Err(Errno::AGAIN);
+
+    fn deadline(&mut self) -> Instant {
+        *self.deadline.get_or_insert_with(|| Instant::now() + self.time)
     }
-    rustix::io::write(stdout, &bytes[..bytes.len().min(PAGE)])
 }
 
 fn failed(e: io::Error) -> Failure {
@@ -131,13 +199,4 @@ fn failed(e: io::Error) -> Failure {
 /// Whether the failure is that the reader of stdout has closed it.
 pub fn is_broken_pipe(failure: &Failure) -> bool {
     failure.phase == Phase::Stdout && failure.errno() == Some(libc::EPIPE)
-}
-
-/// Writes a document (a man page, a completion script) as [`write_all`]; a reader that closes early
-/// is no error.
-pub fn write_document(bytes: &[u8]) -> Result<(), Failure> {
-    match write_all(bytes) {
-        Err(failure) if is_broken_pipe(&failure) => Ok(()),
-        done => done,
-    }
 }

@@ -13,7 +13,7 @@ use socket2::Socket;
 
 use super::address::Address;
 pub use super::connection_handle::{ConnectionHandle, TRUNCATION_HINT};
-pub use super::peer_credentials::Credentials;
+pub use super::peer_credentials::PeerCredentials;
 use super::peer_credentials::credentials;
 use crate::shutdown::ShutdownReason;
 
@@ -81,8 +81,10 @@ pub struct ConnectionInfo {
     pub began: Instant,
     /// The name in the peer's verified TLS certificate, where there is one.
     pub peer_name: Option<String>,
+    /// Whether TLS encrypts it, and ends each direction by close_notify.
+    pub is_encrypted: bool,
     /// The process at the other end of a Unix socket (`SO_PEERCRED`).
-    pub credentials: Option<Credentials>,
+    pub credentials: Option<PeerCredentials>,
 }
 
 /// What ended a connection.
@@ -91,7 +93,7 @@ pub enum EndedBy {
     /// The peer closed first.
     Peer,
     /// This process closed first.
-    Us,
+    Local,
     /// A reset, or another failure of the connection.
     Reset,
     /// A local time limit.
@@ -110,11 +112,11 @@ impl From<ShutdownReason> for EndedBy {
 }
 
 impl EndedBy {
-    /// The word that events use.
-    pub fn word(self) -> &'static str {
+    /// The name that events use.
+    pub fn name(self) -> &'static str {
         match self {
             EndedBy::Peer => "peer",
-            EndedBy::Us => "us",
+            EndedBy::Local => "us",
             EndedBy::Reset => "reset",
             EndedBy::Timeout => "timeout",
             EndedBy::Signal => "signal",
@@ -193,6 +195,7 @@ impl Stream {
             peer,
             began: Instant::now(),
             peer_name: None,
+            is_encrypted: false,
         };
         let socket = Arc::new(socket);
         Ok(Stream {

@@ -33,7 +33,7 @@ pub enum UnixAddress {
 
 impl UnixAddress {
     /// Parses a path, or with a leading `@` an abstract name.
-    pub fn read(word: &OsStr) -> UnixAddress {
+    pub fn parse(word: &OsStr) -> UnixAddress {
         match word.as_bytes().strip_prefix(b"@") {
             Some(name) => UnixAddress::Abstract(name.to_vec()),
             None => UnixAddress::Path(PathBuf::from(word)),
@@ -205,10 +205,10 @@ mod tests {
     #[test]
     fn too_long_names_are_refused() {
         for word in ["", &"x".repeat(108), &format!("@{}", "x".repeat(108))] {
-            assert!(UnixAddress::read(OsStr::new(word)).address().is_err(), "{word}");
+            assert!(UnixAddress::parse(OsStr::new(word)).address().is_err(), "{word}");
         }
         for word in ["x".repeat(107), format!("@{}", "x".repeat(107))] {
-            assert!(UnixAddress::read(OsStr::new(&word)).address().is_ok(), "{word}");
+            assert!(UnixAddress::parse(OsStr::new(&word)).address().is_ok(), "{word}");
         }
     }
 }

@@ -39,6 +39,15 @@ pub struct Program {
     closed: Arc<AtomicBool>,
 }
 
+/// What happens to processes of a child's group that outlive it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leftover {
+    /// They continue.
+    Keep,
+    /// They are terminated.
+    Kill,
+}
+
 /// A running child process.
 #[derive(Debug)]
 pub struct Child {
@@ -149,12 +158,12 @@ impl Child {
         Ok(self.has_exited())
     }
 
-    /// Waits `grace` for its exit, then sends SIGTERM and finally SIGKILL to its process group; with
-    /// `kill_group` also if the child itself has exited. Returns its exit status, 128 + N for signal
-    /// N.
-    pub fn terminate(mut self, grace: Duration, kill_group: bool) -> i32 {
+    /// Waits `grace` for its exit, then sends SIGTERM and finally SIGKILL to its process group; to what
+    /// is `leftover` of the group also if the child itself has exited. Returns its exit status,
+    /// 128 + N for signal N.
+    pub fn terminate(mut self, grace: Duration, leftover: Leftover) -> i32 {
         let has_exited = self.exits_by(Instant::now().checked_add(grace));
-        if !has_exited || kill_group {
+        if !has_exited || leftover == Leftover::Kill {
             self.signal(Signal::TERM);
             self.exits_by(Some(Instant::now() + grace.min(KILL_AFTER)));
             self.signal(Signal::KILL);
@@ -269,7 +278,7 @@ mod tests {
         let mut output = String::new();
         child.output.take().unwrap().read_to_string(&mut output).unwrap();
         assert_eq!(output, "b-\n");
-        assert_eq!(child.terminate(Duration::from_secs(20), false), 7);
+        assert_eq!(child.terminate(Duration::from_secs(20), Leftover::Keep), 7);
         assert!(!groups::contains(pid));
     }
 
@@ -278,7 +287,7 @@ mod tests {
         let began = Instant::now();
         let mut child = start("trap '' TERM; sleep 300 & sleep 300");
         let mut output = child.output.take().unwrap();
-        let status = child.terminate(Duration::from_millis(50), false);
+        let status = child.terminate(Duration::from_millis(50), Leftover::Keep);
         assert_eq!(status, 128 + libc::SIGKILL);
         // The end of its output shows that no process of its group is left.
         assert_eq!(output.read_to_end(&mut Vec::new()).unwrap(), 0);

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 /// The totals of a datagram server.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct Totals {
     /// The bound address.
     pub local: String,

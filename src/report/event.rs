@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::datagram_stats::{Ping, Totals};
 use super::lookup::LookupReport;
 use crate::error::Failure;
-use crate::net::stream::{ConnectionInfo, Credentials, EndedBy};
+use crate::net::stream::{ConnectionInfo, EndedBy, PeerCredentials};
 
 /// An event. Its fields are a promise (README, "JSON events").
 #[derive(Debug, Clone, Serialize)]
@@ -114,7 +114,7 @@ pub struct Endpoints {
     pub peer: String,
     /// The peer's process (Unix sockets).
     #[serde(skip_serializing_if = "Option::is_none", flatten)]
-    pub credentials: Option<Credentials>,
+    pub credentials: Option<PeerCredentials>,
     /// The name in the peer's verified certificate (TLS).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer_name: Option<String>,
@@ -235,16 +235,17 @@ pub enum Side {
     /// The peer.
     Peer,
     /// This process.
-    Us,
+    #[serde(rename = "us")]
+    Local,
 }
 
 impl Serialize for EndedBy {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.word())
+        serializer.serialize_str(self.name())
     }
 }
 
-impl Serialize for Credentials {
+impl Serialize for PeerCredentials {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         use serde::ser::SerializeStruct;
         let mut fields = serializer.serialize_struct("credentials", 3)?;
@@ -260,7 +261,7 @@ impl Event {
     pub fn failure(conn: Option<u64>, failure: &Failure) -> Event {
         Event::Error(ErrorEvent {
             conn,
-            phase: failure.phase.word(),
+            phase: failure.phase.name(),
             target: failure.target.clone(),
             cause: failure.cause(),
             code: failure.code.number(),

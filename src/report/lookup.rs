@@ -23,7 +23,7 @@ pub struct LookupReport {
     pub names: Option<Vec<String>>,
     /// Services and their ports.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub services: Option<Vec<Service>>,
+    pub services: Option<Vec<ServiceEntry>>,
     /// The entries of `getaddrinfo(3)` (`--all`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tuples: Option<Vec<Tuple>>,
@@ -129,7 +129,7 @@ impl fmt::Display for CheckOutcome {
 
 /// An entry of services(5).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Service {
+pub struct ServiceEntry {
     /// Its name.
     pub service: String,
     /// Its port.
@@ -235,7 +235,7 @@ impl LookupReport {
             }
             LookupReport { views: Some(views), .. } => views.iter().map(View::row).collect(),
             LookupReport { services: Some(services), .. } => {
-                services.iter().map(Service::row).collect()
+                services.iter().map(ServiceEntry::row).collect()
             }
             _ => self.addresses.iter().chain(&self.names).flatten().map(cell).collect(),
         }
@@ -273,7 +273,7 @@ impl View {
     }
 }
 
-impl Service {
+impl ServiceEntry {
     fn row(&self) -> Vec<String> {
         vec![shown(&self.service), format!("{}/{}", self.port, self.protocol)]
     }

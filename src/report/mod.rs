@@ -103,6 +103,16 @@ impl Report {
         Report::new(ReportOptions { verbosity, json: false, color, events: None })
     }
 
+    /// A log that writes to its events file only.
+    #[cfg(test)]
+    pub fn without_stderr(options: ReportOptions) -> Report {
+        let mut report = Report::new(options);
+        let null = File::options().write(true).open("/dev/null").unwrap();
+        let inner = Arc::get_mut(&mut report.0).unwrap();
+        inner.log = Mutex::new(LineWriter::file(null, "/dev/null".into()));
+        report
+    }
+
     /// Logs an event.
     pub fn emit(&self, event: &Event) {
         self.emit_to_file(event);

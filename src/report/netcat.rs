@@ -43,7 +43,7 @@ impl NetcatWords {
                 Some(format!("Connection received on {peer}"))
             }
             Event::Connected(ends) => ends.peer.parse().ok().map(|peer| self.succeeded(peer)),
-            Event::HalfClosed { by: Side::Us, .. } => {
+            Event::HalfClosed { by: Side::Local, .. } => {
                 Some("nc: sent the end of input, waiting for the rest of the answer".to_string())
             }
             Event::Warning { message, .. } => Some(format!("nc: {}", escape(message))),
@@ -84,7 +84,7 @@ impl NetcatWords {
     }
 
     fn error(&self, error: &ErrorEvent) -> Option<String> {
-        let is_connect = error.phase == Phase::Connect.word();
+        let is_connect = error.phase == Phase::Connect.name();
         if is_connect && (!self.verbose || self.has_failed.load(Ordering::Relaxed)) {
             return None;
         }
@@ -94,11 +94,11 @@ impl NetcatWords {
             format!("{target}: {cause}")
         } else if is_connect {
             format!("connect to {host} port {port} ({protocol}) failed: {cause}")
-        } else if error.phase == Phase::Resolve.word() && target.is_empty() {
+        } else if error.phase == Phase::Resolve.name() && target.is_empty() {
             format!("getaddrinfo {cause}")
-        } else if error.phase == Phase::Resolve.word() {
+        } else if error.phase == Phase::Resolve.name() {
             format!("getaddrinfo for host \"{target}\" port {port}: {cause}")
-        } else if error.phase == Phase::Port.word() {
+        } else if error.phase == Phase::Port.name() {
             let word = target.split('/').next().unwrap_or_default();
             let is_number = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
             format!("port number {}: {word}", if is_number { "too large" } else { "invalid" })

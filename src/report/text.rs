@@ -74,8 +74,8 @@ fn rows(answer: &LookupReport) -> String {
 
 fn half_closed(by: Side, peer: Option<&str>) -> String {
     match (by, peer.map(escape)) {
-        (Side::Us, None) => "Half-closed: we send no more.".to_string(),
-        (Side::Us, Some(peer)) => format!("Half-closed: we send no more to {peer}."),
+        (Side::Local, None) => "Half-closed: we send no more.".to_string(),
+        (Side::Local, Some(peer)) => format!("Half-closed: we send no more to {peer}."),
         (Side::Peer, None) => "Half-closed: the peer sends no more.".to_string(),
         (Side::Peer, Some(peer)) => format!("Half-closed: {peer} sends no more."),
     }
@@ -94,7 +94,7 @@ fn closed(c: &Closed) -> String {
     let status = c.exit_status.map(|s| format!(", exit status {s}")).unwrap_or_default();
     let saved = c.saved.as_ref().map(|path| format!(", saved as {}", escape(path)));
     let saved = saved.unwrap_or_default();
-    format!("{connection} {carried}, ended by {}{status}{saved}", c.ended_by.word())
+    format!("{connection} {carried}, ended by {}{status}{saved}", c.ended_by.name())
 }
 
 fn stats(s: &Stats) -> String {
@@ -109,7 +109,7 @@ fn stats(s: &Stats) -> String {
         rate(s.rate_out),
         s.seconds,
         s.connect_milliseconds,
-        s.ended_by.word()
+        s.ended_by.name()
     )
 }
 

@@ -76,7 +76,7 @@ pub fn run_with_deadline<T: Send + 'static>(
     }
     let (result_tx, result_rx) = mpsc::sync_channel(1);
     // Hangs up when the thread ends, so that one poll(2) waits for the result and the shutdown.
-    let (done_rx, done_tx) = io::pipe().map_err(|cause| failing(endpoint, cause))?;
+    let (done_rx, done_tx) = io::pipe().map_err(|cause| Failure::resolver(endpoint, cause))?;
     thread::Builder::new()
         .name("resolve".into())
         .stack_size(STACK_SIZE)
@@ -85,23 +85,19 @@ pub fn run_with_deadline<T: Send + 'static>(
             drop(result_tx.send(call()));
             drop(done_tx);
         })
-        .map_err(|cause| failing(endpoint, cause))?;
+        .map_err(|cause| Failure::resolver(endpoint, cause))?;
     match deadline.wait(done_rx.as_fd()) {
-        Ok(WaitOutcome::Ready(_)) => {
-            result_rx.recv().map_err(|_| failing(endpoint, "the resolver's thread panicked"))
-        }
+        Ok(WaitOutcome::Ready(_)) => result_rx
+            .recv()
+            .map_err(|_| Failure::resolver(endpoint, "the resolver's thread panicked")),
         Ok(WaitOutcome::TimedOut | WaitOutcome::Shutdown(ShutdownReason::Deadline)) => {
             Err(timed_out(endpoint, started, deadline.instant))
         }
         Ok(WaitOutcome::Shutdown(reason)) => {
             Err(Failure::shutdown(Phase::Resolve, endpoint, reason))
         }
-        Err(cause) => Err(failing(endpoint, cause)),
+        Err(cause) => Err(Failure::resolver(endpoint, cause)),
     }
-}
-
-fn failing(endpoint: &str, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Failure {
-    Failure::resolver(endpoint, cause)
 }
 
 /// The error names the limit as it was when the wait began, rounded to 10 ms.

@@ -18,8 +18,7 @@ pub fn port(word: &str, proto: &str) -> Result<u16, Failure> {
     if !is_service_name(word) {
         return Err(usage(word, "a port is a number from 0 to 65535 or the name of a service"));
     }
-    let (socktype, protocol) = transport(word, proto)?;
-    let hints = AddrInfoHints { flags: 0, address: libc::AF_INET, socktype, protocol };
+    let hints = transport(word, proto)?;
     let found = dns_lookup::getaddrinfo(None, Some(word), Some(hints))
         .map_err(std::io::Error::from)
         .and_then(|mut found| found.next().transpose())
@@ -57,10 +56,14 @@ fn is_service_name(word: &str) -> bool {
         && !word.chars().any(|c| c.is_whitespace() || c.is_control())
 }
 
-fn transport(word: &str, proto: &str) -> Result<(i32, i32), Failure> {
+/// The hints for services of `proto`.
+fn transport(word: &str, proto: &str) -> Result<AddrInfoHints, Failure> {
+    let hints = |socktype, protocol| {
+        Ok(AddrInfoHints { flags: 0, address: libc::AF_INET, socktype, protocol })
+    };
     match proto {
-        "tcp" => Ok((libc::SOCK_STREAM, libc::IPPROTO_TCP)),
-        "udp" => Ok((libc::SOCK_DGRAM, libc::IPPROTO_UDP)),
+        "tcp" => hints(libc::SOCK_STREAM, libc::IPPROTO_TCP),
+        "udp" => hints(libc::SOCK_DGRAM, libc::IPPROTO_UDP),
         _ => Err(usage(&format!("{word}/{proto}"), "the protocol is tcp or udp")),
     }
 }

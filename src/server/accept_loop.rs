@@ -349,3 +349,37 @@ fn is_transient(e: &io::Error) -> bool {
         )
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn errno(number: i32) -> io::Error {
+        io::Error::from_raw_os_error(number)
+    }
+
+    #[test]
+    fn shortages_pause_longer_each_time_and_warn_once() {
+        let (mut backoff, mut warnings) = (AcceptBackoff::default(), Vec::new());
+        let mut pauses = Vec::new();
+        for _ in 0..100 {
+            let pause = backoff.next_pause(&errno(libc::EMFILE), &Address::Unnamed, |warning| {
+                warnings.push(warning);
+            });
+            pauses.push(pause.unwrap());
+        }
+        assert_eq!((pauses[0], pauses[1], pauses[99]), (MIN_PAUSE, 2 * MIN_PAUSE, MAX_PAUSE));
+        assert_eq!(warnings.len(), 1);
+        assert!(warnings[0].ends_with("new connections wait in the backlog"), "{}", warnings[0]);
+    }
+
+    #[test]
+    fn listener_that_always_fails_is_broken() {
+        let mut backoff = AcceptBackoff::default();
+        let mut fail = || backoff.next_pause(&errno(libc::EBADF), &Address::Unnamed, drop);
+        for _ in 1..MAX_FAILURES {
+            fail().unwrap();
+        }
+        assert_eq!(fail().unwrap_err().phase, Phase::Listen);
+    }
+}

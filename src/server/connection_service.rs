@@ -48,7 +48,7 @@ struct ClosedEventGuard<'a> {
 
 impl ClosedEventGuard<'_> {
     fn new<'a>(report: &'a Report, conn: u64, info: &ConnectionInfo) -> ClosedEventGuard<'a> {
-        let (info, outcome) = (info.clone(), EndedBy::Us.into());
+        let (info, outcome) = (info.clone(), EndedBy::Local.into());
         ClosedEventGuard { report, info, conn, bytes_in: 0, bytes_out: 0, outcome }
     }
 }
@@ -175,7 +175,7 @@ impl ConnectionService {
     fn half_close_hook(&self, conn: u64, info: &ConnectionInfo) -> HalfCloseHook {
         let (report, peer) = (self.context.report.clone(), info.peer.to_string());
         Box::new(move |side| {
-            let by = if side == EndedBy::Us { Side::Us } else { Side::Peer };
+            let by = if side == EndedBy::Local { Side::Local } else { Side::Peer };
             report.emit(&Event::HalfClosed { conn, by, peer: Some(peer.clone()) });
         })
     }
@@ -202,7 +202,7 @@ impl ConnectionService {
     /// is enough; any other failure gets an error line.
     fn on_failure(&self, conn: u64, failure: Failure) -> ServiceOutcome {
         let by = ended_by(&failure);
-        let is_ours = by == EndedBy::Us || failure.phase == Phase::Tls;
+        let is_ours = by == EndedBy::Local || failure.phase == Phase::Tls;
         let line = if is_ours { ErrorLine::Print } else { ErrorLine::Omit };
         self.record_failure(Some(conn), failure, line);
         by.into()
@@ -239,12 +239,12 @@ fn is_peer_error(errno: i32) -> bool {
 }
 
 /// How a failure ended its connection.
-fn ended_by(failure: &Failure) -> EndedBy {
+pub fn ended_by(failure: &Failure) -> EndedBy {
     match (failure.code, failure.errno()) {
         (ExitCode::Timeout, _) => EndedBy::Timeout,
         (ExitCode::Interrupted | ExitCode::Terminated, _) => EndedBy::Signal,
         (_, Some(errno)) if is_peer_error(errno) => EndedBy::Reset,
         (ExitCode::Partial | ExitCode::Send | ExitCode::Receive, None) => EndedBy::Reset,
-        _ => EndedBy::Us,
+        _ => EndedBy::Local,
     }
 }

@@ -87,3 +87,6 @@ fn exit_code(reason: ShutdownReason, drained: DrainOutcome, report: &Report) -> 
         (_, DrainOutcome::Aborted(_)) => ExitCode::Terminated,
     }
 }
+
+#[cfg(test)]
+mod tests;

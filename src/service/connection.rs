@@ -145,7 +145,7 @@ impl Connection {
         }
         // Without a layer close(2) is enough: it checks for unread bytes and sends a FIN, or a reset
         // if there are any, in one step (tcp(7), unix(7)).
-        if handle.closed_locally() && self.stream.writer.raw().is_some() {
+        if handle.closed_locally() && !self.stream.info.is_encrypted {
             return Ok(());
         }
         match self.stream.writer.finish() {
@@ -155,7 +155,7 @@ impl Connection {
             Ok(()) => {}
         }
         if !self.peer_eof {
-            self.half_closed(EndedBy::Us);
+            self.half_closed(EndedBy::Local);
             self.drain_peer();
         }
         Ok(())
@@ -216,7 +216,7 @@ impl Connection {
 /// As [`Connection::half_closed`], where several threads use the parts of the connection.
 pub fn half_closed(hook: &Option<HalfCloseHook>, handle: &ConnectionHandle, by: EndedBy) {
     if let Some(hook) = hook
-        && (by == EndedBy::Us || !handle.closed_locally())
+        && (by == EndedBy::Local || !handle.closed_locally())
     {
         hook(by);
     }

@@ -5,20 +5,24 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::{Connection, Service, ServiceOutcome};
-use crate::error::{Failure, Phase};
-use crate::net::stdio::{FdStream, Source};
+use crate::error::Failure;
+use crate::net::stdio::{FdStream, Source, StdStreams};
+use crate::net::stdout::Stdout;
 use crate::net::stream::{EndedBy, Writer};
 use crate::report::Report;
 use crate::transfer::TransferOptions;
 use crate::transfer::crlf::Crlf;
 use crate::transfer::duplex::{
-    Duplex, DuplexObserver, DuplexOptions, InputMode, LocalEnd, NO_END_OF_INPUT, OnLocalEof,
+    Duplex, DuplexObserver, DuplexOptions, InputMode, LocalEnd, LocalFile, NO_END_OF_INPUT,
+    OnLocalEof,
 };
-use crate::transfer::tap::Tap;
+use crate::transfer::tap::Taps;
 
 /// The pipe service: one connection at a time uses stdin and stdout.
 pub struct Pipe {
-    /// How each connection uses stdin and stdout.
+    /// Stdin and stdout of the server.
+    pub std: StdStreams,
+    /// How each connection uses them.
     pub options: PipeOptions,
     /// Where warnings go.
     pub report: Report,
@@ -45,7 +49,7 @@ pub struct PipeOptions {
     /// Whether LF is sent as CR LF.
     pub crlf: bool,
     /// Observe sent and received bytes.
-    pub taps: Option<(Tap, Tap)>,
+    pub taps: Taps,
 }
 
 impl PipeOptions {
@@ -64,7 +68,7 @@ impl PipeOptions {
 
     /// What happens to sent and to received bytes.
     fn transfers(&self) -> (TransferOptions, TransferOptions) {
-        let (sent, received) = self.taps.clone().unzip();
+        let Taps { sent, received } = self.taps.clone();
         let up = TransferOptions {
             line_delay: self.line_delay,
             filter: self.crlf.then(Crlf::default),
@@ -75,10 +79,10 @@ impl PipeOptions {
     }
 
     /// Where received bytes go.
-    fn output(&self) -> Box<dyn Writer> {
+    fn output(&self, stdout: Stdout) -> Box<dyn Writer> {
         match self.on_local_eof {
             OnLocalEof::SendOnly => Box::new(io::sink()),
-            _ => Box::new(FdStream::stdout()),
+            _ => Box::new(FdStream(stdout.fd())),
         }
     }
 }
@@ -91,7 +95,7 @@ struct Observer<'a> {
 
 impl DuplexObserver for Observer<'_> {
     fn on_local_eof(&self) {
-        self.connection.half_closed(EndedBy::Us);
+        self.connection.half_closed(EndedBy::Local);
     }
 
     fn on_peer_eof(&self) {
@@ -106,15 +110,13 @@ impl DuplexObserver for Observer<'_> {
 impl Service for Pipe {
     fn serve(&self, connection: &mut Connection) -> Result<ServiceOutcome, Failure> {
         let _lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let StdStreams { stdin, stdout, .. } = self.std;
         let local = LocalEnd {
-            reader: self
-                .options
-                .input
-                .input(rustix::stdio::stdin(), |stdin| Box::new(Source::new(stdin, None))),
-            writer: self.options.output(),
-            input: (Phase::Stdin, "-".to_string()),
-            output: (Phase::Stdout, "-".to_string()),
-            endless: std::io::stdin().is_terminal(),
+            reader: self.options.input.input(stdin, |stdin| Box::new(Source::new(stdin, None))),
+            writer: self.options.output(stdout),
+            input: LocalFile::stdin(stdin),
+            output: LocalFile::stdout(stdout.fd()),
+            endless: stdin.is_terminal(),
         };
         let options = self.options.duplex();
         let (up, down) = self.options.transfers();

@@ -93,7 +93,7 @@ impl Service for Reply {
             };
             if session.reply_to_all(&mut splitter, input)?.is_break() {
                 session.connection.close_gracefully()?;
-                return Ok(EndedBy::Us.into());
+                return Ok(EndedBy::Local.into());
             }
             if input == InputState::Eof {
                 let by = session.connection.ended_by();

@@ -11,7 +11,7 @@ use chapters::{CHAPTERS, Chapter};
 use runner::ChapterRunner;
 
 use crate::error::{ExitCode, Failure};
-use crate::net::stdout;
+use crate::net::stdout::{Stdout, is_broken_pipe};
 use crate::report::context::Context;
 
 /// The number of chapters.
@@ -27,7 +27,7 @@ pub fn run(context: &Context, only: Option<usize>) -> Result<ExitCode, Failure> 
     for (number, chapter) in chapters.filter(|(n, _)| only.is_none_or(|only| only == *n)) {
         let mut runner = ChapterRunner::new(context)?;
         match run_chapter(&mut runner, number, chapter) {
-            Err(failure) if stdout::is_broken_pipe(&failure) => return Ok(ExitCode::Done),
+            Err(failure) if is_broken_pipe(&failure) => return Ok(ExitCode::Done),
             result => result?,
         }
         failed += runner.failed;
@@ -36,7 +36,7 @@ pub fn run(context: &Context, only: Option<usize>) -> Result<ExitCode, Failure> 
         0 => "Everything did what it says.\n".to_string(),
         n => format!("{n} of the steps above did not do what they say.\n"),
     };
-    stdout::write_document(summary.as_bytes())?;
+    Stdout::standard().write_document(summary.as_bytes())?;
     Ok(if failed == 0 { ExitCode::Done } else { ExitCode::Negative })
 }
 
@@ -45,11 +45,11 @@ fn run_chapter(
     number: usize,
     chapter: &Chapter,
 ) -> Result<(), Failure> {
-    stdout::write_all(format!("{number}. {}\n\n", chapter.title).as_bytes())?;
+    Stdout::standard().write_all(format!("{number}. {}\n\n", chapter.title).as_bytes())?;
     for step in chapter.steps {
         runner.run_step(step)?;
     }
-    stdout::write_all(format!("   Remember: {}\n\n", chapter.remember).as_bytes())
+    Stdout::standard().write_all(format!("   Remember: {}\n\n", chapter.remember).as_bytes())
 }
 
 /// Returns the numbers and titles of the chapters, a line each.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::chapters::{Action, Requirement, Step};
 use super::process::DemoProcess;
 use crate::error::{ExitCode, Failure, Phase};
-use crate::net::stdout;
+use crate::net::stdout::Stdout;
 use crate::report::context::Context;
 use crate::report::escape::escape;
 use crate::shutdown::Shutdown;
@@ -82,7 +82,7 @@ impl<'a> ChapterRunner<'a> {
             self.failed += 1;
             self.context.report.warn(None, format!("this step failed: {why}"));
         }
-        stdout::write_all(b"\n")
+        Stdout::standard().write_all(b"\n")
     }
 
     fn run_action(&mut self, action: &Action) -> Result<StepResult, Failure> {
@@ -239,7 +239,7 @@ fn write_lines(indent: usize, text: &str) -> Result<(), Failure> {
         "" => "\n".to_string(),
         line => format!("{:indent$}{line}\n", ""),
     });
-    stdout::write_all(lines.collect::<String>().as_bytes())
+    Stdout::standard().write_all(lines.collect::<String>().as_bytes())
 }
 
 #[cfg(test)]

@@ -82,7 +82,7 @@ pub(super) struct EventReceiver {
 }
 
 /// The direction from the peer to the local output.
-pub(super) struct Download {
+pub(super) struct DownDirection {
     pub(super) reader: Box<dyn Reader>,
     pub(super) writer: Box<dyn Writer>,
     pub(super) options: TransferOptions,
@@ -91,7 +91,7 @@ pub(super) struct Download {
     pub(super) events: EventSender,
 }
 
-impl Download {
+impl DownDirection {
     /// Copies until the peer's end of stream.
     pub(super) fn run(mut self) {
         let (from, to) = (self.reader.as_mut(), self.writer.as_mut());
@@ -108,7 +108,7 @@ impl Download {
 }
 
 /// The direction from the local input to the peer.
-pub(super) struct Upload {
+pub(super) struct UpDirection {
     pub(super) reader: Box<dyn Reader>,
     pub(super) writer: Box<dyn Writer>,
     pub(super) options: TransferOptions,
@@ -117,7 +117,7 @@ pub(super) struct Upload {
     pub(super) events: EventSender,
 }
 
-impl Upload {
+impl UpDirection {
     /// Starts after `delay`, in a thread unless there is nothing to send.
     ///
     /// Fails when no thread can be created.

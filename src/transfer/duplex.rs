@@ -10,68 +10,19 @@
 //! and what could not be delivered is a failure.
 
 use std::io::{self, PipeWriter};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::thread::JoinHandle;
 
 use super::TransferOptions;
-use super::directions::{Download, EventChannel, Upload, spawn};
+use super::directions::{DownDirection, EventChannel, UpDirection, spawn};
 use super::session::{DownState, Session, Times, UpState};
-use crate::error::{ExitCode, Failure, Phase};
-use crate::net::stdio::is_null_device;
-use crate::net::stream::{EndedBy, Reader, Stream, Writer};
+use crate::error::{Failure, Phase};
+use crate::net::stream::{EndedBy, Stream, Writer};
 use crate::shutdown::Shutdown;
 
+pub use super::local::{Input, InputMode, LocalEnd, LocalFile};
 pub use super::options::{DuplexObserver, DuplexOptions, NO_END_OF_INPUT, OnLocalEof};
 pub use super::outcome::DuplexOutcome;
-
-/// Where the bytes to send come from.
-pub enum Input {
-    /// A reader; [`OnLocalEof`] is what its end means.
-    Reader(Box<dyn Reader>),
-    /// The null device: no input, so our end of stream follows the peer's. Warns about a peer that
-    /// sends nothing, as it may be waiting for ours.
-    Null,
-    /// No input on request: as the null device, without a warning.
-    Ignored,
-}
-
-/// What counts as input.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum InputMode {
-    /// Everything but the null device.
-    #[default]
-    NotNull,
-    /// The null device too: an input that ends immediately.
-    Any,
-    /// Nothing.
-    Ignored,
-}
-
-impl InputMode {
-    /// The input that `source` amounts to; `reader` makes a reader of it.
-    pub fn input<S: AsFd>(self, source: S, reader: impl FnOnce(S) -> Box<dyn Reader>) -> Input {
-        match self {
-            InputMode::Ignored => Input::Ignored,
-            InputMode::NotNull if is_null_device(source.as_fd()) => Input::Null,
-            InputMode::NotNull | InputMode::Any => Input::Reader(reader(source)),
-        }
-    }
-}
-
-/// The local end of a session.
-pub struct LocalEnd {
-    /// Where the bytes to send come from.
-    pub reader: Input,
-    /// Where received bytes go.
-    pub writer: Box<dyn Writer>,
-    /// Phase and target of an error of the reader.
-    pub input: (Phase, String),
-    /// Phase and target of an error of the writer.
-    pub output: (Phase, String),
-    /// Whether the input is a terminal, which does not end by itself: the peer's end of stream
-    /// then ends the session.
-    pub endless: bool,
-}
 
 /// A session that is to be started.
 pub struct Duplex {
@@ -92,7 +43,7 @@ struct Started<'a> {
 }
 
 impl Started<'_> {
-    fn with_upload(mut self, upload: Upload) -> io::Result<Self> {
+    fn with_upload(mut self, upload: UpDirection) -> io::Result<Self> {
         let Session { options, shutdown, connection, .. } = &self.session;
         let started = upload.start(options.delay, shutdown);
         self.upload = started.inspect_err(|_| connection.abort())?; // the download has started
@@ -118,8 +69,8 @@ impl Duplex {
         let Started { session, upload } = match self.start(stream, observer, shutdown) {
             Ok(started) => started,
             Err(e) => {
-                let failure = Failure::new(Phase::Socket, peer, e).with_code(ExitCode::Negative);
-                return DuplexOutcome::failure(EndedBy::Us, failure);
+                let failure = Failure::local_resource(peer, e);
+                return DuplexOutcome::failure(EndedBy::Local, failure);
             }
         };
         // Drops the session, which cancels the upload.
@@ -147,27 +98,38 @@ impl Duplex {
             down: DownState::Running,
             sent: self.up.meter.clone(),
             received: self.down.meter.clone(),
-            input_fd: input_fd(&input, self.local.input.0),
+            input_fd: input_fd(&input, self.local.input.phase),
             input: self.local.input,
             output: self.local.output,
             endless: self.local.endless,
             connection: stream.handle,
             info: stream.info,
-            has_close_notify: stream.reader.raw().is_none(),
-            times: Times::start(self.options.delay, matches!(input, Input::Null)),
+            times: Times::start(self.options.delay),
+            warns: matches!(input, Input::Null),
             options: self.options,
             observer,
             shutdown,
         };
         let (reader, writer) = (stream.reader, stream.writer);
         let detects_alert = !session.options.shared_input;
-        let download =
-            Download { reader, writer: output, options: self.down, detects_alert, events: down };
+        let download = DownDirection {
+            reader,
+            writer: output,
+            options: self.down,
+            detects_alert,
+            events: down,
+        };
         spawn("down", move || download.run())?;
         let started = Started { session, upload: None };
         let Input::Reader(reader) = input else { return Ok(started.without_input(writer)) };
         let half_closes = started.session.options.on_end != OnLocalEof::KeepOpen;
-        started.with_upload(Upload { reader, writer, options: self.up, half_closes, events: up })
+        started.with_upload(UpDirection {
+            reader,
+            writer,
+            options: self.up,
+            half_closes,
+            events: up,
+        })
     }
 
     /// Closing the returned end cancels the upload from an input that may be silent.

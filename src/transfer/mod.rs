@@ -10,6 +10,7 @@ mod copy;
 pub mod crlf;
 mod directions;
 pub mod duplex;
+mod local;
 mod options;
 mod outcome;
 #[cfg(target_os = "linux")]

@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 
+use super::local::LocalFile;
 use crate::error::{ExitCode, Failure, LayerError, Phase};
 use crate::net::address::Address;
 use crate::net::stream::EndedBy;
@@ -28,18 +29,20 @@ impl DuplexOutcome {
     }
 
     /// The local input failed.
-    pub(super) fn input_failed((phase, name): &(Phase, String), e: &std::io::Error) -> Self {
-        let failure = Failure::new(*phase, name, clone_io_error(e)).with_code(ExitCode::Read);
-        DuplexOutcome::failure(EndedBy::Us, failure)
+    pub(super) fn input_failed(input: &LocalFile, e: &std::io::Error) -> DuplexOutcome {
+        let failure = Failure::new(input.phase, &input.name, clone_io_error(e));
+        let failure = failure.with_code(ExitCode::Read);
+        DuplexOutcome::failure(EndedBy::Local, failure)
     }
 
     /// The local output failed. A closed stdout is no failure.
-    pub(super) fn output_failed((phase, name): &(Phase, String), e: &std::io::Error) -> Self {
-        if *phase == Phase::Stdout && e.kind() == ErrorKind::BrokenPipe {
-            return DuplexOutcome::success(EndedBy::Us);
+    pub(super) fn output_failed(output: &LocalFile, e: &std::io::Error) -> DuplexOutcome {
+        if output.phase == Phase::Stdout && e.kind() == ErrorKind::BrokenPipe {
+            return DuplexOutcome::success(EndedBy::Local);
         }
-        let failure = Failure::new(*phase, name, clone_io_error(e)).with_code(ExitCode::Write);
-        DuplexOutcome::failure(EndedBy::Us, failure)
+        let failure = Failure::new(output.phase, &output.name, clone_io_error(e));
+        let failure = failure.with_code(ExitCode::Write);
+        DuplexOutcome::failure(EndedBy::Local, failure)
     }
 }
 
@@ -61,7 +64,7 @@ impl Transferred<'_> {
     /// Everything was sent, but the half-close failed.
     pub(super) fn finish_failed(self, e: &std::io::Error) -> DuplexOutcome {
         let failure = Failure::new(Phase::Shutdown, self.peer, clone_io_error(e));
-        DuplexOutcome::failure(EndedBy::Us, failure)
+        DuplexOutcome::failure(EndedBy::Local, failure)
     }
 
     /// Sending failed; the exit code is that of [`Failure::send`].

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags};
 
 use super::directions::{DirectionEvent, EventReceiver};
+use super::local::LocalFile;
 use super::options::{DuplexObserver, DuplexOptions, OnLocalEof, SILENCE_LIMIT};
 use super::outcome::{DuplexOutcome, Transferred};
 use super::{Meter, TransferError};
@@ -47,7 +48,7 @@ pub(super) enum DownState {
 
 /// What follows from the states of both directions.
 #[derive(Debug)]
-pub(super) enum Step {
+pub(super) enum SessionStep {
     Finish(DuplexOutcome),
     /// Wait for an event, at most until the deadline.
     Wait(Option<Instant>),
@@ -80,21 +81,20 @@ pub(super) struct Session<'a> {
     pub(super) down: DownState,
     pub(super) sent: Meter,
     pub(super) received: Meter,
-    /// Phase and name of the local input and output.
-    pub(super) input: (Phase, String),
-    pub(super) output: (Phase, String),
+    pub(super) input: LocalFile,
+    pub(super) output: LocalFile,
     /// The local input, if it is a file other than stdin.
     pub(super) input_fd: Option<OwnedFd>,
     /// Whether the local input is a terminal.
     pub(super) endless: bool,
     pub(super) connection: ConnectionHandle,
     pub(super) info: ConnectionInfo,
-    /// Whether a layer marks the end of stream in both directions (TLS).
-    pub(super) has_close_notify: bool,
     pub(super) options: DuplexOptions,
     pub(super) observer: &'a dyn DuplexObserver,
     pub(super) shutdown: &'a Shutdown,
     pub(super) times: Times,
+    /// Whether a silent peer is still to be warned about.
+    pub(super) warns: bool,
 }
 
 /// When what happened in a session, apart from its bytes.
@@ -109,23 +109,15 @@ pub(super) struct Times {
     peer_ended_at: Option<Instant>,
     /// The first failure of a direction.
     failed_at: Option<Instant>,
-    /// Whether a silent peer is still to be warned about.
-    warns: bool,
 }
 
 impl Times {
-    /// A session that starts now, and `warns` about a silent peer.
-    pub(super) fn start(delay: Duration, warns: bool) -> Times {
+    /// A session that starts now.
+    pub(super) fn start(delay: Duration) -> Times {
         let now = Instant::now();
         let begins_at = now.checked_add(delay).unwrap_or(now);
-        Times {
-            first_eof: None,
-            input_sent_at: now,
-            begins_at,
-            peer_ended_at: None,
-            failed_at: None,
-            warns,
-        }
+        let (peer_ended_at, failed_at) = (None, None);
+        Times { first_eof: None, input_sent_at: now, begins_at, peer_ended_at, failed_at }
     }
 }
 
@@ -139,13 +131,13 @@ impl Session<'_> {
             self.end_silent_input();
             self.send_eof_without_input();
             let step = self.next_step();
-            if let Step::Finish(outcome) = step {
+            if let SessionStep::Finish(outcome) = step {
                 self.close_connection(&outcome);
                 return outcome;
             }
             if let Err(e) = self.wait(step) {
                 let failure = Failure::new(Phase::Receive, &self.info.peer, e);
-                return DuplexOutcome::failure(EndedBy::Us, failure);
+                return DuplexOutcome::failure(EndedBy::Local, failure);
             }
         }
     }
@@ -162,13 +154,13 @@ impl Session<'_> {
         match event {
             DirectionEvent::UpEnding => {
                 self.up = UpState::Ending;
-                self.times.first_eof.get_or_insert(EndedBy::Us);
+                self.times.first_eof.get_or_insert(EndedBy::Local);
                 self.observer.on_local_eof();
             }
             DirectionEvent::UpDone => {
                 self.up = UpState::Done;
                 self.times.input_sent_at = Instant::now();
-                self.times.first_eof.get_or_insert(EndedBy::Us);
+                self.times.first_eof.get_or_insert(EndedBy::Local);
             }
             DirectionEvent::UpFailed(e) => self.fail_up(UpState::Failed(e)),
             DirectionEvent::FinishFailed(e) => self.fail_up(UpState::FinishFailed(e)),
@@ -196,13 +188,13 @@ impl Session<'_> {
     /// Warns once about a peer that may be waiting for our end of stream.
     fn warn_if_silent(&mut self) {
         if self.silence_deadline().is_some_and(has_passed) {
-            self.times.warns = false;
+            self.warns = false;
             self.observer.peer_silent_without_input();
         }
     }
 
     fn silence_deadline(&self) -> Option<Instant> {
-        let may_warn = self.times.warns && matches!(self.down, DownState::Running);
+        let may_warn = self.warns && matches!(self.down, DownState::Running);
         may_warn.then(|| self.moved_at() + SILENCE_LIMIT)
     }
 
@@ -241,7 +233,7 @@ impl Session<'_> {
             return;
         }
         if let UpState::NoInput(mut writer) = std::mem::replace(&mut self.up, UpState::Done) {
-            self.times.first_eof.get_or_insert(EndedBy::Us);
+            self.times.first_eof.get_or_insert(EndedBy::Local);
             self.observer.on_local_eof();
             if let Err(e) = writer.finish() {
                 self.fail_up(UpState::FinishFailed(e));
@@ -250,21 +242,21 @@ impl Session<'_> {
     }
 
     /// Looks up the table above.
-    pub(super) fn next_step(&self) -> Step {
+    pub(super) fn next_step(&self) -> SessionStep {
         if let Some(reason) = self.shutdown.reason()
             && (!self.options.finishes || self.is_quiet())
         {
-            return Step::Finish(self.shut_down(reason));
+            return SessionStep::Finish(self.shut_down(reason));
         }
-        if self.output.0 == Phase::Stdout && reader_closed(rustix::stdio::stdout()) {
-            return Step::Finish(DuplexOutcome::success(EndedBy::Us));
+        if self.output.standard.is_some_and(reader_closed) {
+            return SessionStep::Finish(DuplexOutcome::success(EndedBy::Local));
         }
         match (&self.up, &self.down) {
             (_, DownState::Failed(TransferError::Write(e))) => {
-                Step::Finish(DuplexOutcome::output_failed(&self.output, e))
+                SessionStep::Finish(DuplexOutcome::output_failed(&self.output, e))
             }
             (UpState::Failed(TransferError::Read(e)), _) => {
-                Step::Finish(DuplexOutcome::input_failed(&self.input, e))
+                SessionStep::Finish(DuplexOutcome::input_failed(&self.input, e))
             }
             (UpState::Failed(TransferError::Write(e)), down) => self.after_send_error(e, down),
             (_, DownState::Failed(TransferError::Read(e))) => self.after_receive_error(e),
@@ -276,7 +268,7 @@ impl Session<'_> {
         }
     }
 
-    fn after_send_error(&self, e: &std::io::Error, down: &DownState) -> Step {
+    fn after_send_error(&self, e: &std::io::Error, down: &DownState) -> SessionStep {
         let grace = match down {
             DownState::Running => DRAIN_AFTER_SEND_ERROR,
             _ => Duration::ZERO,
@@ -285,7 +277,7 @@ impl Session<'_> {
     }
 
     /// A direction that has bytes to send is about to fail too, which is the better error.
-    fn after_receive_error(&self, e: &std::io::Error) -> Step {
+    fn after_receive_error(&self, e: &std::io::Error) -> SessionStep {
         let grace = match self.up {
             UpState::Running | UpState::Ending => SEND_ERROR_GRACE,
             _ => Duration::ZERO,
@@ -298,7 +290,7 @@ impl Session<'_> {
     }
 
     /// A peer that is gone needs no half-close, and its end of stream arrives within the grace.
-    fn after_finish_error(&self, e: &std::io::Error, down: &DownState) -> Step {
+    fn after_finish_error(&self, e: &std::io::Error, down: &DownState) -> SessionStep {
         let is_gone = matches!(
             e.kind(),
             ErrorKind::NotConnected | ErrorKind::BrokenPipe | ErrorKind::ConnectionReset
@@ -310,17 +302,17 @@ impl Session<'_> {
         self.after_grace(grace, || self.transferred().finish_failed(e))
     }
 
-    fn after_grace(&self, grace: Duration, outcome: impl FnOnce() -> DuplexOutcome) -> Step {
+    fn after_grace(&self, grace: Duration, outcome: impl FnOnce() -> DuplexOutcome) -> SessionStep {
         let deadline = self.times.failed_at.map(|at| at + grace);
         match deadline {
-            Some(deadline) if !has_passed(deadline) => Step::Wait(Some(deadline)),
-            _ => Step::Finish(outcome()),
+            Some(deadline) if !has_passed(deadline) => SessionStep::Wait(Some(deadline)),
+            _ => SessionStep::Finish(outcome()),
         }
     }
 
     /// After both ends of stream: waits until the kernel has delivered the bytes that it still holds,
     /// or has failed to.
-    fn after_both_ends(&self) -> Step {
+    fn after_both_ends(&self) -> SessionStep {
         let done = DuplexOutcome::success(self.times.first_eof.unwrap_or(EndedBy::Peer));
         // In this order: a Unix socket's bytes vanish with its peer, which has left an error.
         let unacked = self.connection.unacked_bytes();
@@ -329,22 +321,24 @@ impl Session<'_> {
         match error {
             // After the peer's close_notify a reset is the answer to our own from a peer that has
             // closed by then, and everything before it has arrived.
-            Some(e) if self.sent.total() > 0 && (is_incomplete || !self.has_close_notify) => {
-                Step::Finish(self.transferred().send_failed(&e))
+            Some(e) if self.sent.total() > 0 && (is_incomplete || !self.info.is_encrypted) => {
+                SessionStep::Finish(self.transferred().send_failed(&e))
             }
-            Some(_) => Step::Finish(done),
-            None if unacked == 0 => Step::Finish(done),
-            None if !self.connection.is_closed() => Step::Wait(Some(Instant::now() + ACK_POLL)),
+            Some(_) => SessionStep::Finish(done),
+            None if unacked == 0 => SessionStep::Finish(done),
+            None if !self.connection.is_closed() => {
+                SessionStep::Wait(Some(Instant::now() + ACK_POLL))
+            }
             // A failed half-close has taken the error.
-            None if is_incomplete => Step::Finish(self.undelivered()),
-            None => Step::Finish(done),
+            None if is_incomplete => SessionStep::Finish(self.undelivered()),
+            None => SessionStep::Finish(done),
         }
     }
 
     /// After our end of stream, or without input.
-    fn only_receiving(&self) -> Step {
+    fn only_receiving(&self) -> SessionStep {
         if self.can_close() || self.has_lingered() {
-            return Step::Finish(DuplexOutcome::success(EndedBy::Us));
+            return SessionStep::Finish(DuplexOutcome::success(EndedBy::Local));
         }
         let closes = matches!(self.options.on_end, OnLocalEof::HangUp | OnLocalEof::SendOnly);
         let next_poll = Instant::now() + ACK_POLL;
@@ -354,40 +348,40 @@ impl Session<'_> {
     }
 
     /// After the peer's end of stream.
-    fn only_sending(&self) -> Step {
+    fn only_sending(&self) -> SessionStep {
         let done = DuplexOutcome::success(self.times.first_eof.unwrap_or(EndedBy::Peer));
         let exit_at = self.exit_deadline();
         if self.endless || exit_at.is_some_and(has_passed) {
-            return Step::Finish(done);
+            return SessionStep::Finish(done);
         }
         if !reader_closed(self.connection.socket().as_fd()) {
             return match self.until(exit_at) {
-                Step::Wait(deadline) => Step::WaitOrHangup(deadline),
+                SessionStep::Wait(deadline) => SessionStep::WaitOrHangup(deadline),
                 step => step,
             };
         }
         // Closed in both directions: a reset, a failed probe, a Unix peer that has closed.
         if self.is_about_to_send() {
-            Step::Wait(Some(Instant::now() + ACK_POLL))
+            SessionStep::Wait(Some(Instant::now() + ACK_POLL))
         } else if self.connection.unacknowledged(self.transmitted()) {
-            Step::Finish(self.undelivered())
+            SessionStep::Finish(self.undelivered())
         } else {
-            Step::Finish(done)
+            SessionStep::Finish(done)
         }
     }
 
     /// Waits until `deadline`, unless the idle limit is earlier or has passed.
-    fn until(&self, deadline: Option<Instant>) -> Step {
+    fn until(&self, deadline: Option<Instant>) -> SessionStep {
         let idle_since = self.moved_at().max(self.times.begins_at);
-        let Some(limit) = self.options.idle else { return Step::Wait(deadline) };
+        let Some(limit) = self.options.idle else { return SessionStep::Wait(deadline) };
         let idle = idle_since.checked_add(limit);
         if !idle.is_some_and(has_passed) {
-            return Step::Wait(earliest(deadline, idle));
+            return SessionStep::Wait(earliest(deadline, idle));
         }
         let is_unacked = self.connection.unacked_bytes() > 0;
         let phase = if is_unacked { Phase::Send } else { Phase::Receive };
         let failure = Failure::timeout(phase, &self.info.peer, limit);
-        Step::Finish(DuplexOutcome::failure(EndedBy::Timeout, failure))
+        SessionStep::Finish(DuplexOutcome::failure(EndedBy::Timeout, failure))
     }
 
     fn shut_down(&self, reason: ShutdownReason) -> DuplexOutcome {
@@ -410,7 +404,7 @@ impl Session<'_> {
     /// ones returns and counts them; without a layer the kernel knows them.
     fn transmitted(&self) -> u64 {
         let counted = self.sent.total();
-        if self.has_close_notify {
+        if self.info.is_encrypted {
             return counted;
         }
         counted.max(self.connection.transmitted().unwrap_or(0))
@@ -422,18 +416,18 @@ impl Session<'_> {
     }
 
     /// Waits for what `step` names, for a direction, for stdout to close, or for a shutdown.
-    fn wait(&self, step: Step) -> std::io::Result<()> {
+    fn wait(&self, step: SessionStep) -> std::io::Result<()> {
         let mut fds = vec![PollFd::from_borrowed_fd(self.events.wake.as_fd(), PollFlags::IN)];
-        if self.output.0 == Phase::Stdout {
-            // poll(2) always reports that its reader has closed.
-            let stdout = rustix::stdio::stdout();
-            fds.push(PollFd::from_borrowed_fd(stdout, PollFlags::empty()));
-        }
-        if matches!(step, Step::WaitOrHangup(_)) {
+        // poll(2) always reports that its reader has closed.
+        let stdout = self.output.standard;
+        fds.extend(stdout.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::empty())));
+        if matches!(step, SessionStep::WaitOrHangup(_)) {
             let socket = self.connection.socket().as_fd();
             fds.push(PollFd::from_borrowed_fd(socket, PollFlags::empty()));
         }
-        let (Step::Wait(deadline) | Step::WaitOrHangup(deadline)) = step else { return Ok(()) };
+        let (SessionStep::Wait(deadline) | SessionStep::WaitOrHangup(deadline)) = step else {
+            return Ok(());
+        };
         let deadline = earliest(deadline, self.own_deadline());
         if self.drains() {
             // The shutdown has happened: it is no event any more.
@@ -513,11 +507,8 @@ impl Session<'_> {
 
     /// Whether our direction holds bytes, or its input does: it then fails, or ends, by itself.
     fn is_about_to_send(&self) -> bool {
-        let input = match (&self.input_fd, &self.input.0) {
-            (Some(input), _) => input.as_fd(),
-            (None, Phase::Stdin) => rustix::stdio::stdin(),
-            (None, _) => return self.sent.has_in_flight(),
-        };
+        let input = self.input_fd.as_ref().map(AsFd::as_fd).or(self.input.standard);
+        let Some(input) = input else { return self.sent.has_in_flight() };
         let mut fds = [PollFd::from_borrowed_fd(input, PollFlags::IN)];
         let ready = poll_until(&mut fds, Some(Instant::now()));
         self.sent.has_in_flight() || ready.is_ok_and(|ready| ready > 0)
@@ -525,8 +516,7 @@ impl Session<'_> {
 
     /// Whether stdin is the input and holds bytes that have not been read yet.
     fn has_pending_stdin(&self) -> bool {
-        let pending = rustix::io::ioctl_fionread(rustix::stdio::stdin()).unwrap_or(0);
-        self.input.0 == Phase::Stdin && pending > 0
+        self.input.standard.is_some_and(|fd| rustix::io::ioctl_fionread(fd).unwrap_or(0) > 0)
     }
 
     /// Resets a connection that is not complete, so that the peer cannot take what it received for

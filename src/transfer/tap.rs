@@ -17,6 +17,24 @@ pub trait TapSink: Send {
     fn on_bytes(&mut self, direction: Direction, bytes: &[u8]);
 }
 
+/// The taps of both directions.
+#[derive(Clone, Default)]
+pub struct Taps {
+    /// Observes sent bytes.
+    pub sent: Option<Tap>,
+    /// Observes received bytes.
+    pub received: Option<Tap>,
+}
+
+impl Taps {
+    /// Two taps that pass everything to `sink`.
+    pub fn new(sink: impl TapSink + 'static) -> Taps {
+        let sink: Arc<Mutex<dyn TapSink>> = Arc::new(Mutex::new(sink));
+        let tap = |direction| Some(Tap { direction, sink: sink.clone() });
+        Taps { sent: tap(Direction::Sent), received: tap(Direction::Received) }
+    }
+}
+
 /// Passes the bytes of one direction to a [`TapSink`].
 #[derive(Clone)]
 pub struct Tap {
@@ -25,13 +43,6 @@ pub struct Tap {
 }
 
 impl Tap {
-    /// A tap for each direction.
-    pub fn pair(sink: impl TapSink + 'static) -> (Tap, Tap) {
-        let sink: Arc<Mutex<dyn TapSink>> = Arc::new(Mutex::new(sink));
-        let tap = |direction| Tap { direction, sink: sink.clone() };
-        (tap(Direction::Sent), tap(Direction::Received))
-    }
-
     /// Passes the next bytes.
     pub fn on_bytes(&mut self, bytes: &[u8]) {
         let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);

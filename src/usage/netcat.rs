@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use super::foreign_args::ForeignArgs;
@@ -81,9 +82,9 @@ impl Datagrams {
     /// The job of a datagram client.
     ///
     /// Fails with 23 when the hex dump cannot be opened.
-    pub fn job(&self, report: &Report) -> Result<SendJob, Failure> {
+    pub fn job(&self, stdin: BorrowedFd<'static>, report: &Report) -> Result<SendJob, Failure> {
         let filter = self.crlf.then(Crlf::default);
-        let stdin = DatagramSource::StdinReads(filter);
+        let stdin = DatagramSource::StdinReads(stdin, filter);
         let dump =
             self.hex.as_ref().map(|path| HexDump::open(path.as_ref(), report)).transpose()?;
         Ok(SendJob {

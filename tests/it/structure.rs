@@ -10,7 +10,7 @@ const LAYERS: [&[&str]; 7] = [
     &["error", "shutdown", "test_rng"],
     &["resolver", "http", "process"],
     &["net"],
-    &["transfer", "report"],
+    &["transfer", "report", "test_run"],
     &["service"],
     &["client", "server", "relay", "datagram", "fetch", "lookup", "tour"],
     &["command", "flags", "usage", "logging", "main", "lib"],

@@ -1,4 +1,4 @@
-//! `tour`: all chapters succeed here, and fail or are skipped where the machine lacks something.
+//! `tour`: all chapters succeed, and fail or are skipped where the machine lacks something.
 
 use crate::support::namespace::Namespace;
 use crate::support::sockit::sockit;

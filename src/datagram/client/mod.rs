@@ -14,7 +14,7 @@ use rustix::event::{PollFd, PollFlags};
 
 use crate::datagram::{DatagramGroup, RecvBatch};
 use crate::error::{ExitCode, Failure, Phase, message_without_errno};
-use crate::net::stdout;
+use crate::net::stdout::{Stdout, is_broken_pipe};
 use crate::report::context::Context;
 use crate::report::hexdump::HexDump;
 use crate::shutdown::WaitOutcome;
@@ -57,7 +57,12 @@ const MAX_UNACKED: usize = 64;
 ///
 /// Fails with 7 on an ICMP error (18 after a reply), and at [`Phase::Send`], [`Phase::Stdin`] or
 /// [`Phase::Stdout`].
-pub fn run(mut targets: Targets<'_>, job: SendJob, context: &Context) -> Result<ExitCode, Failure> {
+pub fn run(
+    mut targets: Targets<'_>,
+    job: SendJob,
+    context: &Context,
+    stdout: Stdout,
+) -> Result<ExitCode, Failure> {
     let target = targets.first()?;
     let batch = target.socket.new_batch();
     let window = match job.replies {
@@ -76,12 +81,13 @@ pub fn run(mut targets: Targets<'_>, job: SendJob, context: &Context) -> Result<
         moved_at: Instant::now(),
         icmp_error: None,
         context,
+        stdout,
     };
     let outcome = client.run(batch);
     let DatagramClient { sent, received, .. } = client;
     context.report.step(|| format!("{sent} datagrams sent, {received} received"));
     match outcome {
-        Err(failure) if !stdout::is_broken_pipe(&failure) => Err(failure),
+        Err(failure) if !is_broken_pipe(&failure) => Err(failure),
         _ => Ok(ExitCode::Done),
     }
 }
@@ -99,6 +105,22 @@ struct DatagramClient<'a> {
     /// The `errno` of the last ICMP error since the last reply.
     icmp_error: Option<i32>,
     context: &'a Context,
+    stdout: Stdout,
+}
+
+/// What follows an ICMP error.
+///
+/// | replies so far | every datagram is kept | other addresses or retries | change |
+/// |---|---|---|---|
+/// | none | yes | left | `Switched`: all datagrams were sent to the next address |
+/// | none | yes | none | `Exhausted` |
+/// | none | no | any | `Exhausted` |
+/// | some | any | any | `Exhausted` |
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum TargetChange {
+    Switched,
+    /// The error stands.
+    Exhausted,
 }
 
 /// What the client waits for.
@@ -231,7 +253,7 @@ impl DatagramClient<'_> {
     }
 
     fn on_replies(&mut self, group: &DatagramGroup<'_>) -> Result<(), Failure> {
-        let report = &self.context.report;
+        let report = self.context.report.clone();
         let peer = || group.meta.peer_address();
         for payload in group.datagrams() {
             report.step(|| format!("Got {} bytes from {}", payload.len(), peer()));
@@ -242,7 +264,7 @@ impl DatagramClient<'_> {
             self.moved_at = Instant::now();
             self.window.on_reply();
             (self.icmp_error, self.unacked) = (None, Vec::new());
-            print(&mut self.job, payload, self.context)?;
+            self.print(payload)?;
         }
         Ok(())
     }
@@ -251,7 +273,9 @@ impl DatagramClient<'_> {
     /// datagram may be received.
     fn handle_icmp_error(&mut self) -> Result<(), Failure> {
         let Some(errno) = self.icmp_error else { return Ok(()) };
-        if !self.change_target(errno)? && self.job.source.waits_for_stdin() {
+        if self.change_target(errno)? == TargetChange::Exhausted
+            && self.job.source.awaited_stdin().is_some()
+        {
             let why = message_without_errno(&io::Error::from_raw_os_error(errno));
             self.context.report.step(|| format!("{}: {why}", self.target.address));
         }
@@ -266,35 +290,36 @@ impl DatagramClient<'_> {
             self.icmp_error = None;
             return Ok(());
         }
-        if self.change_target(errno)? {
-            return Ok(());
+        match self.change_target(errno)? {
+            TargetChange::Switched => Ok(()),
+            TargetChange::Exhausted => Err(self.target.icmp_failure(errno, self.received)),
         }
-        Err(self.target.icmp_failure(errno, self.received))
     }
 
-    /// Sends the datagrams without a reply to the next address of the peer. Returns false if there
-    /// is none, or if the peer has already replied.
-    fn change_target(&mut self, errno: i32) -> Result<bool, Failure> {
+    /// Sends the datagrams without a reply to the next address of the peer, if there is one.
+    fn change_target(&mut self, errno: i32) -> Result<TargetChange, Failure> {
         if self.received > 0 || self.sent > self.unacked.len() as u64 {
-            return Ok(false);
+            return Ok(TargetChange::Exhausted);
         }
         let failure = self.target.icmp_failure(errno, 0);
-        let Some(target) = self.targets.next_after(failure)? else { return Ok(false) };
+        let Some(target) = self.targets.next_after(failure)? else {
+            return Ok(TargetChange::Exhausted);
+        };
         (self.target, self.icmp_error) = (target, None);
         for bytes in &self.unacked {
             self.target.send(bytes).map_err(|e| self.target.send_failure(e))?;
         }
-        Ok(true)
+        Ok(TargetChange::Switched)
     }
 
     fn wait(&self, deadline: Option<Instant>, what: WaitFor) -> Result<WaitOutcome, Failure> {
-        let (stdin, stdout) = (rustix::stdio::stdin(), rustix::stdio::stdout());
         let mut fds = vec![
             PollFd::from_borrowed_fd(self.target.socket.socket().as_fd(), PollFlags::IN),
-            PollFd::from_borrowed_fd(stdout, PollFlags::empty()),
+            PollFd::from_borrowed_fd(self.stdout.fd(), PollFlags::empty()),
         ];
         if what == WaitFor::RepliesOrStdin {
-            fds.push(PollFd::from_borrowed_fd(stdin, PollFlags::IN));
+            let stdin = self.job.source.awaited_stdin();
+            fds.extend(stdin.map(|stdin| PollFd::from_borrowed_fd(stdin, PollFlags::IN)));
         }
         let failed = |e| Failure::new(Phase::Receive, &self.target.address, e);
         let outcome = self.context.shutdown.wait_any(&mut fds, deadline).map_err(failed)?;
@@ -315,16 +340,17 @@ impl DatagramClient<'_> {
             None => Ok(()),
         }
     }
-}
 
-/// Prints a reply, as a line or as received, unless replies are discarded.
-fn print(job: &mut SendJob, payload: &[u8], context: &Context) -> Result<(), Failure> {
-    if job.replies == Replies::Discard {
-        return Ok(());
+    /// Prints a reply, as a line or as received, unless replies are discarded.
+    fn print(&mut self, payload: &[u8]) -> Result<(), Failure> {
+        if self.job.replies == Replies::Discard {
+            return Ok(());
+        }
+        if let Some(dump) = &mut self.job.dump {
+            dump.on_bytes(Direction::Received, payload);
+        }
+        let line_end: &[u8] = if self.job.raw || payload.ends_with(b"\n") { b"" } else { b"\n" };
+        let line = [payload, line_end].concat();
+        self.stdout.write_all_or_shutdown(&line, &self.context.shutdown)
     }
-    if let Some(dump) = &mut job.dump {
-        dump.on_bytes(Direction::Received, payload);
-    }
-    let line_end: &[u8] = if job.raw || payload.ends_with(b"\n") { b"" } else { b"\n" };
-    stdout::write_all_or_shutdown(&[payload, line_end].concat(), &context.shutdown)
 }

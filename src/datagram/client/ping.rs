@@ -1,7 +1,7 @@
 //! Ping: sends numbered datagrams at an interval and prints what became of them.
 
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use super::ping_stats::PingStats;
 use super::targets::{ClientSocket, Targets};
 use crate::datagram::{MAX_UDP_PAYLOAD, RecvBatch};
 use crate::error::{ExitCode, Failure, Phase, message_without_errno};
-use crate::net::stdout;
+use crate::net::stdout::{Stdout, is_broken_pipe};
 use crate::report::context::Context;
 use crate::report::datagram_stats::Ping;
 use crate::report::event::Event;
@@ -54,6 +54,7 @@ pub fn ping(
     mut targets: Targets<'_>,
     options: PingOptions,
     context: &Context,
+    stdout: Stdout,
 ) -> Result<ExitCode, Failure> {
     let target = targets.first()?;
     let batch = target.socket.new_batch();
@@ -63,7 +64,7 @@ pub fn ping(
     let outcome = pinger.run(batch);
     let result = pinger.stats.result(pinger.target.address.to_string());
     let answered = result.received > 0;
-    print_result(result, context)?;
+    print_result(result, context, stdout)?;
     outcome?;
     Ok(if answered { ExitCode::Done } else { ExitCode::Negative })
 }
@@ -199,20 +200,20 @@ fn is_transient(error: &io::Error) -> bool {
 }
 
 /// Prints the result to stdout, with a histogram on a terminal, and writes it to the event file.
-fn print_result(result: Ping, context: &Context) -> Result<(), Failure> {
+fn print_result(result: Ping, context: &Context, stdout: Stdout) -> Result<(), Failure> {
     let histogram = result.trips.as_ref().map(|trips| trips.histogram.clone());
     let lines = result.lines();
     let event = Event::Ping(result);
     let report = &context.report;
     report.emit_to_file(&event);
     let mut text = if report.is_json() { json::line(&event) } else { lines }.into_bytes();
-    if let Some(histogram) = histogram.filter(|_| !report.is_json() && io::stdout().is_terminal()) {
+    if let Some(histogram) = histogram.filter(|_| !report.is_json() && stdout.is_terminal()) {
         // Writing to a vector cannot fail.
         let _ = write!(text, "\n{histogram}");
     }
     text.push(b'\n');
-    match stdout::write_all_or_shutdown(&text, &context.shutdown) {
-        Err(failure) if stdout::is_broken_pipe(&failure) => Ok(()),
+    match stdout.write_all_or_shutdown(&text, &context.shutdown) {
+        Err(failure) if is_broken_pipe(&failure) => Ok(()),
         done => done,
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -48,36 +49,37 @@ pub enum DatagramSource {
     /// Lines of stdin, without their line ends.
     StdinLines(StdinLines),
     /// What each read of stdin returns, changed by a filter.
-    StdinReads(Option<Crlf>),
+    StdinReads(BorrowedFd<'static>, Option<Crlf>),
 }
 
 /// Bytes of one read of [`DatagramSource::StdinReads`], as in nc.openbsd.
 const MAX_READ: usize = 16 << 10;
 
 impl DatagramSource {
-    /// The file `input` in pieces of `size` bytes (`-` is stdin), or `texts`, or without either the
-    /// lines of stdin.
+    /// The file `input` in pieces of `size` bytes (`-` is `stdin`), or `texts`, or without either
+    /// the lines of `stdin`.
     ///
     /// Fails with code 2 if a datagram is too long, and with 26 if the file cannot be opened.
     pub fn open(
         input: Option<&Path>,
         size: usize,
         texts: Vec<Vec<u8>>,
+        stdin: BorrowedFd<'static>,
     ) -> Result<DatagramSource, Failure> {
         if let Some(path) = input {
-            return DatagramSource::file(path, size);
+            return DatagramSource::file(path, size, stdin);
         }
         if texts.is_empty() {
-            return Ok(DatagramSource::StdinLines(StdinLines::default()));
+            return Ok(DatagramSource::StdinLines(StdinLines::new(stdin)));
         }
         texts.iter().try_for_each(|text| check_len(text.len(), "--send"))?;
         Ok(DatagramSource::Texts(texts.into()))
     }
 
-    fn file(path: &Path, size: usize) -> Result<DatagramSource, Failure> {
+    fn file(path: &Path, size: usize, stdin: BorrowedFd<'_>) -> Result<DatagramSource, Failure> {
         check_len(size, "--size")?;
         let opened = if path.as_os_str() == "-" {
-            rustix::stdio::stdin().try_clone_to_owned().map(File::from)
+            stdin.try_clone_to_owned().map(File::from)
         } else {
             File::open(path)
         };
@@ -86,9 +88,13 @@ impl DatagramSource {
         Ok(DatagramSource::File { file, path: path.to_path_buf(), size })
     }
 
-    /// Whether the next datagram may depend on stdin becoming readable.
-    pub fn waits_for_stdin(&self) -> bool {
-        matches!(self, DatagramSource::StdinLines(_) | DatagramSource::StdinReads(_))
+    /// Standard input, if the next datagram may depend on it becoming readable.
+    pub fn awaited_stdin(&self) -> Option<BorrowedFd<'static>> {
+        match self {
+            DatagramSource::StdinLines(lines) => Some(lines.stdin),
+            DatagramSource::StdinReads(stdin, _) => Some(*stdin),
+            _ => None,
+        }
     }
 
     /// Returns the next datagram, without waiting for stdin.
@@ -106,17 +112,20 @@ impl DatagramSource {
                 Ok(if piece.is_empty() { NextDatagram::End } else { NextDatagram::Datagram(piece) })
             }
             DatagramSource::StdinLines(lines) => lines.next_line(),
-            DatagramSource::StdinReads(_) if !is_readable(Duration::ZERO) => {
+            DatagramSource::StdinReads(stdin, _) if !is_readable(*stdin, Duration::ZERO) => {
                 Ok(NextDatagram::Pending)
             }
-            DatagramSource::StdinReads(filter) => read_stdin(filter.as_mut()),
+            DatagramSource::StdinReads(stdin, filter) => read_datagram(*stdin, filter.as_mut()),
         }
     }
 }
 
-fn read_stdin(filter: Option<&mut Crlf>) -> Result<NextDatagram, Failure> {
+fn read_datagram(
+    stdin: BorrowedFd<'_>,
+    filter: Option<&mut Crlf>,
+) -> Result<NextDatagram, Failure> {
     let mut buffer = vec![0; MAX_READ];
-    match rustix::io::read(rustix::stdio::stdin(), &mut buffer) {
+    match rustix::io::read(stdin, &mut buffer) {
         Ok(0) => Ok(NextDatagram::End),
         Ok(n) => {
             buffer.truncate(n);
@@ -140,8 +149,9 @@ fn check_len(len: usize, what: &str) -> Result<(), Failure> {
 }
 
 /// Splits stdin into lines.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct StdinLines {
+    stdin: BorrowedFd<'static>,
     buffer: VecDeque<u8>,
     /// How many bytes of the buffer are known to have no line end.
     searched: usize,
@@ -150,14 +160,18 @@ pub struct StdinLines {
 }
 
 impl StdinLines {
+    fn new(stdin: BorrowedFd<'static>) -> StdinLines {
+        StdinLines { stdin, buffer: VecDeque::new(), searched: 0, read_ahead: false, eof: false }
+    }
+
     fn next_line(&mut self) -> Result<NextDatagram, Failure> {
-        if !self.read_ahead && is_readable(Duration::ZERO) {
+        if !self.read_ahead && self.is_readable(Duration::ZERO) {
             self.check_ahead()?;
         }
         if let Some(line) = self.split_line()? {
             return Ok(NextDatagram::Datagram(line));
         }
-        if !self.eof && is_readable(Duration::ZERO) {
+        if !self.eof && self.is_readable(Duration::ZERO) {
             self.read()?;
             if let Some(line) = self.split_line()? {
                 return Ok(NextDatagram::Datagram(line));
@@ -178,7 +192,8 @@ impl StdinLines {
     /// anything is sent.
     fn check_ahead(&mut self) -> Result<(), Failure> {
         self.read_ahead = true;
-        while !self.eof && self.buffer.len() < MAX_READ_AHEAD && is_readable(self.max_pause()) {
+        while !self.eof && self.buffer.len() < MAX_READ_AHEAD && self.is_readable(self.max_pause())
+        {
             self.read()?;
         }
         let lines = self.buffer.make_contiguous();
@@ -195,13 +210,17 @@ impl StdinLines {
 
     fn read(&mut self) -> Result<(), Failure> {
         let mut buffer = [0; 64 << 10];
-        match rustix::io::read(rustix::stdio::stdin(), &mut buffer) {
+        match rustix::io::read(self.stdin, &mut buffer) {
             Ok(0) => self.eof = true,
             Ok(n) => self.buffer.extend(&buffer[..n]),
             Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
             Err(e) => return Err(Failure::new(Phase::Stdin, "-", io::Error::from(e))),
         }
         Ok(())
+    }
+
+    fn is_readable(&self, timeout: Duration) -> bool {
+        is_readable(self.stdin, timeout)
     }
 
     /// Takes the first complete line from the buffer.
@@ -220,14 +239,14 @@ impl StdinLines {
     }
 }
 
+fn is_readable(stdin: BorrowedFd<'_>, timeout: Duration) -> bool {
+    let mut fds = [PollFd::from_borrowed_fd(stdin, PollFlags::IN)];
+    matches!(poll_until(&mut fds, Some(Instant::now() + timeout)), Ok(1..))
+}
+
 /// A line without the CR of its CR LF.
 fn trim_cr(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
-}
-
-fn is_readable(timeout: Duration) -> bool {
-    let mut fds = [PollFd::from_borrowed_fd(rustix::stdio::stdin(), PollFlags::IN)];
-    matches!(poll_until(&mut fds, Some(Instant::now() + timeout)), Ok(1..))
 }
 
 #[cfg(test)]
@@ -235,9 +254,14 @@ mod tests {
     use super::*;
     use crate::error::ExitCode;
 
+    fn stdin() -> BorrowedFd<'static> {
+        rustix::stdio::stdin()
+    }
+
     fn lines(text: &[u8]) -> Vec<NextDatagram> {
         let buffer = text.iter().copied().collect();
-        let mut lines = StdinLines { buffer, read_ahead: true, eof: true, searched: 0 };
+        let mut lines =
+            StdinLines { buffer, read_ahead: true, eof: true, ..StdinLines::new(stdin()) };
         let mut all = Vec::new();
         while let Ok(next) = lines.next_line() {
             if next == NextDatagram::End {
@@ -267,7 +291,7 @@ mod tests {
     fn file_that_shrinks_is_an_error() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(&file, "abcd").unwrap();
-        let mut source = DatagramSource::open(Some(file.path()), 2, Vec::new()).unwrap();
+        let mut source = DatagramSource::open(Some(file.path()), 2, Vec::new(), stdin()).unwrap();
         assert_eq!(source.next_datagram().unwrap(), NextDatagram::Datagram(b"ab".to_vec()));
         file.as_file().set_len(2).unwrap();
         assert_eq!(source.next_datagram().unwrap_err().code, ExitCode::Read);
@@ -277,11 +301,12 @@ mod tests {
     fn unusable_source_fails_before_the_first_datagram() {
         let texts = |texts: &[usize]| {
             let texts = texts.iter().map(|len| vec![0; *len]).collect();
-            DatagramSource::open(None, 1, texts)
+            DatagramSource::open(None, 1, texts, stdin())
         };
         assert_eq!(texts(&[4, MAX_UDP_PAYLOAD + 1]).unwrap_err().code, ExitCode::Usage);
         assert!(texts(&[MAX_UDP_PAYLOAD]).is_ok());
-        let missing = DatagramSource::open(Some(Path::new("/no/such/file")), 100, Vec::new());
+        let missing =
+            DatagramSource::open(Some(Path::new("/no/such/file")), 100, Vec::new(), stdin());
         assert_eq!(missing.unwrap_err().code, ExitCode::Read);
     }
 }

@@ -3,14 +3,16 @@
 use std::io;
 use std::os::fd::BorrowedFd;
 
+use socket2::Domain;
+
 use crate::process::sockopt::set;
 
 /// Has the kernel report the local address of each datagram (ip(7), `IP_PKTINFO`; RFC 3542 §6).
 ///
 /// A dual-stack socket sets both options: for a broadcast IPv4 datagram only `IP_PKTINFO` has the
 /// address to reply from.
-pub fn enable_pktinfo(fd: BorrowedFd<'_>, v6: bool) -> io::Result<()> {
-    if v6 {
+pub fn enable_pktinfo(fd: BorrowedFd<'_>, domain: Domain) -> io::Result<()> {
+    if domain == Domain::IPV6 {
         set(fd, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)?;
     }
     set(fd, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)

@@ -12,7 +12,7 @@ use super::super::BATCH_SIZE;
 use super::cmsg;
 use super::cmsg::CmsgBuffer;
 use crate::datagram::message::RecvMeta;
-use crate::datagram::recv_batch::{RecvBatch, SlotMeta};
+use crate::datagram::recv_batch::{EmptySlots, RecvBatch, SlotMeta};
 
 /// Fills `batch` with the queued datagrams; an empty queue is `WouldBlock`.
 pub fn receive(fd: BorrowedFd<'_>, batch: &mut RecvBatch) -> io::Result<usize> {
@@ -21,7 +21,7 @@ pub fn receive(fd: BorrowedFd<'_>, batch: &mut RecvBatch) -> io::Result<usize> {
     let mut buffers = [const { MaybeUninit::<iovec>::uninit() }; BATCH_SIZE];
     let mut headers = [const { MaybeUninit::<mmsghdr>::uninit() }; BATCH_SIZE];
 
-    let (slots, filled) = batch.prepare();
+    let EmptySlots { buffers: slots, filled } = batch.prepare();
     let mut count = 0;
     for (n, slot) in slots.take(BATCH_SIZE).enumerate() {
         let buffer = iovec { iov_base: slot.as_mut_ptr().cast(), iov_len: slot.len() };

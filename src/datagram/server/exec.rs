@@ -12,7 +12,7 @@ use crate::error::message_without_errno;
 use crate::net::address::Address;
 use crate::process::child::Program;
 use crate::report::Report;
-use crate::service::exec::OneShot;
+use crate::service::exec::{OneShot, RunLimits};
 use crate::shutdown::{Shutdown, ShutdownReason};
 
 /// The most programs that run concurrently; a datagram beyond that is not answered.
@@ -60,19 +60,44 @@ enum ExecError {
 }
 
 impl ExecError {
-    /// The kind and the warning for an error of [`OneShot::run`].
-    fn classify(error: &io::Error) -> (ExecError, String) {
-        let cause = message_without_errno(error);
-        let (kind, why) = match error.kind() {
-            ErrorKind::TimedOut => {
-                let seconds = ANSWER_TIMEOUT.as_secs();
-                (ExecError::TimedOut, format!("its program took more than {seconds} s"))
-            }
-            ErrorKind::InvalidData => (ExecError::TooLong, cause),
-            _ => (ExecError::Start, format!("its program cannot be started: {cause}")),
-        };
-        (kind, format!("a datagram is not answered: {why}"))
+    /// The kind of an error of [`OneShot::run`].
+    fn of(error: &io::Error) -> ExecError {
+        match error.kind() {
+            ErrorKind::TimedOut => ExecError::TimedOut,
+            ErrorKind::InvalidData => ExecError::TooLong,
+            _ => ExecError::Start,
+        }
     }
+
+    /// The warning about the first error of this kind.
+    fn warning(self, error: &io::Error) -> String {
+        let cause = message_without_errno(error);
+        let why = match self {
+            ExecError::TimedOut => {
+                format!("its program took more than {} s", ANSWER_TIMEOUT.as_secs())
+            }
+            ExecError::Start => format!("its program cannot be started: {cause}"),
+            ExecError::TooLong | ExecError::PoolFull => cause,
+        };
+        format!("a datagram is not answered: {why}")
+    }
+}
+
+/// What became of one datagram whose program was started.
+///
+/// | its program | its output | outcome |
+/// |---|---|---|
+/// | did not start, took too long, wrote too much | | `Failed` |
+/// | ended | none, or the pool is closed | `NoReply` |
+/// | ended | sent | `Sent` |
+/// | ended | could not be sent | `Unsent` |
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ExecOutcome {
+    /// So many bytes.
+    Sent(usize),
+    Unsent,
+    NoReply,
+    Failed,
 }
 
 /// The counters of the pool.
@@ -88,6 +113,19 @@ pub struct ExecStats {
     pub busy: u32,
     /// Datagrams whose program did not start, took too long, wrote too much, or was killed.
     pub failed: u32,
+}
+
+impl ExecStats {
+    fn count(&mut self, outcome: ExecOutcome) {
+        match outcome {
+            ExecOutcome::Sent(bytes) => {
+                (self.sent, self.bytes) = (self.sent + 1, self.bytes + bytes);
+            }
+            ExecOutcome::Unsent => self.unsent += 1,
+            ExecOutcome::NoReply => {}
+            ExecOutcome::Failed => self.failed += 1,
+        }
+    }
 }
 
 /// How the pool shut down.
@@ -118,7 +156,8 @@ impl fmt::Debug for ExecPool {
 impl ExecPool {
     /// A pool that runs `program` for each datagram.
     pub fn new(program: Program) -> ExecPool {
-        let program = OneShot::new(program, ANSWER_TIMEOUT);
+        let limits = RunLimits { timeout: ANSWER_TIMEOUT, max_output: MAX_UDP_PAYLOAD };
+        let program = OneShot::new(program, limits);
         let (state, changed) = (Mutex::default(), Condvar::new());
         ExecPool { inner: Arc::new(PoolInner { program, state, changed }), output: None }
     }
@@ -183,31 +222,28 @@ impl ExecPool {
 }
 
 impl PoolInner {
+    /// Runs the program for one datagram and sends its output.
     fn run(&self, job: &ExecJob, sender: &DatagramSender, report: &Report) {
-        let ExecJob { meta, local, peer, payload } = job;
         let log = |e: &io::Error| {
-            report.step(|| format!("Answering {peer} failed: {}", message_without_errno(e)));
+            report.step(|| format!("Answering {} failed: {}", job.peer, message_without_errno(e)));
         };
-        let reply = match self.program.run(local, peer, payload, MAX_UDP_PAYLOAD) {
-            Ok(reply) => reply,
+        let outcome = match self.program.run(&job.local, &job.peer, &job.payload) {
+            // No output is no reply, and neither is the output of a killed program.
+            Ok(reply) if reply.is_empty() || self.lock().closed => ExecOutcome::NoReply,
+            Ok(reply) => {
+                let mut outcome = ExecOutcome::Sent(reply.len());
+                sender.send(&[Transmit::reply(&job.meta, reply)], &mut |_, e| {
+                    outcome = ExecOutcome::Unsent;
+                    log(e);
+                });
+                outcome
+            }
             Err(e) => {
                 log(&e);
                 return self.fail(&e, report);
             }
         };
-        // No output is no reply, and neither is the output of a killed program.
-        if reply.is_empty() || self.lock().closed {
-            return self.release(|_| {});
-        }
-        let (bytes, mut unsent) = (reply.len(), 0);
-        sender.send(&[Transmit::reply(meta, reply)], &mut |_, e| {
-            unsent = 1;
-            log(e);
-        });
-        self.release(|stats| match unsent {
-            0 => (stats.sent, stats.bytes) = (stats.sent + 1, stats.bytes + bytes),
-            _ => stats.unsent += 1,
-        });
+        self.release(outcome);
     }
 
     /// Counts one more running program, unless the pool is full.
@@ -226,10 +262,10 @@ impl PoolInner {
 
     fn fail(&self, error: &io::Error, report: &Report) {
         if !self.lock().closed {
-            let (kind, why) = ExecError::classify(error);
-            self.warn_once(kind, &why, report);
+            let kind = ExecError::of(error);
+            self.warn_once(kind, &kind.warning(error), report);
         }
-        self.release(|stats| stats.failed += 1);
+        self.release(ExecOutcome::Failed);
     }
 
     fn warn_once(&self, kind: ExecError, why: &str, report: &Report) {
@@ -242,16 +278,42 @@ impl PoolInner {
     }
 
     /// Counts one program less, and its outcome.
-    fn release(&self, count: impl FnOnce(&mut ExecStats)) {
+    fn release(&self, outcome: ExecOutcome) {
         let mut state = self.lock();
         if !state.closed {
             state.running -= 1;
-            count(&mut state.stats);
+            state.stats.count(outcome);
         }
         self.changed.notify_all();
     }
 
     fn lock(&self) -> MutexGuard<'_, PoolState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_outcome_has_its_counter() {
+        use ExecOutcome::{Failed, NoReply, Sent, Unsent};
+        let mut stats = ExecStats::default();
+        [Sent(3), Sent(4), Unsent, NoReply, Failed].into_iter().for_each(|one| stats.count(one));
+        let ExecStats { sent, bytes, unsent, failed, busy } = stats;
+        assert_eq!((sent, bytes, unsent, failed, busy), (2, 7, 1, 1, 0));
+    }
+
+    #[test]
+    fn error_of_a_program_has_its_kind_and_warning() {
+        for (error, kind, why) in [
+            (ErrorKind::TimedOut.into(), ExecError::TimedOut, "more than 10 s"),
+            (io::Error::new(ErrorKind::InvalidData, "too long"), ExecError::TooLong, "too long"),
+            (io::Error::from_raw_os_error(libc::ENOENT), ExecError::Start, "cannot be started"),
+        ] {
+            assert_eq!(ExecError::of(&error), kind);
+            assert!(kind.warning(&error).contains(why));
+        }
     }
 }

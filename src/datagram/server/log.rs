@@ -25,11 +25,15 @@ impl<'a> ServerLog<'a> {
         ServerLog { report, local, rate_warned: false, delay_warned: false }
     }
 
-    /// The server is ready; warns if it amplifies and is reachable from other hosts.
-    pub fn listening(&self, amplifies: bool) {
+    /// The server is ready.
+    pub fn listening(&self) {
         let local = self.local.to_string();
         self.report.emit(&Event::Listening { local, awaited: "datagrams" });
-        if amplifies && self.local.ip().is_some_and(|ip| !ip.is_loopback()) {
+    }
+
+    /// Replies may be longer than datagrams; warns if other hosts reach the server.
+    pub fn warn_amplification(&self) {
+        if self.local.ip().is_some_and(|ip| !ip.is_loopback()) {
             let why = "replies are also sent to forged source addresses; --max-rate limits them";
             self.report.warn(None, why);
         }

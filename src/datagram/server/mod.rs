@@ -1,6 +1,7 @@
 //! The datagram server: starts it, runs it to its end, and chooses the exit code.
 
 mod delay_queue;
+mod ending;
 mod exec;
 pub mod handler;
 mod incoming;
@@ -14,45 +15,38 @@ mod stats;
 
 use socket2::Socket;
 
-use crate::error::{ExitCode, Failure, Phase};
-use crate::net::stdout;
+use crate::error::{ExitCode, Failure};
+use crate::net::stdout::{Stdout, is_broken_pipe};
 use crate::process::groups;
 use crate::process::systemd;
 use crate::report::context::Context;
 use crate::report::event::Event;
-use crate::shutdown::ShutdownReason;
+use ending::ServerEnd;
 use options::DatagramServerOptions;
 use run::DatagramServer;
 
 /// Serves datagrams on a bound UDP or Unix `socket` until shutdown, a limit, or the end of stdout,
 /// and emits the totals.
 ///
-/// Fails at [`Phase::Bind`] if the socket is not bound, at [`Phase::Stdout`] if payloads cannot be
-/// printed, and at [`Phase::Listen`] with 28 after `options.accept_timeout` without a datagram.
+/// Fails at [`Phase::Bind`](crate::error::Phase::Bind) if the socket is not bound, at
+/// [`Phase::Stdout`](crate::error::Phase::Stdout) if payloads cannot be printed, and as
+/// [`ServerEnd::exit_code`].
 pub fn serve(
     socket: Socket,
     options: DatagramServerOptions,
     context: &Context,
+    stdout: Stdout,
 ) -> Result<ExitCode, Failure> {
-    let mut server = DatagramServer::open(socket, options, context)?;
+    let mut server = DatagramServer::open(socket, options, context, stdout)?;
     systemd::notify_ready();
     groups::reap_orphans();
     let outcome = server.run();
     systemd::notify_stopping();
-    let closed = server.close();
+    let after = server.close();
     context.report.emit(&Event::Totals(server.totals()));
-    let reason = match outcome {
-        Err(failure) if stdout::is_broken_pipe(&failure) => None,
-        Err(failure) => return Err(failure),
-        Ok(reason) => reason.or(closed.interrupted_by),
+    let end = match outcome {
+        Err(failure) if is_broken_pipe(&failure) => ServerEnd::StdoutClosed,
+        outcome => outcome?,
     };
-    match reason {
-        None => Ok(ExitCode::Done),
-        Some(ShutdownReason::Interrupt) => Ok(ExitCode::Interrupted),
-        Some(ShutdownReason::Terminate) if closed.work_dropped => Ok(ExitCode::Terminated),
-        Some(ShutdownReason::Terminate) => Ok(ExitCode::Done),
-        Some(reason @ ShutdownReason::Deadline) => {
-            Err(Failure::shutdown(Phase::Listen, server.local(), reason))
-        }
-    }
+    end.exit_code(after, server.local())
 }

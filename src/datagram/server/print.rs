@@ -1,9 +1,9 @@
 //! The service `print`: writes payloads to stdout.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::error::Failure;
-use crate::net::stdout;
+use crate::net::stdout::{Grace, Stdout};
 use crate::report::hexdump;
 use crate::shutdown::Shutdown;
 
@@ -27,15 +27,15 @@ const GRACE: Duration = Duration::from_millis(200);
 pub struct PayloadPrinter {
     format: PrintFormat,
     buffer: Vec<u8>,
-    /// When shutdown stops waiting for the reader.
-    deadline: Option<Instant>,
+    /// How much longer the reader has at shutdown.
+    grace: Grace,
     unwritten: usize,
 }
 
 impl PayloadPrinter {
     /// An empty printer.
     pub fn new(format: PrintFormat) -> PayloadPrinter {
-        PayloadPrinter { format, buffer: Vec::new(), deadline: None, unwritten: 0 }
+        PayloadPrinter { format, buffer: Vec::new(), grace: Grace::new(GRACE), unwritten: 0 }
     }
 
     /// Adds one payload to the buffer.
@@ -49,12 +49,11 @@ impl PayloadPrinter {
         }
     }
 
-    /// Writes the buffer. At shutdown it is dropped if the reader takes nothing.
+    /// Writes the buffer to `stdout`. At shutdown it is dropped if the reader takes nothing.
     ///
     /// Fails at [`crate::error::Phase::Stdout`].
-    pub fn flush(&mut self, shutdown: &Shutdown) -> Result<(), Failure> {
-        self.unwritten +=
-            stdout::write_with_grace(&self.buffer, shutdown, GRACE, &mut self.deadline)?;
+    pub fn flush(&mut self, stdout: Stdout, shutdown: &Shutdown) -> Result<(), Failure> {
+        self.unwritten += stdout.write_with_grace(&self.buffer, &mut self.grace, shutdown)?;
         self.buffer.clear();
         Ok(())
     }

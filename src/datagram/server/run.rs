@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use socket2::Socket;
 
 use super::delay_queue::DelayQueue;
+use super::ending::{ServerEnd, ShutdownReport};
 use super::handler::Handler;
 use super::incoming::Incoming;
 use super::log::ServerLog;
@@ -18,6 +19,7 @@ use super::stats::ServerStats;
 use crate::datagram::{DatagramGroup, DatagramSocket, RecvBatch, RecvMeta, Transmit};
 use crate::error::{Failure, Phase};
 use crate::net::address::Address;
+use crate::net::stdout::Stdout;
 use crate::report::context::Context;
 use crate::report::datagram_stats::Totals;
 use crate::shutdown::{Shutdown, ShutdownReason, earliest};
@@ -27,15 +29,6 @@ const MIN_PAUSE: Duration = Duration::from_millis(1);
 const MAX_PAUSE: Duration = Duration::from_secs(1);
 /// How long queued datagrams are still served at shutdown.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(200);
-
-/// How the server shut down.
-#[derive(Default)]
-pub struct ShutdownReport {
-    /// Whether a reply or printed bytes were dropped.
-    pub work_dropped: bool,
-    /// The shutdown that ended the wait for programs.
-    pub interrupted_by: Option<ShutdownReason>,
-}
 
 /// A running datagram server.
 pub struct DatagramServer<'a> {
@@ -49,7 +42,11 @@ pub struct DatagramServer<'a> {
     /// Datagrams to receive before the server exits.
     remaining: u64,
     accept_timeout: Option<Duration>,
+    last_received: Instant,
+    /// The pause after the last receive, which failed; zero if it did not fail.
+    pause: Duration,
     grace: Duration,
+    stdout: Stdout,
     log: ServerLog<'a>,
     shutdown: &'a Shutdown,
 }
@@ -61,79 +58,94 @@ impl<'a> DatagramServer<'a> {
         socket: Socket,
         options: DatagramServerOptions,
         context: &'a Context,
+        stdout: Stdout,
     ) -> Result<DatagramServer<'a>, Failure> {
         let Context { report, shutdown } = context;
         let mut handler = options.handler;
-        let stdout = matches!(handler, Handler::Print(_)).then(rustix::stdio::stdout);
-        let socket = DatagramSocket::for_server(socket, options.recv_buffer, shutdown, stdout)
+        let printed = matches!(handler, Handler::Print(_)).then(|| stdout.fd());
+        let socket = DatagramSocket::for_server(socket, options.recv_buffer, shutdown, printed)
             .map_err(|e| Failure::new(Phase::Bind, "-", e))?;
         if let Handler::Exec(programs) = &mut handler {
             programs.open(socket.sender().clone(), report);
         }
         let local = socket.local().clone();
         let log = ServerLog::new(report, local.clone());
-        log.listening(handler.amplifies());
+        log.listening();
+        if handler.amplifies() {
+            log.warn_amplification();
+        }
         Ok(DatagramServer {
             policy: ReplyPolicy::new(local.clone(), options.max_rate),
+            stats: ServerStats::new(&local),
             log,
             socket,
             local,
             handler,
-            stats: ServerStats::new(),
             delayed: (!options.delay.is_zero()).then(|| DelayQueue::new(options.delay)),
             remaining: options.max_datagrams.unwrap_or(u64::MAX),
             accept_timeout: options.accept_timeout,
+            last_received: Instant::now(),
+            pause: Duration::ZERO,
             grace: options.grace,
+            stdout,
             shutdown,
         })
     }
 
-    /// Serves until the last datagram or shutdown, whose reason is returned.
+    /// Serves until [`ServerEnd`], and then what is left.
     ///
-    /// Fails at [`Phase::Stdout`] if payloads cannot be printed, and at [`Phase::Listen`] with 28
-    /// at the accept timeout.
-    pub fn run(&mut self) -> Result<Option<ShutdownReason>, Failure> {
+    /// Fails at [`Phase::Stdout`] if payloads cannot be printed.
+    pub fn run(&mut self) -> Result<ServerEnd, Failure> {
         let mut batch = self.socket.new_batch();
-        let mut pause = Duration::ZERO;
-        let mut last_received = Instant::now();
-        while self.remaining > 0 {
-            let idle_until = self.accept_timeout.and_then(|time| last_received.checked_add(time));
-            let received = self.receive(&mut batch, idle_until);
-            match received {
-                Ok(0) => pause = Duration::ZERO,
-                Ok(_) => {
-                    pause = Duration::ZERO;
-                    self.handle(&batch)?;
-                    last_received = Instant::now();
-                }
-                Err(e) => pause = self.backoff(pause, &e),
+        let end = loop {
+            if let Some(end) = self.check_end() {
+                break end;
             }
-            if self.socket.stdout_closed() {
-                let closed = io::Error::from_raw_os_error(libc::EPIPE);
-                return Err(Failure::new(Phase::Stdout, "", closed));
-            }
-            if self.delayed.is_some() {
-                self.send_delayed(Some(Instant::now()));
-            }
-            if let Some(reason) = self.shutdown.reason() {
-                self.drain_queued(&mut batch)?;
-                return Ok(Some(reason));
-            }
-            if let Some(time) = self.accept_timeout.filter(|time| last_received.elapsed() >= *time)
-            {
-                self.flush_delayed();
-                return Err(Failure::timeout(Phase::Listen, &self.local, time));
+            self.receive(&mut batch)?;
+            self.send_delayed(Some(Instant::now()));
+        };
+        match end {
+            ServerEnd::Shutdown(_) => self.drain_queued(&mut batch)?,
+            ServerEnd::StdoutClosed => {}
+            ServerEnd::MaxDatagrams | ServerEnd::AcceptTimeout(_) => {
+                let interrupted = self.flush_delayed().filter(|_| end == ServerEnd::MaxDatagrams);
+                return Ok(interrupted.map_or(end, ServerEnd::Shutdown));
             }
         }
-        Ok(self.flush_delayed())
+        Ok(end)
     }
 
-    /// Waits for datagrams until `idle_until` or the next delayed reply; logs ICMP errors.
-    fn receive(&mut self, batch: &mut RecvBatch, idle_until: Option<Instant>) -> io::Result<usize> {
+    /// Whether the server stops receiving; the first reason in this order counts.
+    fn check_end(&self) -> Option<ServerEnd> {
+        if self.socket.stdout_closed() {
+            return Some(ServerEnd::StdoutClosed);
+        }
+        if let Some(reason) = self.shutdown.reason() {
+            return Some(ServerEnd::Shutdown(reason));
+        }
+        let is_idle = |time: &Duration| self.last_received.elapsed() >= *time;
+        if let Some(time) = self.accept_timeout.filter(is_idle) {
+            return Some(ServerEnd::AcceptTimeout(time));
+        }
+        (self.remaining == 0).then_some(ServerEnd::MaxDatagrams)
+    }
+
+    /// Waits for datagrams, the next delayed reply or the accept timeout, and handles what arrives.
+    fn receive(&mut self, batch: &mut RecvBatch) -> Result<(), Failure> {
+        let idle_until = self.accept_timeout.and_then(|time| self.last_received.checked_add(time));
         let next_due = self.delayed.as_ref().and_then(DelayQueue::next_deadline);
         let received = self.socket.receive(batch, earliest(idle_until, next_due));
         self.log_icmp_errors();
-        received
+        match received {
+            Ok(0) => self.pause = Duration::ZERO,
+            Ok(_) => {
+                self.pause = Duration::ZERO;
+                self.handle(batch)?;
+                self.last_received = Instant::now();
+            }
+            Err(e) => self.backoff(&e),
+        }
+        Ok(())
     }
 
     /// Sends the delayed replies that are due at `now`; without `now`, all of them.
@@ -200,7 +212,7 @@ impl<'a> DatagramServer<'a> {
 
     /// The totals of the run.
     pub fn totals(&self) -> Totals {
-        self.stats.totals(&self.local)
+        self.stats.totals()
     }
 
     fn handle(&mut self, batch: &RecvBatch) -> Result<(), Failure> {
@@ -215,12 +227,20 @@ impl<'a> DatagramServer<'a> {
             }
         }
         if let Handler::Print(printer) = &mut self.handler {
-            printer.flush(self.shutdown)?;
+            printer.flush(self.stdout, self.shutdown)?;
         }
         self.send(&replies);
         Ok(())
     }
 
+    /// Handles the datagrams of one sender, which share their fate:
+    ///
+    /// | the datagrams | handler | what becomes of them |
+    /// |---|---|---|
+    /// | truncated | any | dropped, counted as cut |
+    /// | complete | print | printed |
+    /// | complete | echo, reply, exec | answered as far as the policy admits, now or delayed |
+    /// | complete | discard | nothing |
     fn handle_group<'b>(
         &mut self,
         group: DatagramGroup<'b>,
@@ -232,7 +252,7 @@ impl<'a> DatagramServer<'a> {
         self.stats.received(&incoming.peer, group.count(), group.bytes.len());
         self.log.received(&incoming);
         if group.meta.truncated {
-            self.stats.dropped.cut += 1;
+            self.stats.dropped_mut().cut += 1;
             self.log.truncated(&incoming.peer);
         } else if let Handler::Print(printer) = &mut self.handler {
             group.datagrams().for_each(|payload| printer.add(payload));
@@ -263,7 +283,7 @@ impl<'a> DatagramServer<'a> {
         };
         let rejected = queue.push(&incoming, now);
         if rejected > 0 {
-            self.stats.dropped.busy += u64::from(rejected);
+            self.stats.dropped_mut().busy += u64::from(rejected);
             self.log.delay_queue_full();
         }
     }
@@ -281,20 +301,19 @@ impl<'a> DatagramServer<'a> {
 
     fn log_icmp_errors(&mut self) {
         for error in self.socket.sender().take_icmp_errors() {
-            self.stats.dropped.refused += 1;
+            self.stats.dropped_mut().refused += 1;
             self.log.icmp_error(&error);
         }
     }
 
-    /// Logs the first of several errors in a row, pauses, and returns the pause.
-    fn backoff(&self, last_pause: Duration, error: &io::Error) -> Duration {
-        if last_pause.is_zero() {
+    /// Pauses after an error, the longer the more of them are in a row; logs the first.
+    fn backoff(&mut self, error: &io::Error) {
+        if self.pause.is_zero() {
             self.log.receive_failed(error);
         }
-        let pause = (last_pause * 2).clamp(MIN_PAUSE, MAX_PAUSE);
+        self.pause = (self.pause * 2).clamp(MIN_PAUSE, MAX_PAUSE);
         // The loop checks for shutdown itself.
-        let _ = self.shutdown.sleep(pause);
-        pause
+        let _ = self.shutdown.sleep(self.pause);
     }
 }
 

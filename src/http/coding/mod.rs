@@ -11,7 +11,7 @@ mod zstd;
 
 use self::decoder::Decoder;
 use self::inflate::{Coding, Inflate};
-use super::body_framing::Framing;
+use super::body_framing::BodyFraming;
 use super::error::Error;
 use super::head::Head;
 use super::syntax::quote;
@@ -158,8 +158,9 @@ impl DecoderChain {
     ///
     /// An encoded body without a byte is empty where the framing says that it is complete; many
     /// servers declare a coding for empty bodies too.
-    pub fn finish(&self, framing: Framing, notes: &mut Vec<String>) -> Result<(), Error> {
-        if framing != Framing::Close && self.stages.first().is_none_or(|first| !first.has_input) {
+    pub fn finish(&self, framing: BodyFraming, notes: &mut Vec<String>) -> Result<(), Error> {
+        if framing != BodyFraming::Close && self.stages.first().is_none_or(|first| !first.has_input)
+        {
             return Ok(());
         }
         for stage in &self.stages {

@@ -27,7 +27,7 @@ fn decode(codings: &str, mut input: &[u8], step: usize) -> Decoded {
         assert!(piece.is_empty());
         input = rest;
         if input.is_empty() {
-            return match chain.finish(Framing::Chunked, &mut notes) {
+            return match chain.finish(BodyFraming::Chunked, &mut notes) {
                 Ok(()) => Ok((all, notes)),
                 Err(error) => Err((all, error)),
             };

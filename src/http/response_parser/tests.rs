@@ -60,18 +60,18 @@ fn step(
     done: &mut bool,
 ) -> bool {
     match parser.next(piece) {
-        Ok(Event::NeedInput) => {
+        Ok(ParserEvent::NeedInput) => {
             assert!(piece.is_empty(), "More with input left");
             return false;
         }
-        Ok(Event::Interim(_)) => outcome.interims += 1,
-        Ok(Event::Head) => {}
-        Ok(Event::Body(bytes)) => {
+        Ok(ParserEvent::Interim(_)) => outcome.interims += 1,
+        Ok(ParserEvent::Head) => {}
+        Ok(ParserEvent::Body(bytes)) => {
             assert!(!bytes.is_empty(), "an empty piece of body");
             outcome.body.extend_from_slice(bytes);
         }
-        Ok(Event::Note(note)) => outcome.notes.push(note),
-        Ok(Event::Done) => *done = true,
+        Ok(ParserEvent::Note(note)) => outcome.notes.push(note),
+        Ok(ParserEvent::Done) => *done = true,
         Err(mut error) => {
             // How much of another protocol is quoted depends on how much was received.
             error.text.truncate(error.text.find("it begins").unwrap_or(error.text.len()));
@@ -276,12 +276,12 @@ fn decompression_bomb_fails_and_large_body_does_not() {
 fn passthrough_bytes_bypass_parser() {
     let mut parser = ResponseParser::new(ParserOptions::default());
     let mut input: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n";
-    assert!(matches!(parser.next(&mut input), Ok(Event::Head)));
+    assert!(matches!(parser.next(&mut input), Ok(ParserEvent::Head)));
     assert_eq!(parser.passthrough_len(), 100);
     parser.advance_passthrough(60);
     assert_eq!((parser.passthrough_len(), parser.progress().received), (40, 60));
     parser.advance_passthrough(40);
-    assert!(matches!(parser.next(&mut input), Ok(Event::Done)));
+    assert!(matches!(parser.next(&mut input), Ok(ParserEvent::Done)));
 }
 
 /// Answers that are nearly right: parts of real ones, put together, then bent a little.

@@ -1,5 +1,7 @@
 //! The authority of a URL: `user:password@host:port`.
 
+use std::fmt;
+
 use percent_encoding::percent_decode_str;
 
 /// Splits a URL into its scheme, http if it is missing, and the part after `://`.
@@ -44,7 +46,7 @@ impl<'a> Authority<'a> {
             Some((user, host_port)) => (Some(user), host_port),
             None => (None, authority),
         };
-        let (host, zone, port) = match host_port.strip_prefix('[') {
+        let HostPort { host, zone, port } = match host_port.strip_prefix('[') {
             Some(inside) => bracketed(inside)?,
             None => plain(host_port)?,
         };
@@ -52,8 +54,12 @@ impl<'a> Authority<'a> {
     }
 }
 
-/// Host, zone and port.
-type HostPort<'a> = (String, Option<&'a str>, &'a str);
+/// The part of an authority after the @, with the fields of [`Authority`].
+struct HostPort<'a> {
+    host: String,
+    zone: Option<&'a str>,
+    port: &'a str,
+}
 
 fn plain(text: &str) -> Result<HostPort<'_>, &'static str> {
     let (host, port) = text.split_once(':').unwrap_or((text, ""));
@@ -63,7 +69,7 @@ fn plain(text: &str) -> Result<HostPort<'_>, &'static str> {
     if host.is_empty() {
         return Err("the host is missing");
     }
-    Ok((host.to_string(), None, port))
+    Ok(HostPort { host: host.to_string(), zone: None, port })
 }
 
 /// `ADDRESS%25zone]:port`, the `25` optional as in curl.
@@ -75,21 +81,44 @@ fn bracketed(inside: &str) -> Result<HostPort<'_>, &'static str> {
         None => return Err("after ] only a colon and the port may follow"),
     };
     let Some((address, zone)) = address.split_once('%') else {
-        return Ok((format!("[{address}]"), None, port));
+        return Ok(HostPort { host: format!("[{address}]"), zone: None, port });
     };
     let zone = zone.strip_prefix("25").unwrap_or(zone);
     let is_valid = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '~');
     if zone.is_empty() || !zone.chars().all(is_valid) {
         return Err("malformed zone");
     }
-    Ok((format!("[{address}]"), Some(zone), port))
+    Ok(HostPort { host: format!("[{address}]"), zone: Some(zone), port })
 }
 
-/// Decodes the user and the password of a userinfo.
-pub fn credentials(userinfo: &str) -> (String, String) {
-    let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
-    let text = |part: &str| percent_decode_str(part).decode_utf8_lossy().into_owned();
-    (text(user), text(password))
+/// User name and password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct UserInfo {
+    /// The user name.
+    pub user: String,
+    /// The password, which may be empty.
+    pub password: String,
+}
+
+impl UserInfo {
+    /// Splits `USER:PASSWORD`.
+    pub fn split(text: &str) -> UserInfo {
+        let (user, password) = text.split_once(':').unwrap_or((text, ""));
+        UserInfo { user: user.to_string(), password: password.to_string() }
+    }
+
+    /// Decodes the userinfo of a URL.
+    pub fn decode(userinfo: &str) -> UserInfo {
+        let UserInfo { user, password } = UserInfo::split(userinfo);
+        let text = |part: &str| percent_decode_str(part).decode_utf8_lossy().into_owned();
+        UserInfo { user: text(&user), password: text(&password) }
+    }
+}
+
+impl fmt::Debug for UserInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("UserInfo")
+    }
 }
 
 /// Removes credentials from a URL that is printed.

@@ -38,7 +38,8 @@ fn forms_on_the_command_line_are_parsed() {
 #[test]
 fn credentials_are_removed() {
     let url = parse("http://us%40er:p%3Aw:d@h/x").unwrap();
-    assert_eq!(url.user(), Some(&("us@er".to_string(), "p:w:d".to_string())));
+    let user = url.user().unwrap();
+    assert_eq!((user.user.as_str(), user.password.as_str()), ("us@er", "p:w:d"));
     assert_eq!(url.to_string(), "http://h/x");
     assert_eq!(url.absolute(), "http://h/x");
     let failure = parse("http://us:secret@h:99999/").unwrap_err();

@@ -25,7 +25,7 @@ const PLAIN_HINT: &str = "the client must use TLS on this port (sockit: --tls)";
 
 /// Options of a TLS server.
 #[derive(Debug)]
-pub struct ServerOptions {
+pub struct TlsServerOptions {
     /// The certificate of the server.
     pub identity: Identity,
     /// Supported protocols.
@@ -51,7 +51,7 @@ impl Server {
     /// Prepares the configuration.
     ///
     /// Fails at [`Phase::File`] with 26 for files that cannot be read or do not match.
-    pub fn new(options: ServerOptions) -> Result<Server, Failure> {
+    pub fn new(options: TlsServerOptions) -> Result<Server, Failure> {
         let provider = provider();
         let sha256 = options.identity.sha256();
         let verifies_clients = options.client_ca.is_some();

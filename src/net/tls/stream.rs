@@ -25,7 +25,7 @@ use socket2::Socket;
 use super::{OnTruncation, describe, error_text};
 use crate::error::{ExitCode, LayerError, Phase};
 use crate::net::memory;
-use crate::net::stream::{ConnectionHandle, Reader, Stream, Writer};
+use crate::net::stream::{ConnectionHandle, ConnectionInfo, Reader, Stream, Writer};
 use crate::shutdown::poll_until;
 
 /// Plain text that is encrypted and sent in one step: six records. The allocator returns 128 KiB and
@@ -392,7 +392,7 @@ pub(super) fn split(
         }),
         writer: Box::new(TlsWriter { shared, inner: stream.writer }),
         handle: stream.handle,
-        info: stream.info,
+        info: ConnectionInfo { is_encrypted: true, ..stream.info },
     }
 }
 

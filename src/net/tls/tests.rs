@@ -23,7 +23,7 @@ fn names() -> Vec<String> {
 
 fn server() -> (Arc<server::Server>, Sha256) {
     let identity = Identity::generate_self_signed(&names()).unwrap();
-    let plan = server::ServerOptions {
+    let plan = server::TlsServerOptions {
         identity,
         alpn: vec![b"echo".to_vec()],
         client_ca: None,

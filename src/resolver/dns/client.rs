@@ -47,7 +47,7 @@ pub fn query_any(
     servers: &[SocketAddr],
     options: QueryOptions,
 ) -> Result<Answered, Failure> {
-    let mut last = failing(question, "no name server is configured".into());
+    let mut last = Failure::resolver(&question.name, "no name server is configured");
     for (nth, &server) in servers.iter().enumerate() {
         let share = options.deadline.map(|deadline| {
             let now = Instant::now();
@@ -83,7 +83,7 @@ impl Exchange<'_> {
             }
             _ => return Ok(answered),
         };
-        Err(failing(self.question, cause))
+        Err(Failure::resolver(&self.question.name, cause))
     }
 
     fn send(&self) -> Result<Answered, QueryError> {
@@ -106,14 +106,14 @@ impl Exchange<'_> {
 
     fn over_udp(&self, edns: Edns) -> Result<Answered, QueryError> {
         let (server, query) = (self.server, self.question.encode(edns)?);
-        let (response, mismatches) =
-            udp::exchange(self.question, &query, server, self.options.deadline)?;
+        let mut mismatches = MismatchCounts::default();
+        let response = udp::exchange(&query, server, self.options.deadline, &mut mismatches)?;
         Ok(Answered { response, server, tcp: false, mismatches })
     }
 
     fn over_tcp(&self, edns: Edns, mismatches: MismatchCounts) -> Result<Answered, QueryError> {
         let (server, query) = (self.server, self.question.encode(edns)?);
-        let response = tcp::exchange(self.question, &query, server, self.options.deadline)?;
+        let response = tcp::exchange(&query, server, self.options.deadline)?;
         Ok(Answered { response, server, tcp: true, mismatches })
     }
 
@@ -131,7 +131,7 @@ impl Exchange<'_> {
             }
             QueryError::System(error) => {
                 let cause = format!("server {server}: {}", message_without_errno(&error));
-                failing(self.question, cause)
+                Failure::resolver(name, cause)
             }
         }
     }
@@ -143,8 +143,4 @@ impl Exchange<'_> {
 
 fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock)
-}
-
-fn failing(question: &Question, cause: String) -> Failure {
-    Failure::new(Phase::Resolve, &question.name, cause).with_code(ExitCode::TryAgain)
 }

@@ -6,7 +6,7 @@ use domain::base::iana::Rtype;
 
 use super::error::MalformedResponse;
 use super::question::{Question, RecordType};
-use super::record::{Record, RecordData};
+use super::record::{RecordData, ResourceRecord};
 
 /// The maximum number of CNAME records that are followed; resolvers commonly stop between 8 and 16.
 const MAX_ALIASES: usize = 16;
@@ -17,11 +17,11 @@ const MAX_ALIASES: usize = 16;
 /// Fails if a name has two CNAME records, if they form a loop, and if no record is of the queried
 /// name.
 pub(super) fn select_answer(
-    all: Vec<Record>,
+    all: Vec<ResourceRecord>,
     question: &Question,
-) -> Result<Vec<Record>, MalformedResponse> {
+) -> Result<Vec<ResourceRecord>, MalformedResponse> {
     let cname = RecordType(Rtype::CNAME);
-    let wanted = |record: &Record| match question.kind.0 {
+    let wanted = |record: &ResourceRecord| match question.kind.0 {
         Rtype::ANY => true,
         _ => record.kind == question.kind,
     };
@@ -31,10 +31,10 @@ pub(super) fn select_answer(
         return Err(MalformedResponse::TwoAliases(owner.clone()));
     }
     let mut owner = question.name.clone();
-    let mut records: Vec<Record> = Vec::new();
+    let mut records: Vec<ResourceRecord> = Vec::new();
     while !all.iter().any(|record| record.owner == owner && wanted(record)) {
         let alias = all.iter().find(|record| record.owner == owner && record.kind == cname);
-        let Some(Record { data: RecordData::Name(next), .. }) = alias else { break };
+        let Some(ResourceRecord { data: RecordData::Name(next), .. }) = alias else { break };
         if records.len() >= MAX_ALIASES || records.iter().any(|seen| seen.owner == owner) {
             return Err(MalformedResponse::Aliases);
         }
@@ -51,7 +51,7 @@ pub(super) fn select_answer(
 
 /// Whether an authority section has NS records of a parent of the queried name and no SOA record,
 /// which would mean NODATA (RFC 2308 §2.2).
-pub(super) fn is_referral(authority: &[Record], question: &Question) -> bool {
+pub(super) fn is_referral(authority: &[ResourceRecord], question: &Question) -> bool {
     let of = |kind| authority.iter().filter(move |record| record.kind == RecordType(kind));
     of(Rtype::SOA).next().is_none() && of(Rtype::NS).any(|ns| question.name.ends_with(&ns.owner))
 }

@@ -1,15 +1,15 @@
 //! Names under `localhost`, which are answered without a query (RFC 6761 §6.3).
 
 use super::question::{Question, RecordType};
-use super::record::{Record, RecordData};
+use super::record::{RecordData, ResourceRecord};
 use crate::resolver::family::Family;
 use crate::resolver::localhost::{is_localhost, loopback};
 
 /// Returns the records of a name under `localhost`: its loopback addresses, and none of another
 /// type. `None` for every other name.
-pub fn local_records(question: &Question) -> Option<Vec<Record>> {
+pub fn local_records(question: &Question) -> Option<Vec<ResourceRecord>> {
     is_localhost(&question.name.to_string()).then(|| {
-        let records = loopback(Family::Any).into_iter().map(|address| Record {
+        let records = loopback(Family::Any).into_iter().map(|address| ResourceRecord {
             owner: question.name.clone(),
             kind: if address.is_ipv4() { RecordType::A } else { RecordType::AAAA },
             ttl: 0,

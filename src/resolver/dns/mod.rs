@@ -24,7 +24,7 @@ pub use edns::Explanation;
 pub use error::{MalformedResponse, Mismatch, MismatchCounts, Section};
 pub use localhost::local_records;
 pub use question::{Name, Question, RecordType};
-pub use record::{Record, RecordData};
+pub use record::{RecordData, ResourceRecord};
 pub use resolv_conf::{configured, server};
 pub use response::{Outcome, Response, read};
 pub use search::SearchList;

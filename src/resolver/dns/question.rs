@@ -98,7 +98,7 @@ impl Question {
     }
 
     /// Encodes the query, with a new random ID and, with [`Edns::On`], an OPT record.
-    pub(super) fn encode(&self, edns: Edns) -> io::Result<EncodedQuery> {
+    pub(super) fn encode(&self, edns: Edns) -> io::Result<EncodedQuery<'_>> {
         let too_long = |_| io::Error::other("the question does not fit a message");
         let mut message = MessageBuilder::new_vec();
         let id = random_id();
@@ -114,7 +114,7 @@ impl Question {
             };
             additional.opt(set_size).map_err(too_long)?;
         }
-        Ok(EncodedQuery { id, bytes: additional.finish() })
+        Ok(EncodedQuery { question: self, id, bytes: additional.finish() })
     }
 }
 
@@ -131,9 +131,10 @@ pub(super) enum Edns {
     Off,
 }
 
-/// An encoded query, and the ID that its reply must have.
+/// An encoded query, and what its reply must have.
 #[derive(Debug)]
-pub(super) struct EncodedQuery {
+pub(super) struct EncodedQuery<'a> {
+    pub question: &'a Question,
     pub id: u16,
     pub bytes: Vec<u8>,
 }
@@ -155,7 +156,8 @@ mod tests {
 
     #[test]
     fn query_has_one_question_and_an_opt_record() {
-        let query = Question::of("a.test", RecordType::A).unwrap().encode(Edns::On).unwrap();
+        let question = Question::of("a.test", RecordType::A).unwrap();
+        let query = question.encode(Edns::On).unwrap();
         assert_eq!(&query.bytes[..2], query.id.to_be_bytes());
         assert_eq!(&query.bytes[2..12], [1, 0, 0, 1, 0, 0, 0, 0, 0, 1]);
         assert_eq!(&query.bytes[24..28], [0, 0, 41, 4]);

@@ -14,7 +14,7 @@ use super::question::{Name, RecordType};
 
 /// A resource record of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
+pub struct ResourceRecord {
     /// The owner name.
     pub owner: Name,
     /// The record type.
@@ -47,14 +47,16 @@ impl fmt::Display for RecordData {
 }
 
 /// Parses a record; `None` for one that is not of class IN, such as OPT.
-pub(super) fn parse_record(record: ParsedRecord<'_, [u8]>) -> Result<Option<Record>, ParseError> {
+pub(super) fn parse_record(
+    record: ParsedRecord<'_, [u8]>,
+) -> Result<Option<ResourceRecord>, ParseError> {
     if record.class() != Class::IN || record.rtype() == Rtype::OPT {
         return Ok(None);
     }
     let (kind, ttl) = (RecordType(record.rtype()), record.ttl().as_secs());
     let record = record.into_any_record::<AllRecordData<_, ParsedName<_>>>()?;
     let owner = record.owner().to_vec();
-    Ok(Some(Record { owner, kind, ttl, data: parse_data(record.data()) }))
+    Ok(Some(ResourceRecord { owner, kind, ttl, data: parse_data(record.data()) }))
 }
 
 /// Formats names without their trailing dot.

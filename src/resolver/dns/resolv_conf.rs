@@ -4,7 +4,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Instant;
 
-use crate::error::{ExitCode, Failure, Phase};
+use crate::error::{Failure, Phase};
 use crate::resolver::addresses::addresses;
 use crate::resolver::family::Family;
 use crate::resolver::getaddrinfo;
@@ -30,9 +30,7 @@ pub(super) fn resolv_conf() -> Result<String, Failure> {
     match std::fs::read("/etc/resolv.conf") {
         Ok(text) => Ok(String::from_utf8_lossy(&text).into_owned()),
         Err(e) if is_permanent(&e) => Ok(String::new()),
-        Err(e) => {
-            Err(Failure::new(Phase::Resolve, "/etc/resolv.conf", e).with_code(ExitCode::TryAgain))
-        }
+        Err(e) => Err(Failure::resolver("/etc/resolv.conf", e)),
     }
 }
 
@@ -81,6 +79,7 @@ pub fn server(word: &str, deadline: Option<Instant>) -> Result<SocketAddr, Failu
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ExitCode;
 
     #[test]
     fn resolv_conf_is_parsed_as_by_the_c_library() {

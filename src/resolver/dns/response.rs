@@ -8,7 +8,7 @@ use super::cname::{is_referral, select_answer};
 use super::edns::Explanation;
 use super::error::{MalformedResponse, Mismatch, Section};
 use super::question::{Question, RecordType};
-use super::record::Record;
+use super::record::ResourceRecord;
 use super::sections::{Sections, malformed_record};
 
 /// A well-formed response to the question.
@@ -18,7 +18,7 @@ pub struct Response {
     pub outcome: Outcome,
     /// The records of the answer, CNAME records first; empty unless the outcome is
     /// [`Outcome::Records`].
-    pub records: Vec<Record>,
+    pub records: Vec<ResourceRecord>,
     /// Whether the server is authoritative for the name (AA).
     pub authoritative: bool,
     /// The extended errors of the server (RFC 8914).
@@ -113,7 +113,7 @@ fn check_question(message: &Message<[u8]>, question: &Question) -> Result<(), Ma
 /// Derives the outcome from the response code and the records of the answer.
 fn interpret(
     code: OptRcode,
-    records: &[Record],
+    records: &[ResourceRecord],
     kind: RecordType,
 ) -> Result<Outcome, MalformedResponse> {
     let answered = records.iter().any(|record| kind.0 == Rtype::ANY || record.kind == kind);

@@ -8,14 +8,16 @@ use domain::base::{Message, ParsedRecord};
 use super::edns::{Explanation, explanations};
 use super::error::{MalformedResponse, Section};
 use super::question::RecordType;
-use super::record::{Record, parse_record};
+use super::record::{ResourceRecord, parse_record};
 
 /// The records that are used of a message.
 #[derive(Default)]
 pub(super) struct Sections {
-    pub answer: Vec<Record>,
-    pub authority: Vec<Record>,
+    pub answer: Vec<ResourceRecord>,
+    pub authority: Vec<ResourceRecord>,
     pub explanations: Vec<Explanation>,
+    /// The length of the message.
+    end: usize,
     has_opt: bool,
     has_tsig: bool,
 }
@@ -27,13 +29,13 @@ impl Sections {
         let end = message.as_slice().len();
         let malformed = |section, error| malformed_record(section, 1, error);
         let mut records = message.answer().map_err(|error| malformed(Section::Question, error))?;
-        let mut sections = Sections::default();
+        let mut sections = Sections { end, ..Sections::default() };
         for (section, count) in [
             (Section::Answer, counts.ancount()),
             (Section::Authority, counts.nscount()),
             (Section::Additional, counts.arcount()),
         ] {
-            sections.parse_section(&mut records, section, count, end)?;
+            sections.parse_section(&mut records, section, count)?;
             let position = records.pos();
             let next = records.next_section();
             match next.map_err(|error| malformed_record(section, count, error))? {
@@ -50,10 +52,9 @@ impl Sections {
         records: &mut RecordSection<'_, [u8]>,
         section: Section,
         count: u16,
-        end: usize,
     ) -> Result<(), MalformedResponse> {
         for nth in 0..count {
-            if records.pos() >= end {
+            if records.pos() >= self.end {
                 return Err(MalformedResponse::Count { section, expected: count, found: nth });
             }
             let Some(record) = records.next() else { break };

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use super::error::{MalformedResponse, QueryError};
-use super::question::{EncodedQuery, Question};
+use super::question::EncodedQuery;
 use super::response::{Outcome, Response, read};
 
 /// The time limit of an exchange without a deadline; TCP's own limits are minutes.
@@ -13,8 +13,7 @@ const CONNECTION_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Sends `query` over a new connection to `server` and reads the reply, until `deadline`.
 pub(super) fn exchange(
-    question: &Question,
-    query: &EncodedQuery,
+    query: &EncodedQuery<'_>,
     server: SocketAddr,
     deadline: Option<Instant>,
 ) -> Result<Response, QueryError> {
@@ -33,7 +32,7 @@ pub(super) fn exchange(
     if received < message.len() {
         return Err(MalformedResponse::Closed { received, expected: Some(message.len()) }.into());
     }
-    let response = read(&message, question, query.id)?;
+    let response = read(&message, query.question, query.id)?;
     if response.outcome == Outcome::Truncated {
         return Err(MalformedResponse::Truncated.into());
     }

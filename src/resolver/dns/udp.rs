@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use super::error::{MalformedResponse, Mismatch, MismatchCounts, QueryError};
-use super::question::{EncodedQuery, Question};
+use super::question::EncodedQuery;
 use super::response::{Response, read};
 
 /// The time before the first retransmission; it doubles with each one, up to [`MAX_RETRANSMIT`].
@@ -17,33 +17,37 @@ const MAX_RETRANSMIT: Duration = Duration::from_secs(8);
 /// The maximum size of a UDP datagram; a reply may exceed the advertised payload size.
 const MAX_DATAGRAM: usize = 65_535;
 
-/// Sends `query` to `server` and waits for the reply until `deadline`; also returns how many
-/// datagrams did not match.
+/// Sends `query` to `server` and waits for the reply until `deadline`; counts the datagrams that do
+/// not match.
 pub(super) fn exchange(
-    question: &Question,
-    query: &EncodedQuery,
+    query: &EncodedQuery<'_>,
     server: SocketAddr,
     deadline: Option<Instant>,
-) -> Result<(Response, MismatchCounts), QueryError> {
+    mismatches: &mut MismatchCounts,
+) -> Result<Response, QueryError> {
     let socket = open(server)?;
-    let mut mismatches = MismatchCounts::default();
     let mut timeout = FIRST_RETRANSMIT;
     let mut buffer = vec![0; MAX_DATAGRAM];
     loop {
         send(&socket, &query.bytes, server)?;
         let retransmit = Instant::now() + timeout;
         let wait_until = deadline.map_or(retransmit, |deadline| deadline.min(retransmit));
-        while let Some((len, source)) = receive(&socket, &mut buffer, wait_until)? {
-            match validate(&buffer[..len], source, server, question, query.id) {
+        while let Some(Datagram { len, source }) = receive(&socket, &mut buffer, wait_until)? {
+            let is_from_server = (source.ip(), source.port()) == (server.ip(), server.port());
+            if !is_from_server {
+                mismatches.count(Mismatch::Source);
+                continue;
+            }
+            match read(&buffer[..len], query.question, query.id) {
                 Err(MalformedResponse::Mismatch(mismatch)) => mismatches.count(mismatch),
-                response => return Ok((response?, mismatches)),
+                response => return Ok(response?),
             }
         }
         if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
             return Err(if mismatches.is_empty() {
                 QueryError::TimedOut
             } else {
-                MalformedResponse::MismatchCounts(mismatches).into()
+                MalformedResponse::MismatchCounts(mismatches.clone()).into()
             });
         }
         timeout = MAX_RETRANSMIT.min(timeout * 2);
@@ -75,12 +79,18 @@ fn send(socket: &UdpSocket, bytes: &[u8], server: SocketAddr) -> io::Result<()> 
     }
 }
 
+/// A received datagram.
+struct Datagram {
+    len: usize,
+    source: SocketAddr,
+}
+
 /// Receives the next datagram; `None` at `wait_until`.
 fn receive(
     socket: &UdpSocket,
     buffer: &mut [u8],
     wait_until: Instant,
-) -> io::Result<Option<(usize, SocketAddr)>> {
+) -> io::Result<Option<Datagram>> {
     loop {
         let remaining = wait_until.saturating_duration_since(Instant::now());
         if remaining.is_zero() {
@@ -88,7 +98,7 @@ fn receive(
         }
         socket.set_read_timeout(Some(remaining.max(Duration::from_millis(1))))?;
         match socket.recv_from(buffer) {
-            Ok(received) => return Ok(Some(received)),
+            Ok((len, source)) => return Ok(Some(Datagram { len, source })),
             Err(error) if is_transient(&error) => (),
             Err(error) => return Err(error),
         }
@@ -97,17 +107,4 @@ fn receive(
 
 fn is_transient(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
-}
-
-fn validate(
-    bytes: &[u8],
-    source: SocketAddr,
-    server: SocketAddr,
-    question: &Question,
-    id: u16,
-) -> Result<Response, MalformedResponse> {
-    if (source.ip(), source.port()) != (server.ip(), server.port()) {
-        return Err(MalformedResponse::Mismatch(Mismatch::Source));
-    }
-    read(bytes, question, id)
 }

@@ -1,6 +1,6 @@
 //! `broadcast`: sends stdin of the server to every connected client.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -24,8 +24,8 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The broadcast service. Stdin is read from the first connection on, so that no data is lost
 /// before there is a client.
-#[derive(Default)]
 pub struct Broadcast {
+    stdin: BorrowedFd<'static>,
     room: Arc<Room>,
     started: OnceLock<()>,
     has_ended: Arc<AtomicBool>,
@@ -45,10 +45,16 @@ impl Service for Broadcast {
 }
 
 impl Broadcast {
+    /// Sends `stdin`.
+    pub fn new(stdin: BorrowedFd<'static>) -> Broadcast {
+        let (room, started, has_ended) = Default::default();
+        Broadcast { stdin, room, started, has_ended }
+    }
+
     fn start(&self) {
-        let (room, has_ended) = (self.room.clone(), self.has_ended.clone());
+        let (stdin, room, has_ended) = (self.stdin, self.room.clone(), self.has_ended.clone());
         input::start(move || {
-            input::send_chunks(&room);
+            input::send_chunks(stdin, &room);
             has_ended.store(true, Ordering::SeqCst);
             room.close();
         });

@@ -1,6 +1,7 @@
 //! Sends stdin of the server to the members of a room.
 
 use std::io::{self, BufRead, BufReader, Read};
+use std::os::fd::BorrowedFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -29,8 +30,8 @@ pub fn start(read: impl FnOnce() + Send + 'static) {
 
 /// Sends each line of stdin with the name of the server; one of more than `max_message` bytes is
 /// split.
-pub fn send_lines(room: &Room, max_message: usize) {
-    let mut input = BufReader::new(Input);
+pub fn send_lines(stdin: BorrowedFd<'_>, room: &Room, max_message: usize) {
+    let mut input = BufReader::new(Input(stdin));
     let mut line = Vec::new();
     let limit = max_message.saturating_add(2) as u64;
     while let Ok(1..) = input.by_ref().take(limit).read_until(b'\n', &mut line) {
@@ -43,9 +44,10 @@ pub fn send_lines(room: &Room, max_message: usize) {
 
 /// Sends stdin to every client unchanged. A client that reads slowly delays the others by
 /// [`MAX_PAUSE`] per chunk, until its queue is full.
-pub fn send_chunks(room: &Room) {
+pub fn send_chunks(stdin: BorrowedFd<'_>, room: &Room) {
+    let mut input = Input(stdin);
     let mut chunk = vec![0; CHUNK_SIZE];
-    while let Ok(n @ 1..) = Input.read(&mut chunk) {
+    while let Ok(n @ 1..) = input.read(&mut chunk) {
         room.send(&chunk[..n]);
         let deadline = Instant::now() + MAX_PAUSE;
         while room.is_backlogged() && Instant::now() < deadline {
@@ -56,15 +58,15 @@ pub fn send_chunks(room: &Room) {
 
 /// Stdin, read only in the foreground of its terminal: a read in the background would stop the
 /// process (termios(3), `SIGTTIN`).
-struct Input;
+struct Input<'a>(BorrowedFd<'a>);
 
-impl Read for Input {
+impl Read for Input<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let stdin = rustix::stdio::stdin();
+        let stdin = self.0;
         poll_until(&mut [PollFd::from_borrowed_fd(stdin, PollFlags::IN)], None)?;
         while rustix::termios::tcgetpgrp(stdin).is_ok_and(|g| g != rustix::process::getpgrp()) {
             thread::sleep(FOREGROUND_CHECK_INTERVAL);
         }
-        FdStream(rustix::stdio::stdin()).read(buffer)
+        FdStream(stdin).read(buffer)
     }
 }

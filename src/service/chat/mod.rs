@@ -16,6 +16,7 @@ mod member;
 mod queue;
 mod room;
 
+use std::os::fd::BorrowedFd;
 use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -23,6 +24,7 @@ use std::time::{Duration, Instant};
 use super::framing::{Framing, InputState, Message, MessageSplitter};
 use super::{Connection, Service, ServiceOutcome};
 use crate::error::{ExitCode, Failure, Phase};
+use crate::net::stdio::StdStreams;
 use crate::net::stream::{EndedBy, Reader};
 use crate::process::privileges::drop_capabilities;
 use member::{CLOSE_TIMEOUT, STACK_SIZE, serve_member};
@@ -36,6 +38,7 @@ const LINE_CHECK_INTERVAL: Duration = Duration::from_millis(1);
 
 /// The chat service: one room for all connections.
 pub struct Chat {
+    stdin: BorrowedFd<'static>,
     room: Arc<Room>,
     started: OnceLock<()>,
     local_output: Arc<LineQueue>,
@@ -44,14 +47,10 @@ pub struct Chat {
 }
 
 impl Chat {
-    /// A chat whose lines are also passed to `print`, one at a time.
+    /// A chat whose lines are also printed on `stdout`, and which the lines of `stdin` take part in.
     ///
     /// Fails at [`Phase::Stdout`] when no thread can be started.
-    pub fn new(
-        framing: Framing,
-        max_message: usize,
-        mut print: impl FnMut(&[u8]) -> Result<(), Failure> + Send + 'static,
-    ) -> Result<Chat, Failure> {
+    pub fn new(framing: Framing, max_message: usize, std: StdStreams) -> Result<Chat, Failure> {
         let local_output = Arc::new(LineQueue::default());
         let queue = local_output.clone();
         thread::Builder::new()
@@ -60,11 +59,11 @@ impl Chat {
             .spawn(move || {
                 // The thread is started before `--user` takes effect, and only writes.
                 let _ = drop_capabilities();
-                queue.run(|line| print(line))
+                queue.run(|line| std.stdout.write_all(line))
             })
             .map_err(|e| Failure::new(Phase::Stdout, "-", e).with_code(ExitCode::Negative))?;
         let (room, started) = (Arc::default(), OnceLock::new());
-        Ok(Chat { room, started, local_output, framing, max_message })
+        Ok(Chat { stdin: std.stdin, room, started, local_output, framing, max_message })
     }
 }
 
@@ -83,8 +82,8 @@ impl Service for Chat {
 
 impl Chat {
     fn read_stdin(&self) {
-        let (room, max_message) = (self.room.clone(), self.max_message);
-        input::start(move || input::send_lines(&room, max_message));
+        let (stdin, room, max_message) = (self.stdin, self.room.clone(), self.max_message);
+        input::start(move || input::send_lines(stdin, &room, max_message));
     }
 
     /// Handles the lines of a member until its end of stream.

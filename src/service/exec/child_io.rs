@@ -1,64 +1,149 @@
 //! Copies between a peer and its child, one direction on each thread, with the state they share.
 
-use std::io::{self, ErrorKind, Write};
-use std::process::ChildStdin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rustix::event::{PollFd, PollFlags};
 
 use crate::net::activity::Activity;
-use crate::net::stream::{Reader, Writer};
+use crate::net::stream::{ConnectionHandle, EndedBy, Reader, Writer};
+use crate::shutdown::poll_until;
 use crate::transfer::buffer::Buffer;
 
 /// Bytes that a peer may still send after the child's end of output.
 const MAX_DRAIN: u64 = 1 << 20;
 
-/// The state of both directions.
-#[derive(Debug, Default)]
-pub struct CopyState {
-    /// Bytes from the peer.
-    pub bytes_in: AtomicU64,
+/// What has happened on the connection, as far as it decides how it is closed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ExchangeState {
+    /// Neither direction has ended.
+    #[default]
+    Open,
     /// The peer's end of stream has been read.
-    pub peer_eof: AtomicBool,
+    PeerEnded,
+    /// Receiving failed while there was output to send.
+    Failed,
     /// The child's complete output has been sent.
-    pub output_sent: AtomicBool,
-    /// The connection failed before that.
-    pub has_failed: AtomicBool,
+    Answered,
+}
+
+/// How copying from the peer ended.
+#[derive(Debug)]
+pub enum InputEnd {
+    /// The peer's end of stream.
+    Eof,
+    /// The output was sent, and the peer sends without end.
+    Abandoned,
+    /// Receiving failed, or the idle timeout passed.
+    Failed(io::Error),
+}
+
+/// How copying the child's output ended.
+#[derive(Debug)]
+pub enum OutputEnd {
+    /// The child closed its output, and all of it is sent.
+    Complete,
+    /// The peer closed before.
+    PeerClosed,
+    /// The connection failed while there was something to send.
+    Failed(io::Error),
+}
+
+/// A failure of the connection, by direction.
+#[derive(Debug)]
+pub enum CopyError {
+    /// Output is undelivered.
+    Send(io::Error),
+    /// The peer's data is incomplete.
+    Receive(io::Error),
+}
+
+/// The result of copying from the peer.
+#[derive(Debug)]
+pub struct Received {
+    /// Bytes from the peer.
+    pub bytes: u64,
+    /// How it ended.
+    pub end: InputEnd,
+}
+
+/// Both directions of one connection.
+///
+/// | state \ event | end of stream of the peer | failed read | complete output | incomplete output |
+/// |---|---|---|---|---|
+/// | Open | PeerEnded | Failed, reset | Answered, half-close | reset |
+/// | PeerEnded | – | – | Answered, half-close | reset |
+/// | Failed | – | – | reset | reset |
+/// | Answered | Answered | Answered | – | – |
+///
+/// Each thread reports the end of its direction once, so that the first three states are those at
+/// the end of the output.
+#[derive(Debug)]
+pub struct ExecExchange<'a> {
+    handle: &'a ConnectionHandle,
+    activity: &'a Activity,
+    state: Mutex<ExchangeState>,
     /// A byte moved in either direction since the idle timeout was last checked.
     has_moved: AtomicBool,
 }
 
-impl CopyState {
+impl<'a> ExecExchange<'a> {
+    /// An open connection.
+    pub fn new(handle: &'a ConnectionHandle, activity: &'a Activity) -> ExecExchange<'a> {
+        ExecExchange {
+            handle,
+            activity,
+            state: Mutex::default(),
+            has_moved: AtomicBool::new(false),
+        }
+    }
+
     /// Copies from the peer to the child until the peer's end of stream, also when the child does
     /// not read: closing the socket with unread data would reset it, and the peer would lose the
     /// output.
     ///
-    /// Fails when the connection fails, or no byte moved in either direction for the idle timeout.
-    /// Does not close the child's input: its owner first records how this ended, because the child
-    /// may exit as soon as its input does.
-    pub fn peer_to_child(
+    /// Fails when the connection fails, or no byte moved in either direction for the idle timeout;
+    /// the connection is reset then, unless the output has been sent. Does not close the child's
+    /// input: the child may exit as soon as it ends, and what ended it is recorded before.
+    pub fn receive(&self, reader: &mut dyn Reader, child: &mut Option<impl Write>) -> Received {
+        let mut bytes = 0;
+        let end = self.copy_input(reader, child, &mut bytes).unwrap_or_else(InputEnd::Failed);
+        let mut state = self.lock();
+        match (&end, *state) {
+            (InputEnd::Eof, ExchangeState::Open) => *state = ExchangeState::PeerEnded,
+            (InputEnd::Failed(_), ExchangeState::Open) => {
+                *state = ExchangeState::Failed;
+                self.handle.abort();
+            }
+            _ => {}
+        }
+        Received { bytes, end }
+    }
+
+    fn copy_input(
         &self,
         reader: &mut dyn Reader,
-        child: &mut Option<ChildStdin>,
-        activity: &Activity,
-    ) -> io::Result<()> {
+        child: &mut Option<impl Write>,
+        received: &mut u64,
+    ) -> io::Result<InputEnd> {
         let mut buffer = Buffer::small();
         let mut drained = 0;
         loop {
-            let n = match activity.while_waiting(|| reader.read(buffer.spare())) {
+            let n = match self.activity.while_waiting(|| reader.read(buffer.spare())) {
+                Ok(0) => return Ok(InputEnd::Eof),
                 Ok(n) => n,
                 Err(e) if self.should_retry(&e) => continue,
                 Err(e) => return Err(e),
             };
-            if n == 0 {
-                self.peer_eof.store(true, Ordering::SeqCst);
-                return Ok(());
-            }
-            self.bytes_in.fetch_add(n as u64, Ordering::Relaxed);
+            *received += n as u64;
             self.has_moved.store(true, Ordering::Relaxed);
-            if self.output_sent.load(Ordering::SeqCst) {
+            if *self.lock() == ExchangeState::Answered {
                 drained += n as u64;
-                if drained > MAX_DRAIN {
-                    return Ok(());
-                }
+            }
+            if drained > MAX_DRAIN {
+                return Ok(InputEnd::Abandoned);
             }
             if let Some(pipe) = child
                 && pipe.write_all(buffer.filled(n)).is_err()
@@ -69,18 +154,59 @@ impl CopyState {
         }
     }
 
-    /// Sends all of `bytes` to the peer; adds what was sent, also before a failure, to `bytes_out`.
-    pub fn child_to_peer(
+    /// Copies the child's output to the peer; adds what was sent, also before a failure, to `sent`.
+    pub fn send(
+        &self,
+        writer: &mut dyn Writer,
+        output: impl Read + AsFd,
+        sent: &mut u64,
+    ) -> OutputEnd {
+        self.copy_output(writer, output, sent).unwrap_or_else(OutputEnd::Failed)
+    }
+
+    fn copy_output(
+        &self,
+        writer: &mut dyn Writer,
+        mut output: impl Read + AsFd,
+        sent: &mut u64,
+    ) -> io::Result<OutputEnd> {
+        let mut buffer = Buffer::small();
+        loop {
+            if !self.wait_readable(&output)? {
+                return Ok(OutputEnd::PeerClosed);
+            }
+            let n = match output.read(buffer.spare()) {
+                Ok(0) => return Ok(OutputEnd::Complete),
+                Err(e) if e.kind() == ErrorKind::Interrupted => continue,
+                read => read?,
+            };
+            self.send_all(writer, buffer.filled(n), sent)?;
+            buffer.grow_if_full(n);
+        }
+    }
+
+    /// True once the child's output has bytes or has ended, false once the connection is gone: a
+    /// hangup or an error, which poll(2) always reports. A peer that has half-closed still reads.
+    fn wait_readable(&self, output: &impl AsFd) -> io::Result<bool> {
+        let mut fds = [
+            PollFd::new(output, PollFlags::IN),
+            PollFd::new(self.handle.socket(), PollFlags::empty()),
+        ];
+        poll_until(&mut fds, None)?;
+        Ok(!fds[0].revents().is_empty())
+    }
+
+    fn send_all(
         &self,
         writer: &mut dyn Writer,
         mut bytes: &[u8],
-        bytes_out: &mut u64,
+        sent: &mut u64,
     ) -> io::Result<()> {
         while !bytes.is_empty() {
             match writer.write(bytes) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(n) => {
-                    *bytes_out += n as u64;
+                    *sent += n as u64;
                     bytes = &bytes[n..];
                     self.has_moved.store(true, Ordering::Relaxed);
                 }
@@ -99,5 +225,194 @@ impl CopyState {
             ErrorKind::WouldBlock => self.has_moved.swap(false, Ordering::Relaxed),
             _ => false,
         }
+    }
+
+    /// Looks up the end of the output in the table; returns the state before it.
+    pub fn end_output(&self, end: &OutputEnd) -> ExchangeState {
+        let mut state = self.lock();
+        let before = *state;
+        // Data that arrived after the child's end of input has no reply: an orderly close would
+        // hide that.
+        let is_complete = matches!(end, OutputEnd::Complete) && before != ExchangeState::Failed;
+        if is_complete && !self.handle.left_unread() {
+            *state = ExchangeState::Answered;
+        }
+        before
+    }
+
+    /// Whether the complete output has been sent.
+    pub fn is_answered(&self) -> bool {
+        *self.lock() == ExchangeState::Answered
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ExchangeState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What ended the connection, by the state at the end of the output.
+pub fn ended_by(state: ExchangeState, end: &OutputEnd, handle: &ConnectionHandle) -> EndedBy {
+    match end {
+        _ if handle.closed_locally() => EndedBy::Signal,
+        OutputEnd::Complete if state != ExchangeState::PeerEnded => EndedBy::Local,
+        _ => EndedBy::Peer,
+    }
+}
+
+/// The failure of both directions together: a failed read counts if it came before the end of the
+/// output, which was in `state` then.
+pub fn failure(state: ExchangeState, output: OutputEnd, input: InputEnd) -> Option<CopyError> {
+    match (output, input) {
+        (OutputEnd::Failed(e), _) => Some(CopyError::Send(e)),
+        (OutputEnd::PeerClosed, InputEnd::Failed(e)) => Some(CopyError::Receive(e)),
+        (OutputEnd::Complete, InputEnd::Failed(e)) if state == ExchangeState::Failed => {
+            Some(CopyError::Receive(e))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::stream::Stream;
+    use std::net::{Shutdown, TcpListener, TcpStream};
+    use std::os::unix::net::UnixStream;
+    use std::time::Duration;
+
+    struct Ends {
+        stream: Stream,
+        peer: UnixStream,
+        activity: Activity,
+    }
+
+    impl Ends {
+        fn new() -> Ends {
+            let (local, peer) = UnixStream::pair().unwrap();
+            let stream = Stream::from_socket(local.into()).unwrap();
+            peer.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+            Ends { stream, peer, activity: Activity::default() }
+        }
+    }
+
+    fn reset() -> io::Error {
+        ErrorKind::ConnectionReset.into()
+    }
+
+    #[test]
+    fn peer_is_copied_to_the_child_until_its_end_of_stream() {
+        let Ends { mut stream, mut peer, activity } = Ends::new();
+        let exchange = ExecExchange::new(&stream.handle, &activity);
+        peer.write_all(b"question").unwrap();
+        peer.shutdown(Shutdown::Write).unwrap();
+        let mut input = Vec::new();
+        let received = exchange.receive(stream.reader.as_mut(), &mut Some(&mut input));
+        assert_eq!((received.bytes, input.as_slice()), (8, &b"question"[..]));
+        assert!(matches!(received.end, InputEnd::Eof));
+        let state = exchange.end_output(&OutputEnd::Complete);
+        assert_eq!(state, ExchangeState::PeerEnded);
+        assert_eq!(ended_by(state, &OutputEnd::Complete, &stream.handle), EndedBy::Peer);
+        assert!(exchange.is_answered());
+    }
+
+    #[test]
+    fn output_is_copied_to_the_peer_and_counted() {
+        let Ends { mut stream, mut peer, activity } = Ends::new();
+        let exchange = ExecExchange::new(&stream.handle, &activity);
+        let (output, mut child) = io::pipe().unwrap();
+        child.write_all(b"answer").unwrap();
+        drop(child);
+        let mut sent = 0;
+        let end = exchange.send(stream.writer.as_mut(), output, &mut sent);
+        assert!(matches!(end, OutputEnd::Complete), "{end:?}");
+        let mut answer = [0; 6];
+        peer.read_exact(&mut answer).unwrap();
+        assert_eq!((sent, &answer), (6, b"answer"));
+        let state = exchange.end_output(&end);
+        assert_eq!(state, ExchangeState::Open);
+        assert_eq!(ended_by(state, &end, &stream.handle), EndedBy::Local);
+    }
+
+    #[test]
+    fn peer_that_closes_before_the_output_ends_the_copy() {
+        let Ends { mut stream, peer, activity } = Ends::new();
+        let exchange = ExecExchange::new(&stream.handle, &activity);
+        let (output, _child) = io::pipe().unwrap();
+        drop(peer);
+        let end = exchange.send(stream.writer.as_mut(), output, &mut 0);
+        assert!(matches!(end, OutputEnd::PeerClosed), "{end:?}");
+        exchange.end_output(&end);
+        assert!(!exchange.is_answered());
+    }
+
+    #[test]
+    fn child_that_does_not_read_leaves_the_peer_unharmed() {
+        let Ends { mut stream, mut peer, activity } = Ends::new();
+        let exchange = ExecExchange::new(&stream.handle, &activity);
+        peer.write_all(&[b'x'; 5000]).unwrap();
+        drop(peer);
+        let (unread, input) = io::pipe().unwrap();
+        drop(unread);
+        let received = exchange.receive(stream.reader.as_mut(), &mut Some(input));
+        assert_eq!(received.bytes, 5000);
+        assert!(matches!(received.end, InputEnd::Eof));
+    }
+
+    #[test]
+    fn peer_that_sends_without_end_after_the_output_is_abandoned() {
+        let Ends { mut stream, mut peer, activity } = Ends::new();
+        let exchange = ExecExchange::new(&stream.handle, &activity);
+        exchange.end_output(&OutputEnd::Complete);
+        let sender = std::thread::spawn(move || while peer.write_all(&[0; 65536]).is_ok() {});
+        let received = exchange.receive(stream.reader.as_mut(), &mut None::<Vec<u8>>);
+        assert!(matches!(received.end, InputEnd::Abandoned));
+        assert!(received.bytes > MAX_DRAIN);
+        drop(stream);
+        sender.join().unwrap();
+    }
+
+    #[test]
+    fn idle_timeout_counts_bytes_of_the_other_direction() {
+        let Ends { mut stream, peer: _peer, activity } = Ends::new();
+        stream.handle.limit_waits(Some(Duration::from_millis(10))).unwrap();
+        let exchange = ExecExchange::new(&stream.handle, &activity);
+        exchange.has_moved.store(true, Ordering::Relaxed);
+        assert!(exchange.should_retry(&ErrorKind::WouldBlock.into()));
+        let received = exchange.receive(stream.reader.as_mut(), &mut None::<Vec<u8>>);
+        assert!(matches!(received.end, InputEnd::Failed(e) if e.kind() == ErrorKind::WouldBlock));
+        assert_eq!(exchange.end_output(&OutputEnd::Complete), ExchangeState::Failed);
+        assert!(!exchange.is_answered());
+        assert!(stream.handle.closed_locally(), "reset");
+    }
+
+    #[test]
+    fn failed_read_after_the_output_does_not_reset() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let mut stream = Stream::from_socket(listener.accept().unwrap().0.into()).unwrap();
+        let activity = Activity::default();
+        let exchange = ExecExchange::new(&stream.handle, &activity);
+        exchange.end_output(&OutputEnd::Complete);
+        socket2::SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
+        drop(peer);
+        let received = exchange.receive(stream.reader.as_mut(), &mut None::<Vec<u8>>);
+        assert!(matches!(received.end, InputEnd::Failed(_)));
+        assert!(exchange.is_answered() && !stream.handle.closed_locally());
+    }
+
+    #[test]
+    fn failure_is_that_of_undelivered_output_or_of_an_earlier_read() {
+        use ExchangeState::{Failed, Open, PeerEnded};
+        let failed = || InputEnd::Failed(reset());
+        let none = failure(Open, OutputEnd::Complete, failed());
+        assert!(none.is_none(), "the read failed after the output");
+        let none = failure(PeerEnded, OutputEnd::PeerClosed, InputEnd::Eof);
+        assert!(none.is_none());
+        for (state, output) in [(Failed, OutputEnd::Complete), (Open, OutputEnd::PeerClosed)] {
+            let failure = failure(state, output, failed());
+            assert!(matches!(failure, Some(CopyError::Receive(_))), "{state:?}");
+        }
+        let failure = failure(Open, OutputEnd::Failed(reset()), failed());
+        assert!(matches!(failure, Some(CopyError::Send(_))));
     }
 }

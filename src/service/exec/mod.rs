@@ -13,11 +13,8 @@ mod child_io;
 mod one_shot;
 mod ucspi_env;
 
-pub use one_shot::OneShot;
+pub use one_shot::{OneShot, RunLimits};
 
-use std::io::{self, Read};
-use std::process::ChildStdout;
-use std::sync::atomic::Ordering;
 use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
@@ -25,12 +22,11 @@ use rustix::event::{PollFd, PollFlags};
 
 use super::connection::half_closed;
 use super::{Connection, Service, ServiceOutcome};
-use crate::error::{ExitCode, Failure, Phase};
-use crate::net::stream::{ConnectionHandle, ConnectionInfo, EndedBy, Writer};
-use crate::process::child::{Child, Program};
+use crate::error::{Failure, Phase};
+use crate::net::stream::{ConnectionHandle, EndedBy, Writer};
+use crate::process::child::{Child, Leftover, Program};
 use crate::shutdown::{earliest, poll_until};
-use crate::transfer::buffer::Buffer;
-use child_io::CopyState;
+use child_io::{CopyError, ExecExchange, InputEnd, OutputEnd, Received, ended_by};
 
 /// The stack of the thread that reads from the peer: TLS needs most of it.
 const STACK_SIZE: usize = 256 << 10;
@@ -53,22 +49,6 @@ pub struct Exec {
     host: String,
 }
 
-/// How copying the child's output ended.
-enum OutputEnd {
-    /// The child closed its output, and all of it is sent.
-    Complete,
-    /// The peer closed before.
-    PeerClosed,
-    /// The connection failed while there was something to send.
-    Failed(io::Error),
-}
-
-/// A failure of the connection, by direction.
-enum CopyError {
-    Send(io::Error),
-    Receive(io::Error),
-}
-
 impl Exec {
     /// Runs `program` for each connection; it has `grace` to exit once its connection is closed.
     pub fn new(program: Program, grace: Duration) -> Exec {
@@ -84,10 +64,13 @@ impl Service for Exec {
             Failure::new(Phase::File, &self.program, e)
         })?;
         connection.activity.set_stream();
-        let state = CopyState::default();
-        let outcome = self.relay(connection, child, &state);
-        connection.bytes_in = state.bytes_in.load(Ordering::Relaxed);
-        outcome
+        let run = self.run(connection, child)?;
+        connection.bytes_in = run.received;
+        match run.failure {
+            None => Ok(run.outcome),
+            Some(CopyError::Receive(e)) => Err(connection.receive_failed(e)),
+            Some(CopyError::Send(e)) => Err(connection.send_failed(e)),
+        }
     }
 
     fn close(&self) {
@@ -95,123 +78,77 @@ impl Service for Exec {
     }
 }
 
+/// A connection that is closed, and whose child has exited.
+struct Run {
+    received: u64,
+    outcome: ServiceOutcome,
+    failure: Option<CopyError>,
+}
+
 impl Exec {
     /// Copies both directions until the connection is closed and the child has exited.
-    fn relay(
-        &self,
-        connection: &mut Connection,
-        mut child: Child,
-        state: &CopyState,
-    ) -> Result<ServiceOutcome, Failure> {
+    ///
+    /// Fails when there is no thread for the second direction.
+    fn run(&self, connection: &mut Connection, mut child: Child) -> Result<Run, Failure> {
         let stream = &mut connection.stream;
-        let (handle, info) = (&stream.handle, &stream.info);
+        let (handle, hook) = (&stream.handle, &connection.on_half_close);
         let (reader, mut input) = (&mut stream.reader, child.input.take());
-        let (activity, hook) = (&connection.activity, &connection.on_half_close);
+        let exchange = &ExecExchange::new(handle, &connection.activity);
+        let receive = move || {
+            let received = exchange.receive(reader.as_mut(), &mut input);
+            if matches!(received.end, InputEnd::Eof) {
+                handle.probe_peer();
+                half_closed(hook, handle, EndedBy::Peer);
+            }
+            received
+        };
         thread::scope(|scope| {
-            let read = move || {
-                let outcome = state.peer_to_child(reader.as_mut(), &mut input, activity);
-                if state.peer_eof.load(Ordering::SeqCst) {
-                    handle.probe_peer();
-                    half_closed(hook, handle, EndedBy::Peer);
-                }
-                if outcome.is_err() && !state.output_sent.load(Ordering::SeqCst) {
-                    state.has_failed.store(true, Ordering::SeqCst);
-                    handle.abort();
-                }
-                outcome
-            };
-            let reading = thread::Builder::new().stack_size(STACK_SIZE).spawn_scoped(scope, read);
-            let reading = reading.map_err(|e| {
-                Failure::new(Phase::Socket, &info.peer, e).with_code(ExitCode::Negative)
-            })?;
-            let bytes_out = &mut connection.bytes_out;
-            let writer = stream.writer.as_mut();
-            let mut pump = OutputPump { handle, state, writer, bytes_out };
-            let end = child.output.take().map_or(OutputEnd::Complete, |output| pump.run(output));
-            let outcome = self.finish(end, pump, child, reading);
-            outcome.map_err(|e| failure(info, state, e))
+            let builder = thread::Builder::new().stack_size(STACK_SIZE);
+            let reading = builder.spawn_scoped(scope, receive);
+            let reading = reading.map_err(|e| Failure::local_resource(&stream.info.peer, e))?;
+            let (writer, sent) = (stream.writer.as_mut(), &mut connection.bytes_out);
+            let end = child.output.take().map(|output| exchange.send(writer, output, sent));
+            let end = end.unwrap_or(OutputEnd::Complete);
+            let ending = Ending { exchange, handle, writer, end };
+            Ok(ending.finish(child, self.grace, reading))
         })
     }
+}
 
-    /// Closes the connection, then ends the child, once its output has ended.
-    fn finish(
-        &self,
-        end: OutputEnd,
-        pump: OutputPump<'_>,
-        child: Child,
-        reading: ScopedJoinHandle<'_, io::Result<()>>,
-    ) -> Result<ServiceOutcome, CopyError> {
-        let OutputPump { handle, state, writer, .. } = pump;
-        let has_failed = state.has_failed.load(Ordering::SeqCst);
-        let by = match &end {
-            _ if handle.closed_locally() => EndedBy::Signal,
-            OutputEnd::Complete if !state.peer_eof.load(Ordering::SeqCst) => EndedBy::Us,
-            _ => EndedBy::Peer,
-        };
-        // Data that arrived after the child's end of input has no reply: an orderly close would
-        // hide that.
-        let is_complete =
-            matches!(end, OutputEnd::Complete) && !has_failed && !handle.left_unread();
-        if is_complete {
-            state.output_sent.store(true, Ordering::SeqCst);
+/// A connection whose output has ended.
+struct Ending<'a> {
+    exchange: &'a ExecExchange<'a>,
+    handle: &'a ConnectionHandle,
+    writer: &'a mut dyn Writer,
+    end: OutputEnd,
+}
+
+impl Ending<'_> {
+    /// Closes the connection, then ends the child.
+    fn finish(self, child: Child, grace: Duration, reading: ScopedJoinHandle<'_, Received>) -> Run {
+        let Ending { exchange, handle, writer, end } = self;
+        let state = exchange.end_output(&end);
+        let by = ended_by(state, &end, handle);
+        let leftover = if exchange.is_answered() {
             // A peer that is gone has read the output or never will.
             let _ = writer.finish();
             wait_for_close_or_exit(&child, handle);
+            Leftover::Keep
         } else {
             handle.abort();
-        }
-        let status = child.terminate(self.grace, !is_complete);
+            Leftover::Kill
+        };
+        let status = child.terminate(grace, leftover);
         if !reading.is_finished() {
             handle.shutdown();
         }
-        let read = reading.join().unwrap_or(Ok(()));
-        match (end, read) {
-            (OutputEnd::Failed(e), _) => Err(CopyError::Send(e)),
-            (OutputEnd::PeerClosed, Err(e)) => Err(CopyError::Receive(e)),
-            (_, Err(e)) if has_failed => Err(CopyError::Receive(e)),
-            _ => Ok(ServiceOutcome { by, exit_status: Some(status), saved: None }),
+        let panicked = |_| Received { bytes: 0, end: InputEnd::Abandoned };
+        let received = reading.join().unwrap_or_else(panicked);
+        Run {
+            received: received.bytes,
+            outcome: ServiceOutcome { by, exit_status: Some(status), saved: None },
+            failure: child_io::failure(state, end, received.end),
         }
-    }
-}
-
-/// Copies the child's output to the peer.
-struct OutputPump<'a> {
-    handle: &'a ConnectionHandle,
-    state: &'a CopyState,
-    writer: &'a mut dyn Writer,
-    bytes_out: &'a mut u64,
-}
-
-impl OutputPump<'_> {
-    fn run(&mut self, output: ChildStdout) -> OutputEnd {
-        self.copy(output).unwrap_or_else(OutputEnd::Failed)
-    }
-
-    fn copy(&mut self, mut output: ChildStdout) -> io::Result<OutputEnd> {
-        let mut buffer = Buffer::small();
-        loop {
-            if !self.wait_readable(&output)? {
-                return Ok(OutputEnd::PeerClosed);
-            }
-            let n = match output.read(buffer.spare()) {
-                Ok(0) => return Ok(OutputEnd::Complete),
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-                read => read?,
-            };
-            self.state.child_to_peer(self.writer, buffer.filled(n), self.bytes_out)?;
-            buffer.grow_if_full(n);
-        }
-    }
-
-    /// True once the child's output has bytes or has ended, false once the connection is gone: a
-    /// hangup or an error, which poll(2) always reports. A peer that has half-closed still reads.
-    fn wait_readable(&self, output: &ChildStdout) -> io::Result<bool> {
-        let mut fds = [
-            PollFd::new(output, PollFlags::IN),
-            PollFd::new(self.handle.socket(), PollFlags::empty()),
-        ];
-        poll_until(&mut fds, None)?;
-        Ok(!fds[0].revents().is_empty())
     }
 }
 
@@ -232,19 +169,5 @@ fn wait_for_close_or_exit(child: &Child, handle: &ConnectionHandle) {
         if has_exited && deadline.is_none() {
             deadline = Some(Instant::now() + CLOSE_TIMEOUT);
         }
-    }
-}
-
-/// The failure of a connection: 28 for the idle timeout, 18 when output was not delivered.
-fn failure(info: &ConnectionInfo, state: &CopyState, error: CopyError) -> Failure {
-    let received = state.bytes_in.load(Ordering::Relaxed);
-    let (phase, e) = match error {
-        CopyError::Send(e) => (Phase::Send, e),
-        CopyError::Receive(e) => (Phase::Receive, e),
-    };
-    match (e.kind(), phase) {
-        (io::ErrorKind::WouldBlock, _) => Failure::idle(phase, &info.peer),
-        (_, Phase::Send) => Failure::send(&info.peer, e, 0, received).incomplete(),
-        _ => Failure::receive(&info.peer, e, received),
     }
 }

@@ -8,7 +8,7 @@ use rustix::event::{PollFd, PollFlags};
 
 use super::ucspi_env;
 use crate::net::address::Address;
-use crate::process::child::Program;
+use crate::process::child::{Leftover, Program};
 use crate::shutdown::poll_until;
 
 /// Bytes of one read.
@@ -19,34 +19,39 @@ const CHUNK_SIZE: usize = 16 << 10;
 pub struct OneShot {
     program: Program,
     host: String,
-    timeout: Duration,
+    limits: RunLimits,
+}
+
+/// The limits of one run.
+#[derive(Debug, Clone, Copy)]
+pub struct RunLimits {
+    /// How long the program may run.
+    pub timeout: Duration,
+    /// Bytes of its longest output.
+    pub max_output: usize,
 }
 
 impl OneShot {
-    /// `program`, each run of which may take `timeout`.
-    pub fn new(program: Program, timeout: Duration) -> OneShot {
-        OneShot { program, host: ucspi_env::hostname(), timeout }
+    /// `program`, each run of which has these limits.
+    pub fn new(program: Program, limits: RunLimits) -> OneShot {
+        OneShot { program, host: ucspi_env::hostname(), limits }
     }
 
     /// Runs the program with `message` as its input and returns its output.
     ///
-    /// Fails with [`ErrorKind::InvalidData`] when the output is longer than `max` bytes, with
+    /// Fails with [`ErrorKind::InvalidData`] when the output is too long, with
     /// [`ErrorKind::TimedOut`] when the program takes longer than its timeout.
-    pub fn run(
-        &self,
-        local: &Address,
-        peer: &Address,
-        message: &[u8],
-        max: usize,
-    ) -> io::Result<Vec<u8>> {
-        let deadline = Instant::now() + self.timeout;
+    pub fn run(&self, local: &Address, peer: &Address, message: &[u8]) -> io::Result<Vec<u8>> {
         let mut child = self.program.start(&ucspi_env::for_datagram(local, peer, &self.host))?;
         let (Some(input), Some(output)) = (child.input.take(), child.output.take()) else {
             return Err(ErrorKind::BrokenPipe.into());
         };
-        let reply = exchange(input, output, message, max, deadline);
-        let grace = if reply.is_ok() { self.timeout } else { Duration::ZERO };
-        child.terminate(grace, reply.is_err());
+        let reply = exchange(input, output, message, self.limits);
+        let (grace, leftover) = match reply {
+            Ok(_) => (self.limits.timeout, Leftover::Keep),
+            Err(_) => (Duration::ZERO, Leftover::Kill),
+        };
+        child.terminate(grace, leftover);
         reply
     }
 
@@ -61,14 +66,13 @@ fn exchange(
     input: ChildStdin,
     mut output: ChildStdout,
     mut message: &[u8],
-    max: usize,
-    deadline: Instant,
+    limits: RunLimits,
 ) -> io::Result<Vec<u8>> {
+    let deadline = Instant::now() + limits.timeout;
     rustix::io::ioctl_fionbio(&input, true)?;
     rustix::io::ioctl_fionbio(&output, true)?;
     let mut input = (!message.is_empty()).then_some(input);
     let mut reply = Vec::new();
-    let mut chunk = vec![0; CHUNK_SIZE];
     loop {
         let mut fds = vec![PollFd::new(&output, PollFlags::IN)];
         fds.extend(input.as_ref().map(|input| PollFd::new(input, PollFlags::OUT)));
@@ -79,19 +83,33 @@ fn exchange(
         if fds.get(1).is_some_and(|fd| !fd.revents().is_empty()) {
             write_some(&mut input, &mut message);
         }
-        if is_readable {
-            match output.read(&mut chunk) {
-                Ok(0) => return Ok(reply),
-                Ok(n) => reply.extend_from_slice(&chunk[..n]),
-                Err(e) if is_retryable(&e) => {}
-                Err(e) => return Err(e),
-            }
+        if is_readable && read_some(&mut output, &mut reply)? == Progress::Ended {
+            return Ok(reply);
         }
-        if reply.len() > max {
-            let why = format!("its output has more than {max} bytes");
+        if reply.len() > limits.max_output {
+            let why = format!("its output has more than {} bytes", limits.max_output);
             return Err(io::Error::new(ErrorKind::InvalidData, why));
         }
     }
+}
+
+/// Whether a program's output continues.
+#[derive(PartialEq, Eq)]
+enum Progress {
+    Continues,
+    Ended,
+}
+
+/// Appends a part of the program's output to `reply`.
+fn read_some(output: &mut ChildStdout, reply: &mut Vec<u8>) -> io::Result<Progress> {
+    let mut chunk = [0; CHUNK_SIZE];
+    match output.read(&mut chunk) {
+        Ok(0) => return Ok(Progress::Ended),
+        Ok(n) => reply.extend_from_slice(&chunk[..n]),
+        Err(e) if is_retryable(&e) => {}
+        Err(e) => return Err(e),
+    }
+    Ok(Progress::Continues)
 }
 
 /// Writes a part of `message`; closes the pipe at its end, or when the program does not read it.
@@ -117,9 +135,10 @@ mod tests {
     use super::*;
 
     fn run(script: &str, message: &[u8], timeout: Duration) -> Result<Vec<u8>, ErrorKind> {
-        let program = OneShot::new(Program::shell(script).unwrap(), timeout);
+        let limits = RunLimits { timeout, max_output: 65_507 };
+        let program = OneShot::new(Program::shell(script).unwrap(), limits);
         let unnamed = Address::Unnamed;
-        program.run(&unnamed, &unnamed, message, 65_507).map_err(|e| e.kind())
+        program.run(&unnamed, &unnamed, message).map_err(|e| e.kind())
     }
 
     const LONG: Duration = Duration::from_secs(20);

@@ -132,7 +132,7 @@ fn path(address: &Address) -> Option<OsString> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::stream::Credentials;
+    use crate::net::stream::PeerCredentials;
     use std::time::Instant;
 
     fn lookup(local: Address, peer: Address, name: &str) -> Option<String> {
@@ -141,7 +141,8 @@ mod tests {
             peer,
             began: Instant::now(),
             peer_name: Some("client.example".into()),
-            credentials: Some(Credentials { pid: 1, uid: 2, gid: 3 }),
+            is_encrypted: true,
+            credentials: Some(PeerCredentials { pid: 1, uid: 2, gid: 3 }),
         };
         let environment = for_connection(&info, "box");
         let last = environment.into_iter().rev().find(|(known, _)| *known == name)?;

@@ -124,6 +124,6 @@ impl Service for SendFile {
             return Err(failure);
         }
         connection.close_gracefully()?;
-        Ok(EndedBy::Us.into())
+        Ok(EndedBy::Local.into())
     }
 }

@@ -46,8 +46,8 @@ fn local(reader: impl Into<OwnedFd>, writer: impl Into<OwnedFd>) -> LocalEnd {
     LocalEnd {
         reader: Input::Reader(Box::new(FdStream(reader.into()))),
         writer: Box::new(FdStream(writer.into())),
-        input: (Phase::File, "in".to_string()),
-        output: (Phase::File, "out".to_string()),
+        input: LocalFile::named("in"),
+        output: LocalFile::named("out"),
         endless: false,
     }
 }

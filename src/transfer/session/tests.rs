@@ -59,17 +59,17 @@ impl Parts {
             sent: Meter::default(),
             received: Meter::default(),
             cancel: None,
-            input: (Phase::File, "in".into()),
-            output: (Phase::File, "out".into()),
+            input: LocalFile::named("in"),
+            output: LocalFile::named("out"),
             input_fd: Some(input.into()),
             endless: false,
             connection: handle,
             info,
-            has_close_notify: false,
             options: options(OnLocalEof::HalfClose),
             observer: &self.calls,
             shutdown: &self.shutdown,
-            times: Times::start(Duration::ZERO, false),
+            times: Times::start(Duration::ZERO),
+            warns: false,
         };
         (session, user)
     }
@@ -114,7 +114,7 @@ fn write_failed() -> TransferError {
 /// The outcome of a session that is over by now.
 fn outcome(session: &Session<'_>) -> DuplexOutcome {
     match session.next_step() {
-        Step::Finish(outcome) => outcome,
+        SessionStep::Finish(outcome) => outcome,
         step => panic!("not over: {step:?}"),
     }
 }
@@ -127,8 +127,8 @@ fn code(session: &Session<'_>) -> (EndedBy, Option<(Phase, ExitCode)>) {
 /// The deadline of a session that is not over, if it has one.
 fn deadline(session: &Session<'_>) -> Option<Instant> {
     match session.next_step() {
-        Step::Wait(deadline) | Step::WaitOrHangup(deadline) => deadline,
-        Step::Finish(outcome) => panic!("over: {outcome:?}"),
+        SessionStep::Wait(deadline) | SessionStep::WaitOrHangup(deadline) => deadline,
+        SessionStep::Finish(outcome) => panic!("over: {outcome:?}"),
     }
 }
 
@@ -137,8 +137,8 @@ fn wait_until_over(session: &Session<'_>) -> DuplexOutcome {
     let latest = Instant::now() + DEADLINE;
     loop {
         let deadline = match session.next_step() {
-            Step::Finish(outcome) => return outcome,
-            Step::Wait(deadline) | Step::WaitOrHangup(deadline) => deadline,
+            SessionStep::Finish(outcome) => return outcome,
+            SessionStep::Wait(deadline) | SessionStep::WaitOrHangup(deadline) => deadline,
         };
         assert!(Instant::now() < latest, "not over in time");
         let deadline = deadline.expect("a state that ends by itself has a deadline");
@@ -162,13 +162,13 @@ fn open_session_has_no_deadline() {
         assert_eq!(deadline(&session), None);
         assert_eq!(session.own_deadline(), None);
     }
-    assert!(matches!(session.next_step(), Step::WaitOrHangup(None)));
+    assert!(matches!(session.next_step(), SessionStep::WaitOrHangup(None)));
 }
 
 #[test]
 fn first_end_of_stream_is_who_ended_it() {
     let ends = || [DirectionEvent::UpDone, DirectionEvent::DownDone];
-    for (peer_first, by) in [(false, EndedBy::Us), (true, EndedBy::Peer)] {
+    for (peer_first, by) in [(false, EndedBy::Local), (true, EndedBy::Peer)] {
         let parts = Parts::new();
         let (ours, _theirs) = tcp_pair();
         let (mut session, _user) = parts.session(ours);
@@ -195,20 +195,20 @@ fn both_ends_wait_for_what_is_not_acknowledged() {
     session.on_event(DirectionEvent::DownDone);
     assert!(deadline(&session).is_some());
     io::Read::read_exact(&mut theirs, &mut [0; 6]).unwrap();
-    assert_eq!(code(&session), (EndedBy::Us, None));
+    assert_eq!(code(&session), (EndedBy::Local, None));
 }
 
 #[test]
 fn peer_that_resets_after_both_ends_leaves_bytes_undelivered() {
     for (has_close_notify, expected) in [
         (false, (EndedBy::Reset, Some((Phase::Send, ExitCode::Partial)))),
-        (true, (EndedBy::Us, None)),
+        (true, (EndedBy::Local, None)),
     ] {
         let parts = Parts::new();
         let (mut ours, theirs) = unix_pair();
         ours.write_all(b"unread").unwrap();
         let (mut session, _user) = parts.session(ours);
-        session.has_close_notify = has_close_notify;
+        session.info.is_encrypted = has_close_notify;
         session.sent.add(6);
         session.on_event(DirectionEvent::UpDone);
         session.on_event(DirectionEvent::DownDone);
@@ -228,7 +228,7 @@ fn reset_before_data_is_56_and_after_data_18() {
             session.up = up;
             session.received.add(received);
             session.on_event(DirectionEvent::DownFailed(read_failed()));
-            assert_eq!(matches!(session.next_step(), Step::Wait(Some(_))), sends);
+            assert_eq!(matches!(session.next_step(), SessionStep::Wait(Some(_))), sends);
             let over = wait_until_over(&session);
             assert_eq!(over.by, EndedBy::Reset);
             let failure = over.outcome.unwrap_err();
@@ -269,8 +269,8 @@ fn send_error_below_the_connection_is_55_before_data() {
 
 #[test]
 fn local_errors_end_the_session_immediately() {
-    let output = (EndedBy::Us, Some((Phase::File, ExitCode::Write)));
-    let input = (EndedBy::Us, Some((Phase::File, ExitCode::Read)));
+    let output = (EndedBy::Local, Some((Phase::File, ExitCode::Write)));
+    let input = (EndedBy::Local, Some((Phase::File, ExitCode::Read)));
     let parts = Parts::new();
     let (ours, _theirs) = tcp_pair();
     let (mut session, _user) = parts.session(ours);
@@ -292,10 +292,10 @@ fn closed_reader_of_stdout_is_success() {
     let parts = Parts::new();
     let (ours, _theirs) = tcp_pair();
     let (mut session, _user) = parts.session(ours);
-    session.output.0 = Phase::Stdout;
+    session.output.phase = Phase::Stdout;
     let broken = TransferError::Write(io::ErrorKind::BrokenPipe.into());
     session.on_event(DirectionEvent::DownFailed(broken));
-    assert_eq!(code(&session), (EndedBy::Us, None));
+    assert_eq!(code(&session), (EndedBy::Local, None));
 }
 
 #[test]
@@ -329,9 +329,9 @@ fn end_of_input_closes_by_its_option() {
         (OnLocalEof::SendOnly, true),
     ] {
         session.options.on_end = on_end;
-        assert_eq!(matches!(session.next_step(), Step::Finish(_)), closes, "{on_end:?}");
+        assert_eq!(matches!(session.next_step(), SessionStep::Finish(_)), closes, "{on_end:?}");
     }
-    assert_eq!(code(&session), (EndedBy::Us, None));
+    assert_eq!(code(&session), (EndedBy::Local, None));
     theirs.write_all(b"unread").unwrap();
     rustix::event::poll(
         &mut [PollFd::from_borrowed_fd(session.connection.socket().as_fd(), PollFlags::IN)],
@@ -361,7 +361,7 @@ fn silent_input_ends_after_the_peers_end_once_all_is_delivered() {
     session.options.exit_on_eof = Some(DEADLINE);
     session.on_event(DirectionEvent::DownDone);
     let half = Instant::now() + DEADLINE / 2;
-    let Step::WaitOrHangup(Some(deadline)) = session.next_step() else { panic!("over") };
+    let SessionStep::WaitOrHangup(Some(deadline)) = session.next_step() else { panic!("over") };
     assert!(deadline > half, "the time is counted from the peer's end");
     session.options.exit_on_eof = Some(Duration::from_millis(1));
     assert_eq!(wait_until_over(&session).by, EndedBy::Peer);
@@ -371,7 +371,7 @@ fn silent_input_ends_after_the_peers_end_once_all_is_delivered() {
 
 /// Whether a session that only sends waits on.
 fn deadline_of_sender(session: &Session<'_>) -> bool {
-    matches!(session.next_step(), Step::WaitOrHangup(Some(_)))
+    matches!(session.next_step(), SessionStep::WaitOrHangup(Some(_)))
 }
 
 #[test]
@@ -380,10 +380,10 @@ fn lost_peer_waits_for_pending_input_to_fail() {
     let (ours, theirs) = unix_pair();
     let (mut session, mut user) = parts.session(ours);
     session.on_event(DirectionEvent::DownDone);
-    assert!(matches!(session.next_step(), Step::WaitOrHangup(None)));
+    assert!(matches!(session.next_step(), SessionStep::WaitOrHangup(None)));
     drop(theirs);
     user.write_all(b"pending").unwrap();
-    assert!(matches!(session.next_step(), Step::Wait(Some(_))));
+    assert!(matches!(session.next_step(), SessionStep::Wait(Some(_))));
     let mut pending: PipeReader = session.input_fd.take().unwrap().into();
     io::Read::read_exact(&mut pending, &mut [0; 7]).unwrap();
     session.input_fd = Some(pending.into());
@@ -419,7 +419,7 @@ fn linger_ends_a_session_whose_input_has_ended() {
     assert_eq!(deadline(&session), None, "the input has not ended");
     session.on_event(DirectionEvent::UpDone);
     let over = wait_until_over(&session);
-    assert!(over.by == EndedBy::Us && over.outcome.is_ok());
+    assert!(over.by == EndedBy::Local && over.outcome.is_ok());
     session.received.set_in_flight(true);
     assert!(deadline(&session).is_some(), "bytes are in flight");
 }
@@ -512,7 +512,7 @@ fn silent_peer_is_warned_about_once() {
     let parts = Parts::new();
     let (ours, _theirs) = tcp_pair();
     let (mut session, _user) = parts.session(ours);
-    session.times.warns = true;
+    session.warns = true;
     session.warn_if_silent();
     assert_eq!(session.own_deadline(), Some(session.moved_at() + SILENCE_LIMIT));
     assert_eq!(parts.calls.silent.load(Ordering::Relaxed), 0);
@@ -527,7 +527,7 @@ fn incomplete_session_is_reset() {
         let (ours, mut theirs) = tcp_pair();
         let (mut session, user) = parts.session(ours);
         session.up = up;
-        session.close_connection(&DuplexOutcome::success(EndedBy::Us));
+        session.close_connection(&DuplexOutcome::success(EndedBy::Local));
         drop((session, user));
         let read = io::Read::read(&mut theirs, &mut [0; 8]);
         assert_eq!(matches!(read, Ok(0)), ends_clean, "{read:?}");

@@ -1,4 +1,4 @@
-# 004-a: tells each step of a connection as it is made, then both of its ends.
+# 004-a: prints each step of connecting, then both addresses.
 import socket, sys
 
 print('Creating socket...', end=' ')

@@ -1,4 +1,4 @@
-# 004-c: SO_REUSEADDR, every interface, a backlog of five; tells who called and what they said.
+# 004-c: SO_REUSEADDR, every interface, a backlog of five; prints its clients and what they send.
 import socket, sys
 
 s = socket.socket(socket.AF_INET, socket.SOCK_STREAM)

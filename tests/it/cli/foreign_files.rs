@@ -1,5 +1,5 @@
-//! Files that another user has put where a run will write: nothing of theirs is followed, filled,
-//! trusted or waited for. Made by root, who can give files away.
+//! Files of another user at a path that a run writes to: none of them is followed, filled, trusted
+//! or waited for. Needs root, which can change the owner of a file.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, lchown, symlink};
@@ -22,7 +22,7 @@ struct Shared {
 }
 
 impl Shared {
-    /// None where we cannot give files away.
+    /// `None` without the privilege to change owners.
     fn new() -> Option<Shared> {
         if !rustix::process::geteuid().is_root() {
             eprintln!("skipped: only root can give files to another user");
@@ -45,7 +45,7 @@ impl Shared {
         self.dir.path().join("victim")
     }
 
-    /// Puts `plant` at `name` as the stranger would.
+    /// Creates `plant` at `name`, owned by the other user.
     fn plant(&self, plant: Plant, name: &str) -> PathBuf {
         let path = self.path(name);
         let _ = fs::remove_file(&path);
@@ -64,7 +64,7 @@ impl Shared {
         path
     }
 
-    /// The run is refused, and nothing of what was there has changed.
+    /// Checks that the run failed and that no file has changed.
     #[track_caller]
     fn refused(&self, run: &Run, plant: Plant, path: &Path) {
         run.exits(23).fails_at("file").logs(&path.display().to_string()).logs(plant.reason());
@@ -76,7 +76,7 @@ impl Shared {
     }
 }
 
-/// What an attacker puts.
+/// What the other user creates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Plant {
     Link,
@@ -165,7 +165,7 @@ fn validators_of_foreign_file_are_not_trusted() {
         let server = origin([same]);
         let run = save(&server, "-q --continue", &shared.path("f"));
         shared.refused(&run, Plant::File, &path);
-        assert!(server.requests().is_empty(), "a request shows the planted validator");
+        assert!(server.requests().is_empty(), "a request has the planted validator");
         fs::remove_file(&path).unwrap();
     }
 }
@@ -194,7 +194,7 @@ fn file_that_replaces_a_foreign_one_belongs_to_the_run() {
     assert_eq!(fs::read(&path).unwrap(), b"new");
 }
 
-/// Each flag that makes a run write to a file of the user's choice.
+/// Each flag that names a file to write.
 fn writers(path: &Path) -> Vec<(&'static str, Sockit)> {
     let client =
         |flag: &str| sockit("tcp-client --send x").and(flag).arg(path).to(peer::echoes().addr());

@@ -1,6 +1,6 @@
-//! `--help` of every command is golden, so that a changed flag is visible in review.
+//! `--help` of every command equals its golden file, so that a changed flag is visible in review.
 //!
-//! `SOCKIT_BLESS=1 cargo test --test it help` writes the files anew.
+//! `SOCKIT_BLESS=1 cargo test --test it help` rewrites the files.
 
 use std::fs;
 use std::path::PathBuf;
@@ -42,7 +42,7 @@ fn help_of_every_command_is_golden() {
     );
 }
 
-/// Whether every feature is in, as in the builds whose help is golden.
+/// Whether all features are enabled, as in the builds of the golden help.
 fn is_complete_build() -> bool {
     cfg!(all(feature = "tls", feature = "http", feature = "prompt", feature = "progress"))
 }

@@ -1,5 +1,5 @@
-//! What a run gives up once it is set up, as the kernel tells it, and that nothing it still has
-//! to do is lost with it. What is then forbidden is tried beside `net/confine`.
+//! Privileges that a run drops after its setup, as `/proc` and strace(1) show them, and what must
+//! still work then. What is forbidden is tested beside `process/sandbox`.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -9,7 +9,7 @@ use crate::support::process::Process;
 use crate::support::sockit::{Sockit, scratch, sockit};
 use crate::support::strace::can_trace;
 
-/// The line that `-v` prints of it, where this kernel has Landlock.
+/// The line that `-v` prints where the kernel has Landlock.
 const RESTRICTED: &str = "Landlock confines this run";
 
 /// A field of `/proc/PID/status`.
@@ -19,16 +19,17 @@ fn status(run: &Process, field: &str) -> String {
     line.trim_start_matches(':').trim().to_string()
 }
 
-/// The calls that confine, as strace sees them succeed in a whole run.
+/// The number of successful landlock_restrict_self(2) calls of a run.
 fn restrictions(run: Sockit) -> usize {
-    let seen = scratch().join("seen");
+    let folder = tempfile::tempdir_in(scratch()).unwrap();
+    let seen = folder.path().join("seen");
     let strace = ["strace", "-f", "-qqq", "-e", "trace=landlock_restrict_self", "-o"];
     run.under(strace.map(std::ffi::OsStr::new).into_iter().chain([seen.as_os_str()])).run();
     let seen = std::fs::read_to_string(seen).unwrap();
     seen.lines().filter(|line| line.ends_with("= 0")).count()
 }
 
-/// Whether this kernel has Landlock, as sockit finds it.
+/// Whether sockit finds Landlock on this kernel.
 fn has_landlock() -> bool {
     let run = sockit("resolve -v --timeout 2s --server 127.0.0.1:1 a.example").run();
     if !run.stderr.contains(RESTRICTED) {
@@ -46,7 +47,7 @@ fn no_new_privs_is_set_unless_allowed() {
     assert_eq!(status(&trusting, "NoNewPrivs"), "0");
 }
 
-/// Words that start a program as the user 65534 with capabilities that make it almost root.
+/// Words that start a program as the user 65534 with some capabilities of root.
 const CAPABLE: [&str; 6] = [
     "setpriv",
     "--reuid=65534",
@@ -102,7 +103,8 @@ fn landlock_restricts_all_but_exec_and_save() {
     if !can_trace() || !has_landlock() {
         return;
     }
-    let dir = scratch();
+    let folder = tempfile::tempdir_in(scratch()).unwrap();
+    let dir = folder.path();
     let serving = |line: &str| restrictions(sockit(line).and("--timeout 300ms"));
     for line in ["tcp-server --port 0", "udp-server --port 0", "udp-echo --port 0"] {
         assert_eq!(serving(line), 1, "{line}");
@@ -139,7 +141,8 @@ fn sandboxed_server_prints_local_time() {
 
 #[test]
 fn sandboxed_server_removes_its_socket() {
-    let path = scratch().join("s");
+    let folder = tempfile::tempdir_in(scratch()).unwrap();
+    let path = folder.path().join("s");
     for kind in ["", "--datagram"] {
         let server = sockit("unix-server").arg(&path).and(kind).serve();
         assert!(path.exists());

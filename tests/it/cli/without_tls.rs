@@ -1,4 +1,4 @@
-//! A build without the feature `tls` says so, with code 2.
+//! In a build without the feature `tls`, its flags exit 2.
 
 use crate::support::sockit::sockit;
 
@@ -8,7 +8,7 @@ fn tls_without_the_feature_exits_2() {
         let run = sockit(line).run();
         run.exits(2).fails_at("tls").logs("built without feature tls").prints("");
     }
-    // What needs no TLS works as ever.
+    // Everything else works.
     let server = sockit("tcp-server --service echo --once").serve();
     sockit("tcp-client").to(server.addr()).stdin("plain").run().exits(0).prints("plain");
 }

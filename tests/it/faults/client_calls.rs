@@ -1,5 +1,5 @@
-//! Every system call that a client makes, refused once. What the user is told is in the tables;
-//! whatever else a run calls is refused too, and must end in good order.
+//! Each system call of a client fails once. The tables have the exit code and the phase of the
+//! important ones; every other call must end in one error line too.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,8 +9,8 @@ use super::{each, is_orderly, step};
 use crate::support::sockit::sockit;
 use crate::support::strace::{can_trace, injected, noted};
 
-/// A call, how it fails, on which occasion, and what becomes of the run: its number, and the step
-/// it is told to have failed at; 0 is a run that has lost nothing.
+/// A call, its errno, the occasion, the exit code and the phase of the error line; 0 means that no
+/// byte is lost.
 type Row = (&'static str, &'static str, &'static str, i32, &'static str);
 
 fn check_row(peers: &Peers, scene: &Scene, row: &Row) -> Result<(), String> {
@@ -25,7 +25,7 @@ fn check_row(peers: &Peers, scene: &Scene, row: &Row) -> Result<(), String> {
     checked.map_err(|why| format!("{} / {call} {errno} {when}: {why}", scene.name))
 }
 
-/// What every client that connects by TCP makes of a refusal on the way.
+/// Every client that connects over TCP.
 const CONNECT: [Row; 14] = [
     ("pipe2", "EMFILE", "1", 1, "socket"),
     ("socket", "EMFILE", "1", 7, "socket"),
@@ -43,7 +43,7 @@ const CONNECT: [Row; 14] = [
     ("ppoll", "EINTR", "1", 0, ""),
 ];
 
-/// And on the way to a proxy, which is then the one that cannot be reached.
+/// Clients that connect to a proxy.
 const PROXY: [Row; 8] = [
     ("socket", "EMFILE", "1", 7, "socket"),
     ("connect", "ECONNREFUSED", "1", 7, "proxy"),
@@ -55,7 +55,7 @@ const PROXY: [Row; 8] = [
     ("ppoll", "ENOMEM", "2", 0, ""),
 ];
 
-/// What a pump makes of a refusal: the faster ways fall back, and a break is told as what it is.
+/// A pipe session: splice(2) falls back to copying, other errors are reported.
 const PIPE: [Row; 12] = [
     ("clone3", "EAGAIN", "1", 1, "socket"),
     ("clone3", "EAGAIN", "2", 1, "socket"),
@@ -71,7 +71,7 @@ const PIPE: [Row; 12] = [
     ("shutdown", "ENOBUFS", "1", 55, "shutdown"),
 ];
 
-/// What a scripted talk makes of one.
+/// `--send` and `--expect`.
 const SCRIPT: [Row; 10] = [
     ("clone3", "EAGAIN", "1", 1, "socket"),
     ("sendto", "ENOBUFS", "1", 55, "send"),
@@ -192,15 +192,15 @@ fn failing_call_has_its_exit_code_and_phase() {
         (&["get file"], &GET_FILE),
         (&["ask", "ask tcp"], &RESOLVE),
     ] {
-        // A build without TLS, say, has fewer scenes.
+        // A build without TLS has fewer scenes.
         let named = scenes.iter().filter(|scene| names.contains(&scene.name));
         all.extend(named.flat_map(|scene| rows.iter().map(move |row| (scene, row))));
     }
     each(&all, |(scene, row)| check_row(&peers, scene, row));
 }
 
-/// Calls that are not refused: they belong to the loader, to the C library or to the standard
-/// library's own start, which ends the process where they fail; or they cannot fail.
+/// Calls that are not injected: those of the loader, the C library or the start of the standard
+/// library, which aborts when they fail, and those that cannot fail.
 const NOT_INJECTED: [&str; 34] = [
     "access",
     "arch_prctl",
@@ -238,7 +238,7 @@ const NOT_INJECTED: [&str; 34] = [
     "getrandom",
 ];
 
-/// How a call fails when nothing is known about it.
+/// The errno of a call that has no row.
 fn errno_of(call: &str) -> &'static str {
     match call {
         "socket" | "pipe2" | "openat" | "dup" | "fcntl" | "landlock_create_ruleset" => "EMFILE",
@@ -252,7 +252,7 @@ fn errno_of(call: &str) -> &'static str {
     }
 }
 
-/// How often a run calls what, by its log.
+/// The number of calls in a log of strace.
 fn calls(log: &Path) -> BTreeMap<String, usize> {
     let text = std::fs::read_to_string(log).unwrap_or_default();
     let mut calls = BTreeMap::new();
@@ -286,7 +286,7 @@ fn any_failing_call_ends_in_one_error_line() {
             if NOT_INJECTED.contains(&call.as_str()) {
                 continue;
             }
-            // What the loader does with files is no business of ours.
+            // The first calls are those of the loader.
             let first = match call.as_str() {
                 "openat" | "read" | "fstat" => start.get(&call).copied().unwrap_or(0),
                 _ => 0,
@@ -298,7 +298,7 @@ fn any_failing_call_ends_in_one_error_line() {
         let (run, out) = peers.play(scene);
         let run = injected(run, call, errno_of(call), &when.to_string()).run();
         let checked = match (call.as_str(), run.code) {
-            // The line that would tell it is written by another thread, and fails as well.
+            // The error line is written by another thread, whose write(2) fails as well.
             ("write", 23) => Ok(()),
             _ => scene.check(&run, &out),
         };

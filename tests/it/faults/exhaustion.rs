@@ -1,4 +1,4 @@
-//! Everything the machine lends us used up: descriptors, memory, threads, room on the disk.
+//! Exhausted resources: descriptors, memory, threads, disk space.
 
 use std::io::Read;
 use std::net::TcpStream;
@@ -13,9 +13,8 @@ use crate::support::namespace::Namespace;
 use crate::support::peer::{self, Script, connect};
 use crate::support::sockit::{LIMIT, Run, Sockit, sockit};
 
-/// The loader did not come to its end, or the kernel could not even grow the first stack: nobody
-/// of ours was there to say so. Nor is it when the C library has no room for a note of its own, or
-/// the standard library none for what it cannot do without: it aborts.
+/// Whether the process ended before main: the loader failed, or the kernel could not grow the first
+/// stack. The C library and the standard library abort when they cannot allocate what they need.
 fn never_started(run: &Run) -> bool {
     let aborts =
         ["failed to register TLS destructor", "memory allocation of", "an alternative stack"];
@@ -45,7 +44,7 @@ fn client_with_few_descriptors_succeeds_or_reports() {
         let run = within(&format!("--nofile={n}"), scene, &peers)?;
         match (run.code, n) {
             (0, _) | (_, ..20) => Ok(()),
-            (code, n) => Err(format!("{} wants more than {n} descriptors: {code}", scene.name)),
+            (code, n) => Err(format!("{} needs more than {n} descriptors: {code}", scene.name)),
         }
     });
 }
@@ -75,7 +74,7 @@ fn server_with_few_descriptors_keeps_running_or_reports() {
     });
 }
 
-/// Either it cannot begin and says so, or it stays, whoever calls, until it is told to end.
+/// A server reports that it cannot start, or it runs until SIGTERM.
 fn keeps_running_or_reports(server: Sockit) -> Result<(), String> {
     let mut server = server.start();
     let Some(local) = super::server_calls::local(&server) else {
@@ -84,12 +83,12 @@ fn keeps_running_or_reports(server: Sockit) -> Result<(), String> {
     };
     if let Ok(addr) = local.parse::<std::net::SocketAddr>() {
         for _ in 0..3 {
-            // What it cannot take waits in the backlog, and what it takes it may have to drop.
+            // Connections that it cannot accept wait in the backlog; accepted ones may be dropped.
             let _ = std::net::TcpStream::connect_timeout(&addr, crate::support::sockit::LIMIT);
         }
     }
     if !server.is_alive() {
-        return Err(format!("left: {}", String::from_utf8_lossy(&server.stderr.bytes())));
+        return Err(format!("exited: {}", String::from_utf8_lossy(&server.stderr.bytes())));
     }
     server.signal(libc::SIGTERM);
     let run = server.wait();
@@ -108,14 +107,14 @@ fn client_with_little_memory_succeeds_or_reports() {
     let steps = (0..24).map(|n| minimum + n * (128 << 10));
     let rows: Vec<_> = scenes.iter().flat_map(|s| steps.clone().map(move |n| (s, n))).collect();
     each(&rows, |(scene, bytes)| within(&format!("--as={bytes}"), scene, &peers).map(drop));
-    // And with four times as much as nothing at all wants, everything works.
+    // With four times the minimum every scene succeeds.
     each(&scenes, |scene| match within(&format!("--as={}", minimum * 4), scene, &peers)? {
         run if run.code == 0 => Ok(()),
         run => Err(format!("{}: {}", scene.name, run.stderr)),
     });
 }
 
-/// The address space in which the loader just comes to its end, in bytes.
+/// The smallest address space in which the loader succeeds, in bytes.
 fn minimum_memory() -> u64 {
     let begins = |mebibytes: &u64| {
         let limit = format!("--as={}", mebibytes << 20);
@@ -124,12 +123,12 @@ fn minimum_memory() -> u64 {
     (4..200).find(begins).expect("an address space to begin in") << 20
 }
 
-/// The binary where somebody else can start it, who may have few processes: our target folder may
-/// be out of reach. None where we cannot become somebody else.
+/// A copy of the binary that other users can execute, since the target folder may be unreachable
+/// for them. `None` without the privilege to change users.
 fn copy_for_other_users() -> Option<(tempfile::TempDir, std::path::PathBuf)> {
     peer::program("setpriv").and(peer::program("prlimit"))?;
     if !rustix::process::geteuid().is_root() {
-        eprintln!("skipped: only root can become somebody with few processes");
+        eprintln!("skipped: only root can change to a user with few processes");
         return None;
     }
     let dir = tempfile::tempdir_in("/tmp").expect("a folder");
@@ -149,14 +148,14 @@ fn client_without_threads_reports() {
         if scene.writes_a_file() {
             return Ok(());
         }
-        // A user of its own for each run, whose processes nobody else adds to.
+        // Each run has its own user, so that no other process counts towards its limit.
         let uid = format!("--reuid={}", 61_000 + uid * 4 + threads);
         let limit = format!("--nproc={threads}");
         let script = "exec \"$0\" \"$@\"";
         let words = ["prlimit", &limit, "setpriv", &uid, "--clear-groups", "sh", "-c"];
         let (run, out) = peers.play(scene);
         let run = run.instead(&copy).under(words.into_iter().chain([script])).run();
-        // The Unix peers are ours alone.
+        // Only the user of the test can reach the Unix peers.
         if run.stderr.contains("Permission denied") {
             return Ok(());
         }
@@ -171,18 +170,18 @@ fn server_without_threads_keeps_running() {
     let server = sockit("tcp-server").instead(&copy).under(words).serve();
     let mut first = connect(server.addr());
     first.expect_bytes("Welcome!");
-    // The second thread is taken: the next connection is reset, at the latest when it is read.
+    // There is no second thread: the next connection is reset, at the latest when it is read.
     let greeting = || {
         let mut greeting = [0; 8];
         let n = TcpStream::connect(server.addr())?.read(&mut greeting)?;
         std::io::Result::Ok(n == greeting.len())
     };
     let end = greeting();
-    assert!(end.is_err(), "a clean end looks as if that were all: {end:?}");
+    assert!(end.is_err(), "an orderly end looks complete: {end:?}");
     server.wait_for_log("Resource temporarily unavailable");
     first.send("exit");
     assert_eq!(first.read_all(), b"");
-    // The thread that has finished serves a next connection, as soon as it has.
+    // The thread serves the next connection as soon as it has finished.
     let until = Instant::now() + crate::support::sockit::LIMIT;
     while !greeting().is_ok_and(|complete| complete) {
         assert!(Instant::now() < until, "no connection is served any more");
@@ -190,16 +189,16 @@ fn server_without_threads_keeps_running() {
     server.stop().exits(0);
 }
 
-/// A disk of 64 KiB at `place`, for this run alone.
+/// Words that run a program with a file system of 64 KiB at `dir`.
 fn on_a_small_disk(dir: &Path) -> Option<Vec<String>> {
     let mount = format!("mount -t tmpfs -o size=64k none '{}' || exit 99", dir.display());
     Namespace::new().with_host_network().before(&mount).words()
 }
 
-/// Tells much, to whoever calls.
+/// A peer that sends more than the disk holds.
 fn sender() -> peer::Peer<bool> {
     peer::peer(|mut stream| {
-        // Whoever cannot keep it leaves in the middle.
+        // The client may close early.
         let _ = std::io::Write::write_all(&mut stream, &[b'x'; 300_000]);
         let _ = stream.shutdown(std::net::Shutdown::Write);
         stream.wait_for_fin()
@@ -252,7 +251,7 @@ fn full_disk_of_save_resets_the_client() {
         let _ = std::io::Write::write_all(&mut client, &[b'x'; 300_000]);
         let _ = client.shutdown(std::net::Shutdown::Write);
         let end = client.read(&mut [0; 8]);
-        assert!(end.is_err(), "a clean end looks as if all were saved: {end:?}");
+        assert!(end.is_err(), "an orderly end looks complete: {end:?}");
     }
     server.wait_for_log_times("No space left on device", 2);
 }
@@ -265,11 +264,11 @@ fn full_disk_of_save_closes_the_unix_client() {
     let path = folder.path().join("s");
     let server = sockit("unix-server --save").arg(dir.path()).arg(&path).under(&disk).serve();
     for _ in 0..5 {
-        let mut client = UnixStream::connect(&path).expect("the server takes our call");
+        let mut client = UnixStream::connect(&path).expect("a connection");
         client.set_read_timeout(Some(LIMIT)).expect("a limit");
-        // More than fits on the way: some of it is never taken.
+        // More than both socket buffers hold.
         let sent = std::io::Write::write_all(&mut client, &vec![b'x'; 4 << 20]);
-        assert!(sent.is_err(), "what was not saved was not taken");
+        assert!(sent.is_err(), "unsaved data was accepted");
         let _ = client.shutdown(std::net::Shutdown::Write);
         let _ = client.read(&mut [0; 8]);
     }

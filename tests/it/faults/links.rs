@@ -1,5 +1,5 @@
-//! Links that lose, double and reorder packets, and die for three seconds: two network namespaces
-//! with a TUN device each, and between them a wire of ours that does all that.
+//! Links that lose, duplicate and reorder packets, or are down for three seconds: two network
+//! namespaces with a TUN device each, and threads that copy the packets between them.
 //!
 //! ```text
 //!   server ── near (10.77.0.1) ═══ packets, mangled both ways ═══ far (10.77.0.2) ── client
@@ -21,14 +21,14 @@ use crate::support::peer;
 use crate::support::process::Daemon;
 use crate::support::sockit::{Run, Sockit, sockit};
 
-/// What the wire does.
+/// The impairments of a link.
 #[derive(Clone, Copy)]
 struct Impairment {
-    /// Of a hundred packets so many are lost, doubled, or held back behind the next.
+    /// Percentages of packets that are lost, duplicated, or delayed behind the next one.
     lost: u64,
     doubled: u64,
     late: u64,
-    /// After so many packets nothing passes for a while.
+    /// The number of packets after which the link is down for `outage`.
     down_after: u64,
     outage: Duration,
 }
@@ -38,11 +38,12 @@ const LOSSY: Impairment =
 const OUTAGE: Impairment =
     Impairment { lost: 0, doubled: 0, late: 0, down_after: 120, outage: Duration::from_secs(3) };
 
-/// A run has this long: TCP waits longer and longer for a link that is down.
+/// The timeout of a run: TCP doubles its retransmission timeout while the link is down.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Does `work` in a network of its own whose only link is a TUN device with this address; none
-/// where the machine lets us make none. What it starts is in that network too.
+/// Runs `work` on a thread in its own network namespace, whose only link is a TUN device with this
+/// address; `None` where the machine allows no namespace. Processes that it starts are in that
+/// namespace too.
 fn in_network<T: Send + 'static>(
     address: &'static str,
     work: impl FnOnce(File) -> T + Send + 'static,
@@ -57,7 +58,7 @@ fn in_network<T: Send + 'static>(
 }
 
 fn network(address: &str) -> io::Result<File> {
-    // SAFETY: gives this thread a network of its own, and touches no memory.
+    // SAFETY: moves this thread to a new network namespace and touches no memory.
     if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
         return Err(io::Error::last_os_error());
     }
@@ -85,7 +86,7 @@ fn network(address: &str) -> io::Result<File> {
     Ok(device)
 }
 
-/// Carries packets from one end to the other, with mischief, until one end is gone.
+/// Copies packets in one direction, with impairments, until one end is closed.
 fn carry(mut from: File, mut to: File, impairment: Impairment, seed: u64) {
     let mut packet = [0; 2048];
     let (mut delayed, mut random, mut count) = (None::<Vec<u8>>, seed, 0u64);
@@ -98,7 +99,7 @@ fn carry(mut from: File, mut to: File, impairment: Impairment, seed: u64) {
         if down_until.is_some_and(|until| Instant::now() < until) {
             continue;
         }
-        // xorshift64 (Marsaglia): the same dice in every run.
+        // xorshift64 (Marsaglia): the same sequence in every run.
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;
@@ -122,7 +123,8 @@ fn carry(mut from: File, mut to: File, impairment: Impairment, seed: u64) {
     }
 }
 
-/// Runs `client`, told where the server is, over such a wire; none where there can be none.
+/// Runs a server and the client of its address over an impaired link; `None` where the machine
+/// allows no namespaces.
 fn over(
     impairment: Impairment,
     server: Sockit,
@@ -147,7 +149,7 @@ fn over(
         })
     });
     let Some(far) = far else {
-        eprintln!("skipped: this machine lets us make no networks");
+        eprintln!("skipped: network namespaces are not permitted here");
         return None;
     };
     let ends = [wires.recv().ok()?, wires.recv().ok()?];

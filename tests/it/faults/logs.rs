@@ -1,4 +1,4 @@
-//! Talk, events and data that nobody takes: closed, full, or a pipe whose reader has fallen asleep.
+//! Log, events and data that cannot be written: closed, full, or a pipe that is not read.
 
 use std::fs::{File, OpenOptions};
 use std::io::{PipeReader, PipeWriter, Read, Write};
@@ -10,7 +10,7 @@ use crate::support::peer::{self, Script, connect};
 use crate::support::process::Process;
 use crate::support::sockit::sockit;
 
-/// A pipe that takes four kilobytes and is never read.
+/// A pipe of 4 KiB that is not read.
 fn unread_pipe() -> (PipeReader, PipeWriter) {
     let (reader, writer) = std::io::pipe().expect("a pipe");
     rustix::pipe::fcntl_setpipe_size(&writer, 4096).expect("a small pipe");
@@ -31,13 +31,13 @@ fn client_with_unwritable_log_loses_no_byte() {
         let client = sockit("tcp-client").and(flags).to(echo.addr()).stdin(&bytes);
         let (_reader, writer) = unread_pipe();
         let client = match *redirection {
-            // A dump that was asked for is waited for, as data is.
+            // A dump is written synchronously, as data is.
             "stuck" if *flags == "--hex -" => return Ok(()),
             "stuck" => client.stderr_to(writer),
             redirection => client.redirect(redirection),
         };
         let run = client.run();
-        // Only a dump that was asked for and cannot be had is an error.
+        // Only a dump that cannot be written is an error.
         match run.stdout == bytes && (run.code == 0 || *flags == "--hex -") {
             true => Ok(()),
             false => {
@@ -55,14 +55,14 @@ fn unread_log_does_not_block_the_server() {
     let server = server.stderr_to(writer).serve();
     for n in 0..150 {
         let mut client = connect(server.addr());
-        client.send("anybody?");
+        client.send("a message");
         client.half_close();
-        assert_eq!(client.read_all(), b"", "caller {n}");
+        assert_eq!(client.read_all(), b"", "client {n}");
     }
     server.stop().exits(0);
 }
 
-/// A FIFO with somebody at its other end.
+/// A FIFO with a reader.
 fn fifo(dir: &tempfile::TempDir) -> (PathBuf, File) {
     let path = dir.path().join("events");
     let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
@@ -86,7 +86,7 @@ fn unread_events_do_not_block_the_server() {
             assert_eq!(client.read_all(), b"");
         }
     };
-    // It is full, and then its reader is gone.
+    // First it is full, then its reader is closed.
     serve_some();
     drop(reader);
     serve_some();
@@ -94,12 +94,12 @@ fn unread_events_do_not_block_the_server() {
     assert!(!run.stderr.contains("internal error"), "{}", run.stderr);
 }
 
-/// A client whose stdout is a pipe that is full and stays so.
+/// A client whose stdout is a full pipe.
 fn client_with_full_stdout(line: &str) -> (Process, PipeReader, peer::Peer<()>) {
     let sender = peer::peer(|mut stream| while stream.write_all(&[b'x'; 4096]).is_ok() {});
     let (reader, writer) = unread_pipe();
     let client = sockit(line).to(sender.addr()).stdin_open().stdout_to(writer).start();
-    // The first bytes are there: so it is writing, and soon it can write no more.
+    // Its first bytes have arrived, so it is writing.
     assert!(wait_until_full(&reader), "nothing is printed");
     (client, reader, sender)
 }
@@ -154,11 +154,11 @@ fn server_with_unread_stdout_ends_on_sigterm() {
         let server = server.serve();
         let mut client = connect(server.addr());
         client.set_write_timeout(Some(Duration::from_millis(500))).expect("a limit");
-        let lines = b"a line that nobody reads\n".repeat(100_000);
+        let lines = b"a line that is not read\n".repeat(100_000);
         let _ = client.write_all(&lines);
         let asked = Instant::now();
         server.signal(libc::SIGTERM);
-        // A second signal is never needed.
+        // One signal suffices.
         let run = server.wait();
         assert!(asked.elapsed() < Duration::from_secs(8), "{line}: {:?}", asked.elapsed());
         assert!([0, 143].contains(&run.code), "{line}: {} {}", run.code, run.stderr);
@@ -171,7 +171,7 @@ fn udp_server_with_unread_stdout_ends_on_sigterm() {
     let server = sockit("udp-server").stdout_to(writer).serve();
     let client = crate::support::datagrams::udp_socket();
     for _ in 0..200 {
-        client.send_to(&[b'x'; 1000], server.addr()).expect("a datagram leaves");
+        client.send_to(&[b'x'; 1000], server.addr()).expect("a sent datagram");
     }
     assert!(wait_until_full(&reader), "nothing is printed");
     server.signal(libc::SIGTERM);

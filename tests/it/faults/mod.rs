@@ -1,9 +1,9 @@
-//! Bad days, one after another: every system call refused once, everything the machine lends us
-//! used up, signals by the thousand, links that lose and twist, peers that lie, logs nobody reads.
+//! Faults: failing system calls, exhausted resources, thousands of signals, lossy links,
+//! misbehaving peers and logs that cannot be written.
 //!
-//! What holds on each of them: the run ends, with the number of INTERFACE's table, told in one
-//! line; 0 never with a byte missing; no panic text; and a server goes on serving. `strace` does
-//! the refusing, `scenes` is the company that a run keeps meanwhile.
+//! Under each of them the run ends with an exit code of INTERFACE.md and at most one error line,
+//! never with 0 when a byte is missing and never with a panic; a server keeps serving. `scenes` has
+//! the healthy peers and what a client does with them.
 
 mod client_calls;
 mod exhaustion;
@@ -23,10 +23,10 @@ use std::thread;
 
 use crate::support::sockit::Run;
 
-/// Rows of a table that are tried at once: more than there are cores, because runs wait.
+/// Rows that run concurrently: more than there are cores, because runs wait.
 const CONCURRENT: usize = 8;
 
-/// Judges every row, a few at once, and fails with all that was found wrong.
+/// Checks the rows concurrently and fails with a list of all errors.
 #[track_caller]
 fn each<T: Sync>(rows: &[T], check: impl Fn(&T) -> Result<(), String> + Sync) {
     let (next, wrong) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
@@ -42,8 +42,8 @@ fn each<T: Sync>(rows: &[T], check: impl Fn(&T) -> Result<(), String> + Sync) {
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), rows.len(), wrong.join("\n"));
 }
 
-/// What every run owes us, however bad the day: a number of the table, no panic text, and where
-/// it failed one line that names step, target and cause.
+/// Checks what every run must satisfy: an exit code of the table, no panic, and after a failure one
+/// error line with phase, target and cause.
 fn is_orderly(run: &Run) -> Result<(), String> {
     const CODES: [i32; 22] =
         [0, 1, 2, 6, 7, 8, 18, 22, 23, 26, 28, 35, 45, 47, 52, 55, 56, 60, 61, 63, 75, 97];

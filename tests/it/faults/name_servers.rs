@@ -1,4 +1,4 @@
-//! Name servers that are silent while somebody wants to stop.
+//! Name servers that do not reply while the run is to end.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use crate::support::namespace::Namespace;
 use crate::support::process::Process;
 use crate::support::sockit::{LIMIT, Run, sockit};
 
-/// A machine whose only name server hears everything and answers nothing.
+/// A namespace whose only name server discards every query.
 fn silent_resolver(dir: &std::path::Path) -> Namespace {
     let server = env!("CARGO_BIN_EXE_sockit");
     let port_file = dir.join("port").display().to_string();
@@ -22,7 +22,7 @@ fn silent_resolver(dir: &std::path::Path) -> Namespace {
         ))
 }
 
-/// Waits until a thread of this process has gone to look a name up.
+/// Waits until a thread of this process performs a lookup.
 fn wait_for_lookup(run: &Process) {
     let until = Instant::now() + LIMIT;
     let tasks = format!("/proc/{}/task", run.pid());
@@ -32,7 +32,7 @@ fn wait_for_lookup(run: &Process) {
         names.any(|name| name.is_ok_and(|name| name.trim() == "resolve"))
     };
     while !looks_up() {
-        assert!(Instant::now() < until, "nobody looks a name up");
+        assert!(Instant::now() < until, "no lookup begins");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -1,4 +1,5 @@
-//! Peers that never read, never write, drip, reset or lie, by every road there is to them.
+//! Peers that never read, never write, send slowly, reset or violate the protocol, over each
+//! transport.
 
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -8,7 +9,7 @@ use super::{each, step};
 use crate::support::peer::{Script, does_nothing, peer};
 use crate::support::sockit::{LIMIT, Run, sockit};
 
-/// More than all buffers between us hold.
+/// More than all socket buffers hold.
 const LARGE: usize = 32 << 20;
 
 fn assert_ends(run: &Run, what: &str, code: i32, phase: &str) {
@@ -16,17 +17,17 @@ fn assert_ends(run: &Run, what: &str, code: i32, phase: &str) {
     assert_eq!((run.code, failed_at), (code, phase), "{what}: {}", run.stderr);
 }
 
-/// Plays this to the first caller of a Unix socket.
+/// Runs `script` with the first client of a Unix socket.
 fn unix_peer(path: &std::path::Path, script: fn(UnixStream)) {
     let listener = UnixListener::bind(path).expect("a socket");
     std::thread::spawn(move || {
-        let (stream, _) = listener.accept().expect("a caller");
+        let (stream, _) = listener.accept().expect("a client");
         stream.set_read_timeout(Some(LIMIT)).expect("a limit");
         script(stream);
     });
 }
 
-/// Stays, and neither reads nor writes.
+/// Neither reads nor writes until the other end has closed.
 fn stays_open(stream: UnixStream) {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     let mut fds = [PollFd::new(&stream, PollFlags::empty())];
@@ -59,20 +60,20 @@ fn peer_that_does_nothing_exits_28() {
 fn unix_peer_that_closes_early_exits_18() {
     let dir = tempfile::tempdir().expect("a folder");
     let path = |name: &str| dir.path().join(name);
-    // It took some of what we had to say, and left.
+    // It reads a part and closes.
     unix_peer(&path("deaf"), |mut stream| {
-        stream.read_exact(&mut [0; 100]).expect("some words");
+        stream.read_exact(&mut [0; 100]).expect("some bytes");
     });
     let run = sockit("unix-client").arg(path("deaf")).stdin(vec![b'x'; LARGE]).run();
-    assert_ends(&run, "left while we spoke", 18, "send");
-    // It said its part, and left without a look at ours.
+    assert_ends(&run, "closed while sending", 18, "send");
+    // It writes and closes without reading.
     unix_peer(&path("rude"), |mut stream| {
-        stream.write_all(b"and that is all").expect("some words");
+        stream.write_all(b"and that is all").expect("some bytes");
     });
     let run = sockit("unix-client").arg(path("rude")).stdin_open().start();
     run.wait_for_output("and that is all");
     run.wait().exits(0);
-    // A drip is a stream like any other.
+    // It writes slowly.
     unix_peer(&path("drip"), |mut stream| {
         for byte in b"drop by drop" {
             stream.write_all(&[*byte]).expect("a byte");
@@ -83,7 +84,7 @@ fn unix_peer_that_closes_early_exits_18() {
     run.exits(0).prints("drop by drop");
 }
 
-/// The words of a client that goes through a proxy which is played by `script`.
+/// Runs a client through a proxy that is played by `script`.
 fn run_through(scheme: &str, script: fn(std::net::TcpStream)) -> Run {
     let proxy = peer(script);
     let url = format!("{scheme}://{}", proxy.addr());
@@ -95,12 +96,17 @@ fn run_through(scheme: &str, script: fn(std::net::TcpStream)) -> Run {
 fn misbehaving_proxy_has_its_exit_code() {
     type Row = (&'static str, &'static str, fn(std::net::TcpStream), i32);
     let rows: [Row; 12] = [
-        ("leaves at once", "socks5h", drop, 8),
-        ("resets at once", "socks5h", |s| s.reset(), 8),
-        ("says nothing", "socks5h", |mut s| assert!(s.wait_for_close()), 28),
-        ("drips for ever", "http", |mut s| repeat(&mut s, b"H", Duration::from_millis(100)), 8),
+        ("closes immediately", "socks5h", drop, 8),
+        ("resets immediately", "socks5h", |s| s.reset(), 8),
+        ("sends nothing", "socks5h", |mut s| assert!(s.wait_for_close()), 28),
+        (
+            "sends slowly for ever",
+            "http",
+            |mut s| repeat(&mut s, b"H", Duration::from_millis(100)),
+            8,
+        ),
         ("floods", "http", |mut s| flood(&mut s), 63),
-        ("speaks something else", "socks5h", |mut s| s.send("HTTP/1.1 200 OK\r\n\r\n"), 8),
+        ("uses another protocol", "socks5h", |mut s| s.send("HTTP/1.1 200 OK\r\n\r\n"), 8),
         (
             "requires a login",
             "socks5h",
@@ -111,7 +117,7 @@ fn misbehaving_proxy_has_its_exit_code() {
             97,
         ),
         (
-            "cannot reach it",
+            "cannot reach the target",
             "socks5h",
             |mut s| {
                 s.send([5, 0, 5, 4, 0, 1, 0, 0, 0, 0, 0, 0]);
@@ -120,7 +126,7 @@ fn misbehaving_proxy_has_its_exit_code() {
             7,
         ),
         (
-            "will not",
+            "forbids it",
             "socks5h",
             |mut s| {
                 s.send([5, 0, 5, 2, 0, 1, 0, 0, 0, 0, 0, 0]);
@@ -128,8 +134,8 @@ fn misbehaving_proxy_has_its_exit_code() {
             },
             97,
         ),
-        ("leaves in its answer", "socks5h", |mut s| s.send([5, 0, 5, 0]), 8),
-        ("speaks something else", "http", |mut s| s.send([5, 0]), 8),
+        ("closes in its answer", "socks5h", |mut s| s.send([5, 0, 5, 0]), 8),
+        ("uses another protocol", "http", |mut s| s.send([5, 0]), 8),
         (
             "refuses",
             "http",
@@ -146,7 +152,7 @@ fn misbehaving_proxy_has_its_exit_code() {
     });
 }
 
-/// The same again and again, until nobody listens.
+/// Sends the same bytes repeatedly until the other end has closed.
 fn repeat(stream: &mut std::net::TcpStream, bytes: &[u8], apart: Duration) {
     while stream.write_all(bytes).is_ok() {
         std::thread::sleep(apart);
@@ -178,11 +184,11 @@ fn slow_proxy_answer_is_read_completely() {
 fn misbehaving_tls_peer_has_its_exit_code() {
     type Row = (&'static str, fn(std::net::TcpStream), &'static [i32]);
     let rows: [Row; 6] = [
-        ("leaves at once", drop, &[35]),
-        ("resets at once", |s| s.reset(), &[35]),
-        ("says nothing", |mut s| assert!(s.wait_for_close()), &[28]),
+        ("closes immediately", drop, &[35]),
+        ("resets immediately", |s| s.reset(), &[35]),
+        ("sends nothing", |mut s| assert!(s.wait_for_close()), &[28]),
         (
-            "drips a record for ever",
+            "sends a record slowly for ever",
             |mut s| {
                 s.send([0x16, 3, 3, 0x3f, 0xff]);
                 repeat(&mut s, &[2], Duration::from_millis(100));
@@ -198,7 +204,7 @@ fn misbehaving_tls_peer_has_its_exit_code() {
             &[35],
         ),
         (
-            "speaks something else",
+            "uses another protocol",
             |mut s| {
                 s.send("220 mail.example ESMTP\r\n");
                 s.wait_for_close();
@@ -257,25 +263,25 @@ fn server_survives_misbehaving_clients() {
     });
 }
 
-/// Never reads, and says much.
+/// Writes without reading.
 fn never_reads(mut client: std::net::TcpStream) {
     client.set_write_timeout(Some(Duration::from_millis(100))).expect("a limit");
     let _ = client.write_all(&vec![b'x'; 4 << 20]);
     client.wait_for_fin();
 }
 
-/// Never says a word.
+/// Never writes.
 fn never_writes(mut client: std::net::TcpStream) {
     client.wait_for_fin();
 }
 
-/// Says what nobody understands.
+/// Sends bytes of no protocol.
 fn sends_garbage(mut client: std::net::TcpStream) {
     let _ = client.write_all(&(0..=255).cycle().take(9000).collect::<Vec<u8>>());
     client.wait_for_fin();
 }
 
-/// Is gone in the middle of a word.
+/// Resets in the middle of a message.
 fn resets_midway(mut client: std::net::TcpStream) {
     let _ = client.write_all(b"hel");
     client.reset();

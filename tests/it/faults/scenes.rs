@@ -1,5 +1,4 @@
-//! The company a run keeps on a bad day: peers that are well and take any number of callers, and
-//! the scenes that a client plays with them.
+//! Healthy peers for any number of clients, and what a client does with them.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -13,10 +12,10 @@ use crate::support::nameserver::{Reply, name_server};
 use crate::support::process::Daemon;
 use crate::support::sockit::{LIMIT, Run, Sockit, sockit};
 
-/// What a client says in most scenes.
+/// The input of most scenes.
 pub const INPUT: &[u8] = b"every byte";
 
-/// Peers that do nothing wrong.
+/// The healthy peers.
 pub struct Peers {
     echo: Daemon,
     datagrams: Daemon,
@@ -33,30 +32,30 @@ pub struct Peers {
     runs: AtomicUsize,
 }
 
-/// One thing a client does.
+/// One thing that a client does with them.
 #[derive(Debug)]
 pub struct Scene {
-    /// What tables call it.
+    /// Its name in the tables.
     pub name: &'static str,
-    /// Its words; `OUT` is a new path for each run.
+    /// Its command line; `OUT` is a new path for each run.
     line: String,
     stdin: &'static [u8],
     expected: Expected,
 }
 
-/// What a run that ends with 0 has brought.
+/// The data of a run that exits 0.
 #[derive(Debug)]
 enum Expected {
     /// On stdout.
     Printed(Vec<u8>),
     /// In the file `OUT`.
     Saved(Vec<u8>),
-    /// Nothing that is the same each time.
+    /// Not compared.
     Anything,
 }
 
 impl Peers {
-    /// Starts all of them.
+    /// Starts all peers.
     pub fn new() -> Peers {
         let dir = tempfile::tempdir().expect("a folder for the world");
         let path_of = |name: &str| dir.path().join(name).to_str().expect("a path").to_string();
@@ -87,7 +86,7 @@ impl Peers {
         }
     }
 
-    /// Everything a client can do that has a beginning and an end.
+    /// All scenes; each of them ends by itself.
     pub fn scenes(&self) -> Vec<Scene> {
         let (echo, datagrams) = (self.echo.port(), self.datagrams.port());
         let (socks, proxy) = (self.socks, self.proxy);
@@ -154,7 +153,7 @@ impl Peers {
         format!("resolve --type A --server {} {name}", self.names)
     }
 
-    /// The words of a download.
+    /// The command line of a download.
     #[cfg(feature = "http")]
     pub fn get(&self) -> String {
         format!("http-get -q http://{}/x", self.web)
@@ -211,7 +210,7 @@ impl Peers {
         Vec::new()
     }
 
-    /// A run of this scene, and where its file goes.
+    /// A run of this scene, and the path of its file.
     pub fn play(&self, scene: &Scene) -> (Sockit, PathBuf) {
         let run = self.runs.fetch_add(1, Ordering::Relaxed);
         let out = self.dir.path().join(format!("out-{run}"));
@@ -219,7 +218,7 @@ impl Peers {
         (sockit(&line).stdin(scene.stdin), out)
     }
 
-    /// A path that nobody else has.
+    /// A unique path.
     pub fn path(&self, name: &str) -> PathBuf {
         let run = self.runs.fetch_add(1, Ordering::Relaxed);
         self.dir.path().join(format!("{name}-{run}"))
@@ -231,12 +230,12 @@ fn scene(name: &'static str, line: String, stdin: &'static [u8], expected: Expec
 }
 
 impl Scene {
-    /// Whether a run of it makes a file.
+    /// Whether its run writes a file.
     pub fn writes_a_file(&self) -> bool {
         self.line.contains("OUT")
     }
 
-    /// A run that ends with 0 has brought everything; any run is orderly.
+    /// Checks that a run that exits 0 has all its data, and what every run must satisfy.
     pub fn check(&self, run: &Run, out: &Path) -> Result<(), String> {
         super::is_orderly(run)?;
         let is_complete = match &self.expected {
@@ -262,7 +261,7 @@ fn answer() -> Vec<u8> {
     [head.into_bytes(), body()].concat()
 }
 
-/// Plays this script to every caller, as long as the tests last.
+/// Runs `script` with every client until the end of the tests.
 fn serve_every_client(script: fn(TcpStream)) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port for a peer");
     let addr = listener.local_addr().expect("a bound address");
@@ -310,13 +309,13 @@ fn socks(mut client: TcpStream) -> io::Result<()> {
     client.read_exact(&mut host)?;
     let mut port = [0; 2];
     client.read_exact(&mut port)?;
-    // Whoever is asked for is on this machine.
+    // Every target is on this machine.
     let upstream = TcpStream::connect(("127.0.0.1", u16::from_be_bytes(port)))?;
     client.write_all(&[5, 0, 0, 1, 127, 0, 0, 1, 0, 0])?;
     relay(client, upstream)
 }
 
-/// CONNECT (RFC 9110 §9.3.6); whatever else is asked is answered from here.
+/// CONNECT (RFC 9110 §9.3.6); any other request gets the response itself.
 fn http_proxy(mut client: TcpStream) -> io::Result<()> {
     let request = header(&mut client)?;
     let Some(target) = request.strip_prefix("CONNECT ").and_then(|rest| rest.split(' ').next())
@@ -330,7 +329,7 @@ fn http_proxy(mut client: TcpStream) -> io::Result<()> {
     relay(client, upstream)
 }
 
-/// Both ways, each to its own end.
+/// Copies both directions to their ends.
 fn relay(client: TcpStream, upstream: TcpStream) -> io::Result<()> {
     let (one, other) = (client.try_clone()?, upstream.try_clone()?);
     let up = thread::spawn(move || copy_and_half_close(one, other));

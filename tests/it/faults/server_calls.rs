@@ -1,5 +1,5 @@
-//! Every system call that a server makes, refused: the callers it concerns may suffer, those who
-//! come later never notice, and nobody is told that something is whole which is not.
+//! Each system call of a server fails: the connection concerned may be closed, later clients are
+//! served, and no incomplete transfer looks complete.
 
 use std::io::{Read, Write};
 use std::path::Path;
@@ -11,11 +11,11 @@ use crate::support::process::Daemon;
 use crate::support::sockit::{LIMIT, sockit};
 use crate::support::strace::{can_trace, injected};
 
-/// A server and what a caller does there.
+/// A server and what its client does.
 #[derive(Clone, Copy)]
 struct Server {
     line: &'static str,
-    /// Whether one is served as one should be.
+    /// Returns whether the client was served.
     exchange: fn(&mut Socket) -> std::io::Result<bool>,
 }
 
@@ -35,7 +35,7 @@ const UNIX: Server = Server { line: "unix-server PATH", exchange: exits };
 const UNIX_ECHO: Server = Server { line: "unix-server PATH --service echo", exchange: is_echoed };
 const UNIX_EXEC: Server = Server { line: "unix-server PATH --exec cat", exchange: is_echoed };
 
-/// What the file of [`FILE`] holds.
+/// The content of the file of [`FILE`].
 const CONTENT: &[u8] = b"all that there is to get";
 
 fn exits(client: &mut Socket) -> std::io::Result<bool> {
@@ -52,22 +52,22 @@ fn sends_and_half_closes(client: &mut Socket) -> std::io::Result<bool> {
 }
 
 fn is_echoed(client: &mut Socket) -> std::io::Result<bool> {
-    client.write_all(b"is there anybody")?;
+    client.write_all(b"a message")?;
     client.shutdown(std::net::Shutdown::Write)?;
-    Ok(read_rest(client)? == b"is there anybody")
+    Ok(read_rest(client)? == b"a message")
 }
 
 fn gets_the_file(client: &mut Socket) -> std::io::Result<bool> {
     Ok(read_rest(client)? == CONTENT)
 }
 
-/// After one who leaves before the handshake.
+/// After a client that closes before the handshake.
 #[cfg(feature = "tls")]
 fn is_echoed_over_tls(client: &mut Socket) -> std::io::Result<bool> {
     let addr = client.peer_addr()?.as_socket().expect("an address");
     client.shutdown(std::net::Shutdown::Both)?;
-    let client = sockit("tcp-client -q --tls --insecure").to(addr).stdin("is there anybody");
-    Ok(client.run().stdout == b"is there anybody")
+    let client = sockit("tcp-client -q --tls --insecure").to(addr).stdin("a message");
+    Ok(client.run().stdout == b"a message")
 }
 
 fn joins_chat(client: &mut Socket) -> std::io::Result<bool> {
@@ -106,7 +106,7 @@ fn failing_call_leaves_later_clients_served() {
     let mut rows = Vec::new();
     for server_kind in [HELLO, TIME, ECHO, IDLE, FILE, EXEC, CHAT, UNIX, UNIX_ECHO, UNIX_EXEC] {
         rows.extend(ACCEPT_LOOP.map(|(call, errno, when)| (server_kind, call, errno, when)));
-        // strace counts these for each thread anew: every caller may meet one.
+        // strace counts these per thread: every client may get one.
         rows.extend(CONNECTION.map(|(call, errno)| (server_kind, call, errno, "1")));
     }
     #[cfg(feature = "tls")]
@@ -114,11 +114,11 @@ fn failing_call_leaves_later_clients_served() {
         rows.extend(HANDSHAKE.map(|(call, errno, when)| (TLS, call, errno, when)));
         rows.push((TLS, "clone3", "EAGAIN", "1"));
     }
-    // Its first thread is the one that writes to our screen.
+    // Its first thread is the one that writes to stdout.
     rows.retain(|(server_kind, call, ..)| (server_kind.line, *call) != (CHAT.line, "clone3"));
     rows.push((CHAT, "clone3", "EAGAIN", "2"));
-    // The standard library reads by it whether exec(2) has failed, from a socket pair of its own
-    // that never fails.
+    // The standard library uses it to read the result of exec(2) from its own socket pair, which
+    // never fails.
     rows.retain(|(server_kind, call, errno, _)| {
         let is_own = server_kind.line.contains("--exec") && *call == "recvfrom";
         !is_own || *errno == "EINTR"
@@ -133,26 +133,26 @@ fn failing_call_leaves_later_clients_served() {
         let line = filled(server_kind.line, dir.path(), &format!("{call}-{errno}-{when}"));
         let server = injected(sockit(&line), call, errno, when);
         let mut server = server.serve();
-        // The first may bear it. Of programs each new thread starts one, so that it takes some
-        // callers more until all have had their refusal.
+        // The first client may get the failure. Each new thread starts one program, so a few more
+        // clients pass until every thread has had its failure.
         let served = (0..12).map(|_| exchange(server_kind, &server)).skip(3).any(|served| served);
-        let told = String::from_utf8_lossy(&server.stderr.bytes()).into_owned();
+        let log = String::from_utf8_lossy(&server.stderr.bytes()).into_owned();
         let what = format!("{} / {call} {errno} {when}", server_kind.line);
         let must_serve = ACCEPT_LOOP.iter().any(|row| row == &(*call, *errno, *when));
-        if told.contains("internal error") || told.contains("panicked") {
-            return Err(format!("{what}: {told}"));
+        if log.contains("internal error") || log.contains("panicked") {
+            return Err(format!("{what}: {log}"));
         }
         if !server.is_alive() || (must_serve && !served) {
-            return Err(format!("{what}: nobody is served any more: {told}"));
+            return Err(format!("{what}: no client is served: {log}"));
         }
         match server.stop().code {
             0 => Ok(()),
-            code => Err(format!("{what}: left with {code}: {told}")),
+            code => Err(format!("{what}: exits with {code}: {log}")),
         }
     });
 }
 
-/// Refused to the thread that takes callers in, so many times.
+/// Failures of the thread that accepts, with their occasions.
 const ACCEPT_LOOP: [(&str, &str, &str); 14] = [
     ("accept4", "EMFILE", "1..3"),
     ("accept4", "ENFILE", "1..3"),
@@ -170,7 +170,7 @@ const ACCEPT_LOOP: [(&str, &str, &str); 14] = [
     ("getsockname", "ENOBUFS", "2"),
 ];
 
-/// Refused to each thread once.
+/// One failure in each thread.
 const CONNECTION: [(&str, &str); 10] = [
     ("sendto", "ECONNRESET"),
     ("sendto", "EPIPE"),
@@ -184,7 +184,7 @@ const CONNECTION: [(&str, &str); 10] = [
     ("splice", "EINVAL"),
 ];
 
-/// Refused to each thread in the handshake, and behind it.
+/// Failures in the handshake and after it.
 #[cfg(feature = "tls")]
 const HANDSHAKE: [(&str, &str, &str); 13] = [
     ("recvfrom", "ECONNRESET", "1"),
@@ -208,24 +208,24 @@ const FILE_CALLS: [(&str, &str); 3] =
 const EXEC_CALLS: [(&str, &str); 3] =
     [("wait4", "ECHILD"), ("socketpair", "EMFILE"), ("clone", "EAGAIN")];
 
-/// The line with its file, and with a socket that no other row has.
+/// The line with the path of its file and of its own socket.
 fn filled(line: &str, dir: &Path, row: &str) -> String {
     let here = dir.to_str().expect("a path");
     let name = line.replace([' ', '-'], "");
     line.replace("FILE", &format!("{here}/file")).replace("PATH", &format!("{here}/{name}-{row}"))
 }
 
-/// What the one caller of a server sees of the end.
+/// What the client of a server with `--once` sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum PeerEnd {
-    /// Everything came, and then a clean end.
+    /// All data and an orderly end.
     Clean,
-    /// A reset: nobody can take that for all there was.
+    /// A reset: the client knows that data is missing.
     Reset,
 }
 
-/// A server for one caller, what is refused, with which number it leaves and where it says that it
-/// failed, and what the caller sees.
+/// A server with `--once`, the call that fails, its errno and occasion, the exit code, the phase,
+/// and what the client sees.
 type Once = (Server, &'static str, &'static str, &'static str, i32, &'static str, PeerEnd);
 
 const PIPE: Server = Server { line: "tcp-server --service pipe", exchange: exchanges_with_stdin };
@@ -234,7 +234,7 @@ const UNIX_PIPE: Server =
 const SAVE: Server = Server { line: "tcp-server --save HERE", exchange: saves_a_file };
 
 fn exchanges_with_stdin(client: &mut Socket) -> std::io::Result<bool> {
-    client.write_all(b"from the caller")?;
+    client.write_all(b"from the client")?;
     client.shutdown(std::net::Shutdown::Write)?;
     Ok(read_rest(client)? == b"from our stdin")
 }
@@ -294,9 +294,9 @@ fn failing_call_with_once_is_the_exit_code() {
             _ => PeerEnd::Reset,
         };
         let run = server.wait();
-        let told = run.stderr.lines().find_map(super::step).unwrap_or_default();
+        let failed_at = run.stderr.lines().find_map(super::step).unwrap_or_default();
         let lines = run.stderr.lines().filter(|line| super::step(line).is_some()).count();
-        match (run.code, told, seen) == (code, phase, end) && lines <= 1 {
+        match (run.code, failed_at, seen) == (code, phase, end) && lines <= 1 {
             true => Ok(()),
             false => Err(format!(
                 "{line} / {call} {errno} {when}: {} and {seen:?}, wanted {code} {phase} {end:?}: {}",
@@ -306,11 +306,11 @@ fn failing_call_with_once_is_the_exit_code() {
     });
 }
 
-/// Where it listens; none if it ends before it does.
+/// The address it listens on; `None` if it ends before it listens.
 pub fn local(server: &crate::support::process::Process) -> Option<String> {
-    server.stderr.wait(LIMIT, |told| {
-        let told = String::from_utf8_lossy(told).into_owned();
-        let (_, read_rest) = told.split_once("Waiting for ")?.1.split_once(" on ")?;
-        read_rest.split_once("...\n").map(|(local, _)| local.to_string())
+    server.stderr.wait(LIMIT, |log| {
+        let log = String::from_utf8_lossy(log).into_owned();
+        let (_, rest) = log.split_once("Waiting for ")?.1.split_once(" on ")?;
+        rest.split_once("...\n").map(|(local, _)| local.to_string())
     })
 }

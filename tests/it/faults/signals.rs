@@ -1,4 +1,4 @@
-//! Signals by the thousand, and a run that is stopped and goes on: nothing is lost, nothing ends.
+//! Thousands of signals, and SIGSTOP and SIGCONT: no byte is lost and no run ends.
 
 use std::net::SocketAddr;
 use std::thread;
@@ -10,19 +10,19 @@ use super::each;
 use crate::support::process::Daemon;
 use crate::support::sockit::{LIMIT, Sockit, sockit};
 
-/// How many pieces are sent, a thousand a second, and how large they are.
+/// The number of pieces, sent one per millisecond, and their size.
 const PIECES: usize = 1000;
 const PIECE: usize = 4096;
 
-/// Signals that end nobody, and wake whoever waits in the kernel all the same.
+/// Signals that do not end a process, but interrupt its system calls.
 const HARMLESS: [Signal; 4] = [Signal::WINCH, Signal::URG, Signal::CHILD, Signal::CONT];
 
 fn signal(pid: u32, signal: Signal) {
-    // A process that is gone has nothing to be told.
+    // The process may have ended.
     let _ = kill_process(Pid::from_raw(pid as i32).expect("a process id"), signal);
 }
 
-/// A thousand signals in a second to each of these.
+/// Sends a thousand signals, one per millisecond, to each process.
 fn send_signals(pids: &[u32]) {
     for n in 0..1000 {
         pids.iter().for_each(|pid| signal(*pid, HARMLESS[n % HARMLESS.len()]));
@@ -38,7 +38,7 @@ fn all() -> Vec<u8> {
     (0..PIECES).flat_map(piece).collect()
 }
 
-/// Each kind of conversation that echoes: its server and its client.
+/// Each kind of session with an echo: its server and its client.
 fn echo_sessions(dir: &std::path::Path) -> Vec<(&'static str, Daemon, Sockit)> {
     let path = dir.join("socket");
     let by_tcp = |name, server: &str, client: &str| {
@@ -130,7 +130,7 @@ fn session_continues_after_sigstop_and_sigcont() {
             signal(pid, Signal::STOP);
             wait_for_state(pid, 'T');
         }
-        // No more than the pipe holds while nobody reads it.
+        // No more than the pipe holds while the client is stopped.
         client.write_stdin(second);
         pids.iter().for_each(|pid| signal(*pid, Signal::CONT));
         client.write_stdin(last);

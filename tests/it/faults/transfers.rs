@@ -1,5 +1,5 @@
-//! A long transfer through each pump while the kernel interrupts, puts off, refuses and breaks:
-//! every byte arrives, or the run says that not all of them did.
+//! A long transfer by each copy method while system calls are interrupted, delayed or fail: every
+//! byte arrives, or the run reports the failure.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -12,20 +12,20 @@ use crate::support::strace::{can_trace, injected};
 
 const SIZE: usize = (4 << 20) + 13;
 
-/// The ways from us to a peer and back, by what the near ends are.
+/// The copy methods, by the kinds of the local ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Method {
     /// A file as stdin, a pipe as stdout: sendfile, splice.
     File,
     /// Pipes on both sides: splice, splice.
     Pipe,
-    /// From a file into a file: sendfile, and splice through a pipe of our own.
+    /// From a file to a file: sendfile, and splice through a pipe.
     FileToFile,
-    /// Somebody looks at every byte: read and write.
+    /// A dump needs every byte: read and write.
     Dump,
 }
 
-/// The client of this way, and where the answer ends up if not on stdout.
+/// The client for this method.
 fn client(method: Method, dir: &Path, peer: std::net::SocketAddr) -> Sockit {
     let plain = sockit("tcp-client -q").to(peer);
     let from_file = |run: Sockit| run.stdin_from(File::open(dir.join("input")).unwrap());
@@ -84,7 +84,7 @@ fn interrupted_calls_lose_no_byte() {
         let is_complete = echoed(method, &run, dir.path()) == input();
         match (run.code, is_complete) {
             (0, true) => Ok(()),
-            _ => Err(format!("{row:?}: code {}, whole {is_complete}: {}", run.code, run.stderr)),
+            _ => Err(format!("{row:?}: code {}, complete {is_complete}: {}", run.code, run.stderr)),
         }
     });
 }
@@ -103,7 +103,7 @@ fn full_disk_during_transfer_exits_23_and_keeps_the_part() {
         let run = injected(run, call, "ENOSPC", when).run();
         let echoed_bytes = echoed(method, &run, dir.path());
         is_orderly(&run)?;
-        // If it is the dump that can take no more, the talk itself goes on.
+        // If the dump fails, the session continues.
         let lacks = echoed_bytes.len() < SIZE || run.stderr.contains("file /dev/null");
         match run.code == 23 && lacks && input().starts_with(&echoed_bytes) {
             true => Ok(()),

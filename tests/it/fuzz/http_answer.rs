@@ -1,11 +1,11 @@
-//! The fuzz target's entry, run by the ordinary tests: its corpus, and random bends of it.
+//! The fuzz target `answer` on its corpus and on mutated seeds.
 
 use proptest::prelude::*;
 
 #[path = "../../../fuzz/fuzz_targets/entry.rs"]
 mod entry;
 
-/// The seeds the fuzzer begins with.
+/// The seeds of the corpus.
 fn seeds() -> Vec<Vec<u8>> {
     let place = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/answer");
     let files = std::fs::read_dir(place).expect("the corpus");

@@ -1,5 +1,5 @@
-//! The fuzz targets for words, DNS replies and framing, run by the ordinary tests: their corpora,
-//! and random bends of them.
+//! The fuzz targets for URLs, endpoints, rules, DNS replies and framing on their corpora and on
+//! mutated seeds.
 
 use proptest::prelude::*;
 
@@ -12,7 +12,7 @@ mod words_entry;
 
 type Entry = fn(&[u8]);
 
-/// Each corpus, and what reads it.
+/// Each corpus and its target.
 const TARGETS: [(&str, Entry); 5] = [
     ("url", words_entry::url),
     ("url", words_entry::endpoint),
@@ -21,7 +21,7 @@ const TARGETS: [(&str, Entry); 5] = [
     ("framing", framing_entry::framing),
 ];
 
-/// All seeds, each with its reader.
+/// All seeds, each with its target.
 fn seeds() -> Vec<(Entry, Vec<u8>)> {
     let mut seeds = Vec::new();
     for (corpus, entry) in TARGETS {

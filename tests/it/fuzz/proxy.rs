@@ -1,4 +1,4 @@
-//! The fuzz target for proxies, run by the ordinary tests: its corpus, and random bends of it.
+//! The fuzz target `proxy` on its corpus and on mutated seeds.
 
 use proptest::prelude::*;
 

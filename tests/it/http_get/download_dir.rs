@@ -1,4 +1,4 @@
-//! A directory in which files come to be.
+//! A directory for downloads.
 
 use std::fs;
 use std::path::PathBuf;
@@ -9,33 +9,33 @@ use tempfile::TempDir;
 use crate::support::origin::Origin;
 use crate::support::sockit::{LIMIT, Sockit};
 
-/// The directory; it goes with the test.
+/// The directory; removed when dropped.
 pub struct DownloadDir {
     dir: TempDir,
 }
 
 impl DownloadDir {
-    /// An empty one.
+    /// Creates it.
     pub fn new() -> DownloadDir {
         DownloadDir { dir: tempfile::tempdir().unwrap() }
     }
 
-    /// Where `name` is in it.
+    /// The path of `name` in it.
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    /// What `name` holds, if it is there.
+    /// The content of `name`, if it exists.
     pub fn read(&self, name: &str) -> Option<String> {
         fs::read_to_string(self.path(name)).ok()
     }
 
-    /// A run of http-get that saves what `server` has as `f`.
+    /// A run of http-get that saves the response of `server` as `f`.
     pub fn get(&self, server: &Origin, flags: &str) -> Sockit {
         server.get(flags).arg("-o").arg(self.path("f"))
     }
 
-    /// What is in it, in order.
+    /// The names of its files, sorted.
     pub fn names(&self) -> Vec<String> {
         let files = fs::read_dir(self.dir.path()).unwrap();
         let mut names: Vec<_> =
@@ -44,7 +44,7 @@ impl DownloadDir {
         names
     }
 
-    /// Waits until `name` holds `text`.
+    /// Waits until the content of `name` is `text`.
     pub fn wait_for_content(&self, name: &str, text: &str) {
         let until = Instant::now() + LIMIT;
         while self.read(name).as_deref() != Some(text) {

@@ -1,4 +1,4 @@
-//! Files: untouched, whole, or a part that can be gone on with.
+//! Output files: unchanged, complete, or a part that can be continued.
 
 use std::fs;
 
@@ -88,7 +88,7 @@ fn continue_of_complete_part_renames_it() {
     downloads.get(&origin([none(10)]), "-q --continue").run().exits(0);
     assert_eq!(downloads.read("f").as_deref(), Some("helloworld"));
     assert_eq!(downloads.names(), ["f"]);
-    // The file itself stands, and is whole.
+    // The file itself is complete.
     downloads.get(&origin([none(10)]), "-q --continue").run().exits(0);
     assert_eq!(downloads.read("f").as_deref(), Some("helloworld"));
     fs::write(downloads.path("f.part"), "hello and much too much").unwrap();
@@ -181,7 +181,7 @@ fn continue_of_complete_file_sends_a_conditional_request() {
     }
 }
 
-/// Whether files here have extended attributes, which hold what a file is part of.
+/// Whether files here have extended attributes, which hold the validator of a part.
 fn has_attributes(downloads: &DownloadDir) -> bool {
     let flags = rustix::fs::XattrFlags::empty();
     rustix::fs::setxattr(downloads.path("f"), "user.test", b"x", flags).is_ok()

@@ -1,4 +1,4 @@
-//! https: what TLS adds to the truth about endings.
+//! https: how the end of a TLS stream ends a transfer.
 
 use crate::support::certificates::Authority;
 use crate::support::origin::{ok, origin, to};
@@ -6,7 +6,7 @@ use crate::support::peer::{Script, peer};
 use crate::support::process::Daemon;
 use crate::support::sockit::{Sockit, sockit};
 
-/// A server of ours that says `answer` under TLS, with its fingerprint.
+/// A sockit that sends `answer` over TLS, with its fingerprint.
 fn https(answer: &[u8], ends: bool) -> (Daemon, String) {
     let mut server = sockit("tcp-server --tls --service pipe --once").stdin_open().serve();
     server.wait_for_log("SHA-256: ");
@@ -32,7 +32,7 @@ fn body_to_end_of_stream_requires_close_notify() {
     let (server, pin) = https(b"HTTP/1.1 200 OK\r\n\r\nhello", false);
     let run = get(&server, &pin, "").start();
     run.wait_for_output("hello");
-    // Whoever leaves with something unread resets the connection.
+    // Closing with unread data resets the connection.
     server.wait_for_output("\r\n\r\n");
     server.signal(9);
     run.wait().exits(18).prints("hello").logs("close_notify").fails_at("receive");

@@ -35,11 +35,11 @@ fn peer_below_speed_limit_exits_28() {
         run.exits(28).fails_at("receive").logs("slower than 1000 bytes/s over 300ms");
         run.logs(&format!("got {got} of 1000000 bytes")).prints(begin);
     }
-    // One that says nothing at all, and one that never stops saying next to nothing.
+    // A peer that sends nothing, and one that sends very slowly.
     origin([Answer::ThenSilence(Vec::new())]).get(flags).run().exits(28).fails_at("receive");
     let endless = Answer::Drip(HEAD.repeat(100).into_bytes(), Duration::from_millis(20));
     origin([endless]).get(flags).run().exits(28).fails_at("receive").logs("slower than");
-    // What came in a burst is no credit for what follows.
+    // A burst does not count for a later period.
     drip(&"x".repeat(500_000)).get(flags).run().exits(28).logs("got 500000 of");
 }
 
@@ -70,7 +70,7 @@ fn interrupted_transfer_names_continue() {
         downloads.wait_for_content("f.part", "hello");
         run.signal(signal);
         run.wait().exits(code).fails_at("receive").logs("hint:").logs("--continue");
-        // Nothing to continue: the number alone says it.
+        // There is nothing to continue: the exit code suffices.
         let run = server.get("").start();
         run.wait_for_output("hello");
         run.signal(signal);
@@ -106,6 +106,6 @@ fn unix_beside_proxy_source_or_nothing_is_usage_error() {
     {
         sockit("http-get").and(words).arg("http://h/").run().exits(2).prints("");
     }
-    // No proxy at all is what --proxy '' says.
+    // `--proxy ''` selects no proxy.
     sockit("http-get --unix /nonexistent/s --proxy ''").arg("http://h/").run().exits(7);
 }

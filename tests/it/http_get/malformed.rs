@@ -1,5 +1,5 @@
-//! Answers as they should not be, each with its exact verdict: taken with exactly this body, or
-//! refused with the code of its class and exactly what had come.
+//! Malformed responses: each is accepted with exactly this body, or fails with the exit code of its
+//! class after exactly the bytes before the error.
 
 use crate::support::origin::{Answer, origin};
 

@@ -1,11 +1,12 @@
-//! Pieces of a body: what is announced is what comes, and no two files are made into one.
+//! Partial responses: the received range is the announced one, and two versions are never merged
+//! into one file.
 
 use std::fs;
 
 use super::download_dir::DownloadDir;
 use crate::support::origin::{Answer, ok, origin};
 
-/// A 206 with these header lines.
+/// A response 206 with these fields.
 fn piece(lines: &[&str], body: &str) -> Vec<u8> {
     format!("HTTP/1.1 206 Part\r\n{}\r\n\r\n{body}", lines.join("\r\n")).into_bytes()
 }
@@ -20,7 +21,7 @@ fn chunked(body: &str) -> String {
     format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len())
 }
 
-/// A place in which five of ten bytes came.
+/// A directory with a part of five of ten bytes.
 fn half() -> DownloadDir {
     let downloads = DownloadDir::new();
     let cut = "HTTP/1.1 200 OK\r\nETag: \"v1\"\r\nContent-Length: 10\r\n\r\n01234";
@@ -109,7 +110,7 @@ fn part_of_a_single_range_is_never_continued() {
         assert_eq!(downloads.read("f").as_deref(), Some("0123456789"), "{flags}");
         assert!(!server.requests()[1].contains("Range"), "{}", server.requests()[1]);
     }
-    // A killed run leaves its mark too.
+    // Also after a run that was killed.
     let downloads = DownloadDir::new();
     let cut = piece(&["Content-Range: bytes 5-9/10", "Content-Length: 5"], "56");
     let server = origin([Answer::ThenSilence(cut), Answer::Bytes(whole.clone())]);

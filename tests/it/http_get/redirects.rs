@@ -1,4 +1,4 @@
-//! Where a peer may send us, and what we take along.
+//! Redirects: which are followed, and which fields are sent along.
 
 use crate::support::origin::{ok, origin, to};
 use crate::support::sockit::sockit;

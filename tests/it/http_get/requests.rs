@@ -1,4 +1,4 @@
-//! What is asked, and what never reaches the wire.
+//! What a request has, and what never reaches the network.
 
 use crate::support::origin::{ok, origin};
 use crate::support::peer::{Script, peer_on};
@@ -183,7 +183,7 @@ fn proxy_status_407_exits_97_without_its_body() {
         (downloads.read("f").as_deref(), downloads.names()),
         (Some("old"), vec!["f".to_string()])
     );
-    // Without a proxy it is the server's own word.
+    // Without a proxy it is a status of the server.
     proxy.get("-q").run().exits(22).fails_at("receive").prints("page");
 }
 

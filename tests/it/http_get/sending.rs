@@ -1,4 +1,4 @@
-//! Long requests, and peers who do not take them.
+//! Long requests, and peers that do not read them.
 
 use std::io::Read;
 use std::thread;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::support::peer::{Script, peer};
 use crate::support::sockit::{Sockit, sockit};
 
-/// A request of 1.5 MB, through a buffer that holds little of it.
+/// A request of 1.5 MB with a small send buffer.
 fn long(addr: std::net::SocketAddr) -> Sockit {
     let mut get = sockit("http-get --send-buffer 8k").arg(format!("http://{addr}/"));
     for n in 0..15 {

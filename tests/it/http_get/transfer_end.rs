@@ -1,4 +1,4 @@
-//! How a transfer ends, and that the number says so.
+//! How a transfer ends, and its exit code.
 
 use std::time::Duration;
 
@@ -93,7 +93,7 @@ fn closed_stdout_exits_0() {
     let long = ok(&"x".repeat(20 << 20));
     let run = origin([long]).get("-q").redirect("| head -c 10; test ${PIPESTATUS:-0} = 0").run();
     run.exits(0).prints("x".repeat(10)).logs_nothing();
-    // It leaves while nothing comes.
+    // It is closed while no data arrives.
     let silent = origin([Answer::ThenSilence(b"HTTP/1.1 200 OK\r\n\r\nhello".to_vec())]);
     let (reader, writer) = std::io::pipe().expect("a pipe");
     let run = silent.get("-q").stdout_to(writer).start();
@@ -193,7 +193,7 @@ fn unread_stdout_does_not_delay_the_timeout() {
     coder.write_all(&vec![b'x'; 3 << 20]).unwrap();
     let coded =
         [b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n".to_vec(), coder.finish().unwrap()];
-    // A pipe of the largest size, spliced into, holds several times that size.
+    // A pipe of the largest size that is spliced into holds several times that size.
     for answer in [coded.concat(), ok(&"x".repeat(40 << 20))] {
         let server = origin([answer]);
         let (reader, writer) = std::io::pipe().expect("a pipe");

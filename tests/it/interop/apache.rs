@@ -1,4 +1,4 @@
-//! A second real server, with codings made on the fly: Apache with a private configuration.
+//! Apache with a private configuration, which encodes on the fly.
 
 use std::fs;
 use std::path::Path;
@@ -8,11 +8,11 @@ use super::web_servers::{Server, body};
 use crate::support::peer::{free_port, program};
 use crate::support::sockit::sockit;
 
-/// Where Debian keeps its modules.
+/// The path of its modules on Debian.
 const MODULES: &str = "/usr/lib/apache2/modules";
 
 fn apache() -> Option<Server> {
-    // Debian keeps it where only root's PATH leads.
+    // Debian installs it in a folder that only root's PATH has.
     let mut command = match Path::new("/usr/sbin/apache2") {
         there if there.exists() => Command::new(there),
         _ => program("apache2")?,
@@ -24,7 +24,7 @@ fn apache() -> Option<Server> {
     fs::write(dir.path().join("docs/big"), body(3 << 20)).unwrap();
     let modules = ["mpm_event", "authz_core", "mime", "filter", "deflate", "brotli", "alias"];
     let modules = modules.map(|name| format!("LoadModule {name}_module {MODULES}/mod_{name}.so\n"));
-    // Whoever starts it as root must say whose it is to be; the files are for everybody.
+    // As root it needs a user to change to, who must be able to read the files.
     let conf = format!(
         "{modules}
          ServerRoot {home}

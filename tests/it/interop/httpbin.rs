@@ -1,7 +1,6 @@
-//! A third real server, made to try clients: httpbin, from Python's package index.
+//! httpbin, a server for testing clients, from Python's package index.
 //!
-//! Debian has no package of it, so it is welcome rather than wanted: where Python cannot import
-//! it, its test skips and says so.
+//! Debian has no package of it: without the Python module its tests are skipped.
 
 use std::process::{Command, Stdio};
 
@@ -30,7 +29,7 @@ fn httpbin() -> Option<Server> {
     Some(Server::start(command, port, tempfile::tempdir().unwrap()))
 }
 
-/// Whose answers do not depend on who asks, with the code that we end with.
+/// Paths whose responses do not depend on the client, with the exit code.
 const PLAIN: [(&str, i32); 24] = [
     ("/range/1024", 0),
     ("/stream-bytes/50000?seed=1", 0),

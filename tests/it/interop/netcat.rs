@@ -1,4 +1,4 @@
-//! nc, ncat, socat and busybox at the other end, in both roles.
+//! nc, ncat, socat and busybox as peers, in both roles.
 
 use std::net::SocketAddr;
 use std::process::Stdio;
@@ -7,14 +7,14 @@ use crate::support::peer;
 use crate::support::process::Process;
 use crate::support::sockit::{LIMIT, Run, sockit};
 
-/// A real peer's command line; `PORT` stands for the port.
+/// The command line of a peer; `PORT` is replaced by the port.
 struct Tool {
     program: &'static str,
     args: &'static [&'static str],
 }
 
-/// nc.openbsd, ncat and busybox leave as soon as their caller has finished, whatever they still have to
-/// say; against them, ours must not finish first.
+/// nc.openbsd, ncat and busybox exit at the client's end of stream, whatever they still have to
+/// send; against them, tcp-client must not half-close first.
 fn client_line(tool: &Tool) -> &'static str {
     match tool.program {
         "nc.openbsd" | "ncat" | "busybox" => "tcp-client --no-half-close",
@@ -22,7 +22,7 @@ fn client_line(tool: &Tool) -> &'static str {
     }
 }
 
-/// Clients that finish at the end of their stdin and stay for the answer.
+/// Clients that half-close at the end of their stdin and wait for the answer.
 const CLIENTS: [Tool; 4] = [
     Tool { program: "nc.openbsd", args: &["-N", "127.0.0.1", "PORT"] },
     Tool { program: "ncat", args: &["127.0.0.1", "PORT"] },
@@ -30,7 +30,7 @@ const CLIENTS: [Tool; 4] = [
     Tool { program: "busybox", args: &["nc", "127.0.0.1", "PORT"] },
 ];
 
-/// Servers that take one caller and join it to their stdin and stdout.
+/// Servers of one client, connected to stdin and stdout.
 const SERVERS: [Tool; 4] = [
     Tool { program: "nc.openbsd", args: &["-N", "-l", "127.0.0.1", "PORT"] },
     Tool { program: "ncat", args: &["-l", "127.0.0.1", "PORT"] },
@@ -101,7 +101,7 @@ fn tcp_client_exchanges_data_with_netcat_server() {
     }
 }
 
-/// What a peer sends arrives whole where we have no input: its own end of stream comes first.
+/// Data of a peer is complete where tcp-client has no input: the peer's end of stream comes first.
 #[test]
 fn null_stdin_gets_the_complete_file_from_netcat_server() {
     let traditional =
@@ -129,13 +129,13 @@ fn null_stdin_gets_the_complete_file_from_netcat_client() {
         let server = sockit("tcp-server --service pipe --once").serve();
         let file = bytes(300_000);
         let Some(mut client) = tool.start_open(server.port()) else { continue };
-        // Input that comes late: a peer that has seen our end of stream would be gone by then.
+        // The input is late: a peer that had read our end of stream would have exited by then.
         server.wait_for_log("Accept new connection");
         client.write_stdin(&file);
         client.close_stdin();
         server.wait_for_output_len(file.len());
         if tool.program == "curl" {
-            // It waits for our end of stream, and never sends its own.
+            // It waits for our end of stream and never sends its own.
             client.signal(libc::SIGTERM);
         }
         let run = server.wait();

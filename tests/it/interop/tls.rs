@@ -1,4 +1,4 @@
-//! openssl, ncat, socat and Python at the other end of TLS, in both roles.
+//! openssl, ncat, socat and Python as TLS peers, in both roles.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -11,13 +11,13 @@ use crate::support::peer;
 use crate::support::process::Process;
 use crate::support::sockit::{LIMIT, Run, sockit};
 
-/// A real peer's command line; `{port}`, `{ca}` and `{paper}` stand for what they say.
+/// The command line of a peer; `{port}`, `{ca}` and `{certificate}` are replaced.
 struct Tool {
     program: &'static str,
     args: &'static [&'static str],
 }
 
-/// Sends stdin, half-closes, and prints what comes until the peer's goodbye.
+/// Sends stdin, half-closes, and prints what it reads until close_notify.
 const PYTHON_CLIENT: &str = "
 import socket, ssl, sys, threading
 port, ca = int(sys.argv[1]), sys.argv[2]
@@ -36,12 +36,12 @@ sender.join()
 stream.unwrap()
 ";
 
-/// Echoes one caller to its end.
+/// Echoes one client to its end.
 const PYTHON_ECHO: &str = "
 import socket, ssl, sys
-port, paper = int(sys.argv[1]), sys.argv[2]
+port, cert = int(sys.argv[1]), sys.argv[2]
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-context.load_cert_chain(paper)
+context.load_cert_chain(cert)
 stream, _ = socket.create_server(('127.0.0.1', port)).accept()
 stream = context.wrap_socket(stream, server_side=True)
 while piece := stream.recv(65536):
@@ -49,7 +49,7 @@ while piece := stream.recv(65536):
 stream.unwrap()
 ";
 
-/// Clients that send their stdin and print what comes.
+/// Clients that send stdin and print what they read.
 const CLIENTS: [Tool; 4] = [
     Tool {
         program: "openssl",
@@ -71,7 +71,7 @@ const CLIENTS: [Tool; 4] = [
     Tool { program: "python3", args: &["-c", PYTHON_CLIENT, "{port}", "{ca}"] },
 ];
 
-/// Servers that echo one caller to its end.
+/// Servers that echo one client to its end.
 const SERVERS: [Tool; 2] = [
     Tool { program: "python3", args: &["-c", PYTHON_ECHO, "{port}", "{certificate}"] },
     Tool {
@@ -84,7 +84,7 @@ const SERVERS: [Tool; 2] = [
     },
 ];
 
-/// A server that echoes until its caller says goodbye, and leaves without one.
+/// A server that echoes until close_notify and sends none itself.
 const NCAT: Tool = Tool {
     program: "ncat",
     args: &[
@@ -133,7 +133,7 @@ fn tls_client_gets_every_byte_from_echo() {
         let server =
             sockit("tcp-server --service echo --once --tls --cert").arg(&certificate).serve();
         let sent = bytes(16 << 20);
-        // openssl never leaves by itself.
+        // openssl never exits by itself.
         let stays = tool.program == "openssl";
         let input = (!stays).then(|| sent.clone());
         let Some(mut client) = tool.start(server.port(), &ca, &certificate, input) else {
@@ -146,7 +146,7 @@ fn tls_client_gets_every_byte_from_echo() {
         }
         let run = client.wait();
         assert!(run.stdout == sent, "{}: {} back, {}", tool.program, run.stdout.len(), run.stderr);
-        // Who leaves without a goodbye has cut the stream.
+        // A stream without close_notify is truncated.
         let code = if matches!(tool.program, "ncat" | "openssl") { 18 } else { 0 };
         server.wait().exits(code);
     }
@@ -182,7 +182,7 @@ fn ncat_child_answers_over_tls() {
     assert!(run.code == 0 || run.code == 18, "{run:?}");
 }
 
-/// ncat ends without close_notify, which is 18, but not before all of it has come.
+/// ncat ends without close_notify, which is 18, but only after all data.
 #[test]
 fn null_stdin_gets_the_complete_file_from_tls_server() {
     let authority = Authority::new();
@@ -222,7 +222,7 @@ fn null_stdin_gets_the_complete_file_from_tls_server() {
         let at: SocketAddr = ([127, 0, 0, 1], port).into();
         let client = sockit("tcp-client --tls --server-name localhost --ca-file").arg(&ca);
         let client = client.to(at).and("-v").start();
-        // s_server stops at its first record when its stdin is ready before the handshake.
+        // s_server stops at its first record if its stdin is readable before the handshake.
         client.wait_for_log("Connected to");
         server.write_stdin(&file);
         server.close_stdin();
@@ -271,7 +271,7 @@ fn openssl_server_negotiates_both_versions() {
     }
 }
 
-/// A certificate that `openssl req -x509` makes with these words, and its key beside it.
+/// A certificate that `openssl req` makes with these arguments, with its key beside it.
 fn openssl_certificate(authority: &Authority, words: &[&str]) -> Option<std::path::PathBuf> {
     let mut openssl = peer::program("openssl")?;
     let certificate = authority.file(&format!("openssl-{}.pem", words.len()));
@@ -282,7 +282,7 @@ fn openssl_certificate(authority: &Authority, words: &[&str]) -> Option<std::pat
     Some(certificate)
 }
 
-/// A server of OpenSSL's that shows this certificate to any number of clients.
+/// An OpenSSL server with this certificate for any number of clients.
 fn openssl_server(certificate: &Path) -> Option<(Process, u16)> {
     let mut openssl = peer::program("openssl")?;
     let port = peer::free_port();
@@ -294,7 +294,7 @@ fn openssl_server(certificate: &Path) -> Option<(Process, u16)> {
     Some((server, port))
 }
 
-/// The fingerprint of a certificate, as OpenSSL names it.
+/// The fingerprint of a certificate, printed by OpenSSL.
 fn openssl_fingerprint(certificate: &Path) -> String {
     let mut openssl = peer::program("openssl").expect("it was there before");
     openssl.args(["x509", "-noout", "-fingerprint", "-sha256", "-in"]).arg(certificate);
@@ -320,7 +320,7 @@ fn openssl_certificates_are_read() {
 fn openssl_self_signed_certificate_is_trusted_only_when_given() {
     let authority = Authority::new();
     let names = "subjectAltName=DNS:localhost";
-    // With an alternative name, and with the common name alone, as most recipes make it.
+    // With an alternative name, and with the common name only, as most recipes make it.
     for words in [
         &["-x509", "-subj", "/CN=localhost", "-addext", names][..],
         &["-x509", "-subj", "/CN=localhost"],
@@ -397,12 +397,12 @@ fn tls_failure_is_logged_in_words() {
     server.wait_for_log("the peer is incompatible: no ");
 }
 
-/// Sends half of it, then lets the connection go without a goodbye, or right after it.
+/// Sends half of it, then closes without close_notify, or resets after it.
 const PYTHON_CUTS: &str = "
 import socket, ssl, sys, struct
-paper, how = sys.argv[1], sys.argv[2]
+cert, how = sys.argv[1], sys.argv[2]
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-context.load_cert_chain(paper)
+context.load_cert_chain(cert)
 server = socket.create_server(('127.0.0.1', 0))
 print(server.getsockname()[1], flush=True)
 stream, _ = server.accept()
@@ -410,7 +410,7 @@ stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 stream = context.wrap_socket(stream, server_side=True)
 stream.sendall(b'half of it')
 while stream.recv(4): pass
-if how == 'goodbye':
+if how == 'notify':
     stream.sendall(b' and the rest')
     stream.unwrap()
 bare = socket.socket(fileno=stream.detach())
@@ -419,7 +419,7 @@ if how != 'fin':
 bare.close()
 ";
 
-/// What our client makes of a Python server that leaves in this way.
+/// Runs tcp-client against a Python server that ends in this way.
 fn run_against(how: &str) -> Option<Run> {
     let authority = Authority::new();
     let (ca, certificate) = (authority.ca(), authority.certificate(&["localhost"]));
@@ -442,17 +442,16 @@ fn fin_or_reset_without_close_notify_exits_18() {
     }
 }
 
-/// Both have said goodbye, and everything came: what the connection comes to afterwards is nobody's
-/// loss.
+/// After both close_notify all data has arrived: a later reset is no error.
 #[test]
 fn reset_after_both_close_notify_exits_0() {
     for _ in 0..5 {
-        let Some(run) = run_against("goodbye") else { return };
+        let Some(run) = run_against("notify") else { return };
         run.exits(0).prints("half of it and the rest").logs_nothing();
     }
 }
 
-/// Ends by a bare FIN when its stdin ends, and prints what still comes.
+/// Ends with a FIN without close_notify at the end of its stdin, and prints what it still reads.
 const NCAT_CLIENT: Tool = Tool { program: "ncat", args: &["--ssl", "127.0.0.1", "{port}"] };
 
 #[test]
@@ -497,7 +496,7 @@ fn saved_file_without_close_notify_is_a_part_unless_allowed() {
     }
 }
 
-/// Sends an answer and a bare FIN, and prints what it reads up to close_notify.
+/// Sends an answer and a FIN without close_notify, and prints what it reads up to close_notify.
 const PYTHON_BARE_FIN: &str = "
 import socket, ssl, sys
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

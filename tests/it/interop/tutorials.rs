@@ -1,5 +1,5 @@
-//! The tutorial programs sockit grew from, as peers that know nothing of it: each talks to
-//! sockit unchanged, in either role, byte for byte.
+//! The tutorial programs, unchanged, as peers in both roles: each exchanges the same bytes with
+//! sockit as with its counterpart.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ fn python(program: &str) -> Option<Command> {
     Some(python)
 }
 
-/// A tutorial's server; ends when dropped.
+/// A server of the tutorials; killed when dropped.
 struct Theirs {
     child: Child,
     addr: SocketAddr,
@@ -39,7 +39,7 @@ fn their_server(program: &str) -> Option<Theirs> {
     Some(Theirs { child, addr: ([127, 0, 0, 1], port).into() })
 }
 
-/// A tutorial's client against our server.
+/// A client of the tutorials against this server.
 fn their_client(program: &str, server: &Daemon, args: &[&str], input: &str) -> Option<Run> {
     let mut command = python(program)?;
     command.arg(server.port().to_string()).args(args);

@@ -1,4 +1,4 @@
-//! Real servers: nginx with a private configuration, and Python's own.
+//! nginx with a private configuration, and Python's http.server.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use crate::support::peer::{free_port, program, wait_for_listener};
 use crate::support::sockit::sockit;
 
-/// A server of somebody else's, killed with its test.
+/// A real web server, killed when dropped.
 pub struct Server {
     child: Child,
     port: u16,
@@ -24,7 +24,7 @@ impl Drop for Server {
 }
 
 impl Server {
-    /// Starts it, and waits until it listens.
+    /// Starts it and waits until it listens.
     pub fn start(mut command: Command, port: u16, dir: TempDir) -> Server {
         let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = quiet.spawn().expect("the server starts");
@@ -32,18 +32,18 @@ impl Server {
         Server { child, port, dir }
     }
 
-    /// Where it has this path.
+    /// The URL of this path.
     pub fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
-    /// A file in its folder.
+    /// The path of a file in its folder.
     pub fn file(&self, name: &str) -> std::path::PathBuf {
         self.dir.path().join(name)
     }
 }
 
-/// A body that does not compress to nothing, and is the same every time.
+/// A reproducible body that compresses poorly.
 pub fn body(size: usize) -> Vec<u8> {
     let mut state = 88172645463325252_u64;
     let mut byte = || {
@@ -65,7 +65,7 @@ fn python() -> Option<Server> {
 }
 
 fn nginx() -> Option<Server> {
-    // Debian keeps it where only root's PATH leads.
+    // Debian installs it in a folder that only root's PATH has.
     let mut command = match Path::new("/usr/sbin/nginx") {
         there if there.exists() => Command::new(there),
         _ => program("nginx")?,
@@ -106,7 +106,7 @@ fn nginx() -> Option<Server> {
 fn unix_socket_reaches_nginx_under_host_of_url() {
     let Some(server) = nginx() else { return };
     let get = |url: &str| sockit("http-get -q --unix").arg(server.file("socket")).arg(url);
-    // The proxy of the environment is for hosts, not for this socket.
+    // A proxy of the environment is not used for this socket.
     let dead = "http://127.0.0.1:9";
     get("http://docker.example:81/host")
         .env("http_proxy", dead)
@@ -127,7 +127,7 @@ fn python_server_body_is_complete() {
     run.exits(0);
     assert!(run.stdout == body(3 << 20));
     sockit("http-get -q").arg(server.url("/none")).run().exits(22);
-    // It knows no ranges: what stands is of no use, and all of it comes again.
+    // It has no ranges: the part is useless, and the complete body is sent again.
     let target = server.file("copy");
     fs::write(server.file("copy.part"), "not of this body").unwrap();
     sockit("http-get --continue -o").arg(&target).arg(server.url("/big")).run().exits(0);
@@ -167,14 +167,14 @@ fn nginx_interrupted_download_is_continued() {
     let whole = sockit("http-get --continue -o").arg(&target).arg(server.url("/big")).run();
     whole.exits(0).logs("206 Partial Content");
     assert!(fs::read(&target).unwrap() == body(3 << 20));
-    // It has changed since, though not in size.
+    // The file has changed since, though not in size.
     get("--timeout 2").run().exits(28);
     fs::write(server.file("big"), [body(1), body(3 << 20)].concat()).unwrap();
     sockit("http-get -q --continue -o").arg(&target).arg(server.url("/big")).run().exits(0);
     assert!(fs::read(&target).unwrap() == [body(1), body(3 << 20)].concat());
 }
 
-/// The tutorial's whole answer to its own GET, split at the blank line.
+/// The body that the tutorial's client gets.
 fn tutorial_body(server: &Server, path: &str) -> Option<Vec<u8>> {
     let mut python = program("python3")?;
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tutorials");

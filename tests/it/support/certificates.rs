@@ -1,4 +1,4 @@
-//! Certificates for the tests, made where they are needed and gone with their directory.
+//! Certificates for the tests.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tempfile::TempDir;
 
-/// An authority that signs whatever a test wants, and the directory its papers lie in.
+/// A certificate authority and the directory of its files.
 pub struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     dir: TempDir,
@@ -16,7 +16,7 @@ pub struct Authority {
 pub type PemFile = PathBuf;
 
 impl Authority {
-    /// An authority nobody knows yet.
+    /// Generates a new authority.
     pub fn new() -> Authority {
         let mut params = CertificateParams::new(Vec::new()).expect("no names");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -26,17 +26,17 @@ impl Authority {
         Authority { issuer, dir: TempDir::new().expect("a directory") }
     }
 
-    /// Its own certificate, for those who are to believe it.
+    /// The file of its own certificate.
     pub fn ca(&self) -> PathBuf {
         self.write("ca", &self.issuer.pem())
     }
 
-    /// A paper for these names.
+    /// Makes a certificate for these names.
     pub fn certificate(&self, names: &[&str]) -> PemFile {
         self.certificate_with(names, |_| ())
     }
 
-    /// The same, changed before it is signed.
+    /// Makes a certificate with parameters that `change` sets.
     pub fn certificate_with(
         &self,
         names: &[&str],
@@ -49,7 +49,7 @@ impl Authority {
         self.write(&format!("{}-{count}", names.join("+")), &pem)
     }
 
-    /// A paper that signs itself, and calls itself an authority as `openssl req -x509` does.
+    /// Makes a self-signed certificate that is marked as an authority, as `openssl req -x509` does.
     pub fn self_signed(&self, names: &[&str]) -> PemFile {
         let (params, key) = params(names, |params| {
             params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -58,7 +58,7 @@ impl Authority {
         self.write("self-signed", &(certificate.pem() + &key.serialize_pem()))
     }
 
-    /// A file beside the papers.
+    /// The path of a file beside the certificates.
     pub fn file(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
@@ -77,7 +77,7 @@ fn params(
 ) -> (CertificateParams, KeyPair) {
     let names: Vec<String> = names.iter().map(|name| name.to_string()).collect();
     let mut params = CertificateParams::new(names).expect("names");
-    params.distinguished_name.push(DnType::CommonName, "somebody");
+    params.distinguished_name.push(DnType::CommonName, "subject");
     change(&mut params);
     (params, KeyPair::generate().expect("a key"))
 }

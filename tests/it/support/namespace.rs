@@ -1,7 +1,8 @@
-//! A small machine of its own for a run: network, resolver and mounts that no other test sees.
+//! Namespaces for a run: network, mounts and processes of its own, with its own resolver
+//! configuration.
 //!
-//! Made by unshare(1), as root or as a user; where the machine does not let us, the test is
-//! skipped with a message.
+//! Made by unshare(1), as root or as a user; where that is not permitted, the test is skipped with
+//! a message.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -11,7 +12,7 @@ use tempfile::TempDir;
 use crate::support::peer;
 use crate::support::sockit::{Run, sockit};
 
-/// What differs from the machine around it.
+/// What differs from the machine.
 pub struct Namespace {
     unshare: Vec<&'static str>,
     dir: TempDir,
@@ -20,37 +21,37 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// Loopback is up, and nothing else differs yet.
+    /// New namespaces in which only loopback is up.
     pub fn new() -> Namespace {
         let dir = tempfile::tempdir().expect("a folder for the namespace's files");
         let unshare = ["unshare", "-r", "-m", "-n", "-p", "-f", "--kill-child"].to_vec();
         Namespace { unshare, dir, mounts: String::new(), before: String::new() }
     }
 
-    /// The network is the test's own after all, so that its peers can be reached.
+    /// Keeps the network of the test, so that its peers can be reached.
     pub fn with_host_network(mut self) -> Namespace {
         self.unshare.retain(|word| *word != "-n");
         self
     }
 
-    /// Its processes are ours after all, so that sockit is the one that is started, and hears the
-    /// signals it is sent. What runs beside it must end by itself.
+    /// Keeps the process namespace of the test, so that sockit is the process that is started and
+    /// receives its signals. What runs beside it must end by itself.
     pub fn with_host_processes(mut self) -> Namespace {
         self.unshare.retain(|word| !["-p", "-f", "--kill-child"].contains(word));
         self
     }
 
-    /// Where names are looked up: `hosts: files dns`.
+    /// Sets the sources of names: `hosts: files dns`.
     pub fn nsswitch(self, text: &str) -> Namespace {
         self.etc("nsswitch.conf", text)
     }
 
-    /// The name servers: `nameserver 127.0.0.1`.
+    /// Sets the name servers: `nameserver 127.0.0.1`.
     pub fn resolv(self, text: &str) -> Namespace {
         self.etc("resolv.conf", text)
     }
 
-    /// Another file of /etc.
+    /// Replaces another file of /etc.
     pub fn etc(mut self, name: &str, text: &str) -> Namespace {
         let file = self.dir.path().join(name);
         fs::write(&file, format!("{text}\n")).expect("a file for the namespace");
@@ -58,20 +59,19 @@ impl Namespace {
         self
     }
 
-    /// Shell commands that run inside before sockit does; what they leave in the background
-    /// ends with it.
+    /// Shell commands that run before sockit; processes that they leave in the background end with
+    /// it.
     pub fn before(mut self, script: &str) -> Namespace {
         self.before = format!("{script}\n");
         self
     }
 
-    /// Runs this sockit command line inside; None where the machine lets nobody make
-    /// namespaces.
+    /// Runs this command line inside; `None` where namespaces are not permitted.
     pub fn run(&self, line: &str) -> Option<Run> {
         Some(sockit(line).under(self.words()?).run())
     }
 
-    /// The words that start a program inside, to be followed by the program's own.
+    /// The words that start a program inside, before the program's own.
     pub fn words(&self) -> Option<Vec<String>> {
         let Namespace { unshare, mounts, before, .. } = self;
         let lo = if unshare.contains(&"-n") { "ip link set lo up\n" } else { "" };
@@ -81,7 +81,7 @@ impl Namespace {
         possible(unshare).then_some(words)
     }
 
-    /// Whether the machine lets us make it; a message says so if not.
+    /// Whether namespaces are permitted; a message is printed if not.
     pub fn possible(&self) -> bool {
         possible(&self.unshare)
     }
@@ -96,7 +96,7 @@ fn possible(unshare: &[&str]) -> bool {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let possible = command.status().is_ok_and(|status| status.success());
     if !possible {
-        eprintln!("skipped: this machine lets us make no namespaces");
+        eprintln!("skipped: namespaces are not permitted here");
     }
     possible
 }

@@ -1,4 +1,4 @@
-//! A web server with a script: a raw answer for each caller in turn, and memory of what they asked.
+//! A web server with scripted raw responses, one per connection; it stores the requests.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -8,18 +8,18 @@ use std::time::Duration;
 
 use crate::support::sockit::{LIMIT, Sockit, sockit};
 
-/// What one caller gets.
+/// The response to one connection.
 #[derive(Clone)]
 pub enum Answer {
     /// These bytes, then a FIN.
     Bytes(Vec<u8>),
     /// These bytes, then a reset.
     ThenReset(Vec<u8>),
-    /// These bytes, then nothing until the caller leaves.
+    /// These bytes, then nothing until the client closes.
     ThenSilence(Vec<u8>),
-    /// These bytes over and over until the caller leaves.
+    /// These bytes repeatedly until the client closes.
     Endless(Vec<u8>),
-    /// These bytes, one at a time and so far apart.
+    /// These bytes one at a time, at this interval.
     Drip(Vec<u8>, Duration),
 }
 
@@ -35,7 +35,7 @@ pub struct Origin {
     requests: Arc<Mutex<Vec<String>>>,
 }
 
-/// A server that gives these answers in turn, the last one for ever.
+/// A server with these responses in turn; the last one is repeated.
 pub fn origin<A: Into<Answer>>(answers: impl IntoIterator<Item = A>) -> Origin {
     origin_of(answers.into_iter().map(Into::into).collect())
 }
@@ -57,17 +57,17 @@ fn origin_of(answers: Vec<Answer>) -> Origin {
 }
 
 impl Origin {
-    /// A URL here.
+    /// The URL of this path.
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.addr)
     }
 
-    /// Where it is.
+    /// The address it listens on.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// A run of http-get for `/x` here.
+    /// A run of http-get for `/x`.
     pub fn get(&self, flags: &str) -> Sockit {
         sockit("http-get").and(flags).arg(self.url("/x"))
     }
@@ -91,7 +91,7 @@ fn play(mut stream: TcpStream, answer: Answer, requests: &Mutex<Vec<String>>) {
         }
         Answer::ThenReset(bytes) => {
             let _ = stream.write_all(&bytes);
-            // The reset must not overtake what it follows.
+            // The reset must not discard the bytes before it.
             thread::sleep(Duration::from_millis(150));
             let _ = socket2::Socket::from(stream).set_linger(Some(Duration::ZERO));
         }
@@ -111,7 +111,7 @@ fn play(mut stream: TcpStream, answer: Answer, requests: &Mutex<Vec<String>>) {
     }
 }
 
-/// One request up to its blank line; none from a caller that only knocked.
+/// Reads one request up to its blank line; `None` if the client closes before.
 fn request(stream: &mut TcpStream) -> Option<String> {
     let mut text = Vec::new();
     let mut byte = [0];
@@ -129,7 +129,7 @@ fn drain(stream: &mut TcpStream) {
     while stream.read(&mut rest).is_ok_and(|n| n > 0) {}
 }
 
-/// An answer with a body of known length.
+/// A response with a body of known length.
 pub fn ok(body: &str) -> Vec<u8> {
     format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }

@@ -1,7 +1,6 @@
-//! The other end: peers with a script, written on std::net, and the real ones on PATH.
+//! The other end of a connection: scripted peers on std::net, and real programs.
 //!
-//! Every socket here has a limit on each read and write, so that a sockit that never answers
-//! fails its test instead of hanging it.
+//! Every read and write has a timeout, so that a test fails instead of hanging.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -15,19 +14,19 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::support::sockit::LIMIT;
 
-/// A listener that plays `script` to its caller, on a thread of its own.
+/// A listener that runs a script with one connection, on its own thread.
 pub struct Peer<T> {
     addr: SocketAddr,
     outcome: mpsc::Receiver<T>,
 }
 
-/// Plays `script` to the first caller.
+/// Runs `script` with the first connection.
 pub fn peer<T: Send + 'static>(script: impl FnOnce(TcpStream) -> T + Send + 'static) -> Peer<T> {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port for the peer");
     peer_on(listener, script)
 }
 
-/// Plays `script` to the first caller of this listener.
+/// Runs `script` with the first connection of this listener.
 pub fn peer_on<T: Send + 'static>(
     listener: TcpListener,
     script: impl FnOnce(TcpStream) -> T + Send + 'static,
@@ -44,15 +43,15 @@ pub fn peer_on<T: Send + 'static>(
 }
 
 impl<T> Peer<T> {
-    /// Where sockit finds it.
+    /// The address it listens on.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// What the script returned, once it is through.
+    /// Waits for the result of the script.
     #[track_caller]
     pub fn outcome(&self) -> T {
-        self.outcome.recv_timeout(LIMIT).expect("the peer's script came to its end")
+        self.outcome.recv_timeout(LIMIT).expect("the result of the script")
     }
 }
 
@@ -71,13 +70,13 @@ fn limited(stream: TcpStream) -> TcpStream {
     stream
 }
 
-/// A connection to a server under test.
+/// Connects to a server under test.
 #[track_caller]
 pub fn connect(addr: SocketAddr) -> TcpStream {
-    limited(TcpStream::connect_timeout(&addr, LIMIT).expect("the server takes our call"))
+    limited(TcpStream::connect_timeout(&addr, LIMIT).expect("a connection"))
 }
 
-/// The words a script is made of.
+/// What a script does with its connection.
 pub trait Script {
     /// Sends all of it.
     fn send(&mut self, bytes: impl AsRef<[u8]>);
@@ -85,22 +84,22 @@ pub trait Script {
     fn expect_bytes(&mut self, bytes: impl AsRef<[u8]>);
     /// Reads up to the end of the stream.
     fn read_all(&mut self) -> Vec<u8>;
-    /// No more from us (a half-close).
+    /// Half-closes.
     fn half_close(&mut self);
-    /// Ends both ways by a reset.
+    /// Resets the connection.
     fn reset(self);
-    /// Sends one byte at a time, so far apart.
+    /// Sends one byte at a time, at this interval.
     fn send_slowly(&mut self, bytes: impl AsRef<[u8]>, apart: Duration);
-    /// Waits, reading nothing, until the other end is gone altogether; false at the limit.
+    /// Waits without reading until the other end has closed; false at the timeout.
     fn wait_for_close(&mut self) -> bool;
-    /// Waits, reading nothing, until the other end has finished or is gone; false at the limit.
+    /// Waits without reading until the other end has half-closed or closed; false at the timeout.
     fn wait_for_fin(&mut self) -> bool;
 }
 
 impl Script for TcpStream {
     #[track_caller]
     fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        self.write_all(bytes.as_ref()).expect("the peer's words reach sockit");
+        self.write_all(bytes.as_ref()).expect("a write to sockit");
     }
 
     #[track_caller]
@@ -112,7 +111,7 @@ impl Script for TcpStream {
             match self.read(&mut got[n..]) {
                 Ok(0) => break,
                 Ok(more) => n += more,
-                Err(why) => panic!("received {} and then: {why}", got[..n].escape_ascii()),
+                Err(why) => panic!("received {} before: {why}", got[..n].escape_ascii()),
             }
         }
         assert_eq!(got[..n].escape_ascii().to_string(), want.escape_ascii().to_string());
@@ -122,7 +121,7 @@ impl Script for TcpStream {
     fn read_all(&mut self) -> Vec<u8> {
         let mut all = Vec::new();
         let end = self.read_to_end(&mut all);
-        end.unwrap_or_else(|why| panic!("received {} and then: {why}", all.escape_ascii()));
+        end.unwrap_or_else(|why| panic!("received {} before: {why}", all.escape_ascii()));
         all
     }
 
@@ -154,24 +153,24 @@ impl Script for TcpStream {
     }
 }
 
-/// Waits for one of these, or for a hang-up, which poll(2) always tells.
+/// Waits for one of these events or for a hangup, which poll(2) always reports.
 fn wait_for(stream: &TcpStream, what: PollFlags) -> bool {
     let limit = Timespec { tv_sec: LIMIT.as_secs() as i64, tv_nsec: 0 };
     let mut fds = [PollFd::new(stream, what)];
     matches!(poll(&mut fds, Some(&limit)), Ok(1))
 }
 
-/// What a peer saw of one connection.
+/// What a peer observed of one connection.
 pub struct Seen {
-    /// All that sockit sent.
+    /// The received bytes.
     pub received: Vec<u8>,
-    /// When sockit's FIN came.
+    /// When the FIN of sockit was read.
     pub fin: Instant,
     /// When the peer closed.
     pub closed: Instant,
 }
 
-/// Answers `wait` after it has seen our FIN, and closes.
+/// Answers `wait` after it has read the FIN, and closes.
 pub fn answers_after_fin(wait: Duration, answer: impl AsRef<[u8]> + Send + 'static) -> Peer<Seen> {
     peer(move |mut stream| {
         let received = stream.read_all();
@@ -183,7 +182,7 @@ pub fn answers_after_fin(wait: Duration, answer: impl AsRef<[u8]> + Send + 'stat
     })
 }
 
-/// Sends its part and a FIN first, then listens to the end; tells what it received.
+/// Sends `part` and half-closes, then returns what it reads.
 pub fn half_closes_first(part: &'static str) -> Peer<Vec<u8>> {
     peer(move |mut stream| {
         stream.send(part);
@@ -192,7 +191,7 @@ pub fn half_closes_first(part: &'static str) -> Peer<Vec<u8>> {
     })
 }
 
-/// Says this much, then resets.
+/// Sends `part`, then resets.
 pub fn sends_and_resets(part: &'static str) -> Peer<()> {
     peer(move |mut stream| {
         stream.send(part);
@@ -200,26 +199,26 @@ pub fn sends_and_resets(part: &'static str) -> Peer<()> {
     })
 }
 
-/// Takes the call and closes it without a word.
+/// Accepts and closes.
 pub fn closes_immediately() -> Peer<()> {
     peer(drop)
 }
 
-/// Takes the call, then neither reads nor writes until sockit is gone.
+/// Accepts, then neither reads nor writes until sockit has closed.
 pub fn does_nothing() -> Peer<bool> {
     peer(|mut stream| stream.wait_for_close())
 }
 
-/// Sends every byte back and closes at the end; tells how many there were.
+/// Echoes every byte and closes at the end; returns their number.
 pub fn echoes() -> Peer<u64> {
     peer(|stream| io::copy(&mut &stream, &mut &stream).expect("an echo to the end"))
 }
 
-/// A port on which nobody listens, and nobody else will while this value lives.
+/// A port that refuses connections, reserved while this value lives.
 pub struct Refusing(socket2::Socket);
 
 impl Refusing {
-    /// Bound, never listening: the kernel answers every call with a reset.
+    /// Binds without listening: the kernel answers each connection attempt with a reset.
     pub fn new() -> Refusing {
         let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
         let socket = socket.expect("a socket");
@@ -228,21 +227,21 @@ impl Refusing {
         Refusing(socket)
     }
 
-    /// Where the refusals come from.
+    /// Its address.
     pub fn addr(&self) -> SocketAddr {
         self.0.local_addr().ok().and_then(|a| a.as_socket()).expect("a bound address")
     }
 }
 
-/// A port whose calls are neither taken nor refused: its backlog is full, so the kernel leaves
-/// every further call without an answer.
+/// A port that does not answer: its backlog is full, so the kernel ignores further connection
+/// attempts.
 pub struct Unanswering {
     listener: socket2::Socket,
     _fillers: Vec<socket2::Socket>,
 }
 
 impl Unanswering {
-    /// Listens on this address, and has callers enough already.
+    /// Listens on this address and fills the backlog.
     pub fn on(addr: SocketAddr) -> Unanswering {
         let socket = || {
             let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
@@ -252,7 +251,7 @@ impl Unanswering {
         listener.bind(&addr.into()).expect("a port that never answers");
         listener.listen(0).expect("the shortest backlog");
         let addr = listener.local_addr().expect("a bound address");
-        // One call that is left without an answer may be a lost packet, two are a full backlog.
+        // One unanswered attempt may be a lost packet, two are a full backlog.
         let mut _fillers = Vec::new();
         let mut unanswered = 0;
         while unanswered < 2 && _fillers.len() < 10 {
@@ -264,14 +263,14 @@ impl Unanswering {
         Unanswering { listener, _fillers }
     }
 
-    /// Where nobody answers.
+    /// Its address.
     pub fn addr(&self) -> SocketAddr {
         self.listener.local_addr().ok().and_then(|a| a.as_socket()).expect("a bound address")
     }
 }
 
-/// A real peer by its name, if PATH has it. One that is missing skips the test with a
-/// message, or fails it when SOCKIT_REQUIRE_PEERS=1.
+/// A real program by its name, if PATH has it. A missing one skips the test with a message, or
+/// fails it when SOCKIT_REQUIRE_PEERS=1.
 pub fn program(name: &str) -> Option<Command> {
     if on_path(name) {
         let mut command = Command::new(name);
@@ -294,18 +293,18 @@ fn is_program(path: &Path) -> bool {
     path.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
 }
 
-/// A port that was free a moment ago, for real peers that cannot be asked which they took.
+/// A port that was free a moment ago, for programs that cannot print the one they bind.
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("a bound address").port()
 }
 
-/// Waits until some process listens on this TCP port, without calling it.
+/// Waits until a process listens on this TCP port, without connecting to it.
 #[track_caller]
 pub fn wait_for_listener(port: u16) {
     let until = Instant::now() + LIMIT;
     while !has_listener(port) {
-        assert!(Instant::now() < until, "nobody listens on port {port}");
+        assert!(Instant::now() < until, "no process listens on port {port}");
         thread::sleep(Duration::from_millis(2));
     }
 }

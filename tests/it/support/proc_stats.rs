@@ -1,13 +1,13 @@
-//! What a process holds and has used, by the kernel's own figures (proc(5)).
+//! Resources of a process, from proc(5).
 
 use std::time::Duration;
 
-/// Threads of a process.
+/// The number of threads.
 pub fn threads(pid: u32) -> usize {
     entries(pid, "task")
 }
 
-/// Open descriptors.
+/// The number of open descriptors.
 pub fn descriptors(pid: u32) -> usize {
     entries(pid, "fd")
 }
@@ -21,12 +21,12 @@ pub fn resident(pid: u32) -> u64 {
     kib(pid, "VmRSS:")
 }
 
-/// Resident memory that is no file's, in KiB: what the run itself has written to.
+/// Anonymous resident memory in KiB: what the process itself has written.
 pub fn own_memory(pid: u32) -> u64 {
     kib(pid, "RssAnon:")
 }
 
-/// The most resident memory a living process ever had, in KiB.
+/// The peak of resident memory, in KiB.
 pub fn peak_memory(pid: u32) -> u64 {
     kib(pid, "VmHWM:")
 }
@@ -37,7 +37,7 @@ fn kib(pid: u32, name: &str) -> u64 {
     line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
-/// Processor time used so far (fields 14 and 15 of stat, in hundredths of a second).
+/// Processor time so far (fields 14 and 15 of stat, in hundredths of a second).
 pub fn cpu_time(pid: u32) -> Duration {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let after_name = stat.rsplit(") ").next().unwrap_or_default();

@@ -1,7 +1,7 @@
-//! A sockit that is process: what it has said so far, and the ways to reach it.
+//! A running process: what it has written so far, its stdin, signals and its end.
 //!
-//! Both of its output streams are read all the time by threads of ours, so no run ever
-//! blocks on a full pipe, and a test waits for what it wants to see with a deadline.
+//! Threads read both of its output streams, so that it never blocks on a full pipe; each wait has a
+//! deadline.
 
 use std::io::{Read, Write};
 use std::net::SocketAddr;
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::sockit::Run;
 
-/// All that came from one stream so far.
+/// The bytes of one stream so far.
 #[derive(Clone, Default)]
 pub struct Capture(Arc<(Mutex<Captured>, Condvar)>);
 
@@ -25,7 +25,7 @@ struct Captured {
 }
 
 impl Capture {
-    /// Reads `source` to its end on a thread of its own.
+    /// Reads `source` to its end on a thread.
     pub fn of(source: impl Read + Send + 'static) -> Capture {
         let capture = Capture::default();
         let ours = capture.clone();
@@ -33,7 +33,7 @@ impl Capture {
         capture
     }
 
-    /// A stream that was never ours to read.
+    /// A stream that is not captured.
     pub fn nothing() -> Capture {
         let capture = Capture::default();
         capture.0.0.lock().unwrap().ended = true;
@@ -54,13 +54,13 @@ impl Capture {
         }
     }
 
-    /// What has come so far.
+    /// The bytes so far.
     pub fn bytes(&self) -> Vec<u8> {
         self.0.0.lock().unwrap().bytes.clone()
     }
 
-    /// Waits until `seen` finds what it looks for; None when the stream ended or `limit`
-    /// passed without it.
+    /// Waits until `seen` returns a value; `None` when the stream has ended or `limit` has passed
+    /// without one.
     pub fn wait<T>(&self, limit: Duration, seen: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
         let until = Instant::now() + limit;
         let mut captured = self.0.0.lock().unwrap();
@@ -76,7 +76,7 @@ impl Capture {
         }
     }
 
-    /// Waits for the end of the stream; false when `limit` passed first.
+    /// Waits for the end of the stream; false when `limit` passes first.
     fn wait_for_end(&self, limit: Duration) -> bool {
         let captured = self.0.0.lock().unwrap();
         let waited =
@@ -85,7 +85,7 @@ impl Capture {
     }
 }
 
-/// A child with its pipes; killed when dropped, with whatever it started (strace, sh).
+/// A child with its pipes; its process group is killed when dropped.
 pub struct Process {
     child: Child,
     stdin: Option<ChildStdin>,
@@ -96,8 +96,8 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `command`; `input` is written to its stdin and then stdin is closed, or stdin
-    /// stays open where there is none.
+    /// Starts `command`; `input` is written to its stdin, which is then closed; without `input` it
+    /// stays open.
     pub fn start(mut command: Command, input: Option<Vec<u8>>, limit: Duration) -> Process {
         let began = Instant::now();
         let started = command.process_group(0).spawn();
@@ -108,7 +108,7 @@ impl Process {
         if let Some(bytes) = input
             && let Some(mut pipe) = stdin.take()
         {
-            // A child that leaves before it read everything is the test's business.
+            // A child may exit before it has read everything.
             thread::spawn(move || pipe.write_all(&bytes));
         }
         Process { child, stdin, stdout, stderr, began, limit }
@@ -135,7 +135,7 @@ impl Process {
     #[track_caller]
     pub fn wait_for_log(&self, text: &str) {
         let seen = self.stderr.wait(self.limit, |bytes| find(bytes, text.as_bytes()));
-        assert!(seen.is_some(), "stderr never says {text:?}\n{}", self.describe());
+        assert!(seen.is_some(), "stderr does not contain {text:?}\n{}", self.describe());
     }
 
     /// Waits until stderr holds `text` this many times.
@@ -144,7 +144,11 @@ impl Process {
         let seen = self.stderr.wait(self.limit, |bytes| {
             (String::from_utf8_lossy(bytes).matches(text).count() >= times).then_some(())
         });
-        assert!(seen.is_some(), "stderr never says {text:?} {times} times\n{}", self.describe());
+        assert!(
+            seen.is_some(),
+            "stderr does not contain {text:?} {times} times\n{}",
+            self.describe()
+        );
     }
 
     /// Waits until stdout holds `text`.
@@ -152,7 +156,12 @@ impl Process {
     pub fn wait_for_output(&self, text: impl AsRef<[u8]>) {
         let text = text.as_ref();
         let seen = self.stdout.wait(self.limit, |bytes| find(bytes, text));
-        assert!(seen.is_some(), "stdout never has {}\n{}", text.escape_ascii(), self.describe());
+        assert!(
+            seen.is_some(),
+            "stdout does not contain {}\n{}",
+            text.escape_ascii(),
+            self.describe()
+        );
     }
 
     /// Waits until stdout holds this many bytes.
@@ -160,40 +169,40 @@ impl Process {
     pub fn wait_for_output_len(&self, size: usize) {
         let seen = self.stdout.wait(self.limit, |bytes| (bytes.len() >= size).then_some(()));
         let came = self.stdout.bytes().len();
-        assert!(seen.is_some(), "{came} of {size} bytes came\n{}", lossy(&self.stderr.bytes()));
+        assert!(seen.is_some(), "{came} of {size} bytes\n{}", lossy(&self.stderr.bytes()));
     }
 
     /// Sends a signal by its number (`libc::SIGTERM`).
     pub fn signal(&self, signal: i32) {
         let pid = rustix::process::Pid::from_raw(self.pid() as i32).expect("a process id");
         let signal = rustix::process::Signal::from_named_raw(signal).expect("a signal");
-        // A process that is gone already has nothing to be told.
+        // The process may have ended.
         let _ = rustix::process::kill_process(pid, signal);
     }
 
-    /// Waits for the end, at most the run's limit from now.
+    /// Waits for its exit, at most the limit of the run from now.
     #[track_caller]
     pub fn wait(mut self) -> Run {
         let until = Instant::now() + self.limit;
         let Some(status) = self.status_by(until) else {
-            panic!("still process after {:?}\n{}", self.limit, self.describe());
+            panic!("still running after {:?}\n{}", self.limit, self.describe());
         };
         let ended = Instant::now();
         self.finish(status, ended)
     }
 
-    /// Whether it has not ended yet.
+    /// Whether it is still running.
     pub fn is_alive(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
 
     fn status_by(&mut self, until: Instant) -> Option<ExitStatus> {
-        // The streams end with the process, which saves looking at it every millisecond.
+        // The streams end with the process: no polling until then.
         let left = || until.saturating_duration_since(Instant::now());
         self.stdout.wait_for_end(left());
         self.stderr.wait_for_end(left());
         loop {
-            match self.child.try_wait().expect("a child of ours") {
+            match self.child.try_wait().expect("our child") {
                 Some(status) => return Some(status),
                 None if Instant::now() >= until => return None,
                 None => thread::sleep(Duration::from_millis(1)),
@@ -217,7 +226,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Once the child has been waited for, its number may be somebody else's.
+        // After the child has been reaped, its process id may be reused.
         if self.is_alive()
             && let Some(group) = rustix::process::Pid::from_raw(self.pid() as i32)
         {
@@ -227,7 +236,7 @@ impl Drop for Process {
     }
 }
 
-/// A server that has said where it listens.
+/// A server that has reported its address.
 pub struct Daemon {
     process: Process,
     local: String,
@@ -242,7 +251,7 @@ impl Daemon {
         Daemon::listening_on(local, process)
     }
 
-    /// Waits for the port on stdout, where stderr is out of our hands.
+    /// Waits for the port on stdout, where stderr is not captured.
     #[track_caller]
     pub fn wait_for_port(process: Process) -> Daemon {
         let local = process.stdout.wait(process.limit, |bytes| {
@@ -255,17 +264,17 @@ impl Daemon {
     #[track_caller]
     fn listening_on(local: Option<String>, process: Process) -> Daemon {
         let Some(local) = local else {
-            panic!("it never said where it listens\n{}", process.describe());
+            panic!("it does not report its address\n{}", process.describe());
         };
         Daemon { process, local }
     }
 
-    /// What it listens on, in its own words: `127.0.0.1:4711`, or a path.
+    /// The address it reports: `127.0.0.1:4711`, or a path.
     pub fn local(&self) -> &str {
         &self.local
     }
 
-    /// Where to reach it; a server on every interface is reached on loopback.
+    /// The address to connect to; a wildcard address becomes loopback.
     #[track_caller]
     pub fn addr(&self) -> SocketAddr {
         let mut addr: SocketAddr = self.local.parse().expect("it listens on an address");
@@ -281,14 +290,14 @@ impl Daemon {
         self.addr().port()
     }
 
-    /// SIGTERM, and what became of it.
+    /// Sends SIGTERM and waits for its exit.
     #[track_caller]
     pub fn stop(self) -> Run {
         self.process.signal(libc::SIGTERM);
         self.process.wait()
     }
 
-    /// Waits for its end by itself.
+    /// Waits for its exit.
     #[track_caller]
     pub fn wait(self) -> Run {
         self.process.wait()
@@ -308,8 +317,8 @@ impl DerefMut for Daemon {
     }
 }
 
-/// The bound address, if `line` is the one that tells it (a line still being written has
-/// no closing dots or brace).
+/// The bound address, if `line` reports it (a line still being written has no closing dots or
+/// brace).
 fn local(line: &str) -> Option<String> {
     if let Ok(event) = serde_json::from_str::<serde_json::Value>(line) {
         let listening = event["event"] == "listening";

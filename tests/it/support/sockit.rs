@@ -1,4 +1,4 @@
-//! Starts the sockit under test, in words that let a test read as a story.
+//! Starts the program under test.
 //!
 //! ```ignore
 //! let server = sockit("tcp-server --service echo").serve();
@@ -6,7 +6,7 @@
 //! run.exits(0).prints("hi\n");
 //! ```
 //!
-//! Every run has a limit; a run that passes it is killed and fails its test with all it said.
+//! Every run has a timeout; a run that exceeds it is killed, and its test fails with its output.
 
 use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
@@ -16,10 +16,10 @@ use std::time::{Duration, Instant};
 
 use crate::support::process::{Daemon, Process};
 
-/// How long any run may take unless its test says otherwise.
+/// The timeout of a run unless its test sets another one.
 pub const LIMIT: Duration = Duration::from_secs(20);
 
-/// A command line in the making; the words of `line` are split as a shell would.
+/// A command line; `line` is split into words as by a shell.
 pub fn sockit(line: &str) -> Sockit {
     Sockit {
         before: Vec::new(),
@@ -33,7 +33,7 @@ pub fn sockit(line: &str) -> Sockit {
     }
 }
 
-/// Where sockit reads its standard input from.
+/// The standard input of a run.
 enum Input {
     Null,
     Bytes(Vec<u8>),
@@ -41,7 +41,7 @@ enum Input {
     Given(Stdio),
 }
 
-/// The builder: which sockit to start, and what surrounds it.
+/// The builder of a run.
 pub struct Sockit {
     before: Vec<OsString>,
     program: OsString,
@@ -54,66 +54,67 @@ pub struct Sockit {
 }
 
 impl Sockit {
-    /// More words of the command line.
+    /// Adds words to the command line.
     pub fn and(mut self, line: &str) -> Sockit {
         self.args.extend(words(line));
         self
     }
 
-    /// One word as it is, however odd.
+    /// Adds one word unchanged.
     pub fn arg(mut self, word: impl AsRef<OsStr>) -> Sockit {
         self.args.push(word.as_ref().to_owned());
         self
     }
 
-    /// The peer's host and port, as two words.
+    /// Adds the host and the port of the peer, as two words.
     pub fn to(self, peer: SocketAddr) -> Sockit {
         self.arg(peer.ip().to_string()).arg(peer.port().to_string())
     }
 
-    /// One variable of the environment.
+    /// Sets an environment variable.
     pub fn env(mut self, name: &str, value: &str) -> Sockit {
         self.env.push((name.to_string(), value.to_string()));
         self
     }
 
-    /// These bytes on stdin, then its end. Without this, stdin is /dev/null, which is no input.
+    /// Writes these bytes to stdin and closes it. Without this, stdin is /dev/null, which is no
+    /// input.
     pub fn stdin(mut self, bytes: impl AsRef<[u8]>) -> Sockit {
         self.stdin = Input::Bytes(bytes.as_ref().to_vec());
         self
     }
 
-    /// A stdin that stays open until the test closes it.
+    /// Leaves stdin open until the test closes it.
     pub fn stdin_open(mut self) -> Sockit {
         self.stdin = Input::Open;
         self
     }
 
-    /// A file, pipe or terminal of the test's own as stdin.
+    /// Uses a file, pipe or terminal as stdin.
     pub fn stdin_from(mut self, source: impl Into<Stdio>) -> Sockit {
         self.stdin = Input::Given(source.into());
         self
     }
 
-    /// A file or pipe of the test's own as stdout; the run's own stdout then stays empty.
+    /// Uses a file or pipe as stdout; nothing is captured then.
     pub fn stdout_to(mut self, target: impl Into<Stdio>) -> Sockit {
         self.stdout = Some(target.into());
         self
     }
 
-    /// The same for stderr.
+    /// Uses a file or pipe as stderr; nothing is captured then.
     pub fn stderr_to(mut self, target: impl Into<Stdio>) -> Sockit {
         self.stderr = Some(target.into());
         self
     }
 
-    /// Redirections in the shell's own words: `<&-`, `>/dev/full`.
+    /// Redirections in shell syntax: `<&-`, `>/dev/full`.
     pub fn redirect(self, how: &str) -> Sockit {
         let script = format!("exec \"$0\" \"$@\" {how}");
         self.under(["sh", "-c", &script])
     }
 
-    /// A program that starts us: `prlimit --nofile=40`, `strace …`, `unshare …`.
+    /// Starts sockit by another program: `prlimit --nofile=40`, `strace …`, `unshare …`.
     pub fn under<W: AsRef<OsStr>>(mut self, words: impl IntoIterator<Item = W>) -> Sockit {
         let mut before: Vec<_> = words.into_iter().map(|w| w.as_ref().to_owned()).collect();
         before.append(&mut self.before);
@@ -121,24 +122,24 @@ impl Sockit {
         self
     }
 
-    /// Another program in sockit's place: a copy that others may run.
+    /// Runs a copy of the program, which other users can execute.
     pub fn instead(mut self, program: &std::path::Path) -> Sockit {
         self.program = program.into();
         self
     }
 
-    /// Another limit than [`LIMIT`].
+    /// Sets another timeout than [`LIMIT`].
     pub fn limit(mut self, limit: Duration) -> Sockit {
         self.limit = limit;
         self
     }
 
-    /// Starts it and waits for its end.
+    /// Starts it and waits for its exit.
     pub fn run(self) -> Run {
         self.start().wait()
     }
 
-    /// Starts it and lets it run.
+    /// Starts it.
     pub fn start(mut self) -> Process {
         let mut command = self.command();
         let bytes = match std::mem::replace(&mut self.stdin, Input::Null) {
@@ -164,24 +165,23 @@ impl Sockit {
         Process::start(command, bytes, self.limit)
     }
 
-    /// Starts a server and waits until it says that it listens. Adds `--port 0` to a server
-    /// on a port that does not say which, and reads that port from stdout where
-    /// `--print-port` is asked for.
+    /// Starts a server and waits until it listens. Adds `--port 0` to a server on a port without
+    /// `--port`, and reads the port from stdout with `--print-port`.
     pub fn serve(mut self) -> Daemon {
         let args = self.args.clone();
-        let says = |word: &str| args.iter().any(|a| a == word);
-        let on_a_port = says("tcp-server") || says("udp-server") || says("udp-echo");
-        if on_a_port && !says("--port") {
+        let has = |word: &str| args.iter().any(|a| a == word);
+        let on_a_port = has("tcp-server") || has("udp-server") || has("udp-echo");
+        if on_a_port && !has("--port") {
             self = self.and("--port 0");
         }
-        match says("--print-port") {
+        match has("--print-port") {
             true => Daemon::wait_for_port(self.start()),
             false => Daemon::wait_for_listening(self.start()),
         }
     }
 
-    /// The whole thing as a [`Command`] whose standard streams are still to be chosen, for a
-    /// test that drives it by other means (a terminal).
+    /// The [`Command`] without its standard streams, for a test that runs it differently (on a
+    /// terminal).
     pub fn command(&self) -> Command {
         let mut words = self.before.clone();
         words.push(self.program.clone());
@@ -197,7 +197,7 @@ impl Sockit {
     }
 }
 
-/// What whoever runs the tests may have set, and no test wants unasked.
+/// Variables of the caller's environment that would change a run.
 const FOREIGN: [&str; 20] = [
     "SOCKIT_LOG",
     "RUST_LOG",
@@ -231,16 +231,16 @@ fn words(line: &str) -> Vec<OsString> {
     words.into_iter().map(OsString::from).collect()
 }
 
-/// A run that has ended.
+/// A finished run.
 #[derive(Debug)]
 pub struct Run {
-    /// The exit code as a shell tells it: 128 + N when a signal ended it.
+    /// The exit code as in a shell: 128 + N after signal N.
     pub code: i32,
     pub stdout: Vec<u8>,
     pub stderr: String,
-    /// From the start of the process to its end.
+    /// The time from the start of the process to its exit.
     pub took: Duration,
-    /// The moment the end was seen.
+    /// When the exit was observed.
     pub ended: Instant,
 }
 
@@ -252,7 +252,7 @@ impl Run {
         self
     }
 
-    /// Checks that stdout is exactly this.
+    /// Checks that stdout equals `text`.
     #[track_caller]
     pub fn prints(&self, text: impl AsRef<[u8]>) -> &Run {
         let want = text.as_ref();
@@ -262,21 +262,25 @@ impl Run {
         self
     }
 
-    /// Checks that stderr holds this somewhere.
+    /// Checks that stderr contains `text`.
     #[track_caller]
     pub fn logs(&self, text: &str) -> &Run {
-        assert!(self.stderr.contains(text), "stderr lacks {text:?}\n{}", self.describe());
+        assert!(
+            self.stderr.contains(text),
+            "stderr does not contain {text:?}\n{}",
+            self.describe()
+        );
         self
     }
 
-    /// Checks that stderr holds this nowhere.
+    /// Checks that stderr does not contain `text`.
     #[track_caller]
     pub fn never_logs(&self, text: &str) -> &Run {
-        assert!(!self.stderr.contains(text), "stderr has {text:?}\n{}", self.describe());
+        assert!(!self.stderr.contains(text), "stderr contains {text:?}\n{}", self.describe());
         self
     }
 
-    /// Checks that nothing at all came on stderr.
+    /// Checks that stderr is empty.
     #[track_caller]
     pub fn logs_nothing(&self) -> &Run {
         assert!(self.stderr.is_empty(), "stderr is not empty\n{}", self.describe());

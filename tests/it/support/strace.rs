@@ -1,7 +1,7 @@
-//! strace(1) as a saboteur: it makes a system call fail without the kernel being asked.
+//! strace(1): makes system calls fail, and logs them.
 //!
-//! It counts occasions for each thread by itself. In the main thread the first two calls of
-//! `sendto` are signal-hook's, which only asks what kind of descriptor it holds.
+//! Occasions are counted per thread. In the main thread the first two calls of `sendto` are
+//! signal-hook's, which checks the type of a descriptor with them.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -10,20 +10,20 @@ use crate::support::peer;
 use crate::support::process::Process;
 use crate::support::sockit::Sockit;
 
-/// A run whose `call` fails with `errno` at these occasions (`1`, `1..3`, `2+`).
+/// A run whose `call` fails with `errno` on these occasions (`1`, `1..3`, `2+`).
 pub fn injected(run: Sockit, call: &str, errno: &str, when: &str) -> Sockit {
     let inject = format!("inject={call}:error={errno}:when={when}");
-    // With -D the child is sockit itself, and strace goes when it goes.
+    // With -D the child process is sockit itself, and strace exits with it.
     run.under(["strace", "-D", "-f", "-qqq", "-o", "/dev/null", "-e", &inject])
 }
 
-/// A run whose calls are noted in the file `log`, one a line.
+/// A run whose system calls are logged to the file `log`, one per line.
 pub fn noted(run: Sockit, log: &std::path::Path) -> Sockit {
-    let log = log.to_str().expect("a path of ours");
+    let log = log.to_str().expect("a UTF-8 path");
     run.under(["strace", "-f", "-qqq", "-o", log])
 }
 
-/// Whether strace is here and may trace.
+/// Whether strace is installed and permitted to trace.
 pub fn can_trace() -> bool {
     let Some(mut strace) = peer::program("strace") else { return false };
     strace.args(["-qqq", "-o", "/dev/null", "true"]);

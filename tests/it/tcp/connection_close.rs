@@ -1,4 +1,4 @@
-//! How conversations end: in every order, by every hand, and nothing owed is lost.
+//! How sessions end: in every order of FIN, reset, end of input and signals, without loss of data.
 
 use std::fs;
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -16,9 +16,9 @@ const AT_ONCE: Duration = Duration::from_millis(400);
 #[test]
 fn end_of_stdin_half_closes_and_the_answer_is_complete() {
     let began = Instant::now();
-    let slow = peer::answers_after_fin(Duration::from_secs(1), "the whole answer\n");
+    let slow = peer::answers_after_fin(Duration::from_secs(1), "the complete answer\n");
     let run = sockit("tcp-client").to(slow.addr()).stdin("hi\n").run();
-    run.exits(0).prints("the whole answer\n").logs_nothing();
+    run.exits(0).prints("the complete answer\n").logs_nothing();
     let seen = slow.outcome();
     assert_eq!(seen.received, b"hi\n");
     assert!(seen.fin - began < AT_ONCE, "FIN after {:?}", seen.fin - began);
@@ -42,7 +42,7 @@ fn no_half_close_keeps_the_connection_open() {
 #[test]
 fn hang_up_closes_at_end_of_stdin() {
     let silent = peer(|mut stream| {
-        // It hears our end, and keeps its own direction open until we have left.
+        // It reads our end and keeps its own direction open until we have closed.
         let received = stream.read_all();
         (received, stream)
     });
@@ -64,7 +64,7 @@ fn input_after_the_peers_half_close_is_delivered() {
     assert_eq!(reader.outcome(), b"then yours");
 }
 
-/// The peer has closed: the kernel refuses what is sent then, and that is not silent.
+/// The peer has closed: the kernel rejects further data, and that is reported.
 #[test]
 fn input_after_the_peers_close_exits_18() {
     let brief = peer(|mut stream| stream.send("all there is\n"));
@@ -92,7 +92,7 @@ fn exit_on_eof_ends_a_pipe_session_with_the_peers_end_of_stream() {
 
 #[test]
 fn fin_and_last_data_in_eight_orders_lose_nothing() {
-    // Who finishes first, whether the other's last words follow that FIN, and how much.
+    // Which side half-closes first, whether the other sends after that FIN, and how much.
     for peer_first in [false, true] {
         for last_words_follow in [false, true] {
             for size in [10, 600_000] {
@@ -131,7 +131,7 @@ fn exchange_in_order(peer_first: bool, last_words_follow: bool, size: usize) {
     let (head, tail) = ours.split_at(size / 2);
     client.write_stdin(head);
     if peer_first && last_words_follow {
-        // Our last words leave only when all of the peer's, and so its FIN, are behind us.
+        // Our last bytes are sent after all of the peer's data, and so its FIN, has been read.
         client.wait_for_output(&theirs[size - 8..]);
     }
     client.write_stdin(tail);
@@ -166,7 +166,8 @@ fn thirty_two_mebibytes_of_echo_need_little_memory() {
 
 #[test]
 fn peer_that_never_reads_is_waited_for_without_polling() {
-    // Less than the two kernels hold, more than the peer's takes: ours is said, and not delivered.
+    // Less than both socket buffers hold, more than the peer's alone: our data is sent and not
+    // delivered.
     let bytes = noise(150_000, 5);
     let nonreader = peer(|mut stream| {
         stream.half_close();
@@ -200,26 +201,26 @@ fn reset_before_data_exits_56() {
 
 #[test]
 fn unread_input_exits_18() {
-    // Made first: the peer waits for its caller only so long.
+    // Computed first: the peer waits only so long for a connection.
     let bytes = noise(4 << 20, 4);
     let nonreader = peer(|mut stream| {
         let mut some = [0; 1000];
         stream.read_exact(&mut some).unwrap();
-        // Closing with unread bytes is a reset: what sockit sent is lost.
+        // Closing with unread data resets the connection: what sockit sent is lost.
     });
     let run = sockit("tcp-client").to(nonreader.addr()).stdin(bytes).run();
     run.exits(18);
     nonreader.outcome();
 }
 
-/// A flow that is held back has bytes in hand that nobody will take any more.
+/// A rate-limited sender still has data when the peer has closed.
 #[test]
 fn rate_limited_input_that_is_unread_exits_18() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("input");
     fs::write(&file, [b'x'; 3000]).unwrap();
     for from_file in [true, false] {
-        // It leaves once the talk has begun, with most of it still to come.
+        // It closes after the first byte, with most of the data unsent.
         let brief = peer(|mut stream| stream.expect_bytes("x"));
         let client = sockit("tcp-client --rate 2k/s").to(brief.addr());
         let client = match from_file {
@@ -257,19 +258,19 @@ fn closed_stdout_ends_an_idle_session_with_0() {
     let run = client.wait();
     run.exits(0).logs_nothing();
     assert!(run.ended - gone < Duration::from_secs(2), "noticed after {:?}", run.ended - gone);
-    assert!(silent.outcome(), "the peer sees us leave");
+    assert!(silent.outcome(), "the peer reads our end");
 }
 
 #[test]
 fn closed_standard_streams_are_accepted() {
     for how in ["<&-", "</dev/null", "<&- 2>&-"] {
         let sender = peer(|mut stream| {
-            stream.send("to nobody's surprise");
+            stream.send("only output");
             stream.half_close();
             stream.read_all()
         });
         let run = sockit("tcp-client").to(sender.addr()).redirect(how).run();
-        run.exits(0).prints("to nobody's surprise");
+        run.exits(0).prints("only output");
         assert_eq!(sender.outcome(), b"", "{how}: nothing is echoed back");
     }
     for how in [">&-", "<&- >&-", "<&- >&- 2>&-", ">/dev/null"] {
@@ -396,7 +397,7 @@ fn silent_peer_without_input_is_warned_about_once() {
     }
 }
 
-/// A peer that answers, and keeps its direction open after our end of stream.
+/// A peer that answers and keeps its direction open after our end of stream.
 fn answers_and_stays_open() -> peer::Peer<(Vec<u8>, TcpStream)> {
     peer(|mut stream| {
         stream.send("answer");
@@ -442,13 +443,13 @@ fn linger_waits_for_slow_data_and_unread_input() {
     let run = sockit("tcp-client --linger 700ms").to(drip.addr()).stdin("x").run();
     run.exits(0).prints("drop by drop");
 
-    // More than the peer's kernel takes, less than ours holds beside it.
+    // More than the receive buffer of the peer holds, less than both buffers hold.
     let nonreader = peer(|mut stream| stream.wait_for_close());
     let client = sockit("tcp-client --linger 200ms --timeout 1500ms").to(nonreader.addr());
     client.stdin(noise(150_000, 7)).run().exits(28).fails_at("receive");
 }
 
-/// A session without input owes nothing: an idle one ends cleanly with its server.
+/// A session without input has nothing to finish: an idle one ends orderly with its server.
 #[test]
 fn sigterm_closes_an_idle_pipe_connection() {
     let server = sockit("tcp-server --service pipe --grace 20s").serve();
@@ -470,7 +471,7 @@ fn slow_reader_of_stdout_gets_every_byte() {
     let mut got = Vec::new();
     let mut piece = [0; 20_000];
     loop {
-        // A reader that is slow on purpose: this is its nature, not a wait for something.
+        // A slow reader is the subject here.
         std::thread::sleep(Duration::from_millis(2));
         match reader.read(&mut piece).unwrap() {
             0 => break,
@@ -523,7 +524,7 @@ fn sigterm_lets_a_pending_answer_finish() {
         client.expect_bytes("Hello, Michael!");
         client.read_all()
     });
-    // The message must be in the server's hands before the signal is.
+    // The server must have read the message before the signal arrives.
     std::thread::sleep(Duration::from_millis(100));
     server.stop().exits(0);
     assert_eq!(answer.join().unwrap(), b"");
@@ -562,7 +563,7 @@ fn request_after_sigterm(line: &str) -> Option<Result<Vec<u8>, std::io::ErrorKin
     in_time.then(|| end.map(|_| answer).map_err(|why| why.kind()))
 }
 
-/// Waits until a server that is asked to end has closed its listener.
+/// Waits until a terminating server has closed its listener.
 fn refuses_connections(addr: std::net::SocketAddr) {
     let until = Instant::now() + Duration::from_secs(10);
     while TcpStream::connect_timeout(&addr, Duration::from_secs(1)).is_ok() {
@@ -590,7 +591,7 @@ fn request_unread_at_sigterm_is_answered() {
         let server = sockit("tcp-server --grace 10s").and(line).serve();
         let mut clients = [connect(server.addr()), connect(server.addr())];
         server.wait_for_log_times("Accept new connection", 2);
-        // The request and the signal are both there before the server runs again.
+        // The request and the signal are pending when the server continues.
         server.signal(libc::SIGSTOP);
         clients.iter_mut().for_each(|client| client.send("question\n"));
         server.signal(libc::SIGTERM);
@@ -621,7 +622,7 @@ fn second_signal_ends_the_server_immediately() {
     let mut client = connect(server.addr());
     client.read_exact(&mut [0; 100]).unwrap();
     server.signal(libc::SIGTERM);
-    // The first signal has been taken once nobody is accepted any more.
+    // The first signal has been handled once the listener is closed.
     refuses_connections(server.addr());
     server.signal(libc::SIGTERM);
     let run = server.wait();
@@ -651,7 +652,7 @@ fn signals_ignored_at_the_start_stay_ignored() {
     client.wait().exits(143);
 }
 
-/// A shell that ignores a signal and becomes the program whose words follow.
+/// A shell that ignores a signal and executes the program whose words follow.
 fn trap(signal: &str) -> [String; 3] {
     ["sh".into(), "-c".into(), format!("trap '' {signal}; exec \"$0\" \"$@\"")]
 }
@@ -712,12 +713,12 @@ fn session_writes_nothing_to_home() {
     assert_eq!(dir.path().metadata().unwrap().mtime_nsec(), before, "HOME stays untouched");
 }
 
-/// Reads until the end, whatever it is.
+/// Reads until the end of the stream or an error.
 fn read_to_the_end(stream: &mut TcpStream) -> std::io::Result<u64> {
     std::io::copy(stream, &mut std::io::sink())
 }
 
-/// Bytes that no two pieces of which are alike (xorshift64*).
+/// Pseudo-random bytes (xorshift64*).
 fn noise(size: usize, seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     let mut next = || {
@@ -731,7 +732,7 @@ fn noise(size: usize, seed: u64) -> Vec<u8> {
     bytes
 }
 
-/// The sink is told to end while the caller streams, with pauses in which nothing is under way.
+/// SIGTERM arrives while the client sends, with pauses in which no data is in flight.
 #[test]
 fn sigterm_lets_a_client_finish_its_stream() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Every exit code the TCP pair can give, provoked; a row of the table is one way to it.
+//! Every exit code of `tcp-client` and `tcp-server`; each row of the table causes one.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use crate::support::peer::{self, Script, peer};
 use crate::support::process::Process;
 use crate::support::sockit::{Sockit, sockit};
 
-/// One way to an exit code.
+/// One cause of an exit code.
 struct Row {
     what: &'static str,
     code: i32,
-    /// The phase the error line must name; none where there is no error line.
+    /// The phase of the error line; `None` without an error line.
     phase: Option<&'static str>,
     run: fn() -> Sockit,
 }
@@ -20,7 +20,7 @@ fn row(what: &'static str, code: i32, phase: &'static str, run: fn() -> Sockit) 
     Row { what, code, phase: Some(phase).filter(|p| !p.is_empty()), run }
 }
 
-/// tcp-client against a peer with this script, which is left to itself.
+/// tcp-client against a peer with this script, whose result is ignored.
 fn against<T: Send + 'static>(
     line: &str,
     script: impl FnOnce(std::net::TcpStream) -> T + Send + 'static,
@@ -35,10 +35,8 @@ fn stays_open(mut stream: std::net::TcpStream) -> bool {
 #[test]
 fn every_exit_code_is_reached() {
     let table = [
-        row("a talk", 0, "", || against("", drop)),
-        row("what was expected did not come", 1, "", || {
-            against("--expect never --timeout 200ms", stays_open)
-        }),
+        row("a session", 0, "", || against("", drop)),
+        row("an unmet --expect", 1, "", || against("--expect never --timeout 200ms", stays_open)),
         row("a port that is too large", 2, "", || sockit("tcp-client 127.0.0.1 65536")),
         row("a negative port", 2, "", || sockit("tcp-client -- 127.0.0.1 -1")),
         row("no such flag", 2, "", || sockit("tcp-client --no-such-flag")),
@@ -46,13 +44,13 @@ fn every_exit_code_is_reached() {
         row("a malformed duration", 2, "", || sockit("tcp-client --timeout 5parsecs")),
         row("a malformed size", 2, "", || sockit("tcp-client --rate lots")),
         row("a malformed address", 2, "", || sockit("tcp-client [::1 80")),
-        row("an IPv6 word without its end", 2, "", || sockit("tcp-client [::1")),
+        row("an IPv6 address without its bracket", 2, "", || sockit("tcp-client [::1")),
         row("a malformed rule", 2, "", || sockit("tcp-server --port 0 --allow 10.0.0.0/99")),
         row("no such service", 2, "", || sockit("tcp-server --port 0 --service no-such")),
         row("a malformed expression", 2, "", || sockit("tcp-client --expect '['")),
         row("no such service name", 6, "port", || sockit("tcp-client 127.0.0.1 no-such-service")),
         row("refused", 7, "connect", || {
-            // Nobody takes port 1 of an address of loopback that no test uses.
+            // No test listens on port 1 of this loopback address.
             sockit("tcp-client 127.99.98.97 1")
         }),
         row("reset after data", 18, "receive", || {
@@ -65,22 +63,24 @@ fn every_exit_code_is_reached() {
         row("a full disk", 23, "stdout", || {
             against("", |mut stream| stream.send("x")).redirect(">/dev/full")
         }),
-        row("an output that cannot be", 23, "", || against("--output /no/such/dir/file", drop)),
+        row("an output that cannot be created", 23, "", || {
+            against("--output /no/such/dir/file", drop)
+        }),
         row("a missing input", 26, "file", || against("--input /no/such/file", drop)),
         row("a missing rule file", 26, "file", || {
             sockit("tcp-server --port 0 --allow @/no/such/file")
         }),
-        row("the whole run is late", 28, "receive", || {
+        row("the run takes too long", 28, "receive", || {
             against("--timeout 200ms", stays_open).stdin_open()
         }),
-        row("nothing moves", 28, "receive", || {
-            against("--idle-timeout 200ms", stays_open).stdin_open()
+        row("no data", 28, "receive", || against("--idle-timeout 200ms", stays_open).stdin_open()),
+        row("no client connects", 28, "listen", || {
+            sockit("tcp-server --port 0 --accept-timeout 200ms")
         }),
-        row("nobody calls", 28, "listen", || sockit("tcp-server --port 0 --accept-timeout 200ms")),
-        row("not an address of ours", 45, "bind", || {
+        row("an address of another machine", 45, "bind", || {
             sockit("tcp-server --host 192.0.2.1 --port 0")
         }),
-        row("reset at once", 56, "receive", || against("", Script::reset).stdin_open()),
+        row("reset before data", 56, "receive", || against("", Script::reset).stdin_open()),
     ];
     for row in table {
         let run = (row.run)().limit(Duration::from_secs(10)).run();
@@ -90,7 +90,7 @@ fn every_exit_code_is_reached() {
             run.fails_at(phase);
         }
         if row.code != 0 && row.code != 1 && row.phase.is_none() {
-            assert!(!run.stderr.is_empty(), "{}: nothing is told", row.what);
+            assert!(!run.stderr.is_empty(), "{}: no message", row.what);
         }
     }
 }
@@ -109,10 +109,10 @@ fn privileged_port_exits_45_with_a_hint() {
     let root = rustix::process::geteuid().is_root();
     let lowest = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
     if !root || lowest.is_ok_and(|n| n.trim().parse().is_ok_and(|n: u16| n < 1024)) {
-        eprintln!("skipped: this machine gives low ports to everybody, or we are not root");
+        eprintln!("skipped: every user may bind low ports here, or this is not root");
         return;
     }
-    // Somebody without privileges may not reach our target folder: hand the binary over.
+    // A user without privileges may not reach the target folder: copy the binary.
     let dir = tempfile::tempdir_in("/tmp").unwrap();
     let copy = dir.path().join("sockit");
     std::fs::copy(env!("CARGO_BIN_EXE_sockit"), &copy).unwrap();
@@ -166,7 +166,7 @@ fn unknown_name_exits_6() {
 
 #[test]
 fn failing_resolver_exits_75() {
-    // Nobody answers on port 53 of this namespace: the resolver says "try again".
+    // No server listens on port 53 of this namespace: the resolver fails temporarily.
     let namespace = Namespace::new().nsswitch("hosts: dns").resolv("nameserver 127.0.0.1");
     let Some(run) = namespace.run("tcp-client some-name.example 80 --timeout 15s") else { return };
     run.exits(75).fails_at("resolve").logs("some-name.example");
@@ -180,7 +180,7 @@ fn silent_resolver_exits_28() {
         .before("socat -u UDP-RECV:53 OPEN:/dev/null &");
     let limit = "tcp-client some-name.example 80 --timeout 400ms";
     let Some(run) = peer::program("socat").and_then(|_| namespace.run(limit)) else { return };
-    // Before the name server's stand-in listens, the resolver fails instead of being late.
+    // Before socat listens, the resolver fails instead of timing out.
     assert!([28, 75].contains(&run.code), "{}", run.stderr);
     run.fails_at("resolve");
     assert!(run.took < Duration::from_secs(3), "{:?}", run.took);

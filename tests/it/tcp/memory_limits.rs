@@ -1,4 +1,4 @@
-//! What a hostile peer can cost: memory, for as long as it neither reads nor leaves.
+//! Memory that a hostile peer can allocate by neither reading nor closing.
 
 use std::fs::File;
 use std::io::{ErrorKind, Write};
@@ -10,23 +10,23 @@ use crate::support::proc_stats::{own_memory, peak_memory};
 use crate::support::process::Process;
 use crate::support::sockit::sockit;
 
-/// KiB that a server may spend on a client that never reads.
+/// KiB of a server per client that never reads.
 const MAX_PER_CLIENT: u64 = 1 << 10;
 /// KiB of any client.
 const MAX_CLIENT: u64 = 16 << 10;
-/// KiB of http-get with a hostile answer: a decoder's window comes on top.
+/// KiB of http-get with a hostile response, including the window of a decoder.
 #[cfg(feature = "http")]
 const MAX_HTTP_GET: u64 = 32 << 10;
-/// Said by one of them at most, where all of it is heard (a room with nobody else in it).
+/// Bytes that one client sends at most, where the server reads all of it.
 const MAX_SENT: usize = 24 << 20;
-/// How long nothing moves before everything that would be taken has been.
+/// How long no byte moves before a connection counts as stalled.
 const STALL_TIME: Duration = Duration::from_millis(300);
 
-/// Calls, talks until nobody takes any more of it, and reads nothing.
+/// Connects and sends without reading until the connection has stalled.
 fn connect_and_never_read(addr: SocketAddr) -> TcpStream {
     let mut stream = connect(addr);
     stream.set_nonblocking(true).expect("a mode");
-    let line = format!("{}\n", "a line that nobody will read the answer of, ".repeat(50));
+    let line = format!("{}\n", "a line whose answer is not read, ".repeat(50));
     let data = line.repeat(20).into_bytes();
     let (mut since, mut sent) = (Instant::now(), 0);
     while since.elapsed() < STALL_TIME && sent < MAX_SENT {
@@ -35,7 +35,7 @@ fn connect_and_never_read(addr: SocketAddr) -> TcpStream {
             Err(e) if e.kind() == ErrorKind::WouldBlock => {
                 std::thread::sleep(Duration::from_millis(5));
             }
-            // Some services have had enough of it sooner.
+            // Some services close earlier.
             Err(_) => break,
         }
     }
@@ -52,7 +52,7 @@ fn clients_that_never_read_take_little(line: &str) {
         (0..CLIENTS).map(|_| std::thread::spawn(move || connect_and_never_read(addr))).collect();
     let clients: Vec<_> = clients.into_iter().map(|client| client.join().unwrap()).collect();
     let each = own_memory(server.pid()).saturating_sub(before) / CLIENTS;
-    assert!(each <= MAX_PER_CLIENT, "{line}: {each} KiB for each of {} callers", clients.len());
+    assert!(each <= MAX_PER_CLIENT, "{line}: {each} KiB for each of {} clients", clients.len());
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn tls_client_that_never_reads_takes_one_mebibyte_of_the_server() {
     const CLIENTS: u64 = 6;
     let server = sockit("tcp-server -q --print-port --tls --service echo").serve();
     let client_that_never_reads = || {
-        let unread = std::io::pipe().expect("a pipe that nobody reads");
+        let unread = std::io::pipe().expect("a pipe that is not read");
         let client = sockit("tcp-client -q --tls --insecure").to(server.addr());
         let zeros = File::open("/dev/zero").unwrap();
         (client.stdin_from(zeros).stdout_to(unread.1).start(), unread.0)
@@ -84,14 +84,14 @@ fn tls_client_that_never_reads_takes_one_mebibyte_of_the_server() {
     clients.extend((0..CLIENTS).map(|_| client_that_never_reads()));
     clients.iter().for_each(|(client, _)| wait_until_idle(client.pid()));
     let each = own_memory(server.pid()).saturating_sub(before) / CLIENTS;
-    assert!(each <= MAX_PER_CLIENT, "{each} KiB for each TLS caller");
+    assert!(each <= MAX_PER_CLIENT, "{each} KiB for each TLS client");
     for (client, _) in &clients {
         let peak = peak_memory(client.pid());
         assert!(peak <= MAX_CLIENT, "a TLS client's peak was {peak} KiB");
     }
 }
 
-/// Waits until a process has stopped working.
+/// Waits until a process uses no processor time.
 fn wait_until_idle(pid: u32) {
     let (mut used, mut since) = (crate::support::proc_stats::cpu_time(pid), Instant::now());
     let until = Instant::now() + Duration::from_secs(20);
@@ -103,13 +103,13 @@ fn wait_until_idle(pid: u32) {
     }
 }
 
-/// The client's peak once it has nothing more to do, and then its end.
+/// The peak memory of a client that has stalled; kills it.
 fn peak(client: Process) -> u64 {
     wait_until_idle(client.pid());
     let peak = peak_memory(client.pid());
     client.signal(libc::SIGKILL);
     let run = client.wait();
-    assert!(peak > 0, "it left: {} {}", run.code, run.stderr);
+    assert!(peak > 0, "it has exited: {} {}", run.code, run.stderr);
     peak
 }
 
@@ -142,7 +142,7 @@ fn long_list_with_unread_stdout_takes_little_memory_of_resolve() {
     assert!(peak <= MAX_CLIENT, "{peak} KiB");
 }
 
-/// Gives `answer` to a request and stays; tells the client's peak.
+/// Sends a response and keeps the connection open; returns the client's peak memory.
 #[cfg(feature = "http")]
 fn peak_of_http_get(head: &'static str, body: Vec<u8>) -> u64 {
     let server = peer(move |mut stream| {
@@ -164,7 +164,7 @@ fn hostile_response_takes_little_memory_of_http_get() {
     assert!(peak <= MAX_HTTP_GET, "zstd: {peak} KiB");
 }
 
-/// A frame (RFC 8878 §3.1.1) with a window of 8 MiB and so many blocks of 128 KiB of one byte,
+/// A frame (RFC 8878 §3.1.1) with a window of 8 MiB and this many blocks of 128 KiB of one byte,
 /// without an end.
 #[cfg(feature = "http")]
 fn zstd(blocks: usize) -> Vec<u8> {

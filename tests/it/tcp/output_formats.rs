@@ -1,4 +1,5 @@
-//! stdout is data, stderr is talk: text and JSON, quiet and loud, escaped, coloured, or stuck.
+//! stdout is data, stderr is the log: text and JSON, quiet and verbose, escaped, coloured, or not
+//! writable.
 
 use std::fs;
 use std::time::Duration;
@@ -19,7 +20,7 @@ fn json_writes_one_object_per_line() {
     let run = server.stop();
     run.prints("");
     let events = run.events();
-    assert_eq!(events.len(), run.stderr.lines().count(), "all talk is JSON\n{}", run.stderr);
+    assert_eq!(events.len(), run.stderr.lines().count(), "stderr is JSON only\n{}", run.stderr);
     for event in &events {
         let time = event["time"].as_str().expect("a time in every event");
         assert!(chrono::DateTime::parse_from_rfc3339(time).is_ok(), "{time} is not RFC 3339");
@@ -51,7 +52,7 @@ fn client_events_follow_the_connection() {
         let names: Vec<_> = events.iter().map(|e| e["event"].as_str().unwrap()).collect();
         assert_eq!(names, ["connected", "half_closed", "half_closed", "closed"], "{flags}");
         assert_eq!(events[0]["peer"], addr.as_str());
-        // An echo ends when we have: we are the first, however quick it is.
+        // An echo ends after our end, which therefore comes first.
         assert_eq!((&events[1]["by"], &events[2]["by"]), (&"us".into(), &"peer".into()), "{flags}");
         let closed = &events[3];
         assert_eq!((closed["bytes_in"].as_u64(), closed["bytes_out"].as_u64()), (Some(3), Some(3)));
@@ -190,7 +191,7 @@ fn unread_stderr_does_not_stop_the_server() {
         client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         client.expect_bytes("Welcome!");
         client.send("exit");
-        assert_eq!(client.read_all(), b"", "caller {n}");
+        assert_eq!(client.read_all(), b"", "client {n}");
     }
     assert!(server.is_alive());
     server.signal(libc::SIGTERM);
@@ -210,8 +211,8 @@ fn stderr_closed_by_its_reader_does_not_stop_the_server() {
     server.stop().exits(0);
 }
 
-/// What a log or a dump cannot take is told once, and the run is not a success any more; but
-/// the conversation itself goes on to its end.
+/// An error of the events file or the dump is reported once and makes the run fail; the session
+/// itself continues to its end.
 #[test]
 fn full_disk_of_events_or_hex_exits_23() {
     for flag in ["--events", "--hex"] {
@@ -293,7 +294,7 @@ fn error_event_has_its_connection() {
     run.exits(56);
     assert_eq!(run.events_named("error")[0]["conn"], 1, "{}", run.stderr);
     let run = sockit("tcp-client --json 127.0.0.1 1").run();
-    assert!(run.exits(7).events_named("error")[0].get("conn").is_none(), "none stood");
+    assert!(run.exits(7).events_named("error")[0].get("conn").is_none(), "no connection");
 }
 
 #[test]

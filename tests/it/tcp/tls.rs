@@ -1,4 +1,4 @@
-//! TLS between our own pair: who is believed, what is told, and how it ends.
+//! TLS between tcp-client and tcp-server: verification, messages and the end of the stream.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -9,17 +9,17 @@ use crate::support::peer::{self, Script};
 use crate::support::process::Daemon;
 use crate::support::sockit::{Sockit, sockit};
 
-/// An echo server with this paper.
+/// An echo server with this certificate.
 fn echo(certificate: &std::path::Path) -> Daemon {
     sockit("tcp-server --service echo --tls --cert").arg(certificate).serve()
 }
 
-/// A client that says hello to it, as the certificate wants to be called.
+/// A client that sends `hello` to it, under the name of the certificate.
 fn hello(server: &Daemon) -> Sockit {
     sockit("tcp-client --tls localhost").arg(server.port().to_string()).stdin("hello")
 }
 
-/// The fingerprint a server told.
+/// The fingerprint in the log of a server.
 fn pin(server: &Daemon) -> String {
     let log = String::from_utf8_lossy(&server.stderr.bytes()).into_owned();
     let pin = log.lines().find_map(|line| line.split_once("SHA-256: ")).expect("a fingerprint");
@@ -61,7 +61,7 @@ fn ca_file_is_trusted_for_the_names_it_signed() {
     let run = hello(&server).and("--ca-file").arg(authority.ca()).and("--json").run();
     run.exits(0).prints("hello");
     assert_eq!(run.events_named("connected")[0]["peer_name"], "localhost");
-    // SSL_CERT_FILE takes the place of the system's roots.
+    // SSL_CERT_FILE replaces the system's roots.
     let roots = authority.ca();
     let by_environment = hello(&server).env("SSL_CERT_FILE", roots.to_str().expect("UTF-8"));
     by_environment.run().exits(0).prints("hello");
@@ -148,7 +148,7 @@ fn missing_or_malformed_pem_file_exits_26() {
 fn client_ca_requires_a_client_certificate() {
     let authority = Authority::new();
     let certificate = authority.certificate(&["localhost"]);
-    let server = sockit("tcp-server --reply '{peer_name} says {message}' --tls --client-ca")
+    let server = sockit("tcp-server --reply '{peer_name}: {message}' --tls --client-ca")
         .arg(authority.ca())
         .and("--cert")
         .arg(&certificate)
@@ -159,7 +159,7 @@ fn client_ca_requires_a_client_certificate() {
     let stranger = hello().and("--cert").arg(Authority::new().certificate(&["eve.example"])).run();
     stranger.exits(35).fails_at("tls").prints("");
     let known = hello().and("--cert").arg(authority.certificate(&["alice.example"])).run();
-    known.exits(0).prints("alice.example says hello");
+    known.exits(0).prints("alice.example: hello");
 }
 
 #[test]
@@ -241,7 +241,7 @@ fn stream_truncated_without_close_notify_exits_18() {
         .arg(authority.certificate(&["localhost"]))
         .stdin_open()
         .serve();
-    // A relay between the two, which cuts.
+    // A relay that closes in the middle of the stream.
     let relay = peer::peer({
         let to = server.addr();
         move |near| {
@@ -267,7 +267,7 @@ fn stream_truncated_without_close_notify_exits_18() {
     run.exits(18).fails_at("receive").logs("close_notify");
 }
 
-/// Callers whose handshake comes to nothing: silent, plain text, and cut off.
+/// Clients whose handshake fails: no data, plain text, and a reset.
 fn scan(server: &Daemon) {
     drop(peer::connect(server.addr()));
     let mut plain = peer::connect(server.addr());
@@ -302,7 +302,7 @@ fn unfinished_handshake_keeps_its_place_until_it_fails() {
     let mut client =
         sockit("tcp-client --tls --insecure -q").to(server.addr()).stdin_open().start();
     client.write_stdin("second");
-    // Were it accepted beside the first, both handshakes could succeed.
+    // If it were accepted concurrently, both handshakes could succeed.
     drop(silent);
     client.wait_for_output("second");
     client.close_stdin();
@@ -421,7 +421,7 @@ fn stalled_handshakes_do_not_delay_others() {
     drop(stalled);
 }
 
-/// close_notify follows the peer's: neither side sees a truncated stream.
+/// Our close_notify follows the peer's: neither side sees a truncated stream.
 #[test]
 fn null_stdin_half_closes_tls_after_the_peer() {
     for flags in ["", "--recv-only"] {

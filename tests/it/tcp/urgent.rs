@@ -1,5 +1,5 @@
-//! TCP urgent data: one urgent byte in the middle of a stream is not its end, whichever way the
-//! bytes take. As from nc, ncat and socat, the bytes around it arrive and the urgent one does not.
+//! TCP urgent data: an urgent byte in the middle of a stream is not its end, for each copy method.
+//! As with nc, ncat and socat, the bytes around it arrive and the urgent one does not.
 
 use std::fs::{self, File};
 use std::net::TcpStream;
@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use crate::support::peer::{Peer, Script, connect, peer};
 use crate::support::sockit::sockit;
 
-/// Sends `abcdef` with an urgent byte in its middle, and no more.
+/// Sends `abcdef` with an urgent byte in its middle, and half-closes.
 fn send_urgent(stream: &mut TcpStream) {
     stream.send("abc");
     socket2::SockRef::from(&*stream).send_out_of_band(b"U").expect("urgent data");
@@ -68,7 +68,7 @@ fn urgent_byte_in_a_saved_file_is_not_its_end() {
 #[cfg(feature = "http")]
 #[test]
 fn urgent_byte_in_a_body_is_not_its_end() {
-    // A body that long goes past us, within the kernel.
+    // A body of this length is spliced within the kernel.
     let long = "x".repeat(400_000);
     let body = format!("{long}abcdef");
     for length in ["X: y".to_string(), format!("Content-Length: {}", body.len())] {

@@ -1,4 +1,4 @@
-//! How tcp-client comes to its connection: which address, in which order, with which options.
+//! How tcp-client connects: which address, in which order, with which options.
 
 use std::net::TcpListener;
 use std::time::Duration;
@@ -25,7 +25,7 @@ fn silent_address_is_overtaken_by_the_next() {
     };
     run.exits(0).prints("hi\n").logs(&format!("Connected to {}", echo.addr()));
     run.logs(&silent.addr().to_string());
-    // RFC 8305 §5: the next attempt begins 250 ms after the last, not after its failure.
+    // RFC 8305 §5: the next attempt begins 250 ms after the previous one, not after its failure.
     assert!(run.took < Duration::from_secs(2), "{:?}", run.took);
 }
 
@@ -63,7 +63,7 @@ fn timeout_of_the_run_ends_the_connect() {
     assert!(run.took < Duration::from_secs(2), "{:?}", run.took);
 }
 
-/// Runs `line` under strace and gives the calls it made of these.
+/// Runs `line` under strace and returns its calls of these names.
 fn traced(line: &str, calls: &str) -> Option<String> {
     peer::program("strace")?;
     let echo = peer::echoes();
@@ -100,14 +100,14 @@ fn reuse_port_shares_a_port() {
     assert_eq!(first.port(), second.port());
 }
 
-/// A machine whose hosts file, at `hosts`, is all that knows names.
+/// A namespace in which the file `hosts` is the only source of names.
 fn hosts_only(hosts: &std::path::Path) -> Namespace {
     std::fs::write(hosts, "127.0.0.1 other\n").unwrap();
     let mount = format!("mount --bind '{}' /etc/hosts || exit 99", hosts.display());
     Namespace::new().with_host_network().nsswitch("hosts: files").before(&mount)
 }
 
-/// Commands that look a name up, and what they say to whom they find.
+/// Command lines that look up the name `db`.
 fn lookups(port: u16) -> Vec<String> {
     let udp = format!("udp-client -v --send hi --wait 10s db {port}");
     let mut lines = vec![format!("tcp-client -v --send hi db {port}"), udp];

@@ -1,4 +1,4 @@
-//! The prompt, as a person sees it: a real terminal made by rexpect.
+//! The prompt on a terminal made by rexpect.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -8,7 +8,7 @@ use rexpect::session::{PtySession, spawn_command};
 use crate::support::peer::{self, Script, peer};
 use crate::support::sockit::sockit;
 
-/// How long anything on the screen may take, in milliseconds.
+/// The timeout of any text on the screen, in milliseconds.
 const TIMEOUT_MS: u64 = 15_000;
 
 fn prompt_to(addr: SocketAddr, flags: &str) -> PtySession {
@@ -25,7 +25,7 @@ fn code(screen: &mut PtySession) -> i32 {
     code.and_then(|s| s.trim_end_matches(')').parse().ok()).unwrap_or_else(|| panic!("{status}"))
 }
 
-/// rexpect takes each byte for a character of its own.
+/// rexpect decodes each byte as one character.
 fn as_rexpect_reads(text: &str) -> String {
     text.bytes().map(char::from).collect()
 }
@@ -74,9 +74,9 @@ fn peer_close_ends_the_prompt() {
 
 #[test]
 fn reply_is_printed_above_the_edited_line() {
-    let (tx, told) = std::sync::mpsc::channel();
+    let (tx, rx) = std::sync::mpsc::channel();
     let sender = peer(move |mut stream| {
-        told.recv().unwrap();
+        rx.recv().unwrap();
         stream.send("news\n");
         stream.read_all()
     });
@@ -87,7 +87,7 @@ fn reply_is_printed_above_the_edited_line() {
     screen.exp_string("half a").unwrap();
     tx.send(()).unwrap();
     screen.exp_string("news").unwrap();
-    // The line in the making is drawn again beneath, and is whole.
+    // The edited line is drawn again below, completely.
     screen.exp_string("half a").unwrap();
     screen.send_line(" line").unwrap();
     screen.exp_string("> ").unwrap();
@@ -226,7 +226,7 @@ fn missing_line_end_is_warned_about_once() {
     sockit("tcp-client --prompt").to(unused.addr()).stdin("").run().never_logs("line end");
 }
 
-/// Sends what no terminal should act on, colour that is split between two writes, and a last line.
+/// Sends control characters, colour that is split between two writes, and a last line.
 fn control_character_peer() -> peer::Peer<()> {
     peer(|mut stream| {
         stream.send("\x1b]0;title\x07a\x08\x1b[2J\x1b[1A\rb\u{9b}\u{202e}c\tgr\u{fc}n\r\n");
@@ -308,7 +308,7 @@ fn control_c_exits_130() {
     assert_eq!(code(&mut screen), 130);
 }
 
-/// A shell on a terminal that starts the prompt, and tells afterwards how it left the terminal.
+/// A shell on a terminal that runs the client and then prints the terminal modes.
 fn shell_with_client(line: &str, addr: SocketAddr, env: (&str, &str)) -> PtySession {
     let shell = format!("stty echo; {line}; echo code=$?; stty -a; echo over");
     let mut command = sockit("tcp-client").to(addr).under(["sh", "-c", &shell]).command();
@@ -316,13 +316,13 @@ fn shell_with_client(line: &str, addr: SocketAddr, env: (&str, &str)) -> PtySess
     spawn_command(command, Some(TIMEOUT_MS)).expect("a terminal with a shell on it")
 }
 
-/// The terminal is as any shell wants it.
+/// Checks that the terminal has the modes that a shell expects.
 #[track_caller]
 fn expect_restored_terminal(screen: &mut PtySession, code: i32) {
     screen.exp_string(&format!("code={code}")).unwrap();
-    let told = screen.exp_string("over").unwrap();
+    let modes = screen.exp_string("over").unwrap();
     for mode in ["icanon", "echo", "isig"] {
-        assert!(told.split_whitespace().any(|word| word == mode), "no {mode}: {told}");
+        assert!(modes.split_whitespace().any(|word| word == mode), "no {mode}: {modes}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! By way of a proxy: microsocks and tinyproxy, and one that lies.
+//! Connections through a proxy: microsocks, tinyproxy, and a scripted one.
 
 use std::process::Stdio;
 
@@ -41,7 +41,7 @@ fn socks_proxy_connects_to_addresses_and_names() {
     let server = sockit("tcp-server --service echo").serve();
     for scheme in ["socks5", "socks5h"] {
         let proxy = format!("{scheme}://127.0.0.1:{port}");
-        // microsocks takes a half-close for the end, so the answer must come before it.
+        // microsocks closes at a half-close, so the answer must come before it.
         let hello = |client: Sockit| client.and("--send hello").run();
         hello(through(&proxy).to(server.addr())).exits(0).prints("hello\n").logs_nothing();
         let named = through(&proxy).arg("localhost").arg(server.port().to_string());
@@ -72,7 +72,7 @@ fn http_proxy_connects_and_its_refusal_exits_97() {
     let Some((_proxy, port)) = tinyproxy(&dir, &rules) else { return };
     peer::wait_for_listener(port);
     let login = |login: &str| through(&format!("http://{login}127.0.0.1:{port}"));
-    // tinyproxy ends the whole relay at a half-close, so the script waits for its answer first.
+    // tinyproxy closes at a half-close, so the script waits for its answer first.
     let right = login("ann:secret@").to(server.addr()).and("--send hello").run();
     right.exits(0).prints("hello\n");
     let wrong = login("ann:wrongsecret@").to(server.addr()).and("-vv").run();
@@ -133,7 +133,7 @@ fn unreachable_proxy_exits_7_and_is_named() {
     through("ftp://127.0.0.1:1").arg("127.0.0.1").arg("9").run().exits(2);
 }
 
-/// A SOCKS proxy that says yes to anything and then echoes; tells what it was asked for.
+/// A SOCKS proxy that accepts any request and then echoes; returns the target of the request.
 fn accepting_proxy() -> peer::Peer<Vec<u8>> {
     peer::peer(|mut stream| {
         stream.expect_bytes([5, 1, 0]);
@@ -142,7 +142,7 @@ fn accepting_proxy() -> peer::Peer<Vec<u8>> {
         std::io::Read::read_exact(&mut stream, &mut request).expect("a request");
         let mut rest = vec![0; usize::from(request[4]) + 2];
         std::io::Read::read_exact(&mut stream, &mut rest).expect("a request");
-        // The target speaks first, in the same breath.
+        // The target sends first, in the same segment as the reply.
         stream.send([&[5, 0, 0, 1, 127, 0, 0, 1, 0, 7][..], b"early "].concat());
         let received = stream.read_all();
         stream.send(received);
@@ -180,7 +180,7 @@ fn proxy_of_environment_that_fails_names_its_variable() {
     run.exits(7)
         .fails_at("proxy")
         .logs("hint: the environment variable all_proxy selects this proxy");
-    // What is not UTF-8 is no proxy, and not none.
+    // A value that is not UTF-8 is an error and not ignored.
     let odd = std::ffi::OsStr::from_bytes(b"ALL_PROXY=http://\xff\xfe:1");
     let under = [std::ffi::OsStr::new("env"), odd];
     let run = sockit("tcp-client target.example 7").under(under).run();

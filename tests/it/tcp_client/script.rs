@@ -1,4 +1,4 @@
-//! `--send` and `--expect`: what is printed, when a script ends, and with which number.
+//! `--send` and `--expect`: what is printed, when a script ends, and its exit code.
 
 use std::io::Read;
 use std::time::{Duration, Instant};
@@ -28,7 +28,7 @@ fn full_stdout_of_a_script_exits_23() {
     run.exits(23).fails_at("stdout").logs("No space left");
 }
 
-/// Says much more than any pipe holds, and waits for the end.
+/// A peer that sends until the connection is closed.
 fn flood() -> peer::Peer<()> {
     peer(|mut stream| {
         use std::io::Write;
@@ -84,7 +84,7 @@ fn delay_does_not_count_as_idle() {
         let flags = "tcp-client --delay 900ms --idle-timeout 450ms";
         let run = sockit(flags).and(mode).to(slow.addr()).stdin("x").run();
         if mode == "--recv-only" {
-            run.exits(28); // nothing of ours is to come: the delay itself passes, and then the limit
+            run.exits(28); // no input is to come: the delay passes, then the limit
         } else {
             run.exits(0);
         }
@@ -162,7 +162,7 @@ fn hang_up_and_no_half_close_apply_to_a_script() {
     });
     let run = sockit("tcp-client --send x --no-half-close").to(ends_late.addr()).run();
     run.exits(0).prints("reply\nmore\n");
-    assert!(ends_late.outcome(), "no end of ours");
+    assert!(ends_late.outcome(), "no half-close");
 }
 
 #[test]
@@ -302,7 +302,7 @@ fn text_that_is_not_utf8_is_sent_unchanged() {
 
 #[test]
 fn expect_matches_bytes_and_text_that_arrive_in_parts() {
-    // The test's own words cut them: the peer sends the next piece only when it is asked for it.
+    // The messages split them: the peer sends the next part only after it has read one.
     let telnet = peer(|mut stream| {
         stream.send(b"\xff");
         stream.expect_bytes("1");
@@ -323,7 +323,7 @@ fn expect_matches_bytes_and_text_that_arrive_in_parts() {
     client.run().exits(0);
 }
 
-/// Each word for a shell, so that its backslashes stay.
+/// Quotes each word for a shell, so that its backslashes stay.
 fn quoted(line: &str) -> String {
     line.split(' ').map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ")
 }

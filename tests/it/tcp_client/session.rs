@@ -1,4 +1,4 @@
-//! `sockit tcp-client`: its streams, its scripted talk, its files and its limits.
+//! A session of tcp-client: streams, scripts, files and limits.
 
 use std::fs;
 use std::time::Duration;
@@ -25,7 +25,7 @@ fn host_and_port_are_accepted_as_one_word() {
 
 #[test]
 fn name_under_localhost_is_loopback() {
-    // Over IPv4 and IPv6 alike, whatever the system's resolver makes of them.
+    // Over IPv4 and IPv6, independent of the system's resolver.
     let echo = peer::echoes();
     let word = format!("a.b.LocalHost:{}", echo.addr().port());
     sockit("tcp-client").arg(word).stdin("hi").run().exits(0).prints("hi").logs_nothing();
@@ -149,7 +149,7 @@ fn rate_limits_the_speed() {
     let echo = peer::echoes();
     let run = sockit("tcp-client --rate 40k/s").to(echo.addr()).stdin(vec![7; 20_000]).run();
     run.exits(0).prints(vec![7; 20_000]);
-    // 20 kB at 40 kB/s are half a second; a burst of a quarter is forgiven.
+    // 20 kB at 40 kB/s take half a second; a burst of a quarter of a second is allowed.
     assert!(run.took > Duration::from_millis(250), "{:?}", run.took);
     assert!(run.took < Duration::from_secs(4), "{:?}", run.took);
 }
@@ -179,10 +179,10 @@ fn hex_shows_both_directions() {
     let run = sockit("tcp-client --hex").arg(&file).to(answer.addr()).stdin("hello").run();
     run.exits(0).prints("world\n");
     let dump = fs::read_to_string(&file).unwrap();
-    let sent = dump.lines().find(|l| l.starts_with('>')).expect("a line for what we sent");
+    let sent = dump.lines().find(|l| l.starts_with('>')).expect("a line of sent data");
     assert!(sent.starts_with("> 00000000  68 65 6c 6c 6f"), "{dump}");
     assert!(sent.ends_with("|hello|"), "{dump}");
-    let came = dump.lines().find(|l| l.starts_with('<')).expect("a line for what came");
+    let came = dump.lines().find(|l| l.starts_with('<')).expect("a line of received data");
     assert!(came.starts_with("< 00000000  77 6f 72 6c 64 0a"), "{dump}");
     assert!(came.ends_with("|world.|"), "{dump}");
 }
@@ -207,7 +207,7 @@ fn verbose_logs_each_step_in_order() {
     let steps =
         ["Connecting to 127.0.0.1:", "Connected from 127.0.0.1:", "Connected to 127.0.0.1:"];
     let mut rest = run.stderr.as_str();
-    // We closed first, and the peer after us.
+    // We half-close first, then the peer.
     for step in steps.into_iter().chain(["we send no more", "the peer sends no more"]) {
         let at = rest.find(step).unwrap_or_else(|| panic!("no {step:?} in\n{}", run.stderr));
         rest = &rest[at..];
@@ -296,7 +296,7 @@ fn signal_exits_with_its_number_and_keeps_output() {
         client.signal(signal);
         let run = client.wait();
         run.exits(code).prints("hi");
-        assert!(sender.outcome(), "the peer sees us leave");
+        assert!(sender.outcome(), "the peer reads our end");
     }
 }
 

@@ -1,4 +1,4 @@
-//! The files of a talk: `--input`, `--output` and `--hex`, whole, in part, and when all goes wrong.
+//! The files of a session: `--input`, `--output` and `--hex`.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -28,7 +28,7 @@ fn existing_output_is_kept_until_data_arrives() {
 
     let new = dir.path().join("new");
     sockit("tcp-client --output").arg(&new).to(refusing.addr()).run().exits(7);
-    assert!(!new.exists(), "a call that nobody takes leaves no file");
+    assert!(!new.exists(), "a refused connection creates no file");
 }
 
 #[test]
@@ -158,10 +158,11 @@ fn hex_to_stderr_with_json_is_usage_error() {
     assert!(fs::read_to_string(&dump).unwrap().starts_with("> 00000000  68 69"));
 }
 
-/// More than the kernel holds between two ends.
+/// More than the socket buffers hold.
 const LARGE: u64 = 64 << 20;
 
-/// Reads the first byte, changes the file at `path`, and reads the rest: how many bytes came.
+/// Reads the first byte, changes the file at `path`, reads the rest and returns the number of
+/// bytes.
 fn reader(path: &Path, change: fn(&File)) -> Peer<io::Result<u64>> {
     let file = File::options().append(true).open(path).unwrap();
     peer(move |mut stream| {
@@ -171,7 +172,7 @@ fn reader(path: &Path, change: fn(&File)) -> Peer<io::Result<u64>> {
     })
 }
 
-/// The ways by which a large file is sent, and the phase of their errors.
+/// The ways to send a large file, and the phase of their errors.
 fn inputs(path: &Path) -> Vec<(Sockit, &'static str)> {
     File::create(path).unwrap().set_len(LARGE).unwrap();
     let input = |flags| sockit("tcp-client").and(flags).arg("--input").arg(path);

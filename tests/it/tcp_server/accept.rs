@@ -1,4 +1,4 @@
-//! `sockit tcp-server`: what it says, whom it takes, and how it stops.
+//! tcp-server: its log, listening, accepting and the accept timeout.
 
 use std::time::{Duration, Instant};
 
@@ -54,7 +54,7 @@ fn port_in_time_wait_can_be_bound() {
     let mut client = connect(first.addr());
     client.expect_bytes("Welcome!");
     first.stop();
-    // The connection is now in TIME_WAIT on the server's side.
+    // The connection is in TIME_WAIT on the server's side.
     assert_eq!(client.read_all(), b"");
     let second = sockit(&format!("tcp-server --port {port}")).serve();
     connect(second.addr()).expect_bytes("Welcome!");
@@ -89,7 +89,7 @@ fn accept_timeout_exits_28() {
 
 #[test]
 fn accept_timeout_without_descriptors_exits_28() {
-    // As few as it starts with.
+    // The smallest number with which it starts.
     let none_left = (6..20).any(|most| {
         let limit = format!("--nofile={most}");
         let server = sockit("tcp-server --port 0 --accept-timeout 200ms");

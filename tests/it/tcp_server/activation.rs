@@ -1,4 +1,4 @@
-//! Sockets that a service manager opened for us, and what we tell it.
+//! Sockets passed by a service manager, and notifications to it.
 
 use std::net::TcpListener;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -13,7 +13,7 @@ use crate::support::sockit::{LIMIT, Sockit, sockit};
 /// Starts `line` as systemd would, with these sockets as descriptors 3 and up.
 fn activated(line: &str, sockets: &[&OwnedFd], names: &str) -> Sockit {
     let script = sockets.iter().enumerate().fold(String::new(), |script, (n, socket)| {
-        // Out of the way first: the shell's own numbers may be the ones that are wanted.
+        // Duplicated first: the shell may use the wanted numbers itself.
         format!("{script} {}<&{}", n + 3, socket.as_raw_fd())
     });
     for socket in sockets {

@@ -1,4 +1,4 @@
-//! `--service chat`: each line to all the others, and nobody waits for anybody.
+//! `--service chat` and `broadcast`: each line goes to all others, and no member delays another.
 
 use std::io::{BufRead, Read, Write};
 use std::net::TcpStream;
@@ -14,10 +14,10 @@ fn serve(line: &str) -> Daemon {
     sockit("tcp-server --service chat --json").and(line).serve()
 }
 
-/// A member who is in the room under this name.
+/// A member with this name.
 fn member(server: &Daemon, name: &str) -> TcpStream {
     let mut client = connect(server.addr());
-    // The answer to a bad name shows that the room has heard us, so the good one holds too.
+    // The reply to the invalid name shows that the valid one before it has been handled.
     client.send(format!("/nick {name}\n/nick a b\n"));
     client.expect_bytes("* a name has letters, digits, - and _\n");
     client
@@ -259,7 +259,7 @@ fn member_that_never_reads_does_not_delay_others() {
 
 #[test]
 fn member_that_never_reads_is_closed() {
-    // A long line may come in parts, and a part would be a message of its own otherwise.
+    // A long line may arrive in parts, and each would be a message.
     let server = serve("--framing line");
     let mut ann = member(&server, "ann");
     let mut bob = member(&server, "bob");
@@ -298,13 +298,13 @@ fn flood_keeps_members_that_read() {
     senders.into_iter().for_each(|sender| sender.join().unwrap());
 }
 
-/// Reads, for someone who is not listening.
+/// Reads and discards.
 fn drain(stream: &mut TcpStream) {
     let mut buffer = [0; 65536];
     while stream.read(&mut buffer).is_ok_and(|n| n > 0) {}
 }
 
-/// A Unix socket knows no reset, and whoever writes to it must let go all the same.
+/// A Unix socket has no reset, and its blocked writer must return all the same.
 #[test]
 fn unix_member_that_never_reads_is_closed() {
     let dir = tempfile::tempdir().unwrap();

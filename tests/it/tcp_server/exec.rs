@@ -1,4 +1,4 @@
-//! `--exec` and `--sh`: a program per connection, whatever the order of endings.
+//! `--exec` and `--sh`: a program per connection, and every order of ends.
 
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ fn serve(line: &str) -> Daemon {
     sockit("tcp-server --json").and(line).serve()
 }
 
-/// Waits until no process with this argument lives.
+/// Waits until no process has this argument.
 #[track_caller]
 fn wait_until_gone(argument: &str) {
     let until = Instant::now() + LIMIT;
@@ -22,7 +22,7 @@ fn wait_until_gone(argument: &str) {
     }
 }
 
-/// How many processes have this word on their command line.
+/// The number of processes with this argument.
 fn count_processes(argument: &str) -> usize {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     processes
@@ -40,7 +40,7 @@ fn children(pid: u32) -> usize {
         .sum()
 }
 
-/// What each descriptor of a process is.
+/// The targets of the descriptors of a process.
 fn descriptors(pid: u32) -> Vec<std::path::PathBuf> {
     let all = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
     all.filter_map(|entry| std::fs::read_link(entry.path()).ok()).collect()
@@ -85,7 +85,7 @@ fn program_inherits_three_descriptors_and_no_new_privs() {
         .redirect("5</dev/null")
         .serve();
     let all = String::from_utf8(connect(server.addr()).read_all()).unwrap();
-    // ls itself opens the folder it lists, as the next descriptor.
+    // ls opens the folder that it lists, as the next descriptor.
     assert_eq!(all, "0\n1\n2\n3\nNoNewPrivs:\t1\n");
     let server = serve("--allow-new-privileges --sh 'grep NoNewPrivs /proc/self/status'");
     assert_eq!(connect(server.addr()).read_all(), b"NoNewPrivs:\t0\n");
@@ -176,10 +176,10 @@ fn sigterm_leaves_no_program_behind() {
     wait_until_gone("98765");
 }
 
-/// A program that ignores the signals by which it could be asked to end, and its child.
+/// A program that ignores SIGTERM and SIGHUP, and its child.
 const STUBBORN: &str = "--sh 'trap \"\" TERM HUP; sleep 9877N & sleep 9878N'";
 
-/// A server whose program and that program's child run, with `n` in their command lines.
+/// A server whose program and the program's child run, with `n` in their arguments.
 fn with_stubborn_program(server: &str, n: u32) -> Daemon {
     let line = STUBBORN.replace('N', &n.to_string());
     let server = sockit(server).and(&line).serve();
@@ -252,7 +252,7 @@ fn process_1_reaps_orphans_of_its_programs() {
     if !Namespace::new().with_host_network().possible() {
         return;
     }
-    // The program leaves a process behind that ends later, as a child of process 1.
+    // The program leaves a background process that ends later, as a child of process 1.
     let server = sockit("tcp-server --sh '(setsid sleep 0.2) >/dev/null 2>&1 & echo started'")
         .under(["unshare", "-r", "-p", "-f", "--kill-child"])
         .serve();
@@ -298,7 +298,7 @@ fn missing_program_exits_at_startup() {
 #[test]
 fn thousand_runs_leave_no_zombie_and_no_descriptor() {
     let server = sockit("tcp-server --exec true").serve();
-    // Some of its own are only made when it takes its first caller.
+    // Some descriptors are opened for the first connection.
     connect(server.addr()).read_all();
     server.wait_for_log(" closed.");
     let (pid, before) = (server.pid(), descriptors(server.pid()));

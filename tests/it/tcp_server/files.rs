@@ -1,4 +1,4 @@
-//! `--file` and `--save`: a file to each caller, or from each.
+//! `--file` and `--save`: a file to each client, or from each.
 
 use std::fs;
 use std::io::Read;
@@ -18,7 +18,7 @@ fn some_bytes(size: usize) -> Vec<u8> {
     (0..size).map(|n| (n / 251 + n) as u8).collect()
 }
 
-/// The files in a folder, by name.
+/// The files in a folder, sorted by name.
 fn listing(folder: &Path) -> Vec<PathBuf> {
     let mut all: Vec<_> = fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
     all.sort();

@@ -1,4 +1,4 @@
-//! Many callers at once, and fewer descriptors than callers.
+//! Many concurrent clients, limits of their number, and access rules.
 
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
@@ -13,10 +13,10 @@ fn two_hundred_concurrent_clients_are_served() {
     let mut clients: Vec<_> = (0..200).map(|_| connect(server.addr())).collect();
     for (n, client) in clients.iter_mut().enumerate() {
         client.expect_bytes("Welcome!");
-        client.send(format!("caller {n}"));
+        client.send(format!("client {n}"));
     }
     for (n, client) in clients.iter_mut().enumerate() {
-        client.expect_bytes(format!("Hello, caller {n}!"));
+        client.expect_bytes(format!("Hello, client {n}!"));
         client.send("exit");
     }
     for client in &mut clients {
@@ -29,19 +29,19 @@ fn two_hundred_concurrent_clients_are_served() {
 fn threads_and_descriptors_are_released() {
     let server = sockit("tcp-server").serve();
     connect(server.addr()).expect_bytes("Welcome!");
-    wait_until("the first caller is gone", || threads(server.pid()) <= idle_threads());
+    wait_until("the first client has closed", || threads(server.pid()) <= idle_threads());
     let (threads_before, fds_before) = (threads(server.pid()), descriptors(server.pid()));
     let mut clients: Vec<_> = (0..300).map(|_| connect(server.addr())).collect();
     clients.iter_mut().for_each(|client| client.expect_bytes("Welcome!"));
     let each = resident(server.pid()) / clients.len() as u64;
-    // The whole process shared among its callers; a debug build is no measure of the rest.
-    assert!(each <= 96, "{each} KiB per caller");
+    // The memory of the process divided by the number of clients, in a debug build.
+    assert!(each <= 96, "{each} KiB per client");
     drop(clients);
     wait_until("threads are back", || threads(server.pid()) <= threads_before);
     wait_until("descriptors are back", || descriptors(server.pid()) <= fds_before);
 }
 
-/// The accepting thread, the log's writer and a little more.
+/// The accepting thread, the log's writer and some spare ones.
 fn idle_threads() -> usize {
     6
 }
@@ -91,7 +91,7 @@ fn max_conns_queues_in_backlog() {
     let mut third = connect(server.addr());
     third.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
     let kept_waiting = std::io::Read::read(&mut third, &mut [0; 8]);
-    assert!(kept_waiting.is_err(), "nobody greets the third yet: {kept_waiting:?}");
+    assert!(kept_waiting.is_err(), "the third is not greeted yet: {kept_waiting:?}");
     third.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     drop(first);
     third.expect_bytes("Welcome!");
@@ -105,7 +105,7 @@ fn max_conns_per_ip_closes_further_connections() {
     first.expect_bytes("Welcome!");
     second.expect_bytes("Welcome!");
     let closed = std::io::Read::read(&mut connect(server.addr()), &mut [0; 8]);
-    assert!(matches!(closed, Ok(0) | Err(_)), "the third is closed at once: {closed:?}");
+    assert!(matches!(closed, Ok(0) | Err(_)), "the third is closed: {closed:?}");
     let mut elsewhere = connect_from("127.0.0.2:0", server.addr());
     elsewhere.expect_bytes("Welcome!");
     drop(first);
@@ -138,7 +138,7 @@ fn allow_and_deny_select_clients() {
     assert!(!greets("--deny 127.0.0.1"));
     assert!(!greets("--deny 127.0.0.0/8"));
     assert!(!greets("--allow 10.0.0.0/8"), "with any --allow the rest is denied");
-    assert!(!greets("--allow @/dev/null"), "nobody is on the list");
+    assert!(!greets("--allow @/dev/null"), "the list is empty");
     assert!(greets("--deny @/dev/null"));
     assert!(greets("--host '' --allow 127.0.0.0/8"), "v4-mapped is v4");
     assert!(!greets("--host '' --deny 127.0.0.0/8"), "v4-mapped is v4");

@@ -1,4 +1,4 @@
-//! What each service of `sockit tcp-server` does with a caller.
+//! Each service of `sockit tcp-server`.
 
 use std::io::Read;
 use std::time::{Duration, Instant};
@@ -168,7 +168,7 @@ fn chunk_framing_never_splits_a_character() {
     let mut client = connect(server.addr());
     let word = "已".as_bytes();
     client.send(&word[..2]);
-    // The rest comes in a read of its own, for the kernel had the first part delivered.
+    // The first part must be read before the rest is sent.
     std::thread::sleep(Duration::from_millis(50));
     client.send(&word[2..]);
     client.expect_bytes("<已>");
@@ -204,11 +204,11 @@ fn chargen_sends_the_pattern_of_rfc_864() {
     let mut text = vec![0; 96 * 74];
     client.read_exact(&mut text).unwrap();
     for (n, line) in text.chunks(74).enumerate() {
-        // 95 printing characters in a ring, 72 of them in a line, each line one further on.
+        // 95 printing characters, 72 of them in a line, each line beginning with the next one.
         let want: Vec<u8> = (0..72).map(|i| b' ' + ((n + i) % 95) as u8).collect();
         assert_eq!(&line[72..], b"\r\n", "line {n}");
         let got = String::from_utf8_lossy(&line[..72]).into_owned();
-        // RFC 864 leaves where the ring begins to the implementation: space or `!`.
+        // RFC 864 lets the first line begin with any character: space or `!`.
         let from_bang: Vec<u8> = (0..72).map(|i| b' ' + ((n + 1 + i) % 95) as u8).collect();
         assert!(line[..72] == want[..] || line[..72] == from_bang[..], "line {n}: {got}");
     }
@@ -244,7 +244,7 @@ fn pipe_serves_one_client_at_a_time() {
 
 #[test]
 fn one_write_is_one_message() {
-    // The client of the tutorials writes without line ends: one write is one message.
+    // The tutorials' client writes without line ends: one write is one message.
     let server = serve("--service ack --messages 1");
     let mut client = connect(server.addr());
     client.send("no newline");
@@ -268,7 +268,7 @@ fn long_message_over_tls_is_one() {
 fn idle_timeout_resets_an_incomplete_answer() {
     let server = serve("--service echo --idle-timeout 300ms --json");
     let mut client = connect(server.addr());
-    // Nobody reads what comes back, until the server has had enough.
+    // The client does not read, until the server has closed.
     let sent = std::io::Write::write_all(&mut client, &vec![b'x'; 64 << 20]);
     server.wait_for_log("\"ended_by\":\"timeout\"");
     let end = std::io::copy(&mut client, &mut std::io::sink());
@@ -289,7 +289,7 @@ fn length_framing_prefixes_messages_greeting_and_answers() {
         client.send([framed("Ann"), framed(""), framed("two\nlines\n")].concat());
         client.expect_bytes([framed("Hello, Ann!"), framed("Hello, !")].concat());
         client.expect_bytes(framed("Hello, two\nlines\n!"));
-        // A message that comes in pieces is one.
+        // A message that arrives in parts is one.
         let tracy = framed("Tracy");
         client.send(&tracy[..zeros + 3]);
         client.send(&tracy[zeros + 3..]);

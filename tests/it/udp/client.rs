@@ -1,4 +1,4 @@
-//! `sockit udp-client`: datagrams out, answers in, and an early leave.
+//! `sockit udp-client`: datagrams, replies, ping and limits.
 
 use std::collections::HashMap;
 use std::net::{SocketAddr, UdpSocket};
@@ -17,7 +17,7 @@ fn line_is_a_datagram_and_reply_is_a_line() {
     let server = sockit("udp-server --service hello").serve();
     let run = sockit("udp-client --wait 10s").to(server.addr()).stdin("ping").run();
     run.exits(0).prints("Hello, ping!\n").logs_nothing();
-    assert!(run.took < Duration::from_secs(5), "it waited though it had its answer: {run:?}");
+    assert!(run.took < Duration::from_secs(5), "it waited after the reply: {run:?}");
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn send_only_to_closed_port_exits_7() {
     let closed = local_addr(&udp_socket());
     let run = sockit("udp-client --send-only --send x").to(closed).run();
     run.exits(7).fails_at("connect").logs("Connection refused");
-    // Another address of the name may still take it.
+    // Another address of the name may accept it.
     let server = sockit("udp-server --max-datagrams 1").serve();
     let client = sockit(&format!("udp-client localhost {} --send-only --send hi", server.port()));
     client.run().exits(0);
@@ -129,7 +129,7 @@ fn retry_resends_a_refused_datagram() {
 
 #[test]
 fn next_address_is_tried_when_the_first_refuses() {
-    // Where localhost has both addresses, the server on either is found.
+    // Where localhost has two addresses, a server on either is found.
     for host in ["localhost", "a.localhost"] {
         let server = sockit("udp-server --service hello").serve();
         let client = sockit(&format!("udp-client {host} {} --send you", server.port()));
@@ -148,7 +148,7 @@ fn oversized_datagram_exits_2_before_anything_is_sent() {
     texts.run().exits(2).logs("65507");
     let pieces = sockit("udp-client --input /dev/null --size 65508").to(local_addr(&server));
     pieces.run().exits(2).logs("65507");
-    // Also when it comes in pieces, and when its end is the end of stdin.
+    // Also when it arrives in parts, and ends with stdin.
     let mut slow = sockit("udp-client").to(local_addr(&server)).stdin_open().start();
     slow.write_stdin("fine\n");
     slow.write_stdin(&long[..40_000]);
@@ -274,14 +274,14 @@ fn ping_without_reply_exits_1() {
     refused.exits(1).logs("Connection refused");
 }
 
-/// The number in a ping of ours.
+/// The sequence number of a ping.
 fn number(ping: &[u8]) -> u32 {
     let text = String::from_utf8_lossy(ping);
     text.split(' ').nth(2).and_then(|word| word.parse().ok()).expect("a numbered ping")
 }
 
-/// Passes datagrams on to `far` and its answers back, with mischief on the way out: each tenth is
-/// dropped (100 of 1,000), each fiftieth doubled (20), each twentieth changes places with the next
+/// Forwards datagrams to `server` and its replies back, with losses towards the server: each tenth
+/// is dropped (100 of 1,000), each fiftieth duplicated (20), each twentieth swapped with the next
 /// (50 pairs).
 fn relay(server: SocketAddr) -> SocketAddr {
     let (front, back) = (udp_socket(), udp_socket());
@@ -354,12 +354,12 @@ fn real_udp_servers_are_answered() {
         let mut server = Process::start(server, None, LIMIT);
         let client = sockit(&format!("udp-client 127.0.0.1 {port} --wait 10s")).stdin_open();
         let mut client = client.start();
-        // Nobody says when a UDP port is listened on: we try until we are heard.
+        // No event shows that a UDP port is bound: retry until a datagram arrives.
         let until = std::time::Instant::now() + LIMIT;
         while !server.stdout.bytes().ends_with(b"question") {
             client.write_stdin("question\n");
             thread::sleep(Duration::from_millis(50));
-            assert!(std::time::Instant::now() < until, "{name} hears nothing");
+            assert!(std::time::Instant::now() < until, "{name} receives nothing");
         }
         server.write_stdin("answer\n");
         client.wait_for_output("answer\n");

@@ -1,4 +1,5 @@
-//! `sockit udp-echo`: every datagram back, whole, from where it was asked, and never for ever.
+//! `sockit udp-echo`: every datagram is echoed completely, from the address that received it,
+//! within the rate limit.
 
 use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
 use std::process::Stdio;
@@ -61,9 +62,9 @@ fn broadcast_datagram_is_echoed() {
         let client = udp_socket();
         client.set_broadcast(true).unwrap();
         let broadcast = SocketAddr::from(([127, 255, 255, 255], server.port()));
-        client.send_to(b"anybody?", broadcast).unwrap();
+        client.send_to(b"a query", broadcast).unwrap();
         let (answer, from) = receive(&client);
-        assert_eq!((answer.as_slice(), from.ip()), (&b"anybody?"[..], [127, 0, 0, 1].into()));
+        assert_eq!((answer.as_slice(), from.ip()), (&b"a query"[..], [127, 0, 0, 1].into()));
         server.stop().exits(0);
     }
 }
@@ -80,12 +81,12 @@ except OSError: print('no UDP_SEGMENT'); sys.exit()
 s.sendto(b'a' * 100 + b'b' * 100 + b'c' * 30, ('127.0.0.1', int(sys.argv[1])))
 for letter, size in ((b'a', 100), (b'b', 100), (b'c', 30)):
     assert s.recv(1000) == letter * size
-print('whole')";
+print('complete')";
     python.args(["-c", script, &server.port().to_string()]);
     python.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let run = Process::start(python, Some(Vec::new()), LIMIT).wait();
     run.exits(0);
-    assert!(["whole\n", "no UDP_SEGMENT\n"].contains(&run.text().as_str()), "{}", run.text());
+    assert!(["complete\n", "no UDP_SEGMENT\n"].contains(&run.text().as_str()), "{}", run.text());
 }
 
 #[test]
@@ -121,7 +122,7 @@ fn max_rate_limits_replies_per_source() {
     assert_eq!(exchange(&other, server.addr(), "mine"), b"mine", "another source is not affected");
     let run = server.stop();
     let warnings = run.stderr.matches("answered at most 10 times a second").count();
-    assert_eq!(warnings, 1, "told once\n{}", run.stderr);
+    assert_eq!(warnings, 1, "warned once\n{}", run.stderr);
     let totals = &run.exits(0).events_named("totals")[0];
     assert_eq!(totals["datagrams_in"], 51);
     assert!(totals["dropped"]["rate"].as_u64().unwrap() >= 35, "{totals}");
@@ -141,7 +142,7 @@ fn max_rate_0_answers_everything() {
 fn ports_of_echo_services_are_not_answered() {
     for port in [7, 13, 17, 19, 37] {
         let Ok(echo_port) = UdpSocket::bind(("127.0.0.1", port)) else {
-            eprintln!("skipped: port {port} is not ours to take");
+            eprintln!("skipped: port {port} cannot be bound");
             continue;
         };
         let server = sockit("udp-echo -v").serve();
@@ -153,7 +154,7 @@ fn ports_of_echo_services_are_not_answered() {
     }
 }
 
-/// A datagram to `victim` that claims to come from `source`, a sockit that shares its port.
+/// Sends a datagram to `victim` with the address of `source`, a server that shares its port.
 fn forge(source: SocketAddr, victim: SocketAddr) {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None).unwrap();
     socket.set_reuse_port(true).unwrap();
@@ -169,10 +170,10 @@ fn forged_datagram_between_two_servers_is_rate_limited() {
     let is_limited = |server: &Daemon| {
         String::from_utf8_lossy(&server.stderr.bytes()).contains("at most 1000 times a second")
     };
-    // The first answer may come while the forger's socket is still there to take it.
+    // The first reply may go to the forging socket while it is open.
     while !is_limited(&one) && !is_limited(&two) {
         forge(one.addr(), two.addr());
-        assert!(Instant::now() < until, "the loop never met its limit");
+        assert!(Instant::now() < until, "the loop is not limited");
         std::thread::sleep(Duration::from_millis(20));
     }
     for server in [one, two] {
@@ -240,7 +241,7 @@ fn send_error_does_not_stop_the_server() {
     ] {
         let server = injected(sockit("udp-echo"), "sendmmsg", errno, "1").serve();
         let client = udp_socket();
-        // The first answer may be the one that is lost.
+        // The first reply may be lost.
         client.send_to(b"first", server.addr()).unwrap();
         client.send_to(b"second", server.addr()).unwrap();
         while receive(&client).0 != b"second" {}

@@ -1,4 +1,4 @@
-//! `sockit udp-server`: payloads on stdout, or an answer to each datagram.
+//! `sockit udp-server`: payloads on stdout, or a reply to each datagram.
 
 use std::net::SocketAddr;
 use std::process::Stdio;
@@ -131,7 +131,7 @@ fn once_answers_one_datagram() {
 
 #[test]
 fn closed_stdout_exits_0_and_full_disk_exits_23() {
-    // It is noticed without a single datagram.
+    // The closed pipe is detected without a datagram.
     sockit("udp-server").redirect("| true").serve().wait().exits(0).logs("0 datagrams in");
     let server = sockit("udp-server --framing line").redirect("| head -n 1").serve();
     udp_socket().send_to(b"first", server.addr()).unwrap();
@@ -200,7 +200,7 @@ fn sigterm_sends_delayed_replies() {
     server.signal(libc::SIGTERM);
     assert_eq!(receive(&client).0, b"soon");
     server.wait().exits(0);
-    // Enough came, and the answer still takes its time.
+    // `--once` is reached, and the reply is still delayed.
     let server = sockit("udp-server --reply '{n}:{message}' --delay 200ms --once").serve();
     let began = Instant::now();
     assert_eq!(exchange(&client, server.addr(), "a"), b"1:a");
@@ -243,7 +243,7 @@ fn reply_of_a_program_that_cannot_be_sent_is_counted() {
     if !can_trace() {
         return;
     }
-    // What passes costs nothing; what does not is counted.
+    // A temporary error loses nothing; a permanent one is counted.
     for (errno, when, lost) in [("ENOBUFS", "1..2", 0), ("ENOBUFS", "1+", 1), ("EPERM", "1+", 1)] {
         let server = sockit("udp-server --exec cat --json");
         let server = injected(server, "sendmmsg", errno, when).serve();
@@ -295,7 +295,7 @@ fn killed_program_is_logged_and_sends_no_reply() {
     assert_eq!((&totals["dropped"]["failed"], &totals["datagrams_out"]), (&1.into(), &0.into()));
     client.set_nonblocking(true).unwrap();
     assert!(client.recv(&mut [0; 10]).is_err());
-    // The signal may come while the end is waited for already.
+    // The signal may arrive while the server waits for its program.
     let server = sockit("udp-server --once --sh 'sleep 60' --json").serve();
     client.send_to(b"?", server.addr()).unwrap();
     server.wait_for_log("\"datagram\"");

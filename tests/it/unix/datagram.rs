@@ -39,7 +39,7 @@ fn each_service_answers_a_named_client() {
         client(&path).and("--send you").run().exits(0).prints(answer);
         client(&path).stdin("you\nyou").run().exits(0).prints(answer.repeat(2));
         server.stop().exits(0);
-        assert!(!path.exists(), "our file is gone at the end");
+        assert!(!path.exists(), "its socket file is removed");
     }
 }
 
@@ -266,7 +266,7 @@ fn abstract_name_may_have_107_bytes() {
 #[test]
 fn socket_that_cannot_be_removed_is_logged() {
     if !rustix::process::geteuid().is_root() {
-        eprintln!("skipped: only root becomes somebody else");
+        eprintln!("skipped: only root can change the user");
         return;
     }
     for (mode, flags) in [(0o755, ""), (0o755, "--datagram"), (0o700, "--datagram")] {

@@ -1,4 +1,5 @@
-//! `unix-server` and `unix-client`: the TCP pair's services on a path, which is taken from nobody.
+//! `unix-server` and `unix-client`: the services of TCP on a path, which never replaces a foreign
+//! file.
 
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -44,7 +45,7 @@ fn each_service_answers_as_over_tcp() {
         let server = server(flags, &path);
         client("", &path).stdin(input).run().exits(0).prints(answer);
         server.stop().exits(0);
-        assert!(!path.exists(), "our file is gone at the end: {flags}");
+        assert!(!path.exists(), "its socket file is removed: {flags}");
     }
 }
 
@@ -87,7 +88,7 @@ fn file_at_the_path_is_kept() {
     refused().exits(45).fails_at("bind");
     std::fs::remove_dir(&path).unwrap();
 
-    // A link is a link, wherever it leads: to nothing, or to a socket that nobody listens on.
+    // A symbolic link is kept, whether its target is missing or a stale socket.
     for target in ["nothing", "stale"] {
         drop(UnixListener::bind(folder.path().join("stale")));
         symlink(folder.path().join(target), &path).unwrap();
@@ -109,9 +110,9 @@ fn socket_file_is_removed_unless_replaced() {
     std::fs::remove_file(&path).unwrap();
     let other = UnixListener::bind(&path).unwrap();
     first.stop().exits(0);
-    assert!(path.exists(), "what is theirs stays");
+    assert!(path.exists(), "the other file is kept");
     drop(other);
-    // Another test may be starting a program just now, which then holds a copy for a moment.
+    // A child that another test starts holds a copy of the listener for a moment.
     let until = std::time::Instant::now() + LIMIT;
     while UnixStream::connect(&path).is_ok() && std::time::Instant::now() < until {
         std::thread::yield_now();
@@ -119,7 +120,7 @@ fn socket_file_is_removed_unless_replaced() {
     let killed = server("", &path);
     killed.signal(libc::SIGKILL);
     killed.wait();
-    assert!(path.exists(), "nobody was left to remove it");
+    assert!(path.exists(), "a killed server cannot remove it");
     let last = server("", &path);
     last.signal(libc::SIGINT);
     last.wait().exits(130);
@@ -131,11 +132,11 @@ fn lock_on_the_directory_does_not_delay_the_start() {
     let (folder, path) = folder();
     let directory = std::fs::File::open(folder.path()).unwrap();
     rustix::fs::flock(&directory, rustix::fs::FlockOperation::LockExclusive).unwrap();
-    // The stale file is replaced all the same.
+    // The stale file is replaced.
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     let run = sockit("unix-server --timeout 3s --accept-timeout 10ms").arg(&path).run();
     run.exits(28).logs("timed out after 10ms");
-    // And a live one is not, however many begin without the lock.
+    // A live one is not replaced, by any number of servers that start without the lock.
     let starts: Vec<_> =
         (0..6).map(|_| sockit("unix-server --accept-timeout 2s").arg(&path).start()).collect();
     let codes: Vec<_> = starts.into_iter().map(|start| start.wait().code).collect();
