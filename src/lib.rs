@@ -7,13 +7,14 @@
 //! other. A test holds these rules. From the top:
 //!
 //! 1. [`command`], [`flags`], [`usage`]: the command line. clap is imported nowhere else.
-//! 2. [`client`], [`server`], [`datagram`], [`fetch`], [`lookup`], [`tour`]: what a command does.
+//! 2. [`client`], [`server`], [`check`], [`datagram`], [`fetch`], [`lookup`], [`tour`]: what a command does.
 //! 3. [`service`]: what a server does with one connection.
 //! 4. [`transfer`], [`report`]: bytes between two ends; events as text and JSON.
 //! 5. [`net`]: addresses and sockets in the order of their life, TLS and proxies as layers of a stream.
 //! 6. [`resolver`], [`http`], [`process`]: names, HTTP/1.1 messages without I/O, the process itself.
 //! 7. [`error`], [`shutdown`]: one error type with its exit codes; the cancellation token.
 
+pub mod check;
 pub mod client;
 // The doc comments of flags are help texts first; brackets in them are default values.
 #[allow(rustdoc::broken_intra_doc_links, rustdoc::invalid_html_tags)]

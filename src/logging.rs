@@ -11,18 +11,25 @@ use crate::report::event::Event;
 use crate::report::json;
 use crate::report::line_writer::LineWriter;
 
+/// The form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Lines of text.
+    Text,
+    /// Each line is an event.
+    Json,
+}
+
 /// Starts the log if `-vv` (debug), `-vvv` (trace), `SOCKIT_LOG` or `RUST_LOG` is given; the variables
 /// contain `target=level` lists and take precedence over the flags. A malformed list is ignored.
-///
-/// With `json` each line is an event.
-pub fn start(verbose: u8, json: bool) {
+pub fn start(verbose: u8, format: LogFormat) {
     let Some(targets) = from_environment().or_else(|| from_flags(verbose)) else { return };
-    let lines = Mutex::new(LogWriter { lines: LineWriter::stderr(), json });
+    let lines = Mutex::new(LogWriter { lines: LineWriter::stderr(), format });
     let lines = tracing_subscriber::fmt::layer().with_writer(lines).with_ansi(false);
-    let lines = match json {
+    let lines = match format {
         // An event has its time already.
-        true => lines.without_time().with_filter(targets).boxed(),
-        false => lines.with_filter(targets).boxed(),
+        LogFormat::Json => lines.without_time().with_filter(targets).boxed(),
+        LogFormat::Text => lines.with_filter(targets).boxed(),
     };
     // Fails if the log was started before, which has the same effect.
     let _ = tracing::subscriber::set_global_default(Registry::default().with(lines));
@@ -31,16 +38,16 @@ pub fn start(verbose: u8, json: bool) {
 /// Writes log lines to stderr: without a reader lines are lost, and the run continues.
 struct LogWriter {
     lines: LineWriter,
-    json: bool,
+    format: LogFormat,
 }
 
 impl Write for LogWriter {
     /// Writes one event, which arrives in one piece with its line end.
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(event).trim_end_matches('\n').to_string();
-        let _ = match self.json {
-            true => self.lines.line(&json::line(&Event::Log { message: text })),
-            false => self.lines.line(&text),
+        let _ = match self.format {
+            LogFormat::Json => self.lines.line(&json::line(&Event::Log { message: text })),
+            LogFormat::Text => self.lines.line(&text),
         };
         Ok(event.len())
     }

@@ -5,6 +5,7 @@ use std::panic::PanicHookInfo;
 
 use sockit::command::Cli;
 use sockit::error::{ExitCode, Failure, Phase};
+use sockit::logging::LogFormat;
 use sockit::process::{argv, privileges};
 use sockit::report::Report;
 use sockit::usage::argv_secrets;
@@ -17,7 +18,8 @@ fn main() -> std::process::ExitCode {
 }
 
 fn run(cli: Cli) -> ExitCode {
-    sockit::logging::start(cli.output.verbose, cli.output.json);
+    let format = if cli.output.json { LogFormat::Json } else { LogFormat::Text };
+    sockit::logging::start(cli.output.verbose, format);
     let report = match cli.output.report() {
         Ok(report) => report,
         Err(failure) => {

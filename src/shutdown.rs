@@ -58,7 +58,7 @@ impl Shutdown {
     ///
     /// Fails when no pipe can be created (descriptors exhausted).
     pub fn new(deadline: Option<Instant>) -> io::Result<Shutdown> {
-        let (wake_rx, wake_tx) = wake_pipe()?;
+        let WakePipe { rx: wake_rx, tx: wake_tx } = wake_pipe()?;
         let reason = AtomicUsize::new(0);
         Ok(Shutdown(Arc::new(Inner { reason, wake_rx, wake_tx, deadline })))
     }
@@ -183,12 +183,21 @@ pub fn poll_until(fds: &mut [PollFd<'_>], deadline: Option<Instant>) -> io::Resu
     }
 }
 
-/// Creates a wake pipe: its first end becomes readable once [`wake`] is called with the second.
-pub fn wake_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
-    let (wake_rx, wake_tx) = io::pipe()?;
-    rustix::io::ioctl_fionbio(&wake_rx, true)?;
-    rustix::io::ioctl_fionbio(&wake_tx, true)?;
-    Ok((wake_rx.into(), wake_tx.into()))
+/// A pipe that wakes a thread from poll(2).
+#[derive(Debug)]
+pub struct WakePipe {
+    /// Becomes readable once [`wake`] is called with the other end.
+    pub rx: OwnedFd,
+    /// The end for [`wake`].
+    pub tx: OwnedFd,
+}
+
+/// Creates a wake pipe; both ends are non-blocking.
+pub fn wake_pipe() -> io::Result<WakePipe> {
+    let (rx, tx) = io::pipe()?;
+    rustix::io::ioctl_fionbio(&rx, true)?;
+    rustix::io::ioctl_fionbio(&tx, true)?;
+    Ok(WakePipe { rx: rx.into(), tx: tx.into() })
 }
 
 /// Makes the other end of a wake pipe readable. A failed write is retried a few times: a full pipe
@@ -199,6 +208,12 @@ pub fn wake(wake_tx: impl AsFd) {
             return;
         }
     }
+}
+
+/// Empties the first end of a wake pipe.
+pub fn drain(wake_rx: impl AsFd) {
+    let mut buffer = [0; 64];
+    while matches!(rustix::io::read(&wake_rx, &mut buffer), Ok(n) if n == buffer.len()) {}
 }
 
 #[cfg(test)]

@@ -77,7 +77,7 @@ pub fn tls(registry: &Registry, rng: &mut Rng) -> Outcome {
     run(registry, &line, sent.clone(), |_| ())?.prints(&sent)
 }
 
-pub fn http_whole(registry: &Registry, rng: &mut Rng) -> Outcome {
+pub fn http_complete(registry: &Registry, rng: &mut Rng) -> Outcome {
     let (how, size) = (rng.pick(&["length", "chunked", "end"]), rng.below(300_000));
     let line = format!("http-get -q http://{}/{how}/{size}", registry.origin);
     run(registry, &line, Vec::new(), |_| ())?.prints(&crate::peers::body(size))

@@ -37,7 +37,7 @@ const SCENARIOS: [(&str, Scenario); 28] = [
     ("chat", checking_clients::chat),
     ("tls client", clients::tls),
     ("tls client", clients::tls),
-    ("http-get whole", clients::http_whole),
+    ("http-get complete", clients::http_complete),
     ("http-get truncated", clients::http_truncated),
     ("resolve", clients::resolve),
     ("ping", clients::ping),

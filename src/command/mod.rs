@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand, and the only `match` over them.
 
+pub mod check;
 pub mod completions;
 #[cfg(feature = "http")]
 pub mod http_get;
@@ -78,6 +79,8 @@ pub enum Command {
     /// Download an HTTP(S) URL and verify that it is complete
     #[cfg(feature = "http")]
     HttpGet(Box<http_get::Args>),
+    /// Check whether ports are open, now or within a time, and then start a program
+    Check(Box<check::Args>),
     /// Look up names, addresses and services, and verify them
     Resolve(Box<resolve::Args>),
     /// Run the five tutorials on loopback and check their results
@@ -103,6 +106,7 @@ impl Command {
             Command::TcpServer(args) => args.service.starts_programs(),
             Command::UnixServer(args) => args.service.starts_programs(),
             Command::UdpServer(args) => args.service.starts_programs(),
+            Command::Check(args) => !args.command.is_empty(),
             Command::Tour(_) => true,
             _ => false,
         }
@@ -121,6 +125,7 @@ impl Command {
             Command::Nc(args) => args.run(report),
             #[cfg(feature = "http")]
             Command::HttpGet(args) => args.run(report),
+            Command::Check(args) => args.run(report),
             Command::Resolve(args) => args.run(report),
             Command::Tour(args) => args.run(report),
             Command::Completions(args) => args.run(decorated_command()),

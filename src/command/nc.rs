@@ -6,18 +6,22 @@ use std::time::Duration;
 use clap::Parser;
 use socket2::Type;
 
-use super::{Cli, Command, decorated_command};
+use super::{Cli, Command, check, decorated_command};
+use crate::check::target::parse_all;
+use crate::check::{AddressCoverage, CheckOptions, CheckResult};
 use crate::client;
 use crate::datagram::bind::{local_address, udp_socket};
 use crate::datagram::client::targets::Targets;
 use crate::error::{ExitCode, Failure, Phase};
 use crate::flags::exec::ExecFlags;
+use crate::net::connect_event::ConnectEvent;
 use crate::net::retry::Retry;
 use crate::net::stdio::StdStreams;
 use crate::net::unix::{self, UnixAddress};
 use crate::report::Report;
+use crate::report::check::CheckStatus;
 use crate::report::context::Context;
-use crate::report::event::Event;
+use crate::report::event::{Endpoints, Event};
 use crate::report::netcat::NetcatWords;
 use crate::service::exec::Exec;
 use crate::usage;
@@ -102,6 +106,7 @@ fn run(line: NetcatLine, report: &Report) -> anyhow::Result<ExitCode> {
     match (cli.command, mode) {
         (command, NetcatMode::Program(program)) => run_program(command, program, report),
         (command, NetcatMode::Datagrams(options)) => exchange(command, options, report),
+        (Command::Check(args), NetcatMode::Scan(timeout)) => scan(*args, timeout, report),
         (command, _) => command.run(report),
     }
 }
@@ -124,6 +129,41 @@ fn run_program(command: Command, program: Program, report: &Report) -> anyhow::R
         }
         other => other.run(report)?,
     })
+}
+
+/// Checks ports; the exit code is 0 if one of them is open, as far as that can be known over UDP.
+fn scan(args: check::Args, timeout: Option<Duration>, report: &Report) -> anyhow::Result<ExitCode> {
+    let context = Context::new(report, None)?;
+    let targets = parse_all(&args.targets)?;
+    let options = args.check.options(targets, AddressCoverage::FirstOpen)?;
+    let mut code = ExitCode::Negative;
+    crate::check::run(&context, CheckOptions { timeout, ..options }, &mut |results| {
+        for result in results {
+            if matches!(result.verdict.status, CheckStatus::Open | CheckStatus::NoAnswer) {
+                code = ExitCode::Done;
+            }
+            log_result(result, report);
+        }
+        Ok(())
+    })?;
+    Ok(code)
+}
+
+fn log_result(result: &CheckResult<'_>, report: &Report) {
+    let verdict = &result.verdict;
+    let (address, cause) = (verdict.address.clone(), verdict.cause.clone().unwrap_or_default());
+    match (verdict.status, address.as_deref().and_then(|address| address.parse().ok())) {
+        (CheckStatus::Open | CheckStatus::NoAnswer, _) => {
+            let (local, peer) = (String::new(), address.unwrap_or_default());
+            let ends = Endpoints { conn: 1, local, peer, credentials: None, peer_name: None };
+            report.emit(&Event::Connected(ends));
+        }
+        (_, Some(address)) => report.on_connect_event(ConnectEvent::Failed(address, cause)),
+        (_, None) => {
+            let host = result.target.host().map(ToString::to_string).unwrap_or_default();
+            report.failure(None, &Failure::new(verdict.phase, host, cause));
+        }
+    }
 }
 
 /// Exchanges stdin and stdout as datagrams.
@@ -151,7 +191,8 @@ fn exchange(command: Command, options: Datagrams, report: &Report) -> anyhow::Re
         }
         Command::UnixServer(args) => {
             let path = UnixAddress::parse(&args.path);
-            let (socket, _file) = unix::bind(&path, Type::DGRAM, args.mode)?;
+            let unix::BoundSocket { socket, socket_file: _file } =
+                unix::bind(&path, Type::DGRAM, args.mode)?;
             bound(path.to_string());
             send(Targets::first_sender(socket, &context, &log))?
         }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use socket2::{Socket, Type};
+use socket2::Type;
 
 use crate::datagram;
 use crate::datagram::RecvBuffer;
@@ -15,7 +15,7 @@ use crate::net::listen::Listener;
 use crate::net::socket_file::{SocketFileCleanup, SocketFileGuard};
 use crate::net::stdio::StdStreams;
 use crate::net::stdout::Stdout;
-use crate::net::unix::{self, UnixAddress, listen};
+use crate::net::unix::{self, BoundSocket, UnixAddress, listen};
 use crate::process::sandbox::SandboxPolicy;
 use crate::process::systemd::{SocketKind, passed_socket};
 use crate::report::Report;
@@ -112,7 +112,7 @@ impl Args {
     fn serve_datagrams(&self, context: &Context) -> anyhow::Result<ExitCode> {
         let limits = self.limits.limits(&context.shutdown)?;
         let handler = self.service.datagram_handler()?;
-        let (socket, socket_file) = self.datagram_socket()?;
+        let BoundSocket { socket, socket_file } = self.datagram_socket()?;
         let trace = socket_file.as_ref().map(SocketFileGuard::trace);
         self.run_as.switch_user()?;
         self.confine(&context.report);
@@ -133,9 +133,9 @@ impl Args {
     }
 
     /// As [`Args::listener`], for datagrams.
-    fn datagram_socket(&self) -> Result<(Socket, Option<SocketFileGuard>), Failure> {
+    fn datagram_socket(&self) -> Result<BoundSocket, Failure> {
         match passed_socket(SocketKind { name: "unix-server", inet: false, stream: false })? {
-            Some(socket) => Ok((socket, None)),
+            Some(socket) => Ok(BoundSocket { socket, socket_file: None }),
             None => unix::bind(&UnixAddress::parse(&self.path), Type::DGRAM, self.mode),
         }
     }

@@ -229,7 +229,8 @@ fn unix_datagrams_are_answered_if_the_peer_has_a_name() {
     let test = TestRun::new();
     let (path, own) = (test.path("server"), test.path("client"));
     let name = UnixAddress::Path(path.clone());
-    let (socket, _file) = unix::bind(&name, Type::DGRAM, 0o600).unwrap();
+    let unix::BoundSocket { socket, socket_file: _file } =
+        unix::bind(&name, Type::DGRAM, 0o600).unwrap();
     let limited = DatagramServerOptions { max_datagrams: Some(2), ..options(Handler::Echo) };
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -437,12 +438,12 @@ fn datagrams_are_moved_one_by_one_where_batches_are_not_supported() {
     let (socket, local) = bound("127.0.0.1");
     let test = TestRun::new();
     let (path, own) = (test.path("server"), test.path("client"));
-    let (unix, _file) = unix::bind(&UnixAddress::Path(path.clone()), Type::DGRAM, 0o600).unwrap();
+    let unix = unix::bind(&UnixAddress::Path(path.clone()), Type::DGRAM, 0o600).unwrap();
     let (client, named) = (peer(local), UnixDatagram::bind(own).unwrap());
     named.connect(path).unwrap();
     client.send(b"one").unwrap();
     named.send(b"one").unwrap();
-    for socket in [socket, unix] {
+    for socket in [socket, unix.socket] {
         let mut socket =
             DatagramSocket::for_server(socket, RecvBuffer::Keep, &shutdown, None).unwrap();
         socket.sender().disable_batching();

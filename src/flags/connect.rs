@@ -11,6 +11,7 @@ use crate::error::Failure;
 use crate::net::dial::Dialer;
 use crate::net::endpoint::Endpoint;
 use crate::net::proxy::{Proxy, Route, environment};
+use crate::net::socket::SocketOptions;
 use crate::resolver::host_port::split_host_port;
 use crate::resolver::{Family, getaddrinfo};
 
@@ -52,6 +53,62 @@ impl FamilyFlags {
             _ => Family::Any,
         }
     }
+
+    /// The address family to use: without a flag that of the local address, if there is one.
+    pub fn family_with(&self, source: Option<SocketAddr>) -> Family {
+        match (self.family(), source) {
+            (Family::Any, Some(SocketAddr::V4(_))) => Family::V4,
+            (Family::Any, Some(SocketAddr::V6(_))) => Family::V6,
+            (family, _) => family,
+        }
+    }
+}
+
+/// Flags of connections over IP: the proxy, and the options of the socket.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Connection")]
+pub struct RouteFlags {
+    /// Connect through a proxy: socks5://, socks5h:// or http://[USER:PASSWORD@]HOST:PORT
+    ///
+    /// With socks5h and http the proxy resolves the host name. '' connects directly and ignores the
+    /// environment variables.
+    #[arg(long, value_name = "URL")]
+    pub proxy: Option<String>,
+    /// TCP options
+    #[command(flatten)]
+    pub streams: TcpFlags,
+    /// Socket options
+    #[command(flatten)]
+    pub socket: SocketFlags,
+}
+
+impl RouteFlags {
+    /// The route to `host` for `scheme` (`http`, `https`, `tcp`): through `--proxy`, or through
+    /// the proxy of the environment variables. An HTTP proxy gets requests for http URLs itself.
+    ///
+    /// Fails with code 2 on a malformed proxy.
+    pub fn route(&self, scheme: &str, host: &str) -> Result<Route, Failure> {
+        let proxy = match self.proxy.as_deref() {
+            Some("") => None,
+            Some(url) => Some(Proxy::parse(url)?),
+            None => environment::proxy(scheme, host)?,
+        };
+        Ok(match proxy {
+            None => Route::Direct,
+            Some(proxy) if scheme == "http" && proxy.is_http() => Route::To(proxy),
+            Some(proxy) => Route::Through(proxy),
+        })
+    }
+
+    /// Whether a proxy was given as a flag.
+    pub fn has_proxy(&self) -> bool {
+        self.proxy.as_ref().is_some_and(|url| !url.is_empty())
+    }
+
+    /// The options of each socket.
+    pub fn socket_options(&self) -> SocketOptions {
+        self.streams.added_to(self.socket.options())
+    }
 }
 
 /// Flags of clients that connect over IP.
@@ -70,18 +127,9 @@ pub struct ConnectFlags {
     /// Retries
     #[command(flatten)]
     pub retrying: RetryFlags,
-    /// Connect through a proxy: socks5://, socks5h:// or http://[USER:PASSWORD@]HOST:PORT
-    ///
-    /// With socks5h and http the proxy resolves the host name. '' connects directly and ignores the
-    /// environment variables.
-    #[arg(long, value_name = "URL")]
-    pub proxy: Option<String>,
-    /// TCP options
+    /// Proxy and socket options
     #[command(flatten)]
-    pub streams: TcpFlags,
-    /// Socket options
-    #[command(flatten)]
-    pub socket: SocketFlags,
+    pub route: RouteFlags,
 }
 
 impl ConnectFlags {
@@ -90,7 +138,7 @@ impl ConnectFlags {
         Dialer {
             endpoint,
             family: self.families.family(),
-            options: self.streams.added_to(self.socket.options()),
+            options: self.route.socket_options(),
             source: self.source,
             timeout: self.connect_timeout.0,
             retry: self.retrying.retry(),
@@ -99,21 +147,9 @@ impl ConnectFlags {
         }
     }
 
-    /// The route to `endpoint` for `scheme` (`http`, `https`, `tcp`): through `--proxy`, or through
-    /// the proxy of the environment variables. An HTTP proxy gets requests for http URLs itself.
-    ///
-    /// Fails with code 2 on a malformed proxy.
+    /// The route to `endpoint`, as [`RouteFlags::route`].
     pub fn route(&self, scheme: &str, endpoint: &Endpoint) -> Result<Route, Failure> {
-        let proxy = match self.proxy.as_deref() {
-            Some("") => None,
-            Some(url) => Some(Proxy::parse(url)?),
-            None => environment::proxy(scheme, &endpoint.host)?,
-        };
-        Ok(match proxy {
-            None => Route::Direct,
-            Some(proxy) if scheme == "http" && proxy.is_http() => Route::To(proxy),
-            Some(proxy) => Route::Through(proxy),
-        })
+        self.route.route(scheme, &endpoint.host)
     }
 }
 

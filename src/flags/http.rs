@@ -167,8 +167,7 @@ impl HttpFlags {
     ///
     /// Fails with code 2 on a proxy beside `--unix`, which bypasses every proxy.
     pub fn options(self) -> Result<FetchOptions, Failure> {
-        let has_proxy = self.connect.proxy.as_ref().is_some_and(|url| !url.is_empty());
-        if self.request.unix.is_some() && has_proxy {
+        if self.request.unix.is_some() && self.connect.route.has_proxy() {
             return Err(Failure::usage(Phase::Proxy, "--proxy", "cannot be used with --unix"));
         }
         let HttpFlags { output, request, response, connect, tls } = self;

@@ -1,5 +1,6 @@
 //! clap structs that several commands share; each converts into options without clap.
 
+pub mod check;
 pub mod connect;
 pub mod datagram_client;
 pub mod datagram_limits;

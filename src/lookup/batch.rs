@@ -49,7 +49,7 @@ impl Batch {
     ///
     /// Fails if no thread or pipe can be created.
     pub fn start(questions: Questions, lookup: Lookup, limits: BatchLimits) -> io::Result<Batch> {
-        let (wake_rx, wake_tx) = shutdown::wake_pipe()?;
+        let shutdown::WakePipe { rx: wake_rx, tx: wake_tx } = shutdown::wake_pipe()?;
         let queue = Arc::new(WorkQueue::new(questions, lookup, limits, wake_tx));
         queue.spawn_worker()?;
         Ok(Batch { queue, wake_rx })
@@ -98,7 +98,7 @@ impl Batch {
                 WaitOutcome::Ready(_) if !fds[1].revents().is_empty() => {
                     return Ok(BatchEvent::StdoutClosed);
                 }
-                WaitOutcome::Ready(_) => drain(&self.wake_rx),
+                WaitOutcome::Ready(_) => shutdown::drain(&self.wake_rx),
                 WaitOutcome::TimedOut => (),
             }
         }
@@ -123,11 +123,6 @@ impl Batch {
             let _ = self.queue.spawn_worker();
         }
     }
-}
-
-fn drain(wake_rx: &OwnedFd) {
-    let mut buffer = [0; 64];
-    while matches!(rustix::io::read(wake_rx, &mut buffer), Ok(n) if n == buffer.len()) {}
 }
 
 #[cfg(test)]

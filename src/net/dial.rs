@@ -94,8 +94,9 @@ impl Dialer {
             }
         }
         let open = |address: &SocketAddr| self.open_socket(address);
-        let (socket, peer) = happy_eyeballs::connect(addresses, attempt, &open)?;
-        Stream::with_peer(socket, Address::from(peer)).map_err(|e| attempt.failed(e))
+        let connected = happy_eyeballs::connect(addresses, attempt, &open)?;
+        Stream::with_peer(connected.socket, Address::from(connected.address))
+            .map_err(|e| attempt.failed(e))
     }
 
     /// Connects to the proxy, without layers.

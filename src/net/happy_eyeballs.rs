@@ -29,11 +29,18 @@ struct Race<'a> {
     attempt: &'a Attempt<'a>,
     open: OpenSocket<'a>,
     waiting: VecDeque<SocketAddr>,
-    running: Vec<(Socket, SocketAddr)>,
+    running: Vec<Candidate>,
     next_start: Instant,
     /// The address that the resolver preferred: its failure is the one to report.
     preferred: Option<SocketAddr>,
     failure: Option<Failure>,
+}
+
+/// A socket that connects, or is connected, to an address.
+#[derive(Debug)]
+pub(super) struct Candidate {
+    pub(super) socket: Socket,
+    pub(super) address: SocketAddr,
 }
 
 /// Connects to whichever of `addresses` answers first, and abandons the others.
@@ -43,7 +50,7 @@ pub(super) fn connect(
     addresses: Vec<SocketAddr>,
     attempt: &Attempt<'_>,
     open: OpenSocket<'_>,
-) -> Result<(Socket, SocketAddr), Failure> {
+) -> Result<Candidate, Failure> {
     let waiting = interleave(addresses);
     let preferred = waiting.front().copied();
     let (running, next_start) = (Vec::new(), Instant::now());
@@ -63,7 +70,7 @@ pub(super) fn connect(
 
 impl Race<'_> {
     /// Starts to connect to every address that is due.
-    fn start_due(&mut self) -> Result<Option<(Socket, SocketAddr)>, Failure> {
+    fn start_due(&mut self) -> Result<Option<Candidate>, Failure> {
         while !self.waiting.is_empty()
             && (self.running.is_empty() || self.next_start <= Instant::now())
         {
@@ -75,7 +82,7 @@ impl Race<'_> {
         Ok(None)
     }
 
-    fn start(&mut self, address: SocketAddr) -> Result<Option<(Socket, SocketAddr)>, Failure> {
+    fn start(&mut self, address: SocketAddr) -> Result<Option<Candidate>, Failure> {
         let socket = match (self.open)(&address) {
             Ok(socket) => socket,
             // A family that this machine lacks counts as one more address that does not answer.
@@ -90,15 +97,15 @@ impl Race<'_> {
         self.next_start = Instant::now() + ATTEMPT_DELAY;
         let begun = socket.set_nonblocking(true).and_then(|()| start_connect(&socket, &address));
         match begun {
-            Ok(()) => return Ok(self.on_connected(socket, address)),
-            Err(e) if is_in_progress(&e) => self.running.push((socket, address)),
+            Ok(()) => return Ok(self.on_connected(Candidate { socket, address })),
+            Err(e) if is_in_progress(&e) => self.running.push(Candidate { socket, address }),
             Err(e) => self.failed(address, self.attempt.failed(e)),
         }
         Ok(None)
     }
 
     /// Waits for an answer, or until the next address is due.
-    fn wait(&mut self) -> Result<Option<(Socket, SocketAddr)>, Failure> {
+    fn wait(&mut self) -> Result<Option<Candidate>, Failure> {
         let deadline = self.attempt.deadline();
         let is_over = || deadline.is_some_and(|at| at <= Instant::now());
         match self.poll(deadline)? {
@@ -121,48 +128,45 @@ impl Race<'_> {
         let mut fds: Vec<PollFd<'_>> = self
             .running
             .iter()
-            .map(|(socket, _)| PollFd::from_borrowed_fd(socket.as_fd(), PollFlags::OUT))
+            .map(|candidate| PollFd::new(&candidate.socket, PollFlags::OUT))
             .collect();
         let woken = self.attempt.shutdown.wait_any(&mut fds, earliest(deadline, next));
         woken.map_err(|e| self.attempt.failed(e))
     }
 
     /// Takes the first connection that is established, and drops those that have failed.
-    fn take_connected(&mut self) -> Option<(Socket, SocketAddr)> {
-        for (socket, address) in std::mem::take(&mut self.running) {
-            match connect_result(&socket) {
-                None => self.running.push((socket, address)),
+    fn take_connected(&mut self) -> Option<Candidate> {
+        for candidate in std::mem::take(&mut self.running) {
+            match connect_result(&candidate.socket) {
+                None => self.running.push(candidate),
                 Some(Ok(())) => {
-                    if let Some(connected) = self.on_connected(socket, address) {
+                    if let Some(connected) = self.on_connected(candidate) {
                         return Some(connected);
                     }
                 }
-                Some(Err(e)) => self.failed(address, self.attempt.failed(e)),
+                Some(Err(e)) => self.failed(candidate.address, self.attempt.failed(e)),
             }
         }
         None
     }
 
-    fn on_connected(
-        &mut self,
-        socket: Socket,
-        address: SocketAddr,
-    ) -> Option<(Socket, SocketAddr)> {
+    fn on_connected(&mut self, candidate: Candidate) -> Option<Candidate> {
+        let Candidate { socket, address } = &candidate;
         let local = socket.local_addr().ok().and_then(|local| local.as_socket());
         // Without a listener, and with that very port chosen by the kernel as the local one, TCP's
         // simultaneous open (RFC 9293 §3.5) has connected the socket to itself.
-        let ready = if local == Some(address) {
+        let ready = if local == Some(*address) {
             Err(io::Error::from_raw_os_error(libc::ECONNREFUSED))
         } else {
             socket.set_nonblocking(false)
         };
         match ready {
             Ok(()) => {
-                (self.attempt.emit)(ConnectEvent::Connected(address));
-                Some((socket, address))
+                (self.attempt.emit)(ConnectEvent::Connected(*address));
+                Some(candidate)
             }
             Err(e) => {
-                self.failed(address, self.attempt.failed(e));
+                self.failed(*address, self.attempt.failed(e));
                 None
             }
         }
@@ -234,7 +238,7 @@ mod tests {
     use crate::shutdown::Shutdown;
     use std::net::TcpListener;
 
-    fn connect_to(addresses: Vec<SocketAddr>) -> Result<(Socket, SocketAddr), Failure> {
+    fn connect_to(addresses: Vec<SocketAddr>) -> Result<Candidate, Failure> {
         let endpoint = Endpoint { host: "test".into(), port: "1".into() };
         let shutdown = Shutdown::new(None).unwrap();
         let attempt = Attempt::new(&endpoint, Some(Duration::from_secs(5)), &shutdown, &|_| ());
@@ -255,8 +259,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.2:0").unwrap();
         let good = listener.local_addr().unwrap();
         let began = Instant::now();
-        let (_, connected) = connect_to(vec![gone, good]).unwrap();
-        assert_eq!(connected, good);
+        let connected = connect_to(vec![gone, good]).unwrap();
+        assert_eq!(connected.address, good);
         assert!(began.elapsed() < ATTEMPT_DELAY);
     }
 

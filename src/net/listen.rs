@@ -148,9 +148,10 @@ impl ListenOptions<'_> {
 impl std::fmt::Display for ListenOptions<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let host = self.host.trim_matches(['[', ']']);
-        match host.contains(':') {
-            true => write!(f, "[{host}]:{}", self.port),
-            false => write!(f, "{}:{}", self.host, self.port),
+        if host.contains(':') {
+            write!(f, "[{host}]:{}", self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
         }
     }
 }

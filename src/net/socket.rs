@@ -36,86 +36,92 @@ impl SocketOptions {
     ///
     /// Fails at [`Phase::Socket`], naming the option that the kernel refused.
     pub fn tcp_socket(&self, address: &SocketAddr) -> Result<Socket, Failure> {
-        let domain = Domain::for_address(*address);
-        self.open(domain, Type::STREAM, Some(Protocol::TCP), address)
+        self.open(Type::STREAM, Protocol::TCP, address)
     }
 
     /// Opens a UDP socket for `address` with these options, not yet bound or connected.
     pub fn udp_socket(&self, address: &SocketAddr) -> Result<Socket, Failure> {
-        let domain = Domain::for_address(*address);
-        self.open(domain, Type::DGRAM, Some(Protocol::UDP), address)
+        self.open(Type::DGRAM, Protocol::UDP, address)
     }
 
     fn open(
         &self,
-        domain: Domain,
         kind: Type,
-        protocol: Option<Protocol>,
+        protocol: Protocol,
         address: &SocketAddr,
     ) -> Result<Socket, Failure> {
-        let socket = Socket::new(domain, kind, protocol)
+        let socket = Socket::new(Domain::for_address(*address), kind, Some(protocol))
             .map_err(|e| Failure::new(Phase::Socket, address, e))?;
-        self.set(&socket, kind, address.is_ipv6())
-            .map_err(|(option, e)| Failure::new(Phase::Socket, option, e))?;
+        if kind == Type::STREAM {
+            self.set_stream(&socket)?;
+        }
+        self.set(&socket, address)?;
         Ok(socket)
     }
 
-    fn set(&self, s: &Socket, kind: Type, v6: bool) -> Result<(), (&'static str, io::Error)> {
-        if kind == Type::STREAM {
-            self.set_stream(s)?;
-        }
+    fn set(&self, s: &Socket, address: &SocketAddr) -> Result<(), RefusedOption> {
+        let v6 = address.is_ipv6();
         if let Some(ttl) = self.ttl {
             let ttl = u32::from(ttl);
             let done = if v6 { s.set_unicast_hops_v6(ttl) } else { s.set_ttl_v4(ttl) };
-            done.map_err(|e| ("--ttl", e))?;
+            done.map_err(|e| RefusedOption("--ttl", e))?;
         }
         if let Some(tos) = self.tos {
             let tos = u32::from(tos);
             let done = if v6 { s.set_tclass_v6(tos) } else { s.set_tos_v4(tos) };
-            done.map_err(|e| ("--tos", e))?;
+            done.map_err(|e| RefusedOption("--tos", e))?;
         }
         if let Some(bytes) = self.send_buffer {
-            s.set_send_buffer_size(bytes).map_err(|e| ("--send-buffer", e))?;
+            s.set_send_buffer_size(bytes).map_err(|e| RefusedOption("--send-buffer", e))?;
         }
         if let Some(bytes) = self.recv_buffer {
-            s.set_recv_buffer_size(bytes).map_err(|e| ("--recv-buffer", e))?;
+            s.set_recv_buffer_size(bytes).map_err(|e| RefusedOption("--recv-buffer", e))?;
         }
         if self.reuse_port {
-            s.set_reuse_port(true).map_err(|e| ("--reuse-port", e))?;
+            s.set_reuse_port(true).map_err(|e| RefusedOption("--reuse-port", e))?;
         }
         self.set_linux(s)
     }
 
-    fn set_stream(&self, s: &Socket) -> Result<(), (&'static str, io::Error)> {
+    fn set_stream(&self, s: &Socket) -> Result<(), RefusedOption> {
         if self.nodelay {
-            s.set_tcp_nodelay(true).map_err(|e| ("--nodelay", e))?;
+            s.set_tcp_nodelay(true).map_err(|e| RefusedOption("--nodelay", e))?;
         }
         if let Some(time) = self.keepalive {
             let probes = TcpKeepalive::new().with_time(time).with_interval(time);
-            s.set_tcp_keepalive(&probes).map_err(|e| ("--keepalive", e))?;
+            s.set_tcp_keepalive(&probes).map_err(|e| RefusedOption("--keepalive", e))?;
         }
         Ok(())
     }
 
     #[cfg(target_os = "linux")]
-    fn set_linux(&self, s: &Socket) -> Result<(), (&'static str, io::Error)> {
+    fn set_linux(&self, s: &Socket) -> Result<(), RefusedOption> {
         if let Some(mark) = self.mark {
-            s.set_mark(mark).map_err(|e| ("--mark", e))?;
+            s.set_mark(mark).map_err(|e| RefusedOption("--mark", e))?;
         }
         if let Some(name) = &self.interface {
-            s.bind_device(Some(name.as_bytes())).map_err(|e| ("--interface", e))?;
+            s.bind_device(Some(name.as_bytes())).map_err(|e| RefusedOption("--interface", e))?;
         }
         Ok(())
     }
 
     #[cfg(not(target_os = "linux"))]
-    fn set_linux(&self, _: &Socket) -> Result<(), (&'static str, io::Error)> {
+    fn set_linux(&self, _: &Socket) -> Result<(), RefusedOption> {
         let unknown = || io::Error::from(io::ErrorKind::Unsupported);
         match (self.mark, &self.interface) {
-            (Some(_), _) => Err(("--mark", unknown())),
-            (_, Some(_)) => Err(("--interface", unknown())),
+            (Some(_), _) => Err(RefusedOption("--mark", unknown())),
+            (_, Some(_)) => Err(RefusedOption("--interface", unknown())),
             _ => Ok(()),
         }
+    }
+}
+
+/// An option that the kernel has refused, and why.
+struct RefusedOption(&'static str, io::Error);
+
+impl From<RefusedOption> for Failure {
+    fn from(RefusedOption(option, e): RefusedOption) -> Failure {
+        Failure::new(Phase::Socket, option, e)
     }
 }
 

@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::Socket;
@@ -81,10 +81,29 @@ pub struct ConnectionInfo {
     pub began: Instant,
     /// The name in the peer's verified TLS certificate, where there is one.
     pub peer_name: Option<String>,
+    /// The peer's TLS certificate, verified or not.
+    pub certificate: Option<PeerCertificate>,
     /// Whether TLS encrypts it, and ends each direction by close_notify.
     pub is_encrypted: bool,
     /// The process at the other end of a Unix socket (`SO_PEERCRED`).
     pub credentials: Option<PeerCredentials>,
+}
+
+/// A certificate that a peer presented.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerCertificate {
+    /// Its subject, `CN=…`, or its first alternative name.
+    pub subject: String,
+    /// The end of its validity, in seconds since 1970.
+    pub not_after: i64,
+}
+
+impl PeerCertificate {
+    /// Returns the complete days until it expires; negative afterwards.
+    pub fn days_left(&self) -> i64 {
+        let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs() as i64;
+        (self.not_after - now).div_euclid(24 * 3600)
+    }
 }
 
 /// What ended a connection.
@@ -195,6 +214,7 @@ impl Stream {
             peer,
             began: Instant::now(),
             peer_name: None,
+            certificate: None,
             is_encrypted: false,
         };
         let socket = Arc::new(socket);

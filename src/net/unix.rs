@@ -75,29 +75,29 @@ impl fmt::Display for UnixAddress {
     }
 }
 
+/// A bound socket.
+#[derive(Debug)]
+pub struct BoundSocket {
+    /// The socket.
+    pub socket: Socket,
+    /// Its file, removed when this is dropped.
+    pub socket_file: Option<socket_file::SocketFileGuard>,
+}
+
 /// Binds a socket of `kind` to `name`, whose file is created with exactly `mode`.
 ///
 /// Fails at [`Phase::Bind`] with 45: the path is occupied or too long, or its directory is not
 /// writable.
-pub fn bind(
-    name: &UnixAddress,
-    kind: Type,
-    mode: u32,
-) -> Result<(Socket, Option<socket_file::SocketFileGuard>), Failure> {
+pub fn bind(name: &UnixAddress, kind: Type, mode: u32) -> Result<BoundSocket, Failure> {
     let failed = |e: io::Error| Failure::new(Phase::Bind, name, e);
     let address = name.address().map_err(failed)?;
     let socket = Socket::new(Domain::UNIX, kind, None)
         .map_err(|e| Failure::new(Phase::Socket, name, e).with_code(ExitCode::Bind))?;
-    match name {
-        UnixAddress::Abstract(_) => {
-            socket.bind(&address).map_err(failed)?;
-            Ok((socket, None))
-        }
-        UnixAddress::Path(path) => {
-            let guard = socket_file::bind(path, &socket, &address, mode).map_err(failed)?;
-            Ok((socket, Some(guard)))
-        }
-    }
+    let socket_file = match name {
+        UnixAddress::Abstract(_) => socket.bind(&address).map(|()| None),
+        UnixAddress::Path(path) => socket_file::bind(path, &socket, &address, mode).map(Some),
+    };
+    Ok(BoundSocket { socket, socket_file: socket_file.map_err(failed)? })
 }
 
 /// Listens on a stream socket at `name`; fails as [`bind`] does, or at [`Phase::Listen`].
@@ -108,7 +108,7 @@ pub fn listen(name: &UnixAddress, mode: u32, backlog: i32) -> Result<Listener, F
         }
         UnixAddress::Abstract(_) => None,
     };
-    let (socket, socket_file) = bind(name, Type::STREAM, mode)?;
+    let BoundSocket { socket, socket_file } = bind(name, Type::STREAM, mode)?;
     let failed = |e| Failure::new(Phase::Listen, name, e);
     socket.listen(backlog).map_err(failed)?;
     socket.set_nonblocking(true).map_err(failed)?;

@@ -2,10 +2,11 @@
 //! not outlive sockit.
 #![allow(unsafe_code)] // an action that runs in a signal handler
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{self, ChildStdin, ChildStdout, Command, Stdio};
@@ -226,8 +227,9 @@ fn pidfd(_: Pid) -> Option<OwnedFd> {
 }
 
 /// Returns the path of the program of this name (execvp(3)).
-fn find(name: &str) -> io::Result<PathBuf> {
-    if name.contains('/') {
+pub(super) fn find(name: impl AsRef<OsStr>) -> io::Result<PathBuf> {
+    let name = name.as_ref();
+    if name.as_bytes().contains(&b'/') {
         return check_executable(Path::new(name)).map(|()| name.into());
     }
     let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());

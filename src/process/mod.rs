@@ -3,6 +3,7 @@
 
 pub mod argv;
 pub mod child;
+pub mod exec;
 pub mod groups;
 pub mod inherited_fds;
 pub mod output_file;

@@ -36,10 +36,10 @@ pub fn switch_user(user: Option<&str>, group: Option<&str>) -> Result<(), Failur
         set_user(user.uid).map_err(refused("--user"))?;
     }
     let changes = user.is_some() || gid.is_some();
-    match changes && !rustix::process::geteuid().is_root() {
-        true => drop_root().map_err(refused("--user")),
-        false => Ok(()),
+    if changes && !rustix::process::geteuid().is_root() {
+        drop_root().map_err(refused("--user"))?;
     }
+    Ok(())
 }
 
 /// Prevents programs that are started later from gaining privileges (prctl(2),

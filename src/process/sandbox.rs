@@ -129,9 +129,10 @@ mod linux {
     fn scopes(needs: &SandboxPolicy) -> BitFlags<Scope> {
         let manager = std::env::var_os("NOTIFY_SOCKET").unwrap_or_default();
         let is_abstract = manager.as_encoded_bytes().starts_with(b"@");
-        match needs.reads || needs.sends_to_abstract || is_abstract {
-            true => Scope::Signal.into(),
-            false => Scope::AbstractUnixSocket | Scope::Signal,
+        if needs.reads || needs.sends_to_abstract || is_abstract {
+            Scope::Signal.into()
+        } else {
+            Scope::AbstractUnixSocket | Scope::Signal
         }
     }
 

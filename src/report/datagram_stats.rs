@@ -1,8 +1,11 @@
 //! Final statistics of datagrams: the totals of a server, the results of a ping.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use serde::Serialize;
+
+use super::sparkline;
 
 /// The totals of a datagram server.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -121,6 +124,38 @@ pub struct RoundTrips {
     /// Their distribution, as a line of text; not in JSON.
     #[serde(skip)]
     pub histogram: String,
+}
+
+impl RoundTrips {
+    /// The figures of sorted times; `None` without any.
+    pub fn of(sorted: &[Duration]) -> Option<RoundTrips> {
+        let (min, max) = (sorted.first()?, sorted.last()?);
+        let milliseconds = |time: &Duration| time.as_nanos() as f64 / 1e6;
+        let p99 = sorted.get((sorted.len() * 99).div_ceil(100) - 1)?;
+        Some(RoundTrips {
+            min_ms: milliseconds(min),
+            avg_ms: milliseconds(&(sorted.iter().sum::<Duration>() / sorted.len() as u32)),
+            max_ms: milliseconds(max),
+            p99_ms: milliseconds(p99),
+            histogram: histogram(sorted, *min, *max),
+        })
+    }
+}
+
+/// Columns of the histogram.
+const COLUMNS: usize = 40;
+
+/// The distribution of round trips between `min` and `max`, as one line.
+fn histogram(sorted: &[Duration], min: Duration, max: Duration) -> String {
+    let width = (max.saturating_sub(min).as_nanos() / COLUMNS as u128).max(1);
+    let mut columns = [0; COLUMNS];
+    for time in sorted {
+        let at = (time.saturating_sub(min).as_nanos() / width) as usize;
+        columns[at.min(COLUMNS - 1)] += 1;
+    }
+    let drawn = sparkline::draw(&columns);
+    let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
+    format!("{:.3} ms |{drawn}| {:.3} ms", milliseconds(min), milliseconds(max))
 }
 
 impl Ping {

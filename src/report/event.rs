@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::check::CheckReport;
 use super::datagram_stats::{Ping, Totals};
 use super::lookup::LookupReport;
 use crate::error::Failure;
@@ -77,6 +78,8 @@ pub enum Event {
     Error(ErrorEvent),
     /// The answer to one question of `resolve`, which is printed on stdout.
     Resolved(Box<LookupReport>),
+    /// The result of one target of `check`, which is printed on stdout.
+    Checked(Box<CheckReport>),
     /// A step, for `-v`.
     Step {
         /// One line.
@@ -283,6 +286,7 @@ impl Event {
             | Event::Closed(_)
             | Event::HalfClosed { .. }
             | Event::Resolved(_)
+            | Event::Checked(_)
             | Event::Datagram { .. }
             | Event::Ping(_) => Level::Detail,
             Event::Step { .. } => Level::Step,

@@ -3,6 +3,7 @@
 //! Everything is logged by [`Report::emit`] as an [`event::Event`]; text and JSON are two formats
 //! of it. stdout is data and is not written from here.
 
+pub mod check;
 pub mod context;
 pub mod datagram_stats;
 pub mod escape;

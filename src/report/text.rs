@@ -49,6 +49,7 @@ pub fn line(event: &Event, palette: Palette) -> String {
         Event::Timings(times) => timings(times),
         Event::Error(event) => error(event, palette),
         Event::Resolved(answer) => rows(answer),
+        Event::Checked(report) => report.line(),
         Event::Step { message } | Event::Log { message } => escape(message).into_owned(),
     }
 }

@@ -10,7 +10,9 @@ use rustix::event::{PollFd, PollFlags};
 
 use crate::net::activity::Activity;
 use crate::net::stream::ConnectionHandle;
-use crate::shutdown::{Shutdown, ShutdownReason, WaitOutcome, poll_until, wake, wake_pipe};
+use crate::shutdown::{
+    Shutdown, ShutdownReason, WaitOutcome, WakePipe, poll_until, wake, wake_pipe,
+};
 
 /// How often a drain checks whether a connection has become idle.
 const IDLE_CHECK_INTERVAL: Duration = Duration::from_millis(10);
@@ -97,7 +99,7 @@ pub enum DrainOutcome {
 impl ConnectionTracker {
     /// An empty list. Fails when no pipe can be created.
     pub fn new() -> std::io::Result<ConnectionTracker> {
-        let (wake_rx, wake_tx) = wake_pipe()?;
+        let WakePipe { rx: wake_rx, tx: wake_tx } = wake_pipe()?;
         Ok(ConnectionTracker(Arc::new(Shared {
             entries: Mutex::default(),
             counted: AtomicU64::new(0),

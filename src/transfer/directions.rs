@@ -11,7 +11,7 @@ use super::{TransferError, TransferOptions, pump};
 use crate::net::stdio::is_at_eof;
 use crate::net::stream::{Reader, Writer};
 use crate::net::tls_alert;
-use crate::shutdown::{Shutdown, wake, wake_pipe};
+use crate::shutdown::{Shutdown, WakePipe, wake, wake_pipe};
 
 /// Stack of a direction's thread, in bytes: copying needs little, TLS below it some.
 const STACK: usize = 256 << 10;
@@ -47,7 +47,7 @@ pub(super) struct EventChannel {
 impl EventChannel {
     /// Fails when no pipe can be created.
     pub(super) fn new() -> io::Result<EventChannel> {
-        let (wake, waker) = wake_pipe()?;
+        let WakePipe { rx: wake, tx: waker } = wake_pipe()?;
         let (sender, queue) = channel();
         let waker = Arc::new(waker);
         let end = |failed| EventSender { queue: sender.clone(), waker: waker.clone(), failed };

@@ -2,7 +2,7 @@
 
 use clap::Arg;
 
-use super::other_tools::{Meaning, Setting, Tool};
+use super::other_tools::{Meaning, Operands, Setting, Tool};
 use crate::flags::values;
 
 /// Arguments of another tool, or of a sockit command with another tool's flags among them.
@@ -16,6 +16,8 @@ pub struct ForeignArgs {
     pub flags: Vec<String>,
     /// Arguments that are not flags.
     pub operands: Vec<String>,
+    /// A program to start, with `--` before it.
+    pub program: Vec<String>,
     /// The first flag that sockit has no equivalent for, in words.
     pub unsupported: Option<&'static str>,
 }
@@ -34,7 +36,11 @@ impl ForeignArgs {
         let mut rest = args;
         while let Some((arg, more)) = rest.split_first() {
             if arg == "--" {
-                parsed.operands.extend_from_slice(more);
+                if tool.operands == Operands::Wait {
+                    parsed.program = rest.to_vec();
+                } else {
+                    parsed.operands.extend_from_slice(more);
+                }
                 break;
             }
             let next = more.first().map(String::as_str);
@@ -57,6 +63,9 @@ impl ForeignArgs {
             if name.starts_with(prefix) {
                 args.set(setting, "");
             }
+        }
+        if name == "check" {
+            args.set(Setting::Scan, "");
         }
         if name.ends_with("-server") || name == "udp-echo" {
             args.set(Setting::Listen, "");

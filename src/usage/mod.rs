@@ -167,7 +167,6 @@ fn suggestion(cli: &Command, args: &[String]) -> Option<String> {
 
 /// Whether sockit accepts a line that is to be suggested.
 fn is_valid_line(cli: &Command, line: &str) -> bool {
-    let line = line.split(" < ").next().unwrap_or(line);
     shlex::split(line).is_some_and(|args| cli.clone().try_get_matches_from(args).is_ok())
 }
 

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use super::foreign_args::ForeignArgs;
 use super::other_tools::{Setting, Tool};
-use super::suggested_line::{access_rules, has, is_range, proxy, push_flag, source, words};
+use super::suggested_line::{
+    access_rules, has, host_port, is_range, proxy, push_flag, source, words,
+};
 use crate::datagram::client::source::DatagramSource;
 use crate::datagram::client::{Replies, SendJob};
 use crate::error::{Failure, Phase};
@@ -44,8 +46,8 @@ pub enum NetcatMode {
     Program(Program),
     /// Its socket exchanges stdin and stdout as datagrams.
     Datagrams(Datagrams),
-    /// These ports of the host are checked.
-    Scan(Scan),
+    /// Its targets are checked, each with this limit.
+    Scan(Option<Duration>),
     /// Help is printed.
     Help,
 }
@@ -101,19 +103,6 @@ impl Datagrams {
     }
 }
 
-/// Ports to check.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Scan {
-    /// Numbers, ranges and service names.
-    pub ports: Vec<String>,
-    /// Whether UDP ports are checked.
-    pub udp: bool,
-    /// Limit for each.
-    pub timeout: Option<Duration>,
-    /// Pause after each.
-    pub interval: Duration,
-}
-
 /// Translates the arguments of a netcat.
 ///
 /// Fails with code 2 on a flag that no dialect has or that cannot be honoured, and on operands that
@@ -148,6 +137,9 @@ fn usage(why: impl Into<String>) -> Failure {
 
 /// The command that does most of it.
 fn command(args: &ForeignArgs) -> &'static str {
+    if args.has(Setting::Scan) && !args.has(Setting::Listen) {
+        return "check";
+    }
     let (unix, udp) = (args.has(Setting::Unix), args.has(Setting::Udp));
     match (args.has(Setting::Listen), unix, udp) {
         (false, true, _) => "unix-client",
@@ -205,7 +197,7 @@ fn mode(args: &mut ForeignArgs) -> Result<NetcatMode, Failure> {
     let has_program = program.exec.is_some() || program.sh.is_some();
     Ok(if args.has(Setting::Help) {
         NetcatMode::Help
-    } else if args.has(Setting::Scan) && is_client && !args.has(Setting::Unix) {
+    } else if args.has(Setting::Scan) && is_client {
         NetcatMode::Scan(scan(args)?)
     } else if args.has(Setting::Udp) && !(has_program && !is_client) {
         NetcatMode::Datagrams(datagrams(args)?)
@@ -216,16 +208,12 @@ fn mode(args: &mut ForeignArgs) -> Result<NetcatMode, Failure> {
     })
 }
 
-fn scan(args: &mut ForeignArgs) -> Result<Scan, Failure> {
-    let interval = take_value(&mut args.flags, "--line-delay");
+/// The limit for each port.
+fn scan(args: &mut ForeignArgs) -> Result<Option<Duration>, Failure> {
+    take_value(&mut args.flags, "--line-delay");
     let limit = take_value(&mut args.flags, "--connect-timeout");
     let timeout = seconds("-w", args.get(Setting::Wait).or(limit.as_deref()))?;
-    Ok(Scan {
-        ports: args.operands[1..].to_vec(),
-        udp: args.has(Setting::Udp),
-        timeout: timeout.filter(|time| !time.is_zero()),
-        interval: seconds("-i", interval.as_deref())?.unwrap_or_default(),
-    })
+    Ok(timeout.filter(|time| !time.is_zero()))
 }
 
 /// Without a connection there is no end to wait for: the time that was given is the limit.
@@ -249,8 +237,9 @@ fn datagrams(args: &mut ForeignArgs) -> Result<Datagrams, Failure> {
 
 /// The operands and flags of the address.
 fn address(args: &ForeignArgs, host: &str, port: &str) -> Result<Vec<String>, Failure> {
+    let scans = args.has(Setting::Scan) && !args.has(Setting::Listen);
     if args.has(Setting::Unix) {
-        return Ok(words(&[host]));
+        return Ok(vec![format!("{}{host}", if scans { "unix:" } else { "" })]);
     }
     if args.has(Setting::Listen) {
         let any = if has(&args.flags, &["-6"]) { "::" } else { "0.0.0.0" };
@@ -258,10 +247,15 @@ fn address(args: &ForeignArgs, host: &str, port: &str) -> Result<Vec<String>, Fa
         return Ok(words(&["--host", host, "--port", port]));
     }
     let mut line = words(&[host, port]);
+    if scans {
+        let protocol = if args.has(Setting::Udp) { "udp:" } else { "" };
+        let ports = args.operands[1..].join(",");
+        line = vec![format!("{protocol}{}", host_port(host, &ports))];
+    }
     push_flag(&mut line, "--source", source(args).as_deref());
-    if args.has(Setting::Udp) {
+    if args.has(Setting::Udp) && !scans {
         line.extend(args.get(Setting::Broadcast).map(|_| "--broadcast".to_string()));
-    } else {
+    } else if !args.has(Setting::Udp) {
         let proxy = proxy(args).map_err(|what| {
             usage(format!("not available: {}", what.unwrap_or("this protocol of a proxy")))
         })?;

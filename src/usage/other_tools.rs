@@ -146,7 +146,11 @@ pub const ALL: &[Tool] = &[
     Tool {
         names: &["wait", "wait-for", "wait-for-it"],
         operands: Operands::Wait,
-        flags: &[("-t= --timeout=", Value("--timeout")), ("-q --quiet", Flag("-q"))],
+        flags: &[
+            ("-t= --timeout=", Value("--wait")),
+            ("-q --quiet", Flag("-q")),
+            ("-s --strict", Ignored),
+        ],
     },
     Tool {
         names: &["curl"],
@@ -290,6 +294,7 @@ impl Tool {
         match command {
             "http-get" => Tool::named("curl"),
             "resolve" => Tool::named("dig"),
+            "check" => Tool::named("nc"),
             _ if command.contains('-') => Tool::named("nc"),
             _ => None,
         }
@@ -300,6 +305,7 @@ impl Tool {
         match self.operands {
             Operands::Urls | Operands::Downloads => "http-get",
             Operands::Queries | Operands::QueryAndServer => "resolve",
+            Operands::Wait => "check",
             _ => "tcp-client",
         }
     }

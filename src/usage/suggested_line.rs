@@ -22,7 +22,6 @@ const TLS: [&str; 7] =
     ["--server-name", "--ca-file", "--insecure", "--cert", "--key", "--alpn", "--pin"];
 /// Flags that choose the service of a server.
 const SERVICE: [&str; 7] = ["--service", "-s", "--exec", "--sh", "--reply", "--greeting", "--file"];
-const RANGE: &str = "more than one port in one run";
 
 /// The line for `args`, quoted for a shell.
 pub fn compose(operands: Operands, mut args: ForeignArgs) -> Option<Suggestion> {
@@ -43,13 +42,13 @@ pub fn compose(operands: Operands, mut args: ForeignArgs) -> Option<Suggestion> 
         Err(what) => return what.map(Suggestion::Unsupported),
     };
     line.append(&mut args.flags);
-    if line[0].starts_with("tcp") && !has(&line, &["--tls"]) && has(&line, &TLS) {
+    let can_use_tls = line[0].starts_with("tcp") || line[0] == "check";
+    if can_use_tls && !has(&line, &["--tls"]) && has(&line, &TLS) {
         line.push("--tls".to_string());
     }
+    line.append(&mut args.program);
     let quoted = shlex::try_join(line.iter().map(String::as_str)).ok()?;
-    let without_input = args.has(Setting::Scan) && has(&line, &["--hang-up"]);
-    let input = if without_input { " < /dev/null" } else { "" };
-    Some(Suggestion::Line(format!("sockit {quoted}{input}")))
+    Some(Suggestion::Line(format!("sockit {quoted}")))
 }
 
 /// Where a tool writes a download by default.
@@ -83,11 +82,12 @@ fn telnet(args: &mut ForeignArgs) -> Words {
     client(args)
 }
 
-/// Waits about a minute for a port to accept connections.
+/// Waits for a port to accept connections: a minute, unless a limit was given.
 fn wait(args: &mut ForeignArgs) -> Words {
-    args.set(Setting::Scan, "");
-    args.flags.extend(words(&["--retry", "60"]));
-    client(args)
+    if !has(&args.flags, &["--wait"]) {
+        args.flags.extend(words(&["--wait", "60"]));
+    }
+    check(args)
 }
 
 fn server(args: &ForeignArgs) -> Words {
@@ -144,7 +144,10 @@ fn client(args: &ForeignArgs) -> Words {
     if args.has(Setting::Exec) || args.has(Setting::Shell) {
         return Err(Some("a program run by a client"));
     }
-    check_ports(args)?;
+    if args.has(Setting::Scan) || has_several_ports(args) {
+        return check(args);
+    }
+    check_port(args)?;
     let is_udp = args.has(Setting::Udp);
     let command = if args.has(Setting::Unix) {
         "unix-client"
@@ -155,10 +158,6 @@ fn client(args: &ForeignArgs) -> Words {
     };
     let mut line = words(&[command]);
     line.extend(args.operands.iter().cloned());
-    if args.has(Setting::Scan) {
-        // netcat sends X too; some servers take an empty datagram for the end of all.
-        line.extend(words(if is_udp { &["--send", "X"] } else { &["--hang-up"] }));
-    }
     line.extend(timeouts(args)?);
     push_flag(&mut line, "--proxy", proxy(args)?.as_deref());
     push_flag(&mut line, "--source", source(args).as_deref());
@@ -168,17 +167,44 @@ fn client(args: &ForeignArgs) -> Words {
     Ok(line)
 }
 
+/// Checks whether ports, or a Unix socket, are open.
+fn check(args: &ForeignArgs) -> Words {
+    let is_udp = args.has(Setting::Udp);
+    let (prefix, protocol) = if is_udp { ("udp:", "udp") } else { ("", "tcp") };
+    let target = match args.operands.as_slice() {
+        [path] if args.has(Setting::Unix) => format!("unix:{path}"),
+        [target] if target.contains(':') => format!("{prefix}{target}"),
+        [host, ports @ ..]
+            if ports.iter().all(|port| is_range(port) || is_port(port, protocol)) =>
+        {
+            format!("{prefix}{}", host_port(host, &ports.join(",")))
+        }
+        _ => return Err(None),
+    };
+    let mut line = words(&["check", &target]);
+    let timeout = args.get(Setting::Wait).filter(|wait| *wait != "0");
+    push_flag(&mut line, "--timeout", timeout);
+    push_flag(&mut line, "--proxy", proxy(args)?.as_deref());
+    push_flag(&mut line, "--source", source(args).as_deref());
+    Ok(line)
+}
+
+/// Whether the operands are a host and several ports, which a netcat tries one after another.
+fn has_several_ports(args: &ForeignArgs) -> bool {
+    match args.operands.as_slice() {
+        [_, port] => is_range(port),
+        [_, ports @ ..] => ports.len() > 1 && ports.iter().all(|p| is_range(p) || is_number(p)),
+        [] => false,
+    }
+}
+
 /// Whether the operands are those of a client: one port, or the path of a Unix socket.
-fn check_ports(args: &ForeignArgs) -> Result<(), Option<&'static str>> {
+fn check_port(args: &ForeignArgs) -> Result<(), Option<&'static str>> {
     let protocol = if args.has(Setting::Udp) { "udp" } else { "tcp" };
     match args.operands.as_slice() {
         [] if args.has(Setting::Unix) => Err(None),
-        [_, port] if is_range(port) => Err(Some(RANGE)),
         [_, port] if !is_port(port, protocol) => Err(None),
-        [_, _, _, ..] => {
-            let are_ports = args.operands[1..].iter().all(|port| is_range(port) || is_number(port));
-            Err(are_ports.then_some(RANGE))
-        }
+        [_, _, _, ..] => Err(None),
         _ => Ok(()),
     }
 }
@@ -195,11 +221,9 @@ pub(super) fn is_range(word: &str) -> bool {
     word.split_once('-').is_some_and(|(first, last)| is_number(first) && is_number(last))
 }
 
-/// The flags for `-w` and `-q`. With `-w 0` a netcat does not wait for replies at all; after a scan
-/// there is nothing to wait for.
+/// The flags for `-w` and `-q`. With `-w 0` a netcat does not wait for replies at all.
 fn timeouts(args: &ForeignArgs) -> Words {
-    let (scan, udp) = (args.has(Setting::Scan), args.has(Setting::Udp));
-    let wait = args.get(Setting::Wait).filter(|wait| !(scan && *wait == "0"));
+    let (wait, udp) = (args.get(Setting::Wait), args.has(Setting::Udp));
     let quit = args.get(Setting::Quit);
     if quit.is_some_and(|quit| !is_number(quit.strip_prefix('-').unwrap_or(quit))) {
         return Err(None);
@@ -207,9 +231,7 @@ fn timeouts(args: &ForeignArgs) -> Words {
     Ok(match (wait, quit) {
         (Some("0"), _) => words(&["--send-only"]),
         (Some(wait), _) if udp => words(&["--wait", wait]),
-        (Some(wait), _) if scan => words(&["--connect-timeout", wait]),
         (Some(wait), _) => words(&["--idle-timeout", wait]),
-        _ if scan => Vec::new(),
         (_, Some("0")) => words(&[if udp { "--send-only" } else { "--hang-up" }]),
         (_, Some(quit)) if udp && is_number(quit) => words(&["--wait", quit]),
         _ => Vec::new(),
@@ -243,7 +265,7 @@ pub(super) fn source(args: &ForeignArgs) -> Option<String> {
 }
 
 /// `ADDRESS:PORT`, with brackets around an IPv6 address.
-fn host_port(address: &str, port: &str) -> String {
+pub(super) fn host_port(address: &str, port: &str) -> String {
     if address.contains(':') { format!("[{address}]:{port}") } else { format!("{address}:{port}") }
 }
 

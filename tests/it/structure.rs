@@ -12,7 +12,7 @@ const LAYERS: [&[&str]; 7] = [
     &["net"],
     &["transfer", "report", "test_run"],
     &["service"],
-    &["client", "server", "relay", "datagram", "fetch", "lookup", "tour"],
+    &["client", "server", "relay", "check", "datagram", "fetch", "lookup", "tour"],
     &["command", "flags", "usage", "logging", "main", "lib"],
 ];
 

@@ -18,7 +18,7 @@ use crate::net::retry::{Retry, RetryState};
 use crate::net::socket::SocketOptions;
 use crate::net::socket_file::SocketFileGuard;
 use crate::net::unix;
-use crate::net::unix::UnixAddress;
+use crate::net::unix::{BoundSocket, UnixAddress};
 use crate::report::Report;
 use crate::report::context::Context;
 use crate::report::event::{Endpoints, Event};
@@ -375,7 +375,7 @@ fn open_unix(
         _ => Failure::new(Phase::Connect, name, e),
     };
     let peer = name.address().map_err(failed)?;
-    let (socket, _socket_file) = match local {
+    let BoundSocket { socket, socket_file: _socket_file } = match local {
         Some(local) => unix::bind(local, Type::DGRAM, 0o600)?,
         None => bind_unix(name)?,
     };
@@ -389,18 +389,18 @@ fn open_unix(
 /// A Unix socket with a name, without which the peer cannot reply: binding to the empty name
 /// assigns a unique abstract one (unix(7), "autobind").
 #[cfg(target_os = "linux")]
-fn bind_unix(peer: &UnixAddress) -> Result<(Socket, Option<SocketFileGuard>), Failure> {
+fn bind_unix(peer: &UnixAddress) -> Result<BoundSocket, Failure> {
     let socket = Socket::new(Domain::UNIX, Type::DGRAM, None)
         .map_err(|e| Failure::new(Phase::Socket, peer, e))?;
     SockAddr::unix("")
         .and_then(|unnamed| socket.bind(&unnamed))
         .map_err(|e| Failure::new(Phase::Bind, peer, e))?;
-    Ok((socket, None))
+    Ok(BoundSocket { socket, socket_file: None })
 }
 
 /// A Unix socket with a name, without which the peer cannot reply: a file that is removed at exit.
 #[cfg(not(target_os = "linux"))]
-fn bind_unix(_: &UnixAddress) -> Result<(Socket, Option<SocketFileGuard>), Failure> {
+fn bind_unix(_: &UnixAddress) -> Result<BoundSocket, Failure> {
     let file = format!("sockit-{}.sock", std::process::id());
     unix::bind(&UnixAddress::Path(std::env::temp_dir().join(file)), Type::DGRAM, 0o600)
 }

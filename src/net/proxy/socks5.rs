@@ -27,7 +27,7 @@ pub(super) fn connect(
     login: Option<&Login>,
 ) -> Result<(), Failure> {
     let request = request(target)?;
-    match negotiate_auth(conn, login.is_some())? {
+    match negotiate_auth(conn, login)? {
         NO_AUTH => {}
         PASSWORD if login.is_some() => authenticate(conn, login)?,
         NO_ACCEPTABLE if login.is_some() => {
@@ -48,8 +48,8 @@ pub(super) fn connect(
 }
 
 /// Offers methods of authentication and returns the chosen one (RFC 1928 §3).
-fn negotiate_auth(conn: &mut ProxyConn<'_, '_>, with_login: bool) -> Result<u8, Failure> {
-    if with_login {
+fn negotiate_auth(conn: &mut ProxyConn<'_, '_>, login: Option<&Login>) -> Result<u8, Failure> {
+    if login.is_some() {
         conn.write(GREETING, &[VERSION, 2, NO_AUTH, PASSWORD])?;
     } else {
         conn.write(GREETING, &[VERSION, 1, NO_AUTH])?;

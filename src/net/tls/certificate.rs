@@ -70,10 +70,10 @@ pub fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
     let found = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|e| not_pem(path, e))?;
-    match found.is_empty() {
-        true => Err(unreadable(path, "it has no certificate (PEM)")),
-        false => Ok(found),
+    if found.is_empty() {
+        return Err(unreadable(path, "it has no certificate (PEM)"));
     }
+    Ok(found)
 }
 
 fn not_pem(path: &Path, error: pem::Error) -> Failure {

@@ -1,8 +1,8 @@
 //! The TLS client.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
@@ -15,13 +15,13 @@ use super::certificate::{self, CertificateInfo, Identity, Sha256};
 use super::handshake::{Handshake, HandshakeError, linger_close};
 use super::key_log::key_log;
 use super::stream::{RecordBuffer, split};
-use super::verify::{ServerVerifier, TrustAnchors, TrustSource};
+use super::verify::{ServerVerifier, TrustAnchors, TrustPolicy, TrustSource};
 use super::verify_error::VerifyError;
 use super::{OnTruncation, describe, error_text, provider};
 use crate::error::{Failure, Phase};
 use crate::net::connect_event::ConnectEvent;
 use crate::net::layer::{HandshakeContext, Layer};
-use crate::net::stream::Stream;
+use crate::net::stream::{PeerCertificate, Stream};
 use crate::shutdown::{earliest, poll_until};
 
 /// How long to wait for a server to refuse the client certificate, when it sends nothing else: one
@@ -54,9 +54,7 @@ pub struct ClientOptions {
 pub struct Client {
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
-    trust: TrustSource,
-    pins: Vec<Sha256>,
-    insecure: bool,
+    trust: TrustPolicy,
     cert_resolver: Arc<ClientCertResolver>,
     on_truncation: OnTruncation,
 }
@@ -69,9 +67,10 @@ impl Client {
     pub fn new(options: ClientOptions) -> Result<Client, Failure> {
         let provider = provider();
         let name = server_name(&options.server_name)?;
-        let trust = trust(&options)?;
+        let roots = trusted_roots(&options)?;
         let cert_resolver = Arc::new(ClientCertResolver::new(options.identity)?);
-        let verifier = verifier(&trust, &options.pins, options.insecure);
+        let trust = TrustPolicy { roots, pins: options.pins, insecure: options.insecure };
+        let verifier = ServerVerifier::new(trust.clone());
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|e| Failure::new(Phase::Tls, &options.server_name, e))?
@@ -81,16 +80,8 @@ impl Client {
         config.alpn_protocols = options.alpn;
         config.resumption = Resumption::disabled();
         config.key_log = key_log()?;
-        let ClientOptions { pins, insecure, on_truncation, .. } = options;
-        Ok(Client {
-            config: Arc::new(config),
-            name,
-            trust,
-            pins,
-            insecure,
-            cert_resolver,
-            on_truncation,
-        })
+        let (config, on_truncation) = (Arc::new(config), options.on_truncation);
+        Ok(Client { config, name, trust, cert_resolver, on_truncation })
     }
 
     fn handshake(
@@ -125,7 +116,7 @@ fn sends_soon(handshake: &Handshake<'_, '_>) -> bool {
 
 impl Layer for Client {
     fn wrap(&self, mut stream: Stream, context: &HandshakeContext<'_>) -> Result<Stream, Failure> {
-        let verifier = Arc::new(verifier(&self.trust, &self.pins, self.insecure));
+        let verifier = Arc::new(ServerVerifier::new(self.trust.clone()));
         let mut config = ClientConfig::clone(&self.config);
         config.dangerous().set_certificate_verifier(verifier.clone());
         let connection = ClientConnection::new(Arc::new(config), self.name.clone())
@@ -154,30 +145,28 @@ impl Layer for Client {
                 let why = format!("--insecure: this would have failed: {why}");
                 (context.emit)(ConnectEvent::Warning(why));
             }
-            None => stream.info.peer_name = peer_name(&connection),
+            None => stream.info.peer_name = certificate(&connection).and_then(|info| info.name()),
         }
+        stream.info.certificate = certificate(&connection).map(PeerCertificate::from);
         (context.emit)(ConnectEvent::Secured(context.target.clone()));
         Ok(split(stream, connection, records, self.on_truncation))
     }
 }
 
-fn peer_name(connection: &Connection) -> Option<String> {
-    let own = connection.peer_certificates()?.first()?;
-    CertificateInfo::of(own)?.name()
+fn certificate(connection: &Connection) -> Option<CertificateInfo> {
+    CertificateInfo::of(connection.peer_certificates()?.first()?)
 }
 
-fn verifier(trust: &TrustSource, pins: &[Sha256], insecure: bool) -> ServerVerifier {
-    ServerVerifier {
-        trust: trust.clone(),
-        pins: pins.to_vec(),
-        insecure,
-        provider: provider(),
-        error: Mutex::default(),
+impl From<CertificateInfo> for PeerCertificate {
+    fn from(info: CertificateInfo) -> PeerCertificate {
+        let name = info.name().unwrap_or_default();
+        let subject = if info.subject.is_empty() { name } else { info.subject };
+        PeerCertificate { subject, not_after: info.validity.1 }
     }
 }
 
 /// The certificates of a file, the pins only, or the roots of the system.
-fn trust(options: &ClientOptions) -> Result<TrustSource, Failure> {
+fn trusted_roots(options: &ClientOptions) -> Result<TrustSource, Failure> {
     if let Some(path) = &options.ca_file {
         let anchors = TrustAnchors::of_servers(certificate::read(path)?, provider())
             .map_err(|why| certificate::unreadable(path, &why))?;
@@ -198,9 +187,10 @@ fn server_name(word: &str) -> Result<ServerName<'static>, Failure> {
     let bad = || Failure::usage(Phase::Tls, word, "not a name that a certificate could have");
     let bare = word.split_once('%').map_or(word, |(address, _)| address);
     let bare = bare.strip_suffix('.').unwrap_or(bare);
-    let ascii = match bare.is_ascii() {
-        true => bare.to_string(),
-        false => idna::domain_to_ascii(bare).map_err(|_| bad())?,
+    let ascii = if bare.is_ascii() {
+        bare.to_string()
+    } else {
+        idna::domain_to_ascii(bare).map_err(|_| bad())?
     };
     ServerName::try_from(ascii).map_err(|_| bad())
 }

@@ -350,10 +350,7 @@ impl Write for TlsWriter {
 
     fn flush(&mut self) -> io::Result<()> {
         let connection = self.shared.lock();
-        match connection.wants_write() {
-            true => self.shared.send_all(connection),
-            false => Ok(()),
-        }
+        if connection.wants_write() { self.shared.send_all(connection) } else { Ok(()) }
     }
 }
 

@@ -18,6 +18,7 @@ use rustls::{
 };
 
 use super::certificate::{CertificateInfo, Sha256, sha256};
+use super::provider;
 use super::verify_error::{VerifyError, explain};
 
 /// The certificates that a client trusts.
@@ -89,18 +90,45 @@ fn roots(certificates: &[CertificateDer<'static>]) -> Result<Arc<RootCertStore>,
     }
 }
 
-/// Verifies the certificate of one server.
-#[derive(Debug)]
-pub(super) struct ServerVerifier {
-    pub(super) trust: TrustSource,
+/// What a client requires of the certificate of a server.
+#[derive(Debug, Clone)]
+pub(super) struct TrustPolicy {
+    pub(super) roots: TrustSource,
+    /// If there are any, the certificate is one of these.
     pub(super) pins: Vec<Sha256>,
     /// Accepts everything but a wrong pin, and records what would have failed.
     pub(super) insecure: bool,
-    pub(super) provider: Arc<CryptoProvider>,
-    pub(super) error: Mutex<Option<VerifyError>>,
+}
+
+/// What a server has sent to prove its identity, and when.
+struct ServerChain<'a> {
+    end_entity: &'a CertificateDer<'a>,
+    intermediates: &'a [CertificateDer<'a>],
+    name: &'a ServerName<'a>,
+    ocsp: &'a [u8],
+    now: UnixTime,
+}
+
+impl ServerChain<'_> {
+    fn verify_by(&self, verifier: &dyn ServerCertVerifier) -> Result<(), Error> {
+        let ServerChain { end_entity, intermediates, name, ocsp, now } = self;
+        verifier.verify_server_cert(end_entity, intermediates, name, ocsp, *now).map(drop)
+    }
+}
+
+/// Verifies the certificate of one server.
+#[derive(Debug)]
+pub(super) struct ServerVerifier {
+    trust: TrustPolicy,
+    provider: Arc<CryptoProvider>,
+    error: Mutex<Option<VerifyError>>,
 }
 
 impl ServerVerifier {
+    pub(super) fn new(trust: TrustPolicy) -> ServerVerifier {
+        ServerVerifier { trust, provider: provider(), error: Mutex::default() }
+    }
+
     /// What failed, or would have failed.
     pub(super) fn verify_error(&self) -> Option<VerifyError> {
         self.error.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -110,35 +138,23 @@ impl ServerVerifier {
         *self.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
     }
 
-    fn verify_chain(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        ocsp: &[u8],
-        now: UnixTime,
-    ) -> Result<(), Error> {
+    fn verify_chain(&self, chain: &ServerChain<'_>) -> Result<(), Error> {
         let unknown = || Err(Error::InvalidCertificate(CertificateError::UnknownIssuer));
-        match &self.trust {
+        match &self.trust.roots {
             TrustSource::PinsOnly => Ok(()),
             TrustSource::System(None) => unknown(),
-            TrustSource::System(Some(system)) => {
-                system.verify_server_cert(end_entity, intermediates, name, ocsp, now).map(drop)
+            TrustSource::System(Some(system)) => chain.verify_by(system.as_ref()),
+            TrustSource::File(anchors) if anchors.contains(chain.end_entity) => {
+                verify_dates(chain.end_entity, chain.now)?;
+                verify_name(chain.end_entity, chain.name)
             }
-            TrustSource::File(anchors) if anchors.contains(end_entity) => {
-                verify_dates(end_entity, now)?;
-                verify_name(end_entity, name)
-            }
-            TrustSource::File(anchors) => anchors
-                .chain_verifier
-                .verify_server_cert(end_entity, intermediates, name, ocsp, now)
-                .map(drop),
+            TrustSource::File(anchors) => chain.verify_by(anchors.chain_verifier.as_ref()),
         }
     }
 
     fn verify_pin(&self, end_entity: &CertificateDer<'_>) -> Result<(), Error> {
         let fingerprint = sha256(end_entity);
-        if self.pins.is_empty() || self.pins.contains(&fingerprint) {
+        if self.trust.pins.is_empty() || self.trust.pins.contains(&fingerprint) {
             return Ok(());
         }
         self.record(
@@ -158,18 +174,15 @@ impl ServerCertVerifier for ServerVerifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         self.verify_pin(end_entity)?;
-        match self.verify_chain(end_entity, intermediates, name, ocsp, now) {
-            Ok(()) => Ok(ServerCertVerified::assertion()),
-            Err(error) => {
-                self.record(explain(
-                    &error,
-                    end_entity,
-                    Some(name),
-                    matches!(self.trust, TrustSource::System(None)),
-                ));
-                if self.insecure { Ok(ServerCertVerified::assertion()) } else { Err(error) }
+        let chain = ServerChain { end_entity, intermediates, name, ocsp, now };
+        if let Err(error) = self.verify_chain(&chain) {
+            let rootless = matches!(self.trust.roots, TrustSource::System(None));
+            self.record(explain(&error, end_entity, Some(name), rootless));
+            if !self.trust.insecure {
+                return Err(error);
             }
         }
+        Ok(ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::queue::LineQueue;
-use super::room::Room;
+use super::room::{Member, Room};
 use crate::error::{ExitCode, Failure, Phase};
 use crate::net::stdio::NullStream;
 use crate::net::stream::{EndedBy, Writer};
@@ -57,7 +57,9 @@ pub fn serve_member(
         .map_err(|e| failed(Phase::Socket, e))?;
 
     let handle = connection.stream.handle.clone();
-    room.enter(connection.conn, default_name(connection), queue.clone(), handle.clone());
+    let (name, member_queue) = (default_name(connection), queue.clone());
+    let member = Member { name, queue: member_queue, handle: handle.clone() };
+    room.enter(connection.conn, member);
     let membership = Membership { room, conn: connection.conn };
     let input = read_input(connection, &queue);
     drop(membership);

@@ -31,17 +31,21 @@ pub enum Backlog {
     High,
 }
 
+/// A connection as a member.
 #[derive(Debug)]
-struct Member {
-    name: String,
-    queue: Arc<LineQueue>,
-    handle: ConnectionHandle,
+pub struct Member {
+    /// Precedes its lines.
+    pub name: String,
+    /// Lines of the others.
+    pub queue: Arc<LineQueue>,
+    /// Resets it when the queue overflows.
+    pub handle: ConnectionHandle,
 }
 
 impl Room {
-    /// Adds connection `conn`: lines of the others go to `queue`; `handle` resets it on overflow.
-    pub fn enter(&self, conn: u64, name: String, queue: Arc<LineQueue>, handle: ConnectionHandle) {
-        self.lock().insert(conn, Member { name, queue, handle });
+    /// Adds connection `conn`.
+    pub fn enter(&self, conn: u64, member: Member) {
+        self.lock().insert(conn, member);
     }
 
     /// Removes connection `conn`.

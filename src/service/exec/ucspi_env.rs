@@ -141,6 +141,7 @@ mod tests {
             peer,
             began: Instant::now(),
             peer_name: Some("client.example".into()),
+            certificate: None,
             is_encrypted: true,
             credentials: Some(PeerCredentials { pid: 1, uid: 2, gid: 3 }),
         };

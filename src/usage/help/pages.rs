@@ -9,7 +9,7 @@ pub const GROUPS: [(&str, &[&str]); 7] = [
     ("Unix sockets", &["unix-client", "unix-server"]),
     ("netcat", &["nc"]),
     ("HTTP and names", &["http-get", "resolve"]),
-    ("Testing", &["tour"]),
+    ("Testing", &["check", "tour"]),
     ("Shell", &["completions", "man"]),
 ];
 
@@ -22,6 +22,21 @@ pub const ALL: &[Page] = &[
             ("sockit tcp-server --port 9999", "greet every client"),
             ("sockit tcp-client localhost 9999", "connect to it and type a name"),
             ("sockit tour", "run all tutorials on this machine"),
+        ],
+    },
+    Page {
+        name: "check",
+        common_flags: "targets command wait until any timeout jobs count interval tls proxy ipv4 ipv6",
+        examples: [
+            ("sockit check localhost:22,80,8000-8010", "which of these ports are open"),
+            (
+                "sockit check --wait 30s db:5432 cache:6379 -- ./server",
+                "start a program when both are open",
+            ),
+            (
+                "sockit check --tls --count 10 example.com:443",
+                "time of ten handshakes, subject and validity of the certificate",
+            ),
         ],
     },
     Page {

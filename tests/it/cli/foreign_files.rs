@@ -14,7 +14,7 @@ use crate::support::peer;
 use crate::support::sockit::{Run, Sockit, sockit};
 
 /// Another user.
-const STRANGER: u32 = 65534;
+const OTHER_USER: u32 = 65534;
 
 /// A directory where all users can create files, as /tmp, and a file that only its owner may change.
 struct Shared {
@@ -45,32 +45,34 @@ impl Shared {
         self.dir.path().join("victim")
     }
 
-    /// Creates `plant` at `name`, owned by the other user.
-    fn plant(&self, plant: Plant, name: &str) -> PathBuf {
+    /// Creates `foreign` at `name`, owned by the other user.
+    fn create(&self, foreign: ForeignFile, name: &str) -> PathBuf {
         let path = self.path(name);
         let _ = fs::remove_file(&path);
-        match plant {
-            Plant::Link => symlink(self.victim(), &path).unwrap(),
-            Plant::HardLink => return fs::hard_link(self.victim(), &path).map(|()| path).unwrap(),
-            Plant::Fifo => {
+        match foreign {
+            ForeignFile::Link => symlink(self.victim(), &path).unwrap(),
+            ForeignFile::HardLink => {
+                return fs::hard_link(self.victim(), &path).map(|()| path).unwrap();
+            }
+            ForeignFile::Fifo => {
                 mknodat(CWD, &path, FileType::Fifo, Mode::from_raw_mode(0o666), 0).unwrap();
             }
-            Plant::File => {
+            ForeignFile::File => {
                 fs::write(&path, "theirs").unwrap();
                 fs::set_permissions(&path, PermissionsExt::from_mode(0o666)).unwrap();
             }
         }
-        lchown(&path, Some(STRANGER), None).unwrap();
+        lchown(&path, Some(OTHER_USER), None).unwrap();
         path
     }
 
     /// Checks that the run failed and that no file has changed.
     #[track_caller]
-    fn refused(&self, run: &Run, plant: Plant, path: &Path) {
-        run.exits(23).fails_at("file").logs(&path.display().to_string()).logs(plant.reason());
-        assert_eq!(fs::read(self.victim()).unwrap(), b"precious", "{plant:?}");
+    fn assert_refused(&self, run: &Run, foreign: ForeignFile, path: &Path) {
+        run.exits(23).fails_at("file").logs(&path.display().to_string()).logs(foreign.reason());
+        assert_eq!(fs::read(self.victim()).unwrap(), b"precious", "{foreign:?}");
         assert_eq!(fs::metadata(self.victim()).unwrap().permissions().mode() & 0o7777, 0o600);
-        if plant == Plant::File {
+        if foreign == ForeignFile::File {
             assert_eq!(fs::read(path).unwrap(), b"theirs");
         }
     }
@@ -78,22 +80,23 @@ impl Shared {
 
 /// What the other user creates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Plant {
+enum ForeignFile {
     Link,
     HardLink,
     Fifo,
     File,
 }
 
-impl Plant {
-    const ALL: [Plant; 4] = [Plant::Link, Plant::HardLink, Plant::Fifo, Plant::File];
+impl ForeignFile {
+    const ALL: [ForeignFile; 4] =
+        [ForeignFile::Link, ForeignFile::HardLink, ForeignFile::Fifo, ForeignFile::File];
 
     fn reason(self) -> &'static str {
         match self {
-            Plant::Link => "symbolic link",
-            Plant::HardLink => "hard link",
-            Plant::Fifo => "",
-            Plant::File => "another user",
+            ForeignFile::Link => "symbolic link",
+            ForeignFile::HardLink => "hard link",
+            ForeignFile::Fifo => "",
+            ForeignFile::File => "another user",
         }
     }
 }
@@ -108,12 +111,12 @@ fn save(server: &Origin, flags: &str, path: &Path) -> Run {
 fn part_file_of_another_user_is_refused_before_writing() {
     let Some(shared) = Shared::new() else { return };
     let target = shared.path("f");
-    for plant in Plant::ALL {
-        let part = shared.plant(plant, "f.part");
+    for foreign in ForeignFile::ALL {
+        let part = shared.create(foreign, "f.part");
         for flags in ["-q", "-q --continue", "-q --keep-partial", "-q --raw", "-q --range 0-2"] {
             let run = save(&origin([ok("evil")]), flags, &target);
-            shared.refused(&run, plant, &part);
-            assert!(!target.exists(), "{plant:?} {flags}");
+            shared.assert_refused(&run, foreign, &part);
+            assert!(!target.exists(), "{foreign:?} {flags}");
         }
     }
 }
@@ -125,10 +128,10 @@ fn continue_never_copies_to_part_file_of_another_user() {
     let target = shared.path("f");
     fs::write(&target, "01234").unwrap();
     let rest = "HTTP/1.1 206 Part\r\nContent-Range: bytes 5-9/10\r\nContent-Length: 5\r\n\r\n56789";
-    for plant in Plant::ALL {
-        let part = shared.plant(plant, "f.part");
+    for foreign in ForeignFile::ALL {
+        let part = shared.create(foreign, "f.part");
         let run = save(&origin([rest]), "-q --continue", &target);
-        shared.refused(&run, plant, &part);
+        shared.assert_refused(&run, foreign, &part);
         assert_eq!(fs::read(&target).unwrap(), b"01234");
     }
 }
@@ -138,10 +141,10 @@ fn continue_never_copies_to_part_file_of_another_user() {
 fn new_part_file_of_another_user_is_refused() {
     let Some(shared) = Shared::new() else { return };
     fs::write(shared.path("f.part"), "a longer part").unwrap();
-    for plant in Plant::ALL {
-        let new = shared.plant(plant, "f.part.new");
+    for foreign in ForeignFile::ALL {
+        let new = shared.create(foreign, "f.part.new");
         let run = save(&origin([ok("evil")]), "-q --continue", &shared.path("f"));
-        shared.refused(&run, plant, &new);
+        shared.assert_refused(&run, foreign, &new);
         assert_eq!(fs::read(shared.path("f.part")).unwrap(), b"a longer part");
     }
 }
@@ -156,7 +159,7 @@ fn validators_of_foreign_file_are_not_trusted() {
         ("f", "user.sockit.validator", "\"1\""),
         ("f.part", "user.sockit.validator", "\"1\""),
     ] {
-        let path = shared.plant(Plant::File, name);
+        let path = shared.create(ForeignFile::File, name);
         if setxattr(&path, attribute, value.as_bytes(), XattrFlags::empty()).is_err() {
             eprintln!("skipped: no extended attributes here");
             return;
@@ -164,8 +167,8 @@ fn validators_of_foreign_file_are_not_trusted() {
         let same = "HTTP/1.1 304 Not Modified\r\nETag: \"1\"\r\n\r\n";
         let server = origin([same]);
         let run = save(&server, "-q --continue", &shared.path("f"));
-        shared.refused(&run, Plant::File, &path);
-        assert!(server.requests().is_empty(), "a request has the planted validator");
+        shared.assert_refused(&run, ForeignFile::File, &path);
+        assert!(server.requests().is_empty(), "a request has the foreign validator");
         fs::remove_file(&path).unwrap();
     }
 }
@@ -174,10 +177,10 @@ fn validators_of_foreign_file_are_not_trusted() {
 #[test]
 fn foreign_link_or_fifo_as_output_is_refused() {
     let Some(shared) = Shared::new() else { return };
-    for plant in [Plant::Link, Plant::Fifo] {
-        let path = shared.plant(plant, "f");
+    for foreign in [ForeignFile::Link, ForeignFile::Fifo] {
+        let path = shared.create(foreign, "f");
         for flags in ["-q", "-q --raw", "-q --keep-partial"] {
-            shared.refused(&save(&origin([ok("evil")]), flags, &path), plant, &path);
+            shared.assert_refused(&save(&origin([ok("evil")]), flags, &path), foreign, &path);
         }
     }
 }
@@ -187,7 +190,7 @@ fn foreign_link_or_fifo_as_output_is_refused() {
 fn file_that_replaces_a_foreign_one_belongs_to_the_run() {
     use std::os::unix::fs::MetadataExt;
     let Some(shared) = Shared::new() else { return };
-    let path = shared.plant(Plant::File, "f");
+    let path = shared.create(ForeignFile::File, "f");
     save(&origin([ok("new")]), "-q", &path).exits(0);
     let found = fs::metadata(&path).unwrap();
     assert_eq!((found.uid(), found.mode() & 0o7777), (0, 0o644));
@@ -210,11 +213,11 @@ fn writers(path: &Path) -> Vec<(&'static str, Sockit)> {
 #[test]
 fn foreign_file_is_written_by_no_flag() {
     let Some(shared) = Shared::new() else { return };
-    for plant in Plant::ALL {
-        let path = shared.plant(plant, "sockit-resolve.1");
+    for foreign in ForeignFile::ALL {
+        let path = shared.create(foreign, "sockit-resolve.1");
         for (flag, run) in writers(&path) {
-            eprintln!("{plant:?} {flag}");
-            shared.refused(&run.run(), plant, &path);
+            eprintln!("{foreign:?} {flag}");
+            shared.assert_refused(&run.run(), foreign, &path);
         }
     }
 }
@@ -238,10 +241,10 @@ fn own_links_and_files_are_written_in_a_shared_directory() {
 #[test]
 fn tls_secrets_are_not_written_to_a_foreign_file() {
     let Some(shared) = Shared::new() else { return };
-    for plant in Plant::ALL {
-        let path = shared.plant(plant, "keys");
+    for foreign in ForeignFile::ALL {
+        let path = shared.create(foreign, "keys");
         let run = sockit("tcp-client --tls --insecure 127.0.0.1 1");
         let run = run.env("SSLKEYLOGFILE", path.to_str().unwrap()).run();
-        shared.refused(&run, plant, &path);
+        shared.assert_refused(&run, foreign, &path);
     }
 }

@@ -116,6 +116,7 @@ fn landlock_restricts_all_but_exec_and_save() {
     }
     let running = |line: &str| restrictions(sockit(line));
     assert_eq!(running("resolve --timeout 2s --server 127.0.0.1:1 a.example"), 1);
+    assert_eq!(running("check 127.0.0.1:1"), 1);
     #[cfg(feature = "http")]
     assert_eq!(running("http-get http://127.0.0.1:1/"), 1);
 }

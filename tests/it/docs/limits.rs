@@ -3,7 +3,7 @@
 use super::tables::read;
 
 /// Limits with a flag: a word of the row, the flag, its help page, its default there.
-const LIMITS_OF_FLAGS: [(&str, &str, &str, &str); 10] = [
+const LIMITS_OF_FLAGS: [(&str, &str, &str, &str); 12] = [
     ("10 s", "--connect-timeout", "tcp-client", "10s"),
     ("30 s in http-get", "--idle-timeout", "http-get", "30s"),
     ("5 s", "--timeout", "resolve", "5s"),
@@ -14,6 +14,8 @@ const LIMITS_OF_FLAGS: [(&str, &str, &str, &str); 10] = [
     ("256 KiB", "--max-header", "http-get", "256Ki"),
     ("10", "--max-redirects", "http-get", "10"),
     ("32", "--jobs", "resolve", "32"),
+    ("32", "--jobs", "check", "32"),
+    ("an attempt of `check` at a target | 3 s", "--timeout", "check", "3s"),
 ];
 
 #[test]
@@ -31,7 +33,7 @@ fn limit_with_a_flag_is_the_default_of_the_flag() {
 }
 
 /// Limits without a flag: a part of the row, the file and name of the constant, its value.
-const LIMITS_OF_CONSTANTS: [(&str, &str, &str, &str); 35] = [
+const LIMITS_OF_CONSTANTS: [(&str, &str, &str, &str); 40] = [
     ("| 10 s in all |", "src/net/tls/server.rs", "HANDSHAKE_TIMEOUT", "Duration::from_secs(10)"),
     ("| 2 s or 1 MiB |", "src/service/connection.rs", "DRAIN_TIMEOUT", "Duration::from_secs(2)"),
     ("| 2 s or 1 MiB |", "src/service/connection.rs", "MAX_DRAIN", "1 << 20"),
@@ -81,6 +83,11 @@ const LIMITS_OF_CONSTANTS: [(&str, &str, &str, &str); 35] = [
     ("| 64 KiB, 8 interim answers |", "src/net/proxy/http_connect.rs", "MAX_HEADER", "64 << 10"),
     ("| 64 KiB, 8 interim answers |", "src/net/proxy/http_connect.rs", "MAX_INTERIM", "8"),
     ("aliases of a name (`--server`) | 16 |", "src/resolver/dns/cname.rs", "MAX_ALIASES", "16"),
+    ("targets of `check` | 65,536 |", "src/check/target.rs", "MAX_TARGETS", "65_536"),
+    ("in all | 1,000,000 |", "src/flags/check.rs", "MAX_ATTEMPTS", "1_000_000"),
+    ("| 3, one per second |", "src/check/udp.rs", "MAX_SENDS", "3"),
+    ("| 3, one per second |", "src/check/udp.rs", "RESEND_DELAY", "Duration::from_secs(1)"),
+    ("a wait of `check` | 30 s |", "src/check/hosts.rs", "MAX_AGE", "Duration::from_secs(30)"),
     ("(`-f`) | 4096 |", "src/lookup/work_queue.rs", "MAX_PENDING", "4096"),
 ];
 

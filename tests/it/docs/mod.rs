@@ -2,4 +2,4 @@
 
 mod console_blocks;
 mod limits;
-mod tables;
+pub mod tables;

@@ -140,7 +140,7 @@ fn services_are_those_of_the_help() {
 }
 
 /// Commands of which the documents name flags that are not sockit's.
-const OTHER_PROGRAMS: [&str; 4] = ["cargo ", "curl ", "wget ", "ncat "];
+const OTHER_PROGRAMS: [&str; 5] = ["cargo ", "curl ", "wget ", "ncat ", "wait4x "];
 
 #[test]
 fn flags_in_the_documents_exist() {
@@ -227,6 +227,16 @@ fn sample_events() -> Vec<serde_json::Value> {
         all.extend(events(&sockit(&format!("resolve --json {line}")).run()));
     }
     all.extend(events(&sockit("tcp-client --json 127.99.98.97 1").run()));
+    all.extend(check_events());
+    all
+}
+
+/// The results of checks: open under TLS and counted, and not open.
+fn check_events() -> Vec<serde_json::Value> {
+    let server = sockit("tcp-server --tls").serve();
+    let line = format!("check --json --tls --insecure --count 2 --interval 1ms {}", server.addr());
+    let mut all = events(&sockit(&line).run());
+    all.extend(events(&sockit("check --json 127.99.98.97:1").run()));
     all
 }
 
@@ -236,7 +246,7 @@ fn json_events_and_their_fields_are_documented() {
     let rows: Vec<_> = rows(&text).collect();
     let sample = sample_events();
     let names = "listening certificate accepted connected half_closed closed stats step warning \
-                 answer datagram totals ping resolved error";
+                 answer datagram totals ping resolved checked error";
     for name in names.split_whitespace() {
         assert!(sample.iter().any(|event| event["event"] == name), "the sample lacks {name}");
     }

@@ -1,28 +1,26 @@
 //! Each system call of a client fails once. The tables have the exit code and the phase of the
 //! important ones; every other call must end in one error line too.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-
-use super::scenes::{Peers, Scene};
+use super::scenarios::{Peers, Scenario};
 use super::{each, is_orderly, step};
 use crate::support::sockit::sockit;
-use crate::support::strace::{can_trace, injected, noted};
+use crate::support::strace::{can_trace, count_calls, injected, logged};
 
 /// A call, its errno, the occasion, the exit code and the phase of the error line; 0 means that no
 /// byte is lost.
 type Row = (&'static str, &'static str, &'static str, i32, &'static str);
 
-fn check_row(peers: &Peers, scene: &Scene, row: &Row) -> Result<(), String> {
+fn check_row(peers: &Peers, scenario: &Scenario, row: &Row) -> Result<(), String> {
     let (call, errno, when, code, phase) = *row;
-    let (run, out) = peers.play(scene);
+    let (run, out) = peers.play(scenario);
     let run = injected(run, call, errno, when).run();
     let failed_at = run.stderr.lines().find_map(step).unwrap_or_default();
-    let checked = match (run.code, failed_at) == (code, phase) {
-        true => scene.check(&run, &out),
-        false => Err(format!("wanted {code} {phase}, got {} {}", run.code, run.stderr.trim_end())),
+    let checked = if (run.code, failed_at) == (code, phase) {
+        scenario.check(&run, &out)
+    } else {
+        Err(format!("wanted {code} {phase}, got {} {}", run.code, run.stderr.trim_end()))
     };
-    checked.map_err(|why| format!("{} / {call} {errno} {when}: {why}", scene.name))
+    checked.map_err(|why| format!("{} / {call} {errno} {when}: {why}", scenario.name))
 }
 
 /// Every client that connects over TCP.
@@ -175,7 +173,7 @@ fn failing_call_has_its_exit_code_and_phase() {
         return;
     }
     let peers = Peers::new();
-    let scenes = peers.scenes();
+    let scenarios = peers.scenarios();
     let mut all = Vec::new();
     for (names, rows) in [
         (&["pipe", "script", "get", "tls script", "get tls"][..], &CONNECT[..]),
@@ -192,11 +190,11 @@ fn failing_call_has_its_exit_code_and_phase() {
         (&["get file"], &GET_FILE),
         (&["ask", "ask tcp"], &RESOLVE),
     ] {
-        // A build without TLS has fewer scenes.
-        let named = scenes.iter().filter(|scene| names.contains(&scene.name));
-        all.extend(named.flat_map(|scene| rows.iter().map(move |row| (scene, row))));
+        // A build without TLS has fewer scenarios.
+        let named = scenarios.iter().filter(|scenario| names.contains(&scenario.name));
+        all.extend(named.flat_map(|scenario| rows.iter().map(move |row| (scenario, row))));
     }
-    each(&all, |(scene, row)| check_row(&peers, scene, row));
+    each(&all, |(scenario, row)| check_row(&peers, scenario, row));
 }
 
 /// Calls that are not injected: those of the loader, the C library or the start of the standard
@@ -252,20 +250,6 @@ fn errno_of(call: &str) -> &'static str {
     }
 }
 
-/// The number of calls in a log of strace.
-fn calls(log: &Path) -> BTreeMap<String, usize> {
-    let text = std::fs::read_to_string(log).unwrap_or_default();
-    let mut calls = BTreeMap::new();
-    for line in text.lines() {
-        let line = line.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ');
-        let Some((call, _)) = line.split_once('(') else { continue };
-        if call.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
-            *calls.entry(call.to_string()).or_insert(0) += 1;
-        }
-    }
-    calls
-}
-
 #[test]
 fn any_failing_call_ends_in_one_error_line() {
     if !can_trace() {
@@ -273,16 +257,16 @@ fn any_failing_call_ends_in_one_error_line() {
     }
     let peers = Peers::new();
     let log = peers.path("start");
-    noted(sockit("--version"), &log).run();
-    let start = calls(&log);
-    let scenes = peers.scenes();
+    logged(sockit("--version"), &log).run();
+    let start = count_calls(&log);
+    let scenarios = peers.scenarios();
     let mut rows = Vec::new();
-    for scene in &scenes {
+    for scenario in &scenarios {
         let log = peers.path("calls");
-        let (run, out) = peers.play(scene);
-        let run = noted(run, &log).run();
-        scene.check(&run, &out).unwrap_or_else(|why| panic!("{}: {why}", scene.name));
-        for (call, times) in calls(&log) {
+        let (run, out) = peers.play(scenario);
+        let run = logged(run, &log).run();
+        scenario.check(&run, &out).unwrap_or_else(|why| panic!("{}: {why}", scenario.name));
+        for (call, times) in count_calls(&log) {
             if NOT_INJECTED.contains(&call.as_str()) {
                 continue;
             }
@@ -291,18 +275,20 @@ fn any_failing_call_ends_in_one_error_line() {
                 "openat" | "read" | "fstat" => start.get(&call).copied().unwrap_or(0),
                 _ => 0,
             };
-            rows.extend((first + 1..=times.min(first + 3)).map(|when| (scene, call.clone(), when)));
+            rows.extend(
+                (first + 1..=times.min(first + 3)).map(|when| (scenario, call.clone(), when)),
+            );
         }
     }
-    each(&rows, |(scene, call, when)| {
-        let (run, out) = peers.play(scene);
+    each(&rows, |(scenario, call, when)| {
+        let (run, out) = peers.play(scenario);
         let run = injected(run, call, errno_of(call), &when.to_string()).run();
         let checked = match (call.as_str(), run.code) {
             // The error line is written by another thread, whose write(2) fails as well.
             ("write", 23) => Ok(()),
-            _ => scene.check(&run, &out),
+            _ => scenario.check(&run, &out),
         };
-        checked.map_err(|why| format!("{} / {call} {when}: {why}", scene.name))
+        checked.map_err(|why| format!("{} / {call} {when}: {why}", scenario.name))
     });
 }
 

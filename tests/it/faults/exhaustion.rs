@@ -5,13 +5,13 @@ use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::Instant;
 
-use super::scenes::{Peers, Scene};
+use super::scenarios::{Peers, Scenario};
 use super::{each, is_orderly, step};
 use crate::support::namespace::Namespace;
 use crate::support::peer::{self, Script, connect};
 use crate::support::sockit::{LIMIT, Run, Sockit, sockit};
+use crate::support::wait_until;
 
 /// Whether the process ended before main: the loader failed, or the kernel could not grow the first
 /// stack. The C library and the standard library abort when they cannot allocate what they need.
@@ -25,11 +25,11 @@ fn never_started(run: &Run) -> bool {
     [127, 139].contains(&run.code) && run.stdout.is_empty() && !has_error
 }
 
-fn within(limit: &str, scene: &Scene, peers: &Peers) -> Result<Run, String> {
-    let (run, out) = peers.play(scene);
+fn within(limit: &str, scenario: &Scenario, peers: &Peers) -> Result<Run, String> {
+    let (run, out) = peers.play(scenario);
     let run = run.under(["prlimit", limit]).run();
     if !never_started(&run) {
-        scene.check(&run, &out).map_err(|why| format!("{} / {limit}: {why}", scene.name))?;
+        scenario.check(&run, &out).map_err(|why| format!("{} / {limit}: {why}", scenario.name))?;
     }
     Ok(run)
 }
@@ -38,13 +38,13 @@ fn within(limit: &str, scene: &Scene, peers: &Peers) -> Result<Run, String> {
 fn client_with_few_descriptors_succeeds_or_reports() {
     let Some(_) = peer::program("prlimit") else { return };
     let peers = Peers::new();
-    let scenes = peers.scenes();
-    let rows: Vec<_> = scenes.iter().flat_map(|s| (3..=20).map(move |n| (s, n))).collect();
-    each(&rows, |(scene, n)| {
-        let run = within(&format!("--nofile={n}"), scene, &peers)?;
+    let scenarios = peers.scenarios();
+    let rows: Vec<_> = scenarios.iter().flat_map(|s| (3..=20).map(move |n| (s, n))).collect();
+    each(&rows, |(scenario, n)| {
+        let run = within(&format!("--nofile={n}"), scenario, &peers)?;
         match (run.code, n) {
             (0, _) | (_, ..20) => Ok(()),
-            (code, n) => Err(format!("{} needs more than {n} descriptors: {code}", scene.name)),
+            (code, n) => Err(format!("{} needs more than {n} descriptors: {code}", scenario.name)),
         }
     });
 }
@@ -103,14 +103,16 @@ fn client_with_little_memory_succeeds_or_reports() {
     let Some(_) = peer::program("prlimit") else { return };
     let peers = Peers::new();
     let minimum = minimum_memory();
-    let scenes = peers.scenes();
+    let scenarios = peers.scenarios();
     let steps = (0..24).map(|n| minimum + n * (128 << 10));
-    let rows: Vec<_> = scenes.iter().flat_map(|s| steps.clone().map(move |n| (s, n))).collect();
-    each(&rows, |(scene, bytes)| within(&format!("--as={bytes}"), scene, &peers).map(drop));
-    // With four times the minimum every scene succeeds.
-    each(&scenes, |scene| match within(&format!("--as={}", minimum * 4), scene, &peers)? {
-        run if run.code == 0 => Ok(()),
-        run => Err(format!("{}: {}", scene.name, run.stderr)),
+    let rows: Vec<_> = scenarios.iter().flat_map(|s| steps.clone().map(move |n| (s, n))).collect();
+    each(&rows, |(scenario, bytes)| within(&format!("--as={bytes}"), scenario, &peers).map(drop));
+    // With four times the minimum every scenario succeeds.
+    each(&scenarios, |scenario| {
+        match within(&format!("--as={}", minimum * 4), scenario, &peers)? {
+            run if run.code == 0 => Ok(()),
+            run => Err(format!("{}: {}", scenario.name, run.stderr)),
+        }
     });
 }
 
@@ -142,10 +144,10 @@ fn copy_for_other_users() -> Option<(tempfile::TempDir, std::path::PathBuf)> {
 fn client_without_threads_reports() {
     let Some((_dir, copy)) = copy_for_other_users() else { return };
     let peers = Peers::new();
-    let scenes = peers.scenes();
-    let rows: Vec<_> = scenes.iter().enumerate().flat_map(|s| [(s, 1), (s, 2)]).collect();
-    each(&rows, |((uid, scene), threads)| {
-        if scene.writes_a_file() {
+    let scenarios = peers.scenarios();
+    let rows: Vec<_> = scenarios.iter().enumerate().flat_map(|s| [(s, 1), (s, 2)]).collect();
+    each(&rows, |((uid, scenario), threads)| {
+        if scenario.writes_a_file() {
             return Ok(());
         }
         // Each run has its own user, so that no other process counts towards its limit.
@@ -153,13 +155,13 @@ fn client_without_threads_reports() {
         let limit = format!("--nproc={threads}");
         let script = "exec \"$0\" \"$@\"";
         let words = ["prlimit", &limit, "setpriv", &uid, "--clear-groups", "sh", "-c"];
-        let (run, out) = peers.play(scene);
+        let (run, out) = peers.play(scenario);
         let run = run.instead(&copy).under(words.into_iter().chain([script])).run();
         // Only the user of the test can reach the Unix peers.
         if run.stderr.contains("Permission denied") {
             return Ok(());
         }
-        scene.check(&run, &out).map_err(|why| format!("{} / {threads}: {why}", scene.name))
+        scenario.check(&run, &out).map_err(|why| format!("{} / {threads}: {why}", scenario.name))
     });
 }
 
@@ -182,10 +184,7 @@ fn server_without_threads_keeps_running() {
     first.send("exit");
     assert_eq!(first.read_all(), b"");
     // The thread serves the next connection as soon as it has finished.
-    let until = Instant::now() + crate::support::sockit::LIMIT;
-    while !greeting().is_ok_and(|complete| complete) {
-        assert!(Instant::now() < until, "no connection is served any more");
-    }
+    wait_until("a connection is served", || greeting().is_ok_and(|complete| complete));
     server.stop().exits(0);
 }
 

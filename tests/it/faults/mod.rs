@@ -2,7 +2,7 @@
 //! misbehaving peers and logs that cannot be written.
 //!
 //! Under each of them the run ends with an exit code of INTERFACE.md and at most one error line,
-//! never with 0 when a byte is missing and never with a panic; a server keeps serving. `scenes` has
+//! never with 0 when a byte is missing and never with a panic; a server keeps serving. `scenarios` has
 //! the healthy peers and what a client does with them.
 
 mod client_calls;
@@ -12,7 +12,7 @@ mod links;
 mod logs;
 mod name_servers;
 mod peers;
-mod scenes;
+mod scenarios;
 mod server_calls;
 mod signals;
 mod transfers;

@@ -42,8 +42,8 @@ fn peer_that_does_nothing_exits_28() {
         ("--idle-timeout 300ms", "", 0, "receive"),
         ("--idle-timeout 300ms", "", LARGE, "send"),
         ("--idle-timeout 300ms", "--rate 1G/s", LARGE, "send"),
-        ("--timeout 500ms", "", LARGE, "send"),
-        ("--timeout 500ms", "--send hello", 0, "receive"),
+        ("--timeout 1500ms", "", LARGE, "send"),
+        ("--timeout 1500ms", "--send hello", 0, "receive"),
     ] {
         let input = vec![b'x'; input];
         let quiet = does_nothing();
@@ -229,9 +229,10 @@ fn misbehaving_tls_peer_has_its_exit_code() {
 
 #[cfg(feature = "tls")]
 fn client_of(line: &str, peer: std::net::SocketAddr) -> crate::support::sockit::Sockit {
-    match line.starts_with("http") {
-        true => sockit(line).arg(format!("https://{peer}/")),
-        false => sockit(line).to(peer).stdin("hello"),
+    if line.starts_with("http") {
+        sockit(line).arg(format!("https://{peer}/"))
+    } else {
+        sockit(line).to(peer).stdin("hello")
     }
 }
 
@@ -256,9 +257,10 @@ fn server_survives_misbehaving_clients() {
         });
         server.wait_for_log_times("closed.", 4);
         let run = server.stop();
-        match run.code == 0 && !run.stderr.contains("internal error") {
-            true => Ok(()),
-            false => Err(format!("{line}: {} {}", run.code, run.stderr)),
+        if run.code == 0 && !run.stderr.contains("internal error") {
+            Ok(())
+        } else {
+            Err(format!("{line}: {} {}", run.code, run.stderr))
         }
     });
 }

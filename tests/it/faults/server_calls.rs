@@ -296,12 +296,13 @@ fn failing_call_with_once_is_the_exit_code() {
         let run = server.wait();
         let failed_at = run.stderr.lines().find_map(super::step).unwrap_or_default();
         let lines = run.stderr.lines().filter(|line| super::step(line).is_some()).count();
-        match (run.code, failed_at, seen) == (code, phase, end) && lines <= 1 {
-            true => Ok(()),
-            false => Err(format!(
+        if (run.code, failed_at, seen) == (code, phase, end) && lines <= 1 {
+            Ok(())
+        } else {
+            Err(format!(
                 "{line} / {call} {errno} {when}: {} and {seen:?}, wanted {code} {phase} {end:?}: {}",
                 run.code, run.stderr
-            )),
+            ))
         }
     });
 }

@@ -2,13 +2,14 @@
 
 use std::net::SocketAddr;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::each;
 use crate::support::process::Daemon;
 use crate::support::sockit::{LIMIT, Sockit, sockit};
+use crate::support::wait_until;
 
 /// The number of pieces, sent one per millisecond, and their size.
 const PIECES: usize = 1000;
@@ -78,15 +79,16 @@ fn thousand_signals_per_second_lose_no_byte() {
         });
         client.close_stdin();
         let run = client.wait();
-        match run.code == 0 && run.stdout == wanted {
-            true => Ok(()),
-            false => Err(format!(
+        if run.code == 0 && run.stdout == wanted {
+            Ok(())
+        } else {
+            Err(format!(
                 "{name}: {} and {} of {} bytes, {}",
                 run.code,
                 run.stdout.len(),
                 wanted.len(),
                 run.stderr
-            )),
+            ))
         }
     });
 }
@@ -143,16 +145,12 @@ fn session_continues_after_sigstop_and_sigcont() {
 }
 
 fn wait_for_state(pid: u32, state: char) {
-    let until = Instant::now() + LIMIT;
     let is_there = || {
         // proc(5): the state follows the name, which is in parentheses.
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(state))
     };
-    while !is_there() {
-        assert!(Instant::now() < until, "{pid} never becomes {state}");
-        thread::sleep(Duration::from_millis(1));
-    }
+    wait_until("the state of the process", is_there);
 }
 
 #[test]

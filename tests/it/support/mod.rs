@@ -13,3 +13,16 @@ pub mod proc_stats;
 pub mod process;
 pub mod sockit;
 pub mod strace;
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Waits until `done`, which is checked every two milliseconds; fails after [`sockit::LIMIT`].
+#[track_caller]
+pub fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + sockit::LIMIT;
+    while !done() {
+        assert!(Instant::now() < deadline, "not in time: {what}");
+        thread::sleep(Duration::from_millis(2));
+    }
+}

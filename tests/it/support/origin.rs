@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use crate::support::peer::wait_until_read;
 use crate::support::sockit::{LIMIT, Sockit, sockit};
 
 /// The response to one connection.
@@ -92,7 +93,7 @@ fn play(mut stream: TcpStream, answer: Answer, requests: &Mutex<Vec<String>>) {
         Answer::ThenReset(bytes) => {
             let _ = stream.write_all(&bytes);
             // The reset must not discard the bytes before it.
-            thread::sleep(Duration::from_millis(150));
+            wait_until_read(&stream);
             let _ = socket2::Socket::from(stream).set_linger(Some(Duration::ZERO));
         }
         Answer::ThenSilence(bytes) => {

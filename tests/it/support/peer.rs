@@ -8,11 +8,12 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::support::sockit::LIMIT;
+use crate::support::wait_until;
 
 /// A listener that runs a script with one connection, on its own thread.
 pub struct Peer<T> {
@@ -160,25 +161,12 @@ fn wait_for(stream: &TcpStream, what: PollFlags) -> bool {
     matches!(poll(&mut fds, Some(&limit)), Ok(1))
 }
 
-/// What a peer observed of one connection.
-pub struct Seen {
-    /// The received bytes.
-    pub received: Vec<u8>,
-    /// When the FIN of sockit was read.
-    pub fin: Instant,
-    /// When the peer closed.
-    pub closed: Instant,
-}
-
-/// Answers `wait` after it has read the FIN, and closes.
-pub fn answers_after_fin(wait: Duration, answer: impl AsRef<[u8]> + Send + 'static) -> Peer<Seen> {
+/// Answers after it has read the FIN, and closes; returns what it read.
+pub fn answers_after_fin(answer: impl AsRef<[u8]> + Send + 'static) -> Peer<Vec<u8>> {
     peer(move |mut stream| {
         let received = stream.read_all();
-        let fin = Instant::now();
-        thread::sleep(wait);
         stream.send(answer);
-        drop(stream);
-        Seen { received, fin, closed: Instant::now() }
+        received
     })
 }
 
@@ -263,6 +251,17 @@ impl Unanswering {
         Unanswering { listener, _fillers }
     }
 
+    /// Accepts every connection from now on.
+    pub fn accept_all(self) {
+        self.listener.set_read_timeout(Some(LIMIT)).expect("a limit of accept(2)");
+        thread::spawn(move || {
+            let mut accepted = Vec::new();
+            while let Ok((connection, _)) = self.listener.accept() {
+                accepted.push(connection);
+            }
+        });
+    }
+
     /// Its address.
     pub fn addr(&self) -> SocketAddr {
         self.listener.local_addr().ok().and_then(|a| a.as_socket()).expect("a bound address")
@@ -302,23 +301,44 @@ pub fn free_port() -> u16 {
 /// Waits until a process listens on this TCP port, without connecting to it.
 #[track_caller]
 pub fn wait_for_listener(port: u16) {
-    let until = Instant::now() + LIMIT;
-    while !has_listener(port) {
-        assert!(Instant::now() < until, "no process listens on port {port}");
-        thread::sleep(Duration::from_millis(2));
-    }
+    wait_until("a listener", || has_listener(port));
 }
 
 fn has_listener(port: u16) -> bool {
-    // proc(5): the second field is the local address in hexadecimal, the fourth the state,
-    // where 0A is TCP_LISTEN.
     let suffix = format!(":{port:04X}");
+    has_socket(|socket| socket.local.ends_with(&suffix) && socket.state == "0A")
+}
+
+/// Waits until the process at the other end of `stream` has read all that was sent to it.
+#[track_caller]
+pub fn wait_until_read(stream: &TcpStream) {
+    let port = |addr: io::Result<SocketAddr>| format!(":{:04X}", addr.expect("an address").port());
+    let (local, remote) = (port(stream.peer_addr()), port(stream.local_addr()));
+    wait_until("all data is read", || {
+        !has_socket(|socket| {
+            let is_other = socket.local.ends_with(&local) && socket.remote.ends_with(&remote);
+            is_other && !socket.queues.ends_with(":00000000")
+        })
+    });
+}
+
+/// A line of `/proc/net/tcp` (proc(5)); numbers are hexadecimal.
+struct TcpEntry<'a> {
+    local: &'a str,
+    remote: &'a str,
+    /// `0A` is TCP_LISTEN.
+    state: &'a str,
+    /// Bytes to send and bytes to read.
+    queues: &'a str,
+}
+
+fn has_socket(is_wanted: impl Fn(TcpEntry<'_>) -> bool) -> bool {
     ["/proc/net/tcp", "/proc/net/tcp6"].iter().any(|table| {
         let table = std::fs::read_to_string(table).unwrap_or_default();
         table.lines().any(|line| {
-            let mut fields = line.split_whitespace().skip(1);
-            let (local, state) = (fields.next(), fields.nth(1));
-            local.is_some_and(|local| local.ends_with(&suffix)) && state == Some("0A")
+            let fields: Vec<_> = line.split_whitespace().collect();
+            let &[_, local, remote, state, queues, ..] = &fields[..] else { return false };
+            is_wanted(TcpEntry { local, remote, state, queues })
         })
     })
 }

@@ -12,6 +12,15 @@ pub fn descriptors(pid: u32) -> usize {
     entries(pid, "fd")
 }
 
+/// The number of children, including zombies.
+pub fn children(pid: u32) -> usize {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
+    tasks
+        .filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok())
+        .map(|list| list.split_whitespace().count())
+        .sum()
+}
+
 fn entries(pid: u32, kind: &str) -> usize {
     std::fs::read_dir(format!("/proc/{pid}/{kind}")).map_or(0, Iterator::count)
 }

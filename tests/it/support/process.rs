@@ -13,6 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::sockit::Run;
+use crate::support::wait_until;
 
 /// The bytes of one stream so far.
 #[derive(Clone, Default)]
@@ -126,6 +127,13 @@ impl Process {
         stdin.write_all(text.as_ref()).expect("sockit still reads its stdin");
     }
 
+    /// Waits until the process has read all that was written to its stdin.
+    #[track_caller]
+    pub fn wait_for_stdin_read(&self) {
+        let stdin = self.stdin.as_ref().expect("stdin was left open by stdin_open()");
+        wait_until("stdin is read", || rustix::io::ioctl_fionread(stdin).is_ok_and(|n| n == 0));
+    }
+
     /// Closes the open stdin.
     pub fn close_stdin(&mut self) {
         self.stdin = None;
@@ -214,7 +222,7 @@ impl Process {
         let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
         let stderr = String::from_utf8_lossy(&self.stderr.bytes()).into_owned();
         let stdout = self.stdout.bytes();
-        Run { code, stdout, stderr, took: ended - self.began, ended }
+        Run { code, stdout, stderr, took: ended - self.began }
     }
 
     fn describe(&self) -> String {

@@ -12,7 +12,7 @@ use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::support::process::{Daemon, Process};
 
@@ -174,9 +174,10 @@ impl Sockit {
         if on_a_port && !has("--port") {
             self = self.and("--port 0");
         }
-        match has("--print-port") {
-            true => Daemon::wait_for_port(self.start()),
-            false => Daemon::wait_for_listening(self.start()),
+        if has("--print-port") {
+            Daemon::wait_for_port(self.start())
+        } else {
+            Daemon::wait_for_listening(self.start())
         }
     }
 
@@ -240,8 +241,6 @@ pub struct Run {
     pub stderr: String,
     /// The time from the start of the process to its exit.
     pub took: Duration,
-    /// When the exit was observed.
-    pub ended: Instant,
 }
 
 impl Run {

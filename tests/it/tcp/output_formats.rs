@@ -148,7 +148,7 @@ fn peer_data_is_escaped_in_the_log_only() {
         stream.send(nasty);
         stream.wait_for_close();
     });
-    let run = sockit("tcp-client --expect never --timeout 300ms").to(remote.addr()).run();
+    let run = sockit("tcp-client --expect never --timeout 2s").to(remote.addr()).run();
     run.exits(1);
     assert!(run.text().starts_with(nasty), "{:?}", run.text());
     for raw in ['\x1b', '\x07', '\u{9b}', '\u{202e}', '\x7f'] {
@@ -279,7 +279,7 @@ fn half_closed_event_names_the_side() {
 
 #[test]
 fn connection_ended_by_the_run_limit_reports_timeout() {
-    let server = sockit("tcp-server --timeout 500ms --json").serve();
+    let server = sockit("tcp-server --timeout 3s --json").serve();
     let mut client = connect(server.addr());
     client.expect_bytes("Welcome!");
     let run = server.wait();

@@ -2,7 +2,7 @@
 
 mod connect;
 mod prompt;
-mod proxy;
+pub mod proxy;
 mod script;
 mod session;
 mod session_files;

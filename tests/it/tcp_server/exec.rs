@@ -1,12 +1,13 @@
 //! `--exec` and `--sh`: a program per connection, and every order of ends.
 
 use std::net::TcpStream;
-use std::time::{Duration, Instant};
 
 use crate::support::namespace::Namespace;
 use crate::support::peer::{Script, connect};
+use crate::support::proc_stats::children;
 use crate::support::process::Daemon;
 use crate::support::sockit::{LIMIT, sockit};
+use crate::support::wait_until;
 
 fn serve(line: &str) -> Daemon {
     sockit("tcp-server --json").and(line).serve()
@@ -15,11 +16,12 @@ fn serve(line: &str) -> Daemon {
 /// Waits until no process has this argument.
 #[track_caller]
 fn wait_until_gone(argument: &str) {
-    let until = Instant::now() + LIMIT;
-    while count_processes(argument) > 0 {
-        assert!(Instant::now() < until, "{argument} still runs");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    wait_until("no process is left", || count_processes(argument) == 0);
+}
+
+/// An argument of sleep(1) that no other process has, also none of an earlier run.
+fn unique(n: u32) -> String {
+    format!("9876{n}.{}", std::process::id())
 }
 
 /// The number of processes with this argument.
@@ -31,13 +33,10 @@ fn count_processes(argument: &str) -> usize {
         .count()
 }
 
-/// The children of this process, zombies included.
-fn children(pid: u32) -> usize {
-    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
-    tasks
-        .filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok())
-        .map(|list| list.split_whitespace().count())
-        .sum()
+/// Waits until each of these arguments belongs to a process.
+#[track_caller]
+fn wait_until_run(arguments: &[&str]) {
+    wait_until("the program runs", || arguments.iter().all(|word| count_processes(word) > 0));
 }
 
 /// The targets of the descriptors of a process.
@@ -120,26 +119,25 @@ fn program_is_killed_after_the_grace_period() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("socket");
     let server = sockit("unix-server --json --grace 300ms").arg(&path);
-    let server = server.and("--sh 'trap \"\" TERM; sleep 98761 & sleep 98762'").serve();
+    let (child, parent) = (unique(1), unique(2));
+    let script = format!("trap '' TERM; sleep {child} & sleep {parent}");
+    let server = server.arg("--sh").arg(script).serve();
     let client = std::os::unix::net::UnixStream::connect(&path).unwrap();
-    while count_processes("98761") + count_processes("98762") < 2 {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    wait_until_run(&[&child, &parent]);
     drop(client);
-    wait_until_gone("98761");
-    wait_until_gone("98762");
+    wait_until_gone(&child);
+    wait_until_gone(&parent);
     server.wait_for_log("\"ended_by\":\"peer\"");
 }
 
 #[test]
 fn reset_ends_the_program() {
-    let server = serve("--grace 300ms --exec 'sleep 98763'");
+    let word = unique(3);
+    let server = serve(&format!("--grace 300ms --exec 'sleep {word}'"));
     let client = connect(server.addr());
-    while count_processes("98763") < 1 {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    wait_until_run(&[&word]);
     client.reset();
-    wait_until_gone("98763");
+    wait_until_gone(&word);
     server.wait_for_log("\"ended_by\":\"reset\"");
 }
 
@@ -165,85 +163,81 @@ fn sigterm_ends_the_input_and_sends_the_output() {
 
 #[test]
 fn sigterm_leaves_no_program_behind() {
-    let server = serve("--grace 200ms --sh 'trap \"\" TERM; sleep 98764 & sleep 98765'");
+    let (child, parent) = (unique(4), unique(5));
+    let script = format!("trap '' TERM; sleep {child} & sleep {parent}");
+    let server = sockit("tcp-server --grace 200ms --sh").arg(script).serve();
     let _client = connect(server.addr());
-    while count_processes("98764") + count_processes("98765") < 2 {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    wait_until_run(&[&child, &parent]);
     server.signal(libc::SIGTERM);
     server.wait().exits(143);
-    wait_until_gone("98764");
-    wait_until_gone("98765");
+    wait_until_gone(&child);
+    wait_until_gone(&parent);
 }
 
-/// A program that ignores SIGTERM and SIGHUP, and its child.
-const STUBBORN: &str = "--sh 'trap \"\" TERM HUP; sleep 9877N & sleep 9878N'";
+/// A server whose program and the program's child run; both ignore SIGTERM and SIGHUP.
+struct ServerWithProgram {
+    server: Daemon,
+    words: [String; 2],
+    _client: std::io::Result<TcpStream>,
+}
 
-/// A server whose program and the program's child run, with `n` in their arguments.
-fn with_stubborn_program(server: &str, n: u32) -> Daemon {
-    let line = STUBBORN.replace('N', &n.to_string());
-    let server = sockit(server).and(&line).serve();
-    let (parent, child) = (format!("9877{n}"), format!("9878{n}"));
-    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    let client = TcpStream::connect(server.addr());
-    socket.send_to(b"question", server.addr()).unwrap();
-    let until = Instant::now() + LIMIT;
-    while count_processes(&parent) + count_processes(&child) < 2 {
-        assert!(Instant::now() < until, "the program does not run");
-        std::thread::sleep(Duration::from_millis(5));
+impl ServerWithProgram {
+    fn start(server: &str, n: u32) -> ServerWithProgram {
+        let words = [unique(n), unique(n + 1)];
+        let script = format!("trap '' TERM HUP; sleep {} & sleep {}", words[0], words[1]);
+        let server = sockit(server).arg("--sh").arg(script).serve();
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let _client = TcpStream::connect(server.addr());
+        socket.send_to(b"question", server.addr()).unwrap();
+        wait_until_run(&[&words[0], &words[1]]);
+        ServerWithProgram { server, words, _client }
     }
-    // The connection, if there is one, ends with the test.
-    std::mem::forget(client);
-    server
+
+    /// Waits for the exit of the server and of both processes; returns the exit code.
+    fn wait(self) -> i32 {
+        let code = self.server.wait().code;
+        self.words.iter().for_each(|word| wait_until_gone(word));
+        code
+    }
 }
 
 #[test]
 fn second_signal_kills_the_process_group() {
-    for (n, line) in ["tcp-server --grace 60s", "udp-server"].into_iter().enumerate() {
-        let server = with_stubborn_program(line, n as u32);
-        server.signal(libc::SIGTERM);
-        server.signal(libc::SIGINT);
-        let code = server.wait().code;
+    for (n, line) in [(10, "tcp-server --grace 60s"), (12, "udp-server")] {
+        let running = ServerWithProgram::start(line, n);
+        running.server.signal(libc::SIGTERM);
+        running.server.signal(libc::SIGINT);
+        let code = running.wait();
         assert!([130, 143].contains(&code), "{line}: {code}");
-        wait_until_gone(&format!("9877{n}"));
-        wait_until_gone(&format!("9878{n}"));
     }
 }
 
 #[test]
 fn hangup_and_quit_kill_the_process_group() {
-    for (n, signal) in [(2, libc::SIGHUP), (3, libc::SIGQUIT)] {
-        let server = with_stubborn_program("tcp-server", n);
-        server.signal(signal);
-        server.wait().exits(128 + signal);
-        wait_until_gone(&format!("9877{n}"));
-        wait_until_gone(&format!("9878{n}"));
+    for (n, signal) in [(20, libc::SIGHUP), (22, libc::SIGQUIT)] {
+        let running = ServerWithProgram::start("tcp-server", n);
+        running.server.signal(signal);
+        assert_eq!(running.wait(), 128 + signal);
     }
 }
 
 #[test]
-fn whole_run_limit_kills_the_process_group() {
-    let server = with_stubborn_program("tcp-server --timeout 2s", 4);
-    server.wait().exits(28);
-    wait_until_gone("98774");
-    wait_until_gone("98784");
+fn timeout_of_the_run_kills_the_process_group() {
+    assert_eq!(ServerWithProgram::start("tcp-server --timeout 6s", 30).wait(), 28);
 }
 
 #[test]
 fn killed_server_ends_its_program() {
-    for (line, word) in [("tcp-server", "98795"), ("udp-server", "98796")] {
+    for (n, line) in [(40, "tcp-server"), (41, "udp-server")] {
+        let word = unique(n);
         let server = sockit(line).and(&format!("--exec 'sleep {word}'")).serve();
         let _client = TcpStream::connect(server.addr());
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.send_to(b"question", server.addr()).unwrap();
-        let until = Instant::now() + LIMIT;
-        while count_processes(word) < 1 {
-            assert!(Instant::now() < until, "the program does not run");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        wait_until_run(&[&word]);
         server.signal(libc::SIGKILL);
         server.wait().exits(137);
-        wait_until_gone(word);
+        wait_until_gone(&word);
     }
 }
 
@@ -262,16 +256,12 @@ fn process_1_reaps_orphans_of_its_programs() {
     let list = format!("/proc/{0}/task/{0}/children", server.pid());
     let first = std::fs::read_to_string(list).unwrap();
     let first: u32 = first.trim().parse().expect("unshare has one child");
-    let until = Instant::now() + LIMIT;
-    while children(first) > 0 {
-        assert!(Instant::now() < until, "{} children are left", children(first));
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    wait_until("no child is left", || children(first) == 0);
 }
 
 #[test]
 fn idle_timeout_ends_the_program() {
-    let server = serve("--idle-timeout 200ms --grace 100ms --exec cat");
+    let server = serve("--idle-timeout 1s --grace 100ms --exec cat");
     let mut client = connect(server.addr());
     client.send("hi");
     client.expect_bytes("hi");
@@ -309,12 +299,8 @@ fn thousand_runs_leave_no_zombie_and_no_descriptor() {
         }
         assert_eq!(client.read_all(), b"");
     }
-    let until = Instant::now() + LIMIT;
-    while children(pid) > 0 || descriptors(pid).len() > before.len() {
-        let (children, now) = (children(pid), descriptors(pid));
-        assert!(Instant::now() < until, "{children} children, {now:?} and not {before:?}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    wait_until("no child is left", || children(pid) == 0);
+    wait_until("no descriptor is left", || descriptors(pid).len() <= before.len());
 }
 
 #[test]
@@ -332,11 +318,7 @@ fn datagram_is_the_input_and_output_is_the_reply() {
         assert_eq!(String::from_utf8_lossy(&answer[..n]), want);
     }
     let pid = server.pid();
-    let until = Instant::now() + LIMIT;
-    while children(pid) > 0 {
-        assert!(Instant::now() < until, "a child is left");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    wait_until("no child is left", || children(pid) == 0);
     server.stop().exits(0);
 }
 

@@ -9,6 +9,7 @@ use tempfile::tempdir;
 use crate::support::peer::{Script, connect};
 use crate::support::process::Daemon;
 use crate::support::sockit::sockit;
+use crate::support::wait_until;
 
 fn serve(flag: &str, path: &Path, more: &str) -> Daemon {
     sockit("tcp-server --json").arg(flag).arg(path).and(more).serve()
@@ -136,9 +137,7 @@ fn save_of_an_incomplete_stream_stays_a_part() {
     let server = serve("--save", folder.path(), "");
     let mut client = connect(server.addr());
     client.send("only half");
-    while listing(folder.path()).is_empty() {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
+    wait_until("the file is created", || !listing(folder.path()).is_empty());
     client.reset();
     server.wait_for_log("\"ended_by\":\"reset\"");
     let files = listing(folder.path());
@@ -166,9 +165,7 @@ fn saved_file_has_mode_0600() {
     let server = sockit("tcp-server --save").arg(folder.path()).under(["sh", "-c", script]).serve();
     let mut client = connect(server.addr());
     client.send("secret");
-    while listing(folder.path()).is_empty() {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
+    wait_until("the file is created", || !listing(folder.path()).is_empty());
     let mode = || fs::metadata(&listing(folder.path())[0]).unwrap().permissions().mode() & 0o7777;
     assert_eq!(mode(), 0o600);
     client.half_close();

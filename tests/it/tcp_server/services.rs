@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::time::{Duration, Instant};
 
-use crate::support::peer::{Script, connect};
+use crate::support::peer::{Script, connect, wait_until_read};
 use crate::support::process::Daemon;
 use crate::support::sockit::sockit;
 
@@ -168,8 +168,7 @@ fn chunk_framing_never_splits_a_character() {
     let mut client = connect(server.addr());
     let word = "已".as_bytes();
     client.send(&word[..2]);
-    // The first part must be read before the rest is sent.
-    std::thread::sleep(Duration::from_millis(50));
+    wait_until_read(&client);
     client.send(&word[2..]);
     client.expect_bytes("<已>");
 }

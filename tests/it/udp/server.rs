@@ -8,9 +8,11 @@ use crate::support::datagrams::{
     exchange, local_addr, nonblocking_pipe, receive, udp_socket, unread_pipe,
 };
 use crate::support::peer;
+use crate::support::proc_stats::children;
 use crate::support::process::Process;
 use crate::support::sockit::{LIMIT, sockit};
 use crate::support::strace::{can_trace, injected};
+use crate::support::wait_until;
 
 #[test]
 fn payloads_are_printed_unchanged() {
@@ -176,7 +178,7 @@ fn flags_of_connections_are_usage_errors() {
 
 #[test]
 fn delayed_replies_do_not_delay_each_other() {
-    let server = sockit("udp-server --service hello --delay 400ms --json").serve();
+    let server = sockit("udp-server --service hello --delay 2s --json").serve();
     let clients: Vec<_> = (0..5).map(|_| udp_socket()).collect();
     let began = Instant::now();
     for (n, client) in clients.iter().enumerate() {
@@ -186,7 +188,8 @@ fn delayed_replies_do_not_delay_each_other() {
         assert_eq!(receive(client).0, format!("Hello, {n}!").as_bytes());
     }
     let took = began.elapsed();
-    assert!((Duration::from_millis(400)..Duration::from_millis(1900)).contains(&took), "{took:?}");
+    // One after the other they would take ten seconds.
+    assert!((Duration::from_secs(2)..Duration::from_secs(8)).contains(&took), "{took:?}");
     let run = server.stop();
     assert_eq!(run.exits(0).events_named("totals")[0]["datagrams_out"], 5);
 }
@@ -227,13 +230,14 @@ fn one_source_cannot_fill_the_delay_queue() {
 
 #[test]
 fn accept_timeout_exits_28_without_datagrams() {
-    let server = sockit("udp-server --accept-timeout 300ms --service echo").serve();
+    let server = sockit("udp-server --accept-timeout 2s --service echo").serve();
     for _ in 0..4 {
-        std::thread::sleep(Duration::from_millis(100));
+        // Each datagram restarts the timeout.
+        std::thread::sleep(Duration::from_millis(700));
         assert_eq!(exchange(&udp_socket(), server.addr(), "x"), b"x");
     }
     let run = server.wait();
-    run.exits(28).fails_at("listen").logs("timed out after 300ms");
+    run.exits(28).fails_at("listen").logs("timed out after 2s");
     let run = sockit("udp-echo --port 0 --timeout 50ms").run();
     run.exits(28).fails_at("listen").logs("0 datagrams in");
 }
@@ -262,12 +266,18 @@ fn reply_of_a_program_that_cannot_be_sent_is_counted() {
 
 #[test]
 fn programs_beyond_the_limit_are_counted() {
-    let server = sockit("udp-server --sh 'sleep 1' --json --max-rate 0").serve();
+    let dir = tempfile::tempdir().unwrap();
+    let go = dir.path().join("go");
+    let script = format!("until [ -e {} ]; do sleep 0.1; done", go.display());
+    let server = sockit("udp-server --json --max-rate 0 --sh").arg(script).serve();
     let client = udp_socket();
     for _ in 0..70 {
         client.send_to(b"x", server.addr()).unwrap();
     }
     server.wait_for_log("programs are running");
+    server.wait_for_log_times("\"event\":\"datagram\"", 70);
+    std::fs::write(&go, "").unwrap();
+    wait_until("all programs have exited", || children(server.pid()) == 0);
     let run = server.stop();
     let totals = &run.exits(0).events_named("totals")[0];
     assert_eq!(totals["dropped"]["busy"], 6, "{totals}");
@@ -275,7 +285,7 @@ fn programs_beyond_the_limit_are_counted() {
 
 #[test]
 fn orderly_end_waits_for_programs() {
-    for how in ["--once", "--accept-timeout 200ms"] {
+    for how in ["--once", "--accept-timeout 2s"] {
         let server = sockit("udp-server --sh 'sleep 4; echo answer'").and(how).serve();
         assert_eq!(exchange(&udp_socket(), server.addr(), "?"), b"answer\n");
         let run = server.wait();

@@ -12,7 +12,7 @@ use crate::support::nameserver::{Reply, name_server};
 use crate::support::process::Daemon;
 use crate::support::sockit::{LIMIT, Run, Sockit, sockit};
 
-/// The input of most scenes.
+/// The input of most scenarios.
 pub const INPUT: &[u8] = b"every byte";
 
 /// The healthy peers.
@@ -34,7 +34,7 @@ pub struct Peers {
 
 /// One thing that a client does with them.
 #[derive(Debug)]
-pub struct Scene {
+pub struct Scenario {
     /// Its name in the tables.
     pub name: &'static str,
     /// Its command line; `OUT` is a new path for each run.
@@ -76,9 +76,10 @@ impl Peers {
             proxy: serve_every_client(|stream| drop(http_proxy(stream))),
             names: name_server(|query| {
                 let truncated = !query.tcp && query.bytes.windows(4).any(|w| w == b"\x04long");
-                match truncated {
-                    true => Reply { flags: 0x8380, ..query.reply() }.into(),
-                    false => query.reply().a([192, 0, 2, 7]).into(),
+                if truncated {
+                    Reply { flags: 0x8380, ..query.reply() }.into()
+                } else {
+                    query.reply().a([192, 0, 2, 7]).into()
                 }
             }),
             dir,
@@ -86,67 +87,67 @@ impl Peers {
         }
     }
 
-    /// All scenes; each of them ends by itself.
-    pub fn scenes(&self) -> Vec<Scene> {
+    /// All scenarios; each of them ends by itself.
+    pub fn scenarios(&self) -> Vec<Scenario> {
         let (echo, datagrams) = (self.echo.port(), self.datagrams.port());
         let (socks, proxy) = (self.socks, self.proxy);
         let dir = self.dir.path().display();
         let words = || Expected::Printed(INPUT.to_vec());
         let line = || Expected::Printed(b"hello\n".to_vec());
         let client = "tcp-client 127.0.0.1";
-        let mut scenes = vec![
-            scene("pipe", format!("{client} {echo}"), INPUT, words()),
-            scene("name", format!("tcp-client localhost {echo}"), INPUT, words()),
-            scene("script", format!("{client} {echo} --send hello"), b"", line()),
-            scene(
+        let mut scenarios = vec![
+            scenario("pipe", format!("{client} {echo}"), INPUT, words()),
+            scenario("name", format!("tcp-client localhost {echo}"), INPUT, words()),
+            scenario("script", format!("{client} {echo} --send hello"), b"", line()),
+            scenario(
                 "files",
                 format!("{client} {echo} --input {dir}/words --output OUT"),
                 b"",
                 Expected::Saved(INPUT.to_vec()),
             ),
-            scene("copy", format!("{client} {echo} --rate 1M/s"), INPUT, words()),
-            scene("socks", format!("{client} {echo} --proxy socks5://{socks}"), INPUT, words()),
-            scene("connect", format!("{client} {echo} --proxy http://{proxy}"), INPUT, words()),
-            scene("unix", format!("unix-client {dir}/echo"), INPUT, words()),
-            scene("unix script", format!("unix-client {dir}/echo --send hello"), b"", line()),
-            scene(
+            scenario("copy", format!("{client} {echo} --rate 1M/s"), INPUT, words()),
+            scenario("socks", format!("{client} {echo} --proxy socks5://{socks}"), INPUT, words()),
+            scenario("connect", format!("{client} {echo} --proxy http://{proxy}"), INPUT, words()),
+            scenario("unix", format!("unix-client {dir}/echo"), INPUT, words()),
+            scenario("unix script", format!("unix-client {dir}/echo --send hello"), b"", line()),
+            scenario(
                 "unix letters",
                 format!("unix-client --datagram {dir}/letters --send hello"),
                 b"",
                 line(),
             ),
-            scene("udp", format!("udp-client 127.0.0.1 {datagrams} --send hello"), b"", line()),
-            scene(
+            scenario("udp", format!("udp-client 127.0.0.1 {datagrams} --send hello"), b"", line()),
+            scenario(
                 "udp file",
                 format!("udp-client 127.0.0.1 {datagrams} --input {dir}/words --size 5"),
                 b"",
                 words(),
             ),
-            scene(
+            scenario(
                 "ping",
                 format!("udp-client 127.0.0.1 {datagrams} --count 2 --interval 1ms"),
                 b"",
                 Expected::Anything,
             ),
-            scene("resolve", "resolve localhost".into(), b"", Expected::Anything),
-            scene(
+            scenario("resolve", "resolve localhost".into(), b"", Expected::Anything),
+            scenario(
                 "ask",
                 self.query_line("short.test"),
                 b"",
                 Expected::Printed(b"192.0.2.7\n".to_vec()),
             ),
-            scene(
+            scenario(
                 "ask tcp",
                 self.query_line("long.test"),
                 b"",
                 Expected::Printed(b"192.0.2.7\n".to_vec()),
             ),
-            scene("man", "man --out-dir OUT".into(), b"", Expected::Anything),
-            scene("completions", "completions bash".into(), b"", Expected::Anything),
+            scenario("man", "man --out-dir OUT".into(), b"", Expected::Anything),
+            scenario("completions", "completions bash".into(), b"", Expected::Anything),
         ];
-        scenes.extend(self.web_scenes());
-        scenes.extend(self.tls_scenes());
-        scenes
+        scenarios.extend(self.web_scenarios());
+        scenarios.extend(self.tls_scenarios());
+        scenarios
     }
 
     fn query_line(&self, name: &str) -> String {
@@ -160,37 +161,37 @@ impl Peers {
     }
 
     #[cfg(feature = "http")]
-    fn web_scenes(&self) -> Vec<Scene> {
+    fn web_scenarios(&self) -> Vec<Scenario> {
         let (get, socks, proxy) = (self.get(), self.socks, self.proxy);
         let body = || Expected::Printed(body());
         vec![
-            scene("get", get.clone(), b"", body()),
-            scene("get file", format!("{get} -o OUT"), b"", Expected::Saved(self::body())),
-            scene("get by proxy", format!("{get} --proxy http://{proxy}"), b"", body()),
-            scene("get by socks", format!("{get} --proxy socks5h://{socks}"), b"", body()),
+            scenario("get", get.clone(), b"", body()),
+            scenario("get file", format!("{get} -o OUT"), b"", Expected::Saved(self::body())),
+            scenario("get by proxy", format!("{get} --proxy http://{proxy}"), b"", body()),
+            scenario("get by socks", format!("{get} --proxy socks5h://{socks}"), b"", body()),
         ]
     }
 
     #[cfg(not(feature = "http"))]
-    fn web_scenes(&self) -> Vec<Scene> {
+    fn web_scenarios(&self) -> Vec<Scenario> {
         assert!(self.web.port() > 0);
         Vec::new()
     }
 
     #[cfg(feature = "tls")]
-    fn tls_scenes(&self) -> Vec<Scene> {
+    fn tls_scenarios(&self) -> Vec<Scenario> {
         let port = self.tls.port();
         let client = format!("tcp-client 127.0.0.1 {port} -q --tls --insecure");
         let words = || Expected::Printed(INPUT.to_vec());
-        let mut scenes = vec![
-            scene("tls", client.clone(), INPUT, words()),
-            scene(
+        let mut scenarios = vec![
+            scenario("tls", client.clone(), INPUT, words()),
+            scenario(
                 "tls script",
                 format!("{client} --send hello"),
                 b"",
                 Expected::Printed(b"hello\n".to_vec()),
             ),
-            scene(
+            scenario(
                 "tls by socks",
                 format!("{client} --proxy socks5h://{}", self.socks),
                 INPUT,
@@ -200,22 +201,22 @@ impl Peers {
         #[cfg(feature = "http")]
         {
             let get = format!("http-get -q --insecure https://127.0.0.1:{}/x", self.https.port());
-            scenes.push(scene("get tls", get, b"", Expected::Printed(body())));
+            scenarios.push(scenario("get tls", get, b"", Expected::Printed(body())));
         }
-        scenes
+        scenarios
     }
 
     #[cfg(not(feature = "tls"))]
-    fn tls_scenes(&self) -> Vec<Scene> {
+    fn tls_scenarios(&self) -> Vec<Scenario> {
         Vec::new()
     }
 
-    /// A run of this scene, and the path of its file.
-    pub fn play(&self, scene: &Scene) -> (Sockit, PathBuf) {
+    /// A run of this scenario, and the path of its file.
+    pub fn play(&self, scenario: &Scenario) -> (Sockit, PathBuf) {
         let run = self.runs.fetch_add(1, Ordering::Relaxed);
         let out = self.dir.path().join(format!("out-{run}"));
-        let line = scene.line.replace("OUT", out.to_str().expect("a path"));
-        (sockit(&line).stdin(scene.stdin), out)
+        let line = scenario.line.replace("OUT", out.to_str().expect("a path"));
+        (sockit(&line).stdin(scenario.stdin), out)
     }
 
     /// A unique path.
@@ -225,11 +226,16 @@ impl Peers {
     }
 }
 
-fn scene(name: &'static str, line: String, stdin: &'static [u8], expected: Expected) -> Scene {
-    Scene { name, line, stdin, expected }
+fn scenario(
+    name: &'static str,
+    line: String,
+    stdin: &'static [u8],
+    expected: Expected,
+) -> Scenario {
+    Scenario { name, line, stdin, expected }
 }
 
-impl Scene {
+impl Scenario {
     /// Whether its run writes a file.
     pub fn writes_a_file(&self) -> bool {
         self.line.contains("OUT")
@@ -244,10 +250,7 @@ impl Scene {
             Expected::Saved(wanted) => std::fs::read(out).is_ok_and(|saved| saved == *wanted),
             Expected::Anything => true,
         };
-        match is_complete {
-            true => Ok(()),
-            false => Err(format!("0 with bytes missing: {:?}", run.text())),
-        }
+        if is_complete { Ok(()) } else { Err(format!("0 with bytes missing: {:?}", run.text())) }
     }
 }
 

@@ -1,0 +1,22 @@
+//! Checks whether something listens: at TCP and UDP ports and Unix sockets, now or within a time.
+//!
+//! [`CheckTarget`]s are tried by worker threads in the order of a schedule that has no clock of its
+//! own; each attempt ends in a [`Verdict`], and [`run`] hands over those of all targets in their
+//! order.
+
+mod hosts;
+mod options;
+mod outcome;
+pub mod print;
+mod probe;
+mod run;
+mod schedule;
+pub mod target;
+mod udp;
+mod verdict;
+mod workers;
+
+pub use options::{AddressCoverage, CheckOptions, Goal, HostOptions, Quorum, Repeat, Until};
+pub use run::{CheckResult, OnResults, run};
+pub use target::CheckTarget;
+pub use verdict::Verdict;

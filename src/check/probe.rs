@@ -1,0 +1,107 @@
+//! One attempt at one address: connects, with proxy and TLS, and closes again.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::options::{CheckOptions, HostOptions};
+use super::target::{CheckTarget, Protocol};
+use super::udp;
+use super::verdict::Verdict;
+use crate::net::connect_event::ConnectEvent;
+use crate::net::dial::Dialer;
+use crate::net::endpoint::Endpoint;
+use crate::net::proxy::Route;
+use crate::net::retry::Retry;
+use crate::net::stream::Stream;
+use crate::report::check::CheckStatus;
+use crate::report::context::Context;
+
+/// What an attempt connects to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProbeAddress {
+    /// An address of the host.
+    Resolved(SocketAddr),
+    /// What the target names: a Unix socket, or a host that the proxy resolves.
+    AsGiven,
+}
+
+/// Connects to `target` at `destination` within `limit` and closes the connection.
+///
+/// `context.shutdown` ends the attempt too.
+pub fn probe(
+    target: &CheckTarget,
+    destination: &ProbeAddress,
+    options: &CheckOptions,
+    limit: Option<Duration>,
+    context: &Context,
+) -> Verdict {
+    let began = Instant::now();
+    let verdict = match (target, destination) {
+        (CheckTarget::Port { protocol: Protocol::Udp, .. }, ProbeAddress::Resolved(address)) => {
+            udp::probe(*address, options, limit, &context.shutdown)
+        }
+        _ => {
+            let dialer = dialer(target, destination, options, limit);
+            let log = |event| log(event, context);
+            dialer.connect(&context.shutdown, &log).map(|stream| close(stream, &dialer))
+        }
+    };
+    let elapsed = began.elapsed();
+    let verdict = verdict.unwrap_or_else(|failure| Verdict::failed(&failure));
+    match destination {
+        ProbeAddress::Resolved(address) => verdict.at(address, elapsed),
+        ProbeAddress::AsGiven => Verdict { elapsed, ..verdict },
+    }
+}
+
+fn dialer(
+    target: &CheckTarget,
+    destination: &ProbeAddress,
+    options: &CheckOptions,
+    timeout: Option<Duration>,
+) -> Dialer {
+    let HostOptions { route, layer } =
+        target.host().and_then(|host| options.hosts.get(host)).cloned().unwrap_or_default();
+    let (host, port, route) = match target {
+        CheckTarget::Unix(name) => (name.to_string(), 0, Route::Unix(name.clone())),
+        CheckTarget::Port { host, port, .. } => (host.to_string(), *port, route),
+    };
+    let host = match destination {
+        ProbeAddress::Resolved(address) => resolver_text(address),
+        ProbeAddress::AsGiven => host,
+    };
+    Dialer {
+        endpoint: Endpoint { host, port: port.to_string() },
+        family: options.family,
+        options: options.socket.clone(),
+        source: options.source,
+        timeout,
+        retry: Retry::default(),
+        route,
+        layer,
+    }
+}
+
+/// The address as the resolver parses it, with its zone.
+fn resolver_text(address: &SocketAddr) -> String {
+    match address {
+        SocketAddr::V6(v6) if v6.scope_id() != 0 => format!("{}%{}", v6.ip(), v6.scope_id()),
+        _ => address.ip().to_string(),
+    }
+}
+
+/// Logs the steps and warnings of proxies and TLS; those of TCP are in the verdict.
+fn log(event: ConnectEvent, context: &Context) {
+    if matches!(event, ConnectEvent::Layer(_) | ConnectEvent::Warning(_)) {
+        context.report.on_connect_event(event);
+    }
+}
+
+fn close(mut stream: Stream, dialer: &Dialer) -> Verdict {
+    let certificate = stream.info.certificate.take();
+    if dialer.layer.is_some() {
+        // The peer is not to take the end for a truncation; that it has closed already is no matter.
+        let _ = stream.writer.finish();
+    }
+    Verdict { certificate, ..Verdict::new(CheckStatus::Open) }
+}

@@ -1,0 +1,99 @@
+//! Runs a check: workers make the attempts, the calling thread hands over the results.
+
+use std::os::fd::OwnedFd;
+use std::time::Instant;
+
+use rustix::event::{PollFd, PollFlags};
+
+use super::options::CheckOptions;
+use super::outcome::outcome;
+use super::target::CheckTarget;
+use super::verdict::Verdict;
+use super::workers::Workers;
+use crate::error::{ExitCode, Failure, Phase};
+use crate::report::context::Context;
+use crate::shutdown;
+use crate::shutdown::{Shutdown, WaitOutcome, drain};
+
+/// The result of one target.
+#[derive(Debug)]
+pub struct CheckResult<'a> {
+    /// The target.
+    pub target: &'a CheckTarget,
+    /// The verdict of all its attempts.
+    pub verdict: Verdict,
+}
+
+/// Receives results in the order of the targets, those that are known at a time together.
+pub type OnResults<'a> = &'a mut dyn FnMut(&[CheckResult<'_>]) -> Result<(), Failure>;
+
+/// Checks all targets. The exit code is 0 when enough of them have the wanted state, else that of
+/// the first which has not.
+///
+/// Fails with 28 when the time limit of a wait passes, with 130 or 143 at a signal, with 1 if no
+/// thread can be created, and as `on_results` does.
+pub fn run(
+    context: &Context,
+    options: CheckOptions,
+    on_results: OnResults<'_>,
+) -> Result<ExitCode, Failure> {
+    let wake = shutdown::wake_pipe().map_err(no_resource)?;
+    let workers = Workers::start(options, &context.report, wake.tx).map_err(no_resource)?;
+    let reported = report_all(&workers, &context.shutdown, &wake.rx, on_results);
+    workers.stop();
+    reported.and_then(|()| outcome(&workers.options, &workers.lock().schedule))
+}
+
+fn no_resource(error: std::io::Error) -> Failure {
+    Failure::local_resource("check", error)
+}
+
+/// What the calling thread has to do next.
+struct Ready<'a> {
+    results: Vec<CheckResult<'a>>,
+    is_over: bool,
+    next_check: Option<Instant>,
+}
+
+/// Hands over all results.
+fn report_all(
+    workers: &Workers,
+    shutdown: &Shutdown,
+    wake_rx: &OwnedFd,
+    on_results: OnResults<'_>,
+) -> Result<(), Failure> {
+    loop {
+        // Set before the results are taken, so that one in between writes to the pipe.
+        workers.wake_on_result();
+        let ready = take_results(workers);
+        if !ready.results.is_empty() {
+            on_results(&ready.results)?;
+        }
+        if ready.is_over {
+            return Ok(());
+        }
+        let mut fds = [PollFd::new(wake_rx, PollFlags::IN)];
+        match shutdown.wait_any(&mut fds, ready.next_check).map_err(no_resource)? {
+            WaitOutcome::Shutdown(reason) => {
+                return Err(Failure::shutdown(Phase::Connect, "-", reason));
+            }
+            WaitOutcome::Ready(_) => drain(wake_rx),
+            WaitOutcome::TimedOut => {}
+        }
+    }
+}
+
+fn take_results(workers: &Workers) -> Ready<'_> {
+    let now = Instant::now();
+    let schedule = &mut workers.lock().schedule;
+    let is_over = schedule.is_over(now);
+    let mut results = Vec::new();
+    let mut push = |(target, verdict): (usize, Verdict)| {
+        results.push(CheckResult { target: &workers.options.targets[target], verdict });
+    };
+    std::iter::from_fn(|| schedule.take_decided()).for_each(&mut push);
+    if is_over {
+        std::iter::from_fn(|| schedule.take_rest()).for_each(&mut push);
+    }
+    Ready { results, is_over, next_check: schedule.next_check(now) }
+}

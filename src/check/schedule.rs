@@ -1,0 +1,299 @@
+//! The schedule of a check: which attempt is due, and what is known about each target. It has no
+//! clock and no sockets of its own.
+//!
+//! | state of a target | event | next state |
+//! |---|---|---|
+//! | ready | [`Schedule::next`] | started |
+//! | started | [`Schedule::resolved`] | connecting to each address |
+//! | started, connecting | verdict with the wanted state, or the last attempt | decided |
+//! | started, connecting | any other verdict | delayed |
+//! | delayed | its time comes | ready |
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::time::{Duration, Instant};
+
+use super::options::{AddressCoverage, Goal, Quorum, Repeat};
+use super::verdict::{Verdict, merge};
+use crate::report::check::CheckStatus;
+use crate::report::datagram_stats::RoundTrips;
+
+/// How long after the time limit of a run an attempt that it ended may still return its reason.
+const GRACE: Duration = Duration::from_millis(20);
+
+/// What a worker does next.
+#[derive(Debug, PartialEq, Eq)]
+pub enum NextStep<D> {
+    /// Start an attempt at the target of this index: resolve its name.
+    Attempt(usize),
+    /// Connect to one address.
+    Connect(AttemptPart<D>),
+    /// Wait until something changes, or until this instant.
+    Wait(Option<Instant>),
+    /// Exit.
+    Over,
+}
+
+/// One address of an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttemptPart<D> {
+    /// The index of the target.
+    pub target: usize,
+    /// Where to connect to.
+    pub destination: D,
+    attempt: u32,
+    position: usize,
+}
+
+/// The state of all targets. `D` is what a worker connects to.
+#[derive(Debug)]
+pub struct Schedule<D> {
+    goal: Goal,
+    deadline: Option<Instant>,
+    slots: Vec<Slot>,
+    ready: VecDeque<usize>,
+    parts: VecDeque<AttemptPart<D>>,
+    delayed: BinaryHeap<Reverse<(Instant, usize)>>,
+    /// Attempts that have started and have no verdict.
+    running: usize,
+    decided: usize,
+    met: usize,
+    /// Targets before this one have been taken by [`Schedule::take_decided`].
+    taken: usize,
+}
+
+/// One target.
+#[derive(Debug, Default)]
+struct Slot {
+    /// The verdicts on the addresses of the running attempt.
+    addresses: Option<Vec<Option<Verdict>>>,
+    first_start: Option<Instant>,
+    attempts: u32,
+    times: Vec<Duration>,
+    opened: u32,
+    last: Option<Verdict>,
+    is_decided: bool,
+}
+
+impl<D> Schedule<D> {
+    /// A schedule for `targets` targets of a run that begins at `now`.
+    pub fn new(targets: usize, goal: Goal, now: Instant) -> Schedule<D> {
+        let limit = if let Repeat::Wait { limit, .. } = goal.repeat { limit } else { None };
+        Schedule {
+            goal,
+            deadline: limit.and_then(|limit| now.checked_add(limit)),
+            slots: (0..targets).map(|_| Slot::default()).collect(),
+            ready: (0..targets).collect(),
+            parts: VecDeque::new(),
+            delayed: BinaryHeap::new(),
+            running: 0,
+            decided: 0,
+            met: 0,
+            taken: 0,
+        }
+    }
+
+    /// The end of the run, if it has a time limit.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// Takes the next piece of work.
+    pub fn next(&mut self, now: Instant) -> NextStep<D> {
+        if self.is_finished() || self.deadline.is_some_and(|at| at <= now) {
+            return NextStep::Over;
+        }
+        if let Some(part) = self.parts.pop_front() {
+            return NextStep::Connect(part);
+        }
+        while let Some(Reverse((due, target))) = self.delayed.peek().copied() {
+            if due > now {
+                break;
+            }
+            self.delayed.pop();
+            self.ready.push_back(target);
+        }
+        match self.ready.pop_front() {
+            Some(target) => self.start(target, now),
+            None => NextStep::Wait(self.delayed.peek().map(|Reverse((due, _))| *due)),
+        }
+    }
+
+    fn start(&mut self, target: usize, now: Instant) -> NextStep<D> {
+        let slot = &mut self.slots[target];
+        slot.addresses = Some(Vec::new());
+        slot.first_start.get_or_insert(now);
+        self.running += 1;
+        NextStep::Attempt(target)
+    }
+
+    /// Whether another worker would have something to do now.
+    pub fn has_work(&self) -> bool {
+        !self.parts.is_empty() || !self.ready.is_empty()
+    }
+
+    /// Records where to connect to for the running attempt at `target`, and returns the first part;
+    /// the others follow before any other work.
+    pub fn resolved(&mut self, target: usize, destinations: Vec<D>) -> Option<AttemptPart<D>> {
+        let slot = &mut self.slots[target];
+        let attempt = slot.attempts;
+        slot.addresses = Some(destinations.iter().map(|_| None).collect());
+        let parts = destinations.into_iter().enumerate();
+        let mut parts = parts.map(|(position, destination)| AttemptPart {
+            target,
+            destination,
+            attempt,
+            position,
+        });
+        let first = parts.next();
+        let others: Vec<_> = parts.collect();
+        others.into_iter().rev().for_each(|part| self.parts.push_front(part));
+        first
+    }
+
+    /// Records the verdict of a part. It has no effect once the attempt has its own.
+    pub fn finished(&mut self, part: &AttemptPart<D>, verdict: Verdict, now: Instant) {
+        let (target, stop_at_open) =
+            (part.target, self.goal.addresses == AddressCoverage::FirstOpen);
+        let slot = &mut self.slots[target];
+        let Some(addresses) = slot.addresses.as_mut().filter(|_| slot.attempts == part.attempt)
+        else {
+            return;
+        };
+        let is_enough = stop_at_open && verdict.is_open();
+        addresses[part.position] = Some(verdict);
+        if is_enough || addresses.iter().all(Option::is_some) {
+            let merged = merge(std::mem::take(addresses).into_iter().flatten());
+            self.parts.retain(|part| part.target != target);
+            if let Some(verdict) = merged {
+                self.attempted(target, verdict, now);
+            }
+        }
+    }
+
+    /// Records the verdict of the running attempt at `target`.
+    pub fn attempted(&mut self, target: usize, verdict: Verdict, now: Instant) {
+        let slot = &mut self.slots[target];
+        slot.addresses = None;
+        slot.attempts += 1;
+        slot.opened += u32::from(verdict.is_open());
+        self.running -= 1;
+        match self.goal.repeat {
+            Repeat::Once => self.decide(target, verdict),
+            Repeat::Wait { interval, .. } => self.retry(target, verdict, now, interval),
+            Repeat::Count { times, interval } => {
+                slot.times.extend(verdict.is_open().then_some(verdict.elapsed));
+                slot.last = merge(slot.last.take().into_iter().chain([verdict]));
+                if slot.attempts < times {
+                    let due = slot.first_start.unwrap_or(now) + interval * slot.attempts;
+                    self.delayed.push(Reverse((due.max(now), target)));
+                } else if let Some(verdict) = slot.counted() {
+                    self.decide(target, verdict);
+                }
+            }
+        }
+    }
+
+    fn retry(&mut self, target: usize, verdict: Verdict, now: Instant, interval: Duration) {
+        let is_unanswered = [CheckStatus::Timeout, CheckStatus::NoAnswer].contains(&verdict.status);
+        // The end of the run has ended the attempt, which therefore shows nothing.
+        let is_stopped = is_unanswered && self.deadline.is_some_and(|at| at <= now);
+        if verdict.is(self.goal.until) && !is_stopped {
+            return self.decide(target, verdict);
+        }
+        let slot = &mut self.slots[target];
+        if !is_stopped || slot.last.is_none() {
+            slot.last = Some(verdict);
+        }
+        if let Some(due) = now.checked_add(interval) {
+            self.delayed.push(Reverse((due, target)));
+        }
+    }
+
+    fn decide(&mut self, target: usize, verdict: Verdict) {
+        self.met += usize::from(verdict.is(self.goal.until));
+        self.decided += 1;
+        let slot = &mut self.slots[target];
+        slot.last = Some(verdict);
+        slot.is_decided = true;
+    }
+
+    /// Whether no more attempts are to be made.
+    fn is_finished(&self) -> bool {
+        let is_wait = matches!(self.goal.repeat, Repeat::Wait { .. });
+        let is_enough = is_wait && self.goal.quorum == Quorum::Any && self.met > 0;
+        self.decided == self.slots.len() || is_enough
+    }
+
+    /// Whether the run has ended: nothing more is to be known.
+    pub fn is_over(&self, now: Instant) -> bool {
+        let is_late = |at: Instant| now >= at && (self.running == 0 || now >= at + GRACE);
+        self.is_finished() || self.deadline.is_some_and(is_late)
+    }
+
+    /// The instant at which [`Schedule::is_over`] is to be asked again if nothing happens before.
+    pub fn next_check(&self, now: Instant) -> Option<Instant> {
+        self.deadline.map(|at| if now < at { at } else { at + GRACE })
+    }
+
+    /// Takes the verdict on the next target in their order, once it is decided.
+    pub fn take_decided(&mut self) -> Option<(usize, Verdict)> {
+        let target = self.taken;
+        let slot = self.slots.get(target).filter(|slot| slot.is_decided)?;
+        self.taken += 1;
+        Some((target, slot.verdict()?))
+    }
+
+    /// Takes the verdict on the next target in their order when the run is over, decided or not. A
+    /// target without any is left out if the goal was reached without it.
+    pub fn take_rest(&mut self) -> Option<(usize, Verdict)> {
+        let never_tried = || Verdict { attempts: 0, ..Verdict::new(CheckStatus::Timeout) };
+        let is_met = self.is_met();
+        while let Some(slot) = self.slots.get(self.taken) {
+            self.taken += 1;
+            let verdict = slot.verdict().or_else(|| (!is_met).then(never_tried));
+            if let Some(verdict) = verdict {
+                return Some((self.taken - 1, verdict));
+            }
+        }
+        None
+    }
+
+    /// Whether the goal is reached.
+    pub fn is_met(&self) -> bool {
+        match self.goal.quorum {
+            Quorum::All => self.met == self.slots.len(),
+            Quorum::Any => self.met > 0,
+        }
+    }
+
+    /// The targets without the wanted state, and the verdicts on them.
+    pub fn missing(&self) -> impl Iterator<Item = (usize, Verdict)> + '_ {
+        let never_tried = || Verdict::new(CheckStatus::Timeout);
+        let verdicts =
+            self.slots.iter().map(move |slot| slot.verdict().unwrap_or_else(never_tried));
+        let is_met =
+            |verdict: &Verdict, slot: &Slot| slot.is_decided && verdict.is(self.goal.until);
+        let all = verdicts.zip(&self.slots).enumerate();
+        all.filter(move |(_, (verdict, slot))| !is_met(verdict, slot))
+            .map(|(target, (verdict, _))| (target, verdict))
+    }
+}
+
+impl Slot {
+    /// The last verdict, with the number of attempts.
+    fn verdict(&self) -> Option<Verdict> {
+        let (attempts, opened) = (self.attempts, self.opened);
+        self.last.clone().map(|verdict| Verdict { attempts, opened, ..verdict })
+    }
+
+    /// The verdict of all attempts together: open if one was, with their times.
+    fn counted(&mut self) -> Option<Verdict> {
+        self.times.sort_unstable();
+        let times = RoundTrips::of(&self.times);
+        self.last.take().map(|verdict| Verdict { times, ..verdict })
+    }
+}
+
+#[cfg(test)]
+mod tests;
