@@ -158,6 +158,8 @@ fn log_result(result: &CheckResult<'_>, report: &Report) {
             let ends = Endpoints { conn: 1, local, peer, credentials: None, peer_name: None };
             report.emit(&Event::Connected(ends));
         }
+        // An ICMP error, of which nc.openbsd prints nothing.
+        (CheckStatus::Closed, _) => {}
         (_, Some(address)) => report.on_connect_event(ConnectEvent::Failed(address, cause)),
         (_, None) => {
             let host = result.target.host().map(ToString::to_string).unwrap_or_default();
@@ -171,7 +173,6 @@ fn exchange(command: Command, options: Datagrams, report: &Report) -> anyhow::Re
     let (std, context) = (StdStreams::of_process(), Context::new(report, None)?);
     let log = |event| report.on_connect_event(event);
     let bound = |local: String| report.emit(&Event::Listening { local, awaited: "datagrams" });
-    let local = options.local.as_ref().map(|path| UnixAddress::parse(path.as_ref()));
     let job = options.job(std.stdin, report)?;
     let send = |targets| crate::datagram::client::run(targets, job, &context, std.stdout);
     Ok(match command {
@@ -181,8 +182,12 @@ fn exchange(command: Command, options: Datagrams, report: &Report) -> anyhow::Re
         }
         Command::UnixClient(args) => {
             let path = UnixAddress::parse(&args.path);
+            // Without a name the peer cannot reply.
+            let local = options.local.unwrap_or_else(|| format!("@nc.{}", std::process::id()));
+            let own = UnixAddress::parse(local.as_ref());
+            bound(local);
             let targets = Targets::unix(&path, Retry::default(), &context, &log);
-            send(targets.from_unix(local.as_ref()))?
+            send(targets.from_unix(Some(&own)))?
         }
         Command::UdpServer(args) => {
             let socket = udp_socket("nc", args.listen.bind(&context.shutdown), None)?;

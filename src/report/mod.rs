@@ -24,6 +24,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::{ExitCode, Failure};
+use crate::net::address::Address;
 use crate::net::connect_event::ConnectEvent;
 use event::{Event, Level};
 use line_writer::LineWriter;
@@ -213,6 +214,16 @@ impl Report {
             }
             (ConnectEvent::Warning(why), _) => self.warn(None, why),
             (event, _) => self.step(|| event.to_string()),
+        }
+    }
+
+    /// Logs that datagrams are sent to `address`, under `-v`.
+    pub fn datagram_target(&self, address: &Address) {
+        match (self.netcat_words(), address.inet()) {
+            (Some(words), Some(address)) if words.verbose => {
+                self.print_line(words.succeeded(address));
+            }
+            _ => self.step(|| format!("Writing to {address}")),
         }
     }
 

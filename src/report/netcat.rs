@@ -75,7 +75,8 @@ impl NetcatWords {
         }
     }
 
-    fn succeeded(&self, peer: SocketAddr) -> String {
+    /// The line of an address that accepts connections, or gets datagrams.
+    pub fn succeeded(&self, peer: SocketAddr) -> String {
         let Self { numeric, protocol, .. } = self;
         let (host, port) = (self.host_with_address(peer), peer.port());
         let service = (!numeric).then(|| service_name(port, protocol)).flatten();
@@ -129,7 +130,8 @@ impl NetcatWords {
         let deadline = Some(Instant::now() + NAME_TIMEOUT);
         let name = is_named
             .then(|| run_with_deadline(&ip, deadline.into(), move || getaddrinfo::name(address)))
-            .and_then(|found| found.ok()?.ok()?);
+            .and_then(|found| found.ok()?.ok()?)
+            .or_else(|| (is_named && address.ip().is_loopback()).then(|| "localhost".to_string()));
         format!("{} {}", name.map_or(ip, |name| escape(&name).into_owned()), address.port())
     }
 }

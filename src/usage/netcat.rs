@@ -26,6 +26,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long stdin of a server may be silent after the client's end of stream.
 const STDIN_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long a UDP port that does not answer is waited for.
+const UDP_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// A netcat command line, translated.
 #[derive(Debug)]
 pub struct NetcatLine {
@@ -195,11 +198,12 @@ fn mode(args: &mut ForeignArgs) -> Result<NetcatMode, Failure> {
         sh: args.get(Setting::Shell).map(str::to_string),
     };
     let has_program = program.exec.is_some() || program.sh.is_some();
+    let serves_many = !is_client && (has_program || args.has(Setting::KeepOpen));
     Ok(if args.has(Setting::Help) {
         NetcatMode::Help
     } else if args.has(Setting::Scan) && is_client {
         NetcatMode::Scan(scan(args)?)
-    } else if args.has(Setting::Udp) && !(has_program && !is_client) {
+    } else if args.has(Setting::Udp) && !serves_many {
         NetcatMode::Datagrams(datagrams(args)?)
     } else if has_program && is_client {
         NetcatMode::Program(program)
@@ -213,7 +217,8 @@ fn scan(args: &mut ForeignArgs) -> Result<Option<Duration>, Failure> {
     take_value(&mut args.flags, "--line-delay");
     let limit = take_value(&mut args.flags, "--connect-timeout");
     let timeout = seconds("-w", args.get(Setting::Wait).or(limit.as_deref()))?;
-    Ok(timeout.filter(|time| !time.is_zero()))
+    let default = args.has(Setting::Udp).then_some(UDP_TIMEOUT);
+    Ok(timeout.filter(|time| !time.is_zero()).or(default))
 }
 
 /// Without a connection there is no end to wait for: the time that was given is the limit.
@@ -276,6 +281,9 @@ fn flags(args: &ForeignArgs, mode: &NetcatMode) -> Result<Vec<String>, Failure> 
     let line = match mode {
         NetcatMode::Datagrams(_) if args.has(Setting::Unix) => words(&["--datagram"]),
         NetcatMode::Datagrams(_) | NetcatMode::Scan(_) | NetcatMode::Help => Vec::new(),
+        _ if args.has(Setting::Listen) && args.has(Setting::Udp) => {
+            datagram_server_flags(args, &mut flags)
+        }
         _ if args.has(Setting::Listen) => server_flags(args, &mut flags)?,
         _ => client_flags(args, &flags)?,
     };
@@ -323,6 +331,21 @@ fn server_flags(args: &ForeignArgs, flags: &mut Vec<String>) -> Result<Vec<Strin
         line.extend(words(&["--client-ca", &file]));
     }
     Ok(line)
+}
+
+/// A server of datagrams for many senders prints what it receives; stdin has no addressee.
+fn datagram_server_flags(args: &ForeignArgs, flags: &mut Vec<String>) -> Vec<String> {
+    for flag in ["--recv-only", "--send-only", "--no-half-close", "--crlf"] {
+        take(flags, flag);
+    }
+    let mut line = Vec::new();
+    push_flag(&mut line, "--exec", args.get(Setting::Exec));
+    push_flag(&mut line, "--sh", args.get(Setting::Shell));
+    if args.has(Setting::Unix) {
+        line.push("--datagram".to_string());
+        line.extend(line.len().eq(&1).then(|| "--service=pipe".to_string()));
+    }
+    line
 }
 
 /// The flags for `-N`, `-q` and `-w`: netcat would exit before a late answer has come.

@@ -12,7 +12,7 @@ pub struct NetcatFlag {
     pub dialects: &'static str,
     /// What it means.
     pub meaning: Meaning,
-    /// How it is honoured, for people.
+    /// How it is honoured; empty if it is not.
     pub how: &'static str,
 }
 
@@ -33,6 +33,16 @@ const ALL_DIALECTS: &str = "openbsd, ncat, traditional";
 const CLASSIC: &str = "openbsd, traditional";
 const OPENBSD: &str = "openbsd";
 const NCAT: &str = "ncat";
+
+impl NetcatFlag {
+    /// How it is honoured, in Markdown.
+    pub fn how(&self) -> String {
+        match self.meaning {
+            Unsupported(what) => format!("usage error: {what}"),
+            _ => self.how.to_string(),
+        }
+    }
+}
 
 /// The flags as help lists them.
 pub fn help() -> String {
@@ -69,9 +79,9 @@ pub const ALL: &[NetcatFlag] = &[
         setting(Exec),
         "runs the program on the connection, as a server and as a client (`--exec`)",
     ),
-    flag("-F", OPENBSD, Unsupported("passing the descriptor on stdout"), "usage error"),
+    flag("-F", OPENBSD, Unsupported("passing the descriptor on stdout"), ""),
     flag("-G=", "macOS", Value("--connect-timeout"), "limit for connecting (`--connect-timeout`)"),
-    flag("-g=", "ncat, traditional", Unsupported("source routing"), "usage error"),
+    flag("-g=", "ncat, traditional", Unsupported("source routing"), ""),
     flag("-h --help", ALL_DIALECTS, setting(Help), "prints the help of `sockit nc`"),
     flag("-I=", OPENBSD, Value("--recv-buffer"), "size of the receive buffer (`--recv-buffer`)"),
     flag(
@@ -88,7 +98,7 @@ pub const ALL: &[NetcatFlag] = &[
         "-m=",
         OPENBSD,
         Unsupported("a minimum TTL of received packets; ncat's limit is --max-conns"),
-        "usage error",
+        "",
     ),
     flag("--max-conns=", NCAT, Value("--max-conns"), "concurrent connections of `-k -e`"),
     flag(
@@ -110,7 +120,7 @@ pub const ALL: &[NetcatFlag] = &[
         "--output=",
         NCAT,
         Unsupported("a dump of both directions without marks; --hex-dump writes one with"),
-        "usage error",
+        "",
     ),
     flag("-P= --proxy-auth=", "openbsd (-P), ncat", setting(ProxyLogin), "user of the proxy"),
     flag("-p= --source-port=", ALL_DIALECTS, setting(Port), "local port"),
@@ -122,7 +132,7 @@ pub const ALL: &[NetcatFlag] = &[
          a minute, or for as long as given if that is more (`--linger`)",
     ),
     flag("-r", CLASSIC, Ignored, "no effect: the order of ports does not matter"),
-    flag("-S", OPENBSD, Unsupported("TCP MD5 signatures"), "usage error"),
+    flag("-S", OPENBSD, Unsupported("TCP MD5 signatures"), ""),
     flag("-s= --source=", ALL_DIALECTS, setting(Source), "local address"),
     flag(
         "--send-only",
@@ -131,17 +141,12 @@ pub const ALL: &[NetcatFlag] = &[
         "discards what is received, and exits when all is sent (`--send-only`)",
     ),
     flag("-T=", CLASSIC, Value("--tos"), "type of service, a number or a name (`--tos`)"),
-    flag("-t --telnet", ALL_DIALECTS, Unsupported("telnet negotiation"), "usage error"),
+    flag("-t --telnet", ALL_DIALECTS, Unsupported("telnet negotiation"), ""),
     flag("-U --unixsock", "openbsd, ncat", setting(Unix), "Unix socket; a datagram one with `-u`"),
     flag("-u --udp", ALL_DIALECTS, setting(Udp), "UDP: each read of stdin is a datagram"),
-    flag("-V=", OPENBSD, Unsupported("routing tables"), "usage error"),
+    flag("-V=", OPENBSD, Unsupported("routing tables"), ""),
     flag("-v --verbose", ALL_DIALECTS, Flag("-v"), "reports connections in nc.openbsd's words"),
-    flag(
-        "-W=",
-        OPENBSD,
-        Unsupported("a limit of packets; udp-server --max-datagrams has one"),
-        "usage error",
-    ),
+    flag("-W=", OPENBSD, Unsupported("a limit of packets; udp-server --max-datagrams has one"), ""),
     flag(
         "-w=",
         CLASSIC,
@@ -163,7 +168,7 @@ pub const ALL: &[NetcatFlag] = &[
         "connects through a proxy (`--proxy`); a hex dump in ncat, which `--hex-dump` is",
     ),
     flag("--proxy=", NCAT, Proxy("http"), "connects through a proxy (`--proxy`)"),
-    flag("-Z", OPENBSD, Unsupported("DCCP"), "usage error"),
+    flag("-Z", OPENBSD, Unsupported("DCCP"), ""),
     flag(
         "-z",
         ALL_DIALECTS,
@@ -182,15 +187,15 @@ pub const ALL: &[NetcatFlag] = &[
     flag("--ssl-trustfile=", NCAT, Value("--ca-file"), "CA certificates, and verifies with them"),
     flag("--ssl-servername=", NCAT, Value("--server-name"), "name in the certificate"),
     flag("--ssl-alpn=", NCAT, Value("--alpn"), "protocols to offer (`--alpn`)"),
-    flag("--ssl-ciphers=", NCAT, Unsupported("a list of ciphers"), "usage error"),
+    flag("--ssl-ciphers=", NCAT, Unsupported("a list of ciphers"), ""),
     flag(
         "--proxy-dns=",
         NCAT,
         Unsupported("a choice of who resolves; socks5h:// is the proxy"),
-        "usage error",
+        "",
     ),
-    flag("--append-output", NCAT, Unsupported("appending to a dump"), "usage error"),
-    flag("--lua-exec=", NCAT, Unsupported("Lua"), "usage error"),
-    flag("--sctp", NCAT, Unsupported("SCTP"), "usage error"),
-    flag("--vsock", NCAT, Unsupported("vsock"), "usage error"),
+    flag("--append-output", NCAT, Unsupported("appending to a dump"), ""),
+    flag("--lua-exec=", NCAT, Unsupported("Lua"), ""),
+    flag("--sctp", NCAT, Unsupported("SCTP"), ""),
+    flag("--vsock", NCAT, Unsupported("vsock"), ""),
 ];

@@ -225,7 +225,9 @@ impl<'a> Targets<'a> {
         while let Some(opened) = self.open_next() {
             match opened {
                 Ok(socket) => {
-                    self.context.report.step(|| format!("Writing to {}", socket.address));
+                    if !self.is_server() {
+                        self.context.report.datagram_target(&socket.address);
+                    }
                     return Some(Ok(socket));
                 }
                 Err(failure) => first_failure = first_failure.or(Some(Err(failure))),
