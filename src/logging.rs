@@ -1,4 +1,4 @@
-//! Tracing to stderr, for debugging sockit itself. Off by default.
+//! Tracing to stderr: what was decided, and why. Off by default.
 
 use std::io::{self, Write};
 use std::sync::Mutex;
@@ -20,8 +20,8 @@ pub enum LogFormat {
     Json,
 }
 
-/// Starts the log if `-vv` (debug), `-vvv` (trace), `SOCKIT_LOG` or `RUST_LOG` is given; the variables
-/// contain `target=level` lists and take precedence over the flags. A malformed list is ignored.
+/// Starts the log if `-vvv`, `SOCKIT_LOG` or `RUST_LOG` is given; the variables
+/// contain `target=level` lists and take precedence over the flag. A malformed list is ignored.
 pub fn start(verbose: u8, format: LogFormat) {
     let Some(targets) = from_environment().or_else(|| from_flags(verbose)) else { return };
     let lines = Mutex::new(LogWriter { lines: LineWriter::stderr(), format });
@@ -63,10 +63,6 @@ fn from_environment() -> Option<Targets> {
 }
 
 fn from_flags(verbose: u8) -> Option<Targets> {
-    let level = match verbose {
-        0 | 1 => return None,
-        2 => LevelFilter::DEBUG,
-        _ => LevelFilter::TRACE,
-    };
-    Some(Targets::new().with_target("sockit", level))
+    let targets = || Targets::new().with_target("sockit", LevelFilter::TRACE);
+    (verbose > 2).then(targets)
 }

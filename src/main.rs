@@ -33,6 +33,7 @@ fn run(cli: Cli) -> ExitCode {
         // Kernels before 3.5 do not have it; the command runs nevertheless.
         let _ = privileges::set_no_new_privs();
     }
+    let _span = tracing::info_span!("command", name = cli.command.name()).entered();
     let command = std::panic::AssertUnwindSafe(|| cli.command.run(&report));
     let code = match std::panic::catch_unwind(command) {
         Ok(Ok(code)) => code,

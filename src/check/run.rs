@@ -1,6 +1,5 @@
 //! Runs a check: workers make the attempts, the calling thread hands over the results.
 
-use std::os::fd::OwnedFd;
 use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags};
@@ -12,7 +11,6 @@ use super::verdict::Verdict;
 use super::workers::Workers;
 use crate::error::{ExitCode, Failure, Phase};
 use crate::report::context::Context;
-use crate::shutdown;
 use crate::shutdown::{Shutdown, WaitOutcome, drain};
 
 /// The result of one target.
@@ -37,9 +35,8 @@ pub fn run(
     options: CheckOptions,
     on_results: OnResults<'_>,
 ) -> Result<ExitCode, Failure> {
-    let wake = shutdown::wake_pipe().map_err(no_resource)?;
-    let workers = Workers::start(options, &context.report, wake.tx).map_err(no_resource)?;
-    let reported = report_all(&workers, &context.shutdown, &wake.rx, on_results);
+    let workers = Workers::start(options, &context.report).map_err(no_resource)?;
+    let reported = report_all(&workers, &context.shutdown, on_results);
     workers.stop();
     reported.and_then(|()| outcome(&workers.options, &workers.lock().schedule))
 }
@@ -59,7 +56,6 @@ struct Ready<'a> {
 fn report_all(
     workers: &Workers,
     shutdown: &Shutdown,
-    wake_rx: &OwnedFd,
     on_results: OnResults<'_>,
 ) -> Result<(), Failure> {
     loop {
@@ -72,12 +68,12 @@ fn report_all(
         if ready.is_over {
             return Ok(());
         }
-        let mut fds = [PollFd::new(wake_rx, PollFlags::IN)];
+        let mut fds = [PollFd::from_borrowed_fd(workers.wake_rx(), PollFlags::IN)];
         match shutdown.wait_any(&mut fds, ready.next_check).map_err(no_resource)? {
             WaitOutcome::Shutdown(reason) => {
                 return Err(Failure::shutdown(Phase::Connect, "-", reason));
             }
-            WaitOutcome::Ready(_) => drain(wake_rx),
+            WaitOutcome::Ready(_) => drain(workers.wake_rx()),
             WaitOutcome::TimedOut => {}
         }
     }

@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
-use socket2::Socket;
+use socket2::{Domain, Socket};
 
 use super::options::CheckOptions;
 use super::verdict::Verdict;
@@ -57,7 +57,7 @@ fn open(address: SocketAddr, options: &CheckOptions) -> Result<Socket, Failure> 
     }
     let failed = |e| with_zone_hint(Failure::new(Phase::Connect, address, e), &address);
     #[cfg(target_os = "linux")]
-    crate::process::sockopt::receive_icmp_errors(socket.as_fd(), address.is_ipv6())
+    crate::process::sockopt::receive_icmp_errors(socket.as_fd(), Domain::for_address(address))
         .map_err(failed)?;
     socket.set_nonblocking(true).map_err(failed)?;
     socket.connect(&address.into()).map_err(failed)?;

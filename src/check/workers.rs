@@ -5,7 +5,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -23,7 +23,7 @@ use crate::net::proxy::Route;
 use crate::report::Report;
 use crate::report::context::Context;
 use crate::shutdown;
-use crate::shutdown::{Shutdown, ShutdownReason};
+use crate::shutdown::{Shutdown, ShutdownReason, WakePipe};
 
 /// Stack of a worker, in bytes: most of it is for a TLS handshake without optimisation.
 const STACK_SIZE: usize = 512 << 10;
@@ -41,7 +41,9 @@ pub struct Workers {
     /// Its token ends at the limit of the wait.
     attempts: Context,
     max_workers: usize,
-    wake_tx: OwnedFd,
+    /// Announces results. Its first end lives as long as the workers: a write without a reader would
+    /// raise SIGPIPE in the program that replaces this process.
+    pipe: WakePipe,
     is_waiting: AtomicBool,
 }
 
@@ -64,20 +66,16 @@ pub struct PendingProbe {
 type Guard<'a> = MutexGuard<'a, WorkerState>;
 
 impl Workers {
-    /// Starts a worker, and with it the first attempts. A write to `wake_tx` announces results.
+    /// Starts a worker, and with it the first attempts.
     ///
     /// Fails if no thread or pipe can be created.
-    pub fn start(
-        options: CheckOptions,
-        report: &Report,
-        wake_tx: OwnedFd,
-    ) -> io::Result<Arc<Workers>> {
-        let workers = Arc::new(Workers::new(options, report, wake_tx)?);
+    pub fn start(options: CheckOptions, report: &Report) -> io::Result<Arc<Workers>> {
+        let workers = Arc::new(Workers::new(options, report)?);
         workers.spawn_worker(&mut workers.lock())?;
         Ok(workers)
     }
 
-    fn new(options: CheckOptions, report: &Report, wake_tx: OwnedFd) -> io::Result<Workers> {
+    fn new(options: CheckOptions, report: &Report) -> io::Result<Workers> {
         let schedule = Schedule::new(options.targets.len(), options.goal, Instant::now());
         let shutdown = Shutdown::new(schedule.deadline())?;
         let max_workers = options.max_jobs.min(max_sockets()).max(1);
@@ -93,7 +91,7 @@ impl Workers {
             changed: Condvar::new(),
             attempts: Context { report: report.clone(), shutdown },
             max_workers,
-            wake_tx,
+            pipe: shutdown::wake_pipe()?,
             is_waiting: AtomicBool::new(false),
             options,
         })
@@ -107,6 +105,11 @@ impl Workers {
     /// Makes the next result write to the wake pipe.
     pub fn wake_on_result(&self) {
         self.is_waiting.store(true, Ordering::SeqCst);
+    }
+
+    /// The descriptor that becomes readable with the next result.
+    pub fn wake_rx(&self) -> BorrowedFd<'_> {
+        self.pipe.rx.as_fd()
     }
 
     /// Locks the state.
@@ -250,7 +253,7 @@ impl Workers {
 
     fn announce_result(&self) {
         if self.is_waiting.swap(false, Ordering::SeqCst) {
-            shutdown::wake(&self.wake_tx);
+            shutdown::wake(&self.pipe.tx);
         }
     }
 }

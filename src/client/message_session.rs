@@ -66,6 +66,7 @@ impl<'a> MessageSession<'a> {
     ///
     /// Fails on shutdown.
     pub fn wait_delay(&mut self) -> Result<(), Failure> {
+        self.context.report.log_delay(self.options.delay);
         let wait = self.context.shutdown.sleep(self.options.delay);
         wait.map_err(|reason| self.shutdown_error(reason))?;
         self.queue.note_activity();

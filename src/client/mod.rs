@@ -34,6 +34,7 @@ use crate::net::stdio::{StdStreams, is_null_device};
 use crate::net::stream::Stream;
 use crate::report::context::Context;
 use crate::report::event::{Endpoints, Event};
+use crate::report::traffic::SentContent;
 use crate::transfer::duplex::InputMode;
 use result::CONN;
 
@@ -52,15 +53,20 @@ pub fn run(
     let stream = connect()?;
     let connect_time = began.elapsed();
     files.keep_output();
+    let _span = tracing::debug_span!("connection", conn = CONN, peer = %stream.info.peer).entered();
     let (info, handle) = (stream.info.clone(), stream.handle.clone());
+    let stream = context.report.observe(CONN, stream, SentContent::Shown);
     context.report.emit(&Event::Connected(Endpoints::new(CONN, &info)));
 
-    let run_mode = match Mode::of(options, std.stdin) {
+    let mode = Mode::of(options, std.stdin);
+    tracing::debug!(mode = mode.name(), "session begins");
+    let run_mode = match mode {
         Mode::Script => script::run,
         Mode::Prompt => prompt::run,
         Mode::Pipe => pipe::run,
     };
     let mut result = run_mode(stream, options, files, context);
+    handle.observe_close();
     result.check_truncation(&handle, &info);
     context.report.emit(&result.closed_event(&info));
     if options.stats {
@@ -88,6 +94,16 @@ impl Mode {
             Mode::Prompt
         } else {
             Mode::Pipe
+        }
+    }
+}
+
+impl Mode {
+    fn name(&self) -> &'static str {
+        match self {
+            Mode::Script => "script",
+            Mode::Prompt => "prompt",
+            Mode::Pipe => "pipe",
         }
     }
 }

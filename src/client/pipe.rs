@@ -42,8 +42,10 @@ pub fn run(
     let meters = [up.meter.clone(), down.meter.clone()];
     let observer = Observer::new(options, &files, &context.report, meters);
     let local = local_end(options, files);
-    let duplex = Duplex { local, up, down, options: duplex_options(options) };
-    let ended = duplex.run(stream, &observer, &context.shutdown);
+    context.report.log_delay(options.delay);
+    let (options, shutdown) = (duplex_options(options), &context.shutdown);
+    let duplex = Duplex { local, up, down, options, observer: &observer, shutdown };
+    let ended = duplex.run(stream);
     observer.finish();
     let [sent, received] = &observer.meters;
     SessionResult {
@@ -126,7 +128,8 @@ impl<'a> Observer<'a> {
         if let Some(progress) = &self.progress {
             progress.end();
         }
-        tracing::debug!(elapsed = ?self.began.elapsed(), "session finished");
+        let seconds = self.began.elapsed().as_secs_f64();
+        tracing::debug!(seconds, "session has ended");
     }
 
     fn sparkline(&self) -> Option<String> {

@@ -1,7 +1,7 @@
 //! Sessions on pipes and socket pairs: no process, no terminal but a pseudo-terminal.
 
 use std::fs::File;
-use std::io::{self, PipeReader, PipeWriter, Read, Write};
+use std::io::{self, PipeWriter, Read, Write};
 use std::net::{Shutdown as Direction, TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -12,19 +12,17 @@ use std::time::{Duration, Instant};
 use super::*;
 use crate::error::Phase;
 use crate::net::stdout::Stdout;
-use crate::report::{ColorWhen, Report, ReportOptions, Verbosity};
 use crate::shutdown::{Shutdown, ShutdownReason};
+use crate::test_run::TestRun;
 use crate::transfer::duplex::OnLocalEof;
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Local ends of a session that a test holds.
 struct Terminal {
+    run: TestRun,
     std: StdStreams,
     keyboard: Option<PipeWriter>,
-    display: PipeReader,
-    dir: tempfile::TempDir,
-    context: Context,
 }
 
 fn leak(fd: impl Into<OwnedFd>) -> BorrowedFd<'static> {
@@ -34,22 +32,12 @@ fn leak(fd: impl Into<OwnedFd>) -> BorrowedFd<'static> {
 
 impl Terminal {
     fn new() -> Terminal {
-        let dir = tempfile::tempdir().unwrap();
+        let mut run = TestRun::new();
+        run.context.shutdown = Shutdown::new(Some(Instant::now() + TIMEOUT)).unwrap();
         let (stdin, keyboard) = io::pipe().unwrap();
-        let (display, stdout) = io::pipe().unwrap();
-        rustix::io::ioctl_fionbio(&display, true).unwrap();
-        let stderr = leak(File::create(dir.path().join("stderr")).unwrap());
-        let std = StdStreams { stdin: leak(stdin), stdout: Stdout::of(stdout), stderr };
-        let events = File::create(dir.path().join("events")).unwrap();
-        let report = Report::without_stderr(ReportOptions {
-            verbosity: Verbosity::Quiet,
-            json: false,
-            color: ColorWhen::Never,
-            events: Some((events, "events".into())),
-        });
-        let shutdown = Shutdown::new(Some(Instant::now() + TIMEOUT)).unwrap();
-        let keyboard = Some(keyboard);
-        Terminal { std, keyboard, display, dir, context: Context { report, shutdown } }
+        let stderr = leak(File::create(run.path("stderr")).unwrap());
+        let std = StdStreams { stdin: leak(stdin), stdout: run.stdout, stderr };
+        Terminal { run, std, keyboard: Some(keyboard) }
     }
 
     /// Types everything and ends the input.
@@ -59,7 +47,7 @@ impl Terminal {
     }
 
     fn file(&self, name: &str, content: &[u8]) -> std::path::PathBuf {
-        let path = self.dir.path().join(name);
+        let path = self.run.path(name);
         std::fs::write(&path, content).unwrap();
         path
     }
@@ -80,24 +68,19 @@ impl Terminal {
         let handle = stream.handle.clone();
         thread::scope(|scope| {
             scope.spawn(|| peer(remote));
-            let result = run(&self.context, options, self.std, || Ok(stream));
+            let result = run(&self.run.context, options, self.std, || Ok(stream));
             // The end of the process would close the connection now.
             handle.shutdown();
             result
         })
     }
 
-    /// What was printed on stdout so far.
     fn printed(&self) -> String {
-        let mut bytes = Vec::new();
-        if let Err(e) = (&self.display).read_to_end(&mut bytes) {
-            assert_eq!(e.kind(), io::ErrorKind::WouldBlock);
-        }
-        String::from_utf8(bytes).unwrap()
+        String::from_utf8(self.run.output()).unwrap()
     }
 
     fn events(&self) -> String {
-        std::fs::read_to_string(self.dir.path().join("events")).unwrap()
+        self.run.events()
     }
 }
 
@@ -216,7 +199,7 @@ fn script_whose_pattern_is_not_matched_exits_1() {
 fn script_pattern_at_the_deadline_exits_1() {
     let mut terminal = Terminal::new();
     let soon = Instant::now() + Duration::from_millis(50);
-    terminal.context.shutdown = Shutdown::new(Some(soon)).unwrap();
+    terminal.run.context.shutdown = Shutdown::new(Some(soon)).unwrap();
     let (local, peer) = unix();
     let failure = terminal.run(&script(&["/yes"]), (local, peer), echo).unwrap_err();
     assert!(failure.cause().ends_with("before the timeout"), "{failure}");
@@ -225,7 +208,7 @@ fn script_pattern_at_the_deadline_exits_1() {
 #[test]
 fn script_ends_with_the_code_of_a_signal() {
     let terminal = Terminal::new();
-    terminal.context.shutdown.trigger(ShutdownReason::Interrupt);
+    terminal.run.context.shutdown.trigger(ShutdownReason::Interrupt);
     let result = terminal.run(&script(&["x", "/y"]), unix(), echo);
     assert_eq!(code(result).1, ExitCode::Interrupted);
     assert!(terminal.events().contains("\"ended_by\":\"signal\""));
@@ -275,7 +258,7 @@ fn script_ends_its_side_as_the_options_say() {
 #[test]
 fn script_writes_to_a_file_with_dump_rate_and_line_ends() {
     let terminal = Terminal::new();
-    let path = |name: &str| Some(terminal.dir.path().join(name));
+    let path = |name: &str| Some(terminal.run.path(name));
     let options = SessionOptions {
         output: path("out"),
         hex: path("hex"),
@@ -286,7 +269,7 @@ fn script_writes_to_a_file_with_dump_rate_and_line_ends() {
         ..script(&["line"])
     };
     assert_eq!(code(terminal.run(&options, unix(), echo)), DONE);
-    let read = |name: &str| std::fs::read_to_string(terminal.dir.path().join(name)).unwrap();
+    let read = |name: &str| std::fs::read_to_string(terminal.run.path(name)).unwrap();
     assert_eq!(read("out"), "line\r\n");
     assert_eq!(read("hex").matches("6c 69 6e 65 0d 0a").count(), 2, "{}", read("hex"));
 }
@@ -336,17 +319,17 @@ fn prompt_ends_its_side_as_the_options_say() {
 #[test]
 fn prompt_of_an_interrupted_run_exits_130() {
     let terminal = Terminal::new();
-    terminal.context.shutdown.trigger(ShutdownReason::Interrupt);
+    terminal.run.context.shutdown.trigger(ShutdownReason::Interrupt);
     assert_eq!(code(terminal.run(&prompt(), unix(), echo)).1, ExitCode::Interrupted);
 }
 
 #[test]
 fn closed_stdout_ends_a_prompt_successfully() {
-    let Terminal { std, keyboard: _keyboard, display, context, dir: _dir } = Terminal::new();
-    drop(display);
+    let mut terminal = Terminal::new();
+    terminal.std.stdout = Stdout::of(io::pipe().unwrap().1);
     let (local, _peer) = unix();
     let connect = || Ok(Stream::from_socket(local.into()).unwrap());
-    assert_eq!(code(run(&context, &prompt(), std, connect)), DONE);
+    assert_eq!(code(run(&terminal.run.context, &prompt(), terminal.std, connect)), DONE);
 }
 
 #[test]
@@ -396,7 +379,7 @@ fn pipe_that_only_sends_discards_what_it_receives() {
 #[test]
 fn pipe_of_a_reset_connection_fails_and_its_output_stays_empty() {
     let terminal = Terminal::new().typed("hi");
-    let output = terminal.dir.path().join("out");
+    let output = terminal.run.path("out");
     let options = SessionOptions { output: Some(output.clone()), ..options() };
     let failure = terminal.run(&options, tcp(), resets).unwrap_err();
     assert_eq!((failure.phase, failure.conn), (Phase::Receive, Some(CONN)));
@@ -405,13 +388,13 @@ fn pipe_of_a_reset_connection_fails_and_its_output_stays_empty() {
 
 fn refused(terminal: &Terminal, options: &SessionOptions) -> Failure {
     let connect = || -> Result<Stream, Failure> { Err(Failure::usage(Phase::Connect, "", "late")) };
-    run(&terminal.context, options, terminal.std, connect).unwrap_err()
+    run(&terminal.run.context, options, terminal.std, connect).unwrap_err()
 }
 
 #[test]
 fn files_are_checked_before_connecting() {
     let terminal = Terminal::new();
-    let path = |name: &str| Some(terminal.dir.path().join(name));
+    let path = |name: &str| Some(terminal.run.path(name));
     let file = Some(terminal.file("in", b"1234"));
     let none = path("none");
     for (options, expected) in [
@@ -431,7 +414,7 @@ fn files_are_checked_before_connecting() {
 #[test]
 fn failed_connection_leaves_no_new_output_file() {
     let terminal = Terminal::new();
-    let output = terminal.dir.path().join("new");
+    let output = terminal.run.path("new");
     let options = SessionOptions { output: Some(output.clone()), ..options() };
     assert_eq!(refused(&terminal, &options).phase, Phase::Connect);
     assert!(!Path::exists(&output));

@@ -25,6 +25,7 @@ use crate::flags::output::LogFlags;
 use crate::process::sandbox;
 use crate::process::sandbox::SandboxPolicy;
 use crate::report::Report;
+use crate::report::event::Level;
 use crate::usage;
 use crate::usage::help;
 
@@ -91,12 +92,12 @@ pub enum Command {
     Man(Box<man::Args>),
 }
 
-/// Enters the sandbox and logs it under `-v`.
+/// Enters the sandbox and logs it under `-vv`.
 fn confine(needs: &SandboxPolicy, report: &Report) {
     // Names of addresses that are logged come from files and name servers.
     let named = SandboxPolicy { reads: true, connects: true, ..needs.clone() };
     let confined = sandbox::confine(if report.looks_up_names() { &named } else { needs });
-    report.step(|| confined.to_string());
+    report.step_at(Level::Traffic, || confined.to_string());
 }
 
 impl Command {
@@ -109,6 +110,27 @@ impl Command {
             Command::Check(args) => !args.command.is_empty(),
             Command::Tour(_) => true,
             _ => false,
+        }
+    }
+
+    /// Its name, for the trace.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Command::TcpClient(_) => "tcp-client",
+            Command::TcpServer(_) => "tcp-server",
+            Command::UnixClient(_) => "unix-client",
+            Command::UnixServer(_) => "unix-server",
+            Command::UdpClient(_) => "udp-client",
+            Command::UdpEcho(_) => "udp-echo",
+            Command::UdpServer(_) => "udp-server",
+            Command::Nc(_) => "nc",
+            #[cfg(feature = "http")]
+            Command::HttpGet(_) => "http-get",
+            Command::Resolve(_) => "resolve",
+            Command::Check(_) => "check",
+            Command::Tour(_) => "tour",
+            Command::Completions(_) => "completions",
+            Command::Man(_) => "man",
         }
     }
 

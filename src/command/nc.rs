@@ -1,6 +1,7 @@
 //! `nc`: runs a netcat command line, translated into that of another command.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Parser;
@@ -125,7 +126,7 @@ fn run_program(command: Command, program: Program, report: &Report) -> anyhow::R
         }
         Command::UnixClient(args) => {
             let (path, limit) = (UnixAddress::parse(&args.path), args.connect_timeout.0);
-            client::serve(&context, exec, || unix::dial(&path, limit, &context.shutdown))?
+            client::serve(&context, exec, || unix::dial(&path, limit, &context.shutdown, &log))?
         }
         other => other.run(report)?,
     })
@@ -152,15 +153,25 @@ fn scan(args: check::Args, timeout: Option<Duration>, report: &Report) -> anyhow
 fn log_result(result: &CheckResult<'_>, report: &Report) {
     let verdict = &result.verdict;
     let (address, cause) = (verdict.address.clone(), verdict.cause.clone().unwrap_or_default());
-    match (verdict.status, address.as_deref().and_then(|address| address.parse().ok())) {
+    match (
+        verdict.status,
+        address.as_deref().and_then(|address| address.parse::<SocketAddr>().ok()),
+    ) {
         (CheckStatus::Open | CheckStatus::NoAnswer, _) => {
             let (local, peer) = (String::new(), address.unwrap_or_default());
-            let ends = Endpoints { conn: 1, local, peer, credentials: None, peer_name: None };
+            let ends = Endpoints {
+                conn: 1,
+                local,
+                peer,
+                credentials: None,
+                peer_name: None,
+                resources: None,
+            };
             report.emit(&Event::Connected(ends));
         }
         // An ICMP error, of which nc.openbsd prints nothing.
         (CheckStatus::Closed, _) => {}
-        (_, Some(address)) => report.on_connect_event(ConnectEvent::Failed(address, cause)),
+        (_, Some(address)) => report.on_connect_event(ConnectEvent::Failed(address.into(), cause)),
         (_, None) => {
             let host = result.target.host().map(ToString::to_string).unwrap_or_default();
             report.failure(None, &Failure::new(verdict.phase, host, cause));
@@ -190,14 +201,14 @@ fn exchange(command: Command, options: Datagrams, report: &Report) -> anyhow::Re
             send(targets.from_unix(Some(&own)))?
         }
         Command::UdpServer(args) => {
-            let socket = udp_socket("nc", args.listen.bind(&context.shutdown), None)?;
+            let socket = udp_socket("nc", args.listen.bind(&context.shutdown, &log), None)?;
             bound(local_address(&socket)?.to_string());
             send(Targets::first_sender(socket, &context, &log))?
         }
         Command::UnixServer(args) => {
             let path = UnixAddress::parse(&args.path);
             let unix::BoundSocket { socket, socket_file: _file } =
-                unix::bind(&path, Type::DGRAM, args.mode)?;
+                unix::bind(&path, Type::DGRAM, args.mode, &log)?;
             bound(path.to_string());
             send(Targets::first_sender(socket, &context, &log))?
         }

@@ -3,6 +3,7 @@
 use crate::error::ExitCode;
 use crate::flags::listen::ListenFlags;
 use crate::flags::run_as::RunAsFlags;
+use crate::flags::server_hex::ServerHexFlag;
 use crate::flags::server_limits::ServerLimitFlags;
 use crate::flags::service::ServiceFlags;
 use crate::flags::socket::TcpFlags;
@@ -35,6 +36,9 @@ pub struct Args {
     /// Privileges
     #[command(flatten)]
     pub run_as: RunAsFlags,
+    /// Hex dump
+    #[command(flatten)]
+    pub hex: ServerHexFlag,
 }
 
 impl Args {
@@ -46,8 +50,11 @@ impl Args {
         if let Some(why) = self.tls.warning() {
             report.warn(None, why);
         }
+        let hex = self.hex.open(report)?;
         let service = self.service.service(&mut limits, StdStreams::of_process(), report)?;
-        let listener = self.listen.listener(&self.tcp, self.limits.backlog, &context.shutdown)?;
+        let log = |event| report.on_connect_event(event);
+        let bind = self.listen.bind(&context.shutdown, &log);
+        let listener = self.listen.listener(&self.tcp, self.limits.backlog, bind)?;
         self.run_as.switch_user()?;
         self.listen.print_port(&listener.local)?;
         if let Some(tls) = &tls {
@@ -57,7 +64,7 @@ impl Args {
             super::confine(&policy, report);
         }
         let (layer, layer_stack) = tls.map_or((None, 0), |tls| (Some(tls.layer), tls.stack));
-        let options = ServerOptions { listener, limits, service, layer, layer_stack };
+        let options = ServerOptions { listener, limits, service, layer, layer_stack, hex };
         Ok(server::run(&context, options)?)
     }
 }

@@ -5,10 +5,12 @@ use std::time::Duration;
 use crate::datagram::bind;
 use crate::datagram::server;
 use crate::datagram::server::handler::Handler;
+use crate::datagram::server::options::DatagramServerOptions;
 use crate::error::ExitCode;
 use crate::flags::datagram_limits::DatagramLimitFlags;
 use crate::flags::listen::ListenFlags;
 use crate::flags::run_as::RunAsFlags;
+use crate::flags::server_hex::ServerHexFlag;
 use crate::net::stdout::Stdout;
 use crate::process::sandbox::SandboxPolicy;
 use crate::report::Report;
@@ -26,17 +28,24 @@ pub struct Args {
     /// User and group
     #[command(flatten)]
     pub run_as: RunAsFlags,
+    /// Hex dump
+    #[command(flatten)]
+    pub hex: ServerHexFlag,
 }
 
 impl Args {
     /// Serves until shutdown or a limit.
     pub fn run(self, report: &Report) -> anyhow::Result<ExitCode> {
         let context = Context::new(report, self.limits.timeout.0)?;
+        let hex = self.hex.open(report)?;
         let options = self.limits.server_options(&self.listen, Handler::Echo, Duration::ZERO);
-        let socket = bind::udp_socket("udp-echo", self.listen.bind(&context.shutdown), None)?;
+        let log = |event| report.on_connect_event(event);
+        let bind = self.listen.bind(&context.shutdown, &log);
+        let socket = bind::udp_socket("udp-echo", bind, None)?;
         self.run_as.switch_user()?;
         self.listen.print_port(&bind::local_address(&socket)?)?;
         super::confine(&SandboxPolicy::default(), report);
+        let options = DatagramServerOptions { hex, ..options };
         Ok(server::serve(socket, options, &context, Stdout::standard())?)
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::datagram::bind;
 use crate::datagram::server;
+use crate::datagram::server::options::DatagramServerOptions;
 use crate::error::ExitCode;
 use crate::flags::datagram_limits::DatagramLimitFlags;
 use crate::flags::datagram_service::DatagramServiceFlags;
@@ -40,14 +41,17 @@ impl Args {
     pub fn run(self, report: &Report) -> anyhow::Result<ExitCode> {
         let context = Context::new(report, self.limits.timeout.0)?;
         let (handler, delay) = (self.service.handler()?, self.service.delay());
+        let hex = self.service.print.dump(report)?;
         let options = self.limits.server_options(&self.listen, handler, delay);
-        let bind = self.listen.bind(&context.shutdown);
+        let log = |event| report.on_connect_event(event);
+        let bind = self.listen.bind(&context.shutdown, &log);
         let socket = bind::udp_socket("udp-server", bind, self.join.as_deref())?;
         self.run_as.switch_user()?;
         self.listen.print_port(&bind::local_address(&socket)?)?;
         if !self.service.starts_programs() {
             super::confine(&SandboxPolicy::default(), report);
         }
+        let options = DatagramServerOptions { hex, ..options };
         Ok(server::serve(socket, options, &context, Stdout::standard())?)
     }
 }

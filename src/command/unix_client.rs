@@ -64,8 +64,7 @@ impl Args {
         let log = |event| report.on_connect_event(event);
         let connect = || {
             self.retry.retry().call(&context.shutdown, &log, || {
-                report.step(|| format!("Connecting to {address}..."));
-                dial(&address, self.connect_timeout.0, &context.shutdown)
+                dial(&address, self.connect_timeout.0, &context.shutdown, &log)
             })
         };
         Ok(client::run(&context, &options, StdStreams::of_process(), connect)?)

@@ -9,6 +9,7 @@ use crate::datagram::RecvBuffer;
 use crate::datagram::server::options::DatagramServerOptions;
 use crate::error::{ExitCode, Failure, Phase, message_without_errno};
 use crate::flags::run_as::RunAsFlags;
+use crate::flags::server_hex::ServerHexFlag;
 use crate::flags::server_limits::ServerLimitFlags;
 use crate::flags::service::ServiceFlags;
 use crate::net::listen::Listener;
@@ -49,6 +50,9 @@ pub struct Args {
     /// Privileges
     #[command(flatten)]
     pub run_as: RunAsFlags,
+    /// Hex dump
+    #[command(flatten)]
+    pub hex: ServerHexFlag,
 }
 
 impl Args {
@@ -60,12 +64,14 @@ impl Args {
         }
         self.reject_ip_rules()?;
         let mut limits = self.limits.limits(&context.shutdown)?;
+        let hex = self.hex.open(report)?;
         let service = self.service.service(&mut limits, StdStreams::of_process(), report)?;
-        let listener = self.listener()?;
+        let listener = self.listener(report)?;
         let cleanup = listener.socket_file.as_ref().map(SocketFileGuard::trace);
         self.run_as.switch_user()?;
         self.confine(report);
-        let options = ServerOptions { listener, limits, service, layer: None, layer_stack: 0 };
+        let (layer, layer_stack) = (None, 0);
+        let options = ServerOptions { listener, limits, service, layer, layer_stack, hex };
         let outcome = server::run(&context, options);
         warn_if_socket_left(cleanup, report);
         Ok(outcome?)
@@ -102,17 +108,19 @@ impl Args {
     }
 
     /// The socket that a service manager has passed, or one at the path.
-    fn listener(&self) -> Result<Listener, Failure> {
+    fn listener(&self, report: &Report) -> Result<Listener, Failure> {
+        let log = |event| report.on_connect_event(event);
         match passed_socket(SocketKind { name: "unix-server", inet: false, stream: true })? {
             Some(socket) => Listener::passed(socket),
-            None => listen(&UnixAddress::parse(&self.path), self.mode, self.limits.backlog),
+            None => listen(&UnixAddress::parse(&self.path), self.mode, self.limits.backlog, &log),
         }
     }
 
     fn serve_datagrams(&self, context: &Context) -> anyhow::Result<ExitCode> {
         let limits = self.limits.limits(&context.shutdown)?;
         let handler = self.service.datagram_handler()?;
-        let BoundSocket { socket, socket_file } = self.datagram_socket()?;
+        let hex = self.hex.open(&context.report)?;
+        let BoundSocket { socket, socket_file } = self.datagram_socket(&context.report)?;
         let trace = socket_file.as_ref().map(SocketFileGuard::trace);
         self.run_as.switch_user()?;
         self.confine(&context.report);
@@ -125,6 +133,7 @@ impl Args {
             accept_timeout: limits.accept_timeout,
             delay: self.service.messages.delay.unwrap_or_default(),
             grace: limits.grace,
+            hex,
         };
         let outcome = datagram::server::serve(socket, options, context, Stdout::standard());
         drop(socket_file);
@@ -133,10 +142,11 @@ impl Args {
     }
 
     /// As [`Args::listener`], for datagrams.
-    fn datagram_socket(&self) -> Result<BoundSocket, Failure> {
+    fn datagram_socket(&self, report: &Report) -> Result<BoundSocket, Failure> {
+        let log = |event| report.on_connect_event(event);
         match passed_socket(SocketKind { name: "unix-server", inet: false, stream: false })? {
             Some(socket) => Ok(BoundSocket { socket, socket_file: None }),
-            None => unix::bind(&UnixAddress::parse(&self.path), Type::DGRAM, self.mode),
+            None => unix::bind(&UnixAddress::parse(&self.path), Type::DGRAM, self.mode, &log),
         }
     }
 }

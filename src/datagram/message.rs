@@ -73,6 +73,15 @@ impl Transmit<'_> {
             size => self.contents.len().div_ceil(size).max(1) as u32,
         }
     }
+
+    /// Each payload.
+    pub fn payloads(&self) -> impl Iterator<Item = &[u8]> {
+        let size = self.segment_size;
+        (0..self.count() as usize).map(move |n| match size {
+            0 => &*self.contents,
+            size => &self.contents[n * size..self.contents.len().min((n + 1) * size)],
+        })
+    }
 }
 
 /// An ICMP error for a datagram we sent, from the error queue of the socket.

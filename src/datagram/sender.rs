@@ -7,7 +7,7 @@ use std::mem;
 use std::os::fd::AsFd;
 use std::slice;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,11 @@ use socket2::{Domain, Socket};
 use super::message::{IcmpError, LocalSource, Transmit};
 use super::portable;
 use crate::net::address::Address;
+use crate::report::Report;
+use crate::report::hexdump::ServerDump;
+use crate::report::traffic::TrafficLog;
 use crate::shutdown::Shutdown;
+use crate::transfer::tap::Direction;
 
 /// ICMP errors kept until they are read; the oldest are discarded first.
 const MAX_ICMP_ERRORS: usize = 64;
@@ -36,13 +40,65 @@ pub struct DatagramSender {
     /// recvmmsg(2) and sendmmsg(2) exist on Linux only, and a kernel may refuse them.
     batching_disabled: AtomicBool,
     icmp_errors: Mutex<VecDeque<IcmpError>>,
+    /// The log of `-vv`.
+    traffic: OnceLock<TrafficLog>,
+    /// The hex dump.
+    dump: OnceLock<ServerDump>,
 }
 
 impl DatagramSender {
     pub(super) fn new(socket: Socket, shutdown: &Shutdown) -> DatagramSender {
         let batching_disabled = AtomicBool::new(!cfg!(target_os = "linux"));
         let shutdown = shutdown.clone();
-        DatagramSender { socket, shutdown, batching_disabled, icmp_errors: Mutex::default() }
+        DatagramSender {
+            socket,
+            shutdown,
+            batching_disabled,
+            icmp_errors: Mutex::default(),
+            traffic: OnceLock::new(),
+            dump: OnceLock::new(),
+        }
+    }
+
+    /// Logs each datagram that is sent from now on, under `-vv`.
+    pub fn log_traffic(&self, report: &Report) {
+        if let Some(log) = TrafficLog::of_datagrams(report) {
+            let _ = self.traffic.set(log);
+        }
+    }
+
+    /// The log of `-vv`.
+    pub fn traffic(&self) -> Option<&TrafficLog> {
+        self.traffic.get()
+    }
+
+    /// Dumps each datagram that is sent from now on.
+    pub fn dump(&self, dump: ServerDump) {
+        let _ = self.dump.set(dump);
+    }
+
+    /// The hex dump.
+    pub fn hex_dump(&self) -> Option<&ServerDump> {
+        self.dump.get()
+    }
+
+    fn log_sent(&self, sent: &[Transmit<'_>]) {
+        if self.traffic().is_none() && self.hex_dump().is_none() {
+            return;
+        }
+        for transmit in sent {
+            let connected = || self.socket.peer_addr().map(|peer| Address::from(&peer));
+            let peer = transmit.destination.map(Address::from);
+            let peer = peer.or_else(|| connected().ok()).unwrap_or(Address::Unnamed);
+            for payload in transmit.payloads() {
+                if let Some(traffic) = self.traffic() {
+                    traffic.sent_datagram(&peer, payload);
+                }
+                if let Some(dump) = self.hex_dump() {
+                    dump.datagram(Direction::Sent, &peer, payload);
+                }
+            }
+        }
     }
 
     /// Sends each of `transmits`; calls `on_error` for those that could not be sent.
@@ -57,10 +113,14 @@ impl DatagramSender {
         let mut rest = transmits;
         while let Some(first) = rest.first() {
             let sent = match self.send_batch(rest) {
-                Ok(n) => n.max(1),
+                Ok(n) => {
+                    self.log_sent(&rest[..n.max(1)]);
+                    n.max(1)
+                }
                 Err(e) => {
-                    if let Err(e) = self.resend(first, e) {
-                        on_error(first, &e);
+                    match self.resend(first, e) {
+                        Ok(()) => self.log_sent(slice::from_ref(first)),
+                        Err(e) => on_error(first, &e),
                     }
                     1
                 }
@@ -140,6 +200,7 @@ impl DatagramSender {
 
     /// Moves one datagram per call from now on.
     pub(super) fn disable_batching(&self) {
+        tracing::debug!("this kernel moves one datagram per call");
         self.batching_disabled.store(true, Ordering::Relaxed);
     }
 

@@ -75,12 +75,12 @@ impl DatagramSocket {
         let fd = self.socket().as_fd();
         let domain = self.socket().domain().unwrap_or(Domain::IPV4);
         let log = |option: &str, done: io::Result<()>| {
-            let _ = done.inspect_err(|e| tracing::debug!("{option}: {e}"));
+            let _ = done.inspect_err(|e| tracing::debug!(option, cause = %e, "option is not set"));
         };
         if local.ip().is_unspecified() {
             log("IP_PKTINFO", linux::enable_pktinfo(fd, domain));
         }
-        log("IP_RECVERR", receive_icmp_errors(fd, domain == Domain::IPV6));
+        log("IP_RECVERR", receive_icmp_errors(fd, domain));
         log("UDP_GRO", linux::enable_gro(fd));
     }
 
@@ -91,9 +91,9 @@ impl DatagramSocket {
     pub fn enable_icmp_errors(&self) {
         #[cfg(target_os = "linux")]
         {
-            let v6 = self.local.inet().is_some_and(|local| local.is_ipv6());
+            let domain = self.socket().domain().unwrap_or(Domain::IPV4);
             // Without it a refused datagram looks like one without a reply.
-            let _ = receive_icmp_errors(self.socket().as_fd(), v6);
+            let _ = receive_icmp_errors(self.socket().as_fd(), domain);
         }
     }
 

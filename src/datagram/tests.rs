@@ -44,6 +44,7 @@ fn options(handler: Handler) -> DatagramServerOptions {
         accept_timeout: None,
         delay: Duration::ZERO,
         grace: Duration::ZERO,
+        hex: None,
     }
 }
 
@@ -54,6 +55,7 @@ fn listen(host: &str) -> ListenOptions<'static> {
         family: Family::V4,
         options: SocketOptions::default(),
         deadline: Deadline::default(),
+        emit: &|_| (),
     }
 }
 
@@ -82,16 +84,31 @@ fn exchange(socket: &UdpSocket, payload: &[u8]) -> Vec<u8> {
     buffer
 }
 
-/// Serves on `host` while `talk` runs; returns the exit code.
+/// Ends a run whose test has failed.
+struct EndOnPanic<'a>(&'a Shutdown);
+
+impl Drop for EndOnPanic<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.trigger(ShutdownReason::Terminate);
+        }
+    }
+}
+
+/// Serves on `host` while `exchanges` runs; returns the exit code.
 fn served(
     test: &TestRun,
     host: &str,
     options: DatagramServerOptions,
-    talk: impl FnOnce(SocketAddr) + Send,
+    exchanges: impl FnOnce(SocketAddr) + Send,
 ) -> u8 {
     let (socket, local) = bound(host);
+    let shutdown = &test.context.shutdown;
     thread::scope(|scope| {
-        scope.spawn(move || talk(local));
+        scope.spawn(move || {
+            let _end = EndOnPanic(shutdown);
+            exchanges(local);
+        });
         code(serve(socket, options, &test.context, test.stdout))
     })
 }
@@ -230,7 +247,7 @@ fn unix_datagrams_are_answered_if_the_peer_has_a_name() {
     let (path, own) = (test.path("server"), test.path("client"));
     let name = UnixAddress::Path(path.clone());
     let unix::BoundSocket { socket, socket_file: _file } =
-        unix::bind(&name, Type::DGRAM, 0o600).unwrap();
+        unix::bind(&name, Type::DGRAM, 0o600, &|_| ()).unwrap();
     let limited = DatagramServerOptions { max_datagrams: Some(2), ..options(Handler::Echo) };
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -438,7 +455,7 @@ fn datagrams_are_moved_one_by_one_where_batches_are_not_supported() {
     let (socket, local) = bound("127.0.0.1");
     let test = TestRun::new();
     let (path, own) = (test.path("server"), test.path("client"));
-    let unix = unix::bind(&UnixAddress::Path(path.clone()), Type::DGRAM, 0o600).unwrap();
+    let unix = unix::bind(&UnixAddress::Path(path.clone()), Type::DGRAM, 0o600, &|_| ()).unwrap();
     let (client, named) = (peer(local), UnixDatagram::bind(own).unwrap());
     named.connect(path).unwrap();
     client.send(b"one").unwrap();

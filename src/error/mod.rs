@@ -7,6 +7,7 @@
 mod connection;
 mod exit_code;
 mod phase;
+mod reason;
 
 use std::error::Error;
 use std::fmt;

@@ -11,6 +11,7 @@ use super::limits::Limits;
 use super::read_watchdog::{InterruptCause, Interrupts, ReadWait, Watchdog};
 use crate::error::{ExitCode, Failure, Phase};
 use crate::net::stream::{ConnectionInfo, EndedBy, Stream};
+use crate::net::stream_observer::Observation;
 use crate::shutdown::{ShutdownReason, WaitOutcome};
 
 /// A socket that poll(2) calls writable accepts at least this much without blocking.
@@ -105,7 +106,9 @@ impl HttpConnection {
 
     /// The socket, if body bytes may be moved from it by the kernel.
     pub fn raw(&self) -> Option<BorrowedFd<'_>> {
-        self.stream.reader.raw().filter(|_| self.limits.throttle.is_none())
+        let reader = &self.stream.reader;
+        let is_plain = self.limits.throttle.is_none() && reader.observation() == Observation::None;
+        reader.raw().filter(|_| is_plain)
     }
 
     /// Whether the stream ended without close_notify, but not inside a TLS record.
@@ -186,6 +189,7 @@ impl HttpConnection {
             let _ = self.stream.handle.limit_waits(Some(CLOSE_TIMEOUT));
             let _ = self.stream.writer.finish();
         }
+        self.stream.handle.observe_close();
     }
 
     /// Reads the next bytes.

@@ -16,7 +16,7 @@ use super::timings::Timing;
 use super::transaction::Transaction;
 use crate::error::{ExitCode, Failure, Phase};
 use crate::http::HttpUrl;
-use crate::http::request::Request;
+use crate::http::request::{Request, masked_lines};
 use crate::net::connect_event::ConnectEvent;
 use crate::net::dial::Dialer;
 use crate::net::endpoint::Endpoint;
@@ -27,6 +27,7 @@ use crate::net::stdout;
 use crate::net::stream::Stream;
 use crate::report::context::Context;
 use crate::report::event::{Closed, Endpoints, Event, Role};
+use crate::report::traffic::SentContent;
 
 /// A connection and the request to send over it.
 struct PreparedRequest {
@@ -73,6 +74,14 @@ impl<'a> Download<'a> {
         match result {
             Err(failure) if !stdout::is_broken_pipe(&failure) => Err(failure),
             _ => Ok(ExitCode::Done),
+        }
+    }
+
+    /// Logs the request, under `-vv`.
+    fn log_request(&self, request: &[u8]) {
+        if self.context.report.shows_traffic() {
+            let lines = masked_lines(request);
+            self.context.report.emit(&Event::Request { conn: self.conn, lines });
         }
     }
 
@@ -146,6 +155,9 @@ impl<'a> Download<'a> {
         let PreparedRequest { stream, bytes, proxy } = self.connect(url, resume_point)?;
         let Context { report, shutdown } = self.context;
         report.emit(&Event::Connected(Endpoints::new(self.conn, &stream.info)));
+        let peer = &stream.info.peer;
+        let _span = tracing::debug_span!("connection", conn = self.conn, %peer).entered();
+        let stream = report.observe(self.conn, stream, SentContent::Hidden);
         let interrupts = Interrupts { shutdown: shutdown.clone(), output: output.stdout_pipe() };
         let limits = Limits::new(&self.options.limits);
         let mut connection = HttpConnection::new(stream, url.to_string(), limits, interrupts)?;
@@ -165,6 +177,9 @@ impl<'a> Download<'a> {
         let read = sent
             .and_then(|()| Transaction::new(&mut connection, url, self.options).read(&mut handler));
         let result = handler.end(read);
+        if let Ok(ExchangeResult { action, .. }) = &result {
+            tracing::debug!(%url, action = action.name(), "response");
+        }
         self.close(connection);
         result.map_err(|failure| failure.of_conn(self.conn))
     }
@@ -178,9 +193,11 @@ impl<'a> Download<'a> {
 
     fn send(&self, connection: &mut HttpConnection, request: &[u8]) -> Result<(), Failure> {
         let options = &self.options.request;
+        self.context.report.log_delay(options.delay);
         if !options.delay.is_zero() {
             self.sleep(options.delay, Phase::Send)?;
         }
+        self.log_request(request);
         connection.send(request)?;
         if options.half_close && connection.bytes_out == request.len() as u64 {
             connection.half_close();

@@ -28,6 +28,19 @@ pub enum NextAction {
     AlreadyComplete,
 }
 
+impl NextAction {
+    /// The kind of action, for the trace.
+    pub fn name(&self) -> &'static str {
+        match self {
+            NextAction::Deliver(_) => "deliver",
+            NextAction::Redirect(_) => "redirect",
+            NextAction::Retry(_) => "retry",
+            NextAction::Restart => "restart",
+            NextAction::AlreadyComplete => "already complete",
+        }
+    }
+}
+
 /// One request with what its response is compared to.
 pub struct Exchange<'a> {
     /// The options of the run.

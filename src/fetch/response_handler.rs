@@ -247,5 +247,6 @@ fn head_event(exchange: &Exchange<'_>, head: &Head) -> Event {
         status: head.status,
         reason: text(&head.reason),
         fields,
+        is_marked: exchange.report.shows_traffic(),
     })
 }

@@ -42,10 +42,10 @@ impl Timing {
         let since = phases.last.map_or(Duration::ZERO, |last| now - last);
         match step {
             ConnectEvent::Resolving(_) => {}
-            ConnectEvent::Resolved(..) => phases.dns += since,
+            ConnectEvent::Resolved(..) | ConnectEvent::Numeric => phases.dns += since,
             ConnectEvent::Connected(_) => phases.connect += since,
             // A Unix socket is connected without a lookup.
-            ConnectEvent::Layer(_) if phases.last.is_none() => {}
+            ConnectEvent::Connecting(_) if phases.last.is_none() => {}
             _ => return,
         }
         phases.last = Some(now);

@@ -123,6 +123,11 @@ impl<'a> Transaction<'a> {
         let Some(from) = self.connection.raw() else { return Ok(None) };
         if let Splice::Untried = self.splice {
             let splice = BoundedSplice::between(from, to);
+            tracing::debug!(
+                bytes = max,
+                splice = splice.is_some(),
+                "body: is moved by the kernel or copied"
+            );
             self.splice = splice.map_or(Splice::Unsupported, Splice::Active);
         }
         let Splice::Active(splice) = &mut self.splice else { return Ok(None) };

@@ -48,6 +48,7 @@ impl DatagramLimitFlags {
             accept_timeout: self.accept_timeout.0,
             delay,
             grace: DEFAULT_GRACE,
+            hex: None,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The service of a datagram server: the flags that name it, imply it or configure it.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::TypedValueParser;
@@ -11,6 +12,8 @@ use crate::datagram::server::handler::Handler;
 use crate::datagram::server::print::PrintFormat;
 use crate::error::{Failure, Phase};
 use crate::flags::values;
+use crate::report::Report;
+use crate::report::hexdump::ServerDump;
 use crate::service::reply::ReplyScript;
 use crate::service::template::Template;
 
@@ -72,9 +75,24 @@ pub struct PrintFlags {
     /// Separator that print writes after each payload
     #[arg(long, value_name = "HOW", default_value = "chunk", hide_default_value = true)]
     pub framing: PrintSeparator,
-    /// Print payloads as a hex dump
-    #[arg(long, conflicts_with = "framing")]
-    pub hex: bool,
+    /// Print payloads as a hex dump, or write a hex dump of both directions to FILE (- is stderr)
+    ///
+    /// In FILE each line begins with the address of the peer; > are sent bytes, < received ones.
+    #[arg(long, value_name = "FILE", num_args = 0..=1, conflicts_with = "framing",
+          value_hint = clap::ValueHint::FilePath)]
+    pub hex: Option<Option<PathBuf>>,
+}
+
+impl PrintFlags {
+    fn prints_hex(&self) -> bool {
+        matches!(self.hex, Some(None))
+    }
+
+    /// Opens the dump of both directions, if there is one; fails as [`ServerDump::open`] does.
+    pub fn dump(&self, report: &Report) -> Result<Option<ServerDump>, Failure> {
+        let path = self.hex.iter().flatten().next();
+        path.map(|path| ServerDump::open(path, report)).transpose()
+    }
 }
 
 /// Flags of the services that reply.
@@ -149,7 +167,7 @@ impl DatagramServiceFlags {
     }
 
     fn print_format(&self) -> PrintFormat {
-        match (self.print.hex, self.print.framing) {
+        match (self.print.prints_hex(), self.print.framing) {
             (true, _) => PrintFormat::Hex,
             (_, PrintSeparator::Line) => PrintFormat::Lines,
             (_, PrintSeparator::Chunk) => PrintFormat::Bare,
@@ -163,7 +181,7 @@ impl DatagramServiceFlags {
         let has_delay = has_text || name == Echo;
         let reply = (!has_text && self.reply.reply.is_some()).then_some("--reply");
         let delay = (!has_delay && self.reply.delay.is_some()).then_some("--delay");
-        let hex = self.print.hex.then_some("--hex");
+        let hex = self.print.prints_hex().then_some("--hex");
         let framing = (self.print.framing == PrintSeparator::Line).then_some("--framing");
         let unused = (self.exec.first_given().filter(|_| name != Exec))
             .or(reply)

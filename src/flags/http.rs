@@ -171,7 +171,7 @@ impl HttpFlags {
             return Err(Failure::usage(Phase::Proxy, "--proxy", "cannot be used with --unix"));
         }
         let HttpFlags { output, request, response, connect, tls } = self;
-        let parser = response.parser_options(request.head);
+        let parser = ParserOptions { head_request: request.head, ..response.parser_options() };
         Ok(FetchOptions {
             response: ResponseOptions { parser, any_status: response.any_status },
             limits: response.limits(),
@@ -244,14 +244,14 @@ impl RequestFlags {
 }
 
 impl ResponseFlags {
-    fn parser_options(&self, head_request: bool) -> ParserOptions {
+    fn parser_options(&self) -> ParserOptions {
         ParserOptions {
-            head_request,
             max_header: self.max_header,
             max_decoded: self.max_decoded.map(|max| if max == 0 { u64::MAX } else { max }),
             decode: !self.no_decode,
             leniency: if self.lenient { Leniency::Lenient } else { Leniency::Strict },
             http09: self.http09,
+            ..ParserOptions::default()
         }
     }
 

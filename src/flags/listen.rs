@@ -6,6 +6,7 @@ use super::connect::FamilyFlags;
 use super::socket::{SocketFlags, TcpFlags};
 use crate::error::Failure;
 use crate::net::address::Address;
+use crate::net::connect_event::OnConnectEvent;
 use crate::net::listen::{ListenOptions, Listener};
 use crate::net::stdout::Stdout;
 use crate::process::systemd::{SocketKind, passed_socket};
@@ -41,12 +42,11 @@ impl ListenFlags {
         &self,
         streams: &TcpFlags,
         backlog: i32,
-        shutdown: &Shutdown,
+        bind: ListenOptions<'_>,
     ) -> Result<Listener, Failure> {
         match passed_socket(SocketKind { name: "tcp-server", inet: true, stream: true })? {
             Some(socket) => Listener::passed(socket),
             None => {
-                let bind = self.bind(shutdown);
                 ListenOptions { options: streams.added_to(bind.options), ..bind }.listen(backlog)
             }
         }
@@ -63,14 +63,16 @@ impl ListenFlags {
         Stdout::standard().write_all(format!("{port}\n").as_bytes())
     }
 
-    /// The address to listen on; `shutdown` cancels the lookup of the host.
-    pub fn bind<'a>(&self, shutdown: &'a Shutdown) -> ListenOptions<'a> {
+    /// The address to listen on; `shutdown` cancels the lookup of the host, and `emit` receives the
+    /// steps.
+    pub fn bind<'a>(&self, shutdown: &'a Shutdown, emit: OnConnectEvent<'a>) -> ListenOptions<'a> {
         ListenOptions {
             host: self.host.clone(),
             port: self.port.clone(),
             family: self.families.family(),
             options: self.socket.options(),
             deadline: shutdown.into(),
+            emit,
         }
     }
 }

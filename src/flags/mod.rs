@@ -16,6 +16,7 @@ pub mod pipe;
 pub mod retry;
 pub mod run_as;
 pub mod script;
+pub mod server_hex;
 pub mod server_limits;
 pub mod service;
 pub mod session;

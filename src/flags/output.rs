@@ -18,7 +18,12 @@ pub struct LogFlags {
     /// Print errors only
     #[arg(short, long, global = true)]
     pub quiet: bool,
-    /// Print each step; -vv also prints debug messages, -vvv also trace messages
+    /// Print each step; -vv also prints what is sent and received, -vvv also each decision
+    ///
+    /// -v: a line per step, such as socket, bind, listen, accept, connect and close, and why a step
+    /// failed. -vv: also a line per send and receive with the first 64 bytes, once a second for bulk
+    /// transfers. -vvv: also tracing, which has the reason of each decision (address, transfer method,
+    /// state, limit) with the command and the connection; SOCKIT_LOG selects its modules and levels.
     #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
     pub verbose: u8,
     /// Print events on stderr as JSON Lines
@@ -46,7 +51,8 @@ impl LogFlags {
         let verbosity = match (self.quiet, self.verbose) {
             (true, _) => Verbosity::Quiet,
             (false, 0) => Verbosity::Normal,
-            (false, _) => Verbosity::Verbose,
+            (false, 1) => Verbosity::Verbose,
+            (false, _) => Verbosity::Traffic,
         };
         let events = self.events.as_deref().map(open_events).transpose()?;
         Ok(Report::new(ReportOptions { verbosity, json: self.json, color: self.color, events }))

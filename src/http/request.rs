@@ -49,6 +49,27 @@ pub fn parse_user(text: &str) -> Result<UserInfo, Error> {
     Ok(UserInfo::split(text))
 }
 
+/// The lines of a request in which the values of fields with credentials are hidden.
+pub fn masked_lines(request: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(request);
+    let lines = text.trim_end_matches("\r\n").split("\r\n");
+    lines
+        .enumerate()
+        .map(|(at, line)| if at == 0 { line.to_string() } else { masked(line) })
+        .collect()
+}
+
+fn masked(line: &str) -> String {
+    let Some((name, _)) = line.split_once(':') else { return line.to_string() };
+    let lower = name.to_ascii_lowercase();
+    let secret = ["auth", "cookie", "key", "token", "secret", "password"];
+    if secret.iter().any(|word| lower.contains(word)) {
+        format!("{name}: (hidden)")
+    } else {
+        line.to_string()
+    }
+}
+
 /// The parts of one request.
 #[derive(Debug, Clone)]
 pub struct Request<'a> {

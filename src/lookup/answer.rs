@@ -27,6 +27,8 @@ pub struct Answer {
 pub enum Note {
     /// Printed with `-v`.
     Step(String),
+    /// A question or its answer, printed with `-vv`.
+    Traffic(String),
     /// Always printed.
     Warning(String),
 }

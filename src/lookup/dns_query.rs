@@ -155,10 +155,18 @@ impl Query<'_> {
             deadline: self.deadline,
             timeout: self.options.timeout.unwrap_or_default(),
         };
+        let names: Vec<String> = servers.iter().map(SocketAddr::to_string).collect();
+        self.note(Note::Traffic(format!("> {question} to {}", names.join(" or "))));
         let answered = dns::query_any(question, &servers, options).map_err(|mut failure| {
             failure.target = target.to_string();
             failure
         })?;
+        for record in &answered.response.records {
+            self.note(Note::Traffic(format!(
+                "< {} {} {} {}",
+                record.owner, record.ttl, record.kind, record.data
+            )));
+        }
         self.note(Note::Step(step(question, &answered)));
         if !answered.mismatches.is_empty() {
             let Answered { server, mismatches, .. } = &answered;

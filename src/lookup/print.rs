@@ -5,7 +5,7 @@ use crate::error::{ExitCode, Failure};
 use crate::net::stdout::{Stdout, is_broken_pipe};
 use crate::report::Report;
 use crate::report::context::Context;
-use crate::report::event::Event;
+use crate::report::event::{Event, Level};
 use crate::report::json;
 use crate::report::lookup::{LookupReport, shown};
 use crate::report::progress::Progress;
@@ -74,6 +74,7 @@ impl<'a> AnswerPrinter<'a> {
         for note in &answer.notes {
             match note {
                 Note::Step(step) => self.report.step(|| step),
+                Note::Traffic(line) => self.report.step_at(Level::Traffic, || line),
                 Note::Warning(warning) => self.report.warn(None, warning),
             }
         }

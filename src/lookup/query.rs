@@ -43,6 +43,7 @@ impl Query<'_> {
 
     /// Returns the addresses that the system has for a name.
     pub fn system_addresses(&self, name: &str) -> LookupResult<SocketAddr> {
+        self.note(Note::Traffic(format!("> getaddrinfo(3): {name}")));
         let found = getaddrinfo::addresses(name, self.options.family)?;
         self.note(Note::Step(format!("system: {name}: {}", format_addresses(&found).join(", "))));
         Ok(found)
@@ -85,6 +86,7 @@ impl Query<'_> {
 
     /// Returns the name that the system has for an address.
     pub fn system_names(&self, question: &str, address: SocketAddr) -> LookupResult<String> {
+        self.note(Note::Traffic(format!("> getnameinfo(3): {}", address.ip())));
         match getaddrinfo::name(address)? {
             Some(name) => {
                 self.note(Note::Step(format!("system: {question}: {name}")));

@@ -1,29 +1,38 @@
-//! The steps of connecting, as events (`-v`).
+//! The steps of connecting and listening, as events (`-v`).
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::time::Duration;
 
-/// A step of connecting.
+use super::address::Address;
+
+/// A step of connecting or listening. All but the two that begin something are steps that are done.
 #[derive(Debug, Clone)]
 pub enum ConnectEvent {
-    /// A name is being looked up.
+    /// A lookup of a name has begun.
     Resolving(String),
     /// The addresses of a name, in order of preference.
     Resolved(String, Vec<SocketAddr>),
-    /// A service name is being looked up.
-    LookingUpPort(String),
+    /// The host is an address, which needs no lookup.
+    Numeric,
     /// The port number of a service.
-    FoundPort(String, u16),
-    /// A socket was created for this address.
-    Socket(SocketAddr),
+    FoundPort(u16),
+    /// A socket of this family and type was created.
+    Socket(String),
+    /// `SO_REUSEADDR` was set.
+    ReuseAddress,
+    /// The socket was bound to this address.
+    Bound(String),
+    /// `listen(2)` was called with this backlog.
+    Listening(i32),
     /// `connect(2)` has begun.
-    Connecting(SocketAddr),
+    Connecting(Address),
     /// One address failed; others may follow.
-    Failed(SocketAddr, String),
+    Failed(Address, String),
     /// The connection to one address is established.
-    Connected(SocketAddr),
+    Connected(Address),
     /// All addresses failed; the next attempt follows after the delay.
-    Retrying(u32, std::time::Duration),
+    Retrying(u32, Duration),
     /// A step of a layer (proxy, TLS).
     Layer(String),
     /// The TLS session with this peer is established.
@@ -35,6 +44,19 @@ pub enum ConnectEvent {
 /// Receives the steps.
 pub type OnConnectEvent<'a> = &'a (dyn Fn(ConnectEvent) + Sync);
 
+impl ConnectEvent {
+    /// Whether something has begun that may take long: the step that is done has its own line.
+    pub fn is_beginning(&self) -> bool {
+        matches!(self, ConnectEvent::Resolving(_) | ConnectEvent::Connecting(_))
+    }
+
+    /// A socket for `address` was created; `kind` is added to its family.
+    pub fn socket(address: &SocketAddr, kind: &str) -> ConnectEvent {
+        let family = if address.is_ipv6() { "IPv6" } else { "IPv4" };
+        ConnectEvent::Socket(format!("{family}{kind}"))
+    }
+}
+
 impl fmt::Display for ConnectEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -43,17 +65,17 @@ impl fmt::Display for ConnectEvent {
                 write!(f, "Looking up {host}... done:")?;
                 found.iter().try_for_each(|address| write!(f, " {}", address.ip()))
             }
-            ConnectEvent::LookingUpPort(word) => write!(f, "Looking up port number of {word}..."),
-            ConnectEvent::FoundPort(word, port) => {
-                write!(f, "Looking up port number of {word}... done: {port}")
-            }
-            ConnectEvent::Socket(address) => {
-                let family = if address.is_ipv6() { "IPv6" } else { "IPv4" };
-                write!(f, "Creating socket ({family})... done.")
+            ConnectEvent::Numeric => Ok(()),
+            ConnectEvent::FoundPort(port) => write!(f, "Looking up port number... done: {port}"),
+            ConnectEvent::Socket(kind) => write!(f, "Creating socket ({kind})... done."),
+            ConnectEvent::ReuseAddress => write!(f, "Setting SO_REUSEADDR... done."),
+            ConnectEvent::Bound(address) => write!(f, "Binding to {address}... done."),
+            ConnectEvent::Listening(backlog) => {
+                write!(f, "Listening with a backlog of {backlog}... done.")
             }
             ConnectEvent::Connecting(address) => write!(f, "Connecting to {address}..."),
             ConnectEvent::Failed(address, cause) => {
-                write!(f, "Connecting to {address} failed: {cause}")
+                write!(f, "Connecting to {address}... failed: {cause}")
             }
             ConnectEvent::Connected(address) => write!(f, "Connecting to {address}... done."),
             ConnectEvent::Retrying(round, delay) => {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use socket2::{Socket, TcpKeepalive};
 
 use super::address::Address;
+use super::stream_observer::{Call, ObserverSlot, StreamObserver};
 use super::tcp_info;
 use crate::error::{ExitCode, Failure, Phase};
 
@@ -26,27 +27,46 @@ pub const TRUNCATION_HINT: &str = "--allow-truncation accepts an end without clo
 #[derive(Debug, Clone)]
 pub struct ConnectionHandle {
     socket: Arc<Socket>,
-    closed: Arc<AtomicBool>,
-    truncated: Arc<AtomicBool>,
+    state: Arc<HandleState>,
+}
+
+#[derive(Debug, Default)]
+struct HandleState {
+    closed: AtomicBool,
+    truncated: AtomicBool,
+    observer: ObserverSlot,
 }
 
 impl ConnectionHandle {
     /// A handle to the connection of `socket`.
     pub fn new(socket: Arc<Socket>) -> ConnectionHandle {
-        ConnectionHandle { socket, closed: Arc::default(), truncated: Arc::default() }
+        ConnectionHandle { socket, state: Arc::default() }
     }
 
     /// Shuts down both directions. The kernel delivers what was sent before, then a FIN.
     pub fn shutdown(&self) {
-        self.closed.store(true, Ordering::SeqCst);
-        let _ = self.socket.shutdown(Shutdown::Both);
+        self.state.closed.store(true, Ordering::SeqCst);
+        if self.socket.shutdown(Shutdown::Both).is_ok() {
+            self.state.observer.on_call(Call::ShutDown);
+        }
+    }
+
+    /// Passes the calls of this handle to `observer` too.
+    pub fn set_observer(&self, observer: Arc<dyn StreamObserver>) {
+        self.state.observer.set(observer);
+    }
+
+    /// Announces to the observer that the connection is about to be closed.
+    pub fn observe_close(&self) {
+        self.state.observer.on_call(Call::Closing);
     }
 
     /// Aborts the connection: the close that follows sends a reset, so that the peer does not take
     /// it for the end of a complete stream. Blocked threads wake.
     pub fn abort(&self) {
-        self.closed.store(true, Ordering::SeqCst);
+        self.state.closed.store(true, Ordering::SeqCst);
         let _ = self.socket.set_linger(Some(Duration::ZERO));
+        self.state.observer.on_call(Call::Reset);
         // Dissolving the association sends the reset and wakes all threads (connect(2), AF_UNSPEC;
         // tcp(7)). Kernels that refuse it while a thread waits get a shutdown of the reading side,
         // which the peer does not see; the close does the rest. A Unix socket is reset only by a
@@ -78,8 +98,10 @@ impl ConnectionHandle {
     /// Shuts down the reading side: a blocked reader wakes and sees the end of the stream. The peer
     /// does not notice, and sending continues.
     pub fn shutdown_read(&self) {
-        self.closed.store(true, Ordering::SeqCst);
-        let _ = self.socket.shutdown(Shutdown::Read);
+        self.state.closed.store(true, Ordering::SeqCst);
+        if self.socket.shutdown(Shutdown::Read).is_ok() {
+            self.state.observer.on_call(Call::ReadShutDown);
+        }
     }
 
     /// Whether nothing is in flight: all that was sent is acknowledged, all that arrived is read.
@@ -100,18 +122,18 @@ impl ConnectionHandle {
 
     /// Whether this process ended the connection: an end of stream read afterwards is not the peer's.
     pub fn closed_locally(&self) -> bool {
-        self.closed.load(Ordering::SeqCst)
+        self.state.closed.load(Ordering::SeqCst)
     }
 
     /// Records that the peer's TLS stream ended without close_notify (RFC 8446 §6.1). Readers see
     /// an end of stream, so that outstanding answers can be sent.
     pub fn note_truncation(&self) {
-        self.truncated.store(true, Ordering::SeqCst);
+        self.state.truncated.store(true, Ordering::SeqCst);
     }
 
     /// Whether the peer's stream ended without close_notify.
     pub fn is_truncated(&self) -> bool {
-        self.truncated.load(Ordering::SeqCst)
+        self.state.truncated.load(Ordering::SeqCst)
     }
 
     /// Fails with 18 when the stream of `peer` was truncated, after `received` bytes.

@@ -16,13 +16,13 @@ use super::connect_event::{ConnectEvent, OnConnectEvent};
 use super::endpoint::Endpoint;
 use super::happy_eyeballs;
 use super::layer::{HandshakeContext, Layer};
+use super::name_lookup::NameLookup;
 use super::proxy::{Proxy, Route, Target};
 use super::retry::Retry;
 use super::socket::SocketOptions;
 use super::stream::Stream;
 use super::unix;
 use crate::error::{ExitCode, Failure, Phase};
-use crate::resolver;
 use crate::resolver::Family;
 use crate::shutdown::Shutdown;
 
@@ -66,14 +66,13 @@ impl Dialer {
     }
 
     fn connect_once(&self, attempt: &Attempt<'_>) -> Result<Stream, Failure> {
+        let (route, layer) = (self.route.name(), self.layer.is_some());
+        tracing::debug!(target = %self.endpoint, route, layer, "connects");
         let stream = match &self.route {
             Route::Direct => self.connect_direct(attempt)?,
             Route::To(proxy) => return self.connect_to(proxy, attempt),
             Route::Through(proxy) => self.connect_via_proxy(proxy, attempt)?,
-            Route::Unix(name) => {
-                attempt.log(format!("Connecting to {name}..."));
-                unix::dial(name, self.timeout, attempt.shutdown)?
-            }
+            Route::Unix(name) => unix::dial(name, self.timeout, attempt.shutdown, attempt.emit)?,
         };
         match &self.layer {
             Some(layer) => layer.wrap(stream, &handshake(&self.endpoint, attempt)),
@@ -83,8 +82,7 @@ impl Dialer {
 
     /// Connects to the endpoint of `attempt`, without layers.
     fn connect_direct(&self, attempt: &Attempt<'_>) -> Result<Stream, Failure> {
-        let port = resolve_port(attempt)?;
-        let mut addresses = self.resolve(port, attempt)?;
+        let mut addresses = self.resolve(attempt)?;
         if let Some(source) = self.source {
             addresses.retain(|address| address.is_ipv4() == source.is_ipv4());
             if addresses.is_empty() {
@@ -93,7 +91,7 @@ impl Dialer {
                 return Err(Failure::new(Phase::Bind, source, why));
             }
         }
-        let open = |address: &SocketAddr| self.open_socket(address);
+        let open = |address: &SocketAddr| self.open_socket(address, attempt.emit);
         let connected = happy_eyeballs::connect(addresses, attempt, &open)?;
         Stream::with_peer(connected.socket, Address::from(connected.address))
             .map_err(|e| attempt.failed(e))
@@ -123,39 +121,40 @@ impl Dialer {
     }
 
     fn proxy_targets(&self, proxy: &Proxy, attempt: &Attempt<'_>) -> Result<Vec<Target>, Failure> {
-        let port = resolve_port(attempt)?;
         if proxy.resolves() {
+            let port = self.lookup(attempt).port(&attempt.endpoint.port, "tcp")?;
             return Ok(vec![Target::new(&attempt.endpoint.host, port)]);
         }
-        Ok(self.resolve(port, attempt)?.into_iter().map(Target::Address).collect())
+        Ok(self.resolve(attempt)?.into_iter().map(Target::Address).collect())
     }
 
-    fn resolve(&self, port: u16, attempt: &Attempt<'_>) -> Result<Vec<SocketAddr>, Failure> {
-        let host = &attempt.endpoint.host;
-        (attempt.emit)(ConnectEvent::Resolving(host.clone()));
-        let found = resolver::addresses(host, port, self.family, attempt.resolve_deadline())?;
-        (attempt.emit)(ConnectEvent::Resolved(host.clone(), found.clone()));
-        Ok(found)
+    fn lookup<'a>(&self, attempt: &Attempt<'a>) -> NameLookup<'a> {
+        NameLookup { family: self.family, deadline: attempt.resolve_deadline(), emit: attempt.emit }
+    }
+
+    fn resolve(&self, attempt: &Attempt<'_>) -> Result<Vec<SocketAddr>, Failure> {
+        let lookup = self.lookup(attempt);
+        let port = lookup.port(&attempt.endpoint.port, "tcp")?;
+        lookup.addresses(&attempt.endpoint.host, port)
     }
 
     /// Opens a socket for one address: options set, source bound, not yet connected.
-    fn open_socket(&self, address: &SocketAddr) -> Result<Socket, Failure> {
+    fn open_socket(
+        &self,
+        address: &SocketAddr,
+        emit: OnConnectEvent<'_>,
+    ) -> Result<Socket, Failure> {
         let socket = self.options.tcp_socket(address)?;
+        emit(ConnectEvent::socket(address, ""));
         if let Some(source) = self.source {
-            let bound = socket.set_reuse_address(true).and_then(|()| socket.bind(&source.into()));
             let failed = |e| with_zone_hint(Failure::new(Phase::Bind, source, e), &source);
-            bound.map_err(failed)?;
+            socket.set_reuse_address(true).map_err(failed)?;
+            emit(ConnectEvent::ReuseAddress);
+            socket.bind(&source.into()).map_err(failed)?;
+            emit(ConnectEvent::Bound(source.to_string()));
         }
         Ok(socket)
     }
-}
-
-fn resolve_port(attempt: &Attempt<'_>) -> Result<u16, Failure> {
-    let word = &attempt.endpoint.port;
-    (attempt.emit)(ConnectEvent::LookingUpPort(word.clone()));
-    let port = resolver::port(word, "tcp")?;
-    (attempt.emit)(ConnectEvent::FoundPort(word.clone(), port));
-    Ok(port)
 }
 
 fn handshake<'a>(target: impl std::fmt::Display, attempt: &Attempt<'a>) -> HandshakeContext<'a> {

@@ -34,6 +34,8 @@ struct Race<'a> {
     /// The address that the resolver preferred: its failure is the one to report.
     preferred: Option<SocketAddr>,
     failure: Option<Failure>,
+    /// Whether there is no other address: the failure is that of the run.
+    is_only: bool,
 }
 
 /// A socket that connects, or is connected, to an address.
@@ -52,9 +54,11 @@ pub(super) fn connect(
     open: OpenSocket<'_>,
 ) -> Result<Candidate, Failure> {
     let waiting = interleave(addresses);
-    let preferred = waiting.front().copied();
+    let (preferred, is_only) = (waiting.front().copied(), waiting.len() == 1);
+    tracing::debug!(addresses = waiting.len(), "connects to all, a little apart");
     let (running, next_start) = (Vec::new(), Instant::now());
-    let mut race = Race { attempt, open, waiting, running, next_start, preferred, failure: None };
+    let mut race =
+        Race { attempt, open, waiting, running, next_start, preferred, failure: None, is_only };
     loop {
         if let Some(connected) = race.start_due()? {
             return Ok(connected);
@@ -92,8 +96,9 @@ impl Race<'_> {
             }
             Err(failure) => return Err(failure),
         };
-        (self.attempt.emit)(ConnectEvent::Socket(address));
-        (self.attempt.emit)(ConnectEvent::Connecting(address));
+        let waiting = self.waiting.len();
+        tracing::debug!(%address, waiting, running = self.running.len(), "connects");
+        (self.attempt.emit)(ConnectEvent::Connecting(address.into()));
         self.next_start = Instant::now() + ATTEMPT_DELAY;
         let begun = socket.set_nonblocking(true).and_then(|()| start_connect(&socket, &address));
         match begun {
@@ -162,7 +167,8 @@ impl Race<'_> {
         };
         match ready {
             Ok(()) => {
-                (self.attempt.emit)(ConnectEvent::Connected(*address));
+                tracing::debug!(%address, abandoned = self.running.len(), "is connected first");
+                (self.attempt.emit)(ConnectEvent::Connected((*address).into()));
                 Some(candidate)
             }
             Err(e) => {
@@ -174,8 +180,11 @@ impl Race<'_> {
 
     fn failed(&mut self, address: SocketAddr, failure: Failure) {
         let failure = with_zone_hint(failure, &address);
-        (self.attempt.emit)(ConnectEvent::Failed(address, failure.cause()));
-        tracing::debug!(%address, %failure, "attempt failed");
+        let reason = failure.reason().filter(|_| !self.is_only);
+        let cause =
+            reason.map_or(failure.cause(), |reason| format!("{}; {reason}", failure.cause()));
+        (self.attempt.emit)(ConnectEvent::Failed(address.into(), cause));
+        tracing::debug!(%address, cause = failure.cause(), "failed, the next is due");
         self.next_start = Instant::now();
         if self.failure.is_none() || self.preferred == Some(address) {
             self.failure = Some(failure);

@@ -6,15 +6,16 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use socket2::Socket;
 
 use super::address::{Address, with_zone_hint};
+use super::connect_event::{ConnectEvent, OnConnectEvent};
 use super::endpoint::parse_host;
+use super::name_lookup::NameLookup;
 use super::socket::SocketOptions;
 use super::socket_file::SocketFileGuard;
 use crate::error::{ExitCode, Failure, Phase};
-use crate::resolver;
 use crate::resolver::{Deadline, Family};
 
 /// Where to listen, and how.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ListenOptions<'a> {
     /// An address or name; empty, `*` and `::` are every interface of both families.
     pub host: String,
@@ -26,6 +27,8 @@ pub struct ListenOptions<'a> {
     pub options: SocketOptions,
     /// The deadline for resolving the host.
     pub deadline: Deadline<'a>,
+    /// Receives the steps.
+    pub emit: OnConnectEvent<'a>,
 }
 
 /// A listening socket and its address.
@@ -65,6 +68,7 @@ impl ListenOptions<'_> {
         let socket = self.bind_first(Proto::Tcp)?;
         let failed = |e| Failure::new(Phase::Listen, self, e);
         socket.listen(backlog).map_err(|e| self.with_hints(failed(e)))?;
+        (self.emit)(ConnectEvent::Listening(backlog));
         socket.set_nonblocking(true).map_err(failed)?;
         let local = socket.local_addr().map_err(failed)?;
         Ok(Listener { socket, local: Address::from(&local), socket_file: None })
@@ -81,7 +85,10 @@ impl ListenOptions<'_> {
         for address in self.addresses(proto)? {
             match self.bind(proto, &address) {
                 Ok(socket) => return Ok(socket),
-                Err(failure) => first_failure = first_failure.or(Some(failure)),
+                Err(failure) => {
+                    tracing::debug!(%address, cause = failure.cause(), "cannot be bound, the next is due");
+                    first_failure = first_failure.or(Some(failure));
+                }
             }
         }
         Err(first_failure
@@ -89,16 +96,16 @@ impl ListenOptions<'_> {
     }
 
     fn addresses(&self, proto: Proto) -> Result<Vec<SocketAddr>, Failure> {
-        let port = resolver::port(&self.port, if proto == Proto::Tcp { "tcp" } else { "udp" })?;
+        let ListenOptions { family, deadline, emit, .. } = *self;
+        let lookup = NameLookup { family, deadline, emit };
+        let port = lookup.port(&self.port, if proto == Proto::Tcp { "tcp" } else { "udp" })?;
         let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
         let v6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
         match (self.is_any_interface(), self.family) {
             (true, Family::Any) => Ok(vec![v6, v4]),
             (true, Family::V4) => Ok(vec![v4]),
             (true, Family::V6) => Ok(vec![v6]),
-            (false, family) => {
-                resolver::addresses(parse_host(&self.host)?, port, family, self.deadline)
-            }
+            (false, _) => lookup.addresses(parse_host(&self.host)?, port),
         }
     }
 
@@ -108,15 +115,17 @@ impl ListenOptions<'_> {
     }
 
     fn bind(&self, proto: Proto, address: &SocketAddr) -> Result<Socket, Failure> {
-        let opened = match proto {
-            Proto::Tcp => self.options.tcp_socket(address),
-            Proto::Udp => self.options.udp_socket(address),
+        let (opened, kind) = match proto {
+            Proto::Tcp => (self.options.tcp_socket(address), ", TCP"),
+            Proto::Udp => (self.options.udp_socket(address), ", UDP"),
         };
         let socket = opened.map_err(|failure| failure.with_code(ExitCode::Bind))?;
+        (self.emit)(ConnectEvent::socket(address, kind));
         self.prepare(&socket, proto, address)
             .and_then(|()| socket.bind(&(*address).into()))
             .map_err(|e| self.with_hints(Failure::new(Phase::Bind, address, e)))
             .map_err(|failure| with_zone_hint(failure, address))?;
+        (self.emit)(ConnectEvent::Bound(address.to_string()));
         Ok(socket)
     }
 
@@ -125,6 +134,7 @@ impl ListenOptions<'_> {
             // Allows to bind while connections of an earlier run are in TIME_WAIT, and several
             // members of a multicast group on one machine.
             socket.set_reuse_address(true)?;
+            (self.emit)(ConnectEvent::ReuseAddress);
         }
         if address.is_ipv6() {
             let both = self.is_any_interface() && self.family == Family::Any;
@@ -162,7 +172,8 @@ mod tests {
 
     fn bind(host: &str, port: &str, family: Family) -> ListenOptions<'static> {
         let (options, deadline) = (SocketOptions::default(), Deadline::default());
-        ListenOptions { host: host.into(), port: port.into(), family, options, deadline }
+        let (host, port) = (host.into(), port.into());
+        ListenOptions { host, port, family, options, deadline, emit: &|_| () }
     }
 
     #[test]

@@ -14,6 +14,8 @@ mod happy_eyeballs;
 pub mod layer;
 pub mod listen;
 pub mod memory;
+pub mod name_lookup;
+mod observed_stream;
 mod peer_credentials;
 pub mod port_owner;
 pub mod proxy;
@@ -23,6 +25,7 @@ pub mod socket_file;
 pub mod stdio;
 pub mod stdout;
 pub mod stream;
+pub mod stream_observer;
 mod tcp_info;
 #[cfg(feature = "tls")]
 pub mod tls;

@@ -64,6 +64,8 @@ impl<'a> RetryState<'a> {
             return Err(failure);
         }
         self.done += 1;
+        let delay = self.retry.delay.as_secs_f64();
+        tracing::debug!(retry = self.done, of = self.retry.times, delay, "will be retried");
         (self.emit)(ConnectEvent::Layer(failure.to_string()));
         (self.emit)(ConnectEvent::Retrying(self.done, self.retry.delay));
         let cancelled = |reason| Failure::shutdown(Phase::Connect, &failure.target, reason);

@@ -15,6 +15,7 @@ use super::address::Address;
 pub use super::connection_handle::{ConnectionHandle, TRUNCATION_HINT};
 pub use super::peer_credentials::PeerCredentials;
 use super::peer_credentials::credentials;
+use super::stream_observer::Observation;
 use crate::shutdown::ShutdownReason;
 
 /// The half that receives.
@@ -29,6 +30,11 @@ pub trait Reader: Read + Send {
     /// a file that ends before it was truncated meanwhile.
     fn end_offset(&self) -> Option<u64> {
         None
+    }
+
+    /// What an observer needs of this half: the kernel must not move bytes that it has to see.
+    fn observation(&self) -> Observation {
+        Observation::None
     }
 
     /// As `read`, for bytes that are discarded: at most the length of `scratch`, whose contents are
@@ -55,6 +61,16 @@ pub trait Writer: Write + Send {
     /// As [`Reader::raw`], for the other direction.
     fn raw(&self) -> Option<BorrowedFd<'_>> {
         None
+    }
+
+    /// As [`Reader::observation`].
+    fn observation(&self) -> Observation {
+        Observation::None
+    }
+
+    /// Called when sendfile(2) has sent `bytes` bytes of a file, from `offset` on.
+    fn on_sendfile(&self, offset: u64, bytes: usize) {
+        let _ = (offset, bytes);
     }
 }
 

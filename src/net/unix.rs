@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::address::Address;
+use super::connect_event::{ConnectEvent, OnConnectEvent};
 use super::listen::Listener;
 use super::socket_file;
 use super::stream::Stream;
@@ -88,29 +89,44 @@ pub struct BoundSocket {
 ///
 /// Fails at [`Phase::Bind`] with 45: the path is occupied or too long, or its directory is not
 /// writable.
-pub fn bind(name: &UnixAddress, kind: Type, mode: u32) -> Result<BoundSocket, Failure> {
+pub fn bind(
+    name: &UnixAddress,
+    kind: Type,
+    mode: u32,
+    emit: OnConnectEvent<'_>,
+) -> Result<BoundSocket, Failure> {
     let failed = |e: io::Error| Failure::new(Phase::Bind, name, e);
     let address = name.address().map_err(failed)?;
     let socket = Socket::new(Domain::UNIX, kind, None)
         .map_err(|e| Failure::new(Phase::Socket, name, e).with_code(ExitCode::Bind))?;
+    let is_stream = kind == Type::STREAM;
+    emit(ConnectEvent::Socket(if is_stream { "Unix, stream" } else { "Unix, datagram" }.into()));
     let socket_file = match name {
         UnixAddress::Abstract(_) => socket.bind(&address).map(|()| None),
         UnixAddress::Path(path) => socket_file::bind(path, &socket, &address, mode).map(Some),
     };
-    Ok(BoundSocket { socket, socket_file: socket_file.map_err(failed)? })
+    let socket_file = socket_file.map_err(failed)?;
+    emit(ConnectEvent::Bound(name.to_string()));
+    Ok(BoundSocket { socket, socket_file })
 }
 
 /// Listens on a stream socket at `name`; fails as [`bind`] does, or at [`Phase::Listen`].
-pub fn listen(name: &UnixAddress, mode: u32, backlog: i32) -> Result<Listener, Failure> {
+pub fn listen(
+    name: &UnixAddress,
+    mode: u32,
+    backlog: i32,
+    emit: OnConnectEvent<'_>,
+) -> Result<Listener, Failure> {
     let _lock = match name {
         UnixAddress::Path(path) => {
             socket_file::lock_directory(path).map_err(|e| Failure::new(Phase::Bind, name, e))?
         }
         UnixAddress::Abstract(_) => None,
     };
-    let BoundSocket { socket, socket_file } = bind(name, Type::STREAM, mode)?;
+    let BoundSocket { socket, socket_file } = bind(name, Type::STREAM, mode, emit)?;
     let failed = |e| Failure::new(Phase::Listen, name, e);
     socket.listen(backlog).map_err(failed)?;
+    emit(ConnectEvent::Listening(backlog));
     socket.set_nonblocking(true).map_err(failed)?;
     let local = socket.local_addr().map_err(failed)?;
     Ok(Listener { local: Address::from(&local), socket, socket_file })
@@ -123,6 +139,7 @@ pub fn dial(
     name: &UnixAddress,
     timeout: Option<Duration>,
     shutdown: &Shutdown,
+    emit: OnConnectEvent<'_>,
 ) -> Result<Stream, Failure> {
     let failed = |e: io::Error| match e.raw_os_error() {
         Some(libc::EPROTOTYPE) => Failure::new(Phase::Connect, name, e).with_hint(
@@ -133,6 +150,8 @@ pub fn dial(
     let address = name.address().map_err(failed)?;
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)
         .map_err(|e| Failure::new(Phase::Socket, name, e))?;
+    emit(ConnectEvent::Socket("Unix".into()));
+    emit(ConnectEvent::Connecting(Address::from(&address)));
     socket.set_nonblocking(true).map_err(failed)?;
     let timeout_at = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     let deadline = earliest(timeout_at, shutdown.deadline());
@@ -149,6 +168,7 @@ pub fn dial(
             return Err(Failure::timeout(Phase::Connect, name, timeout.unwrap_or_default()));
         }
     }
+    emit(ConnectEvent::Connected(Address::from(&address)));
     socket.set_nonblocking(false).map_err(failed)?;
     Stream::from_socket(socket).map_err(failed)
 }
@@ -170,7 +190,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (path, name) = name(&directory);
         drop(UnixListener::bind(&path).unwrap());
-        let listener = listen(&name, 0o600, 5).unwrap();
+        let listener = listen(&name, 0o600, 5, &|_| ()).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         drop(listener);
         assert!(!path.exists());
@@ -181,12 +201,12 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (path, name) = name(&directory);
         let live = UnixListener::bind(&path).unwrap();
-        assert_eq!(listen(&name, 0o600, 5).unwrap_err().code, ExitCode::Bind);
+        assert_eq!(listen(&name, 0o600, 5, &|_| ()).unwrap_err().code, ExitCode::Bind);
         assert!(path.exists());
         drop(live);
         fs::remove_file(&path).unwrap();
         fs::write(&path, "precious").unwrap();
-        assert_eq!(listen(&name, 0o600, 5).unwrap_err().code, ExitCode::Bind);
+        assert_eq!(listen(&name, 0o600, 5, &|_| ()).unwrap_err().code, ExitCode::Bind);
         assert_eq!(fs::read(&path).unwrap(), b"precious");
     }
 
@@ -194,7 +214,7 @@ mod tests {
     fn file_of_another_process_is_not_removed() {
         let directory = tempfile::tempdir().unwrap();
         let (path, name) = name(&directory);
-        let listener = listen(&name, 0o666, 5).unwrap();
+        let listener = listen(&name, 0o666, 5, &|_| ()).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o666);
         fs::remove_file(&path).unwrap();
         fs::write(&path, "foreign").unwrap();

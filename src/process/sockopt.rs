@@ -4,10 +4,12 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
+use socket2::Domain;
+
 /// Enables ICMP errors with the address that they concern (ip(7), `IP_RECVERR`). A socket of both
 /// families reports both kinds.
-pub fn receive_icmp_errors(fd: BorrowedFd<'_>, v6: bool) -> io::Result<()> {
-    if v6 {
+pub fn receive_icmp_errors(fd: BorrowedFd<'_>, domain: Domain) -> io::Result<()> {
+    if domain == Domain::IPV6 {
         set(fd, libc::IPPROTO_IPV6, libc::IPV6_RECVERR, 1)?;
     }
     set(fd, libc::IPPROTO_IP, libc::IP_RECVERR, 1)

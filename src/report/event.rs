@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::check::CheckReport;
 use super::datagram_stats::{Ping, Totals};
+use super::excerpt::Excerpt;
 use super::lookup::LookupReport;
 use crate::error::Failure;
 use crate::net::stream::{ConnectionInfo, EndedBy, PeerCredentials};
@@ -39,6 +40,27 @@ pub enum Event {
         #[serde(skip)]
         peer: Option<String>,
     },
+    /// Bytes were sent (`-vv`).
+    Sent(Transfer),
+    /// Bytes were received (`-vv`).
+    Received(Transfer),
+    /// One side has ended its stream (`-vv`).
+    EndOfStream {
+        /// The connection.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        conn: Option<u64>,
+        /// The peer's address.
+        peer: String,
+        /// Which side.
+        by: Side,
+    },
+    /// An HTTP request is about to be sent (`-vv`).
+    Request {
+        /// The connection.
+        conn: u64,
+        /// Its lines, without credentials.
+        lines: Vec<String>,
+    },
     /// A connection was closed.
     Closed(Closed),
     /// The statistics of a client's connection (`--stats`).
@@ -51,6 +73,9 @@ pub enum Event {
         peer: String,
         /// Length of its payload, in bytes.
         bytes: usize,
+        /// Its beginning (`-vv`).
+        #[serde(skip_serializing_if = "Option::is_none")]
+        data: Option<Excerpt>,
     },
     /// A datagram server has ended.
     Totals(Totals),
@@ -80,10 +105,13 @@ pub enum Event {
     Resolved(Box<LookupReport>),
     /// The result of one target of `check`, which is printed on stdout.
     Checked(Box<CheckReport>),
-    /// A step, for `-v`.
+    /// A step, for `-v` or `-vv`.
     Step {
         /// One line.
         message: String,
+        /// From which level on it is logged; not in JSON.
+        #[serde(skip)]
+        level: Level,
     },
 }
 
@@ -101,6 +129,9 @@ pub struct ErrorEvent {
     pub cause: String,
     /// The exit code it has, or would have had if it had ended the run.
     pub code: u8,
+    /// The system call that failed, and what usually causes it (`-v`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
@@ -121,6 +152,9 @@ pub struct Endpoints {
     /// The name in the peer's verified certificate (TLS).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer_name: Option<String>,
+    /// The descriptor and the thread of an accepted connection, for `-v`; not in JSON.
+    #[serde(skip)]
+    pub resources: Option<String>,
 }
 
 impl Endpoints {
@@ -132,7 +166,41 @@ impl Endpoints {
             peer: info.peer.to_string(),
             credentials: info.credentials,
             peer_name: info.peer_name.clone(),
+            resources: None,
         }
+    }
+}
+
+/// Bytes of one call, or of the calls of a second.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Transfer {
+    /// The connection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conn: Option<u64>,
+    /// The peer's address.
+    pub peer: String,
+    /// So many bytes.
+    pub bytes: u64,
+    /// Of so many that were to be sent, where the call took fewer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub of: Option<u64>,
+    /// The calls, where they are several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calls: Option<u64>,
+    /// `sendfile`, for bytes that stayed in the kernel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<&'static str>,
+    /// The offset in the file, of `sendfile`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offset: Option<u64>,
+    /// The first bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<Excerpt>,
+}
+
+impl Serialize for Excerpt {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
     }
 }
 
@@ -203,6 +271,9 @@ pub struct ResponseHead {
     pub reason: String,
     /// Names and values, in the order received.
     pub fields: Vec<(String, String)>,
+    /// Whether its lines are marked with `<` (`-vv`); not in JSON.
+    #[serde(skip)]
+    pub is_marked: bool,
 }
 
 /// The phases of an HTTP transfer over all its redirects, in milliseconds.
@@ -268,6 +339,7 @@ impl Event {
             target: failure.target.clone(),
             cause: failure.cause(),
             code: failure.code.number(),
+            reason: None,
             hint: failure.hint.clone(),
         })
     }
@@ -289,7 +361,11 @@ impl Event {
             | Event::Checked(_)
             | Event::Datagram { .. }
             | Event::Ping(_) => Level::Detail,
-            Event::Step { .. } => Level::Step,
+            Event::Sent(_)
+            | Event::Received(_)
+            | Event::EndOfStream { .. }
+            | Event::Request { .. } => Level::Traffic,
+            Event::Step { level, .. } => *level,
         }
     }
 }
@@ -305,4 +381,6 @@ pub enum Level {
     Detail,
     /// Under `-v`.
     Step,
+    /// Under `-vv`.
+    Traffic,
 }

@@ -23,6 +23,8 @@ pub struct LineWriter {
     is_stuck: bool,
     dropped: u64,
     has_failed: bool,
+    /// The line that has been begun, without its end.
+    begun: String,
 }
 
 #[derive(Debug)]
@@ -42,12 +44,24 @@ enum WriteOutcome {
 impl LineWriter {
     /// Writes to stderr.
     pub fn stderr() -> LineWriter {
-        LineWriter { out: Out::Stderr, is_stuck: false, dropped: 0, has_failed: false }
+        LineWriter::new(Out::Stderr)
     }
 
     /// Writes to the file called `name` (`--events`).
     pub fn file(file: File, name: String) -> LineWriter {
-        LineWriter { out: Out::File(file, name), is_stuck: false, dropped: 0, has_failed: false }
+        LineWriter::new(Out::File(file, name))
+    }
+
+    fn new(out: Out) -> LineWriter {
+        let begun = String::new();
+        LineWriter { out, is_stuck: false, dropped: 0, has_failed: false, begun }
+    }
+
+    /// Writes the beginning of a line: [`LineWriter::line`] completes it, or starts a new one.
+    pub fn begin(&mut self, text: &str) {
+        if matches!(self.write(text.as_bytes()), WriteOutcome::Complete) {
+            self.begun = text.to_string();
+        }
     }
 
     /// Writes `text` and a line end, or drops both when the reader is stuck.
@@ -63,7 +77,12 @@ impl LineWriter {
             self.write(lost.as_bytes());
             self.dropped = 0;
         }
-        let line = [text, "\n"].concat();
+        let begun = std::mem::take(&mut self.begun);
+        let (line_end, rest) = match text.strip_prefix(&*begun) {
+            Some(rest) => ("", rest),
+            None => ("\n", text),
+        };
+        let line = [line_end, rest, "\n"].concat();
         match self.write(line.as_bytes()) {
             WriteOutcome::Complete => Ok(()),
             WriteOutcome::Stuck => {

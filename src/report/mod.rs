@@ -8,6 +8,7 @@ pub mod context;
 pub mod datagram_stats;
 pub mod escape;
 pub mod event;
+pub mod excerpt;
 pub mod hexdump;
 pub mod json;
 pub mod line_writer;
@@ -17,15 +18,17 @@ pub mod progress;
 pub mod sparkline;
 pub mod terminal_text;
 pub mod text;
+pub mod traffic;
 
 use std::fs::File;
 use std::io::IsTerminal;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::error::{ExitCode, Failure};
-use crate::net::address::Address;
 use crate::net::connect_event::ConnectEvent;
+use escape::escape;
 use event::{Event, Level};
 use line_writer::LineWriter;
 use netcat::NetcatWords;
@@ -40,6 +43,8 @@ pub enum Verbosity {
     Normal,
     /// `-v`: each step.
     Verbose,
+    /// `-vv`: what crosses the network.
+    Traffic,
 }
 
 /// When lines have color.
@@ -147,7 +152,7 @@ impl Report {
     /// Writes an event to the events file only, where the command prints it on stdout itself.
     pub fn emit_to_file(&self, event: &Event) {
         if let Some(events) = &self.0.events
-            && (event.level() < Level::Step || self.is_verbose())
+            && (event.level() < Level::Step || self.prints(event.level()))
         {
             let written = lock(events).line(&json::line(event));
             if let Err(failure) = written {
@@ -190,7 +195,11 @@ impl Report {
 
     /// Logs a failure: of connection `conn` of a server, or of the run.
     pub fn failure(&self, conn: Option<u64>, failure: &Failure) {
-        self.emit(&Event::failure(conn, failure));
+        let mut event = Event::failure(conn, failure);
+        if let Event::Error(event) = &mut event {
+            event.reason = failure.reason().filter(|_| self.is_verbose());
+        }
+        self.emit(&event);
     }
 
     /// Logs a warning.
@@ -200,36 +209,53 @@ impl Report {
 
     /// Logs a step, under `-v`; `message` is called only then.
     pub fn step<M: Into<String>>(&self, message: impl FnOnce() -> M) {
-        if self.is_verbose() {
-            self.emit(&Event::Step { message: message().into() });
+        self.step_at(Level::Step, message);
+    }
+
+    /// Logs a step where `level` is logged; `message` is called only then.
+    pub fn step_at<M: Into<String>>(&self, level: Level, message: impl FnOnce() -> M) {
+        if self.prints(level) {
+            self.emit(&Event::Step { message: message().into(), level });
         }
     }
 
-    /// Logs a step of connecting, or a warning.
+    /// Logs a step of connecting or listening, or a warning. On a terminal the line of a step that
+    /// takes long is begun first.
     pub fn on_connect_event(&self, event: ConnectEvent) {
         match (event, self.netcat_words()) {
-            (ConnectEvent::Failed(address, cause), Some(words)) => {
-                let line = words.connect_failed(address, &cause);
-                line.into_iter().for_each(|line| self.print_line(line));
-            }
             (ConnectEvent::Warning(why), _) => self.warn(None, why),
+            (event, Some(words)) => {
+                words.connect_line(&event).into_iter().for_each(|line| self.print_line(line));
+            }
+            (ConnectEvent::Numeric, _) => {}
+            (event, _) if event.is_beginning() => self.begin_step(&event),
             (event, _) => self.step(|| event.to_string()),
         }
     }
 
-    /// Logs that datagrams are sent to `address`, under `-v`.
-    pub fn datagram_target(&self, address: &Address) {
-        match (self.netcat_words(), address.inet()) {
-            (Some(words), Some(address)) if words.verbose => {
-                self.print_line(words.succeeded(address));
-            }
-            _ => self.step(|| format!("Writing to {address}")),
+    /// Writes the beginning of a line to a terminal that shows nothing else meanwhile.
+    fn begin_step(&self, event: &ConnectEvent) {
+        let is_alone = self.0.verbosity >= Verbosity::Verbose && self.can_draw();
+        if is_alone && lock(&self.0.line_printer).is_none() {
+            lock(&self.0.log).begin(&escape(&event.to_string()));
+        }
+    }
+
+    /// Logs the pause before the first byte is sent, if there is one.
+    pub fn log_delay(&self, delay: Duration) {
+        if !delay.is_zero() {
+            self.step(|| format!("Waiting {} before sending", text::duration(delay)));
         }
     }
 
     /// Whether `-v` was given.
     pub fn is_verbose(&self) -> bool {
         self.0.verbosity >= Verbosity::Verbose
+    }
+
+    /// Whether `-vv` was given.
+    pub fn shows_traffic(&self) -> bool {
+        self.0.verbosity >= Verbosity::Traffic
     }
 
     /// Whether `-q` was given.
@@ -259,6 +285,7 @@ impl Report {
             Level::Normal => Verbosity::Normal,
             Level::Detail if self.0.json => Verbosity::Normal,
             Level::Detail | Level::Step => Verbosity::Verbose,
+            Level::Traffic => Verbosity::Traffic,
         };
         self.0.verbosity >= needed
     }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::escape::escape;
 use super::event::{ErrorEvent, Event, Side};
 use crate::error::{ExitCode, Phase};
+use crate::net::connect_event::ConnectEvent;
 use crate::resolver::{getaddrinfo, run_with_deadline, service_name};
 
 /// How long a name is looked up for an address that is printed.
@@ -51,8 +52,19 @@ impl NetcatWords {
         }
     }
 
-    /// The line of an address that failed.
-    pub fn connect_failed(&self, address: SocketAddr, cause: &str) -> Option<String> {
+    /// The line of a step of connecting.
+    pub fn connect_line(&self, event: &ConnectEvent) -> Option<String> {
+        match event {
+            ConnectEvent::Failed(address, cause) => self.connect_failed(address.inet()?, cause),
+            // A connection has an event of its own.
+            ConnectEvent::Connected(address) if self.verbose && self.protocol == "udp" => {
+                Some(self.succeeded(address.inet()?))
+            }
+            _ => None,
+        }
+    }
+
+    fn connect_failed(&self, address: SocketAddr, cause: &str) -> Option<String> {
         self.has_failed.store(true, Ordering::Relaxed);
         self.verbose.then(|| {
             let Self { protocol, .. } = self;
@@ -75,8 +87,7 @@ impl NetcatWords {
         }
     }
 
-    /// The line of an address that accepts connections, or gets datagrams.
-    pub fn succeeded(&self, peer: SocketAddr) -> String {
+    fn succeeded(&self, peer: SocketAddr) -> String {
         let Self { numeric, protocol, .. } = self;
         let (host, port) = (self.host_with_address(peer), peer.port());
         let service = (!numeric).then(|| service_name(port, protocol)).flatten();

@@ -1,9 +1,12 @@
 //! Events as lines of text.
 
+use std::time::Duration;
+
 use super::escape::{escape, escape_keep_backslash};
 use super::event::{
-    Closed, Endpoints, ErrorEvent, Event, ResponseHead, Role, Side, Stats, Timings,
+    Closed, Endpoints, ErrorEvent, Event, ResponseHead, Role, Side, Stats, Timings, Transfer,
 };
+use super::excerpt::{Excerpt, byte_count, group_digits};
 use super::lookup::LookupReport;
 
 /// Whether lines have color.
@@ -32,12 +35,28 @@ pub fn line(event: &Event, palette: Palette) -> String {
             format!("Waiting for {awaited} on {}...", escape(local))
         }
         Event::Certificate { sha256 } => format!("Certificate's SHA-256: {sha256}"),
-        Event::Accepted(ends) => format!("Accept new connection from {}...", escape(&ends.peer)),
+        Event::Accepted(ends) => accepted(ends),
         Event::Connected(ends) => connected(ends),
         Event::HalfClosed { by, peer, .. } => half_closed(*by, peer.as_deref()),
         Event::Closed(event) => closed(event),
-        Event::Datagram { peer, bytes, .. } => {
-            format!("Got data from {} ({bytes} bytes)", escape(peer))
+        Event::Datagram { peer, bytes, data, .. } => {
+            format!("Got data from {} ({bytes} bytes){}", escape(peer), quoted(data.as_ref()))
+        }
+        Event::Sent(transfer) => sent(transfer),
+        Event::Received(transfer) => format!(
+            "Received {} from {}{}{}",
+            byte_count(transfer.bytes),
+            escape(&transfer.peer),
+            calls(transfer),
+            quoted(transfer.data.as_ref())
+        ),
+        Event::EndOfStream { peer, by, .. } => match by {
+            Side::Local => format!("Sent end of stream to {}", escape(peer)),
+            Side::Peer => format!("Received end of stream from {}", escape(peer)),
+        },
+        Event::Request { lines, .. } => {
+            let lines = lines.iter().map(|line| format!("> {}", escape(line)));
+            lines.collect::<Vec<_>>().join("\n")
         }
         Event::Totals(totals) => totals.line(),
         Event::Ping(ping) => ping.lines(),
@@ -50,14 +69,19 @@ pub fn line(event: &Event, palette: Palette) -> String {
         Event::Error(event) => error(event, palette),
         Event::Resolved(answer) => rows(answer),
         Event::Checked(report) => report.line(),
-        Event::Step { message } | Event::Log { message } => escape(message).into_owned(),
+        Event::Step { message, .. } | Event::Log { message } => escape(message).into_owned(),
     }
 }
 
 fn response_head(head: &ResponseHead) -> String {
     let first = format!("{} {} {}", head.version, head.status, escape(&head.reason));
     let fields = head.fields.iter().map(|(name, value)| format!("{name}: {}\n", escape(value)));
-    format!("{}\n{}", first.trim_end(), fields.collect::<String>())
+    let text = format!("{}\n{}", first.trim_end(), fields.collect::<String>());
+    if head.is_marked {
+        text.lines().map(|line| format!("< {line}")).collect::<Vec<_>>().join("\n")
+    } else {
+        text
+    }
 }
 
 fn timings(t: &Timings) -> String {
@@ -79,6 +103,49 @@ fn half_closed(by: Side, peer: Option<&str>) -> String {
         (Side::Local, Some(peer)) => format!("Half-closed: we send no more to {peer}."),
         (Side::Peer, None) => "Half-closed: the peer sends no more.".to_string(),
         (Side::Peer, Some(peer)) => format!("Half-closed: {peer} sends no more."),
+    }
+}
+
+fn sent(transfer: &Transfer) -> String {
+    let peer = escape(&transfer.peer);
+    let bytes = byte_count(transfer.bytes);
+    match (transfer.offset, transfer.of) {
+        (Some(offset), _) => {
+            format!("Sending the file from byte {}, {bytes} (sendfile)", group_digits(offset))
+        }
+        (_, Some(of)) => {
+            let bytes = group_digits(transfer.bytes);
+            let data = quoted(transfer.data.as_ref());
+            format!("Sent {bytes} of {} to {peer}{data}", byte_count(of))
+        }
+        _ => {
+            let data = quoted(transfer.data.as_ref());
+            format!("Sent {bytes} to {peer}{}{data}", calls(transfer))
+        }
+    }
+}
+
+/// How many calls, for those of a second.
+fn calls(transfer: &Transfer) -> String {
+    let calls = transfer.calls.map(|calls| format!(" in {} calls", group_digits(calls)));
+    calls.unwrap_or_default()
+}
+
+/// The beginning of the bytes, after a colon.
+pub fn quoted(data: Option<&Excerpt>) -> String {
+    data.map(|data| format!(": {}", data.quoted())).unwrap_or_default()
+}
+
+fn accepted(ends: &Endpoints) -> String {
+    let resources = ends.resources.as_ref().map(|these| format!(" ({these})")).unwrap_or_default();
+    format!("Accept new connection from {}...{resources}", escape(&ends.peer))
+}
+
+/// A duration as a number and its unit, `10 s` or `250 ms`.
+pub fn duration(duration: Duration) -> String {
+    match duration.as_secs_f64() {
+        seconds @ 1.0.. => format!("{seconds} s"),
+        seconds => format!("{} ms", seconds * 1e3),
     }
 }
 
@@ -120,8 +187,11 @@ fn error(event: &ErrorEvent, palette: Palette) -> String {
         "" => event.phase.to_string(),
         target => format!("{} {}", event.phase, escape_keep_backslash(target)),
     };
+    let reason = event.reason.as_ref().map(|reason| format!("\nreason: {reason}"));
+    let reason = reason.unwrap_or_default();
     let hint = event.hint.as_ref().map(|hint| format!("\nhint: {}", escape_keep_backslash(hint)));
-    format!("{name} {step}: {}{}", escape_keep_backslash(&event.cause), hint.unwrap_or_default())
+    let cause = escape_keep_backslash(&event.cause);
+    format!("{name} {step}: {cause}{reason}{}", hint.unwrap_or_default())
 }
 
 #[cfg(test)]

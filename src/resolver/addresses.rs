@@ -23,17 +23,28 @@ pub fn addresses<'a>(
 ) -> Result<Vec<SocketAddr>, Failure> {
     let deadline = deadline.into();
     let mut found = match getaddrinfo::numeric(host, family)? {
-        Some(found) => found,
+        Some(found) => {
+            tracing::trace!(host, "is an address");
+            found
+        }
         None if !deadline.has_passed() && is_local(host, family) => {
+            tracing::debug!(host, "is a local name, which needs no query");
             getaddrinfo::addresses(host, family)?
         }
         None => {
+            tracing::debug!(host, "is looked up on a thread of its own");
             let name = host.to_string();
             run_with_deadline(host, deadline, move || getaddrinfo::addresses(&name, family))??
         }
     };
+    tracing::debug!(host, addresses = found.len(), "is resolved");
     found.iter_mut().for_each(|address| address.set_port(port));
     Ok(found)
+}
+
+/// Whether `host` is an address in one of its numeric forms, which needs no lookup.
+pub fn is_address(host: &str) -> bool {
+    matches!(getaddrinfo::numeric(host, Family::Any), Ok(Some(_)))
 }
 
 /// Whether the addresses of `host` are known without a query: a name under `localhost`, or one of

@@ -15,7 +15,7 @@ pub mod hosts_file;
 mod localhost;
 mod services;
 
-pub use addresses::addresses;
+pub use addresses::{addresses, is_address};
 pub use blocking::{Deadline, STACK_SIZE, run_with_deadline};
 pub use family::Family;
 pub use localhost::is_localhost;

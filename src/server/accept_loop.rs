@@ -162,6 +162,10 @@ impl AcceptLoop {
         let quota = Quota { concurrent, total: self.limits.max_accepts };
         loop {
             // While the quota is full, connections wait in the backlog.
+            if self.connections.capacity(&quota) == Capacity::Full {
+                let limit = self.limits.max_conns;
+                tracing::debug!(limit, "no capacity: connections wait in the backlog");
+            }
             let waited = self.connections.wait_for_capacity(&quota, shutdown);
             if self.connections.capacity(&quota) == Capacity::Exhausted {
                 return Ok(None);
@@ -222,7 +226,10 @@ impl AcceptLoop {
         let peer = Address::from(peer);
         let per_ip = match self.check_access(&peer) {
             Ok(permit) => permit,
-            Err(why) => return self.handler.on_rejected(&peer, &why),
+            Err(why) => {
+                tracing::debug!(%peer, why, "rejected by a rule or limit");
+                return self.handler.on_rejected(&peer, &why);
+            }
         };
         self.conn += 1;
         let conn = self.conn;
@@ -233,6 +240,7 @@ impl AcceptLoop {
                 return self.report_lost(&peer, e);
             }
         };
+        tracing::debug!(conn, %peer, "accepted, is given to a thread");
         let handle = stream.handle.clone();
         let tracked = self.connections.track(conn, handle.clone());
         self.count_accepted(conn);
@@ -287,6 +295,10 @@ fn drain(
 ) -> ServeOutcome {
     let is_deadline = reason == ShutdownReason::Deadline;
     let grace = if is_deadline { Duration::ZERO } else { limits.grace };
+    tracing::debug!(
+        grace = grace.as_secs_f64(),
+        "shutdown: idle connections are closed, others may finish"
+    );
     let is_urgent = || shutdown.deadline().is_some_and(|at| at <= Instant::now());
     ServeOutcome::Stopped(reason, connections.drain(grace, &is_urgent))
 }
@@ -322,6 +334,8 @@ impl AcceptBackoff {
         }
         self.failures += 1;
         self.pause = (self.pause * 2).clamp(MIN_PAUSE, MAX_PAUSE);
+        let pause = self.pause.as_secs_f64();
+        tracing::debug!(failures = self.failures, pause, "accept(2) fails, pauses");
         Ok(self.pause)
     }
 }

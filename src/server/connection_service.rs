@@ -1,5 +1,6 @@
 //! Serves accepted connections: handshake, service, and the events about both.
 
+use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ use crate::process::systemd;
 use crate::report::Report;
 use crate::report::context::Context;
 use crate::report::event::{Closed, Endpoints, Event, Level, Role, Side};
+use crate::report::hexdump::ServerDump;
+use crate::report::traffic::SentContent;
 use crate::service::connection::HalfCloseHook;
 use crate::service::{Connection, Service, ServiceOutcome};
 
@@ -21,8 +24,12 @@ use crate::service::{Connection, Service, ServiceOutcome};
 pub struct ConnectionService {
     /// What is done with each connection.
     pub service: Box<dyn Service>,
+    /// The hex dump of all connections.
+    pub dump: Option<ServerDump>,
     layer: Option<Arc<dyn Layer>>,
     context: Context,
+    /// The span of the command.
+    span: tracing::Span,
     /// The run has one connection only: its failure is that of the run, and is printed by it.
     is_single: bool,
     /// The most recent failure of a connection.
@@ -76,10 +83,11 @@ impl Drop for ClosedEventGuard<'_> {
 impl ConnectionHandler for ConnectionService {
     fn serve(&self, accepted: Accepted) {
         let Accepted { conn, stream, permit } = accepted;
+        let peer = &stream.info.peer;
+        let span = tracing::debug_span!(parent: &self.span, "connection", conn, %peer);
+        let _span = span.entered();
+        self.log_accepted(conn, &stream);
         let report = &self.context.report;
-        if report.is_enabled(Level::Normal) {
-            report.emit(&Event::Accepted(Endpoints::new(conn, &stream.info)));
-        }
         let handle = stream.handle.clone();
         let activity = &permit.tracked.activity;
         // Dropped before the permit: the event is emitted before the server counts the close.
@@ -90,8 +98,10 @@ impl ConnectionHandler for ConnectionService {
                     permit.tracked.count();
                 }
                 let shutdown = self.context.shutdown.clone();
+                let stream = self.observe(conn, stream);
                 let mut connection = Connection::new(conn, stream, activity.clone(), shutdown);
                 let outcome = self.run_service(&mut connection);
+                handle.observe_close();
                 closed.bytes_in = connection.bytes_in;
                 closed.bytes_out = connection.bytes_out;
                 outcome.unwrap_or_else(|failure| self.on_failure(conn, failure))
@@ -146,8 +156,9 @@ impl ConnectionService {
         layer: Option<Arc<dyn Layer>>,
         is_single: bool,
     ) -> ConnectionService {
-        let (context, failure) = (context.clone(), Mutex::new(None));
-        ConnectionService { service, layer, context, is_single, failure }
+        let (context, span) = (context.clone(), tracing::Span::current());
+        let failure = Mutex::new(None);
+        ConnectionService { service, dump: None, layer, context, span, is_single, failure }
     }
 
     /// The stream behind the layer's handshake, or the stream itself without a layer.
@@ -171,6 +182,24 @@ impl ConnectionService {
         )
     }
 
+    fn log_accepted(&self, conn: u64, stream: &Stream) {
+        let report = &self.context.report;
+        if report.is_enabled(Level::Normal) {
+            let resources = report.is_verbose().then(|| resources(stream));
+            let ends = Endpoints::new(conn, &stream.info);
+            report.emit(&Event::Accepted(Endpoints { resources, ..ends }));
+        }
+    }
+
+    /// The stream with the observers of `-vv` and `--hex`, where they are on.
+    fn observe(&self, conn: u64, stream: Stream) -> Stream {
+        let stream = self.context.report.observe(conn, stream, SentContent::Shown);
+        match &self.dump {
+            Some(dump) => dump.observe(conn, stream),
+            None => stream,
+        }
+    }
+
     /// Emits the half-closes of connection `conn`.
     fn half_close_hook(&self, conn: u64, info: &ConnectionInfo) -> HalfCloseHook {
         let (report, peer) = (self.context.report.clone(), info.peer.to_string());
@@ -188,6 +217,8 @@ impl ConnectionService {
                 Some(self.half_close_hook(connection.conn, connection.info()));
         }
         let outcome = self.service.serve(connection);
+        let (bytes_in, bytes_out) = (connection.bytes_in, connection.bytes_out);
+        tracing::debug!(bytes_in, bytes_out, failed = outcome.is_err(), "service has ended");
         if connection.saw_tls_hello && self.layer.is_none() {
             let why = "the client speaks TLS to a port without TLS (--tls)";
             report.warn(Some(connection.conn), why);
@@ -204,6 +235,9 @@ impl ConnectionService {
         let by = ended_by(&failure);
         let is_ours = by == EndedBy::Local || failure.phase == Phase::Tls;
         let line = if is_ours { ErrorLine::Print } else { ErrorLine::Omit };
+        if let (false, Some(reason)) = (is_ours, failure.reason()) {
+            self.context.report.step(|| format!("{failure}; {reason}"));
+        }
         self.record_failure(Some(conn), failure, line);
         by.into()
     }
@@ -220,6 +254,15 @@ impl ConnectionService {
     pub fn take_failure(&self) -> Option<Failure> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
+}
+
+/// The descriptor of an accepted connection, and the thread that serves it.
+fn resources(stream: &Stream) -> String {
+    let socket = stream.handle.socket().as_raw_fd();
+    #[cfg(target_os = "linux")]
+    return format!("socket {socket}, thread {}", rustix::thread::gettid());
+    #[cfg(not(target_os = "linux"))]
+    return format!("socket {socket}");
 }
 
 /// Whether the error number is caused by the peer or the network (tcp(7), ip(7)).

@@ -225,8 +225,9 @@ impl ConnectionTracker {
     }
 
     fn close_idle(&self) {
-        for entry in self.lock().values_mut() {
+        for (conn, entry) in self.lock().iter_mut() {
             if !entry.read_closed && entry.activity.is_idle() && entry.handle.is_quiescent() {
+                tracing::debug!(conn, "shutdown: is idle, its input ends");
                 entry.handle.shutdown_read();
                 entry.read_closed = true;
             }
@@ -247,6 +248,7 @@ impl ConnectionTracker {
 
     fn abort_all(&self) -> usize {
         let entries = self.lock();
+        tracing::debug!(connections = entries.len(), "shutdown: the rest is reset");
         entries.values().for_each(|entry| entry.handle.abort());
         entries.len()
     }

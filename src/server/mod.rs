@@ -18,6 +18,7 @@ use crate::process::systemd;
 use crate::report::Report;
 use crate::report::context::Context;
 use crate::report::event::Event;
+use crate::report::hexdump::ServerDump;
 use crate::service::Service;
 use crate::shutdown::ShutdownReason;
 use accept_loop::{AcceptLoop, ServeOutcome, ServerLimits};
@@ -36,6 +37,8 @@ pub struct ServerOptions {
     pub layer: Option<Arc<dyn Layer>>,
     /// Bytes of stack that the layer needs in addition to the service's.
     pub layer_stack: usize,
+    /// The hex dump of all connections.
+    pub hex: Option<ServerDump>,
 }
 
 /// Serves until the limits, a signal or a failure of the listener end it.
@@ -48,8 +51,9 @@ pub fn run(context: &Context, mut options: ServerOptions) -> Result<ExitCode, Fa
     options.limits.stack_size = options.limits.stack_size.map(|size| size + options.layer_stack);
     let is_single = options.limits.max_accepts == Some(1);
     let stack_size = options.service.stack_size() + options.layer_stack;
-    let handler =
-        Arc::new(ConnectionService::new(context, options.service, options.layer, is_single));
+    let mut handler = ConnectionService::new(context, options.service, options.layer, is_single);
+    handler.dump = options.hex;
+    let handler = Arc::new(handler);
     let local = options.listener.local.to_string();
     let accept_loop =
         AcceptLoop::new(options.listener, options.limits, stack_size, handler.clone())?;

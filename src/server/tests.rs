@@ -1,6 +1,5 @@
 //! Servers on loopback, with clients in the same process.
 
-use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
@@ -12,11 +11,11 @@ use crate::net::layer::HandshakeContext;
 use crate::net::listen::ListenOptions;
 use crate::net::socket::SocketOptions;
 use crate::net::stream::{EndedBy, Stream};
-use crate::report::{ColorWhen, ReportOptions, Verbosity};
 use crate::resolver::{Deadline, Family};
 use crate::service::echo::Echo;
 use crate::service::{Connection, ServiceOutcome};
 use crate::shutdown::Shutdown;
+use crate::test_run::TestRun;
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -36,9 +35,8 @@ fn limits() -> ServerLimits {
 /// A server that has not been started yet, and its events.
 struct Server {
     options: ServerOptions,
-    context: Context,
     address: SocketAddr,
-    dir: tempfile::TempDir,
+    run: TestRun,
 }
 
 impl Server {
@@ -49,19 +47,16 @@ impl Server {
             family: Family::Any,
             options: SocketOptions::default(),
             deadline: Deadline::from(None),
+            emit: &|_| (),
         };
         let listener = listener.listen(16).unwrap();
         let address = listener.local.inet().unwrap();
-        let dir = tempfile::tempdir().unwrap();
-        let events = File::create(dir.path().join("events")).unwrap();
-        let (verbosity, color) = (Verbosity::Quiet, ColorWhen::Never);
-        let events = Some((events, "events".into()));
-        let report =
-            Report::without_stderr(ReportOptions { verbosity, json: false, color, events });
-        let shutdown = Shutdown::new(Some(Instant::now() + TIMEOUT)).unwrap();
+        let mut run = TestRun::new();
+        run.context.shutdown = Shutdown::new(Some(Instant::now() + TIMEOUT)).unwrap();
         let service = Box::new(Echo { delay: Duration::ZERO });
-        let options = ServerOptions { listener, limits, service, layer: None, layer_stack: 0 };
-        Server { options, context: Context { report, shutdown }, address, dir }
+        let (layer, layer_stack, hex) = (None, 0, None);
+        let options = ServerOptions { listener, limits, service, layer, layer_stack, hex };
+        Server { options, address, run }
     }
 
     fn with_service(mut self, service: impl Service) -> Server {
@@ -77,10 +72,10 @@ impl Server {
 
     /// Runs the server while `clients` run; returns its result and its events.
     fn serve(self, clients: impl FnOnce(&Clients)) -> Served {
-        let Server { options, context, address, dir } = self;
-        let events = dir.path().join("events");
-        let clients_end = Clients { address, shutdown: context.shutdown.clone(), events };
+        let Server { options, address, run: test } = self;
+        let context = test.context.clone();
         let server = thread::spawn(move || run(&context, options));
+        let clients_end = Clients { address, test };
         clients(&clients_end);
         let result = server.join().unwrap();
         Served { result, events: clients_end.events() }
@@ -89,8 +84,7 @@ impl Server {
 
 struct Clients {
     address: SocketAddr,
-    shutdown: Shutdown,
-    events: std::path::PathBuf,
+    test: TestRun,
 }
 
 impl Clients {
@@ -108,7 +102,7 @@ impl Clients {
     }
 
     fn events(&self) -> String {
-        std::fs::read_to_string(&self.events).unwrap()
+        self.test.events()
     }
 
     fn wait_for_event(&self, text: &str) {
@@ -185,7 +179,7 @@ fn shutdown_closes_idle_connections_in_order() {
     for (reason, code) in [(Terminate, ExitCode::Done), (Interrupt, ExitCode::Interrupted)] {
         let served = Server::new(limits()).serve(|clients| {
             let stream = clients.served();
-            clients.shutdown.trigger(reason);
+            clients.test.context.shutdown.trigger(reason);
             assert!(is_closed(stream), "no reset");
         });
         assert_eq!(served.result.unwrap(), code);
@@ -195,7 +189,7 @@ fn shutdown_closes_idle_connections_in_order() {
 #[test]
 fn deadline_of_the_run_is_28() {
     let served = Server::new(limits()).serve(|clients| {
-        clients.shutdown.trigger(ShutdownReason::Deadline);
+        clients.test.context.shutdown.trigger(ShutdownReason::Deadline);
     });
     assert_eq!(served.code(), ExitCode::Timeout);
 }
@@ -219,7 +213,7 @@ fn connection_that_outlives_the_grace_is_reset() {
     let served = Server::new(limits).with_service(Stubborn).serve(|clients| {
         let mut stream = clients.connect();
         stream.read_exact(&mut [0]).unwrap();
-        clients.shutdown.trigger(ShutdownReason::Terminate);
+        clients.test.context.shutdown.trigger(ShutdownReason::Terminate);
         assert!(!is_closed(stream), "reset");
     });
     assert_eq!(served.result.unwrap(), ExitCode::Terminated);

@@ -57,6 +57,7 @@ impl ThreadPool {
         let has_parked = state.parked >= state.jobs.len();
         // Unlocked before the notification: the woken thread would only wait for the lock.
         drop(state);
+        tracing::trace!(reused = has_parked, "thread for a connection");
         if has_parked {
             self.shared.job_added.notify_one();
             return Ok(());

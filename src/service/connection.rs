@@ -139,6 +139,7 @@ impl Connection {
     pub fn close_gracefully(&mut self) -> Result<(), Failure> {
         let handle = &self.stream.handle;
         if handle.left_unread() {
+            tracing::debug!("close: a request has no reply, resets");
             handle.abort();
             let reason = self.shutdown.reason().unwrap_or(ShutdownReason::Terminate);
             return Err(Failure::shutdown(Phase::Receive, &self.stream.info.peer, reason));
@@ -154,6 +155,7 @@ impl Connection {
             Err(e) => return Err(Failure::new(Phase::Shutdown, &self.stream.info.peer, e)),
             Ok(()) => {}
         }
+        tracing::debug!(peer_ended = self.peer_eof, "close: our end of stream is sent");
         if !self.peer_eof {
             self.half_closed(EndedBy::Local);
             self.drain_peer();

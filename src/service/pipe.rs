@@ -123,8 +123,9 @@ impl Service for Pipe {
         let (sent, received) = (up.meter.clone(), down.meter.clone());
         let stream = connection.take_stream();
         let observer = Observer { connection, report: &self.report };
-        let duplex = Duplex { local, up, down, options };
-        let result = duplex.run(stream, &observer, &connection.shutdown);
+        let shutdown = &connection.shutdown;
+        let duplex = Duplex { local, up, down, options, observer: &observer, shutdown };
+        let result = duplex.run(stream);
         connection.bytes_in = received.total();
         connection.bytes_out = sent.total();
         result.outcome.map(|()| result.by.into())

@@ -106,26 +106,36 @@ const HTTP_AND_HELLO: Chapter = Chapter {
         .exits(18)
         .requires(Requirement::Http),
         step(
-            "A server with the hello service, for one connection:",
-            Action::Serve("sockit tcp-server --port 0 --once"),
-            &["Waiting for connection"],
+            "A server with the hello service; -v prints its steps: socket, address, queue of connections:",
+            Action::Serve("sockit tcp-server -v --port 0 --backlog 5 --once"),
+            &[
+                "Creating socket (IPv4, TCP)... done.",
+                "Setting SO_REUSEADDR... done.",
+                "Binding to 127.0.0.1:",
+                "Listening with a backlog of 5... done.",
+                "Waiting for connection",
+            ],
         ),
         step(
             "A client with a script: it waits for a reply to each message:",
             Action::Run("sockit tcp-client {server} --send Michael --send Tracy --send Sarah --send exit"),
             &["Welcome!", "Hello, Michael!", "Hello, Tracy!", "Hello, Sarah!"],
         ),
-        step("The log of the server:", Action::End, &["Accept new connection from", "closed."]),
+        step(
+            "The log of the server: each connection has a socket and a thread of its own:",
+            Action::End,
+            &["Accept new connection from", "(socket ", "closed."],
+        ),
     ],
     remember: "a stream has no message boundaries; the protocol must define where a reply ends.",
 };
 
 const TIME: Chapter = Chapter {
-    title: "The time service, and a prompt",
+    title: "The time service, a prompt, and message boundaries",
     steps: &[
         step(
             "A server that replies with the time and the message:",
-            Action::Serve("sockit tcp-server --port 0 --service time --once"),
+            Action::Serve("sockit tcp-server -vv --port 0 --service time --once"),
             &["Waiting for connection"],
         ),
         step(
@@ -133,9 +143,43 @@ const TIME: Chapter = Chapter {
             Action::Feed("tea\n\n", "sockit tcp-client {server} --prompt"),
             &["] tea"],
         ),
-        step("The log of the server:", Action::End, &["Accept new connection from", "closed."]),
+        step(
+            "The log of the server: -vv prints what is received and sent:",
+            Action::End,
+            &["Accept new connection from", "Received 3 bytes from", "\"tea\"", "Sent 30 bytes to"],
+        ),
+        step(
+            "A server that takes its time for each reply:",
+            Action::Serve("sockit tcp-server -vv --port 0 --delay 500ms --once"),
+            &["Waiting for connection"],
+        ),
+        step(
+            "Three messages, sent without waiting for a reply:",
+            Action::Feed("tea\ntea\ntea\n", "sockit tcp-client {server} --prompt"),
+            &["teatea!"],
+        ),
+        step(
+            "Two sends, one receive: while the server was busy, messages were joined (sticky):",
+            Action::End,
+            &["teatea\""],
+        ),
+        step(
+            "The cure is a protocol with an end of each message, such as a line end:",
+            Action::Serve("sockit tcp-server -vv --port 0 --delay 500ms --framing line --once"),
+            &["Waiting for connection"],
+        ),
+        step(
+            "The same messages, each sent with a line end:",
+            Action::Feed("tea\ntea\ntea\n", "sockit tcp-client {server} --prompt --eol lf"),
+            &["Hello, tea!"],
+        ),
+        step(
+            "Several lines in one receive are several messages, and each has its reply:",
+            Action::End,
+            &[r"tea\ntea\n", r"Hello, tea!\n"],
+        ),
     ],
-    remember: "the prompt is local; only the text of the line is sent.",
+    remember: "only the text of a line is sent; a receive may return half a message, or several.",
 };
 
 const SERVICES: Chapter = Chapter {
@@ -185,13 +229,18 @@ const SERVICES: Chapter = Chapter {
         ),
         step(
             "A server that sends a file from byte 6 on:",
-            Action::Serve("sockit tcp-server --port 0 --once --file {dir}/tour.txt --offset 6"),
+            Action::Serve("sockit tcp-server -vv --port 0 --once --file {dir}/tour.txt --offset 6"),
             &["Waiting for connection"],
         ),
         step(
             "A client that receives only:",
             Action::Run("sockit tcp-client {server} --recv-only"),
             &["of the file"],
+        ),
+        step(
+            "The log of the server: on Linux the kernel sends the file (sendfile):",
+            Action::End,
+            &["12 bytes", "Sent end of stream to", "closed."],
         ),
     ],
     remember: "services are independent of the transport: TCP, UDP or a Unix socket.",
@@ -253,15 +302,15 @@ const NAMES: Chapter = Chapter {
             &["Creating socket", "Connected from 127.0.0.1:", "Connected to 127.0.0.1:"],
         ),
         step(
-            "Each step has its own error; the exit code is for scripts (7):",
-            Action::Run("sockit tcp-client 127.0.0.1 {closed}"),
-            &["sockit: connect 127.0.0.1:", "refused"],
+            "Each step has its own error, with -v also the system call and its usual cause; the exit code is for scripts (7):",
+            Action::Run("sockit tcp-client -v 127.0.0.1 {closed}"),
+            &["sockit: connect 127.0.0.1:", "refused", "reason: connect(2) failed with ECONNREFUSED"],
         )
         .exits(7),
         step(
             "Datagrams need no connection; each is returned to its sender:",
-            Action::Serve("sockit udp-echo --port 0"),
-            &["Waiting for datagrams"],
+            Action::Serve("sockit udp-echo -v --port 0"),
+            &["Creating socket (IPv4, UDP)", "Waiting for datagrams"],
         ),
         step(
             "A ping over UDP:",
@@ -271,7 +320,7 @@ const NAMES: Chapter = Chapter {
         step(
             "SIGTERM stops the server, which prints its totals:",
             Action::Stop,
-            &["3 datagrams in"],
+            &["Got data from 127.0.0.1:", "3 datagrams in"],
         ),
     ],
     remember: "names, ports, sockets, connections: each step has its own error and exit code.",

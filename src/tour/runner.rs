@@ -9,7 +9,7 @@ use super::process::DemoProcess;
 use crate::error::{ExitCode, Failure, Phase};
 use crate::net::stdout::Stdout;
 use crate::report::context::Context;
-use crate::report::escape::escape;
+use crate::report::escape::escape_keep_backslash;
 use crate::shutdown::Shutdown;
 
 /// The time limit of a step.
@@ -230,7 +230,7 @@ fn check_step(step: &Step, result: &StepResult) -> Option<String> {
 
 /// Escapes a line of output for the terminal, except tabs.
 fn escape_line(line: &str) -> String {
-    line.split('\t').map(escape).collect::<Vec<_>>().join("\t")
+    line.split('\t').map(escape_keep_backslash).collect::<Vec<_>>().join("\t")
 }
 
 /// Writes lines to stdout, indented by `indent` spaces.

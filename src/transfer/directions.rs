@@ -184,5 +184,7 @@ pub(super) fn spawn(
     name: &str,
     direction: impl FnOnce() + Send + 'static,
 ) -> io::Result<thread::JoinHandle<()>> {
-    thread::Builder::new().name(name.into()).stack_size(STACK).spawn(direction)
+    let span = tracing::Span::current();
+    let traced = move || span.in_scope(direction);
+    thread::Builder::new().name(name.into()).stack_size(STACK).spawn(traced)
 }

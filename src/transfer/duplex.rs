@@ -14,10 +14,10 @@ use std::os::fd::OwnedFd;
 use std::thread::JoinHandle;
 
 use super::TransferOptions;
-use super::directions::{DownDirection, EventChannel, UpDirection, spawn};
+use super::directions::{DownDirection, EventChannel, EventReceiver, UpDirection, spawn};
 use super::session::{DownState, Session, Times, UpState};
 use crate::error::{Failure, Phase};
-use crate::net::stream::{EndedBy, Stream, Writer};
+use crate::net::stream::{EndedBy, Stream};
 use crate::shutdown::Shutdown;
 
 pub use super::local::{Input, InputMode, LocalEnd, LocalFile};
@@ -25,7 +25,7 @@ pub use super::options::{DuplexObserver, DuplexOptions, NO_END_OF_INPUT, OnLocal
 pub use super::outcome::DuplexOutcome;
 
 /// A session that is to be started.
-pub struct Duplex {
+pub struct Duplex<'a> {
     /// The local end.
     pub local: LocalEnd,
     /// What happens to bytes that are sent.
@@ -34,6 +34,10 @@ pub struct Duplex {
     pub down: TransferOptions,
     /// When it ends.
     pub options: DuplexOptions,
+    /// Observes it.
+    pub observer: &'a dyn DuplexObserver,
+    /// Ends it early.
+    pub shutdown: &'a Shutdown,
 }
 
 /// A started session, and the thread of its upload.
@@ -42,31 +46,12 @@ struct Started<'a> {
     upload: Option<JoinHandle<()>>,
 }
 
-impl Started<'_> {
-    fn with_upload(mut self, upload: UpDirection) -> io::Result<Self> {
-        let Session { options, shutdown, connection, .. } = &self.session;
-        let started = upload.start(options.delay, shutdown);
-        self.upload = started.inspect_err(|_| connection.abort())?; // the download has started
-        Ok(self)
-    }
-
-    fn without_input(mut self, writer: Box<dyn Writer>) -> Self {
-        self.session.up = UpState::NoInput(writer);
-        self
-    }
-}
-
-impl Duplex {
+impl<'a> Duplex<'a> {
     /// Copies in both directions between `stream` and the local end until the session is over.
-    pub fn run(
-        self,
-        stream: Stream,
-        observer: &dyn DuplexObserver,
-        shutdown: &Shutdown,
-    ) -> DuplexOutcome {
+    pub fn run(self, stream: Stream) -> DuplexOutcome {
         let peer = stream.info.peer.clone();
         let shares_input = self.options.shared_input;
-        let Started { session, upload } = match self.start(stream, observer, shutdown) {
+        let Started { session, upload } = match self.start(stream) {
             Ok(started) => started,
             Err(e) => {
                 let failure = Failure::local_resource(peer, e);
@@ -82,54 +67,55 @@ impl Duplex {
     }
 
     /// Fails when no pipe or thread can be created.
-    fn start<'a>(
-        mut self,
-        stream: Stream,
-        observer: &'a dyn DuplexObserver,
-        shutdown: &'a Shutdown,
-    ) -> io::Result<Started<'a>> {
-        let EventChannel { up, down, events } = EventChannel::new()?;
+    fn start(mut self, stream: Stream) -> io::Result<Started<'a>> {
+        let EventChannel { up: up_events, down: down_events, events } = EventChannel::new()?;
         let cancel = self.cancel_pipe()?;
-        let LocalEnd { reader: input, writer: output, .. } = self.local;
-        let session = Session {
+        let mut session = self.session(&stream, events);
+        session.cancel = cancel;
+        let Stream { reader, writer, .. } = stream;
+        let Duplex { local, up, down, options, .. } = self;
+        let download = DownDirection {
+            reader,
+            writer: local.writer,
+            options: down,
+            detects_alert: !options.shared_input,
+            events: down_events,
+        };
+        spawn("down", move || download.run())?;
+        let Input::Reader(reader) = local.reader else {
+            session.up = UpState::NoInput(writer);
+            return Ok(Started { session, upload: None });
+        };
+        let half_closes = options.on_end != OnLocalEof::KeepOpen;
+        let upload = UpDirection { reader, writer, options: up, half_closes, events: up_events };
+        let started = upload.start(options.delay, session.shutdown);
+        // The download has started.
+        let upload = started.inspect_err(|_| session.connection.abort())?;
+        Ok(Started { session, upload })
+    }
+
+    /// The session before either direction has started.
+    fn session(&self, stream: &Stream, events: EventReceiver) -> Session<'a> {
+        let LocalEnd { reader, input, output, endless, .. } = &self.local;
+        Session {
             events,
-            cancel,
+            cancel: None,
             up: UpState::Running,
             down: DownState::Running,
             sent: self.up.meter.clone(),
             received: self.down.meter.clone(),
-            input_fd: input_fd(&input, self.local.input.phase),
-            input: self.local.input,
-            output: self.local.output,
-            endless: self.local.endless,
-            connection: stream.handle,
-            info: stream.info,
+            input_fd: input_fd(reader, input.phase),
+            input: input.clone(),
+            output: output.clone(),
+            endless: *endless,
+            connection: stream.handle.clone(),
+            info: stream.info.clone(),
             times: Times::start(self.options.delay),
-            warns: matches!(input, Input::Null),
+            warns: matches!(reader, Input::Null),
             options: self.options,
-            observer,
-            shutdown,
-        };
-        let (reader, writer) = (stream.reader, stream.writer);
-        let detects_alert = !session.options.shared_input;
-        let download = DownDirection {
-            reader,
-            writer: output,
-            options: self.down,
-            detects_alert,
-            events: down,
-        };
-        spawn("down", move || download.run())?;
-        let started = Started { session, upload: None };
-        let Input::Reader(reader) = input else { return Ok(started.without_input(writer)) };
-        let half_closes = started.session.options.on_end != OnLocalEof::KeepOpen;
-        started.with_upload(UpDirection {
-            reader,
-            writer,
-            options: self.up,
-            half_closes,
-            events: up,
-        })
+            observer: self.observer,
+            shutdown: self.shutdown,
+        }
     }
 
     /// Closing the returned end cancels the upload from an input that may be silent.

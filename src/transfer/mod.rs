@@ -31,6 +31,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags};
 
 use crate::net::stream::{Reader, Writer};
+use crate::net::stream_observer::Observation;
 use crate::shutdown::poll_until;
 
 /// Counts the bytes of one direction, readable from any thread.
@@ -116,6 +117,17 @@ impl TransferOptions {
         Ok(fds[0].revents().is_empty())
     }
 
+    /// Why the bytes pass through a buffer, for the trace.
+    fn copy_reason(&self, from: &dyn Reader, to: &dyn Writer) -> &'static str {
+        if !self.can_stay_in_kernel() {
+            "a hex dump, a filter or a rate needs the bytes"
+        } else if from.observation().max(to.observation()) != Observation::None {
+            "the log needs the bytes"
+        } else {
+            "these two ends have no faster method"
+        }
+    }
+
     /// Whether nothing reads or changes the bytes, so that they may stay in the kernel.
     fn can_stay_in_kernel(&self) -> bool {
         let is_paced = self.pace.is_some() || self.line_delay.is_some();
@@ -150,11 +162,15 @@ pub fn pump(
     #[cfg(target_os = "linux")]
     if options.can_stay_in_kernel()
         && let Some(method) = strategy::faster_method(from.raw(), to.raw())
+        && method.suits(from.observation().max(to.observation()))
     {
-        tracing::debug!(?method, "pump");
+        tracing::debug!(method = method.name(), "transfer");
         let done = match method {
             strategy::TransferMethod::Sendfile(file, socket) => {
-                sendfile::run(file, from.end_offset(), socket, &options.meter)
+                sendfile::run(file, from.end_offset(), socket, &|bytes| {
+                    options.meter.add(bytes);
+                    report_sendfile(file, bytes, to);
+                })
             }
             strategy::TransferMethod::Splice(one, other) => splice::direct(one, other, options),
             // It blocks in splice(2), which nothing cancels.
@@ -166,12 +182,26 @@ pub fn pump(
             }
         };
         match done {
-            Err(FastPathError::Unsupported) => {}
+            Err(FastPathError::Unsupported) => {
+                let bytes = options.meter.total();
+                tracing::debug!(method = method.name(), bytes, "the kernel moves no more");
+            }
             Err(FastPathError::Failed(e)) => return Err(e),
             Ok(()) => return Ok(()),
         }
     }
+    tracing::debug!(method = "copy", why = options.copy_reason(from, to), "transfer");
     copy::run(from, to, options)
+}
+
+/// Reports bytes of `file` before its position, which sendfile(2) has sent.
+#[cfg(target_os = "linux")]
+fn report_sendfile(file: BorrowedFd<'_>, bytes: usize, to: &dyn Writer) {
+    if to.observation() != Observation::None
+        && let Ok(position) = rustix::fs::tell(file)
+    {
+        to.on_sendfile(position.saturating_sub(bytes as u64), bytes);
+    }
 }
 
 /// Why a faster method stopped.

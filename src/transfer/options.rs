@@ -16,6 +16,7 @@ pub enum OnLocalEof {
 }
 
 /// When a session ends, and how.
+#[derive(Debug, Clone, Copy)]
 pub struct DuplexOptions {
     /// What follows the end of the local input.
     pub on_end: OnLocalEof,

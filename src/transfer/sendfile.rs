@@ -5,20 +5,21 @@ use std::os::fd::BorrowedFd;
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 
-use super::{FastPathError, Meter, TransferError, is_refusal};
+use super::{FastPathError, TransferError, is_refusal};
 use crate::net::stdio::bytes_before;
 use crate::shutdown::poll_until;
 
 /// Bytes per call. More gains nothing; less costs calls.
 const MAX_PART: u64 = 1 << 20;
 
-/// Sends the file from its position to the offset `end`, or to its end. A file that ends before
+/// Sends the file from its position to the offset `end`, or to its end; `on_sent` receives the bytes
+/// of each call. A file that ends before
 /// `end` is left to the copy, which reports it.
 pub(super) fn run(
     file: BorrowedFd<'_>,
     end: Option<u64>,
     socket: BorrowedFd<'_>,
-    meter: &Meter,
+    on_sent: &dyn Fn(usize),
 ) -> Result<(), FastPathError> {
     loop {
         let left = end.map_or(Ok(MAX_PART), |end| bytes_before(file, end));
@@ -29,7 +30,7 @@ pub(super) fn run(
         match rustix::fs::sendfile(socket, file, None, max as usize) {
             Ok(0) if end.is_some() => return Err(FastPathError::Unsupported),
             Ok(0) => return Ok(()),
-            Ok(n) => meter.add(n),
+            Ok(n) => on_sent(n),
             Err(Errno::INTR) => {}
             Err(Errno::AGAIN) => {
                 let mut fds = [PollFd::from_borrowed_fd(socket, PollFlags::OUT)];

@@ -46,6 +46,29 @@ pub(super) enum DownState {
     Failed(TransferError),
 }
 
+impl UpState {
+    fn name(&self) -> &'static str {
+        match self {
+            UpState::Running => "running",
+            UpState::NoInput(_) => "no input",
+            UpState::Ending => "ending",
+            UpState::Done => "done",
+            UpState::Failed(_) => "failed",
+            UpState::FinishFailed(_) => "half-close failed",
+        }
+    }
+}
+
+impl DownState {
+    fn name(&self) -> &'static str {
+        match self {
+            DownState::Running => "running",
+            DownState::Done => "done",
+            DownState::Failed(_) => "failed",
+        }
+    }
+}
+
 /// What follows from the states of both directions.
 #[derive(Debug)]
 pub(super) enum SessionStep {
@@ -132,6 +155,8 @@ impl Session<'_> {
             self.send_eof_without_input();
             let step = self.next_step();
             if let SessionStep::Finish(outcome) = step {
+                let (ended_by, failed) = (outcome.by.name(), outcome.outcome.is_err());
+                tracing::debug!(ended_by, failed, "session is over");
                 self.close_connection(&outcome);
                 return outcome;
             }
@@ -147,6 +172,14 @@ impl Session<'_> {
         let _ = rustix::io::read(&self.events.wake, &mut wakes);
         while let Ok(event) = self.events.queue.try_recv() {
             self.on_event(event);
+            let (up, down) = (self.up.name(), self.down.name());
+            tracing::debug!(
+                up,
+                down,
+                sent = self.sent.total(),
+                received = self.received.total(),
+                "state of both directions"
+            );
         }
     }
 

@@ -6,6 +6,7 @@ use std::os::fd::BorrowedFd;
 use rustix::fs::{FileType, fstat};
 
 use crate::net::stdio::is_null;
+use crate::net::stream_observer::Observation;
 
 /// A faster method, with the descriptors of both ends.
 #[derive(Debug, Clone, Copy)]
@@ -16,6 +17,25 @@ pub(super) enum TransferMethod<'a> {
     Splice(BorrowedFd<'a>, BorrowedFd<'a>),
     /// Neither is a pipe: splice through one of our own.
     Through(BorrowedFd<'a>, BorrowedFd<'a>),
+}
+
+impl TransferMethod<'_> {
+    /// Whether the method shows an observer what it needs.
+    pub(super) fn suits(&self, observation: Observation) -> bool {
+        match self {
+            TransferMethod::Sendfile(..) => observation <= Observation::Calls,
+            _ => observation == Observation::None,
+        }
+    }
+
+    /// The system call.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            TransferMethod::Sendfile(..) => "sendfile",
+            TransferMethod::Splice(..) => "splice",
+            TransferMethod::Through(..) => "splice through a pipe",
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -101,7 +101,15 @@ fn error_event(error: &clap::Error, mut cli: Command, args: &[OsString]) -> Erro
         }
     };
     let code = ExitCode::Usage.number();
-    ErrorEvent { conn: None, phase: "usage", target: String::new(), cause, code, hint }
+    ErrorEvent {
+        conn: None,
+        phase: "usage",
+        target: String::new(),
+        cause,
+        code,
+        reason: None,
+        hint,
+    }
 }
 
 /// The error message of clap in one line.

@@ -96,9 +96,10 @@ impl Datagrams {
             source: if self.reads_stdin { stdin } else { DatagramSource::Texts(VecDeque::new()) },
             delay: Duration::ZERO,
             input_timeout: self.idle,
-            replies: match self.send_only {
-                true => Replies::Discard,
-                false => Replies::PrintUntilSilent(self.wait),
+            replies: if self.send_only {
+                Replies::Discard
+            } else {
+                Replies::PrintUntilSilent(self.wait)
             },
             raw: true,
             dump,

@@ -2,7 +2,7 @@
 //!
 //! A folder per command, and one each for what concerns several: `tcp` (client and server), `cli`
 //! (the command line), `docs`, `faults` (refused system calls, exhausted resources, lossy links),
-//! `fuzz` (the corpora) and `interop` (real peers). `support` starts the program and plays the
+//! `fuzz` (the corpora), `interop` (real peers) and `verbose` (`-v` to `-vvv`). `support` starts the program and plays the
 //! other end. Each test waits for events, with a deadline.
 
 mod support;
@@ -24,3 +24,4 @@ mod tcp_server;
 mod tour;
 mod udp;
 mod unix;
+mod verbose;

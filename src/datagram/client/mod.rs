@@ -133,6 +133,7 @@ enum WaitFor {
 impl DatagramClient<'_> {
     fn run(&mut self, mut batch: RecvBatch) -> Result<(), Failure> {
         let stopped = |reason| Failure::shutdown(Phase::Send, &self.target.address, reason);
+        self.context.report.log_delay(self.job.delay);
         self.context.shutdown.sleep(self.job.delay).map_err(stopped)?;
         loop {
             self.receive_all(&mut batch)?;
@@ -223,8 +224,10 @@ impl DatagramClient<'_> {
         if let Some(dump) = &mut self.job.dump {
             dump.on_bytes(Direction::Sent, &bytes);
         }
-        let (len, peer) = (bytes.len(), &self.target.address);
-        self.context.report.step(|| format!("Sent {len} bytes to {peer}"));
+        if self.target.socket.sender().traffic().is_none() {
+            let (len, peer) = (bytes.len(), &self.target.address);
+            self.context.report.step(|| format!("Sent {len} bytes to {peer}"));
+        }
         self.sent += 1;
         self.moved_at = Instant::now();
         self.window.on_sent();
@@ -256,7 +259,10 @@ impl DatagramClient<'_> {
         let report = self.context.report.clone();
         let peer = || group.meta.peer_address();
         for payload in group.datagrams() {
-            report.step(|| format!("Got {} bytes from {}", payload.len(), peer()));
+            match self.target.socket.sender().traffic() {
+                Some(traffic) => traffic.received_datagram(&peer(), payload),
+                None => report.step(|| format!("Got {} bytes from {}", payload.len(), peer())),
+            }
             if group.meta.truncated {
                 report.warn(None, format!("a reply from {} is truncated", peer()));
             }

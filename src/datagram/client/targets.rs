@@ -14,6 +14,7 @@ use crate::error::{ExitCode, Failure, Phase};
 use crate::net::address::{Address, with_zone_hint};
 use crate::net::connect_event::{ConnectEvent, OnConnectEvent};
 use crate::net::endpoint::Endpoint;
+use crate::net::name_lookup::NameLookup;
 use crate::net::retry::{Retry, RetryState};
 use crate::net::socket::SocketOptions;
 use crate::net::socket_file::SocketFileGuard;
@@ -22,8 +23,8 @@ use crate::net::unix::{BoundSocket, UnixAddress};
 use crate::report::Report;
 use crate::report::context::Context;
 use crate::report::event::{Endpoints, Event};
-use crate::resolver::{self, Family};
-use crate::shutdown::{Shutdown, WaitOutcome};
+use crate::resolver::Family;
+use crate::shutdown::WaitOutcome;
 
 /// How the socket of a UDP client is opened.
 #[derive(Debug, Clone)]
@@ -128,12 +129,12 @@ impl<'a> Targets<'a> {
         on_event: OnConnectEvent<'a>,
     ) -> Result<Targets<'a>, Failure> {
         let Endpoint { host, port } = endpoint;
-        let port = resolver::port(port, "udp")?;
+        let deadline = (&context.shutdown).into();
+        let lookup = NameLookup { family: options.family, deadline, emit: on_event };
+        let port = lookup.port(port, "udp")?;
         let retry = options.retry;
-        let mut addresses = retry.call(&context.shutdown, on_event, || {
-            on_event(ConnectEvent::Resolving(host.clone()));
-            resolver::addresses(host, port, options.family, &context.shutdown)
-        })?;
+        let find = || lookup.addresses(host, port);
+        let mut addresses = retry.call(&context.shutdown, on_event, find)?;
         if let Some(source) = options.source {
             addresses.retain(|address| address.is_ipv4() == source.is_ipv4());
             if addresses.is_empty() {
@@ -225,9 +226,7 @@ impl<'a> Targets<'a> {
         while let Some(opened) = self.open_next() {
             match opened {
                 Ok(socket) => {
-                    if !self.is_server() {
-                        self.context.report.datagram_target(&socket.address);
-                    }
+                    self.context.report.step(|| format!("Writing to {}", socket.address));
                     return Some(Ok(socket));
                 }
                 Err(failure) => first_failure = first_failure.or(Some(Err(failure))),
@@ -239,17 +238,16 @@ impl<'a> Targets<'a> {
     fn open_next(&mut self) -> Option<Result<ClientSocket, Failure>> {
         let nth = self.tried;
         self.tried += 1;
-        let Context { report, shutdown } = self.context;
         match &mut self.addresses {
             PeerAddresses::Unix { peer, local } => {
-                (nth == 0).then(|| open_unix(peer, *local, shutdown))
+                (nth == 0).then(|| open_unix(peer, *local, self.context))
             }
             PeerAddresses::Sender(socket) => Some(await_sender(socket.take()?, self.context)),
             PeerAddresses::Udp(addresses, options) => {
-                let observed = report.is_verbose() && cfg!(target_os = "linux");
+                let observed = self.context.report.is_verbose() && cfg!(target_os = "linux");
                 let senders = if observed { Senders::Any } else { Senders::Peer };
                 let address = addresses.get(nth)?;
-                Some(open_udp(*address, options, senders, shutdown))
+                Some(open_udp(*address, options, senders, self.context))
             }
         }
     }
@@ -268,22 +266,29 @@ fn open_udp(
     address: SocketAddr,
     options: &TargetOptions,
     senders: Senders,
-    shutdown: &Shutdown,
+    context: &Context,
 ) -> Result<ClientSocket, Failure> {
+    let report = &context.report;
     let socket = options.socket.udp_socket(&address)?;
+    report.on_connect_event(ConnectEvent::socket(&address, ", UDP"));
     let many_receivers = address.ip().is_multicast() || options.broadcast;
     set_options(&socket, &address, options)?;
-    bind(&socket, &address, options)?;
+    let source = bind(&socket, &address, options)?;
+    report.on_connect_event(ConnectEvent::Bound(source.to_string()));
     let mut expected_sender = None;
     if !many_receivers && senders == Senders::Any {
+        report.step(|| "Creating a second socket to check the route... done.");
         expected_sender = Some(probe_peer(address, &options.socket)?);
+        report.step(|| format!("Connecting it to {address}... done."));
     } else if !many_receivers {
         connect(&socket, address)?;
+        report.on_connect_event(ConnectEvent::Connected(address.into()));
     }
     let buffer =
         if options.socket.recv_buffer.is_some() { RecvBuffer::Keep } else { RecvBuffer::Grow };
-    let socket = DatagramSocket::for_client(socket, buffer, shutdown)
+    let socket = DatagramSocket::for_client(socket, buffer, &context.shutdown)
         .map_err(|e| Failure::new(Phase::Socket, address, e))?;
+    socket.sender().log_traffic(report);
     if expected_sender.is_some() {
         socket.enable_icmp_errors();
     }
@@ -312,14 +317,20 @@ fn set_options(
     Ok(())
 }
 
-fn bind(socket: &Socket, address: &SocketAddr, options: &TargetOptions) -> Result<(), Failure> {
+/// Binds the socket, and returns the address it was bound to.
+fn bind(
+    socket: &Socket,
+    address: &SocketAddr,
+    options: &TargetOptions,
+) -> Result<SocketAddr, Failure> {
     let any: IpAddr = match address {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     };
     let source = options.source.unwrap_or(SocketAddr::new(any, 0));
     let failed = |e| with_zone_hint(Failure::new(Phase::Bind, source, e), &source);
-    socket.bind(&source.into()).map_err(failed)
+    socket.bind(&source.into()).map_err(failed)?;
+    Ok(source)
 }
 
 fn connect(socket: &Socket, address: SocketAddr) -> Result<(), Failure> {
@@ -359,6 +370,7 @@ fn await_sender(socket: Socket, context: &Context) -> Result<ClientSocket, Failu
         peer: address.to_string(),
         credentials: None,
         peer_name: None,
+        resources: None,
     }));
     let socket = DatagramSocket::for_client(socket, RecvBuffer::Grow, &context.shutdown);
     let socket = socket.map_err(failed)?;
@@ -369,7 +381,7 @@ fn await_sender(socket: Socket, context: &Context) -> Result<ClientSocket, Failu
 fn open_unix(
     name: &UnixAddress,
     local: Option<&UnixAddress>,
-    shutdown: &Shutdown,
+    context: &Context,
 ) -> Result<ClientSocket, Failure> {
     let failed = |e: io::Error| match e.raw_os_error() {
         Some(libc::EPROTOTYPE) => Failure::new(Phase::Connect, name, e)
@@ -377,12 +389,19 @@ fn open_unix(
         _ => Failure::new(Phase::Connect, name, e),
     };
     let peer = name.address().map_err(failed)?;
-    let BoundSocket { socket, socket_file: _socket_file } = match local {
-        Some(local) => unix::bind(local, Type::DGRAM, 0o600)?,
-        None => bind_unix(name)?,
+    let bound = match local {
+        Some(local) => {
+            let log = |event| context.report.on_connect_event(event);
+            unix::bind(local, Type::DGRAM, 0o600, &log)?
+        }
+        None => bind_unix(name, &context.report)?,
     };
+    let BoundSocket { socket, socket_file: _socket_file } = bound;
     socket.connect(&peer).map_err(failed)?;
-    let socket = DatagramSocket::for_client(socket, RecvBuffer::Grow, shutdown).map_err(failed)?;
+    context.report.on_connect_event(ConnectEvent::Connected(Address::from(&peer)));
+    let socket = DatagramSocket::for_client(socket, RecvBuffer::Grow, &context.shutdown);
+    let socket = socket.map_err(failed)?;
+    socket.sender().log_traffic(&context.report);
     let (destination, expected_sender) = (None, None);
     let address = Address::from(&peer);
     Ok(ClientSocket { socket, address, destination, expected_sender, _socket_file })
@@ -391,18 +410,21 @@ fn open_unix(
 /// A Unix socket with a name, without which the peer cannot reply: binding to the empty name
 /// assigns a unique abstract one (unix(7), "autobind").
 #[cfg(target_os = "linux")]
-fn bind_unix(peer: &UnixAddress) -> Result<BoundSocket, Failure> {
+fn bind_unix(peer: &UnixAddress, report: &Report) -> Result<BoundSocket, Failure> {
     let socket = Socket::new(Domain::UNIX, Type::DGRAM, None)
         .map_err(|e| Failure::new(Phase::Socket, peer, e))?;
+    report.on_connect_event(ConnectEvent::Socket("Unix, datagram".into()));
     SockAddr::unix("")
         .and_then(|unnamed| socket.bind(&unnamed))
         .map_err(|e| Failure::new(Phase::Bind, peer, e))?;
+    report.on_connect_event(ConnectEvent::Bound("a name that the kernel chooses".into()));
     Ok(BoundSocket { socket, socket_file: None })
 }
 
 /// A Unix socket with a name, without which the peer cannot reply: a file that is removed at exit.
 #[cfg(not(target_os = "linux"))]
-fn bind_unix(_: &UnixAddress) -> Result<BoundSocket, Failure> {
+fn bind_unix(_: &UnixAddress, report: &Report) -> Result<BoundSocket, Failure> {
+    let log = |event| report.on_connect_event(event);
     let file = format!("sockit-{}.sock", std::process::id());
-    unix::bind(&UnixAddress::Path(std::env::temp_dir().join(file)), Type::DGRAM, 0o600)
+    unix::bind(&UnixAddress::Path(std::env::temp_dir().join(file)), Type::DGRAM, 0o600, &log)
 }

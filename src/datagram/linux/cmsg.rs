@@ -54,10 +54,14 @@ pub unsafe fn read(header: &msghdr) -> Ancillary {
     ancillary
 }
 
-/// `ipi_spec_dst` is a local unicast address even if the datagram was broadcast.
+/// `ipi_spec_dst` is a local unicast address even if the datagram was broadcast. It is empty if the
+/// datagram was received before `IP_PKTINFO` was set: then the destination is used.
 fn from_v4(info: in_pktinfo) -> LocalSource {
-    let ip = Ipv4Addr::from(u32::from_be(info.ipi_spec_dst.s_addr));
-    LocalSource { address: (!ip.is_unspecified()).then_some(IpAddr::V4(ip)), interface: 0 }
+    let [local, destination] = [info.ipi_spec_dst, info.ipi_addr]
+        .map(|address| Ipv4Addr::from(u32::from_be(address.s_addr)));
+    let ip = if local.is_unspecified() { destination } else { local };
+    let usable = !(ip.is_unspecified() || ip.is_multicast() || ip.is_broadcast());
+    LocalSource { address: usable.then_some(IpAddr::V4(ip)), interface: 0 }
 }
 
 /// A v4-mapped address stays mapped, as a dual-stack socket needs it for sending.
@@ -133,6 +137,30 @@ impl ControlMessages {
             (*at).cmsg_len = libc::CMSG_LEN(length) as _;
             ptr::write_unaligned(libc::CMSG_DATA(at).cast(), value);
             self.len += libc::CMSG_SPACE(length) as usize;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reply_address_is_the_local_one_of_the_datagram() {
+        let info = |local: [u8; 4], destination: [u8; 4]| {
+            let [ipi_spec_dst, ipi_addr] = [local, destination]
+                .map(|address| libc::in_addr { s_addr: u32::from_ne_bytes(address) });
+            in_pktinfo { ipi_ifindex: 1, ipi_spec_dst, ipi_addr }
+        };
+        for (local, destination, expected) in [
+            ([127, 0, 0, 2], [127, 0, 0, 2], Some("127.0.0.2")),
+            ([192, 0, 2, 1], [192, 0, 2, 255], Some("192.0.2.1")),
+            ([0; 4], [127, 0, 0, 2], Some("127.0.0.2")),
+            ([0; 4], [255; 4], None),
+            ([0; 4], [224, 0, 0, 1], None),
+        ] {
+            let found = from_v4(info(local, destination)).address;
+            assert_eq!(found.map(|ip| ip.to_string()).as_deref(), expected);
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::error::message_without_errno;
 use crate::net::address::Address;
 use crate::report::Report;
 use crate::report::event::{Event, Level};
+use crate::report::excerpt::Excerpt;
 
 /// Logs what one server does.
 pub struct ServerLog<'a> {
@@ -46,7 +47,8 @@ impl<'a> ServerLog<'a> {
         }
         for payload in incoming.group.datagrams() {
             let (local, peer) = (incoming.local.to_string(), incoming.peer.to_string());
-            self.report.emit(&Event::Datagram { local, peer, bytes: payload.len() });
+            let data = self.report.shows_traffic().then(|| Excerpt::of(payload));
+            self.report.emit(&Event::Datagram { local, peer, bytes: payload.len(), data });
         }
     }
 

@@ -29,8 +29,8 @@ use run::DatagramServer;
 /// and emits the totals.
 ///
 /// Fails at [`Phase::Bind`](crate::error::Phase::Bind) if the socket is not bound, at
-/// [`Phase::Stdout`](crate::error::Phase::Stdout) if payloads cannot be printed, and as
-/// [`ServerEnd::exit_code`].
+/// [`Phase::Stdout`](crate::error::Phase::Stdout) if payloads cannot be printed, and at
+/// [`Phase::Listen`](crate::error::Phase::Listen) with 28 at a time limit.
 pub fn serve(
     socket: Socket,
     options: DatagramServerOptions,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::handler::Handler;
 use crate::datagram::RecvBuffer;
+use crate::report::hexdump::ServerDump;
 
 /// Time that programs have to finish when a server without `--grace` shuts down.
 pub const DEFAULT_GRACE: Duration = Duration::from_secs(3);
@@ -25,4 +26,6 @@ pub struct DatagramServerOptions {
     pub delay: Duration,
     /// Time that programs have to finish at shutdown.
     pub grace: Duration,
+    /// The hex dump of both directions.
+    pub hex: Option<ServerDump>,
 }

@@ -22,6 +22,18 @@ pub enum DropReason {
     NoReturnAddress,
 }
 
+impl DropReason {
+    /// The word of the `dropped` counts, for the trace.
+    pub fn name(self) -> &'static str {
+        match self {
+            DropReason::ReflectorPort => "port",
+            DropReason::OwnAddress => "itself",
+            DropReason::RateLimited => "rate",
+            DropReason::NoReturnAddress => "nowhere",
+        }
+    }
+}
+
 /// How many datagrams of a group are answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Admission {

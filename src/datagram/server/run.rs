@@ -23,6 +23,7 @@ use crate::net::stdout::Stdout;
 use crate::report::context::Context;
 use crate::report::datagram_stats::Totals;
 use crate::shutdown::{Shutdown, ShutdownReason, earliest};
+use crate::transfer::tap::Direction;
 
 /// The pauses between receives that fail in a row.
 const MIN_PAUSE: Duration = Duration::from_millis(1);
@@ -67,6 +68,10 @@ impl<'a> DatagramServer<'a> {
             .map_err(|e| Failure::new(Phase::Bind, "-", e))?;
         if let Handler::Exec(programs) = &mut handler {
             programs.open(socket.sender().clone(), report);
+        }
+        socket.sender().log_traffic(report);
+        if let Some(dump) = options.hex {
+            socket.sender().dump(dump);
         }
         let local = socket.local().clone();
         let log = ServerLog::new(report, local.clone());
@@ -251,6 +256,7 @@ impl<'a> DatagramServer<'a> {
         let incoming = Incoming { group, peer, local, previous: self.stats.datagrams_in() };
         self.stats.received(&incoming.peer, group.count(), group.bytes.len());
         self.log.received(&incoming);
+        self.dump_received(&incoming);
         if group.meta.truncated {
             self.stats.dropped_mut().cut += 1;
             self.log.truncated(&incoming.peer);
@@ -258,6 +264,13 @@ impl<'a> DatagramServer<'a> {
             group.datagrams().for_each(|payload| printer.add(payload));
         } else if self.handler.replies() {
             self.reply(incoming, now, replies);
+        }
+    }
+
+    fn dump_received(&self, incoming: &Incoming<'_>) {
+        let Some(dump) = self.socket.sender().hex_dump() else { return };
+        for payload in incoming.group.datagrams() {
+            dump.datagram(Direction::Received, &incoming.peer, payload);
         }
     }
 
@@ -271,6 +284,8 @@ impl<'a> DatagramServer<'a> {
         let count = incoming.group.count();
         let Admission { admitted, dropped } = self.policy.admit(&incoming.peer, count, now);
         if let Some(reason) = dropped {
+            let (peer, why) = (&incoming.peer, reason.name());
+            tracing::debug!(%peer, admitted, of = count, why, "not all are answered");
             self.stats.dropped(reason, count - admitted);
             self.log.not_answered(reason, &incoming.peer, self.policy.per_second());
         }

@@ -73,6 +73,18 @@ pub enum Route {
     Unix(unix::UnixAddress),
 }
 
+impl Route {
+    /// The kind of route, for the trace.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Route::Direct => "direct",
+            Route::Through(_) => "through a proxy",
+            Route::To(_) => "to the proxy itself",
+            Route::Unix(_) => "unix socket",
+        }
+    }
+}
+
 /// What a proxy is asked to connect to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {

@@ -55,9 +55,13 @@ pub fn query_any(
         });
         let exchange =
             Exchange { question, server, options: QueryOptions { deadline: share, ..options } };
+        tracing::debug!(%server, %question, tcp = options.tcp, "is asked");
         match exchange.run() {
             Ok(answered) => return Ok(answered),
-            Err(failure) => last = failure,
+            Err(failure) => {
+                tracing::debug!(%server, cause = failure.cause(), "gives no answer");
+                last = failure;
+            }
         }
     }
     Err(last)
@@ -95,11 +99,15 @@ impl Exchange<'_> {
         // Servers without EDNS reply so (RFC 6891 §7); the query is repeated without an OPT record.
         if matches!(&answered.response.outcome, Outcome::ServerError(code) if code == "FORMERR" || code == "NOTIMP")
         {
+            tracing::debug!(server = %self.server, "does not know EDNS, the query is repeated");
             edns = Edns::Off;
             answered = self.over_udp(edns)?;
         }
         match answered.response.outcome {
-            Outcome::Truncated => self.over_tcp(edns, answered.mismatches),
+            Outcome::Truncated => {
+                tracing::debug!(server = %self.server, "truncates its reply, TCP follows");
+                self.over_tcp(edns, answered.mismatches)
+            }
             _ => Ok(answered),
         }
     }

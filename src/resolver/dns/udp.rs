@@ -6,9 +6,14 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
+#[cfg(target_os = "linux")]
+use socket2::Domain;
+
 use super::error::{MalformedResponse, Mismatch, MismatchCounts, QueryError};
 use super::question::EncodedQuery;
 use super::response::{Response, read};
+#[cfg(target_os = "linux")]
+use crate::process::sockopt::receive_icmp_errors;
 
 /// The time before the first retransmission; it doubles with each one, up to [`MAX_RETRANSMIT`].
 const FIRST_RETRANSMIT: Duration = Duration::from_secs(1);
@@ -51,6 +56,8 @@ pub(super) fn exchange(
             });
         }
         timeout = MAX_RETRANSMIT.min(timeout * 2);
+        let timeout = timeout.as_secs_f64();
+        tracing::debug!(%server, timeout, "has not replied, the query is sent again");
     }
 }
 
@@ -65,7 +72,7 @@ fn open(server: SocketAddr) -> io::Result<UdpSocket> {
     // An unconnected socket reports ICMP errors (ECONNREFUSED) only with IP_RECVERR; without it the
     // query ends at its deadline.
     #[cfg(target_os = "linux")]
-    let _ = crate::process::sockopt::receive_icmp_errors(socket.as_fd(), server.is_ipv6());
+    let _ = receive_icmp_errors(socket.as_fd(), Domain::for_address(server));
     Ok(socket)
 }
 

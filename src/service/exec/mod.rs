@@ -63,6 +63,7 @@ impl Service for Exec {
             connection.stream.handle.abort();
             Failure::new(Phase::File, &self.program, e)
         })?;
+        tracing::debug!(program = %self.program, "exec: the program runs");
         connection.activity.set_stream();
         let run = self.run(connection, child)?;
         connection.bytes_in = run.received;

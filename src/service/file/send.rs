@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Failure, Phase};
 use crate::net::stream::EndedBy;
+#[cfg(target_os = "linux")]
+use crate::net::stream_observer::Observation;
 use crate::service::{Connection, Service, ServiceOutcome};
 
 /// Bytes of one sendfile(2).
@@ -73,13 +75,18 @@ impl SendFile {
     /// Sends the next bytes; returns 0 at the end of the file.
     fn send_chunk(&self, connection: &mut Connection, range: &FileRange) -> Result<usize, Failure> {
         #[cfg(target_os = "linux")]
-        if let Some(socket) = connection.stream.writer.raw() {
+        if let Some(socket) = connection.stream.writer.raw()
+            && connection.stream.writer.observation() < Observation::Bytes
+        {
             use rustix::io::Errno;
             let mut offset = range.offset;
             let max = usize::try_from(range.remaining).unwrap_or(SENDFILE_SIZE).min(SENDFILE_SIZE);
             match rustix::fs::sendfile(socket, range.file.as_fd(), Some(&mut offset), max) {
                 Ok(n) => {
                     connection.bytes_out += n as u64;
+                    if n > 0 {
+                        connection.stream.writer.on_sendfile(range.offset, n);
+                    }
                     return Ok(n);
                 }
                 // Not supported by the file system: read and write instead.

@@ -72,11 +72,10 @@ fn run(
     stream: Stream,
     local: LocalEnd,
     options: DuplexOptions,
-    observer: &dyn DuplexObserver,
     shutdown: &Shutdown,
 ) -> DuplexOutcome {
     let (up, down) = Default::default();
-    Duplex { local, up, down, options }.run(stream, observer, shutdown)
+    Duplex { local, up, down, options, observer: &NoObserver, shutdown }.run(stream)
 }
 
 /// Writes all of it in parts, with pauses.
@@ -110,7 +109,7 @@ fn either_side_ends_first_and_nothing_is_lost() {
         let (done, outcome) = channel();
         thread::spawn(move || {
             let shutdown = Shutdown::new(None).unwrap();
-            done.send(run(stream, local(input, output), options(shared), &NoObserver, &shutdown))
+            done.send(run(stream, local(input, output), options(shared), &shutdown))
         });
         thread::scope(|scope| {
             scope.spawn(|| {
@@ -145,7 +144,7 @@ fn half_closed_unix_peer_that_reads_late_gets_everything() {
     });
     let shutdown = Shutdown::new(Some(Instant::now() + DEADLINE)).unwrap();
     let stream = Stream::from_socket(ours.into()).unwrap();
-    let outcome = run(stream, local(input, output), options(false), &NoObserver, &shutdown);
+    let outcome = run(stream, local(input, output), options(false), &shutdown);
     assert!(outcome.outcome.is_ok(), "{outcome:?}");
     assert_eq!(reading.join().unwrap().len(), 50_000);
 }
@@ -165,7 +164,7 @@ fn unix_peer_that_closes_with_bytes_unread_exits_18() {
     });
     let shutdown = Shutdown::new(Some(Instant::now() + DEADLINE)).unwrap();
     let stream = Stream::from_socket(ours.into()).unwrap();
-    let outcome = run(stream, local(input, output), options(false), &NoObserver, &shutdown);
+    let outcome = run(stream, local(input, output), options(false), &shutdown);
     assert_eq!(outcome.outcome.unwrap_err().code, ExitCode::Partial);
     leaving.join().unwrap();
 }
@@ -192,7 +191,10 @@ fn half_closed_by_peer(
         let (_display, output) = io::pipe().unwrap();
         let shutdown = Shutdown::new(Some(Instant::now() + DEADLINE)).unwrap();
         let stream = Stream::from_socket(ours).unwrap();
-        done.send(run(stream, local(input, output), options, &PeerEnds(seen), &shutdown))
+        let (up, down) = Default::default();
+        let (local, observer) = (local(input, output), &PeerEnds(seen));
+        let duplex = Duplex { local, up, down, options, observer, shutdown: &shutdown };
+        done.send(duplex.run(stream))
     });
     ends.recv_timeout(DEADLINE).expect("the peer's end is seen");
     (user, outcome)
@@ -257,7 +259,7 @@ fn refused_end_of_stream_ends_a_session_without_input() {
         let (unread, output) = io::pipe().unwrap();
         let local = LocalEnd { reader: Input::Null, ..local(unread, output) };
         let shutdown = Shutdown::new(Some(Instant::now() + DEADLINE)).unwrap();
-        let outcome = run(stream, local, options(false), &NoObserver, &shutdown);
+        let outcome = run(stream, local, options(false), &shutdown);
         assert!(outcome.by != EndedBy::Timeout, "{outcome:?}");
         resets.join().unwrap();
     }
@@ -284,7 +286,7 @@ fn shutdown_or_reset_ends_session_at_any_moment() {
         let (done, outcome) = channel();
         let trigger = shutdown.clone();
         thread::spawn(move || {
-            done.send(run(stream, local(input, output), options(shared), &NoObserver, &shutdown))
+            done.send(run(stream, local(input, output), options(shared), &shutdown))
         });
         // Both sides block, or soon will: nothing is read.
         theirs.set_nonblocking(true).unwrap();

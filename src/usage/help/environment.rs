@@ -2,7 +2,7 @@
 
 /// Each variable with its effect; docs/environment.md has the same rows.
 pub const ENVIRONMENT: [(&str, &str); 8] = [
-    ("SOCKIT_LOG, RUST_LOG", "tracing on stderr: a level, or target=level lists"),
+    ("SOCKIT_LOG, RUST_LOG", "tracing on stderr as -vvv: a level, or target=level lists"),
     ("NO_COLOR, CLICOLOR_FORCE", "no colour; colour even in a pipe (--color decides for one run)"),
     (
         "ALL_PROXY, HTTPS_PROXY, http_proxy",

@@ -2,11 +2,10 @@
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use crate::support::peer::program;
 use crate::support::process::Process;
-use crate::support::sockit::{Run, scratch, sockit};
+use crate::support::sockit::{LIMIT, Run, scratch, sockit};
 
 const SHELLS: [&str; 5] = ["bash", "zsh", "fish", "elvish", "powershell"];
 
@@ -24,7 +23,7 @@ fn run_program(words: &[&str]) -> Run {
     let mut command = Command::new(words[0]);
     command.args(&words[1..]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.env("LC_ALL", "C.UTF-8").env("HOME", scratch());
-    Process::start(command, Some(Vec::new()), Duration::from_secs(20)).wait()
+    Process::start(command, Some(Vec::new()), LIMIT).wait()
 }
 
 #[test]

@@ -212,21 +212,21 @@ fn session_events(server: &str, client: &str) -> Vec<serde_json::Value> {
 
 /// Runs commands that together print most kinds of events.
 fn sample_events() -> Vec<serde_json::Value> {
-    let client = "tcp-client --json -v --stats";
+    let client = "tcp-client --json -vv --stats";
     let mut all = session_events("tcp-server --once --json --service echo", client);
     let client = "tcp-client --json --tls --insecure";
     all.extend(session_events("tcp-server --once --json --tls", client));
     let server = sockit(HTTP_SERVER).serve();
     let url = format!("http://{}/", server.addr());
-    all.extend(events(&sockit("http-get --json --stats").arg(url).run()));
-    let server = sockit("udp-echo --json").serve();
+    all.extend(events(&sockit("http-get --json -vv --stats").arg(url).run()));
+    let server = sockit("udp-echo --json -vv").serve();
     let ping = sockit("udp-client --json --count 2 --interval 10ms").to(server.addr());
     all.extend(events(&ping.run()));
     all.extend(events(&server.stop()));
     for line in ["--all localhost", "--verify 127.0.0.1", "http/tcp", "[::"] {
         all.extend(events(&sockit(&format!("resolve --json {line}")).run()));
     }
-    all.extend(events(&sockit("tcp-client --json 127.99.98.97 1").run()));
+    all.extend(events(&sockit("tcp-client --json -v 127.99.98.97 1").run()));
     all.extend(check_events());
     all
 }
@@ -246,7 +246,7 @@ fn json_events_and_their_fields_are_documented() {
     let rows: Vec<_> = rows(&text).collect();
     let sample = sample_events();
     let names = "listening certificate accepted connected half_closed closed stats step warning \
-                 answer datagram totals ping resolved checked error";
+                 answer datagram totals ping resolved checked error sent received end_of_stream request";
     for name in names.split_whitespace() {
         assert!(sample.iter().any(|event| event["event"] == name), "the sample lacks {name}");
     }

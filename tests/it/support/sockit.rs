@@ -17,7 +17,7 @@ use std::time::Duration;
 use crate::support::process::{Daemon, Process};
 
 /// The timeout of a run unless its test sets another one.
-pub const LIMIT: Duration = Duration::from_secs(20);
+pub const LIMIT: Duration = Duration::from_secs(45);
 
 /// A command line; `line` is split into words as by a shell.
 pub fn sockit(line: &str) -> Sockit {

@@ -6,11 +6,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Stdio;
-use std::time::Duration;
 
 use crate::support::peer;
 use crate::support::process::Process;
-use crate::support::sockit::Sockit;
+use crate::support::sockit::{LIMIT, Sockit};
 
 /// A run whose `call` fails with `errno` on these occasions (`1`, `1..3`, `2+`).
 pub fn injected(run: Sockit, call: &str, errno: &str, when: &str) -> Sockit {
@@ -44,7 +43,7 @@ pub fn can_trace() -> bool {
     let Some(mut strace) = peer::program("strace") else { return false };
     strace.args(["-qqq", "-o", "/dev/null", "true"]);
     strace.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let run = Process::start(strace, Some(Vec::new()), Duration::from_secs(10)).wait();
+    let run = Process::start(strace, Some(Vec::new()), LIMIT).wait();
     if run.code != 0 {
         eprintln!("skipped: strace may not trace here: {}", run.stderr);
     }

@@ -1,11 +1,9 @@
 //! Every exit code of `tcp-client` and `tcp-server`; each row of the table causes one.
 
-use std::time::Duration;
-
 use crate::support::namespace::Namespace;
 use crate::support::peer::{self, Script, peer};
 use crate::support::process::Process;
-use crate::support::sockit::{Sockit, sockit};
+use crate::support::sockit::{LIMIT, Sockit, sockit};
 
 /// One cause of an exit code.
 struct Row {
@@ -83,7 +81,7 @@ fn every_exit_code_is_reached() {
         row("reset before data", 56, "receive", || against("", Script::reset).stdin_open()),
     ];
     for row in table {
-        let run = (row.run)().limit(Duration::from_secs(10)).run();
+        let run = (row.run)().run();
         assert_eq!(run.code, row.code, "{}\n{}", row.what, run.stderr);
         assert!(!run.stderr.contains("internal error"), "{}\n{}", row.what, run.stderr);
         if let Some(phase) = row.phase {
@@ -127,7 +125,7 @@ fn privileged_port_exits_45_with_a_hint() {
     unprivileged.arg(&copy).args(["tcp-server", "--port", "879"]);
     unprivileged.stdin(std::process::Stdio::null());
     unprivileged.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
-    let run = Process::start(unprivileged, Some(Vec::new()), Duration::from_secs(10)).wait();
+    let run = Process::start(unprivileged, Some(Vec::new()), LIMIT).wait();
     run.exits(45).fails_at("bind").logs("Permission denied").logs("hint:");
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::support::peer::{Script, connect, peer};
 use crate::support::proc_stats::{own_memory, peak_memory};
 use crate::support::process::Process;
-use crate::support::sockit::sockit;
+use crate::support::sockit::{LIMIT, sockit};
 
 /// KiB of a server per client that never reads.
 const MAX_PER_CLIENT: u64 = 1 << 10;
@@ -94,7 +94,7 @@ fn tls_client_that_never_reads_takes_one_mebibyte_of_the_server() {
 /// Waits until a process uses no processor time.
 fn wait_until_idle(pid: u32) {
     let (mut used, mut since) = (crate::support::proc_stats::cpu_time(pid), Instant::now());
-    let until = Instant::now() + Duration::from_secs(20);
+    let until = Instant::now() + LIMIT;
     while since.elapsed() < 2 * STALL_TIME && Instant::now() < until {
         std::thread::sleep(STALL_TIME / 6);
         if crate::support::proc_stats::cpu_time(pid) > used {

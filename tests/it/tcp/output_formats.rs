@@ -2,7 +2,6 @@
 //! writable.
 
 use std::fs;
-use std::time::Duration;
 
 use crate::support::peer::{self, Script, connect, peer};
 use crate::support::sockit::sockit;
@@ -188,7 +187,6 @@ fn unread_stderr_does_not_stop_the_server() {
     let mut server = sockit("tcp-server --print-port -vvv").stderr_to(writer).serve();
     for n in 0..300 {
         let mut client = connect(server.addr());
-        client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         client.expect_bytes("Welcome!");
         client.send("exit");
         assert_eq!(client.read_all(), b"", "client {n}");
@@ -300,7 +298,7 @@ fn error_event_has_its_connection() {
 #[test]
 fn tracing_with_json_is_json() {
     let echo = peer::echoes();
-    let run = sockit("tcp-client --json -vv").to(echo.addr()).stdin("abc").run();
+    let run = sockit("tcp-client --json -vvv").to(echo.addr()).stdin("abc").run();
     run.exits(0).prints("abc");
     assert_eq!(run.events().len(), run.stderr.lines().count(), "{}", run.stderr);
     let log = &run.events_named("log")[0];

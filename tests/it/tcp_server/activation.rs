@@ -3,7 +3,6 @@
 use std::net::TcpListener;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::{UnixDatagram, UnixListener};
-use std::time::Duration;
 
 use tempfile::tempdir;
 
@@ -100,7 +99,7 @@ fn notify_socket_receives_ready_and_stopping() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("notify");
     let manager = UnixDatagram::bind(&path).unwrap();
-    manager.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    manager.set_read_timeout(Some(LIMIT)).unwrap();
     let receive = || {
         let mut buffer = [0; 100];
         let n = manager.recv(&mut buffer).unwrap();

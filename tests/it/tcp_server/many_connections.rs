@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::support::peer::{self, Script, connect};
 use crate::support::proc_stats::{descriptors, resident, threads};
-use crate::support::sockit::sockit;
+use crate::support::sockit::{LIMIT, sockit};
 use crate::support::wait_until;
 
 #[test]
@@ -88,7 +88,7 @@ fn max_conns_queues_in_backlog() {
     third.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
     let kept_waiting = std::io::Read::read(&mut third, &mut [0; 8]);
     assert!(kept_waiting.is_err(), "the third is not greeted yet: {kept_waiting:?}");
-    third.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    third.set_read_timeout(Some(LIMIT)).unwrap();
     drop(first);
     third.expect_bytes("Welcome!");
 }
@@ -116,7 +116,7 @@ fn connect_from(source: &str, to: SocketAddr) -> TcpStream {
     socket.bind(&source.parse::<SocketAddr>().unwrap().into()).unwrap();
     socket.connect(&to.into()).unwrap();
     let stream = TcpStream::from(socket);
-    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
     stream
 }
 

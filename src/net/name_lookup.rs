@@ -1,0 +1,44 @@
+//! Names of hosts and services, looked up with their events: numbers need no lookup and have none.
+
+use std::net::SocketAddr;
+
+use super::connect_event::{ConnectEvent, OnConnectEvent};
+use crate::error::Failure;
+use crate::resolver::{self, Deadline, Family};
+
+/// How names are looked up.
+#[derive(Clone, Copy)]
+pub struct NameLookup<'a> {
+    /// Only addresses of this family.
+    pub family: Family,
+    /// When a lookup ends.
+    pub deadline: Deadline<'a>,
+    /// Receives the events.
+    pub emit: OnConnectEvent<'a>,
+}
+
+impl NameLookup<'_> {
+    /// The port of `word`, a number or a service of `proto` (`tcp` or `udp`); fails as
+    /// [`resolver::port`] does.
+    pub fn port(&self, word: &str, proto: &str) -> Result<u16, Failure> {
+        let port = resolver::port(word, proto)?;
+        if !word.bytes().all(|byte| byte.is_ascii_digit()) {
+            (self.emit)(ConnectEvent::FoundPort(port));
+        }
+        Ok(port)
+    }
+
+    /// The addresses of `host` with `port`; fails as [`resolver::addresses`] does.
+    pub fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
+        let find = || resolver::addresses(host, port, self.family, self.deadline);
+        if resolver::is_address(host) {
+            let found = find()?;
+            (self.emit)(ConnectEvent::Numeric);
+            return Ok(found);
+        }
+        (self.emit)(ConnectEvent::Resolving(host.to_string()));
+        let found = find()?;
+        (self.emit)(ConnectEvent::Resolved(host.to_string(), found.clone()));
+        Ok(found)
+    }
+}
