@@ -85,7 +85,7 @@ impl Args {
         let input = self.session.input.as_deref();
         let source = DatagramSource::open(input, self.size, texts, rustix::stdio::stdin())?;
         let dump =
-            self.session.pipe.hex.as_deref().map(|path| HexDump::open(path, report)).transpose()?;
+            self.session.hex.as_deref().map(|path| HexDump::open(path, report)).transpose()?;
         let wait = Replies::Print(self.wait.0);
         let replies = if self.session.pipe.send_only { Replies::Discard } else { wait };
         let (delay, input_timeout) = (self.session.delay, None);

@@ -1,17 +1,12 @@
 //! Flags of a session between a connection and stdin and stdout.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 
 use super::values::{self, Limit};
-use crate::error::Failure;
-use crate::report::Report;
-use crate::report::hexdump::HexDump;
 use crate::service::pipe::PipeOptions;
 use crate::transfer::duplex::{InputMode, OnLocalEof};
-use crate::transfer::tap::Taps;
 
 /// Flags that a client and the service pipe share.
 #[derive(Debug, Clone, Default, Args)]
@@ -54,9 +49,6 @@ pub struct PipeFlags {
     /// Send LF as CR LF; at the prompt, end each message with CR LF
     #[arg(long)]
     pub crlf: bool,
-    /// Write a hex dump of both directions to FILE (- is stderr)
-    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
-    pub hex: Option<PathBuf>,
 }
 
 impl PipeFlags {
@@ -83,11 +75,8 @@ impl PipeFlags {
     }
 
     /// The options of the service pipe, with its idle timeout.
-    ///
-    /// Fails with 23 when the hex dump cannot be opened.
-    pub fn options(&self, idle: Option<Duration>, report: &Report) -> Result<PipeOptions, Failure> {
-        let dump = self.hex.as_deref().map(|path| HexDump::open(path, report)).transpose()?;
-        Ok(PipeOptions {
+    pub fn options(&self, idle: Option<Duration>) -> PipeOptions {
+        PipeOptions {
             idle,
             input: self.input_mode(),
             on_local_eof: self.on_local_eof(),
@@ -96,8 +85,7 @@ impl PipeFlags {
             linger: self.linger.0,
             line_delay: self.line_delay,
             crlf: self.crlf,
-            taps: dump.map(Taps::new).unwrap_or_default(),
-        })
+        }
     }
 
     /// The first of these flags that is set.
@@ -113,7 +101,6 @@ impl PipeFlags {
             ("--linger", self.linger.0.is_some()),
             ("--line-delay", self.line_delay.is_some()),
             ("--crlf", self.crlf),
-            ("--hex", self.hex.is_some()),
         ]
         .into_iter()
         .find_map(|(flag, is_set)| is_set.then_some(flag))

@@ -106,7 +106,7 @@ impl ServiceFlags {
             ServiceName::Pipe => {
                 // Stdin and stdout serve one connection: the next one waits in the backlog.
                 limits.max_conns = 1;
-                let options = self.session.options(limits.idle_timeout.take(), report)?;
+                let options = self.session.options(limits.idle_timeout.take());
                 Box::new(Pipe { std, options, report: report.clone(), lock: Mutex::default() })
             }
         })

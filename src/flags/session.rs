@@ -42,6 +42,9 @@ pub struct SessionFlags {
     /// Wait this long between connecting and sending
     #[arg(long, value_name = "DURATION", default_value = "0", value_parser = values::duration)]
     pub delay: Duration,
+    /// Write a hex dump of both directions to FILE (- is stderr)
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub hex: Option<PathBuf>,
     /// Print transfer statistics at the end
     #[arg(long)]
     pub stats: bool,
@@ -132,7 +135,7 @@ impl From<&SessionFlags> for SessionOptions {
             count: flags.count,
             input_mode: flags.pipe.input_mode(),
             output: file(flags.output.as_deref()),
-            hex: flags.pipe.hex.clone(),
+            hex: flags.hex.clone(),
             on_local_eof: flags.pipe.on_local_eof(),
             exit_on_eof: flags.pipe.exit_on_eof,
             input_timeout: flags.pipe.input_timeout.0,

@@ -16,7 +16,6 @@ use crate::transfer::duplex::{
     Duplex, DuplexObserver, DuplexOptions, InputMode, LocalEnd, LocalFile, NO_END_OF_INPUT,
     OnLocalEof,
 };
-use crate::transfer::tap::Taps;
 
 /// The pipe service: one connection at a time uses stdin and stdout.
 pub struct Pipe {
@@ -48,8 +47,6 @@ pub struct PipeOptions {
     pub line_delay: Option<Duration>,
     /// Whether LF is sent as CR LF.
     pub crlf: bool,
-    /// Observe sent and received bytes.
-    pub taps: Taps,
 }
 
 impl PipeOptions {
@@ -68,14 +65,12 @@ impl PipeOptions {
 
     /// What happens to sent and to received bytes.
     fn transfers(&self) -> (TransferOptions, TransferOptions) {
-        let Taps { sent, received } = self.taps.clone();
         let up = TransferOptions {
             line_delay: self.line_delay,
             filter: self.crlf.then(Crlf::default),
-            tap: sent,
             ..TransferOptions::default()
         };
-        (up, TransferOptions { tap: received, ..TransferOptions::default() })
+        (up, TransferOptions::default())
     }
 
     /// Where received bytes go.

@@ -17,8 +17,15 @@ pub trait TapSink: Send {
     fn on_bytes(&mut self, direction: Direction, bytes: &[u8]);
 }
 
+/// Several sinks, each of which observes all bytes.
+impl TapSink for Vec<Box<dyn TapSink>> {
+    fn on_bytes(&mut self, direction: Direction, bytes: &[u8]) {
+        self.iter_mut().for_each(|sink| sink.on_bytes(direction, bytes));
+    }
+}
+
 /// The taps of both directions.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub struct Taps {
     /// Observes sent bytes.
     pub sent: Option<Tap>,
@@ -36,7 +43,6 @@ impl Taps {
 }
 
 /// Passes the bytes of one direction to a [`TapSink`].
-#[derive(Clone)]
 pub struct Tap {
     direction: Direction,
     sink: Arc<Mutex<dyn TapSink>>,

@@ -324,7 +324,7 @@ fn outcome(mut process: Process, received: &mpsc::Receiver<Vec<u8>>) -> Outcome 
     while process.is_alive() && Instant::now() < until {
         thread::sleep(Duration::from_millis(5));
     }
-    let code = (!process.is_alive()).then(|| 0);
+    let code = (!process.is_alive()).then_some(0);
     let received = received.recv_timeout(PATIENCE).unwrap_or_default();
     match code {
         None => Outcome { code: None, stdout: process.stdout.bytes(), received },
