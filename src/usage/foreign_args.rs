@@ -2,7 +2,8 @@
 
 use clap::Arg;
 
-use super::other_tools::{Meaning, Operands, Setting, Tool};
+use super::meaning::{Meaning, Setting};
+use super::other_tools::{Operands, Tool};
 use crate::flags::values;
 
 /// Arguments of another tool, or of a sockit command with another tool's flags among them.

@@ -8,6 +8,7 @@ mod color_choice;
 mod foreign_args;
 pub mod help;
 mod hints;
+mod meaning;
 mod missing_features;
 pub mod netcat;
 pub mod netcat_flags;

@@ -6,7 +6,8 @@ use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use super::foreign_args::ForeignArgs;
-use super::other_tools::{Setting, Tool};
+use super::meaning::Setting;
+use super::other_tools::Tool;
 use super::suggested_line::{
     access_rules, has, host_port, is_range, proxy, push_flag, source, words,
 };

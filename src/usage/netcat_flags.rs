@@ -1,8 +1,8 @@
 //! The flags of the netcat dialects and how sockit honours each: one table for `sockit nc`, for the
 //! hints and for docs/nc.md.
 
-use super::other_tools::Meaning::{self, Flag, Ignored, Proxy, Unsupported, Value};
-use super::other_tools::Setting::{self, *};
+use super::meaning::Meaning::{self, Flag, Ignored, Proxy, Unsupported, Value};
+use super::meaning::Setting::{self, *};
 
 /// A flag of one or more dialects.
 pub struct NetcatFlag {

@@ -1,7 +1,8 @@
 //! The sockit line that does what another tool was asked for.
 
 use super::foreign_args::ForeignArgs;
-use super::other_tools::{Operands, Setting};
+use super::meaning::Setting;
+use super::other_tools::Operands;
 use crate::resolver;
 use crate::resolver::dns::RecordType;
 
