@@ -326,26 +326,6 @@ const NAMES: Chapter = Chapter {
     remember: "names, ports, sockets, connections: each step has its own error and exit code.",
 };
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn command_lines_are_valid() {
-        let steps = CHAPTERS.iter().flat_map(|chapter| chapter.steps);
-        for step in steps.filter(|step| step.needs != Some(Requirement::Http)) {
-            let (Action::Serve(line) | Action::Run(line) | Action::Feed(_, line)) = step.action
-            else {
-                continue;
-            };
-            let line = line.replace("{server}", "127.0.0.1 1").replace("{closed}", "1");
-            let words = shlex::split(&line.replace("{port}", "1")).unwrap();
-            let words = words.into_iter().map(Into::into).collect();
-            assert!(crate::command::parse(words).is_ok(), "{line}");
-        }
-    }
-}
-
 const RELAY: Chapter = Chapter {
     title: "A relay that passes every ending on",
     steps: &[
@@ -392,3 +372,23 @@ const RELAY: Chapter = Chapter {
     ],
     remember: "a reset is not an end of stream; whatever is in the middle must not turn one into the other.",
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn command_lines_are_valid() {
+        let steps = CHAPTERS.iter().flat_map(|chapter| chapter.steps);
+        for step in steps.filter(|step| step.needs != Some(Requirement::Http)) {
+            let (Action::Serve(line) | Action::Run(line) | Action::Feed(_, line)) = step.action
+            else {
+                continue;
+            };
+            let line = line.replace("{server}", "127.0.0.1 1").replace("{closed}", "1");
+            let words = shlex::split(&line.replace("{port}", "1")).unwrap();
+            let words = words.into_iter().map(Into::into).collect();
+            assert!(crate::command::parse(words).is_ok(), "{line}");
+        }
+    }
+}
