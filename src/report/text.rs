@@ -46,21 +46,12 @@ pub fn line(event: &Event, palette: Palette) -> String {
             format!("Got data from {} ({bytes} bytes){}", escape(peer), quoted(data.as_ref()))
         }
         Event::Sent(transfer) => sent(transfer),
-        Event::Received(transfer) => format!(
-            "Received {} from {}{}{}",
-            byte_count(transfer.bytes),
-            escape(&transfer.peer),
-            calls(transfer),
-            quoted(transfer.data.as_ref())
-        ),
+        Event::Received(transfer) => received(transfer),
         Event::EndOfStream { peer, by, .. } => match by {
             Side::Local => format!("Sent end of stream to {}", escape(peer)),
             _ => format!("Received end of stream from {}", escape(peer)),
         },
-        Event::Request { lines, .. } => {
-            let lines = lines.iter().map(|line| format!("> {}", escape(line)));
-            lines.collect::<Vec<_>>().join("\n")
-        }
+        Event::Request { lines, .. } => request_head(lines),
         Event::Totals(totals) => totals.line(),
         Event::Ping(ping) => ping.lines(),
         Event::Warning { message, .. } => {
@@ -74,6 +65,16 @@ pub fn line(event: &Event, palette: Palette) -> String {
         Event::Checked(report) => report.line(),
         Event::Step { message, .. } | Event::Log { message } => escape(message).into_owned(),
     }
+}
+
+fn received(transfer: &Transfer) -> String {
+    let (bytes, peer) = (byte_count(transfer.bytes), escape(&transfer.peer));
+    format!("Received {bytes} from {peer}{}{}", calls(transfer), quoted(transfer.data.as_ref()))
+}
+
+fn request_head(lines: &[String]) -> String {
+    let lines = lines.iter().map(|line| format!("> {}", escape(line)));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 fn response_head(head: &ResponseHead) -> String {

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::accept_loop::{Accepted, ConnectionHandler, Counting};
+use super::connections::TrackedConnection;
 use crate::error::{ExitCode, Failure, Phase};
 use crate::net::activity::Activity;
 use crate::net::address::Address;
@@ -93,30 +94,10 @@ impl ConnectionHandler for ConnectionService {
         self.log_accepted(conn, &stream);
         let report = &self.context.report;
         let handle = stream.handle.clone();
-        let activity = &permit.tracked.activity;
         // Dropped before the permit: the event is emitted before the server counts the close.
         let mut closed = ClosedEventGuard::new(report, conn, &stream.info);
         closed.relays = self.service.relays();
-        closed.outcome = match self.handshake(stream, activity, conn) {
-            Ok(stream) => {
-                if self.counting() == Counting::OnHandshake {
-                    permit.tracked.count();
-                }
-                let shutdown = self.context.shutdown.clone();
-                let stream = self.observe(conn, stream);
-                let mut connection = Connection::new(conn, stream, activity.clone(), shutdown);
-                let outcome = self.run_service(&mut connection);
-                handle.observe_close();
-                closed.bytes_in = connection.bytes_in;
-                closed.bytes_out = connection.bytes_out;
-                outcome.unwrap_or_else(|failure| self.on_failure(conn, failure))
-            }
-            // It does not count, so its failure is not that of the run either.
-            Err(failure) => {
-                report.failure(Some(conn), &failure);
-                ended_by(&failure).into()
-            }
-        };
+        self.serve_stream(stream, &permit.tracked, &mut closed);
         // A connection that the shutdown of the run ended was ended by the reason of that.
         if let Some(reason) = self.context.shutdown.reason()
             && handle.closed_locally()
@@ -164,6 +145,35 @@ impl ConnectionService {
         let (context, span) = (context.clone(), tracing::Span::current());
         let failure = Mutex::new(None);
         ConnectionService { service, dump: None, layer, context, span, is_single, failure }
+    }
+
+    /// Performs the handshake, runs the service, and stores in `closed` how both ended.
+    fn serve_stream(
+        &self,
+        stream: Stream,
+        tracked: &TrackedConnection,
+        closed: &mut ClosedEventGuard<'_>,
+    ) {
+        let stream = match self.handshake(stream, &tracked.activity, closed.conn) {
+            Ok(stream) => stream,
+            // It does not count, so its failure is not that of the run either.
+            Err(failure) => {
+                self.context.report.failure(Some(closed.conn), &failure);
+                closed.outcome = ended_by(&failure).into();
+                return;
+            }
+        };
+        if self.counting() == Counting::OnHandshake {
+            tracked.count();
+        }
+        let (activity, shutdown) = (tracked.activity.clone(), self.context.shutdown.clone());
+        let handle = stream.handle.clone();
+        let stream = self.observe(closed.conn, stream);
+        let mut connection = Connection::new(closed.conn, stream, activity, shutdown);
+        let outcome = self.run_service(&mut connection);
+        handle.observe_close();
+        (closed.bytes_in, closed.bytes_out) = (connection.bytes_in, connection.bytes_out);
+        closed.outcome = outcome.unwrap_or_else(|failure| self.on_failure(closed.conn, failure));
     }
 
     /// The stream behind the layer's handshake, or the stream itself without a layer.

@@ -149,7 +149,7 @@ const TIME: Chapter = Chapter {
             &["Accept new connection from", "Received 3 bytes from", "\"tea\"", "Sent 30 bytes to"],
         ),
         step(
-            "A server that takes its time for each reply:",
+            "A server that waits before each reply:",
             Action::Serve("sockit tcp-server -vv --port 0 --delay 500ms --once"),
             &["Waiting for connection"],
         ),

@@ -84,12 +84,11 @@ fn fill(socket: &TcpStream) {
     socket.set_nonblocking(true).unwrap();
     let mut pauses = 0;
     while pauses < 20 {
-        match (&mut &*socket).write(&[7; 65536]) {
-            Ok(_) => pauses = 0,
-            Err(_) => {
-                pauses += 1;
-                thread::sleep(Duration::from_millis(10));
-            }
+        if (&*socket).write(&[7; 65536]).is_ok_and(|n| n > 0) {
+            pauses = 0;
+        } else {
+            pauses += 1;
+            thread::sleep(Duration::from_millis(10));
         }
     }
     socket.set_nonblocking(false).unwrap();
