@@ -7,12 +7,14 @@
 //! other. A test holds these rules. From the top:
 //!
 //! 1. [`command`], [`flags`], [`usage`]: the command line. clap is imported nowhere else.
-//! 2. [`client`], [`server`], [`check`], [`datagram`], [`fetch`], [`lookup`], [`tour`]: what a command does.
+//! 2. [`client`], [`server`], [`relay`], [`check`], [`datagram`], [`fetch`], [`lookup`], [`tour`]: what a
+//!    command does.
 //! 3. [`service`]: what a server does with one connection.
 //! 4. [`transfer`], [`report`]: bytes between two ends; events as text and JSON.
 //! 5. [`net`]: addresses and sockets in the order of their life, TLS and proxies as layers of a stream.
 //! 6. [`resolver`], [`http`], [`process`]: names, HTTP/1.1 messages without I/O, the process itself.
-//! 7. [`error`], [`shutdown`]: one error type with its exit codes; the cancellation token.
+//! 7. [`error`], [`shutdown`], [`units`]: one error type with its exit codes; the cancellation token;
+//!    durations and sizes as text.
 
 pub mod check;
 pub mod client;
@@ -30,6 +32,7 @@ pub mod logging;
 pub mod lookup;
 pub mod net;
 pub mod process;
+pub mod relay;
 pub mod report;
 pub mod resolver;
 pub mod server;
@@ -41,4 +44,5 @@ mod test_rng;
 mod test_run;
 pub mod tour;
 pub mod transfer;
+pub mod units;
 pub mod usage;

@@ -14,6 +14,7 @@ use crate::net::stdout;
 use crate::net::stream::{ConnectionHandle, ConnectionInfo, EndedBy, Stream};
 use crate::report::context::Context;
 use crate::shutdown::ShutdownReason;
+use crate::transfer::crlf::Crlf;
 use crate::transfer::throttle::Throttle;
 
 /// A session of messages and replies.
@@ -47,14 +48,23 @@ impl<'a> MessageSession<'a> {
     ) -> Result<MessageSession<'a>, Failure> {
         let Stream { reader, writer, handle, info } = stream;
         let taps = files.taps();
-        let throttle = options.rate.map(Throttle::new);
-        let thread = ReaderThread { reader, tap: taps.received, throttle };
+        let throttle = || options.rate.map(Throttle::new);
+        let thread = ReaderThread { reader, tap: taps.received, throttle: throttle() };
+        let sender = MessageSender {
+            writer,
+            handle: handle.clone(),
+            info: info.clone(),
+            context: context.clone(),
+            tap: taps.sent,
+            filter: options.crlf.then(Crlf::default),
+            throttle: throttle(),
+            sent: 0,
+        };
         Ok(MessageSession {
             options,
             context,
             queue: ReceiveQueue::open(thread, &info, options.idle_timeout, context)?,
-            sender: MessageSender::new(writer, &handle, &info, context)
-                .with_options(options, taps.sent),
+            sender,
             output: OutputSink::new(options, &mut files),
             handle,
             info,

@@ -55,6 +55,7 @@ impl SessionResult {
             local: info.local.to_string(),
             peer: info.peer.to_string(),
             ended_by: self.by,
+            relayed: None,
             exit_status: None,
             saved: None,
             role: Role::Client,

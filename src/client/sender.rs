@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
 
-use super::options::SessionOptions;
 use super::result::CONN;
 use crate::error::{Failure, Phase};
 use crate::net::stream::{ConnectionHandle, ConnectionInfo, Writer};
@@ -24,45 +23,25 @@ const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Sends messages to the peer.
 pub struct MessageSender {
-    writer: Box<dyn Writer>,
-    handle: ConnectionHandle,
-    info: ConnectionInfo,
-    context: Context,
-    tap: Option<Tap>,
-    filter: Option<Crlf>,
-    throttle: Option<Throttle>,
+    /// The sending half of the connection.
+    pub writer: Box<dyn Writer>,
+    /// The connection.
+    pub handle: ConnectionHandle,
+    /// What is known about it.
+    pub info: ConnectionInfo,
+    /// Events and shutdown.
+    pub context: Context,
+    /// Observes the bytes.
+    pub tap: Option<Tap>,
+    /// Changes the bytes.
+    pub filter: Option<Crlf>,
+    /// Limits the rate.
+    pub throttle: Option<Throttle>,
     /// Bytes written so far.
     pub sent: u64,
 }
 
 impl MessageSender {
-    /// A sender to `writer`, the sending half of the connection.
-    pub fn new(
-        writer: Box<dyn Writer>,
-        handle: &ConnectionHandle,
-        info: &ConnectionInfo,
-        context: &Context,
-    ) -> MessageSender {
-        MessageSender {
-            writer,
-            handle: handle.clone(),
-            info: info.clone(),
-            context: context.clone(),
-            tap: None,
-            filter: None,
-            throttle: None,
-            sent: 0,
-        }
-    }
-
-    /// The same sender with the rate and the line ends of `options`, and with `tap`.
-    pub fn with_options(mut self, options: &SessionOptions, tap: Option<Tap>) -> MessageSender {
-        self.tap = tap;
-        self.filter = options.crlf.then(Crlf::default);
-        self.throttle = options.rate.map(Throttle::new);
-        self
-    }
-
     /// Sends one complete message; `received` is the number of bytes received before it.
     ///
     /// Fails at [`Phase::Send`]: 18 when the peer closed or bytes had been sent or received, else

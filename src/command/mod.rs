@@ -6,6 +6,7 @@ pub mod completions;
 pub mod http_get;
 pub mod man;
 pub mod nc;
+pub mod relay;
 pub mod resolve;
 pub mod tcp_client;
 pub mod tcp_server;
@@ -69,6 +70,8 @@ pub enum Command {
     UnixClient(Box<unix_client::Args>),
     /// Serve connections on a Unix socket
     UnixServer(Box<unix_server::Args>),
+    /// Relay connections to a target, with each half-close and reset passed on
+    Relay(Box<relay::Args>),
     /// Send UDP datagrams and print the replies, or measure loss and delay
     UdpClient(Box<udp_client::Args>),
     /// Send every UDP datagram back to its sender
@@ -84,7 +87,7 @@ pub enum Command {
     Check(Box<check::Args>),
     /// Look up names, addresses and services, and verify them
     Resolve(Box<resolve::Args>),
-    /// Run the five tutorials on loopback and check their results
+    /// Run the tutorials on loopback and check their results
     Tour(Box<tour::Args>),
     /// Print the completion script of a shell
     Completions(Box<completions::Args>),
@@ -120,6 +123,7 @@ impl Command {
             Command::TcpServer(_) => "tcp-server",
             Command::UnixClient(_) => "unix-client",
             Command::UnixServer(_) => "unix-server",
+            Command::Relay(_) => "relay",
             Command::UdpClient(_) => "udp-client",
             Command::UdpEcho(_) => "udp-echo",
             Command::UdpServer(_) => "udp-server",
@@ -141,6 +145,7 @@ impl Command {
             Command::TcpServer(args) => args.run(report),
             Command::UnixClient(args) => args.run(report),
             Command::UnixServer(args) => args.run(report),
+            Command::Relay(args) => args.run(report),
             Command::UdpClient(args) => args.run(report),
             Command::UdpEcho(args) => args.run(report),
             Command::UdpServer(args) => args.run(report),

@@ -7,11 +7,10 @@ use crate::flags::server_hex::ServerHexFlag;
 use crate::flags::server_limits::ServerLimitFlags;
 use crate::flags::service::ServiceFlags;
 use crate::flags::socket::TcpFlags;
-use crate::flags::tls::{ServerTls, TlsServer};
+use crate::flags::tls::ServerTls;
 use crate::net::stdio::StdStreams;
 use crate::report::Report;
 use crate::report::context::Context;
-use crate::report::event::Event;
 use crate::server;
 use crate::server::ServerOptions;
 
@@ -58,7 +57,7 @@ impl Args {
         self.run_as.switch_user()?;
         self.listen.print_port(&listener.local)?;
         if let Some(tls) = &tls {
-            log_certificate(tls, report);
+            tls.log_certificate(report);
         }
         if let Some(policy) = self.service.sandbox_policy() {
             super::confine(&policy, report);
@@ -66,14 +65,5 @@ impl Args {
         let (layer, layer_stack) = tls.map_or((None, 0), |tls| (Some(tls.layer), tls.stack));
         let options = ServerOptions { listener, limits, service, layer, layer_stack, hex };
         Ok(server::run(&context, options)?)
-    }
-}
-
-/// Emits the fingerprint of the certificate, which clients need to trust a self-signed one.
-fn log_certificate(tls: &TlsServer, report: &Report) {
-    if tls.throw_away {
-        report.emit(&Event::Certificate { sha256: tls.sha256.clone() });
-    } else {
-        report.step(|| format!("TLS: SHA-256 of the certificate: {}", tls.sha256));
     }
 }

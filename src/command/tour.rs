@@ -1,4 +1,4 @@
-//! `sockit tour`: runs the examples of the five tutorials on loopback.
+//! `sockit tour`: runs its chapters on loopback.
 
 use std::ops::RangeInclusive;
 

@@ -7,7 +7,7 @@ use socket2::Type;
 use crate::datagram;
 use crate::datagram::RecvBuffer;
 use crate::datagram::server::options::DatagramServerOptions;
-use crate::error::{ExitCode, Failure, Phase, message_without_errno};
+use crate::error::{ExitCode, Failure, message_without_errno};
 use crate::flags::run_as::RunAsFlags;
 use crate::flags::server_hex::ServerHexFlag;
 use crate::flags::server_limits::ServerLimitFlags;
@@ -62,7 +62,7 @@ impl Args {
         if self.datagram {
             return self.serve_datagrams(&context);
         }
-        self.reject_ip_rules()?;
+        self.limits.reject_ip_rules()?;
         let mut limits = self.limits.limits(&context.shutdown)?;
         let hex = self.hex.open(report)?;
         let service = self.service.service(&mut limits, StdStreams::of_process(), report)?;
@@ -75,20 +75,6 @@ impl Args {
         let outcome = server::run(&context, options);
         warn_if_socket_left(cleanup, report);
         Ok(outcome?)
-    }
-
-    /// Rejects rules for IP addresses, which would have no effect.
-    fn reject_ip_rules(&self) -> Result<(), Failure> {
-        let ServerLimitFlags { allow, deny, max_conns_per_ip, .. } = &self.limits;
-        let flag = match (allow.is_empty(), deny.is_empty(), max_conns_per_ip) {
-            (false, _, _) => "--allow",
-            (_, false, _) => "--deny",
-            (_, _, Some(_)) => "--max-conns-per-ip",
-            _ => return Ok(()),
-        };
-        let why = "clients of a Unix socket have no IP address";
-        Err(Failure::usage(Phase::Listen, flag, why)
-            .with_hint("--mode and the permissions of the directory limit access"))
     }
 
     /// Enters the sandbox of the service, extended by the removal of the socket file.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::condition::Condition;
 use super::connection::HttpConnection;
-use super::download_state::{DownloadState, NextStep, Repeatable};
+use super::download_state::{DownloadState, DownloadStep, Repeatable};
 use super::exchange::Exchange;
 use super::limits::Limits;
 use super::options::{FetchOptions, HostOverride, ServerRole};
@@ -101,17 +101,17 @@ impl<'a> Download<'a> {
         loop {
             let ended = self.exchange(&state, output, resume_point.as_ref());
             match state.next(ended, self.repeatable(output)) {
-                NextStep::Request => {}
-                NextStep::Restart => resume_point = None,
-                NextStep::Retry { delay, cause } => {
+                DownloadStep::Request => {}
+                DownloadStep::Restart => resume_point = None,
+                DownloadStep::Retry { delay, cause } => {
                     // Its partial file is locked.
                     drop(resume_point.take());
                     self.pause(state.retries(), delay, cause)?;
                     resume_point = self.find_resume_point(output)?;
                 }
-                NextStep::Promote => return promote(resume_point, output),
-                NextStep::Done => return Ok(()),
-                NextStep::Fail(failure) => return Err(failure),
+                DownloadStep::Promote => return promote(resume_point, output),
+                DownloadStep::Done => return Ok(()),
+                DownloadStep::Fail(failure) => return Err(failure),
             }
         }
     }
@@ -292,6 +292,7 @@ impl<'a> Download<'a> {
             local: info.local.to_string(),
             peer: info.peer.to_string(),
             ended_by: connection.ended_by,
+            relayed: None,
             exit_status: None,
             saved: None,
             role: Role::Client,

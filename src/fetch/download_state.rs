@@ -11,7 +11,7 @@ use crate::http::HttpUrl;
 
 /// What a download does next.
 #[derive(Debug)]
-pub enum NextStep {
+pub enum DownloadStep {
     /// Sends a request for [`DownloadState::url`].
     Request,
     /// Sends it again, without the partial file.
@@ -88,48 +88,48 @@ impl<'a> DownloadState<'a> {
         &mut self,
         ended: Result<ExchangeResult, Failure>,
         repeatable: Repeatable,
-    ) -> NextStep {
+    ) -> DownloadStep {
         let ExchangeResult { action, status_error } = match ended {
             Ok(result) => result,
             Err(failure) => return self.after_failure(failure, repeatable),
         };
         match (action, status_error) {
             (NextAction::Redirect(url), _) => self.redirect(url),
-            (NextAction::Restart, _) => NextStep::Restart,
+            (NextAction::Restart, _) => DownloadStep::Restart,
             (NextAction::Retry(delay), _) => self.retry(delay.unwrap_or_default(), None),
-            (NextAction::AlreadyComplete, _) => NextStep::Promote,
+            (NextAction::AlreadyComplete, _) => DownloadStep::Promote,
             (NextAction::Deliver(_), Some(failure)) if !self.options.response.any_status => {
-                NextStep::Fail(failure)
+                DownloadStep::Fail(failure)
             }
-            (NextAction::Deliver(_), _) => NextStep::Done,
+            (NextAction::Deliver(_), _) => DownloadStep::Done,
         }
     }
 
-    fn redirect(&mut self, url: HttpUrl) -> NextStep {
+    fn redirect(&mut self, url: HttpUrl) -> DownloadStep {
         let max = self.options.request.max_redirects;
         self.redirects += 1;
         if self.redirects > max {
             let why = format!("more than {max} redirects");
             let failure = Failure::new(Phase::Receive, &self.url, why);
-            return NextStep::Fail(failure.with_code(ExitCode::Redirect));
+            return DownloadStep::Fail(failure.with_code(ExitCode::Redirect));
         }
         self.url = url;
-        NextStep::Request
+        DownloadStep::Request
     }
 
-    fn after_failure(&mut self, failure: Failure, repeatable: Repeatable) -> NextStep {
+    fn after_failure(&mut self, failure: Failure, repeatable: Repeatable) -> DownloadStep {
         let is_final = self.is_last_attempt() || repeatable == Repeatable::No;
         if is_final || !status::is_retryable(&failure) {
-            return NextStep::Fail(failure);
+            return DownloadStep::Fail(failure);
         }
         self.retry(Duration::ZERO, Some(failure))
     }
 
-    fn retry(&mut self, min_delay: Duration, cause: Option<Failure>) -> NextStep {
+    fn retry(&mut self, min_delay: Duration, cause: Option<Failure>) -> DownloadStep {
         self.attempt += 1;
         self.redirects = 0;
         self.url = self.start_url.clone();
-        NextStep::Retry { delay: min_delay.max(self.options.retry.delay), cause }
+        DownloadStep::Retry { delay: min_delay.max(self.options.retry.delay), cause }
     }
 }
 
@@ -160,20 +160,20 @@ mod tests {
         let step = |state: &mut DownloadState<'_>, ended| state.next(ended, Repeatable::Yes);
         let to = |text| result(NextAction::Redirect(url(text)));
 
-        assert!(matches!(step(&mut state, to("http://h/b")), NextStep::Request));
+        assert!(matches!(step(&mut state, to("http://h/b")), DownloadStep::Request));
         assert_eq!(state.url().to_string(), "http://h/b");
-        assert!(matches!(step(&mut state, result(NextAction::Restart)), NextStep::Restart));
+        assert!(matches!(step(&mut state, result(NextAction::Restart)), DownloadStep::Restart));
         let promote = step(&mut state, result(NextAction::AlreadyComplete));
-        assert!(matches!(promote, NextStep::Promote));
-        assert!(matches!(step(&mut state, result(NextAction::Deliver(None))), NextStep::Done));
+        assert!(matches!(promote, DownloadStep::Promote));
+        assert!(matches!(step(&mut state, result(NextAction::Deliver(None))), DownloadStep::Done));
 
         let wait = Some(Duration::from_secs(3));
         let retry = step(&mut state, result(NextAction::Retry(wait)));
-        let NextStep::Retry { delay, cause: None } = retry else { panic!("{retry:?}") };
+        let DownloadStep::Retry { delay, cause: None } = retry else { panic!("{retry:?}") };
         assert_eq!((Some(delay), state.url().to_string().as_str()), (wait, "http://h/a"));
         // The redirects of each attempt are counted anew.
-        assert!(matches!(step(&mut state, to("http://h/b")), NextStep::Request));
-        let NextStep::Fail(last) = step(&mut state, to("http://h/c")) else { panic!() };
+        assert!(matches!(step(&mut state, to("http://h/b")), DownloadStep::Request));
+        let DownloadStep::Fail(last) = step(&mut state, to("http://h/c")) else { panic!() };
         assert_eq!(last.code, ExitCode::Redirect);
     }
 
@@ -189,7 +189,11 @@ mod tests {
             options.retry = Retry { times, delay: Duration::ZERO };
             let mut state = DownloadState::new(&options, url("http://h/"));
             let next = state.next(Err(failure(code)), repeatable);
-            assert_eq!(matches!(next, NextStep::Retry { cause: Some(_), .. }), retries, "{next:?}");
+            assert_eq!(
+                matches!(next, DownloadStep::Retry { cause: Some(_), .. }),
+                retries,
+                "{next:?}"
+            );
             assert_eq!(state.retries(), u32::from(retries));
         }
     }
@@ -203,7 +207,7 @@ mod tests {
             let status_error = Some(failure(ExitCode::Status));
             let ended = ExchangeResult { action: NextAction::Deliver(None), status_error };
             let next = state.next(Ok(ended), Repeatable::Yes);
-            assert_eq!(matches!(next, NextStep::Fail(_)), fails, "{next:?}");
+            assert_eq!(matches!(next, DownloadStep::Fail(_)), fails, "{next:?}");
         }
     }
 }

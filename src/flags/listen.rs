@@ -33,6 +33,14 @@ pub struct ListenFlags {
     pub socket: SocketFlags,
 }
 
+/// Prints the port of `local` on stdout.
+///
+/// Fails at [`Phase::Stdout`](crate::error::Phase::Stdout).
+pub fn print_port(local: &Address) -> Result<(), Failure> {
+    let port = local.inet().map_or(0, |address| address.port());
+    Stdout::standard().write_all(format!("{port}\n").as_bytes())
+}
+
 impl ListenFlags {
     /// The socket that a service manager has passed, or one bound as configured, with a queue
     /// of `backlog` connections.
@@ -56,11 +64,7 @@ impl ListenFlags {
     ///
     /// Fails at [`Phase::Stdout`](crate::error::Phase::Stdout).
     pub fn print_port(&self, local: &Address) -> Result<(), Failure> {
-        if !self.print_port {
-            return Ok(());
-        }
-        let port = local.inet().map_or(0, |address| address.port());
-        Stdout::standard().write_all(format!("{port}\n").as_bytes())
+        if self.print_port { print_port(local) } else { Ok(()) }
     }
 
     /// The address to listen on; `shutdown` cancels the lookup of the host, and `emit` receives the

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::values::{self, Limit};
-use crate::error::Failure;
+use crate::error::{Failure, Phase};
 use crate::server::accept_loop::ServerLimits;
 use crate::server::access::AccessRules;
 use crate::shutdown::Shutdown;
@@ -31,8 +31,8 @@ pub struct ServerLimitFlags {
     #[arg(long, value_name = "N")]
     pub max_conns_per_ip: Option<NonZeroU32>,
     /// Close a connection after this long without data; 0 = never
-    #[arg(long, value_name = "DURATION", default_value = "0", value_parser = values::limit, hide_default_value = true)]
-    pub idle_timeout: Limit,
+    #[arg(long, value_name = "DURATION", value_parser = values::limit)]
+    pub idle_timeout: Option<Limit>,
     /// Accept connections only from RULE: CIDR, ADDRESS, NAME or @FILE
     #[arg(long, value_name = "RULE")]
     pub allow: Vec<String>,
@@ -63,11 +63,26 @@ impl ServerLimitFlags {
             max_conns: self.max_conns.get(),
             max_conns_per_ip: self.max_conns_per_ip.map(NonZeroU32::get),
             accept_timeout: self.accept_timeout.0,
-            idle_timeout: self.idle_timeout.0,
+            idle_timeout: self.idle_timeout.and_then(|limit| limit.0),
             grace: self.grace,
             stack_size: self.stack_size,
             rules: AccessRules::parse(&self.allow, &self.deny, shutdown)?,
         })
+    }
+
+    /// Rejects rules for IP addresses on a Unix socket, where they would have no effect.
+    ///
+    /// Fails with exit code 2.
+    pub fn reject_ip_rules(&self) -> Result<(), Failure> {
+        let flag = match (self.allow.is_empty(), self.deny.is_empty(), self.max_conns_per_ip) {
+            (false, _, _) => "--allow",
+            (_, false, _) => "--deny",
+            (_, _, Some(_)) => "--max-conns-per-ip",
+            _ => return Ok(()),
+        };
+        let why = "clients of a Unix socket have no IP address";
+        Err(Failure::usage(Phase::Listen, flag, why)
+            .with_hint("--mode and the permissions of the directory limit access"))
     }
 }
 

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 
 use crate::net::layer::Layer;
+use crate::report::Report;
+use crate::report::event::Event;
 
 /// Flags of clients that use TLS.
 #[derive(Debug, Clone, Args)]
@@ -96,6 +98,17 @@ pub struct TlsServer {
     pub throw_away: bool,
 }
 
+impl TlsServer {
+    /// Emits the fingerprint of the certificate, which clients need to trust a self-signed one.
+    pub fn log_certificate(&self, report: &Report) {
+        if self.throw_away {
+            report.emit(&Event::Certificate { sha256: self.sha256.clone() });
+        } else {
+            report.step(|| format!("TLS: SHA-256 of the certificate: {}", self.sha256));
+        }
+    }
+}
+
 impl ClientTls {
     /// The first of these flags that was given; each of them needs TLS.
     pub fn first_given_flag(&self) -> Option<&'static str> {
@@ -140,7 +153,7 @@ fn readable_key(cert: Option<&Path>, key: Option<&Path>) -> Option<String> {
 }
 
 /// Parses a host name or address; a malformed one that passes is reported when it is used.
-fn server_name(word: &str) -> Result<String, String> {
+pub(super) fn server_name(word: &str) -> Result<String, String> {
     if word.is_empty() || word.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return Err(format!("'{word}' is not a name that a certificate could have"));
     }
@@ -148,7 +161,7 @@ fn server_name(word: &str) -> Result<String, String> {
 }
 
 /// Parses the name of an application protocol: 1 to 255 bytes (RFC 7301 §3.1).
-fn protocol(word: &str) -> Result<String, String> {
+pub(super) fn protocol(word: &str) -> Result<String, String> {
     if !(1..=255).contains(&word.len()) || word.chars().any(char::is_control) {
         return Err("a protocol name has 1 to 255 bytes and no control characters".to_string());
     }
@@ -156,7 +169,7 @@ fn protocol(word: &str) -> Result<String, String> {
 }
 
 /// Parses a SHA-256 fingerprint; colons between its bytes are optional.
-fn fingerprint(word: &str) -> Result<String, String> {
+pub(super) fn fingerprint(word: &str) -> Result<String, String> {
     let digits = word.bytes().filter(|byte| *byte != b':');
     if digits.clone().count() != 64 || !digits.clone().all(|byte| byte.is_ascii_hexdigit()) {
         return Err(format!("'{word}' is not a SHA-256 fingerprint: 64 hexadecimal digits"));

@@ -29,6 +29,8 @@ pub enum ConnectEvent {
     Connecting(Address),
     /// One address failed; others may follow.
     Failed(Address, String),
+    /// Another address was connected first.
+    Abandoned(Address),
     /// The connection to one address is established.
     Connected(Address),
     /// All addresses failed; the next attempt follows after the delay.
@@ -76,6 +78,9 @@ impl fmt::Display for ConnectEvent {
             ConnectEvent::Connecting(address) => write!(f, "Connecting to {address}..."),
             ConnectEvent::Failed(address, cause) => {
                 write!(f, "Connecting to {address}... failed: {cause}")
+            }
+            ConnectEvent::Abandoned(address) => {
+                write!(f, "Connecting to {address}... abandoned: another address was faster")
             }
             ConnectEvent::Connected(address) => write!(f, "Connecting to {address}... done."),
             ConnectEvent::Retrying(round, delay) => {

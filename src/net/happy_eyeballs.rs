@@ -61,13 +61,13 @@ pub(super) fn connect(
         Race { attempt, open, waiting, running, next_start, preferred, failure: None, is_only };
     loop {
         if let Some(connected) = race.start_due()? {
-            return Ok(connected);
+            return Ok(race.finish(connected));
         }
         if race.running.is_empty() {
             return Err(race.final_error());
         }
         if let Some(connected) = race.wait()? {
-            return Ok(connected);
+            return Ok(race.finish(connected));
         }
     }
 }
@@ -141,11 +141,13 @@ impl Race<'_> {
 
     /// Takes the first connection that is established, and drops those that have failed.
     fn take_connected(&mut self) -> Option<Candidate> {
-        for candidate in std::mem::take(&mut self.running) {
+        let mut candidates = std::mem::take(&mut self.running).into_iter();
+        while let Some(candidate) = candidates.next() {
             match connect_result(&candidate.socket) {
                 None => self.running.push(candidate),
                 Some(Ok(())) => {
                     if let Some(connected) = self.on_connected(candidate) {
+                        self.running.extend(candidates);
                         return Some(connected);
                     }
                 }
@@ -153,6 +155,14 @@ impl Race<'_> {
             }
         }
         None
+    }
+
+    /// Abandons the other candidates.
+    fn finish(self, connected: Candidate) -> Candidate {
+        for Candidate { address, .. } in self.running {
+            (self.attempt.emit)(ConnectEvent::Abandoned(address.into()));
+        }
+        connected
     }
 
     fn on_connected(&mut self, candidate: Candidate) -> Option<Candidate> {
@@ -167,7 +177,7 @@ impl Race<'_> {
         };
         match ready {
             Ok(()) => {
-                tracing::debug!(%address, abandoned = self.running.len(), "is connected first");
+                tracing::debug!(%address, "is connected first");
                 (self.attempt.emit)(ConnectEvent::Connected((*address).into()));
                 Some(candidate)
             }

@@ -129,6 +129,12 @@ pub enum EndedBy {
     Peer,
     /// This process closed first.
     Local,
+    /// The client of a relay closed first.
+    Client,
+    /// The target of a relay closed first.
+    Target,
+    /// A fault that a relay puts on its connections (`--fault`).
+    Fault,
     /// A reset, or another failure of the connection.
     Reset,
     /// A local time limit.
@@ -152,6 +158,9 @@ impl EndedBy {
         match self {
             EndedBy::Peer => "peer",
             EndedBy::Local => "us",
+            EndedBy::Client => "client",
+            EndedBy::Target => "target",
+            EndedBy::Fault => "fault",
             EndedBy::Reset => "reset",
             EndedBy::Timeout => "timeout",
             EndedBy::Signal => "signal",

@@ -65,6 +65,13 @@ pub enum Event {
     Closed(Closed),
     /// The statistics of a client's connection (`--stats`).
     Stats(Stats),
+    /// A relay has spoiled a connection on purpose (`--fault`).
+    Fault(FaultEvent),
+    /// A relay chose the seed of its faults.
+    Seed {
+        /// What `--seed` repeats.
+        seed: u64,
+    },
     /// A datagram server received a datagram.
     Datagram {
         /// The local address that it was sent to.
@@ -221,6 +228,9 @@ pub struct Closed {
     pub peer: String,
     /// What ended it.
     pub ended_by: EndedBy,
+    /// The bytes of a relayed connection.
+    #[serde(skip_serializing_if = "Option::is_none", flatten)]
+    pub relayed: Option<Relayed>,
     /// Exit status of the service's child, 128 + N for signal N.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exit_status: Option<i32>,
@@ -230,6 +240,35 @@ pub struct Closed {
     /// Whether a server logs it (by default) or a client (under `-v`); not in JSON.
     #[serde(skip)]
     pub role: Role,
+}
+
+/// A fault of a relay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FaultEvent {
+    /// The connection.
+    pub conn: u64,
+    /// `to_client` or `to_target`; none of a fault on connections.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub direction: Option<&'static str>,
+    /// Name of the fault.
+    pub fault: &'static str,
+    /// Its SPEC as given, without the direction.
+    pub spec: String,
+    /// Bytes of that direction before it, as received.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offset: Option<u64>,
+    /// The flipped bit of the byte at the offset, from 0, the lowest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bit: Option<u8>,
+}
+
+/// The bytes that a relay has passed on, by the peer that received them.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Relayed {
+    /// Bytes from the client to the target.
+    pub bytes_to_target: u64,
+    /// Bytes from the target to the client.
+    pub bytes_to_client: u64,
 }
 
 /// The statistics of a connection.
@@ -311,6 +350,10 @@ pub enum Side {
     /// This process.
     #[serde(rename = "us")]
     Local,
+    /// The client of a relay.
+    Client,
+    /// The target of a relay.
+    Target,
 }
 
 impl Serialize for EndedBy {
@@ -350,13 +393,14 @@ impl Event {
             // Statistics are a request of their own, even under `-q`.
             Event::Error(_) | Event::Stats(_) | Event::Timings(_) => Level::Error,
             Event::Warning { .. } | Event::Listening { .. } | Event::Accepted(_) => Level::Normal,
-            Event::Certificate { .. } | Event::Log { .. } => Level::Normal,
+            Event::Certificate { .. } | Event::Seed { .. } | Event::Log { .. } => Level::Normal,
             Event::Answer(_) => Level::Normal,
             Event::Closed(closed) if closed.role == Role::Server => Level::Normal,
             Event::Totals(_) => Level::Normal,
             Event::Connected(_)
             | Event::Closed(_)
             | Event::HalfClosed { .. }
+            | Event::Fault(_)
             | Event::Resolved(_)
             | Event::Checked(_)
             | Event::Datagram { .. }

@@ -3,6 +3,7 @@
 //! Everything is logged by [`Report::emit`] as an [`event::Event`]; text and JSON are two formats
 //! of it. stdout is data and is not written from here.
 
+mod bulk_sum;
 pub mod check;
 pub mod context;
 pub mod datagram_stats;
@@ -233,9 +234,10 @@ impl Report {
         }
     }
 
-    /// Writes the beginning of a line to a terminal that shows nothing else meanwhile.
+    /// Writes the beginning of a line to a terminal that shows nothing else meanwhile, such as a trace.
     fn begin_step(&self, event: &ConnectEvent) {
-        let is_alone = self.0.verbosity >= Verbosity::Verbose && self.can_draw();
+        let is_traced = tracing::enabled!(tracing::Level::DEBUG);
+        let is_alone = self.is_verbose() && self.can_draw() && !is_traced;
         if is_alone && lock(&self.0.line_printer).is_none() {
             lock(&self.0.log).begin(&escape(&event.to_string()));
         }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::escape::{escape, escape_keep_backslash};
 use super::event::{
-    Closed, Endpoints, ErrorEvent, Event, ResponseHead, Role, Side, Stats, Timings, Transfer,
+    Closed, Endpoints, ErrorEvent, Event, FaultEvent, ResponseHead, Role, Side, Stats, Timings,
+    Transfer,
 };
 use super::excerpt::{Excerpt, byte_count, group_digits};
 use super::lookup::LookupReport;
@@ -39,25 +40,18 @@ pub fn line(event: &Event, palette: Palette) -> String {
         Event::Connected(ends) => connected(ends),
         Event::HalfClosed { by, peer, .. } => half_closed(*by, peer.as_deref()),
         Event::Closed(event) => closed(event),
+        Event::Fault(event) => fault(event),
+        Event::Seed { seed } => format!("Seed of the faults: {seed} (--seed {seed} repeats them)"),
         Event::Datagram { peer, bytes, data, .. } => {
             format!("Got data from {} ({bytes} bytes){}", escape(peer), quoted(data.as_ref()))
         }
         Event::Sent(transfer) => sent(transfer),
-        Event::Received(transfer) => format!(
-            "Received {} from {}{}{}",
-            byte_count(transfer.bytes),
-            escape(&transfer.peer),
-            calls(transfer),
-            quoted(transfer.data.as_ref())
-        ),
+        Event::Received(transfer) => received(transfer),
         Event::EndOfStream { peer, by, .. } => match by {
             Side::Local => format!("Sent end of stream to {}", escape(peer)),
-            Side::Peer => format!("Received end of stream from {}", escape(peer)),
+            _ => format!("Received end of stream from {}", escape(peer)),
         },
-        Event::Request { lines, .. } => {
-            let lines = lines.iter().map(|line| format!("> {}", escape(line)));
-            lines.collect::<Vec<_>>().join("\n")
-        }
+        Event::Request { lines, .. } => request_head(lines),
         Event::Totals(totals) => totals.line(),
         Event::Ping(ping) => ping.lines(),
         Event::Warning { message, .. } => {
@@ -71,6 +65,16 @@ pub fn line(event: &Event, palette: Palette) -> String {
         Event::Checked(report) => report.line(),
         Event::Step { message, .. } | Event::Log { message } => escape(message).into_owned(),
     }
+}
+
+fn received(transfer: &Transfer) -> String {
+    let (bytes, peer) = (byte_count(transfer.bytes), escape(&transfer.peer));
+    format!("Received {bytes} from {peer}{}{}", calls(transfer), quoted(transfer.data.as_ref()))
+}
+
+fn request_head(lines: &[String]) -> String {
+    let lines = lines.iter().map(|line| format!("> {}", escape(line)));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 fn response_head(head: &ResponseHead) -> String {
@@ -101,9 +105,21 @@ fn half_closed(by: Side, peer: Option<&str>) -> String {
     match (by, peer.map(escape)) {
         (Side::Local, None) => "Half-closed: we send no more.".to_string(),
         (Side::Local, Some(peer)) => format!("Half-closed: we send no more to {peer}."),
-        (Side::Peer, None) => "Half-closed: the peer sends no more.".to_string(),
-        (Side::Peer, Some(peer)) => format!("Half-closed: {peer} sends no more."),
+        (Side::Peer | Side::Client | Side::Target, None) => {
+            "Half-closed: the peer sends no more.".to_string()
+        }
+        (Side::Peer | Side::Client | Side::Target, Some(peer)) => {
+            format!("Half-closed: {peer} sends no more.")
+        }
     }
+}
+
+fn fault(event: &FaultEvent) -> String {
+    let direction = event.direction.map(|direction| format!(", {}", direction.replace('_', " ")));
+    let offset = event.offset.map(|offset| format!(", at byte {offset}")).unwrap_or_default();
+    let bit = event.bit.map(|bit| format!(", bit {bit}")).unwrap_or_default();
+    let (spec, direction) = (escape(&event.spec), direction.unwrap_or_default());
+    format!("Fault {spec} on connection {}{direction}{offset}{bit}", event.conn)
 }
 
 fn sent(transfer: &Transfer) -> String {
@@ -158,7 +174,12 @@ fn closed(c: &Closed) -> String {
         Role::Server => format!("Connection from {} closed.", escape(&c.peer)),
         Role::Client => format!("Connection to {} closed.", escape(&c.peer)),
     };
-    let carried = format!("{} bytes in, {} bytes out, {:.3} s", c.bytes_in, c.bytes_out, c.seconds);
+    let (received, sent) = match c.relayed {
+        Some(_) => ("to target", "to client"),
+        None => ("in", "out"),
+    };
+    let bytes = format!("{} bytes {received}, {} bytes {sent}", c.bytes_in, c.bytes_out);
+    let carried = format!("{bytes}, {:.3} s", c.seconds);
     let status = c.exit_status.map(|s| format!(", exit status {s}")).unwrap_or_default();
     let saved = c.saved.as_ref().map(|path| format!(", saved as {}", escape(path)));
     let saved = saved.unwrap_or_default();

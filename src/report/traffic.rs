@@ -3,19 +3,15 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::Report;
+use super::bulk_sum::{BulkSum, CallCount};
 use super::event::{Event, Level, Side, Transfer};
 use super::excerpt::Excerpt;
 use crate::net::address::Address;
 use crate::net::stream::Stream;
 use crate::net::stream_observer::{Call, StreamObserver};
-
-/// Calls per second and direction that have lines of their own; more are a bulk transfer.
-const MAX_LINES: u32 = 20;
-/// The interval of the lines of a bulk transfer.
-const INTERVAL: Duration = Duration::from_secs(1);
 
 /// What is shown of sent bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,52 +34,8 @@ pub struct TrafficLog {
 /// The calls of both directions that have no line yet.
 #[derive(Default)]
 struct Sums {
-    sent: Sum,
-    received: Sum,
-}
-
-/// One second of one direction.
-#[derive(Default)]
-struct Sum {
-    began: Option<Instant>,
-    /// Calls of this second, with a line or without.
-    calls: u32,
-    /// Whether the last second was one of a bulk transfer.
-    is_bulk: bool,
-    /// Calls and bytes without a line.
-    pending_calls: u64,
-    pending_bytes: u64,
-}
-
-/// What is logged of a call.
-struct Due {
-    /// The calls and bytes of the second that has passed, if it was one of a bulk transfer.
-    sum: Option<(u64, u64)>,
-    /// Whether the call itself has a line.
-    has_line: bool,
-}
-
-impl Sum {
-    fn add(&mut self, bytes: usize, now: Instant) -> Due {
-        let mut sum = None;
-        if self.began.is_none_or(|began| now.duration_since(began) >= INTERVAL) {
-            sum = self.take();
-            (self.is_bulk, self.began, self.calls) = (self.calls > MAX_LINES, Some(now), 0);
-        }
-        self.calls += 1;
-        let has_line = !self.is_bulk && self.calls <= MAX_LINES;
-        if !has_line {
-            self.pending_calls += 1;
-            self.pending_bytes += bytes as u64;
-        }
-        Due { sum, has_line }
-    }
-
-    fn take(&mut self) -> Option<(u64, u64)> {
-        let calls = std::mem::take(&mut self.pending_calls);
-        let bytes = std::mem::take(&mut self.pending_bytes);
-        (calls > 0).then_some((calls, bytes))
-    }
+    sent: BulkSum,
+    received: BulkSum,
 }
 
 impl TrafficLog {
@@ -125,22 +77,22 @@ impl TrafficLog {
         }
     }
 
-    fn with_sum<T>(&self, side: Side, change: impl FnOnce(&mut Sum) -> T) -> T {
+    fn with_sum<T>(&self, side: Side, change: impl FnOnce(&mut BulkSum) -> T) -> T {
         let mut sums = self.sums.lock().unwrap_or_else(PoisonError::into_inner);
         change(match side {
             Side::Local => &mut sums.sent,
-            Side::Peer => &mut sums.received,
+            _ => &mut sums.received,
         })
     }
 
     /// Logs what has no line yet.
     fn flush(&self, side: Side) {
-        let sum = self.with_sum(side, Sum::take);
+        let sum = self.with_sum(side, BulkSum::take);
         self.log_sum(side, sum);
     }
 
-    fn log_sum(&self, side: Side, sum: Option<(u64, u64)>) {
-        if let Some((calls, bytes)) = sum {
+    fn log_sum(&self, side: Side, sum: Option<CallCount>) {
+        if let Some(CallCount { calls, bytes }) = sum {
             self.emit(side, Transfer { bytes, calls: Some(calls), ..Transfer::default() });
         }
     }
@@ -150,7 +102,7 @@ impl TrafficLog {
         let transfer = Transfer { conn: self.conn, peer, ..transfer };
         self.report.emit(&match side {
             Side::Local => Event::Sent(transfer),
-            Side::Peer => Event::Received(transfer),
+            _ => Event::Received(transfer),
         });
     }
 
@@ -222,32 +174,5 @@ impl Report {
         let peer = stream.info.peer.to_string();
         let log = TrafficLog::new(self, Some(conn), peer, sent_content);
         stream.observed(Arc::new(log))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bulk_transfer_has_one_line_a_second() {
-        let (mut sum, start) = (Sum::default(), Instant::now());
-        let mut lines = 0;
-        let mut sums = Vec::new();
-        for n in 0..1000 {
-            let due = sum.add(10, start + INTERVAL * n / 250);
-            lines += u32::from(due.has_line);
-            sums.extend(due.sum);
-        }
-        assert_eq!(lines, MAX_LINES);
-        assert_eq!(sums, [(230, 2300), (250, 2500), (250, 2500)]);
-        assert_eq!(sum.take(), Some((250, 2500)));
-    }
-
-    #[test]
-    fn slow_calls_have_lines_of_their_own() {
-        let (mut sum, start) = (Sum::default(), Instant::now());
-        let due = (0..100).map(|n| sum.add(1, start + INTERVAL * n / 10));
-        assert!(due.into_iter().all(|due| due.has_line && due.sum.is_none()));
     }
 }

@@ -15,7 +15,7 @@ use super::access::AccessRules;
 use super::connections::{Capacity, ConnectionTracker, DrainOutcome, Quota, TrackedConnection};
 use super::per_ip_limit::{PerIpLimit, PerIpPermit};
 use super::thread_pool::ThreadPool;
-use crate::error::{ExitCode, Failure, Phase};
+use crate::error::{Failure, Phase};
 use crate::net::address::Address;
 use crate::net::listen::Listener;
 use crate::net::stream::Stream;
@@ -255,8 +255,7 @@ impl AcceptLoop {
     }
 
     fn report_lost(&self, peer: &Address, e: io::Error) {
-        let failure = Failure::new(Phase::Socket, peer, e).with_code(ExitCode::Negative);
-        self.handler.on_accept_failed(failure);
+        self.handler.on_accept_failed(Failure::local_resource(peer, e));
     }
 
     fn count_accepted(&self, conn: u64) {

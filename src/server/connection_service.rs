@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::accept_loop::{Accepted, ConnectionHandler, Counting};
+use super::connections::TrackedConnection;
 use crate::error::{ExitCode, Failure, Phase};
 use crate::net::activity::Activity;
 use crate::net::address::Address;
@@ -14,7 +15,7 @@ use crate::net::stream::{ConnectionInfo, EndedBy, Stream};
 use crate::process::systemd;
 use crate::report::Report;
 use crate::report::context::Context;
-use crate::report::event::{Closed, Endpoints, Event, Level, Role, Side};
+use crate::report::event::{Closed, Endpoints, Event, Level, Relayed, Role, Side};
 use crate::report::hexdump::ServerDump;
 use crate::report::traffic::SentContent;
 use crate::service::connection::HalfCloseHook;
@@ -50,13 +51,15 @@ struct ClosedEventGuard<'a> {
     conn: u64,
     bytes_in: u64,
     bytes_out: u64,
+    relays: bool,
     outcome: ServiceOutcome,
 }
 
 impl ClosedEventGuard<'_> {
     fn new<'a>(report: &'a Report, conn: u64, info: &ConnectionInfo) -> ClosedEventGuard<'a> {
         let (info, outcome) = (info.clone(), EndedBy::Local.into());
-        ClosedEventGuard { report, info, conn, bytes_in: 0, bytes_out: 0, outcome }
+        let (bytes_in, bytes_out, relays) = (0, 0, false);
+        ClosedEventGuard { report, info, conn, bytes_in, bytes_out, relays, outcome }
     }
 }
 
@@ -65,6 +68,7 @@ impl Drop for ClosedEventGuard<'_> {
         if !self.report.is_enabled(Level::Normal) {
             return;
         }
+        let (bytes_to_target, bytes_to_client) = (self.bytes_in, self.bytes_out);
         self.report.emit(&Event::Closed(Closed {
             conn: self.conn,
             bytes_in: self.bytes_in,
@@ -73,6 +77,7 @@ impl Drop for ClosedEventGuard<'_> {
             local: self.info.local.to_string(),
             peer: self.info.peer.to_string(),
             ended_by: self.outcome.by,
+            relayed: self.relays.then_some(Relayed { bytes_to_target, bytes_to_client }),
             exit_status: self.outcome.exit_status,
             saved: self.outcome.saved.take(),
             role: Role::Server,
@@ -89,29 +94,10 @@ impl ConnectionHandler for ConnectionService {
         self.log_accepted(conn, &stream);
         let report = &self.context.report;
         let handle = stream.handle.clone();
-        let activity = &permit.tracked.activity;
         // Dropped before the permit: the event is emitted before the server counts the close.
         let mut closed = ClosedEventGuard::new(report, conn, &stream.info);
-        closed.outcome = match self.handshake(stream, activity, conn) {
-            Ok(stream) => {
-                if self.counting() == Counting::OnHandshake {
-                    permit.tracked.count();
-                }
-                let shutdown = self.context.shutdown.clone();
-                let stream = self.observe(conn, stream);
-                let mut connection = Connection::new(conn, stream, activity.clone(), shutdown);
-                let outcome = self.run_service(&mut connection);
-                handle.observe_close();
-                closed.bytes_in = connection.bytes_in;
-                closed.bytes_out = connection.bytes_out;
-                outcome.unwrap_or_else(|failure| self.on_failure(conn, failure))
-            }
-            // It does not count, so its failure is not that of the run either.
-            Err(failure) => {
-                report.failure(Some(conn), &failure);
-                ended_by(&failure).into()
-            }
-        };
+        closed.relays = self.service.relays();
+        self.serve_stream(stream, &permit.tracked, &mut closed);
         // A connection that the shutdown of the run ended was ended by the reason of that.
         if let Some(reason) = self.context.shutdown.reason()
             && handle.closed_locally()
@@ -159,6 +145,35 @@ impl ConnectionService {
         let (context, span) = (context.clone(), tracing::Span::current());
         let failure = Mutex::new(None);
         ConnectionService { service, dump: None, layer, context, span, is_single, failure }
+    }
+
+    /// Performs the handshake, runs the service, and stores in `closed` how both ended.
+    fn serve_stream(
+        &self,
+        stream: Stream,
+        tracked: &TrackedConnection,
+        closed: &mut ClosedEventGuard<'_>,
+    ) {
+        let stream = match self.handshake(stream, &tracked.activity, closed.conn) {
+            Ok(stream) => stream,
+            // It does not count, so its failure is not that of the run either.
+            Err(failure) => {
+                self.context.report.failure(Some(closed.conn), &failure);
+                closed.outcome = ended_by(&failure).into();
+                return;
+            }
+        };
+        if self.counting() == Counting::OnHandshake {
+            tracked.count();
+        }
+        let (activity, shutdown) = (tracked.activity.clone(), self.context.shutdown.clone());
+        let handle = stream.handle.clone();
+        let stream = self.observe(closed.conn, stream);
+        let mut connection = Connection::new(closed.conn, stream, activity, shutdown);
+        let outcome = self.run_service(&mut connection);
+        handle.observe_close();
+        (closed.bytes_in, closed.bytes_out) = (connection.bytes_in, connection.bytes_out);
+        closed.outcome = outcome.unwrap_or_else(|failure| self.on_failure(closed.conn, failure));
     }
 
     /// The stream behind the layer's handshake, or the stream itself without a layer.
@@ -229,13 +244,17 @@ impl ConnectionService {
         Ok(outcome)
     }
 
-    /// How a failure ended its connection. Where the peer closed or reset it, the `closed` event
-    /// is enough; any other failure gets an error line.
+    /// How a failure ended its connection. Where a peer closed or reset it, the `closed` event is
+    /// enough; any other failure gets an error line, also that of a relay to connect to its target.
     fn on_failure(&self, conn: u64, failure: Failure) -> ServiceOutcome {
         let by = ended_by(&failure);
-        let is_ours = by == EndedBy::Local || failure.phase == Phase::Tls;
-        let line = if is_ours { ErrorLine::Print } else { ErrorLine::Omit };
-        if let (false, Some(reason)) = (is_ours, failure.reason()) {
+        let is_transfer = matches!(failure.phase, Phase::Send | Phase::Shutdown | Phase::Receive);
+        let line = match by {
+            EndedBy::Local => ErrorLine::Print,
+            _ if is_transfer => ErrorLine::Omit,
+            _ => ErrorLine::Print,
+        };
+        if let (ErrorLine::Omit, Some(reason)) = (line, failure.reason()) {
             self.context.report.step(|| format!("{failure}; {reason}"));
         }
         self.record_failure(Some(conn), failure, line);

@@ -3,7 +3,7 @@
 
 pub mod accept_loop;
 pub mod access;
-mod connection_service;
+pub mod connection_service;
 pub mod connections;
 pub mod per_ip_limit;
 pub mod thread_pool;

@@ -47,6 +47,11 @@ pub trait Service: Send + Sync + 'static {
         64 << 10
     }
 
+    /// Whether the bytes are relayed to a target, as the `closed` event then reports.
+    fn relays(&self) -> bool {
+        false
+    }
+
     /// Called when the run ends: stops what outlives the connections.
     fn close(&self) {}
 }

@@ -1,4 +1,4 @@
-//! The steps of the tour: a chapter per tutorial, a step per command line.
+//! The steps of the tour: a chapter per tutorial and one about the relay, a step per command line.
 //!
 //! In a command line, `{server}` is host and port of the server that was started last and `{port}`
 //! its port, `{closed}` a port that refuses connections, `{dir}` the temporary directory.
@@ -71,7 +71,7 @@ impl Step {
 }
 
 /// The chapters of the tour.
-pub const CHAPTERS: [Chapter; 5] = [HTTP_AND_HELLO, TIME, SERVICES, ECHO, NAMES];
+pub const CHAPTERS: [Chapter; 6] = [HTTP_AND_HELLO, TIME, SERVICES, ECHO, NAMES, RELAY];
 
 const HTTP_AND_HELLO: Chapter = Chapter {
     title: "An HTTP download, and the hello service",
@@ -149,7 +149,7 @@ const TIME: Chapter = Chapter {
             &["Accept new connection from", "Received 3 bytes from", "\"tea\"", "Sent 30 bytes to"],
         ),
         step(
-            "A server that takes its time for each reply:",
+            "A server that waits before each reply:",
             Action::Serve("sockit tcp-server -vv --port 0 --delay 500ms --once"),
             &["Waiting for connection"],
         ),
@@ -324,6 +324,53 @@ const NAMES: Chapter = Chapter {
         ),
     ],
     remember: "names, ports, sockets, connections: each step has its own error and exit code.",
+};
+
+const RELAY: Chapter = Chapter {
+    title: "A relay that passes every ending on",
+    steps: &[
+        step(
+            "A server:",
+            Action::Serve("sockit tcp-server --port 0 --once"),
+            &["Waiting for connection"],
+        ),
+        step(
+            "A relay in front of it:",
+            Action::Serve("sockit relay 0 127.0.0.1:{port} --once"),
+            &["Waiting for connection"],
+        ),
+        step(
+            "A client of the relay gets the replies of the server:",
+            Action::Run("sockit tcp-client {server} --send Michael --send exit"),
+            &["Welcome!", "Hello, Michael!"],
+        ),
+        step(
+            "The log of the relay counts both directions:",
+            Action::End,
+            &["bytes to target", "bytes to client", "ended by target"],
+        ),
+        step("The log of the server:", Action::End, &["closed."]),
+        step(
+            "A server that sends one answer:",
+            Action::Serve("sockit tcp-server --port 0 --greeting 'a complete answer'"),
+            &["Waiting for connection"],
+        ),
+        step(
+            "A relay that resets the connection after ten bytes of it:",
+            Action::Serve(
+                "sockit relay 0 127.0.0.1:{port} --once --fault to-client:reset@10 --seed 1",
+            ),
+            &["Waiting for connection"],
+        ),
+        step(
+            "The client reports that the answer is truncated, with exit code 18:",
+            Action::Run("sockit tcp-client {server} --recv-only"),
+            &["a complete", "Connection reset"],
+        )
+        .exits(18),
+        step("The log of the relay:", Action::End, &["10 bytes to client", "ended by fault"]),
+    ],
+    remember: "a reset is not an end of stream; whatever is in the middle must not turn one into the other.",
 };
 
 #[cfg(test)]

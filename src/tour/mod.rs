@@ -1,4 +1,4 @@
-//! The tour: runs the examples of the five tutorials that sockit began with, on loopback.
+//! The tour: runs the examples of the tutorials and of the relay, on loopback.
 //!
 //! Each step runs this program and checks its output and exit code, so the tour also tests sockets,
 //! IPv6 and the resolver of a machine.

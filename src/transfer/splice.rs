@@ -17,6 +17,10 @@ use crate::shutdown::poll_until;
 /// The largest pipe that an ordinary user may have (pipe(7), pipe-max-size), in bytes: twice as
 /// fast as 64 KiB.
 const PIPE_SIZE: usize = 1 << 20;
+/// The pipe of one direction of a relay, in bytes: as fast as larger ones, and small enough that the
+/// pipes of hundreds of connections stay within the limit of an ordinary user (pipe(7),
+/// `pipe-user-pages-soft`: 64 MiB).
+const RELAY_PIPE_SIZE: usize = 256 << 10;
 /// The smallest buffer of a copy, in bytes, where memory is short.
 const MIN_BUFFER: usize = 4 << 10;
 
@@ -183,6 +187,52 @@ pub(super) fn via_pipe(
     }
 }
 
+/// Moves bytes between two non-blocking sockets through a pipe of its own; no call blocks.
+#[derive(Debug)]
+pub struct SocketSplice {
+    pipe: IntermediatePipe,
+    held: usize,
+}
+
+impl SocketSplice {
+    /// `None` when no pipe can be created.
+    pub fn new() -> Option<SocketSplice> {
+        let pipe = IntermediatePipe::with_size(RELAY_PIPE_SIZE)?;
+        Some(SocketSplice { pipe, held: 0 })
+    }
+
+    /// Whether the pipe is empty.
+    pub fn is_empty(&self) -> bool {
+        self.held == 0
+    }
+
+    /// Moves what has arrived at `from` into the pipe. As in [`BoundedSplice`], nothing moves at the
+    /// end of the stream and at a TCP urgent mark: [`SpliceOutcome::Unsupported`].
+    pub fn fill(&mut self, from: BorrowedFd<'_>) -> io::Result<SpliceOutcome> {
+        let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
+        match splice(from, None, self.pipe.writer.as_fd(), None, RELAY_PIPE_SIZE, flags) {
+            Ok(0) => Ok(SpliceOutcome::Unsupported),
+            Ok(n) => {
+                self.held += n;
+                Ok(SpliceOutcome::Moved(n as u64))
+            }
+            Err(Errno::AGAIN | Errno::INTR) => Ok(SpliceOutcome::WouldBlock),
+            Err(e) if is_refusal(e) => Ok(SpliceOutcome::Unsupported),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// Moves a part of the pipe's content to `to`, and returns how many bytes; the pipe is not empty.
+    ///
+    /// Fails with `WouldBlock` when `to` is full, and as `send(2)` does.
+    pub fn drain(&mut self, to: BorrowedFd<'_>) -> io::Result<usize> {
+        let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
+        let moved = splice(self.pipe.reader.as_fd(), None, to, None, self.held, flags)?;
+        self.held -= moved;
+        Ok(moved)
+    }
+}
+
 /// A pipe of our own between a socket and a destination that is no pipe.
 #[derive(Debug)]
 struct IntermediatePipe {
@@ -192,8 +242,13 @@ struct IntermediatePipe {
 
 impl IntermediatePipe {
     fn new() -> Option<IntermediatePipe> {
+        IntermediatePipe::with_size(PIPE_SIZE)
+    }
+
+    /// A pipe of `size` bytes, or smaller where that is not granted (pipe(7)).
+    fn with_size(size: usize) -> Option<IntermediatePipe> {
         let (reader, writer) = io::pipe().ok()?;
-        let _ = fcntl_setpipe_size(&writer, PIPE_SIZE);
+        let _ = fcntl_setpipe_size(&writer, size);
         Some(IntermediatePipe { reader, writer })
     }
 

@@ -16,6 +16,7 @@ mod fuzz;
 mod http_get;
 mod interop;
 mod nc;
+mod relay;
 mod resolve;
 mod structure;
 mod tcp;

@@ -9,7 +9,8 @@ fn tour_runs_all_chapters() {
     let run = sockit("tour").limit(Duration::from_secs(120)).run();
     run.exits(0).logs_nothing();
     let text = run.text();
-    for shown in ["1. ", "2. ", "3. ", "4. ", "5. ", "Hello, Sarah!", "Remember: ", "已接收到数据"]
+    for shown in
+        ["1. ", "2. ", "3. ", "4. ", "5. ", "6. ", "Hello, Sarah!", "Remember: ", "已接收到数据"]
     {
         assert!(text.contains(shown), "{shown}\n{text}");
     }
@@ -21,8 +22,8 @@ fn one_chapter_and_list() {
     let run = sockit("tour 2").run();
     assert!(run.exits(0).text().starts_with("2. "));
     let list = sockit("tour --list").run();
-    assert_eq!(list.exits(0).text().lines().count(), 5);
-    sockit("tour 6").run().exits(2).prints("");
+    assert_eq!(list.exits(0).text().lines().count(), 6);
+    sockit("tour 7").run().exits(2).prints("");
     sockit("tour 0").run().exits(2).prints("");
 }
 

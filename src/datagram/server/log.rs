@@ -3,6 +3,7 @@
 
 use std::io;
 
+use super::handler::Handler;
 use super::incoming::Incoming;
 use super::reply_policy::DropReason;
 use crate::datagram::{IcmpError, Transmit};
@@ -26,15 +27,11 @@ impl<'a> ServerLog<'a> {
         ServerLog { report, local, rate_warned: false, delay_warned: false }
     }
 
-    /// The server is ready.
-    pub fn listening(&self) {
+    /// The server is ready. Warns if other hosts reach it, and replies may be longer than datagrams.
+    pub fn started(&self, handler: &Handler) {
         let local = self.local.to_string();
         self.report.emit(&Event::Listening { local, awaited: "datagrams" });
-    }
-
-    /// Replies may be longer than datagrams; warns if other hosts reach the server.
-    pub fn warn_amplification(&self) {
-        if self.local.ip().is_some_and(|ip| !ip.is_loopback()) {
+        if handler.amplifies() && self.local.ip().is_some_and(|ip| !ip.is_loopback()) {
             let why = "replies are also sent to forged source addresses; --max-rate limits them";
             self.report.warn(None, why);
         }

@@ -75,10 +75,7 @@ impl<'a> DatagramServer<'a> {
         }
         let local = socket.local().clone();
         let log = ServerLog::new(report, local.clone());
-        log.listening();
-        if handler.amplifies() {
-            log.warn_amplification();
-        }
+        log.started(&handler);
         Ok(DatagramServer {
             policy: ReplyPolicy::new(local.clone(), options.max_rate),
             stats: ServerStats::new(&local),

@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::queue::LineQueue;
@@ -21,6 +21,15 @@ pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 struct Membership<'a> {
     room: &'a Room,
     conn: u64,
+}
+
+impl<'a> Membership<'a> {
+    fn enter(room: &'a Room, connection: &Connection, queue: &Arc<LineQueue>) -> Membership<'a> {
+        let (conn, name) = (connection.conn, default_name(connection));
+        let handle = connection.stream.handle.clone();
+        room.enter(conn, Member { name, queue: queue.clone(), handle });
+        Membership { room, conn }
+    }
 }
 
 impl Drop for Membership<'_> {
@@ -47,29 +56,18 @@ pub fn serve_member(
     read_input: impl FnOnce(&mut Connection, &LineQueue) -> Result<EndedBy, Failure>,
 ) -> Result<ServiceOutcome, Failure> {
     let queue = Arc::new(LineQueue::default());
-    let peer = connection.info().peer.clone();
-    let failed = |phase, e: io::Error| Failure::new(phase, &peer, e).with_code(ExitCode::Negative);
-    let writer = std::mem::replace(&mut connection.stream.writer, Box::new(NullStream));
-    let output = queue.clone();
-    let thread = thread::Builder::new()
-        .stack_size(STACK_SIZE)
-        .spawn(move || write_lines(writer, &output))
-        .map_err(|e| failed(Phase::Socket, e))?;
-
-    let handle = connection.stream.handle.clone();
-    let (name, member_queue) = (default_name(connection), queue.clone());
-    let member = Member { name, queue: member_queue, handle: handle.clone() };
-    room.enter(connection.conn, member);
-    let membership = Membership { room, conn: connection.conn };
-    let input = read_input(connection, &queue);
-    drop(membership);
-
+    let (peer, handle) = (connection.info().peer.clone(), connection.stream.handle.clone());
+    let writing = start_writing(connection, &queue)?;
+    let input = {
+        let _membership = Membership::enter(room, connection, &queue);
+        read_input(connection, &queue)
+    };
     if input.is_err() || !queue.close(CLOSE_TIMEOUT) {
         handle.abort();
         queue.close(Duration::ZERO);
     }
-    let panicked = |_| failed(Phase::Send, io::Error::other("internal error: the writer panicked"));
-    let written = thread.join().map_err(panicked)?;
+    let panicked = |_| Failure::new(Phase::Send, &peer, "internal error: the writer panicked");
+    let written = writing.join().map_err(panicked).map_err(|f| f.with_code(ExitCode::Negative))?;
     connection.stream.writer = written.writer;
     connection.bytes_out = written.bytes;
     if queue.has_overflowed() {
@@ -80,6 +78,18 @@ pub fn serve_member(
     written.outcome.map_err(|e| connection.send_failed(e))?;
     connection.close_gracefully()?;
     Ok(by.into())
+}
+
+/// Starts the thread that writes what is queued.
+fn start_writing(
+    connection: &mut Connection,
+    queue: &Arc<LineQueue>,
+) -> Result<JoinHandle<Written>, Failure> {
+    let writer = std::mem::replace(&mut connection.stream.writer, Box::new(NullStream));
+    let queue = queue.clone();
+    let thread = thread::Builder::new().stack_size(STACK_SIZE);
+    let started = thread.spawn(move || write_lines(writer, &queue));
+    started.map_err(|e| Failure::local_resource(&connection.info().peer, e))
 }
 
 /// The name of a member that has not chosen one.

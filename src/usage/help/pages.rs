@@ -3,11 +3,12 @@
 use super::Page;
 
 /// The commands by group, in the order of the front page.
-pub const GROUPS: [(&str, &[&str]); 7] = [
+pub const GROUPS: [(&str, &[&str]); 8] = [
     ("TCP", &["tcp-client", "tcp-server"]),
     ("UDP", &["udp-client", "udp-server", "udp-echo"]),
     ("Unix sockets", &["unix-client", "unix-server"]),
     ("netcat", &["nc"]),
+    ("Between two peers", &["relay"]),
     ("HTTP and names", &["http-get", "resolve"]),
     ("Testing", &["check", "tour"]),
     ("Shell", &["completions", "man"]),
@@ -89,6 +90,22 @@ pub const ALL: &[Page] = &[
             ("sockit nc -l 9999 > copy", "receive one file"),
             ("sockit nc -N example.com 80 < request", "send, then print the complete answer"),
             ("sockit nc -zv localhost 20-25", "check ports"),
+        ],
+    },
+    Page {
+        name: "relay",
+        common_flags: "listen target udp tls listen-tls cert ca-file max-conns allow idle-timeout \
+            connect-timeout retry hex stats once print-port",
+        examples: [
+            (
+                "sockit relay 8080 db.internal:5432",
+                "accept on 127.0.0.1:8080, connect each client to the database",
+            ),
+            (
+                "sockit relay :443 unix:/run/app.sock --listen-tls --cert cert.pem",
+                "end TLS in front of a Unix socket",
+            ),
+            ("sockit relay --udp :53 9.9.9.9:53", "relay DNS queries and their replies"),
         ],
     },
     Page {

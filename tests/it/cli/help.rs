@@ -64,11 +64,13 @@ fn tables_are_in_the_help_of_sockit_alone() {
 #[test]
 fn front_page_lists_groups_and_ends_with_the_help_of_a_command() {
     let short = sockit("-h").run().text();
-    for group in ["TCP", "UDP", "Unix sockets", "HTTP and names", "Testing", "Shell"] {
+    for group in
+        ["TCP", "UDP", "Unix sockets", "Between two peers", "HTTP and names", "Testing", "Shell"]
+    {
         assert!(short.contains(&format!("\n\n{group}:\n  ")), "{group}\n{short}");
     }
     assert!(short.ends_with("sockit <command> -h\n"), "{short}");
-    assert_eq!(commands().len(), if cfg!(feature = "http") { 14 } else { 13 });
+    assert_eq!(commands().len(), if cfg!(feature = "http") { 15 } else { 14 });
 }
 
 #[test]

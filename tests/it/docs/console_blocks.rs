@@ -80,8 +80,9 @@ const DEFAULT_PORT: u16 = 9999;
 
 /// Returns shell text that waits until the server that `command` starts has bound its port.
 fn wait_for_port(command: &str) -> String {
-    let port = command.split_once("--port ").map(|(_, rest)| rest.split(' ').next());
-    let port = port.flatten().map_or(DEFAULT_PORT, |word| word.parse().expect("a port"));
+    let named = command.split_once("--port ").or_else(|| command.split_once("sockit relay "));
+    let port = named.and_then(|(_, rest)| rest.split(' ').next());
+    let port = port.map_or(DEFAULT_PORT, |word| word.parse().expect("a port"));
     // proc_net_tcp: local address, remote address, state (0A listens; 07 is an unconnected UDP socket).
     let pattern = format!("^ *[0-9]*: [0-9A-F]*:{port:04X} [0-9A-F:]* 0[A7] ");
     format!("until grep -q '{pattern}' /proc/net/tcp /proc/net/udp; do sleep 0.05; done\n")

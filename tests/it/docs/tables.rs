@@ -227,6 +227,7 @@ fn sample_events() -> Vec<serde_json::Value> {
     for line in ["--all localhost", "--verify 127.0.0.1", "http/tcp", "[::"] {
         all.extend(events(&sockit(&format!("resolve --json {line}")).run()));
     }
+    all.extend(relay_events());
     all.extend(events(&sockit("tcp-client --json -v 127.99.98.97 1").run()));
     all.extend(check_events());
     all
@@ -241,13 +242,39 @@ fn check_events() -> Vec<serde_json::Value> {
     all
 }
 
+/// The events of a relay with faults that each happen once.
+fn relay_events() -> Vec<serde_json::Value> {
+    let server = sockit("tcp-server --service echo").serve();
+    let flags = "--once --json --fault to-target:corrupt=1/5 --fault to-client:delay=1ms";
+    let relay = sockit(&format!("relay 0 {} {flags}", server.addr())).serve();
+    sockit("tcp-client").to(relay.addr()).stdin("hello").run();
+    events(&relay.wait())
+}
+
+#[test]
+fn faults_of_the_relay_are_those_of_the_program() {
+    let text = read("docs/relay.md");
+    let listed: Vec<_> = rows(&text).filter(|row| row[0].starts_with('`')).collect();
+    let own = sockit::relay::fault::FAULTS.iter();
+    let own: Vec<_> =
+        own.map(|kind| vec![format!("`{}`", kind.usage), kind.effect.into()]).collect();
+    assert_eq!(listed, own);
+    let help = sockit("relay --help").run().text();
+    for kind in &sockit::relay::fault::FAULTS {
+        assert!(
+            help.contains(&format!("{}=", kind.name)) || help.contains(&format!("{}@", kind.name))
+        );
+    }
+}
+
 #[test]
 fn json_events_and_their_fields_are_documented() {
     let text = read("docs/json-events.md");
     let rows: Vec<_> = rows(&text).collect();
     let sample = sample_events();
     let names = "listening certificate accepted connected half_closed closed stats step warning \
-                 answer datagram totals ping resolved checked error sent received end_of_stream request";
+                 answer datagram totals ping resolved checked error sent received end_of_stream request \
+                 fault seed";
     for name in names.split_whitespace() {
         assert!(sample.iter().any(|event| event["event"] == name), "the sample lacks {name}");
     }

@@ -49,7 +49,7 @@ fn variable_traces_without_the_steps() {
 }
 
 #[test]
-fn help_tells_the_levels_apart() {
+fn help_describes_each_level() {
     let help = sockit("tcp-client --help").run().text();
     for level in ["-v: ", "-vv: ", "-vvv: "] {
         assert!(help.contains(level), "{level} in\n{help}");

@@ -9,7 +9,7 @@ use crate::support::sockit::{Run, Sockit};
 const CALLS: &str = "trace=socket,setsockopt,bind,listen,accept,accept4,connect,sendto,sendmsg,\
                      sendmmsg,recvfrom,recvmsg,recvmmsg,sendfile,splice,shutdown";
 
-/// The beginnings of lines that stand for a call.
+/// The beginnings of the lines of calls.
 const LINES: &[&str] = &[
     "Creating ",
     "Setting ",

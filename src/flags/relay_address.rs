@@ -1,0 +1,255 @@
+//! The addresses of the relay: where it listens, and its target.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::net::IpAddr;
+
+use super::connect::ConnectFlags;
+use crate::error::{Failure, Phase};
+use crate::net::connect_event::OnConnectEvent;
+use crate::net::dial::Dialer;
+use crate::net::endpoint::Endpoint;
+use crate::net::listen::{ListenOptions, Listener};
+use crate::net::proxy::Route;
+use crate::net::unix::{self, UnixAddress};
+use crate::process::systemd::{SocketKind, passed_socket};
+use crate::report::context::Context;
+use crate::resolver::Family;
+use crate::resolver::host_port::split_host_port;
+use crate::resolver::is_localhost;
+use crate::shutdown::Shutdown;
+
+/// The permissions of the file of a Unix socket, as of unix-server.
+const UNIX_MODE: u32 = 0o600;
+/// The prefix of an address that is a Unix socket.
+const UNIX: &str = "unix:";
+
+/// An address to listen on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListenAddress {
+    /// Host and port; the empty host is every interface, and port 0 lets the kernel choose.
+    Inet(Endpoint),
+    /// A Unix socket.
+    Unix(UnixAddress),
+}
+
+/// An address to connect to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TargetAddress {
+    /// Host and port.
+    Inet(Endpoint),
+    /// A Unix socket.
+    Unix(UnixAddress),
+}
+
+impl ListenAddress {
+    /// Parses `PORT`, `HOST:PORT`, `:PORT`, `*:PORT` or `unix:PATH`.
+    ///
+    /// Fails with exit code 2 on anything else.
+    pub fn parse(word: &str) -> Result<ListenAddress, Failure> {
+        if let Some(path) = word.strip_prefix(UNIX) {
+            return Ok(ListenAddress::Unix(UnixAddress::parse(OsStr::new(path))));
+        }
+        if !word.is_empty() && !word.contains([':', '[', '.', '/']) {
+            let (host, port) = ("127.0.0.1".to_string(), word.to_string());
+            return Ok(ListenAddress::Inet(Endpoint { host, port }));
+        }
+        match split_host_port(word)? {
+            (host, Some(port)) if !port.is_empty() => {
+                let (host, port) = (host.to_string(), port.to_string());
+                Ok(ListenAddress::Inet(Endpoint { host, port }))
+            }
+            _ => Err(Failure::usage(Phase::Port, word, "the port to listen on is missing")
+                .with_hint("write PORT, HOST:PORT, :PORT or unix:PATH")),
+        }
+    }
+
+    /// Whether a connection to `target` would arrive here, as far as the words show: a loop.
+    pub fn is_same_as(&self, target: &TargetAddress) -> bool {
+        match (self, target) {
+            (ListenAddress::Unix(listen), TargetAddress::Unix(target)) => listen == target,
+            (ListenAddress::Inet(listen), TargetAddress::Inet(target)) => {
+                listen.port == target.port && is_same_host(&listen.host, &target.host)
+            }
+            _ => false,
+        }
+    }
+
+    /// The socket that a service manager has passed, or one that listens here with a queue of `backlog`
+    /// connections.
+    ///
+    /// Fails as [`ListenOptions::listen`], [`unix::listen`] and [`passed_socket`] do.
+    pub fn listener(
+        &self,
+        connect: &ConnectFlags,
+        backlog: i32,
+        context: &Context,
+    ) -> Result<Listener, Failure> {
+        let inet = matches!(self, ListenAddress::Inet(_));
+        if let Some(socket) = passed_socket(SocketKind { name: "relay", inet, stream: true })? {
+            return Listener::passed(socket);
+        }
+        let log = |event| context.report.on_connect_event(event);
+        match self {
+            ListenAddress::Unix(name) => unix::listen(name, UNIX_MODE, backlog, &log),
+            ListenAddress::Inet(address) => {
+                bind(address, connect, &context.shutdown, &log).listen(backlog)
+            }
+        }
+    }
+}
+
+/// How to listen on `address`, with the options of `connect` on each socket.
+pub fn bind<'a>(
+    address: &Endpoint,
+    connect: &ConnectFlags,
+    shutdown: &'a Shutdown,
+    emit: OnConnectEvent<'a>,
+) -> ListenOptions<'a> {
+    ListenOptions {
+        host: address.host.clone(),
+        port: address.port.clone(),
+        family: Family::Any,
+        options: connect.route.socket_options(),
+        deadline: shutdown.into(),
+        emit,
+    }
+}
+
+/// Whether a listener on `listen` accepts connections to `target`.
+fn is_same_host(listen: &str, target: &str) -> bool {
+    if listen.eq_ignore_ascii_case(target) {
+        return true;
+    }
+    let (from, to) = (LocalHost::of(listen), LocalHost::of(target));
+    match (from, to) {
+        (_, None) | (None, _) => false,
+        (Some(LocalHost::Any), Some(_)) => true,
+        // A client that connects to every interface reaches loopback; localhost is either family.
+        (Some(LocalHost::Loopback(one)), Some(LocalHost::Loopback(other))) => one == other,
+        (Some(LocalHost::Loopback(ip)), Some(LocalHost::Any | LocalHost::Name))
+        | (Some(LocalHost::Name), Some(LocalHost::Loopback(ip))) => is_standard(ip),
+        (Some(LocalHost::Name), Some(_)) => true,
+    }
+}
+
+/// A word for this machine.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum LocalHost {
+    /// Every interface.
+    Any,
+    /// `localhost`.
+    Name,
+    /// A loopback address.
+    Loopback(IpAddr),
+}
+
+impl LocalHost {
+    fn of(host: &str) -> Option<LocalHost> {
+        let address = host.parse::<IpAddr>().ok().map(|ip| ip.to_canonical());
+        match address {
+            _ if matches!(host, "" | "*") => Some(LocalHost::Any),
+            Some(ip) if ip.is_unspecified() => Some(LocalHost::Any),
+            Some(ip) if ip.is_loopback() => Some(LocalHost::Loopback(ip)),
+            None if is_localhost(host) => Some(LocalHost::Name),
+            _ => None,
+        }
+    }
+}
+
+/// Whether `localhost` means this loopback address.
+fn is_standard(ip: IpAddr) -> bool {
+    ip == IpAddr::from([127, 0, 0, 1]) || ip.is_ipv6()
+}
+
+impl TargetAddress {
+    /// Parses `HOST:PORT` or `unix:PATH`.
+    ///
+    /// Fails with exit code 2 on anything else.
+    pub fn parse(word: &str) -> Result<TargetAddress, Failure> {
+        match word.strip_prefix(UNIX) {
+            Some(path) => Ok(TargetAddress::Unix(UnixAddress::parse(OsStr::new(path)))),
+            None => Endpoint::parse(word).map(TargetAddress::Inet),
+        }
+    }
+
+    /// A dialer of this target with the options of `connect`, without TLS; `scheme` selects the proxy
+    /// of the environment.
+    ///
+    /// Fails with exit code 2 on a malformed proxy.
+    pub fn dialer(&self, connect: &ConnectFlags, scheme: &str) -> Result<Dialer, Failure> {
+        match self {
+            TargetAddress::Inet(endpoint) => {
+                let route = connect.route(scheme, endpoint)?;
+                Ok(Dialer { route, ..connect.dial(endpoint.clone()) })
+            }
+            TargetAddress::Unix(name) => {
+                let endpoint = Endpoint { host: name.to_string(), port: "unix".to_string() };
+                Ok(Dialer { route: Route::Unix(name.clone()), ..connect.dial(endpoint) })
+            }
+        }
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ListenAddress::Inet(address) => address.fmt(f),
+            ListenAddress::Unix(name) => write!(f, "{UNIX}{name}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ExitCode;
+
+    #[test]
+    fn listen_address_has_127_0_0_1_as_default_host() {
+        for (word, shown) in [
+            ("8080", "127.0.0.1:8080"),
+            ("http", "127.0.0.1:http"),
+            ("0", "127.0.0.1:0"),
+            (":8080", ":8080"),
+            ("*:8080", "*:8080"),
+            ("localhost:8080", "localhost:8080"),
+            ("[::1]:8080", "[::1]:8080"),
+            ("unix:/run/a.sock", "unix:/run/a.sock"),
+            ("unix:@a", "unix:@a"),
+        ] {
+            assert_eq!(ListenAddress::parse(word).unwrap().to_string(), shown);
+        }
+        for word in ["", "::1", "127.0.0.1", "a:b:c", "host:", "http://a:1"] {
+            assert_eq!(ListenAddress::parse(word).unwrap_err().code, ExitCode::Usage, "{word}");
+        }
+    }
+
+    #[test]
+    fn visible_loop_is_found() {
+        let is_loop = |listen: &str, target: &str| {
+            let target = TargetAddress::parse(target).unwrap();
+            ListenAddress::parse(listen).unwrap().is_same_as(&target)
+        };
+        for (listen, target) in [
+            ("8080", "127.0.0.1:8080"),
+            ("8080", "localhost:8080"),
+            (":8080", "127.0.0.2:8080"),
+            ("*:8080", "[::1]:8080"),
+            ("db:1", "DB:1"),
+            ("[::1]:8080", "localhost:8080"),
+            ("unix:/a", "unix:/a"),
+        ] {
+            assert!(is_loop(listen, target), "{listen} {target}");
+        }
+        for (listen, target) in [
+            ("8080", "127.0.0.1:8081"),
+            ("8080", "127.0.0.2:8080"),
+            (":8080", "db:8080"),
+            ("8080", "[::1]:8080"),
+            ("unix:/a", "unix:/b"),
+        ] {
+            assert!(!is_loop(listen, target), "{listen} {target}");
+        }
+    }
+}

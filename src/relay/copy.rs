@@ -1,0 +1,90 @@
+//! Moves the bytes of one direction: by a small buffer while they are few, by splice(2) where both
+//! sockets carry the user's bytes and more arrive.
+
+use super::halves::{RelayReader, RelayWriter};
+use crate::net::stream::{Reader, Writer};
+use crate::transfer::buffer::Buffer;
+use crate::transfer::{Meter, TransferError, TransferOptions, pump};
+
+/// Copies from `from` to `to` until the end of `from`.
+pub fn run(
+    from: &mut RelayReader,
+    to: &mut RelayWriter,
+    options: &mut TransferOptions,
+) -> Result<(), TransferError> {
+    if options.tap.is_some() {
+        return pump(from as &mut dyn Reader, to as &mut dyn Writer, options);
+    }
+    let mut buffer = Buffer::small();
+    let mut can_splice = from.socket().is_some() && to.socket().is_some();
+    loop {
+        let n = read(from, buffer.spare())?;
+        if n == 0 {
+            return Ok(());
+        }
+        write_all(to, buffer.filled(n), &options.meter)?;
+        if n < buffer.spare().len() {
+            continue;
+        }
+        if can_splice {
+            can_splice = splice_all(from, to, &options.meter)? == SpliceEnd::AtMark;
+        } else {
+            buffer.grow_if_full(n);
+        }
+    }
+}
+
+fn read(from: &mut RelayReader, buffer: &mut [u8]) -> Result<usize, TransferError> {
+    std::io::Read::read(from, buffer).map_err(TransferError::Read)
+}
+
+/// As `write_all`, but after a failure the meter has counted what was written.
+fn write_all(to: &mut RelayWriter, mut bytes: &[u8], meter: &Meter) -> Result<(), TransferError> {
+    while !bytes.is_empty() {
+        let n = std::io::Write::write(to, bytes).map_err(TransferError::Write)?;
+        meter.add(n);
+        bytes = &bytes[n..];
+    }
+    Ok(())
+}
+
+/// How a splice ended before the transfer has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SpliceEnd {
+    /// At the end of the stream or at a TCP urgent mark (tcp(7)): the next read finds out.
+    AtMark,
+    /// The kernel does not do this, or grants no pipe.
+    Unsupported,
+}
+
+#[cfg(target_os = "linux")]
+fn splice_all(
+    from: &mut RelayReader,
+    to: &mut RelayWriter,
+    meter: &Meter,
+) -> Result<SpliceEnd, TransferError> {
+    use crate::transfer::splice::{SocketSplice, SpliceOutcome};
+
+    let Some(mut splice) = SocketSplice::new() else { return Ok(SpliceEnd::Unsupported) };
+    loop {
+        let Some(socket) = from.socket() else { return Ok(SpliceEnd::Unsupported) };
+        match splice.fill(socket).map_err(TransferError::Read)? {
+            SpliceOutcome::Moved(_) => {}
+            SpliceOutcome::WouldBlock => from.wait().map_err(TransferError::Read)?,
+            SpliceOutcome::Unsupported => return Ok(SpliceEnd::AtMark),
+        }
+        while !splice.is_empty() {
+            let n = to.write_with(|socket| splice.drain(socket)).map_err(TransferError::Write)?;
+            meter.add(n);
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn splice_all(
+    _: &mut RelayReader,
+    _: &mut RelayWriter,
+    _: &Meter,
+) -> Result<SpliceEnd, TransferError> {
+    Ok(SpliceEnd::Unsupported)
+}

@@ -1,0 +1,97 @@
+//! The faults of one direction, one after the other.
+
+use std::time::{Duration, Instant};
+
+use super::piece::{Fault, Piece, PieceKind, StreamEnd};
+
+/// The faults of one direction of a stream.
+pub struct StreamFaults(Chain);
+
+/// The faults of both directions of one connection.
+#[derive(Default)]
+pub struct ConnectionFaults {
+    /// Those on bytes from the target; `None` when there are none.
+    pub to_client: Option<StreamFaults>,
+    /// Those on bytes from the client.
+    pub to_target: Option<StreamFaults>,
+}
+
+/// Faults in their order, and how far the direction has come.
+pub(super) struct Chain {
+    faults: Vec<Box<dyn Fault>>,
+    /// Bytes from the source so far.
+    offset: u64,
+    /// When the last piece is due.
+    last_due: Option<Instant>,
+    has_ended: bool,
+}
+
+impl StreamFaults {
+    /// The faults `chain`.
+    pub(super) fn new(chain: Chain) -> StreamFaults {
+        StreamFaults(chain)
+    }
+
+    /// What becomes of the next `bytes` of the source, read at `now`. Nothing after an end.
+    pub fn feed(&mut self, bytes: &[u8], now: Instant) -> Vec<Piece> {
+        self.0.pass(bytes, PieceKind::Stream, None, now)
+    }
+
+    /// What is left at the end of the source.
+    pub fn finish(&mut self, now: Instant) -> Vec<Piece> {
+        self.0.pass(&[], PieceKind::Stream, Some(StreamEnd::Eof), now)
+    }
+
+    /// How many bytes are to be read in one call at most.
+    pub fn max_read(&self) -> usize {
+        self.0.faults.iter().map(|fault| fault.max_read()).min().unwrap_or(usize::MAX)
+    }
+
+    /// The time from which on the source may be read again with `ahead` of work in the queue.
+    pub fn can_read_at(&self, ahead: Duration) -> Option<Instant> {
+        let latency: Duration = self.0.faults.iter().map(|fault| fault.max_latency()).sum();
+        self.0.last_due?.checked_sub(latency + ahead)
+    }
+}
+
+impl Chain {
+    pub(super) fn new(faults: Vec<Box<dyn Fault>>) -> Chain {
+        Chain { faults, offset: 0, last_due: None, has_ended: false }
+    }
+
+    /// Passes the next bytes through all faults.
+    pub(super) fn pass(
+        &mut self,
+        bytes: &[u8],
+        kind: PieceKind,
+        end: Option<StreamEnd>,
+        due: Instant,
+    ) -> Vec<Piece> {
+        if self.has_ended {
+            return Vec::new();
+        }
+        let (offset, bytes, events) = (self.offset, bytes.to_vec(), Vec::new());
+        self.offset += bytes.len() as u64;
+        let mut pieces = vec![Piece { offset, bytes, due, end, kind, events }];
+        for fault in &mut self.faults {
+            let mut next = Vec::new();
+            pieces.into_iter().for_each(|piece| fault.apply(piece, &mut next));
+            pieces = next;
+            // Nothing comes after an end.
+            let end = pieces.iter().position(|piece| piece.end.is_some());
+            pieces.truncate(end.map_or(pieces.len(), |end| end + 1));
+        }
+        for piece in &mut pieces {
+            self.keep_order(piece);
+            piece.events.sort_by_key(|event| event.offset);
+        }
+        self.has_ended = pieces.last().is_some_and(|piece| piece.end.is_some());
+        pieces
+    }
+
+    fn keep_order(&mut self, piece: &mut Piece) {
+        let due = self.last_due.map_or(piece.due, |last| last.max(piece.due));
+        piece.due = due;
+        self.last_due = Some(due);
+    }
+}

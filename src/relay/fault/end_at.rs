@@ -1,0 +1,30 @@
+//! An end of the direction at an offset, for `close` and `reset`.
+
+use super::piece::{Fault, Piece, StreamEnd};
+use super::site::{Constructor, Site};
+use crate::units;
+
+/// Parses an offset; the direction ends with `end` after that many bytes.
+pub fn parse(value: &str, end: StreamEnd) -> Result<Constructor, String> {
+    let offset = units::size(value)?;
+    Ok(Box::new(move |site| Box::new(EndAt { site, offset, end })))
+}
+
+struct EndAt {
+    site: Site,
+    offset: u64,
+    end: StreamEnd,
+}
+
+impl Fault for EndAt {
+    fn apply(&mut self, mut piece: Piece, next: &mut Vec<Piece>) {
+        if piece.end_offset() >= self.offset {
+            piece.split_off(self.offset);
+            piece.end = Some(self.end);
+            if self.end != StreamEnd::Reset || self.site.claim_reset() {
+                piece.events.push(self.site.event(self.offset));
+            }
+        }
+        next.push(piece);
+    }
+}

@@ -1,0 +1,22 @@
+//! `refuse`: a share of the connections is reset when it is accepted.
+
+use super::piece::Fault;
+use super::share::{self, Share};
+use super::site::{Constructor, Site};
+
+/// Parses the share.
+pub fn parse(value: &str) -> Result<Constructor, String> {
+    let share = share::parse(value)?;
+    Ok(Box::new(move |site| Box::new(Refuse { site, share })))
+}
+
+struct Refuse {
+    site: Site,
+    share: Share,
+}
+
+impl Fault for Refuse {
+    fn refuses(&self, conn: u64) -> bool {
+        self.site.picks(self.share, conn.saturating_sub(1))
+    }
+}

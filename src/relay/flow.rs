@@ -1,0 +1,338 @@
+//! One flow of a UDP relay: the datagrams of one client, and a socket to the target for their
+//! replies.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind};
+use std::os::fd::AsFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags};
+use socket2::{SockAddr, Socket};
+
+use super::direction::Direction;
+use super::due_queue::DueQueue;
+use super::fault::FaultPlan;
+use super::record::Recorder;
+use crate::datagram::{DatagramSender, MAX_UDP_PAYLOAD, RecvMeta, Transmit};
+use crate::error::{Failure, Phase};
+use crate::net::address::Address;
+use crate::net::dial::Dialer;
+use crate::net::stream::EndedBy;
+use crate::report::context::Context;
+use crate::report::event::{Closed, Endpoints, Event, FaultEvent, Level, Relayed, Role};
+use crate::resolver;
+use crate::resolver::Deadline;
+use crate::shutdown::{WaitOutcome, WakePipe, earliest, wake, wake_pipe};
+
+/// Datagrams of one client that wait for their flow's thread; further ones are dropped, as by a full
+/// receive buffer.
+const MAX_QUEUED: usize = 1024;
+/// Replies that are relayed before the client's next datagrams are.
+const MAX_REPLIES: usize = 64;
+
+/// Datagrams on the way from the receiving thread to that of a flow.
+#[derive(Debug)]
+pub struct FlowQueue {
+    datagrams: Mutex<VecDeque<Vec<u8>>>,
+    wake: WakePipe,
+}
+
+impl FlowQueue {
+    /// An empty queue. Fails when no pipe can be created.
+    pub fn new() -> io::Result<FlowQueue> {
+        Ok(FlowQueue { datagrams: Mutex::default(), wake: wake_pipe()? })
+    }
+
+    /// Adds a datagram, and wakes the flow.
+    pub fn push(&self, datagram: &[u8]) {
+        let mut datagrams = self.lock();
+        if datagrams.len() >= MAX_QUEUED {
+            return;
+        }
+        datagrams.push_back(datagram.to_vec());
+        if datagrams.len() == 1 {
+            wake(&self.wake.tx);
+        }
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
+    fn take(&self) -> VecDeque<Vec<u8>> {
+        let mut datagrams = self.lock();
+        let _ = rustix::io::read(&self.wake.rx, &mut [0; 8]);
+        std::mem::take(&mut *datagrams)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Vec<u8>>> {
+        self.datagrams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What all flows of a run share.
+pub struct FlowOptions {
+    /// The target, and how to reach it.
+    pub dialer: Dialer,
+    /// A flow without a datagram in either direction for this long ends.
+    pub idle_timeout: Option<Duration>,
+    /// Events, and the end of the run.
+    pub context: Context,
+    /// What is put on the datagrams on purpose.
+    pub faults: FaultPlan,
+    /// Where the datagrams are recorded.
+    pub recorder: Option<Recorder>,
+    /// Sends to clients.
+    pub replies: Arc<DatagramSender>,
+    /// The address on which clients reach the relay.
+    pub local: Address,
+}
+
+/// A flow, on a thread of its own.
+pub struct Flow {
+    /// Its number in this run, from 1.
+    pub conn: u64,
+    /// The client, and the local address that it has sent to.
+    pub client: RecvMeta,
+    /// What the client has sent.
+    pub queue: Arc<FlowQueue>,
+    /// What all flows share.
+    pub options: Arc<FlowOptions>,
+}
+
+/// A flow whose socket is connected to the target.
+struct ConnectedFlow<'a> {
+    flow: &'a Flow,
+    target: Socket,
+    address: Address,
+    to_target: DueQueue,
+    to_client: DueQueue,
+    relayed: Relayed,
+    moved_at: Instant,
+    buffer: Vec<u8>,
+    has_failed: bool,
+}
+
+impl Flow {
+    /// Relays until the flow is idle for too long or the run ends; `can_end` is asked before it ends
+    /// for the first reason.
+    pub fn run(&self, can_end: impl Fn() -> bool) {
+        let (began, peer) = (Instant::now(), self.client.peer_address());
+        let report = &self.options.context.report;
+        let (conn, local) = (self.conn, self.options.local.to_string());
+        let peer = peer.to_string();
+        report.emit(&Event::Accepted(endpoints(conn, local.clone(), peer.clone())));
+        let (ended_by, relayed) = match self.connect() {
+            Ok(mut connected) => (connected.run(can_end), connected.relayed),
+            Err(failure) => {
+                report.failure(Some(conn), &failure);
+                (EndedBy::Local, Relayed { bytes_to_target: 0, bytes_to_client: 0 })
+            }
+        };
+        report.emit(&Event::Closed(Closed {
+            conn,
+            bytes_in: relayed.bytes_to_target,
+            bytes_out: relayed.bytes_to_client,
+            seconds: began.elapsed().as_secs_f64(),
+            local,
+            peer,
+            ended_by,
+            relayed: Some(relayed),
+            exit_status: None,
+            saved: None,
+            role: Role::Server,
+        }));
+    }
+
+    fn connect(&self) -> Result<ConnectedFlow<'_>, Failure> {
+        let Context { report, shutdown } = &self.options.context;
+        let log = |event| report.on_connect_event(event);
+        let dialer = &self.options.dialer;
+        let (target, address) = dialer.retry.call(shutdown, &log, || self.open_socket())?;
+        if report.is_enabled(Level::Detail) {
+            let local = target.local_addr().map(|local| Address::from(&local).to_string());
+            let local = local.unwrap_or_default();
+            report.emit(&Event::Connected(endpoints(self.conn, local, address.to_string())));
+        }
+        let faults = &self.options.faults;
+        let queue = |direction| DueQueue::new(faults.datagram_faults(self.conn, direction));
+        Ok(ConnectedFlow {
+            flow: self,
+            target,
+            address,
+            to_target: queue(Direction::ToTarget),
+            to_client: queue(Direction::ToClient),
+            relayed: Relayed { bytes_to_target: 0, bytes_to_client: 0 },
+            moved_at: Instant::now(),
+            buffer: vec![0; MAX_UDP_PAYLOAD + 1],
+            has_failed: false,
+        })
+    }
+
+    /// A socket that is connected to the first address of the target that can be connected to.
+    fn open_socket(&self) -> Result<(Socket, Address), Failure> {
+        let Dialer { endpoint, family, options, source, timeout, .. } = &self.options.dialer;
+        let port = resolver::port(&endpoint.port, "udp")?;
+        let timeout_at = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let deadline = Deadline::from(timeout_at).or(&self.options.context.shutdown);
+        let mut failure = None;
+        for address in resolver::addresses(&endpoint.host, port, *family, deadline)? {
+            let socket = options.udp_socket(&address)?;
+            let bound = source.map_or(Ok(()), |source| socket.bind(&source.into()));
+            bound.map_err(|e| Failure::new(Phase::Bind, address, e))?;
+            let connected = socket
+                .connect(&SockAddr::from(address))
+                .and_then(|()| socket.set_nonblocking(true));
+            match connected {
+                Ok(()) => return Ok((socket, address.into())),
+                Err(e) => failure = failure.or(Some(Failure::new(Phase::Connect, endpoint, e))),
+            }
+        }
+        Err(failure.unwrap_or_else(|| Failure::new(Phase::Connect, endpoint, "no address")))
+    }
+}
+
+fn endpoints(conn: u64, local: String, peer: String) -> Endpoints {
+    Endpoints { conn, local, peer, credentials: None, peer_name: None, resources: None }
+}
+
+impl ConnectedFlow<'_> {
+    fn run(&mut self, can_end: impl Fn() -> bool) -> EndedBy {
+        loop {
+            match self.wait() {
+                Ok(WaitOutcome::Ready(_) | WaitOutcome::TimedOut) => self.relay(),
+                Ok(WaitOutcome::Shutdown(reason)) => return reason.into(),
+                Err(e) => {
+                    self.report_once(Phase::Socket, e);
+                    return EndedBy::Local;
+                }
+            }
+            if self.idle_at().is_some_and(|at| at <= Instant::now()) && can_end() {
+                self.flush();
+                return EndedBy::Timeout;
+            }
+        }
+    }
+
+    /// When the flow ends if nothing is received until then.
+    fn idle_at(&self) -> Option<Instant> {
+        let limit = self.flow.options.idle_timeout;
+        limit.and_then(|limit| self.moved_at.checked_add(limit))
+    }
+
+    /// Waits for a datagram of either side, or for the time of one that is held back.
+    fn wait(&self) -> io::Result<WaitOutcome> {
+        let next_due = earliest(self.to_target.next_due(), self.to_client.next_due());
+        let mut fds = [
+            PollFd::from_borrowed_fd(self.flow.queue.wake.rx.as_fd(), PollFlags::IN),
+            PollFd::from_borrowed_fd(self.target.as_fd(), PollFlags::IN),
+        ];
+        let shutdown = &self.flow.options.context.shutdown;
+        shutdown.wait_any(&mut fds, earliest(self.idle_at(), next_due))
+    }
+
+    /// Receives what has arrived, and sends what is due.
+    fn relay(&mut self) {
+        let report = self.flow.options.context.report.clone();
+        let on_fault = |event| report.emit(&Event::Fault(event));
+        for datagram in self.flow.queue.take() {
+            self.moved_at = Instant::now();
+            self.to_target.add(&datagram, &on_fault);
+        }
+        self.receive_replies(&on_fault);
+        self.send_due();
+    }
+
+    fn receive_replies(&mut self, on_fault: &dyn Fn(FaultEvent)) {
+        for _ in 0..MAX_REPLIES {
+            match io::Read::read(&mut &self.target, &mut self.buffer) {
+                Ok(n) => {
+                    self.moved_at = Instant::now();
+                    self.to_client.add(&self.buffer[..n], on_fault);
+                }
+                Err(e) if e.kind() == ErrorKind::WouldBlock => return,
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) => return self.report_once(Phase::Receive, e),
+            }
+        }
+    }
+
+    /// Sends what the faults hold back, when the flow ends.
+    fn flush(&mut self) {
+        let report = self.flow.options.context.report.clone();
+        let on_fault = |event| report.emit(&Event::Fault(event));
+        self.to_target.flush(&on_fault);
+        self.to_client.flush(&on_fault);
+        self.send_due();
+    }
+
+    fn send_due(&mut self) {
+        while let Some(datagram) = self.to_target.pop() {
+            self.record(Direction::ToTarget, &datagram);
+            match self.send(&datagram) {
+                Ok(_) => self.relayed.bytes_to_target += datagram.len() as u64,
+                Err(e) => self.report_once(Phase::Send, e),
+            }
+        }
+        while let Some(datagram) = self.to_client.pop() {
+            self.record(Direction::ToClient, &datagram);
+            match self.reply(&datagram) {
+                Ok(()) => self.relayed.bytes_to_client += datagram.len() as u64,
+                Err(e) => self.report_once(Phase::Send, e),
+            }
+        }
+    }
+
+    /// Sends one datagram to the target. An ICMP error of an earlier one does not fail it.
+    fn send(&self, datagram: &[u8]) -> io::Result<usize> {
+        match self.target.send(datagram) {
+            Err(e) if e.kind() == ErrorKind::ConnectionRefused => self.target.send(datagram),
+            done => done,
+        }
+    }
+
+    /// Sends one datagram to the client, from the address it has sent to.
+    fn reply(&self, datagram: &[u8]) -> io::Result<()> {
+        let reply = Transmit::reply(&self.flow.client, datagram);
+        let mut sent = Ok(());
+        self.flow.options.replies.send(&[reply], &mut |_, e| {
+            sent = Err(e.raw_os_error().map_or(e.kind().into(), io::Error::from_raw_os_error));
+        });
+        sent
+    }
+
+    fn record(&self, direction: Direction, datagram: &[u8]) {
+        if let Some(recorder) = &self.flow.options.recorder {
+            let client = self.flow.client.peer_address();
+            recorder.datagram(self.flow.conn, (&client, &self.address), direction, datagram);
+        }
+    }
+
+    /// Reports the first failure of this flow, which continues: the target may be started later.
+    fn report_once(&mut self, phase: Phase, e: io::Error) {
+        if !std::mem::replace(&mut self.has_failed, true) {
+            let failure = Failure::new(phase, &self.address, e);
+            self.flow.options.context.report.failure(Some(self.flow.conn), &failure);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn full_queue_drops_datagrams_and_is_readable_once() {
+        let queue = FlowQueue::new().unwrap();
+        for n in 0..MAX_QUEUED + 5 {
+            queue.push(&n.to_ne_bytes());
+        }
+        let taken = queue.take();
+        assert_eq!((taken.len(), taken[0].as_slice()), (MAX_QUEUED, &0usize.to_ne_bytes()[..]));
+        assert!(queue.is_empty());
+        let again = rustix::io::read(&queue.wake.rx, &mut [0; 8]);
+        assert_eq!(again, Err(rustix::io::Errno::AGAIN));
+    }
+}

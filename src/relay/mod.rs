@@ -1,0 +1,16 @@
+//! The relay: accepts connections, connects each to a target, and passes bytes and endings both ways.
+
+mod connection_log;
+mod copy;
+pub mod datagram;
+mod destination;
+pub mod direction;
+mod due_queue;
+pub mod fault;
+mod flow;
+mod halves;
+mod peer_socket;
+pub mod record;
+pub mod service;
+mod session;
+mod state;

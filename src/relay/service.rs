@@ -1,0 +1,187 @@
+//! What the relay does with each accepted connection: connects to the target and runs a session.
+
+use std::time::{Duration, Instant};
+
+use super::connection_log::ConnectionLog;
+use super::direction::Direction;
+use super::fault::FaultPlan;
+use super::record::Recorder;
+use super::session::{Session, SessionOptions};
+use super::state::{Interruption, SessionState};
+use crate::error::Failure;
+use crate::net::address::Address;
+use crate::net::connect_event::ConnectEvent;
+use crate::net::dial::Dialer;
+use crate::net::stream::{ConnectionInfo, EndedBy, Stream};
+use crate::report::context::Context;
+use crate::report::event::{Endpoints, Event, Level, Stats};
+use crate::report::traffic::SentContent;
+use crate::server::connection_service::ended_by;
+use crate::server::thread_pool::ThreadPool;
+use crate::service::{Connection, Service, ServiceOutcome};
+
+/// Stack of a thread that copies, in bytes, without layers.
+const STACK: usize = 64 << 10;
+
+/// The shortest time between the accept and the reset of a client without a target: the connect(2) of a
+/// client that is reset earlier may not have returned, and fails instead.
+const MIN_OPEN: Duration = Duration::from_millis(20);
+
+/// What is done with each connection.
+pub struct RelayOptions {
+    /// Connects to the target.
+    pub dialer: Dialer,
+    /// The connection is interrupted if no byte moves for this long.
+    pub idle_timeout: Option<Duration>,
+    /// What is put on the connections on purpose.
+    pub faults: FaultPlan,
+    /// Where the relayed bytes are recorded.
+    pub recorder: Option<Recorder>,
+    /// Whether statistics of each connection are printed.
+    pub stats: bool,
+    /// Bytes of stack that the layers of both sides need.
+    pub layer_stack: usize,
+}
+
+/// The service of the relay.
+pub struct RelayService {
+    options: RelayOptions,
+    context: Context,
+    /// The threads of the directions to the clients.
+    pool: ThreadPool,
+}
+
+impl RelayService {
+    /// A service with these options.
+    pub fn new(context: &Context, options: RelayOptions) -> RelayService {
+        let pool = ThreadPool::new(STACK + options.layer_stack);
+        RelayService { options, context: context.clone(), pool }
+    }
+
+    /// Connects to the target of connection `conn`, which `client` has opened.
+    fn connect(&self, conn: u64, client: &Address) -> Result<Stream, Failure> {
+        let Context { report, shutdown } = &self.context;
+        let log = |event: ConnectEvent| match event {
+            ConnectEvent::Warning(why) => report.warn(Some(conn), why),
+            event => report.step(|| format!("{client}: {event}")),
+        };
+        let target = self.options.dialer.connect(shutdown, &log)?;
+        if report.is_enabled(Level::Detail) {
+            report.emit(&Event::Connected(Endpoints::new(conn, &target.info)));
+        }
+        Ok(report.observe(conn, target, SentContent::Shown))
+    }
+
+    fn session(&self, connection: &mut Connection, target: Stream) -> Result<Session, Failure> {
+        let conn = connection.conn;
+        let (client_address, target_address) = (&connection.stream.info.peer, &target.info.peer);
+        let recorder = self.options.recorder.as_ref();
+        let recorded =
+            recorder.map(|recorder| recorder.connection(conn, client_address, target_address));
+        let observers = recorded.iter().map(|recorded| Box::new(recorded.clone()) as _).collect();
+        let log = ConnectionLog {
+            conn,
+            client: client_address.to_string(),
+            target: target_address.to_string(),
+            report: self.context.report.clone(),
+            recorded,
+        };
+        let options = SessionOptions {
+            idle_timeout: self.options.idle_timeout,
+            shutdown: self.context.shutdown.clone(),
+            log,
+            faults: self.options.faults.stream_faults(conn),
+            observers,
+        };
+        Session::new(connection.take_stream(), target, options)
+    }
+
+    /// Prepares the reset of a client that has no target: records it, and waits until its connect(2) has
+    /// returned.
+    fn refuse(&self, conn: u64, client: &ConnectionInfo) {
+        if let Some(recorder) = &self.options.recorder {
+            // The address of the target is not known.
+            recorder.refused(conn, &client.peer, &Address::Unnamed);
+        }
+        std::thread::sleep(MIN_OPEN.saturating_sub(client.began.elapsed()));
+    }
+
+    /// Runs both directions to their end, one of them on the current thread.
+    fn run(&self, session: Session) -> Result<EndedBy, Failure> {
+        let Session { state, to_target, to_client } = session;
+        if let Err(e) = self.pool.run(move || to_client.run()) {
+            let failure = Failure::local_resource(&state.client.address, e);
+            state.interrupt(Interruption::Failure(failure), Duration::ZERO);
+        }
+        to_target.run();
+        state.wait_finished(Direction::ToClient, None);
+        if !self.options.faults.is_empty() {
+            state.close();
+        }
+        state.outcome()
+    }
+
+    /// Emits the statistics of a connection that began at `began` and was connected after `connect`.
+    fn emit_stats(&self, conn: u64, state: &SessionState, times: Times, ended_by: EndedBy) {
+        let (bytes_in, bytes_out) = (state.to_target.total(), state.to_client.total());
+        let seconds = times.connected.elapsed().as_secs_f64();
+        let rate = |bytes: u64| bytes as f64 / seconds.max(f64::MIN_POSITIVE);
+        let connect = times.connected.duration_since(times.began);
+        self.context.report.emit(&Event::Stats(Stats {
+            conn,
+            bytes_in,
+            bytes_out,
+            seconds,
+            rate_in: rate(bytes_in),
+            rate_out: rate(bytes_out),
+            connect_milliseconds: connect.as_secs_f64() * 1e3,
+            ended_by,
+            sparkline: None,
+        }));
+    }
+}
+
+/// When connecting to the target began and ended.
+#[derive(Clone, Copy)]
+struct Times {
+    began: Instant,
+    connected: Instant,
+}
+
+impl Service for RelayService {
+    fn serve(&self, connection: &mut Connection) -> Result<ServiceOutcome, Failure> {
+        let (conn, client) = (connection.conn, connection.info().peer.clone());
+        let began = Instant::now();
+        // An orderly close would look like a complete, empty answer.
+        let handle = connection.stream.handle.clone();
+        if let Some(event) = self.options.faults.refuses(conn) {
+            self.context.report.emit(&Event::Fault(event));
+            self.refuse(conn, connection.info());
+            handle.abort();
+            return Ok(EndedBy::Fault.into());
+        }
+        let target = self.connect(conn, &client).inspect_err(|_| {
+            self.refuse(conn, connection.info());
+            handle.abort();
+        })?;
+        let times = Times { began, connected: Instant::now() };
+        let session = self.session(connection, target)?;
+        let state = session.state.clone();
+        let outcome = self.run(session);
+        connection.bytes_in = state.to_target.total();
+        connection.bytes_out = state.to_client.total();
+        if self.options.stats {
+            let ended_by = outcome.as_ref().map_or_else(ended_by, |by| *by);
+            self.emit_stats(conn, &state, times, ended_by);
+        }
+        outcome.map(ServiceOutcome::from)
+    }
+
+    fn stack_size(&self) -> usize {
+        STACK + self.options.layer_stack
+    }
+
+    fn relays(&self) -> bool {
+        true
+    }
+}

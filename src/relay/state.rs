@@ -1,0 +1,266 @@
+//! The state of a relayed connection that its two threads share.
+
+use std::fmt;
+use std::io;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::event::PollFd;
+
+use super::direction::Direction;
+use super::peer_socket::PeerSocket;
+use crate::error::Failure;
+use crate::net::stream::EndedBy;
+use crate::shutdown::poll_until;
+use crate::transfer::Meter;
+
+/// How long bytes that were relayed before a reset have to reach the other peer, before the reset is
+/// passed on: a reset discards what is not sent yet (tcp(7), `SO_LINGER`).
+pub const RESET_GRACE: Duration = Duration::from_millis(50);
+
+/// Both sockets of a relayed connection, and how far the two directions are.
+#[derive(Debug)]
+pub struct SessionState {
+    /// The socket of the client.
+    pub client: PeerSocket,
+    /// The socket of the target.
+    pub target: PeerSocket,
+    /// Counts the bytes that were passed to the target.
+    pub to_target: Meter,
+    /// Counts the bytes that were passed to the client.
+    pub to_client: Meter,
+    /// The connection is interrupted if no byte moves for this long.
+    idle_timeout: Option<Duration>,
+    progress: Mutex<Progress>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Progress {
+    /// What ended the first direction that has ended.
+    first_end: Option<EndedBy>,
+    is_to_target_ended: bool,
+    is_to_client_ended: bool,
+    /// Why both connections were reset.
+    interruption: Option<Interruption>,
+    is_to_target_finished: bool,
+    is_to_client_finished: bool,
+}
+
+/// Why both connections of a session were reset.
+#[derive(Debug)]
+pub enum Interruption {
+    /// A peer, a time limit or a signal.
+    Failure(Failure),
+    /// A fault of the relay.
+    Fault,
+}
+
+/// Why a read or write of a relayed connection ended without a failure of its socket. It is the
+/// source of an [`io::Error`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopReason {
+    /// No byte has moved in either direction for the idle timeout.
+    Idle,
+    /// The source was reset while the destination was full.
+    SourceReset,
+    /// The source was closed by this process: by the other direction, or at shutdown.
+    Closed,
+}
+
+impl fmt::Display for StopReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            StopReason::Idle => "no data for the idle timeout",
+            StopReason::SourceReset => "the source was reset",
+            StopReason::Closed => "closed by this process",
+        })
+    }
+}
+
+impl std::error::Error for StopReason {}
+
+impl From<StopReason> for io::Error {
+    fn from(reason: StopReason) -> io::Error {
+        io::Error::other(reason)
+    }
+}
+
+impl StopReason {
+    /// The reason inside `error`, if there is one.
+    pub fn of(error: &io::Error) -> Option<StopReason> {
+        error.get_ref()?.downcast_ref().copied()
+    }
+}
+
+impl SessionState {
+    /// The state of a session between two connected sockets.
+    pub fn new(
+        client: PeerSocket,
+        target: PeerSocket,
+        idle_timeout: Option<Duration>,
+    ) -> SessionState {
+        SessionState {
+            client,
+            target,
+            to_target: Meter::default(),
+            to_client: Meter::default(),
+            idle_timeout,
+            progress: Mutex::default(),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// The peer that sends in `direction`.
+    pub fn source(&self, direction: Direction) -> &PeerSocket {
+        match direction {
+            Direction::ToTarget => &self.client,
+            Direction::ToClient => &self.target,
+        }
+    }
+
+    /// The peer that receives in `direction`.
+    pub fn destination(&self, direction: Direction) -> &PeerSocket {
+        self.source(direction.opposite())
+    }
+
+    /// The counter of `direction`.
+    pub fn meter(&self, direction: Direction) -> &Meter {
+        match direction {
+            Direction::ToTarget => &self.to_target,
+            Direction::ToClient => &self.to_client,
+        }
+    }
+
+    /// Waits until one of `fds` is ready.
+    ///
+    /// Fails with [`StopReason::Idle`] once no byte has moved in either direction for the idle timeout.
+    pub fn poll(&self, fds: &mut [PollFd<'_>]) -> io::Result<()> {
+        loop {
+            if poll_until(fds, self.idle_deadline())? > 0 {
+                return Ok(());
+            }
+            if self.idle_deadline().is_some_and(|at| at <= Instant::now()) {
+                return Err(StopReason::Idle.into());
+            }
+        }
+    }
+
+    fn idle_deadline(&self) -> Option<Instant> {
+        let moved_at = || self.to_target.moved_at().max(self.to_client.moved_at());
+        self.idle_timeout.and_then(|timeout| moved_at().checked_add(timeout))
+    }
+
+    /// Records that `direction` was ended, by its source or by a fault.
+    pub fn set_ended(&self, direction: Direction, by: EndedBy) {
+        let mut progress = self.lock();
+        progress.first_end.get_or_insert(by);
+        match direction {
+            Direction::ToTarget => progress.is_to_target_ended = true,
+            Direction::ToClient => progress.is_to_client_ended = true,
+        }
+        self.changed.notify_all();
+    }
+
+    /// Resets both connections, after what was relayed before has been acknowledged or
+    /// [`RESET_GRACE`] has passed; the first interruption counts.
+    pub fn interrupt(&self, interruption: Interruption, grace: Duration) {
+        {
+            let mut progress = self.lock();
+            if progress.interruption.is_some() {
+                return;
+            }
+            progress.interruption = Some(interruption);
+        }
+        self.changed.notify_all();
+        let deadline = Instant::now() + grace;
+        for peer in [&self.client, &self.target] {
+            peer.wait_until_acked(deadline);
+            peer.handle.abort();
+        }
+    }
+
+    /// Shuts down both connections after an orderly end of both directions, which wakes the threads
+    /// of faults that still discard what a peer sends. Bytes before it have [`RESET_GRACE`] to arrive,
+    /// as a peer that still sends is reset.
+    pub fn close(&self) {
+        let deadline = Instant::now() + RESET_GRACE;
+        for peer in [&self.client, &self.target] {
+            peer.wait_until_acked(deadline);
+            peer.handle.shutdown();
+        }
+    }
+
+    /// Whether the source of `direction` has ended its stream, or a fault has ended it.
+    pub fn has_ended(&self, direction: Direction) -> bool {
+        self.lock().has_ended(direction)
+    }
+
+    /// Waits until `direction` has ended or the connection was interrupted.
+    pub fn wait_ended(&self, direction: Direction) {
+        let lasts = |progress: &mut Progress| {
+            !progress.has_ended(direction) && progress.interruption.is_none()
+        };
+        drop(self.changed.wait_while(self.lock(), lasts));
+    }
+
+    /// Whether both connections were reset, or are about to be.
+    pub fn is_interrupted(&self) -> bool {
+        self.lock().interruption.is_some()
+    }
+
+    /// Records that the thread of `direction` has ended.
+    pub fn set_finished(&self, direction: Direction) {
+        self.lock().set_finished(direction);
+        self.changed.notify_all();
+    }
+
+    /// Waits until the thread of `direction` has ended, at most for `timeout`.
+    pub fn wait_finished(&self, direction: Direction, timeout: Option<Duration>) {
+        let runs = |progress: &mut Progress| !progress.is_finished(direction);
+        let progress = self.lock();
+        match timeout {
+            Some(timeout) => drop(self.changed.wait_timeout_while(progress, timeout, runs)),
+            None => drop(self.changed.wait_while(progress, runs)),
+        }
+    }
+
+    /// The result, once both threads have ended: the peer that ended its stream first.
+    ///
+    /// Fails as the interruption did.
+    pub fn outcome(&self) -> Result<EndedBy, Failure> {
+        let mut progress = self.lock();
+        match (progress.interruption.take(), progress.first_end) {
+            (Some(Interruption::Failure(failure)), _) => Err(failure),
+            (Some(Interruption::Fault), _) => Ok(EndedBy::Fault),
+            (None, by) => Ok(by.unwrap_or(EndedBy::Client)),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Progress {
+    fn set_finished(&mut self, direction: Direction) {
+        match direction {
+            Direction::ToTarget => self.is_to_target_finished = true,
+            Direction::ToClient => self.is_to_client_finished = true,
+        }
+    }
+
+    fn has_ended(&self, direction: Direction) -> bool {
+        match direction {
+            Direction::ToTarget => self.is_to_target_ended,
+            Direction::ToClient => self.is_to_client_ended,
+        }
+    }
+
+    fn is_finished(&self, direction: Direction) -> bool {
+        match direction {
+            Direction::ToTarget => self.is_to_target_finished,
+            Direction::ToClient => self.is_to_client_finished,
+        }
+    }
+}
