@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use super::hosts::{HostCache, Lifetime, LookupLimits};
 use super::options::{CheckOptions, Repeat};
-use super::probe::{ProbeAddress, probe};
+use super::probe::{PendingProbe, ProbeAddress, probe};
 use super::schedule::{AttemptPart, NextStep, Schedule};
 use super::target::{CheckTarget, Protocol};
 use super::verdict::Verdict;
@@ -54,13 +54,6 @@ pub struct WorkerState {
     workers: usize,
     /// Until when the one worker sleeps that has no work; the others exit.
     sleeps_until: Option<Instant>,
-}
-
-/// Where a worker connects to, and its time limit.
-#[derive(Debug, Clone)]
-pub struct PendingProbe {
-    destination: ProbeAddress,
-    limit: Option<Duration>,
 }
 
 type Guard<'a> = MutexGuard<'a, WorkerState>;
@@ -231,13 +224,12 @@ impl Workers {
 
     fn connect<'a>(&'a self, part: &AttemptPart<PendingProbe>, state: Guard<'a>) -> Guard<'a> {
         drop(state);
-        let PendingProbe { destination, limit } = &part.destination;
         let target = &self.options.targets[part.target];
-        let attempt = || probe(target, destination, &self.options, *limit, &self.attempts);
+        let attempt = || probe(target, &part.destination, &self.options, &self.attempts);
         let verdict = catch_unwind(AssertUnwindSafe(attempt)).unwrap_or_else(|_| {
             Verdict::failed(&Failure::local_resource(target, io::Error::other("internal error")))
         });
-        self.log(part.target, Some(destination), &verdict);
+        self.log(part.target, Some(&part.destination.destination), &verdict);
         tracing::debug!(%target, status = %verdict.status, took = ?verdict.elapsed, "verdict");
         let mut state = self.lock();
         state.schedule.finished(part, verdict, Instant::now());
