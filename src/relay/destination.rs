@@ -8,7 +8,7 @@ use rustix::event::{PollFd, PollFlags};
 
 use super::connection_log::ConnectionLog;
 use super::direction::Direction;
-use super::fault::StreamEnd;
+use super::fault::DirectionEnd;
 use super::halves::RelayWriter;
 use super::peer_socket::Hangup;
 use super::state::{Interruption, RESET_GRACE, SessionState, StopReason};
@@ -23,7 +23,7 @@ const FAULT_GRACE: Duration = Duration::from_secs(1);
 const END_CHECK: Duration = Duration::from_millis(50);
 
 /// The receiving side of a direction.
-pub struct Destination {
+pub struct RelayDestination {
     /// The direction.
     pub direction: Direction,
     /// Writes to the destination.
@@ -38,18 +38,18 @@ pub struct Destination {
     pub log: Arc<ConnectionLog>,
 }
 
-impl Destination {
+impl RelayDestination {
     fn state(&self) -> &SessionState {
         &self.state
     }
 
     /// Does what the end of the source, or of the faults, requires.
-    pub fn end(&mut self, end: StreamEnd) {
+    pub fn end(&mut self, end: DirectionEnd) {
         match end {
-            StreamEnd::Eof => self.pass_end(),
-            StreamEnd::Closed => self.close(),
-            StreamEnd::Reset => self.reset(),
-            StreamEnd::Vanished => self.vanish(),
+            DirectionEnd::Eof => self.pass_end(),
+            DirectionEnd::Closed => self.close(),
+            DirectionEnd::Reset => self.reset(),
+            DirectionEnd::Vanished => self.vanish(),
         }
     }
 
@@ -186,7 +186,7 @@ fn reset_by_peer() -> TransferError {
     TransferError::Read(io::Error::from_raw_os_error(libc::ECONNRESET))
 }
 
-impl Drop for Destination {
+impl Drop for RelayDestination {
     fn drop(&mut self) {
         // A bug must not leave a connection without a reader.
         if std::thread::panicking() {

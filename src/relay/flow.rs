@@ -13,7 +13,7 @@ use socket2::{SockAddr, Socket};
 use super::direction::Direction;
 use super::due_queue::DueQueue;
 use super::fault::FaultPlan;
-use super::record::Recorder;
+use super::record::{RecordedFlow, Recorder};
 use crate::datagram::{DatagramSender, MAX_UDP_PAYLOAD, RecvMeta, Transmit};
 use crate::error::{Failure, Phase};
 use crate::net::address::Address;
@@ -107,6 +107,7 @@ struct ConnectedFlow<'a> {
     flow: &'a Flow,
     target: Socket,
     address: Address,
+    recorded: Option<RecordedFlow>,
     to_target: DueQueue,
     to_client: DueQueue,
     relayed: Relayed,
@@ -158,9 +159,11 @@ impl Flow {
         }
         let faults = &self.options.faults;
         let queue = |direction| DueQueue::new(faults.datagram_faults(self.conn, direction));
+        let (recorder, client) = (self.options.recorder.as_ref(), self.client.peer_address());
         Ok(ConnectedFlow {
             flow: self,
             target,
+            recorded: recorder.map(|recorder| recorder.flow(self.conn, &client, &address)),
             address,
             to_target: queue(Direction::ToTarget),
             to_client: queue(Direction::ToClient),
@@ -311,9 +314,8 @@ impl ConnectedFlow<'_> {
     }
 
     fn record(&self, direction: Direction, datagram: &[u8]) {
-        if let Some(recorder) = &self.flow.options.recorder {
-            let client = self.flow.client.peer_address();
-            recorder.datagram(self.flow.conn, (&client, &self.address), direction, datagram);
+        if let Some(recorded) = &self.recorded {
+            recorded.datagram(direction, datagram);
         }
     }
 
