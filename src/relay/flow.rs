@@ -20,7 +20,7 @@ use crate::net::address::Address;
 use crate::net::dial::Dialer;
 use crate::net::stream::EndedBy;
 use crate::report::context::Context;
-use crate::report::event::{Closed, Endpoints, Event, FaultEvent, Level, Relayed, Role};
+use crate::report::event::{Closed, Endpoints, Event, Level, Relayed, Role};
 use crate::resolver;
 use crate::resolver::Deadline;
 use crate::shutdown::{WaitOutcome, WakePipe, earliest, wake, wake_pipe};
@@ -158,7 +158,7 @@ impl Flow {
             report.emit(&Event::Connected(endpoints(self.conn, local, address.to_string())));
         }
         let faults = &self.options.faults;
-        let queue = |direction| DueQueue::new(faults.datagram_faults(self.conn, direction));
+        let queue = |direction| DueQueue::new(faults.datagram_faults(self.conn, direction), report);
         let (recorder, client) = (self.options.recorder.as_ref(), self.client.peer_address());
         Ok(ConnectedFlow {
             flow: self,
@@ -238,17 +238,15 @@ impl ConnectedFlow<'_> {
 
     /// Receives what has arrived, and sends what is due.
     fn relay(&mut self) {
-        let report = self.flow.options.context.report.clone();
-        let on_fault = |event| report.emit(&Event::Fault(event));
         for datagram in self.flow.queue.take() {
             self.moved_at = Instant::now();
-            self.to_target.add(&datagram, &on_fault);
+            self.to_target.add(&datagram);
         }
-        self.receive_replies(&on_fault);
+        self.receive_replies();
         self.send_due();
     }
 
-    fn receive_replies(&mut self, on_fault: &dyn Fn(FaultEvent)) {
+    fn receive_replies(&mut self) {
         for _ in 0..MAX_REPLIES {
             match io::Read::read(&mut &self.target, &mut self.buffer) {
                 Ok(n) => {
@@ -256,7 +254,7 @@ impl ConnectedFlow<'_> {
                     if let Some(traffic) = self.flow.options.replies.traffic() {
                         traffic.received_datagram(&self.address, &self.buffer[..n]);
                     }
-                    self.to_client.add(&self.buffer[..n], on_fault);
+                    self.to_client.add(&self.buffer[..n]);
                 }
                 Err(e) if e.kind() == ErrorKind::WouldBlock => return,
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
@@ -267,10 +265,8 @@ impl ConnectedFlow<'_> {
 
     /// Sends what the faults hold back, when the flow ends.
     fn flush(&mut self) {
-        let report = self.flow.options.context.report.clone();
-        let on_fault = |event| report.emit(&Event::Fault(event));
-        self.to_target.flush(&on_fault);
-        self.to_client.flush(&on_fault);
+        self.to_target.flush();
+        self.to_client.flush();
         self.send_due();
     }
 

@@ -10,7 +10,7 @@ use super::piece::{DirectionEnd, Piece};
 use super::queue::{Next, Queue};
 use crate::net::stream::{Reader, Writer};
 use crate::report::event::FaultEvent;
-use crate::transfer::{TransferError, TransferOptions};
+use crate::transfer::{TransferError, TransferOptions, write_counted};
 
 /// Bytes per read.
 const BUFFER: usize = 64 << 10;
@@ -134,22 +134,11 @@ impl Delivery<'_> {
     }
 
     fn deliver(&mut self, piece: Piece) -> io::Result<()> {
-        let mut bytes = &piece.bytes[..];
         // Before they are sent, as without faults.
-        if let Some(tap) = self.transfer.tap.as_mut().filter(|_| !bytes.is_empty()) {
-            tap.on_bytes(bytes);
+        if let Some(tap) = self.transfer.tap.as_mut().filter(|_| !piece.bytes.is_empty()) {
+            tap.on_bytes(&piece.bytes);
         }
-        while !bytes.is_empty() {
-            match self.to.write(bytes) {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(n) => {
-                    self.transfer.meter.add(n);
-                    bytes = &bytes[n..];
-                }
-                Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(e) => return Err(e),
-            }
-        }
+        write_counted(&piece.bytes, self.to, &self.transfer.meter)?;
         self.to.flush()?;
         piece.events.into_iter().for_each(self.on_fault);
         Ok(())
