@@ -1,16 +1,16 @@
 //! The UDP relay: receives datagrams and passes each to the flow of its client.
 
-use std::collections::HashMap;
 use std::io;
-use std::os::fd::AsFd;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 use socket2::Socket;
 
 use super::fault::FaultPlan;
-use super::flow::{Flow, FlowOptions, FlowQueue};
+use super::flow::{Flow, FlowOptions};
+use super::flow_queue::FlowQueue;
+use super::flow_table::{FlowRemoval, FlowTable};
 use super::record::Recorder;
 use crate::datagram::{DatagramGroup, DatagramSocket, RecvBatch, RecvBuffer, RecvMeta};
 use crate::error::{ExitCode, Failure, Phase};
@@ -22,7 +22,7 @@ use crate::report::event::Event;
 use crate::server::accept_loop::ServerLimits;
 use crate::server::per_ip_limit::{PerIpLimit, PerIpPermit};
 use crate::server::thread_pool::ThreadPool;
-use crate::shutdown::{ShutdownReason, WaitOutcome, WakePipe, drain, wake, wake_pipe};
+use crate::shutdown::{ShutdownReason, WaitOutcome, drain};
 
 /// Stack of a flow's thread, in bytes.
 const STACK: usize = 64 << 10;
@@ -43,12 +43,6 @@ pub struct DatagramRelayOptions {
     pub recorder: Option<Recorder>,
     /// Limits, of which a flow is a connection.
     pub limits: ServerLimits,
-}
-
-/// The flows of a run by the address of their client.
-struct FlowTable {
-    flows: Mutex<HashMap<Address, Arc<FlowQueue>>>,
-    wake: WakePipe,
 }
 
 /// Relays datagrams until the limits, a signal or a failure of the socket end it.
@@ -156,10 +150,10 @@ impl<'a> DatagramRelay<'a> {
     fn wait(&self, deadline: Option<Instant>) -> io::Result<WaitOutcome> {
         let mut fds = [
             PollFd::new(self.socket.socket(), PollFlags::IN),
-            PollFd::from_borrowed_fd(self.table.wake.rx.as_fd(), PollFlags::IN),
+            PollFd::from_borrowed_fd(self.table.wake_rx(), PollFlags::IN),
         ];
         let waited = self.context.shutdown.wait_any(&mut fds, deadline);
-        drain(&self.table.wake.rx);
+        drain(self.table.wake_rx());
         waited
     }
 
@@ -248,55 +242,9 @@ impl<'a> DatagramRelay<'a> {
         let (table, peer) = (self.table.clone(), peer.clone());
         self.pool.run(move || {
             let _permit = permit;
-            let _removal = FlowRemoval { table: &table, peer: &peer };
+            let _removal = FlowRemoval { table: &table, peer: &peer, queue: &flow.queue };
             flow.run(|| table.remove_idle(&peer, &flow.queue));
         })?;
         Ok(Some(queue))
-    }
-}
-
-/// Removes a flow from the table at its end, also after a panic.
-struct FlowRemoval<'a> {
-    table: &'a FlowTable,
-    peer: &'a Address,
-}
-
-impl Drop for FlowRemoval<'_> {
-    fn drop(&mut self) {
-        self.table.lock().remove(self.peer);
-        wake(&self.table.wake.tx);
-    }
-}
-
-impl FlowTable {
-    fn new() -> io::Result<FlowTable> {
-        Ok(FlowTable { flows: Mutex::default(), wake: wake_pipe()? })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<Address, Arc<FlowQueue>>> {
-        self.flows.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn is_empty(&self) -> bool {
-        self.lock().is_empty()
-    }
-
-    /// Removes the flow of `peer` if no datagram has arrived for it meanwhile.
-    fn remove_idle(&self, peer: &Address, queue: &FlowQueue) -> bool {
-        let mut flows = self.lock();
-        let is_idle = queue.is_empty();
-        if is_idle {
-            flows.remove(peer);
-        }
-        is_idle
-    }
-
-    fn wait_until_empty(&self, timeout: Duration) {
-        let deadline = Instant::now() + timeout;
-        while !self.is_empty() && Instant::now() < deadline {
-            let mut fds = [PollFd::from_borrowed_fd(self.wake.rx.as_fd(), PollFlags::IN)];
-            let _ = crate::shutdown::poll_until(&mut fds, Some(deadline));
-            drain(&self.wake.rx);
-        }
     }
 }

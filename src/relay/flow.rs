@@ -1,10 +1,9 @@
 //! One flow of a UDP relay: the datagrams of one client, and a socket to the target for their
 //! replies.
 
-use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
@@ -13,6 +12,7 @@ use socket2::{SockAddr, Socket};
 use super::direction::Direction;
 use super::due_queue::DueQueue;
 use super::fault::FaultPlan;
+use super::flow_queue::FlowQueue;
 use super::record::{RecordedFlow, Recorder};
 use crate::datagram::{DatagramSender, MAX_UDP_PAYLOAD, RecvMeta, Transmit};
 use crate::error::{Failure, Phase};
@@ -23,54 +23,10 @@ use crate::report::context::Context;
 use crate::report::event::{Closed, Endpoints, Event, Level, Relayed, Role};
 use crate::resolver;
 use crate::resolver::Deadline;
-use crate::shutdown::{WaitOutcome, WakePipe, earliest, wake, wake_pipe};
+use crate::shutdown::{WaitOutcome, earliest};
 
-/// Datagrams of one client that wait for their flow's thread; further ones are dropped, as by a full
-/// receive buffer.
-const MAX_QUEUED: usize = 1024;
 /// Replies that are relayed before the client's next datagrams are.
 const MAX_REPLIES: usize = 64;
-
-/// Datagrams on the way from the receiving thread to that of a flow.
-#[derive(Debug)]
-pub struct FlowQueue {
-    datagrams: Mutex<VecDeque<Vec<u8>>>,
-    wake: WakePipe,
-}
-
-impl FlowQueue {
-    /// An empty queue. Fails when no pipe can be created.
-    pub fn new() -> io::Result<FlowQueue> {
-        Ok(FlowQueue { datagrams: Mutex::default(), wake: wake_pipe()? })
-    }
-
-    /// Adds a datagram, and wakes the flow.
-    pub fn push(&self, datagram: &[u8]) {
-        let mut datagrams = self.lock();
-        if datagrams.len() >= MAX_QUEUED {
-            return;
-        }
-        datagrams.push_back(datagram.to_vec());
-        if datagrams.len() == 1 {
-            wake(&self.wake.tx);
-        }
-    }
-
-    /// Whether nothing waits.
-    pub fn is_empty(&self) -> bool {
-        self.lock().is_empty()
-    }
-
-    fn take(&self) -> VecDeque<Vec<u8>> {
-        let mut datagrams = self.lock();
-        let _ = rustix::io::read(&self.wake.rx, &mut [0; 8]);
-        std::mem::take(&mut *datagrams)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Vec<u8>>> {
-        self.datagrams.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// What all flows of a run share.
 pub struct FlowOptions {
@@ -229,7 +185,7 @@ impl ConnectedFlow<'_> {
     fn wait(&self) -> io::Result<WaitOutcome> {
         let next_due = earliest(self.to_target.next_due(), self.to_client.next_due());
         let mut fds = [
-            PollFd::from_borrowed_fd(self.flow.queue.wake.rx.as_fd(), PollFlags::IN),
+            PollFd::from_borrowed_fd(self.flow.queue.wake_rx(), PollFlags::IN),
             PollFd::from_borrowed_fd(self.target.as_fd(), PollFlags::IN),
         ];
         let shutdown = &self.flow.options.context.shutdown;
@@ -321,23 +277,5 @@ impl ConnectedFlow<'_> {
             let failure = Failure::new(phase, &self.address, e);
             self.flow.options.context.report.failure(Some(self.flow.conn), &failure);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn full_queue_drops_datagrams_and_is_readable_once() {
-        let queue = FlowQueue::new().unwrap();
-        for n in 0..MAX_QUEUED + 5 {
-            queue.push(&n.to_ne_bytes());
-        }
-        let taken = queue.take();
-        assert_eq!((taken.len(), taken[0].as_slice()), (MAX_QUEUED, &0usize.to_ne_bytes()[..]));
-        assert!(queue.is_empty());
-        let again = rustix::io::read(&queue.wake.rx, &mut [0; 8]);
-        assert_eq!(again, Err(rustix::io::Errno::AGAIN));
     }
 }

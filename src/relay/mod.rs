@@ -8,6 +8,8 @@ pub mod direction;
 mod due_queue;
 pub mod fault;
 mod flow;
+mod flow_queue;
+mod flow_table;
 mod halves;
 mod peer_socket;
 pub mod record;
