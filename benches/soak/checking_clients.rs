@@ -62,7 +62,7 @@ fn rounds(stream: &mut (impl Read + Write), rng: &mut Rng) -> Outcome {
 }
 
 pub fn echo(registry: &Registry, rng: &mut Rng) -> Outcome {
-    let mut stream = connect(registry.at("echo"))?;
+    let mut stream = connect(registry.echo(rng))?;
     rounds(&mut stream, rng)?;
     stream.shutdown(Shutdown::Write).map_err(failed("half-close"))?;
     expect_all(&mut stream, b"")

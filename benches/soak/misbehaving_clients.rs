@@ -73,7 +73,7 @@ pub fn half_closes(registry: &Registry, rng: &mut Rng) -> Outcome {
 
 /// Sends one byte at a time, with pauses.
 pub fn sends_slowly(registry: &Registry, rng: &mut Rng) -> Outcome {
-    let mut stream = connect(registry.at("echo"))?;
+    let mut stream = connect(registry.echo(rng))?;
     for byte in rng.bytes(15) {
         stream.write_all(&[byte]).map_err(failed("write"))?;
         thread::sleep(Duration::from_millis(rng.below(40) as u64));

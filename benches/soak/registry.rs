@@ -68,7 +68,7 @@ pub struct Registry {
 impl Registry {
     /// Collects the addresses of `servers`, and starts a web server and a name server.
     pub fn new(servers: &Servers, sockit: &Path, dir: &Path) -> Registry {
-        let tcp = ["echo", "hello", "tls", "udp", "exec", "file", "chat"];
+        let tcp = ["echo", "hello", "tls", "udp", "exec", "file", "chat", "relay", "slowed"];
         let address = |name| (name, servers.local(name).parse().expect("an address"));
         Registry {
             sockit: sockit.into(),
@@ -83,6 +83,11 @@ impl Registry {
     /// Returns the address of a server; panics if the name is not a TCP or UDP server.
     pub fn at(&self, name: &str) -> SocketAddr {
         self.locals[name]
+    }
+
+    /// Returns the address of the echo server, or of a relay in front of it.
+    pub fn echo(&self, rng: &mut Rng) -> SocketAddr {
+        self.at(rng.pick(&["echo", "relay", "slowed"]))
     }
 
     /// Returns the path of a Unix socket.

@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 
 use crate::proc_stats::{METRICS, ProcStats, zombies};
 
-/// Name and command line of each; `{dir}` is a folder for sockets and the file that is served.
-const SERVERS: [(&str, &str); 9] = [
+/// Name and command line of each; `{dir}` is a folder for sockets and the file that is served, `{echo}`
+/// the address of the first server.
+const SERVERS: [(&str, &str); 11] = [
     ("echo", "tcp-server --port 0 --service echo"),
     ("hello", "tcp-server --port 0"),
     ("tls", "tcp-server --port 0 --service echo --tls"),
@@ -21,6 +22,8 @@ const SERVERS: [(&str, &str); 9] = [
     ("exec", "tcp-server --port 0 --exec cat"),
     ("file", "tcp-server --port 0 --file {dir}/file"),
     ("chat", "tcp-server --port 0 --service chat"),
+    ("relay", "relay 0 {echo}"),
+    ("slowed", "relay 0 {echo} --fault delay=2ms --fault slice=1..2000 --seed 1"),
 ];
 
 /// Timeout for a start, a stop, and the release of resources.
@@ -46,8 +49,13 @@ impl Servers {
     /// Starts all servers and waits until each has printed its address.
     pub fn start(sockit: &Path, dir: &Path) -> Servers {
         std::fs::write(dir.join("file"), file()).expect("a file to serve");
-        let servers = SERVERS.iter().map(|(name, line)| Server::start(name, line, sockit, dir));
-        Servers(servers.collect())
+        let mut servers: Vec<Server> = Vec::new();
+        for (name, line) in SERVERS {
+            let echo = servers.first().map(|echo| echo.local.as_str()).unwrap_or_default();
+            let line = line.replace("{echo}", echo);
+            servers.push(Server::start(name, &line, sockit, dir));
+        }
+        Servers(servers)
     }
 
     /// Returns the address that a server printed.

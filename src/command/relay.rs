@@ -82,7 +82,7 @@ impl Args {
         let (listen, target) = self.addresses()?;
         let limits = self.limits.limits(&context.shutdown)?;
         if self.udp {
-            return self.relay_datagrams(&context, &listen, limits);
+            return self.relay_datagrams(&context, (listen, target), limits);
         }
         let tls = self.tls.serving(&listen)?;
         if let Some(why) = self.tls.server().warning() {
@@ -137,17 +137,15 @@ impl Args {
     fn relay_datagrams(
         &self,
         context: &Context,
-        listen: &ListenAddress,
+        addresses: (ListenAddress, TargetAddress),
         limits: ServerLimits,
     ) -> anyhow::Result<ExitCode> {
-        let TargetAddress::Inet(endpoint) = TargetAddress::parse(&self.target)? else {
-            return Err(not_udp(&self.target).into());
-        };
-        let ListenAddress::Inet(listen) = listen else {
-            return Err(not_udp(&self.listen).into());
+        let (ListenAddress::Inet(listen), TargetAddress::Inet(target)) = addresses else {
+            let why = "--udp needs HOST:PORT on both sides";
+            return Err(Failure::usage(Phase::Connect, "--udp", why).into());
         };
         let log = |event| context.report.on_connect_event(event);
-        let bind = bind(listen, &self.connect, &context.shutdown, &log);
+        let bind = bind(&listen, &self.connect, &context.shutdown, &log);
         let faults = self.faults.datagram_plan(&context.report)?;
         let socket = udp_socket("relay", bind, None)?;
         let recorder = self.record.recorder(&context.report)?;
@@ -157,7 +155,9 @@ impl Args {
         }
         let idle = self.limits.idle_timeout.map_or(Some(UDP_IDLE_TIMEOUT), |limit| limit.0);
         let limits = ServerLimits { idle_timeout: idle, ..limits };
-        let dialer = self.connect.dial(endpoint);
+        let policy = SandboxPolicy { reads: true, connects: true, ..SandboxPolicy::default() };
+        super::confine(&policy, &context.report);
+        let dialer = self.connect.dial(target);
         let options = DatagramRelayOptions { socket, dialer, faults, recorder, limits };
         Ok(relay::datagram::run(context, options)?)
     }
@@ -174,8 +174,4 @@ fn policy(listen: &ListenAddress, target: &TargetAddress) -> SandboxPolicy {
     let sends_to_abstract = matches!(target, TargetAddress::Unix(UnixAddress::Abstract(_)));
     let default = SandboxPolicy::default();
     SandboxPolicy { reads: true, connects: true, removes, sends_to_abstract, ..default }
-}
-
-fn not_udp(word: &str) -> Failure {
-    Failure::usage(Phase::Connect, word, "--udp needs HOST:PORT on both sides")
 }

@@ -12,7 +12,7 @@ use crate::error::Failure;
 use crate::net::address::Address;
 use crate::net::connect_event::ConnectEvent;
 use crate::net::dial::Dialer;
-use crate::net::stream::{EndedBy, Stream};
+use crate::net::stream::{ConnectionInfo, EndedBy, Stream};
 use crate::report::context::Context;
 use crate::report::event::{Endpoints, Event, Level, Stats};
 use crate::report::traffic::SentContent;
@@ -22,6 +22,10 @@ use crate::service::{Connection, Service, ServiceOutcome};
 
 /// Stack of a thread that copies, in bytes, without layers.
 const STACK: usize = 64 << 10;
+
+/// The shortest time between the accept and the reset of a client without a target: the connect(2) of a
+/// client that is reset earlier may not have returned, and fails instead.
+const MIN_OPEN: Duration = Duration::from_millis(20);
 
 /// What is done with each connection.
 pub struct RelayOptions {
@@ -92,11 +96,14 @@ impl RelayService {
         Session::new(connection.take_stream(), target, options)
     }
 
-    /// Records a connection that was reset without a target, whose address is not known.
-    fn record_refusal(&self, conn: u64, client: &Address) {
+    /// Prepares the reset of a client that has no target: records it, and waits until its connect(2) has
+    /// returned.
+    fn refuse(&self, conn: u64, client: &ConnectionInfo) {
         if let Some(recorder) = &self.options.recorder {
-            recorder.refused(conn, client, &Address::Unnamed);
+            // The address of the target is not known.
+            recorder.refused(conn, &client.peer, &Address::Unnamed);
         }
+        std::thread::sleep(MIN_OPEN.saturating_sub(client.began.elapsed()));
     }
 
     /// Runs both directions to their end, one of them on the current thread.
@@ -149,12 +156,12 @@ impl Service for RelayService {
         let handle = connection.stream.handle.clone();
         if let Some(event) = self.options.faults.refuses(conn) {
             self.context.report.emit(&Event::Fault(event));
-            self.record_refusal(conn, &client);
+            self.refuse(conn, connection.info());
             handle.abort();
             return Ok(EndedBy::Fault.into());
         }
         let target = self.connect(conn, &client).inspect_err(|_| {
-            self.record_refusal(conn, &client);
+            self.refuse(conn, connection.info());
             handle.abort();
         })?;
         let times = Times { began, connected: Instant::now() };

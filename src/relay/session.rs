@@ -159,3 +159,6 @@ impl DirectionTask {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

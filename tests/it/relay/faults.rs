@@ -169,11 +169,11 @@ fn rate_is_that_of_the_flag() {
 fn stall_holds_the_byte_at_its_offset() {
     let route = Route::relay_with("--fault to-client:stall=300ms@5");
     let Ends { client, server } = route.connect();
-    send(&server, b"1234567");
-    receive(&client, 5);
     let began = Instant::now();
-    receive(&client, 2);
-    assert!(began.elapsed() >= Duration::from_millis(200));
+    send(&server, b"1234567");
+    assert_eq!(receive(&client, 5), b"12345");
+    assert_eq!(receive(&client, 2), b"67");
+    assert!(began.elapsed() >= Duration::from_millis(300));
 }
 
 #[test]
