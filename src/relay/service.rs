@@ -63,6 +63,7 @@ impl RelayService {
         let Context { report, shutdown } = &self.context;
         let log = |event: ConnectEvent| match event {
             ConnectEvent::Warning(why) => report.warn(Some(conn), why),
+            ConnectEvent::Numeric => {}
             event => report.step(|| format!("{client}: {event}")),
         };
         let target = self.options.dialer.connect(shutdown, &log)?;

@@ -114,6 +114,18 @@ fn sigterm_while_connecting_resets_the_client() {
 }
 
 #[test]
+fn source_is_the_address_that_the_target_sees() {
+    let mut route = Route::relay_with("--once -v --source 127.0.0.2");
+    let Ends { client, server } = route.connect();
+    let peer = server.peer_addr().unwrap().as_socket().unwrap();
+    assert_eq!(peer.ip().to_string(), "127.0.0.2");
+    drop((client, server));
+    let run = route.relays.remove(0).wait();
+    run.logs("Binding to 127.0.0.2:0... done.");
+    assert!(!run.stderr.lines().any(|line| line.ends_with(": ")), "{}", run.stderr);
+}
+
+#[test]
 fn same_address_on_both_sides_is_usage_error() {
     for line in [
         "relay 4711 127.0.0.1:4711",
