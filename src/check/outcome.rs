@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::options::{CheckOptions, Repeat, Until};
-use super::schedule::Schedule;
+use super::schedule::{Schedule, TargetVerdict};
 use super::verdict::Verdict;
 use crate::error::{ExitCode, Failure};
 
@@ -18,13 +18,13 @@ pub fn outcome<D>(options: &CheckOptions, schedule: &Schedule<D>) -> Result<Exit
     let first = missing.next().filter(|_| !schedule.is_met());
     match (first, options.goal.repeat) {
         (None, _) => Ok(ExitCode::Done),
-        (Some((target, verdict)), Repeat::Wait { limit: Some(limit), .. }) => {
+        (Some(TargetVerdict { target, verdict }), Repeat::Wait { limit: Some(limit), .. }) => {
             let others: Vec<_> = missing.collect();
             let cause = wait_cause(options, &verdict, limit, &others);
             let target = &options.targets[target];
             Err(Failure::new(verdict.phase, target, cause).with_code(ExitCode::Timeout))
         }
-        (Some((_, verdict)), _) => Ok(verdict.exit_code()),
+        (Some(missing), _) => Ok(missing.verdict.exit_code()),
     }
 }
 
@@ -33,7 +33,7 @@ fn wait_cause(
     options: &CheckOptions,
     first: &Verdict,
     limit: Duration,
-    others: &[(usize, Verdict)],
+    others: &[TargetVerdict],
 ) -> String {
     let wanted = match options.goal.until {
         Until::Open => "open",
@@ -41,7 +41,7 @@ fn wait_cause(
     };
     let limit = humantime::format_duration(limit);
     let mut cause = format!("not {wanted} after {limit}: {}", first.reason());
-    for (n, (target, verdict)) in others.iter().take(MAX_NAMED - 1).enumerate() {
+    for (n, TargetVerdict { target, verdict }) in others.iter().take(MAX_NAMED - 1).enumerate() {
         let separator = if n == 0 { "; also " } else { ", " };
         let target = &options.targets[*target];
         cause += &format!("{separator}{target}: {}", verdict.reason_with_phase());

@@ -25,23 +25,32 @@ pub enum ProbeAddress {
     AsGiven,
 }
 
-/// Connects to `target` at `destination` within `limit` and closes the connection.
+/// Where an attempt connects to, and its time limit.
+#[derive(Debug, Clone)]
+pub struct PendingProbe {
+    /// The address.
+    pub destination: ProbeAddress,
+    /// The time limit; `None` is no limit.
+    pub limit: Option<Duration>,
+}
+
+/// Connects to `target` as `pending` describes and closes the connection.
 ///
 /// `context.shutdown` ends the attempt too.
 pub fn probe(
     target: &CheckTarget,
-    destination: &ProbeAddress,
+    pending: &PendingProbe,
     options: &CheckOptions,
-    limit: Option<Duration>,
     context: &Context,
 ) -> Verdict {
+    let PendingProbe { destination, limit } = pending;
     let began = Instant::now();
     let verdict = match (target, destination) {
         (CheckTarget::Port { protocol: Protocol::Udp, .. }, ProbeAddress::Resolved(address)) => {
-            udp::probe(*address, options, limit, &context.shutdown)
+            udp::probe(*address, options, *limit, context)
         }
         _ => {
-            let dialer = dialer(target, destination, options, limit);
+            let dialer = dialer(target, pending, options);
             let log = |event| log(event, context);
             dialer.connect(&context.shutdown, &log).map(|stream| close(stream, &dialer))
         }
@@ -54,19 +63,14 @@ pub fn probe(
     }
 }
 
-fn dialer(
-    target: &CheckTarget,
-    destination: &ProbeAddress,
-    options: &CheckOptions,
-    timeout: Option<Duration>,
-) -> Dialer {
+fn dialer(target: &CheckTarget, pending: &PendingProbe, options: &CheckOptions) -> Dialer {
     let HostOptions { route, layer } =
         target.host().and_then(|host| options.hosts.get(host)).cloned().unwrap_or_default();
     let (host, port, route) = match target {
         CheckTarget::Unix(name) => (name.to_string(), 0, Route::Unix(name.clone())),
         CheckTarget::Port { host, port, .. } => (host.to_string(), *port, route),
     };
-    let host = match destination {
+    let host = match &pending.destination {
         ProbeAddress::Resolved(address) => resolver_text(address),
         ProbeAddress::AsGiven => host,
     };
@@ -75,7 +79,7 @@ fn dialer(
         family: options.family,
         options: options.socket.clone(),
         source: options.source,
-        timeout,
+        timeout: pending.limit,
         retry: Retry::default(),
         route,
         layer,
@@ -90,9 +94,12 @@ fn resolver_text(address: &SocketAddr) -> String {
     }
 }
 
-/// Logs the steps and warnings of proxies and TLS; those of TCP are in the verdict.
+/// Logs the steps and warnings of proxies and TLS; those of TCP are in the verdict, and logged under
+/// `-vv`, where each has a complete line, as attempts are concurrent.
 fn log(event: ConnectEvent, context: &Context) {
-    if matches!(event, ConnectEvent::Layer(_) | ConnectEvent::Warning(_)) {
+    use ConnectEvent::{HandshakeMessage, Layer, Warning};
+    let is_of_layer = matches!(event, Layer(_) | HandshakeMessage(_) | Warning(_));
+    if is_of_layer || context.report.shows_traffic() && !event.is_beginning() {
         context.report.on_connect_event(event);
     }
 }

@@ -6,6 +6,7 @@ use rustix::event::{PollFd, PollFlags};
 
 use super::options::CheckOptions;
 use super::outcome::outcome;
+use super::schedule::TargetVerdict;
 use super::target::CheckTarget;
 use super::verdict::Verdict;
 use super::workers::Workers;
@@ -84,7 +85,7 @@ fn take_results(workers: &Workers) -> Ready<'_> {
     let schedule = &mut workers.lock().schedule;
     let is_over = schedule.is_over(now);
     let mut results = Vec::new();
-    let mut push = |(target, verdict): (usize, Verdict)| {
+    let mut push = |TargetVerdict { target, verdict }| {
         results.push(CheckResult { target: &workers.options.targets[target], verdict });
     };
     std::iter::from_fn(|| schedule.take_decided()).for_each(&mut push);

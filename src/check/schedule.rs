@@ -45,6 +45,15 @@ pub struct AttemptPart<D> {
     position: usize,
 }
 
+/// A target and the verdict on it.
+#[derive(Debug)]
+pub struct TargetVerdict {
+    /// The index of the target.
+    pub target: usize,
+    /// The verdict.
+    pub verdict: Verdict,
+}
+
 /// The state of all targets. `D` is what a worker connects to.
 #[derive(Debug)]
 pub struct Schedule<D> {
@@ -173,6 +182,7 @@ impl<D> Schedule<D> {
 
     /// Records the verdict of the running attempt at `target`.
     pub fn attempted(&mut self, target: usize, verdict: Verdict, now: Instant) {
+        let is_stopped = self.is_stopped(&verdict, now);
         let slot = &mut self.slots[target];
         slot.addresses = None;
         slot.attempts += 1;
@@ -180,13 +190,20 @@ impl<D> Schedule<D> {
         self.running -= 1;
         match self.goal.repeat {
             Repeat::Once => self.decide(target, verdict),
-            Repeat::Wait { interval, .. } => self.retry(target, verdict, now, interval),
+            Repeat::Wait { .. } if is_stopped => {
+                slot.last.get_or_insert(verdict);
+            }
+            Repeat::Wait { .. } if verdict.is(self.goal.until) => self.decide(target, verdict),
+            Repeat::Wait { interval, .. } => {
+                slot.last = Some(verdict);
+                self.delay(target, now.checked_add(interval));
+            }
             Repeat::Count { times, interval } => {
                 slot.times.extend(verdict.is_open().then_some(verdict.elapsed));
                 slot.last = merge(slot.last.take().into_iter().chain([verdict]));
                 if slot.attempts < times {
                     let due = slot.first_start.unwrap_or(now) + interval * slot.attempts;
-                    self.delayed.push(Reverse((due.max(now), target)));
+                    self.delay(target, Some(due.max(now)));
                 } else if let Some(verdict) = slot.counted() {
                     self.decide(target, verdict);
                 }
@@ -194,20 +211,14 @@ impl<D> Schedule<D> {
         }
     }
 
-    fn retry(&mut self, target: usize, verdict: Verdict, now: Instant, interval: Duration) {
+    /// Whether the end of the run has ended the attempt, which therefore shows nothing.
+    fn is_stopped(&self, verdict: &Verdict, now: Instant) -> bool {
         let is_unanswered = [CheckStatus::Timeout, CheckStatus::NoAnswer].contains(&verdict.status);
-        // The end of the run has ended the attempt, which therefore shows nothing.
-        let is_stopped = is_unanswered && self.deadline.is_some_and(|at| at <= now);
-        if verdict.is(self.goal.until) && !is_stopped {
-            return self.decide(target, verdict);
-        }
-        let slot = &mut self.slots[target];
-        if !is_stopped || slot.last.is_none() {
-            slot.last = Some(verdict);
-        }
-        if let Some(due) = now.checked_add(interval) {
-            self.delayed.push(Reverse((due, target)));
-        }
+        is_unanswered && self.deadline.is_some_and(|at| at <= now)
+    }
+
+    fn delay(&mut self, target: usize, due: Option<Instant>) {
+        self.delayed.extend(due.map(|due| Reverse((due, target))));
     }
 
     fn decide(&mut self, target: usize, verdict: Verdict) {
@@ -237,23 +248,23 @@ impl<D> Schedule<D> {
     }
 
     /// Takes the verdict on the next target in their order, once it is decided.
-    pub fn take_decided(&mut self) -> Option<(usize, Verdict)> {
+    pub fn take_decided(&mut self) -> Option<TargetVerdict> {
         let target = self.taken;
         let slot = self.slots.get(target).filter(|slot| slot.is_decided)?;
         self.taken += 1;
-        Some((target, slot.verdict()?))
+        Some(TargetVerdict { target, verdict: slot.verdict()? })
     }
 
     /// Takes the verdict on the next target in their order when the run is over, decided or not. A
     /// target without any is left out if the goal was reached without it.
-    pub fn take_rest(&mut self) -> Option<(usize, Verdict)> {
+    pub fn take_rest(&mut self) -> Option<TargetVerdict> {
         let never_tried = || Verdict { attempts: 0, ..Verdict::new(CheckStatus::Timeout) };
         let is_met = self.is_met();
         while let Some(slot) = self.slots.get(self.taken) {
             self.taken += 1;
             let verdict = slot.verdict().or_else(|| (!is_met).then(never_tried));
             if let Some(verdict) = verdict {
-                return Some((self.taken - 1, verdict));
+                return Some(TargetVerdict { target: self.taken - 1, verdict });
             }
         }
         None
@@ -268,15 +279,13 @@ impl<D> Schedule<D> {
     }
 
     /// The targets without the wanted state, and the verdicts on them.
-    pub fn missing(&self) -> impl Iterator<Item = (usize, Verdict)> + '_ {
+    pub fn missing(&self) -> impl Iterator<Item = TargetVerdict> + '_ {
         let never_tried = || Verdict::new(CheckStatus::Timeout);
-        let verdicts =
-            self.slots.iter().map(move |slot| slot.verdict().unwrap_or_else(never_tried));
-        let is_met =
-            |verdict: &Verdict, slot: &Slot| slot.is_decided && verdict.is(self.goal.until);
-        let all = verdicts.zip(&self.slots).enumerate();
-        all.filter(move |(_, (verdict, slot))| !is_met(verdict, slot))
-            .map(|(target, (verdict, _))| (target, verdict))
+        self.slots.iter().enumerate().filter_map(move |(target, slot)| {
+            let verdict = slot.verdict().unwrap_or_else(never_tried);
+            let is_met = slot.is_decided && verdict.is(self.goal.until);
+            (!is_met).then_some(TargetVerdict { target, verdict })
+        })
     }
 }
 

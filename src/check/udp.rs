@@ -10,9 +10,12 @@ use socket2::{Domain, Socket};
 
 use super::options::CheckOptions;
 use super::verdict::Verdict;
+use crate::datagram::MAX_UDP_PAYLOAD;
 use crate::error::{Failure, Phase};
-use crate::net::address::with_zone_hint;
+use crate::net::address::{Address, with_zone_hint};
 use crate::report::check::CheckStatus;
+use crate::report::context::Context;
+use crate::report::traffic::TrafficLog;
 use crate::shutdown::{Shutdown, WaitOutcome, earliest};
 
 /// The payload: some servers take an empty datagram for the end of all.
@@ -30,15 +33,16 @@ pub fn probe(
     address: SocketAddr,
     options: &CheckOptions,
     limit: Option<Duration>,
-    shutdown: &Shutdown,
+    context: &Context,
 ) -> Result<Verdict, Failure> {
     let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
-    let socket = open(address, options)?;
-    let failed = |e| Failure::new(Phase::Connect, address, e);
+    let (socket, traffic) = (open(address, options)?, TrafficLog::of_datagrams(&context.report));
+    let (peer, shutdown) = (Address::from(address), &context.shutdown);
+    let exchange = Exchange { socket, peer, traffic, shutdown };
     for sends in 1.. {
         let resend = (sends < MAX_SENDS).then(|| Instant::now() + RESEND_DELAY);
-        if let Some(verdict) = exchange(&socket, earliest(deadline, resend), shutdown) {
-            return verdict.map_err(failed);
+        if let Some(verdict) = exchange.run(earliest(deadline, resend)) {
+            return verdict.map_err(|e| Failure::new(Phase::Connect, address, e));
         }
         if shutdown.reason().is_some() || deadline.is_some_and(|at| at <= Instant::now()) {
             break;
@@ -69,27 +73,41 @@ fn open(address: SocketAddr, options: &CheckOptions) -> Result<Socket, Failure> 
     Ok(socket)
 }
 
-/// Sends one datagram; `None` if nothing is known about the port at `deadline`.
-fn exchange(
-    socket: &Socket,
-    deadline: Option<Instant>,
-    shutdown: &Shutdown,
-) -> Option<io::Result<Verdict>> {
-    let mut buffer = [std::mem::MaybeUninit::uninit(); 1];
-    let received = socket.send(PAYLOAD).and_then(|_| {
-        match shutdown.wait(socket.as_fd(), PollFlags::IN, deadline)? {
-            WaitOutcome::Ready(_) => socket.recv(&mut buffer),
-            WaitOutcome::TimedOut | WaitOutcome::Shutdown(_) => {
-                Err(io::ErrorKind::WouldBlock.into())
+/// A socket that is connected to the port, and where its datagrams are logged.
+struct Exchange<'a> {
+    socket: Socket,
+    peer: Address,
+    traffic: Option<TrafficLog>,
+    shutdown: &'a Shutdown,
+}
+
+impl Exchange<'_> {
+    /// Sends one datagram; `None` if nothing is known about the port at `deadline`.
+    fn run(&self, deadline: Option<Instant>) -> Option<io::Result<Verdict>> {
+        match self.send_and_receive(deadline) {
+            Ok(()) => Some(Ok(Verdict::new(CheckStatus::Open))),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => None,
+            Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {
+                Some(Ok(Verdict::new(CheckStatus::Closed)))
             }
+            Err(e) => Some(Err(e)),
         }
-    });
-    match received {
-        Ok(_) => Some(Ok(Verdict::new(CheckStatus::Open))),
-        Err(e) if e.kind() == io::ErrorKind::WouldBlock => None,
-        Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {
-            Some(Ok(Verdict::new(CheckStatus::Closed)))
+    }
+
+    fn send_and_receive(&self, deadline: Option<Instant>) -> io::Result<()> {
+        self.socket.send(PAYLOAD)?;
+        if let Some(traffic) = &self.traffic {
+            traffic.sent_datagram(&self.peer, PAYLOAD);
         }
-        Err(e) => Some(Err(e)),
+        let waited = self.shutdown.wait(self.socket.as_fd(), PollFlags::IN, deadline)?;
+        if !matches!(waited, WaitOutcome::Ready(_)) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let mut buffer = vec![0; MAX_UDP_PAYLOAD];
+        let n = io::Read::read(&mut &self.socket, &mut buffer)?;
+        if let Some(traffic) = &self.traffic {
+            traffic.received_datagram(&self.peer, &buffer[..n]);
+        }
+        Ok(())
     }
 }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use super::hosts::{HostCache, Lifetime, LookupLimits};
 use super::options::{CheckOptions, Repeat};
-use super::probe::{ProbeAddress, probe};
+use super::probe::{PendingProbe, ProbeAddress, probe};
 use super::schedule::{AttemptPart, NextStep, Schedule};
 use super::target::{CheckTarget, Protocol};
 use super::verdict::Verdict;
@@ -54,13 +54,6 @@ pub struct WorkerState {
     workers: usize,
     /// Until when the one worker sleeps that has no work; the others exit.
     sleeps_until: Option<Instant>,
-}
-
-/// Where a worker connects to, and its time limit.
-#[derive(Debug, Clone)]
-pub struct PendingProbe {
-    destination: ProbeAddress,
-    limit: Option<Duration>,
 }
 
 type Guard<'a> = MutexGuard<'a, WorkerState>;
@@ -121,7 +114,8 @@ impl Workers {
     fn spawn_worker(self: &Arc<Workers>, state: &mut WorkerState) -> io::Result<()> {
         let workers = self.clone();
         let thread = thread::Builder::new().name("check".into()).stack_size(STACK_SIZE);
-        thread.spawn(move || workers.work())?;
+        let span = tracing::Span::current();
+        thread.spawn(move || span.in_scope(|| workers.work()))?;
         state.workers += 1;
         Ok(())
     }
@@ -164,6 +158,7 @@ impl Workers {
     fn sleep<'a>(&'a self, until: Instant, mut state: Guard<'a>) -> Guard<'a> {
         state.sleeps_until = Some(until);
         let left = until.saturating_duration_since(Instant::now());
+        tracing::debug!(?left, workers = state.workers, "waits for the next attempt");
         let slept = self.changed.wait_timeout(state, left);
         let mut state = slept.unwrap_or_else(PoisonError::into_inner).0;
         state.sleeps_until = None;
@@ -174,11 +169,13 @@ impl Workers {
     fn attempt<'a>(self: &'a Arc<Workers>, target: usize, state: Guard<'a>) -> Guard<'a> {
         drop(state);
         let began = Instant::now();
-        let resolved = self.destinations(&self.options.targets[target]);
+        let name = &self.options.targets[target];
+        let resolved = self.destinations(name);
         let mut state = self.lock();
         match resolved {
             Ok(destinations) => {
                 let limit = self.limit(destinations.len(), began.elapsed());
+                tracing::debug!(target = %name, addresses = destinations.len(), ?limit, "attempt");
                 let connection = |destination| PendingProbe { destination, limit };
                 let connections = destinations.into_iter().map(connection).collect();
                 let first = state.schedule.resolved(target, connections);
@@ -227,13 +224,13 @@ impl Workers {
 
     fn connect<'a>(&'a self, part: &AttemptPart<PendingProbe>, state: Guard<'a>) -> Guard<'a> {
         drop(state);
-        let PendingProbe { destination, limit } = &part.destination;
         let target = &self.options.targets[part.target];
-        let attempt = || probe(target, destination, &self.options, *limit, &self.attempts);
+        let attempt = || probe(target, &part.destination, &self.options, &self.attempts);
         let verdict = catch_unwind(AssertUnwindSafe(attempt)).unwrap_or_else(|_| {
             Verdict::failed(&Failure::local_resource(target, io::Error::other("internal error")))
         });
-        self.log(part.target, Some(destination), &verdict);
+        self.log(part.target, Some(&part.destination.destination), &verdict);
+        tracing::debug!(%target, status = %verdict.status, took = ?verdict.elapsed, "verdict");
         let mut state = self.lock();
         state.schedule.finished(part, verdict, Instant::now());
         self.announce_result();

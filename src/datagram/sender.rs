@@ -21,7 +21,7 @@ use crate::report::Report;
 use crate::report::hexdump::ServerDump;
 use crate::report::traffic::TrafficLog;
 use crate::shutdown::Shutdown;
-use crate::transfer::tap::Direction;
+use crate::transfer::tap::TapDirection;
 
 /// ICMP errors kept until they are read; the oldest are discarded first.
 const MAX_ICMP_ERRORS: usize = 64;
@@ -95,7 +95,7 @@ impl DatagramSender {
                     traffic.sent_datagram(&peer, payload);
                 }
                 if let Some(dump) = self.hex_dump() {
-                    dump.datagram(Direction::Sent, &peer, payload);
+                    dump.datagram(TapDirection::Sent, &peer, payload);
                 }
             }
         }

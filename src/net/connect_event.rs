@@ -37,6 +37,8 @@ pub enum ConnectEvent {
     Retrying(u32, Duration),
     /// A step of a layer (proxy, TLS).
     Layer(String),
+    /// A message of a layer's handshake, without credentials (`-vv`).
+    HandshakeMessage(String),
     /// The TLS session with this peer is established.
     Secured(String),
     /// A warning, printed without `-v` too.
@@ -87,7 +89,9 @@ impl fmt::Display for ConnectEvent {
                 let delay = humantime::format_duration(*delay);
                 write!(f, "Trying again in {delay} (retry {round})...")
             }
-            ConnectEvent::Layer(text) | ConnectEvent::Warning(text) => f.write_str(text),
+            ConnectEvent::Layer(text)
+            | ConnectEvent::HandshakeMessage(text)
+            | ConnectEvent::Warning(text) => f.write_str(text),
             ConnectEvent::Secured(peer) => write!(f, "TLS: secured the connection to {peer}."),
         }
     }

@@ -79,4 +79,9 @@ impl HandshakeContext<'_> {
     pub fn log(&self, text: impl Into<String>) {
         (self.emit)(ConnectEvent::Layer(text.into()));
     }
+
+    /// Reports a message of the handshake (`-vv`): `>` was sent, `<` received. It has no credentials.
+    pub fn log_message(&self, text: impl Into<String>) {
+        (self.emit)(ConnectEvent::HandshakeMessage(text.into()));
+    }
 }

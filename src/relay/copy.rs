@@ -4,7 +4,7 @@
 use super::halves::{RelayReader, RelayWriter};
 use crate::net::stream::{Reader, Writer};
 use crate::transfer::buffer::Buffer;
-use crate::transfer::{Meter, TransferError, TransferOptions, pump};
+use crate::transfer::{Meter, TransferError, TransferOptions, pump, write_counted};
 
 /// Copies from `from` to `to` until the end of `from`.
 pub fn run(
@@ -22,7 +22,7 @@ pub fn run(
         if n == 0 {
             return Ok(());
         }
-        write_all(to, buffer.filled(n), &options.meter)?;
+        write_counted(buffer.filled(n), to, &options.meter).map_err(TransferError::Write)?;
         if n < buffer.spare().len() {
             continue;
         }
@@ -36,16 +36,6 @@ pub fn run(
 
 fn read(from: &mut RelayReader, buffer: &mut [u8]) -> Result<usize, TransferError> {
     std::io::Read::read(from, buffer).map_err(TransferError::Read)
-}
-
-/// As `write_all`, but after a failure the meter has counted what was written.
-fn write_all(to: &mut RelayWriter, mut bytes: &[u8], meter: &Meter) -> Result<(), TransferError> {
-    while !bytes.is_empty() {
-        let n = std::io::Write::write(to, bytes).map_err(TransferError::Write)?;
-        meter.add(n);
-        bytes = &bytes[n..];
-    }
-    Ok(())
 }
 
 /// How a splice ended before the transfer has.

@@ -22,7 +22,7 @@ use crate::report::event::Event;
 use crate::server::accept_loop::ServerLimits;
 use crate::server::per_ip_limit::{PerIpLimit, PerIpPermit};
 use crate::server::thread_pool::ThreadPool;
-use crate::shutdown::{ShutdownReason, WaitOutcome, WakePipe, wake, wake_pipe};
+use crate::shutdown::{ShutdownReason, WaitOutcome, WakePipe, drain, wake, wake_pipe};
 
 /// Stack of a flow's thread, in bytes.
 const STACK: usize = 64 << 10;
@@ -97,6 +97,7 @@ impl<'a> DatagramRelay<'a> {
         let failed = |e| Failure::new(Phase::Bind, "-", e);
         let socket = DatagramSocket::for_server(socket, RecvBuffer::Grow, &context.shutdown, None);
         let socket = socket.map_err(failed)?;
+        socket.sender().log_traffic(&context.report);
         let local = socket.local().clone();
         let flow_options = FlowOptions {
             dialer,
@@ -158,7 +159,7 @@ impl<'a> DatagramRelay<'a> {
             PollFd::from_borrowed_fd(self.table.wake.rx.as_fd(), PollFlags::IN),
         ];
         let waited = self.context.shutdown.wait_any(&mut fds, deadline);
-        self.table.clear_wakeups();
+        drain(&self.table.wake.rx);
         waited
     }
 
@@ -189,7 +190,12 @@ impl<'a> DatagramRelay<'a> {
             None => self.start_flow(&peer, group.meta, flows.len()),
         };
         let Some(queue) = queue else { return };
-        group.datagrams().for_each(|datagram| queue.push(datagram));
+        group.datagrams().for_each(|datagram| {
+            if let Some(traffic) = self.socket.sender().traffic() {
+                traffic.received_datagram(&peer, datagram);
+            }
+            queue.push(datagram);
+        });
         flows.insert(peer, queue);
     }
 
@@ -275,11 +281,6 @@ impl FlowTable {
         self.lock().is_empty()
     }
 
-    fn clear_wakeups(&self) {
-        let mut bytes = [0; 256];
-        while rustix::io::read(&self.wake.rx, &mut bytes).is_ok_and(|n| n == bytes.len()) {}
-    }
-
     /// Removes the flow of `peer` if no datagram has arrived for it meanwhile.
     fn remove_idle(&self, peer: &Address, queue: &FlowQueue) -> bool {
         let mut flows = self.lock();
@@ -295,7 +296,7 @@ impl FlowTable {
         while !self.is_empty() && Instant::now() < deadline {
             let mut fds = [PollFd::from_borrowed_fd(self.wake.rx.as_fd(), PollFlags::IN)];
             let _ = crate::shutdown::poll_until(&mut fds, Some(deadline));
-            self.clear_wakeups();
+            drain(&self.wake.rx);
         }
     }
 }

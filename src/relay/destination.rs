@@ -8,7 +8,7 @@ use rustix::event::{PollFd, PollFlags};
 
 use super::connection_log::ConnectionLog;
 use super::direction::Direction;
-use super::fault::StreamEnd;
+use super::fault::DirectionEnd;
 use super::halves::RelayWriter;
 use super::peer_socket::Hangup;
 use super::state::{Interruption, RESET_GRACE, SessionState, StopReason};
@@ -23,7 +23,7 @@ const FAULT_GRACE: Duration = Duration::from_secs(1);
 const END_CHECK: Duration = Duration::from_millis(50);
 
 /// The receiving side of a direction.
-pub struct Destination {
+pub struct RelayDestination {
     /// The direction.
     pub direction: Direction,
     /// Writes to the destination.
@@ -38,24 +38,20 @@ pub struct Destination {
     pub log: Arc<ConnectionLog>,
 }
 
-impl Destination {
-    fn state(&self) -> &SessionState {
-        &self.state
-    }
-
+impl RelayDestination {
     /// Does what the end of the source, or of the faults, requires.
-    pub fn end(&mut self, end: StreamEnd) {
+    pub fn end(&mut self, end: DirectionEnd) {
         match end {
-            StreamEnd::Eof => self.pass_end(),
-            StreamEnd::Closed => self.close(),
-            StreamEnd::Reset => self.reset(),
-            StreamEnd::Vanished => self.vanish(),
+            DirectionEnd::Eof => self.pass_end(),
+            DirectionEnd::Closed => self.close(),
+            DirectionEnd::Reset => self.reset(),
+            DirectionEnd::Vanished => self.vanish(),
         }
     }
 
     /// Half-closes the destination, then watches the source.
     fn pass_end(&mut self) {
-        self.state().set_ended(self.direction, source_of(self.direction));
+        self.state.set_ended(self.direction, source_of(self.direction));
         // Before the half-close, or the answer to it would seem to come first.
         self.log.half_closed(self.direction);
         self.log.passed_end(self.direction);
@@ -68,7 +64,7 @@ impl Destination {
     /// Half-closes the destination although the source has not ended; what it sends is discarded
     /// until the other direction has ended too.
     fn close(&mut self) {
-        self.state().set_ended(self.direction, EndedBy::Fault);
+        self.state.set_ended(self.direction, EndedBy::Fault);
         self.log.passed_end(self.direction);
         match self.writer.finish() {
             Ok(()) => self.watch_discarded(),
@@ -79,14 +75,14 @@ impl Destination {
     /// Resets both connections, once the bytes before the reset have arrived.
     fn reset(&self) {
         self.log.passed_reset(self.direction);
-        self.state().interrupt(Interruption::Fault, FAULT_GRACE);
+        self.state.interrupt(Interruption::Fault, FAULT_GRACE);
     }
 
     /// Keeps the destination open until the other direction has ended.
     fn vanish(&mut self) {
-        self.state().set_ended(self.direction, source_of(self.direction));
-        self.state().wait_ended(self.direction.opposite());
-        if !self.state().is_interrupted() {
+        self.state.set_ended(self.direction, source_of(self.direction));
+        self.state.wait_ended(self.direction.opposite());
+        if !self.state.is_interrupted() {
             // The connection is over, and its failure too.
             let _ = self.writer.finish();
         }
@@ -94,17 +90,15 @@ impl Destination {
 
     /// Waits until the source is closed in both directions, or reset.
     fn watch_source(&self) {
-        let source = self.state().source(self.direction);
+        let source = self.state.source(self.direction);
         loop {
             let mut fds = [PollFd::from_borrowed_fd(source.fd(), PollFlags::empty())];
-            if let Err(e) = self.state().poll(&mut fds) {
+            if let Err(e) = self.state.poll(&mut fds) {
                 return self.fail(TransferError::Read(e));
             }
             match source.hangup(fds[0].revents()) {
                 Some(Hangup::Closed) => return,
-                Some(Hangup::Reset) => {
-                    return self.fail(reset_by_peer());
-                }
+                Some(Hangup::Reset) => return self.fail(reset_by_peer()),
                 None => {}
             }
         }
@@ -113,7 +107,7 @@ impl Destination {
     /// Waits until the source is closed, or until the other direction has ended and the source has had
     /// the time to end too: a close before would reset it.
     fn watch_discarded(&self) {
-        let (state, source) = (self.state(), self.state().source(self.direction));
+        let (state, source) = (&self.state, self.state.source(self.direction));
         let mut deadline = None;
         while !state.is_interrupted() && deadline.is_none_or(|at| Instant::now() < at) {
             if state.has_ended(self.direction.opposite()) {
@@ -131,26 +125,26 @@ impl Destination {
 
     /// Passes a failure on as a reset of both connections.
     pub fn fail(&self, error: TransferError) {
-        if self.state().is_interrupted() {
+        if self.state.is_interrupted() {
             return;
         }
         let is_write_failure =
             matches!(&error, TransferError::Write(e) if StopReason::of(e).is_none());
         if is_write_failure {
             let other = self.direction.opposite();
-            self.state().destination(self.direction).wake_reader();
-            self.state().wait_finished(other, Some(RESET_GRACE));
+            self.state.destination(self.direction).wake_reader();
+            self.state.wait_finished(other, Some(RESET_GRACE));
         }
         let from_destination = is_write_failure.then(|| self.direction.opposite());
         self.log.passed_reset(from_destination.unwrap_or(self.direction));
         let failure = self.failure(error);
         let grace = if failure.timed_out() { Duration::ZERO } else { RESET_GRACE };
-        self.state().interrupt(Interruption::Failure(failure), grace);
+        self.state.interrupt(Interruption::Failure(failure), grace);
     }
 
     /// The failure of the connection.
     fn failure(&self, error: TransferError) -> Failure {
-        let state = self.state();
+        let state = &self.state;
         let source = &state.source(self.direction).address;
         // Only a shutdown of the run closes the client before this session does.
         if state.client.handle.closed_locally() {
@@ -186,13 +180,13 @@ fn reset_by_peer() -> TransferError {
     TransferError::Read(io::Error::from_raw_os_error(libc::ECONNRESET))
 }
 
-impl Drop for Destination {
+impl Drop for RelayDestination {
     fn drop(&mut self) {
         // A bug must not leave a connection without a reader.
         if std::thread::panicking() {
             let failure = Failure::local_resource("relay", std::io::Error::other("internal error"));
-            self.state().interrupt(Interruption::Failure(failure), Duration::ZERO);
+            self.state.interrupt(Interruption::Failure(failure), Duration::ZERO);
         }
-        self.state().set_finished(self.direction);
+        self.state.set_finished(self.direction);
     }
 }

@@ -1,10 +1,7 @@
 //! The two directions of a relayed connection.
 
-use serde::Serialize;
-
 /// The direction of relayed bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     /// From the target to the client.
     ToClient,
@@ -18,6 +15,14 @@ impl Direction {
         match self {
             Direction::ToClient => Direction::ToTarget,
             Direction::ToTarget => Direction::ToClient,
+        }
+    }
+
+    /// Its name in events.
+    pub fn name(self) -> &'static str {
+        match self {
+            Direction::ToClient => "to_client",
+            Direction::ToTarget => "to_target",
         }
     }
 }

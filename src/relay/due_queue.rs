@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::fault::{DatagramFaults, DueDatagram};
-use crate::report::event::FaultEvent;
+use crate::report::Report;
+use crate::report::event::{Event, FaultEvent};
 
 /// Datagrams that wait for their time; further ones are dropped, as by a full queue of a device.
 const MAX_WAITING: usize = 4096;
@@ -12,30 +13,33 @@ const MAX_WAITING: usize = 4096;
 /// Datagrams in the order in which they are sent, each at its time.
 pub struct DueQueue {
     faults: Option<DatagramFaults>,
+    report: Report,
     waiting: VecDeque<DueDatagram>,
 }
 
 impl DueQueue {
-    /// A queue with these faults.
-    pub fn new(faults: Option<DatagramFaults>) -> DueQueue {
-        DueQueue { faults, waiting: VecDeque::new() }
+    /// A queue with these faults, which are emitted to `report`.
+    pub fn new(faults: Option<DatagramFaults>, report: &Report) -> DueQueue {
+        DueQueue { faults, report: report.clone(), waiting: VecDeque::new() }
     }
 
     /// Adds what the faults make of `datagram`, which has just been received.
-    pub fn add(&mut self, datagram: &[u8], on_fault: &dyn Fn(FaultEvent)) {
+    pub fn add(&mut self, datagram: &[u8]) {
         let now = Instant::now();
+        let on_fault = |event: FaultEvent| self.report.emit(&Event::Fault(event));
         match &mut self.faults {
-            Some(faults) => self.waiting.extend(faults.feed(datagram, now, on_fault)),
+            Some(faults) => self.waiting.extend(faults.feed(datagram, now, &on_fault)),
             None => self.waiting.push_back(DueDatagram { bytes: datagram.to_vec(), at: now }),
         }
         self.waiting.truncate(MAX_WAITING);
     }
 
     /// Makes due what the faults hold back and what waits for its time.
-    pub fn flush(&mut self, on_fault: &dyn Fn(FaultEvent)) {
+    pub fn flush(&mut self) {
         let now = Instant::now();
+        let on_fault = |event: FaultEvent| self.report.emit(&Event::Fault(event));
         if let Some(faults) = &mut self.faults {
-            self.waiting.extend(faults.flush(now, on_fault));
+            self.waiting.extend(faults.flush(now, &on_fault));
         }
         self.waiting.iter_mut().for_each(|datagram| datagram.at = now);
     }

@@ -13,14 +13,14 @@ use socket2::{SockAddr, Socket};
 use super::direction::Direction;
 use super::due_queue::DueQueue;
 use super::fault::FaultPlan;
-use super::record::Recorder;
+use super::record::{RecordedFlow, Recorder};
 use crate::datagram::{DatagramSender, MAX_UDP_PAYLOAD, RecvMeta, Transmit};
 use crate::error::{Failure, Phase};
 use crate::net::address::Address;
 use crate::net::dial::Dialer;
 use crate::net::stream::EndedBy;
 use crate::report::context::Context;
-use crate::report::event::{Closed, Endpoints, Event, FaultEvent, Level, Relayed, Role};
+use crate::report::event::{Closed, Endpoints, Event, Level, Relayed, Role};
 use crate::resolver;
 use crate::resolver::Deadline;
 use crate::shutdown::{WaitOutcome, WakePipe, earliest, wake, wake_pipe};
@@ -107,6 +107,7 @@ struct ConnectedFlow<'a> {
     flow: &'a Flow,
     target: Socket,
     address: Address,
+    recorded: Option<RecordedFlow>,
     to_target: DueQueue,
     to_client: DueQueue,
     relayed: Relayed,
@@ -157,10 +158,12 @@ impl Flow {
             report.emit(&Event::Connected(endpoints(self.conn, local, address.to_string())));
         }
         let faults = &self.options.faults;
-        let queue = |direction| DueQueue::new(faults.datagram_faults(self.conn, direction));
+        let queue = |direction| DueQueue::new(faults.datagram_faults(self.conn, direction), report);
+        let (recorder, client) = (self.options.recorder.as_ref(), self.client.peer_address());
         Ok(ConnectedFlow {
             flow: self,
             target,
+            recorded: recorder.map(|recorder| recorder.flow(self.conn, &client, &address)),
             address,
             to_target: queue(Direction::ToTarget),
             to_client: queue(Direction::ToClient),
@@ -235,22 +238,23 @@ impl ConnectedFlow<'_> {
 
     /// Receives what has arrived, and sends what is due.
     fn relay(&mut self) {
-        let report = self.flow.options.context.report.clone();
-        let on_fault = |event| report.emit(&Event::Fault(event));
         for datagram in self.flow.queue.take() {
             self.moved_at = Instant::now();
-            self.to_target.add(&datagram, &on_fault);
+            self.to_target.add(&datagram);
         }
-        self.receive_replies(&on_fault);
+        self.receive_replies();
         self.send_due();
     }
 
-    fn receive_replies(&mut self, on_fault: &dyn Fn(FaultEvent)) {
+    fn receive_replies(&mut self) {
         for _ in 0..MAX_REPLIES {
             match io::Read::read(&mut &self.target, &mut self.buffer) {
                 Ok(n) => {
                     self.moved_at = Instant::now();
-                    self.to_client.add(&self.buffer[..n], on_fault);
+                    if let Some(traffic) = self.flow.options.replies.traffic() {
+                        traffic.received_datagram(&self.address, &self.buffer[..n]);
+                    }
+                    self.to_client.add(&self.buffer[..n]);
                 }
                 Err(e) if e.kind() == ErrorKind::WouldBlock => return,
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
@@ -261,10 +265,8 @@ impl ConnectedFlow<'_> {
 
     /// Sends what the faults hold back, when the flow ends.
     fn flush(&mut self) {
-        let report = self.flow.options.context.report.clone();
-        let on_fault = |event| report.emit(&Event::Fault(event));
-        self.to_target.flush(&on_fault);
-        self.to_client.flush(&on_fault);
+        self.to_target.flush();
+        self.to_client.flush();
         self.send_due();
     }
 
@@ -287,10 +289,14 @@ impl ConnectedFlow<'_> {
 
     /// Sends one datagram to the target. An ICMP error of an earlier one does not fail it.
     fn send(&self, datagram: &[u8]) -> io::Result<usize> {
-        match self.target.send(datagram) {
-            Err(e) if e.kind() == ErrorKind::ConnectionRefused => self.target.send(datagram),
-            done => done,
+        let sent = match self.target.send(datagram) {
+            Err(e) if e.kind() == ErrorKind::ConnectionRefused => self.target.send(datagram)?,
+            done => done?,
+        };
+        if let Some(traffic) = self.flow.options.replies.traffic() {
+            traffic.sent_datagram(&self.address, datagram);
         }
+        Ok(sent)
     }
 
     /// Sends one datagram to the client, from the address it has sent to.
@@ -304,9 +310,8 @@ impl ConnectedFlow<'_> {
     }
 
     fn record(&self, direction: Direction, datagram: &[u8]) {
-        if let Some(recorder) = &self.flow.options.recorder {
-            let client = self.flow.client.peer_address();
-            recorder.datagram(self.flow.conn, (&client, &self.address), direction, datagram);
+        if let Some(recorded) = &self.recorded {
+            recorded.datagram(direction, datagram);
         }
     }
 

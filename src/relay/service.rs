@@ -6,11 +6,10 @@ use super::connection_log::ConnectionLog;
 use super::direction::Direction;
 use super::fault::FaultPlan;
 use super::record::Recorder;
-use super::session::{Session, SessionOptions};
+use super::session::{RelaySession, RelaySessionOptions};
 use super::state::{Interruption, SessionState};
 use crate::error::Failure;
 use crate::net::address::Address;
-use crate::net::connect_event::ConnectEvent;
 use crate::net::dial::Dialer;
 use crate::net::stream::{ConnectionInfo, EndedBy, Stream};
 use crate::report::context::Context;
@@ -61,11 +60,7 @@ impl RelayService {
     /// Connects to the target of connection `conn`, which `client` has opened.
     fn connect(&self, conn: u64, client: &Address) -> Result<Stream, Failure> {
         let Context { report, shutdown } = &self.context;
-        let log = |event: ConnectEvent| match event {
-            ConnectEvent::Warning(why) => report.warn(Some(conn), why),
-            ConnectEvent::Numeric => {}
-            event => report.step(|| format!("{client}: {event}")),
-        };
+        let log = |event| report.on_connect_event_of(conn, client, event);
         let target = self.options.dialer.connect(shutdown, &log)?;
         if report.is_enabled(Level::Detail) {
             report.emit(&Event::Connected(Endpoints::new(conn, &target.info)));
@@ -73,7 +68,11 @@ impl RelayService {
         Ok(report.observe(conn, target, SentContent::Shown))
     }
 
-    fn session(&self, connection: &mut Connection, target: Stream) -> Result<Session, Failure> {
+    fn session(
+        &self,
+        connection: &mut Connection,
+        target: Stream,
+    ) -> Result<RelaySession, Failure> {
         let conn = connection.conn;
         let (client_address, target_address) = (&connection.stream.info.peer, &target.info.peer);
         let recorder = self.options.recorder.as_ref();
@@ -87,14 +86,14 @@ impl RelayService {
             report: self.context.report.clone(),
             recorded,
         };
-        let options = SessionOptions {
+        let options = RelaySessionOptions {
             idle_timeout: self.options.idle_timeout,
             shutdown: self.context.shutdown.clone(),
             log,
             faults: self.options.faults.stream_faults(conn),
             observers,
         };
-        Session::new(connection.take_stream(), target, options)
+        RelaySession::new(connection.take_stream(), target, options)
     }
 
     /// Prepares the reset of a client that has no target: records it, and waits until its connect(2) has
@@ -108,8 +107,8 @@ impl RelayService {
     }
 
     /// Runs both directions to their end, one of them on the current thread.
-    fn run(&self, session: Session) -> Result<EndedBy, Failure> {
-        let Session { state, to_target, to_client } = session;
+    fn run(&self, session: RelaySession) -> Result<EndedBy, Failure> {
+        let RelaySession { state, to_target, to_client } = session;
         if let Err(e) = self.pool.run(move || to_client.run()) {
             let failure = Failure::local_resource(&state.client.address, e);
             state.interrupt(Interruption::Failure(failure), Duration::ZERO);
@@ -121,14 +120,23 @@ impl RelayService {
         }
         state.outcome()
     }
+}
 
-    /// Emits the statistics of a connection that began at `began` and was connected after `connect`.
-    fn emit_stats(&self, conn: u64, state: &SessionState, times: Times, ended_by: EndedBy) {
+/// When connecting to the target began and ended.
+#[derive(Clone, Copy)]
+struct Times {
+    began: Instant,
+    connected: Instant,
+}
+
+impl Times {
+    /// The statistics of connection `conn`, which ended now.
+    fn stats(self, conn: u64, state: &SessionState, ended_by: EndedBy) -> Stats {
         let (bytes_in, bytes_out) = (state.to_target.total(), state.to_client.total());
-        let seconds = times.connected.elapsed().as_secs_f64();
+        let seconds = self.connected.elapsed().as_secs_f64();
         let rate = |bytes: u64| bytes as f64 / seconds.max(f64::MIN_POSITIVE);
-        let connect = times.connected.duration_since(times.began);
-        self.context.report.emit(&Event::Stats(Stats {
+        let connect = self.connected.duration_since(self.began);
+        Stats {
             conn,
             bytes_in,
             bytes_out,
@@ -138,15 +146,8 @@ impl RelayService {
             connect_milliseconds: connect.as_secs_f64() * 1e3,
             ended_by,
             sparkline: None,
-        }));
+        }
     }
-}
-
-/// When connecting to the target began and ended.
-#[derive(Clone, Copy)]
-struct Times {
-    began: Instant,
-    connected: Instant,
 }
 
 impl Service for RelayService {
@@ -173,7 +174,8 @@ impl Service for RelayService {
         connection.bytes_out = state.to_client.total();
         if self.options.stats {
             let ended_by = outcome.as_ref().map_or_else(ended_by, |by| *by);
-            self.emit_stats(conn, &state, times, ended_by);
+            let stats = times.stats(conn, &state, ended_by);
+            self.context.report.emit(&Event::Stats(stats));
         }
         outcome.map(ServiceOutcome::from)
     }

@@ -21,9 +21,9 @@ use std::time::Duration;
 
 use super::connection_log::ConnectionLog;
 use super::copy;
-use super::destination::Destination;
+use super::destination::RelayDestination;
 use super::direction::Direction;
-use super::fault::{self, ConnectionFaults, StreamEnd, StreamFaults};
+use super::fault::{self, ConnectionFaults, DirectionEnd, FaultPumpOptions, StreamFaults};
 use super::halves::{RelayReader, RelayWriter};
 use super::peer_socket::PeerSocket;
 use super::state::SessionState;
@@ -34,7 +34,7 @@ use crate::transfer::TransferOptions;
 use crate::transfer::tap::{Tap, TapSink, Taps};
 
 /// The two directions of a session, not started yet.
-pub struct Session {
+pub struct RelaySession {
     /// What both share.
     pub state: Arc<SessionState>,
     /// From the client to the target.
@@ -44,7 +44,7 @@ pub struct Session {
 }
 
 /// What applies to a session.
-pub struct SessionOptions {
+pub struct RelaySessionOptions {
     /// The connection is interrupted if no byte moves for this long.
     pub idle_timeout: Option<Duration>,
     /// The end of the run.
@@ -61,7 +61,7 @@ pub struct SessionOptions {
 pub struct DirectionTask {
     reader: RelayReader,
     faults: Option<StreamFaults>,
-    destination: Destination,
+    destination: RelayDestination,
 }
 
 /// What a direction of its own is made of.
@@ -73,7 +73,7 @@ struct DirectionParts {
     tap: Option<Tap>,
 }
 
-impl Session {
+impl RelaySession {
     /// A session between two connected streams.
     ///
     /// Fails at [`Phase::Socket`](crate::error::Phase::Socket) when the kernel refuses an option; both
@@ -81,13 +81,13 @@ impl Session {
     pub fn new(
         client: Stream,
         target: Stream,
-        options: SessionOptions,
-    ) -> Result<Session, Failure> {
+        options: RelaySessionOptions,
+    ) -> Result<RelaySession, Failure> {
         let state = shared_state(&client, &target, &options).inspect_err(|_| {
             client.handle.abort();
             target.handle.abort();
         })?;
-        let SessionOptions { shutdown, log, faults, observers, .. } = options;
+        let RelaySessionOptions { shutdown, log, faults, observers, .. } = options;
         let taps = if observers.is_empty() { Taps::default() } else { Taps::new(observers) };
         let log = Arc::new(log);
         let task = |parts| DirectionTask::new(parts, &state, &shutdown, &log);
@@ -105,14 +105,14 @@ impl Session {
             faults: faults.to_client,
             tap: taps.received,
         });
-        Ok(Session { state, to_target, to_client })
+        Ok(RelaySession { state, to_target, to_client })
     }
 }
 
 fn shared_state(
     client: &Stream,
     target: &Stream,
-    options: &SessionOptions,
+    options: &RelaySessionOptions,
 ) -> Result<Arc<SessionState>, Failure> {
     let socket = |stream: &Stream| {
         PeerSocket::new(stream).map_err(|e| Failure::local_resource(&stream.info.peer, e))
@@ -130,7 +130,7 @@ impl DirectionTask {
     ) -> DirectionTask {
         let DirectionParts { direction, reader, writer, faults, tap } = parts;
         let meter = state.meter(direction).clone();
-        let destination = Destination {
+        let destination = RelayDestination {
             direction,
             writer: RelayWriter::new(writer, direction, state),
             transfer: TransferOptions { meter, tap, ..TransferOptions::default() },
@@ -147,10 +147,11 @@ impl DirectionTask {
         let (writer, transfer) = (&mut destination.writer, &mut destination.transfer);
         let log = destination.log.clone();
         let ended = match faults {
-            None => copy::run(&mut reader, writer, transfer).map(|()| StreamEnd::Eof),
+            None => copy::run(&mut reader, writer, transfer).map(|()| DirectionEnd::Eof),
             Some(faults) => {
                 let on_fault = |event| log.fault(event);
-                fault::pump(Box::new(reader), writer, transfer, faults, &on_fault)
+                let options = FaultPumpOptions { transfer, faults, on_fault: &on_fault };
+                fault::pump(Box::new(reader), writer, options)
             }
         };
         match ended {

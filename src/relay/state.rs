@@ -39,12 +39,18 @@ pub struct SessionState {
 struct Progress {
     /// What ended the first direction that has ended.
     first_end: Option<EndedBy>,
-    is_to_target_ended: bool,
-    is_to_client_ended: bool,
     /// Why both connections were reset.
     interruption: Option<Interruption>,
-    is_to_target_finished: bool,
-    is_to_client_finished: bool,
+    to_target: DirectionProgress,
+    to_client: DirectionProgress,
+}
+
+#[derive(Debug, Default)]
+struct DirectionProgress {
+    /// Whether its source has ended its stream, or a fault has ended it.
+    has_ended: bool,
+    /// Whether its thread has ended.
+    is_finished: bool,
 }
 
 /// Why both connections of a session were reset.
@@ -155,10 +161,7 @@ impl SessionState {
     pub fn set_ended(&self, direction: Direction, by: EndedBy) {
         let mut progress = self.lock();
         progress.first_end.get_or_insert(by);
-        match direction {
-            Direction::ToTarget => progress.is_to_target_ended = true,
-            Direction::ToClient => progress.is_to_client_ended = true,
-        }
+        progress.of(direction).has_ended = true;
         self.changed.notify_all();
     }
 
@@ -193,13 +196,13 @@ impl SessionState {
 
     /// Whether the source of `direction` has ended its stream, or a fault has ended it.
     pub fn has_ended(&self, direction: Direction) -> bool {
-        self.lock().has_ended(direction)
+        self.lock().of(direction).has_ended
     }
 
     /// Waits until `direction` has ended or the connection was interrupted.
     pub fn wait_ended(&self, direction: Direction) {
         let lasts = |progress: &mut Progress| {
-            !progress.has_ended(direction) && progress.interruption.is_none()
+            !progress.of(direction).has_ended && progress.interruption.is_none()
         };
         drop(self.changed.wait_while(self.lock(), lasts));
     }
@@ -211,13 +214,13 @@ impl SessionState {
 
     /// Records that the thread of `direction` has ended.
     pub fn set_finished(&self, direction: Direction) {
-        self.lock().set_finished(direction);
+        self.lock().of(direction).is_finished = true;
         self.changed.notify_all();
     }
 
     /// Waits until the thread of `direction` has ended, at most for `timeout`.
     pub fn wait_finished(&self, direction: Direction, timeout: Option<Duration>) {
-        let runs = |progress: &mut Progress| !progress.is_finished(direction);
+        let runs = |progress: &mut Progress| !progress.of(direction).is_finished;
         let progress = self.lock();
         match timeout {
             Some(timeout) => drop(self.changed.wait_timeout_while(progress, timeout, runs)),
@@ -243,24 +246,10 @@ impl SessionState {
 }
 
 impl Progress {
-    fn set_finished(&mut self, direction: Direction) {
+    fn of(&mut self, direction: Direction) -> &mut DirectionProgress {
         match direction {
-            Direction::ToTarget => self.is_to_target_finished = true,
-            Direction::ToClient => self.is_to_client_finished = true,
-        }
-    }
-
-    fn has_ended(&self, direction: Direction) -> bool {
-        match direction {
-            Direction::ToTarget => self.is_to_target_ended,
-            Direction::ToClient => self.is_to_client_ended,
-        }
-    }
-
-    fn is_finished(&self, direction: Direction) -> bool {
-        match direction {
-            Direction::ToTarget => self.is_to_target_finished,
-            Direction::ToClient => self.is_to_client_finished,
+            Direction::ToTarget => &mut self.to_target,
+            Direction::ToClient => &mut self.to_client,
         }
     }
 }

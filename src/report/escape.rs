@@ -89,7 +89,7 @@ pub(super) fn code(c: char) -> String {
     }
 }
 
-/// Whether a terminal would act on `c`, or a reader could not tell it from an escape.
+/// Whether a terminal would act on `c`, or that looks like an escape.
 fn is_dangerous(c: char) -> bool {
     c.is_control()
         || matches!(c, '\\' | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}')

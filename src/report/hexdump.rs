@@ -15,7 +15,7 @@ use crate::net::address::Address;
 use crate::net::stream::Stream;
 use crate::net::stream_observer::{Call, Observation, StreamObserver};
 use crate::process::output_file;
-use crate::transfer::tap::{Direction, TapSink};
+use crate::transfer::tap::{TapDirection, TapSink};
 
 /// Bytes per line.
 const WIDTH: usize = 16;
@@ -63,7 +63,7 @@ impl HexDump {
 }
 
 impl TapSink for HexDump {
-    fn on_bytes(&mut self, direction: Direction, bytes: &[u8]) {
+    fn on_bytes(&mut self, direction: TapDirection, bytes: &[u8]) {
         let lines = self.offsets.lines("", direction, bytes);
         self.out.write(&lines);
     }
@@ -82,7 +82,7 @@ impl ServerDump {
     }
 
     /// Dumps a datagram; its lines begin with the peer's address.
-    pub fn datagram(&self, direction: Direction, peer: &Address, payload: &[u8]) {
+    pub fn datagram(&self, direction: TapDirection, peer: &Address, payload: &[u8]) {
         let label = format!("{} ", escape(&peer.to_string()));
         self.write(&Offsets::default().lines(&label, direction, payload));
     }
@@ -101,8 +101,8 @@ impl fmt::Debug for ServerDump {
 impl StreamObserver for ConnectionDump {
     fn on_call(&self, call: Call<'_>) {
         let (direction, bytes) = match call {
-            Call::Sent(bytes, _) => (Direction::Sent, bytes),
-            Call::Received(bytes) => (Direction::Received, bytes),
+            Call::Sent(bytes, _) => (TapDirection::Sent, bytes),
+            Call::Received(bytes) => (TapDirection::Received, bytes),
             _ => return,
         };
         let mut offsets = self.offsets.lock().unwrap_or_else(PoisonError::into_inner);
@@ -145,10 +145,10 @@ impl DumpOutput {
 
 impl Offsets {
     /// The lines of the next bytes, each of which begins with `label`.
-    fn lines(&mut self, label: &str, direction: Direction, bytes: &[u8]) -> String {
+    fn lines(&mut self, label: &str, direction: TapDirection, bytes: &[u8]) -> String {
         let (sign, offset) = match direction {
-            Direction::Sent => ('>', &mut self.sent),
-            Direction::Received => ('<', &mut self.received),
+            TapDirection::Sent => ('>', &mut self.sent),
+            TapDirection::Received => ('<', &mut self.received),
         };
         let mut lines = String::new();
         for piece in bytes.chunks(WIDTH) {
@@ -194,10 +194,10 @@ mod tests {
     #[test]
     fn line_of_a_server_begins_with_its_connection() {
         let mut offsets = Offsets::default();
-        let first = offsets.lines("3 ", Direction::Received, &[b'x'; 17]);
+        let first = offsets.lines("3 ", TapDirection::Received, &[b'x'; 17]);
         let lines: Vec<_> = first.lines().map(|line| &line[..12]).collect();
         assert_eq!(lines, ["3 < 00000000", "3 < 00000010"]);
-        assert!(offsets.lines("3 ", Direction::Sent, b"y").starts_with("3 > 00000000"));
-        assert!(offsets.lines("3 ", Direction::Received, b"z").starts_with("3 < 00000011"));
+        assert!(offsets.lines("3 ", TapDirection::Sent, b"y").starts_with("3 > 00000000"));
+        assert!(offsets.lines("3 ", TapDirection::Received, b"z").starts_with("3 < 00000011"));
     }
 }

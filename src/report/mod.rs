@@ -21,6 +21,7 @@ pub mod terminal_text;
 pub mod text;
 pub mod traffic;
 
+use std::fmt;
 use std::fs::File;
 use std::io::IsTerminal;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -230,7 +231,18 @@ impl Report {
             }
             (ConnectEvent::Numeric, _) => {}
             (event, _) if event.is_beginning() => self.begin_step(&event),
-            (event, _) => self.step(|| event.to_string()),
+            (event, _) => self.step_at(level(&event), || event.to_string()),
+        }
+    }
+
+    /// The same for connection `conn` of a server, with the address of its client in front; no line
+    /// is begun.
+    pub fn on_connect_event_of(&self, conn: u64, client: &impl fmt::Display, event: ConnectEvent) {
+        match event {
+            ConnectEvent::Warning(why) => self.warn(Some(conn), why),
+            ConnectEvent::Numeric => {}
+            event if event.is_beginning() => {}
+            event => self.step_at(level(&event), || format!("{client}: {event}")),
         }
     }
 
@@ -304,6 +316,14 @@ impl Report {
 /// Locks; a thread that panicked has left complete lines behind.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The level of a step of connecting.
+fn level(event: &ConnectEvent) -> Level {
+    match event {
+        ConnectEvent::HandshakeMessage(_) => Level::Traffic,
+        _ => Level::Step,
+    }
 }
 
 fn palette(color: ColorWhen) -> Palette {

@@ -9,7 +9,6 @@ use super::connections::TrackedConnection;
 use crate::error::{ExitCode, Failure, Phase};
 use crate::net::activity::Activity;
 use crate::net::address::Address;
-use crate::net::connect_event::ConnectEvent;
 use crate::net::layer::{HandshakeContext, Layer};
 use crate::net::stream::{ConnectionInfo, EndedBy, Stream};
 use crate::process::systemd;
@@ -180,10 +179,7 @@ impl ConnectionService {
     fn handshake(&self, stream: Stream, activity: &Activity, conn: u64) -> Result<Stream, Failure> {
         let Some(layer) = &self.layer else { return Ok(stream) };
         let (report, peer) = (&self.context.report, stream.info.peer.to_string());
-        let log = |event: ConnectEvent| match event {
-            ConnectEvent::Warning(why) => report.warn(Some(conn), why),
-            event => report.step(|| format!("{peer}: {event}")),
-        };
+        let log = |event| report.on_connect_event_of(conn, &peer, event);
         layer.wrap(
             stream,
             &HandshakeContext {

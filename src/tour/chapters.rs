@@ -369,6 +369,24 @@ const RELAY: Chapter = Chapter {
         )
         .exits(18),
         step("The log of the relay:", Action::End, &["10 bytes to client", "ended by fault"]),
+        step("A UDP echo server:", Action::Serve("sockit udp-echo --port 0"), &["datagrams"]),
+        step(
+            "A relay that loses a fifth of the requests on purpose:",
+            Action::Serve(
+                "sockit relay -v --udp 0 127.0.0.1:{port} --fault to-target:loss=20% --seed 1",
+            ),
+            &["Waiting for datagrams"],
+        ),
+        step(
+            "Ten numbered datagrams of 64 bytes, and what became of them:",
+            Action::Run("sockit udp-client {server} --count 10 --interval 20ms"),
+            &["10 sent, 8 received, 2 lost (20.0%)"],
+        ),
+        step(
+            "The log of the relay: the seed decides which are lost, the same in each run:",
+            Action::Stop,
+            &["loss=20% on connection 1, to target, at byte 256", "at byte 320"],
+        ),
     ],
     remember: "a reset is not an end of stream; whatever is in the middle must not turn one into the other.",
 };

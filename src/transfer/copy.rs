@@ -1,10 +1,10 @@
 //! Copies through a buffer, where a tap, a filter or a rate applies, or no faster method does.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use super::buffer::Buffer;
-use super::{TransferError, TransferOptions};
+use super::{Meter, TransferError, TransferOptions};
 use crate::net::stream::{Reader, Writer};
 
 /// Copies until the end of `from`.
@@ -66,25 +66,21 @@ fn deliver(
     if let Some(tap) = &mut options.tap {
         tap.on_bytes(bytes);
     }
-    write_counted(bytes, to, options)?;
+    write_counted(bytes, to, &options.meter).map_err(TransferError::Write)?;
     to.flush().map_err(TransferError::Write)
 }
 
-/// As `write_all`, but after a failure the meter has counted what was written.
-fn write_counted(
-    mut bytes: &[u8],
-    to: &mut dyn Writer,
-    options: &TransferOptions,
-) -> Result<(), TransferError> {
+/// As `write_all`, but after a failure `meter` has counted what was written.
+pub fn write_counted(mut bytes: &[u8], to: &mut dyn Writer, meter: &Meter) -> io::Result<()> {
     while !bytes.is_empty() {
         match to.write(bytes) {
-            Ok(0) => return Err(TransferError::Write(ErrorKind::WriteZero.into())),
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
             Ok(n) => {
-                options.meter.add(n);
+                meter.add(n);
                 bytes = &bytes[n..];
             }
             Err(e) if e.kind() == ErrorKind::Interrupted => {}
-            Err(e) => return Err(TransferError::Write(e)),
+            Err(e) => return Err(e),
         }
     }
     Ok(())

@@ -34,6 +34,8 @@ use crate::net::stream::{Reader, Writer};
 use crate::net::stream_observer::Observation;
 use crate::shutdown::poll_until;
 
+pub use copy::write_counted;
+
 /// Counts the bytes of one direction, readable from any thread.
 #[derive(Debug, Clone, Default)]
 pub struct Meter(Arc<Count>);

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// The direction of observed bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
+pub enum TapDirection {
     /// From us to the peer.
     Sent,
     /// From the peer to us.
@@ -14,12 +14,12 @@ pub enum Direction {
 /// Observes both directions of a session.
 pub trait TapSink: Send {
     /// Called with the next bytes of one direction.
-    fn on_bytes(&mut self, direction: Direction, bytes: &[u8]);
+    fn on_bytes(&mut self, direction: TapDirection, bytes: &[u8]);
 }
 
 /// Several sinks, each of which observes all bytes.
 impl TapSink for Vec<Box<dyn TapSink>> {
-    fn on_bytes(&mut self, direction: Direction, bytes: &[u8]) {
+    fn on_bytes(&mut self, direction: TapDirection, bytes: &[u8]) {
         self.iter_mut().for_each(|sink| sink.on_bytes(direction, bytes));
     }
 }
@@ -38,13 +38,13 @@ impl Taps {
     pub fn new(sink: impl TapSink + 'static) -> Taps {
         let sink: Arc<Mutex<dyn TapSink>> = Arc::new(Mutex::new(sink));
         let tap = |direction| Some(Tap { direction, sink: sink.clone() });
-        Taps { sent: tap(Direction::Sent), received: tap(Direction::Received) }
+        Taps { sent: tap(TapDirection::Sent), received: tap(TapDirection::Received) }
     }
 }
 
 /// Passes the bytes of one direction to a [`TapSink`].
 pub struct Tap {
-    direction: Direction,
+    direction: TapDirection,
     sink: Arc<Mutex<dyn TapSink>>,
 }
 

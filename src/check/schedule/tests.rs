@@ -27,7 +27,7 @@ fn attempt(schedule: &mut Schedule<char>, status: CheckStatus, now: Instant) -> 
 }
 
 fn statuses(schedule: &mut Schedule<char>) -> Vec<CheckStatus> {
-    std::iter::from_fn(|| schedule.take_decided()).map(|(_, v)| v.status).collect()
+    std::iter::from_fn(|| schedule.take_decided()).map(|decided| decided.verdict.status).collect()
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn targets_are_tried_once_and_reported_in_order() {
     assert_eq!(statuses(&mut schedule), [Open, Open, Refused]);
     assert_eq!(schedule.next(now), NextStep::Over);
     assert!(schedule.is_over(now) && !schedule.is_met());
-    assert_eq!(schedule.missing().map(|(target, _)| target).collect::<Vec<_>>(), [2]);
+    assert_eq!(schedule.missing().map(|missing| missing.target).collect::<Vec<_>>(), [2]);
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn waiting_retries_after_the_interval_what_is_not_open() {
     assert_eq!(attempt(&mut schedule, CheckStatus::Open, start + SECOND), 0);
     assert_eq!(schedule.next(start + SECOND), NextStep::Over);
     assert!(schedule.is_met());
-    let (_, first) = schedule.take_decided().unwrap();
+    let first = schedule.take_decided().unwrap().verdict;
     assert_eq!((first.attempts, first.opened), (2, 1));
 }
 
@@ -75,7 +75,7 @@ fn waiting_ends_at_the_limit_with_the_last_reason() {
     // The limit ended this attempt; the reason is that of the one before.
     schedule.finished(&part, verdict(CheckStatus::Timeout), limit);
     assert!(schedule.is_over(limit) && !schedule.is_met());
-    assert_eq!(schedule.take_rest().unwrap().1.status, CheckStatus::Refused);
+    assert_eq!(schedule.take_rest().unwrap().verdict.status, CheckStatus::Refused);
     assert!(schedule.take_rest().is_none());
 }
 
@@ -100,7 +100,7 @@ fn any_ends_the_wait_at_the_first_open_target() {
     assert_eq!(schedule.next(start), NextStep::Over);
     assert!(schedule.is_met() && schedule.is_over(start));
     let rest = std::iter::from_fn(|| schedule.take_rest());
-    assert_eq!(rest.map(|(target, _)| target).collect::<Vec<_>>(), [0, 1]);
+    assert_eq!(rest.map(|left| left.target).collect::<Vec<_>>(), [0, 1]);
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn counted_attempts_start_at_the_interval_and_have_figures() {
         at += SECOND;
         assert_ne!(schedule.next(at - SECOND / 2), NextStep::Attempt(0));
     }
-    let (_, verdict) = schedule.take_decided().unwrap();
+    let verdict = schedule.take_decided().unwrap().verdict;
     assert_eq!((verdict.status, verdict.attempts, verdict.opened), (CheckStatus::Open, 3, 2));
     assert_eq!(verdict.times.map(|times| times.max_ms), Some(1.0));
 }

@@ -18,7 +18,7 @@ use crate::net::stdout::{Stdout, is_broken_pipe};
 use crate::report::context::Context;
 use crate::report::hexdump::HexDump;
 use crate::shutdown::WaitOutcome;
-use crate::transfer::tap::{Direction, TapSink};
+use crate::transfer::tap::{TapDirection, TapSink};
 use send_window::SendWindow;
 use source::{DatagramSource, NextDatagram};
 use targets::{ClientSocket, Targets};
@@ -222,7 +222,7 @@ impl DatagramClient<'_> {
             self.check_shutdown()?;
         }
         if let Some(dump) = &mut self.job.dump {
-            dump.on_bytes(Direction::Sent, &bytes);
+            dump.on_bytes(TapDirection::Sent, &bytes);
         }
         if self.target.socket.sender().traffic().is_none() {
             let (len, peer) = (bytes.len(), &self.target.address);
@@ -353,7 +353,7 @@ impl DatagramClient<'_> {
             return Ok(());
         }
         if let Some(dump) = &mut self.job.dump {
-            dump.on_bytes(Direction::Received, payload);
+            dump.on_bytes(TapDirection::Received, payload);
         }
         let line_end: &[u8] = if self.job.raw || payload.ends_with(b"\n") { b"" } else { b"\n" };
         let line = [payload, line_end].concat();

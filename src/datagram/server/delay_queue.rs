@@ -123,13 +123,8 @@ mod tests {
 
     const DELAY: Duration = Duration::from_secs(1);
 
-    fn push(
-        queue: &mut DelayQueue,
-        peer: &str,
-        bytes: &[u8],
-        segment_size: usize,
-        now: Instant,
-    ) -> u32 {
+    fn push(queue: &mut DelayQueue, peer: &str, payloads: &[&[u8]], now: Instant) -> u32 {
+        let (bytes, segment_size) = (&payloads.concat(), payloads[0].len());
         let peer: std::net::SocketAddr = peer.parse().unwrap();
         let local = LocalSource::default();
         let meta = RecvMeta { peer: peer.into(), local, truncated: false };
@@ -142,8 +137,8 @@ mod tests {
     fn each_datagram_is_due_after_its_own_delay() {
         let (mut queue, now) = (DelayQueue::new(DELAY), Instant::now());
         let later = now + DELAY / 2;
-        assert_eq!(push(&mut queue, "127.0.0.1:1", b"one", 0, now), 0);
-        assert_eq!(push(&mut queue, "127.0.0.1:2", b"two", 0, later), 0);
+        assert_eq!(push(&mut queue, "127.0.0.1:1", &[b"one"], now), 0);
+        assert_eq!(push(&mut queue, "127.0.0.1:2", &[b"two"], later), 0);
         assert_eq!(queue.next_deadline(), Some(now + DELAY));
         assert!(queue.pop(Some(later)).is_none());
         assert_eq!(queue.pop(Some(now + DELAY)).unwrap().bytes, b"one");
@@ -157,19 +152,23 @@ mod tests {
     fn one_source_gets_its_share_only() {
         let (mut queue, now) = (DelayQueue::new(DELAY), Instant::now());
         for n in 0..MAX_PER_SOURCE {
-            assert_eq!(push(&mut queue, "127.0.0.1:1", b"", 0, now), 0, "{n}");
+            assert_eq!(push(&mut queue, "127.0.0.1:1", &[b""], now), 0, "{n}");
         }
-        assert_eq!(push(&mut queue, "127.0.0.1:2", b"", 0, now), 1);
-        assert_eq!(push(&mut queue, "127.0.0.2:2", b"", 0, now), 0);
+        assert_eq!(push(&mut queue, "127.0.0.1:2", &[b""], now), 1);
+        assert_eq!(push(&mut queue, "127.0.0.2:2", &[b""], now), 0);
         queue.pop(None);
-        assert_eq!(push(&mut queue, "127.0.0.1:1", b"aabbc", 2, now), 2, "one of three has room");
+        assert_eq!(
+            push(&mut queue, "127.0.0.1:1", &[b"aa", b"bb", b"c"], now),
+            2,
+            "one of three has room"
+        );
     }
 
     #[test]
     fn bytes_are_bounded() {
         let (mut queue, now) = (DelayQueue::new(DELAY), Instant::now());
         let long = vec![0; 60_000];
-        let rejected: u32 = (0..1000).map(|_| push(&mut queue, "127.0.0.1:1", &long, 0, now)).sum();
+        let rejected: u32 = (0..1000).map(|_| push(&mut queue, "127.0.0.1:1", &[&long], now)).sum();
         assert_eq!(u64::from(rejected), 1000 - (MAX_BYTES / long.len()) as u64);
     }
 }

@@ -23,7 +23,7 @@ use crate::net::stdout::Stdout;
 use crate::report::context::Context;
 use crate::report::datagram_stats::Totals;
 use crate::shutdown::{Shutdown, ShutdownReason, earliest};
-use crate::transfer::tap::Direction;
+use crate::transfer::tap::TapDirection;
 
 /// The pauses between receives that fail in a row.
 const MIN_PAUSE: Duration = Duration::from_millis(1);
@@ -267,7 +267,7 @@ impl<'a> DatagramServer<'a> {
     fn dump_received(&self, incoming: &Incoming<'_>) {
         let Some(dump) = self.socket.sender().hex_dump() else { return };
         for payload in incoming.group.datagrams() {
-            dump.datagram(Direction::Received, &incoming.peer, payload);
+            dump.datagram(TapDirection::Received, &incoming.peer, payload);
         }
     }
 

@@ -27,8 +27,13 @@ pub(super) fn connect(
     let login = login.unwrap_or_default();
     let request = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{login}\r\n");
     conn.write(STEP, request.as_bytes())?;
+    conn.log(format!("> CONNECT {target} HTTP/1.1"));
+    if !login.is_empty() {
+        conn.log("> Proxy-Authorization: (hidden)");
+    }
     for _ in 0..MAX_INTERIM {
         let head = read_head(conn)?;
+        conn.log(format!("< HTTP/1.{} {}", head.minor, status(&head)));
         match head.status {
             100..=199 => {}
             200..=299 => return Ok(()),
@@ -38,9 +43,14 @@ pub(super) fn connect(
     Err(conn.protocol_error(STEP, "too many interim responses"))
 }
 
-fn refusal(conn: &ProxyConn<'_, '_>, head: &Head, target: &Target) -> Failure {
+/// Status code and reason.
+fn status(head: &Head) -> String {
     let status = format!("{} {}", head.status, String::from_utf8_lossy(&head.reason));
-    let status = status.trim_end();
+    status.trim_end().to_string()
+}
+
+fn refusal(conn: &ProxyConn<'_, '_>, head: &Head, target: &Target) -> Failure {
+    let status = status(head);
     match head.status {
         407 => conn.refused(STEP, &format!("it requires a login: {status}")).with_hint(LOGIN_HINT),
         502..=504 => conn.refused(STEP, &format!("the proxy could not reach {target}: {status}")),

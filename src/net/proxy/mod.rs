@@ -287,6 +287,11 @@ impl ProxyConn<'_, '_> {
         ready.map_err(|failure| failure.with_context(step))
     }
 
+    /// Logs a message of the handshake (`-vv`): `>` was sent, `<` received.
+    fn log(&self, message: impl Into<String>) {
+        self.context.log_message(message);
+    }
+
     fn failure(&self, step: &str, why: &str) -> Failure {
         Failure::new(Phase::Proxy, &self.context.target, format!("{step}: {why}"))
     }

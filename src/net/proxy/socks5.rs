@@ -44,20 +44,20 @@ pub(super) fn connect(
         }
     }
     conn.write(REQUEST, &request)?;
+    conn.log(format!("> SOCKS5 CONNECT {target}"));
     read_reply(conn, target)
 }
 
 /// Offers methods of authentication and returns the chosen one (RFC 1928 §3).
 fn negotiate_auth(conn: &mut ProxyConn<'_, '_>, login: Option<&Login>) -> Result<u8, Failure> {
-    if login.is_some() {
-        conn.write(GREETING, &[VERSION, 2, NO_AUTH, PASSWORD])?;
-    } else {
-        conn.write(GREETING, &[VERSION, 1, NO_AUTH])?;
-    }
+    let methods: &[u8] = if login.is_some() { &[NO_AUTH, PASSWORD] } else { &[NO_AUTH] };
+    conn.write(GREETING, &[&[VERSION, methods.len() as u8], methods].concat())?;
+    conn.log(format!("> SOCKS5 methods {methods:?}"));
     let mut answer = [0; 2];
     conn.read_exact(GREETING, &mut answer[..1])?;
     check_version(conn, GREETING, answer[0])?;
     conn.read_exact(GREETING, &mut answer[1..])?;
+    conn.log(format!("< SOCKS5 method {}", answer[1]));
     Ok(answer[1])
 }
 
@@ -81,8 +81,10 @@ fn authenticate(conn: &mut ProxyConn<'_, '_>, login: Option<&Login>) -> Result<(
     message.push(login.password.len() as u8);
     message.extend_from_slice(&login.password);
     conn.write(LOGIN, &message)?;
+    conn.log("> SOCKS5 login (hidden)");
     let mut answer = [0; 2];
     conn.read_exact(LOGIN, &mut answer)?;
+    conn.log(format!("< SOCKS5 login status {}", answer[1]));
     match answer {
         [_, 0] => Ok(()),
         _ => Err(conn.refused(LOGIN, "user and password are not accepted")),
@@ -125,6 +127,7 @@ fn read_reply(conn: &mut ProxyConn<'_, '_>, target: &Target) -> Result<(), Failu
     let mut head = [0; 4];
     conn.read_exact(REQUEST, &mut head[..2])?;
     check_version(conn, REQUEST, head[0])?;
+    conn.log(format!("< SOCKS5 reply {}", head[1]));
     match head[1] {
         0 => {}
         reply => return Err(refusal(conn, reply, target)),

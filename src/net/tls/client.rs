@@ -123,6 +123,7 @@ impl Layer for Client {
             .map_err(|e| Failure::new(Phase::Tls, &context.target, error_text::of(&e)))?;
         let mut connection = Connection::Client(connection);
         context.log(format!("TLS: starting the handshake with {}...", self.name.to_str()));
+        context.log_message(format!("> TLS ClientHello: server name {}", self.name.to_str()));
         let mut handshake = Handshake {
             stream: &mut stream,
             context,

@@ -8,7 +8,7 @@ use super::verify_error::VerifyError;
 use crate::error::{ExitCode, Failure, Phase};
 use crate::net::layer::HandshakeContext;
 
-/// Logs the negotiated session and the peer's certificate.
+/// Logs the negotiated session and the peer's certificate, and under `-vv` both hellos.
 pub(super) fn log_session(connection: &Connection, context: &HandshakeContext<'_>) {
     let version = match connection.protocol_version() {
         Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
@@ -21,7 +21,9 @@ pub(super) fn log_session(connection: &Connection, context: &HandshakeContext<'_
         Some(name) => String::from_utf8_lossy(name).into_owned(),
         None => "none".to_string(),
     };
-    context.log(format!("TLS: {version}, {}, ALPN {protocol}", suite.replace("TLS13_", "TLS_")));
+    let suite = suite.replace("TLS13_", "TLS_");
+    log_hellos(connection, &format!("{version}, {suite}"), context);
+    context.log(format!("TLS: {version}, {suite}, ALPN {protocol}"));
     let Some(end_entity) = connection.peer_certificates().and_then(|chain| chain.first()) else {
         return;
     };
@@ -37,6 +39,21 @@ pub(super) fn log_session(connection: &Connection, context: &HandshakeContext<'_
         ),
         None => "TLS: the peer's certificate cannot be read".to_string(),
     });
+}
+
+/// Logs what both sides have proposed and chosen (RFC 8446 §4.1).
+fn log_hellos(connection: &Connection, session: &str, context: &HandshakeContext<'_>) {
+    let group = connection.negotiated_key_exchange_group().map(|group| group.name());
+    let group = group.and_then(|group| group.as_str()).unwrap_or("unknown");
+    let server_hello = format!("TLS ServerHello: {session}, key exchange {group}");
+    match connection {
+        Connection::Client(_) => context.log_message(format!("< {server_hello}")),
+        Connection::Server(server) => {
+            let name = server.server_name().unwrap_or("none");
+            context.log_message(format!("< TLS ClientHello: server name {name}"));
+            context.log_message(format!("> {server_hello}"));
+        }
+    }
 }
 
 /// An error of rustls as a failure: code 60 for the peer's certificate, 35 for the rest.

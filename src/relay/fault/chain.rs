@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::piece::{Fault, Piece, PieceKind, StreamEnd};
+use super::piece::{Fault, Piece, PieceKind};
 
 /// The faults of one direction of a stream.
 pub struct StreamFaults(Chain);
@@ -34,12 +34,12 @@ impl StreamFaults {
 
     /// What becomes of the next `bytes` of the source, read at `now`. Nothing after an end.
     pub fn feed(&mut self, bytes: &[u8], now: Instant) -> Vec<Piece> {
-        self.0.pass(bytes, PieceKind::Stream, None, now)
+        self.0.pass(Piece::new(PieceKind::Stream, bytes, now))
     }
 
     /// What is left at the end of the source.
     pub fn finish(&mut self, now: Instant) -> Vec<Piece> {
-        self.0.pass(&[], PieceKind::Stream, Some(StreamEnd::Eof), now)
+        self.0.pass(Piece::eof(now))
     }
 
     /// How many bytes are to be read in one call at most.
@@ -59,20 +59,14 @@ impl Chain {
         Chain { faults, offset: 0, last_due: None, has_ended: false }
     }
 
-    /// Passes the next bytes through all faults.
-    pub(super) fn pass(
-        &mut self,
-        bytes: &[u8],
-        kind: PieceKind,
-        end: Option<StreamEnd>,
-        due: Instant,
-    ) -> Vec<Piece> {
+    /// Passes the next piece of the source through all faults, which see its offset.
+    pub(super) fn pass(&mut self, piece: Piece) -> Vec<Piece> {
         if self.has_ended {
             return Vec::new();
         }
-        let (offset, bytes, events) = (self.offset, bytes.to_vec(), Vec::new());
-        self.offset += bytes.len() as u64;
-        let mut pieces = vec![Piece { offset, bytes, due, end, kind, events }];
+        let piece = Piece { offset: self.offset, ..piece };
+        self.offset = piece.end_offset();
+        let mut pieces = vec![piece];
         for fault in &mut self.faults {
             let mut next = Vec::new();
             pieces.into_iter().for_each(|piece| fault.apply(piece, &mut next));

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::chain::Chain;
-use super::piece::{Piece, PieceKind, StreamEnd};
+use super::piece::{Piece, PieceKind};
 use crate::report::event::FaultEvent;
 
 /// The faults of one direction of a flow.
@@ -30,12 +30,12 @@ impl DatagramFaults {
         now: Instant,
         on_fault: &dyn Fn(FaultEvent),
     ) -> Vec<DueDatagram> {
-        deliver(self.0.pass(datagram, PieceKind::Datagram, None, now), on_fault)
+        deliver(self.0.pass(Piece::new(PieceKind::Datagram, datagram, now)), on_fault)
     }
 
     /// What is still held back when the flow ends.
     pub fn flush(&mut self, now: Instant, on_fault: &dyn Fn(FaultEvent)) -> Vec<DueDatagram> {
-        deliver(self.0.pass(&[], PieceKind::Stream, Some(StreamEnd::Eof), now), on_fault)
+        deliver(self.0.pass(Piece::eof(now)), on_fault)
     }
 }
 

@@ -1,6 +1,6 @@
 //! `drop`: everything after an offset vanishes, its end too; the connection stays open.
 
-use super::piece::{Fault, Piece, StreamEnd};
+use super::piece::{DirectionEnd, Fault, Piece};
 use super::site::{Constructor, Site};
 use crate::units;
 
@@ -23,7 +23,7 @@ impl Fault for Drop {
         }
         let rest = piece.split_off(self.offset);
         let has_ended = piece.end.is_some() || rest.is_some_and(|rest| rest.end.is_some());
-        piece.end = has_ended.then_some(StreamEnd::Vanished);
+        piece.end = has_ended.then_some(DirectionEnd::Vanished);
         if self.has_begun {
             piece.bytes.clear();
             piece.events.clear();

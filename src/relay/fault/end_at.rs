@@ -1,11 +1,11 @@
 //! An end of the direction at an offset, for `close` and `reset`.
 
-use super::piece::{Fault, Piece, StreamEnd};
+use super::piece::{DirectionEnd, Fault, Piece};
 use super::site::{Constructor, Site};
 use crate::units;
 
 /// Parses an offset; the direction ends with `end` after that many bytes.
-pub fn parse(value: &str, end: StreamEnd) -> Result<Constructor, String> {
+pub fn parse(value: &str, end: DirectionEnd) -> Result<Constructor, String> {
     let offset = units::size(value)?;
     Ok(Box::new(move |site| Box::new(EndAt { site, offset, end })))
 }
@@ -13,7 +13,7 @@ pub fn parse(value: &str, end: StreamEnd) -> Result<Constructor, String> {
 struct EndAt {
     site: Site,
     offset: u64,
-    end: StreamEnd,
+    end: DirectionEnd,
 }
 
 impl Fault for EndAt {
@@ -21,7 +21,7 @@ impl Fault for EndAt {
         if piece.end_offset() >= self.offset {
             piece.split_off(self.offset);
             piece.end = Some(self.end);
-            if self.end != StreamEnd::Reset || self.site.claim_reset() {
+            if self.end != DirectionEnd::Reset || self.site.claim_reset() {
                 piece.events.push(self.site.event(self.offset));
             }
         }

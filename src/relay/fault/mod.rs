@@ -29,9 +29,9 @@ mod stall;
 
 pub use chain::{ConnectionFaults, StreamFaults};
 pub use datagrams::{DatagramFaults, DueDatagram};
-pub use piece::StreamEnd;
+pub use piece::DirectionEnd;
 pub use plan::{FaultPlan, FaultSpec};
-pub use pump::pump;
+pub use pump::{FaultPumpOptions, pump};
 
 /// What a fault applies to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

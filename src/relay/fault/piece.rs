@@ -14,7 +14,7 @@ pub struct Piece {
     /// The earliest time of delivery.
     pub due: Instant,
     /// How the direction ends after these bytes, if it does.
-    pub end: Option<StreamEnd>,
+    pub end: Option<DirectionEnd>,
     /// What it is.
     pub kind: PieceKind,
     /// What is logged when it is delivered.
@@ -34,7 +34,7 @@ pub enum PieceKind {
 
 /// How a direction with faults ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StreamEnd {
+pub enum DirectionEnd {
     /// The source ended, and everything is delivered.
     Eof,
     /// A fault ended the direction as if the source had ended.
@@ -46,6 +46,16 @@ pub enum StreamEnd {
 }
 
 impl Piece {
+    /// Bytes that were received at `now`, with offset 0.
+    pub fn new(kind: PieceKind, bytes: &[u8], now: Instant) -> Piece {
+        Piece { offset: 0, bytes: bytes.to_vec(), due: now, end: None, kind, events: Vec::new() }
+    }
+
+    /// The end of the source, received at `now`.
+    pub fn eof(now: Instant) -> Piece {
+        Piece { end: Some(DirectionEnd::Eof), ..Piece::new(PieceKind::Stream, &[], now) }
+    }
+
     /// Offset of the byte after the last one.
     pub fn end_offset(&self) -> u64 {
         self.offset + self.bytes.len() as u64

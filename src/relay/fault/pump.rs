@@ -6,11 +6,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::chain::StreamFaults;
-use super::piece::{Piece, StreamEnd};
+use super::piece::{DirectionEnd, Piece};
 use super::queue::{Next, Queue};
 use crate::net::stream::{Reader, Writer};
 use crate::report::event::FaultEvent;
-use crate::transfer::{TransferError, TransferOptions};
+use crate::transfer::{TransferError, TransferOptions, write_counted};
 
 /// Bytes per read.
 const BUFFER: usize = 64 << 10;
@@ -21,27 +21,36 @@ const READ_AHEAD: Duration = Duration::from_millis(250);
 /// How often a wait for a due time checks that the connection is still open.
 const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// As [`crate::transfer::pump`], through `faults`: `from` is read by a thread of its own, so that
-/// bytes which are delayed do not hold back those behind them. Meter and tap see what is delivered.
+/// What happens to the bytes of a direction with faults.
+pub struct FaultPumpOptions<'a> {
+    /// Meter and tap, which see what is delivered.
+    pub transfer: &'a mut TransferOptions,
+    /// The faults.
+    pub faults: StreamFaults,
+    /// Receives each fault when it is delivered.
+    pub on_fault: &'a dyn Fn(FaultEvent),
+}
+
+/// As [`crate::transfer::pump`], through faults: `from` is read by a thread of its own, so that
+/// bytes which are delayed do not hold back those behind them.
 ///
 /// After a failure or an end that is not the source's the thread is still blocked on `from`, until
 /// the connection is shut down or aborted.
 pub fn pump(
     from: Box<dyn Reader>,
     to: &mut dyn Writer,
-    options: &mut TransferOptions,
-    faults: StreamFaults,
-    on_fault: &dyn Fn(FaultEvent),
-) -> Result<StreamEnd, TransferError> {
+    options: FaultPumpOptions<'_>,
+) -> Result<DirectionEnd, TransferError> {
+    let FaultPumpOptions { transfer, faults, on_fault } = options;
     let queue = Arc::new(Queue::default());
     let source = SourceReader { queue: queue.clone(), faults };
     let builder = thread::Builder::new().name("faults".into()).stack_size(STACK);
     builder.spawn(move || source.run(from)).map_err(TransferError::Read)?;
-    let ended = Delivery { to, options, on_fault }.run(&queue);
+    let ended = Delivery { to, transfer, on_fault }.run(&queue);
     queue.stop_reading();
     let end = ended?;
     match queue.take_error() {
-        Some(e) if end == StreamEnd::Eof => Err(TransferError::Read(e)),
+        Some(e) if end == DirectionEnd::Eof => Err(TransferError::Read(e)),
         _ => Ok(end),
     }
 }
@@ -100,12 +109,12 @@ fn discard(from: &mut dyn Reader, buffer: &mut [u8]) {
 /// Writes the pieces when they are due.
 struct Delivery<'a> {
     to: &'a mut dyn Writer,
-    options: &'a mut TransferOptions,
+    transfer: &'a mut TransferOptions,
     on_fault: &'a dyn Fn(FaultEvent),
 }
 
 impl Delivery<'_> {
-    fn run(&mut self, queue: &Queue) -> Result<StreamEnd, TransferError> {
+    fn run(&mut self, queue: &Queue) -> Result<DirectionEnd, TransferError> {
         loop {
             match queue.next(CHECK_INTERVAL) {
                 Next::Due(piece) => {
@@ -125,22 +134,11 @@ impl Delivery<'_> {
     }
 
     fn deliver(&mut self, piece: Piece) -> io::Result<()> {
-        let mut bytes = &piece.bytes[..];
         // Before they are sent, as without faults.
-        if let Some(tap) = self.options.tap.as_mut().filter(|_| !bytes.is_empty()) {
-            tap.on_bytes(bytes);
+        if let Some(tap) = self.transfer.tap.as_mut().filter(|_| !piece.bytes.is_empty()) {
+            tap.on_bytes(&piece.bytes);
         }
-        while !bytes.is_empty() {
-            match self.to.write(bytes) {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(n) => {
-                    self.options.meter.add(n);
-                    bytes = &bytes[n..];
-                }
-                Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(e) => return Err(e),
-            }
-        }
+        write_counted(&piece.bytes, self.to, &self.transfer.meter)?;
         self.to.flush()?;
         piece.events.into_iter().for_each(self.on_fault);
         Ok(())
@@ -161,7 +159,7 @@ mod tests {
     struct Running {
         source: UnixStream,
         sink: UnixStream,
-        outcome: Receiver<Result<StreamEnd, TransferError>>,
+        outcome: Receiver<Result<DirectionEnd, TransferError>>,
     }
 
     fn start(specs: &[&str]) -> Running {
@@ -174,15 +172,16 @@ mod tests {
         thread::spawn(move || {
             let from = Stream::from_socket(from.into()).unwrap();
             let mut to = Stream::from_socket(to.into()).unwrap();
-            let mut options = TransferOptions::default();
-            let ended = pump(from.reader, &mut *to.writer, &mut options, faults, &|_| ());
+            let transfer = &mut TransferOptions::default();
+            let options = FaultPumpOptions { transfer, faults, on_fault: &|_| () };
+            let ended = pump(from.reader, &mut *to.writer, options);
             let _ = sender.send(ended);
         });
         Running { source, sink, outcome }
     }
 
     impl Running {
-        fn end(&self) -> Result<StreamEnd, TransferError> {
+        fn end(&self) -> Result<DirectionEnd, TransferError> {
             self.outcome.recv_timeout(Duration::from_secs(20)).unwrap()
         }
     }
@@ -204,7 +203,7 @@ mod tests {
         // 128 buffers, each delayed on its own, would take 38 seconds.
         assert!(began.elapsed() < Duration::from_secs(15));
         writing.join().unwrap();
-        assert_eq!(running.end().unwrap(), StreamEnd::Eof);
+        assert_eq!(running.end().unwrap(), DirectionEnd::Eof);
     }
 
     #[test]
@@ -241,7 +240,7 @@ mod tests {
 
     #[test]
     fn end_of_a_fault_comes_without_the_end_of_the_source() {
-        for (spec, end) in [("close@3", StreamEnd::Closed), ("reset@3", StreamEnd::Reset)] {
+        for (spec, end) in [("close@3", DirectionEnd::Closed), ("reset@3", DirectionEnd::Reset)] {
             let mut running = start(&[spec]);
             running.source.write_all(b"abcdef").unwrap();
             assert_eq!(running.end().unwrap(), end);
@@ -259,6 +258,6 @@ mod tests {
         running.sink.read_exact(&mut received).unwrap();
         assert!(running.outcome.recv_timeout(Duration::from_millis(50)).is_err());
         running.source.shutdown(std::net::Shutdown::Write).unwrap();
-        assert_eq!(running.end().unwrap(), StreamEnd::Vanished);
+        assert_eq!(running.end().unwrap(), DirectionEnd::Vanished);
     }
 }

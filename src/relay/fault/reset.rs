@@ -1,10 +1,10 @@
 //! `reset`: a reset of the connection at an offset.
 
 use super::end_at;
-use super::piece::StreamEnd;
+use super::piece::DirectionEnd;
 use super::site::Constructor;
 
 /// Parses the offset.
 pub fn parse(value: &str) -> Result<Constructor, String> {
-    end_at::parse(value, StreamEnd::Reset)
+    end_at::parse(value, DirectionEnd::Reset)
 }

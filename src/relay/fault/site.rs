@@ -58,7 +58,7 @@ impl Site {
     pub fn event(&self, offset: u64) -> FaultEvent {
         FaultEvent {
             conn: self.conn,
-            direction: self.direction.map(word),
+            direction: self.direction.map(Direction::name),
             fault: self.fault,
             spec: self.spec.to_string(),
             offset: Some(offset),
@@ -69,14 +69,6 @@ impl Site {
     /// Records that this fault resets the connection; `false` if another one did before.
     pub fn claim_reset(&self) -> bool {
         !self.is_reset.swap(true, Ordering::SeqCst)
-    }
-}
-
-/// The word of events and of SPECs.
-fn word(direction: Direction) -> &'static str {
-    match direction {
-        Direction::ToClient => "to_client",
-        Direction::ToTarget => "to_target",
     }
 }
 

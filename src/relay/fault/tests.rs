@@ -12,7 +12,7 @@ use crate::report::event::FaultEvent;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct Delivered {
     bytes: Vec<u8>,
-    end: Option<StreamEnd>,
+    end: Option<DirectionEnd>,
     events: Vec<FaultEvent>,
 }
 
@@ -56,7 +56,7 @@ fn run(
 }
 
 /// Length of the delivered bytes, the end, and the offsets of the events.
-fn outcome(spec: &str) -> (usize, Option<StreamEnd>, Vec<u64>) {
+fn outcome(spec: &str) -> (usize, Option<DirectionEnd>, Vec<u64>) {
     let (delivered, _) = run(to_client(1, &[spec]), &some_bytes(10_000), &[300]);
     let offsets = delivered.events.iter().filter_map(|event| event.offset);
     (delivered.bytes.len(), delivered.end, offsets.collect())
@@ -64,7 +64,7 @@ fn outcome(spec: &str) -> (usize, Option<StreamEnd>, Vec<u64>) {
 
 #[test]
 fn faults_end_a_direction_at_their_offset() {
-    use StreamEnd::*;
+    use DirectionEnd::*;
     assert_eq!(outcome("close@4096"), (4096, Some(Closed), vec![4096]));
     assert_eq!(outcome("reset@4096"), (4096, Some(Reset), vec![4096]));
     assert_eq!(outcome("drop@4096"), (4096, Some(Vanished), vec![4096]));
@@ -95,7 +95,7 @@ fn reset_of_both_directions_is_one_event() {
     let second = both.to_client.as_mut().unwrap().feed(b"abc", now);
     assert_eq!(first.last().unwrap().events.len(), 1);
     assert!(second.last().unwrap().events.is_empty());
-    assert_eq!(second.last().unwrap().end, Some(StreamEnd::Reset));
+    assert_eq!(second.last().unwrap().end, Some(DirectionEnd::Reset));
 }
 
 #[test]

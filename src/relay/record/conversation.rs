@@ -2,7 +2,7 @@
 
 use etherparse::{TcpHeader, TcpOptionElement};
 
-use super::endpoints::Endpoints;
+use super::endpoints::PacketEndpoints;
 use crate::relay::direction::Direction;
 
 /// Bytes of a segment at most.
@@ -13,7 +13,7 @@ const WINDOW_SCALE: u8 = 10;
 
 /// The state of a connection: what each side sends next.
 pub struct Conversation {
-    endpoints: Endpoints,
+    endpoints: PacketEndpoints,
     client: Sender,
     target: Sender,
     is_reset: bool,
@@ -39,13 +39,13 @@ enum Flag {
 impl Conversation {
     /// A connection that is not open yet. `number` makes the initial sequence numbers, so that two
     /// connections with the same ports differ.
-    pub fn new(endpoints: Endpoints, number: u32) -> Conversation {
+    pub fn new(endpoints: PacketEndpoints, number: u32) -> Conversation {
         let isn = number.wrapping_mul(0x9e37_79b9);
         Conversation::with_isn(endpoints, isn, isn.rotate_left(16))
     }
 
     /// As [`Conversation::new`], with the initial sequence numbers of client and target.
-    pub fn with_isn(endpoints: Endpoints, client: u32, target: u32) -> Conversation {
+    pub fn with_isn(endpoints: PacketEndpoints, client: u32, target: u32) -> Conversation {
         let [client, target] = [client, target].map(|next| Sender { next, has_finished: false });
         Conversation { endpoints, client, target, is_reset: false }
     }
@@ -72,7 +72,7 @@ impl Conversation {
         let segments = bytes.chunks(MAX_SEGMENT);
         let mut packets: Vec<_> =
             segments.map(|payload| self.segment(direction, Flag::Push, payload)).collect();
-        packets.push(self.segment(opposite(direction), Flag::None, &[]));
+        packets.push(self.segment(direction.opposite(), Flag::None, &[]));
         packets
     }
 
@@ -83,7 +83,7 @@ impl Conversation {
         }
         let fin = self.segment(direction, Flag::Fin, &[]);
         self.sender(direction).has_finished = true;
-        vec![fin, self.segment(opposite(direction), Flag::None, &[])]
+        vec![fin, self.segment(direction.opposite(), Flag::None, &[])]
     }
 
     /// A RST by the sender of `direction`.
@@ -115,20 +115,13 @@ impl Conversation {
     }
 
     fn segment(&mut self, direction: Direction, flag: Flag, payload: &[u8]) -> Vec<u8> {
-        let acknowledged = self.sender(opposite(direction)).next;
+        let acknowledged = self.sender(direction.opposite()).next;
         let sender = self.sender(direction);
         let mut header = header(sender.next, flag);
         header.acknowledgment_number = acknowledged;
         let length = payload.len() as u32 + u32::from(matches!(flag, Flag::Syn | Flag::Fin));
         sender.next = sender.next.wrapping_add(length);
         self.endpoints.segment(direction, header, payload)
-    }
-}
-
-fn opposite(direction: Direction) -> Direction {
-    match direction {
-        Direction::ToTarget => Direction::ToClient,
-        Direction::ToClient => Direction::ToTarget,
     }
 }
 

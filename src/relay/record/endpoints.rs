@@ -14,22 +14,22 @@ const UNIX_PORT: u16 = 49152;
 
 /// Client and target of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Endpoints {
+pub struct PacketEndpoints {
     client: SocketAddr,
     target: SocketAddr,
 }
 
-impl Endpoints {
+impl PacketEndpoints {
     /// The addresses of connection `conn`. A Unix socket has one for documentation (RFC 3849), which
     /// for a client has the number of the connection in it, so that streams differ.
-    pub fn new(conn: u64, client: &Address, target: &Address) -> Endpoints {
+    pub fn new(conn: u64, client: &Address, target: &Address) -> PacketEndpoints {
         let [a, b, c, d] = [48, 32, 16, 0].map(|shift| (conn >> shift) as u16);
         let unix_client = Ipv6Addr::new(0x2001, 0xdb8, 0, 1, a, b, c, d);
         let unix_target = Ipv6Addr::new(0x2001, 0xdb8, 0, 2, 0, 0, 0, 1);
         let inet = |address: &Address, unix: Ipv6Addr| {
             address.inet().unwrap_or(SocketAddr::from((unix, UNIX_PORT)))
         };
-        Endpoints { client: inet(client, unix_client), target: inet(target, unix_target) }
+        PacketEndpoints { client: inet(client, unix_client), target: inet(target, unix_target) }
     }
 
     /// A TCP segment in `direction`, with ports and checksums added.

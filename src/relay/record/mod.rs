@@ -13,13 +13,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use capture_file::CaptureFile;
 use conversation::Conversation;
-use endpoints::Endpoints;
+use endpoints::PacketEndpoints;
 
 use super::direction::Direction;
 use crate::error::Failure;
 use crate::net::address::Address;
 use crate::report::Report;
-use crate::transfer::tap::{self, TapSink};
+use crate::transfer::tap::{TapDirection, TapSink};
 
 /// Writes the capture file of a run. Clones share it.
 #[derive(Clone)]
@@ -33,6 +33,12 @@ pub struct Recorder {
 pub struct RecordedConnection {
     recorder: Recorder,
     conversation: Arc<Mutex<Conversation>>,
+}
+
+/// Writes the datagrams of one flow.
+pub struct RecordedFlow {
+    recorder: Recorder,
+    endpoints: PacketEndpoints,
 }
 
 impl Recorder {
@@ -49,26 +55,22 @@ impl Recorder {
 
     /// Records that connection `conn` was established.
     pub fn connection(&self, conn: u64, client: &Address, target: &Address) -> RecordedConnection {
-        let mut conversation = Conversation::new(Endpoints::new(conn, client, target), conn as u32);
+        let mut conversation =
+            Conversation::new(PacketEndpoints::new(conn, client, target), conn as u32);
         self.write(&conversation.open());
         RecordedConnection { recorder: self.clone(), conversation: Arc::new(conversation.into()) }
     }
 
     /// Records that connection `conn` was refused, or has no target.
     pub fn refused(&self, conn: u64, client: &Address, target: &Address) {
-        let endpoints = Endpoints::new(conn, client, target);
+        let endpoints = PacketEndpoints::new(conn, client, target);
         self.write(&Conversation::new(endpoints, conn as u32).refuse());
     }
 
-    /// Records a datagram of flow `conn`.
-    pub fn datagram(
-        &self,
-        conn: u64,
-        (client, target): (&Address, &Address),
-        direction: Direction,
-        payload: &[u8],
-    ) {
-        self.write(&[Endpoints::new(conn, client, target).datagram(direction, payload)]);
+    /// The record of flow `conn`.
+    pub fn flow(&self, conn: u64, client: &Address, target: &Address) -> RecordedFlow {
+        let endpoints = PacketEndpoints::new(conn, client, target);
+        RecordedFlow { recorder: self.clone(), endpoints }
     }
 
     fn write(&self, packets: &[Vec<u8>]) {
@@ -76,6 +78,13 @@ impl Recorder {
         if let Err(failure) = written {
             self.report.record_write_error(&failure);
         }
+    }
+}
+
+impl RecordedFlow {
+    /// Records a datagram.
+    pub fn datagram(&self, direction: Direction, payload: &[u8]) {
+        self.recorder.write(&[self.endpoints.datagram(direction, payload)]);
     }
 }
 
@@ -104,10 +113,10 @@ impl RecordedConnection {
 
 impl TapSink for RecordedConnection {
     /// What is sent goes to the target.
-    fn on_bytes(&mut self, direction: tap::Direction, bytes: &[u8]) {
+    fn on_bytes(&mut self, direction: TapDirection, bytes: &[u8]) {
         let direction = match direction {
-            tap::Direction::Sent => Direction::ToTarget,
-            tap::Direction::Received => Direction::ToClient,
+            TapDirection::Sent => Direction::ToTarget,
+            TapDirection::Received => Direction::ToClient,
         };
         self.bytes(direction, bytes);
     }

@@ -141,7 +141,7 @@ fn both_directions_are_read_back_exactly() {
 
 #[test]
 fn sequence_numbers_wrap() {
-    let endpoints = Endpoints::new(1, &inet("127.0.0.1:1"), &inet("127.0.0.1:2"));
+    let endpoints = PacketEndpoints::new(1, &inet("127.0.0.1:1"), &inet("127.0.0.1:2"));
     let mut conversation = Conversation::with_isn(endpoints, u32::MAX - 10, u32::MAX);
     let mut packets = conversation.open();
     packets.extend(conversation.data(Direction::ToTarget, &[7; 100_000]));
@@ -154,7 +154,7 @@ fn sequence_numbers_wrap() {
 #[test]
 fn unix_connections_have_distinct_addresses_beyond_65535() {
     let unix = Address::Unnamed;
-    let endpoints = |conn| Endpoints::new(conn, &unix, &unix);
+    let endpoints = |conn| PacketEndpoints::new(conn, &unix, &unix);
     assert_ne!(endpoints(1), endpoints(65_537));
     assert_ne!(endpoints(1), endpoints((1 << 48) + 1));
     let packet = parse(&endpoints(70_000).datagram(Direction::ToTarget, b"x"));
@@ -177,10 +177,10 @@ fn refusal_is_a_request_and_a_reset() {
 fn datagrams_are_read_back() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let recorder = Recorder::create(file.path(), &report()).unwrap();
-    let ends = (&inet("127.0.0.1:4"), &inet("127.0.0.1:5"));
-    recorder.datagram(1, ends, Direction::ToTarget, b"question");
-    recorder.datagram(1, ends, Direction::ToClient, b"");
-    recorder.datagram(1, ends, Direction::ToClient, &[1; 65_507]);
+    let flow = recorder.flow(1, &inet("127.0.0.1:4"), &inet("127.0.0.1:5"));
+    flow.datagram(Direction::ToTarget, b"question");
+    flow.datagram(Direction::ToClient, b"");
+    flow.datagram(Direction::ToClient, &[1; 65_507]);
     let packets = read(file.path());
     let lengths: Vec<_> = packets.iter().map(|packet| packet.payload.len()).collect();
     assert_eq!(lengths, [8, 0, 65_507]);

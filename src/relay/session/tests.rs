@@ -54,9 +54,9 @@ fn relay_with<C, T>(
     };
     let shutdown = run.context.shutdown.clone();
     let (faults, observers) = (ConnectionFaults::default(), Vec::new());
-    let options = SessionOptions { idle_timeout, shutdown, log, faults, observers };
-    let Session { state, to_target, to_client } =
-        Session::new(client.1, target.1, options).unwrap();
+    let options = RelaySessionOptions { idle_timeout, shutdown, log, faults, observers };
+    let RelaySession { state, to_target, to_client } =
+        RelaySession::new(client.1, target.1, options).unwrap();
     let session = thread::spawn(move || {
         let other = thread::spawn(move || to_client.run());
         to_target.run();

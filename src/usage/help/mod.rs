@@ -171,10 +171,10 @@ mod tests {
 
     #[test]
     fn common_flags_exist_in_a_complete_build() {
-        let mut whole = Cli::command();
-        whole.build();
+        let mut root = Cli::command();
+        root.build();
         for page in pages::ALL.iter().filter(|_| cfg!(all(feature = "tls", feature = "http"))) {
-            let Some(command) = whole.find_subcommand(page.name) else { continue };
+            let Some(command) = root.find_subcommand(page.name) else { continue };
             let has = |name: &str| {
                 let mut arguments = command.get_arguments();
                 arguments.any(|arg| arg.get_long().unwrap_or(arg.get_id().as_str()) == name)

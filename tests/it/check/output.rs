@@ -100,3 +100,24 @@ fn count_on_a_terminal_has_a_histogram() {
     let text = session.exp_eof().expect("the end of the run");
     assert!(text.contains("open 4 of 4") && text.contains(" ms |"), "{text}");
 }
+
+#[test]
+fn vv_shows_the_steps_and_datagrams_of_each_attempt() {
+    let (_listener, open) = listener();
+    let run = check("-vv", &[open]).run();
+    run.exits(0).logs("Creating socket (IPv4)... done.\n");
+    run.logs(&format!("Connecting to {open}... done.\n"));
+    let run = check("-v", &[open]).run();
+    run.exits(0).never_logs("Connecting to");
+    let echo = sockit("udp-echo").serve();
+    let run = sockit(&format!("check -vv udp:{}", echo.addr())).run();
+    run.exits(0).logs(&format!("Sent 1 byte to {}: \"X\"\n", echo.addr()));
+    run.logs(&format!("Received 1 byte from {}: \"X\"\n", echo.addr()));
+}
+
+#[test]
+fn vvv_traces_each_attempt() {
+    let (_listener, open) = listener();
+    let run = check("-vvv", &[open]).run();
+    run.exits(0).logs(&format!("target={open} addresses=1")).logs("status=open");
+}

@@ -172,38 +172,32 @@ fn noise(size: usize) -> Vec<u8> {
     (0..size as u64).map(|n| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect()
 }
 
-fn is_echoed_completely(
-    what: &str,
-    impairment: Impairment,
-    server: &str,
-    client: &'static str,
-    size: usize,
-) {
+fn is_echoed_completely(impairment: Impairment, server: &str, client: &'static str, size: usize) {
     let bytes = noise(size);
     let input = bytes.clone();
     let run = over(impairment, sockit(server), move |addr| sockit(client).to(addr).stdin(input));
     if let Some(run) = run {
-        assert!(run.stdout == bytes, "{what}: {} of {size}, {}", run.stdout.len(), run.stderr);
+        assert!(run.stdout == bytes, "{server}: {} of {size}, {}", run.stdout.len(), run.stderr);
         run.exits(0);
     }
 }
 
 #[test]
 fn lossy_link_loses_no_byte() {
-    is_echoed_completely("tcp", LOSSY, "tcp-server --service echo", "tcp-client", 600_000);
+    is_echoed_completely(LOSSY, "tcp-server --service echo", "tcp-client", 600_000);
 }
 
 #[cfg(feature = "tls")]
 #[test]
 fn lossy_link_loses_no_byte_of_tls() {
     let server = "tcp-server --tls --service echo";
-    is_echoed_completely("tls", LOSSY, server, "tcp-client -q --tls --insecure", 400_000);
+    is_echoed_completely(LOSSY, server, "tcp-client -q --tls --insecure", 400_000);
 }
 
 #[test]
 fn link_down_for_three_seconds_loses_no_byte() {
     let client = "tcp-client --idle-timeout 30";
-    is_echoed_completely("dying", OUTAGE, "tcp-server --service echo", client, 600_000);
+    is_echoed_completely(OUTAGE, "tcp-server --service echo", client, 600_000);
 }
 
 #[test]

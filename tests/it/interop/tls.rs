@@ -105,12 +105,11 @@ impl Tool {
     fn start(
         &self,
         port: u16,
-        ca: &Path,
-        certificate: &Path,
+        [ca, certificate]: [&Path; 2],
         input: Option<Vec<u8>>,
     ) -> Option<Process> {
         let mut command = peer::program(self.program)?;
-        let (ca, certificate) = (ca.to_str().expect("UTF-8"), certificate.to_str().expect("UTF-8"));
+        let [ca, certificate] = [ca, certificate].map(|path| path.to_str().expect("UTF-8"));
         command.args(self.args.iter().map(|arg| {
             arg.replace("{port}", &port.to_string())
                 .replace("{ca}", ca)
@@ -136,7 +135,7 @@ fn tls_client_gets_every_byte_from_echo() {
         // openssl never exits by itself.
         let stays = tool.program == "openssl";
         let input = (!stays).then(|| sent.clone());
-        let Some(mut client) = tool.start(server.port(), &ca, &certificate, input) else {
+        let Some(mut client) = tool.start(server.port(), [&ca, &certificate], input) else {
             continue;
         };
         if stays {
@@ -158,7 +157,7 @@ fn tcp_client_gets_every_byte_from_tls_server() {
     let (ca, certificate) = (authority.ca(), authority.certificate(&["localhost"]));
     for tool in SERVERS {
         let port = peer::free_port();
-        let Some(_server) = tool.start(port, &ca, &certificate, None) else { continue };
+        let Some(_server) = tool.start(port, [&ca, &certificate], None) else { continue };
         peer::wait_for_listener(port);
         let sent = bytes(16 << 20);
         let at: SocketAddr = ([127, 0, 0, 1], port).into();
@@ -174,7 +173,7 @@ fn ncat_child_answers_over_tls() {
     let authority = Authority::new();
     let (ca, certificate) = (authority.ca(), authority.certificate(&["localhost"]));
     let port = peer::free_port();
-    let Some(_server) = NCAT.start(port, &ca, &certificate, None) else { return };
+    let Some(_server) = NCAT.start(port, [&ca, &certificate], None) else { return };
     peer::wait_for_listener(port);
     let client = sockit("tcp-client --tls --server-name localhost --send hello --ca-file").arg(&ca);
     let run = client.and("--expect hello").arg("127.0.0.1").arg(port.to_string()).run();
@@ -217,7 +216,7 @@ fn null_stdin_gets_the_complete_file_from_tls_server() {
     };
     for (tool, code) in [(openssl, 0), (ncat, 18)] {
         let (port, file) = (peer::free_port(), bytes(3 << 20));
-        let Some(mut server) = tool.start(port, &ca, &certificate, None) else { continue };
+        let Some(mut server) = tool.start(port, [&ca, &certificate], None) else { continue };
         peer::wait_for_listener(port);
         let at: SocketAddr = ([127, 0, 0, 1], port).into();
         let client = sockit("tcp-client --tls --server-name localhost --ca-file").arg(&ca);
@@ -466,7 +465,7 @@ fn end_without_close_notify_still_gets_the_answer() {
             let server = sockit("tcp-server --once --tls --cert").arg(&certificate).and(flags);
             let server = server.and(service).serve();
             let input = Some(b"a\nb".to_vec());
-            let Some(client) = NCAT_CLIENT.start(server.port(), &ca, &certificate, input) else {
+            let Some(client) = NCAT_CLIENT.start(server.port(), [&ca, &certificate], input) else {
                 return;
             };
             let run = client.wait();
@@ -485,7 +484,7 @@ fn saved_file_without_close_notify_is_a_part_unless_allowed() {
         let server = sockit("tcp-server --once --tls --cert").arg(&certificate).and(flags);
         let server = server.arg("--save").arg(dir.path()).serve();
         let input = Some(bytes(100_000));
-        let Some(client) = NCAT_CLIENT.start(server.port(), &ca, &certificate, input) else {
+        let Some(client) = NCAT_CLIENT.start(server.port(), [&ca, &certificate], input) else {
             return;
         };
         client.wait();

@@ -130,3 +130,20 @@ fn lost_datagrams_are_those_of_the_seed() {
     assert_eq!(arrived, lost());
     assert!(arrived.windows(2).any(|two| two[1][0] > two[0][0] + 1), "{arrived:?}");
 }
+
+#[test]
+fn traffic_of_both_sides_is_logged() {
+    let target = udp_socket();
+    let relay = relay_to(&target, "-vv --once --idle-timeout 300ms");
+    let client = udp_socket();
+    client.send_to(b"query", relay.addr()).unwrap();
+    let (_, flow) = receive(&target);
+    target.send_to(b"the reply", flow).unwrap();
+    assert_eq!(receive(&client).0, b"the reply");
+    let run = relay.wait();
+    let [client, target] = [local_addr(&client), local_addr(&target)];
+    run.exits(0).logs(&format!("Received 5 bytes from {client}: \"query\"\n"));
+    run.logs(&format!("Sent 5 bytes to {target}: \"query\"\n"));
+    run.logs(&format!("Received 9 bytes from {target}: \"the reply\"\n"));
+    run.logs(&format!("Sent 9 bytes to {client}: \"the reply\"\n"));
+}

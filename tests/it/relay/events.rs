@@ -79,3 +79,26 @@ fn hex_dump_has_the_connection_and_both_directions() {
     assert!(dumped.contains("1 < 00000000  71 75 65"), "{dumped}");
     assert!(dumped.contains("1 > 00000000  61 6e 73"), "{dumped}");
 }
+
+#[test]
+fn traffic_of_both_sides_is_logged_in_order() {
+    let mut route = Route::relay_with("--once -vv");
+    let Ends { client, server } = route.connect();
+    send(&client, b"question");
+    assert_eq!(receive(&server, 8), b"question");
+    send(&server, b"answer");
+    assert_eq!(receive(&client, 6), b"answer");
+    drop(server);
+    read_to_end(&client);
+    drop(client);
+    let run = route.relays.remove(0).wait();
+    let traffic = run.stderr.lines().filter(|line| line.contains(" bytes ") && line.ends_with('"'));
+    let ends = |line: &str| {
+        let (verb, data) = (line.split(' ').next(), line.rsplit(": ").next());
+        format!("{} {}", verb.unwrap(), data.unwrap())
+    };
+    let traffic: Vec<_> = traffic.map(ends).collect();
+    let question = ["Received \"question\"", "Sent \"question\""];
+    assert_eq!(traffic, [question, ["Received \"answer\"", "Sent \"answer\""]].concat());
+    run.logs("Received end of stream from").logs("Sent end of stream to");
+}

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::support::nameserver::{
-    A, AAAA, ANY, CNAME, OPT, PTR, Query, Reaction, Reply, TSIG, TXT, name_server, silent_server,
-    wire,
+    A, AAAA, ANY, CNAME, OPT, PTR, Query, Reaction, Record, Reply, TSIG, TXT, name_server,
+    silent_server, wire,
 };
 use crate::support::peer::{free_port, program};
 use crate::support::sockit::{Run, sockit};
@@ -291,7 +291,9 @@ fn malformed_records_have_their_own_errors() {
 #[test]
 fn misplaced_records_have_their_own_errors() {
     let good = |reply: Reply| reply.a([192, 0, 2, 66]);
-    let tsig = |reply: Reply, section| reply.in_section(section, &wire("key"), TSIG, &[0; 16]);
+    let tsig = |reply: Reply, section| {
+        reply.in_section(section, Record { owner: &wire("key"), kind: TSIG, data: &[0; 16] })
+    };
     let misplaced = |kind, section| format!("misplaced {kind} record in the {section} section");
     rejected(answering(move |r| good(r).opt(1, b"")), &misplaced("OPT", "answer"));
     rejected(answering(move |r| good(r).opt(2, b"")), &misplaced("OPT", "authority"));
@@ -299,7 +301,7 @@ fn misplaced_records_have_their_own_errors() {
     rejected(answering(move |r| tsig(good(r), 2)), &misplaced("TSIG", "authority"));
     rejected(answering(move |r| tsig(good(r), 3).opt(3, b"")), &misplaced("TSIG", "additional"));
     rejected(
-        answering(move |r| good(r).in_section(1, b"\0", ANY, b"")),
+        answering(move |r| good(r).in_section(1, Record { owner: b"\0", kind: ANY, data: b"" })),
         &misplaced("ANY", "answer"),
     );
     let chaos = [&wire("a.test")[..], &[0, 1, 0, 3, 0, 0, 0, 60, 0, 4, 1, 2, 3, 4]].concat();
@@ -326,7 +328,8 @@ fn misplaced_records_have_their_own_errors() {
 fn malformed_edns_has_its_own_errors() {
     let good = |reply: Reply| reply.a([192, 0, 2, 66]);
     rejected(answering(move |r| good(r).opt(3, b"").opt(3, b"")), "two OPT records");
-    let owned = move |r| good(r).in_section(3, &wire("a.test"), OPT, b"");
+    let owned =
+        move |r| good(r).in_section(3, Record { owner: &wire("a.test"), kind: OPT, data: b"" });
     rejected(answering(owned), "the OPT record has an owner name");
     let options: [&[u8]; 4] = [&[0], &[0, 3, 0], &[0, 3, 0, 5, 1, 2], &[0, 15, 0, 1, 0]];
     for option in options {

@@ -67,6 +67,13 @@ impl Query {
     }
 }
 
+/// A record of a reply.
+pub struct Record<'a> {
+    pub owner: &'a [u8],
+    pub kind: u16,
+    pub data: &'a [u8],
+}
+
 /// A reply under construction.
 #[derive(Debug, Clone)]
 pub struct Reply {
@@ -95,7 +102,8 @@ impl Reply {
     }
 
     /// Adds a record at the end, counted in `section` (1 answer, 2 authority, 3 additional).
-    pub fn in_section(mut self, section: usize, owner: &[u8], kind: u16, data: &[u8]) -> Reply {
+    pub fn in_section(mut self, section: usize, record: Record<'_>) -> Reply {
+        let Record { owner, kind, data } = record;
         self.counts[section] += 1;
         let class = if kind == OPT { 1232 } else { ANY };
         self.records.extend(owner);
@@ -108,7 +116,7 @@ impl Reply {
 
     /// Adds an OPT record with these options, counted in `section`.
     pub fn opt(self, section: usize, options: &[u8]) -> Reply {
-        self.in_section(section, b"\0", OPT, options)
+        self.in_section(section, Record { owner: b"\0", kind: OPT, data: options })
     }
 
     /// Adds an Extended DNS Error (RFC 8914).

@@ -124,3 +124,44 @@ fn questions_and_answers_of_a_name_server_are_shown() {
     let run = sockit("resolve -4 -vv www.example.test --server").arg(server.to_string()).run();
     run.exits(0).logs(&format!("> www.example.test A to {server}\n")).logs(" A 192.0.2.7\n");
 }
+
+/// The messages of a proxy handshake through `scheme` with a login, whose proxy sends these answers.
+fn proxy_messages(scheme: &str, answers: &'static [&'static [u8]]) -> Vec<String> {
+    let proxy = peer(move |mut stream| {
+        for answer in answers {
+            assert!(stream.read(&mut [0; 1024]).unwrap() > 0);
+            stream.write_all(answer).unwrap();
+        }
+    });
+    let url = format!("{scheme}://ann:topsecret@{}", proxy.addr());
+    let run = sockit("tcp-client -vv db.test 7 --recv-only --proxy").arg(url).run();
+    run.exits(0).never_logs("topsecret").never_logs("YW5u");
+    let messages = run.stderr.lines().filter(|line| line.starts_with(['<', '>']));
+    messages.map(str::to_string).collect()
+}
+
+#[test]
+fn proxy_handshakes_are_shown_without_credentials() {
+    const SOCKS: &[&[u8]] = &[&[5, 2], &[1, 0], &[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]];
+    let shown = proxy_messages("socks5h", SOCKS);
+    let greeting = ["> SOCKS5 methods [0, 2]", "< SOCKS5 method 2"];
+    let login = ["> SOCKS5 login (hidden)", "< SOCKS5 login status 0"];
+    let request = ["> SOCKS5 CONNECT db.test:7", "< SOCKS5 reply 0"];
+    assert_eq!(shown, [greeting, login, request].concat());
+    let shown = proxy_messages("http", &[b"HTTP/1.1 200 Established\r\n\r\n"]);
+    let request = ["> CONNECT db.test:7 HTTP/1.1", "> Proxy-Authorization: (hidden)"];
+    assert_eq!(shown, [&request[..], &["< HTTP/1.1 200 Established"]].concat());
+}
+
+#[test]
+#[cfg(feature = "tls")]
+fn tls_handshake_is_shown_on_both_sides() {
+    let server = sockit("tcp-server -vv --tls --once --service discard").serve();
+    let client = sockit("tcp-client -vv --tls --insecure localhost").arg(server.port().to_string());
+    let run = client.stdin("x").run();
+    run.exits(0).logs("> TLS ClientHello: server name localhost\n");
+    run.logs("< TLS ServerHello: TLSv1.3, TLS_").logs(", key exchange X25519");
+    let run = server.wait();
+    run.exits(0).logs(": < TLS ClientHello: server name localhost\n");
+    run.logs(": > TLS ServerHello: TLSv1.3, TLS_");
+}
