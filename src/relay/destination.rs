@@ -100,6 +100,9 @@ impl Destination {
             if let Err(e) = self.state().poll(&mut fds) {
                 return self.fail(TransferError::Read(e));
             }
+            if source.handle.closed_locally() {
+                return self.fail(TransferError::Read(StopReason::Closed.into()));
+            }
             match source.hangup(fds[0].revents()) {
                 Some(Hangup::Closed) => return,
                 Some(Hangup::Reset) => {
