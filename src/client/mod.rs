@@ -18,11 +18,14 @@ mod receiver;
 mod result;
 mod script;
 mod sender;
+mod service;
 mod terminal;
 
 use std::io::IsTerminal;
 use std::os::fd::BorrowedFd;
 use std::time::Instant;
+
+pub use service::serve;
 
 pub use options::{PromptMode, ScriptStep, SessionOptions};
 

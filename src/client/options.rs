@@ -27,8 +27,10 @@ pub struct SessionOptions {
     pub hex: Option<PathBuf>,
     /// What happens at the end of the input.
     pub on_local_eof: OnLocalEof,
-    /// Whether the peer's end of stream ends the session.
-    pub exit_on_eof: bool,
+    /// How long after the peer's end of stream a silent input ends the session.
+    pub exit_on_eof: Option<Duration>,
+    /// How long neither side may send anything before the input counts as ended.
+    pub input_timeout: Option<Duration>,
     /// How long the peer may be silent after the end of the input.
     pub linger: Option<Duration>,
     /// How long neither side may send anything.
@@ -37,6 +39,8 @@ pub struct SessionOptions {
     pub delay: Duration,
     /// Bytes per second in each direction.
     pub rate: Option<u64>,
+    /// Pause after each line sent.
+    pub line_delay: Option<Duration>,
     /// Whether LF is sent as CR LF.
     pub crlf: bool,
     /// Added to each message of a prompt or a script.

@@ -31,8 +31,13 @@ pub fn run(
 ) -> SessionResult {
     let taps = files.taps();
     let pace = || options.rate.map(Throttle::new);
-    let filter = options.crlf.then(crlf::Crlf::default);
-    let up = TransferOptions { pace: pace(), filter, tap: taps.sent, ..Default::default() };
+    let up = TransferOptions {
+        pace: pace(),
+        line_delay: options.line_delay,
+        filter: options.crlf.then(crlf::Crlf::default),
+        tap: taps.sent,
+        ..TransferOptions::default()
+    };
     let down = TransferOptions { pace: pace(), tap: taps.received, ..Default::default() };
     let meters = [up.meter.clone(), down.meter.clone()];
     let observer = Observer::new(options, &files, &context.report, meters);
@@ -58,6 +63,7 @@ fn duplex_options(options: &SessionOptions) -> DuplexOptions {
         idle: options.idle_timeout,
         delay: options.delay,
         shared_input: false,
+        input_timeout: options.input_timeout,
         linger: options.linger,
         exit_on_eof: options.exit_on_eof,
         finishes: false,
@@ -83,13 +89,6 @@ fn local_end(options: &SessionOptions, files: Files) -> LocalEnd {
         input: named(&options.input).unwrap_or_else(|| LocalFile::stdin(stdin)),
         output: named(&options.output).unwrap_or_else(|| LocalFile::stdout(stdout.fd())),
         endless: options.input.is_none() && stdin.is_terminal(),
-    }
-}
-
-/// `--send-only` discards received bytes.
-impl Writer for io::Sink {
-    fn finish(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

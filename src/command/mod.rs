@@ -5,6 +5,7 @@ pub mod completions;
 #[cfg(feature = "http")]
 pub mod http_get;
 pub mod man;
+pub mod nc;
 pub mod relay;
 pub mod resolve;
 pub mod tcp_client;
@@ -50,7 +51,7 @@ pub struct Cli {
 
 /// Parses a command line; prints help or the error and returns the exit code of [`usage::parse`].
 pub fn parse(args: Vec<OsString>) -> Result<Cli, ExitCode> {
-    usage::parse(args)
+    usage::parse(nc::separate_args(args))
 }
 
 /// sockit with all its commands, examples and tables.
@@ -77,6 +78,8 @@ pub enum Command {
     UdpEcho(Box<udp_echo::Args>),
     /// Receive UDP datagrams: print, echo or reply
     UdpServer(Box<udp_server::Args>),
+    /// Run a netcat command line, without losing data
+    Nc(Box<nc::Args>),
     /// Download an HTTP(S) URL and verify that it is complete
     #[cfg(feature = "http")]
     HttpGet(Box<http_get::Args>),
@@ -94,7 +97,9 @@ pub enum Command {
 
 /// Enters the sandbox and logs it under `-vv`.
 fn confine(needs: &SandboxPolicy, report: &Report) {
-    let confined = sandbox::confine(needs);
+    // Names of addresses that are logged come from files and name servers.
+    let named = SandboxPolicy { reads: true, connects: true, ..needs.clone() };
+    let confined = sandbox::confine(if report.looks_up_names() { &named } else { needs });
     report.step_at(Level::Traffic, || confined.to_string());
 }
 
@@ -122,6 +127,7 @@ impl Command {
             Command::UdpClient(_) => "udp-client",
             Command::UdpEcho(_) => "udp-echo",
             Command::UdpServer(_) => "udp-server",
+            Command::Nc(_) => "nc",
             #[cfg(feature = "http")]
             Command::HttpGet(_) => "http-get",
             Command::Resolve(_) => "resolve",
@@ -143,6 +149,7 @@ impl Command {
             Command::UdpClient(args) => args.run(report),
             Command::UdpEcho(args) => args.run(report),
             Command::UdpServer(args) => args.run(report),
+            Command::Nc(args) => args.run(report),
             #[cfg(feature = "http")]
             Command::HttpGet(args) => args.run(report),
             Command::Check(args) => args.run(report),

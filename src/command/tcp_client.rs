@@ -40,6 +40,19 @@ impl Args {
     ///
     /// Fails with 2 on flags without `--tls` that need it, and as [`client::run`] does.
     pub fn run(self, report: &Report) -> anyhow::Result<ExitCode> {
+        let dialer = self.dialer(report)?;
+        let context = Context::new(report, self.session.run_timeout())?;
+        let options = SessionOptions::from(&self.session);
+        let log = |event| report.on_connect_event(event);
+        Ok(client::run(&context, &options, StdStreams::of_process(), || {
+            dialer.connect(&context.shutdown, &log)
+        })?)
+    }
+
+    /// The dialer of the server.
+    ///
+    /// Fails with 2 on flags without `--tls` that need it, and on a malformed address.
+    pub fn dialer(&self, report: &Report) -> Result<Dialer, Failure> {
         let endpoint = self.target.endpoint()?;
         let scheme = if self.tls { "https" } else { "tcp" };
         let route = self.connect.route(scheme, &endpoint)?;
@@ -47,13 +60,7 @@ impl Args {
         if let Some(why) = self.tls_options.warning() {
             report.warn(None, why);
         }
-        let dialer = Dialer { route, layer, ..self.connect.dial(endpoint) };
-        let context = Context::new(report, self.session.run_timeout())?;
-        let options = SessionOptions::from(&self.session);
-        let log = |event| report.on_connect_event(event);
-        Ok(client::run(&context, &options, StdStreams::of_process(), || {
-            dialer.connect(&context.shutdown, &log)
-        })?)
+        Ok(Dialer { route, layer, ..self.connect.dial(endpoint) })
     }
 
     fn layer(&self, endpoint: &Endpoint) -> Result<Option<Arc<dyn Layer>>, Failure> {

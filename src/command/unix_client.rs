@@ -27,7 +27,7 @@ pub struct Args {
     pub path: OsString,
     /// Send datagrams: one per --send, per piece of --input, or per line of stdin
     #[arg(long, conflicts_with_all = ["no_half_close", "half_close", "hang_up", "recv_only",
-          "exit_on_eof", "linger", "offset", "count", "output", "rate", "crlf", "stats",
+          "exit_on_eof", "input_timeout", "linger", "line_delay", "offset", "count", "output", "rate", "crlf", "stats",
           "progress", "prompt", "eol", "keep_empty", "raw_output", "idle_timeout"])]
     pub datagram: bool,
     /// Wait this long for replies after the last datagram; 0 = no limit
@@ -87,8 +87,9 @@ impl Args {
         let dump =
             self.session.hex.as_deref().map(|path| HexDump::open(path, report)).transpose()?;
         let wait = Replies::Print(self.wait.0);
-        let replies = if self.session.send_only { Replies::Discard } else { wait };
-        Ok(SendJob { source, delay: self.session.delay, replies, raw: input.is_some(), dump })
+        let replies = if self.session.pipe.send_only { Replies::Discard } else { wait };
+        let (delay, input_timeout) = (self.session.delay, None);
+        Ok(SendJob { source, delay, input_timeout, replies, raw: input.is_some(), dump })
     }
 }
 

@@ -310,7 +310,8 @@ fn refusing() -> UdpSocket {
 
 fn job(source: DatagramSource) -> SendJob {
     let replies = Replies::Print(Some(LONG));
-    SendJob { source, delay: Duration::ZERO, replies, raw: false, dump: None }
+    let (delay, input_timeout) = (Duration::ZERO, None);
+    SendJob { source, delay, input_timeout, replies, raw: false, dump: None }
 }
 
 fn texts(texts: &[&str]) -> DatagramSource {

@@ -86,7 +86,8 @@ impl DatagramClientFlags {
         let source = DatagramSource::open(self.input.as_deref(), size, self.send.clone(), stdin)?;
         let dump = self.hex.as_deref().map(|path| HexDump::open(path, report)).transpose()?;
         let replies = if self.send_only { Replies::Discard } else { Replies::Print(self.wait.0) };
-        Ok(SendJob { source, delay: Duration::ZERO, replies, raw: self.input.is_some(), dump })
+        let (delay, input_timeout) = (Duration::ZERO, None);
+        Ok(SendJob { source, delay, input_timeout, replies, raw: self.input.is_some(), dump })
     }
 }
 

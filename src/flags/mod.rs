@@ -12,6 +12,7 @@ pub mod http;
 pub mod listen;
 pub mod messages;
 pub mod output;
+pub mod pipe;
 pub mod relay_address;
 pub mod relay_faults;
 pub mod relay_tls;
@@ -22,7 +23,7 @@ pub mod server_hex;
 pub mod server_limits;
 pub mod service;
 pub mod session;
-pub mod session_end;
+
 pub mod socket;
 pub mod stream_only;
 pub mod tls;

@@ -21,8 +21,18 @@ impl ScriptFlags {
 
 /// Flags that conflict with a script. `offset` and `count` are named though they require `input`:
 /// clap does not check what a flag requires if that conflicts with another flag.
-const CONFLICTS: [&str; 8] =
-    ["input", "offset", "count", "prompt", "half_close", "recv_only", "send_only", "exit_on_eof"];
+const CONFLICTS: [&str; 10] = [
+    "input",
+    "offset",
+    "count",
+    "prompt",
+    "half_close",
+    "recv_only",
+    "send_only",
+    "exit_on_eof",
+    "input_timeout",
+    "line_delay",
+];
 
 const SEND_HELP: &str = "Send TEXT (with C escapes such as \\n) and wait for a reply; repeatable";
 

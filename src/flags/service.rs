@@ -9,7 +9,7 @@ use super::messages::MessageFlags;
 use crate::datagram::server::handler::Handler;
 use crate::datagram::server::print::PrintFormat;
 use crate::error::{Failure, Phase};
-use crate::flags::session_end::SessionEndFlags;
+use crate::flags::pipe::PipeFlags;
 use crate::flags::stream_only;
 use crate::net::stdio::StdStreams;
 use crate::process::sandbox::SandboxPolicy;
@@ -73,7 +73,7 @@ pub struct ServiceFlags {
     pub messages: MessageFlags,
     /// Service pipe
     #[command(flatten, next_help_heading = "Sessions (pipe)")]
-    pub session: SessionEndFlags,
+    pub session: PipeFlags,
 }
 
 impl ServiceFlags {
@@ -106,14 +106,8 @@ impl ServiceFlags {
             ServiceName::Pipe => {
                 // Stdin and stdout serve one connection: the next one waits in the backlog.
                 limits.max_conns = 1;
-                Box::new(Pipe {
-                    std,
-                    idle: limits.idle_timeout.take(),
-                    input: self.session.input_mode(),
-                    exit_on_eof: self.session.exit_on_eof,
-                    report: report.clone(),
-                    lock: Mutex::default(),
-                })
+                let options = self.session.options(limits.idle_timeout.take());
+                Box::new(Pipe { std, options, report: report.clone(), lock: Mutex::default() })
             }
         })
     }

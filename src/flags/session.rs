@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use super::pipe::PipeFlags;
 use super::script::ScriptFlags;
-use super::session_end::SessionEndFlags;
 use super::values::{self, Limit};
 use crate::client::{PromptMode, SessionOptions};
-use crate::transfer::duplex::{InputMode, OnLocalEof};
 
 /// The limit of a script's run without `--timeout`.
 const SCRIPT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -34,28 +33,12 @@ pub struct SessionFlags {
     /// Write received data to FILE instead of stdout (- is stdout)
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub output: Option<PathBuf>,
-    /// Stay connected, without a half-close, when stdin ends
-    #[arg(long, group = "local_eof")]
-    pub no_half_close: bool,
-    /// Close the connection immediately when stdin ends
-    #[arg(long, group = "local_eof")]
-    pub hang_up: bool,
-    /// Close the connection when all data is sent; discard received data
-    #[arg(long, group = "local_eof")]
-    pub send_only: bool,
-    /// End of the session
+    /// Stdin and stdout
     #[command(flatten)]
-    pub end: SessionEndFlags,
-    /// Exit with 0 when the peer sends nothing for this long after the end of input; 0 = never
-    #[arg(long, value_name = "DURATION", default_value = "0", hide_default_value = true,
-          value_parser = values::limit)]
-    pub linger: Limit,
+    pub pipe: PipeFlags,
     /// Limit each direction to SIZE bytes per second
     #[arg(long, value_name = "SIZE/s", value_parser = values::rate)]
     pub rate: Option<u64>,
-    /// Send LF as CR LF; at the prompt, end each message with CR LF
-    #[arg(long)]
-    pub crlf: bool,
     /// Wait this long between connecting and sending
     #[arg(long, value_name = "DURATION", default_value = "0", value_parser = values::duration)]
     pub delay: Duration,
@@ -122,28 +105,11 @@ impl SessionFlags {
         }
     }
 
-    fn on_local_eof(&self) -> OnLocalEof {
-        match (self.no_half_close, self.hang_up, self.send_only) {
-            (true, _, _) => OnLocalEof::KeepOpen,
-            (_, true, _) => OnLocalEof::HangUp,
-            (_, _, true) => OnLocalEof::SendOnly,
-            _ => OnLocalEof::HalfClose,
-        }
-    }
-
-    /// With a flag for the end of the input, the null device is an input that ends.
-    fn input_mode(&self) -> InputMode {
-        match self.on_local_eof() {
-            OnLocalEof::HalfClose => self.end.input_mode(),
-            OnLocalEof::KeepOpen | OnLocalEof::HangUp | OnLocalEof::SendOnly => InputMode::Any,
-        }
-    }
-
     /// `--crlf` is a line end at the prompt, but in a script only a conversion of line ends.
     fn line_end(&self) -> &'static [u8] {
         match self.eol {
             Some(eol) => eol.bytes(),
-            None if self.crlf && !self.script.is_given() => Eol::Crlf.bytes(),
+            None if self.pipe.crlf && !self.script.is_given() => Eol::Crlf.bytes(),
             None => b"",
         }
     }
@@ -167,16 +133,18 @@ impl From<&SessionFlags> for SessionOptions {
             input: file(flags.input.as_deref()),
             offset: flags.offset,
             count: flags.count,
-            input_mode: flags.input_mode(),
+            input_mode: flags.pipe.input_mode(),
             output: file(flags.output.as_deref()),
             hex: flags.hex.clone(),
-            on_local_eof: flags.on_local_eof(),
-            exit_on_eof: flags.end.exit_on_eof,
-            linger: flags.linger.0,
+            on_local_eof: flags.pipe.on_local_eof(),
+            exit_on_eof: flags.pipe.exit_on_eof,
+            input_timeout: flags.pipe.input_timeout.0,
+            linger: flags.pipe.linger.0,
             idle_timeout: flags.idle_timeout.0,
             delay: flags.delay,
             rate: flags.rate,
-            crlf: flags.crlf,
+            line_delay: flags.pipe.line_delay,
+            crlf: flags.pipe.crlf,
             line_end: flags.line_end(),
             keep_empty: flags.keep_empty,
             raw_output: flags.raw_output,

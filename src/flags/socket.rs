@@ -27,8 +27,8 @@ pub struct SocketFlags {
     /// IPv4 time to live or IPv6 hop limit of sent packets (1 to 255)
     #[arg(long, value_name = "HOPS", value_parser = clap::value_parser!(u8).range(1..))]
     pub ttl: Option<u8>,
-    /// IPv4 type of service or IPv6 traffic class of sent packets (0 to 255)
-    #[arg(long, value_name = "BYTE", value_parser = byte)]
+    /// IPv4 type of service or IPv6 traffic class of sent packets: 0 to 255, or a name such as lowdelay, af21, cs1 or ef
+    #[arg(long, value_name = "BYTE", value_parser = tos)]
     pub tos: Option<u8>,
     /// Size of the kernel's send buffer in bytes
     #[arg(long, value_name = "SIZE", value_parser = values::buffer_size)]
@@ -89,6 +89,52 @@ fn number(word: &str) -> Result<u32, String> {
     parsed.map_err(|_| format!("'{word}' is not a number such as 10 or 0x0a"))
 }
 
-fn byte(word: &str) -> Result<u8, String> {
-    u8::try_from(number(word)?).map_err(|_| format!("'{word}' is greater than 255"))
+/// Parses a byte, the name of a type of service (RFC 1349) or of a class (RFC 2474, 2597, 3246).
+fn tos(word: &str) -> Result<u8, String> {
+    let unknown =
+        || format!("'{word}' is not a number to 255, nor a name such as lowdelay, af21 or ef");
+    let digit = |digits: &str, max| digits.parse().ok().filter(|digit| (1..=max).contains(digit));
+    match word {
+        "lowdelay" => return Ok(0x10),
+        "throughput" => return Ok(0x08),
+        "reliability" => return Ok(0x04),
+        "ef" => return Ok(0xb8),
+        "critical" => return Ok(0xa0),
+        "inetcontrol" => return Ok(0xc0),
+        "netcontrol" => return Ok(0xe0),
+        "cs0" => return Ok(0),
+        _ => {}
+    }
+    if let Some(class) = word.strip_prefix("cs") {
+        return digit(class, 7).map(|class: u8| class << 5).ok_or_else(unknown);
+    }
+    if let Some((class, drop)) = word.strip_prefix("af").and_then(|two| two.split_at_checked(1)) {
+        let class = digit(class, 4).zip(digit(drop, 3));
+        return class.map(|(class, drop)| class << 5 | drop << 3).ok_or_else(unknown);
+    }
+    u8::try_from(number(word).map_err(|_| unknown())?).map_err(|_| unknown())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn type_of_service_is_a_number_or_a_name() {
+        for (word, byte) in [
+            ("16", 0x10),
+            ("0x10", 0x10),
+            ("lowdelay", 0x10),
+            ("af21", 0x48),
+            ("af43", 0x98),
+            ("cs0", 0),
+            ("cs7", 0xe0),
+            ("ef", 0xb8),
+        ] {
+            assert_eq!(tos(word), Ok(byte), "{word}");
+        }
+        for word in ["", "256", "af44", "af50", "af1", "cs8", "fast"] {
+            assert!(tos(word).is_err(), "{word}");
+        }
+    }
 }

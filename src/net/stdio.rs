@@ -225,6 +225,13 @@ impl Writer for NullStream {
     }
 }
 
+/// Discards received bytes.
+impl Writer for io::Sink {
+    fn finish(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Whether `fd` is known, without reading, to be at its end: /dev/null, or an empty pipe without a
 /// writer (poll(2), `POLLHUP` alone).
 #[cfg(target_os = "linux")]

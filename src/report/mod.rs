@@ -14,6 +14,7 @@ pub mod hexdump;
 pub mod json;
 pub mod line_writer;
 pub mod lookup;
+pub mod netcat;
 pub mod progress;
 pub mod sparkline;
 pub mod terminal_text;
@@ -31,6 +32,7 @@ use crate::net::connect_event::ConnectEvent;
 use escape::escape;
 use event::{Event, Level};
 use line_writer::LineWriter;
+use netcat::NetcatWords;
 use text::Palette;
 
 /// How much is logged.
@@ -85,6 +87,7 @@ struct Inner {
     events: Option<Mutex<LineWriter>>,
     has_write_error: AtomicBool,
     line_printer: Mutex<Option<LinePrinter>>,
+    netcat: Mutex<Option<Arc<NetcatWords>>>,
 }
 
 impl Report {
@@ -98,6 +101,7 @@ impl Report {
             events: options.events.map(|(file, name)| Mutex::new(LineWriter::file(file, name))),
             has_write_error: AtomicBool::new(false),
             line_printer: Mutex::new(None),
+            netcat: Mutex::default(),
         }))
     }
 
@@ -120,6 +124,9 @@ impl Report {
     /// Logs an event.
     pub fn emit(&self, event: &Event) {
         self.emit_to_file(event);
+        if let Some(words) = self.netcat_words() {
+            return words.line(event).into_iter().for_each(|line| self.print_line(line));
+        }
         if self.prints(event.level()) {
             self.print_line(if self.0.json {
                 json::line(event)
@@ -127,6 +134,20 @@ impl Report {
                 text::line(event, self.0.palette)
             });
         }
+    }
+
+    /// Logs in the words of netcat from now on, unless the log is JSON Lines.
+    pub fn use_netcat_words(&self, words: NetcatWords) {
+        *lock(&self.0.netcat) = Some(Arc::new(words)).filter(|_| !self.0.json);
+    }
+
+    /// Whether the names of addresses are looked up for the log.
+    pub fn looks_up_names(&self) -> bool {
+        self.netcat_words().is_some_and(|words| words.verbose && !words.numeric)
+    }
+
+    fn netcat_words(&self) -> Option<Arc<NetcatWords>> {
+        lock(&self.0.netcat).clone()
     }
 
     /// Writes an event to the events file only, where the command prints it on stdout itself.
@@ -202,11 +223,14 @@ impl Report {
     /// Logs a step of connecting or listening, or a warning. On a terminal the line of a step that
     /// takes long is begun first.
     pub fn on_connect_event(&self, event: ConnectEvent) {
-        match event {
-            ConnectEvent::Warning(why) => self.warn(None, why),
-            ConnectEvent::Numeric => {}
-            event if event.is_beginning() => self.begin_step(&event),
-            event => self.step(|| event.to_string()),
+        match (event, self.netcat_words()) {
+            (ConnectEvent::Warning(why), _) => self.warn(None, why),
+            (event, Some(words)) => {
+                words.connect_line(&event).into_iter().for_each(|line| self.print_line(line));
+            }
+            (ConnectEvent::Numeric, _) => {}
+            (event, _) if event.is_beginning() => self.begin_step(&event),
+            (event, _) => self.step(|| event.to_string()),
         }
     }
 

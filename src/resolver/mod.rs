@@ -16,7 +16,7 @@ mod localhost;
 mod services;
 
 pub use addresses::{addresses, is_address};
-pub use blocking::{Deadline, STACK_SIZE};
+pub use blocking::{Deadline, STACK_SIZE, run_with_deadline};
 pub use family::Family;
 pub use localhost::is_localhost;
 pub use services::{port, service_name};

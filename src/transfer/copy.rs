@@ -1,6 +1,7 @@
 //! Copies through a buffer, where a tap, a filter or a rate applies, or no faster method does.
 
 use std::io::ErrorKind;
+use std::time::Duration;
 
 use super::buffer::Buffer;
 use super::{TransferError, TransferOptions};
@@ -28,10 +29,27 @@ pub(super) fn run(
             Err(e) => return Err(TransferError::Read(e)),
         };
         options.meter.set_in_flight(true);
-        let delivered = deliver(buffer.filled(n), to, options);
+        let delivered = match options.line_delay {
+            None => deliver(buffer.filled(n), to, options),
+            Some(delay) => deliver_lines(buffer.filled(n), delay, to, options),
+        };
         options.meter.set_in_flight(false);
         delivered?;
     }
+}
+
+/// Pauses after each line.
+fn deliver_lines(
+    bytes: &[u8],
+    delay: Duration,
+    to: &mut dyn Writer,
+    options: &mut TransferOptions,
+) -> Result<(), TransferError> {
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        deliver(line, to, options)?;
+        std::thread::sleep(delay);
+    }
+    Ok(())
 }
 
 fn deliver(

@@ -40,27 +40,27 @@ pub struct Duplex<'a> {
     pub shutdown: &'a Shutdown,
 }
 
-/// A started session, and what ends the thread of its upload.
+/// A started session, and the thread of its upload.
 struct Started<'a> {
     session: Session<'a>,
     upload: Option<JoinHandle<()>>,
-    cancel: Option<PipeWriter>,
 }
 
 impl<'a> Duplex<'a> {
     /// Copies in both directions between `stream` and the local end until the session is over.
     pub fn run(self, stream: Stream) -> DuplexOutcome {
         let peer = stream.info.peer.clone();
-        let Started { session, upload, cancel } = match self.start(stream) {
+        let shares_input = self.options.shared_input;
+        let Started { session, upload } = match self.start(stream) {
             Ok(started) => started,
             Err(e) => {
                 let failure = Failure::local_resource(peer, e);
                 return DuplexOutcome::failure(EndedBy::Local, failure);
             }
         };
+        // Drops the session, which cancels the upload.
         let outcome = session.run();
-        if let Some(cancel) = cancel {
-            drop(cancel);
+        if shares_input {
             upload.map(JoinHandle::join);
         }
         outcome
@@ -71,6 +71,7 @@ impl<'a> Duplex<'a> {
         let EventChannel { up: up_events, down: down_events, events } = EventChannel::new()?;
         let cancel = self.cancel_pipe()?;
         let mut session = self.session(&stream, events);
+        session.cancel = cancel;
         let Stream { reader, writer, .. } = stream;
         let Duplex { local, up, down, options, .. } = self;
         let download = DownDirection {
@@ -83,14 +84,14 @@ impl<'a> Duplex<'a> {
         spawn("down", move || download.run())?;
         let Input::Reader(reader) = local.reader else {
             session.up = UpState::NoInput(writer);
-            return Ok(Started { session, upload: None, cancel });
+            return Ok(Started { session, upload: None });
         };
         let half_closes = options.on_end != OnLocalEof::KeepOpen;
         let upload = UpDirection { reader, writer, options: up, half_closes, events: up_events };
         let started = upload.start(options.delay, session.shutdown);
         // The download has started.
         let upload = started.inspect_err(|_| session.connection.abort())?;
-        Ok(Started { session, upload, cancel })
+        Ok(Started { session, upload })
     }
 
     /// The session before either direction has started.
@@ -98,6 +99,7 @@ impl<'a> Duplex<'a> {
         let LocalEnd { reader, input, output, endless, .. } = &self.local;
         Session {
             events,
+            cancel: None,
             up: UpState::Running,
             down: DownState::Running,
             sent: self.up.meter.clone(),
@@ -116,9 +118,9 @@ impl<'a> Duplex<'a> {
         }
     }
 
-    /// Closing the returned end cancels the upload from shared input.
+    /// Closing the returned end cancels the upload from an input that may be silent.
     fn cancel_pipe(&mut self) -> io::Result<Option<PipeWriter>> {
-        if !self.options.shared_input {
+        if !self.options.shared_input && self.options.input_timeout.is_none() {
             return Ok(None);
         }
         let (handle, cancel) = io::pipe()?;

@@ -93,6 +93,8 @@ pub struct TransferOptions {
     pub meter: Meter,
     /// Limits the rate.
     pub pace: Option<throttle::Throttle>,
+    /// Pause after each line.
+    pub line_delay: Option<Duration>,
     /// Changes the bytes.
     pub filter: Option<crlf::Crlf>,
     /// Observes the bytes.
@@ -128,7 +130,8 @@ impl TransferOptions {
 
     /// Whether nothing reads or changes the bytes, so that they may stay in the kernel.
     fn can_stay_in_kernel(&self) -> bool {
-        self.pace.is_none() && self.filter.is_none() && self.tap.is_none()
+        let is_paced = self.pace.is_some() || self.line_delay.is_some();
+        !is_paced && self.filter.is_none() && self.tap.is_none()
     }
 }
 
@@ -170,6 +173,10 @@ pub fn pump(
                 })
             }
             strategy::TransferMethod::Splice(one, other) => splice::direct(one, other, options),
+            // It blocks in splice(2), which nothing cancels.
+            strategy::TransferMethod::Through(..) if options.cancel.is_some() => {
+                Err(FastPathError::Unsupported)
+            }
             strategy::TransferMethod::Through(one, other) => {
                 splice::via_pipe(one, other, &options.meter)
             }

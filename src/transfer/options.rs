@@ -22,14 +22,17 @@ pub struct DuplexOptions {
     pub on_end: OnLocalEof,
     /// Fails when no byte has moved in either direction for this long.
     pub idle: Option<Duration>,
+    /// Ends the local input when no byte has moved in either direction for this long.
+    pub input_timeout: Option<Duration>,
     /// Ends successfully when the local input has ended and no byte has moved for this long.
     pub linger: Option<Duration>,
     /// Pause before the first byte is sent.
     pub delay: Duration,
     /// Whether the local reader outlives this session, whose end must not leave it blocked there.
     pub shared_input: bool,
-    /// Whether the peer's end of stream ends the session, whatever the local input still holds.
-    pub exit_on_eof: bool,
+    /// Ends the session when no byte has moved for this long after the peer's end of stream; with 0
+    /// immediately, whatever the local input still holds.
+    pub exit_on_eof: Option<Duration>,
     /// Whether a shutdown lets the session finish what is in flight: a server's drain resets what
     /// takes too long. Otherwise a shutdown ends the session immediately.
     pub finishes: bool,

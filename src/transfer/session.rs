@@ -1,6 +1,6 @@
 //! The state machine of a session: one state per direction, and what ends both.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, PipeWriter};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -86,7 +86,7 @@ pub(super) enum SessionStep {
 ///
 /// | up \ down | Running | Done | Failed to read | Failed to write |
 /// |---|---|---|---|---|
-/// | Running | idle limit | finish on `exit_on_eof` or a terminal; a closed connection is a lost peer; idle limit | receive error after 60 ms | output error |
+/// | Running | end of the input at the input timeout; idle limit | finish on `exit_on_eof` or a terminal; a closed connection is a lost peer; idle limit | receive error after 60 ms | output error |
 /// | NoInput | warning after 5 s, idle limit, `linger` | send our end of stream | receive error | output error |
 /// | Ending | idle limit | idle limit | receive error after 60 ms | output error |
 /// | Done | finish by `on_end` or `linger`; idle limit | finish when all is acknowledged | receive error | output error |
@@ -98,6 +98,8 @@ pub(super) enum SessionStep {
 /// nothing is in flight, and so does a closed stdout.
 pub(super) struct Session<'a> {
     pub(super) events: EventReceiver,
+    /// Dropped to end the upload; `None` when it cannot be ended.
+    pub(super) cancel: Option<PipeWriter>,
     pub(super) up: UpState,
     pub(super) down: DownState,
     pub(super) sent: Meter,
@@ -126,6 +128,8 @@ pub(super) struct Times {
     input_sent_at: Instant,
     /// When the first byte may be sent: `delay` does not count as idle.
     begins_at: Instant,
+    /// When the peer's end of stream was received.
+    peer_ended_at: Option<Instant>,
     /// The first failure of a direction.
     failed_at: Option<Instant>,
 }
@@ -135,7 +139,8 @@ impl Times {
     pub(super) fn start(delay: Duration) -> Times {
         let now = Instant::now();
         let begins_at = now.checked_add(delay).unwrap_or(now);
-        Times { first_eof: None, input_sent_at: now, begins_at, failed_at: None }
+        let (peer_ended_at, failed_at) = (None, None);
+        Times { first_eof: None, input_sent_at: now, begins_at, peer_ended_at, failed_at }
     }
 }
 
@@ -146,6 +151,7 @@ impl Session<'_> {
             self.receive_events();
             self.observer.tick();
             self.warn_if_silent();
+            self.end_silent_input();
             self.send_eof_without_input();
             let step = self.next_step();
             if let SessionStep::Finish(outcome) = step {
@@ -193,6 +199,7 @@ impl Session<'_> {
             DirectionEvent::FinishFailed(e) => self.fail_up(UpState::FinishFailed(e)),
             DirectionEvent::DownDone => {
                 self.down = DownState::Done;
+                self.times.peer_ended_at = Some(Instant::now());
                 self.times.first_eof.get_or_insert(EndedBy::Peer);
                 self.observer.on_peer_eof();
                 if matches!(self.up, UpState::Running) {
@@ -224,12 +231,35 @@ impl Session<'_> {
         may_warn.then(|| self.moved_at() + SILENCE_LIMIT)
     }
 
-    /// Without input, our end of stream follows the peer's, the silence that `linger` allows, or
-    /// the drain of the server.
+    /// Ends an input that has been silent for the input timeout, once all of it is delivered.
+    fn end_silent_input(&mut self) {
+        if matches!(self.up, UpState::Running)
+            && self.input_deadline().is_some_and(has_passed)
+            && !self.sent.has_in_flight()
+            && self.connection.unacked_bytes() == 0
+        {
+            self.cancel = None;
+        }
+    }
+
+    /// When the input has been silent for the input timeout.
+    fn input_deadline(&self) -> Option<Instant> {
+        let may_end = match self.up {
+            UpState::Running => self.cancel.is_some(),
+            UpState::NoInput(_) => true,
+            _ => false,
+        };
+        let limit = self.options.input_timeout.filter(|_| may_end)?;
+        self.moved_at().max(self.times.begins_at).checked_add(limit)
+    }
+
+    /// Without input, our end of stream follows the peer's, the silence that the input timeout or
+    /// `linger` allows, or the drain of the server.
     fn send_eof_without_input(&mut self) {
         let is_due = || {
             matches!(self.down, DownState::Done)
                 || self.drains() && self.is_quiet()
+                || self.input_deadline().is_some_and(has_passed)
                 || self.has_lingered()
         };
         if !matches!(self.up, UpState::NoInput(_)) || !is_due() {
@@ -353,11 +383,12 @@ impl Session<'_> {
     /// After the peer's end of stream.
     fn only_sending(&self) -> SessionStep {
         let done = DuplexOutcome::success(self.times.first_eof.unwrap_or(EndedBy::Peer));
-        if self.endless || self.options.exit_on_eof {
+        let exit_at = self.exit_deadline();
+        if self.endless || exit_at.is_some_and(has_passed) {
             return SessionStep::Finish(done);
         }
         if !reader_closed(self.connection.socket().as_fd()) {
-            return match self.until(None) {
+            return match self.until(exit_at) {
                 SessionStep::Wait(deadline) => SessionStep::WaitOrHangup(deadline),
                 step => step,
             };
@@ -445,7 +476,9 @@ impl Session<'_> {
         let tick = self.observer.needs_ticks().then(|| now + TICK);
         // Past the silence something is still in flight.
         let quiet = self.drains().then(|| (self.moved_at() + IDLE_AFTER).max(now + ACK_POLL));
-        earliest(earliest(tick, quiet), self.silence_deadline())
+        // Past the input timeout something is still in flight.
+        let input = self.input_deadline().map(|deadline| deadline.max(now + ACK_POLL));
+        earliest(earliest(tick, quiet), earliest(self.silence_deadline(), input))
     }
 
     /// Whether a shutdown has begun that lets the session finish.
@@ -470,6 +503,19 @@ impl Session<'_> {
             OnLocalEof::SendOnly => self.connection.is_quiescent(),
             OnLocalEof::HalfClose | OnLocalEof::KeepOpen => false,
         }
+    }
+
+    /// When a silent input ends the session after the peer's end of stream, unless something is
+    /// still in flight.
+    fn exit_deadline(&self) -> Option<Instant> {
+        let limit = self.options.exit_on_eof?;
+        let has_in_flight = || self.sent.has_in_flight() || self.connection.unacked_bytes() > 0;
+        let earliest = if limit.is_zero() || !has_in_flight() {
+            self.times.peer_ended_at
+        } else {
+            Some(Instant::now() + ACK_POLL)
+        };
+        self.moved_at().max(earliest?).checked_add(limit)
     }
 
     fn linger_deadline(&self) -> Option<Instant> {

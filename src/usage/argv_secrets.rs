@@ -30,7 +30,7 @@ pub fn find_secrets(words: &[OsString]) -> Vec<(usize, Range<usize>)> {
 /// The range of the secret in the value of `flag`, or in a word without a flag.
 fn secret(flag: &[u8], value: &[u8]) -> Option<Range<usize>> {
     match flag {
-        b"--user" => after_colon(value),
+        b"--user" | b"--proxy-auth" | b"-P" => after_colon(value),
         b"-H" | b"--header" => field(value),
         _ if value.starts_with(b"-") => None,
         _ => password(value),

@@ -2,7 +2,8 @@
 
 use clap::Arg;
 
-use super::other_tools::{Meaning, Operands, Setting, Tool};
+use super::meaning::{Meaning, Setting};
+use super::other_tools::{Operands, Tool};
 use crate::flags::values;
 
 /// Arguments of another tool, or of a sockit command with another tool's flags among them.
@@ -25,29 +26,33 @@ pub struct ForeignArgs {
 impl ForeignArgs {
     /// Parses `args` as those of `tool`; flags of the sockit command `own` are kept as they are.
     ///
-    /// `None` for a flag that neither knows.
+    /// Fails with the argument whose flag neither knows, or lacks its value.
     pub fn parse(
         tool: &Tool,
         command: Option<&str>,
         own: &[&Arg],
         args: &[String],
-    ) -> Option<ForeignArgs> {
+    ) -> Result<ForeignArgs, String> {
         let mut parsed = ForeignArgs::of_command(command);
         let mut rest = args;
         while let Some((arg, more)) = rest.split_first() {
-            if arg == "--" && tool.operands == Operands::Wait {
-                parsed.program = rest.to_vec();
+            if arg == "--" {
+                if tool.operands == Operands::Wait {
+                    parsed.program = rest.to_vec();
+                } else {
+                    parsed.operands.extend_from_slice(more);
+                }
                 break;
             }
             let next = more.first().map(String::as_str);
             let known = own.iter().find(|flag| is_flag(flag, arg));
             let took_next = match known.filter(|_| command.is_some() || !tool.has_flag(arg)) {
                 Some(flag) => parsed.keep(flag, arg, next),
-                None => parsed.translate(tool, arg, next)?,
+                None => parsed.translate(tool, arg, next).ok_or_else(|| arg.clone())?,
             };
             rest = &more[usize::from(took_next && !more.is_empty())..];
         }
-        Some(parsed)
+        Ok(parsed)
     }
 
     /// What the name of a sockit command implies.
@@ -77,6 +82,12 @@ impl ForeignArgs {
     /// The last value that the setting was given.
     pub fn get(&self, setting: Setting) -> Option<&str> {
         self.settings.iter().rfind(|(name, _)| *name == setting).map(|(_, value)| value.as_str())
+    }
+
+    /// All values that the setting was given.
+    pub fn all(&self, setting: Setting) -> impl Iterator<Item = &str> {
+        let values = self.settings.iter().filter(move |(name, _)| *name == setting);
+        values.map(|(_, value)| value.as_str())
     }
 
     /// Records a setting and its value, which may be empty.

@@ -30,7 +30,8 @@ pub fn suggest(cli: &Command, args: &[String]) -> Option<Suggestion> {
     let flags_of = command.or_else(|| cli.find_subcommand(tool.command()));
     let own: Vec<&Arg> = flags_of.into_iter().flat_map(Command::get_arguments).collect();
     let name = command.map(Command::get_name);
-    compose(tool.operands, ForeignArgs::parse(tool, name, &own, &args[name_at + 1..])?)
+    let parsed = ForeignArgs::parse(tool, name, &own, &args[name_at + 1..]);
+    compose(tool.operands, parsed.ok()?)
 }
 
 #[cfg(test)]

@@ -8,7 +8,10 @@ mod color_choice;
 mod foreign_args;
 pub mod help;
 mod hints;
+mod meaning;
 mod missing_features;
+pub mod netcat;
+pub mod netcat_flags;
 mod other_tools;
 mod suggested_line;
 
@@ -111,7 +114,7 @@ fn error_event(error: &clap::Error, mut cli: Command, args: &[OsString]) -> Erro
 }
 
 /// The error message of clap in one line.
-fn cause(text: &str) -> String {
+pub fn cause(text: &str) -> String {
     let first = text.split("\n\n").next().unwrap_or(text);
     let lines = first.strip_prefix("error: ").unwrap_or(first).lines();
     lines.map(str::trim).collect::<Vec<_>>().join(" ")

@@ -1,5 +1,8 @@
 //! The flags of other tools and what each means here: one table per tool.
 
+use super::meaning::{Meaning, Setting};
+use super::netcat_flags;
+
 /// A tool whose command lines are translated.
 pub struct Tool {
     /// Its names as the first argument.
@@ -31,71 +34,8 @@ pub enum Operands {
     Unsupported(&'static str),
 }
 
-/// What a flag means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Meaning {
-    /// The default of sockit, or without effect here.
-    Ignored,
-    /// sockit has no equivalent.
-    Unsupported(&'static str),
-    /// This flag of sockit, without a value or with the one after the blank.
-    Flag(&'static str),
-    /// This flag of sockit, with the same value.
-    Value(&'static str),
-    /// A request header of this name.
-    Header(&'static str),
-    /// A proxy of this scheme, unless the value has one.
-    Proxy(&'static str),
-    /// The value is an operand.
-    Operand,
-    /// The translation depends on other arguments.
-    Setting(Setting),
-}
-
-/// A flag whose translation depends on other arguments.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Setting {
-    /// Be a server.
-    Listen,
-    /// Use UDP.
-    Udp,
-    /// Use a Unix socket.
-    Unix,
-    /// Only check whether the port is open.
-    Scan,
-    /// A program to run, without a shell.
-    Exec,
-    /// A program to run in a shell.
-    Shell,
-    /// The local address.
-    Source,
-    /// The local port, or the server's.
-    Port,
-    /// Idle timeout in seconds.
-    Wait,
-    /// Seconds to wait after the end of input.
-    Quit,
-    /// Allow broadcast addresses.
-    Broadcast,
-    /// The proxy's URL.
-    Proxy,
-    /// The proxy's protocol.
-    ProxyType,
-    /// The proxy's user and password.
-    ProxyLogin,
-    /// An HTTP method.
-    Method,
-    /// Where a download is resumed.
-    Resume,
-    /// Number of attempts.
-    Tries,
-}
-
 use Meaning::{Flag, Header, Ignored, Operand, Proxy, Unsupported, Value};
-use Setting::{
-    Broadcast, Exec, Listen, Method, Port, ProxyLogin, ProxyType, Quit, Resume, Scan, Shell,
-    Source, Tries, Udp, Unix, Wait,
-};
+use Setting::{Method, Port, Resume, Tries};
 
 const fn setting(setting: Setting) -> Meaning {
     Meaning::Setting(setting)
@@ -109,43 +49,14 @@ pub const ALL: &[Tool] = &[
     Tool {
         names: &["nc", "ncat", "netcat", "nc.openbsd", "nc.traditional"],
         operands: Operands::Connection,
+        // Those of curl that are typed after tcp-client; netcat_flags has the others.
         flags: &[
-            ("-l --listen", setting(Listen)),
-            ("-u --udp", setting(Udp)),
-            ("-U --unixsock", setting(Unix)),
-            ("-z", setting(Scan)),
-            ("-e= --exec=", setting(Exec)),
-            ("-c= --sh-exec=", setting(Shell)),
-            ("-s= --source=", setting(Source)),
-            ("-p= --source-port=", setting(Port)),
-            ("-w= --wait=", setting(Wait)),
-            ("-q=", setting(Quit)),
-            ("-b", setting(Broadcast)),
-            ("-x=", Proxy("socks5")),
-            ("--proxy=", Proxy("http")),
-            ("-X= --proxy-type=", setting(ProxyType)),
-            ("-P= --proxy-auth=", setting(ProxyLogin)),
-            ("-v --verbose", Flag("-v")),
-            ("-4", Flag("-4")),
-            ("-6", Flag("-6")),
-            ("-C --crlf", Flag("--crlf")),
-            ("-d", Flag("--recv-only")),
-            ("-o= --hex-dump=", Value("--hex")),
-            ("-m= --max-conns=", Value("--max-conns")),
-            ("--no-shutdown", Flag("--no-half-close")),
             ("--max-time=", Value("--timeout")),
-            ("--chat --broker", Flag("--service chat")),
-            ("--ssl", Flag("--tls")),
-            ("--ssl-servername= --sni=", Value("--server-name")),
-            ("--ssl-trustfile= --cacert=", Value("--ca-file")),
-            ("--ssl-cert=", Value("--cert")),
-            ("--ssl-key=", Value("--key")),
-            ("--ssl-alpn=", Value("--alpn")),
+            ("--sni=", Value("--server-name")),
+            ("--cacert=", Value("--ca-file")),
             ("--no-check-certificate", Flag("--insecure")),
             ("--starttls=", Unsupported("STARTTLS; TLS begins with the first byte")),
-            ("-k --keep-open -N -n --nodns -r -D --ssl-verify --fail", Ignored),
-            ("-t --telnet", Unsupported("telnet negotiation")),
-            ("-i=", Unsupported("a pause between lines")),
+            ("--fail", Ignored),
         ],
     },
     Tool {
@@ -332,10 +243,17 @@ impl Tool {
 
     /// What a flag means, and whether it takes a value.
     pub fn meaning(&self, flag: &str) -> Option<(Meaning, bool)> {
-        self.flags.iter().find_map(|(names, meaning)| {
+        self.rows().find_map(|(names, meaning)| {
             let mut names = names.split(' ');
             let name = names.find(|name| name.strip_suffix('=').unwrap_or(name) == flag)?;
-            Some((*meaning, name.ends_with('=')))
+            Some((meaning, name.ends_with('=')))
         })
+    }
+
+    /// All its flags and what they mean.
+    pub fn rows(&self) -> impl Iterator<Item = (&'static str, Meaning)> {
+        let netcat = (self.operands == Operands::Connection).then_some(netcat_flags::ALL);
+        let netcat = netcat.into_iter().flatten().map(|flag| (flag.names, flag.meaning));
+        self.flags.iter().copied().chain(netcat)
     }
 }

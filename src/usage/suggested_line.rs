@@ -1,7 +1,8 @@
 //! The sockit line that does what another tool was asked for.
 
 use super::foreign_args::ForeignArgs;
-use super::other_tools::{Operands, Setting};
+use super::meaning::Setting;
+use super::other_tools::Operands;
 use crate::resolver;
 use crate::resolver::dns::RecordType;
 
@@ -58,11 +59,11 @@ enum Destination {
     FileNamedByUrl,
 }
 
-fn has(line: &[String], flags: &[&str]) -> bool {
+pub(super) fn has(line: &[String], flags: &[&str]) -> bool {
     line.iter().any(|word| flags.contains(&word.as_str()))
 }
 
-fn words(words: &[&str]) -> Vec<String> {
+pub(super) fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(ToString::to_string).collect()
 }
 
@@ -117,11 +118,26 @@ fn server(args: &ForeignArgs) -> Words {
         None => line.extend(words(&["--service", "pipe"])),
     }
     push_flag(&mut line, "--idle-timeout", args.get(Setting::Wait).filter(|_| !is_udp));
+    line.extend(access_rules(args));
     Ok(line)
 }
 
+/// The flags for the clients that are allowed, or not; ncat separates several by commas.
+pub(super) fn access_rules(args: &ForeignArgs) -> Vec<String> {
+    let files = [(Setting::AllowFile, "--allow"), (Setting::DenyFile, "--deny")];
+    let rules = [(Setting::Allow, "--allow"), (Setting::Deny, "--deny")];
+    let files = files.iter().flat_map(|(setting, flag)| {
+        args.all(*setting).flat_map(|path| [flag.to_string(), format!("@{path}")])
+    });
+    let rules = rules.iter().flat_map(|(setting, flag)| {
+        let hosts = args.all(*setting).flat_map(|hosts| hosts.split(','));
+        hosts.flat_map(|host| [flag.to_string(), host.to_string()])
+    });
+    rules.chain(files).collect()
+}
+
 /// Adds a flag with its value, if there is one.
-fn push_flag(line: &mut Vec<String>, flag: &str, value: Option<&str>) {
+pub(super) fn push_flag(line: &mut Vec<String>, flag: &str, value: Option<&str>) {
     line.extend(value.into_iter().flat_map(|value| words(&[flag, value])));
 }
 
@@ -194,15 +210,15 @@ fn check_port(args: &ForeignArgs) -> Result<(), Option<&'static str>> {
     }
 }
 
-fn is_number(word: &str) -> bool {
+pub(super) fn is_number(word: &str) -> bool {
     !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-fn is_port(word: &str, protocol: &str) -> bool {
+pub(super) fn is_port(word: &str, protocol: &str) -> bool {
     is_number(word) || resolver::port(word, protocol).is_ok()
 }
 
-fn is_range(word: &str) -> bool {
+pub(super) fn is_range(word: &str) -> bool {
     word.split_once('-').is_some_and(|(first, last)| is_number(first) && is_number(last))
 }
 
@@ -224,7 +240,7 @@ fn timeouts(args: &ForeignArgs) -> Words {
 }
 
 /// The proxy's URL; netcats take its protocol and login in flags of their own.
-fn proxy(args: &ForeignArgs) -> Result<Option<String>, Option<&'static str>> {
+pub(super) fn proxy(args: &ForeignArgs) -> Result<Option<String>, Option<&'static str>> {
     let Some(url) = args.get(Setting::Proxy) else { return Ok(None) };
     let (scheme, host_port) = url.split_once("://").ok_or(None)?;
     let scheme = match args.get(Setting::ProxyType) {
@@ -239,7 +255,7 @@ fn proxy(args: &ForeignArgs) -> Result<Option<String>, Option<&'static str>> {
 }
 
 /// The local address and port, which netcats take in separate flags.
-fn source(args: &ForeignArgs) -> Option<String> {
+pub(super) fn source(args: &ForeignArgs) -> Option<String> {
     let to_v6 =
         has(&args.flags, &["-6"]) || args.operands.first().is_some_and(|to| to.contains(':'));
     let any = if to_v6 { "::" } else { "0.0.0.0" };
@@ -250,7 +266,7 @@ fn source(args: &ForeignArgs) -> Option<String> {
 }
 
 /// `ADDRESS:PORT`, with brackets around an IPv6 address.
-fn host_port(address: &str, port: &str) -> String {
+pub(super) fn host_port(address: &str, port: &str) -> String {
     if address.contains(':') { format!("[{address}]:{port}") } else { format!("{address}:{port}") }
 }
 

@@ -15,6 +15,7 @@ mod fuzz;
 #[cfg(feature = "http")]
 mod http_get;
 mod interop;
+mod nc;
 mod relay;
 mod resolve;
 mod structure;

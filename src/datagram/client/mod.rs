@@ -29,6 +29,8 @@ pub struct SendJob {
     pub source: DatagramSource,
     /// Time before the first.
     pub delay: Duration,
+    /// Treats stdin as ended after this long without a datagram in either direction.
+    pub input_timeout: Option<Duration>,
     /// What is done with replies.
     pub replies: Replies,
     /// Print replies as received; otherwise each ends with a line end.
@@ -42,6 +44,8 @@ pub struct SendJob {
 pub enum Replies {
     /// Prints them, and waits this long after the last datagram; `None` = without limit.
     Print(Option<Duration>),
+    /// Prints them until none has come for this long after the last datagram.
+    PrintUntilSilent(Option<Duration>),
     /// Discards them, and waits for none.
     Discard,
 }
@@ -63,8 +67,8 @@ pub fn run(
     let batch = target.socket.new_batch();
     let window = match job.replies {
         Replies::Discard => SendWindow::unlimited(),
-        Replies::Print(_) if job.raw => SendWindow::bulk(),
-        Replies::Print(_) => SendWindow::request_reply(),
+        Replies::Print(_) if !job.raw => SendWindow::request_reply(),
+        Replies::Print(_) | Replies::PrintUntilSilent(_) => SendWindow::bulk(),
     };
     let mut client = DatagramClient {
         target,
@@ -74,6 +78,7 @@ pub fn run(
         unacked: Vec::new(),
         sent: 0,
         received: 0,
+        moved_at: Instant::now(),
         icmp_error: None,
         context,
         stdout,
@@ -95,6 +100,8 @@ struct DatagramClient<'a> {
     unacked: Vec<Vec<u8>>,
     sent: u64,
     received: u64,
+    /// When a datagram was last sent or received.
+    moved_at: Instant,
     /// The `errno` of the last ICMP error since the last reply.
     icmp_error: Option<i32>,
     context: &'a Context,
@@ -137,12 +144,18 @@ impl DatagramClient<'_> {
             }
             match self.job.source.next_datagram()? {
                 NextDatagram::Datagram(bytes) => self.send(bytes, &mut batch)?,
-                NextDatagram::Pending => drop(self.wait(None, WaitFor::RepliesOrStdin)?),
+                NextDatagram::Pending => {
+                    let deadline = self.silence_deadline(self.job.input_timeout);
+                    if self.wait(deadline, WaitFor::RepliesOrStdin)? == WaitOutcome::TimedOut {
+                        break;
+                    }
+                }
                 NextDatagram::End => break,
             }
         }
         match self.job.replies {
             Replies::Print(timeout) => self.await_replies(timeout, &mut batch),
+            Replies::PrintUntilSilent(limit) => self.await_silence(limit, &mut batch),
             Replies::Discard => self.check_icmp_errors(&mut batch),
         }
     }
@@ -162,6 +175,27 @@ impl DatagramClient<'_> {
             self.receive_all(batch)?;
         }
         Ok(())
+    }
+
+    /// Receives until nothing has come for `limit`.
+    fn await_silence(
+        &mut self,
+        limit: Option<Duration>,
+        batch: &mut RecvBatch,
+    ) -> Result<(), Failure> {
+        self.moved_at = Instant::now();
+        loop {
+            self.change_target_or_fail()?;
+            if self.wait(self.silence_deadline(limit), WaitFor::Replies)? == WaitOutcome::TimedOut {
+                return Ok(());
+            }
+            self.receive_all(batch)?;
+        }
+    }
+
+    /// When there has been no datagram in either direction for `limit`.
+    fn silence_deadline(&self, limit: Option<Duration>) -> Option<Instant> {
+        self.moved_at.checked_add(limit?)
     }
 
     /// Fails on an ICMP error that has already arrived, without waiting for one.
@@ -195,6 +229,7 @@ impl DatagramClient<'_> {
             self.context.report.step(|| format!("Sent {len} bytes to {peer}"));
         }
         self.sent += 1;
+        self.moved_at = Instant::now();
         self.window.on_sent();
         if self.received == 0 && self.unacked.len() < MAX_UNACKED {
             self.unacked.push(bytes);
@@ -232,6 +267,7 @@ impl DatagramClient<'_> {
                 report.warn(None, format!("a reply from {} is truncated", peer()));
             }
             self.received += 1;
+            self.moved_at = Instant::now();
             self.window.on_reply();
             (self.icmp_error, self.unacked) = (None, Vec::new());
             self.print(payload)?;
@@ -255,6 +291,11 @@ impl DatagramClient<'_> {
     /// Fails on an ICMP error unless the peer has another address.
     fn change_target_or_fail(&mut self) -> Result<(), Failure> {
         let Some(errno) = self.icmp_error else { return Ok(()) };
+        if self.targets.is_server() {
+            // A sender that has left does not end a server.
+            self.icmp_error = None;
+            return Ok(());
+        }
         match self.change_target(errno)? {
             TargetChange::Switched => Ok(()),
             TargetChange::Exhausted => Err(self.target.icmp_failure(errno, self.received)),

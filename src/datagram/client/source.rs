@@ -13,6 +13,7 @@ use crate::datagram::MAX_UDP_PAYLOAD;
 use crate::error::{Failure, Phase};
 use crate::net::stdio;
 use crate::shutdown::poll_until;
+use crate::transfer::crlf::Crlf;
 
 /// How many bytes of stdin are checked before the first datagram is sent, and how long a writer may
 /// pause meanwhile: between lines, and within a line.
@@ -47,7 +48,12 @@ pub enum DatagramSource {
     },
     /// Lines of stdin, without their line ends.
     StdinLines(StdinLines),
+    /// What each read of stdin returns, changed by a filter.
+    StdinReads(BorrowedFd<'static>, Option<Crlf>),
 }
+
+/// Bytes of one read of [`DatagramSource::StdinReads`], as in nc.openbsd.
+const MAX_READ: usize = 16 << 10;
 
 impl DatagramSource {
     /// The file `input` in pieces of `size` bytes (`-` is `stdin`), or `texts`, or without either
@@ -86,6 +92,7 @@ impl DatagramSource {
     pub fn awaited_stdin(&self) -> Option<BorrowedFd<'static>> {
         match self {
             DatagramSource::StdinLines(lines) => Some(lines.stdin),
+            DatagramSource::StdinReads(stdin, _) => Some(*stdin),
             _ => None,
         }
     }
@@ -105,7 +112,27 @@ impl DatagramSource {
                 Ok(if piece.is_empty() { NextDatagram::End } else { NextDatagram::Datagram(piece) })
             }
             DatagramSource::StdinLines(lines) => lines.next_line(),
+            DatagramSource::StdinReads(stdin, _) if !is_readable(*stdin, Duration::ZERO) => {
+                Ok(NextDatagram::Pending)
+            }
+            DatagramSource::StdinReads(stdin, filter) => read_datagram(*stdin, filter.as_mut()),
         }
+    }
+}
+
+fn read_datagram(
+    stdin: BorrowedFd<'_>,
+    filter: Option<&mut Crlf>,
+) -> Result<NextDatagram, Failure> {
+    let mut buffer = vec![0; MAX_READ];
+    match rustix::io::read(stdin, &mut buffer) {
+        Ok(0) => Ok(NextDatagram::End),
+        Ok(n) => {
+            buffer.truncate(n);
+            Ok(NextDatagram::Datagram(filter.map(|crlf| crlf.apply(&buffer)).unwrap_or(buffer)))
+        }
+        Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => Ok(NextDatagram::Pending),
+        Err(e) => Err(Failure::new(Phase::Stdin, "-", io::Error::from(e))),
     }
 }
 
@@ -193,8 +220,7 @@ impl StdinLines {
     }
 
     fn is_readable(&self, timeout: Duration) -> bool {
-        let mut fds = [PollFd::from_borrowed_fd(self.stdin, PollFlags::IN)];
-        matches!(poll_until(&mut fds, Some(Instant::now() + timeout)), Ok(1..))
+        is_readable(self.stdin, timeout)
     }
 
     /// Takes the first complete line from the buffer.
@@ -211,6 +237,11 @@ impl StdinLines {
         check_len(line.len(), "stdin")?;
         Ok(Some(line.to_vec()))
     }
+}
+
+fn is_readable(stdin: BorrowedFd<'_>, timeout: Duration) -> bool {
+    let mut fds = [PollFd::from_borrowed_fd(stdin, PollFlags::IN)];
+    matches!(poll_until(&mut fds, Some(Instant::now() + timeout)), Ok(1..))
 }
 
 /// A line without the CR of its CR LF.

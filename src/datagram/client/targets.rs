@@ -2,7 +2,9 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::AsFd;
 
+use rustix::event::PollFlags;
 #[cfg(target_os = "linux")]
 use socket2::Domain;
 use socket2::{SockAddr, Socket, Type};
@@ -16,12 +18,13 @@ use crate::net::name_lookup::NameLookup;
 use crate::net::retry::{Retry, RetryState};
 use crate::net::socket::SocketOptions;
 use crate::net::socket_file::SocketFileGuard;
-#[cfg(not(target_os = "linux"))]
 use crate::net::unix;
 use crate::net::unix::{BoundSocket, UnixAddress};
 use crate::report::Report;
 use crate::report::context::Context;
+use crate::report::event::{Endpoints, Event};
 use crate::resolver::Family;
+use crate::shutdown::WaitOutcome;
 
 /// How the socket of a UDP client is opened.
 #[derive(Debug, Clone)]
@@ -65,7 +68,12 @@ pub struct Targets<'a> {
 
 enum PeerAddresses<'a> {
     Udp(Vec<SocketAddr>, TargetOptions),
-    Unix(&'a UnixAddress),
+    Unix {
+        peer: &'a UnixAddress,
+        local: Option<&'a UnixAddress>,
+    },
+    /// The first sender to this bound socket.
+    Sender(Option<Socket>),
 }
 
 impl ClientSocket {
@@ -145,7 +153,30 @@ impl<'a> Targets<'a> {
         context: &'a Context,
         on_event: OnConnectEvent<'a>,
     ) -> Targets<'a> {
-        Targets::new(PeerAddresses::Unix(address), retry, context, on_event)
+        Targets::new(PeerAddresses::Unix { peer: address, local: None }, retry, context, on_event)
+    }
+
+    /// The same targets, from a Unix socket that is bound to `local`.
+    pub fn from_unix(mut self, local: Option<&'a UnixAddress>) -> Targets<'a> {
+        if let PeerAddresses::Unix { peer, .. } = self.addresses {
+            self.addresses = PeerAddresses::Unix { peer, local };
+        }
+        self
+    }
+
+    /// The first that sends a datagram to the bound `socket`; datagrams of others are received too.
+    pub fn first_sender(
+        socket: Socket,
+        context: &'a Context,
+        on_event: OnConnectEvent<'a>,
+    ) -> Targets<'a> {
+        let addresses = PeerAddresses::Sender(Some(socket));
+        Targets::new(addresses, Retry::default(), context, on_event)
+    }
+
+    /// Whether the target is a client of ours.
+    pub fn is_server(&self) -> bool {
+        matches!(self.addresses, PeerAddresses::Sender(_))
     }
 
     fn new(
@@ -207,8 +238,11 @@ impl<'a> Targets<'a> {
     fn open_next(&mut self) -> Option<Result<ClientSocket, Failure>> {
         let nth = self.tried;
         self.tried += 1;
-        match &self.addresses {
-            PeerAddresses::Unix(address) => (nth == 0).then(|| open_unix(address, self.context)),
+        match &mut self.addresses {
+            PeerAddresses::Unix { peer, local } => {
+                (nth == 0).then(|| open_unix(peer, *local, self.context))
+            }
+            PeerAddresses::Sender(socket) => Some(await_sender(socket.take()?, self.context)),
             PeerAddresses::Udp(addresses, options) => {
                 let observed = self.context.report.is_verbose() && cfg!(target_os = "linux");
                 let senders = if observed { Senders::Any } else { Senders::Peer };
@@ -320,14 +354,48 @@ fn probe_peer(address: SocketAddr, options: &SocketOptions) -> Result<Address, F
     Ok(Address::from(&peer))
 }
 
-fn open_unix(name: &UnixAddress, context: &Context) -> Result<ClientSocket, Failure> {
+/// Waits for the first datagram, which stays in the queue.
+fn await_sender(socket: Socket, context: &Context) -> Result<ClientSocket, Failure> {
+    let failed = |e| Failure::new(Phase::Receive, "-", e);
+    let waited = context.shutdown.wait(socket.as_fd(), PollFlags::IN, None).map_err(failed)?;
+    if let WaitOutcome::Shutdown(reason) = waited {
+        return Err(Failure::shutdown(Phase::Receive, "-", reason));
+    }
+    let sender = socket.peek_sender().map_err(failed)?;
+    let local = Address::from(&socket.local_addr().map_err(failed)?);
+    let address = Address::from(&sender);
+    context.report.emit(&Event::Accepted(Endpoints {
+        conn: 1,
+        local: local.to_string(),
+        peer: address.to_string(),
+        credentials: None,
+        peer_name: None,
+        resources: None,
+    }));
+    let socket = DatagramSocket::for_client(socket, RecvBuffer::Grow, &context.shutdown);
+    let socket = socket.map_err(failed)?;
+    let (destination, expected_sender) = (Some(sender), None);
+    Ok(ClientSocket { socket, address, destination, expected_sender, _socket_file: None })
+}
+
+fn open_unix(
+    name: &UnixAddress,
+    local: Option<&UnixAddress>,
+    context: &Context,
+) -> Result<ClientSocket, Failure> {
     let failed = |e: io::Error| match e.raw_os_error() {
         Some(libc::EPROTOTYPE) => Failure::new(Phase::Connect, name, e)
             .with_hint("it is no datagram socket; try without --datagram"),
         _ => Failure::new(Phase::Connect, name, e),
     };
     let peer = name.address().map_err(failed)?;
-    let bound = bind_unix(name, &context.report)?;
+    let bound = match local {
+        Some(local) => {
+            let log = |event| context.report.on_connect_event(event);
+            unix::bind(local, Type::DGRAM, 0o600, &log)?
+        }
+        None => bind_unix(name, &context.report)?,
+    };
     let BoundSocket { socket, socket_file: _socket_file } = bound;
     socket.connect(&peer).map_err(failed)?;
     context.report.on_connect_event(ConnectEvent::Connected(Address::from(&peer)));

@@ -54,8 +54,18 @@ fn local(reader: impl Into<OwnedFd>, writer: impl Into<OwnedFd>) -> LocalEnd {
 
 fn options(shared_input: bool) -> DuplexOptions {
     let on_end = OnLocalEof::HalfClose;
-    let (delay, exit_on_eof, finishes) = (Duration::ZERO, false, false);
-    DuplexOptions { on_end, idle: None, linger: None, delay, shared_input, exit_on_eof, finishes }
+    let (delay, exit_on_eof, finishes) = (Duration::ZERO, None, false);
+    let (idle, input_timeout, linger) = (None, None, None);
+    DuplexOptions {
+        on_end,
+        idle,
+        input_timeout,
+        linger,
+        delay,
+        shared_input,
+        exit_on_eof,
+        finishes,
+    }
 }
 
 fn run(
@@ -258,7 +268,7 @@ fn refused_end_of_stream_ends_a_session_without_input() {
 #[test]
 fn exit_on_eof_ends_a_session_that_waits_for_input() {
     let (ours, theirs) = tcp_pair();
-    let options = DuplexOptions { exit_on_eof: true, ..options(false) };
+    let options = DuplexOptions { exit_on_eof: Some(Duration::ZERO), ..options(false) };
     let (_user, outcome) = half_closed_by_peer(ours, &theirs, options);
     let outcome = outcome.recv_timeout(DEADLINE).expect("the session ends");
     assert!(outcome.outcome.is_ok() && outcome.by == EndedBy::Peer, "{outcome:?}");

@@ -58,6 +58,7 @@ impl Parts {
             down: DownState::Running,
             sent: Meter::default(),
             received: Meter::default(),
+            cancel: None,
             input: LocalFile::named("in"),
             output: LocalFile::named("out"),
             input_fd: Some(input.into()),
@@ -78,10 +79,11 @@ fn options(on_end: OnLocalEof) -> DuplexOptions {
     DuplexOptions {
         on_end,
         idle: None,
+        input_timeout: None,
         linger: None,
         delay: Duration::ZERO,
         shared_input: false,
-        exit_on_eof: false,
+        exit_on_eof: None,
         finishes: false,
     }
 }
@@ -341,7 +343,7 @@ fn end_of_input_closes_by_its_option() {
 
 #[test]
 fn peers_end_closes_a_terminal_or_by_option() {
-    for (endless, exit_on_eof) in [(true, false), (false, true)] {
+    for (endless, exit_on_eof) in [(true, None), (false, Some(Duration::ZERO))] {
         let parts = Parts::new();
         let (ours, _theirs) = tcp_pair();
         let (mut session, _user) = parts.session(ours);
@@ -349,6 +351,27 @@ fn peers_end_closes_a_terminal_or_by_option() {
         (session.endless, session.options.exit_on_eof) = (endless, exit_on_eof);
         assert_eq!(code(&session), (EndedBy::Peer, None));
     }
+}
+
+#[test]
+fn silent_input_ends_after_the_peers_end_once_all_is_delivered() {
+    let parts = Parts::new();
+    let (ours, _theirs) = tcp_pair();
+    let (mut session, _user) = parts.session(ours);
+    session.options.exit_on_eof = Some(DEADLINE);
+    session.on_event(DirectionEvent::DownDone);
+    let half = Instant::now() + DEADLINE / 2;
+    let SessionStep::WaitOrHangup(Some(deadline)) = session.next_step() else { panic!("over") };
+    assert!(deadline > half, "the time is counted from the peer's end");
+    session.options.exit_on_eof = Some(Duration::from_millis(1));
+    assert_eq!(wait_until_over(&session).by, EndedBy::Peer);
+    session.sent.set_in_flight(true);
+    assert!(deadline_of_sender(&session), "bytes are in flight");
+}
+
+/// Whether a session that only sends waits on.
+fn deadline_of_sender(session: &Session<'_>) -> bool {
+    matches!(session.next_step(), SessionStep::WaitOrHangup(Some(_)))
 }
 
 #[test]
@@ -399,6 +422,26 @@ fn linger_ends_a_session_whose_input_has_ended() {
     assert!(over.by == EndedBy::Local && over.outcome.is_ok());
     session.received.set_in_flight(true);
     assert!(deadline(&session).is_some(), "bytes are in flight");
+}
+
+#[test]
+fn input_timeout_ends_a_silent_input_once_all_is_delivered() {
+    let parts = Parts::new();
+    let (ours, _theirs) = tcp_pair();
+    let (mut session, _user) = parts.session(ours);
+    let (hangup, cancel) = io::pipe().unwrap();
+    (session.cancel, session.options.input_timeout) = (Some(cancel), Some(Duration::ZERO));
+    session.sent.set_in_flight(true);
+    session.end_silent_input();
+    assert!(session.cancel.is_some(), "bytes are in flight");
+    session.sent.set_in_flight(false);
+    session.end_silent_input();
+    assert!(session.cancel.is_none());
+    assert_eq!(session.input_deadline(), None, "it ends once");
+    assert_eq!(rustix::io::read(hangup, &mut [0; 1]), Ok(0), "the upload is cancelled");
+    // Nothing ends the wait for the peer's end of stream.
+    session.on_event(DirectionEvent::UpDone);
+    assert_eq!(deadline(&session), None);
 }
 
 #[test]

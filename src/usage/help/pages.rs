@@ -3,10 +3,11 @@
 use super::Page;
 
 /// The commands by group, in the order of the front page.
-pub const GROUPS: [(&str, &[&str]); 7] = [
+pub const GROUPS: [(&str, &[&str]); 8] = [
     ("TCP", &["tcp-client", "tcp-server"]),
     ("UDP", &["udp-client", "udp-server", "udp-echo"]),
     ("Unix sockets", &["unix-client", "unix-server"]),
+    ("netcat", &["nc"]),
     ("Between two peers", &["relay"]),
     ("HTTP and names", &["http-get", "resolve"]),
     ("Testing", &["check", "tour"]),
@@ -80,6 +81,15 @@ pub const ALL: &[Page] = &[
                 "write all pages to the search path of man",
             ),
             ("sockit man > sockit.1", "all pages, one after the other"),
+        ],
+    },
+    Page {
+        name: "nc",
+        common_flags: "args",
+        examples: [
+            ("sockit nc -l 9999 > copy", "receive one file"),
+            ("sockit nc -N example.com 80 < request", "send, then print the complete answer"),
+            ("sockit nc -zv localhost 20-25", "check ports"),
         ],
     },
     Page {

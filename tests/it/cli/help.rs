@@ -70,7 +70,7 @@ fn front_page_lists_groups_and_ends_with_the_help_of_a_command() {
         assert!(short.contains(&format!("\n\n{group}:\n  ")), "{group}\n{short}");
     }
     assert!(short.ends_with("sockit <command> -h\n"), "{short}");
-    assert_eq!(commands().len(), if cfg!(feature = "http") { 14 } else { 13 });
+    assert_eq!(commands().len(), if cfg!(feature = "http") { 15 } else { 14 });
 }
 
 #[test]

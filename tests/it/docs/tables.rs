@@ -149,7 +149,8 @@ fn flags_in_the_documents_exist() {
     let pages = pages.map(|page| std::fs::read_to_string(page.expect("a page").path()));
     let help: String = pages.map(|page| page.expect("a page")).collect();
     let known = |flag: &str| help.split([' ', ',', '\n', '[']).any(|word| word == flag);
-    for file in documents() {
+    // The flags of netcat are compared with their table.
+    for file in documents().into_iter().filter(|file| !file.ends_with("docs/nc.md")) {
         let text = std::fs::read_to_string(&file).expect("a document");
         let inline = text.lines().filter(|line| !line.starts_with("```"));
         let inline = inline.flat_map(|line| quoted(line).into_iter());
