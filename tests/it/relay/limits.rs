@@ -103,6 +103,18 @@ fn sigterm_resets_what_is_left_after_grace() {
 }
 
 #[test]
+fn sigterm_after_a_half_close_resets_the_other_peer() {
+    for mut route in [Route::relay_with("--grace 200ms"), Route::from_unix_with("--grace 200ms")] {
+        let Ends { client, server } = route.connect();
+        half_close(&client);
+        assert_eq!(read_to_end(&server).1, End::Eof);
+        terminate(&route.relays[0]);
+        wait_for_reset(&server);
+        route.relays.remove(0).wait().exits(143);
+    }
+}
+
+#[test]
 fn sigterm_while_connecting_resets_the_client() {
     let unanswering = crate::support::peer::Unanswering::on(([127, 0, 0, 1], 0).into());
     let relay = sockit(&format!("relay 0 {} -v", unanswering.addr())).serve();
