@@ -63,6 +63,8 @@ impl RelayService {
         let Context { report, shutdown } = &self.context;
         let log = |event: ConnectEvent| match event {
             ConnectEvent::Warning(why) => report.warn(Some(conn), why),
+            ConnectEvent::Numeric => {}
+            event if event.is_beginning() => {}
             event => report.step(|| format!("{client}: {event}")),
         };
         let target = self.options.dialer.connect(shutdown, &log)?;

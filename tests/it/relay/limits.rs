@@ -107,7 +107,7 @@ fn sigterm_while_connecting_resets_the_client() {
     let unanswering = crate::support::peer::Unanswering::on(([127, 0, 0, 1], 0).into());
     let relay = sockit(&format!("relay 0 {} -v", unanswering.addr())).serve();
     let client = socket2::Socket::from(crate::support::peer::connect(relay.addr()));
-    relay.wait_for_log("Connecting to");
+    relay.wait_for_log("Creating socket (IPv4)...");
     terminate(&relay);
     assert_eq!(read_to_end(&client).1, End::Reset);
     relay.wait().exits(143);
