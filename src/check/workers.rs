@@ -241,8 +241,13 @@ impl Workers {
     fn log(&self, target: usize, destination: Option<&ProbeAddress>, verdict: &Verdict) {
         self.attempts.report.step(|| {
             let line = verdict.report(&self.options.targets[target]).line();
+            let target = self.options.targets[target].to_string();
             match destination {
-                Some(ProbeAddress::Resolved(address)) => format!("{address}: {line}"),
+                Some(ProbeAddress::Resolved(address))
+                    if !target.ends_with(&address.to_string()) =>
+                {
+                    format!("{address}: {line}")
+                }
                 _ => line,
             }
         });

@@ -133,7 +133,8 @@ impl Failure {
             (Phase::Port, ExitCode::Resolve) => {
                 "getaddrinfo(3) failed: the list of services (services(5)) lacks this one"
             }
-            (Phase::Connect, ExitCode::Timeout) => {
+            // The wait of check ends by a timeout too, whose cause is that of its last attempt.
+            (Phase::Connect, ExitCode::Timeout) if self.cause().starts_with("timed out") => {
                 "connect(2) has no result: the host is down, or a firewall drops the packets"
             }
             _ => return None,
@@ -180,6 +181,15 @@ mod tests {
         assert!(option.starts_with("setsockopt(2) failed with EPERM"), "{option}");
         assert_eq!(reason(Phase::Tls, "db:1", libc::ECONNREFUSED), None);
         assert_eq!(reason(Phase::Connect, "db:1", libc::E2BIG), None);
+    }
+
+    #[test]
+    fn only_a_connect_without_result_is_a_lost_packet() {
+        let limit = std::time::Duration::from_secs(1);
+        let lost = Failure::timeout(Phase::Connect, "db:1", limit).reason().unwrap();
+        assert!(lost.starts_with("connect(2) has no result"), "{lost}");
+        let wait = Failure::new(Phase::Connect, "db:1", "not open after 1s: Connection refused");
+        assert_eq!(wait.with_code(ExitCode::Timeout).reason(), None);
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub enum ConnectEvent {
     Connecting(Address),
     /// One address failed; others may follow.
     Failed(Address, String),
+    /// One address did not answer before the deadline.
+    TimedOut(Address),
     /// Another address was connected first.
     Abandoned(Address),
     /// The connection to one address is established.
@@ -81,6 +83,7 @@ impl fmt::Display for ConnectEvent {
             ConnectEvent::Failed(address, cause) => {
                 write!(f, "Connecting to {address}... failed: {cause}")
             }
+            ConnectEvent::TimedOut(address) => write!(f, "Connecting to {address}... timed out"),
             ConnectEvent::Abandoned(address) => {
                 write!(f, "Connecting to {address}... abandoned: another address was faster")
             }

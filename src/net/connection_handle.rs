@@ -71,11 +71,12 @@ impl ConnectionHandle {
         // tcp(7)). Kernels that refuse it while a thread waits get a shutdown of the reading side,
         // which the peer does not see; the close does the rest. A Unix socket is reset only by a
         // close with unread data (unix(7)), and only a shutdown of both directions, which its peer
-        // sees as an end of stream, wakes a writer that is blocked.
+        // sees as an end of stream, wakes a writer that is blocked, or a thread that waits for the
+        // hang-up of a peer which sends no more.
         if rustix::net::connect_unspec(self.socket.as_ref()).is_err() {
             let is_unix = self.socket.local_addr().is_ok_and(|local| local.is_unix());
-            let may_block = is_unix && self.unacked_bytes() > 0;
-            let how = if may_block { Shutdown::Both } else { Shutdown::Read };
+            let has_reset = self.unacked_bytes() == 0 && self.has_unread();
+            let how = if is_unix && !has_reset { Shutdown::Both } else { Shutdown::Read };
             let _ = self.socket.shutdown(how);
         }
     }

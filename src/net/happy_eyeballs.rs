@@ -117,12 +117,12 @@ impl Race<'_> {
             WaitOutcome::Shutdown(ShutdownReason::Deadline) | WaitOutcome::TimedOut
                 if is_over() =>
             {
-                Err(self.attempt.timed_out())
+                Err(self.timed_out())
             }
             WaitOutcome::Shutdown(reason) => Err(self.attempt.cancelled(reason)),
             WaitOutcome::TimedOut => Ok(None),
             WaitOutcome::Ready(_) => match self.take_connected() {
-                None if is_over() => Err(self.attempt.timed_out()),
+                None if is_over() => Err(self.timed_out()),
                 connected => Ok(connected),
             },
         }
@@ -155,6 +155,14 @@ impl Race<'_> {
             }
         }
         None
+    }
+
+    /// The deadline has passed for all that still connect.
+    fn timed_out(&self) -> Failure {
+        for Candidate { address, .. } in &self.running {
+            (self.attempt.emit)(ConnectEvent::TimedOut((*address).into()));
+        }
+        self.attempt.timed_out()
     }
 
     /// Abandons the other candidates.

@@ -15,9 +15,15 @@ pub fn run(
     if options.tap.is_some() {
         return pump(from as &mut dyn Reader, to as &mut dyn Writer, options);
     }
-    let mut buffer = Buffer::small();
+    let mut kept = None;
     let mut can_splice = from.socket().is_some() && to.socket().is_some();
     loop {
+        if from.is_drained() {
+            // An idle connection has no buffer.
+            kept = None;
+            from.wait_for_bytes().map_err(TransferError::Read)?;
+        }
+        let buffer = kept.get_or_insert_with(Buffer::small);
         let n = read(from, buffer.spare())?;
         if n == 0 {
             return Ok(());

@@ -96,6 +96,9 @@ impl RelayDestination {
             if let Err(e) = self.state.poll(&mut fds) {
                 return self.fail(TransferError::Read(e));
             }
+            if source.handle.closed_locally() {
+                return self.fail(TransferError::Read(StopReason::Closed.into()));
+            }
             match source.hangup(fds[0].revents()) {
                 Some(Hangup::Closed) => return,
                 Some(Hangup::Reset) => return self.fail(reset_by_peer()),

@@ -53,6 +53,18 @@ impl RelayReader {
         self.state.poll(&mut [PollFd::from_borrowed_fd(source.fd(), PollFlags::IN)])
     }
 
+    /// Whether the next read has to wait, as far as the last one has shown.
+    pub fn is_drained(&self) -> bool {
+        self.is_drained
+    }
+
+    /// As [`RelayReader::wait`]; the next read does not wait again.
+    pub fn wait_for_bytes(&mut self) -> io::Result<()> {
+        self.wait()?;
+        self.is_drained = false;
+        Ok(())
+    }
+
     /// Checks whether an end of stream is the peer's.
     fn check_end(&self) -> io::Result<()> {
         let source = self.state.source(self.direction);

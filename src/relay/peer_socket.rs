@@ -107,6 +107,14 @@ impl PeerSocket {
         }
     }
 
+    /// Whether the peer has received everything and the end of the stream, but may still send.
+    pub fn only_sends(&self) -> bool {
+        self.is_tcp
+            && self.sent_fin.load(Ordering::SeqCst)
+            && self.handle.unacked_bytes() == 0
+            && !self.handle.is_closed()
+    }
+
     /// Wakes the thread that reads from this peer: it reads what has arrived, then an end of stream.
     pub fn wake_reader(&self) {
         // A socket that was reset is no longer connected, and its reader is awake.

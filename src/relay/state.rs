@@ -184,13 +184,20 @@ impl SessionState {
     }
 
     /// Shuts down both connections after an orderly end of both directions, which wakes the threads
-    /// of faults that still discard what a peer sends. Bytes before it have [`RESET_GRACE`] to arrive,
-    /// as a peer that still sends is reset.
+    /// of faults that still discard what a peer sends. Bytes before it have [`RESET_GRACE`] to arrive.
+    ///
+    /// A peer that may still send is reset, which does not take back the end of stream that it has
+    /// received: after a close alone, a sender that waits for a window (RFC 9293 §3.8.6.1) would learn
+    /// of it when the kernel forgets the connection (tcp(7), `tcp_fin_timeout`).
     pub fn close(&self) {
         let deadline = Instant::now() + RESET_GRACE;
         for peer in [&self.client, &self.target] {
             peer.wait_until_acked(deadline);
-            peer.handle.shutdown();
+            if peer.only_sends() {
+                peer.handle.abort();
+            } else {
+                peer.handle.shutdown();
+            }
         }
     }
 

@@ -94,5 +94,5 @@ fn socket_options_and_local_address_are_used() {
     let from = peer::free_port();
     let line = format!("check --source 127.0.0.2:{from} --ttl 7 localhost:{}", server.port());
     sockit(&line).run().exits(0).logs_nothing();
-    server.stop().logs(&format!("127.0.0.2:{from}"));
+    server.wait_for_log(&format!("127.0.0.2:{from}"));
 }

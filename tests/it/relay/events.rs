@@ -64,6 +64,20 @@ fn text_names_both_directions() {
 }
 
 #[test]
+fn step_of_connecting_has_one_line() {
+    let mut route = Route::relay_with("--once -v");
+    let Ends { client, server } = route.connect();
+    let peer = client.local_addr().unwrap().as_socket().unwrap();
+    drop((client, server));
+    let log = route.relays.remove(0).wait().stderr;
+    let prefix = format!("{peer}: ");
+    let steps: Vec<&str> = log.lines().filter_map(|line| line.strip_prefix(&prefix)).collect();
+    let [socket, connecting] = steps[..] else { panic!("{log}") };
+    assert!(socket.starts_with("Creating socket"), "{log}");
+    assert!(connecting.starts_with("Connecting to") && connecting.ends_with("done."), "{log}");
+}
+
+#[test]
 fn hex_dump_has_the_connection_and_both_directions() {
     let directory = tempfile::tempdir().unwrap();
     let dump = directory.path().join("dump");

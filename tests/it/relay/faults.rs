@@ -191,6 +191,18 @@ fn close_is_a_clean_end_for_the_receiver_also_of_an_endless_sender() {
     );
 }
 
+/// A sender that waits for a window would otherwise wait for a minute.
+#[test]
+fn close_resets_a_sender_that_does_not_end() {
+    let route = Route::relay_with("--fault to-client:close@4096");
+    let Ends { client, server } = route.connect();
+    send(&server, &[7; 5000]);
+    assert_eq!(read_to_end(&client), (vec![7; 4096], End::Eof));
+    drop(client);
+    wait_for_reset(&server);
+    assert_eq!(read_to_end(&server), (Vec::new(), End::Eof));
+}
+
 #[test]
 fn close_of_both_directions_lets_a_client_read_all_before_it_stops_sending() {
     let route = Route::relay_with("--fault close@4096");

@@ -103,6 +103,18 @@ fn sigterm_resets_what_is_left_after_grace() {
 }
 
 #[test]
+fn sigterm_after_a_half_close_resets_the_other_peer() {
+    for mut route in [Route::relay_with("--grace 200ms"), Route::from_unix_with("--grace 200ms")] {
+        let Ends { client, server } = route.connect();
+        half_close(&client);
+        assert_eq!(read_to_end(&server).1, End::Eof);
+        terminate(&route.relays[0]);
+        wait_for_reset(&server);
+        route.relays.remove(0).wait().exits(143);
+    }
+}
+
+#[test]
 fn sigterm_while_connecting_resets_the_client() {
     let unanswering = crate::support::peer::Unanswering::on(([127, 0, 0, 1], 0).into());
     let relay = sockit(&format!("relay 0 {} -v", unanswering.addr())).serve();
@@ -111,6 +123,18 @@ fn sigterm_while_connecting_resets_the_client() {
     terminate(&relay);
     assert_eq!(read_to_end(&client).1, End::Reset);
     relay.wait().exits(143);
+}
+
+#[test]
+fn source_is_the_address_that_the_target_sees() {
+    let mut route = Route::relay_with("--once -v --source 127.0.0.2");
+    let Ends { client, server } = route.connect();
+    let peer = server.peer_addr().unwrap().as_socket().unwrap();
+    assert_eq!(peer.ip().to_string(), "127.0.0.2");
+    drop((client, server));
+    let run = route.relays.remove(0).wait();
+    run.logs("Binding to 127.0.0.2:0... done.");
+    assert!(!run.stderr.lines().any(|line| line.ends_with(": ")), "{}", run.stderr);
 }
 
 #[test]

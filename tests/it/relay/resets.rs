@@ -130,6 +130,19 @@ fn reset_by_a_unix_peer_reaches_the_other() {
     assert_eq!(read_to_end(&server).1, End::Reset);
 }
 
+/// The thread that watches the peer which sends no more has to notice it too.
+#[test]
+fn reset_ends_a_unix_peer_that_has_half_closed() {
+    let routes = [Route::from_unix(), Route::to_unix()];
+    let [from_unix, to_unix] = routes.each_ref().map(Route::connect);
+    for (unix, tcp) in [(from_unix.client, from_unix.server), (to_unix.server, to_unix.client)] {
+        half_close(&unix);
+        assert_eq!(read_to_end(&tcp), (Vec::new(), End::Eof));
+        reset(tcp);
+        read_to_end(&unix);
+    }
+}
+
 #[test]
 fn unreachable_target_resets_the_client_with_an_error_line() {
     for target in [Refusing::new().addr().to_string(), "unix:/nonexistent/socket".to_string()] {

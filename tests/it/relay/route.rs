@@ -83,12 +83,19 @@ impl Route {
 
     /// From clients on a Unix socket.
     pub fn from_unix() -> Route {
+        Route::from_unix_with("")
+    }
+
+    /// From clients on a Unix socket, with these flags.
+    pub fn from_unix_with(flags: &str) -> Route {
         let directory = TempDir::new().unwrap();
         let path = directory.path().join("listen");
         let listener = tcp_listener();
         let target = listener.local_addr().unwrap().as_socket().unwrap();
-        let relay =
-            sockit("relay").arg(format!("unix:{}", path.display())).arg(target.to_string()).serve();
+        let relay = sockit(&format!("relay {flags}"))
+            .arg(format!("unix:{}", path.display()))
+            .arg(target.to_string())
+            .serve();
         let address = SockAddr::unix(&path).unwrap();
         let relays = vec![relay];
         Route { name: "unix to tcp", listener, address, relays, _directory: Some(directory) }

@@ -92,6 +92,15 @@ fn source_address_has_its_steps() {
 }
 
 #[test]
+fn address_without_an_answer_has_its_line() {
+    let silent = peer::Unanswering::on(([127, 0, 0, 1], 0).into());
+    let run = sockit("tcp-client -v --connect-timeout 200ms").to(silent.addr()).run();
+    run.exits(28).fails_at("connect");
+    run.logs(&format!("\nConnecting to {}... timed out\n", silent.addr()));
+    run.logs("\nreason: connect(2) has no result: ");
+}
+
+#[test]
 fn failed_step_names_its_call_and_the_usual_cause() {
     let closed = peer::Refusing::new();
     let run = sockit("tcp-client -v").to(closed.addr()).run();
