@@ -100,7 +100,8 @@ impl Args {
         if let Some(tls) = &tls {
             tls.log_certificate(report);
         }
-        super::confine(&policy(&listen, &target), report);
+        let binds = self.connect.source.is_some();
+        super::confine(&SandboxPolicy { binds, ..policy(&listen, &target) }, report);
         let (layer, layer_stack) = tls.map_or((None, 0), |tls| (Some(tls.layer), tls.stack));
         let service = Box::new(RelayService::new(&context, options));
         let options = ServerOptions { listener, limits, service, layer, layer_stack, hex };
