@@ -207,12 +207,3 @@ fn connections_have_two_threads_each_and_release_all() {
         std::thread::sleep(Duration::from_millis(10));
     }
 }
-
-/// Also in the sandbox, which does not let other relays bind.
-#[test]
-fn source_is_the_address_that_the_target_sees() {
-    let route = Route::relay_with("--source 127.0.0.1");
-    let Ends { client: _client, server } = route.connect();
-    let source = server.peer_addr().unwrap().as_socket().unwrap();
-    assert_eq!(source.ip(), std::net::Ipv4Addr::LOCALHOST);
-}
