@@ -178,8 +178,9 @@ fn unix_sockets_pass_half_closes_in_both_directions() {
     target.write_all(b"greeting").unwrap();
     target.shutdown(How::Write).unwrap();
     assert_eq!(read_to_end(&client), Ok(b"greeting".to_vec()));
-    client.write_all(&[7; 500_000]).unwrap();
-    drop(client);
+    // More than the buffers on the way hold.
+    let sender = thread::spawn(move || client.write_all(&[7; 500_000]).unwrap());
     assert_eq!(read_to_end(&target).map(|bytes| bytes.len()), Ok(500_000));
+    sender.join().unwrap();
     assert_eq!(session.join().unwrap().unwrap(), EndedBy::Target);
 }
