@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 
 use crate::support::peer::connect;
 use crate::support::process::Process;
-use crate::support::sockit::{Sockit, scratch, sockit};
+use crate::support::sockit::{Sockit, copy_sockit, scratch, sockit};
 use crate::support::strace::can_trace;
 
 /// The line that `-v` prints where the kernel has Landlock.
@@ -66,7 +66,7 @@ fn user_and_group_drop_all_capabilities() {
     std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))
         .unwrap();
     let copy = dir.path().join("sockit");
-    std::fs::copy(env!("CARGO_BIN_EXE_sockit"), &copy).unwrap();
+    copy_sockit(&copy);
     for (line, words) in [
         ("tcp-server --user 65533 --group 65533", &CAPABLE[..]),
         ("tcp-server --service chat --user 65534 --group 65534", &CAPABLE[..]),

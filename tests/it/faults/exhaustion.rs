@@ -10,7 +10,7 @@ use super::scenarios::{Peers, Scenario};
 use super::{each, is_orderly, step};
 use crate::support::namespace::Namespace;
 use crate::support::peer::{self, Script, connect};
-use crate::support::sockit::{LIMIT, Run, Sockit, sockit};
+use crate::support::sockit::{LIMIT, Run, Sockit, copy_sockit, sockit};
 use crate::support::wait_until;
 
 /// Whether the process ended before main: the loader failed, or the kernel could not grow the first
@@ -136,7 +136,7 @@ fn copy_for_other_users() -> Option<(tempfile::TempDir, std::path::PathBuf)> {
     let dir = tempfile::tempdir_in("/tmp").expect("a folder");
     std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o777)).expect("open to all");
     let copy = dir.path().join("sockit");
-    std::fs::copy(env!("CARGO_BIN_EXE_sockit"), &copy).expect("a copy");
+    copy_sockit(&copy);
     Some((dir, copy))
 }
 

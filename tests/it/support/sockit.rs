@@ -10,7 +10,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -221,6 +221,14 @@ const FOREIGN: [&str; 20] = [
     "XDG_DATA_HOME",
     "XDG_CONFIG_HOME",
 ];
+
+/// Copies the program to `path`, by another process: a program that is open for writing cannot be
+/// executed, and a child that another test starts meanwhile would inherit the descriptor (execve(2),
+/// `ETXTBSY`).
+pub fn copy_sockit(path: &Path) {
+    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_sockit")).arg(path).status();
+    assert!(copied.expect("cp").success());
+}
 
 /// A home directory for the runs, so that no test touches the user's.
 pub fn scratch() -> PathBuf {

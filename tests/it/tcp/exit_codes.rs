@@ -3,7 +3,7 @@
 use crate::support::namespace::Namespace;
 use crate::support::peer::{self, Script, peer};
 use crate::support::process::Process;
-use crate::support::sockit::{LIMIT, Sockit, sockit};
+use crate::support::sockit::{LIMIT, Sockit, copy_sockit, sockit};
 
 /// One cause of an exit code.
 struct Row {
@@ -113,7 +113,7 @@ fn privileged_port_exits_45_with_a_hint() {
     // A user without privileges may not reach the target folder: copy the binary.
     let dir = tempfile::tempdir_in("/tmp").unwrap();
     let copy = dir.path().join("sockit");
-    std::fs::copy(env!("CARGO_BIN_EXE_sockit"), &copy).unwrap();
+    copy_sockit(&copy);
     open_to_all(dir.path());
     let mut unprivileged = std::process::Command::new("setpriv");
     unprivileged.args([
