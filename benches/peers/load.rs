@@ -10,11 +10,18 @@ use std::time::{Duration, Instant};
 use crate::tools::Tool;
 
 /// Timeout of one measurement.
-const TIMEOUT: Duration = Duration::from_secs(20);
+pub const TIMEOUT: Duration = Duration::from_secs(20);
 const PIECE: usize = 256 << 10;
 
 /// A tool's process, killed when dropped.
-struct Process(Child);
+pub struct Process(Child);
+
+impl Process {
+    /// Returns its process ID.
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+}
 
 impl Drop for Process {
     fn drop(&mut self) {
@@ -25,7 +32,7 @@ impl Drop for Process {
 
 /// Number of bytes and their order-sensitive hash; independent of how the reads were split.
 #[derive(Default, PartialEq, Eq)]
-struct Sum {
+pub struct Sum {
     bytes: u64,
     hash: u64,
     /// Bytes of a word that is not complete yet.
@@ -107,13 +114,24 @@ fn start(tool: &Tool, port: u16, stdin: Stdio, stdout: Stdio) -> Option<Process>
     command.spawn().ok().map(Process)
 }
 
-fn free_port() -> u16 {
+/// Starts a relay from `port` to `target`.
+pub fn start_relay(tool: &Tool, port: u16, target: u16) -> Option<Process> {
+    let words = tool.words(port);
+    let mut command = Command::new(&words[0]);
+    command.args(words[1..].iter().map(|word| word.replace("{target}", &target.to_string())));
+    command.env("PORT", port.to_string()).env("TARGET", target.to_string());
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().ok().map(Process)
+}
+
+/// Returns a port that is free now.
+pub fn free_port() -> u16 {
     let socket = TcpListener::bind("127.0.0.1:0").expect("a free port");
     socket.local_addr().expect("its number").port()
 }
 
 /// Connects, with retries until the server listens.
-fn connect(port: u16) -> Option<TcpStream> {
+pub fn connect(port: u16) -> Option<TcpStream> {
     let until = Instant::now() + Duration::from_secs(5);
     loop {
         match TcpStream::connect(("127.0.0.1", port)) {
@@ -128,7 +146,8 @@ fn connect(port: u16) -> Option<TcpStream> {
     }
 }
 
-fn take_all(mut from: impl Read) -> Option<Sum> {
+/// Reads to the end.
+pub fn take_all(mut from: impl Read) -> Option<Sum> {
     let mut sum = Sum::default();
     let mut buffer = vec![0; PIECE];
     loop {
@@ -140,7 +159,8 @@ fn take_all(mut from: impl Read) -> Option<Sum> {
     }
 }
 
-fn rate(sum: &Sum, began: Instant) -> f64 {
+/// Returns MiB per second.
+pub fn rate(sum: &Sum, began: Instant) -> f64 {
     sum.bytes as f64 / (1 << 20) as f64 / began.elapsed().as_secs_f64()
 }
 
@@ -188,6 +208,11 @@ fn answer(listener: &TcpListener, length: u64) -> Option<Sum> {
     }
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
     peer.write_all(head.as_bytes()).ok()?;
+    send_stream(&mut peer, length)
+}
+
+/// Writes `length` pseudo-random bytes.
+pub fn send_stream(peer: &mut TcpStream, length: u64) -> Option<Sum> {
     let mut sent = Sum::default();
     for piece in stream(length) {
         peer.write_all(piece).ok()?;
@@ -228,11 +253,7 @@ pub fn receive(tool: &Tool, length: u64) -> Option<f64> {
     let (mut peer, _) = listener.accept().ok()?;
     peer.set_write_timeout(Some(TIMEOUT)).ok()?;
     let source = std::thread::spawn(move || {
-        let mut sent = Sum::default();
-        for piece in stream(length) {
-            peer.write_all(piece).ok()?;
-            sent.add(piece);
-        }
+        let sent = send_stream(&mut peer, length)?;
         peer.shutdown(Shutdown::Write).ok()?;
         Some(sent)
     });
@@ -268,6 +289,11 @@ pub fn trips(tool: &Tool, load_time: Duration) -> Option<f64> {
     let _server = start(tool, port, Stdio::null(), Stdio::null())?;
     let mut stream = connect(port)?;
     stream.set_nodelay(true).ok()?;
+    count_trips(&mut stream, load_time)
+}
+
+/// Counts round trips of 64 bytes.
+pub fn count_trips(stream: &mut TcpStream, load_time: Duration) -> Option<f64> {
     let mut back = [0; 64];
     count_for(load_time, || {
         stream.write_all(&[7; 64]).ok()?;

@@ -2,6 +2,7 @@
 //!
 //! ```console
 //! $ cargo bench --bench peers
+//! $ cargo bench --bench peers -- relay  # the scenarios whose name contains the word
 //! ```
 //!
 //! Every tool is a child process. Rounds are interleaved (A B C A B C …), so that a change of the
@@ -9,6 +10,7 @@
 //! within a round. A tool that loses a byte, hangs or fails has no figure.
 
 mod load;
+mod relay;
 mod rounds;
 #[cfg(feature = "tls")]
 mod tls;
@@ -17,7 +19,7 @@ mod tools;
 use std::time::Duration;
 
 use rounds::Table;
-use tools::{CLIENTS, ECHO_SERVERS, LISTENERS, UDP_ECHO_SERVERS};
+use tools::{CLIENTS, ECHO_SERVERS, LISTENERS, RELAYS, UDP_ECHO_SERVERS};
 
 /// Rounds of each scenario.
 const ROUNDS: usize = 5;
@@ -42,6 +44,11 @@ fn main() {
     show("UDP echo, 64 bytes", "trips/s", UDP_ECHO_SERVERS, |tool| {
         load::datagrams(tool, LOAD_TIME)
     });
+    show("relay one connection", "MiB/s", RELAYS, |tool| relay::bulk(tool, BULK));
+    show("relay per processor time", "MiB/CPU s", RELAYS, |tool| {
+        relay::bulk_per_cpu_second(tool, BULK)
+    });
+    show("relay 64 bytes there and back", "trips/s", RELAYS, |tool| relay::trips(tool, LOAD_TIME));
     show("GET of a large body into a pipe", "MiB/s", tools::GETTERS, |tool| load::get(tool, BULK));
     show("GET of 1 KiB, whole run", "runs/s", tools::GETTERS, |tool| {
         load::small_gets(tool, LOAD_TIME)
@@ -58,6 +65,10 @@ fn main() {
 }
 
 fn show(name: &str, unit: &str, tools: &[tools::Tool], run: impl Fn(&tools::Tool) -> Option<f64>) {
+    let wanted = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
+    if wanted.is_some_and(|part| !name.contains(&part)) {
+        return;
+    }
     let mut table = Table::new(name, unit);
     for _ in 0..ROUNDS {
         table.begin_round();

@@ -1,6 +1,7 @@
 //! The tools that are compared, and their command lines.
 
-/// One tool in one scenario. `{port}` and `{sockit}` in its command line are replaced.
+/// One tool in one scenario. `{port}`, `{target}` and `{sockit}` in its command line are
+/// replaced.
 pub struct Tool {
     /// Its name in the table.
     pub name: &'static str,
@@ -35,6 +36,17 @@ pub const ECHO_SERVERS: &[Tool] = &[
     tool("socat PIPE", "socat TCP-LISTEN:{port},bind=127.0.0.1,reuseaddr,fork,backlog=128 PIPE"),
     tool("ncat -e cat", "ncat -l -k -e /bin/cat 127.0.0.1 {port}"),
     tool("tcpserver cat", "tcpserver -q -H -R -l0 127.0.0.1 {port} cat"),
+];
+
+/// Relays to a target, for many clients.
+pub const RELAYS: &[Tool] = &[
+    tool("sockit", "{sockit} relay -q {port} 127.0.0.1:{target}"),
+    tool("socat", "socat TCP-LISTEN:{port},bind=127.0.0.1,reuseaddr,fork TCP:127.0.0.1:{target}"),
+    tool(
+        "socat -b256k",
+        "socat -b262144 TCP-LISTEN:{port},bind=127.0.0.1,reuseaddr,fork TCP:127.0.0.1:{target}",
+    ),
+    tool("haproxy", "haproxy -db -f benches/peers/haproxy.cfg"),
 ];
 
 /// Echo servers for datagrams.
