@@ -26,7 +26,7 @@ use crate::report::event::{Endpoints, Event};
 use crate::report::netcat::NetcatWords;
 use crate::service::exec::Exec;
 use crate::usage;
-use crate::usage::netcat::{Datagrams, NetcatLine, NetcatMode, Program, translate};
+use crate::usage::netcat::{Datagrams, NetcatLine, NetcatMode, NetcatProgram, translate};
 use crate::usage::netcat_flags;
 
 /// The names under which sockit is nc.
@@ -105,7 +105,7 @@ fn run(line: NetcatLine, report: &Report) -> anyhow::Result<ExitCode> {
     let cli = Cli::try_parse_from(&words);
     let cli = cli.map_err(|e| Failure::usage(Phase::Socket, "", usage::cause(&e.to_string())))?;
     match (cli.command, mode) {
-        (command, NetcatMode::Program(program)) => run_program(command, program, report),
+        (command, NetcatMode::NetcatProgram(program)) => run_program(command, program, report),
         (command, NetcatMode::Datagrams(options)) => exchange(command, options, report),
         (Command::Check(args), NetcatMode::Scan(timeout)) => scan(*args, timeout, report),
         (command, _) => command.run(report),
@@ -113,8 +113,12 @@ fn run(line: NetcatLine, report: &Report) -> anyhow::Result<ExitCode> {
 }
 
 /// Connects, and runs a program on the connection.
-fn run_program(command: Command, program: Program, report: &Report) -> anyhow::Result<ExitCode> {
-    let Program { exec, sh } = program;
+fn run_program(
+    command: Command,
+    program: NetcatProgram,
+    report: &Report,
+) -> anyhow::Result<ExitCode> {
+    let NetcatProgram { exec, sh } = program;
     let program = ExecFlags { exec, sh, allow_new_privileges: false }.program()?;
     let exec = Exec::new(program, GRACE);
     let context = Context::new(report, None)?;
