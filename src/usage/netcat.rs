@@ -47,7 +47,7 @@ pub enum NetcatMode {
     /// It is run.
     Run,
     /// A program runs on its connection: without a shell, or with one.
-    NetcatProgram(NetcatProgram),
+    Program(NetcatProgram),
     /// Its socket exchanges stdin and stdout as datagrams.
     Datagrams(Datagrams),
     /// Its targets are checked, each with this limit.
@@ -208,7 +208,7 @@ fn mode(args: &mut ForeignArgs) -> Result<NetcatMode, Failure> {
     } else if args.has(Setting::Udp) && !serves_many {
         NetcatMode::Datagrams(datagrams(args)?)
     } else if has_program && is_client {
-        NetcatMode::NetcatProgram(program)
+        NetcatMode::Program(program)
     } else {
         NetcatMode::Run
     })
