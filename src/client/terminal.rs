@@ -37,11 +37,11 @@ struct State {
     /// Whether it has been removed for good.
     is_closed: bool,
     #[cfg(feature = "prompt")]
-    edited: Option<Edited>,
+    edited: Option<EditedInput>,
 }
 
 #[cfg(feature = "prompt")]
-struct Edited {
+struct EditedInput {
     editor: LineEditor,
     raw_mode: RawMode,
 }
@@ -55,7 +55,7 @@ impl Prompt {
     /// A prompt with a line editor, not yet drawn.
     #[cfg(feature = "prompt")]
     pub fn edited(stderr: BorrowedFd<'static>, place: PromptPlace, raw_mode: RawMode) -> Prompt {
-        let edited = Some(Edited { editor: LineEditor::default(), raw_mode });
+        let edited = Some(EditedInput { editor: LineEditor::default(), raw_mode });
         let state = Arc::new(Mutex::new(State { edited, ..State::new(stderr) }));
         Prompt { place, state }
     }

@@ -51,7 +51,7 @@ pub struct Cli {
 
 /// Parses a command line; prints help or the error and returns the exit code of [`usage::parse`].
 pub fn parse(args: Vec<OsString>) -> Result<Cli, ExitCode> {
-    usage::parse(nc::separate_args(args))
+    usage::parse(usage::netcat_argv::separate_args(args))
 }
 
 /// sockit with all its commands, examples and tables.

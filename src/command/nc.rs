@@ -26,11 +26,9 @@ use crate::report::event::{Endpoints, Event};
 use crate::report::netcat::NetcatWords;
 use crate::service::exec::Exec;
 use crate::usage;
-use crate::usage::netcat::{Datagrams, NetcatLine, NetcatMode, Program, translate};
+use crate::usage::netcat::{Datagrams, NetcatLine, NetcatMode, NetcatProgram, translate};
 use crate::usage::netcat_flags;
 
-/// The names under which sockit is nc.
-const NAMES: [&str; 3] = ["nc", "ncat", "netcat"];
 /// How long a program may run on after its connection is closed.
 const GRACE: Duration = Duration::from_secs(3);
 
@@ -76,24 +74,6 @@ fn is_signal(code: ExitCode) -> bool {
     matches!(code, ExitCode::Interrupted | ExitCode::Terminated)
 }
 
-/// Makes `sockit nc -- ARGUMENTS` of `nc ARGUMENTS` and of `sockit nc ARGUMENTS`, so that none of them
-/// is a flag of sockit.
-pub fn separate_args(mut args: Vec<OsString>) -> Vec<OsString> {
-    let program = args.first().map(std::path::Path::new).and_then(|path| path.file_name());
-    if program.is_some_and(|name| NAMES.iter().any(|nc| name == *nc)) {
-        args.splice(..1, ["sockit".into(), "nc".into()]);
-    }
-    let is_value = |at: usize| args[at - 1] == "--color" || args[at - 1] == "--events";
-    let is_word = |at: &usize| !args[*at].as_encoded_bytes().starts_with(b"-") && !is_value(*at);
-    let command = (1..args.len()).find(is_word).filter(|at| args[*at] == "nc");
-    if let Some(at) = command
-        && args.get(at + 1).is_none_or(|arg| arg != "-h" && arg != "--help")
-    {
-        args.insert(at + 1, "--".into());
-    }
-    args
-}
-
 fn run(line: NetcatLine, report: &Report) -> anyhow::Result<ExitCode> {
     let NetcatLine { words, mode, names } = line;
     report.use_netcat_words(names);
@@ -113,8 +93,12 @@ fn run(line: NetcatLine, report: &Report) -> anyhow::Result<ExitCode> {
 }
 
 /// Connects, and runs a program on the connection.
-fn run_program(command: Command, program: Program, report: &Report) -> anyhow::Result<ExitCode> {
-    let Program { exec, sh } = program;
+fn run_program(
+    command: Command,
+    program: NetcatProgram,
+    report: &Report,
+) -> anyhow::Result<ExitCode> {
+    let NetcatProgram { exec, sh } = program;
     let program = ExecFlags { exec, sh, allow_new_privileges: false }.program()?;
     let exec = Exec::new(program, GRACE);
     let context = Context::new(report, None)?;
@@ -153,10 +137,8 @@ fn scan(args: check::Args, timeout: Option<Duration>, report: &Report) -> anyhow
 fn log_result(result: &CheckResult<'_>, report: &Report) {
     let verdict = &result.verdict;
     let (address, cause) = (verdict.address.clone(), verdict.cause.clone().unwrap_or_default());
-    match (
-        verdict.status,
-        address.as_deref().and_then(|address| address.parse::<SocketAddr>().ok()),
-    ) {
+    let socket_address = address.as_deref().and_then(|address| address.parse::<SocketAddr>().ok());
+    match (verdict.status, socket_address) {
         (CheckStatus::Open | CheckStatus::NoAnswer, _) => {
             let (local, peer) = (String::new(), address.unwrap_or_default());
             let ends = Endpoints {

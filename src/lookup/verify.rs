@@ -26,7 +26,7 @@ use crate::resolver::{getaddrinfo, hosts_file};
 ///
 /// The reverse lookup itself may fail too, which is `Failed`.
 #[derive(Debug)]
-enum Verdict {
+enum AddressVerdict {
     Validated { name: String },
     Failed(Failure),
     Mismatch { name: String },
@@ -34,43 +34,47 @@ enum Verdict {
     NoNames,
 }
 
-impl Verdict {
+impl AddressVerdict {
     /// Derives the verdict from the forward lookups, whose failures it takes.
-    fn of(checks: &mut [ForwardCheck]) -> Verdict {
+    fn of(checks: &mut [ForwardCheck]) -> AddressVerdict {
         let confirmed = |one: &&ForwardCheck| one.check.outcome == CheckOutcome::Confirmed;
         if let Some(one) = checks.iter().find(confirmed) {
-            return Verdict::Validated { name: one.check.name.clone() };
+            return AddressVerdict::Validated { name: one.check.name.clone() };
         }
         if let Some(failure) = checks.iter_mut().find_map(|one| one.failure.take()) {
-            return Verdict::Failed(failure);
+            return AddressVerdict::Failed(failure);
         }
-        let Some(ForwardCheck { check, .. }) = checks.first() else { return Verdict::NoNames };
+        let Some(ForwardCheck { check, .. }) = checks.first() else {
+            return AddressVerdict::NoNames;
+        };
         let name = check.name.clone();
         if check.outcome == CheckOutcome::Elsewhere {
-            return Verdict::Mismatch { name };
+            return AddressVerdict::Mismatch { name };
         }
-        Verdict::Unresolved { name, cause: check.cause.clone().unwrap_or_default() }
+        AddressVerdict::Unresolved { name, cause: check.cause.clone().unwrap_or_default() }
     }
 
     fn status(&self) -> LookupStatus {
         match self {
-            Verdict::Validated { .. } => LookupStatus::Validated,
-            Verdict::Failed(failure) => failure_status(failure),
-            Verdict::Mismatch { .. } => LookupStatus::Mismatch,
-            Verdict::Unresolved { .. } => LookupStatus::ForwardFailed,
-            Verdict::NoNames => LookupStatus::None,
+            AddressVerdict::Validated { .. } => LookupStatus::Validated,
+            AddressVerdict::Failed(failure) => failure_status(failure),
+            AddressVerdict::Mismatch { .. } => LookupStatus::Mismatch,
+            AddressVerdict::Unresolved { .. } => LookupStatus::ForwardFailed,
+            AddressVerdict::NoNames => LookupStatus::None,
         }
     }
 
     fn code(&self, options: &LookupOptions) -> ExitCode {
         match self {
-            Verdict::Validated { .. } => ExitCode::Done,
-            Verdict::Failed(failure) => failure.code,
-            Verdict::Mismatch { .. } | Verdict::Unresolved { .. } => ExitCode::Negative,
-            Verdict::NoNames if options.verify.is_some_and(|verify| verify.strict) => {
+            AddressVerdict::Validated { .. } => ExitCode::Done,
+            AddressVerdict::Failed(failure) => failure.code,
+            AddressVerdict::Mismatch { .. } | AddressVerdict::Unresolved { .. } => {
                 ExitCode::Negative
             }
-            Verdict::NoNames => ExitCode::Done,
+            AddressVerdict::NoNames if options.verify.is_some_and(|verify| verify.strict) => {
+                ExitCode::Negative
+            }
+            AddressVerdict::NoNames => ExitCode::Done,
         }
     }
 
@@ -78,19 +82,19 @@ impl Verdict {
     fn text(&self, address: &str) -> Option<String> {
         let address = shown(address);
         Some(match self {
-            Verdict::Failed(_) => return None,
-            Verdict::Validated { name } => format!("Validated hostname: {}", shown(name)),
-            Verdict::Mismatch { name } => format!(
+            AddressVerdict::Failed(_) => return None,
+            AddressVerdict::Validated { name } => format!("Validated hostname: {}", shown(name)),
+            AddressVerdict::Mismatch { name } => format!(
                 "Got hostname {}, but on forward lookup, original IP {address} did not appear in \
                  IP address list.",
                 shown(name)
             ),
-            Verdict::Unresolved { name, cause } => format!(
+            AddressVerdict::Unresolved { name, cause } => format!(
                 "Got hostname {}, but it could not be forward-resolved: {}",
                 shown(name),
                 shown(cause)
             ),
-            Verdict::NoNames => {
+            AddressVerdict::NoNames => {
                 format!("No host names available for {address}; this may be normal.")
             }
         })
@@ -101,7 +105,7 @@ impl Verdict {
 struct AddressResult {
     /// The address, as it is printed.
     target: String,
-    verdict: Verdict,
+    verdict: AddressVerdict,
     checks: Vec<Check>,
 }
 
@@ -128,13 +132,13 @@ fn verify_address(query: &Query<'_>, target: &str, address: SocketAddr) -> Addre
         Ok(names) => check_all_names(query, target, address, &names),
         Err(no_answer) if no_answer.is_definitive() => check_all_names(query, target, address, &[]),
         Err(no_answer) => {
-            let verdict = Verdict::Failed(no_answer.failure);
+            let verdict = AddressVerdict::Failed(no_answer.failure);
             return AddressResult { target: target.to_string(), verdict, checks: Vec::new() };
         }
     };
-    let verdict = match Verdict::of(&mut checks) {
-        Verdict::Failed(failure) => {
-            Verdict::Failed(with_total_limit(query.options, target, failure))
+    let verdict = match AddressVerdict::of(&mut checks) {
+        AddressVerdict::Failed(failure) => {
+            AddressVerdict::Failed(with_total_limit(query.options, target, failure))
         }
         verdict => verdict,
     };
@@ -192,7 +196,8 @@ fn merge(options: &LookupOptions, results: Vec<AddressResult>) -> Answer {
             continue;
         }
         (answer.result.status, answer.result.code) = (verdict.status(), code);
-        answer.failure = if let Verdict::Failed(failure) = verdict { Some(failure) } else { None };
+        answer.failure =
+            if let AddressVerdict::Failed(failure) = verdict { Some(failure) } else { None };
         answer.result.cause = answer.failure.as_ref().map(Failure::cause);
     }
     answer.result.names = Some(checks.iter().map(|check: &Check| check.name.clone()).collect());
@@ -242,7 +247,7 @@ mod tests {
             (&[], LookupStatus::None, 0, 1, "may be normal"),
         ] {
             let mut checks: Vec<_> = outcomes.iter().map(|one| check("n", *one)).collect();
-            let verdict = Verdict::of(&mut checks);
+            let verdict = AddressVerdict::of(&mut checks);
             let codes = [false, true].map(|strict| verdict.code(&options(strict)).number());
             assert_eq!((verdict.status(), codes), (status, [code, strict_code]), "{outcomes:?}");
             let printed = verdict.text("192.0.2.1");
@@ -258,9 +263,9 @@ mod tests {
         let answer = merge(
             &options(false),
             vec![
-                result(Verdict::Validated { name: name() }),
-                result(Verdict::Failed(Failure::resolver("a", "SERVFAIL"))),
-                result(Verdict::Mismatch { name: name() }),
+                result(AddressVerdict::Validated { name: name() }),
+                result(AddressVerdict::Failed(Failure::resolver("a", "SERVFAIL"))),
+                result(AddressVerdict::Mismatch { name: name() }),
             ],
         );
         assert_eq!((answer.result.status, answer.result.code), (LookupStatus::Failing, 75));

@@ -11,6 +11,7 @@ mod hints;
 mod meaning;
 mod missing_features;
 pub mod netcat;
+pub mod netcat_argv;
 pub mod netcat_flags;
 mod other_tools;
 mod suggested_line;

@@ -47,7 +47,7 @@ pub enum NetcatMode {
     /// It is run.
     Run,
     /// A program runs on its connection: without a shell, or with one.
-    Program(Program),
+    Program(NetcatProgram),
     /// Its socket exchanges stdin and stdout as datagrams.
     Datagrams(Datagrams),
     /// Its targets are checked, each with this limit.
@@ -58,7 +58,7 @@ pub enum NetcatMode {
 
 /// A program, and who runs it.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Program {
+pub struct NetcatProgram {
     /// The command line without a shell.
     pub exec: Option<String>,
     /// The command line for a shell.
@@ -195,7 +195,7 @@ fn check_numeric(host: &str, port: &str) -> Result<(), Failure> {
 
 fn mode(args: &mut ForeignArgs) -> Result<NetcatMode, Failure> {
     let is_client = !args.has(Setting::Listen);
-    let program = Program {
+    let program = NetcatProgram {
         exec: args.get(Setting::Exec).map(str::to_string),
         sh: args.get(Setting::Shell).map(str::to_string),
     };

@@ -38,7 +38,7 @@ const LIMITS_OF_CONSTANTS: [(&str, &str, &str, &str); 49] = [
     ("| 256 KiB in a pipe", "src/transfer/splice.rs", "RELAY_PIPE_SIZE", "256 << 10"),
     ("256 KiB in its send", "src/relay/peer_socket.rs", "MAX_UNSENT", "256 << 10"),
     ("relay | 60 s |", "src/command/relay.rs", "UDP_IDLE_TIMEOUT", "Duration::from_secs(60)"),
-    ("its thread | 1024 |", "src/relay/flow.rs", "MAX_QUEUED", "1024"),
+    ("its thread | 1024 |", "src/relay/flow_queue.rs", "MAX_QUEUED", "1024"),
     ("| 4096 each way |", "src/relay/due_queue.rs", "MAX_WAITING", "4096"),
     ("| 10 s in all |", "src/net/tls/server.rs", "HANDSHAKE_TIMEOUT", "Duration::from_secs(10)"),
     ("| 2 s or 1 MiB |", "src/service/connection.rs", "DRAIN_TIMEOUT", "Duration::from_secs(2)"),
