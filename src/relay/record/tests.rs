@@ -43,7 +43,7 @@ fn parse(bytes: &[u8]) -> Packet {
                 NetSlice::Ipv6(ip) => {
                     header.calc_checksum_ipv6(&ip.header().to_header(), tcp.payload())
                 }
-                _ => unreachable!(),
+                _ => panic!("no IP packet"),
             };
             assert_eq!(header.checksum, checksum.unwrap());
             let flags = match (header.syn, header.fin, header.rst) {
