@@ -22,10 +22,7 @@ fn run(cli: Cli) -> ExitCode {
     sockit::logging::start(cli.output.verbose, format);
     let report = match cli.output.report() {
         Ok(report) => report,
-        Err(failure) => {
-            let plain = Report::plain();
-            return report_error(&plain, &failure.into());
-        }
+        Err(failure) => return report_error(&Report::plain(), &failure),
     };
     let panic_report = report.clone();
     std::panic::set_hook(Box::new(move |info| log_panic(&panic_report, info)));
@@ -37,18 +34,14 @@ fn run(cli: Cli) -> ExitCode {
     let command = std::panic::AssertUnwindSafe(|| cli.command.run(&report));
     let code = match std::panic::catch_unwind(command) {
         Ok(Ok(code)) => code,
-        Ok(Err(error)) => report_error(&report, &error),
+        Ok(Err(failure)) => report_error(&report, &failure),
         Err(_) => ExitCode::Negative,
     };
     report.finish(code)
 }
 
 /// Turns an error into its line and its exit code.
-fn report_error(report: &Report, error: &anyhow::Error) -> ExitCode {
-    let Some(failure) = error.chain().find_map(|cause| cause.downcast_ref::<Failure>()) else {
-        report.warn(None, format!("{error:#}"));
-        return ExitCode::Negative;
-    };
+fn report_error(report: &Report, failure: &Failure) -> ExitCode {
     // A run that a signal ended prints no error line, unless there is a hint: the exit code is enough.
     let is_signal = matches!(failure.code, ExitCode::Interrupted | ExitCode::Terminated);
     if !is_signal || failure.hint.is_some() {

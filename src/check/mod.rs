@@ -10,6 +10,7 @@ mod outcome;
 pub mod print;
 mod probe;
 mod run;
+mod scan;
 mod schedule;
 pub mod target;
 mod udp;
@@ -18,5 +19,6 @@ mod workers;
 
 pub use options::{AddressCoverage, CheckOptions, Goal, HostOptions, Quorum, Repeat, Until};
 pub use run::{CheckResult, OnResults, run};
+pub use scan::scan;
 pub use target::CheckTarget;
 pub use verdict::Verdict;

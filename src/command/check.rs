@@ -2,12 +2,12 @@
 
 use std::ffi::OsString;
 
-use super::confine;
+use super::{confine, network_policy};
 use crate::check;
 use crate::check::print::ResultPrinter;
 use crate::check::target;
 use crate::check::{AddressCoverage, CheckOptions, CheckTarget};
-use crate::error::ExitCode;
+use crate::error::{ExitCode, Failure};
 use crate::flags::check::CheckFlags;
 use crate::net::stdout::Stdout;
 use crate::process::exec::Replacement;
@@ -40,38 +40,32 @@ impl Args {
     ///
     /// Fails with 2 on malformed targets and on flags that do not apply to them, with 26 if the
     /// command does not exist, and as [`check::run`] does.
-    pub fn run(mut self, report: &Report) -> anyhow::Result<ExitCode> {
+    pub fn run(mut self, report: &Report) -> Result<ExitCode, Failure> {
         let targets = target::parse_all(&self.targets)?;
         let addresses =
             if report.is_verbose() { AddressCoverage::All } else { AddressCoverage::FirstOpen };
         let options = self.check.options(targets, addresses)?;
         let command = std::mem::take(&mut self.command);
         let command = (!command.is_empty()).then(|| Replacement::find(command)).transpose()?;
-        if let Some(why) = self.check.tls_options.warning() {
-            report.warn(None, why);
-        }
+        self.check.tls_options.warn_readable_key(report);
         if command.is_none() {
-            confine(&policy(&options), report);
+            confine(&sandbox_policy(&options), report);
         }
         let context = Context::new(report, None)?;
         let printer = ResultPrinter { context: &context, stdout: Stdout::standard() };
         let code = check::run(&context, options, &mut |results| printer.print(results))?;
         match command {
-            Some(command) if code == ExitCode::Done => Err(command.exec().into()),
+            Some(command) if code == ExitCode::Done => Err(command.exec()),
             _ => Ok(code),
         }
     }
 }
 
-fn policy(options: &CheckOptions) -> SandboxPolicy {
+fn sandbox_policy(options: &CheckOptions) -> SandboxPolicy {
+    let is_unix = |target: &CheckTarget| matches!(target, CheckTarget::Unix(_));
     SandboxPolicy {
-        reads: true,
-        connects: true,
         binds: options.source.is_some(),
-        sends_to_abstract: options
-            .targets
-            .iter()
-            .any(|target| matches!(target, CheckTarget::Unix(_))),
-        ..SandboxPolicy::default()
+        sends_to_abstract: options.targets.iter().any(is_unix),
+        ..network_policy()
     }
 }

@@ -3,7 +3,7 @@
 use clap::Command;
 use clap_complete::Shell;
 
-use crate::error::ExitCode;
+use crate::error::{ExitCode, Failure};
 use crate::net::stdout::Stdout;
 
 /// Arguments of `completions`.
@@ -16,7 +16,7 @@ pub struct Args {
 
 impl Args {
     /// Writes the completion script for `cli` to stdout; fails with code 23 when that fails.
-    pub fn run(self, cli: Command) -> anyhow::Result<ExitCode> {
+    pub fn run(self, cli: Command) -> Result<ExitCode, Failure> {
         Stdout::standard().write_document(&script(self.shell, cli))?;
         Ok(ExitCode::Done)
     }

@@ -1,6 +1,6 @@
 //! `http-get`: downloads URLs.
 
-use super::confine;
+use super::{confine, network_policy};
 use crate::error::{ExitCode, Failure};
 use crate::fetch;
 use crate::fetch::output::Destination;
@@ -25,21 +25,18 @@ pub struct Args {
 
 impl Args {
     /// Downloads each URL in turn; the first failure decides the exit code.
-    pub fn run(self, report: &Report) -> anyhow::Result<ExitCode> {
+    pub fn run(self, report: &Report) -> Result<ExitCode, Failure> {
         let urls = self.parse_urls()?;
         let destinations = self.flags.output.destinations(&urls)?;
-        let (policy, warning) = (self.sandbox_policy(&destinations), self.flags.tls.warning());
-        let timeout = self.flags.response.timeout.0;
+        let policy = self.sandbox_policy(&destinations);
+        let context = Context::new(report, self.flags.response.timeout.0)?;
+        self.flags.tls.warn_readable_key(report);
         let options = self.flags.options()?;
         if let Some(policy) = policy {
             confine(&policy, report);
         }
-        if let Some(text) = warning {
-            report.warn(None, text);
-        }
-        let context = Context::new(report, timeout)?;
         let downloads = urls.into_iter().zip(destinations).collect();
-        Ok(fetch::run(&context, &options, downloads, Stdout::standard())?)
+        fetch::run(&context, &options, downloads, Stdout::standard())
     }
 
     fn parse_urls(&self) -> Result<Vec<HttpUrl>, Failure> {
@@ -63,7 +60,6 @@ impl Args {
             }
         }
         let binds = self.flags.connect.source.is_some();
-        let policy = SandboxPolicy { reads: true, connects: true, binds, ..Default::default() };
-        Some(SandboxPolicy { writes, ..policy })
+        Some(SandboxPolicy { binds, writes, ..network_policy() })
     }
 }

@@ -18,13 +18,15 @@ pub mod unix_client;
 pub mod unix_server;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::{ArgAction, CommandFactory, Parser, Subcommand};
 
-use crate::error::ExitCode;
+use crate::error::{ExitCode, Failure};
 use crate::flags::output::LogFlags;
-use crate::process::sandbox;
-use crate::process::sandbox::SandboxPolicy;
+use crate::net::unix::UnixAddress;
+use crate::process::output_file;
+use crate::process::sandbox::{self, SandboxPolicy};
 use crate::report::Report;
 use crate::report::event::Level;
 use crate::usage;
@@ -95,6 +97,19 @@ pub enum Command {
     Man(Box<man::Args>),
 }
 
+/// The sandbox of a run that connects: name services and trusted roots are read at any time.
+fn network_policy() -> SandboxPolicy {
+    SandboxPolicy { reads: true, connects: true, ..SandboxPolicy::default() }
+}
+
+/// The directory from which the file of a socket is removed in the end.
+fn socket_directory(address: &UnixAddress) -> Option<PathBuf> {
+    match address {
+        UnixAddress::Path(path) => Some(output_file::directory_of(path).to_path_buf()),
+        UnixAddress::Abstract(_) => None,
+    }
+}
+
 /// Enters the sandbox and logs it under `-vv`.
 fn confine(needs: &SandboxPolicy, report: &Report) {
     // Names of addresses that are logged come from files and name servers.
@@ -139,7 +154,7 @@ impl Command {
     }
 
     /// Runs the command and returns its exit code.
-    pub fn run(self, report: &Report) -> anyhow::Result<ExitCode> {
+    pub fn run(self, report: &Report) -> Result<ExitCode, Failure> {
         match self {
             Command::TcpClient(args) => args.run(report),
             Command::TcpServer(args) => args.run(report),

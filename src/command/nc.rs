@@ -1,32 +1,30 @@
 //! `nc`: runs a netcat command line, translated into that of another command.
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Parser;
 use socket2::Type;
 
-use super::{Cli, Command, check, decorated_command};
+use super::{Cli, Command, decorated_command};
 use crate::check::target::parse_all;
-use crate::check::{AddressCoverage, CheckOptions, CheckResult};
+use crate::check::{AddressCoverage, CheckOptions, scan};
 use crate::client;
+use crate::datagram;
 use crate::datagram::bind::{local_address, udp_socket};
 use crate::datagram::client::targets::Targets;
 use crate::error::{ExitCode, Failure, Phase};
 use crate::flags::exec::ExecFlags;
-use crate::net::connect_event::ConnectEvent;
 use crate::net::retry::Retry;
 use crate::net::stdio::StdStreams;
 use crate::net::unix::{self, UnixAddress};
 use crate::report::Report;
-use crate::report::check::CheckStatus;
 use crate::report::context::Context;
-use crate::report::event::{Endpoints, Event};
+use crate::report::event::Event;
 use crate::report::netcat::NetcatWords;
 use crate::service::exec::Exec;
 use crate::usage;
-use crate::usage::netcat::{Datagrams, NetcatLine, NetcatMode, NetcatProgram, translate};
+use crate::usage::netcat::{Datagrams, NetcatLine, NetcatMode, translate};
 use crate::usage::netcat_flags;
 
 /// How long a program may run on after its connection is closed.
@@ -45,28 +43,23 @@ pub struct Args {
 
 impl Args {
     /// Runs the command that does the same. Returns 0 or 1, and 130 or 143 after a signal.
-    pub fn run(self, report: &Report) -> anyhow::Result<ExitCode> {
+    pub fn run(self, report: &Report) -> Result<ExitCode, Failure> {
         let outcome = self.translate(report).and_then(|line| run(line, report));
-        let code = outcome.unwrap_or_else(|error| {
-            let Some(failure) = error.chain().find_map(|cause| cause.downcast_ref::<Failure>())
-            else {
-                report.warn(None, format!("{error:#}"));
-                return ExitCode::Negative;
-            };
+        let code = outcome.unwrap_or_else(|failure| {
             if !is_signal(failure.code) {
-                report.failure(None, failure);
+                report.failure(None, &failure);
             }
             failure.code
         });
         Ok(if code == ExitCode::Done || is_signal(code) { code } else { ExitCode::Negative })
     }
 
-    fn translate(self, report: &Report) -> anyhow::Result<NetcatLine> {
+    fn translate(self, report: &Report) -> Result<NetcatLine, Failure> {
         report.use_netcat_words(NetcatWords::default());
         let words: Result<Vec<String>, _> =
             self.args.into_iter().map(OsString::into_string).collect();
         let not_text = |word: OsString| Failure::usage(Phase::Socket, word.display(), "not UTF-8");
-        Ok(translate(&words.map_err(not_text)?)?)
+        translate(&words.map_err(not_text)?)
     }
 }
 
@@ -74,20 +67,23 @@ fn is_signal(code: ExitCode) -> bool {
     matches!(code, ExitCode::Interrupted | ExitCode::Terminated)
 }
 
-fn run(line: NetcatLine, report: &Report) -> anyhow::Result<ExitCode> {
+fn run(line: NetcatLine, report: &Report) -> Result<ExitCode, Failure> {
     let NetcatLine { words, mode, names } = line;
     report.use_netcat_words(names);
-    if mode == NetcatMode::Help {
+    if let NetcatMode::Help = mode {
         let help = decorated_command().try_get_matches_from(["sockit", "nc", "--help"]);
-        help.err().map(|help| help.print()).transpose()?;
-        return Ok(ExitCode::Done);
+        return Ok(usage::print_stdout(|| help.err().map_or(Ok(()), |help| help.print())));
     }
     let cli = Cli::try_parse_from(&words);
     let cli = cli.map_err(|e| Failure::usage(Phase::Socket, "", usage::cause(&e.to_string())))?;
     match (cli.command, mode) {
-        (command, NetcatMode::Program(program)) => run_program(command, program, report),
+        (command, NetcatMode::Program(program)) => run_program(command, &program, report),
         (command, NetcatMode::Datagrams(options)) => exchange(command, options, report),
-        (Command::Check(args), NetcatMode::Scan(timeout)) => scan(*args, timeout, report),
+        (Command::Check(args), NetcatMode::Scan(timeout)) => {
+            let targets = parse_all(&args.targets)?;
+            let options = args.check.options(targets, AddressCoverage::FirstOpen)?;
+            scan(&Context::new(report, None)?, CheckOptions { timeout, ..options })
+        }
         (command, _) => command.run(report),
     }
 }
@@ -95,83 +91,36 @@ fn run(line: NetcatLine, report: &Report) -> anyhow::Result<ExitCode> {
 /// Connects, and runs a program on the connection.
 fn run_program(
     command: Command,
-    program: NetcatProgram,
+    program: &ExecFlags,
     report: &Report,
-) -> anyhow::Result<ExitCode> {
-    let NetcatProgram { exec, sh } = program;
-    let program = ExecFlags { exec, sh, allow_new_privileges: false }.program()?;
-    let exec = Exec::new(program, GRACE);
+) -> Result<ExitCode, Failure> {
+    let exec = Exec::new(program.program()?, GRACE);
     let context = Context::new(report, None)?;
     let log = |event| report.on_connect_event(event);
-    Ok(match command {
+    match command {
         Command::TcpClient(args) => {
             let dialer = args.dialer(report)?;
-            client::serve(&context, exec, || dialer.connect(&context.shutdown, &log))?
+            client::serve(&context, exec, || dialer.connect(&context.shutdown, &log))
         }
         Command::UnixClient(args) => {
             let (path, limit) = (UnixAddress::parse(&args.path), args.connect_timeout.0);
-            client::serve(&context, exec, || unix::dial(&path, limit, &context.shutdown, &log))?
+            client::serve(&context, exec, || unix::dial(&path, limit, &context.shutdown, &log))
         }
-        other => other.run(report)?,
-    })
-}
-
-/// Checks ports; the exit code is 0 if one of them is open, as far as that can be known over UDP.
-fn scan(args: check::Args, timeout: Option<Duration>, report: &Report) -> anyhow::Result<ExitCode> {
-    let context = Context::new(report, None)?;
-    let targets = parse_all(&args.targets)?;
-    let options = args.check.options(targets, AddressCoverage::FirstOpen)?;
-    let mut code = ExitCode::Negative;
-    crate::check::run(&context, CheckOptions { timeout, ..options }, &mut |results| {
-        for result in results {
-            if matches!(result.verdict.status, CheckStatus::Open | CheckStatus::NoAnswer) {
-                code = ExitCode::Done;
-            }
-            log_result(result, report);
-        }
-        Ok(())
-    })?;
-    Ok(code)
-}
-
-fn log_result(result: &CheckResult<'_>, report: &Report) {
-    let verdict = &result.verdict;
-    let (address, cause) = (verdict.address.clone(), verdict.cause.clone().unwrap_or_default());
-    let socket_address = address.as_deref().and_then(|address| address.parse::<SocketAddr>().ok());
-    match (verdict.status, socket_address) {
-        (CheckStatus::Open | CheckStatus::NoAnswer, _) => {
-            let (local, peer) = (String::new(), address.unwrap_or_default());
-            let ends = Endpoints {
-                conn: 1,
-                local,
-                peer,
-                credentials: None,
-                peer_name: None,
-                resources: None,
-            };
-            report.emit(&Event::Connected(ends));
-        }
-        // An ICMP error, of which nc.openbsd prints nothing.
-        (CheckStatus::Closed, _) => {}
-        (_, Some(address)) => report.on_connect_event(ConnectEvent::Failed(address.into(), cause)),
-        (_, None) => {
-            let host = result.target.host().map(ToString::to_string).unwrap_or_default();
-            report.failure(None, &Failure::new(verdict.phase, host, cause));
-        }
+        other => other.run(report),
     }
 }
 
 /// Exchanges stdin and stdout as datagrams.
-fn exchange(command: Command, options: Datagrams, report: &Report) -> anyhow::Result<ExitCode> {
+fn exchange(command: Command, options: Datagrams, report: &Report) -> Result<ExitCode, Failure> {
     let (std, context) = (StdStreams::of_process(), Context::new(report, None)?);
     let log = |event| report.on_connect_event(event);
     let bound = |local: String| report.emit(&Event::Listening { local, awaited: "datagrams" });
     let job = options.job(std.stdin, report)?;
-    let send = |targets| crate::datagram::client::run(targets, job, &context, std.stdout);
-    Ok(match command {
+    let send = |targets| datagram::client::run(targets, job, &context, std.stdout);
+    match command {
         Command::UdpClient(args) => {
             let endpoint = args.target.endpoint()?;
-            send(Targets::udp(&endpoint, args.socket.options(), &context, &log)?)?
+            send(Targets::udp(&endpoint, args.socket.options(), &context, &log)?)
         }
         Command::UnixClient(args) => {
             let path = UnixAddress::parse(&args.path);
@@ -180,20 +129,21 @@ fn exchange(command: Command, options: Datagrams, report: &Report) -> anyhow::Re
             let own = UnixAddress::parse(local.as_ref());
             bound(local);
             let targets = Targets::unix(&path, Retry::default(), &context, &log);
-            send(targets.from_unix(Some(&own)))?
+            send(targets.from_unix(Some(&own)))
         }
         Command::UdpServer(args) => {
             let socket = udp_socket("nc", args.listen.bind(&context.shutdown, &log), None)?;
             bound(local_address(&socket)?.to_string());
-            send(Targets::first_sender(socket, &context, &log))?
+            send(Targets::first_sender(socket, &context, &log))
         }
         Command::UnixServer(args) => {
             let path = UnixAddress::parse(&args.path);
-            let unix::BoundSocket { socket, socket_file: _file } =
-                unix::bind(&path, Type::DGRAM, args.mode, &log)?;
+            let bound_socket = unix::bind(&path, Type::DGRAM, args.mode, &log)?;
             bound(path.to_string());
-            send(Targets::first_sender(socket, &context, &log))?
+            let outcome = send(Targets::first_sender(bound_socket.socket, &context, &log));
+            drop(bound_socket.socket_file);
+            outcome
         }
-        other => other.run(report)?,
-    })
+        other => other.run(report),
+    }
 }

@@ -5,16 +5,16 @@ use std::time::Duration;
 use crate::datagram::bind::{local_address, udp_socket};
 use crate::error::{ExitCode, Failure, Phase};
 use crate::flags::connect::ConnectFlags;
-use crate::flags::listen::print_port;
-use crate::flags::relay_address::{ListenAddress, TargetAddress, bind};
+use crate::flags::listen::PrintPortFlag;
+use crate::flags::relay_address::{RelayAddress, bind};
 use crate::flags::relay_faults::{RecordFlags, RelayFaultFlags};
 use crate::flags::relay_tls::RelayTlsFlags;
 use crate::flags::run_as::RunAsFlags;
 use crate::flags::server_hex::ServerHexFlag;
 use crate::flags::server_limits::ServerLimitFlags;
 use crate::net::dial::Dialer;
+use crate::net::stdout::Stdout;
 use crate::net::unix::UnixAddress;
-use crate::process::output_file;
 use crate::process::sandbox::SandboxPolicy;
 use crate::relay;
 use crate::relay::datagram::DatagramRelayOptions;
@@ -47,9 +47,9 @@ pub struct Args {
     /// Print statistics of each connection
     #[arg(long)]
     pub stats: bool,
-    /// Print the port on stdout, as the first line
-    #[arg(long)]
-    pub print_port: bool,
+    /// Port on stdout
+    #[command(flatten)]
+    pub print_port: PrintPortFlag,
     /// Hex dump
     #[command(flatten)]
     pub hex: ServerHexFlag,
@@ -77,52 +77,50 @@ impl Args {
     /// Relays until the limits or a signal end the run.
     ///
     /// Fails with 2 when LISTEN and TARGET are the same address, and as [`server::run`] does.
-    pub fn run(self, report: &Report) -> anyhow::Result<ExitCode> {
+    pub fn run(self, report: &Report) -> Result<ExitCode, Failure> {
         let context = Context::new(report, self.limits.timeout.0)?;
         let (listen, target) = self.addresses()?;
         let limits = self.limits.limits(&context.shutdown)?;
         if self.udp {
+            let idle_timeout =
+                self.limits.idle_timeout.map_or(Some(UDP_IDLE_TIMEOUT), |limit| limit.0);
+            let limits = ServerLimits { idle_timeout, ..limits };
             return self.relay_datagrams(&context, (listen, target), limits);
         }
         let tls = self.tls.serving(&listen)?;
-        if let Some(why) = self.tls.server().warning() {
-            report.warn(None, why);
-        }
+        self.tls.server().warn_readable_key(report);
         let options = self.options(&target, report)?;
         let listener = listen.listener(&self.connect, self.limits.backlog, &context)?;
         // Before the change of user and the sandbox, which may not open them.
         let options = RelayOptions { recorder: self.record.recorder(report)?, ..options };
         let hex = self.hex.open(report)?;
         self.run_as.switch_user()?;
-        if self.print_port {
-            print_port(&listener.local)?;
-        }
+        self.print_port.print(&listener.local, Stdout::standard())?;
         if let Some(tls) = &tls {
             tls.log_certificate(report);
         }
-        let binds = self.connect.source.is_some();
-        super::confine(&SandboxPolicy { binds, ..policy(&listen, &target) }, report);
+        super::confine(&self.policy(&listen, &target), report);
         let (layer, layer_stack) = tls.map_or((None, 0), |tls| (Some(tls.layer), tls.stack));
         let service = Box::new(RelayService::new(&context, options));
         let options = ServerOptions { listener, limits, service, layer, layer_stack, hex };
-        Ok(server::run(&context, options)?)
+        server::run(&context, options)
     }
 
     /// Fails with exit code 2 on malformed addresses, and when both are the same.
-    fn addresses(&self) -> Result<(ListenAddress, TargetAddress), Failure> {
-        let listen = ListenAddress::parse(&self.listen)?;
-        let target = TargetAddress::parse(&self.target)?;
+    fn addresses(&self) -> Result<(RelayAddress, RelayAddress), Failure> {
+        let listen = RelayAddress::parse_listen(&self.listen)?;
+        let target = RelayAddress::parse_target(&self.target)?;
         if listen.is_same_as(&target) {
             let why = "the target is the address that the relay listens on";
             return Err(Failure::usage(Phase::Connect, &self.target, why));
         }
-        if matches!(listen, ListenAddress::Unix(_)) {
-            self.limits.reject_ip_rules()?;
+        if matches!(listen, RelayAddress::Unix(_)) {
+            self.limits.reject_ip_rules("the permissions of the directory limit access")?;
         }
         Ok((listen, target))
     }
 
-    fn options(&self, target: &TargetAddress, report: &Report) -> Result<RelayOptions, Failure> {
+    fn options(&self, target: &RelayAddress, report: &Report) -> Result<RelayOptions, Failure> {
         let scheme = if self.tls.tls { "https" } else { "tcp" };
         let dialer = target.dialer(&self.connect, scheme)?;
         Ok(RelayOptions {
@@ -138,12 +136,12 @@ impl Args {
     fn relay_datagrams(
         &self,
         context: &Context,
-        addresses: (ListenAddress, TargetAddress),
+        addresses: (RelayAddress, RelayAddress),
         limits: ServerLimits,
-    ) -> anyhow::Result<ExitCode> {
-        let (ListenAddress::Inet(listen), TargetAddress::Inet(target)) = addresses else {
+    ) -> Result<ExitCode, Failure> {
+        let (RelayAddress::Inet(listen), RelayAddress::Inet(target)) = addresses else {
             let why = "--udp needs HOST:PORT on both sides";
-            return Err(Failure::usage(Phase::Connect, "--udp", why).into());
+            return Err(Failure::usage(Phase::Connect, "--udp", why));
         };
         let log = |event| context.report.on_connect_event(event);
         let bind = bind(&listen, &self.connect, &context.shutdown, &log);
@@ -151,28 +149,21 @@ impl Args {
         let socket = udp_socket("relay", bind, None)?;
         let recorder = self.record.recorder(&context.report)?;
         self.run_as.switch_user()?;
-        if self.print_port {
-            print_port(&local_address(&socket)?)?;
-        }
-        let idle = self.limits.idle_timeout.map_or(Some(UDP_IDLE_TIMEOUT), |limit| limit.0);
-        let limits = ServerLimits { idle_timeout: idle, ..limits };
-        let policy = SandboxPolicy { reads: true, connects: true, ..SandboxPolicy::default() };
-        super::confine(&policy, &context.report);
+        self.print_port.print(&local_address(&socket)?, Stdout::standard())?;
+        super::confine(&super::network_policy(), &context.report);
         let dialer = self.connect.dial(target);
         let options = DatagramRelayOptions { socket, dialer, faults, recorder, limits };
-        Ok(relay::datagram::run(context, options)?)
+        relay::datagram::run(context, options)
     }
-}
 
-/// What the relay needs after set-up: name services and trusted roots are read at any time.
-fn policy(listen: &ListenAddress, target: &TargetAddress) -> SandboxPolicy {
-    let removes = match listen {
-        ListenAddress::Unix(UnixAddress::Path(path)) => {
-            Some(output_file::directory_of(path).to_path_buf())
-        }
-        _ => None,
-    };
-    let sends_to_abstract = matches!(target, TargetAddress::Unix(UnixAddress::Abstract(_)));
-    let default = SandboxPolicy::default();
-    SandboxPolicy { reads: true, connects: true, removes, sends_to_abstract, ..default }
+    /// What the relay needs after set-up: name services and trusted roots are read at any time.
+    fn policy(&self, listen: &RelayAddress, target: &RelayAddress) -> SandboxPolicy {
+        let removes = match listen {
+            RelayAddress::Unix(address) => super::socket_directory(address),
+            RelayAddress::Inet(_) => None,
+        };
+        let binds = self.connect.source.is_some();
+        let sends_to_abstract = matches!(target, RelayAddress::Unix(UnixAddress::Abstract(_)));
+        SandboxPolicy { removes, binds, sends_to_abstract, ..super::network_policy() }
+    }
 }

@@ -39,14 +39,14 @@ impl Args {
     /// Connects and runs the session.
     ///
     /// Fails with 2 on flags without `--tls` that need it, and as [`client::run`] does.
-    pub fn run(self, report: &Report) -> anyhow::Result<ExitCode> {
+    pub fn run(self, report: &Report) -> Result<ExitCode, Failure> {
         let dialer = self.dialer(report)?;
         let context = Context::new(report, self.session.run_timeout())?;
         let options = SessionOptions::from(&self.session);
         let log = |event| report.on_connect_event(event);
-        Ok(client::run(&context, &options, StdStreams::of_process(), || {
+        client::run(&context, &options, StdStreams::of_process(), || {
             dialer.connect(&context.shutdown, &log)
-        })?)
+        })
     }
 
     /// The dialer of the server.
@@ -55,11 +55,9 @@ impl Args {
     pub fn dialer(&self, report: &Report) -> Result<Dialer, Failure> {
         let endpoint = self.target.endpoint()?;
         let scheme = if self.tls { "https" } else { "tcp" };
-        let route = self.connect.route(scheme, &endpoint)?;
+        let route = self.connect.route.route(scheme, &endpoint.host)?;
         let layer = self.layer(&endpoint)?;
-        if let Some(why) = self.tls_options.warning() {
-            report.warn(None, why);
-        }
+        self.tls_options.warn_readable_key(report);
         Ok(Dialer { route, layer, ..self.connect.dial(endpoint) })
     }
 

@@ -1,6 +1,6 @@
 //! `tcp-server`: listens on TCP and runs a service for each connection.
 
-use crate::error::ExitCode;
+use crate::error::{ExitCode, Failure};
 use crate::flags::listen::ListenFlags;
 use crate::flags::run_as::RunAsFlags;
 use crate::flags::server_hex::ServerHexFlag;
@@ -42,20 +42,18 @@ pub struct Args {
 
 impl Args {
     /// Serves until the limits or a signal end the run.
-    pub fn run(self, report: &Report) -> anyhow::Result<ExitCode> {
+    pub fn run(self, report: &Report) -> Result<ExitCode, Failure> {
         let context = Context::new(report, self.limits.timeout.0)?;
         let mut limits = self.limits.limits(&context.shutdown)?;
         let tls = self.tls.serving(&self.listen.host)?;
-        if let Some(why) = self.tls.warning() {
-            report.warn(None, why);
-        }
-        let hex = self.hex.open(report)?;
-        let service = self.service.service(&mut limits, StdStreams::of_process(), report)?;
+        self.tls.warn_readable_key(report);
+        let (hex, std) = (self.hex.open(report)?, StdStreams::of_process());
+        let service = self.service.service(&mut limits, std, report)?;
         let log = |event| report.on_connect_event(event);
         let bind = self.listen.bind(&context.shutdown, &log);
         let listener = self.listen.listener(&self.tcp, self.limits.backlog, bind)?;
         self.run_as.switch_user()?;
-        self.listen.print_port(&listener.local)?;
+        self.listen.print_port.print(&listener.local, std.stdout)?;
         if let Some(tls) = &tls {
             tls.log_certificate(report);
         }
@@ -64,6 +62,6 @@ impl Args {
         }
         let (layer, layer_stack) = tls.map_or((None, 0), |tls| (Some(tls.layer), tls.stack));
         let options = ServerOptions { listener, limits, service, layer, layer_stack, hex };
-        Ok(server::run(&context, options)?)
+        server::run(&context, options)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use crate::error::ExitCode;
+use crate::error::{ExitCode, Failure};
 use crate::net::stdout::Stdout;
 use crate::report::Report;
 use crate::report::context::Context;
@@ -23,11 +23,11 @@ pub struct Args {
 
 impl Args {
     /// Runs the chapters; the exit code is 1 if a step had another result than expected.
-    pub fn run(self, report: &Report) -> anyhow::Result<ExitCode> {
+    pub fn run(self, report: &Report) -> Result<ExitCode, Failure> {
         if self.list {
             Stdout::standard().write_document(tour::titles().as_bytes())?;
             return Ok(ExitCode::Done);
         }
-        Ok(tour::run(&Context::new(report, None)?, self.chapter.map(usize::from))?)
+        tour::run(&Context::new(report, None)?, self.chapter.map(usize::from))
     }
 }

@@ -3,7 +3,7 @@
 use crate::datagram::client;
 use crate::datagram::client::ping::ping;
 use crate::datagram::client::targets::Targets;
-use crate::error::ExitCode;
+use crate::error::{ExitCode, Failure};
 use crate::flags::connect::TargetArgs;
 use crate::flags::datagram_client::{DatagramClientFlags, DatagramSocketFlags};
 use crate::net::stdout::Stdout;
@@ -26,15 +26,15 @@ pub struct Args {
 
 impl Args {
     /// Sends the datagrams and waits for replies.
-    pub fn run(self, report: &Report) -> anyhow::Result<ExitCode> {
+    pub fn run(self, report: &Report) -> Result<ExitCode, Failure> {
         let endpoint = self.target.endpoint()?;
         let context = Context::new(report, self.datagrams.timeout.0)?;
         let log = |event| report.on_connect_event(event);
         let targets = || Targets::udp(&endpoint, self.socket.options(), &context, &log);
         if let Some(options) = self.datagrams.ping_options()? {
-            return Ok(ping(targets()?, options, &context, Stdout::standard())?);
+            return ping(targets()?, options, &context, Stdout::standard());
         }
         let job = self.datagrams.send_job(report, rustix::stdio::stdin())?;
-        Ok(client::run(targets()?, job, &context, Stdout::standard())?)
+        client::run(targets()?, job, &context, Stdout::standard())
     }
 }

@@ -6,7 +6,7 @@ use crate::datagram::bind;
 use crate::datagram::server;
 use crate::datagram::server::handler::Handler;
 use crate::datagram::server::options::DatagramServerOptions;
-use crate::error::ExitCode;
+use crate::error::{ExitCode, Failure};
 use crate::flags::datagram_limits::DatagramLimitFlags;
 use crate::flags::listen::ListenFlags;
 use crate::flags::run_as::RunAsFlags;
@@ -35,7 +35,7 @@ pub struct Args {
 
 impl Args {
     /// Serves until shutdown or a limit.
-    pub fn run(self, report: &Report) -> anyhow::Result<ExitCode> {
+    pub fn run(self, report: &Report) -> Result<ExitCode, Failure> {
         let context = Context::new(report, self.limits.timeout.0)?;
         let hex = self.hex.open(report)?;
         let options = self.limits.server_options(&self.listen, Handler::Echo, Duration::ZERO);
@@ -43,9 +43,10 @@ impl Args {
         let bind = self.listen.bind(&context.shutdown, &log);
         let socket = bind::udp_socket("udp-echo", bind, None)?;
         self.run_as.switch_user()?;
-        self.listen.print_port(&bind::local_address(&socket)?)?;
+        let stdout = Stdout::standard();
+        self.listen.print_port.print(&bind::local_address(&socket)?, stdout)?;
         super::confine(&SandboxPolicy::default(), report);
         let options = DatagramServerOptions { hex, ..options };
-        Ok(server::serve(socket, options, &context, Stdout::standard())?)
+        server::serve(socket, options, &context, stdout)
     }
 }

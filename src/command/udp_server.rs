@@ -3,7 +3,7 @@
 use crate::datagram::bind;
 use crate::datagram::server;
 use crate::datagram::server::options::DatagramServerOptions;
-use crate::error::ExitCode;
+use crate::error::{ExitCode, Failure};
 use crate::flags::datagram_limits::DatagramLimitFlags;
 use crate::flags::datagram_service::DatagramServiceFlags;
 use crate::flags::listen::ListenFlags;
@@ -38,7 +38,7 @@ pub struct Args {
 
 impl Args {
     /// Serves until shutdown or a limit.
-    pub fn run(self, report: &Report) -> anyhow::Result<ExitCode> {
+    pub fn run(self, report: &Report) -> Result<ExitCode, Failure> {
         let context = Context::new(report, self.limits.timeout.0)?;
         let (handler, delay) = (self.service.handler()?, self.service.delay());
         let hex = self.service.print.dump(report)?;
@@ -47,11 +47,12 @@ impl Args {
         let bind = self.listen.bind(&context.shutdown, &log);
         let socket = bind::udp_socket("udp-server", bind, self.join.as_deref())?;
         self.run_as.switch_user()?;
-        self.listen.print_port(&bind::local_address(&socket)?)?;
+        let stdout = Stdout::standard();
+        self.listen.print_port.print(&bind::local_address(&socket)?, stdout)?;
         if !self.service.starts_programs() {
             super::confine(&SandboxPolicy::default(), report);
         }
         let options = DatagramServerOptions { hex, ..options };
-        Ok(server::serve(socket, options, &context, Stdout::standard())?)
+        server::serve(socket, options, &context, stdout)
     }
 }

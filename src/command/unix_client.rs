@@ -53,8 +53,8 @@ pub struct Args {
 impl Args {
     /// Connects and runs the session, or sends the datagrams.
     ///
-    /// Fails as [`client::run`] and [`listen::talk`] do.
-    pub fn run(self, report: &Report) -> anyhow::Result<ExitCode> {
+    /// Fails as [`client::run`] and [`datagram::client::run`] do.
+    pub fn run(self, report: &Report) -> Result<ExitCode, Failure> {
         let address = UnixAddress::parse(&self.path);
         if self.datagram {
             return self.send_datagrams(&address, report);
@@ -67,15 +67,15 @@ impl Args {
                 dial(&address, self.connect_timeout.0, &context.shutdown, &log)
             })
         };
-        Ok(client::run(&context, &options, StdStreams::of_process(), connect)?)
+        client::run(&context, &options, StdStreams::of_process(), connect)
     }
 
-    fn send_datagrams(&self, address: &UnixAddress, report: &Report) -> anyhow::Result<ExitCode> {
+    fn send_datagrams(&self, address: &UnixAddress, report: &Report) -> Result<ExitCode, Failure> {
         let context = Context::new(report, self.session.timeout.and_then(|limit| limit.0))?;
         let job = self.send_job(report)?;
         let log = |event| report.on_connect_event(event);
         let targets = Targets::unix(address, self.retry.retry(), &context, &log);
-        Ok(datagram::client::run(targets, job, &context, Stdout::standard())?)
+        datagram::client::run(targets, job, &context, Stdout::standard())
     }
 
     fn send_job(&self, report: &Report) -> Result<SendJob, Failure> {

@@ -57,12 +57,12 @@ pub struct Args {
 
 impl Args {
     /// Serves until the limits or a signal end the run.
-    pub fn run(self, report: &Report) -> anyhow::Result<ExitCode> {
+    pub fn run(self, report: &Report) -> Result<ExitCode, Failure> {
         let context = Context::new(report, self.limits.timeout.0)?;
         if self.datagram {
             return self.serve_datagrams(&context);
         }
-        self.limits.reject_ip_rules()?;
+        self.limits.reject_ip_rules("--mode and the permissions of the directory limit access")?;
         let mut limits = self.limits.limits(&context.shutdown)?;
         let hex = self.hex.open(report)?;
         let service = self.service.service(&mut limits, StdStreams::of_process(), report)?;
@@ -74,23 +74,16 @@ impl Args {
         let options = ServerOptions { listener, limits, service, layer, layer_stack, hex };
         let outcome = server::run(&context, options);
         warn_if_socket_left(cleanup, report);
-        Ok(outcome?)
+        outcome
     }
 
     /// Enters the sandbox of the service, extended by the removal of the socket file.
     fn confine(&self, report: &Report) {
         let Some(policy) = self.service.sandbox_policy() else { return };
-        let removes = match UnixAddress::parse(&self.path) {
-            UnixAddress::Path(path) => {
-                Some(crate::process::output_file::directory_of(&path).to_path_buf())
-            }
-            UnixAddress::Abstract(_) => None,
-        };
+        let removes = super::socket_directory(&UnixAddress::parse(&self.path));
         // Replies go to the sender, whose name may be abstract.
-        super::confine(
-            &SandboxPolicy { removes, sends_to_abstract: self.datagram, ..policy },
-            report,
-        );
+        let policy = SandboxPolicy { removes, sends_to_abstract: self.datagram, ..policy };
+        super::confine(&policy, report);
     }
 
     /// The socket that a service manager has passed, or one at the path.
@@ -102,7 +95,7 @@ impl Args {
         }
     }
 
-    fn serve_datagrams(&self, context: &Context) -> anyhow::Result<ExitCode> {
+    fn serve_datagrams(&self, context: &Context) -> Result<ExitCode, Failure> {
         let limits = self.limits.limits(&context.shutdown)?;
         let handler = self.service.datagram_handler()?;
         let hex = self.hex.open(&context.report)?;
@@ -124,7 +117,7 @@ impl Args {
         let outcome = datagram::server::serve(socket, options, context, Stdout::standard());
         drop(socket_file);
         warn_if_socket_left(trace, &context.report);
-        Ok(outcome?)
+        outcome
     }
 
     /// As [`Args::listener`], for datagrams.

@@ -146,11 +146,6 @@ impl ConnectFlags {
             layer: None,
         }
     }
-
-    /// The route to `endpoint`, as [`RouteFlags::route`].
-    pub fn route(&self, scheme: &str, endpoint: &Endpoint) -> Result<Route, Failure> {
-        self.route.route(scheme, &endpoint.host)
-    }
 }
 
 /// Parses `ADDR`, `ADDR:PORT`, `V6` or `[V6]:PORT`; with port 0 the kernel chooses one.

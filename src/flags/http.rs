@@ -279,7 +279,7 @@ impl Connector for HttpConnector {
     fn route(&self, scheme: &str, endpoint: &Endpoint) -> Result<Route, Failure> {
         match &self.unix {
             Some(name) => Ok(Route::Unix(name.clone())),
-            None => self.connect.route(scheme, endpoint),
+            None => self.connect.route.route(scheme, &endpoint.host),
         }
     }
 

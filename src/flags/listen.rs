@@ -25,20 +25,31 @@ pub struct ListenFlags {
     /// Address family
     #[command(flatten)]
     pub families: FamilyFlags,
-    /// Print the port on stdout, as the first line
-    #[arg(long)]
-    pub print_port: bool,
+    /// Port on stdout
+    #[command(flatten)]
+    pub print_port: PrintPortFlag,
     /// Socket options
     #[command(flatten)]
     pub socket: SocketFlags,
 }
 
-/// Prints the port of `local` on stdout.
-///
-/// Fails at [`Phase::Stdout`](crate::error::Phase::Stdout).
-pub fn print_port(local: &Address) -> Result<(), Failure> {
-    let port = local.inet().map_or(0, |address| address.port());
-    Stdout::standard().write_all(format!("{port}\n").as_bytes())
+/// The flag for the port on stdout.
+#[derive(Debug, Args)]
+pub struct PrintPortFlag {
+    /// Print the port on stdout, as the first line
+    #[arg(long)]
+    pub print_port: bool,
+}
+
+impl PrintPortFlag {
+    /// Prints the port of `local`, if the flag is given; fails as [`Stdout::write_all`] does.
+    pub fn print(&self, local: &Address, stdout: Stdout) -> Result<(), Failure> {
+        if !self.print_port {
+            return Ok(());
+        }
+        let port = local.inet().map_or(0, |address| address.port());
+        stdout.write_all(format!("{port}\n").as_bytes())
+    }
 }
 
 impl ListenFlags {
@@ -58,13 +69,6 @@ impl ListenFlags {
                 ListenOptions { options: streams.added_to(bind.options), ..bind }.listen(backlog)
             }
         }
-    }
-
-    /// Prints the port of `local` on stdout, if `--print-port` asks for it.
-    ///
-    /// Fails at [`Phase::Stdout`](crate::error::Phase::Stdout).
-    pub fn print_port(&self, local: &Address) -> Result<(), Failure> {
-        if self.print_port { print_port(local) } else { Ok(()) }
     }
 
     /// The address to listen on; `shutdown` cancels the lookup of the host, and `emit` receives the

@@ -10,6 +10,7 @@ pub mod files;
 #[cfg(feature = "http")]
 pub mod http;
 pub mod listen;
+pub mod lookup;
 pub mod messages;
 pub mod output;
 pub mod pipe;

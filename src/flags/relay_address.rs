@@ -1,7 +1,6 @@
 //! The addresses of the relay: where it listens, and its target.
 
 use std::ffi::OsStr;
-use std::fmt;
 use std::net::IpAddr;
 
 use super::connect::ConnectFlags;
@@ -21,54 +20,53 @@ use crate::shutdown::Shutdown;
 
 /// The permissions of the file of a Unix socket, as of unix-server.
 const UNIX_MODE: u32 = 0o600;
-/// The prefix of an address that is a Unix socket.
-const UNIX: &str = "unix:";
 
-/// An address to listen on.
+/// An address to listen on or to connect to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ListenAddress {
-    /// Host and port; the empty host is every interface, and port 0 lets the kernel choose.
+pub enum RelayAddress {
+    /// Host and port. To listen on, the empty host is every interface, and the kernel chooses port 0.
     Inet(Endpoint),
     /// A Unix socket.
     Unix(UnixAddress),
 }
 
-/// An address to connect to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TargetAddress {
-    /// Host and port.
-    Inet(Endpoint),
-    /// A Unix socket.
-    Unix(UnixAddress),
-}
-
-impl ListenAddress {
-    /// Parses `PORT`, `HOST:PORT`, `:PORT`, `*:PORT` or `unix:PATH`.
+impl RelayAddress {
+    /// Parses an address to listen on: `PORT`, `HOST:PORT`, `:PORT`, `*:PORT` or `unix:PATH`.
     ///
     /// Fails with exit code 2 on anything else.
-    pub fn parse(word: &str) -> Result<ListenAddress, Failure> {
-        if let Some(path) = word.strip_prefix(UNIX) {
-            return Ok(ListenAddress::Unix(UnixAddress::parse(OsStr::new(path))));
+    pub fn parse_listen(word: &str) -> Result<RelayAddress, Failure> {
+        if let Some(unix) = parse_unix(word) {
+            return Ok(unix);
         }
-        if !word.is_empty() && !word.contains([':', '[', '.', '/']) {
-            let (host, port) = ("127.0.0.1".to_string(), word.to_string());
-            return Ok(ListenAddress::Inet(Endpoint { host, port }));
-        }
-        match split_host_port(word)? {
-            (host, Some(port)) if !port.is_empty() => {
-                let (host, port) = (host.to_string(), port.to_string());
-                Ok(ListenAddress::Inet(Endpoint { host, port }))
+        let (host, port) = if word.is_empty() || word.contains([':', '[', '.', '/']) {
+            split_host_port(word)?
+        } else {
+            ("127.0.0.1", Some(word))
+        };
+        match port.filter(|port| !port.is_empty()) {
+            Some(port) => {
+                Ok(RelayAddress::Inet(Endpoint { host: host.to_string(), port: port.to_string() }))
             }
-            _ => Err(Failure::usage(Phase::Port, word, "the port to listen on is missing")
+            None => Err(Failure::usage(Phase::Port, word, "the port to listen on is missing")
                 .with_hint("write PORT, HOST:PORT, :PORT or unix:PATH")),
         }
     }
 
+    /// Parses an address to connect to: `HOST:PORT` or `unix:PATH`.
+    ///
+    /// Fails with exit code 2 on anything else.
+    pub fn parse_target(word: &str) -> Result<RelayAddress, Failure> {
+        match parse_unix(word) {
+            Some(unix) => Ok(unix),
+            None => Endpoint::parse(word).map(RelayAddress::Inet),
+        }
+    }
+
     /// Whether a connection to `target` would arrive here, as far as the words show: a loop.
-    pub fn is_same_as(&self, target: &TargetAddress) -> bool {
+    pub fn is_same_as(&self, target: &RelayAddress) -> bool {
         match (self, target) {
-            (ListenAddress::Unix(listen), TargetAddress::Unix(target)) => listen == target,
-            (ListenAddress::Inet(listen), TargetAddress::Inet(target)) => {
+            (RelayAddress::Unix(listen), RelayAddress::Unix(target)) => listen == target,
+            (RelayAddress::Inet(listen), RelayAddress::Inet(target)) => {
                 listen.port == target.port && is_same_host(&listen.host, &target.host)
             }
             _ => false,
@@ -85,18 +83,40 @@ impl ListenAddress {
         backlog: i32,
         context: &Context,
     ) -> Result<Listener, Failure> {
-        let inet = matches!(self, ListenAddress::Inet(_));
+        let inet = matches!(self, RelayAddress::Inet(_));
         if let Some(socket) = passed_socket(SocketKind { name: "relay", inet, stream: true })? {
             return Listener::passed(socket);
         }
         let log = |event| context.report.on_connect_event(event);
         match self {
-            ListenAddress::Unix(name) => unix::listen(name, UNIX_MODE, backlog, &log),
-            ListenAddress::Inet(address) => {
+            RelayAddress::Unix(name) => unix::listen(name, UNIX_MODE, backlog, &log),
+            RelayAddress::Inet(address) => {
                 bind(address, connect, &context.shutdown, &log).listen(backlog)
             }
         }
     }
+
+    /// A dialer of this target with the options of `connect`, without TLS; `scheme` selects the proxy
+    /// of the environment.
+    ///
+    /// Fails with exit code 2 on a malformed proxy.
+    pub fn dialer(&self, connect: &ConnectFlags, scheme: &str) -> Result<Dialer, Failure> {
+        let (endpoint, route) = match self {
+            RelayAddress::Inet(endpoint) => {
+                (endpoint.clone(), connect.route.route(scheme, &endpoint.host)?)
+            }
+            RelayAddress::Unix(name) => {
+                let endpoint = Endpoint { host: name.to_string(), port: "unix".to_string() };
+                (endpoint, Route::Unix(name.clone()))
+            }
+        };
+        Ok(Dialer { route, ..connect.dial(endpoint) })
+    }
+}
+
+fn parse_unix(word: &str) -> Option<RelayAddress> {
+    let path = word.strip_prefix("unix:")?;
+    Some(RelayAddress::Unix(UnixAddress::parse(OsStr::new(path))))
 }
 
 /// How to listen on `address`, with the options of `connect` on each socket.
@@ -121,15 +141,16 @@ fn is_same_host(listen: &str, target: &str) -> bool {
     if listen.eq_ignore_ascii_case(target) {
         return true;
     }
-    let (from, to) = (LocalHost::of(listen), LocalHost::of(target));
+    let (Some(from), Some(to)) = (LocalHost::of(listen), LocalHost::of(target)) else {
+        return false;
+    };
     match (from, to) {
-        (_, None) | (None, _) => false,
-        (Some(LocalHost::Any), Some(_)) => true,
+        (LocalHost::Loopback(one), LocalHost::Loopback(other)) => one == other,
         // A client that connects to every interface reaches loopback; localhost is either family.
-        (Some(LocalHost::Loopback(one)), Some(LocalHost::Loopback(other))) => one == other,
-        (Some(LocalHost::Loopback(ip)), Some(LocalHost::Any | LocalHost::Name))
-        | (Some(LocalHost::Name), Some(LocalHost::Loopback(ip))) => is_standard(ip),
-        (Some(LocalHost::Name), Some(_)) => true,
+        (LocalHost::Loopback(ip), _) | (LocalHost::Name, LocalHost::Loopback(ip)) => {
+            is_standard(ip)
+        }
+        (LocalHost::Any | LocalHost::Name, _) => true,
     }
 }
 
@@ -162,44 +183,6 @@ fn is_standard(ip: IpAddr) -> bool {
     ip == IpAddr::from([127, 0, 0, 1]) || ip.is_ipv6()
 }
 
-impl TargetAddress {
-    /// Parses `HOST:PORT` or `unix:PATH`.
-    ///
-    /// Fails with exit code 2 on anything else.
-    pub fn parse(word: &str) -> Result<TargetAddress, Failure> {
-        match word.strip_prefix(UNIX) {
-            Some(path) => Ok(TargetAddress::Unix(UnixAddress::parse(OsStr::new(path)))),
-            None => Endpoint::parse(word).map(TargetAddress::Inet),
-        }
-    }
-
-    /// A dialer of this target with the options of `connect`, without TLS; `scheme` selects the proxy
-    /// of the environment.
-    ///
-    /// Fails with exit code 2 on a malformed proxy.
-    pub fn dialer(&self, connect: &ConnectFlags, scheme: &str) -> Result<Dialer, Failure> {
-        match self {
-            TargetAddress::Inet(endpoint) => {
-                let route = connect.route(scheme, endpoint)?;
-                Ok(Dialer { route, ..connect.dial(endpoint.clone()) })
-            }
-            TargetAddress::Unix(name) => {
-                let endpoint = Endpoint { host: name.to_string(), port: "unix".to_string() };
-                Ok(Dialer { route: Route::Unix(name.clone()), ..connect.dial(endpoint) })
-            }
-        }
-    }
-}
-
-impl fmt::Display for ListenAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ListenAddress::Inet(address) => address.fmt(f),
-            ListenAddress::Unix(name) => write!(f, "{UNIX}{name}"),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -218,18 +201,26 @@ mod tests {
             ("unix:/run/a.sock", "unix:/run/a.sock"),
             ("unix:@a", "unix:@a"),
         ] {
-            assert_eq!(ListenAddress::parse(word).unwrap().to_string(), shown);
+            let shown_address = match RelayAddress::parse_listen(word).unwrap() {
+                RelayAddress::Inet(address) => address.to_string(),
+                RelayAddress::Unix(name) => format!("unix:{name}"),
+            };
+            assert_eq!(shown_address, shown);
         }
         for word in ["", "::1", "127.0.0.1", "a:b:c", "host:", "http://a:1"] {
-            assert_eq!(ListenAddress::parse(word).unwrap_err().code, ExitCode::Usage, "{word}");
+            assert_eq!(
+                RelayAddress::parse_listen(word).unwrap_err().code,
+                ExitCode::Usage,
+                "{word}"
+            );
         }
     }
 
     #[test]
     fn visible_loop_is_found() {
         let is_loop = |listen: &str, target: &str| {
-            let target = TargetAddress::parse(target).unwrap();
-            ListenAddress::parse(listen).unwrap().is_same_as(&target)
+            let target = RelayAddress::parse_target(target).unwrap();
+            RelayAddress::parse_listen(listen).unwrap().is_same_as(&target)
         };
         for (listen, target) in [
             ("8080", "127.0.0.1:8080"),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::relay_address::ListenAddress;
+use super::relay_address::RelayAddress;
 use super::tls::{ClientAuth, ClientTls, ServerTls, TlsServer};
 use crate::error::Failure;
 use crate::net::layer::Layer;
@@ -71,10 +71,10 @@ impl RelayTlsFlags {
     /// What the listening side on `listen` needs for TLS, with `--listen-tls`.
     ///
     /// Fails as [`ServerTls::serving`] does.
-    pub fn serving(&self, listen: &ListenAddress) -> Result<Option<TlsServer>, Failure> {
+    pub fn serving(&self, listen: &RelayAddress) -> Result<Option<TlsServer>, Failure> {
         let host = match listen {
-            ListenAddress::Inet(address) => &address.host,
-            ListenAddress::Unix(_) => "",
+            RelayAddress::Inet(address) => &address.host,
+            RelayAddress::Unix(_) => "",
         };
         self.server().serving(host)
     }

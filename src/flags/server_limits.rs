@@ -70,10 +70,11 @@ impl ServerLimitFlags {
         })
     }
 
-    /// Rejects rules for IP addresses on a Unix socket, where they would have no effect.
+    /// Rejects rules for IP addresses on a Unix socket, where they would have no effect; `hint` names
+    /// what limits access there.
     ///
     /// Fails with exit code 2.
-    pub fn reject_ip_rules(&self) -> Result<(), Failure> {
+    pub fn reject_ip_rules(&self, hint: &str) -> Result<(), Failure> {
         let flag = match (self.allow.is_empty(), self.deny.is_empty(), self.max_conns_per_ip) {
             (false, _, _) => "--allow",
             (_, false, _) => "--deny",
@@ -81,8 +82,7 @@ impl ServerLimitFlags {
             _ => return Ok(()),
         };
         let why = "clients of a Unix socket have no IP address";
-        Err(Failure::usage(Phase::Listen, flag, why)
-            .with_hint("--mode and the permissions of the directory limit access"))
+        Err(Failure::usage(Phase::Listen, flag, why).with_hint(hint))
     }
 }
 

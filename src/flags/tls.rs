@@ -124,9 +124,9 @@ impl ClientTls {
         flags.into_iter().find_map(|(given, name)| given.then_some(name))
     }
 
-    /// A warning if every user can read the private key.
-    pub fn warning(&self) -> Option<String> {
-        readable_key(self.cert.as_deref(), self.key.as_deref())
+    /// Warns if every user can read the private key.
+    pub fn warn_readable_key(&self, report: &Report) {
+        warn_readable_key(self.key.as_deref().or(self.cert.as_deref()), report);
     }
 
     /// These flags without those that are meant only for the server that the user named.
@@ -136,20 +136,21 @@ impl ClientTls {
 }
 
 impl ServerTls {
-    /// A warning if every user can read the private key.
-    pub fn warning(&self) -> Option<String> {
-        readable_key(self.cert.as_deref(), self.key.as_deref())
+    /// Warns if every user can read the private key.
+    pub fn warn_readable_key(&self, report: &Report) {
+        warn_readable_key(self.key.as_deref().or(self.cert.as_deref()), report);
     }
 }
 
-/// Warns if users other than owner and group can read the key file, or the certificate file that
-/// has the key in it.
-fn readable_key(cert: Option<&Path>, key: Option<&Path>) -> Option<String> {
-    let path = key.or(cert)?;
-    let info = path.metadata().ok().filter(|info| info.is_file())?;
+/// Warns if users other than owner and group can read the file that has the key in it.
+fn warn_readable_key(path: Option<&Path>, report: &Report) {
+    let Some(path) = path else { return };
+    let Some(info) = path.metadata().ok().filter(|info| info.is_file()) else { return };
     let mode = info.permissions().mode() & 0o777;
-    let text = format!("every user can read the key in {} (mode {mode:04o})", path.display());
-    (mode & 0o004 != 0).then_some(text)
+    if mode & 0o004 != 0 {
+        let path = path.display();
+        report.warn(None, format!("every user can read the key in {path} (mode {mode:04o})"));
+    }
 }
 
 /// Parses a host name or address; a malformed one that passes is reported when it is used.

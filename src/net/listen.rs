@@ -148,7 +148,7 @@ impl ListenOptions<'_> {
             Some(libc::EACCES) => failure.with_hint("a port below 1024 needs privilege"),
             Some(libc::EADDRINUSE) => match super::port_owner::owner_of_port(&self.port) {
                 Some(owner) => failure.with_hint(format!("the port is in use by {owner}")),
-                None => failure.with_hint("the port is in use; --port 0 takes a free one"),
+                None => failure.with_hint("the port is in use; port 0 takes a free one"),
             },
             _ => failure,
         }

@@ -8,6 +8,7 @@ mod color_choice;
 mod foreign_args;
 pub mod help;
 mod hints;
+pub mod man_page;
 mod meaning;
 mod missing_features;
 pub mod netcat;
@@ -78,7 +79,8 @@ fn decorated_help(plain: clap::Error, cli: Command, args: &[OsString]) -> clap::
         .unwrap_or(plain)
 }
 
-fn print_stdout(print: impl FnOnce() -> io::Result<()>) -> ExitCode {
+/// Prints help by `print`. Returns 23 when stdout cannot be written, else 0.
+pub fn print_stdout(print: impl FnOnce() -> io::Result<()>) -> ExitCode {
     match print().and_then(|()| io::stdout().flush()) {
         Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
             let failure = Failure::new(Phase::Stdout, "-", e);

@@ -14,6 +14,7 @@ use super::suggested_line::{
 use crate::datagram::client::source::DatagramSource;
 use crate::datagram::client::{Replies, SendJob};
 use crate::error::{Failure, Phase};
+use crate::flags::exec::ExecFlags;
 use crate::flags::values;
 use crate::report::Report;
 use crate::report::hexdump::HexDump;
@@ -42,12 +43,12 @@ pub struct NetcatLine {
 }
 
 /// What is done with a sockit command line.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum NetcatMode {
     /// It is run.
     Run,
     /// A program runs on its connection: without a shell, or with one.
-    Program(NetcatProgram),
+    Program(ExecFlags),
     /// Its socket exchanges stdin and stdout as datagrams.
     Datagrams(Datagrams),
     /// Its targets are checked, each with this limit.
@@ -56,17 +57,8 @@ pub enum NetcatMode {
     Help,
 }
 
-/// A program, and who runs it.
-#[derive(Debug, PartialEq, Eq)]
-pub struct NetcatProgram {
-    /// The command line without a shell.
-    pub exec: Option<String>,
-    /// The command line for a shell.
-    pub sh: Option<String>,
-}
-
 /// How stdin and stdout are datagrams.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Datagrams {
     /// The path of the local Unix socket.
     pub local: Option<String>,
@@ -195,11 +187,12 @@ fn check_numeric(host: &str, port: &str) -> Result<(), Failure> {
 
 fn mode(args: &mut ForeignArgs) -> Result<NetcatMode, Failure> {
     let is_client = !args.has(Setting::Listen);
-    let program = NetcatProgram {
+    let program = ExecFlags {
         exec: args.get(Setting::Exec).map(str::to_string),
         sh: args.get(Setting::Shell).map(str::to_string),
+        allow_new_privileges: false,
     };
-    let has_program = program.exec.is_some() || program.sh.is_some();
+    let has_program = program.first_given().is_some();
     let serves_many = !is_client && (has_program || args.has(Setting::KeepOpen));
     Ok(if args.has(Setting::Help) {
         NetcatMode::Help

@@ -14,7 +14,7 @@ pub use environment::ENVIRONMENT;
 
 /// What help has for a command besides its flags.
 pub struct Page {
-    /// The command; the empty string is sockit itself.
+    /// The command, or `sockit`.
     pub name: &'static str,
     /// The flags and arguments that `-h` shows, by their long names, separated by blanks.
     pub common_flags: &'static str,
@@ -41,7 +41,7 @@ pub fn decorate(mut cli: Command) -> Command {
         cli.mut_subcommand(page.name, |command| decorate_command(command, page))
     });
     let template = front_page(&cli);
-    match page("") {
+    match page("sockit") {
         Some(page) => decorate_command(cli, page).help_template(template),
         None => cli,
     }
@@ -69,7 +69,7 @@ fn front_page(cli: &Command) -> String {
 fn decorate_command(command: Command, page: &Page) -> Command {
     let note = command.get_after_help().map(ToString::to_string).unwrap_or_default();
     let examples = examples(page);
-    let (short, long) = if page.name.is_empty() {
+    let (short, long) = if page.name == "sockit" {
         let more = "Flags of a command: sockit <command> -h".to_string();
         let tables = [examples.clone(), environment(), exit_codes(), more.clone()];
         (paragraphs([examples, more]), paragraphs(tables))

@@ -17,7 +17,7 @@ pub const GROUPS: [(&str, &[&str]); 8] = [
 /// All pages, sockit's own first.
 pub const ALL: &[Page] = &[
     Page {
-        name: "",
+        name: "sockit",
         common_flags: "version",
         examples: [
             ("sockit tcp-server --port 9999", "greet every client"),

@@ -1,0 +1,52 @@
+//! A check with the log and the exit code of `nc -z`.
+
+use std::net::SocketAddr;
+
+use super::options::CheckOptions;
+use super::run::{CheckResult, run};
+use crate::error::{ExitCode, Failure};
+use crate::net::connect_event::ConnectEvent;
+use crate::report::Report;
+use crate::report::check::CheckStatus;
+use crate::report::context::Context;
+use crate::report::event::{Endpoints, Event};
+
+/// Checks ports and logs each. The exit code is 0 if one of them is open, as far as that can be
+/// known over UDP, else 1.
+///
+/// Fails as [`run`] does.
+pub fn scan(context: &Context, options: CheckOptions) -> Result<ExitCode, Failure> {
+    let mut code = ExitCode::Negative;
+    run(context, options, &mut |results| {
+        for result in results {
+            if is_open(result) {
+                code = ExitCode::Done;
+            }
+            log_result(result, &context.report);
+        }
+        Ok(())
+    })?;
+    Ok(code)
+}
+
+fn is_open(result: &CheckResult<'_>) -> bool {
+    matches!(result.verdict.status, CheckStatus::Open | CheckStatus::NoAnswer)
+}
+
+fn log_result(result: &CheckResult<'_>, report: &Report) {
+    let verdict = &result.verdict;
+    let (address, cause) = (verdict.address.clone(), verdict.cause.clone().unwrap_or_default());
+    if is_open(result) {
+        let (local, peer) = (String::new(), address.unwrap_or_default());
+        let (credentials, peer_name, resources) = (None, None, None);
+        let ends = Endpoints { conn: 1, local, peer, credentials, peer_name, resources };
+        report.emit(&Event::Connected(ends));
+    } else if verdict.status == CheckStatus::Closed {
+        // An ICMP error, of which nc.openbsd prints nothing.
+    } else if let Some(address) = address.and_then(|text| text.parse::<SocketAddr>().ok()) {
+        report.on_connect_event(ConnectEvent::Failed(address.into(), cause));
+    } else {
+        let host = result.target.host().map(ToString::to_string).unwrap_or_default();
+        report.failure(None, &Failure::new(verdict.phase, host, cause));
+    }
+}
