@@ -1,7 +1,7 @@
 //! A child process of the tour, and its output.
 
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::time::Instant;
 
@@ -13,6 +13,25 @@ use crate::shutdown::{Shutdown, WaitOutcome};
 
 /// The maximum size in bytes of the output that is kept of each pipe.
 const MAX_OUTPUT: usize = 1 << 20;
+
+/// What a process printed, and how it ended.
+pub struct StepResult {
+    /// The output of both pipes.
+    pub output: String,
+    /// Whether it has ended.
+    pub end: ProcessEnd,
+}
+
+/// Whether a process has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProcessEnd {
+    /// It still runs.
+    Running,
+    /// It exited with this code.
+    Exited(i32),
+    /// It did not exit before its deadline, or was killed by a signal.
+    NotExited,
+}
 
 /// A running process; killed when dropped.
 pub struct DemoProcess {
@@ -64,8 +83,8 @@ impl DemoProcess {
             // The input fits the pipe; a process that does not read it fails the step.
             let _ = pipe.write_all(input.as_bytes());
         }
-        let stdout = OutputPipe::new(child.stdout.take());
-        let stderr = OutputPipe::new(child.stderr.take());
+        let stdout = OutputPipe { source: child.stdout.take(), received: Vec::new() };
+        let stderr = OutputPipe { source: child.stderr.take(), received: Vec::new() };
         Ok(DemoProcess { child, stdout, stderr, output: Vec::new(), deadline })
     }
 
@@ -88,15 +107,13 @@ impl DemoProcess {
         }
     }
 
-    /// Reads the output to its end and returns the exit code; `None` at the deadline, and for a
-    /// process that was killed.
-    pub fn wait(&mut self, stop: &Shutdown) -> Option<i32> {
-        while !self.has_ended() {
-            if !self.read_output(stop) {
-                return None;
-            }
-        }
-        self.child.wait().ok()?.code()
+    /// Reads the output to its end, and waits for the exit of the process.
+    pub fn finish(&mut self, stop: &Shutdown) -> StepResult {
+        while !self.has_ended() && self.read_output(stop) {}
+        let exit = if self.has_ended() { self.child.wait().ok() } else { None };
+        let code = exit.and_then(|status| status.code());
+        let end = code.map_or(ProcessEnd::NotExited, ProcessEnd::Exited);
+        StepResult { output: self.output(), end }
     }
 
     /// Sets another deadline.
@@ -117,24 +134,19 @@ impl DemoProcess {
     }
 
     fn has_ended(&self) -> bool {
-        self.stdout.ended && self.stderr.ended
+        self.stdout.source.is_none() && self.stderr.source.is_none()
     }
 
     /// Waits for output of either pipe and reads it; returns false at the deadline and when the tour
     /// is stopped.
     fn read_output(&mut self, stop: &Shutdown) -> bool {
-        let (out, err) = (&self.stdout, &self.stderr);
-        let pipes = [(out.fd(), out.ended), (err.fd(), err.ended)];
-        let open = pipes.into_iter().filter(|(_, ended)| !ended).filter_map(|(fd, _)| fd);
-        let mut fds: Vec<PollFd<'_>> =
-            open.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
+        let (err, out) = (self.stderr.poll_fd(), self.stdout.poll_fd());
+        let (has_err, has_out) = (err.is_some(), out.is_some());
+        let mut fds: Vec<PollFd<'_>> = err.into_iter().chain(out).collect();
         let outcome = stop.wait_any(&mut fds, Some(self.deadline));
-        let ready = |fd: Option<BorrowedFd<'_>>| {
-            use std::os::fd::AsRawFd;
-            let Some(fd) = fd else { return false };
-            fds.iter().any(|p| p.as_fd().as_raw_fd() == fd.as_raw_fd() && !p.revents().is_empty())
-        };
-        let (out_ready, err_ready) = (ready(out.fd()), ready(err.fd()));
+        let mut ready = fds.iter().map(|fd| !fd.revents().is_empty());
+        let err_ready = has_err && ready.next() == Some(true);
+        let out_ready = has_out && ready.next() == Some(true);
         // Log lines come before the data that they are about.
         if err_ready {
             self.stderr.read_some(&mut self.output);
@@ -153,20 +165,15 @@ impl Drop for DemoProcess {
     }
 }
 
-/// The read end of a pipe, and what was read since the last call of `output`.
+/// The read end of a pipe until its end of stream, and what was read since the last call of `output`.
 struct OutputPipe<S> {
     source: Option<S>,
     received: Vec<u8>,
-    ended: bool,
 }
 
 impl<S: Read + AsFd> OutputPipe<S> {
-    fn new(source: Option<S>) -> OutputPipe<S> {
-        OutputPipe { ended: source.is_none(), source, received: Vec::new() }
-    }
-
-    fn fd(&self) -> Option<BorrowedFd<'_>> {
-        self.source.as_ref().map(AsFd::as_fd)
+    fn poll_fd(&self) -> Option<PollFd<'_>> {
+        self.source.as_ref().map(|source| PollFd::new(source, PollFlags::IN))
     }
 
     /// Reads once, and appends to `all` too.
@@ -183,7 +190,7 @@ impl<S: Read + AsFd> OutputPipe<S> {
                 all.extend_from_slice(&buffer[..len]);
             }
             Some(Err(e)) if e.kind() == io::ErrorKind::Interrupted => {}
-            _ => self.ended = true,
+            _ => self.source = None,
         }
     }
 }

@@ -4,12 +4,14 @@ use std::net::{Ipv6Addr, TcpListener};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::chapters::{Action, Requirement, Step};
-use super::process::DemoProcess;
+use super::chapter::{Action, Chapter, Step};
+use super::process::{DemoProcess, ProcessEnd, StepResult};
 use crate::error::{ExitCode, Failure, Phase};
+use crate::net::endpoint::Endpoint;
 use crate::net::stdout::Stdout;
 use crate::report::context::Context;
 use crate::report::escape::escape_keep_backslash;
+use crate::resolver;
 use crate::shutdown::Shutdown;
 
 /// The time limit of a step.
@@ -18,63 +20,47 @@ const STEP_TIMEOUT: Duration = Duration::from_secs(20);
 /// The state of a running chapter.
 pub struct ChapterRunner<'a> {
     context: &'a Context,
+    stdout: Stdout,
     /// The number of steps that did not have the expected result.
     pub failed: usize,
     servers: Vec<DemoProcess>,
-    /// Host and port of the last server.
-    server: (String, String),
+    /// The address of the last server.
+    server: Endpoint,
     /// A bound port that does not listen, so that connections to it are refused.
     closed: TcpListener,
     dir: PathBuf,
-}
-
-/// What a process printed, and how it ended.
-struct StepResult {
-    output: String,
-    end: ProcessEnd,
-}
-
-/// Whether a process has ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ProcessEnd {
-    /// It still runs.
-    Running,
-    /// It exited with this code.
-    Exited(i32),
-    /// It did not exit before its deadline, or was killed by a signal.
-    NotExited,
-}
-
-impl From<Option<i32>> for ProcessEnd {
-    fn from(code: Option<i32>) -> ProcessEnd {
-        code.map_or(ProcessEnd::NotExited, ProcessEnd::Exited)
-    }
 }
 
 impl<'a> ChapterRunner<'a> {
     /// Creates the state of a chapter, with a temporary directory of its own.
     ///
     /// Fails with 23 if the directory cannot be created, and if there is no IPv4 loopback.
-    pub fn new(context: &'a Context) -> Result<ChapterRunner<'a>, Failure> {
+    pub fn new(context: &'a Context, stdout: Stdout) -> Result<ChapterRunner<'a>, Failure> {
         let dir = std::env::temp_dir().join(dir_name());
         let failed = |e| Failure::new(Phase::File, dir.display(), e).with_code(ExitCode::Write);
         create_private(&dir).map_err(failed)?;
         std::fs::write(dir.join("tour.txt"), "Start of the file\n").map_err(failed)?;
         let closed = closed_port().map_err(|e| Failure::new(Phase::Socket, "127.0.0.1:0", e))?;
-        let server = (String::new(), String::new());
-        Ok(ChapterRunner { context, failed: 0, servers: Vec::new(), server, closed, dir })
+        let (servers, server) = (Vec::new(), Endpoint { host: String::new(), port: String::new() });
+        Ok(ChapterRunner { context, stdout, failed: 0, servers, server, closed, dir })
     }
 
-    /// Runs one step, prints it on stdout and checks its result.
+    /// Runs the steps of a chapter, prints them on stdout and checks their results.
     ///
     /// Fails if stdout cannot be written, and when the run is stopped.
-    pub fn run_step(&mut self, step: &Step) -> Result<(), Failure> {
-        write_lines(3, step.title)?;
+    pub fn run_chapter(&mut self, number: usize, chapter: &Chapter) -> Result<(), Failure> {
+        self.print(0, &format!("{number}. {}\n\n", chapter.title))?;
+        chapter.steps.iter().try_for_each(|step| self.run_step(step))?;
+        self.print(3, &format!("Remember: {}\n\n", chapter.remember))
+    }
+
+    fn run_step(&mut self, step: &Step) -> Result<(), Failure> {
+        self.print(3, step.title)?;
         if let Some(missing) = step.needs.and_then(missing_requirement) {
-            return write_lines(5, &format!("(left out: {missing})\n\n"));
+            return self.print(5, &format!("(left out: {missing})\n\n"));
         }
         let result = self.run_action(&step.action)?;
-        write_lines(5, &result.output.lines().map(escape_line).collect::<Vec<_>>().join("\n"))?;
+        self.print(5, &result.output.lines().map(escape_line).collect::<Vec<_>>().join("\n"))?;
         if let Some(reason) = self.context.shutdown.reason() {
             return Err(Failure::shutdown(Phase::Stdin, "tour", reason));
         }
@@ -82,20 +68,19 @@ impl<'a> ChapterRunner<'a> {
             self.failed += 1;
             self.context.report.warn(None, format!("this step failed: {why}"));
         }
-        Stdout::standard().write_all(b"\n")
+        self.print(0, "\n")
     }
 
     fn run_action(&mut self, action: &Action) -> Result<StepResult, Failure> {
         match action {
             Action::Serve(line) => self.start_server(line),
-            Action::Run(line) => self.run_client(line, None),
-            Action::Feed(input, line) => self.run_client(line, Some(input)),
-            Action::End | Action::Stop => Ok(self.end_server(action)),
+            Action::Run(line) => Ok(self.start(line)?.finish(self.shutdown())),
+            Action::Wait | Action::Stop => Ok(self.end_server(action)),
         }
     }
 
     fn start_server(&mut self, line: &str) -> Result<StepResult, Failure> {
-        let mut server = self.start(line, None)?;
+        let mut server = self.start(line)?;
         let stop = self.shutdown();
         let address = if line.contains("--print-port") {
             server.wait_for_line("", stop).map(|port| format!("127.0.0.1:{port}"))
@@ -104,19 +89,13 @@ impl<'a> ChapterRunner<'a> {
         };
         let Some(address) = address else {
             server.terminate();
-            return Ok(StepResult { end: server.wait(stop).into(), output: server.output() });
+            return Ok(server.finish(stop));
         };
         let (host, port) = address.rsplit_once(':').unwrap_or((&address, ""));
-        self.server = (host.to_string(), port.to_string());
+        self.server = Endpoint { host: host.to_string(), port: port.to_string() };
         let output = server.output();
         self.servers.push(server);
         Ok(StepResult { output, end: ProcessEnd::Running })
-    }
-
-    fn run_client(&mut self, line: &str, input: Option<&str>) -> Result<StepResult, Failure> {
-        let mut process = self.start(line, input)?;
-        let end = process.wait(self.shutdown()).into();
-        Ok(StepResult { output: process.output(), end })
     }
 
     /// Waits until the last server exits. It is terminated by [`Action::Stop`], and after a failed
@@ -129,23 +108,23 @@ impl<'a> ChapterRunner<'a> {
         if self.failed > 0 || matches!(action, Action::Stop) {
             server.terminate();
         }
-        let end = server.wait(self.shutdown()).into();
-        StepResult { output: server.output(), end }
+        server.finish(self.shutdown())
     }
 
     /// Prints a command line and starts it.
-    fn start(&self, line: &str, input: Option<&str>) -> Result<DemoProcess, Failure> {
+    fn start(&self, line: &str) -> Result<DemoProcess, Failure> {
         let line = self.fill_in(line);
-        let pipe = input.map(|text| format!("printf '{}' | ", text.replace('\n', "\\n")));
-        write_lines(3, &format!("$ {}{line}", pipe.unwrap_or_default()))?;
-        let words = shlex::split(&line).unwrap_or_default();
+        self.print(3, &format!("$ {line}"))?;
+        let piped = line.strip_prefix("printf '").and_then(|line| line.split_once("' | "));
+        let input = piped.map(|(text, _)| text.replace("\\n", "\n"));
+        let words = shlex::split(piped.map_or(&line, |(_, line)| line)).unwrap_or_default();
         let words = words.get(1..).unwrap_or_default();
-        DemoProcess::start(words, input, Instant::now() + STEP_TIMEOUT)
+        DemoProcess::start(words, input.as_deref(), Instant::now() + STEP_TIMEOUT)
             .map_err(|e| Failure::new(Phase::File, "sockit", e).with_code(ExitCode::Negative))
     }
 
     fn fill_in(&self, line: &str) -> String {
-        let (host, port) = &self.server;
+        let Endpoint { host, port } = &self.server;
         let closed = self.closed.local_addr().map(|address| address.port()).unwrap_or(1);
         let dir = self.dir.to_string_lossy();
         line.replace("{server}", &format!("{host} {port}"))
@@ -156,6 +135,15 @@ impl<'a> ChapterRunner<'a> {
 
     fn shutdown(&self) -> &'a Shutdown {
         &self.context.shutdown
+    }
+
+    /// Prints lines, indented by `indent` spaces.
+    fn print(&self, indent: usize, text: &str) -> Result<(), Failure> {
+        let lines = text.lines().map(|line| match line {
+            "" => "\n".to_string(),
+            line => format!("{:indent$}{line}\n", ""),
+        });
+        self.stdout.write_all(lines.collect::<String>().as_bytes())
     }
 }
 
@@ -193,19 +181,15 @@ fn address(line: &str) -> Option<String> {
 }
 
 /// Returns what this machine or build does not have, if a step needs it.
-fn missing_requirement(requirement: Requirement) -> Option<&'static str> {
-    let (is_met, missing) = match requirement {
-        Requirement::Ipv6 => {
-            let is_met = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
-            (is_met, "this machine has no IPv6 loopback")
-        }
-        Requirement::Services => {
-            let is_met = crate::resolver::service_name(80, "tcp").is_some();
-            (is_met, "this machine has no list of services")
-        }
-        Requirement::Http => (cfg!(feature = "http"), "built without feature http"),
-    };
-    (!is_met).then_some(missing)
+fn missing_requirement(requirement: &str) -> Option<&'static str> {
+    let has_ipv6 = || TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
+    let has_services = || resolver::service_name(80, "tcp").is_some();
+    match requirement {
+        "ipv6" if !has_ipv6() => Some("this machine has no IPv6 loopback"),
+        "services" if !has_services() => Some("this machine has no list of services"),
+        "http" if cfg!(not(feature = "http")) => Some("built without feature http"),
+        _ => None,
+    }
 }
 
 /// Returns how the result differs from the expected one.
@@ -218,7 +202,7 @@ fn check_step(step: &Step, result: &StepResult) -> Option<String> {
         ProcessEnd::Exited(code) if is_server => {
             return Some(format!("the server exited with code {code}"));
         }
-        ProcessEnd::Exited(code) if code != i32::from(step.code) => {
+        ProcessEnd::Exited(code) if code != step.code => {
             return Some(format!("the exit code is {code} instead of {}", step.code));
         }
         _ => {}
@@ -233,29 +217,14 @@ fn escape_line(line: &str) -> String {
     line.split('\t').map(escape_keep_backslash).collect::<Vec<_>>().join("\t")
 }
 
-/// Writes lines to stdout, indented by `indent` spaces.
-fn write_lines(indent: usize, text: &str) -> Result<(), Failure> {
-    let lines = text.lines().map(|line| match line {
-        "" => "\n".to_string(),
-        line => format!("{:indent$}{line}\n", ""),
-    });
-    Stdout::standard().write_all(lines.collect::<String>().as_bytes())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const STEP: Step = Step {
-        title: "",
-        action: Action::Run("sockit"),
-        code: 7,
-        expected_output: &["one", "two"],
-        needs: None,
-    };
-
     fn check(output: &str, end: ProcessEnd) -> Option<String> {
-        check_step(&STEP, &StepResult { output: output.to_string(), end })
+        let expected_output = vec!["one", "two"];
+        let step = Step { code: 7, expected_output, ..Step::default() };
+        check_step(&step, &StepResult { output: output.to_string(), end })
     }
 
     #[test]

@@ -14,7 +14,7 @@ fn tour_runs_all_chapters() {
     {
         assert!(text.contains(shown), "{shown}\n{text}");
     }
-    assert!(text.ends_with("Everything did what it says.\n"));
+    assert!(text.ends_with("All steps had the expected result.\n"));
 }
 
 #[test]
