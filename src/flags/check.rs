@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::client_tls::ClientTls;
 use super::connect::{self, FamilyFlags, RouteFlags};
-use super::tls::ClientTls;
 use super::values::{self, Limit};
 use crate::check::target::{CheckTarget, Protocol};
 use crate::check::{AddressCoverage, CheckOptions, Goal, HostOptions, Quorum, Repeat, Until};

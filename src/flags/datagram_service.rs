@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::TypedValueParser;
 use clap::{Args, ValueEnum};
 
 use super::exec::ExecFlags;
@@ -105,7 +104,7 @@ pub struct ReplyFlags {
     /// are braces. C escapes such as \n are decoded. A line end at the end of the message is moved
     /// behind the reply. Datagrams have no connection: --greeting, --until and --messages are flags
     /// of stream servers only.
-    #[arg(long, value_name = "TEXT", value_parser = values::text().try_map(template))]
+    #[arg(long, value_name = "TEXT", value_parser = values::template())]
     pub reply: Option<Template>,
     /// Delay before each reply, also of echo
     ///
@@ -113,10 +112,6 @@ pub struct ReplyFlags {
     /// source address; further datagrams are not answered, with one warning, and counted.
     #[arg(long, value_name = "DURATION", value_parser = values::duration)]
     pub delay: Option<Duration>,
-}
-
-fn template(text: Vec<u8>) -> Result<Template, String> {
-    Template::parse(&text)
 }
 
 impl DatagramServiceFlags {

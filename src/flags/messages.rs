@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use clap::Args;
-use clap::builder::TypedValueParser;
 
 use crate::error::{Failure, Phase};
 use crate::flags::values;
@@ -21,14 +20,14 @@ pub struct MessageFlags {
     /// Send TEXT first (implies --service reply)
     ///
     /// The placeholders of --reply are replaced; {n} is the number of the connection.
-    #[arg(long, value_name = "TEXT", value_parser = values::text().try_map(template))]
+    #[arg(long, value_name = "TEXT", value_parser = values::template())]
     pub greeting: Option<Template>,
     /// Reply to each message with TEXT: {message} {time} {peer} {local} {n} (implies --service reply)
     ///
     /// {n} is the number of the message, {time} the local time in the format of ctime(3),
     /// {peer_name} the name in the peer's verified certificate; {{ and }} are literal braces. C
     /// escapes such as \n are replaced. The line end of the message, if any, is appended.
-    #[arg(long, value_name = "TEXT", value_parser = values::text().try_map(template))]
+    #[arg(long, value_name = "TEXT", value_parser = values::template())]
     pub reply: Option<Template>,
     /// Close when the message WORD is received, without a reply
     #[arg(long, value_name = "WORD")]
@@ -51,11 +50,6 @@ pub struct MessageFlags {
     /// Delay before each reply [0]
     #[arg(long, value_name = "DURATION", value_parser = values::duration)]
     pub delay: Option<Duration>,
-}
-
-/// Parses a template whose C escapes are replaced already, as in `--send`.
-fn template(text: Vec<u8>) -> Result<Template, String> {
-    Template::parse(&text)
 }
 
 impl MessageFlags {

@@ -1,6 +1,7 @@
 //! clap structs that several commands share; each converts into options without clap.
 
 pub mod check;
+pub mod client_tls;
 pub mod connect;
 pub mod datagram_client;
 pub mod datagram_limits;
@@ -22,10 +23,9 @@ pub mod run_as;
 pub mod script;
 pub mod server_hex;
 pub mod server_limits;
+pub mod server_tls;
 pub mod service;
 pub mod session;
-
 pub mod socket;
 pub mod stream_only;
-pub mod tls;
 pub mod values;

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use clap::Args;
 
+use super::client_tls::{self, ClientTls};
 use super::relay_address::RelayAddress;
-use super::tls::{ClientAuth, ClientTls, ServerTls, TlsServer};
+use super::server_tls::{ClientAuth, ServerTls, TlsServer};
 use crate::error::Failure;
 use crate::net::layer::Layer;
 
@@ -43,14 +44,14 @@ pub struct RelayTlsFlags {
     #[arg(long, requires = "tls")]
     pub insecure: bool,
     /// Name that the target's certificate must match [default: HOST of TARGET]
-    #[arg(long, value_name = "NAME", requires = "tls", value_parser = super::tls::server_name)]
+    #[arg(long, value_name = "NAME", requires = "tls", value_parser = client_tls::server_name)]
     pub server_name: Option<String>,
     /// Application protocols to offer to the target (ALPN), comma-separated
     #[arg(long, value_name = "NAME", requires = "tls", value_delimiter = ',',
-          value_parser = super::tls::protocol)]
+          value_parser = client_tls::protocol)]
     pub alpn: Vec<String>,
     /// Accept only the target's certificate with this SHA-256 fingerprint; no CA needed
-    #[arg(long, value_name = "SHA256", requires = "tls", value_parser = super::tls::fingerprint)]
+    #[arg(long, value_name = "SHA256", requires = "tls", value_parser = client_tls::fingerprint)]
     pub pin: Vec<String>,
 }
 

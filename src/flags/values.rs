@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 
+use crate::service::template::Template;
 pub use crate::units::{duration, rate, size};
 
 /// A time limit; `None`, written `0`, is no limit.
@@ -54,6 +55,11 @@ pub fn unescape_bytes(word: OsString) -> Result<Vec<u8>, String> {
 /// The clap parser for [`unescape_bytes`].
 pub fn text() -> impl TypedValueParser<Value = Vec<u8>> {
     OsStringValueParser::new().try_map(unescape_bytes)
+}
+
+/// The clap parser for a [`Template`] with C escapes, as [`unescape_bytes`].
+pub fn template() -> impl TypedValueParser<Value = Template> {
+    text().try_map(|text| Template::parse(&text))
 }
 
 /// Parses what follows a backslash, and returns the rest.

@@ -10,7 +10,6 @@ pub mod help;
 mod hints;
 pub mod man_page;
 mod meaning;
-mod missing_features;
 pub mod netcat;
 pub mod netcat_argv;
 pub mod netcat_flags;
@@ -28,6 +27,9 @@ use crate::report::event::{ErrorEvent, Event};
 use crate::report::{ColorWhen, Report, ReportOptions, Verbosity};
 use other_tools::Tool;
 use suggested_line::Suggestion;
+
+/// The command that only builds with the feature http have.
+const HTTP: &str = "http-get";
 
 /// Parses a command line, its first argument being the program's name.
 ///
@@ -96,24 +98,17 @@ fn error_event(error: &clap::Error, mut cli: Command, args: &[OsString]) -> Erro
     let text = error.render().to_string();
     let args: Vec<String> = args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
     let unknown = matches!(error.kind(), ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand);
-    let missing = unknown.then(|| missing_features::missing(&args)).flatten();
-    let (cause, hint) = match missing {
-        Some((word, feature)) => (format!("'{word}': built without feature {feature}"), None),
-        None if unknown => (cause(&text), Some(hint(error, &text, &cli, &args))),
-        None => {
-            (cause(&text), suggestion(&cli, &args).or_else(|| tip(&text)).or_else(|| usage(&text)))
-        }
+    let lacks_http =
+        unknown && cfg!(not(feature = "http")) && args[1..].contains(&HTTP.to_string());
+    let (cause, hint) = if lacks_http {
+        (format!("'{HTTP}': built without feature http"), None)
+    } else if unknown {
+        (cause(&text), Some(hint(error, &text, &cli, &args)))
+    } else {
+        (cause(&text), suggestion(&cli, &args).or_else(|| tip(&text)).or_else(|| usage(&text)))
     };
-    let code = ExitCode::Usage.number();
-    ErrorEvent {
-        conn: None,
-        phase: "usage",
-        target: String::new(),
-        cause,
-        code,
-        reason: None,
-        hint,
-    }
+    let (code, target) = (ExitCode::Usage.number(), String::new());
+    ErrorEvent { conn: None, phase: "usage", target, cause, code, reason: None, hint }
 }
 
 /// The error message of clap in one line.
