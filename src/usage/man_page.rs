@@ -4,7 +4,7 @@ use clap::Command;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
-use super::help::{self, ENVIRONMENT};
+use super::help::{self, ENVIRONMENT, Example, Page};
 use crate::error::ExitCode;
 
 /// A manual page.
@@ -73,7 +73,7 @@ fn sections(name: &str, related: &[String]) -> Roff {
         entry(&mut roff, variables, what);
     }
     roff.control("SH", ["EXAMPLES"]);
-    for (line, what) in help::page(name).map(|page| page.examples).into_iter().flatten() {
+    for Example { line, what } in help::page(name).map(Page::examples).into_iter().flatten() {
         entry(&mut roff, line, what);
     }
     roff.control("SH", ["SEE ALSO"]);

@@ -8,6 +8,7 @@ mod color_choice;
 mod foreign_args;
 pub mod help;
 mod hints;
+mod line_parts;
 pub mod man_page;
 mod meaning;
 pub mod netcat;
@@ -15,6 +16,7 @@ pub mod netcat_argv;
 pub mod netcat_flags;
 mod other_tools;
 mod suggested_line;
+mod tool_flags;
 
 use std::ffi::OsString;
 use std::io::{self, Write};

@@ -25,6 +25,10 @@ const fn flag(
     NetcatFlag { names, dialects, meaning, how }
 }
 
+const fn rejected(names: &'static str, dialects: &'static str, what: &'static str) -> NetcatFlag {
+    flag(names, dialects, Unsupported(what), "")
+}
+
 const fn setting(setting: Setting) -> Meaning {
     Meaning::Setting(setting)
 }
@@ -79,9 +83,9 @@ pub const ALL: &[NetcatFlag] = &[
         setting(Exec),
         "runs the program on the connection, as a server and as a client (`--exec`)",
     ),
-    flag("-F", OPENBSD, Unsupported("passing the descriptor on stdout"), ""),
+    rejected("-F", OPENBSD, "passing the descriptor on stdout"),
     flag("-G=", "macOS", Value("--connect-timeout"), "limit for connecting (`--connect-timeout`)"),
-    flag("-g=", "ncat, traditional", Unsupported("source routing"), ""),
+    rejected("-g=", "ncat, traditional", "source routing"),
     flag("-h --help", ALL_DIALECTS, setting(Help), "prints the help of `sockit nc`"),
     flag("-I=", OPENBSD, Value("--recv-buffer"), "size of the receive buffer (`--recv-buffer`)"),
     flag(
@@ -94,12 +98,7 @@ pub const ALL: &[NetcatFlag] = &[
     flag("-k --keep-open", "openbsd, ncat", setting(KeepOpen), "serves one client after another"),
     flag("-l --listen", ALL_DIALECTS, setting(Listen), "serves one client, then exits"),
     flag("-M=", OPENBSD, Value("--ttl"), "TTL or hop limit (`--ttl`)"),
-    flag(
-        "-m=",
-        OPENBSD,
-        Unsupported("a minimum TTL of received packets; ncat's limit is --max-conns"),
-        "",
-    ),
+    rejected("-m=", OPENBSD, "a minimum TTL of received packets; ncat's limit is --max-conns"),
     flag("--max-conns=", NCAT, Value("--max-conns"), "concurrent connections of `-k -e`"),
     flag(
         "-N",
@@ -116,11 +115,10 @@ pub const ALL: &[NetcatFlag] = &[
         Value("--hex"),
         "hex dump of both directions to a file (`--hex`)",
     ),
-    flag(
+    rejected(
         "--output=",
         NCAT,
-        Unsupported("a dump of both directions without marks; --hex-dump writes one with"),
-        "",
+        "a dump of both directions without marks; --hex-dump writes one with",
     ),
     flag("-P= --proxy-auth=", "openbsd (-P), ncat", setting(ProxyLogin), "user of the proxy"),
     flag("-p= --source-port=", ALL_DIALECTS, setting(Port), "local port"),
@@ -132,7 +130,7 @@ pub const ALL: &[NetcatFlag] = &[
          a minute, or for as long as given if that is more (`--linger`)",
     ),
     flag("-r", CLASSIC, Ignored, "no effect: the order of ports does not matter"),
-    flag("-S", OPENBSD, Unsupported("TCP MD5 signatures"), ""),
+    rejected("-S", OPENBSD, "TCP MD5 signatures"),
     flag("-s= --source=", ALL_DIALECTS, setting(Source), "local address"),
     flag(
         "--send-only",
@@ -141,12 +139,12 @@ pub const ALL: &[NetcatFlag] = &[
         "discards what is received, and exits when all is sent (`--send-only`)",
     ),
     flag("-T=", CLASSIC, Value("--tos"), "type of service, a number or a name (`--tos`)"),
-    flag("-t --telnet", ALL_DIALECTS, Unsupported("telnet negotiation"), ""),
+    rejected("-t --telnet", ALL_DIALECTS, "telnet negotiation"),
     flag("-U --unixsock", "openbsd, ncat", setting(Unix), "Unix socket; a datagram one with `-u`"),
     flag("-u --udp", ALL_DIALECTS, setting(Udp), "UDP: each read of stdin is a datagram"),
-    flag("-V=", OPENBSD, Unsupported("routing tables"), ""),
+    rejected("-V=", OPENBSD, "routing tables"),
     flag("-v --verbose", ALL_DIALECTS, Flag("-v"), "reports connections in nc.openbsd's words"),
-    flag("-W=", OPENBSD, Unsupported("a limit of packets; udp-server --max-datagrams has one"), ""),
+    rejected("-W=", OPENBSD, "a limit of packets; udp-server --max-datagrams has one"),
     flag(
         "-w=",
         CLASSIC,
@@ -168,7 +166,7 @@ pub const ALL: &[NetcatFlag] = &[
         "connects through a proxy (`--proxy`); a hex dump in ncat, which `--hex-dump` is",
     ),
     flag("--proxy=", NCAT, Proxy("http"), "connects through a proxy (`--proxy`)"),
-    flag("-Z", OPENBSD, Unsupported("DCCP"), ""),
+    rejected("-Z", OPENBSD, "DCCP"),
     flag(
         "-z",
         ALL_DIALECTS,
@@ -187,15 +185,10 @@ pub const ALL: &[NetcatFlag] = &[
     flag("--ssl-trustfile=", NCAT, Value("--ca-file"), "CA certificates, and verifies with them"),
     flag("--ssl-servername=", NCAT, Value("--server-name"), "name in the certificate"),
     flag("--ssl-alpn=", NCAT, Value("--alpn"), "protocols to offer (`--alpn`)"),
-    flag("--ssl-ciphers=", NCAT, Unsupported("a list of ciphers"), ""),
-    flag(
-        "--proxy-dns=",
-        NCAT,
-        Unsupported("a choice of who resolves; socks5h:// is the proxy"),
-        "",
-    ),
-    flag("--append-output", NCAT, Unsupported("appending to a dump"), ""),
-    flag("--lua-exec=", NCAT, Unsupported("Lua"), ""),
-    flag("--sctp", NCAT, Unsupported("SCTP"), ""),
-    flag("--vsock", NCAT, Unsupported("vsock"), ""),
+    rejected("--ssl-ciphers=", NCAT, "a list of ciphers"),
+    rejected("--proxy-dns=", NCAT, "a choice of who resolves; socks5h:// is the proxy"),
+    rejected("--append-output", NCAT, "appending to a dump"),
+    rejected("--lua-exec=", NCAT, "Lua"),
+    rejected("--sctp", NCAT, "SCTP"),
+    rejected("--vsock", NCAT, "vsock"),
 ];

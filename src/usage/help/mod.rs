@@ -18,12 +18,27 @@ pub struct Page {
     pub name: &'static str,
     /// The flags and arguments that `-h` shows, by their long names, separated by blanks.
     pub common_flags: &'static str,
-    /// Command lines that work as they are, and what each does.
-    pub examples: [Example; 3],
+    /// Command lines that work as they are, each with `  # ` and what it does.
+    pub examples: [&'static str; 3],
 }
 
 /// A command line and what it does.
-pub type Example = (&'static str, &'static str);
+pub struct Example {
+    /// The command line.
+    pub line: &'static str,
+    /// What it does.
+    pub what: &'static str,
+}
+
+impl Page {
+    /// The examples of the page.
+    pub fn examples(&self) -> [Example; 3] {
+        self.examples.map(|text| {
+            let (line, what) = text.split_once("  # ").unwrap_or((text, ""));
+            Example { line, what }
+        })
+    }
+}
 
 /// Maximum width of help.
 const WIDTH: usize = 100;
@@ -109,7 +124,7 @@ fn literal(text: &StyledStr) -> StyledStr {
 
 /// The examples, each with its explanation on the same line, or below where that is too long.
 fn examples(page: &Page) -> String {
-    let shown = page.examples.map(|(line, what)| {
+    let shown = page.examples().map(|Example { line, what }| {
         let fits = line.len() + what.len() + 6 <= WIDTH;
         format!("\n  {line}{}# {what}", if fits { "  " } else { "\n      " })
     });
@@ -189,7 +204,7 @@ mod tests {
     fn every_example_is_a_valid_command_line() {
         let known: Vec<_> =
             Cli::command().get_subcommands().map(|c| c.get_name().to_string()).collect();
-        for (line, _) in pages::ALL.iter().flat_map(|page| page.examples) {
+        for Example { line, .. } in pages::ALL.iter().flat_map(Page::examples) {
             let own = line.rsplit(" | ").next().unwrap_or(line);
             let words = shlex::split(own.split(" > ").next().unwrap_or(own)).unwrap();
             let words: Vec<_> = words.into_iter().skip_while(|word| word != "sockit").collect();

@@ -1,0 +1,44 @@
+//! Values of netcat flags, and the removal of flags that mean something else here.
+
+use std::time::Duration;
+
+use crate::error::{Failure, Phase};
+use crate::flags::values;
+use crate::usage::foreign_args::ForeignArgs;
+use crate::usage::meaning::Setting;
+
+/// A usage error of netcat.
+pub fn usage(why: impl Into<String>) -> Failure {
+    Failure::usage(Phase::Socket, "", why.into())
+}
+
+/// The time of `-q`; a negative one is none.
+pub fn quit(args: &ForeignArgs) -> Result<Option<Duration>, Failure> {
+    seconds("-q", args.get(Setting::Quit).filter(|time| !time.starts_with('-')))
+}
+
+/// The time of a flag.
+///
+/// Fails with code 2 if it is malformed.
+pub fn seconds(flag: &str, word: Option<&str>) -> Result<Option<Duration>, Failure> {
+    let parsed = word.map(values::duration).transpose();
+    parsed.map_err(|why| usage(format!("{flag}: {why}")))
+}
+
+/// A duration as a flag has it.
+pub fn duration(time: Duration) -> String {
+    humantime::format_duration(time).to_string().replace(' ', "")
+}
+
+/// Removes a flag; returns whether it was there.
+pub fn take(flags: &mut Vec<String>, flag: &str) -> bool {
+    let before = flags.len();
+    flags.retain(|word| word != flag);
+    flags.len() < before
+}
+
+/// Removes a flag and its value, which is returned.
+pub fn take_value(flags: &mut Vec<String>, flag: &str) -> Option<String> {
+    let at = flags.iter().position(|word| word == flag)?;
+    flags.drain(at..(at + 2).min(flags.len())).nth(1)
+}
