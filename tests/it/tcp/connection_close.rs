@@ -690,7 +690,7 @@ fn sigterm_lets_a_client_finish_its_stream() {
     let copy = folder.path().join("copy");
     let program = format!("--sh 'cat > {}'", copy.display());
     for service in ["--service discard", "--service echo", &program] {
-        let server = sockit("tcp-server --grace 20s").and(service).serve();
+        let server = sockit("tcp-server --grace 45s").and(service).serve();
         let mut client = connect(server.addr());
         for piece in 0..20 {
             client.send([b'x'; 10_000]);
