@@ -411,7 +411,7 @@ fn linger_waits_for_slow_data_and_unread_input() {
 
     // More than the receive buffer of the peer holds, less than both buffers hold.
     let nonreader = peer(|mut stream| stream.wait_for_close());
-    let client = sockit("tcp-client --linger 200ms --timeout 1500ms").to(nonreader.addr());
+    let client = sockit("tcp-client --linger 200ms --timeout 3s").to(nonreader.addr());
     client.stdin(noise(150_000, 7)).run().exits(28).fails_at("receive");
 }
 
