@@ -21,6 +21,10 @@ use super::certificate::{CertificateInfo, Sha256, sha256};
 use super::provider;
 use super::verify_error::{VerifyError, explain};
 
+/// The reason also where `--insecure` has accepted the certificate before.
+const BAD_HANDSHAKE_SIGNATURE: &str = "the signature of the handshake does not match the key of the \
+                                       certificate, or the key is not supported (RSA below 2048 bits)";
+
 /// The certificates that a client trusts.
 #[derive(Debug, Clone)]
 pub(super) enum TrustSource {
@@ -193,6 +197,7 @@ impl ServerCertVerifier for ServerVerifier {
     ) -> Result<HandshakeSignatureValid, Error> {
         let known = &self.provider.signature_verification_algorithms;
         verify_tls12_signature(message, certificate, signed, known)
+            .inspect_err(|_| self.record(BAD_HANDSHAKE_SIGNATURE.to_string().into()))
     }
 
     fn verify_tls13_signature(
@@ -203,6 +208,7 @@ impl ServerCertVerifier for ServerVerifier {
     ) -> Result<HandshakeSignatureValid, Error> {
         let known = &self.provider.signature_verification_algorithms;
         verify_tls13_signature(message, certificate, signed, known)
+            .inspect_err(|_| self.record(BAD_HANDSHAKE_SIGNATURE.to_string().into()))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
