@@ -142,6 +142,12 @@ impl ServerVerifier {
         *self.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
     }
 
+    fn record_bad_signature(&self, error: &Error) {
+        if matches!(error, Error::InvalidCertificate(CertificateError::BadSignature)) {
+            self.record(BAD_HANDSHAKE_SIGNATURE.to_string().into());
+        }
+    }
+
     fn verify_chain(&self, chain: &ServerChain<'_>) -> Result<(), Error> {
         let unknown = || Err(Error::InvalidCertificate(CertificateError::UnknownIssuer));
         match &self.trust.roots {
@@ -197,7 +203,7 @@ impl ServerCertVerifier for ServerVerifier {
     ) -> Result<HandshakeSignatureValid, Error> {
         let known = &self.provider.signature_verification_algorithms;
         verify_tls12_signature(message, certificate, signed, known)
-            .inspect_err(|_| self.record(BAD_HANDSHAKE_SIGNATURE.to_string().into()))
+            .inspect_err(|error| self.record_bad_signature(error))
     }
 
     fn verify_tls13_signature(
@@ -208,7 +214,7 @@ impl ServerCertVerifier for ServerVerifier {
     ) -> Result<HandshakeSignatureValid, Error> {
         let known = &self.provider.signature_verification_algorithms;
         verify_tls13_signature(message, certificate, signed, known)
-            .inspect_err(|_| self.record(BAD_HANDSHAKE_SIGNATURE.to_string().into()))
+            .inspect_err(|error| self.record_bad_signature(error))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
