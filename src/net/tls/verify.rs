@@ -21,6 +21,10 @@ use super::certificate::{CertificateInfo, Sha256, sha256};
 use super::provider;
 use super::verify_error::{VerifyError, explain};
 
+/// The reason also where `--insecure` has accepted the certificate before.
+const BAD_HANDSHAKE_SIGNATURE: &str = "the signature of the handshake does not match the key of the \
+                                       certificate, or the key is not supported (RSA below 2048 bits)";
+
 /// The certificates that a client trusts.
 #[derive(Debug, Clone)]
 pub(super) enum TrustSource {
@@ -138,6 +142,12 @@ impl ServerVerifier {
         *self.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
     }
 
+    fn record_bad_signature(&self, error: &Error) {
+        if matches!(error, Error::InvalidCertificate(CertificateError::BadSignature)) {
+            self.record(BAD_HANDSHAKE_SIGNATURE.to_string().into());
+        }
+    }
+
     fn verify_chain(&self, chain: &ServerChain<'_>) -> Result<(), Error> {
         let unknown = || Err(Error::InvalidCertificate(CertificateError::UnknownIssuer));
         match &self.trust.roots {
@@ -193,6 +203,7 @@ impl ServerCertVerifier for ServerVerifier {
     ) -> Result<HandshakeSignatureValid, Error> {
         let known = &self.provider.signature_verification_algorithms;
         verify_tls12_signature(message, certificate, signed, known)
+            .inspect_err(|error| self.record_bad_signature(error))
     }
 
     fn verify_tls13_signature(
@@ -203,6 +214,7 @@ impl ServerCertVerifier for ServerVerifier {
     ) -> Result<HandshakeSignatureValid, Error> {
         let known = &self.provider.signature_verification_algorithms;
         verify_tls13_signature(message, certificate, signed, known)
+            .inspect_err(|error| self.record_bad_signature(error))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
