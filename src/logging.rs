@@ -20,10 +20,11 @@ pub enum LogFormat {
     Json,
 }
 
-/// Starts the log if `-vvv`, `SOCKIT_LOG` or `RUST_LOG` is given; the variables
-/// contain `target=level` lists and take precedence over the flag. A malformed list is ignored.
+/// Starts the log if `-vvv`, `SOCKIT_LOG` or `RUST_LOG` is given; the variables contain
+/// `target=level` lists and take precedence over the flag. A malformed list is ignored.
 pub fn start(verbose: u8, format: LogFormat) {
-    let Some(targets) = from_environment().or_else(|| from_flags(verbose)) else { return };
+    let all = Targets::new().with_target("sockit", LevelFilter::TRACE);
+    let Some(targets) = from_environment().or((verbose > 2).then_some(all)) else { return };
     let lines = Mutex::new(LogWriter { lines: LineWriter::stderr(), format });
     let lines = tracing_subscriber::fmt::layer().with_writer(lines).with_ansi(false);
     let lines = match format {
@@ -60,9 +61,4 @@ impl Write for LogWriter {
 fn from_environment() -> Option<Targets> {
     let list = std::env::var("SOCKIT_LOG").or_else(|_| std::env::var("RUST_LOG")).ok()?;
     list.parse().ok()
-}
-
-fn from_flags(verbose: u8) -> Option<Targets> {
-    let targets = || Targets::new().with_target("sockit", LevelFilter::TRACE);
-    (verbose > 2).then(targets)
 }

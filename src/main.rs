@@ -8,7 +8,7 @@ use sockit::error::{ExitCode, Failure, Phase};
 use sockit::logging::LogFormat;
 use sockit::process::{argv, privileges};
 use sockit::report::Report;
-use sockit::usage::argv_secrets;
+use sockit::usage::{Parsed, argv_secrets};
 
 fn main() -> std::process::ExitCode {
     let args: Vec<_> = std::env::args_os().collect();
@@ -17,7 +17,7 @@ fn main() -> std::process::ExitCode {
     code.number().into()
 }
 
-fn run(cli: Cli) -> ExitCode {
+fn run(Parsed { cli, name }: Parsed<Cli>) -> ExitCode {
     let format = if cli.output.json { LogFormat::Json } else { LogFormat::Text };
     sockit::logging::start(cli.output.verbose, format);
     let report = match cli.output.report() {
@@ -30,7 +30,7 @@ fn run(cli: Cli) -> ExitCode {
         // Kernels before 3.5 do not have it; the command runs nevertheless.
         let _ = privileges::set_no_new_privs();
     }
-    let _span = tracing::info_span!("command", name = cli.command.name()).entered();
+    let _span = tracing::info_span!("command", name).entered();
     let command = std::panic::AssertUnwindSafe(|| cli.command.run(&report));
     let code = match std::panic::catch_unwind(command) {
         Ok(Ok(code)) => code,

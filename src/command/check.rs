@@ -3,10 +3,9 @@
 use std::ffi::OsString;
 
 use super::{confine, network_policy};
-use crate::check;
 use crate::check::print::ResultPrinter;
 use crate::check::target;
-use crate::check::{AddressCoverage, CheckOptions, CheckTarget};
+use crate::check::{self, AddressCoverage, CheckOptions, CheckTarget};
 use crate::error::{ExitCode, Failure};
 use crate::flags::check::CheckFlags;
 use crate::net::stdout::Stdout;
@@ -30,9 +29,8 @@ pub struct Args {
     /// Program with arguments that replaces sockit if the check succeeds
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
-    /// Check
     #[command(flatten)]
-    pub check: CheckFlags,
+    pub(crate) check: CheckFlags,
 }
 
 impl Args {

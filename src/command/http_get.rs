@@ -18,9 +18,8 @@ pub struct Args {
     /// URL to download; http:// may be omitted
     #[arg(value_name = "URL", required = true, value_hint = clap::ValueHint::Url)]
     pub urls: Vec<String>,
-    /// Flags
     #[command(flatten)]
-    pub flags: HttpFlags,
+    pub(crate) flags: HttpFlags,
 }
 
 impl Args {
@@ -29,12 +28,13 @@ impl Args {
         let urls = self.parse_urls()?;
         let destinations = self.flags.output.destinations(&urls)?;
         let policy = self.sandbox_policy(&destinations);
-        let context = Context::new(report, self.flags.response.timeout.0)?;
+        let timeout = self.flags.response.timeout.0;
         self.flags.tls.warn_readable_key(report);
         let options = self.flags.options()?;
         if let Some(policy) = policy {
             confine(&policy, report);
         }
+        let context = Context::new(report, timeout)?;
         let downloads = urls.into_iter().zip(destinations).collect();
         fetch::run(&context, &options, downloads, Stdout::standard())
     }

@@ -29,8 +29,7 @@ use crate::process::output_file;
 use crate::process::sandbox::{self, SandboxPolicy};
 use crate::report::Report;
 use crate::report::event::Level;
-use crate::usage;
-use crate::usage::help;
+use crate::usage::{self, Parsed, help};
 
 /// netcat-style toolkit for TCP, UDP, Unix sockets, TLS, HTTP downloads and DNS lookups
 #[derive(Debug, Parser)]
@@ -52,7 +51,7 @@ pub struct Cli {
 }
 
 /// Parses a command line; prints help or the error and returns the exit code of [`usage::parse`].
-pub fn parse(args: Vec<OsString>) -> Result<Cli, ExitCode> {
+pub fn parse(args: Vec<OsString>) -> Result<Parsed<Cli>, ExitCode> {
     usage::parse(usage::netcat_argv::separate_args(args))
 }
 
@@ -128,28 +127,6 @@ impl Command {
             Command::Check(args) => !args.command.is_empty(),
             Command::Tour(_) => true,
             _ => false,
-        }
-    }
-
-    /// Its name, for the trace.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Command::TcpClient(_) => "tcp-client",
-            Command::TcpServer(_) => "tcp-server",
-            Command::UnixClient(_) => "unix-client",
-            Command::UnixServer(_) => "unix-server",
-            Command::Relay(_) => "relay",
-            Command::UdpClient(_) => "udp-client",
-            Command::UdpEcho(_) => "udp-echo",
-            Command::UdpServer(_) => "udp-server",
-            Command::Nc(_) => "nc",
-            #[cfg(feature = "http")]
-            Command::HttpGet(_) => "http-get",
-            Command::Resolve(_) => "resolve",
-            Command::Check(_) => "check",
-            Command::Tour(_) => "tour",
-            Command::Completions(_) => "completions",
-            Command::Man(_) => "man",
         }
     }
 

@@ -23,9 +23,8 @@ use crate::report::context::Context;
 use crate::report::event::Event;
 use crate::report::netcat::NetcatWords;
 use crate::service::exec::Exec;
-use crate::usage;
 use crate::usage::netcat::{Datagrams, NetcatLine, NetcatMode, translate};
-use crate::usage::netcat_flags;
+use crate::usage::{self, netcat_flags};
 
 /// How long a program may run on after its connection is closed.
 const GRACE: Duration = Duration::from_secs(3);

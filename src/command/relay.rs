@@ -18,12 +18,12 @@ use crate::net::unix::UnixAddress;
 use crate::process::sandbox::SandboxPolicy;
 use crate::relay;
 use crate::relay::datagram::DatagramRelayOptions;
+use crate::relay::fault::FaultSpec;
 use crate::relay::service::{RelayOptions, RelayService};
 use crate::report::Report;
 use crate::report::context::Context;
-use crate::server;
-use crate::server::ServerOptions;
 use crate::server::accept_loop::ServerLimits;
+use crate::server::{self, ServerOptions};
 
 /// The idle timeout of a UDP flow, which has no other end.
 const UDP_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -47,30 +47,22 @@ pub struct Args {
     /// Print statistics of each connection
     #[arg(long)]
     pub stats: bool,
-    /// Port on stdout
     #[command(flatten)]
-    pub print_port: PrintPortFlag,
-    /// Hex dump
+    pub(crate) print_port: PrintPortFlag,
     #[command(flatten)]
-    pub hex: ServerHexFlag,
-    /// Recording
+    pub(crate) hex: ServerHexFlag,
     #[command(flatten)]
-    pub record: RecordFlags,
-    /// Faults
+    pub(crate) record: RecordFlags,
     #[command(flatten)]
-    pub faults: RelayFaultFlags,
-    /// Connecting to the target
+    pub(crate) faults: RelayFaultFlags,
     #[command(flatten)]
-    pub connect: ConnectFlags,
-    /// Limits
+    pub(crate) connect: ConnectFlags,
     #[command(flatten)]
-    pub limits: ServerLimitFlags,
-    /// TLS
+    pub(crate) limits: ServerLimitFlags,
     #[command(flatten)]
-    pub tls: RelayTlsFlags,
-    /// Privileges
+    pub(crate) tls: RelayTlsFlags,
     #[command(flatten)]
-    pub run_as: RunAsFlags,
+    pub(crate) run_as: RunAsFlags,
 }
 
 impl Args {
@@ -126,7 +118,7 @@ impl Args {
         Ok(RelayOptions {
             dialer: Dialer { layer: self.tls.layer(&dialer.endpoint.host)?, ..dialer },
             idle_timeout: self.limits.idle_timeout.and_then(|limit| limit.0),
-            faults: self.faults.stream_plan(report)?,
+            faults: self.faults.plan(FaultSpec::check_for_streams, report)?,
             recorder: None,
             stats: self.stats,
             layer_stack: self.tls.stack(),
@@ -145,7 +137,7 @@ impl Args {
         };
         let log = |event| context.report.on_connect_event(event);
         let bind = bind(&listen, &self.connect, &context.shutdown, &log);
-        let faults = self.faults.datagram_plan(&context.report)?;
+        let faults = self.faults.plan(FaultSpec::check_for_datagrams, &context.report)?;
         let socket = udp_socket("relay", bind, None)?;
         let recorder = self.record.recorder(&context.report)?;
         self.run_as.switch_user()?;

@@ -3,8 +3,7 @@
 use super::{confine, network_policy};
 use crate::error::{ExitCode, Failure};
 use crate::flags::lookup::LookupFlags;
-use crate::lookup;
-use crate::lookup::QuestionList;
+use crate::lookup::{self, QuestionList};
 use crate::net::stdout::Stdout;
 use crate::report::Report;
 use crate::report::context::Context;
@@ -20,9 +19,8 @@ pub struct Args {
     #[arg(value_name = "NAME|ADDRESS|:SERVICE", required_unless_present = "file",
           value_parser = not_of_dig)]
     pub questions: Vec<String>,
-    /// Lookup
     #[command(flatten)]
-    pub flags: LookupFlags,
+    pub(crate) flags: LookupFlags,
 }
 
 impl Args {

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::client;
-use crate::client::SessionOptions;
-use crate::error::{ExitCode, Failure, Phase};
+use crate::client::{self, SessionOptions};
+use crate::error::{ExitCode, Failure};
 use crate::flags::client_tls::ClientTls;
 use crate::flags::connect::{ConnectFlags, TargetArgs};
 use crate::flags::session::SessionFlags;
@@ -18,21 +17,17 @@ use crate::report::context::Context;
 /// Arguments of tcp-client.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Server
     #[command(flatten)]
-    pub target: TargetArgs,
-    /// Session
+    pub(crate) target: TargetArgs,
     #[command(flatten)]
-    pub session: SessionFlags,
-    /// Connection
+    pub(crate) session: SessionFlags,
     #[command(flatten)]
-    pub connect: ConnectFlags,
+    pub(crate) connect: ConnectFlags,
     /// Use TLS
     #[arg(long, help_heading = "TLS")]
     pub tls: bool,
-    /// TLS options
     #[command(flatten)]
-    pub tls_options: ClientTls,
+    pub(crate) tls_options: ClientTls,
 }
 
 impl Args {
@@ -65,9 +60,7 @@ impl Args {
         if self.tls {
             return self.tls_options.layer(&endpoint.host).map(Some);
         }
-        match self.tls_options.first_given_flag() {
-            Some(flag) => Err(Failure::usage(Phase::Tls, flag, "requires --tls")),
-            None => Ok(None),
-        }
+        self.tls_options.reject()?;
+        Ok(None)
     }
 }

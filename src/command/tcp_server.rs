@@ -11,33 +11,25 @@ use crate::flags::socket::TcpFlags;
 use crate::net::stdio::StdStreams;
 use crate::report::Report;
 use crate::report::context::Context;
-use crate::server;
-use crate::server::ServerOptions;
+use crate::server::{self, ServerOptions};
 
 /// Arguments of tcp-server.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Service
     #[command(flatten)]
-    pub service: ServiceFlags,
-    /// Address
+    pub(crate) service: ServiceFlags,
     #[command(flatten)]
-    pub listen: ListenFlags,
-    /// Options of each connection
+    pub(crate) listen: ListenFlags,
     #[command(flatten)]
-    pub tcp: TcpFlags,
-    /// Limits
+    pub(crate) tcp: TcpFlags,
     #[command(flatten)]
-    pub limits: ServerLimitFlags,
-    /// TLS
+    pub(crate) limits: ServerLimitFlags,
     #[command(flatten)]
-    pub tls: ServerTls,
-    /// Privileges
+    pub(crate) tls: ServerTls,
     #[command(flatten)]
-    pub run_as: RunAsFlags,
-    /// Hex dump
+    pub(crate) run_as: RunAsFlags,
     #[command(flatten)]
-    pub hex: ServerHexFlag,
+    pub(crate) hex: ServerHexFlag,
 }
 
 impl Args {

@@ -13,15 +13,12 @@ use crate::report::context::Context;
 /// Arguments of udp-client.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Target
     #[command(flatten)]
-    pub target: TargetArgs,
-    /// Datagrams
+    pub(crate) target: TargetArgs,
     #[command(flatten)]
-    pub datagrams: DatagramClientFlags,
-    /// Socket
+    pub(crate) datagrams: DatagramClientFlags,
     #[command(flatten)]
-    pub socket: DatagramSocketFlags,
+    pub(crate) socket: DatagramSocketFlags,
 }
 
 impl Args {

@@ -19,18 +19,14 @@ use crate::report::context::Context;
 /// Arguments of udp-echo.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Limits
     #[command(flatten)]
-    pub limits: DatagramLimitFlags,
-    /// Listening socket
+    pub(crate) limits: DatagramLimitFlags,
     #[command(flatten)]
-    pub listen: ListenFlags,
-    /// User and group
+    pub(crate) listen: ListenFlags,
     #[command(flatten)]
-    pub run_as: RunAsFlags,
-    /// Hex dump
+    pub(crate) run_as: RunAsFlags,
     #[command(flatten)]
-    pub hex: ServerHexFlag,
+    pub(crate) hex: ServerHexFlag,
 }
 
 impl Args {

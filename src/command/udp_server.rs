@@ -16,24 +16,20 @@ use crate::report::context::Context;
 /// Arguments of udp-server.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Service
     #[command(flatten)]
-    pub service: DatagramServiceFlags,
-    /// Limits
+    pub(crate) service: DatagramServiceFlags,
     #[command(flatten)]
-    pub limits: DatagramLimitFlags,
+    pub(crate) limits: DatagramLimitFlags,
     /// Receive what is sent to this multicast group (address or name)
     ///
     /// With --host '' unicast datagrams to the port are received too; otherwise only datagrams to
     /// the group, on the interface of --host and on that of the routing table (or on --interface).
     #[arg(long, value_name = "GROUP", help_heading = "Listening")]
     pub join: Option<String>,
-    /// Listening socket
     #[command(flatten)]
-    pub listen: ListenFlags,
-    /// User and group
+    pub(crate) listen: ListenFlags,
     #[command(flatten)]
-    pub run_as: RunAsFlags,
+    pub(crate) run_as: RunAsFlags,
 }
 
 impl Args {

@@ -2,8 +2,7 @@
 
 use std::ffi::OsString;
 
-use crate::client;
-use crate::client::{ScriptStep, SessionOptions};
+use crate::client::{self, ScriptStep, SessionOptions};
 use crate::datagram;
 use crate::datagram::client::source::DatagramSource;
 use crate::datagram::client::targets::Targets;
@@ -38,16 +37,14 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value = "1400", value_parser = values::buffer_size,
           requires_all = ["datagram", "input"])]
     pub size: usize,
-    /// Session
     #[command(flatten)]
-    pub session: SessionFlags,
+    pub(crate) session: SessionFlags,
     /// Timeout for connecting; 0 = none
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = values::limit,
           help_heading = "Connection")]
     pub connect_timeout: Limit,
-    /// Retries
     #[command(flatten)]
-    pub retry: RetryFlags,
+    pub(crate) retry: RetryFlags,
 }
 
 impl Args {

@@ -4,9 +4,8 @@ use std::ffi::OsString;
 
 use socket2::Type;
 
-use crate::datagram;
-use crate::datagram::RecvBuffer;
 use crate::datagram::server::options::DatagramServerOptions;
+use crate::datagram::{self, RecvBuffer};
 use crate::error::{ExitCode, Failure, message_without_errno};
 use crate::flags::run_as::RunAsFlags;
 use crate::flags::server_hex::ServerHexFlag;
@@ -21,8 +20,7 @@ use crate::process::sandbox::SandboxPolicy;
 use crate::process::systemd::{SocketKind, passed_socket};
 use crate::report::Report;
 use crate::report::context::Context;
-use crate::server;
-use crate::server::ServerOptions;
+use crate::server::{self, ServerOptions};
 
 /// Arguments of unix-server.
 #[derive(Debug, clap::Args)]
@@ -41,18 +39,14 @@ pub struct Args {
     #[arg(long, conflicts_with_all = ["max_conns", "max_conns_per_ip", "idle_timeout", "allow",
           "deny", "backlog", "stack_size"])]
     pub datagram: bool,
-    /// Service
     #[command(flatten)]
-    pub service: ServiceFlags,
-    /// Limits
+    pub(crate) service: ServiceFlags,
     #[command(flatten)]
-    pub limits: ServerLimitFlags,
-    /// Privileges
+    pub(crate) limits: ServerLimitFlags,
     #[command(flatten)]
-    pub run_as: RunAsFlags,
-    /// Hex dump
+    pub(crate) run_as: RunAsFlags,
     #[command(flatten)]
-    pub hex: ServerHexFlag,
+    pub(crate) hex: ServerHexFlag,
 }
 
 impl Args {

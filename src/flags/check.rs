@@ -50,22 +50,19 @@ pub struct CheckFlags {
     /// Pause between the attempts of --wait [default: 100ms], or interval of --count [default: 1s]
     #[arg(long, value_name = "DURATION", value_parser = values::duration, requires = "repeated")]
     pub interval: Option<Duration>,
-    /// Address family
     #[command(flatten, next_help_heading = "Connection")]
-    pub families: FamilyFlags,
+    pub(crate) families: FamilyFlags,
     /// Local address (and port) to connect from
     #[arg(long, value_name = "ADDR[:PORT]", value_parser = connect::source,
           help_heading = "Connection")]
     pub source: Option<SocketAddr>,
-    /// Proxy and socket options
     #[command(flatten)]
-    pub route: RouteFlags,
+    pub(crate) route: RouteFlags,
     /// Use TLS: a port is open if the handshake succeeds
     #[arg(long, help_heading = "TLS")]
     pub tls: bool,
-    /// TLS options
     #[command(flatten)]
-    pub tls_options: ClientTls,
+    pub(crate) tls_options: ClientTls,
 }
 
 /// The wanted state of a target.
@@ -107,8 +104,8 @@ impl CheckFlags {
 
     /// Fails with 2 on flags of TCP for other targets, and on flags of TLS without `--tls`.
     fn check_transports(&self, targets: &[CheckTarget]) -> Result<(), Failure> {
-        if let Some(flag) = self.tls_options.first_given_flag().filter(|_| !self.tls) {
-            return Err(Failure::usage(Phase::Tls, flag, "requires --tls"));
+        if !self.tls {
+            self.tls_options.reject()?;
         }
         let is_tcp = |target: &CheckTarget| {
             matches!(target, CheckTarget::Port { protocol: Protocol::Tcp, .. })

@@ -53,8 +53,15 @@ pub struct ClientTls {
 }
 
 impl ClientTls {
-    /// The first of these flags that was given; each of them needs TLS.
-    pub fn first_given_flag(&self) -> Option<&'static str> {
+    /// Fails with code 2 if one of these flags is given: each of them needs `--tls`.
+    pub fn reject(&self) -> Result<(), Failure> {
+        match self.first_given_flag() {
+            Some(flag) => Err(Failure::usage(Phase::Tls, flag, "requires --tls")),
+            None => Ok(()),
+        }
+    }
+
+    fn first_given_flag(&self) -> Option<&'static str> {
         let flags = [
             (self.ca_file.is_some(), "--ca-file"),
             (self.insecure, "--insecure"),

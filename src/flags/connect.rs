@@ -74,12 +74,10 @@ pub struct RouteFlags {
     /// environment variables.
     #[arg(long, value_name = "URL")]
     pub proxy: Option<String>,
-    /// TCP options
     #[command(flatten)]
-    pub streams: TcpFlags,
-    /// Socket options
+    pub(crate) streams: TcpFlags,
     #[command(flatten)]
-    pub socket: SocketFlags,
+    pub(crate) socket: SocketFlags,
 }
 
 impl RouteFlags {
@@ -115,21 +113,18 @@ impl RouteFlags {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Connection")]
 pub struct ConnectFlags {
-    /// Address family
     #[command(flatten)]
-    pub families: FamilyFlags,
+    pub(crate) families: FamilyFlags,
     /// Timeout for connecting: DNS, TCP, proxy and TLS together; 0 = none
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = values::limit)]
     pub connect_timeout: Limit,
     /// Local address (and port) to connect from
     #[arg(long, value_name = "ADDR[:PORT]", value_parser = source)]
     pub source: Option<SocketAddr>,
-    /// Retries
     #[command(flatten)]
-    pub retrying: RetryFlags,
-    /// Proxy and socket options
+    pub(crate) retrying: RetryFlags,
     #[command(flatten)]
-    pub route: RouteFlags,
+    pub(crate) route: RouteFlags,
 }
 
 impl ConnectFlags {

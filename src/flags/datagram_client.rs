@@ -12,8 +12,7 @@ use crate::datagram::client::source::DatagramSource;
 use crate::datagram::client::targets::TargetOptions;
 use crate::datagram::client::{Replies, SendJob};
 use crate::error::{Failure, Phase};
-use crate::flags::connect;
-use crate::flags::connect::FamilyFlags;
+use crate::flags::connect::{self, FamilyFlags};
 use crate::flags::retry::RetryFlags;
 use crate::flags::socket::SocketFlags;
 use crate::flags::values::{self, Limit};
@@ -95,24 +94,21 @@ impl DatagramClientFlags {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Connection")]
 pub struct DatagramSocketFlags {
-    /// Address family
     #[command(flatten)]
-    pub family: FamilyFlags,
+    pub(crate) family: FamilyFlags,
     /// Local address (and port) to send from
     #[arg(long, value_name = "ADDR[:PORT]", value_parser = connect::source)]
     pub source: Option<SocketAddr>,
-    /// Retries
     #[command(flatten)]
-    pub retry: RetryFlags,
+    pub(crate) retry: RetryFlags,
     /// Allow a broadcast address, and accept replies from any sender
     #[arg(long)]
     pub broadcast: bool,
     /// Hop limit of multicast datagrams [default: 1]
     #[arg(long, value_name = "N")]
     pub multicast_ttl: Option<u8>,
-    /// Socket options
     #[command(flatten)]
-    pub socket: SocketFlags,
+    pub(crate) socket: SocketFlags,
 }
 
 impl DatagramSocketFlags {

@@ -53,18 +53,14 @@ pub struct DatagramServiceFlags {
     /// Service for each datagram [default: print]
     #[arg(short, long, value_name = "NAME")]
     pub service: Option<DatagramServiceName>,
-    /// Printing
     #[command(flatten)]
-    pub print: PrintFlags,
-    /// Replies
+    pub(crate) print: PrintFlags,
     #[command(flatten)]
-    pub reply: ReplyFlags,
-    /// Programs
+    pub(crate) reply: ReplyFlags,
     #[command(flatten)]
-    pub exec: ExecFlags,
-    /// Rejected flags
+    pub(crate) exec: ExecFlags,
     #[command(flatten)]
-    pub stream_only: StreamOnlyFlags,
+    pub(crate) stream_only: StreamOnlyFlags,
 }
 
 /// Flags of the service print.

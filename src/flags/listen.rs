@@ -22,15 +22,12 @@ pub struct ListenFlags {
     /// Port or service name to listen on; 0 = chosen by the kernel
     #[arg(short, long, value_name = "PORT", default_value = "9999")]
     pub port: String,
-    /// Address family
     #[command(flatten)]
-    pub families: FamilyFlags,
-    /// Port on stdout
+    pub(crate) families: FamilyFlags,
     #[command(flatten)]
-    pub print_port: PrintPortFlag,
-    /// Socket options
+    pub(crate) print_port: PrintPortFlag,
     #[command(flatten)]
-    pub socket: SocketFlags,
+    pub(crate) socket: SocketFlags,
 }
 
 /// The flag for the port on stdout.

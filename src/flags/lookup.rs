@@ -14,8 +14,7 @@ use crate::error::{Failure, Phase};
 use crate::lookup::{LookupOptions, VerifyOptions};
 use crate::report::Report;
 use crate::report::lookup::LookupSource;
-use crate::resolver::dns;
-use crate::resolver::dns::RecordType;
+use crate::resolver::dns::{self, RecordType};
 
 /// Flags of a lookup.
 #[derive(Debug, clap::Args)]
@@ -52,9 +51,8 @@ pub struct LookupFlags {
     /// Timeout per question; 0 = none
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = values::limit)]
     pub timeout: Limit,
-    /// Address families.
     #[command(flatten)]
-    pub families: FamilyFlags,
+    pub(crate) families: FamilyFlags,
 }
 
 impl ValueEnum for LookupSource {

@@ -35,21 +35,11 @@ pub struct RecordFlags {
 }
 
 impl RelayFaultFlags {
-    /// The faults on streams; a seed that was not given is emitted.
+    /// The faults, each accepted by `check`: those of streams or of datagrams. A seed that was not
+    /// given is emitted.
     ///
-    /// Fails with exit code 2 on a fault of datagrams.
-    pub fn stream_plan(&self, report: &Report) -> Result<FaultPlan, Failure> {
-        self.plan(FaultSpec::check_for_streams, report)
-    }
-
-    /// The faults on datagrams; a seed that was not given is emitted.
-    ///
-    /// Fails with exit code 2 on a fault of streams.
-    pub fn datagram_plan(&self, report: &Report) -> Result<FaultPlan, Failure> {
-        self.plan(FaultSpec::check_for_datagrams, report)
-    }
-
-    fn plan(
+    /// Fails with exit code 2 on a fault of the other kind.
+    pub fn plan(
         &self,
         check: fn(&FaultSpec) -> Result<(), String>,
         report: &Report,

@@ -21,18 +21,8 @@ impl ScriptFlags {
 
 /// Flags that conflict with a script. `offset` and `count` are named though they require `input`:
 /// clap does not check what a flag requires if that conflicts with another flag.
-const CONFLICTS: [&str; 10] = [
-    "input",
-    "offset",
-    "count",
-    "prompt",
-    "half_close",
-    "recv_only",
-    "send_only",
-    "exit_on_eof",
-    "input_timeout",
-    "line_delay",
-];
+const CONFLICTS: &str = "input offset count prompt half_close recv_only send_only \
+                         exit_on_eof input_timeout line_delay";
 
 const SEND_HELP: &str = "Send TEXT (with C escapes such as \\n) and wait for a reply; repeatable";
 
@@ -78,7 +68,7 @@ impl Args for ScriptFlags {
                 .help_heading("Session")
                 .action(ArgAction::Append)
                 .allow_hyphen_values(true)
-                .conflicts_with_all(CONFLICTS)
+                .conflicts_with_all(CONFLICTS.split(' '))
         };
         command.arg(arg("send", "TEXT", SEND_HELP).value_parser(values::text())).arg(
             arg("expect", "REGEX", EXPECT_HELP)
@@ -98,32 +88,28 @@ fn pattern(word: &str) -> Result<Pattern, String> {
 
 #[cfg(test)]
 mod tests {
+    use clap::{CommandFactory, FromArgMatches, Parser};
+
     use super::*;
-    use clap::FromArgMatches;
+
+    #[derive(Debug, Parser)]
+    struct Flags {
+        #[command(flatten)]
+        script: ScriptFlags,
+    }
 
     #[test]
     fn steps_are_in_the_order_of_the_arguments() {
-        let command = ScriptFlags::augment_args(Command::new("t")).mut_args(|arg| {
-            let name = arg.get_id().to_string();
-            Arg::new(name.clone()).long(name).action(ArgAction::Append).value_parser(
-                if arg.get_id() == "send" {
-                    clap::builder::ValueParser::new(values::text())
-                } else {
-                    clap::builder::ValueParser::new(pattern)
-                },
-            )
-        });
+        // Flags of the session that conflict with a script.
+        let command = CONFLICTS
+            .split(' ')
+            .fold(Flags::command(), |command, name| command.arg(Arg::new(name).long(name)));
         let words = ["t", "--expect", "a", "--send", "b", "--send", "c", "--expect", "d"];
-        let matches = command.try_get_matches_from(words).unwrap();
-        let script = ScriptFlags::from_arg_matches(&matches).unwrap();
-        let texts: Vec<String> = script
-            .steps
-            .iter()
-            .map(|step| match step {
-                ScriptStep::Send(bytes) => String::from_utf8_lossy(bytes).into_owned(),
-                ScriptStep::Expect(pattern) => pattern.text().to_uppercase(),
-            })
-            .collect();
-        assert_eq!(texts, ["A", "b", "c", "D"]);
+        let script = ScriptFlags::from_arg_matches(&command.get_matches_from(words)).unwrap();
+        let text = |step: &ScriptStep| match step {
+            ScriptStep::Send(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+            ScriptStep::Expect(pattern) => pattern.text().to_uppercase(),
+        };
+        assert_eq!(script.steps.iter().map(text).collect::<Vec<_>>(), ["A", "b", "c", "D"]);
     }
 }

@@ -62,18 +62,14 @@ pub struct ServiceFlags {
     /// Service for each connection [hello]
     #[arg(short, long, value_name = "NAME")]
     pub service: Option<ServiceName>,
-    /// Service file
     #[command(flatten)]
-    pub files: FileServiceFlags,
-    /// Service exec
+    pub(crate) files: FileServiceFlags,
     #[command(flatten)]
-    pub exec: ExecFlags,
-    /// Services that reply
+    pub(crate) exec: ExecFlags,
     #[command(flatten)]
-    pub messages: MessageFlags,
-    /// Service pipe
+    pub(crate) messages: MessageFlags,
     #[command(flatten, next_help_heading = "Sessions (pipe)")]
-    pub session: PipeFlags,
+    pub(crate) session: PipeFlags,
 }
 
 impl ServiceFlags {

@@ -17,9 +17,8 @@ const SCRIPT_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Session")]
 pub struct SessionFlags {
-    /// Steps of a script
     #[command(flatten)]
-    pub script: ScriptFlags,
+    pub(crate) script: ScriptFlags,
     /// Send FILE instead of stdin (- is stdin)
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath,
           conflicts_with = "recv_only")]
@@ -33,9 +32,8 @@ pub struct SessionFlags {
     /// Write received data to FILE instead of stdout (- is stdout)
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub output: Option<PathBuf>,
-    /// Stdin and stdout
     #[command(flatten)]
-    pub pipe: PipeFlags,
+    pub(crate) pipe: PipeFlags,
     /// Limit each direction to SIZE bytes per second
     #[arg(long, value_name = "SIZE/s", value_parser = values::rate)]
     pub rate: Option<u64>,

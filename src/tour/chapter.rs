@@ -6,6 +6,8 @@
 //! started last and `{port}` its port, `{closed}` a port that refuses connections, `{dir}` the
 //! temporary directory.
 
+use super::process::{ProcessEnd, STEP_TIMEOUT, StepResult};
+
 /// One tutorial.
 #[derive(Default)]
 pub struct Chapter {
@@ -76,9 +78,44 @@ impl Chapter {
     }
 }
 
+impl Step {
+    /// How the result differs from the expected one.
+    pub fn difference(&self, result: &StepResult) -> Option<String> {
+        let is_server = matches!(self.action, Action::Serve(_));
+        match result.end {
+            ProcessEnd::NotExited => {
+                return Some(format!("it did not exit within {} seconds", STEP_TIMEOUT.as_secs()));
+            }
+            ProcessEnd::Exited(code) if is_server => {
+                return Some(format!("the server exited with code {code}"));
+            }
+            ProcessEnd::Exited(code) if code != self.code => {
+                return Some(format!("the exit code is {code} instead of {}", self.code));
+            }
+            _ => {}
+        }
+        // The order of stdout and stderr is not defined.
+        let missing = self.expected_output.iter().find(|text| !result.output.contains(**text));
+        missing.map(|text| format!("'{text}' is missing in the output"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn step_needs_all_expected_output_and_its_exit_code() {
+        let expected_output = vec!["one", "two"];
+        let step = Step { code: 7, expected_output, ..Step::default() };
+        let fails = |output: &str, end| {
+            step.difference(&StepResult { output: output.to_string(), end }).is_some()
+        };
+        assert!(!fails("one and two", ProcessEnd::Exited(7)));
+        assert!(fails("only one", ProcessEnd::Exited(7)));
+        assert!(fails("one and two", ProcessEnd::Exited(0)));
+        assert!(fails("one and two", ProcessEnd::NotExited));
+    }
 
     #[test]
     fn command_lines_are_valid() {

@@ -3,13 +3,16 @@
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::process::groups::die_with_this_process;
 use crate::shutdown::{Shutdown, WaitOutcome};
+
+/// The time limit of a step.
+pub const STEP_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The maximum size in bytes of the output that is kept of each pipe.
 const MAX_OUTPUT: usize = 1 << 20;
@@ -44,22 +47,10 @@ pub struct DemoProcess {
 }
 
 /// Environment variables that would change the output of the tour.
-const REMOVED_VARIABLES: [&str; 14] = [
-    "ALL_PROXY",
-    "all_proxy",
-    "HTTPS_PROXY",
-    "https_proxy",
-    "HTTP_PROXY",
-    "http_proxy",
-    "CLICOLOR_FORCE",
-    "SOCKIT_LOG",
-    "RUST_LOG",
-    "LISTEN_FDS",
-    "LISTEN_PID",
-    "LISTEN_FDNAMES",
-    "NOTIFY_SOCKET",
-    "LISTEN_PIDFDID",
-];
+const REMOVED_VARIABLES: &str = "\
+    ALL_PROXY all_proxy HTTPS_PROXY https_proxy HTTP_PROXY http_proxy \
+    CLICOLOR_FORCE SOCKIT_LOG RUST_LOG LISTEN_FDS \
+    LISTEN_PID LISTEN_FDNAMES NOTIFY_SOCKET LISTEN_PIDFDID";
 
 impl DemoProcess {
     /// Starts this program with the arguments `args` and `input` on its stdin.
@@ -72,7 +63,7 @@ impl DemoProcess {
     ) -> io::Result<DemoProcess> {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(args).env("NO_COLOR", "1");
-        for name in REMOVED_VARIABLES {
+        for name in REMOVED_VARIABLES.split(' ') {
             command.env_remove(name);
         }
         command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });

@@ -2,10 +2,10 @@
 
 use std::net::{Ipv6Addr, TcpListener};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::chapter::{Action, Chapter, Step};
-use super::process::{DemoProcess, ProcessEnd, StepResult};
+use super::process::{DemoProcess, ProcessEnd, STEP_TIMEOUT, StepResult};
 use crate::error::{ExitCode, Failure, Phase};
 use crate::net::endpoint::Endpoint;
 use crate::net::stdout::Stdout;
@@ -13,9 +13,6 @@ use crate::report::context::Context;
 use crate::report::escape::escape_keep_backslash;
 use crate::resolver;
 use crate::shutdown::Shutdown;
-
-/// The time limit of a step.
-const STEP_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The state of a running chapter.
 pub struct ChapterRunner<'a> {
@@ -64,7 +61,7 @@ impl<'a> ChapterRunner<'a> {
         if let Some(reason) = self.context.shutdown.reason() {
             return Err(Failure::shutdown(Phase::Stdin, "tour", reason));
         }
-        if let Some(why) = check_step(step, &result) {
+        if let Some(why) = step.difference(&result) {
             self.failed += 1;
             self.context.report.warn(None, format!("this step failed: {why}"));
         }
@@ -192,26 +189,6 @@ fn missing_requirement(requirement: &str) -> Option<&'static str> {
     }
 }
 
-/// Returns how the result differs from the expected one.
-fn check_step(step: &Step, result: &StepResult) -> Option<String> {
-    let is_server = matches!(step.action, Action::Serve(_));
-    match result.end {
-        ProcessEnd::NotExited => {
-            return Some(format!("it did not exit within {} seconds", STEP_TIMEOUT.as_secs()));
-        }
-        ProcessEnd::Exited(code) if is_server => {
-            return Some(format!("the server exited with code {code}"));
-        }
-        ProcessEnd::Exited(code) if code != step.code => {
-            return Some(format!("the exit code is {code} instead of {}", step.code));
-        }
-        _ => {}
-    }
-    // The order of stdout and stderr is not defined.
-    let missing = step.expected_output.iter().find(|text| !result.output.contains(**text));
-    missing.map(|text| format!("'{text}' is missing in the output"))
-}
-
 /// Escapes a line of output for the terminal, except tabs.
 fn escape_line(line: &str) -> String {
     line.split('\t').map(escape_keep_backslash).collect::<Vec<_>>().join("\t")
@@ -220,20 +197,6 @@ fn escape_line(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn check(output: &str, end: ProcessEnd) -> Option<String> {
-        let expected_output = vec!["one", "two"];
-        let step = Step { code: 7, expected_output, ..Step::default() };
-        check_step(&step, &StepResult { output: output.to_string(), end })
-    }
-
-    #[test]
-    fn step_needs_all_expected_output_and_its_exit_code() {
-        assert_eq!(check("one and two", ProcessEnd::Exited(7)), None);
-        assert!(check("only one", ProcessEnd::Exited(7)).is_some());
-        assert!(check("one and two", ProcessEnd::Exited(0)).is_some());
-        assert!(check("one and two", ProcessEnd::NotExited).is_some());
-    }
 
     #[test]
     fn address_is_parsed_from_the_log_line() {

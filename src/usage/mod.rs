@@ -33,16 +33,26 @@ use suggested_line::Suggestion;
 /// The command that only builds with the feature http have.
 const HTTP: &str = "http-get";
 
+/// A command line that was accepted.
+pub struct Parsed<Cli> {
+    /// Its flags and arguments.
+    pub cli: Cli,
+    /// The name of its command.
+    pub name: String,
+}
+
 /// Parses a command line, its first argument being the program's name.
 ///
 /// Prints help, version or the error itself and returns the exit code: 2 for an error, 0 for help
 /// and version, 23 when stdout cannot be written.
-pub fn parse<Cli: Parser>(args: Vec<OsString>) -> Result<Cli, ExitCode> {
+pub fn parse<Cli: Parser>(args: Vec<OsString>) -> Result<Parsed<Cli>, ExitCode> {
     let args = rewrite_help_command(args);
     let mut command = Cli::command().color(color_choice::color_choice(&args));
     let matches = command.try_get_matches_from_mut(&args);
     let parsed = matches.and_then(|mut matches| {
-        Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+        let name = matches.subcommand_name().unwrap_or_default().to_string();
+        let cli = Cli::from_arg_matches_mut(&mut matches);
+        cli.map(|cli| Parsed { cli, name }).map_err(|error| error.format(&mut command))
     });
     parsed.map_err(|error| print_clap_error(error, Cli::command(), &args))
 }

@@ -24,21 +24,16 @@ use response::ResponseFlags;
 /// All flags of http-get.
 #[derive(Debug, clap::Args)]
 pub struct HttpFlags {
-    /// Output
     #[command(flatten)]
-    pub output: OutputFlags,
-    /// Request
+    pub(crate) output: OutputFlags,
     #[command(flatten)]
-    pub request: RequestFlags,
-    /// Response
+    pub(crate) request: RequestFlags,
     #[command(flatten)]
-    pub response: ResponseFlags,
-    /// Connection
+    pub(crate) response: ResponseFlags,
     #[command(flatten)]
-    pub connect: ConnectFlags,
-    /// TLS
+    pub(crate) connect: ConnectFlags,
     #[command(flatten)]
-    pub tls: ClientTls,
+    pub(crate) tls: ClientTls,
 }
 
 impl HttpFlags {

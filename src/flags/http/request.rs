@@ -22,13 +22,13 @@ pub struct RequestFlags {
     #[arg(short = 'I', long)]
     pub head: bool,
     /// Add the header 'Name: value'; 'Name:' removes a default header, 'Name;' sends it empty
-    #[arg(short = 'H', long = "header", value_name = "HEADER", value_parser = parse_header)]
+    #[arg(short = 'H', long = "header", value_name = "HEADER", value_parser = CustomHeader::parse)]
     pub headers: Vec<CustomHeader>,
     /// User name and password for Basic authentication; sent to the origin of the URL only
-    #[arg(long, value_name = "USER:PASSWORD", value_parser = user, hide_env_values = true)]
+    #[arg(long, value_name = "USER:PASSWORD", value_parser = request::parse_user, hide_env_values = true)]
     pub user: Option<UserInfo>,
     /// Request only these bytes: 0-99, 100- or -100
-    #[arg(long, value_name = "RANGE", value_parser = byte_range, allow_hyphen_values = true)]
+    #[arg(long, value_name = "RANGE", value_parser = range::parse, allow_hyphen_values = true)]
     pub range: Option<String>,
     /// Download only if newer than FILE (its ETag or date) or DATE; otherwise exit with 0
     #[arg(short = 'z', long, alias = "time-cond", value_name = "FILE|DATE",
@@ -81,18 +81,6 @@ impl RequestFlags {
 fn unix_name(word: &str) -> Result<UnixAddress, String> {
     let name = UnixAddress::parse(word.as_ref());
     name.address().map(|_| name).map_err(|e| e.to_string())
-}
-
-fn parse_header(word: &str) -> Result<CustomHeader, String> {
-    CustomHeader::parse(word).map_err(|error| error.to_string())
-}
-
-fn user(word: &str) -> Result<UserInfo, String> {
-    request::parse_user(word).map_err(|error| error.to_string())
-}
-
-fn byte_range(word: &str) -> Result<String, String> {
-    range::parse(word).map_err(|error| error.to_string())
 }
 
 /// Parses `HOST:PORT:ADDRESS` as in curl; brackets around an IPv6 address are optional.

@@ -39,7 +39,10 @@ pub fn wait(args: &mut ForeignArgs) -> Words {
 
 fn server(args: &ForeignArgs) -> Words {
     let is_udp = args.has(Setting::Udp);
-    let mut line = words(&[args.command.as_deref().unwrap_or(command(args))]);
+    let command = command(args);
+    let own = args.command.as_deref();
+    let own = own.filter(|own| own.starts_with(command.trim_end_matches("server")));
+    let mut line = words(&[own.unwrap_or(command)]);
     let mut operands = args.operands.clone();
     if args.has(Setting::Unix) {
         line.extend(operands);
@@ -50,13 +53,19 @@ fn server(args: &ForeignArgs) -> Words {
         push_flag(&mut line, "--port", port.as_deref());
     }
     let program = program_flags(args);
-    if program.is_empty() && !is_udp && !has(&args.flags, &SERVICE) {
+    if program.is_empty() && !is_udp && !has(&args.flags, &SERVICE) && listens_as_netcat(args) {
         line.extend(words(&["--service", "pipe"]));
     }
     line.extend(program);
     push_flag(&mut line, "--idle-timeout", args.get(Setting::Wait).filter(|_| !is_udp));
     line.extend(access_rules(args));
     Ok(line)
+}
+
+/// Whether `-l` was given, or is implied by the other tool's name: the name of a sockit server is
+/// recorded as one [`Setting::Listen`] too.
+fn listens_as_netcat(args: &ForeignArgs) -> bool {
+    args.all(Setting::Listen).count() > usize::from(args.command.is_some())
 }
 
 fn client(args: &ForeignArgs) -> Words {

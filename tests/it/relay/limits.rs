@@ -207,3 +207,13 @@ fn connections_have_two_threads_each_and_release_all() {
         std::thread::sleep(Duration::from_millis(10));
     }
 }
+
+#[test]
+fn hints_name_no_flag_that_relay_lacks() {
+    let rules = sockit("relay unix:/tmp/a 127.0.0.1:1 --allow 127.0.0.1").run();
+    rules.exits(2).logs("hint: the permissions of the directory").never_logs("--mode");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = taken.local_addr().unwrap().to_string();
+    let run = sockit("relay").arg(listen).arg("127.0.0.1:1").run();
+    run.exits(45).logs("hint: the port is in use").never_logs("--port");
+}
