@@ -1,13 +1,11 @@
 //! Flags that select a service, and those of each service.
 
 use clap::{Args, ValueEnum};
-use std::sync::Mutex;
 
 use super::exec::ExecFlags;
 use super::files::FileServiceFlags;
 use super::messages::MessageFlags;
-use crate::datagram::server::handler::Handler;
-use crate::datagram::server::print::PrintFormat;
+use crate::datagram::server::{handler::Handler, print::PrintFormat};
 use crate::error::{Failure, Phase};
 use crate::flags::pipe::PipeFlags;
 use crate::flags::stream_only;
@@ -17,8 +15,7 @@ use crate::report::Report;
 use crate::server::accept_loop::ServerLimits;
 use crate::service::Service;
 use crate::service::chargen::Chargen;
-use crate::service::chat::Chat;
-use crate::service::chat::broadcast::Broadcast;
+use crate::service::chat::{Chat, broadcast::Broadcast};
 use crate::service::discard::Discard;
 use crate::service::echo::Echo;
 use crate::service::exec::Exec;
@@ -76,8 +73,7 @@ impl ServiceFlags {
     /// The selected service; it emits warnings to `report`, and changes `limits` where it needs
     /// others. Services that use the standard streams use `std`.
     ///
-    /// Fails with code 2 on flags of another service, with 26 or 23 when the program or file cannot
-    /// be used.
+    /// Fails with 2 on flags of another service, with 26 or 23 when a program or file is not usable.
     pub fn service(
         &self,
         limits: &mut ServerLimits,
@@ -103,7 +99,7 @@ impl ServiceFlags {
                 // Stdin and stdout serve one connection: the next one waits in the backlog.
                 limits.max_conns = 1;
                 let options = self.session.options(limits.idle_timeout.take());
-                Box::new(Pipe { std, options, report: report.clone(), lock: Mutex::default() })
+                Box::new(Pipe { std, options, report: report.clone(), lock: Default::default() })
             }
         })
     }
@@ -128,12 +124,7 @@ impl ServiceFlags {
             ServiceName::Discard => Ok(Handler::Discard),
             ServiceName::Pipe => Ok(Handler::print(PrintFormat::Bare)),
             ServiceName::Exec => Ok(Handler::exec(self.exec.program()?)),
-            ServiceName::File
-            | ServiceName::Chat
-            | ServiceName::Broadcast
-            | ServiceName::Chargen => {
-                Err(Failure::usage(Phase::File, "--service", "needs a stream"))
-            }
+            _ => Err(Failure::usage(Phase::File, "--service", "needs a stream")),
         }
     }
 
@@ -157,9 +148,7 @@ impl ServiceFlags {
     /// The selected service, or the one that another flag implies.
     fn name(&self) -> ServiceName {
         let has_text = self.messages.greeting.is_some() || self.messages.reply.is_some();
-        if let Some(name) = self.service {
-            name
-        } else if self.files.first_given().is_some() {
+        let implied = if self.files.first_given().is_some() {
             ServiceName::File
         } else if self.exec.first_given().is_some() {
             ServiceName::Exec
@@ -167,7 +156,8 @@ impl ServiceFlags {
             ServiceName::Reply
         } else {
             ServiceName::Hello
-        }
+        };
+        self.service.unwrap_or(implied)
     }
 
     /// The default script of `--service reply`: without texts it sends the message back.

@@ -103,13 +103,11 @@ fn target(args: &ForeignArgs) -> Result<(String, String), Failure> {
 
 fn check_numeric(host: &str, port: &str) -> Result<(), Failure> {
     let address = host.split('%').next().unwrap_or(host);
-    match address.parse::<IpAddr>() {
-        Ok(_) => Ok(()),
-        Err(_) => {
-            let why = format!("for host \"{host}\" port {port}: Name or service not known");
-            Err(Failure::new(Phase::Resolve, "", why))
-        }
+    if address.parse::<IpAddr>().is_ok() {
+        return Ok(());
     }
+    let why = format!("for host \"{host}\" port {port}: Name or service not known");
+    Err(Failure::new(Phase::Resolve, "", why))
 }
 
 fn mode(args: &mut ForeignArgs) -> Result<NetcatMode, Failure> {

@@ -56,7 +56,8 @@ fn server(args: &ForeignArgs) -> Words {
     if program.is_empty() && !is_udp && !has(&args.flags, &SERVICE) && listens_as_netcat(args) {
         line.extend(words(&["--service", "pipe"]));
     }
-    line.extend(program);
+    // A server runs one program.
+    line.extend(program.into_iter().take(2));
     push_flag(&mut line, "--idle-timeout", args.get(Setting::Wait).filter(|_| !is_udp));
     line.extend(access_rules(args));
     Ok(line)
