@@ -158,7 +158,9 @@ impl ConnectionService {
             // It does not count, so its failure is not that of the run either.
             Err(failure) => {
                 self.context.report.failure(Some(closed.conn), &failure);
-                closed.outcome = ended_by(&failure).into();
+                let is_by_peer = failure.is_peer_close();
+                let by = if is_by_peer { EndedBy::Peer } else { ended_by(&failure) };
+                closed.outcome = by.into();
                 return;
             }
         };

@@ -1,17 +1,21 @@
 //! TLS, the last layer between a connected socket and the user's bytes.
 //!
 //! [`client::Client`] and [`server::Server`] perform the handshake on the thread of the connection
-//! and return a stream whose two halves may be used from two threads (`stream`). Certificates are
-//! verified in `verify`; files and fingerprints are in [`certificate`].
+//! and return a stream whose two halves may be used from two threads (`stream`).
 
 pub mod certificate;
 pub mod client;
 mod describe;
 mod error_text;
+pub mod fingerprint;
 mod handshake;
 mod key_log;
+mod reader;
+mod records;
 pub mod server;
+mod session;
 mod stream;
+mod trust;
 mod verify;
 mod verify_error;
 

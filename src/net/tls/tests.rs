@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use socket2::Socket;
 
-use super::certificate::{Identity, Sha256};
+use super::certificate::Identity;
+use super::fingerprint::Sha256;
 use super::{OnTruncation, client, server};
 use crate::error::{ExitCode, Failure, Phase};
 use crate::net::layer::{HandshakeContext, Layer};
@@ -148,6 +149,15 @@ fn blocked_reader_does_not_block_the_writer() {
     peer.reader.read_exact(&mut received).unwrap();
     handle.shutdown();
     assert_eq!(waiting.join().unwrap().unwrap(), 0);
+}
+
+/// The kernel is not to delay acknowledgements (tcp(7), `TCP_QUICKACK`): a client with Nagle's algorithm
+/// would hold its first request back for 40 ms.
+#[test]
+#[cfg(target_os = "linux")]
+fn server_acknowledges_the_end_of_the_handshake_immediately() {
+    let (_local, peer) = pair();
+    assert!(peer.handle.socket().tcp_quickack().unwrap());
 }
 
 #[test]
