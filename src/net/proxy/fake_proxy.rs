@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::error::ExitCode;
 use crate::net::dial::Dialer;
 use crate::net::retry::Retry;
 use crate::shutdown::Shutdown;
