@@ -54,6 +54,8 @@ struct Inner {
 /// Retries of a poll(2) that fails for lack of kernel memory: for one second in all.
 const MAX_NOMEM_RETRIES: u32 = 100;
 const NOMEM_DELAY: Duration = Duration::from_millis(10);
+/// The longest wait of a poll(2), in whole seconds of an `int`.
+const MAX_POLL: Duration = Duration::from_secs(i32::MAX as u64);
 /// Attempts to write to a wake pipe.
 const MAX_WAKE_WRITES: usize = 8;
 
@@ -145,10 +147,7 @@ impl Shutdown {
 
 /// Returns the earlier of two optional deadlines.
 pub fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (a, b) => a.or(b),
-    }
+    [a, b].into_iter().flatten().min()
 }
 
 /// Calls `poll(2)` until a descriptor is ready or `deadline` passes. An interruption by a signal and
@@ -157,10 +156,7 @@ pub fn poll_until(fds: &mut [PollFd<'_>], deadline: Option<Instant>) -> io::Resu
     let mut retries = 0;
     loop {
         let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
-        let left = left.map(|left| Timespec {
-            tv_sec: left.as_secs().min(i32::MAX as u64) as i64,
-            tv_nsec: left.subsec_nanos() as _,
-        });
+        let left = left.and_then(|left| Timespec::try_from(left.min(MAX_POLL)).ok());
         match poll(fds, left.as_ref()) {
             Err(Errno::INTR) if deadline.is_some_and(|at| at <= Instant::now()) => return Ok(0),
             Err(Errno::INTR) => {}

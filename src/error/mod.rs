@@ -6,6 +6,7 @@
 
 mod connection;
 mod exit_code;
+mod layer_error;
 mod phase;
 mod reason;
 
@@ -14,6 +15,7 @@ use std::fmt;
 use std::io;
 
 pub use exit_code::ExitCode;
+pub use layer_error::LayerError;
 pub use phase::Phase;
 
 use crate::shutdown::ShutdownReason;
@@ -34,28 +36,6 @@ pub struct Failure {
     /// Bytes that were transferred before it, where the cause does not say so itself.
     after_bytes: Option<u64>,
     source: Box<dyn Error + Send + Sync>,
-}
-
-/// An error of a layer (TLS) inside an [`io::Error`], which carries phase and exit code through code
-/// that only reads or writes.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("{why}")]
-pub struct LayerError {
-    /// The phase that failed.
-    pub phase: Phase,
-    /// The exit code.
-    pub code: ExitCode,
-    /// The cause, in one line.
-    pub why: String,
-    /// A line of advice.
-    pub hint: Option<&'static str>,
-}
-
-impl LayerError {
-    /// Returns the layer error inside `error`, if there is one.
-    pub fn of(error: &io::Error) -> Option<&LayerError> {
-        error.get_ref()?.downcast_ref()
-    }
 }
 
 impl Failure {

@@ -250,17 +250,6 @@ fn interleave(addresses: Vec<SocketAddr>) -> VecDeque<SocketAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::endpoint::Endpoint;
-    use crate::net::socket::SocketOptions;
-    use crate::shutdown::Shutdown;
-    use std::net::TcpListener;
-
-    fn connect_to(addresses: Vec<SocketAddr>) -> Result<Candidate, Failure> {
-        let endpoint = Endpoint { host: "test".into(), port: "1".into() };
-        let shutdown = Shutdown::new(None).unwrap();
-        let attempt = Attempt::new(&endpoint, Some(Duration::from_secs(5)), &shutdown, &|_| ());
-        connect(addresses, &attempt, &|address| SocketOptions::default().tcp_socket(address))
-    }
 
     #[test]
     fn families_alternate_in_their_order() {
@@ -268,23 +257,5 @@ mod tests {
         let given = ["[::1]:1", "[::2]:1", "[::3]:1", "127.0.0.1:1", "127.0.0.2:1"].map(address);
         let wanted = ["[::1]:1", "127.0.0.1:1", "[::2]:1", "127.0.0.2:1", "[::3]:1"].map(address);
         assert_eq!(interleave(given.to_vec()), wanted);
-    }
-
-    #[test]
-    fn refused_address_is_followed_by_the_next_immediately() {
-        let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let listener = TcpListener::bind("127.0.0.2:0").unwrap();
-        let good = listener.local_addr().unwrap();
-        let began = Instant::now();
-        let connected = connect_to(vec![gone, good]).unwrap();
-        assert_eq!(connected.address, good);
-        assert!(began.elapsed() < ATTEMPT_DELAY);
-    }
-
-    #[test]
-    fn first_failure_is_reported_when_all_fail() {
-        let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let failure = connect_to(vec![gone, gone]).unwrap_err();
-        assert_eq!(failure.to_string(), "connect test:1: Connection refused");
     }
 }

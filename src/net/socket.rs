@@ -117,16 +117,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn options_are_set_before_connecting() {
-        let (ttl, tos) = (Some(9), Some(0x10));
-        let options = SocketOptions { nodelay: true, ttl, tos, ..SocketOptions::default() };
-        let socket = options.tcp_socket(&"127.0.0.1:1".parse().unwrap()).unwrap();
-        assert!(socket.tcp_nodelay().unwrap());
-        assert_eq!(socket.ttl_v4().unwrap(), 9);
-        assert_eq!(socket.tos_v4().unwrap(), 0x10);
-    }
-
-    #[test]
     fn refused_option_is_named() {
         let options =
             SocketOptions { interface: Some("no-such-if".into()), ..SocketOptions::default() };

@@ -166,51 +166,6 @@ pub fn dial(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
-    use std::os::unix::fs::PermissionsExt;
-    use std::os::unix::net::UnixListener;
-
-    fn name(directory: &tempfile::TempDir) -> (PathBuf, UnixAddress) {
-        let path = directory.path().join("s");
-        (path.clone(), UnixAddress::Path(path))
-    }
-
-    #[test]
-    fn stale_file_is_replaced_and_own_file_removed() {
-        let directory = tempfile::tempdir().unwrap();
-        let (path, name) = name(&directory);
-        drop(UnixListener::bind(&path).unwrap());
-        let listener = listen(&name, 0o600, 5, &|_| ()).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        drop(listener);
-        assert!(!path.exists());
-    }
-
-    #[test]
-    fn live_socket_and_other_files_are_left_alone() {
-        let directory = tempfile::tempdir().unwrap();
-        let (path, name) = name(&directory);
-        let live = UnixListener::bind(&path).unwrap();
-        assert_eq!(listen(&name, 0o600, 5, &|_| ()).unwrap_err().code, ExitCode::Bind);
-        assert!(path.exists());
-        drop(live);
-        fs::remove_file(&path).unwrap();
-        fs::write(&path, "precious").unwrap();
-        assert_eq!(listen(&name, 0o600, 5, &|_| ()).unwrap_err().code, ExitCode::Bind);
-        assert_eq!(fs::read(&path).unwrap(), b"precious");
-    }
-
-    #[test]
-    fn file_of_another_process_is_not_removed() {
-        let directory = tempfile::tempdir().unwrap();
-        let (path, name) = name(&directory);
-        let listener = listen(&name, 0o666, 5, &|_| ()).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o666);
-        fs::remove_file(&path).unwrap();
-        fs::write(&path, "foreign").unwrap();
-        drop(listener);
-        assert_eq!(fs::read(&path).unwrap(), b"foreign");
-    }
 
     #[test]
     fn too_long_names_are_refused() {
