@@ -154,7 +154,9 @@ impl ConnectionService {
             if let Err(failure) = self.handshake(layer.as_ref(), connection) {
                 // It does not count, so its failure is not that of the run either.
                 self.context.report.failure(Some(conn), &failure);
-                return ended_by(&failure).into();
+                let is_by_peer = failure.is_peer_close();
+                let by = if is_by_peer { EndedBy::Peer } else { ended_by(&failure) };
+                return by.into();
             }
             tracked.count();
         }
