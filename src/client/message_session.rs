@@ -56,14 +56,14 @@ impl<'a> MessageSession<'a> {
             info: info.clone(),
             context: context.clone(),
             tap: taps.sent,
-            filter: options.crlf.then(Crlf::default),
+            filter: options.duplex.crlf.then(Crlf::default),
             throttle: throttle(),
             sent: 0,
         };
         Ok(MessageSession {
             options,
             context,
-            queue: ReceiveQueue::open(thread, &info, options.idle_timeout, context)?,
+            queue: ReceiveQueue::open(thread, &info, options.duplex.idle_timeout, context)?,
             sender,
             output: OutputSink::new(options, &mut files),
             handle,
@@ -76,8 +76,8 @@ impl<'a> MessageSession<'a> {
     ///
     /// Fails on shutdown.
     pub fn wait_delay(&mut self) -> Result<(), Failure> {
-        self.context.report.log_delay(self.options.delay);
-        let wait = self.context.shutdown.sleep(self.options.delay);
+        self.context.report.log_delay(self.options.duplex.delay);
+        let wait = self.context.shutdown.sleep(self.options.duplex.delay);
         wait.map_err(|reason| self.shutdown_error(reason))?;
         self.queue.note_activity();
         Ok(())

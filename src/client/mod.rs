@@ -90,7 +90,7 @@ impl Mode {
         };
         if !options.script.is_empty() {
             Mode::Script
-        } else if prompts && has_input(options.input_mode, stdin) {
+        } else if prompts && has_input(options.duplex.input, stdin) {
             Mode::Prompt
         } else {
             Mode::Pipe

@@ -128,13 +128,13 @@ impl<'a> PromptSession<'a> {
         self.session.note_local_end();
         self.input.close();
         let options = self.session.options;
-        match options.on_local_eof {
+        match options.duplex.on_local_eof {
             OnLocalEof::HangUp => return self.session.wait_acked(),
-            OnLocalEof::KeepOpen => return self.drain_replies(options.linger),
+            OnLocalEof::KeepOpen => return self.drain_replies(options.duplex.linger),
             OnLocalEof::HalfClose | OnLocalEof::SendOnly => self.session.sender.half_close()?,
         }
         let default = self.input.is_interactive().then_some(REPLY_TIMEOUT);
-        self.drain_replies(options.linger.or(default))
+        self.drain_replies(options.duplex.linger.or(default))
     }
 
     /// Prints what arrives until the peer ends its stream, or sends nothing for `timeout`.

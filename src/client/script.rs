@@ -193,7 +193,7 @@ impl ScriptSession<'_> {
     /// the run passes, or nothing has arrived for `--linger` or the idle timeout.
     fn finish(&mut self) -> Result<(), Failure> {
         let is_first = self.session.note_local_end();
-        match self.session.options.on_local_eof {
+        match self.session.options.duplex.on_local_eof {
             OnLocalEof::HangUp => {
                 self.end_line()?;
                 return self.session.wait_acked();
@@ -205,7 +205,7 @@ impl ScriptSession<'_> {
         }
         // The exchange is complete: from here on the idle timeout is no failure.
         let idle_timeout = self.session.queue.idle_timeout.take();
-        self.wait_for(Awaited::End(self.session.options.linger.or(idle_timeout)))?;
+        self.wait_for(Awaited::End(self.session.options.duplex.linger.or(idle_timeout)))?;
         self.session.wait_acked()
     }
 

@@ -52,22 +52,6 @@ fn local(reader: impl Into<OwnedFd>, writer: impl Into<OwnedFd>) -> LocalEnd {
     }
 }
 
-fn options(shared_input: bool) -> DuplexOptions {
-    let on_end = OnLocalEof::HalfClose;
-    let (delay, exit_on_eof, finishes) = (Duration::ZERO, None, false);
-    let (idle, input_timeout, linger) = (None, None, None);
-    DuplexOptions {
-        on_end,
-        idle,
-        input_timeout,
-        linger,
-        delay,
-        shared_input,
-        exit_on_eof,
-        finishes,
-    }
-}
-
 fn run(
     stream: Stream,
     local: LocalEnd,
@@ -104,12 +88,17 @@ fn either_side_ends_first_and_nothing_is_lost() {
         let (mut display, output) = io::pipe().unwrap();
         let (up, down) =
             [rng.in_range(MAX_SENT), rng.in_range(MAX_SENT)].map(|n| rng.bytes(n)).into();
-        let shared = rng.in_range(2) == 0;
+        let serves = rng.in_range(2) == 0;
         let [mut up_rng, mut down_rng] = [rng.split(), rng.split()];
         let (done, outcome) = channel();
         thread::spawn(move || {
             let shutdown = Shutdown::new(None).unwrap();
-            done.send(run(stream, local(input, output), options(shared), &shutdown))
+            done.send(run(
+                stream,
+                local(input, output),
+                DuplexOptions { serves, ..DuplexOptions::default() },
+                &shutdown,
+            ))
         });
         thread::scope(|scope| {
             scope.spawn(|| {
@@ -144,7 +133,7 @@ fn half_closed_unix_peer_that_reads_late_gets_everything() {
     });
     let shutdown = Shutdown::new(Some(Instant::now() + DEADLINE)).unwrap();
     let stream = Stream::from_socket(ours.into()).unwrap();
-    let outcome = run(stream, local(input, output), options(false), &shutdown);
+    let outcome = run(stream, local(input, output), DuplexOptions::default(), &shutdown);
     assert!(outcome.outcome.is_ok(), "{outcome:?}");
     assert_eq!(reading.join().unwrap().len(), 50_000);
 }
@@ -164,7 +153,7 @@ fn unix_peer_that_closes_with_bytes_unread_exits_18() {
     });
     let shutdown = Shutdown::new(Some(Instant::now() + DEADLINE)).unwrap();
     let stream = Stream::from_socket(ours.into()).unwrap();
-    let outcome = run(stream, local(input, output), options(false), &shutdown);
+    let outcome = run(stream, local(input, output), DuplexOptions::default(), &shutdown);
     assert_eq!(outcome.outcome.unwrap_err().code, ExitCode::Partial);
     leaving.join().unwrap();
 }
@@ -213,7 +202,7 @@ fn peers_end_of_stream_turns_keepalive_probes_on() {
     let (ours, mut theirs) = tcp_pair();
     let socket = ours.try_clone().unwrap();
     assert!(!socket.keepalive().unwrap());
-    let (mut user, outcome) = half_closed_by_peer(ours, &theirs, options(false));
+    let (mut user, outcome) = half_closed_by_peer(ours, &theirs, DuplexOptions::default());
     let deadline = Instant::now() + DEADLINE;
     // The number of probes is the last that is set.
     while socket.tcp_keepalive_retries().unwrap() != 4 {
@@ -237,7 +226,7 @@ fn peers_end_of_stream_turns_keepalive_probes_on() {
 fn lost_peer_ends_a_session_that_waits_for_input() {
     let unix = || UnixStream::pair().map(|(ours, theirs)| (ours.into(), theirs.into())).unwrap();
     for (ours, theirs) in [tcp_pair(), unix()] {
-        let (_user, outcome) = half_closed_by_peer(ours, &theirs, options(false));
+        let (_user, outcome) = half_closed_by_peer(ours, &theirs, DuplexOptions::default());
         theirs.set_linger(Some(Duration::ZERO)).unwrap();
         drop(theirs);
         let outcome = outcome.recv_timeout(DEADLINE).expect("the session ends");
@@ -259,7 +248,7 @@ fn refused_end_of_stream_ends_a_session_without_input() {
         let (unread, output) = io::pipe().unwrap();
         let local = LocalEnd { reader: Input::Null, ..local(unread, output) };
         let shutdown = Shutdown::new(Some(Instant::now() + DEADLINE)).unwrap();
-        let outcome = run(stream, local, options(false), &shutdown);
+        let outcome = run(stream, local, DuplexOptions::default(), &shutdown);
         assert!(outcome.by != EndedBy::Timeout, "{outcome:?}");
         resets.join().unwrap();
     }
@@ -268,7 +257,7 @@ fn refused_end_of_stream_ends_a_session_without_input() {
 #[test]
 fn exit_on_eof_ends_a_session_that_waits_for_input() {
     let (ours, theirs) = tcp_pair();
-    let options = DuplexOptions { exit_on_eof: Some(Duration::ZERO), ..options(false) };
+    let options = DuplexOptions { exit_on_eof: Some(Duration::ZERO), ..DuplexOptions::default() };
     let (_user, outcome) = half_closed_by_peer(ours, &theirs, options);
     let outcome = outcome.recv_timeout(DEADLINE).expect("the session ends");
     assert!(outcome.outcome.is_ok() && outcome.by == EndedBy::Peer, "{outcome:?}");
@@ -282,11 +271,16 @@ fn shutdown_or_reset_ends_session_at_any_moment() {
         let (input, user) = io::pipe().unwrap();
         let (display, output) = io::pipe().unwrap();
         let shutdown = Shutdown::new(None).unwrap();
-        let shared = rng.in_range(2) == 0;
+        let serves = rng.in_range(2) == 0;
         let (done, outcome) = channel();
         let trigger = shutdown.clone();
         thread::spawn(move || {
-            done.send(run(stream, local(input, output), options(shared), &shutdown))
+            done.send(run(
+                stream,
+                local(input, output),
+                DuplexOptions { serves, ..DuplexOptions::default() },
+                &shutdown,
+            ))
         });
         // Both sides block, or soon will: nothing is read.
         theirs.set_nonblocking(true).unwrap();
