@@ -14,6 +14,7 @@ mod prompt;
 mod prompt_input;
 #[cfg(feature = "prompt")]
 mod raw_mode;
+mod reader_thread;
 mod receiver;
 mod result;
 mod script;
@@ -36,7 +37,7 @@ use crate::report::context::Context;
 use crate::report::event::{Endpoints, Event};
 use crate::report::traffic::SentContent;
 use crate::transfer::duplex::InputMode;
-use result::CONN;
+use result::{CONN, SessionResult};
 
 /// Opens the files, connects by `connect`, and runs the session to its end, on the standard streams
 /// `std` where no file takes their place.
@@ -65,7 +66,8 @@ pub fn run(
         Mode::Prompt => prompt::run,
         Mode::Pipe => pipe::run,
     };
-    let mut result = run_mode(stream, options, files, context);
+    let result = run_mode(stream, options, files, context);
+    let mut result = result.unwrap_or_else(SessionResult::not_started);
     handle.observe_close();
     result.check_truncation(&handle, &info);
     context.report.emit(&result.closed_event(&info));
@@ -96,9 +98,7 @@ impl Mode {
             Mode::Pipe
         }
     }
-}
 
-impl Mode {
     fn name(&self) -> &'static str {
         match self {
             Mode::Script => "script",

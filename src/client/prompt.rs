@@ -30,18 +30,15 @@ pub fn run(
     options: &SessionOptions,
     files: Files,
     context: &Context,
-) -> SessionResult {
+) -> Result<SessionResult, Failure> {
     let std = files.std;
-    let opened = MessageSession::open(stream, options, files, context);
-    let mut session = match opened.and_then(|session| PromptSession::open(session, std)) {
-        Ok(session) => session,
-        Err(failure) => return SessionResult::not_started(failure),
-    };
+    let session = MessageSession::open(stream, options, files, context)?;
+    let mut session = PromptSession::open(session, std)?;
     let outcome = session.run().map(|()| ExitCode::Done);
     let result = session.session.result(outcome);
     session.input.close();
     session.session.handle.shutdown();
-    result
+    Ok(result)
 }
 
 struct PromptSession<'a> {
@@ -131,7 +128,7 @@ impl<'a> PromptSession<'a> {
         match options.duplex.on_local_eof {
             OnLocalEof::HangUp => return self.session.wait_acked(),
             OnLocalEof::KeepOpen => return self.drain_replies(options.duplex.linger),
-            OnLocalEof::HalfClose | OnLocalEof::SendOnly => self.session.sender.half_close()?,
+            OnLocalEof::HalfClose | OnLocalEof::SendOnly => self.session.half_close()?,
         }
         let default = self.input.is_interactive().then_some(REPLY_TIMEOUT);
         self.drain_replies(options.duplex.linger.or(default))

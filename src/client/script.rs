@@ -91,18 +91,15 @@ pub fn run(
     options: &SessionOptions,
     files: Files,
     context: &Context,
-) -> SessionResult {
-    let session = match MessageSession::open(stream, options, files, context) {
-        Ok(session) => session,
-        Err(failure) => return SessionResult::not_started(failure),
-    };
+) -> Result<SessionResult, Failure> {
+    let session = MessageSession::open(stream, options, files, context)?;
     let mut script =
         ScriptSession { session, unmatched: MatchBuffer::default(), at_line_start: true };
     let outcome = script.run_steps();
     if outcome.is_err() {
         script.session.handle.abort();
     }
-    script.session.result(outcome)
+    Ok(script.session.result(outcome))
 }
 
 struct ScriptSession<'a> {
@@ -138,7 +135,7 @@ impl ScriptSession<'_> {
         }
         // What arrived before is not the reply.
         self.wait_for(Awaited::Quiet(Duration::ZERO))?;
-        if self.session.queue.at_eof {
+        if self.session.at_eof {
             let why = "the peer closed before everything was sent";
             return Err(self.session.failure(Phase::Send, why).with_code(ExitCode::Partial));
         }
@@ -199,12 +196,12 @@ impl ScriptSession<'_> {
                 return self.session.wait_acked();
             }
             OnLocalEof::KeepOpen => {}
-            _ if is_first => self.session.sender.half_close()?,
+            _ if is_first => self.session.half_close()?,
             // The peer has closed and does not need our end of stream.
-            _ => drop(self.session.sender.close_write()),
+            _ => drop(self.session.close_write()),
         }
         // The exchange is complete: from here on the idle timeout is no failure.
-        let idle_timeout = self.session.queue.idle_timeout.take();
+        let idle_timeout = self.session.idle_timeout.take();
         self.wait_for(Awaited::End(self.session.options.duplex.linger.or(idle_timeout)))?;
         self.session.wait_acked()
     }
