@@ -21,7 +21,8 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::framing::{Framing, InputState, Message, MessageSplitter};
+use super::framing::{Framing, Message};
+use super::message_splitter::{InputState, MessageSplitter};
 use super::{Connection, Service, ServiceOutcome};
 use crate::error::{ExitCode, Failure, Phase};
 use crate::net::stdio::StdStreams;
