@@ -1,17 +1,18 @@
 //! The open connections of a server: counted against its limits, and closed when it stops.
 
 use std::collections::HashMap;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
+use super::per_ip_limit::PerIpPermit;
 use crate::net::activity::Activity;
-use crate::net::stream::ConnectionHandle;
+use crate::net::stream::{ConnectionHandle, Stream};
 use crate::shutdown::{
-    Shutdown, ShutdownReason, WaitOutcome, WakePipe, poll_until, wake, wake_pipe,
+    Shutdown, ShutdownReason, WaitOutcome, WakePipe, drain, poll_until, wake, wake_pipe,
 };
 
 /// How often a drain checks whether a connection has become idle.
@@ -87,6 +88,25 @@ impl Drop for TrackedConnection {
     }
 }
 
+/// An accepted connection, on its own thread.
+pub struct Accepted {
+    /// Number of the connection in this run, from 1.
+    pub conn: u64,
+    /// The connection, without TLS.
+    pub stream: Stream,
+    /// Its part of the limits.
+    pub permit: ConnectionPermit,
+}
+
+/// A connection's part of the limits, given back when this is dropped.
+#[derive(Debug)]
+pub struct ConnectionPermit {
+    /// The entry in the list of open connections.
+    pub tracked: TrackedConnection,
+    /// Its part of the limit per address.
+    pub per_ip: Option<PerIpPermit>,
+}
+
 /// The result of a drain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DrainOutcome {
@@ -153,27 +173,20 @@ impl ConnectionTracker {
         self.lock().len()
     }
 
-    /// Readable when the list has changed since [`ConnectionTracker::clear_wakeups`].
-    fn wake_fd(&self) -> BorrowedFd<'_> {
-        self.0.wake_rx.as_fd()
-    }
-
     /// Empties the wake pipe and enables wake-ups. The condition that is waited for must be checked
     /// afterwards, not before.
     fn clear_wakeups(&self) {
         self.0.has_waiter.store(true, Ordering::SeqCst);
-        let mut bytes = [0; 256];
-        while rustix::io::read(&self.0.wake_rx, &mut bytes).is_ok_and(|n| n == bytes.len()) {}
+        drain(&self.0.wake_rx);
     }
 
     /// Closes every connection: idle ones immediately, busy ones once they have replied; those
-    /// that are left after `grace`, or once `is_urgent` returns true, are reset.
+    /// that are left at `deadline` are reset.
     ///
     /// A connection is closed by ending its input: the service reads end of stream and closes.
-    pub fn drain(&self, grace: Duration, is_urgent: &dyn Fn() -> bool) -> DrainOutcome {
-        let deadline = Instant::now().checked_add(grace);
+    pub fn drain(&self, deadline: Option<Instant>) -> DrainOutcome {
         while self.len() > 0 {
-            if is_urgent() || deadline.is_some_and(|at| at <= Instant::now()) {
+            if deadline.is_some_and(|at| at <= Instant::now()) {
                 return self.abort_remaining();
             }
             self.close_idle();
@@ -186,7 +199,7 @@ impl ConnectionTracker {
     fn wait_for_close(&self, deadline: Instant) {
         self.clear_wakeups();
         if self.len() > 0 {
-            let mut fds = [PollFd::from_borrowed_fd(self.wake_fd(), PollFlags::IN)];
+            let mut fds = [PollFd::new(&self.0.wake_rx, PollFlags::IN)];
             let _ = poll_until(&mut fds, Some(deadline));
         }
     }
@@ -216,7 +229,7 @@ impl ConnectionTracker {
             if !condition() {
                 break;
             }
-            let waited = shutdown.wait(self.wake_fd(), PollFlags::IN, None);
+            let waited = shutdown.wait(self.0.wake_rx.as_fd(), PollFlags::IN, None);
             if let Ok(WaitOutcome::Shutdown(reason)) = waited {
                 return Err(reason);
             }
@@ -333,7 +346,7 @@ mod tests {
                     scope.spawn(move || run_client(peer, &mut rng));
                 }
                 rng.random_pause();
-                let drained = connections.drain(TIMEOUT, &|| false);
+                let drained = connections.drain(Some(Instant::now() + TIMEOUT));
                 assert_eq!(drained, DrainOutcome::Clean, "round {round}");
             });
         }

@@ -1,6 +1,7 @@
 //! Stream servers, for tcp-server and unix-server: an accept loop with limits, a service for each
 //! connection, and an exit code.
 
+pub mod accept_backoff;
 pub mod accept_loop;
 pub mod access;
 pub mod connection_service;
