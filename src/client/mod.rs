@@ -37,6 +37,7 @@ use crate::report::context::Context;
 use crate::report::event::{Endpoints, Event};
 use crate::report::traffic::SentContent;
 use crate::transfer::duplex::InputMode;
+use message_session::MessageSession;
 use result::{CONN, SessionResult};
 
 /// Opens the files, connects by `connect`, and runs the session to its end, on the standard streams
@@ -61,12 +62,12 @@ pub fn run(
 
     let mode = Mode::of(options, std.stdin);
     tracing::debug!(mode = mode.name(), "session begins");
-    let run_mode = match mode {
-        Mode::Script => script::run,
-        Mode::Prompt => prompt::run,
-        Mode::Pipe => pipe::run,
+    let result = match mode {
+        Mode::Pipe => Ok(pipe::run(stream, options, files, context)),
+        Mode::Script => MessageSession::open(stream, options, files, context).map(script::run),
+        Mode::Prompt => MessageSession::open(stream, options, files, context)
+            .and_then(|session| prompt::run(session, std)),
     };
-    let result = run_mode(stream, options, files, context);
     let mut result = result.unwrap_or_else(SessionResult::not_started);
     handle.observe_close();
     result.check_truncation(&handle, &info);

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::files::Files;
 use super::options::SessionOptions;
 use super::result::{CONN, SessionResult};
-use crate::error::{ExitCode, Failure};
+use crate::error::ExitCode;
 use crate::net::stream::Stream;
 use crate::report::Report;
 use crate::report::context::Context;
@@ -25,7 +25,7 @@ pub fn run(
     options: &SessionOptions,
     mut files: Files,
     context: &Context,
-) -> Result<SessionResult, Failure> {
+) -> SessionResult {
     let taps = files.taps();
     let pace = || options.rate.map(Throttle::new);
     let up = TransferOptions { pace: pace(), tap: taps.sent, ..Default::default() };
@@ -39,13 +39,13 @@ pub fn run(
     let ended = duplex.run(stream);
     observer.finish();
     let [sent, received] = &observer.meters;
-    Ok(SessionResult {
+    SessionResult {
         bytes_in: received.total(),
         bytes_out: sent.total(),
         by: ended.by,
         outcome: ended.outcome.map(|()| ExitCode::Done),
         sparkline: observer.sparkline(),
-    })
+    }
 }
 
 /// Stdin and stdout, and the files in their place.

@@ -2,16 +2,12 @@
 
 use std::time::Duration;
 
-use super::files::Files;
 use super::message_session::MessageSession;
-use super::options::SessionOptions;
 use super::prompt_input::{InputEvent, PromptInput};
 use super::receiver::RecvOutcome;
 use super::result::SessionResult;
 use crate::error::{ExitCode, Failure};
 use crate::net::stdio::StdStreams;
-use crate::net::stream::Stream;
-use crate::report::context::Context;
 use crate::report::terminal_text::{AllowedControls, TerminalEscaper};
 use crate::transfer::duplex::OnLocalEof;
 
@@ -25,14 +21,9 @@ const DEFAULT_COLOR: &[u8] = b"\x1b[0m";
 const REPLY_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Runs the session until the input or the peer ends it.
-pub fn run(
-    stream: Stream,
-    options: &SessionOptions,
-    files: Files,
-    context: &Context,
-) -> Result<SessionResult, Failure> {
-    let std = files.std;
-    let session = MessageSession::open(stream, options, files, context)?;
+///
+/// Fails as [`PromptInput::open`] does.
+pub fn run(session: MessageSession<'_>, std: StdStreams) -> Result<SessionResult, Failure> {
     let mut session = PromptSession::open(session, std)?;
     let outcome = session.run().map(|()| ExitCode::Done);
     let result = session.session.result(outcome);

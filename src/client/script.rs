@@ -2,16 +2,13 @@
 
 use std::time::Duration;
 
-use super::files::Files;
 use super::match_buffer::MatchBuffer;
 use super::message_session::MessageSession;
-use super::options::{ScriptStep, SessionOptions};
+use super::options::ScriptStep;
 use super::pattern::Pattern;
 use super::receiver::RecvOutcome;
 use super::result::SessionResult;
 use crate::error::{ExitCode, Failure, Phase};
-use crate::net::stream::Stream;
-use crate::report::context::Context;
 use crate::shutdown::ShutdownReason;
 use crate::transfer::duplex::OnLocalEof;
 
@@ -86,20 +83,14 @@ impl<'a> Awaited<'a> {
 }
 
 /// Runs the steps, then half-closes and prints what the peer still sends.
-pub fn run(
-    stream: Stream,
-    options: &SessionOptions,
-    files: Files,
-    context: &Context,
-) -> Result<SessionResult, Failure> {
-    let session = MessageSession::open(stream, options, files, context)?;
+pub fn run(session: MessageSession<'_>) -> SessionResult {
     let mut script =
         ScriptSession { session, unmatched: MatchBuffer::default(), at_line_start: true };
     let outcome = script.run_steps();
     if outcome.is_err() {
         script.session.handle.abort();
     }
-    Ok(script.session.result(outcome))
+    script.session.result(outcome)
 }
 
 struct ScriptSession<'a> {

@@ -12,11 +12,11 @@ use rustix::event::{PollFd, PollFlags};
 use socket2::{SockAddr, Socket};
 
 use super::accept_backoff::{AcceptBackoff, MAX_PAUSE};
-use super::access::AccessRules;
 use super::connection_service::{ConnectionService, Counting};
 use super::connections::{
     Accepted, Capacity, ConnectionPermit, ConnectionTracker, DrainOutcome, Quota,
 };
+use super::limits::ServerLimits;
 use super::per_ip_limit::{PerIpLimit, PerIpPermit};
 use super::thread_pool::ThreadPool;
 use crate::error::{Failure, Phase};
@@ -25,27 +25,6 @@ use crate::net::listen::Listener;
 use crate::net::stream::Stream;
 use crate::process::systemd;
 use crate::shutdown::{Shutdown, ShutdownReason, WaitOutcome, earliest, poll_until};
-
-/// The limits of a server of streams.
-#[derive(Debug, Clone)]
-pub struct ServerLimits {
-    /// Connections of the complete run, after which the server exits.
-    pub max_accepts: Option<u32>,
-    /// Concurrent connections.
-    pub max_conns: u32,
-    /// Concurrent connections from one address.
-    pub max_conns_per_ip: Option<u32>,
-    /// The server exits if no connection arrives for this long.
-    pub accept_timeout: Option<Duration>,
-    /// A connection is closed if no byte moves for this long.
-    pub idle_timeout: Option<Duration>,
-    /// Time for open connections to finish when the run is shut down.
-    pub grace: Duration,
-    /// Bytes of stack of a connection's thread; `None` is what the service needs.
-    pub stack_size: Option<usize>,
-    /// The addresses from which connections are accepted.
-    pub rules: AccessRules,
-}
 
 /// How a run of the accept loop ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,8 +47,7 @@ pub struct AcceptLoop {
 }
 
 impl AcceptLoop {
-    /// An accept loop on `listener`. `stack_size` is what a thread of the service needs, in bytes;
-    /// the limits may ask for another size.
+    /// An accept loop on `listener`, whose connections have threads with `stack_size` bytes of stack.
     ///
     /// Fails at [`Phase::Listen`] when no pipe can be created.
     pub fn new(
@@ -81,7 +59,7 @@ impl AcceptLoop {
         let connections = ConnectionTracker::new()
             .map_err(|e| Failure::new(Phase::Listen, &listener.local, e))?;
         let per_ip = limits.max_conns_per_ip.map(PerIpLimit::new);
-        let pool = ThreadPool::new(limits.stack_size.unwrap_or(stack_size));
+        let pool = ThreadPool::new(stack_size);
         Ok(AcceptLoop { listener, limits, connections, pool, per_ip, handler, conn: 0 })
     }
 

@@ -6,6 +6,7 @@ pub mod accept_loop;
 pub mod access;
 pub mod connection_service;
 pub mod connections;
+pub mod limits;
 pub mod per_ip_limit;
 pub mod thread_pool;
 
@@ -22,9 +23,10 @@ use crate::report::event::Event;
 use crate::report::hexdump::ServerDump;
 use crate::service::Service;
 use crate::shutdown::ShutdownReason;
-use accept_loop::{AcceptLoop, ServeOutcome, ServerLimits};
+use accept_loop::{AcceptLoop, ServeOutcome};
 use connection_service::ConnectionService;
 use connections::DrainOutcome;
+use limits::ServerLimits;
 
 /// What a server of streams is started with.
 pub struct ServerOptions {
@@ -46,12 +48,11 @@ pub struct ServerOptions {
 ///
 /// Fails as [`AcceptLoop::run`] does. With a limit of one connection, its failure is that of the
 /// run.
-pub fn run(context: &Context, mut options: ServerOptions) -> Result<ExitCode, Failure> {
+pub fn run(context: &Context, options: ServerOptions) -> Result<ExitCode, Failure> {
     let Context { report, shutdown } = context;
-    // `--stack-size` is that of the service; the layer's is added.
-    options.limits.stack_size = options.limits.stack_size.map(|size| size + options.layer_stack);
     let is_single = options.limits.max_accepts == Some(1);
-    let stack_size = options.service.stack_size() + options.layer_stack;
+    let service_stack = options.limits.stack_size.unwrap_or(options.service.stack_size());
+    let stack_size = service_stack + options.layer_stack;
     let mut handler = ConnectionService::new(context, options.service, options.layer, is_single);
     handler.dump = options.hex;
     let handler = Arc::new(handler);

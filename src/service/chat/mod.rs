@@ -30,7 +30,7 @@ use crate::net::stream::{EndedBy, Reader};
 use crate::process::privileges::drop_capabilities;
 use member::{CLOSE_TIMEOUT, STACK_SIZE, serve_member};
 use queue::{Line, LineQueue};
-use room::{BACKPRESSURE_PAUSE, Backlog, Room};
+use room::Room;
 
 /// How long an incomplete line waits for the rest of it.
 const LINE_TIMEOUT: Duration = Duration::from_millis(50);
@@ -128,9 +128,8 @@ impl Chat {
                 }
             }
             None => {
-                if self.room.broadcast(conn, message, &self.local_output) == Backlog::High {
-                    thread::sleep(BACKPRESSURE_PAUSE);
-                }
+                self.room.broadcast(conn, message, &self.local_output);
+                self.room.pause_if_backlogged();
             }
         }
     }

@@ -31,11 +31,7 @@ fn pair(rng: &mut TestRng) -> (Stream, Socket) {
             let (ours, theirs) = UnixStream::pair().unwrap();
             (ours.into(), theirs.into())
         }
-        _ => {
-            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-            let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-            (ours.into(), listener.accept().unwrap().0.into())
-        }
+        _ => tcp_pair(),
     };
     theirs.set_read_timeout(Some(DEADLINE)).unwrap();
     theirs.set_write_timeout(Some(DEADLINE)).unwrap();
@@ -118,44 +114,38 @@ fn either_side_ends_first_and_nothing_is_lost() {
     }
 }
 
-/// Both half-closes make a Unix socket look hung up, though its peer reads on.
-#[test]
-fn half_closed_unix_peer_that_reads_late_gets_everything() {
-    let (ours, mut theirs) = UnixStream::pair().unwrap();
-    theirs.shutdown(std::net::Shutdown::Write).unwrap();
-    let (input, mut user) = io::pipe().unwrap();
-    let (_display, output) = io::pipe().unwrap();
-    user.write_all(&[7; 50_000]).unwrap();
-    drop(user);
-    let reading = thread::spawn(move || {
-        thread::sleep(Duration::from_millis(300));
-        read_all(&mut theirs)
-    });
-    let shutdown = Shutdown::new(Some(Instant::now() + DEADLINE)).unwrap();
-    let stream = Stream::from_socket(ours.into()).unwrap();
-    let outcome = run(stream, local(input, output), DuplexOptions::default(), &shutdown);
-    assert!(outcome.outcome.is_ok(), "{outcome:?}");
-    assert_eq!(reading.join().unwrap().len(), 50_000);
-}
-
-/// A Unix peer that closes without reading everything discards our bytes.
-#[test]
-fn unix_peer_that_closes_with_bytes_unread_exits_18() {
+/// A session that sends 50,000 bytes to a Unix peer, which has half-closed and after a while does
+/// `then`.
+fn send_to_half_closed_unix_peer(then: fn(UnixStream) -> usize) -> (DuplexOutcome, usize) {
     let (ours, theirs) = UnixStream::pair().unwrap();
     theirs.shutdown(std::net::Shutdown::Write).unwrap();
     let (input, mut user) = io::pipe().unwrap();
     let (_display, output) = io::pipe().unwrap();
     user.write_all(&[7; 50_000]).unwrap();
     drop(user);
-    let leaving = thread::spawn(move || {
+    let peer = thread::spawn(move || {
         thread::sleep(Duration::from_millis(300));
-        drop(theirs);
+        then(theirs)
     });
     let shutdown = Shutdown::new(Some(Instant::now() + DEADLINE)).unwrap();
     let stream = Stream::from_socket(ours.into()).unwrap();
     let outcome = run(stream, local(input, output), DuplexOptions::default(), &shutdown);
+    (outcome, peer.join().unwrap())
+}
+
+/// Both half-closes make a Unix socket look hung up, though its peer reads on.
+#[test]
+fn half_closed_unix_peer_that_reads_late_gets_everything() {
+    let (outcome, read) = send_to_half_closed_unix_peer(|peer| read_all(peer).len());
+    assert!(outcome.outcome.is_ok(), "{outcome:?}");
+    assert_eq!(read, 50_000);
+}
+
+/// A Unix peer that closes without reading everything discards our bytes.
+#[test]
+fn unix_peer_that_closes_with_bytes_unread_exits_18() {
+    let (outcome, _) = send_to_half_closed_unix_peer(|_| 0);
     assert_eq!(outcome.outcome.unwrap_err().code, ExitCode::Partial);
-    leaving.join().unwrap();
 }
 
 /// Reports the peer's end of stream.
