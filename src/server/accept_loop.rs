@@ -13,9 +13,7 @@ use socket2::{SockAddr, Socket};
 
 use super::accept_backoff::{AcceptBackoff, MAX_PAUSE};
 use super::connection_service::{ConnectionService, Counting};
-use super::connections::{
-    Accepted, Capacity, ConnectionPermit, ConnectionTracker, DrainOutcome, Quota,
-};
+use super::connections::{Accepted, Capacity, ConnectionPermit, ConnectionTracker};
 use super::limits::ServerLimits;
 use super::per_ip_limit::{PerIpLimit, PerIpPermit};
 use super::thread_pool::ThreadPool;
@@ -31,8 +29,8 @@ use crate::shutdown::{Shutdown, ShutdownReason, WaitOutcome, earliest, poll_unti
 pub enum ServeOutcome {
     /// The limit of the complete run was reached, and all connections are closed.
     Completed,
-    /// The run was shut down, and all connections are closed.
-    Stopped(ShutdownReason, DrainOutcome),
+    /// The run was shut down, and all connections are closed; this many were reset.
+    Stopped(ShutdownReason, usize),
 }
 
 /// A listener with the limits, the list of open connections and the threads that serve them.
@@ -56,7 +54,8 @@ impl AcceptLoop {
         stack_size: usize,
         handler: Arc<ConnectionService>,
     ) -> Result<AcceptLoop, Failure> {
-        let connections = ConnectionTracker::new()
+        let max_open = limits.max_conns as usize;
+        let connections = ConnectionTracker::new(max_open, limits.max_accepts)
             .map_err(|e| Failure::new(Phase::Listen, &listener.local, e))?;
         let per_ip = limits.max_conns_per_ip.map(PerIpLimit::new);
         let pool = ThreadPool::new(stack_size);
@@ -75,13 +74,14 @@ impl AcceptLoop {
         let AcceptLoop { listener, limits, connections, handler: _handler, .. } = self;
         // Further connections are refused from now on instead of waiting in the backlog.
         drop(listener);
-        if let Ok(Some(reason)) = accepted {
-            return Ok(drain(&connections, reason, &limits, shutdown));
-        }
-        // Open connections are served to their end, also after a timeout of accept.
-        match connections.wait_until_empty(shutdown) {
-            Ok(()) => accepted.map(|_| ServeOutcome::Completed),
-            Err(reason) => Ok(drain(&connections, reason, &limits, shutdown)),
+        let stopped = match accepted {
+            Ok(Some(reason)) => Some(reason),
+            // Open connections are served to their end, also after a timeout of accept.
+            _ => connections.wait_until_empty(shutdown).err(),
+        };
+        match stopped {
+            Some(reason) => Ok(drain(&connections, reason, &limits, shutdown)),
+            None => accepted.map(|_| ServeOutcome::Completed),
         }
     }
 
@@ -89,16 +89,14 @@ impl AcceptLoop {
     fn accept_all(&mut self, shutdown: &Shutdown) -> Result<Option<ShutdownReason>, Failure> {
         let mut backoff = AcceptBackoff::default();
         let mut last_accept = Instant::now();
-        let concurrent = self.limits.max_conns as usize;
-        let quota = Quota { concurrent, total: self.limits.max_accepts };
         loop {
-            // While the quota is full, connections wait in the backlog.
-            if self.connections.capacity(&quota) == Capacity::Full {
+            // While the limits are reached, connections wait in the backlog.
+            if self.connections.capacity() == Capacity::Full {
                 let limit = self.limits.max_conns;
                 tracing::debug!(limit, "no capacity: connections wait in the backlog");
             }
-            let waited = self.connections.wait_for_capacity(&quota, shutdown);
-            if self.connections.capacity(&quota) == Capacity::Exhausted {
+            let waited = self.connections.wait_for_capacity(shutdown);
+            if self.connections.capacity() == Capacity::Exhausted {
                 return Ok(None);
             }
             if let Some(reason) = shutdown.reason().or(waited.err()) {

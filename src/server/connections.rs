@@ -27,6 +27,10 @@ pub struct ConnectionTracker(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
+    /// The limit of connections that are open concurrently.
+    max_open: usize,
+    /// The limit of connections of the complete run.
+    max_total: Option<u32>,
     entries: Mutex<HashMap<u64, Entry>>,
     /// Connections of the complete run that count towards its limit.
     counted: AtomicU64,
@@ -42,15 +46,6 @@ struct Entry {
     activity: Activity,
     read_closed: bool,
     counted: bool,
-}
-
-/// The limits for accepting another connection.
-#[derive(Debug, Clone, Copy)]
-pub struct Quota {
-    /// Connections that are open concurrently.
-    pub concurrent: usize,
-    /// Connections of the complete run.
-    pub total: Option<u32>,
 }
 
 /// Whether another connection may be accepted.
@@ -107,20 +102,14 @@ pub struct ConnectionPermit {
     pub per_ip: Option<PerIpPermit>,
 }
 
-/// The result of a drain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DrainOutcome {
-    /// Every connection was closed in order.
-    Clean,
-    /// This many were reset.
-    Aborted(usize),
-}
-
 impl ConnectionTracker {
-    /// An empty list. Fails when no pipe can be created.
-    pub fn new() -> std::io::Result<ConnectionTracker> {
+    /// An empty list, with the limits of connections that are open concurrently and of those of the
+    /// complete run. Fails when no pipe can be created.
+    pub fn new(max_open: usize, max_total: Option<u32>) -> std::io::Result<ConnectionTracker> {
         let WakePipe { rx: wake_rx, tx: wake_tx } = wake_pipe()?;
         Ok(ConnectionTracker(Arc::new(Shared {
+            max_open,
+            max_total,
             entries: Mutex::default(),
             counted: AtomicU64::new(0),
             wake_rx,
@@ -147,17 +136,16 @@ impl ConnectionTracker {
         }
     }
 
-    /// Whether `quota` allows another connection. An open one that is not counted yet may still be.
-    pub fn capacity(&self, quota: &Quota) -> Capacity {
+    /// Whether the limits allow another connection. An open one that is not counted yet may still be.
+    pub fn capacity(&self) -> Capacity {
         let entries = self.lock();
-        let left = quota.total.map_or(u64::MAX, |max| {
-            u64::from(max).saturating_sub(self.0.counted.load(Ordering::SeqCst))
-        });
+        let counted = self.0.counted.load(Ordering::SeqCst);
+        let left = self.0.max_total.map(|max| u64::from(max).saturating_sub(counted));
         let uncounted = || entries.values().filter(|entry| !entry.counted).count() as u64;
         match left {
-            0 => Capacity::Exhausted,
-            _ if entries.len() >= quota.concurrent => Capacity::Full,
-            _ if quota.total.is_some() && uncounted() >= left => Capacity::Full,
+            Some(0) => Capacity::Exhausted,
+            _ if entries.len() >= self.0.max_open => Capacity::Full,
+            Some(left) if uncounted() >= left => Capacity::Full,
             _ => Capacity::Available,
         }
     }
@@ -181,10 +169,10 @@ impl ConnectionTracker {
     }
 
     /// Closes every connection: idle ones immediately, busy ones once they have replied; those
-    /// that are left at `deadline` are reset.
+    /// that are left at `deadline` are reset. Returns how many.
     ///
     /// A connection is closed by ending its input: the service reads end of stream and closes.
-    pub fn drain(&self, deadline: Option<Instant>) -> DrainOutcome {
+    pub fn drain(&self, deadline: Option<Instant>) -> usize {
         while self.len() > 0 {
             if deadline.is_some_and(|at| at <= Instant::now()) {
                 return self.abort_remaining();
@@ -192,7 +180,7 @@ impl ConnectionTracker {
             self.close_idle();
             self.wait_for_close(Instant::now() + IDLE_CHECK_INTERVAL);
         }
-        DrainOutcome::Clean
+        0
     }
 
     /// Waits until a connection has closed, `deadline` at the latest; not if none is open.
@@ -209,13 +197,9 @@ impl ConnectionTracker {
         self.wait_while(shutdown, || self.len() > 0)
     }
 
-    /// Waits while `quota` is full, or until the run is shut down.
-    pub fn wait_for_capacity(
-        &self,
-        quota: &Quota,
-        shutdown: &Shutdown,
-    ) -> Result<(), ShutdownReason> {
-        self.wait_while(shutdown, || self.capacity(quota) == Capacity::Full)
+    /// Waits while the limits allow no other connection, or until the run is shut down.
+    pub fn wait_for_capacity(&self, shutdown: &Shutdown) -> Result<(), ShutdownReason> {
+        self.wait_while(shutdown, || self.capacity() == Capacity::Full)
     }
 
     /// Waits until `condition`, checked at each change of the list, is false.
@@ -247,16 +231,13 @@ impl ConnectionTracker {
         }
     }
 
-    fn abort_remaining(&self) -> DrainOutcome {
+    fn abort_remaining(&self) -> usize {
         let aborted = self.abort_all();
         let deadline = Instant::now() + ABORT_GRACE;
         while self.len() > 0 && Instant::now() < deadline {
             self.wait_for_close(deadline);
         }
-        match aborted {
-            0 => DrainOutcome::Clean,
-            n => DrainOutcome::Aborted(n),
-        }
+        aborted
     }
 
     fn abort_all(&self) -> usize {
@@ -292,7 +273,7 @@ mod tests {
         let mut rng = TestRng::new();
         let shutdown = Shutdown::new(Some(Instant::now() + TIMEOUT)).unwrap();
         for round in 0..400 {
-            let connections = ConnectionTracker::new().unwrap();
+            let connections = ConnectionTracker::new(3, None).unwrap();
             let open = [0, 1, 2].map(|conn| (connections.track(conn, handle().0), rng.split()));
             thread::scope(|scope| {
                 for (tracked, mut rng) in open {
@@ -312,22 +293,26 @@ mod tests {
 
     #[test]
     fn uncounted_connection_reserves_its_part_of_the_quota() {
-        let connections = ConnectionTracker::new().unwrap();
-        let quota = Quota { concurrent: 3, total: Some(2) };
-        assert_eq!(connections.capacity(&quota), Capacity::Available);
+        let connections = ConnectionTracker::new(3, Some(2)).unwrap();
+        assert_eq!(connections.capacity(), Capacity::Available);
         let (first, second) = (connections.track(1, handle().0), connections.track(2, handle().0));
-        assert_eq!(connections.capacity(&quota), Capacity::Full);
+        assert_eq!(connections.capacity(), Capacity::Full);
         drop(first);
-        assert_eq!(connections.capacity(&quota), Capacity::Available);
+        assert_eq!(connections.capacity(), Capacity::Available);
         second.count();
         let third = connections.track(3, handle().0);
-        assert_eq!(connections.capacity(&quota), Capacity::Full);
+        assert_eq!(connections.capacity(), Capacity::Full);
         third.count();
-        assert_eq!(connections.capacity(&quota), Capacity::Exhausted);
-        let no_total = Quota { concurrent: 2, total: None };
-        assert_eq!(connections.capacity(&no_total), Capacity::Full);
-        drop(second);
-        assert_eq!(connections.capacity(&no_total), Capacity::Available);
+        assert_eq!(connections.capacity(), Capacity::Exhausted);
+    }
+
+    #[test]
+    fn open_connections_are_limited() {
+        let connections = ConnectionTracker::new(1, None).unwrap();
+        let open = connections.track(1, handle().0);
+        assert_eq!(connections.capacity(), Capacity::Full);
+        drop(open);
+        assert_eq!(connections.capacity(), Capacity::Available);
     }
 
     /// Peers send, pause and close while the drain runs: idle connections are closed, none is
@@ -336,7 +321,7 @@ mod tests {
     fn drain_closes_active_and_idle_connections_without_reset() {
         let mut rng = TestRng::new();
         for round in 0..100 {
-            let connections = ConnectionTracker::new().unwrap();
+            let connections = ConnectionTracker::new(3, None).unwrap();
             thread::scope(|scope| {
                 for conn in 0..3 {
                     let (handle, peer) = handle();
@@ -347,7 +332,7 @@ mod tests {
                 }
                 rng.random_pause();
                 let drained = connections.drain(Some(Instant::now() + TIMEOUT));
-                assert_eq!(drained, DrainOutcome::Clean, "round {round}");
+                assert_eq!(drained, 0, "round {round}");
             });
         }
     }

@@ -25,7 +25,6 @@ use crate::service::Service;
 use crate::shutdown::ShutdownReason;
 use accept_loop::{AcceptLoop, ServeOutcome};
 use connection_service::ConnectionService;
-use connections::DrainOutcome;
 use limits::ServerLimits;
 
 /// What a server of streams is started with.
@@ -72,25 +71,24 @@ pub fn run(context: &Context, options: ServerOptions) -> Result<ExitCode, Failur
         ServeOutcome::Stopped(ShutdownReason::Deadline, _) => {
             Err(Failure::shutdown(Phase::Listen, local, ShutdownReason::Deadline))
         }
-        ServeOutcome::Stopped(reason, drained) => {
+        ServeOutcome::Stopped(reason, aborted) => {
             let failure = handler.take_failure();
             let was_aborted = failure.is_some_and(|e| e.code == ExitCode::Terminated);
-            let drained = if was_aborted { DrainOutcome::Aborted(1) } else { drained };
-            Ok(exit_code(reason, drained, report))
+            Ok(exit_code(reason, if was_aborted { 1 } else { aborted }, report))
         }
     }
 }
 
 /// The exit code of a run that a signal ended; warns of connections that were reset.
-fn exit_code(reason: ShutdownReason, drained: DrainOutcome, report: &Report) -> ExitCode {
-    if let DrainOutcome::Aborted(n) = drained {
-        let connections = if n == 1 { "connection was" } else { "connections were" };
-        report.warn(None, format!("{n} {connections} reset at shutdown"));
+fn exit_code(reason: ShutdownReason, aborted: usize, report: &Report) -> ExitCode {
+    if aborted > 0 {
+        let connections = if aborted == 1 { "connection was" } else { "connections were" };
+        report.warn(None, format!("{aborted} {connections} reset at shutdown"));
     }
-    match (reason, drained) {
+    match (reason, aborted) {
         (ShutdownReason::Interrupt, _) => ExitCode::Interrupted,
-        (_, DrainOutcome::Clean) => ExitCode::Done,
-        (_, DrainOutcome::Aborted(_)) => ExitCode::Terminated,
+        (_, 0) => ExitCode::Done,
+        (_, 1..) => ExitCode::Terminated,
     }
 }
 

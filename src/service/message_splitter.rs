@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
+use super::Connection;
 use super::framing::{Framing, Message};
+use crate::error::Failure;
 
 /// What is known about the input that follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +49,19 @@ impl MessageSplitter {
     pub fn new(framing: Framing, max_message: usize) -> MessageSplitter {
         let bytes = vec![0; INITIAL_LEN];
         MessageSplitter { framing, max_message, bytes, pending: 0..0, searched: 0, characters: 0 }
+    }
+
+    /// Reads from `connection`; returns what is known about the input that follows.
+    ///
+    /// Fails as [`Connection::read`] does.
+    pub fn read(&mut self, connection: &mut Connection) -> Result<InputState, Failure> {
+        let n = connection.read(self.space())?;
+        let is_full = self.filled(n);
+        Ok(match n {
+            0 => InputState::Eof,
+            _ if is_full && connection.stream.reader.is_ready() => InputState::More,
+            _ => InputState::Idle,
+        })
     }
 
     /// The buffer for the next read; not empty if [`MessageSplitter::next`] is called between reads.

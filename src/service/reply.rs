@@ -89,21 +89,13 @@ impl Service for Reply {
         session.send_greeting()?;
         let mut splitter = MessageSplitter::new(self.framing, self.max_message);
         loop {
-            let n = session.connection.read(splitter.space())?;
-            let is_full = splitter.filled(n);
-            let input = match n {
-                0 => InputState::Eof,
-                _ if is_full && session.connection.stream.reader.is_ready() => InputState::More,
-                _ => InputState::Idle,
-            };
+            let input = splitter.read(session.connection)?;
             if session.reply_to_all(&mut splitter, input)?.is_break() {
                 session.connection.close_gracefully()?;
                 return Ok(EndedBy::Local.into());
             }
             if input == InputState::Eof {
-                let by = session.connection.ended_by();
-                session.connection.close_gracefully()?;
-                return Ok(by.into());
+                return Ok(session.connection.close_gracefully()?.into());
             }
         }
     }

@@ -95,20 +95,16 @@ impl Chat {
     ) -> Result<EndedBy, Failure> {
         let mut splitter = MessageSplitter::new(self.framing, self.max_message);
         loop {
-            let n = match connection.read(splitter.space()) {
-                Ok(n) => n,
+            let mut input = match splitter.read(connection) {
+                Ok(input) => input,
                 // The idle timeout passed in this direction only.
                 Err(failure) if failure.timed_out() && queue.take_delivered() => continue,
                 Err(failure) => return Err(failure),
             };
-            let is_full = splitter.filled(n);
             let reader = connection.stream.reader.as_ref();
-            let input = match n {
-                0 => InputState::Eof,
-                _ if is_full && reader.is_ready() => InputState::More,
-                _ if splitter.is_open() && has_pending_input(reader) => InputState::More,
-                _ => InputState::Idle,
-            };
+            if input == InputState::Idle && splitter.is_open() && has_pending_input(reader) {
+                input = InputState::More;
+            }
             while let Some(message) = splitter.next(input).map_err(|_| self.too_long(connection))? {
                 self.handle_line(connection.conn, message, queue);
             }

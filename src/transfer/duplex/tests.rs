@@ -245,15 +245,6 @@ fn refused_end_of_stream_ends_a_session_without_input() {
 }
 
 #[test]
-fn exit_on_eof_ends_a_session_that_waits_for_input() {
-    let (ours, theirs) = tcp_pair();
-    let options = DuplexOptions { exit_on_eof: Some(Duration::ZERO), ..DuplexOptions::default() };
-    let (_user, outcome) = half_closed_by_peer(ours, &theirs, options);
-    let outcome = outcome.recv_timeout(DEADLINE).expect("the session ends");
-    assert!(outcome.outcome.is_ok() && outcome.by == EndedBy::Peer, "{outcome:?}");
-}
-
-#[test]
 fn shutdown_or_reset_ends_session_at_any_moment() {
     let mut rng = TestRng::new();
     for round in 0..60 {
