@@ -437,7 +437,7 @@ fn fin_or_reset_without_close_notify_exits_18() {
     for how in ["fin", "reset"] {
         let Some(run) = run_against(how) else { return };
         run.exits(18).prints("half of it").fails_at("receive");
-        assert!(run.took < Duration::from_secs(10));
+        assert!(run.took < Duration::from_secs(30));
     }
 }
 
