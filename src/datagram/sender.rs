@@ -149,7 +149,7 @@ impl DatagramSender {
             done => return done,
         }
         let mut outcome = Ok(());
-        for payload in transmit.contents.chunks(transmit.segment_size) {
+        for payload in transmit.payloads() {
             let single = Transmit { contents: payload.into(), segment_size: 0, ..*transmit };
             let sent = self.send_batch(slice::from_ref(&single)).map(drop);
             outcome = outcome.and(sent.or_else(|e| self.retry(single, e)));

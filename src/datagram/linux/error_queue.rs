@@ -2,10 +2,10 @@
 
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd};
-use std::ptr;
 
-use libc::{msghdr, sock_extended_err, sockaddr_storage};
+use libc::{msghdr, sockaddr_storage};
 
+use super::cmsg;
 use super::recvmmsg::peer_address;
 use crate::datagram::message::IcmpError;
 use crate::net::address::Address;
@@ -31,29 +31,7 @@ pub fn read_icmp_error(fd: BorrowedFd<'_>) -> Option<IcmpError> {
         return None;
     }
     // SAFETY: the kernel filled the header, whose buffers are still valid.
-    let (peer, errno) = unsafe { (peer_address(&header), errno(&header)) };
+    let (peer, ancillary) = unsafe { (peer_address(&header), cmsg::read(&header)) };
+    let errno = ancillary.icmp_errno.unwrap_or(libc::EPROTO);
     Some(IcmpError { peer: Address::from(&peer), errno })
-}
-
-/// # Safety
-///
-/// `header` must be as recvmsg(2) left it, and its control buffer valid.
-unsafe fn errno(header: &msghdr) -> i32 {
-    let mut errno = libc::EPROTO;
-    // SAFETY: FIRSTHDR and NXTHDR stay within what the kernel wrote, and a message of this type
-    // begins with a sock_extended_err.
-    unsafe {
-        let mut at = libc::CMSG_FIRSTHDR(header);
-        while !at.is_null() {
-            let kind = ((*at).cmsg_level, (*at).cmsg_type);
-            if kind == (libc::IPPROTO_IP, libc::IP_RECVERR)
-                || kind == (libc::IPPROTO_IPV6, libc::IPV6_RECVERR)
-            {
-                let error: sock_extended_err = ptr::read_unaligned(libc::CMSG_DATA(at).cast());
-                errno = error.ee_errno as i32;
-            }
-            at = libc::CMSG_NXTHDR(header, at);
-        }
-    }
-    errno
 }

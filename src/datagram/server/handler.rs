@@ -1,13 +1,25 @@
 //! What a datagram server does with each datagram.
 
 use super::exec::ExecPool;
-use super::incoming::Incoming;
 use super::print::{PayloadPrinter, PrintFormat};
-use crate::datagram::Transmit;
+use crate::datagram::{DatagramGroup, Transmit};
+use crate::net::address::Address;
 use crate::process::child::Program;
 use crate::service::framing::Message;
 use crate::service::reply::ReplyScript;
 use crate::service::template::{Template, TemplateValues};
+
+/// A group of received datagrams and their addresses.
+pub struct Incoming<'a> {
+    /// The datagrams, all of one sender.
+    pub group: DatagramGroup<'a>,
+    /// The sender.
+    pub peer: Address,
+    /// The local address they were sent to.
+    pub local: Address,
+    /// The number of datagrams received before them.
+    pub previous: u64,
+}
 
 /// A service for datagrams.
 #[derive(Debug)]
@@ -56,7 +68,7 @@ impl Handler {
         let group = &incoming.group;
         match self {
             Handler::Echo => replies.push(Transmit {
-                segment_size: group.segment_size,
+                segment_size: group.meta.segment_size,
                 ..Transmit::reply(group.meta, group.bytes)
             }),
             Handler::Reply(template) => {

@@ -4,14 +4,12 @@ mod delay_queue;
 mod ending;
 mod exec;
 pub mod handler;
-mod incoming;
 mod log;
 pub mod options;
 pub mod print;
 mod rate_limit;
 mod reply_policy;
 mod run;
-mod stats;
 
 use socket2::Socket;
 

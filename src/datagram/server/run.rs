@@ -10,12 +10,10 @@ use socket2::Socket;
 
 use super::delay_queue::DelayQueue;
 use super::ending::{ServerEnd, ShutdownReport};
-use super::handler::Handler;
-use super::incoming::Incoming;
+use super::handler::{Handler, Incoming};
 use super::log::ServerLog;
 use super::options::DatagramServerOptions;
 use super::reply_policy::{Admission, ReplyPolicy};
-use super::stats::ServerStats;
 use crate::datagram::{DatagramGroup, DatagramSocket, RecvBatch, RecvMeta, Transmit};
 use crate::error::{Failure, Phase};
 use crate::net::address::Address;
@@ -37,7 +35,6 @@ pub struct DatagramServer<'a> {
     local: Address,
     handler: Handler,
     policy: ReplyPolicy,
-    stats: ServerStats,
     /// Delayed replies, with `--delay`.
     delayed: Option<DelayQueue>,
     /// Datagrams to receive before the server exits.
@@ -74,11 +71,10 @@ impl<'a> DatagramServer<'a> {
             socket.sender().dump(dump);
         }
         let local = socket.local().clone();
-        let log = ServerLog::new(report, local.clone());
-        log.started(&handler);
+        let log = ServerLog::new(report, &local);
+        log.started(&handler, &local);
         Ok(DatagramServer {
             policy: ReplyPolicy::new(local.clone(), options.max_rate),
-            stats: ServerStats::new(&local),
             log,
             socket,
             local,
@@ -196,8 +192,7 @@ impl<'a> DatagramServer<'a> {
             }
             Handler::Exec(programs) => {
                 let closed = programs.close(self.grace, self.shutdown);
-                self.log.killed_programs(closed.killed);
-                self.stats.add_exec(closed.stats);
+                self.log.programs_closed(&closed);
                 let interrupted_by = closed.interrupted_by;
                 ShutdownReport { work_dropped: closed.killed > 0, interrupted_by }
             }
@@ -214,12 +209,12 @@ impl<'a> DatagramServer<'a> {
 
     /// The totals of the run.
     pub fn totals(&self) -> Totals {
-        self.stats.totals()
+        self.log.totals()
     }
 
     fn handle(&mut self, batch: &RecvBatch) -> Result<(), Failure> {
         let now = Instant::now();
-        let mut replies = Vec::with_capacity(batch.len());
+        let mut replies = Vec::new();
         for group in batch.groups() {
             let group = group.first(u32::try_from(self.remaining).unwrap_or(u32::MAX));
             self.remaining -= u64::from(group.count()).min(self.remaining);
@@ -250,12 +245,10 @@ impl<'a> DatagramServer<'a> {
         replies: &mut Vec<Transmit<'b>>,
     ) {
         let (peer, local) = (group.meta.peer_address(), destination(&self.local, group.meta));
-        let incoming = Incoming { group, peer, local, previous: self.stats.datagrams_in() };
-        self.stats.received(&incoming.peer, group.count(), group.bytes.len());
+        let incoming = Incoming { group, peer, local, previous: self.log.datagrams_in() };
         self.log.received(&incoming);
         self.dump_received(&incoming);
         if group.meta.truncated {
-            self.stats.dropped_mut().cut += 1;
             self.log.truncated(&incoming.peer);
         } else if let Handler::Print(printer) = &mut self.handler {
             group.datagrams().for_each(|payload| printer.add(payload));
@@ -283,8 +276,7 @@ impl<'a> DatagramServer<'a> {
         if let Some(reason) = dropped {
             let (peer, why) = (&incoming.peer, reason.name());
             tracing::debug!(%peer, admitted, of = count, why, "not all are answered");
-            self.stats.dropped(reason, count - admitted);
-            self.log.not_answered(reason, &incoming.peer, self.policy.per_second());
+            self.log.not_answered(reason, count - admitted, peer, self.policy.per_second());
         }
         if admitted == 0 {
             return;
@@ -295,25 +287,18 @@ impl<'a> DatagramServer<'a> {
         };
         let rejected = queue.push(&incoming, now);
         if rejected > 0 {
-            self.stats.dropped_mut().busy += u64::from(rejected);
-            self.log.delay_queue_full();
+            self.log.delay_queue_full(rejected);
         }
     }
 
     fn send(&mut self, replies: &[Transmit<'_>]) {
-        let DatagramServer { socket, stats, log, .. } = self;
-        for reply in replies {
-            stats.sent(reply.count(), reply.contents.len());
-        }
-        socket.sender().send(replies, &mut |reply, e| {
-            stats.send_failed(reply.count(), reply.contents.len());
-            log.send_failed(reply, e);
-        });
+        let DatagramServer { socket, log, .. } = self;
+        replies.iter().for_each(|reply| log.sent(reply));
+        socket.sender().send(replies, &mut |reply, e| log.send_failed(reply, e));
     }
 
     fn log_icmp_errors(&mut self) {
         for error in self.socket.sender().take_icmp_errors() {
-            self.stats.dropped_mut().refused += 1;
             self.log.icmp_error(&error);
         }
     }
