@@ -125,13 +125,20 @@ fn read_datagram(
     filter: Option<&mut Crlf>,
 ) -> Result<NextDatagram, Failure> {
     let mut buffer = vec![0; MAX_READ];
-    match rustix::io::read(stdin, &mut buffer) {
-        Ok(0) => Ok(NextDatagram::End),
-        Ok(n) => {
-            buffer.truncate(n);
-            Ok(NextDatagram::Datagram(filter.map(|crlf| crlf.apply(&buffer)).unwrap_or(buffer)))
-        }
-        Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => Ok(NextDatagram::Pending),
+    let Some(n) = read(stdin, &mut buffer)? else { return Ok(NextDatagram::Pending) };
+    buffer.truncate(n);
+    Ok(if n == 0 {
+        NextDatagram::End
+    } else {
+        NextDatagram::Datagram(filter.map(|crlf| crlf.apply(&buffer)).unwrap_or(buffer))
+    })
+}
+
+/// Reads what there is; `None` if there is nothing yet. Fails at [`Phase::Stdin`].
+fn read(stdin: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<Option<usize>, Failure> {
+    match rustix::io::read(stdin, buffer) {
+        Ok(n) => Ok(Some(n)),
+        Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => Ok(None),
         Err(e) => Err(Failure::new(Phase::Stdin, "-", io::Error::from(e))),
     }
 }
@@ -165,17 +172,16 @@ impl StdinLines {
     }
 
     fn next_line(&mut self) -> Result<NextDatagram, Failure> {
-        if !self.read_ahead && self.is_readable(Duration::ZERO) {
+        if !self.read_ahead && is_readable(self.stdin, Duration::ZERO) {
             self.check_ahead()?;
         }
-        if let Some(line) = self.split_line()? {
-            return Ok(NextDatagram::Datagram(line));
-        }
-        if !self.eof && self.is_readable(Duration::ZERO) {
+        let mut line = self.split_line()?;
+        if line.is_none() && !self.eof && is_readable(self.stdin, Duration::ZERO) {
             self.read()?;
-            if let Some(line) = self.split_line()? {
-                return Ok(NextDatagram::Datagram(line));
-            }
+            line = self.split_line()?;
+        }
+        if let Some(line) = line {
+            return Ok(NextDatagram::Datagram(line));
         }
         if !self.eof {
             return Ok(NextDatagram::Pending);
@@ -192,7 +198,9 @@ impl StdinLines {
     /// anything is sent.
     fn check_ahead(&mut self) -> Result<(), Failure> {
         self.read_ahead = true;
-        while !self.eof && self.buffer.len() < MAX_READ_AHEAD && self.is_readable(self.max_pause())
+        while !self.eof
+            && self.buffer.len() < MAX_READ_AHEAD
+            && is_readable(self.stdin, self.max_pause())
         {
             self.read()?;
         }
@@ -210,17 +218,10 @@ impl StdinLines {
 
     fn read(&mut self) -> Result<(), Failure> {
         let mut buffer = [0; 64 << 10];
-        match rustix::io::read(self.stdin, &mut buffer) {
-            Ok(0) => self.eof = true,
-            Ok(n) => self.buffer.extend(&buffer[..n]),
-            Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
-            Err(e) => return Err(Failure::new(Phase::Stdin, "-", io::Error::from(e))),
-        }
+        let n = read(self.stdin, &mut buffer)?;
+        self.eof = n == Some(0);
+        self.buffer.extend(&buffer[..n.unwrap_or(0)]);
         Ok(())
-    }
-
-    fn is_readable(&self, timeout: Duration) -> bool {
-        is_readable(self.stdin, timeout)
     }
 
     /// Takes the first complete line from the buffer.
