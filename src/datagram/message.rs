@@ -86,12 +86,3 @@ pub(super) fn payloads(bytes: &[u8], segment_size: usize) -> impl Iterator<Item 
     let size = if segment_size == 0 { bytes.len().max(1) } else { segment_size };
     bytes.chunks(size).chain(bytes.is_empty().then_some(bytes))
 }
-
-/// An ICMP error for a datagram we sent, from the error queue of the socket.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IcmpError {
-    /// The destination of the datagram.
-    pub peer: Address,
-    /// The `errno` of the ICMP message: `ECONNREFUSED`, `EHOSTUNREACH`, … (icmp(7)).
-    pub errno: i32,
-}

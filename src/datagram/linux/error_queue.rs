@@ -1,20 +1,21 @@
 //! ICMP errors from the error queue of a socket (ip(7), `IP_RECVERR`).
 
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::AsRawFd;
 
 use libc::{msghdr, sockaddr_storage};
+use socket2::Socket;
 
 use super::cmsg;
 use super::recvmmsg::peer_address;
-use crate::datagram::message::IcmpError;
+use crate::datagram::icmp_errors::IcmpError;
 use crate::net::address::Address;
 
 /// Buffer for the extended error, the address of its sender, and their header.
 type ErrorBuffer = [u64; 32];
 
 /// Takes the oldest error off the queue, if there is one.
-pub fn read_icmp_error(fd: BorrowedFd<'_>) -> Option<IcmpError> {
+pub fn read_icmp_error(socket: &Socket) -> Option<IcmpError> {
     let mut peer = MaybeUninit::<sockaddr_storage>::uninit();
     let mut control = MaybeUninit::<ErrorBuffer>::uninit();
     // SAFETY: a zeroed msghdr has no pointers; without an iovec the datagram that caused the error
@@ -26,7 +27,7 @@ pub fn read_icmp_error(fd: BorrowedFd<'_>) -> Option<IcmpError> {
     header.msg_controllen = size_of::<ErrorBuffer>() as _;
     let flags = libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT;
     // SAFETY: the header points to buffers that outlive the call, and has their sizes.
-    let received = unsafe { libc::recvmsg(fd.as_raw_fd(), &mut header, flags) };
+    let received = unsafe { libc::recvmsg(socket.as_raw_fd(), &mut header, flags) };
     if received < 0 {
         return None;
     }
