@@ -1,6 +1,5 @@
 //! The service `exec` for datagrams: a program for each, concurrently, up to a limit.
 
-use std::fmt;
 use std::io::{self, ErrorKind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -101,12 +100,6 @@ struct ExecJob {
     local: Address,
     peer: Address,
     payload: Vec<u8>,
-}
-
-impl fmt::Debug for ExecPool {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ExecPool").field("program", &self.inner.program).finish_non_exhaustive()
-    }
 }
 
 impl ExecPool {

@@ -22,7 +22,6 @@ pub struct Incoming<'a> {
 }
 
 /// A service for datagrams.
-#[derive(Debug)]
 pub enum Handler {
     /// Prints payloads to stdout.
     Print(PayloadPrinter),
