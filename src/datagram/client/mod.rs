@@ -7,15 +7,17 @@ mod ping_stats;
 mod send_window;
 mod session;
 pub mod source;
+mod stdin_lines;
 pub mod targets;
+mod udp_target;
 
 use crate::error::{ExitCode, Failure};
 use crate::net::stdout::{Stdout, is_broken_pipe};
 use crate::report::context::Context;
-pub use client_socket::TargetOptions;
 pub use job::{Replies, SendJob};
 use session::ClientSession;
 use targets::Targets;
+pub use udp_target::TargetOptions;
 
 /// Sends the datagrams of `job` and prints the replies. No reply is not a failure.
 ///

@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind};
 use std::mem;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
@@ -38,13 +38,6 @@ pub struct ClientSession<'a> {
     icmp_error: Option<i32>,
     context: &'a Context,
     stdout: Stdout,
-}
-
-/// What the client waits for.
-#[derive(PartialEq, Eq)]
-enum WaitFor {
-    Replies,
-    RepliesOrStdin,
 }
 
 impl<'a> ClientSession<'a> {
@@ -91,14 +84,15 @@ impl<'a> ClientSession<'a> {
             self.receive_all()?;
             self.handle_icmp_error()?;
             if let Some(deadline) = self.window.blocked_until(Instant::now()) {
-                self.wait(Some(deadline), WaitFor::Replies)?;
+                self.wait(Some(deadline), None)?;
                 continue;
             }
             match self.job.source.next_datagram()? {
                 NextDatagram::Datagram(bytes) => self.send(bytes)?,
                 NextDatagram::Pending => {
                     let deadline = self.silence_deadline(self.job.input_timeout);
-                    if self.wait(deadline, WaitFor::RepliesOrStdin)? == WaitOutcome::TimedOut {
+                    let stdin = self.job.source.awaited_stdin();
+                    if self.wait(deadline, stdin)? == WaitOutcome::TimedOut {
                         break;
                     }
                 }
@@ -120,7 +114,7 @@ impl<'a> ClientSession<'a> {
                 Replies::Discard => return self.check_icmp_errors(),
             };
             self.change_target_or_fail()?;
-            if self.wait(deadline, WaitFor::Replies)? == WaitOutcome::TimedOut {
+            if self.wait(deadline, None)? == WaitOutcome::TimedOut {
                 return Ok(());
             }
             self.receive_all()?;
@@ -257,22 +251,23 @@ impl<'a> ClientSession<'a> {
         Ok(None)
     }
 
-    fn wait(&self, deadline: Option<Instant>, what: WaitFor) -> Result<WaitOutcome, Failure> {
+    /// Waits for a reply or `stdin`. Fails if the reader of stdout has closed it.
+    fn wait(
+        &self,
+        deadline: Option<Instant>,
+        stdin: Option<BorrowedFd<'_>>,
+    ) -> Result<WaitOutcome, Failure> {
         let mut fds = vec![
             PollFd::from_borrowed_fd(self.target.socket.socket().as_fd(), PollFlags::IN),
             PollFd::from_borrowed_fd(self.stdout.fd(), PollFlags::empty()),
         ];
-        if what == WaitFor::RepliesOrStdin {
-            let stdin = self.job.source.awaited_stdin();
-            fds.extend(stdin.map(|stdin| PollFd::from_borrowed_fd(stdin, PollFlags::IN)));
-        }
+        fds.extend(stdin.map(|stdin| PollFd::from_borrowed_fd(stdin, PollFlags::IN)));
         let failed = |e| Failure::new(Phase::Receive, &self.target.address, e);
         let outcome = self.context.shutdown.wait_any(&mut fds, deadline).map_err(failed)?;
         if let WaitOutcome::Shutdown(reason) = outcome {
             return Err(Failure::shutdown(Phase::Receive, &self.target.address, reason));
         }
         if fds[1].revents().contains(PollFlags::ERR) {
-            // The reader of stdout has closed it.
             let closed = io::Error::from_raw_os_error(libc::EPIPE);
             return Err(Failure::new(Phase::Stdout, "-", closed));
         }

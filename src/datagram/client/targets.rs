@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use socket2::Socket;
 
-use super::client_socket::{ClientSocket, TargetOptions};
+use super::client_socket::ClientSocket;
+use super::udp_target::{self, TargetOptions};
 use crate::error::{Failure, Phase};
 use crate::net::connect_event::OnConnectEvent;
 use crate::net::endpoint::Endpoint;
@@ -140,7 +141,7 @@ impl<'a> Targets<'a> {
                 Some(ClientSocket::await_sender(socket.take()?, context))
             }
             PeerAddresses::Udp(addresses, options) => {
-                Some(ClientSocket::open_udp(*addresses.get(nth)?, options, context))
+                Some(udp_target::open(*addresses.get(nth)?, options, context))
             }
         }
     }
