@@ -6,7 +6,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::handler::Incoming;
+use super::incoming::Incoming;
 use crate::datagram::{DatagramGroup, RecvMeta};
 use crate::net::address::Address;
 

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::delay_queue::DelayQueue;
 use super::ending::ShutdownReport;
-use super::handler::{Handler, Incoming};
+use super::handler::Handler;
+use super::incoming::Incoming;
 use super::log::ServerLog;
 use super::options::DatagramServerOptions;
 use super::reply_policy::{Admission, ReplyPolicy};

@@ -1,25 +1,13 @@
 //! What a datagram server does with each datagram.
 
 use super::exec::ExecPool;
+use super::incoming::Incoming;
 use super::print::{PayloadPrinter, PrintFormat};
-use crate::datagram::{DatagramGroup, Transmit};
-use crate::net::address::Address;
+use crate::datagram::Transmit;
 use crate::process::child::Program;
 use crate::service::framing::Message;
 use crate::service::reply::ReplyScript;
 use crate::service::template::{Template, TemplateValues};
-
-/// A group of received datagrams and their addresses.
-pub struct Incoming<'a> {
-    /// The datagrams, all of one sender.
-    pub group: DatagramGroup<'a>,
-    /// The sender.
-    pub peer: Address,
-    /// The local address they were sent to.
-    pub local: Address,
-    /// The number of datagrams received before them.
-    pub previous: u64,
-}
 
 /// A service for datagrams.
 pub enum Handler {

@@ -8,7 +8,8 @@ use std::mem;
 use std::time::Instant;
 
 use super::exec::ExecShutdown;
-use super::handler::{Handler, Incoming};
+use super::handler::Handler;
+use super::incoming::Incoming;
 use super::reply_policy::DropReason;
 use crate::datagram::{IcmpError, Transmit};
 use crate::error::message_without_errno;

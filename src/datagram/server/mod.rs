@@ -5,6 +5,7 @@ mod dispatch;
 mod ending;
 mod exec;
 pub mod handler;
+mod incoming;
 mod log;
 pub mod options;
 pub mod print;
