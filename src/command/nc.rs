@@ -62,11 +62,11 @@ impl Args {
     }
 
     fn translate(self, report: &Report) -> anyhow::Result<NetcatLine> {
-        report.use_netcat_words(NetcatWords::default());
         let words: Result<Vec<String>, _> =
             self.args.into_iter().map(OsString::into_string).collect();
         let not_text = |word: OsString| Failure::usage(Phase::Socket, word.display(), "not UTF-8");
-        Ok(translate(&words.map_err(not_text)?)?)
+        let line = words.map_err(not_text).and_then(|words| translate(&words));
+        Ok(line.inspect_err(|_| report.use_netcat_words(NetcatWords::default()))?)
     }
 }
 

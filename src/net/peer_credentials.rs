@@ -1,9 +1,10 @@
 //! The process at the other end of a Unix socket (unix(7), `SO_PEERCRED`).
 
+use serde::Serialize;
 use socket2::Socket;
 
 /// The process at the other end of a Unix socket at the time of the connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct PeerCredentials {
     /// Process id.
     pub pid: i32,
