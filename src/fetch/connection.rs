@@ -5,14 +5,14 @@ use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
-use rustix::event::PollFlags;
+use rustix::event::{PollFd, PollFlags};
 
 use super::limits::Limits;
-use super::read_watchdog::{InterruptCause, Interrupts, ReadWait, Watchdog};
 use crate::error::{ExitCode, Failure, Phase};
+use crate::http::StreamEnd;
 use crate::net::stream::{ConnectionInfo, EndedBy, Stream};
 use crate::net::stream_observer::Observation;
-use crate::shutdown::{ShutdownReason, WaitOutcome};
+use crate::shutdown::{Shutdown, ShutdownReason, WaitOutcome};
 
 /// A socket that poll(2) calls writable accepts at least this much without blocking.
 const SEND_CHUNK: usize = 4096;
@@ -29,21 +29,19 @@ const REFUSED_TIMEOUT: Duration = Duration::from_secs(1);
 pub enum ReadOutcome {
     /// So many bytes.
     Bytes(usize),
-    /// The stream ended: FIN, under TLS after close_notify.
-    End,
-    /// The stream ended without close_notify of its TLS layer.
-    Truncated,
+    /// The stream ended.
+    End(StreamEnd),
     /// The connection broke.
     Error(io::Error),
 }
 
-/// How a wait for space to send ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum SendWait {
-    /// There is space, or an error that the write finds.
-    Space,
-    /// There is none, and data arrives: the peer has responded already.
-    Response,
+/// What interrupts a wait for the peer: the end of the run, and of the reader of stdout.
+#[derive(Debug)]
+pub struct Interrupts {
+    /// The end of the run.
+    pub shutdown: Shutdown,
+    /// Standard output, where its reader may exit while nothing is received.
+    pub stdout: Option<BorrowedFd<'static>>,
 }
 
 /// The connection of one exchange.
@@ -51,11 +49,7 @@ pub struct HttpConnection {
     stream: Stream,
     target: String,
     limits: Limits,
-    /// The start of a read that the watchdog watches.
-    read_start: Option<Instant>,
     interrupts: Interrupts,
-    /// For streams with a layer, whose reads cannot be polled for.
-    watchdog: Option<Watchdog>,
     /// Why the request could not be sent.
     send_error: Option<io::Error>,
     /// Bytes received above all layers.
@@ -70,33 +64,23 @@ pub struct HttpConnection {
 
 impl HttpConnection {
     /// A connection over `stream`, called `target` in errors.
-    ///
-    /// Fails at [`Phase::Socket`] when the watchdog of a layered stream cannot be started.
     pub fn new(
         stream: Stream,
         target: String,
         limits: Limits,
         interrupts: Interrupts,
-    ) -> Result<HttpConnection, Failure> {
-        let watchdog = if stream.reader.raw().is_some() {
-            None
-        } else {
-            let (handle, interval) = (stream.handle.clone(), limits.check_interval());
-            Some(Watchdog::start(handle, interval, interrupts.clone(), &target)?)
-        };
-        Ok(HttpConnection {
+    ) -> HttpConnection {
+        HttpConnection {
             stream,
             target,
             limits,
-            read_start: None,
             interrupts,
-            watchdog,
             send_error: None,
             bytes_in: 0,
             bytes_out: 0,
             first_byte: None,
             ended_by: EndedBy::Local,
-        })
+        }
     }
 
     /// Addresses and start of the connection.
@@ -123,7 +107,7 @@ impl HttpConnection {
     /// [`Phase::Send`] when the wait fails or the local system does not send.
     pub fn send(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         for chunk in bytes.chunks(SEND_CHUNK) {
-            if self.wait_writable()? == SendWait::Response {
+            if !self.wait_for_space()? {
                 return Ok(());
             }
             if let Err(e) = self.stream.writer.write_all(chunk) {
@@ -138,6 +122,24 @@ impl HttpConnection {
         // An error is found by the next read.
         let _ = self.stream.writer.flush();
         Ok(())
+    }
+
+    /// Waits for space to send, or for an error that the write finds. False where there is none and
+    /// data arrives: the peer has responded already. Records of a layer cannot be distinguished
+    /// from a response, so there only space counts.
+    fn wait_for_space(&mut self) -> Result<bool, Failure> {
+        let deadline = self.limits.idle_timeout.and_then(|idle| Instant::now().checked_add(idle));
+        let is_plain = self.stream.reader.raw().is_some();
+        let input = if is_plain { PollFlags::IN } else { PollFlags::empty() };
+        let socket = self.stream.handle.socket();
+        match self.interrupts.shutdown.wait(socket.as_fd(), PollFlags::OUT | input, deadline) {
+            Ok(WaitOutcome::Ready(found)) => Ok(found != PollFlags::IN),
+            Ok(WaitOutcome::TimedOut) => Err(self.timed_out(Phase::Send)),
+            Ok(WaitOutcome::Shutdown(reason)) => {
+                Err(Failure::shutdown(Phase::Send, &self.target, reason))
+            }
+            Err(e) => Err(Failure::new(Phase::Send, &self.target, e)),
+        }
     }
 
     /// Shuts the sending direction down.
@@ -166,26 +168,9 @@ impl HttpConnection {
         acked.is_some_and(|acked| (1..self.bytes_out).contains(&acked))
     }
 
-    /// Waits for space to send, or for data. Records of a layer cannot be distinguished from a
-    /// response, so there only space counts.
-    fn wait_writable(&mut self) -> Result<SendWait, Failure> {
-        let deadline = self.limits.idle_timeout.and_then(|idle| Instant::now().checked_add(idle));
-        let input = if self.watchdog.is_none() { PollFlags::IN } else { PollFlags::empty() };
-        let socket = self.stream.handle.socket();
-        match self.interrupts.shutdown.wait(socket.as_fd(), PollFlags::OUT | input, deadline) {
-            Ok(WaitOutcome::Ready(PollFlags::IN)) => Ok(SendWait::Response),
-            Ok(WaitOutcome::Ready(_)) => Ok(SendWait::Space),
-            Ok(WaitOutcome::TimedOut) => Err(self.timed_out(Phase::Send)),
-            Ok(WaitOutcome::Shutdown(reason)) => {
-                Err(Failure::shutdown(Phase::Send, &self.target, reason))
-            }
-            Err(e) => Err(Failure::new(Phase::Send, &self.target, e)),
-        }
-    }
-
     /// Closes the connection; a TLS layer sends close_notify.
     pub fn close(&mut self) {
-        if self.watchdog.take().is_some() {
+        if self.stream.info.is_encrypted {
             let _ = self.stream.handle.limit_waits(Some(CLOSE_TIMEOUT));
             let _ = self.stream.writer.finish();
         }
@@ -200,12 +185,13 @@ impl HttpConnection {
         let max = self.throttle()?.min(buffer.len());
         loop {
             self.wait_readable()?;
-            let read = self.stream.reader.read(&mut buffer[..max]);
-            self.check_interrupt()?;
-            let received = match read {
-                Ok(0) if self.stream.handle.is_truncated() => ReadOutcome::Truncated,
-                Ok(0) => ReadOutcome::End,
+            let received = match self.stream.reader.read(&mut buffer[..max]) {
+                Ok(0) if self.stream.handle.is_truncated() => {
+                    ReadOutcome::End(StreamEnd::Truncated)
+                }
+                Ok(0) => ReadOutcome::End(StreamEnd::Clean),
                 Ok(n) => ReadOutcome::Bytes(n),
+                // A record of a layer had no data.
                 Err(e) if e.kind() == ErrorKind::Interrupted => continue,
                 Err(e) => ReadOutcome::Error(e),
             };
@@ -224,11 +210,6 @@ impl HttpConnection {
         Ok(max)
     }
 
-    /// Counts bytes that the kernel moved.
-    pub fn count_spliced(&mut self, bytes: u64) {
-        self.bytes_in += bytes;
-    }
-
     /// Counts what was received, and stores how the connection ended.
     pub fn count(&mut self, received: &ReadOutcome) {
         match received {
@@ -240,29 +221,32 @@ impl HttpConnection {
                 self.first_byte.get_or_insert_with(Instant::now);
             }
             // A peer that refused the request did not end the stream properly.
-            ReadOutcome::End | ReadOutcome::Truncated if self.send_error.is_none() => {
-                self.ended_by = EndedBy::Peer
-            }
+            ReadOutcome::End(_) if self.send_error.is_none() => self.ended_by = EndedBy::Peer,
             _ => self.ended_by = EndedBy::Reset,
         }
     }
 
-    /// Waits until data or the end of the stream arrives; with a watchdog only sets the deadline.
+    /// Waits until data or the end of the stream arrives.
     pub fn wait_readable(&mut self) -> Result<(), Failure> {
         // Before the deadline is set, so that a wait up to it is never counted as shorter.
         let now = Instant::now();
         let deadline = self.deadline()?;
-        if let Some(watchdog) = &self.watchdog {
-            self.read_start = Some(now);
-            watchdog.begin(deadline);
-            return Ok(());
+        let reader = &self.stream.reader;
+        if reader.raw().is_none() && reader.is_ready() {
+            let reason = self.interrupts.shutdown.reason();
+            return reason.map_or(Ok(()), |reason| Err(self.stopped(reason)));
         }
-        let Some(socket) = self.stream.reader.raw() else { return Ok(()) };
-        let outcome = self.interrupts.wait(socket, deadline);
+        let mut fds = vec![PollFd::new(self.stream.handle.socket(), PollFlags::IN)];
+        let stdout = self.interrupts.stdout;
+        fds.extend(stdout.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::empty())));
+        let outcome = self.interrupts.shutdown.wait_any(&mut fds, deadline);
+        let stdout_closed = fds.get(1).is_some_and(|fd| fd.revents().contains(PollFlags::ERR));
         self.limits.add_wait(now);
         match outcome {
-            Ok(ReadWait::Ready) => Ok(()),
-            Ok(ReadWait::Interrupted(cause)) => Err(self.interrupted(cause)),
+            Ok(WaitOutcome::Ready(_)) if stdout_closed => Err(broken_pipe()),
+            Ok(WaitOutcome::Ready(_)) => Ok(()),
+            Ok(WaitOutcome::TimedOut) => Err(self.timed_out(Phase::Receive)),
+            Ok(WaitOutcome::Shutdown(reason)) => Err(self.stopped(reason)),
             Err(e) => Err(Failure::new(Phase::Receive, &self.target, e)),
         }
     }
@@ -271,11 +255,8 @@ impl HttpConnection {
     ///
     /// Fails at [`Phase::Receive`] with 28 when it has been slower than `--speed-limit`.
     fn deadline(&mut self) -> Result<Option<Instant>, Failure> {
-        let limit = if self.send_error.is_some() {
-            Some(REFUSED_TIMEOUT)
-        } else {
-            self.limits.idle_timeout
-        };
+        let is_refused = self.send_error.is_some();
+        let limit = if is_refused { Some(REFUSED_TIMEOUT) } else { self.limits.idle_timeout };
         let speed = self.limits.remaining_wait(self.bytes_in);
         if speed == Some(Duration::ZERO) {
             return Err(self.timed_out(Phase::Receive));
@@ -291,24 +272,6 @@ impl HttpConnection {
             Ok(WaitOutcome::Shutdown(reason)) => Err(self.stopped(reason)),
             Ok(_) => Ok(()),
             Err(e) => Err(Failure::new(Phase::Stdout, "-", e)),
-        }
-    }
-
-    fn check_interrupt(&mut self) -> Result<(), Failure> {
-        if let Some(start) = self.read_start.take() {
-            self.limits.add_wait(start);
-        }
-        match self.watchdog.as_ref().and_then(Watchdog::end) {
-            None => Ok(()),
-            Some(cause) => Err(self.interrupted(cause)),
-        }
-    }
-
-    fn interrupted(&mut self, cause: InterruptCause) -> Failure {
-        match cause {
-            InterruptCause::Idle => self.timed_out(Phase::Receive),
-            InterruptCause::Shutdown(reason) => self.stopped(reason),
-            InterruptCause::StdoutClosed => broken_pipe(),
         }
     }
 
@@ -355,7 +318,6 @@ mod tests {
     use super::*;
     use crate::fetch::options::LimitOptions;
     use crate::net::stream::Reader;
-    use crate::shutdown::Shutdown;
 
     /// A reader whose descriptor is hidden, as under TLS.
     struct Layered(Box<dyn Reader>);
@@ -382,9 +344,9 @@ mod tests {
             stream.reader = Box::new(Layered(stream.reader));
         }
         let limits = LimitOptions { idle_timeout, max_rate: None, min_rate: None };
-        let interrupts = Interrupts { shutdown: Shutdown::new(None).unwrap(), output: None };
+        let interrupts = Interrupts { shutdown: Shutdown::new(None).unwrap(), stdout: None };
         let limits = Limits::new(&limits);
-        (HttpConnection::new(stream, "peer".into(), limits, interrupts).unwrap(), peer)
+        (HttpConnection::new(stream, "peer".into(), limits, interrupts), peer)
     }
 
     #[test]
@@ -395,7 +357,10 @@ mod tests {
             let mut buffer = [0; 9];
             assert!(matches!(connection.receive(&mut buffer), Ok(ReadOutcome::Bytes(3))));
             drop(peer);
-            assert!(matches!(connection.receive(&mut buffer), Ok(ReadOutcome::End)));
+            assert!(matches!(
+                connection.receive(&mut buffer),
+                Ok(ReadOutcome::End(StreamEnd::Clean))
+            ));
             assert_eq!((connection.bytes_in, connection.ended_by), (3, EndedBy::Peer));
             connection.close();
         }

@@ -1,7 +1,7 @@
 //! The chunked transfer coding (RFC 9112 §7.1): sizes, extensions, data and trailers, each limited.
 
 use super::error::Error;
-use super::header_fields::check_trailer;
+use super::head::check_trailer;
 use super::line::{LineReader, bare_lf};
 use super::syntax::{Leniency, quote};
 use extension::check;
@@ -180,7 +180,7 @@ impl ChunkSize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::ErrorKind;
+    use crate::error::ExitCode;
     use crate::http::error::LENIENT;
 
     fn body(input: &[u8]) -> Result<Vec<u8>, Error> {
@@ -262,8 +262,8 @@ mod tests {
             "5\r\nhello\r\r\n0\r\n\r\n",
         ] {
             let got = body(text.as_bytes());
-            let kind = if text == "5\rhello" { ErrorKind::Truncated } else { ErrorKind::Protocol };
-            assert_eq!(got.map_err(|error| error.kind), Err(kind), "{text:?}");
+            let kind = if text == "5\rhello" { ExitCode::Partial } else { ExitCode::Protocol };
+            assert_eq!(got.map_err(|error| error.code), Err(kind), "{text:?}");
         }
     }
 
@@ -284,12 +284,12 @@ mod tests {
     #[test]
     fn endless_lines_exceed_limit() {
         let endless = format!("5;{}", "x".repeat(20_000));
-        assert_eq!(body(endless.as_bytes()).unwrap_err().kind, ErrorKind::Limit);
+        assert_eq!(body(endless.as_bytes()).unwrap_err().code, ExitCode::Limit);
         let endless = format!("0\r\n{}", "a: b\r\n".repeat(1000));
-        assert_eq!(body(endless.as_bytes()).unwrap_err().kind, ErrorKind::Limit);
+        assert_eq!(body(endless.as_bytes()).unwrap_err().code, ExitCode::Limit);
         for padding in ["1;x".to_string() + &"x".repeat(10_000), "0".repeat(10_000) + "1"] {
             let padding = format!("{padding}\r\nx\r\n").repeat(10);
-            assert_eq!(body(padding.as_bytes()).unwrap_err().kind, ErrorKind::Limit);
+            assert_eq!(body(padding.as_bytes()).unwrap_err().code, ExitCode::Limit);
         }
     }
 }

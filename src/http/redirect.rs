@@ -46,7 +46,7 @@ pub fn is_safe_cross_origin(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::ErrorKind;
+    use crate::error::ExitCode;
 
     fn head(status: u16, locations: &[&str]) -> Head {
         let fields: Vec<_> = locations.iter().map(|value| ("Location", *value)).collect();
@@ -71,13 +71,13 @@ mod tests {
         }
         assert!(target(&head(302, &["/b", "/b"]), &from, Downgrade::Refuse).unwrap().is_some());
         let error = target(&head(302, &["/b", "/c"]), &from, Downgrade::Refuse).unwrap_err();
-        assert_eq!(error.kind, ErrorKind::Protocol);
+        assert_eq!(error.code, ExitCode::Protocol);
     }
 
     #[test]
     fn downgrade_needs_permission() {
         let (from, there) = (url("https://h/a"), head(302, &["http://h/a"]));
-        assert_eq!(target(&there, &from, Downgrade::Refuse).unwrap_err().kind, ErrorKind::Redirect);
+        assert_eq!(target(&there, &from, Downgrade::Refuse).unwrap_err().code, ExitCode::Redirect);
         assert!(target(&there, &from, Downgrade::Allow).unwrap().is_some());
     }
 

@@ -4,7 +4,7 @@
 
 use flate2::{Decompress, FlushDecompress, Status};
 
-use super::decoder::Decoder;
+use super::Decoder;
 use crate::http::error::Error;
 
 /// The first bytes of every gzip member.
@@ -92,7 +92,7 @@ impl Inflate {
             Ok(Status::StreamEnd) => self.end_stream(),
             Ok(_) => {}
             Err(error) => {
-                let error = broken(self.name(), error.message());
+                let error = broken(self.coding, error.message());
                 if made == 0 {
                     return Err(error);
                 }
@@ -122,7 +122,8 @@ impl Inflate {
 
 /// The error of a broken coding. Only failed checks are named: zlib-rs returns another message for
 /// the same broken block when it has more input.
-fn broken(name: &str, message: Option<&str>) -> Error {
+fn broken(coding: Coding, message: Option<&str>) -> Error {
+    let name = if coding == Coding::Gzip { "gzip" } else { "deflate" };
     match message.filter(|message| message.contains("check")) {
         Some(message) => Error::coding(format!("broken {name} coding: {message}")),
         None => Error::coding(format!("broken {name} coding")),
@@ -135,13 +136,6 @@ fn is_zlib(method: u8, flags: u8) -> bool {
 }
 
 impl Decoder for Inflate {
-    fn name(&self) -> &'static str {
-        match self.coding {
-            Coding::Gzip => "gzip",
-            Coding::Deflate => "deflate",
-        }
-    }
-
     fn decode(&mut self, input: &mut &[u8], out: &mut [u8]) -> Result<usize, Error> {
         match &self.state {
             State::Start => self.start(input, out),

@@ -5,11 +5,11 @@
 //! too large for its input fails as a decompression bomb.
 
 mod brotli;
-mod decoder;
 mod inflate;
 mod zstd;
 
-use self::decoder::Decoder;
+use std::collections::VecDeque;
+
 use self::inflate::{Coding, Inflate};
 use super::body_framing::BodyFraming;
 use super::error::Error;
@@ -27,8 +27,27 @@ const BOMB_BYTES: u64 = 64 << 20;
 /// Beyond [`BOMB_BYTES`] and so many times the received bytes, every body is.
 const BOMB_RATIO: u64 = 100;
 
+/// Decodes one content coding.
+trait Decoder: Send {
+    /// Takes from `input` and fills `out`; returns how much of `out` is filled. Nothing taken and
+    /// nothing filled means that more input is needed. Bytes after the end of the coding are
+    /// discarded, and counted by [`Decoder::trailing_bytes`].
+    fn decode(&mut self, input: &mut &[u8], out: &mut [u8]) -> Result<usize, Error>;
+
+    /// Whether the end of the coding has been read.
+    fn is_complete(&self) -> bool;
+
+    /// The number of bytes after the end.
+    fn trailing_bytes(&self) -> u64;
+
+    /// The input ended before the coding did: further calls return what is buffered.
+    fn flush_truncated(&mut self) {}
+}
+
 /// A stage: a decoder and its output.
 struct DecoderStage {
+    /// The name of its coding.
+    name: String,
     decoder: Box<dyn Decoder>,
     output: Box<[u8]>,
     start: usize,
@@ -38,9 +57,26 @@ struct DecoderStage {
 }
 
 impl DecoderStage {
-    fn new(decoder: Box<dyn Decoder>) -> DecoderStage {
+    /// The stage for the coding `name`, in lower case, with a window of at most `window` bytes.
+    fn new(name: &str, window: usize) -> Option<DecoderStage> {
+        let decoder: Box<dyn Decoder> = match name {
+            "gzip" | "x-gzip" => Box::new(Inflate::new(Coding::Gzip)),
+            "deflate" => Box::new(Inflate::new(Coding::Deflate)),
+            "br" => Box::new(brotli::Brotli::new(window)),
+            "zstd" => Box::new(zstd::Zstd::new(window)),
+            _ => return None,
+        };
+        let name = name.trim_start_matches("x-").to_string();
         let output = vec![0; BUFFER].into_boxed_slice();
-        DecoderStage { decoder, output, start: 0, end: 0, produced: 0, has_input: false }
+        Some(DecoderStage {
+            name,
+            decoder,
+            output,
+            start: 0,
+            end: 0,
+            produced: 0,
+            has_input: false,
+        })
     }
 
     /// Decodes if the previous output is used; returns whether anything was read or written.
@@ -61,14 +97,21 @@ impl DecoderStage {
 #[derive(Default)]
 pub struct DecoderChain {
     stages: Vec<DecoderStage>,
+    /// The number of encoded bytes decoded so far.
     consumed: u64,
+    max_decoded: Option<u64>,
 }
 
 impl DecoderChain {
     /// The decoders for `head`; from an unknown coding on the body is not decoded, with a note.
+    /// Their output is at most `max_decoded` bytes; without it, only bombs are limited.
     ///
     /// Fails with 61 on more than five codings.
-    pub fn new(head: &Head, notes: &mut Vec<String>) -> Result<DecoderChain, Error> {
+    pub fn new(
+        head: &Head,
+        max_decoded: Option<u64>,
+        notes: &mut VecDeque<String>,
+    ) -> Result<DecoderChain, Error> {
         let mut names = head.tokens("content-encoding");
         names.retain(|name| name != "identity" && name != "none");
         if names.len() > MAX_CODINGS {
@@ -76,14 +119,14 @@ impl DecoderChain {
         }
         let heavy = names.iter().filter(|name| *name == "br" || *name == "zstd").count();
         let window = MAX_WINDOWS / heavy.max(1);
-        let mut chain = DecoderChain::default();
+        let mut chain = DecoderChain { max_decoded, ..DecoderChain::default() };
         for name in names.iter().rev() {
-            let Some(decoder) = decoder(name, window) else {
+            let Some(stage) = DecoderStage::new(name, window) else {
                 let name = quote(name.as_bytes());
-                notes.push(format!("unknown content coding {name}: the body is not decoded"));
+                notes.push_back(format!("unknown content coding {name}: the body is not decoded"));
                 break;
             };
-            chain.stages.push(DecoderStage::new(decoder));
+            chain.stages.push(stage);
         }
         Ok(chain)
     }
@@ -95,17 +138,20 @@ impl DecoderChain {
 
     /// Decodes from `input` until there is [`DecoderChain::output`] (true), or the input is used
     /// (false). The next step overwrites the output.
+    ///
+    /// Fails with 63 after the output up to the limit, with 61 on a broken coding.
     pub fn step(&mut self, input: &mut &[u8]) -> Result<bool, Error> {
         if let Some(last) = self.stages.last_mut() {
             last.start = last.end;
         }
+        self.check_size()?;
         loop {
             let mut moved = false;
             for k in 0..self.stages.len() {
                 moved |= self.run(k, input)?;
             }
             if self.stages.last().is_some_and(|last| last.end > 0) {
-                return Ok(true);
+                return self.limit_output().map(|()| true);
             }
             if !moved {
                 return Ok(false);
@@ -135,14 +181,31 @@ impl DecoderChain {
         Ok(moved)
     }
 
+    /// How many bytes more than allowed have been decoded.
+    fn excess(&self) -> u64 {
+        let max = self.max_decoded.unwrap_or(bomb_size(self.consumed));
+        self.stages.last().map_or(0, |last| last.produced.saturating_sub(max))
+    }
+
+    fn check_size(&self) -> Result<(), Error> {
+        match self.max_decoded {
+            _ if self.excess() == 0 => Ok(()),
+            Some(max) => Err(Error::limit(format!("more than --max-decoded {max} bytes"))),
+            None => Err(bomb(bomb_size(self.consumed), self.consumed)),
+        }
+    }
+
+    /// Truncates the output to what is allowed; fails if that is nothing.
+    fn limit_output(&mut self) -> Result<(), Error> {
+        let excess = usize::try_from(self.excess()).unwrap_or(usize::MAX);
+        let Some(last) = self.stages.last_mut() else { return Ok(()) };
+        last.end = last.end.saturating_sub(excess);
+        if last.end == 0 { self.check_size() } else { Ok(()) }
+    }
+
     /// The output of the last step.
     pub fn output(&self) -> &[u8] {
         self.stages.last().map(|last| &last.output[..last.end]).unwrap_or_default()
-    }
-
-    /// The number of encoded bytes decoded so far.
-    pub fn consumed(&self) -> u64 {
-        self.consumed
     }
 
     /// The input ended early: further steps return what the decoders have buffered.
@@ -158,19 +221,18 @@ impl DecoderChain {
     ///
     /// An encoded body without a byte is empty where the framing says that it is complete; many
     /// servers declare a coding for empty bodies too.
-    pub fn finish(&self, framing: BodyFraming, notes: &mut Vec<String>) -> Result<(), Error> {
+    pub fn finish(&self, framing: BodyFraming, notes: &mut VecDeque<String>) -> Result<(), Error> {
         if framing != BodyFraming::Close && self.stages.first().is_none_or(|first| !first.has_input)
         {
             return Ok(());
         }
-        for stage in &self.stages {
-            let name = stage.decoder.name();
-            if !stage.decoder.is_complete() {
+        for DecoderStage { name, decoder, .. } in &self.stages {
+            if !decoder.is_complete() {
                 return Err(Error::truncated(format!("the {name} coding is truncated")));
             }
-            let trailing = stage.decoder.trailing_bytes();
+            let trailing = decoder.trailing_bytes();
             if trailing > 0 {
-                notes.push(format!("{trailing} bytes after the end of the {name} coding"));
+                notes.push_back(format!("{trailing} bytes after the end of the {name} coding"));
             }
         }
         Ok(())
@@ -178,26 +240,15 @@ impl DecoderChain {
 }
 
 /// How many decoded bytes `encoded` bytes may become before they are a decompression bomb.
-pub fn bomb_size(encoded: u64) -> u64 {
+fn bomb_size(encoded: u64) -> u64 {
     BOMB_BYTES.max(encoded.saturating_mul(BOMB_RATIO))
 }
 
 /// The error of a decompression bomb (63).
-pub fn bomb(decoded: u64, encoded: u64) -> Error {
+fn bomb(decoded: u64, encoded: u64) -> Error {
     Error::limit(format!(
         "decompression bomb: {encoded} bytes decode to more than {decoded} (--max-decoded allows it)"
     ))
-}
-
-/// The decoder of the coding `name`, in lower case, with a window of at most `window` bytes.
-fn decoder(name: &str, window: usize) -> Option<Box<dyn Decoder>> {
-    Some(match name {
-        "gzip" | "x-gzip" => Box::new(Inflate::new(Coding::Gzip)),
-        "deflate" => Box::new(Inflate::new(Coding::Deflate)),
-        "br" => Box::new(brotli::Brotli::new(window)),
-        "zstd" => Box::new(zstd::Zstd::new(window)),
-        _ => return None,
-    })
 }
 
 #[cfg(test)]

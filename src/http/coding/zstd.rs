@@ -8,7 +8,7 @@ use std::io::Read;
 use ruzstd::decoding::errors::FrameDecoderError;
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
-use super::decoder::Decoder;
+use super::Decoder;
 use crate::http::error::Error;
 
 /// The largest window RFC 9659 lets a server use, with the slack `8 MB` leaves.
@@ -215,10 +215,6 @@ fn broken(error: FrameDecoderError) -> Error {
 }
 
 impl Decoder for Zstd {
-    fn name(&self) -> &'static str {
-        "zstd"
-    }
-
     fn decode(&mut self, input: &mut &[u8], out: &mut [u8]) -> Result<usize, Error> {
         loop {
             if matches!(self.state, State::BlockHeader | State::Block(_) | State::Flush) {

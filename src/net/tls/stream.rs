@@ -279,9 +279,12 @@ impl Read for TlsReader {
             return Ok(0);
         }
         loop {
+            let has_records = !self.records.unread().is_empty();
             match self.poll_record(plain)? {
                 Progress::Plaintext(n) => return Ok(n),
                 Progress::Closed => return Ok(0),
+                // The records had no data, or are incomplete: who has a deadline waits for more.
+                Progress::NeedMore if has_records => return Err(io::ErrorKind::Interrupted.into()),
                 Progress::NeedMore => {}
             }
             let n = self.inner.read(self.records.next_space())?;
