@@ -2,7 +2,7 @@
 
 use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, StandardAlloc};
 
-use super::Decoder;
+use super::decoder::Decoder;
 use crate::http::error::Error;
 
 type State = BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>;

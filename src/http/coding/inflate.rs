@@ -4,7 +4,7 @@
 
 use flate2::{Decompress, FlushDecompress, Status};
 
-use super::Decoder;
+use super::decoder::Decoder;
 use crate::http::error::Error;
 
 /// The first bytes of every gzip member.

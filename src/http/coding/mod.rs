@@ -5,12 +5,13 @@
 //! too large for its input fails as a decompression bomb.
 
 mod brotli;
+mod decoder;
 mod inflate;
 mod zstd;
 
 use std::collections::VecDeque;
 
-use self::inflate::{Coding, Inflate};
+use self::decoder::DecoderStage;
 use super::body_framing::BodyFraming;
 use super::error::Error;
 use super::head::Head;
@@ -18,80 +19,12 @@ use super::syntax::quote;
 
 /// The most content codings of one response.
 const MAX_CODINGS: usize = 5;
-/// The output buffer of one stage, in bytes.
-const BUFFER: usize = 64 * 1024;
 /// The most memory for the windows of all stages, in bytes: the largest of brotli (RFC 7932 §9.1).
 const MAX_WINDOWS: usize = 16 << 20;
 /// Up to this many decoded bytes no body is a decompression bomb.
 const BOMB_BYTES: u64 = 64 << 20;
 /// Beyond [`BOMB_BYTES`] and so many times the received bytes, every body is.
 const BOMB_RATIO: u64 = 100;
-
-/// Decodes one content coding.
-trait Decoder: Send {
-    /// Takes from `input` and fills `out`; returns how much of `out` is filled. Nothing taken and
-    /// nothing filled means that more input is needed. Bytes after the end of the coding are
-    /// discarded, and counted by [`Decoder::trailing_bytes`].
-    fn decode(&mut self, input: &mut &[u8], out: &mut [u8]) -> Result<usize, Error>;
-
-    /// Whether the end of the coding has been read.
-    fn is_complete(&self) -> bool;
-
-    /// The number of bytes after the end.
-    fn trailing_bytes(&self) -> u64;
-
-    /// The input ended before the coding did: further calls return what is buffered.
-    fn flush_truncated(&mut self) {}
-}
-
-/// A stage: a decoder and its output.
-struct DecoderStage {
-    /// The name of its coding.
-    name: String,
-    decoder: Box<dyn Decoder>,
-    output: Box<[u8]>,
-    start: usize,
-    end: usize,
-    produced: u64,
-    has_input: bool,
-}
-
-impl DecoderStage {
-    /// The stage for the coding `name`, in lower case, with a window of at most `window` bytes.
-    fn new(name: &str, window: usize) -> Option<DecoderStage> {
-        let decoder: Box<dyn Decoder> = match name {
-            "gzip" | "x-gzip" => Box::new(Inflate::new(Coding::Gzip)),
-            "deflate" => Box::new(Inflate::new(Coding::Deflate)),
-            "br" => Box::new(brotli::Brotli::new(window)),
-            "zstd" => Box::new(zstd::Zstd::new(window)),
-            _ => return None,
-        };
-        let name = name.trim_start_matches("x-").to_string();
-        let output = vec![0; BUFFER].into_boxed_slice();
-        Some(DecoderStage {
-            name,
-            decoder,
-            output,
-            start: 0,
-            end: 0,
-            produced: 0,
-            has_input: false,
-        })
-    }
-
-    /// Decodes if the previous output is used; returns whether anything was read or written.
-    fn run(&mut self, input: &mut &[u8]) -> Result<bool, Error> {
-        if self.start < self.end {
-            return Ok(false);
-        }
-        self.has_input |= !input.is_empty();
-        let before = input.len();
-        (self.start, self.end) = (0, 0);
-        self.end = self.decoder.decode(input, &mut self.output)?;
-        self.produced += self.end as u64;
-        Ok(self.end > 0 || input.len() < before)
-    }
-}
 
 /// The decoders of one response, the outermost first; empty for most responses.
 #[derive(Default)]
@@ -142,7 +75,7 @@ impl DecoderChain {
     /// Fails with 63 after the output up to the limit, with 61 on a broken coding.
     pub fn step(&mut self, input: &mut &[u8]) -> Result<bool, Error> {
         if let Some(last) = self.stages.last_mut() {
-            last.start = last.end;
+            last.unread = 0..0;
         }
         self.check_size()?;
         loop {
@@ -150,7 +83,7 @@ impl DecoderChain {
             for k in 0..self.stages.len() {
                 moved |= self.run(k, input)?;
             }
-            if self.stages.last().is_some_and(|last| last.end > 0) {
+            if self.stages.last().is_some_and(|last| !last.unread.is_empty()) {
                 return self.limit_output().map(|()| true);
             }
             if !moved {
@@ -169,9 +102,9 @@ impl DecoderChain {
                 moved
             }
             Some(source) => {
-                let mut input = &source.output[source.start..source.end];
+                let mut input = &source.output[source.unread.clone()];
                 let moved = rest[0].run(&mut input)?;
-                source.start = source.end - input.len();
+                source.unread.start = source.unread.end - input.len();
                 moved
             }
         };
@@ -199,13 +132,13 @@ impl DecoderChain {
     fn limit_output(&mut self) -> Result<(), Error> {
         let excess = usize::try_from(self.excess()).unwrap_or(usize::MAX);
         let Some(last) = self.stages.last_mut() else { return Ok(()) };
-        last.end = last.end.saturating_sub(excess);
-        if last.end == 0 { self.check_size() } else { Ok(()) }
+        last.unread.end = last.unread.end.saturating_sub(excess);
+        if last.unread.is_empty() { self.check_size() } else { Ok(()) }
     }
 
     /// The output of the last step.
     pub fn output(&self) -> &[u8] {
-        self.stages.last().map(|last| &last.output[..last.end]).unwrap_or_default()
+        self.stages.last().map(|last| &last.output[last.unread.clone()]).unwrap_or_default()
     }
 
     /// The input ended early: further steps return what the decoders have buffered.

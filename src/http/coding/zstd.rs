@@ -8,7 +8,7 @@ use std::io::Read;
 use ruzstd::decoding::errors::FrameDecoderError;
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
-use super::Decoder;
+use super::decoder::Decoder;
 use crate::http::error::Error;
 
 /// The largest window RFC 9659 lets a server use, with the slack `8 MB` leaves.
