@@ -76,7 +76,10 @@ impl Download<'_> {
             authorization: user
                 .map(|login| basic_auth(login.user.as_bytes(), login.password.as_bytes())),
             proxy_authorization: proxy.and_then(Proxy::authorization),
-            range: options.range.clone().or(resume_point.and_then(ResumePoint::range)),
+            range: match &options.range {
+                Some(range) => Some(range.value.clone()),
+                None => resume_point.and_then(ResumePoint::range),
+            },
             conditions: match (resume_point, &self.condition) {
                 (Some(point), _) => vec![point.condition()],
                 (None, Some(condition)) => condition.fields(),

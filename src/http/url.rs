@@ -8,8 +8,7 @@ use std::fmt;
 
 pub use authority::UserInfo;
 use authority::{Authority, hide_credentials, split_scheme};
-use percent::encode_non_utf8;
-use percent_encoding::percent_decode_str;
+use percent_encoding::{percent_decode_str, percent_encode_byte};
 use url::{Host, Url};
 
 use super::error::Error;
@@ -17,7 +16,6 @@ use super::syntax::quote;
 use crate::error::{Failure, Phase};
 
 mod authority;
-mod percent;
 
 /// One http or https URL. Its `Display` has no credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,20 +48,19 @@ impl HttpUrl {
         }
         let (scheme, rest) = split_scheme(text).map_err(bad)?;
         let parts = Authority::split(rest).map_err(bad)?;
-        let port = match parts.port {
-            "" => String::new(),
+        let port: Option<u16> = match parts.port {
+            "" => None,
             port if port.bytes().all(|b| b.is_ascii_digit()) => {
-                let number: u16 = port.parse().map_err(|_| bad("the maximum port is 65535"))?;
-                format!(":{number}")
+                Some(port.parse().map_err(|_| bad("the maximum port is 65535"))?)
             }
             // An @ after it: this may be the beginning of a password, which must not be printed.
             name if parts.rest.contains('@') => {
                 let why = "the text after the colon is not a port (in a password, write / as %2F)";
-                let number = lookup(name).map_err(|failure| bad(why).with_code(failure.code))?;
-                format!(":{number}")
+                Some(lookup(name).map_err(|failure| bad(why).with_code(failure.code))?)
             }
-            name => format!(":{}", lookup(name)?),
+            name => Some(lookup(name)?),
         };
+        let port = port.map(|port| format!(":{port}")).unwrap_or_default();
         let normalized = format!("{scheme}://{}{port}{}", parts.host, parts.rest);
         let mut url = Url::parse(&normalized).map_err(|error| bad(&error.to_string()))?;
         if url.host().is_none() {
@@ -190,6 +187,17 @@ impl fmt::Display for HttpUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.url.as_str())
     }
+}
+
+/// Returns `bytes` as text, those that are not UTF-8 percent-encoded (RFC 3986 §2.1); old servers
+/// send such bytes in Location.
+fn encode_non_utf8(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend(chunk.invalid().iter().map(|byte| percent_encode_byte(*byte)));
+    }
+    text
 }
 
 /// Splits the scheme off a reference, if it has one (RFC 3986 §3.1).

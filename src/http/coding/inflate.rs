@@ -62,7 +62,13 @@ impl Inflate {
         self.first.extend_from_slice(&input[..count]);
         *input = &input[count..];
         let decompress = match (self.coding, &self.first[..]) {
-            (Coding::Gzip, first) if !MAGIC.starts_with(first) => return self.not_gzip(),
+            (Coding::Gzip, first) if !MAGIC.starts_with(first) && self.members == 0 => {
+                return Err(Error::coding("not gzip, despite the header"));
+            }
+            (Coding::Gzip, first) if !MAGIC.starts_with(first) => {
+                self.state = State::Ended;
+                return Ok(0);
+            }
             (Coding::Gzip, [_, _]) => self.next_member()?,
             (Coding::Deflate, &[method, flags]) => Decompress::new(is_zlib(method, flags)),
             _ => return Ok(0),
@@ -70,14 +76,6 @@ impl Inflate {
         self.state = State::Data(decompress);
         let first = std::mem::take(&mut self.first);
         self.inflate(&mut first.as_slice(), out)
-    }
-
-    fn not_gzip(&mut self) -> Result<usize, Error> {
-        if self.members == 0 {
-            return Err(Error::coding("not gzip, despite the header"));
-        }
-        self.state = State::Ended;
-        Ok(0)
     }
 
     fn inflate(&mut self, input: &mut &[u8], out: &mut [u8]) -> Result<usize, Error> {
@@ -89,15 +87,14 @@ impl Inflate {
         *input = input.get(read..).unwrap_or_default();
         self.decoded += made;
         match status {
-            Ok(Status::StreamEnd) => self.end_stream(),
-            Ok(_) => {}
-            Err(error) => {
-                let error = broken(self.coding, error.message());
-                if made == 0 {
-                    return Err(error);
-                }
-                self.state = State::Broken(error);
+            Ok(Status::StreamEnd) => {
+                self.members += 1;
+                let is_gzip = self.coding == Coding::Gzip;
+                self.state = if is_gzip { State::Start } else { State::Ended };
             }
+            Ok(_) => {}
+            Err(error) if made == 0 => return Err(broken(self.coding, error.message())),
+            Err(error) => self.state = State::Broken(broken(self.coding, error.message())),
         }
         Ok(usize::try_from(made).unwrap_or(usize::MAX))
     }
@@ -109,14 +106,6 @@ impl Inflate {
             return Err(Error::limit(format!("{count} almost empty gzip members")));
         }
         Ok(Decompress::new_gzip(WINDOW_BITS))
-    }
-
-    fn end_stream(&mut self) {
-        self.members += 1;
-        self.state = match self.coding {
-            Coding::Gzip => State::Start,
-            Coding::Deflate => State::Ended,
-        };
     }
 }
 
