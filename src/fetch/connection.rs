@@ -2,20 +2,17 @@
 //! run, or the reader of stdout.
 
 use std::io::{self, ErrorKind};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
 use super::limits::Limits;
-use crate::error::{ExitCode, Failure, Phase};
+use crate::error::{Failure, Phase};
 use crate::http::StreamEnd;
-use crate::net::stream::{ConnectionInfo, EndedBy, Stream};
+use crate::net::stream::{EndedBy, Stream};
 use crate::net::stream_observer::Observation;
 use crate::shutdown::{Shutdown, ShutdownReason, WaitOutcome};
-
-/// A socket that poll(2) calls writable accepts at least this much without blocking.
-const SEND_CHUNK: usize = 4096;
 
 /// How long close_notify may wait for space.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(200);
@@ -35,23 +32,20 @@ pub enum ReadOutcome {
     Error(io::Error),
 }
 
-/// What interrupts a wait for the peer: the end of the run, and of the reader of stdout.
-#[derive(Debug)]
-pub struct Interrupts {
-    /// The end of the run.
+/// The connection of one exchange.
+pub struct HttpConnection {
+    /// The stream.
+    pub stream: Stream,
+    /// Its name in errors.
+    pub target: String,
+    /// Its time and speed limits.
+    pub limits: Limits,
+    /// Ends each wait.
     pub shutdown: Shutdown,
     /// Standard output, where its reader may exit while nothing is received.
     pub stdout: Option<BorrowedFd<'static>>,
-}
-
-/// The connection of one exchange.
-pub struct HttpConnection {
-    stream: Stream,
-    target: String,
-    limits: Limits,
-    interrupts: Interrupts,
     /// Why the request could not be sent.
-    send_error: Option<io::Error>,
+    pub send_error: Option<io::Error>,
     /// Bytes received above all layers.
     pub bytes_in: u64,
     /// Bytes sent above all layers.
@@ -68,24 +62,20 @@ impl HttpConnection {
         stream: Stream,
         target: String,
         limits: Limits,
-        interrupts: Interrupts,
+        shutdown: Shutdown,
     ) -> HttpConnection {
         HttpConnection {
             stream,
             target,
             limits,
-            interrupts,
+            shutdown,
+            stdout: None,
             send_error: None,
             bytes_in: 0,
             bytes_out: 0,
             first_byte: None,
             ended_by: EndedBy::Local,
         }
-    }
-
-    /// Addresses and start of the connection.
-    pub fn info(&self) -> &ConnectionInfo {
-        &self.stream.info
     }
 
     /// The socket, if body bytes may be moved from it by the kernel.
@@ -98,67 +88,6 @@ impl HttpConnection {
     /// Whether the stream ended without close_notify, but not inside a TLS record.
     pub fn ended_between_records(&self) -> bool {
         self.stream.handle.is_truncated()
-    }
-
-    /// Sends the request.
-    ///
-    /// A peer that has responded already may not read on: if it resets the connection, or there is
-    /// no space while a response arrives, sending ends and the response has the reason. Fails at
-    /// [`Phase::Send`] when the wait fails or the local system does not send.
-    pub fn send(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        for chunk in bytes.chunks(SEND_CHUNK) {
-            if !self.wait_for_space()? {
-                return Ok(());
-            }
-            if let Err(e) = self.stream.writer.write_all(chunk) {
-                if is_local_abort(&e) {
-                    return Err(Failure::new(Phase::Send, &self.target, e));
-                }
-                self.send_error = Some(e);
-                return Ok(());
-            }
-            self.bytes_out += chunk.len() as u64;
-        }
-        // An error is found by the next read.
-        let _ = self.stream.writer.flush();
-        Ok(())
-    }
-
-    /// Waits for space to send, or for an error that the write finds. False where there is none and
-    /// data arrives: the peer has responded already. Records of a layer cannot be distinguished
-    /// from a response, so there only space counts.
-    fn wait_for_space(&mut self) -> Result<bool, Failure> {
-        let deadline = self.limits.idle_timeout.and_then(|idle| Instant::now().checked_add(idle));
-        let is_plain = self.stream.reader.raw().is_some();
-        let input = if is_plain { PollFlags::IN } else { PollFlags::empty() };
-        let socket = self.stream.handle.socket();
-        match self.interrupts.shutdown.wait(socket.as_fd(), PollFlags::OUT | input, deadline) {
-            Ok(WaitOutcome::Ready(found)) => Ok(found != PollFlags::IN),
-            Ok(WaitOutcome::TimedOut) => Err(self.timed_out(Phase::Send)),
-            Ok(WaitOutcome::Shutdown(reason)) => {
-                Err(Failure::shutdown(Phase::Send, &self.target, reason))
-            }
-            Err(e) => Err(Failure::new(Phase::Send, &self.target, e)),
-        }
-    }
-
-    /// Shuts the sending direction down.
-    pub fn half_close(&mut self) {
-        let _ = self.stream.writer.finish();
-    }
-
-    /// The failure of a request that the peer refused without a response.
-    pub fn send_failure(&mut self) -> Option<Failure> {
-        let e = self.send_error.take().filter(|_| self.bytes_in == 0)?;
-        Some(self.refused(Phase::Receive, e))
-    }
-
-    /// The failure of a request that the peer refused, at `phase` if it refused all of it.
-    fn refused(&self, phase: Phase, e: io::Error) -> Failure {
-        match self.bytes_out {
-            0 => Failure::new(phase, &self.target, e),
-            sent => Failure::send(&self.target, e, sent, 0),
-        }
     }
 
     /// Whether the peer's system has acknowledged only a part of the request; for a connection that
@@ -205,7 +134,7 @@ impl HttpConnection {
         let Some(throttle) = &mut self.limits.throttle else { return Ok(usize::MAX) };
         let (delay, max) = (throttle.delay(), throttle.chunk_size());
         if !delay.is_zero() {
-            self.interrupts.shutdown.sleep(delay).map_err(|reason| self.stopped(reason))?;
+            self.shutdown.sleep(delay).map_err(|reason| self.stopped(reason))?;
         }
         Ok(max)
     }
@@ -233,13 +162,13 @@ impl HttpConnection {
         let deadline = self.deadline()?;
         let reader = &self.stream.reader;
         if reader.raw().is_none() && reader.is_ready() {
-            let reason = self.interrupts.shutdown.reason();
+            let reason = self.shutdown.reason();
             return reason.map_or(Ok(()), |reason| Err(self.stopped(reason)));
         }
         let mut fds = vec![PollFd::new(self.stream.handle.socket(), PollFlags::IN)];
-        let stdout = self.interrupts.stdout;
+        let stdout = self.stdout;
         fds.extend(stdout.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::empty())));
-        let outcome = self.interrupts.shutdown.wait_any(&mut fds, deadline);
+        let outcome = self.shutdown.wait_any(&mut fds, deadline);
         let stdout_closed = fds.get(1).is_some_and(|fd| fd.revents().contains(PollFlags::ERR));
         self.limits.add_wait(now);
         match outcome {
@@ -267,7 +196,7 @@ impl HttpConnection {
 
     /// Waits, without a timeout, until `output`, a full pipe, has space again.
     pub fn wait_output_writable(&mut self, output: BorrowedFd<'_>) -> Result<(), Failure> {
-        match self.interrupts.shutdown.wait(output, PollFlags::OUT, None) {
+        match self.shutdown.wait(output, PollFlags::OUT, None) {
             Ok(WaitOutcome::Ready(found)) if found.contains(PollFlags::ERR) => Err(broken_pipe()),
             Ok(WaitOutcome::Shutdown(reason)) => Err(self.stopped(reason)),
             Ok(_) => Ok(()),
@@ -275,7 +204,8 @@ impl HttpConnection {
         }
     }
 
-    fn timed_out(&mut self, phase: Phase) -> Failure {
+    /// The failure of a wait at `phase` that took too long.
+    pub fn timed_out(&mut self, phase: Phase) -> Failure {
         if let Some(e) = self.send_error.take() {
             self.ended_by = EndedBy::Reset;
             return self.refused(Phase::Send, e);
@@ -284,9 +214,7 @@ impl HttpConnection {
         let is_slow = phase == Phase::Receive
             && self.limits.remaining_wait(self.bytes_in) == Some(Duration::ZERO);
         match self.limits.min_speed.as_ref().filter(|_| is_slow) {
-            Some(speed) => {
-                Failure::new(phase, &self.target, speed.cause()).with_code(ExitCode::Timeout)
-            }
+            Some(speed) => speed.failure(&self.target),
             None => {
                 Failure::timeout(phase, &self.target, self.limits.idle_timeout.unwrap_or_default())
             }
@@ -304,11 +232,6 @@ fn broken_pipe() -> Failure {
     Failure::new(Phase::Stdout, "-", io::Error::from_raw_os_error(libc::EPIPE))
 }
 
-/// Whether the local system refused to send, and not the peer to receive.
-fn is_local_abort(error: &io::Error) -> bool {
-    error.raw_os_error().is_some_and(|errno| errno != libc::EPIPE && errno != libc::ECONNRESET)
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Write};
@@ -316,6 +239,7 @@ mod tests {
     use std::thread;
 
     use super::*;
+    use crate::error::ExitCode;
     use crate::fetch::options::LimitOptions;
     use crate::net::stream::Reader;
 
@@ -344,9 +268,9 @@ mod tests {
             stream.reader = Box::new(Layered(stream.reader));
         }
         let limits = LimitOptions { idle_timeout, max_rate: None, min_rate: None };
-        let interrupts = Interrupts { shutdown: Shutdown::new(None).unwrap(), stdout: None };
+        let shutdown = Shutdown::new(None).unwrap();
         let limits = Limits::new(&limits);
-        (HttpConnection::new(stream, "peer".into(), limits, interrupts), peer)
+        (HttpConnection::new(stream, "peer".into(), limits, shutdown), peer)
     }
 
     #[test]
@@ -384,7 +308,7 @@ mod tests {
     fn shutdown_ends_a_blocked_read() {
         for kind in [Kind::Plain, Kind::Layered] {
             let (mut connection, _peer) = connection(kind, None);
-            let shutdown = connection.interrupts.shutdown.clone();
+            let shutdown = connection.shutdown.clone();
             let ender = thread::spawn(move || shutdown.trigger(ShutdownReason::Terminate));
             let failure = connection.receive(&mut [0; 9]).unwrap_err();
             assert_eq!(failure.code, ExitCode::Terminated);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::condition::Condition;
-use super::connection::{HttpConnection, Interrupts};
+use super::connection::HttpConnection;
 use super::download_state::{DownloadState, DownloadStep, Repeatable};
 use super::exchange::{Exchange, ExchangeResult};
 use super::limits::Limits;
@@ -68,14 +68,6 @@ impl<'a> Download<'a> {
         }
     }
 
-    /// Logs the request, under `-vv`.
-    fn log_request(&self, request: &[u8]) {
-        if self.context.report.shows_traffic() {
-            let lines = masked_lines(request);
-            self.context.report.emit(&Event::Request { conn: self.conn, lines });
-        }
-    }
-
     /// The file to write may be missing; any other value that is no file is a mistake.
     fn warn_without_condition(&self, output: &BodyOutput) {
         let Some(value) = &self.options.request.time_condition else { return };
@@ -91,7 +83,8 @@ impl<'a> Download<'a> {
         let mut resume_point = self.find_resume_point(output)?;
         loop {
             let ended = self.exchange(&state, output, resume_point.as_ref());
-            match state.next(ended, self.repeatable(output)) {
+            let is_final = output.stdout_written || self.context.shutdown.reason().is_some();
+            match state.next(ended, if is_final { Repeatable::No } else { Repeatable::Yes }) {
                 DownloadStep::Request => {}
                 DownloadStep::Restart => resume_point = None,
                 DownloadStep::Retry { delay, cause } => {
@@ -100,7 +93,10 @@ impl<'a> Download<'a> {
                     self.pause(state.retries(), delay, cause)?;
                     resume_point = self.find_resume_point(output)?;
                 }
-                DownloadStep::Promote => return promote(resume_point, output),
+                DownloadStep::Promote => match (resume_point, output.file()) {
+                    (Some(point), Some(path)) => return point.promote(path),
+                    _ => return Ok(()),
+                },
                 DownloadStep::Done => return Ok(()),
                 DownloadStep::Fail(failure) => return Err(failure),
             }
@@ -112,11 +108,6 @@ impl<'a> Download<'a> {
             Some(path) if self.options.output.resume => ResumePoint::find(path),
             _ => Ok(None),
         }
-    }
-
-    fn repeatable(&self, output: &BodyOutput) -> Repeatable {
-        let is_final = output.stdout_written || self.context.shutdown.reason().is_some();
-        if is_final { Repeatable::No } else { Repeatable::Yes }
     }
 
     /// Waits before retry number `retry`, and logs why it is made.
@@ -152,9 +143,9 @@ impl<'a> Download<'a> {
         let peer = &stream.info.peer;
         let _span = tracing::debug_span!("connection", conn = self.conn, %peer).entered();
         let stream = report.observe(self.conn, stream, SentContent::Hidden);
-        let interrupts = Interrupts { shutdown: shutdown.clone(), stdout: output.stdout_pipe() };
         let limits = Limits::new(&self.options.limits);
-        let mut connection = HttpConnection::new(stream, url.to_string(), limits, interrupts);
+        let mut connection = HttpConnection::new(stream, url.to_string(), limits, shutdown.clone());
+        connection.stdout = output.stdout_pipe();
         let exchange = Exchange {
             options: self.options,
             report,
@@ -179,7 +170,7 @@ impl<'a> Download<'a> {
         connection.close();
         self.timing.first_byte(connection.first_byte);
         self.bytes += connection.bytes_in;
-        let info = connection.info();
+        let info = &connection.stream.info;
         self.context.report.emit(&Event::Closed(Closed {
             conn: self.conn,
             bytes_in: connection.bytes_in,
@@ -197,23 +188,19 @@ impl<'a> Download<'a> {
 
     fn send(&self, connection: &mut HttpConnection, request: &[u8]) -> Result<(), Failure> {
         let options = &self.options.request;
-        self.context.report.log_delay(options.delay);
+        let report = &self.context.report;
+        report.log_delay(options.delay);
         if !options.delay.is_zero() {
             self.sleep(options.delay, Phase::Send)?;
         }
-        self.log_request(request);
+        if report.shows_traffic() {
+            let lines = masked_lines(request);
+            report.emit(&Event::Request { conn: self.conn, lines });
+        }
         connection.send(request)?;
         if options.half_close && connection.bytes_out == request.len() as u64 {
             connection.half_close();
         }
         Ok(())
-    }
-}
-
-/// Gives a partial file that is complete its final name.
-fn promote(point: Option<ResumePoint>, output: &BodyOutput) -> Result<(), Failure> {
-    match (point, output.file()) {
-        (Some(point), Some(path)) => point.promote(path),
-        _ => Ok(()),
     }
 }

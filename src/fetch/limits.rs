@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::options::LimitOptions;
+use crate::error::{ExitCode, Failure, Phase};
 use crate::transfer::throttle::Throttle;
 
 /// Samples in one window.
@@ -85,10 +86,11 @@ impl SpeedLimit {
         slow.map_or(window, |(at, _)| (*at + window).saturating_sub(now))
     }
 
-    /// The cause of the failure of a peer that is too slow.
-    pub fn cause(&self) -> String {
+    /// The failure of a peer, `target`, that is too slow (28).
+    pub fn failure(&self, target: &str) -> Failure {
         let window = humantime::format_duration(self.window);
-        format!("slower than {} bytes/s over {window} (--speed-limit)", self.min_rate)
+        let why = format!("slower than {} bytes/s over {window} (--speed-limit)", self.min_rate);
+        Failure::new(Phase::Receive, target, why).with_code(ExitCode::Timeout)
     }
 }
 

@@ -20,6 +20,7 @@ pub mod partial_file;
 pub mod response;
 pub mod resume;
 pub mod resume_tag;
+pub mod send;
 pub mod status;
 pub mod timings;
 pub mod transaction;

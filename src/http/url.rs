@@ -1,4 +1,4 @@
-//! http and https URLs, from the command line or from a Location.
+//! http and https URLs, from the command line.
 //!
 //! The `url` crate implements the standard (IDN, dot segments, escapes). This file adds what the
 //! standard omits: a missing scheme (http), zones of IPv6 addresses (RFC 6874), ports by service
@@ -8,11 +8,9 @@ use std::fmt;
 
 pub use authority::UserInfo;
 use authority::{Authority, hide_credentials, split_scheme};
-use percent_encoding::{percent_decode_str, percent_encode_byte};
+use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
-use super::error::Error;
-use super::syntax::quote;
 use crate::error::{Failure, Phase};
 
 mod authority;
@@ -21,9 +19,9 @@ mod authority;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpUrl {
     /// Without credentials and fragment.
-    url: Url,
-    zone: Option<String>,
-    user: Option<UserInfo>,
+    pub(super) url: Url,
+    pub(super) zone: Option<String>,
+    pub(super) user: Option<UserInfo>,
 }
 
 /// Scheme, host with zone, and port: credentials are sent to one origin only (RFC 6454 §4).
@@ -72,42 +70,6 @@ impl HttpUrl {
         url.set_fragment(None);
         let zone = parts.zone.map(str::to_string);
         Ok(HttpUrl { url, zone, user: parts.user.map(UserInfo::decode) })
-    }
-
-    /// Resolves a Location in a response from this URL (RFC 9110 §10.2.2), without its credentials:
-    /// the peer must not choose them.
-    ///
-    /// Fails with 47 on schemes other than http and https, and on an ambiguous Location.
-    pub fn resolve_location(&self, location: &[u8]) -> Result<HttpUrl, Error> {
-        let bad = |why: &str| Error::redirect(format!("redirect to {}: {why}", quote(location)));
-        if location.iter().any(|byte| byte.is_ascii_control()) {
-            return Err(bad("control characters"));
-        }
-        let text = encode_non_utf8(location);
-        let path = text.split(['?', '#']).next().unwrap_or_default();
-        if path.contains('\\') {
-            return Err(bad("a backslash"));
-        }
-        if let Some((scheme, rest)) = scheme_of(path) {
-            if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
-                return Err(bad("neither http nor https"));
-            }
-            if !rest.starts_with("//") {
-                return Err(bad("no host"));
-            }
-        }
-        if path == "//" || path.contains(":///") || path.starts_with("///") {
-            return Err(bad("no host"));
-        }
-        let mut url = self.url.join(&text).map_err(|error| bad(&error.to_string()))?;
-        if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
-            return Err(bad("neither http nor https"));
-        }
-        url.set_fragment(None);
-        let _ = url.set_username("");
-        let _ = url.set_password(None);
-        let same_host = url.host() == self.url.host();
-        Ok(HttpUrl { zone: self.zone.clone().filter(|_| same_host), url, user: None })
     }
 
     /// Whether the scheme is https.
@@ -187,25 +149,6 @@ impl fmt::Display for HttpUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.url.as_str())
     }
-}
-
-/// Returns `bytes` as text, those that are not UTF-8 percent-encoded (RFC 3986 §2.1); old servers
-/// send such bytes in Location.
-fn encode_non_utf8(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len());
-    for chunk in bytes.utf8_chunks() {
-        text.push_str(chunk.valid());
-        text.extend(chunk.invalid().iter().map(|byte| percent_encode_byte(*byte)));
-    }
-    text
-}
-
-/// Splits the scheme off a reference, if it has one (RFC 3986 §3.1).
-fn scheme_of(text: &str) -> Option<(&str, &str)> {
-    let (scheme, rest) = text.split_once(':')?;
-    let letter = scheme.starts_with(|c: char| c.is_ascii_alphabetic());
-    let plain = scheme.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'));
-    (letter && plain).then_some((scheme, rest))
 }
 
 #[cfg(test)]
