@@ -5,7 +5,7 @@ use percent_encoding::percent_encode_byte;
 use super::error::Error;
 use super::head::Head;
 use super::syntax::quote;
-use super::url::HttpUrl;
+use super::url::{HttpUrl, path_of};
 
 /// Whether a redirect from https to http is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +50,7 @@ impl HttpUrl {
             return Err(bad("control characters"));
         }
         let text = encode_non_utf8(location);
-        let path = text.split(['?', '#']).next().unwrap_or_default();
+        let path = path_of(&text);
         if path.contains('\\') {
             return Err(bad("a backslash"));
         }

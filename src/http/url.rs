@@ -46,6 +46,9 @@ impl HttpUrl {
         }
         let (scheme, rest) = split_scheme(text).map_err(bad)?;
         let parts = Authority::split(rest).map_err(bad)?;
+        if path_of(parts.rest).contains('\\') {
+            return Err(bad("a backslash in the path is written %5C"));
+        }
         let port: Option<u16> = match parts.port {
             "" => None,
             port if port.bytes().all(|b| b.is_ascii_digit()) => {
@@ -149,6 +152,11 @@ impl fmt::Display for HttpUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.url.as_str())
     }
+}
+
+/// The part of a reference before its query and fragment.
+pub(super) fn path_of(text: &str) -> &str {
+    text.split(['?', '#']).next().unwrap_or_default()
 }
 
 #[cfg(test)]
