@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use super::exchange::NextAction;
+use super::exchange::{ExchangeResult, NextAction};
 use super::options::FetchOptions;
-use super::response_handler::ExchangeResult;
 use super::status;
 use crate::error::{ExitCode, Failure, Phase};
 use crate::http::HttpUrl;

@@ -41,6 +41,14 @@ impl NextAction {
     }
 }
 
+/// What an exchange led to.
+pub struct ExchangeResult {
+    /// What is done next.
+    pub action: NextAction,
+    /// The failure that the status means where it is 400 or above.
+    pub status_error: Option<Failure>,
+}
+
 /// One request with what its response is compared to.
 pub struct Exchange<'a> {
     /// The options of the run.
@@ -133,7 +141,7 @@ impl Exchange<'_> {
     fn check_range(&self, head: &Head) -> Result<Option<ShortRange>, Failure> {
         match (&self.options.request.range, head.status) {
             (Some(range), 206) => {
-                let checked = range::check_range(head, RangeSpec::of(range));
+                let checked = range::check_range(head, range.spec);
                 return checked.map_err(|error| self.failure(error));
             }
             (Some(_), 200) => self.warn("the server ignored the range and sends the complete body"),

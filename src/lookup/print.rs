@@ -1,7 +1,7 @@
 //! Prints answers on stdout: lines of text, or one JSON object per question.
 
 use super::answer::{Answer, Note};
-use crate::error::{ExitCode, Failure};
+use crate::error::{ExitCode, Failure, Phase};
 use crate::net::stdout::{Stdout, is_broken_pipe};
 use crate::report::Report;
 use crate::report::context::Context;
@@ -92,7 +92,7 @@ impl<'a> AnswerPrinter<'a> {
 
     /// Writes the buffered output to stdout.
     ///
-    /// Fails at [`Phase::Stdout`](crate::error::Phase::Stdout): with 23, or when the run is stopped
+    /// Fails at [`Phase::Stdout`]: with 23, or when the run is stopped
     /// before the reader has read everything. That the reader closed stdout (EPIPE) is not an error.
     pub fn flush(&mut self) -> Result<(), Failure> {
         let text = std::mem::take(&mut self.buffer);
@@ -116,11 +116,7 @@ impl<'a> AnswerPrinter<'a> {
     pub fn stopped(mut self, reason: ShutdownReason) -> ExitCode {
         // A write error does not change the exit code of a signal.
         let _ = self.flush();
-        match reason {
-            ShutdownReason::Interrupt => ExitCode::Interrupted,
-            ShutdownReason::Terminate => ExitCode::Terminated,
-            ShutdownReason::Deadline => ExitCode::Timeout,
-        }
+        Failure::shutdown(Phase::Stdout, "-", reason).code
     }
 
     /// Where answers are printed.
