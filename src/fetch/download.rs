@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use super::attempts::Attempts;
 use super::condition::Condition;
 use super::connection::HttpConnection;
-use super::download_state::{DownloadState, DownloadStep, Repeatable};
-use super::exchange::{Exchange, ExchangeResult};
+use super::exchange::{Exchange, NextAction};
 use super::limits::Limits;
 use super::options::FetchOptions;
 use super::output::BodyOutput;
@@ -77,29 +77,49 @@ impl<'a> Download<'a> {
         }
     }
 
-    /// Makes one exchange after the other, as [`DownloadState`] decides.
+    /// Makes one exchange after the other.
+    ///
+    /// | how the exchange ended | what follows |
+    /// |---|---|
+    /// | complete, below 400 (or `--any-status`) | success |
+    /// | complete, 400 or above | failure (22) |
+    /// | the file is complete already | the partial file takes its final name |
+    /// | redirect, at most `--max-redirects` of them | the new URL; failure (47) beyond that |
+    /// | the partial file cannot be continued | the same URL without it |
+    /// | 408, 429, 500, 502, 503, 504 before the last attempt | a retry, not before Retry-After |
+    /// | transient failure before the last attempt, nothing on stdout | a retry |
+    /// | any other failure | failure |
     fn exchanges(&mut self, output: &mut BodyOutput) -> Result<(), Failure> {
-        let mut state = DownloadState::new(self.options, self.start_url.clone());
+        let mut attempts = Attempts::new(self.options, self.start_url.clone());
         let mut resume_point = self.find_resume_point(output)?;
         loop {
-            let ended = self.exchange(&state, output, resume_point.as_ref());
+            let ended = self.exchange(&attempts, output, resume_point.as_ref());
             let is_final = output.stdout_written || self.context.shutdown.reason().is_some();
-            match state.next(ended, if is_final { Repeatable::No } else { Repeatable::Yes }) {
-                DownloadStep::Request => {}
-                DownloadStep::Restart => resume_point = None,
-                DownloadStep::Retry { delay, cause } => {
-                    // Its partial file is locked.
-                    drop(resume_point.take());
-                    self.pause(state.retries(), delay, cause)?;
-                    resume_point = self.find_resume_point(output)?;
-                }
-                DownloadStep::Promote => match (resume_point, output.file()) {
+            let min_delay = match ended {
+                Ok(NextAction::Deliver(_)) => return Ok(()),
+                Ok(NextAction::AlreadyComplete) => match (resume_point, output.file()) {
                     (Some(point), Some(path)) => return point.promote(path),
                     _ => return Ok(()),
                 },
-                DownloadStep::Done => return Ok(()),
-                DownloadStep::Fail(failure) => return Err(failure),
-            }
+                Ok(NextAction::Redirect(url)) => {
+                    attempts.redirect(url)?;
+                    continue;
+                }
+                Ok(NextAction::Restart) => {
+                    resume_point = None;
+                    continue;
+                }
+                Ok(NextAction::Retry(delay)) => delay.unwrap_or_default(),
+                Err(failure) if is_final || !attempts.can_retry(&failure) => return Err(failure),
+                Err(failure) => {
+                    self.warn_of_retry(&failure);
+                    Duration::ZERO
+                }
+            };
+            // Its partial file is locked.
+            drop(resume_point.take());
+            self.retry(&mut attempts, min_delay)?;
+            resume_point = self.find_resume_point(output)?;
         }
     }
 
@@ -110,14 +130,16 @@ impl<'a> Download<'a> {
         }
     }
 
-    /// Waits before retry number `retry`, and logs why it is made.
-    fn pause(&self, retry: u32, delay: Duration, cause: Option<Failure>) -> Result<(), Failure> {
-        let report = &self.context.report;
-        if let Some(failure) = cause {
-            let connected = matches!(failure.phase, Phase::Send | Phase::Receive);
-            report.warn(connected.then_some(self.conn), failure.to_string());
-        }
-        report.step(|| ConnectEvent::Retrying(retry, delay).to_string());
+    fn warn_of_retry(&self, failure: &Failure) {
+        let connected = matches!(failure.phase, Phase::Send | Phase::Receive);
+        self.context.report.warn(connected.then_some(self.conn), failure.to_string());
+    }
+
+    /// Begins the next attempt, after its delay.
+    fn retry(&self, attempts: &mut Attempts<'_>, min_delay: Duration) -> Result<(), Failure> {
+        let delay = attempts.retry(min_delay);
+        let event = ConnectEvent::Retrying(attempts.retries, delay);
+        self.context.report.step(|| event.to_string());
         self.sleep(delay, Phase::Receive)
     }
 
@@ -129,11 +151,11 @@ impl<'a> Download<'a> {
     /// One exchange with one server.
     fn exchange(
         &mut self,
-        state: &DownloadState<'_>,
+        attempts: &Attempts<'_>,
         output: &mut BodyOutput,
         resume_point: Option<&ResumePoint>,
-    ) -> Result<ExchangeResult, Failure> {
-        let url = state.url();
+    ) -> Result<NextAction, Failure> {
+        let url = &attempts.url;
         let dialer = self.dialer(url)?;
         let proxy = if let Route::To(proxy) = &dialer.route { Some(proxy) } else { None };
         let request = self.request(url, resume_point, proxy).bytes();
@@ -154,14 +176,11 @@ impl<'a> Download<'a> {
             resume_point,
             condition: self.condition.as_ref(),
             proxy,
-            is_last_attempt: state.is_last_attempt(),
+            is_last_attempt: attempts.is_last(),
             has_file: output.file().is_some(),
         };
         let sent = self.send(&mut connection, &request);
         let result = sent.and_then(|()| Transaction::new(exchange, &mut connection, output).run());
-        if let Ok(ExchangeResult { action, .. }) = &result {
-            tracing::debug!(%url, action = action.name(), "response");
-        }
         self.close(connection);
         result.map_err(|failure| failure.of_conn(self.conn))
     }

@@ -41,14 +41,6 @@ impl NextAction {
     }
 }
 
-/// What an exchange led to.
-pub struct ExchangeResult {
-    /// What is done next.
-    pub action: NextAction,
-    /// The failure that the status means where it is 400 or above.
-    pub status_error: Option<Failure>,
-}
-
 /// One request with what its response is compared to.
 pub struct Exchange<'a> {
     /// The options of the run.

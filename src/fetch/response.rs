@@ -1,6 +1,6 @@
 //! What the head of a response leads to: its event, the body's beginning and its end.
 
-use super::exchange::{ExchangeResult, NextAction, is_encoded};
+use super::exchange::{NextAction, is_encoded};
 use super::output::KeptPart;
 use super::partial_file::{BodyMetadata, Start};
 use super::resume_tag::{ResumeTag, Validators};
@@ -21,8 +21,8 @@ impl<'a> Transaction<'a> {
         self.report_head(&head)?;
         self.check_status(&head)?;
         let length = self.parser.progress().expected;
-        self.result.action = self.exchange.next_action(&head, length)?;
-        let is_delivered = matches!(self.result.action, NextAction::Deliver(_));
+        self.action = self.exchange.next_action(&head, length)?;
+        let is_delivered = matches!(self.action, NextAction::Deliver(_));
         // A 304 has no body, and so nothing that would replace the file.
         if is_delivered && head.status != 304 && !options.output.raw && !options.request.head {
             self.begin_body(&head, length)?;
@@ -57,7 +57,7 @@ impl<'a> Transaction<'a> {
     /// server: its body is not delivered.
     fn check_status(&mut self, head: &Head) -> Result<(), Failure> {
         let exchange = &self.exchange;
-        let status_error = match (head.status, exchange.proxy) {
+        self.status_error = match (head.status, exchange.proxy) {
             (407, Some(proxy)) if !exchange.options.output.raw => {
                 return Err(status::proxy_error(head, proxy));
             }
@@ -65,7 +65,6 @@ impl<'a> Transaction<'a> {
             (400.., _) => Some(status::server_error(head, exchange.url, exchange.proxy)),
             _ => None,
         };
-        self.result.status_error = status_error.map(|failure| failure.of_conn(exchange.conn));
         Ok(())
     }
 
@@ -115,8 +114,7 @@ impl<'a> Transaction<'a> {
 
     /// Checks that a complete body also is the complete requested range.
     pub fn check_length(&self) -> Result<(), Failure> {
-        let NextAction::Deliver(Some(ShortRange { received, requested })) = self.result.action
-        else {
+        let NextAction::Deliver(Some(ShortRange { received, requested })) = self.action else {
             return Ok(());
         };
         let present = self.exchange.resume_point.map_or(0, |point| point.length);
@@ -127,15 +125,21 @@ impl<'a> Transaction<'a> {
     }
 
     /// Finishes the output of a complete response.
-    pub fn finish(self) -> Result<ExchangeResult, Failure> {
-        // Only --raw gets here with a status that is not saved.
-        let is_error = self.result.status_error.is_some() && self.exchange.is_refused(400);
-        match self.result.action {
-            NextAction::Deliver(_) if is_error => self.output.discard()?,
-            NextAction::Deliver(_) => self.output.finish()?,
-            _ => {}
+    ///
+    /// Fails with 22 for a status of 400 or above, after its body was delivered.
+    pub fn finish(self) -> Result<NextAction, Failure> {
+        tracing::debug!(url = %self.exchange.url, action = self.action.name(), "response");
+        if !matches!(self.action, NextAction::Deliver(_)) {
+            return Ok(self.action);
         }
-        Ok(self.result)
+        // Only --raw gets here with a status that is not saved.
+        if self.status_error.is_some() && self.exchange.is_refused(400) {
+            self.output.discard()?;
+        } else {
+            self.output.finish()?;
+        }
+        let is_success = self.exchange.options.response.any_status;
+        self.status_error.filter(|_| !is_success).map_or(Ok(self.action), Err)
     }
 
     /// Keeps what was received; the hint of `failure` has its place.

@@ -7,7 +7,7 @@ use std::io;
 
 use super::body_splice::BodySplice;
 use super::connection::{HttpConnection, ReadOutcome};
-use super::exchange::{Exchange, ExchangeResult, NextAction};
+use super::exchange::{Exchange, NextAction};
 use super::output::BodyOutput;
 use crate::error::{ExitCode, Failure, Phase};
 use crate::http::{Error, ParserEvent, ResponseParser, StreamEnd};
@@ -28,8 +28,10 @@ pub struct Transaction<'a> {
     pub output: &'a mut BodyOutput,
     /// The state of the response.
     pub parser: ResponseParser,
-    /// What it has led to.
-    pub result: ExchangeResult,
+    /// What its head led to.
+    pub action: NextAction,
+    /// The failure that the status means where it is 400 or above.
+    pub status_error: Option<Failure>,
     splice: BodySplice,
     has_head: bool,
     /// `--raw`, and the response cannot be parsed: bytes are only copied.
@@ -51,7 +53,8 @@ impl<'a> Transaction<'a> {
             exchange,
             connection,
             output,
-            result: ExchangeResult { action: NextAction::Deliver(None), status_error: None },
+            action: NextAction::Deliver(None),
+            status_error: None,
             has_head: false,
             raw_passthrough: false,
             first_bytes: [0; 2],
@@ -62,7 +65,7 @@ impl<'a> Transaction<'a> {
     ///
     /// Fails at [`Phase::Receive`], with the code of what is wrong with the response and with
     /// «got N of M» where a body had begun, or as the output does.
-    pub fn run(mut self) -> Result<ExchangeResult, Failure> {
+    pub fn run(mut self) -> Result<NextAction, Failure> {
         match self.read().and_then(|()| self.check_length()) {
             Ok(()) => self.finish(),
             Err(failure) => Err(self.keep_partial(failure)?),
@@ -148,7 +151,7 @@ impl<'a> Transaction<'a> {
                 Ok(ParserEvent::Head(head)) => {
                     self.has_head = head.is_some();
                     self.on_head(head)?;
-                    if !matches!(self.result.action, NextAction::Deliver(_)) {
+                    if !matches!(self.action, NextAction::Deliver(_)) {
                         return Ok(true);
                     }
                 }

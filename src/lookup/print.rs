@@ -17,14 +17,16 @@ const MAX_BUFFERED: usize = 64 * 1024;
 /// Prints answers in their order, and keeps the exit code of the worst one.
 pub struct AnswerPrinter<'a> {
     report: &'a Report,
-    stdout: Stdout,
+    /// Where answers are printed.
+    pub stdout: Stdout,
     /// Ends a wait for the reader of stdout.
     stop: &'a Shutdown,
     buffer: Vec<u8>,
     is_terminal: bool,
-    /// Whether each line ends with its question.
-    has_questions: bool,
-    stdout_closed: bool,
+    /// Whether each line ends with its question, for runs with several ones.
+    pub has_questions: bool,
+    /// Whether the reader closed stdout.
+    pub stdout_closed: bool,
     exit_code: u8,
     answer_count: u64,
     progress: Option<Progress>,
@@ -45,11 +47,6 @@ impl<'a> AnswerPrinter<'a> {
             answer_count: 0,
             progress: None,
         }
-    }
-
-    /// Ends each line with its question, for runs with several ones.
-    pub fn print_questions(&mut self) {
-        self.has_questions = true;
     }
 
     /// Shows the progress of a file, if stderr is a terminal and stdout is not.
@@ -117,16 +114,6 @@ impl<'a> AnswerPrinter<'a> {
         // A write error does not change the exit code of a signal.
         let _ = self.flush();
         Failure::shutdown(Phase::Stdout, "-", reason).code
-    }
-
-    /// Where answers are printed.
-    pub fn stdout(&self) -> Stdout {
-        self.stdout
-    }
-
-    /// Whether the reader closed stdout.
-    pub fn is_stdout_closed(&self) -> bool {
-        self.stdout_closed
     }
 
     /// Formats a result for stdout, and emits it to the event file.
