@@ -107,7 +107,9 @@ impl Race<'_> {
         let begun = socket.set_nonblocking(true).and_then(|()| start_connect(&socket, &address));
         match begun {
             Ok(()) => return Ok(self.on_connected(Candidate { socket, address })),
-            Err(e) if is_in_progress(&e) => self.running.push(Candidate { socket, address }),
+            Err(e) if matches!(e.raw_os_error(), Some(libc::EINPROGRESS | libc::EALREADY)) => {
+                self.running.push(Candidate { socket, address });
+            }
             Err(e) => self.failed(address, self.attempt.failed(e)),
         }
         Ok(None)
@@ -213,10 +215,6 @@ fn start_connect(socket: &Socket, address: &SocketAddr) -> io::Result<()> {
         Err(e) if e.kind() == io::ErrorKind::Interrupted => socket.connect(&address),
         begun => begun,
     }
-}
-
-fn is_in_progress(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EINPROGRESS | libc::EALREADY))
 }
 
 /// Returns the result of a connect(2) in progress, once it has one.
