@@ -20,6 +20,10 @@ use super::provider;
 use super::trust::{TrustAnchors, TrustPolicy, TrustSource};
 use super::verify_error::{VerifyError, explain};
 
+/// The reason also where `--insecure` has accepted the certificate before.
+const BAD_HANDSHAKE_SIGNATURE: &str = "the signature of the handshake does not match the key of the \
+                                       certificate, or the key is not supported (RSA below 2048 bits)";
+
 /// Verifies the certificate of one server.
 #[derive(Debug)]
 pub(super) struct ServerVerifier {
@@ -40,6 +44,12 @@ impl ServerVerifier {
 
     fn record(&self, error: VerifyError) {
         *self.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+    }
+
+    fn record_bad_signature(&self, error: &Error) {
+        if matches!(error, Error::InvalidCertificate(CertificateError::BadSignature)) {
+            self.record(BAD_HANDSHAKE_SIGNATURE.to_string().into());
+        }
     }
 
     fn verify_pin(&self, end_entity: &CertificateDer<'_>) -> Result<(), Error> {
@@ -94,6 +104,7 @@ impl ServerCertVerifier for ServerVerifier {
     ) -> Result<HandshakeSignatureValid, Error> {
         let known = &self.provider.signature_verification_algorithms;
         verify_tls12_signature(message, certificate, signed, known)
+            .inspect_err(|error| self.record_bad_signature(error))
     }
 
     fn verify_tls13_signature(
@@ -104,6 +115,7 @@ impl ServerCertVerifier for ServerVerifier {
     ) -> Result<HandshakeSignatureValid, Error> {
         let known = &self.provider.signature_verification_algorithms;
         verify_tls13_signature(message, certificate, signed, known)
+            .inspect_err(|error| self.record_bad_signature(error))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
