@@ -9,7 +9,7 @@ use crate::check::{self, AddressCoverage, CheckOptions, CheckTarget};
 use crate::error::{ExitCode, Failure};
 use crate::flags::check::CheckFlags;
 use crate::net::stdout::Stdout;
-use crate::process::exec::Replacement;
+use crate::process::program::Replacement;
 use crate::process::sandbox::SandboxPolicy;
 use crate::report::Report;
 use crate::report::context::Context;

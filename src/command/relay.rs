@@ -22,7 +22,7 @@ use crate::relay::fault::FaultSpec;
 use crate::relay::service::{RelayOptions, RelayService};
 use crate::report::Report;
 use crate::report::context::Context;
-use crate::server::accept_loop::ServerLimits;
+use crate::server::limits::ServerLimits;
 use crate::server::{self, ServerOptions};
 
 /// The idle timeout of a UDP flow, which has no other end.

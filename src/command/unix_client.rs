@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use crate::client::{self, ScriptStep, SessionOptions};
 use crate::datagram;
 use crate::datagram::client::source::DatagramSource;
-use crate::datagram::client::targets::Targets;
+use crate::datagram::client::targets::{PeerAddresses, Targets};
 use crate::datagram::client::{Replies, SendJob};
 use crate::error::{ExitCode, Failure, Phase};
 use crate::flags::retry::RetryFlags;
@@ -71,7 +71,8 @@ impl Args {
         let context = Context::new(report, self.session.timeout.and_then(|limit| limit.0))?;
         let job = self.send_job(report)?;
         let log = |event| report.on_connect_event(event);
-        let targets = Targets::unix(address, self.retry.retry(), &context, &log);
+        let addresses = PeerAddresses::Unix { peer: address, local: None };
+        let targets = Targets::new(addresses, self.retry.retry(), &context, &log);
         datagram::client::run(targets, job, &context, Stdout::standard())
     }
 

@@ -11,8 +11,9 @@ use crate::net::layer::Layer;
 #[cfg(feature = "tls")]
 use crate::net::tls::{
     OnTruncation,
-    certificate::{Identity, Sha256},
+    certificate::Identity,
     client::{Client, ClientOptions},
+    fingerprint::Sha256,
 };
 use crate::report::Report;
 

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use crate::fetch::options::{HostOverride, RequestOptions};
 use crate::flags::values;
+use crate::http::HttpUrl;
+use crate::http::range::RequestedRange;
 use crate::http::redirect::Downgrade;
 use crate::http::request::{self, CustomHeader};
 use crate::http::url::UserInfo;
-use crate::http::{HttpUrl, range};
 use crate::net::unix::UnixAddress;
 
 /// The default of `--max-redirects`.
@@ -28,8 +29,8 @@ pub struct RequestFlags {
     #[arg(long, value_name = "USER:PASSWORD", value_parser = request::parse_user, hide_env_values = true)]
     pub user: Option<UserInfo>,
     /// Request only these bytes: 0-99, 100- or -100
-    #[arg(long, value_name = "RANGE", value_parser = range::parse, allow_hyphen_values = true)]
-    pub range: Option<String>,
+    #[arg(long, value_name = "RANGE", value_parser = RequestedRange::parse, allow_hyphen_values = true)]
+    pub range: Option<RequestedRange>,
     /// Download only if newer than FILE (its ETag or date) or DATE; otherwise exit with 0
     #[arg(short = 'z', long, alias = "time-cond", value_name = "FILE|DATE",
           value_hint = clap::ValueHint::FilePath, conflicts_with = "resume")]
