@@ -6,7 +6,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use super::options::{DuplexOptions, InputMode, OnLocalEof};
 use crate::error::Phase;
-use crate::net::stdio::{FdStream, Source, StdStreams, is_null_device};
+use crate::net::source::Source;
+use crate::net::stdio::{FdStream, StdStreams, is_null_device};
 use crate::net::stream::{Reader, Writer};
 
 /// Where the bytes to send come from.
