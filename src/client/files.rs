@@ -17,7 +17,9 @@ use crate::net::stream::Writer;
 use crate::process::output_file;
 use crate::report::Report;
 use crate::report::hexdump::HexDump;
+use crate::transfer::TransferOptions;
 use crate::transfer::tap::Taps;
+use crate::transfer::throttle::Throttle;
 
 /// The local files of a session, and the standard streams that are used without them.
 pub struct Files {
@@ -57,9 +59,13 @@ impl Files {
         }
     }
 
-    /// The taps of the hex dump.
-    pub fn taps(&mut self) -> Taps {
-        self.hex.take().map(Taps::new).unwrap_or_default()
+    /// What happens to sent and to received bytes: `--rate`, and the taps of the hex dump.
+    pub fn transfers(&mut self, rate: Option<u64>) -> [TransferOptions; 2] {
+        let Taps { sent, received } = self.hex.take().map(Taps::new).unwrap_or_default();
+        [sent, received].map(|tap| {
+            let pace = rate.map(Throttle::new);
+            TransferOptions { pace, tap, ..TransferOptions::default() }
+        })
     }
 }
 

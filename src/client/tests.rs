@@ -442,7 +442,7 @@ mod on_a_terminal {
             stderr: fd,
         };
         let raw_mode = RawMode::open(std, "xterm").expect("a terminal");
-        let prompt = Prompt::edited(fd, PromptPlace::WithReplies, raw_mode);
+        let prompt = Prompt::plain(fd, PromptPlace::WithReplies).with_editor(raw_mode);
         assert!(prompt.is_edited() && prompt.is_visible());
         prompt.draw();
         let mut keys: &[u8] = b"helo\x02l";
