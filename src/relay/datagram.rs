@@ -168,7 +168,7 @@ impl<'a> DatagramRelay<'a> {
         for group in batch.groups() {
             self.dispatch(&group);
         }
-        batch.len()
+        batch.groups().count()
     }
 
     fn dispatch(&mut self, group: &DatagramGroup<'_>) {
