@@ -10,7 +10,6 @@ use crate::service::reply::ReplyScript;
 use crate::service::template::{Template, TemplateValues};
 
 /// A service for datagrams.
-#[derive(Debug)]
 pub enum Handler {
     /// Prints payloads to stdout.
     Print(PayloadPrinter),
@@ -56,7 +55,7 @@ impl Handler {
         let group = &incoming.group;
         match self {
             Handler::Echo => replies.push(Transmit {
-                segment_size: group.segment_size,
+                segment_size: group.meta.segment_size,
                 ..Transmit::reply(group.meta, group.bytes)
             }),
             Handler::Reply(template) => {
