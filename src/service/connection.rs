@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Failure, Phase};
 use crate::net::activity::Activity;
-use crate::net::stdio::NullStream;
 use crate::net::stream::{ConnectionHandle, ConnectionInfo, EndedBy, Reader, Stream};
 use crate::shutdown::{Shutdown, ShutdownReason};
 
@@ -167,8 +166,8 @@ impl Connection {
     /// keeps its information and its handle; it reads end of stream and discards writes from now on.
     pub fn take_stream(&mut self) -> Stream {
         Stream {
-            reader: std::mem::replace(&mut self.stream.reader, Box::new(NullStream)),
-            writer: std::mem::replace(&mut self.stream.writer, Box::new(NullStream)),
+            reader: std::mem::replace(&mut self.stream.reader, Box::new(io::empty())),
+            writer: std::mem::replace(&mut self.stream.writer, Box::new(io::sink())),
             handle: self.stream.handle.clone(),
             info: self.stream.info.clone(),
         }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::{Connection, Service, ServiceOutcome};
 use crate::error::Failure;
-use crate::net::stdio::{FdStream, Source, StdStreams};
+use crate::net::source::Source;
+use crate::net::stdio::{FdStream, StdStreams};
 use crate::net::stdout::Stdout;
 use crate::net::stream::{EndedBy, Writer};
 use crate::report::Report;

@@ -8,7 +8,6 @@ use std::time::Duration;
 use super::queue::LineQueue;
 use super::room::{Member, Room};
 use crate::error::{ExitCode, Failure, Phase};
-use crate::net::stdio::NullStream;
 use crate::net::stream::{EndedBy, Writer};
 use crate::service::{Connection, ServiceOutcome};
 
@@ -85,7 +84,7 @@ fn start_writing(
     connection: &mut Connection,
     queue: &Arc<LineQueue>,
 ) -> Result<JoinHandle<Written>, Failure> {
-    let writer = std::mem::replace(&mut connection.stream.writer, Box::new(NullStream));
+    let writer = std::mem::replace(&mut connection.stream.writer, Box::new(std::io::sink()));
     let queue = queue.clone();
     let thread = thread::Builder::new().stack_size(STACK_SIZE);
     let started = thread.spawn(move || write_lines(writer, &queue));

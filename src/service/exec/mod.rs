@@ -24,7 +24,8 @@ use super::connection::half_closed;
 use super::{Connection, Service, ServiceOutcome};
 use crate::error::{Failure, Phase};
 use crate::net::stream::{ConnectionHandle, EndedBy, Writer};
-use crate::process::child::{Child, Leftover, Program};
+use crate::process::child::{Child, Leftover};
+use crate::process::program::Program;
 use crate::shutdown::{earliest, poll_until};
 use child_io::{CopyError, ExecExchange, InputEnd, OutputEnd, Received, ended_by};
 

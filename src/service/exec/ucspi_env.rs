@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use crate::net::address::Address;
 use crate::net::stream::ConnectionInfo;
-use crate::process::child::Environment;
+use crate::process::program::Environment;
 
 /// Variables that describe a connection or sockets from a service manager. Inherited ones describe
 /// another connection and are removed.
