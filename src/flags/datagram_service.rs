@@ -132,7 +132,7 @@ impl DatagramServiceFlags {
             DatagramServiceName::Print => Handler::print(self.print_format()),
             DatagramServiceName::Echo => Handler::Echo,
             DatagramServiceName::Discard => Handler::Discard,
-            DatagramServiceName::Exec => Handler::exec(self.exec.program()?),
+            DatagramServiceName::Exec => Handler::Exec(self.exec.program()?),
             DatagramServiceName::Hello => reply(ReplyScript::hello()),
             DatagramServiceName::Time => reply(ReplyScript::time()),
             DatagramServiceName::Ack => reply(ReplyScript::ack()),

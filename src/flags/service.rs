@@ -131,7 +131,7 @@ impl ServiceFlags {
             ServiceName::Echo => Ok(Handler::Echo),
             ServiceName::Discard => Ok(Handler::Discard),
             ServiceName::Pipe => Ok(Handler::print(PrintFormat::Bare)),
-            ServiceName::Exec => Ok(Handler::exec(self.exec.program()?)),
+            ServiceName::Exec => Ok(Handler::Exec(self.exec.program()?)),
             ServiceName::File
             | ServiceName::Chat
             | ServiceName::Broadcast

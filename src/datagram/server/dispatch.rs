@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::delay_queue::DelayQueue;
 use super::ending::ShutdownReport;
+use super::exec::ExecPool;
 use super::handler::Handler;
 use super::incoming::Incoming;
 use super::log::ServerLog;
@@ -23,6 +24,8 @@ use crate::transfer::tap::TapDirection;
 /// Handles datagrams as the options of a server say.
 pub struct Dispatcher<'a> {
     handler: Handler,
+    /// The running programs of the service exec.
+    programs: Option<Arc<ExecPool>>,
     policy: ReplyPolicy,
     /// Delayed replies, with `--delay`.
     delayed: Option<DelayQueue>,
@@ -45,11 +48,12 @@ impl<'a> Dispatcher<'a> {
         stdout: Stdout,
     ) -> Dispatcher<'a> {
         let Context { report, shutdown } = context;
-        let (mut handler, local, sender) =
-            (options.handler, socket.local().clone(), socket.sender().clone());
-        if let Handler::Exec(programs) = &mut handler {
-            programs.open(sender.clone(), report);
-        }
+        let (handler, local) = (options.handler, socket.local().clone());
+        let sender = socket.sender().clone();
+        let programs = match &handler {
+            Handler::Exec(program) => Some(ExecPool::new(program.clone(), sender.clone(), report)),
+            _ => None,
+        };
         sender.log_traffic(report);
         if let Some(dump) = options.hex {
             sender.dump(dump);
@@ -58,6 +62,7 @@ impl<'a> Dispatcher<'a> {
         log.started(&handler, &local);
         Dispatcher {
             handler,
+            programs,
             policy: ReplyPolicy::new(local.clone(), options.max_rate),
             delayed: (!options.delay.is_zero()).then(|| DelayQueue::new(options.delay)),
             remaining: options.max_datagrams.unwrap_or(u64::MAX),
@@ -147,11 +152,19 @@ impl<'a> Dispatcher<'a> {
         }
         incoming.group = incoming.group.first(admitted);
         let Some(queue) = &mut self.delayed else {
-            return self.handler.reply(&incoming, replies);
+            return self.answer(&incoming, replies);
         };
         let rejected = queue.push(&incoming, now);
         if rejected > 0 {
             self.log.delay_queue_full(rejected);
+        }
+    }
+
+    /// Adds the replies to `replies`; a program sends its reply by itself, later.
+    fn answer<'b>(&self, incoming: &Incoming<'b>, replies: &mut Vec<Transmit<'b>>) {
+        match &self.programs {
+            Some(programs) => programs.start(incoming),
+            None => self.handler.reply(incoming, replies),
         }
     }
 
@@ -170,7 +183,7 @@ impl<'a> Dispatcher<'a> {
     pub fn send_delayed(&mut self, now: Option<Instant>) {
         while let Some(delayed) = self.delayed.as_mut().and_then(|queue| queue.pop(now)) {
             let mut replies = Vec::new();
-            self.handler.reply(&delayed.incoming(), &mut replies);
+            self.answer(&delayed.incoming(), &mut replies);
             self.send(&replies);
         }
     }
@@ -182,23 +195,20 @@ impl<'a> Dispatcher<'a> {
 
     /// Waits for programs, for `grace` after shutdown, and logs the totals and what was dropped.
     pub fn close(&mut self, grace: Duration) -> ShutdownReport {
-        let report = match &self.handler {
-            Handler::Print(printer) => {
-                self.log.unwritten(printer.unwritten());
-                let work_dropped = printer.unwritten() > 0;
-                ShutdownReport { work_dropped, interrupted_by: None }
-            }
-            Handler::Exec(programs) => {
-                let closed = programs.close(grace, self.shutdown);
-                self.log.programs_closed(&closed);
-                let interrupted_by = closed.interrupted_by;
-                ShutdownReport { work_dropped: closed.killed > 0, interrupted_by }
-            }
-            _ => ShutdownReport::default(),
-        };
+        let mut after = ShutdownReport::default();
+        if let Handler::Print(printer) = &self.handler {
+            self.log.unwritten(printer.unwritten());
+            after.work_dropped = printer.unwritten() > 0;
+        }
+        if let Some(programs) = &self.programs {
+            let closed = programs.close(grace, self.shutdown);
+            self.log.programs_closed(&closed);
+            after.work_dropped = closed.killed > 0;
+            after.interrupted_by = closed.interrupted_by;
+        }
         self.log_icmp_errors();
         self.log.totals();
-        report
+        after
     }
 }
 

@@ -1,6 +1,5 @@
 //! What a datagram server does with each datagram.
 
-use super::exec::ExecPool;
 use super::incoming::Incoming;
 use super::print::{PayloadPrinter, PrintFormat};
 use crate::datagram::Transmit;
@@ -19,8 +18,8 @@ pub enum Handler {
     Discard,
     /// Replies with a template.
     Reply(Template),
-    /// Replies with the output of a program.
-    Exec(ExecPool),
+    /// Replies with the output of this program.
+    Exec(Program),
 }
 
 impl Handler {
@@ -35,11 +34,6 @@ impl Handler {
         script.reply.map_or(Handler::Discard, Handler::Reply)
     }
 
-    /// A handler that runs a program for each datagram.
-    pub fn exec(program: Program) -> Handler {
-        Handler::Exec(ExecPool::new(program))
-    }
-
     /// Whether datagrams are answered.
     pub fn replies(&self) -> bool {
         matches!(self, Handler::Echo | Handler::Reply(_) | Handler::Exec(_))
@@ -50,7 +44,7 @@ impl Handler {
         matches!(self, Handler::Reply(_) | Handler::Exec(_))
     }
 
-    /// Adds the replies to `incoming` to `replies`; a program sends its reply by itself, later.
+    /// Adds the replies to `incoming` to `replies`, except those of a program.
     pub fn reply<'a>(&self, incoming: &Incoming<'a>, replies: &mut Vec<Transmit<'a>>) {
         let group = &incoming.group;
         match self {
@@ -64,8 +58,7 @@ impl Handler {
                     replies.push(Transmit::reply(group.meta, text));
                 }
             }
-            Handler::Exec(programs) => programs.start(incoming),
-            Handler::Print(_) | Handler::Discard => {}
+            Handler::Print(_) | Handler::Discard | Handler::Exec(_) => {}
         }
     }
 }
