@@ -170,7 +170,7 @@ fn payloads_are_printed_in_their_format() {
     {
         let test = TestRun::new();
         let limited =
-            DatagramServerOptions { max_datagrams: Some(2), ..options(Handler::print(format)) };
+            DatagramServerOptions { max_datagrams: Some(2), ..options(Handler::Print(format)) };
         let ended = served(&test, "127.0.0.1", limited, |server| {
             let socket = peer(server);
             socket.send(b"a").unwrap();
@@ -202,7 +202,7 @@ fn server_ends_at_its_timeout_at_shutdown_and_with_its_reader() {
     let (reader, writer) = io::pipe().unwrap();
     let (socket, _) = bound("127.0.0.1");
     drop(reader);
-    let printer = options(Handler::print(PrintFormat::Bare));
+    let printer = options(Handler::Print(PrintFormat::Bare));
     assert_eq!(code(serve(socket, printer, &TestRun::new().context, Stdout::of(writer))), 0);
 }
 
@@ -452,7 +452,6 @@ fn ping_counts_replies_duplicates_and_losses() {
 
 #[test]
 fn datagrams_are_moved_one_by_one_where_batches_are_not_supported() {
-    let shutdown = Shutdown::new(None).unwrap();
     let (socket, local) = bound("127.0.0.1");
     let test = TestRun::new();
     let (path, own) = (test.path("server"), test.path("client"));
@@ -463,7 +462,7 @@ fn datagrams_are_moved_one_by_one_where_batches_are_not_supported() {
     named.send(b"one").unwrap();
     for socket in [socket, unix.socket] {
         let mut socket =
-            DatagramSocket::for_server(socket, RecvBuffer::Keep, &shutdown, None).unwrap();
+            DatagramSocket::for_server(socket, RecvBuffer::Keep, &test.context, None).unwrap();
         socket.sender().disable_batching();
         let mut batch = socket.new_batch();
         assert_eq!(socket.receive(&mut batch, None).unwrap(), 1);

@@ -10,6 +10,7 @@ use super::handler::Handler;
 use super::incoming::Incoming;
 use super::log::ServerLog;
 use super::options::DatagramServerOptions;
+use super::print::PayloadPrinter;
 use super::reply_policy::{Admission, ReplyPolicy};
 use crate::datagram::{
     DatagramGroup, DatagramSender, DatagramSocket, RecvBatch, RecvMeta, Transmit,
@@ -24,6 +25,8 @@ use crate::transfer::tap::TapDirection;
 /// Handles datagrams as the options of a server say.
 pub struct Dispatcher<'a> {
     handler: Handler,
+    /// What the service print prints.
+    printer: Option<PayloadPrinter>,
     /// The running programs of the service exec.
     programs: Option<Arc<ExecPool>>,
     policy: ReplyPolicy,
@@ -50,11 +53,14 @@ impl<'a> Dispatcher<'a> {
         let Context { report, shutdown } = context;
         let (handler, local) = (options.handler, socket.local().clone());
         let sender = socket.sender().clone();
-        let programs = match &handler {
-            Handler::Exec(program) => Some(ExecPool::new(program.clone(), sender.clone(), report)),
-            _ => None,
-        };
-        sender.log_traffic(report);
+        let (mut printer, mut programs) = (None, None);
+        match &handler {
+            Handler::Print(format) => printer = Some(PayloadPrinter::new(*format)),
+            Handler::Exec(program) => {
+                programs = Some(ExecPool::new(program.clone(), sender.clone(), report));
+            }
+            _ => {}
+        }
         if let Some(dump) = options.hex {
             sender.dump(dump);
         }
@@ -62,6 +68,7 @@ impl<'a> Dispatcher<'a> {
         log.started(&handler, &local);
         Dispatcher {
             handler,
+            printer,
             programs,
             policy: ReplyPolicy::new(local.clone(), options.max_rate),
             delayed: (!options.delay.is_zero()).then(|| DelayQueue::new(options.delay)),
@@ -92,7 +99,7 @@ impl<'a> Dispatcher<'a> {
                 break;
             }
         }
-        if let Handler::Print(printer) = &mut self.handler {
+        if let Some(printer) = &mut self.printer {
             printer.flush(self.stdout, self.shutdown)?;
         }
         self.send(&replies);
@@ -119,7 +126,7 @@ impl<'a> Dispatcher<'a> {
         self.dump_received(&incoming);
         if group.meta.truncated {
             self.log.truncated(&incoming.peer);
-        } else if let Handler::Print(printer) = &mut self.handler {
+        } else if let Some(printer) = &mut self.printer {
             group.datagrams().for_each(|payload| printer.add(payload));
         } else if self.handler.replies() {
             self.reply(incoming, now, replies);
@@ -145,7 +152,7 @@ impl<'a> Dispatcher<'a> {
         if let Some(reason) = dropped {
             let (peer, why) = (&incoming.peer, reason.name());
             tracing::debug!(%peer, admitted, of = count, why, "not all are answered");
-            self.log.not_answered(reason, count - admitted, peer, self.policy.per_second());
+            self.log.not_answered(reason, count - admitted, peer);
         }
         if admitted == 0 {
             return;
@@ -196,7 +203,7 @@ impl<'a> Dispatcher<'a> {
     /// Waits for programs, for `grace` after shutdown, and logs the totals and what was dropped.
     pub fn close(&mut self, grace: Duration) -> ShutdownReport {
         let mut after = ShutdownReport::default();
-        if let Handler::Print(printer) = &self.handler {
+        if let Some(printer) = &self.printer {
             self.log.unwritten(printer.unwritten());
             after.work_dropped = printer.unwritten() > 0;
         }

@@ -1,7 +1,7 @@
 //! What a datagram server does with each datagram.
 
 use super::incoming::Incoming;
-use super::print::{PayloadPrinter, PrintFormat};
+use super::print::PrintFormat;
 use crate::datagram::Transmit;
 use crate::process::program::Program;
 use crate::service::framing::Message;
@@ -9,9 +9,10 @@ use crate::service::reply::ReplyScript;
 use crate::service::template::{Template, TemplateValues};
 
 /// A service for datagrams.
+#[derive(Debug)]
 pub enum Handler {
     /// Prints payloads to stdout.
-    Print(PayloadPrinter),
+    Print(PrintFormat),
     /// Sends each datagram back.
     Echo,
     /// Does nothing.
@@ -23,11 +24,6 @@ pub enum Handler {
 }
 
 impl Handler {
-    /// A handler that prints payloads to stdout.
-    pub fn print(format: PrintFormat) -> Handler {
-        Handler::Print(PayloadPrinter::new(format))
-    }
-
     /// A handler that replies as a script for streams does. The greeting and the end of the script
     /// are ignored: a datagram is a complete exchange.
     pub fn from_reply_script(script: ReplyScript) -> Handler {
