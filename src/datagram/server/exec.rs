@@ -41,42 +41,9 @@ struct PoolState {
     running: u32,
     counted: Totals,
     /// The kinds of errors already printed.
-    warned: Vec<ExecError>,
+    warned: Vec<ErrorKind>,
     /// Shutdown is complete: late answers are not sent.
     closed: bool,
-}
-
-/// Why a datagram is not answered. Each kind is printed once per run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ExecError {
-    PoolFull,
-    Start,
-    TimedOut,
-    TooLong,
-}
-
-impl ExecError {
-    /// The kind of an error of [`OneShot::run`].
-    fn of(error: &io::Error) -> ExecError {
-        match error.kind() {
-            ErrorKind::TimedOut => ExecError::TimedOut,
-            ErrorKind::InvalidData => ExecError::TooLong,
-            _ => ExecError::Start,
-        }
-    }
-
-    /// The warning about the first error of this kind.
-    fn warning(self, error: &io::Error) -> String {
-        let cause = message_without_errno(error);
-        let why = match self {
-            ExecError::TimedOut => {
-                format!("its program took more than {} s", ANSWER_TIMEOUT.as_secs())
-            }
-            ExecError::Start => format!("its program cannot be started: {cause}"),
-            ExecError::TooLong | ExecError::PoolFull => cause,
-        };
-        format!("a datagram is not answered: {why}")
-    }
 }
 
 /// How the pool shut down.
@@ -207,19 +174,27 @@ impl ExecPool {
         state.counted.dropped.busy += 1;
         drop(state);
         let why = format!("{MAX_PROGRAMS} programs are running; more datagrams are not answered");
-        self.warn_once(ExecError::PoolFull, &why);
+        self.warn_once(ErrorKind::WouldBlock, why);
         false
     }
 
     fn fail(&self, error: &io::Error) {
         if !self.lock().closed {
-            let kind = ExecError::of(error);
-            self.warn_once(kind, &kind.warning(error));
+            let cause = message_without_errno(error);
+            let (kind, why) = match error.kind() {
+                kind @ ErrorKind::TimedOut => {
+                    (kind, format!("its program took more than {} s", ANSWER_TIMEOUT.as_secs()))
+                }
+                kind @ ErrorKind::InvalidData => (kind, cause),
+                _ => (ErrorKind::Other, format!("its program cannot be started: {cause}")),
+            };
+            self.warn_once(kind, format!("a datagram is not answered: {why}"));
         }
         self.release(|counted| counted.dropped.failed += 1);
     }
 
-    fn warn_once(&self, kind: ExecError, why: &str) {
+    /// Prints a warning unless one of this kind was printed in this run.
+    fn warn_once(&self, kind: ErrorKind, why: String) {
         let mut state = self.lock();
         if !state.warned.contains(&kind) {
             state.warned.push(kind);
@@ -240,22 +215,5 @@ impl ExecPool {
 
     fn lock(&self) -> MutexGuard<'_, PoolState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn error_of_a_program_has_its_kind_and_warning() {
-        for (error, kind, why) in [
-            (ErrorKind::TimedOut.into(), ExecError::TimedOut, "more than 10 s"),
-            (io::Error::new(ErrorKind::InvalidData, "too long"), ExecError::TooLong, "too long"),
-            (io::Error::from_raw_os_error(libc::ENOENT), ExecError::Start, "cannot be started"),
-        ] {
-            assert_eq!(ExecError::of(&error), kind);
-            assert!(kind.warning(&error).contains(why));
-        }
     }
 }
