@@ -169,6 +169,17 @@ pub fn poll_until(fds: &mut [PollFd<'_>], deadline: Option<Instant>) -> io::Resu
     }
 }
 
+/// As [`poll_until`], for one descriptor; returns what it is ready for, which is nothing at `deadline`.
+pub fn poll_fd(
+    fd: impl AsFd,
+    events: PollFlags,
+    deadline: Option<Instant>,
+) -> io::Result<PollFlags> {
+    let mut fds = [PollFd::new(&fd, events)];
+    poll_until(&mut fds, deadline)?;
+    Ok(fds[0].revents())
+}
+
 /// A pipe that wakes a thread from poll(2).
 #[derive(Debug)]
 pub struct WakePipe {

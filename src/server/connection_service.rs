@@ -4,13 +4,11 @@ use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::accept_loop::{Accepted, ConnectionHandler, Counting};
-use super::connections::TrackedConnection;
+use super::connections::{Accepted, TrackedConnection};
 use crate::error::{ExitCode, Failure, Phase};
 use crate::net::address::Address;
 use crate::net::layer::{HandshakeContext, Layer};
 use crate::net::stream::{ConnectionInfo, EndedBy, Stream};
-use crate::process::systemd;
 use crate::report::Report;
 use crate::report::context::Context;
 use crate::report::event::{Closed, Endpoints, Event, Level, Relayed, Role, Side};
@@ -33,6 +31,15 @@ pub struct ConnectionService {
     is_single: bool,
     /// The most recent failure of a connection.
     failure: Mutex<Option<Failure>>,
+}
+
+/// When a connection counts towards the limit of the complete run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Counting {
+    /// When it is accepted.
+    OnAccept,
+    /// When the handler calls [`TrackedConnection::count`], after the handshake.
+    OnHandshake,
 }
 
 /// Whether a failure is printed as an error line.
@@ -74,8 +81,9 @@ impl Drop for OpenConnection<'_> {
     }
 }
 
-impl ConnectionHandler for ConnectionService {
-    fn serve(&self, accepted: Accepted) {
+impl ConnectionService {
+    /// Serves one connection until it is closed, on the connection's own thread.
+    pub fn serve(&self, accepted: Accepted) {
         let Accepted { conn, ref stream, ref permit } = accepted;
         let peer = &stream.info.peer;
         let span = tracing::debug_span!(parent: &self.span, "connection", conn, %peer);
@@ -100,36 +108,32 @@ impl ConnectionHandler for ConnectionService {
         }
     }
 
-    fn counting(&self) -> Counting {
+    /// When a connection counts towards the limit of the complete run.
+    pub fn counting(&self) -> Counting {
         match self.layer {
             Some(_) => Counting::OnHandshake,
             None => Counting::OnAccept,
         }
     }
 
-    fn on_rejected(&self, peer: &Address, why: &str) {
+    /// Called when a connection was closed because of an access rule or the limit per address.
+    pub fn on_rejected(&self, peer: &Address, why: &str) {
         self.context.report.warn(None, format!("rejected {peer}: {why}"));
     }
 
-    fn on_accept_failed(&self, failure: Failure) {
+    /// Called when a connection was lost to a shortage of descriptors, memory or threads.
+    pub fn on_accept_failed(&self, failure: Failure) {
         match self.counting() {
             Counting::OnAccept => self.record_failure(None, failure, ErrorLine::Print),
             Counting::OnHandshake => self.context.report.failure(None, &failure),
         }
     }
 
-    fn on_warning(&self, message: String) {
+    /// Called when accept(2) begins to fail, once per series of failures.
+    pub fn on_warning(&self, message: String) {
         self.context.report.warn(None, message);
     }
 
-    fn on_shutdown(&self) {
-        systemd::notify_stopping();
-    }
-}
-
-// What runs before and after the service is not inlined, so that it has no stack while the service
-// waits: an idle connection has 11 KiB instead of 15.
-impl ConnectionService {
     /// A handler that runs `service` behind `layer` for each connection.
     pub fn new(
         context: &Context,
@@ -141,6 +145,9 @@ impl ConnectionService {
         let failure = Mutex::new(None);
         ConnectionService { service, dump: None, layer, context, span, is_single, failure }
     }
+
+    // What runs before and after the service is not inlined, so that it has no stack while the service
+    // waits: an idle connection has 11 KiB instead of 15.
 
     /// Performs the handshake and runs the service; returns how both ended.
     #[inline(never)]
