@@ -7,7 +7,6 @@ use crate::fetch::options::{HostOverride, RequestOptions};
 use crate::flags::values;
 use crate::http::HttpUrl;
 use crate::http::range::RequestedRange;
-use crate::http::redirect::Downgrade;
 use crate::http::request::{self, CustomHeader};
 use crate::http::url::UserInfo;
 use crate::net::unix::UnixAddress;
@@ -74,7 +73,7 @@ impl RequestFlags {
             delay: self.delay,
             host_overrides: self.resolve,
             max_redirects: self.max_redirects,
-            downgrade: if self.allow_downgrade { Downgrade::Allow } else { Downgrade::Refuse },
+            allow_downgrade: self.allow_downgrade,
         }
     }
 }
