@@ -71,7 +71,7 @@ impl AcceptLoop {
         if matches!(accepted, Ok(Some(_))) {
             systemd::notify_stopping();
         }
-        let AcceptLoop { listener, limits, connections, handler: _handler, .. } = self;
+        let AcceptLoop { listener, limits, connections, .. } = self;
         // Further connections are refused from now on instead of waiting in the backlog.
         drop(listener);
         let stopped = match accepted {
