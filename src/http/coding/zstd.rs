@@ -131,6 +131,12 @@ impl Zstd {
         Ok(())
     }
 
+    /// Whether of the last block, `size` bytes with its checksum, only bytes of the checksum are
+    /// missing.
+    fn is_block_without_checksum(&self, size: usize) -> bool {
+        self.has_checksum && self.buffer[0] & 1 == 1 && self.buffer.len() + 4 >= size
+    }
+
     /// Checks a frame after its last byte: its checksum, and its size if the header has it.
     fn close(&mut self) -> Result<(), Error> {
         let expected = self.frame.get_checksum_from_data();
@@ -245,13 +251,18 @@ impl Decoder for Zstd {
         self.trailing_bytes
     }
 
-    /// The decoder buffers a window until the last block; an empty last block flushes it.
+    /// The decoder buffers a window until the last block. That is the one received, if only its
+    /// checksum is missing, else an empty one.
     fn flush_truncated(&mut self) {
-        if !matches!(self.state, State::BlockHeader | State::Block(_)) {
-            return;
-        }
+        let last = match self.state {
+            State::Block(size) if self.is_block_without_checksum(size) => {
+                self.buffer.resize(size, 0);
+                std::mem::take(&mut self.buffer)
+            }
+            State::BlockHeader | State::Block(_) => vec![1, 0, 0, 0, 0, 0, 0],
+            _ => return,
+        };
         self.truncated = true;
-        let last = [1, 0, 0, 0, 0, 0, 0];
         if self.frame.decode_blocks(last.as_slice(), BlockDecodingStrategy::All).is_ok() {
             self.enter(State::Flush);
         }
