@@ -37,7 +37,9 @@ impl NameLookup<'_> {
             return Ok(found);
         }
         (self.emit)(ConnectEvent::Resolving(host.to_string()));
-        let found = find()?;
+        let found = find().inspect_err(|failure| {
+            (self.emit)(ConnectEvent::Unresolved(host.to_string(), failure.cause()));
+        })?;
         (self.emit)(ConnectEvent::Resolved(host.to_string(), found.clone()));
         Ok(found)
     }
