@@ -62,6 +62,14 @@ fn names_and_aliases_are_followed() {
 }
 
 #[test]
+fn service_parameters_have_their_registered_names() {
+    let data = b"\0\x01\0\0\x01\0\x03\x02h2\0\x02\0\0\0\x03\0\x02\x01\xbb";
+    let server = answering(|reply| reply.has(65, data));
+    let run = ask(server, "--type HTTPS a.test");
+    run.exits(0).prints("1 . alpn=h2 no-default-alpn port=443\n");
+}
+
+#[test]
 fn nxdomain_and_nodata_are_distinguished() {
     let no_name = answering(|reply| reply.code(3));
     ask(no_name, "--type A a.test").exits(6).prints("").fails_at("resolve").logs("NXDOMAIN");
