@@ -128,6 +128,19 @@ fn verify_with_a_family_accepts_addresses_of_the_other() {
 }
 
 #[test]
+fn verify_needs_only_the_family_of_the_address() {
+    for (failing, code) in [(AAAA, 0), (A, 75)] {
+        let server = name_server(move |query| match query.kind() {
+            PTR => query.reply().has(PTR, &wire("b.test")).into(),
+            kind if kind == failing => query.reply().code(2).into(),
+            A => query.reply().a([192, 0, 2, 9]).into(),
+            _ => query.reply().into(),
+        });
+        ask(server, "--verify 192.0.2.9").exits(code);
+    }
+}
+
+#[test]
 fn name_with_a_space_is_not_looked_up() {
     let server = name_server(|query| match query.kind() {
         PTR => query.reply().has(PTR, b"\x07no host\x04test\0").into(),
