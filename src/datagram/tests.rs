@@ -11,8 +11,8 @@ use socket2::{Socket, Type};
 
 use super::client::ping::{PingOptions, ping};
 use super::client::source::DatagramSource;
-use super::client::targets::{TargetOptions, Targets};
-use super::client::{self, Replies, SendJob};
+use super::client::targets::{PeerAddresses, Targets};
+use super::client::{self, Replies, SendJob, TargetOptions};
 use super::server::handler::Handler;
 use super::server::options::DatagramServerOptions;
 use super::server::print::PrintFormat;
@@ -419,7 +419,8 @@ fn source_address_and_unix_peer_are_used() {
             let (n, peer) = server.recv_from(&mut buffer).unwrap();
             server.send_to_addr(&buffer[..n], &peer).unwrap();
         });
-        let targets = Targets::unix(&address, Retry::default(), &test.context, &log);
+        let addresses = PeerAddresses::Unix { peer: &address, local: None };
+        let targets = Targets::new(addresses, Retry::default(), &test.context, &log);
         let ended = client::run(targets, job(texts(&["u"])), &test.context, test.stdout);
         assert_eq!((code(ended), test.output()), (0, b"a\nu\n".to_vec()));
     });

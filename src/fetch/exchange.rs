@@ -133,7 +133,7 @@ impl Exchange<'_> {
     fn check_range(&self, head: &Head) -> Result<Option<ShortRange>, Failure> {
         match (&self.options.request.range, head.status) {
             (Some(range), 206) => {
-                let checked = range::check_range(head, RangeSpec::of(range));
+                let checked = range::check_range(head, range.spec);
                 return checked.map_err(|error| self.failure(error));
             }
             (Some(_), 200) => self.warn("the server ignored the range and sends the complete body"),

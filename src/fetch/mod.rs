@@ -1,24 +1,26 @@
 //! http-get: downloads URLs one after the other, each with redirects, retries and resumption.
 //!
-//! [`download`] makes one exchange after the other, [`download_state`] decides which; [`transaction`]
-//! reads the response of one, [`exchange`] decides at its head what is done, [`response_handler`] and
-//! [`output`] write its body; [`partial_file`], [`resume`] and [`resume_tag`] are the file that can be continued.
+//! [`download`] makes one exchange after the other, [`attempts`] counts them; [`connect`]
+//! connects and makes the request of one. [`transaction`] reads its response from a [`connection`];
+//! [`exchange`] and [`response`] decide at its head what is done, [`output`] writes its body.
+//! [`partial_file`], [`resume`] and [`resume_tag`] are the file that can be continued.
 
+pub mod attempts;
 pub mod binary_body;
+pub mod body_splice;
 pub mod condition;
+pub mod connect;
 pub mod connection;
 pub mod download;
-pub mod download_state;
 pub mod exchange;
 pub mod limits;
 pub mod options;
 pub mod output;
 pub mod partial_file;
-pub mod read_watchdog;
-pub mod response_handler;
+pub mod response;
 pub mod resume;
 pub mod resume_tag;
-pub mod speed_limit;
+pub mod send;
 pub mod status;
 pub mod timings;
 pub mod transaction;

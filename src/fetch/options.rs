@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::partial_file::KeptName;
 use crate::error::Failure;
 use crate::http::ParserOptions;
+use crate::http::range::RequestedRange;
 use crate::http::redirect::Downgrade;
 use crate::http::request::CustomHeader;
 use crate::http::url::UserInfo;
@@ -43,8 +44,8 @@ pub struct RequestOptions {
     pub headers: Vec<CustomHeader>,
     /// User name and password for the origin of the first URL.
     pub user: Option<UserInfo>,
-    /// The value of Range.
-    pub range: Option<String>,
+    /// The requested bytes.
+    pub range: Option<RequestedRange>,
     /// The file or date that the response must be newer than.
     pub time_condition: Option<PathBuf>,
     /// Whether the connection is half-closed after the request.

@@ -39,7 +39,6 @@ pub mod error;
 pub mod event;
 pub mod head;
 pub mod head_reader;
-pub mod header_fields;
 pub mod line;
 pub mod range;
 #[cfg(feature = "http")]
@@ -52,7 +51,7 @@ pub mod syntax;
 #[cfg(feature = "http")]
 pub mod url;
 
-pub use error::{Error, ErrorKind};
+pub use error::Error;
 pub use event::{BodyProgress, ParserEvent, ParserOptions, StreamEnd};
 pub use head::{Field, Head};
 #[cfg(feature = "http")]

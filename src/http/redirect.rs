@@ -1,8 +1,11 @@
 //! Redirects (RFC 9110 §15.4): their target, and what may be sent there.
 
+use percent_encoding::percent_encode_byte;
+
 use super::error::Error;
 use super::head::Head;
-use super::url::HttpUrl;
+use super::syntax::quote;
+use super::url::{HttpUrl, path_of};
 
 /// Whether a redirect from https to http is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +39,63 @@ pub fn target(head: &Head, from: &HttpUrl, downgrade: Downgrade) -> Result<Optio
     Ok(Some(to))
 }
 
+impl HttpUrl {
+    /// Resolves a Location in a response from this URL (RFC 9110 §10.2.2), without its credentials:
+    /// the peer must not choose them.
+    ///
+    /// Fails with 47 on schemes other than http and https, and on an ambiguous Location.
+    pub fn resolve_location(&self, location: &[u8]) -> Result<HttpUrl, Error> {
+        let bad = |why: &str| Error::redirect(format!("redirect to {}: {why}", quote(location)));
+        if location.iter().any(|byte| byte.is_ascii_control()) {
+            return Err(bad("control characters"));
+        }
+        let text = encode_non_utf8(location);
+        let path = path_of(&text);
+        if path.contains('\\') {
+            return Err(bad("a backslash"));
+        }
+        if let Some((scheme, rest)) = scheme_of(path) {
+            if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
+                return Err(bad("neither http nor https"));
+            }
+            if !rest.starts_with("//") {
+                return Err(bad("no host"));
+            }
+        }
+        if path == "//" || path.contains(":///") || path.starts_with("///") {
+            return Err(bad("no host"));
+        }
+        let mut url = self.url.join(&text).map_err(|error| bad(&error.to_string()))?;
+        if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+            return Err(bad("neither http nor https"));
+        }
+        url.set_fragment(None);
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+        let same_host = url.host() == self.url.host();
+        Ok(HttpUrl { zone: self.zone.clone().filter(|_| same_host), url, user: None })
+    }
+}
+
+/// Returns `bytes` as text, those that are not UTF-8 percent-encoded (RFC 3986 §2.1); old servers
+/// send such bytes in Location.
+fn encode_non_utf8(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend(chunk.invalid().iter().map(|byte| percent_encode_byte(*byte)));
+    }
+    text
+}
+
+/// Splits the scheme off a reference, if it has one (RFC 3986 §3.1).
+fn scheme_of(text: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = text.split_once(':')?;
+    let letter = scheme.starts_with(|c: char| c.is_ascii_alphabetic());
+    let plain = scheme.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'));
+    (letter && plain).then_some((scheme, rest))
+}
+
 /// Whether a custom header may be sent to another origin than the first: only what reveals nothing
 /// about the user.
 pub fn is_safe_cross_origin(name: &str) -> bool {
@@ -46,7 +106,7 @@ pub fn is_safe_cross_origin(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::ErrorKind;
+    use crate::error::ExitCode;
 
     fn head(status: u16, locations: &[&str]) -> Head {
         let fields: Vec<_> = locations.iter().map(|value| ("Location", *value)).collect();
@@ -71,13 +131,13 @@ mod tests {
         }
         assert!(target(&head(302, &["/b", "/b"]), &from, Downgrade::Refuse).unwrap().is_some());
         let error = target(&head(302, &["/b", "/c"]), &from, Downgrade::Refuse).unwrap_err();
-        assert_eq!(error.kind, ErrorKind::Protocol);
+        assert_eq!(error.code, ExitCode::Protocol);
     }
 
     #[test]
     fn downgrade_needs_permission() {
         let (from, there) = (url("https://h/a"), head(302, &["http://h/a"]));
-        assert_eq!(target(&there, &from, Downgrade::Refuse).unwrap_err().kind, ErrorKind::Redirect);
+        assert_eq!(target(&there, &from, Downgrade::Refuse).unwrap_err().code, ExitCode::Redirect);
         assert!(target(&there, &from, Downgrade::Allow).unwrap().is_some());
     }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use dns_lookup::AddrInfo;
 
 use super::question::LookupQuestion;
-use crate::error::{ExitCode, Failure};
-use crate::report::lookup::{LookupReport, LookupStatus, Record, RecordFormat, Sockaddr, Tuple};
+use crate::error::Failure;
+use crate::report::lookup::{LookupReport, Record, RecordFormat, Sockaddr, Tuple};
 use crate::resolver::dns;
 use crate::resolver::getaddrinfo;
 
@@ -39,18 +39,6 @@ impl Answer {
         Answer { result, failure: None, notes: Vec::new() }
     }
 
-    /// Creates the answer of a failure, with the status of its exit code.
-    pub fn failed(failure: Failure) -> Answer {
-        Answer::failed_as(failure_status(&failure), failure)
-    }
-
-    /// Creates the answer of a failure with this status.
-    pub fn failed_as(status: LookupStatus, failure: Failure) -> Answer {
-        let (code, cause) = (failure.code.number(), Some(failure.cause()));
-        let result = LookupReport { status, code, cause, ..LookupReport::default() };
-        Answer { result, failure: Some(failure), notes: Vec::new() }
-    }
-
     /// Adds the question and the duration of the lookup. Without an answer, the list of addresses
     /// or names that was asked for is present and empty.
     pub fn for_question(mut self, question: &str, elapsed: Duration) -> Answer {
@@ -69,18 +57,6 @@ impl Answer {
         }
         result.milliseconds = (elapsed.as_secs_f64() * 1e6).round() / 1e3;
         self
-    }
-}
-
-/// The status of a failed lookup.
-pub fn failure_status(failure: &Failure) -> LookupStatus {
-    match failure.code {
-        ExitCode::Resolve => LookupStatus::Absent,
-        ExitCode::TryAgain => LookupStatus::Failing,
-        ExitCode::Timeout => LookupStatus::Timeout,
-        ExitCode::Protocol => LookupStatus::Invalid,
-        ExitCode::Usage => LookupStatus::Malformed,
-        _ => LookupStatus::Failed,
     }
 }
 

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags};
 
 use super::answer::Answer;
+use super::no_answer::NoAnswer;
 use super::work_queue::{BatchLimits, Job, Lookup, Questions, WorkQueue};
 use crate::error::{Failure, Phase};
 use crate::shutdown;
@@ -113,7 +114,7 @@ impl Batch {
     fn abandon_worker(&self, job: &Job) {
         let timeout = self.queue.limits.timeout.unwrap_or_default();
         let failure = Failure::timeout(Phase::Resolve, &job.question, timeout);
-        let answer = Answer::failed(failure).for_question(&job.question, timeout);
+        let answer = Answer::from(NoAnswer::from(failure)).for_question(&job.question, timeout);
         if job.answer.set(answer).is_err() {
             return;
         }

@@ -14,6 +14,7 @@ pub mod print;
 pub mod query;
 pub mod question;
 pub mod question_file;
+pub mod records;
 pub mod resolve;
 mod run;
 pub mod services;

@@ -52,9 +52,7 @@ pub fn run(
     };
     let limits = BatchLimits { max_jobs, timeout: options.timeout, grace: options.grace() };
     let mut printer = AnswerPrinter::new(context, stdout);
-    if questions.file.is_some() || questions.words.len() > 1 {
-        printer.print_questions();
-    }
+    printer.has_questions = questions.file.is_some() || questions.words.len() > 1;
     let file = questions.file.clone();
     let lookup = Box::new(move |word: &str, deadline| resolve(&options, word, deadline));
     let batch = Batch::start(questions.open()?, lookup, limits).map_err(no_thread)?;
@@ -71,13 +69,13 @@ fn print_all(
     file: Option<&Path>,
 ) -> Result<ExitCode, Failure> {
     let stop = &context.shutdown;
-    while !printer.is_stdout_closed() {
+    while !printer.stdout_closed {
         let ready = stop.reason().map(BatchEvent::Stopped).or_else(|| batch.poll());
         let event = match ready {
             Some(event) => event,
             None => {
                 printer.flush()?;
-                batch.wait(stop, printer.stdout().fd()).map_err(no_thread)?
+                batch.wait(stop, printer.stdout.fd()).map_err(no_thread)?
             }
         };
         match event {

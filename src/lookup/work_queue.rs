@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::answer::Answer;
+use super::no_answer::NoAnswer;
 use crate::error::Failure;
 use crate::resolver::STACK_SIZE;
 use crate::shutdown;
@@ -145,7 +146,8 @@ impl WorkQueue {
     fn answer(&self, question: &str, deadline: Option<Instant>) -> Answer {
         let lookup = std::panic::AssertUnwindSafe(|| (self.lookup)(question, deadline));
         std::panic::catch_unwind(lookup).unwrap_or_else(|_| {
-            Answer::failed(Failure::resolver(question, "the resolver's thread panicked"))
+            let failure = Failure::resolver(question, "the resolver's thread panicked");
+            NoAnswer::from(failure).into()
         })
     }
 

@@ -1,17 +1,15 @@
-//! A handle to a connection that any thread may use to end it, or to query its state.
+//! A handle to a connection that any thread may use to end it, or to query its state (`tcp_info`).
 
-use std::io;
 use std::net::Shutdown;
-use std::os::fd::AsFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use std::{fmt, io};
 
 use socket2::{Socket, TcpKeepalive};
 
 use super::address::Address;
-use super::stream_observer::{Call, ObserverSlot, StreamObserver};
-use super::tcp_info;
+use super::stream_observer::{Call, StreamObserver};
 use crate::error::{ExitCode, Failure, Phase};
 
 /// Idle time before the first probe of [`ConnectionHandle::probe_peer`], and between probes.
@@ -24,17 +22,23 @@ pub const TRUNCATION_HINT: &str = "--allow-truncation accepts an end without clo
 
 /// Ends a connection from any thread, and wakes threads that are blocked on it. Clones refer to the
 /// same connection.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ConnectionHandle {
     socket: Arc<Socket>,
     state: Arc<HandleState>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct HandleState {
     closed: AtomicBool,
     truncated: AtomicBool,
-    observer: ObserverSlot,
+    observer: OnceLock<Arc<dyn StreamObserver>>,
+}
+
+impl fmt::Debug for ConnectionHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.socket.fmt(f)
+    }
 }
 
 impl ConnectionHandle {
@@ -47,18 +51,24 @@ impl ConnectionHandle {
     pub fn shutdown(&self) {
         self.state.closed.store(true, Ordering::SeqCst);
         if self.socket.shutdown(Shutdown::Both).is_ok() {
-            self.state.observer.on_call(Call::ShutDown);
+            self.observe(Call::ShutDown);
         }
     }
 
-    /// Passes the calls of this handle to `observer` too.
+    /// Passes the calls of this handle to `observer` too; the first observer stays.
     pub fn set_observer(&self, observer: Arc<dyn StreamObserver>) {
-        self.state.observer.set(observer);
+        let _ = self.state.observer.set(observer);
     }
 
     /// Announces to the observer that the connection is about to be closed.
     pub fn observe_close(&self) {
-        self.state.observer.on_call(Call::Closing);
+        self.observe(Call::Closing);
+    }
+
+    fn observe(&self, call: Call<'_>) {
+        if let Some(observer) = self.state.observer.get() {
+            observer.on_call(call);
+        }
     }
 
     /// Aborts the connection: the close that follows sends a reset, so that the peer does not take
@@ -66,7 +76,7 @@ impl ConnectionHandle {
     pub fn abort(&self) {
         self.state.closed.store(true, Ordering::SeqCst);
         let _ = self.socket.set_linger(Some(Duration::ZERO));
-        self.state.observer.on_call(Call::Reset);
+        self.observe(Call::Reset);
         // Dissolving the association sends the reset and wakes all threads (connect(2), AF_UNSPEC;
         // tcp(7)). Kernels that refuse it while a thread waits get a shutdown of the reading side,
         // which the peer does not see; the close does the rest. A Unix socket is reset only by a
@@ -101,7 +111,7 @@ impl ConnectionHandle {
     pub fn shutdown_read(&self) {
         self.state.closed.store(true, Ordering::SeqCst);
         if self.socket.shutdown(Shutdown::Read).is_ok() {
-            self.state.observer.on_call(Call::ReadShutDown);
+            self.observe(Call::ReadShutDown);
         }
     }
 
@@ -154,48 +164,8 @@ impl ConnectionHandle {
         self.socket.set_write_timeout(limit)
     }
 
-    /// Returns how many sent bytes are not acknowledged yet (tcp(7), `SIOCOUTQ`).
-    pub fn unacked_bytes(&self) -> usize {
-        unacked_bytes(&self.socket)
-    }
-
-    /// Whether the peer's kernel is known not to have acknowledged all of `sent` bytes of a failed
-    /// connection. Above a layer `sent` is less than what the connection carried, so that some
-    /// missing bytes go unnoticed.
-    pub fn unacknowledged(&self, sent: u64) -> bool {
-        self.acknowledged().is_some_and(|acked| acked < sent)
-    }
-
-    /// Returns how many bytes the peer's kernel has acknowledged, those of layers included, also
-    /// after the connection has failed; `None` where that is not known.
-    pub fn acknowledged(&self) -> Option<u64> {
-        tcp_info::acknowledged(self.socket.as_fd())
-    }
-
-    /// Returns how many bytes the kernel has sent, those of layers included, also after the
-    /// connection has failed; `None` where that is not known.
-    pub fn transmitted(&self) -> Option<u64> {
-        tcp_info::transmitted(self.socket.as_fd())
-    }
-
-    /// Whether a TCP connection has failed, or is closed in both directions. What is not delivered by
-    /// then never will be.
-    pub fn is_closed(&self) -> bool {
-        tcp_info::is_closed(self.socket.as_fd())
-    }
-
     /// The socket under all layers, for `poll(2)` and queries, not for data.
     pub fn socket(&self) -> &Socket {
         &self.socket
     }
-}
-
-#[cfg(target_os = "linux")]
-fn unacked_bytes(socket: &Socket) -> usize {
-    tcp_info::unacked_bytes(socket.as_fd()).unwrap_or(0)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn unacked_bytes(_: &Socket) -> usize {
-    0
 }

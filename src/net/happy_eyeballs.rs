@@ -7,7 +7,6 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
@@ -15,6 +14,7 @@ use socket2::Socket;
 
 use super::address::with_zone_hint;
 use super::attempt::Attempt;
+use super::candidate::Candidate;
 use super::connect_event::ConnectEvent;
 use crate::error::Failure;
 use crate::shutdown::{ShutdownReason, WaitOutcome, earliest};
@@ -38,13 +38,6 @@ struct Race<'a> {
     is_only: bool,
 }
 
-/// A socket that connects, or is connected, to an address.
-#[derive(Debug)]
-pub(super) struct Candidate {
-    pub(super) socket: Socket,
-    pub(super) address: SocketAddr,
-}
-
 /// Connects to whichever of `addresses` answers first, and abandons the others.
 ///
 /// Fails with the first address's failure when all have failed, with code 28 past the deadline.
@@ -59,26 +52,30 @@ pub(super) fn connect(
     let (running, next_start) = (Vec::new(), Instant::now());
     let mut race =
         Race { attempt, open, waiting, running, next_start, preferred, failure: None, is_only };
-    loop {
+    let connected = loop {
         if let Some(connected) = race.start_due()? {
-            return Ok(race.finish(connected));
+            break connected;
         }
         if race.running.is_empty() {
-            return Err(race.final_error());
+            let no_address = || attempt.failed(io::ErrorKind::AddrNotAvailable.into());
+            return Err(race.failure.unwrap_or_else(no_address));
         }
         if let Some(connected) = race.wait()? {
-            return Ok(race.finish(connected));
+            break connected;
         }
+    };
+    for Candidate { address, .. } in race.running {
+        (attempt.emit)(ConnectEvent::Abandoned(address.into()));
     }
+    Ok(connected)
 }
 
 impl Race<'_> {
     /// Starts to connect to every address that is due.
     fn start_due(&mut self) -> Result<Option<Candidate>, Failure> {
-        while !self.waiting.is_empty()
-            && (self.running.is_empty() || self.next_start <= Instant::now())
+        while (self.running.is_empty() || self.next_start <= Instant::now())
+            && let Some(address) = self.waiting.pop_front()
         {
-            let Some(address) = self.waiting.pop_front() else { break };
             if let Some(connected) = self.start(address)? {
                 return Ok(Some(connected));
             }
@@ -100,13 +97,9 @@ impl Race<'_> {
         tracing::debug!(%address, waiting, running = self.running.len(), "connects");
         (self.attempt.emit)(ConnectEvent::Connecting(address.into()));
         self.next_start = Instant::now() + ATTEMPT_DELAY;
-        let begun = socket.set_nonblocking(true).and_then(|()| start_connect(&socket, &address));
-        match begun {
-            Ok(()) => return Ok(self.on_connected(Candidate { socket, address })),
-            Err(e) if is_in_progress(&e) => self.running.push(Candidate { socket, address }),
-            Err(e) => self.failed(address, self.attempt.failed(e)),
-        }
-        Ok(None)
+        let candidate = Candidate { socket, address };
+        let result = candidate.start();
+        Ok(self.on_result(candidate, result))
     }
 
     /// Waits for an answer, or until the next address is due.
@@ -130,11 +123,9 @@ impl Race<'_> {
 
     fn poll(&self, deadline: Option<Instant>) -> Result<WaitOutcome, Failure> {
         let next = (!self.waiting.is_empty()).then_some(self.next_start);
-        let mut fds: Vec<PollFd<'_>> = self
-            .running
-            .iter()
-            .map(|candidate| PollFd::new(&candidate.socket, PollFlags::OUT))
-            .collect();
+        let running = self.running.iter();
+        let mut fds: Vec<_> =
+            running.map(|candidate| PollFd::new(&candidate.socket, PollFlags::OUT)).collect();
         let woken = self.attempt.shutdown.wait_any(&mut fds, earliest(deadline, next));
         woken.map_err(|e| self.attempt.failed(e))
     }
@@ -142,19 +133,12 @@ impl Race<'_> {
     /// Takes the first connection that is established, and drops those that have failed.
     fn take_connected(&mut self) -> Option<Candidate> {
         let mut candidates = std::mem::take(&mut self.running).into_iter();
-        while let Some(candidate) = candidates.next() {
-            match connect_result(&candidate.socket) {
-                None => self.running.push(candidate),
-                Some(Ok(())) => {
-                    if let Some(connected) = self.on_connected(candidate) {
-                        self.running.extend(candidates);
-                        return Some(connected);
-                    }
-                }
-                Some(Err(e)) => self.failed(candidate.address, self.attempt.failed(e)),
-            }
-        }
-        None
+        let connected = candidates.by_ref().find_map(|candidate| {
+            let result = candidate.result();
+            self.on_result(candidate, result)
+        });
+        self.running.extend(candidates);
+        connected
     }
 
     /// The deadline has passed for all that still connect.
@@ -165,81 +149,37 @@ impl Race<'_> {
         self.attempt.timed_out()
     }
 
-    /// Abandons the other candidates.
-    fn finish(self, connected: Candidate) -> Candidate {
-        for Candidate { address, .. } in self.running {
-            (self.attempt.emit)(ConnectEvent::Abandoned(address.into()));
-        }
-        connected
-    }
-
-    fn on_connected(&mut self, candidate: Candidate) -> Option<Candidate> {
-        let Candidate { socket, address } = &candidate;
-        let local = socket.local_addr().ok().and_then(|local| local.as_socket());
-        // Without a listener, and with that very port chosen by the kernel as the local one, TCP's
-        // simultaneous open (RFC 9293 §3.5) has connected the socket to itself.
-        let ready = if local == Some(*address) {
-            Err(io::Error::from_raw_os_error(libc::ECONNREFUSED))
-        } else {
-            socket.set_nonblocking(false)
-        };
-        match ready {
-            Ok(()) => {
+    /// Returns the candidate if it is connected, and keeps it if it has no result yet.
+    fn on_result(
+        &mut self,
+        candidate: Candidate,
+        result: Option<io::Result<()>>,
+    ) -> Option<Candidate> {
+        let address = candidate.address;
+        match result {
+            None => self.running.push(candidate),
+            Some(Ok(())) => {
                 tracing::debug!(%address, "is connected first");
-                (self.attempt.emit)(ConnectEvent::Connected((*address).into()));
-                Some(candidate)
+                (self.attempt.emit)(ConnectEvent::Connected(address.into()));
+                return Some(candidate);
             }
-            Err(e) => {
-                self.failed(*address, self.attempt.failed(e));
-                None
-            }
+            Some(Err(e)) => self.failed(address, self.attempt.failed(e)),
         }
+        None
     }
 
     fn failed(&mut self, address: SocketAddr, failure: Failure) {
         let failure = with_zone_hint(failure, &address);
-        let reason = failure.reason().filter(|_| !self.is_only);
-        let cause =
-            reason.map_or(failure.cause(), |reason| format!("{}; {reason}", failure.cause()));
+        let cause = match failure.reason() {
+            Some(reason) if !self.is_only => format!("{}; {reason}", failure.cause()),
+            _ => failure.cause(),
+        };
         (self.attempt.emit)(ConnectEvent::Failed(address.into(), cause));
         tracing::debug!(%address, cause = failure.cause(), "failed, the next is due");
         self.next_start = Instant::now();
         if self.failure.is_none() || self.preferred == Some(address) {
             self.failure = Some(failure);
         }
-    }
-
-    fn final_error(self) -> Failure {
-        let none = || self.attempt.failed(io::ErrorKind::AddrNotAvailable.into());
-        self.failure.unwrap_or_else(none)
-    }
-}
-
-/// Calls connect(2). After an interruption by a signal the connection may be in progress or not: a
-/// second call finds out.
-fn start_connect(socket: &Socket, address: &SocketAddr) -> io::Result<()> {
-    let address = (*address).into();
-    match socket.connect(&address) {
-        Err(e) if e.kind() == io::ErrorKind::Interrupted => socket.connect(&address),
-        begun => begun,
-    }
-}
-
-fn is_in_progress(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EINPROGRESS | libc::EALREADY))
-}
-
-/// Returns the result of a connect(2) in progress, once it has one.
-fn connect_result(socket: &Socket) -> Option<io::Result<()>> {
-    if super::tcp_info::was_established(socket.as_fd()) {
-        return Some(Ok(()));
-    }
-    match socket.take_error() {
-        Ok(Some(error)) | Err(error) => Some(Err(error)),
-        Ok(None) => match socket.peer_addr() {
-            Ok(_) => Some(Ok(())),
-            Err(_) => None,
-        },
     }
 }
 
@@ -260,17 +200,6 @@ fn interleave(addresses: Vec<SocketAddr>) -> VecDeque<SocketAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::endpoint::Endpoint;
-    use crate::net::socket::SocketOptions;
-    use crate::shutdown::Shutdown;
-    use std::net::TcpListener;
-
-    fn connect_to(addresses: Vec<SocketAddr>) -> Result<Candidate, Failure> {
-        let endpoint = Endpoint { host: "test".into(), port: "1".into() };
-        let shutdown = Shutdown::new(None).unwrap();
-        let attempt = Attempt::new(&endpoint, Some(Duration::from_secs(5)), &shutdown, &|_| ());
-        connect(addresses, &attempt, &|address| SocketOptions::default().tcp_socket(address))
-    }
 
     #[test]
     fn families_alternate_in_their_order() {
@@ -278,23 +207,5 @@ mod tests {
         let given = ["[::1]:1", "[::2]:1", "[::3]:1", "127.0.0.1:1", "127.0.0.2:1"].map(address);
         let wanted = ["[::1]:1", "127.0.0.1:1", "[::2]:1", "127.0.0.2:1", "[::3]:1"].map(address);
         assert_eq!(interleave(given.to_vec()), wanted);
-    }
-
-    #[test]
-    fn refused_address_is_followed_by_the_next_immediately() {
-        let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let listener = TcpListener::bind("127.0.0.2:0").unwrap();
-        let good = listener.local_addr().unwrap();
-        let began = Instant::now();
-        let connected = connect_to(vec![gone, good]).unwrap();
-        assert_eq!(connected.address, good);
-        assert!(began.elapsed() < ATTEMPT_DELAY);
-    }
-
-    #[test]
-    fn first_failure_is_reported_when_all_fail() {
-        let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let failure = connect_to(vec![gone, gone]).unwrap_err();
-        assert_eq!(failure.to_string(), "connect test:1: Connection refused");
     }
 }

@@ -19,7 +19,7 @@ use crate::net::dial::Dialer;
 use crate::process::systemd;
 use crate::report::context::Context;
 use crate::report::event::Event;
-use crate::server::accept_loop::ServerLimits;
+use crate::server::limits::ServerLimits;
 use crate::server::per_ip_limit::{PerIpLimit, PerIpPermit};
 use crate::server::thread_pool::ThreadPool;
 use crate::shutdown::{ShutdownReason, WaitOutcome, drain};
@@ -168,7 +168,7 @@ impl<'a> DatagramRelay<'a> {
         for group in batch.groups() {
             self.dispatch(&group);
         }
-        batch.len()
+        batch.groups().count()
     }
 
     fn dispatch(&mut self, group: &DatagramGroup<'_>) {

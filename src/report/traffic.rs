@@ -111,9 +111,13 @@ impl TrafficLog {
         self.report.emit(&Event::EndOfStream { conn: self.conn, peer: self.peer.clone(), by });
     }
 
-    fn step(&self, what: &str) {
+    fn flush_both(&self) {
         self.flush(Side::Local);
         self.flush(Side::Peer);
+    }
+
+    fn step(&self, what: &str) {
+        self.flush_both();
         self.report.step_at(Level::Traffic, || format!("{what} {}", self.peer));
     }
 
@@ -134,8 +138,7 @@ impl fmt::Debug for TrafficLog {
 
 impl Drop for TrafficLog {
     fn drop(&mut self) {
-        self.flush(Side::Local);
-        self.flush(Side::Peer);
+        self.flush_both();
     }
 }
 
@@ -157,10 +160,7 @@ impl StreamObserver for TrafficLog {
             Call::ShutDown => self.step("Shut down both directions of the connection to"),
             Call::ReadShutDown => self.step("Shut down receiving from"),
             Call::Reset => self.step("Resetting the connection to"),
-            Call::Closing => {
-                self.flush(Side::Local);
-                self.flush(Side::Peer);
-            }
+            Call::Closing => self.flush_both(),
         }
     }
 }

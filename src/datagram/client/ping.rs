@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
 
+use super::client_socket::ClientSocket;
 use super::ping_stats::PingStats;
-use super::targets::{ClientSocket, Targets};
+use super::targets::Targets;
 use crate::datagram::{MAX_UDP_PAYLOAD, RecvBatch};
 use crate::error::{ExitCode, Failure, Phase, message_without_errno};
 use crate::net::stdout::{Stdout, is_broken_pipe};

@@ -1,6 +1,5 @@
 //! The service `exec` for datagrams: a program for each, concurrently, up to a limit.
 
-use std::fmt;
 use std::io::{self, ErrorKind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -10,8 +9,9 @@ use super::incoming::Incoming;
 use crate::datagram::{DatagramSender, MAX_UDP_PAYLOAD, RecvMeta, Transmit};
 use crate::error::message_without_errno;
 use crate::net::address::Address;
-use crate::process::child::Program;
+use crate::process::program::Program;
 use crate::report::Report;
+use crate::report::datagram_stats::Totals;
 use crate::service::exec::{OneShot, RunLimits};
 use crate::shutdown::{Shutdown, ShutdownReason};
 
@@ -43,7 +43,7 @@ struct PoolInner {
 #[derive(Debug, Default)]
 struct PoolState {
     running: u32,
-    stats: ExecStats,
+    counted: Totals,
     /// The kinds of errors already printed.
     warned: Vec<ExecError>,
     /// Shutdown is complete: late answers are not sent.
@@ -83,56 +83,11 @@ impl ExecError {
     }
 }
 
-/// What became of one datagram whose program was started.
-///
-/// | its program | its output | outcome |
-/// |---|---|---|
-/// | did not start, took too long, wrote too much | | `Failed` |
-/// | ended | none, or the pool is closed | `NoReply` |
-/// | ended | sent | `Sent` |
-/// | ended | could not be sent | `Unsent` |
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ExecOutcome {
-    /// So many bytes.
-    Sent(usize),
-    Unsent,
-    NoReply,
-    Failed,
-}
-
-/// The counters of the pool.
-#[derive(Debug, Default, Clone, Copy)]
-pub struct ExecStats {
-    /// Replies that were sent.
-    pub sent: u32,
-    /// Their bytes.
-    pub bytes: usize,
-    /// Replies that could not be sent.
-    pub unsent: u32,
-    /// Datagrams that arrived while the pool was full.
-    pub busy: u32,
-    /// Datagrams whose program did not start, took too long, wrote too much, or was killed.
-    pub failed: u32,
-}
-
-impl ExecStats {
-    fn count(&mut self, outcome: ExecOutcome) {
-        match outcome {
-            ExecOutcome::Sent(bytes) => {
-                (self.sent, self.bytes) = (self.sent + 1, self.bytes + bytes);
-            }
-            ExecOutcome::Unsent => self.unsent += 1,
-            ExecOutcome::NoReply => {}
-            ExecOutcome::Failed => self.failed += 1,
-        }
-    }
-}
-
 /// How the pool shut down.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct ExecShutdown {
-    /// The counters of the run.
-    pub stats: ExecStats,
+    /// What was sent, and what was dropped as unsent, busy or failed.
+    pub counted: Totals,
     /// Programs that were killed; they are counted as failed.
     pub killed: u32,
     /// The shutdown that ended the wait for all programs.
@@ -145,12 +100,6 @@ struct ExecJob {
     local: Address,
     peer: Address,
     payload: Vec<u8>,
-}
-
-impl fmt::Debug for ExecPool {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ExecPool").field("program", &self.inner.program).finish_non_exhaustive()
-    }
 }
 
 impl ExecPool {
@@ -190,60 +139,69 @@ impl ExecPool {
     pub fn close(&self, grace: Duration, shutdown: &Shutdown) -> ExecShutdown {
         let mut interrupted_by = None;
         if shutdown.reason().is_none() {
-            self.wait(DRAIN_TIMEOUT, || {
-                interrupted_by = shutdown.reason();
-                interrupted_by.is_some()
-            });
+            interrupted_by = self.wait(DRAIN_TIMEOUT, || shutdown.reason());
         }
         if shutdown.reason().is_some() {
-            self.wait(grace, || false);
+            self.wait(grace, || None);
         }
         let mut state = self.inner.lock();
         state.closed = true;
         let killed = std::mem::take(&mut state.running);
-        state.stats.failed += killed;
+        state.counted.dropped.failed += u64::from(killed);
         self.inner.program.close();
-        ExecShutdown { stats: state.stats, killed, interrupted_by }
+        ExecShutdown { counted: state.counted.clone(), killed, interrupted_by }
     }
 
-    /// Waits until no program runs, `timeout` has passed or `interrupted` returns true.
-    fn wait(&self, timeout: Duration, mut interrupted: impl FnMut() -> bool) {
+    /// Waits until no program runs, `timeout` has passed or `interrupted` returns a reason, which
+    /// is returned.
+    fn wait(
+        &self,
+        timeout: Duration,
+        interrupted: impl Fn() -> Option<ShutdownReason>,
+    ) -> Option<ShutdownReason> {
         let deadline = Instant::now() + timeout;
         let mut state = self.inner.lock();
-        while state.running > 0 && !interrupted() {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
+        while state.running > 0 && Instant::now() < deadline {
+            if let Some(reason) = interrupted() {
+                return Some(reason);
             }
-            let waited = self.inner.changed.wait_timeout(state, left.min(POLL_INTERVAL));
+            let waited = self.inner.changed.wait_timeout(state, POLL_INTERVAL);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
+        None
     }
 }
 
 impl PoolInner {
-    /// Runs the program for one datagram and sends its output.
+    /// Runs the program for one datagram and sends its output. No output is no reply, and neither
+    /// is the output of a killed program.
     fn run(&self, job: &ExecJob, sender: &DatagramSender, report: &Report) {
         let log = |e: &io::Error| {
             report.step(|| format!("Answering {} failed: {}", job.peer, message_without_errno(e)));
         };
-        let outcome = match self.program.run(&job.local, &job.peer, &job.payload) {
-            // No output is no reply, and neither is the output of a killed program.
-            Ok(reply) if reply.is_empty() || self.lock().closed => ExecOutcome::NoReply,
-            Ok(reply) => {
-                let mut outcome = ExecOutcome::Sent(reply.len());
-                sender.send(&[Transmit::reply(&job.meta, reply)], &mut |_, e| {
-                    outcome = ExecOutcome::Unsent;
-                    log(e);
-                });
-                outcome
-            }
+        let reply = match self.program.run(&job.local, &job.peer, &job.payload) {
+            Ok(reply) => Transmit::reply(&job.meta, reply),
             Err(e) => {
                 log(&e);
                 return self.fail(&e, report);
             }
         };
-        self.release(outcome);
+        if reply.contents.is_empty() || self.lock().closed {
+            return self.release(|_| ());
+        }
+        let (mut sent, bytes) = (true, reply.contents.len() as u64);
+        sender.send(&[reply], &mut |_, e| {
+            sent = false;
+            log(e);
+        });
+        self.release(|counted| {
+            if sent {
+                counted.datagrams_out += 1;
+                counted.bytes_out += bytes;
+            } else {
+                counted.dropped.unsent += 1;
+            }
+        });
     }
 
     /// Counts one more running program, unless the pool is full.
@@ -253,7 +211,7 @@ impl PoolInner {
             state.running += 1;
             return true;
         }
-        state.stats.busy += 1;
+        state.counted.dropped.busy += 1;
         drop(state);
         let why = format!("{MAX_PROGRAMS} programs are running; more datagrams are not answered");
         self.warn_once(ExecError::PoolFull, &why, report);
@@ -265,7 +223,7 @@ impl PoolInner {
             let kind = ExecError::of(error);
             self.warn_once(kind, &kind.warning(error), report);
         }
-        self.release(ExecOutcome::Failed);
+        self.release(|counted| counted.dropped.failed += 1);
     }
 
     fn warn_once(&self, kind: ExecError, why: &str, report: &Report) {
@@ -277,12 +235,12 @@ impl PoolInner {
         }
     }
 
-    /// Counts one program less, and its outcome.
-    fn release(&self, outcome: ExecOutcome) {
+    /// Counts one program less, and by `count` what became of its datagram.
+    fn release(&self, count: impl FnOnce(&mut Totals)) {
         let mut state = self.lock();
         if !state.closed {
             state.running -= 1;
-            state.stats.count(outcome);
+            count(&mut state.counted);
         }
         self.changed.notify_all();
     }
@@ -295,15 +253,6 @@ impl PoolInner {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_outcome_has_its_counter() {
-        use ExecOutcome::{Failed, NoReply, Sent, Unsent};
-        let mut stats = ExecStats::default();
-        [Sent(3), Sent(4), Unsent, NoReply, Failed].into_iter().for_each(|one| stats.count(one));
-        let ExecStats { sent, bytes, unsent, failed, busy } = stats;
-        assert_eq!((sent, bytes, unsent, failed, busy), (2, 7, 1, 1, 0));
-    }
 
     #[test]
     fn error_of_a_program_has_its_kind_and_warning() {

@@ -4,13 +4,12 @@ use super::exec::ExecPool;
 use super::incoming::Incoming;
 use super::print::{PayloadPrinter, PrintFormat};
 use crate::datagram::Transmit;
-use crate::process::child::Program;
+use crate::process::program::Program;
 use crate::service::framing::Message;
 use crate::service::reply::ReplyScript;
 use crate::service::template::{Template, TemplateValues};
 
 /// A service for datagrams.
-#[derive(Debug)]
 pub enum Handler {
     /// Prints payloads to stdout.
     Print(PayloadPrinter),
@@ -56,7 +55,7 @@ impl Handler {
         let group = &incoming.group;
         match self {
             Handler::Echo => replies.push(Transmit {
-                segment_size: group.segment_size,
+                segment_size: group.meta.segment_size,
                 ..Transmit::reply(group.meta, group.bytes)
             }),
             Handler::Reply(template) => {

@@ -50,10 +50,6 @@ fn window_bits(first: u8) -> u32 {
 }
 
 impl Decoder for Brotli {
-    fn name(&self) -> &'static str {
-        "br"
-    }
-
     fn decode(&mut self, input: &mut &[u8], out: &mut [u8]) -> Result<usize, Error> {
         if self.ended {
             self.trailing_bytes += input.len() as u64;
